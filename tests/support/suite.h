@@ -1,0 +1,31 @@
+#pragma once
+
+#include <QtTest/QtTest>
+#include <memory>
+
+/// All test classes of one program, so that it links once and CTest still runs each class by itself.
+namespace tests {
+
+using Factory = std::unique_ptr<QObject> (*)();
+
+void registerSuite(char const* name, Factory factory);
+
+template<typename Suite>
+struct Registration {
+    explicit Registration(char const* name)
+    {
+        registerSuite(name, [] { return std::unique_ptr<QObject>(std::make_unique<Suite>()); });
+    }
+};
+
+}
+
+/// At the end of each test file, before its #include "….moc".
+#define REGISTER_SUITE(Suite) static ::tests::Registration<Suite> const registration##Suite(#Suite)
+
+/// The value of a vmm::Result in a test; a failure ends the test function with the error's text.
+#define REQUIRE_OK(result)                                                                                             \
+    do {                                                                                                               \
+        auto const& checked_ = (result);                                                                               \
+        QVERIFY2(checked_.has_value(), checked_ ? "" : checked_.error().message().c_str());                            \
+    } while (false)

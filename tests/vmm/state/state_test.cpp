@@ -1,0 +1,174 @@
+#include "tests/support/suite.h"
+#include "vmm/state/reader.h"
+#include "vmm/state/schema.h"
+#include "vmm/state/writer.h"
+
+#include <nlohmann/json.hpp>
+
+using namespace vmm;
+
+namespace {
+
+enum class Phase : std::uint8_t { Idle, Data };
+constexpr auto stateNames(Phase)
+{
+    return std::to_array<std::string_view>({ "idle", "data" });
+}
+
+struct Inner {
+    std::uint16_t index = 0;
+    bool operator==(Inner const&) const = default;
+    static void describe(auto& v, auto& s) { v.field("index", s.index, state::Range { 0, 255 }); }
+};
+
+struct Everything {
+    static constexpr std::string_view kind = "everything";
+    static constexpr unsigned version = 2; // 2: late
+    bool flag = false;
+    std::uint8_t small = 0;
+    std::uint64_t wide = 0;
+    std::int64_t negative = 0;
+    std::int32_t narrow = 0;
+    Phase phase = Phase::Idle;
+    std::string name;
+    Bytes buffer;
+    std::array<std::uint8_t, 4> exact {};
+    std::array<std::uint32_t, 2> pair {};
+    std::vector<Inner> list;
+    std::optional<Inner> maybe;
+    std::uint32_t late = 77;
+    bool operator==(Everything const&) const = default;
+    static void describe(auto& v, auto& s)
+    {
+        v.field("flag", s.flag);
+        v.field("small", s.small);
+        v.field("wide", s.wide);
+        v.field("negative", s.negative);
+        v.field("narrow", s.narrow);
+        v.field("phase", s.phase);
+        v.field("name", s.name, state::Max { 8 });
+        v.field("buffer", s.buffer, state::Max { 4 });
+        v.field("exact", s.exact);
+        v.field("pair", s.pair);
+        v.field("list", s.list, state::Max { 3 });
+        v.field("maybe", s.maybe);
+        v.field("late", s.late, state::Since { 2 });
+    }
+};
+
+Everything sample()
+{
+    return { true, 200, 18446744073709551615u, -9000000000000000000, -5, Phase::Data, "uart", { 1, 2, 3 }, { 4, 5, 6, 7 },
+        { 8, 9 }, { { 10 }, { 255 } }, Inner { 12 }, 13 };
+}
+
+}
+
+class StateTest : public QObject {
+    Q_OBJECT
+private slots:
+    void roundTripThroughTextKeepsEveryField()
+    {
+        auto const text = state::toText(state::save(sample()).toJson());
+        auto const json = state::parseJson(text);
+        REQUIRE_OK(json);
+        auto const section = Section::fromJson(*json);
+        REQUIRE_OK(section);
+        auto const loaded = state::load<Everything>(*section);
+        REQUIRE_OK(loaded);
+        QVERIFY(*loaded == sample());
+    }
+
+    void olderFileKeepsTheDefaultOfALaterField()
+    {
+        auto json = state::save(sample()).toJson();
+        json["version"] = 1u;
+        json["state"].erase("late");
+        auto const loaded = state::load<Everything>(*Section::fromJson(json));
+        REQUIRE_OK(loaded);
+        QCOMPARE(loaded->late, 77u);
+    }
+
+    void whatIsWrongIsNamed_data()
+    {
+        QTest::addColumn<QString>("pointer");
+        QTest::addColumn<QString>("value");
+        QTest::addColumn<QString>("words");
+        QTest::newRow("unknown field") << "/state/extra" << "1" << "\"extra\" is unknown";
+        QTest::newRow("wrong type") << "/state/flag" << "1" << "field flag: true or false";
+        QTest::newRow("too large") << "/state/small" << "256" << "field small: 256 is outside 0 to 255";
+        QTest::newRow("negative") << "/state/small" << "-1" << "field small";
+        QTest::newRow("wide as number") << "/state/wide" << "5" << "field wide";
+        QTest::newRow("wide overflow") << "/state/wide" << R"({"u64":"18446744073709551616"})" << "field wide";
+        QTest::newRow("bad name") << "/state/phase" << "\"gone\"" << "\"gone\" is unknown";
+        QTest::newRow("long string") << "/state/name" << "\"123456789\"" << "field name";
+        QTest::newRow("long buffer") << "/state/buffer" << R"({"base64":"AAAAAAAA"})" << "field buffer";
+        QTest::newRow("bad base64") << "/state/buffer" << R"({"base64":"A*=="})" << "field buffer";
+        QTest::newRow("short exact") << "/state/exact" << R"({"base64":"AAA="})" << "field exact";
+        QTest::newRow("long list") << "/state/list" << "[{},{},{},{}]" << "field list";
+        QTest::newRow("bad element") << "/state/list" << R"([{"index":1},{"index":300}])" << "field list[1].index";
+        QTest::newRow("missing in element") << "/state/maybe" << "{}" << "field maybe: the field \"index\" is missing";
+        QTest::newRow("newer version") << "/version" << "3" << "version 3";
+        QTest::newRow("version zero") << "/version" << "0" << "version 0";
+    }
+    void whatIsWrongIsNamed()
+    {
+        QFETCH(QString, pointer);
+        QFETCH(QString, value);
+        QFETCH(QString, words);
+        auto json = state::save(sample()).toJson();
+        json[Json::json_pointer(pointer.toStdString())] = Json::parse(value.toStdString());
+        auto const loaded = state::load<Everything>(*Section::fromJson(json));
+        QVERIFY(!loaded);
+        QVERIFY2(QString::fromStdString(loaded.error().detail).contains(words), loaded.error().detail.c_str());
+    }
+
+    void missingFieldIsNamed()
+    {
+        auto json = state::save(sample()).toJson();
+        json["state"].erase("narrow");
+        auto const loaded = state::load<Everything>(*Section::fromJson(json));
+        QVERIFY(!loaded);
+        QVERIFY(loaded.error().detail.find("\"narrow\" is missing") != std::string::npos);
+    }
+
+    void deepNestingIsRefusedBeforeParsing()
+    {
+        QVERIFY(!state::parseJson(std::string(1000, '[')));
+        QVERIFY(!state::parseJson("{", 1 << 20));
+        QVERIFY(!state::parseJson("[1,2,3]", 3));
+    }
+
+    void differenceNamesTheFieldThatChanged()
+    {
+        auto after = sample();
+        after.list[1].index = 7;
+        auto const differences = state::diff(state::save(sample()), state::save(after));
+        QCOMPARE(differences.size(), 1u);
+        QCOMPARE(differences[0].path, std::string("list[1].index"));
+        QCOMPARE(differences[0].before, std::string("255"));
+        QCOMPARE(differences[0].after, std::string("7"));
+    }
+
+    void schemaListsEveryFieldWithItsBounds()
+    {
+        auto const text = state::schemaText<Everything>();
+        QVERIFY(text.starts_with("everything version 2\nflag bool\nsmall u8\nwide u64\n"));
+        QVERIFY(text.find("phase one of idle|data\n") != std::string::npos);
+        QVERIFY(text.find("list list max=3 {\n  index u16 min=0 max=255\n}\n") != std::string::npos);
+        QVERIFY(text.find("late since=2 u32\n") != std::string::npos);
+    }
+
+    void base64MatchesRfc4648Vectors()
+    {
+        QCOMPARE(state::base64Encode(bytesOf("foob")), std::string("Zm9vYg=="));
+        QCOMPARE(state::base64Encode(bytesOf("foobar")), std::string("Zm9vYmFy"));
+        auto const decoded = state::base64Decode("Zm9vYg==");
+        REQUIRE_OK(decoded);
+        QCOMPARE(*decoded, Bytes({ 'f', 'o', 'o', 'b' }));
+        QVERIFY(!state::base64Decode("Zg=a"));
+    }
+};
+
+REGISTER_SUITE(StateTest);
+#include "state_test.moc"

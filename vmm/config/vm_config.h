@@ -1,0 +1,192 @@
+#pragma once
+
+#include "vmm/base/result.h"
+#include "vmm/state/options.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <array>
+#include <vector>
+
+/// What a machine is made of. Plain values with describe(), the same JSON as every state; checks itself, touches
+/// nothing. Each device has an id of its own that it keeps for life: state and commands name it by that.
+namespace vmm {
+
+enum class Firmware : std::uint8_t { SeaBios, Ovmf, None };
+constexpr auto stateNames(Firmware) { return std::to_array<std::string_view>({ "seabios", "ovmf", "none" }); }
+
+/// "host": all that this host's KVM can do. "baseline": x86-64-v2, the same on every host.
+enum class CpuModel : std::uint8_t { Host, Baseline };
+constexpr auto stateNames(CpuModel) { return std::to_array<std::string_view>({ "host", "baseline" }); }
+
+enum class DiskBus : std::uint8_t { Virtio, Ahci };
+constexpr auto stateNames(DiskBus) { return std::to_array<std::string_view>({ "virtio", "ahci" }); }
+
+enum class NetworkMode : std::uint8_t { User, None };
+constexpr auto stateNames(NetworkMode) { return std::to_array<std::string_view>({ "user", "none" }); }
+
+enum class Protocol : std::uint8_t { Tcp, Udp };
+constexpr auto stateNames(Protocol) { return std::to_array<std::string_view>({ "tcp", "udp" }); }
+
+constexpr std::uint64_t maximumPath = 4096;
+constexpr std::uint64_t maximumId = 32;
+constexpr std::uint64_t maximumDevices = 24; ///< of one kind
+
+/// Direct boot: a Linux bzImage or a PVH ELF, without firmware.
+struct KernelConfig {
+    std::string kernel, initrd, commandLine;
+    bool operator==(KernelConfig const&) const = default;
+    static void describe(auto& v, auto& s)
+    {
+        v.field("kernel", s.kernel, state::Max { maximumPath });
+        v.field("initrd", s.initrd, state::Max { maximumPath }, state::Optional {});
+        v.field("commandLine", s.commandLine, state::Max { 65536 }, state::Optional {});
+    }
+};
+
+struct DiskConfig {
+    std::string id;             ///< "disk0"
+    std::string path;
+    DiskBus bus = DiskBus::Virtio;
+    bool readOnly = false;
+    std::uint16_t queues = 1;   ///< virtio only
+    bool operator==(DiskConfig const&) const = default;
+    static void describe(auto& v, auto& s)
+    {
+        v.field("id", s.id, state::Max { maximumId });
+        v.field("path", s.path, state::Max { maximumPath });
+        v.field("bus", s.bus, state::Optional {});
+        v.field("readOnly", s.readOnly, state::Optional {});
+        v.field("queues", s.queues, state::Range { 1, 16 }, state::Optional {});
+    }
+};
+
+/// An ATAPI drive.
+struct CdConfig {
+    std::string id;             ///< "cd0"
+    std::string path;           ///< empty: no medium
+    bool operator==(CdConfig const&) const = default;
+    static void describe(auto& v, auto& s)
+    {
+        v.field("id", s.id, state::Max { maximumId });
+        v.field("path", s.path, state::Max { maximumPath }, state::Optional {});
+    }
+};
+
+struct PortForward {
+    Protocol protocol = Protocol::Tcp;
+    std::string hostAddress = "127.0.0.1";
+    std::uint16_t hostPort = 0, guestPort = 0;
+    bool operator==(PortForward const&) const = default;
+    static void describe(auto& v, auto& s)
+    {
+        v.field("protocol", s.protocol, state::Optional {});
+        v.field("hostAddress", s.hostAddress, state::Max { 64 }, state::Optional {});
+        v.field("hostPort", s.hostPort);
+        v.field("guestPort", s.guestPort);
+    }
+};
+
+struct NetworkConfig {
+    std::string id;             ///< "net0"
+    std::string mac;            ///< "52:54:00:12:34:56"
+    NetworkMode mode = NetworkMode::User;
+    std::vector<PortForward> forwards;
+    bool operator==(NetworkConfig const&) const = default;
+    static void describe(auto& v, auto& s)
+    {
+        v.field("id", s.id, state::Max { maximumId });
+        v.field("mac", s.mac, state::Max { 17 });
+        v.field("mode", s.mode, state::Optional {});
+        v.field("forwards", s.forwards, state::Max { 64 }, state::Optional {});
+    }
+};
+
+/// A 16550 (COM1 …) or a virtio console port; both are byte streams with a scrollback.
+struct SerialConfig {
+    std::string id;             ///< "serial0"
+    bool virtio = false;
+    bool operator==(SerialConfig const&) const = default;
+    static void describe(auto& v, auto& s)
+    {
+        v.field("id", s.id, state::Max { maximumId });
+        v.field("virtio", s.virtio, state::Optional {});
+    }
+};
+
+struct DisplayConfig {
+    std::string id = "display0";
+    std::uint16_t videoMemoryMiB = 16;
+    bool operator==(DisplayConfig const&) const = default;
+    static void describe(auto& v, auto& s)
+    {
+        v.field("id", s.id, state::Max { maximumId }, state::Optional {});
+        v.field("videoMemoryMiB", s.videoMemoryMiB, state::Range { 1, 256 }, state::Optional {});
+    }
+};
+
+struct VmConfig {
+    static constexpr std::string_view kind = "machine";
+    static constexpr unsigned version = 1;
+
+    std::string uuid;           ///< RFC 4122, lower case
+    std::string name;
+    std::string notes;
+    std::string system;         ///< libosinfo's id, "http://debian.org/debian/12"; empty: unknown
+    std::uint16_t cpus = 1;
+    std::uint32_t memoryMiB = 1024;
+    CpuModel cpuModel = CpuModel::Host;
+    Firmware firmware = Firmware::SeaBios;
+    std::string firmwareVariables;      ///< the machine's own copy of OVMF's variables
+    std::vector<std::string> bootOrder; ///< device ids; empty: disks, then CDs
+    std::optional<KernelConfig> kernel;
+    std::vector<DiskConfig> disks;
+    std::vector<CdConfig> cds;
+    std::vector<NetworkConfig> networks;
+    std::vector<SerialConfig> serials;
+    std::vector<DisplayConfig> displays;
+    std::uint16_t randomGenerators = 1; ///< virtio-rng devices
+    bool tablet = true;                 ///< absolute pointer
+    bool debugConsole = false;          ///< isa-debug ports, for test guests and firmware logs
+    bool operator==(VmConfig const&) const = default;
+
+    static void describe(auto& v, auto& s)
+    {
+        v.field("uuid", s.uuid, state::Max { 36 });
+        v.field("name", s.name, state::Max { 256 });
+        v.field("notes", s.notes, state::Max { 65536 }, state::Optional {});
+        v.field("system", s.system, state::Max { 256 }, state::Optional {});
+        v.field("cpus", s.cpus, state::Range { 1, 16 });
+        v.field("memoryMiB", s.memoryMiB, state::Range { 1, 1u << 20 });
+        v.field("cpuModel", s.cpuModel, state::Optional {});
+        v.field("firmware", s.firmware, state::Optional {});
+        v.field("firmwareVariables", s.firmwareVariables, state::Max { maximumPath }, state::Optional {});
+        v.field("bootOrder", s.bootOrder, state::Max { 64 }, state::Optional {});
+        v.field("kernel", s.kernel, state::Optional {});
+        v.field("disks", s.disks, state::Max { maximumDevices }, state::Optional {});
+        v.field("cds", s.cds, state::Max { maximumDevices }, state::Optional {});
+        v.field("networks", s.networks, state::Max { maximumDevices }, state::Optional {});
+        v.field("serials", s.serials, state::Max { maximumDevices }, state::Optional {});
+        v.field("displays", s.displays, state::Max { 4 }, state::Optional {});
+        v.field("randomGenerators", s.randomGenerators, state::Range { 0, maximumDevices }, state::Optional {});
+        v.field("tablet", s.tablet, state::Optional {});
+        v.field("debugConsole", s.debugConsole, state::Optional {});
+    }
+};
+
+/// What is wrong with it in itself: ids that occur twice, a MAC that is none, a boot order that names nobody, firmware
+/// and kernel that exclude each other. Whether files exist is found out when they are opened.
+Result<> checkConfig(VmConfig const& config);
+
+/// The configuration as a file's text, and back.
+std::string configToText(VmConfig const& config);
+Result<VmConfig> configFromText(std::string_view text);
+
+/// A random (version 4) UUID, and a random MAC in the locally administered range 52:54:00.
+std::string makeUuid();
+std::string makeMac();
+Result<std::array<std::uint8_t, 6>> parseMac(std::string_view text);
+
+}

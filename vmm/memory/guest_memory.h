@@ -1,0 +1,109 @@
+#pragma once
+
+#include "vmm/base/bytes.h"
+#include "vmm/base/result.h"
+
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace vmm {
+
+using GuestAddress = std::uint64_t;
+
+/// A run of host memory that belongs to a machine: its RAM, a display's video memory, a flash chip. Private anonymous
+/// memory, so that fork() can freeze it; never-touched pages cost nothing. Named, because it is saved by name.
+class MemoryBlock {
+public:
+    /// `size` is rounded up to pages. The memory reads as zero.
+    static Result<std::unique_ptr<MemoryBlock>> create(std::string name, std::uint64_t size);
+    ~MemoryBlock();
+    MemoryBlock(MemoryBlock const&) = delete;
+    MemoryBlock& operator=(MemoryBlock const&) = delete;
+
+    std::string const& name() const { return m_name; }
+    std::uint64_t size() const { return m_size; }
+    std::uint8_t* data() { return m_data; }
+    std::uint8_t const* data() const { return m_data; }
+    ByteSpan bytes() { return { m_data, m_size }; }
+
+    /// Gives all pages back to the host; the block reads as zero again.
+    void clear();
+
+private:
+    MemoryBlock(std::string name, std::uint8_t* data, std::uint64_t size);
+    std::string m_name;
+    std::uint8_t* m_data;
+    std::uint64_t m_size;
+};
+
+/// How memory is put into the guest's address space so that it runs at full speed (KVM memory slots), and how its
+/// writes are seen. Machine thread, or a vCPU thread within a bus access.
+class MemoryMapper {
+public:
+    enum class Access : std::uint8_t { ReadWrite, ReadOnly };
+    enum class DirtyLog : std::uint8_t { Off, On };
+    using Slot = std::uint32_t;
+
+    virtual ~MemoryMapper() = default;
+    /// `address`, `offset` and `size` are multiples of 4096. Overlap with a present slot is refused.
+    virtual Result<Slot> map(GuestAddress address, MemoryBlock& block, std::uint64_t offset, std::uint64_t size, Access,
+        DirtyLog)
+        = 0;
+    virtual void unmap(Slot slot) = 0;
+    /// One bit a page, set where the guest wrote since the last call; the log starts anew.
+    virtual Result<> takeDirtyLog(Slot slot, std::vector<std::uint64_t>& bitmap) = 0;
+};
+
+/// The machine's RAM as devices see it: bounds-checked, and the only place that turns a guest address into a host
+/// pointer. What lies outside RAM (registers, ROM, holes) is not reachable by DMA and fails. Any thread; the layout is
+/// fixed once the machine is put together. The guest may write to the same bytes at any time: read once, then check.
+class GuestMemory {
+public:
+    struct Range {
+        GuestAddress address;
+        std::uint64_t size;
+        MemoryBlock* block;
+        std::uint64_t offset;
+    };
+
+    /// Ranges must not overlap.
+    void add(Range range);
+    std::vector<Range> const& ranges() const { return m_ranges; }
+
+    /// Copies; false when any byte is outside RAM (some may have been copied).
+    [[nodiscard]] bool read(GuestAddress address, ByteSpan data) const;
+    [[nodiscard]] bool write(GuestAddress address, ConstByteSpan data) const;
+
+    /// The host memory behind [address, address + size), or nothing where it is not RAM all through or not contiguous
+    /// on the host. For device code that hands memory to the kernel or works on it in place.
+    [[nodiscard]] std::uint8_t* at(GuestAddress address, std::uint64_t size) const;
+
+    /// A little-endian integer; nothing when it is outside RAM. Naturally aligned ones are read in one piece.
+    template<typename T>
+    [[nodiscard]] std::optional<T> load(GuestAddress address) const
+    {
+        if (auto* memory = at(address, sizeof(T)); memory && address % sizeof(T) == 0)
+            return std::atomic_ref<T>(*reinterpret_cast<T*>(memory)).load(std::memory_order_acquire);
+        T value {};
+        if (!read(address, writableBytesOf(value)))
+            return std::nullopt;
+        return value;
+    }
+    template<typename T>
+    [[nodiscard]] bool store(GuestAddress address, T value) const
+    {
+        if (auto* memory = at(address, sizeof(T)); memory && address % sizeof(T) == 0) {
+            std::atomic_ref<T>(*reinterpret_cast<T*>(memory)).store(value, std::memory_order_release);
+            return true;
+        }
+        return write(address, bytesOf(value));
+    }
+
+private:
+    std::vector<Range> m_ranges; // sorted by address
+};
+
+}

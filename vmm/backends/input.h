@@ -1,0 +1,59 @@
+#pragma once
+
+#include <cstdint>
+
+namespace vmm {
+
+/// A key by its place, not its letter: the code is Linux' (linux/input-event-codes.h, KEY_A = 30), so that the guest's
+/// own layout decides what it means.
+struct KeyInput {
+    std::uint16_t code = 0;
+    bool pressed = false;
+    bool operator==(KeyInput const&) const = default;
+};
+
+enum class PointerButton : std::uint8_t { Left, Right, Middle, Back, Forward };
+
+struct ButtonInput {
+    PointerButton button = PointerButton::Left;
+    bool pressed = false;
+    bool operator==(ButtonInput const&) const = default;
+};
+
+/// Where the pointer is, as a part of the screen: 0 to 32767 from left to right and from top to bottom.
+struct AbsoluteMove {
+    std::uint16_t x = 0, y = 0;
+    bool operator==(AbsoluteMove const&) const = default;
+};
+
+/// How far a captured pointer moved, in the mouse's own steps; y grows downwards.
+struct RelativeMove {
+    std::int32_t dx = 0, dy = 0;
+    bool operator==(RelativeMove const&) const = default;
+};
+
+/// Notches of the wheels; up and right are positive.
+struct WheelMove {
+    std::int32_t vertical = 0, horizontal = 0;
+    bool operator==(WheelMove const&) const = default;
+};
+
+/// A device that takes a person's input. Machine thread.
+class KeyboardSink {
+public:
+    virtual ~KeyboardSink() = default;
+    virtual void key(KeyInput input) = 0;
+};
+
+class PointerSink {
+public:
+    virtual ~PointerSink() = default;
+    /// The guest's driver listens to this device, so absolute positions will be seen.
+    virtual bool wantsAbsolute() const = 0;
+    virtual void move(AbsoluteMove) { }
+    virtual void move(RelativeMove) { }
+    virtual void button(ButtonInput input) = 0;
+    virtual void wheel(WheelMove move) = 0;
+};
+
+}

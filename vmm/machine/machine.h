@@ -1,0 +1,118 @@
+#pragma once
+
+#include "vmm/backends/console.h"
+#include "vmm/backends/display.h"
+#include "vmm/backends/input.h"
+#include "vmm/config/vm_config.h"
+
+#include <functional>
+#include <optional>
+#include <memory>
+#include <variant>
+
+namespace vmm {
+
+enum class RunState : std::uint8_t {
+    Off,        ///< Put together, never run or powered off; memory holds nothing.
+    Running,
+    Paused,     ///< Whole and standing still: by a person, or with a reason why it cannot go on.
+    Crashed,    ///< The guest cannot go on (triple fault, panic, an instruction that cannot be emulated).
+};
+
+/// What a machine is told. Each says when it is legal; told at another time it fails with ErrorCode::NotNow.
+namespace command {
+
+struct Start { };           ///< Off: power on. Crashed: reset and run.
+struct Pause { };           ///< Running.
+struct Resume { };          ///< Paused; also after what stopped it has been mended (disk full …).
+struct Reset { };           ///< All but Off: the reset button.
+struct PressPowerButton { };///< Running: ACPI, the guest decides.
+struct PowerOff { };        ///< All but Off: pulls the plug.
+/// Running or Paused: writes the state beside the disks; then powers off, or goes on as before.
+struct Suspend {
+    std::string directory;  ///< gets "state.json" and "ram"
+    bool thenPowerOff = true;
+};
+struct InsertMedium {       ///< Any time.
+    std::string drive, path;
+};
+struct EjectMedium {        ///< Any time; `force` also where the guest has locked the tray.
+    std::string drive;
+    bool force = false;
+};
+struct SendInput {          ///< Running; else it is dropped.
+    std::variant<KeyInput, ButtonInput, AbsoluteMove, RelativeMove, WheelMove> input;
+};
+struct CancelJob { };       ///< Ends a Suspend under way; the machine is as before it.
+
+}
+
+using Command = std::variant<command::Start, command::Pause, command::Resume, command::Reset, command::PressPowerButton,
+    command::PowerOff, command::Suspend, command::InsertMedium, command::EjectMedium, command::SendInput,
+    command::CancelJob>;
+
+/// What a machine tells. Sent from the machine's thread; a receiver takes it to its own thread and returns at once.
+namespace event {
+
+struct StateChanged {
+    RunState state;
+    /// Why, where nobody asked for it: a crash, a full disk, "the guest powered off".
+    std::optional<Error> reason;
+};
+struct Progress {
+    std::string job;        ///< "suspend", "restore"
+    double fraction;        ///< 0 to 1
+};
+struct PointerModeChanged {
+    bool absolute;
+};
+struct MediumChanged {
+    std::string drive, path;///< empty path: none
+};
+struct GuestRebooted { };   ///< The guest asked for a reset and got it.
+
+}
+
+using Event = std::variant<event::StateChanged, event::Progress, event::PointerModeChanged, event::MediumChanged,
+    event::GuestRebooted>;
+
+struct MachineStatistics {
+    std::uint64_t cpuNanoseconds = 0;       ///< of all vCPU threads, since power-on
+    std::uint64_t residentBytes = 0;        ///< of guest memory
+    std::uint64_t diskBytesRead = 0, diskBytesWritten = 0;
+    std::uint64_t networkBytesReceived = 0, networkBytesSent = 0;
+};
+
+/// A whole machine with its threads: one for each vCPU, one for the board (commands, timers, networks, serial ports)
+/// and one for each disk. Any thread may use it; only its destruction must not be raced.
+class Machine {
+public:
+    using Completion = std::function<void(Result<>)>;
+    using Listener = std::function<void(Event const&)>;
+
+    /// Puts the machine together: opens KVM, images, firmware. It is Off then.
+    static Result<std::unique_ptr<Machine>> create(VmConfig const& config, Listener listener);
+    /// Builds the machine that a Suspend wrote, from its directory alone, and checks everything before it touches KVM.
+    /// It is Paused then.
+    static Result<std::unique_ptr<Machine>> restore(std::string const& directory, Listener listener);
+    /// Powers off without asking.
+    virtual ~Machine() = default;
+
+    /// Does `command` on the machine's thread and says there how it went, in the order of posting.
+    virtual void post(Command command, Completion done = {}) = 0;
+    /// The same, and waits. Not from the listener.
+    Result<> call(Command command);
+
+    virtual RunState state() const = 0;
+    virtual VmConfig const& config() const = 0;
+    virtual MachineStatistics statistics() const = 0;
+
+    /// By device id; null where there is none.
+    virtual Console* console(std::string_view id) = 0;
+    virtual Screen* screen(std::string_view id) = 0;
+
+    /// Why the machine cannot be saved now: one error a device that says no; empty when it can.
+    virtual std::vector<Error> saveObstacles() = 0;
+};
+
+}

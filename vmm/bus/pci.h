@@ -46,10 +46,10 @@ struct PciServices {
 
 struct PciIdentity {
     std::uint16_t vendor = 0xffff, device = 0xffff;
-    std::uint32_t classCode = 0;        ///< base class, sub-class, interface: 0x010601
+    std::uint32_t classCode = 0; ///< base class, sub-class, interface: 0x010601
     std::uint8_t revision = 0;
     std::uint16_t subsystemVendor = 0, subsystem = 0;
-    bool hasInterruptPin = false;       ///< INTA#
+    bool hasInterruptPin = false; ///< INTA#
 };
 
 struct MsixEntry {
@@ -81,7 +81,8 @@ struct PciState {
     }
 };
 
-/// One function on the PCI bus. Configuration accesses and BAR accesses come with mutex() held.
+/// One function on the PCI bus. Configuration accesses and BAR accesses come with mutex() held, and the protected
+/// members are called with it held (a worker thread takes it before sendMsix()).
 class PciFunction : public Device {
 public:
     ~PciFunction() override;
@@ -94,6 +95,8 @@ public:
     void connectInterrupt(IrqLine& line) { m_intxLine = &line; }
 
     PciIdentity const& identity() const { return m_identity; }
+    /// Function 0 says in its header that its slot has others; done by the bus.
+    void markMultifunction();
     bool hasMsix() const { return m_msixVectors != 0; }
     /// The guest allows the function to access memory and to send MSIs.
     bool isBusMaster() const;
@@ -111,6 +114,8 @@ protected:
     /// Appends a capability; `body` follows id and next pointer. `writable` has ones where the guest may write; shorter
     /// than the body means zeroes. Returns the capability's offset in configuration space.
     unsigned addCapability(std::uint8_t id, ConstByteSpan body, ConstByteSpan writable = {});
+    /// Registers of the function's own in the first 256 bytes; `writable` as above.
+    void addRegisters(unsigned offset, ConstByteSpan initial, ConstByteSpan writable = {});
     /// MSI-X with its table at the start of BAR `index` and the pending bits behind it; the BAR belongs to MSI-X alone.
     void addMsix(unsigned index, unsigned vectors);
 
@@ -122,6 +127,11 @@ protected:
     void refreshDoorbells();
     /// After the guest wrote to configuration space (the standard registers are already handled).
     virtual void configWritten(unsigned offset, unsigned size);
+    /// Before the guest reads configuration space: the moment to refresh a register whose value comes from elsewhere.
+    virtual void beforeConfigRead(unsigned offset, unsigned size);
+    /// The first 256 bytes as they are now. What is changed here must be writable by the guest too, or a saved state
+    /// is refused.
+    ByteSpan config() { return m_pci.config; }
 
     /// Level of INTA#; respects Interrupt Disable in the command register.
     void setInterrupt(bool level);
@@ -131,9 +141,12 @@ protected:
 
     /// The slot of a RAM BAR while it is mapped.
     std::optional<MemoryMapper::Slot> ramBarSlot(unsigned index) const;
+    /// Where BAR `index` answers now; nothing while it does not (decoding is off, or the place is taken).
+    std::optional<std::uint64_t> barAddress(unsigned index) const;
 
-    /// Where the function's State lives; `pci` is a field of it. The constructor's derived class calls this first.
+    /// The PCI part of reset(): a reset() calls it. Needless in the constructor.
     void resetPci();
+    /// For save(): `auto state = m_state; state.pci = pciState();`
     PciState const& pciState() const { return m_pci; }
     /// Checks a saved state against this function (same identity, capabilities and BAR layout) and changes nothing.
     Result<> checkPci(PciState const& saved) const;
@@ -145,24 +158,36 @@ protected:
 
 private:
     struct Bar;
-    class MsixWindow;
+    class Window;
 
+    Bar* findBar(unsigned index) const;
+    std::optional<std::uint64_t> wantedAddress(Bar const& bar) const;
+    void setInitial(unsigned offset, ConstByteSpan initial, ConstByteSpan writable);
     void updateMappings();
     void mapBar(Bar& bar, std::uint64_t address);
     void unmapBar(Bar& bar);
-    void updateMsixRoutes();
+    void addDoorbells(Bar& bar);
+    void removeDoorbells(Bar& bar);
+    bool msixMasked(unsigned vector) const;
+    void updateVector(unsigned vector);
+    void updateMsix();
     void updateInterrupt();
-    void readMsix(std::uint64_t offset, ByteSpan data);
+    void readMsix(std::uint64_t offset, ByteSpan data) const;
     void writeMsix(std::uint64_t offset, ConstByteSpan data);
 
     PciServices m_services;
     PciIdentity m_identity;
-    std::array<std::uint8_t, 4096> m_initial {};    // after reset; beyond 256 it is read-only
-    std::array<std::uint8_t, 256> m_writable {};    // ones where the guest may write
+    std::array<std::uint8_t, 4096> m_initial {}; // after reset; beyond 256 it is read-only
+    std::array<std::uint8_t, 256> m_writable {}; // ones where the guest may write
     std::vector<std::unique_ptr<Bar>> m_bars;
     unsigned m_capabilityEnd = 0x40, m_lastCapability = 0;
     unsigned m_msixVectors = 0, m_msixCapability = 0;
-    std::vector<std::unique_ptr<MsiRoute>> m_routes;
+    std::uint64_t m_pendingOffset = 0; // of the pending bits in the MSI-X BAR
+    struct Route {
+        std::unique_ptr<MsiRoute> route;
+        std::optional<MsiMessage> message; // as the route has it
+    };
+    std::vector<Route> m_routes;
     IrqLine* m_intxLine = nullptr;
     PciState m_pci;
 };

@@ -1,0 +1,239 @@
+#include "tests/support/suite.h"
+#include "ui/display/key_codes.h"
+#include "ui/display/screen_widget.h"
+#include "ui/display/text_typist.h"
+
+#include <QSignalSpy>
+#include <linux/input-event-codes.h>
+
+Q_DECLARE_METATYPE(vmm::KeyInput)
+Q_DECLARE_METATYPE(vmm::AbsoluteMove)
+Q_DECLARE_METATYPE(vmm::ButtonInput)
+
+using ui::ScreenGeometry;
+
+namespace {
+
+std::vector<std::uint32_t> chequered(QSize size)
+{
+    std::vector<std::uint32_t> pixels;
+    for (int y = 0; y < size.height(); ++y) {
+        for (int x = 0; x < size.width(); ++x)
+            pixels.push_back((x + y) % 2 == 0 ? 0xffffffff : 0xff000000);
+    }
+    return pixels;
+}
+
+template <typename Value> std::vector<Value> valuesOf(QSignalSpy const& spy)
+{
+    std::vector<Value> values;
+    for (auto const& call : spy)
+        values.push_back(call[0].value<Value>());
+    return values;
+}
+
+}
+
+class ScreenGeometryTest final : public QObject {
+    Q_OBJECT
+private slots:
+    void integerScalesAreExact()
+    {
+        auto const same = ScreenGeometry::fit({ 640, 480 }, 1, {}, { 640, 480 }, 0);
+        QCOMPARE(same.target, QRect(0, 0, 640, 480));
+        auto const doubled = ScreenGeometry::fit({ 640, 480 }, 2, {}, { 640, 480 }, 1);
+        QCOMPARE(doubled.scale, 2.0);
+        QVERIFY(doubled.isExact());
+        auto const almost = ScreenGeometry::fit({ 660, 500 }, 1, {}, { 640, 480 }, 0);
+        QCOMPARE(almost.scale, 1.0);
+        QCOMPARE(almost.target, QRect(10, 10, 640, 480));
+    }
+
+    void fitKeepsProportions()
+    {
+        auto const wide = ScreenGeometry::fit({ 1000, 300 }, 1, {}, { 640, 480 }, 0);
+        QCOMPARE(wide.target, QRect(300, 0, 400, 300));
+    }
+
+    void fractionalRatioIsStillExactAtOne()
+    {
+        auto const geometry = ScreenGeometry::fit({ 800, 600 }, 1.25, { 126.25, 40.75 }, { 640, 480 }, 1);
+        QVERIFY(geometry.isExact());
+        QCOMPARE(geometry.scale, 1.0);
+        QCOMPARE(geometry.alignment(), QPointF(0.75, 0.25));
+        QCOMPARE(ScreenGeometry::sizeFor({ 640, 480 }, 1.25, 1), QSize(512, 384));
+    }
+
+    void pointerHitsTheSamePixelAtEveryScale_data()
+    {
+        QTest::addColumn<QSize>("widget");
+        QTest::addColumn<qreal>("ratio");
+        QTest::newRow("1x") << QSize(640, 480) << 1.0;
+        QTest::newRow("smaller") << QSize(400, 300) << 1.0;
+        QTest::newRow("larger") << QSize(1999, 1117) << 1.0;
+        QTest::newRow("125%") << QSize(640, 480) << 1.25;
+        QTest::newRow("200%") << QSize(500, 480) << 2.0;
+    }
+    void pointerHitsTheSamePixelAtEveryScale()
+    {
+        QFETCH(QSize, widget);
+        QFETCH(qreal, ratio);
+        auto const geometry = ScreenGeometry::fit(widget, ratio, {}, { 640, 480 }, 0);
+        auto const place = QPointF(geometry.target.left() + (320.5) * geometry.target.width() / 640.0,
+                               geometry.target.top() + (120.5) * geometry.target.height() / 480.0)
+            / ratio;
+        auto const move = geometry.toGuest(place);
+        QCOMPARE(move.x * 640 / 32768, 320);
+        QCOMPARE(move.y * 480 / 32768, 120);
+    }
+
+    void pointerOutsideIsClamped()
+    {
+        auto const geometry = ScreenGeometry::fit({ 1000, 300 }, 1, {}, { 640, 480 }, 0);
+        QCOMPARE(geometry.toGuest({ 0, -5 }).x * 640 / 32768, 0);
+        QCOMPARE(geometry.toGuest({ 999, 900 }).x * 640 / 32768, 639);
+        QCOMPARE(geometry.toGuest({ 999, 900 }).y * 480 / 32768, 479);
+    }
+
+    void emptyPicturesAreNoDivision()
+    {
+        auto const geometry = ScreenGeometry::fit({ 0, 0 }, 1, {}, { 0, 0 }, 0);
+        QCOMPARE(geometry.toGuest({ 5, 5 }).x, std::uint16_t { 0 });
+    }
+};
+
+class ScreenWidgetTest final : public QObject {
+    Q_OBJECT
+private slots:
+    void pictureIsPaintedPixelForPixel()
+    {
+        ui::ScreenWidget screen;
+        screen.resize(64, 48);
+        auto const pixels = chequered({ 64, 48 });
+        screen.showRows({ 64, 48 }, pixels.data(), {});
+        auto const shot = screen.grab().toImage().convertToFormat(QImage::Format_RGB32);
+        QCOMPARE(shot, screen.image());
+    }
+
+    void doubledPixelsStayExact()
+    {
+        ui::ScreenWidget screen;
+        screen.resize(128, 96);
+        auto const pixels = chequered({ 64, 48 });
+        screen.showRows({ 64, 48 }, pixels.data(), {});
+        auto const shot = screen.grab().toImage();
+        for (int y = 0; y < 96; ++y) {
+            for (int x = 0; x < 128; ++x)
+                QCOMPARE(shot.pixel(x, y), (x / 2 + y / 2) % 2 == 0 ? 0xffffffff : 0xff000000);
+        }
+    }
+
+    void onlyChangedRowsAreTaken()
+    {
+        ui::ScreenWidget screen;
+        screen.resize(64, 48);
+        auto pixels = chequered({ 64, 48 });
+        screen.showRows({ 64, 48 }, pixels.data(), {});
+        std::fill(pixels.begin(), pixels.end(), 0xff00ff00);
+        screen.showRows({ 64, 48 }, pixels.data(), { { 10, 12 } });
+        QCOMPARE(screen.image().pixel(0, 10), 0xff00ff00);
+        QCOMPARE(screen.image().pixel(0, 11), 0xff00ff00);
+        QCOMPARE(screen.image().pixel(0, 12), 0xffffffff);
+        QCOMPARE(screen.geometryOfPicture().rowsToWidget(10, 12).top(), 10);
+    }
+
+    void keysGoByPlace()
+    {
+        QKeyEvent const fromX11(QEvent::KeyPress, Qt::Key_Z, {}, 29, 0, 0); // a German keyboard's Z is at KEY_Y
+        QCOMPARE(ui::evdevCode(fromX11), std::uint16_t { KEY_Y });
+        QKeyEvent const withoutCode(QEvent::KeyPress, Qt::Key_F11, {});
+        QCOMPARE(ui::evdevCode(withoutCode), std::uint16_t { KEY_F11 });
+    }
+
+    void autoRepeatIsFilteredAndKeysGoUpWithTheFocus()
+    {
+        ui::ScreenWidget screen;
+        screen.setInputEnabled(true);
+        QSignalSpy keys(&screen, &ui::ScreenWidget::key);
+        QTest::keyPress(&screen, Qt::Key_A);
+        QKeyEvent repeat(QEvent::KeyPress, Qt::Key_A, {}, QStringLiteral("a"), true);
+        QCoreApplication::sendEvent(&screen, &repeat);
+        QFocusEvent lost(QEvent::FocusOut);
+        QCoreApplication::sendEvent(&screen, &lost);
+        QCOMPARE(valuesOf<vmm::KeyInput>(keys), (std::vector<vmm::KeyInput> { { KEY_A, true }, { KEY_A, false } }));
+    }
+
+    void controlAndAltAloneGetOut()
+    {
+        ui::ScreenWidget screen;
+        screen.setInputEnabled(true);
+        QSignalSpy leave(&screen, &ui::ScreenWidget::leaveRequested);
+        QTest::keyPress(&screen, Qt::Key_Control);
+        QTest::keyPress(&screen, Qt::Key_Alt);
+        QTest::keyClick(&screen, Qt::Key_Delete);
+        QTest::keyRelease(&screen, Qt::Key_Alt);
+        QTest::keyRelease(&screen, Qt::Key_Control);
+        QCOMPARE(leave.count(), 0);
+        QTest::keyPress(&screen, Qt::Key_Control);
+        QTest::keyPress(&screen, Qt::Key_Alt);
+        QTest::keyRelease(&screen, Qt::Key_Alt);
+        QCOMPARE(leave.count(), 1);
+    }
+
+    void absolutePointerNeedsNoCapture()
+    {
+        ui::ScreenWidget screen;
+        screen.resize(64, 48);
+        auto const pixels = chequered({ 64, 48 });
+        screen.showRows({ 64, 48 }, pixels.data(), {});
+        screen.setInputEnabled(true);
+        screen.setAbsolutePointer(true);
+        QSignalSpy moves(&screen, &ui::ScreenWidget::absoluteMove);
+        QSignalSpy buttons(&screen, &ui::ScreenWidget::button);
+        QTest::mouseClick(&screen, Qt::LeftButton, {}, { 32, 24 });
+        QVERIFY(!screen.isCaptured());
+        QCOMPARE(moves[0][0].value<vmm::AbsoluteMove>().x * 64 / 32768, 32);
+        QCOMPARE(buttons.count(), 2);
+    }
+
+    void relativePointerIsCapturedUntilReleased()
+    {
+        ui::ScreenWidget screen;
+        screen.resize(64, 48);
+        screen.setInputEnabled(true);
+        QSignalSpy buttons(&screen, &ui::ScreenWidget::button);
+        QTest::mouseClick(&screen, Qt::LeftButton, {}, { 32, 24 });
+        QVERIFY(screen.isCaptured());
+        QCOMPARE(buttons.count(), 0);
+        QTest::keyPress(&screen, Qt::Key_Control);
+        QTest::keyPress(&screen, Qt::Key_Alt);
+        QTest::keyRelease(&screen, Qt::Key_Control);
+        QVERIFY(!screen.isCaptured());
+    }
+
+    void everyPrintableCharacterHasKeys()
+    {
+        for (char32_t character = 0x20; character < 0x7f; ++character)
+            QVERIFY2(!ui::keysForCharacter(character).empty(), qPrintable(QString::number(character)));
+        QVERIFY(ui::keysForCharacter(U'ä').empty());
+        QCOMPARE(ui::keysForCharacter(U'A'), (std::vector<std::uint16_t> { KEY_LEFTSHIFT, KEY_A }));
+        QCOMPARE(ui::keysForCharacter(U'`'), (std::vector<std::uint16_t> { KEY_GRAVE }));
+        QCOMPARE(ui::keysForCharacter(U'/'), (std::vector<std::uint16_t> { KEY_SLASH }));
+    }
+
+    void textIsTypedKeyByKey()
+    {
+        ui::TextTypist typist;
+        QSignalSpy keys(&typist, &ui::TextTypist::key);
+        QSignalSpy finished(&typist, &ui::TextTypist::finished);
+        QCOMPARE(typist.type(QString::fromUtf8("Aß")), 1);
+        QTRY_COMPARE(finished.count(), 1);
+        QCOMPARE(valuesOf<vmm::KeyInput>(keys),
+            (std::vector<vmm::KeyInput> {
+                { KEY_LEFTSHIFT, true }, { KEY_A, true }, { KEY_A, false }, { KEY_LEFTSHIFT, false } }));
+    }
+};
+
+REGISTER_SUITE(ScreenGeometryTest);
+REGISTER_SUITE(ScreenWidgetTest);
+#include "screen_test.moc"

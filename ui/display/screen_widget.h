@@ -1,0 +1,86 @@
+#pragma once
+
+#include "ui/display/screen_geometry.h"
+#include "vmm/backends/display.h"
+
+#include <QBasicTimer>
+#include <QImage>
+#include <QLabel>
+#include <QSet>
+#include <QWidget>
+
+namespace ui {
+
+/// The picture of a machine's screen, and a person's keys and pointer over it. It knows no machine: rows of pixels come
+/// in, input goes out as signals.
+class ScreenWidget final : public QWidget {
+    Q_OBJECT
+public:
+    explicit ScreenWidget(QWidget* parent = nullptr);
+
+    /// Takes the changed rows over from `pixels` (XRGB8888 without gaps); all of them when the size is new.
+    void showRows(QSize size, std::uint32_t const* pixels, std::vector<vmm::RowRange> const& rows);
+    /// No picture: the widget is empty and swallows no input.
+    void showNothing();
+    QImage const& image() const { return m_image; }
+
+    int zoom() const { return m_zoom; } ///< 0 fits
+    void setZoom(int zoom);
+    ScreenGeometry geometryOfPicture() const;
+
+    /// Off: keys and pointer stay with the window.
+    void setInputEnabled(bool on);
+    /// The guest follows absolute positions; else a click captures the pointer until Ctrl+Alt.
+    void setAbsolutePointer(bool absolute);
+    bool isCaptured() const { return m_captured; }
+    void releaseEverything();
+    /// Darkened, for a machine that stands still.
+    void setDimmed(bool dimmed);
+
+    QSize sizeHint() const override;
+
+signals:
+    void key(vmm::KeyInput input);
+    void button(vmm::ButtonInput input);
+    void absoluteMove(vmm::AbsoluteMove move);
+    void relativeMove(vmm::RelativeMove move);
+    void wheel(vmm::WheelMove move);
+    void captureChanged(bool captured);
+    /// Ctrl+Alt was tapped: the person wants to get out of the machine.
+    void leaveRequested();
+    void fullScreenRequested();
+    void pictureSizeChanged(QSize size);
+
+protected:
+    bool event(QEvent* event) override;
+    void paintEvent(QPaintEvent* event) override;
+    void keyPressEvent(QKeyEvent* event) override;
+    void keyReleaseEvent(QKeyEvent* event) override;
+    void mousePressEvent(QMouseEvent* event) override;
+    void mouseReleaseEvent(QMouseEvent* event) override;
+    void mouseDoubleClickEvent(QMouseEvent* event) override { mousePressEvent(event); }
+    void mouseMoveEvent(QMouseEvent* event) override;
+    void wheelEvent(QWheelEvent* event) override;
+    void focusOutEvent(QFocusEvent* event) override;
+    void leaveEvent(QEvent* event) override;
+    bool focusNextPrevChild(bool) override { return false; } // Tab belongs to the guest
+
+private:
+    void setCaptured(bool captured);
+    void updateCursorShape();
+    void updateHint();
+    QPoint centre() const { return mapToGlobal(rect().center()); }
+
+    QImage m_image;
+    int m_zoom = 0;
+    bool m_inputEnabled = false, m_absolute = false, m_captured = false, m_dimmed = false;
+    bool m_leaveArmed = false; // Ctrl and Alt are down and no other key was pressed since
+    bool m_hintShown = false;
+    QSet<std::uint16_t> m_keysDown;
+    QSet<int> m_buttonsDown;
+    QPointF m_lastPointer;
+    QPoint m_wheelRemainder;
+    QLabel* m_hint;
+};
+
+}

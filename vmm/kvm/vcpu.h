@@ -1,0 +1,78 @@
+#pragma once
+
+#include "vmm/bus/bus.h"
+#include "vmm/kvm/kvm.h"
+#include "vmm/kvm/vcpu_state.h"
+
+#include <atomic>
+#include <optional>
+
+struct kvm_run;
+
+namespace vmm {
+
+class Vm;
+struct BootCpuState;
+
+/// Why Vcpu::run() came back.
+struct VcpuExit {
+    enum class Kind : std::uint8_t {
+        Kicked,         ///< kick() was called; all of the guest's accesses are complete and the state can be read
+        TripleFault,    ///< the guest can only be reset
+        Fault,          ///< `error` says what cannot go on, with the instruction where there is one
+    };
+    Kind kind;
+    std::optional<Error> error;
+};
+
+/// One vCPU. Belongs to the thread that runs it, except for kick().
+class Vcpu final {
+public:
+    static Result<std::unique_ptr<Vcpu>> create(Vm& vm, unsigned index, std::vector<CpuidEntry> const& cpuid);
+    ~Vcpu();
+
+    unsigned index() const { return m_index; }
+
+    /// Runs the guest and serves its port and memory accesses on the buses, until something else happens.
+    VcpuExit run(BusView& ports, BusView& memory);
+
+    /// Makes run(), now or when it is called next, return Kicked. From any thread; `thread` is the one that runs it.
+    void kick(pthread_t thread);
+    /// Takes a kick back; before run().
+    void clearKick();
+    /// Blocks or unblocks nothing but prepares the calling process: a signal that interrupts KVM_RUN.
+    static void prepareKicks();
+
+    /// The state after power-on: the boot processor at the reset vector, others waiting for INIT.
+    Result<> reset();
+    /// Where a kernel that is booted directly begins.
+    Result<> setBootState(BootCpuState const& state);
+
+    Result<VcpuState> save() const;
+    /// Refuses, before it changes anything, what this host's KVM does not know.
+    Result<> load(VcpuState const& state);
+
+    /// Tells the guest's kvmclock that it was stopped for a while, so that its watchdogs do not bark.
+    void markStopped();
+
+private:
+    Vcpu(Vm& vm, unsigned index) : m_vm(vm), m_index(index) { }
+    Result<> open(std::vector<CpuidEntry> const& cpuid);
+    void servePort(BusView& ports);
+    void serveMemory(BusView& memory);
+    VcpuExit unhandledInstruction();
+    VcpuExit fault(ErrorCode code, std::string detail) const;
+    int fd() const { return m_fd.get(); }
+
+    Vm& m_vm;
+    unsigned m_index;
+    UniqueFd m_fd;
+    kvm_run* m_run = nullptr;
+    std::atomic<bool> m_kicked { false };
+    std::vector<std::uint32_t> m_msrs;
+    std::uint64_t m_lastFaultAddress = ~0ull;
+    unsigned m_faultsThere = 0;
+    std::optional<VcpuState> m_powerOn; // what reset() goes back to
+};
+
+}

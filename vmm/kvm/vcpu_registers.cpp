@@ -1,0 +1,304 @@
+#include "vmm/base/log.h"
+#include "vmm/kvm/ioctl.h"
+#include "vmm/kvm/vcpu.h"
+#include "vmm/kvm/vm.h"
+
+#include <algorithm>
+#include <fmt/format.h>
+
+/// Between KVM's structures and our own VcpuState, field by field: a file must not depend on the kernel's layouts.
+namespace vmm {
+
+namespace {
+
+constexpr std::uint32_t msrTsc = 0x10;
+constexpr std::uint32_t msrKvmAsyncPf = 0x4b564d02;
+constexpr std::uint32_t msrKvmStealTime = 0x4b564d03;
+
+SegmentState fromKvm(kvm_segment const& in)
+{
+    return { in.base, in.limit, in.selector, in.type, in.dpl, in.present != 0, in.db != 0, in.s != 0, in.l != 0,
+        in.g != 0, in.avl != 0, in.unusable != 0 };
+}
+
+kvm_segment toKvm(SegmentState const& in)
+{
+    kvm_segment out {};
+    out.base = in.base;
+    out.limit = in.limit;
+    out.selector = in.selector;
+    out.type = in.type;
+    out.dpl = in.dpl;
+    out.present = in.present;
+    out.db = in.defaultSize;
+    out.s = in.nonSystem;
+    out.l = in.longMode;
+    out.g = in.granularity;
+    out.avl = in.available;
+    out.unusable = in.unusable;
+    return out;
+}
+
+kvm_dtable toKvm(TableState const& in)
+{
+    kvm_dtable out {};
+    out.base = in.base;
+    out.limit = in.limit;
+    return out;
+}
+
+void fromKvm(kvm_regs const& in, VcpuState& out)
+{
+    out.rax = in.rax, out.rbx = in.rbx, out.rcx = in.rcx, out.rdx = in.rdx;
+    out.rsi = in.rsi, out.rdi = in.rdi, out.rsp = in.rsp, out.rbp = in.rbp;
+    out.r8 = in.r8, out.r9 = in.r9, out.r10 = in.r10, out.r11 = in.r11;
+    out.r12 = in.r12, out.r13 = in.r13, out.r14 = in.r14, out.r15 = in.r15;
+    out.rip = in.rip, out.rflags = in.rflags;
+}
+
+kvm_regs registersOf(VcpuState const& in)
+{
+    kvm_regs out {};
+    out.rax = in.rax, out.rbx = in.rbx, out.rcx = in.rcx, out.rdx = in.rdx;
+    out.rsi = in.rsi, out.rdi = in.rdi, out.rsp = in.rsp, out.rbp = in.rbp;
+    out.r8 = in.r8, out.r9 = in.r9, out.r10 = in.r10, out.r11 = in.r11;
+    out.r12 = in.r12, out.r13 = in.r13, out.r14 = in.r14, out.r15 = in.r15;
+    out.rip = in.rip, out.rflags = in.rflags;
+    return out;
+}
+
+void fromKvm(kvm_sregs const& in, VcpuState& out)
+{
+    out.cs = fromKvm(in.cs), out.ds = fromKvm(in.ds), out.es = fromKvm(in.es), out.fs = fromKvm(in.fs);
+    out.gs = fromKvm(in.gs), out.ss = fromKvm(in.ss), out.tr = fromKvm(in.tr), out.ldt = fromKvm(in.ldt);
+    out.gdt = { in.gdt.base, in.gdt.limit };
+    out.idt = { in.idt.base, in.idt.limit };
+    out.cr0 = in.cr0, out.cr2 = in.cr2, out.cr3 = in.cr3, out.cr4 = in.cr4, out.cr8 = in.cr8;
+    out.efer = in.efer, out.apicBase = in.apic_base;
+    std::copy(std::begin(in.interrupt_bitmap), std::end(in.interrupt_bitmap), out.interruptBitmap.begin());
+}
+
+kvm_sregs systemRegistersOf(VcpuState const& in)
+{
+    kvm_sregs out {};
+    out.cs = toKvm(in.cs), out.ds = toKvm(in.ds), out.es = toKvm(in.es), out.fs = toKvm(in.fs);
+    out.gs = toKvm(in.gs), out.ss = toKvm(in.ss), out.tr = toKvm(in.tr), out.ldt = toKvm(in.ldt);
+    out.gdt = toKvm(in.gdt), out.idt = toKvm(in.idt);
+    out.cr0 = in.cr0, out.cr2 = in.cr2, out.cr3 = in.cr3, out.cr4 = in.cr4, out.cr8 = in.cr8;
+    out.efer = in.efer, out.apic_base = in.apicBase;
+    std::copy(in.interruptBitmap.begin(), in.interruptBitmap.end(), std::begin(out.interrupt_bitmap));
+    return out;
+}
+
+VcpuEvents fromKvm(kvm_vcpu_events const& in)
+{
+    VcpuEvents out;
+    out.flags = in.flags;
+    out.exceptionInjected = in.exception.injected;
+    out.exceptionNumber = in.exception.nr;
+    out.exceptionHasErrorCode = in.exception.has_error_code;
+    out.exceptionPending = in.exception.pending;
+    out.exceptionErrorCode = in.exception.error_code;
+    out.exceptionHasPayload = in.exception_has_payload;
+    out.exceptionPayload = in.exception_payload;
+    out.interruptInjected = in.interrupt.injected;
+    out.interruptNumber = in.interrupt.nr;
+    out.interruptSoft = in.interrupt.soft;
+    out.interruptShadow = in.interrupt.shadow;
+    out.nmiInjected = in.nmi.injected;
+    out.nmiPending = in.nmi.pending;
+    out.nmiMasked = in.nmi.masked;
+    out.sipiVector = in.sipi_vector;
+    return out;
+}
+
+kvm_vcpu_events toKvm(VcpuEvents const& in)
+{
+    kvm_vcpu_events out {};
+    // Only what every KVM takes; SMM is not there, and payloads need a capability that we do not enable.
+    out.flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SIPI_VECTOR | KVM_VCPUEVENT_VALID_SHADOW;
+    out.exception.injected = in.exceptionInjected;
+    out.exception.nr = in.exceptionNumber;
+    out.exception.has_error_code = in.exceptionHasErrorCode;
+    out.exception.pending = in.exceptionPending;
+    out.exception.error_code = in.exceptionErrorCode;
+    out.interrupt.injected = in.interruptInjected;
+    out.interrupt.nr = in.interruptNumber;
+    out.interrupt.soft = in.interruptSoft;
+    out.interrupt.shadow = in.interruptShadow;
+    out.nmi.injected = in.nmiInjected;
+    out.nmi.pending = in.nmiPending;
+    out.nmi.masked = in.nmiMasked;
+    out.sipi_vector = in.sipiVector;
+    return out;
+}
+
+std::optional<MpState> fromMpState(std::uint32_t state)
+{
+    switch (state) {
+    case KVM_MP_STATE_RUNNABLE: return MpState::Runnable;
+    case KVM_MP_STATE_UNINITIALIZED: return MpState::Uninitialized;
+    case KVM_MP_STATE_INIT_RECEIVED: return MpState::InitReceived;
+    case KVM_MP_STATE_HALTED: return MpState::Halted;
+    case KVM_MP_STATE_SIPI_RECEIVED: return MpState::SipiReceived;
+    default: return std::nullopt;
+    }
+}
+
+std::uint32_t toMpState(MpState state)
+{
+    switch (state) {
+    case MpState::Runnable: return KVM_MP_STATE_RUNNABLE;
+    case MpState::Uninitialized: return KVM_MP_STATE_UNINITIALIZED;
+    case MpState::InitReceived: return KVM_MP_STATE_INIT_RECEIVED;
+    case MpState::Halted: return KVM_MP_STATE_HALTED;
+    case MpState::SipiReceived: return KVM_MP_STATE_SIPI_RECEIVED;
+    }
+    return KVM_MP_STATE_RUNNABLE;
+}
+
+/// Reads those of `indices` that can be read; KVM stops at the first that cannot, and lists some of those too.
+Result<std::vector<MsrState>> readMsrs(int fd, std::span<std::uint32_t const> indices)
+{
+    std::vector<MsrState> values;
+    while (!indices.empty()) {
+        FlexibleArray<kvm_msrs, kvm_msr_entry> request(indices.size());
+        request->nmsrs = static_cast<std::uint32_t>(indices.size());
+        for (std::size_t i = 0; i < indices.size(); ++i)
+            request->entries[i].index = indices[i];
+        int const read = ::ioctl(fd, KVM_GET_MSRS, request.get());
+        if (read < 0)
+            return failOs("cannot read model-specific registers");
+        for (auto const& entry : std::span(request->entries, static_cast<std::size_t>(read)))
+            values.push_back({ entry.index, entry.data });
+        indices = indices.subspan(std::min(indices.size(), static_cast<std::size_t>(read) + 1));
+    }
+    return values;
+}
+
+Result<> writeMsrs(int fd, std::span<MsrState const> msrs)
+{
+    while (!msrs.empty()) {
+        FlexibleArray<kvm_msrs, kvm_msr_entry> request(msrs.size());
+        request->nmsrs = static_cast<std::uint32_t>(msrs.size());
+        for (std::size_t i = 0; i < msrs.size(); ++i) {
+            request->entries[i].index = msrs[i].index;
+            request->entries[i].data = msrs[i].value;
+        }
+        int const written = ::ioctl(fd, KVM_SET_MSRS, request.get());
+        if (written < 0)
+            return failOs("cannot write model-specific registers");
+        if (static_cast<std::size_t>(written) == msrs.size())
+            return {};
+        auto const& refused = msrs[static_cast<std::size_t>(written)];
+        // A register that KVM lists, can read and cannot write holds nothing of the guest's: it was never non-zero.
+        if (refused.value != 0)
+            log(LogLevel::Debug, "kvm", "KVM refuses {:#x} for MSR {:#x}", refused.value, refused.index);
+        msrs = msrs.subspan(static_cast<std::size_t>(written) + 1);
+    }
+    return {};
+}
+
+}
+
+Result<VcpuState> Vcpu::save() const
+{
+    VcpuState state;
+    kvm_mp_state mpState {};
+    TRY(ioctlChecked(fd(), KVM_GET_MP_STATE, &mpState, "cannot read a vCPU's run state"));
+    auto const known = fromMpState(mpState.mp_state);
+    if (!known)
+        return fail(ErrorCode::Unsupported, fmt::format("vCPU {} is in run state {}", m_index, mpState.mp_state));
+    state.mpState = *known;
+
+    kvm_regs registers {};
+    TRY(ioctlChecked(fd(), KVM_GET_REGS, &registers, "cannot read a vCPU's registers"));
+    fromKvm(registers, state);
+    kvm_sregs system {};
+    TRY(ioctlChecked(fd(), KVM_GET_SREGS, &system, "cannot read a vCPU's system registers"));
+    fromKvm(system, state);
+    kvm_debugregs debug {};
+    TRY(ioctlChecked(fd(), KVM_GET_DEBUGREGS, &debug, "cannot read a vCPU's debug registers"));
+    std::copy(std::begin(debug.db), std::end(debug.db), state.debugAddresses.begin());
+    state.dr6 = debug.dr6;
+    state.dr7 = debug.dr7;
+
+    kvm_xcrs xcrs {};
+    TRY(ioctlChecked(fd(), KVM_GET_XCRS, &xcrs, "cannot read a vCPU's extended control registers"));
+    for (auto const& entry : std::span(xcrs.xcrs, std::min<std::size_t>(xcrs.nr_xcrs, std::size(xcrs.xcrs)))) {
+        if (entry.xcr == 0)
+            state.xcr0 = entry.value;
+    }
+    int const xsaveSize = m_vm.capability(KVM_CAP_XSAVE2);
+    state.xsave.resize(xsaveSize > 0 ? static_cast<std::size_t>(xsaveSize) : sizeof(kvm_xsave));
+    TRY(ioctlChecked(fd(), xsaveSize > 0 ? KVM_GET_XSAVE2 : KVM_GET_XSAVE, state.xsave.data(),
+        "cannot read a vCPU's extended state"));
+
+    kvm_lapic_state lapic {};
+    TRY(ioctlChecked(fd(), KVM_GET_LAPIC, &lapic, "cannot read a local APIC"));
+    state.lapic.assign(std::begin(lapic.regs), std::end(lapic.regs));
+    kvm_vcpu_events events {};
+    TRY(ioctlChecked(fd(), KVM_GET_VCPU_EVENTS, &events, "cannot read a vCPU's events"));
+    state.events = fromKvm(events);
+    state.msrs = TRY(readMsrs(fd(), m_msrs));
+    state.tscKilohertz = static_cast<std::uint32_t>(std::max(ioctlInt(fd(), KVM_GET_TSC_KHZ), 0));
+    return state;
+}
+
+Result<> Vcpu::load(VcpuState const& state)
+{
+    int const xsaveSize = m_vm.capability(KVM_CAP_XSAVE2);
+    auto const roomForXsave = xsaveSize > 0 ? static_cast<std::size_t>(xsaveSize) : sizeof(kvm_xsave);
+    if (state.xsave.size() > roomForXsave && std::any_of(state.xsave.begin() + static_cast<std::ptrdiff_t>(roomForXsave), state.xsave.end(), [](auto byte) { return byte != 0; }))
+        return fail(ErrorCode::Unsupported, "the vCPU uses vector registers that this host does not have");
+    if (state.lapic.size() != sizeof(kvm_lapic_state::regs))
+        return fail(ErrorCode::Corrupt, fmt::format("a local APIC of {} bytes", state.lapic.size()));
+
+    // In this order: features that others depend on first, the local APIC behind the register that enables it, and
+    // what is pending last, when everything that it refers to is there.
+    auto const hostTsc = ioctlInt(fd(), KVM_GET_TSC_KHZ);
+    if (state.tscKilohertz != 0 && hostTsc > 0 && state.tscKilohertz != static_cast<std::uint32_t>(hostTsc)) {
+        if (ioctlInt(fd(), KVM_SET_TSC_KHZ, state.tscKilohertz) != 0)
+            log(LogLevel::Info, "kvm", "the TSC runs at {} kHz here, {} kHz before", hostTsc, state.tscKilohertz);
+    }
+    auto const registers = registersOf(state);
+    auto const system = systemRegistersOf(state);
+    TRY(ioctlChecked(fd(), KVM_SET_SREGS, &system, "KVM refuses a vCPU's system registers"));
+    TRY(ioctlChecked(fd(), KVM_SET_REGS, &registers, "KVM refuses a vCPU's registers"));
+    kvm_xcrs xcrs {};
+    xcrs.nr_xcrs = 1;
+    xcrs.xcrs[0].value = state.xcr0;
+    TRY(ioctlChecked(fd(), KVM_SET_XCRS, &xcrs, "KVM refuses a vCPU's extended control registers"));
+    Bytes xsave = state.xsave;
+    xsave.resize(std::max(roomForXsave, sizeof(kvm_xsave)));
+    TRY(ioctlChecked(fd(), KVM_SET_XSAVE, xsave.data(), "KVM refuses a vCPU's extended state"));
+    TRY(writeMsrs(fd(), state.msrs));
+    kvm_lapic_state lapic {};
+    std::memcpy(lapic.regs, state.lapic.data(), sizeof lapic.regs);
+    TRY(ioctlChecked(fd(), KVM_SET_LAPIC, &lapic, "KVM refuses a local APIC"));
+    kvm_debugregs debug {};
+    std::copy(state.debugAddresses.begin(), state.debugAddresses.end(), std::begin(debug.db));
+    debug.dr6 = state.dr6;
+    debug.dr7 = state.dr7;
+    TRY(ioctlChecked(fd(), KVM_SET_DEBUGREGS, &debug, "KVM refuses a vCPU's debug registers"));
+    kvm_mp_state mpState {};
+    mpState.mp_state = toMpState(state.mpState);
+    TRY(ioctlChecked(fd(), KVM_SET_MP_STATE, &mpState, "KVM refuses a vCPU's run state"));
+    auto const events = toKvm(state.events);
+    return ioctlChecked(fd(), KVM_SET_VCPU_EVENTS, &events, "KVM refuses a vCPU's events");
+}
+
+Result<> Vcpu::reset()
+{
+    auto state = *m_powerOn;
+    // The time stamp counter goes on; what the guest registered with KVM by address is gone with its memory.
+    std::erase_if(state.msrs, [](MsrState const& msr) { return msr.index == msrTsc; });
+    state.mpState = m_index == 0 ? MpState::Runnable : MpState::Uninitialized;
+    for (auto& msr : state.msrs) {
+        if (msr.index == msrKvmAsyncPf || msr.index == msrKvmStealTime)
+            msr.value = 0;
+    }
+    return load(state);
+}
+
+}

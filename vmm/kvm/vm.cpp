@@ -1,0 +1,282 @@
+#include "vmm/kvm/vm.h"
+
+#include "vmm/base/log.h"
+#include "vmm/kvm/ioctl.h"
+#include "vmm/kvm/vcpu.h"
+
+#include <cassert>
+#include <fmt/format.h>
+
+namespace vmm {
+
+namespace {
+
+/// Three pages that KVM needs on Intel hosts for real mode, in the gap below the local APICs where a PC has nothing.
+constexpr std::uint64_t identityMapAddress = 0xfeffc000;
+constexpr std::uint64_t taskStateAddress = 0xfeffd000;
+
+constexpr unsigned maximumMsiRoutes = 1024;
+
+}
+
+/// A pin of the interrupt controllers. KVM_IRQ_LINE sets its level.
+class Vm::Line final : public IrqLine {
+public:
+    Line(int vm, unsigned gsi) : m_vm(vm), m_gsi(gsi) { }
+    void set(bool level) override
+    {
+        kvm_irq_level request {};
+        request.irq = m_gsi;
+        request.level = level ? 1 : 0;
+        ::ioctl(m_vm, KVM_IRQ_LINE, &request);
+    }
+
+private:
+    int m_vm;
+    unsigned m_gsi;
+};
+
+/// A GSI of its own whose route is the message, and an irqfd on it: triggering is one write to an eventfd, which any
+/// thread can do, a sandboxed one too.
+class Vm::Route final : public MsiRoute {
+public:
+    Route(Vm& vm, unsigned gsi, UniqueFd eventFd) : m_vm(vm), m_gsi(gsi), m_eventFd(std::move(eventFd)) { }
+    ~Route() override
+    {
+        update(std::nullopt);
+        std::lock_guard const lock(m_vm.m_mutex);
+        m_vm.m_usedGsis.erase(m_gsi);
+    }
+
+    void update(std::optional<MsiMessage> message) override
+    {
+        std::lock_guard const lock(m_vm.m_mutex);
+        if (message == m_message)
+            return;
+        bool const wasAttached = m_message.has_value();
+        m_message = message;
+        if (message) {
+            m_vm.m_routes[m_gsi] = *message;
+        } else {
+            attach(false);
+            m_vm.m_routes.erase(m_gsi);
+        }
+        if (auto const published = m_vm.publishRoutes(); !published)
+            log(LogLevel::Warning, "kvm", "{}", published.error().message());
+        if (message && !wasAttached)
+            attach(true);
+    }
+
+    void trigger() override { signalEventFd(m_eventFd.get()); }
+
+private:
+    void attach(bool attached)
+    {
+        kvm_irqfd request {};
+        request.fd = static_cast<std::uint32_t>(m_eventFd.get());
+        request.gsi = m_gsi;
+        request.flags = attached ? 0 : KVM_IRQFD_FLAG_DEASSIGN;
+        if (::ioctl(m_vm.fd(), KVM_IRQFD, &request) != 0)
+            log(LogLevel::Warning, "kvm", "{}", osError("cannot connect an interrupt").message());
+    }
+
+    Vm& m_vm;
+    unsigned m_gsi;
+    UniqueFd m_eventFd;
+    std::optional<MsiMessage> m_message;
+};
+
+namespace {
+
+/// Where no GSI is left: the message goes by ioctl instead.
+class DirectRoute final : public MsiRoute {
+public:
+    explicit DirectRoute(int vm) : m_vm(vm) { }
+    void update(std::optional<MsiMessage> message) override
+    {
+        std::lock_guard const lock(m_mutex);
+        m_message = message;
+    }
+    void trigger() override
+    {
+        std::lock_guard const lock(m_mutex);
+        if (!m_message)
+            return;
+        kvm_msi request {};
+        request.address_lo = static_cast<std::uint32_t>(m_message->address);
+        request.address_hi = static_cast<std::uint32_t>(m_message->address >> 32);
+        request.data = m_message->data;
+        ::ioctl(m_vm, KVM_SIGNAL_MSI, &request);
+    }
+
+private:
+    int m_vm;
+    std::mutex m_mutex;
+    std::optional<MsiMessage> m_message;
+};
+
+}
+
+Result<std::unique_ptr<Vm>> Vm::create(Kvm const& kvm)
+{
+    std::unique_ptr<Vm> vm(new Vm(kvm));
+    TRY(vm->open());
+    return vm;
+}
+
+Vm::~Vm() = default;
+
+Result<> Vm::open()
+{
+    int fd = -1;
+    do
+        fd = ioctlInt(m_kvm.fd(), KVM_CREATE_VM, 0);
+    while (fd < 0 && errno == EINTR);
+    if (fd < 0)
+        return failOs("KVM cannot create a virtual machine");
+    m_fd.reset(fd);
+    std::uint64_t identityMap = identityMapAddress;
+    TRY(ioctlChecked(fd, KVM_SET_IDENTITY_MAP_ADDR, &identityMap, "KVM refuses the place of its identity map"));
+    TRY(ioctlChecked(fd, KVM_SET_TSS_ADDR, taskStateAddress, "KVM refuses the place of its task state"));
+    TRY(ioctlChecked(fd, KVM_CREATE_IRQCHIP, 0, "KVM cannot create the interrupt controllers"));
+    kvm_pit_config pit {};
+    pit.flags = KVM_PIT_SPEAKER_DUMMY; // port 0x61, which firmware uses to time delays
+    TRY(ioctlChecked(fd, KVM_CREATE_PIT2, &pit, "KVM cannot create the timer"));
+    m_maximumSlots = static_cast<unsigned>(std::max(capability(KVM_CAP_NR_MEMSLOTS), 32));
+    for (unsigned gsi = 0; gsi < gsiCount; ++gsi)
+        m_lines[gsi] = std::make_unique<Line>(fd, gsi);
+    std::lock_guard const lock(m_mutex);
+    return publishRoutes();
+}
+
+int Vm::capability(unsigned number) const
+{
+    return ioctlInt(fd(), KVM_CHECK_EXTENSION, number);
+}
+
+Result<std::unique_ptr<Vcpu>> Vm::createVcpu(unsigned index, std::vector<CpuidEntry> const& cpuid)
+{
+    return Vcpu::create(*this, index, cpuid);
+}
+
+Result<MemoryMapper::Slot> Vm::map(GuestAddress address, MemoryBlock& block, std::uint64_t offset, std::uint64_t size,
+    Access access, DirtyLog dirtyLog)
+{
+    if (size == 0 || offset > block.size() || size > block.size() - offset || address + (size - 1) < address)
+        return fail(ErrorCode::InvalidArgument, fmt::format("no memory to map: {:#x} bytes at {:#x}", size, address));
+    std::lock_guard const lock(m_mutex);
+    for (auto const& [slot, range] : m_slots) {
+        if (address < range.address + range.size && range.address < address + size) {
+            return fail(ErrorCode::AlreadyExists,
+                fmt::format("{:#x} to {:#x} overlaps memory at {:#x}", address, address + size - 1, range.address));
+        }
+    }
+    Slot slot = 0;
+    while (m_slots.contains(slot))
+        ++slot;
+    if (slot >= m_maximumSlots)
+        return fail(ErrorCode::OutOfMemory, fmt::format("KVM has only {} memory slots", m_maximumSlots));
+    kvm_userspace_memory_region region {};
+    region.slot = slot;
+    region.flags = (access == Access::ReadOnly ? KVM_MEM_READONLY : 0u)
+        | (dirtyLog == DirtyLog::On ? KVM_MEM_LOG_DIRTY_PAGES : 0u);
+    region.guest_phys_addr = address;
+    region.memory_size = size;
+    region.userspace_addr = reinterpret_cast<std::uintptr_t>(block.data() + offset);
+    if (::ioctl(fd(), KVM_SET_USER_MEMORY_REGION, &region) != 0)
+        return failOs(fmt::format("KVM refuses {:#x} bytes of memory at {:#x}", size, address));
+    m_slots[slot] = { address, size };
+    return slot;
+}
+
+void Vm::unmap(Slot slot)
+{
+    std::lock_guard const lock(m_mutex);
+    if (m_slots.erase(slot) == 0)
+        return;
+    kvm_userspace_memory_region region {};
+    region.slot = slot; // of size 0: deleted
+    ::ioctl(fd(), KVM_SET_USER_MEMORY_REGION, &region);
+}
+
+Result<> Vm::takeDirtyLog(Slot slot, std::vector<std::uint64_t>& bitmap)
+{
+    std::lock_guard const lock(m_mutex);
+    auto const found = m_slots.find(slot);
+    if (found == m_slots.end())
+        return fail(ErrorCode::NotFound, "no such memory slot");
+    bitmap.assign((found->second.size / 4096 + 63) / 64, 0);
+    kvm_dirty_log request {};
+    request.slot = slot;
+    request.dirty_bitmap = bitmap.data();
+    return ioctlChecked(fd(), KVM_GET_DIRTY_LOG, &request, "cannot read which pages the guest wrote");
+}
+
+Result<> Vm::doorbellIoctl(Space space, std::uint64_t address, Doorbell const& doorbell, bool remove)
+{
+    kvm_ioeventfd request {};
+    request.addr = address;
+    request.len = doorbell.size;
+    request.fd = doorbell.eventFd;
+    request.datamatch = doorbell.match.value_or(0);
+    request.flags = (space == Space::Port ? 1u << kvm_ioeventfd_flag_nr_pio : 0u)
+        | (doorbell.match ? 1u << kvm_ioeventfd_flag_nr_datamatch : 0u)
+        | (remove ? 1u << kvm_ioeventfd_flag_nr_deassign : 0u);
+    return ioctlChecked(fd(), KVM_IOEVENTFD, &request, "KVM refuses a doorbell");
+}
+
+Result<> Vm::add(Space space, std::uint64_t address, Doorbell const& doorbell)
+{
+    return doorbellIoctl(space, address, doorbell, false);
+}
+
+void Vm::remove(Space space, std::uint64_t address, Doorbell const& doorbell)
+{
+    ignore(doorbellIoctl(space, address, doorbell, true));
+}
+
+Result<> Vm::publishRoutes()
+{
+    FlexibleArray<kvm_irq_routing, kvm_irq_routing_entry> table(gsiCount + 16 + m_routes.size());
+    auto const next = [&]() -> kvm_irq_routing_entry& { return table->entries[table->nr++]; };
+    auto const pin = [&](unsigned gsi, unsigned chip, unsigned number) {
+        auto& entry = next();
+        entry.gsi = gsi;
+        entry.type = KVM_IRQ_ROUTING_IRQCHIP;
+        entry.u.irqchip.irqchip = chip;
+        entry.u.irqchip.pin = number;
+    };
+    for (unsigned gsi = 0; gsi < 16; ++gsi) {
+        if (gsi != 2) // the cascade
+            pin(gsi, gsi < 8 ? KVM_IRQCHIP_PIC_MASTER : KVM_IRQCHIP_PIC_SLAVE, gsi % 8);
+    }
+    for (unsigned gsi = 0; gsi < gsiCount; ++gsi) {
+        // The PIT's IRQ 0 arrives at pin 2, as the MADT's interrupt source override tells the guest.
+        if (gsi != 2)
+            pin(gsi, KVM_IRQCHIP_IOAPIC, gsi == 0 ? 2 : gsi);
+    }
+    for (auto const& [gsi, message] : m_routes) {
+        auto& entry = next();
+        entry.gsi = gsi;
+        entry.type = KVM_IRQ_ROUTING_MSI;
+        entry.u.msi.address_lo = static_cast<std::uint32_t>(message.address);
+        entry.u.msi.address_hi = static_cast<std::uint32_t>(message.address >> 32);
+        entry.u.msi.data = message.data;
+    }
+    return ioctlChecked(fd(), KVM_SET_GSI_ROUTING, table.get(), "KVM refuses the interrupt routes");
+}
+
+std::unique_ptr<MsiRoute> Vm::makeRoute()
+{
+    auto eventFd = makeEventFd();
+    std::lock_guard const lock(m_mutex);
+    unsigned gsi = gsiCount;
+    while (m_usedGsis.contains(gsi))
+        ++gsi;
+    if (!eventFd || gsi >= gsiCount + maximumMsiRoutes)
+        return std::make_unique<DirectRoute>(fd());
+    m_usedGsis.insert(gsi);
+    return std::make_unique<Route>(*this, gsi, std::move(*eventFd));
+}
+
+}

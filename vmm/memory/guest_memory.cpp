@@ -1,9 +1,13 @@
 #include "vmm/memory/guest_memory.h"
 
+#include "vmm/base/unique_fd.h"
+
 #include <algorithm>
 #include <cassert>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 namespace vmm {
 
@@ -54,7 +58,63 @@ MemoryBlock::~MemoryBlock()
 
 void MemoryBlock::clear()
 {
-    ::madvise(m_data, m_size, MADV_DONTNEED);
+    if (!std::exchange(m_backedByFile, false)) {
+        ::madvise(m_data, m_size, MADV_DONTNEED);
+        return;
+    }
+    // Over the file's pages comes new anonymous memory at the same place; without it the old contents would show again.
+    ::mmap(m_data, m_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+    ::madvise(m_data, m_size, MADV_HUGEPAGE);
+    ::madvise(m_data, m_size, MADV_DONTDUMP);
+}
+
+Result<> MemoryBlock::loadLazily(int fd, std::uint64_t offset)
+{
+    struct stat status {};
+    if (::fstat(fd, &status) != 0)
+        return failOs("cannot look at the memory file");
+    if (offset % pageSize != 0 || offset > static_cast<std::uint64_t>(status.st_size)
+        || m_size > static_cast<std::uint64_t>(status.st_size) - offset)
+        return fail(ErrorCode::Corrupt, fmt::format("the memory file is too short for {}", m_name));
+    void* const mapped = ::mmap(m_data, m_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED, fd,
+        static_cast<off_t>(offset));
+    if (mapped == MAP_FAILED)
+        return failOs(fmt::format("cannot map the saved contents of {}", m_name));
+    ::madvise(m_data, m_size, MADV_DONTDUMP);
+    m_backedByFile = true;
+    return {};
+}
+
+Result<> MemoryBlock::visitPages(
+    std::uint64_t chunk, std::function<bool(std::uint64_t, std::uint64_t)> const& visit) const
+{
+    // /proc/self/pagemap has 64 bits a page (Documentation/admin-guide/mm/pagemap.rst): bit 63 present, 62 swapped.
+    constexpr std::uint64_t usedBits = 3ull << 62;
+    UniqueFd pagemap;
+    if (!m_backedByFile)
+        pagemap = TRY(openFile("/proc/self/pagemap", O_RDONLY));
+    std::vector<std::uint64_t> entries(chunk / pageSize);
+    for (std::uint64_t start = 0; start < m_size; start += chunk) {
+        auto const pages = std::min(chunk, m_size - start) / pageSize;
+        if (pagemap) {
+            auto const first = (reinterpret_cast<std::uintptr_t>(m_data) + start) / pageSize;
+            auto const wanted = static_cast<ssize_t>(pages * sizeof(std::uint64_t));
+            if (::pread(pagemap.get(), entries.data(), static_cast<std::size_t>(wanted),
+                    static_cast<off_t>(first * sizeof(std::uint64_t))) != wanted)
+                return failOs("cannot find out which memory is in use");
+        } else {
+            std::fill(entries.begin(), entries.end(), usedBits);
+        }
+        for (std::uint64_t page = 0; page < pages;) {
+            auto end = page;
+            while (end < pages && (entries[end] & usedBits) != 0)
+                ++end;
+            if (end > page && !visit(start + page * pageSize, (end - page) * pageSize))
+                return {};
+            page = end + 1;
+        }
+    }
+    return {};
 }
 
 void GuestMemory::add(Range range)

@@ -4,6 +4,7 @@
 #include "vmm/base/result.h"
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -32,11 +33,20 @@ public:
     /// Gives all pages back to the host; the block reads as zero again.
     void clear();
 
+    /// Replaces the contents by a file's, page by page as they are first used: the file is only read. It must stay as
+    /// it is until the block is cleared or gone. `offset` is a multiple of 4096.
+    Result<> loadLazily(int fd, std::uint64_t offset);
+
+    /// Calls `visit` with each run of pages that may hold something other than zero, in order, without touching pages
+    /// that never were. Runs do not cross a multiple of `chunk`. Ends early when `visit` returns false.
+    Result<> visitPages(std::uint64_t chunk, std::function<bool(std::uint64_t offset, std::uint64_t size)> const& visit) const;
+
 private:
     MemoryBlock(std::string name, std::uint8_t* data, std::uint64_t size);
     std::string m_name;
     std::uint8_t* m_data;
     std::uint64_t m_size;
+    bool m_backedByFile = false;
 };
 
 /// How memory is put into the guest's address space so that it runs at full speed (KVM memory slots), and how its

@@ -1,0 +1,139 @@
+#include "vmm/machine/machine_clock.h"
+
+#include <ctime>
+
+namespace vmm {
+
+class MachineClock::ClockTimer final : public Timer {
+public:
+    ClockTimer(MachineClock& owner, std::mutex& lock, std::function<void()> callback)
+        : clock(owner)
+        , mutex(lock)
+        , due(std::move(callback))
+    {
+    }
+    ~ClockTimer() override { clock.cancel(*this); }
+    void arm(Nanoseconds deadline) override { clock.arm(*this, deadline); }
+    void cancel() override { clock.cancel(*this); }
+
+    MachineClock& clock;
+    std::mutex& mutex;
+    std::function<void()> due;
+};
+
+MachineClock::~MachineClock() = default;
+
+Nanoseconds MachineClock::nowLocked() const
+{
+    return m_running ? EventLoop::now() - m_offset : m_stoppedAt;
+}
+
+Nanoseconds MachineClock::now() const
+{
+    std::lock_guard const lock(m_mutex);
+    return nowLocked();
+}
+
+Nanoseconds MachineClock::timeOfDay() const
+{
+    timespec time {};
+    ::clock_gettime(CLOCK_REALTIME, &time);
+    return std::chrono::seconds(time.tv_sec) + Nanoseconds(time.tv_nsec);
+}
+
+std::unique_ptr<Timer> MachineClock::makeTimer(std::mutex& mutex, std::function<void()> due)
+{
+    return std::make_unique<ClockTimer>(*this, mutex, std::move(due));
+}
+
+bool MachineClock::isRunning() const
+{
+    std::lock_guard const lock(m_mutex);
+    return m_running;
+}
+
+void MachineClock::start()
+{
+    {
+        std::lock_guard const lock(m_mutex);
+        if (m_running)
+            return;
+        m_offset = EventLoop::now() - m_stoppedAt;
+        m_running = true;
+    }
+    schedule();
+}
+
+void MachineClock::stop()
+{
+    std::lock_guard const lock(m_mutex);
+    m_stoppedAt = nowLocked();
+    m_running = false;
+    m_wakeUp.reset();
+}
+
+void MachineClock::set(Nanoseconds now)
+{
+    std::lock_guard const lock(m_mutex);
+    if (!m_running)
+        m_stoppedAt = now;
+}
+
+void MachineClock::arm(ClockTimer& timer, Nanoseconds deadline)
+{
+    bool earliest = false;
+    {
+        std::lock_guard const lock(m_mutex);
+        std::erase_if(m_armed, [&](auto const& entry) { return entry.second == &timer; });
+        auto const place = m_armed.emplace(deadline, &timer);
+        earliest = m_running && place == m_armed.begin();
+    }
+    if (!earliest)
+        return;
+    if (m_loop.isLoopThread())
+        schedule();
+    else
+        m_loop.post([this] { schedule(); });
+}
+
+void MachineClock::cancel(ClockTimer& timer)
+{
+    std::lock_guard const lock(m_mutex);
+    std::erase_if(m_armed, [&](auto const& entry) { return entry.second == &timer; });
+}
+
+void MachineClock::schedule()
+{
+    std::lock_guard const lock(m_mutex);
+    m_wakeUp.reset();
+    if (m_running && !m_armed.empty())
+        m_wakeUp = m_loop.at(m_armed.begin()->first + m_offset, [this] { serve(); });
+}
+
+void MachineClock::serve()
+{
+    for (;;) {
+        ClockTimer* timer = nullptr;
+        Nanoseconds deadline {};
+        {
+            std::lock_guard const lock(m_mutex);
+            if (!m_running || m_armed.empty() || m_armed.begin()->first > nowLocked())
+                break;
+            std::tie(deadline, timer) = *m_armed.begin();
+        }
+        // The device's lock comes first, as it does where a device arms or cancels; only then is it sure that nobody
+        // cancels between the look and the call.
+        std::lock_guard const device(timer->mutex);
+        {
+            std::lock_guard const lock(m_mutex);
+            auto const still = m_armed.begin();
+            if (still == m_armed.end() || still->second != timer || still->first != deadline)
+                continue;
+            m_armed.erase(still);
+        }
+        timer->due();
+    }
+    schedule();
+}
+
+}

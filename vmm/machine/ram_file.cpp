@@ -1,0 +1,248 @@
+#include "vmm/machine/ram_file.h"
+
+#include "vmm/base/unique_fd.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+namespace vmm {
+
+namespace {
+
+constexpr std::uint64_t pageSize = 4096;
+constexpr std::uint64_t writeBackStep = 32u << 20;
+
+alignas(pageSize) constexpr std::array<std::uint8_t, pageSize> zeroPage {};
+
+bool isZero(std::uint8_t const* page)
+{
+    return std::memcmp(page, zeroPage.data(), pageSize) == 0;
+}
+
+Result<> writeAll(int fd, ConstByteSpan data, std::uint64_t offset)
+{
+    while (!data.empty()) {
+        auto const written = ::pwrite(fd, data.data(), data.size(), static_cast<off_t>(offset));
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written <= 0)
+            return failOs("cannot write the machine's memory");
+        data = data.subspan(static_cast<std::size_t>(written));
+        offset += static_cast<std::uint64_t>(written);
+    }
+    return {};
+}
+
+/// The checksum of one chunk, fed with its non-zero runs in order: what lies between them counts as zeroes.
+class ChunkHash {
+public:
+    ChunkHash() : m_state(XXH3_createState()) { start(); }
+    ~ChunkHash() { XXH3_freeState(m_state); }
+    ChunkHash(ChunkHash const&) = delete;
+    ChunkHash& operator=(ChunkHash const&) = delete;
+
+    void start()
+    {
+        XXH3_64bits_reset(m_state);
+        m_position = 0;
+    }
+    void add(std::uint64_t positionInChunk, ConstByteSpan data)
+    {
+        addZeroes(positionInChunk);
+        XXH3_64bits_update(m_state, data.data(), data.size());
+        m_position += data.size();
+    }
+    bool isEmpty() const { return m_position == 0; }
+    void finish(std::uint64_t chunkLength, ByteSpan checksum)
+    {
+        addZeroes(chunkLength);
+        XXH64_canonical_t canonical;
+        XXH64_canonicalFromHash(&canonical, XXH3_64bits_digest(m_state));
+        std::copy(std::begin(canonical.digest), std::end(canonical.digest), checksum.begin());
+        start();
+    }
+
+private:
+    void addZeroes(std::uint64_t until)
+    {
+        for (; m_position < until; m_position += pageSize)
+            XXH3_64bits_update(m_state, zeroPage.data(), pageSize);
+    }
+
+    XXH3_state_t* m_state;
+    std::uint64_t m_position = 0;
+};
+
+ByteSpan checksumOf(RamFileRecord& record, std::uint64_t chunk)
+{
+    return ByteSpan(record.checksums).subspan(chunk * sizeof(XXH64_canonical_t), sizeof(XXH64_canonical_t));
+}
+
+RamFileRecord layOut(std::vector<MemoryBlock*> const& blocks)
+{
+    RamFileRecord record;
+    for (auto const* block : blocks) {
+        record.blocks.push_back({ block->name(), record.size, block->size() });
+        // Each block begins with a chunk of its own, so that no checksum covers two.
+        record.size += alignUp(block->size(), RamFileRecord::chunkSize);
+    }
+    record.checksums.resize(record.size / RamFileRecord::chunkSize * sizeof(XXH64_canonical_t));
+    return record;
+}
+
+/// Writes the pages of one run that are not zero, in pieces as long as they come.
+Result<> writeRun(int fd, std::uint8_t const* data, std::uint64_t size, std::uint64_t fileOffset, ChunkHash& hash)
+{
+    for (std::uint64_t page = 0; page < size;) {
+        if (isZero(data + page)) {
+            page += pageSize;
+            continue;
+        }
+        auto end = page + pageSize;
+        while (end < size && !isZero(data + end))
+            end += pageSize;
+        ConstByteSpan const piece { data + page, end - page };
+        hash.add((fileOffset + page) % RamFileRecord::chunkSize, piece);
+        TRY(writeAll(fd, piece, fileOffset + page));
+        page = end;
+    }
+    return {};
+}
+
+}
+
+Result<RamFileRecord> writeRamFile(
+    std::string const& path, std::vector<MemoryBlock*> const& blocks, ProgressCallback const& progress)
+{
+    auto record = layOut(blocks);
+    auto const file = TRY(openFile(path, O_WRONLY | O_CREAT | O_EXCL, 0600));
+    if (::ftruncate(file.get(), static_cast<off_t>(record.size)) != 0)
+        return failOs("cannot make room for the machine's memory");
+
+    ChunkHash hash;
+    std::uint64_t openChunk = 0, flushed = 0;
+    auto const closeChunk = [&] {
+        if (!hash.isEmpty())
+            hash.finish(RamFileRecord::chunkSize, checksumOf(record, openChunk));
+    };
+    for (std::size_t i = 0; i < blocks.size(); ++i) {
+        auto const base = record.blocks[i].offset;
+        Result<> outcome;
+        bool cancelled = false;
+        TRY(blocks[i]->visitPages(RamFileRecord::chunkSize, [&](std::uint64_t offset, std::uint64_t size) {
+            auto const at = base + offset;
+            if (at / RamFileRecord::chunkSize != openChunk) {
+                closeChunk();
+                openChunk = at / RamFileRecord::chunkSize;
+            }
+            outcome = writeRun(file.get(), blocks[i]->data() + offset, size, at, hash);
+            if (at > flushed + writeBackStep) {
+                // Starts the disk on it now, so that the sync at the end has little left to wait for.
+                ::sync_file_range(file.get(), static_cast<off_t>(flushed), static_cast<off_t>(at - flushed),
+                    SYNC_FILE_RANGE_WRITE);
+                flushed = at;
+                cancelled = progress && !progress(static_cast<double>(at) / static_cast<double>(record.size));
+            }
+            return outcome.has_value() && !cancelled;
+        }));
+        TRY(outcome);
+        if (cancelled)
+            return fail(ErrorCode::Cancelled, "writing the machine's memory was cancelled");
+    }
+    closeChunk();
+    if (progress && !progress(0.95))
+        return fail(ErrorCode::Cancelled, "writing the machine's memory was cancelled");
+    if (::fdatasync(file.get()) != 0)
+        return failOs("cannot write the machine's memory to the disk");
+    return record;
+}
+
+Result<> checkRamRecord(RamFileRecord const& record, std::uint64_t fileSize)
+{
+    if (record.size != fileSize) {
+        return fail(ErrorCode::Corrupt,
+            fmt::format("the memory file has {} bytes, where the state says {}", fileSize, record.size));
+    }
+    if (record.size % RamFileRecord::chunkSize != 0
+        || record.checksums.size() != record.size / RamFileRecord::chunkSize * sizeof(XXH64_canonical_t))
+        return fail(ErrorCode::Corrupt, "the memory file's checksums do not fit its size");
+    std::uint64_t end = 0;
+    for (auto const& block : record.blocks) {
+        if (block.offset < end || block.offset % RamFileRecord::chunkSize != 0 || block.size == 0
+            || block.size % pageSize != 0 || block.offset > record.size || block.size > record.size - block.offset)
+            return fail(ErrorCode::Corrupt, fmt::format("memory block {} has no place in the file", block.name));
+        end = block.offset + block.size;
+    }
+    return {};
+}
+
+Result<> verifyRamFile(std::string const& path, RamFileRecord const& record, ProgressCallback const& progress)
+{
+    auto const file = TRY(openFile(path, O_RDONLY));
+    struct stat status {};
+    if (::fstat(file.get(), &status) != 0)
+        return failOs("cannot look at " + path);
+    TRY(checkRamRecord(record, static_cast<std::uint64_t>(status.st_size)));
+    Bytes chunk(RamFileRecord::chunkSize);
+    auto const chunks = record.size / RamFileRecord::chunkSize;
+    static constexpr std::array<std::uint8_t, sizeof(XXH64_canonical_t)> none {};
+    for (std::uint64_t i = 0; i < chunks; ++i) {
+        for (std::size_t got = 0; got < chunk.size();) {
+            auto const count = ::pread(file.get(), chunk.data() + got, chunk.size() - got,
+                static_cast<off_t>(i * chunk.size() + got));
+            if (count < 0 && errno == EINTR)
+                continue;
+            if (count <= 0)
+                return failOs(fmt::format("cannot read {}", path));
+            got += static_cast<std::size_t>(count);
+        }
+        auto const expected = ConstByteSpan(record.checksums).subspan(i * none.size(), none.size());
+        bool hole = true;
+        for (std::size_t at = 0; hole && at < chunk.size(); at += pageSize)
+            hole = isZero(chunk.data() + at);
+        std::array<std::uint8_t, none.size()> found {};
+        if (!hole) {
+            ChunkHash hash;
+            hash.add(0, chunk);
+            hash.finish(chunk.size(), found);
+        }
+        if (!std::equal(found.begin(), found.end(), expected.begin()))
+            return fail(ErrorCode::Corrupt, fmt::format("the memory file is damaged in its mebibyte {}", i));
+        if (progress && !progress(static_cast<double>(i) / static_cast<double>(chunks)))
+            return fail(ErrorCode::Cancelled, "checking the memory file was cancelled");
+    }
+    return {};
+}
+
+Result<> loadRamFile(int fd, RamFileRecord const& record, std::vector<MemoryBlock*> const& blocks)
+{
+    struct stat status {};
+    if (::fstat(fd, &status) != 0)
+        return failOs("cannot look at the memory file");
+    TRY(checkRamRecord(record, static_cast<std::uint64_t>(status.st_size)));
+    auto const find = [&](std::string const& name) {
+        return std::find_if(record.blocks.begin(), record.blocks.end(), [&](auto const& one) { return one.name == name; });
+    };
+    for (auto const* block : blocks) {
+        auto const found = find(block->name());
+        if (found == record.blocks.end())
+            return fail(ErrorCode::Corrupt, fmt::format("the memory of {} was not saved", block->name()));
+        if (found->size != block->size()) {
+            return fail(ErrorCode::Corrupt,
+                fmt::format("{} has {} bytes here and {} in the file", block->name(), block->size(), found->size));
+        }
+    }
+    if (record.blocks.size() != blocks.size())
+        return fail(ErrorCode::Corrupt, "the file holds memory of a device that the machine does not have");
+    for (auto* block : blocks)
+        TRY(block->loadLazily(fd, find(block->name())->offset));
+    return {};
+}
+
+}

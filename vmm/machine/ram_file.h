@@ -1,0 +1,57 @@
+#pragma once
+
+#include "vmm/memory/guest_memory.h"
+#include "vmm/state/options.h"
+
+#include <functional>
+
+/// The file of a suspended machine's memory: its blocks one behind the other, at multiples of 4096, as they are; pages
+/// of zeroes are holes. What is where is said in the state file, with a checksum for each mebibyte that is not a hole.
+namespace vmm {
+
+struct RamBlockRecord {
+    std::string name;
+    std::uint64_t offset = 0, size = 0;     ///< bytes, in the file
+    bool operator==(RamBlockRecord const&) const = default;
+    static void describe(auto& v, auto& s)
+    {
+        v.field("name", s.name, state::Max { 64 });
+        v.field("offset", s.offset);
+        v.field("size", s.size);
+    }
+};
+
+struct RamFileRecord {
+    static constexpr std::uint64_t chunkSize = 1u << 20;
+
+    std::uint64_t size = 0;
+    std::vector<RamBlockRecord> blocks;
+    /// XXH3-64 of each chunk of the file in its canonical (big-endian) form; zero for a chunk that is a hole.
+    Bytes checksums;
+    bool operator==(RamFileRecord const&) const = default;
+    static void describe(auto& v, auto& s)
+    {
+        v.field("size", s.size);
+        v.field("blocks", s.blocks, state::Max { 256 });
+        v.field("checksums", s.checksums, state::Max { 16u << 20 });
+    }
+};
+
+/// Called with the part that is done, 0 to 1; false cancels.
+using ProgressCallback = std::function<bool(double)>;
+
+/// Writes the blocks and syncs the file. Nothing may change them meanwhile. Cancelled: ErrorCode::Cancelled.
+Result<RamFileRecord> writeRamFile(
+    std::string const& path, std::vector<MemoryBlock*> const& blocks, ProgressCallback const& progress);
+
+/// Checks that the record is consistent in itself and with a file of `fileSize` bytes.
+Result<> checkRamRecord(RamFileRecord const& record, std::uint64_t fileSize);
+
+/// Reads the whole file and compares every checksum.
+Result<> verifyRamFile(std::string const& path, RamFileRecord const& record, ProgressCallback const& progress);
+
+/// Lets the blocks have the file's contents as they are used; a block that the record does not name, or a size that
+/// differs, is an error, and then nothing was changed.
+Result<> loadRamFile(int fd, RamFileRecord const& record, std::vector<MemoryBlock*> const& blocks);
+
+}

@@ -9,8 +9,8 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
-/// What must be true of every device, in one line of its test: `tests::battery<Uart16550>(make)`, where `make` returns a
-/// fresh device (as a std::unique_ptr) on surroundings that outlive the call.
+/// What must be true of every device, in one line of its test: `tests::battery<Uart16550>(make)`, where `make` returns
+/// a fresh device (as a std::unique_ptr) on surroundings that outlive the call.
 namespace tests {
 
 /// The layout of State is the one in tests/golden/state/KIND.vVERSION.txt. With CHRONOVISOR_REWRITE_GOLDEN=1 in the

@@ -38,8 +38,8 @@ int main(int argc, char** argv)
     QCoreApplication application(argc, argv);
 #endif
     auto arguments = application.arguments();
-    auto const only = arguments.size() > 1 && suites().contains(arguments[1].toStdString()) ? arguments.takeAt(1)
-                                                                                           : QString();
+    auto const only
+        = arguments.size() > 1 && suites().contains(arguments[1].toStdString()) ? arguments.takeAt(1) : QString();
     int failures = 0;
     for (auto const& [name, factory] : suites()) {
         if (only.isEmpty() || only.toStdString() == name)

@@ -15,23 +15,21 @@ namespace ui {
 
 namespace {
 
-    std::optional<vmm::PointerButton> buttonOf(Qt::MouseButton button)
-    {
-        switch (button) {
-        case Qt::LeftButton: return vmm::PointerButton::Left;
-        case Qt::RightButton: return vmm::PointerButton::Right;
-        case Qt::MiddleButton: return vmm::PointerButton::Middle;
-        case Qt::BackButton: return vmm::PointerButton::Back;
-        case Qt::ForwardButton: return vmm::PointerButton::Forward;
-        default: return {};
-        }
+std::optional<vmm::PointerButton> buttonOf(Qt::MouseButton button)
+{
+    switch (button) {
+    case Qt::LeftButton: return vmm::PointerButton::Left;
+    case Qt::RightButton: return vmm::PointerButton::Right;
+    case Qt::MiddleButton: return vmm::PointerButton::Middle;
+    case Qt::BackButton: return vmm::PointerButton::Back;
+    case Qt::ForwardButton: return vmm::PointerButton::Forward;
+    default: return {};
     }
+}
 
 }
 
-ScreenWidget::ScreenWidget(QWidget* parent)
-    : QWidget(parent)
-    , m_hint(new QLabel(this))
+ScreenWidget::ScreenWidget(QWidget* parent) : QWidget(parent), m_hint(new QLabel(this))
 {
     setFocusPolicy(Qt::StrongFocus);
     setMouseTracking(true);

@@ -5,9 +5,7 @@
 namespace ui {
 
 TerminalAccessible::TerminalAccessible(TerminalWidget* terminal)
-    : QAccessibleWidget(terminal, QAccessible::Terminal)
-{
-}
+    : QAccessibleWidget(terminal, QAccessible::Terminal) { }
 
 TerminalWidget& TerminalAccessible::terminal() const
 {

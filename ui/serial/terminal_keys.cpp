@@ -4,30 +4,30 @@ namespace ui {
 
 namespace {
 
-    VTermKey namedKey(int key, bool keypad)
-    {
-        if (key >= Qt::Key_F1 && key <= Qt::Key_F24)
-            return static_cast<VTermKey>(VTERM_KEY_FUNCTION(key - Qt::Key_F1 + 1));
-        switch (key) {
-        case Qt::Key_Return: return VTERM_KEY_ENTER;
-        case Qt::Key_Enter: return keypad ? VTERM_KEY_KP_ENTER : VTERM_KEY_ENTER;
-        case Qt::Key_Tab:
-        case Qt::Key_Backtab: return VTERM_KEY_TAB;
-        case Qt::Key_Backspace: return VTERM_KEY_BACKSPACE;
-        case Qt::Key_Escape: return VTERM_KEY_ESCAPE;
-        case Qt::Key_Up: return VTERM_KEY_UP;
-        case Qt::Key_Down: return VTERM_KEY_DOWN;
-        case Qt::Key_Left: return VTERM_KEY_LEFT;
-        case Qt::Key_Right: return VTERM_KEY_RIGHT;
-        case Qt::Key_Insert: return VTERM_KEY_INS;
-        case Qt::Key_Delete: return VTERM_KEY_DEL;
-        case Qt::Key_Home: return VTERM_KEY_HOME;
-        case Qt::Key_End: return VTERM_KEY_END;
-        case Qt::Key_PageUp: return VTERM_KEY_PAGEUP;
-        case Qt::Key_PageDown: return VTERM_KEY_PAGEDOWN;
-        default: return VTERM_KEY_NONE;
-        }
+VTermKey namedKey(int key, bool keypad)
+{
+    if (key >= Qt::Key_F1 && key <= Qt::Key_F24)
+        return static_cast<VTermKey>(VTERM_KEY_FUNCTION(key - Qt::Key_F1 + 1));
+    switch (key) {
+    case Qt::Key_Return: return VTERM_KEY_ENTER;
+    case Qt::Key_Enter: return keypad ? VTERM_KEY_KP_ENTER : VTERM_KEY_ENTER;
+    case Qt::Key_Tab:
+    case Qt::Key_Backtab: return VTERM_KEY_TAB;
+    case Qt::Key_Backspace: return VTERM_KEY_BACKSPACE;
+    case Qt::Key_Escape: return VTERM_KEY_ESCAPE;
+    case Qt::Key_Up: return VTERM_KEY_UP;
+    case Qt::Key_Down: return VTERM_KEY_DOWN;
+    case Qt::Key_Left: return VTERM_KEY_LEFT;
+    case Qt::Key_Right: return VTERM_KEY_RIGHT;
+    case Qt::Key_Insert: return VTERM_KEY_INS;
+    case Qt::Key_Delete: return VTERM_KEY_DEL;
+    case Qt::Key_Home: return VTERM_KEY_HOME;
+    case Qt::Key_End: return VTERM_KEY_END;
+    case Qt::Key_PageUp: return VTERM_KEY_PAGEUP;
+    case Qt::Key_PageDown: return VTERM_KEY_PAGEDOWN;
+    default: return VTERM_KEY_NONE;
     }
+}
 
 }
 

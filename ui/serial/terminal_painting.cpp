@@ -9,22 +9,22 @@ namespace ui {
 
 namespace {
 
-    constexpr int margin = 6;
+constexpr int margin = 6;
 
-    QString textOf(TerminalCell const& cell)
-    {
-        QString text;
-        for (auto const character : cell.text) {
-            if (character != 0)
-                text += QString::fromUcs4(&character, 1);
-        }
-        return text;
+QString textOf(TerminalCell const& cell)
+{
+    QString text;
+    for (auto const character : cell.text) {
+        if (character != 0)
+            text += QString::fromUcs4(&character, 1);
     }
+    return text;
+}
 
-    bool isPlain(TerminalCell const& cell)
-    {
-        return cell.width == 1 && cell.text[1] == 0 && cell.text[0] < 0x7f;
-    }
+bool isPlain(TerminalCell const& cell)
+{
+    return cell.width == 1 && cell.text[1] == 0 && cell.text[0] < 0x7f;
+}
 
 }
 

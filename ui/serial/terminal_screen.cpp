@@ -7,23 +7,23 @@ namespace ui {
 
 namespace {
 
-    TerminalColor colorOf(VTermColor const& color)
-    {
-        using Kind = TerminalColor::Kind;
-        if (VTERM_COLOR_IS_DEFAULT_FG(&color) || VTERM_COLOR_IS_DEFAULT_BG(&color))
-            return {};
-        if (VTERM_COLOR_IS_INDEXED(&color))
-            return { Kind::Indexed, color.indexed.idx, 0, 0 };
-        return { Kind::Rgb, color.rgb.red, color.rgb.green, color.rgb.blue };
-    }
+TerminalColor colorOf(VTermColor const& color)
+{
+    using Kind = TerminalColor::Kind;
+    if (VTERM_COLOR_IS_DEFAULT_FG(&color) || VTERM_COLOR_IS_DEFAULT_BG(&color))
+        return {};
+    if (VTERM_COLOR_IS_INDEXED(&color))
+        return { Kind::Indexed, color.indexed.idx, 0, 0 };
+    return { Kind::Rgb, color.rgb.red, color.rgb.green, color.rgb.blue };
+}
 
-    int usedCells(TerminalLine const& line)
-    {
-        auto used = static_cast<int>(line.cells.size());
-        while (used > 0 && line.cells[static_cast<std::size_t>(used - 1)].isBlank())
-            --used;
-        return used;
-    }
+int usedCells(TerminalLine const& line)
+{
+    auto used = static_cast<int>(line.cells.size());
+    while (used > 0 && line.cells[static_cast<std::size_t>(used - 1)].isBlank())
+        --used;
+    return used;
+}
 
 }
 
@@ -86,9 +86,7 @@ struct TerminalScreen::Callbacks {
 };
 
 TerminalScreen::TerminalScreen(int rows, int columns)
-    : m_terminal(vterm_new(rows, columns))
-    , m_rows(rows)
-    , m_columns(columns)
+    : m_terminal(vterm_new(rows, columns)), m_rows(rows), m_columns(columns)
 {
     m_grid.assign(static_cast<std::size_t>(rows), blankLine());
     m_otherGrid = m_grid;

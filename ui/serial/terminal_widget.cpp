@@ -16,18 +16,17 @@ namespace ui {
 
 namespace {
 
-    constexpr int margin = 6;                  // pixels around the text
-    constexpr qsizetype sliceBytes = 32 << 10; // about a millisecond or two of parsing
+constexpr int margin = 6;                  // pixels around the text
+constexpr qsizetype sliceBytes = 32 << 10; // about a millisecond or two of parsing
 
-    bool isWordCharacter(QChar character)
-    {
-        return character.isLetterOrNumber() || QStringLiteral("_-./:~@%+=").contains(character);
-    }
+bool isWordCharacter(QChar character)
+{
+    return character.isLetterOrNumber() || QStringLiteral("_-./:~@%+=").contains(character);
+}
 
 }
 
-TerminalWidget::TerminalWidget(QWidget* parent)
-    : QAbstractScrollArea(parent)
+TerminalWidget::TerminalWidget(QWidget* parent) : QAbstractScrollArea(parent)
 {
     installTerminalAccessibility();
     setFrameShape(QFrame::NoFrame);

@@ -142,8 +142,8 @@ private:
     {
         auto const next = m_timers.empty() ? Nanoseconds(0) : std::max(m_timers.begin()->first.first, Nanoseconds(1));
         if (!poll && next != m_armed) {
-            itimerspec const spec { .it_interval = {}, .it_value = { .tv_sec = next.count() / 1'000'000'000,
-                                                           .tv_nsec = next.count() % 1'000'000'000 } };
+            itimerspec const spec { .it_interval = {},
+                .it_value = { .tv_sec = next.count() / 1'000'000'000, .tv_nsec = next.count() % 1'000'000'000 } };
             ::timerfd_settime(m_timer.get(), TFD_TIMER_ABSTIME, &spec, nullptr);
             m_armed = next;
         }

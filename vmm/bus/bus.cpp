@@ -5,11 +5,7 @@
 
 namespace vmm {
 
-Bus::Bus()
-    : m_map(std::make_shared<Map const>())
-    , m_generation(1)
-{
-}
+Bus::Bus() : m_map(std::make_shared<Map const>()), m_generation(1) { }
 
 Bus::~Bus() = default;
 
@@ -34,8 +30,8 @@ void Bus::unmap(BusHandler& handler)
 void Bus::publish()
 {
     auto ordered = m_mapped;
-    std::stable_sort(ordered.begin(), ordered.end(),
-        [](Range const& a, Range const& b) { return a.priority < b.priority; });
+    std::stable_sort(
+        ordered.begin(), ordered.end(), [](Range const& a, Range const& b) { return a.priority < b.priority; });
 
     Map flat;
     for (auto const& range : ordered) {

@@ -10,8 +10,8 @@ namespace vmm {
 
 /// Who wins where ranges overlap; among equals the one that was mapped first.
 enum class BusPriority : std::uint8_t {
-    Fixed,      ///< The board's own registers.
-    Window,     ///< What the guest can move: PCI BARs.
+    Fixed,  ///< The board's own registers.
+    Window, ///< What the guest can move: PCI BARs.
 };
 
 /// Routes addresses to handlers: one instance for ports, one for memory-mapped registers. Any thread. The map changes

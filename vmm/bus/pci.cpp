@@ -14,30 +14,30 @@ namespace vmm {
 
 namespace {
 
-    constexpr unsigned commandOffset = 0x04, statusOffset = 0x06, headerTypeOffset = 0x0e, barOffset = 0x10,
-                       barEnd = 0x28, capabilityPointer = 0x34;
-    constexpr std::uint16_t commandPorts = 1 << 0, commandMemory = 1 << 1, commandMaster = 1 << 2,
-                            commandInterruptDisable = 1 << 10;
-    // Ports, memory, bus master, parity response, SERR#, interrupt disable.
-    constexpr std::uint16_t commandWritable = 0x0547;
-    constexpr std::uint8_t statusInterrupt = 1 << 3, statusCapabilities = 1 << 4;
-    constexpr std::uint8_t msixId = 0x11;
-    constexpr std::uint16_t msixEnable = 1 << 15, msixFunctionMask = 1 << 14;
-    constexpr std::uint64_t msixEntrySize = 16;
+constexpr unsigned commandOffset = 0x04, statusOffset = 0x06, headerTypeOffset = 0x0e, barOffset = 0x10, barEnd = 0x28,
+                   capabilityPointer = 0x34;
+constexpr std::uint16_t commandPorts = 1 << 0, commandMemory = 1 << 1, commandMaster = 1 << 2,
+                        commandInterruptDisable = 1 << 10;
+// Ports, memory, bus master, parity response, SERR#, interrupt disable.
+constexpr std::uint16_t commandWritable = 0x0547;
+constexpr std::uint8_t statusInterrupt = 1 << 3, statusCapabilities = 1 << 4;
+constexpr std::uint8_t msixId = 0x11;
+constexpr std::uint16_t msixEnable = 1 << 15, msixFunctionMask = 1 << 14;
+constexpr std::uint64_t msixEntrySize = 16;
 
-    bool overlaps(unsigned offset, std::size_t size, unsigned low, unsigned high)
-    {
-        return offset < high && offset + size > low;
-    }
+bool overlaps(unsigned offset, std::size_t size, unsigned low, unsigned high)
+{
+    return offset < high && offset + size > low;
+}
 
-    std::array<std::uint8_t, msixEntrySize> entryBytes(MsixEntry const& entry)
-    {
-        std::array<std::uint8_t, msixEntrySize> bytes {};
-        storeLittle(ByteSpan(bytes).subspan(0, 8), entry.address);
-        storeLittle(ByteSpan(bytes).subspan(8, 4), entry.data);
-        bytes[12] = entry.masked ? 1 : 0;
-        return bytes;
-    }
+std::array<std::uint8_t, msixEntrySize> entryBytes(MsixEntry const& entry)
+{
+    std::array<std::uint8_t, msixEntrySize> bytes {};
+    storeLittle(ByteSpan(bytes).subspan(0, 8), entry.address);
+    storeLittle(ByteSpan(bytes).subspan(8, 4), entry.data);
+    bytes[12] = entry.masked ? 1 : 0;
+    return bytes;
+}
 
 }
 
@@ -50,7 +50,7 @@ struct PciFunction::Bar {
     MemoryMapper::DirtyLog log = MemoryMapper::DirtyLog::Off;
     std::unique_ptr<Window> window {}; // none for RAM
     std::optional<std::uint64_t> mapped {};
-    MemoryMapper::Slot slot = 0;     // while RAM is mapped
+    MemoryMapper::Slot slot = 0;        // while RAM is mapped
     std::vector<Doorbell> doorbells {}; // that are registered
 
     bool isPort() const { return kind == BarKind::Port; }
@@ -63,11 +63,7 @@ struct PciFunction::Bar {
 
 class PciFunction::Window final : public BusHandler {
 public:
-    Window(PciFunction& owner, Bar const& bar)
-        : m_owner(owner)
-        , m_bar(bar)
-    {
-    }
+    Window(PciFunction& owner, Bar const& bar) : m_owner(owner), m_bar(bar) { }
     void read(std::uint64_t offset, ByteSpan data) override
     {
         if (m_bar.msix)
@@ -90,8 +86,7 @@ private:
 };
 
 PciFunction::PciFunction(PciServices const& services, PciIdentity const& identity)
-    : m_services(services)
-    , m_identity(identity)
+    : m_services(services), m_identity(identity)
 {
     auto const set = [this](unsigned offset, auto value, std::uint32_t writable = 0) {
         setInitial(offset, bytesOf(value), bytesOf(writable));

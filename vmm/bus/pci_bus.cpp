@@ -11,28 +11,27 @@ namespace vmm {
 
 namespace {
 
-    constexpr std::uint16_t firstPort = 0xcf8;
-    constexpr unsigned portCount = 8, resetOffset = 1, dataOffset = 4;
-    constexpr std::uint32_t enable = std::uint32_t(1) << 31;
-    // Reserved bits of the address read as zero.
-    constexpr std::uint32_t addressMask = 0x80fffffc;
+constexpr std::uint16_t firstPort = 0xcf8;
+constexpr unsigned portCount = 8, resetOffset = 1, dataOffset = 4;
+constexpr std::uint32_t enable = std::uint32_t(1) << 31;
+// Reserved bits of the address read as zero.
+constexpr std::uint32_t addressMask = 0x80fffffc;
 
-    /// Cuts an access into pieces that do not cross a dword, as configuration space has them.
-    template <typename Span, typename Access> void byDword(std::uint64_t offset, Span data, Access const& access)
-    {
-        while (!data.empty()) {
-            auto const length = std::min<std::size_t>(data.size(), 4 - offset % 4);
-            access(offset, data.first(length));
-            data = data.subspan(length);
-            offset += length;
-        }
+/// Cuts an access into pieces that do not cross a dword, as configuration space has them.
+template<typename Span, typename Access>
+void byDword(std::uint64_t offset, Span data, Access const& access)
+{
+    while (!data.empty()) {
+        auto const length = std::min<std::size_t>(data.size(), 4 - offset % 4);
+        access(offset, data.first(length));
+        data = data.subspan(length);
+        offset += length;
     }
+}
 
 }
 
-PciBus::PciBus(Bus& ports, Bus& memory, std::array<IrqLine*, pirqCount> const& pirqs)
-    : m_ports(ports)
-    , m_memory(memory)
+PciBus::PciBus(Bus& ports, Bus& memory, std::array<IrqLine*, pirqCount> const& pirqs) : m_ports(ports), m_memory(memory)
 {
     for (auto* pirq : pirqs)
         m_pirqs.emplace_back(*pirq);

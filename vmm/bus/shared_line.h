@@ -10,10 +10,7 @@ namespace vmm {
 /// Several sources on one level-triggered wire: it is high while any of them is. Any thread.
 class SharedLine {
 public:
-    explicit SharedLine(IrqLine& output)
-        : m_output(output)
-    {
-    }
+    explicit SharedLine(IrqLine& output) : m_output(output) { }
     SharedLine(SharedLine const&) = delete;
     SharedLine& operator=(SharedLine const&) = delete;
 
@@ -26,10 +23,7 @@ public:
 
 private:
     struct Source final : IrqLine {
-        explicit Source(SharedLine& owner)
-            : line(owner)
-        {
-        }
+        explicit Source(SharedLine& owner) : line(owner) { }
         void set(bool level) override { line.change(*this, level); }
         SharedLine& line;
         bool high = false;

@@ -145,7 +145,10 @@ Result<std::array<std::uint8_t, 6>> parseMac(std::string_view text)
 {
     std::array<std::uint8_t, 6> mac {};
     auto const digit = [](char c) {
-        return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+        return c >= '0' && c <= '9' ? c - '0'
+            : c >= 'a' && c <= 'f'  ? c - 'a' + 10
+            : c >= 'A' && c <= 'F'  ? c - 'A' + 10
+                                    : -1;
     };
     bool good = text.size() == 17;
     for (std::size_t i = 0; good && i < 6; ++i) {

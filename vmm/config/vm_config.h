@@ -3,11 +3,11 @@
 #include "vmm/base/result.h"
 #include "vmm/state/options.h"
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <array>
 #include <vector>
 
 /// What a machine is made of. Plain values with describe(), the same JSON as every state; checks itself, touches
@@ -15,20 +15,35 @@
 namespace vmm {
 
 enum class Firmware : std::uint8_t { SeaBios, Ovmf, None };
-constexpr auto stateNames(Firmware) { return std::to_array<std::string_view>({ "seabios", "ovmf", "none" }); }
+constexpr auto stateNames(Firmware)
+{
+    return std::to_array<std::string_view>({ "seabios", "ovmf", "none" });
+}
 
 /// "host": all that this host's KVM can do. "baseline": x86-64-v2, the same on every host.
 enum class CpuModel : std::uint8_t { Host, Baseline };
-constexpr auto stateNames(CpuModel) { return std::to_array<std::string_view>({ "host", "baseline" }); }
+constexpr auto stateNames(CpuModel)
+{
+    return std::to_array<std::string_view>({ "host", "baseline" });
+}
 
 enum class DiskBus : std::uint8_t { Virtio, Ahci };
-constexpr auto stateNames(DiskBus) { return std::to_array<std::string_view>({ "virtio", "ahci" }); }
+constexpr auto stateNames(DiskBus)
+{
+    return std::to_array<std::string_view>({ "virtio", "ahci" });
+}
 
 enum class NetworkMode : std::uint8_t { User, None };
-constexpr auto stateNames(NetworkMode) { return std::to_array<std::string_view>({ "user", "none" }); }
+constexpr auto stateNames(NetworkMode)
+{
+    return std::to_array<std::string_view>({ "user", "none" });
+}
 
 enum class Protocol : std::uint8_t { Tcp, Udp };
-constexpr auto stateNames(Protocol) { return std::to_array<std::string_view>({ "tcp", "udp" }); }
+constexpr auto stateNames(Protocol)
+{
+    return std::to_array<std::string_view>({ "tcp", "udp" });
+}
 
 constexpr std::uint64_t maximumPath = 4096;
 constexpr std::uint64_t maximumId = 32;
@@ -47,11 +62,11 @@ struct KernelConfig {
 };
 
 struct DiskConfig {
-    std::string id;             ///< "disk0"
+    std::string id; ///< "disk0"
     std::string path;
     DiskBus bus = DiskBus::Virtio;
     bool readOnly = false;
-    std::uint16_t queues = 1;   ///< virtio only
+    std::uint16_t queues = 1; ///< virtio only
     bool operator==(DiskConfig const&) const = default;
     static void describe(auto& v, auto& s)
     {
@@ -65,8 +80,8 @@ struct DiskConfig {
 
 /// An ATAPI drive.
 struct CdConfig {
-    std::string id;             ///< "cd0"
-    std::string path;           ///< empty: no medium
+    std::string id;   ///< "cd0"
+    std::string path; ///< empty: no medium
     bool operator==(CdConfig const&) const = default;
     static void describe(auto& v, auto& s)
     {
@@ -90,8 +105,8 @@ struct PortForward {
 };
 
 struct NetworkConfig {
-    std::string id;             ///< "net0"
-    std::string mac;            ///< "52:54:00:12:34:56"
+    std::string id;  ///< "net0"
+    std::string mac; ///< "52:54:00:12:34:56"
     NetworkMode mode = NetworkMode::User;
     std::vector<PortForward> forwards;
     bool operator==(NetworkConfig const&) const = default;
@@ -106,7 +121,7 @@ struct NetworkConfig {
 
 /// A 16550 (COM1 …) or a virtio console port; both are byte streams with a scrollback.
 struct SerialConfig {
-    std::string id;             ///< "serial0"
+    std::string id; ///< "serial0"
     bool virtio = false;
     bool operator==(SerialConfig const&) const = default;
     static void describe(auto& v, auto& s)
@@ -131,10 +146,10 @@ struct VmConfig {
     static constexpr std::string_view kind = "machine";
     static constexpr unsigned version = 1;
 
-    std::string uuid;           ///< RFC 4122, lower case
+    std::string uuid; ///< RFC 4122, lower case
     std::string name;
     std::string notes;
-    std::string system;         ///< libosinfo's id, "http://debian.org/debian/12"; empty: unknown
+    std::string system; ///< libosinfo's id, "http://debian.org/debian/12"; empty: unknown
     std::uint16_t cpus = 1;
     std::uint32_t memoryMiB = 1024;
     CpuModel cpuModel = CpuModel::Host;

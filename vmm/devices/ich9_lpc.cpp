@@ -11,21 +11,21 @@ namespace vmm {
 
 namespace {
 
-    constexpr unsigned pmBaseRegister = 0x40, acpiControl = 0x44, pirqA = 0x60, pirqE = 0x68, rcba = 0xf0;
-    constexpr std::uint8_t acpiControlEnable = 0x80, routeOff = 0x80;
-    // What the router can reach: not the timer, keyboard, cascade, RTC and coprocessor.
-    constexpr std::uint16_t routable = 0xdef8;
+constexpr unsigned pmBaseRegister = 0x40, acpiControl = 0x44, pirqA = 0x60, pirqE = 0x68, rcba = 0xf0;
+constexpr std::uint8_t acpiControlEnable = 0x80, routeOff = 0x80;
+// What the router can reach: not the timer, keyboard, cascade, RTC and coprocessor.
+constexpr std::uint16_t routable = 0xdef8;
 
-    constexpr std::uint16_t pmSize = 128;
-    constexpr std::uint16_t timerStatus = 1 << 0, globalStatus = 1 << 5, powerButtonStatus = 1 << 8,
-                            sleepButtonStatus = 1 << 9, rtcStatus = 1 << 10, wakeStatus = 1 << 15;
-    constexpr std::uint16_t pm1Clearable
-        = timerStatus | 1 << 4 | globalStatus | powerButtonStatus | sleepButtonStatus | rtcStatus | wakeStatus;
-    constexpr std::uint16_t pm1Enables = timerStatus | globalStatus | powerButtonStatus | sleepButtonStatus | rtcStatus;
-    constexpr std::uint16_t sciEnable = 1 << 0, sleepEnable = 1 << 13;
+constexpr std::uint16_t pmSize = 128;
+constexpr std::uint16_t timerStatus = 1 << 0, globalStatus = 1 << 5, powerButtonStatus = 1 << 8,
+                        sleepButtonStatus = 1 << 9, rtcStatus = 1 << 10, wakeStatus = 1 << 15;
+constexpr std::uint16_t pm1Clearable
+    = timerStatus | 1 << 4 | globalStatus | powerButtonStatus | sleepButtonStatus | rtcStatus | wakeStatus;
+constexpr std::uint16_t pm1Enables = timerStatus | globalStatus | powerButtonStatus | sleepButtonStatus | rtcStatus;
+constexpr std::uint16_t sciEnable = 1 << 0, sleepEnable = 1 << 13;
 
-    constexpr std::uint64_t timerFrequency = 3'579'545, timerPeriod = 0x800000;
-    constexpr std::uint64_t nanosecondsPerSecond = 1'000'000'000;
+constexpr std::uint64_t timerFrequency = 3'579'545, timerPeriod = 0x800000;
+constexpr std::uint64_t nanosecondsPerSecond = 1'000'000'000;
 
 }
 
@@ -36,11 +36,11 @@ Ich9Lpc::Ich9Lpc(PciServices const& pci, GuestTime& time, std::array<IrqLine*, g
             .classCode = 0x060100,
             .revision = 2,
             .subsystemVendor = 0x1af4,
-            .subsystem = 0x1100 })
-    , m_time(time)
-    , m_gsi(gsi)
-    , m_requests(std::move(requests))
-    , m_timer(time.makeTimer(mutex(), [this] { updateSci(); }))
+            .subsystem = 0x1100 }),
+      m_time(time),
+      m_gsi(gsi),
+      m_requests(std::move(requests)),
+      m_timer(time.makeTimer(mutex(), [this] { updateSci(); }))
 {
     addRegisters(pmBaseRegister, bytesOf(std::uint32_t(1)), bytesOf(std::uint32_t(0xff80)));
     addRegisters(acpiControl, bytesOf(std::uint8_t(0)), bytesOf(std::uint8_t(0x87)));

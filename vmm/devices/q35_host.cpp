@@ -8,9 +8,9 @@ namespace vmm {
 
 namespace {
 
-    constexpr unsigned pciexbar = 0x60, pam0 = 0x90, smram = 0x9d;
-    constexpr std::uint64_t ecamEnable = 1, ecamLength = 6;
-    constexpr std::uint8_t smramLocked = 0x12; // D_LCK, and C_BASE_SEG as it always reads
+constexpr unsigned pciexbar = 0x60, pam0 = 0x90, smram = 0x9d;
+constexpr std::uint64_t ecamEnable = 1, ecamLength = 6;
+constexpr std::uint8_t smramLocked = 0x12; // D_LCK, and C_BASE_SEG as it always reads
 
 }
 
@@ -21,9 +21,9 @@ Q35Host::Q35Host(PciServices const& services, PciBus& bus, LegacyMemory& memory)
             .classCode = 0x060000,
             .revision = 2,
             .subsystemVendor = 0x1af4,
-            .subsystem = 0x1100 })
-    , m_bus(bus)
-    , m_memory(memory)
+            .subsystem = 0x1100 }),
+      m_bus(bus),
+      m_memory(memory)
 {
     addRegisters(pciexbar, bytesOf(layout::ecam), bytesOf(std::uint64_t(0xffc000007)));
     std::array<std::uint8_t, 7> writable {};

@@ -60,11 +60,7 @@ std::uint64_t timeOfDay()
 
 }
 
-KvmInterruptChips::KvmInterruptChips(Vm& vm)
-    : m_vm(vm)
-    , m_powerOn(read())
-{
-}
+KvmInterruptChips::KvmInterruptChips(Vm& vm) : m_vm(vm), m_powerOn(read()) { }
 
 KvmInterruptChips::State KvmInterruptChips::read() const
 {
@@ -122,11 +118,7 @@ Result<> KvmInterruptChips::load(Section const& section)
     return write(TRY(state::load<State>(section)));
 }
 
-KvmPit::KvmPit(Vm& vm)
-    : m_vm(vm)
-    , m_powerOn(read())
-{
-}
+KvmPit::KvmPit(Vm& vm) : m_vm(vm), m_powerOn(read()) { }
 
 KvmPit::State KvmPit::read() const
 {

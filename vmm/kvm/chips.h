@@ -16,8 +16,8 @@ class Vm;
 /// One 8259A (KVM's names; Intel 8259A datasheet, order number 231468).
 struct PicState {
     std::uint8_t lastIrr = 0, irr = 0, imr = 0, isr = 0, priorityAdd = 0, irqBase = 0, readRegisterSelect = 0, poll = 0,
-                 specialMask = 0, initState = 0, autoEoi = 0, rotateOnAutoEoi = 0, specialFullyNestedMode = 0, init4 = 0,
-                 elcr = 0, elcrMask = 0;
+                 specialMask = 0, initState = 0, autoEoi = 0, rotateOnAutoEoi = 0, specialFullyNestedMode = 0,
+                 init4 = 0, elcr = 0, elcrMask = 0;
     bool operator==(PicState const&) const = default;
     static void describe(auto& v, auto& s)
     {
@@ -136,8 +136,8 @@ public:
     struct State {
         static constexpr std::string_view kind = "kvm-clock";
         static constexpr unsigned version = 1;
-        std::uint64_t clock = 0;        ///< ns
-        std::uint64_t realTime = 0;     ///< ns since 1970 when it was read
+        std::uint64_t clock = 0;    ///< ns
+        std::uint64_t realTime = 0; ///< ns since 1970 when it was read
         bool operator==(State const&) const = default;
         static void describe(auto& v, auto& s)
         {
@@ -147,7 +147,7 @@ public:
     };
 
     explicit KvmClock(Vm& vm) : m_vm(vm) { }
-    void reset() override { }   // it counts on through a reset, as a PC's time does
+    void reset() override { } // it counts on through a reset, as a PC's time does
     Result<> canSave() const override { return {}; }
     Section save() const override;
     /// Takes effect at resume(), with the time that has passed since it was saved added.

@@ -12,24 +12,24 @@ namespace vmm {
 
 namespace {
 
-constexpr std::uint32_t hypervisorBit = 1u << 31;       // 1.ECX
-constexpr std::uint32_t tscDeadlineBit = 1u << 24;      // 1.ECX
-constexpr std::uint32_t x2apicBit = 1u << 21;           // 1.ECX
-constexpr std::uint32_t osxsaveBit = 1u << 27;          // 1.ECX: follows CR4, never promised
-constexpr std::uint32_t hyperThreadingBit = 1u << 28;   // 1.EDX: more than one logical processor in the package
-constexpr std::uint32_t invariantTscBit = 1u << 8;      // 80000007.EDX
-constexpr std::uint32_t monitorBit = 1u << 3;           // 1.ECX
+constexpr std::uint32_t hypervisorBit = 1u << 31;     // 1.ECX
+constexpr std::uint32_t tscDeadlineBit = 1u << 24;    // 1.ECX
+constexpr std::uint32_t x2apicBit = 1u << 21;         // 1.ECX
+constexpr std::uint32_t osxsaveBit = 1u << 27;        // 1.ECX: follows CR4, never promised
+constexpr std::uint32_t hyperThreadingBit = 1u << 28; // 1.EDX: more than one logical processor in the package
+constexpr std::uint32_t invariantTscBit = 1u << 8;    // 80000007.EDX
+constexpr std::uint32_t monitorBit = 1u << 3;         // 1.ECX
 
 constexpr std::uint32_t kvmSignatureLeaf = 0x40000000, kvmFeatureLeaf = 0x40000001;
-constexpr std::uint32_t kvmClockBits = 1u << 0 | 1u << 3 | 1u << 24;    // clock sources, and that they are stable
+constexpr std::uint32_t kvmClockBits = 1u << 0 | 1u << 3 | 1u << 24; // clock sources, and that they are stable
 /// Features of KVM's own whose state is in saved MSRs: clocks, PV EOI, PV unhalt, IPIs and TLB flushes by hypercall.
 /// Asynchronous page faults are left out: one under way cannot be saved.
-constexpr std::uint32_t kvmFeatureMask = kvmClockBits | 1u << 1 | 1u << 5 | 1u << 6 | 1u << 7 | 1u << 9 | 1u << 11
-    | 1u << 12 | 1u << 13;
+constexpr std::uint32_t kvmFeatureMask
+    = kvmClockBits | 1u << 1 | 1u << 5 | 1u << 6 | 1u << 7 | 1u << 9 | 1u << 11 | 1u << 12 | 1u << 13;
 
 struct Register {
     std::uint32_t function, index;
-    std::uint32_t CpuidEntry::* member;
+    std::uint32_t CpuidEntry::*member;
     char const* name;
 };
 
@@ -58,18 +58,36 @@ struct Bit {
 
 /// The names that people know, for the error that says what a host lacks; others are named by register and bit.
 constexpr std::array bitNames {
-    Bit { "1.ECX", 0, "SSE3" }, Bit { "1.ECX", 9, "SSSE3" }, Bit { "1.ECX", 12, "FMA" }, Bit { "1.ECX", 13, "CX16" },
-    Bit { "1.ECX", 19, "SSE4.1" }, Bit { "1.ECX", 20, "SSE4.2" }, Bit { "1.ECX", 22, "MOVBE" },
-    Bit { "1.ECX", 23, "POPCNT" }, Bit { "1.ECX", 25, "AES" }, Bit { "1.ECX", 26, "XSAVE" }, Bit { "1.ECX", 28, "AVX" },
-    Bit { "1.ECX", 29, "F16C" }, Bit { "1.ECX", 30, "RDRAND" }, Bit { "7.EBX", 3, "BMI1" }, Bit { "7.EBX", 5, "AVX2" },
-    Bit { "7.EBX", 8, "BMI2" }, Bit { "7.EBX", 9, "ERMS" }, Bit { "7.EBX", 16, "AVX512F" }, Bit { "7.EBX", 18, "RDSEED" },
-    Bit { "7.EBX", 19, "ADX" }, Bit { "7.EBX", 20, "SMAP" }, Bit { "7.EBX", 29, "SHA" },
-    Bit { "80000001.ECX", 0, "LAHF" }, Bit { "80000001.ECX", 5, "LZCNT" }, Bit { "80000001.EDX", 27, "RDTSCP" },
+    Bit { "1.ECX", 0, "SSE3" },
+    Bit { "1.ECX", 9, "SSSE3" },
+    Bit { "1.ECX", 12, "FMA" },
+    Bit { "1.ECX", 13, "CX16" },
+    Bit { "1.ECX", 19, "SSE4.1" },
+    Bit { "1.ECX", 20, "SSE4.2" },
+    Bit { "1.ECX", 22, "MOVBE" },
+    Bit { "1.ECX", 23, "POPCNT" },
+    Bit { "1.ECX", 25, "AES" },
+    Bit { "1.ECX", 26, "XSAVE" },
+    Bit { "1.ECX", 28, "AVX" },
+    Bit { "1.ECX", 29, "F16C" },
+    Bit { "1.ECX", 30, "RDRAND" },
+    Bit { "7.EBX", 3, "BMI1" },
+    Bit { "7.EBX", 5, "AVX2" },
+    Bit { "7.EBX", 8, "BMI2" },
+    Bit { "7.EBX", 9, "ERMS" },
+    Bit { "7.EBX", 16, "AVX512F" },
+    Bit { "7.EBX", 18, "RDSEED" },
+    Bit { "7.EBX", 19, "ADX" },
+    Bit { "7.EBX", 20, "SMAP" },
+    Bit { "7.EBX", 29, "SHA" },
+    Bit { "80000001.ECX", 0, "LAHF" },
+    Bit { "80000001.ECX", 5, "LZCNT" },
+    Bit { "80000001.EDX", 27, "RDTSCP" },
 };
 
 /// x86-64-v2, and what comes with it on every such CPU.
 constexpr std::uint32_t baseline1Ecx = 1u << 0 | 1u << 9 | 1u << 13 | 1u << 19 | 1u << 20 | 1u << 23;
-constexpr std::uint32_t baseline1Edx = 0x078bfbff;  // FPU to FXSR and SSE2, without DS, ACPI, SS, TM
+constexpr std::uint32_t baseline1Edx = 0x078bfbff; // FPU to FXSR and SSE2, without DS, ACPI, SS, TM
 constexpr std::uint32_t baseline80000001Ecx = 1u << 0;
 constexpr std::uint32_t baseline80000001Edx = 1u << 11 | 1u << 20 | 1u << 29; // SYSCALL, NX, long mode
 
@@ -206,7 +224,8 @@ std::vector<CpuidEntry> cpuidFor(CpuFeatures const& features, unsigned index, un
         case 4: // each core has its caches for itself; the last level is everybody's
             if ((entry.eax & 31) != 0) {
                 bool const shared = (entry.eax >> 5 & 7) >= 3;
-                entry.eax = (entry.eax & 0x3fff) | (shared ? (1u << coreBits) - 1 : 0) << 14 | ((1u << coreBits) - 1) << 26;
+                entry.eax
+                    = (entry.eax & 0x3fff) | (shared ? (1u << coreBits) - 1 : 0) << 14 | ((1u << coreBits) - 1) << 26;
             }
             break;
         case 0x80000008: entry.ecx = (coreBits << 12) | (count - 1); break;

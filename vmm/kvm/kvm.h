@@ -8,13 +8,14 @@
 #include <vector>
 
 /// Linux' KVM (Documentation/virt/kvm/api.rst, "The Definitive KVM (Kernel-based Virtual Machine) API Documentation").
-/// This folder alone includes <linux/kvm.h>; its headers do not, so that nobody sees the kernel's structures by accident.
+/// This folder alone includes <linux/kvm.h>; its headers do not, so that nobody sees the kernel's structures by
+/// accident.
 namespace vmm {
 
 /// One CPUID leaf as the guest sees it.
 struct CpuidEntry {
     std::uint32_t function = 0, index = 0;
-    bool indexed = false;       ///< the sub-leaf in ECX matters
+    bool indexed = false; ///< the sub-leaf in ECX matters
     std::uint32_t eax = 0, ebx = 0, ecx = 0, edx = 0;
     bool operator==(CpuidEntry const&) const = default;
     static void describe(auto& v, auto& s)

@@ -17,9 +17,7 @@ constexpr std::uint32_t injectedSoftware = 1;
 class Decoder {
 public:
     Decoder(VcpuState const& state, ConstByteSpan bytes)
-        : m_longMode(state.cs.longMode)
-        , m_wide(state.cs.defaultSize)
-        , m_bytes(bytes)
+        : m_longMode(state.cs.longMode), m_wide(state.cs.defaultSize), m_bytes(bytes)
     {
         while (m_at < m_bytes.size()) {
             auto const byte = m_bytes[m_at];
@@ -35,10 +33,7 @@ public:
             rex = m_bytes[m_at++];
     }
 
-    std::optional<std::uint8_t> next()
-    {
-        return m_at < m_bytes.size() ? std::optional(m_bytes[m_at++]) : std::nullopt;
-    }
+    std::optional<std::uint8_t> next() { return m_at < m_bytes.size() ? std::optional(m_bytes[m_at++]) : std::nullopt; }
     std::size_t length() const { return m_at; }
     /// 2, 4 or 8 bytes.
     unsigned operandBytes() const
@@ -127,11 +122,11 @@ bool twoByte(VcpuState& state, Decoder& code)
         if (!modrm || !isKernel(state))
             return false;
         switch (*modrm) {
-        case 0xca: state.rflags &= ~alignmentCheck; return true;    // CLAC
-        case 0xcb: state.rflags |= alignmentCheck; return true;     // STAC
-        case 0xc8:                                                  // MONITOR
-        case 0xc9: return true;                                     // MWAIT may return at any time
-        case 0xd0:                                                  // XGETBV
+        case 0xca: state.rflags &= ~alignmentCheck; return true; // CLAC
+        case 0xcb: state.rflags |= alignmentCheck; return true;  // STAC
+        case 0xc8:                                               // MONITOR
+        case 0xc9: return true;                                  // MWAIT may return at any time
+        case 0xd0:                                               // XGETBV
             if ((state.rcx & 0xffffffff) != 0)
                 return false;
             state.rax = state.xcr0 & 0xffffffff;
@@ -156,7 +151,8 @@ bool execute(VcpuState& state, Decoder& code)
     case 0x0f: return twoByte(state, code);
     case 0x9b: // FWAIT: only waits, unless an exception is to come first
         return (state.cr0 & (taskSwitched | monitorFpu)) != (taskSwitched | monitorFpu) && (state.cr0 & emulateFpu) == 0
-            && state.xsave.size() >= 4 && (loadLittle<std::uint16_t>(ConstByteSpan(state.xsave).subspan(2)) & 0x80) == 0;
+            && state.xsave.size() >= 4
+            && (loadLittle<std::uint16_t>(ConstByteSpan(state.xsave).subspan(2)) & 0x80) == 0;
     case 0xcc: return isKernel(state) && interrupt(state, 3);
     case 0xcd: {
         auto const vector = code.next();

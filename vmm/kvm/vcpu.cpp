@@ -44,8 +44,7 @@ Result<> Vcpu::open(std::vector<CpuidEntry> const& cpuid)
     m_fd.reset(ioctlInt(m_vm.fd(), KVM_CREATE_VCPU, m_index));
     if (!m_fd)
         return failOs(fmt::format("KVM cannot create vCPU {}", m_index));
-    void* const mapped = ::mmap(
-        nullptr, m_vm.kvm().vcpuMappingSize(), PROT_READ | PROT_WRITE, MAP_SHARED, fd(), 0);
+    void* const mapped = ::mmap(nullptr, m_vm.kvm().vcpuMappingSize(), PROT_READ | PROT_WRITE, MAP_SHARED, fd(), 0);
     if (mapped == MAP_FAILED)
         return failOs("cannot map a vCPU's run area");
     m_run = static_cast<kvm_run*>(mapped);
@@ -73,7 +72,7 @@ Result<> Vcpu::open(std::vector<CpuidEntry> const& cpuid)
 void Vcpu::prepareKicks()
 {
     static bool const installed = [] {
-        struct sigaction action {};
+        struct sigaction action { };
         action.sa_handler = [](int) {};
         return ::sigaction(kickSignal(), &action, nullptr) == 0;
     }();
@@ -162,8 +161,8 @@ VcpuExit Vcpu::fault(ErrorCode code, std::string detail) const
         Error { code, fmt::format("vCPU {} at {:#x}: {}", m_index, std::uint64_t(registers.rip), detail), 0 } };
 }
 
-/// KVM met an instruction that it can neither run nor emulate. Some are simple enough to be done here, exactly; with any
-/// other the machine stops and says which one it was.
+/// KVM met an instruction that it can neither run nor emulate. Some are simple enough to be done here, exactly; with
+/// any other the machine stops and says which one it was.
 VcpuExit Vcpu::unhandledInstruction()
 {
     auto const& internal = m_run->emulation_failure;
@@ -183,8 +182,8 @@ VcpuExit Vcpu::unhandledInstruction()
             return { VcpuExit::Kind::Fault, loaded.error() };
         return { VcpuExit::Kind::Kicked, {} };
     }
-    return fault(ErrorCode::GuestFault,
-        fmt::format("this host's KVM cannot run the instruction {:02x}", fmt::join(bytes, " ")));
+    return fault(
+        ErrorCode::GuestFault, fmt::format("this host's KVM cannot run the instruction {:02x}", fmt::join(bytes, " ")));
 }
 
 void Vcpu::markStopped()

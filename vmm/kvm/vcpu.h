@@ -17,9 +17,9 @@ struct BootCpuState;
 /// Why Vcpu::run() came back.
 struct VcpuExit {
     enum class Kind : std::uint8_t {
-        Kicked,         ///< kick() was called; all of the guest's accesses are complete and the state can be read
-        TripleFault,    ///< the guest can only be reset
-        Fault,          ///< `error` says what cannot go on, with the instruction where there is one
+        Kicked,      ///< kick() was called; all of the guest's accesses are complete and the state can be read
+        TripleFault, ///< the guest can only be reset
+        Fault,       ///< `error` says what cannot go on, with the instruction where there is one
     };
     Kind kind;
     std::optional<Error> error;

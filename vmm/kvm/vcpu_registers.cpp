@@ -249,7 +249,9 @@ Result<> Vcpu::load(VcpuState const& state)
 {
     int const xsaveSize = m_vm.capability(KVM_CAP_XSAVE2);
     auto const roomForXsave = xsaveSize > 0 ? static_cast<std::size_t>(xsaveSize) : sizeof(kvm_xsave);
-    if (state.xsave.size() > roomForXsave && std::any_of(state.xsave.begin() + static_cast<std::ptrdiff_t>(roomForXsave), state.xsave.end(), [](auto byte) { return byte != 0; }))
+    if (state.xsave.size() > roomForXsave
+        && std::any_of(state.xsave.begin() + static_cast<std::ptrdiff_t>(roomForXsave), state.xsave.end(),
+            [](auto byte) { return byte != 0; }))
         return fail(ErrorCode::Unsupported, "the vCPU uses vector registers that this host does not have");
     if (state.lapic.size() != sizeof(kvm_lapic_state::regs))
         return fail(ErrorCode::Corrupt, fmt::format("a local APIC of {} bytes", state.lapic.size()));

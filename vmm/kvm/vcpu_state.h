@@ -15,8 +15,8 @@ struct SegmentState {
     std::uint32_t limit = 0;
     std::uint16_t selector = 0;
     std::uint8_t type = 0, dpl = 0;
-    bool present = false, defaultSize = false, nonSystem = false, longMode = false, granularity = false, available = false,
-         unusable = false;
+    bool present = false, defaultSize = false, nonSystem = false, longMode = false, granularity = false,
+         available = false, unusable = false;
     bool operator==(SegmentState const&) const = default;
     static void describe(auto& v, auto& s)
     {
@@ -106,12 +106,12 @@ struct VcpuState {
     SegmentState cs, ds, es, fs, gs, ss, tr, ldt;
     TableState gdt, idt;
     std::uint64_t cr0 = 0, cr2 = 0, cr3 = 0, cr4 = 0, cr8 = 0, efer = 0, apicBase = 0;
-    std::array<std::uint64_t, 4> interruptBitmap {};    ///< external interrupts accepted and not yet delivered
-    std::array<std::uint64_t, 4> debugAddresses {};     ///< DR0 to DR3
+    std::array<std::uint64_t, 4> interruptBitmap {}; ///< external interrupts accepted and not yet delivered
+    std::array<std::uint64_t, 4> debugAddresses {};  ///< DR0 to DR3
     std::uint64_t dr6 = 0, dr7 = 0;
     std::uint64_t xcr0 = 1;
-    Bytes xsave;    ///< the XSAVE area in its standard form (Intel SDM Vol. 1, chapter 13)
-    Bytes lapic;    ///< the local APIC's registers at their offsets in its page
+    Bytes xsave; ///< the XSAVE area in its standard form (Intel SDM Vol. 1, chapter 13)
+    Bytes lapic; ///< the local APIC's registers at their offsets in its page
     MpState mpState = MpState::Runnable;
     VcpuEvents events;
     std::uint32_t tscKilohertz = 0;

@@ -18,7 +18,7 @@ class Vcpu;
 /// interrupt routes. Any thread.
 class Vm final : public MemoryMapper, public DoorbellRegistry, public MsiRouter {
 public:
-    static constexpr unsigned gsiCount = 24;    ///< pins of the IOAPIC; 0 to 15 reach the PICs too
+    static constexpr unsigned gsiCount = 24; ///< pins of the IOAPIC; 0 to 15 reach the PICs too
 
     static Result<std::unique_ptr<Vm>> create(Kvm const& kvm);
     ~Vm() override;
@@ -32,8 +32,8 @@ public:
 
     Result<std::unique_ptr<Vcpu>> createVcpu(unsigned index, std::vector<CpuidEntry> const& cpuid);
 
-    Result<Slot> map(GuestAddress address, MemoryBlock& block, std::uint64_t offset, std::uint64_t size, Access,
-        DirtyLog) override;
+    Result<Slot> map(
+        GuestAddress address, MemoryBlock& block, std::uint64_t offset, std::uint64_t size, Access, DirtyLog) override;
     void unmap(Slot slot) override;
     Result<> takeDirtyLog(Slot slot, std::vector<std::uint64_t>& bitmap) override;
 
@@ -62,7 +62,7 @@ private:
     std::mutex m_mutex;
     std::map<Slot, SlotRange> m_slots;
     unsigned m_maximumSlots = 0;
-    std::map<unsigned, MsiMessage> m_routes;    // by GSI, from gsiCount on
+    std::map<unsigned, MsiMessage> m_routes; // by GSI, from gsiCount on
     std::set<unsigned> m_usedGsis;
 };
 

@@ -6,44 +6,44 @@
 #include "vmm/config/vm_config.h"
 
 #include <functional>
-#include <optional>
 #include <memory>
+#include <optional>
 #include <variant>
 
 namespace vmm {
 
 enum class RunState : std::uint8_t {
-    Off,        ///< Put together, never run or powered off; memory holds nothing.
+    Off, ///< Put together, never run or powered off; memory holds nothing.
     Running,
-    Paused,     ///< Whole and standing still: by a person, or with a reason why it cannot go on.
-    Crashed,    ///< The guest cannot go on (triple fault, panic, an instruction that cannot be emulated).
+    Paused,  ///< Whole and standing still: by a person, or with a reason why it cannot go on.
+    Crashed, ///< The guest cannot go on (triple fault, panic, an instruction that cannot be emulated).
 };
 
 /// What a machine is told. Each says when it is legal; told at another time it fails with ErrorCode::NotNow.
 namespace command {
 
-struct Start { };           ///< Off: power on. Crashed: reset and run.
-struct Pause { };           ///< Running.
-struct Resume { };          ///< Paused; also after what stopped it has been mended (disk full …).
-struct Reset { };           ///< All but Off: the reset button.
-struct PressPowerButton { };///< Running: ACPI, the guest decides.
-struct PowerOff { };        ///< All but Off: pulls the plug.
+struct Start { };            ///< Off: power on. Crashed: reset and run.
+struct Pause { };            ///< Running.
+struct Resume { };           ///< Paused; also after what stopped it has been mended (disk full …).
+struct Reset { };            ///< All but Off: the reset button.
+struct PressPowerButton { }; ///< Running: ACPI, the guest decides.
+struct PowerOff { };         ///< All but Off: pulls the plug.
 /// Running or Paused: writes the state beside the disks; then powers off, or goes on as before.
 struct Suspend {
-    std::string directory;  ///< gets "state.json" and "ram"
+    std::string directory; ///< gets "state.json" and "ram"
     bool thenPowerOff = true;
 };
-struct InsertMedium {       ///< Any time.
+struct InsertMedium { ///< Any time.
     std::string drive, path;
 };
-struct EjectMedium {        ///< Any time; `force` also where the guest has locked the tray.
+struct EjectMedium { ///< Any time; `force` also where the guest has locked the tray.
     std::string drive;
     bool force = false;
 };
-struct SendInput {          ///< Running; else it is dropped.
+struct SendInput { ///< Running; else it is dropped.
     std::variant<KeyInput, ButtonInput, AbsoluteMove, RelativeMove, WheelMove> input;
 };
-struct CancelJob { };       ///< Ends a Suspend under way; the machine is as before it.
+struct CancelJob { }; ///< Ends a Suspend under way; the machine is as before it.
 
 }
 
@@ -60,16 +60,16 @@ struct StateChanged {
     std::optional<Error> reason;
 };
 struct Progress {
-    std::string job;        ///< "suspend", "restore"
-    double fraction;        ///< 0 to 1
+    std::string job; ///< "suspend", "restore"
+    double fraction; ///< 0 to 1
 };
 struct PointerModeChanged {
     bool absolute;
 };
 struct MediumChanged {
-    std::string drive, path;///< empty path: none
+    std::string drive, path; ///< empty path: none
 };
-struct GuestRebooted { };   ///< The guest asked for a reset and got it.
+struct GuestRebooted { }; ///< The guest asked for a reset and got it.
 
 }
 
@@ -77,8 +77,8 @@ using Event = std::variant<event::StateChanged, event::Progress, event::PointerM
     event::GuestRebooted>;
 
 struct MachineStatistics {
-    std::uint64_t cpuNanoseconds = 0;       ///< of all vCPU threads, since power-on
-    std::uint64_t residentBytes = 0;        ///< of guest memory
+    std::uint64_t cpuNanoseconds = 0; ///< of all vCPU threads, since power-on
+    std::uint64_t residentBytes = 0;  ///< of guest memory
     std::uint64_t diskBytesRead = 0, diskBytesWritten = 0;
     std::uint64_t networkBytesReceived = 0, networkBytesSent = 0;
 };

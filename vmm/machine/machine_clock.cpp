@@ -7,9 +7,7 @@ namespace vmm {
 class MachineClock::ClockTimer final : public Timer {
 public:
     ClockTimer(MachineClock& owner, std::mutex& lock, std::function<void()> callback)
-        : clock(owner)
-        , mutex(lock)
-        , due(std::move(callback))
+        : clock(owner), mutex(lock), due(std::move(callback))
     {
     }
     ~ClockTimer() override { clock.cancel(*this); }

@@ -36,9 +36,9 @@ private:
     mutable std::mutex m_mutex;
     bool m_running = false;
     Nanoseconds m_stoppedAt { 0 };
-    Nanoseconds m_offset { 0 };     // host time at guest time 0, while it runs
+    Nanoseconds m_offset { 0 }; // host time at guest time 0, while it runs
     std::multimap<Nanoseconds, ClockTimer*> m_armed;
-    EventLoop::Handle m_wakeUp;     // loop thread
+    EventLoop::Handle m_wakeUp; // loop thread
 };
 
 }

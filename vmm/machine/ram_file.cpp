@@ -144,8 +144,8 @@ Result<RamFileRecord> writeRamFile(
             outcome = writeRun(file.get(), blocks[i]->data() + offset, size, at, hash);
             if (at > flushed + writeBackStep) {
                 // Starts the disk on it now, so that the sync at the end has little left to wait for.
-                ::sync_file_range(file.get(), static_cast<off_t>(flushed), static_cast<off_t>(at - flushed),
-                    SYNC_FILE_RANGE_WRITE);
+                ::sync_file_range(
+                    file.get(), static_cast<off_t>(flushed), static_cast<off_t>(at - flushed), SYNC_FILE_RANGE_WRITE);
                 flushed = at;
                 cancelled = progress && !progress(static_cast<double>(at) / static_cast<double>(record.size));
             }
@@ -185,7 +185,7 @@ Result<> checkRamRecord(RamFileRecord const& record, std::uint64_t fileSize)
 Result<> verifyRamFile(std::string const& path, RamFileRecord const& record, ProgressCallback const& progress)
 {
     auto const file = TRY(openFile(path, O_RDONLY));
-    struct stat status {};
+    struct stat status { };
     if (::fstat(file.get(), &status) != 0)
         return failOs("cannot look at " + path);
     TRY(checkRamRecord(record, static_cast<std::uint64_t>(status.st_size)));
@@ -194,8 +194,8 @@ Result<> verifyRamFile(std::string const& path, RamFileRecord const& record, Pro
     static constexpr std::array<std::uint8_t, sizeof(XXH64_canonical_t)> none {};
     for (std::uint64_t i = 0; i < chunks; ++i) {
         for (std::size_t got = 0; got < chunk.size();) {
-            auto const count = ::pread(file.get(), chunk.data() + got, chunk.size() - got,
-                static_cast<off_t>(i * chunk.size() + got));
+            auto const count = ::pread(
+                file.get(), chunk.data() + got, chunk.size() - got, static_cast<off_t>(i * chunk.size() + got));
             if (count < 0 && errno == EINTR)
                 continue;
             if (count <= 0)
@@ -222,12 +222,13 @@ Result<> verifyRamFile(std::string const& path, RamFileRecord const& record, Pro
 
 Result<> loadRamFile(int fd, RamFileRecord const& record, std::vector<MemoryBlock*> const& blocks)
 {
-    struct stat status {};
+    struct stat status { };
     if (::fstat(fd, &status) != 0)
         return failOs("cannot look at the memory file");
     TRY(checkRamRecord(record, static_cast<std::uint64_t>(status.st_size)));
     auto const find = [&](std::string const& name) {
-        return std::find_if(record.blocks.begin(), record.blocks.end(), [&](auto const& one) { return one.name == name; });
+        return std::find_if(
+            record.blocks.begin(), record.blocks.end(), [&](auto const& one) { return one.name == name; });
     };
     for (auto const* block : blocks) {
         auto const found = find(block->name());

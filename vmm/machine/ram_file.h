@@ -11,7 +11,7 @@ namespace vmm {
 
 struct RamBlockRecord {
     std::string name;
-    std::uint64_t offset = 0, size = 0;     ///< bytes, in the file
+    std::uint64_t offset = 0, size = 0; ///< bytes, in the file
     bool operator==(RamBlockRecord const&) const = default;
     static void describe(auto& v, auto& s)
     {

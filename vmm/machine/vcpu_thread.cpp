@@ -7,9 +7,7 @@
 namespace vmm {
 
 VcpuThread::VcpuThread(Vcpu& vcpu, Bus& ports, Bus& memory, std::function<void(VcpuExit const&)> stopped)
-    : m_vcpu(vcpu)
-    , m_stopped(std::move(stopped))
-    , m_thread([this, &ports, &memory] { main(ports, memory); })
+    : m_vcpu(vcpu), m_stopped(std::move(stopped)), m_thread([this, &ports, &memory] { main(ports, memory); })
 {
 }
 

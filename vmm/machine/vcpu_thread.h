@@ -31,7 +31,7 @@ private:
     mutable std::mutex m_mutex;
     std::condition_variable m_changed;
     bool m_mayRun = false, m_running = false, m_quit = false;
-    std::thread m_thread;   // last: it uses all of the above
+    std::thread m_thread; // last: it uses all of the above
 };
 
 }

@@ -24,8 +24,8 @@ Result<std::unique_ptr<MemoryBlock>> MemoryBlock::create(std::string name, std::
     bool const huge = size >= hugePageSize;
     // Aligned to 2 MiB on the host as in the guest, so that both levels of page tables can use large pages.
     auto const slack = huge ? hugePageSize : 0;
-    void* const mapped = ::mmap(nullptr, size + slack, PROT_READ | PROT_WRITE,
-        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void* const mapped
+        = ::mmap(nullptr, size + slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (mapped == MAP_FAILED)
         return failOs(fmt::format("cannot reserve {} MiB for {}", size >> 20, name));
     auto* data = static_cast<std::uint8_t*>(mapped);
@@ -45,9 +45,7 @@ Result<std::unique_ptr<MemoryBlock>> MemoryBlock::create(std::string name, std::
 }
 
 MemoryBlock::MemoryBlock(std::string name, std::uint8_t* data, std::uint64_t size)
-    : m_name(std::move(name))
-    , m_data(data)
-    , m_size(size)
+    : m_name(std::move(name)), m_data(data), m_size(size)
 {
 }
 
@@ -70,7 +68,7 @@ void MemoryBlock::clear()
 
 Result<> MemoryBlock::loadLazily(int fd, std::uint64_t offset)
 {
-    struct stat status {};
+    struct stat status { };
     if (::fstat(fd, &status) != 0)
         return failOs("cannot look at the memory file");
     if (offset % pageSize != 0 || offset > static_cast<std::uint64_t>(status.st_size)
@@ -100,7 +98,8 @@ Result<> MemoryBlock::visitPages(
             auto const first = (reinterpret_cast<std::uintptr_t>(m_data) + start) / pageSize;
             auto const wanted = static_cast<ssize_t>(pages * sizeof(std::uint64_t));
             if (::pread(pagemap.get(), entries.data(), static_cast<std::size_t>(wanted),
-                    static_cast<off_t>(first * sizeof(std::uint64_t))) != wanted)
+                    static_cast<off_t>(first * sizeof(std::uint64_t)))
+                != wanted)
                 return failOs("cannot find out which memory is in use");
         } else {
             std::fill(entries.begin(), entries.end(), usedBits);
@@ -120,8 +119,8 @@ Result<> MemoryBlock::visitPages(
 void GuestMemory::add(Range range)
 {
     assert(range.offset + range.size <= range.block->size());
-    auto const place = std::lower_bound(m_ranges.begin(), m_ranges.end(), range,
-        [](Range const& a, Range const& b) { return a.address < b.address; });
+    auto const place = std::lower_bound(
+        m_ranges.begin(), m_ranges.end(), range, [](Range const& a, Range const& b) { return a.address < b.address; });
     assert(place == m_ranges.end() || range.address + range.size <= place->address);
     m_ranges.insert(place, range);
 }

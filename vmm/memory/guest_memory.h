@@ -39,7 +39,8 @@ public:
 
     /// Calls `visit` with each run of pages that may hold something other than zero, in order, without touching pages
     /// that never were. Runs do not cross a multiple of `chunk`. Ends early when `visit` returns false.
-    Result<> visitPages(std::uint64_t chunk, std::function<bool(std::uint64_t offset, std::uint64_t size)> const& visit) const;
+    Result<> visitPages(
+        std::uint64_t chunk, std::function<bool(std::uint64_t offset, std::uint64_t size)> const& visit) const;
 
 private:
     MemoryBlock(std::string name, std::uint8_t* data, std::uint64_t size);
@@ -59,8 +60,8 @@ public:
 
     virtual ~MemoryMapper() = default;
     /// `address`, `offset` and `size` are multiples of 4096. Overlap with a present slot is refused.
-    virtual Result<Slot> map(GuestAddress address, MemoryBlock& block, std::uint64_t offset, std::uint64_t size, Access,
-        DirtyLog)
+    virtual Result<Slot> map(
+        GuestAddress address, MemoryBlock& block, std::uint64_t offset, std::uint64_t size, Access, DirtyLog)
         = 0;
     virtual void unmap(Slot slot) = 0;
     /// One bit a page, set where the guest wrote since the last call; the log starts anew.

@@ -11,11 +11,7 @@ namespace vmm {
 /// Writes that the read-only ROM does not take end here, in the RAM behind it.
 class LegacyMemory::WriteThrough final : public BusHandler {
 public:
-    WriteThrough(ByteSpan ram, ConstByteSpan rom)
-        : m_ram(ram)
-        , m_rom(rom)
-    {
-    }
+    WriteThrough(ByteSpan ram, ConstByteSpan rom) : m_ram(ram), m_rom(rom) { }
     void read(std::uint64_t offset, ByteSpan data) override
     {
         std::fill(data.begin(), data.end(), std::uint8_t(0xff));
@@ -40,10 +36,7 @@ private:
 };
 
 LegacyMemory::LegacyMemory(MemoryMapper& mapper, Bus& bus, MemoryBlock& ram, MemoryBlock* firmware)
-    : m_mapper(mapper)
-    , m_bus(bus)
-    , m_ram(ram)
-    , m_firmware(firmware)
+    : m_mapper(mapper), m_bus(bus), m_ram(ram), m_firmware(firmware)
 {
 }
 

@@ -11,7 +11,7 @@ struct Reader::Cursor {
     struct Step {
         Json const* value;
         std::string name;
-        std::vector<std::string> seen {};   // the members that a field asked for, where value is an object
+        std::vector<std::string> seen {}; // the members that a field asked for, where value is an object
     };
 
     Section section;
@@ -42,8 +42,7 @@ struct Reader::Cursor {
     }
 };
 
-Reader::Reader(Section const& section)
-    : m_cursor(std::make_unique<Cursor>())
+Reader::Reader(Section const& section) : m_cursor(std::make_unique<Cursor>())
 {
     m_cursor->section = section;
     m_cursor->path.push_back({ &m_cursor->section.fields(), {} });

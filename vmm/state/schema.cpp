@@ -13,7 +13,7 @@ struct Schema::Tree {
     Json root = { { "type", "object" }, { "properties", Json::object() }, { "required", Json::array() },
         { "additionalProperties", false } };
     std::vector<Json*> objects { &root };
-    std::vector<Json*> slots;           // where the type of the present field or element goes
+    std::vector<Json*> slots; // where the type of the present field or element goes
     bool nullable = false;
 
     void put(Json schema)
@@ -24,10 +24,7 @@ struct Schema::Tree {
     }
 };
 
-Schema::Schema()
-    : m_tree(std::make_unique<Tree>())
-{
-}
+Schema::Schema() : m_tree(std::make_unique<Tree>()) { }
 
 Schema::~Schema() = default;
 
@@ -111,8 +108,8 @@ void Schema::beginList(std::size_t fixed, Notes const& notes)
 {
     auto& tree = *m_tree;
     tree.text += fixed != 0 ? fmt::format(" list of {}", fixed) : fmt::format(" list max={}", notes.max.value_or(0));
-    tree.put({ { "type", "array" }, { "minItems", fixed },
-        { "maxItems", fixed != 0 ? fixed : notes.max.value_or(0) }, { "items", Json::object() } });
+    tree.put({ { "type", "array" }, { "minItems", fixed }, { "maxItems", fixed != 0 ? fixed : notes.max.value_or(0) },
+        { "items", Json::object() } });
     auto* list = tree.slots.back();
     if (list->contains("anyOf"))
         list = &(*list)["anyOf"][1];

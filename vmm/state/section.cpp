@@ -8,9 +8,7 @@
 namespace vmm {
 
 Section::Section(std::string kind, unsigned version, Json fields)
-    : m_kind(std::move(kind))
-    , m_version(version)
-    , m_fields(std::make_shared<Json const>(std::move(fields)))
+    : m_kind(std::move(kind)), m_version(version), m_fields(std::make_shared<Json const>(std::move(fields)))
 {
 }
 

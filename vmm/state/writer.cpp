@@ -6,13 +6,10 @@ namespace vmm::state {
 
 struct Writer::Tree {
     Json root = Json::object();
-    std::vector<Json*> path { &root };  // each inside the one before it; the last is where values go
+    std::vector<Json*> path { &root }; // each inside the one before it; the last is where values go
 };
 
-Writer::Writer()
-    : m_tree(std::make_unique<Tree>())
-{
-}
+Writer::Writer() : m_tree(std::make_unique<Tree>()) { }
 
 Writer::~Writer() = default;
 

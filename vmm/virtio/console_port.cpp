@@ -9,10 +9,10 @@ namespace vmm::virtio {
 
 namespace {
 
-    // 5.3.2 "Virtqueues", 5.3.3 "Feature bits", 5.3.4 "Device configuration layout".
-    constexpr unsigned receiveQueue = 0, transmitQueue = 1;
-    constexpr std::uint64_t featureSize = 1 << 0, featureEmergencyWrite = 1 << 2;
-    constexpr std::uint16_t configSize = 12, emergencyWriteOffset = 8;
+// 5.3.2 "Virtqueues", 5.3.3 "Feature bits", 5.3.4 "Device configuration layout".
+constexpr unsigned receiveQueue = 0, transmitQueue = 1;
+constexpr std::uint64_t featureSize = 1 << 0, featureEmergencyWrite = 1 << 2;
+constexpr std::uint16_t configSize = 12, emergencyWriteOffset = 8;
 
 }
 
@@ -22,8 +22,8 @@ ConsolePort::ConsolePort(PciServices const& services, EventLoop& loop, Console& 
             .classCode = 0x078000,
             .features = featureSize | featureEmergencyWrite,
             .queueSizes = { 64, 64 },
-            .configSize = configSize })
-    , m_console(console)
+            .configSize = configSize }),
+      m_console(console)
 {
     m_console.setInputReady([this] { kick(receiveQueue); });
 }

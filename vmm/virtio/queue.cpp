@@ -8,44 +8,44 @@ namespace vmm::virtio {
 
 namespace {
 
-    // 2.7.5 "The Virtqueue Descriptor Table", 2.7.6 "The Virtqueue Available Ring", 2.7.8 "The Virtqueue Used Ring".
-    enum DescriptorFlag : std::uint16_t { Next = 1, Write = 2, Indirect = 4 };
-    constexpr std::uint16_t noInterrupt = 1; // in the driver's ring
-    constexpr std::uint16_t noNotify = 1;    // in the device's ring
-    constexpr std::size_t ringHeader = 4, availableEntry = 2, usedEntry = 8, descriptorSize = 16;
+// 2.7.5 "The Virtqueue Descriptor Table", 2.7.6 "The Virtqueue Available Ring", 2.7.8 "The Virtqueue Used Ring".
+enum DescriptorFlag : std::uint16_t { Next = 1, Write = 2, Indirect = 4 };
+constexpr std::uint16_t noInterrupt = 1; // in the driver's ring
+constexpr std::uint16_t noNotify = 1;    // in the device's ring
+constexpr std::size_t ringHeader = 4, availableEntry = 2, usedEntry = 8, descriptorSize = 16;
 
-    // A driver must not chain more descriptors than the queue has; some do with indirect tables, and all hypervisors
-    // let them, up to this many.
-    constexpr unsigned maximumChain = 1024;
+// A driver must not chain more descriptors than the queue has; some do with indirect tables, and all hypervisors
+// let them, up to this many.
+constexpr unsigned maximumChain = 1024;
 
-    std::uint16_t load16(std::uint8_t* at)
-    {
-        return std::atomic_ref(*reinterpret_cast<std::uint16_t*>(at)).load(std::memory_order_acquire);
-    }
+std::uint16_t load16(std::uint8_t* at)
+{
+    return std::atomic_ref(*reinterpret_cast<std::uint16_t*>(at)).load(std::memory_order_acquire);
+}
 
-    void store16(std::uint8_t* at, std::uint16_t value)
-    {
-        std::atomic_ref(*reinterpret_cast<std::uint16_t*>(at)).store(value, std::memory_order_release);
-    }
+void store16(std::uint8_t* at, std::uint16_t value)
+{
+    std::atomic_ref(*reinterpret_cast<std::uint16_t*>(at)).store(value, std::memory_order_release);
+}
 
-    template <typename Copy>
-    std::size_t copyParts(std::vector<iovec> const& parts, std::uint64_t offset, std::size_t length, Copy const& copy)
-    {
-        std::size_t done = 0;
-        for (auto const& part : parts) {
-            if (offset >= part.iov_len) {
-                offset -= part.iov_len;
-                continue;
-            }
-            auto const here = std::min<std::size_t>(length - done, part.iov_len - offset);
-            copy(static_cast<std::uint8_t*>(part.iov_base) + offset, done, here);
-            done += here;
-            offset = 0;
-            if (done == length)
-                break;
+template<typename Copy>
+std::size_t copyParts(std::vector<iovec> const& parts, std::uint64_t offset, std::size_t length, Copy const& copy)
+{
+    std::size_t done = 0;
+    for (auto const& part : parts) {
+        if (offset >= part.iov_len) {
+            offset -= part.iov_len;
+            continue;
         }
-        return done;
+        auto const here = std::min<std::size_t>(length - done, part.iov_len - offset);
+        copy(static_cast<std::uint8_t*>(part.iov_base) + offset, done, here);
+        done += here;
+        offset = 0;
+        if (done == length)
+            break;
     }
+    return done;
+}
 
 }
 
@@ -102,9 +102,7 @@ struct Queue::Descriptor {
     }
 };
 
-Queue::Queue(GuestMemory const& ram, std::uint16_t maximumSize)
-    : m_ram(ram)
-    , m_maximumSize(maximumSize)
+Queue::Queue(GuestMemory const& ram, std::uint16_t maximumSize) : m_ram(ram), m_maximumSize(maximumSize)
 {
     reset();
 }

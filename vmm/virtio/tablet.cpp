@@ -10,68 +10,68 @@ namespace vmm::virtio {
 
 namespace {
 
-    // 5.8.2 "Virtqueues", 5.8.4 "Device configuration layout".
-    constexpr unsigned eventQueue = 0;
-    constexpr std::uint16_t configSize = 136, payloadOffset = 8;
-    enum Select : std::uint8_t {
-        Name = 0x01,
-        Serial = 0x02,
-        DeviceIds = 0x03,
-        Properties = 0x10,
-        EventBits = 0x11,
-        AxisInfo = 0x12
-    };
-    constexpr std::uint16_t busVirtual = 0x06; // BUS_VIRTUAL of linux/input.h
-    constexpr std::uint16_t axisMaximum = 32767;
-    constexpr std::uint16_t buttonCodes[] = { BTN_LEFT, BTN_RIGHT, BTN_MIDDLE, BTN_SIDE, BTN_EXTRA };
+// 5.8.2 "Virtqueues", 5.8.4 "Device configuration layout".
+constexpr unsigned eventQueue = 0;
+constexpr std::uint16_t configSize = 136, payloadOffset = 8;
+enum Select : std::uint8_t {
+    Name = 0x01,
+    Serial = 0x02,
+    DeviceIds = 0x03,
+    Properties = 0x10,
+    EventBits = 0x11,
+    AxisInfo = 0x12
+};
+constexpr std::uint16_t busVirtual = 0x06; // BUS_VIRTUAL of linux/input.h
+constexpr std::uint16_t axisMaximum = 32767;
+constexpr std::uint16_t buttonCodes[] = { BTN_LEFT, BTN_RIGHT, BTN_MIDDLE, BTN_SIDE, BTN_EXTRA };
 
-    using Payload = std::array<std::uint8_t, configSize - payloadOffset>;
+using Payload = std::array<std::uint8_t, configSize - payloadOffset>;
 
-    /// Sets the bits and returns how many bytes they take.
-    std::uint8_t setBits(Payload& payload, std::initializer_list<unsigned> bits)
-    {
-        for (auto const bit : bits)
-            payload[bit / 8] |= static_cast<std::uint8_t>(1u << bit % 8);
-        return static_cast<std::uint8_t>(std::max(bits) / 8 + 1);
-    }
+/// Sets the bits and returns how many bytes they take.
+std::uint8_t setBits(Payload& payload, std::initializer_list<unsigned> bits)
+{
+    for (auto const bit : bits)
+        payload[bit / 8] |= static_cast<std::uint8_t>(1u << bit % 8);
+    return static_cast<std::uint8_t>(std::max(bits) / 8 + 1);
+}
 
-    std::uint8_t setText(Payload& payload, std::string_view text)
-    {
-        std::copy(text.begin(), text.end(), payload.begin());
-        return static_cast<std::uint8_t>(text.size());
-    }
+std::uint8_t setText(Payload& payload, std::string_view text)
+{
+    std::copy(text.begin(), text.end(), payload.begin());
+    return static_cast<std::uint8_t>(text.size());
+}
 
-    /// What configuration space shows for a selection; 0 bytes for what there is not.
-    std::uint8_t describeTablet(std::uint8_t select, std::uint8_t subselect, Payload& payload)
-    {
-        auto const bytes = ByteSpan(payload);
-        switch (select) {
-        case Name: return subselect == 0 ? setText(payload, "Chronovisor Tablet") : 0;
-        case Serial: return subselect == 0 ? setText(payload, "1") : 0;
-        case DeviceIds:
-            if (subselect != 0)
-                return 0;
-            storeLittle(bytes.subspan(0, 2), busVirtual);
-            storeLittle(bytes.subspan(2, 2), std::uint16_t(0x1af4));
-            storeLittle(bytes.subspan(4, 2), std::uint16_t(0x0003));
-            storeLittle(bytes.subspan(6, 2), std::uint16_t(0x0001));
-            return 8;
-        case Properties: return 0;
-        case EventBits:
-            switch (subselect) {
-            case EV_KEY: return setBits(payload, { BTN_LEFT, BTN_RIGHT, BTN_MIDDLE, BTN_SIDE, BTN_EXTRA });
-            case EV_REL: return setBits(payload, { REL_WHEEL, REL_HWHEEL });
-            case EV_ABS: return setBits(payload, { ABS_X, ABS_Y });
-            default: return 0;
-            }
-        case AxisInfo:
-            if (subselect != ABS_X && subselect != ABS_Y)
-                return 0;
-            storeLittle(bytes.subspan(4, 4), std::uint32_t(axisMaximum)); // min, max, fuzz, flat, resolution
-            return 20;
+/// What configuration space shows for a selection; 0 bytes for what there is not.
+std::uint8_t describeTablet(std::uint8_t select, std::uint8_t subselect, Payload& payload)
+{
+    auto const bytes = ByteSpan(payload);
+    switch (select) {
+    case Name: return subselect == 0 ? setText(payload, "Chronovisor Tablet") : 0;
+    case Serial: return subselect == 0 ? setText(payload, "1") : 0;
+    case DeviceIds:
+        if (subselect != 0)
+            return 0;
+        storeLittle(bytes.subspan(0, 2), busVirtual);
+        storeLittle(bytes.subspan(2, 2), std::uint16_t(0x1af4));
+        storeLittle(bytes.subspan(4, 2), std::uint16_t(0x0003));
+        storeLittle(bytes.subspan(6, 2), std::uint16_t(0x0001));
+        return 8;
+    case Properties: return 0;
+    case EventBits:
+        switch (subselect) {
+        case EV_KEY: return setBits(payload, { BTN_LEFT, BTN_RIGHT, BTN_MIDDLE, BTN_SIDE, BTN_EXTRA });
+        case EV_REL: return setBits(payload, { REL_WHEEL, REL_HWHEEL });
+        case EV_ABS: return setBits(payload, { ABS_X, ABS_Y });
         default: return 0;
         }
+    case AxisInfo:
+        if (subselect != ABS_X && subselect != ABS_Y)
+            return 0;
+        storeLittle(bytes.subspan(4, 4), std::uint32_t(axisMaximum)); // min, max, fuzz, flat, resolution
+        return 20;
+    default: return 0;
     }
+}
 
 }
 

@@ -10,58 +10,58 @@ namespace vmm::virtio {
 
 namespace {
 
-    constexpr unsigned msixBar = 1, registerBar = 4;
-    constexpr std::uint32_t commonOffset = 0x0000, isrOffset = 0x1000, deviceOffset = 0x2000, notifyOffset = 0x3000,
-                            regionSize = 0x1000, registersSize = 0x4000, notifyMultiplier = 4;
+constexpr unsigned msixBar = 1, registerBar = 4;
+constexpr std::uint32_t commonOffset = 0x0000, isrOffset = 0x1000, deviceOffset = 0x2000, notifyOffset = 0x3000,
+                        regionSize = 0x1000, registersSize = 0x4000, notifyMultiplier = 4;
 
-    // 4.1.4 "Virtio Structure PCI Capabilities".
-    enum CapabilityType : std::uint8_t { CommonConfig = 1, NotifyConfig, IsrConfig, DeviceConfig, PciConfig };
-    constexpr std::uint8_t vendorCapability = 0x09;
-    constexpr unsigned capabilityBar = 4, capabilityOffset = 8, capabilityLength = 12, capabilityData = 16;
+// 4.1.4 "Virtio Structure PCI Capabilities".
+enum CapabilityType : std::uint8_t { CommonConfig = 1, NotifyConfig, IsrConfig, DeviceConfig, PciConfig };
+constexpr std::uint8_t vendorCapability = 0x09;
+constexpr unsigned capabilityBar = 4, capabilityOffset = 8, capabilityLength = 12, capabilityData = 16;
 
-    // 2.1 "Device Status Field".
-    enum Status : std::uint8_t { DriverOk = 4, FeaturesOk = 8, NeedsReset = 64, Failed = 128 };
+// 2.1 "Device Status Field".
+enum Status : std::uint8_t { DriverOk = 4, FeaturesOk = 8, NeedsReset = 64, Failed = 128 };
 
-    // 4.1.4.5 "ISR status capability".
-    constexpr std::uint8_t isrQueue = 1, isrConfig = 2;
+// 4.1.4.5 "ISR status capability".
+constexpr std::uint8_t isrQueue = 1, isrConfig = 2;
 
-    constexpr std::uint64_t configEvent = 1ull << 62, resetEvent = 1ull << 63;
+constexpr std::uint64_t configEvent = 1ull << 62, resetEvent = 1ull << 63;
 
-    // 4.1.4.3 "Common configuration structure layout".
-    enum CommonRegister : std::uint8_t {
-        DeviceFeatureSelect = 0x00,
-        DeviceFeature = 0x04,
-        DriverFeatureSelect = 0x08,
-        DriverFeature = 0x0c,
-        ConfigVector = 0x10,
-        QueueCount = 0x12,
-        DeviceStatus = 0x14,
-        ConfigGeneration = 0x15,
-        QueueSelect = 0x16,
-        QueueSize = 0x18,
-        QueueVector = 0x1a,
-        QueueEnable = 0x1c,
-        QueueNotifyOffset = 0x1e,
-        QueueDescriptors = 0x20,
-        QueueDriver = 0x28,
-        QueueDevice = 0x30,
-        QueueNotifyData = 0x38,
-        QueueReset = 0x3a,
-        CommonEnd = 0x3c,
-    };
+// 4.1.4.3 "Common configuration structure layout".
+enum CommonRegister : std::uint8_t {
+    DeviceFeatureSelect = 0x00,
+    DeviceFeature = 0x04,
+    DriverFeatureSelect = 0x08,
+    DriverFeature = 0x0c,
+    ConfigVector = 0x10,
+    QueueCount = 0x12,
+    DeviceStatus = 0x14,
+    ConfigGeneration = 0x15,
+    QueueSelect = 0x16,
+    QueueSize = 0x18,
+    QueueVector = 0x1a,
+    QueueEnable = 0x1c,
+    QueueNotifyOffset = 0x1e,
+    QueueDescriptors = 0x20,
+    QueueDriver = 0x28,
+    QueueDevice = 0x30,
+    QueueNotifyData = 0x38,
+    QueueReset = 0x3a,
+    CommonEnd = 0x3c,
+};
 
-    std::uint32_t half(std::uint64_t features, std::uint32_t select)
-    {
-        return select < 2 ? static_cast<std::uint32_t>(features >> (32 * select)) : 0;
-    }
+std::uint32_t half(std::uint64_t features, std::uint32_t select)
+{
+    return select < 2 ? static_cast<std::uint32_t>(features >> (32 * select)) : 0;
+}
 
-    /// A write of the whole of a 64-bit register, or of one of its halves.
-    std::uint64_t merged(std::uint64_t old, std::uint64_t into, ConstByteSpan data)
-    {
-        std::copy_n(data.begin(), std::min<std::size_t>(data.size(), 8 - into),
-            writableBytesOf(old).begin() + static_cast<std::ptrdiff_t>(into));
-        return old;
-    }
+/// A write of the whole of a 64-bit register, or of one of its halves.
+std::uint64_t merged(std::uint64_t old, std::uint64_t into, ConstByteSpan data)
+{
+    std::copy_n(data.begin(), std::min<std::size_t>(data.size(), 8 - into),
+        writableBytesOf(old).begin() + static_cast<std::ptrdiff_t>(into));
+    return old;
+}
 
 }
 
@@ -73,10 +73,10 @@ VirtioDevice::VirtioDevice(PciServices const& services, EventLoop& loop, Type ty
             .revision = 1,
             .subsystemVendor = 0x1af4,
             .subsystem = 0x1100, // above 0x40, as 4.1.2.1 wants it from a device without the legacy interface
-            .hasInterruptPin = true })
-    , m_loop(loop)
-    , m_offered(type.features | featureVersion1 | featureIndirect | featureEventIndex | featureRingReset)
-    , m_configSize(type.configSize)
+            .hasInterruptPin = true }),
+      m_loop(loop),
+      m_offered(type.features | featureVersion1 | featureIndirect | featureEventIndex | featureRingReset),
+      m_configSize(type.configSize)
 {
     assert(type.queueSizes.size() <= 32);
     addBar(registerBar, BarKind::Prefetchable64, registersSize);
@@ -381,7 +381,8 @@ void VirtioDevice::setStatus(std::uint8_t value)
 }
 
 /// Runs `change` with both locks while nothing is served and nothing is in flight.
-template <typename Change> void VirtioDevice::whileQuiet(Change const& change)
+template<typename Change>
+void VirtioDevice::whileQuiet(Change const& change)
 {
     auto service = lockService();
     if (m_inFlight != 0) {
@@ -423,8 +424,7 @@ void VirtioDevice::forgetDriver()
 // Service
 
 VirtioDevice::Service::Service(VirtioDevice& device)
-    : m_device(device)
-    , m_nested(device.m_loop.isLoopThread() && device.m_nesting != 0)
+    : m_device(device), m_nested(device.m_loop.isLoopThread() && device.m_nesting != 0)
 {
     if (!m_nested)
         m_device.m_service.lock();

@@ -106,7 +106,8 @@ protected:
     void give(unsigned queue, std::uint16_t head, std::uint32_t written);
     /// Takes chain after chain and hands each to `handle`, with the driver's kicks held off. Lets others have the loop
     /// after as many as the queue is long.
-    template <typename Handle> void serveAll(unsigned index, Chain& chain, Handle const& handle)
+    template<typename Handle>
+    void serveAll(unsigned index, Chain& chain, Handle const& handle)
     {
         auto& ring = queue(index);
         unsigned left = ring.state().size;
@@ -172,7 +173,8 @@ private:
     void forgetDriver();
     std::uint16_t checkedVector(std::uint64_t value) const;
     Queue::Options queueOptions() const;
-    template <typename Change> void whileQuiet(Change const& change);
+    template<typename Change>
+    void whileQuiet(Change const& change);
 
     void serveNow(unsigned queue);
     void checkQueues();

@@ -24,7 +24,8 @@ std::vector<std::uint32_t> chequered(QSize size)
     return pixels;
 }
 
-template <typename Value> std::vector<Value> valuesOf(QSignalSpy const& spy)
+template<typename Value>
+std::vector<Value> valuesOf(QSignalSpy const& spy)
 {
     std::vector<Value> values;
     for (auto const& call : spy)

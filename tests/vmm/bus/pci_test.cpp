@@ -106,19 +106,22 @@ struct Fixture : tests::FakeBoard {
         bus = std::make_unique<PciBus>(ports, memory, lines);
         ignore(bus->plug(3, 0, sample));
     }
-    template <typename T> T config(unsigned offset, unsigned slot = 3)
+    template<typename T>
+    T config(unsigned offset, unsigned slot = 3)
     {
         T value {};
         ports.write(0xcf8, bytesOf(0x80000000u | slot << 11 | (offset & 0xfc)));
         ports.read(0xcfc + offset % 4, writableBytesOf(value));
         return value;
     }
-    template <typename T> void setConfig(unsigned offset, T value, unsigned slot = 3)
+    template<typename T>
+    void setConfig(unsigned offset, T value, unsigned slot = 3)
     {
         ports.write(0xcf8, bytesOf(0x80000000u | slot << 11 | (offset & 0xfc)));
         ports.write(0xcfc + offset % 4, bytesOf(value));
     }
-    template <typename T> T read(Bus& on, std::uint64_t address)
+    template<typename T>
+    T read(Bus& on, std::uint64_t address)
     {
         T value {};
         on.read(address, writableBytesOf(value));

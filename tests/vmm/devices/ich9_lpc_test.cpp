@@ -18,13 +18,18 @@ struct Fixture : tests::FakeBoard {
             result[i] = &gsi[i];
         return result;
     }
-    template <typename T> T in(std::uint16_t port)
+    template<typename T>
+    T in(std::uint16_t port)
     {
         T value {};
         ports.read(port, writableBytesOf(value));
         return value;
     }
-    template <typename T> void out(std::uint16_t port, T value) { ports.write(port, bytesOf(value)); }
+    template<typename T>
+    void out(std::uint16_t port, T value)
+    {
+        ports.write(port, bytesOf(value));
+    }
     std::array<tests::FakeIrq, 24> gsi;
     int poweredOff = 0, resets = 0;
     unsigned slept = 0;

@@ -9,7 +9,11 @@ namespace {
 
 struct Fixture : tests::FakeBoard {
     Fixture() { ignore(bus.plug(0, 0, host)); }
-    template <typename T> void write(unsigned offset, T value) { host.writeConfig(offset, bytesOf(value)); }
+    template<typename T>
+    void write(unsigned offset, T value)
+    {
+        host.writeConfig(offset, bytesOf(value));
+    }
     std::uint32_t read(std::uint64_t address)
     {
         std::uint32_t value = 0;

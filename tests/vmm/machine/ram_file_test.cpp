@@ -30,7 +30,7 @@ private slots:
         auto const record = writeRamFile(path("ram"), { ram.get(), video.get() }, {});
         REQUIRE_OK(record);
 
-        struct stat status {};
+        struct stat status { };
         QCOMPARE(::stat(path("ram").c_str(), &status), 0);
         QVERIFY(status.st_blocks * 512 <= 8 * 4096);
         REQUIRE_OK(verifyRamFile(path("ram"), *record, {}));

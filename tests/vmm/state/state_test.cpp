@@ -58,8 +58,8 @@ struct Everything {
 
 Everything sample()
 {
-    return { true, 200, 18446744073709551615u, -9000000000000000000, -5, Phase::Data, "uart", { 1, 2, 3 }, { 4, 5, 6, 7 },
-        { 8, 9 }, { { 10 }, { 255 } }, Inner { 12 }, 13 };
+    return { true, 200, 18446744073709551615u, -9000000000000000000, -5, Phase::Data, "uart", { 1, 2, 3 },
+        { 4, 5, 6, 7 }, { 8, 9 }, { { 10 }, { 255 } }, Inner { 12 }, 13 };
 }
 
 }
@@ -94,22 +94,54 @@ private slots:
         QTest::addColumn<QString>("pointer");
         QTest::addColumn<QString>("value");
         QTest::addColumn<QString>("words");
-        QTest::newRow("unknown field") << "/state/extra" << "1" << "\"extra\" is unknown";
-        QTest::newRow("wrong type") << "/state/flag" << "1" << "field flag: true or false";
-        QTest::newRow("too large") << "/state/small" << "256" << "field small: 256 is outside 0 to 255";
-        QTest::newRow("negative") << "/state/small" << "-1" << "field small";
-        QTest::newRow("wide as number") << "/state/wide" << "5" << "field wide";
-        QTest::newRow("wide overflow") << "/state/wide" << R"({"u64":"18446744073709551616"})" << "field wide";
-        QTest::newRow("bad name") << "/state/phase" << "\"gone\"" << "\"gone\" is unknown";
-        QTest::newRow("long string") << "/state/name" << "\"123456789\"" << "field name";
-        QTest::newRow("long buffer") << "/state/buffer" << R"({"base64":"AAAAAAAA"})" << "field buffer";
-        QTest::newRow("bad base64") << "/state/buffer" << R"({"base64":"A*=="})" << "field buffer";
-        QTest::newRow("short exact") << "/state/exact" << R"({"base64":"AAA="})" << "field exact";
-        QTest::newRow("long list") << "/state/list" << "[{},{},{},{}]" << "field list";
-        QTest::newRow("bad element") << "/state/list" << R"([{"index":1},{"index":300}])" << "field list[1].index";
-        QTest::newRow("missing in element") << "/state/maybe" << "{}" << "field maybe: the field \"index\" is missing";
-        QTest::newRow("newer version") << "/version" << "3" << "version 3";
-        QTest::newRow("version zero") << "/version" << "0" << "version 0";
+        QTest::newRow("unknown field") << "/state/extra"
+                                       << "1"
+                                       << "\"extra\" is unknown";
+        QTest::newRow("wrong type") << "/state/flag"
+                                    << "1"
+                                    << "field flag: true or false";
+        QTest::newRow("too large") << "/state/small"
+                                   << "256"
+                                   << "field small: 256 is outside 0 to 255";
+        QTest::newRow("negative") << "/state/small"
+                                  << "-1"
+                                  << "field small";
+        QTest::newRow("wide as number") << "/state/wide"
+                                        << "5"
+                                        << "field wide";
+        QTest::newRow("wide overflow") << "/state/wide"
+                                       << R"({"u64":"18446744073709551616"})"
+                                       << "field wide";
+        QTest::newRow("bad name") << "/state/phase"
+                                  << "\"gone\""
+                                  << "\"gone\" is unknown";
+        QTest::newRow("long string") << "/state/name"
+                                     << "\"123456789\""
+                                     << "field name";
+        QTest::newRow("long buffer") << "/state/buffer"
+                                     << R"({"base64":"AAAAAAAA"})"
+                                     << "field buffer";
+        QTest::newRow("bad base64") << "/state/buffer"
+                                    << R"({"base64":"A*=="})"
+                                    << "field buffer";
+        QTest::newRow("short exact") << "/state/exact"
+                                     << R"({"base64":"AAA="})"
+                                     << "field exact";
+        QTest::newRow("long list") << "/state/list"
+                                   << "[{},{},{},{}]"
+                                   << "field list";
+        QTest::newRow("bad element") << "/state/list"
+                                     << R"([{"index":1},{"index":300}])"
+                                     << "field list[1].index";
+        QTest::newRow("missing in element") << "/state/maybe"
+                                            << "{}"
+                                            << "field maybe: the field \"index\" is missing";
+        QTest::newRow("newer version") << "/version"
+                                       << "3"
+                                       << "version 3";
+        QTest::newRow("version zero") << "/version"
+                                      << "0"
+                                      << "version 0";
     }
     void whatIsWrongIsNamed()
     {

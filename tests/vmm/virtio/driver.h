@@ -31,9 +31,7 @@ public:
         std::uint32_t head, length;
     };
 
-    VirtioDriver(FakeBoard& board, vmm::virtio::VirtioDevice& device)
-        : m_board(board)
-        , m_device(device)
+    VirtioDriver(FakeBoard& board, vmm::virtio::VirtioDevice& device) : m_board(board), m_device(device)
     {
         config(0x14, std::uint32_t(msixPlace));
         config(0x20, std::uint32_t(registerPlace));
@@ -54,22 +52,40 @@ public:
 
     // Registers
 
-    template <typename T> void config(unsigned offset, T value)
+    template<typename T>
+    void config(unsigned offset, T value)
     {
         std::lock_guard const lock(m_device.mutex());
         m_device.writeConfig(offset, vmm::bytesOf(value));
     }
-    template <typename T> T configRead(unsigned offset)
+    template<typename T>
+    T configRead(unsigned offset)
     {
         T value {};
         std::lock_guard const lock(m_device.mutex());
         m_device.readConfig(offset, vmm::writableBytesOf(value));
         return value;
     }
-    template <typename T> T common(unsigned offset) { return read<T>(m_common + offset); }
-    template <typename T> void setCommon(unsigned offset, T value) { write(m_common + offset, value); }
-    template <typename T> T deviceConfig(unsigned offset) { return read<T>(m_deviceConfig + offset); }
-    template <typename T> void setDeviceConfig(unsigned offset, T value) { write(m_deviceConfig + offset, value); }
+    template<typename T>
+    T common(unsigned offset)
+    {
+        return read<T>(m_common + offset);
+    }
+    template<typename T>
+    void setCommon(unsigned offset, T value)
+    {
+        write(m_common + offset, value);
+    }
+    template<typename T>
+    T deviceConfig(unsigned offset)
+    {
+        return read<T>(m_deviceConfig + offset);
+    }
+    template<typename T>
+    void setDeviceConfig(unsigned offset, T value)
+    {
+        write(m_deviceConfig + offset, value);
+    }
     std::uint8_t isr() { return read<std::uint8_t>(m_isr); }
     std::uint8_t status() { return common<std::uint8_t>(0x14); }
     void setStatus(std::uint8_t value) { setCommon(0x14, value); }
@@ -238,13 +254,15 @@ public:
     }
     Ring& ringState(unsigned index) { return m_rings.at(index); }
 
-    template <typename T> T read(std::uint64_t address)
+    template<typename T>
+    T read(std::uint64_t address)
     {
         T value {};
         m_board.memory.read(address, vmm::writableBytesOf(value));
         return value;
     }
-    template <typename T> void write(std::uint64_t address, T value)
+    template<typename T>
+    void write(std::uint64_t address, T value)
     {
         m_board.memory.write(address, vmm::bytesOf(value));
     }

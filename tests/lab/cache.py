@@ -1,0 +1,166 @@
+"""What the lab downloads or builds once: Debian packages, kernels, images. Safe for several users at a time."""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+KEEP_DAYS = 14
+
+
+class LabError(Exception):
+    """A sentence for the person at the keyboard."""
+
+
+def root() -> pathlib.Path:
+    """CHRONOVISOR_CACHE, else the user's cache directory: shared by all checkouts and kept by a clean build."""
+    chosen = os.environ.get("CHRONOVISOR_CACHE")
+    base = pathlib.Path(chosen) if chosen else pathlib.Path(
+        os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "chronovisor"
+    base.mkdir(parents=True, exist_ok=True)
+    return base.resolve()
+
+
+def say(text: str) -> None:
+    print(f"lab: {text}", file=sys.stderr, flush=True)
+
+
+def key(*parts) -> str:
+    """A short name for what an entry is made from; pathlib paths count with their contents."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part.read_bytes() if isinstance(part, pathlib.Path) else repr(part).encode())
+        digest.update(b"\0")
+    return digest.hexdigest()[:12]
+
+
+@contextlib.contextmanager
+def locked(name: str):
+    with open(root() / f".{name}.lock", "w", encoding="ascii") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def entry(name: str, entry_key: str, build) -> pathlib.Path:
+    """The directory NAME-KEY, made by build(directory) if it is not there. It appears whole or not at all."""
+    final = root() / f"{name}-{entry_key}"
+    if not final.is_dir():
+        with locked(name):
+            if not final.is_dir():
+                say(f"preparing {name} (once)")
+                began = time.monotonic()
+                work = pathlib.Path(tempfile.mkdtemp(prefix=f".making-{name}-", dir=root()))
+                work.chmod(0o755)
+                try:
+                    build(work)
+                    work.rename(final)
+                finally:
+                    shutil.rmtree(work, ignore_errors=True)
+                say(f"{name} is ready ({time.monotonic() - began:.0f} s)")
+                forget_old(name, final)
+    os.utime(final)
+    return final
+
+
+def forget_old(name: str, current: pathlib.Path) -> None:
+    for other in root().glob(f"{name}-" + "[0-9a-f]" * 12):
+        if other != current and time.time() - other.stat().st_mtime > KEEP_DAYS * 86400:
+            shutil.rmtree(other, ignore_errors=True)
+
+
+def run(*command, **options) -> subprocess.CompletedProcess:
+    """Runs a tool quietly; if it fails, says what it said."""
+    try:
+        return subprocess.run([str(word) for word in command], check=True, text=True, stdin=subprocess.DEVNULL,
+                              capture_output=True, **options)
+    except FileNotFoundError as error:
+        raise LabError(f"{command[0]} is not installed; `./dev lab` installs what the lab needs") from error
+    except subprocess.CalledProcessError as error:
+        words = " ".join(map(str, command[:4]))
+        raise LabError(f"{words} failed ({error.returncode}):\n{(error.stderr or error.stdout).strip()}") from error
+
+
+def refresh_package_lists() -> None:
+    """apt's lists, fetched if this machine has none yet (a fresh container)."""
+    if any(pathlib.Path("/var/lib/apt/lists").glob("*Packages*")):
+        return
+    say("fetching apt's package lists")
+    run(*([] if os.geteuid() == 0 else ["sudo", "-n"]), "apt-get", "update", "-q")
+
+
+def fetch_package(package: str, directory: pathlib.Path) -> pathlib.Path:
+    """Unpacks Debian's PACKAGE into directory without installing it; needs no rights."""
+    refresh_package_lists()
+    with tempfile.TemporaryDirectory(dir=directory) as download:
+        options = ["-q", "-o", "APT::Sandbox::User="] if os.geteuid() == 0 else ["-q"]
+        try:
+            run("apt-get", *options, "download", package, cwd=download)
+        except LabError as error:
+            raise LabError(f"the package {package} cannot be downloaded: is the network up, and are apt's lists "
+                           f"current (apt-get update)?\n{error}") from error
+        run("dpkg-deb", "-x", next(pathlib.Path(download).glob("*.deb")), directory)
+    return directory
+
+
+def newest_kernel(flavour: str) -> str:
+    """The package that the metapackage linux-image-FLAVOUR depends on; the cached answer holds for a week."""
+    remembered = root() / f"kernel-{flavour}"
+    if remembered.is_file() and time.time() - remembered.stat().st_mtime < 7 * 86400:
+        return remembered.read_text(encoding="ascii").strip()
+    refresh_package_lists()
+    for line in run("apt-cache", "depends", f"linux-image-{flavour}").stdout.splitlines():
+        kind, _, name = line.strip().partition(": ")
+        if kind == "Depends":
+            written = remembered.with_suffix(f".{os.getpid()}")
+            written.write_text(name + "\n", encoding="ascii")
+            written.rename(remembered)
+            return name
+    raise LabError(f"apt knows no linux-image-{flavour}: the lab needs Debian's package sources")
+
+
+def kernel(flavour: str) -> pathlib.Path:
+    """Debian's kernel of that flavour, unpacked: vmlinuz, release (a text file), modules/lib/modules/RELEASE."""
+    package = newest_kernel(flavour)
+    release = package.removeprefix("linux-image-")
+
+    def build(directory: pathlib.Path) -> None:
+        unpacked = directory / "unpacked"
+        unpacked.mkdir()
+        fetch_package(package, unpacked)
+        (unpacked / "boot" / f"vmlinuz-{release}").rename(directory / "vmlinuz")
+        modules = directory / "modules" / "lib" / "modules"
+        modules.mkdir(parents=True)
+        (unpacked / "lib" / "modules" / release).rename(modules / release)
+        shutil.rmtree(unpacked)
+        run("depmod", "-b", directory / "modules", release, env={"PATH": "/usr/sbin:/sbin:/usr/bin:/bin"})
+        (directory / "release").write_text(release + "\n", encoding="ascii")
+
+    return entry(f"kernel-{flavour}", key(package, 1), build)
+
+
+def modules_with_dependencies(kernel_directory: pathlib.Path, names: list[str]) -> list[pathlib.Path]:
+    """The files of these modules in the order in which insmod takes them; a module that is built in has none."""
+    release = (kernel_directory / "release").read_text(encoding="ascii").strip()
+    files: dict[pathlib.Path, None] = {}
+    for name in names:
+        shown = run("modprobe", "-d", kernel_directory / "modules", "-S", release, "--show-depends", name,
+                    env={"PATH": "/usr/sbin:/sbin:/usr/bin:/bin"})
+        for line in shown.stdout.splitlines():
+            kind, _, path = line.partition(" ")
+            if kind == "insmod":
+                files[pathlib.Path(path.split()[0])] = None
+    return list(files)
+
+
+def pack_initramfs(tree: pathlib.Path, target: pathlib.Path) -> None:
+    """All of tree as a gzip-compressed cpio archive owned by root, with the same bytes for the same contents."""
+    listing = "\n".join(sorted(str(path.relative_to(tree)) for path in tree.rglob("*"))) + "\n"
+    archive = subprocess.run(["cpio", "--quiet", "-o", "-H", "newc", "-R", "0:0", "--reproducible"], cwd=tree,
+                             input=listing.encode(), stdout=subprocess.PIPE, check=True).stdout
+    target.write_bytes(subprocess.run(["gzip", "-1n"], input=archive, stdout=subprocess.PIPE, check=True).stdout)

@@ -1,0 +1,116 @@
+#!/usr/bin/env python3
+"""run_tests.py BUILD_TREE LABEL...: runs CTest label by label and counts what passed, failed and was skipped.
+
+The last line is `N passed, N failed, N skipped`. A Qt Test program counts with each of its test functions, the lab with
+each of its tests, anything else as one.
+"""
+
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+LABELS = ("unit", "kvm", "window", "lab")
+QT_TOTALS = re.compile(r"^Totals: (\d+) passed, (\d+) failed, (\d+) skipped, \d+ blacklisted", re.MULTILINE)
+OUR_TOTALS = re.compile(r"^(\d+) passed, (\d+) failed, (\d+) skipped$", re.MULTILINE)
+QT_SKIP = re.compile(r"^SKIP\s*: (.+)$", re.MULTILINE)
+OWN_SKIP = re.compile(r"^(?:CHRONOVISOR-SKIP|SKIP):? (.+)$", re.MULTILINE)
+QT_OVERHEAD = 2  # initTestCase and cleanupTestCase pass in every Qt Test class and test nothing
+
+
+class Count:
+    def __init__(self) -> None:
+        self.passed = self.failed = self.skipped = 0
+        self.failures: list[str] = []
+        self.reasons: list[str] = []
+
+    def add(self, case: xml.etree.ElementTree.Element) -> None:
+        name = case.get("name", "?")
+        output = case.findtext("system-out") or ""
+        self.reasons += [f"{name}: {reason}" for reason in QT_SKIP.findall(output) or OWN_SKIP.findall(output)]
+        if case.find("skipped") is not None or case.get("status") in ("notrun", "disabled"):
+            self.skipped += 1
+            return
+        totals = [tuple(map(int, found)) for found in QT_TOTALS.findall(output)]
+        passed = sum(max(0, found[0] - QT_OVERHEAD) for found in totals)
+        own = [tuple(map(int, found)) for found in OUR_TOTALS.findall(output)] if not totals else []
+        totals += own[-1:]
+        passed += own[-1][0] if own else 0
+        failed = sum(found[1] for found in totals)
+        if case.get("status") == "fail":
+            failed = max(failed, 1)  # a crash or a time limit has no totals
+            self.failures.append(name)
+        elif not totals:
+            passed = 1
+        self.passed += passed
+        self.failed += failed
+        self.skipped += sum(found[2] for found in totals)
+
+
+def registered(tree: pathlib.Path) -> dict[str, list[str]]:
+    """Every CTest entry with its labels."""
+    listed = subprocess.run(["ctest", "--test-dir", tree, "--show-only=json-v1"], check=True, stdout=subprocess.PIPE)
+    entries = {}
+    for test in json.loads(listed.stdout)["tests"]:
+        labels = [p["value"] for p in test.get("properties", []) if p["name"] == "LABELS"]
+        entries[test["name"]] = labels[0] if labels else []
+    return entries
+
+
+def usable_kvm() -> bool:
+    return os.access("/dev/kvm", os.R_OK | os.W_OK)
+
+
+def run_label(tree: pathlib.Path, label: str, count: Count) -> None:
+    report = tree / "Testing" / f"{label}.xml"
+    report.parent.mkdir(exist_ok=True)
+    report.unlink(missing_ok=True)
+    command = ["ctest", "--test-dir", str(tree), "-L", f"^{label}$", "--output-on-failure", "--no-tests=ignore",
+               "--output-junit", str(report), "--test-output-size-passed", "4000000",
+               "--test-output-size-failed", "4000000", "-j", str(os.cpu_count() if label == "unit" else 1)]
+    if not os.environ.get("CHRONOVISOR_TEST_LONG"):
+        command += ["-LE", "^long$"]
+    if label == "kvm" and not usable_kvm():
+        print("This machine's KVM cannot be used; these tests run in the lab instead.", flush=True)
+        command = [str(ROOT / "tests/lab/lab"), "-t", "1500", "-w", str(report.parent), "--", *command]
+    if label == "lab":
+        command.insert(1, "--verbose")  # one long test: show it while it runs
+    subprocess.run(command, check=False)
+    if not report.exists():
+        count.failed += 1
+        count.failures.append(f"the {label} tests ended without a report")
+        return
+    for case in xml.etree.ElementTree.parse(report).getroot().iter("testcase"):
+        count.add(case)
+
+
+def main(tree: pathlib.Path, labels: list[str]) -> int:
+    count = Count()
+    entries = registered(tree)
+    for name, its_labels in entries.items():
+        if not set(its_labels) & set(LABELS):
+            count.failed += 1
+            count.failures.append(f"{name}: has none of the labels {', '.join(LABELS)}, so it would never run")
+    for label in labels:
+        number = sum(label in its_labels for its_labels in entries.values())
+        print(f"\n=== {label}: {number} {'entry' if number == 1 else 'entries'}", flush=True)
+        began = time.monotonic()
+        if number:
+            run_label(tree, label, count)
+        print(f"=== {label}: {time.monotonic() - began:.0f} s", flush=True)
+    print()
+    for reason in sorted(set(count.reasons)):
+        print(f"skipped: {reason}")
+    for failure in count.failures:
+        print(f"failed: {failure}")
+    print(f"{count.passed} passed, {count.failed} failed, {count.skipped} skipped")
+    return 1 if count.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(pathlib.Path(sys.argv[1]).resolve(), sys.argv[2:] or list(LABELS)))

@@ -9,14 +9,12 @@ namespace fuzz {
 
 class Input {
 public:
-    Input(std::uint8_t const* data, std::size_t size)
-        : m_rest(data, size)
-    {
-    }
+    Input(std::uint8_t const* data, std::size_t size) : m_rest(data, size) { }
     bool empty() const { return m_rest.empty(); }
 
     /// The next integer; zero bytes at the end of the input.
-    template <typename T> T take()
+    template<typename T>
+    T take()
     {
         auto const value = vmm::loadLittle<T>(m_rest);
         m_rest = m_rest.subspan(std::min(sizeof(T), m_rest.size()));

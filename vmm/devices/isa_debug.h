@@ -19,10 +19,7 @@ public:
         static void describe(auto&, auto&) { }
     };
 
-    explicit IsaDebugConsole(Console& console)
-        : m_console(console)
-    {
-    }
+    explicit IsaDebugConsole(Console& console) : m_console(console) { }
     void reset() override { }
     Result<> canSave() const override { return {}; }
     Section save() const override;
@@ -46,10 +43,7 @@ public:
     };
 
     /// `exited` gets the value written; called on a vCPU's thread with mutex() held.
-    explicit IsaDebugExit(std::function<void(std::uint32_t)> exited)
-        : m_exited(std::move(exited))
-    {
-    }
+    explicit IsaDebugExit(std::function<void(std::uint32_t)> exited) : m_exited(std::move(exited)) { }
     void reset() override { }
     Result<> canSave() const override { return {}; }
     Section save() const override;

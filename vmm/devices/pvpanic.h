@@ -22,10 +22,7 @@ public:
     };
 
     /// `happened` gets the events that are understood, at least one; called on a vCPU's thread with mutex() held.
-    explicit PvPanic(std::function<void(std::uint8_t)> happened)
-        : m_happened(std::move(happened))
-    {
-    }
+    explicit PvPanic(std::function<void(std::uint8_t)> happened) : m_happened(std::move(happened)) { }
     void reset() override { }
     Result<> canSave() const override { return {}; }
     Section save() const override;

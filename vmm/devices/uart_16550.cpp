@@ -9,25 +9,22 @@ namespace vmm {
 
 namespace {
 
-    constexpr std::uint8_t ierReceived = 0x01, ierTransmitterEmpty = 0x02, ierLineStatus = 0x04, ierModemStatus = 0x08;
-    constexpr std::uint8_t iirModemStatus = 0x00, iirNone = 0x01, iirTransmitterEmpty = 0x02, iirReceived = 0x04,
-                           iirLineStatus = 0x06, iirTimeout = 0x0c, iirFifosEnabled = 0xc0;
-    constexpr std::uint8_t fcrEnable = 0x01, fcrClearReceiver = 0x02, fcrTrigger = 0xc0;
-    constexpr std::uint8_t lcrDivisorAccess = 0x80;
-    constexpr std::uint8_t mcrDtr = 0x01, mcrRts = 0x02, mcrOut1 = 0x04, mcrOut2 = 0x08, mcrLoopback = 0x10;
-    constexpr std::uint8_t lsrDataReady = 0x01, lsrOverrun = 0x02, lsrThrEmpty = 0x20, lsrTransmitterIdle = 0x40;
-    constexpr std::uint8_t msrRingEnded = 0x04, msrCts = 0x10, msrDsr = 0x20, msrRi = 0x40, msrDcd = 0x80;
+constexpr std::uint8_t ierReceived = 0x01, ierTransmitterEmpty = 0x02, ierLineStatus = 0x04, ierModemStatus = 0x08;
+constexpr std::uint8_t iirModemStatus = 0x00, iirNone = 0x01, iirTransmitterEmpty = 0x02, iirReceived = 0x04,
+                       iirLineStatus = 0x06, iirTimeout = 0x0c, iirFifosEnabled = 0xc0;
+constexpr std::uint8_t fcrEnable = 0x01, fcrClearReceiver = 0x02, fcrTrigger = 0xc0;
+constexpr std::uint8_t lcrDivisorAccess = 0x80;
+constexpr std::uint8_t mcrDtr = 0x01, mcrRts = 0x02, mcrOut1 = 0x04, mcrOut2 = 0x08, mcrLoopback = 0x10;
+constexpr std::uint8_t lsrDataReady = 0x01, lsrOverrun = 0x02, lsrThrEmpty = 0x20, lsrTransmitterIdle = 0x40;
+constexpr std::uint8_t msrRingEnded = 0x04, msrCts = 0x10, msrDsr = 0x20, msrRi = 0x40, msrDcd = 0x80;
 
 }
 
 Uart16550::Uart16550(IrqLine& irq, GuestTime& time, Console& console)
-    : m_irq(irq)
-    , m_time(time)
-    , m_console(console)
-    , m_timeout(time.makeTimer(mutex(), [this] {
-        m_state.timedOut = !m_state.rxFifo.empty();
-        updateIrq();
-    }))
+    : m_irq(irq), m_time(time), m_console(console), m_timeout(time.makeTimer(mutex(), [this] {
+          m_state.timedOut = !m_state.rxFifo.empty();
+          updateIrq();
+      }))
 {
     m_console.setInputReady([this] {
         std::lock_guard const lock(mutex());

@@ -5,8 +5,25 @@
 
 enum { pmBase = 0x600, fwCfgSelect = 0x510, fwCfgData = 0x511, fwCfgDma = 0x514, panicPort = 0x505 };
 
+/// Takes back what a firmware may have given, so that pciStart() has to give addresses itself.
+static void forgetAddresses(void)
+{
+    for (uint8_t slot = 0; slot < 32; slot++) {
+        for (uint8_t function = 0; function < 8; function++) {
+            struct PciDevice const device = { .slot = slot, .function = function };
+            if (pciRead16(&device, 0) == 0xffff || pciRead16(&device, 10) == 0x0600)
+                continue;
+            unsigned const bars = pciRead8(&device, 14) & 0x7f ? 2 : 6;
+            pciWrite16(&device, 4, 0);
+            for (unsigned i = 0; i < bars; i++)
+                pciWrite32(&device, 0x10 + 4 * i, 0);
+        }
+    }
+}
+
 static void findsTheBoard(void)
 {
+    forgetAddresses();
     pciStart();
     for (unsigned i = 0; i < pciCount; i++) {
         struct PciDevice const* const device = &pciDevices[i];

@@ -47,9 +47,10 @@ void failed(unsigned line, char const* what);
 #define WAIT(condition, seconds)                                                                                       \
     ({                                                                                                                 \
         uint64_t const end_ = now() + (seconds)*ticksPerSecond;                                                        \
-        while (!(condition) && now() < end_)                                                                           \
+        bool met_;                                                                                                     \
+        while (!(met_ = (condition)) && now() < end_)                                                                  \
             halt();                                                                                                    \
-        (condition);                                                                                                   \
+        met_;                                                                                                          \
     })
 
 void wait(unsigned ticks);

@@ -11,18 +11,17 @@ namespace vmm {
 
 namespace {
 
-    constexpr std::uint16_t keyWriteMode = 0x4000; // of a protocol that has gone; selects the same item
-    constexpr std::uint32_t idTraditional = 0x01, idDma = 0x02;
-    constexpr std::uint32_t dmaError = 0x01, dmaRead = 0x02, dmaSkip = 0x04, dmaSelect = 0x08, dmaWrite = 0x10;
-    constexpr std::string_view dmaSignature = "QEMU CFG";
+constexpr std::uint16_t keyWriteMode = 0x4000; // of a protocol that has gone; selects the same item
+constexpr std::uint32_t idTraditional = 0x01, idDma = 0x02;
+constexpr std::uint32_t dmaError = 0x01, dmaRead = 0x02, dmaSkip = 0x04, dmaSelect = 0x08, dmaWrite = 0x10;
+constexpr std::string_view dmaSignature = "QEMU CFG";
 
-    /// { control, length: u32, address: u64 }, big-endian.
-    constexpr std::size_t requestSize = 16;
+/// { control, length: u32, address: u64 }, big-endian.
+constexpr std::size_t requestSize = 16;
 
 }
 
-FwCfg::FwCfg(GuestMemory& ram)
-    : m_ram(ram)
+FwCfg::FwCfg(GuestMemory& ram) : m_ram(ram)
 {
     add(Signature, { 'Q', 'E', 'M', 'U' });
     addNumber<std::uint32_t>(Id, idTraditional | idDma);

@@ -102,7 +102,7 @@ public:
 
     void add(std::uint16_t key, Bytes contents);
     /// A little-endian number.
-    template <typename T>
+    template<typename T>
         requires std::is_integral_v<T>
     void addNumber(std::uint16_t key, T value)
     {

@@ -11,16 +11,12 @@ namespace vmm {
 
 namespace {
 
-    constexpr std::uint8_t statusReady = 0x80, statusEraseError = 0x20, statusProgramError = 0x10;
+constexpr std::uint8_t statusReady = 0x80, statusEraseError = 0x20, statusProgramError = 0x10;
 
 }
 
 PflashCfi::PflashCfi(MemoryMapper& mapper, GuestAddress address, MemoryBlock& contents, Writable writable, Store store)
-    : m_mapper(mapper)
-    , m_address(address)
-    , m_contents(contents)
-    , m_writable(writable)
-    , m_store(std::move(store))
+    : m_mapper(mapper), m_address(address), m_contents(contents), m_writable(writable), m_store(std::move(store))
 {
     updateMapping();
 }

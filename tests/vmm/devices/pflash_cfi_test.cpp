@@ -19,8 +19,8 @@ std::unique_ptr<MemoryBlock> makeContents()
 struct Chip {
     explicit Chip(PflashCfi::Writable writable = PflashCfi::Writable::Yes)
         : flash(mapper, address, *contents, writable, [this](std::uint64_t offset, ConstByteSpan bytes) {
-            stored.emplace_back(offset, Bytes(bytes.begin(), bytes.end()));
-        })
+              stored.emplace_back(offset, Bytes(bytes.begin(), bytes.end()));
+          })
     {
     }
     std::uint8_t in(std::uint64_t offset)

@@ -1,0 +1,86 @@
+#pragma once
+
+#include "app/library/media.h"
+#include "app/session/vm_session.h"
+#include "app/store/machine_store.h"
+
+#include <QObject>
+#include <QString>
+#include <QStringList>
+#include <functional>
+#include <memory>
+
+namespace app {
+
+/// A machine in the library, as a list shows it.
+struct LibraryEntry {
+    QString id;
+    QString name;
+    QString directory;
+    std::optional<vmm::Error> problem; ///< its machine.json cannot be read
+    /// Another process has it in memory: it can be looked at, not used.
+    std::optional<qint64> otherOwner;
+    QString thumbnailPath; ///< the last picture; may not exist
+};
+
+/// The person's machines for the desktop: the store on disk, watched, with a session for each machine. GUI thread only;
+/// what takes long happens on a worker, and answers through `done` on the GUI thread (unless the library is gone).
+class Library final : public QObject {
+    Q_OBJECT
+public:
+    /// MachineStore::defaultRoot() where `root` is empty.
+    explicit Library(QString const& root, MachineFactory factory = kvmMachines(), QObject* parent = nullptr);
+    /// Powers off what still runs; see suspendAll() for the gentle way.
+    ~Library() override;
+
+    template<typename T>
+    using Done = std::function<void(vmm::Result<T>)>;
+
+    QStringList ids() const; ///< by name
+    std::optional<LibraryEntry> entry(QString const& id) const;
+    VmSession* session(QString const& id) const; ///< null: no such machine, or it cannot be read
+    vmm::VmConfig config(QString const& id) const;
+    MachineStore const& store() const { return m_store; }
+
+    void create(MachineRequest request, Done<QString> done);
+    void clone(QString const& id, QString const& name, Done<QString> done, std::function<void(double)> progress = {});
+    void cancelClone();
+    vmm::Result<> rename(QString const& id, QString const& name);
+    /// The next start's; refused while the machine is in memory.
+    vmm::Result<> changeSettings(vmm::VmConfig config);
+    /// Into the trash, from where undoRemove() takes it back.
+    vmm::Result<> remove(QString const& id);
+    vmm::Result<> undoRemove(QString const& id);
+    void diskUsage(QString const& id, Done<quint64> done);
+
+    /// What the file is, and a machine that would suit it.
+    struct Advice {
+        Medium medium;
+        Proposal proposal;
+        HostReport host;
+    };
+    void advise(QString const& path, Done<Advice> done, QString const& system = {});
+    void listSystems(Done<std::vector<MediaAdvisor::System>> done);
+    void inspectHost(Done<HostReport> done);
+
+    QStringList inMemory() const; ///< machines of ours that run, pause, crashed …
+    /// Suspends all in memory; `done` when all have ended, with the first error (those stay as they were).
+    void suspendAll(Done<void> done);
+    /// Asks the guests to shut down; who has not after `seconds` is powered off.
+    void shutDownAll(int seconds, Done<void> done);
+
+signals:
+    void machineAdded(QString id);
+    void machineRemoved(QString id);
+    void machineChanged(QString id); ///< name, settings, owner, thumbnail
+    /// Any machine's state changed: for the list.
+    void machineStateChanged(QString id, app::SessionState state);
+
+private:
+    struct Private;
+    MachineStore m_store;
+    MachineFactory m_factory;
+    std::unique_ptr<Private> m_private;
+};
+
+}

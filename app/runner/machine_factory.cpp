@@ -1,0 +1,10 @@
+#include "app/runner/machine_factory.h"
+
+namespace app {
+
+MachineFactory kvmMachines()
+{
+    return { &vmm::Machine::create, &vmm::Machine::restore };
+}
+
+}

@@ -1,0 +1,21 @@
+#pragma once
+
+#include "vmm/machine/machine.h"
+
+#include <functional>
+#include <memory>
+#include <string>
+
+namespace app {
+
+/// Where machines come from: KVM's in the programs, fakes in the tests.
+struct MachineFactory {
+    using Made = vmm::Result<std::unique_ptr<vmm::Machine>>;
+    std::function<Made(vmm::VmConfig const&, vmm::Machine::Listener)> create;
+    std::function<Made(std::string const& directory, vmm::Machine::Listener)> restore;
+};
+
+/// Machines on this host's KVM.
+MachineFactory kvmMachines();
+
+}

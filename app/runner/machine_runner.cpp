@@ -1,0 +1,596 @@
+#include "app/runner/machine_runner.h"
+
+#include "app/store/machine_lock.h"
+
+#include <fmt/format.h>
+#include <mutex>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace app {
+
+namespace {
+
+bool hasSavedState(std::string const& directory)
+{
+    struct stat status { };
+    return !directory.empty() && ::stat((directory + "/state.json").c_str(), &status) == 0;
+}
+
+SessionState sessionState(vmm::RunState state)
+{
+    switch (state) {
+    case vmm::RunState::Off: return SessionState::Off;
+    case vmm::RunState::Running: return SessionState::Running;
+    case vmm::RunState::Paused: return SessionState::Paused;
+    case vmm::RunState::Crashed: return SessionState::Crashed;
+    }
+    return SessionState::Off;
+}
+
+vmm::Error notNow(std::string_view what, SessionState state)
+{
+    return { vmm::ErrorCode::NotNow, fmt::format("cannot {} a machine that is {}", what, stateName(state)), 0 };
+}
+
+}
+
+/// Everything here belongs to the loop's thread, besides what a mutex is named for.
+struct MachineRunner::Private {
+    MachineRunner& runner;
+    MachineFactory factory;
+
+    std::mutex configMutex; // config, links, media, reason
+    vmm::VmConfig config;
+    std::map<std::string, std::shared_ptr<ConsoleLink>> consoles;
+    std::map<std::string, std::shared_ptr<ScreenLink>> screens;
+    std::map<std::string, std::string> media;
+    std::optional<vmm::Error> reason;
+
+    std::mutex machineMutex; // the pointer, for who looks at the machine from another thread
+    std::unique_ptr<vmm::Machine> machine;
+    std::uint64_t generation = 0; // of the machine; what an earlier one had posted is void
+    std::optional<MachineLock> lock;
+    bool savedStateInUse = false; // the machine came from it and has not run since
+
+    std::mutex observersMutex;
+    std::map<ObserverId, Observer> observers;
+    ObserverId nextObserver = 1;
+
+    std::once_flag loopStarted;
+    vmm::Result<> loopOutcome;
+    std::unique_ptr<vmm::LoopThread> thread; // last: ends before what it uses
+
+    Private(MachineRunner& owner, vmm::VmConfig initial, MachineFactory machines)
+        : runner(owner), factory(std::move(machines))
+    {
+        takeConfig(std::move(initial));
+    }
+
+    void takeConfig(vmm::VmConfig next)
+    {
+        std::lock_guard const guard(configMutex);
+        config = std::move(next);
+        decltype(consoles) nextConsoles;
+        for (auto const& serial : config.serials) {
+            auto& link = consoles[serial.id];
+            nextConsoles[serial.id] = link ? link : std::make_shared<ConsoleLink>();
+        }
+        consoles = std::move(nextConsoles);
+        decltype(screens) nextScreens;
+        for (auto const& display : config.displays) {
+            auto& link = screens[display.id];
+            nextScreens[display.id] = link ? link : std::make_shared<ScreenLink>();
+        }
+        screens = std::move(nextScreens);
+        media.clear();
+        for (auto const& cd : config.cds)
+            media[cd.id] = cd.path;
+    }
+
+    void tell(Notice const& notice)
+    {
+        std::lock_guard const guard(observersMutex);
+        for (auto const& [id, observer] : observers)
+            observer(notice);
+    }
+
+    void setState(SessionState state, std::optional<vmm::Error> why = {})
+    {
+        {
+            std::lock_guard const guard(configMutex);
+            reason = why;
+        }
+        if (runner.m_state.exchange(state) != state || why)
+            tell(notice::StateChanged { state, std::move(why) });
+    }
+
+    /// Runs `task` on the loop's thread; where there can be no thread, `done` hears why.
+    void post(std::function<void()> task, Completion const& done)
+    {
+        std::call_once(loopStarted, [this] {
+            auto started = vmm::LoopThread::start("machine runner");
+            if (started)
+                thread = std::move(*started);
+            else
+                loopOutcome = vmm::fail(started.error());
+        });
+        if (thread)
+            thread->loop().post(std::move(task));
+        else if (done)
+            done(loopOutcome);
+    }
+
+    SessionState restingState() const
+    {
+        return hasSavedState(runner.m_places.stateDirectory) ? SessionState::Suspended : SessionState::Off;
+    }
+
+    vmm::Machine::Listener listener()
+    {
+        auto const mine = ++generation;
+        return [this, mine](vmm::Event const& event) { take(event, mine); };
+    }
+
+    /// On the machine's thread, or ours while a machine is being made.
+    void take(vmm::Event const& event, std::uint64_t from)
+    {
+        if (auto const* progress = std::get_if<vmm::event::Progress>(&event)) {
+            tell(notice::Progress { progress->job, progress->fraction });
+        } else if (auto const* pointer = std::get_if<vmm::event::PointerModeChanged>(&event)) {
+            runner.m_absolutePointer = pointer->absolute;
+            tell(notice::PointerModeChanged { pointer->absolute });
+        } else if (auto const* medium = std::get_if<vmm::event::MediumChanged>(&event)) {
+            {
+                std::lock_guard const guard(configMutex);
+                media[medium->drive] = medium->path;
+            }
+            tell(notice::MediumChanged { medium->drive, medium->path });
+        } else if (std::holds_alternative<vmm::event::GuestRebooted>(event)) {
+            tell(notice::GuestRebooted {});
+        } else if (auto const* change = std::get_if<vmm::event::StateChanged>(&event)) {
+            post([this, from, change = *change] { follow(change, from); }, {});
+        }
+    }
+
+    void follow(vmm::event::StateChanged const& change, std::uint64_t from)
+    {
+        if (from != generation || !machine)
+            return;
+        auto const state = runner.m_state.load();
+        // A suspend pauses and powers off on its way, and a start begins from Off: their completion tells the outcome.
+        bool const isUnderWay
+            = state == SessionState::Suspending || state == SessionState::Starting || state == SessionState::Restoring;
+        if (change.state == vmm::RunState::Off) {
+            if (!isUnderWay)
+                end(change.reason);
+        } else if (!isUnderWay || change.state == vmm::RunState::Crashed) {
+            setState(sessionState(change.state), change.reason);
+        }
+    }
+
+    void keep(std::unique_ptr<vmm::Machine> made)
+    {
+        {
+            std::lock_guard const guard(machineMutex);
+            machine = std::move(made);
+        }
+        // The machine knows best what it is made of: a restored one brings its configuration along.
+        takeConfig(machine->config());
+        std::lock_guard const guard(configMutex);
+        for (auto const& [id, link] : consoles) {
+            if (auto* console = machine->console(id))
+                link->attach(*console);
+        }
+        for (auto const& [id, link] : screens) {
+            if (auto* screen = machine->screen(id))
+                link->attach(*screen);
+        }
+    }
+
+    /// Destroys the machine and comes to rest.
+    void end(std::optional<vmm::Error> why = {})
+    {
+        {
+            std::lock_guard const guard(configMutex);
+            for (auto const& [id, link] : consoles)
+                link->detach();
+            for (auto const& [id, link] : screens)
+                link->detach();
+        }
+        std::unique_ptr<vmm::Machine> ended;
+        {
+            std::lock_guard const guard(machineMutex);
+            ended = std::move(machine);
+        }
+        ended.reset();
+        ++generation;
+        savedStateInUse = false;
+        lock.reset();
+        runner.m_absolutePointer = false;
+        setState(restingState(), std::move(why));
+    }
+
+    vmm::Result<> takeLock()
+    {
+        if (!lock && !runner.m_places.lockFile.empty())
+            lock = TRY(MachineLock::take(runner.m_places.lockFile));
+        return {};
+    }
+
+    /// The guest is about to run: from now on its disks and the saved state part.
+    vmm::Result<> dropSavedState()
+    {
+        auto const& directory = runner.m_places.stateDirectory;
+        savedStateInUse = false;
+        if (!hasSavedState(directory))
+            return {};
+        if (::unlink((directory + "/state.json").c_str()) != 0)
+            return vmm::failOs(fmt::format("removing the saved state in {}", directory));
+        ::unlink((directory + "/ram").c_str());
+        return {};
+    }
+
+    void start(bool paused, Completion const& done)
+    {
+        auto const state = runner.m_state.load();
+        if (state == SessionState::Crashed && !paused)
+            return forward(Action::Start, "start", vmm::command::Start {}, done);
+        if (!isPossible(Action::Start, state))
+            return finish(done, vmm::fail(notNow("start", state)));
+        if (auto const locked = takeLock(); !locked)
+            return finish(done, locked);
+        // Another process may have suspended or resumed it since we last looked.
+        auto const outcome = restingState() == SessionState::Suspended ? restore() : create();
+        if (!outcome) {
+            end();
+            return finish(done, outcome);
+        }
+        if (savedStateInUse && paused) {
+            setState(SessionState::Paused);
+            return finish(done, {});
+        }
+        if (savedStateInUse) {
+            if (auto const dropped = dropSavedState(); !dropped) {
+                end();
+                return finish(done, dropped);
+            }
+        }
+        bool const restored = runner.m_state == SessionState::Restoring;
+        vmm::Command command = vmm::command::Start {};
+        if (restored)
+            command = vmm::command::Resume {};
+        machine->post(std::move(command), [this, done, mine = generation](vmm::Result<> started) {
+            post(
+                [this, done, mine, started] {
+                    if (mine == generation)
+                        settle(started);
+                    finish(done, started);
+                },
+                done);
+        });
+    }
+
+    vmm::Result<> create()
+    {
+        setState(SessionState::Starting);
+        keep(TRY(factory.create(runner.config(), listener())));
+        return {};
+    }
+
+    vmm::Result<> restore()
+    {
+        setState(SessionState::Restoring);
+        auto const& directory = runner.m_places.stateDirectory;
+        auto made = TRY(factory.restore(directory, listener()));
+        if (made->config().uuid != runner.id())
+            return vmm::fail(vmm::ErrorCode::Corrupt, fmt::format("{} holds the state of another machine", directory));
+        keep(std::move(made));
+        savedStateInUse = true;
+        return {};
+    }
+
+    /// After a step that was under way: the state is the machine's own again.
+    void settle(vmm::Result<> const& outcome)
+    {
+        if (!machine)
+            return;
+        auto const state = machine->state();
+        if (state == vmm::RunState::Off)
+            end(outcome ? std::nullopt : std::optional(outcome.error()));
+        else if (runner.m_state != SessionState::Crashed)
+            setState(sessionState(state));
+    }
+
+    void suspend(std::string directory, bool thenPowerOff, Completion const& done)
+    {
+        auto const state = runner.m_state.load();
+        if (!machine || !isPossible(Action::Suspend, state))
+            return finish(done, vmm::fail(notNow("suspend", state)));
+        if (directory.empty())
+            directory = runner.m_places.stateDirectory;
+        if (directory.empty())
+            return finish(done, vmm::fail(vmm::ErrorCode::InvalidArgument, "no directory to suspend into"));
+        setState(SessionState::Suspending);
+        machine->post(vmm::command::Suspend { directory, thenPowerOff },
+            [this, done, directory, thenPowerOff, mine = generation](vmm::Result<> outcome) {
+                post(
+                    [this, done, directory, thenPowerOff, mine, outcome] {
+                        if (mine == generation) {
+                            // What goes on running leaves a state of its own place behind at once.
+                            if (outcome && !thenPowerOff && directory == runner.m_places.stateDirectory
+                                && machine->state() == vmm::RunState::Running)
+                                vmm::ignore(dropSavedState());
+                            settle(outcome);
+                        }
+                        finish(done, outcome);
+                    },
+                    done);
+            });
+    }
+
+    /// Passes `command` to the machine; commands that let the guest run drop the saved state first.
+    void forward(std::optional<Action> action, std::string_view name, vmm::Command command, Completion const& done)
+    {
+        auto const state = runner.m_state.load();
+        if (!machine || (action && !isPossible(*action, state)))
+            return finish(done, vmm::fail(notNow(name, state)));
+        bool const runs = action == Action::Resume || action == Action::Reset || action == Action::Start;
+        if (runs && savedStateInUse) {
+            if (auto const dropped = dropSavedState(); !dropped)
+                return finish(done, dropped);
+        }
+        machine->post(std::move(command), [this, done, mine = generation](vmm::Result<> outcome) {
+            post(
+                [this, done, mine, outcome] {
+                    // The event of the power off was before us on the loop, unless the machine told in the other order.
+                    if (mine == generation && machine && machine->state() == vmm::RunState::Off
+                        && isPossible(Action::PowerOff, runner.m_state))
+                        end();
+                    finish(done, outcome);
+                },
+                done);
+        });
+    }
+
+    /// The next start's medium. A saved state has its own, which only the restored machine can change.
+    void changeIdleMedium(std::string const& drive, std::string const& path, Completion const& done)
+    {
+        if (runner.m_state != SessionState::Off)
+            return finish(done, vmm::fail(notNow("change a medium of", runner.m_state)));
+        auto next = runner.config();
+        for (auto& cd : next.cds) {
+            if (cd.id != drive)
+                continue;
+            cd.path = path;
+            takeConfig(std::move(next));
+            tell(notice::MediumChanged { drive, path });
+            return finish(done, {});
+        }
+        finish(done, vmm::fail(vmm::ErrorCode::NotFound, fmt::format("there is no drive called {}", drive)));
+    }
+
+    static void finish(Completion const& done, vmm::Result<> outcome)
+    {
+        if (done)
+            done(std::move(outcome));
+    }
+};
+
+MachineRunner::MachineRunner(vmm::VmConfig config, MachinePlaces places, MachineFactory factory)
+    : m_places(std::move(places)), m_private(std::make_unique<Private>(*this, std::move(config), std::move(factory)))
+{
+    m_state = m_private->restingState();
+}
+
+MachineRunner::~MachineRunner()
+{
+    if (!m_private->thread)
+        return;
+    {
+        std::lock_guard const guard(m_private->observersMutex);
+        m_private->observers.clear();
+    }
+    m_private->thread->loop().call([this] {
+        if (m_private->machine)
+            m_private->end();
+    });
+    m_private->thread.reset();
+}
+
+std::string MachineRunner::id() const
+{
+    std::lock_guard const guard(m_private->configMutex);
+    return m_private->config.uuid;
+}
+
+vmm::VmConfig MachineRunner::config() const
+{
+    std::lock_guard const guard(m_private->configMutex);
+    return m_private->config;
+}
+
+vmm::Result<> MachineRunner::setConfig(vmm::VmConfig config)
+{
+    if (isInMemory(state()))
+        return vmm::fail(notNow("change the settings of", state()));
+    m_private->takeConfig(std::move(config));
+    return {};
+}
+
+void MachineRunner::lookAgain()
+{
+    if (isInMemory(state()))
+        return;
+    m_private->post(
+        [this] {
+            if (!isInMemory(state()))
+                m_private->setState(m_private->restingState());
+        },
+        {});
+}
+
+std::optional<vmm::Error> MachineRunner::reason() const
+{
+    std::lock_guard const guard(m_private->configMutex);
+    return m_private->reason;
+}
+
+std::string MachineRunner::mediumPath(std::string const& drive) const
+{
+    std::lock_guard const guard(m_private->configMutex);
+    auto const found = m_private->media.find(drive);
+    return found == m_private->media.end() ? std::string() : found->second;
+}
+
+vmm::MachineStatistics MachineRunner::statistics() const
+{
+    std::lock_guard const guard(m_private->machineMutex);
+    return m_private->machine ? m_private->machine->statistics() : vmm::MachineStatistics {};
+}
+
+std::vector<vmm::Error> MachineRunner::saveObstacles() const
+{
+    std::lock_guard const guard(m_private->machineMutex);
+    return m_private->machine ? m_private->machine->saveObstacles() : std::vector<vmm::Error> {};
+}
+
+void MachineRunner::start(Completion done)
+{
+    m_private->post([this, done] { m_private->start(false, done); }, done);
+}
+
+void MachineRunner::startPaused(Completion done)
+{
+    m_private->post(
+        [this, done] {
+            // A machine that has never run has nothing to stand still with.
+            if (m_private->restingState() != SessionState::Suspended || isInMemory(state()))
+                return Private::finish(done, vmm::fail(notNow("restore", state())));
+            m_private->start(true, done);
+        },
+        done);
+}
+
+void MachineRunner::pause(Completion done)
+{
+    m_private->post([this, done] { m_private->forward(Action::Pause, "pause", vmm::command::Pause {}, done); }, done);
+}
+
+void MachineRunner::resume(Completion done)
+{
+    m_private->post(
+        [this, done] { m_private->forward(Action::Resume, "resume", vmm::command::Resume {}, done); }, done);
+}
+
+void MachineRunner::reset(Completion done)
+{
+    m_private->post([this, done] { m_private->forward(Action::Reset, "reset", vmm::command::Reset {}, done); }, done);
+}
+
+void MachineRunner::pressPowerButton(Completion done)
+{
+    m_private->post(
+        [this, done] {
+            m_private->forward(Action::PressPowerButton, "shut down", vmm::command::PressPowerButton {}, done);
+        },
+        done);
+}
+
+void MachineRunner::powerOff(Completion done)
+{
+    m_private->post(
+        [this, done] { m_private->forward(Action::PowerOff, "power off", vmm::command::PowerOff {}, done); }, done);
+}
+
+void MachineRunner::suspend(Completion done, std::string directory, bool thenPowerOff)
+{
+    m_private->post([this, done, directory = std::move(directory),
+                        thenPowerOff] { m_private->suspend(directory, thenPowerOff, done); },
+        done);
+}
+
+void MachineRunner::discardState(Completion done)
+{
+    m_private->post(
+        [this, done] {
+            if (!isPossible(Action::DiscardState, state()))
+                return Private::finish(done, vmm::fail(notNow("discard the state of", state())));
+            auto outcome = m_private->takeLock();
+            if (outcome)
+                outcome = m_private->dropSavedState();
+            m_private->lock.reset();
+            m_private->setState(m_private->restingState());
+            Private::finish(done, outcome);
+        },
+        done);
+}
+
+void MachineRunner::cancelJob(Completion done)
+{
+    m_private->post(
+        [this, done] {
+            m_private->forward(Action::CancelJob, "cancel the suspending of", vmm::command::CancelJob {}, done);
+        },
+        done);
+}
+
+void MachineRunner::insertMedium(std::string drive, std::string path, Completion done)
+{
+    m_private->post(
+        [this, done, drive = std::move(drive), path = std::move(path)] {
+            if (!m_private->machine)
+                return m_private->changeIdleMedium(drive, path, done);
+            m_private->forward({}, "change a medium of", vmm::command::InsertMedium { drive, path }, done);
+        },
+        done);
+}
+
+void MachineRunner::ejectMedium(std::string drive, bool force, Completion done)
+{
+    m_private->post(
+        [this, done, drive = std::move(drive), force] {
+            if (!m_private->machine)
+                return m_private->changeIdleMedium(drive, {}, done);
+            m_private->forward({}, "change a medium of", vmm::command::EjectMedium { drive, force }, done);
+        },
+        done);
+}
+
+void MachineRunner::sendInput(
+    std::variant<vmm::KeyInput, vmm::ButtonInput, vmm::AbsoluteMove, vmm::RelativeMove, vmm::WheelMove> input)
+{
+    // Straight to the machine, which has its own queue: a pointer's way should be short.
+    std::lock_guard const guard(m_private->machineMutex);
+    if (m_private->machine)
+        m_private->machine->post(vmm::command::SendInput { input });
+}
+
+std::shared_ptr<ConsoleLink> MachineRunner::console(std::string const& id) const
+{
+    std::lock_guard const guard(m_private->configMutex);
+    auto const found = m_private->consoles.find(id);
+    return found == m_private->consoles.end() ? nullptr : found->second;
+}
+
+std::shared_ptr<ScreenLink> MachineRunner::screen(std::string const& id) const
+{
+    std::lock_guard const guard(m_private->configMutex);
+    auto const found = m_private->screens.find(id);
+    return found == m_private->screens.end() ? nullptr : found->second;
+}
+
+MachineRunner::ObserverId MachineRunner::addObserver(Observer observer)
+{
+    std::lock_guard const guard(m_private->observersMutex);
+    m_private->observers.emplace(m_private->nextObserver, std::move(observer));
+    return m_private->nextObserver++;
+}
+
+void MachineRunner::removeObserver(ObserverId id)
+{
+    std::lock_guard const guard(m_private->observersMutex);
+    m_private->observers.erase(id);
+}
+
+}

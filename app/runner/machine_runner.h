@@ -1,0 +1,106 @@
+#pragma once
+
+#include "app/runner/links.h"
+#include "app/runner/machine_factory.h"
+#include "app/runner/session_state.h"
+#include "vmm/base/event_loop.h"
+
+#include <atomic>
+#include <optional>
+#include <variant>
+
+namespace app {
+
+/// What a runner tells, from the runner's or the machine's thread; a receiver returns at once.
+namespace notice {
+
+struct StateChanged {
+    SessionState state;
+    std::optional<vmm::Error> reason; ///< why, where nobody asked for it
+};
+struct Progress {
+    std::string job; ///< "suspend", "restore"
+    double fraction; ///< 0 to 1; a state change ends the job
+};
+struct PointerModeChanged {
+    bool absolute;
+};
+struct MediumChanged {
+    std::string drive, path; ///< empty path: none
+};
+struct GuestRebooted { };
+
+}
+
+using Notice = std::variant<notice::StateChanged, notice::Progress, notice::PointerModeChanged, notice::MediumChanged,
+    notice::GuestRebooted>;
+
+/// Where a machine keeps what is its own.
+struct MachinePlaces {
+    std::string stateDirectory; ///< of suspend and restore
+    std::string lockFile;       ///< empty: no lock (a machine that is in no library)
+};
+
+/// One machine, running or not, without Qt: it makes and ends vmm::Machine objects on a thread of its own, so that
+/// nobody ever waits for one, holds the machine's lock while one is in memory, and passes commands in and notices out.
+/// VmSession (the desktop) and the control socket are its two users. Any thread.
+class MachineRunner {
+public:
+    using Completion = std::function<void(vmm::Result<>)>;
+
+    MachineRunner(vmm::VmConfig config, MachinePlaces places, MachineFactory factory);
+    /// Ends the machine without asking, and waits for that.
+    ~MachineRunner();
+
+    std::string id() const;       ///< the uuid
+    vmm::VmConfig config() const; ///< of the machine in memory, else the one for the next start
+    /// For the next start. NotNow while a machine is in memory.
+    vmm::Result<> setConfig(vmm::VmConfig config);
+    /// Whether there is a saved state may have changed on disk.
+    void lookAgain();
+    MachinePlaces const& places() const { return m_places; }
+
+    SessionState state() const { return m_state.load(); }
+    std::optional<vmm::Error> reason() const; ///< of the present state
+    bool isPointerAbsolute() const { return m_absolutePointer.load(); }
+    std::string mediumPath(std::string const& drive) const;
+    vmm::MachineStatistics statistics() const; ///< zeroes while no machine is in memory
+    std::vector<vmm::Error> saveObstacles() const;
+
+    // Each returns at once. `done` is called once, on another thread, when the step is complete or refused
+    // (not at all when the runner is destroyed before that).
+    void start(Completion done = {});       ///< Off, Crashed: power on. Suspended: restore and run.
+    void startPaused(Completion done = {}); ///< Suspended: restore, and stand still.
+    void pause(Completion done = {});
+    void resume(Completion done = {});
+    void reset(Completion done = {});
+    void pressPowerButton(Completion done = {});
+    void powerOff(Completion done = {});
+    /// Into `directory`, or where it is empty into the machine's own place.
+    void suspend(Completion done = {}, std::string directory = {}, bool thenPowerOff = true);
+    void discardState(Completion done = {});
+    void cancelJob(Completion done = {});
+    void insertMedium(std::string drive, std::string path, Completion done = {});
+    void ejectMedium(std::string drive, bool force = false, Completion done = {});
+    void sendInput(
+        std::variant<vmm::KeyInput, vmm::ButtonInput, vmm::AbsoluteMove, vmm::RelativeMove, vmm::WheelMove> input);
+
+    /// By device id; one for each serial port and display of the configuration, else null. They outlive the machine.
+    std::shared_ptr<ConsoleLink> console(std::string const& id) const;
+    std::shared_ptr<ScreenLink> screen(std::string const& id) const;
+
+    using Observer = std::function<void(Notice const&)>;
+    using ObserverId = std::uint64_t;
+    ObserverId addObserver(Observer observer);
+    /// When it returns, the observer is not being called and never will be. Not from an observer.
+    void removeObserver(ObserverId id);
+
+private:
+    struct Private;
+    MachinePlaces m_places;
+    std::atomic<SessionState> m_state { SessionState::Off };
+    std::atomic<bool> m_absolutePointer { false };
+    std::unique_ptr<Private> m_private;
+};
+
+}

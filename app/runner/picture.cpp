@@ -1,0 +1,98 @@
+#include "app/runner/picture.h"
+
+#include "app/store/whole_file.h"
+
+#include <algorithm>
+#include <fmt/format.h>
+#include <png.h>
+
+namespace app {
+
+Picture pictureOf(vmm::Frame const& frame)
+{
+    return { frame.width, frame.height, frame.pixels };
+}
+
+Picture scaledDown(vmm::Frame const& frame, std::uint32_t maxWidth, std::uint32_t maxHeight)
+{
+    if (frame.width == 0 || frame.height == 0 || maxWidth == 0 || maxHeight == 0)
+        return {};
+    auto const factor = std::min({ 1.0, double(maxWidth) / frame.width, double(maxHeight) / frame.height });
+    if (factor >= 1.0)
+        return pictureOf(frame);
+    auto const width = std::max(1u, static_cast<std::uint32_t>(frame.width * factor));
+    auto const height = std::max(1u, static_cast<std::uint32_t>(frame.height * factor));
+    Picture result { width, height, std::vector<std::uint32_t>(std::size_t(width) * height) };
+    for (std::uint32_t y = 0; y < height; ++y) {
+        auto const top = std::uint64_t(y) * frame.height / height;
+        auto const bottom = std::max<std::uint64_t>(top + 1, std::uint64_t(y + 1) * frame.height / height);
+        for (std::uint32_t x = 0; x < width; ++x) {
+            auto const left = std::uint64_t(x) * frame.width / width;
+            auto const right = std::max<std::uint64_t>(left + 1, std::uint64_t(x + 1) * frame.width / width);
+            std::uint64_t red = 0, green = 0, blue = 0;
+            for (auto row = top; row < bottom; ++row) {
+                for (auto column = left; column < right; ++column) {
+                    auto const pixel = frame.pixels[row * frame.width + column];
+                    red += pixel >> 16 & 0xff;
+                    green += pixel >> 8 & 0xff;
+                    blue += pixel & 0xff;
+                }
+            }
+            auto const count = (bottom - top) * (right - left);
+            result.pixels[std::size_t(y) * width + x]
+                = static_cast<std::uint32_t>(red / count << 16 | green / count << 8 | blue / count);
+        }
+    }
+    return result;
+}
+
+vmm::Result<vmm::Bytes> encodePng(Picture const& picture)
+{
+    if (picture.isNull())
+        return vmm::fail(vmm::ErrorCode::NotFound, "the screen has no picture yet");
+    // RGB without the unused byte: smaller, and no reader takes it for transparency.
+    vmm::Bytes rgb;
+    rgb.reserve(picture.pixels.size() * 3);
+    for (auto const pixel : picture.pixels) {
+        rgb.push_back(static_cast<std::uint8_t>(pixel >> 16));
+        rgb.push_back(static_cast<std::uint8_t>(pixel >> 8));
+        rgb.push_back(static_cast<std::uint8_t>(pixel));
+    }
+    png_image image {};
+    image.version = PNG_IMAGE_VERSION;
+    image.width = picture.width;
+    image.height = picture.height;
+    image.format = PNG_FORMAT_RGB;
+    png_alloc_size_t size = PNG_IMAGE_PNG_SIZE_MAX(image);
+    vmm::Bytes result(size);
+    if (png_image_write_to_memory(&image, result.data(), &size, 0, rgb.data(), 0, nullptr) == 0)
+        return vmm::fail(vmm::ErrorCode::Internal, fmt::format("writing a PNG: {}", image.message));
+    result.resize(size);
+    return result;
+}
+
+vmm::Bytes encodePpm(Picture const& picture)
+{
+    auto const heading = fmt::format("P6\n{} {}\n255\n", picture.width, picture.height);
+    vmm::Bytes result(heading.begin(), heading.end());
+    result.reserve(result.size() + picture.pixels.size() * 3);
+    for (auto const pixel : picture.pixels) {
+        result.push_back(static_cast<std::uint8_t>(pixel >> 16));
+        result.push_back(static_cast<std::uint8_t>(pixel >> 8));
+        result.push_back(static_cast<std::uint8_t>(pixel));
+    }
+    return result;
+}
+
+vmm::Result<> writePicture(Picture const& picture, std::string const& path)
+{
+    if (picture.isNull())
+        return vmm::fail(vmm::ErrorCode::NotFound, "the screen has no picture yet");
+    if (path.ends_with(".png"))
+        return writeWholeFile(path, TRY(encodePng(picture)), Durable::No);
+    if (path.ends_with(".ppm"))
+        return writeWholeFile(path, encodePpm(picture), Durable::No);
+    return vmm::fail(vmm::ErrorCode::InvalidArgument, fmt::format("{} is called neither .png nor .ppm", path));
+}
+
+}

@@ -1,0 +1,188 @@
+#include "app/session/vm_session.h"
+
+#include <QPointer>
+
+namespace app {
+
+/// Runs `work(session)` on the GUI thread, unless the session has gone by then. Safe from any thread, as the session
+/// removes its observer (and waits for it) before it goes; completions reach it through the guard below.
+struct VmSession::Gate {
+    std::mutex mutex;
+    VmSession* session;
+
+    explicit Gate(VmSession* owner) : session(owner) { }
+
+    template<typename Work>
+    static void post(std::shared_ptr<Gate> const& gate, Work work)
+    {
+        std::lock_guard const lock(gate->mutex);
+        if (gate->session == nullptr)
+            return;
+        QMetaObject::invokeMethod(
+            gate->session,
+            [gate, work = std::move(work)] {
+                // On the GUI thread, where alone the session is destroyed.
+                if (auto* session = gate->session)
+                    work(*session);
+            },
+            Qt::QueuedConnection);
+    }
+};
+
+VmSession::VmSession(std::shared_ptr<MachineRunner> runner, QObject* parent)
+    : QObject(parent),
+      m_runner(std::move(runner)),
+      m_gate(std::make_shared<Gate>(this)),
+      m_id(QString::fromStdString(m_runner->id())),
+      m_state(m_runner->state())
+{
+    m_observer = m_runner->addObserver([gate = m_gate](Notice const& notice) {
+        Gate::post(gate, [notice](VmSession& session) { session.take(notice); });
+    });
+}
+
+VmSession::~VmSession()
+{
+    m_runner->removeObserver(m_observer);
+    std::lock_guard const lock(m_gate->mutex);
+    m_gate->session = nullptr;
+}
+
+void VmSession::take(Notice const& notice)
+{
+    if (auto const* change = std::get_if<notice::StateChanged>(&notice)) {
+        m_state = change->state;
+        m_reason = change->reason;
+        if (m_job) {
+            m_job.reset();
+            emit jobEnded();
+        }
+        if (!isInMemory(m_state) && m_absolutePointer) {
+            m_absolutePointer = false;
+            emit pointerModeChanged(false);
+        }
+        emit stateChanged(m_state, m_reason);
+    } else if (auto const* progress = std::get_if<notice::Progress>(&notice)) {
+        m_job = Job { QString::fromStdString(progress->job), progress->fraction };
+        emit jobProgressed(*m_job);
+    } else if (auto const* pointer = std::get_if<notice::PointerModeChanged>(&notice)) {
+        m_absolutePointer = pointer->absolute;
+        emit pointerModeChanged(pointer->absolute);
+    } else if (auto const* medium = std::get_if<notice::MediumChanged>(&notice)) {
+        emit mediumChanged(QString::fromStdString(medium->drive), QString::fromStdString(medium->path));
+    } else if (std::holds_alternative<notice::GuestRebooted>(notice)) {
+        emit guestRebooted();
+    }
+}
+
+MachineRunner::Completion VmSession::reporting(Action tried)
+{
+    return [gate = m_gate, tried](vmm::Result<> outcome) {
+        // Who cancels knows it.
+        if (!outcome && outcome.error().code != vmm::ErrorCode::Cancelled)
+            Gate::post(
+                gate, [tried, error = outcome.error()](VmSession& session) { emit session.failed(tried, error); });
+    };
+}
+
+MachineRunner::Completion VmSession::reportingMedium(QString const& drive)
+{
+    return [gate = m_gate, drive](vmm::Result<> outcome) {
+        if (!outcome) {
+            Gate::post(gate,
+                [drive, error = outcome.error()](VmSession& session) { emit session.mediumFailed(drive, error); });
+        }
+    };
+}
+
+QString VmSession::mediumPath(QString const& drive) const
+{
+    return QString::fromStdString(m_runner->mediumPath(drive.toStdString()));
+}
+
+ConsoleSession* VmSession::console(QString const& deviceId)
+{
+    auto const found = m_consoles.find(deviceId);
+    if (found != m_consoles.end())
+        return found->second.get();
+    auto link = m_runner->console(deviceId.toStdString());
+    if (!link)
+        return nullptr;
+    return (m_consoles[deviceId] = std::make_unique<ConsoleSession>(deviceId, std::move(link))).get();
+}
+
+ScreenSession* VmSession::screen(QString const& deviceId)
+{
+    auto const found = m_screens.find(deviceId);
+    if (found != m_screens.end())
+        return found->second.get();
+    auto link = m_runner->screen(deviceId.toStdString());
+    if (!link)
+        return nullptr;
+    return (m_screens[deviceId] = std::make_unique<ScreenSession>(deviceId, std::move(link))).get();
+}
+
+ScreenSession* VmSession::mainScreen()
+{
+    auto const displays = m_runner->config().displays;
+    return displays.empty() ? nullptr : screen(QString::fromStdString(displays.front().id));
+}
+
+void VmSession::start()
+{
+    m_runner->start(reporting(Action::Start));
+}
+void VmSession::pause()
+{
+    m_runner->pause(reporting(Action::Pause));
+}
+void VmSession::resume()
+{
+    m_runner->resume(reporting(Action::Resume));
+}
+void VmSession::reset()
+{
+    m_runner->reset(reporting(Action::Reset));
+}
+void VmSession::pressPowerButton()
+{
+    m_runner->pressPowerButton(reporting(Action::PressPowerButton));
+}
+void VmSession::powerOff()
+{
+    m_runner->powerOff(reporting(Action::PowerOff));
+}
+void VmSession::suspend()
+{
+    m_runner->suspend(reporting(Action::Suspend));
+}
+void VmSession::discardState()
+{
+    m_runner->discardState(reporting(Action::DiscardState));
+}
+void VmSession::cancelJob()
+{
+    m_runner->cancelJob(reporting(Action::CancelJob));
+}
+
+void VmSession::insertMedium(QString const& drive, QString const& path)
+{
+    m_runner->insertMedium(drive.toStdString(), path.toStdString(), reportingMedium(drive));
+}
+
+void VmSession::ejectMedium(QString const& drive, bool force)
+{
+    m_runner->ejectMedium(drive.toStdString(), force, reportingMedium(drive));
+}
+
+void VmSession::sendChord(std::vector<std::uint16_t> const& evdevCodes)
+{
+    for (auto const code : evdevCodes)
+        sendKey({ code, true });
+    for (auto code = evdevCodes.rbegin(); code != evdevCodes.rend(); ++code)
+        sendKey({ *code, false });
+}
+
+}
+
+#include "moc_vm_session.cpp"

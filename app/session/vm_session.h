@@ -1,0 +1,103 @@
+#pragma once
+
+#include "app/runner/machine_runner.h"
+#include "app/session/console_session.h"
+#include "app/session/screen_session.h"
+
+#include <QObject>
+#include <QString>
+#include <map>
+
+namespace app {
+
+/// A piece of work that takes a while: suspend, restore.
+struct Job {
+    QString name;        ///< "suspend", "restore"
+    double fraction = 0; ///< 0 to 1
+};
+
+/// One machine of the library, running or not, for the desktop: commands in, signals out. GUI thread only; it never
+/// waits for a machine. What a command could not do comes back as failed().
+class VmSession final : public QObject {
+    Q_OBJECT
+public:
+    explicit VmSession(std::shared_ptr<MachineRunner> runner, QObject* parent = nullptr);
+    ~VmSession() override;
+
+    QString id() const { return m_id; }
+    SessionState state() const { return m_state; }
+    /// Why it is in this state, where nobody asked for it.
+    std::optional<vmm::Error> const& reason() const { return m_reason; }
+    bool can(Action action) const { return isPossible(action, m_state); }
+    std::optional<Job> const& job() const { return m_job; }
+
+    /// Of the machine in memory, else the one for the next start.
+    vmm::VmConfig config() const { return m_runner->config(); }
+    bool isPointerAbsolute() const { return m_absolutePointer; }
+    QString mediumPath(QString const& drive) const;
+    vmm::MachineStatistics statistics() const { return m_runner->statistics(); }
+    /// Why it cannot be suspended now; empty when it can.
+    std::vector<vmm::Error> saveObstacles() const { return m_runner->saveObstacles(); }
+
+    /// By device id ("serial0", "display0"); null where the configuration has none. Owned by the session, and the same
+    /// object over all runs.
+    ConsoleSession* console(QString const& deviceId);
+    ScreenSession* screen(QString const& deviceId);
+    /// Of the first display; null when the machine has none.
+    ScreenSession* mainScreen();
+
+    std::shared_ptr<MachineRunner> const& runner() const { return m_runner; }
+
+public slots:
+    void start(); ///< Suspended: restores.
+    void pause();
+    void resume();
+    void reset();
+    void pressPowerButton();
+    void powerOff();
+    void suspend();
+    void restore() { start(); }
+    void discardState();
+    void cancelJob();
+    void insertMedium(QString const& drive, QString const& path);
+    void ejectMedium(QString const& drive, bool force = false);
+
+public:
+    void sendKey(vmm::KeyInput input) { m_runner->sendInput(input); }
+    void sendButton(vmm::ButtonInput input) { m_runner->sendInput(input); }
+    void sendMove(vmm::AbsoluteMove input) { m_runner->sendInput(input); }
+    void sendMove(vmm::RelativeMove input) { m_runner->sendInput(input); }
+    void sendWheel(vmm::WheelMove input) { m_runner->sendInput(input); }
+    /// Presses all of them in this order and lets go in the other: Ctrl+Alt+Del.
+    void sendChord(std::vector<std::uint16_t> const& evdevCodes);
+
+signals:
+    void stateChanged(app::SessionState state, std::optional<vmm::Error> reason);
+    void jobProgressed(app::Job job);
+    void jobEnded();
+    void pointerModeChanged(bool absolute);
+    void mediumChanged(QString drive, QString path);
+    void guestRebooted();
+    /// `tried` is what failed; for InsertMedium and EjectMedium see mediumFailed().
+    void failed(app::Action tried, vmm::Error error);
+    void mediumFailed(QString drive, vmm::Error error);
+
+private:
+    void take(Notice const& notice);
+    MachineRunner::Completion reporting(Action tried);
+    MachineRunner::Completion reportingMedium(QString const& drive);
+
+    struct Gate;
+    std::shared_ptr<MachineRunner> m_runner;
+    std::shared_ptr<Gate> m_gate;
+    MachineRunner::ObserverId m_observer = 0;
+    QString m_id;
+    SessionState m_state = SessionState::Off;
+    std::optional<vmm::Error> m_reason;
+    std::optional<Job> m_job;
+    bool m_absolutePointer = false;
+    std::map<QString, std::unique_ptr<ConsoleSession>> m_consoles;
+    std::map<QString, std::unique_ptr<ScreenSession>> m_screens;
+};
+
+}

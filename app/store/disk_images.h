@@ -1,0 +1,17 @@
+#pragma once
+
+#include "app/store/machine_store.h"
+
+#include <functional>
+#include <string>
+
+namespace app {
+
+/// An empty image of `bytes` (a multiple of 512), which takes no room to begin with.
+vmm::Result<> makeDiskImage(std::string const& path, DiskFormat format, std::uint64_t bytes);
+
+/// Copies a file: sharing its blocks where the file system can, else what is data in it. `progress` gets 0 to 1, and
+/// false from it ends the copy with ErrorCode::Cancelled.
+vmm::Result<> copySparse(std::string const& from, std::string const& to, std::function<bool(double)> const& progress);
+
+}

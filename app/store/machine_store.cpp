@@ -1,0 +1,375 @@
+#include "app/store/machine_store.h"
+
+#include "app/store/disk_images.h"
+#include "app/store/whole_file.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <ctime>
+#include <fcntl.h>
+#include <filesystem>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <tuple>
+#include <unistd.h>
+
+namespace app {
+
+namespace files = std::filesystem;
+
+namespace {
+
+constexpr std::uint64_t configLimit = 4u << 20;
+
+/// Every path of a configuration, for reading and changing.
+void forEachPath(vmm::VmConfig& config, std::function<void(std::string&)> const& visit)
+{
+    visit(config.firmwareVariables);
+    if (config.kernel) {
+        visit(config.kernel->kernel);
+        visit(config.kernel->initrd);
+    }
+    for (auto& disk : config.disks)
+        visit(disk.path);
+    for (auto& cd : config.cds)
+        visit(cd.path);
+}
+
+void makePathsAbsolute(vmm::VmConfig& config, std::string const& directory)
+{
+    forEachPath(config, [&](std::string& path) {
+        if (!path.empty() && path.front() != '/')
+            path = directory + "/" + path;
+    });
+}
+
+bool isWithin(std::string const& path, std::string const& directory)
+{
+    return path.starts_with(directory + "/");
+}
+
+/// What lies in the machine's directory is named from there, so that the directory may be moved.
+void makePathsRelative(vmm::VmConfig& config, std::string const& directory)
+{
+    forEachPath(config, [&](std::string& path) {
+        if (isWithin(path, directory))
+            path = path.substr(directory.size() + 1);
+    });
+}
+
+bool isMachineId(std::string const& text)
+{
+    return text.size() == 36 && text.find_first_not_of("0123456789abcdef-") == std::string::npos;
+}
+
+vmm::Result<> makeDirectories(std::string const& path)
+{
+    std::error_code error;
+    files::create_directories(path, error);
+    if (error)
+        return vmm::fail(vmm::osError(fmt::format("making the directory {}", path), error.value()));
+    return {};
+}
+
+vmm::Result<> writeConfig(vmm::VmConfig config, std::string const& directory)
+{
+    makePathsRelative(config, directory);
+    return writeWholeFile(directory + "/machine.json", vmm::bytesOf(vmm::configToText(config)));
+}
+
+vmm::Result<> moveDirectory(std::string const& from, std::string const& to)
+{
+    if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) != 0)
+        return vmm::failOs(fmt::format("moving {} to {}", from, to));
+    return {};
+}
+
+void removeTree(std::string const& path)
+{
+    std::error_code ignored;
+    files::remove_all(path, ignored);
+}
+
+/// Removes a half-made directory unless told that it is whole.
+class Scaffold {
+public:
+    explicit Scaffold(std::string path) : m_path(std::move(path)) { }
+    ~Scaffold()
+    {
+        if (!m_path.empty())
+            removeTree(m_path);
+    }
+    void keep() { m_path.clear(); }
+
+private:
+    std::string m_path;
+};
+
+void fillIn(vmm::VmConfig& config)
+{
+    if (config.uuid.empty())
+        config.uuid = vmm::makeUuid();
+    for (auto& network : config.networks) {
+        if (network.mac.empty())
+            network.mac = vmm::makeMac();
+    }
+}
+
+}
+
+MachineStore::MachineStore(std::string root) : m_root(std::move(root)) { }
+
+std::string MachineStore::defaultRoot()
+{
+    if (auto const* data = std::getenv("XDG_DATA_HOME"); data != nullptr && data[0] == '/')
+        return std::string(data) + "/chronovisor";
+    auto const* home = std::getenv("HOME");
+    return std::string(home != nullptr ? home : "/tmp") + "/.local/share/chronovisor";
+}
+
+std::string MachineStore::directoryOf(std::string const& id) const
+{
+    return machinesDirectory() + "/" + id;
+}
+
+MachinePlaces MachineStore::placesOf(std::string const& id) const
+{
+    return { directoryOf(id) + "/state", directoryOf(id) + "/machine.lock" };
+}
+
+std::vector<StoredMachine> MachineStore::list() const
+{
+    std::vector<StoredMachine> machines;
+    std::error_code error;
+    for (auto const& item : files::directory_iterator(machinesDirectory(), error)) {
+        auto const id = item.path().filename().string();
+        if (!isMachineId(id))
+            continue;
+        if (auto machine = load(id)) {
+            machines.push_back(std::move(*machine));
+        } else if (machine.error().code != vmm::ErrorCode::NotFound) {
+            StoredMachine broken { id, directoryOf(id), {}, machine.error(), false, {} };
+            broken.config.uuid = id;
+            broken.config.name = id;
+            machines.push_back(std::move(broken));
+        }
+    }
+    std::sort(machines.begin(), machines.end(), [](StoredMachine const& left, StoredMachine const& right) {
+        return std::tie(left.config.name, left.id) < std::tie(right.config.name, right.id);
+    });
+    return machines;
+}
+
+vmm::Result<StoredMachine> MachineStore::load(std::string const& id) const
+{
+    if (!isMachineId(id))
+        return vmm::fail(vmm::ErrorCode::NotFound, fmt::format("\"{}\" is no machine's uuid", id));
+    auto const directory = directoryOf(id);
+    auto const path = directory + "/machine.json";
+    auto const text = TRY(readWholeFile(path, configLimit));
+    auto config = TRY_WITHIN(path, vmm::configFromText(text));
+    if (config.uuid != id)
+        return vmm::fail(vmm::ErrorCode::Corrupt, fmt::format("{} says that it is machine {}", path, config.uuid));
+    makePathsAbsolute(config, directory);
+    struct stat status { };
+    auto const places = placesOf(id);
+    bool const isSuspended = ::stat((places.stateDirectory + "/state.json").c_str(), &status) == 0;
+    return StoredMachine { id, directory, std::move(config), {}, isSuspended, MachineLock::owner(places.lockFile) };
+}
+
+vmm::Result<StoredMachine> MachineStore::find(std::string const& nameOrId) const
+{
+    if (isMachineId(nameOrId)) {
+        if (auto machine = load(nameOrId))
+            return machine;
+    }
+    std::vector<StoredMachine> named, begun;
+    for (auto& machine : list()) {
+        if (machine.config.name == nameOrId)
+            named.push_back(std::move(machine));
+        else if (nameOrId.size() >= 4 && machine.id.starts_with(nameOrId))
+            begun.push_back(std::move(machine));
+    }
+    auto& found = named.empty() ? begun : named;
+    if (found.empty())
+        return vmm::fail(vmm::ErrorCode::NotFound, fmt::format("there is no machine called {}", nameOrId));
+    if (found.size() > 1) {
+        return vmm::fail(vmm::ErrorCode::InvalidArgument,
+            fmt::format("{} machines are called {}; name one by its uuid", found.size(), nameOrId));
+    }
+    if (found.front().problem)
+        return vmm::fail(*found.front().problem);
+    return std::move(found.front());
+}
+
+vmm::Result<StoredMachine> MachineStore::create(MachineRequest request)
+{
+    auto& config = request.config;
+    fillIn(config);
+    auto const directory = directoryOf(config.uuid);
+    if (config.firmware == vmm::Firmware::Ovmf)
+        config.firmwareVariables = directory + "/nvram.fd";
+    for (auto const& made : request.newDisks) {
+        auto const disk = std::find_if(
+            config.disks.begin(), config.disks.end(), [&](vmm::DiskConfig const& one) { return one.id == made.id; });
+        if (disk == config.disks.end())
+            return vmm::fail(vmm::ErrorCode::InvalidArgument, fmt::format("the new disk {} has no drive", made.id));
+        disk->path = fmt::format("{}/{}.{}", directory, made.id, made.format == DiskFormat::Qcow2 ? "qcow2" : "img");
+    }
+    TRY(vmm::checkConfig(config));
+
+    // Put together under another name: a list never shows half a machine.
+    auto const workplace = machinesDirectory() + "/.making-" + config.uuid;
+    TRY(makeDirectories(workplace));
+    Scaffold scaffold(workplace);
+    for (auto const& made : request.newDisks) {
+        auto const name = made.id + (made.format == DiskFormat::Qcow2 ? ".qcow2" : ".img");
+        TRY(makeDiskImage(workplace + "/" + name, made.format, made.bytes));
+    }
+    auto stored = config;
+    makePathsRelative(stored, directory);
+    TRY(writeConfig(stored, workplace));
+    TRY(moveDirectory(workplace, directory));
+    scaffold.keep();
+    return load(config.uuid);
+}
+
+vmm::Result<> MachineStore::save(vmm::VmConfig config)
+{
+    TRY(vmm::checkConfig(config));
+    auto const owner = MachineLock::owner(placesOf(config.uuid).lockFile);
+    if (owner && *owner != ::getpid()) {
+        return vmm::fail(vmm::ErrorCode::Busy, fmt::format("process {} has {} in memory", *owner, config.name));
+    }
+    auto const directory = directoryOf(config.uuid);
+    std::error_code error;
+    if (!files::is_directory(directory, error))
+        return vmm::fail(vmm::ErrorCode::NotFound, fmt::format("there is no machine {}", config.uuid));
+    return writeConfig(std::move(config), directory);
+}
+
+vmm::Result<> MachineStore::rename(std::string const& id, std::string const& name)
+{
+    auto machine = TRY(load(id));
+    machine.config.name = name;
+    return save(std::move(machine.config));
+}
+
+vmm::Result<StoredMachine> MachineStore::clone(std::string const& id, std::string const& name, Progress progress)
+{
+    auto const source = TRY(load(id));
+    // Held while its disks are copied, so that nobody starts it meanwhile.
+    auto const lock = TRY(MachineLock::take(placesOf(id).lockFile));
+    auto config = source.config;
+    config.name = name;
+    config.uuid.clear();
+    for (auto& network : config.networks)
+        network.mac.clear();
+    fillIn(config);
+    auto const directory = directoryOf(config.uuid);
+    auto const workplace = machinesDirectory() + "/.making-" + config.uuid;
+    TRY(makeDirectories(workplace));
+    Scaffold scaffold(workplace);
+
+    std::vector<std::string> copied;
+    for (auto& disk : config.disks) {
+        if (isWithin(disk.path, source.directory))
+            copied.push_back(disk.path.substr(source.directory.size() + 1));
+        else if (!disk.readOnly)
+            return vmm::fail(vmm::ErrorCode::Unsupported,
+                fmt::format("{} is the image {}, which two machines cannot both write to", disk.id, disk.path));
+    }
+    if (isWithin(config.firmwareVariables, source.directory) && ::access(config.firmwareVariables.c_str(), F_OK) == 0)
+        copied.push_back(config.firmwareVariables.substr(source.directory.size() + 1));
+    std::vector<double> sizes;
+    double total = 0, done = 0;
+    for (auto const& file : copied) {
+        struct stat status { };
+        sizes.push_back(::stat((source.directory + "/" + file).c_str(), &status) == 0 ? double(status.st_size) : 0);
+        total += sizes.back();
+    }
+    for (std::size_t i = 0; i < copied.size(); ++i) {
+        TRY(makeDirectories(files::path(workplace + "/" + copied[i]).parent_path()));
+        TRY(copySparse(source.directory + "/" + copied[i], workplace + "/" + copied[i],
+            [&](double part) { return !progress || progress(total > 0 ? (done + part * sizes[i]) / total : 1); }));
+        done += sizes[i];
+    }
+    makePathsRelative(config, source.directory);
+    TRY(vmm::checkConfig(config));
+    TRY(writeConfig(config, workplace));
+    TRY(moveDirectory(workplace, directory));
+    scaffold.keep();
+    return load(config.uuid);
+}
+
+vmm::Result<> MachineStore::remove(std::string const& id)
+{
+    if (!isMachineId(id))
+        return vmm::fail(vmm::ErrorCode::NotFound, fmt::format("\"{}\" is no machine's uuid", id));
+    auto const lock = TRY(MachineLock::take(placesOf(id).lockFile));
+    auto const trash = m_root + "/trash";
+    TRY(makeDirectories(trash));
+    TRY(moveDirectory(directoryOf(id), trash + "/" + id));
+    // The directory's own time tells when it was thrown away.
+    ::utimensat(AT_FDCWD, (trash + "/" + id).c_str(), nullptr, 0);
+    return {};
+}
+
+vmm::Result<StoredMachine> MachineStore::restoreRemoved(std::string const& id)
+{
+    if (!isMachineId(id))
+        return vmm::fail(vmm::ErrorCode::NotFound, fmt::format("\"{}\" is no machine's uuid", id));
+    TRY(moveDirectory(m_root + "/trash/" + id, directoryOf(id)));
+    return load(id);
+}
+
+vmm::Result<> MachineStore::emptyTrash(std::uint64_t seconds)
+{
+    std::error_code error;
+    auto const now = std::time(nullptr);
+    for (auto const& item : files::directory_iterator(m_root + "/trash", error)) {
+        struct stat status { };
+        if (isMachineId(item.path().filename()) && ::stat(item.path().c_str(), &status) == 0
+            && now - status.st_mtime >= static_cast<std::int64_t>(seconds)) {
+            files::remove_all(item.path(), error);
+            if (error)
+                return vmm::fail(vmm::osError(fmt::format("removing {}", item.path().string()), error.value()));
+        }
+    }
+    return {};
+}
+
+std::uint64_t MachineStore::diskUsage(std::string const& id) const
+{
+    std::uint64_t bytes = 0;
+    std::error_code error;
+    for (auto const& item : files::recursive_directory_iterator(directoryOf(id), error)) {
+        struct stat status { };
+        if (::lstat(item.path().c_str(), &status) == 0)
+            bytes += static_cast<std::uint64_t>(status.st_blocks) * 512;
+    }
+    return bytes;
+}
+
+std::string freeDeviceId(vmm::VmConfig const& config, std::string_view prefix)
+{
+    std::vector<std::string> taken;
+    auto const take = [&](auto const& devices) {
+        for (auto const& device : devices)
+            taken.push_back(device.id);
+    };
+    take(config.disks);
+    take(config.cds);
+    take(config.networks);
+    take(config.serials);
+    take(config.displays);
+    for (unsigned number = 0;; ++number) {
+        auto id = fmt::format("{}{}", prefix, number);
+        if (std::find(taken.begin(), taken.end(), id) == taken.end())
+            return id;
+    }
+}
+
+}

@@ -1,0 +1,100 @@
+#pragma once
+
+#include "app/runner/machine_runner.h"
+#include "app/store/machine_lock.h"
+#include "vmm/config/vm_config.h"
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <sys/types.h>
+#include <vector>
+
+namespace app {
+
+enum class DiskFormat : std::uint8_t { Qcow2, Raw };
+
+/// A disk image that is made together with its machine, empty.
+struct NewDisk {
+    std::string id; ///< of a disk in the configuration whose path is empty
+    std::uint64_t bytes = 0;
+    DiskFormat format = DiskFormat::Qcow2;
+};
+
+/// What a machine is made from.
+struct MachineRequest {
+    /// uuid, MACs and paths may be empty: they are made up. Paths of media (CD, kernel, an existing disk) are used
+    /// where they are.
+    vmm::VmConfig config;
+    std::vector<NewDisk> newDisks;
+};
+
+/// A machine on disk, as it is found.
+struct StoredMachine {
+    std::string id; ///< the uuid, and the name of its directory
+    std::string directory;
+    vmm::VmConfig config;              ///< paths made absolute
+    std::optional<vmm::Error> problem; ///< machine.json cannot be read; `config` has only uuid and name then
+    bool isSuspended = false;
+    std::optional<pid_t> owner; ///< the process that has it in memory (ourselves too)
+};
+
+/// The person's machines on disk, without Qt:
+///
+///     machines/<uuid>/machine.json    the configuration; paths inside the directory are kept relative
+///                     disk0.qcow2 …   images made with the machine
+///                     nvram.fd        OVMF's variables
+///                     state/          of a suspended machine: state.json, ram
+///                     thumbnail.png
+///                     machine.lock    locked, with a pid in it, by who has the machine in memory
+///     trash/<uuid>/                   removed, until emptied
+///
+/// Every change of a file is whole or not at all. Any thread; several processes may use one store.
+class MachineStore {
+public:
+    /// `root` holds machines/ and trash/; made when missing.
+    explicit MachineStore(std::string root);
+    /// $XDG_DATA_HOME/chronovisor, by default ~/.local/share/chronovisor.
+    static std::string defaultRoot();
+
+    std::string const& root() const { return m_root; }
+    std::string machinesDirectory() const { return m_root + "/machines"; }
+    std::string directoryOf(std::string const& id) const;
+    MachinePlaces placesOf(std::string const& id) const;
+    std::string thumbnailOf(std::string const& id) const { return directoryOf(id) + "/thumbnail.png"; }
+
+    /// Sorted by name, then id.
+    std::vector<StoredMachine> list() const;
+    vmm::Result<StoredMachine> load(std::string const& id) const;
+    /// By uuid, name, or the unambiguous beginning of a uuid (4 characters and more).
+    vmm::Result<StoredMachine> find(std::string const& nameOrId) const;
+
+    vmm::Result<StoredMachine> create(MachineRequest request);
+    /// Replaces the configuration. Busy while another process has the machine in memory; the uuid stays.
+    vmm::Result<> save(vmm::VmConfig config);
+    vmm::Result<> rename(std::string const& id, std::string const& name);
+
+    /// 0 to 1; returns false to give up (the copy is removed, ErrorCode::Cancelled).
+    using Progress = std::function<bool(double)>;
+    /// A machine of its own with a new uuid, MACs and copies of the disks in the directory (shared blocks where the
+    /// file system can). Disks elsewhere are refused unless read-only. The saved state is not copied. Not while in
+    /// memory.
+    vmm::Result<StoredMachine> clone(std::string const& id, std::string const& name, Progress progress = {});
+
+    /// Into the trash. Not while in memory.
+    vmm::Result<> remove(std::string const& id);
+    vmm::Result<StoredMachine> restoreRemoved(std::string const& id);
+    /// Ends those that were removed more than `seconds` ago.
+    vmm::Result<> emptyTrash(std::uint64_t seconds = 0);
+
+    /// Bytes that the machine's directory takes on disk.
+    std::uint64_t diskUsage(std::string const& id) const;
+
+private:
+    std::string m_root;
+};
+
+/// Machine ids in the order "disk0", "disk1"…: the first of `prefix` that is not taken.
+std::string freeDeviceId(vmm::VmConfig const& config, std::string_view prefix);
+
+}

@@ -1,0 +1,367 @@
+#include "app/session/vm_session.h"
+#include "app/store/machine_store.h"
+#include "tests/fakes/fake_machine.h"
+#include "tests/support/suite.h"
+
+#include <QTemporaryDir>
+
+using namespace app;
+using tests::FakeMachine;
+
+namespace {
+
+/// A session over a fake machine, in a directory of its own.
+struct Bench {
+    QTemporaryDir directory;
+    std::shared_ptr<FakeMachine::Script> script = std::make_shared<FakeMachine::Script>();
+    std::shared_ptr<MachineRunner> runner = std::make_shared<MachineRunner>(
+        tests::exampleConfig(), MachinePlaces { path("state"), path("machine.lock") }, FakeMachine::factory(script));
+    VmSession session { runner };
+
+    std::string path(char const* name) const { return directory.filePath(name).toStdString(); }
+    bool becomes(SessionState state)
+    {
+        return QTest::qWaitFor([&] { return session.state() == state; });
+    }
+    bool isLogged(char const* line)
+    {
+        return QTest::qWaitFor([&] { return script->has(line); });
+    }
+    bool hasSavedState() const { return QFile::exists(directory.filePath("state/state.json")); }
+};
+
+}
+
+class VmSessionTest : public QObject {
+    Q_OBJECT
+private slots:
+    void aNewMachineIsOffAndOnlyStarts()
+    {
+        Bench bench;
+        QCOMPARE(bench.session.state(), SessionState::Off);
+        QVERIFY(bench.session.can(Action::Start));
+        QVERIFY(!bench.session.can(Action::Pause));
+        QVERIFY(!bench.session.can(Action::Suspend));
+    }
+
+    void startsPausesResumesAndPowersOff()
+    {
+        Bench bench;
+        bench.session.start();
+        QVERIFY(bench.becomes(SessionState::Running));
+        bench.session.pause();
+        QVERIFY(bench.becomes(SessionState::Paused));
+        bench.session.resume();
+        QVERIFY(bench.becomes(SessionState::Running));
+        bench.session.powerOff();
+        QVERIFY(bench.becomes(SessionState::Off));
+        QCOMPARE(bench.script->alive.load(), 0);
+    }
+
+    void whatCannotBeDoneNowFailsWithWhatWasTried()
+    {
+        Bench bench;
+        QSignalSpy failed(&bench.session, &VmSession::failed);
+        bench.session.pause();
+        QVERIFY(failed.wait());
+        QCOMPARE(failed[0][0].value<Action>(), Action::Pause);
+        QCOMPARE(failed[0][1].value<vmm::Error>().code, vmm::ErrorCode::NotNow);
+    }
+
+    void aMachineThatCannotBeMadeIsOffAgain()
+    {
+        Bench bench;
+        bench.script->failCreate = vmm::Error { vmm::ErrorCode::NoKvm, "no /dev/kvm", 0 };
+        QSignalSpy failed(&bench.session, &VmSession::failed);
+        bench.session.start();
+        QVERIFY(failed.wait());
+        QCOMPARE(failed[0][1].value<vmm::Error>().code, vmm::ErrorCode::NoKvm);
+        QVERIFY(bench.becomes(SessionState::Off));
+        QVERIFY(!MachineLock::owner(bench.path("machine.lock")));
+    }
+
+    void aMachineThatDoesNotStartIsOffAgain()
+    {
+        Bench bench;
+        bench.script->failStart = vmm::Error { vmm::ErrorCode::IoError, "no", 0 };
+        QSignalSpy failed(&bench.session, &VmSession::failed);
+        bench.session.start();
+        QVERIFY(failed.wait());
+        QVERIFY(bench.becomes(SessionState::Off));
+        QTRY_COMPARE(bench.script->alive.load(), 0);
+    }
+
+    void suspendsAndComesBack()
+    {
+        Bench bench;
+        QSignalSpy progressed(&bench.session, &VmSession::jobProgressed);
+        QSignalSpy jobEnded(&bench.session, &VmSession::jobEnded);
+        bench.session.start();
+        QVERIFY(bench.becomes(SessionState::Running));
+        bench.session.suspend();
+        QVERIFY(bench.becomes(SessionState::Suspended));
+        QCOMPARE(progressed.size(), 1);
+        QCOMPARE(jobEnded.size(), 1);
+        QVERIFY(bench.hasSavedState());
+        bench.session.start();
+        QVERIFY(bench.becomes(SessionState::Running));
+        QVERIFY(bench.script->has("restore"));
+        QVERIFY(bench.script->has("resume"));
+        // From now on the disks move on: the saved state is no machine's any more.
+        QVERIFY(!bench.hasSavedState());
+        QVERIFY(!QFile::exists(bench.directory.filePath("state/ram")));
+    }
+
+    void aRestoredMachineThatHasNotRunKeepsItsState()
+    {
+        Bench bench;
+        bench.session.start();
+        QVERIFY(bench.becomes(SessionState::Running));
+        bench.session.suspend();
+        QVERIFY(bench.becomes(SessionState::Suspended));
+        bench.runner->startPaused();
+        QVERIFY(bench.becomes(SessionState::Paused));
+        QVERIFY(bench.hasSavedState());
+        bench.session.powerOff();
+        QVERIFY(bench.becomes(SessionState::Suspended));
+        bench.runner->startPaused();
+        QVERIFY(bench.becomes(SessionState::Paused));
+        bench.session.resume();
+        QVERIFY(bench.becomes(SessionState::Running));
+        QVERIFY(!bench.hasSavedState());
+    }
+
+    void aSuspendThatFailsLeavesTheMachineRunning()
+    {
+        Bench bench;
+        bench.script->failSuspend = vmm::Error { vmm::ErrorCode::NoSpace, "full", 0 };
+        QSignalSpy failed(&bench.session, &VmSession::failed);
+        bench.session.start();
+        QVERIFY(bench.becomes(SessionState::Running));
+        bench.session.suspend();
+        QVERIFY(failed.wait());
+        QCOMPARE(failed[0][0].value<Action>(), Action::Suspend);
+        QVERIFY(bench.becomes(SessionState::Running));
+    }
+
+    void aSuspendCanBeCancelled()
+    {
+        Bench bench;
+        bench.script->holdSuspend = true;
+        QSignalSpy failed(&bench.session, &VmSession::failed);
+        bench.session.start();
+        QVERIFY(bench.becomes(SessionState::Running));
+        bench.session.suspend();
+        QVERIFY(bench.becomes(SessionState::Suspending));
+        QVERIFY(bench.session.can(Action::CancelJob));
+        bench.session.cancelJob();
+        QVERIFY(bench.becomes(SessionState::Running));
+        QCOMPARE(failed.size(), 0);
+    }
+
+    void aSavedStateCanBeDiscarded()
+    {
+        Bench bench;
+        bench.session.start();
+        QVERIFY(bench.becomes(SessionState::Running));
+        bench.session.suspend();
+        QVERIFY(bench.becomes(SessionState::Suspended));
+        bench.session.discardState();
+        QVERIFY(bench.becomes(SessionState::Off));
+    }
+
+    void aMachineElsewhereIsBusy()
+    {
+        Bench bench;
+        auto const lock = MachineLock::take(bench.path("machine.lock"));
+        REQUIRE_OK(lock);
+        QSignalSpy failed(&bench.session, &VmSession::failed);
+        bench.session.start();
+        QVERIFY(failed.wait());
+        QCOMPARE(failed[0][1].value<vmm::Error>().code, vmm::ErrorCode::Busy);
+        QVERIFY(!bench.script->has("create"));
+    }
+
+    void aGuestThatPowersOffTakesTheMachineAlong()
+    {
+        Bench bench;
+        bench.session.start();
+        QVERIFY(bench.becomes(SessionState::Running));
+        bench.script->last->guestPowersOff();
+        QVERIFY(bench.becomes(SessionState::Off));
+        QVERIFY(bench.session.reason());
+        QCOMPARE(bench.script->alive.load(), 0);
+    }
+
+    void aCrashIsKeptForALook()
+    {
+        Bench bench;
+        bench.session.start();
+        QVERIFY(bench.becomes(SessionState::Running));
+        bench.script->last->guestCrashes();
+        QVERIFY(bench.becomes(SessionState::Crashed));
+        QCOMPARE(bench.session.reason()->code, vmm::ErrorCode::GuestFault);
+        QVERIFY(!bench.session.can(Action::Suspend));
+        bench.session.reset();
+        QVERIFY(bench.becomes(SessionState::Running));
+    }
+
+    void theLastOutputStaysAndANewRunBeginsAgain()
+    {
+        Bench bench;
+        auto* console = bench.session.console("serial0");
+        QVERIFY(console);
+        QVERIFY(!console->type("early"));
+        bench.session.start();
+        QVERIFY(bench.becomes(SessionState::Running));
+        ConsoleSession::Position position;
+        auto output = console->read(position);
+        QVERIFY(output.isNewRun);
+        QCOMPARE(output.data, QByteArray("boot\n"));
+        QVERIFY(console->type("hello"));
+        QByteArray answer;
+        QTRY_COMPARE((answer += console->read(position).data), QByteArray("[hello]"));
+        bench.session.powerOff();
+        QVERIFY(bench.becomes(SessionState::Off));
+        ConsoleSession::Position late;
+        QCOMPARE(console->read(late).data, QByteArray("boot\n[hello]"));
+        QVERIFY(console->read(position).data.isEmpty());
+        bench.session.start();
+        QVERIFY(bench.becomes(SessionState::Running));
+        output = console->read(position);
+        QVERIFY(output.isNewRun);
+        QCOMPARE(output.data, QByteArray("boot\n"));
+    }
+
+    void howeverMuchIsPrintedOneSignalIsUnderWay()
+    {
+        Bench bench;
+        auto* console = bench.session.console("serial0");
+        bench.session.start();
+        QVERIFY(bench.becomes(SessionState::Running));
+        QCoreApplication::processEvents();
+        QSignalSpy ready(console, &ConsoleSession::outputReady);
+        for (int i = 0; i < 1000; ++i)
+            bench.script->last->guestPrints("x");
+        QCoreApplication::processEvents();
+        QCOMPARE(ready.size(), 1);
+    }
+
+    void theScreenIsFollowedOnlyWhileSomebodyLooks()
+    {
+        Bench bench;
+        bench.session.start();
+        QVERIFY(bench.becomes(SessionState::Running));
+        auto* screen = bench.session.mainScreen();
+        auto& fake = *bench.script->last->screens.begin()->second;
+        QTest::qWait(60);
+        QCOMPARE(fake.refreshes.load(), 0);
+        QSignalSpy changed(screen, &ScreenSession::frameChanged);
+        {
+            ScreenSession::Viewer const viewer(*screen);
+            QVERIFY(changed.wait());
+            {
+                ScreenSession::Picture picture(*screen);
+                QCOMPARE(picture.width(), 64u);
+                QCOMPARE(picture.pixels()[0], 0x00204060u);
+                QCOMPARE(picture.takeChanges(), (std::vector<vmm::RowRange> { { 0, 48 } }));
+            }
+            fake.paintRow(7, 0x00ffffff);
+            QVERIFY(changed.wait());
+            ScreenSession::Picture picture(*screen);
+            QCOMPARE(picture.takeChanges(), (std::vector<vmm::RowRange> { { 7, 8 } }));
+            QCOMPARE(picture.pixels()[7 * 64], 0x00ffffffu);
+        }
+        QTest::qWait(150);
+        auto const before = fake.refreshes.load();
+        QTest::qWait(100);
+        QCOMPARE(fake.refreshes.load(), before);
+    }
+
+    void aStillPictureIsLookedAtSeldom()
+    {
+        Bench bench;
+        bench.session.start();
+        QVERIFY(bench.becomes(SessionState::Running));
+        ScreenSession::Viewer const viewer(*bench.session.mainScreen());
+        QTest::qWait(400);
+        auto& fake = *bench.script->last->screens.begin()->second;
+        auto const before = fake.refreshes.load();
+        QTest::qWait(500);
+        QVERIFY(fake.refreshes.load() - before <= 7); // 10 Hz, where the display's pace would be 30 looks
+    }
+
+    void thumbnailsKeepTheirProportions()
+    {
+        Bench bench;
+        bench.session.start();
+        QVERIFY(bench.becomes(SessionState::Running));
+        auto* screen = bench.session.mainScreen();
+        QSignalSpy changed(screen, &ScreenSession::thumbnailChanged);
+        screen->setThumbnails(true, { 16, 16 });
+        QVERIFY(changed.wait());
+        auto const picture = screen->thumbnail();
+        QCOMPARE(picture.width, 16u);
+        QCOMPARE(picture.height, 12u);
+        QCOMPARE(picture.pixels[0], 0x00204060u);
+    }
+
+    void aMediumOfAMachineThatIsOffIsTheNextStarts()
+    {
+        Bench bench;
+        QSignalSpy changed(&bench.session, &VmSession::mediumChanged);
+        bench.session.insertMedium("cd0", "/tmp/some.iso");
+        QVERIFY(changed.wait());
+        QCOMPARE(bench.session.config().cds[0].path, std::string("/tmp/some.iso"));
+        QSignalSpy failed(&bench.session, &VmSession::mediumFailed);
+        bench.session.ejectMedium("cd9");
+        QVERIFY(failed.wait());
+    }
+
+    void aChordLetsGoInTheOtherOrder()
+    {
+        Bench bench;
+        bench.session.start();
+        QVERIFY(bench.becomes(SessionState::Running));
+        bench.session.sendChord({ 29, 56, 111 });
+        QVERIFY(bench.isLogged("key 29 0"));
+        auto const& log = bench.script->log;
+        std::vector<std::string> const keys(log.end() - 6, log.end());
+        QCOMPARE(keys,
+            (std::vector<std::string> { "key 29 1", "key 56 1", "key 111 1", "key 111 0", "key 56 0", "key 29 0" }));
+    }
+
+    void aSessionMayGoWhileItsMachineRuns()
+    {
+        auto script = std::make_shared<FakeMachine::Script>();
+        {
+            auto const runner = std::make_shared<MachineRunner>(
+                tests::exampleConfig(), MachinePlaces {}, FakeMachine::factory(script));
+            auto session = std::make_unique<VmSession>(runner);
+            session->start();
+            session.reset();
+            QTRY_COMPARE(runner->state(), SessionState::Running);
+        }
+        QCOMPARE(script->alive.load(), 0);
+    }
+
+    void twoHundredStartsLeaveNothingBehind()
+    {
+        Bench bench;
+        auto const descriptors
+            = [] { return QDir("/proc/self/fd").entryList(QDir::NoDotAndDotDot | QDir::System | QDir::Files).size(); };
+        qsizetype before = 0;
+        for (int i = 0; i < 200; ++i) {
+            bench.session.start();
+            QVERIFY(bench.becomes(SessionState::Running));
+            bench.session.powerOff();
+            QVERIFY(bench.becomes(SessionState::Off));
+            before = i == 0 ? descriptors() : before;
+        }
+        QCOMPARE(descriptors(), before);
+        QCOMPARE(bench.script->alive.load(), 0);
+    }
+};
+
+REGISTER_SUITE(VmSessionTest);
+#include "vm_session_test.moc"

@@ -1,0 +1,291 @@
+#pragma once
+
+#include "app/runner/machine_factory.h"
+#include "app/store/whole_file.h"
+#include "vmm/base/event_loop.h"
+
+#include <atomic>
+#include <filesystem>
+#include <map>
+#include <mutex>
+
+namespace tests {
+
+/// A screen whose picture a test paints.
+class FakeScreen final : public vmm::Screen {
+public:
+    void paint(std::uint32_t width, std::uint32_t height, std::uint32_t colour)
+    {
+        std::lock_guard const lock(m_mutex);
+        m_width = width;
+        m_height = height;
+        m_pixels.assign(std::size_t(width) * height, colour);
+        ++m_version;
+    }
+    void paintRow(std::uint32_t row, std::uint32_t colour)
+    {
+        std::lock_guard const lock(m_mutex);
+        std::fill_n(m_pixels.begin() + std::ptrdiff_t(row) * m_width, m_width, colour);
+        ++m_version;
+    }
+    std::vector<vmm::RowRange> refresh(vmm::Frame& frame) override
+    {
+        std::lock_guard const lock(m_mutex);
+        ++refreshes;
+        if (frame.width != m_width || frame.height != m_height) {
+            frame = { m_width, m_height, m_pixels };
+            return { { 0, m_height } };
+        }
+        std::vector<vmm::RowRange> changed;
+        for (std::uint32_t row = 0; row < m_height; ++row) {
+            auto const from = m_pixels.begin() + std::ptrdiff_t(row) * m_width;
+            auto const to = frame.pixels.begin() + std::ptrdiff_t(row) * m_width;
+            if (std::equal(from, from + m_width, to))
+                continue;
+            std::copy_n(from, m_width, to);
+            changed.push_back({ row, row + 1 });
+        }
+        return changed;
+    }
+    void forget(vmm::Frame const&) override { }
+
+    std::atomic<int> refreshes = 0;
+
+private:
+    std::mutex m_mutex;
+    std::uint32_t m_width = 0, m_height = 0;
+    std::vector<std::uint32_t> m_pixels;
+    std::uint64_t m_version = 0;
+};
+
+/// A machine that only goes through the motions, on a thread of its own as a real one: it prints "boot\n" when it is
+/// started, answers what is typed with the same in brackets, and suspends into files of the right names.
+class FakeMachine final : public vmm::Machine {
+public:
+    /// What tests want to go otherwise, and what they want to know. Shared by all machines of one factory.
+    struct Script {
+        std::mutex mutex;
+        std::optional<vmm::Error> failCreate, failStart, failSuspend;
+        bool holdSuspend = false;     ///< a suspend waits until it is cancelled
+        std::vector<std::string> log; ///< "create", "start", "key 30 1" …
+        std::atomic<int> alive = 0;
+        FakeMachine* last = nullptr; ///< the machine made last
+
+        void note(std::string line)
+        {
+            std::lock_guard const lock(mutex);
+            log.push_back(std::move(line));
+        }
+        bool has(std::string const& line)
+        {
+            std::lock_guard const lock(mutex);
+            return std::find(log.begin(), log.end(), line) != log.end();
+        }
+    };
+
+    static app::MachineFactory factory(std::shared_ptr<Script> script = std::make_shared<Script>())
+    {
+        return { [script](vmm::VmConfig const& config, Listener listener) -> app::MachineFactory::Made {
+                    script->note("create");
+                    if (script->failCreate)
+                        return vmm::fail(*script->failCreate);
+                    return make(config, std::move(listener), script, vmm::RunState::Off);
+                },
+            [script](std::string const& directory, Listener listener) -> app::MachineFactory::Made {
+                script->note("restore");
+                auto config = vmm::configFromText(TRY(app::readWholeFile(directory + "/state.json", 1u << 20)));
+                if (!config)
+                    return vmm::fail(config.error());
+                listener(vmm::event::Progress { "restore", 0.5 });
+                return make(*config, std::move(listener), script, vmm::RunState::Paused);
+            } };
+    }
+
+    ~FakeMachine() override
+    {
+        m_thread.reset();
+        --m_script->alive;
+    }
+
+    void post(vmm::Command command, Completion done) override
+    {
+        m_thread->loop().post([this, command = std::move(command), done = std::move(done)] {
+            std::visit([&](auto const& one) { run(one, done); }, command);
+        });
+    }
+    vmm::RunState state() const override { return m_state; }
+    vmm::VmConfig const& config() const override { return m_config; }
+    vmm::MachineStatistics statistics() const override { return { .cpuNanoseconds = 42 }; }
+    vmm::Console* console(std::string_view id) override
+    {
+        auto const found = consoles.find(std::string(id));
+        return found == consoles.end() ? nullptr : found->second.get();
+    }
+    vmm::Screen* screen(std::string_view id) override
+    {
+        auto const found = screens.find(std::string(id));
+        return found == screens.end() ? nullptr : found->second.get();
+    }
+    std::vector<vmm::Error> saveObstacles() override { return {}; }
+
+    /// What a guest can do on its own.
+    void guestPowersOff()
+    {
+        m_thread->loop().post([this] {
+            become(vmm::RunState::Off, vmm::Error { vmm::ErrorCode::Cancelled, "the guest powered off", 0 });
+        });
+    }
+    void guestCrashes()
+    {
+        m_thread->loop().post([this] {
+            become(vmm::RunState::Crashed, vmm::Error { vmm::ErrorCode::GuestFault, "triple fault at 0x1000", 0 });
+        });
+    }
+    void guestWantsAbsolutePointer()
+    {
+        m_thread->loop().post([this] { m_listener(vmm::event::PointerModeChanged { true }); });
+    }
+    void guestPrints(std::string_view text) { consoles.begin()->second->output(vmm::bytesOf(text)); }
+
+    std::map<std::string, std::unique_ptr<vmm::Console>> consoles;
+    std::map<std::string, std::unique_ptr<FakeScreen>> screens;
+
+private:
+    FakeMachine(vmm::VmConfig config, Listener listener, std::shared_ptr<Script> script, vmm::RunState state)
+        : m_config(std::move(config)), m_listener(std::move(listener)), m_script(std::move(script)), m_state(state)
+    {
+        for (auto const& serial : m_config.serials) {
+            auto& console = consoles[serial.id] = std::make_unique<vmm::Console>();
+            console->setInputReady([port = console.get()] {
+                vmm::Bytes typed(4096);
+                typed.resize(port->takeInput(typed));
+                std::string const answer = "[" + std::string(typed.begin(), typed.end()) + "]";
+                port->output(vmm::bytesOf(answer));
+            });
+        }
+        for (auto const& display : m_config.displays) {
+            screens[display.id] = std::make_unique<FakeScreen>();
+            screens[display.id]->paint(64, 48, 0x00204060);
+        }
+        ++m_script->alive;
+    }
+
+    static app::MachineFactory::Made make(
+        vmm::VmConfig const& config, Listener listener, std::shared_ptr<Script> const& script, vmm::RunState state)
+    {
+        std::unique_ptr<FakeMachine> machine(new FakeMachine(config, std::move(listener), script, state));
+        machine->m_thread = TRY(vmm::LoopThread::start("fake machine"));
+        std::lock_guard const lock(script->mutex);
+        script->last = machine.get();
+        return app::MachineFactory::Made(std::move(machine));
+    }
+
+    void become(vmm::RunState state, std::optional<vmm::Error> reason = {})
+    {
+        m_state = state;
+        m_listener(vmm::event::StateChanged { state, std::move(reason) });
+    }
+    void answer(Completion const& done, vmm::Result<> outcome = {})
+    {
+        if (done)
+            done(std::move(outcome));
+    }
+    void to(vmm::RunState state, char const* what, Completion const& done)
+    {
+        m_script->note(what);
+        become(state);
+        answer(done);
+    }
+
+    void run(vmm::command::Start const&, Completion const& done)
+    {
+        if (m_script->failStart)
+            return answer(done, vmm::fail(*m_script->failStart));
+        for (auto const& [id, console] : consoles)
+            console->output(vmm::bytesOf("boot\n"));
+        to(vmm::RunState::Running, "start", done);
+    }
+    void run(vmm::command::Pause const&, Completion const& done) { to(vmm::RunState::Paused, "pause", done); }
+    void run(vmm::command::Resume const&, Completion const& done) { to(vmm::RunState::Running, "resume", done); }
+    void run(vmm::command::Reset const&, Completion const& done) { to(vmm::RunState::Running, "reset", done); }
+    void run(vmm::command::PressPowerButton const&, Completion const& done)
+    {
+        m_script->note("power button");
+        answer(done);
+    }
+    void run(vmm::command::PowerOff const&, Completion const& done) { to(vmm::RunState::Off, "power off", done); }
+    void run(vmm::command::Suspend const& command, Completion const& done)
+    {
+        m_script->note("suspend");
+        m_before = m_state;
+        become(vmm::RunState::Paused);
+        m_listener(vmm::event::Progress { "suspend", 0.25 });
+        m_suspending = done;
+        if (m_script->holdSuspend)
+            return;
+        finishSuspend(command);
+    }
+    void finishSuspend(vmm::command::Suspend const& command)
+    {
+        auto const done = std::exchange(m_suspending, {});
+        if (m_script->failSuspend) {
+            become(m_before);
+            return answer(done, vmm::fail(*m_script->failSuspend));
+        }
+        std::filesystem::create_directories(command.directory);
+        auto written = app::writeWholeFile(command.directory + "/ram", vmm::bytesOf("memory"));
+        if (written)
+            written = app::writeWholeFile(command.directory + "/state.json", vmm::bytesOf(vmm::configToText(m_config)));
+        become(command.thenPowerOff && written ? vmm::RunState::Off : m_before);
+        answer(done, written);
+    }
+    void run(vmm::command::CancelJob const&, Completion const& done)
+    {
+        if (auto const suspending = std::exchange(m_suspending, {})) {
+            become(m_before);
+            answer(suspending, vmm::fail(vmm::ErrorCode::Cancelled, "suspending was cancelled"));
+        }
+        answer(done);
+    }
+    void run(vmm::command::InsertMedium const& command, Completion const& done)
+    {
+        if (!std::filesystem::exists(command.path))
+            return answer(done, vmm::fail(vmm::ErrorCode::NotFound, "there is no " + command.path));
+        m_listener(vmm::event::MediumChanged { command.drive, command.path });
+        answer(done);
+    }
+    void run(vmm::command::EjectMedium const& command, Completion const& done)
+    {
+        m_listener(vmm::event::MediumChanged { command.drive, {} });
+        answer(done);
+    }
+    void run(vmm::command::SendInput const& command, Completion const& done)
+    {
+        if (auto const* key = std::get_if<vmm::KeyInput>(&command.input))
+            m_script->note("key " + std::to_string(key->code) + (key->pressed ? " 1" : " 0"));
+        answer(done);
+    }
+
+    vmm::VmConfig m_config;
+    Listener m_listener;
+    std::shared_ptr<Script> m_script;
+    std::atomic<vmm::RunState> m_state;
+    vmm::RunState m_before = vmm::RunState::Off;
+    Completion m_suspending;
+    std::unique_ptr<vmm::LoopThread> m_thread;
+};
+
+/// A configuration that passes every check.
+inline vmm::VmConfig exampleConfig(std::string name = "example")
+{
+    vmm::VmConfig config;
+    config.uuid = vmm::makeUuid();
+    config.name = std::move(name);
+    config.memoryMiB = 64;
+    config.cds = { { "cd0", "" } };
+    config.serials = { { "serial0" }, { "serial1" } };
+    config.displays = { {} };
+    return config;
+}
+
+}

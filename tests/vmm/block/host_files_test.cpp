@@ -1,0 +1,295 @@
+#include "tests/fakes/disk_model.h"
+#include "tests/fakes/fake_block_file.h"
+#include "tests/support/suite.h"
+
+#include <QTemporaryDir>
+#include <cstdlib>
+#include <fcntl.h>
+#include <fstream>
+#include <sys/stat.h>
+
+using namespace vmm;
+using namespace tests;
+
+namespace {
+
+constexpr std::uint64_t mib = 1 << 20;
+
+void writeFile(std::string const& path, std::string const& content)
+{
+    std::ofstream(path, std::ios::binary) << content;
+}
+
+}
+
+/// Files, formats, locks and engines against the host's file system.
+class HostFilesTest : public QObject {
+    Q_OBJECT
+
+private slots:
+    void initTestCase() { QVERIFY(m_directory.isValid()); }
+
+    void eachEngineAgreesWithAModel_data()
+    {
+        QTest::addColumn<bool>("uring");
+        QTest::addColumn<bool>("direct");
+        QTest::addColumn<bool>("qcow2");
+        for (bool const uring : { false, true }) {
+            for (bool const direct : { false, true }) {
+                for (bool const qcow2 : { false, true })
+                    QTest::addRow(
+                        "%s %s %s", uring ? "uring" : "threads", direct ? "direct" : "cached", qcow2 ? "qcow2" : "raw")
+                        << uring << direct << qcow2;
+            }
+        }
+    }
+
+    void eachEngineAgreesWithAModel()
+    {
+        QFETCH(bool, uring);
+        QFETCH(bool, direct);
+        QFETCH(bool, qcow2);
+        auto const path = fresh();
+        NewImage const what { .format = qcow2 ? ImageFormat::Qcow2 : ImageFormat::Raw, .size = 4 * mib };
+        REQUIRE_OK(createImage(path, what));
+        auto loop = EventLoop::create();
+        REQUIRE_OK(loop);
+        auto engine = uring ? IoEngine::createUring(**loop) : IoEngine::createThreads(**loop);
+        if (!engine)
+            QSKIP(engine.error().message().c_str());
+        ImageOptions options;
+        options.cache = direct ? CacheMode::Direct : CacheMode::Writeback;
+        DiskModel model(what.size, 5);
+        {
+            auto image = BlockImage::open(**engine, path, options);
+            REQUIRE_OK(image);
+            QCOMPARE(model.run(**image, **engine, 60, qcow2), std::string());
+            QCOMPARE(model.compare(**image), std::string());
+            QCOMPARE(model.failures(), 0U);
+        }
+        auto image = BlockImage::open(**engine, path);
+        REQUIRE_OK(image);
+        QCOMPARE(model.compare(**image), std::string());
+    }
+
+    void transfersCompleteWhileTheLoopRuns()
+    {
+        auto const path = fresh();
+        REQUIRE_OK(createImage(path, { .size = 4 * mib }));
+        auto thread = LoopThread::start("disk");
+        REQUIRE_OK(thread);
+        auto& loop = (*thread)->loop();
+        std::unique_ptr<IoEngine> engine;
+        std::unique_ptr<BlockImage> image;
+        loop.call([&] {
+            engine = std::move(*IoEngine::create(loop));
+            image = std::move(*BlockImage::open(*engine, path));
+        });
+        constexpr std::size_t count = 600; // more than the ring holds
+        std::vector<BlockRequest> requests(count);
+        Bytes data(4096, 0x42);
+        std::vector<iovec> const buffers { { data.data(), data.size() } };
+        std::atomic<std::size_t> done = 0, failed = 0;
+        loop.call([&] {
+            for (std::size_t i = 0; i < count; ++i) {
+                requests[i].kind = BlockRequest::Kind::Write;
+                requests[i].offset = i * 4096;
+                requests[i].length = 4096;
+                requests[i].buffers = buffers;
+                requests[i].completed = [&](Result<> result) {
+                    failed += result ? 0 : 1;
+                    ++done;
+                };
+                image->submit(requests[i]);
+            }
+        });
+        QTRY_COMPARE(done.load(), count);
+        QCOMPARE(failed.load(), 0U);
+        Bytes read(count * 4096);
+        loop.call([&] {
+            ignore(image->readSync(0, read));
+            image.reset();
+            engine.reset();
+        });
+        QVERIFY(read == Bytes(count * 4096, 0x42));
+    }
+
+    void aRawFileIsReadWithZerosBehindItsEnd()
+    {
+        auto const path = fresh();
+        writeFile(path, std::string(700, 'x'));
+        InlineEngine engine;
+        auto image = BlockImage::open(engine, path);
+        REQUIRE_OK(image);
+        QCOMPARE((*image)->size(), 1024ULL);
+        Bytes data(1024, 0xff);
+        REQUIRE_OK((*image)->readSync(0, data));
+        QCOMPARE(data[699], std::uint8_t('x'));
+        QCOMPARE(data[700], std::uint8_t(0));
+        QCOMPARE(data[1023], std::uint8_t(0));
+    }
+
+    void discardingARawDiskGivesSpaceBack()
+    {
+        auto const path = fresh();
+        REQUIRE_OK(createImage(path, { .format = ImageFormat::Raw, .size = 8 * mib }));
+        InlineEngine engine;
+        auto image = BlockImage::open(engine, path);
+        REQUIRE_OK(image);
+        REQUIRE_OK((*image)->writeSync(0, Bytes(4 * mib, 1)));
+        REQUIRE_OK((*image)->flushSync());
+        QVERIFY((*image)->info().allocatedBytes >= 4 * mib);
+        REQUIRE_OK((*image)->runSync(BlockRequest::Kind::Discard, 0, 4 * mib));
+        QVERIFY((*image)->info().allocatedBytes < mib);
+    }
+
+    void zeroesAreWrittenWhereTheFileCannotBePunched()
+    {
+        FakeDisk disk(Bytes(mib, 0xcc));
+        disk.canDeallocate = false;
+        InlineEngine engine;
+        auto image = BlockImage::open(engine, std::make_unique<FakeBlockFile>(disk), {}, {});
+        REQUIRE_OK(image);
+        REQUIRE_OK((*image)->runSync(BlockRequest::Kind::WriteZeroes, 512, mib - 1024));
+        REQUIRE_OK((*image)->runSync(BlockRequest::Kind::Discard, 0, mib));
+        QCOMPARE(disk.content[511], std::uint8_t(0xcc));
+        QCOMPARE(Bytes(disk.content.begin() + 512, disk.content.end() - 512), Bytes(mib - 1024, 0));
+        QCOMPARE(disk.content[mib - 512], std::uint8_t(0xcc));
+    }
+
+    void aSecondWriterIsRefused()
+    {
+        auto const path = fresh();
+        REQUIRE_OK(createImage(path, { .size = mib }));
+        InlineEngine engine;
+        auto const first = BlockImage::open(engine, path);
+        REQUIRE_OK(first);
+        QCOMPARE(BlockImage::open(engine, path).error().code, ErrorCode::Busy);
+        ImageOptions reading;
+        reading.access = Access::ReadOnly;
+        QCOMPARE(BlockImage::open(engine, path, reading).error().code, ErrorCode::Busy);
+    }
+
+    void readersShareAndKeepWritersOut()
+    {
+        auto const path = fresh();
+        REQUIRE_OK(createImage(path, { .size = mib }));
+        InlineEngine engine;
+        ImageOptions reading;
+        reading.access = Access::ReadOnly;
+        auto first = BlockImage::open(engine, path, reading);
+        auto second = BlockImage::open(engine, path, reading);
+        REQUIRE_OK(first);
+        REQUIRE_OK(second);
+        QCOMPARE(BlockImage::open(engine, path).error().code, ErrorCode::Busy);
+        first->reset();
+        second->reset();
+        REQUIRE_OK(BlockImage::open(engine, path));
+    }
+
+    void aBackingFileIsFoundBesideTheImageAndKeptFromWriters()
+    {
+        auto const base = fresh();
+        auto const overlay = fresh();
+        REQUIRE_OK(createImage(base, { .size = mib }));
+        InlineEngine engine;
+        {
+            auto image = BlockImage::open(engine, base);
+            REQUIRE_OK(image);
+            REQUIRE_OK((*image)->writeSync(4096, Bytes(512, 0x11)));
+        }
+        REQUIRE_OK(createImage(overlay, { .backingFile = base.substr(base.rfind('/') + 1) }));
+        auto image = BlockImage::open(engine, overlay);
+        REQUIRE_OK(image);
+        QCOMPARE((*image)->size(), mib);
+        QCOMPARE((*image)->info().backing.size(), 1U);
+        Bytes data(512);
+        REQUIRE_OK((*image)->readSync(4096, data));
+        QCOMPARE(data, Bytes(512, 0x11));
+        QCOMPARE(BlockImage::open(engine, base).error().code, ErrorCode::Busy);
+    }
+
+    void aChainThatLeadsBackToItselfIsRefused()
+    {
+        auto const one = fresh();
+        auto const two = fresh();
+        REQUIRE_OK(createImage(one, { .size = mib, .backingFile = two }));
+        REQUIRE_OK(createImage(two, { .size = mib, .backingFile = one }));
+        InlineEngine engine;
+        ImageOptions reading;
+        reading.access = Access::ReadOnly;
+        QCOMPARE(BlockImage::open(engine, one, reading).error().code, ErrorCode::Corrupt);
+    }
+
+    void aBackingFileThatIsNoFileIsRefused()
+    {
+        auto const path = fresh();
+        REQUIRE_OK(createImage(path, { .size = mib, .backingFile = "nbd://example.org/disk" }));
+        InlineEngine engine;
+        QCOMPARE(BlockImage::open(engine, path).error().code, ErrorCode::Unsupported);
+    }
+
+    void otherFormatsAreRefusedByName_data()
+    {
+        QTest::addColumn<QByteArray>("content");
+        QTest::addColumn<QString>("name");
+        QTest::newRow("vmdk") << QByteArray("KDMV") << "VMDK";
+        QTest::newRow("vdi") << QByteArray(0x40, 'x') + QByteArray("\x7f\x10\xda\xbe") << "VDI";
+        QTest::newRow("vhdx") << QByteArray("vhdxfile") << "VHDX";
+        QTest::newRow("vhd") << QByteArray(1024, '\0') + "conectix" + QByteArray(504, '\0') << "VHD";
+        QTest::newRow("qcow1") << QByteArray("QFI\xfb\0\0\0\1", 8) << "qcow image of version 1";
+        QTest::newRow("qed") << QByteArray("QED\0", 4) << "QED";
+        QTest::newRow("parallels") << QByteArray("WithoutFreeSpace") << "Parallels";
+        QTest::newRow("dmg") << QByteArray(1024, 'd') + "koly" + QByteArray(508, '\0') << "DMG";
+        QTest::newRow("xz") << QByteArray("\xfd"
+                                          "7zXZ\0",
+            6) << "xz";
+    }
+
+    void otherFormatsAreRefusedByName()
+    {
+        QFETCH(QByteArray, content);
+        QFETCH(QString, name);
+        auto const path = fresh();
+        writeFile(path, content.toStdString());
+        InlineEngine engine;
+        auto const image = BlockImage::open(engine, path);
+        QCOMPARE(image.error().code, ErrorCode::Unsupported);
+        QVERIFY(QString::fromStdString(image.error().detail).contains(name));
+        ImageOptions options;
+        options.format = ImageFormat::Raw;
+        REQUIRE_OK(BlockImage::open(engine, path, options));
+    }
+
+    void whatIsNoFileIsRefusedWithoutWaiting()
+    {
+        auto const path = fresh();
+        QCOMPARE(::mkfifo(path.c_str(), 0600), 0);
+        InlineEngine engine;
+        QCOMPARE(BlockImage::open(engine, path).error().code, ErrorCode::InvalidArgument);
+        QVERIFY(!BlockImage::open(engine, m_directory.path().toStdString()));
+        QCOMPARE(BlockImage::open(engine, fresh()).error().code, ErrorCode::NotFound);
+    }
+
+    void creatingNeverReplaces()
+    {
+        auto const path = fresh();
+        writeFile(path, "precious");
+        QCOMPARE(createImage(path, { .size = mib }).error().code, ErrorCode::AlreadyExists);
+        std::string content;
+        std::ifstream(path) >> content;
+        QCOMPARE(content, std::string("precious"));
+        QVERIFY(!createImage(fresh(), { .size = 100 }));
+        QVERIFY(!createImage(fresh(), { .size = mib, .clusterBits = 30 }));
+        QCOMPARE(QDir(m_directory.path()).entryList({ "*.new-*" }).size(), 0);
+    }
+
+private:
+    std::string fresh() { return m_directory.filePath(QString("file%1").arg(m_next++)).toStdString(); }
+
+    QTemporaryDir m_directory;
+    int m_next = 0;
+};
+
+REGISTER_SUITE(HostFilesTest);
+#include "host_files_test.moc"

@@ -1,0 +1,70 @@
+#pragma once
+
+#include "vmm/block/qcow2_refcounts.h"
+
+#include <set>
+
+namespace vmm::qcow2 {
+
+/// Which host cluster holds which cluster of the disk: the L1 table and a cache of L2 tables (docs/interop/qcow2.txt,
+/// section "Cluster mapping"). Changes happen in memory; a commit (Qcow2Image) writes them.
+class Tables {
+public:
+    struct Table {
+        AlignedBuffer entries { nullptr, std::free }; ///< as in the file: big-endian
+        std::uint64_t hostOffset = 0;
+        bool fresh = false;                             ///< its place in the file is new: nothing on disk points to it
+        bool shared = false;                            ///< a snapshot uses it too: copied before it changes
+        std::uint64_t dirtyBegin = ~0ULL, dirtyEnd = 0; ///< bytes
+        bool listed = false;                            ///< in dirtyTables()
+        std::uint64_t lastUse = 0;
+
+        std::uint64_t get(std::uint64_t index) const
+        {
+            std::uint64_t value = 0;
+            std::memcpy(&value, entries.get() + index * 8, 8);
+            return __builtin_bswap64(value);
+        }
+        void set(std::uint64_t index, std::uint64_t value)
+        {
+            value = __builtin_bswap64(value);
+            std::memcpy(entries.get() + index * 8, &value, 8);
+            dirtyBegin = std::min(dirtyBegin, index * 8);
+            dirtyEnd = std::max(dirtyEnd, index * 8 + 8);
+        }
+    };
+
+    explicit Tables(File& file);
+    /// `claim`: the tables are noted as metadata, for an image that will be written to.
+    Result<> open(bool claim);
+
+    /// The L2 table for a part of the disk, or nullptr where none is allocated.
+    Result<Table*> find(std::uint64_t l1Index);
+    /// The same, made or copied where it has to be. What it replaces is appended to `replaced` (a host offset).
+    Result<Table*> forWriting(std::uint64_t l1Index, Refcounts& refcounts, std::vector<std::uint64_t>& replaced);
+
+    std::vector<std::uint64_t> const& l1() const { return m_l1; }
+    void noteDirty(Table& table);
+    bool isOverLimit() const { return m_dirty.size() >= m_maximumDirty; }
+
+    /// For a commit.
+    std::vector<Table*> const& dirtyTables() const { return m_dirty; }
+    std::set<std::uint64_t> const& dirtyL1Sectors() const { return m_dirtyL1; }
+    /// 512 bytes of the L1 table as in the file.
+    void encodeL1Sector(std::uint64_t sector, ByteSpan to) const;
+    void markCommitted();
+
+private:
+    Result<std::unique_ptr<Table>> makeTable();
+    void evict();
+
+    File& m_file;
+    std::vector<std::uint64_t> m_l1;
+    std::vector<std::unique_ptr<Table>> m_tables; // by L1 index
+    std::vector<Table*> m_dirty;
+    std::set<std::uint64_t> m_dirtyL1;
+    std::size_t m_loaded = 0, m_maximumLoaded, m_maximumDirty;
+    std::uint64_t m_clock = 0;
+};
+
+}

@@ -1,0 +1,139 @@
+#include "vmm/block/raw_image.h"
+
+#include "vmm/block/zeros.h"
+
+#include <algorithm>
+
+namespace vmm {
+
+Result<std::unique_ptr<RawImage>> RawImage::open(IoEngine& engine, std::unique_ptr<BlockFile> file, Access access)
+{
+    auto const bytes = TRY(file->size());
+    if (bytes > (1ULL << 62))
+        return fail(ErrorCode::InvalidArgument, file->name() + " is larger than a disk can be");
+    std::unique_ptr<RawImage> image(new RawImage(engine, std::move(file), access == Access::ReadOnly));
+    // A last sector that is not whole reads as if zeros followed; it becomes whole when it is written.
+    image->m_size = alignUp(bytes, sectorSize);
+    return image;
+}
+
+RawImage::~RawImage()
+{
+    ignore(flushSync());
+}
+
+Result<> RawImage::flushSync()
+{
+    drain();
+    if (m_readOnly || !m_unsynced)
+        return {};
+    TRY(m_file->sync());
+    m_unsynced = false;
+    return {};
+}
+
+ImageInfo RawImage::info() const
+{
+    ImageInfo info;
+    info.format = ImageFormat::Raw;
+    info.path = m_file->name();
+    info.virtualSize = m_size;
+    info.allocatedBytes = m_file->allocatedBytes();
+    return info;
+}
+
+Result<BlockImage::Mapping> RawImage::map(std::uint64_t offset, std::uint64_t length)
+{
+    return Mapping { .kind = Mapping::Kind::Data, .length = length, .hostOffset = offset, .image = this };
+}
+
+void RawImage::start(BlockRequest& request)
+{
+    request.m_parts = 1;
+    switch (request.kind) {
+    case BlockRequest::Kind::Read: break; // BlockImage serves it through map()
+    case BlockRequest::Kind::Write: {
+        auto& transfer = makeTransfer(IoOperation::Kind::Write, *this, request.offset, request.length);
+        transfer.buffers = request.buffers.data();
+        transfer.bufferCount = request.buffers.size();
+        transfer.request = &request;
+        transfer.finished = as(&RawImage::writeDone);
+        submit(transfer);
+        break;
+    }
+    case BlockRequest::Kind::Flush: {
+        if (!m_unsynced)
+            return finishPart(request);
+        m_unsynced = false;
+        auto& transfer = makeTransfer(IoOperation::Kind::Sync, *this, 0, 0);
+        transfer.request = &request;
+        transfer.finished = as(&RawImage::syncDone);
+        submit(transfer);
+        break;
+    }
+    case BlockRequest::Kind::Discard:
+    case BlockRequest::Kind::WriteZeroes: startRange(request); break;
+    }
+}
+
+void RawImage::startRange(BlockRequest& request)
+{
+    bool const keep = request.kind == BlockRequest::Kind::WriteZeroes && !request.mayUnmap;
+    auto& transfer = makeTransfer(
+        keep ? IoOperation::Kind::Zero : IoOperation::Kind::Deallocate, *this, request.offset, request.length);
+    transfer.request = &request;
+    transfer.finished = as(&RawImage::rangeDone);
+    submit(transfer);
+}
+
+void RawImage::rangeDone(Transfer& transfer, int error)
+{
+    auto& request = *transfer.request;
+    release(transfer);
+    m_unsynced = true;
+    bool const cannot = error == EOPNOTSUPP || error == ENOSYS || error == EINVAL || error == ENODEV;
+    if (!cannot)
+        return finishPart(request, error);
+    if (request.kind == BlockRequest::Kind::Discard)
+        return finishPart(request); // a hint that this host has no use for
+    writeZeroBuffers(request);
+}
+
+void RawImage::writeZeroBuffers(BlockRequest& request)
+{
+    constexpr std::uint64_t step = 4 << 20;
+    auto const length = std::min(request.length - request.m_position, step);
+    auto& transfer = makeTransfer(IoOperation::Kind::Write, *this, request.offset + request.m_position, length);
+    appendZeros(transfer.vectors, length);
+    transfer.buffers = transfer.vectors.data();
+    transfer.bufferCount = transfer.vectors.size();
+    transfer.request = &request;
+    transfer.finished = as(&RawImage::zeroBuffersDone);
+    submit(transfer);
+}
+
+void RawImage::zeroBuffersDone(Transfer& transfer, int error)
+{
+    auto& request = *transfer.request;
+    request.m_position += transfer.length;
+    release(transfer);
+    m_unsynced = true;
+    if (error != 0 || request.m_position == request.length)
+        return finishPart(request, error);
+    writeZeroBuffers(request);
+}
+
+void RawImage::writeDone(Transfer& transfer, int error)
+{
+    m_unsynced = true;
+    transferDone(transfer, error);
+}
+
+void RawImage::syncDone(Transfer& transfer, int error)
+{
+    if (error != 0)
+        m_unsynced = true;
+    transferDone(transfer, error);
+}
+
+}

@@ -1,4 +1,5 @@
 #include "vmm/base/log.h"
+#include "vmm/boot/boot_cpu_state.h"
 #include "vmm/kvm/ioctl.h"
 #include "vmm/kvm/vcpu.h"
 #include "vmm/kvm/vm.h"
@@ -300,6 +301,38 @@ Result<> Vcpu::reset()
         if (msr.index == msrKvmAsyncPf || msr.index == msrKvmStealTime)
             msr.value = 0;
     }
+    return load(state);
+}
+
+/// Intel SDM, order number 325384, Vol. 3A, 9.8.5 "Initializing IA-32e Mode": what must be on, and that it may be set
+/// at once where no instruction runs in between.
+Result<> Vcpu::setBootState(BootCpuState const& boot)
+{
+    constexpr std::uint64_t protectedMode = 1u << 0, extensionType = 1u << 4, paging = 1u << 31;
+    constexpr std::uint64_t physicalAddressExtension = 1u << 5;
+    constexpr std::uint64_t longModeEnable = 1u << 8, longModeActive = 1u << 10;
+    constexpr std::uint8_t codeExecuteReadAccessed = 0xb, dataReadWriteAccessed = 0x3, busyTask = 0xb;
+
+    auto state = TRY(save());
+    bool const longMode = boot.mode == BootCpuState::Mode::Long64;
+    SegmentState code { 0, 0xffffffff, boot.codeSelector, codeExecuteReadAccessed, 0, true, !longMode, true, longMode, true,
+        false, false };
+    SegmentState const data { 0, 0xffffffff, boot.dataSelector, dataReadWriteAccessed, 0, true, true, true, false, true,
+        false, false };
+    state.cs = code;
+    state.ds = state.es = state.fs = state.gs = state.ss = data;
+    state.tr = { 0, 0x67, boot.taskSelector, busyTask, 0, true, false, false, false, false, false, false };
+    state.gdt = { boot.gdtAddress, boot.gdtLimit };
+    state.idt = { 0, 0 };
+    state.cr0 = protectedMode | extensionType | (longMode ? paging : 0);
+    state.cr3 = longMode ? boot.cr3 : 0;
+    state.cr4 = longMode ? physicalAddressExtension : 0;
+    state.efer = longMode ? longModeEnable | longModeActive : 0;
+    state.rip = boot.rip;
+    state.rsp = boot.rsp;
+    state.rbx = boot.rbx;
+    state.rsi = boot.rsi;
+    state.rflags = 2;
     return load(state);
 }
 

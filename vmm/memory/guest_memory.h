@@ -30,6 +30,9 @@ public:
     std::uint8_t const* data() const { return m_data; }
     ByteSpan bytes() { return { m_data, m_size }; }
 
+    /// How much of it is in the host's memory.
+    std::uint64_t residentBytes() const;
+
     /// Gives all pages back to the host; the block reads as zero again.
     void clear();
 

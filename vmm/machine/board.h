@@ -1,0 +1,79 @@
+#pragma once
+
+#include "vmm/backends/console.h"
+#include "vmm/backends/display.h"
+#include "vmm/backends/input.h"
+#include "vmm/base/event_loop.h"
+#include "vmm/bus/bus.h"
+#include "vmm/bus/guest_time.h"
+#include "vmm/config/vm_config.h"
+#include "vmm/machine/saved_machine.h"
+#include "vmm/memory/guest_memory.h"
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace vmm {
+
+class Vm;
+struct BootCpuState;
+
+/// What happens on the board that the machine must act on. Called from any thread; each only passes it on.
+struct BoardEvents {
+    std::function<void()> resetRequested;
+    std::function<void()> powerOffRequested;
+    std::function<void(Error)> crashed;             ///< pvpanic, isa-debug-exit
+    std::function<void(Error)> hostFailed;          ///< a disk cannot go on; the machine pauses with the reason
+    std::function<void()> pointerModeChanged;
+    std::function<void(std::string const& drive, std::string const& path)> mediumChanged;
+};
+
+/// All chips of the PC but its processors, wired up. The machine's thread, except where a device says otherwise.
+class Board {
+public:
+    /// A chip under the id that it keeps for life.
+    struct Part {
+        std::string id;
+        Device* device;
+    };
+
+    static Result<std::unique_ptr<Board>> create(
+        VmConfig const& config, Vm& vm, EventLoop& loop, GuestTime& time, BoardEvents events);
+    virtual ~Board() = default;
+
+    virtual Bus& ports() = 0;
+    virtual Bus& memory() = 0;
+    virtual std::vector<Part> const& parts() const = 0;
+    /// All memory that is saved with the machine.
+    virtual std::vector<MemoryBlock*> memoryBlocks() = 0;
+    /// Power is gone: RAM and video memory read as zero again. ROM and flash keep what they hold.
+    virtual void forgetMemory() = 0;
+    /// The files that it goes on using, as they are now.
+    virtual Result<std::vector<SavedFile>> files() const = 0;
+
+    /// Loads what runs first, after the parts were reset: where a kernel begins that is booted directly, or nothing for
+    /// the reset vector.
+    virtual Result<std::optional<BootCpuState>> prepareBoot() = 0;
+    /// After a saved state was loaded: a new VM generation id, cut network connections.
+    virtual void restored() = 0;
+
+    virtual void pressPowerButton() = 0;
+    virtual void input(std::variant<KeyInput, ButtonInput, AbsoluteMove, RelativeMove, WheelMove> const& input) = 0;
+    virtual bool pointerIsAbsolute() const = 0;
+    virtual Result<> insertMedium(std::string_view drive, std::string const& path) = 0;
+    virtual Result<> ejectMedium(std::string_view drive, bool force) = 0;
+
+    virtual Console* console(std::string_view id) = 0;
+    virtual Screen* screen(std::string_view id) = 0;
+
+    struct Traffic {
+        std::uint64_t diskRead = 0, diskWritten = 0, networkReceived = 0, networkSent = 0;
+    };
+    virtual Traffic traffic() const = 0;
+};
+
+}

@@ -1,0 +1,339 @@
+#include "vmm/machine/pc_machine.h"
+
+#include "vmm/base/log.h"
+#include "vmm/boot/boot_cpu_state.h"
+
+#include <fmt/format.h>
+
+namespace vmm {
+
+PcMachine::Job::~Job()
+{
+    cancelled = true;
+    if (worker.joinable())
+        worker.join();
+}
+
+Result<std::unique_ptr<Machine>> Machine::create(VmConfig const& config, Listener listener)
+{
+    auto machine = TRY(PcMachine::build(config, std::nullopt, std::move(listener)));
+    return std::unique_ptr<Machine>(std::move(machine));
+}
+
+Result<std::unique_ptr<Machine>> Machine::restore(std::string const& directory, Listener listener)
+{
+    auto const saved = TRY(readSavedMachine(directory));
+    TRY(checkFiles(saved.header.files));
+    auto machine = TRY(PcMachine::build(saved.config, saved.header.cpu, std::move(listener)));
+    TRY(machine->loadState(saved, directory));
+    return std::unique_ptr<Machine>(std::move(machine));
+}
+
+Result<> Machine::call(Command command)
+{
+    std::mutex mutex;
+    std::condition_variable changed;
+    std::optional<Result<>> outcome;
+    post(std::move(command), [&](Result<> result) {
+        std::lock_guard const lock(mutex);
+        outcome = std::move(result);
+        changed.notify_one();
+    });
+    std::unique_lock lock(mutex);
+    changed.wait(lock, [&] { return outcome.has_value(); });
+    return *outcome;
+}
+
+Result<std::unique_ptr<PcMachine>> PcMachine::build(
+    VmConfig const& config, std::optional<CpuFeatures> cpu, Listener listener)
+{
+    TRY(checkConfig(config));
+    std::unique_ptr<PcMachine> machine(new PcMachine(config, std::move(listener)));
+    TRY(machine->assemble(std::move(cpu)));
+    return machine;
+}
+
+Result<> PcMachine::assemble(std::optional<CpuFeatures> cpu)
+{
+    m_kvm = TRY(Kvm::open());
+    auto const supported = TRY(m_kvm->supportedCpuid());
+    if (cpu) {
+        TRY(checkFeatures(*cpu, supported));
+        m_cpu = std::move(*cpu);
+    } else {
+        m_cpu = TRY(cpuFeatures(m_config.cpuModel, supported));
+    }
+    m_vm = TRY(Vm::create(*m_kvm));
+    m_thread = TRY(LoopThread::start("machine"));
+    auto& loop = m_thread->loop();
+    m_clock = std::make_unique<MachineClock>(loop);
+
+    BoardEvents events;
+    events.resetRequested = [this, &loop] { loop.post([this] { guestReset(); }); };
+    events.powerOffRequested = [this, &loop] { loop.post([this] { guestPowerOff(); }); };
+    events.crashed = [this, &loop](Error report) { loop.post([this, report = std::move(report)] { crashed(report); }); };
+    events.hostFailed = [this, &loop](Error error) { loop.post([this, error = std::move(error)] { hostFailed(error); }); };
+    events.pointerModeChanged = [this, &loop] {
+        loop.post([this] { m_listener(event::PointerModeChanged { m_board->pointerIsAbsolute() }); });
+    };
+    events.mediumChanged = [this, &loop](std::string const& drive, std::string const& path) {
+        loop.post([this, drive, path] { m_listener(event::MediumChanged { drive, path }); });
+    };
+    Result<> outcome;
+    loop.call([&] {
+        auto board = Board::create(m_config, *m_vm, loop, *m_clock, std::move(events));
+        if (board)
+            m_board = std::move(*board);
+        else
+            outcome = fail(board.error());
+    });
+    TRY(outcome);
+    m_parts = m_board->parts();
+    m_interruptChips = std::make_unique<KvmInterruptChips>(*m_vm);
+    m_pit = std::make_unique<KvmPit>(*m_vm);
+    m_kvmClock = std::make_unique<KvmClock>(*m_vm);
+    m_parts.push_back({ "interrupt-chips", m_interruptChips.get() });
+    m_parts.push_back({ "pit", m_pit.get() });
+    m_parts.push_back({ "kvm-clock", m_kvmClock.get() });
+    return createProcessors();
+}
+
+Result<> PcMachine::createProcessors()
+{
+    for (unsigned index = 0; index < m_config.cpus; ++index)
+        m_vcpus.push_back(TRY(m_vm->createVcpu(index, cpuidFor(m_cpu, index, m_config.cpus))));
+    for (auto& vcpu : m_vcpus) {
+        m_threads.push_back(std::make_unique<VcpuThread>(*vcpu, m_board->ports(), m_board->memory(),
+            [this](VcpuExit const& exit) { m_thread->loop().post([this, exit] { vcpuStopped(exit); }); }));
+    }
+    return {};
+}
+
+PcMachine::~PcMachine()
+{
+    if (!m_thread)
+        return;
+    m_job.reset();
+    m_thread->loop().call([this] {
+        if (m_board && state() == RunState::Running)
+            stopRunning();
+        m_threads.clear();
+        m_vcpus.clear();
+        m_parts.clear();
+        m_board.reset();
+    });
+    // Joins the thread; what is still posted finds nothing to do.
+    m_thread.reset();
+}
+
+void PcMachine::post(Command command, Completion done)
+{
+    m_thread->loop().post([this, command = std::move(command), done = std::move(done)] {
+        auto const finish = [&](Result<> const& outcome) {
+            if (done)
+                done(outcome);
+        };
+        bool const needsJob = std::holds_alternative<command::CancelJob>(command);
+        if (m_job && !needsJob && !std::holds_alternative<command::SendInput>(command))
+            return finish(fail(ErrorCode::Busy, fmt::format("the machine is busy with: {}", m_job->name)));
+        if (auto const* suspendCommand = std::get_if<command::Suspend>(&command))
+            return suspend(*suspendCommand, done);
+        finish(std::visit(
+            [this](auto const& one) -> Result<> {
+                if constexpr (std::is_same_v<std::decay_t<decltype(one)>, command::Suspend>)
+                    return {};
+                else
+                    return execute(one);
+            },
+            command));
+    });
+}
+
+Result<> PcMachine::execute(command::Start const&)
+{
+    if (state() != RunState::Off && state() != RunState::Crashed)
+        return fail(ErrorCode::NotNow, "the machine is already on");
+    TRY(resetAll());
+    letRun();
+    setState(RunState::Running);
+    return {};
+}
+
+Result<> PcMachine::execute(command::Pause const&)
+{
+    if (state() != RunState::Running)
+        return fail(ErrorCode::NotNow, "the machine does not run");
+    stopRunning();
+    setState(RunState::Paused);
+    return {};
+}
+
+Result<> PcMachine::execute(command::Resume const&)
+{
+    if (state() != RunState::Paused)
+        return fail(ErrorCode::NotNow, "the machine is not paused");
+    letRun();
+    setState(RunState::Running);
+    return {};
+}
+
+Result<> PcMachine::execute(command::Reset const&)
+{
+    if (state() == RunState::Off)
+        return fail(ErrorCode::NotNow, "the machine is off");
+    if (state() == RunState::Running)
+        stopRunning();
+    TRY(resetAll());
+    letRun();
+    setState(RunState::Running);
+    return {};
+}
+
+Result<> PcMachine::execute(command::PressPowerButton const&)
+{
+    if (state() != RunState::Running)
+        return fail(ErrorCode::NotNow, "the machine does not run");
+    m_board->pressPowerButton();
+    return {};
+}
+
+Result<> PcMachine::execute(command::PowerOff const&)
+{
+    if (state() == RunState::Off)
+        return fail(ErrorCode::NotNow, "the machine is off");
+    if (state() == RunState::Running)
+        stopRunning();
+    m_board->forgetMemory();
+    setState(RunState::Off);
+    return {};
+}
+
+Result<> PcMachine::execute(command::InsertMedium const& command)
+{
+    return m_board->insertMedium(command.drive, command.path);
+}
+
+Result<> PcMachine::execute(command::EjectMedium const& command)
+{
+    return m_board->ejectMedium(command.drive, command.force);
+}
+
+Result<> PcMachine::execute(command::SendInput const& command)
+{
+    if (state() == RunState::Running)
+        m_board->input(command.input);
+    return {};
+}
+
+Result<> PcMachine::execute(command::CancelJob const&)
+{
+    if (!m_job)
+        return fail(ErrorCode::NotNow, "nothing is under way");
+    m_job->cancelled = true;
+    return {};
+}
+
+Result<> PcMachine::resetAll()
+{
+    for (auto const& part : m_parts)
+        part.device->reset();
+    for (auto& vcpu : m_vcpus)
+        TRY(vcpu->reset());
+    auto const boot = TRY(m_board->prepareBoot());
+    if (boot)
+        TRY(m_vcpus.front()->setBootState(*boot));
+    return {};
+}
+
+void PcMachine::stopRunning()
+{
+    for (auto& thread : m_threads)
+        thread->requestPark();
+    for (auto& thread : m_threads)
+        thread->waitUntilParked();
+    m_clock->stop();
+    for (auto const& part : m_parts)
+        part.device->pause();
+    m_wasStopped = true;
+}
+
+void PcMachine::letRun()
+{
+    for (auto const& part : m_parts)
+        part.device->resume();
+    m_clock->start();
+    if (std::exchange(m_wasStopped, false)) {
+        for (auto& vcpu : m_vcpus)
+            vcpu->markStopped();
+    }
+    for (auto& thread : m_threads)
+        thread->run();
+}
+
+void PcMachine::setState(RunState newState, std::optional<Error> reason)
+{
+    m_state = newState;
+    m_listener(event::StateChanged { newState, std::move(reason) });
+}
+
+void PcMachine::vcpuStopped(VcpuExit const& exit)
+{
+    if (state() != RunState::Running)
+        return;
+    if (exit.kind == VcpuExit::Kind::TripleFault)
+        return crashed({ ErrorCode::GuestFault, "the guest's processor gave up (triple fault)", 0 });
+    if (exit.error && exit.error->code == ErrorCode::OutOfMemory)
+        return hostFailed(*exit.error);
+    crashed(exit.error.value_or(Error { ErrorCode::Internal, "a vCPU stopped without a reason", 0 }));
+}
+
+void PcMachine::guestReset()
+{
+    if (state() != RunState::Running || m_job)
+        return;
+    stopRunning();
+    if (auto const done = resetAll(); !done)
+        return setState(RunState::Crashed, done.error());
+    letRun();
+    m_listener(event::GuestRebooted {});
+}
+
+void PcMachine::guestPowerOff()
+{
+    if (state() == RunState::Running && !m_job)
+        ignore(execute(command::PowerOff {}));
+}
+
+void PcMachine::crashed(Error const& report)
+{
+    if (state() != RunState::Running)
+        return;
+    stopRunning();
+    log(LogLevel::Info, "machine", "{}", report.message());
+    setState(RunState::Crashed, report);
+}
+
+void PcMachine::hostFailed(Error const& error)
+{
+    if (state() != RunState::Running)
+        return;
+    stopRunning();
+    setState(RunState::Paused, error);
+}
+
+MachineStatistics PcMachine::statistics() const
+{
+    MachineStatistics statistics;
+    for (auto const& thread : m_threads)
+        statistics.cpuNanoseconds += thread->cpuNanoseconds();
+    auto const traffic = m_board->traffic();
+    statistics.diskBytesRead = traffic.diskRead;
+    statistics.diskBytesWritten = traffic.diskWritten;
+    statistics.networkBytesReceived = traffic.networkReceived;
+    statistics.networkBytesSent = traffic.networkSent;
+    for (auto const* block : m_board->memoryBlocks())
+        statistics.residentBytes += block->residentBytes();
+    return statistics;
+}
+
+}

@@ -1,0 +1,94 @@
+#pragma once
+
+#include "vmm/kvm/chips.h"
+#include "vmm/kvm/cpu_model.h"
+#include "vmm/kvm/vm.h"
+#include "vmm/machine/board.h"
+#include "vmm/machine/machine.h"
+#include "vmm/machine/machine_clock.h"
+#include "vmm/machine/vcpu_thread.h"
+
+#include <atomic>
+#include <thread>
+
+namespace vmm {
+
+/// The machine: its processors, its board, and the commands. All below `private` belongs to the machine's thread,
+/// except where it is atomic.
+class PcMachine final : public Machine {
+public:
+    static Result<std::unique_ptr<PcMachine>> build(
+        VmConfig const& config, std::optional<CpuFeatures> cpu, Listener listener);
+    ~PcMachine() override;
+
+    /// Takes over a saved state. On an error the machine is good for nothing but to be destroyed.
+    Result<> loadState(SavedMachine const& saved, std::string const& directory);
+
+    void post(Command command, Completion done) override;
+    RunState state() const override { return m_state.load(); }
+    VmConfig const& config() const override { return m_config; }
+    MachineStatistics statistics() const override;
+    Console* console(std::string_view id) override { return m_board->console(id); }
+    Screen* screen(std::string_view id) override { return m_board->screen(id); }
+    std::vector<Error> saveObstacles() override;
+
+private:
+    /// A command that goes on after its function has returned: the machine stands still meanwhile.
+    struct Job {
+        std::string name;
+        std::atomic<bool> cancelled { false };
+        Completion done;
+        std::thread worker;
+        ~Job();
+    };
+
+    PcMachine(VmConfig const& config, Listener listener) : m_config(config), m_listener(std::move(listener)) { }
+    Result<> assemble(std::optional<CpuFeatures> cpu);
+    Result<> createProcessors();
+
+    Result<> execute(command::Start const&);
+    Result<> execute(command::Pause const&);
+    Result<> execute(command::Resume const&);
+    Result<> execute(command::Reset const&);
+    Result<> execute(command::PressPowerButton const&);
+    Result<> execute(command::PowerOff const&);
+    Result<> execute(command::InsertMedium const&);
+    Result<> execute(command::EjectMedium const&);
+    Result<> execute(command::SendInput const&);
+    Result<> execute(command::CancelJob const&);
+    void suspend(command::Suspend const& command, Completion done);
+    void finishSuspend(Result<> const& outcome, bool wasRunning, bool thenPowerOff);
+
+    /// Everything as after power-on, with what boots in memory.
+    Result<> resetAll();
+    /// The barrier: returns when no vCPU runs, no queue is served and no DMA is in flight.
+    void stopRunning();
+    void letRun();
+    void setState(RunState state, std::optional<Error> reason = {});
+    void vcpuStopped(VcpuExit const& exit);
+    void guestReset();
+    void guestPowerOff();
+    void crashed(Error const& report);
+    void hostFailed(Error const& error);
+    Result<SavedMachine> captureState() const;
+
+    VmConfig m_config;
+    Listener m_listener;
+    std::atomic<RunState> m_state { RunState::Off };
+    CpuFeatures m_cpu;
+    std::optional<Kvm> m_kvm;
+    std::unique_ptr<Vm> m_vm;
+    std::unique_ptr<LoopThread> m_thread;
+    std::unique_ptr<MachineClock> m_clock;
+    std::unique_ptr<Board> m_board;
+    std::unique_ptr<KvmInterruptChips> m_interruptChips;
+    std::unique_ptr<KvmPit> m_pit;
+    std::unique_ptr<KvmClock> m_kvmClock;
+    std::vector<Board::Part> m_parts;       // the board's and the kernel's chips, in the order of saving
+    std::vector<std::unique_ptr<Vcpu>> m_vcpus;
+    std::unique_ptr<Job> m_job;
+    bool m_wasStopped = false;              // the guest's watchdogs must be told at the next letRun()
+    std::vector<std::unique_ptr<VcpuThread>> m_threads;
+};
+
+}

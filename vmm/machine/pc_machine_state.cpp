@@ -1,0 +1,177 @@
+#include "vmm/base/unique_fd.h"
+#include "vmm/machine/pc_machine.h"
+#include "vmm/state/reader.h"
+#include "vmm/state/writer.h"
+
+#include <cstdio>
+#include <ctime>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+/// Suspending and restoring. The machine stands still from the first line of suspend() until its worker has written
+/// the memory; the worker touches nothing else.
+namespace vmm {
+
+namespace {
+
+SavedPart const* findPart(std::vector<SavedPart> const& parts, std::string_view id)
+{
+    for (auto const& part : parts) {
+        if (part.id == id)
+            return &part;
+    }
+    return nullptr;
+}
+
+std::string vcpuId(unsigned index)
+{
+    return fmt::format("vcpu{}", index);
+}
+
+std::uint64_t timeOfDayNow()
+{
+    timespec now {};
+    ::clock_gettime(CLOCK_REALTIME, &now);
+    return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000u + static_cast<std::uint64_t>(now.tv_nsec);
+}
+
+}
+
+std::vector<Error> PcMachine::saveObstacles()
+{
+    std::vector<Error> obstacles;
+    m_thread->loop().call([&] {
+        for (auto const& part : m_parts) {
+            if (auto const can = part.device->canSave(); !can)
+                obstacles.push_back(Error(can.error()).within(part.id));
+        }
+    });
+    return obstacles;
+}
+
+void PcMachine::suspend(command::Suspend const& command, Completion done)
+{
+    auto const finish = [&](Result<> const& outcome) {
+        if (done)
+            done(outcome);
+    };
+    if (state() != RunState::Running && state() != RunState::Paused)
+        return finish(fail(ErrorCode::NotNow, "only a machine that is on can be suspended"));
+    for (auto const& part : m_parts) {
+        if (auto const can = part.device->canSave(); !can)
+            return finish(fail(Error(can.error()).within(part.id)));
+    }
+    bool const wasRunning = state() == RunState::Running;
+    if (wasRunning) {
+        stopRunning();
+        setState(RunState::Paused);
+    }
+
+    auto captured = captureState();
+    if (!captured) {
+        if (wasRunning) {
+            letRun();
+            setState(RunState::Running);
+        }
+        return finish(fail(captured.error()));
+    }
+    m_job = std::make_unique<Job>();
+    m_job->name = "suspend";
+    m_job->done = std::move(done);
+    auto const blocks = m_board->memoryBlocks();
+    m_job->worker = std::thread([this, &job = *m_job, blocks, saved = std::move(*captured), wasRunning,
+                                    directory = command.directory, off = command.thenPowerOff]() mutable {
+        auto const progress = [&](double fraction) {
+            m_thread->loop().post([this, fraction] { m_listener(event::Progress { "suspend", fraction }); });
+            return !job.cancelled.load();
+        };
+        auto outcome = replaceDirectory(directory, [&](std::string const& fresh) -> Result<> {
+            saved.header.ram = TRY(writeRamFile(fmt::format("{}/{}", fresh, savedRamName), blocks, progress));
+            return writeFileSynced(
+                fmt::format("{}/{}", fresh, savedStateName), state::toText(savedMachineToJson(saved), 1) + "\n");
+        });
+        m_thread->loop().post([this, outcome, wasRunning, off] { finishSuspend(outcome, wasRunning, off); });
+    });
+}
+
+void PcMachine::finishSuspend(Result<> const& outcome, bool wasRunning, bool thenPowerOff)
+{
+    auto const job = std::move(m_job);
+    job->worker.join();
+    if (outcome && thenPowerOff) {
+        ignore(execute(command::PowerOff {}));
+    } else if (wasRunning) {
+        letRun();
+        setState(RunState::Running);
+    }
+    if (job->done)
+        job->done(outcome);
+}
+
+/// The state of every part, and all that the file says besides the memory.
+Result<SavedMachine> PcMachine::captureState() const
+{
+    SavedMachine saved;
+    saved.config = m_config;
+    saved.header.program = CHRONOVISOR_VERSION_TEXT;
+    saved.header.savedAt = timeOfDayNow();
+    saved.header.guestTime = m_clock->now().count();
+    saved.header.cpu = m_cpu;
+    saved.header.files = TRY(m_board->files());
+    for (auto const& part : m_parts)
+        saved.parts.push_back({ part.id, part.device->save() });
+    for (auto const& vcpu : m_vcpus) {
+        auto const registers = TRY(vcpu->save());
+        saved.parts.push_back({ vcpuId(vcpu->index()), state::save(registers) });
+    }
+    return saved;
+}
+
+Result<> PcMachine::loadState(SavedMachine const& saved, std::string const& directory)
+{
+    // All of the file is understood before anything is taken from it.
+    if (saved.parts.size() != m_parts.size() + m_vcpus.size()) {
+        for (auto const& part : saved.parts) {
+            bool known = false;
+            for (auto const& own : m_parts)
+                known |= own.id == part.id;
+            for (auto const& vcpu : m_vcpus)
+                known |= vcpuId(vcpu->index()) == part.id;
+            if (!known)
+                return fail(ErrorCode::Corrupt, fmt::format("the state has a part \"{}\" that we do not know", part.id));
+        }
+    }
+    std::vector<VcpuState> processors;
+    for (auto const& vcpu : m_vcpus) {
+        auto const* part = findPart(saved.parts, vcpuId(vcpu->index()));
+        if (!part)
+            return fail(ErrorCode::Corrupt, fmt::format("the state lacks {}", vcpuId(vcpu->index())));
+        processors.push_back(TRY_WITHIN(part->id, state::load<VcpuState>(part->section)));
+    }
+    for (auto const& own : m_parts) {
+        if (!findPart(saved.parts, own.id))
+            return fail(ErrorCode::Corrupt, fmt::format("the state lacks {}", own.id));
+    }
+
+    auto const file = TRY(openFile(fmt::format("{}/{}", directory, savedRamName), O_RDONLY));
+    Result<> outcome;
+    m_thread->loop().call([&] {
+        outcome = [&]() -> Result<> {
+            // Memory first: devices look into it as they load (the rings of their queues).
+            TRY(loadRamFile(file.get(), saved.header.ram, m_board->memoryBlocks()));
+            m_clock->set(Nanoseconds(saved.header.guestTime));
+            for (auto const& own : m_parts)
+                TRY_WITHIN(own.id, own.device->load(findPart(saved.parts, own.id)->section));
+            for (std::size_t i = 0; i < m_vcpus.size(); ++i)
+                TRY_WITHIN(vcpuId(m_vcpus[i]->index()), m_vcpus[i]->load(processors[i]));
+            m_board->restored();
+            m_wasStopped = true;
+            setState(RunState::Paused);
+            return {};
+        }();
+    });
+    return outcome;
+}
+
+}

@@ -1,0 +1,206 @@
+#include "vmm/machine/saved_machine.h"
+
+#include "vmm/base/unique_fd.h"
+#include "vmm/state/reader.h"
+#include "vmm/state/writer.h"
+
+#include <cerrno>
+#include <cstdio>
+#include <fcntl.h>
+#include <filesystem>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace vmm {
+
+namespace {
+
+constexpr std::string_view formatName = "chronovisor-machine-state";
+constexpr unsigned formatVersion = 1;
+constexpr std::size_t stateLimit = 64u << 20;
+constexpr std::size_t maximumParts = 512;
+
+Result<> syncDirectory(std::string const& path)
+{
+    auto const directory = TRY(openFile(path, O_RDONLY | O_DIRECTORY));
+    if (::fsync(directory.get()) != 0)
+        return failOs("cannot sync " + path);
+    return {};
+}
+
+Result<std::string> readTextFile(std::string const& path, std::size_t limit)
+{
+    auto const file = TRY(openFile(path, O_RDONLY));
+    std::string text;
+    for (std::string piece(1u << 16, '\0');;) {
+        auto const count = ::read(file.get(), piece.data(), piece.size());
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count < 0)
+            return failOs("cannot read " + path);
+        if (count == 0)
+            return text;
+        text.append(piece, 0, static_cast<std::size_t>(count));
+        if (text.size() > limit)
+            return fail(ErrorCode::Corrupt, fmt::format("{} is larger than any state can be", path));
+    }
+}
+
+Result<SavedPart> partFromJson(Json const& json)
+{
+    if (!json.is_object())
+        return fail(ErrorCode::Corrupt, "a part is not an object");
+    auto const id = json.find("id");
+    if (id == json.end() || !id->is_string())
+        return fail(ErrorCode::Corrupt, "a part has no id");
+    auto rest = json;
+    rest.erase("id");
+    auto const& name = id->get_ref<std::string const&>();
+    return SavedPart { name, TRY_WITHIN(name, Section::fromJson(rest)) };
+}
+
+Result<> checkFormat(Json const& json)
+{
+    auto const member = [&](char const* name) { return json.is_object() ? json.find(name) : json.end(); };
+    auto const format = member("format");
+    if (format == json.end() || *format != formatName)
+        return fail(ErrorCode::Corrupt, "this is not the state of a machine");
+    auto const version = member("formatVersion");
+    if (version == json.end() || !version->is_number_unsigned())
+        return fail(ErrorCode::Corrupt, "the state has no format version");
+    if (version->get<std::uint64_t>() > formatVersion) {
+        return fail(ErrorCode::VersionTooNew,
+            fmt::format("the state has format version {}, this program reads up to {}", version->get<std::uint64_t>(),
+                formatVersion));
+    }
+    for (auto const& [key, value] : json.items()) {
+        if (key != "format" && key != "formatVersion" && key != "header" && key != "config" && key != "parts")
+            return fail(ErrorCode::Corrupt, fmt::format("the state has the unknown member \"{}\"", key));
+    }
+    if (member("header") == json.end() || member("config") == json.end() || member("parts") == json.end())
+        return fail(ErrorCode::Corrupt, "the state is not whole");
+    return {};
+}
+
+}
+
+Json savedMachineToJson(SavedMachine const& machine)
+{
+    auto parts = Json::array();
+    for (auto const& part : machine.parts) {
+        Json entry = { { "id", part.id } };
+        entry.update(part.section.toJson());
+        parts.push_back(std::move(entry));
+    }
+    return { { "format", formatName }, { "formatVersion", formatVersion },
+        { "header", state::save(machine.header).toJson() }, { "config", state::save(machine.config).toJson() },
+        { "parts", std::move(parts) } };
+}
+
+Result<SavedMachine> savedMachineFromJson(Json const& json)
+{
+    TRY(checkFormat(json));
+    SavedMachine machine;
+    auto const header = TRY(Section::fromJson(json["header"]));
+    machine.header = TRY(state::load<SavedHeader>(header));
+    auto const config = TRY(Section::fromJson(json["config"]));
+    machine.config = TRY(state::load<VmConfig>(config));
+    TRY(checkConfig(machine.config));
+    auto const& parts = json["parts"];
+    if (!parts.is_array() || parts.size() > maximumParts)
+        return fail(ErrorCode::Corrupt, "the state has no list of parts");
+    std::set<std::string> ids;
+    for (auto const& entry : parts) {
+        machine.parts.push_back(TRY(partFromJson(entry)));
+        if (!ids.insert(machine.parts.back().id).second)
+            return fail(ErrorCode::Corrupt, fmt::format("two parts are called {}", machine.parts.back().id));
+    }
+    return machine;
+}
+
+Result<SavedMachine> readSavedMachine(std::string const& directory)
+{
+    auto const path = fmt::format("{}/{}", directory, savedStateName);
+    auto const text = TRY(readTextFile(path, stateLimit));
+    auto const json = TRY_WITHIN(path, state::parseJson(text, stateLimit));
+    auto machine = TRY_WITHIN(path, savedMachineFromJson(json));
+    struct stat status {};
+    auto const ram = fmt::format("{}/{}", directory, savedRamName);
+    if (::stat(ram.c_str(), &status) != 0)
+        return failOs("cannot look at " + ram);
+    TRY_WITHIN(ram, checkRamRecord(machine.header.ram, static_cast<std::uint64_t>(status.st_size)));
+    return machine;
+}
+
+Result<SavedFile> describeFile(std::string id, std::string path)
+{
+    struct stat status {};
+    if (::stat(path.c_str(), &status) != 0)
+        return failOs(fmt::format("cannot look at {} of {}", path, id));
+    bool const regular = S_ISREG(status.st_mode);
+    return SavedFile { std::move(id), std::move(path), regular ? static_cast<std::uint64_t>(status.st_size) : 0,
+        regular ? status.st_mtim.tv_sec * 1'000'000'000 + status.st_mtim.tv_nsec : 0 };
+}
+
+Result<> checkFiles(std::vector<SavedFile> const& files)
+{
+    for (auto const& saved : files) {
+        if (TRY(describeFile(saved.id, saved.path)) != saved) {
+            return fail(ErrorCode::Corrupt,
+                fmt::format("{} ({}) was written to since the machine was suspended", saved.id, saved.path));
+        }
+    }
+    return {};
+}
+
+Result<> writeFileSynced(std::string const& path, std::string_view text)
+{
+    auto const file = TRY(openFile(path, O_WRONLY | O_CREAT | O_TRUNC, 0600));
+    while (!text.empty()) {
+        auto const written = ::write(file.get(), text.data(), text.size());
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written <= 0)
+            return failOs("cannot write " + path);
+        text.remove_prefix(static_cast<std::size_t>(written));
+    }
+    if (::fsync(file.get()) != 0)
+        return failOs("cannot write " + path + " to the disk");
+    return {};
+}
+
+Result<> replaceDirectory(std::string const& directory, std::function<Result<>(std::string const&)> const& write)
+{
+    namespace fs = std::filesystem;
+    auto const parent = fs::path(directory).parent_path().string();
+    auto const fresh = directory + ".new";
+    std::error_code ignored;
+    // What an earlier try has left is not whole, or it would have another name; or it is the old state, replaced.
+    fs::remove_all(fresh, ignored);
+    if (::mkdir(fresh.c_str(), 0700) != 0)
+        return failOs("cannot create " + fresh);
+    auto written = write(fresh);
+    if (written)
+        written = syncDirectory(fresh);
+    if (!written) {
+        fs::remove_all(fresh, ignored);
+        return written;
+    }
+    bool const exists = fs::exists(directory, ignored);
+    int const renamed = exists ? ::renameat2(AT_FDCWD, fresh.c_str(), AT_FDCWD, directory.c_str(), RENAME_EXCHANGE)
+                               : ::rename(fresh.c_str(), directory.c_str());
+    if (renamed != 0) {
+        auto const error = osError("cannot put the new state in place of " + directory);
+        fs::remove_all(fresh, ignored);
+        return fail(error);
+    }
+    TRY(syncDirectory(parent.empty() ? "." : parent));
+    if (exists)
+        fs::remove_all(fresh, ignored);
+    return {};
+}
+
+}

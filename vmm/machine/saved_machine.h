@@ -1,0 +1,83 @@
+#pragma once
+
+#include "vmm/config/vm_config.h"
+#include "vmm/kvm/cpu_model.h"
+#include "vmm/machine/ram_file.h"
+#include "vmm/state/section.h"
+
+/// A suspended machine on disk: a directory with the files "state.json" and "ram". All that is needed to bring it back
+/// is in there, except for its disks, which are named.
+namespace vmm {
+
+/// A file that the machine goes on using, as it was when the machine stood still. One that is not as it was any more
+/// does not fit the saved memory.
+struct SavedFile {
+    std::string id, path;
+    std::uint64_t size = 0;         ///< bytes
+    std::int64_t modified = 0;      ///< ns since 1970
+    bool operator==(SavedFile const&) const = default;
+    static void describe(auto& v, auto& s)
+    {
+        v.field("id", s.id, state::Max { maximumId });
+        v.field("path", s.path, state::Max { maximumPath });
+        v.field("size", s.size);
+        v.field("modified", s.modified);
+    }
+};
+
+struct SavedHeader {
+    static constexpr std::string_view kind = "saved-machine";
+    static constexpr unsigned version = 1;
+
+    std::string program;            ///< what wrote it, for people
+    std::uint64_t savedAt = 0;      ///< ns since 1970
+    std::int64_t guestTime = 0;     ///< ns since the machine was powered on
+    CpuFeatures cpu;
+    RamFileRecord ram;
+    std::vector<SavedFile> files;
+    bool operator==(SavedHeader const&) const = default;
+    static void describe(auto& v, auto& s)
+    {
+        v.field("program", s.program, state::Max { 256 });
+        v.field("savedAt", s.savedAt);
+        v.field("guestTime", s.guestTime);
+        v.field("cpu", s.cpu);
+        v.field("ram", s.ram);
+        v.field("files", s.files, state::Max { 64 });
+    }
+};
+
+/// One device's state under the id that it keeps for life.
+struct SavedPart {
+    std::string id;
+    Section section;
+};
+
+struct SavedMachine {
+    SavedHeader header;
+    VmConfig config;
+    std::vector<SavedPart> parts;
+};
+
+/// The names of the two files in the directory.
+constexpr std::string_view savedStateName = "state.json", savedRamName = "ram";
+
+Json savedMachineToJson(SavedMachine const& machine);
+Result<SavedMachine> savedMachineFromJson(Json const& json);
+
+/// Reads and checks the state, and that the memory file is there and fits. Touches nothing else.
+Result<SavedMachine> readSavedMachine(std::string const& directory);
+
+/// What the file is now; for a block device the modification time says nothing and is 0.
+Result<SavedFile> describeFile(std::string id, std::string path);
+/// Refuses when a file is gone or was written to since.
+Result<> checkFiles(std::vector<SavedFile> const& files);
+
+/// Makes `directory` hold a new state whole: either what was there before or the new one is there, also after a crash
+/// at any instant. `write` fills a fresh directory beside it.
+Result<> replaceDirectory(std::string const& directory, std::function<Result<>(std::string const& fresh)> const& write);
+
+/// Writes a text file and syncs it.
+Result<> writeFileSynced(std::string const& path, std::string_view text);
+
+}

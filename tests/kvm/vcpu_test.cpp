@@ -1,0 +1,212 @@
+#include "tests/support/suite.h"
+#include "vmm/boot/boot_cpu_state.h"
+#include "vmm/bus/bus.h"
+#include "vmm/kvm/chips.h"
+#include "vmm/kvm/cpu_model.h"
+#include "vmm/kvm/step_over.h"
+#include "vmm/kvm/vcpu.h"
+#include "vmm/kvm/vm.h"
+#include "vmm/machine/vcpu_thread.h"
+#include "vmm/state/reader.h"
+#include "vmm/state/writer.h"
+
+#include <condition_variable>
+
+using namespace vmm;
+
+namespace {
+
+class Recorder final : public BusDevice {
+public:
+    void reset() override { }
+    Section save() const override { return {}; }
+    Result<> load(Section const&) override { return {}; }
+    void read(std::uint64_t, ByteSpan data) override { std::fill(data.begin(), data.end(), answer); }
+    void write(std::uint64_t, ConstByteSpan data) override
+    {
+        written.insert(written.end(), data.begin(), data.end());
+        arrived.notify_all();
+    }
+    /// Waits until the guest has written `count` bytes.
+    bool waitFor(std::size_t count)
+    {
+        std::unique_lock lock(mutex());
+        return arrived.wait_for(lock, std::chrono::seconds(20), [&] { return written.size() >= count; });
+    }
+    std::uint8_t answer = 0;
+    Bytes written;
+    std::condition_variable_any arrived;
+};
+
+/// A guest of one page of code at 4 KiB, in 32-bit protected mode, with 1 MiB of RAM.
+struct Guest {
+    explicit Guest(Kvm const& kvm, Bytes const& code)
+        : vm(std::move(*Vm::create(kvm)))
+        , ram(std::move(*MemoryBlock::create("ram", 1 << 20)))
+        , vcpu(std::move(*vm->createVcpu(0, cpuidFor(*cpuFeatures(CpuModel::Host, *kvm.supportedCpuid()), 0, 1))))
+    {
+        slot = *vm->map(0, *ram, 0, ram->size(), MemoryMapper::Access::ReadWrite, MemoryMapper::DirtyLog::On);
+        std::copy(code.begin(), code.end(), ram->data() + 4096);
+        ignore(ports.map(0x100, 1, port));
+        ignore(memory.map(0x80000000, 0x1000, registers));
+        ignore(vcpu->setBootState({ .rip = 4096, .rsp = 0x8000 }));
+    }
+    std::unique_ptr<Vm> vm;
+    std::unique_ptr<MemoryBlock> ram;
+    std::unique_ptr<Vcpu> vcpu;
+    MemoryMapper::Slot slot = 0;
+    Bus ports, memory;
+    Recorder port, registers;
+};
+
+}
+
+class VcpuTest : public QObject {
+    Q_OBJECT
+    std::optional<Kvm> m_kvm;
+
+private slots:
+    void initTestCase()
+    {
+        auto kvm = Kvm::open();
+        if (!kvm)
+            QSKIP(("CHRONOVISOR-SKIP: " + kvm.error().message()).c_str());
+        m_kvm = std::move(*kvm);
+    }
+
+    void guestReachesPortsAndRegisters()
+    {
+        // in al, dx; mov [0x80000000], al; mov al, [0x80000010]; out dx, al; cli; hlt … jmp $
+        Guest guest(*m_kvm,
+            { 0xba, 0x00, 0x01, 0x00, 0x00, 0xec, 0xa2, 0x00, 0x00, 0x00, 0x80, 0xa0, 0x10, 0x00, 0x00, 0x80, 0xee, 0xeb,
+                0xfe });
+        guest.port.answer = 0x5a;
+        guest.registers.answer = 0xa5;
+        VcpuThread thread(*guest.vcpu, guest.ports, guest.memory, [](VcpuExit const&) {});
+        thread.run();
+        QVERIFY(guest.port.waitFor(1));
+        thread.requestPark();
+        thread.waitUntilParked();
+        QCOMPARE(guest.registers.written, Bytes({ 0x5a }));
+        QCOMPARE(guest.port.written, Bytes({ 0xa5 }));
+    }
+
+    void savedStateGoesOnInAnotherMachine()
+    {
+        // xor eax, eax; l: inc eax; mov [0x9000], eax; out dx, al; jmp l
+        Bytes const code { 0x31, 0xc0, 0xba, 0x00, 0x01, 0x00, 0x00, 0x40, 0xa3, 0x00, 0x90, 0x00, 0x00, 0xee, 0xeb, 0xf7 };
+        Guest first(*m_kvm, code);
+        {
+            VcpuThread thread(*first.vcpu, first.ports, first.memory, [](VcpuExit const&) {});
+            thread.run();
+            QVERIFY(first.port.waitFor(50));
+            thread.requestPark();
+            thread.waitUntilParked();
+        }
+        auto const state = first.vcpu->save();
+        REQUIRE_OK(state);
+        auto const section = state::save(*state);
+        auto const loaded = state::load<VcpuState>(section);
+        REQUIRE_OK(loaded);
+
+        Guest second(*m_kvm, code);
+        std::memcpy(second.ram->data(), first.ram->data(), first.ram->size());
+        REQUIRE_OK(second.vcpu->load(*loaded));
+        {
+            VcpuThread thread(*second.vcpu, second.ports, second.memory, [](VcpuExit const&) {});
+            thread.run();
+            QVERIFY(second.port.waitFor(10));
+            thread.requestPark();
+            thread.waitUntilParked();
+        }
+        // Every number once: the OUT that was under way at the stop was finished before the state was read.
+        auto all = first.port.written;
+        all.insert(all.end(), second.port.written.begin(), second.port.written.end());
+        for (std::size_t i = 0; i < all.size(); ++i)
+            QCOMPARE(all[i], static_cast<std::uint8_t>(i + 1));
+    }
+
+    void tripleFaultIsReported()
+    {
+        Guest guest(*m_kvm, { 0x0f, 0x0b }); // ud2, without an IDT
+        BusView ports(guest.ports), memory(guest.memory);
+        QCOMPARE(guest.vcpu->run(ports, memory).kind, VcpuExit::Kind::TripleFault);
+    }
+
+    void dirtyLogNamesThePagesThatWereWritten()
+    {
+        // mov byte [0x5000], 1; out dx, al; jmp $
+        Guest guest(*m_kvm, { 0xba, 0x00, 0x01, 0x00, 0x00, 0xc6, 0x05, 0x00, 0x50, 0x00, 0x00, 0x01, 0xee, 0xeb, 0xfe });
+        std::vector<std::uint64_t> bitmap;
+        REQUIRE_OK(guest.vm->takeDirtyLog(guest.slot, bitmap));
+        VcpuThread thread(*guest.vcpu, guest.ports, guest.memory, [](VcpuExit const&) {});
+        thread.run();
+        QVERIFY(guest.port.waitFor(1));
+        REQUIRE_OK(guest.vm->takeDirtyLog(guest.slot, bitmap));
+        QCOMPARE(bitmap.at(0), std::uint64_t(1) << 5);
+        REQUIRE_OK(guest.vm->takeDirtyLog(guest.slot, bitmap));
+        QCOMPARE(bitmap.at(0), 0u);
+    }
+
+    void overlappingMemoryIsRefused()
+    {
+        Guest guest(*m_kvm, {});
+        auto const block = MemoryBlock::create("other", 8192);
+        REQUIRE_OK(block);
+        QVERIFY(!guest.vm->map(0xff000, **block, 0, 8192, MemoryMapper::Access::ReadWrite, MemoryMapper::DirtyLog::Off));
+        QVERIFY(!guest.vm->map(0x200000, **block, 4096, 8192, MemoryMapper::Access::ReadWrite, MemoryMapper::DirtyLog::Off));
+        REQUIRE_OK(guest.vm->map(0x100000, **block, 0, 8192, MemoryMapper::Access::ReadOnly, MemoryMapper::DirtyLog::Off));
+    }
+
+    void chipsInTheKernelRoundTrip()
+    {
+        Guest guest(*m_kvm, {});
+        KvmInterruptChips chips(*guest.vm);
+        KvmPit pit(*guest.vm);
+        auto changed = state::load<KvmInterruptChips::State>(chips.save());
+        REQUIRE_OK(changed);
+        changed->redirection[5] = 0x1000000000008031;
+        changed->slave.imr = 0xfe;
+        REQUIRE_OK(chips.load(state::save(*changed)));
+        auto const back = state::load<KvmInterruptChips::State>(chips.save());
+        REQUIRE_OK(back);
+        QCOMPARE(back->redirection[5], std::uint64_t(0x1000000000008031));
+        QCOMPARE(back->slave.imr, 0xfe);
+        REQUIRE_OK(pit.load(pit.save()));
+    }
+
+    void doorbellReplacesAnExit()
+    {
+        // out dx, al to port 0x200 with value 7, then 1 to port 0x100
+        Guest guest(*m_kvm,
+            { 0xba, 0x00, 0x02, 0x00, 0x00, 0xb8, 0x07, 0x00, 0x00, 0x00, 0xee, 0xba, 0x00, 0x01, 0x00, 0x00, 0xb0, 0x01, 0xee, 0xeb, 0xfe });
+        auto const bell = makeEventFd();
+        REQUIRE_OK(bell);
+        REQUIRE_OK(guest.vm->add(DoorbellRegistry::Space::Port, 0x200, { 0, 1, 7, bell->get() }));
+        VcpuThread thread(*guest.vcpu, guest.ports, guest.memory, [](VcpuExit const&) {});
+        thread.run();
+        QVERIFY(guest.port.waitFor(1));
+        QCOMPARE(drainEventFd(bell->get()), std::uint64_t(1));
+    }
+
+    void baselineNamesWhatAHostLacks()
+    {
+        auto poor = *m_kvm->supportedCpuid();
+        for (auto& entry : poor) {
+            if (entry.function == 1)
+                entry.ecx &= ~(1u << 20);
+        }
+        auto const refused = cpuFeatures(CpuModel::Baseline, poor);
+        QVERIFY(!refused);
+        QVERIFY(refused.error().detail.find("SSE4.2") != std::string::npos);
+        auto const rich = cpuFeatures(CpuModel::Host, *m_kvm->supportedCpuid());
+        REQUIRE_OK(rich);
+        REQUIRE_OK(checkFeatures(*rich, *m_kvm->supportedCpuid()));
+        auto const moved = checkFeatures(*rich, poor);
+        QVERIFY(!moved);
+        QVERIFY(moved.error().detail.find("SSE4.2") != std::string::npos);
+    }
+};
+
+REGISTER_SUITE(VcpuTest);
+#include "vcpu_test.moc"

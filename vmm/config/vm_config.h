@@ -33,6 +33,10 @@ constexpr auto stateNames(DiskBus)
     return std::to_array<std::string_view>({ "virtio", "ahci" });
 }
 
+/// Fixed when the disk is added, and never guessed again: a guest can write any format's header into a raw image.
+enum class DiskFormat : std::uint8_t { Raw, Qcow2 };
+constexpr auto stateNames(DiskFormat) { return std::to_array<std::string_view>({ "raw", "qcow2" }); }
+
 enum class NetworkMode : std::uint8_t { User, None };
 constexpr auto stateNames(NetworkMode)
 {
@@ -64,6 +68,7 @@ struct KernelConfig {
 struct DiskConfig {
     std::string id; ///< "disk0"
     std::string path;
+    std::optional<DiskFormat> format;   ///< unset only until the machine is made for the first time
     DiskBus bus = DiskBus::Virtio;
     bool readOnly = false;
     std::uint16_t queues = 1; ///< virtio only
@@ -72,6 +77,7 @@ struct DiskConfig {
     {
         v.field("id", s.id, state::Max { maximumId });
         v.field("path", s.path, state::Max { maximumPath });
+        v.field("format", s.format, state::Optional {});
         v.field("bus", s.bus, state::Optional {});
         v.field("readOnly", s.readOnly, state::Optional {});
         v.field("queues", s.queues, state::Range { 1, 16 }, state::Optional {});

@@ -1,0 +1,177 @@
+#include "vmm/machine/pc_board.h"
+
+#include "vmm/base/log.h"
+#include "vmm/boot/boot_cpu_state.h"
+#include "vmm/kvm/vm.h"
+#include "vmm/machine/layout.h"
+
+#include <fmt/format.h>
+
+namespace vmm {
+
+Result<std::unique_ptr<Board>> Board::create(
+    VmConfig const& config, Vm& vm, EventLoop& loop, GuestTime& time, BoardEvents events)
+{
+    auto board = std::make_unique<PcBoard>(config, vm, loop, time, std::move(events));
+    TRY(board->assemble());
+    return std::unique_ptr<Board>(std::move(board));
+}
+
+PcBoard::PcBoard(VmConfig const& config, Vm& vm, EventLoop& loop, GuestTime& time, BoardEvents events)
+    : m_config(config)
+    , m_vm(vm)
+    , m_loop(loop)
+    , m_time(time)
+    , m_events(std::move(events))
+    , m_services { m_ports, m_memory, vm, vm, vm, m_ram }
+{
+}
+
+PcBoard::~PcBoard()
+{
+    m_parts.clear();
+    while (!m_devices.empty())
+        m_devices.pop_back();
+}
+
+Result<> PcBoard::assemble()
+{
+    TRY(addMemory());
+    TRY(addChipset());
+    TRY(addSerials());
+    return addVirtio();
+}
+
+Result<> PcBoard::addMemory()
+{
+    auto const size = std::uint64_t(m_config.memoryMiB) << 20;
+    auto& ram = *m_ownBlocks.emplace_back(TRY(MemoryBlock::create("ram", size)));
+    m_blocks.push_back(&ram);
+    m_volatile.push_back(&ram);
+    auto const low = layout::lowRamSize(size), high = layout::highRamSize(size);
+    m_ram.add({ 0, low, &ram, 0 });
+    if (high > 0)
+        m_ram.add({ layout::highRam, high, &ram, low });
+
+    // A0000 is the display's window, C0000 to FFFFF is LegacyMemory's.
+    auto const map = [&](std::uint64_t address, std::uint64_t offset, std::uint64_t bytes) -> Result<> {
+        TRY(m_vm.map(address, ram, offset, bytes, MemoryMapper::Access::ReadWrite, MemoryMapper::DirtyLog::Off));
+        return {};
+    };
+    TRY(map(0, 0, layout::legacyVga));
+    if (low > layout::legacyEnd)
+        TRY(map(layout::legacyEnd, layout::legacyEnd, low - layout::legacyEnd));
+    if (high > 0)
+        TRY(map(layout::highRam, low, high));
+    m_legacy = TRY(LegacyMemory::create(m_vm, m_memory, ram, nullptr));
+    return {};
+}
+
+Result<> PcBoard::addChipset()
+{
+    std::array<IrqLine*, Ich9Lpc::gsiCount> lines {};
+    for (unsigned gsi = 0; gsi < lines.size(); ++gsi)
+        lines[gsi] = &m_vm.line(gsi);
+    Ich9Lpc::Requests requests;
+    requests.powerOff = m_events.powerOffRequested;
+    requests.reset = m_events.resetRequested;
+    requests.sleep = [](unsigned type) { log(LogLevel::Info, "board", "the guest asks for sleep state type {}", type); };
+    auto lpc = std::make_unique<Ich9Lpc>(m_services, m_time, lines, std::move(requests));
+    auto bus = std::make_unique<PciBus>(m_ports, m_memory, lpc->pirqs());
+    auto host = std::make_unique<Q35Host>(m_services, *bus, *m_legacy);
+    TRY(bus->plug(0, 0, *host));
+    TRY(bus->plug(0x1f, 0, *lpc));
+    bus->setResetControl(lpc->resetControl());
+    m_lpc = &keep("lpc", std::move(lpc));
+    m_pci = &keep("pci", std::move(bus));
+    m_host = &keep("host-bridge", std::move(host));
+    return {};
+}
+
+Result<> PcBoard::plug(PciFunction& function)
+{
+    constexpr unsigned chipsetSlot = 0x1f;
+    if (m_nextSlot >= chipsetSlot)
+        return fail(ErrorCode::InvalidArgument, "the machine has more PCI devices than there are slots");
+    return m_pci->plug(m_nextSlot++, 0, function);
+}
+
+void PcBoard::forgetMemory()
+{
+    for (auto* block : m_volatile)
+        block->clear();
+}
+
+Result<std::vector<SavedFile>> PcBoard::files() const
+{
+    std::vector<SavedFile> files;
+    for (auto const& disk : m_config.disks)
+        files.push_back(TRY(describeFile(disk.id, disk.path)));
+    return files;
+}
+
+Result<std::optional<BootCpuState>> PcBoard::prepareBoot()
+{
+    return std::optional<BootCpuState>();
+}
+
+void PcBoard::restored()
+{
+}
+
+void PcBoard::pressPowerButton()
+{
+    m_lpc->pressPowerButton();
+}
+
+void PcBoard::input(std::variant<KeyInput, ButtonInput, AbsoluteMove, RelativeMove, WheelMove> const& input)
+{
+    // Buttons and wheel go where the pointer's position goes.
+    auto* const pointer = pointerIsAbsolute() ? m_tablet : m_mouse;
+    if (auto const* key = std::get_if<KeyInput>(&input)) {
+        for (auto* keyboard : m_keyboards)
+            keyboard->key(*key);
+    } else if (auto const* absolute = std::get_if<AbsoluteMove>(&input); absolute && m_tablet) {
+        m_tablet->move(*absolute);
+    } else if (auto const* relative = std::get_if<RelativeMove>(&input); relative && m_mouse) {
+        m_mouse->move(*relative);
+    } else if (auto const* button = std::get_if<ButtonInput>(&input); button && pointer) {
+        pointer->button(*button);
+    } else if (auto const* wheel = std::get_if<WheelMove>(&input); wheel && pointer) {
+        pointer->wheel(*wheel);
+    }
+}
+
+bool PcBoard::pointerIsAbsolute() const
+{
+    return m_tablet && m_tablet->wantsAbsolute();
+}
+
+Result<> PcBoard::insertMedium(std::string_view drive, std::string const&)
+{
+    return fail(ErrorCode::NotFound, fmt::format("there is no drive {}", drive));
+}
+
+Result<> PcBoard::ejectMedium(std::string_view drive, bool)
+{
+    return fail(ErrorCode::NotFound, fmt::format("there is no drive {}", drive));
+}
+
+Console* PcBoard::console(std::string_view id)
+{
+    auto const found = m_consoles.find(id);
+    return found == m_consoles.end() ? nullptr : found->second.get();
+}
+
+Screen* PcBoard::screen(std::string_view id)
+{
+    auto const found = m_screens.find(id);
+    return found == m_screens.end() ? nullptr : found->second;
+}
+
+Board::Traffic PcBoard::traffic() const
+{
+    return {};
+}
+
+}

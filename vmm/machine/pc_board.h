@@ -1,0 +1,89 @@
+#pragma once
+
+#include "vmm/bus/pci_bus.h"
+#include "vmm/devices/ich9_lpc.h"
+#include "vmm/devices/q35_host.h"
+#include "vmm/machine/board.h"
+#include "vmm/memory/legacy_memory.h"
+
+#include <array>
+#include <deque>
+#include <map>
+
+namespace vmm {
+
+/// The PC: a Q35 chipset and what the configuration plugs into it. Each file pc_board_*.cpp puts one kind of
+/// part in; the order of m_parts is the order of reset, of saving and of loading.
+class PcBoard final : public Board {
+public:
+    PcBoard(VmConfig const& config, Vm& vm, EventLoop& loop, GuestTime& time, BoardEvents events);
+    ~PcBoard() override;
+    Result<> assemble();
+
+    Bus& ports() override { return m_ports; }
+    Bus& memory() override { return m_memory; }
+    std::vector<Part> const& parts() const override { return m_parts; }
+    std::vector<MemoryBlock*> memoryBlocks() override { return m_blocks; }
+    void forgetMemory() override;
+    Result<std::vector<SavedFile>> files() const override;
+    Result<std::optional<BootCpuState>> prepareBoot() override;
+    void restored() override;
+    void pressPowerButton() override;
+    void input(std::variant<KeyInput, ButtonInput, AbsoluteMove, RelativeMove, WheelMove> const& input) override;
+    bool pointerIsAbsolute() const override;
+    Result<> insertMedium(std::string_view drive, std::string const& path) override;
+    Result<> ejectMedium(std::string_view drive, bool force) override;
+    Console* console(std::string_view id) override;
+    Screen* screen(std::string_view id) override;
+    Traffic traffic() const override;
+
+private:
+    /// Keeps a device alive and gives it its place among the parts.
+    template<typename T>
+    T& keep(std::string id, std::unique_ptr<T> device)
+    {
+        auto& kept = *device;
+        m_parts.push_back({ std::move(id), &kept });
+        m_devices.push_back(std::move(device));
+        return kept;
+    }
+    /// The next free slot for a PCI device of the configuration; 1f is the chipset's.
+    Result<> plug(PciFunction& function);
+
+    Result<> addMemory();
+    Result<> addChipset();
+    Result<> addSerials();
+    Result<> addVirtio();
+
+    VmConfig const& m_config;
+    Vm& m_vm;
+    EventLoop& m_loop;
+    GuestTime& m_time;
+    BoardEvents m_events;
+
+    Bus m_ports, m_memory;
+    GuestMemory m_ram;
+    std::vector<std::unique_ptr<MemoryBlock>> m_ownBlocks;
+    std::vector<MemoryBlock*> m_blocks;         // all that is saved
+    std::vector<MemoryBlock*> m_volatile;       // what loses its contents without power
+    std::unique_ptr<LegacyMemory> m_legacy;
+    std::deque<SharedLine> m_sharedLines;
+    std::map<std::string, std::unique_ptr<Console>, std::less<>> m_consoles;
+    std::map<std::string, Screen*, std::less<>> m_screens;
+    PciServices m_services;
+
+    // Devices go before what they use.
+    std::vector<std::unique_ptr<Device>> m_devices;
+    std::vector<Part> m_parts;
+    unsigned m_nextSlot = 1;
+
+    // Those that the machine talks to; owned by m_devices.
+    Ich9Lpc* m_lpc = nullptr;
+    Q35Host* m_host = nullptr;
+    PciBus* m_pci = nullptr;
+    std::vector<KeyboardSink*> m_keyboards;
+    PointerSink* m_mouse = nullptr;
+    PointerSink* m_tablet = nullptr;
+};
+
+}

@@ -1,0 +1,78 @@
+#include "vmm/devices/isa_debug.h"
+#include "vmm/devices/pvpanic.h"
+#include "vmm/devices/uart_16550.h"
+#include "vmm/kvm/vm.h"
+#include "vmm/machine/pc_board.h"
+#include "vmm/virtio/console_port.h"
+#include "vmm/virtio/random_generator.h"
+#include "vmm/virtio/tablet.h"
+
+#include <fmt/format.h>
+
+namespace vmm {
+
+namespace {
+
+/// COM1 to COM4 as every PC has them.
+struct ComPort {
+    std::uint16_t port;
+    unsigned gsi;
+};
+constexpr std::array comPorts { ComPort { 0x3f8, 4 }, ComPort { 0x2f8, 3 }, ComPort { 0x3e8, 4 }, ComPort { 0x2e8, 3 } };
+
+}
+
+Result<> PcBoard::addSerials()
+{
+    // COM1 and COM3 share a wire, COM2 and COM4 another.
+    auto& com13 = m_sharedLines.emplace_back(m_vm.line(4));
+    auto& com24 = m_sharedLines.emplace_back(m_vm.line(3));
+    unsigned next = 0;
+    for (auto const& serial : m_config.serials) {
+        auto& console = *(m_consoles[serial.id] = std::make_unique<Console>());
+        if (serial.virtio)
+            continue;
+        auto const& com = comPorts.at(next++);
+        auto& line = (com.gsi == 4 ? com13 : com24).addSource();
+        auto& uart = keep(serial.id, std::make_unique<Uart16550>(line, m_time, console));
+        TRY(m_ports.map(com.port, 8, uart));
+    }
+
+    auto& panic = keep("pvpanic", std::make_unique<PvPanic>([this](std::uint8_t events) {
+        if ((events & PvPanic::panicked) != 0)
+            m_events.crashed({ ErrorCode::GuestFault, "the guest's system has panicked", 0 });
+    }));
+    TRY(m_ports.map(PvPanic::port, PvPanic::size, panic));
+    if (m_config.debugConsole) {
+        auto& console = *(m_consoles["debug"] = std::make_unique<Console>());
+        auto& debug = keep("debug-console", std::make_unique<IsaDebugConsole>(console));
+        TRY(m_ports.map(IsaDebugConsole::port, IsaDebugConsole::size, debug));
+        auto& exit = keep("debug-exit", std::make_unique<IsaDebugExit>([this](std::uint32_t value) {
+            m_events.crashed({ ErrorCode::GuestFault, fmt::format("the guest ended itself with {:#x}", value), 0 });
+        }));
+        TRY(m_ports.map(IsaDebugExit::port, IsaDebugExit::size, exit));
+    }
+    return {};
+}
+
+Result<> PcBoard::addVirtio()
+{
+    for (auto const& serial : m_config.serials) {
+        if (!serial.virtio)
+            continue;
+        auto& port = keep(serial.id, std::make_unique<virtio::ConsolePort>(m_services, m_loop, *m_consoles[serial.id]));
+        TRY(plug(port));
+    }
+    for (unsigned i = 0; i < m_config.randomGenerators; ++i) {
+        auto& generator = keep(fmt::format("rng{}", i), std::make_unique<virtio::RandomGenerator>(m_services, m_loop));
+        TRY(plug(generator));
+    }
+    if (m_config.tablet) {
+        auto& tablet = keep("tablet", std::make_unique<virtio::Tablet>(m_services, m_loop));
+        TRY(plug(tablet));
+        m_tablet = &tablet;
+    }
+    return {};
+}
+
+}

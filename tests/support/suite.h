@@ -23,6 +23,20 @@ struct Registration {
 /// At the end of each test file, before its #include "….moc".
 #define REGISTER_SUITE(Suite) static ::tests::Registration<Suite> const registration##Suite(#Suite)
 
+/// The value of a result that the test cannot do without; where it is an error the program ends with its text.
+namespace tests {
+
+template<typename Result>
+auto must(Result&& result)
+{
+    if (!result)
+        qFatal("%s", result.error().message().c_str());
+    if constexpr (!std::is_void_v<typename std::decay_t<Result>::value_type>)
+        return std::move(*result);
+}
+
+}
+
 /// The value of a vmm::Result in a test; a failure ends the test function with the error's text.
 #define REQUIRE_OK(result)                                                                                             \
     do {                                                                                                               \

@@ -3,6 +3,11 @@
 #include "vmm/base/result.h"
 
 #include <cstddef>
+// The kernel's way to declare an array at a structure's end puts an empty structure before it, which in C++ is one byte
+// long: it would move the array and change the ioctl numbers, which contain the size.
+#include <linux/stddef.h>
+#undef __DECLARE_FLEX_ARRAY
+#define __DECLARE_FLEX_ARRAY(TYPE, NAME) TYPE NAME[]
 #include <linux/kvm.h>
 #include <memory>
 #include <span>
@@ -11,6 +16,9 @@
 
 /// For the sources of this folder only: it brings <linux/kvm.h>.
 namespace vmm {
+
+static_assert(sizeof(kvm_cpuid2) == 8 && sizeof(kvm_msrs) == 8 && sizeof(kvm_msr_list) == 4
+    && sizeof(kvm_irq_routing) == 8 && sizeof(kvm_xsave) == 4096);
 
 inline int ioctlInt(int fd, unsigned long request, unsigned long argument = 0)
 {

@@ -41,9 +41,10 @@ public:
 /// A guest of one page of code at 4 KiB, in 32-bit protected mode, with 1 MiB of RAM.
 struct Guest {
     explicit Guest(Kvm const& kvm, Bytes const& code)
-        : vm(tests::must(Vm::create(kvm)))
-        , ram(tests::must(MemoryBlock::create("ram", 1 << 20)))
-        , vcpu(tests::must(vm->createVcpu(0, cpuidFor(tests::must(cpuFeatures(CpuModel::Host, tests::must(kvm.supportedCpuid()))), 0, 1))))
+        : vm(tests::must(Vm::create(kvm))),
+          ram(tests::must(MemoryBlock::create("ram", 1 << 20))),
+          vcpu(tests::must(vm->createVcpu(
+              0, cpuidFor(tests::must(cpuFeatures(CpuModel::Host, tests::must(kvm.supportedCpuid()))), 0, 1))))
     {
         slot = tests::must(
             vm->map(0, *ram, 0, ram->size(), MemoryMapper::Access::ReadWrite, MemoryMapper::DirtyLog::On));
@@ -79,8 +80,8 @@ private slots:
     {
         // in al, dx; mov [0x80000000], al; mov al, [0x80000010]; out dx, al; cli; hlt … jmp $
         Guest guest(*m_kvm,
-            { 0xba, 0x00, 0x01, 0x00, 0x00, 0xec, 0xa2, 0x00, 0x00, 0x00, 0x80, 0xa0, 0x10, 0x00, 0x00, 0x80, 0xee, 0xeb,
-                0xfe });
+            { 0xba, 0x00, 0x01, 0x00, 0x00, 0xec, 0xa2, 0x00, 0x00, 0x00, 0x80, 0xa0, 0x10, 0x00, 0x00, 0x80, 0xee,
+                0xeb, 0xfe });
         guest.port.answer = 0x5a;
         guest.registers.answer = 0xa5;
         VcpuThread thread(*guest.vcpu, guest.ports, guest.memory, [](VcpuExit const&) {});
@@ -95,7 +96,8 @@ private slots:
     void savedStateGoesOnInAnotherMachine()
     {
         // xor eax, eax; l: inc eax; mov [0x9000], eax; out dx, al; jmp l
-        Bytes const code { 0x31, 0xc0, 0xba, 0x00, 0x01, 0x00, 0x00, 0x40, 0xa3, 0x00, 0x90, 0x00, 0x00, 0xee, 0xeb, 0xf7 };
+        Bytes const code { 0x31, 0xc0, 0xba, 0x00, 0x01, 0x00, 0x00, 0x40, 0xa3, 0x00, 0x90, 0x00, 0x00, 0xee, 0xeb,
+            0xf7 };
         Guest first(*m_kvm, code);
         {
             VcpuThread thread(*first.vcpu, first.ports, first.memory, [](VcpuExit const&) {});
@@ -137,7 +139,8 @@ private slots:
     void dirtyLogNamesThePagesThatWereWritten()
     {
         // mov byte [0x5000], 1; out dx, al; jmp $
-        Guest guest(*m_kvm, { 0xba, 0x00, 0x01, 0x00, 0x00, 0xc6, 0x05, 0x00, 0x50, 0x00, 0x00, 0x01, 0xee, 0xeb, 0xfe });
+        Guest guest(
+            *m_kvm, { 0xba, 0x00, 0x01, 0x00, 0x00, 0xc6, 0x05, 0x00, 0x50, 0x00, 0x00, 0x01, 0xee, 0xeb, 0xfe });
         std::vector<std::uint64_t> bitmap;
         REQUIRE_OK(guest.vm->takeDirtyLog(guest.slot, bitmap));
         VcpuThread thread(*guest.vcpu, guest.ports, guest.memory, [](VcpuExit const&) {});
@@ -154,9 +157,12 @@ private slots:
         Guest guest(*m_kvm, {});
         auto const block = MemoryBlock::create("other", 8192);
         REQUIRE_OK(block);
-        QVERIFY(!guest.vm->map(0xff000, **block, 0, 8192, MemoryMapper::Access::ReadWrite, MemoryMapper::DirtyLog::Off));
-        QVERIFY(!guest.vm->map(0x200000, **block, 4096, 8192, MemoryMapper::Access::ReadWrite, MemoryMapper::DirtyLog::Off));
-        REQUIRE_OK(guest.vm->map(0x100000, **block, 0, 8192, MemoryMapper::Access::ReadOnly, MemoryMapper::DirtyLog::Off));
+        QVERIFY(
+            !guest.vm->map(0xff000, **block, 0, 8192, MemoryMapper::Access::ReadWrite, MemoryMapper::DirtyLog::Off));
+        QVERIFY(!guest.vm->map(
+            0x200000, **block, 4096, 8192, MemoryMapper::Access::ReadWrite, MemoryMapper::DirtyLog::Off));
+        REQUIRE_OK(
+            guest.vm->map(0x100000, **block, 0, 8192, MemoryMapper::Access::ReadOnly, MemoryMapper::DirtyLog::Off));
     }
 
     void chipsInTheKernelRoundTrip()
@@ -180,7 +186,8 @@ private slots:
     {
         // out dx, al to port 0x200 with value 7, then 1 to port 0x100
         Guest guest(*m_kvm,
-            { 0xba, 0x00, 0x02, 0x00, 0x00, 0xb8, 0x07, 0x00, 0x00, 0x00, 0xee, 0xba, 0x00, 0x01, 0x00, 0x00, 0xb0, 0x01, 0xee, 0xeb, 0xfe });
+            { 0xba, 0x00, 0x02, 0x00, 0x00, 0xb8, 0x07, 0x00, 0x00, 0x00, 0xee, 0xba, 0x00, 0x01, 0x00, 0x00, 0xb0,
+                0x01, 0xee, 0xeb, 0xfe });
         auto const bell = makeEventFd();
         REQUIRE_OK(bell);
         REQUIRE_OK(guest.vm->add(DoorbellRegistry::Space::Port, 0x200, { 0, 1, 7, bell->get() }));

@@ -35,7 +35,10 @@ constexpr auto stateNames(DiskBus)
 
 /// Fixed when the disk is added, and never guessed again: a guest can write any format's header into a raw image.
 enum class DiskFormat : std::uint8_t { Raw, Qcow2 };
-constexpr auto stateNames(DiskFormat) { return std::to_array<std::string_view>({ "raw", "qcow2" }); }
+constexpr auto stateNames(DiskFormat)
+{
+    return std::to_array<std::string_view>({ "raw", "qcow2" });
+}
 
 enum class NetworkMode : std::uint8_t { User, None };
 constexpr auto stateNames(NetworkMode)
@@ -68,7 +71,7 @@ struct KernelConfig {
 struct DiskConfig {
     std::string id; ///< "disk0"
     std::string path;
-    std::optional<DiskFormat> format;   ///< unset only until the machine is made for the first time
+    std::optional<DiskFormat> format; ///< unset only until the machine is made for the first time
     DiskBus bus = DiskBus::Virtio;
     bool readOnly = false;
     std::uint16_t queues = 1; ///< virtio only

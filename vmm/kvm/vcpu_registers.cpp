@@ -315,8 +315,8 @@ Result<> Vcpu::setBootState(BootCpuState const& boot)
 
     auto state = TRY(save());
     bool const longMode = boot.mode == BootCpuState::Mode::Long64;
-    SegmentState code { 0, 0xffffffff, boot.codeSelector, codeExecuteReadAccessed, 0, true, !longMode, true, longMode, true,
-        false, false };
+    SegmentState code { 0, 0xffffffff, boot.codeSelector, codeExecuteReadAccessed, 0, true, !longMode, true, longMode,
+        true, false, false };
     SegmentState const data { 0, 0xffffffff, boot.dataSelector, dataReadWriteAccessed, 0, true, true, true, false, true,
         false, false };
     state.cs = code;

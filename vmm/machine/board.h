@@ -26,8 +26,8 @@ struct BootCpuState;
 struct BoardEvents {
     std::function<void()> resetRequested;
     std::function<void()> powerOffRequested;
-    std::function<void(Error)> crashed;             ///< pvpanic, isa-debug-exit
-    std::function<void(Error)> hostFailed;          ///< a disk cannot go on; the machine pauses with the reason
+    std::function<void(Error)> crashed;    ///< pvpanic, isa-debug-exit
+    std::function<void(Error)> hostFailed; ///< a disk cannot go on; the machine pauses with the reason
     std::function<void()> pointerModeChanged;
     std::function<void(std::string const& drive, std::string const& path)> mediumChanged;
 };

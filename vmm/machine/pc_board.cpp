@@ -18,12 +18,12 @@ Result<std::unique_ptr<Board>> Board::create(
 }
 
 PcBoard::PcBoard(VmConfig const& config, Vm& vm, EventLoop& loop, GuestTime& time, BoardEvents events)
-    : m_config(config)
-    , m_vm(vm)
-    , m_loop(loop)
-    , m_time(time)
-    , m_events(std::move(events))
-    , m_services { m_ports, m_memory, vm, vm, vm, m_ram }
+    : m_config(config),
+      m_vm(vm),
+      m_loop(loop),
+      m_time(time),
+      m_events(std::move(events)),
+      m_services { m_ports, m_memory, vm, vm, vm, m_ram }
 {
 }
 
@@ -75,7 +75,8 @@ Result<> PcBoard::addChipset()
     Ich9Lpc::Requests requests;
     requests.powerOff = m_events.powerOffRequested;
     requests.reset = m_events.resetRequested;
-    requests.sleep = [](unsigned type) { log(LogLevel::Info, "board", "the guest asks for sleep state type {}", type); };
+    requests.sleep
+        = [](unsigned type) { log(LogLevel::Info, "board", "the guest asks for sleep state type {}", type); };
     auto lpc = std::make_unique<Ich9Lpc>(m_services, m_time, lines, std::move(requests));
     auto bus = std::make_unique<PciBus>(m_ports, m_memory, lpc->pirqs());
     auto host = std::make_unique<Q35Host>(m_services, *bus, *m_legacy);
@@ -115,9 +116,7 @@ Result<std::optional<BootCpuState>> PcBoard::prepareBoot()
     return std::optional<BootCpuState>();
 }
 
-void PcBoard::restored()
-{
-}
+void PcBoard::restored() { }
 
 void PcBoard::pressPowerButton()
 {

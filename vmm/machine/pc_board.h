@@ -64,8 +64,8 @@ private:
     Bus m_ports, m_memory;
     GuestMemory m_ram;
     std::vector<std::unique_ptr<MemoryBlock>> m_ownBlocks;
-    std::vector<MemoryBlock*> m_blocks;         // all that is saved
-    std::vector<MemoryBlock*> m_volatile;       // what loses its contents without power
+    std::vector<MemoryBlock*> m_blocks;   // all that is saved
+    std::vector<MemoryBlock*> m_volatile; // what loses its contents without power
     std::unique_ptr<LegacyMemory> m_legacy;
     std::deque<SharedLine> m_sharedLines;
     std::map<std::string, std::unique_ptr<Console>, std::less<>> m_consoles;

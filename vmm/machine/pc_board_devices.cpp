@@ -18,7 +18,8 @@ struct ComPort {
     std::uint16_t port;
     unsigned gsi;
 };
-constexpr std::array comPorts { ComPort { 0x3f8, 4 }, ComPort { 0x2f8, 3 }, ComPort { 0x3e8, 4 }, ComPort { 0x2e8, 3 } };
+constexpr std::array comPorts { ComPort { 0x3f8, 4 }, ComPort { 0x2f8, 3 }, ComPort { 0x3e8, 4 },
+    ComPort { 0x2e8, 3 } };
 
 }
 

@@ -71,8 +71,10 @@ Result<> PcMachine::assemble(std::optional<CpuFeatures> cpu)
     BoardEvents events;
     events.resetRequested = [this, &loop] { loop.post([this] { guestReset(); }); };
     events.powerOffRequested = [this, &loop] { loop.post([this] { guestPowerOff(); }); };
-    events.crashed = [this, &loop](Error report) { loop.post([this, report = std::move(report)] { crashed(report); }); };
-    events.hostFailed = [this, &loop](Error error) { loop.post([this, error = std::move(error)] { hostFailed(error); }); };
+    events.crashed
+        = [this, &loop](Error report) { loop.post([this, report = std::move(report)] { crashed(report); }); };
+    events.hostFailed
+        = [this, &loop](Error error) { loop.post([this, error = std::move(error)] { hostFailed(error); }); };
     events.pointerModeChanged = [this, &loop] {
         loop.post([this] { m_listener(event::PointerModeChanged { m_board->pointerIsAbsolute() }); });
     };

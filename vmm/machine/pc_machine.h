@@ -84,10 +84,10 @@ private:
     std::unique_ptr<KvmInterruptChips> m_interruptChips;
     std::unique_ptr<KvmPit> m_pit;
     std::unique_ptr<KvmClock> m_kvmClock;
-    std::vector<Board::Part> m_parts;       // the board's and the kernel's chips, in the order of saving
+    std::vector<Board::Part> m_parts; // the board's and the kernel's chips, in the order of saving
     std::vector<std::unique_ptr<Vcpu>> m_vcpus;
     std::unique_ptr<Job> m_job;
-    bool m_wasStopped = false;              // the guest's watchdogs must be told at the next letRun()
+    bool m_wasStopped = false; // the guest's watchdogs must be told at the next letRun()
     std::vector<std::unique_ptr<VcpuThread>> m_threads;
 };
 

@@ -139,7 +139,8 @@ Result<> PcMachine::loadState(SavedMachine const& saved, std::string const& dire
             for (auto const& vcpu : m_vcpus)
                 known |= vcpuId(vcpu->index()) == part.id;
             if (!known)
-                return fail(ErrorCode::Corrupt, fmt::format("the state has a part \"{}\" that we do not know", part.id));
+                return fail(
+                    ErrorCode::Corrupt, fmt::format("the state has a part \"{}\" that we do not know", part.id));
         }
     }
     std::vector<VcpuState> processors;

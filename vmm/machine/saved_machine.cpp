@@ -127,7 +127,7 @@ Result<SavedMachine> readSavedMachine(std::string const& directory)
     auto const text = TRY(readTextFile(path, stateLimit));
     auto const json = TRY_WITHIN(path, state::parseJson(text, stateLimit));
     auto machine = TRY_WITHIN(path, savedMachineFromJson(json));
-    struct stat status {};
+    struct stat status { };
     auto const ram = fmt::format("{}/{}", directory, savedRamName);
     if (::stat(ram.c_str(), &status) != 0)
         return failOs("cannot look at " + ram);
@@ -137,7 +137,7 @@ Result<SavedMachine> readSavedMachine(std::string const& directory)
 
 Result<SavedFile> describeFile(std::string id, std::string path)
 {
-    struct stat status {};
+    struct stat status { };
     if (::stat(path.c_str(), &status) != 0)
         return failOs(fmt::format("cannot look at {} of {}", path, id));
     bool const regular = S_ISREG(status.st_mode);

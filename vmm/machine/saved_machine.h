@@ -13,8 +13,8 @@ namespace vmm {
 /// does not fit the saved memory.
 struct SavedFile {
     std::string id, path;
-    std::uint64_t size = 0;         ///< bytes
-    std::int64_t modified = 0;      ///< ns since 1970
+    std::uint64_t size = 0;    ///< bytes
+    std::int64_t modified = 0; ///< ns since 1970
     bool operator==(SavedFile const&) const = default;
     static void describe(auto& v, auto& s)
     {
@@ -29,9 +29,9 @@ struct SavedHeader {
     static constexpr std::string_view kind = "saved-machine";
     static constexpr unsigned version = 1;
 
-    std::string program;            ///< what wrote it, for people
-    std::uint64_t savedAt = 0;      ///< ns since 1970
-    std::int64_t guestTime = 0;     ///< ns since the machine was powered on
+    std::string program;        ///< what wrote it, for people
+    std::uint64_t savedAt = 0;  ///< ns since 1970
+    std::int64_t guestTime = 0; ///< ns since the machine was powered on
     CpuFeatures cpu;
     RamFileRecord ram;
     std::vector<SavedFile> files;

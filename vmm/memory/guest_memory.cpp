@@ -59,9 +59,9 @@ std::uint64_t MemoryBlock::residentBytes() const
     std::vector<unsigned char> resident(m_size / pageSize);
     if (::mincore(m_data, m_size, resident.data()) != 0)
         return 0;
-    return static_cast<std::uint64_t>(
-               std::count_if(resident.begin(), resident.end(), [](unsigned char page) { return (page & 1) != 0; }))
-        * pageSize;
+    return static_cast<std::uint64_t>(std::count_if(resident.begin(), resident.end(), [](unsigned char page) {
+        return (page & 1) != 0;
+    })) * pageSize;
 }
 
 void MemoryBlock::clear()

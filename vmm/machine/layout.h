@@ -39,6 +39,8 @@ constexpr std::uint64_t pciWindow = 0xc0000000, pciWindowEnd = 0xfec00000;
 /// Ports that PCI BARs may have; below are the board's own.
 constexpr std::uint16_t pciPorts = 0x1000;
 
+/// A page of the board's that holds the VM generation id.
+constexpr std::uint64_t generationId = 0xfed80000;
 constexpr std::uint64_t ioApic = 0xfec00000, localApic = 0xfee00000;
 /// Three pages that KVM on Intel processors needs for real mode (KVM_SET_TSS_ADDR), and one for its identity map.
 constexpr std::uint64_t kvmTss = 0xfeffd000, kvmIdentityMap = 0xfeffc000;

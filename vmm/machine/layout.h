@@ -14,6 +14,8 @@ namespace vmm::layout {
 
 constexpr std::uint64_t fourGiB = std::uint64_t(1) << 32;
 
+/// RAM that an operating system may use below the legacy area; the last KiB before it is the BIOS's data area.
+constexpr std::uint64_t lowMemoryEnd = 0x9fc00;
 constexpr std::uint64_t legacyVga = 0xa0000, legacyVgaEnd = 0xc0000;
 /// Option ROMs and the BIOS: RAM or ROM, as the PAM registers say.
 constexpr std::uint64_t legacyRom = 0xc0000, legacyBios = 0xe0000, legacyEnd = 0x100000;

@@ -8,11 +8,11 @@ namespace vmm {
 struct AcpiConfig {
     unsigned cpus = 1; ///< 1 to 16; their APIC ids are 0 and up
     std::uint64_t ramSize = 0;
-    std::uint64_t ecamBase = 0;        ///< as firmware programmed it; layout::ecam under direct boot
-    std::vector<unsigned> serialPorts; ///< 1 to 4, for COM1 to COM4
-    bool display = true;               ///< there is a VGA adapter
-    bool panicDevice = true;           ///< pvpanic at port 505
-    bool fwCfg = true;                 ///< at port 510
+    std::uint64_t ecamBase = 0;           ///< as firmware programmed it; layout::ecam under direct boot
+    std::vector<unsigned> serialPorts {}; ///< 1 to 4, for COM1 to COM4
+    bool display = true;                  ///< there is a VGA adapter
+    bool panicDevice = true;              ///< pvpanic at port 505
+    bool fwCfg = true;                    ///< at port 510
 };
 
 /// The tables, still movable: pointers hold offsets into `tables`, and checksums are not yet made.

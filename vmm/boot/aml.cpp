@@ -8,68 +8,69 @@ namespace vmm::aml {
 
 namespace {
 
-    void append(Bytes& to, ConstByteSpan what)
-    {
-        to.insert(to.end(), what.begin(), what.end());
-    }
+void append(Bytes& to, ConstByteSpan what)
+{
+    to.insert(to.end(), what.begin(), what.end());
+}
 
-    template <typename T> void appendValue(Bytes& to, T value)
-    {
-        append(to, bytesOf(value));
-    }
+template<typename T>
+void appendValue(Bytes& to, T value)
+{
+    append(to, bytesOf(value));
+}
 
-    Bytes join(Bytes head, std::vector<Bytes> const& parts)
-    {
-        for (auto const& part : parts)
-            append(head, part);
-        return head;
-    }
+Bytes join(Bytes head, std::vector<Bytes> const& parts)
+{
+    for (auto const& part : parts)
+        append(head, part);
+    return head;
+}
 
-    /// PkgLength counts itself: one byte for up to 63 in all, else up to four with the low nibble in the first.
-    Bytes packageLength(std::size_t contents)
-    {
-        for (unsigned extra = 0; extra < 4; ++extra) {
-            auto const total = contents + 1 + extra;
-            if (extra == 0 && total < 64)
-                return { static_cast<std::uint8_t>(total) };
-            if (extra > 0 && total < (std::size_t(1) << (4 + 8 * extra))) {
-                Bytes bytes { static_cast<std::uint8_t>(extra << 6 | (total & 0xf)) };
-                for (unsigned i = 0; i < extra; ++i)
-                    bytes.push_back(static_cast<std::uint8_t>(total >> (4 + 8 * i)));
-                return bytes;
-            }
+/// PkgLength counts itself: one byte for up to 63 in all, else up to four with the low nibble in the first.
+Bytes packageLength(std::size_t contents)
+{
+    for (unsigned extra = 0; extra < 4; ++extra) {
+        auto const total = contents + 1 + extra;
+        if (extra == 0 && total < 64)
+            return { static_cast<std::uint8_t>(total) };
+        if (extra > 0 && total < (std::size_t(1) << (4 + 8 * extra))) {
+            Bytes bytes { static_cast<std::uint8_t>(extra << 6 | (total & 0xf)) };
+            for (unsigned i = 0; i < extra; ++i)
+                bytes.push_back(static_cast<std::uint8_t>(total >> (4 + 8 * i)));
+            return bytes;
         }
-        assert(false);
-        return {};
     }
+    assert(false);
+    return {};
+}
 
-    /// An opcode, then the length of what follows, then that.
-    Bytes wrapped(Bytes opcode, Bytes const& contents)
-    {
-        append(opcode, packageLength(contents.size()));
-        append(opcode, contents);
-        return opcode;
-    }
+/// An opcode, then the length of what follows, then that.
+Bytes wrapped(Bytes opcode, Bytes const& contents)
+{
+    append(opcode, packageLength(contents.size()));
+    append(opcode, contents);
+    return opcode;
+}
 
-    void appendSegment(Bytes& to, std::string_view segment)
-    {
-        assert(!segment.empty() && segment.size() <= 4);
-        for (std::size_t i = 0; i < 4; ++i)
-            to.push_back(static_cast<std::uint8_t>(i < segment.size() ? segment[i] : '_'));
-    }
+void appendSegment(Bytes& to, std::string_view segment)
+{
+    assert(!segment.empty() && segment.size() <= 4);
+    for (std::size_t i = 0; i < 4; ++i)
+        to.push_back(static_cast<std::uint8_t>(i < segment.size() ? segment[i] : '_'));
+}
 
-    template <typename T>
-    Bytes addressSpace(std::uint8_t tag, std::uint8_t type, std::uint8_t typeFlags, T first, T last)
-    {
-        // Produced by the bridge, minimum and maximum fixed, positive decoding.
-        Bytes bytes { tag, static_cast<std::uint8_t>(3 + 5 * sizeof(T)), 0, type, 0x0c, typeFlags };
-        appendValue(bytes, T(0)); // granularity
-        appendValue(bytes, first);
-        appendValue(bytes, last);
-        appendValue(bytes, T(0)); // translation
-        appendValue(bytes, static_cast<T>(last - first + 1));
-        return bytes;
-    }
+template<typename T>
+Bytes addressSpace(std::uint8_t tag, std::uint8_t type, std::uint8_t typeFlags, T first, T last)
+{
+    // Produced by the bridge, minimum and maximum fixed, positive decoding.
+    Bytes bytes { tag, static_cast<std::uint8_t>(3 + 5 * sizeof(T)), 0, type, 0x0c, typeFlags };
+    appendValue(bytes, T(0)); // granularity
+    appendValue(bytes, first);
+    appendValue(bytes, last);
+    appendValue(bytes, T(0)); // translation
+    appendValue(bytes, static_cast<T>(last - first + 1));
+    return bytes;
+}
 
 }
 

@@ -14,129 +14,127 @@ namespace vmm {
 
 namespace {
 
-    using namespace aml;
+using namespace aml;
 
-    /// Cuts the 32-bit window in two where ECAM lies in it. Both ends inclusive.
-    std::vector<Bytes> memoryWindows(AcpiConfig const& config)
-    {
-        auto const begin = layout::lowRamSize(config.ramSize), end = layout::pciWindowEnd;
-        auto const ecamBegin = std::clamp(config.ecamBase, begin, end);
-        auto const ecamEnd = std::clamp(config.ecamBase + layout::ecamSize, begin, end);
-        std::vector<Bytes> windows;
-        auto const add = [&](std::uint64_t from, std::uint64_t to) {
-            if (from < to)
-                windows.push_back(memoryWindow32(static_cast<std::uint32_t>(from), static_cast<std::uint32_t>(to - 1)));
-        };
-        add(begin, ecamBegin);
-        add(ecamEnd, end);
-        return windows;
-    }
+/// Cuts the 32-bit window in two where ECAM lies in it. Both ends inclusive.
+std::vector<Bytes> memoryWindows(AcpiConfig const& config)
+{
+    auto const begin = layout::lowRamSize(config.ramSize), end = layout::pciWindowEnd;
+    auto const ecamBegin = std::clamp(config.ecamBase, begin, end);
+    auto const ecamEnd = std::clamp(config.ecamBase + layout::ecamSize, begin, end);
+    std::vector<Bytes> windows;
+    auto const add = [&](std::uint64_t from, std::uint64_t to) {
+        if (from < to)
+            windows.push_back(memoryWindow32(static_cast<std::uint32_t>(from), static_cast<std::uint32_t>(to - 1)));
+    };
+    add(begin, ecamBegin);
+    add(ecamEnd, end);
+    return windows;
+}
 
-    Bytes hostBridgeResources(AcpiConfig const& config)
-    {
-        std::vector<Bytes> list { busWindow(0, 0xff), ioPorts(0xcf8, 8), portWindow(0x0000, 0x0cf7),
-            portWindow(0x0d00, 0xffff), memoryWindow32(layout::legacyVga, layout::legacyVgaEnd - 1, true) };
-        for (auto& window : memoryWindows(config))
-            list.push_back(std::move(window));
-        list.push_back(memoryWindow64(layout::pci64Window(config.ramSize), layout::pci64WindowEnd(config.ramSize) - 1));
-        return resources(list);
-    }
+Bytes hostBridgeResources(AcpiConfig const& config)
+{
+    std::vector<Bytes> list { busWindow(0, 0xff), ioPorts(0xcf8, 8), portWindow(0x0000, 0x0cf7),
+        portWindow(0x0d00, 0xffff), memoryWindow32(layout::legacyVga, layout::legacyVgaEnd - 1, true) };
+    for (auto& window : memoryWindows(config))
+        list.push_back(std::move(window));
+    list.push_back(memoryWindow64(layout::pci64Window(config.ramSize), layout::pci64WindowEnd(config.ramSize) - 1));
+    return resources(list);
+}
 
-    /// _PRT, with PIRQs as link devices (8259) or as inputs of the IOAPIC.
-    Bytes routingTable(std::string_view path, bool ioApic)
-    {
-        std::vector<Bytes> entries;
-        for (unsigned slot = 0; slot < PciBus::slotCount; ++slot) {
-            for (unsigned pin = 0; pin < 4; ++pin) {
-                auto const pirq = PciBus::pirqOf(slot, pin);
-                auto const address = integer(std::uint64_t(slot) << 16 | 0xffff);
-                if (ioApic)
-                    entries.push_back(package({ address, integer(pin), integer(0), integer(16 + pirq) }));
-                else
-                    entries.push_back(
-                        package({ address, integer(pin), name(fmt::format("\\_SB.LNK{:c}", 'A' + pirq)), integer(0) }));
-            }
+/// _PRT, with PIRQs as link devices (8259) or as inputs of the IOAPIC.
+Bytes routingTable(std::string_view path, bool ioApic)
+{
+    std::vector<Bytes> entries;
+    for (unsigned slot = 0; slot < PciBus::slotCount; ++slot) {
+        for (unsigned pin = 0; pin < 4; ++pin) {
+            auto const pirq = PciBus::pirqOf(slot, pin);
+            auto const address = integer(std::uint64_t(slot) << 16 | 0xffff);
+            if (ioApic)
+                entries.push_back(package({ address, integer(pin), integer(0), integer(16 + pirq) }));
+            else
+                entries.push_back(
+                    package({ address, integer(pin), name(fmt::format("\\_SB.LNK{:c}", 'A' + pirq)), integer(0) }));
         }
-        return nameDecl(path, package(entries));
     }
+    return nameDecl(path, package(entries));
+}
 
-    /// One input of the interrupt router as a device that an operating system can set (the register is PRQx).
-    Bytes linkDevice(unsigned pirq)
-    {
-        auto const letter = static_cast<char>('A' + pirq);
-        auto const route = name(fmt::format("\\_SB.PCI0.ISA.PRQ{}", letter));
-        return device(fmt::format("LNK{}", letter),
-            {
-                nameDecl("_HID", eisaId("PNP0C0F")),
-                nameDecl("_UID", integer(pirq)),
-                nameDecl("_PRS", resources({ sharedInterrupts({ 5, 10, 11 }) })),
-                method("_STA", 0,
-                    { ifTrue(bitAnd(route, integer(0x80)), { returnValue(integer(0x09)) }),
-                        returnValue(integer(0x0b)) }),
-                method("_DIS", 0, { bitOr(route, integer(0x80), route) }),
-                method("_CRS", 0,
-                    {
-                        nameDecl("BUF0", resources({ sharedInterrupts({ 0 }) })),
-                        createDwordField(name("BUF0"), 5, "IRQV"),
-                        store(bitAnd(route, integer(0x0f)), name("IRQV")),
-                        returnValue(name("BUF0")),
-                    },
-                    true),
-                method("_SRS", 1,
-                    { createDwordField(argument(0), 5, "IRQV"), store(bitAnd(name("IRQV"), integer(0x0f)), route) },
-                    true),
-            });
-    }
+/// One input of the interrupt router as a device that an operating system can set (the register is PRQx).
+Bytes linkDevice(unsigned pirq)
+{
+    auto const letter = static_cast<char>('A' + pirq);
+    auto const route = name(fmt::format("\\_SB.PCI0.ISA.PRQ{}", letter));
+    return device(fmt::format("LNK{}", letter),
+        {
+            nameDecl("_HID", eisaId("PNP0C0F")),
+            nameDecl("_UID", integer(pirq)),
+            nameDecl("_PRS", resources({ sharedInterrupts({ 5, 10, 11 }) })),
+            method("_STA", 0,
+                { ifTrue(bitAnd(route, integer(0x80)), { returnValue(integer(0x09)) }), returnValue(integer(0x0b)) }),
+            method("_DIS", 0, { bitOr(route, integer(0x80), route) }),
+            method("_CRS", 0,
+                {
+                    nameDecl("BUF0", resources({ sharedInterrupts({ 0 }) })),
+                    createDwordField(name("BUF0"), 5, "IRQV"),
+                    store(bitAnd(route, integer(0x0f)), name("IRQV")),
+                    returnValue(name("BUF0")),
+                },
+                true),
+            method("_SRS", 1,
+                { createDwordField(argument(0), 5, "IRQV"), store(bitAnd(name("IRQV"), integer(0x0f)), route) }, true),
+        });
+}
 
-    Bytes isaDevice(
-        std::string_view path, Bytes const& id, std::vector<Bytes> const& descriptors, std::vector<Bytes> more = {})
-    {
-        std::vector<Bytes> terms { nameDecl("_HID", id) };
-        for (auto& term : more)
-            terms.push_back(std::move(term));
-        terms.push_back(nameDecl("_CRS", resources(descriptors)));
-        return device(path, terms);
-    }
+Bytes isaDevice(
+    std::string_view path, Bytes const& id, std::vector<Bytes> const& descriptors, std::vector<Bytes> more = {})
+{
+    std::vector<Bytes> terms { nameDecl("_HID", id) };
+    for (auto& term : more)
+        terms.push_back(std::move(term));
+    terms.push_back(nameDecl("_CRS", resources(descriptors)));
+    return device(path, terms);
+}
 
-    Bytes isaBridge(AcpiConfig const& config)
-    {
-        std::vector<Bytes> terms {
-            nameDecl("_ADR", integer(0x001f0000)),
-            operationRegion("PIRQ", Space::PciConfig, 0x60, 0x0c),
-            byteField("PIRQ",
-                { { "PRQA", 8 }, { "PRQB", 8 }, { "PRQC", 8 }, { "PRQD", 8 }, { "", 32 }, { "PRQE", 8 }, { "PRQF", 8 },
-                    { "PRQG", 8 }, { "PRQH", 8 } }),
-            isaDevice("RTC", eisaId("PNP0B00"), { ioPorts(0x70, 2), irq(8) }),
-            isaDevice("KBD", eisaId("PNP0303"), { ioPorts(0x60, 1), ioPorts(0x64, 1), irq(1) }),
-            isaDevice("MOU", eisaId("PNP0F13"), { irq(12) }),
-        };
-        struct Port {
-            std::uint16_t base;
-            unsigned irq;
-        };
-        constexpr std::array<Port, 4> ports { { { 0x3f8, 4 }, { 0x2f8, 3 }, { 0x3e8, 4 }, { 0x2e8, 3 } } };
-        for (auto const number : config.serialPorts) {
-            if (number < 1 || number > ports.size())
-                continue;
-            auto const& port = ports[number - 1];
-            terms.push_back(isaDevice(fmt::format("COM{}", number), eisaId("PNP0501"),
-                { ioPorts(port.base, 8), irq(port.irq) }, { nameDecl("_UID", integer(number)) }));
-        }
-        if (config.panicDevice)
-            terms.push_back(
-                isaDevice("PEVT", string("QEMU0001"), { ioPorts(0x505, 1) }, { nameDecl("_STA", integer(0x0f)) }));
-        return device("ISA", terms);
+Bytes isaBridge(AcpiConfig const& config)
+{
+    std::vector<Bytes> terms {
+        nameDecl("_ADR", integer(0x001f0000)),
+        operationRegion("PIRQ", Space::PciConfig, 0x60, 0x0c),
+        byteField("PIRQ",
+            { { "PRQA", 8 }, { "PRQB", 8 }, { "PRQC", 8 }, { "PRQD", 8 }, { "", 32 }, { "PRQE", 8 }, { "PRQF", 8 },
+                { "PRQG", 8 }, { "PRQH", 8 } }),
+        isaDevice("RTC", eisaId("PNP0B00"), { ioPorts(0x70, 2), irq(8) }),
+        isaDevice("KBD", eisaId("PNP0303"), { ioPorts(0x60, 1), ioPorts(0x64, 1), irq(1) }),
+        isaDevice("MOU", eisaId("PNP0F13"), { irq(12) }),
+    };
+    struct Port {
+        std::uint16_t base;
+        unsigned irq;
+    };
+    constexpr std::array<Port, 4> ports { { { 0x3f8, 4 }, { 0x2f8, 3 }, { 0x3e8, 4 }, { 0x2e8, 3 } } };
+    for (auto const number : config.serialPorts) {
+        if (number < 1 || number > ports.size())
+            continue;
+        auto const& port = ports[number - 1];
+        terms.push_back(isaDevice(fmt::format("COM{}", number), eisaId("PNP0501"),
+            { ioPorts(port.base, 8), irq(port.irq) }, { nameDecl("_UID", integer(number)) }));
     }
+    if (config.panicDevice)
+        terms.push_back(
+            isaDevice("PEVT", string("QEMU0001"), { ioPorts(0x505, 1) }, { nameDecl("_STA", integer(0x0f)) }));
+    return device("ISA", terms);
+}
 
-    /// What belongs to the board and to no device: no operating system may put anything there.
-    Bytes boardResources(AcpiConfig const& config)
-    {
-        std::vector<Bytes> list { ioPorts(0x80, 1), ioPorts(0x92, 1), ioPorts(0xb2, 2), ioPorts(Ich9Lpc::pmBase, 0x80),
-            fixedMemory(layout::generationId, 0x1000, false) };
-        if (config.ecamBase + layout::ecamSize <= layout::fourGiB)
-            list.push_back(fixedMemory(static_cast<std::uint32_t>(config.ecamBase), layout::ecamSize, true));
-        return isaDevice("MBRD", eisaId("PNP0C02"), list, { nameDecl("_UID", integer(0)) });
-    }
+/// What belongs to the board and to no device: no operating system may put anything there.
+Bytes boardResources(AcpiConfig const& config)
+{
+    std::vector<Bytes> list { ioPorts(0x80, 1), ioPorts(0x92, 1), ioPorts(0xb2, 2), ioPorts(Ich9Lpc::pmBase, 0x80),
+        fixedMemory(layout::generationId, 0x1000, false) };
+    if (config.ecamBase + layout::ecamSize <= layout::fourGiB)
+        list.push_back(fixedMemory(static_cast<std::uint32_t>(config.ecamBase), layout::ecamSize, true));
+    return isaDevice("MBRD", eisaId("PNP0C02"), list, { nameDecl("_UID", integer(0)) });
+}
 
 }
 

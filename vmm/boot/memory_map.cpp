@@ -6,14 +6,14 @@ namespace vmm {
 
 namespace {
 
-    using Type = MemoryMapEntry::Type;
+using Type = MemoryMapEntry::Type;
 
-    void addHigh(std::vector<MemoryMapEntry>& map, std::uint64_t ramSize)
-    {
-        map.push_back({ layout::kvmIdentityMap, 0x4000, Type::Reserved });
-        if (auto const size = layout::highRamSize(ramSize); size != 0)
-            map.push_back({ layout::highRam, size, Type::Ram });
-    }
+void addHigh(std::vector<MemoryMapEntry>& map, std::uint64_t ramSize)
+{
+    map.push_back({ layout::kvmIdentityMap, 0x4000, Type::Reserved });
+    if (auto const size = layout::highRamSize(ramSize); size != 0)
+        map.push_back({ layout::highRam, size, Type::Ram });
+}
 
 }
 

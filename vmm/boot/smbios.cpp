@@ -8,96 +8,98 @@ namespace vmm {
 
 namespace {
 
-    constexpr std::size_t anchorSize = 31, intermediateOffset = 16;
+constexpr std::size_t anchorSize = 31, intermediateOffset = 16;
 
-    template <typename T> void append(Bytes& to, T value)
+template<typename T>
+void append(Bytes& to, T value)
+{
+    auto const bytes = bytesOf(value);
+    to.insert(to.end(), bytes.begin(), bytes.end());
+}
+
+/// One structure: the formatted part, then its strings, each ended by a zero, and a further zero.
+class Structure {
+public:
+    Structure(std::uint8_t type, std::uint16_t handle)
     {
-        auto const bytes = bytesOf(value);
-        to.insert(to.end(), bytes.begin(), bytes.end());
+        append(m_formatted, type);
+        append(m_formatted, std::uint8_t(0));
+        append(m_formatted, handle);
     }
-
-    /// One structure: the formatted part, then its strings, each ended by a zero, and a further zero.
-    class Structure {
-    public:
-        Structure(std::uint8_t type, std::uint16_t handle)
-        {
-            append(m_formatted, type);
-            append(m_formatted, std::uint8_t(0));
-            append(m_formatted, handle);
-        }
-        template <typename T> Structure& value(T value)
-        {
-            append(m_formatted, value);
-            return *this;
-        }
-        Structure& zeroes(std::size_t count)
-        {
-            m_formatted.resize(m_formatted.size() + count);
-            return *this;
-        }
-        Structure& bytes(ConstByteSpan data)
-        {
-            m_formatted.insert(m_formatted.end(), data.begin(), data.end());
-            return *this;
-        }
-        Structure& text(std::string_view text)
-        {
-            if (text.empty())
-                return value(std::uint8_t(0));
-            // A zero inside would end the string; 64 bytes are what every reader takes.
-            for (auto const character : text.substr(0, 64))
-                m_strings.push_back(character == 0 ? std::uint8_t('?') : static_cast<std::uint8_t>(character));
-            m_strings.push_back(0);
-            return value(++m_stringCount);
-        }
-        Bytes finish()
-        {
-            m_formatted[1] = static_cast<std::uint8_t>(m_formatted.size());
-            auto all = m_formatted;
-            all.insert(all.end(), m_strings.begin(), m_strings.end());
-            if (m_strings.empty())
-                all.push_back(0);
+    template<typename T>
+    Structure& value(T value)
+    {
+        append(m_formatted, value);
+        return *this;
+    }
+    Structure& zeroes(std::size_t count)
+    {
+        m_formatted.resize(m_formatted.size() + count);
+        return *this;
+    }
+    Structure& bytes(ConstByteSpan data)
+    {
+        m_formatted.insert(m_formatted.end(), data.begin(), data.end());
+        return *this;
+    }
+    Structure& text(std::string_view text)
+    {
+        if (text.empty())
+            return value(std::uint8_t(0));
+        // A zero inside would end the string; 64 bytes are what every reader takes.
+        for (auto const character : text.substr(0, 64))
+            m_strings.push_back(character == 0 ? std::uint8_t('?') : static_cast<std::uint8_t>(character));
+        m_strings.push_back(0);
+        return value(++m_stringCount);
+    }
+    Bytes finish()
+    {
+        m_formatted[1] = static_cast<std::uint8_t>(m_formatted.size());
+        auto all = m_formatted;
+        all.insert(all.end(), m_strings.begin(), m_strings.end());
+        if (m_strings.empty())
             all.push_back(0);
-            return all;
-        }
+        all.push_back(0);
+        return all;
+    }
 
-    private:
-        Bytes m_formatted, m_strings;
-        std::uint8_t m_stringCount = 0;
-    };
+private:
+    Bytes m_formatted, m_strings;
+    std::uint8_t m_stringCount = 0;
+};
 
-    /// The first three groups are little-endian (7.2.1 "System — UUID").
-    Result<Bytes> parseUuid(std::string_view text)
-    {
-        Bytes bytes;
-        int high = -1;
-        for (auto const character : text) {
-            if (character == '-')
-                continue;
-            auto const digits = std::string_view("0123456789abcdef");
-            auto const digit = digits.find(character);
-            if (digit == std::string_view::npos)
-                return fail(ErrorCode::InvalidArgument, fmt::format("\"{}\" is not a UUID", text));
-            if (high < 0)
-                high = static_cast<int>(digit);
-            else {
-                bytes.push_back(static_cast<std::uint8_t>(high << 4 | static_cast<int>(digit)));
-                high = -1;
-            }
-        }
-        if (bytes.size() != 16 || high >= 0)
+/// The first three groups are little-endian (7.2.1 "System — UUID").
+Result<Bytes> parseUuid(std::string_view text)
+{
+    Bytes bytes;
+    int high = -1;
+    for (auto const character : text) {
+        if (character == '-')
+            continue;
+        auto const digits = std::string_view("0123456789abcdef");
+        auto const digit = digits.find(character);
+        if (digit == std::string_view::npos)
             return fail(ErrorCode::InvalidArgument, fmt::format("\"{}\" is not a UUID", text));
-        std::reverse(bytes.begin(), bytes.begin() + 4);
-        std::reverse(bytes.begin() + 4, bytes.begin() + 6);
-        std::reverse(bytes.begin() + 6, bytes.begin() + 8);
-        return bytes;
+        if (high < 0)
+            high = static_cast<int>(digit);
+        else {
+            bytes.push_back(static_cast<std::uint8_t>(high << 4 | static_cast<int>(digit)));
+            high = -1;
+        }
     }
+    if (bytes.size() != 16 || high >= 0)
+        return fail(ErrorCode::InvalidArgument, fmt::format("\"{}\" is not a UUID", text));
+    std::reverse(bytes.begin(), bytes.begin() + 4);
+    std::reverse(bytes.begin() + 4, bytes.begin() + 6);
+    std::reverse(bytes.begin() + 6, bytes.begin() + 8);
+    return bytes;
+}
 
-    void addUp(ByteSpan bytes, std::size_t checksumOffset)
-    {
-        bytes[checksumOffset] = 0;
-        bytes[checksumOffset] = static_cast<std::uint8_t>(0u - std::accumulate(bytes.begin(), bytes.end(), 0u));
-    }
+void addUp(ByteSpan bytes, std::size_t checksumOffset)
+{
+    bytes[checksumOffset] = 0;
+    bytes[checksumOffset] = static_cast<std::uint8_t>(0u - std::accumulate(bytes.begin(), bytes.end(), 0u));
+}
 
 }
 

@@ -21,8 +21,7 @@ Result<std::unique_ptr<VmGenerationId>> VmGenerationId::create(MemoryMapper& map
 }
 
 VmGenerationId::VmGenerationId(MemoryMapper& mapper, std::unique_ptr<MemoryBlock> page)
-    : m_mapper(mapper)
-    , m_page(std::move(page))
+    : m_mapper(mapper), m_page(std::move(page))
 {
 }
 

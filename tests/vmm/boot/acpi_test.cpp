@@ -26,7 +26,8 @@ struct Table {
     Bytes bytes;
 };
 
-template <typename T> T get(ConstByteSpan bytes, std::size_t offset)
+template<typename T>
+T get(ConstByteSpan bytes, std::size_t offset)
 {
     return loadLittle<T>(bytes.subspan(offset, sizeof(T)));
 }

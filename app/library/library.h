@@ -41,6 +41,8 @@ public:
     VmSession* session(QString const& id) const; ///< null: no such machine, or it cannot be read
     vmm::VmConfig config(QString const& id) const;
     MachineStore const& store() const { return m_store; }
+    /// Of all machines that can be read: what the control socket serves.
+    std::vector<std::shared_ptr<MachineRunner>> runners() const;
 
     void create(MachineRequest request, Done<QString> done);
     void clone(QString const& id, QString const& name, Done<QString> done, std::function<void(double)> progress = {});

@@ -1,0 +1,475 @@
+#include "app/library/library.h"
+
+#include "vmm/base/event_loop.h"
+#include "vmm/base/log.h"
+
+#include <QCoreApplication>
+#include <QDir>
+#include <QFileInfo>
+#include <QFileSystemWatcher>
+#include <QPointer>
+#include <QTimer>
+#include <algorithm>
+#include <atomic>
+
+namespace app {
+
+namespace {
+
+QString text(std::string const& utf8)
+{
+    return QString::fromStdString(utf8);
+}
+
+}
+
+struct Library::Private {
+    struct Member {
+        StoredMachine stored;
+        std::shared_ptr<MachineRunner> runner;
+        std::unique_ptr<VmSession> session;
+        bool isInMemory = false; // as the library last heard
+    };
+
+    Library& library;
+    MachineStore& store;
+    MachineFactory const& factory;
+    std::map<QString, Member> members;
+    QFileSystemWatcher watcher;
+    QTimer scanSoon, ownerCheck;
+    std::shared_ptr<std::atomic<bool>> cloneCancelled;
+    /// Taken away when the library goes, so that no answer reaches it afterwards.
+    std::shared_ptr<std::atomic<Library*>> alive = std::make_shared<std::atomic<Library*>>(nullptr);
+    std::unique_ptr<MediaAdvisor> advisor;   // the worker's
+    std::unique_ptr<vmm::LoopThread> worker; // last: ends before what it uses
+
+    explicit Private(Library& owner) : library(owner), store(owner.m_store), factory(owner.m_factory)
+    {
+        alive->store(&owner);
+    }
+
+    /// `work` on the worker, and `done` with what it returned back here.
+    template<typename Work, typename Answer>
+    void inBackground(Work work, Answer done)
+    {
+        if (!worker) {
+            auto started = vmm::LoopThread::start("library");
+            if (!started)
+                return done(vmm::fail(started.error()));
+            worker = std::move(*started);
+        }
+        worker->loop().post([this, work = std::move(work), done = std::move(done), guard = alive] {
+            auto outcome = std::make_shared<decltype(work())>(work());
+            // The destructor ends the worker before the object is gone: `library` is there to post to.
+            QMetaObject::invokeMethod(
+                &library,
+                [done, outcome, guard] {
+                    if (guard->load() != nullptr)
+                        done(std::move(*outcome));
+                },
+                Qt::QueuedConnection);
+        });
+    }
+
+    MediaAdvisor& mediaAdvisor()
+    {
+        if (!advisor)
+            advisor = std::make_unique<MediaAdvisor>();
+        return *advisor;
+    }
+
+    void scan()
+    {
+        auto found = store.list();
+        QStringList gone = library.ids();
+        for (auto& machine : found) {
+            auto const id = text(machine.id);
+            gone.removeAll(id);
+            auto const known = members.find(id);
+            if (known == members.end())
+                add(id, std::move(machine));
+            else
+                update(id, known->second, std::move(machine));
+        }
+        for (auto const& id : gone)
+            drop(id);
+        watch();
+    }
+
+    void add(QString const& id, StoredMachine machine)
+    {
+        auto& member = members[id];
+        member.stored = std::move(machine);
+        makeSession(id, member);
+        emit library.machineAdded(id);
+    }
+
+    void makeSession(QString const& id, Member& member)
+    {
+        if (member.stored.problem)
+            return;
+        member.runner
+            = std::make_shared<MachineRunner>(member.stored.config, store.placesOf(member.stored.id), factory);
+        member.session = std::make_unique<VmSession>(member.runner);
+        QObject::connect(member.session.get(), &VmSession::stateChanged, &library,
+            [this, id](SessionState state) { emit library.machineStateChanged(id, state); });
+        QObject::connect(member.session.get(), &VmSession::mediumChanged, &library,
+            [this, id](QString const& drive, QString const& path) { keepMedium(id, drive, path); });
+        if (auto* screen = member.session->mainScreen()) {
+            QObject::connect(screen, &ScreenSession::thumbnailChanged, &library, [this, id] { keepThumbnail(id); });
+            QObject::connect(member.session.get(), &VmSession::stateChanged, screen,
+                [screen](SessionState state) { screen->setThumbnails(isInMemory(state)); });
+        }
+    }
+
+    void update(QString const& id, Member& member, StoredMachine machine)
+    {
+        bool const isSame = member.stored.config == machine.config && member.stored.owner == machine.owner
+            && member.stored.isSuspended == machine.isSuspended
+            && member.stored.problem.has_value() == machine.problem.has_value();
+        if (isSame)
+            return;
+        bool const configChanged = member.stored.config != machine.config;
+        member.stored = std::move(machine);
+        if (!member.session && !member.stored.problem)
+            makeSession(id, member);
+        // Refused while the machine is in memory, which has its own then and takes this one at its next start.
+        if (member.runner && configChanged && !member.stored.problem)
+            vmm::ignore(member.runner->setConfig(member.stored.config));
+        if (member.runner)
+            member.runner->lookAgain();
+        emit library.machineChanged(id);
+    }
+
+    void drop(QString const& id)
+    {
+        auto const found = members.find(id);
+        if (found == members.end())
+            return;
+        // Who has removed it had to have its lock, so it is not in our memory.
+        auto member = std::move(found->second);
+        members.erase(found);
+        emit library.machineRemoved(id);
+        if (member.session)
+            member.session.release()->deleteLater();
+    }
+
+    void watch()
+    {
+        QStringList wanted { text(store.machinesDirectory()) };
+        for (auto const& [id, member] : members) {
+            wanted << text(member.stored.directory);
+            auto const lock = member.stored.directory + "/machine.lock";
+            if (QFileInfo::exists(text(lock)))
+                wanted << text(lock);
+            auto const state = member.stored.directory + "/state";
+            if (QFileInfo::exists(text(state)))
+                wanted << text(state);
+        }
+        auto const watched = watcher.directories() + watcher.files();
+        for (auto const& path : watched) {
+            if (!wanted.contains(path))
+                watcher.removePath(path);
+        }
+        for (auto const& path : wanted) {
+            if (!watched.contains(path))
+                watcher.addPath(path);
+        }
+    }
+
+    void keepMedium(QString const& id, QString const& drive, QString const& path)
+    {
+        auto stored = store.load(id.toStdString());
+        if (!stored)
+            return;
+        for (auto& cd : stored->config.cds) {
+            if (text(cd.id) == drive)
+                cd.path = path.toStdString();
+        }
+        if (auto const saved = store.save(stored->config); !saved)
+            vmm::log(vmm::LogLevel::Warning, "library", "keeping the medium of {}: {}", stored->config.name,
+                saved.error().message());
+        emit library.machineChanged(id);
+    }
+
+    void keepThumbnail(QString const& id)
+    {
+        auto const found = members.find(id);
+        if (found == members.end() || !found->second.session->mainScreen())
+            return;
+        auto picture = found->second.session->mainScreen()->thumbnail();
+        auto path = store.thumbnailOf(id.toStdString());
+        inBackground([picture = std::move(picture), path] { return writePicture(picture, path); },
+            [this, id](vmm::Result<> outcome) {
+                if (outcome)
+                    emit library.machineChanged(id);
+            });
+    }
+
+    std::vector<VmSession*> sessionsInMemory() const
+    {
+        std::vector<VmSession*> sessions;
+        for (auto const& [id, member] : members) {
+            if (member.session && isInMemory(member.runner->state()))
+                sessions.push_back(member.session.get());
+        }
+        return sessions;
+    }
+};
+
+Library::Library(QString const& root, MachineFactory factory, QObject* parent)
+    : QObject(parent),
+      m_store(root.isEmpty() ? MachineStore::defaultRoot() : root.toStdString()),
+      m_factory(std::move(factory)),
+      m_private(std::make_unique<Private>(*this))
+{
+    QDir().mkpath(text(m_store.machinesDirectory()));
+    // Several changes of one moment (a new machine, a suspend) are one scan.
+    m_private->scanSoon.setSingleShot(true);
+    m_private->scanSoon.setInterval(50);
+    connect(&m_private->scanSoon, &QTimer::timeout, this, [this] { m_private->scan(); });
+    auto const soon = [this] { m_private->scanSoon.start(); };
+    connect(&m_private->watcher, &QFileSystemWatcher::directoryChanged, this, soon);
+    connect(&m_private->watcher, &QFileSystemWatcher::fileChanged, this, soon);
+    // A lock that is let go tells nobody.
+    m_private->ownerCheck.setInterval(2000);
+    connect(&m_private->ownerCheck, &QTimer::timeout, this, [this] {
+        for (auto const& id : ids()) {
+            if (entry(id)->otherOwner)
+                return m_private->scan();
+        }
+    });
+    m_private->ownerCheck.start();
+    m_private->scan();
+}
+
+Library::~Library()
+{
+    m_private->alive->store(nullptr);
+    cancelClone();
+    m_private->worker.reset();
+    m_private->members.clear();
+}
+
+QStringList Library::ids() const
+{
+    std::vector<Private::Member const*> sorted;
+    for (auto const& [id, member] : m_private->members)
+        sorted.push_back(&member);
+    std::sort(sorted.begin(), sorted.end(), [](auto const* left, auto const* right) {
+        auto const order = QString::localeAwareCompare(text(left->stored.config.name), text(right->stored.config.name));
+        return order != 0 ? order < 0 : left->stored.id < right->stored.id;
+    });
+    QStringList ids;
+    for (auto const* member : sorted)
+        ids << text(member->stored.id);
+    return ids;
+}
+
+std::optional<LibraryEntry> Library::entry(QString const& id) const
+{
+    auto const found = m_private->members.find(id);
+    if (found == m_private->members.end())
+        return std::nullopt;
+    auto const& stored = found->second.stored;
+    LibraryEntry entry { id, text(stored.config.name), text(stored.directory), stored.problem, {},
+        text(m_store.thumbnailOf(stored.id)) };
+    auto const owner = MachineLock::owner(m_store.placesOf(stored.id).lockFile);
+    if (owner && *owner != QCoreApplication::applicationPid())
+        entry.otherOwner = *owner;
+    return entry;
+}
+
+VmSession* Library::session(QString const& id) const
+{
+    auto const found = m_private->members.find(id);
+    return found == m_private->members.end() ? nullptr : found->second.session.get();
+}
+
+vmm::VmConfig Library::config(QString const& id) const
+{
+    auto const found = m_private->members.find(id);
+    return found == m_private->members.end() ? vmm::VmConfig {} : found->second.stored.config;
+}
+
+std::vector<std::shared_ptr<MachineRunner>> Library::runners() const
+{
+    std::vector<std::shared_ptr<MachineRunner>> all;
+    for (auto const& [id, member] : m_private->members) {
+        if (member.runner)
+            all.push_back(member.runner);
+    }
+    return all;
+}
+
+void Library::create(MachineRequest request, Done<QString> done)
+{
+    m_private->inBackground([this, request = std::move(request)] { return m_store.create(request); },
+        [this, done](vmm::Result<StoredMachine> made) {
+            if (!made)
+                return done(vmm::fail(made.error()));
+            m_private->scan();
+            done(text(made->id));
+        });
+}
+
+void Library::clone(QString const& id, QString const& name, Done<QString> done, std::function<void(double)> progress)
+{
+    auto const cancelled = std::make_shared<std::atomic<bool>>(false);
+    m_private->cloneCancelled = cancelled;
+    auto const tell = [this, cancelled, progress, guard = m_private->alive](double fraction) {
+        if (progress) {
+            QMetaObject::invokeMethod(
+                this,
+                [progress, fraction, guard] {
+                    if (guard->load() != nullptr)
+                        progress(fraction);
+                },
+                Qt::QueuedConnection);
+        }
+        return !cancelled->load();
+    };
+    m_private->inBackground(
+        [this, id = id.toStdString(), name = name.toStdString(), tell] { return m_store.clone(id, name, tell); },
+        [this, done](vmm::Result<StoredMachine> made) {
+            if (!made)
+                return done(vmm::fail(made.error()));
+            m_private->scan();
+            done(text(made->id));
+        });
+}
+
+void Library::cancelClone()
+{
+    if (m_private->cloneCancelled)
+        m_private->cloneCancelled->store(true);
+}
+
+vmm::Result<> Library::rename(QString const& id, QString const& name)
+{
+    TRY(m_store.rename(id.toStdString(), name.toStdString()));
+    m_private->scan();
+    return {};
+}
+
+vmm::Result<> Library::changeSettings(vmm::VmConfig config)
+{
+    auto const* changed = session(text(config.uuid));
+    if (changed != nullptr && changed->runner()->state() != SessionState::Off) {
+        return vmm::fail(vmm::ErrorCode::NotNow,
+            std::string("the machine is ") + std::string(stateName(changed->runner()->state())));
+    }
+    TRY(m_store.save(std::move(config)));
+    m_private->scan();
+    return {};
+}
+
+vmm::Result<> Library::remove(QString const& id)
+{
+    TRY(m_store.remove(id.toStdString()));
+    m_private->scan();
+    return {};
+}
+
+vmm::Result<> Library::undoRemove(QString const& id)
+{
+    TRY(m_store.restoreRemoved(id.toStdString()));
+    m_private->scan();
+    return {};
+}
+
+void Library::diskUsage(QString const& id, Done<quint64> done)
+{
+    m_private->inBackground(
+        [this, id = id.toStdString()] { return vmm::Result<quint64>(m_store.diskUsage(id)); }, std::move(done));
+}
+
+void Library::advise(QString const& path, Done<Advice> done, QString const& system)
+{
+    m_private->inBackground(
+        [this, path = path.toStdString(), system = system.toStdString()]() -> vmm::Result<Advice> {
+            Advice advice;
+            advice.host = app::inspectHost(m_store.machinesDirectory());
+            advice.medium = TRY(m_private->mediaAdvisor().recognise(path));
+            advice.proposal = m_private->mediaAdvisor().propose(advice.medium, advice.host, system);
+            return advice;
+        },
+        std::move(done));
+}
+
+void Library::listSystems(Done<std::vector<MediaAdvisor::System>> done)
+{
+    m_private->inBackground(
+        [this] { return vmm::Result<std::vector<MediaAdvisor::System>>(m_private->mediaAdvisor().systems()); },
+        std::move(done));
+}
+
+void Library::inspectHost(Done<HostReport> done)
+{
+    m_private->inBackground(
+        [this] { return vmm::Result<HostReport>(app::inspectHost(m_store.machinesDirectory())); }, std::move(done));
+}
+
+QStringList Library::inMemory() const
+{
+    QStringList found;
+    for (auto* session : m_private->sessionsInMemory())
+        found << session->id();
+    return found;
+}
+
+void Library::suspendAll(Done<void> done)
+{
+    auto const sessions = m_private->sessionsInMemory();
+    auto const left = std::make_shared<std::size_t>(sessions.size());
+    auto const first = std::make_shared<vmm::Result<>>();
+    if (sessions.empty())
+        return done({});
+    for (auto* session : sessions) {
+        auto const answer = [this, left, first, done, guard = m_private->alive](vmm::Result<> outcome) {
+            QMetaObject::invokeMethod(
+                this,
+                [left, first, done, guard, outcome] {
+                    if (!outcome && *first)
+                        *first = outcome;
+                    if (--*left == 0 && guard->load() != nullptr)
+                        done(*first);
+                },
+                Qt::QueuedConnection);
+        };
+        // What has crashed cannot be saved, and has nothing worth saving.
+        if (session->runner()->state() == SessionState::Crashed)
+            session->runner()->powerOff(answer);
+        else
+            session->runner()->suspend(answer);
+    }
+}
+
+void Library::shutDownAll(int seconds, Done<void> done)
+{
+    for (auto* session : m_private->sessionsInMemory()) {
+        if (session->runner()->state() == SessionState::Running)
+            session->pressPowerButton();
+        else
+            session->powerOff();
+    }
+    auto* timer = new QTimer(this);
+    auto const ticks = std::make_shared<int>(0);
+    connect(timer, &QTimer::timeout, this, [this, timer, ticks, seconds, done] {
+        auto const left = m_private->sessionsInMemory();
+        if (left.empty()) {
+            timer->deleteLater();
+            timer->stop();
+            return done({});
+        }
+        if (++*ticks == seconds * 10) {
+            for (auto* session : left)
+                session->powerOff();
+        }
+    });
+    timer->start(100);
+}
+
+}
+
+#include "moc_library.cpp"

@@ -1,0 +1,66 @@
+#include "app/store/disk_images.h"
+
+#include "vmm/block/image.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace app {
+
+vmm::Result<> makeDiskImage(std::string const& path, DiskFormat format, std::uint64_t bytes)
+{
+    vmm::NewImage what;
+    what.format = format == DiskFormat::Qcow2 ? vmm::ImageFormat::Qcow2 : vmm::ImageFormat::Raw;
+    what.size = bytes;
+    return vmm::createImage(path, what);
+}
+
+vmm::Result<> copySparse(std::string const& from, std::string const& to, std::function<bool(double)> const& progress)
+{
+    auto const source = TRY(vmm::openFile(from, O_RDONLY));
+    auto const target = TRY(vmm::openFile(to, O_WRONLY | O_CREAT | O_EXCL));
+    struct stat status { };
+    if (::fstat(source.get(), &status) != 0)
+        return vmm::failOs(fmt::format("reading {}", from));
+    if (::ioctl(target.get(), FICLONE, source.get()) == 0) {
+        progress(1);
+        return {};
+    }
+    if (::ftruncate(target.get(), status.st_size) != 0)
+        return vmm::failOs(fmt::format("writing {}", to));
+    constexpr std::int64_t step = 8 << 20; // copied between two looks at whether to go on
+    for (off_t data = 0, hole = 0; data < status.st_size;) {
+        if (data >= hole) {
+            data = ::lseek(source.get(), data, SEEK_DATA);
+            if (data < 0 && errno == ENXIO)
+                break; // only a hole is left
+            hole = data < 0 ? -1 : ::lseek(source.get(), data, SEEK_HOLE);
+            if (hole < 0)
+                return vmm::failOs(fmt::format("reading {}", from));
+        }
+        if (!progress(double(data) / double(status.st_size)))
+            return vmm::fail(vmm::ErrorCode::Cancelled, fmt::format("copying {} was cancelled", from));
+        off_t in = data, out = data;
+        auto const length = static_cast<std::size_t>(std::min<std::int64_t>(hole - data, step));
+        auto const copied = ::copy_file_range(source.get(), &in, target.get(), &out, length, 0);
+        if (copied < 0 && errno == EINTR)
+            continue;
+        if (copied < 0)
+            return vmm::failOs(fmt::format("copying {} to {}", from, to));
+        if (copied == 0)
+            break; // it has become shorter under our hands
+        data += copied;
+    }
+    if (::fsync(target.get()) != 0)
+        return vmm::failOs(fmt::format("writing {}", to));
+    progress(1);
+    return {};
+}
+
+}

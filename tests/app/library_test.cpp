@@ -1,0 +1,258 @@
+#include "app/library/library.h"
+#include "app/store/whole_file.h"
+#include "tests/fakes/fake_machine.h"
+#include "tests/support/suite.h"
+
+#include <QTemporaryDir>
+#include <csignal>
+#include <sys/wait.h>
+
+using namespace app;
+using tests::FakeMachine;
+
+namespace {
+
+MachineRequest request(char const* name, std::uint64_t diskBytes = 1u << 20, DiskFormat format = DiskFormat::Raw)
+{
+    MachineRequest made;
+    made.config = tests::exampleConfig(name);
+    made.config.uuid.clear();
+    made.config.networks = { { "net0", {}, vmm::NetworkMode::User, {} } };
+    made.config.disks = { { "disk0", {} } };
+    made.newDisks = { { "disk0", diskBytes, format } };
+    return made;
+}
+
+struct Bench {
+    QTemporaryDir directory;
+    std::shared_ptr<FakeMachine::Script> script = std::make_shared<FakeMachine::Script>();
+    MachineStore store { directory.path().toStdString() };
+    Library library { directory.path(), FakeMachine::factory(script) };
+
+    QString create(char const* name)
+    {
+        std::optional<vmm::Result<QString>> outcome;
+        library.create(request(name), [&](vmm::Result<QString> made) { outcome = made; });
+        return QTest::qWaitFor([&] { return outcome.has_value(); }) && *outcome ? **outcome : QString();
+    }
+    bool becomes(QString const& id, SessionState state)
+    {
+        return QTest::qWaitFor([&] { return library.session(id)->state() == state; });
+    }
+};
+
+}
+
+class LibraryTest : public QObject {
+    Q_OBJECT
+private slots:
+    void aMachineIsMadeWithItsDiskAndFoundAgain()
+    {
+        QTemporaryDir directory;
+        MachineStore store(directory.path().toStdString());
+        auto const made = store.create(request("web", 3u << 20, DiskFormat::Qcow2));
+        REQUIRE_OK(made);
+        QCOMPARE(made->config.name, std::string("web"));
+        QCOMPARE(made->config.disks[0].path, made->directory + "/disk0.qcow2");
+        QVERIFY(QFile::exists(QString::fromStdString(made->config.disks[0].path)));
+        QCOMPARE(made->config.networks[0].mac.size(), std::size_t(17));
+        // Paths of its own are kept relative: the directory may be moved.
+        auto const text = readWholeFile(made->directory + "/machine.json", 1u << 20);
+        QVERIFY(text->find("\"disk0.qcow2\"") != std::string::npos);
+        QCOMPARE(store.find("web")->id, made->id);
+        QCOMPARE(store.find(made->id.substr(0, 6))->id, made->id);
+        QCOMPARE(store.find("nobody").error().code, vmm::ErrorCode::NotFound);
+    }
+
+    void ofTwoOfOneNameNoneIsGuessed()
+    {
+        QTemporaryDir directory;
+        MachineStore store(directory.path().toStdString());
+        REQUIRE_OK(store.create(request("twin")));
+        REQUIRE_OK(store.create(request("twin")));
+        QCOMPARE(store.find("twin").error().code, vmm::ErrorCode::InvalidArgument);
+    }
+
+    void whatCannotBeMadeLeavesNothing()
+    {
+        QTemporaryDir directory;
+        MachineStore store(directory.path().toStdString());
+        auto wrong = request("wrong");
+        wrong.config.networks[0].mac = "no mac";
+        QVERIFY(!store.create(wrong));
+        auto odd = request("odd", 1000, DiskFormat::Qcow2); // no multiple of a sector
+        QVERIFY(!store.create(odd));
+        QVERIFY(store.list().empty());
+        QCOMPARE(QDir(QString::fromStdString(store.machinesDirectory()))
+                     .entryList(QDir::AllEntries | QDir::Hidden | QDir::NoDotAndDotDot)
+                     .size(),
+            0);
+    }
+
+    void aCloneIsAMachineOfItsOwn()
+    {
+        QTemporaryDir directory;
+        MachineStore store(directory.path().toStdString());
+        auto const source = store.create(request("source"));
+        REQUIRE_OK(source);
+        QFile image(QString::fromStdString(source->config.disks[0].path));
+        QVERIFY(image.open(QIODevice::ReadWrite));
+        image.seek(500000);
+        image.write("something");
+        image.close();
+        auto const clone = store.clone(source->id, "copy");
+        REQUIRE_OK(clone);
+        QVERIFY(clone->id != source->id);
+        QVERIFY(clone->config.networks[0].mac != source->config.networks[0].mac);
+        QFile copy(QString::fromStdString(clone->config.disks[0].path));
+        QVERIFY(copy.open(QIODevice::ReadOnly));
+        QCOMPARE(copy.size(), 1 << 20);
+        copy.seek(500000);
+        QCOMPARE(copy.read(9), QByteArray("something"));
+    }
+
+    void aCancelledCloneLeavesNothing()
+    {
+        QTemporaryDir directory;
+        MachineStore store(directory.path().toStdString());
+        auto const source = store.create(request("source"));
+        REQUIRE_OK(source);
+        REQUIRE_OK(writeWholeFile(source->config.disks[0].path, vmm::bytesOf(std::string(1 << 20, 'x'))));
+        auto const clone = store.clone(source->id, "copy", [](double) { return false; });
+        // Where the file system shares blocks there was nothing to wait for.
+        QVERIFY(clone || clone.error().code == vmm::ErrorCode::Cancelled);
+        QCOMPARE(store.list().size(), clone ? std::size_t(2) : std::size_t(1));
+    }
+
+    void removingCanBeUndone()
+    {
+        QTemporaryDir directory;
+        MachineStore store(directory.path().toStdString());
+        auto const made = store.create(request("precious"));
+        REQUIRE_OK(made);
+        REQUIRE_OK(store.remove(made->id));
+        QVERIFY(store.list().empty());
+        REQUIRE_OK(store.restoreRemoved(made->id));
+        QCOMPARE(store.list().size(), std::size_t(1));
+        REQUIRE_OK(store.remove(made->id));
+        REQUIRE_OK(store.emptyTrash(3600)); // too young
+        REQUIRE_OK(store.restoreRemoved(made->id));
+        REQUIRE_OK(store.remove(made->id));
+        REQUIRE_OK(store.emptyTrash());
+        QVERIFY(!store.restoreRemoved(made->id));
+    }
+
+    void aRunningMachineIsNeitherRemovedNorCloned()
+    {
+        Bench bench;
+        auto const id = bench.create("busy");
+        bench.library.session(id)->start();
+        QVERIFY(bench.becomes(id, SessionState::Running));
+        QCOMPARE(bench.library.remove(id).error().code, vmm::ErrorCode::Busy);
+        QCOMPARE(bench.store.clone(id.toStdString(), "copy").error().code, vmm::ErrorCode::Busy);
+        QCOMPARE(bench.library.changeSettings(bench.library.config(id)).error().code, vmm::ErrorCode::NotNow);
+    }
+
+    void brokenFilesAreShownWithTheirProblem_data()
+    {
+        QTest::addColumn<QByteArray>("contents");
+        QTest::newRow("empty") << QByteArray();
+        QTest::newRow("no JSON") << QByteArray("{\"kind\": ");
+        QTest::newRow("another kind") << QByteArray("{\"kind\":\"x\",\"version\":1,\"state\":{}}");
+        QTest::newRow("deep") << QByteArray(100000, '[');
+        QTest::newRow("binary") << QByteArray(4096, '\0');
+        QTest::newRow("huge") << QByteArray(5 << 20, ' ');
+    }
+    void brokenFilesAreShownWithTheirProblem()
+    {
+        QFETCH(QByteArray, contents);
+        Bench bench;
+        auto const id = bench.create("fine");
+        REQUIRE_OK(writeWholeFile(bench.store.directoryOf(id.toStdString()) + "/machine.json",
+            { reinterpret_cast<std::uint8_t const*>(contents.constData()), std::size_t(contents.size()) }));
+        QTRY_VERIFY(bench.library.entry(id)->problem.has_value());
+        Library again(bench.directory.path(), FakeMachine::factory());
+        QCOMPARE(again.ids(), QStringList { id });
+        QVERIFY(again.session(id) == nullptr);
+    }
+
+    void theLibrarySeesWhatOthersDo()
+    {
+        Bench bench;
+        QSignalSpy added(&bench.library, &Library::machineAdded);
+        QSignalSpy changed(&bench.library, &Library::machineChanged);
+        QSignalSpy removed(&bench.library, &Library::machineRemoved);
+        MachineStore other(bench.directory.path().toStdString());
+        auto const made = other.create(request("new"));
+        REQUIRE_OK(made);
+        QVERIFY(added.wait());
+        auto const id = QString::fromStdString(made->id);
+        REQUIRE_OK(other.rename(made->id, "renamed"));
+        QVERIFY(changed.wait());
+        QCOMPARE(bench.library.entry(id)->name, QString("renamed"));
+        REQUIRE_OK(other.remove(made->id));
+        QVERIFY(removed.wait());
+        QVERIFY(bench.library.ids().isEmpty());
+    }
+
+    void aMachineOfAnotherProcessIsShownWithItsPid()
+    {
+        Bench bench;
+        auto const id = bench.create("elsewhere");
+        auto const path = bench.store.placesOf(id.toStdString()).lockFile;
+        auto const child = ::fork();
+        if (child == 0) {
+            auto const lock = MachineLock::take(path);
+            ::pause();
+            ::_exit(lock ? 0 : 1);
+        }
+        QTRY_VERIFY(bench.library.entry(id)->otherOwner.has_value());
+        QTRY_COMPARE(*bench.library.entry(id)->otherOwner, qint64(child));
+        // Whoever dies lets go.
+        ::kill(child, SIGKILL);
+        ::waitpid(child, nullptr, 0);
+        QVERIFY(!bench.library.entry(id)->otherOwner);
+    }
+
+    void aMediumIsKeptForTheNextStart()
+    {
+        Bench bench;
+        auto const id = bench.create("with cd");
+        bench.library.session(id)->insertMedium("cd0", "/tmp/some.iso");
+        QTRY_COMPARE(bench.store.load(id.toStdString())->config.cds[0].path, std::string("/tmp/some.iso"));
+    }
+
+    void allAreSuspendedTogether()
+    {
+        Bench bench;
+        auto const first = bench.create("first"), second = bench.create("second");
+        bench.library.session(first)->start();
+        bench.library.session(second)->start();
+        QVERIFY(bench.becomes(first, SessionState::Running));
+        QVERIFY(bench.becomes(second, SessionState::Running));
+        QCOMPARE(bench.library.inMemory().size(), 2);
+        std::optional<vmm::Result<>> outcome;
+        bench.library.suspendAll([&](vmm::Result<> result) { outcome = result; });
+        QTRY_VERIFY(outcome);
+        REQUIRE_OK(*outcome);
+        QVERIFY(bench.library.inMemory().isEmpty());
+        QVERIFY(bench.store.load(first.toStdString())->isSuspended);
+        QVERIFY(bench.store.load(second.toStdString())->isSuspended);
+    }
+
+    void whoDoesNotShutDownIsPoweredOff()
+    {
+        Bench bench;
+        auto const id = bench.create("deaf");
+        bench.library.session(id)->start();
+        QVERIFY(bench.becomes(id, SessionState::Running));
+        bool isDone = false;
+        bench.library.shutDownAll(1, [&](vmm::Result<>) { isDone = true; });
+        QTRY_VERIFY(isDone);
+        QVERIFY(bench.script->has("power button"));
+        QVERIFY(bench.script->has("power off"));
+    }
+};
+
+REGISTER_SUITE(LibraryTest);
+#include "library_test.moc"

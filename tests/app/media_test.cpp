@@ -1,0 +1,202 @@
+#include "app/library/media.h"
+#include "tests/support/suite.h"
+
+#include <QTemporaryDir>
+
+using namespace app;
+
+namespace {
+
+/// An ISO 9660 image with nothing but what says so: a primary volume descriptor, and a boot record where wanted.
+QByteArray iso(char const* label, std::initializer_list<int> bootPlatforms = {}, quint32 catalogSector = 20)
+{
+    QByteArray image(64 * 2048, '\0');
+    auto const put = [&](qsizetype offset, QByteArray const& bytes) { image.replace(offset, bytes.size(), bytes); };
+    auto const descriptor = [&](int sector, char type) { put(sector * 2048, QByteArray(1, type) + "CD001\x01"); };
+    descriptor(16, 1);
+    put(16 * 2048 + 40, QByteArray(label).leftJustified(32, ' '));
+    int end = 17;
+    if (bootPlatforms.size() != 0) {
+        descriptor(17, 0);
+        put(17 * 2048 + 7, "EL TORITO SPECIFICATION");
+        put(17 * 2048 + 0x47, QByteArray(reinterpret_cast<char const*>(&catalogSector), 4));
+        end = 18;
+        qsizetype at = 20 * 2048;
+        put(at, QByteArray(1, 1) + QByteArray(1, char(*bootPlatforms.begin())));
+        put(at + 30, "\x55\xaa");
+        put(at + 32, "\x88");
+        for (auto platform = bootPlatforms.begin() + 1; platform != bootPlatforms.end(); ++platform) {
+            at += 64;
+            put(at, QByteArray("\x91") + char(*platform));
+            put(at + 32, "\x88");
+        }
+    }
+    descriptor(end, char(255));
+    return image;
+}
+
+struct Bench {
+    QTemporaryDir directory;
+    MediaAdvisor advisor { false };
+    Medium recognise(QByteArray const& contents, char const* name = "medium")
+    {
+        QFile file(directory.filePath(name));
+        if (!file.open(QIODevice::WriteOnly) || file.write(contents) != contents.size())
+            return {};
+        file.close();
+        return advisor.recognise(file.fileName().toStdString()).value_or(Medium {});
+    }
+};
+
+HostReport goodHost()
+{
+    return { KvmStatus::Usable, {}, 8, 16ull << 30, 8ull << 30, 100ull << 30, true, true };
+}
+
+}
+
+class MediaTest : public QObject {
+    Q_OBJECT
+private slots:
+    void anIsoIsKnownByItsDescriptorsAndItsBootRecord()
+    {
+        Bench bench;
+        auto medium = bench.recognise(iso("Some System", { 0, 0xef }));
+        QCOMPARE(medium.kind, MediumKind::Iso);
+        QCOMPARE(medium.label, std::string("Some System"));
+        QVERIFY(medium.bootsBios);
+        QVERIFY(medium.bootsUefi);
+        medium = bench.recognise(iso("Data"));
+        QCOMPARE(medium.kind, MediumKind::Iso);
+        QVERIFY(!medium.bootsBios);
+        medium = bench.recognise(iso("New", { 0xef }));
+        QVERIFY(!medium.bootsBios);
+        QVERIFY(medium.bootsUefi);
+    }
+
+    void aBootRecordThatPointsNowhereBootsNothing()
+    {
+        Bench bench;
+        auto const medium = bench.recognise(iso("Odd", { 0 }, 0xffffffff));
+        QCOMPARE(medium.kind, MediumKind::Iso);
+        QVERIFY(!medium.bootsBios);
+    }
+
+    void anIsoCutAnywhereIsNoTrouble()
+    {
+        Bench bench;
+        auto const whole = iso("Cut", { 0, 0xef });
+        for (qsizetype length = 0; length < 22 * 2048; length += 509)
+            bench.recognise(whole.left(length));
+        QCOMPARE(bench.recognise(whole.left(16 * 2048)).kind, MediumKind::Unknown);
+    }
+
+    void disksAreKnownByTheirMarks()
+    {
+        Bench bench;
+        QByteArray qcow2("QFI\xfb\0\0\0\3", 8);
+        qcow2 += QByteArray(16, '\0') + QByteArray("\0\0\0\2\0\0\0\0", 8) + QByteArray(4096, '\0');
+        auto medium = bench.recognise(qcow2);
+        QCOMPARE(medium.kind, MediumKind::Disk);
+        QCOMPARE(medium.format, std::string("qcow2"));
+        QCOMPARE(medium.diskBytes, 8ull << 30);
+        medium = bench.recognise(QByteArray("KDMV") + QByteArray(1024, '\0'));
+        QCOMPARE(medium.format, std::string("vmdk"));
+        QVERIFY(!medium.isSupported);
+        QByteArray raw(1 << 20, '\0');
+        raw[0] = '\xeb';
+        raw[510] = '\x55';
+        raw[511] = '\xaa';
+        medium = bench.recognise(raw);
+        QCOMPARE(medium.format, std::string("raw"));
+        QVERIFY(medium.bootsBios);
+        QCOMPARE(bench.recognise(QByteArray(4096, 'x')).kind, MediumKind::Unknown);
+        QCOMPARE(bench.recognise({}).kind, MediumKind::Unknown);
+    }
+
+    void aKernelSaysItsVersion()
+    {
+        Bench bench;
+        QByteArray kernel(0x1000, '\0');
+        kernel.replace(0x202, 4, "HdrS");
+        kernel[0x20f] = 4; // 0x400, counted from 0x200
+        kernel.replace(0x600, 12, "6.1.0-test\0", 12);
+        auto const medium = bench.recognise(kernel);
+        QCOMPARE(medium.kind, MediumKind::Kernel);
+        QCOMPARE(medium.label, std::string("6.1.0-test"));
+        auto const proposal = bench.advisor.propose(medium, goodHost());
+        QCOMPARE(proposal.request.config.firmware, vmm::Firmware::None);
+        QCOMPARE(proposal.firmware, Reason::MediumNeeds);
+    }
+
+    void whatIsNoFileIsRefused()
+    {
+        MediaAdvisor advisor(false);
+        QVERIFY(!advisor.recognise("/"));
+        QVERIFY(!advisor.recognise("/dev/null"));
+        QCOMPARE(advisor.recognise("/nowhere").error().code, vmm::ErrorCode::NotFound);
+    }
+
+    void theProposalFitsTheHost()
+    {
+        Bench bench;
+        auto const medium = bench.recognise(iso("Some System", { 0 }), "some-system.iso");
+        auto proposal = bench.advisor.propose(medium, goodHost());
+        auto const& config = proposal.request.config;
+        QCOMPARE(config.name, std::string("some-system"));
+        QCOMPARE(config.cpus, 2);
+        QCOMPARE(config.memoryMiB, 2048u);
+        QCOMPARE(proposal.memory, Reason::UsualDefault);
+        QVERIFY(proposal.concerns.empty());
+        auto small = goodHost();
+        small.cores = 1;
+        small.freeMemoryBytes = 1ull << 30;
+        small.freeDiskBytes = 1ull << 30;
+        proposal = bench.advisor.propose(medium, small);
+        QCOMPARE(proposal.request.config.cpus, 1);
+        QCOMPARE(proposal.request.config.memoryMiB, 512u);
+        QCOMPARE(proposal.memory, Reason::HostLimit);
+        QCOMPARE(proposal.concerns.size(), std::size_t(1));
+        QCOMPARE(proposal.concerns[0].code, HostConcern::Code::DiskMayFill);
+    }
+
+    void aMediumForUefiAloneGetsIt()
+    {
+        Bench bench;
+        auto const medium = bench.recognise(iso("New", { 0xef }));
+        QCOMPARE(bench.advisor.propose(medium, goodHost()).request.config.firmware, vmm::Firmware::Ovmf);
+        auto bare = goodHost();
+        bare.hasOvmf = false;
+        QCOMPARE(bench.advisor.propose(medium, bare).firmware, Reason::FirmwareMissing);
+    }
+
+    void everyProposalPassesItsOwnCheck()
+    {
+        Bench bench;
+        for (auto const& contents : { iso("A", { 0 }), iso("B", { 0xef }), QByteArray(4096, 'x') }) {
+            QTemporaryDir directory;
+            MachineStore store(directory.path().toStdString());
+            REQUIRE_OK(store.create(bench.advisor.propose(bench.recognise(contents), goodHost()).request));
+        }
+    }
+
+    void aSystemOfTheDatabaseIsRecognised()
+    {
+        // libosinfo knows Debian 12's first image by its volume and system identifiers.
+        Bench bench;
+        MediaAdvisor advisor;
+        if (advisor.systems().empty())
+            QSKIP("CHRONOVISOR-SKIP: no osinfo-db installed");
+        auto image = iso("Debian 11.0.0 amd64 n", { 0 });
+        bench.recognise(image, "debian.iso");
+        auto const medium = advisor.recognise(bench.directory.filePath("debian.iso").toStdString());
+        REQUIRE_OK(medium);
+        QCOMPARE(medium->system, std::string("http://debian.org/debian/11"));
+        auto const proposal = advisor.propose(*medium, goodHost());
+        QCOMPARE(proposal.memory, Reason::SystemRecommends);
+        QCOMPARE(proposal.request.config.name, std::string("debian11"));
+    }
+};
+
+REGISTER_SUITE(MediaTest);
+#include "media_test.moc"

@@ -11,39 +11,39 @@ namespace vmm::virtio {
 
 namespace {
 
-    // 5.1.2 "Virtqueues", 5.1.3 "Feature bits".
-    constexpr unsigned receiveQueue = 0, transmitQueue = 1;
-    constexpr std::uint64_t featureChecksum = 1 << 0, featureGuestChecksum = 1 << 1, featureMac = 1 << 5,
-                            featureHostTso4 = 1 << 11, featureHostTso6 = 1 << 12, featureMergeBuffers = 1 << 15,
-                            featureStatus = 1 << 16;
-    constexpr std::uint16_t linkUp = 1, configSize = 10;
+// 5.1.2 "Virtqueues", 5.1.3 "Feature bits".
+constexpr unsigned receiveQueue = 0, transmitQueue = 1;
+constexpr std::uint64_t featureChecksum = 1 << 0, featureGuestChecksum = 1 << 1, featureMac = 1 << 5,
+                        featureHostTso4 = 1 << 11, featureHostTso6 = 1 << 12, featureMergeBuffers = 1 << 15,
+                        featureStatus = 1 << 16;
+constexpr std::uint16_t linkUp = 1, configSize = 10;
 
-    // 5.1.6 "Device Operation": struct virtio_net_hdr.
-    constexpr std::size_t headerSize = 12, checksumStartOffset = 6, checksumOffsetOffset = 8, bufferCountOffset = 10;
-    constexpr std::uint8_t needsChecksum = 1, dataValid = 2;
-    constexpr std::size_t ethernetSize = 14;
-    // A frame of 64 KiB in the smallest buffers that make sense.
-    constexpr std::size_t maximumBuffers = 64;
+// 5.1.6 "Device Operation": struct virtio_net_hdr.
+constexpr std::size_t headerSize = 12, checksumStartOffset = 6, checksumOffsetOffset = 8, bufferCountOffset = 10;
+constexpr std::uint8_t needsChecksum = 1, dataValid = 2;
+constexpr std::size_t ethernetSize = 14;
+// A frame of 64 KiB in the smallest buffers that make sense.
+constexpr std::size_t maximumBuffers = 64;
 
-    std::uint64_t features(NetworkBackend const& network)
-    {
-        auto const large = network.takesLargeSegments() ? featureChecksum | featureHostTso4 | featureHostTso6 : 0;
-        return featureMac | featureStatus | featureMergeBuffers | featureGuestChecksum | large;
+std::uint64_t features(NetworkBackend const& network)
+{
+    auto const large = network.takesLargeSegments() ? featureChecksum | featureHostTso4 | featureHostTso6 : 0;
+    return featureMac | featureStatus | featureMergeBuffers | featureGuestChecksum | large;
+}
+
+/// Whether the guest's stack would check a checksum behind the IP header: then we say that this is done.
+bool hasTransportChecksum(ConstByteSpan frame)
+{
+    auto const isTransport = [](std::uint8_t protocol) { return protocol == 6 || protocol == 17; };
+    if (frame.size() < ethernetSize + 20)
+        return false;
+    switch (loadBig<std::uint16_t>(frame.subspan(12, 2))) {
+    // Not for a fragment: its checksum is over the whole.
+    case 0x0800: return isTransport(frame[23]) && (loadBig<std::uint16_t>(frame.subspan(20, 2)) & 0x3fff) == 0;
+    case 0x86dd: return isTransport(frame[20]);
+    default: return false;
     }
-
-    /// Whether the guest's stack would check a checksum behind the IP header: then we say that this is done.
-    bool hasTransportChecksum(ConstByteSpan frame)
-    {
-        auto const isTransport = [](std::uint8_t protocol) { return protocol == 6 || protocol == 17; };
-        if (frame.size() < ethernetSize + 20)
-            return false;
-        switch (loadBig<std::uint16_t>(frame.subspan(12, 2))) {
-        // Not for a fragment: its checksum is over the whole.
-        case 0x0800: return isTransport(frame[23]) && (loadBig<std::uint16_t>(frame.subspan(20, 2)) & 0x3fff) == 0;
-        case 0x86dd: return isTransport(frame[20]);
-        default: return false;
-        }
-    }
+}
 
 }
 
@@ -53,9 +53,9 @@ NetworkCard::NetworkCard(PciServices const& services, NetworkBackend& network, s
             .classCode = 0x020000,
             .features = features(network),
             .queueSizes = { 256, 256 },
-            .configSize = configSize })
-    , m_network(network)
-    , m_mac(mac)
+            .configSize = configSize }),
+      m_network(network),
+      m_mac(mac)
 {
     loop().call([this] { m_network.setReceiver(this); });
 }

@@ -15,10 +15,7 @@ namespace {
 /// A network that remembers what it got.
 class FakeNetwork final : public NetworkBackend {
 public:
-    explicit FakeNetwork(EventLoop& loop)
-        : m_loop(loop)
-    {
-    }
+    explicit FakeNetwork(EventLoop& loop) : m_loop(loop) { }
     EventLoop& loop() override { return m_loop; }
     void setReceiver(FrameReceiver* receiver) override { m_receiver = receiver; }
     void send(ConstByteSpan frame) override { sent.emplace_back(frame.begin(), frame.end()); }

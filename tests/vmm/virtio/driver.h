@@ -1,7 +1,6 @@
 #pragma once
 
 #include "tests/fakes/fake_board.h"
-#include "tests/support/suite.h"
 #include "vmm/virtio/virtio_pci.h"
 
 #include <chrono>

@@ -1,7 +1,6 @@
 #include "vmm/machine/pc_board.h"
 
 #include "vmm/base/log.h"
-#include "vmm/boot/boot_cpu_state.h"
 #include "vmm/kvm/vm.h"
 #include "vmm/machine/layout.h"
 
@@ -38,8 +37,12 @@ Result<> PcBoard::assemble()
 {
     TRY(addMemory());
     TRY(addChipset());
+    TRY(addLegacyDevices());
     TRY(addSerials());
-    return addVirtio();
+    TRY(addDisks());
+    TRY(addNetworks());
+    TRY(addVirtio());
+    return addFirmwareConfig();
 }
 
 Result<> PcBoard::addMemory()
@@ -63,8 +66,9 @@ Result<> PcBoard::addMemory()
         TRY(map(layout::legacyEnd, layout::legacyEnd, low - layout::legacyEnd));
     if (high > 0)
         TRY(map(layout::highRam, low, high));
-    m_legacy = TRY(LegacyMemory::create(m_vm, m_memory, ram, nullptr));
-    return {};
+    auto* const firmware = TRY(loadFirmware());
+    m_legacy = TRY(LegacyMemory::create(m_vm, m_memory, ram, firmware));
+    return addVariables(firmware ? firmware->size() : 0);
 }
 
 Result<> PcBoard::addChipset()
@@ -89,31 +93,19 @@ Result<> PcBoard::addChipset()
     return {};
 }
 
-Result<> PcBoard::plug(PciFunction& function)
+Result<unsigned> PcBoard::plug(PciFunction& function)
 {
     constexpr unsigned chipsetSlot = 0x1f;
     if (m_nextSlot >= chipsetSlot)
         return fail(ErrorCode::InvalidArgument, "the machine has more PCI devices than there are slots");
-    return m_pci->plug(m_nextSlot++, 0, function);
+    TRY(m_pci->plug(m_nextSlot, 0, function));
+    return m_nextSlot++;
 }
 
 void PcBoard::forgetMemory()
 {
     for (auto* block : m_volatile)
         block->clear();
-}
-
-Result<std::vector<SavedFile>> PcBoard::files() const
-{
-    std::vector<SavedFile> files;
-    for (auto const& disk : m_config.disks)
-        files.push_back(TRY(describeFile(disk.id, disk.path)));
-    return files;
-}
-
-Result<std::optional<BootCpuState>> PcBoard::prepareBoot()
-{
-    return std::optional<BootCpuState>();
 }
 
 void PcBoard::restored() { }
@@ -166,11 +158,6 @@ Screen* PcBoard::screen(std::string_view id)
 {
     auto const found = m_screens.find(id);
     return found == m_screens.end() ? nullptr : found->second;
-}
-
-Board::Traffic PcBoard::traffic() const
-{
-    return {};
 }
 
 }

@@ -1,10 +1,13 @@
 #pragma once
 
+#include "vmm/boot/direct_boot.h"
 #include "vmm/bus/pci_bus.h"
 #include "vmm/devices/ich9_lpc.h"
 #include "vmm/devices/q35_host.h"
+#include "vmm/devices/vm_generation_id.h"
 #include "vmm/machine/board.h"
 #include "vmm/memory/legacy_memory.h"
+#include "vmm/virtio/network_card.h"
 
 #include <array>
 #include <deque>
@@ -47,13 +50,33 @@ private:
         m_devices.push_back(std::move(device));
         return kept;
     }
-    /// The next free slot for a PCI device of the configuration; 1f is the chipset's.
-    Result<> plug(PciFunction& function);
+    /// A disk with its thread; complete in the file that opens them.
+    struct Disk;
+    struct DeleteDisk {
+        void operator()(Disk* disk) const;
+    };
+    using DiskPointer = std::unique_ptr<Disk, DeleteDisk>;
+
+    /// The next free slot for a PCI device of the configuration, which is returned; 1f is the chipset's.
+    Result<unsigned> plug(PciFunction& function);
 
     Result<> addMemory();
+    Result<MemoryBlock*> loadFirmware();
+    Result<> addVariables(std::uint64_t codeSize);
     Result<> addChipset();
+    Result<> addLegacyDevices();
     Result<> addSerials();
+    Result<> addDisks();
+    Result<> addNetworks();
     Result<> addVirtio();
+    /// Last, for it names the others.
+    Result<> addFirmwareConfig();
+
+    Result<DiskPointer> openDisk(
+        std::string const& id, std::string const& path, std::optional<DiskFormat> format, bool readOnly);
+    AcpiConfig acpiConfig() const;
+    SmbiosConfig smbiosConfig() const;
+    Bytes bootOrder() const;
 
     VmConfig const& m_config;
     Vm& m_vm;
@@ -71,6 +94,10 @@ private:
     std::map<std::string, std::unique_ptr<Console>, std::less<>> m_consoles;
     std::map<std::string, Screen*, std::less<>> m_screens;
     PciServices m_services;
+    std::map<std::string, std::string, std::less<>> m_bootPaths; // by device id
+    UniqueFd m_variablesFile;
+    std::vector<DiskPointer> m_disks;
+    std::vector<std::unique_ptr<NetworkBackend>> m_unplugged;
 
     // Devices go before what they use.
     std::vector<std::unique_ptr<Device>> m_devices;
@@ -81,6 +108,8 @@ private:
     Ich9Lpc* m_lpc = nullptr;
     Q35Host* m_host = nullptr;
     PciBus* m_pci = nullptr;
+    VmGenerationId* m_generation = nullptr;
+    std::vector<virtio::NetworkCard*> m_networkCards;
     std::vector<KeyboardSink*> m_keyboards;
     PointerSink* m_mouse = nullptr;
     PointerSink* m_tablet = nullptr;

@@ -1,7 +1,11 @@
+#include "vmm/backends/user_network.h"
+#include "vmm/devices/i8042.h"
 #include "vmm/devices/isa_debug.h"
 #include "vmm/devices/pvpanic.h"
+#include "vmm/devices/rtc_mc146818.h"
 #include "vmm/devices/uart_16550.h"
 #include "vmm/kvm/vm.h"
+#include "vmm/machine/layout.h"
 #include "vmm/machine/pc_board.h"
 #include "vmm/virtio/console_port.h"
 #include "vmm/virtio/random_generator.h"
@@ -21,6 +25,45 @@ struct ComPort {
 constexpr std::array comPorts { ComPort { 0x3f8, 4 }, ComPort { 0x2f8, 3 }, ComPort { 0x3e8, 4 },
     ComPort { 0x2e8, 3 } };
 
+}
+
+Result<> PcBoard::addLegacyDevices()
+{
+    I8042::Callbacks callbacks;
+    callbacks.resetMachine = m_events.resetRequested;
+    auto& keyboard = keep("i8042", std::make_unique<I8042>(m_vm.line(1), m_vm.line(12), m_time, std::move(callbacks)));
+    TRY(m_ports.map(I8042::dataPort, 1, keyboard.dataWindow()));
+    TRY(m_ports.map(I8042::commandPort, 1, keyboard.commandWindow()));
+    m_keyboards.push_back(&keyboard.keyboard());
+    m_mouse = &keyboard.mouse();
+
+    constexpr unsigned cmosCpuCount = 0x5f; // how many processors SeaBIOS waits for, less one
+    auto& rtc = keep("rtc", std::make_unique<RtcMc146818>(m_vm.line(8), m_time));
+    auto const size = std::uint64_t(m_config.memoryMiB) << 20;
+    rtc.setMemorySize(layout::lowRamSize(size), layout::highRamSize(size));
+    rtc.setByte(cmosCpuCount, static_cast<std::uint8_t>(m_config.cpus - 1));
+    TRY(m_ports.map(RtcMc146818::port, RtcMc146818::size, rtc));
+
+    m_generation = &keep("generation-id", TRY(VmGenerationId::create(m_vm, VmGenerationId::randomId())));
+    return {};
+}
+
+Result<> PcBoard::addNetworks()
+{
+    for (auto const& config : m_config.networks) {
+        NetworkBackend* backend = nullptr;
+        if (config.mode == NetworkMode::User) {
+            backend = &keep(config.id + "-user",
+                TRY_WITHIN(config.id, UserNetwork::create(m_time, config.forwards)));
+        } else {
+            backend = m_unplugged.emplace_back(std::make_unique<NoNetwork>(m_loop)).get();
+        }
+        auto const mac = TRY(parseMac(config.mac));
+        auto& card = keep(config.id, std::make_unique<virtio::NetworkCard>(m_services, *backend, mac));
+        m_networkCards.push_back(&card);
+        TRY(plug(card));
+    }
+    return {};
 }
 
 Result<> PcBoard::addSerials()

@@ -1,0 +1,204 @@
+#include "vmm/base/log.h"
+#include "vmm/base/unique_fd.h"
+#include "vmm/boot/acpi.h"
+#include "vmm/boot/direct_boot.h"
+#include "vmm/boot/memory_map.h"
+#include "vmm/boot/smbios.h"
+#include "vmm/devices/fw_cfg.h"
+#include "vmm/devices/pflash_cfi.h"
+#include "vmm/devices/pvpanic.h"
+#include "vmm/devices/rtc_mc146818.h"
+#include "vmm/kvm/vm.h"
+#include "vmm/machine/layout.h"
+#include "vmm/machine/pc_board.h"
+
+#include <cerrno>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+/// Firmware and what it reads about its machine; or, without it, the kernel that is booted directly.
+namespace vmm {
+
+namespace {
+
+constexpr char const* seabiosImage = "/usr/share/seabios/bios-256k.bin";
+constexpr char const* ovmfImage = "/usr/share/OVMF/OVMF_CODE_4M.fd";
+constexpr char const* ovmfVariables = "/usr/share/OVMF/OVMF_VARS_4M.fd";
+constexpr char const* vgaBios = "/usr/share/seabios/vgabios-stdvga.bin";
+constexpr char const* vgaBiosFile = "vgaroms/vgabios-stdvga.bin";
+
+constexpr std::size_t maximumRom = 256u << 10;
+
+Result<Bytes> readWholeFile(std::string const& path, std::uint64_t limit)
+{
+    auto const source = TRY(FileSource::open(path));
+    if (source.size() == 0 || source.size() > limit)
+        return fail(ErrorCode::Corrupt, fmt::format("{} has {} bytes, up to {} are possible", path, source.size(), limit));
+    Bytes data(source.size());
+    TRY(source.read(0, data));
+    return data;
+}
+
+Result<> writeAt(int fd, std::uint64_t offset, ConstByteSpan data)
+{
+    while (!data.empty()) {
+        auto const written = ::pwrite(fd, data.data(), data.size(), static_cast<off_t>(offset));
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written <= 0)
+            return failOs("cannot write the firmware's variables");
+        data = data.subspan(static_cast<std::size_t>(written));
+        offset += static_cast<std::uint64_t>(written);
+    }
+    return {};
+}
+
+Result<std::unique_ptr<MemoryBlock>> blockOf(std::string name, Bytes const& contents)
+{
+    auto block = TRY(MemoryBlock::create(std::move(name), contents.size()));
+    std::copy(contents.begin(), contents.end(), block->data());
+    return block;
+}
+
+}
+
+/// The image that ends at 4 GiB. Part of the saved memory: a restored machine goes on with the firmware that it began
+/// with, whatever the host has installed since.
+Result<MemoryBlock*> PcBoard::loadFirmware()
+{
+    if (m_config.firmware == Firmware::None)
+        return nullptr;
+    auto const path = m_config.firmware == Firmware::Ovmf ? ovmfImage : seabiosImage;
+    auto const contents = TRY_WITHIN("the machine's firmware", readWholeFile(path, layout::flashMaximum));
+    auto& block = *m_ownBlocks.emplace_back(TRY(blockOf("firmware", contents)));
+    m_blocks.push_back(&block);
+    return &block;
+}
+
+/// OVMF's variables lie right below its code, in a flash chip that the guest writes.
+Result<> PcBoard::addVariables(std::uint64_t codeSize)
+{
+    if (m_config.firmware != Firmware::Ovmf)
+        return {};
+    auto const maximum = layout::flashMaximum - codeSize;
+    auto const contents = [&]() -> Result<Bytes> {
+        auto own = m_config.firmwareVariables.empty() ? Result<Bytes>(fail(ErrorCode::NotFound, ""))
+                                                      : readWholeFile(m_config.firmwareVariables, maximum);
+        if (own || own.error().code != ErrorCode::NotFound)
+            return own;
+        return readWholeFile(ovmfVariables, maximum); // a machine's first start
+    }();
+    auto const variables = TRY_WITHIN("the firmware's variables", contents);
+    if (variables.size() % PflashCfi::sectorSize != 0)
+        return fail(ErrorCode::Corrupt, "the firmware's variables do not fill whole sectors");
+    auto& block = *m_ownBlocks.emplace_back(TRY(blockOf("firmware-variables", variables)));
+    m_blocks.push_back(&block);
+
+    PflashCfi::Store store;
+    if (!m_config.firmwareVariables.empty()) {
+        m_variablesFile = TRY(openFile(m_config.firmwareVariables, O_RDWR | O_CREAT, 0600));
+        TRY(writeAt(m_variablesFile.get(), 0, variables));
+        store = [this](std::uint64_t offset, ConstByteSpan bytes) {
+            if (auto const written = writeAt(m_variablesFile.get(), offset, bytes); !written)
+                m_events.hostFailed(written.error());
+        };
+    }
+    auto const address = layout::flashEnd - codeSize - block.size();
+    auto& flash
+        = keep("firmware-flash", std::make_unique<PflashCfi>(m_vm, address, block, PflashCfi::Writable::Yes, store));
+    return m_memory.map(address, block.size(), flash);
+}
+
+AcpiConfig PcBoard::acpiConfig() const
+{
+    AcpiConfig acpi;
+    acpi.cpus = m_config.cpus;
+    acpi.ramSize = std::uint64_t(m_config.memoryMiB) << 20;
+    acpi.ecamBase = m_host->ecamBase().value_or(layout::ecam);
+    unsigned port = 1;
+    for (auto const& serial : m_config.serials) {
+        if (!serial.virtio)
+            acpi.serialPorts.push_back(port++);
+    }
+    acpi.display = !m_config.displays.empty();
+    return acpi;
+}
+
+SmbiosConfig PcBoard::smbiosConfig() const
+{
+    return { m_config.uuid, m_config.name, m_config.cpus, std::uint64_t(m_config.memoryMiB) << 20 };
+}
+
+Result<> PcBoard::addFirmwareConfig()
+{
+    auto fwCfg = std::make_unique<FwCfg>(m_ram);
+    auto const ramSize = std::uint64_t(m_config.memoryMiB) << 20;
+    fwCfg->addNumber(FwCfg::RamSize, ramSize);
+    fwCfg->addNumber(FwCfg::CpuCount, std::uint16_t(m_config.cpus));
+    fwCfg->addNumber(FwCfg::MaximumCpus, std::uint16_t(m_config.cpus));
+    fwCfg->addNumber(FwCfg::NoGraphic, std::uint16_t(m_config.displays.empty()));
+
+    // Where the tables say that PCI is depends on where firmware has put it, so they are made when they are asked for.
+    auto const acpiFile = [&](std::string_view name, auto const& part) {
+        FwCfg::Hooks hooks;
+        hooks.onSelect = [this, part](Bytes& contents) { contents = part(buildAcpi(acpiConfig())); };
+        fwCfg->addFile(std::string(name), part(buildAcpi(acpiConfig())), std::move(hooks));
+    };
+    acpiFile(acpiRsdpFile, [](AcpiTables const& tables) { return tables.rsdp; });
+    acpiFile(acpiTablesFile, [](AcpiTables const& tables) { return tables.tables; });
+    acpiFile(acpiLoaderFile, [](AcpiTables const& tables) { return acpiLoaderScript(tables); });
+    fwCfg->addFile("etc/system-states", acpiSystemStates());
+    auto const smbios = TRY(buildSmbios(smbiosConfig()));
+    fwCfg->addFile(std::string(smbiosAnchorFile), smbios.anchor);
+    fwCfg->addFile(std::string(smbiosTablesFile), smbios.tables);
+    fwCfg->addFile(std::string(memoryMapFile), memoryMapBytes(firmwareMemoryMap(ramSize)));
+    auto const panicPort = bytesOf(std::uint16_t(PvPanic::port));
+    fwCfg->addFile("etc/pvpanic-port", Bytes(panicPort.begin(), panicPort.end()));
+    if (m_config.firmware == Firmware::SeaBios && !m_config.displays.empty())
+        fwCfg->addFile(vgaBiosFile, TRY_WITHIN("the display's firmware", readWholeFile(vgaBios, maximumRom)));
+    if (auto const order = bootOrder(); !order.empty())
+        fwCfg->addFile("bootorder", order);
+
+    auto& kept = keep("fw-cfg", std::move(fwCfg));
+    TRY(m_ports.map(FwCfg::dataPort, FwCfg::dataSize, kept.dataWindow()));
+    return m_ports.map(FwCfg::dmaPort, FwCfg::dmaSize, kept.dmaWindow());
+}
+
+/// Open Firmware device paths, the first to boot first, a line each and a zero at the end: what SeaBIOS and OVMF match
+/// their devices with.
+Bytes PcBoard::bootOrder() const
+{
+    std::vector<std::string> order = m_config.bootOrder;
+    if (order.empty()) {
+        for (auto const& disk : m_config.disks)
+            order.push_back(disk.id);
+        for (auto const& cd : m_config.cds)
+            order.push_back(cd.id);
+    }
+    std::string text;
+    for (auto const& id : order) {
+        if (auto const found = m_bootPaths.find(id); found != m_bootPaths.end())
+            text += (text.empty() ? "" : "\n") + found->second;
+    }
+    if (text.empty())
+        return {};
+    text += '\0';
+    return Bytes(text.begin(), text.end());
+}
+
+Result<std::optional<BootCpuState>> PcBoard::prepareBoot()
+{
+    if (!m_config.kernel)
+        return std::optional<BootCpuState>();
+    m_host->setUpLikeFirmware();
+    m_lpc->setUpLikeFirmware();
+    auto const kernel = TRY_WITHIN("the kernel", FileSource::open(m_config.kernel->kernel));
+    std::optional<FileSource> initrd;
+    if (!m_config.kernel->initrd.empty())
+        initrd = TRY_WITHIN("the initrd", FileSource::open(m_config.kernel->initrd));
+    BootImages const images { kernel, initrd ? &*initrd : nullptr, m_config.kernel->commandLine };
+    return std::optional(TRY(bootDirectly(m_ram, images, acpiConfig(), smbiosConfig())));
+}
+
+}

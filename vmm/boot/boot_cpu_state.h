@@ -4,19 +4,21 @@
 
 namespace vmm {
 
-/// Where the boot processor begins when a kernel is loaded without firmware: flat segments over all memory, interrupts
-/// off. What is not named here is as after power-on.
+/// How the first processor begins; all other registers are 0, interrupts are off, RFLAGS is 2. Segments are flat: base
+/// 0, limit 4 GiB, as in the table at `gdtBase`, which is in RAM.
 struct BootCpuState {
     enum class Mode : std::uint8_t {
-        Protected32, ///< paging off; PVH's entry and Linux' 32-bit entry
-        Long64,      ///< paging on, with the tables at `cr3`; Linux' 64-bit entry
+        Protected32, ///< CR0.PE alone
+        Long64,      ///< CR0.PE and PG, CR4.PAE, EFER.LME and LMA; cr3 maps the first 4 GiB to themselves
     };
     Mode mode = Mode::Protected32;
-    std::uint64_t rip = 0, rsp = 0, rbx = 0, rsi = 0;
-    std::uint64_t cr3 = 0;        ///< Long64: identity mapping of at least what is loaded
-    std::uint64_t gdtAddress = 0; ///< a table in guest memory that has the selectors below at their places
+    std::uint64_t rip = 0, rsp = 0, rbx = 0, rsi = 0, cr3 = 0;
+    std::uint64_t gdtBase = 0;
     std::uint16_t gdtLimit = 0;
-    std::uint16_t codeSelector = 0x10, dataSelector = 0x18, taskSelector = 0x20;
+    std::uint16_t codeSelector = 0x10; ///< execute and read; 64-bit or 32-bit by mode
+    std::uint16_t dataSelector = 0x18; ///< read and write: DS, ES, FS, GS, SS
+    std::uint16_t taskSelector = 0x20; ///< TR: a busy 32/64-bit TSS, base 0, limit 67h
+    bool operator==(BootCpuState const&) const = default;
 };
 
 }

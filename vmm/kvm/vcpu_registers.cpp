@@ -322,7 +322,7 @@ Result<> Vcpu::setBootState(BootCpuState const& boot)
     state.cs = code;
     state.ds = state.es = state.fs = state.gs = state.ss = data;
     state.tr = { 0, 0x67, boot.taskSelector, busyTask, 0, true, false, false, false, false, false, false };
-    state.gdt = { boot.gdtAddress, boot.gdtLimit };
+    state.gdt = { boot.gdtBase, boot.gdtLimit };
     state.idt = { 0, 0 };
     state.cr0 = protectedMode | extensionType | (longMode ? paging : 0);
     state.cr3 = longMode ? boot.cr3 : 0;

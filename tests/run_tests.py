@@ -15,7 +15,7 @@ import time
 import xml.etree.ElementTree
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-LABELS = ("unit", "kvm", "window", "lab")
+LABELS = ("unit", "tools", "kvm", "window", "lab")
 QT_TOTALS = re.compile(r"^Totals: (\d+) passed, (\d+) failed, (\d+) skipped, \d+ blacklisted", re.MULTILINE)
 OUR_TOTALS = re.compile(r"^(\d+) passed, (\d+) failed, (\d+) skipped$", re.MULTILINE)
 QT_SKIP = re.compile(r"^SKIP\s*: (.+)$", re.MULTILINE)

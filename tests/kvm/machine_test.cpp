@@ -1,0 +1,191 @@
+#include "tests/support/suite.h"
+#include "vmm/kvm/kvm.h"
+#include "vmm/machine/machine.h"
+
+#include <QDir>
+#include <QElapsedTimer>
+#include <QTemporaryDir>
+#include <QThread>
+#include <condition_variable>
+
+using namespace vmm;
+
+namespace {
+
+/// What a machine told, and a way to wait for it.
+class Events {
+public:
+    Machine::Listener listener()
+    {
+        return [this](Event const& event) {
+            std::lock_guard const lock(m_mutex);
+            m_all.push_back(event);
+            m_arrived.notify_all();
+        };
+    }
+    bool waitForState(RunState state, std::chrono::seconds limit = std::chrono::seconds(60))
+    {
+        std::unique_lock lock(m_mutex);
+        return m_arrived.wait_for(lock, limit, [&] {
+            for (auto const& event : m_all) {
+                if (auto const* change = std::get_if<event::StateChanged>(&event); change && change->state == state)
+                    return true;
+            }
+            return false;
+        });
+    }
+
+private:
+    std::mutex m_mutex;
+    std::condition_variable m_arrived;
+    std::vector<Event> m_all;
+};
+
+/// Waits until the console has shown `text`, looking from `position` on, which moves behind what was seen.
+bool waitForText(Console& console, std::string const& text, std::uint64_t& position, int milliseconds = 60000)
+{
+    QElapsedTimer timer;
+    timer.start();
+    Bytes seen;
+    while (timer.elapsed() < milliseconds) {
+        auto const next = console.readFrom(position, seen);
+        if (std::string(seen.begin(), seen.end()).find(text) != std::string::npos) {
+            position = next;
+            return true;
+        }
+        seen.clear();
+        QThread::msleep(10);
+    }
+    qWarning("not seen: %s; but: %s", text.c_str(), std::string(seen.begin(), seen.end()).c_str());
+    return false;
+}
+
+VmConfig demoConfig(std::string const& disk)
+{
+    VmConfig config;
+    config.uuid = makeUuid();
+    config.name = "demo";
+    config.memoryMiB = 128;
+    config.firmware = Firmware::None;
+    config.kernel = KernelConfig { CHRONOVISOR_BINARY "/share/chronovisor/demo.elf", "", "" };
+    config.disks = { { "disk0", disk, DiskFormat::Raw, DiskBus::Virtio, false, 1 } };
+    config.serials = { { "serial0", false } };
+    return config;
+}
+
+}
+
+class MachineTest : public QObject {
+    Q_OBJECT
+    QTemporaryDir m_directory;
+    std::string m_disk;
+
+private slots:
+    void initTestCase()
+    {
+        if (auto const kvm = Kvm::open(); !kvm)
+            QSKIP(("CHRONOVISOR-SKIP: " + kvm.error().message()).c_str());
+        m_disk = m_directory.filePath("disk.img").toStdString();
+        QFile file(QString::fromStdString(m_disk));
+        QVERIFY(file.open(QIODevice::WriteOnly));
+        QVERIFY(file.resize(1 << 20));
+    }
+
+    void demoMachineBootsSuspendsAndComesBack()
+    {
+        auto const state = m_directory.filePath("state").toStdString();
+        {
+            Events events;
+            auto const machine = tests::must(Machine::create(demoConfig(m_disk), events.listener()));
+            REQUIRE_OK(machine->call(command::Start {}));
+            auto* const console = machine->console("serial0");
+            QVERIFY(console);
+            std::uint64_t position = 0;
+            QVERIFY(waitForText(*console, "> ", position));
+            QVERIFY(console->type(bytesOf("time\r")));
+            QVERIFY(waitForText(*console, "> ", position));
+            REQUIRE_OK(machine->call(command::Suspend { state, true }));
+            QCOMPARE(machine->state(), RunState::Off);
+        }
+        Events events;
+        auto const machine = tests::must(Machine::restore(state, events.listener()));
+        QCOMPARE(machine->state(), RunState::Paused);
+        REQUIRE_OK(machine->call(command::Resume {}));
+        auto* const console = machine->console("serial0");
+        std::uint64_t position = 0;
+        QVERIFY(console->type(bytesOf("about\r")));
+        QVERIFY(waitForText(*console, "> ", position));
+        QVERIFY(console->type(bytesOf("poweroff\r")));
+        QVERIFY(events.waitForState(RunState::Off));
+    }
+
+    void commandsOutOfPlaceAreRefused()
+    {
+        Events events;
+        auto const machine = tests::must(Machine::create(demoConfig(m_disk), events.listener()));
+        QCOMPARE(machine->call(command::Pause {}).error().code, ErrorCode::NotNow);
+        QCOMPARE(machine->call(command::Resume {}).error().code, ErrorCode::NotNow);
+        QCOMPARE(machine->call(command::Suspend { m_directory.filePath("x").toStdString(), true }).error().code,
+            ErrorCode::NotNow);
+        REQUIRE_OK(machine->call(command::Start {}));
+        QCOMPARE(machine->call(command::Start {}).error().code, ErrorCode::NotNow);
+        REQUIRE_OK(machine->call(command::Pause {}));
+        REQUIRE_OK(machine->call(command::Resume {}));
+        REQUIRE_OK(machine->call(command::Reset {}));
+        REQUIRE_OK(machine->call(command::PowerOff {}));
+        REQUIRE_OK(machine->call(command::Start {}));
+    }
+
+    void twoMachinesLiveInOneProcess()
+    {
+        auto const second = m_directory.filePath("second.img").toStdString();
+        QFile::copy(QString::fromStdString(m_disk), QString::fromStdString(second));
+        Events one, two;
+        auto const first = tests::must(Machine::create(demoConfig(m_disk), one.listener()));
+        auto const other = tests::must(Machine::create(demoConfig(second), two.listener()));
+        REQUIRE_OK(first->call(command::Start {}));
+        REQUIRE_OK(other->call(command::Start {}));
+        std::uint64_t firstPosition = 0, otherPosition = 0;
+        QVERIFY(waitForText(*first->console("serial0"), "> ", firstPosition));
+        QVERIFY(waitForText(*other->console("serial0"), "> ", otherPosition));
+    }
+
+    void twoHundredStartsLeaveNothingBehind()
+    {
+        auto const openFiles = [] { return QDir("/proc/self/fd").entryList(QDir::NoDotAndDotDot | QDir::AllEntries).size(); };
+        auto const threads = [] { return QDir("/proc/self/task").entryList(QDir::NoDotAndDotDot | QDir::AllEntries).size(); };
+        auto const cycle = [this] {
+            Events events;
+            auto const machine = tests::must(Machine::create(demoConfig(m_disk), events.listener()));
+            tests::must(machine->call(command::Start {}));
+        };
+        cycle();
+        auto const files = openFiles(), tasks = threads();
+        for (int i = 0; i < 199; ++i)
+            cycle();
+        QCOMPARE(openFiles(), files);
+        QCOMPARE(threads(), tasks);
+    }
+
+    void stateOfAChangedDiskIsRefused()
+    {
+        auto const state = m_directory.filePath("stale").toStdString();
+        {
+            Events events;
+            auto const machine = tests::must(Machine::create(demoConfig(m_disk), events.listener()));
+            REQUIRE_OK(machine->call(command::Start {}));
+            REQUIRE_OK(machine->call(command::Suspend { state, true }));
+        }
+        QThread::msleep(20);
+        QFile disk(QString::fromStdString(m_disk));
+        QVERIFY(disk.open(QIODevice::ReadWrite));
+        disk.write("x");
+        disk.close();
+        auto const restored = Machine::restore(state, [](Event const&) {});
+        QVERIFY(!restored);
+        QVERIFY(restored.error().detail.find("disk0") != std::string::npos);
+    }
+};
+
+REGISTER_SUITE(MachineTest);
+#include "machine_test.moc"

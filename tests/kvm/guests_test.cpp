@@ -1,0 +1,232 @@
+#include "tests/support/guest_machine.h"
+#include "tests/support/suite.h"
+
+#include <QFile>
+#include <linux/input-event-codes.h>
+
+using namespace std::chrono_literals;
+using namespace vmm;
+using tests::GuestMachine;
+
+namespace {
+
+/// A smallest ISO 9660 image: the volume descriptor where it belongs, nothing behind it.
+QString makeDisc(GuestMachine const& guest, QString const& name)
+{
+    auto const path = guest.makeFile(name, 184 * 2048);
+    QFile file(path);
+    if (!file.open(QIODevice::ReadWrite) || !file.seek(16 * 2048) || file.write("\1CD001\1", 7) != 7)
+        return {};
+    return path;
+}
+
+}
+
+/// Runs each of the bare-metal guests of tests/guests on the machine and takes over what they say.
+class GuestsTest final : public QObject {
+    Q_OBJECT
+
+private slots:
+    void processor();
+    void memoryAboveFourGib();
+    void severalProcessors();
+    void timers();
+    void clock();
+    void board();
+    void serialPorts();
+    void keyboardAndMouse();
+    void display();
+    void disks();
+    void networks();
+    void smallVirtioDevices();
+    void ahci();
+    void endings_data();
+    void endings();
+    void rebootStartsAnew();
+    void debugExitEndsTheMachine();
+
+private:
+    /// Runs the guest to its end: no FAIL, and no SKIP but for these.
+    static void runToEnd(GuestMachine& guest, QStringList const& mayBeSkipped = {});
+};
+
+void GuestsTest::runToEnd(GuestMachine& guest, QStringList const& mayBeSkipped)
+{
+    auto const started = guest.start();
+    if (!started && started.error().code == ErrorCode::NoKvm)
+        QSKIP(("CHRONOVISOR-SKIP: " + started.error().message()).c_str());
+    REQUIRE_OK(started);
+    QVERIFY2(guest.waitForLine("DONE ", 60s),
+        qPrintable("the guest did not finish: " + guest.reason() + "\n" + guest.lines().join('\n')));
+    int passed = 0;
+    for (auto const& line : guest.lines()) {
+        passed += line.startsWith("PASS ");
+        QVERIFY2(!line.startsWith("FAIL "), qPrintable(guest.lines().join('\n')));
+        if (line.startsWith("SKIP "))
+            QVERIFY2(mayBeSkipped.contains(line.section(' ', 1, 1)), qPrintable(line));
+    }
+    QVERIFY(passed > 0);
+    QVERIFY(guest.waitForState(RunState::Off, 5s));
+}
+
+void GuestsTest::processor()
+{
+    GuestMachine guest("guests/processor.elf", "memory=256");
+    runToEnd(guest, { "processor.memoryAboveFourGib" });
+}
+
+void GuestsTest::memoryAboveFourGib()
+{
+    GuestMachine guest("guests/processor.elf", "memory=5120");
+    guest.config.memoryMiB = 5120;
+    runToEnd(guest);
+}
+
+void GuestsTest::severalProcessors()
+{
+    GuestMachine guest("guests/smp.elf", "cpus=4");
+    guest.config.cpus = 4;
+    runToEnd(guest);
+}
+
+void GuestsTest::timers()
+{
+    GuestMachine guest("guests/timers.elf");
+    runToEnd(guest, { "timers.apicTimerByTsc" });
+}
+
+void GuestsTest::clock()
+{
+    GuestMachine guest("guests/clock.elf");
+    runToEnd(guest);
+}
+
+void GuestsTest::board()
+{
+    GuestMachine guest("guests/board.elf", "strict=1 button=1");
+    guest.onNote["press the power button"] = [](auto& g) { g.machine().post(command::PressPowerButton {}); };
+    runToEnd(guest);
+}
+
+void GuestsTest::serialPorts()
+{
+    GuestMachine guest("guests/uart.elf", "ports=2 echo=1");
+    guest.onNote["type on the second port"] = [](auto& g) { g.type("serial1", "Zeit\n"); };
+    runToEnd(guest);
+    QCOMPARE(guest.said("serial1"), "hello from the second port\r\nZeit\n");
+}
+
+void GuestsTest::keyboardAndMouse()
+{
+    GuestMachine guest("guests/keyboard.elf", "keys=4");
+    guest.onNote["type"] = [](auto& g) {
+        g.pressKey(KEY_A);
+        g.pressKey(KEY_ENTER);
+    };
+    runToEnd(guest);
+    auto codes = guest.lines().filter("NOTE scan code");
+    QCOMPARE(codes.join(' ').remove("NOTE scan code "), "1e 9e 1c 9c");
+}
+
+void GuestsTest::display()
+{
+    GuestMachine guest("guests/display.elf");
+    runToEnd(guest);
+}
+
+void GuestsTest::disks()
+{
+    GuestMachine guest("guests/block.elf", "disks=3");
+    for (int i = 0; i < 3; ++i)
+        guest.addDisk(DiskBus::Virtio);
+    runToEnd(guest);
+    for (int i = 1; i < 3; ++i) { // the first has seen more since
+        QFile file(QString::fromStdString(guest.config.disks[std::size_t(i)].path));
+        QVERIFY(file.open(QIODevice::ReadOnly) && file.seek(64 * 512));
+        quint64 word = 0;
+        QCOMPARE(file.read(reinterpret_cast<char*>(&word), 8), 8);
+        auto const seed = i == 2 ? 99u : 100u + unsigned(i);
+        QCOMPARE(word, seed * 6364136223846793005u + 1442695040888963407u);
+    }
+}
+
+void GuestsTest::networks()
+{
+    GuestMachine guest("guests/network.elf", "nets=2 strict=1");
+    for (auto const* id : { "net0", "net1" })
+        guest.config.networks.push_back({ id, makeMac(), NetworkMode::User, {} });
+    runToEnd(guest);
+}
+
+void GuestsTest::smallVirtioDevices()
+{
+    GuestMachine guest("guests/virtio.elf", "strict=1 echo=1 moves=1");
+    guest.config.serials.push_back({ "console0", true });
+    guest.onNote["type on the console"] = [](auto& g) { g.type("console0", "Zeit\n"); };
+    guest.onNote["move and click"] = [](auto& g) {
+        using Pointer = decltype(command::SendInput::input);
+        for (Pointer const& input : { Pointer { AbsoluteMove { 1000, 2000 } }, Pointer { AbsoluteMove { 3000, 4000 } },
+                 Pointer { ButtonInput { PointerButton::Left, true } },
+                 Pointer { ButtonInput { PointerButton::Left, false } } })
+            g.machine().post(command::SendInput { input });
+    };
+    runToEnd(guest);
+    QCOMPARE(guest.said("console0"), "hello from the console\r\nZeit\n");
+}
+
+void GuestsTest::ahci()
+{
+    GuestMachine guest("guests/ahci.elf", "disks=2 drives=1 disc=1 eject=1");
+    guest.addDisk(DiskBus::Ahci);
+    guest.addDisk(DiskBus::Ahci);
+    auto const disc = makeDisc(guest, "disc.iso");
+    guest.config.cds = { { "cd0", disc.toStdString() } };
+    guest.onNote["take the disc out"] = [](auto& g) { g.machine().post(command::EjectMedium { "cd0", true }); };
+    guest.onNote["put a disc in"] = [disc](auto& g) {
+        g.machine().post(command::InsertMedium { "cd0", disc.toStdString() });
+    };
+    runToEnd(guest);
+}
+
+void GuestsTest::endings_data()
+{
+    QTest::addColumn<int>("how");
+    QTest::addColumn<RunState>("state");
+    QTest::newRow("power off by ACPI") << 0 << RunState::Off;
+    QTest::newRow("triple fault") << 3 << RunState::Crashed;
+    QTest::newRow("pvpanic") << 4 << RunState::Crashed;
+}
+
+void GuestsTest::endings()
+{
+    QFETCH(int, how);
+    QFETCH(RunState, state);
+    GuestMachine guest("guests/end.elf", "how=" + std::to_string(how));
+    REQUIRE_OK(guest.start());
+    QVERIFY2(guest.waitForState(state, 20s), qPrintable(guest.lines().join('\n')));
+    QVERIFY(guest.lines().contains("NOTE end " + QString::number(how)));
+    QVERIFY(state == RunState::Off || !guest.reason().isEmpty());
+}
+
+void GuestsTest::rebootStartsAnew()
+{
+    for (int const how : { 1, 2 }) { // port CF9, the keyboard controller
+        GuestMachine guest("guests/end.elf", "how=" + std::to_string(how));
+        REQUIRE_OK(guest.start());
+        QVERIFY(guest.waitForReboot(20s));
+        guest.clearLines();
+        QVERIFY2(guest.waitForLine("NOTE end", 20s), qPrintable(guest.reason()));
+    }
+}
+
+void GuestsTest::debugExitEndsTheMachine()
+{
+    GuestMachine guest("guests/end.elf", "how=5");
+    guest.config.debugConsole = true;
+    REQUIRE_OK(guest.start());
+    QVERIFY(guest.waitForState(RunState::Crashed, 20s));
+    QVERIFY2(guest.reason().contains("0x2a"), qPrintable(guest.reason()));
+}
+
+REGISTER_SUITE(GuestsTest);
+#include "guests_test.moc"

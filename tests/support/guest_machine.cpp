@@ -1,0 +1,156 @@
+#include "tests/support/guest_machine.h"
+
+#include <QDir>
+#include <QFile>
+#include <QThread>
+
+namespace tests {
+
+using namespace vmm;
+
+GuestMachine::GuestMachine(QString const& elf, std::string const& options)
+{
+    config.uuid = makeUuid();
+    config.name = "guest";
+    config.memoryMiB = 256;
+    config.firmware = Firmware::None;
+    config.kernel = KernelConfig { (QString(CHRONOVISOR_BINARY) + "/" + elf).toStdString(), {}, options };
+    config.serials = { { "serial0", false }, { "serial1", false } };
+    config.displays.resize(1);
+    config.tablet = true;
+}
+
+GuestMachine::~GuestMachine() = default;
+
+QString GuestMachine::makeFile(QString const& name, std::uint64_t size) const
+{
+    QFile file(m_folder.filePath(name));
+    if (!file.open(QIODevice::WriteOnly) || !file.resize(qint64(size)))
+        return {};
+    return file.fileName();
+}
+
+void GuestMachine::addDisk(DiskBus bus, std::uint64_t size)
+{
+    auto const id = "disk" + std::to_string(config.disks.size());
+    auto& disk = config.disks.emplace_back();
+    disk.id = id;
+    disk.path = makeFile(QString::fromStdString(id) + ".img", size).toStdString();
+    disk.bus = bus;
+}
+
+Machine::Listener GuestMachine::listener()
+{
+    return [this](Event const& event) {
+        std::scoped_lock const lock(m_mutex);
+        if (auto const* changed = std::get_if<event::StateChanged>(&event)) {
+            m_state = changed->state;
+            if (changed->reason)
+                m_reason = QString::fromStdString(changed->reason->message());
+        } else if (std::holds_alternative<event::GuestRebooted>(event)) {
+            ++m_reboots;
+        }
+    };
+}
+
+Result<> GuestMachine::start()
+{
+    m_machine.reset(); // lets go of its disks
+    m_position = 0;
+    m_machine = TRY(Machine::create(config, listener()));
+    return m_machine->call(command::Start {});
+}
+
+Result<> GuestMachine::suspendAndRestore()
+{
+    auto const directory = m_folder.filePath("suspended");
+    QDir().mkpath(directory);
+    TRY(m_machine->call(command::Suspend { directory.toStdString(), true }));
+    takeOutput();
+    m_machine.reset();
+    m_machine = TRY(Machine::restore(directory.toStdString(), listener()));
+    m_position = 0; // a new machine's console begins anew
+    return m_machine->call(command::Resume {});
+}
+
+void GuestMachine::takeOutput()
+{
+    auto* const console = m_machine ? m_machine->console("serial0") : nullptr;
+    if (!console)
+        return;
+    Bytes bytes;
+    m_position = console->readFrom(m_position, bytes);
+    m_rest += QString::fromLatin1(reinterpret_cast<char const*>(bytes.data()), qsizetype(bytes.size()));
+    for (qsizetype end; (end = m_rest.indexOf('\n')) >= 0; m_rest.remove(0, end + 1)) {
+        auto const line = m_rest.left(end).trimmed();
+        m_lines << line;
+        if (auto const found = onNote.find(line.startsWith("NOTE ") ? line.mid(5) : QString()); found != onNote.end())
+            found->second(*this);
+    }
+}
+
+bool GuestMachine::wait(std::chrono::seconds limit, std::function<bool()> const& done)
+{
+    auto const end = std::chrono::steady_clock::now() + limit;
+    while (true) {
+        takeOutput();
+        if (done())
+            return true;
+        if (std::chrono::steady_clock::now() > end)
+            return false;
+        QThread::msleep(5);
+    }
+}
+
+bool GuestMachine::waitForLine(QString const& beginning, std::chrono::seconds limit)
+{
+    return wait(limit, [&] {
+        return m_rest.startsWith(beginning) || std::any_of(m_lines.begin(), m_lines.end(), [&](auto const& line) {
+            return line.startsWith(beginning);
+        });
+    });
+}
+
+bool GuestMachine::waitForState(RunState state, std::chrono::seconds limit)
+{
+    return wait(limit, [&] {
+        std::scoped_lock const lock(m_mutex);
+        return m_state == state;
+    });
+}
+
+bool GuestMachine::waitForReboot(std::chrono::seconds limit)
+{
+    return wait(limit, [&] {
+        std::scoped_lock const lock(m_mutex);
+        return m_reboots > 0;
+    });
+}
+
+void GuestMachine::type(std::string_view console, std::string_view text)
+{
+    if (auto* const found = m_machine->console(console))
+        found->type({ reinterpret_cast<std::uint8_t const*>(text.data()), text.size() });
+}
+
+void GuestMachine::pressKey(std::uint16_t code)
+{
+    for (bool const pressed : { true, false })
+        m_machine->post(command::SendInput { KeyInput { code, pressed } });
+}
+
+QString GuestMachine::said(std::string_view console)
+{
+    Bytes bytes;
+    if (auto* const found = m_machine->console(console))
+        found->readFrom(0, bytes);
+    return QString::fromLatin1(reinterpret_cast<char const*>(bytes.data()), qsizetype(bytes.size()));
+}
+
+QString GuestMachine::reason()
+{
+    std::scoped_lock const lock(m_mutex);
+    return m_reason;
+}
+
+}

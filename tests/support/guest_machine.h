@@ -1,0 +1,73 @@
+#pragma once
+
+#include "vmm/machine/machine.h"
+
+#include <QString>
+#include <QStringList>
+#include <QTemporaryDir>
+#include <chrono>
+#include <map>
+#include <mutex>
+
+namespace tests {
+
+/// A machine with one of our own guests in it (tests/guests, resources/demo), and an ear at its first serial port.
+/// Test thread.
+class GuestMachine {
+public:
+    using Action = std::function<void(GuestMachine&)>;
+
+    /// One processor, 256 MiB, two serial ports, a display, the kernel `elf` below the build tree.
+    explicit GuestMachine(QString const& elf, std::string const& options = {});
+    ~GuestMachine();
+
+    /// To be changed before start().
+    vmm::VmConfig config;
+    /// What is done when the guest says "NOTE …" with this text.
+    std::map<QString, Action> onNote;
+
+    /// A file of zeros in a folder that goes with this machine.
+    QString makeFile(QString const& name, std::uint64_t size) const;
+    void addDisk(vmm::DiskBus bus, std::uint64_t size = 1 << 20);
+    QString folder() const { return m_folder.path(); }
+
+    vmm::Result<> start();
+    vmm::Machine& machine() { return *m_machine; }
+
+    /// Writes the state, ends this machine and its threads, and builds a new one from the files, which runs on.
+    vmm::Result<> suspendAndRestore();
+
+    /// Everything that the first serial port has said, line by line; what is said later is waited for.
+    bool waitForLine(QString const& beginning, std::chrono::seconds limit);
+    bool waitForState(vmm::RunState state, std::chrono::seconds limit);
+    bool waitForReboot(std::chrono::seconds limit);
+    QStringList lines() const { return m_lines; }
+    /// Forgets the lines so far.
+    void clearLines() { m_lines.clear(); }
+
+    void type(std::string_view console, std::string_view text);
+    void pressKey(std::uint16_t code);
+    QString said(std::string_view console);
+
+    /// Why the machine stopped, as its last event has it.
+    QString reason();
+
+private:
+    vmm::Machine::Listener listener();
+    bool wait(std::chrono::seconds limit, std::function<bool()> const& done);
+    void takeOutput();
+
+    QTemporaryDir m_folder;
+    QStringList m_lines;
+    QString m_rest;
+    std::uint64_t m_position = 0;
+
+    std::mutex m_mutex; // for what the listener, on the machine's thread, writes
+    vmm::RunState m_state = vmm::RunState::Off;
+    QString m_reason;
+    unsigned m_reboots = 0;
+
+    std::unique_ptr<vmm::Machine> m_machine; // last: its threads call the listener
+};
+
+}

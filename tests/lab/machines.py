@@ -1,0 +1,266 @@
+"""The machines under test: one interface, with Chronovisor behind it, or QEMU to check the guests and the tests."""
+
+import json
+import os
+import pathlib
+import random
+import re
+import shutil
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+import uuid
+
+
+class Failure(AssertionError):
+    """What a test found wrong."""
+
+
+class Console:
+    """A byte stream to and from the guest's first serial port."""
+
+    def __init__(self, read, write) -> None:
+        self._write = write
+        self._text = ""
+        self._from = 0  # what expect() has not consumed yet
+        self._changed = threading.Condition()
+        self._ended = False
+        threading.Thread(target=self._collect, args=(read,), daemon=True).start()
+
+    def _collect(self, read) -> None:
+        while True:
+            try:
+                data = read(65536)
+            except OSError:
+                data = b""
+            with self._changed:
+                if data:
+                    self._text += data.decode("utf-8", "replace").replace("\r", "")
+                self._ended = not data
+                self._changed.notify_all()
+            if not data:
+                return
+
+    def send(self, text: str) -> None:
+        # In pieces that any UART's buffer takes at once.
+        for first in range(0, len(text), 64):
+            self._write(text[first:first + 64].encode())
+
+    def expect(self, pattern: str, seconds: float) -> re.Match:
+        """Waits until the guest has printed what matches; what lies before it is passed over."""
+        end = time.monotonic() + seconds
+        with self._changed:
+            while True:
+                found = re.compile(pattern).search(self._text, self._from)
+                if found:
+                    self._from = found.end()
+                    return found
+                left = end - time.monotonic()
+                if left <= 0 or self._ended:
+                    why = "the console ended" if self._ended else f"{seconds:.0f} s passed"
+                    raise Failure(f"no {pattern!r} on the console: {why}")
+                self._changed.wait(left)
+
+    def tail(self, lines: int = 25) -> str:
+        return "\n".join(self._text.splitlines()[-lines:])
+
+
+class Machine:
+    """A machine made from a configuration in Chronovisor's JSON, in a directory of its own."""
+
+    name = "?"
+
+    def __init__(self, **configuration) -> None:
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="machine-"))
+        # What describe() of vmm/config/vm_config.h lists; ids are given here for all devices that have none.
+        self.state = {"uuid": str(uuid.uuid4()), "name": "lab", "cpus": 2, "memoryMiB": 512, **configuration}
+        self.state.setdefault("serials", [{}])
+        for kind, prefix in (("disks", "disk"), ("cds", "cd"), ("networks", "net"), ("serials", "serial"),
+                             ("displays", "display")):
+            for number, device in enumerate(self.state.get(kind, [])):
+                device.setdefault("id", f"{prefix}{number}")
+        for network in self.state.get("networks", []):
+            network.setdefault("mac", "52:54:00:%02x:%02x:%02x" % tuple(random.randbytes(3)))
+        if self.state.get("kernel"):
+            self.state["firmware"] = "none"
+        self.process: subprocess.Popen | None = None
+        self.console: Console | None = None
+        self._commands = 0
+
+    def close(self) -> None:
+        """Pulls the plug and removes what the machine left."""
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def wait_for_end(self, seconds: float) -> int:
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise Failure(f"the machine's process did not end within {seconds:.0f} s") from None
+
+    def run(self, command: str, seconds: float = 60) -> str:
+        """Runs a command in the guest's shell; its output, if it succeeds."""
+        status, output = self.try_run(command, seconds)
+        if status != 0:
+            raise Failure(f"{command!r} ended with {status} in the guest: {output}")
+        return output
+
+    def try_run(self, command: str, seconds: float = 60) -> tuple[int, str]:
+        self._commands += 1
+        number = self._commands
+        end = "" if command.rstrip().endswith("&") else ";"
+        self.console.send(f'echo "<"{number}">"; {{ {command}{end} }}; echo "</"{number}":$?>"\n')  # one line
+        self.console.expect(f"<{number}>\n", seconds)
+        found = self.console.expect(rf"((?:.|\n)*?)</{number}:(\d+)>\n", seconds)
+        return int(found[2]), found[1].strip()
+
+    def errors(self) -> str:
+        file = self.directory / "errors"
+        return file.read_text(encoding="utf-8", errors="replace")[-2000:] if file.exists() else ""
+
+
+class QemuMachine(Machine):
+    """The peer. Its suspended state is a migration stream in a file."""
+
+    name = "QEMU"
+
+    def start(self, *, incoming: bool = False) -> None:
+        state = self.state
+        for leftover in ("serial", "control"):
+            (self.directory / leftover).unlink(missing_ok=True)
+        command = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-machine", "q35,usb=off", "-accel", "kvm",
+                   "-cpu", "host,-x2apic" if os.environ.get("LAB_NO_X2APIC") else "host",
+                   "-display", "none", "-vga", "std", "-m", str(state["memoryMiB"]), "-smp", str(state["cpus"]),
+                   "-device", "virtio-rng-pci",
+                   "-chardev", f"socket,id=serial,path={self.directory}/serial,server=on,wait=on", "-serial",
+                   "chardev:serial", "-qmp", f"unix:{self.directory}/control,server=on,wait=off"]
+        if kernel := state.get("kernel"):
+            command += ["-kernel", kernel["kernel"], "-initrd", kernel["initrd"], "-append", kernel["commandLine"]]
+        if state.get("firmware") == "ovmf":
+            command += ["-drive", "if=pflash,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd",
+                        "-drive", f"if=pflash,format=raw,file={state['firmwareVariables']}"]
+        for disk in state.get("disks", []):
+            form = json.loads(subprocess.run(["qemu-img", "info", "--output=json", disk["path"]], check=True,
+                                             stdout=subprocess.PIPE).stdout)["format"]
+            command += ["-drive", f"if=virtio,format={form},file={disk['path']}"]
+        for cd in state.get("cds", []):
+            command += ["-drive", f"media=cdrom,format=raw,readonly=on,file={cd['path']}"]
+        for network in state.get("networks", []):
+            command += ["-nic", f"user,model=virtio-net-pci,mac={network['mac']}"]
+        if incoming:
+            command += ["-incoming", f"exec:cat {self.directory}/state"]
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                        stderr=open(self.directory / "errors", "wb"))
+        serial = self._connect("serial")
+        self.console = Console(serial.recv, serial.sendall)
+        self._control = self._connect("control").makefile("rw", encoding="utf-8")
+        self._control.readline()
+        self._ask("qmp_capabilities")
+        if incoming:
+            while self._ask("query-status")["status"] == "inmigrate":
+                time.sleep(0.1)
+
+    def _connect(self, name: str) -> socket.socket:
+        end = time.monotonic() + 30
+        while True:
+            try:
+                connection = socket.socket(socket.AF_UNIX)
+                connection.connect(str(self.directory / name))
+                return connection
+            except OSError:
+                if self.process.poll() is not None or time.monotonic() > end:
+                    raise Failure(f"QEMU did not start: {self.errors()}") from None
+                time.sleep(0.05)
+
+    def _ask(self, command: str, **arguments):
+        self._control.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
+        self._control.flush()
+        while True:
+            answer = json.loads(self._control.readline())
+            if "error" in answer:
+                raise Failure(f"{command}: {answer['error']['desc']}")
+            if "return" in answer:
+                return answer["return"]
+
+    def suspend(self) -> None:
+        self._ask("migrate", uri=f"exec:cat > {self.directory}/state")
+        while (status := self._ask("query-migrate")["status"]) in ("setup", "active", "device"):
+            time.sleep(0.05)
+        if status != "completed":
+            raise Failure(f"suspending ended as {status}")
+        self._ask("quit")
+        self.wait_for_end(30)
+
+    def restore(self) -> None:
+        self.start(incoming=True)
+
+    def screenshot(self) -> bytes:
+        self._ask("screendump", filename=str(self.directory / "screen.ppm"))
+        return (self.directory / "screen.ppm").read_bytes()
+
+    def press(self, key: str) -> None:
+        self._ask("send-key", keys=[{"type": "qcode", "data": key}])
+
+
+class ChronovisorMachine(Machine):
+    """Ours, driven as a person would: by chronoctl."""
+
+    name = "Chronovisor"
+    program = os.environ.get("CHRONOVISOR_CTL", "chronoctl")
+
+    def __init__(self, **configuration) -> None:
+        super().__init__(**configuration)
+        self._environment = dict(os.environ)
+        for variable in ("XDG_RUNTIME_DIR", "XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME"):
+            folder = self.directory / variable
+            folder.mkdir(mode=0o700)
+            self._environment[variable] = str(folder)
+        self._file = self.directory / "machine.json"
+        self._file.write_text(json.dumps({"kind": "machine", "version": 1, "state": self.state}), encoding="utf-8")
+        self._attached: subprocess.Popen | None = None
+
+    def close(self) -> None:
+        if self._attached and self._attached.poll() is None:
+            self._attached.kill()
+            self._attached.wait()
+        super().close()
+
+    def _ctl(self, *words: str, seconds: float = 120) -> str:
+        done = subprocess.run([self.program, *words], env=self._environment, stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, timeout=seconds, check=False)
+        if done.returncode != 0:
+            raise Failure(f"chronoctl {' '.join(words)}: {done.stderr.strip() or done.stdout.strip()}")
+        return done.stdout
+
+    def _host(self, *words: str) -> None:
+        self.process = subprocess.Popen([self.program, *words], env=self._environment, stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, stderr=open(self.directory / "errors", "ab"))
+        output, typed = self.process.stdout, self.process.stdin
+
+        def write(data: bytes) -> None:
+            typed.write(data)
+            typed.flush()
+
+        self.console = Console(lambda size: os.read(output.fileno(), size), write)
+
+    def start(self) -> None:
+        self._host("run", str(self._file))
+
+    def suspend(self) -> None:
+        self._ctl("suspend", self.state["name"])
+        self.wait_for_end(30)
+
+    def restore(self) -> None:
+        self._host("restore", str(self._file))
+
+    def screenshot(self) -> bytes:
+        file = self.directory / "screen.png"
+        self._ctl("screenshot", self.state["name"], str(file))
+        return subprocess.run(["convert", str(file), "ppm:-"], check=True, stdout=subprocess.PIPE).stdout
+
+    def press(self, key: str) -> None:
+        self._ctl("send-keys", self.state["name"], key)

@@ -1,0 +1,90 @@
+#!/usr/bin/env python3
+"""run_inside.py [--peer] [--list] [NAME...]: the lab's tests, inside L1. With --peer QEMU stands in for Chronovisor, which
+shows whether the guests and the tests themselves are right. Ends with `N passed, N failed, N skipped`."""
+
+import importlib
+import os
+import pathlib
+import signal
+import sys
+import time
+import traceback
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+import machines
+import scenario
+
+
+def expired(*_) -> None:
+    raise machines.Failure("its time limit passed")
+
+
+def keep_evidence(machine: machines.Machine, name: str) -> None:
+    """The console and the screen of a machine whose test failed, where the person can look at them."""
+    results = os.environ.get("LAB_RESULTS")
+    if not results:
+        return
+    if machine.console:
+        (pathlib.Path(results) / f"{name}.console").write_text(machine.console.tail(100000), encoding="utf-8")
+    try:
+        (pathlib.Path(results) / f"{name}.ppm").write_bytes(machine.screenshot())
+    except Exception as error:  # it may be gone, or have no screen
+        print(f"    (no picture of it: {error})")
+
+
+def run(test, lab: scenario.Lab) -> str:
+    """"PASS", "SKIP: reason" or "FAIL: reason"."""
+    if test.long and not os.environ.get("CHRONOVISOR_TEST_LONG"):
+        return "SKIP: takes long; ./dev test --all runs it"
+    if reason := test.cannot_run():
+        return f"SKIP: {reason}"
+    signal.signal(signal.SIGALRM, expired)
+    signal.alarm(test.seconds)
+    try:
+        test.function(lab)
+        return "PASS"
+    except scenario.Skip as reason:
+        return f"SKIP: {reason}"
+    except Exception as error:  # whatever it is, it is this test's failure and the next one still runs
+        signal.alarm(0)
+        details = "" if isinstance(error, machines.Failure) else "\n" + traceback.format_exc()
+        for number, machine in enumerate(lab.machines):
+            keep_evidence(machine, f"{test.name}-{number}")
+            details += f"\n--- the end of the console of {machine.name}\n{machine.console.tail() if machine.console else ''}"
+            details += f"\n--- its errors\n{machine.errors()}"
+        return f"FAIL: {error or type(error).__name__}{details}"
+    finally:
+        signal.alarm(0)
+        lab.clean_up()
+
+
+def main() -> int:
+    words = [word for word in sys.argv[1:] if not word.startswith("--")]
+    for file in sorted((HERE / "scenarios").glob("*.py")):
+        importlib.import_module(f"scenarios.{file.stem}")
+    tests = [test for test in scenario.all_tests if not words or test.name in words]
+    if "--list" in sys.argv:
+        print(*(test.name for test in tests), sep="\n")
+        return 0
+    peer = "--peer" in sys.argv
+    lab = scenario.Lab(machines.QemuMachine if peer else machines.ChronovisorMachine)
+    count = {"PASS": 0, "FAIL": 0, "SKIP": 0}
+    for number, test in enumerate(tests, 1):
+        print(f"[{number}/{len(tests)}] {test.name}", flush=True)
+        began = time.monotonic()
+        if not peer and not os.access(machines.ChronovisorMachine.program, os.X_OK):
+            outcome = "SKIP: there is no chronoctl in this build"
+        else:
+            outcome = run(test, lab)
+        count[outcome[:4]] += 1
+        if outcome.startswith("SKIP: "):
+            print(f"SKIP {test.name}: {outcome[6:]}", flush=True)
+        else:
+            print(f"    {outcome} ({time.monotonic() - began:.0f} s)", flush=True)
+    print(f"{count['PASS']} passed, {count['FAIL']} failed, {count['SKIP']} skipped", flush=True)
+    return 1 if count["FAIL"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

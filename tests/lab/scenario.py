@@ -1,0 +1,140 @@
+"""What the lab's tests are written with: @lab_test, and a Lab that hands out machines, disks and pictures."""
+
+import dataclasses
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+import typing
+
+from machines import Failure, Machine
+from web_server import WebServer
+
+SAMPLE = 5  # of so many pixels one is looked at: L1 is slow
+FIRMWARE = pathlib.Path("/usr/share/OVMF")
+
+
+class Skip(Exception):
+    """Why a test cannot run here."""
+
+
+@dataclasses.dataclass
+class LabTest:
+    name: str
+    function: typing.Callable
+    seconds: int
+    long: bool
+    needs: tuple[str, ...]
+
+    def cannot_run(self) -> str | None:
+        for guest in self.needs:
+            if not os.environ.get(f"LAB_GUEST_{guest.upper()}"):
+                return f"the guest {guest} could not be prepared"
+        return None if os.access("/dev/kvm", os.R_OK | os.W_OK) else "there is no /dev/kvm"
+
+
+all_tests: list[LabTest] = []
+
+
+def lab_test(seconds: int, needs: tuple[str, ...] = ("linux",), long: bool = False):
+    def register(function):
+        all_tests.append(LabTest(function.__name__, function, seconds, long, needs))
+        return function
+
+    return register
+
+
+def check_equal(what: str, actual, expected) -> None:
+    if actual != expected:
+        raise Failure(f"{what}: {actual!r} instead of {expected!r}")
+
+
+class Lab:
+    def __init__(self, kind: type[Machine]) -> None:
+        self.kind = kind
+        self.web = WebServer()
+        self.machines: list[Machine] = []
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="lab-"))
+
+    def clean_up(self) -> None:
+        for machine in self.machines:
+            machine.close()
+        self.machines.clear()
+        shutil.rmtree(self.directory, ignore_errors=True)
+        self.directory.mkdir()
+
+    def guest(self, name: str) -> pathlib.Path:
+        return pathlib.Path(os.environ[f"LAB_GUEST_{name.upper()}"])
+
+    def machine(self, **configuration) -> Machine:
+        machine = self.kind(**configuration)
+        self.machines.append(machine)
+        machine.start()
+        return machine
+
+    def linux(self, words: str = "", **configuration) -> Machine:
+        """The small Linux guest at its shell."""
+        guest = self.guest("linux")
+        machine = self.machine(kernel={"kernel": str(guest / "vmlinuz"), "initrd": str(guest / "initrd.gz"),
+                                       "commandLine": f"console=ttyS0 quiet panic=-1 {words}"}, **configuration)
+        machine.console.expect("GUEST-READY", 120)
+        return machine
+
+    def ext4_disk(self, mebibytes: int, content: dict[str, bytes] | None = None) -> pathlib.Path:
+        """A raw disk with an ext4 file system that holds these files."""
+        tree = self.directory / "tree"
+        tree.mkdir()
+        for name, data in (content or {}).items():
+            (tree / name).write_bytes(data)
+        disk = self.directory / f"disk{len(list(self.directory.glob('disk*')))}.raw"
+        subprocess.run(["mke2fs", "-q", "-F", "-t", "ext4", "-d", str(tree), str(disk), f"{mebibytes}M"], check=True,
+                       stdout=subprocess.DEVNULL, env={"PATH": "/usr/sbin:/sbin:/usr/bin:/bin"})
+        shutil.rmtree(tree)
+        return disk
+
+    def overlay(self, backing: pathlib.Path) -> pathlib.Path:
+        """A qcow2 disk that keeps what is written, above an image that stays as it is."""
+        disk = self.directory / f"disk{len(list(self.directory.glob('disk*')))}.qcow2"
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", str(backing), str(disk)],
+                       check=True)
+        return disk
+
+    def firmware_variables(self) -> pathlib.Path:
+        file = self.directory / "variables.fd"
+        shutil.copy(FIRMWARE / "OVMF_VARS_4M.fd", file)
+        return file
+
+    def check_image(self, disk: pathlib.Path) -> None:
+        """qemu-img's judgement of an image, once its machine has ended."""
+        done = subprocess.run(["qemu-img", "check", "-q", str(disk)], capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise Failure(f"qemu-img check {disk.name}: {done.stdout}{done.stderr}")
+
+
+@dataclasses.dataclass
+class Picture:
+    width: int
+    height: int
+    pixels: bytes  # RGB
+
+    @classmethod
+    def from_ppm(cls, data: bytes) -> "Picture":
+        magic, width, height, _, pixels = data.split(maxsplit=4)
+        # split() would also eat pixels that look like spaces: count from the end instead.
+        size = int(width) * int(height) * 3
+        check_equal("picture's kind", magic, b"P6")
+        return cls(int(width), int(height), data[-size:] if pixels else b"")
+
+    def share_that_differs(self, other: "Picture") -> float:
+        if (self.width, self.height) != (other.width, other.height):
+            return 1.0
+        pixels = self.width * self.height
+        if self.pixels == other.pixels:
+            return 0.0
+        differing = sum(self.pixels[i:i + 3] != other.pixels[i:i + 3] for i in range(0, pixels * 3, 3 * SAMPLE))
+        return differing * SAMPLE / pixels
+
+    def share_of(self, colours: set[bytes]) -> float:
+        found = sum(self.pixels[i:i + 3] in colours for i in range(0, len(self.pixels), 3 * SAMPLE))
+        return found * SAMPLE / (self.width * self.height)

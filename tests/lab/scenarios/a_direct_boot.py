@@ -1,0 +1,78 @@
+"""Debian's kernel, booted directly: processors, network, disk; and going away in the middle of work."""
+
+import hashlib
+import random
+import re
+import subprocess
+import time
+
+from machines import Failure
+from scenario import check_equal, lab_test
+
+MIB = 1 << 20
+
+
+def settled(machine, disk) -> None:
+    """Ends the guest in order and lets e2fsck judge its file system."""
+    machine.run("umount /mnt")
+    machine.console.send("poweroff -f\n")
+    machine.wait_for_end(30)
+    checked = subprocess.run(["e2fsck", "-fn", str(disk)], capture_output=True, text=True, check=False)
+    if checked.returncode != 0:
+        raise Failure(f"e2fsck finds errors: {checked.stdout}")
+
+
+@lab_test(seconds=240)
+def linux_boots_fetches_and_writes(lab):
+    disk = lab.ext4_disk(128)
+    machine = lab.linux("lab.net lab.disk", disks=[{"path": str(disk)}], networks=[{}])
+    check_equal("processors", machine.run("nproc"), "2")
+    check_equal("clock source", machine.run("cat /sys/devices/system/clocksource/clocksource0/current_clocksource"),
+                "kvm-clock")
+    check_equal("address", re.search(r"inet (10\.0\.2\.\d+)/24", machine.run("ip addr show eth0"))[1], "10.0.2.15")
+    machine.run(f"wget -q -O /mnt/fetched {lab.web.address('small')}")
+    machine.run("dd if=/dev/urandom of=/mnt/written bs=1M count=32 2>/dev/null && sync")
+    sums = machine.run("cd /mnt && sha256sum fetched written && cd /").split()
+    check_equal("checksum of what was fetched", sums[0], lab.web.checksum("small"))
+    settled(machine, disk)
+    written = subprocess.run(["debugfs", "-R", "cat /written", str(disk)], capture_output=True, check=True).stdout
+    check_equal("checksum of what was written, read on the host", hashlib.sha256(written).hexdigest(), sums[2])
+
+
+def rounds(lab, number: int) -> None:
+    """Starts a checksum and a download, goes away at a random moment of both, comes back in a new process."""
+    content = random.Random(1).randbytes(160 * MIB)
+    right = hashlib.sha256(content).hexdigest()
+    disk = lab.ext4_disk(320, {"large": content})
+    machine = lab.linux("lab.net lab.disk", disks=[{"path": str(disk)}], networks=[{}])
+    chance = random.Random()
+    for turn in range(number):
+        began = time.monotonic()
+        machine.run("echo 3 >/proc/sys/vm/drop_caches; rm -f /tmp/sum /tmp/end /mnt/fetched; "
+                    "{ sha256sum /mnt/large >/tmp/sum; } & "
+                    f"{{ wget -O /mnt/fetched {lab.web.address('large', 3 * MIB)} 2>/tmp/said; echo $? >/tmp/end; }} &")
+        time.sleep(chance.uniform(0.0, 3.0))
+        machine.suspend()
+        machine.restore()
+        # New connections work at once, while the old work goes on.
+        machine.run(f"wget -q -O /tmp/small {lab.web.address('small')}", 30)
+        check_equal(f"round {turn + 1}: new download", machine.run("sha256sum </tmp/small").split()[0],
+                    lab.web.checksum("small"))
+        machine.run("n=0; while [ ! -s /tmp/sum ] && [ $n -lt 60 ]; do sleep 1; n=$((n + 1)); done", 90)
+        check_equal(f"round {turn + 1}: checksum over the gap", machine.run("cat /tmp/sum").split()[0], right)
+        # The cut connection ends by itself, and the download goes on from where it was.
+        machine.run("n=0; while [ ! -s /tmp/end ] && [ $n -lt 30 ]; do sleep 1; n=$((n + 1)); done; [ -s /tmp/end ]", 60)
+        if machine.run("cat /tmp/end") != "0":
+            said = machine.run("cat /tmp/said")
+            if "reset" not in said:
+                raise Failure(f"round {turn + 1}: the cut download ended with {said!r}, not with a reset")
+            machine.run(f"wget -q -c -O /mnt/fetched {lab.web.address('large')}", 60)
+        check_equal(f"round {turn + 1}: download in two parts", machine.run("sha256sum </mnt/fetched").split()[0],
+                    lab.web.checksum("large"))
+        print(f"    round {turn + 1} of {number}: {time.monotonic() - began:.1f} s", flush=True)
+    settled(machine, disk)
+
+
+@lab_test(seconds=600)
+def checksum_and_download_survive_20_suspends(lab):
+    rounds(lab, 20)

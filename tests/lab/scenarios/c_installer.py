@@ -1,0 +1,44 @@
+"""Debian's installer from its CD, on the screen."""
+
+import time
+
+from machines import Failure
+from scenario import Picture, lab_test
+
+DIALOGUE_SHARE = 0.2  # of the screen is the grey of the installer's dialogue
+GREYS = {bytes([level] * 3) for level in range(0xA0, 0xF8)}
+
+
+def picture(machine) -> Picture:
+    return Picture.from_ppm(machine.screenshot())
+
+
+def shows_dialogue(shot: Picture) -> bool:
+    return shot.share_of(GREYS) > DIALOGUE_SHARE
+
+
+def wait_for(machine, seconds: float, what: str, wanted) -> Picture:
+    """The first picture that is as wanted and still the same two seconds later."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        shot = picture(machine)
+        if wanted(shot):
+            time.sleep(2)
+            if picture(machine).share_that_differs(shot) < 0.001:
+                return shot
+        time.sleep(1)
+    raise Failure(f"{what} did not come within {seconds:.0f} s")
+
+
+@lab_test(seconds=500, needs=("installer",))
+def installer_comes_back_with_its_picture_and_keyboard(lab):
+    machine = lab.machine(memoryMiB=768, firmware="seabios", cds=[{"path": str(lab.guest("installer") / "installer.iso")}],
+                          displays=[{}])
+    before = wait_for(machine, 400, "the installer's first dialogue", shows_dialogue)
+    machine.suspend()
+    machine.restore()
+    after = wait_for(machine, 30, "a picture", shows_dialogue)
+    if (difference := after.share_that_differs(before)) > 0.001:
+        raise Failure(f"{difference:.1%} of the picture changed over the suspend")
+    machine.press("down")
+    wait_for(machine, 30, "an answer to the key", lambda shot: shot.share_that_differs(after) > 0.002)

@@ -1,0 +1,54 @@
+"""The server that guests fetch from: files made from a seed, ranges (for `wget -c`), and a speed limit in the path."""
+
+import hashlib
+import http.server
+import random
+import threading
+import time
+
+GATEWAY = "10.0.2.2"  # the host, as libslirp's guests see it
+SIZES = {"small": 1 << 20, "large": 24 << 20}
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:  # the name that http.server looks for
+        name, _, speed = self.path.strip("/").partition("/")
+        content = self.server.files.get(name)
+        if content is None:
+            self.send_error(404)
+            return
+        first = 0
+        if (wanted := self.headers.get("Range", "")).startswith("bytes="):
+            first = min(int(wanted[6:].split("-")[0]), len(content))
+        self.send_response(206 if first else 200)
+        self.send_header("Content-Length", str(len(content) - first))
+        if first:
+            self.send_header("Content-Range", f"bytes {first}-{len(content) - 1}/{len(content)}")
+        self.end_headers()
+        step = int(speed) // 10 if speed else len(content)
+        try:
+            for offset in range(first, len(content), max(step, 1)):
+                self.wfile.write(content[offset:offset + step])
+                if speed:
+                    time.sleep(0.1)
+        except OSError:
+            pass  # the guest went away
+
+    def log_message(self, *_) -> None:
+        pass
+
+
+class WebServer(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.files = {name: random.Random(name).randbytes(size) for name, size in SIZES.items()}
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def address(self, name: str, speed: int | None = None) -> str:
+        """What the guest fetches; speed in bytes per second."""
+        return f"http://{GATEWAY}:{self.server_address[1]}/{name}" + (f"/{speed}" if speed else "")
+
+    def checksum(self, name: str) -> str:
+        return hashlib.sha256(self.files[name]).hexdigest()

@@ -46,9 +46,7 @@ public:
 private:
     struct FakeTimer final : vmm::Timer {
         FakeTimer(FakeTime& owner, std::mutex& lock, std::function<void()> callback)
-            : time(owner)
-            , mutex(lock)
-            , due(std::move(callback))
+            : time(owner), mutex(lock), due(std::move(callback))
         {
         }
         ~FakeTimer() override { cancel(); }
@@ -135,8 +133,7 @@ public:
 
 /// All of it together, with `ramSize` bytes of RAM at address 0.
 struct FakeBoard {
-    explicit FakeBoard(std::uint64_t ramSize = 1 << 20)
-        : ramBlock(std::move(*vmm::MemoryBlock::create("ram", ramSize)))
+    explicit FakeBoard(std::uint64_t ramSize = 1 << 20) : ramBlock(std::move(*vmm::MemoryBlock::create("ram", ramSize)))
     {
         ram.add({ 0, ramSize, ramBlock.get(), 0 });
     }

@@ -15,11 +15,7 @@ namespace tests {
 class DiskModel {
 public:
     DiskModel(std::uint64_t size, unsigned seed)
-        : m_random(seed)
-        , m_content(size)
-        , m_known(size / 512, true)
-        , m_durable(size)
-        , m_durableKnown(size / 512, true)
+        : m_random(seed), m_content(size), m_known(size / 512, true), m_durable(size), m_durableKnown(size / 512, true)
     {
     }
 

@@ -31,11 +31,7 @@ public:
     bool powered = true;
     bool canDeallocate = true;
 
-    explicit FakeDisk(vmm::Bytes initial = {})
-        : content(std::move(initial))
-        , m_durable(content)
-    {
-    }
+    explicit FakeDisk(vmm::Bytes initial = {}) : content(std::move(initial)), m_durable(content) { }
 
     /// What is on the medium after the power came back; `seed` chooses which unsynced sectors made it.
     vmm::Bytes afterPowerCut(unsigned seed) const
@@ -121,11 +117,7 @@ private:
 /// A FakeDisk as the formats use it; the disk outlives the file, so that a test sees what is left.
 class FakeBlockFile final : public vmm::BlockFile {
 public:
-    explicit FakeBlockFile(FakeDisk& disk, std::string name = "fake")
-        : m_disk(disk)
-        , m_name(std::move(name))
-    {
-    }
+    explicit FakeBlockFile(FakeDisk& disk, std::string name = "fake") : m_disk(disk), m_name(std::move(name)) { }
 
     std::string const& name() const override { return m_name; }
     vmm::Result<std::uint64_t> size() const override { return m_disk.content.size(); }
@@ -159,10 +151,7 @@ private:
 /// Completes transfers in a random order.
 class ShufflingEngine final : public vmm::InlineEngine {
 public:
-    explicit ShufflingEngine(unsigned seed)
-        : m_random(seed)
-    {
-    }
+    explicit ShufflingEngine(unsigned seed) : m_random(seed) { }
 
 protected:
     std::size_t pick(std::size_t waiting) override { return m_random() % waiting; }

@@ -36,10 +36,7 @@ public:
 /// A cable that is not plugged in.
 class NoNetwork final : public NetworkBackend {
 public:
-    explicit NoNetwork(EventLoop& loop)
-        : m_loop(loop)
-    {
-    }
+    explicit NoNetwork(EventLoop& loop) : m_loop(loop) { }
     EventLoop& loop() override { return m_loop; }
     void setReceiver(FrameReceiver*) override { }
     void send(ConstByteSpan) override { }

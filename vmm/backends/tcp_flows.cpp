@@ -8,10 +8,10 @@ namespace vmm {
 
 namespace {
 
-    constexpr std::size_t ethernetSize = 14, ipv4Size = 20, ipv6Size = 40, tcpSize = 20;
-    constexpr std::uint8_t tcpProtocol = 6, flagFin = 1, flagSyn = 2, flagRst = 4, flagAck = 16;
-    // The MAC that libslirp gives to the gateway; any but the guest's own would do.
-    constexpr MacAddress gatewayMac { 0x52, 0x55, 0x0a, 0x00, 0x02, 0x02 };
+constexpr std::size_t ethernetSize = 14, ipv4Size = 20, ipv6Size = 40, tcpSize = 20;
+constexpr std::uint8_t tcpProtocol = 6, flagFin = 1, flagSyn = 2, flagRst = 4, flagAck = 16;
+// The MAC that libslirp gives to the gateway; any but the guest's own would do.
+constexpr MacAddress gatewayMac { 0x52, 0x55, 0x0a, 0x00, 0x02, 0x02 };
 
 }
 

@@ -15,36 +15,36 @@ namespace vmm {
 
 namespace {
 
-    constexpr std::size_t maximumBacklog = 1024; // frames; more are lost, as by any switch
-    constexpr unsigned probes = 5;
-    constexpr Nanoseconds probeInterval = std::chrono::seconds(1);
+constexpr std::size_t maximumBacklog = 1024; // frames; more are lost, as by any switch
+constexpr unsigned probes = 5;
+constexpr Nanoseconds probeInterval = std::chrono::seconds(1);
 
-    in_addr ipv4(std::uint32_t address)
-    {
-        return { .s_addr = htonl(address) };
-    }
+in_addr ipv4(std::uint32_t address)
+{
+    return { .s_addr = htonl(address) };
+}
 
-    in6_addr ipv6(char const* text)
-    {
-        in6_addr address {};
-        ::inet_pton(AF_INET6, text, &address);
-        return address;
-    }
+in6_addr ipv6(char const* text)
+{
+    in6_addr address {};
+    ::inet_pton(AF_INET6, text, &address);
+    return address;
+}
 
-    std::string describeForward(PortForward const& forward)
-    {
-        return fmt::format("{} {}:{}", stateNames(forward.protocol)[static_cast<std::size_t>(forward.protocol)],
-            forward.hostAddress, forward.hostPort);
-    }
+std::string describeForward(PortForward const& forward)
+{
+    return fmt::format("{} {}:{}", stateNames(forward.protocol)[static_cast<std::size_t>(forward.protocol)],
+        forward.hostAddress, forward.hostPort);
+}
 
-    Result<in_addr> hostAddress(PortForward const& forward)
-    {
-        in_addr address {};
-        auto const text = forward.hostAddress.empty() ? std::string("0.0.0.0") : forward.hostAddress;
-        if (::inet_pton(AF_INET, text.c_str(), &address) != 1)
-            return fail(ErrorCode::InvalidArgument, fmt::format("\"{}\" is no IPv4 address", forward.hostAddress));
-        return address;
-    }
+Result<in_addr> hostAddress(PortForward const& forward)
+{
+    in_addr address {};
+    auto const text = forward.hostAddress.empty() ? std::string("0.0.0.0") : forward.hostAddress;
+    if (::inet_pton(AF_INET, text.c_str(), &address) != 1)
+        return fail(ErrorCode::InvalidArgument, fmt::format("\"{}\" is no IPv4 address", forward.hostAddress));
+    return address;
+}
 
 }
 
@@ -124,8 +124,7 @@ Result<std::unique_ptr<UserNetwork>> UserNetwork::create(
 }
 
 UserNetwork::UserNetwork(GuestTime const& time, std::unique_ptr<LoopThread> thread)
-    : m_time(time)
-    , m_thread(std::move(thread))
+    : m_time(time), m_thread(std::move(thread))
 {
     loop().call([this] {
         m_beforeSleep = loop().beforeSleep([this] {

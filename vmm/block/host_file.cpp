@@ -15,30 +15,30 @@ namespace vmm {
 
 namespace {
 
-    constexpr std::size_t sectorSize = 512;
-    constexpr std::size_t bufferAlignment = 4096;
+constexpr std::size_t sectorSize = 512;
+constexpr std::size_t bufferAlignment = 4096;
 
-    // QEMU's permissions, as bits of its byte-range locks (block/file-posix.c and BLK_PERM_* of
-    // include/block/block-common.h, QEMU 7.2): a byte at 100 + n is locked by who uses permission n, one at 200 + n by
-    // who lets nobody else use it.
-    constexpr ::off_t usedBase = 100, unsharedBase = 200;
-    constexpr int consistentRead = 0, writing = 1, resizing = 3;
+// QEMU's permissions, as bits of its byte-range locks (block/file-posix.c and BLK_PERM_* of
+// include/block/block-common.h, QEMU 7.2): a byte at 100 + n is locked by who uses permission n, one at 200 + n by
+// who lets nobody else use it.
+constexpr ::off_t usedBase = 100, unsharedBase = 200;
+constexpr int consistentRead = 0, writing = 1, resizing = 3;
 
-    /// F_OFD_SETLK of a shared lock, or F_OFD_GETLK for an exclusive one. True where nobody is in the way.
-    Result<bool> lockByte(int fd, int command, short type, ::off_t byte)
-    {
-        struct flock lock { };
-        lock.l_type = type;
-        lock.l_whence = SEEK_SET;
-        lock.l_start = byte;
-        lock.l_len = 1;
-        if (::fcntl(fd, command, &lock) != 0) {
-            if (errno == EAGAIN || errno == EACCES)
-                return false;
-            return failOs("cannot lock");
-        }
-        return command == F_OFD_SETLK || lock.l_type == F_UNLCK;
+/// F_OFD_SETLK of a shared lock, or F_OFD_GETLK for an exclusive one. True where nobody is in the way.
+Result<bool> lockByte(int fd, int command, short type, ::off_t byte)
+{
+    struct flock lock { };
+    lock.l_type = type;
+    lock.l_whence = SEEK_SET;
+    lock.l_start = byte;
+    lock.l_len = 1;
+    if (::fcntl(fd, command, &lock) != 0) {
+        if (errno == EAGAIN || errno == EACCES)
+            return false;
+        return failOs("cannot lock");
     }
+    return command == F_OFD_SETLK || lock.l_type == F_UNLCK;
+}
 
 }
 

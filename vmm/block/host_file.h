@@ -45,11 +45,7 @@ public:
     bool isDirect() const { return m_direct; }
 
 private:
-    HostFile(std::string path, UniqueFd fd)
-        : m_path(std::move(path))
-        , m_fd(std::move(fd))
-    {
-    }
+    HostFile(std::string path, UniqueFd fd) : m_path(std::move(path)), m_fd(std::move(fd)) { }
     Result<> lock(Access access);
     void tryDirect();
     Result<> readAligned(std::uint64_t offset, ByteSpan data);

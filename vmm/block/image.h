@@ -126,9 +126,7 @@ public:
 
 protected:
     BlockImage(IoEngine& engine, std::unique_ptr<BlockFile> file, bool readOnly)
-        : m_engine(engine)
-        , m_file(std::move(file))
-        , m_readOnly(readOnly)
+        : m_engine(engine), m_file(std::move(file)), m_readOnly(readOnly)
     {
     }
 
@@ -145,7 +143,8 @@ protected:
     };
 
     /// A derived class's function as Transfer::finished has it.
-    template <typename Image> static auto as(void (Image::*function)(Transfer&, int))
+    template<typename Image>
+    static auto as(void (Image::*function)(Transfer&, int))
     {
         return static_cast<void (BlockImage::*)(Transfer&, int)>(function);
     }

@@ -9,79 +9,79 @@ namespace vmm {
 
 namespace {
 
-    struct KnownFormat {
-        std::string_view name;
-        std::uint64_t offset; // of the signature; `fromEnd`: counted back from the end
-        std::string_view signature;
-        bool fromEnd = false;
-    };
+struct KnownFormat {
+    std::string_view name;
+    std::uint64_t offset; // of the signature; `fromEnd`: counted back from the end
+    std::string_view signature;
+    bool fromEnd = false;
+};
 
-    using namespace std::string_view_literals;
+using namespace std::string_view_literals;
 
-    // The signatures are facts of the formats; what unpacks first is listed because such files are what people
-    // download.
-    constexpr std::array knownFormats {
-        KnownFormat { "a VMDK image", 0, "KDMV"sv },
-        KnownFormat { "a VMDK image", 0, "COWD"sv },
-        KnownFormat { "a VMDK descriptor", 0, "# Disk DescriptorFile"sv },
-        KnownFormat { "a VDI image", 0x40, "\x7f\x10\xda\xbe"sv },
-        KnownFormat { "a VHDX image", 0, "vhdxfile"sv },
-        KnownFormat { "a VHD image", 0, "conectix"sv },
-        KnownFormat { "a VHD image of fixed size", 512, "conectix"sv, true },
-        KnownFormat { "a QED image", 0, "QED\0"sv },
-        KnownFormat { "a Parallels image", 0, "WithoutFreeSpace"sv },
-        KnownFormat { "a Parallels image", 0, "WithouFreSpacExt"sv },
-        KnownFormat { "a Bochs image", 0, "Bochs Virtual HD Image"sv },
-        KnownFormat { "an Apple disk image (DMG)", 512, "koly"sv, true },
-        KnownFormat { "compressed with xz, to be unpacked first", 0,
-            "\xfd"
-            "7zXZ\0"sv },
-        KnownFormat { "compressed with gzip, to be unpacked first", 0, "\x1f\x8b\x08"sv },
-        KnownFormat { "compressed with zstd, to be unpacked first", 0, "\x28\xb5\x2f\xfd"sv },
-        KnownFormat { "a zip archive, to be unpacked first", 0, "PK\x03\x04"sv },
-    };
+// The signatures are facts of the formats; what unpacks first is listed because such files are what people
+// download.
+constexpr std::array knownFormats {
+    KnownFormat { "a VMDK image", 0, "KDMV"sv },
+    KnownFormat { "a VMDK image", 0, "COWD"sv },
+    KnownFormat { "a VMDK descriptor", 0, "# Disk DescriptorFile"sv },
+    KnownFormat { "a VDI image", 0x40, "\x7f\x10\xda\xbe"sv },
+    KnownFormat { "a VHDX image", 0, "vhdxfile"sv },
+    KnownFormat { "a VHD image", 0, "conectix"sv },
+    KnownFormat { "a VHD image of fixed size", 512, "conectix"sv, true },
+    KnownFormat { "a QED image", 0, "QED\0"sv },
+    KnownFormat { "a Parallels image", 0, "WithoutFreeSpace"sv },
+    KnownFormat { "a Parallels image", 0, "WithouFreSpacExt"sv },
+    KnownFormat { "a Bochs image", 0, "Bochs Virtual HD Image"sv },
+    KnownFormat { "an Apple disk image (DMG)", 512, "koly"sv, true },
+    KnownFormat { "compressed with xz, to be unpacked first", 0,
+        "\xfd"
+        "7zXZ\0"sv },
+    KnownFormat { "compressed with gzip, to be unpacked first", 0, "\x1f\x8b\x08"sv },
+    KnownFormat { "compressed with zstd, to be unpacked first", 0, "\x28\xb5\x2f\xfd"sv },
+    KnownFormat { "a zip archive, to be unpacked first", 0, "PK\x03\x04"sv },
+};
 
-    /// Where the files of a chain are that have been opened on the way to this one.
-    struct ChainState {
-        IoEngine& engine;
-        ImageOptions options;
-        std::vector<std::uint64_t> identities;
-    };
+/// Where the files of a chain are that have been opened on the way to this one.
+struct ChainState {
+    IoEngine& engine;
+    ImageOptions options;
+    std::vector<std::uint64_t> identities;
+};
 
-    Result<std::unique_ptr<BlockImage>> openInChain(ChainState& chain, std::string const& path);
+Result<std::unique_ptr<BlockImage>> openInChain(ChainState& chain, std::string const& path);
 
-    /// A name in an image's header as a path. It is relative to the image, as in QEMU.
-    Result<std::string> backingPath(std::string const& imagePath, std::string name)
-    {
-        if (name.starts_with("file:"))
-            name.erase(0, 5);
-        auto const colon = name.find(':');
-        if (colon != std::string::npos && name.find('/') > colon)
-            return fail(ErrorCode::Unsupported, "backing file \"" + name + "\" is not a file of this host");
-        if (name.starts_with('/'))
-            return name;
-        auto const slash = imagePath.rfind('/');
-        return slash == std::string::npos ? name : imagePath.substr(0, slash + 1) + name;
-    }
+/// A name in an image's header as a path. It is relative to the image, as in QEMU.
+Result<std::string> backingPath(std::string const& imagePath, std::string name)
+{
+    if (name.starts_with("file:"))
+        name.erase(0, 5);
+    auto const colon = name.find(':');
+    if (colon != std::string::npos && name.find('/') > colon)
+        return fail(ErrorCode::Unsupported, "backing file \"" + name + "\" is not a file of this host");
+    if (name.starts_with('/'))
+        return name;
+    auto const slash = imagePath.rfind('/');
+    return slash == std::string::npos ? name : imagePath.substr(0, slash + 1) + name;
+}
 
-    Result<std::unique_ptr<BlockImage>> openInChain(ChainState& chain, std::string const& path)
-    {
-        if (chain.identities.size() >= BlockImage::maximumDepth)
-            return fail(ErrorCode::Unsupported,
-                fmt::format("more than {} images on top of each other", BlockImage::maximumDepth));
-        auto const& options = chain.options;
-        auto file = TRY(HostFile::open(path, options.access, options.cache, options.lock));
-        if (std::ranges::find(chain.identities, file->identity()) != chain.identities.end())
-            return fail(ErrorCode::Corrupt, path + " has itself as its backing file");
-        chain.identities.push_back(file->identity());
-        return BlockImage::open(chain.engine, std::move(file), options,
-            [&](std::string const& name, std::optional<ImageFormat> format) -> Result<std::unique_ptr<BlockImage>> {
-                auto const below = TRY(backingPath(path, name));
-                chain.options.access = Access::ReadOnly;
-                chain.options.format = format;
-                return openInChain(chain, below);
-            });
-    }
+Result<std::unique_ptr<BlockImage>> openInChain(ChainState& chain, std::string const& path)
+{
+    if (chain.identities.size() >= BlockImage::maximumDepth)
+        return fail(
+            ErrorCode::Unsupported, fmt::format("more than {} images on top of each other", BlockImage::maximumDepth));
+    auto const& options = chain.options;
+    auto file = TRY(HostFile::open(path, options.access, options.cache, options.lock));
+    if (std::ranges::find(chain.identities, file->identity()) != chain.identities.end())
+        return fail(ErrorCode::Corrupt, path + " has itself as its backing file");
+    chain.identities.push_back(file->identity());
+    return BlockImage::open(chain.engine, std::move(file), options,
+        [&](std::string const& name, std::optional<ImageFormat> format) -> Result<std::unique_ptr<BlockImage>> {
+            auto const below = TRY(backingPath(path, name));
+            chain.options.access = Access::ReadOnly;
+            chain.options.format = format;
+            return openInChain(chain, below);
+        });
+}
 
 }
 

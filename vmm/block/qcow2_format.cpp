@@ -9,41 +9,43 @@ namespace vmm::qcow2 {
 
 namespace {
 
-    template <typename T> T field(ConstByteSpan data, std::size_t offset)
-    {
-        return loadBig<T>(data.subspan(offset, sizeof(T)));
-    }
+template<typename T>
+T field(ConstByteSpan data, std::size_t offset)
+{
+    return loadBig<T>(data.subspan(offset, sizeof(T)));
+}
 
-    template <typename T> void put(Bytes& data, std::size_t offset, T value)
-    {
-        storeBig<T>(ByteSpan(data).subspan(offset, sizeof(T)), value);
-    }
+template<typename T>
+void put(Bytes& data, std::size_t offset, T value)
+{
+    storeBig<T>(ByteSpan(data).subspan(offset, sizeof(T)), value);
+}
 
-    constexpr std::array featureNames {
-        std::string_view("dirty bit"),
-        std::string_view("corrupt bit"),
-        std::string_view("external data file"),
-        std::string_view("compression type"),
-        std::string_view("extended L2 entries"),
-    };
+constexpr std::array featureNames {
+    std::string_view("dirty bit"),
+    std::string_view("corrupt bit"),
+    std::string_view("external data file"),
+    std::string_view("compression type"),
+    std::string_view("extended L2 entries"),
+};
 
-    /// The image's own names for features that we have never heard of.
-    std::string nameOfFeature(ConstByteSpan table, unsigned bit)
-    {
-        for (; table.size() >= 48; table = table.subspan(48)) {
-            if (table[0] == 0 && table[1] == bit) {
-                std::string name;
-                for (auto const byte : table.subspan(2, 46)) {
-                    if (byte < 0x20 || byte > 0x7e)
-                        break;
-                    name.push_back(static_cast<char>(byte));
-                }
-                if (!name.empty())
-                    return name;
+/// The image's own names for features that we have never heard of.
+std::string nameOfFeature(ConstByteSpan table, unsigned bit)
+{
+    for (; table.size() >= 48; table = table.subspan(48)) {
+        if (table[0] == 0 && table[1] == bit) {
+            std::string name;
+            for (auto const byte : table.subspan(2, 46)) {
+                if (byte < 0x20 || byte > 0x7e)
+                    break;
+                name.push_back(static_cast<char>(byte));
             }
+            if (!name.empty())
+                return name;
         }
-        return fmt::format("incompatible feature {}", bit);
     }
+    return fmt::format("incompatible feature {}", bit);
+}
 
 }
 

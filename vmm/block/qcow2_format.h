@@ -75,9 +75,7 @@ struct Snapshot {
 class File {
 public:
     File(BlockFile& file, Header header, std::uint64_t fileSize)
-        : m_file(file)
-        , m_header(std::move(header))
-        , m_highWater(fileSize)
+        : m_file(file), m_header(std::move(header)), m_highWater(fileSize)
     {
     }
 

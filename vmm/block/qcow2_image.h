@@ -65,11 +65,11 @@ private:
 
     Qcow2Image(
         IoEngine& engine, std::unique_ptr<BlockFile> file, bool readOnly, qcow2::Header header, std::uint64_t fileSize)
-        : BlockImage(engine, std::move(file), readOnly)
-        , m_qcow(*m_file, std::move(header), fileSize)
-        , m_refcounts(m_qcow)
-        , m_tables(m_qcow)
-        , m_compressedData(nullptr, std::free)
+        : BlockImage(engine, std::move(file), readOnly),
+          m_qcow(*m_file, std::move(header), fileSize),
+          m_refcounts(m_qcow),
+          m_tables(m_qcow),
+          m_compressedData(nullptr, std::free)
     {
     }
 

@@ -9,15 +9,15 @@ namespace vmm::qcow2 {
 
 namespace {
 
-    constexpr std::uint64_t cacheBytes = 16 << 20;
-    constexpr std::uint64_t maximumClusterOffset = 1ULL << 56; // what an L2 entry can point to
+constexpr std::uint64_t cacheBytes = 16 << 20;
+constexpr std::uint64_t maximumClusterOffset = 1ULL << 56; // what an L2 entry can point to
 
 }
 
 Refcounts::Refcounts(File& file)
-    : m_file(file)
-    , m_entriesPerBlock(file.clusterSize() * 8 >> file.header().refcountOrder)
-    , m_maximumLoaded(std::max<std::uint64_t>(cacheBytes / file.clusterSize(), 8))
+    : m_file(file),
+      m_entriesPerBlock(file.clusterSize() * 8 >> file.header().refcountOrder),
+      m_maximumLoaded(std::max<std::uint64_t>(cacheBytes / file.clusterSize(), 8))
 {
 }
 

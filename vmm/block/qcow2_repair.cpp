@@ -7,59 +7,55 @@ using namespace qcow2;
 
 namespace {
 
-    constexpr std::uint64_t maximumClusters = 1ULL << 28; // 1 GiB of counters
+constexpr std::uint64_t maximumClusters = 1ULL << 28; // 1 GiB of counters
 
-    /// Counts what uses each cluster.
-    class Counter {
-    public:
-        Counter(File& file, std::uint64_t clusters)
-            : m_file(file)
-            , m_counts(clusters)
-        {
-        }
+/// Counts what uses each cluster.
+class Counter {
+public:
+    Counter(File& file, std::uint64_t clusters) : m_file(file), m_counts(clusters) { }
 
-        Result<> use(std::uint64_t offset, std::uint64_t bytes)
-        {
-            if (bytes == 0)
-                return {};
-            auto const bits = m_file.header().clusterBits;
-            for (auto cluster = offset >> bits; cluster <= (offset + bytes - 1) >> bits; ++cluster) {
-                if (cluster >= m_counts.size())
-                    return fail(m_file.corruptError(fmt::format("cluster {} is outside of the file", cluster)));
-                ++m_counts[cluster];
-            }
+    Result<> use(std::uint64_t offset, std::uint64_t bytes)
+    {
+        if (bytes == 0)
             return {};
+        auto const bits = m_file.header().clusterBits;
+        for (auto cluster = offset >> bits; cluster <= (offset + bytes - 1) >> bits; ++cluster) {
+            if (cluster >= m_counts.size())
+                return fail(m_file.corruptError(fmt::format("cluster {} is outside of the file", cluster)));
+            ++m_counts[cluster];
         }
+        return {};
+    }
 
-        /// An L1 table and all that it leads to.
-        Result<> useTables(std::uint64_t l1Offset, std::uint64_t l1Size)
-        {
-            TRY(use(l1Offset, l1Size * 8));
-            for (auto const entry : TRY(m_file.readTable(l1Offset, l1Size))) {
-                auto const table = entry & offsetMask;
-                if (table == 0)
-                    continue;
-                if (!m_file.isClusterInFile(table))
-                    return fail(m_file.corruptError(fmt::format("there is no L2 table at {}", table)));
-                TRY(use(table, m_file.clusterSize()));
-                for (auto const raw : TRY(m_file.readTable(table, m_file.header().l2Entries()))) {
-                    auto const cluster = TRY(m_file.decode(raw));
-                    if (cluster.kind == Entry::Kind::Compressed)
-                        TRY(use(cluster.hostOffset, cluster.compressedBytes));
-                    else if (cluster.hostOffset != 0)
-                        TRY(use(cluster.hostOffset, m_file.clusterSize()));
-                }
+    /// An L1 table and all that it leads to.
+    Result<> useTables(std::uint64_t l1Offset, std::uint64_t l1Size)
+    {
+        TRY(use(l1Offset, l1Size * 8));
+        for (auto const entry : TRY(m_file.readTable(l1Offset, l1Size))) {
+            auto const table = entry & offsetMask;
+            if (table == 0)
+                continue;
+            if (!m_file.isClusterInFile(table))
+                return fail(m_file.corruptError(fmt::format("there is no L2 table at {}", table)));
+            TRY(use(table, m_file.clusterSize()));
+            for (auto const raw : TRY(m_file.readTable(table, m_file.header().l2Entries()))) {
+                auto const cluster = TRY(m_file.decode(raw));
+                if (cluster.kind == Entry::Kind::Compressed)
+                    TRY(use(cluster.hostOffset, cluster.compressedBytes));
+                else if (cluster.hostOffset != 0)
+                    TRY(use(cluster.hostOffset, m_file.clusterSize()));
             }
-            return {};
         }
+        return {};
+    }
 
-        std::uint32_t count(std::uint64_t offset) const { return m_counts[offset >> m_file.header().clusterBits]; }
-        std::vector<std::uint32_t>& counts() { return m_counts; }
+    std::uint32_t count(std::uint64_t offset) const { return m_counts[offset >> m_file.header().clusterBits]; }
+    std::vector<std::uint32_t>& counts() { return m_counts; }
 
-    private:
-        File& m_file;
-        std::vector<std::uint32_t> m_counts;
-    };
+private:
+    File& m_file;
+    std::vector<std::uint32_t> m_counts;
+};
 
 }
 

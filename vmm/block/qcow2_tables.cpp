@@ -8,14 +8,14 @@ namespace vmm::qcow2 {
 
 namespace {
 
-    constexpr std::uint64_t cacheBytes = 32 << 20; // with 64 KiB clusters the tables of 256 GiB
+constexpr std::uint64_t cacheBytes = 32 << 20; // with 64 KiB clusters the tables of 256 GiB
 
 }
 
 Tables::Tables(File& file)
-    : m_file(file)
-    , m_maximumLoaded(std::max<std::uint64_t>(cacheBytes / file.clusterSize(), 16))
-    , m_maximumDirty(m_maximumLoaded / 2)
+    : m_file(file),
+      m_maximumLoaded(std::max<std::uint64_t>(cacheBytes / file.clusterSize(), 16)),
+      m_maximumDirty(m_maximumLoaded / 2)
 {
 }
 

@@ -10,8 +10,8 @@ using namespace qcow2;
 
 namespace {
 
-    constexpr std::size_t maximumUnlinked = 65536;        // clusters, before a commit is due
-    constexpr std::uint64_t maximumAllocation = 16 << 20; // bytes in one transfer
+constexpr std::size_t maximumUnlinked = 65536;        // clusters, before a commit is due
+constexpr std::uint64_t maximumAllocation = 16 << 20; // bytes in one transfer
 
 }
 

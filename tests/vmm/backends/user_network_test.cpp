@@ -17,8 +17,7 @@ constexpr std::uint8_t fin = 1, syn = 2, rst = 4, ack = 16;
 /// A guest's own little network stack: enough to ask for an address and to speak TCP.
 class Guest final : public FrameReceiver {
 public:
-    explicit Guest(UserNetwork& network)
-        : m_network(network)
+    explicit Guest(UserNetwork& network) : m_network(network)
     {
         m_network.loop().call([&] { m_network.setReceiver(this); });
     }

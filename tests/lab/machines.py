@@ -14,6 +14,10 @@ import time
 import uuid
 
 
+# Time limits are for an idle machine of two cores; a busier or slower one sets LAB_PATIENCE=3, or so.
+PATIENCE = float(os.environ.get("LAB_PATIENCE", "1"))
+
+
 class Failure(AssertionError):
     """What a test found wrong."""
 
@@ -50,7 +54,7 @@ class Console:
 
     def expect(self, pattern: str, seconds: float) -> re.Match:
         """Waits until the guest has printed what matches; what lies before it is passed over."""
-        end = time.monotonic() + seconds
+        end = time.monotonic() + seconds * PATIENCE
         with self._changed:
             while True:
                 found = re.compile(pattern).search(self._text, self._from)
@@ -98,7 +102,7 @@ class Machine:
 
     def wait_for_end(self, seconds: float) -> int:
         try:
-            return self.process.wait(seconds)
+            return self.process.wait(seconds * PATIENCE)
         except subprocess.TimeoutExpired:
             raise Failure(f"the machine's process did not end within {seconds:.0f} s") from None
 
@@ -165,7 +169,7 @@ class QemuMachine(Machine):
                 time.sleep(0.1)
 
     def _connect(self, name: str) -> socket.socket:
-        end = time.monotonic() + 30
+        end = time.monotonic() + 30 * PATIENCE
         while True:
             try:
                 connection = socket.socket(socket.AF_UNIX)
@@ -231,7 +235,7 @@ class ChronovisorMachine(Machine):
 
     def _ctl(self, *words: str, seconds: float = 120) -> str:
         done = subprocess.run([self.program, *words], env=self._environment, stdin=subprocess.DEVNULL,
-                              capture_output=True, text=True, timeout=seconds, check=False)
+                              capture_output=True, text=True, timeout=seconds * PATIENCE, check=False)
         if done.returncode != 0:
             raise Failure(f"chronoctl {' '.join(words)}: {done.stderr.strip() or done.stdout.strip()}")
         return done.stdout

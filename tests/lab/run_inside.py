@@ -40,7 +40,7 @@ def run(test, lab: scenario.Lab) -> str:
     if reason := test.cannot_run():
         return f"SKIP: {reason}"
     signal.signal(signal.SIGALRM, expired)
-    signal.alarm(test.seconds)
+    signal.alarm(int(test.seconds * machines.PATIENCE))
     try:
         test.function(lab)
         return "PASS"

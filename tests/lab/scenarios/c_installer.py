@@ -2,7 +2,7 @@
 
 import time
 
-from machines import Failure
+from machines import PATIENCE, Failure
 from scenario import Picture, lab_test
 
 DIALOGUE_SHARE = 0.2  # of the screen is the grey of the installer's dialogue
@@ -19,7 +19,7 @@ def shows_dialogue(shot: Picture) -> bool:
 
 def wait_for(machine, seconds: float, what: str, wanted) -> Picture:
     """The first picture that is as wanted and still the same two seconds later."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + seconds * PATIENCE
     while time.monotonic() < end:
         shot = picture(machine)
         if wanted(shot):

@@ -50,6 +50,14 @@ struct Wants {
     }
 };
 
+vmm::DiskConfig disk0(std::string path)
+{
+    vmm::DiskConfig disk;
+    disk.id = "disk0";
+    disk.path = std::move(path);
+    return disk;
+}
+
 /// A name for a machine out of a file's: "debian-12.5.0-amd64-netinst.iso" → "debian-12.5.0-amd64-netinst".
 std::string nameFromPath(std::string const& path)
 {
@@ -192,10 +200,11 @@ Proposal MediaAdvisor::propose(Medium const& medium, HostReport const& host, std
     else
         config.cds = { { "cd0", "" } };
     if (medium.kind == MediumKind::Disk) {
-        config.disks = { { "disk0", medium.path } };
+        config.disks = { disk0(medium.path) };
+        config.disks[0].format = medium.format == "qcow2" ? DiskFormat::Qcow2 : DiskFormat::Raw;
     } else if (medium.kind != MediumKind::PvhKernel && !(medium.isLive && !medium.isInstaller)) {
         disk = (disk + gibibyte - 1) / gibibyte * gibibyte;
-        config.disks = { { "disk0", {} } };
+        config.disks = { disk0({}) };
         proposal.request.newDisks = { { "disk0", disk, DiskFormat::Qcow2 } };
         newBytes = disk;
     }
@@ -224,7 +233,7 @@ MachineRequest demoMachine(std::string const& kernel)
     config.kernel = vmm::KernelConfig { kernel, {}, {} };
     config.displays = { {} };
     config.serials = { { "serial0" } };
-    config.disks = { { "disk0", {} } };
+    config.disks = { disk0({}) };
     request.newDisks = { { "disk0", 16 * mebibyte, DiskFormat::Raw } };
     return request;
 }

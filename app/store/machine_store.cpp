@@ -216,6 +216,7 @@ vmm::Result<StoredMachine> MachineStore::create(MachineRequest request)
             config.disks.begin(), config.disks.end(), [&](vmm::DiskConfig const& one) { return one.id == made.id; });
         if (disk == config.disks.end())
             return vmm::fail(vmm::ErrorCode::InvalidArgument, fmt::format("the new disk {} has no drive", made.id));
+        disk->format = made.format;
         disk->path = fmt::format("{}/{}.{}", directory, made.id, made.format == DiskFormat::Qcow2 ? "qcow2" : "img");
     }
     TRY(vmm::checkConfig(config));

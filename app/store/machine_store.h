@@ -12,7 +12,7 @@
 
 namespace app {
 
-enum class DiskFormat : std::uint8_t { Qcow2, Raw };
+using vmm::DiskFormat;
 
 /// A disk image that is made together with its machine, empty.
 struct NewDisk {

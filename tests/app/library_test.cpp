@@ -18,7 +18,8 @@ MachineRequest request(char const* name, std::uint64_t diskBytes = 1u << 20, Dis
     made.config = tests::exampleConfig(name);
     made.config.uuid.clear();
     made.config.networks = { { "net0", {}, vmm::NetworkMode::User, {} } };
-    made.config.disks = { { "disk0", {} } };
+    made.config.disks.resize(1);
+    made.config.disks[0].id = "disk0";
     made.newDisks = { { "disk0", diskBytes, format } };
     return made;
 }

@@ -1,0 +1,46 @@
+#pragma once
+
+#include "app/control/protocol.h"
+#include "vmm/base/unique_fd.h"
+
+#include <chrono>
+#include <functional>
+#include <nlohmann/json.hpp>
+
+namespace app::control {
+
+/// The other end of a ControlServer. Blocking, one thread.
+class ControlClient {
+public:
+    static vmm::Result<ControlClient> connect(std::string const& path);
+
+    /// The result of `method`. Notifications that come meanwhile are kept for the handler. Disconnected, TimedOut, or
+    /// the server's own error.
+    vmm::Result<Json> call(std::string const& method, Json params = Json::object(),
+        std::chrono::milliseconds timeout = std::chrono::hours(1));
+
+    /// Called with method and params, from within call() and serve().
+    void onNotification(std::function<void(std::string const&, Json const&)> handler)
+    {
+        m_handler = std::move(handler);
+    }
+    /// Takes what has come; waits up to `timeout` for something.
+    vmm::Result<> serve(std::chrono::milliseconds timeout);
+    int fd() const { return m_fd.get(); }
+
+private:
+    explicit ControlClient(vmm::UniqueFd fd) : m_fd(std::move(fd)) { }
+    vmm::Result<> read(std::chrono::milliseconds timeout);
+    void take(std::string const& line);
+
+    vmm::UniqueFd m_fd;
+    LineBuffer m_lines { answerLimit };
+    std::uint64_t m_nextId = 1;
+    std::vector<Json> m_answers;
+    std::function<void(std::string const&, Json const&)> m_handler;
+};
+
+/// The process that serves `machine`: a client connected to it, if there is one.
+vmm::Result<ControlClient> connectToOwner(std::string const& directory, std::string const& machine);
+
+}

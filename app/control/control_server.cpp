@@ -1,0 +1,599 @@
+#include "app/control/control_server.h"
+
+#include "app/control/key_names.h"
+#include "app/runner/picture.h"
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <deque>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+namespace app::control {
+
+namespace {
+
+constexpr std::size_t outputLimit = 8u << 20; // a client that takes less than it asked for is let go
+
+struct Console;
+
+/// One client. Loop thread.
+struct Connection {
+    std::uint64_t number = 0;
+    vmm::UniqueFd fd;
+    LineBuffer lines { requestLimit };
+    std::string output;
+    bool hasSpoken = false; // said something that made sense
+    bool wantsEvents = false;
+    bool isClosing = false;
+    bool isBlocked = false; // waits until it can be written to again
+    vmm::EventLoop::Handle watch;
+    std::vector<std::unique_ptr<Console>> consoles;
+};
+
+/// A serial port that a client follows.
+struct Console {
+    std::shared_ptr<ConsoleLink> link;
+    ConsoleLink::ListenerId listener = 0;
+    std::string machine, id;
+    std::uint64_t position = 0, run = 0;
+    std::size_t which = 0; // among the connection's
+    std::shared_ptr<std::atomic<bool>> isWoken = std::make_shared<std::atomic<bool>>(false);
+
+    ~Console() { link->removeListener(listener); }
+};
+
+std::string textIn(Json const& params, char const* name)
+{
+    auto const found = params.find(name);
+    return found != params.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+bool flagIn(Json const& params, char const* name)
+{
+    auto const found = params.find(name);
+    return found != params.end() && found->is_boolean() && found->get<bool>();
+}
+
+std::uint64_t numberIn(Json const& params, char const* name)
+{
+    auto const found = params.find(name);
+    return found != params.end() && found->is_number_unsigned() ? found->get<std::uint64_t>() : 0;
+}
+
+Json describe(MachineRunner const& runner)
+{
+    auto const config = runner.config();
+    Json json { { "uuid", config.uuid }, { "name", config.name }, { "state", std::string(stateName(runner.state())) },
+        { "cpus", config.cpus }, { "memoryMiB", config.memoryMiB } };
+    if (auto const reason = runner.reason())
+        json["reason"] = errorToJson(*reason);
+    return json;
+}
+
+}
+
+struct ControlServer::Private {
+    std::string program;
+    vmm::UniqueFd listening;
+    vmm::EventLoop::Handle acceptable;
+    std::map<std::uint64_t, std::unique_ptr<Connection>> connections;
+    std::uint64_t nextNumber = 1;
+    struct Served {
+        std::shared_ptr<MachineRunner> runner;
+        MachineRunner::ObserverId observer;
+    };
+    std::vector<Served> served;
+    vmm::EventLoop* loop = nullptr;
+    std::unique_ptr<vmm::LoopThread> thread; // last: ends before what it uses
+
+    using Reply = std::function<void(vmm::Result<Json>)>;
+
+    void accept()
+    {
+        vmm::UniqueFd fd(::accept4(listening.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+        if (!fd)
+            return;
+        ucred peer {};
+        socklen_t size = sizeof peer;
+        if (::getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 || peer.uid != ::getuid())
+            return;
+        // Full of clients that have never said anything: the oldest of those makes room.
+        if (connections.size() >= connectionLimit) {
+            auto const idle = std::find_if(
+                connections.begin(), connections.end(), [](auto const& one) { return !one.second->hasSpoken; });
+            if (idle == connections.end())
+                return;
+            connections.erase(idle);
+        }
+        auto connection = std::make_unique<Connection>();
+        connection->number = nextNumber++;
+        connection->fd = std::move(fd);
+        auto const number = connection->number;
+        watch(*connection);
+        connections.emplace(number, std::move(connection));
+    }
+
+    /// Reading always, writing where something waits for it.
+    void watch(Connection& connection)
+    {
+        connection.watch.reset(); // a descriptor is watched once
+        std::uint32_t const events = connection.isBlocked ? EPOLLIN | EPOLLOUT : EPOLLIN;
+        connection.watch
+            = loop->watch(connection.fd.get(), events, [this, number = connection.number](std::uint32_t ready) {
+                  if (auto* found = find(number); found != nullptr && !found->isClosing && (ready & EPOLLOUT) != 0)
+                      flush(*found);
+                  if ((ready & ~std::uint32_t(EPOLLOUT)) != 0)
+                      read(number);
+              });
+    }
+
+    Connection* find(std::uint64_t number)
+    {
+        auto const found = connections.find(number);
+        return found == connections.end() ? nullptr : found->second.get();
+    }
+
+    /// Not at once: we may be inside one of its own callbacks.
+    void close(Connection& connection)
+    {
+        if (std::exchange(connection.isClosing, true))
+            return;
+        connection.watch.reset();
+        loop->post([this, number = connection.number] { connections.erase(number); });
+    }
+
+    void read(std::uint64_t number)
+    {
+        auto* connection = find(number);
+        if (connection == nullptr || connection->isClosing)
+            return;
+        char buffer[16384];
+        auto const got = ::recv(connection->fd.get(), buffer, sizeof buffer, 0);
+        if (got < 0 && (errno == EAGAIN || errno == EINTR))
+            return;
+        if (got <= 0)
+            return close(*connection);
+        std::vector<std::string> lines;
+        bool const fits = connection->lines.add({ buffer, static_cast<std::size_t>(got) }, lines);
+        for (auto const& line : lines) {
+            if (!connection->isClosing && !line.empty())
+                take(*connection, line);
+        }
+        if (!fits && !connection->isClosing) {
+            answer(*connection, Json(), invalidRequest, "the message is too long");
+            close(*connection);
+        }
+    }
+
+    void send(Connection& connection, Json const& message)
+    {
+        if (connection.isClosing)
+            return;
+        connection.output += encode(message);
+        flush(connection);
+    }
+
+    void flush(Connection& connection)
+    {
+        while (!connection.output.empty()) {
+            auto const sent
+                = ::send(connection.fd.get(), connection.output.data(), connection.output.size(), MSG_NOSIGNAL);
+            if (sent < 0 && errno == EINTR)
+                continue;
+            if (sent < 0 && errno == EAGAIN)
+                break;
+            if (sent < 0)
+                return close(connection);
+            connection.output.erase(0, static_cast<std::size_t>(sent));
+        }
+        if (connection.output.size() > answerLimit)
+            return close(connection);
+        if (connection.output.empty()) {
+            // Who was too slow for its consoles goes on with them; by way of the loop, as printing ends here again.
+            if (std::exchange(connection.isBlocked, false)) {
+                watch(connection);
+                for (auto const& console : connection.consoles)
+                    wake(connection.number, *console);
+            }
+        } else if (!connection.isBlocked) {
+            connection.isBlocked = true;
+            watch(connection);
+        }
+    }
+
+    void answer(Connection& connection, Json const& id, int code, std::string const& message)
+    {
+        send(connection,
+            { { "jsonrpc", "2.0" }, { "id", id }, { "error", { { "code", code }, { "message", message } } } });
+    }
+
+    void take(Connection& connection, std::string const& line)
+    {
+        auto const parsed = vmm::state::parseJson(line, requestLimit);
+        if (!parsed)
+            return answer(connection, Json(), parseError, parsed.error().detail);
+        auto const& message = *parsed;
+        if (!message.is_object() || textIn(message, "jsonrpc") != "2.0" || textIn(message, "method").empty())
+            return answer(connection, Json(), invalidRequest, "no JSON-RPC 2.0 request");
+        auto const idMember = message.find("id");
+        Json const id = idMember == message.end() ? Json() : *idMember;
+        if (!id.is_null() && !id.is_number() && !id.is_string())
+            return answer(connection, Json(), invalidRequest, "the id is neither a number nor a string");
+        auto const paramsMember = message.find("params");
+        Json const params = paramsMember == message.end() ? Json::object() : *paramsMember;
+        if (!params.is_object())
+            return answer(connection, id, invalidParams, "parameters are given by name");
+        connection.hasSpoken = true;
+        auto const number = connection.number;
+        bool const isNotification = idMember == message.end(); // 4.1: gets no answer
+        bool known = true;
+        Reply const reply = [this, number, id, isNotification](vmm::Result<Json> outcome) {
+            loop->post([this, number, id, isNotification, outcome = std::move(outcome)] {
+                auto* found = find(number);
+                if (found == nullptr || isNotification)
+                    return;
+                if (outcome)
+                    send(*found, { { "jsonrpc", "2.0" }, { "id", id }, { "result", *outcome } });
+                else
+                    send(*found, { { "jsonrpc", "2.0" }, { "id", id }, { "error", errorToJson(outcome.error()) } });
+            });
+        };
+        dispatch(connection, textIn(message, "method"), params, reply, known);
+        if (!known && !isNotification)
+            answer(connection, id, methodNotFound, fmt::format("there is no method {}", textIn(message, "method")));
+    }
+
+    vmm::Result<std::shared_ptr<MachineRunner>> machineIn(Json const& params)
+    {
+        auto const wanted = textIn(params, "machine");
+        std::shared_ptr<MachineRunner> found;
+        for (auto const& one : served) {
+            auto const config = one.runner->config();
+            if (config.uuid == wanted)
+                return one.runner;
+            if (config.name != wanted)
+                continue;
+            if (found)
+                return vmm::fail(
+                    vmm::ErrorCode::InvalidArgument, fmt::format("several machines are called {}", wanted));
+            found = one.runner;
+        }
+        // A process that runs one machine needs no name to be told which.
+        if (wanted.empty() && served.size() == 1)
+            return served.front().runner;
+        if (!found)
+            return vmm::fail(vmm::ErrorCode::NotFound, fmt::format("no machine called \"{}\" is here", wanted));
+        return found;
+    }
+
+    static MachineRunner::Completion plain(Reply const& reply)
+    {
+        return [reply](vmm::Result<> outcome) {
+            if (outcome)
+                reply(Json::object());
+            else
+                reply(vmm::fail(outcome.error()));
+        };
+    }
+
+    void dispatch(
+        Connection& connection, std::string const& method, Json const& params, Reply const& reply, bool& known)
+    {
+        if (method == "host.describe") {
+            Json machines = Json::array();
+            for (auto const& one : served)
+                machines.push_back(describe(*one.runner));
+            return reply(Json { { "program", program }, { "pid", ::getpid() }, { "machines", std::move(machines) } });
+        }
+        if (method == "events.subscribe") {
+            connection.wantsEvents = true;
+            return reply(Json::object());
+        }
+        using Handler
+            = void (Private::*)(Connection&, std::shared_ptr<MachineRunner> const&, Json const&, Reply const&);
+        static std::map<std::string_view, Handler> const handlers {
+            { "machine.show", &Private::show },
+            { "machine.start", &Private::start },
+            { "machine.pause", &Private::pause },
+            { "machine.resume", &Private::resume },
+            { "machine.reset", &Private::reset },
+            { "machine.shutdown", &Private::shutdown },
+            { "machine.powerOff", &Private::powerOff },
+            { "machine.suspend", &Private::suspend },
+            { "machine.discardState", &Private::discardState },
+            { "machine.cancel", &Private::cancel },
+            { "machine.insert", &Private::insert },
+            { "machine.eject", &Private::eject },
+            { "machine.sendKeys", &Private::sendKeys },
+            { "machine.screenshot", &Private::screenshot },
+            { "machine.statistics", &Private::statistics },
+            { "console.write", &Private::writeConsole },
+            { "console.attach", &Private::attachConsole },
+        };
+        auto const handler = handlers.find(method);
+        if (handler == handlers.end()) {
+            known = false;
+            return;
+        }
+        auto const machine = machineIn(params);
+        if (!machine)
+            return reply(vmm::fail(machine.error()));
+        (this->*handler->second)(connection, *machine, params, reply);
+    }
+
+    using Machine = std::shared_ptr<MachineRunner>;
+    void show(Connection&, Machine const& machine, Json const&, Reply const& reply)
+    {
+        auto json = describe(*machine);
+        json["config"] = *vmm::state::parseJson(vmm::configToText(machine->config()));
+        Json obstacles = Json::array();
+        for (auto const& error : machine->saveObstacles())
+            obstacles.push_back(errorToJson(error));
+        json["saveObstacles"] = std::move(obstacles);
+        reply(std::move(json));
+    }
+    void start(Connection&, Machine const& machine, Json const& params, Reply const& reply)
+    {
+        flagIn(params, "paused") ? machine->startPaused(plain(reply)) : machine->start(plain(reply));
+    }
+    void pause(Connection&, Machine const& machine, Json const&, Reply const& reply) { machine->pause(plain(reply)); }
+    void resume(Connection&, Machine const& machine, Json const&, Reply const& reply) { machine->resume(plain(reply)); }
+    void reset(Connection&, Machine const& machine, Json const&, Reply const& reply) { machine->reset(plain(reply)); }
+    void shutdown(Connection&, Machine const& machine, Json const&, Reply const& reply)
+    {
+        machine->pressPowerButton(plain(reply));
+    }
+    void powerOff(Connection&, Machine const& machine, Json const&, Reply const& reply)
+    {
+        machine->powerOff(plain(reply));
+    }
+    void suspend(Connection&, Machine const& machine, Json const& params, Reply const& reply)
+    {
+        machine->suspend(plain(reply), textIn(params, "directory"), !flagIn(params, "keepRunning"));
+    }
+    void discardState(Connection&, Machine const& machine, Json const&, Reply const& reply)
+    {
+        machine->discardState(plain(reply));
+    }
+    void cancel(Connection&, Machine const& machine, Json const&, Reply const& reply)
+    {
+        machine->cancelJob(plain(reply));
+    }
+    void insert(Connection&, Machine const& machine, Json const& params, Reply const& reply)
+    {
+        machine->insertMedium(textIn(params, "drive"), textIn(params, "path"), plain(reply));
+    }
+    void eject(Connection&, Machine const& machine, Json const& params, Reply const& reply)
+    {
+        machine->ejectMedium(textIn(params, "drive"), flagIn(params, "force"), plain(reply));
+    }
+    void statistics(Connection&, Machine const& machine, Json const&, Reply const& reply)
+    {
+        auto const figures = machine->statistics();
+        reply(Json { { "cpuNanoseconds", figures.cpuNanoseconds }, { "residentBytes", figures.residentBytes },
+            { "diskBytesRead", figures.diskBytesRead }, { "diskBytesWritten", figures.diskBytesWritten },
+            { "networkBytesReceived", figures.networkBytesReceived },
+            { "networkBytesSent", figures.networkBytesSent } });
+    }
+    void sendKeys(Connection&, Machine const& machine, Json const& params, Reply const& reply)
+    {
+        auto const keys = params.find("keys");
+        if (keys == params.end() || !keys->is_array() || keys->size() > 1024)
+            return reply(vmm::fail(vmm::ErrorCode::InvalidArgument, "\"keys\" is a list of up to 1024 key names"));
+        std::vector<std::vector<std::uint16_t>> chords;
+        for (auto const& key : *keys) {
+            auto const chord = parseChord(key.is_string() ? key.get<std::string>() : std::string());
+            if (!chord)
+                return reply(vmm::fail(chord.error()));
+            chords.push_back(*chord);
+        }
+        if (machine->state() != SessionState::Running)
+            return reply(
+                vmm::fail(vmm::ErrorCode::NotNow, fmt::format("the machine is {}", stateName(machine->state()))));
+        for (auto const& chord : chords) {
+            for (auto const code : chord)
+                machine->sendInput(vmm::KeyInput { code, true });
+            for (auto code = chord.rbegin(); code != chord.rend(); ++code)
+                machine->sendInput(vmm::KeyInput { *code, false });
+        }
+        reply(Json::object());
+    }
+    void screenshot(Connection&, Machine const& machine, Json const& params, Reply const& reply)
+    {
+        auto display = textIn(params, "display");
+        auto const displays = machine->config().displays;
+        if (display.empty() && !displays.empty())
+            display = displays.front().id;
+        auto const screen = machine->screen(display);
+        if (!screen)
+            return reply(vmm::fail(vmm::ErrorCode::NotFound, "the machine has no such display"));
+        vmm::Frame frame;
+        screen->refresh(frame);
+        screen->forget(frame);
+        auto const picture = pictureOf(frame);
+        auto const png = encodePng(picture);
+        if (!png)
+            return reply(vmm::fail(png.error()));
+        reply(Json {
+            { "width", picture.width }, { "height", picture.height }, { "png", vmm::state::base64Encode(*png) } });
+    }
+
+    std::shared_ptr<ConsoleLink> consoleIn(Machine const& machine, Json const& params, std::string& id)
+    {
+        id = textIn(params, "console");
+        auto const serials = machine->config().serials;
+        if (id.empty() && !serials.empty())
+            id = serials.front().id;
+        return machine->console(id);
+    }
+    void writeConsole(Connection&, Machine const& machine, Json const& params, Reply const& reply)
+    {
+        std::string id;
+        auto const link = consoleIn(machine, params, id);
+        if (!link)
+            return reply(vmm::fail(vmm::ErrorCode::NotFound, fmt::format("there is no serial port \"{}\"", id)));
+        auto const data = vmm::state::base64Decode(textIn(params, "data"));
+        if (!data)
+            return reply(vmm::fail(data.error()));
+        if (!link->type(*data))
+            return reply(vmm::fail(vmm::ErrorCode::Busy, "nobody reads what is typed there"));
+        reply(Json::object());
+    }
+    void attachConsole(Connection& connection, Machine const& machine, Json const& params, Reply const& reply)
+    {
+        std::string id;
+        auto const link = consoleIn(machine, params, id);
+        if (!link)
+            return reply(vmm::fail(vmm::ErrorCode::NotFound, fmt::format("there is no serial port \"{}\"", id)));
+        if (connection.consoles.size() >= 32)
+            return reply(vmm::fail(vmm::ErrorCode::Busy, "too many consoles on one connection"));
+        auto console = std::make_unique<Console>();
+        console->link = link;
+        console->machine = machine->id();
+        console->id = id;
+        console->position = numberIn(params, "position");
+        console->run = numberIn(params, "run");
+        console->which = connection.consoles.size();
+        console->listener = link->addListener([this, number = connection.number, which = console->which,
+                                                  woken = console->isWoken] { wake(number, which, woken); });
+        connection.consoles.push_back(std::move(console));
+        reply(Json { { "console", id } });
+        // After the answer, so that nobody has to guess what the first output belongs to.
+        wake(connection.number, *connection.consoles.back());
+    }
+
+    void wake(std::uint64_t number, Console& console) { wake(number, console.which, console.isWoken); }
+
+    /// Any thread: has the console's new output printed soon, once however often it is asked.
+    void wake(std::uint64_t number, std::size_t which, std::shared_ptr<std::atomic<bool>> const& woken)
+    {
+        if (woken->exchange(true))
+            return;
+        loop->post([this, number, which, woken] {
+            woken->store(false);
+            if (auto* found = find(number); found != nullptr && !found->isClosing)
+                printOutput(*found, *found->consoles[which]);
+        });
+    }
+
+    void printOutput(Connection& connection, Console& console)
+    {
+        // What the client has not taken yet comes first; the port keeps the rest for us meanwhile.
+        if (connection.output.size() > 65536)
+            return;
+        vmm::Bytes bytes;
+        console.position = console.link->readFrom(console.position, bytes, console.run);
+        if (bytes.empty())
+            return;
+        notify(connection, "console.output",
+            { { "machine", console.machine }, { "console", console.id }, { "run", console.run },
+                { "position", console.position }, { "data", vmm::state::base64Encode(bytes) } });
+    }
+
+    void notify(Connection& connection, char const* method, Json params)
+    {
+        send(connection, { { "jsonrpc", "2.0" }, { "method", method }, { "params", std::move(params) } });
+    }
+
+    void tellAll(char const* method, Json const& params)
+    {
+        for (auto const& [number, connection] : connections) {
+            if (connection->wantsEvents && connection->output.size() < outputLimit)
+                notify(*connection, method, params);
+        }
+    }
+
+    void tell(std::string const& machine, Notice const& notice)
+    {
+        if (auto const* change = std::get_if<notice::StateChanged>(&notice)) {
+            Json params { { "machine", machine }, { "state", std::string(stateName(change->state)) } };
+            if (change->reason)
+                params["reason"] = errorToJson(*change->reason);
+            tellAll("machine.stateChanged", params);
+        } else if (auto const* progress = std::get_if<notice::Progress>(&notice)) {
+            tellAll("machine.progress",
+                { { "machine", machine }, { "job", progress->job }, { "fraction", progress->fraction } });
+        } else if (auto const* medium = std::get_if<notice::MediumChanged>(&notice)) {
+            tellAll("machine.mediumChanged",
+                { { "machine", machine }, { "drive", medium->drive }, { "path", medium->path } });
+        } else if (std::holds_alternative<notice::GuestRebooted>(notice)) {
+            tellAll("machine.guestRebooted", { { "machine", machine } });
+        }
+    }
+
+    void serve(std::vector<std::shared_ptr<MachineRunner>> runners)
+    {
+        for (auto& one : served)
+            one.runner->removeObserver(one.observer);
+        served.clear();
+        for (auto& runner : runners) {
+            auto const observer = runner->addObserver([this, id = runner->id()](Notice const& notice) {
+                loop->post([this, id, notice] { tell(id, notice); });
+            });
+            served.push_back({ std::move(runner), observer });
+        }
+    }
+};
+
+vmm::Result<std::unique_ptr<ControlServer>> ControlServer::start(std::string const& directory, std::string program)
+{
+    if (::mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST)
+        return vmm::failOs(fmt::format("making {}", directory));
+    struct stat status { };
+    // In /tmp somebody else may have been there first.
+    if (::lstat(directory.c_str(), &status) != 0 || !S_ISDIR(status.st_mode) || status.st_uid != ::getuid())
+        return vmm::fail(vmm::ErrorCode::PermissionDenied, fmt::format("{} is not our own directory", directory));
+    liveSockets(directory);
+
+    std::unique_ptr<ControlServer> server(new ControlServer);
+    server->m_path = socketPath(directory);
+    sockaddr_un address {};
+    address.sun_family = AF_UNIX;
+    if (server->m_path.size() >= sizeof address.sun_path)
+        return vmm::fail(vmm::ErrorCode::InvalidArgument, fmt::format("{} is too long for a socket", server->m_path));
+    std::memcpy(address.sun_path, server->m_path.data(), server->m_path.size());
+    server->m_private = std::make_unique<Private>();
+    auto& state = *server->m_private;
+    state.program = std::move(program);
+    state.listening.reset(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    ::unlink(server->m_path.c_str());
+    // 0600 before anybody could connect: bind() makes the file with what fchmod() says of the socket (unix(7)).
+    if (!state.listening || ::fchmod(state.listening.get(), 0600) != 0
+        || ::bind(state.listening.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0
+        || ::chmod(server->m_path.c_str(), 0600) != 0 || ::listen(state.listening.get(), 16) != 0)
+        return vmm::failOs(fmt::format("listening on {}", server->m_path));
+    state.thread = TRY(vmm::LoopThread::start("control"));
+    state.loop = &state.thread->loop();
+    state.loop->call([&state] {
+        state.acceptable
+            = state.loop->watch(state.listening.get(), EPOLLIN, [&state](std::uint32_t) { state.accept(); });
+    });
+    return server;
+}
+
+ControlServer::~ControlServer()
+{
+    if (!m_private || !m_private->thread)
+        return;
+    ::unlink(m_path.c_str());
+    m_private->loop->call([this] {
+        m_private->serve({});
+        m_private->connections.clear();
+        m_private->acceptable.reset();
+    });
+    m_private->thread.reset();
+}
+
+void ControlServer::setRunners(std::vector<std::shared_ptr<MachineRunner>> runners)
+{
+    m_private->loop->call([this, &runners] { m_private->serve(std::move(runners)); });
+}
+
+}

@@ -1,0 +1,33 @@
+#pragma once
+
+#include "app/control/protocol.h"
+#include "app/runner/machine_runner.h"
+#include "vmm/base/event_loop.h"
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace app::control {
+
+/// Serves the machines of this process on a UNIX socket, on a thread of its own. Only processes of the same user are
+/// heard. README.md has the methods.
+class ControlServer {
+public:
+    /// The socket is `directory`/PID.sock; `program` is how this process calls itself to others.
+    static vmm::Result<std::unique_ptr<ControlServer>> start(std::string const& directory, std::string program);
+    ~ControlServer();
+
+    std::string const& path() const { return m_path; }
+    /// The machines that are served from now on. Any thread.
+    void setRunners(std::vector<std::shared_ptr<MachineRunner>> runners);
+
+private:
+    struct Private;
+    ControlServer() = default;
+    std::string m_path;
+    std::unique_ptr<Private> m_private;
+};
+
+}

@@ -1,0 +1,92 @@
+#include "app/control/protocol.h"
+
+#include <cerrno>
+#include <charconv>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <unistd.h>
+
+namespace app::control {
+
+bool LineBuffer::add(std::string_view data, std::vector<std::string>& lines)
+{
+    for (;;) {
+        auto const end = data.find('\n');
+        if (m_rest.size() + std::min(end, data.size()) > m_limit)
+            return false;
+        m_rest += data.substr(0, end);
+        if (end == std::string_view::npos)
+            return true;
+        lines.push_back(std::exchange(m_rest, {}));
+        data.remove_prefix(end + 1);
+    }
+}
+
+std::string encode(Json const& message)
+{
+    // What came from a guest may be no UTF-8.
+    return message.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+Json errorToJson(vmm::Error const& error)
+{
+    Json data { { "code", std::string(vmm::errorCodeName(error.code)) } };
+    if (error.osError != 0)
+        data["errno"] = error.osError;
+    return { { "code", machineError }, { "message", error.detail }, { "data", std::move(data) } };
+}
+
+vmm::Error errorFromJson(Json const& json)
+{
+    vmm::Error error { vmm::ErrorCode::Internal, "the answer is no JSON-RPC error", 0 };
+    if (!json.is_object())
+        return error;
+    if (auto const message = json.find("message"); message != json.end() && message->is_string())
+        error.detail = message->get<std::string>();
+    auto const data = json.find("data");
+    if (data == json.end() || !data->is_object())
+        return error;
+    auto const code = data->find("code");
+    for (int i = 0; code != data->end() && code->is_string() && i <= int(vmm::ErrorCode::Internal); ++i) {
+        if (code->get<std::string>() == vmm::errorCodeName(vmm::ErrorCode(i)))
+            error.code = vmm::ErrorCode(i);
+    }
+    if (auto const number = data->find("errno"); number != data->end() && number->is_number_integer())
+        error.osError = number->get<int>();
+    return error;
+}
+
+std::string runtimeDirectory()
+{
+    if (auto const* directory = std::getenv("XDG_RUNTIME_DIR"); directory != nullptr && directory[0] == '/')
+        return std::string(directory) + "/chronovisor";
+    return fmt::format("/tmp/chronovisor-{}", ::getuid());
+}
+
+std::string socketPath(std::string const& directory)
+{
+    return fmt::format("{}/{}.sock", directory, ::getpid());
+}
+
+std::vector<std::string> liveSockets(std::string const& directory)
+{
+    std::vector<std::string> live;
+    std::error_code error;
+    for (auto const& item : std::filesystem::directory_iterator(directory, error)) {
+        auto const name = item.path().filename().string();
+        pid_t pid = 0;
+        auto const end = std::from_chars(name.data(), name.data() + name.size(), pid).ptr;
+        if (std::string_view(end) != ".sock" || pid <= 0)
+            continue;
+        if (::kill(pid, 0) == 0 || errno == EPERM)
+            live.push_back(item.path());
+        else
+            ::unlink(item.path().c_str());
+    }
+    return live;
+}
+
+}

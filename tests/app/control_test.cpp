@@ -1,0 +1,261 @@
+#include "app/control/control_client.h"
+#include "app/control/control_server.h"
+#include "app/control/key_names.h"
+#include "tests/fakes/fake_machine.h"
+#include "tests/support/suite.h"
+
+#include <QTemporaryDir>
+#include <linux/input-event-codes.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+using namespace app;
+using namespace app::control;
+using tests::FakeMachine;
+
+namespace {
+
+struct Bench {
+    QTemporaryDir directory;
+    std::shared_ptr<FakeMachine::Script> script = std::make_shared<FakeMachine::Script>();
+    std::shared_ptr<MachineRunner> runner = std::make_shared<MachineRunner>(
+        tests::exampleConfig("web"), MachinePlaces { path("state"), {} }, FakeMachine::factory(script));
+    std::unique_ptr<ControlServer> server = serve();
+
+    std::string path(char const* name) const { return directory.filePath(name).toStdString(); }
+    std::unique_ptr<ControlServer> serve()
+    {
+        auto started = ControlServer::start(path("run"), "test");
+        if (!started)
+            qFatal("%s", started.error().message().c_str());
+        (*started)->setRunners({ runner });
+        return std::move(*started);
+    }
+    ControlClient client()
+    {
+        auto connected = ControlClient::connect(server->path());
+        if (!connected)
+            qFatal("%s", connected.error().message().c_str());
+        return std::move(*connected);
+    }
+    /// What the server says to bytes that no client of ours would send.
+    std::string sayRaw(std::string const& bytes)
+    {
+        auto const connection = client();
+        for (std::size_t sent = 0; sent < bytes.size();) {
+            auto const part = ::send(connection.fd(), bytes.data() + sent, bytes.size() - sent, MSG_NOSIGNAL);
+            if (part <= 0)
+                break;
+            sent += std::size_t(part);
+        }
+        timeval const patience { 5, 0 };
+        ::setsockopt(connection.fd(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+        char answer[4096];
+        auto const got = ::recv(connection.fd(), answer, sizeof answer, 0);
+        return got > 0 ? std::string(answer, std::size_t(got)) : std::string();
+    }
+    bool isAlive() { return client().call("host.describe", Json::object(), std::chrono::seconds(5)).has_value(); }
+};
+
+}
+
+class ControlTest : public QObject {
+    Q_OBJECT
+private slots:
+    void onlyItsOwnerMayReachTheSocket()
+    {
+        Bench bench;
+        struct stat status { };
+        QCOMPARE(::stat(bench.server->path().c_str(), &status), 0);
+        QCOMPARE(status.st_mode & 0777, 0600u);
+        QCOMPARE(::stat(bench.path("run").c_str(), &status), 0);
+        QCOMPARE(status.st_mode & 0777, 0700u);
+    }
+
+    void aMachineIsDrivenFromOutside()
+    {
+        Bench bench;
+        auto client = bench.client();
+        auto const show = client.call("machine.show", { { "machine", "web" } });
+        REQUIRE_OK(show);
+        QCOMPARE((*show)["state"].get<std::string>(), std::string("off"));
+        REQUIRE_OK(client.call("machine.start", { { "machine", bench.runner->id() } }));
+        QCOMPARE(bench.runner->state(), SessionState::Running);
+        REQUIRE_OK(client.call("machine.pause"));
+        REQUIRE_OK(client.call("machine.resume"));
+        REQUIRE_OK(client.call("machine.reset"));
+        REQUIRE_OK(client.call("machine.shutdown"));
+        QVERIFY(bench.script->has("power button"));
+        REQUIRE_OK(client.call("machine.suspend"));
+        QCOMPARE(bench.runner->state(), SessionState::Suspended);
+        REQUIRE_OK(client.call("machine.start"));
+        REQUIRE_OK(client.call("machine.powerOff"));
+        QCOMPARE(bench.runner->state(), SessionState::Off);
+    }
+
+    void errorsKeepTheirCode()
+    {
+        Bench bench;
+        auto client = bench.client();
+        QCOMPARE(client.call("machine.pause").error().code, vmm::ErrorCode::NotNow);
+        QCOMPARE(client.call("machine.show", { { "machine", "nobody" } }).error().code, vmm::ErrorCode::NotFound);
+        bench.script->failCreate = vmm::Error { vmm::ErrorCode::NoKvm, "no /dev/kvm", ENOENT };
+        auto const failed = client.call("machine.start");
+        QCOMPARE(failed.error().code, vmm::ErrorCode::NoKvm);
+    }
+
+    void eventsReachWhoAskedForThem()
+    {
+        Bench bench;
+        auto client = bench.client();
+        std::vector<std::string> states;
+        client.onNotification([&](std::string const& method, Json const& params) {
+            if (method == "machine.stateChanged")
+                states.push_back(params["state"].get<std::string>());
+        });
+        REQUIRE_OK(client.call("events.subscribe"));
+        REQUIRE_OK(client.call("machine.start"));
+        for (int i = 0; i < 50 && states.size() < 2; ++i)
+            REQUIRE_OK(client.serve(std::chrono::milliseconds(100)));
+        QCOMPARE(states, (std::vector<std::string> { "starting", "running" }));
+    }
+
+    void aConsoleIsFollowedAndTypedInto()
+    {
+        Bench bench;
+        auto client = bench.client();
+        std::string output;
+        client.onNotification([&](std::string const&, Json const& params) {
+            auto const data = vmm::state::base64Decode(params["data"].get<std::string>());
+            output.append(data->begin(), data->end());
+        });
+        REQUIRE_OK(client.call("machine.start"));
+        REQUIRE_OK(client.call("console.attach", { { "console", "serial0" } }));
+        REQUIRE_OK(client.call("console.write",
+            { { "console", "serial0" }, { "data", vmm::state::base64Encode(vmm::bytesOf("hello")) } }));
+        for (int i = 0; i < 50 && output.size() < 12; ++i)
+            REQUIRE_OK(client.serve(std::chrono::milliseconds(100)));
+        QCOMPARE(output, std::string("boot\n[hello]"));
+        QCOMPARE(client.call("console.attach", { { "console", "serial9" } }).error().code, vmm::ErrorCode::NotFound);
+    }
+
+    void keysArriveByTheirNames()
+    {
+        Bench bench;
+        auto client = bench.client();
+        REQUIRE_OK(client.call("machine.start"));
+        REQUIRE_OK(client.call("machine.sendKeys", { { "keys", { "ctrl-alt-del" } } }));
+        QTRY_VERIFY(bench.script->has("key 29 0"));
+        QVERIFY(bench.script->has("key 111 1"));
+        QVERIFY(!client.call("machine.sendKeys", { { "keys", { "hyper-q" } } }));
+        QVERIFY(!client.call("machine.sendKeys", { { "keys", "a" } }));
+        QCOMPARE(*parseChord("shift-f5"), (std::vector<std::uint16_t> { KEY_LEFTSHIFT, KEY_F5 }));
+        QVERIFY(!parseChord(""));
+        QVERIFY(!parseChord("a-"));
+    }
+
+    void aScreenshotIsAPng()
+    {
+        Bench bench;
+        auto client = bench.client();
+        QCOMPARE(client.call("machine.screenshot").error().code, vmm::ErrorCode::NotFound);
+        REQUIRE_OK(client.call("machine.start"));
+        auto const picture = client.call("machine.screenshot");
+        REQUIRE_OK(picture);
+        QCOMPARE((*picture)["width"].get<int>(), 64);
+        auto const png = vmm::state::base64Decode((*picture)["png"].get<std::string>());
+        QCOMPARE(std::string(png->begin() + 1, png->begin() + 4), std::string("PNG"));
+    }
+
+    void oddMessagesAreAnsweredWithWhatIsWrong_data()
+    {
+        QTest::addColumn<QByteArray>("message");
+        QTest::addColumn<int>("code");
+        QTest::newRow("no JSON") << QByteArray("{nonsense\n") << parseError;
+        QTest::newRow("deep") << QByteArray(100000, '[') + "\n" << parseError;
+        QTest::newRow("no object") << QByteArray("[1,2]\n") << invalidRequest;
+        QTest::newRow("old version") << QByteArray("{\"jsonrpc\":\"1.0\",\"id\":1,\"method\":\"host.describe\"}\n")
+                                     << invalidRequest;
+        QTest::newRow("method no text") << QByteArray("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":7}\n")
+                                        << invalidRequest;
+        QTest::newRow("odd id") << QByteArray("{\"jsonrpc\":\"2.0\",\"id\":[],\"method\":\"host.describe\"}\n")
+                                << invalidRequest;
+        QTest::newRow("params no object")
+            << QByteArray("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"host.describe\",\"params\":[1]}\n")
+            << invalidParams;
+        QTest::newRow("unknown method") << QByteArray("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"machine.explode\"}\n")
+                                        << methodNotFound;
+        QTest::newRow("no such machine") << QByteArray(
+            "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"machine.show\",\"params\":{\"machine\":{}}}\n")
+                                         << 0;
+        QTest::newRow("zero bytes") << QByteArray(100, '\0') + "\n" << parseError;
+        QTest::newRow("no UTF-8") << QByteArray("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"\xff\xfe\"}\n")
+                                  << parseError;
+        QTest::newRow("endless") << QByteArray(int(requestLimit) + 1, 'x') << invalidRequest;
+    }
+    void oddMessagesAreAnsweredWithWhatIsWrong()
+    {
+        QFETCH(QByteArray, message);
+        QFETCH(int, code);
+        Bench bench;
+        auto const answer = bench.sayRaw(message.toStdString());
+        QVERIFY2(answer.find(code != 0 ? "\"code\":" + std::to_string(code) : "\"result\"") != std::string::npos,
+            answer.c_str());
+        QVERIFY(bench.isAlive());
+    }
+
+    void aPeerMayLeaveInTheMiddle()
+    {
+        Bench bench;
+        for (int i = 0; i < 20; ++i) {
+            auto const peer = bench.client();
+            std::string const half = "{\"jsonrpc\":\"2.0\",\"id\":1,\"me";
+            QVERIFY(::send(peer.fd(), half.data(), half.size(), MSG_NOSIGNAL) > 0);
+        }
+        {
+            // Asks, and does not wait for the answer.
+            auto const peer = bench.client();
+            auto const request = encode({ { "jsonrpc", "2.0" }, { "id", 1 }, { "method", "machine.start" } });
+            QVERIFY(::send(peer.fd(), request.data(), request.size(), MSG_NOSIGNAL) > 0);
+        }
+        QTRY_COMPARE(bench.runner->state(), SessionState::Running);
+        QVERIFY(bench.isAlive());
+    }
+
+    void silentPeersDoNotLockOthersOut()
+    {
+        Bench bench;
+        std::vector<ControlClient> silent;
+        for (std::size_t i = 0; i < 3 * connectionLimit; ++i)
+            silent.push_back(bench.client());
+        QVERIFY(bench.isAlive());
+    }
+
+    void whoDoesNotReadIsNoBurden()
+    {
+        Bench bench;
+        auto const deaf = bench.client();
+        auto const request = encode({ { "jsonrpc", "2.0" }, { "id", 1 }, { "method", "console.attach" } });
+        QVERIFY(::send(deaf.fd(), request.data(), request.size(), MSG_NOSIGNAL) > 0);
+        auto client = bench.client();
+        REQUIRE_OK(client.call("machine.start"));
+        std::string const line(1000, 'x');
+        for (int i = 0; i < 20000; ++i)
+            bench.script->last->guestPrints(line);
+        REQUIRE_OK(client.call("host.describe", Json::object(), std::chrono::seconds(5)));
+    }
+
+    void whatDeadProcessesLeftIsSwept()
+    {
+        Bench bench;
+        auto const stale = QString::fromStdString(bench.path("run/4194303.sock")); // above every pid_max in use
+        QFile file(stale);
+        QVERIFY(file.open(QIODevice::WriteOnly));
+        file.close();
+        QCOMPARE(liveSockets(bench.path("run")), (std::vector<std::string> { bench.server->path() }));
+        QVERIFY(!QFile::exists(stale));
+    }
+};
+
+REGISTER_SUITE(ControlTest);
+#include "control_test.moc"

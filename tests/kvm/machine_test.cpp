@@ -152,8 +152,10 @@ private slots:
 
     void twoHundredStartsLeaveNothingBehind()
     {
-        auto const openFiles = [] { return QDir("/proc/self/fd").entryList(QDir::NoDotAndDotDot | QDir::AllEntries).size(); };
-        auto const threads = [] { return QDir("/proc/self/task").entryList(QDir::NoDotAndDotDot | QDir::AllEntries).size(); };
+        auto const openFiles
+            = [] { return QDir("/proc/self/fd").entryList(QDir::NoDotAndDotDot | QDir::AllEntries).size(); };
+        auto const threads
+            = [] { return QDir("/proc/self/task").entryList(QDir::NoDotAndDotDot | QDir::AllEntries).size(); };
         auto const cycle = [this] {
             Events events;
             auto const machine = tests::must(Machine::create(demoConfig(m_disk), events.listener()));

@@ -53,8 +53,7 @@ Result<> PcBoard::addNetworks()
     for (auto const& config : m_config.networks) {
         NetworkBackend* backend = nullptr;
         if (config.mode == NetworkMode::User) {
-            backend = &keep(config.id + "-user",
-                TRY_WITHIN(config.id, UserNetwork::create(m_time, config.forwards)));
+            backend = &keep(config.id + "-user", TRY_WITHIN(config.id, UserNetwork::create(m_time, config.forwards)));
         } else {
             backend = m_unplugged.emplace_back(std::make_unique<NoNetwork>(m_loop)).get();
         }

@@ -34,7 +34,8 @@ Result<Bytes> readWholeFile(std::string const& path, std::uint64_t limit)
 {
     auto const source = TRY(FileSource::open(path));
     if (source.size() == 0 || source.size() > limit)
-        return fail(ErrorCode::Corrupt, fmt::format("{} has {} bytes, up to {} are possible", path, source.size(), limit));
+        return fail(
+            ErrorCode::Corrupt, fmt::format("{} has {} bytes, up to {} are possible", path, source.size(), limit));
     Bytes data(source.size());
     TRY(source.read(0, data));
     return data;

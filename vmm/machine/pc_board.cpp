@@ -39,6 +39,7 @@ Result<> PcBoard::assemble()
     TRY(addChipset());
     TRY(addLegacyDevices());
     TRY(addSerials());
+    TRY(addDisplays());
     TRY(addDisks());
     TRY(addNetworks());
     TRY(addVirtio());

@@ -66,6 +66,7 @@ private:
     Result<> addChipset();
     Result<> addLegacyDevices();
     Result<> addSerials();
+    Result<> addDisplays();
     Result<> addDisks();
     Result<> addNetworks();
     Result<> addVirtio();

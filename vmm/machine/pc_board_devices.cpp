@@ -4,6 +4,7 @@
 #include "vmm/devices/pvpanic.h"
 #include "vmm/devices/rtc_mc146818.h"
 #include "vmm/devices/uart_16550.h"
+#include "vmm/devices/vga.h"
 #include "vmm/kvm/vm.h"
 #include "vmm/machine/layout.h"
 #include "vmm/machine/pc_board.h"
@@ -11,6 +12,7 @@
 #include "vmm/virtio/random_generator.h"
 #include "vmm/virtio/tablet.h"
 
+#include <bit>
 #include <fmt/format.h>
 
 namespace vmm {
@@ -45,6 +47,24 @@ Result<> PcBoard::addLegacyDevices()
     TRY(m_ports.map(RtcMc146818::port, RtcMc146818::size, rtc));
 
     m_generation = &keep("generation-id", TRY(VmGenerationId::create(m_vm, VmGenerationId::randomId())));
+    return {};
+}
+
+Result<> PcBoard::addDisplays()
+{
+    bool first = true;
+    for (auto const& config : m_config.displays) {
+        auto const size = std::bit_ceil(std::uint64_t(config.videoMemoryMiB)) << 20;
+        auto& memory = *m_ownBlocks.emplace_back(TRY(MemoryBlock::create(config.id + "-memory", size)));
+        m_blocks.push_back(&memory);
+        m_volatile.push_back(&memory);
+        // The old ports and the window at A0000 are there once.
+        auto const legacy = first ? Vga::Legacy::Yes : Vga::Legacy::No;
+        auto& vga = keep(config.id, std::make_unique<Vga>(m_services, m_time, memory, legacy));
+        TRY(plug(vga));
+        m_screens[config.id] = &vga;
+        first = false;
+    }
     return {};
 }
 

@@ -116,7 +116,10 @@ AcpiConfig PcBoard::acpiConfig() const
     AcpiConfig acpi;
     acpi.cpus = m_config.cpus;
     acpi.ramSize = std::uint64_t(m_config.memoryMiB) << 20;
-    acpi.ecamBase = m_host->ecamBase().value_or(layout::ecam);
+    {
+        std::lock_guard const lock(m_host->mutex());
+        acpi.ecamBase = m_host->ecamBase().value_or(layout::ecam);
+    }
     unsigned port = 1;
     for (auto const& serial : m_config.serials) {
         if (!serial.virtio)

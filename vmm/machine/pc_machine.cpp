@@ -1,11 +1,23 @@
 #include "vmm/machine/pc_machine.h"
 
 #include "vmm/base/log.h"
+#include "vmm/block/image.h"
 #include "vmm/boot/boot_cpu_state.h"
 
 #include <fmt/format.h>
 
 namespace vmm {
+
+namespace {
+
+/// For a disk that the configuration names for the first time; what is found is part of the machine from then on.
+Result<DiskFormat> probeFormat(std::string const& path)
+{
+    auto const file = TRY(HostFile::open(path, Access::ReadOnly, CacheMode::Writeback, HostFile::Lock::No));
+    return TRY(detectFormat(*file)) == ImageFormat::Raw ? DiskFormat::Raw : DiskFormat::Qcow2;
+}
+
+}
 
 PcMachine::Job::~Job()
 {
@@ -48,7 +60,12 @@ Result<std::unique_ptr<PcMachine>> PcMachine::build(
     VmConfig const& config, std::optional<CpuFeatures> cpu, Listener listener)
 {
     TRY(checkConfig(config));
-    std::unique_ptr<PcMachine> machine(new PcMachine(config, std::move(listener)));
+    auto complete = config;
+    for (auto& disk : complete.disks) {
+        if (!disk.format)
+            disk.format = TRY_WITHIN(disk.id, probeFormat(disk.path));
+    }
+    std::unique_ptr<PcMachine> machine(new PcMachine(complete, std::move(listener)));
     TRY(machine->assemble(std::move(cpu)));
     return machine;
 }

@@ -114,6 +114,11 @@ Result<> PcMachine::assemble(std::optional<CpuFeatures> cpu)
     m_parts.push_back({ "interrupt-chips", m_interruptChips.get() });
     m_parts.push_back({ "pit", m_pit.get() });
     m_parts.push_back({ "kvm-clock", m_kvmClock.get() });
+    // A machine that is off stands still like one that is paused: letRun() is the only way out of both.
+    loop.call([this] {
+        for (auto const& part : m_parts)
+            part.device->pause();
+    });
     return createProcessors();
 }
 

@@ -116,6 +116,7 @@ void TerminalScreen::reset()
     m_scrollback.clear();
     m_lineFull = false;
     vterm_state_reset(m_state, 1);
+    vterm_state_get_cursorpos(m_state, &m_cursor); // it moves there without a word
     touchAll();
 }
 

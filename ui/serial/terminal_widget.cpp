@@ -235,7 +235,7 @@ void TerminalWidget::updateFont()
 
 void TerminalWidget::updatePalette()
 {
-    auto const dark = palette().color(QPalette::Base).lightness() < 128;
+    auto const dark = QApplication::palette().color(QPalette::Base).lightness() < 128;
     m_palette = dark ? TerminalPalette::dark() : TerminalPalette::light();
     viewport()->update();
 }

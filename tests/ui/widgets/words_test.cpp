@@ -1,0 +1,130 @@
+#include "tests/support/suite.h"
+#include "ui/widgets/problem.h"
+
+#include <QDir>
+#include <QProcess>
+#include <QStandardPaths>
+#include <QTemporaryDir>
+#include <QXmlStreamReader>
+
+namespace {
+
+struct Texts {
+    QStringList sources, unfinished;
+};
+
+Texts readTexts(QString const& path)
+{
+    Texts texts;
+    QFile file(path);
+    if (!file.open(QIODevice::ReadOnly))
+        return texts;
+    QXmlStreamReader xml(&file);
+    QString context, source;
+    while (!xml.atEnd()) {
+        if (xml.readNext() != QXmlStreamReader::StartElement)
+            continue;
+        if (xml.name() == QLatin1String("name")) {
+            context = xml.readElementText();
+        } else if (xml.name() == QLatin1String("source")) {
+            source = xml.readElementText();
+            texts.sources += context + QLatin1Char('/') + source;
+        } else if (xml.name() == QLatin1String("translation")) {
+            auto const isUnfinished = xml.attributes().value(QLatin1String("type")) == QLatin1String("unfinished");
+            auto const text = xml.readElementText(QXmlStreamReader::IncludeChildElements).trimmed();
+            if (isUnfinished || text.isEmpty())
+                texts.unfinished += context + QLatin1Char('/') + source;
+        }
+    }
+    return texts;
+}
+
+}
+
+class TranslationTest final : public QObject {
+    Q_OBJECT
+private slots:
+    void everyTextOfTheSourcesIsTranslated()
+    {
+        QDir const source(QStringLiteral(CHRONOVISOR_SOURCE));
+        auto const shipped = readTexts(source.filePath("translations/chronovisor_de.ts"));
+        QVERIFY(shipped.sources.size() > 100);
+        QCOMPARE(shipped.unfinished, QStringList());
+
+        auto const lupdate = QStandardPaths::findExecutable("lupdate", { "/usr/lib/qt6/bin" });
+        QVERIFY2(!lupdate.isEmpty(), "lupdate belongs to what the build needs");
+        QTemporaryDir directory;
+        QProcess process;
+        process.setWorkingDirectory(source.path());
+        process.start(lupdate, { "-silent", "-I", ".", "-locations", "none", "-extensions", "cpp,h", "ui", "app/desktop", "-ts",
+                                   directory.filePath("now.ts") });
+        QVERIFY(process.waitForFinished(60000));
+        auto const now = readTexts(directory.filePath("now.ts"));
+        QVERIFY(now.sources.size() > 100);
+        QStringList missing, superfluous;
+        for (auto const& text : now.sources) {
+            if (!shipped.sources.contains(text))
+                missing += text;
+        }
+        for (auto const& text : shipped.sources) {
+            if (!now.sources.contains(text))
+                superfluous += text;
+        }
+        QCOMPARE(missing, QStringList());
+        QCOMPARE(superfluous, QStringList());
+    }
+
+    void placeholdersSurviveTranslation()
+    {
+        QFile file(QStringLiteral(CHRONOVISOR_SOURCE "/translations/chronovisor_de.ts"));
+        QVERIFY(file.open(QIODevice::ReadOnly));
+        QXmlStreamReader xml(&file);
+        QString source;
+        while (!xml.atEnd()) {
+            if (xml.readNext() != QXmlStreamReader::StartElement)
+                continue;
+            if (xml.name() == QLatin1String("source")) {
+                source = xml.readElementText();
+            } else if (xml.name() == QLatin1String("translation")) {
+                auto const text = xml.readElementText(QXmlStreamReader::IncludeChildElements);
+                for (auto const* mark : { "%1", "%2", "%3", "%n" })
+                    QVERIFY2(source.contains(mark) == text.contains(mark), qPrintable(source));
+            }
+        }
+    }
+};
+
+class ProblemTest final : public QObject {
+    Q_OBJECT
+private slots:
+    void everyCodeHasASentenceForEveryTask()
+    {
+        for (int task = 0; task <= static_cast<int>(ui::Task::Run); ++task) {
+            for (int code = 0; code <= static_cast<int>(vmm::ErrorCode::Internal); ++code) {
+                vmm::Error const error { static_cast<vmm::ErrorCode>(code), "the numbers 1 2 3", 0 };
+                auto const problem = ui::problemFor(static_cast<ui::Task>(task), error);
+                QVERIFY(problem.title.endsWith('.'));
+                QVERIFY(problem.reason.endsWith('.'));
+                QVERIFY(!problem.advice.isEmpty() || error.code == vmm::ErrorCode::Cancelled);
+                QVERIFY(problem.details.contains("the numbers 1 2 3"));
+                QCOMPARE(ui::remedyText(problem.remedy).isEmpty(), problem.remedy == ui::Remedy::None);
+            }
+        }
+    }
+
+    void aLockedDriveCanBeForced()
+    {
+        auto const problem = ui::problemFor(ui::Task::EjectMedium, { vmm::ErrorCode::Busy, "cd0 is locked", 0 });
+        QCOMPARE(problem.remedy, ui::Remedy::ForceEject);
+    }
+
+    void aFullDiskCanBeResumedFrom()
+    {
+        auto const problem = ui::problemFor(ui::Task::Run, { vmm::ErrorCode::NoSpace, "write", 28 });
+        QCOMPARE(problem.remedy, ui::Remedy::Resume);
+    }
+};
+
+REGISTER_SUITE(TranslationTest);
+REGISTER_SUITE(ProblemTest);
+#include "words_test.moc"

@@ -1,0 +1,222 @@
+#!/usr/bin/env python3
+"""The desktop in a real window: create the demo machine, run it, type on its serial console, suspend it, close the
+program, open it again, restore, and find the machine as it was. Driven as a screen reader and a keyboard would.
+
+    desktop_test.py PROGRAM RESULTS
+
+Needs Xvfb, openbox, xdotool, ImageMagick, dbus-run-session and pyatspi, and a usable /dev/kvm; without KVM it says
+CHRONOVISOR-SKIP. RESULTS gets the screenshots. Prints the longest stall of the GUI thread."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+PATIENCE = float(os.environ.get("CHRONOVISOR_TEST_PATIENCE", "60"))
+
+
+def main():
+    program, results = map(os.path.abspath, sys.argv[1:3])
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        print("CHRONOVISOR-SKIP: /dev/kvm is not usable here")
+        return 0
+    if os.environ.get("CHRONOVISOR_TEST_SESSION") != "1":
+        return in_session_of_its_own(program, results)
+    os.makedirs(results, exist_ok=True)
+    desktop = Desktop(program, results)
+    try:
+        run(desktop)
+        desktop.picture("end")
+        print("passed")
+        return 0
+    except Exception as error:  # whatever it was, what the window showed is worth more than the trace
+        desktop.picture("failed")
+        desktop.describe()
+        print(f"FAILED: {error}")
+        return 1
+    finally:
+        desktop.end()
+
+
+def in_session_of_its_own(program, results):
+    """An X server, a window manager and a message bus that nobody else uses."""
+    read, write = os.pipe()
+    server = subprocess.Popen(["Xvfb", "-displayfd", str(write), "-screen", "0", "1280x900x24", "-nolisten", "tcp"],
+                              pass_fds=[write], stderr=subprocess.DEVNULL)
+    os.close(write)
+    display = os.fdopen(read).readline().strip()
+    home = tempfile.mkdtemp(prefix="desktop-test-")
+    os.mkdir(f"{home}/run", 0o700)
+    environment = dict(os.environ, DISPLAY=f":{display}", HOME=home, XDG_DATA_HOME=f"{home}/data",
+                       XDG_CONFIG_HOME=f"{home}/config", XDG_RUNTIME_DIR=f"{home}/run", QT_QPA_PLATFORM="xcb",
+                       QT_LINUX_ACCESSIBILITY_ALWAYS_ON="1", CHRONOVISOR_STALLS="1", CHRONOVISOR_TEST_SESSION="1",
+                       LANG="C.UTF-8", LANGUAGE="en")
+    manager = subprocess.Popen(["openbox"], env=environment, stderr=subprocess.DEVNULL)
+    try:
+        return subprocess.run(["dbus-run-session", "--", sys.executable, os.path.abspath(__file__), program, results],
+                              env=environment, timeout=900).returncode
+    finally:
+        for process in (manager, server):
+            process.terminate()
+            process.wait(10)
+        shutil.rmtree(home, ignore_errors=True)
+
+
+class Desktop:
+    def __init__(self, program, results):
+        import pyatspi
+        self.atspi = pyatspi
+        self.program, self.results = program, results
+        self.process = None
+        self.log = open(os.path.join(results, "stderr.txt"), "a+")
+
+    def start(self):
+        self.process = subprocess.Popen([self.program], stderr=self.log)
+
+    def end(self):
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGKILL)
+            self.process.wait()
+
+    def picture(self, name):
+        subprocess.run(["import", "-window", "root", os.path.join(self.results, f"{name}.png")], timeout=30)
+
+    def nodes(self):
+        """Everything that a screen reader finds in the program now."""
+        found = []
+        for application in self.atspi.Registry.getDesktop(0):
+            try:
+                if application is not None and application.get_process_id() == self.process.pid:
+                    found += self.below(application, 0)
+            except Exception:
+                continue  # it may vanish while it is looked at
+        return found
+
+    def below(self, node, depth):
+        found = [node]
+        if depth < 25:
+            for index in range(min(node.childCount, 200)):
+                try:
+                    child = node.getChildAtIndex(index)
+                    if child is not None:
+                        found += self.below(child, depth + 1)
+                except Exception:
+                    continue
+        return found
+
+    def find(self, role, name):
+        for node in self.nodes():
+            try:
+                states = node.getState()
+                if node.getRoleName() == role and re.fullmatch(name, node.name) \
+                        and states.contains(self.atspi.STATE_SHOWING) and states.contains(self.atspi.STATE_ENABLED):
+                    return node
+            except Exception:
+                continue
+        return None
+
+    def await_node(self, role, name, seconds=PATIENCE):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if self.process.poll() is not None:
+                raise RuntimeError(f"the program ended with {self.process.returncode} while waiting for {name}")
+            node = self.find(role, name)
+            if node is not None:
+                return node
+            time.sleep(0.3)
+        raise RuntimeError(f"no {role} “{name}” within {seconds:.0f} s")
+
+    def press(self, name):
+        self.await_node("push button", name).queryAction().doAction(0)
+
+    def terminal_text(self):
+        text = self.await_node("terminal", "Serial 1").queryText()
+        return text.getText(0, text.characterCount)
+
+    def await_text(self, wanted, seconds=PATIENCE):
+        end = time.monotonic() + seconds
+        text = ""
+        while time.monotonic() < end:
+            text = self.terminal_text()
+            if re.search(wanted, text):
+                return text
+            time.sleep(0.3)
+        raise RuntimeError(f"the serial console does not say “{wanted}”; it says:\n{text}")
+
+    def type(self, text):
+        self.await_node("terminal", "Serial 1").queryComponent().grabFocus()
+        time.sleep(0.3)
+        subprocess.run(["xdotool", "type", "--delay", "60", text], check=True, timeout=60)
+        subprocess.run(["xdotool", "key", "Return"], check=True, timeout=60)
+
+    def close(self, seconds=PATIENCE):
+        subprocess.run(["xdotool", "key", "ctrl+q"], check=True, timeout=60)
+        try:
+            if self.process.wait(seconds) != 0:
+                raise RuntimeError(f"the program ended with {self.process.returncode}")
+        except subprocess.TimeoutExpired:
+            raise RuntimeError("the program did not end") from None
+
+    def describe(self):
+        for node in self.nodes():
+            try:
+                if node.getState().contains(self.atspi.STATE_SHOWING) and node.name:
+                    print(f"  {node.getRoleName()}: {node.name}")
+            except Exception:
+                continue
+
+    def longest_stall(self):
+        self.log.seek(0)
+        return max(map(float, re.findall(r"longest stall ([0-9.]+) ms", self.log.read())), default=None)
+
+
+def count(text):
+    return int(re.findall(r"Boot (\d+), \d+ seconds in all", text)[-1])
+
+
+def run(desktop):
+    desktop.start()
+    desktop.press("Try the demo machine")
+    desktop.await_node("push button", "Pause")
+    desktop.await_text(r"Chronovisor demo machine")
+    desktop.picture("running")
+    desktop.type("mem fill 4")
+    desktop.await_text(r"MiB filled")
+    desktop.type("count")
+    boots = count(desktop.await_text(r"Boot \d+, \d+ seconds"))
+    desktop.press("Suspend")
+    desktop.await_node("push button", "Restore")
+    desktop.picture("suspended")
+    desktop.await_node("list", "Machines").queryComponent().grabFocus()
+    desktop.close()
+    print("suspended and closed")
+
+    desktop.start()
+    desktop.press("Restore")
+    desktop.await_node("push button", "Pause")
+    desktop.type("mem check")
+    desktop.await_text(r"MiB read, 0 of \d+ words wrong")
+    desktop.type("count")
+    if count(desktop.await_text(r"Boot \d+, \d+ seconds")) != boots:
+        raise RuntimeError("the machine has started anew where it should have gone on")
+    desktop.picture("restored")
+    print("restored")
+
+    # Closing while it runs suspends it.
+    desktop.await_node("list", "Machines").queryComponent().grabFocus()
+    time.sleep(0.3)
+    subprocess.run(["xdotool", "key", "ctrl+q"], check=True, timeout=60)
+    desktop.picture("closing")
+    desktop.await_node("push button", "Always do that|Suspend")
+    desktop.press("Suspend")
+    if desktop.process.wait(PATIENCE) != 0:
+        raise RuntimeError(f"the program ended with {desktop.process.returncode}")
+    print(f"GUI thread: longest stall {desktop.longest_stall()} ms")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

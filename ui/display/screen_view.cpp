@@ -1,0 +1,254 @@
+#include "ui/display/screen_view.h"
+
+#include "ui/library/library_model.h"
+#include "ui/theme/icons.h"
+#include "ui/theme/theme.h"
+#include "ui/widgets/words.h"
+
+#include <QApplication>
+#include <QLabel>
+#include <QPainter>
+#include <QPainterPath>
+#include <QPushButton>
+#include <QScreen>
+#include <QVBoxLayout>
+
+namespace ui {
+
+namespace {
+
+constexpr QSize cardPicture(320, 200);
+
+QPixmap roundedPicture(QImage const& image, qreal ratio)
+{
+    QPixmap result(cardPicture * ratio);
+    result.setDevicePixelRatio(ratio);
+    result.fill(Qt::transparent);
+    QPainter painter(&result);
+    painter.setRenderHint(QPainter::Antialiasing);
+    painter.setRenderHint(QPainter::SmoothPixmapTransform);
+    QPainterPath outline;
+    outline.addRoundedRect(QRectF(0.5, 0.5, cardPicture.width() - 1, cardPicture.height() - 1), 12, 12);
+    painter.fillPath(outline, image.isNull() ? themeColors().raised : QColor(0x0c0e11));
+    if (image.isNull()) {
+        icon(QStringLiteral("machine"), themeColors().faint).paint(&painter, QRect(124, 64, 72, 72));
+    } else {
+        painter.setClipPath(outline);
+        painter.setOpacity(0.55);
+        auto const size = image.size().scaled(cardPicture, Qt::KeepAspectRatio);
+        painter.drawImage(
+            QRect(QPoint((cardPicture.width() - size.width()) / 2, (cardPicture.height() - size.height()) / 2), size),
+            image);
+        painter.setOpacity(1);
+        painter.setClipping(false);
+    }
+    painter.setPen(themeColors().border);
+    painter.drawPath(outline);
+    return result;
+}
+
+}
+
+ScreenView::ScreenView(app::VmSession& session, QWidget* parent)
+    : QStackedWidget(parent),
+      m_session(session),
+      m_card(new QWidget),
+      m_picture(new QLabel),
+      m_name(new QLabel),
+      m_state(new QLabel),
+      m_start(new QPushButton),
+      m_settings(new QPushButton),
+      m_scroll(new QScrollArea),
+      m_screen(new ScreenWidget)
+{
+    auto font = m_name->font();
+    font.setPointSizeF(font.pointSizeF() * 1.5);
+    font.setWeight(QFont::DemiBold);
+    m_name->setFont(font);
+    m_name->setTextFormat(Qt::PlainText);
+    m_state->setProperty("quiet", true);
+    m_start->setProperty("primary", true);
+    m_start->setDefault(true);
+    m_settings->setProperty("link", true);
+
+    auto* layout = new QVBoxLayout(m_card);
+    layout->addStretch(2);
+    layout->addWidget(m_picture, 0, Qt::AlignHCenter);
+    layout->addSpacing(14);
+    layout->addWidget(m_name, 0, Qt::AlignHCenter);
+    layout->addWidget(m_state, 0, Qt::AlignHCenter);
+    layout->addSpacing(12);
+    layout->addWidget(m_start, 0, Qt::AlignHCenter);
+    layout->addWidget(m_settings, 0, Qt::AlignHCenter);
+    layout->addStretch(3);
+
+    m_scroll->setFrameShape(QFrame::NoFrame);
+    m_scroll->setWidget(m_screen);
+    m_scroll->setWidgetResizable(true);
+    m_scroll->setFocusProxy(m_screen);
+    m_scroll->setAlignment(Qt::AlignCenter);
+    addWidget(m_card);
+    addWidget(m_scroll);
+    m_scroll->viewport()->installEventFilter(this);
+
+    connect(m_start, &QPushButton::clicked, this, &ScreenView::startRequested);
+    connect(m_settings, &QPushButton::clicked, this, &ScreenView::settingsRequested);
+    connect(m_screen, &ScreenWidget::key, this, [this](vmm::KeyInput input) { m_session.sendKey(input); });
+    connect(m_screen, &ScreenWidget::button, this, [this](vmm::ButtonInput input) { m_session.sendButton(input); });
+    connect(m_screen, &ScreenWidget::absoluteMove, this, [this](vmm::AbsoluteMove move) { m_session.sendMove(move); });
+    connect(m_screen, &ScreenWidget::relativeMove, this, [this](vmm::RelativeMove move) { m_session.sendMove(move); });
+    connect(m_screen, &ScreenWidget::wheel, this, [this](vmm::WheelMove move) { m_session.sendWheel(move); });
+    connect(m_screen, &ScreenWidget::leaveRequested, this, &ScreenView::leaveRequested);
+    connect(m_screen, &ScreenWidget::fullScreenRequested, this, &ScreenView::fullScreenRequested);
+    connect(m_screen, &ScreenWidget::pictureSizeChanged, this, [this] { setZoom(zoom()); });
+    connect(&m_typist, &TextTypist::key, this, [this](vmm::KeyInput input) { m_session.sendKey(input); });
+    connect(&session, &app::VmSession::stateChanged, this, &ScreenView::update);
+    connect(&session, &app::VmSession::jobProgressed, this, &ScreenView::update);
+    connect(&session, &app::VmSession::pointerModeChanged, m_screen, &ScreenWidget::setAbsolutePointer);
+    if (auto* source = session.mainScreen())
+        connect(source, &app::ScreenSession::frameChanged, this, &ScreenView::takeFrame);
+    updateTexts();
+    update();
+}
+
+ScreenView::~ScreenView() = default;
+
+void ScreenView::setZoom(int zoom)
+{
+    m_screen->setZoom(zoom);
+    m_scroll->setWidgetResizable(zoom == 0);
+    if (zoom > 0) {
+        // At least the view's own size, so that a small picture is centred and no scroll bar appears.
+        auto const wanted = m_screen->sizeHint().expandedTo(m_scroll->viewport()->size());
+        m_screen->resize(wanted);
+    }
+}
+
+bool ScreenView::eventFilter(QObject* watched, QEvent* event)
+{
+    if (watched == m_scroll->viewport() && event->type() == QEvent::Resize && m_screen->zoom() > 0)
+        setZoom(m_screen->zoom());
+    return QStackedWidget::eventFilter(watched, event);
+}
+
+void ScreenView::sendChord(std::vector<std::uint16_t> const& codes)
+{
+    m_session.sendChord(codes);
+}
+
+int ScreenView::typeText(QString const& text)
+{
+    return m_typist.type(text);
+}
+
+QImage ScreenView::screenshot() const
+{
+    auto* source = m_session.mainScreen();
+    return source != nullptr ? LibraryModel::imageOf(source->screenshot()) : QImage();
+}
+
+void ScreenView::setCardPicture(QImage const& picture)
+{
+    m_cardPicture = picture;
+    updateLook();
+}
+
+void ScreenView::setName(QString const& name)
+{
+    m_name->setText(name);
+    m_screen->setAccessibleName(tr("Screen of %1").arg(name));
+}
+
+void ScreenView::takeFrame()
+{
+    auto* source = m_session.mainScreen();
+    if (source == nullptr || !m_viewer)
+        return;
+    app::ScreenSession::Picture picture(*source);
+    auto const rows = picture.takeChanges();
+    if (picture.width() == 0 || picture.height() == 0)
+        return;
+    m_screen->showRows(
+        QSize(static_cast<int>(picture.width()), static_cast<int>(picture.height())), picture.pixels(), rows);
+}
+
+void ScreenView::update()
+{
+    auto const state = m_session.state();
+    auto const hasPicture = app::isInMemory(state) && state != app::SessionState::Starting && hasScreen();
+    auto const hadFocus = isAncestorOf(QApplication::focusWidget());
+    setCurrentIndex(hasPicture ? 1 : 0);
+    m_screen->setInputEnabled(state == app::SessionState::Running);
+    m_screen->setAbsolutePointer(m_session.isPointerAbsolute());
+    m_screen->setDimmed(hasPicture && state != app::SessionState::Running);
+    if (!app::isInMemory(state)) {
+        m_typist.stop();
+        m_screen->showNothing();
+    }
+    if (hadFocus && hasPicture)
+        m_screen->setFocus();
+    updateTexts();
+    if (hasPicture && isVisible()) {
+        if (!m_viewer)
+            m_viewer.emplace(*m_session.mainScreen());
+        takeFrame();
+    } else {
+        m_viewer.reset();
+    }
+}
+
+void ScreenView::showEvent(QShowEvent* event)
+{
+    QStackedWidget::showEvent(event);
+    if (auto* source = m_session.mainScreen(); source != nullptr && QWidget::screen() != nullptr)
+        source->setInterval(
+            std::chrono::microseconds(static_cast<int>(1e6 / std::max(30.0, QWidget::screen()->refreshRate()))));
+    // The picture that another window's view has taken in the meantime.
+    if (auto* source = m_session.mainScreen(); source != nullptr && !showsCard()) {
+        app::ScreenSession::Picture picture(*source);
+        picture.takeChanges();
+        if (picture.width() != 0)
+            m_screen->showRows(QSize(static_cast<int>(picture.width()), static_cast<int>(picture.height())),
+                picture.pixels(), { { 0, picture.height() } });
+    }
+    update();
+    updateLook();
+}
+
+void ScreenView::hideEvent(QHideEvent* event)
+{
+    QStackedWidget::hideEvent(event);
+    m_screen->releaseEverything();
+    m_viewer.reset();
+}
+
+void ScreenView::updateLook()
+{
+    m_picture->setPixmap(roundedPicture(m_cardPicture, devicePixelRatioF()));
+    m_start->setIcon(icon(QStringLiteral("start"), palette().color(QPalette::HighlightedText)));
+    m_settings->setIcon(icon(QStringLiteral("settings"), palette().color(QPalette::Link)));
+}
+
+void ScreenView::updateTexts()
+{
+    auto const state = m_session.state();
+    m_picture->setAccessibleName(tr("The machine's last picture"));
+    m_state->setText(m_session.job() ? jobWord(m_session.job()->name)
+            : app::isInMemory(state) && !hasScreen() && state == app::SessionState::Running
+            ? tr("Running without a screen: use its serial console.")
+            : stateWord(state));
+    m_start->setText(state == app::SessionState::Suspended ? tr("Restore") : tr("Start"));
+    m_start->setVisible(m_session.can(app::Action::Start));
+    m_settings->setText(tr("Settings"));
+}
+
+void ScreenView::changeEvent(QEvent* event)
+{
+    QStackedWidget::changeEvent(event);
+    if (event->type() == QEvent::LanguageChange)
+        updateTexts();
+    else if (event->type() == QEvent::PaletteChange && isVisible())
+        updateLook();
+}
+
+}

@@ -1,0 +1,69 @@
+#pragma once
+
+#include "app/session/vm_session.h"
+#include "ui/display/screen_widget.h"
+#include "ui/display/text_typist.h"
+
+#include <QScrollArea>
+#include <QStackedWidget>
+#include <memory>
+#include <optional>
+
+class QLabel;
+class QPushButton;
+
+namespace ui {
+
+/// A machine's first screen while it is in memory, and its card (picture, state, the button that starts it) while not.
+class ScreenView final : public QStackedWidget {
+    Q_OBJECT
+public:
+    explicit ScreenView(app::VmSession& session, QWidget* parent = nullptr);
+    ~ScreenView() override;
+
+    ScreenWidget* screen() const { return m_screen; }
+    bool showsCard() const { return currentIndex() == 0; }
+    /// The machine has a screen at all.
+    bool hasScreen() const { return m_session.mainScreen() != nullptr; }
+
+    int zoom() const { return m_screen->zoom(); }
+    /// 0 fits; n shows n pixels for one, with scroll bars where it does not fit.
+    void setZoom(int zoom);
+    void sendChord(std::vector<std::uint16_t> const& codes);
+    /// Characters that could not be typed.
+    int typeText(QString const& text);
+    QImage screenshot() const;
+
+    void setCardPicture(QImage const& picture);
+    void setName(QString const& name);
+
+signals:
+    void startRequested();
+    void settingsRequested();
+    void leaveRequested();
+    void fullScreenRequested();
+
+protected:
+    void changeEvent(QEvent* event) override;
+    void showEvent(QShowEvent* event) override;
+    void hideEvent(QHideEvent* event) override;
+    bool eventFilter(QObject* watched, QEvent* event) override;
+
+private:
+    void update();
+    void updateTexts();
+    void updateLook();
+    void takeFrame();
+
+    app::VmSession& m_session;
+    QWidget* m_card;
+    QLabel *m_picture, *m_name, *m_state;
+    QPushButton *m_start, *m_settings;
+    QScrollArea* m_scroll;
+    ScreenWidget* m_screen;
+    TextTypist m_typist;
+    QImage m_cardPicture;
+    std::optional<app::ScreenSession::Viewer> m_viewer;
+};
+
+}

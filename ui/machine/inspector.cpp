@@ -1,0 +1,221 @@
+#include "ui/machine/inspector.h"
+
+#include "ui/theme/icons.h"
+#include "ui/theme/theme.h"
+#include "ui/widgets/usage_graph.h"
+#include "ui/widgets/words.h"
+
+#include <QEvent>
+#include <QFileInfo>
+#include <QLabel>
+#include <QLocale>
+#include <QPlainTextEdit>
+#include <QPushButton>
+#include <QVBoxLayout>
+
+namespace ui {
+
+namespace {
+
+QLabel* makeTitle()
+{
+    auto* title = new QLabel;
+    auto font = title->font();
+    font.setWeight(QFont::DemiBold);
+    title->setFont(font);
+    return title;
+}
+
+QString fileName(std::string const& path)
+{
+    return QFileInfo(QString::fromStdString(path)).fileName();
+}
+
+}
+
+Inspector::Inspector(app::Library& library, QString id, QWidget* parent)
+    : QScrollArea(parent),
+      m_library(library),
+      m_id(std::move(id)),
+      m_rows(new QWidget),
+      m_processor(new UsageGraph),
+      m_disk(new UsageGraph),
+      m_network(new UsageGraph),
+      m_hardwareTitle(makeTitle()),
+      m_activityTitle(makeTitle()),
+      m_notesTitle(makeTitle()),
+      m_memory(new QLabel),
+      m_settings(new QPushButton),
+      m_notes(new QPlainTextEdit)
+{
+    setFrameShape(QFrame::NoFrame);
+    setWidgetResizable(true);
+    setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
+    setMinimumWidth(220);
+    m_memory->setProperty("quiet", true);
+    m_settings->setProperty("link", true);
+    m_notes->setTabChangesFocus(true);
+    m_notes->setMinimumHeight(90);
+    m_notes->installEventFilter(this);
+
+    auto* content = new QWidget;
+    auto* layout = new QVBoxLayout(content);
+    layout->setContentsMargins(16, 14, 16, 16);
+    layout->setSpacing(8);
+    layout->addWidget(m_hardwareTitle);
+    auto* rows = new QVBoxLayout(m_rows);
+    rows->setContentsMargins(0, 0, 0, 0);
+    rows->setSpacing(7);
+    layout->addWidget(m_rows);
+    layout->addWidget(m_settings, 0, Qt::AlignLeft);
+    layout->addSpacing(10);
+    layout->addWidget(m_activityTitle);
+    layout->addWidget(m_processor);
+    layout->addWidget(m_disk);
+    layout->addWidget(m_network);
+    layout->addWidget(m_memory);
+    layout->addSpacing(10);
+    layout->addWidget(m_notesTitle);
+    layout->addWidget(m_notes, 1);
+    setWidget(content);
+
+    connect(m_settings, &QPushButton::clicked, this, &Inspector::settingsRequested);
+    connect(&m_timer, &QTimer::timeout, this, &Inspector::measure);
+    m_timer.setInterval(1000);
+    refresh();
+}
+
+void Inspector::addRow(QString const& iconName, QString const& title, QString const& text)
+{
+    auto* row = new QWidget;
+    auto* layout = new QHBoxLayout(row);
+    layout->setContentsMargins(0, 0, 0, 0);
+    layout->setSpacing(10);
+    auto* picture = new QLabel;
+    picture->setPixmap(icon(iconName, themeColors().faint).pixmap(QSize(18, 18), devicePixelRatioF()));
+    auto* label = new QLabel(text);
+    label->setTextFormat(Qt::PlainText);
+    label->setWordWrap(true);
+    label->setAccessibleName(title + QStringLiteral(": ") + text);
+    label->setToolTip(title);
+    layout->addWidget(picture, 0, Qt::AlignTop);
+    layout->addWidget(label, 1);
+    m_rows->layout()->addWidget(row);
+}
+
+void Inspector::refresh()
+{
+    while (auto* item = m_rows->layout()->takeAt(0)) {
+        // Later: Qt may be walking over all widgets, with a change of colours or language.
+        item->widget()->hide();
+        item->widget()->deleteLater();
+        delete item;
+    }
+    auto const config = m_library.config(m_id);
+    addRow(QStringLiteral("chip"), tr("Processors"), tr("%n processor(s)", nullptr, config.cpus));
+    addRow(
+        QStringLiteral("memory"), tr("Memory"), tr("%1 of memory").arg(bytesText(quint64 { config.memoryMiB } << 20)));
+    for (auto const& disk : config.disks)
+        addRow(QStringLiteral("disk"), tr("Disk"), fileName(disk.path));
+    for (auto const& cd : config.cds)
+        addRow(QStringLiteral("disc"), tr("CD drive"), cd.path.empty() ? tr("Empty CD drive") : fileName(cd.path));
+    for (auto const& network : config.networks)
+        addRow(QStringLiteral("network"), tr("Network"),
+            network.mode == vmm::NetworkMode::User ? tr("Network shared with this computer")
+                                                   : tr("Network, not connected"));
+    if (!config.serials.empty())
+        addRow(QStringLiteral("serial"), tr("Serial ports"),
+            tr("%n serial port(s)", nullptr, static_cast<int>(config.serials.size())));
+    addRow(QStringLiteral("boot"), tr("Start"),
+        config.kernel                                ? tr("Starts the kernel %1").arg(fileName(config.kernel->kernel))
+            : config.firmware == vmm::Firmware::Ovmf ? tr("Starts with UEFI")
+                                                     : tr("Starts with a BIOS"));
+    m_hardwareTitle->setText(tr("Hardware"));
+    m_activityTitle->setText(tr("Activity"));
+    m_notesTitle->setText(tr("Notes"));
+    m_settings->setText(tr("Change…"));
+    m_processor->setAccessibleName(tr("Processor use"));
+    m_disk->setAccessibleName(tr("Disk throughput"));
+    m_network->setAccessibleName(tr("Network throughput"));
+    m_notes->setAccessibleName(tr("Notes"));
+    m_notes->setPlaceholderText(tr("What is this machine for?"));
+    auto const* session = m_library.session(m_id);
+    auto const inMemory = session != nullptr && app::isInMemory(session->state());
+    m_notes->setReadOnly(inMemory);
+    m_notes->setToolTip(inMemory ? tr("Notes can be changed while the machine is off.") : QString());
+    if (!m_notes->hasFocus())
+        m_notes->setPlainText(QString::fromStdString(config.notes));
+    measure();
+}
+
+void Inspector::measure()
+{
+    auto const* session = m_library.session(m_id);
+    auto const running = session != nullptr && app::isInMemory(session->state());
+    m_activityTitle->setVisible(running);
+    m_processor->setVisible(running);
+    m_disk->setVisible(running);
+    m_network->setVisible(running);
+    m_memory->setVisible(running);
+    if (!running) {
+        m_hasLast = false;
+        for (auto* graph : { m_processor, m_disk, m_network })
+            graph->clear();
+        return;
+    }
+    auto const now = session->statistics();
+    if (std::exchange(m_hasLast, true)) {
+        auto rate = [](std::uint64_t before, std::uint64_t after) { return after > before ? after - before : 0; };
+        auto const usage
+            = static_cast<double>(rate(m_last.cpuNanoseconds, now.cpuNanoseconds)) / 1e9 / session->config().cpus;
+        m_processor->add(usage, tr("Processor %1 %").arg(QLocale().toString(qRound(usage * 100))));
+        auto const disk
+            = rate(m_last.diskBytesRead + m_last.diskBytesWritten, now.diskBytesRead + now.diskBytesWritten);
+        m_disk->add(static_cast<double>(disk) / 500e6, tr("Disks %1/s").arg(bytesText(disk)));
+        auto const network = rate(
+            m_last.networkBytesReceived + m_last.networkBytesSent, now.networkBytesReceived + now.networkBytesSent);
+        m_network->add(static_cast<double>(network) / 125e6, tr("Network %1/s").arg(bytesText(network)));
+        m_memory->setText(tr("%1 of memory in use").arg(bytesText(now.residentBytes)));
+    }
+    m_last = now;
+}
+
+void Inspector::saveNotes()
+{
+    auto config = m_library.config(m_id);
+    auto const text = m_notes->toPlainText().toStdString();
+    if (m_notes->isReadOnly() || text == config.notes)
+        return;
+    config.notes = text;
+    if (auto const result = m_library.changeSettings(config); !result)
+        emit failed(result.error());
+}
+
+bool Inspector::eventFilter(QObject* watched, QEvent* event)
+{
+    if (watched == m_notes && event->type() == QEvent::FocusOut)
+        saveNotes();
+    return QScrollArea::eventFilter(watched, event);
+}
+
+void Inspector::showEvent(QShowEvent* event)
+{
+    QScrollArea::showEvent(event);
+    m_timer.start();
+}
+
+void Inspector::hideEvent(QHideEvent* event)
+{
+    QScrollArea::hideEvent(event);
+    m_timer.stop();
+    m_hasLast = false;
+}
+
+void Inspector::changeEvent(QEvent* event)
+{
+    QScrollArea::changeEvent(event);
+    if ((event->type() == QEvent::LanguageChange || event->type() == QEvent::PaletteChange) && widget() != nullptr)
+        refresh();
+}
+
+}

@@ -1,0 +1,51 @@
+#pragma once
+
+#include "app/library/library.h"
+
+#include <QScrollArea>
+#include <QTimer>
+
+class QLabel;
+class QPlainTextEdit;
+class QPushButton;
+
+namespace ui {
+
+class UsageGraph;
+
+/// What a machine is made of, how busy it is, and the person's notes about it.
+class Inspector final : public QScrollArea {
+    Q_OBJECT
+public:
+    Inspector(app::Library& library, QString id, QWidget* parent = nullptr);
+
+    void refresh();
+
+signals:
+    void settingsRequested();
+    void failed(vmm::Error error);
+
+protected:
+    void changeEvent(QEvent* event) override;
+    void showEvent(QShowEvent* event) override;
+    void hideEvent(QHideEvent* event) override;
+    bool eventFilter(QObject* watched, QEvent* event) override;
+
+private:
+    void measure();
+    void saveNotes();
+    void addRow(QString const& iconName, QString const& title, QString const& text);
+
+    app::Library& m_library;
+    QString m_id;
+    QWidget* m_rows;
+    UsageGraph *m_processor, *m_disk, *m_network;
+    QLabel *m_hardwareTitle, *m_activityTitle, *m_notesTitle, *m_memory;
+    QPushButton* m_settings;
+    QPlainTextEdit* m_notes;
+    QTimer m_timer;
+    vmm::MachineStatistics m_last;
+    bool m_hasLast = false;
+};
+
+}

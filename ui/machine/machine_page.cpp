@@ -1,0 +1,408 @@
+#include "ui/machine/machine_page.h"
+
+#include "ui/display/screen_view.h"
+#include "ui/machine/inspector.h"
+#include "ui/machine/page_settings.h"
+#include "ui/serial/console_tabs.h"
+#include "ui/widgets/message_bar.h"
+#include "ui/widgets/words.h"
+
+#include <QApplication>
+#include <QBoxLayout>
+#include <QClipboard>
+#include <QCursor>
+#include <QDateTime>
+#include <QDir>
+#include <QFileDialog>
+#include <QFileInfo>
+#include <QLabel>
+#include <QProgressBar>
+#include <QPushButton>
+#include <QSplitter>
+#include <QStandardPaths>
+#include <QToolButton>
+
+namespace ui {
+
+MachinePage::MachinePage(app::Library& library, QString id, QWidget* parent)
+    : QWidget(parent)
+    , m_library(library)
+    , m_id(std::move(id))
+    , m_session(library.session(m_id))
+    , m_toolbar(new QFrame(this))
+    , m_messages(new MessageBar)
+    , m_jobLine(new QFrame)
+    , m_jobText(new QLabel)
+    , m_jobBar(new QProgressBar)
+    , m_jobCancel(new QPushButton)
+    , m_columns(new QSplitter(Qt::Horizontal))
+    , m_rows(new QSplitter(Qt::Vertical))
+    , m_screen(new ScreenView(*m_session))
+    , m_consoles(new ConsoleTabs(*m_session))
+    , m_inspector(new Inspector(library, m_id))
+{
+    m_rows->addWidget(m_screen);
+    m_rows->addWidget(m_consoles);
+    m_rows->setStretchFactor(0, 3);
+    m_rows->setStretchFactor(1, 1);
+    m_rows->setCollapsible(0, false);
+    m_columns->addWidget(m_rows);
+    m_columns->addWidget(m_inspector);
+    m_columns->setStretchFactor(0, 1);
+    m_columns->setStretchFactor(1, 0);
+    m_columns->setCollapsible(0, false);
+    m_columns->setHandleWidth(1);
+    m_rows->setHandleWidth(1);
+    m_rows->setSizes({ 520, 190 });
+    m_columns->setSizes({ 800, 260 });
+    m_rows->restoreState(settings::machineRows());
+    m_columns->restoreState(settings::machineColumns());
+
+    auto* job = new QHBoxLayout(m_jobLine);
+    job->setContentsMargins(14, 8, 10, 8);
+    job->setSpacing(12);
+    m_jobBar->setTextVisible(false);
+    m_jobBar->setRange(0, 1000);
+    job->addWidget(m_jobText);
+    job->addWidget(m_jobBar, 1);
+    job->addWidget(m_jobCancel);
+
+    makeActions();
+    makeToolbar();
+    auto* layout = new QVBoxLayout(this);
+    layout->setContentsMargins(0, 0, 0, 0);
+    layout->setSpacing(0);
+    layout->addWidget(m_toolbar);
+    layout->addWidget(m_messages);
+    layout->addWidget(m_jobLine);
+    layout->addWidget(m_columns, 1);
+
+    m_screen->setZoom(settings::screenZoom());
+    m_actions.consoles->setChecked(settings::showConsoles());
+    m_actions.inspector->setChecked(settings::showInspector());
+    m_inspector->setVisible(settings::showInspector());
+    m_revealTimer.setInterval(80);
+    connect(&m_revealTimer, &QTimer::timeout, this, &MachinePage::revealToolbar);
+    connect(m_columns, &QSplitter::splitterMoved, this, &MachinePage::saveSplitters);
+    connect(m_rows, &QSplitter::splitterMoved, this, &MachinePage::saveSplitters);
+    connectSession();
+    updateTexts();
+    refresh();
+}
+
+void MachinePage::makeActions()
+{
+    auto add = [this](auto slot) {
+        auto* action = new QAction(this);
+        action->setShortcutContext(Qt::WidgetWithChildrenShortcut);
+        connect(action, &QAction::triggered, this, slot);
+        addAction(action);
+        return action;
+    };
+    m_actions.run = add([this] { m_session->can(app::Action::Pause) ? m_session->pause() : startOrResume(); });
+    m_actions.suspend = add([this] { m_session->suspend(); });
+    m_actions.shutDown = add([this] { m_session->pressPowerButton(); });
+    m_actions.reset = add([this] { m_session->reset(); });
+    m_actions.powerOff = add([this] { m_session->powerOff(); });
+    m_actions.discard = add([this] { m_session->discardState(); });
+    m_actions.cancel = add([this] { m_session->cancelJob(); });
+    m_actions.fullScreen = add([this] { emit fullScreenToggled(); });
+    m_actions.screenshotFile = add([this] { saveScreenshot(); });
+    m_actions.screenshotCopy = add([this] {
+        QApplication::clipboard()->setImage(m_screen->screenshot());
+        m_messages->showNotice(tr("The screenshot is in the clipboard."));
+    });
+    m_actions.typeClipboard = add([this] { typeClipboard(); });
+    m_actions.consoles = add([this](bool on) { setConsolesVisible(on); });
+    m_actions.inspector = add([this](bool on) { setInspectorVisible(on); });
+    m_actions.ownWindow = add([this] { emit ownWindowToggled(); });
+    m_actions.settings = add([this] { emit settingsRequested(); });
+    m_actions.consoles->setCheckable(true);
+    m_actions.inspector->setCheckable(true);
+    m_actions.run->setShortcut(Qt::CTRL | Qt::Key_R);
+    m_actions.suspend->setShortcut(Qt::CTRL | Qt::Key_S);
+    m_actions.shutDown->setShortcut(Qt::CTRL | Qt::Key_D);
+    m_actions.fullScreen->setShortcut(Qt::Key_F11);
+    m_actions.screenshotFile->setShortcut(Qt::CTRL | Qt::Key_P);
+    m_actions.consoles->setShortcut(Qt::CTRL | Qt::Key_T);
+    m_actions.inspector->setShortcut(Qt::CTRL | Qt::Key_I);
+    m_actions.settings->setShortcut(Qt::CTRL | Qt::Key_E);
+    // They work from the library as well: its owner adds them to the window.
+    for (auto* action : actions())
+        action->setShortcutContext(Qt::WindowShortcut);
+}
+
+void MachinePage::connectSession()
+{
+    connect(m_session, &app::VmSession::stateChanged, this,
+        [this](app::SessionState state, std::optional<vmm::Error> const& reason) {
+            if (reason && (state == app::SessionState::Paused || state == app::SessionState::Crashed))
+                report(Task::Run, *reason);
+            else if (state == app::SessionState::Running)
+                m_messages->dismiss();
+            updateState();
+        });
+    connect(m_session, &app::VmSession::jobProgressed, this, &MachinePage::updateState);
+    connect(m_session, &app::VmSession::jobEnded, this, &MachinePage::updateState);
+    connect(m_session, &app::VmSession::mediumChanged, this, [this] { m_inspector->refresh(); });
+    connect(m_session, &app::VmSession::guestRebooted, this,
+        [this] { m_messages->showNotice(tr("The guest has restarted.")); });
+    connect(m_session, &app::VmSession::failed, this, [this](app::Action tried, vmm::Error const& error) {
+        static constexpr Task tasks[] = { Task::Start, Task::Pause, Task::Resume, Task::Reset, Task::PressPowerButton,
+            Task::PowerOff, Task::Suspend, Task::DiscardState, Task::Cancel };
+        auto task = tasks[static_cast<std::size_t>(tried)];
+        if (task == Task::Start && m_session->state() == app::SessionState::Suspended)
+            task = Task::Restore;
+        if (error.code != vmm::ErrorCode::Cancelled)
+            report(task, error);
+    });
+    connect(m_session, &app::VmSession::mediumFailed, this, [this](QString const& drive, vmm::Error const& error) {
+        auto const task = m_session->mediumPath(drive).isEmpty() ? Task::InsertMedium : Task::EjectMedium;
+        auto const problem = problemFor(task, error);
+        m_messages->showProblem(problem, remedyFor(problem.remedy, task, drive));
+    });
+    connect(m_screen, &ScreenView::startRequested, this, &MachinePage::startOrResume);
+    connect(m_screen, &ScreenView::settingsRequested, this, &MachinePage::settingsRequested);
+    connect(m_screen, &ScreenView::fullScreenRequested, this, &MachinePage::fullScreenToggled);
+    connect(m_screen, &ScreenView::leaveRequested, this, [this] {
+        if (m_fullScreen) {
+            m_toolbar->show();
+            m_toolbar->raise();
+        }
+        m_runButton->setFocus(Qt::ShortcutFocusReason);
+        emit leaveRequested();
+    });
+    connect(m_inspector, &Inspector::settingsRequested, this, &MachinePage::settingsRequested);
+    connect(m_inspector, &Inspector::failed, this,
+        [this](vmm::Error const& error) { report(Task::ChangeSettings, error); });
+    connect(m_jobCancel, &QPushButton::clicked, m_session, &app::VmSession::cancelJob);
+}
+
+std::function<void()> MachinePage::remedyFor(Remedy remedy, Task task, QString const& drive)
+{
+    switch (remedy) {
+    case Remedy::Retry:
+        if (task == Task::Suspend)
+            return [this] { m_session->suspend(); };
+        return [this] { m_session->start(); };
+    case Remedy::ForceEject: return [this, drive] { m_session->ejectMedium(drive, true); };
+    case Remedy::ChangeSettings: return [this] { emit settingsRequested(); };
+    case Remedy::DiscardState: return [this] { m_session->discardState(); };
+    case Remedy::Reset: return [this] { m_session->reset(); };
+    case Remedy::Resume: return [this] { m_session->resume(); };
+    case Remedy::ShowFolder:
+    case Remedy::None: break;
+    }
+    return {};
+}
+
+void MachinePage::report(Task task, vmm::Error const& error)
+{
+    auto const problem = problemFor(task, error);
+    m_messages->showProblem(problem, remedyFor(problem.remedy, task));
+}
+
+void MachinePage::startOrResume()
+{
+    m_messages->dismiss();
+    if (m_session->can(app::Action::Resume))
+        m_session->resume();
+    else
+        m_session->start();
+    focusMachine();
+}
+
+void MachinePage::focusMachine()
+{
+    if (m_screen->hasScreen() || m_consoles->count() == 0)
+        m_screen->screen()->setFocus(Qt::OtherFocusReason);
+    else if (auto* terminal = m_consoles->currentTerminal())
+        terminal->setFocus(Qt::OtherFocusReason);
+}
+
+void MachinePage::refresh()
+{
+    if (auto const entry = m_library.entry(m_id)) {
+        m_screen->setName(entry->name);
+        m_screen->setCardPicture(QImage(entry->thumbnailPath));
+    }
+    m_consoles->rebuild();
+    m_inspector->refresh();
+    updateState();
+}
+
+void MachinePage::updateState()
+{
+    using app::Action;
+    auto const can = [this](Action action) { return m_session->can(action); };
+    auto const state = m_session->state();
+    m_actions.run->setEnabled(can(Action::Start) || can(Action::Pause) || can(Action::Resume));
+    m_actions.suspend->setEnabled(can(Action::Suspend));
+    m_actions.shutDown->setEnabled(can(Action::PressPowerButton));
+    m_actions.reset->setEnabled(can(Action::Reset));
+    m_actions.powerOff->setEnabled(can(Action::PowerOff));
+    m_actions.discard->setEnabled(can(Action::DiscardState));
+    m_actions.cancel->setEnabled(can(Action::CancelJob));
+    auto const running = state == app::SessionState::Running;
+    auto const hasPicture = app::isInMemory(state) && m_screen->hasScreen();
+    m_keysButton->setEnabled(running && m_screen->hasScreen());
+    m_cameraButton->setEnabled(hasPicture);
+    m_zoomButton->setEnabled(m_screen->hasScreen());
+    m_actions.screenshotFile->setEnabled(hasPicture);
+    m_actions.screenshotCopy->setEnabled(hasPicture);
+    m_actions.typeClipboard->setEnabled(running);
+    auto const config = m_session->config();
+    m_cdButton->setVisible(!config.cds.empty());
+    m_powerButton->setEnabled(can(Action::PressPowerButton) || can(Action::PowerOff) || can(Action::DiscardState));
+
+    auto const& job = m_session->job();
+    m_jobLine->setVisible(job.has_value());
+    if (job) {
+        m_jobText->setText(jobWord(job->name));
+        m_jobBar->setValue(qRound(job->fraction * 1000));
+        m_jobCancel->setEnabled(can(Action::CancelJob));
+    }
+    auto const showConsoles = m_actions.consoles->isChecked() && m_consoles->count() > 0 && !m_fullScreen;
+    m_consoles->setVisible(showConsoles);
+    m_consolesButton->setVisible(m_consoles->count() > 0);
+    // Without a screen the card is all that the upper half would hold; while the machine runs, the console has it.
+    m_screen->setVisible(m_screen->hasScreen() || !app::isInMemory(state) || !showConsoles);
+    m_inspector->refresh();
+    updateTexts();
+    updateToolStyle();
+}
+
+void MachinePage::setConsolesVisible(bool visible)
+{
+    m_actions.consoles->setChecked(visible);
+    settings::showConsoles.set(visible);
+    updateState();
+    if (visible && m_consoles->currentTerminal() != nullptr)
+        m_consoles->currentTerminal()->setFocus(Qt::ShortcutFocusReason);
+}
+
+void MachinePage::setInspectorVisible(bool visible)
+{
+    m_actions.inspector->setChecked(visible);
+    settings::showInspector.set(visible);
+    m_inspector->setVisible(visible && !m_fullScreen);
+}
+
+void MachinePage::saveSplitters()
+{
+    settings::machineRows.set(m_rows->saveState());
+    settings::machineColumns.set(m_columns->saveState());
+}
+
+void MachinePage::insertCd(QString const& drive)
+{
+    auto* dialog = new QFileDialog(this, tr("Insert a CD"),
+        QStandardPaths::writableLocation(QStandardPaths::DownloadLocation), tr("CD images (*.iso);;All files (*)"));
+    dialog->setFileMode(QFileDialog::ExistingFile);
+    dialog->setAttribute(Qt::WA_DeleteOnClose);
+    connect(dialog, &QFileDialog::fileSelected, this,
+        [this, drive](QString const& path) { m_session->insertMedium(drive, path); });
+    dialog->open();
+}
+
+void MachinePage::saveScreenshot()
+{
+    auto const image = m_screen->screenshot();
+    if (image.isNull())
+        return;
+    auto const entry = m_library.entry(m_id);
+    auto const folder = QStandardPaths::writableLocation(QStandardPaths::PicturesLocation);
+    auto name = entry ? entry->name : m_id;
+    name.replace(QLatin1Char('/'), QLatin1Char('-'));
+    auto* dialog = new QFileDialog(this, tr("Save the screenshot"), folder, tr("Pictures (*.png)"));
+    dialog->setAcceptMode(QFileDialog::AcceptSave);
+    dialog->setDefaultSuffix(QStringLiteral("png"));
+    dialog->selectFile(QStringLiteral("%1 %2.png")
+                           .arg(name, QDateTime::currentDateTime().toString(QStringLiteral("yyyy-MM-dd hh-mm-ss"))));
+    dialog->setAttribute(Qt::WA_DeleteOnClose);
+    connect(dialog, &QFileDialog::fileSelected, this, [this, image](QString const& path) {
+        if (image.save(path))
+            m_messages->showNotice(tr("The screenshot is in %1.").arg(QDir::toNativeSeparators(path)));
+        else
+            report(Task::SaveScreenshot, vmm::osError("writing " + path.toStdString()));
+    });
+    dialog->open();
+}
+
+void MachinePage::typeClipboard()
+{
+    auto const text = QApplication::clipboard()->text();
+    if (text.isEmpty()) {
+        m_messages->showNotice(tr("There is no text in the clipboard."));
+        return;
+    }
+    auto const without = m_screen->typeText(text);
+    if (without > 0)
+        m_messages->showNotice(
+            tr("%n character(s) could not be typed: a US keyboard has no key for them.", nullptr, without));
+    m_screen->screen()->setFocus();
+}
+
+void MachinePage::setFullScreen(bool on)
+{
+    if (m_fullScreen == on)
+        return;
+    m_fullScreen = on;
+    if (on) {
+        layout()->removeWidget(m_toolbar);
+        m_toolbar->hide();
+        m_revealTimer.start();
+        m_inspector->hide();
+        m_messages->showNotice(tr("Move the pointer to the upper edge, or press Ctrl+Alt, to get the tools back."));
+        QTimer::singleShot(5000, this, [this] {
+            if (m_fullScreen)
+                m_messages->dismiss();
+        });
+    } else {
+        m_revealTimer.stop();
+        m_messages->dismiss();
+        static_cast<QBoxLayout*>(layout())->insertWidget(0, m_toolbar);
+        m_toolbar->show();
+        m_inspector->setVisible(m_actions.inspector->isChecked());
+    }
+    updateState();
+    focusMachine();
+}
+
+void MachinePage::revealToolbar()
+{
+    auto const at = mapFromGlobal(QCursor::pos());
+    auto const height = m_toolbar->sizeHint().height();
+    if (at.y() <= 1 && rect().contains(at)) {
+        m_toolbar->setGeometry(0, 0, width(), height);
+        m_toolbar->setAutoFillBackground(true);
+        m_toolbar->show();
+        m_toolbar->raise();
+    } else if (at.y() > height + 40 && !m_toolbar->isAncestorOf(QApplication::focusWidget())
+        && QApplication::activePopupWidget() == nullptr) {
+        m_toolbar->hide();
+    }
+}
+
+void MachinePage::setOwnWindow(bool own)
+{
+    m_ownWindow = own;
+    updateTexts();
+}
+
+void MachinePage::resizeEvent(QResizeEvent* event)
+{
+    QWidget::resizeEvent(event);
+    if (m_fullScreen)
+        m_toolbar->setGeometry(0, 0, width(), m_toolbar->sizeHint().height());
+    updateToolStyle();
+}
+
+void MachinePage::changeEvent(QEvent* event)
+{
+    QWidget::changeEvent(event);
+    if (event->type() == QEvent::LanguageChange)
+        updateTexts();
+}
+
+}

@@ -1,0 +1,109 @@
+#pragma once
+
+#include "app/library/library.h"
+#include "ui/widgets/problem.h"
+
+#include <QMenu>
+#include <QTimer>
+#include <QWidget>
+#include <functional>
+
+class QSplitter;
+class QToolButton;
+class QFrame;
+class QLabel;
+class QProgressBar;
+class QPushButton;
+
+namespace ui {
+
+class ConsoleTabs;
+class Inspector;
+class MessageBar;
+class ScreenView;
+
+/// One machine: its tools, its screen or card, its serial consoles and the inspector. It lives in the main window or in
+/// one of its own, and is moved between them.
+class MachinePage final : public QWidget {
+    Q_OBJECT
+public:
+    MachinePage(app::Library& library, QString id, QWidget* parent = nullptr);
+
+    QString id() const { return m_id; }
+    app::VmSession& session() const { return *m_session; }
+    ScreenView* screenView() const { return m_screen; }
+    ConsoleTabs* consoles() const { return m_consoles; }
+    MessageBar* messages() const { return m_messages; }
+
+    /// Name, settings or devices have changed.
+    void refresh();
+    /// The tools then hide at the upper edge. The window itself is its owner's.
+    void setFullScreen(bool on);
+    bool isFullScreen() const { return m_fullScreen; }
+    void setOwnWindow(bool own);
+    void focusMachine();
+    void report(Task task, vmm::Error const& error);
+    /// All that can be asked of the machine, as the context menu of the library shows it too.
+    void fillMenu(QMenu* menu);
+
+    void startOrResume();
+    void setConsolesVisible(bool visible);
+    void setInspectorVisible(bool visible);
+
+signals:
+    void settingsRequested();
+    void fullScreenToggled();
+    void ownWindowToggled();
+    void leaveRequested();
+    void removeRequested();
+    void cloneRequested();
+
+protected:
+    void changeEvent(QEvent* event) override;
+    void resizeEvent(QResizeEvent* event) override;
+
+private:
+    struct Actions {
+        QAction *run, *suspend, *shutDown, *reset, *powerOff, *discard, *cancel;
+        QAction *fullScreen, *screenshotFile, *screenshotCopy, *typeClipboard, *consoles, *inspector, *ownWindow,
+            *settings;
+    };
+
+    void makeActions();
+    void makeToolbar();
+    void connectSession();
+    void updateState();
+    void updateTexts();
+    void updateToolStyle();
+    void fillCdMenu();
+    void fillKeysMenu();
+    void fillZoomMenu();
+    void insertCd(QString const& drive);
+    void saveScreenshot();
+    void typeClipboard();
+    void revealToolbar();
+    void saveSplitters();
+    std::function<void()> remedyFor(Remedy remedy, Task task, QString const& drive = {});
+
+    app::Library& m_library;
+    QString m_id;
+    app::VmSession* m_session;
+    Actions m_actions {};
+    QFrame* m_toolbar;
+    QToolButton *m_runButton, *m_suspendButton, *m_powerButton, *m_cdButton, *m_keysButton, *m_cameraButton,
+        *m_zoomButton, *m_consolesButton, *m_fullScreenButton, *m_windowButton, *m_settingsButton, *m_inspectorButton;
+    QMenu *m_powerMenu, *m_cdMenu, *m_keysMenu, *m_cameraMenu, *m_zoomMenu;
+    MessageBar* m_messages;
+    QFrame* m_jobLine;
+    QLabel* m_jobText;
+    QProgressBar* m_jobBar;
+    QPushButton* m_jobCancel;
+    QSplitter *m_columns, *m_rows;
+    ScreenView* m_screen;
+    ConsoleTabs* m_consoles;
+    Inspector* m_inspector;
+    QTimer m_revealTimer;
+    bool m_fullScreen = false, m_ownWindow = false;
+};
+
+}

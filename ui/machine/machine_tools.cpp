@@ -1,0 +1,209 @@
+// MachinePage's toolbar and menus: their making and their words.
+
+#include "ui/display/key_codes.h"
+#include "ui/display/screen_view.h"
+#include "ui/machine/machine_page.h"
+#include "ui/machine/page_settings.h"
+#include "ui/serial/console_tabs.h"
+#include "ui/theme/icons.h"
+#include "ui/widgets/message_bar.h"
+
+#include <QActionGroup>
+#include <QFileInfo>
+#include <QFrame>
+#include <QHBoxLayout>
+#include <QPushButton>
+#include <QToolButton>
+
+namespace ui {
+
+void MachinePage::makeToolbar()
+{
+    m_toolbar->setObjectName(QStringLiteral("toolbar"));
+    auto* layout = new QHBoxLayout(m_toolbar);
+    layout->setContentsMargins(8, 6, 8, 6);
+    layout->setSpacing(2);
+    auto button = [&](QAction* action, QMenu* menu = nullptr) {
+        auto* tool = new QToolButton;
+        tool->setFocusPolicy(Qt::StrongFocus);
+        tool->setIconSize({ 20, 20 });
+        if (action != nullptr)
+            tool->setDefaultAction(action);
+        if (menu != nullptr) {
+            tool->setMenu(menu);
+            tool->setPopupMode(action != nullptr ? QToolButton::MenuButtonPopup : QToolButton::InstantPopup);
+        }
+        layout->addWidget(tool);
+        return tool;
+    };
+    auto gap = [&] { layout->addSpacing(10); };
+    m_powerMenu = new QMenu(this);
+    m_cdMenu = new QMenu(this);
+    m_keysMenu = new QMenu(this);
+    m_cameraMenu = new QMenu(this);
+    m_zoomMenu = new QMenu(this);
+
+    m_runButton = button(m_actions.run);
+    m_suspendButton = button(m_actions.suspend);
+    m_powerButton = button(m_actions.shutDown, m_powerMenu);
+    gap();
+    m_cdButton = button(nullptr, m_cdMenu);
+    m_keysButton = button(nullptr, m_keysMenu);
+    m_cameraButton = button(nullptr, m_cameraMenu);
+    m_zoomButton = button(nullptr, m_zoomMenu);
+    m_fullScreenButton = button(m_actions.fullScreen);
+    layout->addStretch(1);
+    m_consolesButton = button(m_actions.consoles);
+    m_windowButton = button(m_actions.ownWindow);
+    m_settingsButton = button(m_actions.settings);
+    m_inspectorButton = button(m_actions.inspector);
+
+    m_powerMenu->addActions({ m_actions.shutDown, m_actions.reset, m_actions.powerOff });
+    m_powerMenu->addSeparator();
+    m_powerMenu->addAction(m_actions.discard);
+    m_cameraMenu->addActions({ m_actions.screenshotFile, m_actions.screenshotCopy });
+    connect(m_cdMenu, &QMenu::aboutToShow, this, &MachinePage::fillCdMenu);
+    connect(m_keysMenu, &QMenu::aboutToShow, this, &MachinePage::fillKeysMenu);
+    connect(m_zoomMenu, &QMenu::aboutToShow, this, &MachinePage::fillZoomMenu);
+}
+
+void MachinePage::fillCdMenu()
+{
+    m_cdMenu->clear();
+    auto const config = m_session->config();
+    for (auto const& cd : config.cds) {
+        auto const drive = QString::fromStdString(cd.id);
+        auto const path = m_session->mediumPath(drive);
+        if (config.cds.size() > 1)
+            m_cdMenu->addSection(drive);
+        m_cdMenu->addAction(icon(QStringLiteral("disc")), path.isEmpty() ? tr("Insert a CD…") : tr("Change the CD…"),
+            this, [this, drive] { insertCd(drive); });
+        if (!path.isEmpty())
+            m_cdMenu->addAction(icon(QStringLiteral("eject")), tr("Eject “%1”").arg(QFileInfo(path).fileName()), this,
+                [this, drive] { m_session->ejectMedium(drive); });
+    }
+}
+
+void MachinePage::fillKeysMenu()
+{
+    m_keysMenu->clear();
+    m_keysMenu->addAction(m_actions.typeClipboard);
+    m_keysMenu->addSeparator();
+    QMenu* functionKeys = nullptr;
+    for (auto const& chord : keyChords()) {
+        auto* menu = m_keysMenu;
+        if (chord.label.startsWith(QLatin1String("Ctrl+Alt+F"))) {
+            if (functionKeys == nullptr)
+                functionKeys = m_keysMenu->addMenu(tr("Ctrl+Alt with a function key"));
+            menu = functionKeys;
+        } else if (chord.separatorBefore) {
+            menu->addSeparator();
+        }
+        menu->addAction(chord.label, this, [this, &chord] {
+            m_screen->sendChord(chord.codes);
+            m_screen->screen()->setFocus();
+        });
+    }
+}
+
+void MachinePage::fillZoomMenu()
+{
+    m_zoomMenu->clear();
+    auto* group = new QActionGroup(m_zoomMenu);
+    for (auto const zoom : { 0, 1, 2, 3 }) {
+        auto* action = m_zoomMenu->addAction(
+            zoom == 0 ? tr("Fit into the window") : tr("%1 %").arg(zoom * 100), this, [this, zoom] {
+                settings::screenZoom.set(zoom);
+                m_screen->setZoom(zoom);
+            });
+        action->setCheckable(true);
+        action->setChecked(m_screen->zoom() == zoom);
+        group->addAction(action);
+    }
+}
+
+void MachinePage::fillMenu(QMenu* menu)
+{
+    menu->addActions({ m_actions.run, m_actions.suspend, m_actions.shutDown, m_actions.reset, m_actions.powerOff });
+    if (m_session->can(app::Action::CancelJob))
+        menu->addAction(m_actions.cancel);
+    if (m_session->can(app::Action::DiscardState))
+        menu->addAction(m_actions.discard);
+    menu->addSeparator();
+    menu->addActions({ m_actions.settings, m_actions.ownWindow });
+    menu->addAction(icon(QStringLiteral("copy")), tr("Copy the machine…"), this, &MachinePage::cloneRequested)
+        ->setEnabled(!app::isInMemory(m_session->state()));
+    auto* remove
+        = menu->addAction(icon(QStringLiteral("trash")), tr("Remove the machine"), this, &MachinePage::removeRequested);
+    remove->setEnabled(!app::isInMemory(m_session->state()));
+}
+
+void MachinePage::updateTexts()
+{
+    auto set = [](QAction* action, QString const& text, QString const& iconName, QString const& help = {}) {
+        action->setText(text);
+        action->setIcon(icon(iconName));
+        auto tip = help.isEmpty() ? text : help;
+        tip.remove(QLatin1Char('&'));
+        if (!action->shortcut().isEmpty())
+            tip += QStringLiteral(" (%1)").arg(action->shortcut().toString(QKeySequence::NativeText));
+        action->setToolTip(tip);
+    };
+    auto const state = m_session->state();
+    if (m_session->can(app::Action::Pause))
+        set(m_actions.run, tr("Pause"), QStringLiteral("pause"), tr("Let the machine stand still"));
+    else if (m_session->can(app::Action::Resume))
+        set(m_actions.run, tr("Resume"), QStringLiteral("start"), tr("Let the machine go on"));
+    else if (state == app::SessionState::Suspended)
+        set(m_actions.run, tr("Restore"), QStringLiteral("start"), tr("Go on where the machine was suspended"));
+    else
+        set(m_actions.run, tr("Start"), QStringLiteral("start"), tr("Start the machine"));
+    set(m_actions.suspend, tr("Suspend"), QStringLiteral("suspend"),
+        tr("Write the machine's state to disk, and bring it back later"));
+    set(m_actions.shutDown, tr("Shut down"), QStringLiteral("power"), tr("Press the machine's power button"));
+    set(m_actions.reset, tr("Reset"), QStringLiteral("restart"));
+    set(m_actions.powerOff, tr("Power off at once"), QStringLiteral("plug"));
+    set(m_actions.discard, tr("Throw the suspended state away"), QStringLiteral("trash"));
+    set(m_actions.cancel, tr("Cancel"), QStringLiteral("close"));
+    set(m_actions.fullScreen, m_fullScreen ? tr("Leave full screen") : tr("Full screen"),
+        m_fullScreen ? QStringLiteral("unfullscreen") : QStringLiteral("fullscreen"),
+        m_fullScreen ? QString() : tr("Full screen; from within the machine Ctrl+Alt+Enter"));
+    set(m_actions.screenshotFile, tr("Save a screenshot…"), QStringLiteral("camera"));
+    set(m_actions.screenshotCopy, tr("Copy a screenshot"), QStringLiteral("copy"));
+    set(m_actions.typeClipboard, tr("Type the clipboard's text"), QStringLiteral("clipboard"));
+    set(m_actions.consoles, tr("Serial console"), QStringLiteral("serial"), tr("Show the serial console"));
+    set(m_actions.inspector, tr("Inspector"), QStringLiteral("inspector"), tr("Show what the machine is made of"));
+    set(m_actions.ownWindow, m_ownWindow ? tr("Back into the main window") : tr("In a window of its own"),
+        QStringLiteral("window"));
+    set(m_actions.settings, tr("Settings"), QStringLiteral("settings"), tr("Change the machine's settings"));
+    auto tool = [](QToolButton* button, QString const& text, QString const& iconName, QString const& help) {
+        button->setText(text);
+        button->setIcon(icon(iconName));
+        button->setToolTip(help);
+        button->setAccessibleName(help);
+    };
+    tool(m_cdButton, tr("CD"), QStringLiteral("disc"), tr("CD: insert and eject"));
+    tool(m_keysButton, tr("Keys"), QStringLiteral("keyboard"), tr("Send key combinations and text"));
+    tool(m_cameraButton, tr("Screenshot"), QStringLiteral("camera"), tr("Screenshot"));
+    tool(m_zoomButton, tr("Size"), QStringLiteral("search"), tr("Size of the machine's screen"));
+    m_jobCancel->setText(tr("Cancel"));
+    for (auto* button : { m_runButton, m_suspendButton, m_powerButton, m_fullScreenButton, m_consolesButton,
+             m_windowButton, m_settingsButton, m_inspectorButton })
+        button->setAccessibleName(button->defaultAction()->text());
+}
+
+void MachinePage::updateToolStyle()
+{
+    // Words where there is room; the important three keep them longest.
+    auto const style = [](bool words) { return words ? Qt::ToolButtonTextBesideIcon : Qt::ToolButtonIconOnly; };
+    auto const letter = fontMetrics().averageCharWidth();
+    for (auto* button : { m_runButton, m_suspendButton, m_powerButton })
+        button->setToolButtonStyle(style(width() > letter * 85));
+    for (auto* button : { m_cdButton, m_keysButton })
+        button->setToolButtonStyle(style(width() > letter * 125));
+    for (auto* button : { m_cameraButton, m_zoomButton, m_fullScreenButton, m_consolesButton, m_windowButton,
+             m_settingsButton, m_inspectorButton })
+        button->setToolButtonStyle(Qt::ToolButtonIconOnly);
+}
+
+}

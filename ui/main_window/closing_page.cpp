@@ -1,0 +1,219 @@
+#include "ui/main_window/closing_page.h"
+
+#include "app/settings/settings.h"
+#include "ui/widgets/guarded.h"
+#include "ui/widgets/message_bar.h"
+#include "ui/widgets/words.h"
+
+#include <QCheckBox>
+#include <QEvent>
+#include <QKeyEvent>
+#include <QLabel>
+#include <QProgressBar>
+#include <QPushButton>
+#include <QVBoxLayout>
+
+namespace ui {
+
+ClosingPage::ClosingPage(app::Library& library, QWidget* parent)
+    : QWidget(parent),
+      m_library(library),
+      m_title(new QLabel),
+      m_text(new QLabel),
+      m_rows(new QWidget),
+      m_messages(new MessageBar),
+      m_suspend(new QPushButton),
+      m_background(new QPushButton),
+      m_shutDown(new QPushButton),
+      m_cancel(new QPushButton),
+      m_powerOff(new QPushButton),
+      m_remember(new QCheckBox)
+{
+    auto font = m_title->font();
+    font.setPointSizeF(font.pointSizeF() * 1.4);
+    font.setWeight(QFont::DemiBold);
+    m_title->setFont(font);
+    m_text->setWordWrap(true);
+    m_text->setProperty("quiet", true);
+    m_suspend->setProperty("primary", true);
+    m_suspend->setDefault(true);
+    auto* rows = new QVBoxLayout(m_rows);
+    rows->setContentsMargins(0, 8, 0, 8);
+    rows->setSpacing(10);
+
+    auto* column = new QWidget;
+    column->setMaximumWidth(560);
+    auto* inner = new QVBoxLayout(column);
+    inner->setSpacing(10);
+    inner->addWidget(m_title);
+    inner->addWidget(m_text);
+    inner->addWidget(m_messages);
+    inner->addWidget(m_rows);
+    auto* buttons = new QHBoxLayout;
+    buttons->addWidget(m_suspend);
+    buttons->addWidget(m_background);
+    buttons->addWidget(m_shutDown);
+    buttons->addWidget(m_powerOff);
+    buttons->addStretch(1);
+    buttons->addWidget(m_cancel);
+    inner->addWidget(m_remember);
+    inner->addSpacing(8);
+    inner->addLayout(buttons);
+    auto* centring = new QHBoxLayout;
+    centring->addStretch(1);
+    centring->addWidget(column, 100);
+    centring->addStretch(1);
+    auto* layout = new QVBoxLayout(this);
+    layout->addStretch(2);
+    layout->addLayout(centring);
+    layout->addStretch(3);
+
+    connect(m_suspend, &QPushButton::clicked, this, [this] { choose(app::OnClose::Suspend); });
+    connect(m_background, &QPushButton::clicked, this, [this] { choose(app::OnClose::KeepRunning); });
+    connect(m_shutDown, &QPushButton::clicked, this, [this] { choose(app::OnClose::ShutDown); });
+    connect(m_powerOff, &QPushButton::clicked, this, &ClosingPage::powerOffAll);
+    connect(m_cancel, &QPushButton::clicked, this, [this] {
+        for (auto const& id : m_library.inMemory()) {
+            if (auto* session = m_library.session(id); session != nullptr && session->can(app::Action::CancelJob))
+                session->cancelJob();
+        }
+        m_working = false;
+        emit cancelled();
+    });
+    connect(&library, &app::Library::machineStateChanged, this, [this] {
+        if (isVisible())
+            fillRows();
+    });
+    updateTexts();
+}
+
+void ClosingPage::begin()
+{
+    m_messages->dismiss();
+    m_working = false;
+    fillRows();
+    auto const choice = app::settings::onClose();
+    if (choice != app::OnClose::Ask)
+        work(choice);
+    else
+        updateTexts();
+    m_suspend->setFocus();
+}
+
+void ClosingPage::choose(app::OnClose choice)
+{
+    if (m_remember->isChecked())
+        app::settings::onClose.set(choice);
+    work(choice);
+}
+
+void ClosingPage::work(app::OnClose choice)
+{
+    m_messages->dismiss();
+    if (choice == app::OnClose::KeepRunning) {
+        emit background();
+        return;
+    }
+    m_working = true;
+    updateTexts();
+    fillRows();
+    auto done = guarded(this, [this, choice](vmm::Result<> result) {
+        if (!m_working)
+            return; // the person has changed their mind
+        m_working = false;
+        if (result || m_library.inMemory().isEmpty()) {
+            emit finished();
+            return;
+        }
+        m_messages->showProblem(
+            problemFor(choice == app::OnClose::Suspend ? Task::Suspend : Task::PressPowerButton, result.error()));
+        updateTexts();
+        fillRows();
+    });
+    if (choice == app::OnClose::Suspend)
+        m_library.suspendAll(done);
+    else
+        m_library.shutDownAll(60, done);
+}
+
+void ClosingPage::powerOffAll()
+{
+    for (auto const& id : m_library.inMemory()) {
+        if (auto* session = m_library.session(id))
+            session->powerOff();
+    }
+    emit finished();
+}
+
+void ClosingPage::fillRows()
+{
+    auto* layout = static_cast<QVBoxLayout*>(m_rows->layout());
+    while (auto* item = layout->takeAt(0)) {
+        delete item->widget();
+        delete item;
+    }
+    for (auto const& id : m_library.inMemory()) {
+        auto const entry = m_library.entry(id);
+        auto* session = m_library.session(id);
+        if (!entry || session == nullptr)
+            continue;
+        auto* row = new QWidget;
+        auto* line = new QHBoxLayout(row);
+        line->setContentsMargins(0, 0, 0, 0);
+        auto* name = new QLabel(entry->name);
+        name->setTextFormat(Qt::PlainText);
+        auto* state = new QLabel(stateWord(session->state()));
+        state->setProperty("quiet", true);
+        auto* bar = new QProgressBar;
+        bar->setTextVisible(false);
+        bar->setRange(0, 1000);
+        bar->setFixedWidth(160);
+        bar->setVisible(m_working);
+        bar->setAccessibleName(tr("Progress of %1").arg(entry->name));
+        auto show = [bar](app::Job const& job) { bar->setValue(qRound(job.fraction * 1000)); };
+        if (session->job())
+            show(*session->job());
+        connect(session, &app::VmSession::jobProgressed, bar, show);
+        line->addWidget(name, 1);
+        line->addWidget(state);
+        line->addWidget(bar);
+        layout->addWidget(row);
+    }
+}
+
+void ClosingPage::updateTexts()
+{
+    auto const count = static_cast<int>(m_library.inMemory().size());
+    m_title->setText(tr("%n machine(s) still run", nullptr, count));
+    m_text->setText(m_working
+            ? tr("The window closes when all of them have ended.")
+            : tr("What shall happen to them? A suspended machine goes on where it was when you restore it."));
+    m_suspend->setText(tr("&Suspend"));
+    m_background->setText(tr("&Keep running"));
+    m_shutDown->setText(tr("Shut &down"));
+    m_powerOff->setText(tr("&Power off at once"));
+    m_cancel->setText(tr("&Cancel"));
+    m_remember->setText(tr("&Always do that"));
+    for (auto* button : { m_suspend, m_background, m_shutDown })
+        button->setVisible(!m_working);
+    m_powerOff->setVisible(m_working || m_messages->isVisible());
+    m_remember->setVisible(!m_working);
+    setAccessibleName(m_title->text());
+}
+
+void ClosingPage::changeEvent(QEvent* event)
+{
+    QWidget::changeEvent(event);
+    if (event->type() == QEvent::LanguageChange)
+        updateTexts();
+}
+
+void ClosingPage::keyPressEvent(QKeyEvent* event)
+{
+    if (event->key() == Qt::Key_Escape)
+        m_cancel->click();
+    else
+        QWidget::keyPressEvent(event);
+}
+
+}

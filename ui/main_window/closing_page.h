@@ -1,0 +1,51 @@
+#pragma once
+
+#include "app/library/library.h"
+#include "app/settings/settings.h"
+
+#include <QWidget>
+
+class QCheckBox;
+class QLabel;
+class QPushButton;
+class QVBoxLayout;
+
+namespace ui {
+
+class MessageBar;
+
+/// What happens to machines that run when the application is closed: asked once, done with progress.
+class ClosingPage final : public QWidget {
+    Q_OBJECT
+public:
+    explicit ClosingPage(app::Library& library, QWidget* parent = nullptr);
+
+    /// By the setting: asks, or begins at once.
+    void begin();
+
+signals:
+    void finished();   ///< nothing runs any more
+    void background(); ///< the machines go on, the window goes
+    void cancelled();
+
+protected:
+    void changeEvent(QEvent* event) override;
+    void keyPressEvent(QKeyEvent* event) override;
+
+private:
+    void choose(app::OnClose choice);
+    void work(app::OnClose choice);
+    void fillRows();
+    void updateTexts();
+    void powerOffAll();
+
+    app::Library& m_library;
+    bool m_working = false;
+    QLabel *m_title, *m_text;
+    QWidget* m_rows;
+    MessageBar* m_messages;
+    QPushButton *m_suspend, *m_background, *m_shutDown, *m_cancel, *m_powerOff;
+    QCheckBox* m_remember;
+};
+
+}

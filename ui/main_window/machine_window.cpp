@@ -1,0 +1,62 @@
+#include "ui/main_window/machine_window.h"
+
+#include "app/settings/settings.h"
+#include "ui/machine/machine_page.h"
+#include "ui/theme/icons.h"
+
+#include <QCloseEvent>
+#include <QVBoxLayout>
+
+namespace ui {
+
+namespace settings {
+    inline app::Setting<QByteArray> const machineWindow { "ui/machineWindow", {} };
+}
+
+MachineWindow::MachineWindow(MachinePage* page)
+    : QWidget(nullptr, Qt::Window)
+    , m_page(page)
+{
+    setWindowIcon(applicationIcon());
+    auto* layout = new QVBoxLayout(this);
+    layout->setContentsMargins(0, 0, 0, 0);
+    layout->addWidget(page);
+    page->setOwnWindow(true);
+    page->show();
+    resize(1000, 720);
+    restoreGeometry(settings::machineWindow());
+    connect(page, &MachinePage::fullScreenToggled, this, &MachineWindow::toggleFullScreen);
+}
+
+MachinePage* MachineWindow::takePage()
+{
+    if (m_page != nullptr) {
+        if (!isFullScreen())
+            settings::machineWindow.set(saveGeometry());
+        disconnect(m_page, nullptr, this, nullptr);
+        m_page->setFullScreen(false);
+        m_page->setOwnWindow(false);
+        layout()->removeWidget(m_page);
+    }
+    return std::exchange(m_page, nullptr);
+}
+
+void MachineWindow::setName(QString const& name)
+{
+    setWindowTitle(name);
+}
+
+void MachineWindow::toggleFullScreen()
+{
+    auto const on = !isFullScreen();
+    on ? showFullScreen() : showNormal();
+    m_page->setFullScreen(on);
+}
+
+void MachineWindow::closeEvent(QCloseEvent* event)
+{
+    event->accept();
+    emit closing();
+}
+
+}

@@ -1,0 +1,497 @@
+#include "ui/main_window/main_window.h"
+
+#include "app/settings/settings.h"
+#include "ui/display/screen_view.h"
+#include "ui/library/library_panel.h"
+#include "ui/machine/machine_page.h"
+#include "ui/main_window/closing_page.h"
+#include "ui/main_window/empty_page.h"
+#include "ui/main_window/machine_window.h"
+#include "ui/new_machine/new_machine_page.h"
+#include "ui/new_machine/reasons.h"
+#include "ui/settings/machine_settings_page.h"
+#include "ui/settings/preferences_page.h"
+#include "ui/theme/icons.h"
+#include "ui/widgets/guarded.h"
+#include "ui/widgets/message_bar.h"
+#include "ui/widgets/words.h"
+
+#include <QApplication>
+#include <QCloseEvent>
+#include <QLabel>
+#include <QLocale>
+#include <QMenu>
+#include <QMimeData>
+#include <QSplitter>
+#include <QStackedWidget>
+#include <QStatusBar>
+#include <QToolButton>
+#include <QVBoxLayout>
+
+namespace ui {
+
+namespace settings {
+inline app::Setting<QByteArray> const windowGeometry { "ui/windowGeometry", {} };
+inline app::Setting<QByteArray> const windowSplitter { "ui/windowSplitter", {} };
+inline app::Setting<QString> const selectedMachine { "ui/selectedMachine", {} };
+inline app::Setting<QStringList> const ownWindows { "ui/ownWindows", {} };
+}
+
+MainWindow::MainWindow(app::Library& library, QString const& demoKernel, QWidget* parent)
+    : QMainWindow(parent),
+      m_library(library),
+      m_splitter(new QSplitter),
+      m_panel(new LibraryPanel(library)),
+      m_stack(new QStackedWidget),
+      m_messages(new MessageBar),
+      m_status(new QLabel),
+      m_host(new QLabel)
+{
+    setWindowIcon(applicationIcon());
+    setAcceptDrops(true);
+    auto* right = new QWidget;
+    auto* column = new QVBoxLayout(right);
+    column->setContentsMargins(0, 0, 0, 0);
+    column->setSpacing(0);
+    column->addWidget(m_messages);
+    column->addWidget(m_stack, 1);
+    m_splitter->addWidget(m_panel);
+    m_splitter->addWidget(right);
+    m_splitter->setStretchFactor(0, 0);
+    m_splitter->setStretchFactor(1, 1);
+    m_splitter->setHandleWidth(1);
+    m_splitter->setCollapsible(1, false);
+    m_splitter->setSizes({ 250, 900 });
+    setCentralWidget(m_splitter);
+    statusBar()->setSizeGripEnabled(false);
+    statusBar()->addWidget(m_status, 1);
+    statusBar()->addPermanentWidget(m_host);
+    m_status->setContentsMargins(8, 0, 0, 0);
+    m_host->setContentsMargins(0, 0, 8, 0);
+
+    makePages(demoKernel);
+    makeMenu();
+    connectLibrary();
+    updateTexts();
+
+    resize(1180, 780);
+    restoreGeometry(settings::windowGeometry());
+    m_splitter->restoreState(settings::windowSplitter());
+    auto const selected = settings::selectedMachine();
+    if (m_library.ids().isEmpty())
+        showPage(m_empty);
+    else
+        showMachine(m_library.ids().contains(selected) ? selected : m_library.ids().first());
+    for (auto const& id : settings::ownWindows()) {
+        if (m_library.ids().contains(id))
+            toggleOwnWindow(id);
+    }
+    connect(&m_hostTimer, &QTimer::timeout, this, &MainWindow::updateStatus);
+    m_hostTimer.start(15000);
+    updateStatus();
+}
+
+MainWindow::~MainWindow()
+{
+    for (auto const& [id, window] : m_windows)
+        delete window;
+}
+
+void MainWindow::makePages(QString const& demoKernel)
+{
+    m_empty = new EmptyPage(!demoKernel.isEmpty());
+    m_blank = new QWidget;
+    m_newMachine = new NewMachinePage(m_library, demoKernel);
+    m_settingsPage = new MachineSettingsPage(m_library);
+    m_preferences = new PreferencesPage;
+    m_closing = new ClosingPage(m_library);
+    for (QWidget* page :
+        std::initializer_list<QWidget*> { m_empty, m_blank, m_newMachine, m_settingsPage, m_preferences, m_closing })
+        m_stack->addWidget(page);
+    connect(m_empty, &EmptyPage::newMachineRequested, this, &MainWindow::showNewMachine);
+    connect(m_empty, &EmptyPage::demoRequested, this, [this] {
+        showNewMachine();
+        m_newMachine->useDemo();
+        m_newMachine->createMachine();
+    });
+    connect(m_newMachine, &NewMachinePage::created, this, [this](QString const& id) {
+        showMachine(id);
+        if (auto* page = pageOf(id))
+            page->focusMachine();
+    });
+    connect(m_settingsPage, &MachineSettingsPage::saved, this, [this](QString const& id) {
+        if (auto* page = pageOf(id))
+            page->refresh();
+        back();
+    });
+    for (PageFrame* page : std::initializer_list<PageFrame*> { m_newMachine, m_settingsPage, m_preferences })
+        connect(page, &PageFrame::backRequested, this, &MainWindow::back);
+    connect(m_closing, &ClosingPage::cancelled, this, &MainWindow::back);
+    connect(m_closing, &ClosingPage::background, this, &MainWindow::goToBackground);
+    connect(m_closing, &ClosingPage::finished, this, [this] {
+        m_mayClose = true;
+        close();
+    });
+
+    connect(m_panel, &LibraryPanel::currentChanged, this, &MainWindow::showMachine);
+    connect(m_panel, &LibraryPanel::newMachineRequested, this, &MainWindow::showNewMachine);
+    connect(m_panel, &LibraryPanel::removeRequested, this, &MainWindow::removeMachine);
+    connect(m_panel, &LibraryPanel::activated, this, [this](QString const& id) {
+        if (m_windows.contains(id))
+            m_windows[id]->activateWindow();
+        else
+            toggleOwnWindow(id);
+    });
+    connect(m_panel, &LibraryPanel::contextMenuRequested, this, [this](QString const& id, QMenu* menu) {
+        if (auto* page = pageOf(id))
+            page->fillMenu(menu);
+        menu->addAction(m_renameAction);
+    });
+    connect(m_panel, &LibraryPanel::renameFailed, this,
+        [this](QString const&, vmm::Error const& error) { m_messages->showProblem(problemFor(Task::Rename, error)); });
+}
+
+void MainWindow::makeMenu()
+{
+    m_menu = new QMenu(this);
+    auto add = [this](QKeySequence const& shortcut, auto slot) {
+        auto* action = new QAction(this);
+        action->setShortcut(shortcut);
+        connect(action, &QAction::triggered, this, slot);
+        addAction(action);
+        return action;
+    };
+    m_newAction = add(QKeySequence::New, [this] { showNewMachine(); });
+    m_demoAction = add({}, [this] { emit m_empty->demoRequested(); });
+    m_preferencesAction = add(Qt::CTRL | Qt::Key_Comma, [this] { showPreferences(); });
+    m_filterAction = add(QKeySequence::Find, [this] { m_panel->focusFilter(); });
+    m_listAction = add(Qt::CTRL | Qt::Key_L, [this] { m_panel->focusList(); });
+    m_renameAction = add(Qt::Key_F2, [this] { m_panel->renameCurrent(); });
+    m_aboutAction = add({}, [this] { showAbout(); });
+    m_quitAction = add(QKeySequence::Quit, [this] { close(); });
+    m_menuAction = add(Qt::Key_F10, [this] { m_panel->menuButton()->showMenu(); });
+    m_menu->addActions({ m_newAction, m_demoAction });
+    m_menu->addSeparator();
+    m_menu->addActions({ m_filterAction, m_listAction, m_renameAction });
+    m_menu->addSeparator();
+    m_menu->addActions({ m_preferencesAction, m_aboutAction });
+    m_menu->addSeparator();
+    m_menu->addAction(m_quitAction);
+    m_panel->menuButton()->setMenu(m_menu);
+}
+
+void MainWindow::connectLibrary()
+{
+    connect(&m_library, &app::Library::machineAdded, this, &MainWindow::updateStatus);
+    connect(&m_library, &app::Library::machineRemoved, this, [this](QString const& id) {
+        if (auto const window = m_windows.find(id); window != m_windows.end()) {
+            window->second->deleteLater();
+            m_windows.erase(window);
+        }
+        if (auto const page = m_pages.find(id); page != m_pages.end()) {
+            page->second->deleteLater();
+            m_pages.erase(page);
+        }
+        if (m_current == id) {
+            m_current.clear();
+            back();
+        }
+        updateStatus();
+    });
+    connect(&m_library, &app::Library::machineChanged, this, [this](QString const& id) {
+        auto const page = m_pages.find(id);
+        if (page != m_pages.end())
+            page->second->refresh();
+        auto const entry = m_library.entry(id);
+        if (auto const window = m_windows.find(id); window != m_windows.end() && entry)
+            window->second->setName(entry->name);
+        if (id == m_current)
+            updateStatus();
+    });
+    connect(&m_library, &app::Library::machineStateChanged, this, &MainWindow::updateStatus);
+}
+
+MachinePage* MainWindow::pageOf(QString const& id)
+{
+    if (auto const known = m_pages.find(id); known != m_pages.end())
+        return known->second;
+    if (m_library.session(id) == nullptr)
+        return nullptr;
+    auto* page = new MachinePage(m_library, id);
+    m_pages[id] = page;
+    m_stack->addWidget(page);
+    connect(page, &MachinePage::settingsRequested, this, [this, id] { showSettings(id); });
+    connect(page, &MachinePage::ownWindowToggled, this, [this, id] { toggleOwnWindow(id); });
+    connect(page, &MachinePage::removeRequested, this, [this, id] { removeMachine(id); });
+    connect(page, &MachinePage::cloneRequested, this, [this, id] { cloneMachine(id); });
+    connect(page, &MachinePage::fullScreenToggled, this, [this, page, id] {
+        if (!m_windows.contains(id))
+            toggleFullScreen(page);
+    });
+    return page;
+}
+
+QWidget* MainWindow::currentPage() const
+{
+    return m_stack->currentWidget();
+}
+
+void MainWindow::showPage(QWidget* page)
+{
+    m_messages->dismiss();
+    m_stack->setCurrentWidget(page);
+}
+
+void MainWindow::showMachine(QString const& id)
+{
+    m_current = id;
+    m_panel->select(id);
+    updateStatus();
+    if (auto const window = m_windows.find(id); window != m_windows.end()) {
+        showPage(m_blank);
+        m_messages->showNotice(
+            tr("This machine is in a window of its own."), tr("Bring it back"), [this, id] { toggleOwnWindow(id); });
+        window->second->raise();
+        return;
+    }
+    if (auto* page = pageOf(id)) {
+        showPage(page);
+        return;
+    }
+    showPage(m_blank);
+    if (auto const entry = m_library.entry(id); entry && entry->problem)
+        m_messages->showProblem(problemFor(Task::OpenMachine, *entry->problem));
+}
+
+void MainWindow::showNewMachine()
+{
+    m_newMachine->begin();
+    showPage(m_newMachine);
+}
+
+void MainWindow::showSettings(QString const& id)
+{
+    if (m_windows.contains(id))
+        comeBack();
+    m_settingsPage->open(id);
+    showPage(m_settingsPage);
+}
+
+void MainWindow::showPreferences()
+{
+    showPage(m_preferences);
+    m_preferences->setFocus();
+}
+
+void MainWindow::back()
+{
+    if (m_library.ids().isEmpty()) {
+        showPage(m_empty);
+        return;
+    }
+    showMachine(m_library.ids().contains(m_current) ? m_current : m_library.ids().first());
+    m_panel->focusList();
+}
+
+void MainWindow::removeMachine(QString const& id)
+{
+    auto const entry = m_library.entry(id);
+    if (auto const result = m_library.remove(id); !result) {
+        m_messages->showProblem(problemFor(Task::Remove, result.error()));
+        return;
+    }
+    // Undone rather than asked about.
+    m_messages->showNotice(
+        tr("“%1” was removed, with its disks.").arg(entry ? entry->name : id), tr("Undo"), [this, id] {
+            if (auto const result = m_library.undoRemove(id); !result)
+                m_messages->showProblem(problemFor(Task::Remove, result.error()));
+            else
+                showMachine(id);
+        });
+}
+
+void MainWindow::cloneMachine(QString const& id)
+{
+    auto const entry = m_library.entry(id);
+    auto const name = tr("%1 (copy)").arg(entry ? entry->name : QString());
+    auto progress = guarded(this, [this, name](double fraction) {
+        m_messages->showNotice(tr("Copying to “%1”: %2 %").arg(name, QLocale().toString(qRound(fraction * 100))),
+            tr("Cancel"), [this] { m_library.cancelClone(); });
+    });
+    progress(0);
+    m_library.clone(id, name,
+        guarded(this,
+            [this](vmm::Result<QString> copy) {
+                m_messages->dismiss();
+                if (copy)
+                    showMachine(*copy);
+                else if (copy.error().code != vmm::ErrorCode::Cancelled)
+                    m_messages->showProblem(problemFor(Task::Clone, copy.error()));
+            }),
+        progress);
+}
+
+void MainWindow::toggleOwnWindow(QString const& id)
+{
+    if (auto const known = m_windows.find(id); known != m_windows.end()) {
+        auto* window = known->second;
+        m_windows.erase(known);
+        m_stack->addWidget(window->takePage());
+        window->deleteLater();
+        showMachine(id);
+    } else if (auto* page = pageOf(id)) {
+        if (page->isFullScreen())
+            toggleFullScreen(page);
+        m_stack->removeWidget(page);
+        auto* window = new MachineWindow(page);
+        m_windows[id] = window;
+        if (auto const entry = m_library.entry(id))
+            window->setName(entry->name);
+        connect(window, &MachineWindow::closing, this, [this, id] { toggleOwnWindow(id); });
+        window->show();
+        showMachine(id);
+        page->focusMachine();
+    }
+}
+
+void MainWindow::toggleFullScreen(MachinePage* page)
+{
+    auto const on = !isFullScreen();
+    m_panel->setVisible(!on);
+    statusBar()->setVisible(!on);
+    on ? showFullScreen() : showNormal();
+    page->setFullScreen(on);
+}
+
+void MainWindow::goToBackground()
+{
+    saveState();
+    hide();
+    for (auto const& [id, window] : m_windows)
+        window->hide();
+    if (!m_tray && QSystemTrayIcon::isSystemTrayAvailable()) {
+        m_tray = std::make_unique<QSystemTrayIcon>(applicationIcon());
+        connect(m_tray.get(), &QSystemTrayIcon::activated, this, &MainWindow::comeBack);
+        m_tray->setToolTip(tr("Chronovisor: machines run in the background"));
+    }
+    if (m_tray)
+        m_tray->show();
+}
+
+void MainWindow::comeBack()
+{
+    if (m_tray)
+        m_tray->hide();
+    if (m_stack->currentWidget() == m_closing)
+        back();
+    show();
+    raise();
+    activateWindow();
+    for (auto const& [id, window] : m_windows)
+        window->show();
+}
+
+void MainWindow::closeEvent(QCloseEvent* event)
+{
+    if (m_mayClose || m_library.inMemory().isEmpty()) {
+        saveState();
+        event->accept();
+        QApplication::quit();
+        return;
+    }
+    event->ignore();
+    if (isFullScreen()) {
+        if (auto* page = qobject_cast<MachinePage*>(m_stack->currentWidget()))
+            toggleFullScreen(page);
+    }
+    if (m_stack->currentWidget() != m_closing) {
+        showPage(m_closing);
+        m_closing->begin();
+    }
+}
+
+void MainWindow::saveState()
+{
+    if (!isFullScreen())
+        settings::windowGeometry.set(saveGeometry());
+    settings::windowSplitter.set(m_splitter->saveState());
+    settings::selectedMachine.set(m_current);
+    QStringList own;
+    for (auto const& [id, window] : m_windows)
+        own += id;
+    settings::ownWindows.set(own);
+}
+
+void MainWindow::updateStatus()
+{
+    QStringList parts;
+    if (auto const entry = m_library.entry(m_current)) {
+        parts += entry->name;
+        if (auto const* session = m_library.session(m_current))
+            parts += stateWord(session->state());
+    }
+    auto const running = m_library.inMemory().size();
+    if (running > 0)
+        parts += tr("%n machine(s) in memory", nullptr, static_cast<int>(running));
+    m_status->setText(parts.join(QStringLiteral("  ·  ")));
+    setWindowTitle(
+        parts.isEmpty() ? QStringLiteral("Chronovisor") : QStringLiteral("%1 – Chronovisor").arg(parts.first()));
+    m_library.inspectHost(guarded(this, [this](vmm::Result<app::HostReport> host) {
+        if (host)
+            m_host->setText(host->kvm == app::KvmStatus::Usable
+                    ? tr("%1 of memory free").arg(bytesText(host->freeMemoryBytes / (100 << 20) * (100 << 20)))
+                    : kvmText(host->kvm));
+    }));
+}
+
+void MainWindow::updateTexts()
+{
+    auto set = [](QAction* action, QString const& text, QString const& iconName) {
+        action->setText(text);
+        action->setIcon(icon(iconName));
+    };
+    set(m_newAction, tr("New machine…"), QStringLiteral("add"));
+    set(m_demoAction, tr("Try the demo machine"), QStringLiteral("demo"));
+    set(m_preferencesAction, tr("Preferences"), QStringLiteral("settings"));
+    set(m_filterAction, tr("Find a machine"), QStringLiteral("search"));
+    set(m_listAction, tr("Go to the list"), QStringLiteral("machine"));
+    set(m_renameAction, tr("Rename"), QStringLiteral("note"));
+    set(m_aboutAction, tr("About Chronovisor"), QStringLiteral("inspector"));
+    set(m_quitAction, tr("Quit"), QStringLiteral("power"));
+    m_menuAction->setText(tr("Menu"));
+    m_status->setAccessibleName(tr("State"));
+    m_host->setAccessibleName(tr("This computer"));
+    updateStatus();
+}
+
+void MainWindow::showAbout()
+{
+    m_messages->showNotice(tr("Chronovisor %1: machines that can be suspended and brought back. Free software under "
+                              "the BSD 2-clause licence.")
+                               .arg(QApplication::applicationVersion()));
+}
+
+void MainWindow::changeEvent(QEvent* event)
+{
+    QMainWindow::changeEvent(event);
+    if (event->type() == QEvent::LanguageChange)
+        updateTexts();
+}
+
+void MainWindow::dragEnterEvent(QDragEnterEvent* event)
+{
+    auto const urls = event->mimeData()->urls();
+    if (urls.size() == 1 && urls.front().isLocalFile())
+        event->acceptProposedAction();
+}
+
+void MainWindow::dropEvent(QDropEvent* event)
+{
+    auto const urls = event->mimeData()->urls();
+    if (urls.size() == 1) {
+        showNewMachine();
+        m_newMachine->useFile(urls.front().toLocalFile());
+    }
+}
+
+}

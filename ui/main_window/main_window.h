@@ -1,0 +1,93 @@
+#pragma once
+
+#include "app/library/library.h"
+#include "ui/widgets/problem.h"
+
+#include <QMainWindow>
+#include <QSystemTrayIcon>
+#include <QTimer>
+#include <map>
+
+class QLabel;
+class QMenu;
+class QSplitter;
+class QStackedWidget;
+
+namespace ui {
+
+class ClosingPage;
+class EmptyPage;
+class LibraryPanel;
+class MachinePage;
+class MachineSettingsPage;
+class MachineWindow;
+class MessageBar;
+class NewMachinePage;
+class PreferencesPage;
+
+/// The one window: the library on the left, on the right a machine or the page that was asked for.
+class MainWindow final : public QMainWindow {
+    Q_OBJECT
+public:
+    MainWindow(app::Library& library, QString const& demoKernel, QWidget* parent = nullptr);
+    ~MainWindow() override;
+
+    LibraryPanel* libraryPanel() const { return m_panel; }
+    NewMachinePage* newMachinePage() const { return m_newMachine; }
+    /// Null while the machine cannot be read.
+    MachinePage* pageOf(QString const& id);
+    QWidget* currentPage() const;
+
+    void showMachine(QString const& id);
+    void showNewMachine();
+    void showSettings(QString const& id);
+    void showPreferences();
+    /// Brings everything back that closing into the background has hidden.
+    void comeBack();
+
+protected:
+    void closeEvent(QCloseEvent* event) override;
+    void changeEvent(QEvent* event) override;
+    void dragEnterEvent(QDragEnterEvent* event) override;
+    void dropEvent(QDropEvent* event) override;
+
+private:
+    void makePages(QString const& demoKernel);
+    void makeMenu();
+    void connectLibrary();
+    void showPage(QWidget* page);
+    void back();
+    void removeMachine(QString const& id);
+    void cloneMachine(QString const& id);
+    void toggleOwnWindow(QString const& id);
+    void toggleFullScreen(MachinePage* page);
+    void goToBackground();
+    void updateStatus();
+    void updateTexts();
+    void saveState();
+    void showAbout();
+
+    app::Library& m_library;
+    QSplitter* m_splitter;
+    LibraryPanel* m_panel;
+    QStackedWidget* m_stack;
+    MessageBar* m_messages;
+    EmptyPage* m_empty;
+    QWidget* m_blank; // beside a machine that cannot be shown here
+    NewMachinePage* m_newMachine;
+    MachineSettingsPage* m_settingsPage;
+    PreferencesPage* m_preferences;
+    ClosingPage* m_closing;
+    std::map<QString, MachinePage*> m_pages;
+    std::map<QString, MachineWindow*> m_windows;
+    QString m_current;
+    QLabel *m_status, *m_host;
+    QMenu* m_menu;
+    QAction *m_newAction, *m_demoAction, *m_preferencesAction, *m_filterAction, *m_listAction, *m_aboutAction,
+        *m_quitAction, *m_menuAction, *m_renameAction;
+    QTimer m_hostTimer;
+    std::unique_ptr<QSystemTrayIcon> m_tray;
+    bool m_mayClose = false;
+};
+
+}

@@ -1,0 +1,455 @@
+#include "ui/new_machine/new_machine_page.h"
+
+#include "ui/new_machine/reasons.h"
+#include "ui/theme/icons.h"
+#include "ui/theme/theme.h"
+#include "ui/widgets/guarded.h"
+#include "ui/widgets/message_bar.h"
+#include "ui/widgets/words.h"
+
+#include <QCheckBox>
+#include <QComboBox>
+#include <QCompleter>
+#include <QDragEnterEvent>
+#include <QFileDialog>
+#include <QFileInfo>
+#include <QGridLayout>
+#include <QLabel>
+#include <QLineEdit>
+#include <QMimeData>
+#include <QPushButton>
+#include <QSpinBox>
+#include <QStandardPaths>
+
+namespace ui {
+
+NewMachinePage::NewMachinePage(app::Library& library, QString demoKernel, QWidget* parent)
+    : PageFrame(parent), m_library(library), m_demoKernel(std::move(demoKernel)), m_messages(new MessageBar)
+{
+    setAcceptDrops(true);
+    above()->addWidget(m_messages);
+    makeSourceCard();
+    makeProposalCard();
+    content()->addStretch(1);
+
+    m_create = new QPushButton;
+    m_create->setProperty("primary", true);
+    m_create->setDefault(true);
+    m_start = new QCheckBox;
+    m_start->setChecked(true);
+    m_hostText = new QLabel;
+    m_hostText->setProperty("quiet", true);
+    m_hostText->setWordWrap(true);
+    footer()->addWidget(m_hostText, 1);
+    footer()->addWidget(m_start);
+    footer()->addSpacing(8);
+    footer()->addWidget(m_create);
+    connect(m_create, &QPushButton::clicked, this, &NewMachinePage::createMachine);
+    connect(m_start, &QCheckBox::toggled, this, &NewMachinePage::updateTexts);
+    updateTexts();
+    begin();
+}
+
+void NewMachinePage::makeSourceCard()
+{
+    auto* card = addCard(m_sourceHeading);
+    m_dropText = new QLabel;
+    m_dropText->setWordWrap(true);
+    m_dropText->setProperty("quiet", true);
+    m_mediumText = new QLabel;
+    m_mediumText->setWordWrap(true);
+    m_mediumText->setTextFormat(Qt::RichText);
+    m_chooseFile = new QPushButton;
+    m_demo = new QPushButton;
+    m_demo->setVisible(!m_demoKernel.isEmpty());
+    auto* buttons = new QHBoxLayout;
+    buttons->addWidget(m_chooseFile);
+    buttons->addWidget(m_demo);
+    buttons->addStretch(1);
+    card->addWidget(m_dropText);
+    card->addWidget(m_mediumText);
+    card->addLayout(buttons);
+    connect(m_chooseFile, &QPushButton::clicked, this, &NewMachinePage::chooseFile);
+    connect(m_demo, &QPushButton::clicked, this, &NewMachinePage::useDemo);
+}
+
+void NewMachinePage::makeProposalCard()
+{
+    auto* card = addCard(m_proposalHeading);
+    m_proposalCard = card->parentWidget();
+    m_system = new QComboBox;
+    m_system->setEditable(true);
+    m_system->setInsertPolicy(QComboBox::NoInsert);
+    m_system->completer()->setFilterMode(Qt::MatchContains);
+    m_system->completer()->setCompletionMode(QCompleter::PopupCompletion);
+    m_name = new QLineEdit;
+    m_name->setMaxLength(256);
+    m_cpus = new QSpinBox;
+    m_cpus->setRange(1, 16);
+    m_memory = new QSpinBox;
+    m_memory->setRange(16, 1 << 20);
+    m_memory->setSingleStep(256);
+    m_memory->setSuffix(QStringLiteral(" MiB"));
+    m_memory->setGroupSeparatorShown(true);
+    m_disk = new QSpinBox;
+    m_disk->setRange(0, 16384);
+    m_disk->setSuffix(QStringLiteral(" GiB"));
+    m_firmware = new QComboBox;
+    m_network = new QComboBox;
+
+    auto makeGrid = [](QWidget* owner) {
+        auto* grid = new QGridLayout(owner);
+        grid->setContentsMargins(0, 0, 0, 0);
+        grid->setHorizontalSpacing(14);
+        grid->setVerticalSpacing(9);
+        grid->setColumnStretch(2, 1);
+        return grid;
+    };
+    auto addRow = [](QGridLayout* grid, QLabel*& label, QWidget* field, QLabel** reason) {
+        auto const row = grid->rowCount();
+        label = new QLabel;
+        label->setBuddy(field);
+        grid->addWidget(label, row, 0, Qt::AlignLeft);
+        grid->addWidget(field, row, 1, 1, reason != nullptr ? 1 : 2);
+        if (reason != nullptr) {
+            field->setMinimumWidth(150);
+            *reason = new QLabel;
+            (*reason)->setProperty("quiet", true);
+            (*reason)->setWordWrap(true);
+            grid->addWidget(*reason, row, 2);
+        }
+    };
+    auto* fields = new QWidget;
+    auto* grid = makeGrid(fields);
+    addRow(grid, m_systemLabel, m_system, nullptr);
+    addRow(grid, m_nameLabel, m_name, nullptr);
+    addRow(grid, m_cpusLabel, m_cpus, &m_cpusReason);
+    addRow(grid, m_memoryLabel, m_memory, &m_memoryReason);
+    addRow(grid, m_diskLabel, m_disk, &m_diskReason);
+    m_moreFields = new QWidget;
+    auto* more = makeGrid(m_moreFields);
+    addRow(more, m_firmwareLabel, m_firmware, &m_firmwareReason);
+    addRow(more, m_networkLabel, m_network, nullptr);
+    m_more = new QPushButton;
+    m_more->setProperty("link", true);
+    m_more->setCheckable(true);
+    m_concerns = new QLabel;
+    m_concerns->setWordWrap(true);
+    m_concerns->setTextFormat(Qt::RichText);
+    card->addWidget(fields);
+    card->addWidget(m_more, 0, Qt::AlignLeft);
+    card->addWidget(m_moreFields);
+    card->addWidget(m_concerns);
+    m_moreFields->hide();
+
+    connect(m_more, &QPushButton::toggled, m_moreFields, &QWidget::setVisible);
+    connect(m_system, &QComboBox::activated, this, &NewMachinePage::chooseSystem);
+    connect(m_name, &QLineEdit::textChanged, this, &NewMachinePage::updateState);
+    for (auto* field : { m_cpus, m_memory, m_disk })
+        connect(field, &QSpinBox::valueChanged, this, &NewMachinePage::updateConcerns);
+    connect(m_firmware, &QComboBox::currentIndexChanged, this, &NewMachinePage::updateConcerns);
+}
+
+void NewMachinePage::begin()
+{
+    ++m_question;
+    m_ready = m_busy = m_isDemo = false;
+    m_medium = {};
+    m_mediumText->hide();
+    m_proposalCard->hide();
+    m_proposalHeading->hide();
+    m_messages->dismiss();
+    m_start->setChecked(true);
+    m_library.inspectHost(guarded(this, [this](vmm::Result<app::HostReport> host) {
+        if (host) {
+            m_host = *host;
+            updateTexts();
+        }
+    }));
+    updateState();
+}
+
+void NewMachinePage::chooseFile()
+{
+    auto* dialog = new QFileDialog(
+        this, tr("Choose a medium"), QStandardPaths::writableLocation(QStandardPaths::DownloadLocation));
+    dialog->setNameFilters({ tr("CDs, disk images and kernels (*.iso *.qcow2 *.img *.raw *.elf vmlinuz* bzImage*)"),
+        tr("All files (*)") });
+    dialog->setFileMode(QFileDialog::ExistingFile);
+    dialog->setAttribute(Qt::WA_DeleteOnClose);
+    connect(dialog, &QFileDialog::fileSelected, this, &NewMachinePage::useFile);
+    dialog->open();
+}
+
+void NewMachinePage::useFile(QString const& path)
+{
+    begin();
+    m_mediumText->setText(tr("Looking at %1 …").arg(QFileInfo(path).fileName().toHtmlEscaped()));
+    m_mediumText->show();
+    auto const question = ++m_question;
+    m_library.advise(path, guarded(this, [this, question](vmm::Result<app::Library::Advice> advice) {
+        if (question != m_question)
+            return;
+        if (!advice) {
+            m_mediumText->hide();
+            m_messages->showProblem(problemFor(Task::ReadFile, advice.error()));
+            return;
+        }
+        takeAdvice(*advice);
+    }));
+}
+
+void NewMachinePage::useDemo()
+{
+    begin();
+    m_isDemo = true;
+    m_proposal = {};
+    m_proposal.request = app::demoMachine(m_demoKernel.toStdString());
+    m_mediumText->setText(tr("<b>The demo machine</b>: a tiny system of our own that draws, answers keys and counts on "
+                             "its disk. Nothing is downloaded."));
+    m_mediumText->show();
+    takeProposal(m_proposal);
+}
+
+void NewMachinePage::takeAdvice(app::Library::Advice const& advice)
+{
+    m_medium = advice.medium;
+    m_host = advice.host;
+    auto const file = QFileInfo(QString::fromStdString(m_medium.path)).fileName().toHtmlEscaped();
+    auto const system
+        = QString::fromStdString(m_medium.systemName.empty() ? m_medium.label : m_medium.systemName).toHtmlEscaped();
+    QString text;
+    switch (m_medium.kind) {
+    case app::MediumKind::Iso:
+        text = system.isEmpty() ? tr("<b>%1</b>: a CD whose system is not known").arg(file)
+                                : tr("<b>%2</b> on the CD %1").arg(file, system);
+        break;
+    case app::MediumKind::Disk:
+        text = tr("<b>%1</b>: a disk image of %2 (%3)")
+                   .arg(file, bytesText(m_medium.diskBytes), QString::fromStdString(m_medium.format));
+        break;
+    case app::MediumKind::Kernel:
+    case app::MediumKind::PvhKernel: text = tr("<b>%1</b>: a kernel that is started directly").arg(file); break;
+    case app::MediumKind::MachineConfig: text = tr("<b>%1</b>: the description of a machine").arg(file); break;
+    case app::MediumKind::Unknown: break;
+    }
+    if (m_medium.kind == app::MediumKind::Unknown || !m_medium.isSupported) {
+        m_mediumText->hide();
+        vmm::Error const error { m_medium.kind == app::MediumKind::Unknown ? vmm::ErrorCode::Corrupt
+                                                                           : vmm::ErrorCode::Unsupported,
+            m_medium.path
+                + (m_medium.format.empty() ? ": neither a CD nor a disk image nor a kernel"
+                                           : ": format " + m_medium.format),
+            0 };
+        m_messages->showProblem(problemFor(Task::ReadFile, error));
+        return;
+    }
+    m_mediumText->setText(text);
+    m_mediumText->show();
+    takeProposal(advice.proposal);
+}
+
+void NewMachinePage::takeProposal(app::Proposal const& proposal)
+{
+    m_proposal = proposal;
+    auto const& config = proposal.request.config;
+    m_filling = true;
+    m_name->setText(QString::fromStdString(config.name));
+    m_cpus->setValue(config.cpus);
+    m_memory->setValue(static_cast<int>(config.memoryMiB));
+    auto const hasNewDisk = !proposal.request.newDisks.empty();
+    auto const newBytes = hasNewDisk ? proposal.request.newDisks.front().bytes : 0;
+    auto const isSmall = newBytes < (1ull << 30);
+    m_disk->setSuffix(isSmall ? QStringLiteral(" MiB") : QStringLiteral(" GiB"));
+    m_disk->setValue(static_cast<int>(newBytes >> (isSmall ? 20 : 30)));
+    m_disk->setVisible(hasNewDisk);
+    m_diskLabel->setVisible(hasNewDisk);
+    m_diskReason->setVisible(hasNewDisk);
+    m_firmware->setCurrentIndex(m_firmware->findData(static_cast<int>(config.firmware)));
+    m_firmware->setEnabled(!config.kernel);
+    m_network->setCurrentIndex(
+        config.networks.empty() || config.networks.front().mode == vmm::NetworkMode::None ? 1 : 0);
+    m_system->setVisible(!m_isDemo);
+    m_systemLabel->setVisible(!m_isDemo);
+    m_cpusReason->setText(reasonText(proposal.cpus));
+    m_memoryReason->setText(reasonText(proposal.memory));
+    m_diskReason->setText(tr("grows as it fills; %1").arg(reasonText(proposal.disk)));
+    m_firmwareReason->setText(
+        config.kernel ? tr("a kernel is started without firmware") : reasonText(proposal.firmware));
+    m_filling = false;
+    m_ready = true;
+    m_proposalHeading->show();
+    m_proposalCard->show();
+    if (!m_isDemo)
+        loadSystems();
+    updateConcerns();
+    m_create->setFocus(Qt::OtherFocusReason);
+}
+
+void NewMachinePage::loadSystems()
+{
+    auto select = [this] {
+        auto const known = m_system->findData(QString::fromStdString(m_proposal.request.config.system));
+        m_system->setCurrentIndex(std::max(0, known));
+    };
+    if (m_system->count() > 1) {
+        select();
+        return;
+    }
+    m_library.listSystems(guarded(this, [this, select](vmm::Result<std::vector<app::MediaAdvisor::System>> systems) {
+        m_system->clear();
+        m_system->addItem(tr("Another system"), QString());
+        if (systems) {
+            for (auto const& system : *systems)
+                m_system->addItem(QString::fromStdString(system.name), QString::fromStdString(system.id));
+        }
+        select();
+    }));
+}
+
+void NewMachinePage::chooseSystem(int index)
+{
+    auto const system = m_system->itemData(index).toString();
+    if (m_medium.path.empty() || system.isEmpty())
+        return;
+    auto const question = ++m_question;
+    m_library.advise(QString::fromStdString(m_medium.path),
+        guarded(this,
+            [this, question](vmm::Result<app::Library::Advice> advice) {
+                if (question == m_question && advice)
+                    takeProposal(advice->proposal);
+            }),
+        system);
+}
+
+app::MachineRequest NewMachinePage::request() const
+{
+    auto request = m_proposal.request;
+    auto& config = request.config;
+    config.name = m_name->text().trimmed().toStdString();
+    config.cpus = static_cast<std::uint16_t>(m_cpus->value());
+    config.memoryMiB = static_cast<std::uint32_t>(m_memory->value());
+    if (!config.kernel)
+        config.firmware = static_cast<vmm::Firmware>(m_firmware->currentData().toInt());
+    for (auto& network : config.networks)
+        network.mode = m_network->currentIndex() == 0 ? vmm::NetworkMode::User : vmm::NetworkMode::None;
+    if (!request.newDisks.empty()) {
+        auto const isSmall = request.newDisks.front().bytes < (1ull << 30);
+        request.newDisks.front().bytes = static_cast<std::uint64_t>(m_disk->value()) << (isSmall ? 20 : 30);
+    }
+    return request;
+}
+
+void NewMachinePage::updateConcerns()
+{
+    if (m_filling || !m_ready)
+        return;
+    auto const wanted = request();
+    std::uint64_t newBytes = 0;
+    for (auto const& disk : wanted.newDisks)
+        newBytes += disk.bytes;
+    QStringList lines;
+    auto const tint = themeColors().problem.name();
+    for (auto const& concern : app::concerns(m_host, wanted.config, newBytes))
+        lines += QStringLiteral("<span style=\"color:%1\">%2</span>")
+                     .arg(tint, concernText(concern, m_host.kvm).toHtmlEscaped());
+    m_concerns->setText(lines.join(QStringLiteral("<br>")));
+    m_concerns->setVisible(!lines.isEmpty());
+    updateState();
+}
+
+void NewMachinePage::createMachine()
+{
+    if (!m_ready || m_busy)
+        return;
+    m_busy = true;
+    updateState();
+    auto const startNow = m_start->isChecked();
+    m_library.create(request(), guarded(this, [this, startNow](vmm::Result<QString> id) {
+        m_busy = false;
+        updateState();
+        if (!id) {
+            m_messages->showProblem(problemFor(Task::Create, id.error()));
+            return;
+        }
+        emit created(*id);
+        if (auto* session = m_library.session(*id); session != nullptr && startNow)
+            session->start();
+    }));
+}
+
+void NewMachinePage::updateState()
+{
+    m_create->setEnabled(m_ready && !m_busy && !m_name->text().trimmed().isEmpty());
+    m_start->setVisible(m_ready);
+}
+
+void NewMachinePage::dragEnterEvent(QDragEnterEvent* event)
+{
+    auto const urls = event->mimeData()->urls();
+    if (urls.size() == 1 && urls.front().isLocalFile())
+        event->acceptProposedAction();
+}
+
+void NewMachinePage::dropEvent(QDropEvent* event)
+{
+    auto const urls = event->mimeData()->urls();
+    if (urls.size() == 1)
+        useFile(urls.front().toLocalFile());
+}
+
+void NewMachinePage::updateTexts()
+{
+    setTitle(tr("New machine"));
+    m_sourceHeading->setText(tr("What shall it start from?"));
+    m_dropText->setText(
+        tr("Drop a CD image, a disk image or a kernel here, or choose one. Everything else fills itself in."));
+    m_chooseFile->setText(tr("Choose a file…"));
+    m_chooseFile->setIcon(icon(QStringLiteral("folder")));
+    m_demo->setText(tr("The demo machine"));
+    m_demo->setIcon(icon(QStringLiteral("demo")));
+    m_proposalHeading->setText(tr("The machine"));
+    m_systemLabel->setText(tr("S&ystem"));
+    m_nameLabel->setText(tr("&Name"));
+    m_cpusLabel->setText(tr("&Processors"));
+    m_memoryLabel->setText(tr("&Memory"));
+    m_diskLabel->setText(tr("&Disk"));
+    m_firmwareLabel->setText(tr("&Firmware"));
+    m_networkLabel->setText(tr("N&etwork"));
+    m_system->setAccessibleName(tr("System"));
+    m_name->setAccessibleName(tr("Name"));
+    m_cpus->setAccessibleName(tr("Processors"));
+    m_memory->setAccessibleName(tr("Memory"));
+    m_disk->setAccessibleName(tr("Disk"));
+    m_firmware->setAccessibleName(tr("Firmware"));
+    m_network->setAccessibleName(tr("Network"));
+    m_more->setText(tr("More"));
+    m_start->setText(tr("S&tart it at once"));
+    m_create->setText(m_start->isChecked() ? tr("&Create and start") : tr("&Create"));
+    auto refill = [](QComboBox* box, QList<std::pair<QString, int>> const& items) {
+        auto const index = box->currentIndex();
+        box->clear();
+        for (auto const& [text, value] : items)
+            box->addItem(text, value);
+        box->setCurrentIndex(std::max(0, index));
+    };
+    auto const wasFilling = std::exchange(m_filling, true);
+    refill(m_firmware,
+        { { tr("BIOS"), static_cast<int>(vmm::Firmware::SeaBios) },
+            { tr("UEFI"), static_cast<int>(vmm::Firmware::Ovmf) },
+            { tr("None"), static_cast<int>(vmm::Firmware::None) } });
+    refill(m_network, { { tr("Shared with this computer"), 0 }, { tr("Not connected"), 1 } });
+    m_filling = wasFilling;
+    if (m_ready)
+        m_firmware->setCurrentIndex(m_firmware->findData(static_cast<int>(m_proposal.request.config.firmware)));
+    QStringList host;
+    host += m_host.kvm == app::KvmStatus::Usable || m_host.memoryBytes == 0 ? QString() : kvmText(m_host.kvm);
+    if (m_host.memoryBytes != 0)
+        host += tr("This computer has %n core(s), %1 of free memory and %2 of free disk.", nullptr,
+            static_cast<int>(m_host.cores))
+                    .arg(bytesText(m_host.freeMemoryBytes >> 20 << 20), bytesText(m_host.freeDiskBytes >> 20 << 20));
+    host.removeAll(QString());
+    m_hostText->setText(host.join(QLatin1Char(' ')));
+}
+
+}

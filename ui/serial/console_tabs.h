@@ -1,0 +1,32 @@
+#pragma once
+
+#include "app/session/vm_session.h"
+#include "ui/serial/terminal_widget.h"
+
+#include <QTabWidget>
+
+namespace ui {
+
+/// The serial consoles of one machine, a terminal each, with all that they have printed since the machine started.
+class ConsoleTabs final : public QTabWidget {
+    Q_OBJECT
+public:
+    explicit ConsoleTabs(app::VmSession& session, QWidget* parent = nullptr);
+
+    /// Anew, when the machine's devices have changed.
+    void rebuild();
+    TerminalWidget* currentTerminal() const { return qobject_cast<TerminalWidget*>(currentWidget()); }
+
+protected:
+    void changeEvent(QEvent* event) override;
+
+private:
+    void add(app::ConsoleSession& console);
+    void updateTexts();
+
+    app::VmSession& m_session;
+    QStringList m_ids;
+    bool m_restored = false; // the present run came from a saved state
+};
+
+}

@@ -1,0 +1,290 @@
+#include "ui/settings/machine_settings_page.h"
+
+#include "ui/theme/icons.h"
+#include "ui/widgets/guarded.h"
+#include "ui/widgets/message_bar.h"
+#include "ui/widgets/words.h"
+
+#include <QComboBox>
+#include <QFileDialog>
+#include <QGridLayout>
+#include <QLabel>
+#include <QLineEdit>
+#include <QPlainTextEdit>
+#include <QPushButton>
+#include <QSignalBlocker>
+#include <QSpinBox>
+#include <QStandardPaths>
+
+namespace ui {
+
+MachineSettingsPage::MachineSettingsPage(app::Library& library, QWidget* parent)
+    : PageFrame(parent), m_library(library), m_messages(new MessageBar)
+{
+    above()->addWidget(m_messages);
+    makeGeneralCard();
+    makeHardwareCard();
+    makeDeviceCards();
+    content()->addStretch(1);
+    m_hostHint = new QLabel;
+    m_hostHint->setProperty("quiet", true);
+    m_hostHint->setWordWrap(true);
+    m_save = new QPushButton;
+    m_save->setProperty("primary", true);
+    m_save->setDefault(true);
+    footer()->addWidget(m_hostHint, 1);
+    footer()->addWidget(m_save);
+    connect(m_save, &QPushButton::clicked, this, &MachineSettingsPage::save);
+    updateTexts();
+}
+
+void MachineSettingsPage::makeGeneralCard()
+{
+    auto* card = addCard(m_generalHeading);
+    auto* grid = new QGridLayout;
+    grid->setHorizontalSpacing(14);
+    grid->setVerticalSpacing(9);
+    grid->setColumnStretch(1, 1);
+    m_name = new QLineEdit;
+    m_name->setMaxLength(256);
+    m_notes = new QPlainTextEdit;
+    m_notes->setTabChangesFocus(true);
+    m_notes->setFixedHeight(84);
+    m_nameLabel = new QLabel;
+    m_nameLabel->setBuddy(m_name);
+    m_notesLabel = new QLabel;
+    m_notesLabel->setBuddy(m_notes);
+    grid->addWidget(m_nameLabel, 0, 0);
+    grid->addWidget(m_name, 0, 1);
+    grid->addWidget(m_notesLabel, 1, 0, Qt::AlignTop);
+    grid->addWidget(m_notes, 1, 1);
+    card->addLayout(grid);
+    m_lockable += m_notes;
+    connect(m_name, &QLineEdit::textEdited, this,
+        [this](QString const& text) { m_config.name = text.trimmed().toStdString(); });
+    connect(m_notes, &QPlainTextEdit::textChanged, this, [this] {
+        if (!m_filling)
+            m_config.notes = m_notes->toPlainText().toStdString();
+    });
+}
+
+void MachineSettingsPage::makeHardwareCard()
+{
+    auto* card = addCard(m_hardwareHeading);
+    m_hardwareFields = new QWidget;
+    auto* grid = new QGridLayout(m_hardwareFields);
+    grid->setContentsMargins(0, 0, 0, 0);
+    grid->setHorizontalSpacing(14);
+    grid->setVerticalSpacing(9);
+    grid->setColumnStretch(2, 1);
+    m_cpus = new QSpinBox;
+    m_cpus->setRange(1, 16);
+    m_memory = new QSpinBox;
+    m_memory->setRange(1, 1 << 20);
+    m_memory->setSingleStep(256);
+    m_memory->setSuffix(QStringLiteral(" MiB"));
+    m_memory->setGroupSeparatorShown(true);
+    m_model = new QComboBox;
+    m_firmware = new QComboBox;
+    auto row = [&](QLabel*& label, QWidget* field) {
+        label = new QLabel;
+        label->setBuddy(field);
+        auto const at = grid->rowCount();
+        grid->addWidget(label, at, 0);
+        grid->addWidget(field, at, 1);
+    };
+    row(m_cpusLabel, m_cpus);
+    row(m_memoryLabel, m_memory);
+    row(m_modelLabel, m_model);
+    row(m_firmwareLabel, m_firmware);
+    card->addWidget(m_hardwareFields);
+    m_lockable += m_hardwareFields;
+    connect(m_cpus, &QSpinBox::valueChanged, this,
+        [this](int value) { m_config.cpus = static_cast<std::uint16_t>(value); });
+    connect(m_memory, &QSpinBox::valueChanged, this,
+        [this](int value) { m_config.memoryMiB = static_cast<std::uint32_t>(value); });
+    connect(m_model, &QComboBox::activated, this,
+        [this](int index) { m_config.cpuModel = static_cast<vmm::CpuModel>(index); });
+    connect(m_firmware, &QComboBox::activated, this,
+        [this](int index) { m_config.firmware = static_cast<vmm::Firmware>(index); });
+}
+
+void MachineSettingsPage::makeDeviceCards()
+{
+    auto make = [this](QLabel*& heading, QWidget*& rows, QPushButton** add) {
+        auto* card = addCard(heading);
+        rows = new QWidget;
+        auto* layout = new QVBoxLayout(rows);
+        layout->setContentsMargins(0, 0, 0, 0);
+        layout->setSpacing(8);
+        card->addWidget(rows);
+        m_lockable += rows;
+        if (add != nullptr) {
+            *add = new QPushButton;
+            card->addWidget(*add, 0, Qt::AlignLeft);
+            m_lockable += *add;
+        }
+    };
+    make(m_disksHeading, m_disks, &m_addDisk);
+    make(m_cdsHeading, m_cds, &m_addCd);
+    make(m_networksHeading, m_networks, &m_addNetwork);
+    make(m_serialsHeading, m_serials, &m_addSerial);
+    make(m_bootHeading, m_boot, nullptr);
+    connect(m_addDisk, &QPushButton::clicked, this, [this] {
+        addMedium(tr("Add a disk image"), tr("Disk images (*.qcow2 *.img *.raw);;All files (*)"),
+            [this](std::string const& path) {
+                vmm::DiskConfig disk;
+                disk.id = app::freeDeviceId(m_config, "disk");
+                disk.path = path;
+                m_config.disks.push_back(disk);
+                fillDisks();
+                fillBootOrder();
+            });
+    });
+    connect(m_addCd, &QPushButton::clicked, this, [this] {
+        m_config.cds.push_back({ app::freeDeviceId(m_config, "cd"), {} });
+        fillCds();
+        fillBootOrder();
+    });
+    connect(m_addNetwork, &QPushButton::clicked, this, [this] {
+        m_config.networks.push_back({ app::freeDeviceId(m_config, "net"), vmm::makeMac(), vmm::NetworkMode::User, {} });
+        fillNetworks();
+        fillBootOrder();
+    });
+    connect(m_addSerial, &QPushButton::clicked, this, [this] {
+        m_config.serials.push_back({ app::freeDeviceId(m_config, "serial"), false });
+        fillSerials();
+    });
+}
+
+void MachineSettingsPage::open(QString const& id)
+{
+    for (auto const& connection : m_sessionConnections)
+        disconnect(connection);
+    m_sessionConnections.clear();
+    m_id = id;
+    m_config = m_library.config(id);
+    m_messages->dismiss();
+    if (auto* session = m_library.session(id))
+        m_sessionConnections.push_back(
+            connect(session, &app::VmSession::stateChanged, this, &MachineSettingsPage::updateEnabled));
+    m_library.inspectHost(guarded(this, [this](vmm::Result<app::HostReport> host) {
+        if (host)
+            m_hostHint->setText(
+                tr("This computer has %n core(s) and %1 of free memory.", nullptr, static_cast<int>(host->cores))
+                    .arg(bytesText(host->freeMemoryBytes >> 20 << 20)));
+    }));
+    fillFields();
+    updateTexts();
+    updateEnabled();
+}
+
+bool MachineSettingsPage::isLocked() const
+{
+    auto const* session = m_library.session(m_id);
+    return session != nullptr && session->state() != app::SessionState::Off;
+}
+
+void MachineSettingsPage::updateEnabled()
+{
+    auto const locked = isLocked();
+    for (auto* widget : m_lockable)
+        widget->setEnabled(!locked);
+    auto* session = m_library.session(m_id);
+    if (locked && session != nullptr && session->can(app::Action::PressPowerButton))
+        m_messages->showNotice(tr("All but the name can be changed once the machine is off."), tr("Shut down"),
+            [session] { session->pressPowerButton(); });
+    else if (locked)
+        m_messages->showNotice(tr("All but the name can be changed once the machine is off."));
+    else
+        m_messages->dismiss();
+}
+
+bool MachineSettingsPage::save()
+{
+    if (m_config.name.empty()) {
+        m_name->setFocus();
+        m_messages->showNotice(tr("A machine needs a name."));
+        return false;
+    }
+    auto const result = isLocked() ? m_library.rename(m_id, QString::fromStdString(m_config.name))
+                                   : m_library.changeSettings(m_config);
+    if (!result) {
+        m_messages->showProblem(problemFor(isLocked() ? Task::Rename : Task::ChangeSettings, result.error()));
+        return false;
+    }
+    emit saved(m_id);
+    return true;
+}
+
+void MachineSettingsPage::addMedium(
+    QString const& title, QString const& filter, std::function<void(std::string const&)> use)
+{
+    auto* dialog = new QFileDialog(this, title, QStandardPaths::writableLocation(QStandardPaths::HomeLocation), filter);
+    dialog->setFileMode(QFileDialog::ExistingFile);
+    dialog->setAttribute(Qt::WA_DeleteOnClose);
+    connect(dialog, &QFileDialog::fileSelected, this, [use](QString const& path) { use(path.toStdString()); });
+    dialog->open();
+}
+
+void MachineSettingsPage::fillFields()
+{
+    m_filling = true;
+    m_name->setText(QString::fromStdString(m_config.name));
+    m_notes->setPlainText(QString::fromStdString(m_config.notes));
+    {
+        QSignalBlocker const cpus(m_cpus), memory(m_memory);
+        m_cpus->setValue(m_config.cpus);
+        m_memory->setValue(static_cast<int>(m_config.memoryMiB));
+    }
+    m_firmware->setEnabled(!m_config.kernel);
+    m_filling = false;
+    fillDisks();
+    fillCds();
+    fillNetworks();
+    fillSerials();
+    fillBootOrder();
+}
+
+void MachineSettingsPage::updateTexts()
+{
+    setTitle(m_config.name.empty() ? tr("Settings") : tr("Settings of %1").arg(QString::fromStdString(m_config.name)));
+    m_generalHeading->setText(tr("General"));
+    m_hardwareHeading->setText(tr("Processors and memory"));
+    m_disksHeading->setText(tr("Disks"));
+    m_cdsHeading->setText(tr("CD drives"));
+    m_networksHeading->setText(tr("Networks"));
+    m_serialsHeading->setText(tr("Serial ports"));
+    m_bootHeading->setText(tr("Starts from, in this order"));
+    m_nameLabel->setText(tr("&Name"));
+    m_notesLabel->setText(tr("N&otes"));
+    m_cpusLabel->setText(tr("&Processors"));
+    m_memoryLabel->setText(tr("&Memory"));
+    m_modelLabel->setText(tr("Processor &kind"));
+    m_firmwareLabel->setText(tr("&Firmware"));
+    m_name->setAccessibleName(tr("Name"));
+    m_notes->setAccessibleName(tr("Notes"));
+    m_cpus->setAccessibleName(tr("Processors"));
+    m_memory->setAccessibleName(tr("Memory"));
+    m_model->setAccessibleName(tr("Processor kind"));
+    m_firmware->setAccessibleName(tr("Firmware"));
+    auto fill = [](QComboBox* box, QStringList const& items, int index) {
+        QSignalBlocker const blocker(box);
+        box->clear();
+        box->addItems(items);
+        box->setCurrentIndex(index);
+    };
+    fill(m_model, { tr("As in this computer"), tr("The same on every computer") }, static_cast<int>(m_config.cpuModel));
+    fill(m_firmware, { tr("BIOS"), tr("UEFI"), tr("None") }, static_cast<int>(m_config.firmware));
+    m_addDisk->setText(tr("Add a disk image…"));
+    m_addCd->setText(tr("Add a CD drive"));
+    m_addNetwork->setText(tr("Add a network"));
+    m_addSerial->setText(tr("Add a serial port"));
+    for (auto* button : { m_addDisk, m_addCd, m_addNetwork, m_addSerial })
+        button->setIcon(icon(QStringLiteral("add")));
+    m_save->setText(tr("&Save"));
+    if (!m_id.isEmpty())
+        fillFields();
+}
+
+}

@@ -1,0 +1,172 @@
+#include "ui/widgets/message_bar.h"
+
+#include "ui/theme/icons.h"
+#include "ui/theme/theme.h"
+
+#include <QAccessible>
+#include <QApplication>
+#include <QClipboard>
+#include <QEvent>
+#include <QHBoxLayout>
+#include <QKeyEvent>
+#include <QLabel>
+#include <QPainter>
+#include <QPlainTextEdit>
+#include <QPushButton>
+#include <QToolButton>
+
+namespace ui {
+
+MessageBar::MessageBar(QWidget* parent)
+    : QFrame(parent),
+      m_icon(new QLabel),
+      m_text(new QLabel),
+      m_action(new QPushButton),
+      m_details(new QPushButton),
+      m_copy(new QPushButton),
+      m_close(new QToolButton),
+      m_detailsView(new QPlainTextEdit)
+{
+    m_text->setWordWrap(true);
+    m_text->setTextFormat(Qt::RichText);
+    m_text->setTextInteractionFlags(Qt::TextSelectableByMouse);
+    m_details->setCheckable(true);
+    m_details->setProperty("link", true);
+    m_copy->setProperty("link", true);
+    m_detailsView->setReadOnly(true);
+    m_detailsView->setMaximumHeight(90);
+    m_detailsView->setTabChangesFocus(true);
+
+    auto* row = new QHBoxLayout;
+    row->setSpacing(10);
+    row->addWidget(m_icon, 0, Qt::AlignTop);
+    row->addWidget(m_text, 1);
+    row->addWidget(m_details);
+    row->addWidget(m_action);
+    row->addWidget(m_close, 0, Qt::AlignTop);
+    auto* layout = new QVBoxLayout(this);
+    layout->setContentsMargins(14, 10, 10, 10);
+    layout->addLayout(row);
+    layout->addWidget(m_detailsView);
+    layout->addWidget(m_copy, 0, Qt::AlignLeft);
+
+    connect(m_close, &QToolButton::clicked, this, &MessageBar::dismiss);
+    connect(m_details, &QPushButton::toggled, this, [this](bool on) {
+        m_detailsView->setVisible(on);
+        m_copy->setVisible(on);
+    });
+    connect(m_copy, &QPushButton::clicked, this,
+        [this] { QApplication::clipboard()->setText(text() + QLatin1Char('\n') + m_detailsText); });
+    connect(m_action, &QPushButton::clicked, this, [this] {
+        auto const run = m_run;
+        dismiss();
+        if (run)
+            run();
+    });
+    m_action->hide();
+    updateTexts();
+    hide();
+}
+
+void MessageBar::showProblem(Problem const& problem, std::function<void()> remedy)
+{
+    QStringList rest;
+    for (auto const& sentence : { problem.reason, problem.advice }) {
+        if (!sentence.isEmpty())
+            rest += sentence.toHtmlEscaped();
+    }
+    auto const button = remedy ? remedyText(problem.remedy) : QString();
+    present(QStringLiteral("warning"),
+        QStringLiteral("<b>%1</b> %2").arg(problem.title.toHtmlEscaped(), rest.join(QLatin1Char(' '))), button,
+        std::move(remedy), problem.details);
+}
+
+void MessageBar::showNotice(QString const& text, QString const& button, std::function<void()> action)
+{
+    present(QStringLiteral("inspector"), text.toHtmlEscaped(), button, std::move(action), {});
+}
+
+void MessageBar::present(QString const& iconName, QString const& text, QString const& button,
+    std::function<void()> action, QString const& details)
+{
+    m_iconName = iconName;
+    m_text->setText(text);
+    m_run = std::move(action);
+    m_action->setText(button);
+    m_action->setVisible(!button.isEmpty());
+    m_detailsText = details;
+    m_detailsView->setPlainText(details);
+    m_details->setVisible(!details.isEmpty());
+    m_details->setChecked(false);
+    m_detailsView->hide();
+    m_copy->hide();
+    updateColors();
+    show();
+    setAccessibleName(this->text());
+    QAccessibleEvent alert(this, QAccessible::Alert);
+    QAccessible::updateAccessibility(&alert);
+}
+
+void MessageBar::dismiss()
+{
+    hide();
+    m_run = {};
+}
+
+QString MessageBar::text() const
+{
+    auto text = m_text->text();
+    text.remove(QStringLiteral("<b>")).remove(QStringLiteral("</b>"));
+    return text.replace(QStringLiteral("&quot;"), QStringLiteral("\""))
+        .replace(QStringLiteral("&lt;"), QStringLiteral("<"))
+        .replace(QStringLiteral("&gt;"), QStringLiteral(">"))
+        .replace(QStringLiteral("&amp;"), QStringLiteral("&"));
+}
+
+void MessageBar::updateTexts()
+{
+    m_details->setText(tr("Details"));
+    m_copy->setText(tr("Copy the details"));
+    m_close->setToolTip(tr("Dismiss"));
+    m_close->setAccessibleName(tr("Dismiss this message"));
+    m_detailsView->setAccessibleName(tr("Details of the message"));
+}
+
+void MessageBar::updateColors()
+{
+    auto const colors = themeColors();
+    auto const isProblem = m_iconName == QLatin1String("warning");
+    auto const tint = isProblem ? colors.problem : QApplication::palette().color(QPalette::Highlight);
+    m_icon->setPixmap(icon(m_iconName, tint).pixmap(QSize(20, 20), devicePixelRatioF()));
+    m_close->setIcon(icon(QStringLiteral("close")));
+    m_tint = tint;
+    update();
+}
+
+void MessageBar::paintEvent(QPaintEvent*)
+{
+    QPainter painter(this);
+    auto wash = m_tint;
+    wash.setAlpha(28);
+    painter.fillRect(rect(), wash);
+    painter.fillRect(0, 0, 3, height(), m_tint);
+}
+
+void MessageBar::changeEvent(QEvent* event)
+{
+    QFrame::changeEvent(event);
+    if (event->type() == QEvent::LanguageChange)
+        updateTexts();
+    else if (event->type() == QEvent::PaletteChange && !m_iconName.isEmpty())
+        updateColors();
+}
+
+void MessageBar::keyPressEvent(QKeyEvent* event)
+{
+    if (event->key() == Qt::Key_Escape)
+        dismiss();
+    else
+        QFrame::keyPressEvent(event);
+}
+
+}

@@ -1,0 +1,106 @@
+#include "ui/widgets/page_frame.h"
+
+#include "ui/theme/icons.h"
+
+#include <QEvent>
+#include <QFrame>
+#include <QKeyEvent>
+#include <QLabel>
+#include <QToolButton>
+
+namespace ui {
+
+PageFrame::PageFrame(QWidget* parent)
+    : QWidget(parent)
+    , m_back(new QToolButton)
+    , m_title(new QLabel)
+    , m_above(new QVBoxLayout)
+    , m_content(new QVBoxLayout)
+    , m_footer(new QHBoxLayout)
+{
+    auto font = m_title->font();
+    font.setPointSizeF(font.pointSizeF() * 1.35);
+    font.setWeight(QFont::DemiBold);
+    m_title->setFont(font);
+    m_title->setTextFormat(Qt::PlainText);
+    m_back->setIcon(icon(QStringLiteral("back")));
+    m_back->setFocusPolicy(Qt::StrongFocus);
+
+    auto* header = new QHBoxLayout;
+    header->setContentsMargins(12, 8, 12, 8);
+    header->setSpacing(8);
+    header->addWidget(m_back);
+    header->addWidget(m_title, 1);
+
+    auto* column = new QWidget;
+    column->setMaximumWidth(720);
+    column->setLayout(m_content);
+    m_content->setContentsMargins(24, 8, 24, 24);
+    m_content->setSpacing(10);
+    auto* middle = new QWidget;
+    auto* centring = new QHBoxLayout(middle);
+    centring->setContentsMargins(0, 0, 0, 0);
+    centring->addStretch(1);
+    centring->addWidget(column, 100);
+    centring->addStretch(1);
+    auto* scroll = new QScrollArea;
+    scroll->setFrameShape(QFrame::NoFrame);
+    scroll->setWidgetResizable(true);
+    scroll->setWidget(middle);
+    scroll->setFocusPolicy(Qt::NoFocus);
+    m_footer->setContentsMargins(24, 10, 24, 12);
+
+    auto* layout = new QVBoxLayout(this);
+    layout->setContentsMargins(0, 0, 0, 0);
+    layout->setSpacing(0);
+    layout->addLayout(header);
+    layout->addLayout(m_above);
+    layout->addWidget(scroll, 1);
+    layout->addLayout(m_footer);
+    connect(m_back, &QToolButton::clicked, this, &PageFrame::backRequested);
+    m_back->setToolTip(tr("Back (Esc)"));
+    m_back->setAccessibleName(tr("Back"));
+}
+
+void PageFrame::setTitle(QString const& title)
+{
+    m_title->setText(title);
+    setAccessibleName(title);
+}
+
+QVBoxLayout* PageFrame::addCard(QLabel*& heading)
+{
+    heading = new QLabel;
+    auto font = heading->font();
+    font.setWeight(QFont::DemiBold);
+    heading->setFont(font);
+    auto* card = new QFrame;
+    card->setObjectName(QStringLiteral("card"));
+    auto* layout = new QVBoxLayout(card);
+    layout->setContentsMargins(16, 14, 16, 14);
+    layout->setSpacing(10);
+    m_content->addSpacing(4);
+    m_content->addWidget(heading);
+    m_content->addWidget(card);
+    return layout;
+}
+
+void PageFrame::changeEvent(QEvent* event)
+{
+    QWidget::changeEvent(event);
+    if (event->type() == QEvent::LanguageChange) {
+        m_back->setToolTip(tr("Back (Esc)"));
+        m_back->setAccessibleName(tr("Back"));
+        updateTexts();
+    }
+}
+
+void PageFrame::keyPressEvent(QKeyEvent* event)
+{
+    if (event->key() == Qt::Key_Escape)
+        emit backRequested();
+    else
+        QWidget::keyPressEvent(event);
+}
+
+}

@@ -1,0 +1,49 @@
+#pragma once
+
+#include "vmm/base/error.h"
+
+#include <QString>
+
+namespace ui {
+
+/// What was being done when something went wrong.
+enum class Task {
+    Start,
+    Pause,
+    Resume,
+    Reset,
+    PressPowerButton,
+    PowerOff,
+    Suspend,
+    Restore,
+    DiscardState,
+    Cancel,
+    InsertMedium,
+    EjectMedium,
+    Create,
+    Clone,
+    Rename,
+    Remove,
+    ChangeSettings,
+    OpenMachine,
+    ReadFile,
+    SaveScreenshot,
+    Run, ///< nobody asked for anything: the machine stopped by itself
+};
+
+/// The button that mends it, where there is one.
+enum class Remedy { None, Retry, ForceEject, ChangeSettings, DiscardState, Reset, Resume, ShowFolder };
+
+/// An error as a person reads it.
+struct Problem {
+    QString title;   ///< what did not work
+    QString reason;  ///< why
+    QString advice;  ///< what to do
+    QString details; ///< the error itself, to copy into a report
+    Remedy remedy = Remedy::None;
+};
+
+Problem problemFor(Task task, vmm::Error const& error);
+QString remedyText(Remedy remedy);
+
+}

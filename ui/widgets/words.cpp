@@ -1,0 +1,65 @@
+#include "ui/widgets/words.h"
+
+#include "ui/theme/theme.h"
+
+#include <QCoreApplication>
+#include <QLocale>
+
+namespace ui {
+
+namespace {
+struct Words {
+    Q_DECLARE_TR_FUNCTIONS(ui::Words)
+};
+}
+
+QString stateWord(app::SessionState state)
+{
+    switch (state) {
+    case app::SessionState::Off: return Words::tr("Off");
+    case app::SessionState::Suspended: return Words::tr("Suspended");
+    case app::SessionState::Starting: return Words::tr("Starting …");
+    case app::SessionState::Restoring: return Words::tr("Restoring …");
+    case app::SessionState::Running: return Words::tr("Running");
+    case app::SessionState::Paused: return Words::tr("Paused");
+    case app::SessionState::Suspending: return Words::tr("Suspending …");
+    case app::SessionState::Crashed: return Words::tr("Crashed");
+    }
+    return {};
+}
+
+QColor stateColor(app::SessionState state)
+{
+    auto const colors = themeColors();
+    switch (state) {
+    case app::SessionState::Running:
+    case app::SessionState::Starting: return colors.running;
+    case app::SessionState::Paused: return colors.paused;
+    case app::SessionState::Suspended:
+    case app::SessionState::Suspending:
+    case app::SessionState::Restoring: return colors.suspended;
+    case app::SessionState::Crashed: return colors.problem;
+    case app::SessionState::Off: break;
+    }
+    return colors.faint;
+}
+
+QString jobWord(QString const& name)
+{
+    if (name == QLatin1String("restore"))
+        return Words::tr("Restoring …");
+    if (name == QLatin1String("suspend"))
+        return Words::tr("Suspending …");
+    return Words::tr("Working …");
+}
+
+QString bytesText(quint64 bytes)
+{
+    auto unit = quint64 { 1 };
+    while (unit << 10 <= bytes && unit < (quint64 { 1 } << 60))
+        unit <<= 10;
+    return QLocale().formattedDataSize(
+        static_cast<qint64>(bytes), bytes % unit == 0 ? 0 : 1, QLocale::DataSizeIecFormat);
+}
+
+}

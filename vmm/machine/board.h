@@ -66,6 +66,8 @@ public:
     virtual bool pointerIsAbsolute() const = 0;
     virtual Result<> insertMedium(std::string_view drive, std::string const& path) = 0;
     virtual Result<> ejectMedium(std::string_view drive, bool force) = 0;
+    /// Puts into `config` what is in the drives now.
+    virtual void describeMedia(VmConfig& config) const = 0;
 
     virtual Console* console(std::string_view id) = 0;
     virtual Screen* screen(std::string_view id) = 0;

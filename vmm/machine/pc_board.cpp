@@ -139,16 +139,6 @@ bool PcBoard::pointerIsAbsolute() const
     return m_tablet && m_tablet->wantsAbsolute();
 }
 
-Result<> PcBoard::insertMedium(std::string_view drive, std::string const&)
-{
-    return fail(ErrorCode::NotFound, fmt::format("there is no drive {}", drive));
-}
-
-Result<> PcBoard::ejectMedium(std::string_view drive, bool)
-{
-    return fail(ErrorCode::NotFound, fmt::format("there is no drive {}", drive));
-}
-
 Console* PcBoard::console(std::string_view id)
 {
     auto const found = m_consoles.find(id);

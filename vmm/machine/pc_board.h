@@ -15,6 +15,9 @@
 
 namespace vmm {
 
+class AhciController;
+class SataDevice;
+
 /// The PC: a Q35 chipset and what the configuration plugs into it. Each file pc_board_*.cpp puts one kind of
 /// part in; the order of m_parts is the order of reset, of saving and of loading.
 class PcBoard final : public Board {
@@ -36,6 +39,7 @@ public:
     bool pointerIsAbsolute() const override;
     Result<> insertMedium(std::string_view drive, std::string const& path) override;
     Result<> ejectMedium(std::string_view drive, bool force) override;
+    void describeMedia(VmConfig& config) const override;
     Console* console(std::string_view id) override;
     Screen* screen(std::string_view id) override;
     Traffic traffic() const override;
@@ -73,8 +77,15 @@ private:
     /// Last, for it names the others.
     Result<> addFirmwareConfig();
 
-    Result<DiskPointer> openDisk(
+    /// A disk with its thread, and its image where there is a path.
+    Result<Disk*> openDisk(
         std::string const& id, std::string const& path, std::optional<DiskFormat> format, bool readOnly);
+    Result<> addVirtioDisks();
+    Result<> addSataDevices();
+    Result<> addCdDrive(CdConfig const& config, std::vector<std::unique_ptr<SataDevice>>& devices);
+    Result<Disk*> findDrive(std::string_view id) const;
+    void closeMedium(Disk& disk);
+    void mediumEjected(Disk& disk);
     AcpiConfig acpiConfig() const;
     SmbiosConfig smbiosConfig() const;
     Bytes bootOrder() const;
@@ -111,6 +122,7 @@ private:
     PciBus* m_pci = nullptr;
     VmGenerationId* m_generation = nullptr;
     std::vector<virtio::NetworkCard*> m_networkCards;
+    std::vector<AhciController*> m_sataControllers;
     std::vector<KeyboardSink*> m_keyboards;
     PointerSink* m_mouse = nullptr;
     PointerSink* m_tablet = nullptr;

@@ -1,4 +1,7 @@
 #include "vmm/block/image.h"
+#include "vmm/devices/ahci_controller.h"
+#include "vmm/devices/ata_disk.h"
+#include "vmm/devices/atapi_cd.h"
 #include "vmm/kvm/vm.h"
 #include "vmm/machine/pc_board.h"
 #include "vmm/virtio/block_device.h"
@@ -12,8 +15,16 @@ struct PcBoard::Disk {
     std::string id;
     std::unique_ptr<LoopThread> thread;
     std::unique_ptr<IoEngine> engine;
-    std::unique_ptr<BlockImage> image;
+    std::unique_ptr<BlockImage> image; // a CD drive may have none
     virtio::BlockDevice* device = nullptr;
+
+    // A CD drive.
+    AtapiCd* drive = nullptr;
+    AhciController* controller = nullptr;
+    unsigned port = 0;
+    std::string path;                       // of the medium
+    std::atomic<unsigned> mediaSoFar { 0 }; // which medium it is
+    std::shared_ptr<bool> alive = std::make_shared<bool>(true);
 
     ~Disk()
     {
@@ -35,6 +46,15 @@ std::optional<ImageFormat> imageFormat(std::optional<DiskFormat> format)
     return *format == DiskFormat::Raw ? ImageFormat::Raw : ImageFormat::Qcow2;
 }
 
+Result<std::unique_ptr<BlockImage>> openImage(
+    IoEngine& engine, std::string const& path, std::optional<DiskFormat> format, bool readOnly)
+{
+    ImageOptions options;
+    options.access = readOnly ? Access::ReadOnly : Access::ReadWrite;
+    options.format = imageFormat(format);
+    return BlockImage::open(engine, path, options);
+}
+
 Result<> appendFiles(std::string const& id, ImageInfo const& info, std::vector<SavedFile>& files)
 {
     files.push_back(TRY(describeFile(id, info.path)));
@@ -45,7 +65,7 @@ Result<> appendFiles(std::string const& id, ImageInfo const& info, std::vector<S
 
 }
 
-Result<PcBoard::DiskPointer> PcBoard::openDisk(
+Result<PcBoard::Disk*> PcBoard::openDisk(
     std::string const& id, std::string const& path, std::optional<DiskFormat> format, bool readOnly)
 {
     DiskPointer disk(new Disk);
@@ -55,23 +75,27 @@ Result<PcBoard::DiskPointer> PcBoard::openDisk(
     disk->thread->loop().call([&] {
         outcome = [&]() -> Result<> {
             disk->engine = TRY(IoEngine::create(disk->thread->loop()));
-            ImageOptions options;
-            options.access = readOnly ? Access::ReadOnly : Access::ReadWrite;
-            options.format = imageFormat(format);
-            disk->image = TRY_WITHIN(id, BlockImage::open(*disk->engine, path, options));
+            if (!path.empty())
+                disk->image = TRY_WITHIN(id, openImage(*disk->engine, path, format, readOnly));
             return {};
         }();
     });
     TRY(outcome);
-    return disk;
+    return m_disks.emplace_back(std::move(disk)).get();
 }
 
 Result<> PcBoard::addDisks()
 {
+    TRY(addVirtioDisks());
+    return addSataDevices();
+}
+
+Result<> PcBoard::addVirtioDisks()
+{
     for (auto const& config : m_config.disks) {
         if (config.bus != DiskBus::Virtio)
             continue;
-        auto& disk = *m_disks.emplace_back(TRY(openDisk(config.id, config.path, config.format, config.readOnly)));
+        auto& disk = *TRY(openDisk(config.id, config.path, config.format, config.readOnly));
         virtio::BlockOptions options;
         options.serial = config.id;
         options.queues = config.queues;
@@ -86,10 +110,147 @@ Result<> PcBoard::addDisks()
     return {};
 }
 
+/// Disks, then CD drives, as many controllers as they need.
+Result<> PcBoard::addSataDevices()
+{
+    std::vector<std::string> ids;
+    std::vector<std::unique_ptr<SataDevice>> devices;
+    auto const addController = [&]() -> Result<> {
+        auto controller = std::make_unique<AhciController>(m_services, std::move(devices),
+            [this, ids](unsigned port, Error const& error) { m_events.hostFailed(Error(error).within(ids[port])); });
+        devices.clear();
+        auto& kept = keep(fmt::format("sata{}", m_sataControllers.size()), std::move(controller));
+        m_sataControllers.push_back(&kept);
+        auto const slot = TRY(plug(kept));
+        for (unsigned port = 0; port < ids.size(); ++port) {
+            m_bootPaths[ids[port]] = fmt::format("/pci@i0cf8/pci8086,2922@{:x}/drive@{:x}/disk@0", slot, port);
+            if (auto const drive = findDrive(ids[port]); drive) {
+                (*drive)->controller = &kept;
+                (*drive)->port = port;
+            }
+        }
+        ids.clear();
+        return {};
+    };
+    for (auto const& config : m_config.disks) {
+        if (config.bus != DiskBus::Ahci)
+            continue;
+        auto& disk = *TRY(openDisk(config.id, config.path, config.format, config.readOnly));
+        devices.push_back(std::make_unique<AtaDisk>(disk.thread->loop(), *disk.image, config.id, config.readOnly));
+        ids.push_back(config.id);
+        if (devices.size() == AhciController::maximumPorts)
+            TRY(addController());
+    }
+    for (auto const& config : m_config.cds) {
+        TRY(addCdDrive(config, devices));
+        ids.push_back(config.id);
+        if (devices.size() == AhciController::maximumPorts)
+            TRY(addController());
+    }
+    if (!devices.empty())
+        TRY(addController());
+    return {};
+}
+
+Result<> PcBoard::addCdDrive(CdConfig const& config, std::vector<std::unique_ptr<SataDevice>>& devices)
+{
+    auto& disk = *TRY(openDisk(config.id, config.path, DiskFormat::Raw, true));
+    disk.path = config.path;
+    auto drive = std::make_unique<AtapiCd>(disk.thread->loop(), [this, &disk] { mediumEjected(disk); });
+    drive->setMedium(disk.image.get());
+    disk.drive = drive.get();
+    devices.push_back(std::move(drive));
+    return {};
+}
+
+// Media
+
+Result<PcBoard::Disk*> PcBoard::findDrive(std::string_view id) const
+{
+    for (auto const& disk : m_disks) {
+        if (disk->drive && disk->id == id)
+            return disk.get();
+    }
+    return fail(ErrorCode::NotFound, fmt::format("there is no drive {}", id));
+}
+
+Result<> PcBoard::insertMedium(std::string_view drive, std::string const& path)
+{
+    auto& disk = *TRY(findDrive(drive));
+    std::unique_ptr<BlockImage> image;
+    Result<> outcome;
+    auto& loop = disk.thread->loop();
+    loop.call([&] {
+        outcome = [&]() -> Result<> {
+            image = TRY(openImage(*disk.engine, path, DiskFormat::Raw, true));
+            return {};
+        }();
+    });
+    TRY(outcome);
+    if (auto const ejected = ejectMedium(drive, false); !ejected) {
+        loop.call([&] { image.reset(); });
+        return ejected;
+    }
+    disk.image = std::move(image);
+    disk.path = path;
+    disk.controller->changeDevice(disk.port, [&] { disk.drive->setMedium(disk.image.get()); });
+    m_events.mediumChanged(disk.id, path);
+    return {};
+}
+
+Result<> PcBoard::ejectMedium(std::string_view drive, bool force)
+{
+    auto& disk = *TRY(findDrive(drive));
+    if (!disk.image)
+        return {};
+    bool locked = false;
+    disk.controller->changeDevice(disk.port, [&] {
+        locked = !force && disk.drive->isLocked();
+        if (locked)
+            disk.drive->noteEjectRequest();
+        else
+            disk.drive->setMedium(nullptr);
+    });
+    if (locked)
+        return fail(ErrorCode::Busy, fmt::format("the guest has locked the tray of {}", disk.id));
+    closeMedium(disk);
+    return {};
+}
+
+/// The drive does not use it any more.
+void PcBoard::closeMedium(Disk& disk)
+{
+    ++disk.mediaSoFar;
+    disk.thread->loop().call([&] { disk.image.reset(); });
+    disk.path.clear();
+    m_events.mediumChanged(disk.id, disk.path);
+}
+
+/// By the guest. On a vCPU's thread with the controller's mutex held, so the image goes later.
+void PcBoard::mediumEjected(Disk& disk)
+{
+    m_loop.post([this, &disk, medium = disk.mediaSoFar.load(), alive = std::weak_ptr(disk.alive)] {
+        if (alive.expired() || disk.mediaSoFar != medium || !disk.image)
+            return;
+        disk.controller->changeDevice(disk.port, [] {});
+        closeMedium(disk);
+    });
+}
+
+void PcBoard::describeMedia(VmConfig& config) const
+{
+    for (auto& cd : config.cds) {
+        if (auto const drive = findDrive(cd.id); drive)
+            cd.path = (*drive)->path;
+    }
+}
+
 Result<std::vector<SavedFile>> PcBoard::files() const
 {
     std::vector<SavedFile> files;
     for (auto const& disk : m_disks) {
+        if (!disk->image)
+            continue;
         Result<> outcome;
         disk->thread->loop().call([&] {
             outcome = [&]() -> Result<> {
@@ -111,6 +272,10 @@ Board::Traffic PcBoard::traffic() const
             continue;
         traffic.diskRead += disk->device->bytesRead();
         traffic.diskWritten += disk->device->bytesWritten();
+    }
+    for (auto const* controller : m_sataControllers) {
+        traffic.diskRead += controller->bytesRead();
+        traffic.diskWritten += controller->bytesWritten();
     }
     for (auto const* card : m_networkCards) {
         traffic.networkReceived += card->bytesReceived();

@@ -114,6 +114,7 @@ Result<SavedMachine> PcMachine::captureState() const
 {
     SavedMachine saved;
     saved.config = m_config;
+    m_board->describeMedia(saved.config);
     saved.header.program = CHRONOVISOR_VERSION_TEXT;
     saved.header.savedAt = timeOfDayNow();
     saved.header.guestTime = m_clock->now().count();

@@ -1,0 +1,90 @@
+#include "vmm/devices/sata_device.h"
+
+#include <algorithm>
+
+namespace vmm {
+
+void SataCommand::begin()
+{
+    out = in;
+    out.status = SataRegisters::ready;
+    out.error = 0;
+    transfer = Transfer::None;
+    isPacket = isQueued = overflow = fault = false;
+    transferred = 0;
+    image = nullptr;
+    steps.clear();
+}
+
+void SataCommand::refuse(std::uint8_t error)
+{
+    out.status = SataRegisters::ready | SataRegisters::failed;
+    out.error = error;
+    transferred = 0;
+    steps.clear();
+}
+
+bool SataCommand::hasMemoryFor(std::uint64_t length)
+{
+    if (length <= regionBytes)
+        return true;
+    fault = regionsBroken;
+    overflow = !fault;
+    refuse(SataRegisters::aborted);
+    return false;
+}
+
+void SataCommand::answer(Transfer how, ConstByteSpan data)
+{
+    transfer = how;
+    if (data.size() > regionBytes && regionsBroken) {
+        fault = true;
+        return;
+    }
+    data = data.first(std::min<std::uint64_t>(data.size(), regionBytes));
+    transferred = data.size();
+    for (auto const& region : regions) {
+        auto const part = data.first(std::min(data.size(), region.iov_len));
+        std::copy(part.begin(), part.end(), static_cast<std::uint8_t*>(region.iov_base));
+        data = data.subspan(part.size());
+        if (data.empty())
+            break;
+    }
+    succeed();
+}
+
+bool SataCommand::take(Transfer how, ByteSpan data)
+{
+    transfer = how;
+    if (!hasMemoryFor(data.size()))
+        return false;
+    transferred = data.size();
+    for (auto const& region : regions) {
+        auto const count = std::min(data.size(), region.iov_len);
+        std::copy_n(static_cast<std::uint8_t const*>(region.iov_base), count, data.begin());
+        data = data.subspan(count);
+        if (data.empty())
+            break;
+    }
+    return true;
+}
+
+void SataCommand::transferImage(
+    BlockImage& disk, BlockRequest::Kind kind, std::uint64_t offset, std::uint64_t length, Transfer how)
+{
+    transfer = how;
+    if (!hasMemoryFor(length))
+        return;
+    image = &disk;
+    transferred = length;
+    steps.push_back({ kind, offset, length });
+    succeed();
+}
+
+void putAtaText(ByteSpan words, std::string_view text)
+{
+    for (std::size_t i = 0; i < words.size(); ++i)
+        words[i ^ 1] = static_cast<std::uint8_t>(i < text.size() ? text[i] : ' ');
+}
+
+}

@@ -179,16 +179,9 @@ struct Library::Private {
 
     void keepMedium(QString const& id, QString const& drive, QString const& path)
     {
-        auto stored = store.load(id.toStdString());
-        if (!stored)
-            return;
-        for (auto& cd : stored->config.cds) {
-            if (text(cd.id) == drive)
-                cd.path = path.toStdString();
-        }
-        if (auto const saved = store.save(stored->config); !saved)
-            vmm::log(vmm::LogLevel::Warning, "library", "keeping the medium of {}: {}", stored->config.name,
-                saved.error().message());
+        auto const kept = store.keepMedium(id.toStdString(), drive.toStdString(), path.toStdString());
+        if (!kept)
+            vmm::log(vmm::LogLevel::Warning, "library", "keeping a medium: {}", kept.error().message());
         emit library.machineChanged(id);
     }
 

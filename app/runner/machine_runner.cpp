@@ -223,7 +223,7 @@ struct MachineRunner::Private {
     {
         auto const& directory = runner.m_places.stateDirectory;
         savedStateInUse = false;
-        if (!hasSavedState(directory))
+        if (runner.m_places.keepsState || !hasSavedState(directory))
             return {};
         if (::unlink((directory + "/state.json").c_str()) != 0)
             return vmm::failOs(fmt::format("removing the saved state in {}", directory));
@@ -578,6 +578,12 @@ std::shared_ptr<ScreenLink> MachineRunner::screen(std::string const& id) const
     std::lock_guard const guard(m_private->configMutex);
     auto const found = m_private->screens.find(id);
     return found == m_private->screens.end() ? nullptr : found->second;
+}
+
+void MachineRunner::drain()
+{
+    if (m_private->thread)
+        m_private->thread->loop().call([] {});
 }
 
 MachineRunner::ObserverId MachineRunner::addObserver(Observer observer)

@@ -39,6 +39,7 @@ using Notice = std::variant<notice::StateChanged, notice::Progress, notice::Poin
 struct MachinePlaces {
     std::string stateDirectory; ///< of suspend and restore
     std::string lockFile;       ///< empty: no lock (a machine that is in no library)
+    bool keepsState = false;    ///< an exported state: it stays when the machine runs on
 };
 
 /// One machine, running or not, without Qt: it makes and ends vmm::Machine objects on a thread of its own, so that
@@ -88,6 +89,9 @@ public:
     /// By device id; one for each serial port and display of the configuration, else null. They outlive the machine.
     std::shared_ptr<ConsoleLink> console(std::string const& id) const;
     std::shared_ptr<ScreenLink> screen(std::string const& id) const;
+
+    /// Returns when every step that is complete has told its completion.
+    void drain();
 
     using Observer = std::function<void(Notice const&)>;
     using ObserverId = std::uint64_t;

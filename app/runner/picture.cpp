@@ -71,6 +71,28 @@ vmm::Result<vmm::Bytes> encodePng(Picture const& picture)
     return result;
 }
 
+vmm::Result<Picture> decodePng(vmm::ConstByteSpan data)
+{
+    png_image image {};
+    image.version = PNG_IMAGE_VERSION;
+    auto const wrong
+        = [&] { return vmm::fail(vmm::ErrorCode::Corrupt, fmt::format("reading a PNG: {}", image.message)); };
+    if (png_image_begin_read_from_memory(&image, data.data(), data.size()) == 0)
+        return wrong();
+    if (image.width > 16384 || image.height > 16384) {
+        png_image_free(&image);
+        return vmm::fail(vmm::ErrorCode::Corrupt, "the PNG is too large");
+    }
+    image.format = PNG_FORMAT_BGRA; // bytes B, G, R, X: XRGB8888 as this host stores it
+    Picture picture { image.width, image.height, {} };
+    picture.pixels.resize(std::size_t(image.width) * image.height);
+    if (png_image_finish_read(&image, nullptr, picture.pixels.data(), 0, nullptr) == 0)
+        return wrong();
+    for (auto& pixel : picture.pixels)
+        pixel &= 0xffffff;
+    return picture;
+}
+
 vmm::Bytes encodePpm(Picture const& picture)
 {
     auto const heading = fmt::format("P6\n{} {}\n255\n", picture.width, picture.height);

@@ -24,6 +24,8 @@ Picture pictureOf(vmm::Frame const& frame);
 Picture scaledDown(vmm::Frame const& frame, std::uint32_t maxWidth, std::uint32_t maxHeight);
 
 vmm::Result<vmm::Bytes> encodePng(Picture const& picture);
+/// Up to 16384 pixels each way.
+vmm::Result<Picture> decodePng(vmm::ConstByteSpan data);
 vmm::Bytes encodePpm(Picture const& picture);
 /// PNG or PPM by the name's ending (".png", ".ppm"); the file is replaced whole or not at all.
 vmm::Result<> writePicture(Picture const& picture, std::string const& path);

@@ -37,14 +37,6 @@ void forEachPath(vmm::VmConfig& config, std::function<void(std::string&)> const&
         visit(cd.path);
 }
 
-void makePathsAbsolute(vmm::VmConfig& config, std::string const& directory)
-{
-    forEachPath(config, [&](std::string& path) {
-        if (!path.empty() && path.front() != '/')
-            path = directory + "/" + path;
-    });
-}
-
 bool isWithin(std::string const& path, std::string const& directory)
 {
     return path.starts_with(directory + "/");
@@ -258,6 +250,16 @@ vmm::Result<> MachineStore::rename(std::string const& id, std::string const& nam
     return save(std::move(machine.config));
 }
 
+vmm::Result<> MachineStore::keepMedium(std::string const& id, std::string const& drive, std::string const& path)
+{
+    auto machine = TRY(load(id));
+    for (auto& cd : machine.config.cds) {
+        if (cd.id == drive)
+            cd.path = path;
+    }
+    return save(std::move(machine.config));
+}
+
 vmm::Result<StoredMachine> MachineStore::clone(std::string const& id, std::string const& name, Progress progress)
 {
     auto const source = TRY(load(id));
@@ -352,6 +354,14 @@ std::uint64_t MachineStore::diskUsage(std::string const& id) const
             bytes += static_cast<std::uint64_t>(status.st_blocks) * 512;
     }
     return bytes;
+}
+
+void makePathsAbsolute(vmm::VmConfig& config, std::string const& directory)
+{
+    forEachPath(config, [&](std::string& path) {
+        if (!path.empty() && path.front() != '/')
+            path = directory + "/" + path;
+    });
 }
 
 std::string freeDeviceId(vmm::VmConfig const& config, std::string_view prefix)

@@ -72,6 +72,8 @@ public:
     vmm::Result<StoredMachine> create(MachineRequest request);
     /// Replaces the configuration. Busy while another process has the machine in memory; the uuid stays.
     vmm::Result<> save(vmm::VmConfig config);
+    /// What is in a CD drive at the next start.
+    vmm::Result<> keepMedium(std::string const& id, std::string const& drive, std::string const& path);
     vmm::Result<> rename(std::string const& id, std::string const& name);
 
     /// 0 to 1; returns false to give up (the copy is removed, ErrorCode::Cancelled).
@@ -94,7 +96,10 @@ private:
     std::string m_root;
 };
 
-/// Machine ids in the order "disk0", "disk1"…: the first of `prefix` that is not taken.
+/// Relative paths of `config` begin in `directory` from now on.
+void makePathsAbsolute(vmm::VmConfig& config, std::string const& directory);
+
+/// Device ids in the order "disk0", "disk1"…: the first of `prefix` that is not taken.
 std::string freeDeviceId(vmm::VmConfig const& config, std::string_view prefix);
 
 }

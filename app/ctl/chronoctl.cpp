@@ -1,0 +1,201 @@
+#include "app/ctl/chronoctl.h"
+
+#include "app/ctl/description.h"
+#include "app/ctl/verbs.h"
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <sstream>
+
+namespace app::ctl {
+
+namespace {
+
+/// What the command line can say, and what it has said.
+struct CommandLine {
+    CLI::App root { "Machines on the command line", "chronoctl" };
+    bool json = false;
+    std::string machine, path, directory, drive, shell;
+    bool force = false, keepRunning = false, paused = false, detach = false, foreground = false;
+    std::vector<std::string> keys;
+    CreateOptions create;
+    RunOptions run;
+    ConsoleOptions console;
+    std::function<int(Surroundings&, Output const&)> action;
+
+    using Action = std::function<int(Surroundings&, Output const&)>;
+
+    CLI::App* verb(char const* name, char const* what, Action does)
+    {
+        auto* added = root.add_subcommand(name, what);
+        added->callback([this, does = std::move(does)] { action = does; });
+        return added;
+    }
+    CLI::App* onMachine(char const* name, char const* what, Action does)
+    {
+        auto* added = verb(name, what, std::move(does));
+        added->add_option("machine", machine, "The machine's name or uuid")->required();
+        return added;
+    }
+    /// A verb that is one method of the control socket without parameters.
+    void method(char const* name, char const* what, char const* method)
+    {
+        onMachine(name, what, [this, method](Surroundings& around, Output const& output) {
+            return control(machine, method, Json::object(), around, output);
+        });
+    }
+
+    static void addHardware(CLI::App& verb, HardwareOptions& hardware)
+    {
+        verb.add_option("--kernel", hardware.kernel, "Boot this Linux bzImage or PVH ELF directly");
+        verb.add_option("--initrd", hardware.initrd, "The kernel's initial RAM disk");
+        verb.add_option("--append", hardware.append, "The kernel's command line");
+        verb.add_option(
+            "--disk", hardware.disks, "Another disk: PATH[,bus=virtio|ahci][,format=raw|qcow2][,readonly][,queues=N]");
+        verb.add_option("--cd", hardware.cds, "Another CD drive, with this image in it");
+        verb.add_option("--net", hardware.networks,
+            "Another network: user[,forward=tcp:ADDRESS:PORT:GUEST-PORT]…, isolated; none takes all away");
+        verb.add_option("--cpus", hardware.cpus, "Virtual CPUs, 1 to 16");
+        verb.add_option("--memory", hardware.memory, "Memory in MiB");
+        verb.add_option("--cpu", hardware.cpu, "The CPU's model: host, or baseline, which is the same on every host")
+            ->check(CLI::IsMember({ "host", "baseline" }));
+        verb.add_option("--firmware", hardware.firmware, "The firmware")->check(CLI::IsMember({ "seabios", "ovmf" }));
+        verb.add_flag("--no-display", hardware.noDisplay, "A machine without a screen");
+        verb.add_flag("--debug-console", hardware.debugConsole, "The ports on which firmware writes its log");
+    }
+
+    CommandLine()
+    {
+        root.require_subcommand(1);
+        root.fallthrough();
+        root.add_flag("--json", json, "Answer in JSON");
+        root.set_version_flag("--version", CHRONOVISOR_VERSION, "The version");
+
+        auto* making = verb("create", "Make a machine in the library",
+            [this](Surroundings& around, Output const& output) { return ctl::create(create, around, output); });
+        making->add_option("name", create.name, "What it is called")->required();
+        making->add_option("--new-disk", create.newDisk, "Make a disk of this size for it: 20G");
+        making->add_option("--notes", create.notes, "Notes on it");
+        addHardware(*making, create.hardware);
+
+        verb("list", "List the machines and what they do",
+            [](Surroundings& around, Output const& output) { return ctl::list(around, output); });
+        onMachine("show", "Show what a machine is made of",
+            [this](Surroundings& around, Output const& output) { return show(machine, around, output); });
+        auto* starting = onMachine("start", "Start a machine in the background, or bring a suspended one back",
+            [this](Surroundings& around, Output const& output) { return start(machine, paused, around, output); });
+        starting->add_flag("--paused", paused, "Bring it back and let it stand still (where a desktop hosts it)");
+        method("pause", "Let a machine stand still", "machine.pause");
+        method("resume", "Let a paused machine go on", "machine.resume");
+        method("reset", "Press the reset button", "machine.reset");
+        method("shutdown", "Press the power button; the guest decides", "machine.shutdown");
+        method("stop", "Pull the plug", "machine.powerOff");
+        auto* suspending = onMachine("suspend", "Write a machine's state to the disk and end it",
+            [this](Surroundings& around, Output const& output) {
+                return suspend(machine, directory, keepRunning, around, output);
+            });
+        suspending->add_option("--to", directory, "Into this directory, not the machine's own");
+        suspending->add_flag("--keep-running", keepRunning, "Let it go on afterwards");
+        auto* restoring
+            = verb("restore", "Bring a suspended machine back", [this](Surroundings& around, Output const& output) {
+                  std::error_code ignored;
+                  if (!std::filesystem::exists(machine + "/state.json", ignored))
+                      return start(machine, false, around, output);
+                  auto const saved = std::filesystem::absolute(machine).lexically_normal().string();
+                  if (!foreground)
+                      return runDetached({ "--restore", saved }, around, output);
+                  run.restoreFrom = saved;
+                  return ctl::run(run, around, output);
+              });
+        restoring->add_option("machine", machine, "The machine, or the directory of its state")->required();
+        restoring->add_flag("--foreground", foreground, "Stay with it, with its first serial port on this terminal");
+        auto* picturing = onMachine("screenshot", "Save the picture of a machine's screen",
+            [this](Surroundings& around, Output const& output) { return screenshot(machine, path, around, output); });
+        picturing->add_option("file", path, "A .png or .ppm file")->required();
+        auto* talking = verb("console", "Use a machine's serial port",
+            [this](Surroundings& around, Output const& output) { return ctl::console(console, around, output); });
+        talking->add_option("machine", console.machine, "The machine's name or uuid")->required();
+        talking->add_option("port", console.console, "The port's id; without it the first: serial0");
+        talking->add_option("--send", console.send, "Type this (\\n, \\r, \\t, \\e, \\xNN) and leave, or wait");
+        talking->add_option("--wait", console.wait,
+            "Wait until this extended regular expression is in the output: in all that is kept, or after --send in "
+            "what follows");
+        talking->add_option("--timeout", console.timeout, "Seconds to wait")->capture_default_str();
+        auto* typing = onMachine("send-keys", "Press keys", [this](Surroundings& around, Output const& output) {
+            return control(machine, "machine.sendKeys", { { "keys", keys } }, around, output);
+        });
+        typing->add_option("keys", keys, "Key names, those of a chord with - between: ctrl-alt-del")->required();
+        auto* inserting
+            = onMachine("insert", "Put a medium into a drive", [this](Surroundings& around, Output const& output) {
+                  return control(machine, "machine.insert",
+                      { { "drive", drive }, { "path", std::filesystem::absolute(path).lexically_normal().string() } },
+                      around, output);
+              });
+        inserting->add_option("drive", drive, "The drive's id: cd0")->required();
+        inserting->add_option("image", path, "The image")->required();
+        auto* ejecting
+            = onMachine("eject", "Take a medium out of a drive", [this](Surroundings& around, Output const& output) {
+                  return control(machine, "machine.eject", { { "drive", drive }, { "force", force } }, around, output);
+              });
+        ejecting->add_option("drive", drive, "The drive's id: cd0")->required();
+        ejecting->add_flag("--force", force, "Also where the guest has locked it");
+        verb("inspect", "Show a saved state, each device's fields by name",
+            [this](Surroundings&, Output const& output) { return inspect(directory, output); })
+            ->add_option("directory", directory, "The directory of the state")
+            ->required();
+        verb("validate", "Check a configuration, a disk image, or a saved state with its memory",
+            [this](Surroundings&, Output const& output) { return validate(path, output); })
+            ->add_option("file", path, "The file, or the directory of a state")
+            ->required();
+        addRun();
+        verb("completion", "Print completion for a shell",
+            [this](Surroundings&, Output const& output) {
+                writeAll(output.out, completionScript(root, shell));
+                return int(Done);
+            })
+            ->add_option("shell", shell, "bash, zsh or fish")
+            ->required()
+            ->check(CLI::IsMember({ "bash", "zsh", "fish" }));
+        verb("manual", "Print the manual page", [this](Surroundings&, Output const& output) {
+            writeAll(output.out, manualPage(root));
+            return int(Done);
+        });
+    }
+
+    void addRun()
+    {
+        auto* running = verb("run", "Run a machine here, without a desktop",
+            [this](Surroundings& around, Output const& output) { return ctl::run(run, around, output); });
+        running->add_option("machine", run.machine,
+            "A machine of the library, or a configuration's file; without it a machine is made up from the options");
+        addHardware(*running, run.hardware);
+        running->add_option("--serial", run.hardware.serials,
+            "Where each serial port goes: stdio (Ctrl-] is the escape key), pty, file:PATH, none");
+        running->add_option("--state", run.stateDirectory, "Where a machine that is in no library is suspended to");
+        running->add_option("--restore", run.restoreFrom, "Bring back the machine whose state is in this directory");
+        running->add_option("--on-signal", run.onSignal, "What SIGINT, SIGTERM and SIGHUP do; a second one powers off")
+            ->check(CLI::IsMember({ "suspend", "shutdown", "poweroff" }))
+            ->capture_default_str();
+        running->add_option("--ready-fd", run.readyFd)->group("");
+    }
+};
+
+}
+
+int runChronoctl(std::vector<std::string> const& arguments, Surroundings& surroundings)
+{
+    CommandLine line;
+    try {
+        // CLI11 takes the last one first.
+        line.root.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
+    } catch (CLI::ParseError const& error) {
+        std::ostringstream out, err;
+        int const code = line.root.exit(error, out, err);
+        writeAll(surroundings.out, out.str());
+        writeAll(surroundings.err, err.str());
+        return code == 0 ? Done : WrongUsage;
+    }
+    return line.action(surroundings, Output { surroundings.out, surroundings.err, line.json });
+}
+
+}

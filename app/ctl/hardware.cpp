@@ -1,0 +1,182 @@
+#include "app/ctl/verbs.h"
+
+#include <charconv>
+#include <filesystem>
+#include <fmt/format.h>
+#include <unistd.h>
+
+namespace app::ctl {
+
+namespace {
+
+/// "PATH,key=value,…"
+struct Described {
+    std::string subject;
+    std::vector<std::pair<std::string, std::string>> options;
+};
+
+Described split(std::string const& text)
+{
+    Described result;
+    std::size_t at = text.find(',');
+    result.subject = text.substr(0, at);
+    while (at != std::string::npos) {
+        auto const end = text.find(',', at + 1);
+        auto const part = text.substr(at + 1, end == std::string::npos ? end : end - at - 1);
+        auto const equals = part.find('=');
+        result.options.emplace_back(part.substr(0, equals), equals == std::string::npos ? "" : part.substr(equals + 1));
+        at = end;
+    }
+    return result;
+}
+
+auto unknown(std::string const& what, std::string const& key)
+{
+    return vmm::fail(vmm::ErrorCode::InvalidArgument, fmt::format("{} has no option \"{}\"", what, key));
+}
+
+std::string absolute(std::string const& path)
+{
+    return path.empty() ? path : std::filesystem::absolute(path).lexically_normal().string();
+}
+
+/// A wrong name is said at once, not when the machine is half together.
+vmm::Result<std::string> existing(std::string const& path)
+{
+    if (!path.empty() && ::access(path.c_str(), R_OK) != 0)
+        return vmm::failOs(fmt::format("cannot read {}", path));
+    return absolute(path);
+}
+
+template<typename Number>
+vmm::Result<Number> number(std::string const& text)
+{
+    Number value {};
+    auto const [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc {} || end != text.data() + text.size())
+        return vmm::fail(
+            vmm::ErrorCode::InvalidArgument, fmt::format("\"{}\" is no number that is possible here", text));
+    return value;
+}
+
+/// tcp:127.0.0.1:2222:22, or tcp:2222:22
+vmm::Result<vmm::PortForward> parseForward(std::string const& text)
+{
+    std::vector<std::string> parts { "" };
+    for (char const c : text)
+        c == ':' ? void(parts.emplace_back()) : parts.back().push_back(c);
+    vmm::PortForward forward;
+    if ((parts.size() != 3 && parts.size() != 4) || (parts[0] != "tcp" && parts[0] != "udp"))
+        return vmm::fail(vmm::ErrorCode::InvalidArgument,
+            fmt::format("\"{}\" is no forward; one is tcp:HOST-ADDRESS:HOST-PORT:GUEST-PORT", text));
+    forward.protocol = parts[0] == "udp" ? vmm::Protocol::Udp : vmm::Protocol::Tcp;
+    if (parts.size() == 4)
+        forward.hostAddress = parts[1];
+    forward.hostPort = TRY(number<std::uint16_t>(parts[parts.size() - 2]));
+    forward.guestPort = TRY(number<std::uint16_t>(parts.back()));
+    return forward;
+}
+
+vmm::Result<vmm::DiskConfig> parseDisk(std::string const& text, vmm::VmConfig const& config)
+{
+    auto const described = split(text);
+    vmm::DiskConfig disk;
+    disk.id = freeDeviceId(config, "disk");
+    disk.path = TRY(existing(described.subject));
+    for (auto const& [key, value] : described.options) {
+        if (key == "bus" && value == "ahci")
+            disk.bus = vmm::DiskBus::Ahci;
+        else if (key == "bus" && value == "virtio")
+            disk.bus = vmm::DiskBus::Virtio;
+        else if (key == "format" && (value == "raw" || value == "qcow2"))
+            disk.format = value == "raw" ? vmm::DiskFormat::Raw : vmm::DiskFormat::Qcow2;
+        else if (key == "readonly")
+            disk.readOnly = true;
+        else if (key == "queues")
+            disk.queues = TRY(number<std::uint16_t>(value));
+        else
+            return unknown("a disk", value.empty() ? key : key + "=" + value);
+    }
+    return disk;
+}
+
+vmm::Result<vmm::NetworkConfig> parseNetwork(std::string const& text, vmm::VmConfig const& config)
+{
+    auto const described = split(text);
+    vmm::NetworkConfig network;
+    network.id = freeDeviceId(config, "net");
+    network.mac = vmm::makeMac();
+    if (described.subject == "isolated")
+        network.mode = vmm::NetworkMode::None;
+    else if (described.subject != "user")
+        return vmm::fail(vmm::ErrorCode::InvalidArgument,
+            fmt::format("a network is \"user\", \"isolated\" or \"none\", and not \"{}\"", described.subject));
+    for (auto const& [key, value] : described.options) {
+        if (key == "forward")
+            network.forwards.push_back(TRY(parseForward(value)));
+        else if (key == "mac")
+            network.mac = value;
+        else
+            return unknown("a network", key);
+    }
+    return network;
+}
+
+}
+
+vmm::Result<std::uint64_t> parseSize(std::string const& text)
+{
+    static constexpr std::string_view units = "KMGT";
+    auto digits = text;
+    unsigned shift = 0;
+    if (!digits.empty() && units.find(digits.back()) != std::string_view::npos) {
+        shift = 10 * (unsigned(units.find(digits.back())) + 1);
+        digits.pop_back();
+    }
+    auto const value = TRY(number<std::uint64_t>(digits));
+    if (value == 0 || value > (std::uint64_t(1) << 50) >> shift)
+        return vmm::fail(vmm::ErrorCode::InvalidArgument, fmt::format("{} is no size that is possible here", text));
+    return value << shift;
+}
+
+vmm::Result<> applyHardware(vmm::VmConfig& config, HardwareOptions const& options)
+{
+    if (options.cpus)
+        config.cpus = static_cast<std::uint16_t>(std::min(*options.cpus, 65535u));
+    if (options.memory)
+        config.memoryMiB = *options.memory;
+    if (!options.cpu.empty())
+        config.cpuModel = options.cpu == "baseline" ? vmm::CpuModel::Baseline : vmm::CpuModel::Host;
+    if (!options.firmware.empty()) {
+        config.firmware = options.firmware == "ovmf" ? vmm::Firmware::Ovmf : vmm::Firmware::SeaBios;
+        config.kernel.reset();
+    }
+    if (!options.kernel.empty()) {
+        config.kernel
+            = vmm::KernelConfig { TRY(existing(options.kernel)), TRY(existing(options.initrd)), options.append };
+        config.firmware = vmm::Firmware::None;
+    } else if (config.kernel) {
+        if (!options.initrd.empty())
+            config.kernel->initrd = TRY(existing(options.initrd));
+        if (!options.append.empty())
+            config.kernel->commandLine = options.append;
+    } else if (!options.initrd.empty() || !options.append.empty()) {
+        return vmm::fail(vmm::ErrorCode::InvalidArgument, "--initrd and --append belong to a --kernel");
+    }
+    for (auto const& disk : options.disks)
+        config.disks.push_back(TRY(parseDisk(disk, config)));
+    for (auto const& cd : options.cds)
+        config.cds.push_back({ freeDeviceId(config, "cd"), TRY(existing(cd)) });
+    for (auto const& network : options.networks) {
+        if (network == "none")
+            config.networks.clear();
+        else
+            config.networks.push_back(TRY(parseNetwork(network, config)));
+    }
+    if (options.noDisplay)
+        config.displays.clear();
+    config.debugConsole |= options.debugConsole;
+    return {};
+}
+
+}

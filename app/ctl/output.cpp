@@ -1,0 +1,76 @@
+#include "app/ctl/output.h"
+
+#include <cerrno>
+#include <fmt/format.h>
+#include <poll.h>
+#include <termios.h>
+#include <unistd.h>
+
+namespace app::ctl {
+
+void writeAll(int fd, std::string_view data)
+{
+    while (!data.empty()) {
+        auto const written = ::write(fd, data.data(), data.size());
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written < 0 && errno == EAGAIN) {
+            // A terminal that another program has made non-blocking.
+            pollfd wait { fd, POLLOUT, 0 };
+            ::poll(&wait, 1, 1000);
+            continue;
+        }
+        if (written < 0)
+            return; // nobody listens any more
+        data.remove_prefix(static_cast<std::size_t>(written));
+    }
+}
+
+void Output::text(std::string_view line) const
+{
+    writeAll(out, std::string(line) + "\n");
+}
+
+void Output::value(Json const& value) const
+{
+    writeAll(out, value.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+}
+
+void Output::note(std::string_view line) const
+{
+    writeAll(err, std::string(line) + "\n");
+}
+
+int Output::failed(vmm::Error const& error) const
+{
+    if (json) {
+        Json const description { { "code", std::string(vmm::errorCodeName(error.code)) },
+            { "message", error.message() } };
+        writeAll(err, Json { { "error", description } }.dump() + "\n");
+    } else {
+        note(fmt::format("chronoctl: {}", error.message()));
+    }
+    return Failed;
+}
+
+struct RawTerminal::Saved {
+    termios before {};
+};
+
+RawTerminal::RawTerminal(int fd) : m_fd(fd), m_saved(std::make_unique<Saved>())
+{
+    if (::tcgetattr(fd, &m_saved->before) != 0)
+        return;
+    m_isTerminal = true;
+    auto raw = m_saved->before;
+    ::cfmakeraw(&raw);
+    ::tcsetattr(fd, TCSADRAIN, &raw);
+}
+
+RawTerminal::~RawTerminal()
+{
+    if (m_isTerminal)
+        ::tcsetattr(m_fd, TCSADRAIN, &m_saved->before);
+}
+
+}

@@ -1,0 +1,351 @@
+#include "app/control/control_server.h"
+#include "app/ctl/serial_pump.h"
+#include "app/ctl/verbs.h"
+#include "app/store/whole_file.h"
+#include "vmm/machine/saved_machine.h"
+
+#include <csignal>
+#include <fcntl.h>
+#include <filesystem>
+#include <fmt/format.h>
+#include <poll.h>
+#include <spawn.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace app::ctl {
+
+namespace {
+
+std::string absolute(std::string const& path)
+{
+    return path.empty() ? path : std::filesystem::absolute(path).lexically_normal().string();
+}
+
+bool isConfigFile(std::string const& machine)
+{
+    return machine.find('/') != std::string::npos || machine.ends_with(".json");
+}
+
+/// What is to be run, from wherever it is described.
+struct Subject {
+    vmm::VmConfig config;
+    MachinePlaces places;
+    bool isInLibrary = false;
+};
+
+vmm::Result<Subject> findSubject(RunOptions const& options, Surroundings& around)
+{
+    Subject subject;
+    auto const directory = absolute(options.stateDirectory);
+    if (!options.restoreFrom.empty()) {
+        subject.places.stateDirectory = absolute(options.restoreFrom);
+        subject.places.keepsState = true;
+        subject.config = TRY(vmm::readSavedMachine(subject.places.stateDirectory)).config;
+        return subject;
+    }
+    if (options.machine.empty()) {
+        subject.config.uuid = vmm::makeUuid();
+        subject.config.name = fmt::format("run-{}", ::getpid());
+        subject.config.serials = { { "serial0" } };
+        subject.config.displays = { {} };
+        subject.places.stateDirectory = directory;
+    } else if (isConfigFile(options.machine)) {
+        auto const text = TRY(readWholeFile(options.machine, 4u << 20));
+        subject.config = TRY_WITHIN(options.machine, vmm::configFromText(text));
+        makePathsAbsolute(subject.config, std::filesystem::path(absolute(options.machine)).parent_path());
+        subject.places.stateDirectory = directory;
+    } else {
+        auto stored = TRY(around.store.find(options.machine));
+        subject.config = std::move(stored.config);
+        subject.places = around.store.placesOf(stored.id);
+        subject.isInLibrary = true;
+    }
+    TRY(applyHardware(subject.config, options.hardware));
+    while (subject.config.serials.size() < options.hardware.serials.size())
+        subject.config.serials.push_back({ freeDeviceId(subject.config, "serial") });
+    TRY(vmm::checkConfig(subject.config));
+    return subject;
+}
+
+/// SIGINT, SIGTERM and SIGHUP come through a descriptor while the object lives. Made before any thread, which would
+/// otherwise take them.
+class Signals {
+public:
+    Signals()
+    {
+        sigset_t wanted;
+        ::sigemptyset(&wanted);
+        for (int const signal : { SIGINT, SIGTERM, SIGHUP })
+            ::sigaddset(&wanted, signal);
+        ::pthread_sigmask(SIG_BLOCK, &wanted, &m_before);
+        m_fd.reset(::signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK));
+    }
+    ~Signals() { ::pthread_sigmask(SIG_SETMASK, &m_before, nullptr); }
+    int fd() const { return m_fd.get(); }
+    bool take() const
+    {
+        signalfd_siginfo information {};
+        return ::read(m_fd.get(), &information, sizeof information) == sizeof information;
+    }
+
+private:
+    sigset_t m_before {};
+    vmm::UniqueFd m_fd;
+};
+
+/// One machine in the foreground; everything here is on the loop's thread, which is the caller's.
+class Host {
+public:
+    Host(RunOptions const& options, Surroundings& around, Output const& output, vmm::EventLoop& loop, Subject subject)
+        : m_options(options),
+          m_around(around),
+          m_output(output),
+          m_loop(loop),
+          m_subject(std::move(subject)),
+          m_runner(std::make_shared<MachineRunner>(m_subject.config, m_subject.places, around.factory))
+    {
+    }
+
+    ~Host()
+    {
+        // Who has asked for the end from outside hears that it came.
+        m_runner->drain();
+        m_server.reset();
+        m_runner->removeObserver(m_observer);
+    }
+
+    int run(Signals const& signals)
+    {
+        auto const signalled = m_loop.watch(signals.fd(), EPOLLIN, [&](std::uint32_t) {
+            if (signals.take())
+                askToEnd();
+        });
+        if (auto const connected = connectSerials(); !connected)
+            return m_output.failed(connected.error());
+        m_observer
+            = m_runner->addObserver([this](Notice const& notice) { m_loop.post([this, notice] { take(notice); }); });
+        m_runner->start([this](vmm::Result<> outcome) { m_loop.post([this, outcome] { started(outcome); }); });
+        // While the machine is being put together on its own thread.
+        auto server = control::ControlServer::start(m_around.runtimeDirectory, "chronoctl run");
+        if (server) {
+            m_server = std::move(*server);
+            m_server->setRunners({ m_runner });
+        } else {
+            m_output.note(fmt::format("chronoctl: no control socket: {}", server.error().message()));
+        }
+        m_loop.run();
+        for (auto& pump : m_pumps)
+            pump->flush();
+        m_pumps.clear(); // the terminal is as before when the last word is said
+        if (m_failure)
+            return m_output.failed(*m_failure);
+        if (m_code == GuestCrashed && m_reason)
+            m_output.note(fmt::format("chronoctl: the guest has crashed: {}", m_reason->message()));
+        return m_code;
+    }
+
+private:
+    vmm::Result<> connectSerials()
+    {
+        auto wanted = m_options.hardware.serials;
+        if (wanted.empty() && m_options.readyFd < 0)
+            wanted = { "stdio" };
+        auto const& serials = m_subject.config.serials;
+        for (std::size_t i = 0; i < wanted.size() && i < serials.size(); ++i) {
+            if (wanted[i] == "none")
+                continue;
+            auto pump = TRY(SerialPump::create(m_loop, m_runner->console(serials[i].id), wanted[i], m_around.in,
+                m_around.out, [this](char key) { escape(key); }));
+            if (!pump->name().empty())
+                m_output.note(fmt::format("chronoctl: {} is {}", serials[i].id, pump->name()));
+            m_pumps.push_back(std::move(pump));
+        }
+        return {};
+    }
+
+    void started(vmm::Result<> const& outcome)
+    {
+        if (!outcome) {
+            m_failure = outcome.error();
+            return m_loop.stop();
+        }
+        if (m_options.readyFd >= 0) {
+            writeAll(m_options.readyFd, "ready\n");
+            ::close(m_options.readyFd);
+        }
+    }
+
+    void take(Notice const& notice)
+    {
+        if (auto const* medium = std::get_if<notice::MediumChanged>(&notice)) {
+            if (m_subject.isInLibrary)
+                vmm::ignore(m_around.store.keepMedium(m_runner->id(), medium->drive, medium->path));
+            return;
+        }
+        auto const* change = std::get_if<notice::StateChanged>(&notice);
+        if (change == nullptr)
+            return;
+        m_reason = change->reason;
+        if (change->state == SessionState::Crashed) {
+            m_code = GuestCrashed;
+            m_loop.stop();
+        } else if (isInMemory(change->state)) {
+            m_wasInMemory = true;
+            m_isSuspending = change->state == SessionState::Suspending;
+            if (change->state == SessionState::Paused && change->reason)
+                m_output.note(fmt::format("chronoctl: paused: {}", change->reason->message()));
+        } else if (m_wasInMemory) {
+            // Nobody asked for what has a reason: the guest has done it.
+            m_code = m_isSuspending ? MachineSuspended : m_reason ? Done : MachineStopped;
+            m_loop.stop();
+        }
+    }
+
+    /// A signal, or the escape key. Who asks again does not want to wait.
+    void askToEnd()
+    {
+        bool const canSuspend = m_options.onSignal == "suspend" && !m_subject.places.stateDirectory.empty();
+        if (m_asked++ > 0 || m_options.onSignal == "poweroff" || (m_options.onSignal == "suspend" && !canSuspend)) {
+            powerOff();
+        } else if (m_options.onSignal == "shutdown") {
+            m_runner->pressPowerButton();
+        } else {
+            suspend();
+        }
+    }
+
+    void suspend()
+    {
+        m_runner->suspend([this](vmm::Result<> outcome) {
+            m_loop.post([this, outcome] {
+                if (!outcome)
+                    m_output.note(fmt::format("chronoctl: cannot suspend: {}", outcome.error().message()));
+            });
+        });
+    }
+
+    void powerOff()
+    {
+        m_runner->cancelJob();
+        m_runner->powerOff([this](vmm::Result<> outcome) {
+            // It may be about to start; without a machine there is nothing to wait for.
+            if (!outcome)
+                m_loop.post([this] {
+                    m_code = MachineStopped;
+                    m_loop.stop();
+                });
+        });
+    }
+
+    void escape(char key)
+    {
+        switch (key) {
+        case 'q': powerOff(); break;
+        case 's': suspend(); break;
+        case 'r': m_runner->reset(); break;
+        case 'p': m_runner->pressPowerButton(); break;
+        default:
+            m_output.note("\r\nAfter Ctrl-]: q powers off, p presses the power button, s suspends, r resets,"
+                          " Ctrl-] is typed itself.\r");
+        }
+    }
+
+    RunOptions const& m_options;
+    Surroundings& m_around;
+    Output const& m_output;
+    vmm::EventLoop& m_loop;
+    Subject m_subject;
+    std::shared_ptr<MachineRunner> m_runner;
+    MachineRunner::ObserverId m_observer = 0;
+    std::unique_ptr<control::ControlServer> m_server;
+    std::vector<std::unique_ptr<SerialPump>> m_pumps;
+    std::optional<vmm::Error> m_failure, m_reason;
+    int m_code = Done;
+    int m_asked = 0;
+    bool m_wasInMemory = false, m_isSuspending = false;
+};
+
+}
+
+int run(RunOptions const& options, Surroundings& around, Output const& output)
+{
+    auto subject = findSubject(options, around);
+    if (!subject)
+        return output.failed(subject.error());
+    Signals const signals;
+    auto loop = vmm::EventLoop::create();
+    if (!loop)
+        return output.failed(loop.error());
+    Host host(options, around, output, **loop, std::move(*subject));
+    return host.run(signals);
+}
+
+int runDetached(std::vector<std::string> arguments, Surroundings& around, Output const& output)
+{
+    int ends[2];
+    if (::pipe2(ends, O_CLOEXEC) != 0)
+        return output.failed(vmm::osError("making a pipe"));
+    vmm::UniqueFd const reading(ends[0]);
+    vmm::UniqueFd writing(ends[1]);
+
+    // Its words come to us until it runs; afterwards nobody reads them. Descriptor 3 says so.
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
+    posix_spawn_file_actions_adddup2(&actions, writing.get(), 2);
+    posix_spawn_file_actions_adddup2(&actions, writing.get(), 3);
+    posix_spawnattr_t attributes;
+    posix_spawnattr_init(&attributes);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID);
+    arguments.insert(arguments.begin(), { "chronoctl", "run", "--ready-fd", "3" });
+    std::vector<char*> argv;
+    for (auto& argument : arguments)
+        argv.push_back(argument.data());
+    argv.push_back(nullptr);
+    pid_t child = 0;
+    int const spawned = ::posix_spawn(&child, around.program.c_str(), &actions, &attributes, argv.data(), environ);
+    posix_spawnattr_destroy(&attributes);
+    posix_spawn_file_actions_destroy(&actions);
+    if (spawned != 0)
+        return output.failed(vmm::osError("starting a process for the machine", spawned));
+    writing.reset();
+
+    std::string said;
+    char buffer[4096];
+    for (;;) {
+        auto const got = ::read(reading.get(), buffer, sizeof buffer);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            break;
+        said.append(buffer, static_cast<std::size_t>(got));
+        if (said.ends_with("ready\n"))
+            return Done;
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    writeAll(output.err, said);
+    return WIFEXITED(status) && WEXITSTATUS(status) != 0 ? WEXITSTATUS(status) : int(Failed);
+}
+
+int start(std::string const& machine, bool paused, Surroundings& around, Output const& output)
+{
+    // A desktop that has the library open hosts its machines.
+    auto owner = findOwner(machine, around);
+    if (owner) {
+        auto const answer = owner->client.call("machine.start", { { "machine", owner->uuid }, { "paused", paused } });
+        return answer ? int(Done) : output.failed(answer.error());
+    }
+    if (owner.error().code != vmm::ErrorCode::NotNow)
+        return output.failed(owner.error());
+    auto const stored = around.store.find(machine);
+    if (!stored)
+        return output.failed(stored.error());
+    return runDetached({ stored->id }, around, output);
+}
+
+}

@@ -1,0 +1,212 @@
+#include "app/ctl/verbs.h"
+
+#include "app/runner/picture.h"
+#include "app/store/whole_file.h"
+
+#include <filesystem>
+#include <fmt/format.h>
+#include <unistd.h>
+
+namespace app::ctl {
+
+namespace {
+
+/// What the process that has the machine says of it; nothing when none has.
+std::optional<Json> shownByOwner(std::string const& uuid, Surroundings const& around)
+{
+    auto client = control::connectToOwner(around.runtimeDirectory, uuid);
+    if (!client)
+        return std::nullopt;
+    auto shown = client->call("machine.show", { { "machine", uuid } }, std::chrono::seconds(5));
+    return shown ? std::optional(std::move(*shown)) : std::nullopt;
+}
+
+std::string stateOf(StoredMachine const& machine, Surroundings const& around)
+{
+    if (machine.problem)
+        return "unreadable";
+    if (auto const shown = shownByOwner(machine.id, around))
+        return shown->value("state", "unknown");
+    return machine.owner ? "unknown" : machine.isSuspended ? "suspended" : "off";
+}
+
+Json describe(StoredMachine const& machine, Surroundings const& around)
+{
+    Json json { { "uuid", machine.id }, { "name", machine.config.name }, { "state", stateOf(machine, around) },
+        { "cpus", machine.config.cpus }, { "memoryMiB", machine.config.memoryMiB },
+        { "directory", machine.directory } };
+    if (machine.owner)
+        json["pid"] = *machine.owner;
+    if (machine.problem)
+        json["problem"] = machine.problem->message();
+    return json;
+}
+
+}
+
+vmm::Result<Owner> findOwner(std::string const& machine, Surroundings const& around)
+{
+    auto const stored = around.store.find(machine);
+    if (!stored && stored.error().code != vmm::ErrorCode::NotFound)
+        return vmm::fail(stored.error());
+    // Not in the library: it may be one that `run` has made up.
+    auto const uuid = stored ? stored->id : machine;
+    auto client = control::connectToOwner(around.runtimeDirectory, uuid);
+    if (client)
+        return Owner { std::move(*client), uuid };
+    if (!stored)
+        return vmm::fail(vmm::ErrorCode::NotFound, fmt::format("there is no machine called {}", machine));
+    if (stored->owner)
+        return vmm::fail(vmm::ErrorCode::Busy,
+            fmt::format("process {} has {} and does not answer", *stored->owner, stored->config.name));
+    return vmm::fail(vmm::ErrorCode::NotNow,
+        fmt::format("{} is {}", stored->config.name, stored->isSuspended ? "suspended" : "off"));
+}
+
+int create(CreateOptions const& options, Surroundings& around, Output const& output)
+{
+    MachineRequest request;
+    auto& config = request.config;
+    config.name = options.name;
+    config.notes = options.notes;
+    config.serials = { { "serial0" } };
+    config.displays = { {} };
+    auto const made = [&]() -> vmm::Result<StoredMachine> {
+        if (around.store.find(options.name))
+            return vmm::fail(vmm::ErrorCode::AlreadyExists, fmt::format("there is a machine called {}", options.name));
+        if (!options.newDisk.empty()) {
+            vmm::DiskConfig disk;
+            disk.id = "disk0";
+            config.disks.push_back(disk);
+            request.newDisks.push_back({ "disk0", TRY(parseSize(options.newDisk)), DiskFormat::Qcow2 });
+        }
+        TRY(applyHardware(config, options.hardware));
+        return around.store.create(std::move(request));
+    }();
+    if (!made)
+        return output.failed(made.error());
+    if (output.json)
+        output.value(describe(*made, around));
+    else
+        output.text(fmt::format("{}  {}", made->id, made->config.name));
+    return Done;
+}
+
+int list(Surroundings& around, Output const& output)
+{
+    Json all = Json::array();
+    for (auto const& machine : around.store.list())
+        all.push_back(describe(machine, around));
+    // And those that belong to no library.
+    for (auto const& path : control::liveSockets(around.runtimeDirectory)) {
+        auto client = control::ControlClient::connect(path);
+        auto const host
+            = client ? client->call("host.describe", Json::object(), std::chrono::seconds(5)) : vmm::Result<Json>();
+        if (!client || !host)
+            continue;
+        for (auto machine : host->value("machines", Json::array())) {
+            auto const isKnown
+                = std::any_of(all.begin(), all.end(), [&](Json const& one) { return one["uuid"] == machine["uuid"]; });
+            machine["pid"] = host->value("pid", 0);
+            if (!isKnown)
+                all.push_back(std::move(machine));
+        }
+    }
+    if (output.json) {
+        output.value(all);
+        return Done;
+    }
+    output.text(fmt::format("{:<24} {:<11} {:>4} {:>9}  {}", "NAME", "STATE", "CPUS", "MEMORY", "UUID"));
+    for (auto const& machine : all) {
+        output.text(
+            fmt::format("{:<24} {:<11} {:>4} {:>5} MiB  {}", machine.value("name", ""), machine.value("state", ""),
+                machine.value("cpus", 0), machine.value("memoryMiB", 0), machine.value("uuid", "")));
+    }
+    return Done;
+}
+
+int show(std::string const& machine, Surroundings& around, Output const& output)
+{
+    auto const stored = around.store.find(machine);
+    auto const shown = shownByOwner(stored ? stored->id : machine, around);
+    if (!stored && !shown)
+        return output.failed(stored.error());
+    Json json = stored ? describe(*stored, around) : Json::object();
+    if (shown)
+        json.update(*shown);
+    else
+        json["config"] = *vmm::state::parseJson(vmm::configToText(stored->config));
+    if (output.json) {
+        output.value(json);
+        return Done;
+    }
+    for (auto const& [key, value] : json.items()) {
+        if (key == "config")
+            continue;
+        output.text(fmt::format("{:<14} {}", key, value.is_string() ? value.get<std::string>() : value.dump()));
+    }
+    if (json.contains("config"))
+        output.text(json["config"].value("state", Json::object()).dump(2));
+    return Done;
+}
+
+int control(
+    std::string const& machine, std::string const& method, Json params, Surroundings& around, Output const& output)
+{
+    auto owner = findOwner(machine, around);
+    if (!owner)
+        return output.failed(owner.error());
+    params["machine"] = owner->uuid;
+    auto const answer = owner->client.call(method, std::move(params));
+    if (!answer)
+        return output.failed(answer.error());
+    if (output.json)
+        output.value(*answer);
+    return Done;
+}
+
+int suspend(std::string const& machine, std::string const& directory, bool keepRunning, Surroundings& around,
+    Output const& output)
+{
+    auto owner = findOwner(machine, around);
+    if (!owner)
+        return output.failed(owner.error());
+    bool const tells = !output.json && ::isatty(output.err) == 1;
+    owner->client.onNotification([&](std::string const& method, Json const& params) {
+        if (tells && method == "machine.progress")
+            writeAll(output.err, fmt::format("\rsuspending: {:3.0f} %", params.value("fraction", 0.0) * 100));
+    });
+    vmm::ignore(owner->client.call("events.subscribe"));
+    Json params { { "machine", owner->uuid }, { "keepRunning", keepRunning } };
+    if (!directory.empty())
+        params["directory"] = std::filesystem::absolute(directory).lexically_normal().string();
+    auto const answer = owner->client.call("machine.suspend", std::move(params));
+    if (tells)
+        writeAll(output.err, "\r                \r");
+    return answer ? int(Done) : output.failed(answer.error());
+}
+
+int screenshot(std::string const& machine, std::string const& path, Surroundings& around, Output const& output)
+{
+    auto owner = findOwner(machine, around);
+    if (!owner)
+        return output.failed(owner.error());
+    auto const answer
+        = owner->client.call("machine.screenshot", { { "machine", owner->uuid } }, std::chrono::seconds(30));
+    if (!answer)
+        return output.failed(answer.error());
+    auto const png = vmm::state::base64Decode(answer->value("png", ""));
+    if (!png)
+        return output.failed(png.error());
+    if (path.ends_with(".ppm")) {
+        auto const picture = decodePng(*png);
+        return picture ? output.finish(writePicture(*picture, path)) : output.failed(picture.error());
+    }
+    if (!path.ends_with(".png")) {
+        return output.failed(
+            { vmm::ErrorCode::InvalidArgument, fmt::format("{} is called neither .png nor .ppm", path), 0 });
+    }
+    return output.finish(writeWholeFile(path, *png, Durable::No));
+}
+
+}

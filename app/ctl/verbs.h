@@ -1,0 +1,69 @@
+#pragma once
+
+#include "app/control/control_client.h"
+#include "app/ctl/output.h"
+
+#include <optional>
+
+namespace app::ctl {
+
+struct HardwareOptions {
+    std::string kernel, initrd, append;
+    std::vector<std::string> disks, cds, networks, serials;
+    std::optional<unsigned> cpus, memory;
+    std::string firmware, cpu;
+    bool noDisplay = false, debugConsole = false;
+};
+
+struct CreateOptions {
+    std::string name, notes;
+    std::string newDisk; ///< "20G"
+    HardwareOptions hardware;
+};
+int create(CreateOptions const& options, Surroundings& around, Output const& output);
+int list(Surroundings& around, Output const& output);
+int show(std::string const& machine, Surroundings& around, Output const& output);
+
+struct RunOptions {
+    std::string machine;     ///< a name, a uuid, a configuration's file, or nothing
+    std::string restoreFrom; ///< a saved state's directory
+    std::string stateDirectory;
+    std::string onSignal = "suspend";
+    HardwareOptions hardware;
+    int readyFd = -1; ///< told when the machine runs; then the terminal is left alone
+};
+int run(RunOptions const& options, Surroundings& around, Output const& output);
+/// `run` in a process of its own; returns when the machine runs, or why it does not.
+int runDetached(std::vector<std::string> arguments, Surroundings& around, Output const& output);
+int start(std::string const& machine, bool paused, Surroundings& around, Output const& output);
+
+/// Sends a method to the process that has the machine.
+int control(
+    std::string const& machine, std::string const& method, Json params, Surroundings& around, Output const& output);
+int suspend(std::string const& machine, std::string const& directory, bool keepRunning, Surroundings& around,
+    Output const& output);
+int screenshot(std::string const& machine, std::string const& path, Surroundings& around, Output const& output);
+
+struct ConsoleOptions {
+    std::string machine, console;
+    std::optional<std::string> send, wait;
+    double timeout = 30;
+};
+int console(ConsoleOptions const& options, Surroundings& around, Output const& output);
+
+int inspect(std::string const& directory, Output const& output);
+int validate(std::string const& path, Output const& output);
+
+/// The client of the process that has `machine` in memory, and the machine's uuid. Says "web is off" where none has.
+struct Owner {
+    control::ControlClient client;
+    std::string uuid;
+};
+vmm::Result<Owner> findOwner(std::string const& machine, Surroundings const& around);
+
+/// Changes `config` as the options say, where each file must be there.
+vmm::Result<> applyHardware(vmm::VmConfig& config, HardwareOptions const& options);
+/// "20G", "512M", "1T", "1048576".
+vmm::Result<std::uint64_t> parseSize(std::string const& text);
+
+}

@@ -1,0 +1,303 @@
+#include "app/ctl/chronoctl.h"
+#include "app/store/whole_file.h"
+#include "tests/fakes/fake_machine.h"
+#include "tests/support/suite.h"
+
+#include <QJsonArray>
+#include <QJsonDocument>
+#include <QJsonObject>
+#include <QProcess>
+#include <QTemporaryDir>
+#include <fcntl.h>
+#include <thread>
+
+using namespace app;
+using tests::FakeMachine;
+
+namespace {
+
+/// Every verb with fake machines, in directories of its own.
+struct Bench {
+    QTemporaryDir directory;
+    std::shared_ptr<FakeMachine::Script> script = std::make_shared<FakeMachine::Script>();
+    MachineStore store { path("data") };
+
+    Bench()
+    {
+        QDir().mkpath(directory.filePath("data/machines"));
+        QDir().mkpath(directory.filePath("run"));
+    }
+    std::string path(char const* name) const { return directory.filePath(name).toStdString(); }
+
+    struct Said {
+        int code = -1;
+        QByteArray out, err;
+    };
+    /// One call of chronoctl; what is typed comes from a file.
+    Said call(std::vector<std::string> arguments, QByteArray const& typed = {})
+    {
+        static std::atomic<int> number = 0;
+        auto const name = path(("io" + std::to_string(++number)).c_str());
+        vmm::ignore(writeWholeFile(
+            name + ".in", { reinterpret_cast<std::uint8_t const*>(typed.constData()), std::size_t(typed.size()) }));
+        vmm::UniqueFd const in(::open((name + ".in").c_str(), O_RDONLY | O_CLOEXEC));
+        vmm::UniqueFd const out(::open((name + ".out").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+        vmm::UniqueFd const err(::open((name + ".err").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+        ctl::Surroundings around { store, path("run"), FakeMachine::factory(script), in.get(), out.get(), err.get(),
+            "/bin/false" };
+        Said said;
+        said.code = ctl::runChronoctl(arguments, around);
+        said.out = contents(name + ".out");
+        said.err = contents(name + ".err");
+        return said;
+    }
+    static QByteArray contents(std::string const& name)
+    {
+        QFile file(QString::fromStdString(name));
+        return file.open(QIODevice::ReadOnly) ? file.readAll() : QByteArray();
+    }
+    QJsonDocument json(std::vector<std::string> arguments)
+    {
+        arguments.insert(arguments.begin(), "--json");
+        return QJsonDocument::fromJson(call(arguments).out);
+    }
+    QString stateOf(char const* machine) { return json({ "show", machine })["state"].toString(); }
+};
+
+/// `chronoctl run` on a thread, as the process of its own that it is otherwise.
+struct Hosting {
+    Bench& bench;
+    Bench::Said said;
+    std::thread thread;
+
+    Hosting(Bench& owner, std::vector<std::string> arguments, QByteArray const& typed = {}) : bench(owner)
+    {
+        arguments.insert(arguments.begin(), "run");
+        thread = std::thread([this, arguments, typed] { said = bench.call(arguments, typed); });
+    }
+    ~Hosting()
+    {
+        // Only where the test has failed.
+        if (thread.joinable() && bench.script->alive > 0)
+            bench.script->last->guestPowersOff();
+        end();
+    }
+    bool isRunning(char const* machine)
+    {
+        return QTest::qWaitFor([&] { return bench.stateOf(machine) == "running"; });
+    }
+    Bench::Said const& end()
+    {
+        if (thread.joinable())
+            thread.join();
+        return said;
+    }
+};
+
+}
+
+class ChronoctlTest : public QObject {
+    Q_OBJECT
+private slots:
+    void makesListsAndShows()
+    {
+        Bench bench;
+        auto const made = bench.call({ "create", "web", "--new-disk", "1M", "--memory", "128", "--cpus", "2", "--net",
+            "user,forward=tcp:127.0.0.1:2222:22" });
+        QCOMPARE(made.err, QByteArray());
+        QCOMPARE(made.code, 0);
+        auto const stored = bench.store.find("web");
+        REQUIRE_OK(stored);
+        QCOMPARE(stored->config.memoryMiB, 128u);
+        QCOMPARE(stored->config.networks[0].forwards[0].hostPort, 2222);
+        QVERIFY(bench.call({ "list" }).out.contains("web"));
+        auto const list = bench.json({ "list" });
+        QCOMPARE(list.array().size(), 1);
+        QCOMPARE(list[0]["state"].toString(), QString("off"));
+        QCOMPARE(bench.json({ "show", "web" })["config"]["state"]["cpus"].toInt(), 2);
+        QCOMPARE(bench.call({ "create", "web" }).code, 1);
+    }
+
+    void wrongUseIsToldFromFailure()
+    {
+        Bench bench;
+        QCOMPARE(bench.call({}).code, int(ctl::WrongUsage));
+        QCOMPARE(bench.call({ "explode" }).code, int(ctl::WrongUsage));
+        QCOMPARE(bench.call({ "pause" }).code, int(ctl::WrongUsage));
+        QCOMPARE(bench.call({ "--help" }).code, 0);
+        auto const missing = bench.call({ "pause", "nobody" });
+        QCOMPARE(missing.code, int(ctl::Failed));
+        QVERIFY(missing.err.contains("nobody"));
+        auto const error = bench.call({ "--json", "pause", "nobody" });
+        QCOMPARE(QJsonDocument::fromJson(error.err)["error"]["code"].toString(), QString("not-found"));
+        QCOMPARE(bench.call({ "create", "odd", "--disk", "/tmp/x,bus=scsi" }).code, 1);
+        QCOMPARE(bench.call({ "create", "odd", "--net", "user,forward=tcp:x:22" }).code, 1);
+        QCOMPARE(bench.call({ "create", "odd", "--new-disk", "20X" }).code, 1);
+        QCOMPARE(bench.call({ "create", "odd", "--append", "quiet" }).code, 1);
+    }
+
+    void aRunningMachineIsDriven()
+    {
+        Bench bench;
+        QCOMPARE(bench.call({ "create", "web" }).code, 0);
+        Hosting hosting(bench, { "web" });
+        QVERIFY(hosting.isRunning("web"));
+        QCOMPARE(bench.call({ "pause", "web" }).code, 0);
+        QCOMPARE(bench.stateOf("web"), QString("paused"));
+        QCOMPARE(bench.call({ "pause", "web" }).code, 1);
+        QCOMPARE(bench.call({ "resume", "web" }).code, 0);
+        QCOMPARE(bench.call({ "reset", "web" }).code, 0);
+        QCOMPARE(bench.call({ "shutdown", "web" }).code, 0);
+        QCOMPARE(bench.call({ "send-keys", "web", "ctrl-alt-del", "a" }).code, 0);
+        QTRY_VERIFY(bench.script->has("key 30 0"));
+        QCOMPARE(bench.call({ "screenshot", "web", bench.path("shot.png") }).code, 0);
+        QCOMPARE(bench.call({ "screenshot", "web", bench.path("shot.ppm") }).code, 0);
+        QCOMPARE(bench.contents(bench.path("shot.ppm")).left(15), QByteArray("P6\n64 48\n255\n\x20\x40", 15));
+        QCOMPARE(bench.call({ "screenshot", "web", bench.path("shot.gif") }).code, 1);
+        QCOMPARE(bench.call({ "stop", "web" }).code, 0);
+        QCOMPARE(hosting.end().code, int(ctl::MachineStopped));
+    }
+
+    void theConsoleAnswersScripts()
+    {
+        Bench bench;
+        QCOMPARE(bench.call({ "create", "web" }).code, 0);
+        Hosting hosting(bench, { "web" });
+        QVERIFY(hosting.isRunning("web"));
+        auto const booted = bench.call({ "console", "web", "--wait", "^boot$" });
+        QCOMPARE(booted.code, 0);
+        QCOMPARE(booted.out, QByteArray("boot\n"));
+        QCOMPARE(bench.call({ "console", "web", "--send", "ls\\n", "--wait", "\\[ls" }).code, 0);
+        // What came before is no answer to what is sent now.
+        QCOMPARE(bench.call({ "console", "web", "--send", "x", "--wait", "boot", "--timeout", "0.2" }).code, 1);
+        QCOMPARE(bench.call({ "console", "web", "--wait", "(" }).code, 1);
+        QCOMPARE(bench.call({ "console", "web", "serial9", "--wait", "x" }).code, 1);
+        QCOMPARE(bench.call({ "stop", "web" }).code, 0);
+    }
+
+    void suspendsAndRunsOn()
+    {
+        Bench bench;
+        QCOMPARE(bench.call({ "create", "web" }).code, 0);
+        {
+            Hosting hosting(bench, { "web" });
+            QVERIFY(hosting.isRunning("web"));
+            QCOMPARE(bench.call({ "suspend", "web" }).code, 0);
+            QCOMPARE(hosting.end().code, int(ctl::MachineSuspended));
+        }
+        QCOMPARE(bench.stateOf("web"), QString("suspended"));
+        Hosting hosting(bench, { "web" });
+        QVERIFY(hosting.isRunning("web"));
+        QVERIFY(bench.script->has("restore"));
+        // To another place, and on.
+        QCOMPARE(bench.call({ "suspend", "web", "--to", bench.path("elsewhere"), "--keep-running" }).code, 0);
+        QVERIFY(QFile::exists(bench.directory.filePath("elsewhere/state.json")));
+        QCOMPARE(bench.stateOf("web"), QString("running"));
+        QCOMPARE(bench.call({ "stop", "web" }).code, 0);
+    }
+
+    void runSaysHowTheGuestEnded()
+    {
+        Bench bench;
+        QCOMPARE(bench.call({ "create", "web" }).code, 0);
+        {
+            Hosting hosting(bench, { "web" }, "typed");
+            QVERIFY(hosting.isRunning("web"));
+            QTRY_VERIFY(bench.call({ "console", "web", "--wait", "typed", "--timeout", "1" }).code == 0);
+            bench.script->last->guestPowersOff();
+            QCOMPARE(hosting.end().code, int(ctl::Done));
+            QCOMPARE(hosting.said.out, QByteArray("boot\n[typed]"));
+        }
+        Hosting hosting(bench, { "web" });
+        QVERIFY(hosting.isRunning("web"));
+        bench.script->last->guestCrashes();
+        QCOMPARE(hosting.end().code, int(ctl::GuestCrashed));
+        QVERIFY(hosting.said.err.contains("triple fault"));
+    }
+
+    void aMachineCanBeMadeUp()
+    {
+        Bench bench;
+        REQUIRE_OK(writeWholeFile(bench.path("kernel"), vmm::bytesOf("kernel")));
+        Hosting hosting(
+            bench, { "--kernel", bench.path("kernel"), "--serial", "file:" + bench.path("serial"), "--serial", "pty" });
+        QTRY_COMPARE(bench.json({ "list" }).array().size(), 1);
+        auto const uuid = bench.json({ "list" })[0]["uuid"].toString().toStdString();
+        QVERIFY(hosting.isRunning(uuid.c_str()));
+        QTRY_COMPARE(bench.contents(bench.path("serial")), QByteArray("boot\n"));
+        QCOMPARE(bench.call({ "stop", uuid }).code, 0);
+        QVERIFY(hosting.end().err.contains("serial1 is /dev/pts/"));
+    }
+
+    void aMachineThatCannotStartSaysWhy()
+    {
+        Bench bench;
+        QCOMPARE(bench.call({ "create", "web" }).code, 0);
+        bench.script->failCreate = vmm::Error { vmm::ErrorCode::NoKvm, "there is no /dev/kvm", 0 };
+        auto const said = bench.call({ "run", "web" });
+        QCOMPARE(said.code, 1);
+        QVERIFY(said.err.contains("there is no /dev/kvm"));
+        QCOMPARE(bench.call({ "run", "web", "--serial", "printer" }).code, 1);
+    }
+
+    void validateTellsGoodFromBad()
+    {
+        Bench bench;
+        QCOMPARE(bench.call({ "create", "web", "--new-disk", "1M" }).code, 0);
+        auto const machine = *bench.store.find("web");
+        QCOMPARE(bench.call({ "validate", machine.directory + "/machine.json" }).code, 0);
+        QCOMPARE(bench.call({ "validate", machine.directory + "/disk0.qcow2" }).code, 0);
+        REQUIRE_OK(
+            writeWholeFile(bench.path("bad.json"), vmm::bytesOf("{\"kind\":\"machine\",\"version\":1,\"state\":{}}")));
+        QCOMPARE(bench.call({ "validate", bench.path("bad.json") }).code, 1);
+        REQUIRE_OK(writeWholeFile(bench.path("bad.qcow2"), vmm::bytesOf("QFI\xfb\xff\xff\xff\xff")));
+        QCOMPARE(bench.call({ "validate", bench.path("bad.qcow2") }).code, 1);
+        QCOMPARE(bench.call({ "validate", bench.path("nowhere") }).code, 1);
+        QCOMPARE(bench.call({ "inspect", bench.path("nowhere") }).code, 1);
+    }
+
+    void completionKnowsEveryVerbAndOption_data()
+    {
+        QTest::addColumn<QString>("shell");
+        QTest::addRow("bash") << "bash";
+        QTest::addRow("zsh") << "zsh";
+        QTest::addRow("fish") << "fish";
+    }
+    void completionKnowsEveryVerbAndOption()
+    {
+        QFETCH(QString, shell);
+        Bench bench;
+        auto const script = bench.call({ "completion", shell.toStdString() }).out;
+        for (auto const* word :
+            { "create", "list", "show", "start", "pause", "resume", "reset", "shutdown", "stop", "suspend", "restore",
+                "screenshot", "console", "send-keys", "inspect", "validate", "run", "keep-running", "firmware" })
+            QVERIFY2(script.contains(word), word);
+        QVERIFY(!script.contains("ready-fd"));
+        if (QStandardPaths::findExecutable(shell).isEmpty())
+            return;
+        auto const file = bench.path("completion");
+        REQUIRE_OK(writeWholeFile(file, vmm::bytesOf(script.toStdString())));
+        QCOMPARE(QProcess::execute(shell, { "-n", QString::fromStdString(file) }), 0);
+    }
+
+    void theManualPageHasEveryVerb()
+    {
+        Bench bench;
+        auto const page = bench.call({ "manual" }).out;
+        QVERIFY(page.startsWith(".TH CHRONOCTL 1"));
+        auto const help = QString::fromUtf8(bench.call({ "--help" }).out);
+        auto const verbs = help.mid(help.indexOf("Subcommands:")).split('\n').mid(1);
+        int found = 0;
+        for (auto const& line : verbs) {
+            auto const verb = line.trimmed().section(' ', 0, 0);
+            if (verb.isEmpty() || !line.startsWith("  ") || line.startsWith("   "))
+                continue;
+            QVERIFY2(page.contains(".SS " + verb.toUtf8().replace("-", "\\-")), qPrintable(verb));
+            ++found;
+        }
+        QVERIFY(found >= 18);
+    }
+};
+
+REGISTER_SUITE(ChronoctlTest);
+#include "chronoctl_test.moc"

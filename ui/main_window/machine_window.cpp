@@ -5,17 +5,16 @@
 #include "ui/theme/icons.h"
 
 #include <QCloseEvent>
+#include <QScreen>
 #include <QVBoxLayout>
 
 namespace ui {
 
 namespace settings {
-    inline app::Setting<QByteArray> const machineWindow { "ui/machineWindow", {} };
+inline app::Setting<QByteArray> const machineWindow { "ui/machineWindow", {} };
 }
 
-MachineWindow::MachineWindow(MachinePage* page)
-    : QWidget(nullptr, Qt::Window)
-    , m_page(page)
+MachineWindow::MachineWindow(MachinePage* page) : QWidget(nullptr, Qt::Window), m_page(page)
 {
     setWindowIcon(applicationIcon());
     auto* layout = new QVBoxLayout(this);
@@ -23,7 +22,7 @@ MachineWindow::MachineWindow(MachinePage* page)
     layout->addWidget(page);
     page->setOwnWindow(true);
     page->show();
-    resize(1000, 720);
+    resize(QSize(1000, 720).boundedTo(screen()->availableSize() - QSize(8, 36)));
     restoreGeometry(settings::machineWindow());
     connect(page, &MachinePage::fullScreenToggled, this, &MachineWindow::toggleFullScreen);
 }

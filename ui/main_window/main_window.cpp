@@ -22,6 +22,7 @@
 #include <QLocale>
 #include <QMenu>
 #include <QMimeData>
+#include <QScreen>
 #include <QSplitter>
 #include <QStackedWidget>
 #include <QStatusBar>
@@ -74,7 +75,8 @@ MainWindow::MainWindow(app::Library& library, QString const& demoKernel, QWidget
     connectLibrary();
     updateTexts();
 
-    resize(1180, 780);
+    // With room for the frame that the desktop draws around it.
+    resize(QSize(1180, 780).boundedTo(screen()->availableSize() - QSize(8, 36)));
     restoreGeometry(settings::windowGeometry());
     m_splitter->restoreState(settings::windowSplitter());
     auto const selected = settings::selectedMachine();
@@ -165,7 +167,8 @@ void MainWindow::makeMenu()
     m_demoAction = add({}, [this] { emit m_empty->demoRequested(); });
     m_preferencesAction = add(Qt::CTRL | Qt::Key_Comma, [this] { showPreferences(); });
     m_filterAction = add(QKeySequence::Find, [this] { m_panel->focusFilter(); });
-    m_listAction = add(Qt::CTRL | Qt::Key_L, [this] { m_panel->focusList(); });
+    // With Shift, as the terminal lets such keys pass: the way out of it without a pointer.
+    m_listAction = add(Qt::CTRL | Qt::SHIFT | Qt::Key_L, [this] { m_panel->focusList(); });
     m_renameAction = add(Qt::Key_F2, [this] { m_panel->renameCurrent(); });
     m_aboutAction = add({}, [this] { showAbout(); });
     m_quitAction = add(QKeySequence::Quit, [this] { close(); });

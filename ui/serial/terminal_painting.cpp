@@ -143,8 +143,12 @@ void TerminalWidget::paintCursor(QPainter& painter)
         return;
     }
     if (!hasFocus()) {
-        painter.setPen(m_palette.cursor);
-        painter.drawRect(rect.adjusted(0, 0, -1, -1));
+        // Strictly within the cell, which a pen is not at every scale: nothing else is painted anew when it moves.
+        auto const edge = m_palette.cursor;
+        painter.fillRect(rect.left(), rect.top(), rect.width(), 1, edge);
+        painter.fillRect(rect.left(), rect.bottom(), rect.width(), 1, edge);
+        painter.fillRect(rect.left(), rect.top(), 1, rect.height(), edge);
+        painter.fillRect(rect.right(), rect.top(), 1, rect.height(), edge);
         return;
     }
     if (!m_cursorOn)

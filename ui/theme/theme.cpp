@@ -7,55 +7,52 @@ namespace ui {
 
 namespace {
 
-    QPalette paletteOf(QColor window, QColor base, QColor alternate, QColor text, QColor quiet, QColor button,
-        QColor accent, QColor accentText, QColor link)
-    {
-        QPalette palette;
-        palette.setColor(QPalette::Window, window);
-        palette.setColor(QPalette::WindowText, text);
-        palette.setColor(QPalette::Base, base);
-        palette.setColor(QPalette::AlternateBase, alternate);
-        palette.setColor(QPalette::Text, text);
-        palette.setColor(QPalette::PlaceholderText, quiet);
-        palette.setColor(QPalette::Button, button);
-        palette.setColor(QPalette::ButtonText, text);
-        palette.setColor(QPalette::BrightText, Qt::white);
-        palette.setColor(QPalette::Highlight, accent);
-        palette.setColor(QPalette::HighlightedText, accentText);
-        palette.setColor(QPalette::Link, link);
-        palette.setColor(QPalette::LinkVisited, link);
-        palette.setColor(QPalette::ToolTipBase, base);
-        palette.setColor(QPalette::ToolTipText, text);
-        palette.setColor(QPalette::Light, window.lighter(112));
-        palette.setColor(QPalette::Midlight, window.lighter(105));
-        palette.setColor(QPalette::Mid, window.lightness() < 128 ? window.lighter(160) : window.darker(118));
-        palette.setColor(QPalette::Dark, window.lightness() < 128 ? window.darker(140) : window.darker(140));
-        palette.setColor(QPalette::Shadow, QColor(0, 0, 0, 120));
-        for (auto const role : { QPalette::WindowText, QPalette::Text, QPalette::ButtonText })
-            palette.setColor(QPalette::Disabled, role, quiet);
-        palette.setColor(QPalette::Disabled, QPalette::Highlight, alternate);
-        palette.setColor(QPalette::Disabled, QPalette::HighlightedText, quiet);
-        return palette;
-    }
+QPalette paletteOf(QColor window, QColor base, QColor alternate, QColor text, QColor quiet, QColor button,
+    QColor accent, QColor accentText, QColor link)
+{
+    QPalette palette;
+    palette.setColor(QPalette::Window, window);
+    palette.setColor(QPalette::WindowText, text);
+    palette.setColor(QPalette::Base, base);
+    palette.setColor(QPalette::AlternateBase, alternate);
+    palette.setColor(QPalette::Text, text);
+    palette.setColor(QPalette::PlaceholderText, quiet);
+    palette.setColor(QPalette::Button, button);
+    palette.setColor(QPalette::ButtonText, text);
+    palette.setColor(QPalette::BrightText, Qt::white);
+    palette.setColor(QPalette::Highlight, accent);
+    palette.setColor(QPalette::HighlightedText, accentText);
+    palette.setColor(QPalette::Link, link);
+    palette.setColor(QPalette::LinkVisited, link);
+    palette.setColor(QPalette::ToolTipBase, base);
+    palette.setColor(QPalette::ToolTipText, text);
+    palette.setColor(QPalette::Light, window.lighter(112));
+    palette.setColor(QPalette::Midlight, window.lighter(105));
+    palette.setColor(QPalette::Mid, window.lightness() < 128 ? window.lighter(160) : window.darker(118));
+    palette.setColor(QPalette::Dark, window.lightness() < 128 ? window.darker(140) : window.darker(140));
+    palette.setColor(QPalette::Shadow, QColor(0, 0, 0, 120));
+    for (auto const role : { QPalette::WindowText, QPalette::Text, QPalette::ButtonText })
+        palette.setColor(QPalette::Disabled, role, quiet);
+    palette.setColor(QPalette::Disabled, QPalette::Highlight, alternate);
+    palette.setColor(QPalette::Disabled, QPalette::HighlightedText, quiet);
+    return palette;
+}
 
-    QString name(QColor const& color)
-    {
-        return color.alpha() == 255 ? color.name()
-                                    : QStringLiteral("rgba(%1,%2,%3,%4)")
-                                          .arg(color.red())
-                                          .arg(color.green())
-                                          .arg(color.blue())
-                                          .arg(color.alpha());
-    }
+QString name(QColor const& color)
+{
+    return color.alpha() == 255
+        ? color.name()
+        : QStringLiteral("rgba(%1,%2,%3,%4)").arg(color.red()).arg(color.green()).arg(color.blue()).arg(color.alpha());
+}
 
-    QString rules(QPalette const& palette)
-    {
-        auto const colors = themeColors();
-        auto const isDark = palette.color(QPalette::Window).lightness() < 128;
-        auto const hover = isDark ? QColor(255, 255, 255, 22) : QColor(20, 30, 50, 18);
-        auto const pressed = isDark ? QColor(255, 255, 255, 38) : QColor(20, 30, 50, 36);
-        auto const accent = palette.color(QPalette::Highlight);
-        return QStringLiteral(R"(
+QString rules(QPalette const& palette)
+{
+    auto const colors = themeColors();
+    auto const isDark = palette.color(QPalette::Window).lightness() < 128;
+    auto const hover = isDark ? QColor(255, 255, 255, 22) : QColor(20, 30, 50, 18);
+    auto const pressed = isDark ? QColor(255, 255, 255, 38) : QColor(20, 30, 50, 36);
+    auto const accent = palette.color(QPalette::Highlight);
+    return QStringLiteral(R"(
 QToolTip { border: 1px solid %border; padding: 4px 6px; }
 QToolButton { border: 1px solid transparent; border-radius: 7px; padding: 5px 8px; background: transparent; }
 QToolButton:hover { background: %hover; }
@@ -102,6 +99,7 @@ QTabWidget::pane { border: none; border-top: 1px solid %border; }
 QLineEdit, QPlainTextEdit { border: 1px solid %border; border-radius: 6px; padding: 5px 7px; background: %base; selection-background-color: %accent; selection-color: %accentText; }
 QLineEdit:focus, QPlainTextEdit:focus { border-color: %accent; }
 QLineEdit:disabled, QPlainTextEdit:disabled { color: %quiet; background: %window; }
+QComboBox, QSpinBox { min-height: 26px; }
 QProgressBar { border: none; border-radius: 3px; background: %raised; min-height: 6px; max-height: 6px; }
 QProgressBar::chunk { border-radius: 3px; background: %accent; }
 QListView { border: none; background: transparent; outline: none; }
@@ -112,22 +110,22 @@ QLabel[quiet="true"] { color: %quiet; }
 QStatusBar { border-top: 1px solid %border; color: %quiet; }
 QStatusBar::item { border: none; }
 )")
-            .replace(QStringLiteral("%accentText"), name(palette.color(QPalette::HighlightedText)))
-            .replace(QStringLiteral("%accentHover"), name(accent.lighter(isDark ? 115 : 112)))
-            .replace(QStringLiteral("%accent"), name(accent))
-            .replace(QStringLiteral("%border"), name(colors.border))
-            .replace(QStringLiteral("%raised"), name(colors.raised))
-            .replace(QStringLiteral("%quiet"), name(palette.color(QPalette::PlaceholderText)))
-            .replace(QStringLiteral("%handle"), name(isDark ? QColor(255, 255, 255, 60) : QColor(20, 30, 50, 70)))
-            .replace(QStringLiteral("%hover"), name(hover))
-            .replace(QStringLiteral("%pressed"), name(pressed))
-            .replace(QStringLiteral("%button"), name(palette.color(QPalette::Button)))
-            .replace(QStringLiteral("%base"), name(palette.color(QPalette::Base)))
-            .replace(QStringLiteral("%side"), name(palette.color(QPalette::AlternateBase)))
-            .replace(QStringLiteral("%window"), name(palette.color(QPalette::Window)))
-            .replace(QStringLiteral("%link"), name(palette.color(QPalette::Link)))
-            .replace(QStringLiteral("%text"), name(palette.color(QPalette::Text)));
-    }
+        .replace(QStringLiteral("%accentText"), name(palette.color(QPalette::HighlightedText)))
+        .replace(QStringLiteral("%accentHover"), name(accent.lighter(isDark ? 115 : 112)))
+        .replace(QStringLiteral("%accent"), name(accent))
+        .replace(QStringLiteral("%border"), name(colors.border))
+        .replace(QStringLiteral("%raised"), name(colors.raised))
+        .replace(QStringLiteral("%quiet"), name(palette.color(QPalette::PlaceholderText)))
+        .replace(QStringLiteral("%handle"), name(isDark ? QColor(255, 255, 255, 60) : QColor(20, 30, 50, 70)))
+        .replace(QStringLiteral("%hover"), name(hover))
+        .replace(QStringLiteral("%pressed"), name(pressed))
+        .replace(QStringLiteral("%button"), name(palette.color(QPalette::Button)))
+        .replace(QStringLiteral("%base"), name(palette.color(QPalette::Base)))
+        .replace(QStringLiteral("%side"), name(palette.color(QPalette::AlternateBase)))
+        .replace(QStringLiteral("%window"), name(palette.color(QPalette::Window)))
+        .replace(QStringLiteral("%link"), name(palette.color(QPalette::Link)))
+        .replace(QStringLiteral("%text"), name(palette.color(QPalette::Text)));
+}
 
 }
 

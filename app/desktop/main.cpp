@@ -1,3 +1,4 @@
+#include "app/control/control_server.h"
 #include "app/desktop/single_instance.h"
 #include "app/library/library.h"
 #include "ui/main_window/main_window.h"
@@ -23,6 +24,23 @@ QString demoKernel()
             return file.canonicalFilePath();
     }
     return {};
+}
+
+/// So that `chronoctl` reaches the machines of this process, whichever there are.
+void serve(app::Library& library, app::control::ControlServer& server, QObject* context)
+{
+    auto const update = [&library, &server] {
+        std::vector<std::shared_ptr<app::MachineRunner>> runners;
+        for (auto const& id : library.ids()) {
+            if (auto const* session = library.session(id))
+                runners.push_back(session->runner());
+        }
+        server.setRunners(std::move(runners));
+    };
+    for (auto const signal :
+        { &app::Library::machineAdded, &app::Library::machineRemoved, &app::Library::machineChanged })
+        QObject::connect(&library, signal, context, update);
+    update();
 }
 
 }
@@ -57,6 +75,12 @@ int main(int argc, char** argv)
 
     std::optional<ui::StallMonitor> stalls;
     app::Library library({});
+    auto server = app::control::ControlServer::start(app::control::runtimeDirectory(), "chronovisor");
+    QObject serving; // ends before the server does
+    if (server)
+        serve(library, **server, &serving);
+    else
+        qWarning("the control socket: %s", server.error().message().c_str()); // the desktop works without
     ui::MainWindow window(library, demoKernel());
     auto const open = [&window](QString const& file) {
         window.comeBack();

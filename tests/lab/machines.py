@@ -225,6 +225,7 @@ class ChronovisorMachine(Machine):
             self._environment[variable] = str(folder)
         self._file = self.directory / "machine.json"
         self._file.write_text(json.dumps({"kind": "machine", "version": 1, "state": self.state}), encoding="utf-8")
+        self._saved = self.directory / "saved"
         self._attached: subprocess.Popen | None = None
 
     def close(self) -> None:
@@ -252,14 +253,14 @@ class ChronovisorMachine(Machine):
         self.console = Console(lambda size: os.read(output.fileno(), size), write)
 
     def start(self) -> None:
-        self._host("run", str(self._file))
+        self._host("run", str(self._file), "--state", str(self._saved), "--serial", "stdio")
 
     def suspend(self) -> None:
         self._ctl("suspend", self.state["name"])
         self.wait_for_end(30)
 
     def restore(self) -> None:
-        self._host("restore", str(self._file))
+        self._host("run", "--restore", str(self._saved), "--serial", "stdio")
 
     def screenshot(self) -> bytes:
         file = self.directory / "screen.png"

@@ -157,8 +157,9 @@ Result<> PcBoard::addFirmwareConfig()
     fwCfg->addFile(std::string(smbiosAnchorFile), smbios.anchor);
     fwCfg->addFile(std::string(smbiosTablesFile), smbios.tables);
     fwCfg->addFile(std::string(memoryMapFile), memoryMapBytes(firmwareMemoryMap(ramSize)));
-    auto const panicPort = bytesOf(std::uint16_t(PvPanic::port));
-    fwCfg->addFile("etc/pvpanic-port", Bytes(panicPort.begin(), panicPort.end()));
+    constexpr std::uint16_t panicPort = PvPanic::port;
+    auto const panicPortBytes = bytesOf(panicPort);
+    fwCfg->addFile("etc/pvpanic-port", Bytes(panicPortBytes.begin(), panicPortBytes.end()));
     if (m_config.firmware == Firmware::SeaBios && !m_config.displays.empty())
         fwCfg->addFile(vgaBiosFile, TRY_WITHIN("the display's firmware", readWholeFile(vgaBios, maximumRom)));
     if (auto const order = bootOrder(); !order.empty())

@@ -76,6 +76,12 @@ AhciController::AhciController(
 {
     assert(!devices.empty() && devices.size() <= maximumPorts);
     addBar(barIndex, BarKind::Memory32, barSize);
+    // PCI Local Bus Specification, Rev. 3.0, 6.8.1 "MSI Capability Structure": one message, a 64-bit address.
+    constexpr std::uint8_t msiId = 5;
+    constexpr std::array<std::uint8_t, 12> body { 0x80 },
+        writable { 1, 0, 0xfc, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
+    m_msiCapability = addCapability(msiId, body, writable);
+    m_msi = services.msi.makeRoute();
     for (auto& device : devices) {
         auto& port = *m_ports.emplace_back(std::make_unique<Port>());
         port.index = static_cast<unsigned>(m_ports.size() - 1);
@@ -94,6 +100,7 @@ void AhciController::reset()
     m_interruptsEnabled = false;
     m_interrupts = 0;
     resetPci();
+    updateMsi();
     for (auto& port : m_ports) {
         port->kept = 0;
         port->errorReported = false;
@@ -164,6 +171,8 @@ Result<> AhciController::load(Section const& section)
         port->errorReported = false;
     }
     loadPci(saved.pci);
+    updateMsi();
+    m_wereEnabled = m_interruptsEnabled;
     updateInterrupt();
     return {};
 }
@@ -203,6 +212,7 @@ void AhciController::writeBar(unsigned, std::uint64_t offset, ConstByteSpan data
 
 void AhciController::configWritten(unsigned, unsigned)
 {
+    updateMsi();
     // The driver may have allowed the controller to access memory.
     for (auto& port : m_ports) {
         deliverSignature(*port);
@@ -408,14 +418,30 @@ void AhciController::landed(Port& port, std::uint32_t bit)
     }
 }
 
-/// 3.1.3 "IS": a bit stays until it is cleared, and comes back while the port still asks.
+void AhciController::updateMsi()
+{
+    auto const capability = ConstByteSpan(config()).subspan(m_msiCapability, 14);
+    std::optional<MsiMessage> wanted;
+    if ((capability[2] & 1) != 0)
+        wanted
+            = { loadLittle<std::uint64_t>(capability.subspan(4)), loadLittle<std::uint16_t>(capability.subspan(12)) };
+    if (m_message != wanted)
+        m_msi->update(m_message = wanted);
+}
+
+/// 3.1.3 "IS": a bit stays until it is cleared, and comes back while the port still asks. INTA# follows the bits, a
+/// message goes for each that appears.
 void AhciController::updateInterrupt()
 {
+    auto const before = m_wereEnabled ? m_interrupts : 0;
     for (auto const& port : m_ports) {
         if ((allInterrupts(port->state) & port->state.interruptEnable) != 0)
             m_interrupts |= 1u << port->index;
     }
-    setInterrupt(m_interruptsEnabled && m_interrupts != 0);
+    m_wereEnabled = m_interruptsEnabled;
+    setInterrupt(m_interruptsEnabled && m_interrupts != 0 && !m_message);
+    if (m_message && m_interruptsEnabled && (m_interrupts & ~before) != 0 && isBusMaster())
+        m_msi->trigger();
 }
 
 }

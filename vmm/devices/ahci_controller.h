@@ -64,7 +64,7 @@ struct AhciPortState {
 /// the command begins anew when the machine resumes, here or where it was restored.
 ///
 /// Left out: hot plug of devices, port multipliers, FIS-based switching, enclosure management, coalescing, power
-/// management of the link (accepted, without effect), MSI (the interrupt is INTA#).
+/// management of the link (accepted, without effect), several MSIs (there is one, or INTA#).
 ///
 /// Threads: all state is under mutex(). On a device's loop images are called without it.
 class AhciController final : public PciFunction {
@@ -133,6 +133,7 @@ private:
     void sendSignature(Port& port);
     void deliverSignature(Port& port);
     void landed(Port& port, std::uint32_t bit);
+    void updateMsi();
     void updateInterrupt();
 
     // Commands.
@@ -155,7 +156,11 @@ private:
     std::vector<std::unique_ptr<Port>> m_ports;
     bool m_interruptsEnabled = false;
     std::uint32_t m_interrupts = 0;
-    bool m_resetting = false; // GHC.HR, until nothing is in flight
+    unsigned m_msiCapability = 0;
+    std::unique_ptr<MsiRoute> m_msi;
+    std::optional<MsiMessage> m_message; // as the route has it
+    bool m_wereEnabled = false;          // interrupts, when they were last looked at
+    bool m_resetting = false;            // GHC.HR, until nothing is in flight
     bool m_paused = false;
     unsigned m_inFlight = 0;
     std::condition_variable m_idle;

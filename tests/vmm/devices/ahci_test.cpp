@@ -309,6 +309,31 @@ private slots:
         QVERIFY(!s.irq.level);
     }
 
+    void messageGoesForEachNewInterrupt()
+    {
+        AhciSetup s;
+        std::uint8_t capability = 0;
+        s.controller.readConfig(0x34, writableBytesOf(capability));
+        std::uint16_t header = 0;
+        s.controller.readConfig(capability, writableBytesOf(header));
+        QCOMPARE(header & 0xff, 5);
+        s.config(capability + 4u, 0xfee01000);
+        s.config(capability + 8u, 0);
+        s.config(capability + 12u, 0x4051);
+        s.config(capability, 1u << 16);
+        s.startPort(0);
+        s.setPort(0, AhciSetup::Ie, 1);
+        s.write(4, 0x80000002);
+        s.ata(0, AhciSetup::fis(0x25, 0, 1), 512);
+        QVERIFY(s.board.msi.sent == std::vector<MsiMessage>({ { 0xfee01000, 0x4051 } }));
+        QVERIFY(!s.irq.level);
+        s.write(8, 1); // the port still asks
+        QCOMPARE(s.board.msi.sent.size(), std::size_t(2));
+        s.setPort(0, AhciSetup::Is, ~0u);
+        s.write(8, 1);
+        QCOMPARE(s.board.msi.sent.size(), std::size_t(2));
+    }
+
     void stoppedPortRunsUntilNothingFlies()
     {
         AhciSetup s;

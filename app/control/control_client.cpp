@@ -4,6 +4,7 @@
 #include <cstring>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -95,11 +96,22 @@ void ControlClient::take(std::string const& line)
 
 vmm::Result<ControlClient> connectToOwner(std::string const& directory, std::string const& machine)
 {
+    // A desktop serves all machines of its library, and one of them may be in another process' memory.
+    std::optional<ControlClient> idle;
     for (auto const& path : liveSockets(directory)) {
         auto client = ControlClient::connect(path);
-        if (client && client->call("machine.show", { { "machine", machine } }, std::chrono::seconds(5)))
+        auto const shown = client ? client->call("machine.show", { { "machine", machine } }, std::chrono::seconds(5))
+                                  : vmm::Result<Json>(vmm::fail(client.error()));
+        if (!shown)
+            continue;
+        auto const state = shown->value("state", "off");
+        if (state != "off" && state != "suspended")
             return client;
+        if (!idle)
+            idle = std::move(*client);
     }
+    if (idle)
+        return std::move(*idle);
     return vmm::fail(vmm::ErrorCode::NotFound, fmt::format("no process serves the machine {}", machine));
 }
 

@@ -40,7 +40,7 @@ private:
     std::function<void(std::string const&, Json const&)> m_handler;
 };
 
-/// The process that serves `machine`: a client connected to it, if there is one.
+/// A client of the process that serves `machine`: of the one that has it in memory, where there are several.
 vmm::Result<ControlClient> connectToOwner(std::string const& directory, std::string const& machine);
 
 }

@@ -528,16 +528,20 @@ struct ControlServer::Private {
         }
     }
 
-    void serve(std::vector<std::shared_ptr<MachineRunner>> runners)
+    void serve(std::vector<std::shared_ptr<MachineRunner>> const& runners)
     {
+        auto const isSame = std::equal(served.begin(), served.end(), runners.begin(), runners.end(),
+            [](Served const& one, auto const& other) { return one.runner == other; });
+        if (isSame)
+            return;
         for (auto& one : served)
             one.runner->removeObserver(one.observer);
         served.clear();
-        for (auto& runner : runners) {
+        for (auto const& runner : runners) {
             auto const observer = runner->addObserver([this, id = runner->id()](Notice const& notice) {
                 loop->post([this, id, notice] { tell(id, notice); });
             });
-            served.push_back({ std::move(runner), observer });
+            served.push_back({ runner, observer });
         }
     }
 };
@@ -593,7 +597,8 @@ ControlServer::~ControlServer()
 
 void ControlServer::setRunners(std::vector<std::shared_ptr<MachineRunner>> runners)
 {
-    m_private->loop->call([this, &runners] { m_private->serve(std::move(runners)); });
+    // Not waiting for it: the desktop's only thread asks.
+    m_private->loop->post([this, runners = std::move(runners)] { m_private->serve(runners); });
 }
 
 }

@@ -1,6 +1,6 @@
-#include "app/control/control_server.h"
 #include "app/desktop/single_instance.h"
 #include "app/library/library.h"
+#include "app/library/library_control.h"
 #include "ui/main_window/main_window.h"
 #include "ui/main_window/stall_monitor.h"
 #include "ui/new_machine/new_machine_page.h"
@@ -24,23 +24,6 @@ QString demoKernel()
             return file.canonicalFilePath();
     }
     return {};
-}
-
-/// So that `chronoctl` reaches the machines of this process, whichever there are.
-void serve(app::Library& library, app::control::ControlServer& server, QObject* context)
-{
-    auto const update = [&library, &server] {
-        std::vector<std::shared_ptr<app::MachineRunner>> runners;
-        for (auto const& id : library.ids()) {
-            if (auto const* session = library.session(id))
-                runners.push_back(session->runner());
-        }
-        server.setRunners(std::move(runners));
-    };
-    for (auto const signal :
-        { &app::Library::machineAdded, &app::Library::machineRemoved, &app::Library::machineChanged })
-        QObject::connect(&library, signal, context, update);
-    update();
 }
 
 }
@@ -75,12 +58,7 @@ int main(int argc, char** argv)
 
     std::optional<ui::StallMonitor> stalls;
     app::Library library({});
-    auto server = app::control::ControlServer::start(app::control::runtimeDirectory(), "chronovisor");
-    QObject serving; // ends before the server does
-    if (server)
-        serve(library, **server, &serving);
-    else
-        qWarning("the control socket: %s", server.error().message().c_str()); // the desktop works without
+    app::LibraryControl const control(library);
     ui::MainWindow window(library, demoKernel());
     auto const open = [&window](QString const& file) {
         window.comeBack();

@@ -1,4 +1,6 @@
+#include "app/control/control_client.h"
 #include "app/library/library.h"
+#include "app/library/library_control.h"
 #include "app/store/whole_file.h"
 #include "tests/fakes/fake_machine.h"
 #include "tests/support/suite.h"
@@ -213,6 +215,21 @@ private slots:
         ::kill(child, SIGKILL);
         ::waitpid(child, nullptr, 0);
         QVERIFY(!bench.library.entry(id)->otherOwner);
+    }
+
+    void itsMachinesAreDrivenFromOutside()
+    {
+        Bench bench;
+        auto const first = bench.create("first");
+        auto const directory = bench.directory.filePath("run").toStdString();
+        LibraryControl const control(bench.library, directory);
+        auto const second = bench.create("second");
+        for (auto const& id : { first, second }) {
+            auto client = control::connectToOwner(directory, id.toStdString());
+            REQUIRE_OK(client);
+            REQUIRE_OK(client->call("machine.start", { { "machine", id.toStdString() } }));
+            QVERIFY(bench.becomes(id, SessionState::Running));
+        }
     }
 
     void aMediumIsKeptForTheNextStart()

@@ -429,18 +429,21 @@ void AhciController::updateMsi()
         m_msi->update(m_message = wanted);
 }
 
-/// 3.1.3 "IS": a bit stays until it is cleared, and comes back while the port still asks. INTA# follows the bits, a
-/// message goes for each that appears.
+/// 3.1.3 "IS": a bit stays until it is cleared, and comes back while the port still asks. INTA# follows the bits; a
+/// message goes when one appears, and when a port has a new reason though its bit was not cleared yet.
 void AhciController::updateInterrupt()
 {
     auto const before = m_wereEnabled ? m_interrupts : 0;
+    bool news = false;
     for (auto const& port : m_ports) {
-        if ((allInterrupts(port->state) & port->state.interruptEnable) != 0)
+        auto const asks = allInterrupts(port->state) & port->state.interruptEnable;
+        news |= (asks & ~std::exchange(port->asked, asks)) != 0;
+        if (asks != 0)
             m_interrupts |= 1u << port->index;
     }
     m_wereEnabled = m_interruptsEnabled;
     setInterrupt(m_interruptsEnabled && m_interrupts != 0 && !m_message);
-    if (m_message && m_interruptsEnabled && (m_interrupts & ~before) != 0 && isBusMaster())
+    if (m_message && m_interruptsEnabled && (news || (m_interrupts & ~before) != 0) && isBusMaster())
         m_msi->trigger();
 }
 

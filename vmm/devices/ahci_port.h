@@ -45,6 +45,7 @@ struct AhciController::Port {
     bool stopping = false;    // what flies is abandoned
     bool wantsLink = false;   // once nothing flies
     bool errorReported = false;
+    std::uint32_t asked = 0; // interrupts that were enabled and pending when last looked at
 };
 
 }

@@ -236,6 +236,11 @@ Result<std::unique_ptr<LoopThread>> LoopThread::start(std::string name)
 
 LoopThread::~LoopThread()
 {
+    end();
+}
+
+void LoopThread::end()
+{
     m_loop->stop();
     if (m_thread.joinable())
         m_thread.join();

@@ -141,13 +141,13 @@ PcMachine::~PcMachine()
     m_thread->loop().call([this] {
         if (m_board && state() == RunState::Running)
             stopRunning();
-        m_threads.clear();
-        m_vcpus.clear();
-        m_parts.clear();
-        m_board.reset();
     });
-    // Joins the thread; what is still posted finds nothing to do.
-    m_thread.reset();
+    // First the thread, then what its tasks refer to.
+    m_thread->end();
+    m_threads.clear();
+    m_vcpus.clear();
+    m_parts.clear();
+    m_board.reset();
 }
 
 void PcMachine::post(Command command, Completion done)

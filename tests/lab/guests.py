@@ -207,6 +207,7 @@ def installer() -> pathlib.Path:
 
 
 GUESTS = {"linux": linux, "debian": debian, "installer": installer}
+QUICK = {"linux"}  # what the tests need that always run
 
 if __name__ == "__main__":
     try:

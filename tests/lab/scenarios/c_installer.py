@@ -30,7 +30,7 @@ def wait_for(machine, seconds: float, what: str, wanted) -> Picture:
     raise Failure(f"{what} did not come within {seconds:.0f} s")
 
 
-@lab_test(seconds=500, needs=("installer",))
+@lab_test(seconds=500, needs=("installer",), long=True)
 def installer_comes_back_with_its_picture_and_keyboard(lab):
     machine = lab.machine(memoryMiB=768, firmware="seabios", cds=[{"path": str(lab.guest("installer") / "installer.iso")}],
                           displays=[{}])

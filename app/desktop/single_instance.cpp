@@ -8,11 +8,10 @@
 namespace app {
 
 namespace {
-    constexpr qint64 longestPath = 16384;
+constexpr qint64 longestPath = 16384;
 }
 
-SingleInstance::SingleInstance(QString const& libraryRoot, QObject* parent)
-    : QObject(parent)
+SingleInstance::SingleInstance(QString const& libraryRoot, QObject* parent) : QObject(parent)
 {
     auto const hash = QCryptographicHash::hash(libraryRoot.toUtf8(), QCryptographicHash::Sha256).toHex().left(16);
     m_name = QStringLiteral("%1/chronovisor-desktop-%2")

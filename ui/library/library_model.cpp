@@ -6,9 +6,7 @@
 
 namespace ui {
 
-LibraryModel::LibraryModel(app::Library& library, QObject* parent)
-    : QAbstractListModel(parent)
-    , m_library(library)
+LibraryModel::LibraryModel(app::Library& library, QObject* parent) : QAbstractListModel(parent), m_library(library)
 {
     connect(&library, &app::Library::machineAdded, this, &LibraryModel::reload);
     connect(&library, &app::Library::machineRemoved, this, &LibraryModel::reload);

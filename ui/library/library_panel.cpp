@@ -14,13 +14,13 @@
 namespace ui {
 
 LibraryPanel::LibraryPanel(app::Library& library, QWidget* parent)
-    : QFrame(parent)
-    , m_library(library)
-    , m_model(library)
-    , m_filter(new QLineEdit)
-    , m_menuButton(new QToolButton)
-    , m_list(new QListView)
-    , m_new(new QPushButton)
+    : QFrame(parent),
+      m_library(library),
+      m_model(library),
+      m_filter(new QLineEdit),
+      m_menuButton(new QToolButton),
+      m_list(new QListView),
+      m_new(new QPushButton)
 {
     setObjectName(QStringLiteral("sidebar"));
     m_filtered.setSourceModel(&m_model);

@@ -25,21 +25,21 @@
 namespace ui {
 
 MachinePage::MachinePage(app::Library& library, QString id, QWidget* parent)
-    : QWidget(parent)
-    , m_library(library)
-    , m_id(std::move(id))
-    , m_session(library.session(m_id))
-    , m_toolbar(new QFrame(this))
-    , m_messages(new MessageBar)
-    , m_jobLine(new QFrame)
-    , m_jobText(new QLabel)
-    , m_jobBar(new QProgressBar)
-    , m_jobCancel(new QPushButton)
-    , m_columns(new QSplitter(Qt::Horizontal))
-    , m_rows(new QSplitter(Qt::Vertical))
-    , m_screen(new ScreenView(*m_session))
-    , m_consoles(new ConsoleTabs(*m_session))
-    , m_inspector(new Inspector(library, m_id))
+    : QWidget(parent),
+      m_library(library),
+      m_id(std::move(id)),
+      m_session(library.session(m_id)),
+      m_toolbar(new QFrame(this)),
+      m_messages(new MessageBar),
+      m_jobLine(new QFrame),
+      m_jobText(new QLabel),
+      m_jobBar(new QProgressBar),
+      m_jobCancel(new QPushButton),
+      m_columns(new QSplitter(Qt::Horizontal)),
+      m_rows(new QSplitter(Qt::Vertical)),
+      m_screen(new ScreenView(*m_session)),
+      m_consoles(new ConsoleTabs(*m_session)),
+      m_inspector(new Inspector(library, m_id))
 {
     m_rows->addWidget(m_screen);
     m_rows->addWidget(m_consoles);

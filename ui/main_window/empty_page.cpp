@@ -10,12 +10,12 @@
 namespace ui {
 
 EmptyPage::EmptyPage(bool hasDemo, QWidget* parent)
-    : QWidget(parent)
-    , m_picture(new QLabel)
-    , m_title(new QLabel)
-    , m_text(new QLabel)
-    , m_new(new QPushButton)
-    , m_demo(new QPushButton)
+    : QWidget(parent),
+      m_picture(new QLabel),
+      m_title(new QLabel),
+      m_text(new QLabel),
+      m_new(new QPushButton),
+      m_demo(new QPushButton)
 {
     auto font = m_title->font();
     font.setPointSizeF(font.pointSizeF() * 1.6);

@@ -4,8 +4,7 @@
 
 namespace ui {
 
-StallMonitor::StallMonitor(QObject* parent)
-    : QObject(parent)
+StallMonitor::StallMonitor(QObject* parent) : QObject(parent)
 {
     m_timer.start(1, Qt::PreciseTimer, this);
     m_since.start();

@@ -7,9 +7,9 @@
 namespace ui {
 
 namespace {
-    struct Reasons {
-        Q_DECLARE_TR_FUNCTIONS(ui::Reasons)
-    };
+struct Reasons {
+    Q_DECLARE_TR_FUNCTIONS(ui::Reasons)
+};
 }
 
 QString reasonText(app::Reason reason)

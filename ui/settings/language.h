@@ -7,7 +7,7 @@
 namespace ui {
 
 namespace settings {
-    inline app::Setting<QString> const language { "ui/language", {} }; ///< empty: the desktop's
+inline app::Setting<QString> const language { "ui/language", {} }; ///< empty: the desktop's
 }
 
 /// The languages that there are, as codes; English is the source.

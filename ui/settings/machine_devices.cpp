@@ -17,21 +17,21 @@ namespace ui {
 
 namespace {
 
-    void clearRows(QWidget* rows)
-    {
-        while (auto* item = rows->layout()->takeAt(0)) {
-            if (item->widget() != nullptr) {
-                item->widget()->hide(); // one of its buttons may be the sender
-                item->widget()->deleteLater();
-            }
-            delete item;
+void clearRows(QWidget* rows)
+{
+    while (auto* item = rows->layout()->takeAt(0)) {
+        if (item->widget() != nullptr) {
+            item->widget()->hide(); // one of its buttons may be the sender
+            item->widget()->deleteLater();
         }
+        delete item;
     }
+}
 
-    QVBoxLayout* rowsOf(QWidget* rows)
-    {
-        return static_cast<QVBoxLayout*>(rows->layout());
-    }
+QVBoxLayout* rowsOf(QWidget* rows)
+{
+    return static_cast<QVBoxLayout*>(rows->layout());
+}
 
 }
 

@@ -12,10 +12,7 @@
 namespace ui {
 
 PreferencesPage::PreferencesPage(QWidget* parent)
-    : PageFrame(parent)
-    , m_theme(new QComboBox)
-    , m_language(new QComboBox)
-    , m_close(new QComboBox)
+    : PageFrame(parent), m_theme(new QComboBox), m_language(new QComboBox), m_close(new QComboBox)
 {
     auto addField = [](QGridLayout* grid, QLabel*& label, QWidget* field) {
         label = new QLabel;

@@ -16,7 +16,7 @@ constexpr auto settingNames(Theme)
 }
 
 namespace settings {
-    inline app::Setting<Theme> const theme { "ui/theme", Theme::System };
+inline app::Setting<Theme> const theme { "ui/theme", Theme::System };
 }
 
 /// Colours that a palette has no role for.

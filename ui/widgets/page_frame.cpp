@@ -11,12 +11,12 @@
 namespace ui {
 
 PageFrame::PageFrame(QWidget* parent)
-    : QWidget(parent)
-    , m_back(new QToolButton)
-    , m_title(new QLabel)
-    , m_above(new QVBoxLayout)
-    , m_content(new QVBoxLayout)
-    , m_footer(new QHBoxLayout)
+    : QWidget(parent),
+      m_back(new QToolButton),
+      m_title(new QLabel),
+      m_above(new QVBoxLayout),
+      m_content(new QVBoxLayout),
+      m_footer(new QHBoxLayout)
 {
     auto font = m_title->font();
     font.setPointSizeF(font.pointSizeF() * 1.35);

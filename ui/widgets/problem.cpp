@@ -6,126 +6,125 @@ namespace ui {
 
 namespace {
 
-    /// All sentences of this file in one context, for the translator.
-    struct Sentences {
-        Q_DECLARE_TR_FUNCTIONS(ui::Problem)
-    public:
-        static QString title(Task task)
-        {
-            switch (task) {
-            case Task::Start: return tr("The machine could not be started.");
-            case Task::Pause: return tr("The machine could not be paused.");
-            case Task::Resume: return tr("The machine could not go on.");
-            case Task::Reset: return tr("The machine could not be reset.");
-            case Task::PressPowerButton: return tr("The machine could not be asked to shut down.");
-            case Task::PowerOff: return tr("The machine could not be powered off.");
-            case Task::Suspend: return tr("The machine could not be suspended.");
-            case Task::Restore: return tr("The suspended machine could not be restored.");
-            case Task::DiscardState: return tr("The suspended state could not be thrown away.");
-            case Task::Cancel: return tr("The work could not be cancelled.");
-            case Task::InsertMedium: return tr("The CD could not be inserted.");
-            case Task::EjectMedium: return tr("The CD could not be ejected.");
-            case Task::Create: return tr("The machine could not be created.");
-            case Task::Clone: return tr("The machine could not be copied.");
-            case Task::Rename: return tr("The machine could not be renamed.");
-            case Task::Remove: return tr("The machine could not be removed.");
-            case Task::ChangeSettings: return tr("The settings could not be saved.");
-            case Task::OpenMachine: return tr("This machine cannot be read.");
-            case Task::ReadFile: return tr("This file cannot be used.");
-            case Task::SaveScreenshot: return tr("The screenshot could not be saved.");
-            case Task::Run: return tr("The machine has stopped.");
-            }
-            return {};
-        }
-
-        static QString reason(vmm::ErrorCode code)
-        {
-            switch (code) {
-            case vmm::ErrorCode::InvalidArgument: return tr("A setting has a value that is not possible.");
-            case vmm::ErrorCode::NotFound: return tr("A file or device that it needs is not there.");
-            case vmm::ErrorCode::AlreadyExists: return tr("Something with that name is already there.");
-            case vmm::ErrorCode::PermissionDenied: return tr("You do not have the rights for that on this computer.");
-            case vmm::ErrorCode::Busy: return tr("Another program is using it at the moment.");
-            case vmm::ErrorCode::Unsupported: return tr("This version cannot do that.");
-            case vmm::ErrorCode::NotNow: return tr("That is not possible in the machine's present state.");
-            case vmm::ErrorCode::Corrupt: return tr("A file is damaged, or not what its name says.");
-            case vmm::ErrorCode::VersionTooNew: return tr("It was written by a newer version of Chronovisor.");
-            case vmm::ErrorCode::OutOfMemory: return tr("This computer has not enough free memory.");
-            case vmm::ErrorCode::NoSpace: return tr("The disk of this computer is full.");
-            case vmm::ErrorCode::IoError: return tr("Reading from or writing to a disk of this computer failed.");
-            case vmm::ErrorCode::NoKvm:
-                return tr("This computer offers no virtualization that can be used (/dev/kvm).");
-            case vmm::ErrorCode::GuestFault: return tr("The system inside the machine crashed.");
-            case vmm::ErrorCode::Cancelled: return tr("It was cancelled.");
-            case vmm::ErrorCode::TimedOut: return tr("There was no answer in time.");
-            case vmm::ErrorCode::Disconnected: return tr("The connection was closed by the other side.");
-            case vmm::ErrorCode::Internal: return tr("That is a mistake in Chronovisor itself.");
-            }
-            return {};
-        }
-
-        static QString advice(Task task, vmm::ErrorCode code)
-        {
-            auto const stopped = task == Task::Run || task == Task::Resume;
-            switch (code) {
-            case vmm::ErrorCode::InvalidArgument: return tr("Check the settings of the machine.");
-            case vmm::ErrorCode::NotFound:
-                return tr("Put the file back where it was, or choose another one in the settings.");
-            case vmm::ErrorCode::AlreadyExists: return tr("Choose another name.");
-            case vmm::ErrorCode::PermissionDenied: return tr("Check who owns the file, or ask the administrator.");
-            case vmm::ErrorCode::Busy:
-                return task == Task::EjectMedium ? tr("The guest has locked the drive. Eject it there, or force it.")
-                                                 : tr("Close the other program and try again.");
-            case vmm::ErrorCode::Unsupported: return tr("The details say what was asked for.");
-            case vmm::ErrorCode::NotNow:
-                return task == Task::ChangeSettings ? tr("Shut the machine down first.")
-                                                    : tr("Try again when it has finished what it is doing.");
-            case vmm::ErrorCode::Corrupt:
-                return task == Task::Restore
-                    ? tr("The disks are not affected. You can throw the suspended state away and start afresh.")
-                    : tr("Use another copy of the file.");
-            case vmm::ErrorCode::VersionTooNew: return tr("Install the newer version to use it.");
-            case vmm::ErrorCode::OutOfMemory: return tr("Close other programs, or give the machine less memory.");
-            case vmm::ErrorCode::NoSpace:
-                return stopped ? tr("Make room on the disk, then let the machine go on: nothing is lost.")
-                               : tr("Make room on the disk and try again.");
-            case vmm::ErrorCode::IoError:
-                return stopped ? tr("Check that the disk is connected, then let the machine go on.")
-                               : tr("Check the disk and try again.");
-            case vmm::ErrorCode::NoKvm:
-                return tr("Turn on virtualization in the firmware of this computer, and make sure that you are in the "
-                          "group “kvm”.");
-            case vmm::ErrorCode::GuestFault: return tr("Reset the machine to start it again.");
-            case vmm::ErrorCode::Cancelled: return {};
-            case vmm::ErrorCode::TimedOut:
-            case vmm::ErrorCode::Disconnected: return tr("Try again.");
-            case vmm::ErrorCode::Internal: return tr("Please report it, with the details.");
-            }
-            return {};
-        }
-    };
-
-    Remedy remedyFor(Task task, vmm::ErrorCode code)
+/// All sentences of this file in one context, for the translator.
+struct Sentences {
+    Q_DECLARE_TR_FUNCTIONS(ui::Problem)
+public:
+    static QString title(Task task)
     {
-        auto const isStart = task == Task::Start || task == Task::Restore;
-        switch (code) {
-        case vmm::ErrorCode::Busy:
-            return task == Task::EjectMedium ? Remedy::ForceEject : isStart ? Remedy::Retry : Remedy::None;
-        case vmm::ErrorCode::Corrupt:
-        case vmm::ErrorCode::VersionTooNew: return task == Task::Restore ? Remedy::DiscardState : Remedy::None;
-        case vmm::ErrorCode::InvalidArgument: return isStart ? Remedy::ChangeSettings : Remedy::None;
-        case vmm::ErrorCode::NotFound:
-            return task == Task::Start ? Remedy::ChangeSettings : task == Task::Run ? Remedy::Resume : Remedy::None;
-        case vmm::ErrorCode::OutOfMemory:
-            return isStart ? Remedy::ChangeSettings : task == Task::Run ? Remedy::Resume : Remedy::None;
-        case vmm::ErrorCode::NoSpace:
-        case vmm::ErrorCode::IoError:
-            return task == Task::Run ? Remedy::Resume : isStart || task == Task::Suspend ? Remedy::Retry : Remedy::None;
-        case vmm::ErrorCode::GuestFault: return task == Task::Run ? Remedy::Reset : Remedy::None;
-        case vmm::ErrorCode::NoKvm: return isStart ? Remedy::Retry : Remedy::None;
-        default: return Remedy::None;
+        switch (task) {
+        case Task::Start: return tr("The machine could not be started.");
+        case Task::Pause: return tr("The machine could not be paused.");
+        case Task::Resume: return tr("The machine could not go on.");
+        case Task::Reset: return tr("The machine could not be reset.");
+        case Task::PressPowerButton: return tr("The machine could not be asked to shut down.");
+        case Task::PowerOff: return tr("The machine could not be powered off.");
+        case Task::Suspend: return tr("The machine could not be suspended.");
+        case Task::Restore: return tr("The suspended machine could not be restored.");
+        case Task::DiscardState: return tr("The suspended state could not be thrown away.");
+        case Task::Cancel: return tr("The work could not be cancelled.");
+        case Task::InsertMedium: return tr("The CD could not be inserted.");
+        case Task::EjectMedium: return tr("The CD could not be ejected.");
+        case Task::Create: return tr("The machine could not be created.");
+        case Task::Clone: return tr("The machine could not be copied.");
+        case Task::Rename: return tr("The machine could not be renamed.");
+        case Task::Remove: return tr("The machine could not be removed.");
+        case Task::ChangeSettings: return tr("The settings could not be saved.");
+        case Task::OpenMachine: return tr("This machine cannot be read.");
+        case Task::ReadFile: return tr("This file cannot be used.");
+        case Task::SaveScreenshot: return tr("The screenshot could not be saved.");
+        case Task::Run: return tr("The machine has stopped.");
         }
+        return {};
     }
+
+    static QString reason(vmm::ErrorCode code)
+    {
+        switch (code) {
+        case vmm::ErrorCode::InvalidArgument: return tr("A setting has a value that is not possible.");
+        case vmm::ErrorCode::NotFound: return tr("A file or device that it needs is not there.");
+        case vmm::ErrorCode::AlreadyExists: return tr("Something with that name is already there.");
+        case vmm::ErrorCode::PermissionDenied: return tr("You do not have the rights for that on this computer.");
+        case vmm::ErrorCode::Busy: return tr("Another program is using it at the moment.");
+        case vmm::ErrorCode::Unsupported: return tr("This version cannot do that.");
+        case vmm::ErrorCode::NotNow: return tr("That is not possible in the machine's present state.");
+        case vmm::ErrorCode::Corrupt: return tr("A file is damaged, or not what its name says.");
+        case vmm::ErrorCode::VersionTooNew: return tr("It was written by a newer version of Chronovisor.");
+        case vmm::ErrorCode::OutOfMemory: return tr("This computer has not enough free memory.");
+        case vmm::ErrorCode::NoSpace: return tr("The disk of this computer is full.");
+        case vmm::ErrorCode::IoError: return tr("Reading from or writing to a disk of this computer failed.");
+        case vmm::ErrorCode::NoKvm: return tr("This computer offers no virtualization that can be used (/dev/kvm).");
+        case vmm::ErrorCode::GuestFault: return tr("The system inside the machine crashed.");
+        case vmm::ErrorCode::Cancelled: return tr("It was cancelled.");
+        case vmm::ErrorCode::TimedOut: return tr("There was no answer in time.");
+        case vmm::ErrorCode::Disconnected: return tr("The connection was closed by the other side.");
+        case vmm::ErrorCode::Internal: return tr("That is a mistake in Chronovisor itself.");
+        }
+        return {};
+    }
+
+    static QString advice(Task task, vmm::ErrorCode code)
+    {
+        auto const stopped = task == Task::Run || task == Task::Resume;
+        switch (code) {
+        case vmm::ErrorCode::InvalidArgument: return tr("Check the settings of the machine.");
+        case vmm::ErrorCode::NotFound:
+            return tr("Put the file back where it was, or choose another one in the settings.");
+        case vmm::ErrorCode::AlreadyExists: return tr("Choose another name.");
+        case vmm::ErrorCode::PermissionDenied: return tr("Check who owns the file, or ask the administrator.");
+        case vmm::ErrorCode::Busy:
+            return task == Task::EjectMedium ? tr("The guest has locked the drive. Eject it there, or force it.")
+                                             : tr("Close the other program and try again.");
+        case vmm::ErrorCode::Unsupported: return tr("The details say what was asked for.");
+        case vmm::ErrorCode::NotNow:
+            return task == Task::ChangeSettings ? tr("Shut the machine down first.")
+                                                : tr("Try again when it has finished what it is doing.");
+        case vmm::ErrorCode::Corrupt:
+            return task == Task::Restore
+                ? tr("The disks are not affected. You can throw the suspended state away and start afresh.")
+                : tr("Use another copy of the file.");
+        case vmm::ErrorCode::VersionTooNew: return tr("Install the newer version to use it.");
+        case vmm::ErrorCode::OutOfMemory: return tr("Close other programs, or give the machine less memory.");
+        case vmm::ErrorCode::NoSpace:
+            return stopped ? tr("Make room on the disk, then let the machine go on: nothing is lost.")
+                           : tr("Make room on the disk and try again.");
+        case vmm::ErrorCode::IoError:
+            return stopped ? tr("Check that the disk is connected, then let the machine go on.")
+                           : tr("Check the disk and try again.");
+        case vmm::ErrorCode::NoKvm:
+            return tr("Turn on virtualization in the firmware of this computer, and make sure that you are in the "
+                      "group “kvm”.");
+        case vmm::ErrorCode::GuestFault: return tr("Reset the machine to start it again.");
+        case vmm::ErrorCode::Cancelled: return {};
+        case vmm::ErrorCode::TimedOut:
+        case vmm::ErrorCode::Disconnected: return tr("Try again.");
+        case vmm::ErrorCode::Internal: return tr("Please report it, with the details.");
+        }
+        return {};
+    }
+};
+
+Remedy remedyFor(Task task, vmm::ErrorCode code)
+{
+    auto const isStart = task == Task::Start || task == Task::Restore;
+    switch (code) {
+    case vmm::ErrorCode::Busy:
+        return task == Task::EjectMedium ? Remedy::ForceEject : isStart ? Remedy::Retry : Remedy::None;
+    case vmm::ErrorCode::Corrupt:
+    case vmm::ErrorCode::VersionTooNew: return task == Task::Restore ? Remedy::DiscardState : Remedy::None;
+    case vmm::ErrorCode::InvalidArgument: return isStart ? Remedy::ChangeSettings : Remedy::None;
+    case vmm::ErrorCode::NotFound:
+        return task == Task::Start ? Remedy::ChangeSettings : task == Task::Run ? Remedy::Resume : Remedy::None;
+    case vmm::ErrorCode::OutOfMemory:
+        return isStart ? Remedy::ChangeSettings : task == Task::Run ? Remedy::Resume : Remedy::None;
+    case vmm::ErrorCode::NoSpace:
+    case vmm::ErrorCode::IoError:
+        return task == Task::Run ? Remedy::Resume : isStart || task == Task::Suspend ? Remedy::Retry : Remedy::None;
+    case vmm::ErrorCode::GuestFault: return task == Task::Run ? Remedy::Reset : Remedy::None;
+    case vmm::ErrorCode::NoKvm: return isStart ? Remedy::Retry : Remedy::None;
+    default: return Remedy::None;
+    }
+}
 
 }
 

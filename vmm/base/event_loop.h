@@ -68,8 +68,8 @@ public:
     static Result<std::unique_ptr<LoopThread>> start(std::string name);
     ~LoopThread();
     EventLoop& loop() { return *m_loop; }
-    /// Ends the thread when what was posted has run; what is posted from now on never runs. The loop stays, so that what
-    /// is registered with it can be taken down.
+    /// Ends the thread when what was posted has run; what is posted from now on never runs. The loop stays, so that
+    /// what is registered with it can be taken down.
     void end();
 
 private:

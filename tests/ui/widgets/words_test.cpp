@@ -56,8 +56,9 @@ private slots:
         QTemporaryDir directory;
         QProcess process;
         process.setWorkingDirectory(source.path());
-        process.start(lupdate, { "-silent", "-I", ".", "-locations", "none", "-extensions", "cpp,h", "ui", "app/desktop", "-ts",
-                                   directory.filePath("now.ts") });
+        process.start(lupdate,
+            { "-silent", "-I", ".", "-locations", "none", "-extensions", "cpp,h", "ui", "app/desktop", "-ts",
+                directory.filePath("now.ts") });
         QVERIFY(process.waitForFinished(60000));
         auto const now = readTexts(directory.filePath("now.ts"));
         QVERIFY(now.sources.size() > 100);

@@ -10,7 +10,7 @@
 enum { timerVector = 0x50, vectors = 8, sectorSize = 512 };
 static uint64_t const workStart = 32 << 20, multiplier = 6364136223846793005, increment = 1442695040888963407;
 
-static uint64_t seconds, words, passes, tscBackwards;
+static uint64_t seconds, words, passes, tscBackwards, ticksSeen, silentSeconds;
 static uint64_t volatile vectorPatterns[vectors][2], vectorsFound[vectors][2];
 
 static struct Virtio disk;
@@ -84,6 +84,8 @@ static uint64_t compute(uint64_t unused)
         lastTsc = tsc;
         if (now() >= nextVisit) {
             nextVisit = now() + ticksPerSecond;
+            silentSeconds += interrupts[timerVector] == ticksSeen;
+            ticksSeen = interrupts[timerVector];
             visitDisk();
             print("NOTE second %lu passes %lu\n", (now() - begin) / ticksPerSecond, passes);
         }
@@ -141,10 +143,11 @@ static void vectorsAreRight(void)
     }
 }
 
-static void timersKeptPace(void)
+/// How many ticks there were is the host's load; that there was a second without any is not.
+static void timersGoOn(void)
 {
-    EXPECT(interrupts[timerVector] >= seconds * 10 / 2);
-    EXPECT(interrupts[timerVector] <= seconds * 10 * 2 + 10);
+    EXPECT(ticksSeen > 0);
+    EXPECT_EQUAL(silentSeconds, 0);
     EXPECT_EQUAL(tscBackwards, 0);
 }
 
@@ -170,7 +173,7 @@ void program(void)
     run("compute.computes", computes);
     run("compute.memoryIsRight", memoryIsRight);
     run("compute.vectorsAreRight", vectorsAreRight);
-    run("compute.timersKeptPace", timersKeptPace);
+    run("compute.timersGoOn", timersGoOn);
     run("compute.diskIsRight", diskIsRight);
     finish();
 }

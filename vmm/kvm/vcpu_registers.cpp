@@ -12,7 +12,7 @@ namespace vmm {
 
 namespace {
 
-constexpr std::uint32_t msrTsc = 0x10;
+constexpr std::uint32_t msrTsc = 0x10, msrTscDeadline = 0x6e0;
 constexpr std::uint32_t msrKvmAsyncPf = 0x4b564d02;
 constexpr std::uint32_t msrKvmStealTime = 0x4b564d03;
 
@@ -275,10 +275,15 @@ Result<> Vcpu::load(VcpuState const& state)
     Bytes xsave = state.xsave;
     xsave.resize(std::max(roomForXsave, sizeof(kvm_xsave)));
     TRY(ioctlChecked(fd(), KVM_SET_XSAVE, xsave.data(), "KVM refuses a vCPU's extended state"));
-    TRY(writeMsrs(fd(), state.msrs));
+    // The deadline of the local APIC's timer counts only while the APIC is in that mode, so it follows the APIC.
+    auto msrs = state.msrs;
+    auto const deadline = std::stable_partition(
+        msrs.begin(), msrs.end(), [](MsrState const& msr) { return msr.index != msrTscDeadline; });
+    TRY(writeMsrs(fd(), std::span(msrs.begin(), deadline)));
     kvm_lapic_state lapic {};
     std::memcpy(lapic.regs, state.lapic.data(), sizeof lapic.regs);
     TRY(ioctlChecked(fd(), KVM_SET_LAPIC, &lapic, "KVM refuses a local APIC"));
+    TRY(writeMsrs(fd(), std::span(deadline, msrs.end())));
     kvm_debugregs debug {};
     std::copy(state.debugAddresses.begin(), state.debugAddresses.end(), std::begin(debug.db));
     debug.dr6 = state.dr6;

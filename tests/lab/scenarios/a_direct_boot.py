@@ -81,7 +81,7 @@ def rounds(lab, number: int) -> None:
     settled(machine, disk)
 
 
-@lab_test(seconds=240)
+@lab_test(seconds=240, long=True)
 def checksum_survives_3_suspends(lab):
     """The short form of the next one, without the download."""
     content = random.Random(2).randbytes(96 * MIB)

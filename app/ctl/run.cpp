@@ -193,7 +193,8 @@ private:
             m_code = GuestCrashed;
             m_loop.stop();
         } else if (isInMemory(change->state)) {
-            m_wasInMemory = true;
+            // Whether a start fails is told by started(), whichever of the two comes first.
+            m_wasInMemory |= change->state != SessionState::Starting && change->state != SessionState::Restoring;
             m_isSuspending = change->state == SessionState::Suspending;
             if (change->state == SessionState::Paused && change->reason)
                 m_output.note(fmt::format("chronoctl: paused: {}", change->reason->message()));

@@ -41,7 +41,7 @@ private slots:
         if (QStandardPaths::findExecutable("qemu-img").isEmpty()
             || QStandardPaths::findExecutable("qemu-io").isEmpty()) {
             std::puts("CHRONOVISOR-SKIP: qemu-img and qemu-io are not installed (package qemu-utils)");
-            QSKIP("qemu-img and qemu-io are not installed");
+            QSKIP("CHRONOVISOR-SKIP: qemu-img and qemu-io are not installed");
         }
         QVERIFY(m_directory.isValid());
         setLogLevel(LogLevel::Off);

@@ -1,6 +1,7 @@
 #include "app/control/control_server.h"
 #include "app/ctl/serial_pump.h"
 #include "app/ctl/verbs.h"
+#include "app/runner/host_signals.h"
 #include "app/store/whole_file.h"
 #include "vmm/machine/saved_machine.h"
 
@@ -276,6 +277,7 @@ int run(RunOptions const& options, Surroundings& around, Output const& output)
     auto subject = findSubject(options, around);
     if (!subject)
         return output.failed(subject.error());
+    ignoreHostSignals();
     Signals const signals;
     auto loop = vmm::EventLoop::create();
     if (!loop)

@@ -185,8 +185,7 @@ void GuestsTest::ahci()
     guest.onNote["put a disc in"] = [disc](auto& g) {
         g.machine().post(command::InsertMedium { "cd0", disc.toStdString() });
     };
-    // The controller signals by INTA#, which the guest does not route.
-    runToEnd(guest, { "ahci.interruptsCome" });
+    runToEnd(guest);
 }
 
 void GuestsTest::endings_data()

@@ -61,7 +61,7 @@ Result<> GuestMachine::start()
     return m_machine->call(command::Start {});
 }
 
-Result<> GuestMachine::suspendAndRestore()
+Result<> GuestMachine::suspendAndRestore(Then then)
 {
     auto const directory = m_folder.filePath("suspended");
     QDir().mkpath(directory);
@@ -70,6 +70,8 @@ Result<> GuestMachine::suspendAndRestore()
     m_machine.reset();
     m_machine = TRY(Machine::restore(directory.toStdString(), listener()));
     m_position = 0; // a new machine's console begins anew
+    if (then == Then::StayPaused)
+        return {};
     return m_machine->call(command::Resume {});
 }
 

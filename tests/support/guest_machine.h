@@ -34,8 +34,9 @@ public:
     vmm::Result<> start();
     vmm::Machine& machine() { return *m_machine; }
 
+    enum class Then { Resume, StayPaused };
     /// Writes the state, ends this machine and its threads, and builds a new one from the files, which runs on.
-    vmm::Result<> suspendAndRestore();
+    vmm::Result<> suspendAndRestore(Then then = Then::Resume);
 
     /// Everything that the first serial port has said, line by line; what is said later is waited for.
     bool waitForLine(QString const& beginning, std::chrono::seconds limit);

@@ -3,10 +3,17 @@
 #include "vmm/base/bytes.h"
 #include "vmm/base/result.h"
 
+#include <cerrno>
 #include <cstdint>
 #include <string>
 
 namespace vmm {
+
+/// The errno by which a file says that somebody else has made it shorter.
+constexpr int fileHasShrunk = ENODATA;
+
+/// The error of a transfer, in words that fit what happened.
+Error fileError(std::string const& what, int error);
 
 /// A host file (or block device) as the image formats use it: byte ranges that are read, written and made durable.
 /// This is the seam where tests put a file that fails on demand and loses power. Any thread, one at a time.
@@ -21,7 +28,8 @@ public:
     virtual std::string const& name() const = 0;
     virtual Result<std::uint64_t> size() const = 0;
 
-    /// Reads all of `data`; what lies behind the end of the file reads as zeros.
+    /// Reads all of `data`; what lies behind the end of the file reads as zeros, unless it was there before
+    /// (knownSize()).
     virtual Result<> read(std::uint64_t offset, ByteSpan data) = 0;
     /// Writes all of `data`, growing the file where needed. After an error any part of it may have been written.
     virtual Result<> write(std::uint64_t offset, ConstByteSpan data) = 0;
@@ -44,9 +52,15 @@ public:
     virtual std::uint64_t identity() const { return 0; }
     /// Bytes that the host has allocated for it.
     virtual std::uint64_t allocatedBytes() const { return 0; }
-    /// The outcome of an asynchronous sync, see sync().
+    /// Bytes that were there when it was opened, or were written since. An end in front of them is somebody else's
+    /// doing: reading there fails with fileHasShrunk, and so does the next sync.
+    virtual std::uint64_t knownSize() const { return 0; }
+    /// An asynchronous write up to `end` was done.
+    virtual void noteWritten(std::uint64_t) { }
+    /// An asynchronous sync has failed, see sync().
     virtual void noteSyncFailure(int) { }
-    virtual int syncFailure() const { return 0; }
+    /// What speaks against a sync that the host has done: 0, or an errno.
+    virtual int syncFailure() { return 0; }
 };
 
 }

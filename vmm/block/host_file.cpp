@@ -59,6 +59,7 @@ Result<std::unique_ptr<HostFile>> HostFile::open(std::string path, Access access
         return fail(ErrorCode::InvalidArgument, path + " is neither a file nor a block device");
     std::unique_ptr<HostFile> file(new HostFile(std::move(path), std::move(fd)));
     file->m_blockDevice = S_ISBLK(status.st_mode);
+    file->m_knownSize = file->m_blockDevice ? 0 : static_cast<std::uint64_t>(status.st_size);
     auto const device = file->m_blockDevice ? status.st_rdev : status.st_dev;
     file->m_identity
         = (static_cast<std::uint64_t>(device) * 0x9e3779b97f4a7c15) ^ (file->m_blockDevice ? ~0ULL : status.st_ino);
@@ -179,6 +180,8 @@ Result<> HostFile::readAligned(std::uint64_t offset, ByteSpan data)
         }
         // With O_DIRECT a short count is the end of the file, whatever its alignment.
         if (count == 0 || (m_direct && count % static_cast<::ssize_t>(sectorSize) != 0)) {
+            if (offset + static_cast<std::uint64_t>(count) < m_knownSize)
+                return fail(fileError("reading " + m_path, fileHasShrunk));
             std::memset(data.data() + count, 0, data.size() - static_cast<std::size_t>(count));
             return {};
         }
@@ -199,6 +202,7 @@ Result<> HostFile::writeAligned(std::uint64_t offset, ConstByteSpan data)
         }
         data = data.subspan(static_cast<std::size_t>(count));
         offset += static_cast<std::uint64_t>(count);
+        noteWritten(offset);
     }
     return {};
 }
@@ -233,15 +237,39 @@ Result<> HostFile::write(std::uint64_t offset, ConstByteSpan data)
     return writeAligned(start, { bounce.get(), length });
 }
 
+void HostFile::noteWritten(std::uint64_t end)
+{
+    auto known = m_knownSize.load();
+    while (!m_blockDevice && known < end && !m_knownSize.compare_exchange_weak(known, end)) { }
+}
+
 Result<> HostFile::sync()
 {
     if (m_syncError != 0)
         return fail(osError("an earlier attempt to make " + m_path + " durable failed", m_syncError));
-    if (::fdatasync(m_fd.get()) == 0)
-        return {};
-    int const error = errno;
-    noteSyncFailure(error);
-    return fail(osError("cannot make " + m_path + " durable", error));
+    int error = 0;
+    if (::fdatasync(m_fd.get()) == 0) {
+        error = syncFailure();
+        if (error == 0)
+            return {};
+    } else {
+        error = errno;
+        noteSyncFailure(error);
+    }
+    return fail(fileError("cannot make " + m_path + " durable", error));
+}
+
+int HostFile::syncFailure()
+{
+    struct stat status { };
+    if (m_syncError != 0 || m_blockDevice || ::fstat(m_fd.get(), &status) != 0)
+        return m_syncError;
+    if (static_cast<std::uint64_t>(status.st_size) < m_knownSize)
+        return fileHasShrunk;
+    // The file works on without a name, until it is closed: whoever deleted it should hear of that in time, and once.
+    if (status.st_nlink == 0 && !std::exchange(m_deletionReported, true))
+        return ENOENT;
+    return 0;
 }
 
 void HostFile::noteSyncFailure(int error)
@@ -257,6 +285,7 @@ Result<> HostFile::resize(std::uint64_t bytes)
         return fail(ErrorCode::Unsupported, m_path + " is a block device and keeps its size");
     if (::ftruncate(m_fd.get(), static_cast<::off_t>(bytes)) != 0)
         return failOs("cannot resize " + m_path);
+    m_knownSize = bytes;
     return {};
 }
 

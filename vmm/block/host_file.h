@@ -3,6 +3,7 @@
 #include "vmm/base/unique_fd.h"
 #include "vmm/block/block_file.h"
 
+#include <atomic>
 #include <memory>
 
 namespace vmm {
@@ -41,7 +42,9 @@ public:
     std::uint64_t identity() const override { return m_identity; }
     std::uint64_t allocatedBytes() const override;
     void noteSyncFailure(int error) override;
-    int syncFailure() const override { return m_syncError; }
+    int syncFailure() override;
+    std::uint64_t knownSize() const override { return m_knownSize; }
+    void noteWritten(std::uint64_t end) override;
     bool isDirect() const { return m_direct; }
 
 private:
@@ -59,6 +62,8 @@ private:
     bool m_blockDevice = false;
     bool m_direct = false;
     int m_syncError = 0;
+    std::atomic<std::uint64_t> m_knownSize { 0 }; // 0 for a block device, which does not grow
+    bool m_deletionReported = false;
 };
 
 /// Memory at an address that every kind of direct transfer accepts.

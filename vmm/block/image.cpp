@@ -4,6 +4,16 @@
 
 namespace vmm {
 
+Error fileError(std::string const& what, int error)
+{
+    if (error == fileHasShrunk)
+        return { ErrorCode::IoError, what + ": somebody has made the file shorter", error };
+    if (error == ENOENT)
+        return { ErrorCode::NotFound, what + ": the file was deleted, and lasts only until the machine lets go of it",
+            error };
+    return osError(what, error);
+}
+
 void BlockImage::submit(BlockRequest& request)
 {
     using Kind = BlockRequest::Kind;
@@ -55,7 +65,7 @@ void BlockImage::complete(BlockRequest& request, Result<> result)
 
 Error BlockImage::fileError(char const* what, int error) const
 {
-    return osError(std::string(what) + " " + m_file->name(), error);
+    return vmm::fileError(std::string(what) + " " + m_file->name(), error);
 }
 
 void BlockImage::finishPart(BlockRequest& request, int error)

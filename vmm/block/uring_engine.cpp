@@ -232,6 +232,8 @@ private:
         if (operation.kind != IoOperation::Kind::Read && operation.kind != IoOperation::Kind::Write)
             return finish(operation, 0);
         operation.m_transferred += static_cast<std::uint64_t>(result);
+        if (operation.kind == IoOperation::Kind::Write)
+            operation.file->noteWritten(operation.offset + operation.m_transferred);
         if (operation.m_transferred >= operation.length)
             return finish(operation, 0);
         bool const atEnd = result == 0 || (operation.file->memoryAlignment() > 1 && result % 512 != 0);
@@ -239,6 +241,8 @@ private:
             return enqueue(operation);
         if (operation.kind == IoOperation::Kind::Write)
             return finish(operation, EIO);
+        if (operation.offset + operation.m_transferred < operation.file->knownSize())
+            return finish(operation, fileHasShrunk);
         zeroRest(operation);
         finish(operation, 0);
     }

@@ -103,7 +103,7 @@ VcpuExit Vcpu::run(BusView& ports, BusView& memory)
                     return { VcpuExit::Kind::Kicked, {} };
                 continue;
             }
-            if (errno == EFAULT)
+            if (errno == EFAULT || errno == ENOMEM)
                 return fault(ErrorCode::OutOfMemory, "the host has no memory for a page of the guest");
             return { VcpuExit::Kind::Fault, osError(fmt::format("KVM cannot run vCPU {}", m_index)) };
         }

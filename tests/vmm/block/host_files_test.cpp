@@ -129,6 +129,50 @@ private slots:
         QCOMPARE(data[1023], std::uint8_t(0));
     }
 
+    void aFileThatBecameShorterIsAnError_data()
+    {
+        QTest::addColumn<bool>("uring");
+        QTest::newRow("uring") << true;
+        QTest::newRow("threads") << false;
+    }
+
+    void aFileThatBecameShorterIsAnError()
+    {
+        QFETCH(bool, uring);
+        auto const path = fresh();
+        writeFile(path, std::string(8192, 'x'));
+        auto loop = EventLoop::create();
+        REQUIRE_OK(loop);
+        auto engine = uring ? IoEngine::createUring(**loop) : IoEngine::createThreads(**loop);
+        if (!engine)
+            QSKIP(engine.error().message().c_str());
+        auto image = BlockImage::open(**engine, path);
+        REQUIRE_OK(image);
+        QCOMPARE(::truncate(path.c_str(), 4096), 0);
+        Bytes data(8192);
+        QVERIFY((*image)->readSync(0, data).error().message().find("shorter") != std::string::npos);
+        REQUIRE_OK((*image)->readSync(0, ByteSpan(data).first(4096)));
+        REQUIRE_OK((*image)->writeSync(0, ByteSpan(data).first(512)));
+        QVERIFY((*image)->flushSync().error().message().find("shorter") != std::string::npos);
+        // What makes it as long as it was makes it good again.
+        REQUIRE_OK((*image)->writeSync(4096, ByteSpan(data).first(4096)));
+        REQUIRE_OK((*image)->flushSync());
+        REQUIRE_OK((*image)->readSync(0, data));
+    }
+
+    void aDeletedFileIsAnErrorOnce()
+    {
+        auto const path = fresh();
+        writeFile(path, std::string(4096, 'x'));
+        InlineEngine engine;
+        auto image = BlockImage::open(engine, path);
+        REQUIRE_OK(image);
+        QCOMPARE(::unlink(path.c_str()), 0);
+        REQUIRE_OK((*image)->writeSync(0, Bytes(512, 1)));
+        QCOMPARE((*image)->flushSync().error().code, ErrorCode::NotFound);
+        REQUIRE_OK((*image)->flushSync());
+    }
+
     void discardingARawDiskGivesSpaceBack()
     {
         auto const path = fresh();

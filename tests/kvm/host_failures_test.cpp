@@ -1,0 +1,276 @@
+#include "tests/support/guest_machine.h"
+#include "tests/support/suite.h"
+#include "vmm/block/image.h"
+
+#include <QFile>
+#include <QRegularExpression>
+#include <csignal>
+#include <filesystem>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+using namespace std::chrono_literals;
+using namespace vmm;
+using tests::GuestMachine;
+
+namespace {
+
+/// A limit of this process, and what it was when this is gone.
+class Limit {
+public:
+    Limit(int resource, rlim_t value) : m_resource(static_cast<__rlimit_resource>(resource))
+    {
+        ::getrlimit(m_resource, &m_before);
+        auto limit = m_before;
+        limit.rlim_cur = value;
+        ::setrlimit(m_resource, &limit);
+    }
+    ~Limit() { ::setrlimit(m_resource, &m_before); }
+
+private:
+    __rlimit_resource m_resource;
+    rlimit m_before {};
+};
+
+/// A file system in memory with room for little.
+class SmallFileSystem {
+public:
+    explicit SmallFileSystem(QString const& path) : m_path(path.toStdString())
+    {
+        std::filesystem::create_directory(m_path);
+        m_mounted = ::mount("small", m_path.c_str(), "tmpfs", 0, "size=256k") == 0;
+    }
+    ~SmallFileSystem()
+    {
+        if (m_mounted)
+            ::umount2(m_path.c_str(), MNT_DETACH);
+    }
+    bool isMounted() const { return m_mounted; }
+    bool grow() { return ::mount("small", m_path.c_str(), "tmpfs", MS_REMOUNT, "size=16m") == 0; }
+
+private:
+    std::string m_path;
+    bool m_mounted;
+};
+
+/// This process's largest anonymous memory of exactly this size: a guest's RAM.
+std::uint8_t* findMemory(std::uint64_t size)
+{
+    QFile maps("/proc/self/maps");
+    if (!maps.open(QIODevice::ReadOnly))
+        return nullptr;
+    static QRegularExpression const expression("^([0-9a-f]+)-([0-9a-f]+) rw-p 00000000 00:00 0\\s*$");
+    for (auto const& line : maps.readAll().split('\n')) {
+        auto const match = expression.match(line);
+        auto const begin = match.captured(1).toULongLong(nullptr, 16), end = match.captured(2).toULongLong(nullptr, 16);
+        if (match.hasMatch() && end - begin == size)
+            return reinterpret_cast<std::uint8_t*>(begin);
+    }
+    return nullptr;
+}
+
+}
+
+/// What a host can fail in while a machine runs: the machine stands still and says why, and goes on when it is told to,
+/// with nothing lost. The guests check each byte that they get.
+class HostFailuresTest final : public QObject {
+    Q_OBJECT
+
+private slots:
+    void initTestCase() { std::signal(SIGXFSZ, SIG_IGN); } // as app/runner/host_signals.h
+    void fileSizeLimit_data() { formats(); }
+    void fileSizeLimit();
+    void fullFileSystem_data() { formats(); }
+    void fullFileSystem();
+    void shortenedImage_data();
+    void shortenedImage();
+    void deletedImage();
+    void memoryDenied();
+    void memoryRefusedAtStart();
+
+private:
+    static void formats();
+    /// A guest that writes over its whole disk and compares.
+    static std::unique_ptr<GuestMachine> diskGuest(DiskBus bus, ImageFormat format, QString const& folder = {});
+    static bool paused(GuestMachine& guest, QString const& reason);
+    static bool finishes(GuestMachine& guest);
+    /// The demo machine reads and writes its disk each second.
+    static bool demoAnswers(GuestMachine& guest);
+};
+
+void HostFailuresTest::formats()
+{
+    QTest::addColumn<DiskBus>("bus");
+    QTest::addColumn<ImageFormat>("format");
+    QTest::newRow("virtio, raw") << DiskBus::Virtio << ImageFormat::Raw;
+    QTest::newRow("virtio, qcow2") << DiskBus::Virtio << ImageFormat::Qcow2;
+    QTest::newRow("ahci, raw") << DiskBus::Ahci << ImageFormat::Raw;
+    QTest::newRow("ahci, qcow2") << DiskBus::Ahci << ImageFormat::Qcow2;
+}
+
+std::unique_ptr<GuestMachine> HostFailuresTest::diskGuest(DiskBus bus, ImageFormat format, QString const& folder)
+{
+    auto guest
+        = std::make_unique<GuestMachine>(bus == DiskBus::Virtio ? "guests/block.elf" : "guests/ahci.elf", "disks=1");
+    auto const path = (folder.isEmpty() ? guest->folder() : folder).toStdString() + "/small.img";
+    tests::must(createImage(path, { .format = format, .size = 1 << 20 }));
+    guest->config.disks.push_back({ "disk0", path, std::nullopt, bus, false, 1 });
+    return guest;
+}
+
+bool HostFailuresTest::paused(GuestMachine& guest, QString const& reason)
+{
+    if (guest.waitForState(RunState::Paused, 20s) && guest.reason().contains(reason))
+        return true;
+    qWarning("%s\n%s", qPrintable(guest.reason()), qPrintable(guest.lines().join('\n')));
+    return false;
+}
+
+bool HostFailuresTest::finishes(GuestMachine& guest)
+{
+    bool const done = guest.waitForLine("DONE ", 60s) && guest.lines().filter(QRegularExpression("^FAIL ")).isEmpty();
+    if (!done)
+        qWarning("%s\n%s", qPrintable(guest.reason()), qPrintable(guest.lines().join('\n')));
+    return done;
+}
+
+void HostFailuresTest::fileSizeLimit()
+{
+    QFETCH(DiskBus, bus);
+    QFETCH(ImageFormat, format);
+    auto const guest = diskGuest(bus, format);
+    {
+        Limit const limit(RLIMIT_FSIZE, format == ImageFormat::Raw ? 48 << 10 : 320 << 10);
+        REQUIRE_OK(guest->start());
+        QVERIFY(paused(*guest, "disk0: "));
+        // The cause is still there: the same again.
+        REQUIRE_OK(guest->machine().call(command::Resume {}));
+        QVERIFY(paused(*guest, "disk0: "));
+    }
+    REQUIRE_OK(guest->machine().call(command::Resume {}));
+    QVERIFY(finishes(*guest));
+}
+
+void HostFailuresTest::fullFileSystem()
+{
+    QFETCH(DiskBus, bus);
+    QFETCH(ImageFormat, format);
+    QTemporaryDir folder;
+    SmallFileSystem small(folder.filePath("small"));
+    if (!small.isMounted())
+        QSKIP("only root may mount the file system that this needs");
+    auto const guest = diskGuest(bus, format, folder.filePath("small"));
+    {
+        QFile filler(folder.filePath("small/filler"));
+        QVERIFY(filler.open(QIODevice::WriteOnly | QIODevice::Unbuffered));
+        QByteArray const page(4096, 'x');
+        while (filler.write(page) == page.size()) { }
+    }
+    REQUIRE_OK(guest->start());
+    QVERIFY(paused(*guest, "No space left on device"));
+    // A machine that waits for room can still be suspended, elsewhere, and its request goes with it.
+    if (format == ImageFormat::Raw)
+        REQUIRE_OK(guest->suspendAndRestore(GuestMachine::Then::StayPaused));
+    QVERIFY(small.grow());
+    REQUIRE_OK(guest->machine().call(command::Resume {}));
+    QVERIFY(finishes(*guest));
+}
+
+bool HostFailuresTest::demoAnswers(GuestMachine& guest)
+{
+    guest.clearLines();
+    guest.type("serial0", "count\r");
+    bool const answered = guest.waitForLine("Memory and disk agree. Boot 1,", 20s);
+    if (!answered)
+        qWarning("%s\n%s", qPrintable(guest.reason()), qPrintable(guest.lines().join('\n')));
+    return answered;
+}
+
+void HostFailuresTest::shortenedImage_data()
+{
+    QTest::addColumn<ImageFormat>("format");
+    QTest::newRow("raw") << ImageFormat::Raw;
+    QTest::newRow("qcow2") << ImageFormat::Qcow2;
+}
+
+void HostFailuresTest::shortenedImage()
+{
+    QFETCH(ImageFormat, format);
+    auto const guest = std::make_unique<GuestMachine>("share/chronovisor/demo.elf");
+    auto const path = guest->folder() + "/disk.img";
+    REQUIRE_OK(createImage(path.toStdString(), { .format = format, .size = 1 << 20 }));
+    guest->config.disks.push_back({ "disk0", path.toStdString(), std::nullopt, DiskBus::Virtio, false, 1 });
+    REQUIRE_OK(guest->start());
+    QVERIFY(guest->waitForLine("Chronovisor demo machine, boot 1.", 20s));
+    QVERIFY(demoAnswers(*guest));
+    REQUIRE_OK(guest->machine().call(command::Pause {}));
+    QFile image(path);
+    QVERIFY(image.open(QIODevice::ReadWrite));
+    auto const contents = image.readAll();
+    QVERIFY(image.resize(0));
+    REQUIRE_OK(guest->machine().call(command::Resume {}));
+    QVERIFY(paused(*guest, "somebody has made the file shorter"));
+    QVERIFY(image.seek(0));
+    QCOMPARE(image.write(contents), contents.size());
+    QVERIFY(image.flush());
+    REQUIRE_OK(guest->machine().call(command::Resume {}));
+    QVERIFY(demoAnswers(*guest));
+}
+
+void HostFailuresTest::deletedImage()
+{
+    auto const guest = diskGuest(DiskBus::Virtio, ImageFormat::Raw);
+    REQUIRE_OK(guest->start());
+    QVERIFY(QFile::remove(QString::fromStdString(guest->config.disks[0].path)));
+    // It is noticed at the guest's next flush; every system does that each few seconds.
+    QVERIFY(paused(*guest, "the file was deleted"));
+    // Without its file it cannot be suspended, and says so; but it can go on for as long as it is on.
+    auto const suspended = guest->machine().call(command::Suspend { (guest->folder() + "/state").toStdString(), true });
+    QVERIFY(!suspended);
+    QCOMPARE(suspended.error().code, ErrorCode::NotFound);
+    REQUIRE_OK(guest->machine().call(command::Resume {}));
+    QVERIFY(finishes(*guest));
+}
+
+void HostFailuresTest::memoryDenied()
+{
+    auto const guest = std::make_unique<GuestMachine>("share/chronovisor/demo.elf");
+    guest->config.memoryMiB = 131;
+    REQUIRE_OK(guest->start());
+    QVERIFY(guest->waitForLine("Chronovisor demo machine", 20s));
+    guest->type("serial0", "mem fill 64\r");
+    QVERIFY(guest->waitForLine("64 MiB filled", 20s));
+    auto* const memory = findMemory(131 << 20);
+    QVERIFY(memory);
+    // The guest's own code and the rings are below, what it has filled is above.
+    constexpr std::size_t from = 32 << 20, length = 16 << 20;
+    QCOMPARE(::mprotect(memory + from, length, PROT_NONE), 0);
+    guest->type("serial0", "mem check\r");
+    QVERIFY(paused(*guest, "the host has no memory for a page of the guest"));
+    REQUIRE_OK(guest->machine().call(command::Resume {}));
+    QVERIFY(paused(*guest, "the host has no memory for a page of the guest"));
+    QCOMPARE(::mprotect(memory + from, length, PROT_READ | PROT_WRITE), 0);
+    REQUIRE_OK(guest->machine().call(command::Resume {}));
+    QVERIFY2(guest->waitForLine("64 MiB read, 0 of", 20s), qPrintable(guest->lines().join('\n')));
+}
+
+void HostFailuresTest::memoryRefusedAtStart()
+{
+    auto const guest = std::make_unique<GuestMachine>("share/chronovisor/demo.elf");
+    guest->config.memoryMiB = 64 << 10;
+    {
+        Limit const limit(RLIMIT_AS, 32ull << 30);
+        auto const started = guest->start();
+        QVERIFY(!started);
+        QCOMPARE(started.error().code, ErrorCode::OutOfMemory);
+        QVERIFY2(started.error().detail.find("65536 MiB") != std::string::npos, started.error().detail.c_str());
+    }
+    guest->config.memoryMiB = 64;
+    REQUIRE_OK(guest->start());
+}
+
+REGISTER_SUITE(HostFailuresTest);
+#include "host_failures_test.moc"

@@ -251,6 +251,18 @@ class ChronovisorMachine(Machine):
             typed.flush()
 
         self.console = Console(lambda size: os.read(output.fileno(), size), write)
+        self._wait_until_it_answers()
+
+    def _wait_until_it_answers(self) -> None:
+        end = time.monotonic() + 60 * PATIENCE
+        while self.process.poll() is None:  # if it ended at once, its console's end says so
+            try:
+                self._ctl("show", self.state["name"])
+                return
+            except Failure:
+                if time.monotonic() > end:
+                    raise
+            time.sleep(0.1)
 
     def start(self) -> None:
         self._host("run", str(self._file), "--state", str(self._saved), "--serial", "stdio")

@@ -147,10 +147,10 @@ class QemuMachine(Machine):
         if state.get("firmware") == "ovmf":
             command += ["-drive", "if=pflash,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd",
                         "-drive", f"if=pflash,format=raw,file={state['firmwareVariables']}"]
-        for disk in state.get("disks", []):
+        for number, disk in enumerate(state.get("disks", [])):
             form = json.loads(subprocess.run(["qemu-img", "info", "--output=json", disk["path"]], check=True,
                                              stdout=subprocess.PIPE).stdout)["format"]
-            command += ["-drive", f"if=virtio,format={form},file={disk['path']}"]
+            command += self.disk(number, form, disk["path"])
         for cd in state.get("cds", []):
             command += ["-drive", f"media=cdrom,format=raw,readonly=on,file={cd['path']}"]
         for network in state.get("networks", []):
@@ -167,6 +167,9 @@ class QemuMachine(Machine):
         if incoming:
             while self._ask("query-status")["status"] == "inmigrate":
                 time.sleep(0.1)
+
+    def disk(self, number: int, form: str, path: str) -> list[str]:
+        return ["-drive", f"if=virtio,format={form},file={path}"]
 
     def _connect(self, name: str) -> socket.socket:
         end = time.monotonic() + 30 * PATIENCE

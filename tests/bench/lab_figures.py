@@ -1,0 +1,78 @@
+"""The figures that need a real system in the guest: taken in the lab (tests/lab), where KVM is whole on every machine. The
+lab's processor is software, so only the ratios mean something."""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+from figures import Goal, Row, Skip
+
+HERE = pathlib.Path(__file__).resolve().parent
+LAB = HERE.parent / "lab"
+LIMIT = 1200
+FLOOR, AIM = Goal(1.0), Goal(1.3)
+
+
+class LabBench:
+    def __init__(self, tree: pathlib.Path, directory: pathlib.Path, runs: int) -> None:
+        self.tree, self.directory, self.runs = tree, directory, min(runs, 5)
+
+    def guest(self) -> pathlib.Path:
+        """The lab's Linux guest, with the load in a second archive behind the first one of its initramfs."""
+        sys.path.insert(0, str(LAB))
+        import cache
+        import guests
+        try:
+            linux = guests.linux()
+        except (cache.LabError, subprocess.CalledProcessError, OSError) as problem:
+            raise Skip(f"the lab's guest cannot be prepared: {problem}") from None
+        tree = self.directory / "tree"
+        (tree / "bin").mkdir(parents=True)
+        shutil.copy(self.load(), tree / "bin" / "load")
+        cache.pack_initramfs(tree, self.directory / "load.gz")
+        (self.directory / "initrd.gz").write_bytes((linux / "initrd.gz").read_bytes()
+                                                   + (self.directory / "load.gz").read_bytes())
+        shutil.copy(linux / "vmlinuz", self.directory)
+        return self.directory
+
+    def load(self) -> pathlib.Path:
+        file = self.tree / "guests" / "bench" / "load"
+        if not file.exists():
+            raise Skip(f"{file.name} is not built")
+        return file
+
+    def measure(self, what: str) -> dict:
+        """What inside.py has measured in L1."""
+        results = self.directory / "results"
+        environment = dict(os.environ, CHRONOVISOR_CTL=str(self.tree / "bin" / "chronoctl"),
+                           LAB_GUEST_LINUX=str(self.guest()), LAB_LOAD=str(self.load()))
+        if (shim := self.tree / "lib" / "lab_shim.so").exists():
+            environment["CHRONOVISOR_LAB_SHIM"] = str(shim)
+        done = subprocess.run([str(LAB / "lab"), "-t", str(LIMIT), "-w", str(results), "--", "python3",
+                               str(HERE / "inside.py"), what, str(self.runs), str(results / "medians.json")],
+                              env=environment, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            said = (done.stdout + done.stderr).strip().splitlines()
+            raise Skip("the lab failed: " + " / ".join(said[-3:]))
+        return json.loads((results / "medians.json").read_text(encoding="utf-8"))
+
+
+def disk(bench: LabBench) -> list[Row]:
+    medians = bench.measure("disk")
+    rows = []
+    for name, values in medians.items():
+        goals = (FLOOR, AIM) if " read" in name else (None, None)
+        rows.append(Row(f"virtio-blk {name}", "MB/s", values["ours"], values["QEMU"], *goals, larger_is_better=True))
+        if "tuned" in values:
+            rows.append(Row("  beside QEMU with io_uring and an I/O thread", "MB/s", values["ours"], values["tuned"],
+                            larger_is_better=True, peer_name="tuned"))
+    return rows
+
+
+def network(bench: LabBench) -> list[Row]:
+    return [Row("TCP " + name, "MB/s", values["ours"], values["QEMU"],
+                *((FLOOR, AIM) if name == "guest to host" else (None, None)), larger_is_better=True)
+            for name, values in bench.measure("network").items()]

@@ -1,12 +1,16 @@
 #!/usr/bin/env python3
 """run_inside.py [--peer] [--list] [NAME...]: the lab's tests, inside L1. With --peer QEMU stands in for Chronovisor, which
-shows whether the guests and the tests themselves are right. Ends with `N passed, N failed, N skipped`."""
+shows whether the guests and the tests themselves are right. What became of each test is in LAB_RESULTS/outcomes.json,
+written after every one, so that it is known too if L1 itself ends."""
 
 import importlib
+import json
 import os
 import pathlib
 import signal
+import subprocess
 import sys
+import threading
 import time
 import traceback
 
@@ -14,6 +18,26 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 import machines
 import scenario
+
+TRACING = pathlib.Path("/sys/kernel/tracing")
+TRACED = ("kvm_exit", "kvm_page_fault", "kvm_msr", "kvm_inj_virq", "kvm_apic_accept_irq")
+
+
+def start_tracing() -> None:
+    """What KVM did last says more of a guest that fell over than anything outside it: a triple fault leaves no registers."""
+    subprocess.run(["mount", "-t", "tracefs", "tracefs", TRACING], check=False, capture_output=True)
+    try:
+        (TRACING / "buffer_size_kb").write_text("512")
+        for event in TRACED:
+            (TRACING / "events/kvm" / event / "enable").write_text("1")
+    except OSError as error:
+        print(f"(no trace of KVM: {error})", flush=True)
+
+
+def show_life(file: pathlib.Path) -> None:
+    while True:
+        file.touch()
+        time.sleep(10)
 
 
 def expired(*_) -> None:
@@ -25,6 +49,10 @@ def keep_evidence(machine: machines.Machine, name: str) -> None:
     results = os.environ.get("LAB_RESULTS")
     if not results:
         return
+    try:
+        (pathlib.Path(results) / f"{name}.trace").write_bytes((TRACING / "trace").read_bytes())
+    except OSError:
+        pass  # it was said at the start
     if machine.console:
         (pathlib.Path(results) / f"{name}.console").write_text(machine.console.tail(100000), encoding="utf-8")
     try:
@@ -69,7 +97,11 @@ def main() -> int:
         return 0
     peer = "--peer" in sys.argv
     lab = scenario.Lab(machines.QemuMachine if peer else machines.ChronovisorMachine)
-    count = {"PASS": 0, "FAIL": 0, "SKIP": 0}
+    start_tracing()
+    outcomes = {}
+    results = pathlib.Path(os.environ["LAB_RESULTS"]) if "LAB_RESULTS" in os.environ else None
+    if results:
+        threading.Thread(target=show_life, args=(results / "alive",), daemon=True).start()
     for number, test in enumerate(tests, 1):
         print(f"[{number}/{len(tests)}] {test.name}", flush=True)
         began = time.monotonic()
@@ -77,13 +109,14 @@ def main() -> int:
             outcome = "SKIP: there is no chronoctl in this build"
         else:
             outcome = run(test, lab)
-        count[outcome[:4]] += 1
+        outcomes[test.name] = outcome
+        if results:
+            (results / "outcomes.json").write_text(json.dumps(outcomes), encoding="utf-8")
         if outcome.startswith("SKIP: "):
             print(f"SKIP {test.name}: {outcome[6:]}", flush=True)
         else:
             print(f"    {outcome} ({time.monotonic() - began:.0f} s)", flush=True)
-    print(f"{count['PASS']} passed, {count['FAIL']} failed, {count['SKIP']} skipped", flush=True)
-    return 1 if count["FAIL"] else 0
+    return 1 if any(outcome.startswith("FAIL") for outcome in outcomes.values()) else 0
 
 
 if __name__ == "__main__":

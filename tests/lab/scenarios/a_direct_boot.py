@@ -45,62 +45,60 @@ def resets(machine) -> int:
     return int(values.split()[names.split().index("EstabResets")])
 
 
-def rounds(lab, number: int) -> None:
-    """Starts a checksum and a download, goes away at a random moment of both, comes back in a new process."""
-    content = random.Random(1).randbytes(160 * MIB)
-    right = hashlib.sha256(content).hexdigest()
-    disk = lab.ext4_disk(320, {"large": content})
+class Download:
+    """A download in the guest that a suspend cuts: it ends by itself, and goes on from where it was."""
+
+    def __init__(self, lab, machine) -> None:
+        self.lab, self.machine = lab, machine
+
+    def begin(self) -> None:
+        self.resets = resets(self.machine)
+        self.machine.run("rm -f /tmp/end /mnt/fetched; "
+                         f"{{ wget -O /mnt/fetched {self.lab.web.address('large', 3 * MIB)} 2>/tmp/said; "
+                         "echo $? >/tmp/end; } &")
+
+    def end(self) -> None:
+        self.machine.run("n=0; while [ ! -s /tmp/end ] && [ $n -lt 30 ]; do sleep 1; n=$((n + 1)); done; "
+                         "[ -s /tmp/end ]", 60)
+        if self.machine.run("cat /tmp/end") != "0":
+            # What wget says of it depends on whether data was left to read; the kernel counts it either way.
+            if resets(self.machine) == self.resets:
+                raise Failure(f"the cut download ended with {self.machine.run('cat /tmp/said')!r}, and not by a reset")
+            self.machine.run(f"wget -q -c -O /mnt/fetched {self.lab.web.address('large')}", 60)
+        check_equal("download in two parts", self.machine.run("sha256sum </mnt/fetched").split()[0],
+                    self.lab.web.checksum("large"))
+
+
+def suspended_at_work(lab, number: int, mebibytes: int, with_download: bool) -> None:
+    """Starts a checksum (and a download), goes away at a random moment of it, comes back in a new process."""
+    content = random.Random(mebibytes).randbytes(mebibytes * MIB)
+    disk = lab.ext4_disk(2 * mebibytes, {"large": content})
     machine = lab.linux("lab.net lab.disk", disks=[{"path": str(disk)}], networks=[{}])
-    chance = random.Random()
+    download = Download(lab, machine)
     for turn in range(number):
         began = time.monotonic()
-        before = resets(machine)
-        machine.run("echo 3 >/proc/sys/vm/drop_caches; rm -f /tmp/sum /tmp/end /mnt/fetched; "
-                    "{ sha256sum /mnt/large >/tmp/sum; } & "
-                    f"{{ wget -O /mnt/fetched {lab.web.address('large', 3 * MIB)} 2>/tmp/said; echo $? >/tmp/end; }} &")
-        time.sleep(chance.uniform(0.0, 3.0))
+        machine.run("echo 3 >/proc/sys/vm/drop_caches; rm -f /tmp/sum; { sha256sum /mnt/large >/tmp/sum; } &")
+        if with_download:
+            download.begin()
+        time.sleep(random.uniform(0.0, mebibytes / 60))
         machine.suspend()
         machine.restore()
         # New connections work at once, while the old work goes on.
         machine.run(f"wget -q -O /tmp/small {lab.web.address('small')}", 30)
-        check_equal(f"round {turn + 1}: new download", machine.run("sha256sum </tmp/small").split()[0],
-                    lab.web.checksum("small"))
+        check_equal("new download", machine.run("sha256sum </tmp/small").split()[0], lab.web.checksum("small"))
         machine.run("n=0; while [ ! -s /tmp/sum ] && [ $n -lt 60 ]; do sleep 1; n=$((n + 1)); done", 90)
-        check_equal(f"round {turn + 1}: checksum over the gap", machine.run("cat /tmp/sum").split()[0], right)
-        # The cut connection ends by itself, and the download goes on from where it was.
-        machine.run("n=0; while [ ! -s /tmp/end ] && [ $n -lt 30 ]; do sleep 1; n=$((n + 1)); done; [ -s /tmp/end ]", 60)
-        if machine.run("cat /tmp/end") != "0":
-            # What wget says of it depends on whether data was left to read; the kernel counts it either way.
-            if resets(machine) == before:
-                raise Failure(f"round {turn + 1}: the cut download ended with {machine.run('cat /tmp/said')!r}, "
-                              "and not by a reset")
-            machine.run(f"wget -q -c -O /mnt/fetched {lab.web.address('large')}", 60)
-        check_equal(f"round {turn + 1}: download in two parts", machine.run("sha256sum </mnt/fetched").split()[0],
-                    lab.web.checksum("large"))
+        check_equal("checksum over the gap", machine.run("cat /tmp/sum").split()[0], hashlib.sha256(content).hexdigest())
+        if with_download:
+            download.end()
         print(f"    round {turn + 1} of {number}: {time.monotonic() - began:.1f} s", flush=True)
     settled(machine, disk)
 
 
 @lab_test(seconds=240, long=True)
 def checksum_survives_3_suspends(lab):
-    """The short form of the next one, without the download."""
-    content = random.Random(2).randbytes(96 * MIB)
-    disk = lab.ext4_disk(192, {"large": content})
-    machine = lab.linux("lab.net lab.disk", disks=[{"path": str(disk)}], networks=[{}])
-    for turn in range(3):
-        machine.run("echo 3 >/proc/sys/vm/drop_caches; rm -f /tmp/sum; { sha256sum /mnt/large >/tmp/sum; } &")
-        time.sleep(random.uniform(0.0, 1.0))
-        machine.suspend()
-        machine.restore()
-        machine.run(f"wget -q -O /tmp/small {lab.web.address('small')}", 30)
-        check_equal(f"round {turn + 1}: new download", machine.run("sha256sum </tmp/small").split()[0],
-                    lab.web.checksum("small"))
-        machine.run("n=0; while [ ! -s /tmp/sum ] && [ $n -lt 60 ]; do sleep 1; n=$((n + 1)); done", 90)
-        check_equal(f"round {turn + 1}: checksum over the gap", machine.run("cat /tmp/sum").split()[0],
-                    hashlib.sha256(content).hexdigest())
-    settled(machine, disk)
+    suspended_at_work(lab, 3, 96, with_download=False)
 
 
 @lab_test(seconds=900, long=True)
 def checksum_and_download_survive_20_suspends(lab):
-    rounds(lab, 20)
+    suspended_at_work(lab, 20, 160, with_download=True)

@@ -1,6 +1,8 @@
 #include "vmm/machine/ram_file.h"
 
 #include "vmm/base/unique_fd.h"
+#include "vmm/block/host_file.h"
+#include "vmm/block/io_engine.h"
 
 #include <algorithm>
 #include <array>
@@ -16,7 +18,7 @@ namespace vmm {
 namespace {
 
 constexpr std::uint64_t pageSize = 4096;
-constexpr std::uint64_t writeBackStep = 32u << 20;
+constexpr std::uint64_t progressStep = 32u << 20;
 
 alignas(pageSize) constexpr std::array<std::uint8_t, pageSize> zeroPage {};
 
@@ -25,19 +27,96 @@ bool isZero(std::uint8_t const* page)
     return std::memcmp(page, zeroPage.data(), pageSize) == 0;
 }
 
-Result<> writeAll(int fd, ConstByteSpan data, std::uint64_t offset)
-{
-    while (!data.empty()) {
-        auto const written = ::pwrite(fd, data.data(), data.size(), static_cast<off_t>(offset));
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written <= 0)
-            return failOs("cannot write the machine's memory");
-        data = data.subspan(static_cast<std::size_t>(written));
-        offset += static_cast<std::uint64_t>(written);
+/// Writes large pieces straight from the machine's memory, several at a time, past the host's page cache: a disk is
+/// fastest so, and the host keeps its cache for what is read again. Small pieces go through the cache, which joins
+/// them.
+class PieceWriter {
+public:
+    static Result<std::unique_ptr<PieceWriter>> create(std::string const& path, std::uint64_t size)
+    {
+        std::unique_ptr<PieceWriter> writer(new PieceWriter);
+        TRY(openFile(path, O_WRONLY | O_CREAT | O_EXCL, 0600));
+        // Two ways to one file, never to the same page of it.
+        writer->m_direct = TRY(HostFile::open(path, Access::ReadWrite, CacheMode::Direct, HostFile::Lock::No));
+        writer->m_cached = TRY(HostFile::open(path, Access::ReadWrite, CacheMode::Writeback, HostFile::Lock::No));
+        TRY(writer->m_cached->resize(size));
+        writer->m_loop = TRY(EventLoop::create());
+        writer->m_engine = TRY(IoEngine::create(*writer->m_loop));
+        return writer;
     }
-    return {};
-}
+
+    ~PieceWriter()
+    {
+        while (m_engine && m_engine->wait()) { }
+    }
+
+    /// The data must stay until the next flush().
+    Result<> write(std::uint64_t offset, ConstByteSpan data)
+    {
+        if (data.size() < smallestDirect)
+            return m_cached->write(offset, data);
+        auto* slot = freeSlot();
+        while (slot == nullptr) {
+            m_engine->wait();
+            slot = freeSlot();
+        }
+        slot->busy = true;
+        slot->buffer = { const_cast<std::uint8_t*>(data.data()), data.size() };
+        slot->kind = IoOperation::Kind::Write;
+        slot->file = m_direct.get();
+        slot->offset = offset;
+        slot->length = data.size();
+        slot->buffers = &slot->buffer;
+        slot->bufferCount = 1;
+        slot->done = [](IoOperation& operation, int error) {
+            auto& one = static_cast<Slot&>(operation);
+            one.busy = false;
+            if (error != 0)
+                *one.error = error;
+        };
+        m_engine->submit(*slot);
+        return outcome();
+    }
+
+    /// Until all is durable.
+    Result<> flush()
+    {
+        while (m_engine->wait()) { }
+        TRY(outcome());
+        return m_cached->sync();
+    }
+
+private:
+    static constexpr std::size_t depth = 8, smallestDirect = 64u << 10;
+    struct Slot : IoOperation {
+        iovec buffer {};
+        int* error = nullptr; // where all of them note the last one
+        bool busy = false;
+    };
+
+    PieceWriter()
+    {
+        for (auto& slot : m_slots)
+            slot.error = &m_error;
+    }
+    Slot* freeSlot()
+    {
+        auto const free = std::ranges::find(m_slots, false, &Slot::busy);
+        return free == m_slots.end() ? nullptr : &*free;
+    }
+    Result<> outcome() const
+    {
+        if (m_error != 0)
+            return fail(osError("cannot write the machine's memory", m_error));
+        return {};
+    }
+
+    std::unique_ptr<HostFile> m_direct, m_cached;
+    int m_error = 0;
+    std::array<Slot, depth> m_slots;
+    std::unique_ptr<EventLoop> m_loop;
+    std::unique_ptr<IoEngine> m_engine;
+};
 
 /// The checksum of one chunk, fed with its non-zero runs in order: what lies between them counts as zeroes.
 class ChunkHash {
@@ -97,7 +176,8 @@ RamFileRecord layOut(std::vector<MemoryBlock*> const& blocks)
 }
 
 /// Writes the pages of one run that are not zero, in pieces as long as they come.
-Result<> writeRun(int fd, std::uint8_t const* data, std::uint64_t size, std::uint64_t fileOffset, ChunkHash& hash)
+Result<> writeRun(
+    PieceWriter& file, std::uint8_t const* data, std::uint64_t size, std::uint64_t fileOffset, ChunkHash& hash)
 {
     for (std::uint64_t page = 0; page < size;) {
         if (isZero(data + page)) {
@@ -109,7 +189,7 @@ Result<> writeRun(int fd, std::uint8_t const* data, std::uint64_t size, std::uin
             end += pageSize;
         ConstByteSpan const piece { data + page, end - page };
         hash.add((fileOffset + page) % RamFileRecord::chunkSize, piece);
-        TRY(writeAll(fd, piece, fileOffset + page));
+        TRY(file.write(fileOffset + page, piece));
         page = end;
     }
     return {};
@@ -121,12 +201,9 @@ Result<RamFileRecord> writeRamFile(
     std::string const& path, std::vector<MemoryBlock*> const& blocks, ProgressCallback const& progress)
 {
     auto record = layOut(blocks);
-    auto const file = TRY(openFile(path, O_WRONLY | O_CREAT | O_EXCL, 0600));
-    if (::ftruncate(file.get(), static_cast<off_t>(record.size)) != 0)
-        return failOs("cannot make room for the machine's memory");
-
+    auto const file = TRY(PieceWriter::create(path, record.size));
     ChunkHash hash;
-    std::uint64_t openChunk = 0, flushed = 0;
+    std::uint64_t openChunk = 0, told = 0;
     auto const closeChunk = [&] {
         if (!hash.isEmpty())
             hash.finish(RamFileRecord::chunkSize, checksumOf(record, openChunk));
@@ -141,12 +218,9 @@ Result<RamFileRecord> writeRamFile(
                 closeChunk();
                 openChunk = at / RamFileRecord::chunkSize;
             }
-            outcome = writeRun(file.get(), blocks[i]->data() + offset, size, at, hash);
-            if (at > flushed + writeBackStep) {
-                // Starts the disk on it now, so that the sync at the end has little left to wait for.
-                ::sync_file_range(
-                    file.get(), static_cast<off_t>(flushed), static_cast<off_t>(at - flushed), SYNC_FILE_RANGE_WRITE);
-                flushed = at;
+            outcome = writeRun(*file, blocks[i]->data() + offset, size, at, hash);
+            if (at > told + progressStep) {
+                told = at;
                 cancelled = progress && !progress(static_cast<double>(at) / static_cast<double>(record.size));
             }
             return outcome.has_value() && !cancelled;
@@ -158,8 +232,7 @@ Result<RamFileRecord> writeRamFile(
     closeChunk();
     if (progress && !progress(0.95))
         return fail(ErrorCode::Cancelled, "writing the machine's memory was cancelled");
-    if (::fdatasync(file.get()) != 0)
-        return failOs("cannot write the machine's memory to the disk");
+    TRY(file->flush());
     return record;
 }
 

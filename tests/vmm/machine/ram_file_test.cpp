@@ -4,6 +4,7 @@
 
 #include <QFile>
 #include <QTemporaryDir>
+#include <cerrno>
 #include <fcntl.h>
 #include <sys/stat.h>
 
@@ -53,6 +54,38 @@ private slots:
 
         newRam->clear();
         QCOMPARE(newRam->data()[5], 0);
+    }
+
+    /// Large pieces go another way to the disk than small ones: here they lie side by side.
+    void piecesOfEverySizeComeBack()
+    {
+        auto ram = block("ram", 16u << 20);
+        std::uint64_t number = 88172645463325252ull, page = 0;
+        for (std::uint64_t run = 1; page + run < ram->size() / 4096; page += run + 1, run = run * 7 % 509) {
+            for (std::uint64_t at = page * 4096; at < (page + run) * 4096; at += 8) {
+                number ^= number << 13;
+                number ^= number >> 7;
+                number ^= number << 17;
+                std::memcpy(ram->data() + at, &number, sizeof number);
+            }
+        }
+        auto const record = writeRamFile(path("pieces"), { ram.get() }, {});
+        REQUIRE_OK(record);
+        REQUIRE_OK(verifyRamFile(path("pieces"), *record, {}));
+        auto const file = openFile(path("pieces"), O_RDONLY);
+        REQUIRE_OK(file);
+        auto loaded = block("ram", 16u << 20);
+        REQUIRE_OK(loadRamFile(file->get(), *record, { loaded.get() }));
+        QCOMPARE(std::memcmp(loaded->data(), ram->data(), ram->size()), 0);
+    }
+
+    void whatIsThereIsNotReplaced()
+    {
+        auto ram = block("ram", 1u << 20);
+        REQUIRE_OK(writeRamFile(path("there"), { ram.get() }, {}));
+        auto const again = writeRamFile(path("there"), { ram.get() }, {});
+        QVERIFY(!again);
+        QCOMPARE(again.error().osError, EEXIST);
     }
 
     void damageIsFound()

@@ -13,6 +13,7 @@ import tempfile
 
 import host_figures
 import lab_figures
+import window_figure
 from figures import HEADER, Skip, write_json
 
 FIGURES = {
@@ -22,6 +23,7 @@ FIGURES = {
     "suspend": (host_figures.HostBench, host_figures.suspend),
     "disk": (lab_figures.LabBench, lab_figures.disk),
     "network": (lab_figures.LabBench, lab_figures.network),
+    "stall": (window_figure.WindowBench, window_figure.stall),
 }
 
 

@@ -65,7 +65,9 @@ def boot(kinds: dict[str, type[machines.Machine]], words: str, **configuration) 
 
 def speed(machine: machines.Machine, command: str, unit: int) -> float:
     amount, nanoseconds = map(int, machine.run(command, 120).split())
-    return amount * unit / nanoseconds * 1000
+    result = amount * unit / nanoseconds * 1000
+    print(f"    {machine.name}: {command}: {result:.2f} MB/s", flush=True)
+    return result
 
 
 def disk(runs: int) -> dict:
@@ -80,7 +82,6 @@ def disk(runs: int) -> dict:
             medians[f"{pattern}, {form}"] = take_turns(runs, {
                 name: lambda machine=machine: speed(machine, f"load disk /dev/{device} {words} {SECONDS}", unit)
                 for name, machine in running.items()})
-            print(form, pattern, medians[f"{pattern}, {form}"], flush=True)
     end(running)
     return medians
 

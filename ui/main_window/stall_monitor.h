@@ -8,7 +8,8 @@ namespace ui {
 
 /// Measures how long the GUI thread is ever away from its events: a timer of one millisecond whose late ticks are the
 /// stalls. Made when the environment says CHRONOVISOR_STALLS; the longest gap so far goes to standard error whenever it
-/// grows, and at the end.
+/// grows, and at the end, with what remains of it when the time is taken off in which the thread only waited for a
+/// processor: on a busy host that is not ours.
 class StallMonitor final : public QObject {
     Q_OBJECT
 public:
@@ -23,8 +24,9 @@ protected:
 
 private:
     QBasicTimer m_timer;
-    QElapsedTimer m_since;
-    double m_longest = 0;
+    QElapsedTimer m_since, m_sinceStart;
+    double m_waited = 0; // milliseconds for a processor, ever
+    double m_longest = 0, m_longestOwn = 0;
 };
 
 }

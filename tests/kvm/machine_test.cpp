@@ -7,6 +7,7 @@
 #include <QTemporaryDir>
 #include <QThread>
 #include <condition_variable>
+#include <fmt/format.h>
 
 using namespace vmm;
 
@@ -134,6 +135,42 @@ private slots:
         REQUIRE_OK(machine->call(command::Reset {}));
         REQUIRE_OK(machine->call(command::PowerOff {}));
         REQUIRE_OK(machine->call(command::Start {}));
+    }
+
+    void manyDevicesOfOneKind()
+    {
+        // More than there are slots, so that some are further functions of theirs.
+        auto config = demoConfig(m_disk);
+        for (unsigned i = 1; i < 70; ++i) {
+            auto const path = m_directory.filePath(QString("disk%1.img").arg(i)).toStdString();
+            QFile file(QString::fromStdString(path));
+            QVERIFY(file.open(QIODevice::WriteOnly));
+            QVERIFY(file.resize(4096 * (i + 1)));
+            config.disks.push_back({ fmt::format("disk{}", i), path, DiskFormat::Raw, DiskBus::Virtio, false, 1 });
+        }
+        auto const state = m_directory.filePath("many").toStdString();
+        {
+            Events events;
+            auto const machine = tests::must(Machine::create(config, events.listener()));
+            REQUIRE_OK(machine->call(command::Start {}));
+            std::uint64_t position = 0;
+            QVERIFY(waitForText(*machine->console("serial0"), "> ", position));
+            REQUIRE_OK(machine->call(command::Suspend { state, true }));
+        }
+        Events events;
+        auto const machine = tests::must(Machine::restore(state, events.listener()));
+        REQUIRE_OK(machine->call(command::Resume {}));
+        std::uint64_t position = 0;
+        QVERIFY(machine->console("serial0")->type(bytesOf("count\r")));
+        QVERIFY(waitForText(*machine->console("serial0"), "Memory and disk agree", position));
+
+        for (unsigned i = 70; i < 250; ++i) {
+            config.networks.push_back(
+                { fmt::format("net{}", i), fmt::format("52:54:00:00:00:{:02x}", i), NetworkMode::None, {} });
+        }
+        auto const tooMany = Machine::create(config, events.listener());
+        QVERIFY(!tooMany);
+        QCOMPARE(tooMany.error().message(), std::string("the machine has more than 240 PCI devices"));
     }
 
     void twoMachinesLiveInOneProcess()

@@ -66,6 +66,9 @@ void fillRandom(ByteSpan data)
 
 Result<> checkConfig(VmConfig const& config)
 {
+    // What could not be read back from a file would be a machine that cannot come back.
+    if (auto const readable = state::load<VmConfig>(state::save(config)); !readable)
+        return fail(ErrorCode::InvalidArgument, readable.error().message());
     if (!isUuid(config.uuid))
         return fail(ErrorCode::InvalidArgument, fmt::format("\"{}\" is no UUID", config.uuid));
     if (config.name.empty())

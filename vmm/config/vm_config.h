@@ -54,7 +54,7 @@ constexpr auto stateNames(Protocol)
 
 constexpr std::uint64_t maximumPath = 4096;
 constexpr std::uint64_t maximumId = 32;
-constexpr std::uint64_t maximumDevices = 24; ///< of one kind
+constexpr std::uint64_t maximumDevices = 255; ///< of one kind
 
 /// Direct boot: a Linux bzImage or a PVH ELF, without firmware.
 struct KernelConfig {

@@ -94,13 +94,17 @@ Result<> PcBoard::addChipset()
     return {};
 }
 
-Result<unsigned> PcBoard::plug(PciFunction& function)
+Result<std::string> PcBoard::plug(PciFunction& device)
 {
-    constexpr unsigned chipsetSlot = 0x1f;
-    if (m_nextSlot >= chipsetSlot)
-        return fail(ErrorCode::InvalidArgument, "the machine has more PCI devices than there are slots");
-    TRY(m_pci->plug(m_nextSlot, 0, function));
-    return m_nextSlot++;
+    // Every slot once, as most guests expect; when all are taken, the second function of each, and so on.
+    constexpr unsigned firstSlot = 1, slots = 0x1f - firstSlot; // 0 and 1f are the chipset's
+    auto const slot = firstSlot + m_plugged % slots, function = m_plugged / slots;
+    if (function >= PciBus::functionCount)
+        return fail(ErrorCode::InvalidArgument,
+            fmt::format("the machine has more than {} PCI devices", slots * PciBus::functionCount));
+    TRY(m_pci->plug(slot, function, device));
+    ++m_plugged;
+    return function == 0 ? fmt::format("{:x}", slot) : fmt::format("{:x},{:x}", slot, function);
 }
 
 void PcBoard::forgetMemory()

@@ -61,8 +61,8 @@ private:
     };
     using DiskPointer = std::unique_ptr<Disk, DeleteDisk>;
 
-    /// The next free slot for a PCI device of the configuration, which is returned; 1f is the chipset's.
-    Result<unsigned> plug(PciFunction& function);
+    /// Gives a PCI device of the configuration the next free place; returns it as in an Open Firmware path ("4", "4,1").
+    Result<std::string> plug(PciFunction& device);
 
     Result<> addMemory();
     Result<MemoryBlock*> loadFirmware();
@@ -114,7 +114,7 @@ private:
     // Devices go before what they use.
     std::vector<std::unique_ptr<Device>> m_devices;
     std::vector<Part> m_parts;
-    unsigned m_nextSlot = 1;
+    unsigned m_plugged = 0; ///< PCI devices so far, without the chipset
 
     // Those that the machine talks to; owned by m_devices.
     Ich9Lpc* m_lpc = nullptr;

@@ -105,7 +105,7 @@ Result<> PcBoard::addVirtioDisks()
                 [this, id = config.id](Error const& error) { m_events.hostFailed(Error(error).within(id)); }));
         disk.device = &device;
         auto const slot = TRY(plug(device));
-        m_bootPaths[config.id] = fmt::format("/pci@i0cf8/scsi@{:x}/disk@0,0", slot);
+        m_bootPaths[config.id] = fmt::format("/pci@i0cf8/scsi@{}/disk@0,0", slot);
     }
     return {};
 }
@@ -123,7 +123,7 @@ Result<> PcBoard::addSataDevices()
         m_sataControllers.push_back(&kept);
         auto const slot = TRY(plug(kept));
         for (unsigned port = 0; port < ids.size(); ++port) {
-            m_bootPaths[ids[port]] = fmt::format("/pci@i0cf8/pci8086,2922@{:x}/drive@{:x}/disk@0", slot, port);
+            m_bootPaths[ids[port]] = fmt::format("/pci@i0cf8/pci8086,2922@{}/drive@{:x}/disk@0", slot, port);
             if (auto const drive = findDrive(ids[port]); drive) {
                 (*drive)->controller = &kept;
                 (*drive)->port = port;

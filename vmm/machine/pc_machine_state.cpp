@@ -88,8 +88,9 @@ void PcMachine::suspend(command::Suspend const& command, Completion done)
         };
         auto outcome = replaceDirectory(directory, [&](std::string const& fresh) -> Result<> {
             saved.header.ram = TRY(writeRamFile(fmt::format("{}/{}", fresh, savedRamName), blocks, progress));
-            return writeFileSynced(
-                fmt::format("{}/{}", fresh, savedStateName), state::toText(savedMachineToJson(saved), 1) + "\n");
+            auto const json = savedMachineToJson(saved);
+            TRY_WITHIN("the state could not be read back", savedMachineFromJson(json));
+            return writeFileSynced(fmt::format("{}/{}", fresh, savedStateName), state::toText(json, 1) + "\n");
         });
         m_thread->loop().post([this, outcome, wasRunning, off] { finishSuspend(outcome, wasRunning, off); });
     });

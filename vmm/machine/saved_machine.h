@@ -43,7 +43,7 @@ struct SavedHeader {
         v.field("guestTime", s.guestTime);
         v.field("cpu", s.cpu);
         v.field("ram", s.ram);
-        v.field("files", s.files, state::Max { 64 });
+        v.field("files", s.files, state::Max { 4 * maximumDevices });
     }
 };
 

@@ -65,7 +65,7 @@ public:
     /// What tests want to go otherwise, and what they want to know. Shared by all machines of one factory.
     struct Script {
         std::mutex mutex;
-        std::optional<vmm::Error> failCreate, failStart, failSuspend;
+        std::optional<vmm::Error> failCreate, failStart, failSuspend, failForwards;
         bool holdSuspend = false;     ///< a suspend waits until it is cancelled
         std::vector<std::string> log; ///< "create", "start", "key 30 1" …
         std::atomic<int> alive = 0;
@@ -258,6 +258,11 @@ private:
     {
         m_listener(vmm::event::MediumChanged { command.drive, {} });
         answer(done);
+    }
+    void run(vmm::command::SetForwards const& command, Completion const& done)
+    {
+        m_script->note("forwards " + command.network + " " + std::to_string(command.forwards.size()));
+        answer(done, m_script->failForwards ? vmm::Result<>(vmm::fail(*m_script->failForwards)) : vmm::Result<>());
     }
     void run(vmm::command::SendInput const& command, Completion const& done)
     {

@@ -224,6 +224,34 @@ Result<> UserNetwork::removeForward(PortForward const& forward)
     return outcome;
 }
 
+Result<> UserNetwork::setForwards(std::vector<PortForward> const& forwards)
+{
+    std::vector<PortForward> before;
+    loop().call([&] { before = m_forwards; });
+    auto const change = [this](std::vector<PortForward> const& from, std::vector<PortForward> const& to) -> Result<> {
+        auto const has = [](auto const& list, PortForward const& one) {
+            return std::find(list.begin(), list.end(), one) != list.end();
+        };
+        // First what goes: the same port of the host may lead elsewhere from now on.
+        for (auto const& forward : from) {
+            if (!has(to, forward))
+                TRY(removeForward(forward));
+        }
+        for (auto const& forward : to) {
+            if (!has(from, forward))
+                TRY(addForward(forward));
+        }
+        return {};
+    };
+    auto const changed = change(before, forwards);
+    if (!changed) {
+        std::vector<PortForward> reached;
+        loop().call([&] { reached = m_forwards; });
+        ignore(change(reached, before));
+    }
+    return changed;
+}
+
 // Frames
 
 void UserNetwork::send(ConstByteSpan frame)

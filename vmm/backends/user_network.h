@@ -49,6 +49,8 @@ public:
     Result<> addForward(PortForward const& forward);
     /// NotFound where there is none.
     Result<> removeForward(PortForward const& forward);
+    /// All of them anew; as before where one cannot be had. Those in both go on without a break.
+    Result<> setForwards(std::vector<PortForward> const& forwards);
 
     // Device
     void reset() override;

@@ -66,6 +66,7 @@ public:
     virtual bool pointerIsAbsolute() const = 0;
     virtual Result<> insertMedium(std::string_view drive, std::string const& path) = 0;
     virtual Result<> ejectMedium(std::string_view drive, bool force) = 0;
+    virtual Result<> setForwards(std::string_view network, std::vector<PortForward> const& forwards) = 0;
     /// Puts into `config` what is in the drives now.
     virtual void describeMedia(VmConfig& config) const = 0;
 

@@ -40,6 +40,12 @@ struct EjectMedium { ///< Any time; `force` also where the guest has locked the 
     std::string drive;
     bool force = false;
 };
+/// Any time: which ports of the host lead to the guest, of a network in mode User, in place of those before. All or
+/// none: where one cannot be had (Busy, PermissionDenied), the old ones stay.
+struct SetForwards {
+    std::string network;
+    std::vector<PortForward> forwards;
+};
 struct SendInput { ///< Running; else it is dropped.
     std::variant<KeyInput, ButtonInput, AbsoluteMove, RelativeMove, WheelMove> input;
 };
@@ -48,8 +54,8 @@ struct CancelJob { }; ///< Ends a Suspend under way; the machine is as before it
 }
 
 using Command = std::variant<command::Start, command::Pause, command::Resume, command::Reset, command::PressPowerButton,
-    command::PowerOff, command::Suspend, command::InsertMedium, command::EjectMedium, command::SendInput,
-    command::CancelJob>;
+    command::PowerOff, command::Suspend, command::InsertMedium, command::EjectMedium, command::SetForwards,
+    command::SendInput, command::CancelJob>;
 
 /// What a machine tells. Sent from the machine's thread; a receiver takes it to its own thread and returns at once.
 namespace event {
@@ -104,6 +110,7 @@ public:
     Result<> call(Command command);
 
     virtual RunState state() const = 0;
+    /// Not while a SetForwards is under way, which changes it.
     virtual VmConfig const& config() const = 0;
     virtual MachineStatistics statistics() const = 0;
 

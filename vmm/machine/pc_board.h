@@ -1,5 +1,6 @@
 #pragma once
 
+#include "vmm/backends/user_network.h"
 #include "vmm/boot/direct_boot.h"
 #include "vmm/bus/pci_bus.h"
 #include "vmm/devices/ich9_lpc.h"
@@ -39,6 +40,7 @@ public:
     bool pointerIsAbsolute() const override;
     Result<> insertMedium(std::string_view drive, std::string const& path) override;
     Result<> ejectMedium(std::string_view drive, bool force) override;
+    Result<> setForwards(std::string_view network, std::vector<PortForward> const& forwards) override;
     void describeMedia(VmConfig& config) const override;
     Console* console(std::string_view id) override;
     Screen* screen(std::string_view id) override;
@@ -110,6 +112,7 @@ private:
     UniqueFd m_variablesFile;
     std::vector<DiskPointer> m_disks;
     std::vector<std::unique_ptr<NetworkBackend>> m_unplugged;
+    std::map<std::string, UserNetwork*, std::less<>> m_userNetworks;
 
     // Devices go before what they use.
     std::vector<std::unique_ptr<Device>> m_devices;

@@ -73,7 +73,9 @@ Result<> PcBoard::addNetworks()
     for (auto const& config : m_config.networks) {
         NetworkBackend* backend = nullptr;
         if (config.mode == NetworkMode::User) {
-            backend = &keep(config.id + "-user", TRY_WITHIN(config.id, UserNetwork::create(m_time, config.forwards)));
+            auto& user = keep(config.id + "-user", TRY_WITHIN(config.id, UserNetwork::create(m_time, config.forwards)));
+            m_userNetworks[config.id] = &user;
+            backend = &user;
         } else {
             backend = m_unplugged.emplace_back(std::make_unique<NoNetwork>(m_loop)).get();
         }
@@ -83,6 +85,14 @@ Result<> PcBoard::addNetworks()
         TRY(plug(card));
     }
     return {};
+}
+
+Result<> PcBoard::setForwards(std::string_view network, std::vector<PortForward> const& forwards)
+{
+    auto const found = m_userNetworks.find(network);
+    if (found == m_userNetworks.end())
+        return fail(ErrorCode::NotFound, fmt::format("there is no network {} that can forward ports", network));
+    return found->second->setForwards(forwards);
 }
 
 Result<> PcBoard::addSerials()

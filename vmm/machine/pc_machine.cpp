@@ -242,6 +242,19 @@ Result<> PcMachine::execute(command::EjectMedium const& command)
     return m_board->ejectMedium(command.drive, command.force);
 }
 
+Result<> PcMachine::execute(command::SetForwards const& command)
+{
+    auto next = m_config;
+    for (auto& network : next.networks) {
+        if (network.id == command.network)
+            network.forwards = command.forwards;
+    }
+    TRY(checkConfig(next));
+    TRY(m_board->setForwards(command.network, command.forwards));
+    m_config.networks.swap(next.networks);
+    return {};
+}
+
 Result<> PcMachine::execute(command::SendInput const& command)
 {
     if (state() == RunState::Running)

@@ -54,6 +54,7 @@ private:
     Result<> execute(command::PowerOff const&);
     Result<> execute(command::InsertMedium const&);
     Result<> execute(command::EjectMedium const&);
+    Result<> execute(command::SetForwards const&);
     Result<> execute(command::SendInput const&);
     Result<> execute(command::CancelJob const&);
     void suspend(command::Suspend const& command, Completion done);

@@ -144,6 +144,16 @@ struct Server {
     std::uint16_t port = 0;
 };
 
+/// Somebody listens on this port of the host.
+bool isBusy(std::uint16_t port)
+{
+    UniqueFd const client(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_in const address {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = { htonl(INADDR_LOOPBACK) }, .sin_zero = {}
+    };
+    return ::connect(client.get(), reinterpret_cast<sockaddr const*>(&address), sizeof address) == 0;
+}
+
 Bytes dhcpDiscover()
 {
     Bytes frame(14 + 20 + 8 + 244);
@@ -266,6 +276,33 @@ private slots:
         QVERIFY(!guest.wait([](ConstByteSpan frame) { return Guest::isTcp(frame, 22, syn); }).empty());
         REQUIRE_OK((*network)->removeForward(forward));
         QCOMPARE((*network)->removeForward(forward).error().code, ErrorCode::NotFound);
+    }
+
+    void forwardsAreReplacedAllOrNone()
+    {
+        tests::FakeTime time;
+        std::uint16_t first = 0, second = 0;
+        {
+            Server const one, two;
+            first = one.port;
+            second = two.port;
+        }
+        PortForward const before { Protocol::Tcp, "127.0.0.1", first, 22 };
+        auto const network = UserNetwork::create(time, { before });
+        REQUIRE_OK(network);
+        Server const taken; // holds its port
+        auto const refused = (*network)->setForwards(
+            { { Protocol::Tcp, "127.0.0.1", second, 80 }, { Protocol::Tcp, "127.0.0.1", taken.port, 80 } });
+        QVERIFY(!refused);
+        QCOMPARE(refused.error().code, ErrorCode::Busy);
+        QVERIFY(isBusy(first));
+        QVERIFY(!isBusy(second));
+        // The same port of the host, to another of the guest's; and one more.
+        REQUIRE_OK((*network)->setForwards(
+            { { Protocol::Tcp, "127.0.0.1", first, 80 }, { Protocol::Tcp, "127.0.0.1", second, 80 } }));
+        QVERIFY(isBusy(first) && isBusy(second));
+        REQUIRE_OK((*network)->setForwards({}));
+        QVERIFY(!isBusy(first) && !isBusy(second));
     }
 
     void restoredGuestIsToldThatItsConnectionIsCut()

@@ -74,6 +74,9 @@ struct CommandLine {
         auto* making = verb("create", "Make a machine in the library",
             [this](Surroundings& around, Output const& output) { return ctl::create(create, around, output); });
         making->add_option("name", create.name, "What it is called")->required();
+        making->add_option("--from", create.from,
+            "What it is for: an installation CD, a disk image or a kernel. Memory, CPUs and disk are then proposed as"
+            " the desktop does; what else is said here goes before");
         making->add_option("--new-disk", create.newDisk, "Make a disk of this size for it: 20G");
         making->add_option("--notes", create.notes, "Notes on it");
         addHardware(*making, create.hardware);
@@ -84,7 +87,7 @@ struct CommandLine {
             [this](Surroundings& around, Output const& output) { return show(machine, around, output); });
         auto* starting = onMachine("start", "Start a machine in the background, or bring a suspended one back",
             [this](Surroundings& around, Output const& output) { return start(machine, paused, around, output); });
-        starting->add_flag("--paused", paused, "Bring it back and let it stand still (where a desktop hosts it)");
+        starting->add_flag("--paused", paused, "Bring it back and let it stand still");
         method("pause", "Let a machine stand still", "machine.pause");
         method("resume", "Let a paused machine go on", "machine.resume");
         method("reset", "Press the reset button", "machine.reset");
@@ -176,6 +179,7 @@ struct CommandLine {
         running->add_option("--on-signal", run.onSignal, "What SIGINT, SIGTERM and SIGHUP do; a second one powers off")
             ->check(CLI::IsMember({ "suspend", "shutdown", "poweroff" }))
             ->capture_default_str();
+        running->add_flag("--paused", run.paused, "Bring a suspended machine back, and let it stand still");
         running->add_option("--ready-fd", run.readyFd)->group("");
     }
 };

@@ -16,6 +16,8 @@ struct Surroundings {
     MachineFactory factory;
     int in = 0, out = 1, err = 2;
     std::string program = "/proc/self/exe"; ///< what is run for a machine in the background
+    /// What knows which system is on a medium; without it media are still told apart.
+    std::string systemsModule;
 };
 
 enum ExitCode : int {

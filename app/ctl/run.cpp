@@ -128,7 +128,8 @@ public:
             return m_output.failed(connected.error());
         m_observer
             = m_runner->addObserver([this](Notice const& notice) { m_loop.post([this, notice] { take(notice); }); });
-        m_runner->start([this](vmm::Result<> outcome) { m_loop.post([this, outcome] { started(outcome); }); });
+        auto const begun = [this](vmm::Result<> outcome) { m_loop.post([this, outcome] { started(outcome); }); };
+        m_options.paused ? m_runner->startPaused(begun) : m_runner->start(begun);
         // While the machine is being put together on its own thread.
         auto server = control::ControlServer::start(m_around.runtimeDirectory, "chronoctl run");
         if (server) {
@@ -348,6 +349,8 @@ int start(std::string const& machine, bool paused, Surroundings& around, Output 
     auto const stored = around.store.find(machine);
     if (!stored)
         return output.failed(stored.error());
+    if (paused)
+        return runDetached({ stored->id, "--paused" }, around, output);
     return runDetached({ stored->id }, around, output);
 }
 

@@ -2,7 +2,10 @@
 
 #include "app/runner/picture.h"
 #include "app/store/whole_file.h"
+#include "app/systems/media_advisor.h"
+#include "app/systems/module.h"
 
+#include <dlfcn.h>
 #include <filesystem>
 #include <fmt/format.h>
 #include <unistd.h>
@@ -44,6 +47,41 @@ Json describe(StoredMachine const& machine, Surroundings const& around)
 
 }
 
+namespace {
+
+/// What the desktop would propose for this medium.
+vmm::Result<MachineRequest> propose(std::string const& path, Surroundings const& around, Output const& output)
+{
+    auto const absolute = std::filesystem::absolute(path).lexically_normal().string();
+    auto const host = inspectHost(around.store.machinesDirectory());
+    auto medium = TRY(inspectMedium(absolute));
+    std::optional<SystemNeeds> needs;
+    if (medium.kind == MediumKind::Iso && !around.systemsModule.empty()) {
+        // Never closed: GLib cannot be. Without it the system has no name, and gets what is usual.
+        auto* module = ::dlopen(around.systemsModule.c_str(), RTLD_NOW | RTLD_LOCAL);
+        auto* function = module != nullptr ? ::dlsym(module, identifyMediumName) : nullptr;
+        std::optional<SystemOnMedium> found;
+        if (function != nullptr)
+            reinterpret_cast<IdentifyMedium*>(function)(absolute, found, needs);
+        if (found)
+            takeSystem(medium, *found);
+    }
+    auto const proposal = app::propose(medium, host, needs);
+    if (medium.kind == MediumKind::Unknown || medium.kind == MediumKind::MachineConfig || !medium.isSupported) {
+        return vmm::fail(vmm::ErrorCode::Unsupported,
+            fmt::format("{}: {}", path,
+                medium.format.empty() ? "neither a CD nor a disk image nor a kernel" : "format " + medium.format));
+    }
+    auto const& request = proposal.request;
+    output.note(fmt::format("{}: {} CPUs, {} MiB{}",
+        medium.systemName.empty() ? medium.label.empty() ? "an unknown system" : medium.label : medium.systemName,
+        request.config.cpus, request.config.memoryMiB,
+        request.newDisks.empty() ? "" : fmt::format(", a new disk of {} GiB", request.newDisks.front().bytes >> 30)));
+    return request;
+}
+
+}
+
 vmm::Result<Owner> findOwner(std::string const& machine, Surroundings const& around)
 {
     auto const stored = around.store.find(machine);
@@ -67,18 +105,24 @@ int create(CreateOptions const& options, Surroundings& around, Output const& out
 {
     MachineRequest request;
     auto& config = request.config;
-    config.name = options.name;
-    config.notes = options.notes;
     config.serials = { { "serial0" } };
     config.displays = { {} };
     auto const made = [&]() -> vmm::Result<StoredMachine> {
+        if (!options.from.empty())
+            request = TRY(propose(options.from, around, output));
+        config.name = options.name;
+        config.notes = options.notes;
         if (around.store.find(options.name))
             return vmm::fail(vmm::ErrorCode::AlreadyExists, fmt::format("there is a machine called {}", options.name));
         if (!options.newDisk.empty()) {
-            vmm::DiskConfig disk;
-            disk.id = "disk0";
-            config.disks.push_back(disk);
-            request.newDisks.push_back({ "disk0", TRY(parseSize(options.newDisk)), DiskFormat::Qcow2 });
+            auto const bytes = TRY(parseSize(options.newDisk));
+            if (request.newDisks.empty()) {
+                vmm::DiskConfig disk;
+                disk.id = freeDeviceId(config, "disk");
+                config.disks.push_back(disk);
+                request.newDisks.push_back({ disk.id, bytes, DiskFormat::Qcow2 });
+            }
+            request.newDisks.front().bytes = bytes;
         }
         TRY(applyHardware(config, options.hardware));
         return around.store.create(std::move(request));

@@ -17,6 +17,7 @@ struct HardwareOptions {
 
 struct CreateOptions {
     std::string name, notes;
+    std::string from;    ///< a medium: the rest is proposed
     std::string newDisk; ///< "20G"
     HardwareOptions hardware;
 };
@@ -29,6 +30,7 @@ struct RunOptions {
     std::string restoreFrom; ///< a saved state's directory
     std::string stateDirectory;
     std::string onSignal = "suspend";
+    bool paused = false; ///< bring a suspended one back, and let it stand still
     HardwareOptions hardware;
     int readyFd = -1; ///< told when the machine runs; then the terminal is left alone
 };

@@ -1,3 +1,4 @@
+#include "app/desktop/end_signals.h"
 #include "app/desktop/single_instance.h"
 #include "app/library/library.h"
 #include "app/library/library_control.h"
@@ -32,6 +33,7 @@ QString demoKernel()
 int main(int argc, char** argv)
 {
     app::ignoreHostSignals();
+    app::EndSignals endSignals;
     QApplication application(argc, argv);
     QCoreApplication::setOrganizationName(QStringLiteral("chronovisor"));
     QCoreApplication::setApplicationName(QStringLiteral("chronovisor"));
@@ -70,6 +72,8 @@ int main(int argc, char** argv)
         window.newMachinePage()->useFile(file);
     };
     QObject::connect(&instance, &app::SingleInstance::asked, &window, open);
+    endSignals.listen();
+    QObject::connect(&endSignals, &app::EndSignals::asked, &window, &ui::MainWindow::endWithoutAsking);
     window.show();
     if (!path.isEmpty())
         open(path);

@@ -5,6 +5,7 @@
 
 #include <QCoreApplication>
 #include <QDir>
+#include <QElapsedTimer>
 #include <QFileInfo>
 #include <QFileSystemWatcher>
 #include <QPointer>
@@ -28,7 +29,7 @@ struct Library::Private {
         StoredMachine stored;
         std::shared_ptr<MachineRunner> runner;
         std::unique_ptr<VmSession> session;
-        bool isInMemory = false; // as the library last heard
+        QElapsedTimer pictureKept; // since the last picture was written to disk
     };
 
     Library& library;
@@ -69,6 +70,20 @@ struct Library::Private {
                 },
                 Qt::QueuedConnection);
         });
+    }
+
+    /// For a runner, which answers on a thread of its own.
+    MachineRunner::Completion onOurThread(std::function<void(vmm::Result<> const&)> done)
+    {
+        return [this, done = std::move(done), guard = alive](vmm::Result<> const& outcome) {
+            QMetaObject::invokeMethod(
+                &library,
+                [done, outcome, guard] {
+                    if (guard->load() != nullptr)
+                        done(outcome);
+                },
+                Qt::QueuedConnection);
+        };
     }
 
     MediaAdvisor& mediaAdvisor()
@@ -117,8 +132,12 @@ struct Library::Private {
             [this, id](QString const& drive, QString const& path) { keepMedium(id, drive, path); });
         if (auto* screen = member.session->mainScreen()) {
             QObject::connect(screen, &ScreenSession::thumbnailChanged, &library, [this, id] { keepThumbnail(id); });
-            QObject::connect(member.session.get(), &VmSession::stateChanged, screen,
-                [screen](SessionState state) { screen->setThumbnails(isInMemory(state)); });
+            QObject::connect(
+                member.session.get(), &VmSession::stateChanged, screen, [this, id, screen](SessionState state) {
+                    screen->setThumbnails(isInMemory(state));
+                    if (!isInMemory(state))
+                        keepThumbnail(id);
+                });
         }
     }
 
@@ -139,6 +158,16 @@ struct Library::Private {
         if (member.runner)
             member.runner->lookAgain();
         emit library.machineChanged(id);
+    }
+
+    /// What may change while the machine is in memory, too.
+    vmm::Result<> saveDescription(vmm::VmConfig config)
+    {
+        TRY(store.save(config));
+        if (auto const found = members.find(text(config.uuid)); found != members.end() && found->second.runner)
+            found->second.runner->describe(config.name, config.notes);
+        scan();
+        return {};
     }
 
     void drop(QString const& id)
@@ -185,16 +214,25 @@ struct Library::Private {
         emit library.machineChanged(id);
     }
 
+    /// Now and then while the machine runs, in case we are killed, and when it has ended: only then the file is looked
+    /// at, so only that is a change.
     void keepThumbnail(QString const& id)
     {
         auto const found = members.find(id);
         if (found == members.end() || !found->second.session->mainScreen())
             return;
-        auto picture = found->second.session->mainScreen()->thumbnail();
+        auto& member = found->second;
+        bool const isLast = !isInMemory(member.session->state());
+        if (!isLast && member.pictureKept.isValid() && member.pictureKept.elapsed() < 10000)
+            return;
+        member.pictureKept.start();
+        auto picture = member.session->mainScreen()->thumbnail();
+        if (picture.isNull())
+            return;
         auto path = store.thumbnailOf(id.toStdString());
         inBackground([picture = std::move(picture), path] { return writePicture(picture, path); },
-            [this, id](vmm::Result<> outcome) {
-                if (outcome)
+            [this, id, isLast](vmm::Result<> outcome) {
+                if (outcome && isLast)
                     emit library.machineChanged(id);
             });
     }
@@ -340,21 +378,73 @@ void Library::cancelClone()
 
 vmm::Result<> Library::rename(QString const& id, QString const& name)
 {
-    TRY(m_store.rename(id.toStdString(), name.toStdString()));
-    m_private->scan();
-    return {};
+    auto machine = TRY(m_store.load(id.toStdString()));
+    machine.config.name = name.toStdString();
+    return m_private->saveDescription(std::move(machine.config));
 }
 
-vmm::Result<> Library::changeSettings(vmm::VmConfig config)
+vmm::Result<> Library::changeSettings(
+    vmm::VmConfig config, std::vector<NewDisk> const& newDisks, std::vector<std::string> const& unwanted)
 {
     auto const* changed = session(text(config.uuid));
     if (changed != nullptr && changed->runner()->state() != SessionState::Off) {
         return vmm::fail(vmm::ErrorCode::NotNow,
             std::string("the machine is ") + std::string(stateName(changed->runner()->state())));
     }
-    TRY(m_store.save(std::move(config)));
+    TRY(m_store.save(std::move(config), newDisks, unwanted));
     m_private->scan();
     return {};
+}
+
+vmm::Result<> Library::changeNotes(QString const& id, QString const& notes)
+{
+    auto machine = TRY(m_store.load(id.toStdString()));
+    machine.config.notes = notes.toStdString();
+    return m_private->saveDescription(std::move(machine.config));
+}
+
+void Library::changeWhileInMemory(vmm::VmConfig wanted, Done<void> done)
+{
+    auto const id = text(wanted.uuid);
+    auto* changed = session(id);
+    if (changed == nullptr)
+        return done(vmm::fail(vmm::ErrorCode::NotFound, "there is no machine " + wanted.uuid));
+    struct Change {
+        vmm::VmConfig config;
+        vmm::Result<> outcome;
+        std::size_t waiting = 1;
+    };
+    auto const change = std::make_shared<Change>(Change { config(id), {} });
+    change->config.name = wanted.name;
+    change->config.notes = wanted.notes;
+    auto const arrived = [this, change, done] {
+        if (--change->waiting > 0)
+            return;
+        // What could be changed is kept, whatever else was refused.
+        auto const saved = m_private->saveDescription(change->config);
+        done(change->outcome ? saved : change->outcome);
+    };
+    auto const inMachine = changed->config().networks;
+    for (std::size_t i = 0; i < change->config.networks.size(); ++i) {
+        auto const find = [&](auto const& list) {
+            return std::find_if(
+                list.begin(), list.end(), [&](auto const& one) { return one.id == change->config.networks[i].id; });
+        };
+        auto const now = find(inMachine), then = find(wanted.networks);
+        if (!isInMemory(changed->state()) || now == inMachine.end() || then == wanted.networks.end()
+            || now->forwards == then->forwards)
+            continue;
+        ++change->waiting;
+        changed->runner()->setForwards(now->id, then->forwards,
+            m_private->onOurThread([change, arrived, i, forwards = then->forwards](vmm::Result<> const& outcome) {
+                if (outcome)
+                    change->config.networks[i].forwards = forwards;
+                else
+                    change->outcome = outcome;
+                arrived();
+            }));
+    }
+    arrived();
 }
 
 vmm::Result<> Library::remove(QString const& id)
@@ -390,11 +480,10 @@ void Library::advise(QString const& path, Done<Advice> done, QString const& syst
         std::move(done));
 }
 
-void Library::listSystems(Done<std::vector<MediaAdvisor::System>> done)
+void Library::listSystems(Done<std::vector<System>> done)
 {
     m_private->inBackground(
-        [this] { return vmm::Result<std::vector<MediaAdvisor::System>>(m_private->mediaAdvisor().systems()); },
-        std::move(done));
+        [this] { return vmm::Result<std::vector<System>>(m_private->mediaAdvisor().systems()); }, std::move(done));
 }
 
 void Library::inspectHost(Done<HostReport> done)

@@ -1,8 +1,8 @@
 #pragma once
 
-#include "app/library/media.h"
 #include "app/session/vm_session.h"
 #include "app/store/machine_store.h"
+#include "app/systems/media_advisor.h"
 
 #include <QObject>
 #include <QString>
@@ -48,8 +48,15 @@ public:
     void clone(QString const& id, QString const& name, Done<QString> done, std::function<void(double)> progress = {});
     void cancelClone();
     vmm::Result<> rename(QString const& id, QString const& name);
-    /// The next start's; refused while the machine is in memory.
-    vmm::Result<> changeSettings(vmm::VmConfig config);
+    /// The next start's; refused while the machine is in memory. Disks without a path are made as `newDisks` says;
+    /// `unwanted` are images of the machine's own that go for good.
+    vmm::Result<> changeSettings(
+        vmm::VmConfig config, std::vector<NewDisk> const& newDisks = {}, std::vector<std::string> const& unwanted = {});
+    /// At any time: what a person has noted about the machine.
+    vmm::Result<> changeNotes(QString const& id, QString const& notes);
+    /// The part of `config` that may change while the machine is in memory: name, notes and port forwards. What is in
+    /// a CD drive is VmSession's to change.
+    void changeWhileInMemory(vmm::VmConfig config, Done<void> done);
     /// Into the trash, from where undoRemove() takes it back.
     vmm::Result<> remove(QString const& id);
     vmm::Result<> undoRemove(QString const& id);
@@ -62,7 +69,7 @@ public:
         HostReport host;
     };
     void advise(QString const& path, Done<Advice> done, QString const& system = {});
-    void listSystems(Done<std::vector<MediaAdvisor::System>> done);
+    void listSystems(Done<std::vector<System>> done);
     void inspectHost(Done<HostReport> done);
 
     QStringList inMemory() const; ///< machines of ours that run, pause, crashed …

@@ -20,6 +20,25 @@ std::uint64_t ConsoleLink::readFrom(std::uint64_t position, vmm::Bytes& into, st
     return end;
 }
 
+vmm::Bytes ConsoleLink::past() const
+{
+    std::lock_guard const lock(m_mutex);
+    return m_past;
+}
+
+void ConsoleLink::setPast(vmm::Bytes past)
+{
+    {
+        std::lock_guard const lock(m_mutex);
+        ++m_run;
+        m_kept = {};
+        m_keptFrom = 0;
+        m_past = std::move(past);
+        m_hasNewPast = true;
+    }
+    tell();
+}
+
 bool ConsoleLink::type(vmm::ConstByteSpan data)
 {
     std::lock_guard const lock(m_mutex);
@@ -43,7 +62,10 @@ void ConsoleLink::attach(vmm::Console& console)
 {
     {
         std::lock_guard const lock(m_mutex);
-        ++m_run;
+        if (!std::exchange(m_hasNewPast, false)) {
+            ++m_run;
+            m_past = {};
+        }
         m_kept = {};
         m_console = &console;
     }

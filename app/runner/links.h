@@ -18,6 +18,9 @@ public:
     /// set to the run's number: when it differs from the one of the call before, a new run has begun and the reader
     /// starts again at 0.
     std::uint64_t readFrom(std::uint64_t position, vmm::Bytes& into, std::uint64_t& run) const;
+    /// What a terminal had shown before the present run's output: of a machine that was suspended, in this process or
+    /// another. Who only wants what happens now needs it not.
+    vmm::Bytes past() const;
     /// False when no machine is in memory, or the guest has left too much unread.
     bool type(vmm::ConstByteSpan data);
 
@@ -27,6 +30,8 @@ public:
     void removeListener(ListenerId id);
 
     // The runner's side. Attached between the machine's making and its end; detaching keeps the output.
+    /// The run that is attached next goes on from `past`; until then there is only that.
+    void setPast(vmm::Bytes past);
     void attach(vmm::Console& console);
     void detach();
 
@@ -39,6 +44,8 @@ private:
     std::uint64_t m_run = 0;
     std::uint64_t m_keptFrom = 0; // position of the first byte of m_kept
     vmm::Bytes m_kept;
+    vmm::Bytes m_past;
+    bool m_hasNewPast = false; // nothing was attached since it was set
 
     mutable std::mutex m_listenersMutex;
     std::map<ListenerId, std::function<void()>> m_listeners;

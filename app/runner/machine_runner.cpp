@@ -1,6 +1,7 @@
 #include "app/runner/machine_runner.h"
 
 #include "app/store/machine_lock.h"
+#include "app/store/whole_file.h"
 
 #include <fmt/format.h>
 #include <mutex>
@@ -86,6 +87,15 @@ struct MachineRunner::Private {
         media.clear();
         for (auto const& cd : config.cds)
             media[cd.id] = cd.path;
+    }
+
+    void takeForwards(vmm::command::SetForwards const& command)
+    {
+        std::lock_guard const guard(configMutex);
+        for (auto& network : config.networks) {
+            if (network.id == command.network)
+                network.forwards = command.forwards;
+        }
     }
 
     void tell(Notice const& notice)
@@ -175,8 +185,15 @@ struct MachineRunner::Private {
             std::lock_guard const guard(machineMutex);
             machine = std::move(made);
         }
-        // The machine knows best what it is made of: a restored one brings its configuration along.
-        takeConfig(machine->config());
+        // The machine knows best what it is made of: a restored one brings its configuration along. What it is called
+        // is the person's, who may have changed it meanwhile.
+        auto its = machine->config();
+        {
+            std::lock_guard const guard(configMutex);
+            its.name = config.name;
+            its.notes = config.notes;
+        }
+        takeConfig(std::move(its));
         std::lock_guard const guard(configMutex);
         for (auto const& [id, link] : consoles) {
             if (auto* console = machine->console(id))
@@ -228,7 +245,45 @@ struct MachineRunner::Private {
         if (::unlink((directory + "/state.json").c_str()) != 0)
             return vmm::failOs(fmt::format("removing the saved state in {}", directory));
         ::unlink((directory + "/ram").c_str());
+        for (auto const& [id, link] : consoleLinks())
+            ::unlink(pastFile(id).c_str());
         return {};
+    }
+
+    std::map<std::string, std::shared_ptr<ConsoleLink>> consoleLinks()
+    {
+        std::lock_guard const guard(configMutex);
+        return consoles;
+    }
+
+    /// Beside the saved state, and no part of it: what the terminals showed, so that a person finds it there again.
+    std::string pastFile(std::string const& console) const
+    {
+        return runner.m_places.stateDirectory + "/terminal-" + console;
+    }
+
+    void keepPasts(std::string const& directory)
+    {
+        for (auto const& [id, link] : consoleLinks()) {
+            auto shown = link->past();
+            std::uint64_t run = 0;
+            link->readFrom(0, shown, run);
+            if (shown.size() > vmm::Console::scrollback)
+                shown.erase(shown.begin(), shown.end() - vmm::Console::scrollback);
+            if (!shown.empty())
+                vmm::ignore(writeWholeFile(directory + "/terminal-" + id, shown, Durable::No));
+        }
+    }
+
+    /// What comes next goes on from the saved state, where there is one.
+    void readPasts()
+    {
+        for (auto const& [id, link] : consoleLinks()) {
+            auto const text = hasSavedState(runner.m_places.stateDirectory)
+                ? readWholeFile(pastFile(id), vmm::Console::scrollback)
+                : vmm::Result<std::string>();
+            link->setPast(text ? vmm::Bytes(text->begin(), text->end()) : vmm::Bytes());
+        }
     }
 
     void start(bool paused, Completion const& done)
@@ -274,6 +329,7 @@ struct MachineRunner::Private {
     vmm::Result<> create()
     {
         setState(SessionState::Starting);
+        readPasts();
         keep(TRY(factory.create(runner.config(), listener())));
         return {};
     }
@@ -281,6 +337,7 @@ struct MachineRunner::Private {
     vmm::Result<> restore()
     {
         setState(SessionState::Restoring);
+        readPasts();
         auto const& directory = runner.m_places.stateDirectory;
         auto made = TRY(factory.restore(directory, listener()));
         if (made->config().uuid != runner.id())
@@ -316,6 +373,8 @@ struct MachineRunner::Private {
             [this, done, directory, thenPowerOff, mine = generation](vmm::Result<> outcome) {
                 post(
                     [this, done, directory, thenPowerOff, mine, outcome] {
+                        if (outcome)
+                            keepPasts(directory);
                         if (mine == generation) {
                             // What goes on running leaves a state of its own place behind at once.
                             if (outcome && !thenPowerOff && directory == runner.m_places.stateDirectory
@@ -381,6 +440,8 @@ MachineRunner::MachineRunner(vmm::VmConfig config, MachinePlaces places, Machine
     : m_places(std::move(places)), m_private(std::make_unique<Private>(*this, std::move(config), std::move(factory)))
 {
     m_state = m_private->restingState();
+    if (m_state == SessionState::Suspended)
+        m_private->readPasts();
 }
 
 MachineRunner::~MachineRunner()
@@ -418,14 +479,24 @@ vmm::Result<> MachineRunner::setConfig(vmm::VmConfig config)
     return {};
 }
 
+void MachineRunner::describe(std::string name, std::string notes)
+{
+    std::lock_guard const guard(m_private->configMutex);
+    m_private->config.name = std::move(name);
+    m_private->config.notes = std::move(notes);
+}
+
 void MachineRunner::lookAgain()
 {
     if (isInMemory(state()))
         return;
     m_private->post(
         [this] {
-            if (!isInMemory(state()))
-                m_private->setState(m_private->restingState());
+            auto const resting = m_private->restingState();
+            if (isInMemory(state()) || state() == resting)
+                return;
+            m_private->readPasts();
+            m_private->setState(resting);
         },
         {});
 }
@@ -519,6 +590,8 @@ void MachineRunner::discardState(Completion done)
             auto outcome = m_private->takeLock();
             if (outcome)
                 outcome = m_private->dropSavedState();
+            if (outcome)
+                m_private->readPasts();
             m_private->lock.reset();
             m_private->setState(m_private->restingState());
             Private::finish(done, outcome);
@@ -553,6 +626,21 @@ void MachineRunner::ejectMedium(std::string drive, bool force, Completion done)
             if (!m_private->machine)
                 return m_private->changeIdleMedium(drive, {}, done);
             m_private->forward({}, "change a medium of", vmm::command::EjectMedium { drive, force }, done);
+        },
+        done);
+}
+
+void MachineRunner::setForwards(std::string network, std::vector<vmm::PortForward> forwards, Completion done)
+{
+    m_private->post(
+        [this, done, network = std::move(network), forwards = std::move(forwards)] {
+            vmm::command::SetForwards const command { network, forwards };
+            m_private->forward(
+                {}, "change the port forwards of", command, [this, done, command](vmm::Result<> outcome) {
+                    if (outcome)
+                        m_private->takeForwards(command);
+                    Private::finish(done, std::move(outcome));
+                });
         },
         done);
 }

@@ -57,6 +57,8 @@ public:
     vmm::VmConfig config() const; ///< of the machine in memory, else the one for the next start
     /// For the next start. NotNow while a machine is in memory.
     vmm::Result<> setConfig(vmm::VmConfig config);
+    /// At any time: what a person calls it, and what they have noted.
+    void describe(std::string name, std::string notes);
     /// Whether there is a saved state may have changed on disk.
     void lookAgain();
     MachinePlaces const& places() const { return m_places; }
@@ -83,6 +85,8 @@ public:
     void cancelJob(Completion done = {});
     void insertMedium(std::string drive, std::string path, Completion done = {});
     void ejectMedium(std::string drive, bool force = false, Completion done = {});
+    /// Which ports of the host lead to the guest of a machine in memory.
+    void setForwards(std::string network, std::vector<vmm::PortForward> forwards, Completion done = {});
     void sendInput(
         std::variant<vmm::KeyInput, vmm::ButtonInput, vmm::AbsoluteMove, vmm::RelativeMove, vmm::WheelMove> input);
 

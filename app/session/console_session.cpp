@@ -46,10 +46,12 @@ ConsoleSession::Output ConsoleSession::read(Position& position) const
     vmm::Bytes bytes;
     std::uint64_t run = position.run;
     position.offset = m_link->readFrom(position.offset, bytes, run);
-    Output output { QByteArray(reinterpret_cast<char const*>(bytes.data()), static_cast<qsizetype>(bytes.size())),
-        run != position.run };
+    auto const text = [](vmm::Bytes const& from) {
+        return QByteArray(reinterpret_cast<char const*>(from.data()), static_cast<qsizetype>(from.size()));
+    };
+    bool const isNewRun = run != position.run;
     position.run = run;
-    return output;
+    return { text(bytes), isNewRun, isNewRun ? text(m_link->past()) : QByteArray() };
 }
 
 bool ConsoleSession::type(QByteArray const& bytes)

@@ -24,7 +24,8 @@ public:
     };
     struct Output {
         QByteArray data;
-        bool isNewRun = false; ///< `data` begins a new run of the machine: the terminal resets first
+        bool isNewRun = false; ///< `past` and `data` begin a new run of the machine: the terminal resets first
+        QByteArray past;       ///< what it showed before it was suspended, where it was
     };
     /// What the guest has printed since `position`, which moves on. Empty when nothing.
     Output read(Position& position) const;

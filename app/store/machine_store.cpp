@@ -99,6 +99,37 @@ private:
     std::string m_path;
 };
 
+/// Removes the files it names when it goes.
+struct Leftovers {
+    std::vector<std::string> paths;
+    ~Leftovers()
+    {
+        for (auto const& path : paths)
+            ::unlink(path.c_str());
+    }
+};
+
+vmm::DiskConfig* diskOf(vmm::VmConfig& config, std::string const& id)
+{
+    auto const disk = std::find_if(
+        config.disks.begin(), config.disks.end(), [&](vmm::DiskConfig const& one) { return one.id == id; });
+    return disk == config.disks.end() ? nullptr : &*disk;
+}
+
+/// Gives a disk that is to be made its place in the machine's directory, under a name that nothing has there.
+vmm::Result<> placeNewDisk(vmm::VmConfig& config, NewDisk const& made, std::string const& directory)
+{
+    auto* disk = diskOf(config, made.id);
+    if (disk == nullptr)
+        return vmm::fail(vmm::ErrorCode::InvalidArgument, fmt::format("the new disk {} has no drive", made.id));
+    auto const* ending = made.format == DiskFormat::Qcow2 ? "qcow2" : "img";
+    disk->format = made.format;
+    disk->path = fmt::format("{}/{}.{}", directory, made.id, ending);
+    for (unsigned number = 2; ::access(disk->path.c_str(), F_OK) == 0; ++number)
+        disk->path = fmt::format("{}/{}-{}.{}", directory, made.id, number, ending);
+    return {};
+}
+
 void fillIn(vmm::VmConfig& config)
 {
     if (config.uuid.empty())
@@ -203,14 +234,8 @@ vmm::Result<StoredMachine> MachineStore::create(MachineRequest request)
     auto const directory = directoryOf(config.uuid);
     if (config.firmware == vmm::Firmware::Ovmf)
         config.firmwareVariables = directory + "/nvram.fd";
-    for (auto const& made : request.newDisks) {
-        auto const disk = std::find_if(
-            config.disks.begin(), config.disks.end(), [&](vmm::DiskConfig const& one) { return one.id == made.id; });
-        if (disk == config.disks.end())
-            return vmm::fail(vmm::ErrorCode::InvalidArgument, fmt::format("the new disk {} has no drive", made.id));
-        disk->format = made.format;
-        disk->path = fmt::format("{}/{}.{}", directory, made.id, made.format == DiskFormat::Qcow2 ? "qcow2" : "img");
-    }
+    for (auto const& made : request.newDisks)
+        TRY(placeNewDisk(config, made, directory));
     TRY(vmm::checkConfig(config));
 
     // Put together under another name: a list never shows half a machine.
@@ -218,7 +243,7 @@ vmm::Result<StoredMachine> MachineStore::create(MachineRequest request)
     TRY(makeDirectories(workplace));
     Scaffold scaffold(workplace);
     for (auto const& made : request.newDisks) {
-        auto const name = made.id + (made.format == DiskFormat::Qcow2 ? ".qcow2" : ".img");
+        auto const name = files::path(diskOf(config, made.id)->path).filename().string();
         TRY(makeDiskImage(workplace + "/" + name, made.format, made.bytes));
     }
     auto stored = config;
@@ -229,8 +254,12 @@ vmm::Result<StoredMachine> MachineStore::create(MachineRequest request)
     return load(config.uuid);
 }
 
-vmm::Result<> MachineStore::save(vmm::VmConfig config)
+vmm::Result<> MachineStore::save(
+    vmm::VmConfig config, std::vector<NewDisk> const& newDisks, std::vector<std::string> const& unwanted)
 {
+    // Names that are free: an image that a person has kept may lie there.
+    for (auto const& made : newDisks)
+        TRY(placeNewDisk(config, made, directoryOf(config.uuid)));
     TRY(vmm::checkConfig(config));
     auto const owner = MachineLock::owner(placesOf(config.uuid).lockFile);
     if (owner && *owner != ::getpid()) {
@@ -240,7 +269,26 @@ vmm::Result<> MachineStore::save(vmm::VmConfig config)
     std::error_code error;
     if (!files::is_directory(directory, error))
         return vmm::fail(vmm::ErrorCode::NotFound, fmt::format("there is no machine {}", config.uuid));
-    return writeConfig(std::move(config), directory);
+    Leftovers leftovers;
+    for (auto const& made : newDisks) {
+        auto const& path = diskOf(config, made.id)->path;
+        TRY(makeDiskImage(path, made.format, made.bytes));
+        leftovers.paths.push_back(path);
+    }
+    TRY(writeConfig(config, directory));
+    leftovers.paths.clear();
+    for (auto const& path : unwanted) {
+        auto const isUsed = std::any_of(
+            config.disks.begin(), config.disks.end(), [&](vmm::DiskConfig const& disk) { return disk.path == path; });
+        if (owns(config.uuid, path) && !isUsed)
+            leftovers.paths.push_back(path);
+    }
+    return {};
+}
+
+bool MachineStore::owns(std::string const& id, std::string const& path) const
+{
+    return isWithin(files::path(path).lexically_normal(), directoryOf(id));
 }
 
 vmm::Result<> MachineStore::rename(std::string const& id, std::string const& name)

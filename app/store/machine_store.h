@@ -70,11 +70,16 @@ public:
     vmm::Result<StoredMachine> find(std::string const& nameOrId) const;
 
     vmm::Result<StoredMachine> create(MachineRequest request);
-    /// Replaces the configuration. Busy while another process has the machine in memory; the uuid stays.
-    vmm::Result<> save(vmm::VmConfig config);
+    /// Replaces the configuration. Busy while another process has the machine in memory; the uuid stays. Disks whose
+    /// path is empty are made as `newDisks` says; `unwanted` are images in the machine's directory that go for good,
+    /// except those that the configuration still names.
+    vmm::Result<> save(
+        vmm::VmConfig config, std::vector<NewDisk> const& newDisks = {}, std::vector<std::string> const& unwanted = {});
     /// What is in a CD drive at the next start.
     vmm::Result<> keepMedium(std::string const& id, std::string const& drive, std::string const& path);
     vmm::Result<> rename(std::string const& id, std::string const& name);
+    /// Whether `path` lies in the machine's own directory.
+    bool owns(std::string const& id, std::string const& path) const;
 
     /// 0 to 1; returns false to give up (the copy is removed, ErrorCode::Cancelled).
     using Progress = std::function<bool(double)>;

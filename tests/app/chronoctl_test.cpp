@@ -44,7 +44,7 @@ struct Bench {
         vmm::UniqueFd const out(::open((name + ".out").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
         vmm::UniqueFd const err(::open((name + ".err").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
         ctl::Surroundings around { store, path("run"), FakeMachine::factory(script), in.get(), out.get(), err.get(),
-            "/bin/false" };
+            "/bin/false", CHRONOVISOR_BINARY "/lib/chronovisor/systems.so" };
         Said said;
         said.code = ctl::runChronoctl(arguments, around);
         said.out = contents(name + ".out");
@@ -118,6 +118,39 @@ private slots:
         QCOMPARE(bench.call({ "create", "web" }).code, 1);
     }
 
+    void aMachineIsProposedForAMedium()
+    {
+        Bench bench;
+        // A CD that libosinfo's database knows by its names.
+        QByteArray iso(64 * 2048, '\0');
+        iso.replace(16 * 2048, 7,
+            QByteArray("\x01"
+                       "CD001\x01",
+                7));
+        iso.replace(16 * 2048 + 40, 32, QByteArray("Debian 11.0.0 amd64 n").leftJustified(32, ' '));
+        iso.replace(17 * 2048, 7, QByteArray("\0CD001\x01", 7));
+        iso.replace(17 * 2048 + 7, 23, "EL TORITO SPECIFICATION");
+        iso.replace(18 * 2048, 7,
+            QByteArray("\xff"
+                       "CD001\x01",
+                7));
+        vmm::ignore(writeWholeFile(bench.path("debian.iso"),
+            { reinterpret_cast<std::uint8_t const*>(iso.constData()), std::size_t(iso.size()) }));
+        auto const made = bench.call({ "create", "web", "--from", bench.path("debian.iso"), "--cpus", "1" });
+        QCOMPARE(made.code, 0);
+        auto const config = bench.store.find("web")->config;
+        QCOMPARE(config.name, "web");
+        QCOMPARE(config.cds.at(0).path, bench.path("debian.iso"));
+        QCOMPARE(config.cpus, 1);
+        QCOMPARE(config.networks.size(), 1u);
+        QVERIFY(QFile::exists(QString::fromStdString(config.disks.at(0).path)));
+        if (!QDir("/usr/share/osinfo").exists())
+            QSKIP("CHRONOVISOR-SKIP: no osinfo-db installed");
+        QCOMPARE(config.system, "http://debian.org/debian/11");
+        QVERIFY(made.err.startsWith("Debian "));
+        QCOMPARE(bench.call({ "create", "odd", "--from", "/dev/null" }).code, 1);
+    }
+
     void wrongUseIsToldFromFailure()
     {
         Bench bench;
@@ -172,6 +205,22 @@ private slots:
         QCOMPARE(bench.call({ "console", "web", "--send", "x", "--wait", "boot", "--timeout", "0.2" }).code, 1);
         QCOMPARE(bench.call({ "console", "web", "--wait", "(" }).code, 1);
         QCOMPARE(bench.call({ "console", "web", "serial9", "--wait", "x" }).code, 1);
+        QCOMPARE(bench.call({ "stop", "web" }).code, 0);
+    }
+
+    void aSuspendedMachineComesBackPaused()
+    {
+        Bench bench;
+        QCOMPARE(bench.call({ "create", "web" }).code, 0);
+        {
+            Hosting hosting(bench, { "web" });
+            QVERIFY(hosting.isRunning("web"));
+            QCOMPARE(bench.call({ "suspend", "web" }).code, 0);
+        }
+        Hosting hosting(bench, { "web", "--paused" });
+        QTRY_COMPARE(bench.stateOf("web"), QString("paused"));
+        QCOMPARE(bench.call({ "resume", "web" }).code, 0);
+        QVERIFY(hosting.isRunning("web"));
         QCOMPARE(bench.call({ "stop", "web" }).code, 0);
     }
 

@@ -1,4 +1,4 @@
-#include "app/library/media.h"
+#include "app/systems/media_advisor.h"
 #include "tests/support/suite.h"
 
 #include <QTemporaryDir>

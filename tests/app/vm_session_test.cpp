@@ -233,6 +233,39 @@ private slots:
         QCOMPARE(output.data, QByteArray("boot\n"));
     }
 
+    void aSuspendedMachinesTerminalIsThereInANewProcess()
+    {
+        Bench bench;
+        bench.session.start();
+        QVERIFY(bench.becomes(SessionState::Running));
+        bench.script->last->guestPrints("before");
+        bench.session.suspend();
+        QVERIFY(bench.becomes(SessionState::Suspended));
+
+        auto const runner = std::make_shared<app::MachineRunner>(
+            bench.session.config(), bench.session.runner()->places(), tests::FakeMachine::factory(bench.script));
+        VmSession later(runner);
+        auto* console = later.console("serial0");
+        ConsoleSession::Position position;
+        auto output = console->read(position);
+        QVERIFY(output.isNewRun);
+        QCOMPARE(output.past, QByteArray("boot\nbefore"));
+        later.start();
+        QTRY_COMPARE(later.state(), SessionState::Running);
+        bench.script->last->guestPrints("after");
+        ConsoleSession::Position fresh;
+        output = console->read(fresh);
+        QCOMPARE(output.past, QByteArray("boot\nbefore"));
+        QVERIFY(output.data.endsWith("after"));
+        later.powerOff();
+        QTRY_COMPARE(later.state(), SessionState::Off);
+        // A start from the beginning has no past.
+        later.start();
+        QTRY_COMPARE(later.state(), SessionState::Running);
+        QVERIFY(console->read(fresh).past.isEmpty());
+        QVERIFY(!QFile::exists(bench.directory.filePath("state/terminal-serial0")));
+    }
+
     void howeverMuchIsPrintedOneSignalIsUnderWay()
     {
         Bench bench;

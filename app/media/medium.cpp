@@ -1,4 +1,4 @@
-#include "app/library/medium_file.h"
+#include "app/media/medium.h"
 
 #include "vmm/base/bytes.h"
 #include "vmm/base/unique_fd.h"

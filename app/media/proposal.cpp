@@ -1,0 +1,116 @@
+#include "app/media/proposal.h"
+
+#include <algorithm>
+#include <filesystem>
+
+namespace app {
+
+namespace {
+
+constexpr std::uint64_t mebibyte = 1u << 20, gibibyte = 1u << 30;
+
+vmm::DiskConfig disk0(std::string path)
+{
+    vmm::DiskConfig disk;
+    disk.id = "disk0";
+    disk.path = std::move(path);
+    return disk;
+}
+
+/// A name for a machine out of a file's: "debian-12.5.0-amd64-netinst.iso" → "debian-12.5.0-amd64-netinst".
+std::string nameFromPath(std::string const& path)
+{
+    auto name = std::filesystem::path(path).stem().string();
+    return name.empty() ? "machine" : name.substr(0, 200);
+}
+
+}
+
+Proposal propose(Medium const& medium, HostReport const& host, std::optional<SystemNeeds> const& system)
+{
+    Proposal proposal;
+    auto& config = proposal.request.config;
+    config.name = nameFromPath(medium.path);
+    config.system = system ? system->id : medium.system;
+    std::uint64_t cpus = std::min(2u, host.cores), memory = 2 * gibibyte, disk = 20 * gibibyte;
+
+    if (system) {
+        config.name = system->shortName;
+        proposal.name = Reason::SystemRecommends;
+        auto const take = [](std::uint64_t& value, Reason& reason, std::uint64_t wanted, std::uint64_t least) {
+            if (wanted != 0) {
+                value = std::max(wanted, least);
+                reason = Reason::SystemRecommends;
+            } else if (least > value / 2) {
+                value = 2 * least; // the minimum is for a system that does nothing
+                reason = Reason::SystemRequires;
+            }
+        };
+        std::uint64_t wantedCpus = 0;
+        take(wantedCpus, proposal.cpus, system->recommended.cpus, system->minimum.cpus);
+        cpus = std::max(cpus, wantedCpus);
+        take(memory, proposal.memory, system->recommended.memory, system->minimum.memory);
+        take(disk, proposal.disk, system->recommended.disk, system->minimum.disk);
+    }
+
+    if (cpus > host.cores && host.cores > 0) {
+        cpus = host.cores;
+        proposal.cpus = Reason::HostLimit;
+    }
+    // Half of what is free stays the host's, unless that would be next to nothing.
+    auto const mayTake = std::max(host.freeMemoryBytes / 2, 256 * mebibyte);
+    if (memory > mayTake) {
+        memory = mayTake / (128 * mebibyte) * 128 * mebibyte;
+        proposal.memory = Reason::HostLimit;
+    }
+    config.cpus = static_cast<std::uint16_t>(std::clamp<std::uint64_t>(cpus, 1, 16));
+    config.memoryMiB = static_cast<std::uint32_t>(memory / mebibyte);
+
+    config.displays = { {} };
+    config.serials = { { "serial0" } };
+    config.networks = { { "net0", {}, vmm::NetworkMode::User, {} } };
+    std::uint64_t newBytes = 0;
+    if (medium.kind == MediumKind::Iso)
+        config.cds = { { "cd0", medium.path } };
+    else
+        config.cds = { { "cd0", "" } };
+    if (medium.kind == MediumKind::Disk) {
+        config.disks = { disk0(medium.path) };
+        config.disks[0].format = medium.format == "qcow2" ? DiskFormat::Qcow2 : DiskFormat::Raw;
+    } else if (medium.kind != MediumKind::PvhKernel && !(medium.isLive && !medium.isInstaller)) {
+        disk = (disk + gibibyte - 1) / gibibyte * gibibyte;
+        config.disks = { disk0({}) };
+        proposal.request.newDisks = { { "disk0", disk, DiskFormat::Qcow2 } };
+        newBytes = disk;
+    }
+    if (medium.kind == MediumKind::Iso && !config.disks.empty())
+        config.bootOrder = { "disk0", "cd0" }; // an empty disk is passed over, an installed one comes first
+
+    if (medium.kind == MediumKind::Kernel || medium.kind == MediumKind::PvhKernel) {
+        config.firmware = vmm::Firmware::None;
+        config.kernel = vmm::KernelConfig { medium.path, {}, "console=tty0 console=ttyS0" };
+        proposal.firmware = Reason::MediumNeeds;
+    } else if (medium.bootsUefi && !medium.bootsBios) {
+        config.firmware = host.hasOvmf || !host.hasSeaBios ? vmm::Firmware::Ovmf : vmm::Firmware::SeaBios;
+        proposal.firmware = host.hasOvmf ? Reason::MediumNeeds : Reason::FirmwareMissing;
+    }
+    proposal.concerns = concerns(host, config, newBytes);
+    return proposal;
+}
+
+MachineRequest demoMachine(std::string const& kernel)
+{
+    MachineRequest request;
+    auto& config = request.config;
+    config.name = "demo";
+    config.memoryMiB = 64;
+    config.firmware = vmm::Firmware::None;
+    config.kernel = vmm::KernelConfig { kernel, {}, {} };
+    config.displays = { {} };
+    config.serials = { { "serial0" } };
+    config.disks = { disk0({}) };
+    request.newDisks = { { "disk0", 16 * mebibyte, DiskFormat::Raw } };
+    return request;
+}
+
+}

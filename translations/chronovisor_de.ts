@@ -1,1569 +1,1621 @@
 <?xml version="1.0" encoding="utf-8"?>
 <!DOCTYPE TS>
 <TS version="2.1" language="de_DE" sourcelanguage="en_GB">
-    <context>
-        <name>main</name>
-        <message>
-            <source>A CD image, a disk image or a kernel to make a machine for.</source>
-            <translation>Ein CD-Abbild, ein Festplattenabbild oder ein Kernel, für den eine Maschine angelegt werden soll.</translation>
-        </message>
-    </context>
-    <context>
-        <name>ui::ClosingPage</name>
-        <message>
-            <source>Progress of %1</source>
-            <translation>Fortschritt von %1</translation>
-        </message>
-        <message numerus="yes">
-            <source>%n machine(s) still run</source>
-            <translation>
-                <numerusform>%n Maschine läuft noch</numerusform>
-                <numerusform>%n Maschinen laufen noch</numerusform>
-            </translation>
-        </message>
-        <message>
-            <source>The window closes when all of them have ended.</source>
-            <translation>Das Fenster schließt sich, sobald alle beendet sind.</translation>
-        </message>
-        <message>
-            <source>What shall happen to them? A suspended machine goes on where it was when you restore it.</source>
-            <translation>Was soll mit ihnen geschehen? Eine angehaltene und gesicherte Maschine macht dort weiter, wo sie war, wenn Sie sie wiederherstellen.</translation>
-        </message>
-        <message>
-            <source>&amp;Suspend</source>
-            <translation>&amp;Sichern</translation>
-        </message>
-        <message>
-            <source>&amp;Keep running</source>
-            <translation>&amp;Weiterlaufen lassen</translation>
-        </message>
-        <message>
-            <source>Shut &amp;down</source>
-            <translation>&amp;Herunterfahren</translation>
-        </message>
-        <message>
-            <source>&amp;Power off at once</source>
-            <translation>Sofort &amp;ausschalten</translation>
-        </message>
-        <message>
-            <source>&amp;Cancel</source>
-            <translation>A&amp;bbrechen</translation>
-        </message>
-        <message>
-            <source>&amp;Always do that</source>
-            <translation>&amp;Immer so</translation>
-        </message>
-    </context>
-    <context>
-        <name>ui::ConsoleTabs</name>
-        <message>
-            <source>Serial %1</source>
-            <translation>Seriell %1</translation>
-        </message>
-    </context>
-    <context>
-        <name>ui::EmptyPage</name>
-        <message>
-            <source>No machines yet</source>
-            <translation>Noch keine Maschinen</translation>
-        </message>
-        <message>
-            <source>A machine is a computer within this one: run a system in it, suspend it in the middle of its work, and bring it back just as it was.</source>
-            <translation>Eine Maschine ist ein Rechner in diesem Rechner: Lassen Sie ein System darin laufen, sichern Sie es mitten in der Arbeit, und holen Sie es genau so zurück, wie es war.</translation>
-        </message>
-        <message>
-            <source>New machine…</source>
-            <translation>Neue Maschine …</translation>
-        </message>
-        <message>
-            <source>Try the demo machine</source>
-            <translation>Demo-Maschine ausprobieren</translation>
-        </message>
-    </context>
-    <context>
-        <name>ui::Inspector</name>
-        <message>
-            <source>Processors</source>
-            <translation>Prozessoren</translation>
-        </message>
-        <message numerus="yes">
-            <source>%n processor(s)</source>
-            <translation>
-                <numerusform>%n Prozessor</numerusform>
-                <numerusform>%n Prozessoren</numerusform>
-            </translation>
-        </message>
-        <message>
-            <source>Memory</source>
-            <translation>Arbeitsspeicher</translation>
-        </message>
-        <message>
-            <source>%1 of memory</source>
-            <translation>%1 Arbeitsspeicher</translation>
-        </message>
-        <message>
-            <source>Disk</source>
-            <translation>Festplatte</translation>
-        </message>
-        <message>
-            <source>CD drive</source>
-            <translation>CD-Laufwerk</translation>
-        </message>
-        <message>
-            <source>Empty CD drive</source>
-            <translation>Leeres CD-Laufwerk</translation>
-        </message>
-        <message>
-            <source>Network</source>
-            <translation>Netzwerk</translation>
-        </message>
-        <message>
-            <source>Network shared with this computer</source>
-            <translation>Netzwerk über diesen Rechner</translation>
-        </message>
-        <message>
-            <source>Network, not connected</source>
-            <translation>Netzwerk, nicht verbunden</translation>
-        </message>
-        <message>
-            <source>Serial ports</source>
-            <translation>Serielle Anschlüsse</translation>
-        </message>
-        <message numerus="yes">
-            <source>%n serial port(s)</source>
-            <translation>
-                <numerusform>%n serieller Anschluss</numerusform>
-                <numerusform>%n serielle Anschlüsse</numerusform>
-            </translation>
-        </message>
-        <message>
-            <source>Start</source>
-            <translation>Starten</translation>
-        </message>
-        <message>
-            <source>Starts the kernel %1</source>
-            <translation>Startet den Kernel %1</translation>
-        </message>
-        <message>
-            <source>Starts with UEFI</source>
-            <translation>Startet mit UEFI</translation>
-        </message>
-        <message>
-            <source>Starts with a BIOS</source>
-            <translation>Startet mit einem BIOS</translation>
-        </message>
-        <message>
-            <source>Hardware</source>
-            <translation>Hardware</translation>
-        </message>
-        <message>
-            <source>Activity</source>
-            <translation>Aktivität</translation>
-        </message>
-        <message>
-            <source>Notes</source>
-            <translation>Notizen</translation>
-        </message>
-        <message>
-            <source>Change…</source>
-            <translation>Ändern …</translation>
-        </message>
-        <message>
-            <source>Processor use</source>
-            <translation>Prozessorauslastung</translation>
-        </message>
-        <message>
-            <source>Disk throughput</source>
-            <translation>Festplattendurchsatz</translation>
-        </message>
-        <message>
-            <source>Network throughput</source>
-            <translation>Netzwerkdurchsatz</translation>
-        </message>
-        <message>
-            <source>What is this machine for?</source>
-            <translation>Wofür ist diese Maschine?</translation>
-        </message>
-        <message>
-            <source>Notes can be changed while the machine is off.</source>
-            <translation>Notizen lassen sich ändern, solange die Maschine aus ist.</translation>
-        </message>
-        <message>
-            <source>Processor %1 %</source>
-            <translation>Prozessor %1 %</translation>
-        </message>
-        <message>
-            <source>Disks %1/s</source>
-            <translation>Festplatten %1/s</translation>
-        </message>
-        <message>
-            <source>Network %1/s</source>
-            <translation>Netzwerk %1/s</translation>
-        </message>
-        <message>
-            <source>%1 of memory in use</source>
-            <translation>%1 Arbeitsspeicher belegt</translation>
-        </message>
-    </context>
-    <context>
-        <name>ui::LibraryModel</name>
-        <message>
-            <source>Cannot be read</source>
-            <translation>Nicht lesbar</translation>
-        </message>
-        <message>
-            <source>In use by another program</source>
-            <translation>Von einem anderen Programm benutzt</translation>
-        </message>
-        <message>
-            <source>%1 · %2 %</source>
-            <translation>%1 · %2 %</translation>
-        </message>
-    </context>
-    <context>
-        <name>ui::LibraryPanel</name>
-        <message>
-            <source>Filter</source>
-            <translation>Filtern</translation>
-        </message>
-        <message>
-            <source>Filter the machines</source>
-            <translation>Maschinen filtern</translation>
-        </message>
-        <message>
-            <source>Menu (F10)</source>
-            <translation>Menü (F10)</translation>
-        </message>
-        <message>
-            <source>Menu</source>
-            <translation>Menü</translation>
-        </message>
-        <message>
-            <source>Machines</source>
-            <translation>Maschinen</translation>
-        </message>
-        <message>
-            <source>New machine…</source>
-            <translation>Neue Maschine …</translation>
-        </message>
-        <message>
-            <source>New machine (%1)</source>
-            <translation>Neue Maschine (%1)</translation>
-        </message>
-    </context>
-    <context>
-        <name>ui::MachinePage</name>
-        <message>
-            <source>The screenshot is in the clipboard.</source>
-            <translation>Das Bildschirmfoto liegt in der Zwischenablage.</translation>
-        </message>
-        <message>
-            <source>The guest has restarted.</source>
-            <translation>Das Gastsystem ist neu gestartet.</translation>
-        </message>
-        <message>
-            <source>Insert a CD</source>
-            <translation>CD einlegen</translation>
-        </message>
-        <message>
-            <source>CD images (*.iso);;All files (*)</source>
-            <translation>CD-Abbilder (*.iso);;Alle Dateien (*)</translation>
-        </message>
-        <message>
-            <source>Save the screenshot</source>
-            <translation>Bildschirmfoto speichern</translation>
-        </message>
-        <message>
-            <source>Pictures (*.png)</source>
-            <translation>Bilder (*.png)</translation>
-        </message>
-        <message>
-            <source>The screenshot is in %1.</source>
-            <translation>Das Bildschirmfoto liegt in %1.</translation>
-        </message>
-        <message>
-            <source>There is no text in the clipboard.</source>
-            <translation>In der Zwischenablage ist kein Text.</translation>
-        </message>
-        <message numerus="yes">
-            <source>%n character(s) could not be typed: a US keyboard has no key for them.</source>
-            <translation>
-                <numerusform>%n Zeichen konnte nicht getippt werden: Eine US-Tastatur hat keine Taste dafür.</numerusform>
-                <numerusform>%n Zeichen konnten nicht getippt werden: Eine US-Tastatur hat keine Tasten dafür.</numerusform>
-            </translation>
-        </message>
-        <message>
-            <source>Move the pointer to the upper edge, or press Ctrl+Alt, to get the tools back.</source>
-            <translation>Bewegen Sie den Zeiger an den oberen Rand oder drücken Sie Strg+Alt, um die Werkzeuge zurückzuholen.</translation>
-        </message>
-        <message>
-            <source>Insert a CD…</source>
-            <translation>CD einlegen …</translation>
-        </message>
-        <message>
-            <source>Change the CD…</source>
-            <translation>CD wechseln …</translation>
-        </message>
-        <message>
-            <source>Eject “%1”</source>
-            <translation>„%1“ auswerfen</translation>
-        </message>
-        <message>
-            <source>Ctrl+Alt with a function key</source>
-            <translation>Strg+Alt mit einer Funktionstaste</translation>
-        </message>
-        <message>
-            <source>Fit into the window</source>
-            <translation>Ins Fenster einpassen</translation>
-        </message>
-        <message>
-            <source>%1 %</source>
-            <translation>%1 %</translation>
-        </message>
-        <message>
-            <source>Copy the machine…</source>
-            <translation>Maschine kopieren …</translation>
-        </message>
-        <message>
-            <source>Remove the machine</source>
-            <translation>Maschine entfernen</translation>
-        </message>
-        <message>
-            <source>Pause</source>
-            <translation>Pause</translation>
-        </message>
-        <message>
-            <source>Let the machine stand still</source>
-            <translation>Die Maschine stillstehen lassen</translation>
-        </message>
-        <message>
-            <source>Resume</source>
-            <translation>Fortsetzen</translation>
-        </message>
-        <message>
-            <source>Let the machine go on</source>
-            <translation>Die Maschine weiterlaufen lassen</translation>
-        </message>
-        <message>
-            <source>Restore</source>
-            <translation>Wiederherstellen</translation>
-        </message>
-        <message>
-            <source>Go on where the machine was suspended</source>
-            <translation>Dort weitermachen, wo die Maschine gesichert wurde</translation>
-        </message>
-        <message>
-            <source>Start</source>
-            <translation>Starten</translation>
-        </message>
-        <message>
-            <source>Start the machine</source>
-            <translation>Die Maschine starten</translation>
-        </message>
-        <message>
-            <source>Suspend</source>
-            <translation>Sichern</translation>
-        </message>
-        <message>
-            <source>Write the machine's state to disk, and bring it back later</source>
-            <translation>Den Zustand der Maschine auf die Festplatte schreiben und später zurückholen</translation>
-        </message>
-        <message>
-            <source>Shut down</source>
-            <translation>Herunterfahren</translation>
-        </message>
-        <message>
-            <source>Press the machine's power button</source>
-            <translation>Den Einschaltknopf der Maschine drücken</translation>
-        </message>
-        <message>
-            <source>Reset</source>
-            <translation>Zurücksetzen</translation>
-        </message>
-        <message>
-            <source>Power off at once</source>
-            <translation>Sofort ausschalten</translation>
-        </message>
-        <message>
-            <source>Throw the suspended state away</source>
-            <translation>Gesicherten Zustand verwerfen</translation>
-        </message>
-        <message>
-            <source>Cancel</source>
-            <translation>Abbrechen</translation>
-        </message>
-        <message>
-            <source>Leave full screen</source>
-            <translation>Vollbild verlassen</translation>
-        </message>
-        <message>
-            <source>Full screen</source>
-            <translation>Vollbild</translation>
-        </message>
-        <message>
-            <source>Full screen; from within the machine Ctrl+Alt+Enter</source>
-            <translation>Vollbild; aus der Maschine heraus mit Strg+Alt+Eingabe</translation>
-        </message>
-        <message>
-            <source>Save a screenshot…</source>
-            <translation>Bildschirmfoto speichern …</translation>
-        </message>
-        <message>
-            <source>Copy a screenshot</source>
-            <translation>Bildschirmfoto kopieren</translation>
-        </message>
-        <message>
-            <source>Type the clipboard's text</source>
-            <translation>Text der Zwischenablage tippen</translation>
-        </message>
-        <message>
-            <source>Serial console</source>
-            <translation>Serielle Konsole</translation>
-        </message>
-        <message>
-            <source>Show the serial console</source>
-            <translation>Serielle Konsole zeigen</translation>
-        </message>
-        <message>
-            <source>Inspector</source>
-            <translation>Inspektor</translation>
-        </message>
-        <message>
-            <source>Show what the machine is made of</source>
-            <translation>Zeigen, woraus die Maschine besteht</translation>
-        </message>
-        <message>
-            <source>Back into the main window</source>
-            <translation>Zurück ins Hauptfenster</translation>
-        </message>
-        <message>
-            <source>In a window of its own</source>
-            <translation>In einem eigenen Fenster</translation>
-        </message>
-        <message>
-            <source>Settings</source>
-            <translation>Einstellungen</translation>
-        </message>
-        <message>
-            <source>Change the machine's settings</source>
-            <translation>Einstellungen der Maschine ändern</translation>
-        </message>
-        <message>
-            <source>CD</source>
-            <translation>CD</translation>
-        </message>
-        <message>
-            <source>CD: insert and eject</source>
-            <translation>CD: einlegen und auswerfen</translation>
-        </message>
-        <message>
-            <source>Keys</source>
-            <translation>Tasten</translation>
-        </message>
-        <message>
-            <source>Send key combinations and text</source>
-            <translation>Tastenkombinationen und Text senden</translation>
-        </message>
-        <message>
-            <source>Screenshot</source>
-            <translation>Bildschirmfoto</translation>
-        </message>
-        <message>
-            <source>Size</source>
-            <translation>Größe</translation>
-        </message>
-        <message>
-            <source>Size of the machine's screen</source>
-            <translation>Größe des Bildschirms der Maschine</translation>
-        </message>
-    </context>
-    <context>
-        <name>ui::MachineSettingsPage</name>
-        <message>
-            <source>Remove %1</source>
-            <translation>%1 entfernen</translation>
-        </message>
-        <message>
-            <source>Virtio</source>
-            <translation>Virtio</translation>
-        </message>
-        <message>
-            <source>SATA</source>
-            <translation>SATA</translation>
-        </message>
-        <message>
-            <source>How %1 is connected</source>
-            <translation>Wie %1 angeschlossen ist</translation>
-        </message>
-        <message>
-            <source>Read only</source>
-            <translation>Nur lesen</translation>
-        </message>
-        <message>
-            <source>empty</source>
-            <translation>leer</translation>
-        </message>
-        <message>
-            <source>Insert…</source>
-            <translation>Einlegen …</translation>
-        </message>
-        <message>
-            <source>Insert a CD into %1</source>
-            <translation>CD in %1 einlegen</translation>
-        </message>
-        <message>
-            <source>Insert a CD</source>
-            <translation>CD einlegen</translation>
-        </message>
-        <message>
-            <source>CD images (*.iso);;All files (*)</source>
-            <translation>CD-Abbilder (*.iso);;Alle Dateien (*)</translation>
-        </message>
-        <message>
-            <source>Eject the CD of %1</source>
-            <translation>CD aus %1 auswerfen</translation>
-        </message>
-        <message>
-            <source>Hardware address of %1</source>
-            <translation>Hardwareadresse von %1</translation>
-        </message>
-        <message>
-            <source>Shared with this computer</source>
-            <translation>Über diesen Rechner</translation>
-        </message>
-        <message>
-            <source>Not connected</source>
-            <translation>Nicht verbunden</translation>
-        </message>
-        <message>
-            <source>Protocol</source>
-            <translation>Protokoll</translation>
-        </message>
-        <message>
-            <source>this computer only</source>
-            <translation>nur von diesem Rechner</translation>
-        </message>
-        <message>
-            <source>the whole network</source>
-            <translation>vom ganzen Netzwerk</translation>
-        </message>
-        <message>
-            <source>Reachable from</source>
-            <translation>Erreichbar von</translation>
-        </message>
-        <message>
-            <source>Port</source>
-            <translation>Port</translation>
-        </message>
-        <message>
-            <source>Port of this computer</source>
-            <translation>Port dieses Rechners</translation>
-        </message>
-        <message>
-            <source>Port of the machine</source>
-            <translation>Port der Maschine</translation>
-        </message>
-        <message>
-            <source>the port forward</source>
-            <translation>die Portweiterleitung</translation>
-        </message>
-        <message>
-            <source>Forward a port</source>
-            <translation>Port weiterleiten</translation>
-        </message>
-        <message>
-            <source>Serial port (16550)</source>
-            <translation>Serieller Anschluss (16550)</translation>
-        </message>
-        <message>
-            <source>Virtio console</source>
-            <translation>Virtio-Konsole</translation>
-        </message>
-        <message>
-            <source>Kind of %1</source>
-            <translation>Art von %1</translation>
-        </message>
-        <message>
-            <source>The kernel %1, directly</source>
-            <translation>Direkt der Kernel %1</translation>
-        </message>
-        <message>
-            <source>Move %1 up</source>
-            <translation>%1 nach oben</translation>
-        </message>
-        <message>
-            <source>Move %1 down</source>
-            <translation>%1 nach unten</translation>
-        </message>
-        <message>
-            <source>Add a disk image</source>
-            <translation>Festplattenabbild hinzufügen</translation>
-        </message>
-        <message>
-            <source>Disk images (*.qcow2 *.img *.raw);;All files (*)</source>
-            <translation>Festplattenabbilder (*.qcow2 *.img *.raw);;Alle Dateien (*)</translation>
-        </message>
-        <message numerus="yes">
-            <source>This computer has %n core(s) and %1 of free memory.</source>
-            <translation>
-                <numerusform>Dieser Rechner hat %n Kern und %1 freien Arbeitsspeicher.</numerusform>
-                <numerusform>Dieser Rechner hat %n Kerne und %1 freien Arbeitsspeicher.</numerusform>
-            </translation>
-        </message>
-        <message>
-            <source>All but the name can be changed once the machine is off.</source>
-            <translation>Alles außer dem Namen lässt sich ändern, sobald die Maschine aus ist.</translation>
-        </message>
-        <message>
-            <source>Shut down</source>
-            <translation>Herunterfahren</translation>
-        </message>
-        <message>
-            <source>A machine needs a name.</source>
-            <translation>Eine Maschine braucht einen Namen.</translation>
-        </message>
-        <message>
-            <source>Settings</source>
-            <translation>Einstellungen</translation>
-        </message>
-        <message>
-            <source>Settings of %1</source>
-            <translation>Einstellungen von %1</translation>
-        </message>
-        <message>
-            <source>General</source>
-            <translation>Allgemein</translation>
-        </message>
-        <message>
-            <source>Processors and memory</source>
-            <translation>Prozessoren und Arbeitsspeicher</translation>
-        </message>
-        <message>
-            <source>Disks</source>
-            <translation>Festplatten</translation>
-        </message>
-        <message>
-            <source>CD drives</source>
-            <translation>CD-Laufwerke</translation>
-        </message>
-        <message>
-            <source>Networks</source>
-            <translation>Netzwerke</translation>
-        </message>
-        <message>
-            <source>Serial ports</source>
-            <translation>Serielle Anschlüsse</translation>
-        </message>
-        <message>
-            <source>Starts from, in this order</source>
-            <translation>Startet von, in dieser Reihenfolge</translation>
-        </message>
-        <message>
-            <source>&amp;Name</source>
-            <translation>&amp;Name</translation>
-        </message>
-        <message>
-            <source>N&amp;otes</source>
-            <translation>N&amp;otizen</translation>
-        </message>
-        <message>
-            <source>&amp;Processors</source>
-            <translation>&amp;Prozessoren</translation>
-        </message>
-        <message>
-            <source>&amp;Memory</source>
-            <translation>&amp;Arbeitsspeicher</translation>
-        </message>
-        <message>
-            <source>Processor &amp;kind</source>
-            <translation>Prozessor&amp;art</translation>
-        </message>
-        <message>
-            <source>&amp;Firmware</source>
-            <translation>&amp;Firmware</translation>
-        </message>
-        <message>
-            <source>Name</source>
-            <translation>Name</translation>
-        </message>
-        <message>
-            <source>Notes</source>
-            <translation>Notizen</translation>
-        </message>
-        <message>
-            <source>Processors</source>
-            <translation>Prozessoren</translation>
-        </message>
-        <message>
-            <source>Memory</source>
-            <translation>Arbeitsspeicher</translation>
-        </message>
-        <message>
-            <source>Processor kind</source>
-            <translation>Prozessorart</translation>
-        </message>
-        <message>
-            <source>Firmware</source>
-            <translation>Firmware</translation>
-        </message>
-        <message>
-            <source>As in this computer</source>
-            <translation>Wie in diesem Rechner</translation>
-        </message>
-        <message>
-            <source>The same on every computer</source>
-            <translation>Auf jedem Rechner gleich</translation>
-        </message>
-        <message>
-            <source>BIOS</source>
-            <translation>BIOS</translation>
-        </message>
-        <message>
-            <source>UEFI</source>
-            <translation>UEFI</translation>
-        </message>
-        <message>
-            <source>None</source>
-            <translation>Keine</translation>
-        </message>
-        <message>
-            <source>Add a disk image…</source>
-            <translation>Festplattenabbild hinzufügen …</translation>
-        </message>
-        <message>
-            <source>Add a CD drive</source>
-            <translation>CD-Laufwerk hinzufügen</translation>
-        </message>
-        <message>
-            <source>Add a network</source>
-            <translation>Netzwerk hinzufügen</translation>
-        </message>
-        <message>
-            <source>Add a serial port</source>
-            <translation>Seriellen Anschluss hinzufügen</translation>
-        </message>
-        <message>
-            <source>&amp;Save</source>
-            <translation>&amp;Speichern</translation>
-        </message>
-    </context>
-    <context>
-        <name>ui::MainWindow</name>
-        <message>
-            <source>This machine is in a window of its own.</source>
-            <translation>Diese Maschine ist in einem eigenen Fenster.</translation>
-        </message>
-        <message>
-            <source>Bring it back</source>
-            <translation>Zurückholen</translation>
-        </message>
-        <message>
-            <source>“%1” was removed, with its disks.</source>
-            <translation>„%1“ wurde mit ihren Festplatten entfernt.</translation>
-        </message>
-        <message>
-            <source>Undo</source>
-            <translation>Rückgängig</translation>
-        </message>
-        <message>
-            <source>%1 (copy)</source>
-            <translation>%1 (Kopie)</translation>
-        </message>
-        <message>
-            <source>Copying to “%1”: %2 %</source>
-            <translation>Kopiere nach „%1“: %2 %</translation>
-        </message>
-        <message>
-            <source>Cancel</source>
-            <translation>Abbrechen</translation>
-        </message>
-        <message>
-            <source>Chronovisor: machines run in the background</source>
-            <translation>Chronovisor: Maschinen laufen im Hintergrund</translation>
-        </message>
-        <message numerus="yes">
-            <source>%n machine(s) in memory</source>
-            <translation>
-                <numerusform>%n Maschine im Speicher</numerusform>
-                <numerusform>%n Maschinen im Speicher</numerusform>
-            </translation>
-        </message>
-        <message>
-            <source>%1 of memory free</source>
-            <translation>%1 Arbeitsspeicher frei</translation>
-        </message>
-        <message>
-            <source>New machine…</source>
-            <translation>Neue Maschine …</translation>
-        </message>
-        <message>
-            <source>Try the demo machine</source>
-            <translation>Demo-Maschine ausprobieren</translation>
-        </message>
-        <message>
-            <source>Preferences</source>
-            <translation>Vorlieben</translation>
-        </message>
-        <message>
-            <source>Find a machine</source>
-            <translation>Maschine suchen</translation>
-        </message>
-        <message>
-            <source>Go to the list</source>
-            <translation>Zur Liste</translation>
-        </message>
-        <message>
-            <source>Rename</source>
-            <translation>Umbenennen</translation>
-        </message>
-        <message>
-            <source>About Chronovisor</source>
-            <translation>Über Chronovisor</translation>
-        </message>
-        <message>
-            <source>Quit</source>
-            <translation>Beenden</translation>
-        </message>
-        <message>
-            <source>Menu</source>
-            <translation>Menü</translation>
-        </message>
-        <message>
-            <source>State</source>
-            <translation>Zustand</translation>
-        </message>
-        <message>
-            <source>This computer</source>
-            <translation>Dieser Rechner</translation>
-        </message>
-        <message>
-            <source>Chronovisor %1: machines that can be suspended and brought back. Free software under the BSD 2-clause licence.</source>
-            <translation>Chronovisor %1: Maschinen, die man sichern und zurückholen kann. Freie Software unter der BSD-2-Klausel-Lizenz.</translation>
-        </message>
-    </context>
-    <context>
-        <name>ui::MessageBar</name>
-        <message>
-            <source>Details</source>
-            <translation>Einzelheiten</translation>
-        </message>
-        <message>
-            <source>Copy the details</source>
-            <translation>Einzelheiten kopieren</translation>
-        </message>
-        <message>
-            <source>Dismiss</source>
-            <translation>Schließen</translation>
-        </message>
-        <message>
-            <source>Dismiss this message</source>
-            <translation>Diese Meldung schließen</translation>
-        </message>
-        <message>
-            <source>Details of the message</source>
-            <translation>Einzelheiten der Meldung</translation>
-        </message>
-    </context>
-    <context>
-        <name>ui::NewMachinePage</name>
-        <message>
-            <source>Choose a medium</source>
-            <translation>Medium auswählen</translation>
-        </message>
-        <message>
-            <source>CDs, disk images and kernels (*.iso *.qcow2 *.img *.raw *.elf vmlinuz* bzImage*)</source>
-            <translation>CDs, Festplattenabbilder und Kernel (*.iso *.qcow2 *.img *.raw *.elf vmlinuz* bzImage*)</translation>
-        </message>
-        <message>
-            <source>All files (*)</source>
-            <translation>Alle Dateien (*)</translation>
-        </message>
-        <message>
-            <source>Looking at %1 …</source>
-            <translation>Sehe mir %1 an …</translation>
-        </message>
-        <message>
-            <source>&lt;b&gt;The demo machine&lt;/b&gt;: a tiny system of our own that draws, answers keys and counts on its disk. Nothing is downloaded.</source>
-            <translation>&lt;b&gt;Die Demo-Maschine&lt;/b&gt;: ein winziges eigenes System, das zeichnet, auf Tasten antwortet und auf seiner Festplatte zählt. Es wird nichts heruntergeladen.</translation>
-        </message>
-        <message>
-            <source>&lt;b&gt;%1&lt;/b&gt;: a CD whose system is not known</source>
-            <translation>&lt;b&gt;%1&lt;/b&gt;: eine CD mit unbekanntem System</translation>
-        </message>
-        <message>
-            <source>&lt;b&gt;%2&lt;/b&gt; on the CD %1</source>
-            <translation>&lt;b&gt;%2&lt;/b&gt; auf der CD %1</translation>
-        </message>
-        <message>
-            <source>&lt;b&gt;%1&lt;/b&gt;: a disk image of %2 (%3)</source>
-            <translation>&lt;b&gt;%1&lt;/b&gt;: ein Festplattenabbild von %2 (%3)</translation>
-        </message>
-        <message>
-            <source>&lt;b&gt;%1&lt;/b&gt;: a kernel that is started directly</source>
-            <translation>&lt;b&gt;%1&lt;/b&gt;: ein Kernel, der direkt gestartet wird</translation>
-        </message>
-        <message>
-            <source>&lt;b&gt;%1&lt;/b&gt;: the description of a machine</source>
-            <translation>&lt;b&gt;%1&lt;/b&gt;: die Beschreibung einer Maschine</translation>
-        </message>
-        <message>
-            <source>grows as it fills; %1</source>
-            <translation>wächst mit ihrem Inhalt; %1</translation>
-        </message>
-        <message>
-            <source>a kernel is started without firmware</source>
-            <translation>ein Kernel startet ohne Firmware</translation>
-        </message>
-        <message>
-            <source>Another system</source>
-            <translation>Ein anderes System</translation>
-        </message>
-        <message>
-            <source>New machine</source>
-            <translation>Neue Maschine</translation>
-        </message>
-        <message>
-            <source>What shall it start from?</source>
-            <translation>Wovon soll sie starten?</translation>
-        </message>
-        <message>
-            <source>Drop a CD image, a disk image or a kernel here, or choose one. Everything else fills itself in.</source>
-            <translation>Ziehen Sie ein CD-Abbild, ein Festplattenabbild oder einen Kernel hierher, oder wählen Sie eines aus. Alles Weitere füllt sich von selbst aus.</translation>
-        </message>
-        <message>
-            <source>Choose a file…</source>
-            <translation>Datei auswählen …</translation>
-        </message>
-        <message>
-            <source>The demo machine</source>
-            <translation>Die Demo-Maschine</translation>
-        </message>
-        <message>
-            <source>The machine</source>
-            <translation>Die Maschine</translation>
-        </message>
-        <message>
-            <source>S&amp;ystem</source>
-            <translation>S&amp;ystem</translation>
-        </message>
-        <message>
-            <source>&amp;Name</source>
-            <translation>&amp;Name</translation>
-        </message>
-        <message>
-            <source>&amp;Processors</source>
-            <translation>&amp;Prozessoren</translation>
-        </message>
-        <message>
-            <source>&amp;Memory</source>
-            <translation>&amp;Arbeitsspeicher</translation>
-        </message>
-        <message>
-            <source>&amp;Disk</source>
-            <translation>Fest&amp;platte</translation>
-        </message>
-        <message>
-            <source>&amp;Firmware</source>
-            <translation>&amp;Firmware</translation>
-        </message>
-        <message>
-            <source>N&amp;etwork</source>
-            <translation>N&amp;etzwerk</translation>
-        </message>
-        <message>
-            <source>System</source>
-            <translation>System</translation>
-        </message>
-        <message>
-            <source>Name</source>
-            <translation>Name</translation>
-        </message>
-        <message>
-            <source>Processors</source>
-            <translation>Prozessoren</translation>
-        </message>
-        <message>
-            <source>Memory</source>
-            <translation>Arbeitsspeicher</translation>
-        </message>
-        <message>
-            <source>Disk</source>
-            <translation>Festplatte</translation>
-        </message>
-        <message>
-            <source>Firmware</source>
-            <translation>Firmware</translation>
-        </message>
-        <message>
-            <source>Network</source>
-            <translation>Netzwerk</translation>
-        </message>
-        <message>
-            <source>More</source>
-            <translation>Mehr</translation>
-        </message>
-        <message>
-            <source>S&amp;tart it at once</source>
-            <translation>Gleich s&amp;tarten</translation>
-        </message>
-        <message>
-            <source>&amp;Create and start</source>
-            <translation>Anlegen &amp;und starten</translation>
-        </message>
-        <message>
-            <source>&amp;Create</source>
-            <translation>An&amp;legen</translation>
-        </message>
-        <message>
-            <source>BIOS</source>
-            <translation>BIOS</translation>
-        </message>
-        <message>
-            <source>UEFI</source>
-            <translation>UEFI</translation>
-        </message>
-        <message>
-            <source>None</source>
-            <translation>Keine</translation>
-        </message>
-        <message>
-            <source>Shared with this computer</source>
-            <translation>Über diesen Rechner</translation>
-        </message>
-        <message>
-            <source>Not connected</source>
-            <translation>Nicht verbunden</translation>
-        </message>
-        <message numerus="yes">
-            <source>This computer has %n core(s), %1 of free memory and %2 of free disk.</source>
-            <translation>
-                <numerusform>Dieser Rechner hat %n Kern, %1 freien Arbeitsspeicher und %2 freien Festplattenplatz.</numerusform>
-                <numerusform>Dieser Rechner hat %n Kerne, %1 freien Arbeitsspeicher und %2 freien Festplattenplatz.</numerusform>
-            </translation>
-        </message>
-    </context>
-    <context>
-        <name>ui::PageFrame</name>
-        <message>
-            <source>Back (Esc)</source>
-            <translation>Zurück (Esc)</translation>
-        </message>
-        <message>
-            <source>Back</source>
-            <translation>Zurück</translation>
-        </message>
-    </context>
-    <context>
-        <name>ui::PreferencesPage</name>
-        <message>
-            <source>Preferences</source>
-            <translation>Vorlieben</translation>
-        </message>
-        <message>
-            <source>Looks</source>
-            <translation>Aussehen</translation>
-        </message>
-        <message>
-            <source>Machines</source>
-            <translation>Maschinen</translation>
-        </message>
-        <message>
-            <source>&amp;Colours</source>
-            <translation>&amp;Farben</translation>
-        </message>
-        <message>
-            <source>&amp;Language</source>
-            <translation>&amp;Sprache</translation>
-        </message>
-        <message>
-            <source>When the application is closed, machines that &amp;run are</source>
-            <translation>Beim Schließen werden &amp;laufende Maschinen</translation>
-        </message>
-        <message>
-            <source>A suspended machine goes on where it was when it is restored.</source>
-            <translation>Eine gesicherte Maschine macht dort weiter, wo sie war, wenn sie wiederhergestellt wird.</translation>
-        </message>
-        <message>
-            <source>Colours</source>
-            <translation>Farben</translation>
-        </message>
-        <message>
-            <source>Language</source>
-            <translation>Sprache</translation>
-        </message>
-        <message>
-            <source>When the application is closed</source>
-            <translation>Beim Schließen der Anwendung</translation>
-        </message>
-        <message>
-            <source>As the desktop</source>
-            <translation>Wie die Arbeitsumgebung</translation>
-        </message>
-        <message>
-            <source>Light</source>
-            <translation>Hell</translation>
-        </message>
-        <message>
-            <source>Dark</source>
-            <translation>Dunkel</translation>
-        </message>
-        <message>
-            <source>suspended</source>
-            <translation>gesichert</translation>
-        </message>
-        <message>
-            <source>kept running in the background</source>
-            <translation>im Hintergrund weiter betrieben</translation>
-        </message>
-        <message>
-            <source>shut down</source>
-            <translation>heruntergefahren</translation>
-        </message>
-        <message>
-            <source>what I say then</source>
-            <translation>behandelt, wie ich dann sage</translation>
-        </message>
-    </context>
-    <context>
-        <name>ui::Problem</name>
-        <message>
-            <source>The machine could not be started.</source>
-            <translation>Die Maschine konnte nicht gestartet werden.</translation>
-        </message>
-        <message>
-            <source>The machine could not be paused.</source>
-            <translation>Die Maschine konnte nicht angehalten werden.</translation>
-        </message>
-        <message>
-            <source>The machine could not go on.</source>
-            <translation>Die Maschine konnte nicht weiterlaufen.</translation>
-        </message>
-        <message>
-            <source>The machine could not be reset.</source>
-            <translation>Die Maschine konnte nicht zurückgesetzt werden.</translation>
-        </message>
-        <message>
-            <source>The machine could not be asked to shut down.</source>
-            <translation>Die Maschine konnte nicht zum Herunterfahren aufgefordert werden.</translation>
-        </message>
-        <message>
-            <source>The machine could not be powered off.</source>
-            <translation>Die Maschine konnte nicht ausgeschaltet werden.</translation>
-        </message>
-        <message>
-            <source>The machine could not be suspended.</source>
-            <translation>Die Maschine konnte nicht gesichert werden.</translation>
-        </message>
-        <message>
-            <source>The suspended machine could not be restored.</source>
-            <translation>Die gesicherte Maschine konnte nicht wiederhergestellt werden.</translation>
-        </message>
-        <message>
-            <source>The suspended state could not be thrown away.</source>
-            <translation>Der gesicherte Zustand konnte nicht verworfen werden.</translation>
-        </message>
-        <message>
-            <source>The work could not be cancelled.</source>
-            <translation>Die Arbeit konnte nicht abgebrochen werden.</translation>
-        </message>
-        <message>
-            <source>The CD could not be inserted.</source>
-            <translation>Die CD konnte nicht eingelegt werden.</translation>
-        </message>
-        <message>
-            <source>The CD could not be ejected.</source>
-            <translation>Die CD konnte nicht ausgeworfen werden.</translation>
-        </message>
-        <message>
-            <source>The machine could not be created.</source>
-            <translation>Die Maschine konnte nicht angelegt werden.</translation>
-        </message>
-        <message>
-            <source>The machine could not be copied.</source>
-            <translation>Die Maschine konnte nicht kopiert werden.</translation>
-        </message>
-        <message>
-            <source>The machine could not be renamed.</source>
-            <translation>Die Maschine konnte nicht umbenannt werden.</translation>
-        </message>
-        <message>
-            <source>The machine could not be removed.</source>
-            <translation>Die Maschine konnte nicht entfernt werden.</translation>
-        </message>
-        <message>
-            <source>The settings could not be saved.</source>
-            <translation>Die Einstellungen konnten nicht gespeichert werden.</translation>
-        </message>
-        <message>
-            <source>This machine cannot be read.</source>
-            <translation>Diese Maschine ist nicht lesbar.</translation>
-        </message>
-        <message>
-            <source>This file cannot be used.</source>
-            <translation>Diese Datei lässt sich nicht verwenden.</translation>
-        </message>
-        <message>
-            <source>The screenshot could not be saved.</source>
-            <translation>Das Bildschirmfoto konnte nicht gespeichert werden.</translation>
-        </message>
-        <message>
-            <source>The machine has stopped.</source>
-            <translation>Die Maschine ist stehen geblieben.</translation>
-        </message>
-        <message>
-            <source>A setting has a value that is not possible.</source>
-            <translation>Eine Einstellung hat einen unmöglichen Wert.</translation>
-        </message>
-        <message>
-            <source>A file or device that it needs is not there.</source>
-            <translation>Eine Datei oder ein Gerät, das gebraucht wird, ist nicht da.</translation>
-        </message>
-        <message>
-            <source>Something with that name is already there.</source>
-            <translation>Etwas mit diesem Namen gibt es schon.</translation>
-        </message>
-        <message>
-            <source>You do not have the rights for that on this computer.</source>
-            <translation>Sie haben auf diesem Rechner nicht die Rechte dafür.</translation>
-        </message>
-        <message>
-            <source>Another program is using it at the moment.</source>
-            <translation>Ein anderes Programm benutzt es gerade.</translation>
-        </message>
-        <message>
-            <source>This version cannot do that.</source>
-            <translation>Diese Version kann das nicht.</translation>
-        </message>
-        <message>
-            <source>That is not possible in the machine's present state.</source>
-            <translation>Das ist im jetzigen Zustand der Maschine nicht möglich.</translation>
-        </message>
-        <message>
-            <source>A file is damaged, or not what its name says.</source>
-            <translation>Eine Datei ist beschädigt oder nicht das, was ihr Name sagt.</translation>
-        </message>
-        <message>
-            <source>It was written by a newer version of Chronovisor.</source>
-            <translation>Es wurde von einer neueren Version von Chronovisor geschrieben.</translation>
-        </message>
-        <message>
-            <source>This computer has not enough free memory.</source>
-            <translation>Dieser Rechner hat nicht genug freien Arbeitsspeicher.</translation>
-        </message>
-        <message>
-            <source>The disk of this computer is full.</source>
-            <translation>Die Festplatte dieses Rechners ist voll.</translation>
-        </message>
-        <message>
-            <source>Reading from or writing to a disk of this computer failed.</source>
-            <translation>Das Lesen von oder Schreiben auf eine Festplatte dieses Rechners ist fehlgeschlagen.</translation>
-        </message>
-        <message>
-            <source>This computer offers no virtualization that can be used (/dev/kvm).</source>
-            <translation>Dieser Rechner bietet keine benutzbare Virtualisierung (/dev/kvm).</translation>
-        </message>
-        <message>
-            <source>The system inside the machine crashed.</source>
-            <translation>Das System in der Maschine ist abgestürzt.</translation>
-        </message>
-        <message>
-            <source>It was cancelled.</source>
-            <translation>Es wurde abgebrochen.</translation>
-        </message>
-        <message>
-            <source>There was no answer in time.</source>
-            <translation>Es kam nicht rechtzeitig eine Antwort.</translation>
-        </message>
-        <message>
-            <source>The connection was closed by the other side.</source>
-            <translation>Die Gegenseite hat die Verbindung geschlossen.</translation>
-        </message>
-        <message>
-            <source>That is a mistake in Chronovisor itself.</source>
-            <translation>Das ist ein Fehler in Chronovisor selbst.</translation>
-        </message>
-        <message>
-            <source>Check the settings of the machine.</source>
-            <translation>Prüfen Sie die Einstellungen der Maschine.</translation>
-        </message>
-        <message>
-            <source>Put the file back where it was, or choose another one in the settings.</source>
-            <translation>Legen Sie die Datei zurück an ihren Platz, oder wählen Sie in den Einstellungen eine andere.</translation>
-        </message>
-        <message>
-            <source>Choose another name.</source>
-            <translation>Wählen Sie einen anderen Namen.</translation>
-        </message>
-        <message>
-            <source>Check who owns the file, or ask the administrator.</source>
-            <translation>Prüfen Sie, wem die Datei gehört, oder fragen Sie den Verwalter.</translation>
-        </message>
-        <message>
-            <source>The guest has locked the drive. Eject it there, or force it.</source>
-            <translation>Das Gastsystem hat das Laufwerk gesperrt. Werfen Sie die CD dort aus, oder erzwingen Sie es.</translation>
-        </message>
-        <message>
-            <source>Close the other program and try again.</source>
-            <translation>Schließen Sie das andere Programm und versuchen Sie es noch einmal.</translation>
-        </message>
-        <message>
-            <source>The details say what was asked for.</source>
-            <translation>Die Einzelheiten sagen, was verlangt war.</translation>
-        </message>
-        <message>
-            <source>Shut the machine down first.</source>
-            <translation>Fahren Sie die Maschine zuerst herunter.</translation>
-        </message>
-        <message>
-            <source>Try again when it has finished what it is doing.</source>
-            <translation>Versuchen Sie es noch einmal, wenn sie damit fertig ist, was sie gerade tut.</translation>
-        </message>
-        <message>
-            <source>The disks are not affected. You can throw the suspended state away and start afresh.</source>
-            <translation>Die Festplatten sind nicht betroffen. Sie können den gesicherten Zustand verwerfen und neu starten.</translation>
-        </message>
-        <message>
-            <source>Use another copy of the file.</source>
-            <translation>Verwenden Sie eine andere Kopie der Datei.</translation>
-        </message>
-        <message>
-            <source>Install the newer version to use it.</source>
-            <translation>Installieren Sie die neuere Version, um es zu verwenden.</translation>
-        </message>
-        <message>
-            <source>Close other programs, or give the machine less memory.</source>
-            <translation>Schließen Sie andere Programme, oder geben Sie der Maschine weniger Arbeitsspeicher.</translation>
-        </message>
-        <message>
-            <source>Make room on the disk, then let the machine go on: nothing is lost.</source>
-            <translation>Schaffen Sie Platz auf der Festplatte und lassen Sie die Maschine dann weiterlaufen: Es ist nichts verloren.</translation>
-        </message>
-        <message>
-            <source>Make room on the disk and try again.</source>
-            <translation>Schaffen Sie Platz auf der Festplatte und versuchen Sie es noch einmal.</translation>
-        </message>
-        <message>
-            <source>Check that the disk is connected, then let the machine go on.</source>
-            <translation>Prüfen Sie, ob die Festplatte angeschlossen ist, und lassen Sie die Maschine dann weiterlaufen.</translation>
-        </message>
-        <message>
-            <source>Check the disk and try again.</source>
-            <translation>Prüfen Sie die Festplatte und versuchen Sie es noch einmal.</translation>
-        </message>
-        <message>
-            <source>Turn on virtualization in the firmware of this computer, and make sure that you are in the group “kvm”.</source>
-            <translation>Schalten Sie die Virtualisierung in der Firmware dieses Rechners ein, und stellen Sie sicher, dass Sie in der Gruppe „kvm“ sind.</translation>
-        </message>
-        <message>
-            <source>Reset the machine to start it again.</source>
-            <translation>Setzen Sie die Maschine zurück, um sie wieder zu starten.</translation>
-        </message>
-        <message>
-            <source>Try again.</source>
-            <translation>Versuchen Sie es noch einmal.</translation>
-        </message>
-        <message>
-            <source>Please report it, with the details.</source>
-            <translation>Bitte melden Sie ihn mit den Einzelheiten.</translation>
-        </message>
-        <message>
-            <source>Try again</source>
-            <translation>Noch einmal versuchen</translation>
-        </message>
-        <message>
-            <source>Eject anyway</source>
-            <translation>Trotzdem auswerfen</translation>
-        </message>
-        <message>
-            <source>Open the settings</source>
-            <translation>Einstellungen öffnen</translation>
-        </message>
-        <message>
-            <source>Throw the state away</source>
-            <translation>Zustand verwerfen</translation>
-        </message>
-        <message>
-            <source>Reset</source>
-            <translation>Zurücksetzen</translation>
-        </message>
-        <message>
-            <source>Go on</source>
-            <translation>Weiter</translation>
-        </message>
-        <message>
-            <source>Show the folder</source>
-            <translation>Ordner zeigen</translation>
-        </message>
-    </context>
-    <context>
-        <name>ui::Reasons</name>
-        <message>
-            <source>what this system's makers recommend</source>
-            <translation>was die Hersteller dieses Systems empfehlen</translation>
-        </message>
-        <message>
-            <source>more than this system's minimum</source>
-            <translation>mehr als das Mindeste für dieses System</translation>
-        </message>
-        <message>
-            <source>as much as this computer can spare</source>
-            <translation>so viel, wie dieser Rechner entbehren kann</translation>
-        </message>
-        <message>
-            <source>a good start for most systems</source>
-            <translation>ein guter Anfang für die meisten Systeme</translation>
-        </message>
-        <message>
-            <source>the medium starts only this way</source>
-            <translation>das Medium startet nur so</translation>
-        </message>
-        <message>
-            <source>the other firmware is not installed</source>
-            <translation>die andere Firmware ist nicht installiert</translation>
-        </message>
-        <message>
-            <source>Virtualization is available.</source>
-            <translation>Virtualisierung ist verfügbar.</translation>
-        </message>
-        <message>
-            <source>This computer offers no virtualization: turn it on in the firmware (“VT-x”, “SVM”) and load the module kvm.</source>
-            <translation>Dieser Rechner bietet keine Virtualisierung: Schalten Sie sie in der Firmware ein („VT-x“, „SVM“), und laden Sie das Modul kvm.</translation>
-        </message>
-        <message>
-            <source>You may not use virtualization: add yourself to the group “kvm” and log in again.</source>
-            <translation>Sie dürfen die Virtualisierung nicht benutzen: Nehmen Sie sich in die Gruppe „kvm“ auf, und melden Sie sich neu an.</translation>
-        </message>
-        <message>
-            <source>This computer's virtualization cannot be used.</source>
-            <translation>Die Virtualisierung dieses Rechners ist nicht benutzbar.</translation>
-        </message>
-        <message>
-            <source>%1 processors are more than the %2 cores of this computer: it will be slow.</source>
-            <translation>%1 Prozessoren sind mehr als die %2 Kerne dieses Rechners: Es wird langsam.</translation>
-        </message>
-        <message>
-            <source>%1 of memory is more than the %2 that are free now.</source>
-            <translation>%1 Arbeitsspeicher sind mehr als die %2, die jetzt frei sind.</translation>
-        </message>
-        <message>
-            <source>%1 of memory is more than this computer has (%2).</source>
-            <translation>%1 Arbeitsspeicher sind mehr, als dieser Rechner hat (%2).</translation>
-        </message>
-        <message>
-            <source>The disk can grow to %1, and %2 are free.</source>
-            <translation>Die Festplatte kann auf %1 wachsen, und %2 sind frei.</translation>
-        </message>
-        <message>
-            <source>The firmware is not installed on this computer.</source>
-            <translation>Die Firmware ist auf diesem Rechner nicht installiert.</translation>
-        </message>
-    </context>
-    <context>
-        <name>ui::ScreenView</name>
-        <message>
-            <source>Screen of %1</source>
-            <translation>Bildschirm von %1</translation>
-        </message>
-        <message>
-            <source>The machine's last picture</source>
-            <translation>Das letzte Bild der Maschine</translation>
-        </message>
-        <message>
-            <source>Running without a screen: use its serial console.</source>
-            <translation>Läuft ohne Bildschirm: Benutzen Sie die serielle Konsole.</translation>
-        </message>
-        <message>
-            <source>Restore</source>
-            <translation>Wiederherstellen</translation>
-        </message>
-        <message>
-            <source>Start</source>
-            <translation>Starten</translation>
-        </message>
-        <message>
-            <source>Settings</source>
-            <translation>Einstellungen</translation>
-        </message>
-    </context>
-    <context>
-        <name>ui::ScreenWidget</name>
-        <message>
-            <source>Press Ctrl+Alt to get the pointer back</source>
-            <translation>Strg+Alt gibt den Zeiger wieder frei</translation>
-        </message>
-    </context>
-    <context>
-        <name>ui::TerminalWidget</name>
-        <message>
-            <source>&amp;Copy</source>
-            <translation>&amp;Kopieren</translation>
-        </message>
-        <message>
-            <source>&amp;Paste</source>
-            <translation>&amp;Einfügen</translation>
-        </message>
-        <message>
-            <source>Select &amp;all</source>
-            <translation>&amp;Alles auswählen</translation>
-        </message>
-        <message>
-            <source>Select with the &amp;keyboard</source>
-            <translation>Mit der &amp;Tastatur auswählen</translation>
-        </message>
-        <message>
-            <source>&amp;Larger text</source>
-            <translation>&amp;Größere Schrift</translation>
-        </message>
-        <message>
-            <source>&amp;Smaller text</source>
-            <translation>K&amp;leinere Schrift</translation>
-        </message>
-        <message>
-            <source>&amp;Normal size</source>
-            <translation>&amp;Normale Größe</translation>
-        </message>
-        <message>
-            <source>Clear the &amp;window</source>
-            <translation>&amp;Fenster leeren</translation>
-        </message>
-    </context>
-    <context>
-        <name>ui::Words</name>
-        <message>
-            <source>Off</source>
-            <translation>Aus</translation>
-        </message>
-        <message>
-            <source>Suspended</source>
-            <translation>Gesichert</translation>
-        </message>
-        <message>
-            <source>Starting …</source>
-            <translation>Startet …</translation>
-        </message>
-        <message>
-            <source>Restoring …</source>
-            <translation>Wird wiederhergestellt …</translation>
-        </message>
-        <message>
-            <source>Running</source>
-            <translation>Läuft</translation>
-        </message>
-        <message>
-            <source>Paused</source>
-            <translation>Pausiert</translation>
-        </message>
-        <message>
-            <source>Suspending …</source>
-            <translation>Wird gesichert …</translation>
-        </message>
-        <message>
-            <source>Crashed</source>
-            <translation>Abgestürzt</translation>
-        </message>
-        <message>
-            <source>Working …</source>
-            <translation>Arbeitet …</translation>
-        </message>
-    </context>
+<context>
+    <name>main</name>
+    <message>
+        <source>A CD image, a disk image or a kernel to make a machine for.</source>
+        <translation>Ein CD-Abbild, ein Festplattenabbild oder ein Kernel, für den eine Maschine angelegt werden soll.</translation>
+    </message>
+</context>
+<context>
+    <name>ui::ClosingPage</name>
+    <message>
+        <source>Progress of %1</source>
+        <translation>Fortschritt von %1</translation>
+    </message>
+    <message numerus="yes">
+        <source>%n machine(s) still run</source>
+        <translation>
+            <numerusform>%n Maschine läuft noch</numerusform>
+            <numerusform>%n Maschinen laufen noch</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>The window closes when all of them have ended.</source>
+        <translation>Das Fenster schließt sich, sobald alle beendet sind.</translation>
+    </message>
+    <message>
+        <source>What shall happen to them? A suspended machine goes on where it was when you restore it.</source>
+        <translation>Was soll mit ihnen geschehen? Eine angehaltene und gesicherte Maschine macht dort weiter, wo sie war, wenn Sie sie wiederherstellen.</translation>
+    </message>
+    <message>
+        <source>&amp;Suspend</source>
+        <translation>&amp;Sichern</translation>
+    </message>
+    <message>
+        <source>&amp;Keep running</source>
+        <translation>&amp;Weiterlaufen lassen</translation>
+    </message>
+    <message>
+        <source>Shut &amp;down</source>
+        <translation>&amp;Herunterfahren</translation>
+    </message>
+    <message>
+        <source>&amp;Power off at once</source>
+        <translation>Sofort &amp;ausschalten</translation>
+    </message>
+    <message>
+        <source>&amp;Cancel</source>
+        <translation>A&amp;bbrechen</translation>
+    </message>
+    <message>
+        <source>&amp;Always do that</source>
+        <translation>&amp;Immer so</translation>
+    </message>
+</context>
+<context>
+    <name>ui::ConsoleTabs</name>
+    <message>
+        <source>Serial %1</source>
+        <translation>Seriell %1</translation>
+    </message>
+</context>
+<context>
+    <name>ui::EmptyPage</name>
+    <message>
+        <source>No machines yet</source>
+        <translation>Noch keine Maschinen</translation>
+    </message>
+    <message>
+        <source>A machine is a computer within this one: run a system in it, suspend it in the middle of its work, and bring it back just as it was.</source>
+        <translation>Eine Maschine ist ein Rechner in diesem Rechner: Lassen Sie ein System darin laufen, sichern Sie es mitten in der Arbeit, und holen Sie es genau so zurück, wie es war.</translation>
+    </message>
+    <message>
+        <source>New machine…</source>
+        <translation>Neue Maschine …</translation>
+    </message>
+    <message>
+        <source>Try the demo machine</source>
+        <translation>Demo-Maschine ausprobieren</translation>
+    </message>
+</context>
+<context>
+    <name>ui::Inspector</name>
+    <message>
+        <source>Processors</source>
+        <translation>Prozessoren</translation>
+    </message>
+    <message numerus="yes">
+        <source>%n processor(s)</source>
+        <translation>
+            <numerusform>%n Prozessor</numerusform>
+            <numerusform>%n Prozessoren</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>Memory</source>
+        <translation>Arbeitsspeicher</translation>
+    </message>
+    <message>
+        <source>%1 of memory</source>
+        <translation>%1 Arbeitsspeicher</translation>
+    </message>
+    <message>
+        <source>Disk</source>
+        <translation>Festplatte</translation>
+    </message>
+    <message>
+        <source>CD drive</source>
+        <translation>CD-Laufwerk</translation>
+    </message>
+    <message>
+        <source>Empty CD drive</source>
+        <translation>Leeres CD-Laufwerk</translation>
+    </message>
+    <message>
+        <source>Network</source>
+        <translation>Netzwerk</translation>
+    </message>
+    <message>
+        <source>Network shared with this computer</source>
+        <translation>Netzwerk über diesen Rechner</translation>
+    </message>
+    <message>
+        <source>Network, not connected</source>
+        <translation>Netzwerk, nicht verbunden</translation>
+    </message>
+    <message>
+        <source>Serial ports</source>
+        <translation>Serielle Anschlüsse</translation>
+    </message>
+    <message numerus="yes">
+        <source>%n serial port(s)</source>
+        <translation>
+            <numerusform>%n serieller Anschluss</numerusform>
+            <numerusform>%n serielle Anschlüsse</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>Start</source>
+        <translation>Starten</translation>
+    </message>
+    <message>
+        <source>Starts the kernel %1</source>
+        <translation>Startet den Kernel %1</translation>
+    </message>
+    <message>
+        <source>Starts with UEFI</source>
+        <translation>Startet mit UEFI</translation>
+    </message>
+    <message>
+        <source>Starts with a BIOS</source>
+        <translation>Startet mit einem BIOS</translation>
+    </message>
+    <message>
+        <source>Hardware</source>
+        <translation>Hardware</translation>
+    </message>
+    <message>
+        <source>Activity</source>
+        <translation>Aktivität</translation>
+    </message>
+    <message>
+        <source>Notes</source>
+        <translation>Notizen</translation>
+    </message>
+    <message>
+        <source>Change…</source>
+        <translation>Ändern …</translation>
+    </message>
+    <message>
+        <source>Processor use</source>
+        <translation>Prozessorauslastung</translation>
+    </message>
+    <message>
+        <source>Disk throughput</source>
+        <translation>Festplattendurchsatz</translation>
+    </message>
+    <message>
+        <source>Network throughput</source>
+        <translation>Netzwerkdurchsatz</translation>
+    </message>
+    <message>
+        <source>What is this machine for?</source>
+        <translation>Wofür ist diese Maschine?</translation>
+    </message>
+    <message>
+        <source>Processor %1 %</source>
+        <translation>Prozessor %1 %</translation>
+    </message>
+    <message>
+        <source>Disks %1/s</source>
+        <translation>Festplatten %1/s</translation>
+    </message>
+    <message>
+        <source>Network %1/s</source>
+        <translation>Netzwerk %1/s</translation>
+    </message>
+    <message>
+        <source>%1 of memory in use</source>
+        <translation>%1 Arbeitsspeicher belegt</translation>
+    </message>
+</context>
+<context>
+    <name>ui::LibraryModel</name>
+    <message>
+        <source>Cannot be read</source>
+        <translation>Nicht lesbar</translation>
+    </message>
+    <message>
+        <source>In use by another program</source>
+        <translation>Von einem anderen Programm benutzt</translation>
+    </message>
+    <message>
+        <source>%1 · %2 %</source>
+        <translation>%1 · %2 %</translation>
+    </message>
+</context>
+<context>
+    <name>ui::LibraryPanel</name>
+    <message>
+        <source>Filter</source>
+        <translation>Filtern</translation>
+    </message>
+    <message>
+        <source>Filter the machines</source>
+        <translation>Maschinen filtern</translation>
+    </message>
+    <message>
+        <source>Menu (F10)</source>
+        <translation>Menü (F10)</translation>
+    </message>
+    <message>
+        <source>Menu</source>
+        <translation>Menü</translation>
+    </message>
+    <message>
+        <source>Machines</source>
+        <translation>Maschinen</translation>
+    </message>
+    <message>
+        <source>New machine…</source>
+        <translation>Neue Maschine …</translation>
+    </message>
+    <message>
+        <source>New machine (%1)</source>
+        <translation>Neue Maschine (%1)</translation>
+    </message>
+</context>
+<context>
+    <name>ui::MachinePage</name>
+    <message>
+        <source>The screenshot is in the clipboard.</source>
+        <translation>Das Bildschirmfoto liegt in der Zwischenablage.</translation>
+    </message>
+    <message>
+        <source>The guest has restarted.</source>
+        <translation>Das Gastsystem ist neu gestartet.</translation>
+    </message>
+    <message>
+        <source>Insert a CD</source>
+        <translation>CD einlegen</translation>
+    </message>
+    <message>
+        <source>CD images (*.iso);;All files (*)</source>
+        <translation>CD-Abbilder (*.iso);;Alle Dateien (*)</translation>
+    </message>
+    <message>
+        <source>Save the screenshot</source>
+        <translation>Bildschirmfoto speichern</translation>
+    </message>
+    <message>
+        <source>Pictures (*.png)</source>
+        <translation>Bilder (*.png)</translation>
+    </message>
+    <message>
+        <source>The screenshot is in %1.</source>
+        <translation>Das Bildschirmfoto liegt in %1.</translation>
+    </message>
+    <message>
+        <source>There is no text in the clipboard.</source>
+        <translation>In der Zwischenablage ist kein Text.</translation>
+    </message>
+    <message numerus="yes">
+        <source>%n character(s) could not be typed: a US keyboard has no key for them.</source>
+        <translation>
+            <numerusform>%n Zeichen konnte nicht getippt werden: Eine US-Tastatur hat keine Taste dafür.</numerusform>
+            <numerusform>%n Zeichen konnten nicht getippt werden: Eine US-Tastatur hat keine Tasten dafür.</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>Move the pointer to the upper edge, or press Ctrl+Alt, to get the tools back.</source>
+        <translation>Bewegen Sie den Zeiger an den oberen Rand oder drücken Sie Strg+Alt, um die Werkzeuge zurückzuholen.</translation>
+    </message>
+    <message>
+        <source>Insert a CD…</source>
+        <translation>CD einlegen …</translation>
+    </message>
+    <message>
+        <source>Change the CD…</source>
+        <translation>CD wechseln …</translation>
+    </message>
+    <message>
+        <source>Eject “%1”</source>
+        <translation>„%1“ auswerfen</translation>
+    </message>
+    <message>
+        <source>Ctrl+Alt with a function key</source>
+        <translation>Strg+Alt mit einer Funktionstaste</translation>
+    </message>
+    <message>
+        <source>Fit into the window</source>
+        <translation>Ins Fenster einpassen</translation>
+    </message>
+    <message>
+        <source>%1 %</source>
+        <translation>%1 %</translation>
+    </message>
+    <message>
+        <source>Copy the machine…</source>
+        <translation>Maschine kopieren …</translation>
+    </message>
+    <message>
+        <source>Remove the machine</source>
+        <translation>Maschine entfernen</translation>
+    </message>
+    <message>
+        <source>Pause</source>
+        <translation>Pause</translation>
+    </message>
+    <message>
+        <source>Let the machine stand still</source>
+        <translation>Die Maschine stillstehen lassen</translation>
+    </message>
+    <message>
+        <source>Resume</source>
+        <translation>Fortsetzen</translation>
+    </message>
+    <message>
+        <source>Let the machine go on</source>
+        <translation>Die Maschine weiterlaufen lassen</translation>
+    </message>
+    <message>
+        <source>Restore</source>
+        <translation>Wiederherstellen</translation>
+    </message>
+    <message>
+        <source>Go on where the machine was suspended</source>
+        <translation>Dort weitermachen, wo die Maschine gesichert wurde</translation>
+    </message>
+    <message>
+        <source>Start</source>
+        <translation>Starten</translation>
+    </message>
+    <message>
+        <source>Start the machine</source>
+        <translation>Die Maschine starten</translation>
+    </message>
+    <message>
+        <source>Suspend</source>
+        <translation>Sichern</translation>
+    </message>
+    <message>
+        <source>Write the machine&apos;s state to disk, and bring it back later</source>
+        <translation>Den Zustand der Maschine auf die Festplatte schreiben und später zurückholen</translation>
+    </message>
+    <message>
+        <source>Shut down</source>
+        <translation>Herunterfahren</translation>
+    </message>
+    <message>
+        <source>Press the machine&apos;s power button</source>
+        <translation>Den Einschaltknopf der Maschine drücken</translation>
+    </message>
+    <message>
+        <source>Reset</source>
+        <translation>Zurücksetzen</translation>
+    </message>
+    <message>
+        <source>Power off at once</source>
+        <translation>Sofort ausschalten</translation>
+    </message>
+    <message>
+        <source>Throw the suspended state away</source>
+        <translation>Gesicherten Zustand verwerfen</translation>
+    </message>
+    <message>
+        <source>Cancel</source>
+        <translation>Abbrechen</translation>
+    </message>
+    <message>
+        <source>Leave full screen</source>
+        <translation>Vollbild verlassen</translation>
+    </message>
+    <message>
+        <source>Full screen</source>
+        <translation>Vollbild</translation>
+    </message>
+    <message>
+        <source>Full screen; from within the machine Ctrl+Alt+Enter</source>
+        <translation>Vollbild; aus der Maschine heraus mit Strg+Alt+Eingabe</translation>
+    </message>
+    <message>
+        <source>Save a screenshot…</source>
+        <translation>Bildschirmfoto speichern …</translation>
+    </message>
+    <message>
+        <source>Copy a screenshot</source>
+        <translation>Bildschirmfoto kopieren</translation>
+    </message>
+    <message>
+        <source>Type the clipboard&apos;s text</source>
+        <translation>Text der Zwischenablage tippen</translation>
+    </message>
+    <message>
+        <source>Serial console</source>
+        <translation>Serielle Konsole</translation>
+    </message>
+    <message>
+        <source>Show the serial console</source>
+        <translation>Serielle Konsole zeigen</translation>
+    </message>
+    <message>
+        <source>Inspector</source>
+        <translation>Inspektor</translation>
+    </message>
+    <message>
+        <source>Show what the machine is made of</source>
+        <translation>Zeigen, woraus die Maschine besteht</translation>
+    </message>
+    <message>
+        <source>Back into the main window</source>
+        <translation>Zurück ins Hauptfenster</translation>
+    </message>
+    <message>
+        <source>In a window of its own</source>
+        <translation>In einem eigenen Fenster</translation>
+    </message>
+    <message>
+        <source>Settings</source>
+        <translation>Einstellungen</translation>
+    </message>
+    <message>
+        <source>Change the machine&apos;s settings</source>
+        <translation>Einstellungen der Maschine ändern</translation>
+    </message>
+    <message>
+        <source>CD</source>
+        <translation>CD</translation>
+    </message>
+    <message>
+        <source>CD: insert and eject</source>
+        <translation>CD: einlegen und auswerfen</translation>
+    </message>
+    <message>
+        <source>Keys</source>
+        <translation>Tasten</translation>
+    </message>
+    <message>
+        <source>Send key combinations and text</source>
+        <translation>Tastenkombinationen und Text senden</translation>
+    </message>
+    <message>
+        <source>Screenshot</source>
+        <translation>Bildschirmfoto</translation>
+    </message>
+    <message>
+        <source>Size</source>
+        <translation>Größe</translation>
+    </message>
+    <message>
+        <source>Size of the machine&apos;s screen</source>
+        <translation>Größe des Bildschirms der Maschine</translation>
+    </message>
+</context>
+<context>
+    <name>ui::MachineSettingsPage</name>
+    <message>
+        <source>Remove %1</source>
+        <translation>%1 entfernen</translation>
+    </message>
+    <message>
+        <source>Virtio</source>
+        <translation>Virtio</translation>
+    </message>
+    <message>
+        <source>SATA</source>
+        <translation>SATA</translation>
+    </message>
+    <message>
+        <source>How %1 is connected</source>
+        <translation>Wie %1 angeschlossen ist</translation>
+    </message>
+    <message>
+        <source>Read only</source>
+        <translation>Nur lesen</translation>
+    </message>
+    <message>
+        <source>empty</source>
+        <translation>leer</translation>
+    </message>
+    <message>
+        <source>Insert…</source>
+        <translation>Einlegen …</translation>
+    </message>
+    <message>
+        <source>Insert a CD into %1</source>
+        <translation>CD in %1 einlegen</translation>
+    </message>
+    <message>
+        <source>Insert a CD</source>
+        <translation>CD einlegen</translation>
+    </message>
+    <message>
+        <source>CD images (*.iso);;All files (*)</source>
+        <translation>CD-Abbilder (*.iso);;Alle Dateien (*)</translation>
+    </message>
+    <message>
+        <source>Eject the CD of %1</source>
+        <translation>CD aus %1 auswerfen</translation>
+    </message>
+    <message>
+        <source>Hardware address of %1</source>
+        <translation>Hardwareadresse von %1</translation>
+    </message>
+    <message>
+        <source>Shared with this computer</source>
+        <translation>Über diesen Rechner</translation>
+    </message>
+    <message>
+        <source>Not connected</source>
+        <translation>Nicht verbunden</translation>
+    </message>
+    <message>
+        <source>Protocol</source>
+        <translation>Protokoll</translation>
+    </message>
+    <message>
+        <source>this computer only</source>
+        <translation>nur von diesem Rechner</translation>
+    </message>
+    <message>
+        <source>the whole network</source>
+        <translation>vom ganzen Netzwerk</translation>
+    </message>
+    <message>
+        <source>Reachable from</source>
+        <translation>Erreichbar von</translation>
+    </message>
+    <message>
+        <source>Port</source>
+        <translation>Port</translation>
+    </message>
+    <message>
+        <source>Port of this computer</source>
+        <translation>Port dieses Rechners</translation>
+    </message>
+    <message>
+        <source>Port of the machine</source>
+        <translation>Port der Maschine</translation>
+    </message>
+    <message>
+        <source>the port forward</source>
+        <translation>die Portweiterleitung</translation>
+    </message>
+    <message>
+        <source>Forward a port</source>
+        <translation>Port weiterleiten</translation>
+    </message>
+    <message>
+        <source>Serial port (16550)</source>
+        <translation>Serieller Anschluss (16550)</translation>
+    </message>
+    <message>
+        <source>Virtio console</source>
+        <translation>Virtio-Konsole</translation>
+    </message>
+    <message>
+        <source>Kind of %1</source>
+        <translation>Art von %1</translation>
+    </message>
+    <message>
+        <source>The kernel %1, directly</source>
+        <translation>Direkt der Kernel %1</translation>
+    </message>
+    <message>
+        <source>Move %1 up</source>
+        <translation>%1 nach oben</translation>
+    </message>
+    <message>
+        <source>Move %1 down</source>
+        <translation>%1 nach unten</translation>
+    </message>
+    <message>
+        <source>Add a disk image</source>
+        <translation>Festplattenabbild hinzufügen</translation>
+    </message>
+    <message>
+        <source>Disk images (*.qcow2 *.img *.raw);;All files (*)</source>
+        <translation>Festplattenabbilder (*.qcow2 *.img *.raw);;Alle Dateien (*)</translation>
+    </message>
+    <message>
+        <source>Shut down</source>
+        <translation>Herunterfahren</translation>
+    </message>
+    <message>
+        <source>A machine needs a name.</source>
+        <translation>Eine Maschine braucht einen Namen.</translation>
+    </message>
+    <message>
+        <source>Settings</source>
+        <translation>Einstellungen</translation>
+    </message>
+    <message>
+        <source>Settings of %1</source>
+        <translation>Einstellungen von %1</translation>
+    </message>
+    <message>
+        <source>General</source>
+        <translation>Allgemein</translation>
+    </message>
+    <message>
+        <source>Processors and memory</source>
+        <translation>Prozessoren und Arbeitsspeicher</translation>
+    </message>
+    <message>
+        <source>Disks</source>
+        <translation>Festplatten</translation>
+    </message>
+    <message>
+        <source>CD drives</source>
+        <translation>CD-Laufwerke</translation>
+    </message>
+    <message>
+        <source>Networks</source>
+        <translation>Netzwerke</translation>
+    </message>
+    <message>
+        <source>Serial ports</source>
+        <translation>Serielle Anschlüsse</translation>
+    </message>
+    <message>
+        <source>Starts from, in this order</source>
+        <translation>Startet von, in dieser Reihenfolge</translation>
+    </message>
+    <message>
+        <source>&amp;Name</source>
+        <translation>&amp;Name</translation>
+    </message>
+    <message>
+        <source>N&amp;otes</source>
+        <translation>N&amp;otizen</translation>
+    </message>
+    <message>
+        <source>&amp;Processors</source>
+        <translation>&amp;Prozessoren</translation>
+    </message>
+    <message>
+        <source>&amp;Memory</source>
+        <translation>&amp;Arbeitsspeicher</translation>
+    </message>
+    <message>
+        <source>Processor &amp;kind</source>
+        <translation>Prozessor&amp;art</translation>
+    </message>
+    <message>
+        <source>&amp;Firmware</source>
+        <translation>&amp;Firmware</translation>
+    </message>
+    <message>
+        <source>Name</source>
+        <translation>Name</translation>
+    </message>
+    <message>
+        <source>Notes</source>
+        <translation>Notizen</translation>
+    </message>
+    <message>
+        <source>Processors</source>
+        <translation>Prozessoren</translation>
+    </message>
+    <message>
+        <source>Memory</source>
+        <translation>Arbeitsspeicher</translation>
+    </message>
+    <message>
+        <source>Processor kind</source>
+        <translation>Prozessorart</translation>
+    </message>
+    <message>
+        <source>Firmware</source>
+        <translation>Firmware</translation>
+    </message>
+    <message>
+        <source>As in this computer</source>
+        <translation>Wie in diesem Rechner</translation>
+    </message>
+    <message>
+        <source>The same on every computer</source>
+        <translation>Auf jedem Rechner gleich</translation>
+    </message>
+    <message>
+        <source>BIOS</source>
+        <translation>BIOS</translation>
+    </message>
+    <message>
+        <source>UEFI</source>
+        <translation>UEFI</translation>
+    </message>
+    <message>
+        <source>None</source>
+        <translation>Keine</translation>
+    </message>
+    <message>
+        <source>Add a disk image…</source>
+        <translation>Festplattenabbild hinzufügen …</translation>
+    </message>
+    <message>
+        <source>Add a CD drive</source>
+        <translation>CD-Laufwerk hinzufügen</translation>
+    </message>
+    <message>
+        <source>Add a network</source>
+        <translation>Netzwerk hinzufügen</translation>
+    </message>
+    <message>
+        <source>Add a serial port</source>
+        <translation>Seriellen Anschluss hinzufügen</translation>
+    </message>
+    <message>
+        <source>&amp;Save</source>
+        <translation>&amp;Speichern</translation>
+    </message>
+    <message>
+        <source>Size of %1</source>
+        <translation>Größe von %1</translation>
+    </message>
+    <message>
+        <source>The image grows as it fills.</source>
+        <translation>Das Abbild wächst, während es sich füllt.</translation>
+    </message>
+    <message>
+        <source>Format of %1</source>
+        <translation>Format von %1</translation>
+    </message>
+    <message>
+        <source>The image of %1 is deleted when you save.</source>
+        <translation>Das Abbild von %1 wird beim Speichern gelöscht.</translation>
+    </message>
+    <message>
+        <source>new</source>
+        <translation>neu</translation>
+    </message>
+    <message>
+        <source>%1 is read only</source>
+        <translation>%1 ist schreibgeschützt</translation>
+    </message>
+    <message>
+        <source>Remove, and keep its image</source>
+        <translation>Entfernen und das Abbild behalten</translation>
+    </message>
+    <message>
+        <source>Remove, and delete its image</source>
+        <translation>Entfernen und das Abbild löschen</translation>
+    </message>
+    <message numerus="yes">
+        <source>This computer has %n core(s), %1 of free memory and %2 of free disk.</source>
+        <translation>
+            <numerusform>Dieser Rechner hat %n Kern, %1 freien Arbeitsspeicher und %2 freien Plattenplatz.</numerusform>
+            <numerusform>Dieser Rechner hat %n Kerne, %1 freien Arbeitsspeicher und %2 freien Plattenplatz.</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>Name, notes, CDs and port forwards can be changed while the machine runs, the rest once it is off.</source>
+        <translation>Name, Notizen, CDs und Portweiterleitungen lassen sich ändern, während die Maschine läuft, der Rest, sobald sie aus ist.</translation>
+    </message>
+    <message>
+        <source>The machine is suspended: name and notes can be changed, the rest once it was restored and shut down.</source>
+        <translation>Die Maschine ist gesichert: Name und Notizen lassen sich ändern, der Rest, nachdem sie wiederhergestellt und heruntergefahren wurde.</translation>
+    </message>
+    <message>
+        <source>Your changes are not saved. Press Esc once more to leave without them.</source>
+        <translation>Ihre Änderungen sind nicht gespeichert. Drücken Sie noch einmal Esc, um ohne sie zu gehen.</translation>
+    </message>
+    <message>
+        <source>Leave</source>
+        <translation>Verlassen</translation>
+    </message>
+    <message>
+        <source>A kernel is started without firmware.</source>
+        <translation>Ein Kernel startet ohne Firmware.</translation>
+    </message>
+    <message>
+        <source>Add a new disk</source>
+        <translation>Neue Platte hinzufügen</translation>
+    </message>
+</context>
+<context>
+    <name>ui::MainWindow</name>
+    <message>
+        <source>This machine is in a window of its own.</source>
+        <translation>Diese Maschine ist in einem eigenen Fenster.</translation>
+    </message>
+    <message>
+        <source>Bring it back</source>
+        <translation>Zurückholen</translation>
+    </message>
+    <message>
+        <source>“%1” was removed, with its disks.</source>
+        <translation>„%1“ wurde mit ihren Festplatten entfernt.</translation>
+    </message>
+    <message>
+        <source>Undo</source>
+        <translation>Rückgängig</translation>
+    </message>
+    <message>
+        <source>%1 (copy)</source>
+        <translation>%1 (Kopie)</translation>
+    </message>
+    <message>
+        <source>Copying to “%1”: %2 %</source>
+        <translation>Kopiere nach „%1“: %2 %</translation>
+    </message>
+    <message>
+        <source>Cancel</source>
+        <translation>Abbrechen</translation>
+    </message>
+    <message>
+        <source>Chronovisor: machines run in the background</source>
+        <translation>Chronovisor: Maschinen laufen im Hintergrund</translation>
+    </message>
+    <message numerus="yes">
+        <source>%n machine(s) in memory</source>
+        <translation>
+            <numerusform>%n Maschine im Speicher</numerusform>
+            <numerusform>%n Maschinen im Speicher</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>%1 of memory free</source>
+        <translation>%1 Arbeitsspeicher frei</translation>
+    </message>
+    <message>
+        <source>New machine…</source>
+        <translation>Neue Maschine …</translation>
+    </message>
+    <message>
+        <source>Try the demo machine</source>
+        <translation>Demo-Maschine ausprobieren</translation>
+    </message>
+    <message>
+        <source>Preferences</source>
+        <translation>Vorlieben</translation>
+    </message>
+    <message>
+        <source>Find a machine</source>
+        <translation>Maschine suchen</translation>
+    </message>
+    <message>
+        <source>Go to the list</source>
+        <translation>Zur Liste</translation>
+    </message>
+    <message>
+        <source>Rename</source>
+        <translation>Umbenennen</translation>
+    </message>
+    <message>
+        <source>About Chronovisor</source>
+        <translation>Über Chronovisor</translation>
+    </message>
+    <message>
+        <source>Quit</source>
+        <translation>Beenden</translation>
+    </message>
+    <message>
+        <source>Menu</source>
+        <translation>Menü</translation>
+    </message>
+    <message>
+        <source>State</source>
+        <translation>Zustand</translation>
+    </message>
+    <message>
+        <source>This computer</source>
+        <translation>Dieser Rechner</translation>
+    </message>
+    <message>
+        <source>Chronovisor %1: machines that can be suspended and brought back. Free software under the BSD 2-clause licence.</source>
+        <translation>Chronovisor %1: Maschinen, die man sichern und zurückholen kann. Freie Software unter der BSD-2-Klausel-Lizenz.</translation>
+    </message>
+</context>
+<context>
+    <name>ui::MessageBar</name>
+    <message>
+        <source>Details</source>
+        <translation>Einzelheiten</translation>
+    </message>
+    <message>
+        <source>Copy the details</source>
+        <translation>Einzelheiten kopieren</translation>
+    </message>
+    <message>
+        <source>Dismiss</source>
+        <translation>Schließen</translation>
+    </message>
+    <message>
+        <source>Dismiss this message</source>
+        <translation>Diese Meldung schließen</translation>
+    </message>
+    <message>
+        <source>Details of the message</source>
+        <translation>Einzelheiten der Meldung</translation>
+    </message>
+</context>
+<context>
+    <name>ui::NewMachinePage</name>
+    <message>
+        <source>Choose a medium</source>
+        <translation>Medium auswählen</translation>
+    </message>
+    <message>
+        <source>CDs, disk images and kernels (*.iso *.qcow2 *.img *.raw *.elf vmlinuz* bzImage*)</source>
+        <translation>CDs, Festplattenabbilder und Kernel (*.iso *.qcow2 *.img *.raw *.elf vmlinuz* bzImage*)</translation>
+    </message>
+    <message>
+        <source>All files (*)</source>
+        <translation>Alle Dateien (*)</translation>
+    </message>
+    <message>
+        <source>Looking at %1 …</source>
+        <translation>Sehe mir %1 an …</translation>
+    </message>
+    <message>
+        <source>&lt;b&gt;The demo machine&lt;/b&gt;: a tiny system of our own that draws, answers keys and counts on its disk. Nothing is downloaded.</source>
+        <translation>&lt;b&gt;Die Demo-Maschine&lt;/b&gt;: ein winziges eigenes System, das zeichnet, auf Tasten antwortet und auf seiner Festplatte zählt. Es wird nichts heruntergeladen.</translation>
+    </message>
+    <message>
+        <source>&lt;b&gt;%1&lt;/b&gt;: a CD whose system is not known</source>
+        <translation>&lt;b&gt;%1&lt;/b&gt;: eine CD mit unbekanntem System</translation>
+    </message>
+    <message>
+        <source>&lt;b&gt;%2&lt;/b&gt; on the CD %1</source>
+        <translation>&lt;b&gt;%2&lt;/b&gt; auf der CD %1</translation>
+    </message>
+    <message>
+        <source>&lt;b&gt;%1&lt;/b&gt;: a disk image of %2 (%3)</source>
+        <translation>&lt;b&gt;%1&lt;/b&gt;: ein Festplattenabbild von %2 (%3)</translation>
+    </message>
+    <message>
+        <source>&lt;b&gt;%1&lt;/b&gt;: a kernel that is started directly</source>
+        <translation>&lt;b&gt;%1&lt;/b&gt;: ein Kernel, der direkt gestartet wird</translation>
+    </message>
+    <message>
+        <source>&lt;b&gt;%1&lt;/b&gt;: the description of a machine</source>
+        <translation>&lt;b&gt;%1&lt;/b&gt;: die Beschreibung einer Maschine</translation>
+    </message>
+    <message>
+        <source>grows as it fills; %1</source>
+        <translation>wächst mit ihrem Inhalt; %1</translation>
+    </message>
+    <message>
+        <source>a kernel is started without firmware</source>
+        <translation>ein Kernel startet ohne Firmware</translation>
+    </message>
+    <message>
+        <source>Another system</source>
+        <translation>Ein anderes System</translation>
+    </message>
+    <message>
+        <source>New machine</source>
+        <translation>Neue Maschine</translation>
+    </message>
+    <message>
+        <source>What shall it start from?</source>
+        <translation>Wovon soll sie starten?</translation>
+    </message>
+    <message>
+        <source>Drop a CD image, a disk image or a kernel here, or choose one. Everything else fills itself in.</source>
+        <translation>Ziehen Sie ein CD-Abbild, ein Festplattenabbild oder einen Kernel hierher, oder wählen Sie eines aus. Alles Weitere füllt sich von selbst aus.</translation>
+    </message>
+    <message>
+        <source>Choose a file…</source>
+        <translation>Datei auswählen …</translation>
+    </message>
+    <message>
+        <source>The demo machine</source>
+        <translation>Die Demo-Maschine</translation>
+    </message>
+    <message>
+        <source>The machine</source>
+        <translation>Die Maschine</translation>
+    </message>
+    <message>
+        <source>S&amp;ystem</source>
+        <translation>S&amp;ystem</translation>
+    </message>
+    <message>
+        <source>&amp;Name</source>
+        <translation>&amp;Name</translation>
+    </message>
+    <message>
+        <source>&amp;Processors</source>
+        <translation>&amp;Prozessoren</translation>
+    </message>
+    <message>
+        <source>&amp;Memory</source>
+        <translation>&amp;Arbeitsspeicher</translation>
+    </message>
+    <message>
+        <source>&amp;Disk</source>
+        <translation>Fest&amp;platte</translation>
+    </message>
+    <message>
+        <source>&amp;Firmware</source>
+        <translation>&amp;Firmware</translation>
+    </message>
+    <message>
+        <source>N&amp;etwork</source>
+        <translation>N&amp;etzwerk</translation>
+    </message>
+    <message>
+        <source>System</source>
+        <translation>System</translation>
+    </message>
+    <message>
+        <source>Name</source>
+        <translation>Name</translation>
+    </message>
+    <message>
+        <source>Processors</source>
+        <translation>Prozessoren</translation>
+    </message>
+    <message>
+        <source>Memory</source>
+        <translation>Arbeitsspeicher</translation>
+    </message>
+    <message>
+        <source>Disk</source>
+        <translation>Festplatte</translation>
+    </message>
+    <message>
+        <source>Firmware</source>
+        <translation>Firmware</translation>
+    </message>
+    <message>
+        <source>Network</source>
+        <translation>Netzwerk</translation>
+    </message>
+    <message>
+        <source>More</source>
+        <translation>Mehr</translation>
+    </message>
+    <message>
+        <source>S&amp;tart it at once</source>
+        <translation>Gleich s&amp;tarten</translation>
+    </message>
+    <message>
+        <source>&amp;Create and start</source>
+        <translation>Anlegen &amp;und starten</translation>
+    </message>
+    <message>
+        <source>&amp;Create</source>
+        <translation>An&amp;legen</translation>
+    </message>
+    <message>
+        <source>BIOS</source>
+        <translation>BIOS</translation>
+    </message>
+    <message>
+        <source>UEFI</source>
+        <translation>UEFI</translation>
+    </message>
+    <message>
+        <source>None</source>
+        <translation>Keine</translation>
+    </message>
+    <message>
+        <source>Shared with this computer</source>
+        <translation>Über diesen Rechner</translation>
+    </message>
+    <message>
+        <source>Not connected</source>
+        <translation>Nicht verbunden</translation>
+    </message>
+    <message numerus="yes">
+        <source>This computer has %n core(s), %1 of free memory and %2 of free disk.</source>
+        <translation>
+            <numerusform>Dieser Rechner hat %n Kern, %1 freien Arbeitsspeicher und %2 freien Festplattenplatz.</numerusform>
+            <numerusform>Dieser Rechner hat %n Kerne, %1 freien Arbeitsspeicher und %2 freien Festplattenplatz.</numerusform>
+        </translation>
+    </message>
+</context>
+<context>
+    <name>ui::PageFrame</name>
+    <message>
+        <source>Back (Esc)</source>
+        <translation>Zurück (Esc)</translation>
+    </message>
+    <message>
+        <source>Back</source>
+        <translation>Zurück</translation>
+    </message>
+</context>
+<context>
+    <name>ui::PreferencesPage</name>
+    <message>
+        <source>Preferences</source>
+        <translation>Vorlieben</translation>
+    </message>
+    <message>
+        <source>Looks</source>
+        <translation>Aussehen</translation>
+    </message>
+    <message>
+        <source>Machines</source>
+        <translation>Maschinen</translation>
+    </message>
+    <message>
+        <source>&amp;Colours</source>
+        <translation>&amp;Farben</translation>
+    </message>
+    <message>
+        <source>&amp;Language</source>
+        <translation>&amp;Sprache</translation>
+    </message>
+    <message>
+        <source>When the application is closed, machines that &amp;run are</source>
+        <translation>Beim Schließen werden &amp;laufende Maschinen</translation>
+    </message>
+    <message>
+        <source>A suspended machine goes on where it was when it is restored.</source>
+        <translation>Eine gesicherte Maschine macht dort weiter, wo sie war, wenn sie wiederhergestellt wird.</translation>
+    </message>
+    <message>
+        <source>Colours</source>
+        <translation>Farben</translation>
+    </message>
+    <message>
+        <source>Language</source>
+        <translation>Sprache</translation>
+    </message>
+    <message>
+        <source>When the application is closed</source>
+        <translation>Beim Schließen der Anwendung</translation>
+    </message>
+    <message>
+        <source>As the desktop</source>
+        <translation>Wie die Arbeitsumgebung</translation>
+    </message>
+    <message>
+        <source>Light</source>
+        <translation>Hell</translation>
+    </message>
+    <message>
+        <source>Dark</source>
+        <translation>Dunkel</translation>
+    </message>
+    <message>
+        <source>suspended</source>
+        <translation>gesichert</translation>
+    </message>
+    <message>
+        <source>kept running in the background</source>
+        <translation>im Hintergrund weiter betrieben</translation>
+    </message>
+    <message>
+        <source>shut down</source>
+        <translation>heruntergefahren</translation>
+    </message>
+    <message>
+        <source>what I say then</source>
+        <translation>behandelt, wie ich dann sage</translation>
+    </message>
+</context>
+<context>
+    <name>ui::Problem</name>
+    <message>
+        <source>The machine could not be started.</source>
+        <translation>Die Maschine konnte nicht gestartet werden.</translation>
+    </message>
+    <message>
+        <source>The machine could not be paused.</source>
+        <translation>Die Maschine konnte nicht angehalten werden.</translation>
+    </message>
+    <message>
+        <source>The machine could not go on.</source>
+        <translation>Die Maschine konnte nicht weiterlaufen.</translation>
+    </message>
+    <message>
+        <source>The machine could not be reset.</source>
+        <translation>Die Maschine konnte nicht zurückgesetzt werden.</translation>
+    </message>
+    <message>
+        <source>The machine could not be asked to shut down.</source>
+        <translation>Die Maschine konnte nicht zum Herunterfahren aufgefordert werden.</translation>
+    </message>
+    <message>
+        <source>The machine could not be powered off.</source>
+        <translation>Die Maschine konnte nicht ausgeschaltet werden.</translation>
+    </message>
+    <message>
+        <source>The machine could not be suspended.</source>
+        <translation>Die Maschine konnte nicht gesichert werden.</translation>
+    </message>
+    <message>
+        <source>The suspended machine could not be restored.</source>
+        <translation>Die gesicherte Maschine konnte nicht wiederhergestellt werden.</translation>
+    </message>
+    <message>
+        <source>The suspended state could not be thrown away.</source>
+        <translation>Der gesicherte Zustand konnte nicht verworfen werden.</translation>
+    </message>
+    <message>
+        <source>The work could not be cancelled.</source>
+        <translation>Die Arbeit konnte nicht abgebrochen werden.</translation>
+    </message>
+    <message>
+        <source>The CD could not be inserted.</source>
+        <translation>Die CD konnte nicht eingelegt werden.</translation>
+    </message>
+    <message>
+        <source>The CD could not be ejected.</source>
+        <translation>Die CD konnte nicht ausgeworfen werden.</translation>
+    </message>
+    <message>
+        <source>The machine could not be created.</source>
+        <translation>Die Maschine konnte nicht angelegt werden.</translation>
+    </message>
+    <message>
+        <source>The machine could not be copied.</source>
+        <translation>Die Maschine konnte nicht kopiert werden.</translation>
+    </message>
+    <message>
+        <source>The machine could not be renamed.</source>
+        <translation>Die Maschine konnte nicht umbenannt werden.</translation>
+    </message>
+    <message>
+        <source>The machine could not be removed.</source>
+        <translation>Die Maschine konnte nicht entfernt werden.</translation>
+    </message>
+    <message>
+        <source>The settings could not be saved.</source>
+        <translation>Die Einstellungen konnten nicht gespeichert werden.</translation>
+    </message>
+    <message>
+        <source>This machine cannot be read.</source>
+        <translation>Diese Maschine ist nicht lesbar.</translation>
+    </message>
+    <message>
+        <source>This file cannot be used.</source>
+        <translation>Diese Datei lässt sich nicht verwenden.</translation>
+    </message>
+    <message>
+        <source>The screenshot could not be saved.</source>
+        <translation>Das Bildschirmfoto konnte nicht gespeichert werden.</translation>
+    </message>
+    <message>
+        <source>The machine has stopped.</source>
+        <translation>Die Maschine ist stehen geblieben.</translation>
+    </message>
+    <message>
+        <source>A setting has a value that is not possible.</source>
+        <translation>Eine Einstellung hat einen unmöglichen Wert.</translation>
+    </message>
+    <message>
+        <source>A file or device that it needs is not there.</source>
+        <translation>Eine Datei oder ein Gerät, das gebraucht wird, ist nicht da.</translation>
+    </message>
+    <message>
+        <source>Something with that name is already there.</source>
+        <translation>Etwas mit diesem Namen gibt es schon.</translation>
+    </message>
+    <message>
+        <source>You do not have the rights for that on this computer.</source>
+        <translation>Sie haben auf diesem Rechner nicht die Rechte dafür.</translation>
+    </message>
+    <message>
+        <source>Another program is using it at the moment.</source>
+        <translation>Ein anderes Programm benutzt es gerade.</translation>
+    </message>
+    <message>
+        <source>This version cannot do that.</source>
+        <translation>Diese Version kann das nicht.</translation>
+    </message>
+    <message>
+        <source>That is not possible in the machine&apos;s present state.</source>
+        <translation>Das ist im jetzigen Zustand der Maschine nicht möglich.</translation>
+    </message>
+    <message>
+        <source>A file is damaged, or not what its name says.</source>
+        <translation>Eine Datei ist beschädigt oder nicht das, was ihr Name sagt.</translation>
+    </message>
+    <message>
+        <source>It was written by a newer version of Chronovisor.</source>
+        <translation>Es wurde von einer neueren Version von Chronovisor geschrieben.</translation>
+    </message>
+    <message>
+        <source>This computer has not enough free memory.</source>
+        <translation>Dieser Rechner hat nicht genug freien Arbeitsspeicher.</translation>
+    </message>
+    <message>
+        <source>The disk of this computer is full.</source>
+        <translation>Die Festplatte dieses Rechners ist voll.</translation>
+    </message>
+    <message>
+        <source>Reading from or writing to a disk of this computer failed.</source>
+        <translation>Das Lesen von oder Schreiben auf eine Festplatte dieses Rechners ist fehlgeschlagen.</translation>
+    </message>
+    <message>
+        <source>This computer offers no virtualization that can be used (/dev/kvm).</source>
+        <translation>Dieser Rechner bietet keine benutzbare Virtualisierung (/dev/kvm).</translation>
+    </message>
+    <message>
+        <source>The system inside the machine crashed.</source>
+        <translation>Das System in der Maschine ist abgestürzt.</translation>
+    </message>
+    <message>
+        <source>It was cancelled.</source>
+        <translation>Es wurde abgebrochen.</translation>
+    </message>
+    <message>
+        <source>There was no answer in time.</source>
+        <translation>Es kam nicht rechtzeitig eine Antwort.</translation>
+    </message>
+    <message>
+        <source>The connection was closed by the other side.</source>
+        <translation>Die Gegenseite hat die Verbindung geschlossen.</translation>
+    </message>
+    <message>
+        <source>That is a mistake in Chronovisor itself.</source>
+        <translation>Das ist ein Fehler in Chronovisor selbst.</translation>
+    </message>
+    <message>
+        <source>Check the settings of the machine.</source>
+        <translation>Prüfen Sie die Einstellungen der Maschine.</translation>
+    </message>
+    <message>
+        <source>Put the file back where it was, or choose another one in the settings.</source>
+        <translation>Legen Sie die Datei zurück an ihren Platz, oder wählen Sie in den Einstellungen eine andere.</translation>
+    </message>
+    <message>
+        <source>Choose another name.</source>
+        <translation>Wählen Sie einen anderen Namen.</translation>
+    </message>
+    <message>
+        <source>Check who owns the file, or ask the administrator.</source>
+        <translation>Prüfen Sie, wem die Datei gehört, oder fragen Sie den Verwalter.</translation>
+    </message>
+    <message>
+        <source>The guest has locked the drive. Eject it there, or force it.</source>
+        <translation>Das Gastsystem hat das Laufwerk gesperrt. Werfen Sie die CD dort aus, oder erzwingen Sie es.</translation>
+    </message>
+    <message>
+        <source>Close the other program and try again.</source>
+        <translation>Schließen Sie das andere Programm und versuchen Sie es noch einmal.</translation>
+    </message>
+    <message>
+        <source>The details say what was asked for.</source>
+        <translation>Die Einzelheiten sagen, was verlangt war.</translation>
+    </message>
+    <message>
+        <source>Shut the machine down first.</source>
+        <translation>Fahren Sie die Maschine zuerst herunter.</translation>
+    </message>
+    <message>
+        <source>Try again when it has finished what it is doing.</source>
+        <translation>Versuchen Sie es noch einmal, wenn sie damit fertig ist, was sie gerade tut.</translation>
+    </message>
+    <message>
+        <source>The disks are not affected. You can throw the suspended state away and start afresh.</source>
+        <translation>Die Festplatten sind nicht betroffen. Sie können den gesicherten Zustand verwerfen und neu starten.</translation>
+    </message>
+    <message>
+        <source>Use another copy of the file.</source>
+        <translation>Verwenden Sie eine andere Kopie der Datei.</translation>
+    </message>
+    <message>
+        <source>Install the newer version to use it.</source>
+        <translation>Installieren Sie die neuere Version, um es zu verwenden.</translation>
+    </message>
+    <message>
+        <source>Close other programs, or give the machine less memory.</source>
+        <translation>Schließen Sie andere Programme, oder geben Sie der Maschine weniger Arbeitsspeicher.</translation>
+    </message>
+    <message>
+        <source>Make room on the disk, then let the machine go on: nothing is lost.</source>
+        <translation>Schaffen Sie Platz auf der Festplatte und lassen Sie die Maschine dann weiterlaufen: Es ist nichts verloren.</translation>
+    </message>
+    <message>
+        <source>Make room on the disk and try again.</source>
+        <translation>Schaffen Sie Platz auf der Festplatte und versuchen Sie es noch einmal.</translation>
+    </message>
+    <message>
+        <source>Check that the disk is connected, then let the machine go on.</source>
+        <translation>Prüfen Sie, ob die Festplatte angeschlossen ist, und lassen Sie die Maschine dann weiterlaufen.</translation>
+    </message>
+    <message>
+        <source>Check the disk and try again.</source>
+        <translation>Prüfen Sie die Festplatte und versuchen Sie es noch einmal.</translation>
+    </message>
+    <message>
+        <source>Turn on virtualization in the firmware of this computer, and make sure that you are in the group “kvm”.</source>
+        <translation>Schalten Sie die Virtualisierung in der Firmware dieses Rechners ein, und stellen Sie sicher, dass Sie in der Gruppe „kvm“ sind.</translation>
+    </message>
+    <message>
+        <source>Reset the machine to start it again.</source>
+        <translation>Setzen Sie die Maschine zurück, um sie wieder zu starten.</translation>
+    </message>
+    <message>
+        <source>Try again.</source>
+        <translation>Versuchen Sie es noch einmal.</translation>
+    </message>
+    <message>
+        <source>Please report it, with the details.</source>
+        <translation>Bitte melden Sie ihn mit den Einzelheiten.</translation>
+    </message>
+    <message>
+        <source>Try again</source>
+        <translation>Noch einmal versuchen</translation>
+    </message>
+    <message>
+        <source>Eject anyway</source>
+        <translation>Trotzdem auswerfen</translation>
+    </message>
+    <message>
+        <source>Open the settings</source>
+        <translation>Einstellungen öffnen</translation>
+    </message>
+    <message>
+        <source>Throw the state away</source>
+        <translation>Zustand verwerfen</translation>
+    </message>
+    <message>
+        <source>Reset</source>
+        <translation>Zurücksetzen</translation>
+    </message>
+    <message>
+        <source>Go on</source>
+        <translation>Weiter</translation>
+    </message>
+    <message>
+        <source>Show the folder</source>
+        <translation>Ordner zeigen</translation>
+    </message>
+</context>
+<context>
+    <name>ui::Reasons</name>
+    <message>
+        <source>what this system&apos;s makers recommend</source>
+        <translation>was die Hersteller dieses Systems empfehlen</translation>
+    </message>
+    <message>
+        <source>more than this system&apos;s minimum</source>
+        <translation>mehr als das Mindeste für dieses System</translation>
+    </message>
+    <message>
+        <source>as much as this computer can spare</source>
+        <translation>so viel, wie dieser Rechner entbehren kann</translation>
+    </message>
+    <message>
+        <source>a good start for most systems</source>
+        <translation>ein guter Anfang für die meisten Systeme</translation>
+    </message>
+    <message>
+        <source>the medium starts only this way</source>
+        <translation>das Medium startet nur so</translation>
+    </message>
+    <message>
+        <source>the other firmware is not installed</source>
+        <translation>die andere Firmware ist nicht installiert</translation>
+    </message>
+    <message>
+        <source>Virtualization is available.</source>
+        <translation>Virtualisierung ist verfügbar.</translation>
+    </message>
+    <message>
+        <source>This computer offers no virtualization: turn it on in the firmware (“VT-x”, “SVM”) and load the module kvm.</source>
+        <translation>Dieser Rechner bietet keine Virtualisierung: Schalten Sie sie in der Firmware ein („VT-x“, „SVM“), und laden Sie das Modul kvm.</translation>
+    </message>
+    <message>
+        <source>You may not use virtualization: add yourself to the group “kvm” and log in again.</source>
+        <translation>Sie dürfen die Virtualisierung nicht benutzen: Nehmen Sie sich in die Gruppe „kvm“ auf, und melden Sie sich neu an.</translation>
+    </message>
+    <message>
+        <source>This computer&apos;s virtualization cannot be used.</source>
+        <translation>Die Virtualisierung dieses Rechners ist nicht benutzbar.</translation>
+    </message>
+    <message>
+        <source>%1 processors are more than the %2 cores of this computer: it will be slow.</source>
+        <translation>%1 Prozessoren sind mehr als die %2 Kerne dieses Rechners: Es wird langsam.</translation>
+    </message>
+    <message>
+        <source>%1 of memory is more than the %2 that are free now.</source>
+        <translation>%1 Arbeitsspeicher sind mehr als die %2, die jetzt frei sind.</translation>
+    </message>
+    <message>
+        <source>%1 of memory is more than this computer has (%2).</source>
+        <translation>%1 Arbeitsspeicher sind mehr, als dieser Rechner hat (%2).</translation>
+    </message>
+    <message>
+        <source>The disk can grow to %1, and %2 are free.</source>
+        <translation>Die Festplatte kann auf %1 wachsen, und %2 sind frei.</translation>
+    </message>
+    <message>
+        <source>The firmware is not installed on this computer.</source>
+        <translation>Die Firmware ist auf diesem Rechner nicht installiert.</translation>
+    </message>
+</context>
+<context>
+    <name>ui::ScreenView</name>
+    <message>
+        <source>Screen of %1</source>
+        <translation>Bildschirm von %1</translation>
+    </message>
+    <message>
+        <source>The machine&apos;s last picture</source>
+        <translation>Das letzte Bild der Maschine</translation>
+    </message>
+    <message>
+        <source>Running without a screen: use its serial console.</source>
+        <translation>Läuft ohne Bildschirm: Benutzen Sie die serielle Konsole.</translation>
+    </message>
+    <message>
+        <source>Restore</source>
+        <translation>Wiederherstellen</translation>
+    </message>
+    <message>
+        <source>Start</source>
+        <translation>Starten</translation>
+    </message>
+    <message>
+        <source>Settings</source>
+        <translation>Einstellungen</translation>
+    </message>
+</context>
+<context>
+    <name>ui::ScreenWidget</name>
+    <message>
+        <source>Press Ctrl+Alt to get the pointer back</source>
+        <translation>Strg+Alt gibt den Zeiger wieder frei</translation>
+    </message>
+    <message>
+        <source>This desktop does not let programs hold the pointer: it stops at the edge. Ctrl+Alt lets it go.</source>
+        <translation>Dieser Desktop lässt den Zeiger nicht festhalten: Er bleibt am Rand stehen. Strg+Alt gibt ihn frei.</translation>
+    </message>
+</context>
+<context>
+    <name>ui::TerminalWidget</name>
+    <message>
+        <source>&amp;Copy</source>
+        <translation>&amp;Kopieren</translation>
+    </message>
+    <message>
+        <source>&amp;Paste</source>
+        <translation>&amp;Einfügen</translation>
+    </message>
+    <message>
+        <source>Select &amp;all</source>
+        <translation>&amp;Alles auswählen</translation>
+    </message>
+    <message>
+        <source>Select with the &amp;keyboard</source>
+        <translation>Mit der &amp;Tastatur auswählen</translation>
+    </message>
+    <message>
+        <source>&amp;Larger text</source>
+        <translation>&amp;Größere Schrift</translation>
+    </message>
+    <message>
+        <source>&amp;Smaller text</source>
+        <translation>K&amp;leinere Schrift</translation>
+    </message>
+    <message>
+        <source>&amp;Normal size</source>
+        <translation>&amp;Normale Größe</translation>
+    </message>
+    <message>
+        <source>Clear the &amp;window</source>
+        <translation>&amp;Fenster leeren</translation>
+    </message>
+</context>
+<context>
+    <name>ui::Words</name>
+    <message>
+        <source>Off</source>
+        <translation>Aus</translation>
+    </message>
+    <message>
+        <source>Suspended</source>
+        <translation>Gesichert</translation>
+    </message>
+    <message>
+        <source>Starting …</source>
+        <translation>Startet …</translation>
+    </message>
+    <message>
+        <source>Restoring …</source>
+        <translation>Wird wiederhergestellt …</translation>
+    </message>
+    <message>
+        <source>Running</source>
+        <translation>Läuft</translation>
+    </message>
+    <message>
+        <source>Paused</source>
+        <translation>Pausiert</translation>
+    </message>
+    <message>
+        <source>Suspending …</source>
+        <translation>Wird gesichert …</translation>
+    </message>
+    <message>
+        <source>Crashed</source>
+        <translation>Abgestürzt</translation>
+    </message>
+    <message>
+        <source>Working …</source>
+        <translation>Arbeitet …</translation>
+    </message>
+</context>
 </TS>

@@ -1,71 +1,71 @@
 <?xml version="1.0" encoding="utf-8"?>
 <!DOCTYPE TS>
 <TS version="2.1" language="en_GB" sourcelanguage="en_GB">
-    <context>
-        <name>ui::ClosingPage</name>
-        <message numerus="yes">
-            <source>%n machine(s) still run</source>
-            <translation>
-                <numerusform>%n machine still runs</numerusform>
-                <numerusform>%n machines still run</numerusform>
-            </translation>
-        </message>
-    </context>
-    <context>
-        <name>ui::Inspector</name>
-        <message numerus="yes">
-            <source>%n processor(s)</source>
-            <translation>
-                <numerusform>%n processor</numerusform>
-                <numerusform>%n processors</numerusform>
-            </translation>
-        </message>
-        <message numerus="yes">
-            <source>%n serial port(s)</source>
-            <translation>
-                <numerusform>%n serial port</numerusform>
-                <numerusform>%n serial ports</numerusform>
-            </translation>
-        </message>
-    </context>
-    <context>
-        <name>ui::MachinePage</name>
-        <message numerus="yes">
-            <source>%n character(s) could not be typed: a US keyboard has no key for them.</source>
-            <translation>
-                <numerusform>%n character could not be typed: a US keyboard has no key for it.</numerusform>
-                <numerusform>%n characters could not be typed: a US keyboard has no key for them.</numerusform>
-            </translation>
-        </message>
-    </context>
-    <context>
-        <name>ui::MachineSettingsPage</name>
-        <message numerus="yes">
-            <source>This computer has %n core(s) and %1 of free memory.</source>
-            <translation>
-                <numerusform>This computer has %n core and %1 of free memory.</numerusform>
-                <numerusform>This computer has %n cores and %1 of free memory.</numerusform>
-            </translation>
-        </message>
-    </context>
-    <context>
-        <name>ui::MainWindow</name>
-        <message numerus="yes">
-            <source>%n machine(s) in memory</source>
-            <translation>
-                <numerusform>%n machine in memory</numerusform>
-                <numerusform>%n machines in memory</numerusform>
-            </translation>
-        </message>
-    </context>
-    <context>
-        <name>ui::NewMachinePage</name>
-        <message numerus="yes">
-            <source>This computer has %n core(s), %1 of free memory and %2 of free disk.</source>
-            <translation>
-                <numerusform>This computer has %n core, %1 of free memory and %2 of free disk.</numerusform>
-                <numerusform>This computer has %n cores, %1 of free memory and %2 of free disk.</numerusform>
-            </translation>
-        </message>
-    </context>
+<context>
+    <name>ui::ClosingPage</name>
+    <message numerus="yes">
+        <source>%n machine(s) still run</source>
+        <translation>
+            <numerusform>%n machine still runs</numerusform>
+            <numerusform>%n machines still run</numerusform>
+        </translation>
+    </message>
+</context>
+<context>
+    <name>ui::Inspector</name>
+    <message numerus="yes">
+        <source>%n processor(s)</source>
+        <translation>
+            <numerusform>%n processor</numerusform>
+            <numerusform>%n processors</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n serial port(s)</source>
+        <translation>
+            <numerusform>%n serial port</numerusform>
+            <numerusform>%n serial ports</numerusform>
+        </translation>
+    </message>
+</context>
+<context>
+    <name>ui::MachinePage</name>
+    <message numerus="yes">
+        <source>%n character(s) could not be typed: a US keyboard has no key for them.</source>
+        <translation>
+            <numerusform>%n character could not be typed: a US keyboard has no key for it.</numerusform>
+            <numerusform>%n characters could not be typed: a US keyboard has no key for them.</numerusform>
+        </translation>
+    </message>
+</context>
+<context>
+    <name>ui::MachineSettingsPage</name>
+    <message numerus="yes">
+        <source>This computer has %n core(s), %1 of free memory and %2 of free disk.</source>
+        <translation>
+            <numerusform>This computer has %n core, %1 of free memory and %2 of free disk.</numerusform>
+            <numerusform>This computer has %n cores, %1 of free memory and %2 of free disk.</numerusform>
+        </translation>
+    </message>
+</context>
+<context>
+    <name>ui::MainWindow</name>
+    <message numerus="yes">
+        <source>%n machine(s) in memory</source>
+        <translation>
+            <numerusform>%n machine in memory</numerusform>
+            <numerusform>%n machines in memory</numerusform>
+        </translation>
+    </message>
+</context>
+<context>
+    <name>ui::NewMachinePage</name>
+    <message numerus="yes">
+        <source>This computer has %n core(s), %1 of free memory and %2 of free disk.</source>
+        <translation>
+            <numerusform>This computer has %n core, %1 of free memory and %2 of free disk.</numerusform>
+            <numerusform>This computer has %n cores, %1 of free memory and %2 of free disk.</numerusform>
+        </translation>
+    </message>
+</context>
 </TS>

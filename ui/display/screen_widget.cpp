@@ -1,8 +1,8 @@
 #include "ui/display/screen_widget.h"
 
 #include "ui/display/key_codes.h"
+#include "ui/display/pointer_lock.h"
 
-#include <QCursor>
 #include <QLabel>
 #include <QMouseEvent>
 #include <QPainter>
@@ -40,6 +40,8 @@ ScreenWidget::ScreenWidget(QWidget* parent) : QWidget(parent), m_hint(new QLabel
     m_hint->setAttribute(Qt::WA_TransparentForMouseEvents);
     m_hint->hide();
 }
+
+ScreenWidget::~ScreenWidget() = default;
 
 void ScreenWidget::showRows(QSize size, std::uint32_t const* pixels, std::vector<vmm::RowRange> const& rows)
 {
@@ -227,7 +229,7 @@ void ScreenWidget::mousePressEvent(QMouseEvent* event)
     setFocus(Qt::MouseFocusReason);
     if (!m_inputEnabled)
         return;
-    if (!m_absolute && !m_captured) {
+    if (!m_absolute && !isCaptured()) {
         setCaptured(true);
         return; // the click that captures is not the guest's
     }
@@ -254,18 +256,13 @@ void ScreenWidget::mouseMoveEvent(QMouseEvent* event)
         emit absoluteMove(geometryOfPicture().toGuest(event->position()));
         return;
     }
-    if (!m_captured)
-        return;
-    auto const delta = event->globalPosition().toPoint() - centre();
-    if (delta.isNull())
-        return;
-    QCursor::setPos(centre());
-    emit relativeMove({ delta.x(), delta.y() });
+    if (m_lock)
+        m_lock->motion(event->globalPosition().toPoint());
 }
 
 void ScreenWidget::wheelEvent(QWheelEvent* event)
 {
-    if (!m_inputEnabled || (!m_absolute && !m_captured)) {
+    if (!m_inputEnabled || (!m_absolute && !isCaptured())) {
         QWidget::wheelEvent(event);
         return;
     }
@@ -290,15 +287,13 @@ void ScreenWidget::leaveEvent(QEvent* event)
 
 void ScreenWidget::setCaptured(bool captured)
 {
-    if (m_captured == captured)
+    if (isCaptured() == captured)
         return;
-    m_captured = captured;
-    if (captured) {
-        grabMouse();
-        QCursor::setPos(centre());
-    } else {
-        releaseMouse();
-    }
+    m_lock = captured ? PointerLock::over(*this) : nullptr;
+    if (m_lock)
+        connect(m_lock.get(), &PointerLock::moved, this, [this](QPoint delta) {
+            emit relativeMove({ delta.x(), delta.y() });
+        });
     updateCursorShape();
     updateHint();
     emit captureChanged(captured);
@@ -307,7 +302,7 @@ void ScreenWidget::setCaptured(bool captured)
 void ScreenWidget::updateCursorShape()
 {
     // The guest draws a pointer of its own where it has one.
-    if (m_captured || (m_inputEnabled && m_absolute))
+    if (isCaptured() || (m_inputEnabled && m_absolute))
         setCursor(Qt::BlankCursor);
     else
         unsetCursor();
@@ -315,13 +310,15 @@ void ScreenWidget::updateCursorShape()
 
 void ScreenWidget::updateHint()
 {
-    if (!m_captured) {
+    if (!isCaptured()) {
         m_hint->hide();
         return;
     }
     if (std::exchange(m_hintShown, true))
         return;
-    m_hint->setText(tr("Press Ctrl+Alt to get the pointer back"));
+    m_hint->setText(m_lock->isHeld()
+            ? tr("Press Ctrl+Alt to get the pointer back")
+            : tr("This desktop does not let programs hold the pointer: it stops at the edge. Ctrl+Alt lets it go."));
     m_hint->adjustSize();
     m_hint->move((width() - m_hint->width()) / 2, 24);
     m_hint->show();

@@ -11,12 +11,15 @@
 
 namespace ui {
 
+class PointerLock;
+
 /// The picture of a machine's screen, and a person's keys and pointer over it. It knows no machine: rows of pixels come
 /// in, input goes out as signals.
 class ScreenWidget final : public QWidget {
     Q_OBJECT
 public:
     explicit ScreenWidget(QWidget* parent = nullptr);
+    ~ScreenWidget() override;
 
     /// Takes the changed rows over from `pixels` (XRGB8888 without gaps); all of them when the size is new.
     void showRows(QSize size, std::uint32_t const* pixels, std::vector<vmm::RowRange> const& rows);
@@ -32,7 +35,7 @@ public:
     void setInputEnabled(bool on);
     /// The guest follows absolute positions; else a click captures the pointer until Ctrl+Alt.
     void setAbsolutePointer(bool absolute);
-    bool isCaptured() const { return m_captured; }
+    bool isCaptured() const { return m_lock != nullptr; }
     void releaseEverything();
     /// Darkened, for a machine that stands still.
     void setDimmed(bool dimmed);
@@ -69,12 +72,12 @@ private:
     void setCaptured(bool captured);
     void updateCursorShape();
     void updateHint();
-    QPoint centre() const { return mapToGlobal(rect().center()); }
 
     QImage m_image;
     int m_zoom = 0;
-    bool m_inputEnabled = false, m_absolute = false, m_captured = false, m_dimmed = false;
-    bool m_leaveArmed = false; // Ctrl and Alt are down and no other key was pressed since
+    bool m_inputEnabled = false, m_absolute = false, m_dimmed = false;
+    std::unique_ptr<PointerLock> m_lock; // while the pointer is captured
+    bool m_leaveArmed = false;           // Ctrl and Alt are down and no other key was pressed since
     bool m_hintShown = false;
     QSet<std::uint16_t> m_keysDown;
     QSet<int> m_buttonsDown;

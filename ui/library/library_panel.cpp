@@ -142,7 +142,7 @@ bool LibraryPanel::eventFilter(QObject* watched, QEvent* event)
     }
     if (watched == m_list && m_list->currentIndex().isValid()) {
         if (key == Qt::Key_Return || key == Qt::Key_Enter) {
-            emit activated(currentId());
+            emit startRequested(currentId());
             return true;
         }
         if (key == Qt::Key_Delete) {

@@ -29,7 +29,8 @@ public:
 
 signals:
     void currentChanged(QString id);
-    void activated(QString id); ///< double click, Enter
+    void activated(QString id);      ///< double click
+    void startRequested(QString id); ///< Enter: start it, or go to it
     void newMachineRequested();
     /// Fill `menu` for this machine.
     void contextMenuRequested(QString id, QMenu* menu);

@@ -82,7 +82,7 @@ Inspector::Inspector(app::Library& library, QString id, QWidget* parent)
     connect(m_settings, &QPushButton::clicked, this, &Inspector::settingsRequested);
     connect(&m_timer, &QTimer::timeout, this, &Inspector::measure);
     m_timer.setInterval(1000);
-    refresh();
+    updateTexts();
 }
 
 void Inspector::addRow(QString const& iconName, QString const& title, QString const& text)
@@ -105,13 +105,29 @@ void Inspector::addRow(QString const& iconName, QString const& title, QString co
 
 void Inspector::refresh()
 {
+    auto const* session = m_library.session(m_id);
+    auto config = m_library.config(m_id);
+    // What lies in the drives now.
+    if (session != nullptr && app::isInMemory(session->state())) {
+        for (auto& cd : config.cds)
+            cd.path = session->mediumPath(QString::fromStdString(cd.id)).toStdString();
+    }
+    if (!m_notes->hasFocus() && m_notes->toPlainText().toStdString() != config.notes)
+        m_notes->setPlainText(QString::fromStdString(config.notes));
+    if (config != m_shown)
+        fillRows(config);
+    m_shown = std::move(config);
+    measure();
+}
+
+void Inspector::fillRows(vmm::VmConfig const& config)
+{
     while (auto* item = m_rows->layout()->takeAt(0)) {
         // Later: Qt may be walking over all widgets, with a change of colours or language.
         item->widget()->hide();
         item->widget()->deleteLater();
         delete item;
     }
-    auto const config = m_library.config(m_id);
     addRow(QStringLiteral("chip"), tr("Processors"), tr("%n processor(s)", nullptr, config.cpus));
     addRow(
         QStringLiteral("memory"), tr("Memory"), tr("%1 of memory").arg(bytesText(quint64 { config.memoryMiB } << 20)));
@@ -130,6 +146,10 @@ void Inspector::refresh()
         config.kernel                                ? tr("Starts the kernel %1").arg(fileName(config.kernel->kernel))
             : config.firmware == vmm::Firmware::Ovmf ? tr("Starts with UEFI")
                                                      : tr("Starts with a BIOS"));
+}
+
+void Inspector::updateTexts()
+{
     m_hardwareTitle->setText(tr("Hardware"));
     m_activityTitle->setText(tr("Activity"));
     m_notesTitle->setText(tr("Notes"));
@@ -139,13 +159,8 @@ void Inspector::refresh()
     m_network->setAccessibleName(tr("Network throughput"));
     m_notes->setAccessibleName(tr("Notes"));
     m_notes->setPlaceholderText(tr("What is this machine for?"));
-    auto const* session = m_library.session(m_id);
-    auto const inMemory = session != nullptr && app::isInMemory(session->state());
-    m_notes->setReadOnly(inMemory);
-    m_notes->setToolTip(inMemory ? tr("Notes can be changed while the machine is off.") : QString());
-    if (!m_notes->hasFocus())
-        m_notes->setPlainText(QString::fromStdString(config.notes));
-    measure();
+    m_shown = {}; // the rows' words, and the icons' colours
+    refresh();
 }
 
 void Inspector::measure()
@@ -182,12 +197,10 @@ void Inspector::measure()
 
 void Inspector::saveNotes()
 {
-    auto config = m_library.config(m_id);
-    auto const text = m_notes->toPlainText().toStdString();
-    if (m_notes->isReadOnly() || text == config.notes)
+    auto const notes = m_notes->toPlainText();
+    if (notes.toStdString() == m_library.config(m_id).notes)
         return;
-    config.notes = text;
-    if (auto const result = m_library.changeSettings(config); !result)
+    if (auto const result = m_library.changeNotes(m_id, notes); !result)
         emit failed(result.error());
 }
 
@@ -209,13 +222,14 @@ void Inspector::hideEvent(QHideEvent* event)
     QScrollArea::hideEvent(event);
     m_timer.stop();
     m_hasLast = false;
+    saveNotes();
 }
 
 void Inspector::changeEvent(QEvent* event)
 {
     QScrollArea::changeEvent(event);
     if ((event->type() == QEvent::LanguageChange || event->type() == QEvent::PaletteChange) && widget() != nullptr)
-        refresh();
+        updateTexts();
 }
 
 }

@@ -32,6 +32,8 @@ protected:
     bool eventFilter(QObject* watched, QEvent* event) override;
 
 private:
+    void fillRows(vmm::VmConfig const& config);
+    void updateTexts();
     void measure();
     void saveNotes();
     void addRow(QString const& iconName, QString const& title, QString const& text);
@@ -44,6 +46,7 @@ private:
     QPushButton* m_settings;
     QPlainTextEdit* m_notes;
     QTimer m_timer;
+    vmm::VmConfig m_shown; // what the rows tell
     vmm::MachineStatistics m_last;
     bool m_hasLast = false;
 };

@@ -142,7 +142,7 @@ void MachinePage::connectSession()
                 m_messages->dismiss();
             updateState();
         });
-    connect(m_session, &app::VmSession::jobProgressed, this, &MachinePage::updateState);
+    connect(m_session, &app::VmSession::jobProgressed, this, &MachinePage::updateJob);
     connect(m_session, &app::VmSession::jobEnded, this, &MachinePage::updateState);
     connect(m_session, &app::VmSession::mediumChanged, this, [this] { m_inspector->refresh(); });
     connect(m_session, &app::VmSession::guestRebooted, this,
@@ -255,21 +255,29 @@ void MachinePage::updateState()
     m_cdButton->setVisible(!config.cds.empty());
     m_powerButton->setEnabled(can(Action::PressPowerButton) || can(Action::PowerOff) || can(Action::DiscardState));
 
-    auto const& job = m_session->job();
-    m_jobLine->setVisible(job.has_value());
-    if (job) {
-        m_jobText->setText(jobWord(job->name));
-        m_jobBar->setValue(qRound(job->fraction * 1000));
-        m_jobCancel->setEnabled(can(Action::CancelJob));
-    }
-    auto const showConsoles = m_actions.consoles->isChecked() && m_consoles->count() > 0 && !m_fullScreen;
+    // An empty terminal of a machine that is off would only ask what it is for.
+    auto const showConsoles = m_actions.consoles->isChecked() && m_consoles->count() > 0 && !m_fullScreen
+        && (app::isInMemory(state) || m_consoles->hasText());
     m_consoles->setVisible(showConsoles);
     m_consolesButton->setVisible(m_consoles->count() > 0);
+    m_actions.consoles->setEnabled(app::isInMemory(state) || m_consoles->hasText());
     // Without a screen the card is all that the upper half would hold; while the machine runs, the console has it.
     m_screen->setVisible(m_screen->hasScreen() || !app::isInMemory(state) || !showConsoles);
     m_inspector->refresh();
+    updateJob();
     updateTexts();
     updateToolStyle();
+}
+
+void MachinePage::updateJob()
+{
+    auto const& job = m_session->job();
+    m_jobLine->setVisible(job.has_value());
+    if (!job)
+        return;
+    m_jobText->setText(jobWord(job->name));
+    m_jobBar->setValue(qRound(job->fraction * 1000));
+    m_jobCancel->setEnabled(m_session->can(app::Action::CancelJob));
 }
 
 void MachinePage::setConsolesVisible(bool visible)

@@ -73,6 +73,7 @@ private:
     void makeToolbar();
     void connectSession();
     void updateState();
+    void updateJob();
     void updateTexts();
     void updateToolStyle();
     void fillCdMenu();

@@ -22,6 +22,8 @@ public:
 
     /// By the setting: asks, or begins at once.
     void begin();
+    /// Without asking; finished(), background() or a message follows.
+    void work(app::OnClose choice);
 
 signals:
     void finished();   ///< nothing runs any more
@@ -34,7 +36,6 @@ protected:
 
 private:
     void choose(app::OnClose choice);
-    void work(app::OnClose choice);
     void fillRows();
     void updateTexts();
     void powerOffAll();

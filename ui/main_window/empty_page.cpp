@@ -24,7 +24,8 @@ EmptyPage::EmptyPage(bool hasDemo, QWidget* parent)
     m_text->setWordWrap(true);
     m_text->setAlignment(Qt::AlignHCenter);
     m_text->setProperty("quiet", true);
-    m_text->setFixedWidth(500); // with an alignment, a layout asks no label for its height at a width
+    // With an alignment, a layout asks no label for its height at a width: it is given both, by updateTexts().
+    m_text->setFixedWidth(500);
     m_demo->setProperty("primary", true);
     m_demo->setVisible(hasDemo);
     m_picture->setPixmap(applicationIcon().pixmap(QSize(96, 96), devicePixelRatioF()));
@@ -44,6 +45,9 @@ EmptyPage::EmptyPage(bool hasDemo, QWidget* parent)
     layout->addSpacing(14);
     layout->addLayout(buttons);
     layout->addStretch(3);
+    m_demo->setDefault(true);
+    m_new->setDefault(true);
+    setFocusProxy(hasDemo ? m_demo : m_new);
     connect(m_new, &QPushButton::clicked, this, &EmptyPage::newMachineRequested);
     connect(m_demo, &QPushButton::clicked, this, &EmptyPage::demoRequested);
     updateTexts();
@@ -54,6 +58,7 @@ void EmptyPage::updateTexts()
     m_title->setText(tr("No machines yet"));
     m_text->setText(tr("A machine is a computer within this one: run a system in it, suspend it in the middle of its "
                        "work, and bring it back just as it was."));
+    m_text->setFixedHeight(m_text->heightForWidth(m_text->width()));
     m_new->setText(tr("New machine…"));
     m_new->setIcon(icon(QStringLiteral("add")));
     m_demo->setText(tr("Try the demo machine"));

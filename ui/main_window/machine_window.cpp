@@ -48,7 +48,7 @@ void MachineWindow::setName(QString const& name)
 void MachineWindow::toggleFullScreen()
 {
     auto const on = !isFullScreen();
-    on ? showFullScreen() : showNormal();
+    setWindowState(windowState().setFlag(Qt::WindowFullScreen, on)); // maximised before, maximised after
     m_page->setFullScreen(on);
 }
 

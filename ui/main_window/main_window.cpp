@@ -91,6 +91,7 @@ MainWindow::MainWindow(app::Library& library, QString const& demoKernel, QWidget
     connect(&m_hostTimer, &QTimer::timeout, this, &MainWindow::updateStatus);
     m_hostTimer.start(15000);
     updateStatus();
+    m_library.ids().isEmpty() ? m_empty->setFocus() : m_panel->focusList();
 }
 
 MainWindow::~MainWindow()
@@ -143,6 +144,13 @@ void MainWindow::makePages(QString const& demoKernel)
             m_windows[id]->activateWindow();
         else
             toggleOwnWindow(id);
+    });
+    connect(m_panel, &LibraryPanel::startRequested, this, [this](QString const& id) {
+        showMachine(id);
+        auto* page = pageOf(id);
+        if (page == nullptr)
+            return;
+        page->session().can(app::Action::Start) ? page->startOrResume() : page->focusMachine();
     });
     connect(m_panel, &LibraryPanel::contextMenuRequested, this, [this](QString const& id, QMenu* menu) {
         if (auto* page = pageOf(id))
@@ -270,6 +278,7 @@ void MainWindow::showNewMachine()
 {
     m_newMachine->begin();
     showPage(m_newMachine);
+    m_newMachine->setFocus();
 }
 
 void MainWindow::showSettings(QString const& id)
@@ -278,6 +287,7 @@ void MainWindow::showSettings(QString const& id)
         comeBack();
     m_settingsPage->open(id);
     showPage(m_settingsPage);
+    m_settingsPage->setFocus();
 }
 
 void MainWindow::showPreferences()
@@ -290,6 +300,7 @@ void MainWindow::back()
 {
     if (m_library.ids().isEmpty()) {
         showPage(m_empty);
+        m_empty->setFocus();
         return;
     }
     showMachine(m_library.ids().contains(m_current) ? m_current : m_library.ids().first());
@@ -362,7 +373,7 @@ void MainWindow::toggleFullScreen(MachinePage* page)
     auto const on = !isFullScreen();
     m_panel->setVisible(!on);
     statusBar()->setVisible(!on);
-    on ? showFullScreen() : showNormal();
+    setWindowState(windowState().setFlag(Qt::WindowFullScreen, on)); // maximised before, maximised after
     page->setFullScreen(on);
 }
 
@@ -392,6 +403,19 @@ void MainWindow::comeBack()
     activateWindow();
     for (auto const& [id, window] : m_windows)
         window->show();
+}
+
+void MainWindow::endWithoutAsking()
+{
+    if (m_library.inMemory().isEmpty()) {
+        m_mayClose = true;
+        close();
+        QApplication::quit();
+        return;
+    }
+    if (m_stack->currentWidget() != m_closing)
+        showPage(m_closing);
+    m_closing->work(app::OnClose::Suspend);
 }
 
 void MainWindow::closeEvent(QCloseEvent* event)

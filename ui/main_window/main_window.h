@@ -44,6 +44,8 @@ public:
     void showPreferences();
     /// Brings everything back that closing into the background has hidden.
     void comeBack();
+    /// The session ends: machines are suspended, which is quick and loses nothing, and then the program ends.
+    void endWithoutAsking();
 
 protected:
     void closeEvent(QCloseEvent* event) override;

@@ -45,6 +45,8 @@ NewMachinePage::NewMachinePage(app::Library& library, QString demoKernel, QWidge
     footer()->addSpacing(8);
     footer()->addWidget(m_create);
     connect(m_create, &QPushButton::clicked, this, &NewMachinePage::createMachine);
+    m_chooseFile->setDefault(true);
+    setFocusProxy(m_chooseFile);
     connect(m_start, &QCheckBox::toggled, this, &NewMachinePage::updateTexts);
     updateTexts();
     begin();
@@ -296,7 +298,7 @@ void NewMachinePage::loadSystems()
         select();
         return;
     }
-    m_library.listSystems(guarded(this, [this, select](vmm::Result<std::vector<app::MediaAdvisor::System>> systems) {
+    m_library.listSystems(guarded(this, [this, select](vmm::Result<std::vector<app::System>> systems) {
         m_system->clear();
         m_system->addItem(tr("Another system"), QString());
         if (systems) {

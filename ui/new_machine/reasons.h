@@ -1,6 +1,6 @@
 #pragma once
 
-#include "app/library/media.h"
+#include "app/media/proposal.h"
 
 #include <QString>
 

@@ -16,10 +16,6 @@ ConsoleTabs::ConsoleTabs(app::VmSession& session, QWidget* parent) : QTabWidget(
 {
     setDocumentMode(true);
     tabBar()->setDrawBase(false);
-    connect(&session, &app::VmSession::stateChanged, this, [this](app::SessionState state) {
-        if (state == app::SessionState::Restoring || state == app::SessionState::Starting)
-            m_restored = state == app::SessionState::Restoring;
-    });
     rebuild();
 }
 
@@ -45,6 +41,15 @@ void ConsoleTabs::rebuild()
     updateTexts();
 }
 
+bool ConsoleTabs::hasText() const
+{
+    for (int i = 0; i < count(); ++i) {
+        if (!static_cast<TerminalWidget*>(widget(i))->visibleText().trimmed().isEmpty())
+            return true;
+    }
+    return false;
+}
+
 void ConsoleTabs::add(app::ConsoleSession& console)
 {
     auto* terminal = new TerminalWidget;
@@ -53,9 +58,11 @@ void ConsoleTabs::add(app::ConsoleSession& console)
     auto position = std::make_shared<app::ConsoleSession::Position>();
     auto read = [this, terminal, position, &console, first = true]() mutable {
         auto const output = console.read(*position);
-        // A restored guest believes what it has printed still to be there.
-        if (output.isNewRun && !m_restored)
+        if (output.isNewRun) {
             terminal->clear();
+            // A restored guest believes what it has printed still to be there.
+            terminal->feed(output.past, TerminalWidget::Answers::Swallow);
+        }
         auto const isPast = std::exchange(first, false);
         terminal->feed(output.data, isPast ? TerminalWidget::Answers::Swallow : TerminalWidget::Answers::Send);
     };

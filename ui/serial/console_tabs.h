@@ -15,6 +15,8 @@ public:
 
     /// Anew, when the machine's devices have changed.
     void rebuild();
+    /// Whether any of the terminals shows something.
+    bool hasText() const;
     TerminalWidget* currentTerminal() const { return qobject_cast<TerminalWidget*>(currentWidget()); }
 
 protected:
@@ -26,7 +28,6 @@ private:
 
     app::VmSession& m_session;
     QStringList m_ids;
-    bool m_restored = false; // the present run came from a saved state
 };
 
 }

@@ -3,30 +3,68 @@
 #include "ui/settings/machine_settings_page.h"
 #include "ui/theme/icons.h"
 #include "ui/theme/theme.h"
+#include "ui/widgets/message_bar.h"
 
+#include <QApplication>
 #include <QCheckBox>
 #include <QComboBox>
 #include <QFileInfo>
 #include <QLabel>
 #include <QLineEdit>
+#include <QMenu>
 #include <QPushButton>
 #include <QSpinBox>
 #include <QToolButton>
+#include <optional>
 
 namespace ui {
 
 namespace {
 
-void clearRows(QWidget* rows)
-{
-    while (auto* item = rows->layout()->takeAt(0)) {
-        if (item->widget() != nullptr) {
-            item->widget()->hide(); // one of its buttons may be the sender
-            item->widget()->deleteLater();
+/// Rows are made anew; the focus stays on the control of the same name.
+class Refill {
+public:
+    explicit Refill(QWidget* rows) : m_rows(rows)
+    {
+        if (auto* focus = QApplication::focusWidget(); focus != nullptr && rows->isAncestorOf(focus))
+            m_focus = focus->accessibleName();
+        while (auto* item = rows->layout()->takeAt(0)) {
+            if (item->widget() != nullptr) {
+                item->widget()->hide(); // one of its buttons may be the sender
+                item->widget()->deleteLater();
+            }
+            delete item;
         }
-        delete item;
     }
-}
+    ~Refill()
+    {
+        m_rows->setVisible(m_rows->layout()->count() > 0);
+        if (!m_focus)
+            return;
+        auto* layout = m_rows->layout();
+        QWidget* first = nullptr;
+        for (int i = 0; i < layout->count(); ++i) {
+            for (auto* child : layout->itemAt(i)->widget()->findChildren<QWidget*>()) {
+                if (!child->isEnabledTo(m_rows) || child->accessibleName().isEmpty())
+                    continue;
+                if (child->accessibleName() == *m_focus) {
+                    child->setFocus(Qt::OtherFocusReason);
+                    return;
+                }
+                if (first == nullptr)
+                    first = child;
+            }
+        }
+        if (first != nullptr)
+            first->setFocus(Qt::OtherFocusReason);
+    }
+    Refill(Refill const&) = delete;
+    Refill& operator=(Refill const&) = delete;
+
+private:
+    QWidget* m_rows;
+    std::optional<QString> m_focus;
+};
 
 QVBoxLayout* rowsOf(QWidget* rows)
 {
@@ -52,7 +90,7 @@ QWidget* MachineSettingsPage::addRow(QVBoxLayout* layout, QString const& iconNam
     return row;
 }
 
-void MachineSettingsPage::addRemove(QWidget* row, QString const& what, std::function<void()> remove)
+QToolButton* MachineSettingsPage::addRemove(QWidget* row, QString const& what, std::function<void()> remove)
 {
     auto* button = new QToolButton;
     button->setIcon(icon(QStringLiteral("trash")));
@@ -60,41 +98,94 @@ void MachineSettingsPage::addRemove(QWidget* row, QString const& what, std::func
     button->setToolTip(tr("Remove %1").arg(what));
     button->setAccessibleName(button->toolTip());
     row->layout()->addWidget(button);
-    connect(button, &QToolButton::clicked, this, remove);
+    button->setEnabled(!isLocked());
+    if (remove)
+        connect(button, &QToolButton::clicked, this, remove);
+    return button;
+}
+
+void MachineSettingsPage::fillNewDisk(QHBoxLayout* line, std::string const& id)
+{
+    auto made = [this, id]() -> app::NewDisk& {
+        return *std::find_if(
+            m_newDisks.begin(), m_newDisks.end(), [&](app::NewDisk const& disk) { return disk.id == id; });
+    };
+    auto const name = QString::fromStdString(id);
+    auto* size = new QSpinBox;
+    size->setRange(1, 16384);
+    size->setSuffix(QStringLiteral(" GiB"));
+    size->setValue(static_cast<int>(made().bytes >> 30));
+    size->setAccessibleName(tr("Size of %1").arg(name));
+    size->setToolTip(tr("The image grows as it fills."));
+    connect(size, &QSpinBox::valueChanged, this,
+        [made](int value) { made().bytes = static_cast<std::uint64_t>(value) << 30; });
+    auto* format = new QComboBox;
+    format->addItems({ QStringLiteral("raw"), QStringLiteral("qcow2") });
+    format->setCurrentIndex(static_cast<int>(made().format));
+    format->setAccessibleName(tr("Format of %1").arg(name));
+    connect(format, &QComboBox::activated, this,
+        [made](int index) { made().format = static_cast<vmm::DiskFormat>(index); });
+    line->addWidget(size);
+    line->addWidget(format);
+}
+
+void MachineSettingsPage::removeDisk(std::size_t index, bool withImage)
+{
+    auto const disk = m_config.disks[index];
+    std::erase(m_config.bootOrder, disk.id);
+    std::erase_if(m_newDisks, [&](app::NewDisk const& made) { return made.id == disk.id; });
+    m_config.disks.erase(m_config.disks.begin() + static_cast<std::ptrdiff_t>(index));
+    if (withImage) {
+        m_unwanted.push_back(disk.path);
+        m_messages->showNotice(tr("The image of %1 is deleted when you save.").arg(QString::fromStdString(disk.id)));
+    }
+    fillDisks();
+    fillBootOrder();
 }
 
 void MachineSettingsPage::fillDisks()
 {
-    clearRows(m_disks);
+    Refill const refill(m_disks);
     for (std::size_t i = 0; i < m_config.disks.size(); ++i) {
         auto const& disk = m_config.disks[i];
         auto const id = QString::fromStdString(disk.id);
+        auto const isNew = disk.path.empty();
         auto* row = addRow(rowsOf(m_disks), QStringLiteral("disk"),
-            QStringLiteral("%1 – %2").arg(id, QFileInfo(QString::fromStdString(disk.path)).fileName()));
+            QStringLiteral("%1 – %2").arg(
+                id, isNew ? tr("new") : QFileInfo(QString::fromStdString(disk.path)).fileName()));
         row->setToolTip(QString::fromStdString(disk.path));
+        if (isNew)
+            fillNewDisk(static_cast<QHBoxLayout*>(row->layout()), disk.id);
         auto* bus = new QComboBox;
         bus->addItems({ tr("Virtio"), tr("SATA") });
         bus->setCurrentIndex(static_cast<int>(disk.bus));
         bus->setAccessibleName(tr("How %1 is connected").arg(id));
         connect(bus, &QComboBox::activated, this,
             [this, i](int index) { m_config.disks[i].bus = static_cast<vmm::DiskBus>(index); });
-        auto* readOnly = new QCheckBox(tr("Read only"));
-        readOnly->setChecked(disk.readOnly);
-        connect(readOnly, &QCheckBox::toggled, this, [this, i](bool on) { m_config.disks[i].readOnly = on; });
         row->layout()->addWidget(bus);
-        row->layout()->addWidget(readOnly);
-        addRemove(row, id, [this, i] {
-            std::erase(m_config.bootOrder, m_config.disks[i].id);
-            m_config.disks.erase(m_config.disks.begin() + static_cast<std::ptrdiff_t>(i));
-            fillDisks();
-            fillBootOrder();
-        });
+        if (!isNew) {
+            auto* readOnly = new QCheckBox(tr("Read only"));
+            readOnly->setAccessibleName(tr("%1 is read only").arg(id));
+            readOnly->setChecked(disk.readOnly);
+            connect(readOnly, &QCheckBox::toggled, this, [this, i](bool on) { m_config.disks[i].readOnly = on; });
+            row->layout()->addWidget(readOnly);
+        }
+        if (isNew || !m_library.store().owns(m_config.uuid, disk.path)) {
+            addRemove(row, id, [this, i] { removeDisk(i, false); });
+            continue;
+        }
+        auto* button = addRemove(row, id, {});
+        auto* menu = new QMenu(button);
+        menu->addAction(tr("Remove, and keep its image"), this, [this, i] { removeDisk(i, false); });
+        menu->addAction(tr("Remove, and delete its image"), this, [this, i] { removeDisk(i, true); });
+        button->setMenu(menu);
+        button->setPopupMode(QToolButton::InstantPopup);
     }
 }
 
 void MachineSettingsPage::fillCds()
 {
-    clearRows(m_cds);
+    Refill const refill(m_cds);
     for (std::size_t i = 0; i < m_config.cds.size(); ++i) {
         auto const& cd = m_config.cds[i];
         auto const id = QString::fromStdString(cd.id);
@@ -106,10 +197,10 @@ void MachineSettingsPage::fillCds()
         connect(choose, &QPushButton::clicked, this, [this, i] {
             addMedium(tr("Insert a CD"), tr("CD images (*.iso);;All files (*)"), [this, i](std::string const& path) {
                 if (i < m_config.cds.size())
-                    m_config.cds[i].path = path;
-                fillCds();
+                    changeCd(i, path);
             });
         });
+        choose->setEnabled(!isLocked() || isLive());
         row->layout()->addWidget(choose);
         if (!cd.path.empty()) {
             auto* eject = new QToolButton;
@@ -117,10 +208,8 @@ void MachineSettingsPage::fillCds()
             eject->setFocusPolicy(Qt::StrongFocus);
             eject->setToolTip(tr("Eject the CD of %1").arg(id));
             eject->setAccessibleName(eject->toolTip());
-            connect(eject, &QToolButton::clicked, this, [this, i] {
-                m_config.cds[i].path.clear();
-                fillCds();
-            });
+            eject->setEnabled(!isLocked() || isLive());
+            connect(eject, &QToolButton::clicked, this, [this, i] { changeCd(i, {}); });
             row->layout()->addWidget(eject);
         }
         addRemove(row, id, [this, i] {
@@ -132,15 +221,30 @@ void MachineSettingsPage::fillCds()
     }
 }
 
+void MachineSettingsPage::changeCd(std::size_t index, std::string const& path)
+{
+    auto& cd = m_config.cds[index];
+    auto const drive = QString::fromStdString(cd.id);
+    if (isLive()) {
+        // At once; the row follows when the machine says that it is done.
+        auto* session = m_library.session(m_id);
+        path.empty() ? session->ejectMedium(drive) : session->insertMedium(drive, QString::fromStdString(path));
+        return;
+    }
+    cd.path = path;
+    fillCds();
+}
+
 void MachineSettingsPage::fillNetworks()
 {
-    clearRows(m_networks);
+    Refill const refill(m_networks);
     for (std::size_t i = 0; i < m_config.networks.size(); ++i) {
         auto const& network = m_config.networks[i];
         auto const id = QString::fromStdString(network.id);
         auto* row = addRow(rowsOf(m_networks), QStringLiteral("network"), id);
         auto* mac = new QLineEdit(QString::fromStdString(network.mac));
         mac->setAccessibleName(tr("Hardware address of %1").arg(id));
+        mac->setEnabled(!isLocked());
         mac->setMaxLength(17);
         mac->setFixedWidth(fontMetrics().horizontalAdvance(QStringLiteral("00:00:00:00:00:00")) + 28);
         connect(mac, &QLineEdit::textEdited, this,
@@ -149,6 +253,7 @@ void MachineSettingsPage::fillNetworks()
         mode->addItems({ tr("Shared with this computer"), tr("Not connected") });
         mode->setCurrentIndex(static_cast<int>(network.mode));
         mode->setAccessibleName(tr("How %1 is connected").arg(id));
+        mode->setEnabled(!isLocked());
         connect(mode, &QComboBox::activated, this, [this, i](int index) {
             m_config.networks[i].mode = static_cast<vmm::NetworkMode>(index);
             fillNetworks();
@@ -169,11 +274,12 @@ void MachineSettingsPage::fillNetworks()
 void MachineSettingsPage::fillForwards(QVBoxLayout* layout, std::size_t network)
 {
     auto& forwards = m_config.networks[network].forwards;
-    auto indented = [layout] {
+    auto indented = [this, layout] {
         auto* row = new QWidget;
         auto* line = new QHBoxLayout(row);
         line->setContentsMargins(26, 0, 0, 0);
         line->setSpacing(8);
+        row->setEnabled(!isLocked() || isLive());
         layout->addWidget(row);
         return std::pair(row, line);
     };
@@ -213,11 +319,12 @@ void MachineSettingsPage::fillForwards(QVBoxLayout* layout, std::size_t network)
             forwards[i].guestPort, tr("Port of the machine"), [at](std::uint16_t value) { at().guestPort = value; }));
         line->addWidget(protocol);
         line->addStretch(1);
-        addRemove(row, tr("the port forward"), [this, network, i] {
+        auto* remove = addRemove(row, tr("the port forward"), [this, network, i] {
             auto& all = m_config.networks[network].forwards;
             all.erase(all.begin() + static_cast<std::ptrdiff_t>(i));
             fillNetworks();
         });
+        remove->setEnabled(true);
     }
     auto const [row, line] = indented();
     auto* add = new QPushButton(tr("Forward a port"));
@@ -225,14 +332,18 @@ void MachineSettingsPage::fillForwards(QVBoxLayout* layout, std::size_t network)
     line->addWidget(add);
     line->addStretch(1);
     connect(add, &QPushButton::clicked, this, [this, network] {
-        m_config.networks[network].forwards.push_back({ vmm::Protocol::Tcp, "127.0.0.1", 2222, 22 });
+        auto& all = m_config.networks[network].forwards;
+        auto free = std::uint16_t { 2222 };
+        while (std::any_of(all.begin(), all.end(), [&](auto const& one) { return one.hostPort == free; }))
+            ++free;
+        all.push_back({ vmm::Protocol::Tcp, "127.0.0.1", free, 22 });
         fillNetworks();
     });
 }
 
 void MachineSettingsPage::fillSerials()
 {
-    clearRows(m_serials);
+    Refill const refill(m_serials);
     for (std::size_t i = 0; i < m_config.serials.size(); ++i) {
         auto const id = QString::fromStdString(m_config.serials[i].id);
         auto* row = addRow(rowsOf(m_serials), QStringLiteral("serial"), id);
@@ -251,7 +362,7 @@ void MachineSettingsPage::fillSerials()
 
 void MachineSettingsPage::fillBootOrder()
 {
-    clearRows(m_boot);
+    Refill const refill(m_boot);
     // What is not named comes after it, as the machine itself sees it.
     auto order = m_config.bootOrder;
     auto append = [&](std::string const& id) {

@@ -35,6 +35,7 @@ MachineSettingsPage::MachineSettingsPage(app::Library& library, QWidget* parent)
     footer()->addWidget(m_hostHint, 1);
     footer()->addWidget(m_save);
     connect(m_save, &QPushButton::clicked, this, &MachineSettingsPage::save);
+    setFocusProxy(m_name);
     updateTexts();
 }
 
@@ -59,7 +60,6 @@ void MachineSettingsPage::makeGeneralCard()
     grid->addWidget(m_notesLabel, 1, 0, Qt::AlignTop);
     grid->addWidget(m_notes, 1, 1);
     card->addLayout(grid);
-    m_lockable += m_notes;
     connect(m_name, &QLineEdit::textEdited, this,
         [this](QString const& text) { m_config.name = text.trimmed().toStdString(); });
     connect(m_notes, &QPlainTextEdit::textChanged, this, [this] {
@@ -111,25 +111,37 @@ void MachineSettingsPage::makeHardwareCard()
 
 void MachineSettingsPage::makeDeviceCards()
 {
-    auto make = [this](QLabel*& heading, QWidget*& rows, QPushButton** add) {
+    auto make = [this](QLabel*& heading, QWidget*& rows, std::initializer_list<QPushButton**> adds) {
         auto* card = addCard(heading);
         rows = new QWidget;
         auto* layout = new QVBoxLayout(rows);
         layout->setContentsMargins(0, 0, 0, 0);
         layout->setSpacing(8);
         card->addWidget(rows);
-        m_lockable += rows;
-        if (add != nullptr) {
+        auto* buttons = new QHBoxLayout;
+        for (auto** add : adds) {
             *add = new QPushButton;
-            card->addWidget(*add, 0, Qt::AlignLeft);
+            buttons->addWidget(*add);
             m_lockable += *add;
         }
+        buttons->addStretch(1);
+        if (adds.size() > 0)
+            card->addLayout(buttons);
     };
-    make(m_disksHeading, m_disks, &m_addDisk);
-    make(m_cdsHeading, m_cds, &m_addCd);
-    make(m_networksHeading, m_networks, &m_addNetwork);
-    make(m_serialsHeading, m_serials, &m_addSerial);
-    make(m_bootHeading, m_boot, nullptr);
+    make(m_disksHeading, m_disks, { &m_addNewDisk, &m_addDisk });
+    make(m_cdsHeading, m_cds, { &m_addCd });
+    make(m_networksHeading, m_networks, { &m_addNetwork });
+    make(m_serialsHeading, m_serials, { &m_addSerial });
+    make(m_bootHeading, m_boot, {});
+    m_lockable += { m_disks, m_serials, m_boot };
+    connect(m_addNewDisk, &QPushButton::clicked, this, [this] {
+        vmm::DiskConfig disk;
+        disk.id = app::freeDeviceId(m_config, "disk");
+        m_config.disks.push_back(disk);
+        m_newDisks.push_back({ disk.id, 20ull << 30, vmm::DiskFormat::Qcow2 });
+        fillDisks();
+        fillBootOrder();
+    });
     connect(m_addDisk, &QPushButton::clicked, this, [this] {
         addMedium(tr("Add a disk image"), tr("Disk images (*.qcow2 *.img *.raw);;All files (*)"),
             [this](std::string const& path) {
@@ -163,58 +175,104 @@ void MachineSettingsPage::open(QString const& id)
         disconnect(connection);
     m_sessionConnections.clear();
     m_id = id;
-    m_config = m_library.config(id);
+    m_config = m_before = m_library.config(id);
+    m_newDisks.clear();
+    m_unwanted.clear();
+    m_leaving = false;
     m_messages->dismiss();
-    if (auto* session = m_library.session(id))
+    if (auto* session = m_library.session(id)) {
+        m_sessionConnections.push_back(connect(session, &app::VmSession::stateChanged, this, [this] {
+            updateEnabled();
+            fillCds();
+            fillNetworks();
+        }));
         m_sessionConnections.push_back(
-            connect(session, &app::VmSession::stateChanged, this, &MachineSettingsPage::updateEnabled));
+            connect(session, &app::VmSession::mediumChanged, this, [this](QString const& drive, QString const& path) {
+                for (auto* config : { &m_config, &m_before }) {
+                    for (auto& cd : config->cds) {
+                        if (cd.id == drive.toStdString())
+                            cd.path = path.toStdString();
+                    }
+                }
+                fillCds();
+            }));
+        m_sessionConnections.push_back(connect(session, &app::VmSession::mediumFailed, this,
+            [this, session](QString const& drive, vmm::Error const& error) {
+                auto const problem
+                    = problemFor(session->mediumPath(drive).isEmpty() ? Task::InsertMedium : Task::EjectMedium, error);
+                if (problem.remedy == Remedy::ForceEject)
+                    m_messages->showProblem(problem, [session, drive] { session->ejectMedium(drive, true); });
+                else
+                    m_messages->showProblem(problem);
+            }));
+    }
     m_library.inspectHost(guarded(this, [this](vmm::Result<app::HostReport> host) {
         if (host)
             m_hostHint->setText(
-                tr("This computer has %n core(s) and %1 of free memory.", nullptr, static_cast<int>(host->cores))
-                    .arg(bytesText(host->freeMemoryBytes >> 20 << 20)));
+                tr("This computer has %n core(s), %1 of free memory and %2 of free disk.", nullptr,
+                    static_cast<int>(host->cores))
+                    .arg(bytesText(host->freeMemoryBytes >> 20 << 20), bytesText(host->freeDiskBytes >> 20 << 20)));
     }));
     fillFields();
     updateTexts();
     updateEnabled();
 }
 
-bool MachineSettingsPage::isLocked() const
+app::SessionState MachineSettingsPage::state() const
 {
     auto const* session = m_library.session(m_id);
-    return session != nullptr && session->state() != app::SessionState::Off;
+    return session != nullptr ? session->state() : app::SessionState::Off;
 }
 
 void MachineSettingsPage::updateEnabled()
 {
-    auto const locked = isLocked();
-    for (auto* widget : m_lockable)
-        widget->setEnabled(!locked);
+    auto const reason = isLive()
+        ? tr("Name, notes, CDs and port forwards can be changed while the machine runs, the rest once it is off.")
+        : tr("The machine is suspended: name and notes can be changed, the rest once it was restored and shut down.");
+    for (auto* widget : m_lockable) {
+        widget->setEnabled(!isLocked());
+        widget->setToolTip(isLocked() ? reason : QString());
+    }
     auto* session = m_library.session(m_id);
-    if (locked && session != nullptr && session->can(app::Action::PressPowerButton))
-        m_messages->showNotice(tr("All but the name can be changed once the machine is off."), tr("Shut down"),
-            [session] { session->pressPowerButton(); });
-    else if (locked)
-        m_messages->showNotice(tr("All but the name can be changed once the machine is off."));
+    if (isLocked() && session->can(app::Action::PressPowerButton))
+        m_messages->showNotice(reason, tr("Shut down"), [session] { session->pressPowerButton(); });
+    else if (isLocked())
+        m_messages->showNotice(reason);
     else
         m_messages->dismiss();
 }
 
-bool MachineSettingsPage::save()
+void MachineSettingsPage::save()
 {
     if (m_config.name.empty()) {
         m_name->setFocus();
         m_messages->showNotice(tr("A machine needs a name."));
-        return false;
+        return;
     }
-    auto const result = isLocked() ? m_library.rename(m_id, QString::fromStdString(m_config.name))
-                                   : m_library.changeSettings(m_config);
-    if (!result) {
-        m_messages->showProblem(problemFor(isLocked() ? Task::Rename : Task::ChangeSettings, result.error()));
-        return false;
-    }
-    emit saved(m_id);
-    return true;
+    if (!isLocked())
+        return finishSave(m_library.changeSettings(m_config, m_newDisks, m_unwanted));
+    m_save->setEnabled(false);
+    m_library.changeWhileInMemory(m_config, guarded(this, [this](vmm::Result<> const& outcome) {
+        m_save->setEnabled(true);
+        finishSave(outcome);
+    }));
+}
+
+void MachineSettingsPage::finishSave(vmm::Result<> const& outcome)
+{
+    if (outcome)
+        emit saved(m_id);
+    else
+        m_messages->showProblem(problemFor(Task::ChangeSettings, outcome.error()));
+}
+
+bool MachineSettingsPage::mayGoBack()
+{
+    if (std::exchange(m_leaving, true) || (m_config == m_before && m_newDisks.empty()))
+        return true;
+    m_messages->showNotice(tr("Your changes are not saved. Press Esc once more to leave without them."), tr("Leave"),
+        [this] { emit backRequested(); });
+    return false;
 }
 
 void MachineSettingsPage::addMedium(
@@ -238,6 +296,7 @@ void MachineSettingsPage::fillFields()
         m_memory->setValue(static_cast<int>(m_config.memoryMiB));
     }
     m_firmware->setEnabled(!m_config.kernel);
+    m_firmware->setToolTip(m_config.kernel ? tr("A kernel is started without firmware.") : QString());
     m_filling = false;
     fillDisks();
     fillCds();
@@ -276,11 +335,12 @@ void MachineSettingsPage::updateTexts()
     };
     fill(m_model, { tr("As in this computer"), tr("The same on every computer") }, static_cast<int>(m_config.cpuModel));
     fill(m_firmware, { tr("BIOS"), tr("UEFI"), tr("None") }, static_cast<int>(m_config.firmware));
+    m_addNewDisk->setText(tr("Add a new disk"));
     m_addDisk->setText(tr("Add a disk image…"));
     m_addCd->setText(tr("Add a CD drive"));
     m_addNetwork->setText(tr("Add a network"));
     m_addSerial->setText(tr("Add a serial port"));
-    for (auto* button : { m_addDisk, m_addCd, m_addNetwork, m_addSerial })
+    for (auto* button : { m_addNewDisk, m_addDisk, m_addCd, m_addNetwork, m_addSerial })
         button->setIcon(icon(QStringLiteral("add")));
     m_save->setText(tr("&Save"));
     if (!m_id.isEmpty())

@@ -3,17 +3,21 @@
 #include "app/library/library.h"
 #include "ui/widgets/page_frame.h"
 
+#include <functional>
+
 class QComboBox;
 class QLineEdit;
 class QPlainTextEdit;
 class QPushButton;
 class QSpinBox;
+class QToolButton;
 
 namespace ui {
 
 class MessageBar;
 
-/// What one machine is made of, to change for its next start. While it is in memory only its name can be changed.
+/// What one machine is made of, to change for its next start. While it is in memory its name, notes, CDs and port
+/// forwards can be changed, at once; the rest stands there greyed, with the reason.
 class MachineSettingsPage final : public PageFrame {
     Q_OBJECT
 public:
@@ -23,13 +27,16 @@ public:
     QString id() const { return m_id; }
     /// What the page would save.
     vmm::VmConfig const& edited() const { return m_config; }
-    bool save();
+    std::vector<app::NewDisk> const& newDisks() const { return m_newDisks; }
+    /// Answered with saved(), or a message on the page.
+    void save();
 
 signals:
     void saved(QString id);
 
 protected:
     void updateTexts() override;
+    bool mayGoBack() override;
 
 private:
     void makeGeneralCard();
@@ -37,7 +44,10 @@ private:
     void makeDeviceCards();
     void fillFields();
     void fillDisks();
+    void fillNewDisk(QHBoxLayout* line, std::string const& id);
+    void removeDisk(std::size_t index, bool withImage);
     void fillCds();
+    void changeCd(std::size_t index, std::string const& path);
     void fillNetworks();
     void fillForwards(QVBoxLayout* layout, std::size_t network);
     void fillSerials();
@@ -45,14 +55,19 @@ private:
     void moveInBootOrder(std::size_t index, int by);
     void addMedium(QString const& title, QString const& filter, std::function<void(std::string const&)> use);
     void updateEnabled();
-    bool isLocked() const;
+    app::SessionState state() const;
+    bool isLocked() const { return state() != app::SessionState::Off; }
+    bool isLive() const { return app::isInMemory(state()); }
+    void finishSave(vmm::Result<> const& outcome);
     QWidget* addRow(QVBoxLayout* layout, QString const& iconName, QString const& text);
-    void addRemove(QWidget* row, QString const& what, std::function<void()> remove);
+    QToolButton* addRemove(QWidget* row, QString const& what, std::function<void()> remove);
 
     app::Library& m_library;
     QString m_id;
-    vmm::VmConfig m_config;
-    bool m_filling = false;
+    vmm::VmConfig m_config, m_before;
+    std::vector<app::NewDisk> m_newDisks; // made when it is saved
+    std::vector<std::string> m_unwanted;  // images that then go
+    bool m_filling = false, m_leaving = false;
     std::vector<QMetaObject::Connection> m_sessionConnections;
 
     MessageBar* m_messages;
@@ -64,7 +79,7 @@ private:
     QSpinBox *m_cpus, *m_memory;
     QComboBox *m_model, *m_firmware;
     QWidget *m_hardwareFields, *m_disks, *m_cds, *m_networks, *m_serials, *m_boot;
-    QPushButton *m_addDisk, *m_addCd, *m_addNetwork, *m_addSerial, *m_save;
+    QPushButton *m_addNewDisk, *m_addDisk, *m_addCd, *m_addNetwork, *m_addSerial, *m_save;
     QList<QWidget*> m_lockable;
 };
 

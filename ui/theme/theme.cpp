@@ -1,11 +1,31 @@
 #include "ui/theme/theme.h"
 
+#include <QAbstractSpinBox>
 #include <QApplication>
+#include <QComboBox>
 #include <QStyleFactory>
+#include <QWheelEvent>
 
 namespace ui {
 
 namespace {
+
+/// The wheel scrolls a page, and does not change by the way what lies under the pointer.
+class WheelGuard final : public QObject {
+public:
+    using QObject::QObject;
+    bool eventFilter(QObject* watched, QEvent* event) override
+    {
+        if (event->type() != QEvent::Wheel)
+            return false;
+        auto* field = qobject_cast<QWidget*>(watched);
+        if (field == nullptr || field->hasFocus()
+            || (qobject_cast<QComboBox*>(field) == nullptr && qobject_cast<QAbstractSpinBox*>(field) == nullptr))
+            return false;
+        event->ignore(); // its parent gets it
+        return true;
+    }
+};
 
 QPalette paletteOf(QColor window, QColor base, QColor alternate, QColor text, QColor quiet, QColor button,
     QColor accent, QColor accentText, QColor link)
@@ -154,6 +174,7 @@ void applyTheme(QApplication& application)
     auto const dark = theme == Theme::Dark || (theme == Theme::System && systemIsDark);
     static auto const styled = [] {
         QApplication::setStyle(QStyleFactory::create(QStringLiteral("Fusion")));
+        qApp->installEventFilter(new WheelGuard(qApp));
         return true;
     }();
     Q_UNUSED(styled)

@@ -57,7 +57,7 @@ PageFrame::PageFrame(QWidget* parent)
     layout->addLayout(m_above);
     layout->addWidget(scroll, 1);
     layout->addLayout(m_footer);
-    connect(m_back, &QToolButton::clicked, this, &PageFrame::backRequested);
+    connect(m_back, &QToolButton::clicked, this, &PageFrame::goBack);
     m_back->setToolTip(tr("Back (Esc)"));
     m_back->setAccessibleName(tr("Back"));
 }
@@ -95,10 +95,16 @@ void PageFrame::changeEvent(QEvent* event)
     }
 }
 
+void PageFrame::goBack()
+{
+    if (mayGoBack())
+        emit backRequested();
+}
+
 void PageFrame::keyPressEvent(QKeyEvent* event)
 {
     if (event->key() == Qt::Key_Escape)
-        emit backRequested();
+        goBack();
     else
         QWidget::keyPressEvent(event);
 }

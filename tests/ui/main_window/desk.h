@@ -1,0 +1,76 @@
+#pragma once
+
+#include "app/settings/settings.h"
+#include "tests/fakes/fake_machine.h"
+#include "tests/support/suite.h"
+#include "ui/main_window/main_window.h"
+#include "ui/settings/machine_settings_page.h"
+
+#include <QPushButton>
+#include <QTemporaryDir>
+
+namespace tests {
+
+/// A window over a library of machines that only go through the motions, with a directory of its own.
+struct Desk {
+    QTemporaryDir directory;
+    std::shared_ptr<tests::FakeMachine::Script> script = std::make_shared<tests::FakeMachine::Script>();
+    std::unique_ptr<app::Library> library;
+    std::unique_ptr<ui::MainWindow> window;
+
+    Desk()
+    {
+        app::usePreferencesFile(directory.filePath("preferences"));
+        library = std::make_unique<app::Library>(directory.filePath("data"), tests::FakeMachine::factory(script));
+    }
+    void open()
+    {
+        window = std::make_unique<ui::MainWindow>(*library, directory.filePath("demo.elf"));
+        window->show();
+        QVERIFY(QTest::qWaitForWindowActive(window.get()));
+    }
+    QString create(std::string const& name)
+    {
+        QString id;
+        app::MachineRequest request;
+        request.config = tests::exampleConfig(name);
+        request.config.uuid.clear();
+        request.config.networks = { { "net0", {}, vmm::NetworkMode::User, {} } };
+        library->create(request, [&](vmm::Result<QString> made) { id = made ? *made : QStringLiteral("failed"); });
+        if (!QTest::qWaitFor([&] { return !id.isEmpty(); }))
+            return {};
+        return id;
+    }
+    ui::MachineSettingsPage* settings(QString const& id)
+    {
+        window->showSettings(id);
+        return qobject_cast<ui::MachineSettingsPage*>(window->currentPage());
+    }
+    /// The control that a screen reader calls so; rows made anew leave their old ones hidden for a moment.
+    template<typename Widget>
+    Widget* named(QWidget* page, QString const& name)
+    {
+        QCoreApplication::processEvents(); // new rows are shown then
+        for (auto* widget : page->findChildren<Widget*>()) {
+            if (widget->accessibleName() == name && widget->isVisibleTo(page))
+                return widget;
+        }
+        qFatal("there is no %s", qPrintable(name));
+    }
+    app::VmSession& session(QString const& id) const { return *library->session(id); }
+    bool waitFor(QString const& id, app::SessionState state) const
+    {
+        return QTest::qWaitFor([&] { return session(id).state() == state; });
+    }
+};
+
+inline QPushButton* button(QWidget* page, QString const& text)
+{
+    for (auto* one : page->findChildren<QPushButton*>()) {
+        if (one->text() == text && one->isVisibleTo(page))
+            return one;
+    }
+    qFatal("there is no button %s", qPrintable(text));
+}
+
+}

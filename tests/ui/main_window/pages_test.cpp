@@ -1,0 +1,168 @@
+#include "tests/support/suite.h"
+#include "tests/ui/main_window/desk.h"
+#include "ui/machine/machine_page.h"
+#include "ui/main_window/closing_page.h"
+#include "ui/main_window/empty_page.h"
+#include "ui/new_machine/new_machine_page.h"
+#include "ui/settings/language.h"
+#include "ui/widgets/message_bar.h"
+
+#include <QAccessible>
+#include <QApplication>
+#include <QCheckBox>
+#include <QLabel>
+#include <QToolButton>
+
+using tests::button;
+using tests::Desk;
+
+namespace {
+
+/// What a screen reader finds that can be operated, and has no name to read.
+void collectNameless(QAccessibleInterface* node, QStringList& found)
+{
+    auto const state = node->state();
+    if (state.invisible)
+        return;
+    auto const name = node->text(QAccessible::Name);
+    if (state.focusable && name.isEmpty() && node->role() != QAccessible::Client)
+        found += QStringLiteral("%1 in %2")
+                     .arg(node->object() != nullptr ? node->object()->metaObject()->className() : "?",
+                         node->parent() != nullptr && node->parent()->object() != nullptr
+                             ? node->parent()->object()->metaObject()->className()
+                             : "?");
+    for (int i = 0; i < node->childCount(); ++i) {
+        if (auto* child = node->child(i))
+            collectNameless(child, found);
+    }
+}
+
+/// Words that do not fit into where they stand.
+QStringList cutOff(QWidget* window)
+{
+    QStringList found;
+    for (auto* widget : window->findChildren<QWidget*>()) {
+        auto const* label = qobject_cast<QLabel*>(widget);
+        auto const* abstractButton = qobject_cast<QAbstractButton*>(widget);
+        if (!widget->isVisible() || (label == nullptr && abstractButton == nullptr))
+            continue;
+        auto const* tool = qobject_cast<QToolButton*>(widget);
+        if (tool != nullptr && tool->toolButtonStyle() == Qt::ToolButtonIconOnly)
+            continue;
+        auto const text = label != nullptr ? label->text() : abstractButton->text();
+        auto const isWrapped = label != nullptr && label->wordWrap();
+        auto const isTooSmall = isWrapped ? widget->height() < label->heightForWidth(widget->width())
+                                          : widget->width() < widget->minimumSizeHint().width()
+                || widget->height() < widget->minimumSizeHint().height();
+        if (!text.isEmpty() && isTooSmall)
+            found += QStringLiteral("“%1” has %2x%3").arg(text).arg(widget->width()).arg(widget->height());
+    }
+    return found;
+}
+
+}
+
+/// Every page and state of the window, in both languages and in a small window: each control has a name, and each word
+/// its room.
+class PagesTest final : public QObject {
+    Q_OBJECT
+
+    static void look(Desk& desk, char const* where)
+    {
+        QCoreApplication::processEvents();
+        QCoreApplication::sendPostedEvents(nullptr, QEvent::DeferredDelete);
+        QTest::qWait(1);
+        QStringList nameless;
+        collectNameless(QAccessible::queryAccessibleInterface(desk.window.get()), nameless);
+        QVERIFY2(nameless.isEmpty(), qPrintable(where + QStringLiteral(": ") + nameless.join(", ")));
+        auto const cut = cutOff(desk.window.get());
+        QVERIFY2(cut.isEmpty(), qPrintable(where + QStringLiteral(": ") + cut.join(", ")));
+    }
+
+private slots:
+    void init() { QApplication::setQuitOnLastWindowClosed(false); }
+
+    void namesAndRoom_data()
+    {
+        QTest::addColumn<QString>("language");
+        QTest::newRow("English") << "en";
+        QTest::newRow("German") << "de";
+    }
+    void namesAndRoom()
+    {
+        QFETCH(QString, language);
+        Desk desk;
+        ui::settings::language.set(language);
+        ui::applyLanguage();
+        desk.open();
+        desk.window->resize(800, 600);
+        look(desk, "empty");
+        desk.window->showNewMachine();
+        look(desk, "new machine");
+        desk.window->newMachinePage()->useDemo();
+        for (auto* one : desk.window->newMachinePage()->findChildren<QPushButton*>()) {
+            if (one->isCheckable())
+                one->setChecked(true);
+        }
+        look(desk, "new machine, all of it");
+
+        auto const id = desk.create("first");
+        desk.window->showMachine(id);
+        look(desk, "off");
+        auto* page = desk.window->pageOf(id);
+        page->setInspectorVisible(true);
+        page->report(ui::Task::Start, { vmm::ErrorCode::NoKvm, "/dev/kvm", 2 });
+        for (auto* one : page->messages()->findChildren<QPushButton*>()) {
+            if (one->isCheckable())
+                one->setChecked(true);
+        }
+        look(desk, "a problem with its details");
+        desk.session(id).start();
+        QVERIFY(desk.waitFor(id, app::SessionState::Running));
+        look(desk, "running");
+        desk.settings(id);
+        look(desk, "settings while it runs");
+        desk.window->showPreferences();
+        look(desk, "preferences");
+        desk.window->close();
+        look(desk, "closing");
+        desk.session(id).powerOff();
+        QVERIFY(desk.waitFor(id, app::SessionState::Off));
+
+        auto config = desk.library->config(id);
+        config.kernel.reset();
+        config.firmware = vmm::Firmware::SeaBios;
+        config.networks[0].forwards = { { vmm::Protocol::Tcp, "127.0.0.1", 2222, 22 } };
+        REQUIRE_OK(desk.library->changeSettings(config));
+        auto* settings = desk.settings(id);
+        for (auto* one : settings->findChildren<QPushButton*>()) {
+            if (one->text() == QCoreApplication::translate("ui::MachineSettingsPage", "Add a new disk"))
+                one->click();
+        }
+        look(desk, "settings");
+        ui::settings::language.set("en");
+        ui::applyLanguage();
+    }
+
+    void everythingIsReachedWithTheTabKey()
+    {
+        Desk desk;
+        auto const id = desk.create("first");
+        desk.open();
+        auto* settings = desk.settings(id);
+        auto* save = button(settings, "&Save");
+        settings->setFocus();
+        QSet<QWidget*> reached;
+        for (int i = 0; i < 200 && !reached.contains(save); ++i) {
+            QTest::keyClick(
+                QApplication::focusWidget() != nullptr ? QApplication::focusWidget() : settings, Qt::Key_Tab);
+            reached += QApplication::focusWidget();
+        }
+        QVERIFY(reached.contains(save));
+        QVERIFY(reached.contains(desk.named<QToolButton>(settings, "Move cd0 up"))
+            || !desk.named<QToolButton>(settings, "Move cd0 up")->isEnabled());
+    }
+};
+
+REGISTER_SUITE(PagesTest);
+#include "pages_test.moc"

@@ -58,6 +58,12 @@ void MachinePage::makeToolbar()
     m_settingsButton = button(m_actions.settings);
     m_inspectorButton = button(m_actions.inspector);
 
+    for (auto* tool : { m_cameraButton, m_zoomButton, m_fullScreenButton, m_consolesButton, m_windowButton,
+             m_settingsButton, m_inspectorButton })
+        tool->setToolButtonStyle(Qt::ToolButtonIconOnly);
+    // It takes what the page has, and says less where that is little.
+    m_toolbar->setSizePolicy(QSizePolicy::Ignored, QSizePolicy::Fixed);
+
     m_powerMenu->addActions({ m_actions.shutDown, m_actions.reset, m_actions.powerOff });
     m_powerMenu->addSeparator();
     m_powerMenu->addAction(m_actions.discard);
@@ -195,15 +201,19 @@ void MachinePage::updateTexts()
 void MachinePage::updateToolStyle()
 {
     // Words where there is room; the important three keep them longest.
-    auto const style = [](bool words) { return words ? Qt::ToolButtonTextBesideIcon : Qt::ToolButtonIconOnly; };
-    auto const letter = fontMetrics().averageCharWidth();
-    for (auto* button : { m_runButton, m_suspendButton, m_powerButton })
-        button->setToolButtonStyle(style(width() > letter * 85));
-    for (auto* button : { m_cdButton, m_keysButton })
-        button->setToolButtonStyle(style(width() > letter * 125));
-    for (auto* button : { m_cameraButton, m_zoomButton, m_fullScreenButton, m_consolesButton, m_windowButton,
-             m_settingsButton, m_inspectorButton })
-        button->setToolButtonStyle(Qt::ToolButtonIconOnly);
+    std::initializer_list<QToolButton*> const important { m_runButton, m_suspendButton, m_powerButton };
+    std::initializer_list<QToolButton*> const others { m_cdButton, m_keysButton };
+    auto const set = [](auto const& buttons, Qt::ToolButtonStyle style) {
+        for (auto* button : buttons)
+            button->setToolButtonStyle(style);
+    };
+    set(important, Qt::ToolButtonTextBesideIcon);
+    set(others, Qt::ToolButtonTextBesideIcon);
+    auto const fits = [this] { return m_toolbar->layout()->totalMinimumSize().width() <= width(); };
+    if (!fits())
+        set(others, Qt::ToolButtonIconOnly);
+    if (!fits())
+        set(important, Qt::ToolButtonIconOnly);
 }
 
 }

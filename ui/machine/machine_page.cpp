@@ -16,6 +16,7 @@
 #include <QFileDialog>
 #include <QFileInfo>
 #include <QLabel>
+#include <QPointer>
 #include <QProgressBar>
 #include <QPushButton>
 #include <QSplitter>
@@ -236,6 +237,8 @@ void MachinePage::updateState()
     using app::Action;
     auto const can = [this](Action action) { return m_session->can(action); };
     auto const state = m_session->state();
+    QPointer<QWidget> const before(QApplication::focusWidget());
+    auto const hadFocus = before != nullptr && isAncestorOf(before);
     m_actions.run->setEnabled(can(Action::Start) || can(Action::Pause) || can(Action::Resume));
     m_actions.suspend->setEnabled(can(Action::Suspend));
     m_actions.shutDown->setEnabled(can(Action::PressPowerButton));
@@ -267,6 +270,9 @@ void MachinePage::updateState()
     updateJob();
     updateTexts();
     updateToolStyle();
+    // What had the focus may just have been greyed: on to what a person wants next.
+    if (hadFocus && before && (!before->isEnabled() || !before->isVisible()))
+        m_runButton->setFocus(Qt::OtherFocusReason);
 }
 
 void MachinePage::updateJob()

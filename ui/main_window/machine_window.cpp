@@ -3,9 +3,9 @@
 #include "app/settings/settings.h"
 #include "ui/machine/machine_page.h"
 #include "ui/theme/icons.h"
+#include "ui/widgets/window_place.h"
 
 #include <QCloseEvent>
-#include <QScreen>
 #include <QVBoxLayout>
 
 namespace ui {
@@ -22,8 +22,7 @@ MachineWindow::MachineWindow(MachinePage* page) : QWidget(nullptr, Qt::Window), 
     layout->addWidget(page);
     page->setOwnWindow(true);
     page->show();
-    resize(QSize(1000, 720).boundedTo(screen()->availableSize() - QSize(8, 36)));
-    restoreGeometry(settings::machineWindow());
+    restoreWindow(*this, settings::machineWindow(), { 1000, 720 });
     connect(page, &MachinePage::fullScreenToggled, this, &MachineWindow::toggleFullScreen);
 }
 

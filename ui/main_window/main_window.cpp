@@ -14,6 +14,7 @@
 #include "ui/theme/icons.h"
 #include "ui/widgets/guarded.h"
 #include "ui/widgets/message_bar.h"
+#include "ui/widgets/window_place.h"
 #include "ui/widgets/words.h"
 
 #include <QApplication>
@@ -22,7 +23,6 @@
 #include <QLocale>
 #include <QMenu>
 #include <QMimeData>
-#include <QScreen>
 #include <QSplitter>
 #include <QStackedWidget>
 #include <QStatusBar>
@@ -75,9 +75,7 @@ MainWindow::MainWindow(app::Library& library, QString const& demoKernel, QWidget
     connectLibrary();
     updateTexts();
 
-    // With room for the frame that the desktop draws around it.
-    resize(QSize(1180, 780).boundedTo(screen()->availableSize() - QSize(8, 36)));
-    restoreGeometry(settings::windowGeometry());
+    restoreWindow(*this, settings::windowGeometry(), { 1180, 780 });
     m_splitter->restoreState(settings::windowSplitter());
     auto const selected = settings::selectedMachine();
     if (m_library.ids().isEmpty())

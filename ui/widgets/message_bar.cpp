@@ -37,18 +37,21 @@ MessageBar::MessageBar(QWidget* parent)
     m_detailsView->setMaximumHeight(90);
     m_detailsView->setTabChangesFocus(true);
 
-    auto* row = new QHBoxLayout;
-    row->setSpacing(10);
-    row->addWidget(m_icon, 0, Qt::AlignTop);
-    row->addWidget(m_text, 1);
-    row->addWidget(m_details);
-    row->addWidget(m_action);
-    row->addWidget(m_close, 0, Qt::AlignTop);
+    m_row = new QHBoxLayout;
+    m_row->setSpacing(10);
+    m_row->addWidget(m_icon, 0, Qt::AlignTop);
+    m_row->addWidget(m_text, 1);
+    m_row->addWidget(m_close, 0, Qt::AlignTop);
+    m_below = new QHBoxLayout;
+    m_below->setContentsMargins(30, 0, 0, 0);
+    m_below->addWidget(m_details);
+    m_below->addWidget(m_copy);
+    m_below->addStretch(1);
     auto* layout = new QVBoxLayout(this);
     layout->setContentsMargins(14, 10, 10, 10);
-    layout->addLayout(row);
+    layout->addLayout(m_row);
+    layout->addLayout(m_below);
     layout->addWidget(m_detailsView);
-    layout->addWidget(m_copy, 0, Qt::AlignLeft);
 
     connect(m_close, &QToolButton::clicked, this, &MessageBar::dismiss);
     connect(m_details, &QPushButton::toggled, this, [this](bool on) {
@@ -93,6 +96,8 @@ void MessageBar::present(QString const& iconName, QString const& text, QString c
     m_text->setText(text);
     m_run = std::move(action);
     m_action->setText(button);
+    // A problem has much to say, and needs the whole width for it.
+    details.isEmpty() ? m_row->insertWidget(2, m_action) : m_below->insertWidget(0, m_action);
     m_action->setVisible(!button.isEmpty());
     m_detailsText = details;
     m_detailsView->setPlainText(details);

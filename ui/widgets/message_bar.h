@@ -43,6 +43,7 @@ private:
     QPushButton *m_action, *m_details, *m_copy;
     QToolButton* m_close;
     QPlainTextEdit* m_detailsView;
+    QHBoxLayout *m_row, *m_below;
     std::function<void()> m_run;
 };
 

@@ -132,11 +132,11 @@ private slots:
         auto const second = desk.create("beta");
         desk.open();
         desk.window->showMachine(second);
-        desk.window->resize(1111, 666);
+        desk.window->resize(711, 566);
         desk.window->close();
         desk.open();
         QCOMPARE(desk.window->libraryPanel()->currentId(), second);
-        QCOMPARE(desk.window->size(), QSize(1111, 666));
+        QCOMPARE(desk.window->size(), QSize(711, 566));
     }
 
     void removingIsUndone()

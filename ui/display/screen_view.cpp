@@ -124,6 +124,12 @@ void ScreenView::setZoom(int zoom)
     }
 }
 
+void ScreenView::focusPicture()
+{
+    m_wantsFocus = showsCard();
+    m_wantsFocus ? m_start->setFocus(Qt::OtherFocusReason) : m_screen->setFocus(Qt::OtherFocusReason);
+}
+
 bool ScreenView::eventFilter(QObject* watched, QEvent* event)
 {
     if (watched == m_scroll->viewport() && event->type() == QEvent::Resize && m_screen->zoom() > 0)
@@ -185,7 +191,7 @@ void ScreenView::update()
         m_typist.stop();
         m_screen->showNothing();
     }
-    if (hadFocus && hasPicture)
+    if (hasPicture && (std::exchange(m_wantsFocus, false) || hadFocus))
         m_screen->setFocus();
     updateTexts();
     if (hasPicture && isVisible()) {

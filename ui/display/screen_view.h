@@ -29,6 +29,8 @@ public:
     int zoom() const { return m_screen->zoom(); }
     /// 0 fits; n shows n pixels for one, with scroll bars where it does not fit.
     void setZoom(int zoom);
+    /// Gives the keys to the machine: now, or as soon as it has a picture.
+    void focusPicture();
     void sendChord(std::vector<std::uint16_t> const& codes);
     /// Characters that could not be typed.
     int typeText(QString const& text);
@@ -64,6 +66,7 @@ private:
     TextTypist m_typist;
     QImage m_cardPicture;
     std::optional<app::ScreenSession::Viewer> m_viewer;
+    bool m_wantsFocus = false; // as soon as there is a picture
 };
 
 }

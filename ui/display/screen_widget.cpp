@@ -38,7 +38,10 @@ ScreenWidget::ScreenWidget(QWidget* parent) : QWidget(parent), m_hint(new QLabel
     m_hint->setStyleSheet(QStringLiteral(
         "background: rgba(20, 23, 27, 215); color: #f2f4f7; border-radius: 8px; padding: 8px 14px; font-weight: 600;"));
     m_hint->setAttribute(Qt::WA_TransparentForMouseEvents);
+    m_hint->setWordWrap(true);
     m_hint->hide();
+    m_hintTimer.setSingleShot(true);
+    connect(&m_hintTimer, &QTimer::timeout, m_hint, &QWidget::hide);
 }
 
 ScreenWidget::~ScreenWidget() = default;
@@ -118,6 +121,12 @@ void ScreenWidget::setDimmed(bool dimmed)
     update();
 }
 
+void ScreenWidget::setBlackSurround(bool black)
+{
+    m_blackSurround = black;
+    update();
+}
+
 QSize ScreenWidget::sizeHint() const
 {
     return m_image.isNull() ? QSize(640, 400)
@@ -147,8 +156,8 @@ bool ScreenWidget::event(QEvent* event)
 void ScreenWidget::paintEvent(QPaintEvent* event)
 {
     QPainter painter(this);
-    auto const surround
-        = palette().color(QPalette::Window).darker(palette().color(QPalette::Window).lightness() < 128 ? 140 : 106);
+    auto const window = palette().color(QPalette::Window);
+    auto const surround = m_blackSurround ? QColor(Qt::black) : window.darker(window.lightness() < 128 ? 140 : 106);
     if (m_image.isNull()) {
         painter.fillRect(event->rect(), surround);
         return;
@@ -314,16 +323,22 @@ void ScreenWidget::updateHint()
         m_hint->hide();
         return;
     }
-    if (std::exchange(m_hintShown, true))
-        return;
-    m_hint->setText(m_lock->isHeld()
-            ? tr("Press Ctrl+Alt to get the pointer back")
-            : tr("This desktop does not let programs hold the pointer: it stops at the edge. Ctrl+Alt lets it go."));
+    if (!std::exchange(m_hintShown, true))
+        showHint(m_lock->isHeld()
+                ? tr("Press Ctrl+Alt to get the pointer back")
+                : tr("This desktop does not let programs hold the pointer: it stops at the edge. Ctrl+Alt lets it "
+                     "go."));
+}
+
+void ScreenWidget::showHint(QString const& text)
+{
+    m_hint->setText(text);
+    m_hint->setMaximumWidth(std::max(200, width() - 40));
     m_hint->adjustSize();
     m_hint->move((width() - m_hint->width()) / 2, 24);
     m_hint->show();
     m_hint->raise();
-    QTimer::singleShot(6000, m_hint, &QWidget::hide);
+    m_hintTimer.start(6000);
 }
 
 }

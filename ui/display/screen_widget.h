@@ -7,6 +7,7 @@
 #include <QImage>
 #include <QLabel>
 #include <QSet>
+#include <QTimer>
 #include <QWidget>
 
 namespace ui {
@@ -39,6 +40,11 @@ public:
     void releaseEverything();
     /// Darkened, for a machine that stands still.
     void setDimmed(bool dimmed);
+
+    /// What is around the picture is black, as on a whole screen, and not the window's.
+    void setBlackSurround(bool black);
+    /// A sentence over the picture, for some seconds.
+    void showHint(QString const& text);
 
     QSize sizeHint() const override;
 
@@ -75,7 +81,7 @@ private:
 
     QImage m_image;
     int m_zoom = 0;
-    bool m_inputEnabled = false, m_absolute = false, m_dimmed = false;
+    bool m_inputEnabled = false, m_absolute = false, m_dimmed = false, m_blackSurround = false;
     std::unique_ptr<PointerLock> m_lock; // while the pointer is captured
     bool m_leaveArmed = false;           // Ctrl and Alt are down and no other key was pressed since
     bool m_hintShown = false;
@@ -84,6 +90,7 @@ private:
     QPointF m_lastPointer;
     QPoint m_wheelRemainder;
     QLabel* m_hint;
+    QTimer m_hintTimer;
 };
 
 }

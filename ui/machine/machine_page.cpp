@@ -216,7 +216,7 @@ void MachinePage::startOrResume()
 void MachinePage::focusMachine()
 {
     if (m_screen->hasScreen() || m_consoles->count() == 0)
-        m_screen->screen()->setFocus(Qt::OtherFocusReason);
+        m_screen->focusPicture();
     else if (auto* terminal = m_consoles->currentTerminal())
         terminal->setFocus(Qt::OtherFocusReason);
 }
@@ -362,19 +362,17 @@ void MachinePage::setFullScreen(bool on)
     if (m_fullScreen == on)
         return;
     m_fullScreen = on;
+    m_screen->screen()->setBlackSurround(on);
     if (on) {
         layout()->removeWidget(m_toolbar);
         m_toolbar->hide();
         m_revealTimer.start();
         m_inspector->hide();
-        m_messages->showNotice(tr("Move the pointer to the upper edge, or press Ctrl+Alt, to get the tools back."));
-        QTimer::singleShot(5000, this, [this] {
-            if (m_fullScreen)
-                m_messages->dismiss();
-        });
+        m_messages->dismiss();
+        m_screen->screen()->showHint(
+            tr("Move the pointer to the upper edge, or press Ctrl+Alt, to get the tools back."));
     } else {
         m_revealTimer.stop();
-        m_messages->dismiss();
         static_cast<QBoxLayout*>(layout())->insertWidget(0, m_toolbar);
         m_toolbar->show();
         m_inspector->setVisible(m_actions.inspector->isChecked());

@@ -249,9 +249,9 @@ void HostFailuresTest::memoryDenied()
     constexpr std::size_t from = 32 << 20, length = 16 << 20;
     QCOMPARE(::mprotect(memory + from, length, PROT_NONE), 0);
     guest->type("serial0", "mem check\r");
-    QVERIFY(paused(*guest, "the host has no memory for a page of the guest"));
+    QVERIFY(paused(*guest, "the host did not give a page of the guest's memory"));
     REQUIRE_OK(guest->machine().call(command::Resume {}));
-    QVERIFY(paused(*guest, "the host has no memory for a page of the guest"));
+    QVERIFY(paused(*guest, "the host did not give a page of the guest's memory"));
     QCOMPARE(::mprotect(memory + from, length, PROT_READ | PROT_WRITE), 0);
     REQUIRE_OK(guest->machine().call(command::Resume {}));
     QVERIFY2(guest->waitForLine("64 MiB read, 0 of", 20s), qPrintable(guest->lines().join('\n')));

@@ -160,17 +160,45 @@ Result<> KvmPit::write(State const& state)
 
 void KvmPit::reset()
 {
-    ignore(write(m_powerOn));
+    if (m_stopped)
+        m_stopped = m_powerOn;
+    else
+        ignore(write(m_powerOn));
 }
 
 Section KvmPit::save() const
 {
-    return state::save(read());
+    return state::save(m_stopped ? *m_stopped : read());
 }
 
 Result<> KvmPit::load(Section const& section)
 {
-    return write(TRY(state::load<State>(section)));
+    auto const state = TRY(state::load<State>(section));
+    TRY(write(state));
+    pause();
+    m_stopped = state;
+    return {};
+}
+
+void KvmPit::pause()
+{
+    if (m_stopped)
+        return;
+    m_stopped = read();
+    // In mode 5 KVM has no timer for a channel.
+    constexpr std::uint8_t hardwareStrobe = 5;
+    auto silent = *m_stopped;
+    silent.channels[0].mode = hardwareStrobe;
+    ignore(write(silent));
+}
+
+void KvmPit::resume()
+{
+    if (!m_stopped)
+        return;
+    if (auto const written = write(*m_stopped); !written)
+        log(LogLevel::Warning, "kvm", "{}", written.error().message());
+    m_stopped.reset();
 }
 
 KvmClock::State KvmClock::read() const

@@ -121,12 +121,16 @@ public:
     Result<> canSave() const override { return {}; }
     Section save() const override;
     Result<> load(Section const& section) override;
+    /// While it stands still the chip in the kernel counts nothing, and owes the guest no ticks afterwards.
+    void pause() override;
+    void resume() override;
 
 private:
     State read() const;
     Result<> write(State const& state);
     Vm& m_vm;
     State m_powerOn;
+    std::optional<State> m_stopped; // the state while the machine stands still
 };
 
 /// kvmclock: the guest's monotonic time in nanoseconds, and the host's time of day at the same instant, so that a

@@ -19,6 +19,8 @@ constexpr std::uint32_t osxsaveBit = 1u << 27;        // 1.ECX: follows CR4, nev
 constexpr std::uint32_t hyperThreadingBit = 1u << 28; // 1.EDX: more than one logical processor in the package
 constexpr std::uint32_t invariantTscBit = 1u << 8;    // 80000007.EDX
 constexpr std::uint32_t monitorBit = 1u << 3;         // 1.ECX
+constexpr std::uint32_t vmxBit = 1u << 5;             // 1.ECX
+constexpr std::uint32_t svmBit = 1u << 2;             // 80000001.ECX
 
 constexpr std::uint32_t kvmSignatureLeaf = 0x40000000, kvmFeatureLeaf = 0x40000001;
 constexpr std::uint32_t kvmClockBits = 1u << 0 | 1u << 3 | 1u << 24; // clock sources, and that they are stable
@@ -173,9 +175,11 @@ Result<CpuFeatures> cpuFeatures(CpuModel model, std::vector<CpuidEntry> const& s
     for (auto& entry : features.entries) {
         switch (entry.function) {
         case 1:
-            entry.ecx = (entry.ecx | hypervisorBit | tscDeadlineBit | x2apicBit) & ~(osxsaveBit | monitorBit);
+            entry.ecx = (entry.ecx | hypervisorBit | tscDeadlineBit | x2apicBit) & ~(osxsaveBit | monitorBit | vmxBit);
             entry.ebx &= 0x0000ffff; // APIC id and count are each vCPU's
             break;
+        // No virtualisation inside: what a guest's own guests are doing could not be saved.
+        case 0x80000001: entry.ecx &= ~svmBit; break;
         case 0x80000007: entry.edx &= ~invariantTscBit; break; // the TSC's rate may change from host to host
         case kvmFeatureLeaf: entry.eax &= kvmFeatureMask; break;
         default: break;
@@ -183,8 +187,8 @@ Result<CpuFeatures> cpuFeatures(CpuModel model, std::vector<CpuidEntry> const& s
     }
     // Leaves that describe this host's cores and power states say nothing true about the guest's.
     std::erase_if(features.entries, [](CpuidEntry const& entry) {
-        return entry.function == 5 || entry.function == 6 || entry.function == 0xa || entry.function == 0xb
-            || entry.function == 0x1f || entry.function == 0x8000001e || entry.function == 0x12
+        return entry.function == 5 || entry.function == 6 || entry.function == 0x8000000a || entry.function == 0xa
+            || entry.function == 0xb || entry.function == 0x1f || entry.function == 0x8000001e || entry.function == 0x12
             || entry.function == 0x14 || entry.function == 0x17 || entry.function == 0x18 || entry.function == 0x15
             || entry.function == 0x16;
     });

@@ -86,7 +86,16 @@ Result<std::vector<std::uint32_t>> Kvm::savedMsrs() const
     list->nmsrs = 1024;
     if (::ioctl(fd(), KVM_GET_MSR_INDEX_LIST, list.get()) != 0)
         return failOs("cannot read which registers KVM keeps");
-    return std::vector<std::uint32_t>(list->indices, list->indices + list->nmsrs);
+    std::vector<std::uint32_t> all(list->indices, list->indices + list->nmsrs);
+    // KVM keeps these too and does not list them: memory types (MTRRs) and the banks of machine checks.
+    all.insert(all.end(), { 0x250, 0x258, 0x259 });
+    for (auto const& [first, count] : { std::pair(0x200u, 16u), { 0x268u, 8u }, { 0x2ffu, 1u }, { 0x400u, 4 * 32u } }) {
+        for (auto index = first; index < first + count; ++index) {
+            if (std::find(all.begin(), all.end(), index) == all.end())
+                all.push_back(index);
+        }
+    }
+    return all;
 }
 
 }

@@ -104,7 +104,7 @@ VcpuExit Vcpu::run(BusView& ports, BusView& memory)
                 continue;
             }
             if (errno == EFAULT || errno == ENOMEM)
-                return fault(ErrorCode::OutOfMemory, "the host has no memory for a page of the guest");
+                return fault(ErrorCode::OutOfMemory, "the host did not give a page of the guest's memory");
             return { VcpuExit::Kind::Fault, osError(fmt::format("KVM cannot run vCPU {}", m_index)) };
         }
         switch (m_run->exit_reason) {

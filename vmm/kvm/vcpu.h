@@ -40,7 +40,7 @@ public:
     void kick(pthread_t thread);
     /// Takes a kick back; before run().
     void clearKick();
-    /// Blocks or unblocks nothing but prepares the calling process: a signal that interrupts KVM_RUN.
+    /// Installs the handler of the signal that interrupts KVM_RUN, once in the process.
     static void prepareKicks();
 
     /// The state after power-on: the boot processor at the reset vector, others waiting for INIT.
@@ -70,8 +70,6 @@ private:
     kvm_run* m_run = nullptr;
     std::atomic<bool> m_kicked { false };
     std::vector<std::uint32_t> m_msrs;
-    std::uint64_t m_lastFaultAddress = ~0ull;
-    unsigned m_faultsThere = 0;
     std::optional<VcpuState> m_powerOn; // what reset() goes back to
 };
 

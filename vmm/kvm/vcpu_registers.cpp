@@ -12,9 +12,15 @@ namespace vmm {
 
 namespace {
 
-constexpr std::uint32_t msrTsc = 0x10, msrTscDeadline = 0x6e0;
-constexpr std::uint32_t msrKvmAsyncPf = 0x4b564d02;
-constexpr std::uint32_t msrKvmStealTime = 0x4b564d03;
+constexpr std::uint32_t msrTsc = 0x10, msrMiscEnable = 0x1a0, msrMtrrDefaultType = 0x2ff, msrTscDeadline = 0x6e0;
+
+void setMsr(VcpuState& state, std::uint32_t index, std::uint64_t value)
+{
+    for (auto& msr : state.msrs) {
+        if (msr.index == index)
+            msr.value = value;
+    }
+}
 
 SegmentState fromKvm(kvm_segment const& in)
 {
@@ -192,9 +198,10 @@ Result<> writeMsrs(int fd, std::span<MsrState const> msrs)
         if (static_cast<std::size_t>(written) == msrs.size())
             return {};
         auto const& refused = msrs[static_cast<std::size_t>(written)];
-        // A register that KVM lists, can read and cannot write holds nothing of the guest's: it was never non-zero.
+        // Some that KVM lists and can read it never lets anybody write; they say what the host is.
         if (refused.value != 0)
-            log(LogLevel::Debug, "kvm", "KVM refuses {:#x} for MSR {:#x}", refused.value, refused.index);
+            log(LogLevel::Warning, "kvm", "KVM refuses {:#x} for MSR {:#x}; it keeps its own", refused.value,
+                refused.index);
         msrs = msrs.subspan(static_cast<std::size_t>(written) + 1);
     }
     return {};
@@ -299,13 +306,12 @@ Result<> Vcpu::load(VcpuState const& state)
 Result<> Vcpu::reset()
 {
     auto state = *m_powerOn;
-    // The time stamp counter goes on; what the guest registered with KVM by address is gone with its memory.
+    // The time stamp counter goes on.
     std::erase_if(state.msrs, [](MsrState const& msr) { return msr.index == msrTsc; });
     state.mpState = m_index == 0 ? MpState::Runnable : MpState::Uninitialized;
-    for (auto& msr : state.msrs) {
-        if (msr.index == msrKvmAsyncPf || msr.index == msrKvmStealTime)
-            msr.value = 0;
-    }
+    // Fast strings, which KVM's own power-on value has off (Intel SDM, order number 335592, Vol. 4, 2.1 "Architectural
+    // MSRs", IA32_MISC_ENABLE bit 0): Linux would do without its fast copies.
+    setMsr(state, msrMiscEnable, 1);
     return load(state);
 }
 
@@ -319,6 +325,8 @@ Result<> Vcpu::setBootState(BootCpuState const& boot)
     constexpr std::uint8_t codeExecuteReadAccessed = 0xb, dataReadWriteAccessed = 0x3, busyTask = 0xb;
 
     auto state = TRY(save());
+    // As at a reset: the counters of all processors go on together.
+    std::erase_if(state.msrs, [](MsrState const& msr) { return msr.index == msrTsc; });
     bool const longMode = boot.mode == BootCpuState::Mode::Long64;
     SegmentState code { 0, 0xffffffff, boot.codeSelector, codeExecuteReadAccessed, 0, true, !longMode, true, longMode,
         true, false, false };
@@ -338,6 +346,10 @@ Result<> Vcpu::setBootState(BootCpuState const& boot)
     state.rbx = boot.rbx;
     state.rsi = boot.rsi;
     state.rflags = 2;
+    // Firmware would have said that memory is write-back (Intel SDM, order number 325384, Vol. 3A, 11.11.2.1
+    // "IA32_MTRR_DEF_TYPE MSR"); without that Linux leaves PAT alone too.
+    constexpr std::uint64_t enabledWriteBack = 1u << 11 | 6;
+    setMsr(state, msrMtrrDefaultType, enabledWriteBack);
     return load(state);
 }
 

@@ -3,6 +3,7 @@
 #include "vmm/base/log.h"
 #include "vmm/kvm/ioctl.h"
 #include "vmm/kvm/vcpu.h"
+#include "vmm/machine/layout.h"
 
 #include <cassert>
 #include <fmt/format.h>
@@ -10,10 +11,6 @@
 namespace vmm {
 
 namespace {
-
-/// Three pages that KVM needs on Intel hosts for real mode, in the gap below the local APICs where a PC has nothing.
-constexpr std::uint64_t identityMapAddress = 0xfeffc000;
-constexpr std::uint64_t taskStateAddress = 0xfeffd000;
 
 constexpr unsigned maximumMsiRoutes = 1024;
 
@@ -135,9 +132,9 @@ Result<> Vm::open()
     if (fd < 0)
         return failOs("KVM cannot create a virtual machine");
     m_fd.reset(fd);
-    std::uint64_t identityMap = identityMapAddress;
+    std::uint64_t identityMap = layout::kvmIdentityMap;
     TRY(ioctlChecked(fd, KVM_SET_IDENTITY_MAP_ADDR, &identityMap, "KVM refuses the place of its identity map"));
-    TRY(ioctlChecked(fd, KVM_SET_TSS_ADDR, taskStateAddress, "KVM refuses the place of its task state"));
+    TRY(ioctlChecked(fd, KVM_SET_TSS_ADDR, layout::kvmTss, "KVM refuses the place of its task state"));
     TRY(ioctlChecked(fd, KVM_CREATE_IRQCHIP, 0, "KVM cannot create the interrupt controllers"));
     kvm_pit_config pit {};
     pit.flags = KVM_PIT_SPEAKER_DUMMY; // port 0x61, which firmware uses to time delays

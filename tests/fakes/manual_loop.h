@@ -42,7 +42,7 @@ public:
     }
 
 protected:
-    bool isRunning() const override { return false; }
+    bool postIfRunning(std::function<void()>) override { return false; }
 
 private:
     class Undo final : public Registration {

@@ -37,7 +37,10 @@ public:
     void run() override
     {
         m_thread.store(std::this_thread::get_id());
-        m_running.store(true);
+        {
+            std::lock_guard const lock(m_taskMutex);
+            m_running = true;
+        }
         while (!m_stopped.load()) {
             runTasks();
             runDueTimers();
@@ -50,8 +53,9 @@ public:
             if (!m_stopped.load())
                 waitAndServe(busy || hasTasks());
         }
-        runTasks(); // whoever waits in call() must not wait for ever
-        m_running.store(false);
+        // Whoever waits in call() must not wait for ever: a task either runs here, or sees that nothing runs any more.
+        while (!endIfIdle())
+            runTasks();
     }
 
     void stop() override
@@ -61,7 +65,18 @@ public:
     }
 
     bool isLoopThread() const override { return m_thread.load() == std::this_thread::get_id(); }
-    bool isRunning() const override { return m_running.load(); }
+
+    bool postIfRunning(std::function<void()> task) override
+    {
+        {
+            std::lock_guard const lock(m_taskMutex);
+            if (!m_running)
+                return false;
+            m_tasks.push_back(std::move(task));
+        }
+        signalEventFd(m_wake.get());
+        return true;
+    }
 
     void post(std::function<void()> task) override
     {
@@ -111,6 +126,13 @@ private:
     private:
         std::function<void()> m_undo;
     };
+
+    bool endIfIdle()
+    {
+        std::lock_guard const lock(m_taskMutex);
+        m_running = !m_tasks.empty();
+        return !m_running;
+    }
 
     bool hasTasks()
     {
@@ -167,9 +189,10 @@ private:
     }
 
     UniqueFd m_epoll, m_wake, m_timer;
-    std::atomic<bool> m_stopped { false }, m_running { false };
+    std::atomic<bool> m_stopped { false };
     std::atomic<std::thread::id> m_thread;
     std::mutex m_taskMutex;
+    bool m_running = false; // with m_taskMutex
     std::vector<std::function<void()>> m_tasks;
     std::map<std::uint64_t, std::shared_ptr<std::function<void(std::uint32_t)>>> m_watches;
     std::map<std::pair<Nanoseconds, std::uint64_t>, std::function<void()>> m_timers;
@@ -189,17 +212,20 @@ Result<std::unique_ptr<EventLoop>> EventLoop::create()
 
 void EventLoop::call(std::function<void()> const& task)
 {
-    if (isLoopThread() || !isRunning())
+    if (isLoopThread())
         return task();
     std::mutex mutex;
     std::condition_variable done;
     bool finished = false;
-    post([&] {
+    bool const posted = postIfRunning([&] {
         task();
+        // Told under the lock: the waiting thread's variables are gone as soon as it knows.
         std::lock_guard const lock(mutex);
         finished = true;
         done.notify_one();
     });
+    if (!posted)
+        return task();
     std::unique_lock lock(mutex);
     done.wait(lock, [&] { return finished; });
 }

@@ -58,7 +58,8 @@ public:
     static Nanoseconds now();
 
 protected:
-    virtual bool isRunning() const = 0;
+    /// As post(); false, and nothing posted, while run() is not under way.
+    virtual bool postIfRunning(std::function<void()> task) = 0;
 };
 
 /// An EventLoop with a thread of its own, which ends with the object.

@@ -25,10 +25,10 @@ RawImage::~RawImage()
 Result<> RawImage::flushSync()
 {
     drain();
-    if (m_readOnly || !m_unsynced)
+    if (m_readOnly || m_synced == m_written)
         return {};
     TRY(m_file->sync());
-    m_unsynced = false;
+    m_synced = m_written;
     return {};
 }
 
@@ -62,10 +62,9 @@ void RawImage::start(BlockRequest& request)
         break;
     }
     case BlockRequest::Kind::Flush: {
-        if (!m_unsynced)
+        if (m_synced == m_written)
             return finishPart(request);
-        m_unsynced = false;
-        auto& transfer = makeTransfer(IoOperation::Kind::Sync, *this, 0, 0);
+        auto& transfer = makeTransfer(IoOperation::Kind::Sync, *this, m_written, 0);
         transfer.request = &request;
         transfer.finished = as(&RawImage::syncDone);
         submit(transfer);
@@ -90,7 +89,7 @@ void RawImage::rangeDone(Transfer& transfer, int error)
 {
     auto& request = *transfer.request;
     release(transfer);
-    m_unsynced = true;
+    ++m_written;
     bool const cannot = error == EOPNOTSUPP || error == ENOSYS || error == EINVAL || error == ENODEV;
     if (!cannot)
         return finishPart(request, error);
@@ -117,7 +116,7 @@ void RawImage::zeroBuffersDone(Transfer& transfer, int error)
     auto& request = *transfer.request;
     request.m_position += transfer.length;
     release(transfer);
-    m_unsynced = true;
+    ++m_written;
     if (error != 0 || request.m_position == request.length)
         return finishPart(request, error);
     writeZeroBuffers(request);
@@ -125,14 +124,14 @@ void RawImage::zeroBuffersDone(Transfer& transfer, int error)
 
 void RawImage::writeDone(Transfer& transfer, int error)
 {
-    m_unsynced = true;
+    ++m_written;
     transferDone(transfer, error);
 }
 
 void RawImage::syncDone(Transfer& transfer, int error)
 {
-    if (error != 0)
-        m_unsynced = true;
+    if (error == 0)
+        m_synced = std::max(m_synced, transfer.offset);
     transferDone(transfer, error);
 }
 

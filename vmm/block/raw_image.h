@@ -28,7 +28,9 @@ private:
     void zeroBuffersDone(Transfer& transfer, int error);
     void syncDone(Transfer& transfer, int error);
 
-    bool m_unsynced = false; // something was written since the last sync began
+    // How many writes have ended, and how many of them are known to be durable. A sync carries as its offset what had
+    // ended when it began: a flush that comes while it runs may have to make more durable than it does.
+    std::uint64_t m_written = 0, m_synced = 0;
 };
 
 }

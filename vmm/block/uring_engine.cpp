@@ -79,10 +79,14 @@ private:
     bool turn()
     {
         bool const completed = reap();
-        if (::io_uring_sq_ready(&m_ring) != 0)
-            ::io_uring_submit(&m_ring);
-        // Transfers from the page cache are done already.
-        return reap() || completed || m_backlog != nullptr;
+        if (::io_uring_sq_ready(&m_ring) != 0) {
+            int const submitted = ::io_uring_submit(&m_ring);
+            if (submitted < 0 && submitted != -EINTR && submitted != -EAGAIN && submitted != -EBUSY)
+                log(LogLevel::Error, "block", "io_uring refuses transfers: {}", std::strerror(-submitted));
+        }
+        // Transfers from the page cache are done already. What the kernel did not take is offered again; what has no
+        // room in the ring waits for a completion, which wakes the loop.
+        return reap() || completed || ::io_uring_sq_ready(&m_ring) != 0;
     }
 
     /// With O_DIRECT the kernel wants aligned memory; a guest need not.

@@ -25,6 +25,7 @@ constexpr std::uint16_t queueSize = 256, configSize = 60;
 constexpr std::uint64_t sectorSize = BlockImage::sectorSize;
 constexpr std::uint32_t maximumRange = 1u << 22; // sectors of one discard: 2 GiB
 constexpr std::uint32_t hostPageSectors = 8;
+constexpr std::uint64_t maximumTransfer = 64u << 20; // bytes of one request; guests ask for a few MiB at most
 
 std::uint64_t features(BlockOptions const& options, bool readOnly)
 {
@@ -127,7 +128,9 @@ void BlockDevice::serve(unsigned index)
             return release(request);
         start(request);
     }
+    // A turn has an end, however much the guest asks for: whoever stops the machine waits for it.
     unsigned left = queueSize;
+    std::uint64_t bytes = 0;
     do {
         ring.suppressKicks();
         for (;;) {
@@ -137,8 +140,9 @@ void BlockDevice::serve(unsigned index)
                 release(request);
                 break;
             }
+            bytes += std::min(request.chain.readableBytes + request.chain.writableBytes, maximumTransfer);
             start(request);
-            if (--left == 0)
+            if (--left == 0 || bytes >= maximumTransfer)
                 return kick(index);
         }
     } while (ring.allowKicks());
@@ -192,7 +196,7 @@ void BlockDevice::startTransfer(Request& request)
     auto const& chain = request.chain;
     bool const write = request.type == Out;
     auto const length = write ? chain.readableBytes - headerSize : chain.writableBytes - 1;
-    if (!isInside(request.sector, length) || (write && m_options.readOnly)) {
+    if (!isInside(request.sector, length) || length > maximumTransfer || (write && m_options.readOnly)) {
         trace("virtio-blk", "{} bytes at sector {} refused", length, request.sector);
         return finish(request, IoError);
     }

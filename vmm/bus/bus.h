@@ -25,6 +25,7 @@ public:
 
     /// The handler must be unmapped before it goes. Refused: an empty range, or one that wraps around.
     Result<> map(std::uint64_t base, std::uint64_t size, BusHandler& handler, BusPriority = BusPriority::Fixed);
+    /// Not a barrier: an access that was under way on another thread may still arrive while any vCPU runs.
     void unmap(BusHandler& handler);
 
     /// False where nobody answers: reads see all ones, writes are lost, as on a real bus.

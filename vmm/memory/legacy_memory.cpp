@@ -38,6 +38,13 @@ private:
 LegacyMemory::LegacyMemory(MemoryMapper& mapper, Bus& bus, MemoryBlock& ram, MemoryBlock* firmware)
     : m_mapper(mapper), m_bus(bus), m_ram(ram), m_firmware(firmware)
 {
+    for (unsigned i = 0; i < segmentCount; ++i) {
+        auto const [address, size] = segment(i);
+        auto const rom = address >= romBegin()
+            ? ConstByteSpan(m_firmware->bytes().subspan(m_firmware->size() - (layout::legacyEnd - address), size))
+            : ConstByteSpan();
+        m_writeThrough.push_back(std::make_unique<WriteThrough>(ram.bytes().subspan(address, size), rom));
+    }
 }
 
 Result<std::unique_ptr<LegacyMemory>> LegacyMemory::create(
@@ -78,7 +85,6 @@ void LegacyMemory::apply(Modes const& modes)
     m_slots.clear();
     for (auto const& handler : m_writeThrough)
         m_bus.unmap(*handler);
-    m_writeThrough.clear();
 
     // Neighbours that are alike become one slot. A run that sees ROM does not begin before it.
     for (unsigned first = 0; first < segmentCount;) {
@@ -110,7 +116,6 @@ void LegacyMemory::mapRun(unsigned first, unsigned end, ShadowMode mode)
         else
             log(LogLevel::Warning, "memory", "{:#x} is not mapped: {}", address, slot.error().message());
     };
-    ConstByteSpan rom;
     if (mode.readRam) {
         map(m_ram, address, mode.writeRam ? MemoryMapper::Access::ReadWrite : MemoryMapper::Access::ReadOnly);
         return;
@@ -118,12 +123,9 @@ void LegacyMemory::mapRun(unsigned first, unsigned end, ShadowMode mode)
     if (address >= romBegin()) {
         auto const offset = m_firmware->size() - (layout::legacyEnd - address);
         map(*m_firmware, offset, MemoryMapper::Access::ReadOnly);
-        rom = m_firmware->bytes().subspan(offset, size);
     }
-    if (mode.writeRam) {
-        m_writeThrough.push_back(std::make_unique<WriteThrough>(m_ram.bytes().subspan(address, size), rom));
-        ignore(m_bus.map(address, size, *m_writeThrough.back(), BusPriority::Window));
-    }
+    for (auto i = first; i < end && mode.writeRam; ++i)
+        ignore(m_bus.map(segment(i).address, segment(i).size, *m_writeThrough[i], BusPriority::Window));
 }
 
 }

@@ -58,6 +58,7 @@ private:
     MemoryBlock& m_ram;
     MemoryBlock* m_firmware;
     std::vector<MemoryMapper::Slot> m_slots;
+    // One a segment for as long as this lives: a vCPU may be on its way into one that was just unmapped.
     std::vector<std::unique_ptr<WriteThrough>> m_writeThrough;
     std::optional<MemoryMapper::Slot> m_flash;
     std::optional<Modes> m_modes;

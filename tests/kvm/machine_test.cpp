@@ -1,6 +1,7 @@
 #include "tests/support/suite.h"
 #include "vmm/kvm/kvm.h"
 #include "vmm/machine/machine.h"
+#include "vmm/machine/saved_machine.h"
 
 #include <QDir>
 #include <QElapsedTimer>
@@ -8,6 +9,7 @@
 #include <QThread>
 #include <condition_variable>
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 using namespace vmm;
 
@@ -137,6 +139,103 @@ private slots:
         REQUIRE_OK(machine->call(command::Start {}));
     }
 
+    void aMachineMayGoInTheMiddleOfASuspend()
+    {
+        auto config = demoConfig(m_disk);
+        config.memoryMiB = 1024;
+        for (int i = 0; i < 10; ++i) {
+            Events events;
+            auto machine = tests::must(Machine::create(config, events.listener()));
+            REQUIRE_OK(machine->call(command::Start {}));
+            std::atomic<int> answers = 0;
+            machine->post(command::Suspend { m_directory.filePath("gone").toStdString(), true },
+                [&](Result<> const&) { ++answers; });
+            QTest::qSleep(i); // at another instant each time
+            machine.reset();
+            QCOMPARE(answers.load(), 1);
+        }
+    }
+
+    void aRestoredMachineKnowsThatItWentBack()
+    {
+        auto const first = m_directory.filePath("first").toStdString();
+        auto const second = m_directory.filePath("second").toStdString();
+        Events events;
+        auto machine = tests::must(Machine::create(demoConfig(m_disk), events.listener()));
+        REQUIRE_OK(machine->call(command::Start {}));
+        REQUIRE_OK(machine->call(command::Suspend { first, true }));
+        machine.reset();
+        machine = tests::must(Machine::restore(first, events.listener()));
+        REQUIRE_OK(machine->call(command::Suspend { second, true }));
+        auto const generation = [](std::string const& directory) {
+            for (auto const& part : tests::must(readSavedMachine(directory)).parts) {
+                if (part.id == "generation-id")
+                    return part.section.toJson().dump();
+            }
+            return std::string();
+        };
+        QVERIFY(!generation(first).empty());
+        QVERIFY(generation(first) != generation(second));
+    }
+
+    void whatTheGuestAskedForIsDoneAfterTheRestore()
+    {
+        auto const directory = m_directory.filePath("asked").toStdString();
+        Events events;
+        auto machine = tests::must(Machine::create(demoConfig(m_disk), events.listener()));
+        REQUIRE_OK(machine->call(command::Start {}));
+        REQUIRE_OK(machine->call(command::Suspend { directory, true }));
+        // As if the guest had written to its sleep register just before it stood still.
+        QFile file(QString::fromStdString(directory + "/state.json"));
+        QVERIFY(file.open(QIODevice::ReadWrite));
+        auto text = file.readAll();
+        QVERIFY(text.contains("\"requested\": \"none\""));
+        text.replace("\"requested\": \"none\"", "\"requested\": \"power-off\"");
+        QVERIFY(file.resize(0) && file.seek(0) && file.write(text) == text.size());
+        file.close();
+        Events after;
+        machine.reset();
+        machine = tests::must(Machine::restore(directory, after.listener()));
+        REQUIRE_OK(machine->call(command::Resume {}));
+        QVERIFY(after.waitForState(RunState::Off));
+    }
+
+    void aResetThatFailsIsNoRunningMachine()
+    {
+        auto const kernel = m_directory.filePath("kernel.elf");
+        QVERIFY(QFile::copy(CHRONOVISOR_BINARY "/share/chronovisor/demo.elf", kernel));
+        auto config = demoConfig(m_disk);
+        config.kernel->kernel = kernel.toStdString();
+        Events events;
+        auto const machine = tests::must(Machine::create(config, events.listener()));
+        REQUIRE_OK(machine->call(command::Start {}));
+        QVERIFY(QFile::remove(kernel));
+        QCOMPARE(machine->call(command::Reset {}).error().code, ErrorCode::NotFound);
+        QCOMPARE(machine->state(), RunState::Crashed);
+    }
+
+    void aStateNeverReplacesWhatIsNotOne()
+    {
+        auto const directory = m_directory.filePath("documents");
+        QVERIFY(QDir().mkpath(directory));
+        QFile letter(directory + "/letter.txt");
+        QVERIFY(letter.open(QIODevice::WriteOnly) && letter.write("dear") == 4);
+        letter.close();
+        Events events;
+        auto const machine = tests::must(Machine::create(demoConfig(m_disk), events.listener()));
+        REQUIRE_OK(machine->call(command::Start {}));
+        auto const refused = machine->call(command::Suspend { directory.toStdString(), false });
+        QCOMPARE(refused.error().code, ErrorCode::AlreadyExists);
+        QVERIFY(QFile::exists(letter.fileName()));
+        QCOMPARE(machine->state(), RunState::Running);
+        // A name with a slash at its end, twice: the second replaces the first.
+        auto const own = m_directory.filePath("own/").toStdString();
+        REQUIRE_OK(machine->call(command::Suspend { own, false }));
+        REQUIRE_OK(machine->call(command::Suspend { own, false }));
+        REQUIRE_OK(readSavedMachine(own));
+        QVERIFY(!QFile::exists(m_directory.filePath("own.new")));
+    }
+
     void manyDevicesOfOneKind()
     {
         // More than there are slots, so that some are further functions of theirs.
@@ -164,7 +263,8 @@ private slots:
         QVERIFY(machine->console("serial0")->type(bytesOf("count\r")));
         QVERIFY(waitForText(*machine->console("serial0"), "Memory and disk agree", position));
 
-        for (unsigned i = 70; i < 250; ++i) {
+        config.disks.clear();
+        for (unsigned i = 0; i < 250; ++i) {
             config.networks.push_back(
                 { fmt::format("net{}", i), fmt::format("52:54:00:00:00:{:02x}", i), NetworkMode::None, {} });
         }

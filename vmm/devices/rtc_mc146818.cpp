@@ -106,6 +106,14 @@ Result<> RtcMc146818::load(Section const& section)
     return {};
 }
 
+void RtcMc146818::resume()
+{
+    std::lock_guard const lock(mutex());
+    catchUp();
+    updateTimer();
+    updateIrq();
+}
+
 void RtcMc146818::read(std::uint64_t offset, ByteSpan data)
 {
     for (auto& byte : data) {

@@ -66,6 +66,8 @@ public:
     Result<> canSave() const override { return {}; }
     Section save() const override;
     Result<> load(Section const& section) override;
+    /// Alarms are in time of day, which went on while the machine stood still.
+    void resume() override;
     void read(std::uint64_t offset, ByteSpan data) override;
     void write(std::uint64_t offset, ConstByteSpan data) override;
 

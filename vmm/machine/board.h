@@ -59,7 +59,7 @@ public:
     /// the reset vector.
     virtual Result<std::optional<BootCpuState>> prepareBoot() = 0;
     /// After a saved state was loaded: a new VM generation id, cut network connections.
-    virtual void restored() = 0;
+    virtual Result<> restored() = 0;
 
     virtual void pressPowerButton() = 0;
     virtual void input(std::variant<KeyInput, ButtonInput, AbsoluteMove, RelativeMove, WheelMove> const& input) = 0;

@@ -113,7 +113,13 @@ void PcBoard::forgetMemory()
         block->clear();
 }
 
-void PcBoard::restored() { }
+Result<> PcBoard::restored()
+{
+    // The guest has gone back: what it drew from its random numbers since may be drawn again.
+    m_generation->setId(VmGenerationId::randomId());
+    m_lpc->raiseGpe(Ich9Lpc::generationGpe);
+    return storeVariables();
+}
 
 void PcBoard::pressPowerButton()
 {

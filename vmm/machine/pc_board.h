@@ -34,7 +34,7 @@ public:
     void forgetMemory() override;
     Result<std::vector<SavedFile>> files() const override;
     Result<std::optional<BootCpuState>> prepareBoot() override;
-    void restored() override;
+    Result<> restored() override;
     void pressPowerButton() override;
     void input(std::variant<KeyInput, ButtonInput, AbsoluteMove, RelativeMove, WheelMove> const& input) override;
     bool pointerIsAbsolute() const override;
@@ -63,12 +63,15 @@ private:
     };
     using DiskPointer = std::unique_ptr<Disk, DeleteDisk>;
 
-    /// Gives a PCI device of the configuration the next free place; returns it as in an Open Firmware path ("4", "4,1").
+    /// Gives a PCI device of the configuration the next free place; returns it as in an Open Firmware path ("4",
+    /// "4,1").
     Result<std::string> plug(PciFunction& device);
 
     Result<> addMemory();
     Result<MemoryBlock*> loadFirmware();
     Result<> addVariables(std::uint64_t codeSize);
+    Result<> writeVariables(std::uint64_t offset, ConstByteSpan bytes);
+    Result<> storeVariables();
     Result<> addChipset();
     Result<> addLegacyDevices();
     Result<> addSerials();
@@ -110,6 +113,7 @@ private:
     PciServices m_services;
     std::map<std::string, std::string, std::less<>> m_bootPaths; // by device id
     UniqueFd m_variablesFile;
+    MemoryBlock* m_variables = nullptr; // the contents of the chip that the file keeps
     std::vector<DiskPointer> m_disks;
     std::vector<std::unique_ptr<NetworkBackend>> m_unplugged;
     std::map<std::string, UserNetwork*, std::less<>> m_userNetworks;

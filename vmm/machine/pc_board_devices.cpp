@@ -141,7 +141,8 @@ Result<> PcBoard::addVirtio()
         TRY(plug(generator));
     }
     if (m_config.tablet) {
-        auto& tablet = keep("tablet", std::make_unique<virtio::Tablet>(m_services, m_loop));
+        auto& tablet
+            = keep("tablet", std::make_unique<virtio::Tablet>(m_services, m_loop, m_events.pointerModeChanged));
         TRY(plug(tablet));
         m_tablet = &tablet;
     }

@@ -65,7 +65,7 @@ Result<std::unique_ptr<MemoryBlock>> blockOf(std::string name, Bytes const& cont
 }
 
 /// The image that ends at 4 GiB. Part of the saved memory: a restored machine goes on with the firmware that it began
-/// with, whatever the host has installed since.
+/// with, as long as the host's has the same size.
 Result<MemoryBlock*> PcBoard::loadFirmware()
 {
     if (m_config.firmware == Firmware::None)
@@ -96,19 +96,39 @@ Result<> PcBoard::addVariables(std::uint64_t codeSize)
     auto& block = *m_ownBlocks.emplace_back(TRY(blockOf("firmware-variables", variables)));
     m_blocks.push_back(&block);
 
+    m_variables = &block;
+
     PflashCfi::Store store;
     if (!m_config.firmwareVariables.empty()) {
-        m_variablesFile = TRY(openFile(m_config.firmwareVariables, O_RDWR | O_CREAT, 0600));
-        TRY(writeAt(m_variablesFile.get(), 0, variables));
+        // On the machine's thread: a vCPU does not wait for a disk.
         store = [this](std::uint64_t offset, ConstByteSpan bytes) {
-            if (auto const written = writeAt(m_variablesFile.get(), offset, bytes); !written)
-                m_events.hostFailed(written.error());
+            m_loop.post([this, offset, copy = Bytes(bytes.begin(), bytes.end())] {
+                if (auto const written = writeVariables(offset, copy); !written)
+                    m_events.hostFailed(written.error());
+            });
         };
     }
     auto const address = layout::flashEnd - codeSize - block.size();
     auto& flash
         = keep("firmware-flash", std::make_unique<PflashCfi>(m_vm, address, block, PflashCfi::Writable::Yes, store));
     return m_memory.map(address, block.size(), flash);
+}
+
+Result<> PcBoard::writeVariables(std::uint64_t offset, ConstByteSpan bytes)
+{
+    TRY(writeAt(m_variablesFile.get(), offset, bytes));
+    return ::fdatasync(m_variablesFile.get()) == 0 ? Result<>()
+                                                   : failOs("cannot make the firmware's variables durable");
+}
+
+/// The whole chip goes into its file when the machine begins to run here: at a first start there is none, and a
+/// restored chip is not what the file has.
+Result<> PcBoard::storeVariables()
+{
+    if (!m_variables || m_config.firmwareVariables.empty())
+        return {};
+    m_variablesFile = TRY(openFile(m_config.firmwareVariables, O_RDWR | O_CREAT, 0600));
+    return writeVariables(0, m_variables->bytes());
 }
 
 AcpiConfig PcBoard::acpiConfig() const
@@ -194,6 +214,8 @@ Bytes PcBoard::bootOrder() const
 
 Result<std::optional<BootCpuState>> PcBoard::prepareBoot()
 {
+    if (!m_variablesFile)
+        TRY(storeVariables());
     if (!m_config.kernel)
         return std::optional<BootCpuState>();
     m_host->setUpLikeFirmware();

@@ -86,10 +86,18 @@ Result<> PcMachine::assemble(std::optional<CpuFeatures> cpu)
     m_clock = std::make_unique<MachineClock>(loop);
 
     BoardEvents events;
-    events.resetRequested = [this, &loop] { loop.post([this] { guestReset(); }); };
-    events.powerOffRequested = [this, &loop] { loop.post([this] { guestPowerOff(); }); };
-    events.crashed
-        = [this, &loop](Error report) { loop.post([this, report = std::move(report)] { crashed(report); }); };
+    auto const request = [this, &loop](GuestRequest what) {
+        m_requested = what;
+        loop.post([this] { serveRequest(); });
+    };
+    events.resetRequested = [request] { request(GuestRequest::Reset); };
+    events.powerOffRequested = [request] { request(GuestRequest::PowerOff); };
+    events.crashed = [this, &loop](Error report) {
+        loop.post([this, report = std::move(report), life = m_life.load()] {
+            if (life == m_life)
+                crashed(report);
+        });
+    };
     events.hostFailed
         = [this, &loop](Error error) { loop.post([this, error = std::move(error)] { hostFailed(error); }); };
     events.pointerModeChanged = [this, &loop] {
@@ -127,8 +135,13 @@ Result<> PcMachine::createProcessors()
     for (unsigned index = 0; index < m_config.cpus; ++index)
         m_vcpus.push_back(TRY(m_vm->createVcpu(index, cpuidFor(m_cpu, index, m_config.cpus))));
     for (auto& vcpu : m_vcpus) {
-        m_threads.push_back(std::make_unique<VcpuThread>(*vcpu, m_board->ports(), m_board->memory(),
-            [this](VcpuExit const& exit) { m_thread->loop().post([this, exit] { vcpuStopped(exit); }); }));
+        m_threads.push_back(
+            std::make_unique<VcpuThread>(*vcpu, m_board->ports(), m_board->memory(), [this](VcpuExit const& exit) {
+                m_thread->loop().post([this, exit, life = m_life.load()] {
+                    if (life == m_life)
+                        vcpuStopped(exit);
+                });
+            }));
     }
     return {};
 }
@@ -137,7 +150,16 @@ PcMachine::~PcMachine()
 {
     if (!m_thread)
         return;
-    m_job.reset();
+    // A suspend under way is cancelled, and its worker waited for out here: it posts its end to the loop, which then
+    // finds no job any more.
+    std::unique_ptr<Job> job;
+    m_thread->loop().call([&] { job = std::move(m_job); });
+    if (job) {
+        auto const done = std::move(job->done);
+        job.reset();
+        if (done)
+            done(fail(ErrorCode::Cancelled, "the machine is gone"));
+    }
     m_thread->loop().call([this] {
         if (m_board && state() == RunState::Running)
             stopRunning();
@@ -205,10 +227,7 @@ Result<> PcMachine::execute(command::Reset const&)
 {
     if (state() == RunState::Off)
         return fail(ErrorCode::NotNow, "the machine is off");
-    if (state() == RunState::Running)
-        stopRunning();
-    TRY(resetAll());
-    letRun();
+    TRY(restart());
     setState(RunState::Running);
     return {};
 }
@@ -270,8 +289,24 @@ Result<> PcMachine::execute(command::CancelJob const&)
     return {};
 }
 
+Result<> PcMachine::restart()
+{
+    if (state() == RunState::Running)
+        stopRunning();
+    if (auto const done = resetAll(); !done) {
+        setState(RunState::Crashed, done.error());
+        return done;
+    }
+    letRun();
+    return {};
+}
+
 Result<> PcMachine::resetAll()
 {
+    // What the guest did before is of an earlier life.
+    m_requested = GuestRequest::None;
+    m_crash.reset();
+    ++m_life;
     for (auto const& part : m_parts)
         part.device->reset();
     for (auto& vcpu : m_vcpus)
@@ -305,6 +340,10 @@ void PcMachine::letRun()
     }
     for (auto& thread : m_threads)
         thread->run();
+    if (m_requested != GuestRequest::None)
+        m_thread->loop().post([this] { serveRequest(); });
+    if (m_crash)
+        m_thread->loop().post([this, report = *std::exchange(m_crash, std::nullopt)] { crashed(report); });
 }
 
 void PcMachine::setState(RunState newState, std::optional<Error> reason)
@@ -315,8 +354,6 @@ void PcMachine::setState(RunState newState, std::optional<Error> reason)
 
 void PcMachine::vcpuStopped(VcpuExit const& exit)
 {
-    if (state() != RunState::Running)
-        return;
     if (exit.kind == VcpuExit::Kind::TripleFault)
         return crashed({ ErrorCode::GuestFault, "the guest's processor gave up (triple fault)", 0 });
     if (exit.error && exit.error->code == ErrorCode::OutOfMemory)
@@ -324,29 +361,28 @@ void PcMachine::vcpuStopped(VcpuExit const& exit)
     crashed(exit.error.value_or(Error { ErrorCode::Internal, "a vCPU stopped without a reason", 0 }));
 }
 
-void PcMachine::guestReset()
+void PcMachine::serveRequest()
 {
     if (state() != RunState::Running || m_job)
         return;
-    stopRunning();
-    if (auto const done = resetAll(); !done)
-        return setState(RunState::Crashed, done.error());
-    letRun();
-    m_listener(event::GuestRebooted {});
-}
-
-void PcMachine::guestPowerOff()
-{
-    if (state() != RunState::Running || m_job)
-        return;
-    stopRunning();
-    m_board->forgetMemory();
-    // With a reason: nobody out here asked for it.
-    setState(RunState::Off, Error { ErrorCode::Cancelled, "the guest powered off", 0 });
+    switch (m_requested.exchange(GuestRequest::None)) {
+    case GuestRequest::None: break;
+    case GuestRequest::Reset:
+        if (restart())
+            m_listener(event::GuestRebooted {});
+        break;
+    case GuestRequest::PowerOff:
+        stopRunning();
+        m_board->forgetMemory();
+        // With a reason: nobody out here asked for it.
+        setState(RunState::Off, Error { ErrorCode::Cancelled, "the guest powered off", 0 });
+    }
 }
 
 void PcMachine::crashed(Error const& report)
 {
+    if (state() == RunState::Paused)
+        m_crash = report; // letRun() comes back to it
     if (state() != RunState::Running)
         return;
     stopRunning();

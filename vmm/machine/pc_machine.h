@@ -60,6 +60,8 @@ private:
     void suspend(command::Suspend const& command, Completion done);
     void finishSuspend(Result<> const& outcome, bool wasRunning, bool thenPowerOff);
 
+    /// From running or standing still to running anew; Crashed with the reason where that fails.
+    Result<> restart();
     /// Everything as after power-on, with what boots in memory.
     Result<> resetAll();
     /// The barrier: returns when no vCPU runs, no queue is served and no DMA is in flight.
@@ -67,8 +69,8 @@ private:
     void letRun();
     void setState(RunState state, std::optional<Error> reason = {});
     void vcpuStopped(VcpuExit const& exit);
-    void guestReset();
-    void guestPowerOff();
+    /// Does what the guest has asked its board for, unless the machine stands still: then it waits for letRun().
+    void serveRequest();
     void crashed(Error const& report);
     void hostFailed(Error const& error);
     Result<SavedMachine> captureState() const;
@@ -88,6 +90,9 @@ private:
     std::vector<Board::Part> m_parts; // the board's and the kernel's chips, in the order of saving
     std::vector<std::unique_ptr<Vcpu>> m_vcpus;
     std::unique_ptr<Job> m_job;
+    std::atomic<unsigned> m_life { 0 }; // how often it was reset: what a vCPU reports may be of an earlier one
+    std::optional<Error> m_crash;       // reported while the machine stood still
+    std::atomic<GuestRequest> m_requested { GuestRequest::None }; // set by a vCPU's thread
     bool m_wasStopped = false; // the guest's watchdogs must be told at the next letRun()
     std::vector<std::unique_ptr<VcpuThread>> m_threads;
 };

@@ -58,6 +58,8 @@ void PcMachine::suspend(command::Suspend const& command, Completion done)
     };
     if (state() != RunState::Running && state() != RunState::Paused)
         return finish(fail(ErrorCode::NotNow, "only a machine that is on can be suspended"));
+    if (auto const free = checkStateDirectory(command.directory); !free)
+        return finish(free);
     for (auto const& part : m_parts) {
         if (auto const can = part.device->canSave(); !can)
             return finish(fail(Error(can.error()).within(part.id)));
@@ -99,6 +101,8 @@ void PcMachine::suspend(command::Suspend const& command, Completion done)
 void PcMachine::finishSuspend(Result<> const& outcome, bool wasRunning, bool thenPowerOff)
 {
     auto const job = std::move(m_job);
+    if (!job)
+        return; // the machine is being destroyed
     job->worker.join();
     if (outcome && thenPowerOff) {
         ignore(execute(command::PowerOff {}));
@@ -119,6 +123,7 @@ Result<SavedMachine> PcMachine::captureState() const
     saved.header.program = CHRONOVISOR_VERSION_TEXT;
     saved.header.savedAt = timeOfDayNow();
     saved.header.guestTime = m_clock->now().count();
+    saved.header.requested = m_requested;
     saved.header.cpu = m_cpu;
     saved.header.files = TRY(m_board->files());
     for (auto const& part : m_parts)
@@ -168,8 +173,9 @@ Result<> PcMachine::loadState(SavedMachine const& saved, std::string const& dire
                 TRY_WITHIN(own.id, own.device->load(findPart(saved.parts, own.id)->section));
             for (std::size_t i = 0; i < m_vcpus.size(); ++i)
                 TRY_WITHIN(vcpuId(m_vcpus[i]->index()), m_vcpus[i]->load(processors[i]));
-            m_board->restored();
+            TRY(m_board->restored());
             m_wasStopped = true;
+            m_requested = saved.header.requested;
             setState(RunState::Paused);
             return {};
         }();

@@ -172,34 +172,92 @@ Result<> writeFileSynced(std::string const& path, std::string_view text)
     return {};
 }
 
-Result<> replaceDirectory(std::string const& directory, std::function<Result<>(std::string const&)> const& write)
+namespace {
+
+/// Whether a directory is ours to replace: not there, empty, or a saved machine and nothing else.
+Result<> checkReplaceable(std::filesystem::path const& directory)
+{
+    std::error_code problem;
+    auto const status = std::filesystem::symlink_status(directory, problem);
+    if (status.type() == std::filesystem::file_type::not_found)
+        return {};
+    if (status.type() != std::filesystem::file_type::directory)
+        return fail(ErrorCode::AlreadyExists,
+            fmt::format("{} is no directory; say where else the state may go", directory.string()));
+    for (auto const& entry : std::filesystem::directory_iterator(directory, problem)) {
+        auto const name = entry.path().filename().string();
+        if (name != savedStateName && name != savedRamName)
+            return fail(ErrorCode::AlreadyExists,
+                fmt::format("{} holds {}, which is no part of a saved machine; say where else the state may go",
+                    directory.string(), name));
+    }
+    if (problem)
+        return fail(ErrorCode::IoError, fmt::format("cannot look into {}: {}", directory.string(), problem.message()));
+    return {};
+}
+
+std::filesystem::path freshBeside(std::filesystem::path const& directory)
+{
+    return directory.string() + ".new";
+}
+
+/// "/a/b/" is /a/b.
+std::filesystem::path withoutSlash(std::string const& directory)
+{
+    std::filesystem::path const path(directory);
+    return path.has_filename() ? path : path.parent_path();
+}
+
+/// In one step where the file system can exchange two names (not ZFS before 2.2, not NFS), else with an instant between
+/// two renames at which there is neither; the old one is then found as ".new".
+int exchange(std::filesystem::path const& fresh, std::filesystem::path const& directory)
+{
+    if (::renameat2(AT_FDCWD, fresh.c_str(), AT_FDCWD, directory.c_str(), RENAME_EXCHANGE) == 0)
+        return 0;
+    if (errno != EINVAL && errno != ENOSYS)
+        return -1;
+    auto const aside = directory.string() + ".old";
+    return ::rename(directory.c_str(), aside.c_str()) == 0 && ::rename(fresh.c_str(), directory.c_str()) == 0
+        ? ::rename(aside.c_str(), fresh.c_str())
+        : -1;
+}
+
+}
+
+Result<> checkStateDirectory(std::string const& directory)
+{
+    auto const path = withoutSlash(directory);
+    TRY(checkReplaceable(path));
+    return checkReplaceable(freshBeside(path));
+}
+
+Result<> replaceDirectory(std::string const& name, std::function<Result<>(std::string const&)> const& write)
 {
     namespace fs = std::filesystem;
-    auto const parent = fs::path(directory).parent_path().string();
-    auto const fresh = directory + ".new";
+    TRY(checkStateDirectory(name));
+    auto const directory = withoutSlash(name), fresh = freshBeside(directory);
     std::error_code ignored;
     // What an earlier try has left is not whole, or it would have another name; or it is the old state, replaced.
     fs::remove_all(fresh, ignored);
     if (::mkdir(fresh.c_str(), 0700) != 0)
-        return failOs("cannot create " + fresh);
-    auto written = write(fresh);
+        return failOs("cannot create " + fresh.string());
+    auto written = write(fresh.string());
     if (written)
-        written = syncDirectory(fresh);
+        written = syncDirectory(fresh.string());
     if (!written) {
         fs::remove_all(fresh, ignored);
         return written;
     }
-    bool const exists = fs::exists(directory, ignored);
-    int const renamed = exists ? ::renameat2(AT_FDCWD, fresh.c_str(), AT_FDCWD, directory.c_str(), RENAME_EXCHANGE)
-                               : ::rename(fresh.c_str(), directory.c_str());
-    if (renamed != 0) {
-        auto const error = osError("cannot put the new state in place of " + directory);
+    // rename() also replaces an empty directory; one with an older state in it changes places with the new one.
+    if (::rename(fresh.c_str(), directory.c_str()) != 0
+        && ((errno != ENOTEMPTY && errno != EEXIST) || exchange(fresh, directory) != 0)) {
+        auto const error = osError("cannot put the new state in place of " + directory.string());
         fs::remove_all(fresh, ignored);
         return fail(error);
     }
+    auto const parent = directory.parent_path().string();
     TRY(syncDirectory(parent.empty() ? "." : parent));
-    if (exists)
-        fs::remove_all(fresh, ignored);
+    fs::remove_all(fresh, ignored);
     return {};
 }
 

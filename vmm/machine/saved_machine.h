@@ -25,6 +25,13 @@ struct SavedFile {
     }
 };
 
+/// What a guest has asked of its board and was not done before the machine stood still.
+enum class GuestRequest : std::uint8_t { None, Reset, PowerOff };
+constexpr auto stateNames(GuestRequest)
+{
+    return std::to_array<std::string_view>({ "none", "reset", "power-off" });
+}
+
 struct SavedHeader {
     static constexpr std::string_view kind = "saved-machine";
     static constexpr unsigned version = 1;
@@ -32,6 +39,7 @@ struct SavedHeader {
     std::string program;        ///< what wrote it, for people
     std::uint64_t savedAt = 0;  ///< ns since 1970
     std::int64_t guestTime = 0; ///< ns since the machine was powered on
+    GuestRequest requested = GuestRequest::None;
     CpuFeatures cpu;
     RamFileRecord ram;
     std::vector<SavedFile> files;
@@ -41,6 +49,7 @@ struct SavedHeader {
         v.field("program", s.program, state::Max { 256 });
         v.field("savedAt", s.savedAt);
         v.field("guestTime", s.guestTime);
+        v.field("requested", s.requested, state::Optional {});
         v.field("cpu", s.cpu);
         v.field("ram", s.ram);
         v.field("files", s.files, state::Max { 4 * maximumDevices });
@@ -72,6 +81,9 @@ Result<SavedMachine> readSavedMachine(std::string const& directory);
 Result<SavedFile> describeFile(std::string id, std::string path);
 /// Refuses when a file is gone or was written to since.
 Result<> checkFiles(std::vector<SavedFile> const& files);
+
+/// Refuses a directory that replaceDirectory() must not replace: one that holds anything but a saved machine.
+Result<> checkStateDirectory(std::string const& directory);
 
 /// Makes `directory` hold a new state whole: either what was there before or the new one is there, also after a crash
 /// at any instant. `write` fills a fresh directory beside it.

@@ -67,17 +67,15 @@ void VcpuThread::main(Bus& ports, Bus& memory)
         m_running = true;
         lock.unlock();
         auto const exit = m_vcpu.run(portView, memoryView);
-        lock.lock();
         bool const stopped = exit.kind != VcpuExit::Kind::Kicked;
+        // Before this counts as parked, so that whoever waits for that knows of it.
+        if (stopped)
+            m_stopped(exit);
+        lock.lock();
         if (stopped)
             m_mayRun = false;
         m_running = false;
         m_changed.notify_all();
-        if (stopped) {
-            lock.unlock();
-            m_stopped(exit);
-            lock.lock();
-        }
     }
 }
 

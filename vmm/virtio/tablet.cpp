@@ -75,9 +75,10 @@ std::uint8_t describeTablet(std::uint8_t select, std::uint8_t subselect, Payload
 
 }
 
-Tablet::Tablet(PciServices const& services, EventLoop& loop)
+Tablet::Tablet(PciServices const& services, EventLoop& loop, std::function<void()> wantsAbsoluteChanged)
     : VirtioDevice(services, loop,
-        { .id = 18, .classCode = 0x098000, .features = 0, .queueSizes = { 64, 64 }, .configSize = configSize })
+        { .id = 18, .classCode = 0x098000, .features = 0, .queueSizes = { 64, 64 }, .configSize = configSize }),
+      m_wantsAbsoluteChanged(std::move(wantsAbsoluteChanged))
 {
 }
 
@@ -94,8 +95,14 @@ void Tablet::reset()
 
 void Tablet::driverGone()
 {
-    m_ready = false;
+    setReady(false);
     m_events.clear();
+}
+
+void Tablet::setReady(bool ready)
+{
+    if (m_ready.exchange(ready) != ready && m_wantsAbsoluteChanged)
+        m_wantsAbsoluteChanged();
 }
 
 void Tablet::move(AbsoluteMove to)
@@ -197,7 +204,7 @@ Result<> Tablet::load(Section const& section)
     m_select = saved.select;
     m_subselect = saved.subselect;
     m_events.assign(saved.events.begin(), saved.events.end());
-    m_ready = isDriverReady();
+    setReady(isDriverReady());
     return {};
 }
 

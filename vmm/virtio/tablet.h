@@ -48,7 +48,8 @@ public:
         }
     };
 
-    Tablet(PciServices const& services, EventLoop& loop);
+    /// `wantsAbsoluteChanged` is called with the device's lock held when the driver comes or goes.
+    Tablet(PciServices const& services, EventLoop& loop, std::function<void()> wantsAbsoluteChanged = {});
     ~Tablet() override;
     void reset() override;
     Section save() const override;
@@ -64,14 +65,16 @@ private:
     void serve(unsigned index) override;
     void readDeviceConfig(std::uint64_t offset, ByteSpan data) override;
     void writeDeviceConfig(std::uint64_t offset, ConstByteSpan data) override;
-    void driverReady() override { m_ready = true; }
+    void driverReady() override { setReady(true); }
     void driverGone() override;
-    void resumed() override { m_ready = isDriverReady(); }
+    void resumed() override { setReady(isDriverReady()); }
+    void setReady(bool ready);
     void post(std::initializer_list<TabletEvent> events);
 
     Chain m_chain;
     std::uint8_t m_select = 0, m_subselect = 0;
     std::deque<TabletEvent> m_events;
+    std::function<void()> m_wantsAbsoluteChanged;
     std::atomic<bool> m_ready { false };
 };
 

@@ -63,7 +63,8 @@ struct ConsoleSetup {
 struct TabletSetup {
     tests::FakeBoard board;
     std::unique_ptr<LoopThread> thread = tests::startLoop();
-    Tablet device { board.pci, thread->loop() };
+    std::atomic<int> changes = 0;
+    Tablet device { board.pci, thread->loop(), [this] { ++changes; } };
     VirtioDriver driver { board, device };
 
     std::vector<TabletEvent> take()
@@ -374,6 +375,7 @@ private slots:
         TabletSetup s;
         QVERIFY(!s.device.wantsAbsolute());
         QVERIFY(s.driver.start(0, { 16, 16 }));
+        QCOMPARE(s.changes.load(), 1); // the pointer became an absolute one
         QVERIFY(s.device.wantsAbsolute());
         s.bringBuffers(16);
         s.driver.settle();

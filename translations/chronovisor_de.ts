@@ -26,10 +26,6 @@
         <translation>Das Fenster schließt sich, sobald alle beendet sind.</translation>
     </message>
     <message>
-        <source>What shall happen to them? A suspended machine goes on where it was when you restore it.</source>
-        <translation>Was soll mit ihnen geschehen? Eine angehaltene und gesicherte Maschine macht dort weiter, wo sie war, wenn Sie sie wiederherstellen.</translation>
-    </message>
-    <message>
         <source>&amp;Suspend</source>
         <translation>&amp;Sichern</translation>
     </message>
@@ -52,6 +48,10 @@
     <message>
         <source>&amp;Always do that</source>
         <translation>&amp;Immer so</translation>
+    </message>
+    <message>
+        <source>A suspended machine goes on where it was when you restore it. What keeps running is there again as soon as you open Chronovisor.</source>
+        <translation>Eine gesicherte Maschine macht dort weiter, wo sie war, wenn Sie sie wiederherstellen. Was weiterläuft, ist wieder da, sobald Sie Chronovisor öffnen.</translation>
     </message>
 </context>
 <context>
@@ -794,6 +794,42 @@
         <source>Add a new disk</source>
         <translation>Neue Platte hinzufügen</translation>
     </message>
+    <message>
+        <source>Choose…</source>
+        <translation>Auswählen …</translation>
+    </message>
+    <message>
+        <source>All files (*)</source>
+        <translation>Alle Dateien (*)</translation>
+    </message>
+    <message>
+        <source>Choose the kernel</source>
+        <translation>Kernel auswählen</translation>
+    </message>
+    <message>
+        <source>without an initial RAM disk</source>
+        <translation>ohne anfängliche RAM-Disk</translation>
+    </message>
+    <message>
+        <source>with the initial RAM disk %1</source>
+        <translation>mit der anfänglichen RAM-Disk %1</translation>
+    </message>
+    <message>
+        <source>Choose the initial RAM disk</source>
+        <translation>Anfängliche RAM-Disk auswählen</translation>
+    </message>
+    <message>
+        <source>the initial RAM disk</source>
+        <translation>die anfängliche RAM-Disk</translation>
+    </message>
+    <message>
+        <source>Command line</source>
+        <translation>Befehlszeile</translation>
+    </message>
+    <message>
+        <source>The kernel&apos;s command line</source>
+        <translation>Befehlszeile des Kernels</translation>
+    </message>
 </context>
 <context>
     <name>ui::MainWindow</name>
@@ -1441,6 +1477,26 @@
     <message>
         <source>Show the folder</source>
         <translation>Ordner zeigen</translation>
+    </message>
+    <message>
+        <source>One of its files is of a kind that this version does not know.</source>
+        <translation>Eine ihrer Dateien ist von einer Art, die diese Version nicht kennt.</translation>
+    </message>
+    <message>
+        <source>The details say which one; choose another in the settings.</source>
+        <translation>Die Einzelheiten sagen, welche; wählen Sie in den Einstellungen eine andere.</translation>
+    </message>
+    <message>
+        <source>“%1” is no longer in the folder %2.</source>
+        <translation>„%1“ ist nicht mehr im Ordner %2.</translation>
+    </message>
+    <message>
+        <source>Put it back there, or start without it.</source>
+        <translation>Legen Sie sie dorthin zurück, oder starten Sie ohne sie.</translation>
+    </message>
+    <message>
+        <source>Start without the CD</source>
+        <translation>Ohne die CD starten</translation>
     </message>
 </context>
 <context>

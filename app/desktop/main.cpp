@@ -79,5 +79,7 @@ int main(int argc, char** argv)
         open(path);
     if (ui::StallMonitor::isWanted())
         stalls.emplace();
-    return QApplication::exec();
+    auto const code = QApplication::exec();
+    instance.retire();
+    return code;
 }

@@ -15,6 +15,8 @@ public:
     /// True when another instance has taken `path` over (empty: just show the window). Else this one listens from now
     /// on.
     bool handOver(QString const& path);
+    /// We are about to end: who starts now is on their own.
+    void retire() { m_server.close(); }
 
 signals:
     void asked(QString const& path);

@@ -38,7 +38,6 @@ ScreenWidget::ScreenWidget(QWidget* parent) : QWidget(parent), m_hint(new QLabel
     m_hint->setStyleSheet(QStringLiteral(
         "background: rgba(20, 23, 27, 215); color: #f2f4f7; border-radius: 8px; padding: 8px 14px; font-weight: 600;"));
     m_hint->setAttribute(Qt::WA_TransparentForMouseEvents);
-    m_hint->setWordWrap(true);
     m_hint->hide();
     m_hintTimer.setSingleShot(true);
     connect(&m_hintTimer, &QTimer::timeout, m_hint, &QWidget::hide);
@@ -333,7 +332,9 @@ void ScreenWidget::updateHint()
 void ScreenWidget::showHint(QString const& text)
 {
     m_hint->setText(text);
-    m_hint->setMaximumWidth(std::max(200, width() - 40));
+    auto const room = std::max(200, width() - 40);
+    m_hint->setWordWrap(m_hint->fontMetrics().boundingRect(text).width() + 40 > room);
+    m_hint->setMaximumWidth(room);
     m_hint->adjustSize();
     m_hint->move((width() - m_hint->width()) / 2, 24);
     m_hint->show();

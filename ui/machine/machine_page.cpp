@@ -186,6 +186,11 @@ std::function<void()> MachinePage::remedyFor(Remedy remedy, Task task, QString c
         if (task == Task::Suspend)
             return [this] { m_session->suspend(); };
         return [this] { m_session->start(); };
+    case Remedy::StartWithoutCd:
+        return [this, drive] {
+            m_session->ejectMedium(drive);
+            m_session->start();
+        };
     case Remedy::ForceEject: return [this, drive] { m_session->ejectMedium(drive, true); };
     case Remedy::ChangeSettings: return [this] { emit settingsRequested(); };
     case Remedy::DiscardState: return [this] { m_session->discardState(); };
@@ -199,8 +204,27 @@ std::function<void()> MachinePage::remedyFor(Remedy remedy, Task task, QString c
 
 void MachinePage::report(Task task, vmm::Error const& error)
 {
-    auto const problem = problemFor(task, error);
-    m_messages->showProblem(problem, remedyFor(problem.remedy, task));
+    auto problem = problemFor(task, error);
+    QString drive;
+    if (task == Task::Start && error.code == vmm::ErrorCode::NotFound) {
+        auto const config = m_library.config(m_id);
+        auto const isMissing
+            = [](std::string const& path) { return !path.empty() && !QFileInfo::exists(QString::fromStdString(path)); };
+        std::vector<std::string> files;
+        for (auto const& disk : config.disks)
+            files.push_back(disk.path);
+        if (config.kernel)
+            files.insert(files.end(), { config.kernel->kernel, config.kernel->initrd });
+        if (auto const file = std::find_if(files.begin(), files.end(), isMissing); file != files.end())
+            problem = withMissingFile(problem, QString::fromStdString(*file), false);
+        for (auto const& cd : config.cds) {
+            if (!isMissing(cd.path))
+                continue;
+            drive = QString::fromStdString(cd.id);
+            problem = withMissingFile(problem, QString::fromStdString(cd.path), true);
+        }
+    }
+    m_messages->showProblem(problem, remedyFor(problem.remedy, task, drive));
 }
 
 void MachinePage::startOrResume()

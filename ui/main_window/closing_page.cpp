@@ -187,7 +187,8 @@ void ClosingPage::updateTexts()
     m_title->setText(tr("%n machine(s) still run", nullptr, count));
     m_text->setText(m_working
             ? tr("The window closes when all of them have ended.")
-            : tr("What shall happen to them? A suspended machine goes on where it was when you restore it."));
+            : tr("A suspended machine goes on where it was when you restore it. What keeps running is there again as soon "
+                 "as you open Chronovisor."));
     m_suspend->setText(tr("&Suspend"));
     m_background->setText(tr("&Keep running"));
     m_shutDown->setText(tr("Shut &down"));

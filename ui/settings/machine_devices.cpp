@@ -374,8 +374,7 @@ void MachineSettingsPage::fillBootOrder()
     for (auto const& cd : m_config.cds)
         append(cd.id);
     if (m_config.kernel) {
-        addRow(rowsOf(m_boot), QStringLiteral("boot"),
-            tr("The kernel %1, directly").arg(QFileInfo(QString::fromStdString(m_config.kernel->kernel)).fileName()));
+        fillKernel();
         return;
     }
     for (std::size_t i = 0; i < order.size(); ++i) {
@@ -398,6 +397,42 @@ void MachineSettingsPage::fillBootOrder()
         button(QStringLiteral("up"), tr("Move %1 up").arg(id), -1, i > 0);
         button(QStringLiteral("down"), tr("Move %1 down").arg(id), 1, i + 1 < order.size());
     }
+}
+
+void MachineSettingsPage::fillKernel()
+{
+    auto const fileName = [](std::string const& path) { return QFileInfo(QString::fromStdString(path)).fileName(); };
+    auto const addFile = [&](QString const& text, QString const& name, std::string vmm::KernelConfig::*file) {
+        auto* row = addRow(rowsOf(m_boot), QStringLiteral("boot"), text);
+        auto* choose = new QPushButton(tr("Choose…"));
+        choose->setAccessibleName(name);
+        connect(choose, &QPushButton::clicked, this, [this, name, file] {
+            addMedium(name, tr("All files (*)"), [this, file](std::string const& path) {
+                if (m_config.kernel)
+                    (*m_config.kernel).*file = path;
+                fillBootOrder();
+            });
+        });
+        row->layout()->addWidget(choose);
+        return row;
+    };
+    auto const& kernel = *m_config.kernel;
+    addFile(tr("The kernel %1, directly").arg(fileName(kernel.kernel)), tr("Choose the kernel"),
+        &vmm::KernelConfig::kernel);
+    auto* initrd = addFile(kernel.initrd.empty() ? tr("without an initial RAM disk")
+                                                 : tr("with the initial RAM disk %1").arg(fileName(kernel.initrd)),
+        tr("Choose the initial RAM disk"), &vmm::KernelConfig::initrd);
+    if (!kernel.initrd.empty())
+        addRemove(initrd, tr("the initial RAM disk"), [this] {
+            m_config.kernel->initrd.clear();
+            fillBootOrder();
+        });
+    auto* row = addRow(rowsOf(m_boot), QStringLiteral("serial"), tr("Command line"));
+    auto* line = new QLineEdit(QString::fromStdString(kernel.commandLine));
+    line->setAccessibleName(tr("The kernel's command line"));
+    connect(line, &QLineEdit::textEdited, this,
+        [this](QString const& text) { m_config.kernel->commandLine = text.toStdString(); });
+    static_cast<QHBoxLayout*>(row->layout())->addWidget(line, 3);
 }
 
 void MachineSettingsPage::moveInBootOrder(std::size_t index, int by)

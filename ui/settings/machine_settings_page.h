@@ -52,6 +52,7 @@ private:
     void fillForwards(QVBoxLayout* layout, std::size_t network);
     void fillSerials();
     void fillBootOrder();
+    void fillKernel();
     void moveInBootOrder(std::size_t index, int by);
     void addMedium(QString const& title, QString const& filter, std::function<void(std::string const&)> use);
     void updateEnabled();

@@ -122,7 +122,7 @@ QLineEdit:disabled, QPlainTextEdit:disabled { color: %quiet; background: %window
 QComboBox, QSpinBox { min-height: 26px; }
 QProgressBar { border: none; border-radius: 3px; background: %raised; min-height: 6px; max-height: 6px; }
 QProgressBar::chunk { border-radius: 3px; background: %accent; }
-QListView { border: none; background: transparent; outline: none; }
+QFrame#sidebar QListView { border: none; background: transparent; outline: none; }
 QFrame#card { border: 1px solid %border; border-radius: 10px; background: %base; }
 QFrame#sidebar { background: %side; }
 QFrame#toolbar { background: %window; border-bottom: 1px solid %border; }

@@ -1,6 +1,8 @@
 #include "ui/widgets/problem.h"
 
 #include <QCoreApplication>
+#include <QDir>
+#include <QFileInfo>
 
 namespace ui {
 
@@ -38,7 +40,7 @@ public:
         return {};
     }
 
-    static QString reason(vmm::ErrorCode code)
+    static QString reason(Task task, vmm::ErrorCode code)
     {
         switch (code) {
         case vmm::ErrorCode::InvalidArgument: return tr("A setting has a value that is not possible.");
@@ -46,7 +48,9 @@ public:
         case vmm::ErrorCode::AlreadyExists: return tr("Something with that name is already there.");
         case vmm::ErrorCode::PermissionDenied: return tr("You do not have the rights for that on this computer.");
         case vmm::ErrorCode::Busy: return tr("Another program is using it at the moment.");
-        case vmm::ErrorCode::Unsupported: return tr("This version cannot do that.");
+        case vmm::ErrorCode::Unsupported:
+            return task == Task::Start ? tr("One of its files is of a kind that this version does not know.")
+                                       : tr("This version cannot do that.");
         case vmm::ErrorCode::NotNow: return tr("That is not possible in the machine's present state.");
         case vmm::ErrorCode::Corrupt: return tr("A file is damaged, or not what its name says.");
         case vmm::ErrorCode::VersionTooNew: return tr("It was written by a newer version of Chronovisor.");
@@ -75,7 +79,9 @@ public:
         case vmm::ErrorCode::Busy:
             return task == Task::EjectMedium ? tr("The guest has locked the drive. Eject it there, or force it.")
                                              : tr("Close the other program and try again.");
-        case vmm::ErrorCode::Unsupported: return tr("The details say what was asked for.");
+        case vmm::ErrorCode::Unsupported:
+            return task == Task::Start ? tr("The details say which one; choose another in the settings.")
+                                       : tr("The details say what was asked for.");
         case vmm::ErrorCode::NotNow:
             return task == Task::ChangeSettings ? tr("Shut the machine down first.")
                                                 : tr("Try again when it has finished what it is doing.");
@@ -113,6 +119,7 @@ Remedy remedyFor(Task task, vmm::ErrorCode code)
     case vmm::ErrorCode::Corrupt:
     case vmm::ErrorCode::VersionTooNew: return task == Task::Restore ? Remedy::DiscardState : Remedy::None;
     case vmm::ErrorCode::InvalidArgument: return isStart ? Remedy::ChangeSettings : Remedy::None;
+    case vmm::ErrorCode::Unsupported: return task == Task::Start ? Remedy::ChangeSettings : Remedy::None;
     case vmm::ErrorCode::NotFound:
         return task == Task::Start ? Remedy::ChangeSettings : task == Task::Run ? Remedy::Resume : Remedy::None;
     case vmm::ErrorCode::OutOfMemory:
@@ -130,11 +137,23 @@ Remedy remedyFor(Task task, vmm::ErrorCode code)
 
 Problem problemFor(Task task, vmm::Error const& error)
 {
-    return { Sentences::title(task), Sentences::reason(error.code), Sentences::advice(task, error.code),
+    return { Sentences::title(task), Sentences::reason(task, error.code), Sentences::advice(task, error.code),
         QString::fromUtf8(
             vmm::errorCodeName(error.code).data(), static_cast<qsizetype>(vmm::errorCodeName(error.code).size()))
             + QStringLiteral(": ") + QString::fromStdString(error.message()),
         remedyFor(task, error.code) };
+}
+
+Problem withMissingFile(Problem problem, QString const& path, bool isCd)
+{
+    QFileInfo const file(path);
+    problem.reason = Sentences::tr("“%1” is no longer in the folder %2.")
+                         .arg(file.fileName(), QDir::toNativeSeparators(file.path()));
+    if (isCd) {
+        problem.advice = Sentences::tr("Put it back there, or start without it.");
+        problem.remedy = Remedy::StartWithoutCd;
+    }
+    return problem;
 }
 
 QString remedyText(Remedy remedy)
@@ -145,6 +164,7 @@ QString remedyText(Remedy remedy)
     case Remedy::ForceEject: return Sentences::tr("Eject anyway");
     case Remedy::ChangeSettings: return Sentences::tr("Open the settings");
     case Remedy::DiscardState: return Sentences::tr("Throw the state away");
+    case Remedy::StartWithoutCd: return Sentences::tr("Start without the CD");
     case Remedy::Reset: return Sentences::tr("Reset");
     case Remedy::Resume: return Sentences::tr("Go on");
     case Remedy::ShowFolder: return Sentences::tr("Show the folder");

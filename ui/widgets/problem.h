@@ -32,7 +32,7 @@ enum class Task {
 };
 
 /// The button that mends it, where there is one.
-enum class Remedy { None, Retry, ForceEject, ChangeSettings, DiscardState, Reset, Resume, ShowFolder };
+enum class Remedy { None, Retry, ForceEject, StartWithoutCd, ChangeSettings, DiscardState, Reset, Resume, ShowFolder };
 
 /// An error as a person reads it.
 struct Problem {
@@ -44,6 +44,8 @@ struct Problem {
 };
 
 Problem problemFor(Task task, vmm::Error const& error);
+/// The same, where it is known which of the machine's files is missing.
+Problem withMissingFile(Problem problem, QString const& path, bool isCd);
 QString remedyText(Remedy remedy);
 
 }

@@ -3,6 +3,7 @@
 #include "ui/display/screen_widget.h"
 #include "ui/display/text_typist.h"
 
+#include <QApplication>
 #include <QSignalSpy>
 #include <linux/input-event-codes.h>
 
@@ -106,6 +107,33 @@ private slots:
 class ScreenWidgetTest final : public QObject {
     Q_OBJECT
 private slots:
+    void aCapturedPointerTellsStepsUntilItIsLetGo()
+    {
+        ui::ScreenWidget screen;
+        screen.resize(64, 48);
+        screen.show();
+        screen.setInputEnabled(true);
+        QPoint moved;
+        QObject::connect(
+            &screen, &ui::ScreenWidget::relativeMove, [&](vmm::RelativeMove move) { moved += QPoint(move.dx, move.dy); });
+        auto const moveFromMiddle = [&](QPoint by) {
+            auto const at = screen.rect().center() + by;
+            QMouseEvent event(QEvent::MouseMove, at, screen.mapToGlobal(at), Qt::NoButton, Qt::NoButton, {});
+            QApplication::sendEvent(&screen, &event);
+        };
+        moveFromMiddle({ 9, 9 });
+        QVERIFY(!screen.isCaptured());
+        QCOMPARE(moved, QPoint());
+        QTest::mouseClick(&screen, Qt::LeftButton);
+        QVERIFY(screen.isCaptured());
+        moveFromMiddle({ 5, 3 });
+        moveFromMiddle({});
+        moveFromMiddle({ -7, 1 });
+        QCOMPARE(moved, QPoint(-2, 4));
+        screen.releaseEverything();
+        QVERIFY(!screen.isCaptured());
+    }
+
     void pictureIsPaintedPixelForPixel()
     {
         ui::ScreenWidget screen;

@@ -87,6 +87,25 @@ private slots:
         QCOMPARE(desk.session(id).state(), app::SessionState::Off);
     }
 
+    void aMissingCdIsNamedAndCanBeLeftOut()
+    {
+        Desk desk;
+        auto const id = desk.create("first");
+        auto config = desk.library->config(id);
+        config.cds[0].path = "/nowhere/gone.iso";
+        REQUIRE_OK(desk.library->changeSettings(config));
+        desk.open();
+        desk.script->failCreate = vmm::Error { vmm::ErrorCode::NotFound, "opening gone.iso", 2 };
+        auto* page = desk.window->pageOf(id);
+        page->startOrResume();
+        QTRY_VERIFY(page->messages()->isVisible());
+        QVERIFY(page->messages()->text().contains("“gone.iso” is no longer in the folder /nowhere"));
+        desk.script->failCreate.reset();
+        button(page->messages(), "Start without the CD")->click();
+        QVERIFY(desk.waitFor(id, app::SessionState::Running));
+        QVERIFY(desk.library->config(id).cds[0].path.empty());
+    }
+
     void aCrashOffersReset()
     {
         Desk desk;

@@ -255,7 +255,8 @@ private slots:
             QTRY_VERIFY(bench.call({ "console", "web", "--wait", "typed", "--timeout", "1" }).code == 0);
             bench.script->last->guestPowersOff();
             QCOMPARE(hosting.end().code, int(ctl::Done));
-            QCOMPARE(hosting.said.out, QByteArray("boot\n[typed]"));
+            QVERIFY(hosting.said.out.contains("boot\n")); // either may come first
+            QVERIFY(hosting.said.out.contains("[typed]"));
         }
         Hosting hosting(bench, { "web" });
         QVERIFY(hosting.isRunning("web"));

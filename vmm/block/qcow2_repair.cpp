@@ -1,6 +1,9 @@
 #include "vmm/base/log.h"
 #include "vmm/block/qcow2_image.h"
 
+#include <map>
+#include <set>
+
 namespace vmm {
 
 using namespace qcow2;
@@ -8,13 +11,14 @@ using namespace qcow2;
 namespace {
 
 constexpr std::uint64_t maximumClusters = 1ULL << 28; // 1 GiB of counters
+constexpr std::uint64_t maximumEntries = 1ULL << 26;  // of different L1 tables
 
 /// Counts what uses each cluster.
 class Counter {
 public:
     Counter(File& file, std::uint64_t clusters) : m_file(file), m_counts(clusters) { }
 
-    Result<> use(std::uint64_t offset, std::uint64_t bytes)
+    Result<> use(std::uint64_t offset, std::uint64_t bytes, std::uint32_t times = 1)
     {
         if (bytes == 0)
             return {};
@@ -22,39 +26,58 @@ public:
         for (auto cluster = offset >> bits; cluster <= (offset + bytes - 1) >> bits; ++cluster) {
             if (cluster >= m_counts.size())
                 return fail(m_file.corruptError(fmt::format("cluster {} is outside of the file", cluster)));
-            ++m_counts[cluster];
+            m_counts[cluster] += times;
         }
         return {};
     }
 
-    /// An L1 table and all that it leads to.
-    Result<> useTables(std::uint64_t l1Offset, std::uint64_t l1Size)
+    /// An L1 table; what it leads to is counted by finish(). Snapshots may share tables, so each is read only once.
+    Result<> useTable(std::uint64_t l1Offset, std::uint64_t l1Size)
     {
         TRY(use(l1Offset, l1Size * 8));
-        for (auto const entry : TRY(m_file.readTable(l1Offset, l1Size))) {
-            auto const table = entry & offsetMask;
-            if (table == 0)
-                continue;
+        ++m_l1Tables[{ l1Offset, l1Size }];
+        return {};
+    }
+
+    Result<> finish()
+    {
+        std::map<std::uint64_t, std::uint32_t> l2Tables;
+        std::uint64_t entries = 0;
+        for (auto const& [place, times] : m_l1Tables) {
+            entries += place.second;
+            if (entries > maximumEntries)
+                return fail(ErrorCode::Unsupported, "the image was not closed properly and has too many tables");
+            for (auto const entry : TRY(m_file.readTable(place.first, place.second))) {
+                if (auto const table = entry & offsetMask; table != 0)
+                    l2Tables[table] += times;
+            }
+        }
+        for (auto const& [table, times] : l2Tables) {
             if (!m_file.isClusterInFile(table))
                 return fail(m_file.corruptError(fmt::format("there is no L2 table at {}", table)));
-            TRY(use(table, m_file.clusterSize()));
+            TRY(use(table, m_file.clusterSize(), times));
             for (auto const raw : TRY(m_file.readTable(table, m_file.header().l2Entries()))) {
                 auto const cluster = TRY(m_file.decode(raw));
                 if (cluster.kind == Entry::Kind::Compressed)
-                    TRY(use(cluster.hostOffset, cluster.compressedBytes));
+                    TRY(use(cluster.hostOffset, cluster.compressedBytes, times));
                 else if (cluster.hostOffset != 0)
-                    TRY(use(cluster.hostOffset, m_file.clusterSize()));
+                    TRY(use(cluster.hostOffset, m_file.clusterSize(), times));
             }
         }
         return {};
     }
 
-    std::uint32_t count(std::uint64_t offset) const { return m_counts[offset >> m_file.header().clusterBits]; }
+    std::uint32_t count(std::uint64_t offset) const
+    {
+        auto const cluster = offset >> m_file.header().clusterBits;
+        return cluster < m_counts.size() ? m_counts[cluster] : 0;
+    }
     std::vector<std::uint32_t>& counts() { return m_counts; }
 
 private:
     File& m_file;
     std::vector<std::uint32_t> m_counts;
+    std::map<std::pair<std::uint64_t, std::uint64_t>, std::uint32_t> m_l1Tables; // offset and entries, times used
 };
 
 }
@@ -79,20 +102,24 @@ Result<> Qcow2Image::repair()
     TRY(counter.use(header.refcountTableOffset, header.refcountTableClusters * clusterSize()));
     for (auto const block : refcounts.table())
         TRY(counter.use(block, block == 0 ? 0 : clusterSize()));
-    TRY(counter.useTables(header.l1Offset, header.l1Size));
+    TRY(counter.useTable(header.l1Offset, header.l1Size));
     auto at = header.snapshotsOffset;
     for (auto const& snapshot : TRY(m_qcow.readSnapshots())) {
-        TRY(counter.useTables(snapshot.l1Offset, snapshot.l1Size));
+        TRY(counter.useTable(snapshot.l1Offset, snapshot.l1Size));
         at = snapshot.end;
     }
     TRY(counter.use(header.snapshotsOffset, at - header.snapshotsOffset));
+    TRY(counter.finish());
 
     // What the active tables call theirs alone must be: otherwise a write in place would change a snapshot too.
+    std::set<std::uint64_t> shared;
     for (auto const entry : TRY(m_qcow.readTable(header.l1Offset, header.l1Size))) {
         auto const table = entry & offsetMask;
         if (table == 0)
             continue;
         bool agrees = (entry & copiedFlag) == 0 || counter.count(table) == 1;
+        if (counter.count(table) != 1 && !shared.insert(table).second)
+            continue; // seen already
         for (auto const raw : TRY(m_qcow.readTable(table, header.l2Entries())))
             agrees = agrees && ((raw & copiedFlag) == 0 || counter.count(raw & offsetMask) == 1);
         if (!agrees)

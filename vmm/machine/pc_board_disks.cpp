@@ -241,7 +241,7 @@ void PcBoard::describeMedia(VmConfig& config) const
 {
     for (auto& cd : config.cds) {
         if (auto const drive = findDrive(cd.id); drive)
-            cd.path = (*drive)->path;
+            cd.path = (*drive)->drive->hasMedium() ? (*drive)->path : "";
     }
 }
 
@@ -249,7 +249,8 @@ Result<std::vector<SavedFile>> PcBoard::files() const
 {
     std::vector<SavedFile> files;
     for (auto const& disk : m_disks) {
-        if (!disk->image)
+        // A medium that the guest has just ejected is still open, until mediumEjected()'s task has run.
+        if (!disk->image || (disk->drive && !disk->drive->hasMedium()))
             continue;
         Result<> outcome;
         disk->thread->loop().call([&] {

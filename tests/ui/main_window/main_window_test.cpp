@@ -103,7 +103,7 @@ private slots:
         desk.script->failCreate.reset();
         button(page->messages(), "Start without the CD")->click();
         QVERIFY(desk.waitFor(id, app::SessionState::Running));
-        QVERIFY(desk.library->config(id).cds[0].path.empty());
+        QTRY_VERIFY(desk.library->config(id).cds[0].path.empty());
     }
 
     void aCrashOffersReset()

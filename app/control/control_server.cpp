@@ -8,6 +8,7 @@
 #include <cstring>
 #include <deque>
 #include <fmt/format.h>
+#include <mutex>
 #include <nlohmann/json.hpp>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -19,7 +20,9 @@ namespace app::control {
 
 namespace {
 
-constexpr std::size_t outputLimit = 8u << 20; // a client that takes less than it asked for is let go
+/// Events are left out for a client that has this much to take already; one that takes no answers either is let go
+/// at answerLimit.
+constexpr std::size_t outputLimit = 8u << 20;
 
 struct Console;
 
@@ -91,6 +94,12 @@ struct ControlServer::Private {
     };
     std::vector<Served> served;
     vmm::EventLoop* loop = nullptr;
+    /// A machine's answer may come when the server has gone: it finds no server here then.
+    struct Gate {
+        std::mutex mutex;
+        Private* server = nullptr;
+    };
+    std::shared_ptr<Gate> gate = std::make_shared<Gate>();
     std::unique_ptr<vmm::LoopThread> thread; // last: ends before what it uses
 
     using Reply = std::function<void(vmm::Result<Json>)>;
@@ -234,15 +243,19 @@ struct ControlServer::Private {
         auto const number = connection.number;
         bool const isNotification = idMember == message.end(); // 4.1: gets no answer
         bool known = true;
-        Reply const reply = [this, number, id, isNotification](vmm::Result<Json> outcome) {
-            loop->post([this, number, id, isNotification, outcome = std::move(outcome)] {
-                auto* found = find(number);
-                if (found == nullptr || isNotification)
+        Reply const reply = [gate = gate, number, id, isNotification](vmm::Result<Json> outcome) {
+            std::lock_guard const guard(gate->mutex);
+            if (gate->server == nullptr || isNotification)
+                return;
+            gate->server->loop->post([server = gate->server, number, id, outcome = std::move(outcome)] {
+                auto* found = server->find(number);
+                if (found == nullptr)
                     return;
                 if (outcome)
-                    send(*found, { { "jsonrpc", "2.0" }, { "id", id }, { "result", *outcome } });
+                    server->send(*found, { { "jsonrpc", "2.0" }, { "id", id }, { "result", *outcome } });
                 else
-                    send(*found, { { "jsonrpc", "2.0" }, { "id", id }, { "error", errorToJson(outcome.error()) } });
+                    server->send(
+                        *found, { { "jsonrpc", "2.0" }, { "id", id }, { "error", errorToJson(outcome.error()) } });
             });
         };
         dispatch(connection, textIn(message, "method"), params, reply, known);
@@ -575,6 +588,7 @@ vmm::Result<std::unique_ptr<ControlServer>> ControlServer::start(std::string con
         return vmm::failOs(fmt::format("listening on {}", server->m_path));
     state.thread = TRY(vmm::LoopThread::start("control"));
     state.loop = &state.thread->loop();
+    state.gate->server = &state;
     state.loop->call([&state] {
         state.acceptable
             = state.loop->watch(state.listening.get(), EPOLLIN, [&state](std::uint32_t) { state.accept(); });
@@ -587,6 +601,10 @@ ControlServer::~ControlServer()
     if (!m_private || !m_private->thread)
         return;
     ::unlink(m_path.c_str());
+    {
+        std::lock_guard const guard(m_private->gate->mutex);
+        m_private->gate->server = nullptr;
+    }
     m_private->loop->call([this] {
         m_private->serve({});
         m_private->connections.clear();

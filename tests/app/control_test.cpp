@@ -93,6 +93,22 @@ private slots:
         QCOMPARE(bench.runner->state(), SessionState::Off);
     }
 
+    void aMachineMayAnswerWhenTheServerHasGone()
+    {
+        Bench bench;
+        bench.script->holdSuspend = true;
+        REQUIRE_OK(bench.client().call("machine.start"));
+        auto const client = bench.client();
+        std::string const request = R"({"jsonrpc":"2.0","id":1,"method":"machine.suspend"})"
+                                    "\n";
+        QCOMPARE(::send(client.fd(), request.data(), request.size(), 0), ssize_t(request.size()));
+        QTRY_COMPARE(bench.runner->state(), SessionState::Suspending);
+        bench.server.reset();
+        bench.runner->cancelJob();
+        QTRY_COMPARE(bench.runner->state(), SessionState::Running);
+        bench.runner->drain();
+    }
+
     void errorsKeepTheirCode()
     {
         Bench bench;

@@ -21,21 +21,16 @@ vmm::Result<> makeDiskImage(std::string const& path, DiskFormat format, std::uin
     return vmm::createImage(path, what);
 }
 
-vmm::Result<> copySparse(std::string const& from, std::string const& to, std::function<bool(double)> const& progress)
+namespace {
+
+/// Block by block what is data.
+vmm::Result<> copyData(vmm::UniqueFd const& source, vmm::UniqueFd const& target, off_t size, std::string const& from,
+    std::string const& to, std::function<bool(double)> const& progress)
 {
-    auto const source = TRY(vmm::openFile(from, O_RDONLY));
-    auto const target = TRY(vmm::openFile(to, O_WRONLY | O_CREAT | O_EXCL));
-    struct stat status { };
-    if (::fstat(source.get(), &status) != 0)
-        return vmm::failOs(fmt::format("reading {}", from));
-    if (::ioctl(target.get(), FICLONE, source.get()) == 0) {
-        progress(1);
-        return {};
-    }
-    if (::ftruncate(target.get(), status.st_size) != 0)
+    if (::ftruncate(target.get(), size) != 0)
         return vmm::failOs(fmt::format("writing {}", to));
     constexpr std::int64_t step = 8 << 20; // copied between two looks at whether to go on
-    for (off_t data = 0, hole = 0; data < status.st_size;) {
+    for (off_t data = 0, hole = 0; data < size;) {
         if (data >= hole) {
             data = ::lseek(source.get(), data, SEEK_DATA);
             if (data < 0 && errno == ENXIO)
@@ -44,7 +39,7 @@ vmm::Result<> copySparse(std::string const& from, std::string const& to, std::fu
             if (hole < 0)
                 return vmm::failOs(fmt::format("reading {}", from));
         }
-        if (!progress(double(data) / double(status.st_size)))
+        if (!progress(double(data) / double(size)))
             return vmm::fail(vmm::ErrorCode::Cancelled, fmt::format("copying {} was cancelled", from));
         off_t in = data, out = data;
         auto const length = static_cast<std::size_t>(std::min<std::int64_t>(hole - data, step));
@@ -57,6 +52,20 @@ vmm::Result<> copySparse(std::string const& from, std::string const& to, std::fu
             break; // it has become shorter under our hands
         data += copied;
     }
+    return {};
+}
+
+}
+
+vmm::Result<> copySparse(std::string const& from, std::string const& to, std::function<bool(double)> const& progress)
+{
+    auto const source = TRY(vmm::openFile(from, O_RDONLY));
+    auto const target = TRY(vmm::openFile(to, O_WRONLY | O_CREAT | O_EXCL));
+    struct stat status { };
+    if (::fstat(source.get(), &status) != 0)
+        return vmm::failOs(fmt::format("reading {}", from));
+    if (::ioctl(target.get(), FICLONE, source.get()) != 0)
+        TRY(copyData(source, target, status.st_size, from, to, progress));
     if (::fsync(target.get()) != 0)
         return vmm::failOs(fmt::format("writing {}", to));
     progress(1);

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <tuple>
 #include <unistd.h>
+#include <utility>
 
 namespace app {
 
@@ -22,6 +23,7 @@ namespace files = std::filesystem;
 namespace {
 
 constexpr std::uint64_t configLimit = 4u << 20;
+constexpr std::string_view makingPrefix = ".making-";
 
 /// Every path of a configuration, for reading and changing.
 void forEachPath(vmm::VmConfig& config, std::function<void(std::string&)> const& visit)
@@ -73,9 +75,25 @@ vmm::Result<> writeConfig(vmm::VmConfig config, std::string const& directory)
 
 vmm::Result<> moveDirectory(std::string const& from, std::string const& to)
 {
-    if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) != 0)
+    auto moved = ::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE);
+    // Not every file system has the flag. Without it a directory with something in it is not replaced either.
+    if (moved != 0 && (errno == EINVAL || errno == ENOSYS))
+        moved = ::rename(from.c_str(), to.c_str());
+    if (moved != 0)
         return vmm::failOs(fmt::format("moving {} to {}", from, to));
     return {};
+}
+
+std::uint64_t bytesIn(std::string const& directory)
+{
+    std::uint64_t bytes = 0;
+    std::error_code error;
+    for (auto const& item : files::recursive_directory_iterator(directory, error)) {
+        struct stat status { };
+        if (::lstat(item.path().c_str(), &status) == 0)
+            bytes += static_cast<std::uint64_t>(status.st_blocks) * 512;
+    }
+    return bytes;
 }
 
 void removeTree(std::string const& path)
@@ -84,19 +102,38 @@ void removeTree(std::string const& path)
     files::remove_all(path, ignored);
 }
 
-/// Removes a half-made directory unless told that it is whole.
+/// A machine's directory while it is made, under a name that no list shows: locked, so that nobody takes it for a
+/// leftover, and removed unless it is moved to its place.
 class Scaffold {
 public:
-    explicit Scaffold(std::string path) : m_path(std::move(path)) { }
+    static vmm::Result<Scaffold> make(std::string path)
+    {
+        TRY(makeDirectories(path));
+        Scaffold made(std::move(path));
+        made.m_lock = TRY(MachineLock::take(made.m_path + "/machine.lock"));
+        return made;
+    }
+    Scaffold(Scaffold&& other) noexcept
+        : m_path(std::exchange(other.m_path, {})), m_lock(std::exchange(other.m_lock, std::nullopt))
+    {
+    }
     ~Scaffold()
     {
         if (!m_path.empty())
             removeTree(m_path);
     }
-    void keep() { m_path.clear(); }
+    vmm::Result<> moveTo(std::string const& directory)
+    {
+        TRY(moveDirectory(m_path, directory));
+        m_path.clear();
+        m_lock.reset();
+        return syncDirectory(files::path(directory).parent_path());
+    }
 
 private:
+    explicit Scaffold(std::string path) : m_path(std::move(path)) { }
     std::string m_path;
+    std::optional<MachineLock> m_lock;
 };
 
 /// Removes the files it names when it goes.
@@ -239,9 +276,8 @@ vmm::Result<StoredMachine> MachineStore::create(MachineRequest request)
     TRY(vmm::checkConfig(config));
 
     // Put together under another name: a list never shows half a machine.
-    auto const workplace = machinesDirectory() + "/.making-" + config.uuid;
-    TRY(makeDirectories(workplace));
-    Scaffold scaffold(workplace);
+    auto const workplace = fmt::format("{}/{}{}", machinesDirectory(), makingPrefix, config.uuid);
+    auto scaffold = TRY(Scaffold::make(workplace));
     for (auto const& made : request.newDisks) {
         auto const name = files::path(diskOf(config, made.id)->path).filename().string();
         TRY(makeDiskImage(workplace + "/" + name, made.format, made.bytes));
@@ -249,8 +285,7 @@ vmm::Result<StoredMachine> MachineStore::create(MachineRequest request)
     auto stored = config;
     makePathsRelative(stored, directory);
     TRY(writeConfig(stored, workplace));
-    TRY(moveDirectory(workplace, directory));
-    scaffold.keep();
+    TRY(scaffold.moveTo(directory));
     return load(config.uuid);
 }
 
@@ -269,6 +304,10 @@ vmm::Result<> MachineStore::save(
     std::error_code error;
     if (!files::is_directory(directory, error))
         return vmm::fail(vmm::ErrorCode::NotFound, fmt::format("there is no machine {}", config.uuid));
+    // Images come and go only while nobody has the machine in memory, nor takes it there.
+    std::optional<MachineLock> lock;
+    if (!newDisks.empty() || !unwanted.empty())
+        lock = TRY(MachineLock::take(placesOf(config.uuid).lockFile));
     Leftovers leftovers;
     for (auto const& made : newDisks) {
         auto const& path = diskOf(config, made.id)->path;
@@ -291,21 +330,26 @@ bool MachineStore::owns(std::string const& id, std::string const& path) const
     return isWithin(files::path(path).lexically_normal(), directoryOf(id));
 }
 
-vmm::Result<> MachineStore::rename(std::string const& id, std::string const& name)
+vmm::Result<> MachineStore::change(std::string const& id, std::function<void(vmm::VmConfig&)> const& change)
 {
     auto machine = TRY(load(id));
-    machine.config.name = name;
+    change(machine.config);
     return save(std::move(machine.config));
+}
+
+vmm::Result<> MachineStore::rename(std::string const& id, std::string const& name)
+{
+    return change(id, [&](vmm::VmConfig& config) { config.name = name; });
 }
 
 vmm::Result<> MachineStore::keepMedium(std::string const& id, std::string const& drive, std::string const& path)
 {
-    auto machine = TRY(load(id));
-    for (auto& cd : machine.config.cds) {
-        if (cd.id == drive)
-            cd.path = path;
-    }
-    return save(std::move(machine.config));
+    return change(id, [&](vmm::VmConfig& config) {
+        for (auto& cd : config.cds) {
+            if (cd.id == drive)
+                cd.path = path;
+        }
+    });
 }
 
 vmm::Result<StoredMachine> MachineStore::clone(std::string const& id, std::string const& name, Progress progress)
@@ -320,9 +364,8 @@ vmm::Result<StoredMachine> MachineStore::clone(std::string const& id, std::strin
         network.mac.clear();
     fillIn(config);
     auto const directory = directoryOf(config.uuid);
-    auto const workplace = machinesDirectory() + "/.making-" + config.uuid;
-    TRY(makeDirectories(workplace));
-    Scaffold scaffold(workplace);
+    auto const workplace = fmt::format("{}/{}{}", machinesDirectory(), makingPrefix, config.uuid);
+    auto scaffold = TRY(Scaffold::make(workplace));
 
     std::vector<std::string> copied;
     for (auto& disk : config.disks) {
@@ -342,16 +385,17 @@ vmm::Result<StoredMachine> MachineStore::clone(std::string const& id, std::strin
         total += sizes.back();
     }
     for (std::size_t i = 0; i < copied.size(); ++i) {
-        TRY(makeDirectories(files::path(workplace + "/" + copied[i]).parent_path()));
+        auto const place = files::path(workplace + "/" + copied[i]).parent_path();
+        TRY(makeDirectories(place));
         TRY(copySparse(source.directory + "/" + copied[i], workplace + "/" + copied[i],
             [&](double part) { return !progress || progress(total > 0 ? (done + part * sizes[i]) / total : 1); }));
+        TRY(syncDirectory(place));
         done += sizes[i];
     }
     makePathsRelative(config, source.directory);
     TRY(vmm::checkConfig(config));
     TRY(writeConfig(config, workplace));
-    TRY(moveDirectory(workplace, directory));
-    scaffold.keep();
+    TRY(scaffold.moveTo(directory));
     return load(config.uuid);
 }
 
@@ -392,16 +436,28 @@ vmm::Result<> MachineStore::emptyTrash(std::uint64_t seconds)
     return {};
 }
 
+void MachineStore::sweepHalfMade()
+{
+    std::error_code error;
+    for (auto const& item : files::directory_iterator(machinesDirectory(), error)) {
+        struct stat status { };
+        // What is younger than a minute may be about to be locked.
+        if (!item.path().filename().string().starts_with(makingPrefix) || ::stat(item.path().c_str(), &status) != 0
+            || std::time(nullptr) - status.st_mtime < 60)
+            continue;
+        if (auto const lock = MachineLock::take(item.path().string() + "/machine.lock"))
+            removeTree(item.path());
+    }
+}
+
 std::uint64_t MachineStore::diskUsage(std::string const& id) const
 {
-    std::uint64_t bytes = 0;
-    std::error_code error;
-    for (auto const& item : files::recursive_directory_iterator(directoryOf(id), error)) {
-        struct stat status { };
-        if (::lstat(item.path().c_str(), &status) == 0)
-            bytes += static_cast<std::uint64_t>(status.st_blocks) * 512;
-    }
-    return bytes;
+    return bytesIn(directoryOf(id));
+}
+
+std::uint64_t MachineStore::trashUsage() const
+{
+    return bytesIn(m_root + "/trash");
 }
 
 void makePathsAbsolute(vmm::VmConfig& config, std::string const& directory)

@@ -47,6 +47,7 @@ struct StoredMachine {
 ///                     state/          of a suspended machine: state.json, ram
 ///                     thumbnail.png
 ///                     machine.lock    locked, with a pid in it, by who has the machine in memory
+///     machines/.making-<uuid>/        being made; with a machine.lock held by who does
 ///     trash/<uuid>/                   removed, until emptied
 ///
 /// Every change of a file is whole or not at all. Any thread; several processes may use one store.
@@ -78,6 +79,8 @@ public:
     /// What is in a CD drive at the next start.
     vmm::Result<> keepMedium(std::string const& id, std::string const& drive, std::string const& path);
     vmm::Result<> rename(std::string const& id, std::string const& name);
+    /// What is on disk, with what `change` does to it; as save().
+    vmm::Result<> change(std::string const& id, std::function<void(vmm::VmConfig&)> const& change);
     /// Whether `path` lies in the machine's own directory.
     bool owns(std::string const& id, std::string const& path) const;
 
@@ -93,6 +96,9 @@ public:
     vmm::Result<StoredMachine> restoreRemoved(std::string const& id);
     /// Ends those that were removed more than `seconds` ago.
     vmm::Result<> emptyTrash(std::uint64_t seconds = 0);
+    std::uint64_t trashUsage() const; ///< bytes
+    /// Removes what was half made when a process was killed. What is being made now stays.
+    void sweepHalfMade();
 
     /// Bytes that the machine's directory takes on disk.
     std::uint64_t diskUsage(std::string const& id) const;

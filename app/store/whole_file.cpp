@@ -34,10 +34,7 @@ vmm::Result<> writeAndRename(
         return vmm::failOs(fmt::format("replacing {}", path));
     if (durable == Durable::Yes) {
         auto const slash = path.rfind('/');
-        auto const directory
-            = TRY(vmm::openFile(slash == std::string::npos ? "." : path.substr(0, slash + 1), O_RDONLY | O_DIRECTORY));
-        if (::fsync(directory.get()) != 0 && errno != EINVAL)
-            return vmm::failOs(fmt::format("writing the directory of {}", path));
+        TRY(syncDirectory(slash == std::string::npos ? "." : path.substr(0, slash + 1)));
     }
     return {};
 }
@@ -54,6 +51,14 @@ vmm::Result<> writeWholeFile(std::string const& path, vmm::ConstByteSpan data, D
     if (!outcome)
         ::unlink(temporary.c_str());
     return outcome;
+}
+
+vmm::Result<> syncDirectory(std::string const& path)
+{
+    auto const directory = TRY(vmm::openFile(path, O_RDONLY | O_DIRECTORY));
+    if (::fsync(directory.get()) != 0 && errno != EINVAL)
+        return vmm::failOs(fmt::format("writing the directory {}", path));
+    return {};
 }
 
 vmm::Result<std::string> readWholeFile(std::string const& path, std::uint64_t limit)

@@ -1,14 +1,18 @@
 #include "app/desktop/single_instance.h"
 
+#include "vmm/base/log.h"
+
 #include <QCryptographicHash>
 #include <QLocalSocket>
 #include <QStandardPaths>
+#include <QThread>
 #include <memory>
 
 namespace app {
 
 namespace {
 constexpr qint64 longestPath = 16384;
+constexpr int attempts = 30; // a tenth of a second between them
 }
 
 SingleInstance::SingleInstance(QString const& libraryRoot, QObject* parent) : QObject(parent)
@@ -20,13 +24,39 @@ SingleInstance::SingleInstance(QString const& libraryRoot, QObject* parent) : QO
 
 bool SingleInstance::handOver(QString const& path)
 {
+    // Another one may have just been started and not listen yet, or be about to end.
+    for (int attempt = 0; attempt < attempts; ++attempt) {
+        auto lock = MachineLock::take(m_name.toStdString() + ".lock");
+        if (lock) {
+            m_lock = std::move(*lock);
+            listen();
+            return false;
+        }
+        if (lock.error().code != vmm::ErrorCode::Busy) {
+            vmm::log(vmm::LogLevel::Warning, "desktop", "one instance only: {}", lock.error().message());
+            return false;
+        }
+        if (send(path))
+            return true;
+        QThread::msleep(100);
+    }
+    vmm::log(vmm::LogLevel::Warning, "desktop", "another instance has the library and does not answer");
+    return false;
+}
+
+bool SingleInstance::send(QString const& path) const
+{
     QLocalSocket socket;
     socket.connectToServer(m_name);
-    if (socket.waitForConnected(500)) {
-        socket.write(path.toUtf8() + '\n');
-        return socket.waitForBytesWritten(1000);
-    }
-    // Nobody answers: what is left of an instance that crashed.
+    if (!socket.waitForConnected(500))
+        return false;
+    socket.write(path.toUtf8() + '\n');
+    return socket.waitForBytesWritten(1000);
+}
+
+void SingleInstance::listen()
+{
+    // Ours alone, as we have the lock: what is there is left of an instance that crashed.
     QLocalServer::removeServer(m_name);
     m_server.setSocketOptions(QLocalServer::UserAccessOption);
     connect(&m_server, &QLocalServer::newConnection, this, [this] {
@@ -41,8 +71,9 @@ bool SingleInstance::handOver(QString const& path)
             emit asked(QString::fromUtf8(line->left(line->indexOf('\n'))));
         });
     });
-    m_server.listen(m_name);
-    return false;
+    if (!m_server.listen(m_name))
+        vmm::log(vmm::LogLevel::Warning, "desktop", "listening on {}: {}", m_name.toStdString(),
+            m_server.errorString().toStdString());
 }
 
 }

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "app/store/machine_lock.h"
+
 #include <QLocalServer>
 #include <QObject>
 #include <QString>
@@ -12,8 +14,8 @@ class SingleInstance final : public QObject {
 public:
     explicit SingleInstance(QString const& libraryRoot, QObject* parent = nullptr);
 
-    /// True when another instance has taken `path` over (empty: just show the window). Else this one listens from now
-    /// on.
+    /// True when another instance has taken `path` over (empty: just show the window). Else this one is the one from
+    /// now on, and listens; where it cannot, or the other does not answer, that is logged and nothing is handed over.
     bool handOver(QString const& path);
     /// We are about to end: who starts now is on their own.
     void retire() { m_server.close(); }
@@ -22,7 +24,11 @@ signals:
     void asked(QString const& path);
 
 private:
+    bool send(QString const& path) const;
+    void listen();
+
     QString m_name;
+    std::optional<MachineLock> m_lock; ///< who has it is the one; it goes with a process that dies
     QLocalServer m_server;
 };
 

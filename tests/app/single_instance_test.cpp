@@ -1,0 +1,69 @@
+#include "app/desktop/single_instance.h"
+#include "tests/support/suite.h"
+
+#include <QTemporaryDir>
+#include <future>
+
+using namespace app;
+
+class SingleInstanceTest : public QObject {
+    Q_OBJECT
+private slots:
+    void initTestCase()
+    {
+        QVERIFY(QFile::setPermissions(m_runtime.path(), QFile::ReadOwner | QFile::WriteOwner | QFile::ExeOwner));
+        qputenv("XDG_RUNTIME_DIR", m_runtime.path().toUtf8());
+    }
+
+    void theSecondHandsOverToTheFirst()
+    {
+        SingleInstance first("/library");
+        QVERIFY(!first.handOver({}));
+        QSignalSpy asked(&first, &SingleInstance::asked);
+        auto second = std::async(std::launch::async, [] { return SingleInstance("/library").handOver("/some.iso"); });
+        QVERIFY(asked.wait());
+        QVERIFY(second.get());
+        QCOMPARE(asked[0][0].toString(), QString("/some.iso"));
+        SingleInstance other("/another library");
+        QVERIFY(!other.handOver({}));
+    }
+
+    void ofSeveralThatStartTogetherOneStays()
+    {
+        // Each on a thread with an event loop of its own, as processes have.
+        constexpr int count = 6;
+        std::atomic<int> staying = 0, decided = 0;
+        std::vector<std::unique_ptr<QThread>> threads;
+        for (int i = 0; i < count; ++i) {
+            threads.emplace_back(QThread::create([&] {
+                SingleInstance instance("/crowded");
+                staying += instance.handOver({}) ? 0 : 1;
+                ++decided;
+                while (decided < count) {
+                    QCoreApplication::processEvents();
+                    QThread::msleep(5);
+                }
+            }));
+            threads.back()->start();
+        }
+        for (auto const& thread : threads)
+            QVERIFY(thread->wait(20000));
+        QCOMPARE(staying.load(), 1);
+    }
+
+    void whoCrashedLeavesTheWayFree()
+    {
+        {
+            SingleInstance crashed("/crash");
+            QVERIFY(!crashed.handOver({}));
+        }
+        SingleInstance next("/crash");
+        QVERIFY(!next.handOver({}));
+    }
+
+private:
+    QTemporaryDir m_runtime;
+};
+
+REGISTER_SUITE(SingleInstanceTest);
+#include "single_instance_test.moc"

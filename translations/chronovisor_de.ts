@@ -22,10 +22,6 @@
         </translation>
     </message>
     <message>
-        <source>The window closes when all of them have ended.</source>
-        <translation>Das Fenster schließt sich, sobald alle beendet sind.</translation>
-    </message>
-    <message>
         <source>&amp;Suspend</source>
         <translation>&amp;Sichern</translation>
     </message>
@@ -52,6 +48,10 @@
     <message>
         <source>A suspended machine goes on where it was when you restore it. What keeps running is there again as soon as you open Chronovisor.</source>
         <translation>Eine gesicherte Maschine macht dort weiter, wo sie war, wenn Sie sie wiederherstellen. Was weiterläuft, ist wieder da, sobald Sie Chronovisor öffnen.</translation>
+    </message>
+    <message>
+        <source>The window closes when all of them have ended. The preferences say what is done with them.</source>
+        <translation>Das Fenster schließt sich, sobald alle beendet sind. Was mit ihnen geschieht, steht in den Einstellungen.</translation>
     </message>
 </context>
 <context>
@@ -1206,6 +1206,14 @@
     <message>
         <source>what I say then</source>
         <translation>behandelt, wie ich dann sage</translation>
+    </message>
+    <message>
+        <source>Removed machines take %1. They are deleted after 30 days.</source>
+        <translation>Entfernte Maschinen belegen %1. Nach 30 Tagen werden sie gelöscht.</translation>
+    </message>
+    <message>
+        <source>&amp;Empty the trash now</source>
+        <translation>&amp;Papierkorb jetzt leeren</translation>
     </message>
 </context>
 <context>

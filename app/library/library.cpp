@@ -17,6 +17,8 @@ namespace app {
 
 namespace {
 
+constexpr std::uint64_t trashSeconds = 30 * 24 * 3600;
+
 QString text(std::string const& utf8)
 {
     return QString::fromStdString(utf8);
@@ -38,11 +40,13 @@ struct Library::Private {
     std::map<QString, Member> members;
     QFileSystemWatcher watcher;
     QTimer scanSoon, ownerCheck;
+    std::unique_ptr<Closing> closing; // under way
     std::shared_ptr<std::atomic<bool>> cloneCancelled;
     /// Taken away when the library goes, so that no answer reaches it afterwards.
     std::shared_ptr<std::atomic<Library*>> alive = std::make_shared<std::atomic<Library*>>(nullptr);
-    std::unique_ptr<MediaAdvisor> advisor;   // the worker's
-    std::unique_ptr<vmm::LoopThread> worker; // last: ends before what it uses
+    std::unique_ptr<MediaAdvisor> advisor; // the worker's
+    // Last: they end before what they use. What takes long does not keep a change waiting.
+    std::unique_ptr<vmm::LoopThread> worker, writer;
 
     explicit Private(Library& owner) : library(owner), store(owner.m_store), factory(owner.m_factory)
     {
@@ -53,13 +57,29 @@ struct Library::Private {
     template<typename Work, typename Answer>
     void inBackground(Work work, Answer done)
     {
-        if (!worker) {
-            auto started = vmm::LoopThread::start("library");
+        on(worker, "library", std::move(work), std::move(done));
+    }
+
+    /// A change of a machine's file, after those before it.
+    template<typename Work>
+    void write(Work work, Done<void> done)
+    {
+        on(writer, "library writer", std::move(work), [this, done = std::move(done)](vmm::Result<> const& outcome) {
+            scan();
+            done(outcome);
+        });
+    }
+
+    template<typename Work, typename Answer>
+    void on(std::unique_ptr<vmm::LoopThread>& thread, char const* name, Work work, Answer done)
+    {
+        if (!thread) {
+            auto started = vmm::LoopThread::start(name);
             if (!started)
                 return done(vmm::fail(started.error()));
-            worker = std::move(*started);
+            thread = std::move(*started);
         }
-        worker->loop().post([this, work = std::move(work), done = std::move(done), guard = alive] {
+        thread->loop().post([this, work = std::move(work), done = std::move(done), guard = alive] {
             auto outcome = std::make_shared<decltype(work())>(work());
             // The destructor ends the worker before the object is gone: `library` is there to post to.
             QMetaObject::invokeMethod(
@@ -152,22 +172,11 @@ struct Library::Private {
         member.stored = std::move(machine);
         if (!member.session && !member.stored.problem)
             makeSession(id, member);
-        // Refused while the machine is in memory, which has its own then and takes this one at its next start.
         if (member.runner && configChanged && !member.stored.problem)
-            vmm::ignore(member.runner->setConfig(member.stored.config));
+            member.runner->setConfig(member.stored.config);
         if (member.runner)
             member.runner->lookAgain();
         emit library.machineChanged(id);
-    }
-
-    /// What may change while the machine is in memory, too.
-    vmm::Result<> saveDescription(vmm::VmConfig config)
-    {
-        TRY(store.save(config));
-        if (auto const found = members.find(text(config.uuid)); found != members.end() && found->second.runner)
-            found->second.runner->describe(config.name, config.notes);
-        scan();
-        return {};
     }
 
     void drop(QString const& id)
@@ -208,9 +217,12 @@ struct Library::Private {
 
     void keepMedium(QString const& id, QString const& drive, QString const& path)
     {
-        auto const kept = store.keepMedium(id.toStdString(), drive.toStdString(), path.toStdString());
-        if (!kept)
-            vmm::log(vmm::LogLevel::Warning, "library", "keeping a medium: {}", kept.error().message());
+        write([this, id = id.toStdString(), drive = drive.toStdString(),
+                  path = path.toStdString()] { return store.keepMedium(id, drive, path); },
+            [](vmm::Result<> const& kept) {
+                if (!kept)
+                    vmm::log(vmm::LogLevel::Warning, "library", "keeping a medium: {}", kept.error().message());
+            });
         emit library.machineChanged(id);
     }
 
@@ -272,13 +284,24 @@ Library::Library(QString const& root, MachineFactory factory, QObject* parent)
     });
     m_private->ownerCheck.start();
     m_private->scan();
+    m_private->inBackground(
+        [this] {
+            m_store.sweepHalfMade();
+            return m_store.emptyTrash(trashSeconds);
+        },
+        [](vmm::Result<> const& emptied) {
+            if (!emptied)
+                vmm::log(vmm::LogLevel::Warning, "library", "the trash: {}", emptied.error().message());
+        });
 }
 
 Library::~Library()
 {
     m_private->alive->store(nullptr);
+    m_private->closing.reset();
     cancelClone();
     m_private->worker.reset();
+    m_private->writer.reset(); // when all is written
     m_private->members.clear();
 }
 
@@ -376,31 +399,32 @@ void Library::cancelClone()
         m_private->cloneCancelled->store(true);
 }
 
-vmm::Result<> Library::rename(QString const& id, QString const& name)
+void Library::rename(QString const& id, QString const& name, Done<void> done)
 {
-    auto machine = TRY(m_store.load(id.toStdString()));
-    machine.config.name = name.toStdString();
-    return m_private->saveDescription(std::move(machine.config));
+    m_private->write(
+        [this, id = id.toStdString(), name = name.toStdString()] { return m_store.rename(id, name); }, std::move(done));
 }
 
-vmm::Result<> Library::changeSettings(
-    vmm::VmConfig config, std::vector<NewDisk> const& newDisks, std::vector<std::string> const& unwanted)
+void Library::changeSettings(
+    vmm::VmConfig config, std::vector<NewDisk> newDisks, std::vector<std::string> unwanted, Done<void> done)
 {
     auto const* changed = session(text(config.uuid));
     if (changed != nullptr && changed->runner()->state() != SessionState::Off) {
-        return vmm::fail(vmm::ErrorCode::NotNow,
-            std::string("the machine is ") + std::string(stateName(changed->runner()->state())));
+        return done(vmm::fail(vmm::ErrorCode::NotNow,
+            std::string("the machine is ") + std::string(stateName(changed->runner()->state()))));
     }
-    TRY(m_store.save(std::move(config), newDisks, unwanted));
-    m_private->scan();
-    return {};
+    m_private->write([this, config = std::move(config), newDisks = std::move(newDisks),
+                         unwanted = std::move(unwanted)] { return m_store.save(config, newDisks, unwanted); },
+        std::move(done));
 }
 
-vmm::Result<> Library::changeNotes(QString const& id, QString const& notes)
+void Library::changeNotes(QString const& id, QString const& notes, Done<void> done)
 {
-    auto machine = TRY(m_store.load(id.toStdString()));
-    machine.config.notes = notes.toStdString();
-    return m_private->saveDescription(std::move(machine.config));
+    m_private->write(
+        [this, id = id.toStdString(), notes = notes.toStdString()] {
+            return m_store.change(id, [&](vmm::VmConfig& config) { config.notes = notes; });
+        },
+        std::move(done));
 }
 
 void Library::changeWhileInMemory(vmm::VmConfig wanted, Done<void> done)
@@ -410,35 +434,37 @@ void Library::changeWhileInMemory(vmm::VmConfig wanted, Done<void> done)
     if (changed == nullptr)
         return done(vmm::fail(vmm::ErrorCode::NotFound, "there is no machine " + wanted.uuid));
     struct Change {
-        vmm::VmConfig config;
+        std::map<std::string, std::vector<vmm::PortForward>> forwards; // by network: those that the machine has taken
         vmm::Result<> outcome;
         std::size_t waiting = 1;
     };
-    auto const change = std::make_shared<Change>(Change { config(id), {} });
-    change->config.name = wanted.name;
-    change->config.notes = wanted.notes;
-    auto const arrived = [this, change, done] {
+    auto const change = std::make_shared<Change>();
+    auto const arrived = [this, id = wanted.uuid, name = wanted.name, notes = wanted.notes, change, done] {
         if (--change->waiting > 0)
             return;
         // What could be changed is kept, whatever else was refused.
-        auto const saved = m_private->saveDescription(change->config);
-        done(change->outcome ? saved : change->outcome);
+        auto const apply = [name, notes, forwards = change->forwards](vmm::VmConfig& config) {
+            config.name = name;
+            config.notes = notes;
+            for (auto& network : config.networks) {
+                if (auto const taken = forwards.find(network.id); taken != forwards.end())
+                    network.forwards = taken->second;
+            }
+        };
+        m_private->write([this, id, apply] { return m_store.change(id, apply); },
+            [change, done](vmm::Result<> const& saved) { done(change->outcome ? saved : change->outcome); });
     };
     auto const inMachine = changed->config().networks;
-    for (std::size_t i = 0; i < change->config.networks.size(); ++i) {
-        auto const find = [&](auto const& list) {
-            return std::find_if(
-                list.begin(), list.end(), [&](auto const& one) { return one.id == change->config.networks[i].id; });
-        };
-        auto const now = find(inMachine), then = find(wanted.networks);
-        if (!isInMemory(changed->state()) || now == inMachine.end() || then == wanted.networks.end()
-            || now->forwards == then->forwards)
+    for (auto const& network : wanted.networks) {
+        auto const now
+            = std::find_if(inMachine.begin(), inMachine.end(), [&](auto const& one) { return one.id == network.id; });
+        if (!isInMemory(changed->state()) || now == inMachine.end() || now->forwards == network.forwards)
             continue;
         ++change->waiting;
-        changed->runner()->setForwards(now->id, then->forwards,
-            m_private->onOurThread([change, arrived, i, forwards = then->forwards](vmm::Result<> const& outcome) {
+        changed->runner()->setForwards(network.id, network.forwards,
+            m_private->onOurThread([change, arrived, network](vmm::Result<> const& outcome) {
                 if (outcome)
-                    change->config.networks[i].forwards = forwards;
+                    change->forwards[network.id] = network.forwards;
                 else
                     change->outcome = outcome;
                 arrived();
@@ -465,6 +491,16 @@ void Library::diskUsage(QString const& id, Done<quint64> done)
 {
     m_private->inBackground(
         [this, id = id.toStdString()] { return vmm::Result<quint64>(m_store.diskUsage(id)); }, std::move(done));
+}
+
+void Library::trashUsage(Done<quint64> done)
+{
+    m_private->inBackground([this] { return vmm::Result<quint64>(m_store.trashUsage()); }, std::move(done));
+}
+
+void Library::emptyTrash(Done<void> done)
+{
+    m_private->inBackground([this] { return m_store.emptyTrash(); }, std::move(done));
 }
 
 void Library::advise(QString const& path, Done<Advice> done, QString const& system)
@@ -502,54 +538,32 @@ QStringList Library::inMemory() const
 
 void Library::suspendAll(Done<void> done)
 {
-    auto const sessions = m_private->sessionsInMemory();
-    auto const left = std::make_shared<std::size_t>(sessions.size());
-    auto const first = std::make_shared<vmm::Result<>>();
-    if (sessions.empty())
-        return done({});
-    for (auto* session : sessions) {
-        auto const answer = [this, left, first, done, guard = m_private->alive](vmm::Result<> outcome) {
-            QMetaObject::invokeMethod(
-                this,
-                [left, first, done, guard, outcome] {
-                    if (!outcome && *first)
-                        *first = outcome;
-                    if (--*left == 0 && guard->load() != nullptr)
-                        done(*first);
-                },
-                Qt::QueuedConnection);
-        };
-        // What has crashed cannot be saved, and has nothing worth saving.
-        if (session->runner()->state() == SessionState::Crashed)
-            session->runner()->powerOff(answer);
-        else
-            session->runner()->suspend(answer);
-    }
+    close(Closing::Way::Suspend, 0, std::move(done));
 }
 
 void Library::shutDownAll(int seconds, Done<void> done)
 {
-    for (auto* session : m_private->sessionsInMemory()) {
-        if (session->runner()->state() == SessionState::Running)
-            session->pressPowerButton();
-        else
-            session->powerOff();
-    }
-    auto* timer = new QTimer(this);
-    auto const ticks = std::make_shared<int>(0);
-    connect(timer, &QTimer::timeout, this, [this, timer, ticks, seconds, done] {
-        auto const left = m_private->sessionsInMemory();
-        if (left.empty()) {
-            timer->deleteLater();
-            timer->stop();
-            return done({});
-        }
-        if (++*ticks == seconds * 10) {
-            for (auto* session : left)
-                session->powerOff();
-        }
+    close(Closing::Way::ShutDown, seconds, std::move(done));
+}
+
+void Library::close(Closing::Way way, int seconds, Done<void> done)
+{
+    cancelClosing();
+    std::vector<std::shared_ptr<MachineRunner>> runners;
+    for (auto* session : m_private->sessionsInMemory())
+        runners.push_back(session->runner());
+    m_private->closing = std::make_unique<Closing>(runners, way, seconds);
+    connect(m_private->closing.get(), &Closing::finished, this, [this, done](vmm::Result<> const& outcome) {
+        m_private->closing.release()->deleteLater();
+        done(outcome);
     });
-    timer->start(100);
+}
+
+void Library::cancelClosing()
+{
+    if (m_private->closing)
+        m_private->closing->cancel();
+    m_private->closing.reset();
 }
 
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "app/library/closing.h"
 #include "app/session/vm_session.h"
 #include "app/store/machine_store.h"
 #include "app/systems/media_advisor.h"
@@ -47,13 +48,15 @@ public:
     void create(MachineRequest request, Done<QString> done);
     void clone(QString const& id, QString const& name, Done<QString> done, std::function<void(double)> progress = {});
     void cancelClone();
-    vmm::Result<> rename(QString const& id, QString const& name);
+    // Changes are written in the order in which they are asked for; `done` hears when that is so, and entry() and
+    // config() tell it.
+    void rename(QString const& id, QString const& name, Done<void> done);
     /// The next start's; refused while the machine is in memory. Disks without a path are made as `newDisks` says;
     /// `unwanted` are images of the machine's own that go for good.
-    vmm::Result<> changeSettings(
-        vmm::VmConfig config, std::vector<NewDisk> const& newDisks = {}, std::vector<std::string> const& unwanted = {});
+    void changeSettings(
+        vmm::VmConfig config, std::vector<NewDisk> newDisks, std::vector<std::string> unwanted, Done<void> done);
     /// At any time: what a person has noted about the machine.
-    vmm::Result<> changeNotes(QString const& id, QString const& notes);
+    void changeNotes(QString const& id, QString const& notes, Done<void> done);
     /// The part of `config` that may change while the machine is in memory: name, notes and port forwards. What is in
     /// a CD drive is VmSession's to change.
     void changeWhileInMemory(vmm::VmConfig config, Done<void> done);
@@ -61,6 +64,10 @@ public:
     vmm::Result<> remove(QString const& id);
     vmm::Result<> undoRemove(QString const& id);
     void diskUsage(QString const& id, Done<quint64> done);
+
+    /// What removed machines take, and their end now; they are ended anyway when they have been there for 30 days.
+    void trashUsage(Done<quint64> done);
+    void emptyTrash(Done<void> done);
 
     /// What the file is, and a machine that would suit it.
     struct Advice {
@@ -73,10 +80,13 @@ public:
     void inspectHost(Done<HostReport> done);
 
     QStringList inMemory() const; ///< machines of ours that run, pause, crashed …
-    /// Suspends all in memory; `done` when all have ended, with the first error (those stay as they were).
+    // One of the two at a time; both mean the machines that are in memory now, and none that is started later.
+    /// Suspends them; `done` when all have ended, with the first error (those stay as they were).
     void suspendAll(Done<void> done);
-    /// Asks the guests to shut down; who has not after `seconds` is powered off.
+    /// Asks their guests to shut down; who has not after `seconds` is powered off.
     void shutDownAll(int seconds, Done<void> done);
+    /// Gives that up: its `done` is not called, a suspend under way ends, and nobody is powered off.
+    void cancelClosing();
 
 signals:
     void machineAdded(QString id);
@@ -86,6 +96,8 @@ signals:
     void machineStateChanged(QString id, app::SessionState state);
 
 private:
+    void close(Closing::Way way, int seconds, Done<void> done);
+
     struct Private;
     MachineStore m_store;
     MachineFactory m_factory;

@@ -3,8 +3,10 @@
 #include "app/store/machine_lock.h"
 #include "app/store/whole_file.h"
 
+#include <filesystem>
 #include <fmt/format.h>
 #include <mutex>
+#include <shared_mutex>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,6 +18,12 @@ bool hasSavedState(std::string const& directory)
 {
     struct stat status { };
     return !directory.empty() && ::stat((directory + "/state.json").c_str(), &status) == 0;
+}
+
+bool isSamePlace(std::string const& one, std::string const& other)
+{
+    std::error_code unknown; // where a path cannot be resolved it is taken as it is
+    return std::filesystem::weakly_canonical(one, unknown) == std::filesystem::weakly_canonical(other, unknown);
 }
 
 SessionState sessionState(vmm::RunState state)
@@ -41,14 +49,18 @@ struct MachineRunner::Private {
     MachineRunner& runner;
     MachineFactory factory;
 
-    std::mutex configMutex; // config, links, media, reason
-    vmm::VmConfig config;
+    std::mutex configMutex;   // from here to `reason`
+    vmm::VmConfig nextConfig; // for the next start
+    vmm::VmConfig config;     // of the machine in memory, else the next
+    bool hasMachine = false;  // `config` is a machine's
     std::map<std::string, std::shared_ptr<ConsoleLink>> consoles;
     std::map<std::string, std::shared_ptr<ScreenLink>> screens;
     std::map<std::string, std::string> media;
     std::optional<vmm::Error> reason;
 
-    std::mutex machineMutex; // the pointer, for who looks at the machine from another thread
+    /// The pointer. Shared by who looks at the machine from other threads, so that nobody there waits for another;
+    /// alone when it is set.
+    std::shared_mutex machineMutex;
     std::unique_ptr<vmm::Machine> machine;
     std::uint64_t generation = 0; // of the machine; what an earlier one had posted is void
     std::optional<MachineLock> lock;
@@ -65,13 +77,25 @@ struct MachineRunner::Private {
     Private(MachineRunner& owner, vmm::VmConfig initial, MachineFactory machines)
         : runner(owner), factory(std::move(machines))
     {
-        takeConfig(std::move(initial));
+        setNextConfig(std::move(initial));
     }
 
-    void takeConfig(vmm::VmConfig next)
+    void setNextConfig(vmm::VmConfig next)
     {
         std::lock_guard const guard(configMutex);
-        config = std::move(next);
+        nextConfig = std::move(next);
+        if (!hasMachine) {
+            takeConfig(nextConfig);
+        } else {
+            config.name = nextConfig.name;
+            config.notes = nextConfig.notes;
+        }
+    }
+
+    /// With configMutex held.
+    void takeConfig(vmm::VmConfig const& taken)
+    {
+        config = taken;
         decltype(consoles) nextConsoles;
         for (auto const& serial : config.serials) {
             auto& link = consoles[serial.id];
@@ -154,6 +178,10 @@ struct MachineRunner::Private {
             {
                 std::lock_guard const guard(configMutex);
                 media[medium->drive] = medium->path;
+                for (auto& cd : nextConfig.cds) {
+                    if (cd.id == medium->drive)
+                        cd.path = medium->path;
+                }
             }
             tell(notice::MediumChanged { medium->drive, medium->path });
         } else if (std::holds_alternative<vmm::event::GuestRebooted>(event)) {
@@ -185,16 +213,14 @@ struct MachineRunner::Private {
             std::lock_guard const guard(machineMutex);
             machine = std::move(made);
         }
+        std::lock_guard const guard(configMutex);
         // The machine knows best what it is made of: a restored one brings its configuration along. What it is called
         // is the person's, who may have changed it meanwhile.
         auto its = machine->config();
-        {
-            std::lock_guard const guard(configMutex);
-            its.name = config.name;
-            its.notes = config.notes;
-        }
-        takeConfig(std::move(its));
-        std::lock_guard const guard(configMutex);
+        its.name = nextConfig.name;
+        its.notes = nextConfig.notes;
+        hasMachine = true;
+        takeConfig(its);
         for (auto const& [id, link] : consoles) {
             if (auto* console = machine->console(id))
                 link->attach(*console);
@@ -221,6 +247,11 @@ struct MachineRunner::Private {
             ended = std::move(machine);
         }
         ended.reset();
+        {
+            std::lock_guard const guard(configMutex);
+            hasMachine = false;
+            takeConfig(nextConfig);
+        }
         ++generation;
         savedStateInUse = false;
         lock.reset();
@@ -244,6 +275,8 @@ struct MachineRunner::Private {
             return {};
         if (::unlink((directory + "/state.json").c_str()) != 0)
             return vmm::failOs(fmt::format("removing the saved state in {}", directory));
+        // The disks must not move on before that is so after a power cut too: memory would meet a newer disk.
+        TRY(syncDirectory(directory));
         ::unlink((directory + "/ram").c_str());
         for (auto const& [id, link] : consoleLinks())
             ::unlink(pastFile(id).c_str());
@@ -368,6 +401,12 @@ struct MachineRunner::Private {
             directory = runner.m_places.stateDirectory;
         if (directory.empty())
             return finish(done, vmm::fail(vmm::ErrorCode::InvalidArgument, "no directory to suspend into"));
+        // Its disks would part from it at once, and the next start would take it for the machine's own.
+        if (!thenPowerOff && !runner.m_places.keepsState && isSamePlace(directory, runner.m_places.stateDirectory)) {
+            return finish(done,
+                vmm::fail(vmm::ErrorCode::InvalidArgument,
+                    "the state of a machine that goes on running needs a directory elsewhere"));
+        }
         setState(SessionState::Suspending);
         machine->post(vmm::command::Suspend { directory, thenPowerOff },
             [this, done, directory, thenPowerOff, mine = generation](vmm::Result<> outcome) {
@@ -376,10 +415,6 @@ struct MachineRunner::Private {
                         if (outcome)
                             keepPasts(directory);
                         if (mine == generation) {
-                            // What goes on running leaves a state of its own place behind at once.
-                            if (outcome && !thenPowerOff && directory == runner.m_places.stateDirectory
-                                && machine->state() == vmm::RunState::Running)
-                                vmm::ignore(dropSavedState());
                             settle(outcome);
                         }
                         finish(done, outcome);
@@ -422,7 +457,7 @@ struct MachineRunner::Private {
             if (cd.id != drive)
                 continue;
             cd.path = path;
-            takeConfig(std::move(next));
+            setNextConfig(std::move(next));
             tell(notice::MediumChanged { drive, path });
             return finish(done, {});
         }
@@ -471,19 +506,9 @@ vmm::VmConfig MachineRunner::config() const
     return m_private->config;
 }
 
-vmm::Result<> MachineRunner::setConfig(vmm::VmConfig config)
+void MachineRunner::setConfig(vmm::VmConfig config)
 {
-    if (isInMemory(state()))
-        return vmm::fail(notNow("change the settings of", state()));
-    m_private->takeConfig(std::move(config));
-    return {};
-}
-
-void MachineRunner::describe(std::string name, std::string notes)
-{
-    std::lock_guard const guard(m_private->configMutex);
-    m_private->config.name = std::move(name);
-    m_private->config.notes = std::move(notes);
+    m_private->setNextConfig(std::move(config));
 }
 
 void MachineRunner::lookAgain()
@@ -516,13 +541,18 @@ std::string MachineRunner::mediumPath(std::string const& drive) const
 
 vmm::MachineStatistics MachineRunner::statistics() const
 {
-    std::lock_guard const guard(m_private->machineMutex);
+    std::shared_lock const guard(m_private->machineMutex);
     return m_private->machine ? m_private->machine->statistics() : vmm::MachineStatistics {};
+}
+
+void MachineRunner::measure(std::function<void(vmm::MachineStatistics const&)> done)
+{
+    m_private->post([this, done = std::move(done)] { done(statistics()); }, {});
 }
 
 std::vector<vmm::Error> MachineRunner::saveObstacles() const
 {
-    std::lock_guard const guard(m_private->machineMutex);
+    std::shared_lock const guard(m_private->machineMutex);
     return m_private->machine ? m_private->machine->saveObstacles() : std::vector<vmm::Error> {};
 }
 
@@ -649,7 +679,7 @@ void MachineRunner::sendInput(
     std::variant<vmm::KeyInput, vmm::ButtonInput, vmm::AbsoluteMove, vmm::RelativeMove, vmm::WheelMove> input)
 {
     // Straight to the machine, which has its own queue: a pointer's way should be short.
-    std::lock_guard const guard(m_private->machineMutex);
+    std::shared_lock const guard(m_private->machineMutex);
     if (m_private->machine)
         m_private->machine->post(vmm::command::SendInput { input });
 }

@@ -55,10 +55,8 @@ public:
 
     std::string id() const;       ///< the uuid
     vmm::VmConfig config() const; ///< of the machine in memory, else the one for the next start
-    /// For the next start. NotNow while a machine is in memory.
-    vmm::Result<> setConfig(vmm::VmConfig config);
-    /// At any time: what a person calls it, and what they have noted.
-    void describe(std::string name, std::string notes);
+    /// For the next start: a machine in memory keeps its own until it has ended, but for its name and notes.
+    void setConfig(vmm::VmConfig config);
     /// Whether there is a saved state may have changed on disk.
     void lookAgain();
     MachinePlaces const& places() const { return m_places; }
@@ -68,6 +66,8 @@ public:
     bool isPointerAbsolute() const { return m_absolutePointer.load(); }
     std::string mediumPath(std::string const& drive) const;
     vmm::MachineStatistics statistics() const; ///< zeroes while no machine is in memory
+    /// The same on the runner's own thread, for who must not wait: `done` is called there, unless nothing runs there.
+    void measure(std::function<void(vmm::MachineStatistics const&)> done);
     std::vector<vmm::Error> saveObstacles() const;
 
     // Each returns at once. `done` is called once, on another thread, when the step is complete or refused
@@ -79,7 +79,7 @@ public:
     void reset(Completion done = {});
     void pressPowerButton(Completion done = {});
     void powerOff(Completion done = {});
-    /// Into `directory`, or where it is empty into the machine's own place.
+    /// Into `directory`, or where it is empty into the machine's own place; there only with `thenPowerOff`.
     void suspend(Completion done = {}, std::string directory = {}, bool thenPowerOff = true);
     void discardState(Completion done = {});
     void cancelJob(Completion done = {});

@@ -1,6 +1,7 @@
 #include "app/session/vm_session.h"
 
 #include <QPointer>
+#include <utility>
 
 namespace app {
 
@@ -57,6 +58,8 @@ void VmSession::take(Notice const& notice)
             m_job.reset();
             emit jobEnded();
         }
+        if (!isInMemory(m_state))
+            m_statistics.reset();
         if (!isInMemory(m_state) && m_absolutePointer) {
             m_absolutePointer = false;
             emit pointerModeChanged(false);
@@ -98,6 +101,20 @@ MachineRunner::Completion VmSession::reportingMedium(QString const& drive)
 QString VmSession::mediumPath(QString const& drive) const
 {
     return QString::fromStdString(m_runner->mediumPath(drive.toStdString()));
+}
+
+std::optional<vmm::MachineStatistics> VmSession::statistics()
+{
+    if (!std::exchange(m_measuring, true)) {
+        m_runner->measure([gate = m_gate](vmm::MachineStatistics const& figures) {
+            Gate::post(gate, [figures](VmSession& session) {
+                session.m_measuring = false;
+                if (isInMemory(session.m_state))
+                    session.m_statistics = figures;
+            });
+        });
+    }
+    return m_statistics;
 }
 
 ConsoleSession* VmSession::console(QString const& deviceId)

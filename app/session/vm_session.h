@@ -35,7 +35,9 @@ public:
     vmm::VmConfig config() const { return m_runner->config(); }
     bool isPointerAbsolute() const { return m_absolutePointer; }
     QString mediumPath(QString const& drive) const;
-    vmm::MachineStatistics statistics() const { return m_runner->statistics(); }
+    /// As of the last time it was asked for: measuring walks over all of the guest's memory, and is done meanwhile.
+    /// Nothing before the first answer of a run.
+    std::optional<vmm::MachineStatistics> statistics();
     /// Why it cannot be suspended now; empty when it can.
     std::vector<vmm::Error> saveObstacles() const { return m_runner->saveObstacles(); }
 
@@ -95,6 +97,8 @@ private:
     SessionState m_state = SessionState::Off;
     std::optional<vmm::Error> m_reason;
     std::optional<Job> m_job;
+    std::optional<vmm::MachineStatistics> m_statistics;
+    bool m_measuring = false;
     bool m_absolutePointer = false;
     std::map<QString, std::unique_ptr<ConsoleSession>> m_consoles;
     std::map<QString, std::unique_ptr<ScreenSession>> m_screens;

@@ -77,7 +77,7 @@ constexpr auto settingNames(OnClose)
 
 namespace settings {
 
-inline Setting<OnClose> const onClose { "machines/onClose", OnClose::Ask };
+inline Setting<OnClose> const onClose { "machines/onClose", OnClose::Suspend };
 
 }
 }

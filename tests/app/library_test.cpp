@@ -7,6 +7,10 @@
 
 #include <QTemporaryDir>
 #include <csignal>
+#include <ctime>
+#include <fcntl.h>
+#include <filesystem>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 using namespace app;
@@ -145,6 +149,71 @@ private slots:
         QVERIFY(!store.restoreRemoved(made->id));
     }
 
+    void whatWasRemovedLongAgoGoesWhenTheLibraryComes()
+    {
+        QTemporaryDir directory;
+        MachineStore store(directory.path().toStdString());
+        auto const old = store.create(request("old")), young = store.create(request("young"));
+        REQUIRE_OK(store.remove(old->id));
+        REQUIRE_OK(store.remove(young->id));
+        auto const trash = directory.filePath("trash/");
+        timespec const then[2]
+            = { { std::time(nullptr) - 31 * 24 * 3600, 0 }, { std::time(nullptr) - 31 * 24 * 3600, 0 } };
+        QCOMPARE(::utimensat(AT_FDCWD, (trash + QString::fromStdString(old->id)).toUtf8().constData(), then, 0), 0);
+        Library library(directory.path(), FakeMachine::factory());
+        QTRY_VERIFY(!QFile::exists(trash + QString::fromStdString(old->id)));
+        QVERIFY(QFile::exists(trash + QString::fromStdString(young->id)));
+        std::optional<quint64> before, after;
+        library.trashUsage([&](vmm::Result<quint64> bytes) { before = *bytes; });
+        library.emptyTrash([](vmm::Result<> const&) {});
+        library.trashUsage([&](vmm::Result<quint64> bytes) { after = *bytes; });
+        QTRY_VERIFY(after);
+        QVERIFY(*before > 0);
+        QCOMPARE(*after, 0u);
+    }
+
+    void whatWasHalfMadeIsSweptAwayUnlessItIsBeingMade()
+    {
+        QTemporaryDir directory;
+        MachineStore store(directory.path().toStdString());
+        QDir const machines(QString::fromStdString(store.machinesDirectory()));
+        auto const make = [&](char const* name, bool isOld) {
+            QVERIFY(machines.mkpath(QString(".making-") + name));
+            timespec const then[2] = { { std::time(nullptr) - 100, 0 }, { std::time(nullptr) - 100, 0 } };
+            if (isOld)
+                ::utimensat(AT_FDCWD, machines.filePath(QString(".making-") + name).toUtf8().constData(), then, 0);
+        };
+        make("young", false);
+        make("locked", false);
+        auto const lock = MachineLock::take(store.machinesDirectory() + "/.making-locked/machine.lock");
+        REQUIRE_OK(lock);
+        make("locked", true);
+        make("left", true);
+        store.sweepHalfMade();
+        QVERIFY(machines.exists(".making-young"));
+        QVERIFY(machines.exists(".making-locked"));
+        QVERIFY(!machines.exists(".making-left"));
+    }
+
+    void whatIsBeingMadeIsLocked()
+    {
+        QTemporaryDir directory;
+        MachineStore store(directory.path().toStdString());
+        auto const source = store.create(request("source"));
+        REQUIRE_OK(source);
+        QVERIFY(!MachineLock::owner(store.placesOf(source->id).lockFile));
+        bool isLocked = false;
+        auto const clone = store.clone(source->id, "copy", [&](double) {
+            for (auto const& entry : std::filesystem::directory_iterator(store.machinesDirectory())) {
+                if (entry.path().filename().string().starts_with(".making-"))
+                    isLocked = MachineLock::owner(entry.path() / "machine.lock").has_value();
+            }
+            return true;
+        });
+        REQUIRE_OK(clone);
+        QVERIFY(isLocked);
+    }
+
     void aRunningMachineIsNeitherRemovedNorCloned()
     {
         Bench bench;
@@ -153,7 +222,45 @@ private slots:
         QVERIFY(bench.becomes(id, SessionState::Running));
         QCOMPARE(bench.library.remove(id).error().code, vmm::ErrorCode::Busy);
         QCOMPARE(bench.store.clone(id.toStdString(), "copy").error().code, vmm::ErrorCode::Busy);
-        QCOMPARE(bench.library.changeSettings(bench.library.config(id)).error().code, vmm::ErrorCode::NotNow);
+        std::optional<vmm::Result<>> outcome;
+        bench.library.changeSettings(
+            bench.library.config(id), {}, {}, [&](vmm::Result<> const& refused) { outcome = refused; });
+        QTRY_VERIFY(outcome);
+        QCOMPARE(outcome->error().code, vmm::ErrorCode::NotNow);
+    }
+
+    void changesAreWrittenInTheirOrderWhileNobodyWaits()
+    {
+        Bench bench;
+        auto const id = bench.create("web");
+        int written = 0;
+        auto const count = [&](vmm::Result<> const& outcome) { written += outcome ? 1 : 100; };
+        auto config = bench.library.config(id);
+        config.cpus = 2;
+        bench.library.changeSettings(config, {}, {}, count);
+        bench.library.changeNotes(id, "for the web", count);
+        bench.library.rename(id, "first", count);
+        bench.library.rename(id, "last", count);
+        QCOMPARE(written, 0);
+        QCOMPARE(bench.store.load(id.toStdString())->config.uuid, id.toStdString()); // whole at any time
+        QTRY_COMPARE(written, 4);
+        auto const stored = bench.store.load(id.toStdString());
+        QCOMPARE(stored->config.name, std::string("last"));
+        QCOMPARE(stored->config.notes, std::string("for the web"));
+        QCOMPARE(int(stored->config.cpus), 2);
+        QVERIFY(bench.library.config(id) == stored->config);
+        QCOMPARE(bench.library.session(id)->config().name, std::string("last"));
+    }
+
+    void whatIsAskedForLastIsWrittenThoughTheLibraryGoes()
+    {
+        QTemporaryDir directory;
+        MachineStore store(directory.path().toStdString());
+        auto const made = store.create(request("before"));
+        REQUIRE_OK(made);
+        Library(directory.path(), FakeMachine::factory())
+            .rename(QString::fromStdString(made->id), "after", [](vmm::Result<> const&) {});
+        QCOMPARE(store.load(made->id)->config.name, std::string("after"));
     }
 
     void brokenFilesAreShownWithTheirProblem_data()
@@ -238,37 +345,6 @@ private slots:
         auto const id = bench.create("with cd");
         bench.library.session(id)->insertMedium("cd0", "/tmp/some.iso");
         QTRY_COMPARE(bench.store.load(id.toStdString())->config.cds[0].path, std::string("/tmp/some.iso"));
-    }
-
-    void allAreSuspendedTogether()
-    {
-        Bench bench;
-        auto const first = bench.create("first"), second = bench.create("second");
-        bench.library.session(first)->start();
-        bench.library.session(second)->start();
-        QVERIFY(bench.becomes(first, SessionState::Running));
-        QVERIFY(bench.becomes(second, SessionState::Running));
-        QCOMPARE(bench.library.inMemory().size(), 2);
-        std::optional<vmm::Result<>> outcome;
-        bench.library.suspendAll([&](vmm::Result<> result) { outcome = result; });
-        QTRY_VERIFY(outcome);
-        REQUIRE_OK(*outcome);
-        QVERIFY(bench.library.inMemory().isEmpty());
-        QVERIFY(bench.store.load(first.toStdString())->isSuspended);
-        QVERIFY(bench.store.load(second.toStdString())->isSuspended);
-    }
-
-    void whoDoesNotShutDownIsPoweredOff()
-    {
-        Bench bench;
-        auto const id = bench.create("deaf");
-        bench.library.session(id)->start();
-        QVERIFY(bench.becomes(id, SessionState::Running));
-        bool isDone = false;
-        bench.library.shutDownAll(1, [&](vmm::Result<>) { isDone = true; });
-        QTRY_VERIFY(isDone);
-        QVERIFY(bench.script->has("power button"));
-        QVERIFY(bench.script->has("power off"));
     }
 };
 

@@ -4,6 +4,8 @@
 #include "tests/support/suite.h"
 
 #include <QTemporaryDir>
+#include <future>
+#include <thread>
 
 using namespace app;
 using tests::FakeMachine;
@@ -110,6 +112,75 @@ private slots:
         // From now on the disks move on: the saved state is no machine's any more.
         QVERIFY(!bench.hasSavedState());
         QVERIFY(!QFile::exists(bench.directory.filePath("state/ram")));
+    }
+
+    void whatIsSetDuringARunHoldsFromTheNextStart()
+    {
+        Bench bench;
+        bench.session.start();
+        QVERIFY(bench.becomes(SessionState::Running));
+        auto next = bench.session.config();
+        next.cpus = 3;
+        bench.runner->setConfig(next);
+        QCOMPARE(int(bench.session.config().cpus), 1);
+        bench.session.powerOff();
+        QVERIFY(bench.becomes(SessionState::Off));
+        QCOMPARE(int(bench.session.config().cpus), 3);
+        bench.session.start();
+        QVERIFY(bench.becomes(SessionState::Running));
+        QCOMPARE(int(bench.script->last->config().cpus), 3);
+    }
+
+    void aMediumChangedDuringARunIsThereAtTheNextStart()
+    {
+        Bench bench;
+        auto config = bench.session.config();
+        config.cds[0].path = "/images/installer.iso";
+        bench.runner->setConfig(config);
+        bench.session.start();
+        QVERIFY(bench.becomes(SessionState::Running));
+        QSignalSpy changed(&bench.session, &VmSession::mediumChanged);
+        bench.session.ejectMedium("cd0");
+        QVERIFY(changed.wait());
+        bench.session.powerOff();
+        QVERIFY(bench.becomes(SessionState::Off));
+        QCOMPARE(bench.session.mediumPath("cd0"), QString());
+        bench.session.start();
+        QVERIFY(bench.becomes(SessionState::Running));
+        QCOMPARE(bench.script->last->config().cds[0].path, std::string());
+    }
+
+    void figuresAreMeasuredElsewhere()
+    {
+        Bench bench;
+        QVERIFY(!bench.session.statistics());
+        bench.session.start();
+        QVERIFY(bench.becomes(SessionState::Running));
+        QTRY_VERIFY(bench.session.statistics());
+        QCOMPARE(bench.session.statistics()->cpuNanoseconds, 42u);
+        QVERIFY(bench.script->measuredOn != std::this_thread::get_id());
+        bench.session.powerOff();
+        QVERIFY(bench.becomes(SessionState::Off));
+        QVERIFY(!bench.session.statistics());
+    }
+
+    void whoAsksWhatCannotBeSavedKeepsNobodyElseWaiting()
+    {
+        Bench bench;
+        bench.session.start();
+        QVERIFY(bench.becomes(SessionState::Running));
+        std::promise<void> asked, goOn;
+        bench.script->beforeObstacles = [&] {
+            asked.set_value();
+            goOn.get_future().wait();
+        };
+        std::thread other([&] { std::ignore = bench.runner->saveObstacles(); });
+        asked.get_future().wait();
+        bench.session.sendKey({ 30, true });
+        QCOMPARE(bench.runner->statistics().cpuNanoseconds, 42u);
+        goOn.set_value();
+        other.join();
+        QVERIFY(bench.isLogged("key 30 1"));
     }
 
     void aRestoredMachineThatHasNotRunKeepsItsState()

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <map>
 #include <mutex>
+#include <thread>
 
 namespace tests {
 
@@ -68,6 +69,8 @@ public:
         std::optional<vmm::Error> failCreate, failStart, failSuspend, failForwards;
         bool holdSuspend = false;     ///< a suspend waits until it is cancelled
         std::vector<std::string> log; ///< "create", "start", "key 30 1" …
+        std::atomic<std::thread::id> measuredOn;
+        std::function<void()> beforeObstacles; ///< called by who asks for them
         std::atomic<int> alive = 0;
         FakeMachine* last = nullptr; ///< the machine made last
 
@@ -115,7 +118,11 @@ public:
     }
     vmm::RunState state() const override { return m_state; }
     vmm::VmConfig const& config() const override { return m_config; }
-    vmm::MachineStatistics statistics() const override { return { .cpuNanoseconds = 42 }; }
+    vmm::MachineStatistics statistics() const override
+    {
+        m_script->measuredOn = std::this_thread::get_id();
+        return { .cpuNanoseconds = 42 };
+    }
     vmm::Console* console(std::string_view id) override
     {
         auto const found = consoles.find(std::string(id));
@@ -126,7 +133,12 @@ public:
         auto const found = screens.find(std::string(id));
         return found == screens.end() ? nullptr : found->second.get();
     }
-    std::vector<vmm::Error> saveObstacles() override { return {}; }
+    std::vector<vmm::Error> saveObstacles() override
+    {
+        if (m_script->beforeObstacles)
+            m_script->beforeObstacles();
+        return {};
+    }
 
     /// What a guest can do on its own.
     void guestPowersOff()

@@ -212,12 +212,7 @@ def run(desktop):
     print("restored")
 
     # Closing while it runs suspends it.
-    desktop.keys("ctrl+shift+l", "ctrl+q")
-    desktop.await_node("check box", "Always do that")
-    desktop.picture("closing")
-    desktop.press("Suspend")
-    if desktop.process.wait(PATIENCE) != 0:
-        raise RuntimeError(f"the program ended with {desktop.process.returncode}")
+    desktop.close()
     measure(desktop)
 
 

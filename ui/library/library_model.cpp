@@ -1,5 +1,6 @@
 #include "ui/library/library_model.h"
 
+#include "ui/widgets/guarded.h"
 #include "ui/widgets/words.h"
 
 #include <QLocale>
@@ -143,10 +144,10 @@ bool LibraryModel::setData(QModelIndex const& index, QVariant const& value, int 
     if (role != Qt::EditRole || !index.isValid() || name.isEmpty() || name == data(index, role).toString())
         return false;
     auto const id = m_ids[index.row()];
-    if (auto const result = m_library.rename(id, name); !result) {
-        emit renameFailed(id, result.error());
-        return false;
-    }
+    m_library.rename(id, name, guarded(this, [this, id](vmm::Result<> const& outcome) {
+        if (!outcome)
+            emit renameFailed(id, outcome.error());
+    }));
     return true;
 }
 
@@ -170,13 +171,16 @@ void LibraryModel::changed(QString const& id)
 void LibraryModel::measure()
 {
     for (auto const& id : std::as_const(m_ids)) {
-        auto const* session = m_library.session(id);
+        auto* session = m_library.session(id);
         auto& row = m_rows[id];
         if (session == nullptr || session->state() != app::SessionState::Running) {
             row.cpuNanoseconds = 0;
             continue;
         }
-        auto const now = session->statistics().cpuNanoseconds;
+        auto const statistics = session->statistics();
+        if (!statistics)
+            continue;
+        auto const now = statistics->cpuNanoseconds;
         if (row.cpuNanoseconds != 0 && now >= row.cpuNanoseconds)
             row.usage = static_cast<double>(now - row.cpuNanoseconds) / 1e9 / session->config().cpus;
         row.cpuNanoseconds = now;

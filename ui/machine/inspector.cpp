@@ -2,6 +2,7 @@
 
 #include "ui/theme/icons.h"
 #include "ui/theme/theme.h"
+#include "ui/widgets/guarded.h"
 #include "ui/widgets/usage_graph.h"
 #include "ui/widgets/words.h"
 
@@ -165,7 +166,7 @@ void Inspector::updateTexts()
 
 void Inspector::measure()
 {
-    auto const* session = m_library.session(m_id);
+    auto* session = m_library.session(m_id);
     auto const running = session != nullptr && app::isInMemory(session->state());
     m_activityTitle->setVisible(running);
     m_processor->setVisible(running);
@@ -178,7 +179,10 @@ void Inspector::measure()
             graph->clear();
         return;
     }
-    auto const now = session->statistics();
+    auto const measured = session->statistics();
+    if (!measured)
+        return;
+    auto const& now = *measured;
     if (std::exchange(m_hasLast, true)) {
         auto rate = [](std::uint64_t before, std::uint64_t after) { return after > before ? after - before : 0; };
         auto const usage
@@ -200,8 +204,10 @@ void Inspector::saveNotes()
     auto const notes = m_notes->toPlainText();
     if (notes.toStdString() == m_library.config(m_id).notes)
         return;
-    if (auto const result = m_library.changeNotes(m_id, notes); !result)
-        emit failed(result.error());
+    m_library.changeNotes(m_id, notes, guarded(this, [this](vmm::Result<> const& outcome) {
+        if (!outcome)
+            emit failed(outcome.error());
+    }));
 }
 
 bool Inspector::eventFilter(QObject* watched, QEvent* event)

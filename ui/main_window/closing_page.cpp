@@ -73,10 +73,7 @@ ClosingPage::ClosingPage(app::Library& library, QWidget* parent)
     connect(m_shutDown, &QPushButton::clicked, this, [this] { choose(app::OnClose::ShutDown); });
     connect(m_powerOff, &QPushButton::clicked, this, &ClosingPage::powerOffAll);
     connect(m_cancel, &QPushButton::clicked, this, [this] {
-        for (auto const& id : m_library.inMemory()) {
-            if (auto* session = m_library.session(id); session != nullptr && session->can(app::Action::CancelJob))
-                session->cancelJob();
-        }
+        m_library.cancelClosing();
         m_working = false;
         emit cancelled();
     });
@@ -118,13 +115,13 @@ void ClosingPage::work(app::OnClose choice)
     updateTexts();
     fillRows();
     auto done = guarded(this, [this, choice](vmm::Result<> result) {
-        if (!m_working)
-            return; // the person has changed their mind
         m_working = false;
-        if (result || m_library.inMemory().isEmpty()) {
+        if (m_library.inMemory().isEmpty()) {
             emit finished();
             return;
         }
+        if (result)
+            return work(choice); // somebody has started one since
         m_messages->showProblem(
             problemFor(choice == app::OnClose::Suspend ? Task::Suspend : Task::PressPowerButton, result.error()));
         updateTexts();
@@ -186,8 +183,9 @@ void ClosingPage::updateTexts()
     auto const count = static_cast<int>(m_library.inMemory().size());
     m_title->setText(tr("%n machine(s) still run", nullptr, count));
     m_text->setText(m_working
-            ? tr("The window closes when all of them have ended.")
-            : tr("A suspended machine goes on where it was when you restore it. What keeps running is there again as soon "
+            ? tr("The window closes when all of them have ended. The preferences say what is done with them.")
+            : tr("A suspended machine goes on where it was when you restore it. What keeps running is there again as "
+                 "soon "
                  "as you open Chronovisor."));
     m_suspend->setText(tr("&Suspend"));
     m_background->setText(tr("&Keep running"));

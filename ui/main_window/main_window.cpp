@@ -104,7 +104,7 @@ void MainWindow::makePages(QString const& demoKernel)
     m_blank = new QWidget;
     m_newMachine = new NewMachinePage(m_library, demoKernel);
     m_settingsPage = new MachineSettingsPage(m_library);
-    m_preferences = new PreferencesPage;
+    m_preferences = new PreferencesPage(m_library);
     m_closing = new ClosingPage(m_library);
     for (QWidget* page :
         std::initializer_list<QWidget*> { m_empty, m_blank, m_newMachine, m_settingsPage, m_preferences, m_closing })

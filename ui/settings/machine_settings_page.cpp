@@ -249,13 +249,15 @@ void MachineSettingsPage::save()
         m_messages->showNotice(tr("A machine needs a name."));
         return;
     }
-    if (!isLocked())
-        return finishSave(m_library.changeSettings(m_config, m_newDisks, m_unwanted));
     m_save->setEnabled(false);
-    m_library.changeWhileInMemory(m_config, guarded(this, [this](vmm::Result<> const& outcome) {
+    auto const finish = guarded(this, [this](vmm::Result<> const& outcome) {
         m_save->setEnabled(true);
         finishSave(outcome);
-    }));
+    });
+    if (isLocked())
+        m_library.changeWhileInMemory(m_config, finish);
+    else
+        m_library.changeSettings(m_config, m_newDisks, m_unwanted, finish);
 }
 
 void MachineSettingsPage::finishSave(vmm::Result<> const& outcome)

@@ -1,18 +1,29 @@
 #include "ui/settings/preferences_page.h"
 
+#include "app/library/library.h"
+#include "app/settings/settings.h"
 #include "ui/settings/language.h"
 #include "ui/theme/theme.h"
+#include "ui/widgets/guarded.h"
+#include "ui/widgets/words.h"
 
 #include <QApplication>
 #include <QComboBox>
 #include <QGridLayout>
 #include <QLabel>
+#include <QPushButton>
 #include <QSignalBlocker>
 
 namespace ui {
 
-PreferencesPage::PreferencesPage(QWidget* parent)
-    : PageFrame(parent), m_theme(new QComboBox), m_language(new QComboBox), m_close(new QComboBox)
+PreferencesPage::PreferencesPage(app::Library& library, QWidget* parent)
+    : PageFrame(parent),
+      m_library(library),
+      m_trashLabel(new QLabel),
+      m_theme(new QComboBox),
+      m_language(new QComboBox),
+      m_close(new QComboBox),
+      m_emptyTrash(new QPushButton)
 {
     auto addField = [](QGridLayout* grid, QLabel*& label, QWidget* field) {
         label = new QLabel;
@@ -38,6 +49,11 @@ PreferencesPage::PreferencesPage(QWidget* parent)
     m_closeHint->setProperty("quiet", true);
     m_closeHint->setWordWrap(true);
     machinesCard->addWidget(m_closeHint);
+    m_trashLabel->setWordWrap(true);
+    m_emptyTrash->setEnabled(false);
+    machinesCard->addSpacing(8);
+    machinesCard->addWidget(m_trashLabel);
+    machinesCard->addWidget(m_emptyTrash, 0, Qt::AlignLeft);
     content()->addStretch(1);
 
     connect(m_theme, &QComboBox::activated, this, [this](int index) {
@@ -51,7 +67,26 @@ PreferencesPage::PreferencesPage(QWidget* parent)
     });
     connect(m_close, &QComboBox::activated, this,
         [](int index) { app::settings::onClose.set(static_cast<app::OnClose>(index)); });
+    connect(m_emptyTrash, &QPushButton::clicked, this, [this] {
+        m_emptyTrash->setEnabled(false);
+        m_library.emptyTrash(guarded(this, [this](vmm::Result<> const&) { measureTrash(); }));
+    });
     updateTexts();
+}
+
+void PreferencesPage::showEvent(QShowEvent* event)
+{
+    PageFrame::showEvent(event);
+    measureTrash();
+}
+
+void PreferencesPage::measureTrash()
+{
+    m_library.trashUsage(guarded(this, [this](vmm::Result<quint64> const& bytes) {
+        m_trashBytes = bytes ? *bytes : 0;
+        m_emptyTrash->setEnabled(m_trashBytes > 0);
+        updateTexts();
+    }));
 }
 
 void PreferencesPage::updateTexts()
@@ -63,6 +98,8 @@ void PreferencesPage::updateTexts()
     m_languageLabel->setText(tr("&Language"));
     m_closeLabel->setText(tr("When the application is closed, machines that &run are"));
     m_closeHint->setText(tr("A suspended machine goes on where it was when it is restored."));
+    m_trashLabel->setText(tr("Removed machines take %1. They are deleted after 30 days.").arg(bytesText(m_trashBytes)));
+    m_emptyTrash->setText(tr("&Empty the trash now"));
     m_theme->setAccessibleName(tr("Colours"));
     m_language->setAccessibleName(tr("Language"));
     m_close->setAccessibleName(tr("When the application is closed"));

@@ -3,6 +3,11 @@
 #include "ui/widgets/page_frame.h"
 
 class QComboBox;
+class QPushButton;
+
+namespace app {
+class Library;
+}
 
 namespace ui {
 
@@ -10,18 +15,24 @@ namespace ui {
 class PreferencesPage final : public PageFrame {
     Q_OBJECT
 public:
-    explicit PreferencesPage(QWidget* parent = nullptr);
+    explicit PreferencesPage(app::Library& library, QWidget* parent = nullptr);
 
 signals:
     void themeChanged();
 
 protected:
     void updateTexts() override;
+    void showEvent(QShowEvent* event) override;
 
 private:
+    void measureTrash();
+
+    app::Library& m_library;
+    quint64 m_trashBytes = 0;
     QLabel *m_looksHeading, *m_machinesHeading;
-    QLabel *m_themeLabel, *m_languageLabel, *m_closeLabel, *m_closeHint;
+    QLabel *m_themeLabel, *m_languageLabel, *m_closeLabel, *m_closeHint, *m_trashLabel;
     QComboBox *m_theme, *m_language, *m_close;
+    QPushButton* m_emptyTrash;
 };
 
 }

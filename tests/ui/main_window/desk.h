@@ -41,6 +41,12 @@ struct Desk {
             return {};
         return id;
     }
+    bool change(vmm::VmConfig const& config)
+    {
+        std::optional<vmm::Result<>> saved;
+        library->changeSettings(config, {}, {}, [&](vmm::Result<> const& outcome) { saved = outcome; });
+        return QTest::qWaitFor([&] { return saved.has_value(); }) && *saved;
+    }
     ui::MachineSettingsPage* settings(QString const& id)
     {
         window->showSettings(id);

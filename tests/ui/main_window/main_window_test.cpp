@@ -93,7 +93,7 @@ private slots:
         auto const id = desk.create("first");
         auto config = desk.library->config(id);
         config.cds[0].path = "/nowhere/gone.iso";
-        REQUIRE_OK(desk.library->changeSettings(config));
+        QVERIFY(desk.change(config));
         desk.open();
         desk.script->failCreate = vmm::Error { vmm::ErrorCode::NotFound, "opening gone.iso", 2 };
         auto* page = desk.window->pageOf(id);
@@ -124,13 +124,33 @@ private slots:
         QVERIFY(desk.script->has("reset"));
     }
 
-    void closingAsksOnceAndSuspends()
+    void closingSuspendsAndCanBeCancelled()
     {
         Desk desk;
         auto const id = desk.create("first");
         desk.open();
         desk.session(id).start();
         QVERIFY(desk.waitFor(id, app::SessionState::Running));
+        desk.script->holdSuspend = true;
+        desk.window->close();
+        QVERIFY(desk.waitFor(id, app::SessionState::Suspending));
+        QTest::keyClick(desk.window->currentPage(), Qt::Key_Escape);
+        QVERIFY(desk.waitFor(id, app::SessionState::Running));
+        QCOMPARE(desk.window->currentPage(), desk.window->pageOf(id));
+        desk.script->holdSuspend = false;
+        desk.window->close();
+        QTRY_VERIFY(!desk.window->isVisible());
+        QCOMPARE(desk.script->alive.load(), 0);
+    }
+
+    void closingAsksWhereThatIsChosenAndSuspends()
+    {
+        Desk desk;
+        auto const id = desk.create("first");
+        desk.open();
+        desk.session(id).start();
+        QVERIFY(desk.waitFor(id, app::SessionState::Running));
+        app::settings::onClose.set(app::OnClose::Ask);
         desk.window->close();
         QVERIFY(desk.window->isVisible());
         auto* closing = qobject_cast<ui::ClosingPage*>(desk.window->currentPage());
@@ -156,6 +176,20 @@ private slots:
         desk.open();
         QCOMPARE(desk.window->libraryPanel()->currentId(), second);
         QCOMPARE(desk.window->size(), QSize(711, 566));
+    }
+
+    void theTrashIsEmptiedFromThePreferences()
+    {
+        Desk desk;
+        auto const id = desk.create("first");
+        desk.open();
+        REQUIRE_OK(desk.library->remove(id));
+        desk.window->showPreferences();
+        auto* empty = button(desk.window->currentPage(), "&Empty the trash now");
+        QTRY_VERIFY(empty->isEnabled());
+        empty->click();
+        QTRY_VERIFY(!empty->isEnabled());
+        QTRY_VERIFY(!QFileInfo::exists(desk.directory.filePath("data/trash/" + id)));
     }
 
     void removingIsUndone()
@@ -186,7 +220,7 @@ private slots:
             = std::find_if(boxes.begin(), boxes.end(), [](auto* box) { return box->accessibleName() == "Processors"; });
         (*cpus)->setValue(3);
         page->save();
-        QCOMPARE(int(desk.library->config(id).cpus), 3);
+        QTRY_COMPARE(int(desk.library->config(id).cpus), 3);
         desk.session(id).start();
         QVERIFY(desk.waitFor(id, app::SessionState::Running));
         desk.window->showSettings(id);
@@ -203,8 +237,8 @@ private slots:
         button(page, "Add a new disk")->click();
         desk.named<QSpinBox>(page, "Size of disk0")->setValue(3);
         page->save();
+        QTRY_COMPARE(desk.library->config(id).disks.size(), before + 1);
         auto const disks = desk.library->config(id).disks;
-        QCOMPARE(disks.size(), before + 1);
         auto const path = QString::fromStdString(disks.back().path);
         QVERIFY(path.endsWith("disk0.qcow2") && QFileInfo::exists(path));
         REQUIRE_OK(app::inspectMedium(path.toStdString()));
@@ -217,7 +251,7 @@ private slots:
         }
         QVERIFY(QFileInfo::exists(path)); // not before it is saved
         page->save();
-        QCOMPARE(desk.library->config(id).disks.size(), before);
+        QTRY_COMPARE(desk.library->config(id).disks.size(), before);
         QVERIFY(!QFileInfo::exists(path));
     }
 

@@ -124,6 +124,7 @@ private slots:
         look(desk, "settings while it runs");
         desk.window->showPreferences();
         look(desk, "preferences");
+        app::settings::onClose.set(app::OnClose::Ask);
         desk.window->close();
         look(desk, "closing");
         desk.session(id).powerOff();
@@ -133,7 +134,7 @@ private slots:
         config.kernel.reset();
         config.firmware = vmm::Firmware::SeaBios;
         config.networks[0].forwards = { { vmm::Protocol::Tcp, "127.0.0.1", 2222, 22 } };
-        REQUIRE_OK(desk.library->changeSettings(config));
+        QVERIFY(desk.change(config));
         auto* settings = desk.settings(id);
         for (auto* one : settings->findChildren<QPushButton*>()) {
             if (one->text() == QCoreApplication::translate("ui::MachineSettingsPage", "Add a new disk"))

@@ -1,0 +1,159 @@
+#include "app/library/library.h"
+#include "tests/fakes/fake_machine.h"
+#include "tests/support/suite.h"
+
+#include <QTemporaryDir>
+
+using namespace app;
+using tests::FakeMachine;
+
+namespace {
+
+struct Bench {
+    QTemporaryDir directory;
+    std::shared_ptr<FakeMachine::Script> script = std::make_shared<FakeMachine::Script>();
+    Library library { directory.path(), FakeMachine::factory(script) };
+    std::optional<vmm::Result<>> outcome;
+
+    QString create(char const* name)
+    {
+        QString id;
+        auto config = tests::exampleConfig(name);
+        config.uuid.clear();
+        library.create({ config, {} }, [&](vmm::Result<QString> made) { id = made ? *made : QString("failed"); });
+        return QTest::qWaitFor([&] { return !id.isEmpty(); }) ? id : QString();
+    }
+    QString createRunning(char const* name)
+    {
+        auto const id = create(name);
+        library.session(id)->start();
+        return becomes(id, SessionState::Running) ? id : QString();
+    }
+    bool becomes(QString const& id, SessionState state)
+    {
+        return QTest::qWaitFor([&] { return library.session(id)->state() == state; });
+    }
+    Library::Done<void> done()
+    {
+        return [this](vmm::Result<> result) { outcome = std::move(result); };
+    }
+};
+
+}
+
+class ClosingTest : public QObject {
+    Q_OBJECT
+private slots:
+    void allAreSuspendedTogether()
+    {
+        Bench bench;
+        auto const first = bench.createRunning("first"), second = bench.createRunning("second");
+        QCOMPARE(bench.library.inMemory().size(), 2);
+        bench.library.suspendAll(bench.done());
+        QTRY_VERIFY(bench.outcome);
+        REQUIRE_OK(*bench.outcome);
+        QVERIFY(bench.library.inMemory().isEmpty());
+        QVERIFY(bench.library.store().load(first.toStdString())->isSuspended);
+        QVERIFY(bench.library.store().load(second.toStdString())->isSuspended);
+    }
+
+    void withNothingInMemoryItIsDoneAtOnce()
+    {
+        Bench bench;
+        bench.create("off");
+        bench.library.suspendAll(bench.done());
+        QTRY_VERIFY(bench.outcome);
+        REQUIRE_OK(*bench.outcome);
+    }
+
+    void whatIsUnderWayIsWaitedFor()
+    {
+        Bench bench;
+        auto const id = bench.createRunning("slow");
+        bench.script->holdSuspend = true;
+        bench.library.session(id)->suspend();
+        QVERIFY(bench.becomes(id, SessionState::Suspending));
+        bench.library.suspendAll(bench.done());
+        QTest::qWait(250);
+        QVERIFY(!bench.outcome);
+        bench.script->holdSuspend = false;
+        bench.library.session(id)->cancelJob();
+        QTRY_VERIFY(bench.outcome);
+        REQUIRE_OK(*bench.outcome);
+        QVERIFY(bench.becomes(id, SessionState::Suspended));
+    }
+
+    void aSuspendThatFailsIsToldAndTheMachineStays()
+    {
+        Bench bench;
+        auto const id = bench.createRunning("full");
+        bench.script->failSuspend = vmm::Error { vmm::ErrorCode::NoSpace, "full", 0 };
+        bench.library.suspendAll(bench.done());
+        QTRY_VERIFY(bench.outcome);
+        QCOMPARE(bench.outcome->error().code, vmm::ErrorCode::NoSpace);
+        QVERIFY(bench.becomes(id, SessionState::Running));
+    }
+
+    void aCancelledSuspendGoesOnRunning()
+    {
+        Bench bench;
+        auto const id = bench.createRunning("wanted");
+        bench.script->holdSuspend = true;
+        bench.library.suspendAll(bench.done());
+        QVERIFY(bench.becomes(id, SessionState::Suspending));
+        bench.library.cancelClosing();
+        QVERIFY(bench.becomes(id, SessionState::Running));
+        QVERIFY(!bench.outcome);
+    }
+
+    void whoDoesNotShutDownIsPoweredOff()
+    {
+        Bench bench;
+        bench.createRunning("deaf");
+        bench.library.shutDownAll(1, bench.done());
+        QTRY_VERIFY(bench.outcome);
+        QVERIFY(bench.script->has("power button"));
+        QVERIFY(bench.script->has("power off"));
+    }
+
+    void afterCancelNobodyIsPoweredOff()
+    {
+        Bench bench;
+        auto const id = bench.createRunning("deaf");
+        bench.library.shutDownAll(1, bench.done());
+        QTRY_VERIFY(bench.script->has("power button"));
+        bench.library.cancelClosing();
+        QTest::qWait(1500);
+        QVERIFY(!bench.script->has("power off"));
+        QVERIFY(!bench.outcome);
+        QCOMPARE(bench.library.session(id)->state(), SessionState::Running);
+    }
+
+    void whoIsStartedLaterIsLeftAlone()
+    {
+        Bench bench;
+        bench.createRunning("deaf");
+        bench.library.shutDownAll(1, bench.done());
+        auto const later = bench.createRunning("later");
+        QTRY_VERIFY(bench.outcome);
+        QCOMPARE(bench.library.inMemory(), QStringList { later });
+    }
+
+    void aPausedGuestGoesOnInOrderToShutDown()
+    {
+        Bench bench;
+        auto const id = bench.createRunning("paused");
+        bench.library.session(id)->pause();
+        QVERIFY(bench.becomes(id, SessionState::Paused));
+        bench.library.shutDownAll(60, bench.done());
+        QTRY_VERIFY(bench.script->has("power button"));
+        QVERIFY(bench.script->has("resume"));
+        QVERIFY(!bench.script->has("power off"));
+        bench.script->last->guestPowersOff();
+        QTRY_VERIFY(bench.outcome);
+        REQUIRE_OK(*bench.outcome);
+    }
+};
+
+REGISTER_SUITE(ClosingTest);
+#include "closing_test.moc"

@@ -15,6 +15,7 @@ namespace {
 struct CommandLine {
     CLI::App root { "Machines on the command line", "chronoctl" };
     bool json = false;
+    unsigned days = 0;
     std::string machine, path, directory, drive, shell;
     bool force = false, keepRunning = false, paused = false, detach = false, foreground = false;
     std::vector<std::string> keys;
@@ -93,12 +94,15 @@ struct CommandLine {
         method("reset", "Press the reset button", "machine.reset");
         method("shutdown", "Press the power button; the guest decides", "machine.shutdown");
         method("stop", "Pull the plug", "machine.powerOff");
+        verb("empty-trash", "Delete for good the machines that were removed, with their disks",
+            [this](Surroundings& around, Output const& output) { return emptyTrash(days, around, output); })
+            ->add_option("--older-than", days, "Only those that were removed this many days ago and before");
         auto* suspending = onMachine("suspend", "Write a machine's state to the disk and end it",
             [this](Surroundings& around, Output const& output) {
                 return suspend(machine, directory, keepRunning, around, output);
             });
         suspending->add_option("--to", directory, "Into this directory, not the machine's own");
-        suspending->add_flag("--keep-running", keepRunning, "Let it go on afterwards");
+        suspending->add_flag("--keep-running", keepRunning, "Let it go on afterwards; with --to");
         auto* restoring
             = verb("restore", "Bring a suspended machine back", [this](Surroundings& around, Output const& output) {
                   std::error_code ignored;

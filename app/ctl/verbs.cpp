@@ -5,6 +5,7 @@
 #include "app/systems/media_advisor.h"
 #include "app/systems/module.h"
 
+#include <algorithm>
 #include <dlfcn.h>
 #include <filesystem>
 #include <fmt/format.h>
@@ -212,6 +213,10 @@ int control(
 int suspend(std::string const& machine, std::string const& directory, bool keepRunning, Surroundings& around,
     Output const& output)
 {
+    if (keepRunning && directory.empty()) {
+        return output.failed({ vmm::ErrorCode::InvalidArgument,
+            "what goes on running keeps no saved state of its own: say where to with --to", 0 });
+    }
     auto owner = findOwner(machine, around);
     if (!owner)
         return output.failed(owner.error());
@@ -228,6 +233,19 @@ int suspend(std::string const& machine, std::string const& directory, bool keepR
     if (tells)
         writeAll(output.err, "\r                \r");
     return answer ? int(Done) : output.failed(answer.error());
+}
+
+int emptyTrash(unsigned days, Surroundings& around, Output const& output)
+{
+    auto const before = around.store.trashUsage();
+    if (auto const emptied = around.store.emptyTrash(std::uint64_t { days } * 24 * 3600); !emptied)
+        return output.failed(emptied.error());
+    auto const freed = before - std::min(before, around.store.trashUsage());
+    if (output.json)
+        output.value({ { "freedBytes", freed } });
+    else
+        output.text(fmt::format("{} MiB freed", freed >> 20));
+    return Done;
 }
 
 int screenshot(std::string const& machine, std::string const& path, Surroundings& around, Output const& output)

@@ -44,6 +44,8 @@ int control(
     std::string const& machine, std::string const& method, Json params, Surroundings& around, Output const& output);
 int suspend(std::string const& machine, std::string const& directory, bool keepRunning, Surroundings& around,
     Output const& output);
+/// Ends machines that were removed `days` ago and before.
+int emptyTrash(unsigned days, Surroundings& around, Output const& output);
 int screenshot(std::string const& machine, std::string const& path, Surroundings& around, Output const& output);
 
 struct ConsoleOptions {

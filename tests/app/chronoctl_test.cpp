@@ -239,6 +239,9 @@ private slots:
         QVERIFY(hosting.isRunning("web"));
         QVERIFY(bench.script->has("restore"));
         // To another place, and on.
+        auto const nowhere = bench.call({ "suspend", "web", "--keep-running" });
+        QVERIFY(nowhere.code != 0);
+        QVERIFY(nowhere.err.contains("--to"));
         QCOMPARE(bench.call({ "suspend", "web", "--to", bench.path("elsewhere"), "--keep-running" }).code, 0);
         QVERIFY(QFile::exists(bench.directory.filePath("elsewhere/state.json")));
         QCOMPARE(bench.stateOf("web"), QString("running"));

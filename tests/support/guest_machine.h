@@ -33,6 +33,8 @@ public:
 
     vmm::Result<> start();
     vmm::Machine& machine() { return *m_machine; }
+    /// Ends the machine and lets go of its files.
+    void end() { m_machine.reset(); }
 
     enum class Then { Resume, StayPaused };
     /// Writes the state, ends this machine and its threads, and builds a new one from the files, which runs on.

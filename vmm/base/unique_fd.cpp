@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <fcntl.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 
 namespace vmm {
 
@@ -15,6 +16,17 @@ Result<UniqueFd> openFile(std::string const& path, int flags, unsigned mode)
     if (fd < 0)
         return failOs("cannot open " + path);
     return UniqueFd(fd);
+}
+
+Result<UniqueFd> openRegularFile(std::string const& path)
+{
+    auto fd = TRY(openFile(path, O_RDONLY | O_NONBLOCK | O_NOCTTY));
+    struct stat status { };
+    if (::fstat(fd.get(), &status) != 0)
+        return failOs("cannot look at " + path);
+    if (!S_ISREG(status.st_mode))
+        return fail(ErrorCode::InvalidArgument, path + " is not a file");
+    return fd;
 }
 
 Result<UniqueFd> makeEventFd()

@@ -57,6 +57,19 @@ void PflashCfi::pause()
     flush();
 }
 
+void PflashCfi::resume()
+{
+    std::lock_guard const lock(mutex());
+    if (std::exchange(m_storeAgain, false) && m_store)
+        m_store(0, m_contents.bytes());
+}
+
+void PflashCfi::storeAgain()
+{
+    std::lock_guard const lock(mutex());
+    m_storeAgain = true;
+}
+
 void PflashCfi::read(std::uint64_t offset, ByteSpan data)
 {
     for (std::size_t i = 0; i < data.size(); ++i) {

@@ -74,6 +74,9 @@ public:
     Section save() const override;
     Result<> load(Section const& section) override;
     void pause() override;
+    void resume() override;
+    /// The host could not keep what it was given: when the machine resumes it is given the whole array. Any thread.
+    void storeAgain();
     void read(std::uint64_t offset, ByteSpan data) override;
     void write(std::uint64_t offset, ConstByteSpan data) override;
 
@@ -96,6 +99,7 @@ private:
     Store m_store;
     std::optional<MemoryMapper::Slot> m_slot;
     std::uint64_t m_changedStart = 0, m_changedEnd = 0; // not yet given to m_store
+    bool m_storeAgain = false;
     State m_state;
 };
 

@@ -17,6 +17,7 @@
 namespace vmm {
 
 class AhciController;
+class PflashCfi;
 class SataDevice;
 
 /// The PC: a Q35 chipset and what the configuration plugs into it. Each file pc_board_*.cpp puts one kind of
@@ -113,6 +114,7 @@ private:
     PciServices m_services;
     std::map<std::string, std::string, std::less<>> m_bootPaths; // by device id
     UniqueFd m_variablesFile;
+    PflashCfi* m_flash = nullptr;
     MemoryBlock* m_variables = nullptr; // the contents of the chip that the file keeps
     std::vector<DiskPointer> m_disks;
     std::vector<std::unique_ptr<NetworkBackend>> m_unplugged;

@@ -103,14 +103,17 @@ Result<> PcBoard::addVariables(std::uint64_t codeSize)
         // On the machine's thread: a vCPU does not wait for a disk.
         store = [this](std::uint64_t offset, ConstByteSpan bytes) {
             m_loop.post([this, offset, copy = Bytes(bytes.begin(), bytes.end())] {
-                if (auto const written = writeVariables(offset, copy); !written)
+                if (auto const written = writeVariables(offset, copy); !written) {
+                    m_flash->storeAgain();
                     m_events.hostFailed(written.error());
+                }
             });
         };
     }
     auto const address = layout::flashEnd - codeSize - block.size();
     auto& flash
         = keep("firmware-flash", std::make_unique<PflashCfi>(m_vm, address, block, PflashCfi::Writable::Yes, store));
+    m_flash = &flash;
     return m_memory.map(address, block.size(), flash);
 }
 

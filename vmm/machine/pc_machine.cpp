@@ -161,6 +161,7 @@ PcMachine::~PcMachine()
             done(fail(ErrorCode::Cancelled, "the machine is gone"));
     }
     m_thread->loop().call([this] {
+        m_loader.reset();
         if (m_board && state() == RunState::Running)
             stopRunning();
     });
@@ -246,6 +247,7 @@ Result<> PcMachine::execute(command::PowerOff const&)
         return fail(ErrorCode::NotNow, "the machine is off");
     if (state() == RunState::Running)
         stopRunning();
+    m_loader.reset();
     m_board->forgetMemory();
     setState(RunState::Off);
     return {};
@@ -307,6 +309,11 @@ Result<> PcMachine::resetAll()
     m_requested = GuestRequest::None;
     m_crash.reset();
     ++m_life;
+    if (m_memoryIsLost) {
+        m_loader.reset();
+        m_board->forgetMemory();
+        m_memoryIsLost = false;
+    }
     for (auto const& part : m_parts)
         part.device->reset();
     for (auto& vcpu : m_vcpus)
@@ -331,6 +338,8 @@ void PcMachine::stopRunning()
 
 void PcMachine::letRun()
 {
+    if (m_loader && !m_loader->isUnderWay())
+        loadMemory();
     for (auto const& part : m_parts)
         part.device->resume();
     m_clock->start();
@@ -373,6 +382,7 @@ void PcMachine::serveRequest()
         break;
     case GuestRequest::PowerOff:
         stopRunning();
+        m_loader.reset();
         m_board->forgetMemory();
         // With a reason: nobody out here asked for it.
         setState(RunState::Off, Error { ErrorCode::Cancelled, "the guest powered off", 0 });

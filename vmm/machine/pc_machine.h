@@ -6,6 +6,7 @@
 #include "vmm/machine/board.h"
 #include "vmm/machine/machine.h"
 #include "vmm/machine/machine_clock.h"
+#include "vmm/machine/ram_loader.h"
 #include "vmm/machine/vcpu_thread.h"
 
 #include <atomic>
@@ -74,6 +75,9 @@ private:
     void crashed(Error const& report);
     void hostFailed(Error const& error);
     Result<SavedMachine> captureState() const;
+    /// Starts reading the rest of a restored machine's memory, or goes on where an error has stopped it.
+    void loadMemory();
+    void memoryLoaded(Result<> const& outcome);
 
     VmConfig m_config;
     Listener m_listener;
@@ -93,7 +97,9 @@ private:
     std::atomic<unsigned> m_life { 0 }; // how often it was reset: what a vCPU reports may be of an earlier one
     std::optional<Error> m_crash;       // reported while the machine stood still
     std::atomic<GuestRequest> m_requested { GuestRequest::None }; // set by a vCPU's thread
-    bool m_wasStopped = false; // the guest's watchdogs must be told at the next letRun()
+    std::unique_ptr<RamLoader> m_loader; // while a restored machine's memory is not complete
+    bool m_memoryIsLost = false;         // a part of it could not be read: only a reset helps
+    bool m_wasStopped = false;           // the guest's watchdogs must be told at the next letRun()
     std::vector<std::unique_ptr<VcpuThread>> m_threads;
 };
 

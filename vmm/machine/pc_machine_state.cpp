@@ -89,6 +89,8 @@ void PcMachine::suspend(command::Suspend const& command, Completion done)
             return !job.cancelled.load();
         };
         auto outcome = replaceDirectory(directory, [&](std::string const& fresh) -> Result<> {
+            if (m_loader)
+                TRY(m_loader->wait([&] { return !job.cancelled.load(); }));
             saved.header.ram = TRY(writeRamFile(fmt::format("{}/{}", fresh, savedRamName), blocks, progress));
             auto const json = savedMachineToJson(saved);
             TRY_WITHIN("the state could not be read back", savedMachineFromJson(json));
@@ -104,9 +106,11 @@ void PcMachine::finishSuspend(Result<> const& outcome, bool wasRunning, bool the
     if (!job)
         return; // the machine is being destroyed
     job->worker.join();
+    if (m_loader && !m_loader->isUnderWay())
+        m_loader.reset();
     if (outcome && thenPowerOff) {
         ignore(execute(command::PowerOff {}));
-    } else if (wasRunning) {
+    } else if (wasRunning && state() == RunState::Paused) {
         letRun();
         setState(RunState::Running);
     }
@@ -162,12 +166,12 @@ Result<> PcMachine::loadState(SavedMachine const& saved, std::string const& dire
             return fail(ErrorCode::Corrupt, fmt::format("the state lacks {}", own.id));
     }
 
-    auto const file = TRY(openFile(fmt::format("{}/{}", directory, savedRamName), O_RDONLY));
+    auto file = TRY(openRegularFile(fmt::format("{}/{}", directory, savedRamName)));
     Result<> outcome;
     m_thread->loop().call([&] {
         outcome = [&]() -> Result<> {
             // Memory first: devices look into it as they load (the rings of their queues).
-            TRY(loadRamFile(file.get(), saved.header.ram, m_board->memoryBlocks()));
+            m_loader = TRY(RamLoader::open(std::move(file), saved.header.ram, m_board->memoryBlocks()));
             m_clock->set(Nanoseconds(saved.header.guestTime));
             for (auto const& own : m_parts)
                 TRY_WITHIN(own.id, own.device->load(findPart(saved.parts, own.id)->section));
@@ -177,10 +181,45 @@ Result<> PcMachine::loadState(SavedMachine const& saved, std::string const& dire
             m_wasStopped = true;
             m_requested = saved.header.requested;
             setState(RunState::Paused);
+            loadMemory();
             return {};
         }();
     });
     return outcome;
+}
+
+void PcMachine::loadMemory()
+{
+    auto const standStill = [this](std::function<void()> task) {
+        m_thread->loop().post([this, task = std::move(task)] {
+            bool const running = state() == RunState::Running;
+            if (running)
+                stopRunning();
+            task();
+            if (running)
+                letRun();
+        });
+    };
+    m_loader->start(standStill,
+        [this](Result<> const& outcome) { m_thread->loop().post([this, outcome] { memoryLoaded(outcome); }); });
+}
+
+void PcMachine::memoryLoaded(Result<> const& outcome)
+{
+    if (!m_loader)
+        return;
+    if (outcome) {
+        // A suspend under way may be waiting for it, and lets go of it later.
+        if (!m_job)
+            m_loader.reset();
+        return;
+    }
+    if (outcome.error().code == ErrorCode::Cancelled)
+        return;
+    if (state() == RunState::Running)
+        stopRunning();
+    m_memoryIsLost = outcome.error().code == ErrorCode::Corrupt;
+    setState(m_memoryIsLost ? RunState::Crashed : RunState::Paused, outcome.error());
 }
 
 }

@@ -158,9 +158,10 @@ private:
     std::uint64_t m_position = 0;
 };
 
-ByteSpan checksumOf(RamFileRecord& record, std::uint64_t chunk)
+template<typename Record>
+auto checksumOf(Record& record, std::uint64_t chunk)
 {
-    return ByteSpan(record.checksums).subspan(chunk * sizeof(XXH64_canonical_t), sizeof(XXH64_canonical_t));
+    return std::span(record.checksums).subspan(chunk * sizeof(XXH64_canonical_t), sizeof(XXH64_canonical_t));
 }
 
 RamFileRecord layOut(std::vector<MemoryBlock*> const& blocks)
@@ -255,67 +256,55 @@ Result<> checkRamRecord(RamFileRecord const& record, std::uint64_t fileSize)
     return {};
 }
 
+bool isHole(RamFileRecord const& record, std::uint64_t chunk)
+{
+    auto const expected = checksumOf(record, chunk);
+    return std::all_of(expected.begin(), expected.end(), [](std::uint8_t byte) { return byte == 0; });
+}
+
+Result<> readChunks(int fd, RamFileRecord const& record, std::uint64_t fileOffset, ByteSpan chunks)
+{
+    for (std::size_t got = 0; got < chunks.size();) {
+        auto const count = ::pread(fd, chunks.data() + got, chunks.size() - got, static_cast<off_t>(fileOffset + got));
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count < 0)
+            return failOs("cannot read the memory file");
+        if (count == 0)
+            return fail(ErrorCode::Corrupt, "the memory file has become shorter");
+        got += static_cast<std::size_t>(count);
+    }
+    auto chunk = fileOffset / RamFileRecord::chunkSize;
+    for (; !chunks.empty(); ++chunk, chunks = chunks.subspan(std::min(chunks.size(), RamFileRecord::chunkSize))) {
+        auto const data = chunks.first(std::min(chunks.size(), RamFileRecord::chunkSize));
+        bool zeroes = true;
+        for (std::size_t at = 0; zeroes && at < data.size(); at += pageSize)
+            zeroes = isZero(data.data() + at);
+        std::array<std::uint8_t, sizeof(XXH64_canonical_t)> found {};
+        if (!zeroes) {
+            ChunkHash hash;
+            hash.add(0, data);
+            hash.finish(RamFileRecord::chunkSize, found);
+        }
+        if (!std::ranges::equal(found, checksumOf(record, chunk)))
+            return fail(ErrorCode::Corrupt, fmt::format("the memory file is damaged in its mebibyte {}", chunk));
+    }
+    return {};
+}
+
 Result<> verifyRamFile(std::string const& path, RamFileRecord const& record, ProgressCallback const& progress)
 {
-    auto const file = TRY(openFile(path, O_RDONLY));
+    auto const file = TRY(openRegularFile(path));
     struct stat status { };
     if (::fstat(file.get(), &status) != 0)
         return failOs("cannot look at " + path);
     TRY(checkRamRecord(record, static_cast<std::uint64_t>(status.st_size)));
     Bytes chunk(RamFileRecord::chunkSize);
-    auto const chunks = record.size / RamFileRecord::chunkSize;
-    static constexpr std::array<std::uint8_t, sizeof(XXH64_canonical_t)> none {};
-    for (std::uint64_t i = 0; i < chunks; ++i) {
-        for (std::size_t got = 0; got < chunk.size();) {
-            auto const count = ::pread(
-                file.get(), chunk.data() + got, chunk.size() - got, static_cast<off_t>(i * chunk.size() + got));
-            if (count < 0 && errno == EINTR)
-                continue;
-            if (count <= 0)
-                return failOs(fmt::format("cannot read {}", path));
-            got += static_cast<std::size_t>(count);
-        }
-        auto const expected = ConstByteSpan(record.checksums).subspan(i * none.size(), none.size());
-        bool hole = true;
-        for (std::size_t at = 0; hole && at < chunk.size(); at += pageSize)
-            hole = isZero(chunk.data() + at);
-        std::array<std::uint8_t, none.size()> found {};
-        if (!hole) {
-            ChunkHash hash;
-            hash.add(0, chunk);
-            hash.finish(chunk.size(), found);
-        }
-        if (!std::equal(found.begin(), found.end(), expected.begin()))
-            return fail(ErrorCode::Corrupt, fmt::format("the memory file is damaged in its mebibyte {}", i));
-        if (progress && !progress(static_cast<double>(i) / static_cast<double>(chunks)))
+    for (std::uint64_t at = 0; at < record.size; at += chunk.size()) {
+        TRY(readChunks(file.get(), record, at, chunk));
+        if (progress && !progress(static_cast<double>(at) / static_cast<double>(record.size)))
             return fail(ErrorCode::Cancelled, "checking the memory file was cancelled");
     }
-    return {};
-}
-
-Result<> loadRamFile(int fd, RamFileRecord const& record, std::vector<MemoryBlock*> const& blocks)
-{
-    struct stat status { };
-    if (::fstat(fd, &status) != 0)
-        return failOs("cannot look at the memory file");
-    TRY(checkRamRecord(record, static_cast<std::uint64_t>(status.st_size)));
-    auto const find = [&](std::string const& name) {
-        return std::find_if(
-            record.blocks.begin(), record.blocks.end(), [&](auto const& one) { return one.name == name; });
-    };
-    for (auto const* block : blocks) {
-        auto const found = find(block->name());
-        if (found == record.blocks.end())
-            return fail(ErrorCode::Corrupt, fmt::format("the memory of {} was not saved", block->name()));
-        if (found->size != block->size()) {
-            return fail(ErrorCode::Corrupt,
-                fmt::format("{} has {} bytes here and {} in the file", block->name(), block->size(), found->size));
-        }
-    }
-    if (record.blocks.size() != blocks.size())
-        return fail(ErrorCode::Corrupt, "the file holds memory of a device that the machine does not have");
-    for (auto* block : blocks)
-        TRY(block->loadLazily(fd, find(block->name())->offset));
     return {};
 }
 

@@ -50,8 +50,11 @@ Result<> checkRamRecord(RamFileRecord const& record, std::uint64_t fileSize);
 /// Reads the whole file and compares every checksum.
 Result<> verifyRamFile(std::string const& path, RamFileRecord const& record, ProgressCallback const& progress);
 
-/// Lets the blocks have the file's contents as they are used; a block that the record does not name, or a size that
-/// differs, is an error, and then nothing was changed.
-Result<> loadRamFile(int fd, RamFileRecord const& record, std::vector<MemoryBlock*> const& blocks);
+/// Reads a whole number of the record's chunks from the file and compares their checksums. Corrupt where they differ or
+/// the file ends.
+Result<> readChunks(int fd, RamFileRecord const& record, std::uint64_t fileOffset, ByteSpan chunks);
+
+/// Whether the record says that nothing but zeros is in a chunk.
+bool isHole(RamFileRecord const& record, std::uint64_t chunk);
 
 }

@@ -33,7 +33,7 @@ Result<> syncDirectory(std::string const& path)
 
 Result<std::string> readTextFile(std::string const& path, std::size_t limit)
 {
-    auto const file = TRY(openFile(path, O_RDONLY));
+    auto const file = TRY(openRegularFile(path));
     std::string text;
     for (std::string piece(1u << 16, '\0');;) {
         auto const count = ::read(file.get(), piece.data(), piece.size());
@@ -117,6 +117,7 @@ Result<SavedMachine> savedMachineFromJson(Json const& json)
         machine.parts.push_back(TRY(partFromJson(entry)));
         if (!ids.insert(machine.parts.back().id).second)
             return fail(ErrorCode::Corrupt, fmt::format("two parts are called {}", machine.parts.back().id));
+        TRY(checkPart(machine.parts.back()));
     }
     return machine;
 }

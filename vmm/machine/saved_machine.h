@@ -71,6 +71,9 @@ struct SavedMachine {
 /// The names of the two files in the directory.
 constexpr std::string_view savedStateName = "state.json", savedRamName = "ram";
 
+/// Whether the state of a part is one of a kind that we know, whole and within its bounds.
+Result<> checkPart(SavedPart const& part);
+
 Json savedMachineToJson(SavedMachine const& machine);
 Result<SavedMachine> savedMachineFromJson(Json const& json);
 

@@ -13,39 +13,32 @@ namespace vmm {
 
 namespace {
 
-constexpr std::uint64_t pageSize = 4096;
-constexpr std::uint64_t hugePageSize = 2u << 20;
+constexpr std::uint64_t pageSize = AnonymousMemory::pageSize;
+
+// /proc/self/pagemap has 64 bits a page (Documentation/admin-guide/mm/pagemap.rst): bit 63 present, 62 swapped, 61 of a
+// file or shared.
+constexpr std::uint64_t usedBits = 3ull << 62, ofFileBit = 1ull << 61;
+
+Result<> readPagemap(UniqueFd const& pagemap, std::uint8_t const* address, std::span<std::uint64_t> entries)
+{
+    auto const first = reinterpret_cast<std::uintptr_t>(address) / pageSize;
+    auto const got = ::pread(
+        pagemap.get(), entries.data(), entries.size_bytes(), static_cast<off_t>(first * sizeof(std::uint64_t)));
+    if (got != static_cast<ssize_t>(entries.size_bytes()))
+        return failOs("cannot find out which memory is in use");
+    return {};
+}
 
 }
 
 Result<std::unique_ptr<MemoryBlock>> MemoryBlock::create(std::string name, std::uint64_t size)
 {
-    size = alignUp(std::max<std::uint64_t>(size, 1), pageSize);
-    bool const huge = size >= hugePageSize;
-    // Aligned to 2 MiB on the host as in the guest, so that both levels of page tables can use large pages.
-    auto const slack = huge ? hugePageSize : 0;
-    void* const mapped
-        = ::mmap(nullptr, size + slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (mapped == MAP_FAILED)
-        return failOs(fmt::format("cannot reserve {} MiB for {}", size >> 20, name));
-    auto* data = static_cast<std::uint8_t*>(mapped);
-    if (huge) {
-        auto* const aligned = reinterpret_cast<std::uint8_t*>(
-            alignUp(reinterpret_cast<std::uintptr_t>(data), static_cast<std::uintptr_t>(hugePageSize)));
-        if (aligned != data)
-            ::munmap(data, static_cast<std::size_t>(aligned - data));
-        auto* const end = data + size + slack;
-        if (aligned + size != end)
-            ::munmap(aligned + size, static_cast<std::size_t>(end - (aligned + size)));
-        data = aligned;
-        ::madvise(data, size, MADV_HUGEPAGE);
-    }
-    ::madvise(data, size, MADV_DONTDUMP);
-    return std::unique_ptr<MemoryBlock>(new MemoryBlock(std::move(name), data, size));
+    auto memory = TRY(AnonymousMemory::create(alignUp(std::max<std::uint64_t>(size, 1), pageSize), name));
+    return std::unique_ptr<MemoryBlock>(new MemoryBlock(std::move(name), memory.release()));
 }
 
-MemoryBlock::MemoryBlock(std::string name, std::uint8_t* data, std::uint64_t size)
-    : m_name(std::move(name)), m_data(data), m_size(size)
+MemoryBlock::MemoryBlock(std::string name, ByteSpan memory)
+    : m_name(std::move(name)), m_data(memory.data()), m_size(memory.size())
 {
 }
 
@@ -66,7 +59,7 @@ std::uint64_t MemoryBlock::residentBytes() const
 
 void MemoryBlock::clear()
 {
-    if (!std::exchange(m_backedByFile, false)) {
+    if (std::find(m_shown.begin(), m_shown.end(), true) == m_shown.end()) {
         ::madvise(m_data, m_size, MADV_DONTNEED);
         return;
     }
@@ -74,46 +67,83 @@ void MemoryBlock::clear()
     ::mmap(m_data, m_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
     ::madvise(m_data, m_size, MADV_HUGEPAGE);
     ::madvise(m_data, m_size, MADV_DONTDUMP);
+    setShown(0, m_size, false);
 }
 
-Result<> MemoryBlock::loadLazily(int fd, std::uint64_t offset)
+Result<> MemoryBlock::checkPart(std::uint64_t offset, std::uint64_t size) const
 {
+    if (offset % granule != 0 || offset > m_size || size > m_size - offset
+        || (size % granule != 0 && offset + size != m_size))
+        return fail(ErrorCode::InvalidArgument, fmt::format("{} has no such part", m_name));
+    return {};
+}
+
+void MemoryBlock::setShown(std::uint64_t offset, std::uint64_t size, bool shown)
+{
+    m_shown.resize(alignUp(m_size, granule) / granule);
+    auto const first = m_shown.begin() + static_cast<std::ptrdiff_t>(offset / granule);
+    std::fill_n(first, alignUp(size, granule) / granule, shown);
+    if (!shown && std::find(m_shown.begin(), m_shown.end(), true) == m_shown.end())
+        m_guard.reset();
+}
+
+Result<> MemoryBlock::showFile(std::uint64_t offset, std::uint64_t size, int fd, std::uint64_t fileOffset)
+{
+    TRY(checkPart(offset, size));
     struct stat status { };
     if (::fstat(fd, &status) != 0)
         return failOs("cannot look at the memory file");
-    if (offset % pageSize != 0 || offset > static_cast<std::uint64_t>(status.st_size)
-        || m_size > static_cast<std::uint64_t>(status.st_size) - offset)
+    auto const fileSize = static_cast<std::uint64_t>(status.st_size);
+    if (fileOffset % pageSize != 0 || fileOffset > fileSize || size > fileSize - fileOffset)
         return fail(ErrorCode::Corrupt, fmt::format("the memory file is too short for {}", m_name));
-    void* const mapped = ::mmap(m_data, m_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED, fd,
-        static_cast<off_t>(offset));
+    if (!m_guard)
+        m_guard = TRY(BusErrorGuard::watch(bytes()));
+    void* const mapped = ::mmap(m_data + offset, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED,
+        fd, static_cast<off_t>(fileOffset));
     if (mapped == MAP_FAILED)
         return failOs(fmt::format("cannot map the saved contents of {}", m_name));
-    ::madvise(m_data, m_size, MADV_DONTDUMP);
-    m_backedByFile = true;
+    ::madvise(m_data + offset, size, MADV_DONTDUMP);
+    setShown(offset, size, true);
+    return {};
+}
+
+Result<> MemoryBlock::replace(std::uint64_t offset, AnonymousMemory contents)
+{
+    auto const size = contents.bytes().size();
+    TRY(checkPart(offset, size));
+    auto const pagemap = TRY(openFile("/proc/self/pagemap", O_RDONLY));
+    std::vector<std::uint64_t> entries(size / pageSize);
+    TRY(readPagemap(pagemap, m_data + offset, entries));
+    for (std::size_t page = 0; page < entries.size(); ++page) {
+        // A page of its own is one that was written to.
+        if ((entries[page] & usedBits) != 0 && (entries[page] & ofFileBit) == 0)
+            std::memcpy(contents.bytes().data() + page * pageSize, m_data + offset + page * pageSize, pageSize);
+    }
+    // One system call: whoever reads meanwhile waits, and sees either the old pages or the new ones.
+    if (::mremap(contents.bytes().data(), size, size, MREMAP_MAYMOVE | MREMAP_FIXED, m_data + offset) == MAP_FAILED)
+        return failOs(fmt::format("cannot put the memory of {} in its place", m_name));
+    contents.release();
+    setShown(offset, size, false);
     return {};
 }
 
 Result<> MemoryBlock::visitPages(
     std::uint64_t chunk, std::function<bool(std::uint64_t, std::uint64_t)> const& visit) const
 {
-    // /proc/self/pagemap has 64 bits a page (Documentation/admin-guide/mm/pagemap.rst): bit 63 present, 62 swapped.
-    constexpr std::uint64_t usedBits = 3ull << 62;
-    UniqueFd pagemap;
-    if (!m_backedByFile)
-        pagemap = TRY(openFile("/proc/self/pagemap", O_RDONLY));
+    auto const pagemap = TRY(openFile("/proc/self/pagemap", O_RDONLY));
     std::vector<std::uint64_t> entries(chunk / pageSize);
+    auto const isShown = [&](std::uint64_t from, std::uint64_t to) {
+        bool shown = false;
+        for (auto at = from / granule; !m_shown.empty() && at <= (to - 1) / granule; ++at)
+            shown |= m_shown[at];
+        return shown;
+    };
     for (std::uint64_t start = 0; start < m_size; start += chunk) {
         auto const pages = std::min(chunk, m_size - start) / pageSize;
-        if (pagemap) {
-            auto const first = (reinterpret_cast<std::uintptr_t>(m_data) + start) / pageSize;
-            auto const wanted = static_cast<ssize_t>(pages * sizeof(std::uint64_t));
-            if (::pread(pagemap.get(), entries.data(), static_cast<std::size_t>(wanted),
-                    static_cast<off_t>(first * sizeof(std::uint64_t)))
-                != wanted)
-                return failOs("cannot find out which memory is in use");
-        } else {
+        if (isShown(start, start + pages * pageSize))
             std::fill(entries.begin(), entries.end(), usedBits);
-        }
+        else
+            TRY(readPagemap(pagemap, m_data + start, std::span(entries).first(pages)));
         for (std::uint64_t page = 0; page < pages;) {
             auto end = page;
             while (end < pages && (entries[end] & usedBits) != 0)

@@ -2,6 +2,8 @@
 
 #include "vmm/base/bytes.h"
 #include "vmm/base/result.h"
+#include "vmm/memory/anonymous_memory.h"
+#include "vmm/memory/bus_error_guard.h"
 
 #include <atomic>
 #include <functional>
@@ -36,9 +38,17 @@ public:
     /// Gives all pages back to the host; the block reads as zero again.
     void clear();
 
-    /// Replaces the contents by a file's, page by page as they are first used: the file is only read. It must stay as
-    /// it is until the block is cleared or gone. `offset` is a multiple of 4096.
-    Result<> loadLazily(int fd, std::uint64_t offset);
+    /// Parts that show a file begin and end at multiples of this, or with the block.
+    static constexpr std::uint64_t granule = AnonymousMemory::largePageSize;
+
+    /// Lets a part show a file's contents from `fileOffset` (a multiple of 4096) on: pages come in as they are first
+    /// used, what is written to them stays here. The file must reach that far.
+    Result<> showFile(std::uint64_t offset, std::uint64_t size, int fd, std::uint64_t fileOffset);
+    /// Makes such a part anonymous memory again: it takes `contents`, but for the pages that were written to since
+    /// showFile(), which stay as they are. Nothing may write to it meanwhile; reading is harmless.
+    Result<> replace(std::uint64_t offset, AnonymousMemory contents);
+    /// Whether the file was cut off under us, and pages are gone.
+    bool lostPages() const { return m_guard && m_guard->lost(); }
 
     /// Calls `visit` with each run of pages that may hold something other than zero, in order, without touching pages
     /// that never were. Runs do not cross a multiple of `chunk`. Ends early when `visit` returns false.
@@ -46,11 +56,15 @@ public:
         std::uint64_t chunk, std::function<bool(std::uint64_t offset, std::uint64_t size)> const& visit) const;
 
 private:
-    MemoryBlock(std::string name, std::uint8_t* data, std::uint64_t size);
+    MemoryBlock(std::string name, ByteSpan memory);
+    Result<> checkPart(std::uint64_t offset, std::uint64_t size) const;
+    void setShown(std::uint64_t offset, std::uint64_t size, bool shown);
+
     std::string m_name;
     std::uint8_t* m_data;
     std::uint64_t m_size;
-    bool m_backedByFile = false;
+    std::vector<bool> m_shown; // granules that show a file
+    std::unique_ptr<BusErrorGuard> m_guard;
 };
 
 /// How memory is put into the guest's address space so that it runs at full speed (KVM memory slots), and how its

@@ -108,6 +108,23 @@ private slots:
         QCOMPARE(chip.stored[0].second.size(), 10u);
     }
 
+    void whatTheHostRefusedIsStoredWhenTheMachineResumes()
+    {
+        Chip chip;
+        chip.program(0x2000, "one");
+        chip.flash.pause();
+        chip.flash.storeAgain();
+        chip.stored.clear();
+        chip.flash.resume();
+        QCOMPARE(chip.stored.size(), 1u);
+        QCOMPARE(chip.stored[0].first, 0u);
+        QCOMPARE(chip.stored[0].second.size(), chipSize);
+        QCOMPARE(chip.stored[0].second[0x2000], 'o');
+        chip.flash.pause();
+        chip.flash.resume();
+        QCOMPARE(chip.stored.size(), 1u);
+    }
+
     void storesKeepTheOrderOfChanges()
     {
         Chip chip;

@@ -1,0 +1,433 @@
+#include "tests/support/guest_machine.h"
+#include "tests/support/suite.h"
+#include "vmm/machine/saved_machine.h"
+
+#include <QDir>
+#include <QElapsedTimer>
+#include <QFile>
+#include <csignal>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <random>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+using namespace std::chrono_literals;
+using namespace vmm;
+using tests::GuestMachine;
+
+namespace {
+
+/// Calls `visit` with the path of each value in `json`, objects and arrays too.
+void eachValue(
+    Json const& json, Json::json_pointer const& at, std::function<void(Json::json_pointer const&)> const& visit)
+{
+    visit(at);
+    if (json.is_object()) {
+        for (auto const& [key, value] : json.items())
+            eachValue(value, at / key, visit);
+    } else if (json.is_array()) {
+        for (std::size_t i = 0; i < json.size(); ++i)
+            eachValue(json[i], at / i, visit);
+    }
+}
+
+}
+
+/// What is wrong with the files of a suspended machine is said before anything is made of them; what cannot be found
+/// out before ends in a machine that stops with a reason.
+class SavedStateTest final : public QObject {
+    Q_OBJECT
+
+private slots:
+    void initTestCase();
+    void eachFieldIsChecked();
+    void structureIsChecked();
+    void wrongFilesAreRefused();
+    void hostileValuesEndInAnErrorOrAMachine();
+    void memoryFileCutOffUnderAMachine();
+    void damagedMemoryStopsTheMachine();
+    void suspendedBeforeItsMemoryWasRead();
+    void memoryIsAnonymousInTheEnd();
+    void killedAtAnyInstant();
+
+private:
+    std::string copy(QString const& name);
+    Result<std::unique_ptr<Machine>> restore(std::string const& directory)
+    {
+        return Machine::restore(directory, [this](Event const& event) {
+            std::lock_guard const lock(m_mutex);
+            if (auto const* changed = std::get_if<event::StateChanged>(&event); changed && changed->reason)
+                m_reason = changed->reason->message();
+        });
+    }
+    std::string reason()
+    {
+        std::lock_guard const lock(m_mutex);
+        return m_reason;
+    }
+    static bool writeText(std::string const& path, std::string const& text)
+    {
+        QFile file(QString::fromStdString(path));
+        return file.open(QIODevice::WriteOnly) && file.write(text.data(), qint64(text.size())) == qint64(text.size());
+    }
+
+    std::optional<GuestMachine> m_guest; // its folder has the files
+    std::string m_directory;
+    Json m_state;
+    std::mutex m_mutex;
+    std::string m_reason;
+};
+
+void SavedStateTest::initTestCase()
+{
+    auto& guest = m_guest.emplace("share/chronovisor/demo.elf");
+    guest.config.memoryMiB = 64;
+    for (int i = 0; i < 2; ++i)
+        guest.addDisk(DiskBus::Virtio);
+    guest.addDisk(DiskBus::Ahci);
+    guest.config.cds = { { "cd0", "" } };
+    for (auto const* id : { "net0", "net1" })
+        guest.config.networks.push_back({ id, makeMac(), NetworkMode::User, {} });
+    guest.config.serials.push_back({ "console0", true });
+    guest.config.debugConsole = true;
+    auto const started = guest.start();
+    if (!started && started.error().code == ErrorCode::NoKvm)
+        QSKIP(("CHRONOVISOR-SKIP: " + started.error().message()).c_str());
+    REQUIRE_OK(started);
+    QVERIFY(guest.waitForLine("Chronovisor demo machine", 20s));
+    guest.type("serial0", "mem fill 16\r");
+    QVERIFY(guest.waitForLine("16 MiB filled", 20s));
+    m_directory = guest.folder().toStdString() + "/good";
+    REQUIRE_OK(guest.machine().call(command::Suspend { m_directory, true }));
+    guest.end();
+    m_state = savedMachineToJson(tests::must(readSavedMachine(m_directory)));
+}
+
+std::string SavedStateTest::copy(QString const& name)
+{
+    auto const to = m_guest->folder().toStdString() + "/" + name.toStdString();
+    std::filesystem::copy(m_directory, to);
+    return to;
+}
+
+void SavedStateTest::eachFieldIsChecked()
+{
+    REQUIRE_OK(savedMachineFromJson(m_state));
+    unsigned fields = 0;
+    QStringList accepted;
+    // One part at a time, because a state with all of them takes long to copy.
+    auto const check = [&](Json const& whole) {
+        auto const tryWith = [&](Json const& bad, std::string const& what) {
+            if (savedMachineFromJson(bad))
+                accepted << QString::fromStdString(what);
+        };
+        eachValue(whole, Json::json_pointer(), [&](Json::json_pointer const& at) {
+            if (at.empty())
+                return;
+            ++fields;
+            auto bad = whole;
+            bad[at] = { { "no", "such type" } };
+            tryWith(bad, "another type for " + at.to_string());
+            auto const& parent = whole[at.parent_pointer()];
+            // Much of a configuration need not be said.
+            if (!parent.is_object() || at.to_string().starts_with("/config/state/"))
+                return;
+            bad = whole;
+            bad[at.parent_pointer()].erase(at.back());
+            tryWith(bad, "without " + at.to_string());
+        });
+    };
+    auto whole = m_state;
+    whole["parts"] = Json::array();
+    check(whole);
+    for (auto const& part : m_state["parts"]) {
+        Json const one = { { "format", m_state["format"] }, { "formatVersion", m_state["formatVersion"] },
+            { "header", m_state["header"] }, { "config", m_state["config"] }, { "parts", Json::array({ part }) } };
+        auto light = one;
+        eachValue(part, Json::json_pointer("/parts/0"), [&](Json::json_pointer const& at) {
+            ++fields;
+            light[at] = { { "no", "such type" } };
+            if (savedMachineFromJson(light))
+                accepted << QString::fromStdString(
+                    part["id"].get<std::string>() + ": another type for " + at.to_string());
+            light["parts"][0] = part;
+            auto const& parent = light[at.parent_pointer()];
+            if (!parent.is_object())
+                return;
+            light[at.parent_pointer()].erase(at.back());
+            if (savedMachineFromJson(light))
+                accepted << QString::fromStdString(part["id"].get<std::string>() + ": without " + at.to_string());
+            light["parts"][0] = part;
+        });
+    }
+    QVERIFY2(fields > 800, qPrintable(QString::number(fields)));
+    QVERIFY2(accepted.isEmpty(), qPrintable(accepted.join('\n')));
+}
+
+void SavedStateTest::structureIsChecked()
+{
+    auto const refused = [&](std::function<void(Json&)> const& spoil, char const* says) {
+        auto bad = m_state;
+        spoil(bad);
+        auto const loaded = savedMachineFromJson(bad);
+        bool const good = !loaded && loaded.error().detail.find(says) != std::string::npos;
+        if (!good)
+            qWarning("\"%s\" is not in \"%s\"", says, loaded ? "" : loaded.error().detail.c_str());
+        return good;
+    };
+    QVERIFY(refused([](Json& json) { json["formatVersion"] = 2u; }, "format version 2"));
+    QVERIFY(refused([](Json& json) { json["format"] = "another"; }, "not the state of a machine"));
+    QVERIFY(refused([](Json& json) { json["more"] = 1; }, "more"));
+    QVERIFY(refused([](Json& json) { json["parts"].push_back(json["parts"][0]); }, "two parts are called"));
+    QVERIFY(refused([](Json& json) { json["parts"][0]["kind"] = "flux-capacitor"; }, "flux-capacitor"));
+    QVERIFY(refused(
+        [](Json& json) { json["parts"][0]["version"] = 1000u; }, m_state["parts"][0]["id"].get<std::string>().c_str()));
+    QVERIFY(refused([](Json& json) { json["parts"] = std::vector<int>(1000); }, "list of parts"));
+    QVERIFY(refused([](Json& json) { json["config"]["state"]["cpus"] = 17u; }, "17 is outside 1 to 16"));
+}
+
+void SavedStateTest::wrongFilesAreRefused()
+{
+    namespace fs = std::filesystem;
+    auto const directory = copy("files");
+    auto const state = directory + "/state.json", ram = directory + "/ram";
+    QFile file(QString::fromStdString(state));
+    QVERIFY(file.open(QIODevice::ReadOnly));
+    auto const text = file.readAll().toStdString();
+    auto const refused = [&](char const* what) {
+        m_reason.clear();
+        auto const restored = restore(directory);
+        if (restored)
+            qWarning("accepted: %s", what);
+        else
+            qInfo("%s: %s", what, restored.error().message().c_str());
+        return !restored && restored.error().detail.size() > 10;
+    };
+    for (std::size_t const length : { std::size_t(0), std::size_t(1), text.size() / 3, text.size() - 3 }) {
+        QVERIFY(writeText(state, text.substr(0, length)));
+        QVERIFY(refused("a state that ends early"));
+    }
+    QVERIFY(writeText(state, text + "{}"));
+    QVERIFY(refused("a state with something behind it"));
+    QVERIFY(writeText(state, std::string(100'000, '[')));
+    QVERIFY(refused("a state that is all brackets"));
+    QVERIFY(writeText(state, text + std::string(65u << 20, ' ')));
+    QVERIFY(refused("a state that is larger than any"));
+    fs::remove(state);
+    QCOMPARE(::mkfifo(state.c_str(), 0600), 0);
+    QVERIFY(refused("a state that is a FIFO"));
+    fs::remove(state);
+    fs::create_directory(state);
+    QVERIFY(refused("a state that is a folder"));
+    fs::remove(state);
+    QVERIFY(refused("no state"));
+    QVERIFY(writeText(state, text));
+
+    auto const size = fs::file_size(ram);
+    for (auto const wrong : { std::uintmax_t(0), size - 1, size - (1u << 20), size + 1, size * 1000 }) {
+        fs::resize_file(ram, wrong);
+        QVERIFY(refused("memory of another size"));
+    }
+    fs::remove(ram);
+    QVERIFY(refused("no memory"));
+    QCOMPARE(::mkfifo(ram.c_str(), 0600), 0);
+    QVERIFY(refused("memory that is a FIFO"));
+    fs::remove(ram);
+    fs::copy(m_directory + "/ram", ram);
+    REQUIRE_OK(restore(directory));
+    QVERIFY(!restore(m_guest->folder().toStdString() + "/nowhere"));
+}
+
+/// Values that have the right type, and are not what any machine has written.
+void SavedStateTest::hostileValuesEndInAnErrorOrAMachine()
+{
+    std::vector<Json::json_pointer> numbers, lists;
+    for (auto const* root : { "/parts", "/header" }) {
+        eachValue(m_state[Json::json_pointer(root)], Json::json_pointer(root), [&](auto const& at) {
+            auto const& value = m_state[at];
+            if (value.is_number() || (value.is_object() && (value.contains("u64") || value.contains("base64"))))
+                numbers.push_back(at);
+            else if (value.is_array() && at != Json::json_pointer("/parts"))
+                lists.push_back(at);
+        });
+    }
+    QVERIFY(numbers.size() > 300);
+    auto const directory = copy("hostile");
+    std::mt19937 random(1);
+    unsigned refusals = 0, machines = 0;
+    for (int i = 0; i < 200; ++i) {
+        auto bad = m_state;
+        // One place, or many at once.
+        for (unsigned count = i % 2 == 0 ? 1 : 10; count > 0; --count) {
+            if (random() % 8 == 0) {
+                auto& list = bad[lists[random() % lists.size()]];
+                if (list.is_array() && !list.empty() && random() % 2 == 0)
+                    list.push_back(list[0]);
+                else
+                    list = Json::array();
+                continue;
+            }
+            auto& value = bad[numbers[random() % numbers.size()]];
+            static constexpr std::uint64_t extremes[] = { 0, 1, 0x7f, 0xff, 0xffff, 0x7fffffff, 0xffffffff, 1ull << 32,
+                1ull << 62, ~0ull, 0xfffffffffffff000 };
+            auto const extreme = extremes[random() % std::size(extremes)];
+            if (value.is_number())
+                value = random() % 4 == 0 ? Json(-1) : Json(extreme & 0xffffffff);
+            else if (value.contains("u64"))
+                value["u64"] = std::to_string(extreme);
+            else if (value.contains("base64"))
+                value["base64"] = random() % 2 == 0 ? "" : state::base64Encode(Bytes(random() % 8192, 0xff));
+        }
+        QVERIFY(writeText(directory + "/state.json", state::toText(bad, 1)));
+        auto const restored = restore(directory);
+        if (!restored) {
+            ++refusals;
+            QVERIFY(!restored.error().detail.empty());
+            continue;
+        }
+        ++machines;
+        // Whatever the guest makes of it: the program goes on.
+        REQUIRE_OK((*restored)->call(command::Resume {}));
+        QTest::qSleep(15);
+        ignore((*restored)->call(command::Pause {}));
+    }
+    QVERIFY2(refusals > 30 && machines > 10, qPrintable(QString("%1 %2").arg(refusals).arg(machines)));
+}
+
+void SavedStateTest::memoryFileCutOffUnderAMachine()
+{
+    auto const directory = copy("cut");
+    auto const machine = tests::must(restore(directory));
+    std::filesystem::resize_file(directory + "/ram", 1u << 20);
+    // Where it was read in time nothing is lost; where it was not, the machine ends with the reason. Never the program.
+    ignore(machine->call(command::Resume {}));
+    QTest::qSleep(300);
+    if (machine->state() != RunState::Running) {
+        QTRY_COMPARE_WITH_TIMEOUT(machine->state(), RunState::Crashed, 5000);
+        QVERIFY2(reason().find("memory file") != std::string::npos, reason().c_str());
+    }
+    REQUIRE_OK(machine->call(command::Reset {}));
+    QVERIFY(machine->state() == RunState::Running);
+}
+
+void SavedStateTest::damagedMemoryStopsTheMachine()
+{
+    auto const directory = copy("damaged");
+    // The last of its RAM that holds something is the guest's own, and not what it runs on.
+    auto const record = tests::must(readSavedMachine(directory)).header.ram;
+    std::uint64_t chunk = 63;
+    while (isHole(record, chunk))
+        --chunk;
+    QVERIFY(chunk > 4);
+    QFile file(QString::fromStdString(directory) + "/ram");
+    QVERIFY(file.open(QIODevice::ReadWrite));
+    QVERIFY(file.seek(qint64(chunk << 20)));
+    file.write(QByteArray(4096, 'x'));
+    file.close();
+    auto const machine = tests::must(restore(directory));
+    ignore(machine->call(command::Resume {}));
+    QTRY_COMPARE_WITH_TIMEOUT(machine->state(), RunState::Crashed, 5000);
+    QVERIFY2(
+        reason().ends_with("the memory file is damaged in its mebibyte " + std::to_string(chunk)), reason().c_str());
+    QCOMPARE(machine->call(command::Resume {}).error().code, ErrorCode::NotNow);
+    QCOMPARE(machine->call(command::Suspend { directory, true }).error().code, ErrorCode::NotNow);
+    // As new it is whole again.
+    REQUIRE_OK(machine->call(command::Start {}));
+    QTest::qSleep(300);
+    QCOMPARE(machine->state(), RunState::Running);
+}
+
+void SavedStateTest::suspendedBeforeItsMemoryWasRead()
+{
+    auto const directory = copy("again");
+    for (int i = 0; i < 5; ++i) {
+        auto const machine = tests::must(restore(directory));
+        REQUIRE_OK(machine->call(command::Suspend { directory, true }));
+    }
+    auto const saved = tests::must(readSavedMachine(directory));
+    REQUIRE_OK(verifyRamFile(directory + "/ram", saved.header.ram, {}));
+    auto const machine = tests::must(restore(directory));
+    REQUIRE_OK(machine->call(command::Resume {}));
+    auto* const console = machine->console("serial0");
+    QVERIFY(console->type(bytesOf("mem check\r")));
+    QTRY_VERIFY_WITH_TIMEOUT(
+        [&] {
+            Bytes bytes;
+            console->readFrom(0, bytes);
+            return std::string(bytes.begin(), bytes.end()).find("16 MiB read, 0 of") != std::string::npos;
+        }(),
+        10000);
+}
+
+void SavedStateTest::memoryIsAnonymousInTheEnd()
+{
+    GuestMachine guest("share/chronovisor/demo.elf");
+    guest.config.memoryMiB = 1024;
+    auto const directory = guest.folder() + "/large";
+    REQUIRE_OK(guest.start());
+    QVERIFY(guest.waitForLine("Chronovisor demo machine", 20s));
+    guest.type("serial0", "mem fill 256\r");
+    QVERIFY(guest.waitForLine("256 MiB filled", 30s));
+    REQUIRE_OK(guest.machine().call(command::Suspend { directory.toStdString(), true }));
+    guest.end();
+    QElapsedTimer timer;
+    timer.start();
+    auto const machine = tests::must(restore(directory.toStdString()));
+    REQUIRE_OK(machine->call(command::Resume {}));
+    qInfo("runs after %lld ms", timer.elapsed());
+    auto* const console = machine->console("serial0");
+    QVERIFY(console->type(bytesOf("mem check\r")));
+    auto const isShown = [&] {
+        QFile maps("/proc/self/maps");
+        return !maps.open(QIODevice::ReadOnly) || maps.readAll().contains(directory.toUtf8());
+    };
+    QTRY_VERIFY_WITH_TIMEOUT(!isShown(), 30000);
+    qInfo("complete after %lld ms", timer.elapsed());
+    QVERIFY(QDir(directory).removeRecursively());
+    QTRY_VERIFY_WITH_TIMEOUT(
+        [&] {
+            Bytes bytes;
+            console->readFrom(0, bytes);
+            return std::string(bytes.begin(), bytes.end()).find("256 MiB read, 0 of") != std::string::npos;
+        }(),
+        30000);
+}
+
+void SavedStateTest::killedAtAnyInstant()
+{
+    GuestMachine guest("share/chronovisor/demo.elf");
+    guest.config.memoryMiB = 64;
+    auto const directory = guest.folder().toStdString() + "/killed";
+    std::mt19937 random(7);
+    for (int i = 0; i < 12; ++i) {
+        auto const child = ::fork();
+        QVERIFY(child >= 0);
+        if (child == 0) {
+            // Suspends over and over, until it is killed.
+            auto machine = Machine::create(guest.config, [](Event const&) {});
+            if (!machine || !(*machine)->call(command::Start {}))
+                ::_exit(1);
+            while ((*machine)->call(command::Suspend { directory, false })) { }
+            ::_exit(2);
+        }
+        QTRY_VERIFY_WITH_TIMEOUT(std::filesystem::exists(directory), 10000);
+        QTest::qSleep(int(random() % 120));
+        QCOMPARE(::kill(child, SIGKILL), 0);
+        int status = 0;
+        QCOMPARE(::waitpid(child, &status, 0), child);
+        QVERIFY2(WIFSIGNALED(status), "the child has ended by itself");
+        auto const saved = readSavedMachine(directory);
+        REQUIRE_OK(saved);
+        REQUIRE_OK(verifyRamFile(directory + "/ram", saved->header.ram, {}));
+        auto const machine = Machine::restore(directory, [](Event const&) {});
+        REQUIRE_OK(machine);
+        REQUIRE_OK((*machine)->call(command::Resume {}));
+        QTest::qSleep(20);
+        QCOMPARE((*machine)->state(), RunState::Running);
+    }
+}
+
+REGISTER_SUITE(SavedStateTest);
+#include "saved_state_test.moc"

@@ -87,6 +87,8 @@ void SavedStateTest::initTestCase()
     for (int i = 0; i < 2; ++i)
         guest.addDisk(DiskBus::Virtio);
     guest.addDisk(DiskBus::Ahci);
+    for (auto& disk : guest.config.disks)
+        disk.readOnly = true; // or the state would not fit them once a machine has run
     guest.config.cds = { { "cd0", "" } };
     for (auto const* id : { "net0", "net1" })
         guest.config.networks.push_back({ id, makeMac(), NetworkMode::User, {} });

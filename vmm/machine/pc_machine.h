@@ -97,9 +97,9 @@ private:
     std::atomic<unsigned> m_life { 0 }; // how often it was reset: what a vCPU reports may be of an earlier one
     std::optional<Error> m_crash;       // reported while the machine stood still
     std::atomic<GuestRequest> m_requested { GuestRequest::None }; // set by a vCPU's thread
-    std::unique_ptr<RamLoader> m_loader; // while a restored machine's memory is not complete
-    bool m_memoryIsLost = false;         // a part of it could not be read: only a reset helps
-    bool m_wasStopped = false;           // the guest's watchdogs must be told at the next letRun()
+    std::shared_ptr<RamLoader> m_loader;                          // while a restored machine's memory is not complete
+    bool m_memoryIsLost = false;                                  // a part of it could not be read: only a reset helps
+    bool m_wasStopped = false; // the guest's watchdogs must be told at the next letRun()
     std::vector<std::unique_ptr<VcpuThread>> m_threads;
 };
 

@@ -82,15 +82,15 @@ void PcMachine::suspend(command::Suspend const& command, Completion done)
     m_job->name = "suspend";
     m_job->done = std::move(done);
     auto const blocks = m_board->memoryBlocks();
-    m_job->worker = std::thread([this, &job = *m_job, blocks, saved = std::move(*captured), wasRunning,
-                                    directory = command.directory, off = command.thenPowerOff]() mutable {
+    m_job->worker = std::thread([this, &job = *m_job, blocks, loader = m_loader, saved = std::move(*captured),
+                                    wasRunning, directory = command.directory, off = command.thenPowerOff]() mutable {
         auto const progress = [&](double fraction) {
             m_thread->loop().post([this, fraction] { m_listener(event::Progress { "suspend", fraction }); });
             return !job.cancelled.load();
         };
         auto outcome = replaceDirectory(directory, [&](std::string const& fresh) -> Result<> {
-            if (m_loader)
-                TRY(m_loader->wait([&] { return !job.cancelled.load(); }));
+            if (loader)
+                TRY(loader->wait([&] { return !job.cancelled.load(); }));
             saved.header.ram = TRY(writeRamFile(fmt::format("{}/{}", fresh, savedRamName), blocks, progress));
             auto const json = savedMachineToJson(saved);
             TRY_WITHIN("the state could not be read back", savedMachineFromJson(json));
@@ -106,8 +106,6 @@ void PcMachine::finishSuspend(Result<> const& outcome, bool wasRunning, bool the
     if (!job)
         return; // the machine is being destroyed
     job->worker.join();
-    if (m_loader && !m_loader->isUnderWay())
-        m_loader.reset();
     if (outcome && thenPowerOff) {
         ignore(execute(command::PowerOff {}));
     } else if (wasRunning && state() == RunState::Paused) {
@@ -209,9 +207,7 @@ void PcMachine::memoryLoaded(Result<> const& outcome)
     if (!m_loader)
         return;
     if (outcome) {
-        // A suspend under way may be waiting for it, and lets go of it later.
-        if (!m_job)
-            m_loader.reset();
+        m_loader.reset();
         return;
     }
     if (outcome.error().code == ErrorCode::Cancelled)

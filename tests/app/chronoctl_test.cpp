@@ -333,6 +333,20 @@ private slots:
         QCOMPARE(QProcess::execute(shell, { "-n", QString::fromStdString(file) }), 0);
     }
 
+    void removedMachinesAreDeletedForGood()
+    {
+        Bench bench;
+        QCOMPARE(bench.call({ "create", "web", "--new-disk", "1M" }).code, 0);
+        auto const id = bench.store.find("web")->id;
+        REQUIRE_OK(bench.store.remove(id));
+        QCOMPARE(bench.call({ "empty-trash", "--older-than", "1" }).code, 0);
+        QVERIFY(bench.store.trashUsage() > 0);
+        auto const emptied = bench.json({ "empty-trash" });
+        QVERIFY(emptied["freedBytes"].toInteger() > 0);
+        QCOMPARE(bench.store.trashUsage(), 0u);
+        QVERIFY(!bench.store.restoreRemoved(id));
+    }
+
     void theManualPageHasEveryVerb()
     {
         Bench bench;

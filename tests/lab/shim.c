@@ -1,5 +1,7 @@
 /*
- * Preloaded into the lab's QEMU 7.2. When a nested guest writes CR8 while a virtual interrupt is pending, QEMU's
+ * Preloaded into the lab's QEMU 7.2, against two faults of its software CPU.
+ *
+ * 1. When a nested guest writes CR8 while a virtual interrupt is pending, QEMU's
  * software CPU (helper_write_crN, target/i386/tcg) raises that interrupt without holding the big lock, and
  * tcg_handle_interrupt then aborts because it asserts the lock. The request comes from the very CPU that it is for,
  * which is the case that needs no lock: so to that one asker, and only while the lock is free, we answer that it is
@@ -7,11 +9,16 @@
  *
  * The asker lives in the module accel-tcg, which QEMU opens with dlopen, and the function that it asks lives in the
  * executable, which no preloaded library can precede. Therefore the module's import slot is redirected once it is open.
+ *
+ * 2. At each exit of a nested guest (do_vmexit, target/i386/tcg/sysemu) QEMU clears a bit of the CPU's pending requests
+ * without the lock, and so may undo what another thread has just set there: an interrupt that L1 waits for is lost, and
+ * sooner or later L1 stands still. Its local APIC still knows, so every CPU is asked to look there again, all the time.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <elf.h>
 #include <link.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
@@ -84,13 +91,42 @@ static void prepare(void* handle)
     }
 }
 
+static void* remind(void* unused)
+{
+    enum { poll = 0x10 }; /* CPU_INTERRUPT_POLL, target/i386/cpu.h */
+    void* (*cpuNumber)(int) = (void* (*)(int))dlsym(RTLD_DEFAULT, "qemu_get_cpu");
+    void (*interrupt)(void*, int) = (void (*)(void*, int))dlsym(RTLD_DEFAULT, "cpu_interrupt");
+    void (*lock)(char const*, int) = (void (*)(char const*, int))dlsym(RTLD_DEFAULT, "qemu_mutex_lock_iothread_impl");
+    void (*unlock)(void) = (void (*)(void))dlsym(RTLD_DEFAULT, "qemu_mutex_unlock_iothread");
+    while (cpuNumber && interrupt && lock && unlock) {
+        usleep(5000);
+        lock(__FILE__, __LINE__);
+        void* cpu = NULL;
+        for (int number = 0; (cpu = cpuNumber(number)) != NULL; ++number)
+            interrupt(cpu, poll);
+        unlock();
+    }
+    return unused;
+}
+
+static void startReminding(void)
+{
+    static bool started;
+    pthread_t thread;
+    if (!started && pthread_create(&thread, NULL, remind, NULL) == 0)
+        pthread_detach(thread);
+    started = true;
+}
+
 void* dlopen(char const* file, int mode)
 {
     static void* (*next)(char const*, int);
     if (!next)
         next = (void* (*)(char const*, int))dlsym(RTLD_NEXT, "dlopen");
     void* handle = next(file, mode);
-    if (handle && file && strstr(file, "accel-tcg"))
+    if (handle && file && strstr(file, "accel-tcg")) {
         prepare(handle);
+        startReminding();
+    }
     return handle;
 }

@@ -41,8 +41,8 @@ private:
 /// open(2) with O_CLOEXEC; the error names the path.
 Result<UniqueFd> openFile(std::string const& path, int flags, unsigned mode = 0666);
 
-/// The same for a file that is to be read whole: InvalidArgument for what is none. Waits for nobody, also where the path
-/// names a FIFO.
+/// The same for a file that is to be read whole: InvalidArgument for what is none. Waits for nobody, also where the
+/// path names a FIFO.
 Result<UniqueFd> openRegularFile(std::string const& path);
 
 /// A non-blocking eventfd, counter 0.

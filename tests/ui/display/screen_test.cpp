@@ -114,8 +114,8 @@ private slots:
         screen.show();
         screen.setInputEnabled(true);
         QPoint moved;
-        QObject::connect(
-            &screen, &ui::ScreenWidget::relativeMove, [&](vmm::RelativeMove move) { moved += QPoint(move.dx, move.dy); });
+        QObject::connect(&screen, &ui::ScreenWidget::relativeMove,
+            [&](vmm::RelativeMove move) { moved += QPoint(move.dx, move.dy); });
         auto const moveFromMiddle = [&](QPoint by) {
             auto const at = screen.rect().center() + by;
             QMouseEvent event(QEvent::MouseMove, at, screen.mapToGlobal(at), Qt::NoButton, Qt::NoButton, {});

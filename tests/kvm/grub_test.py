@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """grub_test.py CHRONOCTL: SeaBIOS starts GRUB from an ISO on an AHCI drive. At its prompt the machine is suspended; in
-a new process it shows the same picture, takes commands on its serial port, and reads its medium. Runs on any KVM, also one that emulates most
-of the guest's code."""
+a new process it shows the same picture, takes commands on its serial port, and reads its medium. Runs on any KVM, also
+one that emulates most of the guest's code."""
 
 import os
 import pathlib

@@ -210,7 +210,7 @@ std::filesystem::path withoutSlash(std::string const& directory)
 }
 
 /// In one step where the file system can exchange two names (not ZFS before 2.2, not NFS), else with an instant between
-/// two renames at which there is neither; the old one is then found as ".new".
+/// two renames at which there is neither: the old one is then ".old", the new one ".new", both whole.
 int exchange(std::filesystem::path const& fresh, std::filesystem::path const& directory)
 {
     if (::renameat2(AT_FDCWD, fresh.c_str(), AT_FDCWD, directory.c_str(), RENAME_EXCHANGE) == 0)

@@ -279,7 +279,7 @@ struct MachineRunner::Private {
         TRY(syncDirectory(directory));
         ::unlink((directory + "/ram").c_str());
         for (auto const& [id, link] : consoleLinks())
-            ::unlink(pastFile(id).c_str());
+            ::unlink(pastFile(directory, id).c_str());
         return {};
     }
 
@@ -290,9 +290,9 @@ struct MachineRunner::Private {
     }
 
     /// Beside the saved state, and no part of it: what the terminals showed, so that a person finds it there again.
-    std::string pastFile(std::string const& console) const
+    static std::string pastFile(std::string const& directory, std::string const& console)
     {
-        return runner.m_places.stateDirectory + "/terminal-" + console;
+        return fmt::format("{}/{}{}", directory, vmm::savedCompanionPrefix, console);
     }
 
     void keepPasts(std::string const& directory)
@@ -304,7 +304,7 @@ struct MachineRunner::Private {
             if (shown.size() > vmm::Console::scrollback)
                 shown.erase(shown.begin(), shown.end() - vmm::Console::scrollback);
             if (!shown.empty())
-                vmm::ignore(writeWholeFile(directory + "/terminal-" + id, shown, Durable::No));
+                vmm::ignore(writeWholeFile(pastFile(directory, id), shown, Durable::No));
         }
     }
 
@@ -313,7 +313,7 @@ struct MachineRunner::Private {
     {
         for (auto const& [id, link] : consoleLinks()) {
             auto const text = hasSavedState(runner.m_places.stateDirectory)
-                ? readWholeFile(pastFile(id), vmm::Console::scrollback)
+                ? readWholeFile(pastFile(runner.m_places.stateDirectory, id), vmm::Console::scrollback)
                 : vmm::Result<std::string>();
             link->setPast(text ? vmm::Bytes(text->begin(), text->end()) : vmm::Bytes());
         }

@@ -231,6 +231,8 @@ private slots:
         // A name with a slash at its end, twice: the second replaces the first.
         auto const own = m_directory.filePath("own/").toStdString();
         REQUIRE_OK(machine->call(command::Suspend { own, false }));
+        // What a program keeps beside the state for people does not make the directory anything else.
+        REQUIRE_OK(writeFileSynced(own + "/" + std::string(savedCompanionPrefix) + "serial0", "login:"));
         REQUIRE_OK(machine->call(command::Suspend { own, false }));
         REQUIRE_OK(readSavedMachine(own));
         QVERIFY(!QFile::exists(m_directory.filePath("own.new")));

@@ -175,7 +175,7 @@ Result<> writeFileSynced(std::string const& path, std::string_view text)
 
 namespace {
 
-/// Whether a directory is ours to replace: not there, empty, or a saved machine and nothing else.
+/// Whether a directory is ours to replace: not there, empty, or a saved machine with its companions and nothing else.
 Result<> checkReplaceable(std::filesystem::path const& directory)
 {
     std::error_code problem;
@@ -187,7 +187,7 @@ Result<> checkReplaceable(std::filesystem::path const& directory)
             fmt::format("{} is no directory; say where else the state may go", directory.string()));
     for (auto const& entry : std::filesystem::directory_iterator(directory, problem)) {
         auto const name = entry.path().filename().string();
-        if (name != savedStateName && name != savedRamName)
+        if (name != savedStateName && name != savedRamName && !name.starts_with(savedCompanionPrefix))
             return fail(ErrorCode::AlreadyExists,
                 fmt::format("{} holds {}, which is no part of a saved machine; say where else the state may go",
                     directory.string(), name));

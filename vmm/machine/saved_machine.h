@@ -70,6 +70,9 @@ struct SavedMachine {
 
 /// The names of the two files in the directory.
 constexpr std::string_view savedStateName = "state.json", savedRamName = "ram";
+/// How the names of files begin that a program may lay beside them for people (what a terminal showed). They are no
+/// part of the machine, are never read here, and go with the directory when it is replaced.
+constexpr std::string_view savedCompanionPrefix = "terminal-";
 
 /// Whether the state of a part is one of a kind that we know, whole and within its bounds.
 Result<> checkPart(SavedPart const& part);

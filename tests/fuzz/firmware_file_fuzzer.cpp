@@ -1,7 +1,7 @@
 #include "tests/fakes/fake_board.h"
 #include "tests/fuzz/fuzz_input.h"
+#include "vmm/devices/legacy_memory.h"
 #include "vmm/devices/pflash_cfi.h"
-#include "vmm/memory/legacy_memory.h"
 
 /// A firmware image of any contents and whole-page size below 4 GiB, and a file of variables below it, switched about
 /// and written to as a guest can.

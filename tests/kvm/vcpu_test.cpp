@@ -1,6 +1,6 @@
 #include "tests/support/suite.h"
-#include "vmm/boot/boot_cpu_state.h"
 #include "vmm/bus/bus.h"
+#include "vmm/kvm/boot_cpu_state.h"
 #include "vmm/kvm/chips.h"
 #include "vmm/kvm/cpu_model.h"
 #include "vmm/kvm/step_over.h"

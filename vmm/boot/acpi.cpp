@@ -1,7 +1,7 @@
 #include "vmm/boot/acpi.h"
 
 #include "vmm/devices/ich9_lpc.h"
-#include "vmm/machine/layout.h"
+#include "vmm/memory/layout.h"
 
 #include <cassert>
 #include <numeric>

@@ -1,9 +1,9 @@
 #pragma once
 
 #include "vmm/boot/acpi.h"
-#include "vmm/boot/boot_cpu_state.h"
 #include "vmm/boot/byte_source.h"
 #include "vmm/boot/smbios.h"
+#include "vmm/kvm/boot_cpu_state.h"
 #include "vmm/memory/guest_memory.h"
 
 /// Booting a kernel without firmware: we put it and what it wants to know into RAM, and the first processor begins in

@@ -2,7 +2,7 @@
 #include "vmm/boot/aml.h"
 #include "vmm/bus/pci_bus.h"
 #include "vmm/devices/ich9_lpc.h"
-#include "vmm/machine/layout.h"
+#include "vmm/memory/layout.h"
 
 #include <algorithm>
 #include <fmt/format.h>

@@ -1,6 +1,6 @@
 #include "vmm/boot/direct_boot.h"
 #include "vmm/boot/memory_map.h"
-#include "vmm/machine/layout.h"
+#include "vmm/memory/layout.h"
 
 #include <algorithm>
 #include <fmt/format.h>

@@ -1,6 +1,6 @@
 #include "vmm/devices/q35_host.h"
 
-#include "vmm/machine/layout.h"
+#include "vmm/memory/layout.h"
 #include "vmm/state/reader.h"
 #include "vmm/state/writer.h"
 

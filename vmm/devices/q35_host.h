@@ -1,7 +1,7 @@
 #pragma once
 
 #include "vmm/bus/pci_bus.h"
-#include "vmm/memory/legacy_memory.h"
+#include "vmm/devices/legacy_memory.h"
 
 namespace vmm {
 

@@ -1,6 +1,6 @@
 #include "vmm/devices/vm_generation_id.h"
 
-#include "vmm/machine/layout.h"
+#include "vmm/memory/layout.h"
 #include "vmm/state/reader.h"
 #include "vmm/state/writer.h"
 

@@ -1,5 +1,5 @@
 #include "vmm/base/log.h"
-#include "vmm/boot/boot_cpu_state.h"
+#include "vmm/kvm/boot_cpu_state.h"
 #include "vmm/kvm/ioctl.h"
 #include "vmm/kvm/vcpu.h"
 #include "vmm/kvm/vm.h"

@@ -3,7 +3,7 @@
 #include "vmm/base/log.h"
 #include "vmm/kvm/ioctl.h"
 #include "vmm/kvm/vcpu.h"
-#include "vmm/machine/layout.h"
+#include "vmm/memory/layout.h"
 
 #include <cassert>
 #include <fmt/format.h>

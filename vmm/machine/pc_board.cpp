@@ -2,7 +2,7 @@
 
 #include "vmm/base/log.h"
 #include "vmm/kvm/vm.h"
-#include "vmm/machine/layout.h"
+#include "vmm/memory/layout.h"
 
 #include <fmt/format.h>
 

@@ -4,10 +4,10 @@
 #include "vmm/boot/direct_boot.h"
 #include "vmm/bus/pci_bus.h"
 #include "vmm/devices/ich9_lpc.h"
+#include "vmm/devices/legacy_memory.h"
 #include "vmm/devices/q35_host.h"
 #include "vmm/devices/vm_generation_id.h"
 #include "vmm/machine/board.h"
-#include "vmm/memory/legacy_memory.h"
 #include "vmm/virtio/network_card.h"
 
 #include <array>

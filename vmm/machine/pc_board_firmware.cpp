@@ -9,8 +9,8 @@
 #include "vmm/devices/pvpanic.h"
 #include "vmm/devices/rtc_mc146818.h"
 #include "vmm/kvm/vm.h"
-#include "vmm/machine/layout.h"
 #include "vmm/machine/pc_board.h"
+#include "vmm/memory/layout.h"
 
 #include <cerrno>
 #include <fcntl.h>

@@ -2,7 +2,7 @@
 
 #include "vmm/base/log.h"
 #include "vmm/block/image.h"
-#include "vmm/boot/boot_cpu_state.h"
+#include "vmm/kvm/boot_cpu_state.h"
 
 #include <fmt/format.h>
 

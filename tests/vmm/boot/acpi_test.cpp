@@ -1,6 +1,6 @@
 #include "tests/support/suite.h"
 #include "vmm/boot/acpi.h"
-#include "vmm/machine/layout.h"
+#include "vmm/memory/layout.h"
 
 #include <QFile>
 #include <QProcess>

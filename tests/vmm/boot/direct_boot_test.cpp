@@ -1,7 +1,7 @@
 #include "tests/fakes/fake_board.h"
 #include "tests/support/suite.h"
 #include "vmm/boot/direct_boot.h"
-#include "vmm/machine/layout.h"
+#include "vmm/memory/layout.h"
 
 #include <QTemporaryDir>
 #include <fstream>

@@ -1,7 +1,7 @@
 #include "tests/support/suite.h"
 #include "vmm/boot/memory_map.h"
 #include "vmm/boot/smbios.h"
-#include "vmm/machine/layout.h"
+#include "vmm/memory/layout.h"
 
 #include <numeric>
 

@@ -1,7 +1,7 @@
 #include "tests/battery/battery.h"
 #include "tests/fakes/fake_board.h"
 #include "vmm/devices/q35_host.h"
-#include "vmm/machine/layout.h"
+#include "vmm/memory/layout.h"
 
 using namespace vmm;
 

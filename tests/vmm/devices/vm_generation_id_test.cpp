@@ -1,7 +1,7 @@
 #include "tests/battery/battery.h"
 #include "tests/fakes/fake_board.h"
 #include "vmm/devices/vm_generation_id.h"
-#include "vmm/machine/layout.h"
+#include "vmm/memory/layout.h"
 
 using namespace vmm;
 

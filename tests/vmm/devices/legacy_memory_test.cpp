@@ -1,7 +1,7 @@
 #include "tests/fakes/fake_board.h"
 #include "tests/support/suite.h"
-#include "vmm/machine/layout.h"
-#include "vmm/memory/legacy_memory.h"
+#include "vmm/devices/legacy_memory.h"
+#include "vmm/memory/layout.h"
 
 using namespace vmm;
 

@@ -1,7 +1,7 @@
-#include "vmm/memory/legacy_memory.h"
+#include "vmm/devices/legacy_memory.h"
 
 #include "vmm/base/log.h"
-#include "vmm/machine/layout.h"
+#include "vmm/memory/layout.h"
 
 #include <algorithm>
 #include <fmt/format.h>

@@ -2,6 +2,7 @@
 
 #include "app/store/machine_lock.h"
 #include "app/store/whole_file.h"
+#include "vmm/machine/saved_machine.h"
 
 #include <filesystem>
 #include <fmt/format.h>

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """grub_test.py CHRONOCTL: SeaBIOS starts GRUB from an ISO on an AHCI drive. At its prompt the machine is suspended; in
-a new process it shows the same picture, takes commands on its serial port, and reads its medium. Runs on any KVM, also
-one that emulates most of the guest's code."""
+a new process it shows the same picture, takes commands on its serial port, reads its medium, and paints in a graphics
+mode of the display's BIOS. Runs on any KVM, also one that emulates most of the guest's code."""
 
 import os
 import pathlib
@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lab"))
 import machines
@@ -25,9 +26,22 @@ def make_iso(directory: pathlib.Path) -> pathlib.Path:
     (tree / "told.txt").write_text("what the medium says\n", encoding="ascii")
     # BIOS only, and no more modules than the prompt needs: the medium is read through an emulated drive.
     subprocess.run(["grub-mkrescue", "-d", "/usr/lib/grub/i386-pc", "--fonts=", "--themes=", "--locales=",
-                    "--install-modules=normal serial terminal cat ls iso9660", "-o", directory / "grub.iso", tree],
+                    "--install-modules=normal serial terminal cat ls iso9660 vbe videotest", "-o", directory / "grub.iso", tree],
                    check=True, capture_output=True)
     return directory / "grub.iso"
+
+
+def wait_for_colours(machine: machines.Machine, width: int, height: int) -> None:
+    end = time.monotonic() + SECONDS
+    while time.monotonic() < end:
+        try:
+            shot = Picture.from_ppm(machine.screenshot())
+        except machines.Failure:
+            continue  # between two modes there is no picture
+        if (shot.width, shot.height) == (width, height) and shot.share_of({bytes(3)}) < 0.9:
+            return
+        time.sleep(0.5)
+    raise machines.Failure(f"no picture of {width} by {height} in {SECONDS} s")
 
 
 def run(directory: pathlib.Path) -> None:
@@ -45,6 +59,11 @@ def run(directory: pathlib.Path) -> None:
         machine.console.send("cat /told.txt\n")
         machine.console.expect("what the medium says", SECONDS)
         machine.console.expect("grub> ", SECONDS)
+        # The pattern is full of colour and stays until a key is pressed.
+        machine.console.send("insmod vbe\n")
+        machine.console.expect("grub> ", SECONDS)
+        machine.console.send("videotest 640x480x32\n")
+        wait_for_colours(machine, 640, 480)
     finally:
         print(machine.errors(), end="")
         machine.close()

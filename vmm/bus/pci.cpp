@@ -7,15 +7,18 @@
 #include <cassert>
 #include <fmt/format.h>
 
-// PCI Local Bus Specification, Rev. 3.0: 6.1 "Configuration Space Organization", 6.2.5 "Base Addresses",
-// 6.8.2 "MSI-X Capability and Table Structures".
+// PCI Local Bus Specification, Rev. 3.0: 6.1 "Configuration Space Organization", 6.2.5 "Base Addresses" (6.2.5.2
+// "Expansion ROM Base Address Register" within), 6.8.2 "MSI-X Capability and Table Structures".
 
 namespace vmm {
 
 namespace {
 
 constexpr unsigned commandOffset = 0x04, statusOffset = 0x06, headerTypeOffset = 0x0e, barOffset = 0x10, barEnd = 0x28,
-                   capabilityPointer = 0x34;
+                   romOffset = 0x30, romEnd = 0x34, capabilityPointer = 0x34;
+/// How the ROM is numbered among the BARs, for it works like one.
+constexpr unsigned romIndex = 6;
+constexpr std::uint8_t romEnable = 1 << 0;
 constexpr std::uint16_t commandPorts = 1 << 0, commandMemory = 1 << 1, commandMaster = 1 << 2,
                         commandInterruptDisable = 1 << 10;
 // Ports, memory, bus master, parity response, SERR#, interrupt disable.
@@ -54,6 +57,8 @@ struct PciFunction::Bar {
     std::vector<Doorbell> doorbells {}; // that are registered
 
     bool isPort() const { return kind == BarKind::Port; }
+    bool isRom() const { return index == romIndex; }
+    unsigned offset() const { return isRom() ? romOffset : barOffset + 4 * index; }
     bool is64() const { return kind == BarKind::Memory64 || kind == BarKind::Prefetchable64; }
     DoorbellRegistry::Space space() const
     {
@@ -132,7 +137,7 @@ void PciFunction::addBar(unsigned index, BarKind kind, std::uint64_t size)
 {
     assert(std::has_single_bit(size) && size >= (kind == BarKind::Port ? 4u : 16u));
     auto bar = std::make_unique<Bar>(Bar { .index = index, .kind = kind, .size = size });
-    assert(index + (bar->is64() ? 1u : 0u) < 6 && !findBar(index));
+    assert(index + (bar->is64() ? 1u : 0u) < romIndex && !findBar(index));
     bar->window = std::make_unique<Window>(*this, *bar);
 
     std::uint64_t type = 0;
@@ -145,7 +150,7 @@ void PciFunction::addBar(unsigned index, BarKind kind, std::uint64_t size)
     }
     auto const writable = ~(size - 1);
     auto const width = bar->is64() ? 8u : 4u;
-    setInitial(barOffset + 4 * index, bytesOf(type).first(width), bytesOf(writable).first(width));
+    setInitial(bar->offset(), bytesOf(type).first(width), bytesOf(writable).first(width));
     m_bars.push_back(std::move(bar));
 }
 
@@ -156,6 +161,16 @@ void PciFunction::addRamBar(unsigned index, BarKind kind, MemoryBlock& block, Me
     bar.window.reset();
     bar.block = &block;
     bar.log = log;
+}
+
+void PciFunction::addRom(MemoryBlock& rom)
+{
+    assert(std::has_single_bit(rom.size()) && rom.size() >= 4096 && !findBar(romIndex));
+    auto bar = std::make_unique<Bar>(
+        Bar { .index = romIndex, .kind = BarKind::Memory32, .size = rom.size(), .block = &rom });
+    auto const writable = static_cast<std::uint32_t>(~(rom.size() - 1)) | romEnable;
+    setInitial(bar->offset(), bytesOf(std::uint32_t(0)), bytesOf(writable));
+    m_bars.push_back(std::move(bar));
 }
 
 unsigned PciFunction::addCapability(std::uint8_t id, ConstByteSpan body, ConstByteSpan writable)
@@ -227,7 +242,7 @@ void PciFunction::writeConfig(unsigned offset, ConstByteSpan data)
         updateMappings();
         updateInterrupt();
     }
-    if (overlaps(offset, data.size(), barOffset, barEnd))
+    if (overlaps(offset, data.size(), barOffset, barEnd) || overlaps(offset, data.size(), romOffset, romEnd))
         updateMappings();
     if (hasMsix() && overlaps(offset, data.size(), m_msixCapability + 2, m_msixCapability + 4)) {
         updateMsix();
@@ -261,13 +276,15 @@ PciFunction::Bar* PciFunction::findBar(unsigned index) const
 }
 
 /// Where the guest wants the BAR; nothing while decoding is off, at address 0 (how unprogrammed BARs look), and for the
-/// all-ones of a size probe.
+/// all-ones of a size probe; the ROM also while it is not enabled.
 std::optional<std::uint64_t> PciFunction::wantedAddress(Bar const& bar) const
 {
     auto const command = loadLittle<std::uint16_t>(ConstByteSpan(m_pci.config).subspan(commandOffset, 2));
     if ((command & (bar.isPort() ? commandPorts : commandMemory)) == 0)
         return std::nullopt;
-    auto const place = ConstByteSpan(m_pci.config).subspan(barOffset + 4 * bar.index, bar.is64() ? 8 : 4);
+    auto const place = ConstByteSpan(m_pci.config).subspan(bar.offset(), bar.is64() ? 8 : 4);
+    if (bar.isRom() && (place[0] & romEnable) == 0)
+        return std::nullopt;
     auto const address = loadLittle<std::uint64_t>(place) & ~(bar.size - 1);
     auto const last = address + (bar.size - 1);
     std::uint64_t const limit = bar.isPort() ? 0xffff : bar.is64() ? ~std::uint64_t(0) : 0xffffffff;
@@ -293,8 +310,8 @@ void PciFunction::mapBar(Bar& bar, std::uint64_t address)
 {
     Result<> mapped;
     if (bar.block) {
-        auto const slot = m_services.mapper.map(
-            address, *bar.block, 0, bar.block->size(), MemoryMapper::Access::ReadWrite, bar.log);
+        auto const access = bar.isRom() ? MemoryMapper::Access::ReadOnly : MemoryMapper::Access::ReadWrite;
+        auto const slot = m_services.mapper.map(address, *bar.block, 0, bar.block->size(), access, bar.log);
         if (slot)
             bar.slot = *slot;
         else

@@ -111,6 +111,8 @@ protected:
     void addBar(unsigned index, BarKind kind, std::uint64_t size);
     /// A BAR that is RAM: mapped into the guest at full speed, at least 4096 bytes.
     void addRamBar(unsigned index, BarKind kind, MemoryBlock& block, MemoryMapper::DirtyLog log);
+    /// The expansion ROM, which firmware looks for code in. Its size is a power of two of at least 4096 bytes.
+    void addRom(MemoryBlock& rom);
     /// Appends a capability; `body` follows id and next pointer. `writable` has ones where the guest may write; shorter
     /// than the body means zeroes. Returns the capability's offset in configuration space.
     unsigned addCapability(std::uint8_t id, ConstByteSpan body, ConstByteSpan writable = {});

@@ -48,8 +48,8 @@ PciIdentity cardIdentity(Vga::Legacy legacy)
 
 }
 
-Vga::Vga(PciServices const& services, GuestTime& time, MemoryBlock& memory, Legacy legacy, unsigned preferredWidth,
-    unsigned preferredHeight)
+Vga::Vga(PciServices const& services, GuestTime& time, MemoryBlock& memory, Legacy legacy, MemoryBlock* bios,
+    unsigned preferredWidth, unsigned preferredHeight)
     : PciFunction(services, cardIdentity(legacy)),
       m_time(time),
       m_memory(memory),
@@ -60,6 +60,8 @@ Vga::Vga(PciServices const& services, GuestTime& time, MemoryBlock& memory, Lega
     assert(memory.size() >= minimumMemory);
     addRamBar(0, BarKind::Prefetchable32, memory, MemoryMapper::DirtyLog::On);
     addBar(2, BarKind::Memory32, registersSize);
+    if (bios)
+        addRom(*bios);
     if (m_legacy == Legacy::Yes) {
         [[maybe_unused]] bool const mapped = services.ports.map(portBase, portCount, m_ports)
             && services.ports.map(dispiBase, dispiCount, m_dispi)

@@ -40,9 +40,9 @@ public:
     };
 
     /// `memory` is a power of two of at least minimumMemory bytes. `preferredWidth` and `preferredHeight` are what the
-    /// monitor prefers, in pixels.
+    /// monitor prefers, in pixels. `bios` is the card's expansion ROM, where it has one.
     Vga(PciServices const& services, GuestTime& time, MemoryBlock& memory, Legacy legacy = Legacy::Yes,
-        unsigned preferredWidth = 1280, unsigned preferredHeight = 800);
+        MemoryBlock* bios = nullptr, unsigned preferredWidth = 1280, unsigned preferredHeight = 800);
     ~Vga() override;
 
     void reset() override;

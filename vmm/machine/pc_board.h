@@ -70,6 +70,7 @@ private:
 
     Result<> addMemory();
     Result<MemoryBlock*> loadFirmware();
+    Result<MemoryBlock*> loadDisplayBios(std::string const& display);
     Result<> addVariables(std::uint64_t codeSize);
     Result<> writeVariables(std::uint64_t offset, ConstByteSpan bytes);
     Result<> storeVariables();

@@ -60,7 +60,8 @@ Result<> PcBoard::addDisplays()
         m_volatile.push_back(&memory);
         // The old ports and the window at A0000 are there once.
         auto const legacy = first ? Vga::Legacy::Yes : Vga::Legacy::No;
-        auto& vga = keep(config.id, std::make_unique<Vga>(m_services, m_time, memory, legacy));
+        auto* const bios = first ? TRY(loadDisplayBios(config.id)) : nullptr;
+        auto& vga = keep(config.id, std::make_unique<Vga>(m_services, m_time, memory, legacy, bios));
         TRY(plug(vga));
         m_screens[config.id] = &vga;
         first = false;

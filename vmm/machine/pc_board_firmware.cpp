@@ -12,6 +12,7 @@
 #include "vmm/machine/pc_board.h"
 #include "vmm/memory/layout.h"
 
+#include <bit>
 #include <cerrno>
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -26,7 +27,6 @@ constexpr char const* seabiosImage = "/usr/share/seabios/bios-256k.bin";
 constexpr char const* ovmfImage = "/usr/share/OVMF/OVMF_CODE_4M.fd";
 constexpr char const* ovmfVariables = "/usr/share/OVMF/OVMF_VARS_4M.fd";
 constexpr char const* vgaBios = "/usr/share/seabios/vgabios-stdvga.bin";
-constexpr char const* vgaBiosFile = "vgaroms/vgabios-stdvga.bin";
 
 constexpr std::size_t maximumRom = 256u << 10;
 
@@ -117,6 +117,19 @@ Result<> PcBoard::addVariables(std::uint64_t codeSize)
     return m_memory.map(address, block.size(), flash);
 }
 
+/// The BIOS of the first display, in its expansion ROM: there it learns which card it runs, and so where the frame
+/// buffer is. SeaBIOS wants one; OVMF brings its own driver.
+Result<MemoryBlock*> PcBoard::loadDisplayBios(std::string const& display)
+{
+    if (m_config.firmware != Firmware::SeaBios)
+        return nullptr;
+    auto contents = TRY_WITHIN("the display's firmware", readWholeFile(vgaBios, maximumRom));
+    contents.resize(std::bit_ceil(contents.size()));
+    auto& block = *m_ownBlocks.emplace_back(TRY(blockOf(display + "-bios", contents)));
+    m_blocks.push_back(&block);
+    return &block;
+}
+
 Result<> PcBoard::writeVariables(std::uint64_t offset, ConstByteSpan bytes)
 {
     TRY(writeAt(m_variablesFile.get(), offset, bytes));
@@ -183,8 +196,6 @@ Result<> PcBoard::addFirmwareConfig()
     constexpr std::uint16_t panicPort = PvPanic::port;
     auto const panicPortBytes = bytesOf(panicPort);
     fwCfg->addFile("etc/pvpanic-port", Bytes(panicPortBytes.begin(), panicPortBytes.end()));
-    if (m_config.firmware == Firmware::SeaBios && !m_config.displays.empty())
-        fwCfg->addFile(vgaBiosFile, TRY_WITHIN("the display's firmware", readWholeFile(vgaBios, maximumRom)));
     if (auto const order = bootOrder(); !order.empty())
         fwCfg->addFile("bootorder", order);
 

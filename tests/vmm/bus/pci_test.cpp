@@ -10,7 +10,7 @@ namespace {
 
 constexpr unsigned msixCapability = 0x40;
 
-/// Registers in BAR 0 (ports) and BAR 1 (memory, with a doorbell), RAM in BAR 2/3, MSI-X in BAR 4.
+/// Registers in BAR 0 (ports) and BAR 1 (memory, with a doorbell), RAM in BAR 2/3, MSI-X in BAR 4, and a ROM.
 class Sample final : public PciFunction {
 public:
     struct State {
@@ -26,7 +26,7 @@ public:
         }
     };
 
-    Sample(PciServices const& services, MemoryBlock& block)
+    Sample(PciServices const& services, MemoryBlock& block, MemoryBlock& rom)
         : PciFunction(services,
             { .vendor = 0x1234,
                 .device = 0x5678,
@@ -40,6 +40,7 @@ public:
         addBar(0, BarKind::Port, 32);
         addBar(1, BarKind::Memory32, 4096);
         addRamBar(2, BarKind::Prefetchable64, block, MemoryMapper::DirtyLog::On);
+        addRom(rom);
         vendorCapability = addCapability(
             0x09, std::array<std::uint8_t, 6> { 8, 1, 2, 3, 4, 5 }, std::array<std::uint8_t, 4> { 0, 0, 0xf0, 0xff });
         extendedConfig()[0x100] = 0x5a;
@@ -141,7 +142,8 @@ struct Fixture : tests::FakeBoard {
     }
     std::array<tests::FakeIrq, 8> pirqs;
     std::unique_ptr<MemoryBlock> block = std::move(*MemoryBlock::create("video", 0x10000));
-    Sample sample { pci, *block };
+    std::unique_ptr<MemoryBlock> rom = std::move(*MemoryBlock::create("rom", 0x8000));
+    Sample sample { pci, *block, *rom };
     std::unique_ptr<PciBus> bus;
 };
 
@@ -258,6 +260,24 @@ private slots:
         QVERIFY(f.mapper.mappings.empty());
     }
 
+    void romIsMappedWhileItIsEnabled()
+    {
+        Fixture f;
+        f.setConfig<std::uint32_t>(0x30, 0xfffffffe);
+        QCOMPARE(f.config<std::uint32_t>(0x30), 0xffff8000u);
+        f.setConfig<std::uint32_t>(0x30, 0xc0100000);
+        f.setConfig<std::uint16_t>(4, 2);
+        QVERIFY(f.mapper.mappings.empty());
+        f.setConfig<std::uint32_t>(0x30, 0xc0100001);
+        QCOMPARE(f.mapper.mappings.size(), 1u);
+        auto const& mapping = f.mapper.mappings.begin()->second;
+        QCOMPARE(mapping.address, 0xc0100000u);
+        QCOMPARE(mapping.size, 0x8000u);
+        QCOMPARE(mapping.access, MemoryMapper::Access::ReadOnly);
+        f.setConfig<std::uint16_t>(4, 0);
+        QVERIFY(f.mapper.mappings.empty());
+    }
+
     void doorbellsFollowTheBar()
     {
         Fixture f;
@@ -309,7 +329,7 @@ private slots:
     void interruptIsRoutedAndShared()
     {
         Fixture f;
-        Sample neighbour(f.pci, *f.block);
+        Sample neighbour(f.pci, *f.block, *f.rom);
         REQUIRE_OK(f.bus->plug(7, 0, neighbour));
         QVERIFY(!f.bus->plug(7, 0, neighbour));
         QVERIFY(!f.bus->plug(32, 0, neighbour));
@@ -344,7 +364,7 @@ private slots:
     {
         Fixture f;
         QCOMPARE(f.config<std::uint8_t>(0x0e), 0);
-        Sample second(f.pci, *f.block);
+        Sample second(f.pci, *f.block, *f.rom);
         REQUIRE_OK(f.bus->plug(3, 5, second));
         QCOMPARE(f.config<std::uint8_t>(0x0e), 0x80);
         f.sample.reset();
@@ -456,7 +476,7 @@ private slots:
     void battery()
     {
         static Fixture f;
-        tests::battery<Sample>([] { return std::make_unique<Sample>(f.pci, *f.block); },
+        tests::battery<Sample>([] { return std::make_unique<Sample>(f.pci, *f.block, *f.rom); },
             [](Sample& sample) {
                 sample.writeConfig(0x14, bytesOf(0xe0000000u));
                 sample.writeConfig(4, bytesOf(std::uint16_t(6)));

@@ -276,6 +276,11 @@ private:
         m_script->note("forwards " + command.network + " " + std::to_string(command.forwards.size()));
         answer(done, m_script->failForwards ? vmm::Result<>(vmm::fail(*m_script->failForwards)) : vmm::Result<>());
     }
+    void run(vmm::command::SetConnected const& command, Completion const& done)
+    {
+        m_script->note("cable " + command.network + (command.connected ? " in" : " out"));
+        answer(done);
+    }
     void run(vmm::command::SendInput const& command, Completion const& done)
     {
         if (auto const* key = std::get_if<vmm::KeyInput>(&command.input))

@@ -250,6 +250,32 @@ static void oddFramesDoNoHarm(void)
         gatewayAnswersPing();
 }
 
+static unsigned linkState(void)
+{
+    return MMIO16(nets[0].device.config + 6) & 1;
+}
+
+/// Option cable=1: somebody outside pulls the cable when he is told to, and plugs it in again.
+static void cableComesAndGoes(void)
+{
+    if (!option("cable", 0)) {
+        skip("nobody there to pull it");
+        return;
+    }
+    uint8_t const generation = MMIO8(nets[0].device.common + 0x15);
+    NOTE("pull the cable");
+    EXPECT(WAIT(!linkState(), 10));
+    EXPECT(MMIO8(nets[0].device.common + 0x15) != generation);
+    memset(out, 0, sizeof out);
+    wanted = isEcho;
+    startIp(&nets[0], nets[0].gatewayMac, nets[0].gateway, 1, 8 + 32)[0] = 8;
+    EXPECT(send(&nets[0], 14 + 20 + 8 + 32)); // taken, and lost
+    EXPECT(!awaitFrame(&nets[0], 1));
+    NOTE("plug the cable in");
+    EXPECT(WAIT(linkState(), 10));
+    gatewayAnswersPing();
+}
+
 void program(void)
 {
     pciStart();
@@ -261,6 +287,7 @@ void program(void)
     run("network.gatewayHasAnAddress", gatewayHasAnAddress);
     run("network.gatewayAnswersPing", gatewayAnswersPing);
     run("network.manyFramesGoOut", manyFramesGoOut);
+    run("network.cableComesAndGoes", cableComesAndGoes);
     run("network.oddFramesDoNoHarm", oddFramesDoNoHarm);
     finish();
 }

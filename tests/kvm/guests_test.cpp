@@ -152,9 +152,11 @@ void GuestsTest::disks()
 
 void GuestsTest::networks()
 {
-    GuestMachine guest("guests/network.elf", "nets=2 strict=1");
+    GuestMachine guest("guests/network.elf", "nets=2 strict=1 cable=1");
     for (auto const* id : { "net0", "net1" })
         guest.config.networks.push_back({ id, makeMac(), NetworkMode::User, {} });
+    guest.onNote["pull the cable"] = [](auto& g) { g.machine().post(command::SetConnected { "net0", false }); };
+    guest.onNote["plug the cable in"] = [](auto& g) { g.machine().post(command::SetConnected { "net0", true }); };
     runToEnd(guest);
 }
 

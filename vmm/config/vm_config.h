@@ -119,6 +119,7 @@ struct NetworkConfig {
     std::string mac; ///< "52:54:00:12:34:56"
     NetworkMode mode = NetworkMode::User;
     std::vector<PortForward> forwards;
+    bool connected = true; ///< the cable is plugged in
     bool operator==(NetworkConfig const&) const = default;
     static void describe(auto& v, auto& s)
     {
@@ -126,6 +127,7 @@ struct NetworkConfig {
         v.field("mac", s.mac, state::Max { 17 });
         v.field("mode", s.mode, state::Optional {});
         v.field("forwards", s.forwards, state::Max { 64 }, state::Optional {});
+        v.field("connected", s.connected, state::Optional {});
     }
 };
 

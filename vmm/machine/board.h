@@ -67,6 +67,7 @@ public:
     virtual Result<> insertMedium(std::string_view drive, std::string const& path) = 0;
     virtual Result<> ejectMedium(std::string_view drive, bool force) = 0;
     virtual Result<> setForwards(std::string_view network, std::vector<PortForward> const& forwards) = 0;
+    virtual Result<> setConnected(std::string_view network, bool connected) = 0;
     /// Puts into `config` what is in the drives now.
     virtual void describeMedia(VmConfig& config) const = 0;
 

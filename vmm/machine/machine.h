@@ -46,6 +46,11 @@ struct SetForwards {
     std::string network;
     std::vector<PortForward> forwards;
 };
+/// Any time: plugs the cable of a network card in, or pulls it out.
+struct SetConnected {
+    std::string network;
+    bool connected;
+};
 struct SendInput { ///< Running; else it is dropped.
     std::variant<KeyInput, ButtonInput, AbsoluteMove, RelativeMove, WheelMove> input;
 };
@@ -55,7 +60,7 @@ struct CancelJob { }; ///< Ends a Suspend under way; the machine is as before it
 
 using Command = std::variant<command::Start, command::Pause, command::Resume, command::Reset, command::PressPowerButton,
     command::PowerOff, command::Suspend, command::InsertMedium, command::EjectMedium, command::SetForwards,
-    command::SendInput, command::CancelJob>;
+    command::SetConnected, command::SendInput, command::CancelJob>;
 
 /// What a machine tells. Sent from the machine's thread; a receiver takes it to its own thread and returns at once.
 namespace event {
@@ -110,7 +115,7 @@ public:
     Result<> call(Command command);
 
     virtual RunState state() const = 0;
-    /// Not while a SetForwards is under way, which changes it.
+    /// Not while a SetForwards or SetConnected is under way, which change it.
     virtual VmConfig const& config() const = 0;
     virtual MachineStatistics statistics() const = 0;
 

@@ -42,6 +42,7 @@ public:
     Result<> insertMedium(std::string_view drive, std::string const& path) override;
     Result<> ejectMedium(std::string_view drive, bool force) override;
     Result<> setForwards(std::string_view network, std::vector<PortForward> const& forwards) override;
+    Result<> setConnected(std::string_view network, bool connected) override;
     void describeMedia(VmConfig& config) const override;
     Console* console(std::string_view id) override;
     Screen* screen(std::string_view id) override;
@@ -131,7 +132,7 @@ private:
     Q35Host* m_host = nullptr;
     PciBus* m_pci = nullptr;
     VmGenerationId* m_generation = nullptr;
-    std::vector<virtio::NetworkCard*> m_networkCards;
+    std::map<std::string, virtio::NetworkCard*, std::less<>> m_networkCards;
     std::vector<AhciController*> m_sataControllers;
     std::vector<KeyboardSink*> m_keyboards;
     PointerSink* m_mouse = nullptr;

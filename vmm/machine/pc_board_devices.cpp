@@ -82,7 +82,8 @@ Result<> PcBoard::addNetworks()
         }
         auto const mac = TRY(parseMac(config.mac));
         auto& card = keep(config.id, std::make_unique<virtio::NetworkCard>(m_services, *backend, mac));
-        m_networkCards.push_back(&card);
+        card.setConnected(config.connected);
+        m_networkCards[config.id] = &card;
         TRY(plug(card));
     }
     return {};
@@ -94,6 +95,15 @@ Result<> PcBoard::setForwards(std::string_view network, std::vector<PortForward>
     if (found == m_userNetworks.end())
         return fail(ErrorCode::NotFound, fmt::format("there is no network {} that can forward ports", network));
     return found->second->setForwards(forwards);
+}
+
+Result<> PcBoard::setConnected(std::string_view network, bool connected)
+{
+    auto const found = m_networkCards.find(network);
+    if (found == m_networkCards.end())
+        return fail(ErrorCode::NotFound, fmt::format("there is no network card {}", network));
+    found->second->setConnected(connected);
+    return {};
 }
 
 Result<> PcBoard::addSerials()

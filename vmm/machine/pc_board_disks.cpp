@@ -278,7 +278,7 @@ Board::Traffic PcBoard::traffic() const
         traffic.diskRead += controller->bytesRead();
         traffic.diskWritten += controller->bytesWritten();
     }
-    for (auto const* card : m_networkCards) {
+    for (auto const& [id, card] : m_networkCards) {
         traffic.networkReceived += card->bytesReceived();
         traffic.networkSent += card->bytesSent();
     }

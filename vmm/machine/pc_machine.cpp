@@ -276,6 +276,16 @@ Result<> PcMachine::execute(command::SetForwards const& command)
     return {};
 }
 
+Result<> PcMachine::execute(command::SetConnected const& command)
+{
+    TRY(m_board->setConnected(command.network, command.connected));
+    for (auto& network : m_config.networks) {
+        if (network.id == command.network)
+            network.connected = command.connected;
+    }
+    return {};
+}
+
 Result<> PcMachine::execute(command::SendInput const& command)
 {
     if (state() == RunState::Running)

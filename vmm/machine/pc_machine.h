@@ -56,6 +56,7 @@ private:
     Result<> execute(command::InsertMedium const&);
     Result<> execute(command::EjectMedium const&);
     Result<> execute(command::SetForwards const&);
+    Result<> execute(command::SetConnected const&);
     Result<> execute(command::SendInput const&);
     Result<> execute(command::CancelJob const&);
     void suspend(command::Suspend const& command, Completion done);

@@ -71,9 +71,24 @@ void NetworkCard::readDeviceConfig(std::uint64_t offset, ByteSpan data)
     // 5.1.4 "Device configuration layout": mac, status, max_virtqueue_pairs.
     std::array<std::uint8_t, configSize> config {};
     std::copy(m_mac.begin(), m_mac.end(), config.begin());
-    storeLittle(ByteSpan(config).subspan(6, 2), std::uint16_t(m_network.linkUp() ? linkUp : 0));
+    bool const isUp = m_connected && m_network.linkUp();
+    storeLittle(ByteSpan(config).subspan(6, 2), std::uint16_t(isUp ? linkUp : 0));
     storeLittle(ByteSpan(config).subspan(8, 2), std::uint16_t(1));
     std::copy_n(config.begin() + static_cast<std::ptrdiff_t>(offset), data.size(), data.begin());
+}
+
+void NetworkCard::setConnected(bool connected)
+{
+    {
+        auto const service = lockService();
+        if (m_connected == connected)
+            return;
+        m_connected = connected;
+        noteConfigChange();
+    }
+    deliverInterrupts();
+    // What the network has kept for us meanwhile is lost, or comes in.
+    loop().post([this] { m_network.receiverReady(); });
 }
 
 void NetworkCard::serve(unsigned index)
@@ -102,6 +117,8 @@ void NetworkCard::transmit(Chain const& chain)
     chain.read(headerSize, frame); // a copy: what follows looks at it more than once
     if ((header[0] & needsChecksum) != 0 && !finishChecksum(header, frame))
         return;
+    if (!m_connected)
+        return;
     m_bytesSent += length;
     m_network.send(frame);
 }
@@ -126,7 +143,7 @@ bool NetworkCard::receive(ConstByteSpan frame)
 {
     Service const service(*this);
     auto& ring = queue(receiveQueue);
-    if (!isDriverReady() || !ring.isReady())
+    if (!m_connected || !isDriverReady() || !ring.isReady())
         return true; // Nobody listens: lost.
     if (!isServing())
         return false;
@@ -177,7 +194,7 @@ bool NetworkCard::receive(ConstByteSpan frame)
 
 Section NetworkCard::save() const
 {
-    return state::save(State { pciState(), transportState(), m_mac });
+    return state::save(State { pciState(), transportState(), m_mac, m_connected });
 }
 
 Result<> NetworkCard::load(Section const& section)
@@ -187,6 +204,8 @@ Result<> NetworkCard::load(Section const& section)
     if (saved.mac != m_mac)
         return fail(ErrorCode::Corrupt, "the state belongs to a card with another MAC address");
     loadTransport(saved.pci, saved.transport);
+    auto const service = lockService();
+    m_connected = saved.connected;
     return {};
 }
 

@@ -16,16 +16,18 @@ class NetworkCard final : public VirtioDevice, private FrameReceiver {
 public:
     struct State {
         static constexpr std::string_view kind = "virtio-net";
-        static constexpr unsigned version = 1;
+        static constexpr unsigned version = 2; // 2: connected
         PciState pci;
         TransportState transport;
         std::array<std::uint8_t, 6> mac {};
+        bool connected = true;
         bool operator==(State const&) const = default;
         static void describe(auto& v, auto& s)
         {
             v.field("pci", s.pci);
             v.field("transport", s.transport);
             v.field("mac", s.mac);
+            v.field("connected", s.connected, state::Since { 2 });
         }
     };
 
@@ -34,6 +36,10 @@ public:
     void reset() override { resetTransport(); }
     Section save() const override;
     Result<> load(Section const& section) override;
+
+    /// Plugs the cable in or pulls it out; the driver is told. Without it frames are lost both ways. A reset changes
+    /// nothing of it. Any thread but the network's.
+    void setConnected(bool connected);
 
     /// Since the device was made. Any thread.
     std::uint64_t bytesReceived() const { return m_bytesReceived; }
@@ -49,6 +55,7 @@ private:
 
     NetworkBackend& m_network;
     std::array<std::uint8_t, 6> const m_mac;
+    bool m_connected = true;        // under the service lock
     std::vector<Chain> m_receiving; // the buffers of the frame in hand
     Chain m_sending;
     Bytes m_frame = Bytes(NetworkBackend::maximumFrame);

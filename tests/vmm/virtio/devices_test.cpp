@@ -109,8 +109,63 @@ private slots:
             [=](NetworkCard& device) {
                 VirtioDriver driver(*board, device);
                 QVERIFY(driver.start(mergeBuffers, { 16, 16 }));
+                device.setConnected(false);
                 device.pause();
-            });
+            },
+            { "connected" });
+    }
+
+    void pulledCableIsSeenByTheDriver()
+    {
+        NetworkSetup s;
+        QVERIFY(s.driver.start(mergeBuffers, { 16, 16 }));
+        auto const buffer = s.driver.allocate(1526);
+        s.driver.add(0, { { buffer, 1526, true } });
+        auto const generation = s.driver.common<std::uint8_t>(0x15);
+        s.device.setConnected(false);
+        QCOMPARE(s.driver.isr(), 2);
+        QCOMPARE(s.driver.common<std::uint8_t>(0x15), std::uint8_t(generation + 1));
+        QCOMPARE(s.driver.deviceConfig<std::uint16_t>(6), 0);
+        s.network.arrive(Bytes(60, 1));
+        s.driver.settle();
+        QVERIFY(s.network.waiting.empty());
+        QVERIFY(!s.driver.takeUsed(0));
+        // What is sent is gone, as by a driver that does not look.
+        QVERIFY(s.driver.request(1, { { s.driver.put(Bytes(72)), 72, false } }));
+        QVERIFY(s.network.sent.empty());
+
+        s.driver.isr(); // of the frame that was sent
+        s.device.setConnected(true);
+        QCOMPARE(s.driver.isr(), 2);
+        QCOMPARE(s.driver.deviceConfig<std::uint16_t>(6), 1);
+        s.device.setConnected(true);
+        QCOMPARE(s.driver.isr(), 0);
+        s.network.arrive(Bytes(60, 1));
+        QVERIFY(s.driver.waitUsed(0));
+        QVERIFY(s.driver.request(1, { { s.driver.put(Bytes(72)), 72, false } }));
+        QCOMPARE(s.network.sent.size(), 1u);
+    }
+
+    void frameThatWaitedIsLostWithTheCable()
+    {
+        NetworkSetup s;
+        QVERIFY(s.driver.start(0, { 16, 16 }));
+        s.network.arrive(Bytes(60, 1));
+        QCOMPARE(s.network.waiting.size(), 1u);
+        s.device.setConnected(false);
+        s.driver.settle();
+        QVERIFY(s.network.waiting.empty());
+    }
+
+    void cableOfAnOlderStateIsPluggedIn()
+    {
+        NetworkSetup s;
+        auto old = s.device.save().toJson();
+        old["version"] = 1u;
+        old["state"].erase("connected");
+        s.device.setConnected(false);
+        REQUIRE_OK(s.device.load(tests::must(Section::fromJson(old))));
+        QCOMPARE(s.driver.deviceConfig<std::uint16_t>(6), 1);
     }
 
     void configurationShowsMacAndLink()

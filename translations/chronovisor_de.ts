@@ -200,6 +200,14 @@
         <source>%1 of memory in use</source>
         <translation>%1 Arbeitsspeicher belegt</translation>
     </message>
+    <message>
+        <source>Cable plugged in</source>
+        <translation>Kabel eingesteckt</translation>
+    </message>
+    <message>
+        <source>The cable of %1 is plugged in</source>
+        <translation>Das Kabel von %1 ist eingesteckt</translation>
+    </message>
 </context>
 <context>
     <name>ui::LibraryModel</name>
@@ -771,10 +779,6 @@
         </translation>
     </message>
     <message>
-        <source>Name, notes, CDs and port forwards can be changed while the machine runs, the rest once it is off.</source>
-        <translation>Name, Notizen, CDs und Portweiterleitungen lassen sich ändern, während die Maschine läuft, der Rest, sobald sie aus ist.</translation>
-    </message>
-    <message>
         <source>The machine is suspended: name and notes can be changed, the rest once it was restored and shut down.</source>
         <translation>Die Maschine ist gesichert: Name und Notizen lassen sich ändern, der Rest, nachdem sie wiederhergestellt und heruntergefahren wurde.</translation>
     </message>
@@ -829,6 +833,18 @@
     <message>
         <source>The kernel&apos;s command line</source>
         <translation>Befehlszeile des Kernels</translation>
+    </message>
+    <message>
+        <source>Plugged in</source>
+        <translation>Eingesteckt</translation>
+    </message>
+    <message>
+        <source>The cable of %1 is plugged in</source>
+        <translation>Das Kabel von %1 ist eingesteckt</translation>
+    </message>
+    <message>
+        <source>Name, notes, CDs, cables and port forwards can be changed while the machine runs, the rest once it is off.</source>
+        <translation>Name, Notizen, CDs, Kabel und Portweiterleitungen lassen sich ändern, während die Maschine läuft, alles andere, sobald sie aus ist.</translation>
     </message>
 </context>
 <context>
@@ -923,6 +939,10 @@
     <message>
         <source>Chronovisor %1: machines that can be suspended and brought back. Free software under the BSD 2-clause licence.</source>
         <translation>Chronovisor %1: Maschinen, die man sichern und zurückholen kann. Freie Software unter der BSD-2-Klausel-Lizenz.</translation>
+    </message>
+    <message>
+        <source>Machines cannot start: why?</source>
+        <translation>Maschinen können nicht starten: warum?</translation>
     </message>
 </context>
 <context>
@@ -1443,10 +1463,6 @@
         <translation>Prüfen Sie die Festplatte und versuchen Sie es noch einmal.</translation>
     </message>
     <message>
-        <source>Turn on virtualization in the firmware of this computer, and make sure that you are in the group “kvm”.</source>
-        <translation>Schalten Sie die Virtualisierung in der Firmware dieses Rechners ein, und stellen Sie sicher, dass Sie in der Gruppe „kvm“ sind.</translation>
-    </message>
-    <message>
         <source>Reset the machine to start it again.</source>
         <translation>Setzen Sie die Maschine zurück, um sie wieder zu starten.</translation>
     </message>
@@ -1505,6 +1521,18 @@
     <message>
         <source>Start without the CD</source>
         <translation>Ohne die CD starten</translation>
+    </message>
+    <message>
+        <source>Turn it on in the firmware of this computer (“VT-x”, “SVM”), and load the module kvm.</source>
+        <translation>Schalten Sie sie in der Firmware dieses Rechners ein („VT-x“, „SVM“), und laden Sie das Modul kvm.</translation>
+    </message>
+    <message>
+        <source>You may not use the virtualization of this computer (/dev/kvm).</source>
+        <translation>Sie dürfen die Virtualisierung dieses Rechners nicht benutzen (/dev/kvm).</translation>
+    </message>
+    <message>
+        <source>Add yourself to the group “kvm” (in a terminal: sudo usermod -aG kvm %1) and log in again.</source>
+        <translation>Nehmen Sie sich in die Gruppe „kvm“ auf (im Terminal: sudo usermod -aG kvm %1), und melden Sie sich neu an.</translation>
     </message>
 </context>
 <context>

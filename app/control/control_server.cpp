@@ -324,6 +324,8 @@ struct ControlServer::Private {
             { "machine.cancel", &Private::cancel },
             { "machine.insert", &Private::insert },
             { "machine.eject", &Private::eject },
+            { "machine.setCable", &Private::setCable },
+            { "machine.setForwards", &Private::setForwards },
             { "machine.sendKeys", &Private::sendKeys },
             { "machine.screenshot", &Private::screenshot },
             { "machine.statistics", &Private::statistics },
@@ -386,6 +388,20 @@ struct ControlServer::Private {
     void eject(Connection&, Machine const& machine, Json const& params, Reply const& reply)
     {
         machine->ejectMedium(textIn(params, "drive"), flagIn(params, "force"), plain(reply));
+    }
+    void setCable(Connection&, Machine const& machine, Json const& params, Reply const& reply)
+    {
+        auto const connected = params.find("connected");
+        if (connected == params.end() || !connected->is_boolean())
+            return reply(vmm::fail(vmm::ErrorCode::InvalidArgument, "\"connected\" is true or false"));
+        machine->setConnected(textIn(params, "network"), connected->get<bool>(), plain(reply));
+    }
+    void setForwards(Connection&, Machine const& machine, Json const& params, Reply const& reply)
+    {
+        auto const forwards = forwardsFromJson(params.value("forwards", Json()));
+        if (!forwards)
+            return reply(vmm::fail(forwards.error()));
+        machine->setForwards(textIn(params, "network"), *forwards, plain(reply));
     }
     void statistics(Connection&, Machine const& machine, Json const&, Reply const& reply)
     {
@@ -536,6 +552,11 @@ struct ControlServer::Private {
         } else if (auto const* medium = std::get_if<notice::MediumChanged>(&notice)) {
             tellAll("machine.mediumChanged",
                 { { "machine", machine }, { "drive", medium->drive }, { "path", medium->path } });
+        } else if (auto const* changed = std::get_if<notice::NetworkChanged>(&notice)) {
+            tellAll("machine.networkChanged",
+                { { "machine", machine }, { "network", changed->network.id },
+                    { "connected", changed->network.connected },
+                    { "forwards", forwardsToJson(changed->network.forwards) } });
         } else if (std::holds_alternative<notice::GuestRebooted>(notice)) {
             tellAll("machine.guestRebooted", { { "machine", machine } });
         }

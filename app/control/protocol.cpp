@@ -1,5 +1,8 @@
 #include "app/control/protocol.h"
 
+#include "vmm/state/reader.h"
+#include "vmm/state/writer.h"
+
 #include <cerrno>
 #include <charconv>
 #include <csignal>
@@ -10,6 +13,18 @@
 #include <unistd.h>
 
 namespace app::control {
+
+namespace {
+
+/// So that the configuration's own description is the one place that knows how a forward is written.
+struct Forwards {
+    static constexpr std::string_view kind = "forwards";
+    static constexpr unsigned version = 1;
+    std::vector<vmm::PortForward> forwards;
+    static void describe(auto& v, auto& s) { v.field("forwards", s.forwards, vmm::state::Max { 64 }); }
+};
+
+}
 
 bool LineBuffer::add(std::string_view data, std::vector<std::string>& lines)
 {
@@ -57,6 +72,21 @@ vmm::Error errorFromJson(Json const& json)
     if (auto const number = data->find("errno"); number != data->end() && number->is_number_integer())
         error.osError = number->get<int>();
     return error;
+}
+
+Json forwardsToJson(std::vector<vmm::PortForward> const& forwards)
+{
+    return vmm::state::save(Forwards { forwards }).toJson()["state"]["forwards"];
+}
+
+vmm::Result<std::vector<vmm::PortForward>> forwardsFromJson(Json const& json)
+{
+    auto const section = TRY(vmm::Section::fromJson(
+        { { "kind", Forwards::kind }, { "version", Forwards::version }, { "state", { { "forwards", json } } } }));
+    auto read = vmm::state::load<Forwards>(section);
+    if (!read)
+        return vmm::fail(vmm::ErrorCode::InvalidArgument, read.error().detail);
+    return std::move(read->forwards);
 }
 
 std::string runtimeDirectory()

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "vmm/base/result.h"
+#include "vmm/config/vm_config.h"
 #include "vmm/state/section.h"
 
 #include <cstddef>
@@ -37,6 +38,11 @@ std::string encode(Json const& message); ///< one line, with its end
 
 Json errorToJson(vmm::Error const& error);
 vmm::Error errorFromJson(Json const& json);
+
+/// As in a machine's configuration: [{"protocol": "tcp", "hostAddress": "127.0.0.1", "hostPort": 2222, "guestPort":
+/// 22}].
+Json forwardsToJson(std::vector<vmm::PortForward> const& forwards);
+vmm::Result<std::vector<vmm::PortForward>> forwardsFromJson(Json const& json);
 
 /// $XDG_RUNTIME_DIR/chronovisor, else /tmp/chronovisor-UID.
 std::string runtimeDirectory();

@@ -16,8 +16,8 @@ struct CommandLine {
     CLI::App root { "Machines on the command line", "chronoctl" };
     bool json = false;
     unsigned days = 0;
-    std::string machine, path, directory, drive, shell;
-    bool force = false, keepRunning = false, paused = false, detach = false, foreground = false;
+    std::string machine, path, directory, drive, shell, network, plug, forwardText;
+    bool force = false, remove = false, keepRunning = false, paused = false, detach = false, foreground = false;
     std::vector<std::string> keys;
     CreateOptions create;
     RunOptions run;
@@ -146,6 +146,20 @@ struct CommandLine {
               });
         ejecting->add_option("drive", drive, "The drive's id: cd0")->required();
         ejecting->add_flag("--force", force, "Also where the guest has locked it");
+        auto* plugging = onMachine("cable", "Plug a network cable in, or pull it out; also while the machine runs",
+            [this](Surroundings& around, Output const& output) {
+                return cable(machine, network, plug == "in", around, output);
+            });
+        plugging->add_option("where", plug, "in or out")->required()->check(CLI::IsMember({ "in", "out" }));
+        auto* forwarding = onMachine("forward",
+            "List, add or take away the ports of this host that lead to the machine; also while it runs",
+            [this](Surroundings& around, Output const& output) {
+                return forward(machine, network, forwardText, remove, around, output);
+            });
+        forwarding->add_option("forward", forwardText, "PROTOCOL:[HOST-ADDRESS:]HOST-PORT:GUEST-PORT: tcp:2222:22");
+        forwarding->add_flag("--remove", remove, "Take it away");
+        for (auto* one : { plugging, forwarding })
+            one->add_option("--network", network, "The network's id; without it the first: net0");
         verb("inspect", "Show a saved state, each device's fields by name",
             [this](Surroundings&, Output const& output) { return inspect(directory, output); })
             ->add_option("directory", directory, "The directory of the state")

@@ -59,24 +59,6 @@ vmm::Result<Number> number(std::string const& text)
     return value;
 }
 
-/// tcp:127.0.0.1:2222:22, or tcp:2222:22
-vmm::Result<vmm::PortForward> parseForward(std::string const& text)
-{
-    std::vector<std::string> parts { "" };
-    for (char const c : text)
-        c == ':' ? void(parts.emplace_back()) : parts.back().push_back(c);
-    vmm::PortForward forward;
-    if ((parts.size() != 3 && parts.size() != 4) || (parts[0] != "tcp" && parts[0] != "udp"))
-        return vmm::fail(vmm::ErrorCode::InvalidArgument,
-            fmt::format("\"{}\" is no forward; one is tcp:HOST-ADDRESS:HOST-PORT:GUEST-PORT", text));
-    forward.protocol = parts[0] == "udp" ? vmm::Protocol::Udp : vmm::Protocol::Tcp;
-    if (parts.size() == 4)
-        forward.hostAddress = parts[1];
-    forward.hostPort = TRY(number<std::uint16_t>(parts[parts.size() - 2]));
-    forward.guestPort = TRY(number<std::uint16_t>(parts.back()));
-    return forward;
-}
-
 vmm::Result<vmm::DiskConfig> parseDisk(std::string const& text, vmm::VmConfig const& config)
 {
     auto const described = split(text);
@@ -122,6 +104,23 @@ vmm::Result<vmm::NetworkConfig> parseNetwork(std::string const& text, vmm::VmCon
     return network;
 }
 
+}
+
+vmm::Result<vmm::PortForward> parseForward(std::string const& text)
+{
+    std::vector<std::string> parts { "" };
+    for (char const c : text)
+        c == ':' ? void(parts.emplace_back()) : parts.back().push_back(c);
+    vmm::PortForward forward;
+    if ((parts.size() != 3 && parts.size() != 4) || (parts[0] != "tcp" && parts[0] != "udp"))
+        return vmm::fail(vmm::ErrorCode::InvalidArgument,
+            fmt::format("\"{}\" is no forward; one is tcp:HOST-ADDRESS:HOST-PORT:GUEST-PORT", text));
+    forward.protocol = parts[0] == "udp" ? vmm::Protocol::Udp : vmm::Protocol::Tcp;
+    if (parts.size() == 4)
+        forward.hostAddress = parts[1];
+    forward.hostPort = TRY(number<std::uint16_t>(parts[parts.size() - 2]));
+    forward.guestPort = TRY(number<std::uint16_t>(parts.back()));
+    return forward;
 }
 
 vmm::Result<std::uint64_t> parseSize(std::string const& text)

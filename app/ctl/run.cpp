@@ -187,6 +187,11 @@ private:
                 vmm::ignore(m_around.store.keepMedium(m_runner->id(), medium->drive, medium->path));
             return;
         }
+        if (auto const* changed = std::get_if<notice::NetworkChanged>(&notice)) {
+            if (m_subject.isInLibrary)
+                vmm::ignore(m_around.store.keepNetwork(m_runner->id(), changed->network));
+            return;
+        }
         auto const* change = std::get_if<notice::StateChanged>(&notice);
         if (change == nullptr)
             return;

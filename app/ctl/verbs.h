@@ -1,6 +1,7 @@
 #pragma once
 
 #include "app/control/control_client.h"
+#include "app/control/protocol.h"
 #include "app/ctl/output.h"
 
 #include <optional>
@@ -42,6 +43,13 @@ int start(std::string const& machine, bool paused, Surroundings& around, Output 
 /// Sends a method to the process that has the machine.
 int control(
     std::string const& machine, std::string const& method, Json params, Surroundings& around, Output const& output);
+/// Plugs the cable of a network card in or pulls it out; `network` may be empty: the first. Of a machine that is off,
+/// for its next start.
+int cable(
+    std::string const& machine, std::string const& network, bool connected, Surroundings& around, Output const& output);
+/// Adds or takes away a port forward ("tcp:2222:22"), as cable(); an empty `forward` lists them.
+int forward(std::string const& machine, std::string const& network, std::string const& forward, bool remove,
+    Surroundings& around, Output const& output);
 int suspend(std::string const& machine, std::string const& directory, bool keepRunning, Surroundings& around,
     Output const& output);
 /// Ends machines that were removed `days` ago and before.
@@ -67,6 +75,8 @@ vmm::Result<Owner> findOwner(std::string const& machine, Surroundings const& aro
 
 /// Changes `config` as the options say, where each file must be there.
 vmm::Result<> applyHardware(vmm::VmConfig& config, HardwareOptions const& options);
+/// "tcp:127.0.0.1:2222:22", or "tcp:2222:22".
+vmm::Result<vmm::PortForward> parseForward(std::string const& text);
 /// "20G", "512M", "1T", "1048576".
 vmm::Result<std::uint64_t> parseSize(std::string const& text);
 

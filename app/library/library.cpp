@@ -1,5 +1,6 @@
 #include "app/library/library.h"
 
+#include "app/store/whole_file.h"
 #include "vmm/base/event_loop.h"
 #include "vmm/base/log.h"
 
@@ -40,6 +41,7 @@ struct Library::Private {
     std::map<QString, Member> members;
     QFileSystemWatcher watcher;
     QTimer scanSoon, ownerCheck;
+    bool isScanning = false, scanAgain = false;
     std::unique_ptr<Closing> closing; // under way
     std::shared_ptr<std::atomic<bool>> cloneCancelled;
     /// Taken away when the library goes, so that no answer reaches it afterwards.
@@ -60,14 +62,50 @@ struct Library::Private {
         on(worker, "library", std::move(work), std::move(done));
     }
 
+    /// What is on the disk now, and what of it can be watched. Any thread.
+    struct Listing {
+        std::vector<StoredMachine> machines;
+        QStringList paths;
+    };
+    Listing list() const
+    {
+        Listing listing { store.list(), { text(store.machinesDirectory()) } };
+        for (auto const& machine : listing.machines) {
+            listing.paths << text(machine.directory);
+            for (auto const* name : { "/machine.lock", "/state" }) {
+                if (auto const path = text(machine.directory + name); QFileInfo::exists(path))
+                    listing.paths << path;
+            }
+        }
+        return listing;
+    }
+
     /// A change of a machine's file, after those before it.
     template<typename Work>
     void write(Work work, Done<void> done)
     {
-        on(writer, "library writer", std::move(work), [this, done = std::move(done)](vmm::Result<> const& outcome) {
-            scan();
-            done(outcome);
-        });
+        struct Written {
+            vmm::Result<> outcome;
+            Listing listing;
+        };
+        onWriter(
+            [this, work = std::move(work)]() -> vmm::Result<Written> {
+                auto outcome = work();
+                return Written { std::move(outcome), list() };
+            },
+            [this, done = std::move(done)](vmm::Result<Written> written) {
+                if (!written)
+                    return done(vmm::fail(written.error()));
+                take(std::move(written->listing));
+                done(std::move(written->outcome));
+            });
+    }
+
+    /// The writer reads too: what it finds has all changes that were asked for before.
+    template<typename Work, typename Answer>
+    void onWriter(Work work, Answer done)
+    {
+        on(writer, "library writer", std::move(work), std::move(done));
     }
 
     template<typename Work, typename Answer>
@@ -113,11 +151,29 @@ struct Library::Private {
         return *advisor;
     }
 
-    void scan()
+    /// Looks at the disk and takes over what is there; `done` when that is so.
+    void scan(std::function<void()> done = {})
     {
-        auto found = store.list();
+        if (!done && std::exchange(isScanning, true)) {
+            scanAgain = true;
+            return;
+        }
+        onWriter([this] { return vmm::Result<Listing>(list()); },
+            [this, done = std::move(done)](vmm::Result<Listing> listing) {
+                if (listing)
+                    take(std::move(*listing));
+                if (done)
+                    return done();
+                isScanning = false;
+                if (std::exchange(scanAgain, false))
+                    scan();
+            });
+    }
+
+    void take(Listing listing)
+    {
         QStringList gone = library.ids();
-        for (auto& machine : found) {
+        for (auto& machine : listing.machines) {
             auto const id = text(machine.id);
             gone.removeAll(id);
             auto const known = members.find(id);
@@ -128,7 +184,7 @@ struct Library::Private {
         }
         for (auto const& id : gone)
             drop(id);
-        watch();
+        watch(listing.paths);
     }
 
     void add(QString const& id, StoredMachine machine)
@@ -150,6 +206,8 @@ struct Library::Private {
             [this, id](SessionState state) { emit library.machineStateChanged(id, state); });
         QObject::connect(member.session.get(), &VmSession::mediumChanged, &library,
             [this, id](QString const& drive, QString const& path) { keepMedium(id, drive, path); });
+        QObject::connect(member.session.get(), &VmSession::networkChanged, &library,
+            [this, id](vmm::NetworkConfig const& network) { keepNetwork(id, network); });
         if (auto* screen = member.session->mainScreen()) {
             QObject::connect(screen, &ScreenSession::thumbnailChanged, &library, [this, id] { keepThumbnail(id); });
             QObject::connect(
@@ -192,18 +250,8 @@ struct Library::Private {
             member.session.release()->deleteLater();
     }
 
-    void watch()
+    void watch(QStringList const& wanted)
     {
-        QStringList wanted { text(store.machinesDirectory()) };
-        for (auto const& [id, member] : members) {
-            wanted << text(member.stored.directory);
-            auto const lock = member.stored.directory + "/machine.lock";
-            if (QFileInfo::exists(text(lock)))
-                wanted << text(lock);
-            auto const state = member.stored.directory + "/state";
-            if (QFileInfo::exists(text(state)))
-                wanted << text(state);
-        }
         auto const watched = watcher.directories() + watcher.files();
         for (auto const& path : watched) {
             if (!wanted.contains(path))
@@ -224,6 +272,15 @@ struct Library::Private {
                     vmm::log(vmm::LogLevel::Warning, "library", "keeping a medium: {}", kept.error().message());
             });
         emit library.machineChanged(id);
+    }
+
+    void keepNetwork(QString const& id, vmm::NetworkConfig const& network)
+    {
+        write([this, id = id.toStdString(), network] { return store.keepNetwork(id, network); },
+            [](vmm::Result<> const& kept) {
+                if (!kept)
+                    vmm::log(vmm::LogLevel::Warning, "library", "keeping a network: {}", kept.error().message());
+            });
     }
 
     /// Now and then while the machine runs, in case we are killed, and when it has ended: only then the file is looked
@@ -278,12 +335,14 @@ Library::Library(QString const& root, MachineFactory factory, QObject* parent)
     m_private->ownerCheck.setInterval(2000);
     connect(&m_private->ownerCheck, &QTimer::timeout, this, [this] {
         for (auto const& id : ids()) {
-            if (entry(id)->otherOwner)
-                return m_private->scan();
+            if (entry(id)->otherOwner) {
+                m_private->scan();
+                return;
+            }
         }
     });
     m_private->ownerCheck.start();
-    m_private->scan();
+    m_private->take(m_private->list()); // here, so that the window opens with what there is
     m_private->inBackground(
         [this] {
             m_store.sweepHalfMade();
@@ -326,11 +385,9 @@ std::optional<LibraryEntry> Library::entry(QString const& id) const
     if (found == m_private->members.end())
         return std::nullopt;
     auto const& stored = found->second.stored;
-    LibraryEntry entry { id, text(stored.config.name), text(stored.directory), stored.problem, {},
-        text(m_store.thumbnailOf(stored.id)) };
-    auto const owner = MachineLock::owner(m_store.placesOf(stored.id).lockFile);
-    if (owner && *owner != QCoreApplication::applicationPid())
-        entry.otherOwner = *owner;
+    LibraryEntry entry { id, text(stored.config.name), text(stored.directory), stored.problem, {} };
+    if (stored.owner && *stored.owner != QCoreApplication::applicationPid())
+        entry.otherOwner = *stored.owner;
     return entry;
 }
 
@@ -362,8 +419,7 @@ void Library::create(MachineRequest request, Done<QString> done)
         [this, done](vmm::Result<StoredMachine> made) {
             if (!made)
                 return done(vmm::fail(made.error()));
-            m_private->scan();
-            done(text(made->id));
+            m_private->scan([done, id = text(made->id)] { done(id); });
         });
 }
 
@@ -388,8 +444,7 @@ void Library::clone(QString const& id, QString const& name, Done<QString> done, 
         [this, done](vmm::Result<StoredMachine> made) {
             if (!made)
                 return done(vmm::fail(made.error()));
-            m_private->scan();
-            done(text(made->id));
+            m_private->scan([done, id = text(made->id)] { done(id); });
         });
 }
 
@@ -434,7 +489,6 @@ void Library::changeWhileInMemory(vmm::VmConfig wanted, Done<void> done)
     if (changed == nullptr)
         return done(vmm::fail(vmm::ErrorCode::NotFound, "there is no machine " + wanted.uuid));
     struct Change {
-        std::map<std::string, std::vector<vmm::PortForward>> forwards; // by network: those that the machine has taken
         vmm::Result<> outcome;
         std::size_t waiting = 1;
     };
@@ -442,14 +496,10 @@ void Library::changeWhileInMemory(vmm::VmConfig wanted, Done<void> done)
     auto const arrived = [this, id = wanted.uuid, name = wanted.name, notes = wanted.notes, change, done] {
         if (--change->waiting > 0)
             return;
-        // What could be changed is kept, whatever else was refused.
-        auto const apply = [name, notes, forwards = change->forwards](vmm::VmConfig& config) {
+        // Name and notes are kept, whatever else was refused; of what the machine has taken keepNetwork() is told.
+        auto const apply = [name, notes](vmm::VmConfig& config) {
             config.name = name;
             config.notes = notes;
-            for (auto& network : config.networks) {
-                if (auto const taken = forwards.find(network.id); taken != forwards.end())
-                    network.forwards = taken->second;
-            }
         };
         m_private->write([this, id, apply] { return m_store.change(id, apply); },
             [change, done](vmm::Result<> const& saved) { done(change->outcome ? saved : change->outcome); });
@@ -461,11 +511,9 @@ void Library::changeWhileInMemory(vmm::VmConfig wanted, Done<void> done)
         if (!isInMemory(changed->state()) || now == inMachine.end() || now->forwards == network.forwards)
             continue;
         ++change->waiting;
-        changed->runner()->setForwards(network.id, network.forwards,
-            m_private->onOurThread([change, arrived, network](vmm::Result<> const& outcome) {
-                if (outcome)
-                    change->forwards[network.id] = network.forwards;
-                else
+        changed->runner()->setForwards(
+            network.id, network.forwards, m_private->onOurThread([change, arrived](vmm::Result<> const& outcome) {
+                if (!outcome)
                     change->outcome = outcome;
                 arrived();
             }));
@@ -473,18 +521,53 @@ void Library::changeWhileInMemory(vmm::VmConfig wanted, Done<void> done)
     arrived();
 }
 
-vmm::Result<> Library::remove(QString const& id)
+void Library::setConnected(QString const& id, QString const& network, bool connected, Done<void> done)
 {
-    TRY(m_store.remove(id.toStdString()));
-    m_private->scan();
-    return {};
+    auto* changed = session(id);
+    if (changed != nullptr && isInMemory(changed->runner()->state())) {
+        changed->runner()->setConnected(
+            network.toStdString(), connected, m_private->onOurThread([done](vmm::Result<> const& o) { done(o); }));
+        return;
+    }
+    if (changed != nullptr && changed->runner()->state() == SessionState::Suspended)
+        return done(vmm::fail(vmm::ErrorCode::NotNow, "the machine is suspended"));
+    m_private->write(
+        [this, id = id.toStdString(), network = network.toStdString(), connected] {
+            return m_store.change(id, [&](vmm::VmConfig& config) {
+                for (auto& one : config.networks) {
+                    if (one.id == network)
+                        one.connected = connected;
+                }
+            });
+        },
+        std::move(done));
 }
 
-vmm::Result<> Library::undoRemove(QString const& id)
+void Library::remove(QString const& id, Done<void> done)
 {
-    TRY(m_store.restoreRemoved(id.toStdString()));
-    m_private->scan();
-    return {};
+    m_private->write([this, id = id.toStdString()] { return m_store.remove(id); }, std::move(done));
+}
+
+void Library::undoRemove(QString const& id, Done<void> done)
+{
+    m_private->write(
+        [this, id = id.toStdString()]() -> vmm::Result<> {
+            TRY(m_store.restoreRemoved(id));
+            return {};
+        },
+        std::move(done));
+}
+
+void Library::lastPicture(QString const& id, Done<Picture> done)
+{
+    m_private->inBackground(
+        [path = m_store.thumbnailOf(id.toStdString())]() -> vmm::Result<Picture> {
+            auto const file = readWholeFile(path, 1u << 24);
+            if (!file)
+                return Picture {}; // it has never run
+            return decodePng({ reinterpret_cast<std::uint8_t const*>(file->data()), file->size() });
+        },
+        std::move(done));
 }
 
 void Library::diskUsage(QString const& id, Done<quint64> done)

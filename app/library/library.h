@@ -1,6 +1,7 @@
 #pragma once
 
 #include "app/library/closing.h"
+#include "app/runner/picture.h"
 #include "app/session/vm_session.h"
 #include "app/store/machine_store.h"
 #include "app/systems/media_advisor.h"
@@ -21,7 +22,6 @@ struct LibraryEntry {
     std::optional<vmm::Error> problem; ///< its machine.json cannot be read
     /// Another process has it in memory: it can be looked at, not used.
     std::optional<qint64> otherOwner;
-    QString thumbnailPath; ///< the last picture; may not exist
 };
 
 /// The person's machines for the desktop: the store on disk, watched, with a session for each machine. GUI thread only;
@@ -60,9 +60,14 @@ public:
     /// The part of `config` that may change while the machine is in memory: name, notes and port forwards. What is in
     /// a CD drive is VmSession's to change.
     void changeWhileInMemory(vmm::VmConfig config, Done<void> done);
+    /// Plugs the cable of a network card in or pulls it out, now and for the next start. Refused while the machine is
+    /// suspended.
+    void setConnected(QString const& id, QString const& network, bool connected, Done<void> done);
     /// Into the trash, from where undoRemove() takes it back.
-    vmm::Result<> remove(QString const& id);
-    vmm::Result<> undoRemove(QString const& id);
+    void remove(QString const& id, Done<void> done);
+    void undoRemove(QString const& id, Done<void> done);
+    /// The last picture of a machine that is not in memory; a null picture where there is none.
+    void lastPicture(QString const& id, Done<Picture> done);
     void diskUsage(QString const& id, Done<quint64> done);
 
     /// What removed machines take, and their end now; they are ended anyway when they have been there for 30 days.

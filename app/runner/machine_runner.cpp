@@ -114,13 +114,23 @@ struct MachineRunner::Private {
             media[cd.id] = cd.path;
     }
 
-    void takeForwards(vmm::command::SetForwards const& command)
+    /// What the machine has taken is the next start's too.
+    void changeNetwork(std::string const& id, std::function<void(vmm::NetworkConfig&)> const& change)
     {
-        std::lock_guard const guard(configMutex);
-        for (auto& network : config.networks) {
-            if (network.id == command.network)
-                network.forwards = command.forwards;
+        std::optional<vmm::NetworkConfig> changed;
+        {
+            std::lock_guard const guard(configMutex);
+            for (auto* one : { &nextConfig, &config }) {
+                for (auto& network : one->networks) {
+                    if (network.id == id) {
+                        change(network);
+                        changed = network;
+                    }
+                }
+            }
         }
+        if (changed)
+            tell(notice::NetworkChanged { *changed });
     }
 
     void tell(Notice const& notice)
@@ -669,9 +679,24 @@ void MachineRunner::setForwards(std::string network, std::vector<vmm::PortForwar
             m_private->forward(
                 {}, "change the port forwards of", command, [this, done, command](vmm::Result<> outcome) {
                     if (outcome)
-                        m_private->takeForwards(command);
+                        m_private->changeNetwork(
+                            command.network, [&](vmm::NetworkConfig& changed) { changed.forwards = command.forwards; });
                     Private::finish(done, std::move(outcome));
                 });
+        },
+        done);
+}
+
+void MachineRunner::setConnected(std::string network, bool connected, Completion done)
+{
+    m_private->post(
+        [this, done, command = vmm::command::SetConnected { std::move(network), connected }] {
+            m_private->forward({}, "change a cable of", command, [this, done, command](vmm::Result<> outcome) {
+                if (outcome)
+                    m_private->changeNetwork(
+                        command.network, [&](vmm::NetworkConfig& changed) { changed.connected = command.connected; });
+                Private::finish(done, std::move(outcome));
+            });
         },
         done);
 }

@@ -28,12 +28,16 @@ struct PointerModeChanged {
 struct MediumChanged {
     std::string drive, path; ///< empty path: none
 };
+/// The cable or the port forwards of a network card of the machine in memory.
+struct NetworkChanged {
+    vmm::NetworkConfig network;
+};
 struct GuestRebooted { };
 
 }
 
 using Notice = std::variant<notice::StateChanged, notice::Progress, notice::PointerModeChanged, notice::MediumChanged,
-    notice::GuestRebooted>;
+    notice::NetworkChanged, notice::GuestRebooted>;
 
 /// Where a machine keeps what is its own.
 struct MachinePlaces {
@@ -87,6 +91,8 @@ public:
     void ejectMedium(std::string drive, bool force = false, Completion done = {});
     /// Which ports of the host lead to the guest of a machine in memory.
     void setForwards(std::string network, std::vector<vmm::PortForward> forwards, Completion done = {});
+    /// Plugs the cable of a network card of a machine in memory in, or pulls it out.
+    void setConnected(std::string network, bool connected, Completion done = {});
     void sendInput(
         std::variant<vmm::KeyInput, vmm::ButtonInput, vmm::AbsoluteMove, vmm::RelativeMove, vmm::WheelMove> input);
 

@@ -73,6 +73,8 @@ void VmSession::take(Notice const& notice)
         emit pointerModeChanged(pointer->absolute);
     } else if (auto const* medium = std::get_if<notice::MediumChanged>(&notice)) {
         emit mediumChanged(QString::fromStdString(medium->drive), QString::fromStdString(medium->path));
+    } else if (auto const* changed = std::get_if<notice::NetworkChanged>(&notice)) {
+        emit networkChanged(changed->network);
     } else if (std::holds_alternative<notice::GuestRebooted>(notice)) {
         emit guestRebooted();
     }

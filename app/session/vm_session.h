@@ -79,6 +79,7 @@ signals:
     void jobEnded();
     void pointerModeChanged(bool absolute);
     void mediumChanged(QString drive, QString path);
+    void networkChanged(vmm::NetworkConfig network); ///< its cable or port forwards, by whomever
     void guestRebooted();
     /// `tried` is what failed; for InsertMedium and EjectMedium see mediumFailed().
     void failed(app::Action tried, vmm::Error error);

@@ -333,7 +333,10 @@ bool MachineStore::owns(std::string const& id, std::string const& path) const
 vmm::Result<> MachineStore::change(std::string const& id, std::function<void(vmm::VmConfig&)> const& change)
 {
     auto machine = TRY(load(id));
+    auto const before = machine.config;
     change(machine.config);
+    if (machine.config == before)
+        return {};
     return save(std::move(machine.config));
 }
 
@@ -348,6 +351,18 @@ vmm::Result<> MachineStore::keepMedium(std::string const& id, std::string const&
         for (auto& cd : config.cds) {
             if (cd.id == drive)
                 cd.path = path;
+        }
+    });
+}
+
+vmm::Result<> MachineStore::keepNetwork(std::string const& id, vmm::NetworkConfig const& kept)
+{
+    return change(id, [&](vmm::VmConfig& config) {
+        for (auto& network : config.networks) {
+            if (network.id != kept.id)
+                continue;
+            network.connected = kept.connected;
+            network.forwards = kept.forwards;
         }
     });
 }

@@ -78,6 +78,8 @@ public:
         vmm::VmConfig config, std::vector<NewDisk> const& newDisks = {}, std::vector<std::string> const& unwanted = {});
     /// What is in a CD drive at the next start.
     vmm::Result<> keepMedium(std::string const& id, std::string const& drive, std::string const& path);
+    /// The cable and the port forwards of a network card at the next start.
+    vmm::Result<> keepNetwork(std::string const& id, vmm::NetworkConfig const& network);
     vmm::Result<> rename(std::string const& id, std::string const& name);
     /// What is on disk, with what `change` does to it; as save().
     vmm::Result<> change(std::string const& id, std::function<void(vmm::VmConfig&)> const& change);

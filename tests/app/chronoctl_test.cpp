@@ -191,6 +191,40 @@ private slots:
         QCOMPARE(hosting.end().code, int(ctl::MachineStopped));
     }
 
+    void cablesAndForwardsChangeWhetherItRunsOrNot()
+    {
+        Bench bench;
+        QCOMPARE(bench.call({ "create", "web", "--net", "user", "--net", "isolated" }).code, 0);
+        auto const network = [&](std::size_t index) { return bench.store.find("web")->config.networks[index]; };
+        QCOMPARE(bench.call({ "cable", "web", "out" }).code, 0);
+        QVERIFY(!network(0).connected);
+        QVERIFY(network(1).connected);
+        QCOMPARE(bench.call({ "forward", "web", "tcp:2222:22" }).code, 0);
+        QCOMPARE(bench.call({ "forward", "web" }).out, QByteArray("tcp:127.0.0.1:2222:22\n"));
+        QCOMPARE(bench.call({ "forward", "web", "tcp:22" }).code, 1);
+        QCOMPARE(bench.call({ "forward", "web", "tcp:2223:23", "--remove" }).code, 1);
+        QCOMPARE(bench.call({ "forward", "web", "tcp:2223:23", "--network", "net1" }).code, 1);
+        QCOMPARE(bench.call({ "cable", "web", "in", "--network", "net9" }).code, 1);
+
+        Hosting hosting(bench, { "web" });
+        QVERIFY(hosting.isRunning("web"));
+        QCOMPARE(bench.call({ "cable", "web", "in", "--network", "net0" }).code, 0);
+        QVERIFY(bench.script->has("cable net0 in"));
+        QTRY_VERIFY(network(0).connected);
+        QCOMPARE(bench.call({ "forward", "web", "udp:0.0.0.0:5353:53" }).code, 0);
+        QVERIFY(bench.script->has("forwards net0 2"));
+        QCOMPARE(bench.call({ "forward", "web", "tcp:2222:22", "--remove" }).code, 0);
+        QCOMPARE(bench.json({ "forward", "web" })[0]["hostPort"].toInt(), 5353);
+        QTRY_COMPARE(network(0).forwards.size(), 1u);
+        bench.script->failForwards = vmm::Error { vmm::ErrorCode::Busy, "127.0.0.1:80", 0 };
+        QCOMPARE(bench.call({ "forward", "web", "tcp:80:80" }).code, 1);
+        QCOMPARE(bench.call({ "suspend", "web" }).code, 0);
+        hosting.end();
+        QCOMPARE(network(0).forwards.size(), 1u);
+        QCOMPARE(bench.call({ "cable", "web", "out" }).code, 1); // suspended
+        QVERIFY(network(0).connected);
+    }
+
     void theConsoleAnswersScripts()
     {
         Bench bench;

@@ -109,6 +109,24 @@ private slots:
         bench.runner->drain();
     }
 
+    void aNetworkIsChangedOnlyByWhatMakesSense()
+    {
+        Bench bench;
+        auto client = bench.client();
+        REQUIRE_OK(client.call("machine.start"));
+        for (auto const& params :
+            { vmm::Json { { "network", "net0" } }, vmm::Json { { "network", "net0" }, { "connected", 1 } } })
+            QCOMPARE(client.call("machine.setCable", params).error().code, vmm::ErrorCode::InvalidArgument);
+        for (auto const& forwards : { vmm::Json {}, vmm::Json { 7 }, vmm::Json { { { "hostPort", 70000 } } },
+                 vmm::Json { { { "hostPort", 80 }, { "guestPort", 80 }, { "via", "magic" } } } }) {
+            auto const answer = client.call("machine.setForwards", { { "network", "net0" }, { "forwards", forwards } });
+            QCOMPARE(answer.error().code, vmm::ErrorCode::InvalidArgument);
+        }
+        REQUIRE_OK(client.call("machine.setForwards",
+            { { "network", "net0" }, { "forwards", { { { "hostPort", 80 }, { "guestPort", 80 } } } } }));
+        QVERIFY(bench.script->has("forwards net0 1"));
+    }
+
     void errorsKeepTheirCode()
     {
         Bench bench;

@@ -220,7 +220,10 @@ private slots:
         auto const id = bench.create("busy");
         bench.library.session(id)->start();
         QVERIFY(bench.becomes(id, SessionState::Running));
-        QCOMPARE(bench.library.remove(id).error().code, vmm::ErrorCode::Busy);
+        std::optional<vmm::Result<>> removed;
+        bench.library.remove(id, [&](vmm::Result<> const& refused) { removed = refused; });
+        QTRY_VERIFY(removed);
+        QCOMPARE(removed->error().code, vmm::ErrorCode::Busy);
         QCOMPARE(bench.store.clone(id.toStdString(), "copy").error().code, vmm::ErrorCode::Busy);
         std::optional<vmm::Result<>> outcome;
         bench.library.changeSettings(
@@ -321,7 +324,7 @@ private slots:
         // Whoever dies lets go.
         ::kill(child, SIGKILL);
         ::waitpid(child, nullptr, 0);
-        QVERIFY(!bench.library.entry(id)->otherOwner);
+        QTRY_VERIFY(!bench.library.entry(id)->otherOwner);
     }
 
     void itsMachinesAreDrivenFromOutside()

@@ -37,8 +37,10 @@ void LibraryModel::reload()
     std::erase_if(m_rows, [this](auto const& row) { return !m_ids.contains(row.first); });
     endResetModel();
     for (auto const& id : std::as_const(m_ids)) {
+        auto const isNew = !m_rows.contains(id);
         watch(id);
-        takeThumbnail(id);
+        if (isNew)
+            takeThumbnail(id);
     }
 }
 
@@ -72,8 +74,14 @@ void LibraryModel::takeThumbnail(QString const& id)
         if (!row.thumbnail.isNull())
             return;
     }
-    if (auto const entry = m_library.entry(id))
-        row.thumbnail = QImage(entry->thumbnailPath);
+    m_library.lastPicture(id, guarded(this, [this, id](vmm::Result<app::Picture> const& picture) {
+        auto const known = m_rows.find(id);
+        auto const* shown = m_library.session(id);
+        if (!picture || known == m_rows.end() || (shown != nullptr && app::isInMemory(shown->state())))
+            return;
+        known->second.thumbnail = imageOf(*picture);
+        changed(id);
+    }));
 }
 
 QImage LibraryModel::imageOf(app::Picture const& picture)

@@ -3,9 +3,11 @@
 #include "ui/theme/icons.h"
 #include "ui/theme/theme.h"
 #include "ui/widgets/guarded.h"
+#include "ui/widgets/refill.h"
 #include "ui/widgets/usage_graph.h"
 #include "ui/widgets/words.h"
 
+#include <QCheckBox>
 #include <QEvent>
 #include <QFileInfo>
 #include <QLabel>
@@ -104,31 +106,54 @@ void Inspector::addRow(QString const& iconName, QString const& title, QString co
     m_rows->layout()->addWidget(row);
 }
 
+void Inspector::addCable(vmm::NetworkConfig const& network)
+{
+    auto const id = QString::fromStdString(network.id);
+    auto* row = new QWidget;
+    auto* layout = new QHBoxLayout(row);
+    layout->setContentsMargins(28, 0, 0, 0);
+    auto* plugged = new QCheckBox(tr("Cable plugged in"));
+    plugged->setAccessibleName(tr("The cable of %1 is plugged in").arg(id));
+    plugged->setChecked(network.connected);
+    auto const* session = m_library.session(m_id);
+    plugged->setEnabled(session != nullptr && session->state() != app::SessionState::Suspended);
+    layout->addWidget(plugged);
+    m_rows->layout()->addWidget(row);
+    // The row follows when it is done.
+    connect(plugged, &QCheckBox::clicked, this, [this, id](bool on) {
+        m_library.setConnected(m_id, id, on, guarded(this, [this](vmm::Result<> const& outcome) {
+            if (outcome)
+                return;
+            m_shown = {};
+            refresh();
+            emit failed(outcome.error());
+        }));
+    });
+}
+
 void Inspector::refresh()
 {
     auto const* session = m_library.session(m_id);
     auto config = m_library.config(m_id);
-    // What lies in the drives now.
+    // What lies in the drives now, and which cable is plugged in.
     if (session != nullptr && app::isInMemory(session->state())) {
+        config.networks = session->config().networks;
         for (auto& cd : config.cds)
             cd.path = session->mediumPath(QString::fromStdString(cd.id)).toStdString();
     }
     if (!m_notes->hasFocus() && m_notes->toPlainText().toStdString() != config.notes)
         m_notes->setPlainText(QString::fromStdString(config.notes));
-    if (config != m_shown)
+    auto const isSuspended = session != nullptr && session->state() == app::SessionState::Suspended;
+    if (config != m_shown || isSuspended != m_shownSuspended)
         fillRows(config);
     m_shown = std::move(config);
+    m_shownSuspended = isSuspended;
     measure();
 }
 
 void Inspector::fillRows(vmm::VmConfig const& config)
 {
-    while (auto* item = m_rows->layout()->takeAt(0)) {
-        // Later: Qt may be walking over all widgets, with a change of colours or language.
-        item->widget()->hide();
-        item->widget()->deleteLater();
-        delete item;
-    }
+    Refill const refill(m_rows);
     addRow(QStringLiteral("chip"), tr("Processors"), tr("%n processor(s)", nullptr, config.cpus));
     addRow(
         QStringLiteral("memory"), tr("Memory"), tr("%1 of memory").arg(bytesText(quint64 { config.memoryMiB } << 20)));
@@ -136,10 +161,13 @@ void Inspector::fillRows(vmm::VmConfig const& config)
         addRow(QStringLiteral("disk"), tr("Disk"), fileName(disk.path));
     for (auto const& cd : config.cds)
         addRow(QStringLiteral("disc"), tr("CD drive"), cd.path.empty() ? tr("Empty CD drive") : fileName(cd.path));
-    for (auto const& network : config.networks)
+    for (auto const& network : config.networks) {
+        auto const isShared = network.mode == vmm::NetworkMode::User;
         addRow(QStringLiteral("network"), tr("Network"),
-            network.mode == vmm::NetworkMode::User ? tr("Network shared with this computer")
-                                                   : tr("Network, not connected"));
+            isShared ? tr("Network shared with this computer") : tr("Network, not connected"));
+        if (isShared)
+            addCable(network);
+    }
     if (!config.serials.empty())
         addRow(QStringLiteral("serial"), tr("Serial ports"),
             tr("%n serial port(s)", nullptr, static_cast<int>(config.serials.size())));

@@ -36,6 +36,7 @@ private:
     void updateTexts();
     void measure();
     void saveNotes();
+    void addCable(vmm::NetworkConfig const& network);
     void addRow(QString const& iconName, QString const& title, QString const& text);
 
     app::Library& m_library;
@@ -47,6 +48,7 @@ private:
     QPlainTextEdit* m_notes;
     QTimer m_timer;
     vmm::VmConfig m_shown; // what the rows tell
+    bool m_shownSuspended = false;
     vmm::MachineStatistics m_last;
     bool m_hasLast = false;
 };

@@ -1,9 +1,11 @@
 #include "ui/machine/machine_page.h"
 
 #include "ui/display/screen_view.h"
+#include "ui/library/library_model.h"
 #include "ui/machine/inspector.h"
 #include "ui/machine/page_settings.h"
 #include "ui/serial/console_tabs.h"
+#include "ui/widgets/guarded.h"
 #include "ui/widgets/message_bar.h"
 #include "ui/widgets/words.h"
 
@@ -146,6 +148,7 @@ void MachinePage::connectSession()
     connect(m_session, &app::VmSession::jobProgressed, this, &MachinePage::updateJob);
     connect(m_session, &app::VmSession::jobEnded, this, &MachinePage::updateState);
     connect(m_session, &app::VmSession::mediumChanged, this, [this] { m_inspector->refresh(); });
+    connect(m_session, &app::VmSession::networkChanged, this, [this] { m_inspector->refresh(); });
     connect(m_session, &app::VmSession::guestRebooted, this,
         [this] { m_messages->showNotice(tr("The guest has restarted.")); });
     connect(m_session, &app::VmSession::failed, this, [this](app::Action tried, vmm::Error const& error) {
@@ -249,7 +252,10 @@ void MachinePage::refresh()
 {
     if (auto const entry = m_library.entry(m_id)) {
         m_screen->setName(entry->name);
-        m_screen->setCardPicture(QImage(entry->thumbnailPath));
+        m_library.lastPicture(m_id, guarded(this, [this](vmm::Result<app::Picture> const& picture) {
+            if (picture)
+                m_screen->setCardPicture(LibraryModel::imageOf(*picture));
+        }));
     }
     m_consoles->rebuild();
     m_inspector->refresh();

@@ -23,6 +23,7 @@
 #include <QLocale>
 #include <QMenu>
 #include <QMimeData>
+#include <QPushButton>
 #include <QSplitter>
 #include <QStackedWidget>
 #include <QStatusBar>
@@ -46,7 +47,8 @@ MainWindow::MainWindow(app::Library& library, QString const& demoKernel, QWidget
       m_stack(new QStackedWidget),
       m_messages(new MessageBar),
       m_status(new QLabel),
-      m_host(new QLabel)
+      m_host(new QLabel),
+      m_noKvm(new QPushButton)
 {
     setWindowIcon(applicationIcon());
     setAcceptDrops(true);
@@ -67,6 +69,9 @@ MainWindow::MainWindow(app::Library& library, QString const& demoKernel, QWidget
     statusBar()->setSizeGripEnabled(false);
     statusBar()->addWidget(m_status, 1);
     statusBar()->addPermanentWidget(m_host);
+    statusBar()->addPermanentWidget(m_noKvm);
+    m_noKvm->setProperty("link", true);
+    m_noKvm->hide();
     m_status->setContentsMargins(8, 0, 0, 0);
     m_host->setContentsMargins(0, 0, 8, 0);
 
@@ -308,18 +313,17 @@ void MainWindow::back()
 void MainWindow::removeMachine(QString const& id)
 {
     auto const entry = m_library.entry(id);
-    if (auto const result = m_library.remove(id); !result) {
-        m_messages->showProblem(problemFor(Task::Remove, result.error()));
-        return;
-    }
-    // Undone rather than asked about.
-    m_messages->showNotice(
-        tr("“%1” was removed, with its disks.").arg(entry ? entry->name : id), tr("Undo"), [this, id] {
-            if (auto const result = m_library.undoRemove(id); !result)
-                m_messages->showProblem(problemFor(Task::Remove, result.error()));
-            else
-                showMachine(id);
+    auto const name = entry ? entry->name : id;
+    m_library.remove(id, guarded(this, [this, id, name](vmm::Result<> const& removed) {
+        if (!removed)
+            return m_messages->showProblem(problemFor(Task::Remove, removed.error()));
+        // Undone rather than asked about.
+        m_messages->showNotice(tr("“%1” was removed, with its disks.").arg(name), tr("Undo"), [this, id] {
+            m_library.undoRemove(id, guarded(this, [this, id](vmm::Result<> const& undone) {
+                undone ? showMachine(id) : m_messages->showProblem(problemFor(Task::Remove, undone.error()));
+            }));
         });
+    }));
 }
 
 void MainWindow::cloneMachine(QString const& id)
@@ -463,10 +467,19 @@ void MainWindow::updateStatus()
         parts.isEmpty() ? QStringLiteral("Chronovisor") : QStringLiteral("%1 – Chronovisor").arg(parts.first()));
     m_library.inspectHost(guarded(this, [this](vmm::Result<app::HostReport> host) {
         if (host)
-            m_host->setText(host->kvm == app::KvmStatus::Usable
-                    ? tr("%1 of memory free").arg(bytesText(host->freeMemoryBytes / (100 << 20) * (100 << 20)))
-                    : kvmText(host->kvm));
+            showHost(*host);
     }));
+}
+
+void MainWindow::showHost(app::HostReport const& host)
+{
+    auto const isUsable = host.kvm == app::KvmStatus::Usable;
+    m_host->setText(tr("%1 of memory free").arg(bytesText(host.freeMemoryBytes / (100 << 20) * (100 << 20))));
+    m_host->setVisible(isUsable);
+    // The sentence with the way out has no room down here.
+    m_noKvm->setVisible(!isUsable);
+    m_noKvm->disconnect();
+    connect(m_noKvm, &QPushButton::clicked, this, [this, text = kvmText(host.kvm)] { m_messages->showNotice(text); });
 }
 
 void MainWindow::updateTexts()
@@ -486,6 +499,7 @@ void MainWindow::updateTexts()
     m_menuAction->setText(tr("Menu"));
     m_status->setAccessibleName(tr("State"));
     m_host->setAccessibleName(tr("This computer"));
+    m_noKvm->setText(tr("Machines cannot start: why?"));
     updateStatus();
 }
 

@@ -10,6 +10,7 @@
 
 class QLabel;
 class QMenu;
+class QPushButton;
 class QSplitter;
 class QStackedWidget;
 
@@ -42,6 +43,8 @@ public:
     void showNewMachine();
     void showSettings(QString const& id);
     void showPreferences();
+    /// What this computer can give, in the status line.
+    void showHost(app::HostReport const& host);
     /// Brings everything back that closing into the background has hidden.
     void comeBack();
     /// The session ends: machines are suspended, which is quick and loses nothing, and then the program ends.
@@ -84,6 +87,7 @@ private:
     std::map<QString, MachineWindow*> m_windows;
     QString m_current;
     QLabel *m_status, *m_host;
+    QPushButton* m_noKvm; // in place of m_host
     QMenu* m_menu;
     QAction *m_newAction, *m_demoAction, *m_preferencesAction, *m_filterAction, *m_listAction, *m_aboutAction,
         *m_quitAction, *m_menuAction, *m_renameAction;

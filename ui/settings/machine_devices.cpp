@@ -3,7 +3,9 @@
 #include "ui/settings/machine_settings_page.h"
 #include "ui/theme/icons.h"
 #include "ui/theme/theme.h"
+#include "ui/widgets/guarded.h"
 #include "ui/widgets/message_bar.h"
+#include "ui/widgets/refill.h"
 
 #include <QApplication>
 #include <QCheckBox>
@@ -15,56 +17,10 @@
 #include <QPushButton>
 #include <QSpinBox>
 #include <QToolButton>
-#include <optional>
 
 namespace ui {
 
 namespace {
-
-/// Rows are made anew; the focus stays on the control of the same name.
-class Refill {
-public:
-    explicit Refill(QWidget* rows) : m_rows(rows)
-    {
-        if (auto* focus = QApplication::focusWidget(); focus != nullptr && rows->isAncestorOf(focus))
-            m_focus = focus->accessibleName();
-        while (auto* item = rows->layout()->takeAt(0)) {
-            if (item->widget() != nullptr) {
-                item->widget()->hide(); // one of its buttons may be the sender
-                item->widget()->deleteLater();
-            }
-            delete item;
-        }
-    }
-    ~Refill()
-    {
-        m_rows->setVisible(m_rows->layout()->count() > 0);
-        if (!m_focus)
-            return;
-        auto* layout = m_rows->layout();
-        QWidget* first = nullptr;
-        for (int i = 0; i < layout->count(); ++i) {
-            for (auto* child : layout->itemAt(i)->widget()->findChildren<QWidget*>()) {
-                if (!child->isEnabledTo(m_rows) || child->accessibleName().isEmpty())
-                    continue;
-                if (child->accessibleName() == *m_focus) {
-                    child->setFocus(Qt::OtherFocusReason);
-                    return;
-                }
-                if (first == nullptr)
-                    first = child;
-            }
-        }
-        if (first != nullptr)
-            first->setFocus(Qt::OtherFocusReason);
-    }
-    Refill(Refill const&) = delete;
-    Refill& operator=(Refill const&) = delete;
-
-private:
-    QWidget* m_rows;
-    std::optional<QString> m_focus;
-};
 
 QVBoxLayout* rowsOf(QWidget* rows)
 {
@@ -260,6 +216,8 @@ void MachineSettingsPage::fillNetworks()
         });
         row->layout()->addWidget(mac);
         row->layout()->addWidget(mode);
+        if (network.mode == vmm::NetworkMode::User)
+            row->layout()->addWidget(makeCable(i));
         addRemove(row, id, [this, i] {
             std::erase(m_config.bootOrder, m_config.networks[i].id);
             m_config.networks.erase(m_config.networks.begin() + static_cast<std::ptrdiff_t>(i));
@@ -269,6 +227,30 @@ void MachineSettingsPage::fillNetworks()
         if (network.mode == vmm::NetworkMode::User)
             fillForwards(rowsOf(m_networks), i);
     }
+}
+
+QCheckBox* MachineSettingsPage::makeCable(std::size_t network)
+{
+    auto const id = QString::fromStdString(m_config.networks[network].id);
+    auto* plugged = new QCheckBox(tr("Plugged in"));
+    plugged->setAccessibleName(tr("The cable of %1 is plugged in").arg(id));
+    plugged->setToolTip(plugged->accessibleName());
+    plugged->setChecked(m_config.networks[network].connected);
+    plugged->setEnabled(!isLocked() || isLive());
+    connect(plugged, &QCheckBox::toggled, this, [this, network, id](bool on) {
+        if (!isLive()) {
+            m_config.networks[network].connected = on;
+            return;
+        }
+        // At once; the row follows when the machine says that it is done.
+        m_library.setConnected(m_id, id, on, guarded(this, [this](vmm::Result<> const& outcome) {
+            if (outcome)
+                return;
+            m_messages->showProblem(problemFor(Task::ChangeSettings, outcome.error()));
+            fillNetworks();
+        }));
+    });
+    return plugged;
 }
 
 void MachineSettingsPage::fillForwards(QVBoxLayout* layout, std::size_t network)

@@ -196,6 +196,16 @@ void MachineSettingsPage::open(QString const& id)
                 }
                 fillCds();
             }));
+        m_sessionConnections.push_back(
+            connect(session, &app::VmSession::networkChanged, this, [this](vmm::NetworkConfig const& changed) {
+                for (auto* config : { &m_config, &m_before }) {
+                    for (auto& network : config->networks) {
+                        if (network.id == changed.id)
+                            network.connected = changed.connected;
+                    }
+                }
+                fillNetworks();
+            }));
         m_sessionConnections.push_back(connect(session, &app::VmSession::mediumFailed, this,
             [this, session](QString const& drive, vmm::Error const& error) {
                 auto const problem
@@ -227,7 +237,8 @@ app::SessionState MachineSettingsPage::state() const
 void MachineSettingsPage::updateEnabled()
 {
     auto const reason = isLive()
-        ? tr("Name, notes, CDs and port forwards can be changed while the machine runs, the rest once it is off.")
+        ? tr("Name, notes, CDs, cables and port forwards can be changed while the machine runs, the rest once it is "
+             "off.")
         : tr("The machine is suspended: name and notes can be changed, the rest once it was restored and shut down.");
     for (auto* widget : m_lockable) {
         widget->setEnabled(!isLocked());

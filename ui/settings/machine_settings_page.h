@@ -5,6 +5,7 @@
 
 #include <functional>
 
+class QCheckBox;
 class QComboBox;
 class QLineEdit;
 class QPlainTextEdit;
@@ -49,6 +50,7 @@ private:
     void fillCds();
     void changeCd(std::size_t index, std::string const& path);
     void fillNetworks();
+    QCheckBox* makeCable(std::size_t network);
     void fillForwards(QVBoxLayout* layout, std::size_t network);
     void fillSerials();
     void fillBootOrder();

@@ -3,6 +3,7 @@
 #include <QCoreApplication>
 #include <QDir>
 #include <QFileInfo>
+#include <cerrno>
 
 namespace ui {
 
@@ -98,8 +99,7 @@ public:
             return stopped ? tr("Check that the disk is connected, then let the machine go on.")
                            : tr("Check the disk and try again.");
         case vmm::ErrorCode::NoKvm:
-            return tr("Turn on virtualization in the firmware of this computer, and make sure that you are in the "
-                      "group “kvm”.");
+            return tr("Turn it on in the firmware of this computer (“VT-x”, “SVM”), and load the module kvm.");
         case vmm::ErrorCode::GuestFault: return tr("Reset the machine to start it again.");
         case vmm::ErrorCode::Cancelled: return {};
         case vmm::ErrorCode::TimedOut:
@@ -137,11 +137,19 @@ Remedy remedyFor(Task task, vmm::ErrorCode code)
 
 Problem problemFor(Task task, vmm::Error const& error)
 {
-    return { Sentences::title(task), Sentences::reason(task, error.code), Sentences::advice(task, error.code),
-        QString::fromUtf8(
-            vmm::errorCodeName(error.code).data(), static_cast<qsizetype>(vmm::errorCodeName(error.code).size()))
-            + QStringLiteral(": ") + QString::fromStdString(error.message()),
-        remedyFor(task, error.code) };
+    auto problem
+        = Problem { Sentences::title(task), Sentences::reason(task, error.code), Sentences::advice(task, error.code),
+              QString::fromUtf8(
+                  vmm::errorCodeName(error.code).data(), static_cast<qsizetype>(vmm::errorCodeName(error.code).size()))
+                  + QStringLiteral(": ") + QString::fromStdString(error.message()),
+              remedyFor(task, error.code) };
+    if (error.code == vmm::ErrorCode::NoKvm && (error.osError == EACCES || error.osError == EPERM)) {
+        problem.reason = Sentences::tr("You may not use the virtualization of this computer (/dev/kvm).");
+        problem.advice = Sentences::tr("Add yourself to the group “kvm” (in a terminal: sudo usermod -aG kvm %1) and "
+                                       "log in again.")
+                             .arg(qEnvironmentVariable("USER", QStringLiteral("$USER")));
+    }
+    return problem;
 }
 
 Problem withMissingFile(Problem problem, QString const& path, bool isCd)

@@ -18,6 +18,7 @@
 #include "ui/widgets/message_bar.h"
 
 #include <QApplication>
+#include <QCheckBox>
 #include <QFileInfo>
 #include <QLineEdit>
 #include <QListView>
@@ -183,7 +184,8 @@ private slots:
         Desk desk;
         auto const id = desk.create("first");
         desk.open();
-        REQUIRE_OK(desk.library->remove(id));
+        desk.library->remove(id, [](vmm::Result<> const& removed) { REQUIRE_OK(removed); });
+        QTRY_VERIFY(desk.library->ids().isEmpty());
         desk.window->showPreferences();
         auto* empty = button(desk.window->currentPage(), "&Empty the trash now");
         QTRY_VERIFY(empty->isEnabled());
@@ -275,6 +277,20 @@ private slots:
         QCOMPARE(config.networks[0].forwards.size(), 1u);
         QVERIFY(desk.session(id).config().networks == config.networks);
         QCOMPARE(desk.session(id).config().name, "second");
+        // A cable at once, without saving; the inspector's is the same.
+        page = desk.settings(id);
+        desk.named<QCheckBox>(page, "The cable of net0 is plugged in")->click();
+        QTRY_VERIFY(desk.script->has("cable net0 out"));
+        QTRY_VERIFY(!desk.library->config(id).networks[0].connected);
+        desk.window->showMachine(id);
+        auto* machine = desk.window->pageOf(id);
+        machine->setInspectorVisible(true);
+        auto* plugged = desk.named<QCheckBox>(machine, "The cable of net0 is plugged in");
+        QVERIFY(!plugged->isChecked());
+        plugged->setFocus();
+        plugged->click();
+        QTRY_VERIFY(desk.library->config(id).networks[0].connected);
+        QTRY_COMPARE(QApplication::focusWidget()->accessibleName(), "The cable of net0 is plugged in");
         // The machine says no: the page stays, with a sentence.
         desk.script->failForwards = vmm::Error { vmm::ErrorCode::Busy, "127.0.0.1:2223", 0 };
         page = desk.settings(id);

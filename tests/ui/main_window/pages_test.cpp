@@ -11,6 +11,8 @@
 #include <QApplication>
 #include <QCheckBox>
 #include <QLabel>
+#include <QPushButton>
+#include <QStatusBar>
 #include <QToolButton>
 
 using tests::button;
@@ -97,6 +99,14 @@ private slots:
         desk.open();
         desk.window->resize(800, 600);
         look(desk, "empty");
+        for (auto const kvm : { app::KvmStatus::Absent, app::KvmStatus::NoRights, app::KvmStatus::Unusable }) {
+            app::HostReport host;
+            host.kvm = kvm;
+            desk.window->showHost(host);
+            for (auto* one : desk.window->statusBar()->findChildren<QPushButton*>())
+                one->click();
+            look(desk, "no virtualization");
+        }
         desk.window->showNewMachine();
         look(desk, "new machine");
         desk.window->newMachinePage()->useDemo();

@@ -1,0 +1,108 @@
+// A machine's cables and port forwards, whether it runs or not.
+
+#include "app/ctl/verbs.h"
+
+#include <algorithm>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+namespace app::ctl {
+
+namespace {
+
+/// A machine's network cards, where they can be changed: by the process that has it, or in its file.
+struct Wiring {
+    std::optional<Owner> owner;
+    vmm::VmConfig config;
+
+    static vmm::Result<Wiring> of(std::string const& machine, Surroundings const& around)
+    {
+        auto owner = findOwner(machine, around);
+        if (!owner && owner.error().code != vmm::ErrorCode::NotNow)
+            return vmm::fail(owner.error());
+        if (!owner) {
+            auto stored = TRY(around.store.find(machine));
+            // Its saved state has cables of its own, which it would come back with.
+            if (stored.isSuspended)
+                return vmm::fail(vmm::ErrorCode::NotNow, fmt::format("{} is suspended", stored.config.name));
+            return Wiring { {}, std::move(stored.config) };
+        }
+        auto const shown = TRY(owner->client.call("machine.show", { { "machine", owner->uuid } }));
+        auto config = TRY(vmm::configFromText(shown.value("config", Json::object()).dump()));
+        return Wiring { std::move(*owner), std::move(config) };
+    }
+
+    vmm::Result<vmm::NetworkConfig*> network(std::string const& id)
+    {
+        for (auto& one : config.networks) {
+            if (id.empty() || one.id == id)
+                return &one;
+        }
+        return vmm::fail(vmm::ErrorCode::NotFound,
+            id.empty() ? fmt::format("{} has no network", config.name)
+                       : fmt::format("{} has no network {}", config.name, id));
+    }
+
+    vmm::Result<> change(vmm::NetworkConfig const& network, char const* method, Json params, Surroundings& around)
+    {
+        if (!owner)
+            return around.store.keepNetwork(config.uuid, network);
+        params["machine"] = owner->uuid;
+        params["network"] = network.id;
+        TRY(owner->client.call(method, std::move(params)));
+        return {};
+    }
+};
+
+std::string textOf(vmm::PortForward const& forward)
+{
+    return fmt::format("{}:{}:{}:{}", forward.protocol == vmm::Protocol::Udp ? "udp" : "tcp", forward.hostAddress,
+        forward.hostPort, forward.guestPort);
+}
+
+}
+
+int cable(
+    std::string const& machine, std::string const& network, bool connected, Surroundings& around, Output const& output)
+{
+    auto const outcome = [&]() -> vmm::Result<> {
+        auto wiring = TRY(Wiring::of(machine, around));
+        auto* changed = TRY(wiring.network(network));
+        changed->connected = connected;
+        return wiring.change(*changed, "machine.setCable", { { "connected", connected } }, around);
+    }();
+    return output.finish(outcome);
+}
+
+int forward(std::string const& machine, std::string const& network, std::string const& text, bool remove,
+    Surroundings& around, Output const& output)
+{
+    auto const outcome = [&]() -> vmm::Result<> {
+        auto wiring = TRY(Wiring::of(machine, around));
+        auto* changed = TRY(wiring.network(network));
+        auto& forwards = changed->forwards;
+        if (text.empty()) {
+            if (output.json)
+                output.value(control::forwardsToJson(forwards));
+            for (auto const& one : forwards) {
+                if (!output.json)
+                    output.text(textOf(one));
+            }
+            return {};
+        }
+        auto const wanted = TRY(parseForward(text));
+        auto const known = std::find(forwards.begin(), forwards.end(), wanted);
+        if (remove && known == forwards.end())
+            return vmm::fail(vmm::ErrorCode::NotFound, fmt::format("{} is not forwarded", textOf(wanted)));
+        if (!remove && known != forwards.end())
+            return {};
+        if (changed->mode != vmm::NetworkMode::User)
+            return vmm::fail(vmm::ErrorCode::Unsupported, fmt::format("{} leads nowhere", changed->id));
+        remove ? void(forwards.erase(known)) : forwards.push_back(wanted);
+        return wiring.change(
+            *changed, "machine.setForwards", { { "forwards", control::forwardsToJson(forwards) } }, around);
+    }();
+    return output.finish(outcome);
+}
+
+}

@@ -26,6 +26,7 @@ Result<AnonymousMemory> AnonymousMemory::create(std::uint64_t size, std::string 
         ::madvise(data, size, MADV_HUGEPAGE);
     }
     ::madvise(data, size, MADV_DONTDUMP);
+    ::madvise(data, size, MADV_DONTFORK);
     AnonymousMemory memory;
     memory.m_bytes = { data, size };
     return memory;

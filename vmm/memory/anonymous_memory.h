@@ -8,7 +8,8 @@
 
 namespace vmm {
 
-/// Private anonymous memory of the host: reads as zero, costs nothing until it is touched, is not dumped. From 2 MiB on
+/// Private anonymous memory of the host: reads as zero, costs nothing until it is touched, is not dumped, and
+/// no child process gets it. From 2 MiB on
 /// it is aligned to that, and made of large pages where the host has them.
 class AnonymousMemory {
 public:

@@ -57,6 +57,11 @@ std::uint64_t MemoryBlock::residentBytes() const
     })) * pageSize;
 }
 
+void MemoryBlock::setInherited(bool inherited)
+{
+    ::madvise(m_data, m_size, inherited ? MADV_DOFORK : MADV_DONTFORK);
+}
+
 void MemoryBlock::clear()
 {
     if (std::find(m_shown.begin(), m_shown.end(), true) == m_shown.end()) {
@@ -67,6 +72,7 @@ void MemoryBlock::clear()
     ::mmap(m_data, m_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
     ::madvise(m_data, m_size, MADV_HUGEPAGE);
     ::madvise(m_data, m_size, MADV_DONTDUMP);
+    setInherited(false);
     setShown(0, m_size, false);
 }
 
@@ -103,6 +109,7 @@ Result<> MemoryBlock::showFile(std::uint64_t offset, std::uint64_t size, int fd,
     if (mapped == MAP_FAILED)
         return failOs(fmt::format("cannot map the saved contents of {}", m_name));
     ::madvise(m_data + offset, size, MADV_DONTDUMP);
+    ::madvise(m_data + offset, size, MADV_DONTFORK);
     setShown(offset, size, true);
     return {};
 }

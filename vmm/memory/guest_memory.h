@@ -35,6 +35,10 @@ public:
     /// How much of it is in the host's memory.
     std::uint64_t residentBytes() const;
 
+    /// Whether a process that is forked off us has this memory too. At first it has not: starting a program need not
+    /// copy page tables of gigabytes.
+    void setInherited(bool inherited);
+
     /// Gives all pages back to the host; the block reads as zero again.
     void clear();
 
@@ -47,6 +51,7 @@ public:
     /// Makes such a part anonymous memory again: it takes `contents`, but for the pages that were written to since
     /// showFile(), which stay as they are. Nothing may write to it meanwhile; reading is harmless.
     Result<> replace(std::uint64_t offset, AnonymousMemory contents);
+    bool showsFile() const { return m_guard != nullptr; }
     /// Whether the file was cut off under us, and pages are gone.
     bool lostPages() const { return m_guard && m_guard->lost(); }
 

@@ -1,0 +1,104 @@
+#include "tests/support/suite.h"
+#include "vmm/timeline/forked_memory.h"
+
+#include <QDir>
+#include <QTemporaryFile>
+#include <fcntl.h>
+#include <sys/wait.h>
+
+using namespace vmm;
+using namespace vmm::timeline;
+
+namespace {
+
+constexpr std::uint64_t mib = 1 << 20;
+
+struct Fixture {
+    std::unique_ptr<MemoryBlock> ram = tests::must(MemoryBlock::create("ram", 64 * mib));
+    std::unique_ptr<MemoryBlock> video = tests::must(MemoryBlock::create("video", mib));
+    std::unique_ptr<ForkedMemory> freeze() { return tests::must(ForkedMemory::freeze({ ram.get(), video.get() })); }
+};
+
+Bytes read(ForkedMemory& memory, std::size_t block, std::uint64_t offset, std::uint64_t size)
+{
+    Bytes data(size);
+    tests::must(memory.read(block, offset, data));
+    return data;
+}
+
+}
+
+class ForkedMemoryTest : public QObject {
+    Q_OBJECT
+
+private slots:
+    void whatIsWrittenLaterIsNotSeen()
+    {
+        Fixture f;
+        std::fill_n(f.ram->data(), 8 * mib, std::uint8_t(1));
+        f.video->data()[5000] = 2;
+        auto const frozen = f.freeze();
+        std::fill_n(f.ram->data(), 64 * mib, std::uint8_t(3));
+        f.video->clear();
+        QVERIFY(read(*frozen, 0, 0, 8 * mib) == Bytes(8 * mib, 1));
+        QVERIFY(read(*frozen, 0, 8 * mib, mib) == Bytes(mib, 0));
+        QCOMPARE(read(*frozen, 1, 4096, 4096)[5000 - 4096], 2);
+    }
+
+    void untouchedMemoryIsPassedOver()
+    {
+        Fixture f;
+        f.ram->data()[40 * mib + 5] = 1;
+        auto const frozen = f.freeze();
+        QCOMPARE(frozen->blocks().size(), 2u);
+        auto const used = tests::must(frozen->nextUsed(0, 0));
+        QVERIFY(used > 30 * mib && used <= 40 * mib); // a large page may begin before
+        QCOMPARE(tests::must(frozen->nextUsed(0, 44 * mib)), 64 * mib);
+        QCOMPARE(tests::must(frozen->nextUsed(1, 0)), mib);
+    }
+
+    void severalAtOnce()
+    {
+        Fixture f;
+        f.ram->data()[0] = 1;
+        auto const first = f.freeze();
+        f.ram->data()[0] = 2;
+        auto const second = f.freeze();
+        f.ram->data()[0] = 3;
+        QCOMPARE(read(*first, 0, 0, 1)[0], 1);
+        QCOMPARE(read(*second, 0, 0, 1)[0], 2);
+    }
+
+    /// The copy keeps nothing of ours but the memory, and goes when it is let go.
+    void leavesNothing()
+    {
+        Fixture f;
+        auto const children
+            = [] { return QDir("/proc/self/task").entryList(QDir::Dirs | QDir::NoDotAndDotDot).size(); };
+        auto const before = children();
+        std::array<int, 2> pipe {};
+        QCOMPARE(::pipe2(pipe.data(), O_CLOEXEC | O_NONBLOCK), 0);
+        {
+            auto const frozen = f.freeze();
+            ::close(pipe[1]);
+            // With nobody else who could write there, the pipe has ended; but the child needs a moment to let go of it.
+            char byte = 0;
+            QTRY_COMPARE(::read(pipe[0], &byte, 1), ssize_t(0));
+        }
+        ::close(pipe[0]);
+        QCOMPARE(::waitpid(-1, nullptr, __WALL | WNOHANG), -1); // no child is left
+        QCOMPARE(children(), before);
+    }
+
+    void memoryThatShowsAFileIsRefused()
+    {
+        Fixture f;
+        QTemporaryFile file;
+        QVERIFY(file.open() && file.resize(2 * mib));
+        REQUIRE_OK(f.ram->showFile(0, 2 * mib, file.handle(), 0));
+        QCOMPARE(ForkedMemory::freeze({ f.ram.get() }).error().code, ErrorCode::NotNow);
+    }
+};
+
+REGISTER_SUITE(ForkedMemoryTest);
+#include "forked_memory_test.moc"

@@ -1,0 +1,460 @@
+#include "tests/battery/battery.h"
+#include "tests/fakes/fake_folder.h"
+#include "tests/support/suite.h"
+#include "vmm/timeline/timeline.h"
+
+#include <QTemporaryDir>
+
+using namespace vmm;
+using namespace vmm::timeline;
+using tests::FakeFolder;
+using tests::FakeFolderDisk;
+
+namespace {
+
+constexpr std::uint64_t kib = 1024, mib = 1024 * kib;
+
+/// A machine's memory, as plain bytes.
+class Memory final : public FrozenMemory {
+public:
+    explicit Memory(std::vector<std::uint64_t> const& sizes)
+    {
+        for (auto const size : sizes) {
+            m_blocks.push_back({ "block" + std::to_string(m_blocks.size()), size });
+            data.emplace_back(size);
+        }
+    }
+    std::vector<Block> const& blocks() const override { return m_blocks; }
+    Result<std::uint64_t> nextUsed(std::size_t block, std::uint64_t offset) override
+    {
+        auto const& bytes = data[block];
+        auto const found = std::find_if(
+            bytes.begin() + static_cast<std::ptrdiff_t>(offset), bytes.end(), [](auto byte) { return byte != 0; });
+        return found == bytes.end() ? bytes.size()
+                                    : alignDown<std::uint64_t>(static_cast<std::uint64_t>(found - bytes.begin()), 4096);
+    }
+    Result<> read(std::size_t block, std::uint64_t offset, ByteSpan to) override
+    {
+        std::copy_n(data[block].begin() + static_cast<std::ptrdiff_t>(offset), to.size(), to.begin());
+        return {};
+    }
+
+    /// Fills a page with numbers that follow from `value`; 0: zeros.
+    void fill(std::size_t block, std::uint64_t page, std::uint32_t value)
+    {
+        std::mt19937 random(value);
+        for (std::uint64_t i = 0; i < 4096; ++i)
+            data[block][page * 4096 + i] = static_cast<std::uint8_t>(value == 0 ? 0 : i < 2048 ? random() : value);
+    }
+    void scribble(std::mt19937& random, unsigned pages)
+    {
+        for (unsigned i = 0; i < pages; ++i) {
+            auto const block = random() % data.size();
+            fill(block, random() % (data[block].size() / 4096), random() % 50);
+        }
+    }
+
+    std::vector<Bytes> data;
+
+private:
+    std::vector<Block> m_blocks;
+};
+
+std::unique_ptr<Timeline> open(FakeFolderDisk& disk, Timeline::Access access = Timeline::Access::ReadWrite)
+{
+    return tests::must(Timeline::open(std::make_unique<FakeFolder>(disk), access));
+}
+
+NewMoment named(std::string name, std::uint64_t time = 1)
+{
+    return { .name = name, .time = time, .state = "state of " + name, .picture = Bytes(100, 7) };
+}
+
+/// What a timeline should hold.
+using Model = std::map<std::string, std::vector<Bytes>>;
+
+std::vector<Bytes> read(Timeline const& timeline, std::string const& id)
+{
+    auto const tree = tests::must(timeline.memory(id));
+    std::vector<Bytes> data;
+    for (std::size_t block = 0; block < tree.roots().size(); ++block) {
+        data.emplace_back(tree.roots()[block].size);
+        tests::must(tree.read(block, 0, data.back()));
+    }
+    return data;
+}
+
+/// The first thing that is not as the model says; empty: nothing.
+QString difference(Timeline const& timeline, Model const& model)
+{
+    for (auto const& [id, data] : model) {
+        auto const moment = timeline.moment(id);
+        if (!moment)
+            return QString::fromStdString(id + ": " + moment.error().message());
+        if (read(timeline, id) != data)
+            return QString::fromStdString(moment->name + ": its memory differs");
+        if (auto const state = timeline.state(id); !state || *state != "state of " + moment->name)
+            return QString::fromStdString(moment->name + ": its state differs");
+    }
+    auto const damaged = tests::must(timeline.verify());
+    return damaged.empty() ? ""
+                           : QString::fromStdString(damaged.front().moment + ": " + damaged.front().error.message());
+}
+
+}
+
+class TimelineTest : public QObject {
+    Q_OBJECT
+
+private slots:
+    void layoutOfAMoment() { tests::goldenSchema<Moment>(); }
+    void layoutOfTheRecord() { tests::goldenSchema<TimelineRecord>(); }
+
+    void memoryComesBack()
+    {
+        FakeFolderDisk disk;
+        auto timeline = open(disk);
+        // Sizes that need one level, two, and three, none of them whole nodes.
+        Memory memory({ 3 * 4096, 17 * mib + 4096, 80 * kib });
+        std::mt19937 random(1);
+        memory.scribble(random, 900);
+        auto const taken = tests::must(timeline->take(named("first"), memory, [](auto, auto) { return true; }));
+        QCOMPARE(difference(*timeline, { { taken.id, memory.data } }), QString());
+        timeline = open(disk, Timeline::Access::ReadOnly);
+        QCOMPARE(difference(*timeline, { { taken.id, memory.data } }), QString());
+        QCOMPARE(timeline->present(), taken.id);
+        QCOMPARE(tests::must(timeline->picture(taken.id)), Bytes(100, 7));
+    }
+
+    void whatIsKnownIsNotStoredAgain()
+    {
+        FakeFolderDisk disk;
+        auto const timeline = open(disk);
+        Memory memory({ 4 * mib });
+        for (unsigned page = 0; page < 100; ++page)
+            memory.fill(0, page, 1 + page % 10);
+        auto const first = tests::must(timeline->take(named("first"), memory, [](auto, auto) { return true; }));
+        QCOMPARE(first.changedPages, 100u);
+        QCOMPARE(first.newPages, 10u);
+
+        memory.fill(0, 500, 3);  // known from elsewhere
+        memory.fill(0, 501, 77); // new
+        memory.fill(0, 502, 77);
+        memory.fill(0, 7, 0); // zeros now
+        auto const second = tests::must(timeline->take(named("second"), memory, [](auto, auto) { return true; }));
+        QCOMPARE(second.changedPages, 3u);
+        QCOMPARE(second.newPages, 1u);
+        QCOMPARE(second.parent, first.id);
+
+        auto const third = tests::must(timeline->take(named("third"), memory, [](auto, auto) { return true; }));
+        QCOMPARE(third.changedPages, 0u);
+        QCOMPARE(third.storedBytes, 0u);
+        QCOMPARE(third.memory, second.memory);
+    }
+
+    void branchesAndNames()
+    {
+        FakeFolderDisk disk;
+        auto timeline = open(disk);
+        Memory memory({ mib });
+        auto const take = [&](std::string const& name, std::uint64_t time) {
+            return tests::must(timeline->take(named(name, time), memory, {})).id;
+        };
+        auto const a = take("a", 1);
+        auto const b = take("b", 2);
+        REQUIRE_OK(timeline->setPresent(a));
+        auto const c = take("c", 3);
+        QCOMPARE(tests::must(timeline->moment(c)).parent, a);
+        REQUIRE_OK(timeline->rename(b, "before the upgrade"));
+        REQUIRE_OK(timeline->setNote(b, "worked"));
+        REQUIRE_OK(timeline->setPinned(b, true));
+        REQUIRE_OK(timeline->remove(c, 5));
+        QCOMPARE(timeline->setPresent("nowhere").error().code, ErrorCode::NotFound);
+        timeline = open(disk);
+        QCOMPARE(timeline->present(), c);
+        auto const kept = tests::must(timeline->moment(b));
+        QCOMPARE(kept.name, "before the upgrade");
+        QCOMPARE(kept.note, "worked");
+        QVERIFY(kept.pinned);
+        QCOMPARE(tests::must(timeline->moment(c)).removedAt, 5u);
+        REQUIRE_OK(timeline->bringBack(c));
+        REQUIRE_OK(timeline->purge(a));
+        QCOMPARE(tests::must(timeline->moment(b)).parent, "");
+        REQUIRE_OK(timeline->purge(c));
+        QCOMPARE(timeline->present(), "");
+        QCOMPARE(timeline->moments().size(), 1u);
+    }
+
+    void readOnlyChangesNothing()
+    {
+        FakeFolderDisk disk;
+        auto const id = [&] {
+            Memory memory({ mib });
+            return tests::must(open(disk)->take(named("a"), memory, {})).id;
+        }();
+        auto const before = disk.operations;
+        auto const timeline = open(disk, Timeline::Access::ReadOnly);
+        Memory memory({ mib });
+        QCOMPARE(timeline->take(named("b"), memory, {}).error().code, ErrorCode::PermissionDenied);
+        QCOMPARE(timeline->purge(id).error().code, ErrorCode::PermissionDenied);
+        QCOMPARE(timeline->sweep().error().code, ErrorCode::PermissionDenied);
+        QCOMPARE(disk.operations, before);
+    }
+
+    void cancelledTakeLeavesNothing()
+    {
+        FakeFolderDisk disk;
+        auto const timeline = open(disk);
+        Memory memory({ 8 * mib });
+        std::mt19937 random(3);
+        memory.scribble(random, 2000);
+        auto const before = disk.files.size();
+        auto const taken = timeline->take(
+            named("a"), memory, [](std::uint64_t done, std::uint64_t total) { return done < total / 2; });
+        QCOMPARE(taken.error().code, ErrorCode::Cancelled);
+        QCOMPARE(disk.files.size(), before);
+        QVERIFY(timeline->moments().empty());
+    }
+
+    void removedInAnyOrder()
+    {
+        for (unsigned seed = 0; seed < 8; ++seed) {
+            FakeFolderDisk disk;
+            auto timeline = open(disk);
+            Memory memory({ 2 * mib, 300 * kib });
+            std::mt19937 random(seed);
+            Model model;
+            for (unsigned turn = 0; turn < 60; ++turn) {
+                auto const any
+                    = [&] { return std::next(model.begin(), random() % static_cast<unsigned>(model.size())); };
+                switch (model.empty() ? 0 : random() % 5) {
+                case 0:
+                case 1: {
+                    memory.scribble(random, 1 + random() % 200);
+                    auto const taken = tests::must(timeline->take(named("m" + std::to_string(turn)), memory, {}));
+                    model[taken.id] = memory.data;
+                    break;
+                }
+                case 2: {
+                    auto const where = any();
+                    REQUIRE_OK(timeline->setPresent(where->first));
+                    memory.data = where->second;
+                    break;
+                }
+                case 3: {
+                    auto const gone = any();
+                    REQUIRE_OK(timeline->purge(gone->first));
+                    model.erase(gone);
+                    break;
+                }
+                default:
+                    REQUIRE_OK(timeline->sweep());
+                    if (random() % 2 == 0)
+                        timeline = open(disk);
+                }
+                if (turn % 10 == 9)
+                    QCOMPARE(difference(*timeline, model), QString());
+            }
+            for (auto const& [id, data] : model)
+                REQUIRE_OK(timeline->purge(id));
+            REQUIRE_OK(timeline->sweep());
+            QVERIFY(timeline->moments().empty());
+            QCOMPARE(disk.files.size(), 1u); // the record
+        }
+    }
+
+    void spaceComesBack()
+    {
+        FakeFolderDisk disk;
+        auto const timeline = open(disk);
+        Memory memory({ 8 * mib });
+        for (unsigned page = 0; page < 1000; ++page)
+            memory.fill(0, page, 1000 + page);
+        auto const first = tests::must(timeline->take(named("a"), memory, {}));
+        for (unsigned page = 0; page < 900; ++page)
+            memory.fill(0, page, 5000 + page);
+        auto const second = tests::must(timeline->take(named("b"), memory, {}));
+
+        auto const usage = tests::must(timeline->usage());
+        auto const own = usage.moments.at(first.id).own, shared = usage.moments.at(first.id).shared;
+        QVERIFY2(own > 6 * shared && shared > 0, qPrintable(QString("%1 %2").arg(own).arg(shared)));
+        QCOMPARE(usage.free, 0u);
+
+        REQUIRE_OK(timeline->purge(first.id));
+        QVERIFY(tests::must(timeline->usage()).free >= own * 9 / 10);
+        REQUIRE_OK(timeline->sweep());
+        auto const after = tests::must(timeline->usage());
+        QVERIFY2(after.total < usage.total - own * 8 / 10,
+            qPrintable(QString("%1 of %2").arg(after.total).arg(usage.total)));
+        QCOMPARE(difference(*timeline, { { second.id, memory.data } }), QString());
+    }
+
+    void everyStepCanFail_data()
+    {
+        QTest::addColumn<int>("kind");
+        QTest::addColumn<bool>("stays");
+        QTest::newRow("fails once") << int(FakeFolderDisk::Fault::Fail) << false;
+        QTest::newRow("fails from then on") << int(FakeFolderDisk::Fault::Fail) << true;
+        QTest::newRow("power cut") << int(FakeFolderDisk::Fault::PowerCut) << true;
+    }
+
+    /// Take, go back, rename, purge and sweep, with a fault at each of their steps: what was there before is there
+    /// after, and the timeline works on.
+    void everyStepCanFail()
+    {
+        QFETCH(int, kind);
+        QFETCH(bool, stays);
+        for (std::uint64_t at = 0;; ++at) {
+            FakeFolderDisk disk;
+            auto timeline = open(disk);
+            Memory memory({ mib, 64 * kib });
+            std::mt19937 random(5);
+            Model model;
+            std::vector<std::string> ids;
+            for (unsigned i = 0; i < 4; ++i) {
+                for (unsigned page = 0; page < 120; ++page)
+                    memory.fill(0, page, i * 1000 + page + 1);
+                memory.scribble(random, 20);
+                ids.push_back(tests::must(timeline->take(named("m" + std::to_string(i)), memory, {})).id);
+                model[ids.back()] = memory.data;
+            }
+            disk.fault = static_cast<FakeFolderDisk::Fault>(kind);
+            disk.faultAt = disk.operations + at;
+            disk.faultStays = stays;
+
+            memory.scribble(random, 50);
+            auto const taken = timeline->take(named("late"), memory, {});
+            if (taken)
+                model[taken->id] = memory.data;
+            ignore(timeline->setPresent(ids[0]));
+            ignore(timeline->rename(ids[1], "m1"));
+            bool const purged = bool(timeline->purge(ids[2]));
+            model.erase(ids[2]); // it may be there or not
+            ignore(timeline->sweep());
+
+            bool const struck = disk.operations > disk.faultAt;
+            disk.fault = FakeFolderDisk::Fault::None;
+            if (kind == int(FakeFolderDisk::Fault::PowerCut)) {
+                timeline.reset();
+                for (unsigned seed = 0; seed < 4; ++seed) {
+                    auto const after = disk.afterPowerCut(seed);
+                    auto const reopened = open(*after);
+                    QCOMPARE(difference(*reopened, model), QString());
+                    REQUIRE_OK(reopened->sweep());
+                    QCOMPARE(difference(*reopened, model), QString());
+                    QVERIFY(!purged || !reopened->moment(ids[2]));
+                    auto const again = tests::must(reopened->take(named("again"), memory, {}));
+                    QCOMPARE(difference(*reopened, { { again.id, memory.data } }), QString());
+                }
+            } else {
+                QCOMPARE(difference(*timeline, model), QString());
+                auto const again = tests::must(timeline->take(named("again"), memory, {}));
+                model[again.id] = memory.data;
+                REQUIRE_OK(timeline->sweep());
+                QCOMPARE(difference(*timeline, model), QString());
+                timeline = open(disk);
+                QCOMPARE(difference(*timeline, model), QString());
+            }
+            if (!struck)
+                return;
+        }
+    }
+
+    /// Any byte of any file wrong, or the file cut there: what is damaged is named, the rest is as it was.
+    void damageIsNamed()
+    {
+        FakeFolderDisk disk;
+        Model model;
+        Memory memory({ 256 * kib });
+        {
+            auto const timeline = open(disk);
+            for (unsigned i = 0; i < 3; ++i) {
+                memory.fill(0, i, 100 + i);
+                model[tests::must(timeline->take(named("m" + std::to_string(i)), memory, {})).id] = memory.data;
+            }
+        }
+        std::mt19937 random(9);
+        unsigned harmless = 0, seen = 0;
+        for (auto const& [name, content] : disk.files) {
+            if (name == "timeline.json")
+                continue;
+            auto const original = content->bytes;
+            for (std::size_t at = 0; at < original.size(); at += 1 + random() % 61) {
+                if (random() % 4 == 0)
+                    content->bytes.resize(at);
+                else
+                    content->bytes[at] ^= static_cast<std::uint8_t>(1 + random() % 255);
+                auto const timeline = open(disk, Timeline::Access::ReadOnly);
+                auto const damaged = tests::must(timeline->verify());
+                for (auto const& [id, data] : model) {
+                    auto const named = std::any_of(
+                        damaged.begin(), damaged.end(), [&](auto const& damage) { return damage.moment == id; });
+                    if (!named) {
+                        QVERIFY(read(*timeline, id) == data);
+                        // A record's own words have no checksum: a letter of the name is another letter then.
+                        QVERIFY(timeline->state(id));
+                    }
+                }
+                (damaged.empty() ? harmless : seen) += 1;
+                content->bytes = original;
+            }
+        }
+        QVERIFY2(seen > 20 * harmless, qPrintable(QString("%1 %2").arg(seen).arg(harmless)));
+    }
+
+    void aDamagedMomentDoesNotKeepTheNextFromBeingTaken()
+    {
+        FakeFolderDisk disk;
+        auto timeline = open(disk);
+        Memory memory({ mib });
+        for (unsigned page = 0; page < 200; ++page)
+            memory.fill(0, page, page + 1);
+        auto const first = tests::must(timeline->take(named("first"), memory, {}));
+        auto& pack = disk.files.at("packs/00000001")->bytes;
+        pack[pack.size() - 5] ^= 1;
+        timeline = open(disk);
+        auto const second = tests::must(timeline->take(named("second"), memory, {}));
+        QVERIFY(read(*timeline, second.id) == memory.data);
+        // What the damaged one needs is not known, so nothing is given back until it is purged.
+        QVERIFY(!timeline->sweep());
+        REQUIRE_OK(timeline->purge(first.id));
+        REQUIRE_OK(timeline->sweep());
+        QCOMPARE(difference(*timeline, { { second.id, memory.data } }), QString());
+    }
+
+    void aTimelineWithoutItsRecordIsNotBegunAnew()
+    {
+        FakeFolderDisk disk;
+        Memory memory({ mib });
+        ignore(open(disk)->take(named("first"), memory, {}));
+        disk.files.erase("timeline.json");
+        auto const opened = Timeline::open(std::make_unique<FakeFolder>(disk), Timeline::Access::ReadWrite);
+        QVERIFY(!opened);
+        QVERIFY(!disk.files.contains("timeline.json"));
+    }
+
+    void inARealFolder()
+    {
+        QTemporaryDir directory;
+        auto const openHere = [&] {
+            return tests::must(Timeline::open(
+                tests::must(openFolder(directory.filePath("timeline").toStdString())), Timeline::Access::ReadWrite));
+        };
+        Memory memory({ 2 * mib });
+        std::mt19937 random(2);
+        Model model;
+        for (unsigned i = 0; i < 3; ++i) {
+            memory.scribble(random, 100);
+            model[tests::must(openHere()->take(named("m" + std::to_string(i)), memory, {})).id] = memory.data;
+        }
+        auto const timeline = openHere();
+        QCOMPARE(difference(*timeline, model), QString());
+        REQUIRE_OK(timeline->purge(model.begin()->first));
+        model.erase(model.begin());
+        REQUIRE_OK(timeline->sweep());
+        QCOMPARE(difference(*timeline, model), QString());
+    }
+};
+
+REGISTER_SUITE(TimelineTest);
+#include "timeline_test.moc"

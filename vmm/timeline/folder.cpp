@@ -1,0 +1,174 @@
+#include "vmm/timeline/folder.h"
+
+#include "vmm/base/unique_fd.h"
+
+#include <cerrno>
+#include <fcntl.h>
+#include <filesystem>
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+namespace vmm::timeline {
+
+namespace {
+
+class HostStoredFile final : public StoredFile {
+public:
+    HostStoredFile(std::string name, UniqueFd fd) : m_name(std::move(name)), m_fd(std::move(fd)) { }
+
+    std::string const& name() const override { return m_name; }
+
+    Result<std::uint64_t> size() const override
+    {
+        struct stat status { };
+        if (::fstat(m_fd.get(), &status) != 0)
+            return failOs("cannot look at " + m_name);
+        return static_cast<std::uint64_t>(status.st_size);
+    }
+
+    Result<> read(std::uint64_t offset, ByteSpan data) const override
+    {
+        while (!data.empty()) {
+            auto const got = ::pread(m_fd.get(), data.data(), data.size(), static_cast<off_t>(offset));
+            if (got < 0 && errno == EINTR)
+                continue;
+            if (got < 0)
+                return failOs("cannot read " + m_name);
+            if (got == 0)
+                return fail(ErrorCode::Corrupt, m_name + " is shorter than it was");
+            data = data.subspan(static_cast<std::size_t>(got));
+            offset += static_cast<std::uint64_t>(got);
+        }
+        return {};
+    }
+
+private:
+    std::string m_name;
+    UniqueFd m_fd;
+};
+
+class HostNewFile final : public NewFile {
+public:
+    HostNewFile(std::string name, UniqueFd fd) : m_name(std::move(name)), m_fd(std::move(fd)) { }
+
+    Result<> append(ConstByteSpan data) override
+    {
+        while (!data.empty()) {
+            auto const written = ::write(m_fd.get(), data.data(), data.size());
+            if (written < 0 && errno == EINTR)
+                continue;
+            if (written <= 0)
+                return failOs("cannot write " + m_name);
+            data = data.subspan(static_cast<std::size_t>(written));
+        }
+        return {};
+    }
+
+    Result<> sync() override
+    {
+        return ::fdatasync(m_fd.get()) == 0 ? Result<>() : failOs("cannot make durable " + m_name);
+    }
+
+private:
+    std::string m_name;
+    UniqueFd m_fd;
+};
+
+class HostFolder final : public Folder {
+public:
+    explicit HostFolder(std::string path) : m_path(std::move(path)) { }
+
+    Result<std::shared_ptr<StoredFile const>> open(std::string const& name) const override
+    {
+        auto path = at(name);
+        auto fd = TRY(openRegularFile(path));
+        return std::make_shared<HostStoredFile>(std::move(path), std::move(fd));
+    }
+
+    Result<std::unique_ptr<NewFile>> create(std::string const& name) override
+    {
+        auto path = at(name);
+        auto fd = TRY(openFile(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600));
+        return std::make_unique<HostNewFile>(std::move(path), std::move(fd));
+    }
+
+    Result<> rename(std::string const& from, std::string const& to) override
+    {
+        if (::rename(at(from).c_str(), at(to).c_str()) != 0)
+            return failOs("cannot give its name to " + at(to));
+        return {};
+    }
+
+    Result<> remove(std::string const& name) override
+    {
+        return ::unlink(at(name).c_str()) == 0 || errno == ENOENT ? Result<>() : failOs("cannot remove " + at(name));
+    }
+
+    Result<std::vector<std::string>> list(std::string const& folder) override
+    {
+        if (::mkdir(at(folder).c_str(), 0700) != 0 && errno != EEXIST)
+            return failOs("cannot create " + at(folder));
+        std::vector<std::string> names;
+        std::error_code problem;
+        for (auto const& entry : std::filesystem::directory_iterator(at(folder), problem))
+            names.push_back(entry.path().filename().string());
+        if (problem)
+            return fail(osError("cannot look into " + at(folder), problem.value()));
+        return names;
+    }
+
+    Result<> sync(std::string const& folder) override
+    {
+        auto const fd = TRY(openFile(at(folder), O_RDONLY | O_DIRECTORY));
+        return ::fsync(fd.get()) == 0 ? Result<>() : failOs("cannot make durable " + at(folder));
+    }
+
+private:
+    std::string at(std::string const& name) const { return name.empty() ? m_path : m_path + "/" + name; }
+
+    std::string m_path;
+};
+
+}
+
+Result<std::unique_ptr<Folder>> openFolder(std::string path)
+{
+    if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST)
+        return failOs("cannot create " + path);
+    return std::make_unique<HostFolder>(std::move(path));
+}
+
+std::string folderOf(std::string const& name)
+{
+    auto const slash = name.rfind('/');
+    return slash == std::string::npos ? std::string() : name.substr(0, slash);
+}
+
+Result<> writeWhole(Folder& folder, std::string const& name, ConstByteSpan contents)
+{
+    auto const fresh = name + ".new";
+    auto const written = [&]() -> Result<> {
+        auto const file = TRY(folder.create(fresh));
+        TRY(file->append(contents));
+        TRY(file->sync());
+        return folder.rename(fresh, name);
+    }();
+    if (!written) {
+        ignore(folder.remove(fresh));
+        return written;
+    }
+    return folder.sync(folderOf(name));
+}
+
+Result<Bytes> readWhole(Folder const& folder, std::string const& name, std::uint64_t limit)
+{
+    auto const file = TRY(folder.open(name));
+    auto const size = TRY(file->size());
+    if (size > limit)
+        return fail(ErrorCode::Corrupt, fmt::format("{} has {} bytes, at most {} are possible", name, size, limit));
+    Bytes contents(size);
+    TRY(file->read(0, contents));
+    return contents;
+}
+
+}

@@ -1,0 +1,119 @@
+#include "vmm/timeline/forked_memory.h"
+
+#include <algorithm>
+#include <csignal>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace vmm::timeline {
+
+namespace {
+
+// /proc/PID/pagemap has 64 bits a page (Documentation/admin-guide/mm/pagemap.rst): bit 63 present, 62 swapped.
+constexpr std::uint64_t usedBits = 3ull << 62;
+constexpr std::size_t entriesAtOnce = 8192;
+
+/// All that the child does: it lets go of every descriptor but its leash, and waits until that is let loose. Other
+/// threads held locks as it was made, so it only makes system calls.
+[[noreturn]] void stand(int leash)
+{
+    ::syscall(SYS_dup2, leash, 0);
+    ::syscall(SYS_close_range, 1u, ~0u, 0u);
+    char nothing = 0;
+    while (::syscall(SYS_read, 0, &nothing, 1) < 0) { }
+    for (;;)
+        ::syscall(SYS_exit_group, 0);
+}
+
+}
+
+Result<std::unique_ptr<ForkedMemory>> ForkedMemory::freeze(std::vector<MemoryBlock*> const& blocks)
+{
+    std::unique_ptr<ForkedMemory> memory(new ForkedMemory);
+    for (auto const* block : blocks) {
+        if (block->showsFile()) {
+            return fail(ErrorCode::NotNow,
+                fmt::format("{} is still being read from where it was restored from", block->name()));
+        }
+        memory->m_blocks.push_back({ block->name(), block->size() });
+        memory->m_addresses.push_back(block->data());
+    }
+    TRY(memory->fork(blocks));
+    memory->m_pagemap = TRY(openFile(fmt::format("/proc/{}/pagemap", memory->m_child), O_RDONLY));
+    return memory;
+}
+
+Result<> ForkedMemory::fork(std::vector<MemoryBlock*> const& blocks)
+{
+    std::array<int, 2> pipe {};
+    if (::pipe2(pipe.data(), O_CLOEXEC) != 0)
+        return failOs("cannot make a pipe");
+    UniqueFd const leash(pipe[0]);
+    m_leash = UniqueFd(pipe[1]);
+    for (auto* block : blocks)
+        block->setInherited(true);
+    // What is meant for us is not for the child, whose handlers would act on what is ours.
+    sigset_t all, before;
+    ::sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, &before);
+    // Not fork(), which runs the handlers of libraries, and waits for their locks. No signal tells us of its end.
+    auto const child = static_cast<pid_t>(::syscall(SYS_clone, 0, nullptr, nullptr, nullptr, nullptr));
+    if (child == 0)
+        stand(leash.get());
+    auto const error = errno;
+    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    for (auto* block : blocks)
+        block->setInherited(false);
+    if (child < 0)
+        return fail(osError("the host cannot hold the machine's memory twice, if only for a while", error));
+    m_child = child;
+    return {};
+}
+
+ForkedMemory::~ForkedMemory()
+{
+    if (m_child == 0)
+        return;
+    ::kill(m_child, SIGKILL);
+    while (::waitpid(m_child, nullptr, __WALL) < 0 && errno == EINTR) { }
+}
+
+Result<std::uint64_t> ForkedMemory::nextUsed(std::size_t block, std::uint64_t offset)
+{
+    auto const base = reinterpret_cast<std::uintptr_t>(m_addresses[block]) / pageSize;
+    auto const end = base + m_blocks[block].size / pageSize;
+    for (auto page = base + offset / pageSize; page < end; ++page) {
+        if (page < m_entriesFrom || page >= m_entriesFrom + m_entries.size()) {
+            m_entries.resize(std::min<std::uint64_t>(entriesAtOnce, end - page));
+            auto const size = m_entries.size() * sizeof(std::uint64_t);
+            if (::pread(m_pagemap.get(), m_entries.data(), size, static_cast<off_t>(page * sizeof(std::uint64_t)))
+                != static_cast<ssize_t>(size))
+                return failOs("cannot find out which memory is in use");
+            m_entriesFrom = page;
+        }
+        if ((m_entries[page - m_entriesFrom] & usedBits) != 0)
+            return (page - base) * pageSize;
+    }
+    return m_blocks[block].size;
+}
+
+Result<> ForkedMemory::read(std::size_t block, std::uint64_t offset, ByteSpan data)
+{
+    while (!data.empty()) {
+        iovec const to { data.data(), data.size() };
+        iovec const from { const_cast<std::uint8_t*>(m_addresses[block]) + offset, data.size() };
+        auto const got = ::process_vm_readv(m_child, &to, 1, &from, 1, 0);
+        if (got <= 0)
+            return failOs(fmt::format("cannot read the memory of {} as it was", m_blocks[block].name));
+        data = data.subspan(static_cast<std::size_t>(got));
+        offset += static_cast<std::uint64_t>(got);
+    }
+    return {};
+}
+
+}

@@ -1,0 +1,92 @@
+#pragma once
+
+#include "vmm/state/options.h"
+#include "vmm/timeline/page_store.h"
+
+#include <functional>
+
+/// How the memory of a moment hangs together: for each block a tree of nodes with 64 references each. A leaf refers to
+/// 64 pages, a node above to 64 nodes; there are as many levels as the block needs. A zero reference is memory full of
+/// zeros. What has not changed since the moment before is the same reference, so that a moment costs only what is new.
+namespace vmm::timeline {
+
+/// A block of memory as a moment has it.
+struct MemoryRoot {
+    std::string name;
+    std::uint64_t size = 0; ///< bytes, a multiple of pageSize
+    std::uint32_t pack = 0, node = 0;
+    bool operator==(MemoryRoot const&) const = default;
+    Reference reference() const { return { pack, node }; }
+    static void describe(auto& v, auto& s)
+    {
+        v.field("name", s.name, state::Max { 64 });
+        v.field("size", s.size);
+        v.field("pack", s.pack);
+        v.field("node", s.node);
+    }
+};
+
+constexpr std::uint64_t maximumBlockSize = std::uint64_t(1) << 46;
+
+/// Memory that holds still while it is read: what a moment is made of. Worker thread.
+class FrozenMemory {
+public:
+    struct Block {
+        std::string name;
+        std::uint64_t size; ///< bytes, a multiple of pageSize
+    };
+    virtual ~FrozenMemory() = default;
+    virtual std::vector<Block> const& blocks() const = 0;
+    /// The next byte from `offset` on that may be something other than zero, at a page; the block's size when there is
+    /// none.
+    virtual Result<std::uint64_t> nextUsed(std::size_t block, std::uint64_t offset) = 0;
+    virtual Result<> read(std::size_t block, std::uint64_t offset, ByteSpan data) = 0;
+};
+
+/// Called with what is done so far and all there is to do; false cancels. None: nobody wants to know.
+using Progress = std::function<bool(std::uint64_t done, std::uint64_t total)>;
+inline bool goOn(Progress const& progress, std::uint64_t done, std::uint64_t total)
+{
+    return !progress || progress(done, total);
+}
+
+struct StoredMemory {
+    std::vector<MemoryRoot> roots;
+    std::uint64_t changedPages = 0; ///< other than in the base, and not zero
+    std::uint64_t newPages = 0;     ///< of those, held by nothing before
+    std::uint64_t bytes = 0;        ///< that the new pack has
+};
+
+/// Stores memory as a change of `base` (empty: of nothing). Durable when it returns. On an error, Cancelled among them,
+/// the store is as before.
+Result<StoredMemory> storeMemory(
+    PageStore& store, FrozenMemory& memory, std::vector<MemoryRoot> const& base, Progress const& progress);
+
+/// A moment's memory. Any thread.
+class MemoryTree {
+public:
+    MemoryTree(PageStore const& store, std::vector<MemoryRoot> roots) : m_store(store), m_roots(std::move(roots)) { }
+
+    std::vector<MemoryRoot> const& roots() const { return m_roots; }
+    /// Whole pages; `offset` is a multiple of pageSize.
+    Result<> read(std::size_t block, std::uint64_t offset, ByteSpan data) const;
+    /// Where the pages from `offset` on are.
+    Result<> find(std::size_t block, std::uint64_t offset, std::span<Reference> pages) const;
+
+private:
+    PageStore const& m_store;
+    std::vector<MemoryRoot> m_roots;
+};
+
+/// How many levels of nodes a block of that size has.
+unsigned treeLevels(std::uint64_t size);
+/// How many pages one entry of a node refers to; level 0 is a leaf's.
+std::uint64_t pagesPerEntry(unsigned level);
+
+Reference unpackReference(std::uint64_t word);
+std::uint64_t packReference(Reference reference);
+
+/// Refuses roots that no moment can have.
+Result<> checkRoots(std::vector<MemoryRoot> const& roots);
+
+}

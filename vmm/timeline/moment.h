@@ -1,0 +1,80 @@
+#pragma once
+
+#include "vmm/timeline/memory_tree.h"
+
+#include <array>
+
+namespace vmm::timeline {
+
+enum class Reason : std::uint8_t {
+    Kept,         ///< A person wanted it.
+    Automatic,    ///< Every so often.
+    BeforeGoing,  ///< The present, before somebody went elsewhere on the timeline.
+    BeforeChange, ///< Before the settings were changed.
+    OnClose,      ///< The program ended.
+};
+constexpr auto stateNames(Reason)
+{
+    return std::to_array<std::string_view>({ "kept", "automatic", "before-going", "before-change", "on-close" });
+}
+
+constexpr std::size_t idLength = 36;
+constexpr std::uint64_t maximumState = 64u << 20, maximumPicture = 16u << 20, maximumName = 256,
+                        maximumNote = 64u << 10;
+
+/// What is known of a moment: a file "moments/ID.json". Beside it lie "ID.state", what the machine has written of its
+/// devices, and "ID.png", what it showed, if it showed anything.
+struct Moment {
+    static constexpr std::string_view kind = "moment";
+    static constexpr unsigned version = 1;
+
+    std::string id;     ///< a UUID, as the file's name says it
+    std::string parent; ///< the moment that it came from; empty: the first of its kind
+    std::string name, note;
+    Reason reason = Reason::Kept;
+    bool pinned = false;    ///< Never thinned out.
+    std::uint64_t time = 0; ///< ns since 1970
+    std::uint64_t removedAt
+        = 0; ///< ns since 1970; 0: it is not. What is removed can be brought back until it is purged.
+    std::uint64_t changedPages = 0, newPages = 0, storedBytes = 0; ///< as StoredMemory has them
+    std::vector<MemoryRoot> memory;
+    Bytes stateHash;   ///< XXH3-128 with the store's seed, low and high, little-endian
+    Bytes pictureHash; ///< empty: there is none
+    bool operator==(Moment const&) const = default;
+
+    static void describe(auto& v, auto& s)
+    {
+        v.field("id", s.id, state::Max { idLength });
+        v.field("parent", s.parent, state::Max { idLength });
+        v.field("name", s.name, state::Max { maximumName });
+        v.field("note", s.note, state::Max { maximumNote });
+        v.field("reason", s.reason);
+        v.field("pinned", s.pinned);
+        v.field("time", s.time);
+        v.field("removedAt", s.removedAt);
+        v.field("changedPages", s.changedPages);
+        v.field("newPages", s.newPages);
+        v.field("storedBytes", s.storedBytes);
+        v.field("memory", s.memory, state::Max { 256 });
+        v.field("stateHash", s.stateHash, state::Max { 16 });
+        v.field("pictureHash", s.pictureHash, state::Max { 16 });
+    }
+};
+
+/// The file "timeline.json".
+struct TimelineRecord {
+    static constexpr std::string_view kind = "timeline";
+    static constexpr unsigned version = 1;
+
+    std::uint64_t seed = 0; ///< of all hashes; chosen at random once
+    std::string present;    ///< the moment that the machine's present came from; empty: none
+    bool operator==(TimelineRecord const&) const = default;
+
+    static void describe(auto& v, auto& s)
+    {
+        v.field("seed", s.seed);
+        v.field("present", s.present, state::Max { idLength });
+    }
+};
+
+}

@@ -1,0 +1,122 @@
+#pragma once
+
+#include "vmm/timeline/pack.h"
+
+#include <list>
+#include <mutex>
+#include <optional>
+#include <unordered_map>
+
+namespace vmm::timeline {
+
+/// All packs of a timeline, and caches of what was read of them last. Reading: any thread. Writing (begin() to add(),
+/// replace(), remove()): one at a time, which the caller sees to.
+class PageStore {
+public:
+    PageStore(Folder& folder, std::uint64_t seed) : m_folder(folder), m_seed(seed) { }
+    /// Finds the packs; `tidy` removes what an interrupted writer has left.
+    Result<> open(bool tidy);
+
+    std::uint64_t seed() const { return m_seed; }
+    std::vector<std::uint32_t> packs() const;
+    Result<std::shared_ptr<Pack const>> pack(std::uint32_t number) const;
+
+    Result<PageHash> hash(Reference page) const;
+    Result<Node> node(Reference node) const;
+    /// One page; its neighbours are at hand afterwards.
+    Result<> readPage(Reference page, ByteSpan data) const;
+
+    /// A pack with the next free number.
+    Result<std::unique_ptr<PackWriter>> begin(int level = PackWriter::defaultLevel);
+    /// That one is sealed.
+    void add(std::uint32_t number);
+    /// A sealed pack has taken the place of the one with its number.
+    void replaced(std::uint32_t number);
+    Result<> remove(std::uint32_t number);
+
+    Folder& folder() const { return m_folder; }
+
+private:
+    static constexpr std::size_t openPacks = 64, keptFrames = 32, hashesAtOnce = 256, keptHashes = 256;
+    using FrameData = std::shared_ptr<Bytes const>;
+
+    /// What was used last, by a number; the least recently used goes first.
+    template<typename Value>
+    class Recent {
+    public:
+        explicit Recent(std::size_t most) : m_most(most) { }
+        std::optional<Value> find(std::uint64_t key)
+        {
+            auto const found = m_places.find(key);
+            if (found == m_places.end())
+                return std::nullopt;
+            m_order.splice(m_order.begin(), m_order, found->second);
+            return found->second->second;
+        }
+        void put(std::uint64_t key, Value value)
+        {
+            erase(key);
+            m_order.emplace_front(key, std::move(value));
+            m_places[key] = m_order.begin();
+            if (m_order.size() > m_most) {
+                m_places.erase(m_order.back().first);
+                m_order.pop_back();
+            }
+        }
+        void erase(std::uint64_t key)
+        {
+            if (auto const found = m_places.find(key); found != m_places.end()) {
+                m_order.erase(found->second);
+                m_places.erase(found);
+            }
+        }
+        void clear()
+        {
+            m_order.clear();
+            m_places.clear();
+        }
+
+    private:
+        std::size_t m_most;
+        std::list<std::pair<std::uint64_t, Value>> m_order;
+        std::unordered_map<std::uint64_t, typename std::list<std::pair<std::uint64_t, Value>>::iterator> m_places;
+    };
+
+    Folder& m_folder;
+    std::uint64_t const m_seed;
+    mutable std::mutex m_mutex;
+    std::vector<std::uint32_t> m_packs; // sorted
+    mutable Recent<std::shared_ptr<Pack const>> m_open { openPacks };
+    mutable Recent<FrameData> m_frames { keptFrames };
+    mutable Recent<std::shared_ptr<std::vector<PageHash> const>> m_hashes { keptHashes };
+};
+
+/// Which pages a store has, by their hashes; made anew for each moment, for then it cannot be wrong, and costs nothing
+/// in between. 24 bytes a page at most.
+class PageIndex {
+public:
+    /// Reads all hashes; with room for `mostNew` pages more. A pack that cannot be read is left out.
+    static Result<PageIndex> build(PageStore const& store, std::uint64_t mostNew);
+    /// Where a page with that hash lies, in the store or in `writer`.
+    std::optional<Reference> find(PageHash hash, PackWriter const& writer) const;
+    void add(PageHash hash, Reference page);
+
+private:
+    explicit PageIndex(PageStore const& store) : m_store(store) { }
+    /// Pages of one pack that follow each other are numbered so too.
+    struct Run {
+        std::uint32_t firstOrdinal, pack, firstPage;
+    };
+    struct Entry {
+        std::uint32_t tag = 0;     // bits of the hash that do not say its place here
+        std::uint32_t ordinal = 0; // from 1 on; 0: free
+    };
+    Reference referenceOf(std::uint32_t ordinal) const;
+
+    PageStore const& m_store;
+    std::vector<Run> m_runs;
+    std::vector<Entry> m_entries; // a power of two
+    std::uint32_t m_next = 1;
+};
+
+}

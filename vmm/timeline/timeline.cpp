@@ -1,0 +1,543 @@
+#include "vmm/timeline/timeline.h"
+
+#include "vmm/state/reader.h"
+#include "vmm/state/writer.h"
+#include "vmm/timeline/census.h"
+
+#include <algorithm>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <sys/random.h>
+#include <xxhash.h>
+
+namespace vmm::timeline {
+
+namespace {
+
+constexpr char const* recordName = "timeline.json";
+constexpr char const* momentFolder = "moments";
+constexpr std::uint64_t maximumRecord = 1u << 20;
+/// A pack is written anew without what nobody needs when that is this part of it, and worth it.
+constexpr std::uint64_t wasteShare = 4, wasteLeast = 256u << 10;
+
+std::string nameOf(std::string_view id, char const* ending)
+{
+    return fmt::format("{}/{}.{}", momentFolder, id, ending);
+}
+
+Bytes hashBytes(ConstByteSpan data, std::uint64_t seed)
+{
+    auto const hash = XXH3_128bits_withSeed(data.data(), data.size(), seed);
+    Bytes bytes(16);
+    storeLittle(ByteSpan(bytes).first(8), static_cast<std::uint64_t>(hash.low64));
+    storeLittle(ByteSpan(bytes).subspan(8), static_cast<std::uint64_t>(hash.high64));
+    return bytes;
+}
+
+template<typename T>
+std::string recordText(T const& record)
+{
+    return state::toText(state::save(record).toJson(), 1) + "\n";
+}
+
+template<typename T>
+Result<T> readRecord(Folder const& folder, std::string const& name)
+{
+    auto const bytes = TRY(readWhole(folder, name, maximumRecord));
+    auto const json = TRY(state::parseJson({ reinterpret_cast<char const*>(bytes.data()), bytes.size() }));
+    return state::load<T>(TRY(Section::fromJson(json)));
+}
+
+bool isId(std::string_view text)
+{
+    return text.size() == idLength && text.find_first_not_of("0123456789abcdef-") == std::string_view::npos;
+}
+
+Error cancelled(char const* what)
+{
+    return { ErrorCode::Cancelled, what, 0 };
+}
+
+/// What the trees of moments take, each node looked at once.
+class TreeCosts {
+public:
+    TreeCosts(PageStore const& store, std::map<std::uint32_t, std::vector<std::uint32_t>> const& pages)
+        : m_store(store), m_pages(pages)
+    {
+    }
+    std::uint64_t of(std::vector<MemoryRoot> const& roots)
+    {
+        std::uint64_t sum = 0;
+        for (auto const& root : roots)
+            sum += ofNode(treeLevels(root.size) - 1, root.reference());
+        return sum;
+    }
+
+private:
+    std::uint64_t ofNode(unsigned level, Reference node)
+    {
+        if (node.isZero())
+            return 0;
+        if (auto const known = m_nodes.find(node); known != m_nodes.end())
+            return known->second;
+        std::uint64_t sum = nodeSize;
+        auto const words = m_store.node(node);
+        for (std::size_t i = 0; words && i < words->size(); ++i) {
+            auto const below = unpackReference((*words)[i]);
+            sum += level > 0 ? ofNode(level - 1, below) : ofPage(below);
+        }
+        return m_nodes[node] = sum;
+    }
+    std::uint64_t ofPage(Reference page) const
+    {
+        auto const pack = m_pages.find(page.pack);
+        return pack != m_pages.end() && page.number < pack->second.size() ? pack->second[page.number] : 0;
+    }
+
+    PageStore const& m_store;
+    std::map<std::uint32_t, std::vector<std::uint32_t>> const& m_pages;
+    std::map<Reference, std::uint64_t> m_nodes;
+};
+
+}
+
+std::string randomId()
+{
+    std::array<std::uint8_t, 16> bytes {};
+    std::size_t filled = 0;
+    while (filled < bytes.size()) {
+        if (auto const got = ::getrandom(bytes.data() + filled, bytes.size() - filled, 0); got > 0)
+            filled += static_cast<std::size_t>(got);
+    }
+    bytes[6] = static_cast<std::uint8_t>((bytes[6] & 0x0f) | 0x40);
+    bytes[8] = static_cast<std::uint8_t>((bytes[8] & 0x3f) | 0x80);
+    std::string id;
+    for (std::size_t i = 0; i < bytes.size(); ++i)
+        id += fmt::format("{}{:02x}", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", bytes[i]);
+    return id;
+}
+
+// Opening
+
+Result<std::unique_ptr<Timeline>> Timeline::open(std::unique_ptr<Folder> folder, Access access)
+{
+    std::unique_ptr<Timeline> timeline(new Timeline(std::move(folder), access));
+    TRY(timeline->loadRecord());
+    timeline->m_pages = std::make_unique<PageStore>(*timeline->m_folder, timeline->m_record.seed);
+    TRY(timeline->m_pages->open(access == Access::ReadWrite));
+    TRY(timeline->load());
+    return timeline;
+}
+
+Result<> Timeline::loadRecord()
+{
+    auto const known = readRecord<TimelineRecord>(*m_folder, recordName);
+    if (known) {
+        m_record = *known;
+        return {};
+    }
+    // Without its seed no hash of what is there means anything: nothing is begun anew over an older timeline.
+    if (known.error().code != ErrorCode::NotFound || !TRY(m_folder->list(momentFolder)).empty())
+        return fail(Error(known.error()).within("the timeline's record"));
+    TimelineRecord fresh;
+    while (::getrandom(&fresh.seed, sizeof fresh.seed, 0) != sizeof fresh.seed) { }
+    if (m_access == Access::ReadWrite)
+        return storeRecord(fresh);
+    m_record = fresh;
+    return {};
+}
+
+Result<> Timeline::load()
+{
+    std::set<std::string> others;
+    for (auto const& name : TRY(m_folder->list(momentFolder))) {
+        auto const dot = name.find('.');
+        auto const id = name.substr(0, dot);
+        if (dot == std::string::npos || name.substr(dot) != ".json" || !isId(id)) {
+            others.insert(name);
+            continue;
+        }
+        auto moment = readRecord<Moment>(*m_folder, nameOf(id, "json"));
+        auto const right = !moment ? Result<>(fail(moment.error()))
+            : moment->id != id     ? Result<>(fail(ErrorCode::Corrupt, "the file has another moment's name"))
+                                   : checkRoots(moment->memory);
+        if (right)
+            m_moments.emplace(id, std::move(*moment));
+        else
+            m_damages.push_back({ id, right.error() });
+    }
+    auto const isDamaged = [&](std::string_view id) {
+        return std::any_of(m_damages.begin(), m_damages.end(), [&](auto const& damage) { return damage.moment == id; });
+    };
+    if (!m_moments.contains(m_record.present) && !isDamaged(m_record.present))
+        m_record.present.clear();
+    if (m_access == Access::ReadOnly)
+        return {};
+    // What a crash has left between the files of a moment and its record.
+    for (auto const& name : others) {
+        auto const id = name.substr(0, name.find('.'));
+        bool const damaged
+            = std::any_of(m_damages.begin(), m_damages.end(), [&](auto const& damage) { return damage.moment == id; });
+        if (isId(id) && !damaged && (name.ends_with(".new") || !m_moments.contains(id)))
+            TRY(m_folder->remove(fmt::format("{}/{}", momentFolder, name)));
+    }
+    return {};
+}
+
+// Looking
+
+std::vector<Moment> Timeline::list() const
+{
+    std::lock_guard const lock(m_mutex);
+    std::vector<Moment> moments;
+    for (auto const& [id, moment] : m_moments)
+        moments.push_back(moment);
+    return moments;
+}
+
+std::vector<Moment> Timeline::moments() const
+{
+    auto moments = list();
+    std::stable_sort(moments.begin(), moments.end(), [](auto const& a, auto const& b) { return a.time < b.time; });
+    return moments;
+}
+
+Result<Moment> Timeline::moment(std::string_view id) const
+{
+    std::lock_guard const lock(m_mutex);
+    auto const found = m_moments.find(id);
+    if (found == m_moments.end())
+        return fail(ErrorCode::NotFound, fmt::format("there is no moment {}", id));
+    return found->second;
+}
+
+std::string Timeline::present() const
+{
+    std::lock_guard const lock(m_mutex);
+    return m_record.present;
+}
+
+std::vector<Damage> Timeline::damages() const
+{
+    std::lock_guard const lock(m_mutex);
+    return m_damages;
+}
+
+Result<std::string> Timeline::state(std::string_view id) const
+{
+    auto const known = TRY(moment(id));
+    auto const bytes = TRY(readWhole(*m_folder, nameOf(id, "state"), maximumState));
+    if (hashBytes(bytes, m_record.seed) != known.stateHash)
+        return fail(ErrorCode::Corrupt, fmt::format("the state of the moment {} is damaged", id));
+    return std::string(bytes.begin(), bytes.end());
+}
+
+Result<Bytes> Timeline::picture(std::string_view id) const
+{
+    auto const known = TRY(moment(id));
+    if (known.pictureHash.empty())
+        return Bytes();
+    auto bytes = TRY(readWhole(*m_folder, nameOf(id, "png"), maximumPicture));
+    if (hashBytes(bytes, m_record.seed) != known.pictureHash)
+        return fail(ErrorCode::Corrupt, fmt::format("the picture of the moment {} is damaged", id));
+    return bytes;
+}
+
+Result<MemoryTree> Timeline::memory(std::string_view id) const
+{
+    return MemoryTree(*m_pages, TRY(moment(id)).memory);
+}
+
+// Changing
+
+Result<> Timeline::writable() const
+{
+    if (m_access == Access::ReadOnly)
+        return fail(ErrorCode::PermissionDenied, "the timeline is open for reading only");
+    return {};
+}
+
+Result<> Timeline::storeRecord(TimelineRecord const& record)
+{
+    TRY(writeWhole(*m_folder, recordName, bytesOf(recordText(record))));
+    std::lock_guard const lock(m_mutex);
+    m_record = record;
+    return {};
+}
+
+Result<> Timeline::store(Moment const& moment)
+{
+    auto const written = writeWhole(*m_folder, nameOf(moment.id, "json"), bytesOf(recordText(moment)));
+    // Where that failed it may still be there, if not for good.
+    auto const there = written ? Result<Moment>(moment) : readRecord<Moment>(*m_folder, nameOf(moment.id, "json"));
+    std::lock_guard const lock(m_mutex);
+    if (there)
+        m_moments[moment.id] = *there;
+    return written;
+}
+
+Result<> Timeline::change(std::string_view id, std::function<void(Moment&)> const& what)
+{
+    TRY(writable());
+    std::lock_guard const changing(m_changing);
+    auto changed = TRY(moment(id));
+    what(changed);
+    return store(changed);
+}
+
+Result<> Timeline::rename(std::string_view id, std::string name)
+{
+    name.resize(std::min<std::size_t>(name.size(), maximumName));
+    return change(id, [&](Moment& moment) { moment.name = std::move(name); });
+}
+
+Result<> Timeline::setNote(std::string_view id, std::string note)
+{
+    note.resize(std::min<std::size_t>(note.size(), maximumNote));
+    return change(id, [&](Moment& moment) { moment.note = std::move(note); });
+}
+
+Result<> Timeline::setPinned(std::string_view id, bool pinned)
+{
+    return change(id, [&](Moment& moment) { moment.pinned = pinned; });
+}
+
+Result<> Timeline::remove(std::string_view id, std::uint64_t now)
+{
+    return change(id, [&](Moment& moment) { moment.removedAt = now; });
+}
+
+Result<> Timeline::bringBack(std::string_view id)
+{
+    return change(id, [&](Moment& moment) { moment.removedAt = 0; });
+}
+
+Result<> Timeline::setPresent(std::string_view id)
+{
+    TRY(writable());
+    std::lock_guard const changing(m_changing);
+    auto record = m_record;
+    record.present = TRY(moment(id)).id;
+    return storeRecord(record);
+}
+
+Result<Moment> Timeline::take(NewMoment const& what, FrozenMemory& memory, Progress const& progress)
+{
+    TRY(writable());
+    std::lock_guard const storing(m_storing);
+    if (what.state.size() > maximumState || what.picture.size() > maximumPicture)
+        return fail(ErrorCode::InvalidArgument, "the machine's state is larger than a moment's can be");
+    auto const base = moment(present());
+    auto const stored = TRY(storeMemory(*m_pages, memory, base ? base->memory : std::vector<MemoryRoot>(), progress));
+
+    Moment taken;
+    taken.id = randomId();
+    taken.name = what.name.substr(0, maximumName);
+    taken.note = what.note.substr(0, maximumNote);
+    taken.reason = what.reason;
+    taken.time = what.time;
+    taken.changedPages = stored.changedPages;
+    taken.newPages = stored.newPages;
+    taken.storedBytes = stored.bytes;
+    taken.memory = stored.roots;
+    taken.stateHash = hashBytes(bytesOf(what.state), m_record.seed);
+    TRY(writeWhole(*m_folder, nameOf(taken.id, "state"), bytesOf(what.state)));
+    if (!what.picture.empty()) {
+        taken.pictureHash = hashBytes(what.picture, m_record.seed);
+        TRY(writeWhole(*m_folder, nameOf(taken.id, "png"), what.picture));
+    }
+    std::lock_guard const changing(m_changing);
+    taken.parent = present(); // its moment may have been purged meanwhile
+    TRY(store(taken));
+    auto record = m_record;
+    record.present = taken.id;
+    TRY(storeRecord(record));
+    return taken;
+}
+
+Result<> Timeline::purge(std::string_view id)
+{
+    TRY(writable());
+    std::lock_guard const changing(m_changing);
+    auto const gone = TRY(moment(id));
+    for (auto child : list()) {
+        if (child.parent != id)
+            continue;
+        child.parent = gone.parent;
+        TRY(store(child));
+    }
+    if (m_record.present == id) {
+        auto record = m_record;
+        record.present = gone.parent;
+        TRY(storeRecord(record));
+    }
+    // The record first: without it the others are nothing.
+    TRY(m_folder->remove(nameOf(id, "json")));
+    {
+        std::lock_guard const lock(m_mutex);
+        m_moments.erase(gone.id);
+    }
+    TRY(m_folder->sync(momentFolder));
+    TRY(m_folder->remove(nameOf(id, "state")));
+    return m_folder->remove(nameOf(id, "png"));
+}
+
+// Counting, giving back, checking
+
+Result<Usage> Timeline::usage() const
+{
+    std::lock_guard const storing(m_storing);
+    auto const moments = list();
+    auto census = TRY(Census::begin(*m_pages));
+    for (std::uint32_t i = 0; i < moments.size(); ++i)
+        ignore(census.add(moments[i].memory, i + 1)); // what of it can be read
+    Usage usage;
+    std::map<std::uint32_t, std::vector<std::uint32_t>> pageCosts;
+    auto const count = [&](std::uint32_t owner, std::uint64_t bytes) {
+        if (owner == Census::nobody)
+            usage.free += bytes;
+        else if (owner != Census::several)
+            usage.moments[moments[owner - 1].id].own += bytes;
+    };
+    for (auto const& [number, owners] : census.packs()) {
+        auto const pack = TRY(m_pages->pack(number));
+        auto const& costs = pageCosts[number] = TRY(Census::costs(*pack));
+        usage.total += pack->fileSize();
+        for (std::size_t page = 0; page < costs.size(); ++page)
+            count(owners.pages[page], costs[page]);
+        for (auto const owner : owners.nodes)
+            count(owner, nodeSize);
+    }
+    TreeCosts trees(*m_pages, pageCosts);
+    for (auto const& moment : moments) {
+        auto& cost = usage.moments[moment.id];
+        // A page that a moment has twice counts twice below, so that it can come to more than there is.
+        auto const whole = std::min(trees.of(moment.memory), usage.total);
+        cost.shared = whole > cost.own ? whole - cost.own : 0;
+    }
+    return usage;
+}
+
+Result<> Timeline::sweep(Progress const& progress)
+{
+    TRY(writable());
+    std::lock_guard const storing(m_storing);
+    // A moment that was purged must not be there again after a power cut when its pages are gone.
+    TRY(m_folder->sync(momentFolder));
+    auto census = TRY(Census::begin(*m_pages));
+    if (auto const broken = damages(); !broken.empty())
+        return fail(Error(broken.front().error).within("nothing was given back, for a moment cannot be read"));
+    for (auto const& moment : list())
+        TRY_WITHIN("nothing was given back, for a moment is damaged", census.add(moment.memory, 1));
+    std::uint64_t done = 0;
+    for (auto const& [number, owners] : census.packs()) {
+        if (!goOn(progress, done++, census.packs().size()))
+            return fail(cancelled("giving back what the timeline does not need was cancelled"));
+        auto const needed = [](auto const& list) {
+            return std::any_of(list.begin(), list.end(), [](auto owner) { return owner != Census::nobody; });
+        };
+        if (!needed(owners.pages) && !needed(owners.nodes))
+            TRY(m_pages->remove(number));
+        else
+            TRY(shrink(number, owners.pages));
+    }
+    return {};
+}
+
+/// Writes the pack anew without the pages that nobody needs, where that is worth it. The others keep their numbers.
+Result<> Timeline::shrink(std::uint32_t number, std::vector<std::uint32_t> const& owners)
+{
+    auto const pack = TRY(m_pages->pack(number));
+    auto const costs = TRY(Census::costs(*pack));
+    std::vector<PageHash> hashes(pack->pages());
+    TRY(pack->readHashes(0, hashes));
+    std::uint64_t waste = 0;
+    for (std::size_t page = 0; page < costs.size(); ++page) {
+        if (owners[page] == Census::nobody && hashes[page] != PageHash {})
+            waste += costs[page];
+    }
+    if (waste < wasteLeast || waste < pack->fileSize() / wasteShare)
+        return {};
+
+    auto const writer = TRY(PackWriter::create(*m_folder, number, m_pages->seed()));
+    Bytes stored, pages;
+    for (std::uint32_t frame = 0; frame < pack->frames(); ++frame) {
+        auto const count = pack->pagesIn(frame);
+        auto const first = frame * pagesPerFrame;
+        bool changes = false;
+        for (auto page = first; page < first + count; ++page) {
+            if (owners[page] == Census::nobody && hashes[page] != PageHash {}) {
+                hashes[page] = {};
+                changes = true;
+            }
+        }
+        auto const kept = std::span(hashes).subspan(first, count);
+        if (changes) {
+            pages.resize(count * pageSize);
+            TRY(pack->readFrame(frame, pages));
+            for (std::uint32_t i = 0; i < count; ++i)
+                TRY(writer->addPage(ConstByteSpan(pages).subspan(i * pageSize, pageSize), kept[i]));
+        } else {
+            TRY(pack->readStored(frame, stored));
+            TRY(writer->addStoredFrame(stored, kept));
+        }
+    }
+    for (std::uint32_t node = 0; node < pack->nodes(); ++node)
+        writer->addNode(TRY(pack->readNode(node)));
+    TRY(writer->seal());
+    m_pages->replaced(number);
+    return {};
+}
+
+Result<> Timeline::checkFile(std::string const& name, std::uint64_t limit, Bytes const& hash) const
+{
+    if (hashBytes(TRY(readWhole(*m_folder, name, limit)), m_record.seed) != hash)
+        return fail(ErrorCode::Corrupt, name + " is damaged");
+    return {};
+}
+
+Result<std::vector<Damage>> Timeline::verify(Progress const& progress) const
+{
+    std::lock_guard const storing(m_storing);
+    auto damaged = damages();
+    auto const moments = list();
+    // All pages once, then who needs those that are damaged.
+    std::set<std::pair<std::uint32_t, std::uint32_t>> badFrames;
+    auto const packs = m_pages->packs();
+    std::uint64_t done = 0;
+    Bytes pages;
+    for (auto const number : packs) {
+        auto const pack = m_pages->pack(number);
+        for (std::uint32_t frame = 0; pack && frame < (*pack)->frames(); ++frame) {
+            pages.resize((*pack)->pagesIn(frame) * pageSize);
+            if (!(*pack)->readFrame(frame, pages))
+                badFrames.emplace(number, frame);
+            if (frame % 64 == 0 && !goOn(progress, done, packs.size()))
+                return fail(cancelled("checking the timeline was cancelled"));
+        }
+        ++done;
+    }
+    for (auto const& moment : moments) {
+        auto const whole = [&]() -> Result<> {
+            TRY(checkFile(nameOf(moment.id, "state"), maximumState, moment.stateHash));
+            if (!moment.pictureHash.empty())
+                TRY(checkFile(nameOf(moment.id, "png"), maximumPicture, moment.pictureHash));
+            auto census = TRY(Census::begin(*m_pages));
+            TRY(census.add(moment.memory, 1));
+            for (auto const& [number, frame] : badFrames) {
+                auto const& owners = census.packs().at(number).pages;
+                auto const first = owners.begin() + static_cast<std::ptrdiff_t>(frame * pagesPerFrame);
+                auto const count = std::min<std::ptrdiff_t>(pagesPerFrame, owners.end() - first);
+                if (std::find(first, first + count, 1u) != first + count)
+                    return fail(
+                        ErrorCode::Corrupt, fmt::format("a part of its memory in pack {:08x} is damaged", number));
+            }
+            return {};
+        }();
+        if (!whole)
+            damaged.push_back({ moment.id, whole.error() });
+    }
+    return damaged;
+}
+
+}

@@ -1,0 +1,113 @@
+#pragma once
+
+#include "vmm/timeline/moment.h"
+
+#include <map>
+#include <mutex>
+#include <optional>
+#include <set>
+
+namespace vmm::timeline {
+
+/// What the caller says of a new moment.
+struct NewMoment {
+    std::string name, note;
+    Reason reason = Reason::Kept;
+    std::uint64_t time = 0; ///< ns since 1970, of the instant
+    std::string state;      ///< what the machine has written of its devices
+    Bytes picture;          ///< PNG; empty: none
+};
+
+/// What moments cost.
+struct Usage {
+    struct Cost {
+        std::uint64_t own = 0;    ///< bytes that would be free without it
+        std::uint64_t shared = 0; ///< bytes that others need too
+    };
+    std::map<std::string, Cost> moments;
+    std::uint64_t total = 0; ///< bytes of all files
+    std::uint64_t free = 0;  ///< of those, needed by nothing: sweep() gives them back
+};
+
+struct Damage {
+    std::string moment; ///< its id
+    Error error;
+};
+
+/// A machine's past: moments, each with the one that it came from, and one of them the present's. Any thread; take(),
+/// sweep() and verify() wait for each other, the rest is quick. One process at a time has it open for writing, which
+/// the caller sees to.
+///
+/// Every change is one rename of one file, durable before it counts: a crash leaves what was before or what is after,
+/// and at worst files that nothing refers to, which the next open() or sweep() removes.
+class Timeline {
+public:
+    enum class Access : std::uint8_t { ReadOnly, ReadWrite };
+
+    /// Makes one where there is none and `access` allows it. A moment that cannot be read is none of the rest's
+    /// business: it is among the damages().
+    static Result<std::unique_ptr<Timeline>> open(std::unique_ptr<Folder> folder, Access access);
+
+    /// In the order of their times, those that are removed too.
+    std::vector<Moment> moments() const;
+    Result<Moment> moment(std::string_view id) const;
+    /// Empty: the machine has not come from a moment.
+    std::string present() const;
+    std::vector<Damage> damages() const;
+
+    Result<std::string> state(std::string_view id) const;
+    /// Empty: it has none.
+    Result<Bytes> picture(std::string_view id) const;
+    Result<MemoryTree> memory(std::string_view id) const;
+
+    /// Stores a moment whose parent is the present, and which is the present then. Cancelled, or failed otherwise, it
+    /// leaves nothing. Takes as long as the memory needs to be written.
+    Result<Moment> take(NewMoment const& what, FrozenMemory& memory, Progress const& progress);
+    /// The machine goes on from that moment.
+    Result<> setPresent(std::string_view id);
+
+    Result<> rename(std::string_view id, std::string name);
+    Result<> setNote(std::string_view id, std::string note);
+    Result<> setPinned(std::string_view id, bool pinned);
+    /// `now`: ns since 1970.
+    Result<> remove(std::string_view id, std::uint64_t now);
+    Result<> bringBack(std::string_view id);
+    /// For good; what came from it comes from its parent then. Its memory is free after sweep().
+    Result<> purge(std::string_view id);
+
+    /// Reads the trees of all moments.
+    Result<Usage> usage() const;
+    /// Gives back what no moment needs. Refuses while a moment's tree cannot be read, for what it needs is not known.
+    Result<> sweep(Progress const& progress = {});
+    /// Compares everything with its hash.
+    Result<std::vector<Damage>> verify(Progress const& progress = {}) const;
+
+private:
+    Timeline(std::unique_ptr<Folder> folder, Access access) : m_folder(std::move(folder)), m_access(access) { }
+    Result<> load();
+    Result<> loadRecord();
+    Result<> storeRecord(TimelineRecord const& record);
+    Result<> store(Moment const& moment);
+    Result<> change(std::string_view id, std::function<void(Moment&)> const& what);
+    Result<> writable() const;
+    std::vector<Moment> list() const;
+    Result<> shrink(std::uint32_t pack, std::vector<std::uint32_t> const& owners);
+    Result<> checkFile(std::string const& name, std::uint64_t limit, Bytes const& hash) const;
+
+    std::unique_ptr<Folder> const m_folder;
+    Access const m_access;
+    std::unique_ptr<PageStore> m_pages;
+    // In this order. The first is held for as long as pages are written or given back, the second while a record is
+    // written, the third for an instant.
+    mutable std::mutex m_storing;
+    std::mutex m_changing;
+    mutable std::mutex m_mutex;
+    TimelineRecord m_record;
+    std::map<std::string, Moment, std::less<>> m_moments;
+    std::vector<Damage> m_damages;
+};
+
+/// A new UUID of version 4 (RFC 4122, 4.4 "Algorithms for Creating a UUID from Truly Random or Pseudo-Random Numbers").
+std::string randomId();
+
+}

@@ -1,4 +1,5 @@
 #include "tests/fuzz/fuzz_input.h"
+#include "vmm/machine/ram_file.h"
 #include "vmm/machine/ram_loader.h"
 
 #include <sys/mman.h>
@@ -36,7 +37,10 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
     ram->clear();
     flash->clear();
     {
-        auto loader = vmm::RamLoader::open(vmm::UniqueFd(::dup(file.get())), record, { ram.get(), flash.get() });
+        auto source = vmm::RamFile::open(vmm::UniqueFd(::dup(file.get())), record);
+        if (!source)
+            return 0;
+        auto loader = vmm::RamLoader::open(std::move(*source), { ram.get(), flash.get() });
         if (!loader)
             return 0;
         ram->data()[5000] = 1;

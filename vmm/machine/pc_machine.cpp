@@ -36,8 +36,10 @@ Result<std::unique_ptr<Machine>> Machine::restore(std::string const& directory, 
 {
     auto const saved = TRY(readSavedMachine(directory));
     TRY(checkFiles(saved.header.files));
+    auto file = TRY(openRegularFile(fmt::format("{}/{}", directory, savedRamName)));
+    auto memory = TRY(RamFile::open(std::move(file), saved.header.ram));
     auto machine = TRY(PcMachine::build(saved.config, saved.header.cpu, std::move(listener)));
-    TRY(machine->loadState(saved, directory));
+    TRY(machine->loadState(saved, std::move(memory)));
     return std::unique_ptr<Machine>(std::move(machine));
 }
 

@@ -23,7 +23,7 @@ public:
     ~PcMachine() override;
 
     /// Takes over a saved state. On an error the machine is good for nothing but to be destroyed.
-    Result<> loadState(SavedMachine const& saved, std::string const& directory);
+    Result<> loadState(SavedMachine const& saved, std::unique_ptr<SavedMemory> memory);
 
     void post(Command command, Completion done) override;
     RunState state() const override { return m_state.load(); }

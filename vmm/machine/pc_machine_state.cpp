@@ -137,7 +137,7 @@ Result<SavedMachine> PcMachine::captureState() const
     return saved;
 }
 
-Result<> PcMachine::loadState(SavedMachine const& saved, std::string const& directory)
+Result<> PcMachine::loadState(SavedMachine const& saved, std::unique_ptr<SavedMemory> memory)
 {
     // All of the file is understood before anything is taken from it.
     if (saved.parts.size() != m_parts.size() + m_vcpus.size()) {
@@ -164,12 +164,11 @@ Result<> PcMachine::loadState(SavedMachine const& saved, std::string const& dire
             return fail(ErrorCode::Corrupt, fmt::format("the state lacks {}", own.id));
     }
 
-    auto file = TRY(openRegularFile(fmt::format("{}/{}", directory, savedRamName)));
     Result<> outcome;
     m_thread->loop().call([&] {
         outcome = [&]() -> Result<> {
             // Memory first: devices look into it as they load (the rings of their queues).
-            m_loader = TRY(RamLoader::open(std::move(file), saved.header.ram, m_board->memoryBlocks()));
+            m_loader = TRY(RamLoader::open(std::move(memory), m_board->memoryBlocks()));
             m_clock->set(Nanoseconds(saved.header.guestTime));
             for (auto const& own : m_parts)
                 TRY_WITHIN(own.id, own.device->load(findPart(saved.parts, own.id)->section));

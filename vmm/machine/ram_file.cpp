@@ -308,4 +308,37 @@ Result<> verifyRamFile(std::string const& path, RamFileRecord const& record, Pro
     return {};
 }
 
+Result<std::unique_ptr<RamFile>> RamFile::open(UniqueFd file, RamFileRecord record)
+{
+    struct stat status { };
+    if (::fstat(file.get(), &status) != 0)
+        return failOs("cannot look at the memory file");
+    TRY(checkRamRecord(record, static_cast<std::uint64_t>(status.st_size)));
+    std::unique_ptr<RamFile> opened(new RamFile(std::move(file), std::move(record)));
+    for (auto const& block : opened->m_record.blocks)
+        opened->m_blocks.push_back({ block.name, block.size });
+    ::posix_fadvise(opened->m_file.get(), 0, 0, POSIX_FADV_SEQUENTIAL);
+    return opened;
+}
+
+bool RamFile::holdsData(std::size_t block, std::uint64_t offset, std::uint64_t size) const
+{
+    auto const first = m_record.blocks[block].offset + offset;
+    for (auto at = first; at < first + size; at += RamFileRecord::chunkSize) {
+        if (!isHole(m_record, at / RamFileRecord::chunkSize))
+            return true;
+    }
+    return false;
+}
+
+Result<> RamFile::read(std::size_t block, std::uint64_t offset, ByteSpan data) const
+{
+    return readChunks(m_file.get(), m_record, m_record.blocks[block].offset + offset, data);
+}
+
+std::optional<SavedMemory::Place> RamFile::file(std::size_t block) const
+{
+    return Place { m_file.get(), m_record.blocks[block].offset };
+}
+
 }

@@ -1,6 +1,8 @@
 #pragma once
 
+#include "vmm/base/unique_fd.h"
 #include "vmm/memory/guest_memory.h"
+#include "vmm/memory/saved_memory.h"
 #include "vmm/state/options.h"
 
 #include <functional>
@@ -56,5 +58,24 @@ Result<> readChunks(int fd, RamFileRecord const& record, std::uint64_t fileOffse
 
 /// Whether the record says that nothing but zeros is in a chunk.
 bool isHole(RamFileRecord const& record, std::uint64_t chunk);
+
+/// Such a file, with its record.
+class RamFile final : public SavedMemory {
+public:
+    /// Corrupt where the two do not go together.
+    static Result<std::unique_ptr<RamFile>> open(UniqueFd file, RamFileRecord record);
+
+    std::vector<Block> const& blocks() const override { return m_blocks; }
+    bool holdsData(std::size_t block, std::uint64_t offset, std::uint64_t size) const override;
+    Result<> read(std::size_t block, std::uint64_t offset, ByteSpan data) const override;
+    std::optional<Place> file(std::size_t block) const override;
+
+private:
+    RamFile(UniqueFd file, RamFileRecord record) : m_file(std::move(file)), m_record(std::move(record)) { }
+
+    UniqueFd const m_file;
+    RamFileRecord const m_record;
+    std::vector<Block> m_blocks;
+};
 
 }

@@ -1,9 +1,7 @@
 #include "vmm/machine/ram_loader.h"
 
 #include <algorithm>
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
 
 namespace vmm {
 
@@ -18,33 +16,37 @@ constexpr std::uint64_t batchesOfAll = 1024;
 }
 
 Result<std::unique_ptr<RamLoader>> RamLoader::open(
-    UniqueFd file, RamFileRecord record, std::vector<MemoryBlock*> const& blocks)
+    std::unique_ptr<SavedMemory> source, std::vector<MemoryBlock*> const& blocks)
 {
-    struct stat status { };
-    if (::fstat(file.get(), &status) != 0)
-        return failOs("cannot look at the memory file");
-    TRY(checkRamRecord(record, static_cast<std::uint64_t>(status.st_size)));
-    std::vector<std::uint64_t> places;
+    auto const& saved = source->blocks();
+    std::vector<std::size_t> places;
     for (auto const* block : blocks) {
-        auto const found = std::find_if(
-            record.blocks.begin(), record.blocks.end(), [&](auto const& one) { return one.name == block->name(); });
-        if (found == record.blocks.end())
+        auto const found
+            = std::find_if(saved.begin(), saved.end(), [&](auto const& one) { return one.name == block->name(); });
+        if (found == saved.end())
             return fail(ErrorCode::Corrupt, fmt::format("the memory of {} was not saved", block->name()));
         if (found->size != block->size()) {
             return fail(ErrorCode::Corrupt,
-                fmt::format("{} has {} bytes here and {} in the file", block->name(), block->size(), found->size));
+                fmt::format("{} has {} bytes here, and {} were saved", block->name(), block->size(), found->size));
         }
-        places.push_back(found->offset);
+        places.push_back(static_cast<std::size_t>(found - saved.begin()));
     }
-    if (record.blocks.size() != blocks.size())
-        return fail(ErrorCode::Corrupt, "the file holds memory of a device that the machine does not have");
+    if (saved.size() != blocks.size())
+        return fail(ErrorCode::Corrupt, "memory was saved of a device that the machine does not have");
 
-    std::unique_ptr<RamLoader> loader(new RamLoader(std::move(file), std::move(record)));
+    std::unique_ptr<RamLoader> loader(new RamLoader(std::move(source)));
     for (std::size_t i = 0; i < blocks.size(); ++i) {
-        if (blocks[i]->size() < readAtOnceBelow)
-            TRY(readChunks(loader->m_file.get(), loader->m_record, places[i], blocks[i]->bytes()));
-        else
-            TRY(loader->show(*blocks[i], places[i]));
+        auto const file = loader->m_source->file(places[i]);
+        auto const parts = loader->partsOf(*blocks[i], places[i]);
+        for (auto const& part : parts) {
+            if (!file || part.block->size() < readAtOnceBelow)
+                TRY(loader->m_source->read(
+                    part.index, part.offset, part.block->bytes().subspan(part.offset, part.size)));
+            else
+                TRY(part.block->showFile(part.offset, part.size, file->fd, file->offset + part.offset));
+        }
+        if (blocks[i]->showsFile())
+            loader->m_parts.insert(loader->m_parts.end(), parts.begin(), parts.end());
     }
     std::uint64_t total = 0;
     for (auto const& part : loader->m_parts)
@@ -54,34 +56,23 @@ Result<std::unique_ptr<RamLoader>> RamLoader::open(
 }
 
 /// The parts that hold something; where there are too many, with some of the zeros between them.
-Result<> RamLoader::show(MemoryBlock& block, std::uint64_t fileOffset)
+std::vector<RamLoader::Part> RamLoader::partsOf(MemoryBlock& block, std::size_t index) const
 {
-    auto const holdsData = [&](std::uint64_t from, std::uint64_t to) {
-        for (auto at = from; at < to; at += RamFileRecord::chunkSize) {
-            if (!isHole(m_record, (fileOffset + at) / RamFileRecord::chunkSize))
-                return true;
-        }
-        return false;
-    };
     std::vector<Part> parts;
     for (auto step = MemoryBlock::granule;; step *= 2) {
         parts.clear();
         for (std::uint64_t at = 0; at < block.size(); at += step) {
-            auto const end = std::min(at + step, block.size());
-            if (!holdsData(at, end))
+            auto const size = std::min(step, block.size() - at);
+            if (!m_source->holdsData(index, at, size))
                 continue;
             if (!parts.empty() && parts.back().offset + parts.back().size == at)
-                parts.back().size += end - at;
+                parts.back().size += size;
             else
-                parts.push_back({ &block, at, end - at, fileOffset + at });
+                parts.push_back({ &block, index, at, size });
         }
         if (parts.size() <= mostParts)
-            break;
+            return parts;
     }
-    for (auto const& part : parts)
-        TRY(block.showFile(part.offset, part.size, m_file.get(), part.fileOffset));
-    m_parts.insert(m_parts.end(), parts.begin(), parts.end());
-    return {};
 }
 
 RamLoader::~RamLoader()
@@ -139,7 +130,6 @@ Result<> RamLoader::wait(std::function<bool()> const& goOn)
 
 Result<> RamLoader::load()
 {
-    ::posix_fadvise(m_file.get(), 0, 0, POSIX_FADV_SEQUENTIAL);
     while (m_next < m_parts.size()) {
         std::vector<std::pair<Part, AnonymousMemory>> loaded;
         auto next = m_next;
@@ -149,14 +139,13 @@ Result<> RamLoader::load()
             auto rest = first;
             first.size = m_batchSize;
             rest.offset += m_batchSize;
-            rest.fileOffset += m_batchSize;
             rest.size -= m_batchSize;
             m_parts.insert(m_parts.begin() + static_cast<std::ptrdiff_t>(next) + 1, rest);
         }
         for (std::uint64_t size = 0; next < m_parts.size() && size + m_parts[next].size <= m_batchSize; ++next) {
             auto const& part = m_parts[next];
             auto memory = TRY(AnonymousMemory::create(part.size, part.block->name()));
-            TRY(readChunks(m_file.get(), m_record, part.fileOffset, memory.bytes()));
+            TRY(m_source->read(part.index, part.offset, memory.bytes()));
             size += part.size;
             loaded.emplace_back(part, std::move(memory));
         }

@@ -1,7 +1,7 @@
 #pragma once
 
-#include "vmm/base/unique_fd.h"
-#include "vmm/machine/ram_file.h"
+#include "vmm/memory/guest_memory.h"
+#include "vmm/memory/saved_memory.h"
 
 #include <atomic>
 #include <condition_variable>
@@ -10,10 +10,11 @@
 
 namespace vmm {
 
-/// Brings a suspended machine's memory back while the machine runs already. At first the blocks show the file, so that
-/// the first instruction waits for nothing. From start() on a thread reads the file into fresh memory, compares the
-/// checksums, and puts the pieces into their places while the machine stands still for a moment each. In the end the
-/// blocks are private anonymous memory in large pages, and the file is not needed any more.
+/// Brings a saved machine's memory back while the machine runs already. At first the blocks show the source's file, so
+/// that the first instruction waits for nothing; where it has none they are read at once. From start() on a thread
+/// reads the source into fresh memory, which compares the checksums, and puts the pieces into their places while the
+/// machine stands still for a moment each. In the end the blocks are private anonymous memory in large pages, and the
+/// source is not needed any more.
 ///
 /// Until then the file should stay as it is. Where it does not, the machine gets to know of it: a checksum differs, or
 /// pages are gone (BusErrorGuard); both end in ErrorCode::Corrupt. Any other error (the disk cannot be read just now)
@@ -25,10 +26,10 @@ public:
     /// On the loader's thread, as the last it does: posts.
     using Ended = std::function<void(Result<>)>;
 
-    /// Checks record, file and blocks, all of them, before it changes one: the record must have each block in its size
-    /// and no other. Small blocks (firmware, flash) are read at once.
+    /// Checks all blocks before it changes one: the source must have each in its size and no other. Small blocks
+    /// (firmware, flash) are read at once.
     static Result<std::unique_ptr<RamLoader>> open(
-        UniqueFd file, RamFileRecord record, std::vector<MemoryBlock*> const& blocks);
+        std::unique_ptr<SavedMemory> source, std::vector<MemoryBlock*> const& blocks);
     /// Leaves what is not read yet as it is: the blocks are of no use then but to be cleared.
     ~RamLoader();
 
@@ -41,7 +42,8 @@ private:
     /// A part of a block that shows the file.
     struct Part {
         MemoryBlock* block;
-        std::uint64_t offset, size, fileOffset;
+        std::size_t index; // in the source
+        std::uint64_t offset, size;
     };
     /// What both sides of an exchange look at; the other one may come to it when this loader is gone.
     struct Exchange {
@@ -51,14 +53,13 @@ private:
         Result<> outcome;
     };
 
-    RamLoader(UniqueFd file, RamFileRecord record) : m_file(std::move(file)), m_record(std::move(record)) { }
-    Result<> show(MemoryBlock& block, std::uint64_t fileOffset);
+    explicit RamLoader(std::unique_ptr<SavedMemory> source) : m_source(std::move(source)) { }
+    std::vector<Part> partsOf(MemoryBlock& block, std::size_t index) const;
     Result<> load();
     Result<> exchange(std::vector<std::pair<Part, AnonymousMemory>> loaded);
     void cancel();
 
-    UniqueFd const m_file;
-    RamFileRecord const m_record;
+    std::unique_ptr<SavedMemory> const m_source;
     std::vector<Part> m_parts;
     std::uint64_t m_batchSize = 0;
     std::size_t m_next = 0; // of m_parts; the thread's

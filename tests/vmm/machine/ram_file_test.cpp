@@ -1,5 +1,6 @@
 #include "tests/support/suite.h"
 #include "vmm/base/unique_fd.h"
+#include "vmm/machine/ram_file.h"
 #include "vmm/machine/ram_loader.h"
 
 #include <QFile>
@@ -23,7 +24,8 @@ class RamFileTest : public QObject {
     static Result<std::unique_ptr<RamLoader>> open(
         std::string const& file, RamFileRecord const& record, std::vector<MemoryBlock*> const& blocks)
     {
-        return RamLoader::open(TRY(openFile(file, O_RDONLY)), record, blocks);
+        auto opened = TRY(openFile(file, O_RDONLY));
+        return RamLoader::open(TRY(RamFile::open(std::move(opened), record)), blocks);
     }
     static Result<> loadAll(RamLoader& loader)
     {

@@ -3,6 +3,7 @@
 #include "app/ctl/verbs.h"
 #include "app/runner/host_signals.h"
 #include "app/store/whole_file.h"
+#include "vmm/base/random.h"
 #include "vmm/machine/saved_machine.h"
 
 #include <csignal>

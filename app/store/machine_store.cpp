@@ -2,6 +2,7 @@
 
 #include "app/store/disk_images.h"
 #include "app/store/whole_file.h"
+#include "vmm/base/random.h"
 
 #include <algorithm>
 #include <cerrno>

@@ -3,6 +3,7 @@
 #include "app/runner/machine_factory.h"
 #include "app/store/whole_file.h"
 #include "vmm/base/event_loop.h"
+#include "vmm/base/random.h"
 
 #include <atomic>
 #include <filesystem>

@@ -1,4 +1,5 @@
 #include "tests/support/suite.h"
+#include "vmm/base/random.h"
 #include "vmm/kvm/kvm.h"
 #include "vmm/machine/machine.h"
 #include "vmm/machine/saved_machine.h"

@@ -1,5 +1,8 @@
 #include "tests/support/guest_machine.h"
 
+#include "tests/support/suite.h"
+#include "vmm/base/random.h"
+
 #include <QDir>
 #include <QFile>
 #include <QThread>
@@ -49,6 +52,9 @@ Machine::Listener GuestMachine::listener()
                 m_reason = QString::fromStdString(changed->reason->message());
         } else if (std::holds_alternative<event::GuestRebooted>(event)) {
             ++m_reboots;
+        } else if (auto const* kept = std::get_if<event::MomentKept>(&event)) {
+            m_moment = kept->id;
+            m_stoodStill.push_back(std::chrono::duration<double, std::milli>(kept->stoodStill).count());
         }
     };
 }
@@ -73,6 +79,39 @@ Result<> GuestMachine::suspendAndRestore(Then then)
     if (then == Then::StayPaused)
         return {};
     return m_machine->call(command::Resume {});
+}
+
+std::shared_ptr<timeline::Timeline> GuestMachine::timeline()
+{
+    if (!m_timeline) {
+        auto folder = must(timeline::openFolder(m_folder.filePath("timeline").toStdString()));
+        m_timeline = must(timeline::Timeline::open(std::move(folder), timeline::Timeline::Access::ReadWrite));
+    }
+    return m_timeline;
+}
+
+Result<std::string> GuestMachine::keepMoment(std::string name)
+{
+    timeline::NewMoment what;
+    what.name = std::move(name);
+    TRY(m_machine->call(command::KeepMoment { timeline(), std::move(what) }));
+    std::scoped_lock const lock(m_mutex);
+    return m_moment;
+}
+
+Result<> GuestMachine::goTo(std::string const& moment)
+{
+    takeOutput();
+    m_machine.reset();
+    m_machine = TRY(Machine::goTo(timeline(), moment, listener()));
+    m_position = 0;
+    return m_machine->call(command::Resume {});
+}
+
+std::vector<double> GuestMachine::stoodStill()
+{
+    std::scoped_lock const lock(m_mutex);
+    return m_stoodStill;
 }
 
 void GuestMachine::takeOutput()

@@ -40,6 +40,14 @@ public:
     /// Writes the state, ends this machine and its threads, and builds a new one from the files, which runs on.
     vmm::Result<> suspendAndRestore(Then then = Then::Resume);
 
+    /// Keeps the present in the machine's timeline; the moment's id.
+    vmm::Result<std::string> keepMoment(std::string name);
+    /// Ends this machine, builds the one of that moment, and lets it run.
+    vmm::Result<> goTo(std::string const& moment);
+    std::shared_ptr<vmm::timeline::Timeline> timeline();
+    /// How long the vCPUs stood still for each moment, in milliseconds.
+    std::vector<double> stoodStill();
+
     /// Everything that the first serial port has said, line by line; what is said later is waited for.
     bool waitForLine(QString const& beginning, std::chrono::seconds limit);
     bool waitForState(vmm::RunState state, std::chrono::seconds limit);
@@ -69,6 +77,9 @@ private:
     vmm::RunState m_state = vmm::RunState::Off;
     QString m_reason;
     unsigned m_reboots = 0;
+    std::string m_moment; // kept last
+    std::vector<double> m_stoodStill;
+    std::shared_ptr<vmm::timeline::Timeline> m_timeline;
 
     std::unique_ptr<vmm::Machine> m_machine; // last: its threads call the listener
 };

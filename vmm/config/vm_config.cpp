@@ -1,5 +1,6 @@
 #include "vmm/config/vm_config.h"
 
+#include "vmm/base/random.h"
 #include "vmm/state/reader.h"
 #include "vmm/state/writer.h"
 
@@ -7,7 +8,6 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 #include <set>
-#include <sys/random.h>
 
 namespace vmm {
 
@@ -54,12 +54,6 @@ Result<std::set<std::string>> collectIds(VmConfig const& config)
     take(config.displays);
     TRY(outcome);
     return ids;
-}
-
-void fillRandom(ByteSpan data)
-{
-    // getrandom() of up to 256 bytes never fails or falls short once the pool is ready (random(7)).
-    [[maybe_unused]] auto const filled = ::getrandom(data.data(), data.size(), 0);
 }
 
 }
@@ -123,18 +117,6 @@ Result<VmConfig> configFromText(std::string_view text)
     auto config = TRY(state::load<VmConfig>(section));
     TRY(checkConfig(config));
     return config;
-}
-
-std::string makeUuid()
-{
-    std::array<std::uint8_t, 16> bytes {};
-    fillRandom(bytes);
-    bytes[6] = (bytes[6] & 0x0f) | 0x40; // RFC 4122, 4.4: version 4, variant 10b
-    bytes[8] = (bytes[8] & 0x3f) | 0x80;
-    std::string text;
-    for (std::size_t i = 0; i < bytes.size(); ++i)
-        text += fmt::format("{}{:02x}", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", bytes[i]);
-    return text;
 }
 
 std::string makeMac()

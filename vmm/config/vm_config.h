@@ -211,8 +211,7 @@ Result<> checkConfig(VmConfig const& config);
 std::string configToText(VmConfig const& config);
 Result<VmConfig> configFromText(std::string_view text);
 
-/// A random (version 4) UUID, and a random MAC in the locally administered range 52:54:00.
-std::string makeUuid();
+/// A random MAC in the locally administered range 52:54:00.
 std::string makeMac();
 Result<std::array<std::uint8_t, 6>> parseMac(std::string_view text);
 

@@ -4,7 +4,9 @@
 #include "vmm/backends/display.h"
 #include "vmm/backends/input.h"
 #include "vmm/config/vm_config.h"
+#include "vmm/timeline/timeline.h"
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -33,6 +35,12 @@ struct Suspend {
     std::string directory; ///< gets "state.json" and "ram"
     bool thenPowerOff = true;
 };
+/// Running or Paused: keeps the present as a moment, whose id event::MomentKept tells. The machine stands still for the
+/// instant only, and takes other commands while the moment is written.
+struct KeepMoment {
+    std::shared_ptr<timeline::Timeline> timeline;
+    timeline::NewMoment what; ///< its time and state are the machine's to say
+};
 struct InsertMedium { ///< Any time.
     std::string drive, path;
 };
@@ -54,13 +62,13 @@ struct SetConnected {
 struct SendInput { ///< Running; else it is dropped.
     std::variant<KeyInput, ButtonInput, AbsoluteMove, RelativeMove, WheelMove> input;
 };
-struct CancelJob { }; ///< Ends a Suspend under way; the machine is as before it.
+struct CancelJob { }; ///< Ends a Suspend or KeepMoment under way; the machine is as before it.
 
 }
 
 using Command = std::variant<command::Start, command::Pause, command::Resume, command::Reset, command::PressPowerButton,
-    command::PowerOff, command::Suspend, command::InsertMedium, command::EjectMedium, command::SetForwards,
-    command::SetConnected, command::SendInput, command::CancelJob>;
+    command::PowerOff, command::Suspend, command::KeepMoment, command::InsertMedium, command::EjectMedium,
+    command::SetForwards, command::SetConnected, command::SendInput, command::CancelJob>;
 
 /// What a machine tells. Sent from the machine's thread; a receiver takes it to its own thread and returns at once.
 namespace event {
@@ -71,8 +79,12 @@ struct StateChanged {
     std::optional<Error> reason;
 };
 struct Progress {
-    std::string job; ///< "suspend", "restore"
+    std::string job; ///< "suspend", "restore", "keep"
     double fraction; ///< 0 to 1
+};
+struct MomentKept {
+    std::string id;
+    std::chrono::nanoseconds stoodStill; ///< how long the vCPUs did
 };
 struct PointerModeChanged {
     bool absolute;
@@ -84,8 +96,8 @@ struct GuestRebooted { }; ///< The guest asked for a reset and got it.
 
 }
 
-using Event = std::variant<event::StateChanged, event::Progress, event::PointerModeChanged, event::MediumChanged,
-    event::GuestRebooted>;
+using Event = std::variant<event::StateChanged, event::Progress, event::MomentKept, event::PointerModeChanged,
+    event::MediumChanged, event::GuestRebooted>;
 
 struct MachineStatistics {
     std::uint64_t cpuNanoseconds = 0; ///< of all vCPU threads, since power-on
@@ -106,6 +118,10 @@ public:
     /// Builds the machine that a Suspend wrote, from its directory alone, and checks everything before it touches KVM.
     /// It is Paused then.
     static Result<std::unique_ptr<Machine>> restore(std::string const& directory, Listener listener);
+    /// The machine as it was at a moment, from the timeline alone; it is Paused then, and its present comes from there.
+    /// What the timeline has of the present is not touched: who wants to keep that keeps it first.
+    static Result<std::unique_ptr<Machine>> goTo(
+        std::shared_ptr<timeline::Timeline> timeline, std::string_view moment, Listener listener);
     /// Powers off without asking.
     virtual ~Machine() = default;
 

@@ -3,8 +3,11 @@
 #include "vmm/base/log.h"
 #include "vmm/block/image.h"
 #include "vmm/kvm/boot_cpu_state.h"
+#include "vmm/state/section.h"
+#include "vmm/timeline/moment_memory.h"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 namespace vmm {
 
@@ -40,6 +43,20 @@ Result<std::unique_ptr<Machine>> Machine::restore(std::string const& directory, 
     auto memory = TRY(RamFile::open(std::move(file), saved.header.ram));
     auto machine = TRY(PcMachine::build(saved.config, saved.header.cpu, std::move(listener)));
     TRY(machine->loadState(saved, std::move(memory)));
+    return std::unique_ptr<Machine>(std::move(machine));
+}
+
+Result<std::unique_ptr<Machine>> Machine::goTo(
+    std::shared_ptr<timeline::Timeline> timeline, std::string_view moment, Listener listener)
+{
+    auto const text = TRY(timeline->state(moment));
+    auto const json = TRY(state::parseJson(text));
+    auto const saved = TRY(savedMachineFromJson(json));
+    TRY(checkFiles(saved.header.files));
+    auto memory = TRY(timeline::MomentMemory::open(timeline, moment));
+    auto machine = TRY(PcMachine::build(saved.config, saved.header.cpu, std::move(listener)));
+    TRY(machine->loadState(saved, std::move(memory)));
+    TRY(timeline->setPresent(moment));
     return std::unique_ptr<Machine>(std::move(machine));
 }
 
@@ -152,11 +169,13 @@ PcMachine::~PcMachine()
 {
     if (!m_thread)
         return;
-    // A suspend under way is cancelled, and its worker waited for out here: it posts its end to the loop, which then
+    // What is under way is cancelled, and its worker waited for out here: it posts its end to the loop, which then
     // finds no job any more.
-    std::unique_ptr<Job> job;
-    m_thread->loop().call([&] { job = std::move(m_job); });
-    if (job) {
+    std::array<std::unique_ptr<Job>, 2> jobs;
+    m_thread->loop().call([&] { jobs = { std::move(m_job), std::move(m_keeping) }; });
+    for (auto& job : jobs) {
+        if (!job)
+            continue;
         auto const done = std::move(job->done);
         job.reset();
         if (done)
@@ -187,12 +206,14 @@ void PcMachine::post(Command command, Completion done)
             return finish(fail(ErrorCode::Busy, fmt::format("the machine is busy with: {}", m_job->name)));
         if (auto const* suspendCommand = std::get_if<command::Suspend>(&command))
             return suspend(*suspendCommand, done);
+        if (auto const* keep = std::get_if<command::KeepMoment>(&command))
+            return keepMoment(*keep, done);
         finish(std::visit(
             [this](auto const& one) -> Result<> {
-                if constexpr (std::is_same_v<std::decay_t<decltype(one)>, command::Suspend>)
-                    return {};
-                else
+                if constexpr (requires { execute(one); })
                     return execute(one);
+                else
+                    return {}; // handled above
             },
             command));
     });
@@ -297,9 +318,10 @@ Result<> PcMachine::execute(command::SendInput const& command)
 
 Result<> PcMachine::execute(command::CancelJob const&)
 {
-    if (!m_job)
+    auto* const job = m_job ? m_job.get() : m_keeping.get();
+    if (!job)
         return fail(ErrorCode::NotNow, "nothing is under way");
-    m_job->cancelled = true;
+    job->cancelled = true;
     return {};
 }
 

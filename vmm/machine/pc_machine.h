@@ -8,6 +8,7 @@
 #include "vmm/machine/machine_clock.h"
 #include "vmm/machine/ram_loader.h"
 #include "vmm/machine/vcpu_thread.h"
+#include "vmm/timeline/forked_memory.h"
 
 #include <atomic>
 #include <thread>
@@ -34,7 +35,7 @@ public:
     std::vector<Error> saveObstacles() override;
 
 private:
-    /// A command that goes on after its function has returned: the machine stands still meanwhile.
+    /// A command that goes on after its function has returned.
     struct Job {
         std::string name;
         std::atomic<bool> cancelled { false };
@@ -60,6 +61,8 @@ private:
     Result<> execute(command::SendInput const&);
     Result<> execute(command::CancelJob const&);
     void suspend(command::Suspend const& command, Completion done);
+    void keepMoment(command::KeepMoment const& command, Completion done);
+    void finishKeeping(Result<event::MomentKept> const& kept);
     void finishSuspend(Result<> const& outcome, bool wasRunning, bool thenPowerOff);
 
     /// From running or standing still to running anew; Crashed with the reason where that fails.
@@ -75,7 +78,15 @@ private:
     void serveRequest();
     void crashed(Error const& report);
     void hostFailed(Error const& error);
+    Result<> checkCanSave() const;
     Result<SavedMachine> captureState() const;
+    /// The machine at one instant, running on behind it.
+    struct Instant {
+        SavedMachine saved;
+        std::unique_ptr<timeline::ForkedMemory> memory;
+        std::chrono::nanoseconds stoodStill {};
+    };
+    Result<Instant> holdInstant();
     /// Starts reading the rest of a restored machine's memory, or goes on where an error has stopped it.
     void loadMemory();
     void memoryLoaded(Result<> const& outcome);
@@ -94,7 +105,8 @@ private:
     std::unique_ptr<KvmClock> m_kvmClock;
     std::vector<Board::Part> m_parts; // the board's and the kernel's chips, in the order of saving
     std::vector<std::unique_ptr<Vcpu>> m_vcpus;
-    std::unique_ptr<Job> m_job;
+    std::unique_ptr<Job> m_job;         // the machine stands still meanwhile
+    std::unique_ptr<Job> m_keeping;     // of a moment, while the machine does what it wants
     std::atomic<unsigned> m_life { 0 }; // how often it was reset: what a vCPU reports may be of an earlier one
     std::optional<Error> m_crash;       // reported while the machine stood still
     std::atomic<GuestRequest> m_requested { GuestRequest::None }; // set by a vCPU's thread

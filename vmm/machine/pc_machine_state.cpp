@@ -60,10 +60,8 @@ void PcMachine::suspend(command::Suspend const& command, Completion done)
         return finish(fail(ErrorCode::NotNow, "only a machine that is on can be suspended"));
     if (auto const free = checkStateDirectory(command.directory); !free)
         return finish(free);
-    for (auto const& part : m_parts) {
-        if (auto const can = part.device->canSave(); !can)
-            return finish(fail(Error(can.error()).within(part.id)));
-    }
+    if (auto const can = checkCanSave(); !can)
+        return finish(can);
     bool const wasRunning = state() == RunState::Running;
     if (wasRunning) {
         stopRunning();
@@ -114,6 +112,86 @@ void PcMachine::finishSuspend(Result<> const& outcome, bool wasRunning, bool the
     }
     if (job->done)
         job->done(outcome);
+}
+
+void PcMachine::keepMoment(command::KeepMoment const& command, Completion done)
+{
+    if (m_keeping) {
+        if (done)
+            done(fail(ErrorCode::Busy, "another moment is still being kept"));
+        return;
+    }
+    m_keeping = std::make_unique<Job>();
+    m_keeping->name = "keep";
+    m_keeping->done = std::move(done);
+    m_keeping->worker = std::thread(
+        [this, &job = *m_keeping, loader = m_loader, timeline = command.timeline, what = command.what]() mutable {
+            ::pthread_setname_np(::pthread_self(), "keep moment");
+            double told = 0;
+            auto const progress = [&](std::uint64_t bytes, std::uint64_t total) {
+                auto const fraction = static_cast<double>(bytes) / static_cast<double>(total);
+                if (fraction >= told + 0.01) {
+                    told = fraction;
+                    m_thread->loop().post([this, fraction] { m_listener(event::Progress { "keep", fraction }); });
+                }
+                return !job.cancelled.load();
+            };
+            auto const kept = [&]() -> Result<event::MomentKept> {
+                // A restored machine's memory must be here before an instant of it can be held.
+                if (loader)
+                    TRY(loader->wait([&] { return !job.cancelled.load(); }));
+                Result<Instant> held = fail(ErrorCode::Internal, "no instant was held");
+                m_thread->loop().call([&] { held = holdInstant(); });
+                auto const instant = TRY(std::move(held));
+                auto const json = savedMachineToJson(instant.saved);
+                TRY_WITHIN("the state could not be read back", savedMachineFromJson(json));
+                what.state = state::toText(json, 1) + "\n";
+                what.time = instant.saved.header.savedAt;
+                auto const moment = TRY(timeline->take(what, *instant.memory, progress));
+                return event::MomentKept { moment.id, instant.stoodStill };
+            }();
+            m_thread->loop().post([this, kept] { finishKeeping(kept); });
+        });
+}
+
+Result<PcMachine::Instant> PcMachine::holdInstant()
+{
+    if (m_job || (state() != RunState::Running && state() != RunState::Paused))
+        return fail(ErrorCode::NotNow, "only a machine that is on has a present to keep");
+    TRY(checkCanSave());
+    auto const began = std::chrono::steady_clock::now();
+    bool const running = state() == RunState::Running;
+    if (running)
+        stopRunning();
+    auto instant = [&]() -> Result<Instant> {
+        auto saved = TRY(captureState());
+        auto memory = TRY(timeline::ForkedMemory::freeze(m_board->memoryBlocks()));
+        return Instant { std::move(saved), std::move(memory) };
+    }();
+    if (running)
+        letRun();
+    if (instant)
+        instant->stoodStill = std::chrono::steady_clock::now() - began;
+    return instant;
+}
+
+void PcMachine::finishKeeping(Result<event::MomentKept> const& kept)
+{
+    auto const job = std::move(m_keeping);
+    if (!job)
+        return; // the machine is being destroyed
+    job->worker.join();
+    if (kept)
+        m_listener(*kept);
+    if (job->done)
+        job->done(kept ? Result<>() : fail(kept.error()));
+}
+
+Result<> PcMachine::checkCanSave() const
+{
+    for (auto const& part : m_parts)
+        TRY_WITHIN(part.id, part.device->canSave());
+    return {};
 }
 
 /// The state of every part, and all that the file says besides the memory.

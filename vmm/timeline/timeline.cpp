@@ -1,5 +1,6 @@
 #include "vmm/timeline/timeline.h"
 
+#include "vmm/base/random.h"
 #include "vmm/state/reader.h"
 #include "vmm/state/writer.h"
 #include "vmm/timeline/census.h"
@@ -7,7 +8,6 @@
 #include <algorithm>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
-#include <sys/random.h>
 #include <xxhash.h>
 
 namespace vmm::timeline {
@@ -101,22 +101,6 @@ private:
 
 }
 
-std::string randomId()
-{
-    std::array<std::uint8_t, 16> bytes {};
-    std::size_t filled = 0;
-    while (filled < bytes.size()) {
-        if (auto const got = ::getrandom(bytes.data() + filled, bytes.size() - filled, 0); got > 0)
-            filled += static_cast<std::size_t>(got);
-    }
-    bytes[6] = static_cast<std::uint8_t>((bytes[6] & 0x0f) | 0x40);
-    bytes[8] = static_cast<std::uint8_t>((bytes[8] & 0x3f) | 0x80);
-    std::string id;
-    for (std::size_t i = 0; i < bytes.size(); ++i)
-        id += fmt::format("{}{:02x}", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", bytes[i]);
-    return id;
-}
-
 // Opening
 
 Result<std::unique_ptr<Timeline>> Timeline::open(std::unique_ptr<Folder> folder, Access access)
@@ -140,7 +124,7 @@ Result<> Timeline::loadRecord()
     if (known.error().code != ErrorCode::NotFound || !TRY(m_folder->list(momentFolder)).empty())
         return fail(Error(known.error()).within("the timeline's record"));
     TimelineRecord fresh;
-    while (::getrandom(&fresh.seed, sizeof fresh.seed, 0) != sizeof fresh.seed) { }
+    fillRandom(writableBytesOf(fresh.seed));
     if (m_access == Access::ReadWrite)
         return storeRecord(fresh);
     m_record = fresh;
@@ -331,7 +315,7 @@ Result<Moment> Timeline::take(NewMoment const& what, FrozenMemory& memory, Progr
     auto const stored = TRY(storeMemory(*m_pages, memory, base ? base->memory : std::vector<MemoryRoot>(), progress));
 
     Moment taken;
-    taken.id = randomId();
+    taken.id = makeUuid();
     taken.name = what.name.substr(0, maximumName);
     taken.note = what.note.substr(0, maximumNote);
     taken.reason = what.reason;

@@ -107,7 +107,4 @@ private:
     std::vector<Damage> m_damages;
 };
 
-/// A new UUID of version 4 (RFC 4122, 4.4 "Algorithms for Creating a UUID from Truly Random or Pseudo-Random Numbers").
-std::string randomId();
-
 }

@@ -1,0 +1,165 @@
+#include "tests/support/guest_machine.h"
+#include "tests/support/suite.h"
+
+#include <future>
+
+using namespace std::chrono_literals;
+using namespace vmm;
+using tests::GuestMachine;
+
+/// Moments of running machines, with our own guests, which notice by themselves when something of them is not as it
+/// was.
+class MomentTest final : public QObject {
+    Q_OBJECT
+
+private slots:
+    void initTestCase();
+    void backAndForth();
+    void computationGoesOnFromEachMoment();
+    void processorsGoOn();
+    void theMachineRunsOnWhileAMomentIsWritten();
+    void keepingIsCancelled();
+    void aMachineThatEndsLeavesNoHalfMoment();
+};
+
+namespace {
+
+QString said(GuestMachine& guest)
+{
+    return guest.reason() + guest.lines().join('\n');
+}
+
+}
+
+void MomentTest::initTestCase()
+{
+    GuestMachine guest("share/chronovisor/demo.elf");
+    if (auto const started = guest.start(); !started && started.error().code == ErrorCode::NoKvm)
+        QSKIP(("CHRONOVISOR-SKIP: " + started.error().message()).c_str());
+}
+
+void MomentTest::backAndForth()
+{
+    GuestMachine guest("share/chronovisor/demo.elf");
+    REQUIRE_OK(guest.start());
+    QVERIFY2(guest.waitForLine("Chronovisor demo machine", 20s), qPrintable(said(guest)));
+    auto const fill = [&](int mebibytes) {
+        guest.type("serial0", "mem fill " + std::to_string(mebibytes) + "\r");
+        QVERIFY2(guest.waitForLine(QString("%1 MiB filled").arg(mebibytes), 20s), qPrintable(said(guest)));
+    };
+    auto const check = [&](int mebibytes) {
+        guest.clearLines();
+        guest.type("serial0", "mem check\r");
+        QVERIFY2(guest.waitForLine(QString("%1 MiB read, 0 of").arg(mebibytes), 20s), qPrintable(said(guest)));
+    };
+    fill(16);
+    auto const first = tests::must(guest.keepMoment("sixteen"));
+    fill(48);
+    auto const second = tests::must(guest.keepMoment("forty-eight"));
+
+    REQUIRE_OK(guest.goTo(first));
+    check(16);
+    fill(24);
+    auto const branch = tests::must(guest.keepMoment("another way"));
+    REQUIRE_OK(guest.goTo(second));
+    check(48);
+    REQUIRE_OK(guest.goTo(branch));
+    check(24);
+
+    auto const timeline = guest.timeline();
+    QCOMPARE(tests::must(timeline->moment(first)).parent, "");
+    QCOMPARE(tests::must(timeline->moment(second)).parent, first);
+    QCOMPARE(tests::must(timeline->moment(branch)).parent, first);
+    QCOMPARE(timeline->present(), branch);
+    // The second has only what 48 MiB filled have changed, the first one's memory is there once.
+    QVERIFY(tests::must(timeline->moment(second)).changedPages < 64 * 256);
+    QVERIFY(tests::must(timeline->verify()).empty());
+}
+
+void MomentTest::computationGoesOnFromEachMoment()
+{
+    GuestMachine guest("guests/compute.elf", "seconds=5 work=32");
+    REQUIRE_OK(guest.start());
+    std::vector<std::string> moments;
+    for (int second = 1; second <= 3; ++second) {
+        QVERIFY2(guest.waitForLine("NOTE second " + QString::number(second), 20s), qPrintable(said(guest)));
+        moments.push_back(tests::must(guest.keepMoment(std::to_string(second))));
+    }
+    QVERIFY2(guest.waitForLine("DONE 4 0 1", 30s), qPrintable(said(guest)));
+    for (auto const& moment : moments) {
+        guest.clearLines();
+        REQUIRE_OK(guest.goTo(moment));
+        QVERIFY2(guest.waitForLine("DONE 4 0 1", 30s), qPrintable(said(guest)));
+    }
+}
+
+void MomentTest::processorsGoOn()
+{
+    GuestMachine guest("guests/smp.elf", "cpus=4");
+    guest.config.cpus = 4;
+    REQUIRE_OK(guest.start());
+    QVERIFY2(guest.waitForLine("PASS smp.allArrive", 20s), qPrintable(said(guest)));
+    auto const moment = tests::must(guest.keepMoment("arrived"));
+    QVERIFY2(guest.waitForLine("DONE 5 0 0", 60s), qPrintable(said(guest)));
+    guest.clearLines();
+    REQUIRE_OK(guest.goTo(moment));
+    QVERIFY2(guest.waitForLine("DONE 5 0 0", 60s), qPrintable(said(guest)));
+}
+
+void MomentTest::theMachineRunsOnWhileAMomentIsWritten()
+{
+    GuestMachine guest("share/chronovisor/demo.elf");
+    REQUIRE_OK(guest.start());
+    QVERIFY(guest.waitForLine("Chronovisor demo machine", 20s));
+    guest.type("serial0", "mem fill 128\r");
+    QVERIFY2(guest.waitForLine("128 MiB filled", 20s), qPrintable(said(guest)));
+    std::promise<Result<>> kept;
+    guest.machine().post(
+        command::KeepMoment { guest.timeline(), {} }, [&](Result<> outcome) { kept.set_value(std::move(outcome)); });
+    // One at a time; the rest of the commands are as ever.
+    QCOMPARE(guest.machine().call(command::KeepMoment { guest.timeline(), {} }).error().code, ErrorCode::Busy);
+    REQUIRE_OK(guest.machine().call(command::Pause {}));
+    REQUIRE_OK(guest.machine().call(command::Resume {}));
+    guest.clearLines();
+    guest.type("serial0", "mem check\r");
+    QVERIFY2(guest.waitForLine("128 MiB read, 0 of", 20s), qPrintable(said(guest)));
+    REQUIRE_OK(kept.get_future().get());
+    QCOMPARE(guest.timeline()->moments().size(), 1u);
+}
+
+void MomentTest::keepingIsCancelled()
+{
+    GuestMachine guest("share/chronovisor/demo.elf");
+    REQUIRE_OK(guest.start());
+    QVERIFY(guest.waitForLine("Chronovisor demo machine", 20s));
+    guest.type("serial0", "mem fill 128\r");
+    QVERIFY2(guest.waitForLine("128 MiB filled", 20s), qPrintable(said(guest)));
+    std::promise<Result<>> kept;
+    guest.machine().post(
+        command::KeepMoment { guest.timeline(), {} }, [&](Result<> outcome) { kept.set_value(std::move(outcome)); });
+    REQUIRE_OK(guest.machine().call(command::CancelJob {}));
+    QCOMPARE(kept.get_future().get().error().code, ErrorCode::Cancelled);
+    QVERIFY(guest.timeline()->moments().empty());
+    QCOMPARE(guest.machine().state(), RunState::Running);
+    REQUIRE_OK(guest.keepMoment("then"));
+}
+
+void MomentTest::aMachineThatEndsLeavesNoHalfMoment()
+{
+    GuestMachine guest("share/chronovisor/demo.elf");
+    REQUIRE_OK(guest.start());
+    QVERIFY(guest.waitForLine("Chronovisor demo machine", 20s));
+    guest.type("serial0", "mem fill 128\r");
+    QVERIFY2(guest.waitForLine("128 MiB filled", 20s), qPrintable(said(guest)));
+    std::promise<Result<>> kept;
+    guest.machine().post(
+        command::KeepMoment { guest.timeline(), {} }, [&](Result<> outcome) { kept.set_value(std::move(outcome)); });
+    guest.end();
+    // Whole or not at all.
+    auto const outcome = kept.get_future().get();
+    QCOMPARE(guest.timeline()->moments().size(), outcome ? 1u : 0u);
+    QVERIFY(tests::must(guest.timeline()->verify()).empty());
+}
+
+REGISTER_SUITE(MomentTest);
+#include "moment_test.moc"

@@ -1,0 +1,16 @@
+#pragma once
+
+#include "vmm/base/bytes.h"
+
+#include <string>
+
+namespace vmm {
+
+/// Random bytes of the host's, good enough for secrets.
+void fillRandom(ByteSpan data);
+
+/// A random UUID, lower case: RFC 4122, 4.4 "Algorithms for Creating a UUID from Truly Random or Pseudo-Random
+/// Numbers".
+std::string makeUuid();
+
+}

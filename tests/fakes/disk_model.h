@@ -28,6 +28,23 @@ public:
     }
     unsigned failures() const { return m_failures; }
 
+    /// The disk as it is now, to be compared with or gone back to later.
+    struct Moment {
+        vmm::Bytes content;
+        std::vector<bool> known;
+    };
+    Moment moment() const { return { m_content, m_known }; }
+    void goBack(Moment const& moment)
+    {
+        m_content = moment.content;
+        m_known = moment.known;
+        noteDurable();
+    }
+    static std::string compare(vmm::BlockImage& image, Moment const& moment)
+    {
+        return compare(image, moment.content, moment.known);
+    }
+
     /// `batches` of up to eight requests at once. Returns what was wrong, or nothing. Failing requests leave what they
     /// were to change unknown.
     std::string run(vmm::BlockImage& image, vmm::IoEngine& engine, unsigned batches, bool withDiscard = true)

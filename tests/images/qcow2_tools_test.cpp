@@ -1,11 +1,7 @@
 #include "tests/fakes/disk_model.h"
 #include "tests/fakes/fake_block_file.h"
+#include "tests/images/qemu_tools.h"
 #include "tests/support/suite.h"
-
-#include <QFile>
-#include <QProcess>
-#include <QStandardPaths>
-#include <QTemporaryDir>
 
 using namespace vmm;
 using namespace tests;
@@ -13,21 +9,6 @@ using namespace tests;
 namespace {
 
 constexpr std::uint64_t kib = 1024, mib = 1024 * kib;
-
-struct Outcome {
-    int status = -1;
-    QString output;
-};
-
-Outcome run(QString const& program, QStringList const& arguments)
-{
-    QProcess process;
-    process.setProcessChannelMode(QProcess::MergedChannels);
-    process.start(program, arguments);
-    if (!process.waitForFinished(60000))
-        return {};
-    return { process.exitStatus() == QProcess::NormalExit ? process.exitCode() : -1, process.readAll() };
-}
 
 }
 
@@ -38,12 +19,8 @@ class Qcow2ToolsTest : public QObject {
 private slots:
     void initTestCase()
     {
-        if (QStandardPaths::findExecutable("qemu-img").isEmpty()
-            || QStandardPaths::findExecutable("qemu-io").isEmpty()) {
-            std::puts("CHRONOVISOR-SKIP: qemu-img and qemu-io are not installed (package qemu-utils)");
-            QSKIP("CHRONOVISOR-SKIP: qemu-img and qemu-io are not installed");
-        }
-        QVERIFY(m_directory.isValid());
+        SKIP_WITHOUT_QEMU_TOOLS();
+        QVERIFY(m_tools.isValid());
         setLogLevel(LogLevel::Off);
     }
 
@@ -110,8 +87,8 @@ private slots:
         QStringList arguments { "create", "-q", "-f", "qcow2" };
         if (!options.isEmpty())
             arguments << "-o" << options;
-        QCOMPARE(run("qemu-img", arguments << path << "5M").status, 0);
-        QCOMPARE(run("qemu-io", { "-c", "write -P 0x11 1M 300k", path }).status, 0);
+        QCOMPARE(runTool("qemu-img", arguments << path << "5M").status, 0);
+        QCOMPARE(runTool("qemu-io", { "-c", "write -P 0x11 1M 300k", path }).status, 0);
         DiskModel model(5 * mib, 99);
         std::fill_n(model.content().begin() + mib, 300 * kib, 0x11);
         ShufflingEngine engine(1);
@@ -148,7 +125,7 @@ private slots:
         QVERIFY(source.open(QIODevice::WriteOnly));
         source.write(reinterpret_cast<char const*>(model.content().data()), 5 * mib);
         source.close();
-        auto const made = run("qemu-img", { "convert", "-c", "-O", "qcow2", "-o", options, raw, path });
+        auto const made = runTool("qemu-img", { "convert", "-c", "-O", "qcow2", "-o", options, raw, path });
         QVERIFY2(made.status == 0, qPrintable(made.output));
         ShufflingEngine engine(4);
         {
@@ -180,16 +157,16 @@ private slots:
         QFETCH(QString, baseFormat);
         QFETCH(QString, version);
         auto const base = fresh(), middle = fresh(), top = fresh();
-        QCOMPARE(run("qemu-img", { "create", "-q", "-f", baseFormat, base, "3M" }).status, 0);
-        QCOMPARE(run("qemu-io", { "-f", baseFormat, "-c", "write -P 0xaa 0 3M", base }).status, 0);
-        QCOMPARE(run("qemu-img",
+        QCOMPARE(runTool("qemu-img", { "create", "-q", "-f", baseFormat, base, "3M" }).status, 0);
+        QCOMPARE(runTool("qemu-io", { "-f", baseFormat, "-c", "write -P 0xaa 0 3M", base }).status, 0);
+        QCOMPARE(runTool("qemu-img",
                      { "create", "-q", "-f", "qcow2", "-o", "compat=" + version, "-b", base, "-F", baseFormat, middle,
                          "5M" })
                      .status,
             0);
-        QCOMPARE(run("qemu-io", { "-c", "write -P 0xbb 2500k 1M", "-c", "write -z 1M 64k", middle }).status, 0);
+        QCOMPARE(runTool("qemu-io", { "-c", "write -P 0xbb 2500k 1M", "-c", "write -z 1M 64k", middle }).status, 0);
         QCOMPARE(
-            run("qemu-img",
+            runTool("qemu-img",
                 { "create", "-q", "-f", "qcow2", "-o", "compat=" + version, "-b", middle, "-F", "qcow2", top, "6M" })
                 .status,
             0);
@@ -214,11 +191,11 @@ private slots:
     void ourOverlayIsReadByQemu()
     {
         auto const base = fresh(), top = fresh();
-        QCOMPARE(run("qemu-img", { "create", "-q", "-f", "qcow2", base, "3M" }).status, 0);
-        QCOMPARE(run("qemu-io", { "-c", "write -P 0xaa 0 3M", base }).status, 0);
+        QCOMPARE(runTool("qemu-img", { "create", "-q", "-f", "qcow2", base, "3M" }).status, 0);
+        QCOMPARE(runTool("qemu-io", { "-c", "write -P 0xaa 0 3M", base }).status, 0);
         REQUIRE_OK(createImage(top.toStdString(), { .backingFile = base.section('/', -1).toStdString() }));
-        QVERIFY(run("qemu-img", { "info", top }).output.contains("backing file format: qcow2"));
-        auto const read = run("qemu-io", { "-c", "read -P 0xaa 0 3M", top });
+        QVERIFY(runTool("qemu-img", { "info", top }).output.contains("backing file format: qcow2"));
+        auto const read = runTool("qemu-io", { "-c", "read -P 0xaa 0 3M", top });
         QVERIFY2(read.status == 0, qPrintable(read.output));
     }
 
@@ -228,11 +205,12 @@ private slots:
         for (QString const size : { "512", "64k" }) {
             auto const path = fresh();
             QCOMPARE(
-                run("qemu-img", { "create", "-q", "-f", "qcow2", "-o", "cluster_size=" + size, path, "5M" }).status, 0);
-            QCOMPARE(run("qemu-io", { "-c", "write -P 0x11 0 2M", path }).status, 0);
-            QCOMPARE(run("qemu-img", { "snapshot", "-c", "one", path }).status, 0);
-            QCOMPARE(run("qemu-io", { "-c", "write -P 0x22 1M 2M", path }).status, 0);
-            QCOMPARE(run("qemu-img", { "snapshot", "-c", "two", path }).status, 0);
+                runTool("qemu-img", { "create", "-q", "-f", "qcow2", "-o", "cluster_size=" + size, path, "5M" }).status,
+                0);
+            QCOMPARE(runTool("qemu-io", { "-c", "write -P 0x11 0 2M", path }).status, 0);
+            QCOMPARE(runTool("qemu-img", { "snapshot", "-c", "one", path }).status, 0);
+            QCOMPARE(runTool("qemu-io", { "-c", "write -P 0x22 1M 2M", path }).status, 0);
+            QCOMPARE(runTool("qemu-img", { "snapshot", "-c", "two", path }).status, 0);
             DiskModel model(5 * mib, 21);
             std::fill_n(model.content().begin(), mib, 0x11);
             std::fill_n(model.content().begin() + mib, 2 * mib, 0x22);
@@ -248,11 +226,11 @@ private slots:
             }
             QCOMPARE(check(path), QString());
             QCOMPARE(compare(path, path + ".raw"), QString());
-            QCOMPARE(run("qemu-img", { "snapshot", "-a", "one", path }).status, 0);
-            auto const one = run("qemu-io", { "-c", "read -P 0x11 0 2M", "-c", "read -P 0 2M 3M", path });
+            QCOMPARE(runTool("qemu-img", { "snapshot", "-a", "one", path }).status, 0);
+            auto const one = runTool("qemu-io", { "-c", "read -P 0x11 0 2M", "-c", "read -P 0 2M 3M", path });
             QVERIFY2(one.status == 0, qPrintable(one.output));
-            QCOMPARE(run("qemu-img", { "snapshot", "-a", "two", path }).status, 0);
-            auto const two = run("qemu-io", { "-c", "read -P 0x11 0 1M", "-c", "read -P 0x22 1M 2M", path });
+            QCOMPARE(runTool("qemu-img", { "snapshot", "-a", "two", path }).status, 0);
+            auto const two = runTool("qemu-io", { "-c", "read -P 0x11 0 1M", "-c", "read -P 0x22 1M 2M", path });
             QVERIFY2(two.status == 0, qPrintable(two.output));
             QCOMPARE(check(path), QString());
         }
@@ -263,18 +241,18 @@ private slots:
     {
         for (QString const options : { "lazy_refcounts=on", "lazy_refcounts=on,cluster_size=512,refcount_bits=64" }) {
             auto const path = fresh();
-            QCOMPARE(run("qemu-img", { "create", "-q", "-f", "qcow2", "-o", options, path, "5M" }).status, 0);
-            QCOMPARE(run("qemu-io", { "-c", "write -P 0x11 0 1M", path }).status, 0);
-            QCOMPARE(run("qemu-img", { "snapshot", "-c", "one", path }).status, 0);
-            run("qemu-io", { "-c", "write -P 0x22 512k 3M", "-c", "flush", "-c", "sigraise 9", path });
-            QVERIFY(run("qemu-img", { "check", path }).status != 0);
+            QCOMPARE(runTool("qemu-img", { "create", "-q", "-f", "qcow2", "-o", options, path, "5M" }).status, 0);
+            QCOMPARE(runTool("qemu-io", { "-c", "write -P 0x11 0 1M", path }).status, 0);
+            QCOMPARE(runTool("qemu-img", { "snapshot", "-c", "one", path }).status, 0);
+            runTool("qemu-io", { "-c", "write -P 0x22 512k 3M", "-c", "flush", "-c", "sigraise 9", path });
+            QVERIFY(runTool("qemu-img", { "check", path }).status != 0);
             InlineEngine engine;
             {
                 auto image = BlockImage::open(engine, path.toStdString());
                 REQUIRE_OK(image);
             }
             QCOMPARE(check(path), QString());
-            auto const read = run("qemu-io", { "-c", "read -P 0x11 0 512k", "-c", "read -P 0x22 512k 3M", path });
+            auto const read = runTool("qemu-io", { "-c", "read -P 0x11 0 512k", "-c", "read -P 0x22 512k 3M", path });
             QVERIFY2(read.status == 0, qPrintable(read.output));
         }
     }
@@ -323,7 +301,7 @@ private slots:
             QVERIFY(output.open(QIODevice::WriteOnly | QIODevice::Truncate));
             output.write(reinterpret_cast<char const*>(left.data()), static_cast<qint64>(left.size()));
             output.close();
-            auto const verdict = run("qemu-img", { "check", "-f", "qcow2", path });
+            auto const verdict = runTool("qemu-img", { "check", "-f", "qcow2", path });
             QVERIFY2(verdict.status == 0 || verdict.status == 3, // 3: leaks only
                 qPrintable(QString("cut before operation %1: %2").arg(cut).arg(verdict.output)));
             FakeDisk after(left);
@@ -369,7 +347,7 @@ private slots:
             QVERIFY(output.open(QIODevice::WriteOnly | QIODevice::Truncate));
             output.write(reinterpret_cast<char const*>(disk.content.data()), static_cast<qint64>(disk.content.size()));
             output.close();
-            auto const verdict = run("qemu-img", { "check", "-f", "qcow2", path });
+            auto const verdict = runTool("qemu-img", { "check", "-f", "qcow2", path });
             QVERIFY2(verdict.status == 0 || verdict.status == 3,
                 qPrintable(QString("failing operation %1: %2").arg(at).arg(verdict.output)));
         }
@@ -383,7 +361,7 @@ private slots:
         {
             auto image = BlockImage::open(engine, path.toStdString());
             REQUIRE_OK(image);
-            auto const refused = run("qemu-io", { "-c", "write 0 64k", path });
+            auto const refused = runTool("qemu-io", { "-c", "write 0 64k", path });
             QVERIFY(refused.status != 0);
             QVERIFY2(refused.output.contains("lock"), qPrintable(refused.output));
         }
@@ -400,20 +378,9 @@ private slots:
     }
 
 private:
-    QString fresh() { return m_directory.filePath(QString("image%1").arg(m_next++)); }
-
-    /// What qemu-img check has to say against it.
-    static QString check(QString const& path)
-    {
-        auto const verdict = run("qemu-img", { "check", "-f", "qcow2", path });
-        return verdict.status == 0 ? QString() : verdict.output;
-    }
-
-    static QString compare(QString const& image, QString const& raw)
-    {
-        auto const verdict = run("qemu-img", { "compare", "-f", "qcow2", "-F", "raw", image, raw });
-        return verdict.status == 0 ? QString() : verdict.output;
-    }
+    QString fresh() { return m_tools.fresh(); }
+    static QString check(QString const& path) { return QemuTools::check(path); }
+    static QString compare(QString const& image, QString const& raw) { return QemuTools::compare(image, raw); }
 
     static void copyOut(BlockImage& image, QString const& path)
     {
@@ -425,8 +392,7 @@ private:
         file.write(reinterpret_cast<char const*>(data.data()), static_cast<qint64>(data.size()));
     }
 
-    QTemporaryDir m_directory;
-    int m_next = 0;
+    QemuTools m_tools;
 };
 
 REGISTER_SUITE(Qcow2ToolsTest);

@@ -49,6 +49,26 @@ void BlockImage::submit(BlockRequest& request)
     start(request);
 }
 
+Result<std::vector<DiskSnapshot>> BlockImage::snapshots()
+{
+    return fail(ErrorCode::Unsupported, m_file->name() + ": a raw image has no snapshots of its own");
+}
+
+Result<> BlockImage::takeSnapshot(DiskSnapshot const&)
+{
+    return fail(ErrorCode::Unsupported, m_file->name() + ": a raw image cannot have snapshots of its own");
+}
+
+Result<> BlockImage::applySnapshot(std::string_view)
+{
+    return fail(ErrorCode::Unsupported, m_file->name() + ": a raw image has no snapshots of its own");
+}
+
+Result<> BlockImage::deleteSnapshot(std::string_view)
+{
+    return fail(ErrorCode::Unsupported, m_file->name() + ": a raw image has no snapshots of its own");
+}
+
 void BlockImage::drain()
 {
     while (m_requestsInFlight != 0 || m_oldest != nullptr) {

@@ -52,6 +52,21 @@ struct ImageOptions {
     /// what its configuration remembers.
     std::optional<ImageFormat> format;
     HostFile::Lock lock = HostFile::Lock::Yes;
+    /// The disk as it was at this internal snapshot (its id), for reading only. With Lock::No also while a machine
+    /// writes to the image, as long as that snapshot stays; opened on the disk's thread, or while no snapshot is taken
+    /// or deleted.
+    std::string snapshot {};
+};
+
+/// An internal snapshot: a moment of the disk that is kept in the image itself.
+struct DiskSnapshot {
+    std::string id;              ///< no other snapshot of the image has it; 1 to 127 bytes of UTF-8
+    std::string name;            ///< for people, up to 255 bytes of UTF-8; where empty, the id
+    std::uint64_t time = 0;      ///< when it was taken, nanoseconds since 1970
+    std::uint64_t guestTime = 0; ///< how long the guest had run by then, nanoseconds
+    std::uint64_t diskSize = 0;  ///< bytes; a new one has the disk's
+    std::uint64_t stateSize = 0; ///< bytes of machine state that QEMU has put into it
+    bool operator==(DiskSnapshot const&) const = default;
 };
 
 struct ImageInfo {
@@ -100,6 +115,19 @@ public:
     /// drain(), and everything durable, the image's own tables too.
     virtual Result<> flushSync() = 0;
     virtual ImageInfo info() const = 0;
+
+    // Internal snapshots. Each first lets end what is in flight; meanwhile nobody submits. When one returns it is
+    // durable; after an error or a crash there is the old list or the new one, and every disk state of it is whole.
+    // Unsupported for other formats than qcow2.
+
+    virtual Result<std::vector<DiskSnapshot>> snapshots();
+    /// Does ahead what a take would otherwise do while the disk waits. Changes nothing that a guest or a list shows.
+    virtual Result<> prepareSnapshot() { return flushSync(); }
+    /// AlreadyExists where the id is taken; Unsupported where the image's counts of uses are too narrow.
+    virtual Result<> takeSnapshot(DiskSnapshot const& snapshot);
+    /// The disk becomes what it was then, of the size that it had then; what it was until now is gone.
+    virtual Result<> applySnapshot(std::string_view id);
+    virtual Result<> deleteSnapshot(std::string_view id);
 
     /// For tools: whole transfers that return when done.
     Result<> readSync(std::uint64_t offset, ByteSpan data);

@@ -78,6 +78,7 @@ Result<std::unique_ptr<BlockImage>> openInChain(ChainState& chain, std::string c
         [&](std::string const& name, std::optional<ImageFormat> format) -> Result<std::unique_ptr<BlockImage>> {
             auto const below = TRY(backingPath(path, name));
             chain.options.access = Access::ReadOnly;
+            chain.options.snapshot.clear();
             chain.options.format = format;
             return openInChain(chain, below);
         });
@@ -117,9 +118,12 @@ Result<std::unique_ptr<BlockImage>> BlockImage::open(
     IoEngine& engine, std::unique_ptr<BlockFile> file, ImageOptions const& options, OpenBacking const& openBacking)
 {
     auto const format = options.format ? *options.format : TRY(detectFormat(*file));
-    if (format == ImageFormat::Raw)
+    if (format == ImageFormat::Raw) {
+        if (!options.snapshot.empty())
+            return fail(ErrorCode::Unsupported, file->name() + ": a raw image has no snapshots of its own");
         return std::unique_ptr<BlockImage>(TRY(RawImage::open(engine, std::move(file), options.access)));
-    return std::unique_ptr<BlockImage>(TRY(Qcow2Image::open(engine, std::move(file), options.access, openBacking)));
+    }
+    return std::unique_ptr<BlockImage>(TRY(Qcow2Image::open(engine, std::move(file), options, openBacking)));
 }
 
 }

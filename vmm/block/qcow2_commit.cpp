@@ -175,16 +175,27 @@ void Qcow2Image::freeUnlinked()
     m_unlinkedDurably = durable;
 
     std::ranges::sort(givenBack);
-    for (std::size_t i = 0; i < givenBack.size() && m_canGiveBack;) {
-        auto end = i + 1;
-        while (end < givenBack.size() && givenBack[end] == givenBack[i] + (end - i))
-            ++end;
-        auto const given = m_file->deallocate(givenBack[i] * clusterSize(), (end - i) * clusterSize());
+    std::vector<Refcounts::Run> runs;
+    for (auto const cluster : givenBack) {
+        if (!runs.empty() && runs.back().first + runs.back().count == cluster)
+            ++runs.back().count;
+        else
+            runs.push_back({ cluster, 1 });
+    }
+    giveBack(runs);
+}
+
+/// The host gets the space of free clusters.
+void Qcow2Image::giveBack(std::vector<Refcounts::Run> const& runs)
+{
+    for (auto const& run : runs) {
+        if (!m_canGiveBack)
+            return;
+        auto const given = m_file->deallocate(run.first * clusterSize(), run.count * clusterSize());
         if (!given) {
             log(LogLevel::Info, "block", "{}", given.error().message());
             m_canGiveBack = false;
         }
-        i = end;
     }
 }
 

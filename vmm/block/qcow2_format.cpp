@@ -284,6 +284,12 @@ Error File::markCorrupt(std::string detail)
     return corruptError(std::move(detail));
 }
 
+void File::markUnknown()
+{
+    m_corrupt = true;
+    log(LogLevel::Error, "block", "{}: will not be written to until it is opened again", m_file.name());
+}
+
 Result<std::vector<std::uint64_t>> File::readTable(std::uint64_t offset, std::uint64_t entries) const
 {
     std::vector<std::uint64_t> table(entries);
@@ -291,32 +297,6 @@ Result<std::vector<std::uint64_t>> File::readTable(std::uint64_t offset, std::ui
     for (auto& entry : table)
         entry = __builtin_bswap64(entry);
     return table;
-}
-
-Result<std::vector<Snapshot>> File::readSnapshots() const
-{
-    std::vector<Snapshot> snapshots;
-    auto at = m_header.snapshotsOffset;
-    for (std::uint32_t i = 0; i < m_header.snapshotCount; ++i) {
-        Bytes data(40);
-        if (at >= m_highWater)
-            return fail(corruptError("the snapshot table is outside of the file"));
-        TRY(m_file.read(at, data));
-        Snapshot snapshot { field<std::uint64_t>(data, 0), field<std::uint32_t>(data, 8) };
-        if (snapshot.l1Size > maximumL1Bytes / 8
-            || (snapshot.l1Size != 0
-                && !isClusterInFile(
-                    snapshot.l1Offset, (std::uint64_t(snapshot.l1Size) * 8 + clusterSize() - 1) / clusterSize())))
-            return fail(corruptError(fmt::format("snapshot {} has no L1 table", i)));
-        auto const extra = field<std::uint32_t>(data, 36);
-        if (extra > 1024)
-            return fail(corruptError(fmt::format("snapshot {} has {} bytes of extra data", i, extra)));
-        at += alignUp<std::uint64_t>(
-            40ULL + extra + field<std::uint16_t>(data, 12) + field<std::uint16_t>(data, 14), 8);
-        snapshot.end = at;
-        snapshots.push_back(snapshot);
-    }
-    return snapshots;
 }
 
 }

@@ -12,6 +12,8 @@ constexpr std::uint32_t magic = 0x514649fb; // "QFI", 0xfb
 constexpr unsigned minimumClusterBits = 9, maximumClusterBits = 21;
 constexpr std::uint64_t maximumL1Bytes = 32 << 20, maximumRefcountTableBytes = 8 << 20; // QEMU's limits
 constexpr std::uint32_t maximumSnapshots = 65536;
+constexpr std::uint64_t maximumSnapshotTableBytes = 64 << 20;
+constexpr std::size_t maximumSnapshotId = 127, maximumSnapshotName = 255; // QEMU's buffers
 
 // incompatible_features
 constexpr std::uint64_t dirtyBit = 1 << 0, corruptBit = 1 << 1, dataFileBit = 1 << 2, compressionBit = 1 << 3,
@@ -22,7 +24,7 @@ constexpr std::uint32_t extensionEnd = 0, extensionBackingFormat = 0xe2792aca, e
                         extensionBitmaps = 0x23852875;
 
 // Where header fields are that change while the image is in use.
-constexpr std::uint64_t refcountTableField = 48, incompatibleField = 72, autoclearField = 88;
+constexpr std::uint64_t sizeField = 24, refcountTableField = 48, incompatibleField = 72, autoclearField = 88;
 
 // L1 and L2 entries
 constexpr std::uint64_t copiedFlag = 1ULL << 63, compressedFlag = 1ULL << 62, zeroFlag = 1,
@@ -65,11 +67,20 @@ struct Entry {
     std::uint64_t compressedBytes = 0; ///< from hostOffset to the end of the last sector
 };
 
+/// An entry of the snapshot table.
 struct Snapshot {
     std::uint64_t l1Offset = 0;
-    std::uint32_t l1Size = 0;
-    std::uint64_t end = 0; ///< of its entry in the snapshot table
+    std::uint32_t l1Size = 0; ///< entries
+    DiskSnapshot what;
+    Bytes raw; ///< the entry as it is in the file, with extra data that is not ours to know, padded
 };
+
+/// What a new snapshot may be called.
+Result<> checkSnapshot(DiskSnapshot const& what);
+/// A new snapshot's entry, with the extra data that version 3 demands.
+Bytes encodeSnapshot(Snapshot const& snapshot);
+/// Bytes of a table with these entries.
+std::uint64_t snapshotTableBytes(std::vector<Snapshot> const& snapshots);
 
 /// The open image file and what every part of the format needs to know of it.
 class File {
@@ -107,9 +118,12 @@ public:
 
     /// Notes in memory and in the header that the tables contradict each other, so that nobody makes it worse.
     Error markCorrupt(std::string detail);
+    /// The same in memory only: what the file says now is not known.
+    void markUnknown();
     bool isCorrupt() const { return m_corrupt; }
     Error corruptError(std::string detail) const;
 
+    /// The snapshot table, checked; Corrupt, by name, where an entry cannot be right.
     Result<std::vector<Snapshot>> readSnapshots() const;
     Result<std::vector<std::uint64_t>> readTable(std::uint64_t offset, std::uint64_t entries) const;
 

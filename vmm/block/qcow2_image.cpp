@@ -10,19 +10,23 @@ namespace vmm {
 using namespace qcow2;
 
 Result<std::unique_ptr<Qcow2Image>> Qcow2Image::open(
-    IoEngine& engine, std::unique_ptr<BlockFile> file, Access access, OpenBacking const& openBacking)
+    IoEngine& engine, std::unique_ptr<BlockFile> file, ImageOptions const& options, OpenBacking const& openBacking)
 {
     auto const fileSize = TRY(file->size());
     auto header = TRY(Header::read(*file, fileSize));
-    bool const readOnly = access == Access::ReadOnly;
+    bool const readOnly = options.access == Access::ReadOnly;
+    if (!options.snapshot.empty() && !readOnly)
+        return fail(ErrorCode::InvalidArgument, "a snapshot can only be opened for reading");
     if (!readOnly && (header.incompatible & corruptBit) != 0)
         return fail(ErrorCode::Corrupt, file->name() + " is marked as corrupt and can only be read");
     std::unique_ptr<Qcow2Image> image(new Qcow2Image(engine, std::move(file), true, std::move(header), fileSize));
+    if (!options.snapshot.empty())
+        TRY(image->openAtSnapshot(options.snapshot));
     image->m_size = image->m_qcow.header().size;
     if (!readOnly)
         TRY(image->openForWriting());
     else
-        TRY(image->m_tables.open(false));
+        TRY(image->m_tables.open());
     auto const& named = image->m_qcow.header();
     if (!named.backingFile.empty()) {
         std::optional<ImageFormat> format;
@@ -46,18 +50,10 @@ Result<> Qcow2Image::openForWriting()
     auto const& header = m_qcow.header();
     if ((header.incompatible & dirtyBit) != 0)
         TRY(repair());
-    TRY(m_qcow.claimMetadata(0, clusterSize(), "the header"));
-    if (header.l1Size != 0)
-        TRY(m_qcow.claimMetadata(header.l1Offset, std::uint64_t(header.l1Size) * 8, "the L1 table"));
-    TRY(m_qcow.claimMetadata(
-        header.refcountTableOffset, header.refcountTableClusters * clusterSize(), "the refcount table"));
-    for (auto const& snapshot : TRY(m_qcow.readSnapshots())) {
-        if (snapshot.l1Size != 0)
-            TRY(m_qcow.claimMetadata(snapshot.l1Offset, std::uint64_t(snapshot.l1Size) * 8, "a snapshot's L1 table"));
-    }
     TRY(m_refcounts.open());
-    TRY(m_refcounts.claimBlocks());
-    return m_tables.open(true);
+    TRY(m_tables.open());
+    auto const snapshots = TRY(m_qcow.readSnapshots());
+    return claimTables(header, m_refcounts.table(), m_tables.l1(), snapshots);
 }
 
 Qcow2Image::~Qcow2Image()

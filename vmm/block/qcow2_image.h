@@ -15,13 +15,19 @@ namespace vmm {
 class Qcow2Image final : public BlockImage {
 public:
     static Result<std::unique_ptr<Qcow2Image>> open(
-        IoEngine& engine, std::unique_ptr<BlockFile> file, Access access, OpenBacking const& openBacking);
+        IoEngine& engine, std::unique_ptr<BlockFile> file, ImageOptions const& options, OpenBacking const& openBacking);
     ~Qcow2Image() override;
 
     Result<> flushSync() override;
     ImageInfo info() const override;
     Result<Mapping> map(std::uint64_t offset, std::uint64_t length) override;
     Result<> readCompressed(Mapping const& mapping, std::uint64_t offset, ByteSpan data) override;
+
+    Result<std::vector<DiskSnapshot>> snapshots() override;
+    Result<> prepareSnapshot() override;
+    Result<> takeSnapshot(DiskSnapshot const& snapshot) override;
+    Result<> applySnapshot(std::string_view id) override;
+    Result<> deleteSnapshot(std::string_view id) override;
 
 private:
     using Entry = qcow2::Entry;
@@ -116,6 +122,15 @@ private:
     void finishCommit(std::optional<Error> error);
     void submitCommitWrite(std::uint64_t offset, std::uint8_t* data, std::uint64_t length);
     void freeUnlinked();
+    void giveBack(std::vector<qcow2::Refcounts::Run> const& runs);
+
+    // qcow2_snapshots.cpp
+    struct Change;
+    Result<> claimTables(qcow2::Header const& header, std::vector<std::uint64_t> const& refcountTable,
+        std::vector<std::uint64_t> const& l1, std::vector<qcow2::Snapshot> const& snapshots);
+    Result<> openAtSnapshot(std::string const& id);
+    Result<> beginChange();
+    Result<> finishChange(Change& change);
 
     qcow2::File m_qcow;
     qcow2::Refcounts m_refcounts;

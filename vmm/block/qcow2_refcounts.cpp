@@ -34,15 +34,6 @@ Result<> Refcounts::open()
     return {};
 }
 
-Result<> Refcounts::claimBlocks()
-{
-    for (auto const offset : m_table) {
-        if (offset != 0)
-            TRY(m_file.claimMetadata(offset, m_file.clusterSize(), "a refcount block"));
-    }
-    return {};
-}
-
 std::uint64_t Refcounts::maximumCount() const
 {
     unsigned const bits = 1U << m_file.header().refcountOrder;

@@ -18,8 +18,6 @@ public:
 
     explicit Refcounts(File& file);
     Result<> open();
-    /// Notes where the blocks are as metadata.
-    Result<> claimBlocks();
 
     Result<std::uint64_t> get(std::uint64_t cluster);
     /// Takes 1 to `wanted` adjacent free clusters; the first one's number and how many.
@@ -42,6 +40,7 @@ public:
     Result<> rebuild(std::vector<std::uint32_t> counts);
 
 private:
+    friend class Rewrite;
     Result<Block*> load(std::uint64_t index);
     std::uint64_t read(Block const& block, std::uint64_t entry) const;
     void store(Block& block, std::uint64_t entry, std::uint64_t value) const;

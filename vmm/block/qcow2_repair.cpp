@@ -103,12 +103,10 @@ Result<> Qcow2Image::repair()
     for (auto const block : refcounts.table())
         TRY(counter.use(block, block == 0 ? 0 : clusterSize()));
     TRY(counter.useTable(header.l1Offset, header.l1Size));
-    auto at = header.snapshotsOffset;
-    for (auto const& snapshot : TRY(m_qcow.readSnapshots())) {
+    auto const snapshots = TRY(m_qcow.readSnapshots());
+    for (auto const& snapshot : snapshots)
         TRY(counter.useTable(snapshot.l1Offset, snapshot.l1Size));
-        at = snapshot.end;
-    }
-    TRY(counter.use(header.snapshotsOffset, at - header.snapshotsOffset));
+    TRY(counter.use(header.snapshotsOffset, snapshotTableBytes(snapshots)));
     TRY(counter.finish());
 
     // What the active tables call theirs alone must be: otherwise a write in place would change a snapshot too.

@@ -19,7 +19,7 @@ Tables::Tables(File& file)
 {
 }
 
-Result<> Tables::open(bool claim)
+Result<> Tables::open()
 {
     auto const& header = m_file.header();
     m_l1 = TRY(m_file.readTable(header.l1Offset, header.l1Size));
@@ -32,8 +32,6 @@ Result<> Tables::open(bool claim)
             continue;
         if (!m_file.isClusterInFile(offset))
             return fail(m_file.corruptError(fmt::format("L1 entry 0x{:016x} points to no cluster of the file", entry)));
-        if (claim)
-            TRY(m_file.claimMetadata(offset, header.clusterSize(), "an L2 table"));
     }
     return {};
 }
@@ -142,6 +140,38 @@ void Tables::markCommitted()
     }
     m_dirty.clear();
     m_dirtyL1.clear();
+}
+
+std::map<std::uint64_t, AlignedBuffer> Tables::cached() const
+{
+    std::map<std::uint64_t, AlignedBuffer> all;
+    for (std::uint64_t i = 0; i < m_tables.size(); ++i) {
+        if (m_tables[i])
+            all.emplace(i, AlignedBuffer { nullptr, std::free });
+    }
+    return all;
+}
+
+void Tables::adopt(std::vector<std::uint64_t> l1, std::map<std::uint64_t, AlignedBuffer> rewritten)
+{
+    m_l1 = std::move(l1);
+    m_tables.resize(m_l1.size());
+    m_loaded = 0;
+    for (std::uint64_t i = 0; i < m_tables.size(); ++i) {
+        auto& table = m_tables[i];
+        if (!table)
+            continue;
+        auto const offset = m_l1[i] & offsetMask;
+        if (auto const found = rewritten.find(i); found != rewritten.end() && found->second)
+            table->entries = std::move(found->second);
+        else if (table->hostOffset != offset) {
+            table.reset();
+            continue;
+        }
+        table->hostOffset = offset;
+        table->shared = (m_l1[i] & copiedFlag) == 0;
+        ++m_loaded;
+    }
 }
 
 }

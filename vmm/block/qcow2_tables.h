@@ -2,6 +2,7 @@
 
 #include "vmm/block/qcow2_refcounts.h"
 
+#include <map>
 #include <set>
 
 namespace vmm::qcow2 {
@@ -35,8 +36,7 @@ public:
     };
 
     explicit Tables(File& file);
-    /// `claim`: the tables are noted as metadata, for an image that will be written to.
-    Result<> open(bool claim);
+    Result<> open();
 
     /// The L2 table for a part of the disk, or nullptr where none is allocated.
     Result<Table*> find(std::uint64_t l1Index);
@@ -53,6 +53,12 @@ public:
     /// 512 bytes of the L1 table as in the file.
     void encodeL1Sector(std::uint64_t sector, ByteSpan to) const;
     void markCommitted();
+
+    /// Another L1 table, in whose place in the file the header has now. `rewritten`: the content of L2 tables that are
+    /// cached and have become different, by L1 index.
+    void adopt(std::vector<std::uint64_t> l1, std::map<std::uint64_t, AlignedBuffer> rewritten);
+    /// An entry for each L2 table that is cached.
+    std::map<std::uint64_t, AlignedBuffer> cached() const;
 
 private:
     Result<std::unique_ptr<Table>> makeTable();

@@ -1,0 +1,74 @@
+#pragma once
+
+#include "vmm/base/bytes.h"
+
+#include <QFile>
+#include <QProcess>
+#include <QStandardPaths>
+#include <QTemporaryDir>
+
+namespace tests {
+
+struct ToolOutcome {
+    int status = -1;
+    QString output;
+};
+
+inline ToolOutcome runTool(QString const& program, QStringList const& arguments)
+{
+    QProcess process;
+    process.setProcessChannelMode(QProcess::MergedChannels);
+    process.start(program, arguments);
+    if (!process.waitForFinished(60000))
+        return {};
+    return { process.exitStatus() == QProcess::NormalExit ? process.exitCode() : -1, process.readAll() };
+}
+
+/// A folder for images, and what qemu-img says of them.
+class QemuTools {
+public:
+    static bool areInstalled()
+    {
+        return !QStandardPaths::findExecutable("qemu-img").isEmpty()
+            && !QStandardPaths::findExecutable("qemu-io").isEmpty();
+    }
+
+    bool isValid() const { return m_directory.isValid(); }
+    QString fresh() { return m_directory.filePath(QString("image%1").arg(m_next++)); }
+
+    /// What qemu-img check has to say against it.
+    static QString check(QString const& path)
+    {
+        auto const verdict = runTool("qemu-img", { "check", "-f", "qcow2", path });
+        return verdict.status == 0 ? QString() : verdict.output;
+    }
+
+    static QString compare(QString const& image, QString const& raw)
+    {
+        auto const verdict = runTool("qemu-img", { "compare", "-f", "qcow2", "-F", "raw", image, raw });
+        return verdict.status == 0 ? QString() : verdict.output;
+    }
+
+    static void writeFile(QString const& path, vmm::ConstByteSpan data)
+    {
+        QFile file(path);
+        if (!file.open(QIODevice::WriteOnly | QIODevice::Truncate)
+            || file.write(reinterpret_cast<char const*>(data.data()), static_cast<qint64>(data.size()))
+                != static_cast<qint64>(data.size()))
+            qFatal("cannot write %s", qPrintable(path));
+    }
+
+private:
+    QTemporaryDir m_directory;
+    int m_next = 0;
+};
+
+}
+
+#define SKIP_WITHOUT_QEMU_TOOLS()                                                                                      \
+    do {                                                                                                               \
+        if (!tests::QemuTools::areInstalled()) {                                                                       \
+            std::puts("CHRONOVISOR-SKIP: qemu-img and qemu-io are not installed (package qemu-utils)");                \
+            QSKIP("CHRONOVISOR-SKIP: qemu-img and qemu-io are not installed");                                         \
+        }                                                                                                              \
+    } while (false)

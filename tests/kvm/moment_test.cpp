@@ -1,6 +1,7 @@
 #include "tests/support/guest_machine.h"
 #include "tests/support/suite.h"
 
+#include <QProcess>
 #include <future>
 
 using namespace std::chrono_literals;
@@ -16,6 +17,8 @@ private slots:
     void initTestCase();
     void backAndForth();
     void computationGoesOnFromEachMoment();
+    void disksFollow();
+    void disksThatCannotFollowAreNamed();
     void processorsGoOn();
     void theMachineRunsOnWhileAMomentIsWritten();
     void keepingIsCancelled();
@@ -91,6 +94,61 @@ void MomentTest::computationGoesOnFromEachMoment()
         REQUIRE_OK(guest.goTo(moment));
         QVERIFY2(guest.waitForLine("DONE 4 0 1", 30s), qPrintable(said(guest)));
     }
+}
+
+/// The demo machine counts in memory and on its disk each second, and says when the two differ.
+void MomentTest::disksFollow()
+{
+    GuestMachine guest("share/chronovisor/demo.elf");
+    guest.addQcow2Disk(DiskBus::Virtio);
+    guest.addQcow2Disk(DiskBus::Ahci);
+    REQUIRE_OK(guest.start());
+    QVERIFY2(guest.waitForLine("Chronovisor demo machine", 20s), qPrintable(said(guest)));
+    // Seconds that were counted so far.
+    auto const count = [&] {
+        guest.clearLines();
+        guest.type("serial0", "count\r");
+        if (!guest.waitForLine("Memory and disk agree. Boot 1,", 20s))
+            qWarning("%s", qPrintable(said(guest)));
+        return guest.lines().filter("Memory and disk agree").value(0).section(' ', 6, 6).toInt();
+    };
+    auto const waitFor = [&](int seconds) {
+        for (int counted = 0; counted < seconds; counted = count())
+            QTest::qWait(200);
+    };
+    std::vector<std::string> moments;
+    std::vector<int> counts;
+    for (int turn = 0; turn < 3; ++turn) {
+        counts.push_back(count());
+        moments.push_back(tests::must(guest.keepMoment(std::to_string(turn))));
+        waitFor(counts.back() + 2);
+    }
+    for (auto const turn : { 0, 2, 1, 2, 0 }) {
+        REQUIRE_OK(guest.goTo(moments[unsigned(turn)]));
+        auto const seconds = count();
+        QVERIFY2(seconds >= counts[unsigned(turn)] && seconds <= counts[unsigned(turn)] + 2,
+            qPrintable(QString("%1 for %2").arg(seconds).arg(counts[unsigned(turn)])));
+        waitFor(seconds + 1);
+    }
+    guest.end();
+    for (auto const* disk : { "disk0", "disk1" }) {
+        QProcess check;
+        check.start("qemu-img", { "check", guest.folder() + "/" + disk + ".qcow2" });
+        QVERIFY(check.waitForFinished());
+        QVERIFY2(check.exitCode() == 0, check.readAll().constData());
+    }
+}
+
+void MomentTest::disksThatCannotFollowAreNamed()
+{
+    GuestMachine guest("share/chronovisor/demo.elf");
+    guest.addQcow2Disk(DiskBus::Virtio);
+    guest.addDisk(DiskBus::Virtio);
+    REQUIRE_OK(guest.start());
+    auto const refused = guest.keepMoment("no");
+    QCOMPARE(refused.error().code, ErrorCode::Unsupported);
+    QVERIFY2(refused.error().detail.starts_with("disk1: "), refused.error().detail.c_str());
+    QVERIFY(guest.timeline()->moments().empty());
 }
 
 void MomentTest::processorsGoOn()

@@ -2,6 +2,7 @@
 
 #include "tests/support/suite.h"
 #include "vmm/base/random.h"
+#include "vmm/block/image.h"
 
 #include <QDir>
 #include <QFile>
@@ -40,6 +41,14 @@ void GuestMachine::addDisk(DiskBus bus, std::uint64_t size)
     disk.id = id;
     disk.path = makeFile(QString::fromStdString(id) + ".img", size).toStdString();
     disk.bus = bus;
+}
+
+void GuestMachine::addQcow2Disk(DiskBus bus, std::uint64_t size)
+{
+    auto const id = "disk" + std::to_string(config.disks.size());
+    auto const path = m_folder.filePath(QString::fromStdString(id) + ".qcow2").toStdString();
+    must(createImage(path, { .size = size }));
+    config.disks.push_back({ id, path, DiskFormat::Qcow2, bus, false, 1 });
 }
 
 Machine::Listener GuestMachine::listener()

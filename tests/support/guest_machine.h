@@ -29,6 +29,8 @@ public:
     /// A file of zeros in a folder that goes with this machine.
     QString makeFile(QString const& name, std::uint64_t size) const;
     void addDisk(vmm::DiskBus bus, std::uint64_t size = 1 << 20);
+    /// One that can follow the machine to its moments.
+    void addQcow2Disk(vmm::DiskBus bus, std::uint64_t size = 1 << 20);
     QString folder() const { return m_folder.path(); }
 
     vmm::Result<> start();

@@ -14,7 +14,22 @@ Error fileError(std::string const& what, int error)
     return osError(what, error);
 }
 
+void BlockImage::letGo()
+{
+    m_held = false;
+    for (auto* request : std::exchange(m_waiting, {}))
+        begin(*request);
+}
+
 void BlockImage::submit(BlockRequest& request)
+{
+    if (m_held)
+        m_waiting.push_back(&request);
+    else
+        begin(request);
+}
+
+void BlockImage::begin(BlockRequest& request)
 {
     using Kind = BlockRequest::Kind;
     ++m_requestsInFlight;
@@ -254,7 +269,7 @@ Result<> BlockImage::readSync(std::uint64_t offset, ByteSpan data)
     request.length = data.size();
     request.buffers = { &buffer, 1 };
     request.completed = [&](Result<> result) { outcome = std::move(result); };
-    submit(request);
+    begin(request);
     while (!outcome && m_engine.wait()) { }
     return outcome ? std::move(*outcome) : fail(ErrorCode::Internal, "a request was lost");
 }
@@ -269,7 +284,7 @@ Result<> BlockImage::writeSync(std::uint64_t offset, ConstByteSpan data)
     request.length = data.size();
     request.buffers = { &buffer, 1 };
     request.completed = [&](Result<> result) { outcome = std::move(result); };
-    submit(request);
+    begin(request);
     while (!outcome && m_engine.wait()) { }
     return outcome ? std::move(*outcome) : fail(ErrorCode::Internal, "a request was lost");
 }
@@ -283,7 +298,7 @@ Result<> BlockImage::runSync(BlockRequest::Kind kind, std::uint64_t offset, std:
     request.length = length;
     request.mayUnmap = mayUnmap;
     request.completed = [&](Result<> result) { outcome = std::move(result); };
-    submit(request);
+    begin(request);
     while (!outcome && m_engine.wait()) { }
     return outcome ? std::move(*outcome) : fail(ErrorCode::Internal, "a request was lost");
 }

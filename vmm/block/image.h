@@ -3,6 +3,7 @@
 #include "vmm/block/host_file.h"
 #include "vmm/block/io_engine.h"
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -108,6 +109,11 @@ public:
     std::uint64_t size() const { return m_size; }
     bool readOnly() const { return m_readOnly; }
 
+    /// What is submitted from now on waits until letGo(). While nothing is in flight, from any thread.
+    void hold() { m_held = true; }
+    /// Starts what has waited. The image's thread.
+    void letGo();
+
     /// Starts the request. What lies outside of the disk, is not aligned or writes to a read-only image is refused.
     void submit(BlockRequest& request);
     /// Returns when nothing is in flight.
@@ -178,6 +184,8 @@ protected:
     }
 
     virtual void start(BlockRequest& request) = 0;
+    /// submit(), also while the image is held: what it does itself does not wait.
+    void begin(BlockRequest& request);
     /// map() of the first file of the chain that has the bytes; never Unallocated.
     Result<Mapping> resolve(std::uint64_t offset, std::uint64_t length);
     /// Reads the request's range from wherever in the chain it is.
@@ -210,7 +218,9 @@ protected:
 private:
     static void operationDone(IoOperation& operation, int error);
 
-    std::vector<iovec> m_parts; // of startRead(), kept for its memory
+    std::atomic<bool> m_held { false };
+    std::vector<BlockRequest*> m_waiting; // for letGo()
+    std::vector<iovec> m_parts;           // of startRead(), kept for its memory
     std::vector<std::unique_ptr<Transfer>> m_transfers;
     Transfer* m_freeTransfers = nullptr;
     Transfer* m_oldest = nullptr;

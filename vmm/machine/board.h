@@ -52,8 +52,26 @@ public:
     virtual std::vector<MemoryBlock*> memoryBlocks() = 0;
     /// Power is gone: RAM and video memory read as zero again. ROM and flash keep what they hold.
     virtual void forgetMemory() = 0;
-    /// The files that it goes on using, as they are now.
-    virtual Result<std::vector<SavedFile>> files() const = 0;
+    enum class Disks : std::uint8_t { All, ThoseThatStay };
+    /// The files that it goes on using, as they are now; ThoseThatStay: without what the guest writes to.
+    virtual Result<std::vector<SavedFile>> files(Disks which) const = 0;
+
+    // Moments: the disks that the guest writes to go back with it. Each keeps what it holds in the image itself, under
+    // the moment's id. Any thread, besides where it says otherwise.
+
+    /// Why one of them cannot, or nothing.
+    virtual Result<> checkDisksFollow() const = 0;
+    /// Does ahead what would otherwise be done while the disks wait.
+    virtual Result<> prepareDisks() = 0;
+    using DisksKept = std::function<void(Result<>)>;
+    /// While the machine stands still, on its thread: what each disk holds now is kept, on the disk's own thread before
+    /// it serves anything else, so that the machine need not wait for it. `done` is called when all have, or with what
+    /// failed, and then none has.
+    virtual void keepDisks(std::string const& moment, std::uint64_t guestTime, DisksKept done) = 0;
+    /// While the machine stands still: the disks become what they were, all or (where one lacks the moment) none.
+    virtual Result<> takeDisksTo(std::string const& moment) = 0;
+    /// What was kept of the moment is not needed any more; where a disk has nothing of it that is well, too.
+    virtual Result<> forgetDisks(std::string const& moment) = 0;
 
     /// Loads what runs first, after the parts were reset: where a kernel begins that is booted directly, or nothing for
     /// the reset vector.

@@ -33,7 +33,12 @@ public:
     std::vector<Part> const& parts() const override { return m_parts; }
     std::vector<MemoryBlock*> memoryBlocks() override { return m_blocks; }
     void forgetMemory() override;
-    Result<std::vector<SavedFile>> files() const override;
+    Result<std::vector<SavedFile>> files(Disks which) const override;
+    Result<> checkDisksFollow() const override;
+    Result<> prepareDisks() override;
+    void keepDisks(std::string const& moment, std::uint64_t guestTime, DisksKept done) override;
+    Result<> takeDisksTo(std::string const& moment) override;
+    Result<> forgetDisks(std::string const& moment) override;
     Result<std::optional<BootCpuState>> prepareBoot() override;
     Result<> restored() override;
     void pressPowerButton() override;
@@ -91,6 +96,10 @@ private:
     Result<> addVirtioDisks();
     Result<> addSataDevices();
     Result<> addCdDrive(CdConfig const& config, std::vector<std::unique_ptr<SataDevice>>& devices);
+    /// Those that the guest writes to.
+    std::vector<Disk*> followingDisks() const;
+    /// On each of those disks' threads, one after the other; ends with the first error.
+    Result<> onEachDisk(std::function<Result<>(Disk&)> const& what) const;
     Result<Disk*> findDrive(std::string_view id) const;
     void closeMedium(Disk& disk);
     void mediumEjected(Disk& disk);

@@ -1,41 +1,13 @@
-#include "vmm/block/image.h"
 #include "vmm/devices/ahci_controller.h"
 #include "vmm/devices/ata_disk.h"
 #include "vmm/devices/atapi_cd.h"
 #include "vmm/kvm/vm.h"
-#include "vmm/machine/pc_board.h"
+#include "vmm/machine/pc_board_disk.h"
 #include "vmm/virtio/block_device.h"
 
 #include <fmt/format.h>
 
 namespace vmm {
-
-/// A disk's thread, the engine on it and the image that lives there. The device in front of it is among the board's.
-struct PcBoard::Disk {
-    std::string id;
-    std::unique_ptr<LoopThread> thread;
-    std::unique_ptr<IoEngine> engine;
-    std::unique_ptr<BlockImage> image; // a CD drive may have none
-    virtio::BlockDevice* device = nullptr;
-
-    // A CD drive.
-    AtapiCd* drive = nullptr;
-    AhciController* controller = nullptr;
-    unsigned port = 0;
-    std::string path;                       // of the medium
-    std::atomic<unsigned> mediaSoFar { 0 }; // which medium it is
-    std::shared_ptr<bool> alive = std::make_shared<bool>(true);
-
-    ~Disk()
-    {
-        if (thread) {
-            thread->loop().call([this] {
-                image.reset();
-                engine.reset();
-            });
-        }
-    }
-};
 
 namespace {
 
@@ -245,7 +217,7 @@ void PcBoard::describeMedia(VmConfig& config) const
     }
 }
 
-Result<std::vector<SavedFile>> PcBoard::files() const
+Result<std::vector<SavedFile>> PcBoard::files(Disks which) const
 {
     std::vector<SavedFile> files;
     for (auto const& disk : m_disks) {
@@ -255,9 +227,15 @@ Result<std::vector<SavedFile>> PcBoard::files() const
         Result<> outcome;
         disk->thread->loop().call([&] {
             outcome = [&]() -> Result<> {
-                if (!disk->image->readOnly())
+                if (disk->image->readOnly())
+                    return appendFiles(disk->id, disk->image->info(), files);
+                if (which == Disks::All) {
                     TRY_WITHIN(disk->id, disk->image->flushSync());
-                return appendFiles(disk->id, disk->image->info(), files);
+                    return appendFiles(disk->id, disk->image->info(), files);
+                }
+                for (auto const& below : disk->image->info().backing)
+                    TRY(appendFiles(disk->id, below, files));
+                return {};
             }();
         });
         TRY(outcome);

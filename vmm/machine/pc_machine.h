@@ -11,6 +11,7 @@
 #include "vmm/timeline/forked_memory.h"
 
 #include <atomic>
+#include <future>
 #include <thread>
 
 namespace vmm {
@@ -25,6 +26,8 @@ public:
 
     /// Takes over a saved state. On an error the machine is good for nothing but to be destroyed.
     Result<> loadState(SavedMachine const& saved, std::unique_ptr<SavedMemory> memory);
+    /// Brings its disks to where they were at that moment.
+    Result<> takeDisksTo(std::string const& moment) { return m_board->takeDisksTo(moment); }
 
     void post(Command command, Completion done) override;
     RunState state() const override { return m_state.load(); }
@@ -62,6 +65,8 @@ private:
     Result<> execute(command::CancelJob const&);
     void suspend(command::Suspend const& command, Completion done);
     void keepMoment(command::KeepMoment const& command, Completion done);
+    Result<event::MomentKept> keep(
+        Job const& job, RamLoader* loader, timeline::Timeline& timeline, timeline::NewMoment what);
     void finishKeeping(Result<event::MomentKept> const& kept);
     void finishSuspend(Result<> const& outcome, bool wasRunning, bool thenPowerOff);
 
@@ -79,14 +84,15 @@ private:
     void crashed(Error const& report);
     void hostFailed(Error const& error);
     Result<> checkCanSave() const;
-    Result<SavedMachine> captureState() const;
+    Result<SavedMachine> captureState(Board::Disks files) const;
     /// The machine at one instant, running on behind it.
     struct Instant {
         SavedMachine saved;
         std::unique_ptr<timeline::ForkedMemory> memory;
+        std::future<Result<>> disks; // when they have it
         std::chrono::nanoseconds stoodStill {};
     };
-    Result<Instant> holdInstant();
+    Result<Instant> holdInstant(std::string const& moment);
     /// Starts reading the rest of a restored machine's memory, or goes on where an error has stopped it.
     void loadMemory();
     void memoryLoaded(Result<> const& outcome);

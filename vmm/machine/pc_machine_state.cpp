@@ -1,3 +1,4 @@
+#include "vmm/base/random.h"
 #include "vmm/base/unique_fd.h"
 #include "vmm/machine/pc_machine.h"
 #include "vmm/state/reader.h"
@@ -68,7 +69,7 @@ void PcMachine::suspend(command::Suspend const& command, Completion done)
         setState(RunState::Paused);
     }
 
-    auto captured = captureState();
+    auto captured = captureState(Board::Disks::All);
     if (!captured) {
         if (wasRunning) {
             letRun();
@@ -124,37 +125,51 @@ void PcMachine::keepMoment(command::KeepMoment const& command, Completion done)
     m_keeping = std::make_unique<Job>();
     m_keeping->name = "keep";
     m_keeping->done = std::move(done);
-    m_keeping->worker = std::thread(
-        [this, &job = *m_keeping, loader = m_loader, timeline = command.timeline, what = command.what]() mutable {
-            ::pthread_setname_np(::pthread_self(), "keep moment");
-            double told = 0;
-            auto const progress = [&](std::uint64_t bytes, std::uint64_t total) {
-                auto const fraction = static_cast<double>(bytes) / static_cast<double>(total);
-                if (fraction >= told + 0.01) {
-                    told = fraction;
-                    m_thread->loop().post([this, fraction] { m_listener(event::Progress { "keep", fraction }); });
-                }
-                return !job.cancelled.load();
-            };
-            auto const kept = [&]() -> Result<event::MomentKept> {
-                // A restored machine's memory must be here before an instant of it can be held.
-                if (loader)
-                    TRY(loader->wait([&] { return !job.cancelled.load(); }));
-                Result<Instant> held = fail(ErrorCode::Internal, "no instant was held");
-                m_thread->loop().call([&] { held = holdInstant(); });
-                auto const instant = TRY(std::move(held));
-                auto const json = savedMachineToJson(instant.saved);
-                TRY_WITHIN("the state could not be read back", savedMachineFromJson(json));
-                what.state = state::toText(json, 1) + "\n";
-                what.time = instant.saved.header.savedAt;
-                auto const moment = TRY(timeline->take(what, *instant.memory, progress));
-                return event::MomentKept { moment.id, instant.stoodStill };
-            }();
-            m_thread->loop().post([this, kept] { finishKeeping(kept); });
-        });
+    m_keeping->worker = std::thread([this, &job = *m_keeping, loader = m_loader, command] {
+        ::pthread_setname_np(::pthread_self(), "keep moment");
+        auto const kept = keep(job, loader.get(), *command.timeline, command.what);
+        m_thread->loop().post([this, kept] { finishKeeping(kept); });
+    });
 }
 
-Result<PcMachine::Instant> PcMachine::holdInstant()
+/// On the job's worker, beside the machine.
+Result<event::MomentKept> PcMachine::keep(
+    Job const& job, RamLoader* loader, timeline::Timeline& timeline, timeline::NewMoment what)
+{
+    // A restored machine's memory must be here before an instant of it can be held.
+    if (loader)
+        TRY(loader->wait([&] { return !job.cancelled.load(); }));
+    TRY(m_board->checkDisksFollow());
+    TRY(m_board->prepareDisks());
+    what.id = makeUuid();
+    Result<Instant> held = fail(ErrorCode::Internal, "no instant was held");
+    m_thread->loop().call([&] { held = holdInstant(what.id); });
+    auto instant = TRY(std::move(held));
+    TRY(instant.disks.get());
+
+    auto const taken = [&]() -> Result<timeline::Moment> {
+        auto const json = savedMachineToJson(instant.saved);
+        TRY_WITHIN("the state could not be read back", savedMachineFromJson(json));
+        what.state = state::toText(json, 1) + "\n";
+        what.time = instant.saved.header.savedAt;
+        double told = 0;
+        return timeline.take(what, *instant.memory, [&](std::uint64_t bytes, std::uint64_t total) {
+            auto const fraction = static_cast<double>(bytes) / static_cast<double>(total);
+            if (fraction >= told + 0.01) {
+                told = fraction;
+                m_thread->loop().post([this, fraction] { m_listener(event::Progress { "keep", fraction }); });
+            }
+            return !job.cancelled.load();
+        });
+    }();
+    if (!taken) {
+        ignore(m_board->forgetDisks(what.id));
+        return fail(taken.error());
+    }
+    return event::MomentKept { taken->id, instant.stoodStill };
+}
+
+Result<PcMachine::Instant> PcMachine::holdInstant(std::string const& moment)
 {
     if (m_job || (state() != RunState::Running && state() != RunState::Paused))
         return fail(ErrorCode::NotNow, "only a machine that is on has a present to keep");
@@ -164,9 +179,12 @@ Result<PcMachine::Instant> PcMachine::holdInstant()
     if (running)
         stopRunning();
     auto instant = [&]() -> Result<Instant> {
-        auto saved = TRY(captureState());
+        auto saved = TRY(captureState(Board::Disks::ThoseThatStay));
         auto memory = TRY(timeline::ForkedMemory::freeze(m_board->memoryBlocks()));
-        return Instant { std::move(saved), std::move(memory) };
+        auto const kept = std::make_shared<std::promise<Result<>>>();
+        m_board->keepDisks(moment, static_cast<std::uint64_t>(m_clock->now().count()),
+            [kept](Result<> outcome) { kept->set_value(std::move(outcome)); });
+        return Instant { std::move(saved), std::move(memory), kept->get_future() };
     }();
     if (running)
         letRun();
@@ -195,7 +213,7 @@ Result<> PcMachine::checkCanSave() const
 }
 
 /// The state of every part, and all that the file says besides the memory.
-Result<SavedMachine> PcMachine::captureState() const
+Result<SavedMachine> PcMachine::captureState(Board::Disks files) const
 {
     SavedMachine saved;
     saved.config = m_config;
@@ -205,7 +223,7 @@ Result<SavedMachine> PcMachine::captureState() const
     saved.header.guestTime = m_clock->now().count();
     saved.header.requested = m_requested;
     saved.header.cpu = m_cpu;
-    saved.header.files = TRY(m_board->files());
+    saved.header.files = TRY(m_board->files(files));
     for (auto const& part : m_parts)
         saved.parts.push_back({ part.id, part.device->save() });
     for (auto const& vcpu : m_vcpus) {

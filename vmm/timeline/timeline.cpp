@@ -311,11 +311,13 @@ Result<Moment> Timeline::take(NewMoment const& what, FrozenMemory& memory, Progr
     std::lock_guard const storing(m_storing);
     if (what.state.size() > maximumState || what.picture.size() > maximumPicture)
         return fail(ErrorCode::InvalidArgument, "the machine's state is larger than a moment's can be");
+    if (!what.id.empty() && (!isId(what.id) || moment(what.id)))
+        return fail(ErrorCode::InvalidArgument, fmt::format("{} is no fresh id of a moment", what.id));
     auto const base = moment(present());
     auto const stored = TRY(storeMemory(*m_pages, memory, base ? base->memory : std::vector<MemoryRoot>(), progress));
 
     Moment taken;
-    taken.id = makeUuid();
+    taken.id = what.id.empty() ? makeUuid() : what.id;
     taken.name = what.name.substr(0, maximumName);
     taken.note = what.note.substr(0, maximumNote);
     taken.reason = what.reason;

@@ -11,6 +11,7 @@ namespace vmm::timeline {
 
 /// What the caller says of a new moment.
 struct NewMoment {
+    std::string id; ///< a fresh UUID; empty: one is made
     std::string name, note;
     Reason reason = Reason::Kept;
     std::uint64_t time = 0; ///< ns since 1970, of the instant

@@ -783,14 +783,6 @@
         <translation>Die Maschine ist gesichert: Name und Notizen lassen sich ändern, der Rest, nachdem sie wiederhergestellt und heruntergefahren wurde.</translation>
     </message>
     <message>
-        <source>Your changes are not saved. Press Esc once more to leave without them.</source>
-        <translation>Ihre Änderungen sind nicht gespeichert. Drücken Sie noch einmal Esc, um ohne sie zu gehen.</translation>
-    </message>
-    <message>
-        <source>Leave</source>
-        <translation>Verlassen</translation>
-    </message>
-    <message>
         <source>A kernel is started without firmware.</source>
         <translation>Ein Kernel startet ohne Firmware.</translation>
     </message>
@@ -845,6 +837,14 @@
     <message>
         <source>Name, notes, CDs, cables and port forwards can be changed while the machine runs, the rest once it is off.</source>
         <translation>Name, Notizen, CDs, Kabel und Portweiterleitungen lassen sich ändern, während die Maschine läuft, alles andere, sobald sie aus ist.</translation>
+    </message>
+    <message>
+        <source>These changes are not saved yet.</source>
+        <translation>Diese Änderungen sind noch nicht gespeichert.</translation>
+    </message>
+    <message>
+        <source>&amp;Discard changes</source>
+        <translation>Änderungen &amp;verwerfen</translation>
     </message>
 </context>
 <context>
@@ -943,6 +943,14 @@
     <message>
         <source>Machines cannot start: why?</source>
         <translation>Maschinen können nicht starten: warum?</translation>
+    </message>
+    <message>
+        <source>The changes to the settings of “%1” are not saved yet.</source>
+        <translation>Die Änderungen an den Einstellungen von „%1“ sind noch nicht gespeichert.</translation>
+    </message>
+    <message>
+        <source>Back to them</source>
+        <translation>Zurück zu ihnen</translation>
     </message>
 </context>
 <context>

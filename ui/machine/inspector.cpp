@@ -133,6 +133,9 @@ void Inspector::addCable(vmm::NetworkConfig const& network)
 
 void Inspector::refresh()
 {
+    // Most of the time it is hidden, and its rows are the dearest part of making a page.
+    if (!isVisible())
+        return;
     auto const* session = m_library.session(m_id);
     auto config = m_library.config(m_id);
     // What lies in the drives now, and which cable is plugged in.
@@ -248,6 +251,7 @@ bool Inspector::eventFilter(QObject* watched, QEvent* event)
 void Inspector::showEvent(QShowEvent* event)
 {
     QScrollArea::showEvent(event);
+    refresh();
     m_timer.start();
 }
 

@@ -23,7 +23,6 @@
 #include <QLocale>
 #include <QMenu>
 #include <QMimeData>
-#include <QPushButton>
 #include <QSplitter>
 #include <QStackedWidget>
 #include <QStatusBar>
@@ -47,11 +46,11 @@ MainWindow::MainWindow(app::Library& library, QString const& demoKernel, QWidget
       m_stack(new QStackedWidget),
       m_messages(new MessageBar),
       m_status(new QLabel),
-      m_host(new QLabel),
-      m_noKvm(new QPushButton)
+      m_host(new QLabel)
 {
     setWindowIcon(applicationIcon());
     setAcceptDrops(true);
+    m_messages->setObjectName(QStringLiteral("windowMessages"));
     auto* right = new QWidget;
     auto* column = new QVBoxLayout(right);
     column->setContentsMargins(0, 0, 0, 0);
@@ -69,9 +68,8 @@ MainWindow::MainWindow(app::Library& library, QString const& demoKernel, QWidget
     statusBar()->setSizeGripEnabled(false);
     statusBar()->addWidget(m_status, 1);
     statusBar()->addPermanentWidget(m_host);
-    statusBar()->addPermanentWidget(m_noKvm);
-    m_noKvm->setProperty("link", true);
-    m_noKvm->hide();
+    m_host->setTextInteractionFlags(Qt::LinksAccessibleByMouse | Qt::LinksAccessibleByKeyboard);
+    connect(m_host, &QLabel::linkActivated, this, [this] { m_messages->showNotice(kvmText(m_kvm)); });
     m_status->setContentsMargins(8, 0, 0, 0);
     m_host->setContentsMargins(0, 0, 8, 0);
 
@@ -252,8 +250,21 @@ QWidget* MainWindow::currentPage() const
 
 void MainWindow::showPage(QWidget* page)
 {
+    if (m_stack->currentWidget() == page)
+        return; // what is told there stays
     m_messages->dismiss();
+    auto const wasSettings = m_stack->currentWidget() == m_settingsPage;
     m_stack->setCurrentWidget(page);
+    if (wasSettings && page != m_closing && m_settingsPage->hasUnsaved(m_settingsPage->id()))
+        tellUnsaved(m_settingsPage->id());
+}
+
+void MainWindow::tellUnsaved(QString const& id)
+{
+    auto const entry = m_library.entry(id);
+    if (entry)
+        m_messages->showNotice(tr("The changes to the settings of “%1” are not saved yet.").arg(entry->name),
+            tr("Back to them"), [this, id] { showSettings(id); });
 }
 
 void MainWindow::showMachine(QString const& id)
@@ -270,6 +281,8 @@ void MainWindow::showMachine(QString const& id)
     }
     if (auto* page = pageOf(id)) {
         showPage(page);
+        if (m_settingsPage->hasUnsaved(id))
+            tellUnsaved(id);
         return;
     }
     showPage(m_blank);
@@ -473,13 +486,12 @@ void MainWindow::updateStatus()
 
 void MainWindow::showHost(app::HostReport const& host)
 {
-    auto const isUsable = host.kvm == app::KvmStatus::Usable;
-    m_host->setText(tr("%1 of memory free").arg(bytesText(host.freeMemoryBytes / (100 << 20) * (100 << 20))));
-    m_host->setVisible(isUsable);
+    m_kvm = host.kvm;
     // The sentence with the way out has no room down here.
-    m_noKvm->setVisible(!isUsable);
-    m_noKvm->disconnect();
-    connect(m_noKvm, &QPushButton::clicked, this, [this, text = kvmText(host.kvm)] { m_messages->showNotice(text); });
+    m_host->setText(m_kvm == app::KvmStatus::Usable
+            ? tr("%1 of memory free").arg(bytesText(host.freeMemoryBytes / (100 << 20) * (100 << 20)))
+            : QStringLiteral("<a href=\"#\">%1</a>").arg(tr("Machines cannot start: why?").toHtmlEscaped()));
+    m_host->setFocusPolicy(m_kvm == app::KvmStatus::Usable ? Qt::NoFocus : Qt::StrongFocus);
 }
 
 void MainWindow::updateTexts()
@@ -499,7 +511,6 @@ void MainWindow::updateTexts()
     m_menuAction->setText(tr("Menu"));
     m_status->setAccessibleName(tr("State"));
     m_host->setAccessibleName(tr("This computer"));
-    m_noKvm->setText(tr("Machines cannot start: why?"));
     updateStatus();
 }
 

@@ -10,7 +10,6 @@
 
 class QLabel;
 class QMenu;
-class QPushButton;
 class QSplitter;
 class QStackedWidget;
 
@@ -61,6 +60,7 @@ private:
     void makeMenu();
     void connectLibrary();
     void showPage(QWidget* page);
+    void tellUnsaved(QString const& id);
     void back();
     void removeMachine(QString const& id);
     void cloneMachine(QString const& id);
@@ -87,7 +87,7 @@ private:
     std::map<QString, MachineWindow*> m_windows;
     QString m_current;
     QLabel *m_status, *m_host;
-    QPushButton* m_noKvm; // in place of m_host
+    app::KvmStatus m_kvm = app::KvmStatus::Usable;
     QMenu* m_menu;
     QAction *m_newAction, *m_demoAction, *m_preferencesAction, *m_filterAction, *m_listAction, *m_aboutAction,
         *m_quitAction, *m_menuAction, *m_renameAction;

@@ -18,6 +18,23 @@
 
 namespace ui {
 
+namespace {
+
+/// What is stored now, with the changes that a person has made to what was stored before.
+vmm::VmConfig rebased(vmm::VmConfig const& edited, vmm::VmConfig const& before, vmm::VmConfig const& now)
+{
+    auto result = now;
+    auto const take = [&](auto... members) {
+        ((edited.*members != before.*members ? void(result.*members = edited.*members) : void()), ...);
+    };
+    using Config = vmm::VmConfig;
+    take(&Config::name, &Config::notes, &Config::cpus, &Config::memoryMiB, &Config::cpuModel, &Config::firmware,
+        &Config::bootOrder, &Config::kernel, &Config::disks, &Config::cds, &Config::networks, &Config::serials);
+    return result;
+}
+
+}
+
 MachineSettingsPage::MachineSettingsPage(app::Library& library, QWidget* parent)
     : PageFrame(parent), m_library(library), m_messages(new MessageBar)
 {
@@ -33,9 +50,13 @@ MachineSettingsPage::MachineSettingsPage(app::Library& library, QWidget* parent)
     m_save->setProperty("primary", true);
     m_save->setDefault(true);
     footer()->addWidget(m_hostHint, 1);
+    m_discard = new QPushButton;
+    footer()->addWidget(m_discard);
     footer()->addWidget(m_save);
+    connect(m_discard, &QPushButton::clicked, this, &MachineSettingsPage::discard);
     connect(m_save, &QPushButton::clicked, this, &MachineSettingsPage::save);
     setFocusProxy(m_name);
+    connect(&library, &app::Library::machineRemoved, this, [this](QString const& removed) { m_drafts.erase(removed); });
     updateTexts();
 }
 
@@ -174,11 +195,17 @@ void MachineSettingsPage::open(QString const& id)
     for (auto const& connection : m_sessionConnections)
         disconnect(connection);
     m_sessionConnections.clear();
+    putAside();
     m_id = id;
     m_config = m_before = m_library.config(id);
     m_newDisks.clear();
     m_unwanted.clear();
-    m_leaving = false;
+    if (auto const draft = m_drafts.extract(id)) {
+        auto& kept = draft.mapped();
+        m_config = rebased(kept.config, kept.before, m_before);
+        m_newDisks = std::move(kept.newDisks);
+        m_unwanted = std::move(kept.unwanted);
+    }
     m_messages->dismiss();
     if (auto* session = m_library.session(id)) {
         m_sessionConnections.push_back(connect(session, &app::VmSession::stateChanged, this, [this] {
@@ -198,12 +225,21 @@ void MachineSettingsPage::open(QString const& id)
             }));
         m_sessionConnections.push_back(
             connect(session, &app::VmSession::networkChanged, this, [this](vmm::NetworkConfig const& changed) {
-                for (auto* config : { &m_config, &m_before }) {
-                    for (auto& network : config->networks) {
-                        if (network.id == changed.id)
-                            network.connected = changed.connected;
-                    }
+                auto now = m_before;
+                for (auto& network : now.networks) {
+                    if (network.id == changed.id)
+                        network = changed;
                 }
+                for (auto& network : m_config.networks) {
+                    auto const is = [&](auto const& one) { return one.id == network.id; };
+                    auto const before = std::find_if(m_before.networks.begin(), m_before.networks.end(), is);
+                    if (network.id != changed.id || before == m_before.networks.end())
+                        continue;
+                    network.connected = changed.connected;
+                    if (network.forwards == before->forwards)
+                        network.forwards = changed.forwards;
+                }
+                m_before = now;
                 fillNetworks();
             }));
         m_sessionConnections.push_back(connect(session, &app::VmSession::mediumFailed, this,
@@ -244,13 +280,36 @@ void MachineSettingsPage::updateEnabled()
         widget->setEnabled(!isLocked());
         widget->setToolTip(isLocked() ? reason : QString());
     }
+    m_discard->setVisible(isChanged());
     auto* session = m_library.session(m_id);
     if (isLocked() && session->can(app::Action::PressPowerButton))
         m_messages->showNotice(reason, tr("Shut down"), [session] { session->pressPowerButton(); });
     else if (isLocked())
         m_messages->showNotice(reason);
+    else if (isChanged())
+        m_messages->showNotice(tr("These changes are not saved yet."));
     else
         m_messages->dismiss();
+}
+
+bool MachineSettingsPage::hasUnsaved(QString const& id) const
+{
+    return id == m_id ? isChanged() : m_drafts.contains(id);
+}
+
+void MachineSettingsPage::putAside()
+{
+    if (isChanged() && m_library.entry(m_id))
+        m_drafts[m_id] = { m_config, m_before, m_newDisks, m_unwanted };
+}
+
+void MachineSettingsPage::discard()
+{
+    m_config = m_before = m_library.config(m_id);
+    m_newDisks.clear();
+    m_unwanted.clear();
+    updateTexts();
+    updateEnabled();
 }
 
 void MachineSettingsPage::save()
@@ -273,19 +332,17 @@ void MachineSettingsPage::save()
 
 void MachineSettingsPage::finishSave(vmm::Result<> const& outcome)
 {
-    if (outcome)
-        emit saved(m_id);
-    else
-        m_messages->showProblem(problemFor(Task::ChangeSettings, outcome.error()));
-}
-
-bool MachineSettingsPage::mayGoBack()
-{
-    if (std::exchange(m_leaving, true) || (m_config == m_before && m_newDisks.empty()))
-        return true;
-    m_messages->showNotice(tr("Your changes are not saved. Press Esc once more to leave without them."), tr("Leave"),
-        [this] { emit backRequested(); });
-    return false;
+    if (!outcome)
+        return m_messages->showProblem(problemFor(Task::ChangeSettings, outcome.error()));
+    // Of a machine in memory only a part is saved; the rest stays here.
+    auto const now = m_library.config(m_id);
+    m_config = isLocked() ? rebased(m_config, m_before, now) : now;
+    m_before = now;
+    if (!isLocked()) {
+        m_newDisks.clear();
+        m_unwanted.clear();
+    }
+    emit saved(m_id);
 }
 
 void MachineSettingsPage::addMedium(
@@ -356,6 +413,7 @@ void MachineSettingsPage::updateTexts()
     for (auto* button : { m_addNewDisk, m_addDisk, m_addCd, m_addNetwork, m_addSerial })
         button->setIcon(icon(QStringLiteral("add")));
     m_save->setText(tr("&Save"));
+    m_discard->setText(tr("&Discard changes"));
     if (!m_id.isEmpty())
         fillFields();
 }

@@ -4,6 +4,7 @@
 #include "ui/widgets/page_frame.h"
 
 #include <functional>
+#include <map>
 
 class QCheckBox;
 class QComboBox;
@@ -19,6 +20,7 @@ class MessageBar;
 
 /// What one machine is made of, to change for its next start. While it is in memory its name, notes, CDs and port
 /// forwards can be changed, at once; the rest stands there greyed, with the reason.
+/// Changes that are not saved stay when the page is left, for each machine its own, until they are discarded.
 class MachineSettingsPage final : public PageFrame {
     Q_OBJECT
 public:
@@ -31,13 +33,14 @@ public:
     std::vector<app::NewDisk> const& newDisks() const { return m_newDisks; }
     /// Answered with saved(), or a message on the page.
     void save();
+    /// The machine has changes here that are not saved.
+    bool hasUnsaved(QString const& id) const;
 
 signals:
     void saved(QString id);
 
 protected:
     void updateTexts() override;
-    bool mayGoBack() override;
 
 private:
     void makeGeneralCard();
@@ -61,6 +64,9 @@ private:
     app::SessionState state() const;
     bool isLocked() const { return state() != app::SessionState::Off; }
     bool isLive() const { return app::isInMemory(state()); }
+    bool isChanged() const { return m_config != m_before || !m_newDisks.empty() || !m_unwanted.empty(); }
+    void putAside();
+    void discard();
     void finishSave(vmm::Result<> const& outcome);
     QWidget* addRow(QVBoxLayout* layout, QString const& iconName, QString const& text);
     QToolButton* addRemove(QWidget* row, QString const& what, std::function<void()> remove);
@@ -70,7 +76,13 @@ private:
     vmm::VmConfig m_config, m_before;
     std::vector<app::NewDisk> m_newDisks; // made when it is saved
     std::vector<std::string> m_unwanted;  // images that then go
-    bool m_filling = false, m_leaving = false;
+    struct Draft {
+        vmm::VmConfig config, before;
+        std::vector<app::NewDisk> newDisks;
+        std::vector<std::string> unwanted;
+    };
+    std::map<QString, Draft> m_drafts; // of the machines that are not on the page
+    bool m_filling = false;
     std::vector<QMetaObject::Connection> m_sessionConnections;
 
     MessageBar* m_messages;
@@ -82,7 +94,7 @@ private:
     QSpinBox *m_cpus, *m_memory;
     QComboBox *m_model, *m_firmware;
     QWidget *m_hardwareFields, *m_disks, *m_cds, *m_networks, *m_serials, *m_boot;
-    QPushButton *m_addNewDisk, *m_addDisk, *m_addCd, *m_addNetwork, *m_addSerial, *m_save;
+    QPushButton *m_addNewDisk, *m_addDisk, *m_addCd, *m_addNetwork, *m_addSerial, *m_discard, *m_save;
     QList<QWidget*> m_lockable;
 };
 

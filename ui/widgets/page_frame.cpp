@@ -57,7 +57,7 @@ PageFrame::PageFrame(QWidget* parent)
     layout->addLayout(m_above);
     layout->addWidget(scroll, 1);
     layout->addLayout(m_footer);
-    connect(m_back, &QToolButton::clicked, this, &PageFrame::goBack);
+    connect(m_back, &QToolButton::clicked, this, &PageFrame::backRequested);
     m_back->setToolTip(tr("Back (Esc)"));
     m_back->setAccessibleName(tr("Back"));
 }
@@ -95,16 +95,10 @@ void PageFrame::changeEvent(QEvent* event)
     }
 }
 
-void PageFrame::goBack()
-{
-    if (mayGoBack())
-        emit backRequested();
-}
-
 void PageFrame::keyPressEvent(QKeyEvent* event)
 {
     if (event->key() == Qt::Key_Escape)
-        goBack();
+        emit backRequested();
     else
         QWidget::keyPressEvent(event);
 }

@@ -24,8 +24,6 @@ protected:
     void changeEvent(QEvent* event) override;
     void keyPressEvent(QKeyEvent* event) override;
     virtual void updateTexts() { }
-    /// Asked when the person wants to go back; a page that says no tells them why.
-    virtual bool mayGoBack() { return true; }
 
     QVBoxLayout* above() const { return m_above; } ///< under the title, does not scroll
     QVBoxLayout* content() const { return m_content; }
@@ -35,8 +33,6 @@ protected:
     QVBoxLayout* addCard(QLabel*& heading);
 
 private:
-    void goBack();
-
     QToolButton* m_back;
     QLabel* m_title;
     QVBoxLayout *m_above, *m_content;

@@ -103,8 +103,8 @@ private slots:
             app::HostReport host;
             host.kvm = kvm;
             desk.window->showHost(host);
-            for (auto* one : desk.window->statusBar()->findChildren<QPushButton*>())
-                one->click();
+            for (auto* one : desk.window->statusBar()->findChildren<QLabel*>())
+                emit one->linkActivated(QStringLiteral("#"));
             look(desk, "no virtualization");
         }
         desk.window->showNewMachine();

@@ -19,6 +19,7 @@
 
 #include <QApplication>
 #include <QCheckBox>
+#include <QComboBox>
 #include <QFileInfo>
 #include <QLineEdit>
 #include <QListView>
@@ -28,6 +29,7 @@
 #include <QSpinBox>
 #include <QTemporaryDir>
 #include <QToolButton>
+#include <QWheelEvent>
 
 using tests::button;
 using tests::Desk;
@@ -299,6 +301,29 @@ private slots:
         QTRY_VERIFY(page->findChild<ui::MessageBar*>()->text().contains("Another program"));
         QCOMPARE(desk.window->currentPage(), page);
         QCOMPARE(desk.library->config(id).networks[0].forwards.size(), 1u);
+    }
+
+    void theWheelMovesThePageAndNoField()
+    {
+        Desk desk;
+        auto const id = desk.create("first");
+        desk.open();
+        auto* page = desk.settings(id);
+        auto* mode = desk.named<QComboBox>(page, "How net0 is connected");
+        auto* memory = desk.named<QSpinBox>(page, "Memory");
+        auto const turn = [](QWidget* under) {
+            QPointF const at(under->rect().center());
+            QWheelEvent wheel(
+                at, under->mapToGlobal(at), {}, { 0, -120 }, Qt::NoButton, Qt::NoModifier, Qt::NoScrollPhase, false);
+            QApplication::sendEvent(under, &wheel);
+        };
+        turn(mode);
+        turn(memory);
+        QCOMPARE(mode->currentIndex(), 0);
+        QCOMPARE(page->edited().memoryMiB, 64u);
+        memory->setFocus();
+        turn(memory);
+        QVERIFY(page->edited().memoryMiB < 64u);
     }
 
     void unsavedSettingsStayWithTheirMachine()

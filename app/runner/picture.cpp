@@ -83,13 +83,13 @@ vmm::Result<Picture> decodePng(vmm::ConstByteSpan data)
         png_image_free(&image);
         return vmm::fail(vmm::ErrorCode::Corrupt, "the PNG is too large");
     }
-    image.format = PNG_FORMAT_BGRA; // bytes B, G, R, X: XRGB8888 as this host stores it
+    image.format = PNG_FORMAT_BGRA; // bytes B, G, R, A: as this host stores XRGB8888
     Picture picture { image.width, image.height, {} };
     picture.pixels.resize(std::size_t(image.width) * image.height);
     if (png_image_finish_read(&image, nullptr, picture.pixels.data(), 0, nullptr) == 0)
         return wrong();
     for (auto& pixel : picture.pixels)
-        pixel &= 0xffffff;
+        pixel |= 0xff000000; // as a screen's; who draws it with alpha would see through it
     return picture;
 }
 

@@ -10,7 +10,7 @@
 
 namespace app {
 
-/// A still picture, XRGB8888, rows without gaps: QImage::Format_RGB32 over the same memory.
+/// A still picture, XRGB8888 with X all ones, rows without gaps: QImage::Format_RGB32 over the same memory.
 struct Picture {
     std::uint32_t width = 0, height = 0;
     std::vector<std::uint32_t> pixels;

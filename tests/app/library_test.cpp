@@ -342,6 +342,19 @@ private slots:
         }
     }
 
+    void theLastPictureIsOpaque()
+    {
+        Bench bench;
+        auto const id = bench.create("seen");
+        Picture const painted { 2, 1, { 0xff102030, 0xff405060 } };
+        REQUIRE_OK(writePicture(painted, bench.store.thumbnailOf(id.toStdString())));
+        std::optional<vmm::Result<Picture>> found;
+        bench.library.lastPicture(id, [&](vmm::Result<Picture> picture) { found = picture; });
+        QTRY_VERIFY(found);
+        REQUIRE_OK(*found);
+        QCOMPARE((*found)->pixels, painted.pixels);
+    }
+
     void aMediumIsKeptForTheNextStart()
     {
         Bench bench;

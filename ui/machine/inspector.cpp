@@ -56,6 +56,7 @@ Inspector::Inspector(app::Library& library, QString id, QWidget* parent)
     setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
     setMinimumWidth(220);
     m_memory->setProperty("quiet", true);
+    m_memory->setWordWrap(true);
     m_settings->setProperty("link", true);
     m_notes->setTabChangesFocus(true);
     m_notes->setMinimumHeight(90);

@@ -98,6 +98,8 @@ void MessageBar::present(QString const& iconName, QString const& text, QString c
     m_action->setText(button);
     // A problem has much to say, and needs the whole width for it.
     details.isEmpty() ? m_row->insertWidget(2, m_action) : m_below->insertWidget(0, m_action);
+    for (auto* edge : std::initializer_list<QWidget*> { m_icon, m_close })
+        m_row->setAlignment(edge, details.isEmpty() ? Qt::AlignVCenter : Qt::AlignTop);
     m_action->setVisible(!button.isEmpty());
     m_detailsText = details;
     m_detailsView->setPlainText(details);

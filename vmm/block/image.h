@@ -135,6 +135,11 @@ public:
     virtual Result<> applySnapshot(std::string_view id);
     virtual Result<> deleteSnapshot(std::string_view id);
 
+    /// Does a piece of the work that can wait (giving the space of a deleted snapshot back to the host): some
+    /// milliseconds. True while more is left. To be called now and then on the disk's thread; at worst space stays with
+    /// the file, which uses it again.
+    virtual bool workWhenIdle() { return false; }
+
     /// For tools: whole transfers that return when done.
     Result<> readSync(std::uint64_t offset, ByteSpan data);
     Result<> writeSync(std::uint64_t offset, ConstByteSpan data);

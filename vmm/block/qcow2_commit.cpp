@@ -175,28 +175,48 @@ void Qcow2Image::freeUnlinked()
     m_unlinkedDurably = durable;
 
     std::ranges::sort(givenBack);
-    std::vector<Refcounts::Run> runs;
-    for (auto const cluster : givenBack) {
-        if (!runs.empty() && runs.back().first + runs.back().count == cluster)
-            ++runs.back().count;
-        else
-            runs.push_back({ cluster, 1 });
+    for (std::size_t i = 0; i < givenBack.size();) {
+        auto end = i + 1;
+        while (end < givenBack.size() && givenBack[end] == givenBack[i] + (end - i))
+            ++end;
+        giveBack({ givenBack[i], end - i });
+        i = end;
     }
-    giveBack(runs);
 }
 
 /// The host gets the space of free clusters.
-void Qcow2Image::giveBack(std::vector<Refcounts::Run> const& runs)
+void Qcow2Image::giveBack(Refcounts::Run const& run)
 {
-    for (auto const& run : runs) {
-        if (!m_canGiveBack)
-            return;
-        auto const given = m_file->deallocate(run.first * clusterSize(), run.count * clusterSize());
-        if (!given) {
-            log(LogLevel::Info, "block", "{}", given.error().message());
-            m_canGiveBack = false;
-        }
+    if (!m_canGiveBack)
+        return;
+    auto const given = m_file->deallocate(run.first * clusterSize(), run.count * clusterSize());
+    if (!given) {
+        log(LogLevel::Info, "block", "{}", given.error().message());
+        m_canGiveBack = false;
     }
+}
+
+/// Gives back one run of clusters that a snapshot has left, as far as nobody has taken them since.
+bool Qcow2Image::workWhenIdle()
+{
+    if (m_toGiveBack.empty() || !m_canGiveBack || m_qcow.isCorrupt())
+        return false;
+    auto const run = m_toGiveBack.front();
+    m_toGiveBack.pop_front();
+    Refcounts::Run free { run.first, 0 };
+    for (auto cluster = run.first; cluster < run.first + run.count; ++cluster) {
+        auto const uses = m_refcounts.get(cluster);
+        if (uses && *uses == 0) {
+            ++free.count;
+            continue;
+        }
+        if (free.count != 0)
+            giveBack(free);
+        free = { cluster + 1, 0 };
+    }
+    if (free.count != 0)
+        giveBack(free);
+    return !m_toGiveBack.empty();
 }
 
 Result<> Qcow2Image::flushSync()

@@ -2,6 +2,8 @@
 
 #include "vmm/block/qcow2_tables.h"
 
+#include <deque>
+
 namespace vmm {
 
 /// A qcow2 disk, read and written. Requests are cut into runs of clusters:
@@ -28,6 +30,7 @@ public:
     Result<> takeSnapshot(DiskSnapshot const& snapshot) override;
     Result<> applySnapshot(std::string_view id) override;
     Result<> deleteSnapshot(std::string_view id) override;
+    bool workWhenIdle() override;
 
 private:
     using Entry = qcow2::Entry;
@@ -122,7 +125,7 @@ private:
     void finishCommit(std::optional<Error> error);
     void submitCommitWrite(std::uint64_t offset, std::uint8_t* data, std::uint64_t length);
     void freeUnlinked();
-    void giveBack(std::vector<qcow2::Refcounts::Run> const& runs);
+    void giveBack(qcow2::Refcounts::Run const& run);
 
     // qcow2_snapshots.cpp
     struct Change;
@@ -155,6 +158,7 @@ private:
 
     Commit m_commit;
     std::size_t m_unlinkedDurably = 0;
+    std::deque<qcow2::Refcounts::Run> m_toGiveBack; ///< were free once; see workWhenIdle()
 
     AlignedBuffer m_compressedData; ///< the cluster that was unpacked last
     std::uint64_t m_compressedKey = 0;

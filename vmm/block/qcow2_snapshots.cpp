@@ -144,7 +144,7 @@ Result<> Qcow2Image::finishChange(Change& change)
     TRY(rewrite.place(change.next));
     auto before = m_qcow.metadata();
     TRY(claimTables(change.next, rewrite.refcountTable(), change.l1, change.snapshots));
-    auto committed = [&]() -> Result<> {
+    auto const committed = [&]() -> Result<> {
         TRY(rewrite.checkInUse(m_qcow.metadata()));
         return rewrite.commit(change.next);
     }();
@@ -155,7 +155,6 @@ Result<> Qcow2Image::finishChange(Change& change)
     m_tables.adopt(std::move(change.l1), std::move(change.cached));
     m_size = alignDown(m_qcow.header().size, sectorSize);
     m_compressedKey = 0;
-    giveBack(rewrite.freed());
     return {};
 }
 
@@ -216,7 +215,9 @@ Result<> Qcow2Image::applySnapshot(std::string_view id)
     cached.clear();
     l1 = TRY(rewrite.settle(std::move(then), cached));
     TRY(change.moveL1());
-    return finishChange(change);
+    TRY(finishChange(change));
+    std::ranges::copy(rewrite.freed(), std::back_inserter(m_toGiveBack));
+    return {};
 }
 
 Result<> Qcow2Image::deleteSnapshot(std::string_view id)
@@ -239,7 +240,9 @@ Result<> Qcow2Image::deleteSnapshot(std::string_view id)
         TRY(change.moveL1());
     }
     TRY(change.writeSnapshots(oldBytes));
-    return finishChange(change);
+    TRY(finishChange(change));
+    std::ranges::copy(rewrite.freed(), std::back_inserter(m_toGiveBack));
+    return {};
 }
 
 }

@@ -258,6 +258,27 @@ private slots:
         QVERIFY(disk.content.size() <= after + 64 * kib);
     }
 
+    /// The host gets back what only a deleted snapshot used, later and piece by piece; not what was taken meanwhile.
+    void theSpaceOfADeletedSnapshotIsGivenBack()
+    {
+        FakeDisk disk(emptyImage({ .size = 4 * mib }));
+        InlineEngine engine;
+        auto image = openImage(engine, disk);
+        REQUIRE_OK(image);
+        REQUIRE_OK((*image)->writeSync(0, Bytes(mib, 0x77)));
+        REQUIRE_OK((*image)->takeSnapshot({ .id = "a", .name = "" }));
+        REQUIRE_OK((*image)->runSync(BlockRequest::Kind::Discard, 0, mib));
+        REQUIRE_OK((*image)->deleteSnapshot("a"));
+        auto const kept = std::ranges::count(disk.content, 0x77);
+        QVERIFY(kept >= std::ptrdiff_t(mib));
+        REQUIRE_OK((*image)->writeSync(2 * mib, Bytes(256 * kib, 0x55)));
+        while ((*image)->workWhenIdle()) { }
+        QCOMPARE(std::ranges::count(disk.content, 0x77), std::ptrdiff_t(0));
+        Bytes data(256 * kib);
+        REQUIRE_OK((*image)->readSync(2 * mib, data));
+        QCOMPARE(data, Bytes(256 * kib, 0x55));
+    }
+
     /// A snapshot of a disk that nobody has written to since changes only what it must: the tables are shared.
     void aSecondSnapshotSharesTheTables()
     {

@@ -108,6 +108,30 @@ def fetch_package(package: str, directory: pathlib.Path) -> pathlib.Path:
     return directory
 
 
+def debian_mirror() -> str:
+    """The mirror that this machine's apt uses for bookworm, so that a mirror nearby stays in use; else Debian's own."""
+    shown = subprocess.run(["apt-get", "indextargets", "--format", "$(REPO_URI)", "Codename: bookworm",
+                            "Created-By: Packages"], stdout=subprocess.PIPE, text=True, check=False).stdout
+    return next((line for line in shown.split() if line.startswith("http")), "http://deb.debian.org/debian")
+
+
+def backports(*packages: str) -> pathlib.Path:
+    """These packages of bookworm-backports, unpacked. apt's own lists and the system stay as they are; needs no rights."""
+    def build(directory: pathlib.Path) -> None:
+        with tempfile.TemporaryDirectory(dir=directory) as apt:
+            (pathlib.Path(apt) / "lists" / "partial").mkdir(parents=True)
+            sources = pathlib.Path(apt) / "sources.list"
+            sources.write_text(f"deb {debian_mirror()} bookworm-backports main\n", encoding="ascii")
+            options = ["-q", "-o", f"Dir::Etc::sourcelist={sources}", "-o", "Dir::Etc::sourceparts=-", "-o",
+                       f"Dir::State::lists={apt}/lists", "-o", f"Dir::Cache={apt}", "-o", "APT::Sandbox::User="]
+            run("apt-get", *options, "update", cwd=apt)
+            run("apt-get", *options, "download", *packages, cwd=apt)
+            for file in pathlib.Path(apt).glob("*.deb"):
+                run("dpkg-deb", "-x", file, directory)
+
+    return entry(f"backports-{packages[0]}", key(packages, 1), build)
+
+
 def newest_kernel(flavour: str) -> str:
     """The package that the metapackage linux-image-FLAVOUR depends on; the cached answer holds for a week."""
     remembered = root() / f"kernel-{flavour}"

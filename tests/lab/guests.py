@@ -106,16 +106,8 @@ unshare --mount sh -e -c '
     run("mmdebstrap", f"--mode={mode}", "--variant=minbase", f"--include={DEBIAN_PACKAGES}", "--quiet",
         "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*",
         "--dpkgopt=path-exclude=/usr/share/locale/*", f"--customize-hook={hook}", "bookworm", "/dev/null",
-        *debian_sources())
+        f"deb {cache.debian_mirror()} bookworm main")
     return image
-
-
-def debian_sources() -> list[str]:
-    """The mirror that this machine's apt uses for bookworm, so that a mirror nearby stays in use; else Debian's own."""
-    shown = subprocess.run(["apt-get", "indextargets", "--format", "$(REPO_URI)", "Codename: bookworm",
-                            "Created-By: Packages"], stdout=subprocess.PIPE, text=True, check=False).stdout
-    mirror = next((line for line in shown.split() if line.startswith("http")), "http://deb.debian.org/debian")
-    return [f"deb {mirror} bookworm main"]
 
 
 def place(disk: pathlib.Path, offset: int, content: bytes) -> None:

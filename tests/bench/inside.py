@@ -25,7 +25,7 @@ class TunedQemu(machines.QemuMachine):
 
     name = "QEMU, tuned"
 
-    def disk(self, number: int, form: str, path: str) -> list[str]:
+    def disk(self, number: int, form: str, path: str, interface: str) -> list[str]:
         return ["-object", f"iothread,id=thread{number}",
                 "-drive", f"if=none,id=drive{number},format={form},file={path},aio=io_uring",
                 "-device", f"virtio-blk-pci,drive=drive{number},iothread=thread{number}"]

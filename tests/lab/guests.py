@@ -3,6 +3,7 @@
 mounts or loop devices, by root or not, and cached (cache.py).
 
   linux      Debian's cloud kernel and an initramfs with a shell     vmlinuz, initrd.gz
+  hardware   the same with Debian's ordinary kernel and its drivers   vmlinuz, initrd.gz
   debian     a whole Debian on a disk, for BIOS and for UEFI          disk.raw
   installer  Debian's installer on a CD, for BIOS and for UEFI        installer.iso
 """
@@ -25,18 +26,18 @@ LINUX_MODULES = ["virtio_pci", "virtio_blk", "virtio_net", "virtio_console", "vi
                  "ahci", "sd_mod", "sr_mod", "ext4", "isofs", "evdev"]
 
 
-def linux() -> pathlib.Path:
-    """Debian's kernel for clouds, and an initramfs whose shell on the console the tests type into."""
-    kernel = cache.kernel("cloud-amd64")
-    # Its CD and input drivers are left out of the cloud flavour: names that do not exist there are passed over.
+def linux(name: str = "guest-linux", flavour: str = "cloud-amd64") -> pathlib.Path:
+    """A kernel of Debian's, and an initramfs whose shell on the console the tests type into."""
+    kernel = cache.kernel(flavour)
+    # The cloud flavour has no AHCI and few input drivers: names that do not exist there are passed over.
     def build(directory: pathlib.Path) -> None:
         tree = directory / "tree"
-        for name in ("bin", "modules", "proc", "sys", "dev", "tmp", "mnt", "root", "etc"):
-            (tree / name).mkdir(parents=True)
+        for folder in ("bin", "modules", "proc", "sys", "dev", "tmp", "mnt", "cd", "root", "etc"):
+            (tree / folder).mkdir(parents=True)
         shutil.copy("/bin/busybox", tree / "bin" / "busybox")
-        for file, name in (("guest_init", "init"), ("guest_udhcpc", "bin/udhcpc-script")):
-            shutil.copy(HERE / file, tree / name)
-            (tree / name).chmod(0o755)
+        for file, script in (("guest_init", "init"), ("guest_udhcpc", "bin/udhcpc-script")):
+            shutil.copy(HERE / file, tree / script)
+            (tree / script).chmod(0o755)
         files: list[pathlib.Path] = []
         for module in LINUX_MODULES:
             try:
@@ -52,7 +53,11 @@ def linux() -> pathlib.Path:
         shutil.rmtree(tree)
 
     made_from = cache.key(HERE / "guest_init", HERE / "guest_udhcpc", kernel.name, LINUX_MODULES)
-    return cache.entry("guest-linux", made_from, build)
+    return cache.entry(name, made_from, build)
+
+
+def hardware() -> pathlib.Path:
+    return linux("guest-hardware", "amd64")
 
 
 # ---- Debian on a disk -------------------------------------------------------------------------------------------------
@@ -198,8 +203,7 @@ def installer() -> pathlib.Path:
     return cache.entry("guest-installer", cache.key(pathlib.Path(__file__)), build)
 
 
-GUESTS = {"linux": linux, "debian": debian, "installer": installer}
-QUICK = {"linux"}  # what the tests need that always run
+GUESTS = {"linux": linux, "hardware": hardware, "debian": debian, "installer": installer}
 
 if __name__ == "__main__":
     try:

@@ -24,7 +24,6 @@ class LabTest:
     name: str
     function: typing.Callable
     seconds: int
-    long: bool
     needs: tuple[str, ...]
 
     def cannot_run(self) -> str | None:
@@ -37,9 +36,9 @@ class LabTest:
 all_tests: list[LabTest] = []
 
 
-def lab_test(seconds: int, needs: tuple[str, ...] = ("linux",), long: bool = False):
+def lab_test(seconds: int, needs: tuple[str, ...] = ("linux",)):
     def register(function):
-        all_tests.append(LabTest(function.__name__, function, seconds, long, needs))
+        all_tests.append(LabTest(function.__name__, function, seconds, needs))
         return function
 
     return register
@@ -73,9 +72,9 @@ class Lab:
         machine.start()
         return machine
 
-    def linux(self, words: str = "", **configuration) -> Machine:
-        """The small Linux guest at its shell."""
-        guest = self.guest("linux")
+    def linux(self, words: str = "", guest_name: str = "linux", **configuration) -> Machine:
+        """The small Linux guest (or "hardware") at its shell."""
+        guest = self.guest(guest_name)
         machine = self.machine(kernel={"kernel": str(guest / "vmlinuz"), "initrd": str(guest / "initrd.gz"),
                                        "commandLine": f"console=ttyS0 quiet panic=-1 {words}"}, **configuration)
         machine.console.expect("GUEST-READY", 120)
@@ -93,6 +92,18 @@ class Lab:
         shutil.rmtree(tree)
         return disk
 
+    def iso(self, content: dict[str, bytes]) -> pathlib.Path:
+        """An image of a CD with these files."""
+        tree = self.directory / "tree"
+        tree.mkdir()
+        for name, data in content.items():
+            (tree / name).write_bytes(data)
+        image = self.directory / "cd.iso"
+        subprocess.run(["xorriso", "-as", "mkisofs", "-quiet", "-r", "-o", str(image), str(tree)], check=True,
+                       stderr=subprocess.DEVNULL)
+        shutil.rmtree(tree)
+        return image
+
     def overlay(self, backing: pathlib.Path) -> pathlib.Path:
         """A qcow2 disk that keeps what is written, above an image that stays as it is."""
         disk = self.directory / f"disk{len(list(self.directory.glob('disk*')))}.qcow2"
@@ -104,6 +115,15 @@ class Lab:
         file = self.directory / "variables.fd"
         shutil.copy(FIRMWARE / "OVMF_VARS_4M.fd", file)
         return file
+
+    def settle(self, machine: Machine, disk: pathlib.Path) -> None:
+        """Ends the small guest in order and lets e2fsck judge the file system that it had at /mnt."""
+        machine.run("umount /mnt")
+        machine.console.send("poweroff -f\n")
+        machine.wait_for_end(30)
+        checked = subprocess.run(["e2fsck", "-fn", str(disk)], capture_output=True, text=True, check=False)
+        if checked.returncode != 0:
+            raise Failure(f"e2fsck finds errors: {checked.stdout}")
 
     def check_image(self, disk: pathlib.Path) -> None:
         """qemu-img's judgement of an image, once its machine has ended."""

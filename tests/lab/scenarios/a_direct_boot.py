@@ -12,20 +12,10 @@ from scenario import check_equal, lab_test
 MIB = 1 << 20
 
 
-def settled(machine, disk) -> None:
-    """Ends the guest in order and lets e2fsck judge its file system."""
-    machine.run("umount /mnt")
-    machine.console.send("poweroff -f\n")
-    machine.wait_for_end(30)
-    checked = subprocess.run(["e2fsck", "-fn", str(disk)], capture_output=True, text=True, check=False)
-    if checked.returncode != 0:
-        raise Failure(f"e2fsck finds errors: {checked.stdout}")
-
-
 @lab_test(seconds=240)
 def linux_boots_fetches_and_writes(lab):
     disk = lab.ext4_disk(128)
-    machine = lab.linux("lab.net lab.disk", disks=[{"path": str(disk)}], networks=[{}])
+    machine = lab.linux("lab.net lab.disk=vda", disks=[{"path": str(disk)}], networks=[{}])
     check_equal("processors", machine.run("nproc"), "2")
     check_equal("clock source", machine.run("cat /sys/devices/system/clocksource/clocksource0/current_clocksource"),
                 "kvm-clock")
@@ -34,7 +24,7 @@ def linux_boots_fetches_and_writes(lab):
     machine.run("dd if=/dev/urandom of=/mnt/written bs=1M count=32 2>/dev/null && sync")
     sums = machine.run("cd /mnt && sha256sum fetched written && cd /").split()
     check_equal("checksum of what was fetched", sums[0], lab.web.checksum("small"))
-    settled(machine, disk)
+    lab.settle(machine, disk)
     written = subprocess.run(["debugfs", "-R", "cat /written", str(disk)], capture_output=True, check=True).stdout
     check_equal("checksum of what was written, read on the host", hashlib.sha256(written).hexdigest(), sums[2])
 
@@ -73,7 +63,7 @@ def suspended_at_work(lab, number: int, mebibytes: int, with_download: bool) -> 
     """Starts a checksum (and a download), goes away at a random moment of it, comes back in a new process."""
     content = random.Random(mebibytes).randbytes(mebibytes * MIB)
     disk = lab.ext4_disk(2 * mebibytes, {"large": content})
-    machine = lab.linux("lab.net lab.disk", disks=[{"path": str(disk)}], networks=[{}])
+    machine = lab.linux("lab.net lab.disk=vda", disks=[{"path": str(disk)}], networks=[{}])
     download = Download(lab, machine)
     for turn in range(number):
         began = time.monotonic()
@@ -91,14 +81,14 @@ def suspended_at_work(lab, number: int, mebibytes: int, with_download: bool) -> 
         if with_download:
             download.end()
         print(f"    round {turn + 1} of {number}: {time.monotonic() - began:.1f} s", flush=True)
-    settled(machine, disk)
+    lab.settle(machine, disk)
 
 
-@lab_test(seconds=240, long=True)
+@lab_test(seconds=240)
 def checksum_survives_3_suspends(lab):
     suspended_at_work(lab, 3, 96, with_download=False)
 
 
-@lab_test(seconds=900, long=True)
+@lab_test(seconds=900)
 def checksum_and_download_survive_20_suspends(lab):
     suspended_at_work(lab, 20, 160, with_download=True)

@@ -28,11 +28,11 @@ def boot_debian(lab, **configuration) -> None:
     lab.check_image(disk)
 
 
-@lab_test(seconds=600, needs=("debian",), long=True)
+@lab_test(seconds=600, needs=("debian",))
 def debian_boots_from_disk_through_seabios(lab):
     boot_debian(lab, firmware="seabios")
 
 
-@lab_test(seconds=700, needs=("debian",), long=True)
+@lab_test(seconds=700, needs=("debian",))
 def debian_boots_from_disk_through_ovmf(lab):
     boot_debian(lab, firmware="ovmf", firmwareVariables=str(lab.firmware_variables()))

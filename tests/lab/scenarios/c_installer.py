@@ -5,7 +5,7 @@ import time
 from machines import PATIENCE, Failure
 from scenario import Picture, lab_test
 
-DIALOGUE_SHARE = 0.2  # of the screen is the grey of the installer's dialogue
+DIALOGUE_SHARE = 0.2  # of the screen is the grey of the first dialogue, if it is not the one of low memory
 GREYS = {bytes([level] * 3) for level in range(0xA0, 0xF8)}
 
 
@@ -30,10 +30,10 @@ def wait_for(machine, seconds: float, what: str, wanted) -> Picture:
     raise Failure(f"{what} did not come within {seconds:.0f} s")
 
 
-@lab_test(seconds=500, needs=("installer",), long=True)
+@lab_test(seconds=500, needs=("installer",))
 def installer_comes_back_with_its_picture_and_keyboard(lab):
-    machine = lab.machine(memoryMiB=768, firmware="seabios", cds=[{"path": str(lab.guest("installer") / "installer.iso")}],
-                          displays=[{}])
+    cd = lab.guest("installer") / "installer.iso"
+    machine = lab.machine(memoryMiB=1024, firmware="seabios", cds=[{"path": str(cd)}], displays=[{}])
     before = wait_for(machine, 400, "the installer's first dialogue", shows_dialogue)
     machine.suspend()
     machine.restore()

@@ -18,10 +18,16 @@ def shows_dialogue(shot: Picture) -> bool:
 
 
 def wait_for(machine, seconds: float, what: str, wanted) -> Picture:
-    """The first picture that is as wanted and still the same two seconds later."""
+    """The first picture that is as wanted and still the same two seconds later; a screen has none in its first moments."""
     end = time.monotonic() + seconds * PATIENCE
     while time.monotonic() < end:
-        shot = picture(machine)
+        try:
+            shot = picture(machine)
+        except Failure as failure:
+            if "no picture yet" not in str(failure):
+                raise
+            time.sleep(1)
+            continue
         if wanted(shot):
             time.sleep(2)
             if picture(machine).share_that_differs(shot) < 0.001:

@@ -23,6 +23,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -71,14 +72,14 @@ static void vmrunLocked(void* state, int addressSize, int length)
     leaveWithoutException(*cpu);
 }
 
-static void makeEmpty(unsigned char* function)
+static bool makeEmpty(unsigned char* function)
 {
     enum { ret = 0xC3 };
     uintptr_t const page = (uintptr_t)function & -(uintptr_t)sysconf(_SC_PAGESIZE);
     if (!function || mprotect((void*)page, 1, PROT_READ | PROT_WRITE | PROT_EXEC) != 0)
-        return;
+        return false;
     *function = ret;
-    mprotect((void*)page, 1, PROT_READ | PROT_EXEC);
+    return mprotect((void*)page, 1, PROT_READ | PROT_EXEC) == 0;
 }
 
 __attribute__((constructor)) static void prepare(void)
@@ -94,5 +95,8 @@ __attribute__((constructor)) static void prepare(void)
     if (helper && vmrun && *helper == vmrun && handleInterrupt && lock && unlock && isLocked && leaveWithoutException
         && accelerator)
         *helper = vmrunLocked;
-    makeEmpty(dlsym(RTLD_DEFAULT, "cpu_clear_ignne"));
+    else
+        fputs("lab shim: this QEMU has no VMRUN that could be mended\n", stderr);
+    if (!makeEmpty(dlsym(RTLD_DEFAULT, "cpu_clear_ignne")))
+        fputs("lab shim: this QEMU has no cpu_clear_ignne\n", stderr);
 }

@@ -7,6 +7,8 @@ import pathlib
 import subprocess
 import sys
 
+import seeds
+
 HERE = pathlib.Path(__file__).resolve().parent
 
 
@@ -16,17 +18,20 @@ def main() -> int:
     parser.add_argument("--seconds", type=int, default=10)
     parser.add_argument("--only")
     arguments = parser.parse_args()
+    made = arguments.tree / "seeds"
+    seeds.write(made)
     names = sorted(path.stem for path in HERE.rglob("*_fuzzer.cpp"))
     failed = []
     for name in [arguments.only] if arguments.only else names:
         grown, crashes = arguments.tree / "corpus" / name, arguments.tree / "crashes"
         grown.mkdir(parents=True, exist_ok=True)
         crashes.mkdir(exist_ok=True)
-        seeds = HERE / "corpus" / name
         command = [str(arguments.tree / "bin" / name), f"-max_total_time={arguments.seconds}", "-rss_limit_mb=2048",
                    "-timeout=10", "-print_final_stats=1", f"-artifact_prefix={crashes}/{name}-", str(grown)]
-        if seeds.is_dir():
-            command.append(str(seeds))
+        command += [str(folder) for folder in (HERE / "corpus" / name, made / name) if folder.is_dir()]
+        words = made / f"{name}.dict"
+        if words.exists():
+            command.append(f"-dict={words}")
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
                               check=False)
         executed = next((line.split()[-1] for line in done.stdout.splitlines() if "number_of_executed_units" in line),

@@ -1,0 +1,149 @@
+#!/usr/bin/env python3
+"""seeds.py FOLDER: where the fuzzers of JSON begin. Makes documents from the layouts that tests/golden/state promises, and from
+the methods that the control socket has, at run time, so that they follow the formats. Fills FOLDER/NAME_fuzzer, and
+FOLDER/NAME_fuzzer.dict with the words of the format."""
+
+import base64
+import json
+import pathlib
+import re
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+LAYOUTS = ROOT / "tests/golden/state"
+UUID = "01234567-89ab-4cde-8f01-23456789abcd"
+# What a field must hold beyond its type, so that a machine passes its checks.
+MEANINGFUL = {"uuid": UUID, "name": "web", "mac": "52:54:00:12:34:56", "path": "/disk.img", "firmware": "seabios",
+              "protocol": "tcp", "hostAddress": "127.0.0.1", "system": "", "initrd": "", "commandLine": "quiet"}
+STEPS_OF_A_RUN = ["start", "pause", "resume", "reset", "shutdown", "suspend", "discardState", "cancel", "powerOff"]
+
+
+class Layout:
+    """One file of tests/golden/state: `field type options`, with braces around what is inside another."""
+
+    def __init__(self, path: pathlib.Path):
+        first, *self.lines = path.read_text(encoding="utf-8").splitlines()
+        self.kind, version = first.split(" version ")
+        self.version = int(version)
+
+    def section(self, full: bool) -> dict:
+        """Where `full` with something in each list and in each field that can be absent."""
+        lines = iter(self.lines)
+        return {"kind": self.kind, "version": self.version, "state": self._fields(lines, full)}
+
+    def words(self) -> set[str]:
+        found = {self.kind}
+        for line in self.lines:
+            name, *rest = line.split()
+            if name != "}":
+                found.add(name)
+            for choices in re.findall(r"one of (\S+)", " ".join(rest)):
+                found |= set(choices.split("|"))
+        return found
+
+    def _fields(self, lines, full: bool) -> dict:
+        fields = {}
+        for line in lines:
+            words = line.split()
+            if words[0] == "}":
+                break
+            name, words = words[0], words[1:]
+            absent = "optional" in words
+            words = [word for word in words if word != "optional" and not word.startswith("since=")]
+            inside = self._fields(lines, full) if words[-1] == "{" else None
+            if full or not absent:
+                fields[name] = self._value(name, words, inside, full)
+        return fields
+
+    def _value(self, name: str, words: list[str], inside: dict | None, full: bool):
+        if words[0] == "nullable":
+            return self._value(name, words[1:], inside, full) if full else None
+        if words[0] == "list":
+            fixed = words[1] == "of"
+            element = self._value(name, words[3 if fixed else 2:], inside, full)
+            return [element] * (int(words[2]) if fixed else int(full))
+        if words[0] == "{":
+            return inside
+        bounds = {key: int(value) for key, value in (word.split("=") for word in words if "=" in word)}
+        if words[0] == "one":
+            choices = words[2].split("|")
+            return MEANINGFUL[name] if MEANINGFUL.get(name) in choices else choices[0]
+        if words[0] == "bool":
+            return False
+        if words[0] == "string":
+            return MEANINGFUL.get(name, name)[:bounds.get("max", 64)]
+        if words[0] == "bytes":
+            return {"base64": base64.b64encode(bytes(bounds.get("min", 0))).decode()}
+        if words[0] in ("u64", "i64"):
+            return {words[0]: "0"}
+        return max(bounds.get("min", 0), 1 if name.endswith("Port") else 0)
+
+
+def layouts() -> dict[str, Layout]:
+    newest = {}
+    for path in sorted(LAYOUTS.glob("*.txt"), key=lambda one: int(re.search(r"\.v(\d+)\.", one.name)[1])):
+        layout = Layout(path)
+        newest[layout.kind] = layout
+    return newest
+
+
+def machine_seeds(known: dict[str, Layout]) -> list[dict]:
+    small, large = known["machine"].section(False), known["machine"].section(True)
+    for section in (small, large):
+        section["state"] |= {"cpus": 1, "memoryMiB": 64}
+    state = large["state"]
+    # Either a kernel or firmware, and names that differ.
+    for number, devices in enumerate(("disks", "cds", "networks", "serials", "displays")):
+        for device in state[devices]:
+            device["id"] = f"{devices}{number}"
+    state |= {"kernel": None, "bootOrder": [state["disks"][0]["id"]]}
+    direct = json.loads(json.dumps(small))
+    direct["state"] |= {"kernel": {"kernel": "/vmlinuz", "initrd": "/initrd", "commandLine": "quiet"}, "firmware": "none"}
+    return [small, large, direct]
+
+
+def saved_seeds(known: dict[str, Layout]) -> list[dict]:
+    config = machine_seeds(known)[0]
+    parts = [layout.section(full) for kind, layout in known.items() for full in (False, True)
+             if kind not in ("machine", "saved-machine")]
+    whole = {"format": "chronovisor-machine-state", "formatVersion": 1, "header": known["saved-machine"].section(False),
+             "config": config, "parts": [{"id": f"{part['kind']}{i}"} | part for i, part in enumerate(parts[::2])]}
+    return [whole, *parts]
+
+
+def control_seeds() -> list[list[dict]]:
+    def request(method: str, **params) -> dict:
+        return {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+
+    attached = [request("events.subscribe"), request("console.attach", console="serial0", position=0, run=0),
+                request("machine.start", machine="web")]
+    return [
+        [request("host.describe"), request("machine.show", machine="web")],
+        attached + [request("console.write", console="serial0", data="aGVsbG8K"), request("machine.powerOff")],
+        attached + [request("machine.sendKeys", keys=["ctrl-alt-delete", "a"]), request("machine.screenshot", display="vga")],
+        [request(f"machine.{step}") for step in STEPS_OF_A_RUN],
+        [request("machine.start", paused=True), request("machine.statistics")],
+        [request("machine.eject", drive="cd0", force=True), request("machine.insert", drive="cd0")],
+    ]
+
+
+def write(folder: pathlib.Path) -> None:
+    known = layouts()
+    words = set().union(*(layout.words() for layout in known.values()))
+    seeds = {
+        "machine_config_fuzzer": [json.dumps(seed) for seed in machine_seeds(known)],
+        "saved_machine_fuzzer": [json.dumps(seed) for seed in saved_seeds(known)],
+        "control_fuzzer": ["\n".join(map(json.dumps, seed)) for seed in control_seeds()],
+    }
+    spoken = {word for seed in seeds["control_fuzzer"] for word in re.findall(r'"([^"]+)"', seed)}
+    for name, texts in seeds.items():
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for number, text in enumerate(texts):
+            (folder / name / f"seed{number}.json").write_text(text, encoding="utf-8")
+        of_it = spoken if name == "control_fuzzer" else words | {"u64", "i64", "base64", "kind", "version", "state"}
+        lines = [f'"\\"{word}\\""' for word in sorted(of_it) if re.fullmatch(r"[\w .-]+", word)]
+        (folder / f"{name}.dict").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write(pathlib.Path(sys.argv[1]))

@@ -33,7 +33,7 @@ void Output::text(std::string_view line) const
 
 void Output::value(Json const& value) const
 {
-    writeAll(out, value.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+    writeAll(out, vmm::state::toText(value) + "\n");
 }
 
 void Output::note(std::string_view line) const
@@ -46,7 +46,8 @@ int Output::failed(vmm::Error const& error) const
     if (json) {
         Json const description { { "code", std::string(vmm::errorCodeName(error.code)) },
             { "message", error.message() } };
-        writeAll(err, Json { { "error", description } }.dump() + "\n");
+        // An argument that is repeated in it need not be UTF-8.
+        writeAll(err, vmm::state::toText(Json { { "error", description } }, -1) + "\n");
     } else {
         note(fmt::format("chronoctl: {}", error.message()));
     }

@@ -188,10 +188,11 @@ int show(std::string const& machine, Surroundings& around, Output const& output)
     for (auto const& [key, value] : json.items()) {
         if (key == "config")
             continue;
-        output.text(fmt::format("{:<14} {}", key, value.is_string() ? value.get<std::string>() : value.dump()));
+        output.text(fmt::format(
+            "{:<14} {}", key, value.is_string() ? value.get<std::string>() : vmm::state::toText(value, -1)));
     }
     if (json.contains("config"))
-        output.text(json["config"].value("state", Json::object()).dump(2));
+        output.text(vmm::state::toText(json["config"].value("state", Json::object())));
     return Done;
 }
 

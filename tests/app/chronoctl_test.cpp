@@ -169,6 +169,14 @@ private slots:
         QCOMPARE(bench.call({ "create", "odd", "--append", "quiet" }).code, 1);
     }
 
+    void whatIsNotUtf8IsToldAsJsonToo()
+    {
+        Bench bench;
+        auto const said = bench.call({ "--json", "show", "\xff\xfe" });
+        QCOMPARE(said.code, 1);
+        QCOMPARE(QJsonDocument::fromJson(said.err)["error"]["code"].toString(), QString("not-found"));
+    }
+
     void aRunningMachineIsDriven()
     {
         Bench bench;

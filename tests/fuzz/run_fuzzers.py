@@ -3,6 +3,7 @@
 to BUILD_TREE/corpus; an input that crashes it lies in BUILD_TREE/crashes, to be minimised and added to tests/fuzz/corpus."""
 
 import argparse
+import os
 import pathlib
 import subprocess
 import sys
@@ -33,7 +34,8 @@ def main() -> int:
         if words.exists():
             command.append(f"-dict={words}")
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
-                              check=False)
+                              check=False,
+                              env=os.environ | {"UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"})
         executed = next((line.split()[-1] for line in done.stdout.splitlines() if "number_of_executed_units" in line),
                         "0")
         print(f"{name}: {executed} inputs, {'ok' if done.returncode == 0 else 'FAILED'}", flush=True)

@@ -173,14 +173,15 @@ private:
         int const count = ::epoll_wait(m_epoll.get(), events.data(), events.size(), poll ? 0 : -1);
         for (int i = 0; i < count; ++i) {
             auto const& event = events[static_cast<std::size_t>(i)];
-            if (event.data.u64 == 0) {
+            std::uint64_t const key = event.data.u64; // a copy: the kernel's struct is packed
+            if (key == 0) {
                 drainEventFd(m_wake.get());
                 if (drainEventFd(m_timer.get()) != 0)
                     m_armed = Nanoseconds(0);
                 continue;
             }
             // An earlier event of this batch may have ended this watch.
-            auto const found = m_watches.find(event.data.u64);
+            auto const found = m_watches.find(key);
             if (found == m_watches.end())
                 continue;
             auto const ready = found->second;

@@ -1,5 +1,6 @@
 #include "tests/support/guest_machine.h"
 #include "tests/support/suite.h"
+#include "vmm/block/image.h"
 #include "vmm/machine/saved_machine.h"
 
 #include <QDir>
@@ -51,6 +52,7 @@ private slots:
     void suspendedBeforeItsMemoryWasRead();
     void memoryIsAnonymousInTheEnd();
     void killedAtAnyInstant();
+    void anImageWhoseNameCannotBeKept();
 
 private:
     std::string copy(QString const& name);
@@ -430,6 +432,26 @@ void SavedStateTest::killedAtAnyInstant()
         QTest::qSleep(20);
         QCOMPARE((*machine)->state(), RunState::Running);
     }
+}
+
+void SavedStateTest::anImageWhoseNameCannotBeKept()
+{
+    GuestMachine guest("share/chronovisor/demo.elf");
+    auto const folder = guest.folder().toStdString();
+    REQUIRE_OK(createImage(folder + "/\xe4.img", { .format = ImageFormat::Raw, .size = 1 << 20 }));
+    NewImage over;
+    over.backingFile = "\xe4.img";
+    over.backingFormat = ImageFormat::Raw;
+    REQUIRE_OK(createImage(folder + "/over.img", over));
+    guest.config.disks.push_back({ "disk0", folder + "/over.img", std::nullopt, DiskBus::Virtio, false, 1 });
+    REQUIRE_OK(guest.start());
+    QVERIFY(guest.waitForLine("Chronovisor demo machine", 20s));
+    // It would be a state that never fits its disks again; the machine runs on instead.
+    auto const suspended = guest.machine().call(command::Suspend { folder + "/state", true });
+    QVERIFY(!suspended);
+    QCOMPARE(suspended.error().code, ErrorCode::Unsupported);
+    QVERIFY(!std::filesystem::exists(folder + "/state"));
+    QVERIFY(guest.waitForState(RunState::Running, 5s));
 }
 
 REGISTER_SUITE(SavedStateTest);

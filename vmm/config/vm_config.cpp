@@ -32,6 +32,12 @@ bool isUuid(std::string_view text)
     return true;
 }
 
+Result<VmConfig> readText(std::string_view text)
+{
+    auto const json = TRY(state::parseJson(text, 4u << 20));
+    return state::load<VmConfig>(TRY(Section::fromJson(json)));
+}
+
 /// Ids of all devices by kind; every id is unique in the machine, whatever its kind.
 Result<std::set<std::string>> collectIds(VmConfig const& config)
 {
@@ -61,8 +67,11 @@ Result<std::set<std::string>> collectIds(VmConfig const& config)
 Result<> checkConfig(VmConfig const& config)
 {
     // What could not be read back from a file would be a machine that cannot come back.
-    if (auto const readable = state::load<VmConfig>(state::save(config)); !readable)
+    auto const readable = readText(configToText(config));
+    if (!readable)
         return fail(ErrorCode::InvalidArgument, readable.error().message());
+    if (*readable != config)
+        return fail(ErrorCode::InvalidArgument, "a name or a path is not UTF-8");
     if (!isUuid(config.uuid))
         return fail(ErrorCode::InvalidArgument, fmt::format("\"{}\" is no UUID", config.uuid));
     if (config.name.empty())
@@ -112,9 +121,7 @@ std::string configToText(VmConfig const& config)
 
 Result<VmConfig> configFromText(std::string_view text)
 {
-    auto const json = TRY(state::parseJson(text, 4u << 20));
-    auto const section = TRY(Section::fromJson(json));
-    auto config = TRY(state::load<VmConfig>(section));
+    auto config = TRY(readText(text));
     TRY(checkConfig(config));
     return config;
 }

@@ -91,9 +91,13 @@ void PcMachine::suspend(command::Suspend const& command, Completion done)
             if (loader)
                 TRY(loader->wait([&] { return !job.cancelled.load(); }));
             saved.header.ram = TRY(writeRamFile(fmt::format("{}/{}", fresh, savedRamName), blocks, progress));
-            auto const json = savedMachineToJson(saved);
-            TRY_WITHIN("the state could not be read back", savedMachineFromJson(json));
-            return writeFileSynced(fmt::format("{}/{}", fresh, savedStateName), state::toText(json, 1) + "\n");
+            auto const text = state::toText(savedMachineToJson(saved), 1) + "\n";
+            auto const json = TRY_WITHIN("the state could not be read back", state::parseJson(text));
+            auto const readable = TRY_WITHIN("the state could not be read back", savedMachineFromJson(json));
+            // The names of backing files come out of images, with whatever bytes.
+            if (readable.header != saved.header)
+                return fail(ErrorCode::Unsupported, "the path of an image is not UTF-8, and cannot be kept");
+            return writeFileSynced(fmt::format("{}/{}", fresh, savedStateName), text);
         });
         m_thread->loop().post([this, outcome, wasRunning, off] { finishSuspend(outcome, wasRunning, off); });
     });

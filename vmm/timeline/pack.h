@@ -44,7 +44,7 @@ public:
     std::uint32_t number() const { return m_number; }
     std::uint32_t pages() const { return m_pages; }
     std::uint32_t nodes() const { return m_nodes; }
-    std::uint32_t frames() const { return (m_pages + pagesPerFrame - 1) / pagesPerFrame; }
+    std::uint32_t frames() const { return m_pages / pagesPerFrame + (m_pages % pagesPerFrame != 0 ? 1 : 0); }
     std::uint64_t fileSize() const { return m_fileSize; }
 
     /// The hashes of pages from `first` on.

@@ -53,6 +53,21 @@ bool isId(std::string_view text)
     return text.size() == idLength && text.find_first_not_of("0123456789abcdef-") == std::string_view::npos;
 }
 
+/// At most so many bytes, of whole characters, as a record will have it: what is no UTF-8 is replaced as it is written,
+/// which can make it longer than a record's text may be, and the moment unreadable.
+std::string shortened(std::string_view text, std::size_t most)
+{
+    constexpr std::size_t longestCharacter = 4;
+    auto const written = state::toText(Json(std::string(text.substr(0, most + longestCharacter))), -1);
+    auto whole = state::parseJson(written)->get<std::string>();
+    if (whole.size() <= most)
+        return whole;
+    while (most > 0 && (static_cast<unsigned char>(whole[most]) & 0xc0) == 0x80)
+        --most;
+    whole.resize(most);
+    return whole;
+}
+
 Error cancelled(char const* what)
 {
     return { ErrorCode::Cancelled, what, 0 };
@@ -269,16 +284,14 @@ Result<> Timeline::change(std::string_view id, std::function<void(Moment&)> cons
     return store(changed);
 }
 
-Result<> Timeline::rename(std::string_view id, std::string name)
+Result<> Timeline::rename(std::string_view id, std::string const& name)
 {
-    name.resize(std::min<std::size_t>(name.size(), maximumName));
-    return change(id, [&](Moment& moment) { moment.name = std::move(name); });
+    return change(id, [&](Moment& moment) { moment.name = shortened(name, maximumName); });
 }
 
-Result<> Timeline::setNote(std::string_view id, std::string note)
+Result<> Timeline::setNote(std::string_view id, std::string const& note)
 {
-    note.resize(std::min<std::size_t>(note.size(), maximumNote));
-    return change(id, [&](Moment& moment) { moment.note = std::move(note); });
+    return change(id, [&](Moment& moment) { moment.note = shortened(note, maximumNote); });
 }
 
 Result<> Timeline::setPinned(std::string_view id, bool pinned)
@@ -318,8 +331,8 @@ Result<Moment> Timeline::take(NewMoment const& what, FrozenMemory& memory, Progr
 
     Moment taken;
     taken.id = what.id.empty() ? makeUuid() : what.id;
-    taken.name = what.name.substr(0, maximumName);
-    taken.note = what.note.substr(0, maximumNote);
+    taken.name = shortened(what.name, maximumName);
+    taken.note = shortened(what.note, maximumNote);
     taken.reason = what.reason;
     taken.time = what.time;
     taken.changedPages = stored.changedPages;

@@ -67,8 +67,8 @@ public:
     /// The machine goes on from that moment.
     Result<> setPresent(std::string_view id);
 
-    Result<> rename(std::string_view id, std::string name);
-    Result<> setNote(std::string_view id, std::string note);
+    Result<> rename(std::string_view id, std::string const& name);
+    Result<> setNote(std::string_view id, std::string const& note);
     Result<> setPinned(std::string_view id, bool pinned);
     /// `now`: ns since 1970.
     Result<> remove(std::string_view id, std::uint64_t now);

@@ -152,6 +152,21 @@ private slots:
         QCOMPARE(third.memory, second.memory);
     }
 
+    void namesAreCutBetweenCharacters()
+    {
+        FakeFolderDisk disk;
+        auto timeline = open(disk);
+        Memory memory({ mib });
+        auto const cut = tests::must(timeline->take(named(std::string(255, 'a') + "\xc3\xa4", 1), memory, {})).id;
+        auto const odd = tests::must(timeline->take(named(std::string(256, '\xff'), 2), memory, {})).id;
+        REQUIRE_OK(timeline->setNote(odd, std::string(65535, 'b') + "\xe2\x82\xac"));
+        timeline = open(disk);
+        QVERIFY(timeline->damages().empty());
+        QCOMPARE(tests::must(timeline->moment(cut)).name, std::string(255, 'a'));
+        QCOMPARE(tests::must(timeline->moment(odd)).name.size(), 255u); // 85 replacement characters
+        QCOMPARE(tests::must(timeline->moment(odd)).note, std::string(65535, 'b'));
+    }
+
     void branchesAndNames()
     {
         FakeFolderDisk disk;

@@ -3,6 +3,7 @@
 #include "vmm/state/writer.h"
 #include "vmm/timeline/timeline.h"
 
+#include <nlohmann/json.hpp>
 #include <xxhash.h>
 
 namespace {
@@ -66,7 +67,11 @@ void makePack(tests::FakeFolderDisk& disk, std::uint32_t number, fuzz::Input& in
 /// Pages of one byte's value.
 class FewPages final : public FrozenMemory {
 public:
-    explicit FewPages(fuzz::Input& input) : m_values(input.takeBytes(200)) { }
+    explicit FewPages(fuzz::Input& input)
+    {
+        auto const values = input.takeBytes(200);
+        m_values.assign(values.begin(), values.end());
+    }
     std::vector<Block> const& blocks() const override { return m_blocks; }
     vmm::Result<std::uint64_t> nextUsed(std::size_t, std::uint64_t offset) override
     {

@@ -16,11 +16,18 @@ public:
     using QObject::QObject;
     bool eventFilter(QObject* watched, QEvent* event) override
     {
-        if (event->type() != QEvent::Wheel)
+        if (event->type() != QEvent::Wheel && event->type() != QEvent::Polish)
             return false;
         auto* field = qobject_cast<QWidget*>(watched);
-        if (field == nullptr || field->hasFocus()
-            || (qobject_cast<QComboBox*>(field) == nullptr && qobject_cast<QAbstractSpinBox*>(field) == nullptr))
+        if (qobject_cast<QComboBox*>(field) == nullptr && qobject_cast<QAbstractSpinBox*>(field) == nullptr)
+            return false;
+        if (event->type() == QEvent::Polish) {
+            // Or the wheel would give it the focus before it comes here.
+            if (field->focusPolicy() == Qt::WheelFocus)
+                field->setFocusPolicy(Qt::StrongFocus);
+            return false;
+        }
+        if (field->hasFocus())
             return false;
         event->ignore(); // its parent gets it
         return true;
@@ -120,6 +127,12 @@ QLineEdit, QPlainTextEdit { border: 1px solid %border; border-radius: 6px; paddi
 QLineEdit:focus, QPlainTextEdit:focus { border-color: %accent; }
 QLineEdit:disabled, QPlainTextEdit:disabled { color: %quiet; background: %window; }
 QComboBox, QSpinBox { min-height: 26px; }
+QCheckBox::indicator { width: 14px; height: 14px; border: 1px solid %quiet; border-radius: 4px; background: %base; }
+QCheckBox::indicator:checked { border-color: %accent; background: %accent; image: url(:/icons/checked.svg); }
+QCheckBox::indicator:disabled { border-color: %border; background: %window; }
+QCheckBox::indicator:checked:disabled { background: %quiet; }
+QCheckBox::indicator:focus { border: 2px solid %text; width: 12px; height: 12px; }
+QCheckBox:disabled { color: %quiet; }
 QProgressBar { border: none; border-radius: 3px; background: %raised; min-height: 6px; max-height: 6px; }
 QProgressBar::chunk { border-radius: 3px; background: %accent; }
 QFrame#sidebar QListView { border: none; background: transparent; outline: none; }

@@ -2,9 +2,7 @@
 
 #include "ui/theme/icons.h"
 
-#include <QAbstractSpinBox>
-#include <QChildEvent>
-#include <QComboBox>
+#include <QEvent>
 #include <QFrame>
 #include <QKeyEvent>
 #include <QLabel>
@@ -39,7 +37,6 @@ PageFrame::PageFrame(QWidget* parent)
     column->setLayout(m_content);
     m_content->setContentsMargins(24, 8, 24, 24);
     m_content->setSpacing(10);
-    column->installEventFilter(this);
     auto* middle = new QWidget;
     auto* centring = new QHBoxLayout(middle);
     centring->setContentsMargins(0, 0, 0, 0);
@@ -52,6 +49,7 @@ PageFrame::PageFrame(QWidget* parent)
     scroll->setWidget(middle);
     scroll->setFocusPolicy(Qt::NoFocus);
     m_footer->setContentsMargins(24, 10, 24, 12);
+    m_footer->setSpacing(10);
 
     auto* layout = new QVBoxLayout(this);
     layout->setContentsMargins(0, 0, 0, 0);
@@ -63,28 +61,6 @@ PageFrame::PageFrame(QWidget* parent)
     connect(m_back, &QToolButton::clicked, this, &PageFrame::backRequested);
     m_back->setToolTip(tr("Back (Esc)"));
     m_back->setAccessibleName(tr("Back"));
-}
-
-/// The wheel moves the page, also where a field happens to be under it: none changes unless it was chosen.
-bool PageFrame::eventFilter(QObject* watched, QEvent* event)
-{
-    auto* widget = qobject_cast<QWidget*>(watched);
-    if (event->type() == QEvent::ChildAdded || event->type() == QEvent::ChildPolished) {
-        auto const adopt = [this](QObject* child) {
-            child->installEventFilter(this);
-            if (auto* field = qobject_cast<QWidget*>(child); field != nullptr && field->focusPolicy() == Qt::WheelFocus)
-                field->setFocusPolicy(Qt::StrongFocus);
-        };
-        auto* child = static_cast<QChildEvent*>(event)->child();
-        adopt(child);
-        for (auto* below : child->findChildren<QWidget*>())
-            adopt(below);
-    } else if (event->type() == QEvent::Wheel && widget != nullptr && !widget->hasFocus()
-        && (qobject_cast<QComboBox*>(widget) != nullptr || qobject_cast<QAbstractSpinBox*>(widget) != nullptr)) {
-        event->ignore();
-        return true;
-    }
-    return QWidget::eventFilter(watched, event);
 }
 
 void PageFrame::setTitle(QString const& title)

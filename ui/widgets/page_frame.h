@@ -23,7 +23,6 @@ signals:
 protected:
     void changeEvent(QEvent* event) override;
     void keyPressEvent(QKeyEvent* event) override;
-    bool eventFilter(QObject* watched, QEvent* event) override;
     virtual void updateTexts() { }
 
     QVBoxLayout* above() const { return m_above; } ///< under the title, does not scroll

@@ -306,6 +306,7 @@ private slots:
     void theWheelMovesThePageAndNoField()
     {
         Desk desk;
+        ui::applyTheme(*qApp);
         auto const id = desk.create("first");
         desk.open();
         auto* page = desk.settings(id);

@@ -105,16 +105,16 @@ std::vector<std::string> liveSockets(std::string const& directory)
 {
     std::vector<std::string> live;
     std::error_code error;
-    for (auto const& item : std::filesystem::directory_iterator(directory, error)) {
-        auto const name = item.path().filename().string();
+    for (std::filesystem::directory_iterator item(directory, error), none; item != none; item.increment(error)) {
+        auto const name = item->path().filename().string();
         pid_t pid = 0;
         auto const end = std::from_chars(name.data(), name.data() + name.size(), pid).ptr;
         if (std::string_view(end) != ".sock" || pid <= 0)
             continue;
         if (::kill(pid, 0) == 0 || errno == EPERM)
-            live.push_back(item.path());
+            live.push_back(item->path());
         else
-            ::unlink(item.path().c_str());
+            ::unlink(item->path().c_str());
     }
     return live;
 }

@@ -1,7 +1,7 @@
+#include "app/ctl/paths.h"
 #include "app/ctl/verbs.h"
 
 #include <charconv>
-#include <filesystem>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -33,11 +33,6 @@ Described split(std::string const& text)
 auto unknown(std::string const& what, std::string const& key)
 {
     return vmm::fail(vmm::ErrorCode::InvalidArgument, fmt::format("{} has no option \"{}\"", what, key));
-}
-
-std::string absolute(std::string const& path)
-{
-    return path.empty() ? path : std::filesystem::absolute(path).lexically_normal().string();
 }
 
 /// A wrong name is said at once, not when the machine is half together.

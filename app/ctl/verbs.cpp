@@ -1,5 +1,6 @@
 #include "app/ctl/verbs.h"
 
+#include "app/ctl/paths.h"
 #include "app/runner/picture.h"
 #include "app/store/whole_file.h"
 #include "app/systems/media_advisor.h"
@@ -7,7 +8,6 @@
 
 #include <algorithm>
 #include <dlfcn.h>
-#include <filesystem>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -51,11 +51,11 @@ Json describe(StoredMachine const& machine, Surroundings const& around)
 namespace {
 
 /// What the desktop would propose for this medium.
-vmm::Result<MachineRequest> propose(std::string const& path, Surroundings const& around, Output const& output)
+vmm::Result<MachineRequest> propose(std::string const& given, Surroundings const& around, Output const& output)
 {
-    auto const absolute = std::filesystem::absolute(path).lexically_normal().string();
+    auto const path = absolute(given);
     auto const host = inspectHost(around.store.machinesDirectory());
-    auto medium = TRY(inspectMedium(absolute));
+    auto medium = TRY(inspectMedium(path));
     std::optional<SystemNeeds> needs;
     if (medium.kind == MediumKind::Iso && !around.systemsModule.empty()) {
         // Never closed: GLib cannot be. Without it the system has no name, and gets what is usual.
@@ -63,7 +63,7 @@ vmm::Result<MachineRequest> propose(std::string const& path, Surroundings const&
         auto* function = module != nullptr ? ::dlsym(module, identifyMediumName) : nullptr;
         std::optional<SystemOnMedium> found;
         if (function != nullptr)
-            reinterpret_cast<IdentifyMedium*>(function)(absolute, found, needs);
+            reinterpret_cast<IdentifyMedium*>(function)(path, found, needs);
         if (found)
             takeSystem(medium, *found);
     }
@@ -229,7 +229,7 @@ int suspend(std::string const& machine, std::string const& directory, bool keepR
     vmm::ignore(owner->client.call("events.subscribe"));
     Json params { { "machine", owner->uuid }, { "keepRunning", keepRunning } };
     if (!directory.empty())
-        params["directory"] = std::filesystem::absolute(directory).lexically_normal().string();
+        params["directory"] = absolute(directory);
     auto const answer = owner->client.call("machine.suspend", std::move(params));
     if (tells)
         writeAll(output.err, "\r                \r");

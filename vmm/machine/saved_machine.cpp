@@ -185,8 +185,9 @@ Result<> checkReplaceable(std::filesystem::path const& directory)
     if (status.type() != std::filesystem::file_type::directory)
         return fail(ErrorCode::AlreadyExists,
             fmt::format("{} is no directory; say where else the state may go", directory.string()));
-    for (auto const& entry : std::filesystem::directory_iterator(directory, problem)) {
-        auto const name = entry.path().filename().string();
+    // In a range-for the steps would throw.
+    for (std::filesystem::directory_iterator entry(directory, problem), end; entry != end; entry.increment(problem)) {
+        auto const name = entry->path().filename().string();
         if (name != savedStateName && name != savedRamName && !name.starts_with(savedCompanionPrefix))
             return fail(ErrorCode::AlreadyExists,
                 fmt::format("{} holds {}, which is no part of a saved machine; say where else the state may go",

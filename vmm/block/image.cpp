@@ -21,6 +21,12 @@ void BlockImage::letGo()
         begin(*request);
 }
 
+void BlockImage::passWaitingTo(BlockImage& other)
+{
+    other.m_held = m_held.exchange(false);
+    other.m_waiting = std::exchange(m_waiting, {});
+}
+
 void BlockImage::submit(BlockRequest& request)
 {
     if (m_held)

@@ -114,6 +114,11 @@ public:
     /// Starts what has waited. The image's thread.
     void letGo();
 
+    /// `other` gets what waits in this image, and is held if this one is.
+    void passWaitingTo(BlockImage& other);
+    /// From now on only read, as the backing file of another image. After flushSync().
+    void becomeBacking() { m_readOnly = true; }
+
     /// Starts the request. What lies outside of the disk, is not aligned or writes to a read-only image is refused.
     void submit(BlockRequest& request);
     /// Returns when nothing is in flight.

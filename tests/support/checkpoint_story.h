@@ -1,0 +1,98 @@
+#pragma once
+
+#include "tests/support/suite.h"
+#include "vmm/block/checkpoint.h"
+
+namespace tests {
+
+/// What every way of keeping a disk's moments must do, on real files: written once, told for each.
+class CheckpointStory {
+public:
+    static constexpr std::uint64_t size = 4 << 20;
+
+    CheckpointStory(vmm::CheckpointMethod& method, std::string path, vmm::ImageFormat format)
+        : m_method(method), m_disk { m_engine, std::move(path), {}, nullptr }
+    {
+        m_disk.options.format = format;
+        must(vmm::createImage(m_disk.path, { .format = format, .size = size }));
+        m_disk.image = must(vmm::BlockImage::open(m_engine, m_disk.path, m_disk.options));
+    }
+
+    vmm::CheckpointedDisk& disk() { return m_disk; }
+    vmm::IoEngine& engine() { return m_engine; }
+
+    void write(std::uint8_t value) { must(m_disk.image->writeSync(size / 2, vmm::Bytes(8192, value))); }
+    static int read(vmm::BlockImage& image)
+    {
+        vmm::Bytes data(8192);
+        must(image.readSync(size / 2, data));
+        return std::ranges::count(data, data[0]) == 8192 ? data[0] : -1;
+    }
+    int now() { return read(*m_disk.image); }
+    int at(vmm::Checkpoint const& checkpoint)
+    {
+        return read(*must(m_method.openReadOnly(m_engine, m_disk.path, checkpoint)));
+    }
+    vmm::Checkpoint keep(std::string const& id)
+    {
+        must(m_method.prepare(m_disk, id));
+        auto checkpoint = must(m_method.take(m_disk, { .id = id, .name = "" }));
+        must(m_method.seal(m_disk, checkpoint));
+        return checkpoint;
+    }
+    /// As after the machine's program has ended.
+    void openAgain()
+    {
+        m_disk.image.reset();
+        m_disk.image = must(vmm::BlockImage::open(m_engine, m_disk.path, m_disk.options));
+    }
+
+    void tell(std::string const& forkPath)
+    {
+        REQUIRE_OK(m_method.probe(m_disk));
+        write(1);
+        auto const one = keep("one");
+        write(2);
+        auto const two = keep("two");
+        write(3);
+        QCOMPARE(now(), 3);
+        QCOMPARE(at(one), 1);
+        QCOMPARE(at(two), 2);
+        openAgain();
+        QCOMPARE(now(), 3);
+        REQUIRE_OK(m_method.goBack(m_disk, one));
+        QCOMPARE(now(), 1);
+        write(4);
+        REQUIRE_OK(m_method.goBack(m_disk, two));
+        QCOMPARE(now(), 2);
+        write(5);
+        QCOMPARE(at(one), 1);
+        QCOMPARE(at(two), 2);
+
+        vmm::ImageOptions options;
+        options.format = must(m_method.fork(m_disk, one, forkPath));
+        {
+            auto const fork = must(vmm::BlockImage::open(m_engine, forkPath, options));
+            QCOMPARE(fork->size(), size);
+            QCOMPARE(read(*fork), 1);
+            must(fork->writeSync(size / 2, vmm::Bytes(8192, 9)));
+        }
+        QCOMPARE(at(one), 1);
+        QCOMPARE(now(), 5);
+        REQUIRE_OK(m_method.goBack(m_disk, one));
+        write(6);
+        openAgain();
+        QCOMPARE(now(), 6);
+        REQUIRE_OK(m_method.remove(m_disk, two));
+        QCOMPARE(at(one), 1);
+        QCOMPARE(now(), 6);
+        QVERIFY(!m_method.openReadOnly(m_engine, m_disk.path, two));
+    }
+
+private:
+    vmm::CheckpointMethod& m_method;
+    vmm::InlineEngine m_engine;
+    vmm::CheckpointedDisk m_disk;
+};
+
+}

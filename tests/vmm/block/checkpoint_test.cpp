@@ -1,0 +1,228 @@
+#include "tests/support/checkpoint_story.h"
+#include "vmm/base/log.h"
+#include "vmm/block/checkpoint_files.h"
+#include "vmm/block/checkpoint_zfs.h"
+#include "vmm/state/reader.h"
+#include "vmm/state/writer.h"
+
+#include <QDir>
+#include <QFile>
+#include <QTemporaryDir>
+#include <map>
+
+using namespace vmm;
+using namespace tests;
+
+namespace {
+
+/// A `zfs` that keeps snapshots of one file system by copying its files, as .zfs/snapshot would show them.
+struct FakeZfs {
+    std::string mountPoint;
+    std::vector<std::string> snapshots;
+    std::vector<std::string> denied; ///< verbs
+    std::vector<std::string> calls;
+
+    Result<std::string> operator()(std::vector<std::string> const& arguments)
+    {
+        if (arguments[0] != "zfs")
+            return runProgram(arguments);
+        auto const& verb = arguments[1];
+        auto const& name = arguments.back();
+        calls.push_back(verb + " " + name);
+        if (std::ranges::find(denied, verb) != denied.end())
+            return fail(ErrorCode::PermissionDenied, "cannot: permission denied");
+        QString const folder = QString::fromStdString(mountPoint + "/.zfs/snapshot/" + name.substr(name.find('@') + 1));
+        if (verb == "list" && arguments[4] == "filesystem")
+            return "pool\t/\npool/none\tnone\npool/disks\t" + mountPoint + "\n";
+        if (verb == "list") {
+            std::string all;
+            for (auto const& snapshot : snapshots)
+                all += snapshot + "\n";
+            return all;
+        }
+        if (verb == "snapshot") {
+            snapshots.push_back(name);
+            QDir().mkpath(folder);
+            for (auto const& file : QDir(QString::fromStdString(mountPoint)).entryList(QDir::Files))
+                QFile::copy(QString::fromStdString(mountPoint) + "/" + file, folder + "/" + file);
+            return std::string();
+        }
+        if (verb == "destroy") {
+            std::erase(snapshots, name);
+            QDir(folder).removeRecursively();
+        }
+        return std::string();
+    }
+};
+
+}
+
+/// The ways in which a disk keeps what it held, on the files of this host.
+class CheckpointTest : public QObject {
+    Q_OBJECT
+
+private slots:
+    void init() { m_folder = std::make_unique<QTemporaryDir>(); }
+    void initTestCase() { setLogLevel(LogLevel::Off); }
+    void cleanupTestCase() { setLogLevel(LogLevel::Info); }
+
+    void internal()
+    {
+        auto const method = CheckpointMethod::create(CheckpointWay::Internal);
+        CheckpointStory(*method, path("disk"), ImageFormat::Qcow2).tell(path("fork"));
+    }
+
+    void internalIsNotForRawImages()
+    {
+        auto const method = CheckpointMethod::create(CheckpointWay::Internal);
+        CheckpointStory story(*method, path("disk"), ImageFormat::Raw);
+        QCOMPARE(method->probe(story.disk()).error().code, ErrorCode::Unsupported);
+    }
+
+    void overlay_data() { formats(); }
+
+    void overlay()
+    {
+        QFETCH(ImageFormat, format);
+        auto const method = CheckpointMethod::create(CheckpointWay::Overlay);
+        CheckpointStory(*method, path("disk"), format).tell(path("fork"));
+    }
+
+    /// What waits while the disk is held goes to the overlay, not to the base.
+    void whatWaitedIsWrittenToTheOverlay()
+    {
+        auto const method = CheckpointMethod::create(CheckpointWay::Overlay);
+        CheckpointStory story(*method, path("disk"), ImageFormat::Raw);
+        story.write(1);
+        REQUIRE_OK(method->prepare(story.disk(), "one"));
+        story.disk().image->hold();
+        Bytes data(8192, 2);
+        iovec const buffer { data.data(), data.size() };
+        BlockRequest request;
+        request.kind = BlockRequest::Kind::Write;
+        request.offset = CheckpointStory::size / 2;
+        request.length = data.size();
+        request.buffers = { &buffer, 1 };
+        bool done = false;
+        request.completed = [&](Result<> result) { done = result.has_value(); };
+        story.disk().image->submit(request);
+        auto const one = must(method->take(story.disk(), { .id = "one", .name = "" }));
+        QVERIFY(!done);
+        story.disk().image->letGo();
+        story.disk().image->drain();
+        QVERIFY(done);
+        QCOMPARE(story.at(one), 1);
+        QCOMPARE(story.now(), 2);
+        QCOMPARE(story.disk().image->info().path, path("disk"));
+        QCOMPARE(story.disk().image->info().backing[0].path, path("disk.one"));
+    }
+
+    void aBaseThatIsInUseStays()
+    {
+        auto const method = CheckpointMethod::create(CheckpointWay::Overlay);
+        CheckpointStory story(*method, path("disk"), ImageFormat::Raw);
+        story.write(1);
+        auto const one = story.keep("one");
+        auto const two = story.keep("two");
+        QCOMPARE(method->remove(story.disk(), one).error().code, ErrorCode::Busy);
+        QCOMPARE(method->remove(story.disk(), two).error().code, ErrorCode::Busy);
+        REQUIRE_OK(method->goBack(story.disk(), one));
+        REQUIRE_OK(method->remove(story.disk(), two));
+        QCOMPARE(story.now(), 1);
+    }
+
+    void anOverlayThatWasNotPreparedIsAnError()
+    {
+        auto const method = CheckpointMethod::create(CheckpointWay::Overlay);
+        CheckpointStory story(*method, path("disk"), ImageFormat::Raw);
+        story.write(1);
+        QVERIFY(!method->take(story.disk(), { .id = "one", .name = "" }));
+        QCOMPARE(story.now(), 1);
+        story.write(2);
+    }
+
+    void reflinkSaysWhyNot()
+    {
+        auto const method = CheckpointMethod::create(CheckpointWay::Reflink);
+        CheckpointStory story(*method, path("disk"), ImageFormat::Raw);
+        auto const open = method->probe(story.disk());
+        QVERIFY(open || open.error().detail.find("cannot share blocks") != std::string::npos);
+        QCOMPARE(QDir(m_folder->path()).entryList(QDir::Files), QStringList { "disk" });
+    }
+
+    void recordsDoNotLeadElsewhere()
+    {
+        for (auto const way : { CheckpointWay::Overlay, CheckpointWay::Reflink }) {
+            auto const method = CheckpointMethod::create(way);
+            CheckpointStory story(*method, path(way == CheckpointWay::Overlay ? "disk1" : "disk2"), ImageFormat::Raw);
+            for (std::string const place : { "../x", "/etc/passwd", "", "disk1", "disk2", "." }) {
+                Checkpoint const hostile { way, "one", place, ImageFormat::Raw };
+                if (place.starts_with("disk") && folderOf(story.disk().path) + place != story.disk().path)
+                    continue;
+                QVERIFY(!method->remove(story.disk(), hostile));
+                QVERIFY(!method->goBack(story.disk(), hostile));
+                QVERIFY(!method->openReadOnly(story.engine(), story.disk().path, hostile));
+            }
+        }
+    }
+
+    void zfs_data() { formats(); }
+
+    void zfs()
+    {
+        QFETCH(ImageFormat, format);
+        FakeZfs fake;
+        fake.mountPoint = m_folder->path().toStdString();
+        auto const method = createZfsMethod([&](auto const& arguments) { return fake(arguments); });
+        CheckpointStory(*method, path("disk"), format).tell(path("fork"));
+        QCOMPARE(fake.snapshots, std::vector<std::string> { "pool/disks@chronovisor-one" });
+    }
+
+    void zfsSaysWhatToPermit()
+    {
+        FakeZfs fake;
+        fake.mountPoint = m_folder->path().toStdString();
+        fake.denied = { "snapshot" };
+        auto const method = createZfsMethod([&](auto const& arguments) { return fake(arguments); });
+        CheckpointStory story(*method, path("disk"), ImageFormat::Raw);
+        auto const refused = method->probe(story.disk());
+        QCOMPARE(refused.error().code, ErrorCode::PermissionDenied);
+        QVERIFY(refused.error().detail.find("zfs allow") != std::string::npos);
+        QVERIFY(refused.error().detail.ends_with("pool/disks"));
+        Checkpoint const hostile { CheckpointWay::Zfs, "one", "other/pool@chronovisor-one", ImageFormat::Raw };
+        fake.calls.clear();
+        QCOMPARE(method->remove(story.disk(), hostile).error().code, ErrorCode::Corrupt);
+        QCOMPARE(method->goBack(story.disk(), hostile).error().code, ErrorCode::Corrupt);
+        QVERIFY(std::ranges::none_of(fake.calls, [](auto const& call) { return call.starts_with("destroy"); }));
+    }
+
+    void aProgramThatIsNotThereIsNamed()
+    {
+        auto const outcome = runProgram({ "chronovisor-no-such-program" });
+        QCOMPARE(outcome.error().code, ErrorCode::Unsupported);
+        QCOMPARE(must(runProgram({ "echo", "a b", "c" })), std::string("a b c\n"));
+        QVERIFY(!runProgram({ "false" }));
+    }
+
+    void theRecordIsSavedAndLoaded()
+    {
+        Checkpoint const checkpoint { CheckpointWay::Reflink, "one", "disk.one", ImageFormat::Qcow2 };
+        auto const loaded = state::load<Checkpoint>(state::save(checkpoint));
+        REQUIRE_OK(loaded);
+        QCOMPARE(*loaded, checkpoint);
+    }
+
+private:
+    std::string path(std::string const& name) const { return m_folder->path().toStdString() + "/" + name; }
+    static void formats()
+    {
+        QTest::addColumn<ImageFormat>("format");
+        QTest::newRow("raw") << ImageFormat::Raw;
+        QTest::newRow("qcow2") << ImageFormat::Qcow2;
+    }
+
+    std::unique_ptr<QTemporaryDir> m_folder;
+};
+
+REGISTER_SUITE(CheckpointTest);
+#include "checkpoint_test.moc"

@@ -1,0 +1,79 @@
+#include "vmm/block/checkpoint_files.h"
+
+#include "vmm/base/unique_fd.h"
+
+#include <cstdio>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+
+namespace vmm {
+
+std::string folderOf(std::string const& path)
+{
+    auto const slash = path.rfind('/');
+    return slash == std::string::npos ? "./" : path.substr(0, slash + 1);
+}
+
+std::string nameOf(std::string const& path)
+{
+    return path.substr(path.rfind('/') + 1);
+}
+
+Result<> syncFolder(std::string const& path)
+{
+    auto const folder = TRY(openFile(folderOf(path), O_RDONLY | O_DIRECTORY));
+    if (::fsync(folder.get()) != 0)
+        return failOs("cannot make the names in " + folderOf(path) + " durable");
+    return {};
+}
+
+Result<> cloneFile(std::string const& from, std::string const& to)
+{
+    auto const source = TRY(openFile(from, O_RDONLY));
+    auto const target = TRY(openFile(to, O_WRONLY | O_CREAT | O_EXCL, 0644));
+    if (::ioctl(target.get(), FICLONE, source.get()) == 0)
+        return {};
+    auto error = osError("sharing the blocks of " + from);
+    if (error.osError == EOPNOTSUPP || error.osError == ENOTTY || error.osError == EINVAL || error.osError == EXDEV)
+        error = { ErrorCode::Unsupported, "the file system of " + from + " cannot share blocks between files",
+            error.osError };
+    ::unlink(to.c_str());
+    return fail(std::move(error));
+}
+
+Result<> syncFile(std::string const& path)
+{
+    auto const file = TRY(openFile(path, O_RDONLY));
+    if (::fsync(file.get()) != 0)
+        return failOs("cannot make " + path + " durable");
+    return {};
+}
+
+Result<> renameFile(std::string const& from, std::string const& to)
+{
+    if (std::rename(from.c_str(), to.c_str()) != 0)
+        return failOs("cannot rename " + from + " to " + to);
+    return {};
+}
+
+Result<> exchangeFiles(std::string const& one, std::string const& other)
+{
+    if (::renameat2(AT_FDCWD, one.c_str(), AT_FDCWD, other.c_str(), RENAME_EXCHANGE) != 0) {
+        auto error = osError("cannot exchange " + one + " and " + other);
+        if (error.osError == EINVAL || error.osError == ENOSYS)
+            error.code = ErrorCode::Unsupported;
+        return fail(std::move(error));
+    }
+    return {};
+}
+
+Result<> removeFile(std::string const& path)
+{
+    if (::unlink(path.c_str()) != 0 && errno != ENOENT)
+        return failOs("cannot remove " + path);
+    return {};
+}
+
+}

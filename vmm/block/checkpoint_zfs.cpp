@@ -1,0 +1,254 @@
+#include "vmm/block/checkpoint_zfs.h"
+
+#include "vmm/base/log.h"
+#include "vmm/block/checkpoint_files.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <fcntl.h>
+#include <poll.h>
+#include <spawn.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+namespace vmm {
+
+Result<std::string> runProgram(std::vector<std::string> const& arguments)
+{
+    std::array<int, 2> ends {};
+    if (::pipe2(ends.data(), O_CLOEXEC) != 0)
+        return failOs("cannot make a pipe");
+    UniqueFd const reading(ends[0]);
+    UniqueFd writing(ends[1]);
+    std::vector<char*> argv;
+    for (auto const& argument : arguments)
+        argv.push_back(const_cast<char*>(argument.c_str()));
+    argv.push_back(nullptr);
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_adddup2(&actions, writing.get(), 1);
+    posix_spawn_file_actions_adddup2(&actions, writing.get(), 2);
+    ::pid_t child = 0;
+    int const error = ::posix_spawnp(&child, argv[0], &actions, nullptr, argv.data(), environ);
+    posix_spawn_file_actions_destroy(&actions);
+    writing.reset();
+    if (error == ENOENT)
+        return fail(ErrorCode::Unsupported, "there is no program " + arguments[0] + " on this host");
+    if (error != 0)
+        return fail(osError("cannot run " + arguments[0], error));
+    std::string output;
+    std::array<char, 4096> buffer {};
+    while (true) {
+        auto const count = ::read(reading.get(), buffer.data(), buffer.size());
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count <= 0)
+            break;
+        if (output.size() < (16u << 20))
+            output.append(buffer.data(), static_cast<std::size_t>(count));
+    }
+    int status = 0;
+    while (::waitpid(child, &status, 0) < 0 && errno == EINTR) { }
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+        return output;
+    while (output.ends_with('\n'))
+        output.pop_back();
+    bool const denied = output.find("permission denied") != std::string::npos;
+    return fail(denied ? ErrorCode::PermissionDenied : ErrorCode::IoError, output.substr(0, 1000));
+}
+
+namespace {
+
+constexpr std::string_view volumes = "/dev/zvol/";
+
+std::vector<std::string> lines(std::string const& text)
+{
+    std::vector<std::string> all;
+    for (std::size_t at = 0; at < text.size();) {
+        auto const end = std::min(text.find('\n', at), text.size());
+        all.push_back(text.substr(at, end - at));
+        at = end + 1;
+    }
+    return all;
+}
+
+class ZfsMethod final : public CheckpointMethod {
+public:
+    explicit ZfsMethod(RunProgram run) : m_run(std::move(run)) { }
+
+    /// By a snapshot that is taken and destroyed again: nothing else knows what was delegated.
+    Result<> probe(CheckpointedDisk& disk) override
+    {
+        auto const where = TRY(locate(disk.path));
+        auto const trial = where.dataset + "@chronovisor-trial";
+        ignore(zfs(where, { "destroy", trial }));
+        TRY(zfs(where, { "snapshot", trial }));
+        TRY(zfs(where, { "destroy", trial }));
+        return {};
+    }
+    Result<> prepare(CheckpointedDisk& disk, std::string const&) override { return disk.image->flushSync(); }
+    Result<Checkpoint> take(CheckpointedDisk& disk, DiskSnapshot const& what) override
+    {
+        auto const where = TRY(locate(disk.path));
+        TRY(disk.image->flushSync());
+        auto const name = where.dataset + "@chronovisor-" + what.id;
+        TRY(checkName(name));
+        TRY(zfs(where, { "snapshot", name }));
+        return Checkpoint { CheckpointWay::Zfs, what.id, name, disk.image->info().format };
+    }
+    Result<> seal(CheckpointedDisk&, Checkpoint const&) override { return {}; } // zfs snapshot returns when it is
+    Result<> goBack(CheckpointedDisk& disk, Checkpoint const& checkpoint) override
+    {
+        auto const where = TRY(locate(disk.path));
+        TRY(checkPlace(where, checkpoint));
+        auto const listed = TRY(
+            zfs(where, { "list", "-H", "-d", "1", "-t", "snapshot", "-o", "name", "-s", "createtxg", where.dataset }));
+        auto const all = lines(listed);
+        if (std::ranges::find(all, checkpoint.place) == all.end())
+            return fail(ErrorCode::NotFound, "there is no snapshot " + checkpoint.place);
+        // A file system may hold more than this disk, so only a volume is rolled back as a whole.
+        if (where.isVolume) {
+            if (all.back() != checkpoint.place)
+                return fail(ErrorCode::Busy,
+                    fmt::format("{} is not the last snapshot of its volume, which cannot go back past {}",
+                        checkpoint.place, all.back()));
+            TRY(disk.image->flushSync());
+            disk.image.reset();
+            auto const rolled = zfs(where, { "rollback", checkpoint.place });
+            disk.image = TRY(BlockImage::open(disk.engine, disk.path, disk.options));
+            TRY(rolled);
+            return {};
+        }
+        auto const fresh = disk.path + ".going-back";
+        TRY(removeFile(fresh));
+        TRY(m_run({ "cp", "--sparse=always", "--reflink=auto", "--", fileIn(where, checkpoint), fresh }));
+        return replaceDisk(disk, fresh, checkpoint.format);
+    }
+    Result<std::unique_ptr<BlockImage>> openReadOnly(
+        IoEngine& engine, std::string const& diskPath, Checkpoint const& checkpoint) override
+    {
+        auto const where = TRY(locate(diskPath));
+        TRY(checkPlace(where, checkpoint));
+        if (where.isVolume)
+            TRY(zfs(where, { "set", "snapdev=visible", where.dataset }));
+        ImageOptions options;
+        options.access = Access::ReadOnly;
+        options.format = checkpoint.format;
+        options.lock = HostFile::Lock::No;
+        return BlockImage::open(engine, fileIn(where, checkpoint), options);
+    }
+    Result<ImageFormat> fork(CheckpointedDisk& disk, Checkpoint const& checkpoint, std::string const& path) override
+    {
+        auto const where = TRY(locate(disk.path));
+        TRY(checkPlace(where, checkpoint));
+        if (where.isVolume && path.starts_with(volumes)) {
+            TRY(zfs(where, { "clone", checkpoint.place, path.substr(volumes.size()) }));
+            return checkpoint.format;
+        }
+        auto const image = TRY(openReadOnly(disk.engine, disk.path, checkpoint));
+        TRY(copyImage(*image, path, ImageFormat::Qcow2));
+        return ImageFormat::Qcow2;
+    }
+    Result<> remove(CheckpointedDisk& disk, Checkpoint const& checkpoint) override
+    {
+        auto const where = TRY(locate(disk.path));
+        TRY(checkPlace(where, checkpoint));
+        // With a clone of it left, it goes when that goes.
+        TRY(zfs(where, { "destroy", "-d", checkpoint.place }));
+        return {};
+    }
+
+private:
+    struct Where {
+        std::string dataset;
+        bool isVolume = false;
+        std::string mountPoint; // of a file system, with '/'
+        std::string name;       // of the file, below that
+    };
+
+    Result<Where> locate(std::string const& diskPath)
+    {
+        std::unique_ptr<char, void (*)(void*)> const resolved(
+            diskPath.starts_with(volumes) ? ::strdup(diskPath.c_str()) : ::realpath(diskPath.c_str(), nullptr),
+            std::free);
+        if (!resolved)
+            return failOs("cannot find " + diskPath);
+        std::string const path = resolved.get();
+        Where where;
+        if (path.starts_with(volumes)) {
+            where.dataset = path.substr(volumes.size());
+            where.isVolume = true;
+            TRY(checkName(where.dataset));
+            return where;
+        }
+        auto const listed = TRY(m_run({ "zfs", "list", "-H", "-t", "filesystem", "-o", "name,mountpoint" }));
+        for (auto const& line : lines(listed)) {
+            auto const tab = line.find('\t');
+            if (tab == std::string::npos || line[tab + 1] != '/')
+                continue;
+            auto mountPoint = line.substr(tab + 1);
+            if (!mountPoint.ends_with('/'))
+                mountPoint += '/';
+            if (path.starts_with(mountPoint) && mountPoint.size() > where.mountPoint.size())
+                where = { line.substr(0, tab), false, mountPoint, path.substr(mountPoint.size()) };
+        }
+        if (where.dataset.empty())
+            return fail(ErrorCode::Unsupported, path + " is not on ZFS");
+        TRY(checkName(where.dataset));
+        return where;
+    }
+
+    /// zfs(8), "DESCRIPTION": what a name is made of; nothing that could be an option.
+    static Result<> checkName(std::string const& name)
+    {
+        auto const fits = [](char c) {
+            return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9')
+                || std::string_view("/@_-.: ").find(c) != std::string_view::npos;
+        };
+        if (name.empty() || name.size() > 255 || name[0] == '-' || !std::ranges::all_of(name, fits))
+            return fail(ErrorCode::InvalidArgument, "\"" + name + "\" is no name of ZFS");
+        return {};
+    }
+
+    /// A record from elsewhere leads to snapshots of this disk only.
+    static Result<> checkPlace(Where const& where, Checkpoint const& checkpoint)
+    {
+        if (checkpoint.place != where.dataset + "@chronovisor-" + checkpoint.id)
+            return fail(ErrorCode::Corrupt, checkpoint.place + " is no snapshot of " + where.dataset);
+        return checkName(checkpoint.place);
+    }
+
+    static std::string fileIn(Where const& where, Checkpoint const& checkpoint)
+    {
+        if (where.isVolume)
+            return std::string(volumes) + checkpoint.place;
+        return where.mountPoint + ".zfs/snapshot/chronovisor-" + checkpoint.id + "/" + where.name;
+    }
+
+    Result<std::string> zfs(Where const& where, std::vector<std::string> arguments)
+    {
+        auto const verb = arguments.front();
+        arguments.insert(arguments.begin(), "zfs");
+        auto outcome = m_run(arguments);
+        if (!outcome && outcome.error().code == ErrorCode::PermissionDenied)
+            return fail(ErrorCode::PermissionDenied,
+                fmt::format("zfs {}: {}; whoever administers the host can permit it: "
+                            "zfs allow USER snapshot,destroy,rollback,clone,create,mount {}",
+                    verb, outcome.error().detail, where.dataset));
+        if (!outcome)
+            return fail(std::move(outcome.error()).within("zfs " + verb));
+        return outcome;
+    }
+
+    RunProgram m_run;
+};
+
+}
+
+std::unique_ptr<CheckpointMethod> createZfsMethod(RunProgram run)
+{
+    return std::make_unique<ZfsMethod>(std::move(run));
+}
+
+}

@@ -1,0 +1,16 @@
+#pragma once
+
+#include "vmm/block/checkpoint.h"
+
+namespace vmm {
+
+/// Runs a program found by PATH and returns what it wrote to its output; an error has what it said.
+using RunProgram = std::function<Result<std::string>(std::vector<std::string> const& arguments)>;
+Result<std::string> runProgram(std::vector<std::string> const& arguments);
+
+/// Snapshots of the volume that is the disk (/dev/zvol/…), or of the file system that it is a file of, by zfs(8). An
+/// ordinary user needs rights to it: zfs allow. Going back to an earlier snapshot than the last copies it over the
+/// disk, because a rollback would destroy the later ones; a fork is a copy too, except of a volume.
+std::unique_ptr<CheckpointMethod> createZfsMethod(RunProgram run);
+
+}

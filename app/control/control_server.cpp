@@ -1,6 +1,7 @@
 #include "app/control/control_server.h"
 
 #include "app/control/key_names.h"
+#include "app/control/moment_methods.h"
 #include "app/runner/picture.h"
 
 #include <array>
@@ -333,14 +334,18 @@ struct ControlServer::Private {
             { "console.attach", &Private::attachConsole },
         };
         auto const handler = handlers.find(method);
-        if (handler == handlers.end()) {
+        bool const isMoments = method.starts_with("moment.");
+        if (handler == handlers.end() && !isMoments) {
             known = false;
             return;
         }
         auto const machine = machineIn(params);
         if (!machine)
             return reply(vmm::fail(machine.error()));
-        (this->*handler->second)(connection, *machine, params, reply);
+        if (isMoments)
+            known = callMomentMethod(**machine, method, params, reply);
+        else
+            (this->*handler->second)(connection, *machine, params, reply);
     }
 
     using Machine = std::shared_ptr<MachineRunner>;
@@ -559,6 +564,8 @@ struct ControlServer::Private {
                     { "forwards", forwardsToJson(changed->network.forwards) } });
         } else if (std::holds_alternative<notice::GuestRebooted>(notice)) {
             tellAll("machine.guestRebooted", { { "machine", machine } });
+        } else if (auto const* kept = std::get_if<notice::MomentKept>(&notice)) {
+            tellAll("machine.momentKept", { { "machine", machine }, { "moment", kept->id } });
         }
     }
 

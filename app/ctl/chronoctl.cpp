@@ -22,6 +22,7 @@ struct CommandLine {
     CreateOptions create;
     RunOptions run;
     ConsoleOptions console;
+    MomentOptions moment;
     std::function<int(Surroundings&, Output const&)> action;
 
     using Action = std::function<int(Surroundings&, Output const&)>;
@@ -103,6 +104,22 @@ struct CommandLine {
             });
         suspending->add_option("--to", directory, "Into this directory, not the machine's own");
         suspending->add_flag("--keep-running", keepRunning, "Let it go on afterwards; with --to");
+        auto* momentous = verb("moment", "A machine's past: take, list, restore, delete, change, verify, prune",
+            [this](Surroundings& around, Output const& output) { return ctl::moment(moment, around, output); });
+        momentous
+            ->add_option("action", moment.action,
+                "take keeps the present; restore goes to a moment; change gives it another name, note or pin; prune "
+                "frees"
+                " what no moment needs")
+            ->required()
+            ->check(CLI::IsMember({ "take", "list", "restore", "delete", "change", "verify", "prune" }));
+        momentous->add_option("machine", moment.machine, "The machine's name or uuid")->required();
+        momentous->add_option("moment", moment.moment, "The moment's id, the beginning of it, or its name");
+        momentous->add_option("--name", moment.name, "Of take and change: what it is called");
+        momentous->add_option("--note", moment.note, "Of take and change: a note on it");
+        momentous->add_flag("--pin,!--unpin", moment.pinned, "Of change: whether it is never thinned out");
+        momentous->add_flag(
+            "--lose-present", moment.losePresent, "Of restore: do not keep what is now as a moment first");
         auto* restoring
             = verb("restore", "Bring a suspended machine back", [this](Surroundings& around, Output const& output) {
                   std::error_code ignored;
@@ -198,6 +215,8 @@ struct CommandLine {
             ->check(CLI::IsMember({ "suspend", "shutdown", "poweroff" }))
             ->capture_default_str();
         running->add_flag("--paused", run.paused, "Bring a suspended machine back, and let it stand still");
+        running->add_option("--moment", run.moment, "Go to this moment of its timeline instead of starting it");
+        running->add_flag("--lose-present", run.losePresent, "With --moment: what its disks hold now need not be kept");
         running->add_option("--ready-fd", run.readyFd)->group("");
     }
 };

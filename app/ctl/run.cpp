@@ -1,4 +1,5 @@
 #include "app/control/control_server.h"
+#include "app/control/moment_methods.h"
 #include "app/ctl/serial_pump.h"
 #include "app/ctl/verbs.h"
 #include "app/runner/host_signals.h"
@@ -130,7 +131,7 @@ public:
         m_observer
             = m_runner->addObserver([this](Notice const& notice) { m_loop.post([this, notice] { take(notice); }); });
         auto const begun = [this](vmm::Result<> outcome) { m_loop.post([this, outcome] { started(outcome); }); };
-        m_options.paused ? m_runner->startPaused(begun) : m_runner->start(begun);
+        begin(begun);
         // While the machine is being put together on its own thread.
         auto server = control::ControlServer::start(m_around.runtimeDirectory, "chronoctl run");
         if (server) {
@@ -167,6 +168,18 @@ private:
             m_pumps.push_back(std::move(pump));
         }
         return {};
+    }
+
+    void begin(MachineRunner::Completion const& begun)
+    {
+        if (m_options.moment.empty()) {
+            m_options.paused ? m_runner->startPaused(begun) : m_runner->start(begun);
+            return;
+        }
+        control::Json const params { { "moment", m_options.moment }, { "losePresent", m_options.losePresent } };
+        control::callMomentMethod(*m_runner, "moment.go", params, [begun](vmm::Result<control::Json> const& outcome) {
+            begun(outcome ? vmm::Result<>() : vmm::fail(outcome.error()));
+        });
     }
 
     void started(vmm::Result<> const& outcome)

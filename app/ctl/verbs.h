@@ -32,6 +32,8 @@ struct RunOptions {
     std::string stateDirectory;
     std::string onSignal = "suspend";
     bool paused = false; ///< bring a suspended one back, and let it stand still
+    std::string moment;  ///< go there instead of starting
+    bool losePresent = false;
     HardwareOptions hardware;
     int readyFd = -1; ///< told when the machine runs; then the terminal is left alone
 };
@@ -55,6 +57,15 @@ int suspend(std::string const& machine, std::string const& directory, bool keepR
 /// Ends machines that were removed `days` ago and before.
 int emptyTrash(unsigned days, Surroundings& around, Output const& output);
 int screenshot(std::string const& machine, std::string const& path, Surroundings& around, Output const& output);
+
+struct MomentOptions {
+    std::string action; ///< take list restore delete change verify prune
+    std::string machine, moment;
+    std::optional<std::string> name, note;
+    std::optional<bool> pinned;
+    bool losePresent = false; ///< restore: what is now is not kept first
+};
+int moment(MomentOptions const& options, Surroundings& around, Output const& output);
 
 struct ConsoleOptions {
     std::string machine, console;

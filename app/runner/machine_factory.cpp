@@ -4,7 +4,7 @@ namespace app {
 
 MachineFactory kvmMachines()
 {
-    return { &vmm::Machine::create, &vmm::Machine::restore };
+    return { &vmm::Machine::create, &vmm::Machine::restore, &vmm::Machine::goTo };
 }
 
 }

@@ -13,6 +13,9 @@ struct MachineFactory {
     using Made = vmm::Result<std::unique_ptr<vmm::Machine>>;
     std::function<Made(vmm::VmConfig const&, vmm::Machine::Listener)> create;
     std::function<Made(std::string const& directory, vmm::Machine::Listener)> restore;
+    std::function<Made(
+        std::shared_ptr<vmm::timeline::Timeline> const&, std::string const& moment, vmm::Machine::Listener)>
+        goTo;
 };
 
 /// Machines on this host's KVM.

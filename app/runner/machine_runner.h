@@ -19,8 +19,8 @@ struct StateChanged {
     std::optional<vmm::Error> reason; ///< why, where nobody asked for it
 };
 struct Progress {
-    std::string job; ///< "suspend", "restore"
-    double fraction; ///< 0 to 1; a state change ends the job
+    std::string job; ///< "suspend", "restore", "keep"
+    double fraction; ///< 0 to 1; a state change ends the job, MomentKept or the completion a "keep"
 };
 struct PointerModeChanged {
     bool absolute;
@@ -33,16 +33,20 @@ struct NetworkChanged {
     vmm::NetworkConfig network;
 };
 struct GuestRebooted { };
+struct MomentKept {
+    std::string id;
+};
 
 }
 
 using Notice = std::variant<notice::StateChanged, notice::Progress, notice::PointerModeChanged, notice::MediumChanged,
-    notice::NetworkChanged, notice::GuestRebooted>;
+    notice::NetworkChanged, notice::GuestRebooted, notice::MomentKept>;
 
 /// Where a machine keeps what is its own.
 struct MachinePlaces {
     std::string stateDirectory; ///< of suspend and restore
     std::string lockFile;       ///< empty: no lock (a machine that is in no library)
+    std::string timelineFolder; ///< of its moments; empty: it can have none
     bool keepsState = false;    ///< an exported state: it stays when the machine runs on
 };
 
@@ -86,6 +90,22 @@ public:
     /// Into `directory`, or where it is empty into the machine's own place; there only with `thenPowerOff`.
     void suspend(Completion done = {}, std::string directory = {}, bool thenPowerOff = true);
     void discardState(Completion done = {});
+    /// Running or Paused: keeps the present as a moment; `done` hears which.
+    using Kept = std::function<void(vmm::Result<vmm::timeline::Moment>)>;
+    void keepMoment(vmm::timeline::NewMoment what, Kept done = {});
+    enum class Present : std::uint8_t {
+        Keep, ///< As a moment, first; where that is not possible nothing is done.
+        Lose,
+    };
+    /// The machine becomes what it was at that moment, and runs. Not while it is Suspended, for what is saved there is
+    /// a present that no moment could keep.
+    void goTo(std::string moment, Present present, Completion done = {});
+    /// The moments go on being as they are told. Reads the disk.
+    vmm::Result<std::shared_ptr<vmm::timeline::Timeline const>> timeline() const;
+    /// Does `what` with the timeline; the machine is this process's meanwhile.
+    void changeTimeline(std::function<vmm::Result<>(vmm::timeline::Timeline&)> what, Completion done = {});
+    /// Ends a moment for good, with what the disks kept of it.
+    void endMoment(std::string moment, Completion done = {});
     void cancelJob(Completion done = {});
     void insertMedium(std::string drive, std::string path, Completion done = {});
     void ejectMedium(std::string drive, bool force = false, Completion done = {});

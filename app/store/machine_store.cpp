@@ -197,7 +197,10 @@ std::string MachineStore::directoryOf(std::string const& id) const
 
 MachinePlaces MachineStore::placesOf(std::string const& id) const
 {
-    return { directoryOf(id) + "/state", directoryOf(id) + "/machine.lock" };
+    auto const directory = directoryOf(id);
+    return { .stateDirectory = directory + "/state",
+        .lockFile = directory + "/machine.lock",
+        .timelineFolder = directory + "/timeline" };
 }
 
 std::vector<StoredMachine> MachineStore::list() const

@@ -233,6 +233,51 @@ private slots:
         QVERIFY(network(0).connected);
     }
 
+    void momentsOfAMachineThatRunsAndOfOneThatDoesNot()
+    {
+        Bench bench;
+        QCOMPARE(bench.call({ "create", "web" }).code, 0);
+        QCOMPARE(bench.json({ "moment", "list", "web" })["moments"].toArray().size(), 0);
+        QCOMPARE(bench.call({ "moment", "take", "web" }).code, 1); // it is off
+        {
+            Hosting hosting(bench, { "web" });
+            QVERIFY(hosting.isRunning("web"));
+            auto const first = bench.call({ "moment", "take", "web", "--name", "before", "--note", "all is well" });
+            QCOMPARE(first.code, 0);
+            QCOMPARE(bench.call({ "moment", "take", "web", "--name", "after" }).code, 0);
+            auto const list = bench.json({ "moment", "list", "web" });
+            QCOMPARE(list["moments"].toArray().size(), 2);
+            QCOMPARE(list["moments"][0]["id"].toString().toUtf8() + "\n", first.out);
+            QCOMPARE(list["moments"][1]["parent"], list["moments"][0]["id"]);
+            QCOMPARE(list["present"], list["moments"][1]["id"]);
+
+            // What is now is kept first, unless one says otherwise.
+            QCOMPARE(bench.call({ "moment", "restore", "web", "before" }).code, 0);
+            QVERIFY(bench.script->has("go before"));
+            QCOMPARE(bench.stateOf("web"), QString("running"));
+            QCOMPARE(bench.json({ "moment", "list", "web" })["moments"][2]["reason"].toString(), "before-going");
+            QCOMPARE(bench.call({ "moment", "restore", "web", "after", "--lose-present" }).code, 0);
+            QCOMPARE(bench.json({ "moment", "list", "web" })["moments"].toArray().size(), 3);
+            QCOMPARE(bench.call({ "moment", "restore", "web", "nowhere" }).code, 1);
+            QCOMPARE(bench.call({ "moment", "restore", "web" }).code, 1);
+
+            QCOMPARE(bench.call({ "moment", "change", "web", "before", "--name", "good", "--pin" }).code, 0);
+            QVERIFY(bench.json({ "moment", "list", "web" })["moments"][0]["pinned"].toBool());
+            auto const after = bench.json({ "moment", "list", "web" })["moments"][1]["id"].toString();
+            QCOMPARE(bench.call({ "moment", "delete", "web", after.left(8).toStdString() }).code, 0);
+            QVERIFY(bench.script->has("forget " + after.toStdString()));
+            QCOMPARE(bench.call({ "moment", "verify", "web" }).code, 0);
+            QCOMPARE(bench.call({ "suspend", "web" }).code, 0);
+        }
+        // The saved state is a present that no moment keeps, and knows the disks as they are.
+        QCOMPARE(bench.call({ "moment", "delete", "web", "good" }).code, 1);
+        QCOMPARE(bench.call({ "moment", "change", "web", "good", "--unpin", "--note", "" }).code, 0);
+        auto const list = bench.call({ "moment", "list", "web" });
+        QVERIFY2(list.out.contains("good") && !list.out.contains("pinned"), list.out.constData());
+        QCOMPARE(bench.call({ "moment", "prune", "web" }).code, 0);
+        QCOMPARE(bench.call({ "moment", "verify", "web" }).code, 0);
+    }
+
     void theConsoleAnswersScripts()
     {
         Bench bench;

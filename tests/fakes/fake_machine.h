@@ -102,6 +102,14 @@ public:
                     return vmm::fail(config.error());
                 listener(vmm::event::Progress { "restore", 0.5 });
                 return make(*config, std::move(listener), script, vmm::RunState::Paused);
+            },
+            [script](std::shared_ptr<vmm::timeline::Timeline> const& timeline, std::string const& moment,
+                Listener listener) -> app::MachineFactory::Made {
+                script->note("go " + TRY(timeline->moment(moment)).name);
+                auto const text = TRY(timeline->state(moment));
+                auto const config = TRY(vmm::configFromText(text));
+                TRY(timeline->setPresent(moment));
+                return make(config, std::move(listener), script, vmm::RunState::Paused);
             } };
     }
 
@@ -258,6 +266,35 @@ private:
             become(m_before);
             answer(suspending, vmm::fail(vmm::ErrorCode::Cancelled, "suspending was cancelled"));
         }
+        answer(done);
+    }
+    /// Its memory is a page of one number.
+    void run(vmm::command::KeepMoment const& command, Completion const& done)
+    {
+        struct Page final : vmm::timeline::FrozenMemory {
+            std::vector<Block> all { { "ram", 4096 } };
+            std::vector<Block> const& blocks() const override { return all; }
+            vmm::Result<std::uint64_t> nextUsed(std::size_t, std::uint64_t) override { return 0; }
+            vmm::Result<> read(std::size_t, std::uint64_t, vmm::ByteSpan data) override
+            {
+                std::fill(data.begin(), data.end(), std::uint8_t(7));
+                return {};
+            }
+        };
+        m_script->note("keep " + command.what.name);
+        auto what = command.what;
+        what.state = vmm::configToText(m_config);
+        what.time = static_cast<std::uint64_t>(std::chrono::system_clock::now().time_since_epoch().count());
+        Page page;
+        auto const taken = command.timeline->take(what, page, {});
+        if (!taken)
+            return answer(done, vmm::fail(taken.error()));
+        m_listener(vmm::event::MomentKept { taken->id, std::chrono::nanoseconds(1) });
+        answer(done);
+    }
+    void run(vmm::command::ForgetMoment const& command, Completion const& done)
+    {
+        m_script->note("forget " + command.moment);
         answer(done);
     }
     void run(vmm::command::InsertMedium const& command, Completion const& done)

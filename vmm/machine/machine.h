@@ -41,6 +41,9 @@ struct KeepMoment {
     std::shared_ptr<timeline::Timeline> timeline;
     timeline::NewMoment what; ///< its time and state are the machine's to say
 };
+struct ForgetMoment { ///< Any time: the disks let go of what they kept of it.
+    std::string moment;
+};
 struct InsertMedium { ///< Any time.
     std::string drive, path;
 };
@@ -67,8 +70,8 @@ struct CancelJob { }; ///< Ends a Suspend or KeepMoment under way; the machine i
 }
 
 using Command = std::variant<command::Start, command::Pause, command::Resume, command::Reset, command::PressPowerButton,
-    command::PowerOff, command::Suspend, command::KeepMoment, command::InsertMedium, command::EjectMedium,
-    command::SetForwards, command::SetConnected, command::SendInput, command::CancelJob>;
+    command::PowerOff, command::Suspend, command::KeepMoment, command::ForgetMoment, command::InsertMedium,
+    command::EjectMedium, command::SetForwards, command::SetConnected, command::SendInput, command::CancelJob>;
 
 /// What a machine tells. Sent from the machine's thread; a receiver takes it to its own thread and returns at once.
 namespace event {
@@ -122,6 +125,8 @@ public:
     /// What the timeline has of the present is not touched: who wants to keep that keeps it first.
     static Result<std::unique_ptr<Machine>> goTo(
         std::shared_ptr<timeline::Timeline> timeline, std::string_view moment, Listener listener);
+    /// ForgetMoment for a machine that is in no process's memory.
+    static Result<> forgetMoment(VmConfig const& config, std::string const& moment);
     /// Powers off without asking.
     virtual ~Machine() = default;
 

@@ -1,3 +1,4 @@
+#include "vmm/machine/machine.h"
 #include "vmm/machine/pc_board_disk.h"
 
 #include <algorithm>
@@ -33,6 +34,11 @@ Result<bool> has(BlockImage& image, std::string const& moment)
 {
     auto const snapshots = TRY(image.snapshots());
     return std::any_of(snapshots.begin(), snapshots.end(), [&](auto const& one) { return one.id == moment; });
+}
+
+Result<> forget(BlockImage& image, std::string const& moment)
+{
+    return TRY(has(image, moment)) ? image.deleteSnapshot(moment) : Result<>();
 }
 
 }
@@ -115,11 +121,27 @@ Result<> PcBoard::takeDisksTo(std::string const& moment)
 
 Result<> PcBoard::forgetDisks(std::string const& moment)
 {
-    return onEachDisk([&](Disk& disk) -> Result<> {
-        if (!TRY(has(*disk.image, moment)))
+    return onEachDisk([&](Disk& disk) { return forget(*disk.image, moment); });
+}
+
+Result<> Machine::forgetMoment(VmConfig const& config, std::string const& moment)
+{
+    auto const thread = TRY(LoopThread::start("forget"));
+    Result<> outcome;
+    thread->loop().call([&] {
+        outcome = [&]() -> Result<> {
+            auto const engine = TRY(IoEngine::create(thread->loop()));
+            for (auto const& disk : config.disks) {
+                if (disk.readOnly || disk.format != DiskFormat::Qcow2)
+                    continue;
+                auto const image
+                    = TRY_WITHIN(disk.id, BlockImage::open(*engine, disk.path, { .format = ImageFormat::Qcow2 }));
+                TRY_WITHIN(disk.id, forget(*image, moment));
+            }
             return {};
-        return disk.image->deleteSnapshot(moment);
+        }();
     });
+    return outcome;
 }
 
 }

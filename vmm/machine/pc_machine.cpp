@@ -277,6 +277,11 @@ Result<> PcMachine::execute(command::PowerOff const&)
     return {};
 }
 
+Result<> PcMachine::execute(command::ForgetMoment const& command)
+{
+    return m_board->forgetDisks(command.moment);
+}
+
 Result<> PcMachine::execute(command::InsertMedium const& command)
 {
     return m_board->insertMedium(command.drive, command.path);

@@ -57,6 +57,7 @@ private:
     Result<> execute(command::Reset const&);
     Result<> execute(command::PressPowerButton const&);
     Result<> execute(command::PowerOff const&);
+    Result<> execute(command::ForgetMoment const&);
     Result<> execute(command::InsertMedium const&);
     Result<> execute(command::EjectMedium const&);
     Result<> execute(command::SetForwards const&);

@@ -1,0 +1,188 @@
+#include "app/control/moment_methods.h"
+
+#include <algorithm>
+#include <fmt/format.h>
+#include <map>
+#include <nlohmann/json.hpp>
+
+namespace app::control {
+
+namespace {
+
+using Reply = std::function<void(vmm::Result<Json>)>;
+using vmm::timeline::Moment;
+using vmm::timeline::Timeline;
+
+std::string textIn(Json const& params, char const* name)
+{
+    auto const found = params.find(name);
+    return found != params.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+bool flagIn(Json const& params, char const* name)
+{
+    auto const found = params.find(name);
+    return found != params.end() && found->is_boolean() && found->get<bool>();
+}
+
+Json momentToJson(Moment const& moment)
+{
+    return { { "id", moment.id }, { "parent", moment.parent }, { "name", moment.name }, { "note", moment.note },
+        { "reason", std::string(stateNames(moment.reason)[static_cast<std::size_t>(moment.reason)]) },
+        { "pinned", moment.pinned }, { "time", moment.time }, { "changedBytes", moment.changedPages * 4096 },
+        { "storedBytes", moment.storedBytes } };
+}
+
+Json damagesToJson(std::vector<vmm::timeline::Damage> const& damages)
+{
+    Json list = Json::array();
+    for (auto const& damage : damages)
+        list.push_back({ { "moment", damage.moment }, { "error", errorToJson(damage.error) } });
+    return list;
+}
+
+vmm::Result<std::string> findMoment(Timeline const& timeline, std::string const& wanted)
+{
+    std::vector<std::string> found;
+    for (auto const& moment : timeline.moments()) {
+        if (moment.id == wanted)
+            return moment.id;
+        if (moment.name == wanted || (wanted.size() >= 4 && moment.id.starts_with(wanted)))
+            found.push_back(moment.id);
+    }
+    if (found.size() == 1)
+        return found.front();
+    return found.empty()
+        ? vmm::fail(vmm::ErrorCode::NotFound, fmt::format("there is no moment \"{}\"", wanted))
+        : vmm::fail(vmm::ErrorCode::InvalidArgument, fmt::format("several moments are called \"{}\"", wanted));
+}
+
+MachineRunner::Completion plain(Reply const& reply)
+{
+    return [reply](vmm::Result<> outcome) {
+        reply(outcome ? vmm::Result<Json>(Json::object()) : vmm::fail(outcome.error()));
+    };
+}
+
+void keep(MachineRunner& machine, Json const& params, Reply const& reply)
+{
+    vmm::timeline::NewMoment what;
+    what.name = textIn(params, "name");
+    what.note = textIn(params, "note");
+    machine.keepMoment(std::move(what), [reply](vmm::Result<Moment> kept) {
+        reply(kept ? vmm::Result<Json>(momentToJson(*kept)) : vmm::fail(kept.error()));
+    });
+}
+
+void list(MachineRunner& machine, Json const& params, Reply const& reply)
+{
+    auto const told = [&]() -> vmm::Result<Json> {
+        auto const timeline = TRY(machine.timeline());
+        auto const costs = flagIn(params, "costs") ? TRY(timeline->usage()) : vmm::timeline::Usage {};
+        Json moments = Json::array();
+        for (auto const& moment : timeline->moments()) {
+            auto json = momentToJson(moment);
+            if (auto const cost = costs.moments.find(moment.id); cost != costs.moments.end()) {
+                json["ownBytes"] = cost->second.own;
+                json["sharedBytes"] = cost->second.shared;
+            }
+            moments.push_back(std::move(json));
+        }
+        Json all { { "present", timeline->present() }, { "moments", std::move(moments) },
+            { "damaged", damagesToJson(timeline->damages()) } };
+        if (flagIn(params, "costs"))
+            all["totalBytes"] = costs.total;
+        return all;
+    }();
+    reply(told);
+}
+
+/// Calls `then` with the id of the moment that the parameters name.
+void withMoment(
+    MachineRunner& machine, Json const& params, Reply const& reply, std::function<void(std::string const&)> const& then)
+{
+    auto const id = [&]() -> vmm::Result<std::string> {
+        auto const timeline = TRY(machine.timeline());
+        return findMoment(*timeline, textIn(params, "moment"));
+    }();
+    if (id)
+        then(*id);
+    else
+        reply(vmm::fail(id.error()));
+}
+
+void go(MachineRunner& machine, Json const& params, Reply const& reply)
+{
+    auto const present = flagIn(params, "losePresent") ? MachineRunner::Present::Lose : MachineRunner::Present::Keep;
+    withMoment(machine, params, reply, [&](std::string const& id) { machine.goTo(id, present, plain(reply)); });
+}
+
+void change(MachineRunner& machine, Json const& params, Reply const& reply)
+{
+    withMoment(machine, params, reply, [&](std::string const& id) {
+        auto const what = [id, params](Timeline& timeline) -> vmm::Result<> {
+            if (params.contains("name"))
+                TRY(timeline.rename(id, textIn(params, "name")));
+            if (params.contains("note"))
+                TRY(timeline.setNote(id, textIn(params, "note")));
+            if (params.contains("pinned"))
+                TRY(timeline.setPinned(id, flagIn(params, "pinned")));
+            return {};
+        };
+        machine.changeTimeline(what, plain(reply));
+    });
+}
+
+void end(MachineRunner& machine, Json const& params, Reply const& reply)
+{
+    withMoment(machine, params, reply, [&](std::string const& id) { machine.endMoment(id, plain(reply)); });
+}
+
+void verify(MachineRunner& machine, Json const&, Reply const& reply)
+{
+    auto const found = std::make_shared<std::vector<vmm::timeline::Damage>>();
+    auto const what = [found](Timeline& timeline) -> vmm::Result<> {
+        *found = TRY(timeline.verify());
+        return {};
+    };
+    machine.changeTimeline(what, [found, reply](vmm::Result<> outcome) {
+        reply(outcome ? vmm::Result<Json>(Json { { "damaged", damagesToJson(*found) } }) : vmm::fail(outcome.error()));
+    });
+}
+
+void sweep(MachineRunner& machine, Json const&, Reply const& reply)
+{
+    auto const freed = std::make_shared<std::uint64_t>(0);
+    auto const what = [freed](Timeline& timeline) -> vmm::Result<> {
+        auto const before = TRY(timeline.usage()).total;
+        TRY(timeline.sweep());
+        *freed = before - std::min(before, TRY(timeline.usage()).total);
+        return {};
+    };
+    machine.changeTimeline(what, [freed, reply](vmm::Result<> outcome) {
+        reply(outcome ? vmm::Result<Json>(Json { { "freedBytes", *freed } }) : vmm::fail(outcome.error()));
+    });
+}
+
+}
+
+bool callMomentMethod(MachineRunner& machine, std::string const& method, Json const& params, Reply const& reply)
+{
+    using Handler = void (*)(MachineRunner&, Json const&, Reply const&);
+    static std::map<std::string_view, Handler> const handlers {
+        { "moment.keep", &keep },
+        { "moment.list", &list },
+        { "moment.go", &go },
+        { "moment.change", &change },
+        { "moment.end", &end },
+        { "moment.verify", &verify },
+        { "moment.sweep", &sweep },
+    };
+    auto const handler = handlers.find(method);
+    if (handler == handlers.end())
+        return false;
+    handler->second(machine, params, reply);
+    return true;
+}
+
+}

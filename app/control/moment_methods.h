@@ -1,0 +1,27 @@
+#pragma once
+
+#include "app/control/protocol.h"
+#include "app/runner/machine_runner.h"
+
+#include <functional>
+
+namespace app::control {
+
+/// The methods "moment.…" of the control socket, on a machine of this process: also what chronoctl does with one that
+/// nobody has in memory. `reply` is called once, on any thread. False: there is no such method.
+///
+/// method | parameters | result
+/// ------ | ---------- | ------
+/// keep   | name, note | the moment
+/// list   | costs: true also tells what each costs | present, moments, damaged
+/// go     | moment, losePresent | nothing
+/// change | moment, and of name, note, pinned what shall be otherwise | nothing
+/// end    | moment | nothing
+/// verify | | damaged
+/// sweep  | | freedBytes
+///
+/// A moment is told by its id, the beginning of it (4 letters at least), or its name, where only one has that.
+bool callMomentMethod(MachineRunner& machine, std::string const& method, Json const& params,
+    std::function<void(vmm::Result<Json>)> const& reply);
+
+}

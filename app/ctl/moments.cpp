@@ -1,0 +1,129 @@
+#include "app/control/moment_methods.h"
+#include "app/ctl/verbs.h"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <future>
+#include <unistd.h>
+
+/// `chronoctl moment …`: the same methods, whether a process has the machine in memory or nobody.
+namespace app::ctl {
+
+namespace {
+
+vmm::Result<Json> call(
+    std::string const& machine, std::string const& method, Json params, Surroundings& around, Output const& output)
+{
+    auto owner = findOwner(machine, around);
+    if (owner) {
+        bool const tells = !output.json && ::isatty(output.err) == 1;
+        owner->client.onNotification([&](std::string const& event, Json const& told) {
+            if (tells && event == "machine.progress")
+                writeAll(output.err, fmt::format("\r{:3.0f} %\r", told.value("fraction", 0.0) * 100));
+        });
+        vmm::ignore(owner->client.call("events.subscribe"));
+        params["machine"] = owner->uuid;
+        return owner->client.call(method, std::move(params));
+    }
+    if (owner.error().code != vmm::ErrorCode::NotNow)
+        return vmm::fail(owner.error());
+    auto const stored = TRY(around.store.find(machine));
+    MachineRunner runner(stored.config, around.store.placesOf(stored.id), around.factory);
+    std::promise<vmm::Result<Json>> answer;
+    auto answered = answer.get_future();
+    control::callMomentMethod(
+        runner, method, params, [&](vmm::Result<Json> outcome) { answer.set_value(std::move(outcome)); });
+    return answered.get();
+}
+
+std::string sizeText(std::uint64_t bytes)
+{
+    return bytes < 10u << 20 ? fmt::format("{} KiB", bytes >> 10) : fmt::format("{} MiB", bytes >> 20);
+}
+
+void print(Json const& list, Output const& output)
+{
+    output.text(fmt::format(
+        "{:<2}{:<9} {:<19} {:<14} {:>10} {:>10}  {}", "", "MOMENT", "TIME", "WHY", "OWN", "SHARED", "NAME"));
+    auto const present = list.value("present", "");
+    for (auto const& moment : list.value("moments", Json::array())) {
+        auto const id = moment.value("id", "");
+        auto const seconds = static_cast<std::time_t>(moment.value("time", std::uint64_t(0)) / 1'000'000'000u);
+        output.text(fmt::format("{:<2}{:<9} {:%Y-%m-%d %H:%M:%S} {:<14} {:>10} {:>10}  {}{}", id == present ? "*" : "",
+            id.substr(0, 8), fmt::localtime(seconds), moment.value("reason", ""),
+            sizeText(moment.value("ownBytes", std::uint64_t(0))),
+            sizeText(moment.value("sharedBytes", std::uint64_t(0))), moment.value("name", ""),
+            moment.value("pinned", false) ? " (pinned)" : ""));
+    }
+    for (auto const& damage : list.value("damaged", Json::array()))
+        output.text(fmt::format("  {:<9} cannot be read: {}", damage.value("moment", "").substr(0, 8),
+            control::errorFromJson(damage["error"]).message()));
+}
+
+}
+
+int moment(MomentOptions const& options, Surroundings& around, Output const& output)
+{
+    auto const needsMoment = options.action != "take" && options.action != "list" && options.action != "verify"
+        && options.action != "prune";
+    if (needsMoment && options.moment.empty())
+        return output.failed(
+            { vmm::ErrorCode::InvalidArgument, "say which moment: its id, the beginning of it, or its name", 0 });
+    Json params = Json::object();
+    if (!options.moment.empty())
+        params["moment"] = options.moment;
+    std::string method;
+    if (options.action == "take") {
+        method = "moment.keep";
+        params = { { "name", options.name.value_or("") }, { "note", options.note.value_or("") } };
+    } else if (options.action == "list") {
+        method = "moment.list";
+        params["costs"] = true;
+    } else if (options.action == "restore") {
+        // Where nobody has the machine, a process is started that goes there.
+        auto const owner = findOwner(options.machine, around);
+        if (!owner && owner.error().code == vmm::ErrorCode::NotNow) {
+            auto const stored = around.store.find(options.machine);
+            if (!stored)
+                return output.failed(stored.error());
+            std::vector<std::string> arguments { stored->id, "--moment", options.moment };
+            if (options.losePresent)
+                arguments.emplace_back("--lose-present");
+            return runDetached(std::move(arguments), around, output);
+        }
+        method = "moment.go";
+        params["losePresent"] = options.losePresent;
+    } else if (options.action == "delete") {
+        method = "moment.end";
+    } else if (options.action == "change") {
+        method = "moment.change";
+        if (options.name)
+            params["name"] = *options.name;
+        if (options.note)
+            params["note"] = *options.note;
+        if (options.pinned)
+            params["pinned"] = *options.pinned;
+    } else {
+        method = options.action == "verify" ? "moment.verify" : "moment.sweep";
+    }
+    auto const answer = call(options.machine, method, std::move(params), around, output);
+    if (!answer)
+        return output.failed(answer.error());
+    auto const damaged = answer->value("damaged", Json::array());
+    if (output.json) {
+        output.value(*answer);
+    } else if (options.action == "take") {
+        output.text(answer->value("id", ""));
+    } else if (options.action == "list") {
+        print(*answer, output);
+    } else if (options.action == "verify") {
+        for (auto const& damage : damaged)
+            output.text(
+                fmt::format("{}: {}", damage.value("moment", ""), control::errorFromJson(damage["error"]).message()));
+    } else if (options.action == "prune") {
+        output.text(sizeText(answer->value("freedBytes", std::uint64_t(0))) + " freed");
+    }
+    return options.action == "verify" && !damaged.empty() ? int(Failed) : int(Done);
+}
+
+}

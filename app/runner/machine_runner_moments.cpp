@@ -1,0 +1,168 @@
+#include "app/runner/machine_runner_private.h"
+
+/// Moments: keeping the present, going to one, and the timeline of a machine that is on or off.
+namespace app {
+
+vmm::Result<> MachineRunner::Private::openTimeline()
+{
+    if (timeline)
+        return {};
+    if (runner.m_places.timelineFolder.empty())
+        return vmm::fail(vmm::ErrorCode::Unsupported, "a machine that is in no library has no timeline");
+    auto folder = TRY(vmm::timeline::openFolder(runner.m_places.timelineFolder));
+    timeline = TRY(vmm::timeline::Timeline::open(std::move(folder), vmm::timeline::Timeline::Access::ReadWrite));
+    return {};
+}
+
+void MachineRunner::Private::keepMoment(vmm::timeline::NewMoment what, Kept const& done)
+{
+    auto const hear = [done](vmm::Result<vmm::timeline::Moment> outcome) {
+        if (done)
+            done(std::move(outcome));
+    };
+    auto const state = runner.m_state.load();
+    if (!machine || (state != SessionState::Running && state != SessionState::Paused))
+        return hear(vmm::fail(notNow("keep a moment of", state)));
+    if (auto const opened = openTimeline(); !opened)
+        return hear(vmm::fail(opened.error()));
+    machine->post(vmm::command::KeepMoment { timeline, std::move(what) },
+        [this, hear, kept = timeline](
+            vmm::Result<> const& outcome) { hear(outcome ? kept->moment(lastKept) : vmm::fail(outcome.error())); });
+}
+
+void MachineRunner::Private::goTo(std::string const& moment, Present present, Completion const& done)
+{
+    auto const state = runner.m_state.load();
+    bool const isOn = state == SessionState::Running || state == SessionState::Paused || state == SessionState::Crashed;
+    if (!isOn && state != SessionState::Off)
+        return finish(done, vmm::fail(notNow("go to another moment with", state)));
+    auto const ready = [&]() -> vmm::Result<> {
+        TRY(takeLock());
+        TRY(openTimeline());
+        return timeline->moment(moment) ? vmm::Result<>()
+                                        : vmm::fail(vmm::ErrorCode::NotFound, "there is no moment " + moment);
+    }();
+    auto const refuse = [&](vmm::Error const& error) {
+        if (!machine) {
+            timeline.reset();
+            lock.reset();
+        }
+        finish(done, vmm::fail(error));
+    };
+    if (!ready)
+        return refuse(ready.error());
+    if (present == Present::Lose)
+        return goThere(moment, done);
+    if (state != SessionState::Running && state != SessionState::Paused) {
+        return refuse({ vmm::ErrorCode::NotNow,
+            "what its disks hold now would be lost, for only a machine that runs can keep its present", 0 });
+    }
+    vmm::timeline::NewMoment now;
+    now.reason = vmm::timeline::Reason::BeforeGoing;
+    keepMoment(now, [this, moment, done, mine = generation](vmm::Result<vmm::timeline::Moment> const& kept) {
+        post(
+            [this, moment, done, mine, kept] {
+                if (!kept)
+                    return finish(done, vmm::fail(vmm::Error(kept.error()).within("the present could not be kept")));
+                if (mine != generation || !machine)
+                    return finish(done, vmm::fail(notNow("go to another moment with", runner.m_state)));
+                goThere(moment, done);
+            },
+            done);
+    });
+}
+
+void MachineRunner::Private::goThere(std::string const& moment, Completion const& done)
+{
+    setState(SessionState::Restoring);
+    drop();
+    auto made = factory.goTo(timeline, moment, listener());
+    if (made && (*made)->config().uuid != runner.id())
+        made = vmm::fail(vmm::ErrorCode::Corrupt, "the moment is another machine's");
+    if (!made) {
+        end(made.error());
+        return finish(done, vmm::fail(made.error()));
+    }
+    keep(std::move(*made));
+    machine->post(vmm::command::Resume {}, [this, done, mine = generation](vmm::Result<> resumed) {
+        post(
+            [this, done, mine, resumed] {
+                if (mine == generation)
+                    settle(resumed);
+                finish(done, resumed);
+            },
+            done);
+    });
+}
+
+void MachineRunner::Private::withTimeline(std::function<vmm::Result<>()> const& what, Completion const& done)
+{
+    auto outcome = takeLock();
+    if (outcome)
+        outcome = openTimeline();
+    if (outcome)
+        outcome = what();
+    if (!machine) {
+        timeline.reset();
+        lock.reset();
+    }
+    finish(done, std::move(outcome));
+}
+
+void MachineRunner::keepMoment(vmm::timeline::NewMoment what, Kept done)
+{
+    auto const hearError = [done](vmm::Result<> const& outcome) {
+        if (done && !outcome)
+            done(vmm::fail(outcome.error()));
+    };
+    m_private->post([this, done, what = std::move(what)] { m_private->keepMoment(what, done); }, hearError);
+}
+
+void MachineRunner::goTo(std::string moment, Present present, Completion done)
+{
+    m_private->post(
+        [this, done, moment = std::move(moment), present] { m_private->goTo(moment, present, done); }, done);
+}
+
+vmm::Result<std::shared_ptr<vmm::timeline::Timeline const>> MachineRunner::timeline() const
+{
+    std::shared_ptr<vmm::timeline::Timeline const> open;
+    if (m_private->thread)
+        m_private->thread->loop().call([&] { open = m_private->timeline; });
+    if (open)
+        return open;
+    if (m_places.timelineFolder.empty())
+        return vmm::fail(vmm::ErrorCode::Unsupported, "a machine that is in no library has no timeline");
+    auto folder = TRY(vmm::timeline::openFolder(m_places.timelineFolder));
+    open = TRY(vmm::timeline::Timeline::open(std::move(folder), vmm::timeline::Timeline::Access::ReadOnly));
+    return open;
+}
+
+void MachineRunner::changeTimeline(std::function<vmm::Result<>(vmm::timeline::Timeline&)> what, Completion done)
+{
+    m_private->post(
+        [this, done, what = std::move(what)] {
+            m_private->withTimeline([&] { return what(*m_private->timeline); }, done);
+        },
+        done);
+}
+
+void MachineRunner::endMoment(std::string moment, Completion done)
+{
+    m_private->post(
+        [this, done, moment = std::move(moment)] {
+            auto const end = [&]() -> vmm::Result<> {
+                // The saved state knows its disks as they are, to the byte.
+                if (state() == SessionState::Suspended)
+                    return vmm::fail(notNow("delete a moment of", state()));
+                TRY(m_private->timeline->purge(moment));
+                if (m_private->machine)
+                    return m_private->machine->call(vmm::command::ForgetMoment { moment });
+                return vmm::Machine::forgetMoment(config(), moment);
+            };
+            m_private->withTimeline(end, done);
+        },
+        done);
+}
+
+}

@@ -1,0 +1,506 @@
+#pragma once
+
+#include "app/runner/machine_runner.h"
+#include "app/store/machine_lock.h"
+#include "app/store/whole_file.h"
+#include "vmm/machine/saved_machine.h"
+
+#include <filesystem>
+#include <fmt/format.h>
+#include <mutex>
+#include <shared_mutex>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/// The inside of MachineRunner, for the files that it is written in.
+namespace app {
+
+inline bool hasSavedState(std::string const& directory)
+{
+    struct stat status { };
+    return !directory.empty() && ::stat((directory + "/state.json").c_str(), &status) == 0;
+}
+
+inline bool isSamePlace(std::string const& one, std::string const& other)
+{
+    std::error_code unknown; // where a path cannot be resolved it is taken as it is
+    return std::filesystem::weakly_canonical(one, unknown) == std::filesystem::weakly_canonical(other, unknown);
+}
+
+inline SessionState sessionState(vmm::RunState state)
+{
+    switch (state) {
+    case vmm::RunState::Off: return SessionState::Off;
+    case vmm::RunState::Running: return SessionState::Running;
+    case vmm::RunState::Paused: return SessionState::Paused;
+    case vmm::RunState::Crashed: return SessionState::Crashed;
+    }
+    return SessionState::Off;
+}
+
+inline vmm::Error notNow(std::string_view what, SessionState state)
+{
+    return { vmm::ErrorCode::NotNow, fmt::format("cannot {} a machine that is {}", what, stateName(state)), 0 };
+}
+
+/// Everything here belongs to the loop's thread, besides what a mutex is named for.
+struct MachineRunner::Private {
+    MachineRunner& runner;
+    MachineFactory factory;
+
+    std::mutex configMutex;   // from here to `reason`
+    vmm::VmConfig nextConfig; // for the next start
+    vmm::VmConfig config;     // of the machine in memory, else the next
+    bool hasMachine = false;  // `config` is a machine's
+    std::map<std::string, std::shared_ptr<ConsoleLink>> consoles;
+    std::map<std::string, std::shared_ptr<ScreenLink>> screens;
+    std::map<std::string, std::string> media;
+    std::optional<vmm::Error> reason;
+
+    /// The pointer. Shared by who looks at the machine from other threads, so that nobody there waits for another;
+    /// alone when it is set.
+    std::shared_mutex machineMutex;
+    std::unique_ptr<vmm::Machine> machine;
+    std::uint64_t generation = 0; // of the machine; what an earlier one had posted is void
+    std::optional<MachineLock> lock;
+    bool savedStateInUse = false;                      // the machine came from it and has not run since
+    std::shared_ptr<vmm::timeline::Timeline> timeline; // open for writing, for as long as we have the lock
+    std::string lastKept;                              // the machine's thread
+
+    std::mutex observersMutex;
+    std::map<ObserverId, Observer> observers;
+    ObserverId nextObserver = 1;
+
+    std::once_flag loopStarted;
+    vmm::Result<> loopOutcome;
+    std::unique_ptr<vmm::LoopThread> thread; // last: ends before what it uses
+
+    Private(MachineRunner& owner, vmm::VmConfig initial, MachineFactory machines)
+        : runner(owner), factory(std::move(machines))
+    {
+        setNextConfig(std::move(initial));
+    }
+
+    void setNextConfig(vmm::VmConfig next)
+    {
+        std::lock_guard const guard(configMutex);
+        nextConfig = std::move(next);
+        if (!hasMachine) {
+            takeConfig(nextConfig);
+        } else {
+            config.name = nextConfig.name;
+            config.notes = nextConfig.notes;
+        }
+    }
+
+    /// With configMutex held.
+    void takeConfig(vmm::VmConfig const& taken)
+    {
+        config = taken;
+        decltype(consoles) nextConsoles;
+        for (auto const& serial : config.serials) {
+            auto& link = consoles[serial.id];
+            nextConsoles[serial.id] = link ? link : std::make_shared<ConsoleLink>();
+        }
+        consoles = std::move(nextConsoles);
+        decltype(screens) nextScreens;
+        for (auto const& display : config.displays) {
+            auto& link = screens[display.id];
+            nextScreens[display.id] = link ? link : std::make_shared<ScreenLink>();
+        }
+        screens = std::move(nextScreens);
+        media.clear();
+        for (auto const& cd : config.cds)
+            media[cd.id] = cd.path;
+    }
+
+    /// What the machine has taken is the next start's too.
+    void changeNetwork(std::string const& id, std::function<void(vmm::NetworkConfig&)> const& change)
+    {
+        std::optional<vmm::NetworkConfig> changed;
+        {
+            std::lock_guard const guard(configMutex);
+            for (auto* one : { &nextConfig, &config }) {
+                for (auto& network : one->networks) {
+                    if (network.id == id) {
+                        change(network);
+                        changed = network;
+                    }
+                }
+            }
+        }
+        if (changed)
+            tell(notice::NetworkChanged { *changed });
+    }
+
+    void tell(Notice const& notice)
+    {
+        std::lock_guard const guard(observersMutex);
+        for (auto const& [id, observer] : observers)
+            observer(notice);
+    }
+
+    void setState(SessionState state, std::optional<vmm::Error> why = {})
+    {
+        {
+            std::lock_guard const guard(configMutex);
+            reason = why;
+        }
+        if (runner.m_state.exchange(state) != state || why)
+            tell(notice::StateChanged { state, std::move(why) });
+    }
+
+    /// Runs `task` on the loop's thread; where there can be no thread, `done` hears why.
+    void post(std::function<void()> task, Completion const& done)
+    {
+        std::call_once(loopStarted, [this] {
+            auto started = vmm::LoopThread::start("machine runner");
+            if (started)
+                thread = std::move(*started);
+            else
+                loopOutcome = vmm::fail(started.error());
+        });
+        if (thread)
+            thread->loop().post(std::move(task));
+        else if (done)
+            done(loopOutcome);
+    }
+
+    SessionState restingState() const
+    {
+        return hasSavedState(runner.m_places.stateDirectory) ? SessionState::Suspended : SessionState::Off;
+    }
+
+    vmm::Machine::Listener listener()
+    {
+        auto const mine = ++generation;
+        return [this, mine](vmm::Event const& event) { take(event, mine); };
+    }
+
+    /// On the machine's thread, or ours while a machine is being made.
+    void take(vmm::Event const& event, std::uint64_t from)
+    {
+        if (auto const* progress = std::get_if<vmm::event::Progress>(&event)) {
+            tell(notice::Progress { progress->job, progress->fraction });
+        } else if (auto const* pointer = std::get_if<vmm::event::PointerModeChanged>(&event)) {
+            runner.m_absolutePointer = pointer->absolute;
+            tell(notice::PointerModeChanged { pointer->absolute });
+        } else if (auto const* medium = std::get_if<vmm::event::MediumChanged>(&event)) {
+            {
+                std::lock_guard const guard(configMutex);
+                media[medium->drive] = medium->path;
+                for (auto& cd : nextConfig.cds) {
+                    if (cd.id == medium->drive)
+                        cd.path = medium->path;
+                }
+            }
+            tell(notice::MediumChanged { medium->drive, medium->path });
+        } else if (std::holds_alternative<vmm::event::GuestRebooted>(event)) {
+            tell(notice::GuestRebooted {});
+        } else if (auto const* kept = std::get_if<vmm::event::MomentKept>(&event)) {
+            lastKept = kept->id; // before its completion, on the same thread
+            tell(notice::MomentKept { kept->id });
+        } else if (auto const* change = std::get_if<vmm::event::StateChanged>(&event)) {
+            post([this, from, change = *change] { follow(change, from); }, {});
+        }
+    }
+
+    void follow(vmm::event::StateChanged const& change, std::uint64_t from)
+    {
+        if (from != generation || !machine)
+            return;
+        auto const state = runner.m_state.load();
+        // A suspend pauses and powers off on its way, and a start begins from Off: their completion tells the outcome.
+        bool const isUnderWay
+            = state == SessionState::Suspending || state == SessionState::Starting || state == SessionState::Restoring;
+        if (change.state == vmm::RunState::Off) {
+            if (!isUnderWay)
+                end(change.reason);
+        } else if (!isUnderWay || change.state == vmm::RunState::Crashed) {
+            setState(sessionState(change.state), change.reason);
+        }
+    }
+
+    void keep(std::unique_ptr<vmm::Machine> made)
+    {
+        {
+            std::lock_guard const guard(machineMutex);
+            machine = std::move(made);
+        }
+        std::lock_guard const guard(configMutex);
+        // The machine knows best what it is made of: a restored one brings its configuration along. What it is called
+        // is the person's, who may have changed it meanwhile.
+        auto its = machine->config();
+        its.name = nextConfig.name;
+        its.notes = nextConfig.notes;
+        hasMachine = true;
+        takeConfig(its);
+        for (auto const& [id, link] : consoles) {
+            if (auto* console = machine->console(id))
+                link->attach(*console);
+        }
+        for (auto const& [id, link] : screens) {
+            if (auto* screen = machine->screen(id))
+                link->attach(*screen);
+        }
+    }
+
+    /// Destroys the machine and comes to rest.
+    void end(std::optional<vmm::Error> why = {})
+    {
+        drop();
+        timeline.reset();
+        lock.reset();
+        runner.m_absolutePointer = false;
+        setState(restingState(), std::move(why));
+    }
+
+    /// Destroys the machine.
+    void drop()
+    {
+        {
+            std::lock_guard const guard(configMutex);
+            for (auto const& [id, link] : consoles)
+                link->detach();
+            for (auto const& [id, link] : screens)
+                link->detach();
+        }
+        std::unique_ptr<vmm::Machine> ended;
+        {
+            std::lock_guard const guard(machineMutex);
+            ended = std::move(machine);
+        }
+        ended.reset();
+        {
+            std::lock_guard const guard(configMutex);
+            hasMachine = false;
+            takeConfig(nextConfig);
+        }
+        ++generation;
+        savedStateInUse = false;
+    }
+
+    vmm::Result<> takeLock()
+    {
+        if (!lock && !runner.m_places.lockFile.empty())
+            lock = TRY(MachineLock::take(runner.m_places.lockFile));
+        return {};
+    }
+
+    /// The guest is about to run: from now on its disks and the saved state part.
+    vmm::Result<> dropSavedState()
+    {
+        auto const& directory = runner.m_places.stateDirectory;
+        savedStateInUse = false;
+        if (runner.m_places.keepsState || !hasSavedState(directory))
+            return {};
+        if (::unlink((directory + "/state.json").c_str()) != 0)
+            return vmm::failOs(fmt::format("removing the saved state in {}", directory));
+        // The disks must not move on before that is so after a power cut too: memory would meet a newer disk.
+        TRY(syncDirectory(directory));
+        ::unlink((directory + "/ram").c_str());
+        for (auto const& [id, link] : consoleLinks())
+            ::unlink(pastFile(directory, id).c_str());
+        return {};
+    }
+
+    std::map<std::string, std::shared_ptr<ConsoleLink>> consoleLinks()
+    {
+        std::lock_guard const guard(configMutex);
+        return consoles;
+    }
+
+    /// Beside the saved state, and no part of it: what the terminals showed, so that a person finds it there again.
+    static std::string pastFile(std::string const& directory, std::string const& console)
+    {
+        return fmt::format("{}/{}{}", directory, vmm::savedCompanionPrefix, console);
+    }
+
+    void keepPasts(std::string const& directory)
+    {
+        for (auto const& [id, link] : consoleLinks()) {
+            auto shown = link->past();
+            std::uint64_t run = 0;
+            link->readFrom(0, shown, run);
+            if (shown.size() > vmm::Console::scrollback)
+                shown.erase(shown.begin(), shown.end() - vmm::Console::scrollback);
+            if (!shown.empty())
+                vmm::ignore(writeWholeFile(pastFile(directory, id), shown, Durable::No));
+        }
+    }
+
+    /// What comes next goes on from the saved state, where there is one.
+    void readPasts()
+    {
+        for (auto const& [id, link] : consoleLinks()) {
+            auto const text = hasSavedState(runner.m_places.stateDirectory)
+                ? readWholeFile(pastFile(runner.m_places.stateDirectory, id), vmm::Console::scrollback)
+                : vmm::Result<std::string>();
+            link->setPast(text ? vmm::Bytes(text->begin(), text->end()) : vmm::Bytes());
+        }
+    }
+
+    void start(bool paused, Completion const& done)
+    {
+        auto const state = runner.m_state.load();
+        if (state == SessionState::Crashed && !paused)
+            return forward(Action::Start, "start", vmm::command::Start {}, done);
+        if (!isPossible(Action::Start, state))
+            return finish(done, vmm::fail(notNow("start", state)));
+        if (auto const locked = takeLock(); !locked)
+            return finish(done, locked);
+        // Another process may have suspended or resumed it since we last looked.
+        auto const outcome = restingState() == SessionState::Suspended ? restore() : create();
+        if (!outcome) {
+            end();
+            return finish(done, outcome);
+        }
+        if (savedStateInUse && paused) {
+            setState(SessionState::Paused);
+            return finish(done, {});
+        }
+        if (savedStateInUse) {
+            if (auto const dropped = dropSavedState(); !dropped) {
+                end();
+                return finish(done, dropped);
+            }
+        }
+        bool const restored = runner.m_state == SessionState::Restoring;
+        vmm::Command command = vmm::command::Start {};
+        if (restored)
+            command = vmm::command::Resume {};
+        machine->post(std::move(command), [this, done, mine = generation](vmm::Result<> started) {
+            post(
+                [this, done, mine, started] {
+                    if (mine == generation)
+                        settle(started);
+                    finish(done, started);
+                },
+                done);
+        });
+    }
+
+    vmm::Result<> create()
+    {
+        setState(SessionState::Starting);
+        readPasts();
+        keep(TRY(factory.create(runner.config(), listener())));
+        return {};
+    }
+
+    vmm::Result<> restore()
+    {
+        setState(SessionState::Restoring);
+        readPasts();
+        auto const& directory = runner.m_places.stateDirectory;
+        auto made = TRY(factory.restore(directory, listener()));
+        if (made->config().uuid != runner.id())
+            return vmm::fail(vmm::ErrorCode::Corrupt, fmt::format("{} holds the state of another machine", directory));
+        keep(std::move(made));
+        savedStateInUse = true;
+        return {};
+    }
+
+    /// After a step that was under way: the state is the machine's own again.
+    void settle(vmm::Result<> const& outcome)
+    {
+        if (!machine)
+            return;
+        auto const state = machine->state();
+        if (state == vmm::RunState::Off)
+            end(outcome ? std::nullopt : std::optional(outcome.error()));
+        else if (runner.m_state != SessionState::Crashed)
+            setState(sessionState(state));
+    }
+
+    void suspend(std::string directory, bool thenPowerOff, Completion const& done)
+    {
+        auto const state = runner.m_state.load();
+        if (!machine || !isPossible(Action::Suspend, state))
+            return finish(done, vmm::fail(notNow("suspend", state)));
+        if (directory.empty())
+            directory = runner.m_places.stateDirectory;
+        if (directory.empty())
+            return finish(done, vmm::fail(vmm::ErrorCode::InvalidArgument, "no directory to suspend into"));
+        // Its disks would part from it at once, and the next start would take it for the machine's own.
+        if (!thenPowerOff && !runner.m_places.keepsState && isSamePlace(directory, runner.m_places.stateDirectory)) {
+            return finish(done,
+                vmm::fail(vmm::ErrorCode::InvalidArgument,
+                    "the state of a machine that goes on running needs a directory elsewhere"));
+        }
+        setState(SessionState::Suspending);
+        machine->post(vmm::command::Suspend { directory, thenPowerOff },
+            [this, done, directory, thenPowerOff, mine = generation](vmm::Result<> outcome) {
+                post(
+                    [this, done, directory, thenPowerOff, mine, outcome] {
+                        if (outcome)
+                            keepPasts(directory);
+                        if (mine == generation) {
+                            settle(outcome);
+                        }
+                        finish(done, outcome);
+                    },
+                    done);
+            });
+    }
+
+    // machine_runner_moments.cpp
+
+    /// For writing. The machine's lock is ours.
+    vmm::Result<> openTimeline();
+    void keepMoment(vmm::timeline::NewMoment what, Kept const& done);
+    void goTo(std::string const& moment, Present present, Completion const& done);
+    /// Whatever is in memory is gone now.
+    void goThere(std::string const& moment, Completion const& done);
+    /// Does `what` while the lock and the timeline are ours.
+    void withTimeline(std::function<vmm::Result<>()> const& what, Completion const& done);
+
+    /// Passes `command` to the machine; commands that let the guest run drop the saved state first.
+    void forward(std::optional<Action> action, std::string_view name, vmm::Command command, Completion const& done)
+    {
+        auto const state = runner.m_state.load();
+        if (!machine || (action && !isPossible(*action, state)))
+            return finish(done, vmm::fail(notNow(name, state)));
+        bool const runs = action == Action::Resume || action == Action::Reset || action == Action::Start;
+        if (runs && savedStateInUse) {
+            if (auto const dropped = dropSavedState(); !dropped)
+                return finish(done, dropped);
+        }
+        machine->post(std::move(command), [this, done, mine = generation](vmm::Result<> outcome) {
+            post(
+                [this, done, mine, outcome] {
+                    // The event of the power off was before us on the loop, unless the machine told in the other order.
+                    if (mine == generation && machine && machine->state() == vmm::RunState::Off
+                        && isPossible(Action::PowerOff, runner.m_state))
+                        end();
+                    finish(done, outcome);
+                },
+                done);
+        });
+    }
+
+    /// The next start's medium. A saved state has its own, which only the restored machine can change.
+    void changeIdleMedium(std::string const& drive, std::string const& path, Completion const& done)
+    {
+        if (runner.m_state != SessionState::Off)
+            return finish(done, vmm::fail(notNow("change a medium of", runner.m_state)));
+        auto next = runner.config();
+        for (auto& cd : next.cds) {
+            if (cd.id != drive)
+                continue;
+            cd.path = path;
+            setNextConfig(std::move(next));
+            tell(notice::MediumChanged { drive, path });
+            return finish(done, {});
+        }
+        finish(done, vmm::fail(vmm::ErrorCode::NotFound, fmt::format("there is no drive called {}", drive)));
+    }
+
+    static void finish(Completion const& done, vmm::Result<> outcome)
+    {
+        if (done)
+            done(std::move(outcome));
+    }
+};
+
+}

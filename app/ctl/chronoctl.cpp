@@ -1,6 +1,7 @@
 #include "app/ctl/chronoctl.h"
 
 #include "app/ctl/description.h"
+#include "app/ctl/paths.h"
 #include "app/ctl/verbs.h"
 
 #include <CLI/CLI.hpp>
@@ -125,7 +126,7 @@ struct CommandLine {
                   std::error_code ignored;
                   if (!std::filesystem::exists(machine + "/state.json", ignored))
                       return start(machine, false, around, output);
-                  auto const saved = std::filesystem::absolute(machine).lexically_normal().string();
+                  auto const saved = absolute(machine);
                   if (!foreground)
                       return runDetached({ "--restore", saved }, around, output);
                   run.restoreFrom = saved;
@@ -151,9 +152,8 @@ struct CommandLine {
         typing->add_option("keys", keys, "Key names, those of a chord with - between: ctrl-alt-del")->required();
         auto* inserting
             = onMachine("insert", "Put a medium into a drive", [this](Surroundings& around, Output const& output) {
-                  return control(machine, "machine.insert",
-                      { { "drive", drive }, { "path", std::filesystem::absolute(path).lexically_normal().string() } },
-                      around, output);
+                  return control(
+                      machine, "machine.insert", { { "drive", drive }, { "path", absolute(path) } }, around, output);
               });
         inserting->add_option("drive", drive, "The drive's id: cd0")->required();
         inserting->add_option("image", path, "The image")->required();

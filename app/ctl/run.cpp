@@ -1,5 +1,6 @@
 #include "app/control/control_server.h"
 #include "app/control/moment_methods.h"
+#include "app/ctl/paths.h"
 #include "app/ctl/serial_pump.h"
 #include "app/ctl/verbs.h"
 #include "app/runner/host_signals.h"
@@ -21,11 +22,6 @@
 namespace app::ctl {
 
 namespace {
-
-std::string absolute(std::string const& path)
-{
-    return path.empty() ? path : std::filesystem::absolute(path).lexically_normal().string();
-}
 
 bool isConfigFile(std::string const& machine)
 {

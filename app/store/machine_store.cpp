@@ -89,10 +89,14 @@ std::uint64_t bytesIn(std::string const& directory)
 {
     std::uint64_t bytes = 0;
     std::error_code error;
-    for (auto const& item : files::recursive_directory_iterator(directory, error)) {
+    // What goes meanwhile (a suspend replaces its directory) has no bytes. In a range-for the steps would throw.
+    for (files::directory_iterator item(directory, error), end; item != end; item.increment(error)) {
         struct stat status { };
-        if (::lstat(item.path().c_str(), &status) == 0)
-            bytes += static_cast<std::uint64_t>(status.st_blocks) * 512;
+        if (::lstat(item->path().c_str(), &status) != 0)
+            continue;
+        bytes += static_cast<std::uint64_t>(status.st_blocks) * 512;
+        if (S_ISDIR(status.st_mode))
+            bytes += bytesIn(item->path());
     }
     return bytes;
 }
@@ -207,8 +211,8 @@ std::vector<StoredMachine> MachineStore::list() const
 {
     std::vector<StoredMachine> machines;
     std::error_code error;
-    for (auto const& item : files::directory_iterator(machinesDirectory(), error)) {
-        auto const id = item.path().filename().string();
+    for (files::directory_iterator item(machinesDirectory(), error), end; item != end; item.increment(error)) {
+        auto const id = item->path().filename().string();
         if (!isMachineId(id))
             continue;
         if (auto machine = load(id)) {
@@ -443,13 +447,13 @@ vmm::Result<> MachineStore::emptyTrash(std::uint64_t seconds)
 {
     std::error_code error;
     auto const now = std::time(nullptr);
-    for (auto const& item : files::directory_iterator(m_root + "/trash", error)) {
+    for (files::directory_iterator item(m_root + "/trash", error), end; item != end; item.increment(error)) {
         struct stat status { };
-        if (isMachineId(item.path().filename()) && ::stat(item.path().c_str(), &status) == 0
+        if (isMachineId(item->path().filename()) && ::stat(item->path().c_str(), &status) == 0
             && now - status.st_mtime >= static_cast<std::int64_t>(seconds)) {
-            files::remove_all(item.path(), error);
+            files::remove_all(item->path(), error);
             if (error)
-                return vmm::fail(vmm::osError(fmt::format("removing {}", item.path().string()), error.value()));
+                return vmm::fail(vmm::osError(fmt::format("removing {}", item->path().string()), error.value()));
         }
     }
     return {};
@@ -458,14 +462,14 @@ vmm::Result<> MachineStore::emptyTrash(std::uint64_t seconds)
 void MachineStore::sweepHalfMade()
 {
     std::error_code error;
-    for (auto const& item : files::directory_iterator(machinesDirectory(), error)) {
+    for (files::directory_iterator item(machinesDirectory(), error), end; item != end; item.increment(error)) {
         struct stat status { };
         // What is younger than a minute may be about to be locked.
-        if (!item.path().filename().string().starts_with(makingPrefix) || ::stat(item.path().c_str(), &status) != 0
+        if (!item->path().filename().string().starts_with(makingPrefix) || ::stat(item->path().c_str(), &status) != 0
             || std::time(nullptr) - status.st_mtime < 60)
             continue;
-        if (auto const lock = MachineLock::take(item.path().string() + "/machine.lock"))
-            removeTree(item.path());
+        if (auto const lock = MachineLock::take(item->path().string() + "/machine.lock"))
+            removeTree(item->path());
     }
 }
 

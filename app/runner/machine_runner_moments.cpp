@@ -95,6 +95,16 @@ void MachineRunner::Private::goThere(std::string const& moment, Completion const
     });
 }
 
+vmm::Result<std::string> MachineRunner::Private::interruptedGoing() const
+{
+    auto const& path = runner.m_places.timelineFolder;
+    struct stat status { };
+    if (path.empty() || ::stat(path.c_str(), &status) != 0)
+        return std::string();
+    auto const folder = TRY(vmm::timeline::openFolder(path));
+    return vmm::timeline::Timeline::goingTo(*folder);
+}
+
 void MachineRunner::Private::withTimeline(std::function<vmm::Result<>()> const& what, Completion const& done)
 {
     auto outcome = takeLock();

@@ -349,6 +349,14 @@ struct MachineRunner::Private {
             return finish(done, vmm::fail(notNow("start", state)));
         if (auto const locked = takeLock(); !locked)
             return finish(done, locked);
+        // A crash may have left the disks between two moments.
+        if (auto const going = interruptedGoing(); !going || !going->empty()) {
+            auto const opened = going ? openTimeline() : vmm::Result<>(vmm::fail(going.error()));
+            if (opened)
+                return goThere(*going, done);
+            end();
+            return finish(done, opened);
+        }
         // Another process may have suspended or resumed it since we last looked.
         auto const outcome = restingState() == SessionState::Suspended ? restore() : create();
         if (!outcome) {
@@ -452,6 +460,8 @@ struct MachineRunner::Private {
     void goTo(std::string const& moment, Present present, Completion const& done);
     /// Whatever is in memory is gone now.
     void goThere(std::string const& moment, Completion const& done);
+    /// The moment that the disks were going to when the process ended; empty: none.
+    vmm::Result<std::string> interruptedGoing() const;
     /// Does `what` while the lock and the timeline are ours.
     void withTimeline(std::function<vmm::Result<>()> const& what, Completion const& done);
 

@@ -278,6 +278,37 @@ private slots:
         QCOMPARE(bench.call({ "moment", "verify", "web" }).code, 0);
     }
 
+    /// Disks that a crash has left on their way to a moment arrive there at the next start.
+    void aWayThatWasInterruptedIsGoneToItsEnd()
+    {
+        Bench bench;
+        QCOMPARE(bench.call({ "create", "web" }).code, 0);
+        {
+            Hosting hosting(bench, { "web" });
+            QVERIFY(hosting.isRunning("web"));
+            QCOMPARE(bench.call({ "moment", "take", "web", "--name", "there" }).code, 0);
+            QCOMPARE(bench.call({ "stop", "web" }).code, 0);
+            hosting.end();
+        }
+        {
+            auto const places = bench.store.placesOf(bench.store.find("web")->id);
+            auto folder = tests::must(vmm::timeline::openFolder(places.timelineFolder));
+            auto const timeline = tests::must(
+                vmm::timeline::Timeline::open(std::move(folder), vmm::timeline::Timeline::Access::ReadWrite));
+            REQUIRE_OK(timeline->setGoingTo(timeline->moments().front().id));
+        }
+        Hosting hosting(bench, { "web" });
+        QVERIFY(hosting.isRunning("web"));
+        QVERIFY(bench.script->has("go there"));
+        QCOMPARE(bench.call({ "stop", "web" }).code, 0);
+        hosting.end();
+        bench.script->log.clear();
+        Hosting again(bench, { "web" });
+        QVERIFY(again.isRunning("web"));
+        QVERIFY(!bench.script->has("go there"));
+        QCOMPARE(bench.call({ "stop", "web" }).code, 0);
+    }
+
     void theConsoleAnswersScripts()
     {
         Bench bench;

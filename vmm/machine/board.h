@@ -68,7 +68,9 @@ public:
     /// it serves anything else, so that the machine need not wait for it. `done` is called when all have, or with what
     /// failed, and then none has.
     virtual void keepDisks(std::string const& moment, std::uint64_t guestTime, DisksKept done) = 0;
-    /// While the machine stands still: the disks become what they were, all or (where one lacks the moment) none.
+    /// Whether each has kept what it held then.
+    virtual Result<> checkDisksHave(std::string const& moment) const = 0;
+    /// While the machine stands still: the disks become what they were, one after the other.
     virtual Result<> takeDisksTo(std::string const& moment) = 0;
     /// What was kept of the moment is not needed any more; where a disk has nothing of it that is well, too.
     virtual Result<> forgetDisks(std::string const& moment) = 0;

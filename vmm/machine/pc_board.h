@@ -37,6 +37,7 @@ public:
     Result<> checkDisksFollow() const override;
     Result<> prepareDisks() override;
     void keepDisks(std::string const& moment, std::uint64_t guestTime, DisksKept done) override;
+    Result<> checkDisksHave(std::string const& moment) const override;
     Result<> takeDisksTo(std::string const& moment) override;
     Result<> forgetDisks(std::string const& moment) override;
     Result<std::optional<BootCpuState>> prepareBoot() override;

@@ -108,14 +108,17 @@ void PcBoard::keepDisks(std::string const& moment, std::uint64_t guestTime, Disk
     }
 }
 
-Result<> PcBoard::takeDisksTo(std::string const& moment)
+Result<> PcBoard::checkDisksHave(std::string const& moment) const
 {
-    auto const check = [&](Disk& disk) -> Result<> {
+    return onEachDisk([&](Disk& disk) -> Result<> {
         if (TRY(has(*disk.image, moment)))
             return {};
         return fail(ErrorCode::NotFound, "the image does not have what it held at that moment");
-    };
-    TRY(onEachDisk(check));
+    });
+}
+
+Result<> PcBoard::takeDisksTo(std::string const& moment)
+{
     return onEachDisk([&](Disk& disk) { return disk.image->applySnapshot(moment); });
 }
 

@@ -55,9 +55,11 @@ Result<std::unique_ptr<Machine>> Machine::goTo(
     TRY(checkFiles(saved.header.files));
     auto memory = TRY(timeline::MomentMemory::open(timeline, moment));
     auto machine = TRY(PcMachine::build(saved.config, saved.header.cpu, std::move(listener)));
+    TRY(machine->checkDisksHave(std::string(moment)));
+    TRY(timeline->setGoingTo(moment));
     TRY(machine->takeDisksTo(std::string(moment)));
-    TRY(machine->loadState(saved, std::move(memory)));
     TRY(timeline->setPresent(moment));
+    TRY(machine->loadState(saved, std::move(memory)));
     return std::unique_ptr<Machine>(std::move(machine));
 }
 

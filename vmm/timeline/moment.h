@@ -68,12 +68,14 @@ struct TimelineRecord {
 
     std::uint64_t seed = 0; ///< of all hashes; chosen at random once
     std::string present;    ///< the moment that the machine's present came from; empty: none
+    std::string goingTo;    ///< the disks are on their way there, some maybe arrived; empty: no
     bool operator==(TimelineRecord const&) const = default;
 
     static void describe(auto& v, auto& s)
     {
         v.field("seed", s.seed);
         v.field("present", s.present, state::Max { idLength });
+        v.field("goingTo", s.goingTo, state::Max { idLength });
     }
 };
 

@@ -315,7 +315,25 @@ Result<> Timeline::setPresent(std::string_view id)
     std::lock_guard const changing(m_changing);
     auto record = m_record;
     record.present = TRY(moment(id)).id;
+    record.goingTo.clear();
     return storeRecord(record);
+}
+
+Result<> Timeline::setGoingTo(std::string_view id)
+{
+    TRY(writable());
+    std::lock_guard const changing(m_changing);
+    auto record = m_record;
+    record.goingTo = TRY(moment(id)).id;
+    return storeRecord(record);
+}
+
+Result<std::string> Timeline::goingTo(Folder const& folder)
+{
+    auto const record = readRecord<TimelineRecord>(folder, recordName);
+    if (!record && record.error().code == ErrorCode::NotFound)
+        return std::string();
+    return TRY_WITHIN("the timeline's record", record).goingTo;
 }
 
 Result<Moment> Timeline::take(NewMoment const& what, FrozenMemory& memory, Progress const& progress)
@@ -359,6 +377,8 @@ Result<> Timeline::purge(std::string_view id)
     TRY(writable());
     std::lock_guard const changing(m_changing);
     auto const gone = TRY(moment(id));
+    if (m_record.goingTo == id)
+        return fail(ErrorCode::NotNow, "the machine's disks are on their way to that moment; go there first");
     for (auto child : list()) {
         if (child.parent != id)
             continue;

@@ -64,6 +64,11 @@ public:
     /// Stores a moment whose parent is the present, and which is the present then. Cancelled, or failed otherwise, it
     /// leaves nothing. Takes as long as the memory needs to be written.
     Result<Moment> take(NewMoment const& what, FrozenMemory& memory, Progress const& progress);
+    /// Before the first disk goes to that moment: until setPresent() the machine's disks are of no one moment, and
+    /// after a crash there is nothing to do but to go on to where they were going.
+    Result<> setGoingTo(std::string_view id);
+    /// Where that was, if they did not arrive; empty: nowhere. Reads no moment.
+    static Result<std::string> goingTo(Folder const& folder);
     /// The machine goes on from that moment.
     Result<> setPresent(std::string_view id);
 

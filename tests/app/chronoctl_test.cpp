@@ -177,6 +177,19 @@ private slots:
         QCOMPARE(QJsonDocument::fromJson(said.err)["error"]["code"].toString(), QString("not-found"));
     }
 
+    void aPathCanBeMissingOrRelativeToNowhere()
+    {
+        Bench bench;
+        QCOMPARE(bench.call({ "create", "web" }).code, 0);
+        QCOMPARE(bench.call({ "insert", "web", "cd0", "" }).code, 1);
+        auto const here = QDir::currentPath();
+        QVERIFY(QDir().mkpath(bench.directory.filePath("gone")) && QDir::setCurrent(bench.directory.filePath("gone")));
+        QVERIFY(QDir().rmdir(bench.directory.filePath("gone")));
+        auto const said = bench.call({ "create", "odd", "--from", "disk.img" });
+        QDir::setCurrent(here);
+        QVERIFY(said.code != 0);
+    }
+
     void aRunningMachineIsDriven()
     {
         Bench bench;

@@ -70,6 +70,11 @@ void BlockImage::begin(BlockRequest& request)
     start(request);
 }
 
+Result<> BlockImage::forgetBacking()
+{
+    return fail(ErrorCode::Unsupported, m_file->name() + ": this format has no backing files");
+}
+
 Result<std::vector<DiskSnapshot>> BlockImage::snapshots()
 {
     return fail(ErrorCode::Unsupported, m_file->name() + ": a raw image has no snapshots of its own");

@@ -111,6 +111,7 @@ public:
 
     /// What is submitted from now on waits until letGo(). While nothing is in flight, from any thread.
     void hold() { m_held = true; }
+    bool isHeld() const { return m_held; }
     /// Starts what has waited. The image's thread.
     void letGo();
 
@@ -145,6 +146,9 @@ public:
     /// the file, which uses it again.
     virtual bool workWhenIdle() { return false; }
 
+    /// Nothing is needed any more of what is below: everything durable, then without backing file. Nothing in flight.
+    virtual Result<> forgetBacking();
+
     /// For tools: whole transfers that return when done.
     Result<> readSync(std::uint64_t offset, ByteSpan data);
     Result<> writeSync(std::uint64_t offset, ConstByteSpan data);
@@ -162,6 +166,8 @@ public:
     };
     /// How the first of `length` bytes at `offset`, and as many more as possible, are stored in this file.
     virtual Result<Mapping> map(std::uint64_t offset, std::uint64_t length) = 0;
+    /// map() of the first file of the chain that has the bytes; never Unallocated.
+    Result<Mapping> resolve(std::uint64_t offset, std::uint64_t length);
     /// The part of a compressed cluster at `offset`.
     virtual Result<> readCompressed(Mapping const& mapping, std::uint64_t offset, ByteSpan data);
     BlockFile& file() { return *m_file; }
@@ -196,8 +202,6 @@ protected:
     virtual void start(BlockRequest& request) = 0;
     /// submit(), also while the image is held: what it does itself does not wait.
     void begin(BlockRequest& request);
-    /// map() of the first file of the chain that has the bytes; never Unallocated.
-    Result<Mapping> resolve(std::uint64_t offset, std::uint64_t length);
     /// Reads the request's range from wherever in the chain it is.
     void startRead(BlockRequest& request);
     /// Ends one part; the last one completes the request.

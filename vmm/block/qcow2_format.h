@@ -24,7 +24,8 @@ constexpr std::uint32_t extensionEnd = 0, extensionBackingFormat = 0xe2792aca, e
                         extensionBitmaps = 0x23852875;
 
 // Where header fields are that change while the image is in use.
-constexpr std::uint64_t sizeField = 24, refcountTableField = 48, incompatibleField = 72, autoclearField = 88;
+constexpr std::uint64_t backingField = 8, sizeField = 24, refcountTableField = 48, incompatibleField = 72,
+                        autoclearField = 88;
 
 // L1 and L2 entries
 constexpr std::uint64_t copiedFlag = 1ULL << 63, compressedFlag = 1ULL << 62, zeroFlag = 1,

@@ -31,6 +31,7 @@ public:
     Result<> applySnapshot(std::string_view id) override;
     Result<> deleteSnapshot(std::string_view id) override;
     bool workWhenIdle() override;
+    Result<> forgetBacking() override;
 
 private:
     using Entry = qcow2::Entry;

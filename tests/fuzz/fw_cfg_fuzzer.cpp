@@ -8,9 +8,7 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
     static tests::FakeBoard board(64 << 10);
     vmm::FwCfg device(board.ram);
     device.addFile("bootorder", vmm::Bytes(20));
-    device.addFile(
-        "etc/acpi/tables", {}, { [&](vmm::Bytes& contents) { contents.resize(input.take<std::uint8_t>()); }, {} });
-    device.addFile("etc/vmgenid_addr", vmm::Bytes(8), { {}, [](vmm::ConstByteSpan) {} });
+    device.addFile("etc/acpi/tables", {}, [&](vmm::Bytes& contents) { contents.resize(input.take<std::uint8_t>()); });
     while (!input.empty()) {
         switch (input.take<std::uint8_t>() % 5) {
         case 0: input.access(device.dataWindow(), vmm::FwCfg::dataSize); break;

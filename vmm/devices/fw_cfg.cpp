@@ -33,27 +33,11 @@ void FwCfg::add(std::uint16_t key, Bytes contents)
     m_items[key] = Item { std::move(contents) };
 }
 
-void FwCfg::addFile(std::string name, Bytes contents, Hooks hooks)
+void FwCfg::addFile(std::string name, Bytes contents, Refresh refresh)
 {
     assert(name.size() <= maximumName && m_files.size() < maximumFiles);
-    assert(!hooks.onWrite || contents.size() <= maximumWritable);
-    auto initial = hooks.onWrite ? contents : Bytes();
-    m_files[std::move(name)] = Item { std::move(contents), std::move(hooks), std::move(initial) };
+    m_files[std::move(name)] = Item { std::move(contents), std::move(refresh) };
     rebuildDirectory();
-}
-
-void FwCfg::addKernel(Bytes setup, Bytes kernel, Bytes initrd, std::string const& commandLine)
-{
-    addNumber(SetupSize, static_cast<std::uint32_t>(setup.size()));
-    add(SetupData, std::move(setup));
-    addNumber(KernelSize, static_cast<std::uint32_t>(kernel.size()));
-    add(KernelData, std::move(kernel));
-    addNumber(InitrdSize, static_cast<std::uint32_t>(initrd.size()));
-    add(InitrdData, std::move(initrd));
-    Bytes text(commandLine.begin(), commandLine.end());
-    text.push_back(0);
-    addNumber(CommandLineSize, static_cast<std::uint32_t>(text.size()));
-    add(CommandLineData, std::move(text));
 }
 
 /// { count: u32 }, then { size: u32, key: u16, reserved: u16, name: char[56] } for each, big-endian.
@@ -78,42 +62,16 @@ void FwCfg::reset()
 {
     m_state = {};
     m_stale = false;
-    for (auto& [name, item] : m_files) {
-        if (item.hooks.onWrite)
-            item.contents = item.initial;
-    }
 }
 
 Section FwCfg::save() const
 {
-    auto now = m_state;
-    for (auto const& [name, item] : m_files) {
-        if (item.hooks.onWrite)
-            now.writable.push_back({ name, item.contents });
-    }
-    return state::save(now);
+    return state::save(m_state);
 }
 
 Result<> FwCfg::load(Section const& section)
 {
-    auto loaded = TRY(state::load<State>(section));
-    auto const writable
-        = std::ranges::count_if(m_files, [](auto const& file) { return bool(file.second.hooks.onWrite); });
-    if (static_cast<std::size_t>(writable) != loaded.writable.size())
-        return fail(
-            ErrorCode::Corrupt, fmt::format("fw-cfg: {} writable files, not {}", writable, loaded.writable.size()));
-    for (std::size_t i = 0; i < loaded.writable.size(); ++i) {
-        auto const& saved = loaded.writable[i];
-        auto const file = m_files.find(saved.name);
-        bool const inOrder = i == 0 || loaded.writable[i - 1].name < saved.name;
-        if (!inOrder || file == m_files.end() || !file->second.hooks.onWrite
-            || file->second.contents.size() != saved.contents.size())
-            return fail(ErrorCode::Corrupt, fmt::format("fw-cfg: no writable file \"{}\" of that size", saved.name));
-    }
-    for (auto& saved : loaded.writable)
-        m_files[saved.name].contents = std::move(saved.contents);
-    loaded.writable.clear();
-    m_state = std::move(loaded);
+    m_state = TRY(state::load<State>(section));
     m_stale = true;
     return {};
 }
@@ -134,8 +92,8 @@ FwCfg::Item* FwCfg::selected()
         item = m_filesByIndex[m_state.selector - FirstFile];
     else if (auto const found = m_items.find(m_state.selector); found != m_items.end())
         item = &found->second;
-    if (m_stale && item && item->hooks.onSelect)
-        item->hooks.onSelect(item->contents);
+    if (m_stale && item && item->refresh)
+        item->refresh(item->contents);
     m_stale = false;
     return item;
 }
@@ -212,7 +170,7 @@ void FwCfg::transfer(GuestAddress request)
     if (control & dmaRead) {
         good = copyToGuest(item, address, length);
     } else if (control & dmaWrite) {
-        good = copyFromGuest(item, address, length);
+        good = length == 0;
     } else if (control & dmaSkip) {
         advance(item, length);
     }
@@ -236,20 +194,6 @@ bool FwCfg::copyToGuest(Item const* item, GuestAddress address, std::uint32_t le
             return false;
         done += piece;
     }
-    return true;
-}
-
-bool FwCfg::copyFromGuest(Item* item, GuestAddress address, std::uint32_t length)
-{
-    if (length == 0)
-        return true;
-    if (!item || !item->hooks.onWrite || m_state.offset > item->contents.size()
-        || length > item->contents.size() - m_state.offset)
-        return false;
-    if (!m_ram.read(address, ByteSpan(item->contents).subspan(m_state.offset, length)))
-        return false;
-    advance(item, length);
-    item->hooks.onWrite(item->contents);
     return true;
 }
 

@@ -181,9 +181,8 @@ Result<> PcBoard::addFirmwareConfig()
 
     // Where the tables say that PCI is depends on where firmware has put it, so they are made when they are asked for.
     auto const acpiFile = [&](std::string_view name, auto const& part) {
-        FwCfg::Hooks hooks;
-        hooks.onSelect = [this, part](Bytes& contents) { contents = part(buildAcpi(acpiConfig())); };
-        fwCfg->addFile(std::string(name), part(buildAcpi(acpiConfig())), std::move(hooks));
+        fwCfg->addFile(std::string(name), part(buildAcpi(acpiConfig())),
+            [this, part](Bytes& contents) { contents = part(buildAcpi(acpiConfig())); });
     };
     acpiFile(acpiRsdpFile, [](AcpiTables const& tables) { return tables.rsdp; });
     acpiFile(acpiTablesFile, [](AcpiTables const& tables) { return tables.tables; });

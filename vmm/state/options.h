@@ -17,6 +17,12 @@ struct Since {
     unsigned version;
 };
 
+/// The last version of the section that had a field: `v.gone("scr", Until { 1 })` stands in a describe() for what is no
+/// more. Files of that time must have it, and its value is dropped.
+struct Until {
+    unsigned version;
+};
+
 /// The inclusive bounds of a number, where they are narrower than its type's.
 struct Range {
     std::uint64_t low, high;

@@ -92,6 +92,12 @@ bool Reader::enter(std::string_view name, Limits const& limits)
     return true;
 }
 
+void Reader::gone(std::string_view name, Until last)
+{
+    if (m_cursor->section.version() <= last.version && enter(name, {}))
+        leave();
+}
+
 void Reader::enterElement(std::size_t index)
 {
     m_cursor->path.push_back({ &m_cursor->value()[index], fmt::format("[{}]", index) });

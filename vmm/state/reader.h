@@ -31,6 +31,8 @@ public:
         leave();
     }
 
+    void gone(std::string_view name, Until last);
+
     /// A check across fields; the first that does not hold becomes the error.
     void require(bool holds, std::string_view what);
 

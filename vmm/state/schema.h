@@ -27,6 +27,8 @@ public:
         end();
     }
 
+    void gone(std::string_view, Until) { }
+
     /// "ier u8\nrxFifo bytes max=16\n"
     std::string text() const;
     Json jsonSchema(std::string_view kind, unsigned version) const;

@@ -31,6 +31,8 @@ public:
         leave();
     }
 
+    void gone(std::string_view, Until) { }
+
     friend Section makeSection(std::string_view kind, unsigned version, Writer& writer);
 
 private:

@@ -23,7 +23,7 @@ struct Inner {
 
 struct Everything {
     static constexpr std::string_view kind = "everything";
-    static constexpr unsigned version = 2; // 2: late
+    static constexpr unsigned version = 2; // 2: late; early is gone
     bool flag = false;
     std::uint8_t small = 0;
     std::uint64_t wide = 0;
@@ -53,6 +53,7 @@ struct Everything {
         v.field("list", s.list, state::Max { 3 });
         v.field("maybe", s.maybe);
         v.field("late", s.late, state::Since { 2 });
+        v.gone("early", state::Until { 1 });
     }
 };
 
@@ -84,9 +85,22 @@ private slots:
         auto json = state::save(sample()).toJson();
         json["version"] = 1u;
         json["state"].erase("late");
+        json["state"]["early"] = "whatever it was";
         auto const loaded = state::load<Everything>(*Section::fromJson(json));
         REQUIRE_OK(loaded);
         QCOMPARE(loaded->late, 77u);
+    }
+
+    void aFieldThatIsGoneBelongsToOlderFilesAlone()
+    {
+        auto json = state::save(sample()).toJson();
+        QVERIFY(!json["state"].contains("early"));
+        json["state"]["early"] = 1u;
+        QVERIFY(!state::load<Everything>(*Section::fromJson(json)));
+        json["version"] = 1u;
+        json["state"].erase("late");
+        json["state"].erase("early");
+        QVERIFY(!state::load<Everything>(*Section::fromJson(json)));
     }
 
     void whatIsWrongIsNamed_data()

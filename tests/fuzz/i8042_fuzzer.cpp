@@ -7,7 +7,7 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
     fuzz::Input input(data, size);
     tests::FakeIrq keyboard, mouse;
     tests::FakeTime time;
-    vmm::I8042 chip(keyboard, mouse, time, {});
+    vmm::I8042 chip(keyboard, mouse, time, [] {});
     while (!input.empty()) {
         switch (input.take<std::uint8_t>() % 10) {
         case 0: chip.keyboard().key({ input.take<std::uint16_t>(), input.take<std::uint8_t>() % 2 == 0 }); break;

@@ -18,11 +18,11 @@ constexpr std::uint8_t portNoReset = 0x01, portA20 = 0x02, portKeyboardFull = 0x
 
 }
 
-I8042::I8042(IrqLine& keyboardIrq, IrqLine& mouseIrq, GuestTime& time, Callbacks callbacks)
+I8042::I8042(IrqLine& keyboardIrq, IrqLine& mouseIrq, GuestTime& time, std::function<void()> resetMachine)
     : m_keyboardIrq(keyboardIrq),
       m_mouseIrq(mouseIrq),
       m_time(time),
-      m_callbacks(std::move(callbacks)),
+      m_resetMachine(std::move(resetMachine)),
       m_repeat(time.makeTimer(mutex(), [this] { repeatKey(); }))
 {
 }
@@ -147,8 +147,8 @@ void I8042::command(std::uint8_t value)
             m_state.pendingCommand = value;
         } else if (value >= 0xf0) {
             // Pulses those lines of the output port whose bits are 0; the lowest one resets the machine.
-            if (!(value & portNoReset) && m_callbacks.resetMachine)
-                m_callbacks.resetMachine();
+            if (!(value & portNoReset))
+                m_resetMachine();
         } else {
             trace("i8042", "command {:#x} is unknown", value);
         }
@@ -172,14 +172,10 @@ void I8042::argument(std::uint8_t command, std::uint8_t value)
 
 void I8042::setOutputPort(std::uint8_t value)
 {
-    bool const a20Changed = (value ^ m_state.outputPort) & portA20;
     m_state.outputPort = value & (portNoReset | portA20);
-    if (a20Changed && m_callbacks.setA20)
-        m_callbacks.setA20(value & portA20);
     if (!(value & portNoReset)) {
         m_state.outputPort |= portNoReset;
-        if (m_callbacks.resetMachine)
-            m_callbacks.resetMachine();
+        m_resetMachine();
     }
 }
 

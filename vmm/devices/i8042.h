@@ -18,7 +18,8 @@ namespace vmm {
 ///   0x64 | status        | command
 ///
 /// Everything is answered at once. IRQ 1 and IRQ 12 are up while the output buffer holds a byte of theirs. Left out:
-/// the password, and the controller's RAM beyond its command byte, which no system uses.
+/// the A20 line, whose bit is kept and which is always open, the password, and the controller's RAM beyond its command
+/// byte, which no system uses.
 class I8042 final : public Device {
 public:
     static constexpr std::uint64_t dataPort = 0x60, commandPort = 0x64; ///< one byte each
@@ -57,13 +58,8 @@ public:
         }
     };
 
-    /// Called with mutex() held, on a vCPU's thread.
-    struct Callbacks {
-        std::function<void()> resetMachine;
-        std::function<void(bool enabled)> setA20;
-    };
-
-    I8042(IrqLine& keyboardIrq, IrqLine& mouseIrq, GuestTime& time, Callbacks callbacks);
+    /// `resetMachine` is called with mutex() held, on a vCPU's thread.
+    I8042(IrqLine& keyboardIrq, IrqLine& mouseIrq, GuestTime& time, std::function<void()> resetMachine);
 
     BusHandler& dataWindow() { return m_dataWindow; }
     BusHandler& commandWindow() { return m_commandWindow; }
@@ -117,7 +113,7 @@ private:
     IrqLine& m_keyboardIrq;
     IrqLine& m_mouseIrq;
     GuestTime& m_time;
-    Callbacks m_callbacks;
+    std::function<void()> m_resetMachine;
     std::unique_ptr<Timer> m_repeat;
     std::uint16_t m_heldKey = 0; // the one that repeats; a person's finger is no part of the machine's state
     bool m_keyboardLevel = false, m_mouseLevel = false;

@@ -31,9 +31,8 @@ constexpr std::array comPorts { ComPort { 0x3f8, 4 }, ComPort { 0x2f8, 3 }, ComP
 
 Result<> PcBoard::addLegacyDevices()
 {
-    I8042::Callbacks callbacks;
-    callbacks.resetMachine = m_events.resetRequested;
-    auto& keyboard = keep("i8042", std::make_unique<I8042>(m_vm.line(1), m_vm.line(12), m_time, std::move(callbacks)));
+    auto& keyboard
+        = keep("i8042", std::make_unique<I8042>(m_vm.line(1), m_vm.line(12), m_time, m_events.resetRequested));
     TRY(m_ports.map(I8042::dataPort, 1, keyboard.dataWindow()));
     TRY(m_ports.map(I8042::commandPort, 1, keyboard.commandWindow()));
     m_keyboards.push_back(&keyboard.keyboard());

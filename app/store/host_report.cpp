@@ -104,19 +104,19 @@ std::vector<HostConcern> concerns(HostReport const& host, vmm::VmConfig const& c
     using Code = HostConcern::Code;
     std::vector<HostConcern> found;
     if (host.kvm != KvmStatus::Usable)
-        found.push_back({ Code::NoKvm, true });
+        found.push_back({ Code::NoKvm });
     if (config.cpus > host.cores)
-        found.push_back({ Code::MoreCpusThanCores, false, config.cpus, host.cores });
+        found.push_back({ Code::MoreCpusThanCores, config.cpus, host.cores });
     auto const memory = std::uint64_t(config.memoryMiB) << 20;
     if (memory > host.memoryBytes)
-        found.push_back({ Code::MoreMemoryThanHost, true, memory, host.memoryBytes });
+        found.push_back({ Code::MoreMemoryThanHost, memory, host.memoryBytes });
     else if (memory > host.freeMemoryBytes)
-        found.push_back({ Code::MoreMemoryThanFree, false, memory, host.freeMemoryBytes });
+        found.push_back({ Code::MoreMemoryThanFree, memory, host.freeMemoryBytes });
     if (newDiskBytes > host.freeDiskBytes)
-        found.push_back({ Code::DiskMayFill, false, newDiskBytes, host.freeDiskBytes });
+        found.push_back({ Code::DiskMayFill, newDiskBytes, host.freeDiskBytes });
     if ((config.firmware == vmm::Firmware::SeaBios && !host.hasSeaBios)
         || (config.firmware == vmm::Firmware::Ovmf && !host.hasOvmf))
-        found.push_back({ Code::NoFirmware, true });
+        found.push_back({ Code::NoFirmware });
     return found;
 }
 

@@ -38,7 +38,6 @@ struct HostConcern {
         NoFirmware,         ///< the firmware chosen is not installed
     };
     Code code;
-    bool prevents = false; ///< the machine cannot run like this
     std::uint64_t wanted = 0, there = 0;
     bool operator==(HostConcern const&) const = default;
 };

@@ -46,7 +46,6 @@ public:
     int syncFailure() override;
     std::uint64_t knownSize() const override { return m_knownSize; }
     void noteWritten(std::uint64_t end) override;
-    bool isDirect() const { return m_direct; }
 
 private:
     HostFile(std::string path, UniqueFd fd) : m_path(std::move(path)), m_fd(std::move(fd)) { }

@@ -217,13 +217,15 @@ bool PciFunction::isBusMaster() const
 
 void PciFunction::readConfig(unsigned offset, ByteSpan data)
 {
-    std::fill(data.begin(), data.end(), std::uint8_t(0xff));
-    if (offset >= m_initial.size() || data.size() > m_initial.size() - offset)
+    constexpr std::size_t spaceSize = 4096;
+    if (offset >= spaceSize || data.size() > spaceSize - offset) {
+        std::fill(data.begin(), data.end(), std::uint8_t(0xff));
         return;
+    }
     beforeConfigRead(offset, static_cast<unsigned>(data.size()));
     for (std::size_t i = 0; i < data.size(); ++i) {
         auto const at = offset + i;
-        data[i] = at < m_pci.config.size() ? m_pci.config[at] : m_initial[at];
+        data[i] = at < m_pci.config.size() ? m_pci.config[at] : 0; // no extended capabilities
         if (at == statusOffset && m_pci.intx)
             data[i] |= statusInterrupt;
     }
@@ -361,26 +363,10 @@ void PciFunction::removeDoorbells(Bar& bar)
     bar.doorbells.clear();
 }
 
-void PciFunction::refreshDoorbells()
-{
-    for (auto& bar : m_bars) {
-        if (!bar->mapped)
-            continue;
-        removeDoorbells(*bar);
-        addDoorbells(*bar);
-    }
-}
-
 std::optional<MemoryMapper::Slot> PciFunction::ramBarSlot(unsigned index) const
 {
     auto const* bar = findBar(index);
     return bar && bar->block && bar->mapped ? std::optional(bar->slot) : std::nullopt;
-}
-
-std::optional<std::uint64_t> PciFunction::barAddress(unsigned index) const
-{
-    auto const* bar = findBar(index);
-    return bar ? bar->mapped : std::nullopt;
 }
 
 void PciFunction::setInterrupt(bool level)

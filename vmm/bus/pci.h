@@ -124,9 +124,8 @@ protected:
     /// The function's registers in BAR `index`. Never called for RAM and MSI-X BARs.
     virtual void readBar(unsigned index, std::uint64_t offset, ByteSpan data);
     virtual void writeBar(unsigned index, std::uint64_t offset, ConstByteSpan data);
-    /// Doorbells inside BAR `index`, asked for each time the BAR is mapped. Call refreshDoorbells() when they change.
+    /// Doorbells inside BAR `index`, asked for each time the BAR is mapped.
     virtual std::vector<Doorbell> doorbells(unsigned index);
-    void refreshDoorbells();
     /// After the guest wrote to configuration space (the standard registers are already handled).
     virtual void configWritten(unsigned offset, unsigned size);
     /// Before the guest reads configuration space: the moment to refresh a register whose value comes from elsewhere.
@@ -143,8 +142,6 @@ protected:
 
     /// The slot of a RAM BAR while it is mapped.
     std::optional<MemoryMapper::Slot> ramBarSlot(unsigned index) const;
-    /// Where BAR `index` answers now; nothing while it does not (decoding is off, or the place is taken).
-    std::optional<std::uint64_t> barAddress(unsigned index) const;
 
     /// The PCI part of reset(): a reset() calls it. Needless in the constructor.
     void resetPci();
@@ -156,7 +153,6 @@ protected:
     void loadPci(PciState const& saved);
 
     PciServices const& services() const { return m_services; }
-    std::array<std::uint8_t, 4096>& extendedConfig() { return m_initial; }
 
 private:
     struct Bar;
@@ -179,7 +175,7 @@ private:
 
     PciServices m_services;
     PciIdentity m_identity;
-    std::array<std::uint8_t, 4096> m_initial {}; // after reset; beyond 256 it is read-only
+    std::array<std::uint8_t, 256> m_initial {};  // after reset
     std::array<std::uint8_t, 256> m_writable {}; // ones where the guest may write
     std::vector<std::unique_ptr<Bar>> m_bars;
     unsigned m_capabilityEnd = 0x40, m_lastCapability = 0;

@@ -44,12 +44,6 @@ std::unique_ptr<Timer> MachineClock::makeTimer(std::mutex& mutex, std::function<
     return std::make_unique<ClockTimer>(*this, mutex, std::move(due));
 }
 
-bool MachineClock::isRunning() const
-{
-    std::lock_guard const lock(m_mutex);
-    return m_running;
-}
-
 void MachineClock::start()
 {
     {

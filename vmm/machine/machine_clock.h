@@ -19,7 +19,6 @@ public:
 
     void start();
     void stop();
-    bool isRunning() const;
     /// Only while it stands still.
     void set(Nanoseconds now);
 

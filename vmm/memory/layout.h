@@ -18,7 +18,7 @@ constexpr std::uint64_t fourGiB = std::uint64_t(1) << 32;
 constexpr std::uint64_t lowMemoryEnd = 0x9fc00;
 constexpr std::uint64_t legacyVga = 0xa0000, legacyVgaEnd = 0xc0000;
 /// Option ROMs and the BIOS: RAM or ROM, as the PAM registers say.
-constexpr std::uint64_t legacyRom = 0xc0000, legacyBios = 0xe0000, legacyEnd = 0x100000;
+constexpr std::uint64_t legacyBios = 0xe0000, legacyEnd = 0x100000;
 
 /// RAM that fits below this is all low; what does not fit is split at lowRamSplit.
 constexpr std::uint64_t lowRamMaximum = 0xb0000000, lowRamSplit = 0x80000000;
@@ -36,10 +36,8 @@ constexpr std::uint64_t highRamSize(std::uint64_t ramSize)
 /// ECAM under direct boot; firmware chooses by itself (PCIEXBAR). One MiB for each of 256 buses.
 constexpr std::uint64_t ecam = 0xb0000000, ecamSize = 0x10000000;
 
-/// Where BARs may be under direct boot, and the end of the window in any case.
-constexpr std::uint64_t pciWindow = 0xc0000000, pciWindowEnd = 0xfec00000;
-/// Ports that PCI BARs may have; below are the board's own.
-constexpr std::uint16_t pciPorts = 0x1000;
+/// The end of the 32-bit PCI window.
+constexpr std::uint64_t pciWindowEnd = 0xfec00000;
 
 /// A page of the board's that holds the VM generation id.
 constexpr std::uint64_t generationId = 0xfed80000;

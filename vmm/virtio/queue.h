@@ -108,18 +108,14 @@ public:
 
     /// Gives a chain back with `written` bytes in it. The driver sees it with the next publish().
     void give(std::uint16_t head, std::uint32_t written);
-    bool hasUnpublished() const { return m_unpublished != 0; }
     /// Shows the driver what was given back; true when it wants an interrupt for that.
     [[nodiscard]] bool publish();
 
-    /// Chains taken and not given back.
-    unsigned outstanding() const { return m_outstanding; }
-    /// Makes `heads` part of what is saved and of what is outstanding.
+    /// Makes `heads` part of what is saved and of what is outstanding: taken and not given back.
     void setHeld(std::vector<std::uint16_t> heads) { m_state.held = std::move(heads); }
 
 private:
     struct Descriptor;
-    struct Ring;
 
     bool walk(std::uint16_t head, Chain& chain);
     bool walkIndirect(Descriptor const& table, Chain& chain, unsigned& count);

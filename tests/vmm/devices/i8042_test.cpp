@@ -77,7 +77,7 @@ private slots:
     {
         tests::FakeIrq irq;
         tests::FakeTime time;
-        tests::battery<I8042>([&] { return std::make_unique<I8042>(irq, irq, time, I8042::Callbacks {}); },
+        tests::battery<I8042>([&] { return std::make_unique<I8042>(irq, irq, time, [] {}); },
             [](I8042& chip) {
                 chip.keyboard().key({ keyPause, true });
                 chip.commandWindow().write(0, bytesOf(std::uint8_t(0x60)));

@@ -2,6 +2,7 @@
 #include "vmm/boot/aml.h"
 #include "vmm/bus/pci_bus.h"
 #include "vmm/devices/ich9_lpc.h"
+#include "vmm/devices/uart_16550.h"
 #include "vmm/memory/layout.h"
 
 #include <algorithm>
@@ -108,17 +109,12 @@ Bytes isaBridge(AcpiConfig const& config)
         isaDevice("KBD", eisaId("PNP0303"), { ioPorts(0x60, 1), ioPorts(0x64, 1), irq(1) }),
         isaDevice("MOU", eisaId("PNP0F13"), { irq(12) }),
     };
-    struct Port {
-        std::uint16_t base;
-        unsigned irq;
-    };
-    constexpr std::array<Port, 4> ports { { { 0x3f8, 4 }, { 0x2f8, 3 }, { 0x3e8, 4 }, { 0x2e8, 3 } } };
     for (auto const number : config.serialPorts) {
-        if (number < 1 || number > ports.size())
+        if (number < 1 || number > comPorts.size())
             continue;
-        auto const& port = ports[number - 1];
+        auto const& com = comPorts[number - 1];
         terms.push_back(isaDevice(fmt::format("COM{}", number), eisaId("PNP0501"),
-            { ioPorts(port.base, 8), irq(port.irq) }, { nameDecl("_UID", integer(number)) }));
+            { ioPorts(com.port, Uart16550::size), irq(com.irq) }, { nameDecl("_UID", integer(number)) }));
     }
     if (config.panicDevice)
         terms.push_back(

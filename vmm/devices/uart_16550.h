@@ -10,6 +10,14 @@
 
 namespace vmm {
 
+/// COM1 to COM4 as every PC has them; the odd ones share a wire, and the even ones.
+struct ComPort {
+    std::uint16_t port;
+    unsigned irq;
+};
+constexpr std::array comPorts { ComPort { 0x3f8, 4 }, ComPort { 0x2f8, 3 }, ComPort { 0x3e8, 4 },
+    ComPort { 0x2e8, 3 } };
+
 /// A serial port (TI SLLS057, PC16550D/TL16C550, "Register Description"), eight byte-wide registers:
 ///
 ///   offset | DLAB | read | write

@@ -17,18 +17,6 @@
 
 namespace vmm {
 
-namespace {
-
-/// COM1 to COM4 as every PC has them.
-struct ComPort {
-    std::uint16_t port;
-    unsigned gsi;
-};
-constexpr std::array comPorts { ComPort { 0x3f8, 4 }, ComPort { 0x2f8, 3 }, ComPort { 0x3e8, 4 },
-    ComPort { 0x2e8, 3 } };
-
-}
-
 Result<> PcBoard::addLegacyDevices()
 {
     auto& keyboard
@@ -107,18 +95,17 @@ Result<> PcBoard::setConnected(std::string_view network, bool connected)
 
 Result<> PcBoard::addSerials()
 {
-    // COM1 and COM3 share a wire, COM2 and COM4 another.
-    auto& com13 = m_sharedLines.emplace_back(m_vm.line(4));
-    auto& com24 = m_sharedLines.emplace_back(m_vm.line(3));
+    auto& com13 = m_sharedLines.emplace_back(m_vm.line(comPorts[0].irq));
+    auto& com24 = m_sharedLines.emplace_back(m_vm.line(comPorts[1].irq));
     unsigned next = 0;
     for (auto const& serial : m_config.serials) {
         auto& console = *(m_consoles[serial.id] = std::make_unique<Console>());
         if (serial.virtio)
             continue;
         auto const& com = comPorts.at(next++);
-        auto& line = (com.gsi == 4 ? com13 : com24).addSource();
+        auto& line = (com.irq == comPorts[0].irq ? com13 : com24).addSource();
         auto& uart = keep(serial.id, std::make_unique<Uart16550>(line, m_time, console));
-        TRY(m_ports.map(com.port, 8, uart));
+        TRY(m_ports.map(com.port, Uart16550::size, uart));
     }
 
     auto& panic = keep("pvpanic", std::make_unique<PvPanic>([this](std::uint8_t events) {

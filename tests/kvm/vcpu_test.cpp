@@ -129,6 +129,25 @@ private slots:
             QCOMPARE(all[i], static_cast<std::uint8_t>(i + 1));
     }
 
+    void registersThatThisHostRefusesAreNamed()
+    {
+        Guest guest(*m_kvm, { 0xeb, 0xfe });
+        auto state = guest.vcpu->save();
+        REQUIRE_OK(state);
+        REQUIRE_OK(guest.vcpu->load(*state));
+        constexpr std::uint32_t mask = 0x209; // IA32_MTRR_PHYSMASK4, whose low bits nobody may set
+        auto const found = std::find_if(
+            state->msrs.begin(), state->msrs.end(), [](MsrState const& msr) { return msr.index == mask; });
+        QVERIFY(found != state->msrs.end());
+        found->value = 0x7f;
+        auto const refused = guest.vcpu->load(*state);
+        QVERIFY(!refused);
+        auto const text = QString::fromStdString(refused.error().message());
+        QVERIFY2(text.contains("0x7f in MSR 0x209"), qPrintable(text));
+        // The others were set all the same, and a reset helps.
+        REQUIRE_OK(guest.vcpu->reset());
+    }
+
     void tripleFaultIsReported()
     {
         Guest guest(*m_kvm, { 0x0f, 0x0b }); // ud2, without an IDT

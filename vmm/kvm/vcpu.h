@@ -49,7 +49,7 @@ public:
     Result<> setBootState(BootCpuState const& state);
 
     Result<VcpuState> save() const;
-    /// Refuses, before it changes anything, what this host's KVM does not know.
+    /// Unsupported where this host cannot go on with it; the vCPU is then good for nothing but a reset.
     Result<> load(VcpuState const& state);
 
     /// Tells the guest's kvmclock that it was stopped for a while, so that its watchdogs do not bark.
@@ -58,6 +58,10 @@ public:
 private:
     Vcpu(Vm& vm, unsigned index) : m_vm(vm), m_index(index) { }
     Result<> open(std::vector<CpuidEntry> const& cpuid);
+    /// load(), for a state of our own making: what this host refuses keeps the host's value.
+    Result<> set(VcpuState const& state);
+    /// Returns the model-specific registers that KVM has refused.
+    Result<std::vector<MsrState>> write(VcpuState const& state);
     void servePort(BusView& ports);
     void serveMemory(BusView& memory);
     VcpuExit unhandledInstruction();

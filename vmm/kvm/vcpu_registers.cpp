@@ -183,7 +183,9 @@ Result<std::vector<MsrState>> readMsrs(int fd, std::span<std::uint32_t const> in
     return values;
 }
 
-Result<> writeMsrs(int fd, std::span<MsrState const> msrs)
+/// Appends those that KVM refuses. Some that it lists and can read it never lets anybody write: they say what the host
+/// is.
+Result<> writeMsrs(int fd, std::span<MsrState const> msrs, std::vector<MsrState>& refused)
 {
     while (!msrs.empty()) {
         FlexibleArray<kvm_msrs, kvm_msr_entry> request(msrs.size());
@@ -197,16 +199,25 @@ Result<> writeMsrs(int fd, std::span<MsrState const> msrs)
             return failOs("cannot write model-specific registers");
         if (static_cast<std::size_t>(written) == msrs.size())
             return {};
-        auto const& refused = msrs[static_cast<std::size_t>(written)];
-        // Some that KVM lists and can read it never lets anybody write; they say what the host is.
-        if (refused.value != 0)
-            log(LogLevel::Warning, "kvm", "KVM refuses {:#x} for MSR {:#x}; it keeps its own", refused.value,
-                refused.index);
+        refused.push_back(msrs[static_cast<std::size_t>(written)]);
         msrs = msrs.subspan(static_cast<std::size_t>(written) + 1);
     }
     return {};
 }
 
+}
+
+Result<> checkRefusedMsrs(std::vector<MsrState> const& refused, std::vector<MsrState> const& own)
+{
+    std::string lost;
+    for (auto const& msr : refused) {
+        if (msr.value != 0 && std::find(own.begin(), own.end(), msr) == own.end())
+            lost += fmt::format("{}{:#x} in MSR {:#x}", lost.empty() ? "" : ", ", msr.value, msr.index);
+    }
+    if (lost.empty())
+        return {};
+    return fail(ErrorCode::Unsupported,
+        fmt::format("this host's KVM refuses what the vCPU has in its model-specific registers: {}", lost));
 }
 
 Result<VcpuState> Vcpu::save() const
@@ -255,6 +266,18 @@ Result<VcpuState> Vcpu::save() const
 
 Result<> Vcpu::load(VcpuState const& state)
 {
+    return checkRefusedMsrs(TRY(write(state)), m_powerOn->msrs);
+}
+
+Result<> Vcpu::set(VcpuState const& state)
+{
+    if (auto const good = checkRefusedMsrs(TRY(write(state)), m_powerOn->msrs); !good)
+        log(LogLevel::Warning, "kvm", "vCPU {}: {}", m_index, good.error().message());
+    return {};
+}
+
+Result<std::vector<MsrState>> Vcpu::write(VcpuState const& state)
+{
     int const xsaveSize = m_vm.capability(KVM_CAP_XSAVE2);
     auto const roomForXsave = xsaveSize > 0 ? static_cast<std::size_t>(xsaveSize) : sizeof(kvm_xsave);
     if (state.xsave.size() > roomForXsave
@@ -286,11 +309,12 @@ Result<> Vcpu::load(VcpuState const& state)
     auto msrs = state.msrs;
     auto const deadline = std::stable_partition(
         msrs.begin(), msrs.end(), [](MsrState const& msr) { return msr.index != msrTscDeadline; });
-    TRY(writeMsrs(fd(), std::span(msrs.begin(), deadline)));
+    std::vector<MsrState> refused;
+    TRY(writeMsrs(fd(), std::span(msrs.begin(), deadline), refused));
     kvm_lapic_state lapic {};
     std::memcpy(lapic.regs, state.lapic.data(), sizeof lapic.regs);
     TRY(ioctlChecked(fd(), KVM_SET_LAPIC, &lapic, "KVM refuses a local APIC"));
-    TRY(writeMsrs(fd(), std::span(deadline, msrs.end())));
+    TRY(writeMsrs(fd(), std::span(deadline, msrs.end()), refused));
     kvm_debugregs debug {};
     std::copy(state.debugAddresses.begin(), state.debugAddresses.end(), std::begin(debug.db));
     debug.dr6 = state.dr6;
@@ -300,7 +324,8 @@ Result<> Vcpu::load(VcpuState const& state)
     mpState.mp_state = toMpState(state.mpState);
     TRY(ioctlChecked(fd(), KVM_SET_MP_STATE, &mpState, "KVM refuses a vCPU's run state"));
     auto const events = toKvm(state.events);
-    return ioctlChecked(fd(), KVM_SET_VCPU_EVENTS, &events, "KVM refuses a vCPU's events");
+    TRY(ioctlChecked(fd(), KVM_SET_VCPU_EVENTS, &events, "KVM refuses a vCPU's events"));
+    return refused;
 }
 
 Result<> Vcpu::reset()
@@ -312,7 +337,7 @@ Result<> Vcpu::reset()
     // Fast strings, which KVM's own power-on value has off (Intel SDM, order number 335592, Vol. 4, 2.1 "Architectural
     // MSRs", IA32_MISC_ENABLE bit 0): Linux would do without its fast copies.
     setMsr(state, msrMiscEnable, 1);
-    return load(state);
+    return set(state);
 }
 
 /// Intel SDM, order number 325384, Vol. 3A, 9.8.5 "Initializing IA-32e Mode": what must be on, and that it may be set
@@ -350,7 +375,7 @@ Result<> Vcpu::setBootState(BootCpuState const& boot)
     // "IA32_MTRR_DEF_TYPE MSR"); without that Linux leaves PAT alone too.
     constexpr std::uint64_t enabledWriteBack = 1u << 11 | 6;
     setMsr(state, msrMtrrDefaultType, enabledWriteBack);
-    return load(state);
+    return set(state);
 }
 
 }

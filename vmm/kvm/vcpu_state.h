@@ -1,6 +1,7 @@
 #pragma once
 
 #include "vmm/base/bytes.h"
+#include "vmm/base/result.h"
 #include "vmm/state/options.h"
 
 #include <array>
@@ -56,6 +57,10 @@ struct MsrState {
         v.field("value", s.value);
     }
 };
+
+/// Whether a vCPU can do with what its host has `refused` to set: nothing is lost where the value was 0 or is what the
+/// host has there by itself (`own`). Else Unsupported, with every register and value.
+Result<> checkRefusedMsrs(std::vector<MsrState> const& refused, std::vector<MsrState> const& own);
 
 /// What is under way at an instruction boundary (KVM API, 4.31 "KVM_GET_VCPU_EVENTS").
 struct VcpuEvents {

@@ -36,7 +36,6 @@ enum Command : std::uint8_t {
     ReadFpdmaQueued = 0x60,
     WriteFpdmaQueued = 0x61,
     Seek = 0x70,
-    ExecuteDiagnostic = 0x90,
     InitializeParameters = 0x91,
     ReadMultiple = 0xc4,
     WriteMultiple = 0xc5,
@@ -46,17 +45,18 @@ enum Command : std::uint8_t {
     WriteDma = 0xca,
     WriteDmaOld = 0xcb,
     WriteMultipleFuaExt = 0xce,
-    StandbyImmediate = 0xe0,
-    IdleImmediate = 0xe1,
-    Standby = 0xe2,
-    Idle = 0xe3,
-    CheckPowerMode = 0xe5,
-    Sleep = 0xe6,
-    FlushCache = 0xe7,
     FlushCacheExt = 0xea,
-    IdentifyDevice = 0xec,
-    SetFeatures = 0xef,
 };
+
+/// The last byte of a block is such that all of them add up to zero.
+void putChecksum(ByteSpan block)
+{
+    block.back() = 0;
+    unsigned sum = 0;
+    for (auto const byte : block)
+        sum += byte;
+    block.back() = static_cast<std::uint8_t>(0x100 - (sum & 0xff));
+}
 
 }
 
@@ -242,29 +242,18 @@ void AtaDisk::setFeatures(SataCommand& command)
 /// ACS-3, 7.12.7 "Input Data" of IDENTIFY DEVICE. Only what deserves a word has one.
 void AtaDisk::identify(SataCommand& command) const
 {
-    std::array<std::uint8_t, 512> block {};
-    ByteSpan const all(block);
-    auto const put = [&](unsigned word, auto value) { storeLittle(all.subspan(word * 2, sizeof value), value); };
-    auto const word = [&](unsigned index, unsigned value) { put(index, static_cast<std::uint16_t>(value)); };
-
+    AtaIdentity identity(m_serial, "CHRONOVISOR DISK");
+    auto const word = [&](unsigned index, unsigned value) { identity.word(index, value); };
     constexpr unsigned heads = 16, perTrack = 63, mostCylinders = 16383;
     word(0, 0x0040); // a fixed ATA device
     word(1, static_cast<unsigned>(std::min<std::uint64_t>(m_state.sectors / (heads * perTrack), mostCylinders)));
     word(3, heads);
     word(6, perTrack);
-    putAtaText(all.subspan(20, 20), m_serial);
-    putAtaText(all.subspan(46, 8), "1.0");
-    putAtaText(all.subspan(54, 40), "CHRONOVISOR DISK");
     word(47, 0x8010); // READ MULTIPLE of up to 16 sectors
     word(49, 0x2f00); // LBA, DMA, IORDY, standard standby timer
     word(50, 0x4000);
-    word(53, 0x0006); // words 64 to 70 and 88 are valid
     word(59, m_state.multiple != 0 ? 0x0100u | m_state.multiple : 0);
-    put(60, static_cast<std::uint32_t>(std::min(m_state.sectors, lba28Sectors - 1)));
-    word(63, 0x0007); // multiword DMA 0 to 2
-    word(64, 0x0003); // PIO 3 and 4
-    for (unsigned i = 65; i <= 68; ++i)
-        word(i, 120); // ns a cycle
+    identity.put(60, static_cast<std::uint32_t>(std::min(m_state.sectors, lba28Sectors - 1)));
     word(75, queueDepth - 1);
     word(76, 0x010e); // queued commands, 1.5 to 6 Gb/s
     word(80, 0x03f0); // ATA/ATAPI-4 to ACS-2
@@ -275,21 +264,15 @@ void AtaDisk::identify(SataCommand& command) const
     word(85, commandSets | (m_state.writeCache ? writeCache : 0));
     word(86, extended & 0x3fff);
     word(87, more);
-    word(88, 0x407f); // UDMA 0 to 6, 6 is on
-    put(100, m_state.sectors);
+    identity.put(100, m_state.sectors);
     word(105, m_readOnly ? 0 : trimBlocks);
     word(106, 0x6003); // physical sectors of 8 logical ones
     word(169, m_readOnly ? 0 : 1);
     word(209, 0x4000); // aligned
     word(217, 1);      // does not turn
-    word(222, 0x107f); // serial
-    // 7.12.7.91: all bytes add up to zero.
-    block[510] = 0xa5;
-    unsigned sum = 0;
-    for (auto const byte : block)
-        sum += byte;
-    block[511] = static_cast<std::uint8_t>(0x100 - (sum & 0xff));
-    command.answer(Transfer::PioIn, block);
+    word(255, 0xa5);   // 7.12.7.91: with a checksum
+    putChecksum(identity.block());
+    command.answer(Transfer::PioIn, identity.block());
 }
 
 /// The directory of logs, and page 10h, with which a driver finds out which queued command failed (ACS-3, A.14 "NCQ
@@ -315,10 +298,7 @@ void AtaDisk::readLog(SataCommand& command)
         block[8 + i] = static_cast<std::uint8_t>(m_state.failedLba >> 8 * (i + 3));
     }
     block[7] = useLba;
-    unsigned sum = 0;
-    for (auto const byte : block)
-        sum += byte;
-    block[511] = static_cast<std::uint8_t>(0x100 - (sum & 0xff));
+    putChecksum(block);
     m_state.failedTag = AtaDiskState {}.failedTag;
     command.answer(Transfer::PioIn, block);
 }

@@ -11,20 +11,10 @@ namespace {
 
 using Transfer = SataCommand::Transfer;
 
-enum AtaCommand : std::uint8_t {
+enum PacketDeviceCommand : std::uint8_t {
     DeviceReset = 0x08,
-    ExecuteDiagnostic = 0x90,
     Packet = 0xa0,
     IdentifyPacketDevice = 0xa1,
-    StandbyImmediate = 0xe0,
-    IdleImmediate = 0xe1,
-    Standby = 0xe2,
-    Idle = 0xe3,
-    CheckPowerMode = 0xe5,
-    Sleep = 0xe6,
-    FlushCache = 0xe7,
-    IdentifyDevice = 0xec,
-    SetFeatures = 0xef,
 };
 
 // MMC-5 and SPC-3.
@@ -177,21 +167,10 @@ void AtapiCd::begin(SataCommand& command)
 /// ACS-3, 7.13 "IDENTIFY PACKET DEVICE".
 void AtapiCd::identify(SataCommand& command) const
 {
-    std::array<std::uint8_t, 512> block {};
-    ByteSpan const all(block);
-    auto const word = [&](unsigned index, unsigned value) {
-        storeLittle(all.subspan(index * 2, 2), static_cast<std::uint16_t>(value));
-    };
-    word(0, 0x85c0); // ATAPI, a CD drive, removable, DRQ within 50 us, packets of 12 bytes
-    putAtaText(all.subspan(20, 20), "1");
-    putAtaText(all.subspan(46, 8), "1.0");
-    putAtaText(all.subspan(54, 40), "CHRONOVISOR DVD-ROM");
+    AtaIdentity identity("1", "CHRONOVISOR DVD-ROM");
+    auto const word = [&](unsigned index, unsigned value) { identity.word(index, value); };
+    word(0, 0x85c0);  // ATAPI, a CD drive, removable, DRQ within 50 us, packets of 12 bytes
     word(49, 0x0f00); // LBA, DMA, IORDY
-    word(53, 0x0006);
-    word(63, 0x0007);
-    word(64, 0x0003);
-    for (unsigned i = 65; i <= 68; ++i)
-        word(i, 120);
     word(76, 0x000e);
     word(80, 0x01f0);
     word(82, 0x4218); // NOP, DEVICE RESET, PACKET, power management
@@ -199,9 +178,7 @@ void AtapiCd::identify(SataCommand& command) const
     word(84, 0x4000);
     word(85, 0x4218);
     word(87, 0x4000);
-    word(88, 0x407f);
-    word(222, 0x107f);
-    command.answer(Transfer::PioIn, block);
+    command.answer(Transfer::PioIn, identity.block());
 }
 
 void AtapiCd::begunPacket(SataCommand& command)

@@ -81,10 +81,23 @@ void SataCommand::transferImage(
     succeed();
 }
 
-void putAtaText(ByteSpan words, std::string_view text)
+AtaIdentity::AtaIdentity(std::string_view serial, std::string_view model)
 {
-    for (std::size_t i = 0; i < words.size(); ++i)
-        words[i ^ 1] = static_cast<std::uint8_t>(i < text.size() ? text[i] : ' ');
+    // Padded, the two bytes of each word swapped.
+    auto const text = [this](unsigned first, unsigned length, std::string_view what) {
+        for (std::size_t i = 0; i < length; ++i)
+            m_block[first * 2 + (i ^ 1)] = static_cast<std::uint8_t>(i < what.size() ? what[i] : ' ');
+    };
+    text(10, 20, serial);
+    text(23, 8, "1.0");
+    text(27, 40, model);
+    word(53, 0x0006); // words 64 to 70 and 88 are valid
+    word(63, 0x0007); // multiword DMA 0 to 2
+    word(64, 0x0003); // PIO 3 and 4
+    for (unsigned i = 65; i <= 68; ++i)
+        word(i, 120);  // ns a cycle
+    word(88, 0x407f);  // UDMA 0 to 6, 6 is on
+    word(222, 0x107f); // serial
 }
 
 }

@@ -150,7 +150,31 @@ private:
     EventLoop& m_loop;
 };
 
-/// Text in an IDENTIFY block: padded, the two bytes of each word swapped.
-void putAtaText(ByteSpan words, std::string_view text);
+/// The commands that disks and packet devices share (ACS-3, Table "Command codes (sorted by command code)").
+enum AtaCommand : std::uint8_t {
+    ExecuteDiagnostic = 0x90,
+    StandbyImmediate = 0xe0,
+    IdleImmediate = 0xe1,
+    Standby = 0xe2,
+    Idle = 0xe3,
+    CheckPowerMode = 0xe5,
+    Sleep = 0xe6,
+    FlushCache = 0xe7,
+    IdentifyDevice = 0xec,
+    SetFeatures = 0xef,
+};
+
+/// The answer to IDENTIFY (PACKET) DEVICE with what both kinds say: who they are, and the transfer modes of serial ATA.
+class AtaIdentity {
+public:
+    AtaIdentity(std::string_view serial, std::string_view model);
+    /// In as many words as it has.
+    void put(unsigned index, auto value) { storeLittle(ByteSpan(m_block).subspan(index * 2, sizeof value), value); }
+    void word(unsigned index, unsigned value) { put(index, static_cast<std::uint16_t>(value)); }
+    ByteSpan block() { return m_block; }
+
+private:
+    std::array<std::uint8_t, 512> m_block {};
+};
 
 }

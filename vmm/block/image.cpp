@@ -273,34 +273,17 @@ void BlockImage::release(Transfer& transfer)
 Result<> BlockImage::readSync(std::uint64_t offset, ByteSpan data)
 {
     iovec const buffer { data.data(), data.size() };
-    std::optional<Result<>> outcome;
-    BlockRequest request;
-    request.kind = BlockRequest::Kind::Read;
-    request.offset = offset;
-    request.length = data.size();
-    request.buffers = { &buffer, 1 };
-    request.completed = [&](Result<> result) { outcome = std::move(result); };
-    begin(request);
-    while (!outcome && m_engine.wait()) { }
-    return outcome ? std::move(*outcome) : fail(ErrorCode::Internal, "a request was lost");
+    return runSync(BlockRequest::Kind::Read, offset, data.size(), true, { &buffer, 1 });
 }
 
 Result<> BlockImage::writeSync(std::uint64_t offset, ConstByteSpan data)
 {
     iovec const buffer { const_cast<std::uint8_t*>(data.data()), data.size() };
-    std::optional<Result<>> outcome;
-    BlockRequest request;
-    request.kind = BlockRequest::Kind::Write;
-    request.offset = offset;
-    request.length = data.size();
-    request.buffers = { &buffer, 1 };
-    request.completed = [&](Result<> result) { outcome = std::move(result); };
-    begin(request);
-    while (!outcome && m_engine.wait()) { }
-    return outcome ? std::move(*outcome) : fail(ErrorCode::Internal, "a request was lost");
+    return runSync(BlockRequest::Kind::Write, offset, data.size(), true, { &buffer, 1 });
 }
 
-Result<> BlockImage::runSync(BlockRequest::Kind kind, std::uint64_t offset, std::uint64_t length, bool mayUnmap)
+Result<> BlockImage::runSync(
+    BlockRequest::Kind kind, std::uint64_t offset, std::uint64_t length, bool mayUnmap, std::span<iovec const> buffers)
 {
     std::optional<Result<>> outcome;
     BlockRequest request;
@@ -308,6 +291,7 @@ Result<> BlockImage::runSync(BlockRequest::Kind kind, std::uint64_t offset, std:
     request.offset = offset;
     request.length = length;
     request.mayUnmap = mayUnmap;
+    request.buffers = buffers;
     request.completed = [&](Result<> result) { outcome = std::move(result); };
     begin(request);
     while (!outcome && m_engine.wait()) { }

@@ -152,7 +152,8 @@ public:
     /// For tools: whole transfers that return when done.
     Result<> readSync(std::uint64_t offset, ByteSpan data);
     Result<> writeSync(std::uint64_t offset, ConstByteSpan data);
-    Result<> runSync(BlockRequest::Kind kind, std::uint64_t offset, std::uint64_t length, bool mayUnmap = true);
+    Result<> runSync(BlockRequest::Kind kind, std::uint64_t offset, std::uint64_t length, bool mayUnmap = true,
+        std::span<iovec const> buffers = {});
 
     // For the image on top of this one in a chain.
 

@@ -3,6 +3,7 @@
 #include "app/ctl/description.h"
 #include "app/ctl/paths.h"
 #include "app/ctl/verbs.h"
+#include "vmm/machine/saved_machine.h"
 
 #include <CLI/CLI.hpp>
 #include <filesystem>
@@ -123,8 +124,7 @@ struct CommandLine {
             "--lose-present", moment.losePresent, "Of restore: do not keep what is now as a moment first");
         auto* restoring
             = verb("restore", "Bring a suspended machine back", [this](Surroundings& around, Output const& output) {
-                  std::error_code ignored;
-                  if (!std::filesystem::exists(machine + "/state.json", ignored))
+                  if (!vmm::holdsSavedMachine(machine))
                       return start(machine, false, around, output);
                   auto const saved = absolute(machine);
                   if (!foreground)

@@ -17,8 +17,7 @@ namespace app {
 
 inline bool hasSavedState(std::string const& directory)
 {
-    struct stat status { };
-    return !directory.empty() && ::stat((directory + "/state.json").c_str(), &status) == 0;
+    return !directory.empty() && vmm::holdsSavedMachine(directory);
 }
 
 inline bool isSamePlace(std::string const& one, std::string const& other)
@@ -294,6 +293,7 @@ struct MachineRunner::Private {
         savedStateInUse = false;
         if (runner.m_places.keepsState || !hasSavedState(directory))
             return {};
+        TRY(vmm::mendSavedMachine(directory));
         if (::unlink((directory + "/state.json").c_str()) != 0)
             return vmm::failOs(fmt::format("removing the saved state in {}", directory));
         // The disks must not move on before that is so after a power cut too: memory would meet a newer disk.
@@ -399,8 +399,9 @@ struct MachineRunner::Private {
     vmm::Result<> restore()
     {
         setState(SessionState::Restoring);
-        readPasts();
         auto const& directory = runner.m_places.stateDirectory;
+        TRY(vmm::mendSavedMachine(directory));
+        readPasts();
         auto made = TRY(factory.restore(directory, listener()));
         if (made->config().uuid != runner.id())
             return vmm::fail(vmm::ErrorCode::Corrupt, fmt::format("{} holds the state of another machine", directory));

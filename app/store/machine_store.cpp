@@ -3,6 +3,7 @@
 #include "app/store/disk_images.h"
 #include "app/store/whole_file.h"
 #include "vmm/base/random.h"
+#include "vmm/machine/saved_machine.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -241,9 +242,8 @@ vmm::Result<StoredMachine> MachineStore::load(std::string const& id) const
     if (config.uuid != id)
         return vmm::fail(vmm::ErrorCode::Corrupt, fmt::format("{} says that it is machine {}", path, config.uuid));
     makePathsAbsolute(config, directory);
-    struct stat status { };
     auto const places = placesOf(id);
-    bool const isSuspended = ::stat((places.stateDirectory + "/state.json").c_str(), &status) == 0;
+    bool const isSuspended = vmm::holdsSavedMachine(places.stateDirectory);
     return StoredMachine { id, directory, std::move(config), {}, isSuspended, MachineLock::owner(places.lockFile) };
 }
 

@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -124,6 +125,7 @@ Result<SavedMachine> savedMachineFromJson(Json const& json)
 
 Result<SavedMachine> readSavedMachine(std::string const& directory)
 {
+    TRY(mendSavedMachine(directory));
     auto const path = fmt::format("{}/{}", directory, savedStateName);
     auto const text = TRY(readTextFile(path, stateLimit));
     auto const json = TRY_WITHIN(path, state::parseJson(text, stateLimit));
@@ -210,20 +212,101 @@ std::filesystem::path withoutSlash(std::string const& directory)
     return path.has_filename() ? path : path.parent_path();
 }
 
-/// In one step where the file system can exchange two names (not ZFS before 2.2, not NFS), else with an instant between
-/// two renames at which there is neither: the old one is then ".old", the new one ".new", both whole.
-int exchange(std::filesystem::path const& fresh, std::filesystem::path const& directory)
+/// Where the old state is for the instant between two renames. A name that nobody gives to a copy of his own.
+std::filesystem::path replacedBeside(std::filesystem::path const& directory)
 {
-    if (::renameat2(AT_FDCWD, fresh.c_str(), AT_FDCWD, directory.c_str(), RENAME_EXCHANGE) == 0)
-        return 0;
-    if (errno != EINVAL && errno != ENOSYS)
-        return -1;
-    auto const aside = directory.string() + ".old";
-    return ::rename(directory.c_str(), aside.c_str()) == 0 && ::rename(fresh.c_str(), directory.c_str()) == 0
-        ? ::rename(aside.c_str(), fresh.c_str())
-        : -1;
+    return directory.string() + ".being-replaced";
 }
 
+bool isWhole(std::filesystem::path const& directory)
+{
+    std::error_code unknown;
+    return std::filesystem::is_regular_file(directory / savedStateName, unknown)
+        && std::filesystem::is_regular_file(directory / savedRamName, unknown);
+}
+
+bool isThere(std::filesystem::path const& path)
+{
+    std::error_code unknown;
+    return std::filesystem::symlink_status(path, unknown).type() != std::filesystem::file_type::not_found;
+}
+
+/// One renamer or mender at a time in a folder, so that nobody mends what another is still doing. Where the file system
+/// has no locks everybody goes on without.
+Result<UniqueFd> lockParent(std::filesystem::path const& directory)
+{
+    auto const parent = directory.parent_path().string();
+    auto folder = TRY(openFile(parent.empty() ? "." : parent, O_RDONLY | O_DIRECTORY));
+    ::flock(folder.get(), LOCK_EX);
+    return folder;
+}
+
+Result<> renameDirectory(std::filesystem::path const& from, std::filesystem::path const& to)
+{
+    if (::rename(from.c_str(), to.c_str()) != 0)
+        return failOs(fmt::format("cannot rename {} to {}", from.string(), to.string()));
+    return {};
+}
+
+/// In one step where the file system can exchange two names (not ZFS before 2.2, not NFS).
+Result<> exchange(std::filesystem::path const& directory)
+{
+    auto const fresh = freshBeside(directory);
+    if (::renameat2(AT_FDCWD, fresh.c_str(), AT_FDCWD, directory.c_str(), RENAME_EXCHANGE) == 0)
+        return {};
+    if (errno != EINVAL && errno != ENOSYS)
+        return failOs("cannot put the new state in place of " + directory.string());
+    return exchangeByRenames(directory.string());
+}
+
+}
+
+Result<> exchangeByRenames(std::string const& name, unsigned steps)
+{
+    auto const directory = withoutSlash(name), fresh = freshBeside(directory), aside = replacedBeside(directory);
+    auto const lock = TRY(lockParent(directory));
+    if (steps > 0)
+        TRY(renameDirectory(directory, aside));
+    if (steps > 1) {
+        if (auto const placed = renameDirectory(fresh, directory); !placed) {
+            TRY(renameDirectory(aside, directory));
+            return placed;
+        }
+    }
+    if (steps > 2)
+        TRY(renameDirectory(aside, fresh));
+    return {};
+}
+
+Result<> mendSavedMachine(std::string const& name)
+{
+    auto const directory = withoutSlash(name), fresh = freshBeside(directory), aside = replacedBeside(directory);
+    if (!isThere(aside))
+        return {};
+    auto const lock = TRY(lockParent(directory));
+    if (!isThere(aside))
+        return {};
+    TRY(checkReplaceable(aside));
+    if (!isThere(directory)) {
+        TRY(renameDirectory(isWhole(fresh) ? fresh : aside, directory));
+        auto const parent = directory.parent_path().string();
+        TRY(syncDirectory(parent.empty() ? "." : parent));
+    }
+    // The new state is in its place: the old one must not come back when that is used up.
+    std::error_code error;
+    std::filesystem::remove_all(aside, error);
+    if (error)
+        return fail(osError("cannot remove " + aside.string(), error.value()));
+    return {};
+}
+
+bool holdsSavedMachine(std::string const& name)
+{
+    auto const directory = withoutSlash(name);
+    std::error_code unknown;
+    if (isThere(directory))
+        return std::filesystem::is_regular_file(directory / savedStateName, unknown);
+    return isWhole(replacedBeside(directory));
 }
 
 Result<> checkStateDirectory(std::string const& directory)
@@ -236,6 +319,7 @@ Result<> checkStateDirectory(std::string const& directory)
 Result<> replaceDirectory(std::string const& name, std::function<Result<>(std::string const&)> const& write)
 {
     namespace fs = std::filesystem;
+    TRY(mendSavedMachine(name));
     TRY(checkStateDirectory(name));
     auto const directory = withoutSlash(name), fresh = freshBeside(directory);
     std::error_code ignored;
@@ -251,11 +335,12 @@ Result<> replaceDirectory(std::string const& name, std::function<Result<>(std::s
         return written;
     }
     // rename() also replaces an empty directory; one with an older state in it changes places with the new one.
-    if (::rename(fresh.c_str(), directory.c_str()) != 0
-        && ((errno != ENOTEMPTY && errno != EEXIST) || exchange(fresh, directory) != 0)) {
-        auto const error = osError("cannot put the new state in place of " + directory.string());
+    auto placed = renameDirectory(fresh, directory);
+    if (!placed && (placed.error().osError == ENOTEMPTY || placed.error().osError == EEXIST))
+        placed = exchange(directory);
+    if (!placed) {
         fs::remove_all(fresh, ignored);
-        return fail(error);
+        return placed;
     }
     auto const parent = directory.parent_path().string();
     TRY(syncDirectory(parent.empty() ? "." : parent));

@@ -80,7 +80,8 @@ Result<> checkPart(SavedPart const& part);
 Json savedMachineToJson(SavedMachine const& machine);
 Result<SavedMachine> savedMachineFromJson(Json const& json);
 
-/// Reads and checks the state, and that the memory file is there and fits. Touches nothing else.
+/// Reads and checks the state, and that the memory file is there and fits. First it mends what a replaceDirectory()
+/// that was cut off has left; touches nothing else.
 Result<SavedMachine> readSavedMachine(std::string const& directory);
 
 /// What the file is now; for a block device the modification time says nothing and is 0.
@@ -91,9 +92,19 @@ Result<> checkFiles(std::vector<SavedFile> const& files);
 /// Refuses a directory that replaceDirectory() must not replace: one that holds anything but a saved machine.
 Result<> checkStateDirectory(std::string const& directory);
 
+/// Whether there is a saved machine, at its place or where replaceDirectory() was cut off. Only looks.
+bool holdsSavedMachine(std::string const& directory);
+
 /// Makes `directory` hold a new state whole: either what was there before or the new one is there, also after a crash
 /// at any instant. `write` fills a fresh directory beside it.
 Result<> replaceDirectory(std::string const& directory, std::function<Result<>(std::string const& fresh)> const& write);
+
+/// How replaceDirectory() does without the exchange of two names, which not every file system has: three renames, after
+/// each of which mendSavedMachine() finds what is whole. `steps`: for tests, which stop before the end.
+Result<> exchangeByRenames(std::string const& directory, unsigned steps = 3);
+/// Brings a replacement that was cut off to its end, or back to its beginning. Whoever reads or replaces a state does
+/// it first.
+Result<> mendSavedMachine(std::string const& directory);
 
 /// Writes a text file and syncs it.
 Result<> writeFileSynced(std::string const& path, std::string_view text);

@@ -54,8 +54,9 @@ struct CommandLine {
         verb.add_option("--kernel", hardware.kernel, "Boot this Linux bzImage or PVH ELF directly");
         verb.add_option("--initrd", hardware.initrd, "The kernel's initial RAM disk");
         verb.add_option("--append", hardware.append, "The kernel's command line");
-        verb.add_option(
-            "--disk", hardware.disks, "Another disk: PATH[,bus=virtio|ahci][,format=raw|qcow2][,readonly][,queues=N]");
+        verb.add_option("--disk", hardware.disks,
+            "Another disk: PATH[,bus=virtio|ahci][,format=raw|qcow2][,readonly][,queues=N][,backing=FILE]. Each file"
+            " that the image stands on and that is not beside it has to be named with backing=");
         verb.add_option("--cd", hardware.cds, "Another CD drive, with this image in it");
         verb.add_option("--net", hardware.networks,
             "Another network: user[,forward=tcp:ADDRESS:PORT:GUEST-PORT]…, isolated; none takes all away");

@@ -69,6 +69,8 @@ vmm::Result<vmm::DiskConfig> parseDisk(std::string const& text, vmm::VmConfig co
             disk.format = value == "raw" ? vmm::DiskFormat::Raw : vmm::DiskFormat::Qcow2;
         else if (key == "readonly")
             disk.readOnly = true;
+        else if (key == "backing")
+            disk.backing.push_back(TRY(existing(value)));
         else if (key == "queues")
             disk.queues = TRY(number<std::uint16_t>(value));
         else

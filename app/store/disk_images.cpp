@@ -21,6 +21,22 @@ vmm::Result<> makeDiskImage(std::string const& path, DiskFormat format, std::uin
     return vmm::createImage(path, what);
 }
 
+vmm::Result<> attachDisk(vmm::DiskConfig& disk)
+{
+    if (::access(disk.path.c_str(), F_OK) != 0)
+        return {};
+    vmm::InlineEngine engine;
+    vmm::ImageOptions options;
+    options.access = vmm::Access::ReadOnly;
+    options.lock = vmm::HostFile::Lock::No;
+    options.backing = disk.backing;
+    if (disk.format)
+        options.format = *disk.format == DiskFormat::Raw ? vmm::ImageFormat::Raw : vmm::ImageFormat::Qcow2;
+    auto const image = TRY_WITHIN(disk.id, vmm::BlockImage::open(engine, disk.path, options));
+    disk.format = image->info().format == vmm::ImageFormat::Raw ? DiskFormat::Raw : DiskFormat::Qcow2;
+    return {};
+}
+
 namespace {
 
 /// Block by block what is data.

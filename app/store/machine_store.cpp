@@ -35,8 +35,11 @@ void forEachPath(vmm::VmConfig& config, std::function<void(std::string&)> const&
         visit(config.kernel->kernel);
         visit(config.kernel->initrd);
     }
-    for (auto& disk : config.disks)
+    for (auto& disk : config.disks) {
         visit(disk.path);
+        for (auto& path : disk.backing)
+            visit(path);
+    }
     for (auto& cd : config.cds)
         visit(cd.path);
 }
@@ -152,7 +155,8 @@ struct Leftovers {
     }
 };
 
-vmm::DiskConfig* diskOf(vmm::VmConfig& config, std::string const& id)
+template<typename Config>
+auto* diskOf(Config& config, std::string const& id)
 {
     auto const disk = std::find_if(
         config.disks.begin(), config.disks.end(), [&](vmm::DiskConfig const& one) { return one.id == id; });
@@ -282,6 +286,8 @@ vmm::Result<StoredMachine> MachineStore::create(MachineRequest request)
     for (auto const& made : request.newDisks)
         TRY(placeNewDisk(config, made, directory));
     TRY(vmm::checkConfig(config));
+    for (auto& disk : config.disks)
+        TRY(attachDisk(disk));
 
     // Put together under another name: a list never shows half a machine.
     auto const workplace = fmt::format("{}/{}{}", machinesDirectory(), makingPrefix, config.uuid);
@@ -304,6 +310,13 @@ vmm::Result<> MachineStore::save(
     for (auto const& made : newDisks)
         TRY(placeNewDisk(config, made, directoryOf(config.uuid)));
     TRY(vmm::checkConfig(config));
+    auto const before = load(config.uuid);
+    for (auto& disk : config.disks) {
+        auto const* old = before ? diskOf(before->config, disk.id) : nullptr;
+        if (!old || !disk.format || old->path != disk.path || old->format != disk.format
+            || old->backing != disk.backing)
+            TRY(attachDisk(disk));
+    }
     auto const owner = MachineLock::owner(placesOf(config.uuid).lockFile);
     if (owner && *owner != ::getpid()) {
         return vmm::fail(vmm::ErrorCode::Busy, fmt::format("process {} has {} in memory", *owner, config.name));

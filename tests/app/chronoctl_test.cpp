@@ -2,6 +2,7 @@
 #include "app/store/whole_file.h"
 #include "tests/fakes/fake_machine.h"
 #include "tests/support/suite.h"
+#include "vmm/block/image.h"
 
 #include <QJsonArray>
 #include <QJsonDocument>
@@ -116,6 +117,47 @@ private slots:
         QCOMPARE(list[0]["state"].toString(), QString("off"));
         QCOMPARE(bench.json({ "show", "web" })["config"]["state"]["cpus"].toInt(), 2);
         QCOMPARE(bench.call({ "create", "web" }).code, 1);
+    }
+
+    void aDiskThatStandsOnAFileElsewhereIsRefusedUntilItIsNamed()
+    {
+        Bench bench;
+        auto const secret = bench.path("secret"), image = bench.path("strangers/image.qcow2");
+        QDir().mkpath(bench.directory.filePath("strangers"));
+        REQUIRE_OK(writeWholeFile(secret, vmm::Bytes(4096, 's')));
+        vmm::NewImage what;
+        what.size = 1 << 20;
+        what.backingFile = secret;
+        what.backingFormat = vmm::ImageFormat::Raw;
+        REQUIRE_OK(vmm::createImage(image, what));
+        for (std::string const format : { "", ",format=qcow2" }) {
+            auto const refused = bench.call({ "create", "web", "--disk", image + format });
+            QCOMPARE(refused.code, 1);
+            QVERIFY2(refused.err.contains("outside of its folder"), refused.err);
+            QVERIFY2(refused.err.contains(QByteArray::fromStdString("backing=" + secret)), refused.err);
+            QVERIFY(!bench.store.find("web"));
+        }
+        auto const made = bench.call({ "create", "web", "--disk", image + ",backing=" + secret });
+        QCOMPARE(made.err, QByteArray());
+        auto stored = bench.store.find("web");
+        REQUIRE_OK(stored);
+        QCOMPARE(stored->config.disks.at(0).backing, std::vector { secret });
+        QCOMPARE(stored->config.disks.at(0).format, std::optional(DiskFormat::Qcow2));
+
+        // Settings are no way around it, and what has not changed is not looked at again.
+        stored->config.disks[0].backing.clear();
+        QVERIFY(!bench.store.save(stored->config));
+        QVERIFY(QFile::remove(QString::fromStdString(secret)));
+        REQUIRE_OK(bench.store.rename(stored->id, "server"));
+    }
+
+    void theFormatOfADiskIsFixedWhenItIsAttached()
+    {
+        Bench bench;
+        REQUIRE_OK(writeWholeFile(bench.path("disk.img"), vmm::Bytes(4096, 'x')));
+        QCOMPARE(bench.call({ "create", "web", "--disk", bench.path("disk.img") }).code, 0);
+        QCOMPARE(bench.store.find("web")->config.disks.at(0).format, std::optional(DiskFormat::Raw));
+        QCOMPARE(bench.call({ "create", "db", "--disk", bench.path("disk.img") + ",format=qcow2" }).code, 1);
     }
 
     void aMachineIsProposedForAMedium()

@@ -57,6 +57,9 @@ struct ImageOptions {
     /// writes to the image, as long as that snapshot stays; opened on the disk's thread, or while no snapshot is taken
     /// or deleted.
     std::string snapshot {};
+    /// What an image names below itself is the word of whoever made it, and the guest can read all that is in there. So
+    /// only a regular file of the folder of the image that names it is opened, or one of these, of any kind.
+    std::vector<std::string> backing {};
 };
 
 /// An internal snapshot: a moment of the disk that is kept in the image itself.
@@ -91,7 +94,8 @@ public:
     static constexpr unsigned maximumDepth = 64;
 
     /// Unsupported, by name, for a format or feature that is known and not served; Corrupt where the file contradicts
-    /// itself; Busy when somebody else has it open. `engine` outlives the image and carries out its transfers.
+    /// itself; Busy when somebody else has it open; InvalidArgument for a backing file that may not be opened. `engine`
+    /// outlives the image and carries out its transfers.
     static Result<std::unique_ptr<BlockImage>> open(
         IoEngine& engine, std::string const& path, ImageOptions const& options = {});
     /// The same over files that are already open; `backing` opens what the image names as its backing file.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
 
 namespace vmm {
 
@@ -48,8 +49,6 @@ struct ChainState {
     std::vector<std::uint64_t> identities;
 };
 
-Result<std::unique_ptr<BlockImage>> openInChain(ChainState& chain, std::string const& path);
-
 /// A name in an image's header as a path. It is relative to the image, as in QEMU.
 Result<std::string> backingPath(std::string const& imagePath, std::string name)
 {
@@ -62,6 +61,39 @@ Result<std::string> backingPath(std::string const& imagePath, std::string name)
         return name;
     auto const slash = imagePath.rfind('/');
     return slash == std::string::npos ? name : imagePath.substr(0, slash + 1) + name;
+}
+
+/// The format of a backing file that its image does not tell: raw. One that looks like another may be a raw disk into
+/// which a guest has written a header that names any file, so a person has to say it.
+Result<ImageFormat> unsaidFormat(std::string const& imagePath, std::string const& below)
+{
+    auto const file = TRY(HostFile::open(below, Access::ReadOnly, CacheMode::Writeback, HostFile::Lock::No));
+    if (TRY(detectFormat(*file)) == ImageFormat::Raw)
+        return ImageFormat::Raw;
+    return fail(ErrorCode::InvalidArgument,
+        fmt::format("{0} does not say of which format its backing file is, and {1} looks like qcow2. If it is, write "
+                    "that into the image: qemu-img rebase -u -F qcow2 -b {1} {0}",
+            imagePath, below));
+}
+
+/// Links are followed first: they may come with the image.
+Result<> checkBacking(std::string const& imagePath, std::string const& below, std::vector<std::string> const& allowed)
+{
+    namespace fs = std::filesystem;
+    std::error_code error, other;
+    auto const file = fs::canonical(below, error);
+    if (error)
+        return fail(osError("cannot open " + below, error.value()));
+    if (std::ranges::any_of(allowed, [&](auto const& path) { return fs::weakly_canonical(path, other) == file; }))
+        return {};
+    bool const beside = file.parent_path() == fs::canonical(imagePath, other).parent_path();
+    if (beside && fs::is_regular_file(file, other))
+        return {};
+    return fail(ErrorCode::InvalidArgument,
+        fmt::format("{} wants to stand on {}, which is {}: the guest could read all of it. If that is meant, {}name it "
+                    "as the disk's backing file (chronoctl: --disk PATH,backing={})",
+            imagePath, file.string(), beside ? "no regular file" : "outside of its folder",
+            beside ? "" : "put it beside the image, or ", file.string()));
 }
 
 Result<std::unique_ptr<BlockImage>> openInChain(ChainState& chain, std::string const& path)
@@ -77,9 +109,10 @@ Result<std::unique_ptr<BlockImage>> openInChain(ChainState& chain, std::string c
     return BlockImage::open(chain.engine, std::move(file), options,
         [&](std::string const& name, std::optional<ImageFormat> format) -> Result<std::unique_ptr<BlockImage>> {
             auto const below = TRY(backingPath(path, name));
+            TRY(checkBacking(path, below, chain.options.backing));
             chain.options.access = Access::ReadOnly;
             chain.options.snapshot.clear();
-            chain.options.format = format;
+            chain.options.format = format ? *format : TRY(unsaidFormat(path, below));
             return openInChain(chain, below);
         });
 }

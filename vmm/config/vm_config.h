@@ -76,6 +76,8 @@ struct DiskConfig {
     DiskBus bus = DiskBus::Virtio;
     bool readOnly = false;
     std::uint16_t queues = 1; ///< virtio only
+    /// Files that may lie below the image wherever they are; see ImageOptions::backing.
+    std::vector<std::string> backing {};
     bool operator==(DiskConfig const&) const = default;
     static void describe(auto& v, auto& s)
     {
@@ -85,6 +87,7 @@ struct DiskConfig {
         v.field("bus", s.bus, state::Optional {});
         v.field("readOnly", s.readOnly, state::Optional {});
         v.field("queues", s.queues, state::Range { 1, 16 }, state::Optional {});
+        v.field("backing", s.backing, state::Max { maximumPath }, state::Optional {});
     }
 };
 

@@ -92,8 +92,7 @@ private:
     Result<> addFirmwareConfig();
 
     /// A disk with its thread, and its image where there is a path.
-    Result<Disk*> openDisk(
-        std::string const& id, std::string const& path, std::optional<DiskFormat> format, bool readOnly);
+    Result<Disk*> openDisk(DiskConfig const& config);
     Result<> addVirtioDisks();
     Result<> addSataDevices();
     Result<> addCdDrive(CdConfig const& config, std::vector<std::unique_ptr<SataDevice>>& devices);

@@ -18,13 +18,24 @@ std::optional<ImageFormat> imageFormat(std::optional<DiskFormat> format)
     return *format == DiskFormat::Raw ? ImageFormat::Raw : ImageFormat::Qcow2;
 }
 
-Result<std::unique_ptr<BlockImage>> openImage(
-    IoEngine& engine, std::string const& path, std::optional<DiskFormat> format, bool readOnly)
+Result<std::unique_ptr<BlockImage>> openImage(IoEngine& engine, DiskConfig const& config)
 {
     ImageOptions options;
-    options.access = readOnly ? Access::ReadOnly : Access::ReadWrite;
-    options.format = imageFormat(format);
-    return BlockImage::open(engine, path, options);
+    options.access = config.readOnly ? Access::ReadOnly : Access::ReadWrite;
+    options.format = imageFormat(config.format);
+    options.backing = config.backing;
+    return BlockImage::open(engine, config.path, options);
+}
+
+/// A disc is what its bytes are, and nothing else.
+DiskConfig discConfig(std::string const& id, std::string const& path)
+{
+    DiskConfig disc;
+    disc.id = id;
+    disc.path = path;
+    disc.format = DiskFormat::Raw;
+    disc.readOnly = true;
+    return disc;
 }
 
 Result<> appendFiles(std::string const& id, ImageInfo const& info, std::vector<SavedFile>& files)
@@ -37,18 +48,17 @@ Result<> appendFiles(std::string const& id, ImageInfo const& info, std::vector<S
 
 }
 
-Result<PcBoard::Disk*> PcBoard::openDisk(
-    std::string const& id, std::string const& path, std::optional<DiskFormat> format, bool readOnly)
+Result<PcBoard::Disk*> PcBoard::openDisk(DiskConfig const& config)
 {
     DiskPointer disk(new Disk);
-    disk->id = id;
-    disk->thread = TRY(LoopThread::start(fmt::format("disk {}", id)));
+    disk->id = config.id;
+    disk->thread = TRY(LoopThread::start(fmt::format("disk {}", config.id)));
     Result<> outcome;
     disk->thread->loop().call([&] {
         outcome = [&]() -> Result<> {
             disk->engine = TRY(IoEngine::create(disk->thread->loop()));
-            if (!path.empty())
-                disk->image = TRY_WITHIN(id, openImage(*disk->engine, path, format, readOnly));
+            if (!config.path.empty())
+                disk->image = TRY_WITHIN(config.id, openImage(*disk->engine, config));
             return {};
         }();
     });
@@ -67,7 +77,7 @@ Result<> PcBoard::addVirtioDisks()
     for (auto const& config : m_config.disks) {
         if (config.bus != DiskBus::Virtio)
             continue;
-        auto& disk = *TRY(openDisk(config.id, config.path, config.format, config.readOnly));
+        auto& disk = *TRY(openDisk(config));
         virtio::BlockOptions options;
         options.serial = config.id;
         options.queues = config.queues;
@@ -107,7 +117,7 @@ Result<> PcBoard::addSataDevices()
     for (auto const& config : m_config.disks) {
         if (config.bus != DiskBus::Ahci)
             continue;
-        auto& disk = *TRY(openDisk(config.id, config.path, config.format, config.readOnly));
+        auto& disk = *TRY(openDisk(config));
         devices.push_back(std::make_unique<AtaDisk>(disk.thread->loop(), *disk.image, config.id, config.readOnly));
         ids.push_back(config.id);
         if (devices.size() == AhciController::maximumPorts)
@@ -126,7 +136,7 @@ Result<> PcBoard::addSataDevices()
 
 Result<> PcBoard::addCdDrive(CdConfig const& config, std::vector<std::unique_ptr<SataDevice>>& devices)
 {
-    auto& disk = *TRY(openDisk(config.id, config.path, DiskFormat::Raw, true));
+    auto& disk = *TRY(openDisk(discConfig(config.id, config.path)));
     disk.path = config.path;
     auto drive = std::make_unique<AtapiCd>(disk.thread->loop(), [this, &disk] { mediumEjected(disk); });
     drive->setMedium(disk.image.get());
@@ -154,7 +164,7 @@ Result<> PcBoard::insertMedium(std::string_view drive, std::string const& path)
     auto& loop = disk.thread->loop();
     loop.call([&] {
         outcome = [&]() -> Result<> {
-            image = TRY(openImage(*disk.engine, path, DiskFormat::Raw, true));
+            image = TRY(openImage(*disk.engine, discConfig(disk.id, path)));
             return {};
         }();
     });

@@ -6,8 +6,10 @@ from scenario import check_equal, lab_test
 
 
 def boot_debian(lab, **configuration) -> None:
-    disk = lab.overlay(lab.guest("debian") / "disk.raw")
-    machine = lab.machine(memoryMiB=768, disks=[{"path": str(disk)}], networks=[{}], **configuration)
+    base = lab.guest("debian") / "disk.raw"
+    disk = lab.overlay(base)
+    machine = lab.machine(memoryMiB=768, disks=[{"path": str(disk), "backing": [str(base)]}], networks=[{}],
+                          **configuration)
     machine.console.expect(r"root@debian:[^\n]*# ", 400)
     # A shell without line editing, so that the console carries only what commands print.
     machine.console.send("exec sh\n")

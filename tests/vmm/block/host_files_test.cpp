@@ -5,6 +5,7 @@
 #include <QTemporaryDir>
 #include <cstdlib>
 #include <fcntl.h>
+#include <filesystem>
 #include <fstream>
 #include <sys/stat.h>
 
@@ -272,6 +273,83 @@ private slots:
         QCOMPARE(BlockImage::open(engine, one, reading).error().code, ErrorCode::Corrupt);
     }
 
+    void aBackingFileElsewhereHasToBeNamed()
+    {
+        QTemporaryDir strangers;
+        auto const image = strangers.filePath("image.qcow2").toStdString();
+        auto const secret = fresh();
+        writeFile(secret, std::string(4096, 's'));
+        auto const opens = [&](std::string const& backing, std::vector<std::string> allowed = {}) {
+            std::remove(image.c_str());
+            NewImage const what { .size = mib, .backingFile = backing, .backingFormat = ImageFormat::Raw };
+            tests::must(createImage(image, what));
+            ImageOptions options;
+            options.backing = std::move(allowed);
+            return BlockImage::open(m_inline, image, options);
+        };
+        for (auto const& name :
+            { secret, "../../" + secret.substr(1), std::string("link"), std::string("/dev/zero"), std::string("..") }) {
+            std::filesystem::remove(strangers.filePath("link").toStdString());
+            std::filesystem::create_symlink(secret, strangers.filePath("link").toStdString());
+            auto const refused = opens(name);
+            QVERIFY2(!refused, name.c_str());
+        }
+        auto const refused = opens(secret);
+        QCOMPARE(refused.error().code, ErrorCode::InvalidArgument);
+        for (auto const& word : { secret, image, std::string("outside of its folder"), "backing=" + secret })
+            QVERIFY2(refused.error().detail.find(word) != std::string::npos, refused.error().detail.c_str());
+
+        auto const named = opens(secret, { secret });
+        REQUIRE_OK(named);
+        Bytes data(512);
+        REQUIRE_OK((*named)->readSync(0, data));
+        QCOMPARE(data, Bytes(512, 's'));
+        REQUIRE_OK(opens("link", { secret }));
+        QVERIFY(!opens(secret, { secret + "2" }));
+
+        // What is named is trusted with what lies beside it, and with no more.
+        auto const below = fresh();
+        REQUIRE_OK(createImage(below, { .size = mib, .backingFile = secret, .backingFormat = ImageFormat::Raw }));
+        std::remove(image.c_str());
+        REQUIRE_OK(createImage(image, { .size = mib, .backingFile = below }));
+        ImageOptions options;
+        options.backing = { below };
+        REQUIRE_OK(BlockImage::open(m_inline, image, options));
+        QVERIFY(!BlockImage::open(m_inline, image));
+    }
+
+    void aBackingFileOfUnsaidFormatIsRawOrRefused()
+    {
+        auto const base = fresh();
+        auto const overlay = fresh();
+        writeFile(base, std::string(mib, 'b'));
+        // An image of version 2 made by old tools, without the extension that tells.
+        REQUIRE_OK(createImage(overlay, { .size = mib, .version = 2, .backingFile = base }));
+        {
+            auto file = HostFile::open(overlay, Access::ReadWrite, CacheMode::Writeback);
+            REQUIRE_OK(file);
+            Bytes start(4096);
+            REQUIRE_OK((*file)->read(0, start));
+            std::array<std::uint8_t, 4> const format { 0xe2, 0x79, 0x2a, 0xca };
+            auto const at = std::search(start.begin(), start.end(), format.begin(), format.end());
+            QVERIFY(at != start.end());
+            std::fill_n(at, 4, std::uint8_t(0x77)); // an extension that nobody knows
+            REQUIRE_OK((*file)->write(0, start));
+        }
+        {
+            auto image = BlockImage::open(m_inline, overlay);
+            REQUIRE_OK(image);
+            QCOMPARE((*image)->info().backing.at(0).format, ImageFormat::Raw);
+        }
+        // A guest whose raw disk that is writes another image's header into it.
+        std::remove(base.c_str());
+        REQUIRE_OK(createImage(base, { .size = mib }));
+        auto const refused = BlockImage::open(m_inline, overlay);
+        QCOMPARE(refused.error().code, ErrorCode::InvalidArgument);
+        QVERIFY2(refused.error().detail.find("qemu-img rebase -u -F qcow2") != std::string::npos,
+            refused.error().detail.c_str());
+    }
+
     void aBackingFileThatIsNoFileIsRefused()
     {
         auto const path = fresh();
@@ -339,6 +417,7 @@ private:
     std::string fresh() { return m_directory.filePath(QString("file%1").arg(m_next++)).toStdString(); }
 
     QTemporaryDir m_directory;
+    InlineEngine m_inline;
     int m_next = 0;
 };
 

@@ -15,7 +15,7 @@ struct ComPort {
     std::uint16_t port;
     unsigned irq;
 };
-constexpr std::array comPorts { ComPort { 0x3f8, 4 }, ComPort { 0x2f8, 3 }, ComPort { 0x3e8, 4 },
+inline constexpr std::array comPorts { ComPort { 0x3f8, 4 }, ComPort { 0x2f8, 3 }, ComPort { 0x3e8, 4 },
     ComPort { 0x2e8, 3 } };
 
 /// A serial port (TI SLLS057, PC16550D/TL16C550, "Register Description"), eight byte-wide registers:

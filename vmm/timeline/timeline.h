@@ -61,8 +61,9 @@ public:
     Result<Bytes> picture(std::string_view id) const;
     Result<MemoryTree> memory(std::string_view id) const;
 
-    /// Stores a moment whose parent is the present, and which is the present then. Cancelled, or failed otherwise, it
-    /// leaves nothing. Takes as long as the memory needs to be written.
+    /// Stores a moment whose parent is the present, and which is the present then. Cancelled it leaves nothing;
+    /// failed it leaves nothing, or, where only the last step to the disk could not be confirmed, the whole moment.
+    /// Takes as long as the memory needs to be written.
     Result<Moment> take(NewMoment const& what, FrozenMemory& memory, Progress const& progress);
     /// Before the first disk goes to that moment: until setPresent() the machine's disks are of no one moment, and
     /// after a crash there is nothing to do but to go on to where they were going.

@@ -20,7 +20,7 @@ struct StateChanged {
 };
 struct Progress {
     std::string job; ///< "suspend", "restore", "keep"
-    double fraction; ///< 0 to 1; a state change ends the job, MomentKept or the completion a "keep"
+    double fraction; ///< 0 to 1; a state change ends the job, KeepingEnded a "keep"
 };
 struct PointerModeChanged {
     bool absolute;
@@ -35,12 +35,15 @@ struct NetworkChanged {
 struct GuestRebooted { };
 struct MomentKept {
     std::string id;
+    std::chrono::nanoseconds stoodStill; ///< how long the guest did
 };
+/// No moment is being kept any more, whether one came of it or not.
+struct KeepingEnded { };
 
 }
 
 using Notice = std::variant<notice::StateChanged, notice::Progress, notice::PointerModeChanged, notice::MediumChanged,
-    notice::NetworkChanged, notice::GuestRebooted, notice::MomentKept>;
+    notice::NetworkChanged, notice::GuestRebooted, notice::MomentKept, notice::KeepingEnded>;
 
 /// Where a machine keeps what is its own.
 struct MachinePlaces {
@@ -90,7 +93,7 @@ public:
     /// Into `directory`, or where it is empty into the machine's own place; there only with `thenPowerOff`.
     void suspend(Completion done = {}, std::string directory = {}, bool thenPowerOff = true);
     void discardState(Completion done = {});
-    /// Running or Paused: keeps the present as a moment; `done` hears which.
+    /// Running or Paused: keeps the present as a moment, with a picture of the first screen; `done` hears which.
     using Kept = std::function<void(vmm::Result<vmm::timeline::Moment>)>;
     void keepMoment(vmm::timeline::NewMoment what, Kept done = {});
     enum class Present : std::uint8_t {
@@ -107,6 +110,8 @@ public:
     /// Ends a moment for good, with what the disks kept of it.
     void endMoment(std::string moment, Completion done = {});
     void cancelJob(Completion done = {});
+    /// The moment that is being kept, if one is: nothing of it stays.
+    void cancelKeeping(Completion done = {});
     void insertMedium(std::string drive, std::string path, Completion done = {});
     void ejectMedium(std::string drive, bool force = false, Completion done = {});
     /// Which ports of the host lead to the guest of a machine in memory.

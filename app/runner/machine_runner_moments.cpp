@@ -1,4 +1,5 @@
 #include "app/runner/machine_runner_private.h"
+#include "app/runner/picture.h"
 
 /// Moments: keeping the present, going to one, and the timeline of a machine that is on or off.
 namespace app {
@@ -25,9 +26,27 @@ void MachineRunner::Private::keepMoment(vmm::timeline::NewMoment what, Kept cons
         return hear(vmm::fail(notNow("keep a moment of", state)));
     if (auto const opened = openTimeline(); !opened)
         return hear(vmm::fail(opened.error()));
-    machine->post(vmm::command::KeepMoment { timeline, std::move(what) },
-        [this, hear, kept = timeline](
-            vmm::Result<> const& outcome) { hear(outcome ? kept->moment(lastKept) : vmm::fail(outcome.error())); });
+    machine->post(vmm::command::KeepMoment { timeline, std::move(what), pictureMaker() },
+        [this, hear, kept = timeline](vmm::Result<> const& outcome) {
+            // Busy: another one is being kept, and goes on.
+            if (outcome || outcome.error().code != vmm::ErrorCode::Busy)
+                tell(notice::KeepingEnded {});
+            hear(outcome ? kept->moment(lastKept) : vmm::fail(outcome.error()));
+        });
+}
+
+std::function<vmm::Bytes()> MachineRunner::Private::pictureMaker()
+{
+    std::lock_guard const guard(configMutex);
+    if (config.displays.empty())
+        return {};
+    return [screen = screens[config.displays.front().id]]() -> vmm::Bytes {
+        vmm::Frame frame;
+        screen->refresh(frame);
+        screen->forget(frame);
+        // A moment is worth more than its picture: it does without one that cannot be made.
+        return encodeMomentPicture(std::move(frame)).value_or(vmm::Bytes());
+    };
 }
 
 void MachineRunner::Private::goTo(std::string const& moment, Present present, Completion const& done)
@@ -126,6 +145,18 @@ void MachineRunner::keepMoment(vmm::timeline::NewMoment what, Kept done)
             done(vmm::fail(outcome.error()));
     };
     m_private->post([this, done, what = std::move(what)] { m_private->keepMoment(what, done); }, hearError);
+}
+
+void MachineRunner::cancelKeeping(Completion done)
+{
+    m_private->post(
+        [this, done] {
+            // The same command would end a suspend.
+            if (state() != SessionState::Running && state() != SessionState::Paused)
+                return Private::finish(done, vmm::fail(notNow("cancel the keeping of a moment of", state())));
+            m_private->forward({}, "cancel the keeping of a moment of", vmm::command::CancelJob {}, done);
+        },
+        done);
 }
 
 void MachineRunner::goTo(std::string moment, Present present, Completion done)

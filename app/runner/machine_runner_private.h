@@ -198,7 +198,7 @@ struct MachineRunner::Private {
             tell(notice::GuestRebooted {});
         } else if (auto const* kept = std::get_if<vmm::event::MomentKept>(&event)) {
             lastKept = kept->id; // before its completion, on the same thread
-            tell(notice::MomentKept { kept->id });
+            tell(notice::MomentKept { kept->id, kept->stoodStill });
         } else if (auto const* change = std::get_if<vmm::event::StateChanged>(&event)) {
             post([this, from, change = *change] { follow(change, from); }, {});
         }
@@ -458,6 +458,8 @@ struct MachineRunner::Private {
     /// For writing. The machine's lock is ours.
     vmm::Result<> openTimeline();
     void keepMoment(vmm::timeline::NewMoment what, Kept const& done);
+    /// Makes the picture of a moment; empty where the machine has no screen.
+    std::function<vmm::Bytes()> pictureMaker();
     void goTo(std::string const& moment, Present present, Completion const& done);
     /// Whatever is in memory is gone now.
     void goThere(std::string const& moment, Completion const& done);

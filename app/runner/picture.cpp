@@ -8,6 +8,44 @@
 
 namespace app {
 
+namespace {
+
+Picture shrunk(std::uint32_t width, std::uint32_t height, std::vector<std::uint32_t> const& pixels,
+    std::uint32_t maxWidth, std::uint32_t maxHeight)
+{
+    if (width == 0 || height == 0 || maxWidth == 0 || maxHeight == 0)
+        return {};
+    auto const factor = std::min({ 1.0, double(maxWidth) / width, double(maxHeight) / height });
+    if (factor >= 1.0)
+        return { width, height, pixels };
+    auto const newWidth = std::max(1u, static_cast<std::uint32_t>(width * factor));
+    auto const newHeight = std::max(1u, static_cast<std::uint32_t>(height * factor));
+    Picture result { newWidth, newHeight, std::vector<std::uint32_t>(std::size_t(newWidth) * newHeight) };
+    for (std::uint32_t y = 0; y < newHeight; ++y) {
+        auto const top = std::uint64_t(y) * height / newHeight;
+        auto const bottom = std::max<std::uint64_t>(top + 1, std::uint64_t(y + 1) * height / newHeight);
+        for (std::uint32_t x = 0; x < newWidth; ++x) {
+            auto const left = std::uint64_t(x) * width / newWidth;
+            auto const right = std::max<std::uint64_t>(left + 1, std::uint64_t(x + 1) * width / newWidth);
+            std::uint64_t red = 0, green = 0, blue = 0;
+            for (auto row = top; row < bottom; ++row) {
+                for (auto column = left; column < right; ++column) {
+                    auto const pixel = pixels[row * width + column];
+                    red += pixel >> 16 & 0xff;
+                    green += pixel >> 8 & 0xff;
+                    blue += pixel & 0xff;
+                }
+            }
+            auto const count = (bottom - top) * (right - left);
+            result.pixels[std::size_t(y) * newWidth + x]
+                = static_cast<std::uint32_t>(red / count << 16 | green / count << 8 | blue / count);
+        }
+    }
+    return result;
+}
+
+}
+
 Picture pictureOf(vmm::Frame const& frame)
 {
     return { frame.width, frame.height, frame.pixels };
@@ -15,35 +53,12 @@ Picture pictureOf(vmm::Frame const& frame)
 
 Picture scaledDown(vmm::Frame const& frame, std::uint32_t maxWidth, std::uint32_t maxHeight)
 {
-    if (frame.width == 0 || frame.height == 0 || maxWidth == 0 || maxHeight == 0)
-        return {};
-    auto const factor = std::min({ 1.0, double(maxWidth) / frame.width, double(maxHeight) / frame.height });
-    if (factor >= 1.0)
-        return pictureOf(frame);
-    auto const width = std::max(1u, static_cast<std::uint32_t>(frame.width * factor));
-    auto const height = std::max(1u, static_cast<std::uint32_t>(frame.height * factor));
-    Picture result { width, height, std::vector<std::uint32_t>(std::size_t(width) * height) };
-    for (std::uint32_t y = 0; y < height; ++y) {
-        auto const top = std::uint64_t(y) * frame.height / height;
-        auto const bottom = std::max<std::uint64_t>(top + 1, std::uint64_t(y + 1) * frame.height / height);
-        for (std::uint32_t x = 0; x < width; ++x) {
-            auto const left = std::uint64_t(x) * frame.width / width;
-            auto const right = std::max<std::uint64_t>(left + 1, std::uint64_t(x + 1) * frame.width / width);
-            std::uint64_t red = 0, green = 0, blue = 0;
-            for (auto row = top; row < bottom; ++row) {
-                for (auto column = left; column < right; ++column) {
-                    auto const pixel = frame.pixels[row * frame.width + column];
-                    red += pixel >> 16 & 0xff;
-                    green += pixel >> 8 & 0xff;
-                    blue += pixel & 0xff;
-                }
-            }
-            auto const count = (bottom - top) * (right - left);
-            result.pixels[std::size_t(y) * width + x]
-                = static_cast<std::uint32_t>(red / count << 16 | green / count << 8 | blue / count);
-        }
-    }
-    return result;
+    return shrunk(frame.width, frame.height, frame.pixels, maxWidth, maxHeight);
+}
+
+Picture scaledDown(Picture const& picture, std::uint32_t maxWidth, std::uint32_t maxHeight)
+{
+    return shrunk(picture.width, picture.height, picture.pixels, maxWidth, maxHeight);
 }
 
 vmm::Result<vmm::Bytes> encodePng(Picture const& picture)
@@ -71,7 +86,19 @@ vmm::Result<vmm::Bytes> encodePng(Picture const& picture)
     return result;
 }
 
-vmm::Result<Picture> decodePng(vmm::ConstByteSpan data)
+vmm::Result<vmm::Bytes> encodeMomentPicture(vmm::Frame frame)
+{
+    // Longest sides, and what a picture may take of the disk before it is made smaller.
+    constexpr std::uint32_t wide = 1920, high = 1200, smallWide = 1024, smallHigh = 640;
+    constexpr std::size_t large = 1u << 20;
+    Picture const picture { frame.width, frame.height, std::move(frame.pixels) };
+    auto whole = TRY(encodePng(scaledDown(picture, wide, high)));
+    if (whole.size() <= large)
+        return whole;
+    return encodePng(scaledDown(picture, smallWide, smallHigh));
+}
+
+vmm::Result<Picture> decodePng(vmm::ConstByteSpan data, std::uint32_t longestSide)
 {
     png_image image {};
     image.version = PNG_IMAGE_VERSION;
@@ -79,7 +106,7 @@ vmm::Result<Picture> decodePng(vmm::ConstByteSpan data)
         = [&] { return vmm::fail(vmm::ErrorCode::Corrupt, fmt::format("reading a PNG: {}", image.message)); };
     if (png_image_begin_read_from_memory(&image, data.data(), data.size()) == 0)
         return wrong();
-    if (image.width > 16384 || image.height > 16384) {
+    if (image.width > longestSide || image.height > longestSide) {
         png_image_free(&image);
         return vmm::fail(vmm::ErrorCode::Corrupt, "the PNG is too large");
     }

@@ -22,10 +22,14 @@ Picture pictureOf(vmm::Frame const& frame);
 /// `frame` within `maxWidth` × `maxHeight`, its proportions kept; each pixel is the mean of what it covers. Never
 /// enlarged.
 Picture scaledDown(vmm::Frame const& frame, std::uint32_t maxWidth, std::uint32_t maxHeight);
+Picture scaledDown(Picture const& picture, std::uint32_t maxWidth, std::uint32_t maxHeight);
 
 vmm::Result<vmm::Bytes> encodePng(Picture const& picture);
-/// Up to 16384 pixels each way.
-vmm::Result<Picture> decodePng(vmm::ConstByteSpan data);
+/// A PNG of what a screen showed, for the timeline: as it was, but no larger than a usual screen, and smaller still
+/// where it does not compress (a photograph).
+vmm::Result<vmm::Bytes> encodeMomentPicture(vmm::Frame frame);
+/// Corrupt where a side is longer than that: what a file says of its size is a claim on memory.
+vmm::Result<Picture> decodePng(vmm::ConstByteSpan data, std::uint32_t longestSide = 16384);
 vmm::Bytes encodePpm(Picture const& picture);
 /// PNG or PPM by the name's ending (".png", ".ppm"); the file is replaced whole or not at all.
 vmm::Result<> writePicture(Picture const& picture, std::string const& path);

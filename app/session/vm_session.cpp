@@ -1,56 +1,40 @@
 #include "app/session/vm_session.h"
 
-#include <QPointer>
+#include "app/session/timeline_session.h"
+
 #include <utility>
 
 namespace app {
 
-/// Runs `work(session)` on the GUI thread, unless the session has gone by then. Safe from any thread, as the session
-/// removes its observer (and waits for it) before it goes; completions reach it through the guard below.
-struct VmSession::Gate {
-    std::mutex mutex;
-    VmSession* session;
-
-    explicit Gate(VmSession* owner) : session(owner) { }
-
-    template<typename Work>
-    static void post(std::shared_ptr<Gate> const& gate, Work work)
-    {
-        std::lock_guard const lock(gate->mutex);
-        if (gate->session == nullptr)
-            return;
-        QMetaObject::invokeMethod(
-            gate->session,
-            [gate, work = std::move(work)] {
-                // On the GUI thread, where alone the session is destroyed.
-                if (auto* session = gate->session)
-                    work(*session);
-            },
-            Qt::QueuedConnection);
-    }
-};
-
 VmSession::VmSession(std::shared_ptr<MachineRunner> runner, QObject* parent)
     : QObject(parent),
       m_runner(std::move(runner)),
-      m_gate(std::make_shared<Gate>(this)),
+      m_gate(std::make_shared<Gate<VmSession>>(this)),
       m_id(QString::fromStdString(m_runner->id())),
       m_state(m_runner->state())
 {
     m_observer = m_runner->addObserver([gate = m_gate](Notice const& notice) {
-        Gate::post(gate, [notice](VmSession& session) { session.take(notice); });
+        Gate<VmSession>::post(gate, [notice](VmSession& session) { session.take(notice); });
     });
 }
 
 VmSession::~VmSession()
 {
     m_runner->removeObserver(m_observer);
-    std::lock_guard const lock(m_gate->mutex);
-    m_gate->session = nullptr;
+    m_gate->close();
+}
+
+TimelineSession& VmSession::timeline()
+{
+    if (!m_timeline)
+        m_timeline = std::make_unique<TimelineSession>(m_runner);
+    return *m_timeline;
 }
 
 void VmSession::take(Notice const& notice)
 {
+    if (m_timeline)
+        m_timeline->take(notice);
     if (auto const* change = std::get_if<notice::StateChanged>(&notice)) {
         m_state = change->state;
         m_reason = change->reason;
@@ -66,6 +50,9 @@ void VmSession::take(Notice const& notice)
         }
         emit stateChanged(m_state, m_reason);
     } else if (auto const* progress = std::get_if<notice::Progress>(&notice)) {
+        // The machine runs on while a moment is kept: that is the timeline's to show.
+        if (progress->job == "keep")
+            return;
         m_job = Job { QString::fromStdString(progress->job), progress->fraction };
         emit jobProgressed(*m_job);
     } else if (auto const* pointer = std::get_if<notice::PointerModeChanged>(&notice)) {
@@ -85,7 +72,7 @@ MachineRunner::Completion VmSession::reporting(Action tried)
     return [gate = m_gate, tried](vmm::Result<> outcome) {
         // Who cancels knows it.
         if (!outcome && outcome.error().code != vmm::ErrorCode::Cancelled)
-            Gate::post(
+            Gate<VmSession>::post(
                 gate, [tried, error = outcome.error()](VmSession& session) { emit session.failed(tried, error); });
     };
 }
@@ -94,7 +81,7 @@ MachineRunner::Completion VmSession::reportingMedium(QString const& drive)
 {
     return [gate = m_gate, drive](vmm::Result<> outcome) {
         if (!outcome) {
-            Gate::post(gate,
+            Gate<VmSession>::post(gate,
                 [drive, error = outcome.error()](VmSession& session) { emit session.mediumFailed(drive, error); });
         }
     };
@@ -109,7 +96,7 @@ std::optional<vmm::MachineStatistics> VmSession::statistics()
 {
     if (!std::exchange(m_measuring, true)) {
         m_runner->measure([gate = m_gate](vmm::MachineStatistics const& figures) {
-            Gate::post(gate, [figures](VmSession& session) {
+            Gate<VmSession>::post(gate, [figures](VmSession& session) {
                 session.m_measuring = false;
                 if (isInMemory(session.m_state))
                     session.m_statistics = figures;

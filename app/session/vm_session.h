@@ -2,6 +2,7 @@
 
 #include "app/runner/machine_runner.h"
 #include "app/session/console_session.h"
+#include "app/session/gate.h"
 #include "app/session/screen_session.h"
 
 #include <QObject>
@@ -9,6 +10,8 @@
 #include <map>
 
 namespace app {
+
+class TimelineSession;
 
 /// A piece of work that takes a while: suspend, restore.
 struct Job {
@@ -47,6 +50,9 @@ public:
     ScreenSession* screen(QString const& deviceId);
     /// Of the first display; null when the machine has none.
     ScreenSession* mainScreen();
+
+    /// The machine's past. It reads nothing before it is opened.
+    TimelineSession& timeline();
 
     std::shared_ptr<MachineRunner> const& runner() const { return m_runner; }
 
@@ -90,9 +96,8 @@ private:
     MachineRunner::Completion reporting(Action tried);
     MachineRunner::Completion reportingMedium(QString const& drive);
 
-    struct Gate;
     std::shared_ptr<MachineRunner> m_runner;
-    std::shared_ptr<Gate> m_gate;
+    std::shared_ptr<Gate<VmSession>> m_gate;
     MachineRunner::ObserverId m_observer = 0;
     QString m_id;
     SessionState m_state = SessionState::Off;
@@ -103,6 +108,7 @@ private:
     bool m_absolutePointer = false;
     std::map<QString, std::unique_ptr<ConsoleSession>> m_consoles;
     std::map<QString, std::unique_ptr<ScreenSession>> m_screens;
+    std::unique_ptr<TimelineSession> m_timeline;
 };
 
 }

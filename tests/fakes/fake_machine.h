@@ -284,6 +284,8 @@ private:
         m_script->note("keep " + command.what.name);
         auto what = command.what;
         what.state = vmm::configToText(m_config);
+        if (command.picture)
+            what.picture = command.picture();
         what.time = static_cast<std::uint64_t>(std::chrono::system_clock::now().time_since_epoch().count());
         Page page;
         auto const taken = command.timeline->take(what, page, {});

@@ -40,6 +40,9 @@ struct Suspend {
 struct KeepMoment {
     std::shared_ptr<timeline::Timeline> timeline;
     timeline::NewMoment what; ///< its time and state are the machine's to say
+    /// Makes its picture (PNG; empty: none), just after the instant, while the guest runs on and on a thread that may
+    /// take its time.
+    std::function<Bytes()> picture = {};
 };
 struct ForgetMoment { ///< Any time: the disks let go of what they kept of it.
     std::string moment;

@@ -67,8 +67,7 @@ private:
     Result<> execute(command::CancelJob const&);
     void suspend(command::Suspend const& command, Completion done);
     void keepMoment(command::KeepMoment const& command, Completion done);
-    Result<event::MomentKept> keep(
-        Job const& job, RamLoader* loader, timeline::Timeline& timeline, timeline::NewMoment what);
+    Result<event::MomentKept> keep(Job const& job, RamLoader* loader, command::KeepMoment const& command);
     void finishKeeping(Result<event::MomentKept> const& kept);
     void finishSuspend(Result<> const& outcome, bool wasRunning, bool thenPowerOff);
 

@@ -131,24 +131,26 @@ void PcMachine::keepMoment(command::KeepMoment const& command, Completion done)
     m_keeping->done = std::move(done);
     m_keeping->worker = std::thread([this, &job = *m_keeping, loader = m_loader, command] {
         ::pthread_setname_np(::pthread_self(), "keep moment");
-        auto const kept = keep(job, loader.get(), *command.timeline, command.what);
+        auto const kept = keep(job, loader.get(), command);
         m_thread->loop().post([this, kept] { finishKeeping(kept); });
     });
 }
 
 /// On the job's worker, beside the machine.
-Result<event::MomentKept> PcMachine::keep(
-    Job const& job, RamLoader* loader, timeline::Timeline& timeline, timeline::NewMoment what)
+Result<event::MomentKept> PcMachine::keep(Job const& job, RamLoader* loader, command::KeepMoment const& command)
 {
     // A restored machine's memory must be here before an instant of it can be held.
     if (loader)
         TRY(loader->wait([&] { return !job.cancelled.load(); }));
     TRY(m_board->checkDisksFollow());
     TRY(m_board->prepareDisks());
+    auto what = command.what;
     what.id = makeUuid();
     Result<Instant> held = fail(ErrorCode::Internal, "no instant was held");
     m_thread->loop().call([&] { held = holdInstant(what.id); });
     auto instant = TRY(std::move(held));
+    if (command.picture)
+        what.picture = command.picture();
     TRY(instant.disks.get());
 
     auto const taken = [&]() -> Result<timeline::Moment> {
@@ -157,7 +159,7 @@ Result<event::MomentKept> PcMachine::keep(
         what.state = state::toText(json, 1) + "\n";
         what.time = instant.saved.header.savedAt;
         double told = 0;
-        return timeline.take(what, *instant.memory, [&](std::uint64_t bytes, std::uint64_t total) {
+        return command.timeline->take(what, *instant.memory, [&](std::uint64_t bytes, std::uint64_t total) {
             auto const fraction = static_cast<double>(bytes) / static_cast<double>(total);
             if (fraction >= told + 0.01) {
                 told = fraction;

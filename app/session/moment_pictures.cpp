@@ -1,0 +1,135 @@
+#include "app/session/moment_pictures.h"
+
+#include <algorithm>
+
+namespace app {
+
+namespace {
+
+/// Scrubbing over a thousand moments asks for a thousand pictures; those long passed are not wanted any more.
+constexpr std::size_t mostWishes = 64;
+/// The file may say anything of its size.
+constexpr std::uint32_t longestSide = 4096;
+
+std::size_t bytesOf(MomentPictures::Shared const& picture)
+{
+    return picture->pixels.size() * sizeof(std::uint32_t);
+}
+
+Picture read(MomentPictures::Source const& source, QString const& moment)
+{
+    if (!source)
+        return {};
+    auto const bytes = source->picture(moment.toStdString());
+    if (!bytes || bytes->empty())
+        return {};
+    auto picture = decodePng(*bytes, longestSide);
+    return picture ? std::move(*picture) : Picture {};
+}
+
+}
+
+MomentPictures::Shared MomentPictures::Cache::find(QString const& moment)
+{
+    auto const found = places.find(moment);
+    if (found == places.end())
+        return nullptr;
+    order.splice(order.begin(), order, found->second);
+    return found->second->second;
+}
+
+void MomentPictures::Cache::put(QString const& moment, Shared picture)
+{
+    if (auto const old = places.find(moment); old != places.end()) {
+        bytes -= bytesOf(old->second->second);
+        order.erase(old->second);
+        places.erase(old);
+    }
+    bytes += bytesOf(picture);
+    order.emplace_front(moment, std::move(picture));
+    places[moment] = order.begin();
+    while (bytes > most && order.size() > 1) {
+        bytes -= bytesOf(order.back().second);
+        places.erase(order.back().first);
+        order.pop_back();
+    }
+}
+
+MomentPictures::MomentPictures(QObject* parent) : QObject(parent) { }
+
+MomentPictures::~MomentPictures()
+{
+    {
+        std::lock_guard const lock(m_wishes->mutex);
+        m_wishes->list.clear();
+    }
+    m_gate->close();
+}
+
+void MomentPictures::setSource(Source source)
+{
+    std::lock_guard const lock(m_wishes->mutex);
+    m_wishes->source = std::move(source);
+}
+
+MomentPictures::Shared MomentPictures::peek(QString const& moment, Size size) const
+{
+    auto const& cache = size == Size::Small ? m_small : m_whole;
+    auto const found = cache.places.find(moment);
+    return found == cache.places.end() ? nullptr : found->second->second;
+}
+
+MomentPictures::Shared MomentPictures::find(QString const& moment, Size size)
+{
+    if (auto known = (size == Size::Small ? m_small : m_whole).find(moment))
+        return known;
+    if (!m_thread) {
+        auto started = vmm::LoopThread::start("pictures");
+        if (!started)
+            return nullptr;
+        m_thread = std::move(*started);
+    }
+    {
+        std::lock_guard const lock(m_wishes->mutex);
+        m_wishes->list.remove({ moment, size });
+        m_wishes->list.push_front({ moment, size });
+        if (m_wishes->list.size() > mostWishes)
+            m_wishes->list.pop_back();
+    }
+    m_thread->loop().post([this] { work(); });
+    return nullptr;
+}
+
+/// On the thread; once for each wish that was made, some of which are forgotten by then.
+void MomentPictures::work()
+{
+    Wish wish {};
+    Source source;
+    {
+        std::lock_guard const lock(m_wishes->mutex);
+        if (m_wishes->list.empty())
+            return;
+        wish = m_wishes->list.front();
+        m_wishes->list.pop_front();
+        source = m_wishes->source;
+    }
+    auto picture = read(source, wish.moment);
+    auto const small = std::make_shared<Picture const>(scaledDown(picture, smallWidth, smallHeight));
+    Shared whole;
+    if (wish.size == Size::Whole)
+        whole = std::make_shared<Picture const>(std::move(picture));
+    Gate<MomentPictures>::post(
+        m_gate, [wish, small, whole](MomentPictures& pictures) { pictures.take(wish.moment, small, whole); });
+}
+
+void MomentPictures::take(QString const& moment, Shared const& small, Shared const& whole)
+{
+    m_small.put(moment, small);
+    if (whole)
+        m_whole.put(moment, whole);
+    emit arrived(moment);
+}
+
+}
+
+#include "moc_moment_pictures.cpp"

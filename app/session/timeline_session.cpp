@@ -1,0 +1,374 @@
+#include "app/session/timeline_session.h"
+
+#include <QDateTime>
+#include <QFileInfo>
+#include <algorithm>
+
+namespace app {
+
+namespace {
+
+constexpr std::chrono::milliseconds readDelay { 120 }, countDelay { 1200 }, obstacleInterval { 5000 },
+    purgeInterval { 60'000 };
+/// Of how many moments the rate of change is told.
+constexpr int rateMoments = 5;
+constexpr std::uint64_t pageBytes = 4096;
+
+MomentEntry entryOf(vmm::timeline::Moment const& moment)
+{
+    MomentEntry entry;
+    entry.id = QString::fromStdString(moment.id);
+    entry.parent = QString::fromStdString(moment.parent);
+    entry.name = QString::fromStdString(moment.name);
+    entry.note = QString::fromStdString(moment.note);
+    entry.reason = moment.reason;
+    entry.pinned = moment.pinned;
+    entry.hasPicture = !moment.pictureHash.empty();
+    entry.time = static_cast<qint64>(moment.time / 1'000'000);
+    entry.removedAt = static_cast<qint64>(moment.removedAt / 1'000'000);
+    entry.changedBytes = moment.changedPages * pageBytes;
+    entry.storedBytes = moment.storedBytes;
+    return entry;
+}
+
+/// `id`, or what it came from where it is removed. A store from elsewhere may have a circle in it.
+QString standing(std::map<QString, MomentEntry> const& all, QString id)
+{
+    for (std::size_t steps = 0; steps <= all.size(); ++steps) {
+        auto const found = all.find(id);
+        if (found == all.end())
+            return {};
+        if (found->second.removedAt == 0)
+            return id;
+        id = found->second.parent;
+    }
+    return {};
+}
+
+}
+
+TimelineSession::TimelineSession(std::shared_ptr<MachineRunner> runner, QObject* parent)
+    : QObject(parent), m_runner(std::move(runner))
+{
+    m_readTimer.setSingleShot(true);
+    m_countTimer.setSingleShot(true);
+    m_readTimer.setInterval(readDelay);
+    m_countTimer.setInterval(countDelay);
+    m_obstacleTimer.setInterval(obstacleInterval);
+    m_purgeTimer.setInterval(purgeInterval);
+    connect(&m_readTimer, &QTimer::timeout, this, &TimelineSession::readNow);
+    connect(&m_countTimer, &QTimer::timeout, this, &TimelineSession::count);
+    connect(&m_obstacleTimer, &QTimer::timeout, this, &TimelineSession::lookForObstacles);
+    connect(&m_purgeTimer, &QTimer::timeout, this, &TimelineSession::purge);
+    connect(&m_watcher, &QFileSystemWatcher::directoryChanged, this, &TimelineSession::readSoon);
+}
+
+TimelineSession::~TimelineSession()
+{
+    m_gate->close();
+}
+
+void TimelineSession::open()
+{
+    if (std::exchange(m_isOpen, true))
+        return;
+    m_purgeTimer.start();
+    lookForObstacles();
+    if (isInMemory(m_runner->state()))
+        m_obstacleTimer.start();
+    readNow();
+}
+
+/// `work` on our thread, `done` with what it returned on the GUI's.
+template<typename Work, typename Answer>
+void TimelineSession::inBackground(Work work, Answer done)
+{
+    if (!m_thread) {
+        auto started = vmm::LoopThread::start("timeline");
+        if (!started)
+            return emit failed(Step::Read, {}, started.error());
+        m_thread = std::move(*started);
+    }
+    m_thread->loop().post([gate = m_gate, work = std::move(work), done = std::move(done)] {
+        auto const outcome = std::make_shared<decltype(work())>(work());
+        Gate<TimelineSession>::post(
+            gate, [done, outcome](TimelineSession& session) { done(session, std::move(*outcome)); });
+    });
+}
+
+// Reading
+
+vmm::Result<TimelineSession::Reading> TimelineSession::read(MachineRunner const& runner)
+{
+    Reading reading;
+    // Looking makes nothing.
+    if (!QFileInfo::exists(QString::fromStdString(runner.places().timelineFolder)))
+        return reading;
+    reading.source = TRY(runner.timeline());
+    reading.damaged = static_cast<int>(reading.source->damages().size());
+    std::map<QString, MomentEntry> all;
+    for (auto const& moment : reading.source->moments()) {
+        auto entry = entryOf(moment);
+        (entry.removedAt == 0 ? reading.moments : reading.removed).push_back(entry);
+        all.emplace(entry.id, std::move(entry));
+    }
+    for (auto& entry : reading.moments)
+        entry.parent = standing(all, entry.parent);
+    reading.present = standing(all, QString::fromStdString(reading.source->present()));
+    std::sort(reading.removed.begin(), reading.removed.end(),
+        [](auto const& one, auto const& other) { return one.removedAt > other.removedAt; });
+    return reading;
+}
+
+void TimelineSession::readSoon()
+{
+    if (m_isOpen && !m_readTimer.isActive())
+        m_readTimer.start();
+}
+
+void TimelineSession::readNow()
+{
+    if (!m_isOpen)
+        return;
+    if (std::exchange(m_isReading, true)) {
+        m_readAgain = true;
+        return;
+    }
+    inBackground([runner = m_runner] { return read(*runner); },
+        [](TimelineSession& session, vmm::Result<Reading> reading) { session.take(std::move(reading)); });
+}
+
+void TimelineSession::take(vmm::Result<Reading> reading)
+{
+    m_isReading = false;
+    if (std::exchange(m_readAgain, false))
+        readSoon();
+    auto const isFirst = !std::exchange(m_isRead, true);
+    follow();
+    if (!reading) {
+        emit failed(Step::Read, {}, reading.error());
+        return;
+    }
+    m_source = reading->source;
+    m_pictures.setSource(m_source);
+    if (!isFirst && reading->moments == m_moments && reading->removed == m_removed && reading->present == m_present
+        && reading->damaged == m_damaged)
+        return;
+    m_moments = std::move(reading->moments);
+    m_removed = std::move(reading->removed);
+    m_present = std::move(reading->present);
+    m_damaged = reading->damaged;
+    m_places.clear();
+    for (std::size_t i = 0; i < m_moments.size(); ++i)
+        m_places[m_moments[i].id] = i;
+    emit changed();
+    m_countTimer.start();
+}
+
+/// What another process does there, and what ours does for others, is seen in the folder.
+void TimelineSession::follow()
+{
+    auto const folder = QString::fromStdString(m_runner->places().timelineFolder);
+    for (auto const& path : { folder, folder + QStringLiteral("/moments") }) {
+        if (!m_watcher.directories().contains(path) && QFileInfo::exists(path))
+            m_watcher.addPath(path);
+    }
+}
+
+void TimelineSession::count()
+{
+    // A moment that is being kept has the store for itself, and will be counted too.
+    if (!m_source || m_keeping)
+        return;
+    inBackground([source = m_source] { return source->usage(); },
+        [](TimelineSession& session, vmm::Result<vmm::timeline::Usage> const& usage) {
+            if (!usage)
+                return; // what cannot be counted is told when it is needed
+            TimelineCosts costs;
+            costs.total = usage->total;
+            for (auto const& [id, cost] : usage->moments)
+                costs.moments[QString::fromStdString(id)] = cost;
+            session.m_costs = std::move(costs);
+            emit session.costsChanged();
+        });
+}
+
+void TimelineSession::lookForObstacles()
+{
+    if (!canKeep()) {
+        m_obstacles.clear();
+        emit obstaclesChanged();
+        return;
+    }
+    // The machine is asked and may take its time.
+    if (std::exchange(m_isLooking, true))
+        return;
+    inBackground([runner = m_runner] { return runner->saveObstacles(); },
+        [](TimelineSession& session, std::vector<vmm::Error> obstacles) {
+            session.m_isLooking = false;
+            session.m_obstacles = std::move(obstacles);
+            emit session.obstaclesChanged();
+        });
+}
+
+MomentEntry const* TimelineSession::moment(QString const& id) const
+{
+    auto const place = m_places.find(id);
+    return place == m_places.end() ? nullptr : &m_moments[place->second];
+}
+
+std::optional<double> TimelineSession::changeRate() const
+{
+    auto const* last = moment(m_present);
+    quint64 bytes = 0;
+    auto const* first = last;
+    for (int i = 0; i < rateMoments && first != nullptr; ++i) {
+        auto const* before = moment(first->parent);
+        if (before == nullptr)
+            break;
+        bytes += first->changedBytes;
+        first = before;
+    }
+    if (last == nullptr || first == last || last->time <= first->time)
+        return std::nullopt;
+    return static_cast<double>(bytes) * 1000 / static_cast<double>(last->time - first->time);
+}
+
+// Changing
+
+bool TimelineSession::canKeep() const
+{
+    auto const state = m_runner->state();
+    return state == SessionState::Running || state == SessionState::Paused;
+}
+
+bool TimelineSession::canGo() const
+{
+    auto const state = m_runner->state();
+    return canKeep() || state == SessionState::Off || state == SessionState::Crashed;
+}
+
+bool TimelineSession::canKeepPresent() const
+{
+    return canKeep();
+}
+
+MachineRunner::Completion TimelineSession::reporting(Step step, QString const& id)
+{
+    return [gate = m_gate, step, id](vmm::Result<> const& outcome) {
+        Gate<TimelineSession>::post(gate, [step, id, outcome](TimelineSession& session) {
+            session.readNow();
+            // Who cancels knows it.
+            if (!outcome && outcome.error().code != vmm::ErrorCode::Cancelled)
+                emit session.failed(step, id, outcome.error());
+        });
+    };
+}
+
+void TimelineSession::keep(QString const& name, QString const& note)
+{
+    vmm::timeline::NewMoment what;
+    what.name = name.toStdString();
+    what.note = note.toStdString();
+    setKeeping(m_keeping.value_or(0));
+    m_runner->keepMoment(std::move(what), [gate = m_gate, report = reporting(Step::Keep, {})](auto const& outcome) {
+        Gate<TimelineSession>::post(gate, [](TimelineSession& session) { session.setKeeping(std::nullopt); });
+        report(outcome ? vmm::Result<>() : vmm::fail(outcome.error()));
+    });
+}
+
+void TimelineSession::cancelKeeping()
+{
+    m_runner->cancelKeeping();
+}
+
+void TimelineSession::goTo(QString const& id, Present present)
+{
+    m_runner->goTo(id.toStdString(), present, reporting(Step::Go, id));
+}
+
+void TimelineSession::change(
+    Step step, QString const& id, std::function<Outcome(vmm::timeline::Timeline&, std::string const&)> what)
+{
+    m_runner->changeTimeline([what = std::move(what), id = id.toStdString()](
+                                 vmm::timeline::Timeline& timeline) { return what(timeline, id); },
+        reporting(step, id));
+}
+
+void TimelineSession::rename(QString const& id, QString const& name)
+{
+    change(Step::Change, id,
+        [name = name.toStdString()](auto& timeline, auto const& moment) { return timeline.rename(moment, name); });
+}
+
+void TimelineSession::setNote(QString const& id, QString const& note)
+{
+    change(Step::Change, id,
+        [note = note.toStdString()](auto& timeline, auto const& moment) { return timeline.setNote(moment, note); });
+}
+
+void TimelineSession::setPinned(QString const& id, bool pinned)
+{
+    change(
+        Step::Change, id, [pinned](auto& timeline, auto const& moment) { return timeline.setPinned(moment, pinned); });
+}
+
+void TimelineSession::remove(QString const& id)
+{
+    auto const now = static_cast<std::uint64_t>(QDateTime::currentMSecsSinceEpoch()) * 1'000'000;
+    change(Step::Remove, id, [now](auto& timeline, auto const& moment) { return timeline.remove(moment, now); });
+}
+
+void TimelineSession::bringBack(QString const& id)
+{
+    change(Step::Remove, id, [](auto& timeline, auto const& moment) { return timeline.bringBack(moment); });
+}
+
+/// What was removed long ago goes, one at a time. Where that does not work now it is tried again later.
+void TimelineSession::purge()
+{
+    if (m_runner->state() == SessionState::Suspended || m_keeping)
+        return;
+    auto const now = QDateTime::currentMSecsSinceEpoch();
+    for (auto const& entry : m_removed) {
+        if (now - entry.removedAt < undoMilliseconds)
+            continue;
+        m_runner->endMoment(entry.id.toStdString(), [gate = m_gate](vmm::Result<> const&) {
+            Gate<TimelineSession>::post(gate, [](TimelineSession& session) { session.readSoon(); });
+        });
+        return;
+    }
+}
+
+void TimelineSession::setKeeping(std::optional<double> fraction)
+{
+    if (m_keeping == fraction)
+        return;
+    m_keeping = fraction;
+    emit keepingChanged();
+}
+
+void TimelineSession::take(Notice const& notice)
+{
+    if (auto const* progress = std::get_if<notice::Progress>(&notice)) {
+        if (progress->job == "keep")
+            setKeeping(progress->fraction);
+    } else if (auto const* one = std::get_if<notice::MomentKept>(&notice)) {
+        readNow();
+        emit kept(QString::fromStdString(one->id), one->stoodStill);
+    } else if (std::holds_alternative<notice::KeepingEnded>(notice)) {
+        setKeeping(std::nullopt);
+    } else if (auto const* state = std::get_if<notice::StateChanged>(&notice)) {
+        if (!isInMemory(state->state))
+            setKeeping(std::nullopt);
+        if (!m_isOpen)
+            return;
+        isInMemory(state->state) ? m_obstacleTimer.start() : m_obstacleTimer.stop();
+        lookForObstacles();
+        readSoon(); // of a machine that is gone, another process may have the timeline
+    }
+}
+
+}
+
+#include "moc_timeline_session.cpp"

@@ -1,0 +1,144 @@
+#pragma once
+
+#include "app/runner/machine_runner.h"
+#include "app/session/moment_pictures.h"
+
+#include <QFileSystemWatcher>
+#include <QObject>
+#include <QTimer>
+
+namespace app {
+
+using MomentReason = vmm::timeline::Reason;
+
+/// A moment of a machine as a person sees it.
+struct MomentEntry {
+    QString id, parent; ///< an empty parent: the first of its kind
+    QString name, note;
+    MomentReason reason = MomentReason::Kept;
+    bool pinned = false;
+    bool hasPicture = false;
+    qint64 time = 0;          ///< ms since 1970
+    qint64 removedAt = 0;     ///< ms since 1970; 0: it is not
+    quint64 changedBytes = 0; ///< of memory, since its parent
+    quint64 storedBytes = 0;  ///< what it added to the disk when it was kept
+    bool operator==(MomentEntry const&) const = default;
+
+    bool isAutomatic() const { return reason != MomentReason::Kept; }
+};
+
+/// What moments of a machine take on the disk.
+struct TimelineCosts {
+    std::map<QString, vmm::timeline::Usage::Cost> moments;
+    quint64 total = 0;
+};
+
+/// A machine's past for the desktop: its moments as values, its pictures, and what can be done there. GUI thread only;
+/// it never waits, and reads the disk on a thread of its own from open() on. VmSession owns it and passes the runner's
+/// notices on.
+class TimelineSession final : public QObject {
+    Q_OBJECT
+public:
+    using Present = MachineRunner::Present;
+    /// What can fail.
+    enum class Step : std::uint8_t { Read, Keep, Go, Change, Remove };
+    Q_ENUM(Step)
+    /// So long what was removed can be brought back; then it goes for good.
+    static constexpr qint64 undoMilliseconds = 3600 * 1000;
+
+    explicit TimelineSession(std::shared_ptr<MachineRunner> runner, QObject* parent = nullptr);
+    ~TimelineSession() override;
+
+    /// Reads the timeline, and again whenever it changes, whoever does that.
+    void open();
+    bool isRead() const { return m_isRead; }
+
+    /// By their times, without those that are removed.
+    std::vector<MomentEntry> const& moments() const { return m_moments; }
+    /// Null: there is none. Until changed().
+    MomentEntry const* moment(QString const& id) const;
+    /// What can be brought back; the last removed first.
+    std::vector<MomentEntry> const& removed() const { return m_removed; }
+    /// The moment that the present came from; empty: none. One that is removed counts as what it came from.
+    QString const& present() const { return m_present; }
+    /// How many moments cannot be read.
+    int damaged() const { return m_damaged; }
+    MomentPictures& pictures() { return m_pictures; }
+
+    /// As of the last time it was counted, which takes a while; nothing before the first.
+    std::optional<TimelineCosts> const& costs() const { return m_costs; }
+    /// Bytes of memory a second that changed between the last moments before the present.
+    std::optional<double> changeRate() const;
+
+    /// Whether a moment can be kept in this state of the machine.
+    bool canKeep() const;
+    /// Why not, device by device, where the state would allow it; as of the last look.
+    std::vector<vmm::Error> const& obstacles() const { return m_obstacles; }
+    bool canGo() const;
+    /// Going somewhere can keep the present first.
+    bool canKeepPresent() const;
+    /// How far keeping a moment has come; nothing: none is being kept.
+    std::optional<double> keeping() const { return m_keeping; }
+
+    void keep(QString const& name = {}, QString const& note = {});
+    void cancelKeeping();
+    void goTo(QString const& id, Present present = Present::Keep);
+    void rename(QString const& id, QString const& name);
+    void setNote(QString const& id, QString const& note);
+    void setPinned(QString const& id, bool pinned);
+    void remove(QString const& id);
+    void bringBack(QString const& id);
+
+    /// Of VmSession.
+    void take(Notice const& notice);
+
+signals:
+    void changed(); ///< moments(), removed(), present()
+    void costsChanged();
+    void obstaclesChanged(); ///< also: what can be done
+    void keepingChanged();
+    void kept(QString id, std::chrono::nanoseconds stoodStill);
+    void failed(app::TimelineSession::Step step, QString id, vmm::Error error);
+
+private:
+    struct Reading {
+        MomentPictures::Source source;
+        std::vector<MomentEntry> moments, removed;
+        QString present;
+        int damaged = 0;
+    };
+    using Outcome = vmm::Result<>;
+
+    static vmm::Result<Reading> read(MachineRunner const& runner);
+    template<typename Work, typename Answer>
+    void inBackground(Work work, Answer done);
+    void readSoon();
+    void readNow();
+    void take(vmm::Result<Reading> reading);
+    void follow();
+    void count();
+    void lookForObstacles();
+    void purge();
+    MachineRunner::Completion reporting(Step step, QString const& id);
+    void change(
+        Step step, QString const& id, std::function<Outcome(vmm::timeline::Timeline&, std::string const&)> what);
+    void setKeeping(std::optional<double> fraction);
+
+    std::shared_ptr<MachineRunner> m_runner;
+    std::shared_ptr<Gate<TimelineSession>> m_gate = std::make_shared<Gate<TimelineSession>>(this);
+    std::vector<MomentEntry> m_moments, m_removed;
+    std::map<QString, std::size_t> m_places; // in m_moments
+    QString m_present;
+    int m_damaged = 0;
+    std::optional<TimelineCosts> m_costs;
+    std::vector<vmm::Error> m_obstacles;
+    std::optional<double> m_keeping;
+    MomentPictures::Source m_source;
+    MomentPictures m_pictures;
+    QFileSystemWatcher m_watcher;
+    QTimer m_readTimer, m_countTimer, m_obstacleTimer, m_purgeTimer;
+    bool m_isOpen = false, m_isRead = false, m_isReading = false, m_readAgain = false, m_isLooking = false;
+    std::unique_ptr<vmm::LoopThread> m_thread; // last: ends before what it uses
+};
+
+}

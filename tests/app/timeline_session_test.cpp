@@ -1,0 +1,236 @@
+#include "app/session/timeline_session.h"
+#include "app/session/vm_session.h"
+#include "tests/fakes/fake_machine.h"
+#include "tests/support/suite.h"
+
+#include <QSignalSpy>
+#include <QTemporaryDir>
+
+using namespace app;
+using tests::FakeMachine;
+
+namespace {
+
+/// A machine's past over a fake machine, in a directory of its own.
+struct Past {
+    QTemporaryDir directory;
+    std::shared_ptr<FakeMachine::Script> script = std::make_shared<FakeMachine::Script>();
+    std::shared_ptr<MachineRunner> runner = std::make_shared<MachineRunner>(tests::exampleConfig(),
+        MachinePlaces { path("state"), path("machine.lock"), path("timeline") }, FakeMachine::factory(script));
+    VmSession session { runner };
+    TimelineSession& timeline = session.timeline();
+
+    std::string path(char const* name) const { return directory.filePath(name).toStdString(); }
+    bool becomes(SessionState state)
+    {
+        return QTest::qWaitFor([&] { return session.state() == state; });
+    }
+    bool run()
+    {
+        timeline.open();
+        session.start();
+        return becomes(SessionState::Running) && QTest::qWaitFor([&] { return timeline.isRead(); });
+    }
+    QString keep(QString const& name)
+    {
+        auto const before = timeline.moments().size();
+        timeline.keep(name);
+        auto const isKept = [&] {
+            return timeline.moments().size() == before + 1 && timeline.present() == timeline.moments().back().id
+                && !timeline.keeping();
+        };
+        if (!QTest::qWaitFor(isKept))
+            qFatal("no moment was kept");
+        return timeline.moments().back().id;
+    }
+    bool has(std::size_t count)
+    {
+        return QTest::qWaitFor([&] { return timeline.moments().size() == count; });
+    }
+};
+
+}
+
+class TimelineSessionTest final : public QObject {
+    Q_OBJECT
+private slots:
+    void aMachineWithoutPastHasNoneAndLookingMakesNone()
+    {
+        Past past;
+        past.timeline.open();
+        QVERIFY(QTest::qWaitFor([&] { return past.timeline.isRead(); }));
+        QVERIFY(past.timeline.moments().empty());
+        QVERIFY(past.timeline.present().isEmpty());
+        QVERIFY(!past.timeline.canKeep());
+        QVERIFY(!QFile::exists(past.directory.filePath("timeline")));
+    }
+
+    void keepingTellsWhatWasKeptAndFromWhereItCame()
+    {
+        Past past;
+        QVERIFY(past.run());
+        QVERIFY(past.timeline.canKeep());
+        QSignalSpy const kept(&past.timeline, &TimelineSession::kept);
+        auto const first = past.keep("first");
+        auto const second = past.keep("second");
+        QCOMPARE(kept.size(), 2);
+        QCOMPARE(past.timeline.moment(first)->name, "first");
+        QCOMPARE(past.timeline.moment(second)->parent, first);
+        QCOMPARE(past.timeline.present(), second);
+        QVERIFY(past.timeline.moment(second)->time > 0);
+        QVERIFY(!past.timeline.moment(second)->isAutomatic());
+    }
+
+    void aMomentHasThePictureOfTheFirstScreen()
+    {
+        Past past;
+        QVERIFY(past.run());
+        past.script->last->screens["display0"]->paint(640, 400, 0x00336699);
+        auto const id = past.keep("blue");
+        QVERIFY(past.timeline.moment(id)->hasPicture);
+        auto& pictures = past.timeline.pictures();
+        QVERIFY(!pictures.find(id, MomentPictures::Size::Whole));
+        QVERIFY(QTest::qWaitFor([&] { return pictures.peek(id, MomentPictures::Size::Whole) != nullptr; }));
+        auto const whole = pictures.find(id, MomentPictures::Size::Whole);
+        QCOMPARE(whole->width, 640u);
+        QCOMPARE(whole->height, 400u);
+        QCOMPARE(whole->pixels[12345], 0xff336699u);
+        auto const small = pictures.find(id, MomentPictures::Size::Small);
+        QCOMPARE(small->width, MomentPictures::smallWidth);
+        QCOMPARE(small->pixels[123] & 0xffffff, 0x336699u);
+    }
+
+    void whatIsDamagedHasNoPictureAndIsNotAskedForAgain()
+    {
+        Past past;
+        QVERIFY(past.run());
+        auto const id = past.keep("torn");
+        QFile file(past.directory.filePath("timeline/moments/" + id + ".png"));
+        QVERIFY(file.open(QIODevice::ReadWrite));
+        QVERIFY(file.resize(file.size() / 2));
+        auto& pictures = past.timeline.pictures();
+        pictures.find(id, MomentPictures::Size::Whole);
+        QVERIFY(QTest::qWaitFor([&] { return pictures.peek(id, MomentPictures::Size::Whole) != nullptr; }));
+        QVERIFY(pictures.find(id, MomentPictures::Size::Whole)->isNull());
+    }
+
+    void picturesAreKeptWithinABound()
+    {
+        Past past;
+        QVERIFY(past.run());
+        past.script->last->screens["display0"]->paint(1920, 1200, 0x00112233);
+        std::vector<QString> ids;
+        for (int i = 0; i < 10; ++i)
+            ids.push_back(past.keep(QString::number(i)));
+        auto& pictures = past.timeline.pictures();
+        for (auto const& id : ids) {
+            pictures.find(id, MomentPictures::Size::Whole);
+            QVERIFY(QTest::qWaitFor([&] { return pictures.peek(id, MomentPictures::Size::Whole) != nullptr; }));
+        }
+        QVERIFY(pictures.keptBytes() <= MomentPictures::mostSmall + MomentPictures::mostWhole);
+        QVERIFY(!pictures.peek(ids.front(), MomentPictures::Size::Whole));
+        QVERIFY(pictures.peek(ids.back(), MomentPictures::Size::Whole));
+    }
+
+    void namesNotesAndPinsAreKept()
+    {
+        Past past;
+        QVERIFY(past.run());
+        auto const id = past.keep("old");
+        past.timeline.rename(id, "new");
+        past.timeline.setNote(id, "two\nlines");
+        past.timeline.setPinned(id, true);
+        QVERIFY(QTest::qWaitFor([&] { return past.timeline.moment(id)->pinned; }));
+        QCOMPARE(past.timeline.moment(id)->name, "new");
+        QCOMPARE(past.timeline.moment(id)->note, "two\nlines");
+    }
+
+    void goingBackKeepsThePresentAndBranchesFromThere()
+    {
+        Past past;
+        QVERIFY(past.run());
+        auto const first = past.keep("first");
+        auto const second = past.keep("second");
+        past.timeline.goTo(first);
+        QVERIFY(past.has(3));
+        QVERIFY(QTest::qWaitFor([&] { return past.timeline.present() == first; }));
+        QVERIFY(past.becomes(SessionState::Running));
+        auto const& kept = past.timeline.moments().back();
+        QCOMPARE(kept.reason, MomentReason::BeforeGoing);
+        QCOMPARE(kept.parent, second);
+        auto const branch = past.keep("branch");
+        QCOMPARE(past.timeline.moment(branch)->parent, first);
+    }
+
+    void whatIsRemovedComesBack()
+    {
+        Past past;
+        QVERIFY(past.run());
+        auto const first = past.keep("first");
+        auto const second = past.keep("second");
+        auto const third = past.keep("third");
+        past.timeline.remove(second);
+        QVERIFY(past.has(2));
+        QCOMPARE(past.timeline.moment(third)->parent, first);
+        QCOMPARE(past.timeline.removed().front().id, second);
+        past.timeline.remove(third);
+        QVERIFY(past.has(1));
+        QCOMPARE(past.timeline.present(), first);
+        past.timeline.bringBack(second);
+        QVERIFY(past.has(2));
+        past.timeline.bringBack(third);
+        QVERIFY(past.has(3));
+        QCOMPARE(past.timeline.moment(third)->parent, second);
+        QCOMPARE(past.timeline.present(), third);
+    }
+
+    void whatSomebodyElseDoesIsSeen()
+    {
+        Past past;
+        QVERIFY(past.run());
+        auto const id = past.keep("mine");
+        QTest::qWait(0);
+        past.runner->changeTimeline(
+            [id = id.toStdString()](vmm::timeline::Timeline& timeline) { return timeline.rename(id, "theirs"); });
+        QVERIFY(QTest::qWaitFor([&] { return past.timeline.moment(id)->name == "theirs"; }));
+    }
+
+    void whatCannotBeDoneIsToldWithTheMoment()
+    {
+        Past past;
+        past.timeline.open();
+        QSignalSpy const failed(&past.timeline, &TimelineSession::failed);
+        past.timeline.keep("of nothing");
+        QVERIFY(QTest::qWaitFor([&] { return failed.size() == 1; }));
+        QCOMPARE(failed[0][0].value<TimelineSession::Step>(), TimelineSession::Step::Keep);
+        QVERIFY(!past.timeline.keeping());
+        past.timeline.goTo("no-such-moment");
+        QVERIFY(QTest::qWaitFor([&] { return failed.size() == 2; }));
+        QCOMPARE(failed[1][1].toString(), "no-such-moment");
+    }
+
+    void theLastMomentsTellTheRateOfChange()
+    {
+        Past past;
+        QVERIFY(past.run());
+        past.keep("first");
+        QVERIFY(!past.timeline.changeRate());
+        QTest::qWait(5);
+        past.keep("second");
+        QVERIFY(past.timeline.changeRate().has_value());
+        QCOMPARE(*past.timeline.changeRate(), 0.0); // the fake's memory never changes
+    }
+
+    void costsAreCounted()
+    {
+        Past past;
+        QVERIFY(past.run());
+        auto const id = past.keep("first");
+        QVERIFY(QTest::qWaitFor([&] { return past.timeline.costs().has_value(); }));
+        QVERIFY(past.timeline.costs()->total > 0);
+        QVERIFY(past.timeline.costs()->moments.at(id).own > 0);
+    }
+};
+
+REGISTER_SUITE(TimelineSessionTest);
+#include "timeline_session_test.moc"

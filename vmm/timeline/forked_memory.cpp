@@ -5,8 +5,8 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,18 +16,27 @@ namespace {
 
 // /proc/PID/pagemap has 64 bits a page (Documentation/admin-guide/mm/pagemap.rst): bit 63 present, 62 swapped.
 constexpr std::uint64_t usedBits = 3ull << 62;
-constexpr std::size_t entriesAtOnce = 8192;
+constexpr std::size_t entriesAtOnce = 2048;
 
-/// All that the child does: it lets go of every descriptor but its leash, and waits until that is let loose. Other
-/// threads held locks as it was made, so it only makes system calls.
+/// What the child is told at the other end of its leash.
+struct Part {
+    std::uint64_t address, size;
+};
+
+/// All that the child does: it lets go of every descriptor but its leash, then of the memory that it is told, and
+/// waits until the leash is let loose. Other threads held locks as it was made, so it only makes system calls.
 [[noreturn]] void stand(int leash)
 {
     ::syscall(SYS_dup2, leash, 0);
     ::syscall(SYS_close_range, 1u, ~0u, 0u);
-    char nothing = 0;
-    while (::syscall(SYS_read, 0, &nothing, 1) < 0) { }
-    for (;;)
-        ::syscall(SYS_exit_group, 0);
+    Part part {};
+    for (;;) {
+        auto const got = ::syscall(SYS_read, 0, &part, sizeof part);
+        if (got == sizeof part)
+            ::syscall(SYS_madvise, part.address, part.size, MADV_DONTNEED);
+        else if (got >= 0)
+            ::syscall(SYS_exit_group, 0);
+    }
 }
 
 }
@@ -45,16 +54,17 @@ Result<std::unique_ptr<ForkedMemory>> ForkedMemory::freeze(std::vector<MemoryBlo
     }
     TRY(memory->fork(blocks));
     memory->m_pagemap = TRY(openFile(fmt::format("/proc/{}/pagemap", memory->m_child), O_RDONLY));
+    memory->m_contents = TRY(openFile(fmt::format("/proc/{}/mem", memory->m_child), O_RDONLY));
     return memory;
 }
 
 Result<> ForkedMemory::fork(std::vector<MemoryBlock*> const& blocks)
 {
-    std::array<int, 2> pipe {};
-    if (::pipe2(pipe.data(), O_CLOEXEC) != 0)
-        return failOs("cannot make a pipe");
-    UniqueFd const leash(pipe[0]);
-    m_leash = UniqueFd(pipe[1]);
+    std::array<int, 2> ends {};
+    if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0)
+        return failOs("cannot make a pair of sockets");
+    UniqueFd const leash(ends[0]);
+    m_leash = UniqueFd(ends[1]);
     for (auto* block : blocks)
         block->setInherited(true);
     // What is meant for us is not for the child, whose handlers would act on what is ours.
@@ -102,18 +112,25 @@ Result<std::uint64_t> ForkedMemory::nextUsed(std::size_t block, std::uint64_t of
     return m_blocks[block].size;
 }
 
+/// Not process_vm_readv(): it pins pages, and the kernel gives the child a copy of each that it shares with us before.
 Result<> ForkedMemory::read(std::size_t block, std::uint64_t offset, ByteSpan data)
 {
+    auto const address = reinterpret_cast<std::uintptr_t>(m_addresses[block]);
     while (!data.empty()) {
-        iovec const to { data.data(), data.size() };
-        iovec const from { const_cast<std::uint8_t*>(m_addresses[block]) + offset, data.size() };
-        auto const got = ::process_vm_readv(m_child, &to, 1, &from, 1, 0);
+        auto const got = ::pread(m_contents.get(), data.data(), data.size(), static_cast<off_t>(address + offset));
         if (got <= 0)
             return failOs(fmt::format("cannot read the memory of {} as it was", m_blocks[block].name));
         data = data.subspan(static_cast<std::size_t>(got));
         offset += static_cast<std::uint64_t>(got);
     }
     return {};
+}
+
+/// Where that cannot be said just now the child has it for as long as it lives, which is slower and nothing else.
+void ForkedMemory::letGo(std::size_t block, std::uint64_t offset, std::uint64_t size)
+{
+    Part const part { reinterpret_cast<std::uintptr_t>(m_addresses[block]) + offset, size };
+    ::send(m_leash.get(), &part, sizeof part, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 }

@@ -41,6 +41,8 @@ public:
     /// none.
     virtual Result<std::uint64_t> nextUsed(std::size_t block, std::uint64_t offset) = 0;
     virtual Result<> read(std::size_t block, std::uint64_t offset, ByteSpan data) = 0;
+    /// That part is not looked at again, and need not hold still any longer.
+    virtual void letGo(std::size_t, std::uint64_t /*offset*/, std::uint64_t /*size*/) { }
 };
 
 /// Called with what is done so far and all there is to do; false cancels. None: nobody wants to know.
@@ -58,7 +60,8 @@ struct StoredMemory {
 };
 
 /// Stores memory as a change of `base` (empty: of nothing). Durable when it returns. On an error, Cancelled among them,
-/// the store is as before.
+/// the store is as before. What changed at the moment before is read first, for that is what the guest is likely to
+/// write to next; compressing goes on beside.
 Result<StoredMemory> storeMemory(
     PageStore& store, FrozenMemory& memory, std::vector<MemoryRoot> const& base, Progress const& progress);
 

@@ -117,12 +117,12 @@ Result<> Pack::readHashes(std::uint32_t first, std::span<PageHash> hashes) const
 {
     if (first > m_pages || hashes.size() > m_pages - first)
         return fail(corrupt(fmt::format("there is no page {}", first)));
-    Bytes bytes(hashes.size() * hashSize);
-    TRY(m_file->read(m_hashesAt + std::uint64_t(first) * hashSize, bytes));
-    for (std::size_t i = 0; i < hashes.size(); ++i) {
-        hashes[i].low = loadLittle<std::uint64_t>(ConstByteSpan(bytes).subspan(i * hashSize, 8));
-        hashes[i].high = loadLittle<std::uint64_t>(ConstByteSpan(bytes).subspan(i * hashSize + 8, 8));
-    }
+    // In place, for a search reads all there are.
+    static_assert(sizeof(PageHash) == hashSize);
+    TRY(m_file->read(m_hashesAt + std::uint64_t(first) * hashSize,
+        { reinterpret_cast<std::uint8_t*>(hashes.data()), hashes.size_bytes() }));
+    for (auto& hash : hashes)
+        hash = { loadLittle<std::uint64_t>(bytesOf(hash.low)), loadLittle<std::uint64_t>(bytesOf(hash.high)) };
     return {};
 }
 

@@ -92,7 +92,8 @@ public:
     std::uint32_t pages() const { return static_cast<std::uint32_t>(m_hashes.size()); }
     std::uint32_t number() const { return m_number; }
     bool isEmpty() const { return m_hashes.empty() && m_nodes.empty(); }
-    PageHash hash(std::uint32_t page) const { return m_hashes[page]; }
+    /// Of the pages so far.
+    std::span<PageHash const> hashes() const { return m_hashes; }
     /// Bytes so far.
     std::uint64_t size() const { return m_offset + nodeSize * m_nodes.size(); }
 

@@ -91,32 +91,4 @@ private:
     mutable Recent<std::shared_ptr<std::vector<PageHash> const>> m_hashes { keptHashes };
 };
 
-/// Which pages a store has, by their hashes; made anew for each moment, for then it cannot be wrong, and costs nothing
-/// in between. 24 bytes a page at most.
-class PageIndex {
-public:
-    /// Reads all hashes; with room for `mostNew` pages more. A pack that cannot be read is left out.
-    static Result<PageIndex> build(PageStore const& store, std::uint64_t mostNew);
-    /// Where a page with that hash lies, in the store or in `writer`.
-    std::optional<Reference> find(PageHash hash, PackWriter const& writer) const;
-    void add(PageHash hash, Reference page);
-
-private:
-    explicit PageIndex(PageStore const& store) : m_store(store) { }
-    /// Pages of one pack that follow each other are numbered so too.
-    struct Run {
-        std::uint32_t firstOrdinal, pack, firstPage;
-    };
-    struct Entry {
-        std::uint32_t tag = 0;     // bits of the hash that do not say its place here
-        std::uint32_t ordinal = 0; // from 1 on; 0: free
-    };
-    Reference referenceOf(std::uint32_t ordinal) const;
-
-    PageStore const& m_store;
-    std::vector<Run> m_runs;
-    std::vector<Entry> m_entries; // a power of two
-    std::uint32_t m_next = 1;
-};
-
 }

@@ -57,6 +57,18 @@ private slots:
         QCOMPARE(tests::must(frozen->nextUsed(1, 0)), mib);
     }
 
+    void whatIsLetGoIsHeldNoLonger()
+    {
+        Fixture f;
+        std::fill_n(f.ram->data(), 8 * mib, std::uint8_t(1));
+        auto const frozen = f.freeze();
+        frozen->letGo(0, 2 * mib, 2 * mib);
+        QTRY_COMPARE(read(*frozen, 0, 2 * mib, 1)[0], 0); // the child does it when it gets to it
+        QVERIFY(read(*frozen, 0, 0, 2 * mib) == Bytes(2 * mib, 1));
+        QVERIFY(read(*frozen, 0, 4 * mib, 4 * mib) == Bytes(4 * mib, 1));
+        QVERIFY(std::all_of(f.ram->data(), f.ram->data() + 8 * mib, [](auto byte) { return byte == 1; }));
+    }
+
     void severalAtOnce()
     {
         Fixture f;

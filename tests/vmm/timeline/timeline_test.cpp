@@ -4,6 +4,7 @@
 #include "vmm/timeline/timeline.h"
 
 #include <QTemporaryDir>
+#include <set>
 
 using namespace vmm;
 using namespace vmm::timeline;
@@ -36,7 +37,13 @@ public:
     Result<> read(std::size_t block, std::uint64_t offset, ByteSpan to) override
     {
         std::copy_n(data[block].begin() + static_cast<std::ptrdiff_t>(offset), to.size(), to.begin());
+        reads.emplace_back(block, offset);
         return {};
+    }
+    void letGo(std::size_t block, std::uint64_t offset, std::uint64_t size) override
+    {
+        for (auto page = offset; page < offset + size; page += 4096)
+            lettingGo.emplace(block, page);
     }
 
     /// Fills a page with numbers that follow from `value`; 0: zeros.
@@ -55,6 +62,8 @@ public:
     }
 
     std::vector<Bytes> data;
+    std::vector<std::pair<std::size_t, std::uint64_t>> reads;       // block and offset
+    std::multiset<std::pair<std::size_t, std::uint64_t>> lettingGo; // of each page
 
 private:
     std::vector<Block> m_blocks;
@@ -150,6 +159,78 @@ private slots:
         QCOMPARE(third.changedPages, 0u);
         QCOMPARE(third.storedBytes, 0u);
         QCOMPARE(third.memory, second.memory);
+    }
+
+    /// The guest is likely to write there next, and pays for what is not read yet.
+    void whatChangedLatelyIsReadFirst()
+    {
+        FakeFolderDisk disk;
+        auto const timeline = open(disk);
+        Memory memory({ 16 * mib, 9 * mib });
+        for (unsigned i = 0; i < 16; ++i)
+            memory.fill(0, i * 256, 1 + i);
+        memory.fill(1, 2000, 99);
+        ignore(timeline->take(named("first"), memory, {}));
+        memory.fill(0, 7 * 256, 100);
+        memory.fill(1, 2000, 101);
+        ignore(timeline->take(named("second"), memory, {}));
+        memory.reads.clear();
+        memory.lettingGo.clear();
+        memory.fill(0, 0, 102);
+        auto const third = tests::must(timeline->take(named("third"), memory, {}));
+        // What large pages of the host hold is read together.
+        auto const at = [&](std::size_t block, std::uint64_t offset) {
+            return std::find(memory.reads.begin(), memory.reads.end(), std::pair(block, offset));
+        };
+        QVERIFY(at(0, 7 * mib) < at(1, 2000 * 4096 / (256 * kib) * (256 * kib)));
+        QVERIFY(at(1, 2000 * 4096 / (256 * kib) * (256 * kib)) < at(0, 0));
+        QVERIFY(at(0, 0) != memory.reads.end());
+        // All of it, once.
+        QCOMPARE(memory.lettingGo.size(), (16 + 9) * mib / 4096);
+        QCOMPARE(memory.lettingGo.count({ 1, 9 * mib - 4096 }), 1u);
+        QCOMPARE(difference(*timeline, { { third.id, memory.data } }), QString());
+    }
+
+    /// More than waits to be compressed at any time, and the same pages again far away.
+    void manyPages()
+    {
+        FakeFolderDisk disk;
+        auto const timeline = open(disk);
+        Memory memory({ 128 * mib });
+        for (unsigned page = 0; page < 30000; ++page)
+            std::memcpy(memory.data[0].data() + std::size_t(page) * 4096, &page, sizeof page);
+        std::uint64_t told = 0;
+        auto const first = tests::must(timeline->take(named("first"), memory, [&](auto done, auto) {
+            told = std::max(told, done);
+            return true;
+        }));
+        QCOMPARE(first.newPages, 29999u); // the first holds a zero
+        QVERIFY(told <= 128 * mib);
+        std::copy_n(memory.data[0].begin(), 100 * 4096, memory.data[0].end() - 100 * 4096);
+        auto const second = tests::must(timeline->take(named("second"), memory, {}));
+        QCOMPARE(second.changedPages, 99u);
+        QCOMPARE(second.newPages, 0u);
+        QCOMPARE(difference(*timeline, { { second.id, memory.data } }), QString());
+    }
+
+    /// A part of memory that cannot be read any more, and holds nothing now, is no part of the next moment.
+    void whatWasDamagedAndIsZeroNowIsNotReferredTo()
+    {
+        FakeFolderDisk disk;
+        auto timeline = open(disk);
+        Memory memory({ 512 * kib });
+        memory.fill(0, 0, 1);
+        memory.fill(0, 100, 2);
+        auto const first = tests::must(timeline->take(named("first"), memory, {}));
+        auto& pack = disk.files.at("packs/00000001")->bytes;
+        auto const nodesAt = loadLittle<std::uint64_t>(ConstByteSpan(pack).subspan(pack.size() - 64 + 8, 8));
+        pack[nodesAt + 8] ^= 1; // the first leaf
+        timeline = open(disk);
+        memory.fill(0, 0, 0);
+        auto const second = tests::must(timeline->take(named("second"), memory, {}));
+        QVERIFY(read(*timeline, second.id) == memory.data);
+        QCOMPARE(tests::must(timeline->verify()).size(), 1u);
+        QCOMPARE(tests::must(timeline->verify()).front().moment, first.id);
     }
 
     void namesAreCutBetweenCharacters()

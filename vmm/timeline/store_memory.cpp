@@ -1,0 +1,434 @@
+#include "vmm/memory/anonymous_memory.h"
+#include "vmm/timeline/memory_tree.h"
+#include "vmm/timeline/page_search.h"
+
+#include <algorithm>
+#include <condition_variable>
+#include <thread>
+
+/// Storing memory that holds still. One thread reads it, as fast as it can, for the guest pays for what is not read
+/// yet; another looks for what has changed among all that is stored, and compresses what is new.
+namespace vmm::timeline {
+
+namespace {
+
+constexpr std::uint64_t leafSize = wordsPerNode * pageSize;
+/// Let go of at once: a large page of the host.
+constexpr std::uint64_t granule = AnonymousMemory::largePageSize;
+constexpr std::size_t pagesPerBatch = 8192;
+/// How much waits to be compressed, at most: this part of the memory, in batches.
+constexpr std::uint64_t waitingShare = 8;
+constexpr std::size_t fewestBatches = 2, mostBatches = 32;
+constexpr std::chrono::milliseconds patience { 20 };
+
+bool isZero(ConstByteSpan page)
+{
+    return page[0] == 0 && std::memcmp(page.data(), page.data() + 1, page.size() - 1) == 0;
+}
+
+Error cancelled()
+{
+    return { ErrorCode::Cancelled, "keeping the moment was cancelled", 0 };
+}
+
+/// Pages that have changed, and the words that will refer to them.
+struct Batch {
+    AnonymousMemory memory;
+    std::vector<PageHash> hashes;
+    std::vector<std::uint64_t*> words;
+
+    bool isFull() const { return hashes.size() == pagesPerBatch; }
+    ConstByteSpan page(std::size_t i) const { return memory.bytes().subspan(i * pageSize, pageSize); }
+    void add(ConstByteSpan page, PageHash hash, std::uint64_t& word)
+    {
+        std::copy(
+            page.begin(), page.end(), memory.bytes().begin() + static_cast<std::ptrdiff_t>(hashes.size() * pageSize));
+        hashes.push_back(hash);
+        words.push_back(&word);
+    }
+};
+
+/// Stores batches of pages on a thread of its own, each page once.
+class PageSink {
+public:
+    PageSink(PageStore const& store, PackWriter& writer, std::size_t batches)
+        : m_store(store), m_writer(writer), m_batchesLeft(batches), m_thread([this] { main(); })
+    {
+    }
+    /// What is not stored yet will not be.
+    ~PageSink()
+    {
+        m_stop = true;
+        end();
+        m_thread.join();
+    }
+
+    using Waiting = std::function<Result<>()>;
+    /// An empty batch; asks `waiting` now and then whether to go on, while there is none.
+    Result<std::unique_ptr<Batch>> batch(Waiting const& waiting)
+    {
+        std::unique_lock lock(m_mutex);
+        if (m_free.empty() && m_batchesLeft > 0) {
+            --m_batchesLeft;
+            auto fresh = std::make_unique<Batch>();
+            fresh->memory = TRY(AnonymousMemory::create(pagesPerBatch * pageSize, "what a moment has changed"));
+            return fresh;
+        }
+        TRY(waitUntil(lock, waiting, [this] { return !m_free.empty(); }));
+        auto batch = std::move(m_free.back());
+        m_free.pop_back();
+        return batch;
+    }
+
+    void put(std::unique_ptr<Batch> batch)
+    {
+        std::lock_guard const lock(m_mutex);
+        m_waitingPages += batch->hashes.size();
+        m_waiting.push_back(std::move(batch));
+        m_changed.notify_all();
+    }
+
+    /// All that was put is stored then.
+    Result<> finish(Waiting const& waiting)
+    {
+        end();
+        std::unique_lock lock(m_mutex);
+        return waitUntil(lock, waiting, [this] { return m_ended; });
+    }
+
+    std::uint64_t waitingBytes() const { return m_waitingPages * pageSize; }
+    std::uint64_t newPages() const { return m_newPages; }
+
+private:
+    void end()
+    {
+        std::lock_guard const lock(m_mutex);
+        m_noMore = true;
+        m_changed.notify_all();
+    }
+
+    Result<> waitUntil(std::unique_lock<std::mutex>& lock, Waiting const& waiting, std::function<bool()> const& done)
+    {
+        while (!m_changed.wait_for(lock, patience, [&] { return done() || !m_outcome; })) {
+            lock.unlock();
+            auto const goesOn = waiting();
+            lock.lock();
+            TRY(goesOn);
+        }
+        return m_outcome;
+    }
+
+    void main()
+    {
+        ::pthread_setname_np(::pthread_self(), "store pages");
+        std::unique_lock lock(m_mutex);
+        for (;;) {
+            m_changed.wait(lock, [this] { return !m_waiting.empty() || m_noMore; });
+            if (m_waiting.empty() || m_stop || !m_outcome)
+                break;
+            auto batches = std::exchange(m_waiting, {});
+            lock.unlock();
+            auto const outcome = store(batches);
+            lock.lock();
+            m_outcome = outcome;
+            m_changed.notify_all();
+        }
+        m_ended = true;
+        m_changed.notify_all();
+    }
+
+    Result<> store(std::vector<std::unique_ptr<Batch>>& batches)
+    {
+        std::vector<PageHash> wanted;
+        for (auto const& batch : batches)
+            wanted.insert(wanted.end(), batch->hashes.begin(), batch->hashes.end());
+        auto const found = TRY(findPages(m_store, wanted, m_stop));
+        auto known = found.begin();
+        for (auto& batch : batches) {
+            for (std::size_t i = 0; i < batch->hashes.size(); ++i, --m_waitingPages) {
+                if (m_stop)
+                    return fail(cancelled());
+                *batch->words[i] = packReference(TRY(place(batch->page(i), batch->hashes[i], *known++)));
+            }
+            batch->hashes.clear();
+            batch->words.clear();
+            std::lock_guard const lock(m_mutex);
+            m_free.push_back(std::move(batch));
+            m_changed.notify_all();
+        }
+        return {};
+    }
+
+    Result<Reference> place(ConstByteSpan page, PageHash hash, Reference known)
+    {
+        if (!known.isZero())
+            return known;
+        if (auto const own = m_own.find(hash, m_writer.hashes()))
+            return Reference { m_writer.number(), *own };
+        auto const number = TRY(m_writer.addPage(page, hash));
+        m_own.add(number, m_writer.hashes());
+        ++m_newPages;
+        return Reference { m_writer.number(), number };
+    }
+
+    PageStore const& m_store;
+    PackWriter& m_writer; // the thread's, until it has ended
+    HashNumbers m_own;    // of the pages in it
+    std::atomic<bool> m_stop = false;
+    std::atomic<std::uint64_t> m_waitingPages = 0, m_newPages = 0;
+
+    std::mutex m_mutex;
+    std::condition_variable m_changed;
+    std::vector<std::unique_ptr<Batch>> m_waiting, m_free;
+    std::size_t m_batchesLeft; // that may yet be made
+    bool m_noMore = false, m_ended = false;
+    Result<> m_outcome;
+    std::thread m_thread;
+};
+
+/// The tree of one block, old and new.
+class BlockTree {
+public:
+    BlockTree(PageStore const& store, std::uint64_t size, Reference base)
+        : m_store(store),
+          m_size(size),
+          m_base(base),
+          m_leaves(alignUp(size, leafSize) / leafSize),
+          m_fresh(m_leaves.size())
+    {
+        findLeaves(topLevel(), 0, base);
+    }
+
+    std::uint64_t size() const { return m_size; }
+    Reference& leaf(std::uint64_t index) { return m_leaves[index]; }
+    /// Instead of what is there. Stays where it is; its words may be written to until store().
+    Node& replaceLeaf(std::uint64_t index, Node const& node)
+    {
+        m_fresh[index] = std::make_unique<Node>(node);
+        return *m_fresh[index];
+    }
+
+    /// Whether something in a granule changed when something last changed in the block.
+    bool hasChangedLately(std::uint64_t number) const
+    {
+        auto const first = number * granule / leafSize;
+        auto const last = std::min<std::uint64_t>(first + granule / leafSize, m_leaves.size());
+        return std::any_of(m_leaves.begin() + static_cast<std::ptrdiff_t>(first),
+            m_leaves.begin() + static_cast<std::ptrdiff_t>(last),
+            [&](Reference leaf) { return !leaf.isZero() && leaf.pack == m_base.pack; });
+    }
+
+    /// What cannot be read any more is as if it had never been: a damaged moment must not keep the next from being
+    /// taken.
+    Node oldNode(Reference base) const
+    {
+        auto const node = base.isZero() ? Result<Node>(Node {}) : m_store.node(base);
+        return node ? *node : Node {};
+    }
+
+    Reference store(PackWriter& writer) const { return subtree(writer, topLevel(), 0, m_base); }
+
+private:
+    unsigned topLevel() const { return treeLevels(m_size) - 1; }
+    /// How many leaves there are below a node of that level.
+    static std::uint64_t leavesBelow(unsigned level) { return pagesPerEntry(level); }
+
+    void findLeaves(unsigned level, std::uint64_t first, Reference node)
+    {
+        if (first >= m_leaves.size() || node.isZero())
+            return;
+        if (level == 0) {
+            m_leaves[first] = node;
+            return;
+        }
+        auto const words = oldNode(node);
+        for (std::size_t i = 0; i < words.size(); ++i)
+            findLeaves(level - 1, first + i * leavesBelow(level - 1), unpackReference(words[i]));
+    }
+
+    Reference subtree(PackWriter& writer, unsigned level, std::uint64_t first, Reference base) const
+    {
+        if (first >= m_leaves.size())
+            return {};
+        if (level == 0)
+            return m_fresh[first] ? added(writer, *m_fresh[first]) : m_leaves[first];
+        auto const old = oldNode(base);
+        Node fresh {};
+        for (std::size_t i = 0; i < fresh.size(); ++i) {
+            fresh[i] = packReference(
+                subtree(writer, level - 1, first + i * leavesBelow(level - 1), unpackReference(old[i])));
+        }
+        return fresh == old && fresh != Node {} ? base : added(writer, fresh);
+    }
+
+    static Reference added(PackWriter& writer, Node const& node)
+    {
+        return node == Node {} ? Reference {} : Reference { writer.number(), writer.addNode(node) };
+    }
+
+    PageStore const& m_store;
+    std::uint64_t m_size;
+    Reference m_base;
+    std::vector<Reference> m_leaves;
+    std::vector<std::unique_ptr<Node>> m_fresh; // null: as it was
+};
+
+/// Reads the memory and puts what has changed into the sink.
+class Reading {
+public:
+    Reading(PageStore const& store, FrozenMemory& memory, std::vector<MemoryRoot> const& base, PageSink& sink,
+        Progress const& progress)
+        : m_store(store), m_memory(memory), m_sink(sink), m_progress(progress), m_data(leafSize)
+    {
+        for (auto const& block : memory.blocks()) {
+            m_total += block.size;
+            auto const old = std::find_if(base.begin(), base.end(),
+                [&](auto const& root) { return root.name == block.name && root.size == block.size; });
+            trees.emplace_back(store, block.size, old != base.end() ? old->reference() : Reference {});
+        }
+    }
+
+    Result<> readAll()
+    {
+        for (bool const lately : { true, false }) {
+            for (m_block = 0; m_block < trees.size(); ++m_block) {
+                m_usedKnownFrom = trees[m_block].size(); // nothing is known of this block yet
+                m_nextUsed = 0;
+                for (std::uint64_t i = 0; i * granule < trees[m_block].size(); ++i) {
+                    if (trees[m_block].hasChangedLately(i) == lately)
+                        TRY_WITHIN(m_memory.blocks()[m_block].name, readGranule(i * granule));
+                }
+            }
+        }
+        if (m_batch)
+            m_sink.put(std::move(m_batch));
+        return m_sink.finish([this] { return goesOn(); });
+    }
+
+    std::vector<BlockTree> trees;
+    std::uint64_t changedPages = 0;
+
+private:
+    Result<> goesOn() const
+    {
+        auto const waiting = m_sink.waitingBytes();
+        return goOn(m_progress, m_read - std::min(waiting, m_read), m_total) ? Result<>() : fail(cancelled());
+    }
+
+    Result<> readGranule(std::uint64_t offset)
+    {
+        auto const end = std::min(offset + granule, trees[m_block].size());
+        for (auto at = offset; at < end; at += leafSize)
+            TRY(readLeaf(at, std::min(leafSize, end - at)));
+        m_memory.letGo(m_block, offset, end - offset);
+        return {};
+    }
+
+    Result<> readLeaf(std::uint64_t offset, std::uint64_t length)
+    {
+        TRY(goesOn());
+        m_read += length;
+        auto& tree = trees[m_block];
+        auto& leaf = tree.leaf(offset / leafSize);
+        if (TRY(unused(offset, length))) {
+            leaf = {};
+            return {};
+        }
+        auto const old = tree.oldNode(leaf);
+        auto const data = ByteSpan(m_data).first(length);
+        TRY(m_memory.read(m_block, offset, data));
+        Node fresh {};
+        m_changed.clear();
+        for (std::size_t i = 0; i * pageSize < length; ++i) {
+            auto const page = data.subspan(i * pageSize, pageSize);
+            if (isZero(page))
+                continue;
+            auto const hash = hashOf(page, m_store.seed());
+            if (holds(unpackReference(old[i]), hash))
+                fresh[i] = old[i];
+            else
+                m_changed.push_back({ i, hash });
+        }
+        if (m_changed.empty() && fresh == Node {})
+            leaf = {};
+        else if (!m_changed.empty() || fresh != old)
+            TRY(change(data, tree.replaceLeaf(offset / leafSize, fresh)));
+        return {};
+    }
+
+    Result<> change(ConstByteSpan data, Node& leaf)
+    {
+        changedPages += m_changed.size();
+        for (auto const& [i, hash] : m_changed) {
+            if (m_batch && m_batch->isFull())
+                m_sink.put(std::move(m_batch));
+            if (!m_batch)
+                m_batch = TRY(m_sink.batch([this] { return goesOn(); }));
+            m_batch->add(data.subspan(i * pageSize, pageSize), hash, leaf[i]);
+        }
+        return {};
+    }
+
+    bool holds(Reference page, PageHash hash) const
+    {
+        auto const known = page.isZero() ? Result<PageHash>(PageHash {}) : m_store.hash(page);
+        return known && *known == hash;
+    }
+
+    Result<bool> unused(std::uint64_t offset, std::uint64_t length)
+    {
+        if (offset < m_usedKnownFrom || offset > m_nextUsed) {
+            m_nextUsed = TRY(m_memory.nextUsed(m_block, offset));
+            m_usedKnownFrom = offset;
+        }
+        return m_nextUsed >= offset + length;
+    }
+
+    PageStore const& m_store;
+    FrozenMemory& m_memory;
+    PageSink& m_sink;
+    Progress const& m_progress;
+    Bytes m_data;
+    struct Changed {
+        std::size_t page; // of the leaf
+        PageHash hash;
+    };
+    std::vector<Changed> m_changed;
+    std::unique_ptr<Batch> m_batch; // being filled
+    std::uint64_t m_total = 0, m_read = 0;
+    std::size_t m_block = 0;
+    // Nothing is used from the first up to the second.
+    std::uint64_t m_usedKnownFrom = 0, m_nextUsed = 0;
+};
+
+}
+
+Result<StoredMemory> storeMemory(
+    PageStore& store, FrozenMemory& memory, std::vector<MemoryRoot> const& base, Progress const& progress)
+{
+    std::uint64_t size = 0;
+    for (auto const& block : memory.blocks())
+        size += block.size;
+    auto const writer = TRY(store.begin());
+    StoredMemory stored;
+    {
+        auto const batches = size / waitingShare / (pagesPerBatch * pageSize);
+        PageSink sink(store, *writer, std::clamp<std::size_t>(batches, fewestBatches, mostBatches));
+        Reading reading(store, memory, base, sink, progress);
+        TRY(reading.readAll());
+        stored.changedPages = reading.changedPages;
+        stored.newPages = sink.newPages();
+        for (std::size_t i = 0; i < reading.trees.size(); ++i) {
+            auto const root = reading.trees[i].store(*writer);
+            stored.roots.push_back({ memory.blocks()[i].name, memory.blocks()[i].size, root.pack, root.number });
+        }
+    }
+    if (writer->isEmpty())
+        return stored;
+    TRY(writer->seal());
+    stored.bytes = writer->size();
+    store.add(writer->number());
+    return stored;
+}
+
+}

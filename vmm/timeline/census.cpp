@@ -1,73 +1,215 @@
 #include "vmm/timeline/census.h"
 
+#include <algorithm>
 #include <fmt/format.h>
 
 namespace vmm::timeline {
 
-Result<Census> Census::begin(PageStore const& store)
+Census::Counted::Counted(Pack const& pack)
+    : pageCount(pack.pages()),
+      nodeCount(pack.nodes()),
+      fileSize(pack.fileSize()),
+      pages(pageCount),
+      nodes(nodeCount),
+      m_levels(nodeCount),
+      m_below(nodeCount)
 {
-    Census census(store);
+}
+
+std::uint32_t Census::Counted::sizeOf(std::uint32_t page) const
+{
+    auto const frame = page / pagesPerFrame;
+    return frameLengths[frame] / std::min(pagesPerFrame, pageCount - frame * pagesPerFrame);
+}
+
+Result<Census> Census::of(PageStore const& store, std::vector<std::vector<MemoryRoot>> trees, BadFrames badFrames)
+{
+    Census census(store, std::move(trees), std::move(badFrames));
     for (auto const number : store.packs()) {
         auto const pack = store.pack(number);
         if (!pack)
             continue; // what needs it will say so
-        auto& counted = census.m_packs[number];
-        counted.pages.resize((*pack)->pages());
-        counted.nodes.resize((*pack)->nodes());
+        Counted counted(**pack);
+        counted.frameLengths.resize((*pack)->frames());
+        if ((*pack)->readLengths(0, counted.frameLengths))
+            census.m_packs.emplace(number, std::move(counted));
     }
+    for (std::size_t tree = 0; tree < census.m_trees.size(); ++tree) {
+        for (auto const& root : census.m_trees[tree]) {
+            if (!root.reference().isZero())
+                census.mark(root.reference(), treeLevels(root.size), static_cast<std::uint32_t>(tree) + 1);
+        }
+    }
+    census.visitNodes(false, [&](Reference at, Node const& node) { census.markBelow(at, node); });
+    census.visitNodes(true, [&](Reference at, Node const& node) {
+        census.packOf(at.pack)->m_below.at(at.number) = census.sumUp(at, node);
+    });
     return census;
 }
 
-Result<> Census::add(std::vector<MemoryRoot> const& roots, std::uint32_t owner)
+/// Those that somebody needs and that can be read.
+void Census::visitNodes(bool upwards, std::function<void(Reference, Node const&)> const& visit)
 {
-    for (auto const& root : roots) {
-        if (!root.reference().isZero())
-            TRY_WITHIN(root.name, walk(treeLevels(root.size) - 1, root.reference(), owner));
-    }
-    return {};
-}
-
-/// Whether that is news.
-Result<bool> Census::mark(std::vector<std::uint32_t> Pack::*kind, Reference what, std::uint32_t owner)
-{
-    auto const pack = m_packs.find(what.pack);
-    if (pack == m_packs.end())
-        return fail(ErrorCode::Corrupt, fmt::format("pack {:08x} is missing or cannot be read", what.pack));
-    auto& owners = pack->second.*kind;
-    if (what.number >= owners.size())
-        return fail(ErrorCode::Corrupt, fmt::format("pack {:08x} does not have number {}", what.pack, what.number));
-    auto& known = owners[what.number];
-    auto const next = known == nobody || known == owner ? owner : several;
-    return std::exchange(known, next) != next;
-}
-
-/// A node that is known to be this owner's, or several's, has been walked for them already.
-Result<> Census::walk(unsigned level, Reference node, std::uint32_t owner)
-{
-    if (!TRY(mark(&Pack::nodes, node, owner)))
-        return {};
-    auto const next = m_packs.at(node.pack).nodes[node.number];
-    for (auto const word : TRY(m_store.node(node))) {
-        auto const reference = unpackReference(word);
-        if (reference.isZero())
+    constexpr std::uint32_t atOnce = 256;
+    std::vector<std::optional<Node>> nodes;
+    std::vector<std::uint32_t> numbers;
+    for (auto const& [number, counted] : m_packs)
+        numbers.push_back(number);
+    if (!upwards)
+        std::reverse(numbers.begin(), numbers.end());
+    for (auto const number : numbers) {
+        auto const& counted = m_packs.at(number);
+        auto const pack = m_store.pack(number);
+        if (!pack || counted.nodes.isEmpty())
             continue;
-        if (level == 0)
-            TRY(mark(&Pack::pages, reference, next));
-        else
-            TRY(walk(level - 1, reference, next));
+        auto const parts = (counted.nodeCount + atOnce - 1) / atOnce;
+        for (std::uint32_t part = 0; part < parts; ++part) {
+            auto const first = (upwards ? part : parts - 1 - part) * atOnce;
+            nodes.assign(std::min(atOnce, counted.nodeCount - first), std::nullopt);
+            (*pack)->readNodes(first, nodes);
+            for (std::uint32_t i = 0; i < nodes.size(); ++i) {
+                auto const at = upwards ? i : static_cast<std::uint32_t>(nodes.size()) - 1 - i;
+                if (nodes[at] && counted.nodes[first + at] != nobody)
+                    visit({ number, first + at }, *nodes[at]);
+            }
+        }
+    }
+}
+
+Census::Counted* Census::packOf(std::uint32_t number)
+{
+    if (m_last.first != number || !m_last.second) {
+        auto const found = m_packs.find(number);
+        m_last = { number, found == m_packs.end() ? nullptr : &found->second };
+    }
+    return m_last.second;
+}
+
+Census::Counted const* Census::packOf(std::uint32_t number) const
+{
+    auto const found = m_packs.find(number);
+    return found == m_packs.end() ? nullptr : &found->second;
+}
+
+void Census::mark(Reference node, unsigned level, std::uint32_t owner)
+{
+    auto* const pack = packOf(node.pack);
+    if (!pack || node.number >= pack->nodeCount)
+        return;
+    auto& known = pack->nodes.at(node.number);
+    known = known == nobody || known == owner ? owner : several;
+    if (auto& at = pack->m_levels.at(node.number); at == 0)
+        at = static_cast<std::uint8_t>(level);
+}
+
+/// Who needs the node needs what is below.
+void Census::markBelow(Reference from, Node const& node)
+{
+    auto const* const pack = packOf(from.pack);
+    auto const owner = pack->nodes[from.number];
+    auto const level = pack->m_levels[from.number];
+    for (auto const word : node) {
+        auto const to = unpackReference(word);
+        if (to.isZero())
+            continue;
+        if (level > 1) {
+            if (to < from)
+                mark(to, level - 1u, owner);
+        } else if (auto* const below = packOf(to.pack); below && to.number < below->pageCount) {
+            auto& known = below->pages.at(to.number);
+            known = known == nobody || known == owner ? owner : several;
+        }
+    }
+}
+
+Census::Counted::Below Census::sumUp(Reference from, Node const& node)
+{
+    auto const level = packOf(from.pack)->m_levels[from.number];
+    Counted::Below sum { nodeSize, true };
+    for (auto const word : node) {
+        auto const to = unpackReference(word);
+        if (to.isZero())
+            continue;
+        auto const below = level > 1 ? to < from ? belowNode(to, level - 1u) : Counted::Below {} : belowPage(to);
+        sum.size += below.size;
+        sum.isWhole &= below.isWhole;
+    }
+    return sum;
+}
+
+Census::Counted::Below Census::belowNode(Reference node, unsigned level) const
+{
+    auto const* const pack = packOf(node.pack);
+    if (!pack || node.number >= pack->nodeCount || pack->m_levels[node.number] != level)
+        return {};
+    return pack->m_below[node.number];
+}
+
+Census::Counted::Below Census::belowPage(Reference page) const
+{
+    auto const* const pack = packOf(page.pack);
+    if (!pack || page.number >= pack->pageCount)
+        return {};
+    auto const bad = m_badFrames.find(page.pack);
+    bool const isBad = bad != m_badFrames.end() && bad->second.contains(page.number / pagesPerFrame);
+    return { pack->sizeOf(page.number), !isBad };
+}
+
+std::uint64_t Census::sizeOf(std::size_t tree) const
+{
+    std::uint64_t sum = 0;
+    for (auto const& root : m_trees[tree])
+        sum += belowNode(root.reference(), treeLevels(root.size)).size;
+    return sum;
+}
+
+Result<> Census::checkWhole(std::size_t tree) const
+{
+    for (auto const& root : m_trees[tree]) {
+        auto const level = treeLevels(root.size);
+        if (!root.reference().isZero() && !belowNode(root.reference(), level).isWhole)
+            return fail(damageOf(root.reference(), level).within(root.name));
     }
     return {};
 }
 
-Result<std::vector<std::uint32_t>> Census::costs(timeline::Pack const& pack)
+/// Of a tree that is known not to be whole.
+Error Census::damageOf(Reference node, unsigned level) const
 {
-    std::vector<std::uint32_t> lengths(pack.frames()), costs(pack.pages());
-    TRY(pack.readLengths(0, lengths));
-    for (std::uint32_t page = 0; page < costs.size(); ++page) {
-        auto const frame = page / pagesPerFrame;
-        costs[page] = lengths[frame] / pack.pagesIn(frame);
+    auto const* const pack = packOf(node.pack);
+    auto const say = [&](std::string const& what) {
+        return Error { ErrorCode::Corrupt, fmt::format("pack {:08x} {}", node.pack, what), 0 };
+    };
+    if (!pack)
+        return say("is missing or cannot be read");
+    if (node.number >= pack->nodeCount)
+        return say(fmt::format("does not have node {}", node.number));
+    if (pack->m_levels[node.number] != level)
+        return say(fmt::format("has a node {} at two heights", node.number));
+    auto const words = m_store.node(node);
+    if (!words)
+        return words.error();
+    for (auto const word : *words) {
+        auto const to = unpackReference(word);
+        if (to.isZero())
+            continue;
+        if (level == 1 && !belowPage(to).isWhole)
+            return damageOfPage(to);
+        if (level > 1 && !(to < node))
+            return say(fmt::format("has a node {} that refers to what was written after it", node.number));
+        if (level > 1 && !belowNode(to, level - 1).isWhole)
+            return damageOf(to, level - 1);
     }
-    return costs;
+    return say(fmt::format("has changed beside us at node {}", node.number));
+}
+
+Error Census::damageOfPage(Reference page) const
+{
+    auto const* const pack = packOf(page.pack);
+    auto const what = !pack              ? "is missing or cannot be read"
+        : page.number >= pack->pageCount ? fmt::format("does not have page {}", page.number)
+                                         : fmt::format("is damaged at page {}", page.number);
+    return { ErrorCode::Corrupt, fmt::format("pack {:08x} {}", page.pack, what), 0 };
 }
 
 }

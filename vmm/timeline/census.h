@@ -2,34 +2,102 @@
 
 #include "vmm/timeline/memory_tree.h"
 
+#include <algorithm>
 #include <map>
+#include <set>
 
 namespace vmm::timeline {
 
-/// Which moment needs which page and node. Each node is looked at twice at most, however many moments share it.
+/// Which of several moments needs which page and node of a store, what each tree takes, and whether it is whole. A node
+/// refers only to what was written before it, so two looks at the nodes in the order in which they lie in the packs are
+/// enough, however many moments share them: down for who needs them, up for what is below each.
 class Census {
 public:
     static constexpr std::uint32_t nobody = 0, several = 0xffffffff;
 
-    /// Makes room for all pages and nodes of the store.
-    static Result<Census> begin(PageStore const& store);
-    /// `owner` from 1 on, less than `several`. Corrupt where a tree is not whole.
-    Result<> add(std::vector<MemoryRoot> const& roots, std::uint32_t owner);
+    /// Frames whose pages are not what their hashes say, by pack.
+    using BadFrames = std::map<std::uint32_t, std::set<std::uint32_t>>;
 
-    struct Pack {
-        std::vector<std::uint32_t> pages, nodes; ///< who owns each
+    /// The owners are numbered from 1 on, as `trees` has them.
+    static Result<Census> of(
+        PageStore const& store, std::vector<std::vector<MemoryRoot>> trees, BadFrames badFrames = {});
+
+    /// Corrupt, with the place, where something of that tree (from 0 on) is missing or damaged.
+    Result<> checkWhole(std::size_t tree) const;
+    /// The bytes that a tree takes; a page that it has twice counts twice.
+    std::uint64_t sizeOf(std::size_t tree) const;
+
+    /// Something for each object of a pack; memory only for what was asked for, whatever the pack claims to have.
+    template<typename T>
+    class Sparse {
+    public:
+        explicit Sparse(std::uint32_t count) : m_parts(count / partSize + 1) { }
+        T operator[](std::uint32_t i) const
+        {
+            auto const& part = m_parts[i / partSize];
+            return part.empty() ? T {} : part[i % partSize];
+        }
+        T& at(std::uint32_t i)
+        {
+            auto& part = m_parts[i / partSize];
+            if (part.empty())
+                part.resize(partSize);
+            return part[i % partSize];
+        }
+        bool isEmpty() const
+        {
+            return std::all_of(m_parts.begin(), m_parts.end(), [](auto const& part) { return part.empty(); });
+        }
+
+    private:
+        static constexpr std::uint32_t partSize = 4096;
+        std::vector<std::vector<T>> m_parts;
     };
-    std::map<std::uint32_t, Pack> const& packs() const { return m_packs; }
-    /// The bytes that each page takes in its pack: its part of its frame.
-    static Result<std::vector<std::uint32_t>> costs(timeline::Pack const& pack);
+
+    struct Counted {
+        explicit Counted(Pack const& pack);
+        /// A page's part of its frame in the file.
+        std::uint32_t sizeOf(std::uint32_t page) const;
+
+        std::uint32_t pageCount, nodeCount;
+        std::uint64_t fileSize;
+        Sparse<std::uint32_t> pages, nodes; ///< who owns each
+        std::vector<std::uint32_t> frameLengths;
+
+    private:
+        friend Census;
+        struct Below { // all zeros: what is there is not whole
+
+            std::uint64_t size = 0; // with the node
+            bool isWhole = false;
+        };
+        Sparse<std::uint8_t> m_levels; // from 1 on
+        Sparse<Below> m_below;
+    };
+    /// Those that can be read.
+    std::map<std::uint32_t, Counted> const& packs() const { return m_packs; }
 
 private:
-    explicit Census(PageStore const& store) : m_store(store) { }
-    Result<bool> mark(std::vector<std::uint32_t> Pack::*kind, Reference what, std::uint32_t owner);
-    Result<> walk(unsigned level, Reference node, std::uint32_t owner);
+    Census(PageStore const& store, std::vector<std::vector<MemoryRoot>> trees, BadFrames badFrames)
+        : m_store(store), m_trees(std::move(trees)), m_badFrames(std::move(badFrames))
+    {
+    }
+    void visitNodes(bool upwards, std::function<void(Reference, Node const&)> const& visit);
+    void mark(Reference node, unsigned level, std::uint32_t owner);
+    void markBelow(Reference from, Node const& node);
+    Counted::Below sumUp(Reference from, Node const& node);
+    Counted* packOf(std::uint32_t number);
+    Counted const* packOf(std::uint32_t number) const;
+    Counted::Below belowNode(Reference node, unsigned level) const;
+    Counted::Below belowPage(Reference page) const;
+    Error damageOf(Reference node, unsigned level) const;
+    Error damageOfPage(Reference page) const;
 
     PageStore const& m_store;
-    std::map<std::uint32_t, Pack> m_packs;
+    std::vector<std::vector<MemoryRoot>> m_trees;
+    BadFrames m_badFrames;
+    std::map<std::uint32_t, Counted> m_packs;
+    std::pair<std::uint32_t, Counted*> m_last { 0, nullptr }; // found last, for one is asked for many times on end
 };
 
 }

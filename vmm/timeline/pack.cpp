@@ -54,6 +54,16 @@ std::array<std::uint8_t, storedNodeSize> storedNode(Node const& node, std::uint6
     return stored;
 }
 
+std::optional<Node> nodeFrom(ConstByteSpan stored, std::uint64_t seed)
+{
+    if (loadLittle<std::uint64_t>(stored) != checksum(stored.subspan(8), seed))
+        return std::nullopt;
+    Node node {};
+    for (std::size_t i = 0; i < node.size(); ++i)
+        node[i] = loadLittle<std::uint64_t>(stored.subspan(8 + 8 * i, 8));
+    return node;
+}
+
 }
 
 std::string packName(std::uint32_t number)
@@ -182,13 +192,22 @@ Result<Node> Pack::readNode(std::uint32_t number) const
         return fail(corrupt(fmt::format("there is no node {}", number)));
     std::array<std::uint8_t, storedNodeSize> stored {};
     TRY(m_file->read(m_nodesAt + std::uint64_t(number) * storedNodeSize, stored));
-    ConstByteSpan const bytes(stored);
-    if (loadLittle<std::uint64_t>(bytes) != checksum(bytes.subspan(8), m_seed))
-        return fail(corrupt(fmt::format("node {} is damaged", number)));
-    Node node {};
-    for (std::size_t i = 0; i < node.size(); ++i)
-        node[i] = loadLittle<std::uint64_t>(bytes.subspan(8 + 8 * i, 8));
-    return node;
+    auto const node = nodeFrom(stored, m_seed);
+    return node ? Result<Node>(*node) : fail(corrupt(fmt::format("node {} is damaged", number)));
+}
+
+void Pack::readNodes(std::uint32_t first, std::span<std::optional<Node>> nodes) const
+{
+    assert(first <= m_nodes && nodes.size() <= m_nodes - first);
+    Bytes stored(nodes.size() * storedNodeSize);
+    auto const whole = m_file->read(m_nodesAt + std::uint64_t(first) * storedNodeSize, stored);
+    for (std::size_t i = 0; i < nodes.size(); ++i) {
+        if (whole) {
+            nodes[i] = nodeFrom(ConstByteSpan(stored).subspan(i * storedNodeSize, storedNodeSize), m_seed);
+        } else if (auto const one = readNode(first + static_cast<std::uint32_t>(i))) {
+            nodes[i] = *one;
+        }
+    }
 }
 
 // Writing

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,8 @@
 /// them     | 16 bytes a frame: offset (8), length (4), zeros (4) footer   | last 64 bytes  | number of pages (4), of
 /// nodes (4), offset of the nodes (8), zeros, XXH3-64 of header and footer
 ///          |                | without this with the seed (8), "CHRONOPK"
+///
+/// A node refers only to nodes before it: of a lower number, or in packs of a lower one.
 ///
 /// Nothing else has a checksum, for a page is compared with its hash whenever it is read, and so any damage shows
 /// there.
@@ -56,6 +59,8 @@ public:
     /// The frame as it is in the file.
     Result<> readStored(std::uint32_t frame, Bytes& stored) const;
     Result<Node> readNode(std::uint32_t number) const;
+    /// Those from `first` on; nothing in place of one that cannot be read.
+    void readNodes(std::uint32_t first, std::span<std::optional<Node>> nodes) const;
     /// How many pages a frame has.
     std::uint32_t pagesIn(std::uint32_t frame) const;
 

@@ -3,7 +3,6 @@
 #include "vmm/base/random.h"
 #include "vmm/state/reader.h"
 #include "vmm/state/writer.h"
-#include "vmm/timeline/census.h"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -72,47 +71,6 @@ Error cancelled(char const* what)
 {
     return { ErrorCode::Cancelled, what, 0 };
 }
-
-/// What the trees of moments take, each node looked at once.
-class TreeCosts {
-public:
-    TreeCosts(PageStore const& store, std::map<std::uint32_t, std::vector<std::uint32_t>> const& pages)
-        : m_store(store), m_pages(pages)
-    {
-    }
-    std::uint64_t of(std::vector<MemoryRoot> const& roots)
-    {
-        std::uint64_t sum = 0;
-        for (auto const& root : roots)
-            sum += ofNode(treeLevels(root.size) - 1, root.reference());
-        return sum;
-    }
-
-private:
-    std::uint64_t ofNode(unsigned level, Reference node)
-    {
-        if (node.isZero())
-            return 0;
-        if (auto const known = m_nodes.find(node); known != m_nodes.end())
-            return known->second;
-        std::uint64_t sum = nodeSize;
-        auto const words = m_store.node(node);
-        for (std::size_t i = 0; words && i < words->size(); ++i) {
-            auto const below = unpackReference((*words)[i]);
-            sum += level > 0 ? ofNode(level - 1, below) : ofPage(below);
-        }
-        return m_nodes[node] = sum;
-    }
-    std::uint64_t ofPage(Reference page) const
-    {
-        auto const pack = m_pages.find(page.pack);
-        return pack != m_pages.end() && page.number < pack->second.size() ? pack->second[page.number] : 0;
-    }
-
-    PageStore const& m_store;
-    std::map<std::uint32_t, std::vector<std::uint32_t>> const& m_pages;
-    std::map<Reference, std::uint64_t> m_nodes;
-};
 
 }
 
@@ -403,36 +361,40 @@ Result<> Timeline::purge(std::string_view id)
 
 // Counting, giving back, checking
 
+namespace {
+
+std::vector<std::vector<MemoryRoot>> treesOf(std::vector<Moment> const& moments)
+{
+    std::vector<std::vector<MemoryRoot>> trees;
+    for (auto const& moment : moments)
+        trees.push_back(moment.memory);
+    return trees;
+}
+
+}
+
 Result<Usage> Timeline::usage() const
 {
     std::lock_guard const storing(m_storing);
     auto const moments = list();
-    auto census = TRY(Census::begin(*m_pages));
-    for (std::uint32_t i = 0; i < moments.size(); ++i)
-        ignore(census.add(moments[i].memory, i + 1)); // what of it can be read
+    auto const census = TRY(Census::of(*m_pages, treesOf(moments)));
+    std::uint64_t none = 0; // what several need is nobody's own
     Usage usage;
-    std::map<std::uint32_t, std::vector<std::uint32_t>> pageCosts;
-    auto const count = [&](std::uint32_t owner, std::uint64_t bytes) {
-        if (owner == Census::nobody)
-            usage.free += bytes;
-        else if (owner != Census::several)
-            usage.moments[moments[owner - 1].id].own += bytes;
+    std::vector<std::uint64_t> own(moments.size());
+    auto const of = [&](std::uint32_t owner) -> std::uint64_t& {
+        return owner == Census::nobody ? usage.free : owner == Census::several ? none : own[owner - 1];
     };
-    for (auto const& [number, owners] : census.packs()) {
-        auto const pack = TRY(m_pages->pack(number));
-        auto const& costs = pageCosts[number] = TRY(Census::costs(*pack));
-        usage.total += pack->fileSize();
-        for (std::size_t page = 0; page < costs.size(); ++page)
-            count(owners.pages[page], costs[page]);
-        for (auto const owner : owners.nodes)
-            count(owner, nodeSize);
+    for (auto const& [number, pack] : census.packs()) {
+        usage.total += pack.fileSize;
+        for (std::uint32_t page = 0; page < pack.pageCount; ++page)
+            of(pack.pages[page]) += pack.sizeOf(page);
+        for (std::uint32_t node = 0; node < pack.nodeCount; ++node)
+            of(pack.nodes[node]) += nodeSize;
     }
-    TreeCosts trees(*m_pages, pageCosts);
-    for (auto const& moment : moments) {
-        auto& cost = usage.moments[moment.id];
-        // A page that a moment has twice counts twice below, so that it can come to more than there is.
-        auto const whole = std::min(trees.of(moment.memory), usage.total);
-        cost.shared = whole > cost.own ? whole - cost.own : 0;
+    for (std::size_t i = 0; i < moments.size(); ++i) {
+        // A page that a moment has twice counts twice, so that its tree can come to more than there is.
+        auto const whole = std::min(census.sizeOf(i), usage.total);
+        usage.moments[moments[i].id] = { own[i], whole > own[i] ? whole - own[i] : 0 };
     }
     return usage;
 }
@@ -443,37 +405,35 @@ Result<> Timeline::sweep(Progress const& progress)
     std::lock_guard const storing(m_storing);
     // A moment that was purged must not be there again after a power cut when its pages are gone.
     TRY(m_folder->sync(momentFolder));
-    auto census = TRY(Census::begin(*m_pages));
     if (auto const broken = damages(); !broken.empty())
         return fail(Error(broken.front().error).within("nothing was given back, for a moment cannot be read"));
-    for (auto const& moment : list())
-        TRY_WITHIN("nothing was given back, for a moment is damaged", census.add(moment.memory, 1));
+    auto const trees = treesOf(list());
+    auto const census = TRY(Census::of(*m_pages, trees));
+    for (std::size_t i = 0; i < trees.size(); ++i)
+        TRY_WITHIN("nothing was given back, for a moment is damaged", census.checkWhole(i));
     std::uint64_t done = 0;
-    for (auto const& [number, owners] : census.packs()) {
+    for (auto const& [number, pack] : census.packs()) {
         if (!goOn(progress, done++, census.packs().size()))
             return fail(cancelled("giving back what the timeline does not need was cancelled"));
-        auto const needed = [](auto const& list) {
-            return std::any_of(list.begin(), list.end(), [](auto owner) { return owner != Census::nobody; });
-        };
-        if (!needed(owners.pages) && !needed(owners.nodes))
+        if (pack.pages.isEmpty() && pack.nodes.isEmpty())
             TRY(m_pages->remove(number));
         else
-            TRY(shrink(number, owners.pages));
+            TRY(shrink(number, pack));
     }
     return {};
 }
 
 /// Writes the pack anew without the pages that nobody needs, where that is worth it. The others keep their numbers.
-Result<> Timeline::shrink(std::uint32_t number, std::vector<std::uint32_t> const& owners)
+Result<> Timeline::shrink(std::uint32_t number, Census::Counted const& counted)
 {
     auto const pack = TRY(m_pages->pack(number));
-    auto const costs = TRY(Census::costs(*pack));
+    auto const& owners = counted.pages;
     std::vector<PageHash> hashes(pack->pages());
     TRY(pack->readHashes(0, hashes));
     std::uint64_t waste = 0;
-    for (std::size_t page = 0; page < costs.size(); ++page) {
+    for (std::uint32_t page = 0; page < pack->pages(); ++page) {
         if (owners[page] == Census::nobody && hashes[page] != PageHash {})
-            waste += costs[page];
+            waste += counted.sizeOf(page);
     }
     if (waste < wasteLeast || waste < pack->fileSize() / wasteShare)
         return {};
@@ -521,7 +481,7 @@ Result<std::vector<Damage>> Timeline::verify(Progress const& progress) const
     auto damaged = damages();
     auto const moments = list();
     // All pages once, then who needs those that are damaged.
-    std::set<std::pair<std::uint32_t, std::uint32_t>> badFrames;
+    Census::BadFrames badFrames;
     auto const packs = m_pages->packs();
     std::uint64_t done = 0;
     Bytes pages;
@@ -530,28 +490,20 @@ Result<std::vector<Damage>> Timeline::verify(Progress const& progress) const
         for (std::uint32_t frame = 0; pack && frame < (*pack)->frames(); ++frame) {
             pages.resize((*pack)->pagesIn(frame) * pageSize);
             if (!(*pack)->readFrame(frame, pages))
-                badFrames.emplace(number, frame);
+                badFrames[number].insert(frame);
             if (frame % 64 == 0 && !goOn(progress, done, packs.size()))
                 return fail(cancelled("checking the timeline was cancelled"));
         }
         ++done;
     }
-    for (auto const& moment : moments) {
+    auto const census = TRY(Census::of(*m_pages, treesOf(moments), std::move(badFrames)));
+    for (std::size_t i = 0; i < moments.size(); ++i) {
+        auto const& moment = moments[i];
         auto const whole = [&]() -> Result<> {
             TRY(checkFile(nameOf(moment.id, "state"), maximumState, moment.stateHash));
             if (!moment.pictureHash.empty())
                 TRY(checkFile(nameOf(moment.id, "png"), maximumPicture, moment.pictureHash));
-            auto census = TRY(Census::begin(*m_pages));
-            TRY(census.add(moment.memory, 1));
-            for (auto const& [number, frame] : badFrames) {
-                auto const& owners = census.packs().at(number).pages;
-                auto const first = owners.begin() + static_cast<std::ptrdiff_t>(frame * pagesPerFrame);
-                auto const count = std::min<std::ptrdiff_t>(pagesPerFrame, owners.end() - first);
-                if (std::find(first, first + count, 1u) != first + count)
-                    return fail(
-                        ErrorCode::Corrupt, fmt::format("a part of its memory in pack {:08x} is damaged", number));
-            }
-            return {};
+            return census.checkWhole(i);
         }();
         if (!whole)
             damaged.push_back({ moment.id, whole.error() });

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "vmm/timeline/census.h"
 #include "vmm/timeline/moment.h"
 
 #include <map>
@@ -98,7 +99,7 @@ private:
     Result<> change(std::string_view id, std::function<void(Moment&)> const& what);
     Result<> writable() const;
     std::vector<Moment> list() const;
-    Result<> shrink(std::uint32_t pack, std::vector<std::uint32_t> const& owners);
+    Result<> shrink(std::uint32_t pack, Census::Counted const& counted);
     Result<> checkFile(std::string const& name, std::uint64_t limit, Bytes const& hash) const;
 
     std::unique_ptr<Folder> const m_folder;

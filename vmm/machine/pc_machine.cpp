@@ -49,9 +49,7 @@ Result<std::unique_ptr<Machine>> Machine::restore(std::string const& directory, 
 Result<std::unique_ptr<Machine>> Machine::goTo(
     std::shared_ptr<timeline::Timeline> timeline, std::string_view moment, Listener listener)
 {
-    auto const text = TRY(timeline->state(moment));
-    auto const json = TRY(state::parseJson(text));
-    auto const saved = TRY(savedMachineFromJson(json));
+    auto const saved = TRY(savedMachineAt(*timeline, moment));
     TRY(checkFiles(saved.header.files));
     auto memory = TRY(timeline::MomentMemory::open(timeline, moment));
     auto machine = TRY(PcMachine::build(saved.config, saved.header.cpu, std::move(listener)));

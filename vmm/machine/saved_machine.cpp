@@ -1,8 +1,10 @@
 #include "vmm/machine/saved_machine.h"
 
 #include "vmm/base/unique_fd.h"
+#include "vmm/config/config_paths.h"
 #include "vmm/state/reader.h"
 #include "vmm/state/writer.h"
+#include "vmm/timeline/timeline.h"
 
 #include <cerrno>
 #include <cstdio>
@@ -19,10 +21,7 @@ namespace vmm {
 
 namespace {
 
-constexpr std::string_view formatName = "chronovisor-machine-state";
-constexpr unsigned formatVersion = 1;
 constexpr std::size_t stateLimit = 64u << 20;
-constexpr std::size_t maximumParts = 512;
 
 Result<> syncDirectory(std::string const& path)
 {
@@ -67,15 +66,15 @@ Result<> checkFormat(Json const& json)
 {
     auto const member = [&](char const* name) { return json.is_object() ? json.find(name) : json.end(); };
     auto const format = member("format");
-    if (format == json.end() || *format != formatName)
+    if (format == json.end() || *format != savedFormatName)
         return fail(ErrorCode::Corrupt, "this is not the state of a machine");
     auto const version = member("formatVersion");
     if (version == json.end() || !version->is_number_unsigned())
         return fail(ErrorCode::Corrupt, "the state has no format version");
-    if (version->get<std::uint64_t>() > formatVersion) {
+    if (version->get<std::uint64_t>() > savedFormatVersion) {
         return fail(ErrorCode::VersionTooNew,
             fmt::format("the state has format version {}, this program reads up to {}", version->get<std::uint64_t>(),
-                formatVersion));
+                savedFormatVersion));
     }
     for (auto const& [key, value] : json.items()) {
         if (key != "format" && key != "formatVersion" && key != "header" && key != "config" && key != "parts")
@@ -96,7 +95,7 @@ Json savedMachineToJson(SavedMachine const& machine)
         entry.update(part.section.toJson());
         parts.push_back(std::move(entry));
     }
-    return { { "format", formatName }, { "formatVersion", formatVersion },
+    return { { "format", savedFormatName }, { "formatVersion", savedFormatVersion },
         { "header", state::save(machine.header).toJson() }, { "config", state::save(machine.config).toJson() },
         { "parts", std::move(parts) } };
 }
@@ -111,7 +110,7 @@ Result<SavedMachine> savedMachineFromJson(Json const& json)
     machine.config = TRY(state::load<VmConfig>(config));
     TRY(checkConfig(machine.config));
     auto const& parts = json["parts"];
-    if (!parts.is_array() || parts.size() > maximumParts)
+    if (!parts.is_array() || parts.size() > maximumSavedParts)
         return fail(ErrorCode::Corrupt, "the state has no list of parts");
     std::set<std::string> ids;
     for (auto const& entry : parts) {
@@ -121,6 +120,13 @@ Result<SavedMachine> savedMachineFromJson(Json const& json)
         TRY(checkPart(machine.parts.back()));
     }
     return machine;
+}
+
+Result<SavedMachine> savedMachineAt(timeline::Timeline const& timeline, std::string_view moment)
+{
+    auto const text = TRY(timeline.state(moment));
+    auto const json = TRY(state::parseJson(text, timeline::maximumState));
+    return savedMachineFromJson(json);
 }
 
 Result<SavedMachine> readSavedMachine(std::string const& directory)
@@ -135,6 +141,12 @@ Result<SavedMachine> readSavedMachine(std::string const& directory)
     if (::stat(ram.c_str(), &status) != 0)
         return failOs("cannot look at " + ram);
     TRY_WITHIN(ram, checkRamRecord(machine.header.ram, static_cast<std::uint64_t>(status.st_size)));
+    // One that was exported brings its files along, wherever it is put.
+    makePathsAbsolute(machine.config, directory);
+    for (auto& file : machine.header.files) {
+        if (!file.path.empty() && file.path.front() != '/')
+            file.path = directory + "/" + file.path;
+    }
     return machine;
 }
 

@@ -9,6 +9,10 @@
 /// is in there, except for its disks, which are named.
 namespace vmm {
 
+namespace timeline {
+class Timeline;
+}
+
 /// A file that the machine goes on using, as it was when the machine stood still. One that is not as it was any more
 /// does not fit the saved memory.
 struct SavedFile {
@@ -68,6 +72,11 @@ struct SavedMachine {
     std::vector<SavedPart> parts;
 };
 
+/// What the state's JSON says of itself, beside "header", "config" and "parts".
+constexpr std::string_view savedFormatName = "chronovisor-machine-state";
+constexpr unsigned savedFormatVersion = 1;
+constexpr std::size_t maximumSavedParts = 512;
+
 /// The names of the two files in the directory.
 constexpr std::string_view savedStateName = "state.json", savedRamName = "ram";
 /// How the names of files begin that a program may lay beside them for people (what a terminal showed). They are no
@@ -76,9 +85,14 @@ constexpr std::string_view savedCompanionPrefix = "terminal-";
 
 /// Whether the state of a part is one of a kind that we know, whole and within its bounds.
 Result<> checkPart(SavedPart const& part);
+/// The same, as this version of its kind has it.
+Result<Section> currentSection(SavedPart const& part);
 
 Json savedMachineToJson(SavedMachine const& machine);
 Result<SavedMachine> savedMachineFromJson(Json const& json);
+
+/// What the machine was at a moment, checked as a whole. Its memory is the timeline's.
+Result<SavedMachine> savedMachineAt(timeline::Timeline const& timeline, std::string_view moment);
 
 /// Reads and checks the state, and that the memory file is there and fits. First it mends what a replaceDirectory()
 /// that was cut off has left; touches nothing else.

@@ -24,7 +24,7 @@ struct Schema::Tree {
     }
 };
 
-Schema::Schema() : m_tree(std::make_unique<Tree>()) { }
+Schema::Schema(unsigned version) : m_version(version), m_tree(std::make_unique<Tree>()) { }
 
 Schema::~Schema() = default;
 
@@ -33,12 +33,27 @@ std::string Schema::text() const
     return m_tree->text;
 }
 
-Json Schema::jsonSchema(std::string_view kind, unsigned version) const
+Json Schema::jsonSchema() const
 {
-    return { { "$schema", "https://json-schema.org/draft/2020-12/schema" }, { "title", kind }, { "type", "object" },
+    return m_tree->root;
+}
+
+Json sectionSchema(std::string_view kind, unsigned version, Json fields)
+{
+    return { { "type", "object" },
         { "properties",
-            { { "kind", { { "const", kind } } }, { "version", { { "const", version } } }, { "state", m_tree->root } } },
+            { { "kind", { { "const", kind } } }, { "version", { { "const", version } } },
+                { "state", std::move(fields) } } },
         { "required", { "kind", "version", "state" } }, { "additionalProperties", false } };
+}
+
+void Schema::gone(std::string_view name, Until last)
+{
+    if (m_version > last.version)
+        return;
+    auto& object = *m_tree->objects.back();
+    object["required"].push_back(name);
+    object["properties"][std::string(name)] = true; // what it was is of no interest
 }
 
 void Schema::begin(std::string_view name, Notes const& notes)

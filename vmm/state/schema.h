@@ -12,7 +12,9 @@ namespace vmm::state {
 /// files of tests/golden/state keep: a change of layout without a new version fails there.
 class Schema {
 public:
-    Schema();
+    static constexpr unsigned newest = ~0u;
+    /// As files of that version of the section have it.
+    explicit Schema(unsigned version = newest);
     ~Schema();
     Schema(Schema const&) = delete;
     Schema& operator=(Schema const&) = delete;
@@ -22,16 +24,19 @@ public:
     {
         Notes notes;
         (notes.take(options), ...);
+        if (notes.since > m_version)
+            return;
         begin(name, notes);
         type<T>(notes);
         end();
     }
 
-    void gone(std::string_view, Until) { }
+    void gone(std::string_view name, Until last);
 
     /// "ier u8\nrxFifo bytes max=16\n"
     std::string text() const;
-    Json jsonSchema(std::string_view kind, unsigned version) const;
+    /// Of the object with these fields.
+    Json jsonSchema() const;
 
 private:
     struct Notes {
@@ -116,8 +121,21 @@ private:
     void endObject();
 
     struct Tree;
+    unsigned m_version;
     std::unique_ptr<Tree> m_tree;
 };
+
+/// JSON Schema of a section as toJson() has it: what a file of that version of the kind may be. That a file fits is
+/// necessary, not enough: lengths in bytes, bounds of wide numbers and what holds across fields only a reader knows.
+Json sectionSchema(std::string_view kind, unsigned version, Json fields);
+template<typename State>
+auto sectionSchema(unsigned version)
+{
+    Schema schema(version);
+    State const value {};
+    State::describe(schema, value);
+    return sectionSchema(State::kind, version, schema.jsonSchema());
+}
 
 /// The golden text of a State: a heading with kind and version, then its fields.
 template<typename State>

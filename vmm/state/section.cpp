@@ -1,8 +1,12 @@
 #include "vmm/state/section.h"
 
+#include "vmm/state/leaf_text.h"
+
 #include <algorithm>
 #include <array>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <map>
 #include <nlohmann/json.hpp>
 
 namespace vmm {
@@ -77,11 +81,98 @@ bool deeperThanAllowed(std::string_view text)
     return false;
 }
 
+/// The member of an object that only says the type of a value: {"u64": "5"}.
+std::string const* tagged(Json const& value, std::string_view tag)
+{
+    if (!value.is_object() || value.size() != 1 || value.begin().key() != tag || !value.begin()->is_string())
+        return nullptr;
+    return &value.begin()->get_ref<std::string const&>();
+}
+
+std::string const* taggedNumber(Json const& value)
+{
+    auto const* number = tagged(value, "u64");
+    return number != nullptr ? number : tagged(value, "i64");
+}
+
+std::string hexText(ConstByteSpan bytes)
+{
+    constexpr std::size_t most = 16;
+    auto text = fmt::format("{:02x}", fmt::join(bytes.first(std::min(bytes.size(), most)), ""));
+    return bytes.size() > most ? text + fmt::format("... ({} bytes)", bytes.size()) : text;
+}
+
+/// Buffers of one length are compared byte by byte; runs with a gap of a few bytes are told as one.
+void collectBytes(std::string const& path, ConstByteSpan before, ConstByteSpan after, std::vector<Difference>& out)
+{
+    constexpr std::size_t gap = 8, mostRuns = 64;
+    std::size_t runs = 0;
+    for (std::size_t at = 0; at < before.size(); ++at) {
+        if (before[at] == after[at])
+            continue;
+        auto end = at + 1;
+        for (auto next = end; next < before.size() && (next < end + gap || runs == mostRuns - 1); ++next)
+            end = before[next] != after[next] ? next + 1 : end;
+        ++runs;
+        out.push_back(
+            { fmt::format("{}[{}]", path, end == at + 1 ? std::to_string(at) : fmt::format("{}..{}", at, end - 1)),
+                hexText(before.subspan(at, end - at)), hexText(after.subspan(at, end - at)) });
+        at = end;
+    }
+}
+
+/// Whether both are buffers of one length; then they are compared.
+bool collectBuffers(std::string const& path, Json const& before, Json const& after, std::vector<Difference>& out)
+{
+    auto const *old = tagged(before, "base64"), *fresh = tagged(after, "base64");
+    if (old == nullptr || fresh == nullptr)
+        return false;
+    auto const oldBytes = base64Decode(*old), freshBytes = base64Decode(*fresh);
+    if (!oldBytes || !freshBytes || oldBytes->size() != freshBytes->size())
+        return false;
+    collectBytes(path, *oldBytes, *freshBytes, out);
+    return true;
+}
+
+/// The "id" of each element, where all have one and no two the same.
+std::map<std::string, Json const*> elementsById(Json const& list)
+{
+    std::map<std::string, Json const*> elements;
+    for (auto const& element : list) {
+        auto const id = element.is_object() ? element.find("id") : element.end();
+        if (!element.is_object() || id == element.end() || !id->is_string() || !elements.emplace(*id, &element).second)
+            return {};
+    }
+    return elements;
+}
+
+void collect(std::string const& path, Json const* before, Json const* after, std::vector<Difference>& out);
+
+/// What has an id is compared with its like, so that one device more or less does not make others of all behind it.
+bool collectById(std::string const& path, Json const& before, Json const& after, std::vector<Difference>& out)
+{
+    auto const old = elementsById(before), fresh = elementsById(after);
+    if (old.size() != before.size() || fresh.size() != after.size())
+        return false;
+    for (auto const& [id, value] : old) {
+        auto const other = fresh.find(id);
+        collect(path + "[" + id + "]", value, other == fresh.end() ? nullptr : other->second, out);
+    }
+    for (auto const& [id, value] : fresh) {
+        if (!old.contains(id))
+            collect(path + "[" + id + "]", nullptr, value, out);
+    }
+    return true;
+}
+
 void collect(std::string const& path, Json const* before, Json const* after, std::vector<Difference>& out)
 {
     if (before && after && *before == *after)
         return;
-    if (before && after && before->is_object() && after->is_object()) {
+    if (before && after && collectBuffers(path, *before, *after, out))
+        return;
+    bool const isLeaf = (before && leafText(*before)) || (after && leafText(*after));
+    if (!isLeaf && before && after && before->is_object() && after->is_object()) {
         auto const child = [&](std::string const& key) { return path.empty() ? key : path + "." + key; };
         for (auto const& [key, value] : before->items()) {
             auto const other = after->find(key);
@@ -94,13 +185,17 @@ void collect(std::string const& path, Json const* before, Json const* after, std
         return;
     }
     if (before && after && before->is_array() && after->is_array()) {
+        if (collectById(path, *before, *after, out))
+            return;
         for (std::size_t i = 0; i < std::max(before->size(), after->size()); ++i) {
             collect(path + "[" + std::to_string(i) + "]", i < before->size() ? &(*before)[i] : nullptr,
                 i < after->size() ? &(*after)[i] : nullptr, out);
         }
         return;
     }
-    out.push_back({ path, before ? toText(*before, -1) : "", after ? toText(*after, -1) : "" });
+    auto const text
+        = [](Json const* value) { return value ? leafText(*value).value_or(toText(*value, -1)) : std::string(); };
+    out.push_back({ path, text(before), text(after) });
 }
 
 constexpr std::string_view base64Alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -132,6 +227,19 @@ std::string toText(Json const& json, int indent)
 {
     // A string that is not UTF-8 can only come from outside (a file's name): it is shown, not refused.
     return json.dump(indent, ' ', false, Json::error_handler_t::replace);
+}
+
+std::optional<std::string> leafText(Json const& value)
+{
+    if (auto const* number = taggedNumber(value))
+        return *number;
+    if (auto const* buffer = tagged(value, "base64")) {
+        auto const bytes = base64Decode(*buffer);
+        return bytes ? hexText(*bytes) : "not base64";
+    }
+    if (value.is_structured())
+        return std::nullopt;
+    return toText(value, -1);
 }
 
 std::vector<Difference> diff(Section const& before, Section const& after)

@@ -196,6 +196,64 @@ private slots:
         QCOMPARE(differences[0].after, std::string("7"));
     }
 
+    void differencesAreToldWithoutTheTagsOfTypes()
+    {
+        auto after = sample();
+        after.wide = 6;
+        after.maybe.reset();
+        QCOMPARE(state::diff(state::save(sample()), state::save(after)),
+            (std::vector<state::Difference> {
+                { "wide", "18446744073709551615", "6" }, { "maybe", R"({"index":12})", "null" } }));
+    }
+
+    void differencesOfABufferSayWhere()
+    {
+        Json before = { { "data", { { "base64", state::base64Encode(Bytes(100)) } } } }, after = before;
+        Bytes changed(100);
+        changed[3] = 1;
+        changed[60] = changed[65] = 0xff;
+        after["data"]["base64"] = state::base64Encode(changed);
+        QCOMPARE(state::diff({ "x", 1, before }, { "x", 1, after }),
+            (std::vector<state::Difference> {
+                { "data[3]", "00", "01" }, { "data[60..65]", "000000000000", "ff00000000ff" } }));
+        after["data"]["base64"] = state::base64Encode(Bytes(20, 7));
+        QCOMPARE(state::diff({ "x", 1, before }, { "x", 1, after }),
+            (std::vector<state::Difference> { { "data", "00000000000000000000000000000000... (100 bytes)",
+                "07070707070707070707070707070707... (20 bytes)" } }));
+    }
+
+    void whatIsDifferentEverywhereIsToldInBoundedMany()
+    {
+        Json before = { { "data", { { "base64", state::base64Encode(Bytes(100'000)) } } } }, after = before;
+        Bytes changed(100'000);
+        for (std::size_t i = 0; i < changed.size(); i += 20)
+            changed[i] = 1;
+        after["data"]["base64"] = state::base64Encode(changed);
+        auto const differences = state::diff({ "x", 1, before }, { "x", 1, after });
+        QCOMPARE(differences.size(), 64u);
+        QCOMPARE(differences.back().path, std::string("data[1260..99980]"));
+    }
+
+    void whatHasAnIdIsComparedWithItsLike()
+    {
+        auto const device = [](char const* id, int value) { return Json { { "id", id }, { "value", value } }; };
+        Json const before = { { "list", { device("a", 1), device("b", 2) } } };
+        Json const after = { { "list", { device("b", 3), device("c", 4) } } };
+        QCOMPARE(state::diff({ "x", 1, before }, { "x", 1, after }),
+            (std::vector<state::Difference> { { "list[a]", R"({"id":"a","value":1})", "" },
+                { "list[b].value", "2", "3" }, { "list[c]", "", R"({"id":"c","value":4})" } }));
+    }
+
+    void theSchemaOfAVersionHasTheFieldsOfThatTime()
+    {
+        auto const fields
+            = [](unsigned version) { return state::sectionSchema<Everything>(version)["properties"]["state"]; };
+        QVERIFY(fields(2)["properties"].contains("late") && !fields(2)["properties"].contains("early"));
+        QVERIFY(!fields(1)["properties"].contains("late") && fields(1)["properties"].contains("early"));
+        QCOMPARE(fields(1)["required"].size(), fields(2)["required"].size());
+        QCOMPARE(fields(2)["properties"]["list"]["items"]["properties"]["index"]["maximum"].get<int>(), 255);
+    }
+
     void schemaListsEveryFieldWithItsBounds()
     {
         auto const text = state::schemaText<Everything>();

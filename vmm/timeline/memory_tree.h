@@ -71,6 +71,7 @@ public:
     MemoryTree(PageStore const& store, std::vector<MemoryRoot> roots) : m_store(store), m_roots(std::move(roots)) { }
 
     std::vector<MemoryRoot> const& roots() const { return m_roots; }
+    PageStore const& store() const { return m_store; }
     /// Whole pages; `offset` is a multiple of pageSize.
     Result<> read(std::size_t block, std::uint64_t offset, ByteSpan data) const;
     /// Where the pages from `offset` on are.

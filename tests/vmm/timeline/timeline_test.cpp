@@ -1,5 +1,6 @@
 #include "tests/battery/battery.h"
 #include "tests/fakes/fake_folder.h"
+#include "tests/fakes/fake_memory.h"
 #include "tests/support/suite.h"
 #include "vmm/timeline/timeline.h"
 
@@ -10,64 +11,11 @@ using namespace vmm;
 using namespace vmm::timeline;
 using tests::FakeFolder;
 using tests::FakeFolderDisk;
+using Memory = tests::FakeMemory;
 
 namespace {
 
 constexpr std::uint64_t kib = 1024, mib = 1024 * kib;
-
-/// A machine's memory, as plain bytes.
-class Memory final : public FrozenMemory {
-public:
-    explicit Memory(std::vector<std::uint64_t> const& sizes)
-    {
-        for (auto const size : sizes) {
-            m_blocks.push_back({ "block" + std::to_string(m_blocks.size()), size });
-            data.emplace_back(size);
-        }
-    }
-    std::vector<Block> const& blocks() const override { return m_blocks; }
-    Result<std::uint64_t> nextUsed(std::size_t block, std::uint64_t offset) override
-    {
-        auto const& bytes = data[block];
-        auto const found = std::find_if(
-            bytes.begin() + static_cast<std::ptrdiff_t>(offset), bytes.end(), [](auto byte) { return byte != 0; });
-        return found == bytes.end() ? bytes.size()
-                                    : alignDown<std::uint64_t>(static_cast<std::uint64_t>(found - bytes.begin()), 4096);
-    }
-    Result<> read(std::size_t block, std::uint64_t offset, ByteSpan to) override
-    {
-        std::copy_n(data[block].begin() + static_cast<std::ptrdiff_t>(offset), to.size(), to.begin());
-        reads.emplace_back(block, offset);
-        return {};
-    }
-    void letGo(std::size_t block, std::uint64_t offset, std::uint64_t size) override
-    {
-        for (auto page = offset; page < offset + size; page += 4096)
-            lettingGo.emplace(block, page);
-    }
-
-    /// Fills a page with numbers that follow from `value`; 0: zeros.
-    void fill(std::size_t block, std::uint64_t page, std::uint32_t value)
-    {
-        std::mt19937 random(value);
-        for (std::uint64_t i = 0; i < 4096; ++i)
-            data[block][page * 4096 + i] = static_cast<std::uint8_t>(value == 0 ? 0 : i < 2048 ? random() : value);
-    }
-    void scribble(std::mt19937& random, unsigned pages)
-    {
-        for (unsigned i = 0; i < pages; ++i) {
-            auto const block = random() % data.size();
-            fill(block, random() % (data[block].size() / 4096), random() % 50);
-        }
-    }
-
-    std::vector<Bytes> data;
-    std::vector<std::pair<std::size_t, std::uint64_t>> reads;       // block and offset
-    std::multiset<std::pair<std::size_t, std::uint64_t>> lettingGo; // of each page
-
-private:
-    std::vector<Block> m_blocks;
-};
 
 std::unique_ptr<Timeline> open(FakeFolderDisk& disk, Timeline::Access access = Timeline::Access::ReadWrite)
 {

@@ -1,0 +1,69 @@
+#pragma once
+
+#include "vmm/base/bytes.h"
+#include "vmm/timeline/memory_tree.h"
+
+#include <algorithm>
+#include <random>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace tests {
+
+/// A machine's memory, as plain bytes.
+class FakeMemory final : public vmm::timeline::FrozenMemory {
+public:
+    explicit FakeMemory(std::vector<std::uint64_t> const& sizes)
+    {
+        for (auto const size : sizes) {
+            m_blocks.push_back({ "block" + std::to_string(m_blocks.size()), size });
+            data.emplace_back(size);
+        }
+    }
+    std::vector<Block> const& blocks() const override { return m_blocks; }
+    vmm::Result<std::uint64_t> nextUsed(std::size_t block, std::uint64_t offset) override
+    {
+        auto const& bytes = data[block];
+        auto const found = std::find_if(
+            bytes.begin() + static_cast<std::ptrdiff_t>(offset), bytes.end(), [](auto byte) { return byte != 0; });
+        return found == bytes.end()
+            ? bytes.size()
+            : vmm::alignDown<std::uint64_t>(static_cast<std::uint64_t>(found - bytes.begin()), 4096);
+    }
+    vmm::Result<> read(std::size_t block, std::uint64_t offset, vmm::ByteSpan to) override
+    {
+        std::copy_n(data[block].begin() + static_cast<std::ptrdiff_t>(offset), to.size(), to.begin());
+        reads.emplace_back(block, offset);
+        return {};
+    }
+    void letGo(std::size_t block, std::uint64_t offset, std::uint64_t size) override
+    {
+        for (auto page = offset; page < offset + size; page += 4096)
+            lettingGo.emplace(block, page);
+    }
+
+    /// Fills a page with numbers that follow from `value`; 0: zeros.
+    void fill(std::size_t block, std::uint64_t page, std::uint32_t value)
+    {
+        std::mt19937 random(value);
+        for (std::uint64_t i = 0; i < 4096; ++i)
+            data[block][page * 4096 + i] = static_cast<std::uint8_t>(value == 0 ? 0 : i < 2048 ? random() : value);
+    }
+    void scribble(std::mt19937& random, unsigned pages)
+    {
+        for (unsigned i = 0; i < pages; ++i) {
+            auto const block = random() % data.size();
+            fill(block, random() % (data[block].size() / 4096), random() % 50);
+        }
+    }
+
+    std::vector<vmm::Bytes> data;
+    std::vector<std::pair<std::size_t, std::uint64_t>> reads;       // block and offset
+    std::multiset<std::pair<std::size_t, std::uint64_t>> lettingGo; // of each page
+
+private:
+    std::vector<Block> m_blocks;
+};
+
+}

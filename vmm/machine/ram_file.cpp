@@ -50,7 +50,7 @@ public:
         while (m_engine && m_engine->wait()) { }
     }
 
-    /// The data must stay until the next flush().
+    /// The data must stay until the next wait() or flush().
     Result<> write(std::uint64_t offset, ConstByteSpan data)
     {
         if (data.size() < smallestDirect)
@@ -78,11 +78,16 @@ public:
         return outcome();
     }
 
+    /// Until nothing of what was given is needed any more.
+    Result<> wait()
+    {
+        while (m_engine->wait()) { }
+        return outcome();
+    }
     /// Until all is durable.
     Result<> flush()
     {
-        while (m_engine->wait()) { }
-        TRY(outcome());
+        TRY(wait());
         return m_cached->sync();
     }
 
@@ -164,13 +169,13 @@ auto checksumOf(Record& record, std::uint64_t chunk)
     return std::span(record.checksums).subspan(chunk * sizeof(XXH64_canonical_t), sizeof(XXH64_canonical_t));
 }
 
-RamFileRecord layOut(std::vector<MemoryBlock*> const& blocks)
+RamFileRecord layOut(std::vector<SavedMemory::Block> const& blocks)
 {
     RamFileRecord record;
-    for (auto const* block : blocks) {
-        record.blocks.push_back({ block->name(), record.size, block->size() });
+    for (auto const& block : blocks) {
+        record.blocks.push_back({ block.name, record.size, block.size });
         // Each block begins with a chunk of its own, so that no checksum covers two.
-        record.size += alignUp(block->size(), RamFileRecord::chunkSize);
+        record.size += alignUp(block.size, RamFileRecord::chunkSize);
     }
     record.checksums.resize(record.size / RamFileRecord::chunkSize * sizeof(XXH64_canonical_t));
     return record;
@@ -201,7 +206,10 @@ Result<> writeRun(
 Result<RamFileRecord> writeRamFile(
     std::string const& path, std::vector<MemoryBlock*> const& blocks, ProgressCallback const& progress)
 {
-    auto record = layOut(blocks);
+    std::vector<SavedMemory::Block> layout;
+    for (auto const* block : blocks)
+        layout.push_back({ block->name(), block->size() });
+    auto record = layOut(layout);
     auto const file = TRY(PieceWriter::create(path, record.size));
     ChunkHash hash;
     std::uint64_t openChunk = 0, told = 0;
@@ -233,6 +241,36 @@ Result<RamFileRecord> writeRamFile(
     closeChunk();
     if (progress && !progress(0.95))
         return fail(ErrorCode::Cancelled, "writing the machine's memory was cancelled");
+    TRY(file->flush());
+    return record;
+}
+
+Result<RamFileRecord> writeRamFile(std::string const& path, SavedMemory const& memory, ProgressCallback const& progress)
+{
+    constexpr std::uint64_t pieceSize = 2 * RamFileRecord::chunkSize; // what SavedMemory likes to be asked for
+    auto record = layOut(memory.blocks());
+    auto const file = TRY(PieceWriter::create(path, record.size));
+    Bytes piece(pieceSize);
+    for (std::size_t i = 0; i < record.blocks.size(); ++i) {
+        auto const& block = record.blocks[i];
+        for (std::uint64_t at = 0; at < block.size; at += pieceSize) {
+            if (progress && !progress(static_cast<double>(block.offset + at) / static_cast<double>(record.size)))
+                return fail(ErrorCode::Cancelled, "writing the machine's memory was cancelled");
+            auto const data = ByteSpan(piece).first(std::min(pieceSize, block.size - at));
+            if (!memory.holdsData(i, at, data.size()))
+                continue;
+            TRY_WITHIN(block.name, memory.read(i, at, data));
+            for (std::uint64_t chunk = 0; chunk < data.size(); chunk += RamFileRecord::chunkSize) {
+                auto const part = data.subspan(chunk, std::min(RamFileRecord::chunkSize, data.size() - chunk));
+                auto const place = block.offset + at + chunk;
+                ChunkHash hash;
+                TRY(writeRun(*file, part.data(), part.size(), place, hash));
+                if (!hash.isEmpty())
+                    hash.finish(RamFileRecord::chunkSize, checksumOf(record, place / RamFileRecord::chunkSize));
+            }
+            TRY(file->wait());
+        }
+    }
     TRY(file->flush());
     return record;
 }

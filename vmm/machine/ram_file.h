@@ -46,6 +46,10 @@ using ProgressCallback = std::function<bool(double)>;
 Result<RamFileRecord> writeRamFile(
     std::string const& path, std::vector<MemoryBlock*> const& blocks, ProgressCallback const& progress);
 
+/// The same of memory that was saved before, in whatever form.
+Result<RamFileRecord> writeRamFile(
+    std::string const& path, SavedMemory const& memory, ProgressCallback const& progress);
+
 /// Checks that the record is consistent in itself and with a file of `fileSize` bytes.
 Result<> checkRamRecord(RamFileRecord const& record, std::uint64_t fileSize);
 

@@ -480,6 +480,26 @@
         <source>Size of the machine&apos;s screen</source>
         <translation>Größe des Bildschirms der Maschine</translation>
     </message>
+    <message>
+        <source>Timeline</source>
+        <translation>Zeitleiste</translation>
+    </message>
+    <message>
+        <source>Go to the timeline</source>
+        <translation>Zur Zeitleiste</translation>
+    </message>
+    <message>
+        <source>Keep this moment</source>
+        <translation>Diesen Moment festhalten</translation>
+    </message>
+    <message>
+        <source>Keep</source>
+        <translation>Festhalten</translation>
+    </message>
+    <message>
+        <source>Keep the whole machine as it is now, while it runs on</source>
+        <translation>Die ganze Maschine festhalten, wie sie jetzt ist, während sie weiterläuft</translation>
+    </message>
 </context>
 <context>
     <name>ui::MachineSettingsPage</name>
@@ -977,6 +997,97 @@
     </message>
 </context>
 <context>
+    <name>ui::Moment</name>
+    <message>
+        <source>Moment</source>
+        <translation>Moment</translation>
+    </message>
+    <message>
+        <source>Automatic moment</source>
+        <translation>Automatischer Moment</translation>
+    </message>
+    <message>
+        <source>Before going back</source>
+        <translation>Vor dem Zurückgehen</translation>
+    </message>
+    <message>
+        <source>Before a change of settings</source>
+        <translation>Vor einer Änderung der Einstellungen</translation>
+    </message>
+    <message>
+        <source>When the program was closed</source>
+        <translation>Beim Schließen des Programms</translation>
+    </message>
+    <message>
+        <source>Today, %1</source>
+        <translation>Heute, %1</translation>
+    </message>
+    <message>
+        <source>Yesterday, %1</source>
+        <translation>Gestern, %1</translation>
+    </message>
+    <message>
+        <source>%1, %2</source>
+        <comment>a date, a time</comment>
+        <translation>%1, %2</translation>
+    </message>
+    <message>
+        <source>%1 of memory changed</source>
+        <translation>%1 Speicher geändert</translation>
+    </message>
+    <message>
+        <source>%1 its own, %2 shared</source>
+        <translation>%1 eigen, %2 geteilt</translation>
+    </message>
+    <message>
+        <source>%1 on the disk</source>
+        <translation>%1 auf der Platte</translation>
+    </message>
+    <message>
+        <source>kept by the program</source>
+        <translation>vom Programm festgehalten</translation>
+    </message>
+    <message>
+        <source>pinned</source>
+        <translation>angeheftet</translation>
+    </message>
+    <message numerus="yes">
+        <source>%n moment(s)</source>
+        <translation>
+            <numerusform>%n Moment</numerusform>
+            <numerusform>%n Momente</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>%1/s</source>
+        <translation>%1/s</translation>
+    </message>
+    <message>
+        <source>A moment is being kept.</source>
+        <translation>Ein Moment wird gerade festgehalten.</translation>
+    </message>
+    <message>
+        <source>The machine is suspended: restore it, then its present can be kept.</source>
+        <translation>Die Maschine ist gesichert: Stellen Sie sie wieder her, dann lässt sich ihre Gegenwart festhalten.</translation>
+    </message>
+    <message>
+        <source>The machine is off: start it, then its present can be kept.</source>
+        <translation>Die Maschine ist aus: Starten Sie sie, dann lässt sich ihre Gegenwart festhalten.</translation>
+    </message>
+    <message>
+        <source>A device cannot be kept now: %1. Detach it, or wait until it has finished.</source>
+        <translation>Ein Gerät lässt sich jetzt nicht festhalten: %1. Trennen Sie es, oder warten Sie, bis es fertig ist.</translation>
+    </message>
+    <message>
+        <source>The machine is suspended: restore it first, for its saved state would be lost.</source>
+        <translation>Die Maschine ist gesichert: Stellen Sie sie zuerst wieder her, sonst ginge ihr gespeicherter Zustand verloren.</translation>
+    </message>
+    <message>
+        <source>The machine is busy: wait until it has finished.</source>
+        <translation>Die Maschine ist beschäftigt: Warten Sie, bis sie fertig ist.</translation>
+    </message>
+</context>
+<context>
     <name>ui::NewMachinePage</name>
     <message>
         <source>Choose a medium</source>
@@ -1163,6 +1274,33 @@
     <message>
         <source>Back</source>
         <translation>Zurück</translation>
+    </message>
+</context>
+<context>
+    <name>ui::PastView</name>
+    <message>
+        <source>The screen at “%1”</source>
+        <translation>Der Bildschirm bei „%1“</translation>
+    </message>
+    <message>
+        <source>The present is kept first (Enter)</source>
+        <translation>Die Gegenwart wird vorher festgehalten (Eingabe)</translation>
+    </message>
+    <message>
+        <source>This moment has no picture.</source>
+        <translation>Dieser Moment hat kein Bild.</translation>
+    </message>
+    <message>
+        <source>Go back to here</source>
+        <translation>Hierher zurückgehen</translation>
+    </message>
+    <message>
+        <source>Back to now</source>
+        <translation>Zum Jetzt</translation>
+    </message>
+    <message>
+        <source>Show what the machine shows now (Esc)</source>
+        <translation>Zeigen, was die Maschine jetzt zeigt (Esc)</translation>
     </message>
 </context>
 <context>
@@ -1542,6 +1680,38 @@
         <source>Add yourself to the group “kvm” (in a terminal: sudo usermod -aG kvm %1) and log in again.</source>
         <translation>Nehmen Sie sich in die Gruppe „kvm“ auf (im Terminal: sudo usermod -aG kvm %1), und melden Sie sich neu an.</translation>
     </message>
+    <message>
+        <source>The machine&apos;s moments cannot be read.</source>
+        <translation>Die Momente der Maschine lassen sich nicht lesen.</translation>
+    </message>
+    <message>
+        <source>The moment could not be kept.</source>
+        <translation>Der Moment ließ sich nicht festhalten.</translation>
+    </message>
+    <message>
+        <source>The machine could not go back to this moment.</source>
+        <translation>Die Maschine konnte nicht zu diesem Moment zurückgehen.</translation>
+    </message>
+    <message>
+        <source>The moment could not be changed.</source>
+        <translation>Der Moment ließ sich nicht ändern.</translation>
+    </message>
+    <message>
+        <source>The moment could not be deleted or brought back.</source>
+        <translation>Der Moment ließ sich nicht löschen oder zurückholen.</translation>
+    </message>
+    <message>
+        <source>A part of the machine cannot be kept in a moment.</source>
+        <translation>Ein Teil der Maschine lässt sich nicht in einem Moment festhalten.</translation>
+    </message>
+    <message>
+        <source>The details say which one, and what helps.</source>
+        <translation>Welcher das ist und was hilft, steht in den Einzelheiten.</translation>
+    </message>
+    <message>
+        <source>Other moments are not affected.</source>
+        <translation>Andere Momente sind nicht betroffen.</translation>
+    </message>
 </context>
 <context>
     <name>ui::Reasons</name>
@@ -1677,6 +1847,158 @@
     <message>
         <source>Clear the &amp;window</source>
         <translation>&amp;Fenster leeren</translation>
+    </message>
+</context>
+<context>
+    <name>ui::TimelineAccessible</name>
+    <message>
+        <source>Now</source>
+        <translation>Jetzt</translation>
+    </message>
+    <message>
+        <source>Go back to this moment</source>
+        <translation>Zu diesem Moment zurückgehen</translation>
+    </message>
+    <message>
+        <source>Rename</source>
+        <translation>Umbenennen</translation>
+    </message>
+    <message>
+        <source>Pin or unpin</source>
+        <translation>Anheften oder lösen</translation>
+    </message>
+    <message>
+        <source>Delete</source>
+        <translation>Löschen</translation>
+    </message>
+</context>
+<context>
+    <name>ui::TimelineAxis</name>
+    <message>
+        <source>now</source>
+        <translation>jetzt</translation>
+    </message>
+</context>
+<context>
+    <name>ui::TimelinePanel</name>
+    <message>
+        <source>Kept. The machine stood still for %1 ms.</source>
+        <translation>Festgehalten. Die Maschine stand %1 ms still.</translation>
+    </message>
+    <message>
+        <source>Moment %1</source>
+        <translation>Moment %1</translation>
+    </message>
+    <message>
+        <source>The machine does not run, so its present cannot be kept first: what its disks hold now would be lost.</source>
+        <translation>Die Maschine läuft nicht, also lässt sich ihre Gegenwart nicht vorher festhalten: Was ihre Platten jetzt enthalten, ginge verloren.</translation>
+    </message>
+    <message>
+        <source>Go back anyway</source>
+        <translation>Trotzdem zurückgehen</translation>
+    </message>
+    <message>
+        <source>“%1” is deleted.</source>
+        <translation>„%1“ ist gelöscht.</translation>
+    </message>
+    <message>
+        <source>Undo</source>
+        <translation>Rückgängig</translation>
+    </message>
+    <message>
+        <source>Go back to this moment</source>
+        <translation>Zu diesem Moment zurückgehen</translation>
+    </message>
+    <message>
+        <source>Rename</source>
+        <translation>Umbenennen</translation>
+    </message>
+    <message>
+        <source>Note</source>
+        <translation>Notiz</translation>
+    </message>
+    <message>
+        <source>Delete</source>
+        <translation>Löschen</translation>
+    </message>
+    <message>
+        <source>Bring “%1” back</source>
+        <translation>„%1“ zurückholen</translation>
+    </message>
+    <message>
+        <source>Keep this moment</source>
+        <translation>Diesen Moment festhalten</translation>
+    </message>
+    <message>
+        <source>Keeping this moment …</source>
+        <translation>Dieser Moment wird festgehalten …</translation>
+    </message>
+    <message>
+        <source>Enter goes back to it · R renames · N notes · P pins · Del deletes · Esc shows now</source>
+        <translation>Eingabe geht dorthin zurück · R benennt um · N notiert · P heftet an · Entf löscht · Esc zeigt das Jetzt</translation>
+    </message>
+    <message>
+        <source>Keep this moment, and come back to it at any time.</source>
+        <translation>Halten Sie diesen Moment fest, und kommen Sie jederzeit zu ihm zurück.</translation>
+    </message>
+    <message>
+        <source>No moments yet: they are kept while the machine runs.</source>
+        <translation>Noch keine Momente: Sie werden festgehalten, während die Maschine läuft.</translation>
+    </message>
+    <message numerus="yes">
+        <source>%n moment(s) cannot be read; the others are not affected.</source>
+        <translation>
+            <numerusform>%n Moment lässt sich nicht lesen; die anderen sind nicht betroffen.</numerusform>
+            <numerusform>%n Momente lassen sich nicht lesen; die anderen sind nicht betroffen.</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>Moments, their size on the disk, and how much memory changed a second between the last of them</source>
+        <translation>Momente, ihre Größe auf der Platte, und wie viel Speicher sich zwischen den letzten von ihnen in der Sekunde geändert hat</translation>
+    </message>
+    <message>
+        <source>Timeline</source>
+        <translation>Zeitleiste</translation>
+    </message>
+    <message>
+        <source>Cancel</source>
+        <translation>Abbrechen</translation>
+    </message>
+    <message>
+        <source>Keeping this moment</source>
+        <translation>Dieser Moment wird festgehalten</translation>
+    </message>
+    <message>
+        <source>Save</source>
+        <translation>Speichern</translation>
+    </message>
+    <message>
+        <source>Name</source>
+        <translation>Name</translation>
+    </message>
+    <message>
+        <source>Name of the moment</source>
+        <translation>Name des Moments</translation>
+    </message>
+    <message>
+        <source>Note on the moment</source>
+        <translation>Notiz zum Moment</translation>
+    </message>
+    <message>
+        <source>Closer (+)</source>
+        <translation>Näher (+)</translation>
+    </message>
+    <message>
+        <source>Farther (−)</source>
+        <translation>Weiter weg (−)</translation>
+    </message>
+    <message>
+        <source>Unpin</source>
+        <translation>Lösen</translation>
+    </message>
+    <message>
+        <source>Pin</source>
+        <translation>Anheften</translation>
     </message>
 </context>
 <context>

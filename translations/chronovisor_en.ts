@@ -59,12 +59,32 @@
     </message>
 </context>
 <context>
+    <name>ui::Moment</name>
+    <message numerus="yes">
+        <source>%n moment(s)</source>
+        <translation>
+            <numerusform>%n moment</numerusform>
+            <numerusform>%n moments</numerusform>
+        </translation>
+    </message>
+</context>
+<context>
     <name>ui::NewMachinePage</name>
     <message numerus="yes">
         <source>This computer has %n core(s), %1 of free memory and %2 of free disk.</source>
         <translation>
             <numerusform>This computer has %n core, %1 of free memory and %2 of free disk.</numerusform>
             <numerusform>This computer has %n cores, %1 of free memory and %2 of free disk.</numerusform>
+        </translation>
+    </message>
+</context>
+<context>
+    <name>ui::TimelinePanel</name>
+    <message numerus="yes">
+        <source>%n moment(s) cannot be read; the others are not affected.</source>
+        <translation>
+            <numerusform>%n moment cannot be read; the others are not affected.</numerusform>
+            <numerusform>%n moments cannot be read; the others are not affected.</numerusform>
         </translation>
     </message>
 </context>

@@ -109,7 +109,8 @@ MachineRequest demoMachine(std::string const& kernel)
     config.displays = { {} };
     config.serials = { { "serial0" } };
     config.disks = { disk0({}) };
-    request.newDisks = { { "disk0", 16 * mebibyte, DiskFormat::Raw } };
+    // qcow2: it follows moments wherever it lies.
+    request.newDisks = { { "disk0", 16 * mebibyte, DiskFormat::Qcow2 } };
     return request;
 }
 

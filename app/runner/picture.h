@@ -24,7 +24,11 @@ Picture pictureOf(vmm::Frame const& frame);
 Picture scaledDown(vmm::Frame const& frame, std::uint32_t maxWidth, std::uint32_t maxHeight);
 Picture scaledDown(Picture const& picture, std::uint32_t maxWidth, std::uint32_t maxHeight);
 
-vmm::Result<vmm::Bytes> encodePng(Picture const& picture);
+enum class Packing : std::uint8_t {
+    Small,
+    Fast, ///< a fifth of the time to write, half of it to read; of what is drawn no larger, of photographs a little
+};
+vmm::Result<vmm::Bytes> encodePng(Picture const& picture, Packing packing = Packing::Small);
 /// A PNG of what a screen showed, for the timeline: as it was, but no larger than a usual screen, and smaller still
 /// where it does not compress (a photograph).
 vmm::Result<vmm::Bytes> encodeMomentPicture(vmm::Frame frame);

@@ -91,8 +91,13 @@ MomentPictures::Shared MomentPictures::find(QString const& moment, Size size)
     }
     {
         std::lock_guard const lock(m_wishes->mutex);
-        m_wishes->list.remove({ moment, size });
-        m_wishes->list.push_front({ moment, size });
+        auto& list = m_wishes->list;
+        list.remove({ moment, size });
+        // What a person looks at goes before what is around it.
+        auto const place = size == Size::Whole
+            ? list.begin()
+            : std::find_if(list.begin(), list.end(), [](Wish const& wish) { return wish.size == Size::Small; });
+        list.insert(place, { moment, size });
         if (m_wishes->list.size() > mostWishes)
             m_wishes->list.pop_back();
     }

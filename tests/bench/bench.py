@@ -13,6 +13,7 @@ import tempfile
 
 import host_figures
 import lab_figures
+import timeline_figure
 import window_figure
 from figures import HEADER, Skip, write_json
 
@@ -23,6 +24,7 @@ FIGURES = {
     "suspend": (host_figures.HostBench, host_figures.suspend),
     "disk": (lab_figures.LabBench, lab_figures.disk),
     "network": (lab_figures.LabBench, lab_figures.network),
+    "timeline": (timeline_figure.TimelineBench, timeline_figure.timeline),
     "stall": (window_figure.WindowBench, window_figure.stall),
 }
 

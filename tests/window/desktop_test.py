@@ -19,13 +19,14 @@ import time
 PATIENCE = 60 * float(os.environ.get("CHRONOVISOR_TEST_PATIENCE", "1"))  # seconds
 
 
-def main():
+def main(script, run):
+    """Runs `run` with a Desktop; `script` is the test that is asked for, to be started again in its own session."""
     program, results = map(os.path.abspath, sys.argv[1:3])
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         print("CHRONOVISOR-SKIP: /dev/kvm is not usable here")
         return 0
     if os.environ.get("CHRONOVISOR_TEST_SESSION") != "1":
-        return in_session_of_its_own(program, results)
+        return in_session_of_its_own(script, program, results)
     os.makedirs(results, exist_ok=True)
     desktop = Desktop(program, results)
     try:
@@ -42,7 +43,7 @@ def main():
         desktop.end()
 
 
-def in_session_of_its_own(program, results):
+def in_session_of_its_own(script, program, results):
     """An X server, a window manager and a message bus that nobody else uses."""
     read, write = os.pipe()
     server = subprocess.Popen(["Xvfb", "-displayfd", str(write), "-screen", "0", "1280x900x24", "-nolisten", "tcp"],
@@ -57,7 +58,7 @@ def in_session_of_its_own(program, results):
                        LANG="C.UTF-8", LANGUAGE="en")
     manager = subprocess.Popen(["openbox"], env=environment, stderr=subprocess.DEVNULL)
     try:
-        return subprocess.run(["dbus-run-session", "--", sys.executable, os.path.abspath(__file__), program, results],
+        return subprocess.run(["dbus-run-session", "--", sys.executable, os.path.abspath(script), program, results],
                               env=environment, timeout=900).returncode
     finally:
         for process in (manager, server):
@@ -249,4 +250,4 @@ def measure(desktop):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(__file__, run))

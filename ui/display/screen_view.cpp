@@ -3,6 +3,7 @@
 #include "ui/library/library_model.h"
 #include "ui/theme/icons.h"
 #include "ui/theme/theme.h"
+#include "ui/timeline/past_view.h"
 #include "ui/widgets/words.h"
 
 #include <QApplication>
@@ -59,7 +60,8 @@ ScreenView::ScreenView(app::VmSession& session, QWidget* parent)
       m_start(new QPushButton),
       m_settings(new QPushButton),
       m_scroll(new QScrollArea),
-      m_screen(new ScreenWidget)
+      m_screen(new ScreenWidget),
+      m_past(new PastView)
 {
     auto font = m_name->font();
     font.setPointSizeF(font.pointSizeF() * 1.5);
@@ -89,6 +91,7 @@ ScreenView::ScreenView(app::VmSession& session, QWidget* parent)
     m_scroll->setAlignment(Qt::AlignCenter);
     addWidget(m_card);
     addWidget(m_scroll);
+    addWidget(m_past);
     m_scroll->viewport()->installEventFilter(this);
 
     connect(m_start, &QPushButton::clicked, this, &ScreenView::startRequested);
@@ -112,6 +115,12 @@ ScreenView::ScreenView(app::VmSession& session, QWidget* parent)
 }
 
 ScreenView::~ScreenView() = default;
+
+void ScreenView::showPast(bool shown)
+{
+    if (std::exchange(m_showsPast, shown) != shown)
+        update();
+}
 
 void ScreenView::setZoom(int zoom)
 {
@@ -183,7 +192,7 @@ void ScreenView::update()
     auto const state = m_session.state();
     auto const hasPicture = app::isInMemory(state) && state != app::SessionState::Starting && hasScreen();
     auto const hadFocus = isAncestorOf(QApplication::focusWidget());
-    setCurrentIndex(hasPicture ? 1 : 0);
+    setCurrentIndex(m_showsPast ? 2 : hasPicture ? 1 : 0);
     m_screen->setInputEnabled(state == app::SessionState::Running);
     m_screen->setAbsolutePointer(m_session.isPointerAbsolute());
     m_screen->setDimmed(hasPicture && state != app::SessionState::Running);
@@ -191,7 +200,7 @@ void ScreenView::update()
         m_typist.stop();
         m_screen->showNothing();
     }
-    if (hasPicture && (std::exchange(m_wantsFocus, false) || hadFocus))
+    if (hasPicture && !m_showsPast && (std::exchange(m_wantsFocus, false) || hadFocus))
         m_screen->setFocus();
     updateTexts();
     if (hasPicture && isVisible()) {

@@ -14,7 +14,10 @@ class QPushButton;
 
 namespace ui {
 
-/// A machine's first screen while it is in memory, and its card (picture, state, the button that starts it) while not.
+class PastView;
+
+/// A machine's first screen while it is in memory, and its card (picture, state, the button that starts it) while not;
+/// in the place of both what it showed at a moment, while somebody looks at its past.
 class ScreenView final : public QStackedWidget {
     Q_OBJECT
 public:
@@ -22,6 +25,8 @@ public:
     ~ScreenView() override;
 
     ScreenWidget* screen() const { return m_screen; }
+    PastView* past() const { return m_past; }
+    void showPast(bool shown);
     bool showsCard() const { return currentIndex() == 0; }
     /// The machine has a screen at all.
     bool hasScreen() const { return m_session.mainScreen() != nullptr; }
@@ -63,10 +68,12 @@ private:
     QPushButton *m_start, *m_settings;
     QScrollArea* m_scroll;
     ScreenWidget* m_screen;
+    PastView* m_past;
     TextTypist m_typist;
     QImage m_cardPicture;
     std::optional<app::ScreenSession::Viewer> m_viewer;
     bool m_wantsFocus = false; // as soon as there is a picture
+    bool m_showsPast = false;
 };
 
 }

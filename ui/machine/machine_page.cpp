@@ -5,6 +5,7 @@
 #include "ui/machine/inspector.h"
 #include "ui/machine/page_settings.h"
 #include "ui/serial/console_tabs.h"
+#include "ui/timeline/timeline_panel.h"
 #include "ui/widgets/guarded.h"
 #include "ui/widgets/message_bar.h"
 #include "ui/widgets/words.h"
@@ -42,7 +43,8 @@ MachinePage::MachinePage(app::Library& library, QString id, QWidget* parent)
       m_rows(new QSplitter(Qt::Vertical)),
       m_screen(new ScreenView(*m_session)),
       m_consoles(new ConsoleTabs(*m_session)),
-      m_inspector(new Inspector(library, m_id))
+      m_inspector(new Inspector(library, m_id)),
+      m_timeline(new TimelinePanel(*m_session, *m_screen->past()))
 {
     m_rows->addWidget(m_screen);
     m_rows->addWidget(m_consoles);
@@ -79,6 +81,7 @@ MachinePage::MachinePage(app::Library& library, QString id, QWidget* parent)
     layout->addWidget(m_messages);
     layout->addWidget(m_jobLine);
     layout->addWidget(m_columns, 1);
+    layout->addWidget(m_timeline);
 
     m_screen->setZoom(settings::screenZoom());
     m_actions.consoles->setChecked(settings::showConsoles());
@@ -89,6 +92,7 @@ MachinePage::MachinePage(app::Library& library, QString id, QWidget* parent)
     connect(m_columns, &QSplitter::splitterMoved, this, &MachinePage::saveSplitters);
     connect(m_rows, &QSplitter::splitterMoved, this, &MachinePage::saveSplitters);
     connectSession();
+    connectTimeline();
     updateTexts();
     refresh();
 }
@@ -109,6 +113,8 @@ void MachinePage::makeActions()
     m_actions.powerOff = add([this] { m_session->powerOff(); });
     m_actions.discard = add([this] { m_session->discardState(); });
     m_actions.cancel = add([this] { m_session->cancelJob(); });
+    m_actions.keep = add([this] { m_timeline->keep(); });
+    m_actions.timeline = add([this] { m_timeline->axis()->setFocus(Qt::ShortcutFocusReason); });
     m_actions.fullScreen = add([this] { emit fullScreenToggled(); });
     m_actions.screenshotFile = add([this] { saveScreenshot(); });
     m_actions.screenshotCopy = add([this] {
@@ -125,6 +131,9 @@ void MachinePage::makeActions()
     m_actions.run->setShortcut(Qt::CTRL | Qt::Key_R);
     m_actions.suspend->setShortcut(Qt::CTRL | Qt::Key_S);
     m_actions.shutDown->setShortcut(Qt::CTRL | Qt::Key_D);
+    // With Shift, as the terminal lets such keys pass.
+    m_actions.keep->setShortcut(Qt::CTRL | Qt::SHIFT | Qt::Key_K);
+    m_actions.timeline->setShortcut(Qt::CTRL | Qt::SHIFT | Qt::Key_T);
     m_actions.fullScreen->setShortcut(Qt::Key_F11);
     m_actions.screenshotFile->setShortcut(Qt::CTRL | Qt::Key_P);
     m_actions.consoles->setShortcut(Qt::CTRL | Qt::Key_T);
@@ -180,6 +189,15 @@ void MachinePage::connectSession()
     connect(m_inspector, &Inspector::failed, this,
         [this](vmm::Error const& error) { report(Task::ChangeSettings, error); });
     connect(m_jobCancel, &QPushButton::clicked, m_session, &app::VmSession::cancelJob);
+}
+
+void MachinePage::connectTimeline()
+{
+    connect(m_timeline, &TimelinePanel::pastShown, m_screen, &ScreenView::showPast);
+    connect(m_timeline, &TimelinePanel::possibilitiesChanged, this, &MachinePage::updateKeep);
+    connect(m_timeline, &TimelinePanel::leaveRequested, this, &MachinePage::focusMachine);
+    connect(m_timeline, &TimelinePanel::problem, m_messages, &MessageBar::showProblem);
+    connect(m_timeline, &TimelinePanel::notice, m_messages, &MessageBar::showNotice);
 }
 
 std::function<void()> MachinePage::remedyFor(Remedy remedy, Task task, QString const& drive)
@@ -297,6 +315,8 @@ void MachinePage::updateState()
     // Without a screen the card is all that the upper half would hold; while the machine runs, the console has it.
     m_screen->setVisible(m_screen->hasScreen() || !app::isInMemory(state) || !showConsoles);
     m_inspector->refresh();
+    m_timeline->setVisible(!m_fullScreen);
+    updateKeep();
     updateJob();
     updateTexts();
     updateToolStyle();
@@ -314,6 +334,13 @@ void MachinePage::updateJob()
     m_jobText->setText(jobWord(job->name));
     m_jobBar->setValue(qRound(job->fraction * 1000));
     m_jobCancel->setEnabled(m_session->can(app::Action::CancelJob));
+}
+
+void MachinePage::updateKeep()
+{
+    auto const why = m_timeline->whyNotKeep();
+    m_actions.keep->setEnabled(why.isEmpty());
+    updateKeepText(why);
 }
 
 void MachinePage::setConsolesVisible(bool visible)

@@ -21,6 +21,7 @@ class ConsoleTabs;
 class Inspector;
 class MessageBar;
 class ScreenView;
+class TimelinePanel;
 
 /// One machine: its tools, its screen or card, its serial consoles and the inspector. It lives in the main window or in
 /// one of its own, and is moved between them.
@@ -34,6 +35,7 @@ public:
     ScreenView* screenView() const { return m_screen; }
     ConsoleTabs* consoles() const { return m_consoles; }
     MessageBar* messages() const { return m_messages; }
+    TimelinePanel* timeline() const { return m_timeline; }
 
     /// Name, settings or devices have changed.
     void refresh();
@@ -64,7 +66,7 @@ protected:
 
 private:
     struct Actions {
-        QAction *run, *suspend, *shutDown, *reset, *powerOff, *discard, *cancel;
+        QAction *run, *suspend, *shutDown, *reset, *powerOff, *discard, *cancel, *keep, *timeline;
         QAction *fullScreen, *screenshotFile, *screenshotCopy, *typeClipboard, *consoles, *inspector, *ownWindow,
             *settings;
     };
@@ -74,6 +76,9 @@ private:
     void connectSession();
     void updateState();
     void updateJob();
+    void updateKeep();
+    void updateKeepText(QString const& whyNot);
+    void connectTimeline();
     void updateTexts();
     void updateToolStyle();
     void fillCdMenu();
@@ -91,8 +96,9 @@ private:
     app::VmSession* m_session;
     Actions m_actions {};
     QFrame* m_toolbar;
-    QToolButton *m_runButton, *m_suspendButton, *m_powerButton, *m_cdButton, *m_keysButton, *m_cameraButton,
-        *m_zoomButton, *m_consolesButton, *m_fullScreenButton, *m_windowButton, *m_settingsButton, *m_inspectorButton;
+    QToolButton *m_runButton, *m_suspendButton, *m_powerButton, *m_keepButton, *m_cdButton, *m_keysButton,
+        *m_cameraButton, *m_zoomButton, *m_consolesButton, *m_fullScreenButton, *m_windowButton, *m_settingsButton,
+        *m_inspectorButton;
     QMenu *m_powerMenu, *m_cdMenu, *m_keysMenu, *m_cameraMenu, *m_zoomMenu;
     MessageBar* m_messages;
     QFrame* m_jobLine;
@@ -103,6 +109,7 @@ private:
     ScreenView* m_screen;
     ConsoleTabs* m_consoles;
     Inspector* m_inspector;
+    TimelinePanel* m_timeline;
     QTimer m_revealTimer;
     bool m_fullScreen = false, m_ownWindow = false;
 };

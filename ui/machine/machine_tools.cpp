@@ -46,6 +46,7 @@ void MachinePage::makeToolbar()
     m_runButton = button(m_actions.run);
     m_suspendButton = button(m_actions.suspend);
     m_powerButton = button(m_actions.shutDown, m_powerMenu);
+    m_keepButton = button(m_actions.keep);
     gap();
     m_cdButton = button(nullptr, m_cdMenu);
     m_keysButton = button(nullptr, m_keysMenu);
@@ -130,7 +131,8 @@ void MachinePage::fillZoomMenu()
 
 void MachinePage::fillMenu(QMenu* menu)
 {
-    menu->addActions({ m_actions.run, m_actions.suspend, m_actions.shutDown, m_actions.reset, m_actions.powerOff });
+    menu->addActions(
+        { m_actions.run, m_actions.suspend, m_actions.shutDown, m_actions.reset, m_actions.powerOff, m_actions.keep });
     if (m_session->can(app::Action::CancelJob))
         menu->addAction(m_actions.cancel);
     if (m_session->can(app::Action::DiscardState))
@@ -171,6 +173,8 @@ void MachinePage::updateTexts()
     set(m_actions.powerOff, tr("Power off at once"), QStringLiteral("plug"));
     set(m_actions.discard, tr("Throw the suspended state away"), QStringLiteral("trash"));
     set(m_actions.cancel, tr("Cancel"), QStringLiteral("close"));
+    set(m_actions.timeline, tr("Timeline"), QStringLiteral("moment"), tr("Go to the timeline"));
+    updateKeep();
     set(m_actions.fullScreen, m_fullScreen ? tr("Leave full screen") : tr("Full screen"),
         m_fullScreen ? QStringLiteral("unfullscreen") : QStringLiteral("fullscreen"),
         m_fullScreen ? QString() : tr("Full screen; from within the machine Ctrl+Alt+Enter"));
@@ -193,15 +197,26 @@ void MachinePage::updateTexts()
     tool(m_cameraButton, tr("Screenshot"), QStringLiteral("camera"), tr("Screenshot"));
     tool(m_zoomButton, tr("Size"), QStringLiteral("search"), tr("Size of the machine's screen"));
     m_jobCancel->setText(tr("Cancel"));
-    for (auto* button : { m_runButton, m_suspendButton, m_powerButton, m_fullScreenButton, m_consolesButton,
-             m_windowButton, m_settingsButton, m_inspectorButton })
+    for (auto* button : { m_runButton, m_suspendButton, m_powerButton, m_keepButton, m_fullScreenButton,
+             m_consolesButton, m_windowButton, m_settingsButton, m_inspectorButton })
         button->setAccessibleName(button->defaultAction()->text());
+}
+
+void MachinePage::updateKeepText(QString const& whyNot)
+{
+    m_actions.keep->setText(tr("Keep this moment"));
+    m_actions.keep->setIconText(tr("Keep"));
+    m_actions.keep->setIcon(icon(QStringLiteral("moment")));
+    auto const tip = whyNot.isEmpty() ? tr("Keep the whole machine as it is now, while it runs on") : whyNot;
+    m_actions.keep->setToolTip(
+        QStringLiteral("%1 (%2)").arg(tip, m_actions.keep->shortcut().toString(QKeySequence::NativeText)));
+    m_keepButton->setAccessibleDescription(tip);
 }
 
 void MachinePage::updateToolStyle()
 {
     // Words where there is room; the important three keep them longest.
-    std::initializer_list<QToolButton*> const important { m_runButton, m_suspendButton, m_powerButton };
+    std::initializer_list<QToolButton*> const important { m_runButton, m_suspendButton, m_powerButton, m_keepButton };
     std::initializer_list<QToolButton*> const others { m_cdButton, m_keysButton };
     auto const set = [](auto const& buttons, Qt::ToolButtonStyle style) {
         for (auto* button : buttons)

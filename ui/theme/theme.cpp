@@ -138,6 +138,7 @@ QProgressBar::chunk { border-radius: 3px; background: %accent; }
 QFrame#sidebar QListView { border: none; background: transparent; outline: none; }
 QFrame#card { border: 1px solid %border; border-radius: 10px; background: %base; }
 QFrame#sidebar { background: %side; }
+QFrame#timeline, QFrame#pastCaption { background: %window; border: none; border-top: 1px solid %border; }
 QFrame#toolbar { background: %window; border-bottom: 1px solid %border; }
 QLabel[quiet="true"] { color: %quiet; }
 QStatusBar { border-top: 1px solid %border; color: %quiet; }

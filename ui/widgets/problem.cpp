@@ -36,9 +36,20 @@ public:
         case Task::OpenMachine: return tr("This machine cannot be read.");
         case Task::ReadFile: return tr("This file cannot be used.");
         case Task::SaveScreenshot: return tr("The screenshot could not be saved.");
+        case Task::ReadTimeline: return tr("The machine's moments cannot be read.");
+        case Task::KeepMoment: return tr("The moment could not be kept.");
+        case Task::GoToMoment: return tr("The machine could not go back to this moment.");
+        case Task::ChangeMoment: return tr("The moment could not be changed.");
+        case Task::RemoveMoment: return tr("The moment could not be deleted or brought back.");
         case Task::Run: return tr("The machine has stopped.");
         }
         return {};
+    }
+
+    static bool isOfMoments(Task task)
+    {
+        return task == Task::ReadTimeline || task == Task::KeepMoment || task == Task::GoToMoment
+            || task == Task::ChangeMoment || task == Task::RemoveMoment;
     }
 
     static QString reason(Task task, vmm::ErrorCode code)
@@ -50,6 +61,8 @@ public:
         case vmm::ErrorCode::PermissionDenied: return tr("You do not have the rights for that on this computer.");
         case vmm::ErrorCode::Busy: return tr("Another program is using it at the moment.");
         case vmm::ErrorCode::Unsupported:
+            if (task == Task::KeepMoment)
+                return tr("A part of the machine cannot be kept in a moment.");
             return task == Task::Start ? tr("One of its files is of a kind that this version does not know.")
                                        : tr("This version cannot do that.");
         case vmm::ErrorCode::NotNow: return tr("That is not possible in the machine's present state.");
@@ -81,12 +94,16 @@ public:
             return task == Task::EjectMedium ? tr("The guest has locked the drive. Eject it there, or force it.")
                                              : tr("Close the other program and try again.");
         case vmm::ErrorCode::Unsupported:
+            if (task == Task::KeepMoment)
+                return tr("The details say which one, and what helps.");
             return task == Task::Start ? tr("The details say which one; choose another in the settings.")
                                        : tr("The details say what was asked for.");
         case vmm::ErrorCode::NotNow:
             return task == Task::ChangeSettings ? tr("Shut the machine down first.")
                                                 : tr("Try again when it has finished what it is doing.");
         case vmm::ErrorCode::Corrupt:
+            if (isOfMoments(task))
+                return tr("Other moments are not affected.");
             return task == Task::Restore
                 ? tr("The disks are not affected. You can throw the suspended state away and start afresh.")
                 : tr("Use another copy of the file.");

@@ -28,6 +28,11 @@ enum class Task {
     OpenMachine,
     ReadFile,
     SaveScreenshot,
+    ReadTimeline,
+    KeepMoment,
+    GoToMoment,
+    ChangeMoment,
+    RemoveMoment,
     Run, ///< nobody asked for anything: the machine stopped by itself
 };
 

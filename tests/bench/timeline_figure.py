@@ -1,0 +1,41 @@
+"""The figure of the timeline in the desktop: opening one of 1,000 moments, and scrubbing to the picture of one of them."""
+
+import os
+import pathlib
+import re
+import statistics
+import subprocess
+
+from figures import Goal, Row, Skip
+
+MOMENTS = 1000
+
+
+class TimelineBench:
+    def __init__(self, tree: pathlib.Path, directory: pathlib.Path, runs: int) -> None:
+        self.program, self.directory, self.runs = tree / "bin" / "bench_scrub", directory, min(runs, 3)
+        if not self.program.exists():
+            raise Skip(f"{self.program.name} is not built")
+
+
+def timeline(bench: TimelineBench) -> list[Row]:
+    """The widgets draw into memory, as on X11; what an X server needs to show that is not in it."""
+    opened: list[float] = []
+    scrubbed: list[float] = []
+    stepped: list[float] = []
+    for turn in range(bench.runs):
+        place = bench.directory / str(turn)
+        place.mkdir()
+        done = subprocess.run([str(bench.program), str(place), str(MOMENTS)], capture_output=True, text=True, check=False,
+                              env=dict(os.environ, QT_QPA_PLATFORM="offscreen"))
+        if done.returncode != 0:
+            raise Skip("the program failed: " + done.stderr.strip())
+        for what, value in re.findall(r"(\w+) ([0-9.]+)", done.stdout):
+            {"open": opened, "scrub": scrubbed, "next": stepped}[what].append(float(value))
+    worst = statistics.quantiles(scrubbed, n=100)[98]
+    return [Row(f"timeline of {MOMENTS} moments: open", "ms", statistics.median(opened), floor=Goal(300, True),
+                aim=Goal(100, True)),
+            Row("  scrub to a picture not looked at before", "ms", statistics.median(scrubbed), floor=Goal(50, True),
+                aim=Goal(16, True)),
+            Row("  the slowest of a hundred", "ms", worst),
+            Row("  step to the neighbour", "ms", statistics.median(stepped))]

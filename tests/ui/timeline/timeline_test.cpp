@@ -1,0 +1,414 @@
+#include "tests/support/suite.h"
+#include "tests/ui/main_window/desk.h"
+#include "ui/display/screen_view.h"
+#include "ui/machine/machine_page.h"
+#include "ui/timeline/moment_words.h"
+#include "ui/timeline/past_view.h"
+#include "ui/timeline/timeline_layout.h"
+#include "ui/timeline/timeline_panel.h"
+#include "ui/widgets/message_bar.h"
+
+#include <QAccessible>
+#include <QAction>
+#include <QLineEdit>
+#include <QPlainTextEdit>
+#include <QToolButton>
+
+using tests::button;
+using tests::Desk;
+using ui::TimelineLayout;
+
+class TimelineLayoutTest final : public QObject {
+    Q_OBJECT
+
+    static constexpr qint64 minute = 60'000;
+
+private slots:
+    void nothingHasOneLaneAndNow()
+    {
+        TimelineLayout const layout({}, TimelineLayout::none, 0);
+        QCOMPARE(layout.count(), 0);
+        QCOMPARE(layout.lanes(), 1);
+        QCOMPARE(layout.nearest(0, 5), TimelineLayout::none);
+        QCOMPARE(layout.before(TimelineLayout::none), TimelineLayout::none);
+    }
+
+    void whatCameFromEachOtherIsInOneLane()
+    {
+        TimelineLayout const layout({ { 0, -1 }, { minute, 0 }, { 2 * minute, 1 } }, 2, 3 * minute);
+        QCOMPARE(layout.lanes(), 1);
+        QVERIFY(layout.position(0) < layout.position(1) && layout.position(1) < layout.position(2));
+        QVERIFY(layout.position(2) < layout.nowPosition());
+    }
+
+    void wayToThePresentIsAboveWhatWasLeft()
+    {
+        // Back from 2 to 0; nothing was kept there yet.
+        TimelineLayout const layout({ { 0, -1 }, { minute, 0 }, { 2 * minute, 1 } }, 0, 3 * minute);
+        QCOMPARE(layout.lanes(), 2);
+        QCOMPARE(layout.lane(0), 0);
+        QCOMPARE(layout.lane(1), 1);
+        QCOMPARE(layout.lane(2), 1);
+        QCOMPARE(layout.branches().size(), std::size_t(1));
+        QCOMPARE(layout.branches()[0].parent, 0);
+        QCOMPARE(layout.branches()[0].last, 2);
+    }
+
+    void branchesThatDoNotOverlapShareALane()
+    {
+        // 0-1-2-3-4 with a branch from 0 before 2, and one from 3.
+        TimelineLayout const layout({ { 0, -1 }, { minute, 0 }, { 2 * minute, 1 }, { 3 * minute, 1 }, { 4 * minute, 3 },
+                                        { 5 * minute, 4 }, { 6 * minute, 5 }, { 7 * minute, 5 } },
+            7, 8 * minute);
+        QCOMPARE(layout.lane(2), 1);
+        QCOMPARE(layout.lane(6), 1);
+        QCOMPARE(layout.lanes(), 2);
+    }
+
+    void branchesThatOverlapDoNot()
+    {
+        TimelineLayout const layout(
+            { { 0, -1 }, { minute, 0 }, { 2 * minute, 0 }, { 3 * minute, 0 }, { 4 * minute, 1 }, { 5 * minute, 2 } }, 3,
+            6 * minute);
+        QCOMPARE(layout.lanes(), 3);
+        QVERIFY(layout.lane(1) != layout.lane(2));
+        QCOMPARE(layout.lane(4), layout.lane(1));
+        QCOMPARE(layout.lane(5), layout.lane(2));
+    }
+
+    void aNightIsNoDesert()
+    {
+        TimelineLayout const layout({ { 0, -1 }, { 1, 0 }, { 600 * minute, 1 } }, 2, 601 * minute);
+        auto const close = layout.position(1) - layout.position(0), far = layout.position(2) - layout.position(1);
+        QVERIFY(close >= 1);
+        QVERIFY(far > close);
+        QVERIFY(far < 3 * close);
+    }
+
+    void keysFollowTheBranchAndChangeLanes()
+    {
+        TimelineLayout const layout({ { 0, -1 }, { minute, 0 }, { 2 * minute, 1 }, { 3 * minute, 0 } }, 3, 4 * minute);
+        QCOMPARE(layout.before(TimelineLayout::none), 3);
+        QCOMPARE(layout.before(3), 0);
+        QCOMPARE(layout.after(3), TimelineLayout::none);
+        QVERIFY(!layout.isLast(3));
+        QCOMPARE(layout.before(1), 0);
+        QCOMPARE(layout.after(1), 2);
+        QVERIFY(layout.isLast(2));
+        QCOMPARE(layout.below(3), 2);
+        QCOMPARE(layout.above(2), 3);
+        QCOMPARE(layout.above(3), 3);
+        QCOMPARE(layout.below(2), 2);
+    }
+
+    void theNearestOfALaneIsFound()
+    {
+        TimelineLayout const layout({ { 0, -1 }, { minute, 0 }, { 2 * minute, 1 } }, 2, 3 * minute);
+        QCOMPARE(layout.nearest(0, -4), 0);
+        QCOMPARE(layout.nearest(0, layout.position(1) + 0.1), 1);
+        QCOMPARE(layout.nearest(0, 1000), 2);
+    }
+
+    void aStoreThatLiesDoesNoHarm()
+    {
+        // Each the other's parent, and its own.
+        TimelineLayout const layout({ { 0, 1 }, { minute, 0 }, { 2 * minute, 2 } }, 2, 3 * minute);
+        QCOMPARE(layout.count(), 3);
+        for (int node = 0; node < 3; ++node)
+            QVERIFY(layout.lane(node) < layout.lanes());
+    }
+
+    void aThousandMomentsAreArrangedAtOnce()
+    {
+        std::vector<TimelineLayout::Node> nodes;
+        for (int i = 0; i < 1000; ++i)
+            nodes.push_back({ i * minute, i == 0 ? -1 : i % 3 == 0 ? i / 2 : i - 1 });
+        TimelineLayout const layout(nodes, 999, 1001 * minute);
+        QCOMPARE(layout.count(), 1000);
+        std::size_t placed = 0;
+        for (int lane = 0; lane < layout.lanes(); ++lane) {
+            auto const& inLane = layout.inLane(lane);
+            placed += inLane.size();
+            QVERIFY(std::is_sorted(inLane.begin(), inLane.end()));
+        }
+        QCOMPARE(placed, std::size_t(1000));
+    }
+};
+
+/// The timeline of a machine that only goes through the motions, in the window.
+class TimelinePanelTest final : public QObject {
+    Q_OBJECT
+
+    struct Scene : Desk {
+        QString id;
+        ui::MachinePage* page = nullptr;
+        ui::TimelinePanel* panel = nullptr;
+        ui::TimelineAxis* axis = nullptr;
+
+        Scene()
+        {
+            id = create("web");
+            open();
+            window->showMachine(id);
+            page = window->pageOf(id);
+            panel = page->timeline();
+            axis = panel->axis();
+        }
+        app::TimelineSession& timeline() const { return panel->timeline(); }
+        bool run()
+        {
+            session(id).start();
+            return waitFor(id, app::SessionState::Running)
+                && QTest::qWaitFor([&] { return timeline().isRead() && panel->whyNotKeep().isEmpty(); });
+        }
+        void paint(std::uint32_t colour) const { script->last->screens["display0"]->paint(320, 200, colour); }
+        void key(Qt::Key key) const
+        {
+            axis->setFocus();
+            QTest::keyClick(axis, key);
+        }
+        QString keep()
+        {
+            auto const before = axis->count();
+            key(Qt::Key_M);
+            auto const isKept = [&] {
+                return axis->count() == before + 1 && timeline().present() == axis->entry(before).id
+                    && !timeline().keeping();
+            };
+            return QTest::qWaitFor(isKept) ? axis->entry(before).id : QString();
+        }
+        bool showsPast() const { return page->screenView()->past()->isVisible(); }
+        bool has(int count)
+        {
+            return QTest::qWaitFor([&] { return axis->count() == count; });
+        }
+    };
+
+private slots:
+    void theTimelineIsUnderEachMachine()
+    {
+        Scene scene;
+        QVERIFY(scene.axis->isVisible());
+        QCOMPARE(scene.axis->count(), 0);
+        QVERIFY(!scene.showsPast());
+    }
+
+    void keepingNeedsAMachineThatRuns()
+    {
+        Scene scene;
+        auto* keep = scene.named<QToolButton>(scene.page, "Keep this moment");
+        QVERIFY(!keep->isEnabled());
+        QVERIFY(keep->toolTip().contains("off"));
+        QVERIFY(scene.run());
+        QVERIFY(keep->isEnabled());
+    }
+
+    void aKeyKeepsAndNames()
+    {
+        Scene scene;
+        QVERIFY(scene.run());
+        QVERIFY(!scene.keep().isEmpty());
+        QCOMPARE(scene.axis->entry(0).name, "Moment 1");
+        QVERIFY(!scene.keep().isEmpty());
+        QCOMPARE(scene.axis->entry(1).name, "Moment 2");
+        QCOMPARE(scene.axis->selected(), "");
+    }
+
+    void scrubbingShowsWhatWasAndEscWhatIs()
+    {
+        Scene scene;
+        QVERIFY(scene.run());
+        scene.paint(0x00aa0000);
+        auto const red = scene.keep();
+        scene.paint(0x000000aa);
+        auto const blue = scene.keep();
+        auto* past = scene.page->screenView()->past();
+        auto const shows = [&](std::uint32_t colour) {
+            return QTest::qWaitFor([&] {
+                auto const whole
+                    = scene.timeline().pictures().peek(scene.axis->selected(), app::MomentPictures::Size::Whole);
+                return whole && past->picture() == whole && (whole->pixels[100] & 0xffffff) == colour;
+            });
+        };
+        scene.key(Qt::Key_Left);
+        QCOMPARE(scene.axis->selected(), blue);
+        QVERIFY(scene.showsPast());
+        QVERIFY(shows(0x0000aa));
+        scene.key(Qt::Key_Left);
+        QCOMPARE(scene.axis->selected(), red);
+        QVERIFY(shows(0xaa0000));
+        scene.key(Qt::Key_Escape);
+        QVERIFY(!scene.showsPast());
+        scene.key(Qt::Key_Home);
+        QCOMPARE(scene.axis->selected(), red);
+        scene.key(Qt::Key_End);
+        QCOMPARE(scene.axis->selected(), "");
+    }
+
+    void thePointerScrubs()
+    {
+        Scene scene;
+        QVERIFY(scene.run());
+        auto const first = scene.keep();
+        auto const second = scene.keep();
+        auto const at = [&](int index) { return scene.axis->rectOf(index).center(); };
+        QTest::mousePress(scene.axis->viewport(), Qt::LeftButton, {}, at(0));
+        QCOMPARE(scene.axis->selected(), first);
+        QMouseEvent move(
+            QEvent::MouseMove, at(1), scene.axis->viewport()->mapToGlobal(at(1)), Qt::NoButton, Qt::LeftButton, {});
+        QCoreApplication::sendEvent(scene.axis->viewport(), &move);
+        QCOMPARE(scene.axis->selected(), second);
+        QTest::mouseRelease(scene.axis->viewport(), Qt::LeftButton, {}, at(1));
+        QVERIFY(scene.showsPast());
+        QTest::mouseClick(scene.axis->viewport(), Qt::LeftButton, {}, at(2));
+        QVERIFY(!scene.showsPast());
+    }
+
+    void whoLeavesSeesThePresent()
+    {
+        Scene scene;
+        QVERIFY(scene.run());
+        scene.keep();
+        scene.key(Qt::Key_Left);
+        QVERIFY(scene.showsPast());
+        scene.named<QToolButton>(scene.page, "Pause")->setFocus();
+        QVERIFY(!scene.showsPast());
+    }
+
+    void enterGoesThereAndKeepsThePresent()
+    {
+        Scene scene;
+        QVERIFY(scene.run());
+        auto const first = scene.keep();
+        scene.keep();
+        scene.key(Qt::Key_Home);
+        scene.key(Qt::Key_Return);
+        QVERIFY(QTest::qWaitFor([&] { return scene.script->has("go Moment 1"); }));
+        QVERIFY(scene.has(3));
+        QVERIFY(QTest::qWaitFor([&] { return scene.timeline().present() == first; }));
+        QCOMPARE(scene.axis->entry(2).reason, app::MomentReason::BeforeGoing);
+        QCOMPARE(scene.axis->layoutOfMoments().lanes(), 2);
+        QVERIFY(!scene.showsPast());
+    }
+
+    void goingBackWithAMachineThatIsOffIsSaidFirst()
+    {
+        Scene scene;
+        QVERIFY(scene.run());
+        scene.keep();
+        scene.session(scene.id).powerOff();
+        QVERIFY(scene.waitFor(scene.id, app::SessionState::Off));
+        scene.key(Qt::Key_Home);
+        scene.key(Qt::Key_Return);
+        QVERIFY(scene.page->messages()->isVisible());
+        QVERIFY(!scene.script->has("go Moment 1"));
+        button(scene.page, "Go back anyway")->click();
+        QVERIFY(QTest::qWaitFor([&] { return scene.script->has("go Moment 1"); }));
+        QVERIFY(scene.waitFor(scene.id, app::SessionState::Running));
+    }
+
+    void whatIsDeletedComesBack()
+    {
+        Scene scene;
+        QVERIFY(scene.run());
+        scene.keep();
+        auto const second = scene.keep();
+        scene.key(Qt::Key_Left);
+        scene.key(Qt::Key_Delete);
+        QVERIFY(scene.has(1));
+        button(scene.page, "Undo")->click();
+        QVERIFY(scene.has(2));
+        scene.axis->select(second);
+        scene.key(Qt::Key_Delete);
+        QVERIFY(scene.has(1));
+        scene.axis->setFocus();
+        QTest::keySequence(scene.axis, QKeySequence::Undo);
+        QVERIFY(scene.has(2));
+    }
+
+    void namesNotesAndPinsByTheKeyboard()
+    {
+        Scene scene;
+        QVERIFY(scene.run());
+        auto const id = scene.keep();
+        scene.key(Qt::Key_Left);
+        scene.key(Qt::Key_R);
+        auto* name = scene.named<QLineEdit>(scene.page, "Name of the moment");
+        QVERIFY(name->hasFocus());
+        QTest::keyClicks(name, "before upgrade");
+        QTest::keyClick(name, Qt::Key_Return);
+        QVERIFY(QTest::qWaitFor([&] { return scene.timeline().moment(id)->name == "before upgrade"; }));
+        QVERIFY(scene.axis->hasFocus());
+        QCOMPARE(scene.axis->selected(), id);
+        scene.key(Qt::Key_N);
+        auto* note = scene.named<QPlainTextEdit>(scene.page, "Note on the moment");
+        QTest::keyClicks(note, "all tests pass");
+        QTest::keyClick(note, Qt::Key_Return, Qt::ControlModifier);
+        QVERIFY(QTest::qWaitFor([&] { return scene.timeline().moment(id)->note == "all tests pass"; }));
+        scene.key(Qt::Key_P);
+        QVERIFY(QTest::qWaitFor([&] { return scene.timeline().moment(id)->pinned; }));
+        scene.key(Qt::Key_F2);
+        QVERIFY(name->isVisible());
+        QTest::keyClick(name, Qt::Key_Escape);
+        QVERIFY(!name->isVisible());
+        QCOMPARE(scene.timeline().moment(id)->name, "before upgrade");
+    }
+
+    void zoomIsWithinBounds()
+    {
+        Scene scene;
+        QVERIFY(scene.run());
+        for (int i = 0; i < 3; ++i)
+            scene.keep();
+        auto const usual = scene.axis->zoom();
+        scene.key(Qt::Key_Plus);
+        QVERIFY(scene.axis->zoom() > usual);
+        for (int i = 0; i < 40; ++i)
+            scene.key(Qt::Key_Plus);
+        QVERIFY(scene.axis->zoom() < 1000);
+        for (int i = 0; i < 80; ++i)
+            scene.key(Qt::Key_Minus);
+        QVERIFY(scene.axis->zoom() > 1);
+    }
+
+    void aScreenReaderHasEachMomentAndNow()
+    {
+        Scene scene;
+        QVERIFY(scene.run());
+        auto const id = scene.keep();
+        auto* list = QAccessible::queryAccessibleInterface(scene.axis);
+        QCOMPARE(list->role(), QAccessible::List);
+        QCOMPARE(list->text(QAccessible::Name), "Timeline");
+        QCOMPARE(list->childCount(), 2);
+        auto* moment = list->child(0);
+        QCOMPARE(moment->role(), QAccessible::ListItem);
+        QVERIFY(moment->text(QAccessible::Name).startsWith("Moment 1, Today, "));
+        QVERIFY(!moment->text(QAccessible::Description).isEmpty());
+        QCOMPARE(list->child(1)->text(QAccessible::Name), "Now");
+        QVERIFY(list->child(1)->state().selected);
+        QCOMPARE(list->indexOfChild(moment), 0);
+        QCOMPARE(list->childAt(moment->rect().center().x(), moment->rect().center().y()), moment);
+        auto* actions = moment->actionInterface();
+        QVERIFY(actions != nullptr);
+        actions->doAction(QAccessibleActionInterface::pressAction());
+        QCOMPARE(scene.axis->selected(), id);
+        QVERIFY(moment->state().focused);
+        actions->doAction("Pin");
+        QVERIFY(QTest::qWaitFor([&] { return scene.timeline().moment(id)->pinned; }));
+        actions->doAction("Delete");
+        QVERIFY(scene.has(0));
+        QCOMPARE(list->childCount(), 1);
+    }
+
+    void wordsForTimes()
+    {
+        QDateTime const now(QDate(2026, 11, 26), QTime(12, 0));
+        QCOMPARE(ui::momentTime(now.addSecs(-60).toMSecsSinceEpoch(), now), "Today, 11:59:00");
+        QVERIFY(ui::momentTime(now.addDays(-1).toMSecsSinceEpoch(), now).startsWith("Yesterday, "));
+        QVERIFY(ui::momentTime(now.addDays(-9).toMSecsSinceEpoch(), now).contains("November"));
+    }
+};
+
+REGISTER_SUITE(TimelineLayoutTest);
+REGISTER_SUITE(TimelinePanelTest);
+#include "timeline_test.moc"

@@ -1,0 +1,86 @@
+#!/usr/bin/python3
+"""A machine's past in a real window: keep moments of the demo machine, look at one, go back to it, branch, rename, delete and
+undo. Driven as a screen reader and a keyboard would.
+
+    timeline_test.py PROGRAM RESULTS
+
+Needs what desktop_test.py needs, and says CHRONOVISOR-SKIP where that is missing."""
+
+import sys
+import time
+
+import desktop_test
+from desktop_test import PATIENCE, Desktop
+
+
+def main():
+    return desktop_test.main(__file__, run)
+
+
+def moment(desktop, name, seconds=PATIENCE):
+    return desktop.await_node("list item", name, seconds)
+
+
+def await_no_moment(desktop, name):
+    end = time.monotonic() + PATIENCE
+    while desktop.find("list item", name) is not None:
+        if time.monotonic() > end:
+            raise RuntimeError(f"{name} is still there")
+        time.sleep(0.3)
+
+
+def check_memory(desktop, mebibytes):
+    desktop.type("mem check")
+    desktop.await_text(rf"\b{mebibytes} MiB read, 0 of \d+ words wrong")
+
+
+def run(desktop: Desktop):
+    desktop.start()
+    desktop.press("Try the demo machine")
+    desktop.await_text(r"Chronovisor demo machine")
+    desktop.type("mem fill 4")
+    desktop.await_text(r"4 MiB filled")
+    desktop.press("Keep this moment")
+    moment(desktop, "Moment 1, Today.*")
+    desktop.type("mem fill 9")
+    desktop.await_text(r"9 MiB filled")
+    desktop.press("Keep this moment")
+    moment(desktop, "Moment 2, Today.*")
+    desktop.picture("kept")
+
+    # By the keyboard alone: to the first, which the screen then shows, and there.
+    desktop.keys("ctrl+shift+t", "Home")
+    desktop.await_node("push button", "Go back to here")
+    time.sleep(0.5)
+    desktop.picture("scrubbed")
+    desktop.keys("Escape")
+    desktop.keys("Home", "Return")
+    moment(desktop, "Before going back, Today.*")
+    desktop.await_node("push button", "Pause")
+    check_memory(desktop, 4)
+    print("gone back")
+
+    desktop.press("Keep this moment")
+    moment(desktop, "Moment 3, Today.*")
+    desktop.keys("ctrl+shift+t", "Left", "r")
+    desktop.await_node("text", "Name of the moment")
+    desktop.keys("b", "r", "a", "n", "c", "h", "Return")
+    moment(desktop, "branch, Today.*")
+    desktop.picture("branched")
+    desktop.keys("Delete")
+    await_no_moment(desktop, "branch, Today.*")
+    desktop.press("Undo")
+    moment(desktop, "branch, Today.*")
+    print("renamed, deleted, brought back")
+
+    # Forth again, to where the other branch had come.
+    moment(desktop, "Before going back, Today.*").queryAction().doAction(0)
+    desktop.press("Go back to here")
+    desktop.await_node("push button", "Pause")
+    time.sleep(1)
+    check_memory(desktop, 9)
+    desktop.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,115 @@
+#include "ui/timeline/moment_words.h"
+
+#include "ui/widgets/words.h"
+
+#include <QCoreApplication>
+#include <QDateTime>
+#include <QLocale>
+#include <QStringList>
+
+namespace ui {
+
+namespace {
+
+struct Words {
+    Q_DECLARE_TR_FUNCTIONS(ui::Moment)
+};
+
+QString joined(QStringList const& parts)
+{
+    return parts.join(QStringLiteral(" · "));
+}
+
+}
+
+QString momentTitle(app::MomentEntry const& moment)
+{
+    if (!moment.name.isEmpty())
+        return moment.name;
+    switch (moment.reason) {
+    case app::MomentReason::Kept: return Words::tr("Moment");
+    case app::MomentReason::Automatic: return Words::tr("Automatic moment");
+    case app::MomentReason::BeforeGoing: return Words::tr("Before going back");
+    case app::MomentReason::BeforeChange: return Words::tr("Before a change of settings");
+    case app::MomentReason::OnClose: return Words::tr("When the program was closed");
+    }
+    return {};
+}
+
+QString momentTime(qint64 milliseconds, QDateTime const& now)
+{
+    auto const then = QDateTime::fromMSecsSinceEpoch(milliseconds);
+    QLocale const locale;
+    auto const clock = locale.toString(then.time(), QStringLiteral("hh:mm:ss"));
+    auto const days = then.date().daysTo(now.date());
+    if (days == 0)
+        return Words::tr("Today, %1").arg(clock);
+    if (days == 1)
+        return Words::tr("Yesterday, %1").arg(clock);
+    return Words::tr("%1, %2", "a date, a time").arg(locale.toString(then.date(), QLocale::LongFormat), clock);
+}
+
+QString momentDetails(app::MomentEntry const& moment, std::optional<app::TimelineCosts> const& costs)
+{
+    QStringList parts;
+    if (!moment.parent.isEmpty())
+        parts += Words::tr("%1 of memory changed").arg(bytesText(moment.changedBytes));
+    auto const own = costs ? costs->moments.find(moment.id) : decltype(costs->moments.find(moment.id)) {};
+    if (costs && own != costs->moments.end())
+        parts += Words::tr("%1 its own, %2 shared").arg(bytesText(own->second.own), bytesText(own->second.shared));
+    else
+        parts += Words::tr("%1 on the disk").arg(bytesText(moment.storedBytes));
+    if (!moment.note.isEmpty())
+        parts += moment.note.simplified();
+    return joined(parts);
+}
+
+QString momentSpoken(app::MomentEntry const& moment)
+{
+    QStringList parts { momentTitle(moment), momentTime(moment.time) };
+    if (moment.isAutomatic() && !moment.name.isEmpty())
+        parts += Words::tr("kept by the program");
+    if (moment.pinned)
+        parts += Words::tr("pinned");
+    return parts.join(QStringLiteral(", "));
+}
+
+QString timelineSummary(app::TimelineSession const& timeline)
+{
+    if (!timeline.isRead() || timeline.moments().empty())
+        return {};
+    QStringList parts { Words::tr("%n moment(s)", nullptr, static_cast<int>(timeline.moments().size())) };
+    if (timeline.costs())
+        parts += bytesText(timeline.costs()->total);
+    if (auto const rate = timeline.changeRate())
+        parts += Words::tr("%1/s").arg(bytesText(static_cast<quint64>(*rate)));
+    return joined(parts);
+}
+
+QString whyNotKeep(app::TimelineSession const& timeline, app::SessionState state)
+{
+    if (timeline.keeping())
+        return Words::tr("A moment is being kept.");
+    if (!timeline.canKeep())
+        return state == app::SessionState::Suspended
+            ? Words::tr("The machine is suspended: restore it, then its present can be kept.")
+            : Words::tr("The machine is off: start it, then its present can be kept.");
+    QStringList reasons;
+    for (auto const& obstacle : timeline.obstacles())
+        reasons += QString::fromStdString(obstacle.message());
+    if (reasons.isEmpty())
+        return {};
+    return Words::tr("A device cannot be kept now: %1. Detach it, or wait until it has finished.")
+        .arg(reasons.join(QStringLiteral("; ")));
+}
+
+QString whyNotGo(app::TimelineSession const& timeline, app::SessionState state)
+{
+    if (timeline.canGo())
+        return {};
+    return state == app::SessionState::Suspended
+        ? Words::tr("The machine is suspended: restore it first, for its saved state would be lost.")
+        : Words::tr("The machine is busy: wait until it has finished.");
+}
+
+}

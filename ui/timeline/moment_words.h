@@ -1,0 +1,24 @@
+#pragma once
+
+#include "app/session/timeline_session.h"
+
+#include <QString>
+
+namespace ui {
+
+/// What a moment is called: its name, else what it was kept for.
+QString momentTitle(app::MomentEntry const& moment);
+/// "Today, 12:18:03", "Yesterday, …", "23 November, …" in the person's own way.
+QString momentTime(qint64 milliseconds, QDateTime const& now = QDateTime::currentDateTime());
+/// What changed, what it takes, and its note, as far as they are known.
+QString momentDetails(app::MomentEntry const& moment, std::optional<app::TimelineCosts> const& costs);
+/// All of it in a sentence for who does not see it.
+QString momentSpoken(app::MomentEntry const& moment);
+/// "12 moments · 410 MB · 3 MB/s".
+QString timelineSummary(app::TimelineSession const& timeline);
+/// Why a moment cannot be kept now, and what to do; empty: it can.
+QString whyNotKeep(app::TimelineSession const& timeline, app::SessionState state);
+/// The same of going to another moment.
+QString whyNotGo(app::TimelineSession const& timeline, app::SessionState state);
+
+}

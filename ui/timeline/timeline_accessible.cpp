@@ -1,0 +1,196 @@
+#include "ui/timeline/timeline_accessible.h"
+
+#include "ui/timeline/moment_words.h"
+#include "ui/timeline/timeline_axis.h"
+
+#include <QCoreApplication>
+#include <QPointer>
+
+namespace ui {
+
+namespace {
+
+struct Words {
+    Q_DECLARE_TR_FUNCTIONS(ui::TimelineAccessible)
+};
+
+/// A moment of the axis, or now behind the last.
+class MomentAccessible final : public QAccessibleInterface, public QAccessibleActionInterface {
+public:
+    MomentAccessible(TimelineAxis* axis, int index) : m_axis(axis), m_index(index) { }
+
+    bool isValid() const override { return m_axis != nullptr && m_index <= m_axis->count(); }
+    QObject* object() const override { return nullptr; }
+    QAccessibleInterface* parent() const override { return QAccessible::queryAccessibleInterface(m_axis); }
+    QAccessibleInterface* child(int) const override { return nullptr; }
+    QAccessibleInterface* childAt(int, int) const override { return nullptr; }
+    int childCount() const override { return 0; }
+    int indexOfChild(QAccessibleInterface const*) const override { return -1; }
+    QAccessible::Role role() const override { return QAccessible::ListItem; }
+    void setText(QAccessible::Text, QString const&) override { }
+
+    int index() const { return m_index; }
+
+    QString text(QAccessible::Text kind) const override
+    {
+        if (!isValid())
+            return {};
+        if (isNow())
+            return kind == QAccessible::Name ? Words::tr("Now") : QString();
+        auto const& moment = m_axis->entry(m_index);
+        switch (kind) {
+        case QAccessible::Name: return momentSpoken(moment);
+        case QAccessible::Description: return momentDetails(moment, m_axis->timeline().costs());
+        default: return {};
+        }
+    }
+    QRect rect() const override
+    {
+        if (!isValid())
+            return {};
+        auto const rect = m_axis->rectOf(m_index);
+        return { m_axis->viewport()->mapToGlobal(rect.topLeft()), rect.size() };
+    }
+    QAccessible::State state() const override
+    {
+        QAccessible::State state;
+        if (!isValid()) {
+            state.invalid = true;
+            return state;
+        }
+        auto const isSelected = m_axis->selectedIndex() == m_index;
+        state.selectable = state.focusable = true;
+        state.selected = isSelected;
+        state.focused = isSelected && m_axis->hasFocus();
+        state.invisible = !m_axis->isVisible();
+        state.offscreen = !m_axis->viewport()->rect().intersects(m_axis->rectOf(m_index));
+        return state;
+    }
+
+    void* interface_cast(QAccessible::InterfaceType type) override
+    {
+        return type == QAccessible::ActionInterface ? static_cast<QAccessibleActionInterface*>(this) : nullptr;
+    }
+    /// To press is to look at it; the others are what the keys and the menu do.
+    QStringList actionNames() const override
+    {
+        if (isNow())
+            return { pressAction(), setFocusAction() };
+        return { pressAction(), showMenuAction(), setFocusAction(), QStringLiteral("Go back"), QStringLiteral("Rename"),
+            QStringLiteral("Pin"), QStringLiteral("Delete") };
+    }
+    QString localizedActionName(QString const& name) const override
+    {
+        if (name == QLatin1String("Go back"))
+            return Words::tr("Go back to this moment");
+        if (name == QLatin1String("Rename"))
+            return Words::tr("Rename");
+        if (name == QLatin1String("Pin"))
+            return Words::tr("Pin or unpin");
+        if (name == QLatin1String("Delete"))
+            return Words::tr("Delete");
+        return QAccessibleActionInterface::localizedActionName(name);
+    }
+    QStringList keyBindingsForAction(QString const& name) const override
+    {
+        if (name == QLatin1String("Go back"))
+            return { QStringLiteral("Return") };
+        if (name == QLatin1String("Rename"))
+            return { QStringLiteral("R") };
+        if (name == QLatin1String("Pin"))
+            return { QStringLiteral("P") };
+        if (name == QLatin1String("Delete"))
+            return { QStringLiteral("Delete") };
+        return {};
+    }
+    void doAction(QString const& name) override
+    {
+        using Request = TimelineAxis::Request;
+        if (!isValid())
+            return;
+        m_axis->setFocus(Qt::OtherFocusReason);
+        m_axis->selectIndex(m_index);
+        if (name == showMenuAction())
+            emit m_axis->requested(Request::Menu);
+        else if (name == QLatin1String("Go back"))
+            emit m_axis->requested(Request::Go);
+        else if (name == QLatin1String("Rename"))
+            emit m_axis->requested(Request::Rename);
+        else if (name == QLatin1String("Pin"))
+            emit m_axis->requested(Request::Pin);
+        else if (name == QLatin1String("Delete"))
+            emit m_axis->requested(Request::Remove);
+    }
+
+private:
+    bool isNow() const { return m_axis != nullptr && m_index == m_axis->count(); }
+
+    QPointer<TimelineAxis> m_axis;
+    int m_index;
+};
+
+}
+
+TimelineAccessible::TimelineAccessible(TimelineAxis* axis) : QAccessibleWidget(axis, QAccessible::List) { }
+
+TimelineAccessible::~TimelineAccessible()
+{
+    for (auto const& [index, id] : m_children)
+        QAccessible::deleteAccessibleInterface(id);
+}
+
+TimelineAxis& TimelineAccessible::axis() const
+{
+    return *static_cast<TimelineAxis*>(widget());
+}
+
+int TimelineAccessible::childCount() const
+{
+    return axis().count() + 1;
+}
+
+QAccessibleInterface* TimelineAccessible::child(int index) const
+{
+    if (index < 0 || index >= childCount())
+        return nullptr;
+    auto const known = m_children.find(index);
+    if (known != m_children.end())
+        return QAccessible::accessibleInterface(known->second);
+    auto* made = new MomentAccessible(&axis(), index);
+    m_children[index] = QAccessible::registerAccessibleInterface(made);
+    return made;
+}
+
+int TimelineAccessible::indexOfChild(QAccessibleInterface const* child) const
+{
+    auto const* moment = dynamic_cast<MomentAccessible const*>(child);
+    return moment != nullptr ? moment->index() : -1;
+}
+
+QAccessibleInterface* TimelineAccessible::childAt(int x, int y) const
+{
+    auto const at = axis().viewport()->mapFromGlobal(QPoint(x, y));
+    if (!axis().viewport()->rect().contains(at))
+        return nullptr;
+    auto const index = axis().indexAt(at);
+    return axis().rectOf(index).contains(at) ? child(index) : nullptr;
+}
+
+QAccessibleInterface* TimelineAccessible::focusChild() const
+{
+    return axis().hasFocus() ? child(axis().selectedIndex()) : nullptr;
+}
+
+void installTimelineAccessibility()
+{
+    static bool const installed = [] {
+        QAccessible::installFactory([](QString const&, QObject* object) -> QAccessibleInterface* {
+            auto* axis = qobject_cast<TimelineAxis*>(object);
+            return axis != nullptr ? new TimelineAccessible(axis) : nullptr;
+        });
+        return true;
+    }();
+    Q_UNUSED(installed)
+}
+
+}

@@ -1,0 +1,412 @@
+#include "ui/timeline/timeline_panel.h"
+
+#include "app/session/vm_session.h"
+#include "ui/theme/icons.h"
+#include "ui/timeline/moment_words.h"
+#include "ui/timeline/past_view.h"
+#include "ui/widgets/elided_label.h"
+#include "ui/widgets/guarded.h"
+#include "ui/widgets/words.h"
+
+#include <QApplication>
+#include <QBoxLayout>
+#include <QKeyEvent>
+#include <QLineEdit>
+#include <QLocale>
+#include <QMenu>
+#include <QPlainTextEdit>
+#include <QProgressBar>
+#include <QPushButton>
+#include <QShortcut>
+#include <QToolButton>
+
+namespace ui {
+
+using Request = TimelineAxis::Request;
+using Step = app::TimelineSession::Step;
+
+TimelinePanel::TimelinePanel(app::VmSession& session, PastView& past, QWidget* parent)
+    : QFrame(parent),
+      m_session(session),
+      m_timeline(session.timeline()),
+      m_past(past),
+      m_axis(new TimelineAxis(m_timeline)),
+      m_footer(new QFrame),
+      m_editor(new QFrame),
+      m_words(new ElidedLabel(ElidedLabel::Tone::Quiet)),
+      m_summary(new ElidedLabel(ElidedLabel::Tone::Quiet)),
+      m_progress(new QProgressBar),
+      m_cancel(new QPushButton),
+      m_save(new QPushButton),
+      m_dontSave(new QPushButton),
+      m_closer(new QToolButton),
+      m_farther(new QToolButton),
+      m_editorTitle(new QLabel),
+      m_name(new QLineEdit),
+      m_note(new QPlainTextEdit),
+      m_menu(new QMenu(this))
+{
+    setObjectName(QStringLiteral("timeline"));
+    makeFooter();
+    makeEditor();
+    auto* layout = new QVBoxLayout(this);
+    layout->setContentsMargins(0, 1, 0, 0);
+    layout->setSpacing(0);
+    layout->addWidget(m_axis);
+    layout->addWidget(m_footer);
+    layout->addWidget(m_editor);
+    setSizePolicy(QSizePolicy::Ignored, QSizePolicy::Fixed);
+    m_toldTimer.setSingleShot(true);
+    m_toldTimer.setInterval(6000);
+
+    connect(m_axis, &TimelineAxis::requested, this, &TimelinePanel::perform);
+    connect(m_axis, &TimelineAxis::selectionChanged, this, &TimelinePanel::showSelected);
+    connect(&m_timeline.pictures(), &app::MomentPictures::arrived, this, &TimelinePanel::showPictureOfSelected);
+    connect(&m_timeline, &app::TimelineSession::changed, this, &TimelinePanel::showSelected);
+    connect(&m_timeline, &app::TimelineSession::costsChanged, this, &TimelinePanel::showSelected);
+    connect(&m_timeline, &app::TimelineSession::keepingChanged, this, &TimelinePanel::updateFooter);
+    connect(&m_timeline, &app::TimelineSession::obstaclesChanged, this, &TimelinePanel::updateFooter);
+    connect(&m_timeline, &app::TimelineSession::failed, this, &TimelinePanel::fail);
+    connect(&m_timeline, &app::TimelineSession::kept, this, [this](QString const&, std::chrono::nanoseconds stood) {
+        tell(tr("Kept. The machine stood still for %1 ms.")
+                 .arg(QLocale().toString(static_cast<double>(stood.count()) / 1e6, 'f', 1)));
+    });
+    connect(&session, &app::VmSession::stateChanged, this, &TimelinePanel::updateFooter);
+    connect(&m_past, &PastView::goRequested, this, [this] { perform(Request::Go); });
+    connect(&m_past, &PastView::leaveRequested, this, [this] {
+        m_axis->setFocus();
+        m_axis->select({});
+    });
+    connect(&m_toldTimer, &QTimer::timeout, this, [this] { tell({}); });
+    connect(qApp, &QApplication::focusChanged, this, [this](QWidget*, QWidget* now) { focusChanged(now); });
+    updateTexts();
+}
+
+void TimelinePanel::makeFooter()
+{
+    auto* layout = new QHBoxLayout(m_footer);
+    layout->setContentsMargins(14, 0, 8, 3);
+    layout->setSpacing(8);
+    m_progress->setTextVisible(false);
+    m_progress->setRange(0, 1000);
+    m_progress->setMaximumWidth(220);
+    m_cancel->setProperty("link", true);
+    layout->addWidget(m_words, 1);
+    layout->addWidget(m_progress, 1);
+    layout->addWidget(m_cancel);
+    layout->addWidget(m_summary);
+    for (auto* button : { m_farther, m_closer }) {
+        button->setIconSize({ 14, 14 });
+        button->setFocusPolicy(Qt::TabFocus);
+        layout->addWidget(button);
+    }
+    connect(m_cancel, &QPushButton::clicked, &m_timeline, &app::TimelineSession::cancelKeeping);
+    connect(m_closer, &QToolButton::clicked, this, [this] { m_axis->zoomBy(1.5); });
+    connect(m_farther, &QToolButton::clicked, this, [this] { m_axis->zoomBy(1 / 1.5); });
+}
+
+void TimelinePanel::makeEditor()
+{
+    auto* layout = new QHBoxLayout(m_editor);
+    layout->setContentsMargins(14, 4, 10, 8);
+    layout->setSpacing(8);
+    m_name->setMaxLength(120);
+    m_note->setTabChangesFocus(true);
+    m_note->setFixedHeight(m_note->fontMetrics().lineSpacing() * 3 + 18);
+    m_save->setProperty("primary", true);
+    layout->addWidget(m_editorTitle);
+    layout->addWidget(m_name, 1);
+    layout->addWidget(m_note, 1);
+    layout->addWidget(m_dontSave, 0, Qt::AlignTop);
+    layout->addWidget(m_save, 0, Qt::AlignTop);
+    connect(m_name, &QLineEdit::returnPressed, this, [this] { endEditing(true); });
+    connect(m_save, &QPushButton::clicked, this, [this] { endEditing(true); });
+    connect(m_dontSave, &QPushButton::clicked, this, [this] { endEditing(false); });
+    auto* leave = new QShortcut(Qt::Key_Escape, m_editor);
+    leave->setContext(Qt::WidgetWithChildrenShortcut);
+    connect(leave, &QShortcut::activated, this, [this] { endEditing(false); });
+    auto* accept = new QShortcut(Qt::CTRL | Qt::Key_Return, m_editor);
+    accept->setContext(Qt::WidgetWithChildrenShortcut);
+    connect(accept, &QShortcut::activated, this, [this] { endEditing(true); });
+    m_editor->hide();
+}
+
+// What is asked for
+
+void TimelinePanel::perform(Request request)
+{
+    switch (request) {
+    case Request::Keep: return keep();
+    case Request::Undo: return undoRemove();
+    case Request::Menu: return showMenu();
+    case Request::Leave: emit leaveRequested(); return;
+    default: break;
+    }
+    if (auto const* moment = m_axis->selectedMoment())
+        performOn(request, *moment);
+}
+
+void TimelinePanel::performOn(Request request, app::MomentEntry const& moment)
+{
+    switch (request) {
+    case Request::Go: return goTo(moment.id);
+    case Request::Remove: return remove(moment);
+    case Request::Rename: return edit(Editing::Name, moment);
+    case Request::Note: return edit(Editing::Note, moment);
+    case Request::Pin: return m_timeline.setPinned(moment.id, !moment.pinned);
+    default: return;
+    }
+}
+
+QString TimelinePanel::whyNotKeep() const
+{
+    return ui::whyNotKeep(m_timeline, m_session.state());
+}
+
+QString TimelinePanel::usualName() const
+{
+    auto number = 1;
+    for (auto const& moment : m_timeline.moments())
+        number += moment.isAutomatic() ? 0 : 1;
+    return tr("Moment %1").arg(number);
+}
+
+void TimelinePanel::keep()
+{
+    if (auto const reason = whyNotKeep(); !reason.isEmpty())
+        return tell(reason);
+    m_axis->select({});
+    m_timeline.keep(usualName());
+}
+
+void TimelinePanel::goTo(QString const& id)
+{
+    if (auto const reason = whyNotGo(m_timeline, m_session.state()); !reason.isEmpty())
+        return tell(reason);
+    if (m_timeline.canKeepPresent()) {
+        m_timeline.goTo(id);
+    } else {
+        // Nobody loses what is now without having said so.
+        emit notice(
+            tr("The machine does not run, so its present cannot be kept first: what its disks hold now would be "
+               "lost."),
+            tr("Go back anyway"),
+            guarded(this, [this, id] { m_timeline.goTo(id, app::TimelineSession::Present::Lose); }));
+        return;
+    }
+    m_axis->select({});
+    emit leaveRequested();
+}
+
+void TimelinePanel::remove(app::MomentEntry const& moment)
+{
+    auto const id = moment.id;
+    auto const title = momentTitle(moment);
+    // On to its neighbour, as a person goes on deleting.
+    auto const index = m_axis->selectedIndex();
+    auto const& layout = m_axis->layoutOfMoments();
+    auto const next = layout.isLast(index) ? layout.before(index) : layout.after(index);
+    m_timeline.remove(id);
+    m_axis->selectIndex(next == TimelineLayout::none ? m_axis->count() : next);
+    emit notice(tr("“%1” is deleted.").arg(title), tr("Undo"), guarded(this, [this, id] { m_timeline.bringBack(id); }));
+}
+
+void TimelinePanel::undoRemove()
+{
+    if (!m_timeline.removed().empty())
+        m_timeline.bringBack(m_timeline.removed().front().id);
+}
+
+void TimelinePanel::showMenu()
+{
+    m_menu->clear();
+    auto const add = [this](char const* iconName, QString const& text, QKeySequence const& key, Request request,
+                         QString const& why = {}) {
+        auto* action = m_menu->addAction(icon(QLatin1String(iconName)),
+            text + QLatin1Char('\t') + key.toString(QKeySequence::NativeText), this,
+            [this, request] { perform(request); });
+        action->setEnabled(why.isEmpty());
+        action->setToolTip(why);
+    };
+    m_menu->setToolTipsVisible(true);
+    if (auto const* moment = m_axis->selectedMoment()) {
+        add("back", tr("Go back to this moment"), Qt::Key_Return, Request::Go, whyNotGo(m_timeline, m_session.state()));
+        m_menu->addSeparator();
+        add("pencil", tr("Rename"), Qt::Key_R, Request::Rename);
+        add("note", tr("Note"), Qt::Key_N, Request::Note);
+        add("pin", moment->pinned ? tr("Unpin") : tr("Pin"), Qt::Key_P, Request::Pin);
+        m_menu->addSeparator();
+        add("trash", tr("Delete"), Qt::Key_Delete, Request::Remove);
+    }
+    if (!m_timeline.removed().empty())
+        add("restart", tr("Bring “%1” back").arg(momentTitle(m_timeline.removed().front())), QKeySequence::Undo,
+            Request::Undo);
+    if (!m_menu->isEmpty())
+        m_menu->addSeparator();
+    add("moment", tr("Keep this moment"), Qt::Key_M, Request::Keep, whyNotKeep());
+    auto const rect = m_axis->rectOf(m_axis->selectedIndex());
+    m_menu->popup(m_axis->viewport()->mapToGlobal(QPoint(rect.center().x(), rect.center().y())));
+}
+
+// Names and notes
+
+void TimelinePanel::edit(Editing what, app::MomentEntry const& moment)
+{
+    m_editing = what;
+    m_edited = moment.id;
+    m_name->setText(moment.name);
+    m_name->setPlaceholderText(momentTitle(moment));
+    m_note->setPlainText(moment.note);
+    m_name->setVisible(what == Editing::Name);
+    m_note->setVisible(what == Editing::Note);
+    updateTexts();
+    m_footer->hide();
+    m_editor->show();
+    auto* field = what == Editing::Name ? static_cast<QWidget*>(m_name) : m_note;
+    field->setFocus(Qt::OtherFocusReason);
+    if (what == Editing::Name)
+        m_name->selectAll();
+}
+
+void TimelinePanel::endEditing(bool save)
+{
+    auto const what = std::exchange(m_editing, Editing::Nothing);
+    if (what == Editing::Nothing)
+        return;
+    if (save && what == Editing::Name)
+        m_timeline.rename(m_edited, m_name->text().trimmed());
+    else if (save)
+        m_timeline.setNote(m_edited, m_note->toPlainText().trimmed());
+    auto const hadFocus = m_editor->isAncestorOf(QApplication::focusWidget());
+    m_footer->show();
+    if (hadFocus)
+        m_axis->setFocus(Qt::OtherFocusReason);
+    m_editor->hide();
+}
+
+// What is shown
+
+void TimelinePanel::showSelected()
+{
+    auto const* moment = m_axis->selectedMoment();
+    if (moment != nullptr) {
+        m_past.showWords(momentTitle(*moment), momentTime(moment->time), momentDetails(*moment, m_timeline.costs()));
+        m_past.setWhyNotGo(whyNotGo(m_timeline, m_session.state()));
+        showPictureOfSelected();
+    } else {
+        endEditing(false);
+        m_past.showPicture(nullptr);
+    }
+    emit pastShown(moment != nullptr);
+    updateFooter();
+}
+
+void TimelinePanel::showPictureOfSelected()
+{
+    auto const* moment = m_axis->selectedMoment();
+    if (moment == nullptr)
+        return;
+    using Size = app::MomentPictures::Size;
+    auto& pictures = m_timeline.pictures();
+    auto whole = pictures.find(moment->id, Size::Whole);
+    // At once what the axis has of it; in a moment all. Until then the last one stays, as a film's does.
+    if (auto const shown = whole ? whole : pictures.peek(moment->id, Size::Small))
+        m_past.showPicture(shown);
+    if (!whole)
+        return;
+    // A person who scrubs goes on: to the left and the right.
+    auto const index = m_axis->selectedIndex();
+    for (auto const next : { index - 1, index + 1 }) {
+        if (next >= 0 && next < m_axis->count())
+            pictures.find(m_axis->entry(next).id, Size::Whole);
+    }
+}
+
+void TimelinePanel::tell(QString const& text)
+{
+    m_told = text;
+    text.isEmpty() ? m_toldTimer.stop() : m_toldTimer.start();
+    updateFooter();
+}
+
+void TimelinePanel::updateFooter()
+{
+    auto const keeping = m_timeline.keeping();
+    m_progress->setVisible(keeping.has_value());
+    m_cancel->setVisible(keeping.has_value());
+    m_progress->setValue(qRound(keeping.value_or(0) * 1000));
+    auto const* moment = m_axis->selectedMoment();
+    auto words = m_told;
+    if (keeping)
+        words = tr("Keeping this moment …");
+    else if (words.isEmpty() && moment != nullptr)
+        words = tr("Enter goes back to it · R renames · N notes · P pins · Del deletes · Esc shows now");
+    else if (words.isEmpty() && m_timeline.isRead() && m_timeline.moments().empty())
+        words = m_timeline.canKeep() ? tr("Keep this moment, and come back to it at any time.")
+                                     : tr("No moments yet: they are kept while the machine runs.");
+    else if (words.isEmpty() && m_timeline.damaged() > 0)
+        words = tr("%n moment(s) cannot be read; the others are not affected.", nullptr, m_timeline.damaged());
+    m_words->setText(words);
+    m_words->setAccessibleName(words);
+    auto const summary = timelineSummary(m_timeline);
+    m_summary->setText(summary);
+    m_summary->setAccessibleDescription(tr("Moments, their size on the disk, and how much memory changed a second "
+                                           "between the last of them"));
+    m_summary->setStatusTip(m_summary->accessibleDescription());
+    m_axis->setAccessibleDescription(summary);
+    for (auto* button : { m_closer, m_farther })
+        button->setVisible(!m_timeline.moments().empty());
+    emit possibilitiesChanged();
+}
+
+void TimelinePanel::fail(Step step, QString const&, vmm::Error const& error)
+{
+    static constexpr Task tasks[]
+        = { Task::ReadTimeline, Task::KeepMoment, Task::GoToMoment, Task::ChangeMoment, Task::RemoveMoment };
+    emit problem(problemFor(tasks[static_cast<std::size_t>(step)], error), {});
+}
+
+/// Who goes elsewhere wants to see what is.
+void TimelinePanel::focusChanged(QWidget* now)
+{
+    if (now == nullptr || now->window() != window() || isAncestorOf(now) || m_past.isAncestorOf(now) || now == &m_past)
+        return;
+    m_axis->select({});
+}
+
+void TimelinePanel::updateTexts()
+{
+    m_axis->setAccessibleName(tr("Timeline"));
+    m_cancel->setText(tr("Cancel"));
+    m_progress->setAccessibleName(tr("Keeping this moment"));
+    m_save->setText(tr("Save"));
+    m_dontSave->setText(tr("Cancel"));
+    m_editorTitle->setText(m_editing == Editing::Note ? tr("Note") : tr("Name"));
+    m_name->setAccessibleName(tr("Name of the moment"));
+    m_note->setAccessibleName(tr("Note on the moment"));
+    auto const tool = [](QToolButton* button, char const* iconName, QString const& help) {
+        button->setIcon(icon(QLatin1String(iconName)));
+        button->setToolTip(help);
+        button->setAccessibleName(help);
+    };
+    tool(m_closer, "add", tr("Closer (+)"));
+    tool(m_farther, "minus", tr("Farther (−)"));
+    updateFooter();
+}
+
+void TimelinePanel::changeEvent(QEvent* event)
+{
+    QFrame::changeEvent(event);
+    if (event->type() == QEvent::LanguageChange) {
+        updateTexts();
+        showSelected();
+    }
+}
+
+void TimelinePanel::hideEvent(QHideEvent* event)
+{
+    QFrame::hideEvent(event);
+    m_axis->select({});
+}
+
+}

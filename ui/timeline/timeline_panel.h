@@ -1,0 +1,92 @@
+#pragma once
+
+#include "app/session/timeline_session.h"
+#include "ui/timeline/timeline_axis.h"
+#include "ui/widgets/problem.h"
+
+#include <QFrame>
+#include <QTimer>
+
+class QLabel;
+class QLineEdit;
+class QMenu;
+class QPlainTextEdit;
+class QProgressBar;
+class QPushButton;
+class QToolButton;
+
+namespace app {
+class VmSession;
+}
+
+namespace ui {
+
+class ElidedLabel;
+class PastView;
+
+/// A machine's past under its screen: the axis, what it takes and how much changes, and the work on it. While a moment
+/// is selected, `past` shows its picture in the place of the screen.
+class TimelinePanel final : public QFrame {
+    Q_OBJECT
+public:
+    TimelinePanel(app::VmSession& session, PastView& past, QWidget* parent = nullptr);
+
+    TimelineAxis* axis() const { return m_axis; }
+    app::TimelineSession& timeline() const { return m_timeline; }
+    /// Why the present cannot be kept now; empty: it can.
+    QString whyNotKeep() const;
+    void keep();
+
+signals:
+    void pastShown(bool shown);
+    /// What keep() asks has changed.
+    void possibilitiesChanged();
+    void problem(ui::Problem problem, std::function<void()> remedy);
+    void notice(QString text, QString button, std::function<void()> action);
+    void leaveRequested();
+
+protected:
+    void changeEvent(QEvent* event) override;
+    void hideEvent(QHideEvent* event) override;
+
+private:
+    enum class Editing : std::uint8_t { Nothing, Name, Note };
+
+    void makeFooter();
+    void makeEditor();
+    void perform(TimelineAxis::Request request);
+    void performOn(TimelineAxis::Request request, app::MomentEntry const& moment);
+    void goTo(QString const& id);
+    void remove(app::MomentEntry const& moment);
+    void undoRemove();
+    void showMenu();
+    void edit(Editing what, app::MomentEntry const& moment);
+    void endEditing(bool save);
+    void showSelected();
+    void showPictureOfSelected();
+    void fail(app::TimelineSession::Step step, QString const& id, vmm::Error const& error);
+    void tell(QString const& text);
+    void updateFooter();
+    void updateTexts();
+    void focusChanged(QWidget* now);
+    QString usualName() const;
+
+    app::VmSession& m_session;
+    app::TimelineSession& m_timeline;
+    PastView& m_past;
+    TimelineAxis* m_axis;
+    QFrame *m_footer, *m_editor;
+    ElidedLabel *m_words, *m_summary;
+    QProgressBar* m_progress;
+    QPushButton *m_cancel, *m_save, *m_dontSave;
+    QToolButton *m_closer, *m_farther;
+    QLabel* m_editorTitle;
+    QLineEdit* m_name;
+    QPlainTextEdit* m_note;
+    QMenu* m_menu;
+    QTimer m_toldTimer;
+    Editing m_editing = Editing::Nothing;
+    QString m_edited, m_told;
+};
+
+}

@@ -21,15 +21,18 @@ public:
     bool faultStays = false;       ///< and all after it
     int error = ENOSPC;
     bool powered = true;
+    std::string unreadable; ///< the name of a file whose bytes cannot be read
 
     struct Content {
         vmm::Bytes bytes;
         std::size_t durable = 0; ///< bytes
     };
     using Names = std::map<std::string, std::shared_ptr<Content>>;
+    static constexpr std::size_t sector = 512;
     Names files; ///< as programs see them
 
-    /// What is there after the power came back: seed 0 nothing that was not durable, 1 all of it, others some.
+    /// What is there after the power came back: seed 0 nothing that was not durable, 1 all of it, others some, of which
+    /// some sectors were never written.
     std::unique_ptr<FakeFolderDisk> afterPowerCut(unsigned seed) const
     {
         std::mt19937 random(seed);
@@ -45,6 +48,11 @@ public:
             auto const kept = content->durable + (seed == 0 ? 0 : seed == 1 ? lost : random() % (lost + 1));
             auto copy = std::make_shared<Content>();
             copy->bytes.assign(content->bytes.begin(), content->bytes.begin() + static_cast<std::ptrdiff_t>(kept));
+            for (auto at = vmm::alignUp<std::size_t>(content->durable, sector); seed > 1 && at + sector <= kept;
+                 at += sector) {
+                if (random() % 4 == 0)
+                    std::fill_n(copy->bytes.begin() + static_cast<std::ptrdiff_t>(at), sector, std::uint8_t(0));
+            }
             copy->durable = kept;
             after->files[name] = after->m_durable[name] = copy;
         }
@@ -89,7 +97,7 @@ public:
         auto const found = m_disk.files.find(name);
         if (found == m_disk.files.end())
             return vmm::fail(vmm::ErrorCode::NotFound, "there is no " + name);
-        return std::make_shared<Stored>(name, found->second);
+        return std::make_shared<Stored>(m_disk, name, found->second);
     }
 
     vmm::Result<std::unique_ptr<vmm::timeline::NewFile>> create(std::string const& name) override
@@ -141,14 +149,16 @@ public:
 private:
     class Stored final : public vmm::timeline::StoredFile {
     public:
-        Stored(std::string name, std::shared_ptr<FakeFolderDisk::Content> content)
-            : m_name(std::move(name)), m_content(std::move(content))
+        Stored(FakeFolderDisk const& disk, std::string name, std::shared_ptr<FakeFolderDisk::Content> content)
+            : m_disk(disk), m_name(std::move(name)), m_content(std::move(content))
         {
         }
         std::string const& name() const override { return m_name; }
         vmm::Result<std::uint64_t> size() const override { return m_content->bytes.size(); }
         vmm::Result<> read(std::uint64_t offset, vmm::ByteSpan data) const override
         {
+            if (m_name == m_disk.unreadable)
+                return vmm::fail(vmm::osError("cannot read " + m_name, EIO));
             auto const& bytes = m_content->bytes;
             if (offset > bytes.size() || data.size() > bytes.size() - offset)
                 return vmm::fail(vmm::ErrorCode::Corrupt, m_name + " is shorter than it was");
@@ -157,6 +167,7 @@ private:
         }
 
     private:
+        FakeFolderDisk const& m_disk;
         std::string m_name;
         std::shared_ptr<FakeFolderDisk::Content> m_content;
     };

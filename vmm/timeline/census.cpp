@@ -32,7 +32,7 @@ Result<Census> Census::of(PageStore const& store, std::vector<std::vector<Memory
         Counted counted(**pack);
         counted.frameLengths.resize((*pack)->frames());
         if ((*pack)->readLengths(0, counted.frameLengths))
-            census.m_packs.emplace(number, std::move(counted));
+            census.m_byNumber[number] = &census.m_packs.emplace(number, std::move(counted)).first->second;
     }
     for (std::size_t tree = 0; tree < census.m_trees.size(); ++tree) {
         for (auto const& root : census.m_trees[tree]) {
@@ -76,19 +76,11 @@ void Census::visitNodes(bool upwards, std::function<void(Reference, Node const&)
     }
 }
 
-Census::Counted* Census::packOf(std::uint32_t number)
+/// Null: it cannot be read.
+Census::Counted* Census::packOf(std::uint32_t number) const
 {
-    if (m_last.first != number || !m_last.second) {
-        auto const found = m_packs.find(number);
-        m_last = { number, found == m_packs.end() ? nullptr : &found->second };
-    }
-    return m_last.second;
-}
-
-Census::Counted const* Census::packOf(std::uint32_t number) const
-{
-    auto const found = m_packs.find(number);
-    return found == m_packs.end() ? nullptr : &found->second;
+    auto const found = m_byNumber.find(number);
+    return found == m_byNumber.end() ? nullptr : found->second;
 }
 
 void Census::mark(Reference node, unsigned level, std::uint32_t owner)

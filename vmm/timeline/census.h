@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <unordered_map>
 
 namespace vmm::timeline {
 
@@ -86,8 +87,7 @@ private:
     void mark(Reference node, unsigned level, std::uint32_t owner);
     void markBelow(Reference from, Node const& node);
     Counted::Below sumUp(Reference from, Node const& node);
-    Counted* packOf(std::uint32_t number);
-    Counted const* packOf(std::uint32_t number) const;
+    Counted* packOf(std::uint32_t number) const;
     Counted::Below belowNode(Reference node, unsigned level) const;
     Counted::Below belowPage(Reference page) const;
     Error damageOf(Reference node, unsigned level) const;
@@ -96,8 +96,8 @@ private:
     PageStore const& m_store;
     std::vector<std::vector<MemoryRoot>> m_trees;
     BadFrames m_badFrames;
-    std::map<std::uint32_t, Counted> m_packs;
-    std::pair<std::uint32_t, Counted*> m_last { 0, nullptr }; // found last, for one is asked for many times on end
+    std::map<std::uint32_t, Counted> m_packs;               // which does not move what it has
+    std::unordered_map<std::uint32_t, Counted*> m_byNumber; // the same, for each reference asks
 };
 
 }

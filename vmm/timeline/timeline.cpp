@@ -130,7 +130,8 @@ Result<> Timeline::load()
         m_record.present.clear();
     if (m_access == Access::ReadOnly)
         return {};
-    // What a crash has left between the files of a moment and its record.
+    // What a crash has left of the timeline's record, and between the files of a moment and its own.
+    TRY(m_folder->remove(std::string(recordName) + ".new"));
     for (auto const& name : others) {
         auto const id = name.substr(0, name.find('.'));
         bool const damaged

@@ -466,6 +466,43 @@ private slots:
         QCOMPARE(difference(*timeline, { { second.id, memory.data } }), QString());
     }
 
+    /// Whichever file it is: who needs it is named, the others are read, and the next moment is taken.
+    void filesThatCannotBeReadAreNamed()
+    {
+        FakeFolderDisk disk;
+        Memory memory({ mib });
+        Model model;
+        for (unsigned i = 0; i < 3; ++i) {
+            for (unsigned page = 0; page < 40; ++page)
+                memory.fill(0, page + 30 * i, 100 * i + page + 1);
+            model[tests::must(open(disk)->take(named("m" + std::to_string(i)), memory, {})).id] = memory.data;
+        }
+        std::vector<std::string> names;
+        for (auto const& [name, content] : disk.files)
+            names.push_back(name);
+        for (auto const& name : names) {
+            disk.unreadable = name;
+            auto const opened = Timeline::open(std::make_unique<FakeFolder>(disk), Timeline::Access::ReadWrite);
+            QCOMPARE(bool(opened), name != "timeline.json");
+            if (!opened)
+                continue;
+            auto const& timeline = *opened;
+            auto const damaged = tests::must(timeline->verify());
+            QVERIFY2(!damaged.empty(), name.c_str());
+            for (auto const& [id, data] : model) {
+                if (std::none_of(
+                        damaged.begin(), damaged.end(), [&](auto const& damage) { return damage.moment == id; }))
+                    QVERIFY(read(*timeline, id) == data);
+            }
+            auto const next = tests::must(timeline->take(named("next"), memory, {}));
+            QVERIFY(read(*timeline, next.id) == memory.data);
+            disk.unreadable.clear();
+            // Nothing that is there was harmed.
+            REQUIRE_OK(open(disk)->purge(next.id));
+            QCOMPARE(difference(*open(disk), model), QString());
+        }
+    }
+
     void aTimelineWithoutItsRecordIsNotBegunAnew()
     {
         FakeFolderDisk disk;

@@ -1,11 +1,67 @@
 #include "app/control/moment_methods.h"
 
+#include "vmm/machine/moment_diff.h"
+
 #include <algorithm>
+#include <array>
 #include <fmt/format.h>
 #include <map>
 #include <nlohmann/json.hpp>
 
 namespace app::control {
+
+vmm::Result<std::string> findMoment(vmm::timeline::Timeline const& timeline, std::string const& wanted)
+{
+    std::vector<std::string> found;
+    for (auto const& moment : timeline.moments()) {
+        if (moment.id == wanted)
+            return moment.id;
+        if (moment.name == wanted || (wanted.size() >= 4 && moment.id.starts_with(wanted)))
+            found.push_back(moment.id);
+    }
+    if (found.size() == 1)
+        return found.front();
+    return found.empty()
+        ? vmm::fail(vmm::ErrorCode::NotFound, fmt::format("there is no moment \"{}\"", wanted))
+        : vmm::fail(vmm::ErrorCode::InvalidArgument, fmt::format("several moments are called \"{}\"", wanted));
+}
+
+namespace {
+
+Json fieldsToJson(std::vector<vmm::state::Difference> const& fields)
+{
+    Json list = Json::array();
+    for (auto const& field : fields)
+        list.push_back({ { "path", field.path }, { "before", field.before }, { "after", field.after } });
+    return list;
+}
+
+Json runsToJson(vmm::ChangedRuns const& changed)
+{
+    Json runs = Json::array();
+    for (auto const& run : changed.runs)
+        runs.push_back({ { "offset", run.offset }, { "length", run.length } });
+    return { { "bytes", changed.bytes }, { "runs", std::move(runs) }, { "whole", changed.isWhole } };
+}
+
+}
+
+Json momentDiffToJson(vmm::MomentDiff const& diff, std::string const& before, std::string const& after)
+{
+    static constexpr std::array<char const*, 3> presences { "both", "added", "removed" };
+    Json parts = Json::array(), memory = Json::array();
+    for (auto const& part : diff.parts) {
+        parts.push_back({ { "id", part.id }, { "kind", part.kind },
+            { "presence", presences.at(static_cast<std::size_t>(part.presence)) },
+            { "fields", fieldsToJson(part.fields) } });
+    }
+    for (auto const& block : diff.memory) {
+        memory.push_back({ { "name", block.name }, { "before", block.before }, { "after", block.after },
+            { "changed", runsToJson(block.changed) } });
+    }
+    return { { "before", before }, { "after", after }, { "config", fieldsToJson(diff.config) },
+        { "parts", std::move(parts) }, { "memory", std::move(memory) } };
+}
 
 namespace {
 
@@ -39,22 +95,6 @@ Json damagesToJson(std::vector<vmm::timeline::Damage> const& damages)
     for (auto const& damage : damages)
         list.push_back({ { "moment", damage.moment }, { "error", errorToJson(damage.error) } });
     return list;
-}
-
-vmm::Result<std::string> findMoment(Timeline const& timeline, std::string const& wanted)
-{
-    std::vector<std::string> found;
-    for (auto const& moment : timeline.moments()) {
-        if (moment.id == wanted)
-            return moment.id;
-        if (moment.name == wanted || (wanted.size() >= 4 && moment.id.starts_with(wanted)))
-            found.push_back(moment.id);
-    }
-    if (found.size() == 1)
-        return found.front();
-    return found.empty()
-        ? vmm::fail(vmm::ErrorCode::NotFound, fmt::format("there is no moment \"{}\"", wanted))
-        : vmm::fail(vmm::ErrorCode::InvalidArgument, fmt::format("several moments are called \"{}\"", wanted));
 }
 
 MachineRunner::Completion plain(Reply const& reply)

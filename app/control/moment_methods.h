@@ -2,10 +2,18 @@
 
 #include "app/control/protocol.h"
 #include "app/runner/machine_runner.h"
+#include "vmm/machine/moment_diff.h"
 
 #include <functional>
 
 namespace app::control {
+
+/// The id of the moment that is told so: by its id, the beginning of it (4 letters at least), or its name, where only
+/// one has that.
+vmm::Result<std::string> findMoment(vmm::timeline::Timeline const& timeline, std::string const& wanted);
+
+/// As vmm::MomentDiff has it: before, after, config, parts, memory.
+Json momentDiffToJson(vmm::MomentDiff const& diff, std::string const& before, std::string const& after);
 
 /// The methods "moment.…" of the control socket, on a machine of this process: also what chronoctl does with one that
 /// nobody has in memory. `reply` is called once, on any thread. False: there is no such method.
@@ -20,7 +28,7 @@ namespace app::control {
 /// verify | | damaged
 /// sweep  | | freedBytes
 ///
-/// A moment is told by its id, the beginning of it (4 letters at least), or its name, where only one has that.
+/// A moment is told as findMoment() has it.
 bool callMomentMethod(MachineRunner& machine, std::string const& method, Json const& params,
     std::function<void(vmm::Result<Json>)> const& reply);
 

@@ -3,6 +3,7 @@
 #include "app/ctl/description.h"
 #include "app/ctl/paths.h"
 #include "app/ctl/verbs.h"
+#include "vmm/machine/file_schemas.h"
 #include "vmm/machine/saved_machine.h"
 
 #include <CLI/CLI.hpp>
@@ -47,6 +48,12 @@ struct CommandLine {
         onMachine(name, what, [this, method](Surroundings& around, Output const& output) {
             return control(machine, method, Json::object(), around, output);
         });
+    }
+
+    static void addInspection(CLI::App& verb, InspectOptions& options)
+    {
+        verb.add_option("--part", options.part, "Of inspect: only this device: serial0");
+        verb.add_flag("--schema", options.schema, "Of inspect: which fields there are, and of which type and bounds");
     }
 
     static void addHardware(CLI::App& verb, HardwareOptions& hardware)
@@ -107,22 +114,39 @@ struct CommandLine {
             });
         suspending->add_option("--to", directory, "Into this directory, not the machine's own");
         suspending->add_flag("--keep-running", keepRunning, "Let it go on afterwards; with --to");
-        auto* momentous = verb("moment", "A machine's past: take, list, restore, delete, change, verify, prune",
+        auto* momentous = verb("moment",
+            "A machine's past: take, list, restore, delete, change, diff, inspect, export, import, verify, prune",
             [this](Surroundings& around, Output const& output) { return ctl::moment(moment, around, output); });
         momentous
             ->add_option("action", moment.action,
-                "take keeps the present; restore goes to a moment; change gives it another name, note or pin; prune "
-                "frees"
-                " what no moment needs")
+                "take keeps the present; restore goes to a moment; change gives it another name, note or pin; diff "
+                "tells"
+                " what is otherwise at one than at another, or what it has changed; inspect shows all that it knows"
+                " of each device; export writes it to a directory or a bundle, import makes a machine from a bundle;"
+                " prune frees what no moment needs")
             ->required()
-            ->check(CLI::IsMember({ "take", "list", "restore", "delete", "change", "verify", "prune" }));
-        momentous->add_option("machine", moment.machine, "The machine's name or uuid")->required();
+            ->check(CLI::IsMember({ "take", "list", "restore", "delete", "change", "diff", "inspect", "export",
+                "import", "verify", "prune" }));
+        momentous
+            ->add_option("machine", moment.machine,
+                "The machine's name or uuid; of import: the bundle's file, or - for the standard input")
+            ->required();
         momentous->add_option("moment", moment.moment, "The moment's id, the beginning of it, or its name");
+        momentous->add_option(
+            "other", moment.other, "Of diff: the moment to compare it with; without it the one before");
         momentous->add_option("--name", moment.name, "Of take and change: what it is called");
         momentous->add_option("--note", moment.note, "Of take and change: a note on it");
         momentous->add_flag("--pin,!--unpin", moment.pinned, "Of change: whether it is never thinned out");
         momentous->add_flag(
             "--lose-present", moment.losePresent, "Of restore: do not keep what is now as a moment first");
+        addInspection(*momentous, moment.inspect);
+        momentous->add_option("--to", moment.to,
+            "Of export: a directory that is not there yet, for the machine's state and memory with all that it reads; "
+            "of"
+            " a bundle the file, or - for the standard output");
+        momentous->add_flag("--bundle", moment.bundle, "Of export: one file, which import understands on any host");
+        momentous->add_flag("--without-files", moment.withoutFiles,
+            "Of export to a directory: state and memory alone; it fits no disks but those as they were then");
         auto* restoring
             = verb("restore", "Bring a suspended machine back", [this](Surroundings& around, Output const& output) {
                   if (!vmm::holdsSavedMachine(machine))
@@ -178,10 +202,16 @@ struct CommandLine {
         forwarding->add_flag("--remove", remove, "Take it away");
         for (auto* one : { plugging, forwarding })
             one->add_option("--network", network, "The network's id; without it the first: net0");
-        verb("inspect", "Show a saved state, each device's fields by name",
-            [this](Surroundings&, Output const& output) { return inspect(directory, output); })
-            ->add_option("directory", directory, "The directory of the state")
-            ->required();
+        auto* inspecting = verb("inspect", "Show a saved state, each device's fields by name",
+            [this](Surroundings&, Output const& output) { return inspect(directory, moment.inspect, output); });
+        inspecting->add_option("directory", directory, "The directory of the state")->required();
+        addInspection(*inspecting, moment.inspect);
+        verb("schema", "Print the JSON Schema of a kind of file",
+            [this](Surroundings&, Output const& output) { return schema(path, output); })
+            ->add_option("file", path,
+                "machine: machine.json; moment, timeline: of a timeline; state: of a suspended machine, or of a moment")
+            ->required()
+            ->check(CLI::IsMember(std::vector<std::string>(vmm::fileKinds.begin(), vmm::fileKinds.end())));
         verb("validate", "Check a configuration, a disk image, or a saved state with its memory",
             [this](Surroundings&, Output const& output) { return validate(path, output); })
             ->add_option("file", path, "The file, or the directory of a state")

@@ -1,7 +1,9 @@
 #include "app/ctl/verbs.h"
 #include "app/store/whole_file.h"
 #include "vmm/block/image.h"
+#include "vmm/machine/file_schemas.h"
 #include "vmm/machine/saved_machine.h"
+#include "vmm/state/leaf_text.h"
 
 #include <ctime>
 #include <filesystem>
@@ -12,29 +14,10 @@ namespace app::ctl {
 
 namespace {
 
-/// A value as a person reads it: {"u64": "5"} is 5, and of a buffer only how long it is.
-std::string brief(Json const& value)
-{
-    if (value.is_object() && value.size() == 1 && value.begin()->is_string()) {
-        auto const& text = value.begin()->get_ref<std::string const&>();
-        if (value.begin().key() == "u64" || value.begin().key() == "i64")
-            return text;
-        if (value.begin().key() == "base64")
-            return fmt::format("({} bytes)",
-                text.size() / 4 * 3
-                    - std::size_t(text.ends_with("==") ? 2
-                            : text.ends_with('=')      ? 1
-                                                       : 0));
-    }
-    if (value.is_object() || value.is_array())
-        return {};
-    return value.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
-
 void print(Json const& value, std::string const& name, std::string const& indent, Output const& output)
 {
-    if (auto const text = brief(value); !text.empty())
-        return output.text(fmt::format("{}{} = {}", indent, name, text));
+    if (auto const text = vmm::state::leafText(value))
+        return output.text(fmt::format("{}{} = {}", indent, name, *text));
     if (value.empty())
         return output.text(fmt::format("{}{} = {}", indent, name, value.is_array() ? "[]" : "{}"));
     output.text(fmt::format("{}{}", indent, name));
@@ -89,27 +72,53 @@ vmm::Result<std::string> describeFile(std::string const& path)
 
 }
 
-int inspect(std::string const& directory, Output const& output)
+vmm::Result<> printMachine(vmm::SavedMachine const& machine, InspectOptions const& options, Output const& output)
+{
+    auto parts = machine.parts;
+    if (!options.part.empty()) {
+        std::erase_if(parts, [&](vmm::SavedPart const& part) { return part.id != options.part; });
+        if (parts.empty())
+            return vmm::fail(vmm::ErrorCode::NotFound, fmt::format("the machine has no part \"{}\"", options.part));
+    }
+    if (output.json) {
+        auto json = vmm::savedMachineToJson(machine);
+        output.value(options.part.empty() ? json : parts.front().section.toJson());
+        return {};
+    }
+    if (options.part.empty() && !options.schema) {
+        output.text(fmt::format("  {} CPUs, {} MiB of memory; by {}", machine.config.cpus, machine.config.memoryMiB,
+            machine.header.program));
+        for (auto const& file : machine.header.files)
+            output.text(fmt::format("  {} is {}, {} bytes", file.id, file.path, file.size));
+    }
+    for (auto const& part : parts) {
+        output.text("");
+        output.text(fmt::format("{} ({} version {})", part.id, part.section.kind(), part.section.version()));
+        if (options.schema) {
+            output.text(vmm::partSchemaText(part.section.kind()));
+            continue;
+        }
+        for (auto const& [key, value] : part.section.fields().items())
+            print(value, key, "  ", output);
+    }
+    return {};
+}
+
+int inspect(std::string const& directory, InspectOptions const& options, Output const& output)
 {
     auto const machine = vmm::readSavedMachine(directory);
     if (!machine)
         return output.failed(machine.error());
-    if (output.json) {
-        output.value(vmm::savedMachineToJson(*machine));
-        return Done;
+    if (!output.json && options.part.empty()) {
+        auto const savedAt = static_cast<std::time_t>(machine->header.savedAt / 1'000'000'000);
+        output.text(fmt::format("{}, suspended {:%Y-%m-%d %H:%M:%S}", machine->config.name, fmt::localtime(savedAt)));
     }
-    auto const savedAt = static_cast<std::time_t>(machine->header.savedAt / 1'000'000'000);
-    output.text(fmt::format("{}, suspended {:%Y-%m-%d %H:%M:%S} by {}", machine->config.name, fmt::localtime(savedAt),
-        machine->header.program));
-    output.text(fmt::format("  {} CPUs, {} MiB of memory", machine->config.cpus, machine->config.memoryMiB));
-    for (auto const& file : machine->header.files)
-        output.text(fmt::format("  {} is {}, {} bytes", file.id, file.path, file.size));
-    for (auto const& part : machine->parts) {
-        output.text("");
-        output.text(fmt::format("{} ({} version {})", part.id, part.section.kind(), part.section.version()));
-        for (auto const& [key, value] : part.section.fields().items())
-            print(value, key, "  ", output);
-    }
+    return output.finish(printMachine(*machine, options, output));
+}
+
+int schema(std::string const& kind, Output const& output)
+{
+    output.value(vmm::fileSchema(kind));
     return Done;
 }
 

@@ -64,11 +64,15 @@ void print(Json const& list, Output const& output)
 
 int moment(MomentOptions const& options, Surroundings& around, Output const& output)
 {
+    if (options.action == "import")
+        return importMoment(options, around, output);
     auto const needsMoment = options.action != "take" && options.action != "list" && options.action != "verify"
         && options.action != "prune";
     if (needsMoment && options.moment.empty())
         return output.failed(
             { vmm::ErrorCode::InvalidArgument, "say which moment: its id, the beginning of it, or its name", 0 });
+    if (options.action == "diff" || options.action == "inspect" || options.action == "export")
+        return lookAtMoment(options, around, output);
     Json params = Json::object();
     if (!options.moment.empty())
         params["moment"] = options.moment;

@@ -6,6 +6,7 @@
 #include "app/runner/host_signals.h"
 #include "app/store/whole_file.h"
 #include "vmm/base/random.h"
+#include "vmm/config/config_paths.h"
 #include "vmm/machine/saved_machine.h"
 
 #include <csignal>
@@ -54,7 +55,7 @@ vmm::Result<Subject> findSubject(RunOptions const& options, Surroundings& around
     } else if (isConfigFile(options.machine)) {
         auto const text = TRY(readWholeFile(options.machine, 4u << 20));
         subject.config = TRY_WITHIN(options.machine, vmm::configFromText(text));
-        makePathsAbsolute(subject.config, std::filesystem::path(absolute(options.machine)).parent_path());
+        vmm::makePathsAbsolute(subject.config, std::filesystem::path(absolute(options.machine)).parent_path());
         subject.places.stateDirectory = directory;
     } else {
         auto stored = TRY(around.store.find(options.machine));

@@ -3,6 +3,7 @@
 #include "app/control/control_client.h"
 #include "app/control/protocol.h"
 #include "app/ctl/output.h"
+#include "vmm/machine/saved_machine.h"
 
 #include <optional>
 
@@ -58,14 +59,28 @@ int suspend(std::string const& machine, std::string const& directory, bool keepR
 int emptyTrash(unsigned days, Surroundings& around, Output const& output);
 int screenshot(std::string const& machine, std::string const& path, Surroundings& around, Output const& output);
 
+/// What of a machine's state is shown.
+struct InspectOptions {
+    std::string part;    ///< only this one
+    bool schema = false; ///< what each kind of part has, in place of the values
+};
+
 struct MomentOptions {
-    std::string action; ///< take list restore delete change verify prune
+    std::string action; ///< take list restore delete change diff inspect export import verify prune
     std::string machine, moment;
+    std::string other; ///< diff: the moment to compare with
     std::optional<std::string> name, note;
     std::optional<bool> pinned;
     bool losePresent = false; ///< restore: what is now is not kept first
+    InspectOptions inspect;
+    std::string to;            ///< export: a directory, or the file of a bundle; "-": the standard output
+    bool bundle = false;       ///< export
+    bool withoutFiles = false; ///< export
 };
 int moment(MomentOptions const& options, Surroundings& around, Output const& output);
+/// diff, inspect and export: they only read, and do it here, whoever has the machine in memory.
+int lookAtMoment(MomentOptions const& options, Surroundings& around, Output const& output);
+int importMoment(MomentOptions const& options, Surroundings& around, Output const& output);
 
 struct ConsoleOptions {
     std::string machine, console;
@@ -74,7 +89,10 @@ struct ConsoleOptions {
 };
 int console(ConsoleOptions const& options, Surroundings& around, Output const& output);
 
-int inspect(std::string const& directory, Output const& output);
+int inspect(std::string const& directory, InspectOptions const& options, Output const& output);
+vmm::Result<> printMachine(vmm::SavedMachine const& machine, InspectOptions const& options, Output const& output);
+/// Prints the JSON Schema of one of our kinds of files.
+int schema(std::string const& kind, Output const& output);
 int validate(std::string const& path, Output const& output);
 
 /// The client of the process that has `machine` in memory, and the machine's uuid. Says "web is off" where none has.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "vmm/machine/machine.h"
+#include "vmm/machine/saved_machine.h"
 
 #include <functional>
 #include <memory>
@@ -16,6 +17,8 @@ struct MachineFactory {
     std::function<Made(
         std::shared_ptr<vmm::timeline::Timeline> const&, std::string const& moment, vmm::Machine::Listener)>
         goTo;
+    /// Whether a machine that was saved elsewhere can run here.
+    std::function<vmm::Result<>(vmm::SavedMachine const&)> checkHost;
 };
 
 /// Machines on this host's KVM.

@@ -1,8 +1,10 @@
 #include "app/store/machine_store.h"
 
 #include "app/store/disk_images.h"
+#include "app/store/scaffold.h"
 #include "app/store/whole_file.h"
 #include "vmm/base/random.h"
+#include "vmm/config/config_paths.h"
 #include "vmm/machine/saved_machine.h"
 
 #include <algorithm>
@@ -25,68 +27,10 @@ namespace files = std::filesystem;
 namespace {
 
 constexpr std::uint64_t configLimit = 4u << 20;
-constexpr std::string_view makingPrefix = ".making-";
-
-/// Every path of a configuration, for reading and changing.
-void forEachPath(vmm::VmConfig& config, std::function<void(std::string&)> const& visit)
-{
-    visit(config.firmwareVariables);
-    if (config.kernel) {
-        visit(config.kernel->kernel);
-        visit(config.kernel->initrd);
-    }
-    for (auto& disk : config.disks) {
-        visit(disk.path);
-        for (auto& path : disk.backing)
-            visit(path);
-    }
-    for (auto& cd : config.cds)
-        visit(cd.path);
-}
-
-bool isWithin(std::string const& path, std::string const& directory)
-{
-    return path.starts_with(directory + "/");
-}
-
-/// What lies in the machine's directory is named from there, so that the directory may be moved.
-void makePathsRelative(vmm::VmConfig& config, std::string const& directory)
-{
-    forEachPath(config, [&](std::string& path) {
-        if (isWithin(path, directory))
-            path = path.substr(directory.size() + 1);
-    });
-}
 
 bool isMachineId(std::string const& text)
 {
     return text.size() == 36 && text.find_first_not_of("0123456789abcdef-") == std::string::npos;
-}
-
-vmm::Result<> makeDirectories(std::string const& path)
-{
-    std::error_code error;
-    files::create_directories(path, error);
-    if (error)
-        return vmm::fail(vmm::osError(fmt::format("making the directory {}", path), error.value()));
-    return {};
-}
-
-vmm::Result<> writeConfig(vmm::VmConfig config, std::string const& directory)
-{
-    makePathsRelative(config, directory);
-    return writeWholeFile(directory + "/machine.json", vmm::bytesOf(vmm::configToText(config)));
-}
-
-vmm::Result<> moveDirectory(std::string const& from, std::string const& to)
-{
-    auto moved = ::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE);
-    // Not every file system has the flag. Without it a directory with something in it is not replaced either.
-    if (moved != 0 && (errno == EINVAL || errno == ENOSYS))
-        moved = ::rename(from.c_str(), to.c_str());
-    if (moved != 0)
-        return vmm::failOs(fmt::format("moving {} to {}", from, to));
-    return {};
 }
 
 std::uint64_t bytesIn(std::string const& directory)
@@ -104,46 +48,6 @@ std::uint64_t bytesIn(std::string const& directory)
     }
     return bytes;
 }
-
-void removeTree(std::string const& path)
-{
-    std::error_code ignored;
-    files::remove_all(path, ignored);
-}
-
-/// A machine's directory while it is made, under a name that no list shows: locked, so that nobody takes it for a
-/// leftover, and removed unless it is moved to its place.
-class Scaffold {
-public:
-    static vmm::Result<Scaffold> make(std::string path)
-    {
-        TRY(makeDirectories(path));
-        Scaffold made(std::move(path));
-        made.m_lock = TRY(MachineLock::take(made.m_path + "/machine.lock"));
-        return made;
-    }
-    Scaffold(Scaffold&& other) noexcept
-        : m_path(std::exchange(other.m_path, {})), m_lock(std::exchange(other.m_lock, std::nullopt))
-    {
-    }
-    ~Scaffold()
-    {
-        if (!m_path.empty())
-            removeTree(m_path);
-    }
-    vmm::Result<> moveTo(std::string const& directory)
-    {
-        TRY(moveDirectory(m_path, directory));
-        m_path.clear();
-        m_lock.reset();
-        return syncDirectory(files::path(directory).parent_path());
-    }
-
-private:
-    explicit Scaffold(std::string path) : m_path(std::move(path)) { }
-    std::string m_path;
-    std::optional<MachineLock> m_lock;
-};
 
 /// Removes the files it names when it goes.
 struct Leftovers {
@@ -494,14 +398,6 @@ std::uint64_t MachineStore::diskUsage(std::string const& id) const
 std::uint64_t MachineStore::trashUsage() const
 {
     return bytesIn(m_root + "/trash");
-}
-
-void makePathsAbsolute(vmm::VmConfig& config, std::string const& directory)
-{
-    forEachPath(config, [&](std::string& path) {
-        if (!path.empty() && path.front() != '/')
-            path = directory + "/" + path;
-    });
 }
 
 std::string freeDeviceId(vmm::VmConfig const& config, std::string_view prefix)

@@ -109,9 +109,6 @@ private:
     std::string m_root;
 };
 
-/// Relative paths of `config` begin in `directory` from now on.
-void makePathsAbsolute(vmm::VmConfig& config, std::string const& directory);
-
 /// Device ids in the order "disk0", "disk1"…: the first of `prefix` that is not taken.
 std::string freeDeviceId(vmm::VmConfig const& config, std::string_view prefix);
 

@@ -333,6 +333,119 @@ private slots:
         QCOMPARE(bench.call({ "moment", "verify", "web" }).code, 0);
     }
 
+    void twoMomentsAreCompared()
+    {
+        Bench bench;
+        QCOMPARE(bench.call({ "create", "web" }).code, 0);
+        Hosting hosting(bench, { "web" });
+        QVERIFY(hosting.isRunning("web"));
+        QCOMPARE(bench.call({ "moment", "take", "web", "--name", "one" }).code, 0);
+        QCOMPARE(bench.call({ "moment", "take", "web", "--name", "two" }).code, 0);
+        auto const check = [&] {
+            auto const told = bench.json({ "moment", "diff", "web", "one", "two" });
+            QCOMPARE(told["memory"][0]["name"].toString(), "ram");
+            QCOMPARE(told["memory"][0]["changed"]["bytes"].toInt(), 4096);
+            QCOMPARE(told["memory"][0]["changed"]["runs"][0]["length"].toInt(), 4096);
+            // Without another: since the one before.
+            QCOMPARE(bench.json({ "moment", "diff", "web", "two" }), told);
+            QCOMPARE(bench.call({ "moment", "diff", "web", "one" }).code, 1);
+            QCOMPARE(bench.call({ "moment", "diff", "web", "one", "three" }).code, 1);
+            auto const text = bench.call({ "moment", "diff", "web", "two" }).out;
+            QVERIFY2(text.contains("ram: 4 KiB of 4 KiB changed"), text.constData());
+            QCOMPARE(bench.call({ "moment", "diff", "web", "two", "two" }).out, "");
+        };
+        check();
+        QCOMPARE(bench.call({ "stop", "web" }).code, 0);
+        hosting.end();
+        check();
+    }
+
+    void aMomentIsInspected()
+    {
+        Bench bench;
+        QCOMPARE(bench.call({ "create", "web" }).code, 0);
+        Hosting hosting(bench, { "web" });
+        QVERIFY(hosting.isRunning("web"));
+        QCOMPARE(bench.call({ "moment", "take", "web", "--name", "one" }).code, 0);
+        auto const text = bench.call({ "moment", "inspect", "web", "one" }).out;
+        QVERIFY2(text.startsWith("one: web, "), text.constData());
+        QVERIFY2(text.contains("memory ram: 4 KiB"), text.constData());
+        QVERIFY2(text.contains("\nserial0 (uart-16550 version 1)\n  ier = 0\n"), text.constData());
+        auto const part = bench.call({ "moment", "inspect", "web", "one", "--part", "serial0" }).out;
+        QVERIFY2(part.startsWith("\nserial0 (uart") && !part.contains("memory"), part.constData());
+        auto const schema = bench.call({ "moment", "inspect", "web", "one", "--part", "serial0", "--schema" }).out;
+        QVERIFY2(schema.contains("uart-16550 version 1\nier u8"), schema.constData());
+        QCOMPARE(bench.json({ "moment", "inspect", "web", "one" })["format"].toString(), "chronovisor-machine-state");
+        QCOMPARE(
+            bench.json({ "moment", "inspect", "web", "one", "--part", "serial0" })["kind"].toString(), "uart-16550");
+        QCOMPARE(bench.call({ "moment", "inspect", "web", "one", "--part", "toaster" }).code, 1);
+        QCOMPARE(bench.call({ "stop", "web" }).code, 0);
+    }
+
+    void aMomentGoesToAnotherHost()
+    {
+        Bench bench;
+        QCOMPARE(bench.call({ "create", "web", "--net", "user" }).code, 0);
+        auto const original = bench.store.find("web")->config;
+        {
+            Hosting hosting(bench, { "web" });
+            QVERIFY(hosting.isRunning("web"));
+            QCOMPARE(bench.call({ "moment", "take", "web", "--name", "one" }).code, 0);
+            QCOMPARE(bench.call({ "moment", "export", "web", "one" }).code, 1); // where to?
+            QCOMPARE(
+                bench.call({ "moment", "export", "web", "one", "--bundle", "--to", bench.path("one.bundle") }).code, 0);
+            QCOMPARE(
+                bench.call({ "moment", "export", "web", "one", "--bundle", "--to", bench.path("one.bundle") }).code, 1);
+            QCOMPARE(bench.call({ "moment", "export", "web", "one", "--to", bench.path("one") }).code, 0);
+            QCOMPARE(bench.call({ "inspect", bench.path("one") }).code, 0);
+            QCOMPARE(bench.call({ "validate", bench.path("one") }).code, 0);
+            QCOMPARE(bench.call({ "moment", "export", "web", "none", "--to", bench.path("none") }).code, 1);
+            QCOMPARE(bench.call({ "stop", "web" }).code, 0);
+        }
+        auto const streamed = bench.call({ "moment", "export", "web", "one", "--bundle", "--to", "-" });
+        QCOMPARE(streamed.code, 0);
+        QVERIFY(!streamed.out.isEmpty());
+
+        // Beside the original there is no place for it.
+        auto const twice = bench.call({ "moment", "import", bench.path("one.bundle") });
+        QCOMPARE(twice.code, 1);
+        QVERIFY(twice.err.contains("is here already"));
+        REQUIRE_OK(bench.store.remove(original.uuid));
+        REQUIRE_OK(bench.store.emptyTrash());
+        auto const imported = bench.call({ "moment", "import", "-", "--name", "copy" }, streamed.out);
+        QVERIFY2(imported.code == 0, imported.err.constData());
+        QCOMPARE(imported.out.trimmed().toStdString(), original.uuid);
+        auto const copy = bench.store.find("copy");
+        REQUIRE_OK(copy);
+        QVERIFY(copy->isSuspended);
+        QCOMPARE(copy->config.networks, original.networks);
+        {
+            Hosting hosting(bench, { "copy" });
+            QVERIFY(hosting.isRunning("copy"));
+            QVERIFY(bench.script->has("restore"));
+            QCOMPARE(bench.call({ "stop", "copy" }).code, 0);
+        }
+        REQUIRE_OK(bench.store.remove(original.uuid));
+
+        bench.script->failHost = vmm::Error { vmm::ErrorCode::Unsupported, "this CPU lacks avx2", 0 };
+        auto const refused = bench.call({ "moment", "import", bench.path("one.bundle"), "--name", "third" });
+        QCOMPARE(refused.code, 1);
+        QVERIFY(refused.err.contains("avx2"));
+        QVERIFY(!bench.store.find("third"));
+        QCOMPARE(QDir(bench.directory.filePath("data/machines"))
+                     .entryList(QDir::Dirs | QDir::Hidden | QDir::NoDotAndDotDot)
+                     .size(),
+            0);
+    }
+
+    void schemasOfFilesArePrinted()
+    {
+        Bench bench;
+        for (auto const* kind : { "machine", "moment", "timeline", "state" })
+            QCOMPARE(bench.json({ "schema", kind })["title"].toString(), kind);
+        QCOMPARE(bench.call({ "schema", "teapot" }).code, int(ctl::WrongUsage));
+    }
+
     /// Disks that a crash has left on their way to a moment arrive there at the next start.
     void aWayThatWasInterruptedIsGoneToItsEnd()
     {
@@ -494,9 +607,9 @@ private slots:
         QFETCH(QString, shell);
         Bench bench;
         auto const script = bench.call({ "completion", shell.toStdString() }).out;
-        for (auto const* word :
-            { "create", "list", "show", "start", "pause", "resume", "reset", "shutdown", "stop", "suspend", "restore",
-                "screenshot", "console", "send-keys", "inspect", "validate", "run", "keep-running", "firmware" })
+        for (auto const* word : { "create", "list", "show", "start", "pause", "resume", "reset", "shutdown", "stop",
+                 "suspend", "restore", "screenshot", "console", "send-keys", "inspect", "schema", "validate", "run",
+                 "keep-running", "firmware" })
             QVERIFY2(script.contains(word), word);
         QVERIFY(!script.contains("ready-fd"));
         if (QStandardPaths::findExecutable(shell).isEmpty())

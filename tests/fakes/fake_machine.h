@@ -4,11 +4,15 @@
 #include "app/store/whole_file.h"
 #include "vmm/base/event_loop.h"
 #include "vmm/base/random.h"
+#include "vmm/devices/uart_16550.h"
+#include "vmm/machine/saved_machine.h"
+#include "vmm/state/writer.h"
 
 #include <atomic>
 #include <filesystem>
 #include <map>
 #include <mutex>
+#include <nlohmann/json.hpp>
 #include <thread>
 
 namespace tests {
@@ -67,13 +71,14 @@ public:
     /// What tests want to go otherwise, and what they want to know. Shared by all machines of one factory.
     struct Script {
         std::mutex mutex;
-        std::optional<vmm::Error> failCreate, failStart, failSuspend, failForwards;
+        std::optional<vmm::Error> failCreate, failStart, failSuspend, failForwards, failHost;
         bool holdSuspend = false;     ///< a suspend waits until it is cancelled
         std::vector<std::string> log; ///< "create", "start", "key 30 1" …
         std::atomic<std::thread::id> measuredOn;
         std::function<void()> beforeObstacles; ///< called by who asks for them
         std::atomic<int> alive = 0;
-        FakeMachine* last = nullptr; ///< the machine made last
+        std::atomic<std::uint8_t> moments = 0; ///< that were kept
+        FakeMachine* last = nullptr;           ///< the machine made last
 
         void note(std::string line)
         {
@@ -97,19 +102,21 @@ public:
                 },
             [script](std::string const& directory, Listener listener) -> app::MachineFactory::Made {
                 script->note("restore");
-                auto config = vmm::configFromText(TRY(app::readWholeFile(directory + "/state.json", 1u << 20)));
-                if (!config)
-                    return vmm::fail(config.error());
+                auto const text = TRY(app::readWholeFile(directory + "/state.json", 1u << 20));
+                auto const json = TRY(vmm::state::parseJson(text));
+                auto const saved = TRY(vmm::savedMachineFromJson(json));
                 listener(vmm::event::Progress { "restore", 0.5 });
-                return make(*config, std::move(listener), script, vmm::RunState::Paused);
+                return make(saved.config, std::move(listener), script, vmm::RunState::Paused);
             },
             [script](std::shared_ptr<vmm::timeline::Timeline> const& timeline, std::string const& moment,
                 Listener listener) -> app::MachineFactory::Made {
                 script->note("go " + TRY(timeline->moment(moment)).name);
-                auto const text = TRY(timeline->state(moment));
-                auto const config = TRY(vmm::configFromText(text));
+                auto const saved = TRY(vmm::savedMachineAt(*timeline, moment));
                 TRY(timeline->setPresent(moment));
-                return make(config, std::move(listener), script, vmm::RunState::Paused);
+                return make(saved.config, std::move(listener), script, vmm::RunState::Paused);
+            },
+            [script](vmm::SavedMachine const&) {
+                return script->failHost ? vmm::Result<>(vmm::fail(*script->failHost)) : vmm::Result<>();
             } };
     }
 
@@ -256,7 +263,7 @@ private:
         std::filesystem::create_directories(command.directory);
         auto written = app::writeWholeFile(command.directory + "/ram", vmm::bytesOf("memory"));
         if (written)
-            written = app::writeWholeFile(command.directory + "/state.json", vmm::bytesOf(vmm::configToText(m_config)));
+            written = app::writeWholeFile(command.directory + "/state.json", vmm::bytesOf(stateText()));
         become(command.thenPowerOff && written ? vmm::RunState::Off : m_before);
         answer(done, written);
     }
@@ -268,26 +275,35 @@ private:
         }
         answer(done);
     }
-    /// Its memory is a page of one number.
+    std::string stateText() const
+    {
+        vmm::SavedMachine saved { .config = m_config };
+        for (auto const& serial : m_config.serials)
+            saved.parts.push_back({ serial.id, vmm::state::save(vmm::Uart16550::State {}) });
+        return vmm::state::toText(vmm::savedMachineToJson(saved));
+    }
+    /// Its memory is a page of one number: how many moments were kept before.
     void run(vmm::command::KeepMoment const& command, Completion const& done)
     {
         struct Page final : vmm::timeline::FrozenMemory {
             std::vector<Block> all { { "ram", 4096 } };
             std::vector<Block> const& blocks() const override { return all; }
             vmm::Result<std::uint64_t> nextUsed(std::size_t, std::uint64_t) override { return 0; }
+            std::uint8_t number = 0;
             vmm::Result<> read(std::size_t, std::uint64_t, vmm::ByteSpan data) override
             {
-                std::fill(data.begin(), data.end(), std::uint8_t(7));
+                std::fill(data.begin(), data.end(), number);
                 return {};
             }
         };
         m_script->note("keep " + command.what.name);
         auto what = command.what;
-        what.state = vmm::configToText(m_config);
+        what.state = stateText();
         if (command.picture)
             what.picture = command.picture();
         what.time = static_cast<std::uint64_t>(std::chrono::system_clock::now().time_since_epoch().count());
         Page page;
+        page.number = m_script->moments++;
         auto const taken = command.timeline->take(what, page, {});
         if (!taken)
             return answer(done, vmm::fail(taken.error()));

@@ -4,10 +4,12 @@ the methods that the control socket has, at run time, so that they follow the fo
 FOLDER/NAME_fuzzer.dict with the words of the format."""
 
 import base64
+import io
 import json
 import pathlib
 import re
 import sys
+import tarfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 LAYOUTS = ROOT / "tests/golden/state"
@@ -127,6 +129,30 @@ def control_seeds() -> list[list[dict]]:
     ]
 
 
+def bundle_seeds() -> list[bytes]:
+    """Whole but for their checksums, which come last: with a file of holes, and one that is a link."""
+    files = {"state.json": b"{}", "disk0.qcow2": b"disk" * 300, "ram": b"\0" * 8192}
+    record = {"kind": "bundle", "version": 1, "state": {
+        "program": "seeds", "machine": "web", "moment": UUID, "name": "", "note": "", "time": {"u64": "1"},
+        "files": [{"name": name, "size": {"u64": str(len(content))}} for name, content in files.items()]}}
+    sums = {"kind": "bundle-end", "version": 1, "state": {"files": [
+        {"name": name, "hash": {"base64": base64.b64encode(bytes(16)).decode()}} for name in ("bundle.json", *files)]}}
+    whole = {"bundle.json": json.dumps(record).encode(), **files, "checksums.json": json.dumps(sums).encode()}
+    seeds = []
+    for kind in (tarfile.REGTYPE, tarfile.SYMTYPE):
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive:
+            for name, content in whole.items():
+                entry = tarfile.TarInfo(name)
+                if name == "ram" and kind == tarfile.SYMTYPE:
+                    entry.type, entry.linkname = kind, "state.json"
+                else:
+                    entry.size = len(content)
+                archive.addfile(entry, io.BytesIO(content))
+        seeds.append(packed.getvalue())
+    return seeds
+
+
 def write(folder: pathlib.Path) -> None:
     known = layouts()
     words = set().union(*(layout.words() for layout in known.values()))
@@ -143,6 +169,9 @@ def write(folder: pathlib.Path) -> None:
         of_it = spoken if name == "control_fuzzer" else words | {"u64", "i64", "base64", "kind", "version", "state"}
         lines = [f'"\\"{word}\\""' for word in sorted(of_it) if re.fullmatch(r"[\w .-]+", word)]
         (folder / f"{name}.dict").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (folder / "bundle_fuzzer").mkdir(parents=True, exist_ok=True)
+    for number, seed in enumerate(bundle_seeds()):
+        (folder / "bundle_fuzzer" / f"seed{number}.tar").write_bytes(seed)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,177 @@
+#include "app/control/moment_methods.h"
+#include "app/ctl/verbs.h"
+#include "app/store/moment_bundles.h"
+#include "vmm/base/unique_fd.h"
+#include "vmm/machine/moment_diff.h"
+#include "vmm/machine/moment_export.h"
+
+#include <algorithm>
+#include <fcntl.h>
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+/// `chronoctl moment diff|inspect|export|import`: what only reads a machine's past.
+namespace app::ctl {
+
+namespace {
+
+using TimelinePointer = std::shared_ptr<vmm::timeline::Timeline const>;
+
+vmm::Result<TimelinePointer> timelineOf(std::string const& machine, Surroundings& around)
+{
+    auto const stored = TRY(around.store.find(machine));
+    MachineRunner const runner(stored.config, around.store.placesOf(stored.id), around.factory);
+    return runner.timeline();
+}
+
+/// A line that is overwritten as it goes on, where somebody looks.
+MachineStore::Progress progressOn(Output const& output)
+{
+    bool const tells = !output.json && ::isatty(output.err) == 1;
+    return [tells, err = output.err](double part) {
+        if (tells)
+            writeAll(err, fmt::format("\r{:3.0f} %\r", part * 100));
+        return true;
+    };
+}
+
+std::string sizeText(std::uint64_t bytes)
+{
+    return bytes < 10u << 20 ? fmt::format("{} KiB", bytes >> 10) : fmt::format("{} MiB", bytes >> 20);
+}
+
+void print(std::vector<vmm::state::Difference> const& fields, Output const& output)
+{
+    auto const value = [](std::string const& text) { return text.empty() ? "nothing" : text.c_str(); };
+    for (auto const& field : fields)
+        output.text(fmt::format("  {}: {} -> {}", field.path, value(field.before), value(field.after)));
+}
+
+void print(vmm::ChangedRuns const& changed, Output const& output)
+{
+    constexpr std::size_t most = 20;
+    for (std::size_t i = 0; i < changed.runs.size() && i < most; ++i)
+        output.text(fmt::format("    {:#012x}  {}", changed.runs[i].offset, sizeText(changed.runs[i].length)));
+    if (changed.runs.size() > most || !changed.isWhole)
+        output.text("    and more; --json tells them");
+}
+
+void print(vmm::PartDiff const& part, Output const& output)
+{
+    using Presence = vmm::PartDiff::Presence;
+    output.text(fmt::format("{} ({}){}", part.id, part.kind,
+        part.presence == Presence::Added         ? ", which was not there before"
+            : part.presence == Presence::Removed ? ", which is not there any more"
+                                                 : ""));
+    print(part.fields, output);
+}
+
+void print(vmm::MomentDiff const& diff, Output const& output)
+{
+    if (!diff.config.empty())
+        output.text("configuration");
+    print(diff.config, output);
+    for (auto const& part : diff.parts)
+        print(part, output);
+    if (!diff.memory.empty())
+        output.text("memory");
+    for (auto const& block : diff.memory) {
+        output.text(fmt::format("  {}: {} of {} changed{}", block.name, sizeText(block.changed.bytes),
+            sizeText(std::max(block.before, block.after)),
+            block.before == block.after
+                ? ""
+                : fmt::format("; it had {} and has {}", sizeText(block.before), sizeText(block.after))));
+        print(block.changed, output);
+    }
+}
+
+/// From the first to the second, or what the first has changed since its parent.
+vmm::Result<std::pair<std::string, std::string>> momentsToCompare(
+    vmm::timeline::Timeline const& timeline, MomentOptions const& options)
+{
+    auto const id = TRY(control::findMoment(timeline, options.moment));
+    if (!options.other.empty())
+        return std::pair { id, TRY(control::findMoment(timeline, options.other)) };
+    auto const parent = TRY(timeline.moment(id)).parent;
+    if (parent.empty())
+        return vmm::fail(
+            vmm::ErrorCode::InvalidArgument, "that moment came from no other; say with which to compare it");
+    return std::pair { parent, id };
+}
+
+vmm::Result<> compare(TimelinePointer const& timeline, MomentOptions const& options, Output const& output)
+{
+    auto const [before, after] = TRY(momentsToCompare(*timeline, options));
+    auto const diff = TRY(vmm::compareMoments(
+        *timeline, before, after, {}, [progress = progressOn(output)](std::uint64_t done, std::uint64_t total) {
+            return progress(total > 0 ? double(done) / double(total) : 1);
+        }));
+    if (output.json)
+        output.value(control::momentDiffToJson(diff, before, after));
+    else
+        print(diff, output);
+    return {};
+}
+
+vmm::Result<> inspectMoment(TimelinePointer const& timeline, MomentOptions const& options, Output const& output)
+{
+    auto const id = TRY(control::findMoment(*timeline, options.moment));
+    auto const moment = TRY(timeline->moment(id));
+    auto const machine = TRY_WITHIN(id, vmm::savedMachineAt(*timeline, id));
+    if (!output.json && options.inspect.part.empty() && !options.inspect.schema) {
+        auto const seconds = static_cast<std::time_t>(moment.time / 1'000'000'000u);
+        output.text(fmt::format("{}{}{}, {:%Y-%m-%d %H:%M:%S} ({})", moment.name, moment.name.empty() ? "" : ": ",
+            machine.config.name, fmt::localtime(seconds), moment.id));
+        for (auto const& block : moment.memory)
+            output.text(fmt::format("  memory {}: {}", block.name, sizeText(block.size)));
+    }
+    return printMachine(machine, options.inspect, output);
+}
+
+vmm::Result<> exportIt(
+    TimelinePointer const& timeline, MomentOptions const& options, Surroundings& around, Output const& output)
+{
+    auto const id = TRY(control::findMoment(*timeline, options.moment));
+    auto const progress = progressOn(output);
+    if (options.to.empty())
+        return vmm::fail(vmm::ErrorCode::InvalidArgument, "say with --to where it shall be");
+    if (!options.bundle) {
+        auto const files = options.withoutFiles ? vmm::ExportFiles::None : vmm::ExportFiles::All;
+        return vmm::exportMoment(timeline, id, options.to, files, progress);
+    }
+    if (options.to == "-")
+        return exportBundle(around.store, timeline, id, output.out, progress);
+    return exportBundleFile(around.store, timeline, id, options.to, progress);
+}
+
+}
+
+int lookAtMoment(MomentOptions const& options, Surroundings& around, Output const& output)
+{
+    auto const timeline = timelineOf(options.machine, around);
+    if (!timeline)
+        return output.failed(timeline.error());
+    return output.finish(options.action == "diff" ? compare(*timeline, options, output)
+            : options.action == "inspect"         ? inspectMoment(*timeline, options, output)
+                                                  : exportIt(*timeline, options, around, output));
+}
+
+int importMoment(MomentOptions const& options, Surroundings& around, Output const& output)
+{
+    bool const isStream = options.machine == "-";
+    auto const file = isStream ? vmm::Result<vmm::UniqueFd>() : vmm::openFile(options.machine, O_RDONLY);
+    if (!file)
+        return output.failed(file.error());
+    auto const made = importBundle(around.store, isStream ? around.in : file->get(), options.name.value_or(""),
+        around.factory.checkHost, progressOn(output));
+    if (!made)
+        return output.failed(made.error());
+    if (output.json)
+        output.value({ { "uuid", made->id }, { "name", made->config.name } });
+    else
+        output.text(made->id);
+    return Done;
+}
+
+}

@@ -1,0 +1,448 @@
+#include "app/store/bundle.h"
+
+#include "app/store/whole_file.h"
+#include "vmm/base/bytes.h"
+#include "vmm/base/unique_fd.h"
+#include "vmm/state/reader.h"
+#include "vmm/state/writer.h"
+
+#include <algorithm>
+#include <archive.h>
+#include <archive_entry.h>
+#include <array>
+#include <cerrno>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+namespace app {
+
+namespace {
+
+using vmm::fail;
+using vmm::Result;
+
+constexpr char const *recordName = "bundle.json", *stateName = "state.json", *endName = "checksums.json";
+constexpr std::uint64_t recordLimit = 1u << 20, stateLimit = 64u << 20;
+constexpr std::size_t pieceSize = 1u << 20, pageSize = 4096;
+
+struct BundleEnd {
+    static constexpr std::string_view kind = "bundle-end";
+    static constexpr unsigned version = 1;
+    struct Sum {
+        std::string name;
+        std::array<std::uint8_t, sizeof(XXH128_canonical_t)> hash {};
+        bool operator==(Sum const&) const = default;
+        static void describe(auto& v, auto& s)
+        {
+            v.field("name", s.name, vmm::state::Max { 100 });
+            v.field("hash", s.hash);
+        }
+    };
+    std::vector<Sum> files; ///< "bundle.json" too
+    static void describe(auto& v, auto& s) { v.field("files", s.files, vmm::state::Max { 1025 }); }
+};
+
+/// What a file holds, fed in its order, with holes as zeros.
+class Hash {
+public:
+    Hash() : m_state(XXH3_createState(), &XXH3_freeState) { XXH3_128bits_reset(m_state.get()); }
+    void add(vmm::ConstByteSpan data) { XXH3_128bits_update(m_state.get(), data.data(), data.size()); }
+    void addZeros(std::uint64_t count)
+    {
+        static vmm::Bytes const zeros(pieceSize);
+        for (; count > 0; count -= std::min<std::uint64_t>(count, pieceSize))
+            add(vmm::ConstByteSpan(zeros).first(std::min<std::uint64_t>(count, pieceSize)));
+    }
+    BundleEnd::Sum sum(std::string name) const
+    {
+        XXH128_canonical_t canonical;
+        XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(m_state.get()));
+        BundleEnd::Sum sum { std::move(name), {} };
+        std::copy(std::begin(canonical.digest), std::end(canonical.digest), sum.hash.begin());
+        return sum;
+    }
+
+private:
+    std::unique_ptr<XXH3_state_t, decltype(&XXH3_freeState)> m_state;
+};
+
+BundleEnd::Sum sumOf(std::string name, std::string_view text)
+{
+    Hash hash;
+    hash.add(vmm::bytesOf(text));
+    return hash.sum(std::move(name));
+}
+
+/// Tells how far all files together are.
+class Steps {
+public:
+    Steps(BundleRecord const& record, BundleProgress const& progress) : m_progress(progress)
+    {
+        for (auto const& file : record.files)
+            m_total += static_cast<double>(file.size);
+    }
+    Result<> add(std::uint64_t bytes)
+    {
+        m_done += static_cast<double>(bytes);
+        if (m_progress && !m_progress(m_total > 0 ? m_done / m_total : 1))
+            return fail(vmm::ErrorCode::Cancelled, "it was cancelled");
+        return {};
+    }
+
+private:
+    BundleProgress const& m_progress;
+    double m_total = 0, m_done = 0;
+};
+
+template<typename T>
+std::string textOf(T const& described)
+{
+    return vmm::state::toText(vmm::state::save(described).toJson(), 1) + "\n";
+}
+
+template<typename T>
+Result<T> fromText(std::string_view text, std::size_t limit)
+{
+    auto const json = TRY(vmm::state::parseJson(text, limit));
+    auto const section = TRY(vmm::Section::fromJson(json));
+    return vmm::state::load<T>(section);
+}
+
+// Writing
+
+class Writer {
+public:
+    static Result<std::unique_ptr<Writer>> open(int descriptor)
+    {
+        std::unique_ptr<Writer> writer(new Writer);
+        auto* archive = writer->m_archive.get();
+        TRY(writer->check(archive_write_set_format_pax(archive)));
+        TRY(writer->check(archive_write_add_filter_zstd(archive)));
+        TRY(writer->check(archive_write_set_filter_option(archive, "zstd", "compression-level", "3")));
+        TRY(writer->check(archive_write_open_fd(archive, descriptor)));
+        return writer;
+    }
+
+    Result<> addText(std::string const& name, std::string_view text)
+    {
+        TRY(begin(name, text.size(), {}));
+        return data(text.data(), text.size());
+    }
+
+    struct Run {
+        std::uint64_t offset, length;
+    };
+    Result<> begin(std::string const& name, std::uint64_t size, std::vector<Run> const& runs)
+    {
+        std::unique_ptr<archive_entry, decltype(&archive_entry_free)> const entry(
+            archive_entry_new(), &archive_entry_free);
+        archive_entry_set_pathname(entry.get(), name.c_str());
+        archive_entry_set_filetype(entry.get(), AE_IFREG);
+        archive_entry_set_perm(entry.get(), 0600);
+        archive_entry_set_size(entry.get(), static_cast<la_int64_t>(size));
+        for (auto const& run : runs) {
+            archive_entry_sparse_add_entry(
+                entry.get(), static_cast<la_int64_t>(run.offset), static_cast<la_int64_t>(run.length));
+        }
+        return check(archive_write_header(m_archive.get(), entry.get()));
+    }
+
+    /// Of a file with holes too: what is in one is left out.
+    Result<> data(void const* bytes, std::size_t size)
+    {
+        auto const* at = static_cast<std::uint8_t const*>(bytes);
+        while (size > 0) {
+            auto const written = archive_write_data(m_archive.get(), at, size);
+            if (written <= 0)
+                return check(written < 0 ? int(written) : ARCHIVE_FATAL);
+            at += written;
+            size -= static_cast<std::size_t>(written);
+        }
+        return {};
+    }
+
+    Result<> end() { return check(archive_write_close(m_archive.get())); }
+
+private:
+    Writer() : m_archive(archive_write_new(), &archive_write_free) { }
+    Result<> check(int outcome)
+    {
+        if (outcome >= ARCHIVE_WARN)
+            return {};
+        auto const* text = archive_error_string(m_archive.get());
+        auto const number = archive_errno(m_archive.get());
+        return fail(number > 0 ? vmm::osError("cannot write the bundle", number)
+                               : vmm::Error { vmm::ErrorCode::IoError, text != nullptr ? text : "cannot write it", 0 });
+    }
+
+    std::unique_ptr<archive, decltype(&archive_write_free)> m_archive;
+};
+
+/// Where a file has data.
+std::vector<Writer::Run> runsOf(int file, std::uint64_t size)
+{
+    std::vector<Writer::Run> runs;
+    for (off_t at = 0;;) {
+        auto const begin = ::lseek(file, at, SEEK_DATA);
+        if (begin < 0)
+            break;
+        auto const end = ::lseek(file, begin, SEEK_HOLE);
+        if (end <= begin)
+            break;
+        runs.push_back({ std::uint64_t(begin), std::uint64_t(end - begin) });
+        at = end;
+    }
+    // Nothing but a hole is one run of nothing at the end; nothing but data needs no map.
+    if (runs.size() == 1 && runs[0].offset == 0 && runs[0].length == size)
+        return {};
+    if (size > 0 && (runs.empty() || runs.back().offset + runs.back().length < size))
+        runs.push_back({ size, 0 });
+    return runs;
+}
+
+Result<vmm::UniqueFd> openNamed(std::string const& directory, std::string const& name)
+{
+    return vmm::openRegularFile(directory + "/" + name);
+}
+
+Result<BundleEnd::Sum> addFile(Writer& writer, std::string const& directory, BundleFile const& file, Steps& steps)
+{
+    auto const open = TRY(openNamed(directory, file.name));
+    auto const runs = runsOf(open.get(), file.size);
+    TRY(writer.begin(file.name, file.size, runs));
+    Hash hash;
+    vmm::Bytes piece(pieceSize);
+    for (std::uint64_t at = 0; at < file.size;) {
+        auto const wanted = std::min<std::uint64_t>(pieceSize, file.size - at);
+        auto const got = ::pread(open.get(), piece.data(), wanted, static_cast<off_t>(at));
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return got < 0 ? fail(vmm::osError("cannot read " + file.name))
+                           : fail(vmm::ErrorCode::IoError, file.name + " has become shorter");
+        auto const count = static_cast<std::size_t>(got);
+        hash.add(vmm::ConstByteSpan(piece).first(count));
+        TRY(writer.data(piece.data(), count));
+        at += count;
+        TRY(steps.add(count));
+    }
+    return hash.sum(file.name);
+}
+
+// Reading
+
+bool isGoodName(std::string_view name)
+{
+    constexpr std::string_view good = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+    return !name.empty() && name.size() <= 100 && name.front() != '.' && name.front() != '-'
+        && name.find_first_not_of(good) == std::string_view::npos;
+}
+
+Result<> checkRecord(BundleRecord const& record)
+{
+    std::set<std::string_view> names { recordName, endName };
+    for (auto const& file : record.files) {
+        if (!isGoodName(file.name))
+            return fail(vmm::ErrorCode::Corrupt, fmt::format("\"{}\" is no name of a file in a bundle", file.name));
+        if (!names.insert(file.name).second)
+            return fail(vmm::ErrorCode::Corrupt, fmt::format("the bundle has {} twice", file.name));
+    }
+    if (record.files.empty() || record.files.front().name != stateName)
+        return fail(vmm::ErrorCode::Corrupt, "the bundle does not begin with a machine's state");
+    return {};
+}
+
+class Reader {
+public:
+    static Result<std::unique_ptr<Reader>> open(int descriptor)
+    {
+        std::unique_ptr<Reader> reader(new Reader);
+        auto* archive = reader->m_archive.get();
+        // These and no others: each format that is understood is one more that could be wrong.
+        TRY(reader->check(archive_read_support_format_tar(archive)));
+        TRY(reader->check(archive_read_support_filter_zstd(archive)));
+        TRY(reader->check(archive_read_open_fd(archive, descriptor, pieceSize)));
+        return reader;
+    }
+
+    /// The next file, which must have that name.
+    Result<std::uint64_t> next(std::string const& name)
+    {
+        archive_entry* entry = nullptr;
+        auto const outcome = archive_read_next_header(m_archive.get(), &entry);
+        if (outcome == ARCHIVE_EOF)
+            return fail(vmm::ErrorCode::Corrupt, fmt::format("the bundle ends before {}", name));
+        TRY(check(outcome));
+        auto const* found = archive_entry_pathname(entry);
+        if (found == nullptr || name != found)
+            return fail(vmm::ErrorCode::Corrupt,
+                fmt::format("the bundle has {} where {} should be", found != nullptr ? found : "nothing", name));
+        if (archive_entry_filetype(entry) != AE_IFREG || archive_entry_hardlink(entry) != nullptr
+            || archive_entry_size(entry) < 0)
+            return fail(vmm::ErrorCode::Corrupt, fmt::format("{} is no file", name));
+        return static_cast<std::uint64_t>(archive_entry_size(entry));
+    }
+
+    Result<std::string> text(std::string const& name, std::uint64_t limit)
+    {
+        auto const size = TRY(next(name));
+        if (size > limit)
+            return fail(vmm::ErrorCode::Corrupt, fmt::format("{} cannot have {} bytes", name, size));
+        std::string text(size, '\0');
+        TRY(eachPiece(size, [&](std::uint64_t offset, vmm::ConstByteSpan data) -> Result<> {
+            std::copy(data.begin(), data.end(), text.begin() + static_cast<std::ptrdiff_t>(offset));
+            return {};
+        }));
+        return text;
+    }
+
+    /// What the present file holds, in its order, without its holes.
+    Result<> eachPiece(
+        std::uint64_t size, std::function<Result<>(std::uint64_t offset, vmm::ConstByteSpan data)> const& take)
+    {
+        for (std::uint64_t end = 0;;) {
+            void const* data = nullptr;
+            std::size_t length = 0;
+            la_int64_t offset = 0;
+            auto const outcome = archive_read_data_block(m_archive.get(), &data, &length, &offset);
+            if (outcome == ARCHIVE_EOF)
+                return {};
+            TRY(check(outcome));
+            auto const at = static_cast<std::uint64_t>(offset);
+            if (at < end || at > size || length > size - at)
+                return fail(vmm::ErrorCode::Corrupt, "a file of the bundle is longer than it says");
+            end = at + length;
+            if (length > 0)
+                TRY(take(at, { static_cast<std::uint8_t const*>(data), length }));
+        }
+    }
+
+private:
+    Reader() : m_archive(archive_read_new(), &archive_read_free) { }
+    Result<> check(int outcome)
+    {
+        // What is only a warning to others makes it other than what we write.
+        if (outcome == ARCHIVE_OK)
+            return {};
+        auto const* text = archive_error_string(m_archive.get());
+        return fail(vmm::ErrorCode::Corrupt, fmt::format("this is no whole bundle: {}", text != nullptr ? text : "?"));
+    }
+
+    std::unique_ptr<archive, decltype(&archive_read_free)> m_archive;
+};
+
+Result<> writeAt(int file, std::uint64_t offset, vmm::ConstByteSpan data)
+{
+    while (!data.empty()) {
+        auto const written = ::pwrite(file, data.data(), data.size(), static_cast<off_t>(offset));
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written <= 0)
+            return vmm::failOs("cannot write what is in the bundle");
+        offset += static_cast<std::uint64_t>(written);
+        data = data.subspan(static_cast<std::size_t>(written));
+    }
+    return {};
+}
+
+/// Zeros stay holes, whatever the archive makes of them.
+Result<> writeUsed(int file, std::uint64_t offset, vmm::ConstByteSpan data)
+{
+    while (!data.empty()) {
+        auto const piece = data.first(std::min<std::size_t>(data.size(), pageSize - offset % pageSize));
+        if (std::any_of(piece.begin(), piece.end(), [](auto byte) { return byte != 0; }))
+            TRY(writeAt(file, offset, piece));
+        offset += piece.size();
+        data = data.subspan(piece.size());
+    }
+    return {};
+}
+
+Result<BundleEnd::Sum> unpack(Reader& reader, std::string const& directory, BundleFile const& file, Steps& steps)
+{
+    if (TRY(reader.next(file.name)) != file.size)
+        return fail(vmm::ErrorCode::Corrupt, fmt::format("{} is not as long as the bundle says", file.name));
+    auto const path = directory + "/" + file.name;
+    auto const made = TRY(vmm::openFile(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600));
+    if (::ftruncate(made.get(), static_cast<off_t>(file.size)) != 0)
+        return vmm::failOs("cannot make " + path);
+    Hash hash;
+    std::uint64_t end = 0;
+    auto const take = [&](std::uint64_t offset, vmm::ConstByteSpan data) -> Result<> {
+        hash.addZeros(offset - end);
+        hash.add(data);
+        TRY(writeUsed(made.get(), offset, data));
+        auto const step = offset + data.size() - end;
+        end = offset + data.size();
+        return steps.add(step);
+    };
+    TRY(reader.eachPiece(file.size, take));
+    hash.addZeros(file.size - end);
+    TRY(steps.add(file.size - end));
+    if (::fsync(made.get()) != 0)
+        return vmm::failOs("cannot write " + path + " to the disk");
+    return hash.sum(file.name);
+}
+
+}
+
+Result<> writeBundle(std::string const& directory, BundleRecord record, int descriptor, BundleProgress const& progress)
+{
+    for (auto& file : record.files) {
+        auto const open = TRY(openNamed(directory, file.name));
+        struct stat status { };
+        if (::fstat(open.get(), &status) != 0)
+            return vmm::failOs("cannot look at " + file.name);
+        file.size = static_cast<std::uint64_t>(status.st_size);
+    }
+    TRY(checkRecord(record));
+    Steps steps(record, progress);
+    auto const writer = TRY(Writer::open(descriptor));
+    BundleEnd end;
+    auto const text = textOf(record);
+    TRY(writer->addText(recordName, text));
+    end.files.push_back(sumOf(recordName, text));
+    for (auto const& file : record.files)
+        end.files.push_back(TRY_WITHIN(file.name, addFile(*writer, directory, file, steps)));
+    TRY(writer->addText(endName, textOf(end)));
+    return writer->end();
+}
+
+Result<BundleRecord> readBundle(
+    int descriptor, std::string const& directory, BundleAcceptor const& accept, BundleProgress const& progress)
+{
+    auto const reader = TRY(Reader::open(descriptor));
+    std::vector<BundleEnd::Sum> sums;
+    auto const text = TRY(reader->text(recordName, recordLimit));
+    sums.push_back(sumOf(recordName, text));
+    auto record = TRY_WITHIN(recordName, fromText<BundleRecord>(text, recordLimit));
+    TRY(checkRecord(record));
+    Steps steps(record, progress);
+    auto const state = TRY(reader->text(stateName, stateLimit));
+    sums.push_back(sumOf(stateName, state));
+    if (state.size() != record.files.front().size)
+        return fail(vmm::ErrorCode::Corrupt, "the state is not as long as the bundle says");
+    TRY(accept(record, state));
+    TRY(writeWholeFile(directory + "/" + stateName, vmm::bytesOf(state)));
+    TRY(steps.add(state.size()));
+    for (std::size_t i = 1; i < record.files.size(); ++i)
+        sums.push_back(TRY_WITHIN(record.files[i].name, unpack(*reader, directory, record.files[i], steps)));
+    auto const endText = TRY(reader->text(endName, recordLimit));
+    auto const end = TRY_WITHIN(endName, fromText<BundleEnd>(endText, recordLimit));
+    if (end.files.size() != sums.size())
+        return fail(vmm::ErrorCode::Corrupt, "the bundle does not have a checksum for each of its files");
+    for (std::size_t i = 0; i < sums.size(); ++i) {
+        if (end.files[i] != sums[i])
+            return fail(vmm::ErrorCode::Corrupt, fmt::format("{} is damaged", sums[i].name));
+    }
+    TRY(syncDirectory(directory));
+    return record;
+}
+
+}

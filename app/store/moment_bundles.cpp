@@ -1,0 +1,206 @@
+#include "app/store/moment_bundles.h"
+
+#include "app/store/bundle.h"
+#include "app/store/disk_images.h"
+#include "app/store/scaffold.h"
+#include "app/store/whole_file.h"
+#include "vmm/base/bytes.h"
+#include "vmm/base/random.h"
+#include "vmm/base/unique_fd.h"
+#include "vmm/config/config_paths.h"
+#include "vmm/machine/moment_export.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <fcntl.h>
+#include <filesystem>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace app {
+
+namespace {
+
+namespace files = std::filesystem;
+
+constexpr char const* pictureName = "picture.png";
+
+MachineStore::Progress part(MachineStore::Progress const& progress, double from, double to)
+{
+    return [&progress, from, to](double done) { return !progress || progress(from + done * (to - from)); };
+}
+
+/// What the exported form has, the state first and the memory last: what is small comes early.
+vmm::Result<std::vector<BundleFile>> filesIn(std::string const& directory)
+{
+    std::vector<BundleFile> found { { std::string(vmm::savedStateName) } };
+    std::set<std::string> others;
+    std::error_code error;
+    for (files::directory_iterator item(directory, error), end; item != end; item.increment(error)) {
+        auto const name = item->path().filename().string();
+        if (name != vmm::savedStateName && name != vmm::savedRamName)
+            others.insert(name);
+    }
+    if (error)
+        return vmm::fail(vmm::osError("reading " + directory, error.value()));
+    for (auto const& name : others)
+        found.push_back({ name });
+    found.push_back({ std::string(vmm::savedRamName) });
+    return found;
+}
+
+/// The bundle has what the state names, and nothing else; and nothing of it takes the place of what is ours in a
+/// machine's directory.
+vmm::Result<> checkFiles(vmm::SavedMachine const& saved, BundleRecord const& record)
+{
+    std::set<std::string> wanted { std::string(vmm::savedStateName), std::string(vmm::savedRamName) };
+    auto config = saved.config;
+    if (config.firmwareVariables == "nvram.fd")
+        config.firmwareVariables.clear(); // is made from the memory
+    vmm::forEachPath(config, [&](std::string& path) {
+        if (!path.empty())
+            wanted.insert(path);
+    });
+    for (auto const& file : saved.header.files)
+        wanted.insert(file.path);
+    for (auto const* ours : { "machine.json", "machine.lock", "state", "timeline", "thumbnail.png", "nvram.fd" }) {
+        if (wanted.contains(ours))
+            return vmm::fail(vmm::ErrorCode::Corrupt, fmt::format("no file of a bundle can be called {}", ours));
+    }
+    for (auto const& file : record.files) {
+        if (wanted.erase(file.name) == 0 && file.name != pictureName)
+            return vmm::fail(vmm::ErrorCode::Corrupt, fmt::format("the bundle has {}, which nobody wants", file.name));
+    }
+    if (!wanted.empty())
+        return vmm::fail(
+            vmm::ErrorCode::Corrupt, fmt::format("the bundle's machine wants {}, which is not in it", *wanted.begin()));
+    return {};
+}
+
+vmm::Result<vmm::SavedMachine> readState(std::string const& text)
+{
+    auto const json = TRY(vmm::state::parseJson(text));
+    return vmm::savedMachineFromJson(json);
+}
+
+vmm::Result<> moveFile(std::string const& from, std::string const& to)
+{
+    if (::rename(from.c_str(), to.c_str()) != 0)
+        return vmm::failOs(fmt::format("moving {} to {}", from, to));
+    return {};
+}
+
+/// Makes what readBundle() has unpacked into `workplace`/state the machine that will be in `directory`.
+vmm::Result<> settle(
+    vmm::SavedMachine saved, BundleRecord const& record, std::string const& workplace, std::string const& directory)
+{
+    auto const state = workplace + "/state";
+    for (auto const& file : record.files) {
+        if (file.name == vmm::savedStateName || file.name == vmm::savedRamName)
+            continue;
+        TRY(moveFile(
+            state + "/" + file.name, workplace + "/" + (file.name == pictureName ? "thumbnail.png" : file.name)));
+    }
+    auto const ram = std::ranges::find(record.files, vmm::savedRamName, &BundleFile::name);
+    TRY(vmm::checkRamRecord(saved.header.ram, ram->size));
+    for (auto& disk : saved.config.disks) {
+        auto here = disk;
+        here.path = workplace + "/" + disk.path;
+        TRY(attachDisk(here)); // what it stands on must be here, too
+        disk.format = here.format;
+    }
+    for (auto& file : saved.header.files) {
+        auto const name = file.path;
+        file = TRY(vmm::describeFile(file.id, workplace + "/" + name));
+        file.path = directory + "/" + name;
+    }
+    TRY(writeConfig(saved.config, workplace));
+    vmm::makePathsAbsolute(saved.config, directory);
+    auto const json = vmm::state::toText(vmm::savedMachineToJson(saved), 1) + "\n";
+    TRY(writeWholeFile(state + "/" + std::string(vmm::savedStateName), vmm::bytesOf(json)));
+    TRY(syncDirectory(state));
+    return syncDirectory(workplace);
+}
+
+/// Removed when it goes, unless it was kept.
+struct NewFile {
+    std::string path;
+    bool isKept = false;
+    ~NewFile()
+    {
+        if (!isKept)
+            ::unlink(path.c_str());
+    }
+};
+
+}
+
+vmm::Result<> exportBundle(MachineStore const& store, std::shared_ptr<vmm::timeline::Timeline const> const& timeline,
+    std::string const& moment, int descriptor, MachineStore::Progress const& progress)
+{
+    auto const known = TRY(timeline->moment(moment));
+    auto const saved = TRY(vmm::savedMachineAt(*timeline, moment));
+    auto const scaffold
+        = TRY(Scaffold::make(fmt::format("{}/{}{}", store.machinesDirectory(), makingPrefix, vmm::makeUuid())));
+    auto const directory = scaffold.path() + "/state";
+    TRY(vmm::exportMoment(timeline, moment, directory, vmm::ExportFiles::All, part(progress, 0, 0.5)));
+    if (auto const picture = TRY(timeline->picture(moment)); !picture.empty())
+        TRY(writeWholeFile(directory + "/" + pictureName, picture, Durable::No));
+    BundleRecord record { .program = saved.header.program,
+        .machine = saved.config.name,
+        .moment = known.id,
+        .name = known.name,
+        .note = known.note,
+        .time = known.time,
+        .files = TRY(filesIn(directory)) };
+    return writeBundle(directory, std::move(record), descriptor, part(progress, 0.5, 1));
+}
+
+vmm::Result<> exportBundleFile(MachineStore const& store,
+    std::shared_ptr<vmm::timeline::Timeline const> const& timeline, std::string const& moment, std::string const& path,
+    MachineStore::Progress const& progress)
+{
+    if (::access(path.c_str(), F_OK) == 0)
+        return vmm::fail(vmm::ErrorCode::AlreadyExists, path + " is there already");
+    NewFile fresh { fmt::format("{}.{}.part", path, vmm::makeUuid()) };
+    auto const file = TRY(vmm::openFile(fresh.path, O_WRONLY | O_CREAT | O_EXCL, 0600));
+    TRY(exportBundle(store, timeline, moment, file.get(), progress));
+    if (::fsync(file.get()) != 0)
+        return vmm::failOs("cannot write " + path + " to the disk");
+    TRY(moveDirectory(fresh.path, path));
+    fresh.isKept = true;
+    auto const folder = files::path(path).parent_path().string();
+    return syncDirectory(folder.empty() ? "." : folder);
+}
+
+vmm::Result<StoredMachine> importBundle(MachineStore& store, int descriptor, std::string const& name,
+    std::function<vmm::Result<>(vmm::SavedMachine const&)> const& checkHost, MachineStore::Progress const& progress)
+{
+    auto scaffold
+        = TRY(Scaffold::make(fmt::format("{}/{}{}", store.machinesDirectory(), makingPrefix, vmm::makeUuid())));
+    auto const state = scaffold.path() + "/state";
+    TRY(makeDirectories(state));
+    vmm::SavedMachine saved;
+    auto const accept = [&](BundleRecord const& record, std::string const& text) -> vmm::Result<> {
+        saved = TRY_WITHIN("the bundle's machine", readState(text));
+        TRY(checkFiles(saved, record));
+        std::error_code unknown;
+        if (files::exists(store.directoryOf(saved.config.uuid), unknown))
+            return vmm::fail(
+                vmm::ErrorCode::AlreadyExists, fmt::format("the machine {} is here already", saved.config.uuid));
+        return checkHost(saved);
+    };
+    auto const record = TRY(readBundle(descriptor, state, accept, progress));
+    if (!name.empty())
+        saved.config.name = name;
+    auto const id = saved.config.uuid;
+    TRY(settle(std::move(saved), record, scaffold.path(), store.directoryOf(id)));
+    TRY(scaffold.moveTo(store.directoryOf(id)));
+    return store.load(id);
+}
+
+}

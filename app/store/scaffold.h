@@ -1,0 +1,42 @@
+#pragma once
+
+#include "app/store/machine_lock.h"
+#include "vmm/base/result.h"
+#include "vmm/config/vm_config.h"
+
+#include <optional>
+#include <string>
+
+/// How a machine's directory comes to be.
+namespace app {
+
+/// How the names of directories begin that no list shows.
+constexpr std::string_view makingPrefix = ".making-";
+
+/// A machine's directory while it is made, under a name that no list shows: locked, so that nobody takes it for a
+/// leftover, and removed unless it is moved to its place.
+class Scaffold {
+public:
+    static vmm::Result<Scaffold> make(std::string path);
+    Scaffold(Scaffold&& other) noexcept;
+    ~Scaffold();
+    std::string const& path() const { return m_path; }
+    vmm::Result<> moveTo(std::string const& directory);
+
+private:
+    explicit Scaffold(std::string path) : m_path(std::move(path)) { }
+    std::string m_path;
+    std::optional<MachineLock> m_lock;
+};
+
+bool isWithin(std::string const& path, std::string const& directory);
+/// What lies in the machine's directory is named from there, so that the directory may be moved.
+void makePathsRelative(vmm::VmConfig& config, std::string const& directory);
+/// As `directory`'s machine.json.
+vmm::Result<> writeConfig(vmm::VmConfig config, std::string const& directory);
+vmm::Result<> makeDirectories(std::string const& path);
+/// Replaces nothing but an empty one.
+vmm::Result<> moveDirectory(std::string const& from, std::string const& to);
+void removeTree(std::string const& path);
+
+}

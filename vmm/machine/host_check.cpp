@@ -1,0 +1,14 @@
+#include "vmm/machine/host_check.h"
+
+#include "vmm/kvm/kvm.h"
+
+namespace vmm {
+
+Result<> checkHost(SavedMachine const& saved)
+{
+    auto const kvm = TRY(Kvm::open());
+    auto const supported = TRY(kvm.supportedCpuid());
+    return checkFeatures(saved.header.cpu, supported);
+}
+
+}

@@ -1,0 +1,85 @@
+#!/usr/bin/env python3
+"""What `chronoctl schema` prints is true of real files: the golden moments, and a machine that was just made. And it is
+not true of everything: each file is refused when a field is missing, is one too many, or has another type."""
+
+import copy
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+try:
+    import jsonschema
+except ImportError:
+    print("CHRONOVISOR-SKIP: python3-jsonschema is not installed")
+    sys.exit(0)
+
+CHRONOCTL = sys.argv[1]
+GOLDEN = pathlib.Path(__file__).resolve().parent.parent / "golden" / "moments"
+
+
+def validator(kind: str) -> jsonschema.Draft202012Validator:
+    text = subprocess.run([CHRONOCTL, "schema", kind], check=True, capture_output=True, text=True).stdout
+    schema = json.loads(text)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema)
+
+
+def section_of(document: dict) -> dict:
+    """The innermost section that can be spoilt: the document's own, or a state's header."""
+    return document.get("header", document)
+
+
+def spoilt(document: dict) -> list[dict]:
+    variants = []
+    for spoil in ("missing", "extra", "type", "kind", "version"):
+        variant = copy.deepcopy(document)
+        section = section_of(variant)
+        field = next(iter(section["state"]))
+        if spoil == "missing":
+            del section["state"][field]
+        elif spoil == "extra":
+            section["state"]["teapot"] = 1
+        elif spoil == "type":
+            section["state"][field] = [None]
+        elif spoil == "kind":
+            section["kind"] = "teapot"
+        else:
+            section["version"] = 999
+        variants.append(variant)
+    return variants
+
+
+def check(kind: str, files: list[pathlib.Path]) -> int:
+    schema = validator(kind)
+    for file in files:
+        document = json.loads(file.read_text(encoding="utf-8"))
+        problem = jsonschema.exceptions.best_match(schema.iter_errors(document))
+        assert problem is None, f"{file} does not fit the schema of {kind}: {problem.message} at {problem.json_path}"
+        for variant in spoilt(document):
+            assert not schema.is_valid(variant), f"the schema of {kind} lets something pass: {file}"
+    return len(files)
+
+
+def main() -> None:
+    versions = sorted(GOLDEN.iterdir())
+    assert versions, "there are no golden moments"
+    with tempfile.TemporaryDirectory() as home:
+        environment = {**os.environ, "XDG_DATA_HOME": home, "XDG_RUNTIME_DIR": home}
+        subprocess.run(
+            [CHRONOCTL, "create", "web", "--new-disk", "1M", "--net", "user"], check=True, env=environment,
+            capture_output=True)
+        made = list(pathlib.Path(home).glob("chronovisor/machines/*/machine.json"))
+        assert len(made) == 1
+        checked = check("machine", made)
+    checked += check("timeline", [version / "timeline/timeline.json" for version in versions])
+    checked += check("moment", [one for version in versions for one in version.glob("timeline/moments/*.json")])
+    states = [one for version in versions for one in version.glob("timeline/moments/*.state")]
+    assert states
+    checked += check("state", states)
+    print(f"{checked} files fit their schemas")
+
+
+main()

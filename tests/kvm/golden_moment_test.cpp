@@ -1,0 +1,138 @@
+#include "tests/support/guest_machine.h"
+#include "tests/support/suite.h"
+#include "vmm/block/image.h"
+#include "vmm/machine/host_check.h"
+#include "vmm/machine/saved_machine.h"
+
+#include <QDirIterator>
+
+using namespace std::chrono_literals;
+using namespace vmm;
+using tests::GuestMachine;
+
+/// Moments of the demo machine, as each release has kept one: whatever has changed since, it goes on from there.
+///
+/// tests/golden/moments/VERSION has one's timeline and disk; its state names them relative to there. A release adds its
+/// own (CONTRIBUTING.md): `CHRONOVISOR_REWRITE_GOLDEN=1 build/…/bin/kvm_tests GoldenMomentTest` writes it.
+class GoldenMomentTest final : public QObject {
+    Q_OBJECT
+
+private slots:
+    void initTestCase();
+    void cleanup() { QDir::setCurrent(QDir::rootPath()); }
+    void thisVersionIsWritten();
+    void itGoesOnFromThere_data();
+    void itGoesOnFromThere();
+};
+
+namespace {
+
+QString const goldenFolder = QStringLiteral(CHRONOVISOR_TEST_DATA "/golden/moments");
+
+void copyTree(QString const& from, QString const& to)
+{
+    for (QDirIterator found(from, QDir::Files, QDirIterator::Subdirectories); found.hasNext();) {
+        auto const file = found.next();
+        auto const target = to + file.mid(from.size());
+        QVERIFY(QDir().mkpath(QFileInfo(target).path()));
+        QVERIFY2(QFile::copy(file, target), qPrintable(target));
+        QVERIFY(QFile::setPermissions(target, QFile::ReadOwner | QFile::WriteOwner));
+    }
+}
+
+/// The guest's folder is where its files are, and where we are: nothing in the state says where that is.
+void enter(GuestMachine& guest)
+{
+    QVERIFY(QFile::copy(CHRONOVISOR_BINARY "/share/chronovisor/demo.elf", guest.folder() + "/demo.elf"));
+    QVERIFY(QDir::setCurrent(guest.folder()));
+}
+
+/// What the demo says when it is asked for its count, which stands in its memory and on its disk; empty: the two do not
+/// agree, or it says nothing.
+QString count(GuestMachine& guest)
+{
+    guest.type("serial0", "\r"); // the moment may have been in the middle of a line
+    guest.clearLines();
+    guest.type("serial0", "count\r");
+    if (!guest.waitForLine("Memory and disk agree. Boot 1,", 20s))
+        return {};
+    guest.type("serial0", "echo\r");
+    guest.waitForLine("echo", 2s); // the line before it is whole then
+    auto const said = guest.lines().filter("Memory and disk agree. Boot 1,");
+    return said.isEmpty() ? QString() : said.last();
+}
+
+QString said(GuestMachine& guest)
+{
+    return guest.reason() + guest.lines().join('\n');
+}
+
+}
+
+void GoldenMomentTest::initTestCase()
+{
+    GuestMachine guest("share/chronovisor/demo.elf");
+    if (auto const started = guest.start(); !started && started.error().code == ErrorCode::NoKvm)
+        QSKIP(("CHRONOVISOR-SKIP: " + started.error().message()).c_str());
+}
+
+void GoldenMomentTest::thisVersionIsWritten()
+{
+    if (!qEnvironmentVariableIsSet("CHRONOVISOR_REWRITE_GOLDEN"))
+        QSKIP("only where golden files are rewritten");
+    GuestMachine guest("share/chronovisor/demo.elf");
+    enter(guest);
+    guest.config.name = "golden";
+    guest.config.memoryMiB = 64;
+    guest.config.kernel->kernel = "demo.elf";
+    REQUIRE_OK(createImage("disk0.qcow2", { .size = 1 << 20, .clusterBits = 9 }));
+    guest.config.disks = { { "disk0", "disk0.qcow2", DiskFormat::Qcow2, DiskBus::Virtio, false, 1 } };
+    REQUIRE_OK(guest.start());
+    QVERIFY2(guest.waitForLine("Chronovisor demo machine", 20s), qPrintable(said(guest)));
+    QVERIFY2(!count(guest).isEmpty(), qPrintable(said(guest)));
+    auto const moment = tests::must(guest.keepMoment("golden"));
+    auto const program = tests::must(savedMachineAt(*guest.timeline(), moment)).header.program;
+    guest.end();
+
+    auto const target = goldenFolder + "/" + QString::fromStdString(program).section(' ', -1);
+    QDir(target).removeRecursively();
+    copyTree(guest.folder() + "/timeline", target + "/timeline");
+    QVERIFY(QFile::copy(guest.folder() + "/disk0.qcow2", target + "/disk0.qcow2"));
+}
+
+void GoldenMomentTest::itGoesOnFromThere_data()
+{
+    QTest::addColumn<QString>("version");
+    for (auto const& version : QDir(goldenFolder).entryList(QDir::Dirs | QDir::NoDotAndDotDot))
+        QTest::newRow(qPrintable(version)) << version;
+}
+
+void GoldenMomentTest::itGoesOnFromThere()
+{
+    QFETCH(QString, version);
+    GuestMachine guest("share/chronovisor/demo.elf");
+    copyTree(goldenFolder + "/" + version, guest.folder());
+    enter(guest);
+    auto const timeline = guest.timeline();
+    QVERIFY(timeline->damages().empty());
+    QVERIFY(tests::must(timeline->verify()).empty());
+    QCOMPARE(timeline->moments().size(), 1u);
+    auto const moment = timeline->moments().front();
+    QCOMPARE(moment.name, "golden");
+    auto const saved = tests::must(savedMachineAt(*timeline, moment.id));
+    if (auto const can = checkHost(saved); !can)
+        QSKIP(("this host's CPU lacks what the moment's had: " + can.error().message()).c_str());
+    REQUIRE_OK(guest.goTo(moment.id));
+    auto const first = count(guest);
+    QVERIFY2(!first.isEmpty(), qPrintable(said(guest)));
+    // It counts on, in memory and on its disk.
+    QTest::qWait(1500);
+    auto const second = count(guest);
+    QVERIFY2(!second.isEmpty() && second != first, qPrintable(first + " / " + second));
+    // And what it is now can be kept beside it.
+    REQUIRE_OK(guest.keepMoment("now"));
+    QCOMPARE(guest.timeline()->moments().back().parent, moment.id);
+}
+
+REGISTER_SUITE(GoldenMomentTest);
+#include "golden_moment_test.moc"

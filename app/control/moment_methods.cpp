@@ -44,12 +44,39 @@ Json runsToJson(vmm::ChangedRuns const& changed)
     return { { "bytes", changed.bytes }, { "runs", std::move(runs) }, { "whole", changed.isWhole } };
 }
 
+Json filesToJson(vmm::PartitionDiff const& part)
+{
+    static constexpr std::array<char const*, 3> kinds { "added", "changed", "removed" };
+    Json files = Json::array();
+    for (auto const& file : part.changes.files) {
+        files.push_back({ { "path", file.path }, { "what", kinds.at(static_cast<std::size_t>(file.what)) },
+            { "before", file.before }, { "after", file.after } });
+    }
+    Json json { { "partition", part.number }, { "offset", part.offset }, { "count", part.changes.count },
+        { "files", std::move(files) } };
+    if (!part.problem.empty())
+        json["problem"] = part.problem;
+    return json;
+}
+
+Json diskToJson(vmm::DiskDiff const& disk)
+{
+    Json files = Json::array();
+    for (auto const& part : disk.files)
+        files.push_back(filesToJson(part));
+    Json json { { "id", disk.id }, { "before", disk.before }, { "after", disk.after },
+        { "changed", runsToJson(disk.changed) }, { "files", std::move(files) } };
+    if (!disk.problem.empty())
+        json["problem"] = disk.problem;
+    return json;
+}
+
 }
 
 Json momentDiffToJson(vmm::MomentDiff const& diff, std::string const& before, std::string const& after)
 {
     static constexpr std::array<char const*, 3> presences { "both", "added", "removed" };
-    Json parts = Json::array(), memory = Json::array();
+    Json parts = Json::array(), memory = Json::array(), disks = Json::array();
     for (auto const& part : diff.parts) {
         parts.push_back({ { "id", part.id }, { "kind", part.kind },
             { "presence", presences.at(static_cast<std::size_t>(part.presence)) },
@@ -59,8 +86,10 @@ Json momentDiffToJson(vmm::MomentDiff const& diff, std::string const& before, st
         memory.push_back({ { "name", block.name }, { "before", block.before }, { "after", block.after },
             { "changed", runsToJson(block.changed) } });
     }
+    for (auto const& disk : diff.disks)
+        disks.push_back(diskToJson(disk));
     return { { "before", before }, { "after", after }, { "config", fieldsToJson(diff.config) },
-        { "parts", std::move(parts) }, { "memory", std::move(memory) } };
+        { "parts", std::move(parts) }, { "memory", std::move(memory) }, { "disks", std::move(disks) } };
 }
 
 namespace {

@@ -67,6 +67,28 @@ void print(vmm::PartDiff const& part, Output const& output)
     print(part.fields, output);
 }
 
+void print(vmm::FileChanges const& changes, Output const& output)
+{
+    constexpr std::string_view signs = "+*-"; // added, changed, removed
+    for (auto const& file : changes.files)
+        output.text(fmt::format("      {} {}", signs[static_cast<std::size_t>(file.what)], file.path));
+    if (changes.files.size() < changes.count)
+        output.text(fmt::format("      and {} more", changes.count - changes.files.size()));
+}
+
+void print(vmm::DiskDiff const& disk, Output const& output)
+{
+    if (!disk.problem.empty())
+        return output.text(fmt::format("{}: {}", disk.id, disk.problem));
+    output.text(fmt::format(
+        "{}: {} of {} changed", disk.id, sizeText(disk.changed.bytes), sizeText(std::max(disk.before, disk.after))));
+    print(disk.changed, output);
+    for (auto const& part : disk.files) {
+        output.text(part.number == 0 ? "    files" : fmt::format("    files of partition {}", part.number));
+        part.problem.empty() ? print(part.changes, output) : output.text("      " + part.problem);
+    }
+}
+
 void print(vmm::MomentDiff const& diff, Output const& output)
 {
     if (!diff.config.empty())
@@ -84,6 +106,8 @@ void print(vmm::MomentDiff const& diff, Output const& output)
                 : fmt::format("; it had {} and has {}", sizeText(block.before), sizeText(block.after))));
         print(block.changed, output);
     }
+    for (auto const& disk : diff.disks)
+        print(disk, output);
 }
 
 /// From the first to the second, or what the first has changed since its parent.

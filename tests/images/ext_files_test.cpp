@@ -1,6 +1,7 @@
 #include "tests/support/suite.h"
 #include "vmm/filesystems/ext_files.h"
 #include "vmm/filesystems/partitions.h"
+#include "vmm/machine/disk_diff.h"
 
 #include <QDir>
 #include <QProcess>
@@ -163,6 +164,37 @@ private slots:
                 image.bytes.replace(1024, 1024, whole.bytes.mid(1024, 1024));
             ignore(listExtFiles(image, limits));
         }
+    }
+
+    void filesOfADiskAreCompared()
+    {
+        Bench bench;
+        bench.write("stays", "before");
+        bench.write("goes", "before");
+        auto const image = bench.make({ "-t", "ext4" });
+        auto const before = bench.directory.filePath("before"), after = bench.directory.filePath("after");
+        QVERIFY(QFile::copy(bench.directory.filePath("image"), before) && QFile::copy(before, after));
+        bench.write("new", QByteArray(5000, 'n'));
+        for (auto const& request : { QString("write tree/new new"), QString("rm goes") }) {
+            QProcess tool;
+            tool.setWorkingDirectory(bench.directory.path());
+            tool.start("debugfs", { "-w", "-R", request, after });
+            QVERIFY(tool.waitForFinished() && tool.exitCode() == 0);
+        }
+        InlineEngine engine;
+        auto const old = tests::must(BlockImage::open(engine, before.toStdString(), { .access = Access::ReadOnly }));
+        auto const fresh = tests::must(BlockImage::open(engine, after.toStdString(), { .access = Access::ReadOnly }));
+        auto const diff = tests::must(compareDisks("disk0", *old, *fresh, 100, 100, {}));
+        QCOMPARE(diff.problem, "");
+        QVERIFY(diff.changed.bytes > 0);
+        QCOMPARE(diff.files.size(), 1u);
+        QCOMPARE(diff.files[0].problem, "");
+        std::vector<FileChange> const expected {
+            { "goes", FileChange::What::Removed, FileFacts::Kind::File, 6, 0 },
+            { "new", FileChange::What::Added, FileFacts::Kind::File, 0, 5000 },
+        };
+        QVERIFY(diff.files[0].changes.files == expected);
+        QVERIFY(tests::must(compareDisks("disk0", *old, *old, 100, 100, {})).files.empty());
     }
 
     void partitionsAreFound_data()

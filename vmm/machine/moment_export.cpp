@@ -3,6 +3,7 @@
 #include "vmm/block/checkpoint.h"
 #include "vmm/block/checkpoint_files.h"
 #include "vmm/block/image.h"
+#include "vmm/machine/past_disk.h"
 #include "vmm/machine/saved_machine.h"
 #include "vmm/timeline/moment_memory.h"
 
@@ -76,10 +77,8 @@ private:
 
     Result<std::unique_ptr<BlockImage>> openDisk(IoEngine& engine, DiskConfig const& disk) const
     {
-        if (!disk.readOnly) {
-            Checkpoint const checkpoint { CheckpointWay::Internal, m_moment.id, {}, ImageFormat::Qcow2 };
-            return CheckpointMethod::create(checkpoint.way)->openReadOnly(engine, disk.path, checkpoint);
-        }
+        if (hasPast(disk))
+            return openDiskAt(engine, m_moment, disk);
         ImageOptions options;
         options.access = Access::ReadOnly;
         options.lock = HostFile::Lock::No;
@@ -117,7 +116,7 @@ private:
 void distrustDisks(SavedMachine& saved)
 {
     for (auto const& disk : saved.config.disks) {
-        if (!disk.readOnly)
+        if (hasPast(disk))
             saved.header.files.push_back({ disk.id, disk.path, 0, 0 });
     }
 }

@@ -2,6 +2,7 @@
 #include "tests/fakes/fake_memory.h"
 #include "tests/support/suite.h"
 #include "vmm/base/random.h"
+#include "vmm/block/image.h"
 #include "vmm/devices/fw_cfg.h"
 #include "vmm/devices/rtc_mc146818.h"
 #include "vmm/devices/uart_16550.h"
@@ -9,6 +10,7 @@
 #include "vmm/machine/saved_machine.h"
 #include "vmm/state/writer.h"
 
+#include <QTemporaryDir>
 #include <nlohmann/json.hpp>
 
 using namespace vmm;
@@ -21,7 +23,8 @@ SavedMachine example()
     SavedMachine machine;
     machine.config.uuid = makeUuid();
     machine.config.name = "example";
-    machine.config.disks = { { .id = "disk0", .path = "/a" }, { .id = "disk1", .path = "/b" } };
+    machine.config.disks
+        = { { .id = "disk0", .path = "/a", .readOnly = true }, { .id = "disk1", .path = "/b", .readOnly = true } };
     machine.parts = { { "serial0", state::save(Uart16550::State {}) }, { "rtc", state::save(RtcMc146818::State {}) } };
     return machine;
 }
@@ -89,6 +92,33 @@ private slots:
         json["parts"][0]["state"]["writable"] = Json::array();
         auto const before = past.take(json);
         QVERIFY(tests::must(compareMoments(*past.timeline, before, after)).isEmpty());
+    }
+
+    void disksAreComparedAsTheyWere()
+    {
+        Past past;
+        QTemporaryDir directory;
+        auto const path = directory.filePath("disk.qcow2").toStdString();
+        InlineEngine engine;
+        REQUIRE_OK(createImage(path, { .size = 1 << 20 }));
+        auto machine = example();
+        machine.config.disks = { { .id = "disk0", .path = path, .format = DiskFormat::Qcow2 } };
+        std::vector<std::string> moments;
+        for (std::uint8_t value : { 1, 2 }) {
+            auto const image = tests::must(BlockImage::open(engine, path));
+            REQUIRE_OK(image->writeSync(64 << 10, Bytes(8192, value)));
+            moments.push_back(past.take(machine));
+            REQUIRE_OK(image->takeSnapshot({ .id = moments.back() }));
+        }
+        auto const diff = tests::must(compareMoments(*past.timeline, moments[0], moments[1]));
+        QCOMPARE(diff.disks.size(), 1u);
+        QCOMPARE(diff.disks[0].id, "disk0");
+        QCOMPARE(diff.disks[0].problem, "");
+        QCOMPARE(diff.disks[0].changed.runs, (std::vector<ChangedRuns::Run> { { 64 << 10, 8192 } }));
+        // One that has nothing of a moment says so, and is nobody else's business.
+        auto const third = past.take(machine);
+        auto const without = tests::must(compareMoments(*past.timeline, moments[0], third));
+        QVERIFY(!without.disks[0].problem.empty());
     }
 
     void whatIsDamagedOrUnknownIsNamed()

@@ -9,8 +9,15 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
     if (!json)
         return 0;
     if (json->is_object() && json->contains("kind")) {
-        if (auto const section = vmm::Section::fromJson(*json))
-            static_cast<void>(vmm::checkPart({ "part", *section }));
+        auto const section = vmm::Section::fromJson(*json);
+        if (!section)
+            return 0;
+        // The differences of two moments are made of these.
+        if (!vmm::state::diff(*section, *section).empty())
+            __builtin_trap();
+        if (auto const current = vmm::currentSection({ "part", *section }))
+            static_cast<void>(vmm::state::diff(*section, *current));
+        static_cast<void>(vmm::state::diff({}, *section));
         return 0;
     }
     auto const machine = vmm::savedMachineFromJson(*json);

@@ -1,6 +1,7 @@
 #include "tests/fakes/fake_folder.h"
 #include "tests/fuzz/fuzz_input.h"
 #include "vmm/state/writer.h"
+#include "vmm/timeline/memory_diff.h"
 #include "vmm/timeline/timeline.h"
 
 #include <nlohmann/json.hpp>
@@ -93,6 +94,29 @@ private:
 
 }
 
+/// Runs lie within the block, in their order. Trees that refer to themselves would be compared for a long time.
+void compare(Timeline const& timeline)
+{
+    auto const before = timeline.memory(ids[0]), after = timeline.memory(ids[1]);
+    if (!before || !after)
+        return;
+    std::size_t steps = 0;
+    auto const differences = compareMemory(*before, *after, 8, [&](auto, auto) { return ++steps < 500; });
+    for (std::size_t i = 0; differences && i < differences->size(); ++i) {
+        auto const& one = (*differences)[i];
+        std::uint64_t end = 0, bytes = 0;
+        for (auto const& run : one.changed.runs) {
+            if (run.offset < end || run.offset + run.length > std::max(one.before, one.after))
+                __builtin_trap();
+            end = run.offset + run.length;
+            bytes += run.length;
+        }
+        if (one.changed.runs.size() > 8 || bytes > one.changed.bytes
+            || (one.changed.isWhole && bytes != one.changed.bytes))
+            __builtin_trap();
+    }
+}
+
 /// A timeline from anywhere: packs whose checksums are right and whose contents are not, and moments that refer to
 /// them. All of it is read, counted, checked, swept and added to.
 extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size)
@@ -131,6 +155,7 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
                 ignore(memory->read(block, offset, pages));
         }
     }
+    compare(**timeline);
     ignore((*timeline)->usage());
     ignore((*timeline)->verify());
     FewPages fresh(input);

@@ -1,12 +1,12 @@
 #include "vmm/machine/moment_export.h"
 
-#include "vmm/block/checkpoint.h"
 #include "vmm/block/checkpoint_files.h"
 #include "vmm/block/image.h"
 #include "vmm/machine/past_disk.h"
 #include "vmm/machine/saved_machine.h"
 #include "vmm/timeline/moment_memory.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -16,6 +16,32 @@ namespace vmm {
 namespace {
 
 namespace fs = std::filesystem;
+
+/// A new file that reads as `image` does. What is nowhere in it is not read; `goOn` is asked again and again.
+Result<> copyUsed(BlockImage& image, std::string const& path, ImageFormat format, std::function<Result<>()> const& goOn)
+{
+    constexpr std::uint64_t pieceSize = 1u << 20, granule = 64u << 10;
+    TRY(createImage(path, { .format = format, .size = image.size() }));
+    auto const target = TRY(BlockImage::open(image.engine(), path, { .format = format }));
+    Bytes data(pieceSize);
+    for (std::uint64_t at = 0; at < image.size();) {
+        TRY(goOn());
+        auto const mapping = TRY(image.resolve(at, image.size() - at));
+        if (mapping.kind == BlockImage::Mapping::Kind::Zero) {
+            at += mapping.length;
+            continue;
+        }
+        auto const piece = ByteSpan(data).first(std::min(pieceSize, mapping.length));
+        TRY(image.readSync(at, piece));
+        for (std::size_t part = 0; part < piece.size(); part += granule) {
+            auto const bytes = piece.subspan(part, std::min<std::size_t>(granule, piece.size() - part));
+            if (std::ranges::any_of(bytes, [](auto byte) { return byte != 0; }))
+                TRY(target->writeSync(at + part, bytes));
+        }
+        at += piece.size();
+    }
+    return target->flushSync();
+}
 
 /// Puts the files of one moment into a directory, and gives the configuration their new names.
 class FileExport {
@@ -31,10 +57,15 @@ public:
         m_saved.header.files.clear();
         double const count = static_cast<double>(config.disks.size() + config.cds.size()) + 1;
         double done = 0;
-        auto const step = [&]() -> Result<> {
-            if (progress && !progress(done++ / count))
+        m_goOn = [&]() -> Result<> {
+            if (progress && !progress(done / count))
                 return fail(ErrorCode::Cancelled, "exporting the moment was cancelled");
             return {};
+        };
+        auto const step = [&] {
+            auto const goesOn = m_goOn();
+            ++done;
+            return goesOn;
         };
         for (auto& disk : config.disks) {
             TRY(step());
@@ -68,7 +99,7 @@ private:
         auto const image = TRY(openDisk(*engine, disk));
         auto const format = image->info().format;
         auto const name = disk.id + (format == ImageFormat::Raw ? ".img" : ".qcow2");
-        TRY(copyImage(*image, place(name), format));
+        TRY(copyUsed(*image, place(name), format, m_goOn));
         disk.path = name;
         disk.format = format == ImageFormat::Raw ? DiskFormat::Raw : DiskFormat::Qcow2;
         disk.backing.clear();
@@ -110,6 +141,7 @@ private:
     timeline::Moment const& m_moment;
     SavedMachine& m_saved;
     std::string const m_directory;
+    std::function<Result<>()> m_goOn;
 };
 
 /// A disk that is not here can only be one that nobody has vouched for.

@@ -12,6 +12,8 @@ import tempfile
 HERE = pathlib.Path(__file__).resolve().parent
 INSTALLED = (
     "bin/chronovisor", "bin/chronoctl", "lib/chronovisor/systems.so", "share/chronovisor/demo.elf",
+    "share/chronovisor/schema/machine.schema.json", "share/chronovisor/schema/moment.schema.json",
+    "share/chronovisor/schema/state.schema.json", "share/chronovisor/schema/timeline.schema.json",
     "share/applications/chronovisor.desktop", "share/metainfo/org.chronovisor.Chronovisor.metainfo.xml",
     "share/icons/hicolor/scalable/apps/chronovisor.svg", "share/bash-completion/completions/chronoctl",
     "share/zsh/vendor-completions/_chronoctl", "share/fish/vendor_completions.d/chronoctl.fish",

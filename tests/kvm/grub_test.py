@@ -13,22 +13,9 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lab"))
 import machines
-from scenario import Picture
+from scenario import Picture, grub_iso
 
-CONFIGURATION = "serial --unit=0 --speed=115200\nterminal_input console serial\nterminal_output console serial\nset timeout=-1\n"
 SECONDS = 120 * float(os.environ.get("CHRONOVISOR_TEST_PATIENCE", "1"))  # SeaBIOS and GRUB in an emulating KVM take 10 to 20 on an idle machine
-
-
-def make_iso(directory: pathlib.Path) -> pathlib.Path:
-    tree = directory / "tree"
-    (tree / "boot" / "grub").mkdir(parents=True)
-    (tree / "boot" / "grub" / "grub.cfg").write_text(CONFIGURATION, encoding="ascii")
-    (tree / "told.txt").write_text("what the medium says\n", encoding="ascii")
-    # BIOS only, and no more modules than the prompt needs: the medium is read through an emulated drive.
-    subprocess.run(["grub-mkrescue", "-d", "/usr/lib/grub/i386-pc", "--fonts=", "--themes=", "--locales=",
-                    "--install-modules=normal serial terminal cat ls iso9660 vbe videotest", "-o", directory / "grub.iso", tree],
-                   check=True, capture_output=True)
-    return directory / "grub.iso"
 
 
 def wait_for_colours(machine: machines.Machine, width: int, height: int) -> None:
@@ -46,7 +33,7 @@ def wait_for_colours(machine: machines.Machine, width: int, height: int) -> None
 
 def run(directory: pathlib.Path) -> None:
     machine = machines.ChronovisorMachine(cpus=1, memoryMiB=128, firmware="seabios", displays=[{}],
-                                          cds=[{"path": str(make_iso(directory))}])
+                                          cds=[{"path": str(grub_iso(directory, "i386-pc", "vbe videotest"))}])
     try:
         machine.start()
         machine.console.expect("grub> ", SECONDS)

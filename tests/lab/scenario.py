@@ -132,6 +132,24 @@ class Lab:
             raise Failure(f"qemu-img check {disk.name}: {done.stdout}{done.stderr}")
 
 
+def grub_iso(directory: pathlib.Path, platform: str, modules: str = "") -> pathlib.Path:
+    """A CD with GRUB for i386-pc or x86_64-efi that stops at its prompt, and with told.txt. No more modules than asked
+    for: the medium may be read through an emulated drive."""
+    tree = directory / "tree"
+    (tree / "boot" / "grub").mkdir(parents=True)
+    # OVMF's console is the screen and the serial port.
+    terminals = "console" if platform.endswith("efi") else "console serial"
+    (tree / "boot" / "grub" / "grub.cfg").write_text(
+        f"serial --unit=0 --speed=115200\nterminal_input {terminals}\nterminal_output {terminals}\nset timeout=-1\n",
+        encoding="ascii")
+    (tree / "told.txt").write_text("what the medium says\n", encoding="ascii")
+    subprocess.run(["grub-mkrescue", "-d", f"/usr/lib/grub/{platform}", "--fonts=", "--themes=", "--locales=",
+                    f"--install-modules=normal serial terminal cat ls iso9660 {modules}", "-o", directory / "grub.iso",
+                    tree], check=True, capture_output=True)
+    shutil.rmtree(tree)
+    return directory / "grub.iso"
+
+
 @dataclasses.dataclass
 class Picture:
     width: int

@@ -1,11 +1,11 @@
-"""Disk and CD on the AHCI controller, under Linux' own drivers."""
+"""Disk and CD on the AHCI controller, under Linux' own drivers and under UEFI firmware's."""
 
 import hashlib
 import random
 import subprocess
 import time
 
-from scenario import check_equal, lab_test
+from scenario import check_equal, grub_iso, lab_test
 
 MIB = 1 << 20
 
@@ -32,3 +32,20 @@ def sata_disk_and_cd_go_on_after_a_suspend(lab):
     lab.settle(machine, disk)
     read = subprocess.run(["debugfs", "-R", "cat /written", str(disk)], capture_output=True, check=True).stdout
     check_equal("checksum of what was written, read on the host", hashlib.sha256(read).hexdigest(), written)
+
+
+@lab_test(seconds=300, needs=())
+def uefi_reads_sata_disk_and_cd_after_a_suspend(lab):
+    """OVMF boots GRUB from the CD; GRUB reads both through the firmware's drivers, which a suspend finds at work."""
+    disk = lab.ext4_disk(16, {"told.txt": b"what the disk says\n"})
+    machine = lab.machine(memoryMiB=512, firmware="ovmf", firmwareVariables=str(lab.firmware_variables()), displays=[{}],
+                          disks=[{"path": str(disk), "bus": "ahci"}],
+                          cds=[{"path": str(grub_iso(lab.directory, "x86_64-efi", "part_gpt ext2"))}])
+    machine.console.expect("grub> ", 200)
+    for _ in range(2):
+        for file, said in (("(hd0)/told.txt", "what the disk says"), ("/told.txt", "what the medium says")):
+            machine.console.send(f"cat {file}\n")
+            machine.console.expect(said, 60)
+            machine.console.expect("grub> ", 60)
+        machine.suspend()
+        machine.restore()

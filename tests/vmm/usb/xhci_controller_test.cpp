@@ -1,0 +1,567 @@
+#include "tests/battery/battery.h"
+#include "tests/vmm/usb/xhci_driver.h"
+
+using namespace vmm;
+using namespace std::chrono_literals;
+using namespace tests::usb;
+using tests::FakeUsbDevice;
+using tests::XhciDriver;
+using D = XhciDriver;
+
+class XhciControllerTest : public QObject {
+    Q_OBJECT
+private slots:
+    void battery()
+    {
+        tests::FakeBoard board;
+        FakeUsbDevice device;
+        tests::battery<XhciController>([&] { return std::make_unique<XhciController>(board.pci, board.time); },
+            [](XhciController& controller) {
+                std::uint32_t const bar = 0xe0000000, command = 6;
+                std::lock_guard const lock(controller.mutex());
+                controller.writeConfig(0x10, bytesOf(bar));
+                controller.writeConfig(4, bytesOf(command));
+            });
+    }
+
+    void capabilitiesSayWhatThereIs()
+    {
+        XhciDriver d;
+        d.start();
+        QCOMPARE(d.read(0x00), 0x01100040u);
+        QCOMPARE(d.read(0x04), 64u | 8u << 8 | 16u << 24);
+        QCOMPARE(d.read(0x14), 0x2000u);
+        QCOMPARE(d.read(0x18), 0x1000u);
+        auto const first = (d.read(0x10) >> 16) * 4;
+        QCOMPARE(d.read(first), 0x02000402u);
+        QCOMPARE(d.read(first + 4), 0x20425355u);
+        QCOMPARE(d.read(first + 8), 0x0801u);
+        QCOMPARE(d.read(first + 16), 0x03000002u);
+        QCOMPARE(d.read(first + 24), 0x0809u);
+        std::uint8_t byte = 0;
+        d.board.memory.read(D::bar + 3, { &byte, 1 });
+        QCOMPARE(byte, 1);
+    }
+
+    void anyAccessIsSafe()
+    {
+        XhciDriver d;
+        REQUIRE_OK(d.controller.plug(0, d.device));
+        std::mt19937 random(1);
+        d.start();
+        d.address(1);
+        for (int i = 0; i < 40000; ++i) {
+            auto const size = std::size_t(1) << random() % 4;
+            auto const offset = random() % 0x2200 / size * size;
+            std::uint64_t value = random() % 4 == 0 ? random() : random() % 0x20000;
+            auto const data = writableBytesOf(value).first(size);
+            if (random() % 2 == 0)
+                d.board.memory.read(D::bar + offset, data);
+            else
+                d.board.memory.write(D::bar + offset, data);
+            if (i % 1000 == 0)
+                d.board.time.advance(1ms);
+        }
+        d.controller.pause();
+        REQUIRE_OK(d.controller.load(d.controller.save()));
+    }
+
+    void plugIsToldByAnEvent()
+    {
+        XhciDriver d;
+        d.start();
+        REQUIRE_OK(d.controller.plug(2, d.device));
+        auto const event = d.event();
+        QCOMPARE(event.type(), unsigned(D::PortEvent));
+        QCOMPARE(event.parameter, std::uint64_t(3) << 24);
+        QCOMPARE(d.portStatus(3) & 0x3, 1u);       // connected, not enabled
+        QCOMPARE(d.portStatus(3) >> 10 & 0xf, 3u); // high speed
+        QVERIFY((d.portStatus(3) & 1 << 17) != 0);
+        d.setPort(3, 0x10 | 1 << 17);
+        QCOMPARE(d.portStatus(3) & (1 << 17 | 1 << 21 | 3), std::uint32_t(1 << 21 | 3));
+        QCOMPARE(d.event().parameter, std::uint64_t(3) << 24);
+        QVERIFY(!d.controller.plug(2, d.device));
+        QCOMPARE(*d.controller.freeConnector(), 0u);
+    }
+
+    void usb3PortTrainsByItself()
+    {
+        XhciDriver d;
+        d.start();
+        FakeUsbDevice fast(UsbSpeed::Super);
+        REQUIRE_OK(d.controller.plug(0, fast));
+        QCOMPARE(d.portStatus(9) & 0x1ff, 3u); // connected, enabled, U0
+        QCOMPARE(d.portStatus(9) >> 10 & 0xf, 4u);
+        d.setPort(9, 1u << 31); // warm reset
+        QCOMPARE(d.portStatus(9) & (1 << 19 | 1 << 21), std::uint32_t(1 << 19 | 1 << 21));
+        d.setPort(9, 2); // disable
+        QCOMPARE(d.portStatus(9) & 0x1ff, 4u << 5 | 1);
+        d.setPort(9, 1 << 16 | 5 << 5); // RxDetect: it trains again
+        QCOMPARE(d.portStatus(9) & 0x1ff, 3u);
+        d.controller.unplug(0);
+    }
+
+    void unplugIsToldByAnEvent()
+    {
+        XhciDriver d;
+        REQUIRE_OK(d.controller.plug(0, d.device));
+        d.start();
+        d.dropEvents();
+        d.setPort(1, 1 << 17);
+        d.controller.unplug(0);
+        QCOMPARE(d.event().type(), unsigned(D::PortEvent));
+        QCOMPARE(d.portStatus(1) & 3, 0u);
+        QVERIFY(!d.device.isPlugged());
+    }
+
+    void suspendedPortWakesUp()
+    {
+        XhciDriver d;
+        REQUIRE_OK(d.controller.plug(0, d.device));
+        d.start();
+        d.address(1);
+        d.setPort(1, 0xfe0000); // all changes seen
+        d.dropEvents();
+        d.setPort(1, 1 << 16 | 3 << 5);
+        QVERIFY(d.device.suspended);
+        {
+            std::lock_guard const lock(d.controller.mutex());
+            d.controller.wake(d.device);
+        }
+        QCOMPARE(d.portStatus(1) >> 5 & 0xf, 15u);
+        QCOMPARE(d.event().type(), unsigned(D::PortEvent));
+        d.setPort(1, 1 << 16);
+        QCOMPARE(d.portStatus(1) >> 5 & 0xf, 0u);
+        QVERIFY(!d.device.suspended);
+    }
+
+    void commandsNeedTheirObjects()
+    {
+        XhciDriver d;
+        d.start();
+        QCOMPARE(d.command(D::NoOpCommand).code(), unsigned(Success));
+        QCOMPARE(d.command(D::DisableSlot, 0, D::slotBits(5)).code(), unsigned(SlotNotEnabled));
+        QCOMPARE(d.command(D::DisableSlot, 0, D::slotBits(200)).code(), unsigned(SlotNotEnabled));
+        QCOMPARE(d.command(63).code(), unsigned(TrbError));
+        auto const slot = d.command(D::EnableSlot).slot();
+        QCOMPARE(slot, 1u);
+        QCOMPARE(d.command(D::StopEndpoint, 0, D::slotBits(slot, 1)).code(), unsigned(EndpointNotEnabled));
+        QCOMPARE(d.command(D::ConfigureEndpoint, D::inputContext, D::slotBits(slot)).code(), unsigned(ContextState));
+        QCOMPARE(d.command(D::ResetDevice, 0, D::slotBits(slot)).code(), unsigned(ContextState));
+        QCOMPARE(d.command(D::AddressDevice, D::inputContext, D::slotBits(slot)).code(), unsigned(Parameter));
+        QCOMPARE(d.command(D::DisableSlot, 0, D::slotBits(slot)).code(), unsigned(Success));
+    }
+
+    void slotsRunOut()
+    {
+        XhciDriver d;
+        d.start();
+        d.write(D::Config, 2);
+        QCOMPARE(d.command(D::EnableSlot).slot(), 1u);
+        QCOMPARE(d.command(D::EnableSlot).slot(), 2u);
+        QCOMPARE(d.command(D::EnableSlot).code(), unsigned(NoSlots));
+        d.command(D::DisableSlot, 0, D::slotBits(1));
+        QCOMPARE(d.command(D::EnableSlot).slot(), 1u);
+    }
+
+    void commandRingWrapsAndStops()
+    {
+        XhciDriver d;
+        d.start();
+        for (int i = 0; i < 40; ++i)
+            QCOMPARE(d.command(D::NoOpCommand).code(), unsigned(Success));
+        QCOMPARE(d.read(D::Crcr), 8u);
+        d.write(D::Crcr, 2);
+        QCOMPARE(d.event().code(), unsigned(CommandStopped));
+        QCOMPARE(d.read(D::Crcr), 0u);
+        QCOMPARE(d.command(D::NoOpCommand).code(), unsigned(Success));
+    }
+
+    void resetDeviceDropsEndpoints()
+    {
+        XhciDriver d;
+        REQUIRE_OK(d.controller.plug(0, d.device));
+        d.start();
+        d.address(1);
+        auto in = d.addEndpoint(1, 3, BulkIn);
+        d.put(in, D::Normal, 0xf000, 8, D::Ioc);
+        d.kick(in);
+        QCOMPARE(d.command(D::ResetDevice, 0, D::slotBits(1)).code(), unsigned(Success));
+        QVERIFY(d.device.waiting.empty());
+        QCOMPARE(d.command(D::StopEndpoint, 0, D::slotBits(1, 3)).code(), unsigned(EndpointNotEnabled));
+        QCOMPARE(d.command(D::DisableSlot, 0, D::slotBits(1)).code(), unsigned(Success));
+        QCOMPARE(d.command(D::ResetDevice, 0, D::slotBits(1)).code(), unsigned(SlotNotEnabled));
+    }
+
+    void bandwidthIsToldForAllPorts()
+    {
+        XhciDriver d;
+        d.start();
+        QCOMPARE(d.command(D::GetBandwidth, 0xf000).code(), unsigned(Success));
+        QCOMPARE(*d.ram(0xf001), 80);
+        QCOMPARE(*d.ram(0xf010), 80);
+        QCOMPARE(d.command(D::GetBandwidth, 0xffff'0000).code(), unsigned(Parameter));
+    }
+
+    void eventRingOfSeveralSegmentsWraps()
+    {
+        XhciDriver d;
+        d.start(3);
+        for (unsigned i = 0; i < 200; ++i)
+            QCOMPARE(d.command(D::NoOpCommand).code(), unsigned(Success));
+    }
+
+    void fullEventRingLosesNothing()
+    {
+        XhciDriver d;
+        REQUIRE_OK(d.controller.plug(0, d.device));
+        d.start();
+        d.address(1);
+        auto in = d.addEndpoint(1, 3, BulkIn);
+        d.dropEvents();
+        d.tellsDequeue = false;
+        for (unsigned i = 0; i < 7; ++i) {
+            d.put(in, D::Normal, 0xf000, 4, D::Ioc | D::Chain);
+            d.put(in, D::Normal, 0xf000, 4, D::Ioc);
+        }
+        d.kick(in);
+        while (!d.device.waiting.empty())
+            d.device.send(Bytes(8));
+        for (unsigned i = 0; i < 6; ++i)
+            d.postCommand(D::NoOpCommand);
+        // The driver looks at last.
+        d.tellsDequeue = true;
+        std::vector<unsigned> told;
+        int full = 0;
+        while (d.hasEvent()) {
+            auto const event = d.event();
+            if (event.code() == RingFull)
+                ++full;
+            else
+                told.push_back(event.type());
+        }
+        QVERIFY(full >= 1);
+        std::vector<unsigned> expected(14, D::TransferEvent);
+        expected.insert(expected.end(), 6, D::CommandEvent);
+        QCOMPARE(told, expected);
+    }
+
+    void interruptsAreModerated()
+    {
+        XhciDriver d;
+        d.start();
+        d.board.time.advance(10ms);
+        d.write(0x1024, 4000); // 1 ms
+        d.command(D::NoOpCommand);
+        auto const before = d.board.msi.sent.size();
+        d.board.time.advance(10ms);
+        auto const after = d.board.msi.sent.size();
+        d.command(D::NoOpCommand);
+        d.command(D::NoOpCommand);
+        d.command(D::NoOpCommand);
+        QCOMPARE(d.board.msi.sent.size(), after + 1);
+        d.board.time.advance(900us);
+        QCOMPARE(d.board.msi.sent.size(), after + 1);
+        d.board.time.advance(200us);
+        QCOMPARE(d.board.msi.sent.size(), after + 1); // all events were fetched before
+        d.postCommand(D::NoOpCommand);
+        QCOMPARE(d.board.msi.sent.size(), after + 2);
+        QVERIFY(after >= before);
+    }
+
+    void interruptsWaitForTheHandler()
+    {
+        XhciDriver d;
+        d.start();
+        d.tellsDequeue = false;
+        auto const before = d.board.msi.sent.size();
+        d.postCommand(D::NoOpCommand);
+        QCOMPARE(d.board.msi.sent.size(), before + 1);
+        QVERIFY((d.read(0x1038) & 8) != 0);
+        QVERIFY((d.read(D::UsbSts) & 8) != 0);
+        d.postCommand(D::NoOpCommand);
+        QCOMPARE(d.board.msi.sent.size(), before + 1);
+        d.event();
+        d.write64(0x1038, (D::events + D::trbSize) | 8); // one was seen, the other not
+        QCOMPARE(d.board.msi.sent.size(), before + 2);
+    }
+
+    void lineInterruptFollowsTheFlags()
+    {
+        XhciDriver d;
+        d.start();
+        d.config(0x40, 0x11); // no MSI-X
+        d.postCommand(D::NoOpCommand);
+        QVERIFY(d.irq.level);
+        d.write(0x1020, 3); // pending is cleared
+        QVERIFY(!d.irq.level);
+        d.write(D::UsbSts, 8);
+        QCOMPARE(d.read(D::UsbSts) & 8, 0u);
+    }
+
+    void unplugInFlightEndsTransfers()
+    {
+        XhciDriver d;
+        REQUIRE_OK(d.controller.plug(0, d.device));
+        d.start();
+        auto control = d.address(1);
+        auto in = d.addEndpoint(1, 3, BulkIn);
+        d.setPort(1, 0xfe0000);
+        d.dropEvents();
+        d.put(in, D::Normal, 0xf000, 16, D::Ioc);
+        d.kick(in);
+        d.controller.unplug(0);
+        QVERIFY(d.device.waiting.empty());
+        bool port = false, transfer = false;
+        while (d.hasEvent()) {
+            auto const event = d.event();
+            port |= event.type() == D::PortEvent;
+            transfer |= event.type() == D::TransferEvent && event.code() == Transaction;
+        }
+        QVERIFY(port && transfer);
+        d.request(control, getDescriptor, 0xf000, 8);
+        QCOMPARE(d.event().code(), unsigned(Transaction));
+        QCOMPARE(d.command(D::DisableSlot, 0, D::slotBits(1)).code(), unsigned(Success));
+    }
+
+    void haltedControllerHoldsEverything()
+    {
+        XhciDriver d;
+        REQUIRE_OK(d.controller.plug(0, d.device));
+        d.start();
+        d.address(1);
+        auto in = d.addEndpoint(1, 3, BulkIn);
+        d.put(in, D::Normal, 0xf000, 16, D::Ioc);
+        d.kick(in);
+        d.device.cancelsLater = true;
+        d.write(D::UsbCmd, 4);
+        QCOMPARE(d.read(D::UsbSts) & 1, 0u); // not halted yet
+        d.device.end(UsbStatus::Cancelled);
+        QCOMPARE(d.read(D::UsbSts) & 1, 1u);
+        d.kick(in);
+        QVERIFY(d.device.waiting.empty());
+        d.write(D::UsbCmd, 5);
+        QCOMPARE(d.device.waiting.size(), std::size_t(1));
+        d.device.cancelsLater = false;
+    }
+
+    void resetWaitsForWhatIsInFlight()
+    {
+        XhciDriver d;
+        REQUIRE_OK(d.controller.plug(0, d.device));
+        d.start();
+        d.address(1);
+        auto in = d.addEndpoint(1, 3, BulkIn);
+        d.put(in, D::Normal, 0xf000, 16, D::Ioc);
+        d.kick(in);
+        d.device.cancelsLater = true;
+        d.write(D::UsbCmd, 2);
+        QCOMPARE(d.read(D::UsbCmd) & 2, 2u);
+        QVERIFY((d.read(D::UsbSts) & 1 << 11) != 0);
+        d.write(D::Config, 7); // lost
+        d.device.end(UsbStatus::Cancelled);
+        QCOMPARE(d.read(D::UsbCmd), 0u);
+        QCOMPARE(d.read(D::UsbSts) & (1 | 1 << 11), 1u);
+        QCOMPARE(d.read(D::Config), 0u);
+        QCOMPARE(d.portStatus(1) & (1 << 17 | 3), std::uint32_t(1 << 17 | 1));
+        d.setUp();
+        d.device.cancelsLater = false;
+        d.address(1);
+        QCOMPARE(d.lastCode, unsigned(Success));
+    }
+
+    void pausedControllerBeginsAnew()
+    {
+        XhciDriver d;
+        REQUIRE_OK(d.controller.plug(0, d.device));
+        d.start();
+        d.address(1);
+        auto in = d.addEndpoint(1, 3, BulkIn);
+        d.put(in, D::Normal, 0xf000, 16, D::Ioc);
+        d.put(in, D::Normal, 0xf100, 16, D::Ioc);
+        d.kick(in);
+        d.controller.pause();
+        QVERIFY(d.device.waiting.empty());
+        QVERIFY(!d.hasEvent());
+        d.kick(in); // a doorbell that comes late
+        QVERIFY(d.device.waiting.empty());
+        d.controller.resume();
+        QCOMPARE(d.device.waiting.size(), std::size_t(2));
+        d.device.send(Bytes(16));
+        d.device.send(Bytes(16));
+        QCOMPARE(d.event().code(), unsigned(Success));
+        QCOMPARE(d.event().code(), unsigned(Success));
+    }
+
+    void restoredControllerGoesOn()
+    {
+        XhciDriver d;
+        REQUIRE_OK(d.controller.plug(0, d.device));
+        d.start();
+        auto control = d.address(1);
+        auto in = d.addEndpoint(1, 3, BulkIn);
+        d.put(in, D::Normal, 0xf000, 16, D::Ioc);
+        d.kick(in);
+        d.postCommand(D::StopEndpoint, 0, D::slotBits(1, 1));
+        d.dropEvents();
+        d.controller.pause();
+        auto const saved = d.controller.save();
+        d.controller.unplug(0);
+        d.controller.reset();
+        REQUIRE_OK(d.controller.plug(0, d.device));
+        REQUIRE_OK(d.controller.load(saved));
+        QVERIFY(d.controller.save() == saved);
+        d.controller.resume();
+        QVERIFY(!d.hasEvent());
+        QCOMPARE(d.device.waiting.size(), std::size_t(1));
+        d.device.send(Bytes(16, 7));
+        auto const event = d.event();
+        QCOMPARE(event.code(), unsigned(Success));
+        QCOMPARE(event.parameter, in.base);
+        QCOMPARE(d.bytes(0xf000, 16), Bytes(16, 7));
+        d.request(control, getDescriptor, 0xf100, 8);
+        QCOMPARE(d.event().code(), unsigned(Success));
+        QCOMPARE(d.command(D::NoOpCommand).code(), unsigned(Success));
+    }
+
+    void restoreWithoutTheDeviceUnplugsIt()
+    {
+        XhciDriver d;
+        REQUIRE_OK(d.controller.plug(0, d.device));
+        d.start();
+        d.address(1);
+        d.setPort(1, 0xfe0000);
+        d.dropEvents();
+        d.controller.pause();
+        auto const saved = d.controller.save();
+        d.controller.unplug(0);
+        REQUIRE_OK(d.controller.load(saved));
+        QCOMPARE(d.portStatus(1) & 1, 1u);
+        d.controller.resume();
+        QCOMPARE(d.portStatus(1) & (1 << 17 | 3), std::uint32_t(1 << 17));
+        QCOMPARE(d.event().type(), unsigned(D::PortEvent));
+    }
+
+    void partOfATransferIsNotDoneTwice()
+    {
+        XhciDriver d;
+        REQUIRE_OK(d.controller.plug(0, d.device));
+        d.start();
+        d.address(1);
+        auto in = d.addEndpoint(1, 3, BulkIn);
+        d.put(in, D::Normal, 0xf000, 8, D::Ioc);
+        d.kick(in);
+        d.device.waiting.front()->copyIn(Bytes { 1, 2, 3 });
+        d.device.cancelledAfter = 3;
+        d.controller.pause();
+        REQUIRE_OK(d.controller.load(d.controller.save()));
+        d.controller.resume();
+        QCOMPARE(d.device.waiting.front()->length, 5u);
+        d.device.send({ 4, 5, 6 });
+        auto const event = d.event();
+        QCOMPARE(event.code(), unsigned(ShortPacket));
+        QCOMPARE(event.length(), 2u);
+        QCOMPARE(d.bytes(0xf000, 8), (Bytes { 1, 2, 3, 4, 5, 6, 0, 0 }));
+    }
+
+    void statesThatContradictThemselvesAreRefused()
+    {
+        XhciDriver d;
+        REQUIRE_OK(d.controller.plug(0, d.device));
+        d.start();
+        d.address(1);
+        d.controller.pause();
+        auto const good = d.controller.save();
+        auto const refused = [&](auto change) {
+            auto json = good.toJson();
+            change(json["state"]);
+            return !d.controller.load(*Section::fromJson(json)) && d.controller.save() == good;
+        };
+        QVERIFY(refused([](Json& state) { state["slots"].erase(0); }));
+        QVERIFY(refused([](Json& state) { state["ports"].erase(0); }));
+        QVERIFY(refused([](Json& state) { state["slots"][0]["endpoints"][0]["rings"].clear(); }));
+        QVERIFY(refused([](Json& state) { state["slots"][0]["endpoints"][0]["id"] = 2; }));
+        QVERIFY(refused([](Json& state) { state["slots"][0]["enabled"] = false; }));
+        QVERIFY(refused([](Json& state) { state["interrupters"][0]["place"] = 16; }));
+        QVERIFY(refused([](Json& state) { state["interrupters"][0]["segment"] = 1; }));
+    }
+
+    void savedContextsComeBack()
+    {
+        XhciDriver d;
+        REQUIRE_OK(d.controller.plug(0, d.device));
+        d.start();
+        d.address(1);
+        auto in = d.addEndpoint(1, 3, BulkIn);
+        d.put(in, D::Normal, 0xf000, 8, D::Ioc);
+        d.kick(in);
+        d.device.send(Bytes(8));
+        d.command(D::StopEndpoint, 0, D::slotBits(1, 3));
+        d.command(D::StopEndpoint, 0, D::slotBits(1, 1));
+        d.write(D::UsbCmd, 4);
+        d.write(D::UsbCmd, 1 << 8); // save
+        QCOMPARE(d.read(D::UsbSts) & (1 << 8 | 1 << 10), 0u);
+        auto const memory = d.bytes(0, 1 << 20);
+        d.write(D::UsbCmd, 2); // the power goes
+        std::copy(memory.begin(), memory.end(), d.ram(0));
+        d.write(D::Config, 64);
+        d.write64(D::Dcbaap, D::contexts);
+        d.write(D::UsbCmd, 1 << 9); // restore
+        QCOMPARE(d.read(D::UsbSts) & (1 << 10), 0u);
+        d.write(0x1028, 1);
+        d.write64(0x1038, D::events);
+        std::fill_n(d.ram(D::events), 0x400, 0);
+        d.write64(0x1030, D::table);
+        d.write(0x2000, 0);
+        d.setPort(1, 0x10);
+        d.write(D::UsbCmd, 5);
+        d.put(in, D::Normal, 0xf100, 8, D::Ioc);
+        d.kick(in);
+        QCOMPARE(d.device.waiting.size(), std::size_t(1));
+        d.device.send(Bytes(8, 9));
+        QCOMPARE(d.bytes(0xf100, 8), Bytes(8, 9));
+    }
+
+    void structuresOutsideOfMemoryEndInErrors()
+    {
+        XhciDriver d;
+        REQUIRE_OK(d.controller.plug(0, d.device));
+        d.start();
+        d.address(1);
+        auto in = d.addEndpoint(1, 3, BulkIn);
+        d.put(in, D::Normal, 0xffff'0000, 16, D::Ioc);
+        d.kick(in);
+        QCOMPARE(d.event(D::TransferEvent).code(), unsigned(TrbError));
+        QVERIFY(d.device.waiting.empty());
+        d.command(D::SetDequeue, 0xffff'0000 | 1, D::slotBits(1, 3));
+        d.kick(in);
+        QCOMPARE(d.event(D::TransferEvent).code(), unsigned(TrbError));
+        QCOMPARE(d.command(D::ConfigureEndpoint, 0xffff'0000, D::slotBits(1)).code(), unsigned(Parameter));
+        d.write64(D::Dcbaap, 0xffff'0000);
+        auto const slot = d.command(D::EnableSlot).slot();
+        QCOMPARE(d.command(D::AddressDevice, D::inputContext, D::slotBits(slot)).code(), unsigned(Parameter));
+        // The command ring itself: the controller halts.
+        d.write(D::Crcr, 2);
+        d.write64(D::Crcr, 0xffff'0000 | 1);
+        d.write(0x2000, 0);
+        QCOMPARE(d.read(D::UsbSts) & 5, 5u);
+    }
+
+    void mfindexFollowsTheGuestsClock()
+    {
+        XhciDriver d;
+        d.start();
+        d.write(D::UsbCmd, 5 | 1 << 10);
+        d.board.time.advance(1ms);
+        QCOMPARE(d.read(0x1000), 8u);
+        d.board.time.advance(2s);
+        d.dropEvents();
+        d.board.time.advance(48ms);
+        QCOMPARE(d.event().type(), 39u);
+        QCOMPARE(d.read(0x1000), 8u);
+    }
+};
+
+REGISTER_SUITE(XhciControllerTest);
+
+#include "xhci_controller_test.moc"

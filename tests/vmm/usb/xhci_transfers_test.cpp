@@ -1,0 +1,537 @@
+#include "tests/support/suite.h"
+#include "tests/vmm/usb/xhci_driver.h"
+
+using namespace vmm;
+using namespace std::chrono_literals;
+using namespace tests::usb;
+using tests::FakeUsbDevice;
+using tests::XhciDriver;
+using D = XhciDriver;
+
+class XhciTransfersTest : public QObject {
+    Q_OBJECT
+private slots:
+    void addressedDeviceAnswers()
+    {
+        XhciDriver d;
+        REQUIRE_OK(d.controller.plug(0, d.device));
+        d.start();
+        auto ring = d.address(1);
+        QCOMPARE(d.lastCode, unsigned(Success));
+        auto const context = d.load<std::uint64_t>(D::contexts + 8);
+        QCOMPARE(d.load<std::uint32_t>(context + 12), 2u << 27 | 1u); // addressed
+        d.dropEvents();
+        d.request(ring, getDescriptor, 0xf000, 8);
+        auto const event = d.event();
+        QCOMPARE(event.code(), unsigned(Success));
+        QCOMPARE(event.type(), unsigned(D::TransferEvent));
+        QCOMPARE(event.parameter, ring.base + 2 * D::trbSize);
+        QCOMPARE(event.endpoint(), 1u);
+        QCOMPARE(event.slot(), 1u);
+        QCOMPARE(d.bytes(0xf000, 8), d.device.controlData);
+        QVERIFY(d.device.setups.back() == getDescriptor);
+        QVERIFY(!d.hasEvent());
+        QVERIFY(!d.board.msi.sent.empty());
+    }
+
+    void shortControlDataAreTold()
+    {
+        XhciDriver d;
+        REQUIRE_OK(d.controller.plug(0, d.device));
+        d.start();
+        auto ring = d.address(1);
+        d.dropEvents();
+        d.request(ring, getDescriptor, 0xf000, 64);
+        auto const data = d.event(), status = d.event();
+        QCOMPARE(data.code(), unsigned(ShortPacket));
+        QCOMPARE(data.length(), 56u);
+        QCOMPARE(data.parameter, ring.base + D::trbSize);
+        QCOMPARE(status.code(), unsigned(Success));
+        QCOMPARE(status.parameter, ring.base + 2 * D::trbSize);
+    }
+
+    void stalledRequestHaltsUntilReset()
+    {
+        XhciDriver d;
+        REQUIRE_OK(d.controller.plug(0, d.device));
+        d.start();
+        auto ring = d.address(1);
+        d.dropEvents();
+        d.device.controlStatus = UsbStatus::Stall;
+        d.request(ring, getDescriptor, 0xf000, 64);
+        auto const event = d.event();
+        QCOMPARE(event.code(), unsigned(Stall));
+        QCOMPARE(event.length(), 64u);
+        QCOMPARE(d.endpointState(ring), unsigned(Halted));
+        d.device.controlStatus = UsbStatus::Success;
+        auto const next = ring.base + D::trbSize * ring.index;
+        QCOMPARE(d.command(D::SetDequeue, next | 1, D::slotBits(1, 1)).code(), unsigned(ContextState));
+        QCOMPARE(d.command(D::ResetEndpoint, 0, D::slotBits(1, 1)).code(), unsigned(Success));
+        QCOMPARE(d.command(D::SetDequeue, next | 1, D::slotBits(1, 1)).code(), unsigned(Success));
+        d.request(ring, getDescriptor, 0xf000, 8);
+        QCOMPARE(d.event().code(), unsigned(Success));
+        QCOMPARE(d.endpointState(ring), unsigned(Running));
+    }
+
+    void setAddressIsRefused()
+    {
+        XhciDriver d;
+        REQUIRE_OK(d.controller.plug(0, d.device));
+        d.start();
+        auto ring = d.address(1);
+        d.dropEvents();
+        d.request(ring, { 0, 5, 7, 0, 0, 0, 0, 0 }, 0, 0);
+        QCOMPARE(d.event().code(), unsigned(TrbError));
+        QVERIFY(d.device.setups.empty());
+    }
+
+    void bulkDataTravelChained()
+    {
+        XhciDriver d;
+        REQUIRE_OK(d.controller.plug(0, d.device));
+        d.start();
+        d.address(1);
+        auto out = d.addEndpoint(1, 4, BulkOut), in = d.addEndpoint(1, 5, BulkIn);
+        QCOMPARE(d.lastCode, unsigned(Success));
+        for (unsigned i = 0; i < 16; ++i)
+            *d.ram(0xf000 + i) = static_cast<std::uint8_t>(i);
+        d.put(out, D::Normal, 0xf000, 5, D::Chain);
+        d.put(out, D::Normal, 0xf008, 8, D::Ioc);
+        d.kick(out);
+        QCOMPARE(d.device.waiting.size(), std::size_t(1));
+        auto const& sent = *d.device.waiting.front();
+        QCOMPARE(sent.endpoint, 0x02);
+        QCOMPARE(sent.length, 13u);
+        Bytes data(13);
+        sent.copyOut(data);
+        QCOMPARE(data, (Bytes { 0, 1, 2, 3, 4, 8, 9, 10, 11, 12, 13, 14, 15 }));
+        d.device.end(UsbStatus::Success, 13);
+        QCOMPARE(d.event().code(), unsigned(Success));
+
+        d.put(in, D::Normal, 0xf100, 4, D::Chain);
+        d.put(in, D::Normal, 0xf200, 4, D::Ioc);
+        d.kick(in);
+        d.device.send({ 1, 2, 3, 4, 5, 6, 7, 8 });
+        auto const event = d.event();
+        QCOMPARE(event.code(), unsigned(Success));
+        QCOMPARE(event.endpoint(), 5u);
+        QCOMPARE(d.bytes(0xf100, 4), (Bytes { 1, 2, 3, 4 }));
+        QCOMPARE(d.bytes(0xf200, 4), (Bytes { 5, 6, 7, 8 }));
+    }
+
+    void shortPacketIsToldOnceMoreAtTheEnd()
+    {
+        XhciDriver d;
+        REQUIRE_OK(d.controller.plug(0, d.device));
+        d.start();
+        d.address(1);
+        auto in = d.addEndpoint(1, 3, BulkIn);
+        auto const first = d.put(in, D::Normal, 0xf000, 16, D::Chain | D::Isp);
+        auto const last = d.put(in, D::Normal, 0xf100, 16, D::Ioc);
+        d.kick(in);
+        d.device.send(Bytes(6));
+        auto const event = d.event(), again = d.event();
+        QCOMPARE(event.code(), unsigned(ShortPacket));
+        QCOMPARE(event.parameter, first);
+        QCOMPARE(event.length(), 10u);
+        QCOMPARE(again.code(), unsigned(ShortPacket));
+        QCOMPARE(again.parameter, last);
+        QCOMPARE(again.length(), 10u);
+        QVERIFY(!d.hasEvent());
+    }
+
+    void eventDataTellsWhatWasTransferred()
+    {
+        XhciDriver d;
+        REQUIRE_OK(d.controller.plug(0, d.device));
+        d.start();
+        d.address(1);
+        auto in = d.addEndpoint(1, 3, BulkIn);
+        d.put(in, D::Normal, 0xf000, 16, D::Chain);
+        d.put(in, D::Normal, 0xf100, 16, D::Chain);
+        d.put(in, D::EventData, 0x1234567890, 0, D::Ioc);
+        d.kick(in);
+        d.device.send(Bytes(20));
+        auto const event = d.event();
+        QCOMPARE(event.parameter, std::uint64_t(0x1234567890));
+        QCOMPARE(event.code(), unsigned(ShortPacket));
+        QCOMPARE(event.length(), 20u);
+        QVERIFY((event.control & 4) != 0);
+    }
+
+    void immediateDataAreSent()
+    {
+        XhciDriver d;
+        REQUIRE_OK(d.controller.plug(0, d.device));
+        d.start();
+        d.address(1);
+        auto out = d.addEndpoint(1, 4, BulkOut);
+        d.put(out, D::Normal, 0x0605040302010000, 7, D::Ioc | D::Idt);
+        d.kick(out);
+        Bytes data(7);
+        d.device.waiting.front()->copyOut(data);
+        QCOMPARE(data, (Bytes { 0, 0, 1, 2, 3, 4, 5 }));
+        d.device.end(UsbStatus::Success, 7);
+        QCOMPARE(d.event().code(), unsigned(Success));
+        d.put(out, D::Normal, 0, 9, D::Ioc | D::Idt);
+        d.kick(out);
+        QCOMPARE(d.event().code(), unsigned(TrbError));
+        QCOMPARE(d.endpointState(out), unsigned(ErrorState));
+    }
+
+    void laterTransfersWaitForAHaltedEndpoint()
+    {
+        XhciDriver d;
+        REQUIRE_OK(d.controller.plug(0, d.device));
+        d.start();
+        d.address(1);
+        auto in = d.addEndpoint(1, 3, BulkIn);
+        for (int i = 0; i < 3; ++i)
+            d.put(in, D::Normal, 0xf000, 16, D::Ioc);
+        d.kick(in);
+        QCOMPARE(d.device.waiting.size(), std::size_t(3));
+        d.device.end(UsbStatus::Stall);
+        QCOMPARE(d.event().code(), unsigned(Stall));
+        QVERIFY(!d.hasEvent());
+        QCOMPARE(d.device.waiting.size(), std::size_t(0));
+        QCOMPARE(d.device.cancels, 2);
+        QCOMPARE(d.endpointState(in), unsigned(Halted));
+        d.kick(in);
+        QVERIFY(d.device.waiting.empty());
+        d.command(D::ResetEndpoint, 0, D::slotBits(1, 3));
+        QCOMPARE(d.device.endpointResets.back(), 0x81);
+        d.command(D::SetDequeue, (in.base + D::trbSize) | 1, D::slotBits(1, 3));
+        d.kick(in);
+        QCOMPARE(d.device.waiting.size(), std::size_t(2));
+    }
+
+    void babbleAndTransactionErrorsHalt()
+    {
+        XhciDriver d;
+        REQUIRE_OK(d.controller.plug(0, d.device));
+        d.start();
+        d.address(1);
+        auto in = d.addEndpoint(1, 3, BulkIn), other = d.addEndpoint(1, 5, InterruptIn, 3);
+        d.put(in, D::Normal, 0xf000, 16, 0);
+        d.kick(in);
+        d.device.end(UsbStatus::Babble, 16);
+        QCOMPARE(d.event().code(), unsigned(Babble)); // errors are told without being asked for
+        d.put(other, D::Normal, 0xf000, 8, D::Ioc);
+        d.kick(other);
+        d.device.end(UsbStatus::TransactionError);
+        auto const event = d.event();
+        QCOMPARE(event.code(), unsigned(Transaction));
+        QCOMPARE(event.length(), 8u);
+    }
+
+    void stopTellsWhatWasBeingDone()
+    {
+        XhciDriver d;
+        REQUIRE_OK(d.controller.plug(0, d.device));
+        d.start();
+        d.address(1);
+        auto in = d.addEndpoint(1, 3, BulkIn);
+        auto const at = d.put(in, D::Normal, 0xf000, 512, D::Ioc);
+        d.put(in, D::Normal, 0xf200, 512, D::Ioc);
+        d.kick(in);
+        d.postCommand(D::StopEndpoint, 0, D::slotBits(1, 3));
+        auto const event = d.event(), done = d.event();
+        QCOMPARE(event.code(), unsigned(Stopped));
+        QCOMPARE(event.parameter, at);
+        QCOMPARE(event.length(), 512u);
+        QCOMPARE(done.type(), unsigned(D::CommandEvent));
+        QCOMPARE(done.code(), unsigned(Success));
+        QCOMPARE(d.endpointState(in), unsigned(StoppedState));
+        auto const context = d.load<std::uint64_t>(D::contexts + 8) + 0x20 * 3;
+        QCOMPARE(d.load<std::uint64_t>(context + 8), in.base | 1);
+        QVERIFY(d.device.waiting.empty());
+        d.kick(in);
+        QCOMPARE(d.device.waiting.size(), std::size_t(2));
+    }
+
+    void stopOfAnIdleEndpointIsTold()
+    {
+        XhciDriver d;
+        REQUIRE_OK(d.controller.plug(0, d.device));
+        d.start();
+        d.address(1);
+        auto in = d.addEndpoint(1, 3, BulkIn);
+        d.postCommand(D::StopEndpoint, 0, D::slotBits(1, 3));
+        auto const event = d.event();
+        QCOMPARE(event.code(), unsigned(StoppedInvalid));
+        QCOMPARE(event.parameter, in.base);
+        QCOMPARE(d.event().code(), unsigned(Success));
+        QCOMPARE(d.command(D::StopEndpoint, 0, D::slotBits(1, 3)).code(), unsigned(ContextState));
+    }
+
+    void stopWaitsForASlowDevice()
+    {
+        XhciDriver d;
+        REQUIRE_OK(d.controller.plug(0, d.device));
+        d.start();
+        d.address(1);
+        auto in = d.addEndpoint(1, 3, BulkIn);
+        auto const at = d.put(in, D::Normal, 0xf000, 8, D::Ioc);
+        d.kick(in);
+        d.device.cancelsLater = true;
+        d.postCommand(D::StopEndpoint, 0, D::slotBits(1, 3));
+        d.postCommand(D::NoOpCommand);
+        QVERIFY(!d.hasEvent());
+        // The device had it done already.
+        d.device.end(UsbStatus::Success, 8);
+        auto const transfer = d.event();
+        QCOMPARE(transfer.code(), unsigned(Success));
+        QCOMPARE(transfer.parameter, at);
+        QCOMPARE(d.event().code(), unsigned(StoppedInvalid));
+        QCOMPARE(d.event().code(), unsigned(Success));
+        QCOMPARE(d.event().code(), unsigned(Success));
+    }
+
+    void stoppedTransferGoesOnWhereItWas()
+    {
+        XhciDriver d;
+        REQUIRE_OK(d.controller.plug(0, d.device));
+        d.start();
+        d.address(1);
+        auto in = d.addEndpoint(1, 3, BulkIn);
+        d.put(in, D::Normal, 0xf000, 8, D::Chain);
+        auto const second = d.put(in, D::Normal, 0xf100, 8, D::Ioc);
+        d.kick(in);
+        d.device.waiting.front()->copyIn(Bytes { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 });
+        d.device.cancelledAfter = 10;
+        d.postCommand(D::StopEndpoint, 0, D::slotBits(1, 3));
+        auto const event = d.event();
+        QCOMPARE(event.code(), unsigned(Stopped));
+        QCOMPARE(event.parameter, second);
+        QCOMPARE(event.length(), 6u);
+        d.dropEvents();
+        d.kick(in);
+        QCOMPARE(d.device.waiting.front()->length, 6u);
+        d.device.send({ 11, 12, 13, 14, 15, 16 });
+        auto const done = d.event();
+        QCOMPARE(done.code(), unsigned(Success));
+        QCOMPARE(done.length(), 0u);
+        QCOMPARE(d.bytes(0xf100, 8), (Bytes { 9, 10, 11, 12, 13, 14, 15, 16 }));
+    }
+
+    void newDequeuePointerIsTaken()
+    {
+        XhciDriver d;
+        REQUIRE_OK(d.controller.plug(0, d.device));
+        d.start();
+        d.address(1);
+        auto in = d.addEndpoint(1, 3, BulkIn);
+        d.put(in, D::Normal, 0xf000, 8, D::Ioc);
+        d.put(in, D::Normal, 0xf100, 16, D::Ioc);
+        d.kick(in);
+        d.command(D::StopEndpoint, 0, D::slotBits(1, 3));
+        QCOMPARE(d.command(D::SetDequeue, (in.base + D::trbSize) | 1, D::slotBits(1, 3)).code(), unsigned(Success));
+        QCOMPARE(d.command(D::SetDequeue, in.base | 1, D::slotBits(1, 3), 7u << 16).code(), unsigned(TrbError));
+        d.kick(in);
+        QCOMPARE(d.device.waiting.size(), std::size_t(1));
+        QCOMPARE(d.device.waiting.front()->length, 16u);
+    }
+
+    void ringsWrap()
+    {
+        XhciDriver d;
+        REQUIRE_OK(d.controller.plug(0, d.device));
+        d.start();
+        d.address(1);
+        auto in = d.addEndpoint(1, 3, BulkIn);
+        for (unsigned i = 0; i < 100; ++i) {
+            d.put(in, D::Normal, 0xf000, 4, D::Chain);
+            auto const last = d.put(in, D::Normal, 0xf004, 4, D::Ioc);
+            d.kick(in);
+            d.device.send(Bytes(8, static_cast<std::uint8_t>(i)));
+            auto const event = d.event();
+            QCOMPARE(event.code(), unsigned(Success));
+            QCOMPARE(event.parameter, last);
+            QCOMPARE(d.bytes(0xf000, 8), Bytes(8, static_cast<std::uint8_t>(i)));
+        }
+    }
+
+    void streamsHaveTheirOwnRings()
+    {
+        XhciDriver d;
+        FakeUsbDevice fast(UsbSpeed::Super);
+        REQUIRE_OK(d.controller.plug(0, fast));
+        d.start();
+        d.address(9, 4);
+        d.addEndpoint(1, 3, BulkIn, 0, 2);
+        QCOMPARE(d.lastCode, unsigned(Success));
+        QCOMPARE(fast.streams, 7u);
+        auto first = d.makeRing(1, 3, 1), third = d.makeRing(1, 3, 3);
+        d.store<std::uint64_t>(d.streamArray + 16, first.base | 2 | 1);
+        d.store<std::uint64_t>(d.streamArray + 48, third.base | 2 | 1);
+        auto const one = d.put(first, D::Normal, 0xf000, 8, D::Ioc), two = d.put(third, D::Normal, 0xf100, 8, D::Ioc);
+        d.kick(first);
+        d.kick(third);
+        QCOMPARE(fast.waiting.size(), std::size_t(2));
+        QCOMPARE(fast.waiting[1]->stream, 3);
+        std::swap(fast.waiting[0], fast.waiting[1]); // the device answers out of order
+        fast.send(Bytes(8));
+        fast.send(Bytes(8));
+        QCOMPARE(d.event().parameter, two);
+        QCOMPARE(d.event().parameter, one);
+        auto second = d.makeRing(1, 3, 2); // its context has another type
+        d.put(second, D::Normal, 0xf000, 8, D::Ioc);
+        d.kick(second);
+        QVERIFY(fast.waiting.empty());
+        d.postCommand(D::StopEndpoint, 0, D::slotBits(1, 3));
+        QCOMPARE(d.event(D::CommandEvent).code(), unsigned(Success));
+        QCOMPARE(d.load<std::uint64_t>(d.streamArray + 16), (first.base + D::trbSize) | 2 | 1);
+        QCOMPARE(d.command(D::SetDequeue, second.base | 2 | 1, D::slotBits(1, 3), 2u << 16).code(), unsigned(Success));
+        d.kick(second);
+        QCOMPARE(fast.waiting.size(), std::size_t(1));
+        d.controller.unplug(0);
+    }
+
+    void isochronousKeepsTheClock()
+    {
+        XhciDriver d;
+        REQUIRE_OK(d.controller.plug(0, d.device));
+        d.start();
+        d.address(1);
+        auto out = d.addEndpoint(1, 4, IsochOut, 3); // 1 ms
+        d.dropEvents();
+        for (int i = 0; i < 4; ++i)
+            d.put(out, D::Isoch, 0xf000, 100, D::Ioc | D::Sia);
+        d.kick(out);
+        QVERIFY(d.device.waiting.empty());
+        for (unsigned i = 1; i <= 4; ++i) {
+            d.board.time.advance(1ms);
+            QCOMPARE(d.device.waiting.size(), std::size_t(1));
+            QCOMPARE(d.device.waiting.front()->frame, std::uint64_t(8) * i);
+            d.device.end(UsbStatus::Success, 100);
+            QCOMPARE(d.event().code(), unsigned(Success));
+        }
+        // A device with a way to go gets them before their time.
+        d.device.lead = 24;
+        for (int i = 0; i < 8; ++i)
+            d.put(out, D::Isoch, 0xf000, 100, D::Ioc | D::Sia);
+        d.kick(out);
+        QCOMPARE(d.device.waiting.size(), std::size_t(3));
+    }
+
+    void isochronousFramesAreMet()
+    {
+        XhciDriver d;
+        REQUIRE_OK(d.controller.plug(0, d.device));
+        d.start();
+        d.address(1);
+        auto in = d.addEndpoint(1, 5, IsochIn, 2); // two in each frame
+        d.dropEvents();
+        d.board.time.advance(5ms);
+        auto const now = d.read(0x1000) / 8;
+        for (unsigned i = 0; i < 4; ++i)
+            d.put(in, D::Isoch, 0xf000 + 16 * i, 16, D::Ioc | (now + 3 + i / 2) << 20);
+        d.kick(in);
+        d.board.time.advance(2900us);
+        QVERIFY(d.device.waiting.empty());
+        for (unsigned i = 0; i < 4; ++i) {
+            d.board.time.advance(500us);
+            QCOMPARE(d.device.waiting.size(), std::size_t(1));
+            QCOMPARE(d.device.waiting.front()->frame, std::uint64_t(now + 3) * 8 + 4 * i);
+            d.device.send(Bytes(16));
+            QCOMPARE(d.event().code(), unsigned(Success));
+        }
+    }
+
+    void lateFrameIsMissed()
+    {
+        XhciDriver d;
+        REQUIRE_OK(d.controller.plug(0, d.device));
+        d.start();
+        d.address(1);
+        auto in = d.addEndpoint(1, 5, IsochIn, 3);
+        d.dropEvents();
+        d.board.time.advance(20ms);
+        d.put(in, D::Isoch, 0xf000, 16, D::Ioc | 10u << 20);
+        d.put(in, D::Isoch, 0xf000, 16, D::Ioc | 22u << 20);
+        d.kick(in);
+        QCOMPARE(d.event().code(), unsigned(Missed));
+        QVERIFY(d.device.waiting.empty());
+        d.board.time.advance(2ms);
+        QCOMPARE(d.device.waiting.size(), std::size_t(1));
+        // What fails is told, and the next is done.
+        d.put(in, D::Isoch, 0xf000, 16, D::Ioc | 23u << 20);
+        d.kick(in);
+        d.device.end(UsbStatus::TransactionError);
+        QCOMPARE(d.event().code(), unsigned(Transaction));
+        QCOMPARE(d.endpointState(in), unsigned(Running));
+        d.board.time.advance(1ms);
+        QCOMPARE(d.device.waiting.size(), std::size_t(1));
+    }
+
+    void emptyIsochronousRingIsTold()
+    {
+        XhciDriver d;
+        REQUIRE_OK(d.controller.plug(0, d.device));
+        d.start();
+        d.address(1);
+        auto out = d.addEndpoint(1, 4, IsochOut, 3), in = d.addEndpoint(1, 5, IsochIn, 3);
+        d.dropEvents();
+        d.put(out, D::Isoch, 0xf000, 100, D::Sia);
+        d.kick(out);
+        d.board.time.advance(1ms);
+        d.device.end(UsbStatus::Success, 100);
+        QVERIFY(!d.hasEvent());
+        d.board.time.advance(1ms);
+        auto const event = d.event();
+        QCOMPARE(event.code(), unsigned(Underrun));
+        QCOMPARE(event.parameter, 0u);
+        QCOMPARE(event.endpoint(), 4u);
+        d.put(in, D::Isoch, 0xf000, 100, D::Sia);
+        d.kick(in);
+        d.board.time.advance(1ms);
+        d.device.send(Bytes(100));
+        d.board.time.advance(1ms);
+        QCOMPARE(d.event().code(), unsigned(Overrun));
+        d.board.time.advance(10ms);
+        QVERIFY(!d.hasEvent());
+    }
+
+    void ringThatNeverEndsHoldsNobody()
+    {
+        XhciDriver d;
+        REQUIRE_OK(d.controller.plug(0, d.device));
+        d.start();
+        d.address(1);
+        auto in = d.addEndpoint(1, 3, BulkIn);
+        // A ring without a toggle: its TRBs are there for ever.
+        for (unsigned i = 0; i < 15; ++i)
+            d.putTrb(in.base + D::trbSize * i, { 0, 0, D::NoOp << 10 | 1 });
+        d.putTrb(in.base + D::trbSize * 15, { in.base, 0, D::Link << 10 | 1 });
+        d.kick(in);
+        d.board.time.advance(1ms);
+        d.postCommand(D::StopEndpoint, 0, D::slotBits(1, 3));
+        d.board.time.advance(1ms);
+        QCOMPARE(d.event(D::CommandEvent).code(), unsigned(Success));
+        QCOMPARE(d.endpointState(in), unsigned(StoppedState));
+        // And one TD that never ends.
+        for (unsigned i = 0; i < 15; ++i)
+            d.putTrb(in.base + D::trbSize * i, { 0xf000, 1, D::Normal << 10 | D::Chain | 1 });
+        d.kick(in);
+        d.board.time.advance(1ms);
+        QCOMPARE(d.event(D::TransferEvent).code(), unsigned(TrbError));
+        QCOMPARE(d.endpointState(in), unsigned(ErrorState));
+    }
+
+    void linksThatLeadNowhereEndInAnError()
+    {
+        XhciDriver d;
+        REQUIRE_OK(d.controller.plug(0, d.device));
+        d.start();
+        d.address(1);
+        auto in = d.addEndpoint(1, 3, BulkIn);
+        d.putTrb(in.base, { in.base, 0, D::Link << 10 | 1 });
+        d.kick(in);
+        QCOMPARE(d.event(D::TransferEvent).code(), unsigned(TrbError));
+        QCOMPARE(d.endpointState(in), unsigned(ErrorState));
+    }
+};
+
+REGISTER_SUITE(XhciTransfersTest);
+
+#include "xhci_transfers_test.moc"

@@ -1,0 +1,541 @@
+#include "vmm/base/log.h"
+#include "vmm/usb/xhci_private.h"
+
+// xHCI 1.2: 4.6 "Command Interface", 6.2.5 "Input Context", 6.4.3 "Command TRBs".
+
+namespace vmm {
+
+using namespace xhci;
+
+/// What the driver wants a device context to be.
+struct XhciController::InputContext {
+    std::uint32_t drop = 0, add = 0;
+    SlotContext slot;
+    std::array<EndpointContext, 32> endpoints {}; // by id
+};
+
+namespace {
+
+constexpr unsigned controlEndpoint = 1, lastEndpoint = 31;
+
+template<typename Context>
+Context contextFrom(ConstByteSpan bytes)
+{
+    Context context;
+    for (std::size_t i = 0; i < context.word.size(); ++i)
+        context.word[i] = loadLittle<std::uint32_t>(bytes.subspan(4 * i, 4));
+    return context;
+}
+
+template<typename Context>
+bool storeContext(GuestMemory const& ram, std::uint64_t at, Context const& context)
+{
+    return ram.write(at, { reinterpret_cast<std::uint8_t const*>(context.word.data()), context.word.size() * 4 });
+}
+
+/// Whether a command is about one endpoint, named in its TRB.
+bool concernsEndpoint(unsigned type)
+{
+    return type == ResetEndpoint || type == StopEndpoint || type == SetTrDequeue;
+}
+
+/// Whether it changes what endpoints of the slot there are.
+bool stopsSlot(unsigned type)
+{
+    return type == DisableSlot || type == AddressDevice || type == ConfigureEndpoint || type == ResetDevice;
+}
+
+bool concernsSlot(unsigned type)
+{
+    return concernsEndpoint(type) || stopsSlot(type) || type == EvaluateContext;
+}
+
+}
+
+void XhciController::serveCommands()
+{
+    while (mayStart() && m_state.commandRing.active && !m_command && !eventsWait()) {
+        if (m_stopCommands) {
+            // 4.6.1.1 "Stopping the Command Ring".
+            m_stopCommands = m_abortCommand = false;
+            m_state.commandRing.active = false;
+            postEvent(
+                0, m_state.commandRing.dequeue, std::uint32_t(Code::CommandRingStopped) << 24, CommandCompletion << 10);
+            return;
+        }
+        if (m_budget == 0) {
+            m_commandsQueued = true;
+            return;
+        }
+        if (!beginCommand())
+            return;
+        if (m_command)
+            finishCommand();
+    }
+}
+
+/// Takes the next command, and stops what must not go on while it is executed.
+bool XhciController::beginCommand()
+{
+    Trb trb;
+    auto const fetched = fetch(m_state.commandRing, trb);
+    if (fetched.kind == Fetched::Broken)
+        hostSystemError();
+    if (fetched.kind != Fetched::Ready)
+        return false;
+    m_command = trb;
+    if (auto const code = quiesceFor(trb); code != Code::Success)
+        endCommand(code, trb.slot());
+    return true;
+}
+
+/// False while it has to wait, or there is none.
+bool XhciController::finishCommand()
+{
+    auto const command = *m_command;
+    if (concernsEndpoint(command.type())) {
+        if (auto const* endpoint = findEndpoint(command.slot(), command.endpoint()); endpoint && endpoint->isFlying())
+            return false;
+    } else if (stopsSlot(command.type()) && m_slots[command.slot() - 1]->isFlying()) {
+        return false;
+    }
+    auto slot = command.slot();
+    auto const code = execute(command, slot);
+    endCommand(code, slot);
+    return true;
+}
+
+/// 6.4.2.2 "Command Completion Event TRB".
+void XhciController::endCommand(Code code, unsigned slot)
+{
+    auto const address = m_command->address;
+    m_command.reset();
+    m_commandsQueued = true;
+    queueAll(); // what has waited meanwhile
+    postEvent(0, address, std::uint32_t(code) << 24, CommandCompletion << 10 | slot << 24);
+}
+
+/// Cancels what a command may not meet. An error where the command has no object.
+Code XhciController::quiesceFor(Trb const& command)
+{
+    auto const type = command.type();
+    if (!concernsSlot(type))
+        return Code::Success;
+    if (command.slot() == 0 || command.slot() > slotCount || !m_slots[command.slot() - 1]->enabled)
+        return Code::SlotNotEnabled;
+    if (concernsEndpoint(type)) {
+        auto* const endpoint = findEndpoint(command.slot(), command.endpoint());
+        if (!endpoint)
+            return command.endpoint() == 0 ? Code::Trb : Code::EndpointNotEnabled;
+        // The others are for endpoints that stand; what is still in flight there was cancelled before.
+        if (type == StopEndpoint)
+            cancelEndpoint(*endpoint);
+        return Code::Success;
+    }
+    for (auto const& endpoint : m_slots[command.slot() - 1]->endpoints) {
+        if (endpoint && stopsSlot(type))
+            cancelEndpoint(*endpoint);
+    }
+    return Code::Success;
+}
+
+Code XhciController::execute(Trb const& command, unsigned& slot)
+{
+    switch (command.type()) {
+    case NoOpCommand: slot = 0; return Code::Success;
+    case EnableSlot: return enableSlot(slot);
+    case GetPortBandwidth: return portBandwidth(command);
+    // There is no wire on which a header could go out, or a device could negotiate: 4.6.16 "Force Header" ends well, as
+    // nobody answers it.
+    case ForceHeader: return Code::Success;
+    case NegotiateBandwidth: return Code::Trb;
+    default: break;
+    }
+    if (!concernsSlot(command.type()))
+        return Code::Trb;
+    auto& of = *m_slots[slot - 1];
+    switch (command.type()) {
+    case DisableSlot: disableSlot(of); return Code::Success;
+    case AddressDevice: return addressDevice(of, command);
+    case ConfigureEndpoint: return configureEndpoints(of, command);
+    case EvaluateContext: return evaluateContext(of, command);
+    case ResetEndpoint: return resetEndpoint(of, command);
+    case StopEndpoint: return stopEndpoint(of, command);
+    case SetTrDequeue: return setDequeue(of, command);
+    default: return resetDevice(of);
+    }
+}
+
+// Contexts
+
+bool XhciController::readInput(std::uint64_t address, InputContext& input) const
+{
+    std::array<std::uint8_t, 33 * contextSize> bytes {};
+    if (!services().ram.read(address & ~std::uint64_t(0xf), bytes))
+        return false;
+    auto const at = [&](std::size_t n) { return ConstByteSpan(bytes).subspan(n * contextSize, contextSize); };
+    input.drop = loadLittle<std::uint32_t>(at(0));
+    input.add = loadLittle<std::uint32_t>(at(0).subspan(4));
+    input.slot = contextFrom<SlotContext>(at(1));
+    for (unsigned id = controlEndpoint; id <= lastEndpoint; ++id)
+        input.endpoints[id] = contextFrom<EndpointContext>(at(id + 1));
+    return true;
+}
+
+/// 6.2.3.1 to 6.2.3.3: what of an endpoint context can be wrong in itself.
+Code XhciController::checkEndpoint(unsigned id, EndpointContext const& context) const
+{
+    constexpr unsigned mostStreams = 7, mostInterval = 18;
+    auto const type = context.type();
+    bool const isIn = id % 2 != 0, typeIsIn = type >= IsochIn;
+    bool const fits
+        = id == controlEndpoint ? type == Control : type != 0 && (type == Control ? isIn : isIn == typeIsIn);
+    bool const isBulk = type == BulkIn || type == BulkOut;
+    if (!fits || context.maxPacket() == 0 || context.interval() > mostInterval
+        || context.maxStreams() > (isBulk ? mostStreams : 0))
+        return Code::Parameter;
+    return Code::Success;
+}
+
+void XhciController::writeSlotContext(Slot const& slot) const
+{
+    if (slot.contextAddress != 0 && !storeContext(services().ram, slot.contextAddress, slot.context))
+        trace("xhci", "a device context outside of memory");
+}
+
+void XhciController::writeEndpointContext(Endpoint const& endpoint) const
+{
+    auto context = endpoint.state.context;
+    if (!endpoint.hasStreams()) {
+        auto const& ring = endpoint.rings.front().state;
+        context.setPointer(ring.dequeue | (ring.cycle ? 1 : 0));
+    }
+    auto const at = endpoint.slot->contextAddress + endpoint.state.id * contextSize;
+    if (!storeContext(services().ram, at, context))
+        trace("xhci", "an endpoint context outside of memory");
+    constexpr std::uint64_t primaryRing = 1 << 1, streamContextSize = 16;
+    for (unsigned i = 1; endpoint.hasStreams() && i < endpoint.rings.size(); ++i) {
+        auto const& ring = endpoint.rings[i].state;
+        auto const place = (context.pointer() & ~std::uint64_t(0xf)) + i * streamContextSize;
+        if (ring.known && !services().ram.store(place, ring.dequeue | primaryRing | (ring.cycle ? 1 : 0)))
+            trace("xhci", "a stream context outside of memory");
+    }
+}
+
+void XhciController::setEndpointState(Endpoint& endpoint, unsigned state) const
+{
+    endpoint.state.context.setState(state);
+    writeEndpointContext(endpoint);
+}
+
+XhciController::Endpoint* XhciController::findEndpoint(unsigned slot, unsigned id) const
+{
+    if (slot == 0 || slot > slotCount || id == 0 || id > lastEndpoint)
+        return nullptr;
+    return m_slots[slot - 1]->endpoints[id].get();
+}
+
+XhciController::Endpoint& XhciController::addEndpoint(Slot& slot, unsigned id, EndpointContext const& context)
+{
+    dropEndpoint(slot, id);
+    auto& endpoint = *(slot.endpoints[id] = std::make_unique<Endpoint>());
+    endpoint.state.id = static_cast<std::uint8_t>(id);
+    endpoint.state.context = context;
+    endpoint.slot = &slot;
+    auto const count = endpoint.hasStreams() ? 2u << context.maxStreams() : 1u;
+    for (unsigned i = 0; i < count; ++i) {
+        auto& ring = endpoint.rings.emplace_back();
+        ring.endpoint = &endpoint;
+        ring.stream = i;
+    }
+    if (!endpoint.hasStreams()) {
+        auto& ring = endpoint.rings.front();
+        ring.state.dequeue = context.pointer() & ~std::uint64_t(0xf);
+        ring.state.cycle = (context.pointer() & 1) != 0;
+        ring.state.known = true;
+        ring.fetch = ring.state;
+    }
+    if (endpoint.isIsochronous())
+        m_timed.push_back(&endpoint);
+    return endpoint;
+}
+
+/// With nothing of it in flight.
+void XhciController::dropEndpoint(Slot& slot, unsigned id)
+{
+    auto& endpoint = slot.endpoints[id];
+    if (!endpoint)
+        return;
+    std::erase_if(m_queued, [&](Ring const* ring) { return ring->endpoint == endpoint.get(); });
+    std::erase_if(m_later, [&](Ring const* ring) { return ring->endpoint == endpoint.get(); });
+    std::erase(m_timed, endpoint.get());
+    if (auto* const device = deviceOf(slot); device && endpoint->hasStreams())
+        device->setStreams(endpoint->address(), 0);
+    endpoint.reset();
+}
+
+void XhciController::disableSlot(Slot& slot)
+{
+    for (unsigned id = controlEndpoint; id <= lastEndpoint; ++id)
+        dropEndpoint(slot, id);
+    if (slot.enabled) {
+        slot.context.setState(SlotEnabled);
+        writeSlotContext(slot);
+    }
+    slot.enabled = false;
+    slot.contextAddress = 0;
+    slot.context = {};
+}
+
+// The commands
+
+/// 4.6.3 "Enable Slot".
+Code XhciController::enableSlot(unsigned& number)
+{
+    auto const enabled = std::min<std::size_t>(m_state.config & 0xff, slotCount);
+    for (unsigned i = 0; i < enabled; ++i) {
+        if (m_slots[i]->enabled)
+            continue;
+        m_slots[i]->enabled = true;
+        number = i + 1;
+        return Code::Success;
+    }
+    number = 0;
+    return Code::NoSlots;
+}
+
+/// 4.6.5 "Address Device".
+Code XhciController::addressDevice(Slot& slot, Trb const& command)
+{
+    bool const block = command.has(blockSetAddress);
+    auto const state = slot.context.state();
+    if (state != SlotEnabled && (state != SlotDefault || block))
+        return Code::ContextState;
+    InputContext input;
+    auto const output = services().ram.load<std::uint64_t>(m_state.contexts + 8 * slot.number);
+    if (!output || !readInput(command.parameter, input))
+        return Code::Parameter;
+    auto& control = input.endpoints[controlEndpoint];
+    if ((input.add & 3) != 3 || input.slot.interrupter() >= interrupterCount
+        || checkEndpoint(controlEndpoint, control) != Code::Success)
+        return Code::Parameter;
+    auto* const device = deviceAt(input.slot.rootPort(), input.slot.route());
+    if (!device)
+        return Code::Transaction;
+    for (auto const& other : m_slots) {
+        if (other.get() != &slot && other->contextAddress != 0 && deviceOf(*other) == device)
+            return Code::Trb;
+    }
+    slot.contextAddress = *output & ~std::uint64_t(0x3f);
+    slot.context = input.slot;
+    slot.context.setEntries(1);
+    // The address is the slot's number, as good as any on a bus of our own.
+    slot.context.word[3] = block ? 0 : slot.number;
+    slot.context.setState(block ? SlotDefault : SlotAddressed);
+    control.setState(EndpointRunning);
+    auto& endpoint = addEndpoint(slot, controlEndpoint, control);
+    writeSlotContext(slot);
+    writeEndpointContext(endpoint);
+    return Code::Success;
+}
+
+/// 4.6.6 "Configure Endpoint".
+Code XhciController::configureEndpoints(Slot& slot, Trb const& command)
+{
+    auto const state = slot.context.state();
+    if (state != SlotAddressed && state != SlotConfigured)
+        return Code::ContextState;
+    InputContext input;
+    if (command.has(deconfigure)) {
+        input.drop = ~0u;
+    } else if (!readInput(command.parameter, input)) {
+        return Code::Parameter;
+    } else if ((input.add & 3) != 1 || (input.drop & 3) != 0) {
+        return Code::Parameter;
+    }
+    auto const adds = [&](unsigned id) { return !command.has(deconfigure) && (input.add >> id & 1) != 0; };
+    for (unsigned id = controlEndpoint + 1; id <= lastEndpoint; ++id) {
+        if (adds(id) && checkEndpoint(id, input.endpoints[id]) != Code::Success)
+            return Code::Parameter;
+    }
+    auto* const device = deviceOf(slot);
+    unsigned last = controlEndpoint;
+    for (unsigned id = controlEndpoint + 1; id <= lastEndpoint; ++id) {
+        if ((input.drop >> id & 1) != 0)
+            dropEndpoint(slot, id);
+        if (adds(id)) {
+            input.endpoints[id].setState(EndpointRunning);
+            auto& endpoint = addEndpoint(slot, id, input.endpoints[id]);
+            if (device && endpoint.hasStreams()
+                && !device->setStreams(endpoint.address(), static_cast<unsigned>(endpoint.rings.size()) - 1)) {
+                dropEndpoint(slot, id);
+                return Code::Resource;
+            }
+            if (device)
+                device->resetEndpoint(endpoint.address());
+            writeEndpointContext(endpoint);
+        }
+        if (slot.endpoints[id])
+            last = id;
+    }
+    slot.context.setEntries(last);
+    if (!command.has(deconfigure)) {
+        // Hub, number of ports and TT are told with this command.
+        constexpr std::uint32_t hubBits = 3 << 25;
+        slot.context.word[0] = (slot.context.word[0] & ~hubBits) | (input.slot.word[0] & hubBits);
+        slot.context.word[1] = (slot.context.word[1] & 0x00ffffff) | (input.slot.word[1] & 0xff000000);
+        slot.context.word[2] = (slot.context.word[2] & ~0x30000u) | (input.slot.word[2] & 0x30000);
+    }
+    slot.context.setState(last == controlEndpoint ? SlotAddressed : SlotConfigured);
+    writeSlotContext(slot);
+    return Code::Success;
+}
+
+/// 4.6.7 "Evaluate Context": of the slot the interrupter and the exit latency, of the control endpoint the packet size.
+Code XhciController::evaluateContext(Slot& slot, Trb const& command)
+{
+    if (slot.context.state() == SlotEnabled)
+        return Code::ContextState;
+    InputContext input;
+    if (!readInput(command.parameter, input))
+        return Code::Parameter;
+    if ((input.add & 1) != 0) {
+        if (input.slot.interrupter() >= interrupterCount)
+            return Code::Parameter;
+        slot.context.word[1] = (slot.context.word[1] & ~0xffffu) | (input.slot.word[1] & 0xffff);
+        slot.context.word[2] = (slot.context.word[2] & 0x3fffff) | (input.slot.word[2] & ~0x3fffffu);
+        writeSlotContext(slot);
+    }
+    if (auto* const control = slot.endpoints[controlEndpoint].get(); control && (input.add & 2) != 0) {
+        auto& word = control->state.context.word[1];
+        word = (word & 0xffff) | (input.endpoints[controlEndpoint].word[1] & 0xffff0000);
+        writeEndpointContext(*control);
+    }
+    return Code::Success;
+}
+
+/// 4.6.8 "Reset Endpoint".
+Code XhciController::resetEndpoint(Slot& slot, Trb const& command)
+{
+    auto& endpoint = *slot.endpoints[command.endpoint()];
+    if (endpoint.state.context.state() != EndpointHalted)
+        return Code::ContextState;
+    if (auto* const device = deviceOf(slot); device && !command.has(preserveTransferState))
+        device->resetEndpoint(endpoint.address());
+    setEndpointState(endpoint, EndpointStopped);
+    return Code::Success;
+}
+
+/// 4.6.9 "Stop Endpoint".
+Code XhciController::stopEndpoint(Slot& slot, Trb const& command)
+{
+    auto& endpoint = *slot.endpoints[command.endpoint()];
+    if (endpoint.state.context.state() != EndpointRunning)
+        return Code::ContextState;
+    endpoint.state.scheduled = false;
+    endpoint.timeOf = 0;
+    for (auto& ring : endpoint.rings) {
+        if (ring.state.known)
+            stoppedEvent(ring);
+        ring.state.active = false;
+    }
+    setEndpointState(endpoint, EndpointStopped);
+    return Code::Success;
+}
+
+/// 4.6.10 "Set TR Dequeue Pointer".
+Code XhciController::setDequeue(Slot& slot, Trb const& command)
+{
+    auto& endpoint = *slot.endpoints[command.endpoint()];
+    auto const state = endpoint.state.context.state();
+    if (state != EndpointStopped && state != EndpointError)
+        return Code::ContextState;
+    auto const stream = command.status >> 16;
+    if (endpoint.hasStreams() != (stream != 0))
+        return Code::Trb;
+    if (stream >= endpoint.rings.size())
+        return Code::InvalidStreamId;
+    auto& ring = endpoint.rings[stream];
+    ring.state = { command.parameter & ~std::uint64_t(0xf), (command.parameter & 1) != 0, false, true, 0 };
+    ring.fetch = ring.state;
+    endpoint.waitingTd = 0;
+    setEndpointState(endpoint, EndpointStopped);
+    return Code::Success;
+}
+
+/// 4.6.11 "Reset Device".
+Code XhciController::resetDevice(Slot& slot)
+{
+    auto const state = slot.context.state();
+    if (state != SlotAddressed && state != SlotConfigured)
+        return Code::ContextState;
+    for (unsigned id = controlEndpoint + 1; id <= lastEndpoint; ++id)
+        dropEndpoint(slot, id);
+    slot.context.setEntries(1);
+    slot.context.word[3] = 0;
+    slot.context.setState(SlotDefault);
+    writeSlotContext(slot);
+    return Code::Success;
+}
+
+/// 4.6.15 "Get Port Bandwidth", 6.2.6 "Port Bandwidth Context": a byte a port, in percent. Nothing is ever used up.
+Code XhciController::portBandwidth(Trb const& command) const
+{
+    constexpr std::uint8_t periodicShare = 80;
+    std::array<std::uint8_t, alignUp(portCount + 1, 8u)> context {};
+    std::fill_n(context.begin() + 1, portCount, periodicShare);
+    return services().ram.write(command.parameter & ~std::uint64_t(0xf), context) ? Code::Success : Code::Parameter;
+}
+
+// 4.23.2 "xHCI Power Management": the driver has stopped all endpoints.
+
+void XhciController::saveContexts() const
+{
+    for (auto const& slot : m_slots) {
+        if (slot->contextAddress == 0)
+            continue;
+        writeSlotContext(*slot);
+        for (auto const& endpoint : slot->endpoints) {
+            if (endpoint)
+                writeEndpointContext(*endpoint);
+        }
+    }
+}
+
+bool XhciController::restoreContexts()
+{
+    bool good = true;
+    for (unsigned i = 0; i < std::min<std::size_t>(m_state.config & 0xff, slotCount); ++i) {
+        auto const address = services().ram.load<std::uint64_t>(m_state.contexts + 8 * (i + 1));
+        if (!address || (*address != 0 && !restoreSlot(*m_slots[i], *address & ~std::uint64_t(0x3f))))
+            good = false;
+    }
+    return good;
+}
+
+bool XhciController::restoreSlot(Slot& slot, std::uint64_t address)
+{
+    std::array<std::uint8_t, 32 * contextSize> bytes {};
+    if (slot.isFlying() || !services().ram.read(address, bytes))
+        return false;
+    disableSlot(slot);
+    auto const at = [&](std::size_t n) { return ConstByteSpan(bytes).subspan(n * contextSize, contextSize); };
+    auto const context = contextFrom<SlotContext>(at(0));
+    if (context.state() == SlotEnabled)
+        return true;
+    slot.enabled = true;
+    slot.contextAddress = address;
+    slot.context = context;
+    for (unsigned id = controlEndpoint; id <= context.entries(); ++id) {
+        auto const endpoint = contextFrom<EndpointContext>(at(id));
+        if (endpoint.state() == EndpointDisabled)
+            continue;
+        if (checkEndpoint(id, endpoint) != Code::Success)
+            return false;
+        addEndpoint(slot, id, endpoint);
+    }
+    writeSlotContext(slot);
+    return true;
+}
+
+}

@@ -62,11 +62,15 @@ struct CommandLine {
         verb.add_option("--initrd", hardware.initrd, "The kernel's initial RAM disk");
         verb.add_option("--append", hardware.append, "The kernel's command line");
         verb.add_option("--disk", hardware.disks,
-            "Another disk: PATH[,bus=virtio|ahci][,format=raw|qcow2][,readonly][,queues=N][,backing=FILE]. Each file"
-            " that the image stands on and that is not beside it has to be named with backing=");
+            "Another disk: PATH[,bus=virtio|ahci|usb][,format=raw|qcow2][,readonly][,queues=N][,backing=FILE]. Each"
+            " file that the image stands on and that is not beside it has to be named with backing=");
         verb.add_option("--cd", hardware.cds, "Another CD drive, with this image in it");
         verb.add_option("--net", hardware.networks,
             "Another network: user[,forward=tcp:ADDRESS:PORT:GUEST-PORT]…, isolated; none takes all away");
+        verb.add_option("--usb", hardware.usb,
+            "Another USB device: keyboard, mouse, tablet or hub[,on=PARENT]; controller: one more of those; none takes "
+            "all"
+            " away");
         verb.add_option("--cpus", hardware.cpus, "Virtual CPUs, 1 to 16");
         verb.add_option("--memory", hardware.memory, "Memory in MiB");
         verb.add_option("--cpu", hardware.cpu, "The CPU's model: host, or baseline, which is the same on every host")

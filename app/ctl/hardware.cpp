@@ -1,8 +1,10 @@
 #include "app/ctl/paths.h"
 #include "app/ctl/verbs.h"
 
+#include <algorithm>
 #include <charconv>
 #include <fmt/format.h>
+#include <map>
 #include <unistd.h>
 
 namespace app::ctl {
@@ -65,6 +67,8 @@ vmm::Result<vmm::DiskConfig> parseDisk(std::string const& text, vmm::VmConfig co
             disk.bus = vmm::DiskBus::Ahci;
         else if (key == "bus" && value == "virtio")
             disk.bus = vmm::DiskBus::Virtio;
+        else if (key == "bus" && value == "usb")
+            disk.bus = vmm::DiskBus::Usb;
         else if (key == "format" && (value == "raw" || value == "qcow2"))
             disk.format = value == "raw" ? vmm::DiskFormat::Raw : vmm::DiskFormat::Qcow2;
         else if (key == "readonly")
@@ -135,6 +139,60 @@ vmm::Result<std::uint64_t> parseSize(std::string const& text)
     return value << shift;
 }
 
+namespace {
+
+/// A controller with a connector that is free; a new one where there is none.
+std::string freeUsbController(vmm::VmConfig& config)
+{
+    std::map<std::string, std::size_t> used;
+    for (auto const& device : config.usbDevices)
+        ++used[device.parent];
+    auto sticks = static_cast<std::size_t>(std::count_if(config.disks.begin(), config.disks.end(),
+        [](vmm::DiskConfig const& disk) { return disk.bus == vmm::DiskBus::Usb; }));
+    for (auto const& controller : config.usbControllers) {
+        // Sticks take the connectors that are left, beginning with the first controller's.
+        auto const taken = used[controller.id] + (&controller == config.usbControllers.data() ? used[""] : 0);
+        auto const left = vmm::usbConnectors - std::min<std::size_t>(taken, vmm::usbConnectors);
+        if (sticks < left)
+            return controller.id;
+        sticks -= left;
+    }
+    return config.usbControllers.emplace_back(vmm::UsbControllerConfig { freeDeviceId(config, "usb") }).id;
+}
+
+vmm::Result<> addUsb(vmm::VmConfig& config, std::string const& text)
+{
+    auto const described = split(text);
+    if (text == "none") {
+        config.usbControllers.clear();
+        config.usbDevices.clear();
+        return {};
+    }
+    if (text == "controller") {
+        config.usbControllers.push_back({ freeDeviceId(config, "usb") });
+        return {};
+    }
+    auto const names = stateNames(vmm::UsbKind {});
+    auto const found = std::find(names.begin(), names.end(), described.subject);
+    if (found == names.end())
+        return vmm::fail(
+            vmm::ErrorCode::InvalidArgument, fmt::format("there is no USB device \"{}\" to be had", described.subject));
+    vmm::UsbDeviceConfig device;
+    device.kind = static_cast<vmm::UsbKind>(found - names.begin());
+    for (auto const& [key, value] : described.options) {
+        if (key != "on")
+            return unknown("a USB device", key);
+        device.parent = value;
+    }
+    if (device.parent.empty())
+        device.parent = freeUsbController(config);
+    device.id = freeDeviceId(config, "usb-" + described.subject + "-");
+    config.usbDevices.push_back(device);
+    return {};
+}
+
+}
+
 vmm::Result<> applyHardware(vmm::VmConfig& config, HardwareOptions const& options)
 {
     if (options.cpus)
@@ -159,8 +217,12 @@ vmm::Result<> applyHardware(vmm::VmConfig& config, HardwareOptions const& option
     } else if (!options.initrd.empty() || !options.append.empty()) {
         return vmm::fail(vmm::ErrorCode::InvalidArgument, "--initrd and --append belong to a --kernel");
     }
-    for (auto const& disk : options.disks)
-        config.disks.push_back(TRY(parseDisk(disk, config)));
+    for (auto const& text : options.disks) {
+        auto disk = TRY(parseDisk(text, config));
+        if (disk.bus == vmm::DiskBus::Usb)
+            freeUsbController(config);
+        config.disks.push_back(std::move(disk));
+    }
     for (auto const& cd : options.cds)
         config.cds.push_back({ freeDeviceId(config, "cd"), TRY(existing(cd)) });
     for (auto const& network : options.networks) {
@@ -169,6 +231,8 @@ vmm::Result<> applyHardware(vmm::VmConfig& config, HardwareOptions const& option
         else
             config.networks.push_back(TRY(parseNetwork(network, config)));
     }
+    for (auto const& device : options.usb)
+        TRY(addUsb(config, device));
     if (options.noDisplay)
         config.displays.clear();
     config.debugConsole |= options.debugConsole;

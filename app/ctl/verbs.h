@@ -11,7 +11,7 @@ namespace app::ctl {
 
 struct HardwareOptions {
     std::string kernel, initrd, append;
-    std::vector<std::string> disks, cds, networks, serials;
+    std::vector<std::string> disks, cds, networks, serials, usb;
     std::optional<unsigned> cpus, memory;
     std::string firmware, cpu;
     bool noDisplay = false, debugConsole = false;

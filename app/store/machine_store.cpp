@@ -412,6 +412,8 @@ std::string freeDeviceId(vmm::VmConfig const& config, std::string_view prefix)
     take(config.networks);
     take(config.serials);
     take(config.displays);
+    take(config.usbControllers);
+    take(config.usbDevices);
     for (unsigned number = 0;; ++number) {
         auto id = fmt::format("{}{}", prefix, number);
         if (std::find(taken.begin(), taken.end(), id) == taken.end())

@@ -95,9 +95,10 @@ def machine_seeds(known: dict[str, Layout]) -> list[dict]:
         section["state"] |= {"cpus": 1, "memoryMiB": 64}
     state = large["state"]
     # Either a kernel or firmware, and names that differ.
-    for number, devices in enumerate(("disks", "cds", "networks", "serials", "displays")):
+    for number, devices in enumerate(("disks", "cds", "networks", "serials", "displays", "usbControllers", "usbDevices")):
         for device in state[devices]:
-            device["id"] = f"{devices}{number}"
+            device["id"] = f"{devices}{number}".lower()
+            device |= {"parent": ""} if devices == "usbDevices" else {}
     state |= {"kernel": None, "bootOrder": [state["disks"][0]["id"]]}
     direct = json.loads(json.dumps(small))
     direct["state"] |= {"kernel": {"kernel": "/vmlinuz", "initrd": "/initrd", "commandLine": "quiet"}, "firmware": "none"}

@@ -82,7 +82,7 @@ class Machine:
         self.state = {"uuid": str(uuid.uuid4()), "name": "lab", "cpus": 2, "memoryMiB": 512, **configuration}
         self.state.setdefault("serials", [{}])
         for kind, prefix in (("disks", "disk"), ("cds", "cd"), ("networks", "net"), ("serials", "serial"),
-                             ("displays", "display")):
+                             ("displays", "display"), ("usbControllers", "usb"), ("usbDevices", "usb-device")):
             for number, device in enumerate(self.state.get(kind, [])):
                 device.setdefault("id", f"{prefix}{number}")
         for network in self.state.get("networks", []):

@@ -43,6 +43,8 @@ class KeyboardSink {
 public:
     virtual ~KeyboardSink() = default;
     virtual void key(KeyInput input) = 0;
+    /// The guest's driver listens to this one. Of several it gets the keys.
+    virtual bool isListenedTo() const { return true; }
 };
 
 class PointerSink {
@@ -50,6 +52,8 @@ public:
     virtual ~PointerSink() = default;
     /// The guest's driver listens to this device, so absolute positions will be seen.
     virtual bool wantsAbsolute() const = 0;
+    /// The same for movements.
+    virtual bool isListenedTo() const { return true; }
     virtual void move(AbsoluteMove) { }
     virtual void move(RelativeMove) { }
     virtual void button(ButtonInput input) = 0;

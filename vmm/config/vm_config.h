@@ -28,10 +28,10 @@ constexpr auto stateNames(CpuModel)
     return std::to_array<std::string_view>({ "host", "baseline" });
 }
 
-enum class DiskBus : std::uint8_t { Virtio, Ahci };
+enum class DiskBus : std::uint8_t { Virtio, Ahci, Usb };
 constexpr auto stateNames(DiskBus)
 {
-    return std::to_array<std::string_view>({ "virtio", "ahci" });
+    return std::to_array<std::string_view>({ "virtio", "ahci", "usb" });
 }
 
 /// Fixed when the disk is added, and never guessed again: a guest can write any format's header into a raw image.
@@ -39,6 +39,12 @@ enum class DiskFormat : std::uint8_t { Raw, Qcow2 };
 constexpr auto stateNames(DiskFormat)
 {
     return std::to_array<std::string_view>({ "raw", "qcow2" });
+}
+
+enum class UsbKind : std::uint8_t { Keyboard, Mouse, Tablet, Hub };
+constexpr auto stateNames(UsbKind)
+{
+    return std::to_array<std::string_view>({ "keyboard", "mouse", "tablet", "hub" });
 }
 
 enum class NetworkMode : std::uint8_t { User, None };
@@ -157,6 +163,28 @@ struct DisplayConfig {
     }
 };
 
+/// An xHCI controller with usbConnectors places to plug something in. A hub has as many.
+struct UsbControllerConfig {
+    std::string id; ///< "usb0"
+    bool operator==(UsbControllerConfig const&) const = default;
+    static void describe(auto& v, auto& s) { v.field("id", s.id, state::Max { maximumId }); }
+};
+constexpr unsigned usbConnectors = 8, usbTiers = 5; ///< hubs one behind the other
+
+/// A device that is emulated, and always plugged in. Sticks are `disks`; they take the connectors that are left.
+struct UsbDeviceConfig {
+    std::string id; ///< "keyboard0"
+    UsbKind kind = UsbKind::Tablet;
+    std::string parent; ///< the controller, or a hub further up in the list; empty: the first controller
+    bool operator==(UsbDeviceConfig const&) const = default;
+    static void describe(auto& v, auto& s)
+    {
+        v.field("id", s.id, state::Max { maximumId });
+        v.field("kind", s.kind);
+        v.field("parent", s.parent, state::Max { maximumId }, state::Optional {});
+    }
+};
+
 struct VmConfig {
     static constexpr std::string_view kind = "machine";
     static constexpr unsigned version = 1;
@@ -177,6 +205,8 @@ struct VmConfig {
     std::vector<NetworkConfig> networks;
     std::vector<SerialConfig> serials;
     std::vector<DisplayConfig> displays;
+    std::vector<UsbControllerConfig> usbControllers;
+    std::vector<UsbDeviceConfig> usbDevices;
     std::uint16_t randomGenerators = 1; ///< virtio-rng devices
     bool tablet = true;                 ///< absolute pointer
     bool debugConsole = false;          ///< isa-debug ports, for test guests and firmware logs
@@ -200,6 +230,8 @@ struct VmConfig {
         v.field("networks", s.networks, state::Max { maximumDevices }, state::Optional {});
         v.field("serials", s.serials, state::Max { maximumDevices }, state::Optional {});
         v.field("displays", s.displays, state::Max { 4 }, state::Optional {});
+        v.field("usbControllers", s.usbControllers, state::Max { 16 }, state::Optional {});
+        v.field("usbDevices", s.usbDevices, state::Max { maximumDevices }, state::Optional {});
         v.field("randomGenerators", s.randomGenerators, state::Range { 0, maximumDevices }, state::Optional {});
         v.field("tablet", s.tablet, state::Optional {});
         v.field("debugConsole", s.debugConsole, state::Optional {});

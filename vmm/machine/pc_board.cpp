@@ -4,6 +4,7 @@
 #include "vmm/kvm/vm.h"
 #include "vmm/memory/layout.h"
 
+#include <algorithm>
 #include <fmt/format.h>
 
 namespace vmm {
@@ -43,6 +44,7 @@ Result<> PcBoard::assemble()
     TRY(addDisks());
     TRY(addNetworks());
     TRY(addVirtio());
+    TRY(addUsb());
     return addFirmwareConfig();
 }
 
@@ -126,27 +128,45 @@ void PcBoard::pressPowerButton()
     m_lpc->pressPowerButton();
 }
 
+PointerSink* PcBoard::tablet() const
+{
+    auto const found = std::find_if(
+        m_tablets.rbegin(), m_tablets.rend(), [](PointerSink const* tablet) { return tablet->wantsAbsolute(); });
+    return found == m_tablets.rend() ? nullptr : *found;
+}
+
+PointerSink* PcBoard::mouse() const
+{
+    auto const found
+        = std::find_if(m_mice.rbegin(), m_mice.rend(), [](PointerSink const* mouse) { return mouse->isListenedTo(); });
+    return found == m_mice.rend() ? nullptr : *found;
+}
+
+void PcBoard::key(KeyInput const& input)
+{
+    auto const listening = std::find_if(m_keyboards.rbegin(), m_keyboards.rend(),
+        [](KeyboardSink const* keyboard) { return keyboard->isListenedTo(); });
+    auto& target = m_held.try_emplace(input.code, *listening).first->second;
+    target->key(input);
+    if (!input.pressed)
+        m_held.erase(input.code);
+}
+
 void PcBoard::input(std::variant<KeyInput, ButtonInput, AbsoluteMove, RelativeMove, WheelMove> const& input)
 {
     // Buttons and wheel go where the pointer's position goes.
-    auto* const pointer = pointerIsAbsolute() ? m_tablet : m_mouse;
-    if (auto const* key = std::get_if<KeyInput>(&input)) {
-        for (auto* keyboard : m_keyboards)
-            keyboard->key(*key);
-    } else if (auto const* absolute = std::get_if<AbsoluteMove>(&input); absolute && m_tablet) {
-        m_tablet->move(*absolute);
-    } else if (auto const* relative = std::get_if<RelativeMove>(&input); relative && m_mouse) {
-        m_mouse->move(*relative);
-    } else if (auto const* button = std::get_if<ButtonInput>(&input); button && pointer) {
+    auto* const absolutePointer = tablet();
+    auto* const pointer = absolutePointer ? absolutePointer : mouse();
+    if (auto const* pressed = std::get_if<KeyInput>(&input))
+        key(*pressed);
+    else if (auto const* absolute = std::get_if<AbsoluteMove>(&input); absolute && absolutePointer)
+        absolutePointer->move(*absolute);
+    else if (auto const* relative = std::get_if<RelativeMove>(&input); relative && mouse())
+        mouse()->move(*relative);
+    else if (auto const* button = std::get_if<ButtonInput>(&input); button && pointer)
         pointer->button(*button);
-    } else if (auto const* wheel = std::get_if<WheelMove>(&input); wheel && pointer) {
+    else if (auto const* wheel = std::get_if<WheelMove>(&input); wheel && pointer)
         pointer->wheel(*wheel);
-    }
-}
-
-bool PcBoard::pointerIsAbsolute() const
-{
-    return m_tablet && m_tablet->wantsAbsolute();
 }
 
 Console* PcBoard::console(std::string_view id)

@@ -19,6 +19,8 @@ namespace vmm {
 class AhciController;
 class PflashCfi;
 class SataDevice;
+class UsbDevice;
+class UsbStorage;
 
 /// The PC: a Q35 chipset and what the configuration plugs into it. Each file pc_board_*.cpp puts one kind of
 /// part in; the order of m_parts is the order of reset, of saving and of loading.
@@ -44,7 +46,7 @@ public:
     Result<> restored() override;
     void pressPowerButton() override;
     void input(std::variant<KeyInput, ButtonInput, AbsoluteMove, RelativeMove, WheelMove> const& input) override;
-    bool pointerIsAbsolute() const override;
+    bool pointerIsAbsolute() const override { return tablet() != nullptr; }
     Result<> insertMedium(std::string_view drive, std::string const& path) override;
     Result<> ejectMedium(std::string_view drive, bool force) override;
     Result<> setForwards(std::string_view network, std::vector<PortForward> const& forwards) override;
@@ -74,6 +76,9 @@ private:
     /// Gives a PCI device of the configuration the next free place; returns it as in an Open Firmware path ("4",
     /// "4,1").
     Result<std::string> plug(PciFunction& device);
+    PointerSink* tablet() const;
+    PointerSink* mouse() const;
+    void key(KeyInput const& input);
 
     Result<> addMemory();
     Result<MemoryBlock*> loadFirmware();
@@ -88,6 +93,10 @@ private:
     Result<> addDisks();
     Result<> addNetworks();
     Result<> addVirtio();
+    Result<> addUsb();
+    Result<UsbDevice*> addUsbDevice(UsbDeviceConfig const& config);
+    Result<UsbDevice*> addUsbHub(UsbDeviceConfig const& config);
+    Result<UsbDevice*> addUsbStick(DiskConfig const& config);
     /// Last, for it names the others.
     Result<> addFirmwareConfig();
 
@@ -143,9 +152,11 @@ private:
     VmGenerationId* m_generation = nullptr;
     std::map<std::string, virtio::NetworkCard*, std::less<>> m_networkCards;
     std::vector<AhciController*> m_sataControllers;
+    std::vector<UsbStorage*> m_sticks;
+    // Those that are found on every PC first: the last one that the guest listens to gets the input.
     std::vector<KeyboardSink*> m_keyboards;
-    PointerSink* m_mouse = nullptr;
-    PointerSink* m_tablet = nullptr;
+    std::vector<PointerSink*> m_mice, m_tablets;
+    std::map<std::uint16_t, KeyboardSink*> m_held; ///< keys go up where they went down
 };
 
 }

@@ -24,7 +24,7 @@ Result<> PcBoard::addLegacyDevices()
     TRY(m_ports.map(I8042::dataPort, 1, keyboard.dataWindow()));
     TRY(m_ports.map(I8042::commandPort, 1, keyboard.commandWindow()));
     m_keyboards.push_back(&keyboard.keyboard());
-    m_mouse = &keyboard.mouse();
+    m_mice.push_back(&keyboard.mouse());
 
     constexpr unsigned cmosCpuCount = 0x5f; // how many processors SeaBIOS waits for, less one
     auto& rtc = keep("rtc", std::make_unique<RtcMc146818>(m_vm.line(8), m_time));
@@ -141,7 +141,7 @@ Result<> PcBoard::addVirtio()
         auto& tablet
             = keep("tablet", std::make_unique<virtio::Tablet>(m_services, m_loop, m_events.pointerModeChanged));
         TRY(plug(tablet));
-        m_tablet = &tablet;
+        m_tablets.push_back(&tablet);
     }
     return {};
 }

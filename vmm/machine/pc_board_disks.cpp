@@ -3,6 +3,7 @@
 #include "vmm/devices/atapi_cd.h"
 #include "vmm/kvm/vm.h"
 #include "vmm/machine/pc_board_disk.h"
+#include "vmm/usb/usb_storage.h"
 #include "vmm/virtio/block_device.h"
 
 #include <fmt/format.h>
@@ -265,6 +266,10 @@ Board::Traffic PcBoard::traffic() const
     for (auto const* controller : m_sataControllers) {
         traffic.diskRead += controller->bytesRead();
         traffic.diskWritten += controller->bytesWritten();
+    }
+    for (auto const* stick : m_sticks) {
+        traffic.diskRead += stick->bytesRead();
+        traffic.diskWritten += stick->bytesWritten();
     }
     for (auto const& [id, card] : m_networkCards) {
         traffic.networkReceived += card->bytesReceived();

@@ -28,6 +28,31 @@ private slots:
         QCOMPARE(checkConfig(config).error().code, ErrorCode::InvalidArgument);
     }
 
+    void usbDevicesNeedAConnector()
+    {
+        auto config = smallest();
+        auto const refused = [&] { return !checkConfig(config); };
+        config.usbDevices = { { "keyboard0", UsbKind::Keyboard, "" } };
+        QVERIFY(refused());
+        config.usbControllers = { { "usb0" } };
+        REQUIRE_OK(checkConfig(config));
+        config.usbDevices.push_back({ "tablet0", UsbKind::Tablet, "hub0" });
+        QVERIFY(refused());
+        config.usbDevices.push_back({ "hub0", UsbKind::Hub, "usb0" }); // too late in the list
+        QVERIFY(refused());
+        std::swap(config.usbDevices[1], config.usbDevices[2]);
+        REQUIRE_OK(checkConfig(config));
+        for (int i = 0; i < 6; ++i)
+            config.disks.push_back({ "stick" + std::to_string(i), "/stick.img", DiskFormat::Raw, DiskBus::Usb });
+        REQUIRE_OK(checkConfig(config));
+        config.disks.push_back({ "stick6", "/stick.img", DiskFormat::Raw, DiskBus::Usb });
+        QVERIFY(refused());
+        config.disks.clear();
+        for (int i = 1; i < 6; ++i)
+            config.usbDevices.push_back({ "hub" + std::to_string(i), UsbKind::Hub, "hub" + std::to_string(i - 1) });
+        QVERIFY(refused()); // the sixth in a row
+    }
+
 private:
     static VmConfig smallest()
     {

@@ -47,6 +47,8 @@ public:
     /// Ends this machine, builds the one of that moment, and lets it run.
     vmm::Result<> goTo(std::string const& moment);
     std::shared_ptr<vmm::timeline::Timeline> timeline();
+    /// The next use opens it anew.
+    void closeTimeline() { m_timeline.reset(); }
     /// How long the vCPUs stood still for each moment, in milliseconds.
     std::vector<double> stoodStill();
 

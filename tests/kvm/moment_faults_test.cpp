@@ -1,0 +1,249 @@
+#include "tests/fakes/fake_folder.h"
+#include "tests/support/guest_machine.h"
+#include "tests/support/suite.h"
+
+#include <QProcess>
+#include <QRegularExpression>
+#include <QThread>
+#include <csignal>
+#include <fcntl.h>
+#include <random>
+#include <set>
+#include <sys/wait.h>
+#include <unistd.h>
+
+using namespace std::chrono_literals;
+using namespace vmm;
+using tests::GuestMachine;
+
+/// Memory and disks of one instant, whatever comes between. The guest is tests/guests/counter.c, which counts in memory
+/// and on all of its disks, and compares each time.
+class MomentFaultsTest final : public QObject {
+    Q_OBJECT
+
+private slots:
+    void initTestCase();
+    void memoryAndDisksAreOfOneInstant();
+    void everyStepOfKeepingCanFail();
+    void killedAtAnyInstant();
+};
+
+namespace {
+
+constexpr unsigned disks = 3, instants = 50, kills = 30;
+
+struct Counter : GuestMachine {
+    Counter() : GuestMachine("guests/counter.elf", "disks=" + std::to_string(disks))
+    {
+        config.memoryMiB = 64;
+        for (unsigned i = 0; i < disks; ++i)
+            addQcow2Disk(DiskBus::Virtio);
+    }
+
+    /// It counts on, and nothing has disagreed. Where it is; nothing: that is not so.
+    std::optional<unsigned> countsOn()
+    {
+        clearLines();
+        if (!waitForLine("COUNT", 30s))
+            return std::nullopt;
+        // What it had begun to print before is no whole line.
+        auto const counts = lines().filter(QRegularExpression("^COUNT \\d+$"));
+        if (counts.isEmpty())
+            return countsOn();
+        if (!lines().filter("DISAGREE").isEmpty())
+            return std::nullopt;
+        return counts.last().mid(6).toUInt();
+    }
+
+    enum class Leaks { No, Allowed }; ///< Clusters that nobody uses: space, no harm.
+    QString problem(Leaks leaks = Leaks::No)
+    {
+        constexpr int onlyLeaks = 3; // qemu-img(1), "check"
+        for (auto const& disk : config.disks) {
+            QProcess check;
+            check.start("qemu-img", { "check", QString::fromStdString(disk.path) });
+            if (!check.waitForStarted())
+                return {}; // not installed
+            if (!check.waitForFinished())
+                return "qemu-img does not end";
+            if (check.exitCode() != 0 && (leaks == Leaks::No || check.exitCode() != onlyLeaks))
+                return check.readAll();
+        }
+        return {};
+    }
+};
+
+QString said(GuestMachine& guest)
+{
+    return guest.reason() + guest.lines().join('\n');
+}
+
+}
+
+void MomentFaultsTest::initTestCase()
+{
+    Counter guest;
+    if (auto const started = guest.start(); !started && started.error().code == ErrorCode::NoKvm)
+        QSKIP(("CHRONOVISOR-SKIP: " + started.error().message()).c_str());
+}
+
+void MomentFaultsTest::memoryAndDisksAreOfOneInstant()
+{
+    Counter guest;
+    REQUIRE_OK(guest.start());
+    QVERIFY2(guest.countsOn(), qPrintable(said(guest)));
+    std::mt19937 random(1);
+    struct Kept {
+        std::string id;
+        unsigned after, before;
+    };
+    std::vector<Kept> moments;
+    for (unsigned i = 0; i < instants; ++i) {
+        QThread::msleep(random() % 40);
+        auto const after = guest.countsOn();
+        QVERIFY2(after, qPrintable(said(guest)));
+        auto const id = tests::must(guest.keepMoment(std::to_string(i)));
+        auto const before = guest.countsOn();
+        QVERIFY2(before, qPrintable(said(guest)));
+        moments.push_back({ id, *after, *before });
+    }
+    std::shuffle(moments.begin(), moments.end(), random);
+    for (auto const& moment : moments) {
+        guest.clearLines();
+        REQUIRE_OK(guest.goTo(moment.id));
+        auto const first = guest.countsOn();
+        QVERIFY2(first, qPrintable(said(guest)));
+        QVERIFY2(*first >= moment.after, qPrintable(QString("%1 %2").arg(*first).arg(moment.after)));
+    }
+    guest.end();
+    QCOMPARE(guest.problem(), QString());
+}
+
+/// The timeline's disk fails at each of its steps: the machine runs on, its disks keep nothing of the moment that is
+/// not, and the next one is kept.
+void MomentFaultsTest::everyStepOfKeepingCanFail()
+{
+    Counter guest;
+    REQUIRE_OK(guest.start());
+    QVERIFY2(guest.countsOn(), qPrintable(said(guest)));
+    tests::FakeFolderDisk disk;
+    auto const timeline = std::shared_ptr(tests::must(
+        timeline::Timeline::open(std::make_unique<tests::FakeFolder>(disk), timeline::Timeline::Access::ReadWrite)));
+    auto const keep = [&] { return guest.machine().call(command::KeepMoment { timeline, {} }); };
+    unsigned failures = 0;
+    for (bool struck = true; struck; ++failures) {
+        auto const before = timeline->moments().size();
+        disk.fault = tests::FakeFolderDisk::Fault::Fail;
+        disk.faultAt = disk.operations + failures;
+        disk.faultStays = failures % 2 == 0;
+        auto const kept = keep();
+        struck = disk.operations > disk.faultAt;
+        QVERIFY(kept || struck);
+        disk.fault = tests::FakeFolderDisk::Fault::None;
+        QCOMPARE(guest.machine().state(), RunState::Running);
+        QVERIFY2(guest.countsOn(), qPrintable(said(guest)));
+        REQUIRE_OK(keep());
+        QVERIFY(timeline->moments().size() >= before + 1);
+        QVERIFY(tests::must(timeline->verify()).empty());
+    }
+    QVERIFY2(failures > 8, qPrintable(QString::number(failures)));
+    guest.end();
+    QCOMPARE(guest.problem(), QString());
+}
+
+namespace {
+
+/// Keeps moments, goes to them and forgets them, and says on the pipe which it has kept ("+ID") and is about to forget
+/// ("-ID").
+[[noreturn]] void workUntilKilled(Counter& guest, std::string const& from, unsigned seed, int to)
+{
+    auto const say = [to](char what, std::string const& id) {
+        auto const line = what + id + "\n";
+        if (::write(to, line.data(), line.size()) != ssize_t(line.size()))
+            ::_exit(1);
+    };
+    std::mt19937 random(seed);
+    if (from.empty())
+        tests::must(guest.start());
+    else
+        tests::must(guest.goTo(from));
+    if (!guest.countsOn())
+        ::_exit(2);
+    say('!', "");
+    for (;;) {
+        say('+', tests::must(guest.keepMoment("kept")));
+        auto const moments = guest.timeline()->moments();
+        auto const& any = moments[random() % moments.size()].id;
+        if (moments.size() > 4) {
+            say('-', any);
+            tests::must(guest.timeline()->purge(any));
+            tests::must(guest.machine().call(command::ForgetMoment { any }));
+            tests::must(guest.timeline()->sweep());
+        } else if (random() % 2 == 0) {
+            tests::must(guest.goTo(any));
+        }
+    }
+}
+
+}
+
+void MomentFaultsTest::killedAtAnyInstant()
+{
+    Counter guest;
+    std::mt19937 random(7);
+    std::set<std::string> kept;
+    std::string from;
+    for (unsigned turn = 0; turn < kills; ++turn) {
+        std::array<int, 2> pipe {};
+        QCOMPARE(::pipe2(pipe.data(), O_CLOEXEC), 0);
+        auto const seed = unsigned(random());
+        auto const child = ::fork();
+        if (child == 0)
+            workUntilKilled(guest, from, seed, pipe[1]);
+        ::close(pipe[1]);
+        std::string said;
+        std::array<char, 256> some {};
+        bool works = false;
+        for (ssize_t got; (got = ::read(pipe[0], some.data(), some.size())) > 0;) {
+            said.append(some.data(), std::size_t(got));
+            if (!works && said.find("!\n") != std::string::npos) {
+                works = true;
+                QThread::usleep(random() % 300'000);
+                ::kill(child, SIGKILL);
+            }
+        }
+        ::close(pipe[0]);
+        int status = 0;
+        ::waitpid(child, &status, 0);
+        QVERIFY2(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, qPrintable(QString("it ended as %1").arg(status)));
+        for (auto const& line : QString::fromStdString(said).split('\n')) {
+            if (line.startsWith('+'))
+                kept.insert(line.mid(1).toStdString());
+            else if (line.startsWith('-'))
+                kept.erase(line.mid(1).toStdString());
+        }
+
+        QVERIFY(tests::must(guest.timeline()->verify()).empty());
+        for (auto const& id : kept)
+            QVERIFY2(guest.timeline()->moment(id), id.c_str());
+        if (kept.empty())
+            continue;
+        // An interrupted way is gone to its end first, as every start does.
+        auto const folder = tests::must(timeline::openFolder(guest.folder().toStdString() + "/timeline"));
+        auto const goingTo = tests::must(timeline::Timeline::goingTo(*folder));
+        from = goingTo.empty() ? *std::next(kept.begin(), std::ptrdiff_t(random() % kept.size())) : goingTo;
+        REQUIRE_OK(guest.goTo(from));
+        QVERIFY2(guest.countsOn(), qPrintable(::said(guest)));
+        guest.end();
+        guest.closeTimeline();
+    }
+    for (auto const& id : kept) {
+        REQUIRE_OK(guest.goTo(id));
+        QVERIFY2(guest.countsOn(), qPrintable(::said(guest)));
+    }
+    guest.end();
+    QCOMPARE(guest.problem(Counter::Leaks::Allowed), QString());
+}
+
+REGISTER_SUITE(MomentFaultsTest);
+#include "moment_faults_test.moc"

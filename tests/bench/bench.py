@@ -13,6 +13,7 @@ import tempfile
 
 import host_figures
 import lab_figures
+import moment_figures
 import timeline_figure
 import window_figure
 from figures import HEADER, Skip, write_json
@@ -22,6 +23,7 @@ FIGURES = {
     "memory": (host_figures.HostBench, host_figures.memory),
     "exits": (host_figures.HostBench, host_figures.exits),
     "suspend": (host_figures.HostBench, host_figures.suspend),
+    "moments": (moment_figures.MomentBench, moment_figures.moments),
     "disk": (lab_figures.LabBench, lab_figures.disk),
     "network": (lab_figures.LabBench, lab_figures.network),
     "timeline": (timeline_figure.TimelineBench, timeline_figure.timeline),

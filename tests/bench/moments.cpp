@@ -20,8 +20,8 @@
 /// What tests/bench/moment_figures.py cannot see from outside: a machine of the library with tests/bench/dirty.c in it,
 /// its vCPU's time, and what moments cost it. Prints a word and numbers a line, all times in seconds.
 ///
-///   bench_moments run FOLDER KERNEL MEBIBYTES WORDS MOMENTS EVERY   keeps moments, and as long an untouched time between
-///   bench_moments restore FOLDER warm|cold                          goes to the present's moment
+///   bench_moments run FOLDER KERNEL MEBIBYTES WORDS MOMENTS EVERY   keeps moments, and as long an untouched time
+///   between bench_moments restore FOLDER warm|cold                          goes to the present's moment
 ///
 /// sample AT UNITS WAITED | moment BEGAN ENDED PAUSE CHANGED | stored BYTES ALONE | restored MADE FIRST
 namespace {
@@ -227,7 +227,7 @@ int restore(char** words)
         makeCold(words[0]);
     auto const began = now();
     auto const timeline = openTimeline(words[0]);
-    auto const machine = must(Machine::goTo(timeline, timeline->present(), [](Event const&) { }));
+    auto const machine = must(Machine::goTo(timeline, timeline->present(), [](Event const&) {}));
     Guest guest(*machine);
     auto const made = now();
     must(machine->call(command::Resume {}));

@@ -1,5 +1,7 @@
 """Processes that host one machine, ours and QEMU's, with the guest's serial line on their standard output."""
 
+import concurrent.futures
+import contextlib
 import json
 import os
 import pathlib
@@ -8,6 +10,7 @@ import shutil
 import socket
 import subprocess
 import time
+import typing
 import uuid
 
 from figures import Skip
@@ -53,6 +56,18 @@ class Subject:
         while b"\n" not in self._text:
             self.read()
         return int(self._text.split(b"\n")[0])
+
+    def longest_silence(self, action: typing.Callable[[], None]) -> float:
+        """Seconds between two things that the guest prints, at most, while `action` is done beside."""
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            doing = pool.submit(action)
+            longest, last = 0.0, time.monotonic()
+            while not doing.done():
+                self.read()
+                now = time.monotonic()
+                longest, last = max(longest, now - last), now
+            doing.result()
+        return longest
 
     def since_start(self, until: float) -> float:
         return (until - self.began) * 1000
@@ -130,16 +145,25 @@ class Qemu(Product):
                         "-qmp", f"unix:{self.directory}/control,server=on,wait=off"]
         return Subject(command + list(more))
 
-    def suspend(self, subject: Subject) -> float:
+    @contextlib.contextmanager
+    def _control(self):
         with socket.socket(socket.AF_UNIX) as connection:
             connection.connect(str(self.directory / "control"))
             control = connection.makefile("rw", encoding="utf-8")
             control.readline()
             ask(control, "qmp_capabilities")
+            yield control
+
+    def snapshot(self) -> None:
+        """The guest goes on afterwards."""
+        with self._control() as control:
+            savevm(control)
+
+    def suspend(self, subject: Subject) -> float:
+        with self._control() as control:
             asked = time.monotonic()
             if self._way == "savevm":
-                if problem := ask(control, "human-monitor-command", **{"command-line": "savevm bench"}):
-                    raise Skip(f"QEMU's savevm: {problem}")
+                savevm(control)
             else:
                 # To the disk, as ours; and not at the speed that its default leaves to a network.
                 ask(control, "migrate-set-parameters", **{"max-bandwidth": 1 << 40})
@@ -154,6 +178,11 @@ class Qemu(Product):
     def restore(self, machine: dict) -> Subject:
         more = ["-loadvm", "bench"] if self._way == "savevm" else ["-incoming", f"exec:cat {self.directory}/state"]
         return self.start(machine, *more)
+
+
+def savevm(control) -> None:
+    if problem := ask(control, "human-monitor-command", **{"command-line": "savevm bench"}):
+        raise Skip(f"QEMU's savevm: {problem}")
 
 
 def ask(control, command: str, **arguments):

@@ -1,0 +1,147 @@
+"""The figures of moments: what one costs a guest that writes to its memory all the time, and how soon it is back."""
+
+import dataclasses
+import pathlib
+import shutil
+import statistics
+import subprocess
+
+from figures import Goal, Row, Skip
+from host_figures import HostBench
+from subjects import Qemu
+
+MEMORY_MIB, FILLED_MIB, AREA_MIB = 4096, 3500, 512
+RATE = 200  # MB/s
+AFTER, EVERY = 2.0, 10.0  # seconds
+MORE_RATES = (0, 100, 1000)
+LIMIT = 1200
+
+
+@dataclasses.dataclass
+class Sample:
+    at: float
+    units: float
+    waited: float  # of the vCPU, for a processor of the host, so far
+
+
+@dataclasses.dataclass
+class Moment:
+    began: float
+    ended: float
+    pause: float
+    changed: float
+
+
+class Trace:
+    """What bench_moments has printed."""
+
+    def __init__(self, text: str) -> None:
+        self.samples: list[Sample] = []
+        self.moments: list[Moment] = []
+        self.stored: list[tuple[int, int]] = []
+        for line in text.splitlines():
+            word, *numbers = line.split()
+            if word == "sample":
+                self.samples.append(Sample(*map(float, numbers)))
+            elif word == "moment":
+                self.moments.append(Moment(*map(float, numbers)))
+            elif word == "stored":
+                self.stored.append((int(numbers[0]), int(numbers[1])))
+
+    def speed(self, since: float, until: float, own: bool = False) -> float:
+        """Units a second; `own`: of the time that the host gave to the vCPU."""
+        inside = [sample for sample in self.samples if since <= sample.at <= until]
+        if len(inside) < 2:
+            return 0.0
+        first, last = inside[0], inside[-1]
+        time = last.at - first.at - (last.waited - first.waited if own else 0)
+        return (last.units - first.units) / time
+
+    def share(self, seconds: float, every: float, own: bool = False) -> float:
+        """The speed in the seconds from each moment on, as a part of the speed in as many seconds long after it."""
+        shares = []
+        for moment in self.moments[1:]:
+            without = self.speed(max(moment.began + every, moment.ended),
+                                 max(moment.began + every, moment.ended) + min(seconds * 2, every), own)
+            if without:
+                shares.append(self.speed(moment.began, moment.began + seconds, own) / without)
+        return statistics.median(shares)
+
+
+def percentile(values: list[float], part: float) -> float:
+    return sorted(values)[min(len(values) - 1, int(len(values) * part))]
+
+
+class MomentBench(HostBench):
+    def run(self, name: str, rate: int, moments: int, every: float) -> Trace:
+        program = self.tree / "bin" / "bench_moments"
+        if not program.exists():
+            raise Skip(f"{program.name} is not built")
+        guest = self.guest("dirty", f"fill={FILLED_MIB} area={AREA_MIB} rate={rate}")
+        done = subprocess.run([program, "run", self.directory / name, guest["kernel"], str(MEMORY_MIB), guest["words"],
+                               str(moments), str(every)], capture_output=True, text=True, timeout=LIMIT, check=False)
+        if done.returncode != 0:
+            raise Skip(done.stderr.strip())
+        return Trace(done.stdout)
+
+    def restored(self, name: str, cache: str) -> float:
+        """Milliseconds from opening the timeline to what the guest says first."""
+        done = subprocess.run([self.tree / "bin" / "bench_moments", "restore", self.directory / name, cache],
+                              capture_output=True, text=True, timeout=LIMIT, check=False)
+        for line in done.stdout.splitlines():
+            if line.startswith("restored"):
+                return float(line.split()[2]) * 1000
+        raise Skip(done.stderr.strip() or "the guest said nothing")
+
+
+def pauses(trace: Trace) -> tuple[float, float]:
+    times = [moment.pause * 1000 for moment in trace.moments]
+    return statistics.median(times), percentile(times, 0.99)
+
+
+def qemu_stands_still(bench: MomentBench) -> float | None:
+    """Milliseconds between two lines of the guest while QEMU's savevm writes the same memory; None without a QEMU."""
+    if not shutil.which("qemu-system-x86_64"):
+        return None
+    disk = bench.directory / "qemu.qcow2"
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", str(disk), "64M"], check=True)
+    guest = bench.guest("dirty", f"fill={FILLED_MIB} area={AREA_MIB} rate={RATE}", memory=MEMORY_MIB, disk=str(disk))
+    qemu = Qemu(bench.directory / "savevm")
+    with qemu.start(guest) as subject:
+        subject.wait_for(b"READY")
+        before = subject.next_number()
+        longest = subject.longest_silence(qemu.snapshot)
+        if subject.next_number() <= before:
+            raise Skip("QEMU's guest began anew")
+        return longest * 1000
+
+
+def moments(bench: MomentBench) -> list[Row]:
+    trace = bench.run("main", RATE, max(3, bench.runs), EVERY)
+    median, worst = pauses(trace)
+    rows = [Row(f"pause of a moment, 4 GiB, {RATE} MB/s", "ms", median, qemu_stands_still(bench), Goal(10, True), Goal(5, True),
+                peer_name="savevm"),
+            Row("  the 99th of a hundred", "ms", worst, floor=Goal(30, True), aim=Goal(15, True))]
+    for rate in MORE_RATES:
+        median, worst = pauses(bench.run(f"rate{rate}", rate, max(3, bench.runs), 1.0))
+        rows.append(Row(f"  with {rate} MB/s", "ms", median))
+        rows.append(Row("    the 99th", "ms", worst))
+        shutil.rmtree(bench.directory / f"rate{rate}")
+    for what, seconds, floor, aim in ((f"guest's speed in the {AFTER:g} s after a moment", AFTER, 0.7, 0.9),
+                                      (f"guest's speed with a moment every {EVERY:g} s", EVERY, 0.95, 0.98)):
+        rows.append(Row(what, "", trace.share(seconds, EVERY), floor=Goal(floor, True), aim=Goal(aim, True),
+                        larger_is_better=True))
+        rows.append(Row("  without its waits for a processor", "", trace.share(seconds, EVERY, own=True)))
+    first, later = trace.moments[0], trace.moments[1:]
+    without = trace.speed(first.began - EVERY, first.began - 0.1, own=True)
+    between = statistics.median(trace.speed(m.began + EVERY, m.began + 2 * EVERY, own=True) for m in later)
+    rows.append(Row("guest's speed between moments, own time", "", between / without, floor=Goal(0.98, True),
+                    larger_is_better=True))
+    rows.append(Row("stored bytes of a moment, against one stream", "", statistics.median(
+        whole / alone for whole, alone in trace.stored[1:]), floor=Goal(1.2, True), aim=Goal(1.05, True)))
+    rows.append(Row("  time to store it", "s", statistics.median(m.ended - m.began for m in later)))
+    for cache, floor, aim in (("warm", 20, 5), ("cold", 60, 20)):
+        bench.restored("main", cache)
+        rows.append(Row(f"restore to the guest's first word, {cache}", "ms", statistics.median(
+            bench.restored("main", cache) for _ in range(5)), floor=Goal(floor, True), aim=Goal(aim, True)))
+    return rows

@@ -55,6 +55,59 @@
     </message>
 </context>
 <context>
+    <name>ui::CompareView</name>
+    <message>
+        <source>What</source>
+        <translation>Was</translation>
+    </message>
+    <message>
+        <source>From “%1” to “%2”</source>
+        <translation>Von „%1“ zu „%2“</translation>
+    </message>
+    <message>
+        <source>Comparing …</source>
+        <translation>Wird verglichen …</translation>
+    </message>
+    <message>
+        <source>Configuration</source>
+        <translation>Konfiguration</translation>
+    </message>
+    <message>
+        <source>is new</source>
+        <translation>ist neu</translation>
+    </message>
+    <message>
+        <source>is not there any more</source>
+        <translation>ist nicht mehr da</translation>
+    </message>
+    <message numerus="yes">
+        <source>%n difference(s)</source>
+        <translation>
+            <numerusform>%n Unterschied</numerusform>
+            <numerusform>%n Unterschiede</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%1 of memory and %n part(s) of the machine differ.</source>
+        <translation>
+            <numerusform>%1 Speicher und %n Teil der Maschine unterscheiden sich.</numerusform>
+            <numerusform>%1 Speicher und %n Teile der Maschine unterscheiden sich.</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>There is more than is shown; “chronoctl moment diff” has all.</source>
+        <translation>Es gibt mehr, als hier steht; „chronoctl moment diff“ hat alles.</translation>
+    </message>
+    <message>
+        <source>Done</source>
+        <translation>Fertig</translation>
+    </message>
+    <message>
+        <source>What differs</source>
+        <translation>Was sich unterscheidet</translation>
+    </message>
+</context>
+<context>
     <name>ui::ConsoleTabs</name>
     <message>
         <source>Serial %1</source>
@@ -1712,6 +1765,10 @@
         <source>Other moments are not affected.</source>
         <translation>Andere Momente sind nicht betroffen.</translation>
     </message>
+    <message>
+        <source>The moments could not be compared.</source>
+        <translation>Die Momente ließen sich nicht vergleichen.</translation>
+    </message>
 </context>
 <context>
     <name>ui::Reasons</name>
@@ -1934,10 +1991,6 @@
         <translation>Dieser Moment wird festgehalten …</translation>
     </message>
     <message>
-        <source>Enter goes back to it · R renames · N notes · P pins · Del deletes · Esc shows now</source>
-        <translation>Eingabe geht dorthin zurück · R benennt um · N notiert · P heftet an · Entf löscht · Esc zeigt das Jetzt</translation>
-    </message>
-    <message>
         <source>Keep this moment, and come back to it at any time.</source>
         <translation>Halten Sie diesen Moment fest, und kommen Sie jederzeit zu ihm zurück.</translation>
     </message>
@@ -1999,6 +2052,26 @@
     <message>
         <source>Pin</source>
         <translation>Anheften</translation>
+    </message>
+    <message>
+        <source>Mark for comparing</source>
+        <translation>Zum Vergleichen markieren</translation>
+    </message>
+    <message>
+        <source>Unmark</source>
+        <translation>Markierung aufheben</translation>
+    </message>
+    <message>
+        <source>Compare with “%1”</source>
+        <translation>Mit „%1“ vergleichen</translation>
+    </message>
+    <message>
+        <source>Marked. Space on another moment compares the two.</source>
+        <translation>Markiert. Die Leertaste auf einem anderen Moment vergleicht die beiden.</translation>
+    </message>
+    <message>
+        <source>Enter goes back to it · Space compares · R renames · N notes · P pins · Del deletes · Esc shows now</source>
+        <translation>Eingabe geht dorthin zurück · Leertaste vergleicht · R benennt um · N notiert · P heftet an · Entf löscht · Esc zeigt das Jetzt</translation>
     </message>
 </context>
 <context>

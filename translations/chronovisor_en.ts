@@ -12,6 +12,23 @@
     </message>
 </context>
 <context>
+    <name>ui::CompareView</name>
+    <message numerus="yes">
+        <source>%n difference(s)</source>
+        <translation>
+            <numerusform>%n difference</numerusform>
+            <numerusform>%n differences</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%1 of memory and %n part(s) of the machine differ.</source>
+        <translation>
+            <numerusform>%1 of memory and %n part of the machine differ.</numerusform>
+            <numerusform>%1 of memory and %n parts of the machine differ.</numerusform>
+        </translation>
+    </message>
+</context>
+<context>
     <name>ui::Inspector</name>
     <message numerus="yes">
         <source>%n processor(s)</source>

@@ -65,6 +65,7 @@ TimelineSession::TimelineSession(std::shared_ptr<MachineRunner> runner, QObject*
 
 TimelineSession::~TimelineSession()
 {
+    stopComparing();
     m_gate->close();
 }
 
@@ -178,7 +179,9 @@ void TimelineSession::follow()
 void TimelineSession::count()
 {
     // A moment that is being kept has the store for itself, and will be counted too.
-    if (!m_source || m_keeping)
+    if (m_keeping)
+        return m_countTimer.start();
+    if (!m_source)
         return;
     inBackground([source = m_source] { return source->usage(); },
         [](TimelineSession& session, vmm::Result<vmm::timeline::Usage> const& usage) {
@@ -324,7 +327,37 @@ void TimelineSession::bringBack(QString const& id)
     change(Step::Remove, id, [](auto& timeline, auto const& moment) { return timeline.bringBack(moment); });
 }
 
-/// What was removed long ago goes, one at a time. Where that does not work now it is tried again later.
+void TimelineSession::compare(QString const& one, QString const& other)
+{
+    stopComparing();
+    auto const *first = moment(one), *second = moment(other);
+    if (!m_source || first == nullptr || second == nullptr)
+        return;
+    if (second->time < first->time)
+        std::swap(first, second);
+    m_comparing = std::make_shared<std::atomic<bool>>(true);
+    inBackground(
+        [source = m_source, before = first->id, after = second->id, wanted = m_comparing] {
+            return compareForPerson(*source, before, after, [wanted] { return wanted->load(); });
+        },
+        [wanted = m_comparing](TimelineSession& session, vmm::Result<MomentComparison> const& comparison) {
+            if (!wanted->load())
+                return;
+            if (comparison)
+                emit session.compared(*comparison);
+            else
+                emit session.failed(Step::Compare, {}, comparison.error());
+        });
+}
+
+void TimelineSession::stopComparing()
+{
+    if (m_comparing)
+        *m_comparing = false;
+}
+
+/// What was removed long ago goes, one at a time, and in the end what they took. Where that does not work now it is
+/// tried again later.
 void TimelineSession::purge()
 {
     if (m_runner->state() == SessionState::Suspended || m_keeping)
@@ -336,8 +369,11 @@ void TimelineSession::purge()
         m_runner->endMoment(entry.id.toStdString(), [gate = m_gate](vmm::Result<> const&) {
             Gate<TimelineSession>::post(gate, [](TimelineSession& session) { session.readSoon(); });
         });
+        m_isToBeSwept = true;
         return;
     }
+    if (std::exchange(m_isToBeSwept, false))
+        m_runner->changeTimeline([](vmm::timeline::Timeline& timeline) { return timeline.sweep(); });
 }
 
 void TimelineSession::setKeeping(std::optional<double> fraction)

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "app/runner/machine_runner.h"
+#include "app/session/moment_comparison.h"
 #include "app/session/moment_pictures.h"
 
 #include <QFileSystemWatcher>
@@ -41,7 +42,7 @@ class TimelineSession final : public QObject {
 public:
     using Present = MachineRunner::Present;
     /// What can fail.
-    enum class Step : std::uint8_t { Read, Keep, Go, Change, Remove };
+    enum class Step : std::uint8_t { Read, Keep, Go, Change, Remove, Compare };
     Q_ENUM(Step)
     /// So long what was removed can be brought back; then it goes for good.
     static constexpr qint64 undoMilliseconds = 3600 * 1000;
@@ -88,6 +89,9 @@ public:
     void setPinned(QString const& id, bool pinned);
     void remove(QString const& id);
     void bringBack(QString const& id);
+    /// The later of the two against the earlier; compared() tells. Ends the one before.
+    void compare(QString const& one, QString const& other);
+    void stopComparing();
 
     /// Of VmSession.
     void take(Notice const& notice);
@@ -98,6 +102,7 @@ signals:
     void obstaclesChanged(); ///< also: what can be done
     void keepingChanged();
     void kept(QString id, std::chrono::nanoseconds stoodStill);
+    void compared(app::MomentComparison comparison);
     void failed(app::TimelineSession::Step step, QString id, vmm::Error error);
 
 private:
@@ -135,9 +140,11 @@ private:
     std::optional<double> m_keeping;
     MomentPictures::Source m_source;
     MomentPictures m_pictures;
+    std::shared_ptr<std::atomic<bool>> m_comparing; // false: nobody waits for it any more
     QFileSystemWatcher m_watcher;
     QTimer m_readTimer, m_countTimer, m_obstacleTimer, m_purgeTimer;
-    bool m_isOpen = false, m_isRead = false, m_isReading = false, m_readAgain = false, m_isLooking = false;
+    bool m_isOpen = false, m_isRead = false, m_isReading = false, m_readAgain = false, m_isLooking = false,
+         m_isToBeSwept = false;
     std::unique_ptr<vmm::LoopThread> m_thread; // last: ends before what it uses
 };
 

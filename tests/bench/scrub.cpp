@@ -127,11 +127,12 @@ int main(int argc, char** argv)
         = std::make_shared<app::MachineRunner>(config, app::MachinePlaces { {}, {}, path }, app::MachineFactory {});
     app::VmSession session(runner);
     QWidget window;
-    auto* past = new ui::PastView;
-    auto* panel = new ui::TimelinePanel(session, *past);
+    auto* panel = new ui::TimelinePanel(session);
+    auto* past = panel->past();
     QVBoxLayout layout(&window);
     layout.addWidget(past, 1);
     layout.addWidget(panel);
+    past->show();
     window.resize(1280, 900);
 
     auto* axis = panel->axis();

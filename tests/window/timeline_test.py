@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""A machine's past in a real window: keep moments of the demo machine, look at one, go back to it, branch, rename, delete and
-undo. Driven as a screen reader and a keyboard would.
+"""A machine's past in a real window: keep moments of the demo machine, look at one, compare two, go back, branch, rename, delete
+and undo. Driven as a screen reader and a keyboard would.
 
     timeline_test.py PROGRAM RESULTS
 
@@ -53,6 +53,10 @@ def run(desktop: Desktop):
     desktop.await_node("push button", "Go back to here")
     time.sleep(0.5)
     desktop.picture("scrubbed")
+    desktop.keys("space", "Right", "space")
+    desktop.await_node("label", r".+ of memory and \d+ parts? of the machine differ\..*")
+    desktop.picture("compared")
+    desktop.press("Done")
     desktop.keys("Escape")
     desktop.keys("Home", "Return")
     moment(desktop, "Before going back, Today.*")

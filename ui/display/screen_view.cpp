@@ -3,7 +3,6 @@
 #include "ui/library/library_model.h"
 #include "ui/theme/icons.h"
 #include "ui/theme/theme.h"
-#include "ui/timeline/past_view.h"
 #include "ui/widgets/words.h"
 
 #include <QApplication>
@@ -60,8 +59,7 @@ ScreenView::ScreenView(app::VmSession& session, QWidget* parent)
       m_start(new QPushButton),
       m_settings(new QPushButton),
       m_scroll(new QScrollArea),
-      m_screen(new ScreenWidget),
-      m_past(new PastView)
+      m_screen(new ScreenWidget)
 {
     auto font = m_name->font();
     font.setPointSizeF(font.pointSizeF() * 1.5);
@@ -91,7 +89,6 @@ ScreenView::ScreenView(app::VmSession& session, QWidget* parent)
     m_scroll->setAlignment(Qt::AlignCenter);
     addWidget(m_card);
     addWidget(m_scroll);
-    addWidget(m_past);
     m_scroll->viewport()->installEventFilter(this);
 
     connect(m_start, &QPushButton::clicked, this, &ScreenView::startRequested);
@@ -116,9 +113,11 @@ ScreenView::ScreenView(app::VmSession& session, QWidget* parent)
 
 ScreenView::~ScreenView() = default;
 
-void ScreenView::showPast(bool shown)
+void ScreenView::showInstead(QWidget* view)
 {
-    if (std::exchange(m_showsPast, shown) != shown)
+    if (view != nullptr && indexOf(view) < 0)
+        addWidget(view);
+    if (std::exchange(m_instead, view) != view)
         update();
 }
 
@@ -192,7 +191,7 @@ void ScreenView::update()
     auto const state = m_session.state();
     auto const hasPicture = app::isInMemory(state) && state != app::SessionState::Starting && hasScreen();
     auto const hadFocus = isAncestorOf(QApplication::focusWidget());
-    setCurrentIndex(m_showsPast ? 2 : hasPicture ? 1 : 0);
+    m_instead != nullptr ? setCurrentWidget(m_instead) : setCurrentIndex(hasPicture ? 1 : 0);
     m_screen->setInputEnabled(state == app::SessionState::Running);
     m_screen->setAbsolutePointer(m_session.isPointerAbsolute());
     m_screen->setDimmed(hasPicture && state != app::SessionState::Running);
@@ -200,7 +199,7 @@ void ScreenView::update()
         m_typist.stop();
         m_screen->showNothing();
     }
-    if (hasPicture && !m_showsPast && (std::exchange(m_wantsFocus, false) || hadFocus))
+    if (hasPicture && m_instead == nullptr && (std::exchange(m_wantsFocus, false) || hadFocus))
         m_screen->setFocus();
     updateTexts();
     if (hasPicture && isVisible()) {

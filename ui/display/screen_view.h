@@ -14,10 +14,8 @@ class QPushButton;
 
 namespace ui {
 
-class PastView;
-
 /// A machine's first screen while it is in memory, and its card (picture, state, the button that starts it) while not;
-/// in the place of both what it showed at a moment, while somebody looks at its past.
+/// in the place of both another view, while somebody looks at the machine's past.
 class ScreenView final : public QStackedWidget {
     Q_OBJECT
 public:
@@ -25,8 +23,8 @@ public:
     ~ScreenView() override;
 
     ScreenWidget* screen() const { return m_screen; }
-    PastView* past() const { return m_past; }
-    void showPast(bool shown);
+    /// Shows `view`, which it takes, in the place of screen and card; null: these.
+    void showInstead(QWidget* view);
     bool showsCard() const { return currentIndex() == 0; }
     /// The machine has a screen at all.
     bool hasScreen() const { return m_session.mainScreen() != nullptr; }
@@ -68,12 +66,11 @@ private:
     QPushButton *m_start, *m_settings;
     QScrollArea* m_scroll;
     ScreenWidget* m_screen;
-    PastView* m_past;
     TextTypist m_typist;
     QImage m_cardPicture;
     std::optional<app::ScreenSession::Viewer> m_viewer;
     bool m_wantsFocus = false; // as soon as there is a picture
-    bool m_showsPast = false;
+    QWidget* m_instead = nullptr;
 };
 
 }

@@ -44,7 +44,7 @@ MachinePage::MachinePage(app::Library& library, QString id, QWidget* parent)
       m_screen(new ScreenView(*m_session)),
       m_consoles(new ConsoleTabs(*m_session)),
       m_inspector(new Inspector(library, m_id)),
-      m_timeline(new TimelinePanel(*m_session, *m_screen->past()))
+      m_timeline(new TimelinePanel(*m_session))
 {
     m_rows->addWidget(m_screen);
     m_rows->addWidget(m_consoles);
@@ -193,7 +193,7 @@ void MachinePage::connectSession()
 
 void MachinePage::connectTimeline()
 {
-    connect(m_timeline, &TimelinePanel::pastShown, m_screen, &ScreenView::showPast);
+    connect(m_timeline, &TimelinePanel::viewWanted, m_screen, &ScreenView::showInstead);
     connect(m_timeline, &TimelinePanel::possibilitiesChanged, this, &MachinePage::updateKeep);
     connect(m_timeline, &TimelinePanel::leaveRequested, this, &MachinePage::focusMachine);
     connect(m_timeline, &TimelinePanel::problem, m_messages, &MessageBar::showProblem);

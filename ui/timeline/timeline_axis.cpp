@@ -59,6 +59,8 @@ void TimelineAxis::arrange()
         updateGeometry();
     if (!m_selected.isEmpty() && !m_index.contains(m_selected))
         select({});
+    if (!m_index.contains(m_marked))
+        m_marked.clear();
     viewport()->update();
     QAccessibleEvent changed(this, QAccessible::ObjectReorder);
     QAccessible::updateAccessibility(&changed);
@@ -182,6 +184,12 @@ void TimelineAxis::select(QString const& id)
     QAccessible::updateAccessibility(&focus);
 }
 
+void TimelineAxis::setMarked(QString const& id)
+{
+    m_marked = id;
+    viewport()->update();
+}
+
 void TimelineAxis::moveTo(int node)
 {
     select(node == nowIndex ? QString() : entry(node).id);
@@ -265,6 +273,7 @@ std::optional<TimelineAxis::Request> TimelineAxis::requestOf(QKeyEvent const& ev
     case Qt::Key_F2: return Request::Rename;
     case Qt::Key_N: return Request::Note;
     case Qt::Key_P: return Request::Pin;
+    case Qt::Key_Space: return Request::Mark;
     case Qt::Key_Menu: return Request::Menu;
     default: return std::nullopt;
     }

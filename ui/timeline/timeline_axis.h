@@ -17,7 +17,7 @@ class TimelineAxis final : public QAbstractScrollArea {
     Q_OBJECT
 public:
     /// What a person asks for, of the selected moment where it is about one.
-    enum class Request : std::uint8_t { Keep, Go, Remove, Undo, Rename, Note, Pin, Menu, Leave };
+    enum class Request : std::uint8_t { Keep, Go, Remove, Undo, Rename, Note, Pin, Mark, Menu, Leave };
     Q_ENUM(Request)
 
     explicit TimelineAxis(app::TimelineSession& timeline, QWidget* parent = nullptr);
@@ -27,6 +27,9 @@ public:
     QString const& selected() const { return m_selected; }
     app::MomentEntry const* selectedMoment() const { return m_timeline.moment(m_selected); }
     void select(QString const& id);
+    /// The one that others are compared with; empty: none.
+    QString const& marked() const { return m_marked; }
+    void setMarked(QString const& id);
     void zoomBy(double factor);
     double zoom() const { return m_scale; }
 
@@ -99,7 +102,7 @@ private:
     app::TimelineSession& m_timeline;
     TimelineLayout m_layout;
     std::map<QString, int> m_index;
-    QString m_selected;
+    QString m_selected, m_marked;
     int m_hovered = nowIndex;
     double m_scale = 0;
     bool m_isZoomed = false; // by a person

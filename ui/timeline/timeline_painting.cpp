@@ -233,6 +233,11 @@ void TimelineAxis::paintDot(QPainter& painter, Look const& look, int node) const
     painter.setPen(QPen(look.surface, 1.5));
     painter.setBrush(isKept ? look.text : look.quiet);
     painter.drawEllipse(centre, radius, radius);
+    if (moment.id == m_marked) {
+        painter.setPen(QPen(look.accent, 1.5, Qt::DotLine));
+        painter.setBrush(Qt::NoBrush);
+        painter.drawEllipse(centre, radius + 3, radius + 3);
+    }
 }
 
 void TimelineAxis::paintPicture(QPainter& painter, Look const& look, int node, QRectF const& frame)
@@ -253,6 +258,10 @@ void TimelineAxis::paintPicture(QPainter& painter, Look const& look, int node, Q
     }
     painter.setPen(QPen(border, isSelected ? 2 : 1));
     painter.drawRoundedRect(isSelected ? box : box.adjusted(0.5, 0.5, -0.5, -0.5), 5, 5);
+    if (moment.id == m_marked) {
+        painter.setPen(QPen(look.accent, 2, Qt::DotLine));
+        painter.drawRoundedRect(box.adjusted(-3, -3, 3, 3), 7, 7);
+    }
     if (moment.pinned) {
         QRectF const badge(box.right() - 9, box.top() - 4, 14, 14);
         painter.setPen(QPen(look.surface, 1.5));

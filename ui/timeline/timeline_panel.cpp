@@ -2,6 +2,7 @@
 
 #include "app/session/vm_session.h"
 #include "ui/theme/icons.h"
+#include "ui/timeline/compare_view.h"
 #include "ui/timeline/moment_words.h"
 #include "ui/timeline/past_view.h"
 #include "ui/widgets/elided_label.h"
@@ -25,11 +26,12 @@ namespace ui {
 using Request = TimelineAxis::Request;
 using Step = app::TimelineSession::Step;
 
-TimelinePanel::TimelinePanel(app::VmSession& session, PastView& past, QWidget* parent)
+TimelinePanel::TimelinePanel(app::VmSession& session, QWidget* parent)
     : QFrame(parent),
       m_session(session),
       m_timeline(session.timeline()),
-      m_past(past),
+      m_past(new PastView(this)),
+      m_compare(new CompareView(this)),
       m_axis(new TimelineAxis(m_timeline)),
       m_footer(new QFrame),
       m_editor(new QFrame),
@@ -47,6 +49,8 @@ TimelinePanel::TimelinePanel(app::VmSession& session, PastView& past, QWidget* p
       m_menu(new QMenu(this))
 {
     setObjectName(QStringLiteral("timeline"));
+    m_past->hide(); // until somebody takes them to where the screen is
+    m_compare->hide();
     makeFooter();
     makeEditor();
     auto* layout = new QVBoxLayout(this);
@@ -62,6 +66,7 @@ TimelinePanel::TimelinePanel(app::VmSession& session, PastView& past, QWidget* p
     connect(m_axis, &TimelineAxis::requested, this, &TimelinePanel::perform);
     connect(m_axis, &TimelineAxis::selectionChanged, this, &TimelinePanel::showSelected);
     connect(&m_timeline.pictures(), &app::MomentPictures::arrived, this, &TimelinePanel::showPictureOfSelected);
+    connect(&m_timeline.pictures(), &app::MomentPictures::arrived, this, &TimelinePanel::showComparedPictures);
     connect(&m_timeline, &app::TimelineSession::changed, this, &TimelinePanel::showSelected);
     connect(&m_timeline, &app::TimelineSession::costsChanged, this, &TimelinePanel::showSelected);
     connect(&m_timeline, &app::TimelineSession::keepingChanged, this, &TimelinePanel::updateFooter);
@@ -72,11 +77,16 @@ TimelinePanel::TimelinePanel(app::VmSession& session, PastView& past, QWidget* p
                  .arg(QLocale().toString(static_cast<double>(stood.count()) / 1e6, 'f', 1)));
     });
     connect(&session, &app::VmSession::stateChanged, this, &TimelinePanel::updateFooter);
-    connect(&m_past, &PastView::goRequested, this, [this] { perform(Request::Go); });
-    connect(&m_past, &PastView::leaveRequested, this, [this] {
+    connect(m_past, &PastView::goRequested, this, [this] { perform(Request::Go); });
+    connect(m_past, &PastView::leaveRequested, this, [this] {
         m_axis->setFocus();
         m_axis->select({});
     });
+    connect(m_compare, &CompareView::leaveRequested, this, [this] {
+        m_axis->setFocus();
+        endComparing();
+    });
+    connect(&m_timeline, &app::TimelineSession::compared, m_compare, &CompareView::showComparison);
     connect(&m_toldTimer, &QTimer::timeout, this, [this] { tell({}); });
     connect(qApp, &QApplication::focusChanged, this, [this](QWidget*, QWidget* now) { focusChanged(now); });
     updateTexts();
@@ -154,6 +164,7 @@ void TimelinePanel::performOn(Request request, app::MomentEntry const& moment)
     case Request::Rename: return edit(Editing::Name, moment);
     case Request::Note: return edit(Editing::Note, moment);
     case Request::Pin: return m_timeline.setPinned(moment.id, !moment.pinned);
+    case Request::Mark: return markOrCompare(moment.id);
     default: return;
     }
 }
@@ -234,6 +245,12 @@ void TimelinePanel::showMenu()
         m_menu->addSeparator();
         add("pencil", tr("Rename"), Qt::Key_R, Request::Rename);
         add("note", tr("Note"), Qt::Key_N, Request::Note);
+        auto const* marked = m_timeline.moment(m_axis->marked());
+        add("compare",
+            marked == nullptr      ? tr("Mark for comparing")
+                : marked == moment ? tr("Unmark")
+                                   : tr("Compare with “%1”").arg(momentTitle(*marked)),
+            Qt::Key_Space, Request::Mark);
         add("pin", moment->pinned ? tr("Unpin") : tr("Pin"), Qt::Key_P, Request::Pin);
         m_menu->addSeparator();
         add("trash", tr("Delete"), Qt::Key_Delete, Request::Remove);
@@ -290,15 +307,58 @@ void TimelinePanel::showSelected()
 {
     auto const* moment = m_axis->selectedMoment();
     if (moment != nullptr) {
-        m_past.showWords(momentTitle(*moment), momentTime(moment->time), momentDetails(*moment, m_timeline.costs()));
-        m_past.setWhyNotGo(whyNotGo(m_timeline, m_session.state()));
+        m_past->showWords(momentTitle(*moment), momentTime(moment->time), momentDetails(*moment, m_timeline.costs()));
+        m_past->setWhyNotGo(whyNotGo(m_timeline, m_session.state()));
         showPictureOfSelected();
     } else {
         endEditing(false);
-        m_past.showPicture(nullptr);
+        m_past->showPicture(nullptr);
     }
-    emit pastShown(moment != nullptr);
+    // Who goes on looks at that.
+    if (!m_before.isEmpty() && m_axis->selected() != m_before && m_axis->selected() != m_after)
+        return endComparing();
+    auto* view = !m_before.isEmpty() ? static_cast<QWidget*>(m_compare) : moment != nullptr ? m_past : nullptr;
+    emit viewWanted(view);
     updateFooter();
+}
+
+// Comparing
+
+void TimelinePanel::markOrCompare(QString const& id)
+{
+    auto const* marked = m_timeline.moment(m_axis->marked());
+    if (marked == nullptr || marked->id == id) {
+        m_axis->setMarked(marked == nullptr ? id : QString());
+        tell(marked == nullptr ? tr("Marked. Space on another moment compares the two.") : QString());
+        return;
+    }
+    auto const* other = m_timeline.moment(id);
+    auto const* before = marked->time <= other->time ? marked : other;
+    auto const* after = before == marked ? other : marked;
+    m_before = before->id;
+    m_after = after->id;
+    m_compare->begin(momentTitle(*before), momentTitle(*after));
+    showComparedPictures();
+    m_timeline.compare(m_before, m_after);
+    m_axis->setMarked({});
+    m_told.clear();
+    showSelected();
+}
+
+void TimelinePanel::showComparedPictures()
+{
+    using Size = app::MomentPictures::Size;
+    auto& pictures = m_timeline.pictures();
+    if (!m_before.isEmpty())
+        m_compare->showPictures(pictures.find(m_before, Size::Whole), pictures.find(m_after, Size::Whole));
+}
+
+void TimelinePanel::endComparing()
+{
+    m_timeline.stopComparing();
+    m_before.clear();
+    m_after.clear();
+    showSelected();
 }
 
 void TimelinePanel::showPictureOfSelected()
@@ -311,7 +371,7 @@ void TimelinePanel::showPictureOfSelected()
     auto whole = pictures.find(moment->id, Size::Whole);
     // At once what the axis has of it; in a moment all. Until then the last one stays, as a film's does.
     if (auto const shown = whole ? whole : pictures.peek(moment->id, Size::Small))
-        m_past.showPicture(shown);
+        m_past->showPicture(shown);
     if (!whole)
         return;
     // A person who scrubs goes on: to the left and the right.
@@ -340,7 +400,8 @@ void TimelinePanel::updateFooter()
     if (keeping)
         words = tr("Keeping this moment …");
     else if (words.isEmpty() && moment != nullptr)
-        words = tr("Enter goes back to it · R renames · N notes · P pins · Del deletes · Esc shows now");
+        words
+            = tr("Enter goes back to it · Space compares · R renames · N notes · P pins · Del deletes · Esc shows now");
     else if (words.isEmpty() && m_timeline.isRead() && m_timeline.moments().empty())
         words = m_timeline.canKeep() ? tr("Keep this moment, and come back to it at any time.")
                                      : tr("No moments yet: they are kept while the machine runs.");
@@ -361,15 +422,18 @@ void TimelinePanel::updateFooter()
 
 void TimelinePanel::fail(Step step, QString const&, vmm::Error const& error)
 {
-    static constexpr Task tasks[]
-        = { Task::ReadTimeline, Task::KeepMoment, Task::GoToMoment, Task::ChangeMoment, Task::RemoveMoment };
+    static constexpr Task tasks[] = { Task::ReadTimeline, Task::KeepMoment, Task::GoToMoment, Task::ChangeMoment,
+        Task::RemoveMoment, Task::CompareMoments };
+    if (step == Step::Compare)
+        endComparing();
     emit problem(problemFor(tasks[static_cast<std::size_t>(step)], error), {});
 }
 
 /// Who goes elsewhere wants to see what is.
 void TimelinePanel::focusChanged(QWidget* now)
 {
-    if (now == nullptr || now->window() != window() || isAncestorOf(now) || m_past.isAncestorOf(now) || now == &m_past)
+    auto const isIn = [now](QWidget const* view) { return view == now || view->isAncestorOf(now); };
+    if (now == nullptr || now->window() != window() || isIn(this) || isIn(m_past) || isIn(m_compare))
         return;
     m_axis->select({});
 }

@@ -21,24 +21,28 @@ class VmSession;
 
 namespace ui {
 
+class CompareView;
 class ElidedLabel;
 class PastView;
 
 /// A machine's past under its screen: the axis, what it takes and how much changes, and the work on it. While a moment
-/// is selected, `past` shows its picture in the place of the screen.
+/// is selected, its picture wants the place of the screen, and two of them do while they are compared.
 class TimelinePanel final : public QFrame {
     Q_OBJECT
 public:
-    TimelinePanel(app::VmSession& session, PastView& past, QWidget* parent = nullptr);
+    explicit TimelinePanel(app::VmSession& session, QWidget* parent = nullptr);
 
     TimelineAxis* axis() const { return m_axis; }
+    PastView* past() const { return m_past; }
+    CompareView* comparison() const { return m_compare; }
     app::TimelineSession& timeline() const { return m_timeline; }
     /// Why the present cannot be kept now; empty: it can.
     QString whyNotKeep() const;
     void keep();
 
 signals:
-    void pastShown(bool shown);
+    /// `view` is to be seen in the place of the screen; null: the screen itself.
+    void viewWanted(QWidget* view);
     /// What keep() asks has changed.
     void possibilitiesChanged();
     void problem(ui::Problem problem, std::function<void()> remedy);
@@ -64,6 +68,9 @@ private:
     void endEditing(bool save);
     void showSelected();
     void showPictureOfSelected();
+    void markOrCompare(QString const& id);
+    void endComparing();
+    void showComparedPictures();
     void fail(app::TimelineSession::Step step, QString const& id, vmm::Error const& error);
     void tell(QString const& text);
     void updateFooter();
@@ -73,7 +80,8 @@ private:
 
     app::VmSession& m_session;
     app::TimelineSession& m_timeline;
-    PastView& m_past;
+    PastView* m_past;
+    CompareView* m_compare;
     TimelineAxis* m_axis;
     QFrame *m_footer, *m_editor;
     ElidedLabel *m_words, *m_summary;
@@ -87,6 +95,7 @@ private:
     QTimer m_toldTimer;
     Editing m_editing = Editing::Nothing;
     QString m_edited, m_told;
+    QString m_before, m_after; // what is compared; empty: nothing
 };
 
 }

@@ -41,6 +41,7 @@ public:
         case Task::GoToMoment: return tr("The machine could not go back to this moment.");
         case Task::ChangeMoment: return tr("The moment could not be changed.");
         case Task::RemoveMoment: return tr("The moment could not be deleted or brought back.");
+        case Task::CompareMoments: return tr("The moments could not be compared.");
         case Task::Run: return tr("The machine has stopped.");
         }
         return {};
@@ -49,7 +50,7 @@ public:
     static bool isOfMoments(Task task)
     {
         return task == Task::ReadTimeline || task == Task::KeepMoment || task == Task::GoToMoment
-            || task == Task::ChangeMoment || task == Task::RemoveMoment;
+            || task == Task::ChangeMoment || task == Task::RemoveMoment || task == Task::CompareMoments;
     }
 
     static QString reason(Task task, vmm::ErrorCode code)

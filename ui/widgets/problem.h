@@ -33,6 +33,7 @@ enum class Task {
     GoToMoment,
     ChangeMoment,
     RemoveMoment,
+    CompareMoments,
     Run, ///< nobody asked for anything: the machine stopped by itself
 };
 

@@ -1,7 +1,7 @@
 #include "tests/support/suite.h"
 #include "tests/ui/main_window/desk.h"
-#include "ui/display/screen_view.h"
 #include "ui/machine/machine_page.h"
+#include "ui/timeline/compare_view.h"
 #include "ui/timeline/moment_words.h"
 #include "ui/timeline/past_view.h"
 #include "ui/timeline/timeline_layout.h"
@@ -13,6 +13,7 @@
 #include <QLineEdit>
 #include <QPlainTextEdit>
 #include <QToolButton>
+#include <QTreeWidget>
 
 using tests::button;
 using tests::Desk;
@@ -177,7 +178,7 @@ class TimelinePanelTest final : public QObject {
             };
             return QTest::qWaitFor(isKept) ? axis->entry(before).id : QString();
         }
-        bool showsPast() const { return page->screenView()->past()->isVisible(); }
+        bool showsPast() const { return panel->past()->isVisible(); }
         bool has(int count)
         {
             return QTest::qWaitFor([&] { return axis->count() == count; });
@@ -222,7 +223,7 @@ private slots:
         auto const red = scene.keep();
         scene.paint(0x000000aa);
         auto const blue = scene.keep();
-        auto* past = scene.page->screenView()->past();
+        auto* past = scene.panel->past();
         auto const shows = [&](std::uint32_t colour) {
             return QTest::qWaitFor([&] {
                 auto const whole
@@ -352,6 +353,38 @@ private slots:
         QTest::keyClick(name, Qt::Key_Escape);
         QVERIFY(!name->isVisible());
         QCOMPARE(scene.timeline().moment(id)->name, "before upgrade");
+    }
+
+    void spaceComparesTwo()
+    {
+        Scene scene;
+        QVERIFY(scene.run());
+        scene.keep();
+        scene.keep();
+        scene.key(Qt::Key_Left);
+        scene.key(Qt::Key_Space);
+        QCOMPARE(scene.axis->marked(), scene.axis->selected());
+        scene.key(Qt::Key_Left);
+        scene.key(Qt::Key_Space);
+        QVERIFY(scene.panel->comparison()->isVisible());
+        QCOMPARE(scene.panel->comparison()->accessibleName(), "From “Moment 1” to “Moment 2”");
+        // The fake's state is no machine's: that is told, and the past is there again.
+        QVERIFY(QTest::qWaitFor([&] { return scene.page->messages()->isVisible(); }));
+        QVERIFY(scene.showsPast());
+    }
+
+    void aComparisonIsAListOfWhatDiffers()
+    {
+        ui::CompareView view;
+        view.begin("Moment 1", "Moment 2");
+        app::MomentComparison comparison;
+        comparison.memoryBytes = 3u << 20;
+        comparison.parts = { { "serial0", app::MomentComparison::Part::Presence::Both, { { "lcr", "0", "3" } } },
+            { "usb0", app::MomentComparison::Part::Presence::Added, {} } };
+        view.showComparison(comparison);
+        QCOMPARE(view.list()->topLevelItemCount(), 2);
+        QCOMPARE(view.list()->topLevelItem(0)->child(0)->text(2), "3");
+        QVERIFY(view.accessibleDescription().startsWith("3 MiB of memory and 2 "));
     }
 
     void zoomIsWithinBounds()

@@ -1,0 +1,146 @@
+#include "ui/timeline/compare_view.h"
+
+#include "ui/theme/theme.h"
+#include "ui/widgets/elided_label.h"
+#include "ui/widgets/words.h"
+
+#include <QBoxLayout>
+#include <QHeaderView>
+#include <QKeyEvent>
+#include <QPainter>
+#include <QPushButton>
+#include <QTreeWidget>
+
+namespace ui {
+
+/// The earlier one at the left.
+class CompareView::Pictures final : public QWidget {
+public:
+    Picture before, after;
+
+    Pictures() { setMinimumHeight(80); }
+
+protected:
+    void paintEvent(QPaintEvent*) override
+    {
+        QPainter painter(this);
+        auto const window = palette().color(QPalette::Window);
+        painter.fillRect(rect(), window.darker(window.lightness() < 128 ? 140 : 106));
+        painter.setRenderHint(QPainter::SmoothPixmapTransform);
+        constexpr int gap = 10;
+        auto const width = (this->width() - 3 * gap) / 2;
+        paint(painter, before, QRect(gap, gap, width, height() - 2 * gap));
+        paint(painter, after, QRect(2 * gap + width, gap, width, height() - 2 * gap));
+    }
+
+private:
+    void paint(QPainter& painter, Picture const& picture, QRect room) const
+    {
+        if (!picture || picture->isNull()) {
+            painter.setPen(themeColors().border);
+            painter.drawRect(room.adjusted(0, 0, -1, -1));
+            return;
+        }
+        QImage const image(reinterpret_cast<uchar const*>(picture->pixels.data()), static_cast<int>(picture->width),
+            static_cast<int>(picture->height), static_cast<int>(picture->width * 4), QImage::Format_RGB32);
+        auto const size = image.size().scaled(room.size(), Qt::KeepAspectRatio);
+        painter.drawImage(QRect(room.center() - QPoint(size.width() / 2, size.height() / 2), size), image);
+    }
+};
+
+CompareView::CompareView(QWidget* parent)
+    : QWidget(parent),
+      m_pictures(new Pictures),
+      m_title(new ElidedLabel),
+      m_summary(new ElidedLabel(ElidedLabel::Tone::Quiet)),
+      m_list(new QTreeWidget),
+      m_leave(new QPushButton)
+{
+    auto font = m_title->font();
+    font.setWeight(QFont::DemiBold);
+    m_title->setFont(font);
+    m_list->setColumnCount(3);
+    m_list->setFrameShape(QFrame::NoFrame);
+    m_list->setUniformRowHeights(true);
+    m_list->setEditTriggers(QAbstractItemView::NoEditTriggers);
+    m_list->header()->setSectionResizeMode(0, QHeaderView::ResizeToContents);
+    auto* words = new QVBoxLayout;
+    words->setSpacing(1);
+    words->addWidget(m_title);
+    words->addWidget(m_summary);
+    auto* caption = new QHBoxLayout;
+    caption->setContentsMargins(16, 8, 12, 8);
+    caption->addLayout(words, 1);
+    caption->addWidget(m_leave);
+    auto* layout = new QVBoxLayout(this);
+    layout->setContentsMargins(0, 0, 0, 0);
+    layout->setSpacing(0);
+    layout->addWidget(m_pictures, 3);
+    layout->addLayout(caption);
+    layout->addWidget(m_list, 2);
+    connect(m_leave, &QPushButton::clicked, this, &CompareView::leaveRequested);
+    updateTexts();
+}
+
+void CompareView::begin(QString const& before, QString const& after)
+{
+    m_list->clear();
+    m_list->setHeaderLabels({ tr("What"), before, after });
+    m_title->setText(tr("From “%1” to “%2”").arg(before, after));
+    m_summary->setText(tr("Comparing …"));
+    setAccessibleName(m_title->text());
+}
+
+void CompareView::showPictures(Picture before, Picture after)
+{
+    m_pictures->before = std::move(before);
+    m_pictures->after = std::move(after);
+    m_pictures->update();
+}
+
+void CompareView::showComparison(app::MomentComparison const& comparison)
+{
+    using Presence = app::MomentComparison::Part::Presence;
+    m_list->clear();
+    for (auto const& part : comparison.parts) {
+        auto* item = new QTreeWidgetItem(m_list, { part.id.isEmpty() ? tr("Configuration") : part.id });
+        if (part.presence == Presence::Added)
+            item->setText(2, tr("is new"));
+        else if (part.presence == Presence::Removed)
+            item->setText(1, tr("is not there any more"));
+        else
+            item->setText(2, tr("%n difference(s)", nullptr, static_cast<int>(part.fields.size())));
+        for (auto const& field : part.fields)
+            new QTreeWidgetItem(item, { field.path, field.before, field.after });
+    }
+    auto const parts = static_cast<int>(comparison.parts.size());
+    auto summary = tr("%1 of memory and %n part(s) of the machine differ.", nullptr, parts)
+                       .arg(bytesText(comparison.memoryBytes));
+    if (comparison.isCut)
+        summary += QLatin1Char(' ') + tr("There is more than is shown; “chronoctl moment diff” has all.");
+    m_summary->setText(summary);
+    setAccessibleDescription(summary);
+}
+
+void CompareView::keyPressEvent(QKeyEvent* event)
+{
+    if (event->key() == Qt::Key_Escape)
+        emit leaveRequested();
+    else
+        QWidget::keyPressEvent(event);
+}
+
+void CompareView::updateTexts()
+{
+    m_leave->setText(tr("Done"));
+    m_list->setAccessibleName(tr("What differs"));
+}
+
+void CompareView::changeEvent(QEvent* event)
+{
+    QWidget::changeEvent(event);
+    if (event->type() == QEvent::LanguageChange)
+        updateTexts();
+}
+
+}

@@ -566,6 +566,8 @@ struct ControlServer::Private {
             tellAll("machine.guestRebooted", { { "machine", machine } });
         } else if (auto const* kept = std::get_if<notice::MomentKept>(&notice)) {
             tellAll("machine.momentKept", { { "machine", machine }, { "moment", kept->id } });
+        } else if (auto const* ended = std::get_if<notice::JobEnded>(&notice)) {
+            tellAll("machine.jobEnded", { { "machine", machine }, { "job", ended->job } });
         }
     }
 

@@ -1,5 +1,6 @@
 #include "app/control/moment_methods.h"
 
+#include "app/store/machine_store.h"
 #include "vmm/machine/moment_diff.h"
 
 #include <algorithm>
@@ -207,14 +208,22 @@ void end(MachineRunner& machine, Json const& params, Reply const& reply)
     withMoment(machine, params, reply, [&](std::string const& id) { machine.endMoment(id, plain(reply)); });
 }
 
+/// As a timeline tells how far it is.
+vmm::timeline::Progress fractionOf(MachineRunner::JobProgress const& progress)
+{
+    return [progress](std::uint64_t done, std::uint64_t total) {
+        return progress(total > 0 ? double(done) / double(total) : 0);
+    };
+}
+
 void verify(MachineRunner& machine, Json const&, Reply const& reply)
 {
     auto const found = std::make_shared<std::vector<vmm::timeline::Damage>>();
-    auto const what = [found](Timeline& timeline) -> vmm::Result<> {
-        *found = TRY(timeline.verify());
+    auto const what = [found](Timeline& timeline, MachineRunner::JobProgress const& progress) -> vmm::Result<> {
+        *found = TRY(timeline.verify(fractionOf(progress)));
         return {};
     };
-    machine.changeTimeline(what, [found, reply](vmm::Result<> outcome) {
+    machine.workOnTimeline("verify", what, [found, reply](vmm::Result<> outcome) {
         reply(outcome ? vmm::Result<Json>(Json { { "damaged", damagesToJson(*found) } }) : vmm::fail(outcome.error()));
     });
 }
@@ -222,14 +231,51 @@ void verify(MachineRunner& machine, Json const&, Reply const& reply)
 void sweep(MachineRunner& machine, Json const&, Reply const& reply)
 {
     auto const freed = std::make_shared<std::uint64_t>(0);
-    auto const what = [freed](Timeline& timeline) -> vmm::Result<> {
+    auto const what = [freed](Timeline& timeline, MachineRunner::JobProgress const& progress) -> vmm::Result<> {
         auto const before = TRY(timeline.usage()).total;
-        TRY(timeline.sweep());
+        TRY(timeline.sweep(fractionOf(progress)));
         *freed = before - std::min(before, TRY(timeline.usage()).total);
         return {};
     };
-    machine.changeTimeline(what, [freed, reply](vmm::Result<> outcome) {
+    machine.workOnTimeline("prune", what, [freed, reply](vmm::Result<> outcome) {
         reply(outcome ? vmm::Result<Json>(Json { { "freedBytes", *freed } }) : vmm::fail(outcome.error()));
+    });
+}
+
+/// Of that moment of the machine; `name` is the new one's.
+void forkMoment(MachineRunner& machine, std::string const& moment, std::string const& name, Reply const& reply)
+{
+    auto const made = std::make_shared<StoredMachine>();
+    auto const what = [made, root = machine.places().libraryRoot, id = machine.id(), moment, name](
+                          MachineRunner::JobProgress const& progress) -> vmm::Result<> {
+        *made = TRY(MachineStore(root).fork(id, moment, name, progress));
+        return {};
+    };
+    machine.work("fork", what, [made, reply](vmm::Result<> outcome) {
+        reply(outcome ? vmm::Result<Json>(Json { { "uuid", made->id }, { "name", made->config.name } })
+                      : vmm::fail(outcome.error()));
+    });
+}
+
+void fork(MachineRunner& machine, Json const& params, Reply const& reply)
+{
+    auto const name = textIn(params, "name");
+    if (name.empty() || machine.places().libraryRoot.empty()) {
+        return reply(name.empty() ? vmm::fail(vmm::ErrorCode::InvalidArgument, "the new machine needs a name")
+                                  : vmm::fail(vmm::ErrorCode::Unsupported, "a machine in no library has no forks"));
+    }
+    auto const forkIt
+        = [&machine, name, reply](std::string const& moment) { forkMoment(machine, moment, name, reply); };
+    if (params.contains("moment"))
+        return withMoment(machine, params, reply, forkIt);
+    // The present, which becomes a moment first.
+    vmm::timeline::NewMoment present;
+    present.name = textIn(params, "keptAs");
+    machine.keepMoment(std::move(present), [forkIt, reply](vmm::Result<Moment> const& kept) {
+        if (kept)
+            forkIt(kept->id);
+        else
+            reply(vmm::fail(kept.error()));
     });
 }
 
@@ -246,6 +292,7 @@ bool callMomentMethod(MachineRunner& machine, std::string const& method, Json co
         { "moment.end", &end },
         { "moment.verify", &verify },
         { "moment.sweep", &sweep },
+        { "moment.fork", &fork },
     };
     auto const handler = handlers.find(method);
     if (handler == handlers.end())

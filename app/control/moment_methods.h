@@ -27,6 +27,9 @@ Json momentDiffToJson(vmm::MomentDiff const& diff, std::string const& before, st
 /// end    | moment | nothing
 /// verify | | damaged
 /// sweep  | | freedBytes
+/// fork   | name; moment, without which the present is kept (keptAs: its name) | uuid and name of the new machine
+///
+/// verify, sweep and fork take long: machine.progress tells of them, machine.cancel ends them.
 ///
 /// A moment is told as findMoment() has it.
 bool callMomentMethod(MachineRunner& machine, std::string const& method, Json const& params,

@@ -119,17 +119,18 @@ struct CommandLine {
         suspending->add_option("--to", directory, "Into this directory, not the machine's own");
         suspending->add_flag("--keep-running", keepRunning, "Let it go on afterwards; with --to");
         auto* momentous = verb("moment",
-            "A machine's past: take, list, restore, delete, change, diff, inspect, export, import, verify, prune",
+            "A machine's past: take, list, restore, fork, delete, change, diff, inspect, export, import, verify, prune",
             [this](Surroundings& around, Output const& output) { return ctl::moment(moment, around, output); });
         momentous
             ->add_option("action", moment.action,
-                "take keeps the present; restore goes to a moment; change gives it another name, note or pin; diff "
+                "take keeps the present; restore goes to a moment; fork makes another machine that goes on from it, or "
+                "from the present; change gives it another name, note or pin; diff "
                 "tells"
                 " what is otherwise at one than at another, or what it has changed; inspect shows all that it knows"
                 " of each device; export writes it to a directory or a bundle, import makes a machine from a bundle;"
                 " prune frees what no moment needs")
             ->required()
-            ->check(CLI::IsMember({ "take", "list", "restore", "delete", "change", "diff", "inspect", "export",
+            ->check(CLI::IsMember({ "take", "list", "restore", "fork", "delete", "change", "diff", "inspect", "export",
                 "import", "verify", "prune" }));
         momentous
             ->add_option("machine", moment.machine,
@@ -138,7 +139,8 @@ struct CommandLine {
         momentous->add_option("moment", moment.moment, "The moment's id, the beginning of it, or its name");
         momentous->add_option(
             "other", moment.other, "Of diff: the moment to compare it with; without it the one before");
-        momentous->add_option("--name", moment.name, "Of take and change: what it is called");
+        momentous->add_option(
+            "--name", moment.name, "Of take and change: what it is called; of fork: what the new machine is called");
         momentous->add_option("--note", moment.note, "Of take and change: a note on it");
         momentous->add_flag("--pin,!--unpin", moment.pinned, "Of change: whether it is never thinned out");
         momentous->add_flag(

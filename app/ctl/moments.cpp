@@ -4,6 +4,8 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <future>
+#include <set>
+#include <string_view>
 #include <unistd.h>
 
 /// `chronoctl moment …`: the same methods, whether a process has the machine in memory or nobody.
@@ -66,8 +68,8 @@ int moment(MomentOptions const& options, Surroundings& around, Output const& out
 {
     if (options.action == "import")
         return importMoment(options, around, output);
-    auto const needsMoment = options.action != "take" && options.action != "list" && options.action != "verify"
-        && options.action != "prune";
+    std::set<std::string_view> const withoutMoment { "take", "list", "fork", "verify", "prune" };
+    bool const needsMoment = !withoutMoment.contains(options.action);
     if (needsMoment && options.moment.empty())
         return output.failed(
             { vmm::ErrorCode::InvalidArgument, "say which moment: its id, the beginning of it, or its name", 0 });
@@ -99,6 +101,9 @@ int moment(MomentOptions const& options, Surroundings& around, Output const& out
         params["losePresent"] = options.losePresent;
     } else if (options.action == "delete") {
         method = "moment.end";
+    } else if (options.action == "fork") {
+        method = "moment.fork";
+        params["name"] = options.name.value_or("");
     } else if (options.action == "change") {
         method = "moment.change";
         if (options.name)
@@ -118,6 +123,8 @@ int moment(MomentOptions const& options, Surroundings& around, Output const& out
         output.value(*answer);
     } else if (options.action == "take") {
         output.text(answer->value("id", ""));
+    } else if (options.action == "fork") {
+        output.text(answer->value("uuid", ""));
     } else if (options.action == "list") {
         print(*answer, output);
     } else if (options.action == "verify") {

@@ -66,7 +66,7 @@ struct InspectOptions {
 };
 
 struct MomentOptions {
-    std::string action; ///< take list restore delete change diff inspect export import verify prune
+    std::string action; ///< take list restore fork delete change diff inspect export import verify prune
     std::string machine, moment;
     std::string other; ///< diff: the moment to compare with
     std::optional<std::string> name, note;

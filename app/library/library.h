@@ -47,7 +47,11 @@ public:
 
     void create(MachineRequest request, Done<QString> done);
     void clone(QString const& id, QString const& name, Done<QString> done, std::function<void(double)> progress = {});
-    void cancelClone();
+    /// A machine that goes on from that moment (its id) at its first start. The original may be in memory, of any
+    /// process; to fork its present, keep that as a moment first.
+    void fork(QString const& id, QString const& moment, QString const& name, Done<QString> done,
+        std::function<void(double)> progress = {});
+    void cancelClone(); ///< or the fork, whichever was begun last
     // Changes are written in the order in which they are asked for; `done` hears when that is so, and entry() and
     // config() tell it.
     void rename(QString const& id, QString const& name, Done<void> done);

@@ -18,7 +18,9 @@ MachineRunner::~MachineRunner()
         std::lock_guard const guard(m_private->observersMutex);
         m_private->observers.clear();
     }
+    m_private->cancelJobs();
     m_private->thread->loop().call([this] {
+        m_private->worker.reset(); // it looks at the timeline, not at the machine
         if (m_private->machine)
             m_private->end();
     });
@@ -150,10 +152,12 @@ void MachineRunner::discardState(Completion done)
                 return Private::finish(done, vmm::fail(notNow("discard the state of", state())));
             auto outcome = m_private->takeLock();
             if (outcome)
+                outcome = m_private->arriveWithoutMemory();
+            if (outcome)
                 outcome = m_private->dropSavedState();
             if (outcome)
                 m_private->readPasts();
-            m_private->lock.reset();
+            m_private->letGo();
             m_private->setState(m_private->restingState());
             Private::finish(done, outcome);
         },
@@ -164,6 +168,9 @@ void MachineRunner::cancelJob(Completion done)
 {
     m_private->post(
         [this, done] {
+            bool const hadJobs = m_private->cancelJobs();
+            if (hadJobs && !isPossible(Action::CancelJob, state()))
+                return Private::finish(done, {});
             m_private->forward(Action::CancelJob, "cancel the suspending of", vmm::command::CancelJob {}, done);
         },
         done);

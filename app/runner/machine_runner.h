@@ -19,8 +19,12 @@ struct StateChanged {
     std::optional<vmm::Error> reason; ///< why, where nobody asked for it
 };
 struct Progress {
-    std::string job; ///< "suspend", "restore", "keep"
-    double fraction; ///< 0 to 1; a state change ends the job, KeepingEnded a "keep"
+    std::string job; ///< "suspend", "restore", "keep", and those of work(): "verify", "prune", "fork"
+    double fraction; ///< 0 to 1; a state change ends the job, KeepingEnded a "keep", JobEnded the rest
+};
+/// One of work().
+struct JobEnded {
+    std::string job;
 };
 struct PointerModeChanged {
     bool absolute;
@@ -43,15 +47,20 @@ struct KeepingEnded { };
 }
 
 using Notice = std::variant<notice::StateChanged, notice::Progress, notice::PointerModeChanged, notice::MediumChanged,
-    notice::NetworkChanged, notice::GuestRebooted, notice::MomentKept, notice::KeepingEnded>;
+    notice::NetworkChanged, notice::GuestRebooted, notice::MomentKept, notice::KeepingEnded, notice::JobEnded>;
 
 /// Where a machine keeps what is its own.
 struct MachinePlaces {
     std::string stateDirectory; ///< of suspend and restore
     std::string lockFile;       ///< empty: no lock (a machine that is in no library)
     std::string timelineFolder; ///< of its moments; empty: it can have none
+    std::string libraryRoot;    ///< of the MachineStore that has it; empty: it is in none
     bool keepsState = false;    ///< an exported state: it stays when the machine runs on
 };
+
+/// The moment that the machine goes to at its next start, before anything else: a fork goes to its first one, and a
+/// machine whose disks were on their way to one when its process ended arrives there. Empty: none.
+vmm::Result<std::string> momentOnTheWay(std::string const& timelineFolder);
 
 /// One machine, running or not, without Qt: it makes and ends vmm::Machine objects on a thread of its own, so that
 /// nobody ever waits for one, holds the machine's lock while one is in memory, and passes commands in and notices out.
@@ -107,8 +116,17 @@ public:
     vmm::Result<std::shared_ptr<vmm::timeline::Timeline const>> timeline() const;
     /// Does `what` with the timeline; the machine is this process's meanwhile.
     void changeTimeline(std::function<vmm::Result<>(vmm::timeline::Timeline&)> what, Completion done = {});
+    /// What takes long, beside everything else: one such thing after the other, on a thread that leaves the disk and
+    /// the processor to the guest. notice::Progress tells of it under the name `job`; cancelJob() ends it.
+    using JobProgress = std::function<bool(double)>; ///< 0 to 1; false: give up
+    using Job = std::function<vmm::Result<>(JobProgress const&)>;
+    void work(std::string job, Job what, Completion done = {});
+    /// The same with the timeline; the machine is this process's meanwhile.
+    using TimelineJob = std::function<vmm::Result<>(vmm::timeline::Timeline&, JobProgress const&)>;
+    void workOnTimeline(std::string job, TimelineJob what, Completion done = {});
     /// Ends a moment for good, with what the disks kept of it.
     void endMoment(std::string moment, Completion done = {});
+    /// What is under way in the machine, and what is being worked on beside it.
     void cancelJob(Completion done = {});
     /// The moment that is being kept, if one is: nothing of it stays.
     void cancelKeeping(Completion done = {});

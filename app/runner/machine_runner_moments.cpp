@@ -53,7 +53,9 @@ void MachineRunner::Private::goTo(std::string const& moment, Present present, Co
 {
     auto const state = runner.m_state.load();
     bool const isOn = state == SessionState::Running || state == SessionState::Paused || state == SessionState::Crashed;
-    if (!isOn && state != SessionState::Off)
+    // On its way to a moment it has no present yet that could be lost.
+    bool const isOnItsWay = state == SessionState::Suspended && !hasSavedState(runner.m_places.stateDirectory);
+    if (!isOn && state != SessionState::Off && !isOnItsWay)
         return finish(done, vmm::fail(notNow("go to another moment with", state)));
     auto const ready = [&]() -> vmm::Result<> {
         TRY(takeLock());
@@ -62,16 +64,13 @@ void MachineRunner::Private::goTo(std::string const& moment, Present present, Co
                                         : vmm::fail(vmm::ErrorCode::NotFound, "there is no moment " + moment);
     }();
     auto const refuse = [&](vmm::Error const& error) {
-        if (!machine) {
-            timeline.reset();
-            lock.reset();
-        }
+        letGo();
         finish(done, vmm::fail(error));
     };
     if (!ready)
         return refuse(ready.error());
-    if (present == Present::Lose)
-        return goThere(moment, done);
+    if (present == Present::Lose || isOnItsWay)
+        return goThere(moment, Then::Run, done);
     if (state != SessionState::Running && state != SessionState::Paused) {
         return refuse({ vmm::ErrorCode::NotNow,
             "what its disks hold now would be lost, for only a machine that runs can keep its present", 0 });
@@ -85,13 +84,13 @@ void MachineRunner::Private::goTo(std::string const& moment, Present present, Co
                     return finish(done, vmm::fail(vmm::Error(kept.error()).within("the present could not be kept")));
                 if (mine != generation || !machine)
                     return finish(done, vmm::fail(notNow("go to another moment with", runner.m_state)));
-                goThere(moment, done);
+                goThere(moment, Then::Run, done);
             },
             done);
     });
 }
 
-void MachineRunner::Private::goThere(std::string const& moment, Completion const& done)
+void MachineRunner::Private::goThere(std::string const& moment, Then then, Completion const& done)
 {
     setState(SessionState::Restoring);
     drop();
@@ -103,6 +102,10 @@ void MachineRunner::Private::goThere(std::string const& moment, Completion const
         return finish(done, vmm::fail(made.error()));
     }
     keep(std::move(*made));
+    if (then == Then::StandStill) {
+        setState(SessionState::Paused);
+        return finish(done, {});
+    }
     machine->post(vmm::command::Resume {}, [this, done, mine = generation](vmm::Result<> resumed) {
         post(
             [this, done, mine, resumed] {
@@ -114,14 +117,24 @@ void MachineRunner::Private::goThere(std::string const& moment, Completion const
     });
 }
 
-vmm::Result<std::string> MachineRunner::Private::interruptedGoing() const
+vmm::Result<std::string> momentOnTheWay(std::string const& timelineFolder)
 {
-    auto const& path = runner.m_places.timelineFolder;
     struct stat status { };
-    if (path.empty() || ::stat(path.c_str(), &status) != 0)
+    if (timelineFolder.empty() || ::stat(timelineFolder.c_str(), &status) != 0)
         return std::string();
-    auto const folder = TRY(vmm::timeline::openFolder(path));
+    auto const folder = TRY(vmm::timeline::openFolder(timelineFolder));
     return vmm::timeline::Timeline::goingTo(*folder);
+}
+
+vmm::Result<> MachineRunner::Private::arriveWithoutMemory()
+{
+    auto const going = TRY(momentOnTheWay(runner.m_places.timelineFolder));
+    if (going.empty())
+        return {};
+    TRY(openTimeline());
+    auto const arrived = factory.goTo(timeline, going, listener());
+    ++generation; // what it tells is of no interest
+    return arrived ? vmm::Result<>() : vmm::fail(arrived.error());
 }
 
 void MachineRunner::Private::withTimeline(std::function<vmm::Result<>()> const& what, Completion const& done)
@@ -131,10 +144,7 @@ void MachineRunner::Private::withTimeline(std::function<vmm::Result<>()> const& 
         outcome = openTimeline();
     if (outcome)
         outcome = what();
-    if (!machine) {
-        timeline.reset();
-        lock.reset();
-    }
+    letGo();
     finish(done, std::move(outcome));
 }
 

@@ -70,9 +70,14 @@ struct MachineRunner::Private {
     std::map<ObserverId, Observer> observers;
     ObserverId nextObserver = 1;
 
+    unsigned timelineJobs = 0; ///< under way: the lock and the timeline stay
+    std::mutex jobsMutex;
+    std::vector<std::shared_ptr<std::atomic<bool>>> jobs; ///< of work(): set to cancel one
+
     std::once_flag loopStarted;
     vmm::Result<> loopOutcome;
-    std::unique_ptr<vmm::LoopThread> thread; // last: ends before what it uses
+    std::unique_ptr<vmm::LoopThread> thread; // after what it uses, so that it ends before
+    std::unique_ptr<vmm::LoopThread> worker; // of work(); posts to `thread`
 
     Private(MachineRunner& owner, vmm::VmConfig initial, MachineFactory machines)
         : runner(owner), factory(std::move(machines))
@@ -167,7 +172,9 @@ struct MachineRunner::Private {
 
     SessionState restingState() const
     {
-        return hasSavedState(runner.m_places.stateDirectory) ? SessionState::Suspended : SessionState::Off;
+        auto const going = momentOnTheWay(runner.m_places.timelineFolder);
+        bool const waits = hasSavedState(runner.m_places.stateDirectory) || (going && !going->empty());
+        return waits ? SessionState::Suspended : SessionState::Off;
     }
 
     vmm::Machine::Listener listener()
@@ -248,8 +255,7 @@ struct MachineRunner::Private {
     void end(std::optional<vmm::Error> why = {})
     {
         drop();
-        timeline.reset();
-        lock.reset();
+        letGo();
         runner.m_absolutePointer = false;
         setState(restingState(), std::move(why));
     }
@@ -277,6 +283,15 @@ struct MachineRunner::Private {
         }
         ++generation;
         savedStateInUse = false;
+    }
+
+    /// The lock and the timeline, where nothing needs them any more.
+    void letGo()
+    {
+        if (machine || timelineJobs > 0)
+            return;
+        timeline.reset();
+        lock.reset();
     }
 
     vmm::Result<> takeLock()
@@ -349,11 +364,10 @@ struct MachineRunner::Private {
             return finish(done, vmm::fail(notNow("start", state)));
         if (auto const locked = takeLock(); !locked)
             return finish(done, locked);
-        // A crash may have left the disks between two moments.
-        if (auto const going = interruptedGoing(); !going || !going->empty()) {
+        if (auto const going = momentOnTheWay(runner.m_places.timelineFolder); !going || !going->empty()) {
             auto const opened = going ? openTimeline() : vmm::Result<>(vmm::fail(going.error()));
             if (opened)
-                return goThere(*going, done);
+                return goThere(*going, paused ? Then::StandStill : Then::Run, done);
             end();
             return finish(done, opened);
         }
@@ -462,11 +476,19 @@ struct MachineRunner::Private {
     std::function<vmm::Bytes()> pictureMaker();
     void goTo(std::string const& moment, Present present, Completion const& done);
     /// Whatever is in memory is gone now.
-    void goThere(std::string const& moment, Completion const& done);
-    /// The moment that the disks were going to when the process ended; empty: none.
-    vmm::Result<std::string> interruptedGoing() const;
+    enum class Then : std::uint8_t { Run, StandStill };
+    void goThere(std::string const& moment, Then then, Completion const& done);
+    /// To where the machine is on its way, with its disks alone: what its memory was there is let go.
+    vmm::Result<> arriveWithoutMemory();
     /// Does `what` while the lock and the timeline are ours.
     void withTimeline(std::function<vmm::Result<>()> const& what, Completion const& done);
+
+    // machine_runner_work.cpp
+
+    void work(std::string const& job, Job const& what, Completion const& done);
+    void workOnTimeline(std::string const& job, TimelineJob const& what, Completion const& done);
+    /// Whether there was one.
+    bool cancelJobs();
 
     /// Passes `command` to the machine; commands that let the guest run drop the saved state first.
     void forward(std::optional<Action> action, std::string_view name, vmm::Command command, Completion const& done)

@@ -8,7 +8,8 @@ namespace app {
 /// Where a machine of the library is: vmm::RunState, and what lies before and after a machine in memory.
 enum class SessionState : std::uint8_t {
     Off,
-    Suspended, ///< A saved state waits beside the disks; nothing is in memory.
+    Suspended, ///< Nothing is in memory; a saved state waits beside the disks, or a moment to which the next start
+               ///< goes.
     Starting,  ///< Being put together.
     Restoring, ///< Being put together from its saved state.
     Running,

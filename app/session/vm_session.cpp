@@ -50,8 +50,8 @@ void VmSession::take(Notice const& notice)
         }
         emit stateChanged(m_state, m_reason);
     } else if (auto const* progress = std::get_if<notice::Progress>(&notice)) {
-        // The machine runs on while a moment is kept: that is the timeline's to show.
-        if (progress->job == "keep")
+        // The machine runs on meanwhile: what is done with its moments is the timeline's to show.
+        if (progress->job != "suspend" && progress->job != "restore")
             return;
         m_job = Job { QString::fromStdString(progress->job), progress->fraction };
         emit jobProgressed(*m_job);

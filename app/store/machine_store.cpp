@@ -5,7 +5,8 @@
 #include "app/store/whole_file.h"
 #include "vmm/base/random.h"
 #include "vmm/config/config_paths.h"
-#include "vmm/machine/saved_machine.h"
+#include "vmm/machine/forked_machine.h"
+#include "vmm/state/writer.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -15,6 +16,8 @@
 #include <fcntl.h>
 #include <filesystem>
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <set>
 #include <sys/stat.h>
 #include <tuple>
 #include <unistd.h>
@@ -91,6 +94,57 @@ void fillIn(vmm::VmConfig& config)
     }
 }
 
+/// For a copy: what no two machines have alike is made up anew.
+void takeIdentity(vmm::VmConfig& config, std::string const& name)
+{
+    config.name = name;
+    config.uuid.clear();
+    for (auto& network : config.networks)
+        network.mac.clear();
+    fillIn(config);
+}
+
+/// The moment, while the machine may go on in another process; NotFound where there is none.
+vmm::Result<std::unique_ptr<vmm::timeline::Timeline>> lookAtTimeline(std::string const& path)
+{
+    if (::access(path.c_str(), F_OK) != 0)
+        return vmm::fail(vmm::ErrorCode::NotFound, "the machine has no moments");
+    return vmm::timeline::Timeline::open(
+        TRY(vmm::timeline::openFolder(path)), vmm::timeline::Timeline::Access::ReadOnly);
+}
+
+/// Which files of a machine's directory `from` its fork in `to` gets as they are: all that it reads and nobody writes.
+vmm::Result<> copyCompanions(vmm::VmConfig config, std::string const& from, std::string const& to)
+{
+    std::erase_if(config.disks, vmm::followsMoments);
+    std::set<std::string> files;
+    forEachPath(config, [&](std::string& path) {
+        if (isWithin(path, from) && ::access(path.c_str(), F_OK) == 0)
+            files.insert(path.substr(from.size() + 1));
+    });
+    for (auto const& file : files) {
+        auto const place = files::path(to + "/" + file).parent_path();
+        TRY(makeDirectories(place));
+        TRY(copySparse(from + "/" + file, to + "/" + file, [](double) { return true; }));
+        TRY(syncDirectory(place));
+    }
+    return {};
+}
+
+/// The same files in another directory, as they are there: `at` now, `later` by name.
+vmm::Result<> moveSavedFiles(
+    std::vector<vmm::SavedFile>& files, std::string const& from, std::string const& at, std::string const& later)
+{
+    for (auto& file : files) {
+        if (!isWithin(file.path, from))
+            continue;
+        auto const name = file.path.substr(from.size());
+        file = TRY(vmm::describeFile(file.id, at + name));
+        file.path = later + name;
+    }
+    return {};
+}
+
 }
 
 MachineStore::MachineStore(std::string root) : m_root(std::move(root)) { }
@@ -113,7 +167,8 @@ MachinePlaces MachineStore::placesOf(std::string const& id) const
     auto const directory = directoryOf(id);
     return { .stateDirectory = directory + "/state",
         .lockFile = directory + "/machine.lock",
-        .timelineFolder = directory + "/timeline" };
+        .timelineFolder = directory + "/timeline",
+        .libraryRoot = m_root };
 }
 
 std::vector<StoredMachine> MachineStore::list() const
@@ -151,7 +206,8 @@ vmm::Result<StoredMachine> MachineStore::load(std::string const& id) const
         return vmm::fail(vmm::ErrorCode::Corrupt, fmt::format("{} says that it is machine {}", path, config.uuid));
     makePathsAbsolute(config, directory);
     auto const places = placesOf(id);
-    bool const isSuspended = vmm::holdsSavedMachine(places.stateDirectory);
+    auto const going = momentOnTheWay(places.timelineFolder);
+    bool const isSuspended = vmm::holdsSavedMachine(places.stateDirectory) || (going && !going->empty());
     return StoredMachine { id, directory, std::move(config), {}, isSuspended, MachineLock::owner(places.lockFile) };
 }
 
@@ -298,11 +354,7 @@ vmm::Result<StoredMachine> MachineStore::clone(std::string const& id, std::strin
     // Held while its disks are copied, so that nobody starts it meanwhile.
     auto const lock = TRY(MachineLock::take(placesOf(id).lockFile));
     auto config = source.config;
-    config.name = name;
-    config.uuid.clear();
-    for (auto& network : config.networks)
-        network.mac.clear();
-    fillIn(config);
+    takeIdentity(config, name);
     auto const directory = directoryOf(config.uuid);
     auto const workplace = fmt::format("{}/{}{}", machinesDirectory(), makingPrefix, config.uuid);
     auto scaffold = TRY(Scaffold::make(workplace));
@@ -334,6 +386,60 @@ vmm::Result<StoredMachine> MachineStore::clone(std::string const& id, std::strin
     }
     makePathsRelative(config, source.directory);
     TRY(vmm::checkConfig(config));
+    TRY(writeConfig(config, workplace));
+    TRY(scaffold.moveTo(directory));
+    return load(config.uuid);
+}
+
+vmm::Result<StoredMachine> MachineStore::fork(
+    std::string const& id, std::string const& moment, std::string const& name, Progress const& progress)
+{
+    auto const source = directoryOf(TRY(load(id)).id);
+    auto const timeline = TRY(lookAtTimeline(placesOf(id).timelineFolder));
+    auto const from = TRY(timeline->moment(moment));
+    auto saved = TRY_WITHIN("the moment", vmm::savedMachineAt(*timeline, moment));
+    TRY(vmm::checkFiles(saved.header.files));
+    auto const original = saved.config;
+    auto config = original;
+    takeIdentity(config, name);
+    auto const directory = directoryOf(config.uuid);
+    auto const workplace = fmt::format("{}/{}{}", machinesDirectory(), makingPrefix, config.uuid);
+    auto scaffold = TRY(Scaffold::make(workplace));
+
+    TRY(copyCompanions(original, source, workplace));
+    auto const as = vmm::makeUuid();
+    for (auto& disk : config.disks) {
+        if (vmm::followsMoments(disk))
+            disk.path = fmt::format("{}/{}.{}", workplace, disk.id, disk.format == DiskFormat::Raw ? "img" : "qcow2");
+    }
+    if (!config.firmwareVariables.empty() && !isWithin(config.firmwareVariables, source))
+        config.firmwareVariables = workplace + "/nvram.fd"; // which is made from the memory at the first start
+    auto const goOn = [&](double part) { return !progress || progress(part); };
+    TRY(vmm::forkDisks(original, from, config, as, [&](double part) { return goOn(0.9 * part); }));
+    TRY(syncDirectory(workplace));
+    // Everything has its place relative to the directory, which is called otherwise when it is whole.
+    for (auto const& place : { source, workplace })
+        makePathsRelative(config, place);
+    makePathsAbsolute(config, directory);
+
+    std::erase_if(saved.header.files, [&](vmm::SavedFile const& file) {
+        auto const* disk = diskOf(config, file.id);
+        return disk != nullptr && vmm::followsMoments(*disk);
+    });
+    TRY(moveSavedFiles(saved.header.files, source, workplace, directory));
+    TRY(vmm::changeIdentity(saved, config));
+    auto const state = vmm::state::toText(vmm::savedMachineToJson(saved), 1) + "\n";
+    auto const into = TRY(vmm::timeline::openFolder(workplace + "/timeline"));
+    TRY(timeline->fork(moment, as, state, *into,
+        [&](std::uint64_t done, std::uint64_t total) { return goOn(0.9 + 0.1 * double(done) / double(total)); }));
+    if (auto const picture = timeline->picture(moment); picture && !picture->empty())
+        vmm::ignore(writeWholeFile(workplace + "/thumbnail.png", *picture, Durable::No));
+    if (!goOn(1))
+        return vmm::fail(vmm::ErrorCode::Cancelled, "making another machine was cancelled");
+    // What was read belonged to the moment for as long as there was one.
+    if (!TRY(lookAtTimeline(placesOf(id).timelineFolder))->moment(moment))
+        return vmm::fail(vmm::ErrorCode::NotFound, "the moment was deleted while a machine was made from it");
+    makePathsRelative(config, directory);
     TRY(writeConfig(config, workplace));
     TRY(scaffold.moveTo(directory));
     return load(config.uuid);

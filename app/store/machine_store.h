@@ -35,8 +35,8 @@ struct StoredMachine {
     std::string directory;
     vmm::VmConfig config;              ///< paths made absolute
     std::optional<vmm::Error> problem; ///< machine.json cannot be read; `config` has only uuid and name then
-    bool isSuspended = false;
-    std::optional<pid_t> owner; ///< the process that has it in memory (ourselves too)
+    bool isSuspended = false;          ///< its next start goes on from a saved state, or from a moment
+    std::optional<pid_t> owner;        ///< the process that has it in memory (ourselves too)
 };
 
 /// The person's machines on disk, without Qt:
@@ -92,6 +92,11 @@ public:
     /// file system can). Disks elsewhere are refused unless read-only. The saved state is not copied. Not while in
     /// memory.
     vmm::Result<StoredMachine> clone(std::string const& id, std::string const& name, Progress progress = {});
+    /// A machine of its own that goes on from that moment (its id) at its first start: with a new uuid and MACs, the
+    /// disks as they were then, and what is stored of the moment shared with the original as far as the file system
+    /// can. The original may be in memory, of any process, and may go afterwards.
+    vmm::Result<StoredMachine> fork(
+        std::string const& id, std::string const& moment, std::string const& name, Progress const& progress = {});
 
     /// Into the trash. Not while in memory.
     vmm::Result<> remove(std::string const& id);

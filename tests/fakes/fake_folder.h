@@ -22,6 +22,7 @@ public:
     int error = ENOSPC;
     bool powered = true;
     std::string unreadable; ///< the name of a file whose bytes cannot be read
+    bool hasLinks = true;   ///< a file can have several names
 
     struct Content {
         vmm::Bytes bytes;
@@ -139,6 +140,16 @@ public:
         return names;
     }
 
+    vmm::Result<> link(vmm::timeline::StoredFile const& file, std::string const& name) override
+    {
+        TRY(m_disk.strike());
+        if (!m_disk.hasLinks)
+            return vmm::fail(vmm::ErrorCode::Unsupported, "told to have no links");
+        m_disk.step(vmm::timeline::folderOf(name),
+            [name, content = static_cast<Stored const&>(file).content()](auto& names) { names[name] = content; });
+        return {};
+    }
+
     vmm::Result<> sync(std::string const& folder) override
     {
         TRY(m_disk.strike());
@@ -154,6 +165,7 @@ private:
         {
         }
         std::string const& name() const override { return m_name; }
+        std::shared_ptr<FakeFolderDisk::Content> const& content() const { return m_content; }
         vmm::Result<std::uint64_t> size() const override { return m_content->bytes.size(); }
         vmm::Result<> read(std::uint64_t offset, vmm::ByteSpan data) const override
         {

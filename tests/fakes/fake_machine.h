@@ -7,6 +7,7 @@
 #include "vmm/devices/uart_16550.h"
 #include "vmm/machine/saved_machine.h"
 #include "vmm/state/writer.h"
+#include "vmm/virtio/network_card.h"
 
 #include <atomic>
 #include <filesystem>
@@ -280,6 +281,8 @@ private:
         vmm::SavedMachine saved { .config = m_config };
         for (auto const& serial : m_config.serials)
             saved.parts.push_back({ serial.id, vmm::state::save(vmm::Uart16550::State {}) });
+        for (auto const& network : m_config.networks)
+            saved.parts.push_back({ network.id, vmm::state::save(vmm::virtio::NetworkCard::State {}) });
         return vmm::state::toText(vmm::savedMachineToJson(saved));
     }
     /// Its memory is a page of one number: how many moments were kept before.

@@ -204,4 +204,16 @@ Error Census::damageOfPage(Reference page) const
     return { ErrorCode::Corrupt, fmt::format("pack {:08x} {}", page.pack, what), 0 };
 }
 
+Result<std::set<std::uint32_t>> neededPacks(PageStore const& store, std::vector<MemoryRoot> const& roots)
+{
+    auto const census = TRY(Census::of(store, { roots }));
+    TRY(census.checkWhole(0));
+    std::set<std::uint32_t> packs;
+    for (auto const& [number, pack] : census.packs()) {
+        if (!pack.pages.isEmpty() || !pack.nodes.isEmpty())
+            packs.insert(number);
+    }
+    return packs;
+}
+
 }

@@ -100,4 +100,7 @@ private:
     std::unordered_map<std::uint32_t, Counted*> m_byNumber; // the same, for each reference asks
 };
 
+/// The packs that hold something of that memory. Corrupt where it is not whole.
+Result<std::set<std::uint32_t>> neededPacks(PageStore const& store, std::vector<MemoryRoot> const& roots);
+
 }

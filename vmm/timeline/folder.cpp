@@ -2,11 +2,14 @@
 
 #include "vmm/base/unique_fd.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <fcntl.h>
 #include <filesystem>
 #include <fmt/format.h>
+#include <functional>
 #include <sys/stat.h>
+#include <unistd.h>
 
 namespace vmm::timeline {
 
@@ -17,6 +20,7 @@ public:
     HostStoredFile(std::string name, UniqueFd fd) : m_name(std::move(name)), m_fd(std::move(fd)) { }
 
     std::string const& name() const override { return m_name; }
+    UniqueFd const& fd() const { return m_fd; }
 
     Result<std::uint64_t> size() const override
     {
@@ -117,6 +121,23 @@ public:
         return names;
     }
 
+    Result<> link(StoredFile const& file, std::string const& name) override
+    {
+        auto const* here = dynamic_cast<HostStoredFile const*>(&file);
+        if (here == nullptr)
+            return fail(ErrorCode::Unsupported, file.name() + " is no file of this host");
+        // By its descriptor: whatever has taken its first name meanwhile, it is the file that was opened.
+        auto const open = fmt::format("/proc/self/fd/{}", here->fd().get());
+        if (::linkat(AT_FDCWD, open.c_str(), AT_FDCWD, at(name).c_str(), AT_SYMLINK_FOLLOW) == 0)
+            return {};
+        auto error = osError("cannot give a second name to " + file.name());
+        for (auto const impossible : { EXDEV, EPERM, EMLINK, EOPNOTSUPP, ENOENT /* its last name is gone */ }) {
+            if (error.osError == impossible)
+                error.code = ErrorCode::Unsupported;
+        }
+        return fail(std::move(error));
+    }
+
     Result<> sync(std::string const& folder) override
     {
         auto const fd = TRY(openFile(at(folder), O_RDONLY | O_DIRECTORY));
@@ -144,12 +165,14 @@ std::string folderOf(std::string const& name)
     return slash == std::string::npos ? std::string() : name.substr(0, slash);
 }
 
-Result<> writeWhole(Folder& folder, std::string const& name, ConstByteSpan contents)
+namespace {
+
+Result<> writeWhole(Folder& folder, std::string const& name, std::function<Result<>(NewFile&)> const& fill)
 {
     auto const fresh = name + ".new";
     auto const written = [&]() -> Result<> {
         auto const file = TRY(folder.create(fresh));
-        TRY(file->append(contents));
+        TRY(fill(*file));
         TRY(file->sync());
         return folder.rename(fresh, name);
     }();
@@ -158,6 +181,27 @@ Result<> writeWhole(Folder& folder, std::string const& name, ConstByteSpan conte
         return written;
     }
     return folder.sync(folderOf(name));
+}
+
+}
+
+Result<> writeWhole(Folder& folder, std::string const& name, ConstByteSpan contents)
+{
+    return writeWhole(folder, name, [&](NewFile& file) { return file.append(contents); });
+}
+
+Result<> copyWhole(StoredFile const& file, Folder& folder, std::string const& name)
+{
+    auto const size = TRY(file.size());
+    return writeWhole(folder, name, [&](NewFile& copy) -> Result<> {
+        Bytes piece;
+        for (std::uint64_t offset = 0; offset < size; offset += piece.size()) {
+            piece.resize(std::min<std::uint64_t>(1 << 20, size - offset));
+            TRY(file.read(offset, piece));
+            TRY(copy.append(piece));
+        }
+        return {};
+    });
 }
 
 Result<Bytes> readWhole(Folder const& folder, std::string const& name, std::uint64_t limit)

@@ -41,6 +41,10 @@ public:
     virtual Result<> remove(std::string const& name) = 0;
     /// The names (without the folder's) of the files in a folder. One that is not there is made.
     virtual Result<std::vector<std::string>> list(std::string const& folder) = 0;
+    /// Gives a file of any folder, which is never written to again, a second name here, which nothing has; each of
+    /// the two can go without the other. Durable after the sync() of the folder. Unsupported where there can be no
+    /// second name (another file system, one without links, too many of them): such a file is copied.
+    virtual Result<> link(StoredFile const& file, std::string const& name) = 0;
     /// Which files are in the folder is durable.
     virtual Result<> sync(std::string const& folder) = 0;
 };
@@ -50,6 +54,8 @@ Result<std::unique_ptr<Folder>> openFolder(std::string path);
 
 /// Writes `name` whole, durable, in place of what was there: either this or that is there after a crash.
 Result<> writeWhole(Folder& folder, std::string const& name, ConstByteSpan contents);
+/// The same with what another file holds.
+Result<> copyWhole(StoredFile const& file, Folder& folder, std::string const& name);
 /// Corrupt where it is longer than `limit`.
 Result<Bytes> readWhole(Folder const& folder, std::string const& name, std::uint64_t limit);
 

@@ -49,6 +49,7 @@ public:
     std::uint32_t nodes() const { return m_nodes; }
     std::uint32_t frames() const { return m_pages / pagesPerFrame + (m_pages % pagesPerFrame != 0 ? 1 : 0); }
     std::uint64_t fileSize() const { return m_fileSize; }
+    StoredFile const& file() const { return *m_file; }
 
     /// The hashes of pages from `first` on.
     Result<> readHashes(std::uint32_t first, std::span<PageHash> hashes) const;

@@ -331,6 +331,45 @@ Result<Moment> Timeline::take(NewMoment const& what, FrozenMemory& memory, Progr
     return taken;
 }
 
+Result<Moment> Timeline::fork(
+    std::string_view id, std::string const& as, std::string const& state, Folder& into, Progress const& progress) const
+{
+    std::lock_guard const storing(m_storing); // nothing of it is given back meanwhile
+    auto forked = TRY(moment(id));
+    if (!isId(as) || as == id || state.size() > maximumState)
+        return fail(ErrorCode::InvalidArgument, fmt::format("no fork of {} can be called {}", id, as));
+    if (!TRY(into.list(momentFolder)).empty() || !TRY(into.list(packFolder)).empty())
+        return fail(ErrorCode::AlreadyExists, "there is a timeline already");
+    auto const picture = TRY(this->picture(id));
+    auto const packs = TRY_WITHIN(fmt::format("the moment {} is damaged", id), neededPacks(*m_pages, forked.memory));
+    std::uint64_t done = 0;
+    for (auto const number : packs) {
+        if (!goOn(progress, done++, packs.size()))
+            return fail(cancelled("making another machine was cancelled"));
+        auto const pack = TRY(m_pages->pack(number));
+        auto const linked = into.link(pack->file(), packName(number));
+        if (!linked && linked.error().code != ErrorCode::Unsupported)
+            return fail(linked.error());
+        if (!linked)
+            TRY(copyWhole(pack->file(), into, packName(number)));
+    }
+    TRY(into.sync(packFolder));
+
+    forked.id = as;
+    forked.parent.clear();
+    forked.reason = Reason::Kept;
+    forked.removedAt = 0;
+    forked.stateHash = hashBytes(bytesOf(state), m_record.seed);
+    TRY(writeWhole(into, nameOf(as, "state"), bytesOf(state)));
+    if (!picture.empty())
+        TRY(writeWhole(into, nameOf(as, "png"), picture));
+    TRY(writeWhole(into, nameOf(as, "json"), bytesOf(recordText(forked))));
+    // The last one: without its record it is no timeline.
+    TimelineRecord const record { .seed = m_record.seed, .present = {}, .goingTo = as };
+    TRY(writeWhole(into, recordName, bytesOf(recordText(record))));
+    return forked;
+}
+
 Result<> Timeline::purge(std::string_view id)
 {
     TRY(writable());

@@ -66,6 +66,12 @@ public:
     /// failed it leaves nothing, or, where only the last step to the disk could not be confirmed, the whole moment.
     /// Takes as long as the memory needs to be written.
     Result<Moment> take(NewMoment const& what, FrozenMemory& memory, Progress const& progress);
+    /// Makes another timeline in `into`, which is empty: that moment under the fresh id `as`, with the state that the
+    /// other machine has then. That machine is on its way there, so its first start goes there. What is stored is
+    /// shared where the host can, and from then on nothing that happens to one of the two concerns the other. What has
+    /// failed or was cut off leaves no timeline, at worst files, which are the caller's to remove.
+    Result<Moment> fork(std::string_view id, std::string const& as, std::string const& state, Folder& into,
+        Progress const& progress = {}) const;
     /// Before the first disk goes to that moment: until setPresent() the machine's disks are of no one moment, and
     /// after a crash there is nothing to do but to go on to where they were going.
     Result<> setGoingTo(std::string_view id);

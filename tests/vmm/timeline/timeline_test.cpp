@@ -2,10 +2,13 @@
 #include "tests/fakes/fake_folder.h"
 #include "tests/fakes/fake_memory.h"
 #include "tests/support/suite.h"
+#include "vmm/base/random.h"
 #include "vmm/timeline/timeline.h"
 
+#include <QDir>
 #include <QTemporaryDir>
 #include <set>
+#include <sys/stat.h>
 
 using namespace vmm;
 using namespace vmm::timeline;
@@ -333,6 +336,138 @@ private slots:
         QCOMPARE(difference(*timeline, { { second.id, memory.data } }), QString());
     }
 
+    void forkSharesAndParts_data()
+    {
+        QTest::addColumn<bool>("hasLinks");
+        QTest::newRow("links") << true;
+        QTest::newRow("copies") << false;
+    }
+
+    /// Two timelines of one moment, each of which goes its own way.
+    void forkSharesAndParts()
+    {
+        QFETCH(bool, hasLinks);
+        FakeFolderDisk disk, other;
+        other.hasLinks = hasLinks;
+        Memory memory({ 2 * mib, 64 * kib });
+        std::mt19937 random(4);
+        auto timeline = open(disk);
+        Model model;
+        std::vector<std::string> ids;
+        for (unsigned i = 0; i < 3; ++i) {
+            for (unsigned page = 0; page < 150; ++page)
+                memory.fill(0, page, i * 1000 + page + 1);
+            memory.scribble(random, 20);
+            ids.push_back(tests::must(timeline->take(named("m" + std::to_string(i)), memory, {})).id);
+            model[ids.back()] = memory.data;
+        }
+        auto const as = makeUuid();
+        FakeFolder into(other);
+        auto const made = tests::must(timeline->fork(ids[1], as, "state of m1", into));
+        QCOMPARE(made.id, as);
+        QCOMPARE(made.name, "m1");
+        QCOMPARE(made.parent, "");
+        QCOMPARE(tests::must(Timeline::goingTo(into)), as);
+        // Only what that moment needs, and where it can be shared nothing twice.
+        QVERIFY(!other.files.contains("packs/00000003"));
+        QCOMPARE(other.files.at("packs/00000002") == disk.files.at("packs/00000002"), hasLinks);
+
+        auto fork = open(other);
+        Model forked { { as, model[ids[1]] } };
+        QCOMPARE(difference(*fork, forked), QString());
+        QCOMPARE(tests::must(fork->picture(as)), Bytes(100, 7));
+        QCOMPARE(fork->purge(as).error().code, ErrorCode::NotNow); // the machine is on its way there
+        REQUIRE_OK(fork->setPresent(as));
+
+        // The original loses all but one, and gives it back.
+        for (auto const* gone : { &ids[0], &ids[1] }) {
+            REQUIRE_OK(timeline->purge(*gone));
+            model.erase(*gone);
+        }
+        REQUIRE_OK(timeline->sweep());
+        QCOMPARE(difference(*fork, forked), QString());
+        // The fork goes on, and forgets its beginning.
+        for (unsigned page = 0; page < 150; ++page)
+            memory.fill(0, page, 9000 + page);
+        auto const later = tests::must(fork->take(named("later"), memory, {})).id;
+        forked[later] = memory.data;
+        QCOMPARE(difference(*fork, forked), QString());
+        REQUIRE_OK(fork->purge(as));
+        forked.erase(as);
+        REQUIRE_OK(fork->sweep());
+        QCOMPARE(difference(*fork, forked), QString());
+        QCOMPARE(difference(*timeline, model), QString());
+        fork = open(other);
+        timeline = open(disk);
+        QCOMPARE(difference(*fork, forked), QString());
+        QCOMPARE(difference(*timeline, model), QString());
+    }
+
+    void forkRefusesWhatItCannotBe()
+    {
+        FakeFolderDisk disk, other;
+        auto const timeline = open(disk);
+        Memory memory({ mib });
+        memory.fill(0, 0, 1);
+        auto const id = tests::must(timeline->take(named("a"), memory, {})).id;
+        FakeFolder into(other);
+        QCOMPARE(timeline->fork(makeUuid(), makeUuid(), "", into).error().code, ErrorCode::NotFound);
+        QCOMPARE(timeline->fork(id, "../../../etc", "", into).error().code, ErrorCode::InvalidArgument);
+        QCOMPARE(timeline->fork(id, id, "", into).error().code, ErrorCode::InvalidArgument);
+        QCOMPARE(timeline->fork(id, makeUuid(), "", into, [](auto, auto) { return false; }).error().code,
+            ErrorCode::Cancelled);
+        QVERIFY(other.files.empty());
+        REQUIRE_OK(timeline->fork(id, makeUuid(), "", into));
+        QCOMPARE(timeline->fork(id, makeUuid(), "", into).error().code, ErrorCode::AlreadyExists);
+        // Of a damaged moment nothing is made.
+        auto& pack = disk.files.at("packs/00000001")->bytes;
+        pack[pack.size() - 5] ^= 1;
+        auto const damaged = open(disk, Timeline::Access::ReadOnly);
+        FakeFolderDisk third;
+        FakeFolder elsewhere(third);
+        QCOMPARE(damaged->fork(id, makeUuid(), "", elsewhere).error().code, ErrorCode::Corrupt);
+    }
+
+    /// A fault at each step of a fork: there is a whole timeline or none, and the original is as it was.
+    void everyStepOfAForkCanFail()
+    {
+        FakeFolderDisk disk;
+        auto const timeline = open(disk);
+        Memory memory({ mib });
+        std::mt19937 random(6);
+        Model model;
+        std::string id;
+        for (unsigned i = 0; i < 3; ++i) {
+            memory.scribble(random, 60);
+            id = tests::must(timeline->take(named("m" + std::to_string(i)), memory, {})).id;
+            model[id] = memory.data;
+        }
+        for (auto const kind : { FakeFolderDisk::Fault::Fail, FakeFolderDisk::Fault::PowerCut }) {
+            for (bool const hasLinks : { true, false }) {
+                bool struck = true;
+                for (std::uint64_t at = 0; struck; ++at) {
+                    FakeFolderDisk other;
+                    other.hasLinks = hasLinks;
+                    other.fault = kind;
+                    other.faultAt = at;
+                    FakeFolder into(other);
+                    auto const as = makeUuid();
+                    auto const made = timeline->fork(id, as, "state of m2", into);
+                    struck = other.operations > at;
+                    QVERIFY(struck ? !made || kind == FakeFolderDisk::Fault::Fail : bool(made));
+                    other.fault = FakeFolderDisk::Fault::None;
+                    QCOMPARE(difference(*timeline, model), QString());
+                    for (unsigned seed = 0; seed < 3; ++seed) {
+                        auto const after = other.afterPowerCut(seed);
+                        QVERIFY(!made || after->files.contains("timeline.json"));
+                        if (after->files.contains("timeline.json"))
+                            QCOMPARE(difference(*open(*after), { { as, model[id] } }), QString());
+                    }
+                }
+            }
+        }
+    }
+
     void everyStepCanFail_data()
     {
         QTest::addColumn<int>("kind");
@@ -530,10 +665,25 @@ private slots:
         }
         auto const timeline = openHere();
         QCOMPARE(difference(*timeline, model), QString());
+        auto const forked = std::next(model.begin());
+        auto const into = tests::must(openFolder(directory.filePath("fork").toStdString()));
+        auto const as = makeUuid();
+        auto const name = tests::must(timeline->moment(forked->first)).name;
+        REQUIRE_OK(timeline->fork(forked->first, as, "state of " + name, *into));
+        for (auto const& file : QDir(directory.filePath("fork/packs")).entryList(QDir::Files)) {
+            struct stat status { };
+            QCOMPARE(::stat(directory.filePath("fork/packs/" + file).toUtf8().constData(), &status), 0);
+            QCOMPARE(status.st_nlink, nlink_t(2));
+        }
         REQUIRE_OK(timeline->purge(model.begin()->first));
+        Model const fork { { as, forked->second } };
         model.erase(model.begin());
         REQUIRE_OK(timeline->sweep());
         QCOMPARE(difference(*timeline, model), QString());
+        QVERIFY(QDir(directory.filePath("timeline")).removeRecursively());
+        auto const open = tests::must(Timeline::open(
+            tests::must(openFolder(directory.filePath("fork").toStdString())), Timeline::Access::ReadWrite));
+        QCOMPARE(difference(*open, fork), QString());
     }
 };
 

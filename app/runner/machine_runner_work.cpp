@@ -1,0 +1,95 @@
+#include "app/runner/machine_runner_private.h"
+
+#include <linux/ioprio.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+
+/// What takes long, on a thread of its own.
+namespace app {
+
+namespace {
+
+/// The guests and the person go before: this thread gets what they leave of the processor and of the disk.
+void yieldToOthers()
+{
+    ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), 19);
+    ::syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_PRIO_VALUE(IOPRIO_CLASS_IDLE, 0));
+}
+
+}
+
+void MachineRunner::Private::work(std::string const& job, Job const& what, Completion const& done)
+{
+    if (!worker) {
+        auto started = vmm::LoopThread::start("machine work");
+        if (!started)
+            return finish(done, vmm::fail(started.error()));
+        worker = std::move(*started);
+        worker->loop().post(&yieldToOthers);
+    }
+    auto const cancelled = std::make_shared<std::atomic<bool>>(false);
+    {
+        std::lock_guard const guard(jobsMutex);
+        jobs.push_back(cancelled);
+    }
+    worker->loop().post([this, job, what, done, cancelled] {
+        double told = -1;
+        auto const progress = [&](double fraction) {
+            if (fraction >= told + 0.01) {
+                told = fraction;
+                tell(notice::Progress { job, fraction });
+            }
+            return !cancelled->load();
+        };
+        auto const outcome
+            = cancelled->load() ? vmm::fail(vmm::ErrorCode::Cancelled, job + " was cancelled") : what(progress);
+        tell(notice::JobEnded { job });
+        {
+            std::lock_guard const guard(jobsMutex);
+            std::erase(jobs, cancelled);
+        }
+        post([done, outcome] { finish(done, outcome); }, {});
+    });
+}
+
+void MachineRunner::Private::workOnTimeline(std::string const& job, TimelineJob const& what, Completion const& done)
+{
+    auto ready = takeLock();
+    if (ready)
+        ready = openTimeline();
+    if (!ready) {
+        letGo();
+        return finish(done, ready);
+    }
+    ++timelineJobs;
+    work(
+        job, [what, open = timeline](JobProgress const& progress) { return what(*open, progress); },
+        [this, done](vmm::Result<> const& outcome) {
+            --timelineJobs;
+            letGo();
+            finish(done, outcome);
+        });
+}
+
+bool MachineRunner::Private::cancelJobs()
+{
+    std::lock_guard const guard(jobsMutex);
+    for (auto const& cancelled : jobs)
+        *cancelled = true;
+    return !jobs.empty();
+}
+
+void MachineRunner::work(std::string job, Job what, Completion done)
+{
+    m_private->post(
+        [this, job = std::move(job), what = std::move(what), done] { m_private->work(job, what, done); }, done);
+}
+
+void MachineRunner::workOnTimeline(std::string job, TimelineJob what, Completion done)
+{
+    m_private->post(
+        [this, job = std::move(job), what = std::move(what), done] { m_private->workOnTimeline(job, what, done); },
+        done);
+}
+
+}

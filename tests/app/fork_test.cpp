@@ -1,0 +1,286 @@
+#include "app/control/moment_methods.h"
+#include "app/library/library.h"
+#include "tests/fakes/fake_machine.h"
+#include "tests/support/suite.h"
+#include "vmm/block/image.h"
+#include "vmm/machine/forked_machine.h"
+#include "vmm/state/reader.h"
+
+#include <QDir>
+#include <QTemporaryDir>
+#include <filesystem>
+#include <future>
+
+using namespace app;
+using tests::FakeMachine;
+
+namespace {
+
+constexpr auto patience = std::chrono::seconds(20);
+
+std::unique_ptr<vmm::BlockImage> openDisk(vmm::IoEngine& engine, std::string const& path)
+{
+    vmm::ImageOptions options;
+    options.format = vmm::ImageFormat::Qcow2;
+    return tests::must(vmm::BlockImage::open(engine, path, options));
+}
+
+void writeDisk(std::string const& path, std::uint8_t value)
+{
+    vmm::InlineEngine engine;
+    REQUIRE_OK(openDisk(engine, path)->writeSync(0, vmm::Bytes(512, value)));
+}
+
+std::uint8_t firstOf(std::string const& path)
+{
+    vmm::InlineEngine engine;
+    vmm::Bytes sector(512);
+    tests::must(openDisk(engine, path)->readSync(0, sector));
+    return sector[0];
+}
+
+/// A library with one machine, which has a moment; its disk held 1 then and holds 2 now.
+struct Bench {
+    QTemporaryDir directory;
+    MachineStore store { directory.path().toStdString() };
+    std::shared_ptr<FakeMachine::Script> script = std::make_shared<FakeMachine::Script>();
+    StoredMachine machine;
+    std::string moment;
+
+    Bench()
+    {
+        MachineRequest request;
+        request.config = tests::exampleConfig("web");
+        request.config.uuid.clear();
+        request.config.notes = "for the tests";
+        request.config.networks = { { "net0", {}, vmm::NetworkMode::User, {} } };
+        request.config.disks.resize(1);
+        request.config.disks[0].id = "disk0";
+        request.newDisks = { { "disk0", 1u << 20, DiskFormat::Qcow2 } };
+        machine = tests::must(store.create(std::move(request)));
+        writeDisk(disk(machine), 1);
+        auto const runner = open(machine.id);
+        std::promise<vmm::Result<vmm::timeline::Moment>> kept;
+        tests::must(wait([&](auto done) { runner->start(done); }));
+        runner->keepMoment({ .name = "good", .note = "works" }, [&](auto outcome) { kept.set_value(outcome); });
+        moment = tests::must(kept.get_future().get()).id;
+        vmm::InlineEngine engine;
+        vmm::DiskSnapshot snapshot;
+        snapshot.id = moment;
+        tests::must(openDisk(engine, disk(machine))->takeSnapshot(snapshot));
+        writeDisk(disk(machine), 2);
+    }
+
+    static std::string const& disk(StoredMachine const& machine) { return machine.config.disks[0].path; }
+    std::unique_ptr<MachineRunner> open(std::string const& id)
+    {
+        return std::make_unique<MachineRunner>(
+            store.load(id)->config, store.placesOf(id), FakeMachine::factory(script));
+    }
+    /// Returns when `step` has told its outcome.
+    template<typename Step>
+    static vmm::Result<> wait(Step step)
+    {
+        auto const told = std::make_shared<std::promise<vmm::Result<>>>();
+        auto heard = told->get_future();
+        step([told](vmm::Result<> outcome) { told->set_value(std::move(outcome)); });
+        return heard.wait_for(patience) == std::future_status::ready ? heard.get()
+                                                                     : vmm::fail(vmm::ErrorCode::TimedOut, "no answer");
+    }
+    std::unique_ptr<vmm::timeline::Timeline> timelineOf(std::string const& id)
+    {
+        return tests::must(
+            vmm::timeline::Timeline::open(tests::must(vmm::timeline::openFolder(store.placesOf(id).timelineFolder)),
+                vmm::timeline::Timeline::Access::ReadOnly));
+    }
+    int machinesOnDisk() const
+    {
+        return int(QDir(QString::fromStdString(store.machinesDirectory()))
+                       .entryList(QDir::Dirs | QDir::Hidden | QDir::NoDotAndDotDot)
+                       .size());
+    }
+};
+
+}
+
+class ForkTest : public QObject {
+    Q_OBJECT
+
+private slots:
+    void isAMachineOfItsOwn()
+    {
+        Bench bench;
+        auto const fork = tests::must(bench.store.fork(bench.machine.id, bench.moment, "copy"));
+        QCOMPARE(fork.config.name, "copy");
+        QCOMPARE(fork.config.notes, "for the tests");
+        QVERIFY(fork.id != bench.machine.id);
+        QVERIFY(fork.config.networks[0].mac != bench.machine.config.networks[0].mac);
+        QVERIFY(fork.isSuspended);
+        QVERIFY(bench.store.owns(fork.id, Bench::disk(fork)));
+        // As it was then; the original is as it is now.
+        QCOMPARE(firstOf(Bench::disk(fork)), 1);
+        QCOMPARE(firstOf(Bench::disk(bench.machine)), 2);
+
+        auto const timeline = bench.timelineOf(fork.id);
+        QCOMPARE(timeline->moments().size(), 1u);
+        auto const moment = timeline->moments().front();
+        QCOMPARE(moment.name, "good");
+        QCOMPARE(moment.note, "works");
+        QVERIFY(tests::must(timeline->verify()).empty());
+        // What its memory goes on with knows who it is.
+        auto const saved = tests::must(vmm::savedMachineAt(*timeline, moment.id));
+        QCOMPARE(saved.config.uuid, fork.id);
+        QCOMPARE(saved.config.disks[0].path, Bench::disk(fork));
+        auto const card = tests::must(vmm::state::load<vmm::virtio::NetworkCard::State>(saved.parts.back().section));
+        QVERIFY(card.mac == tests::must(vmm::parseMac(fork.config.networks[0].mac)));
+        // Its disk can go back to where it began.
+        vmm::InlineEngine engine;
+        auto const snapshots = tests::must(openDisk(engine, Bench::disk(fork))->snapshots());
+        QCOMPARE(snapshots.size(), 1u);
+        QCOMPARE(snapshots.front().id, moment.id);
+    }
+
+    void outlivesTheOriginal()
+    {
+        Bench bench;
+        auto const fork = tests::must(bench.store.fork(bench.machine.id, bench.moment, "copy"));
+        REQUIRE_OK(bench.store.remove(bench.machine.id));
+        REQUIRE_OK(bench.store.emptyTrash());
+        QVERIFY(tests::must(bench.timelineOf(fork.id)->verify()).empty());
+        QCOMPARE(firstOf(Bench::disk(fork)), 1);
+        auto const again = tests::must(
+            bench.store.fork(fork.id, bench.timelineOf(fork.id)->moments().front().id, "copy of the copy"));
+        QCOMPARE(firstOf(Bench::disk(again)), 1);
+    }
+
+    void goesOnFromItsMoment()
+    {
+        Bench bench;
+        auto const fork = tests::must(bench.store.fork(bench.machine.id, bench.moment, "copy"));
+        {
+            auto const runner = bench.open(fork.id);
+            QCOMPARE(runner->state(), SessionState::Suspended);
+            REQUIRE_OK(Bench::wait([&](auto done) { runner->start(done); }));
+            QCOMPARE(runner->state(), SessionState::Running);
+            QVERIFY(bench.script->has("go good"));
+            QCOMPARE(runner->config().uuid, fork.id);
+            REQUIRE_OK(Bench::wait([&](auto done) { runner->powerOff(done); }));
+            runner->drain();
+            QCOMPARE(runner->state(), SessionState::Off);
+        }
+        // Once only.
+        bench.script->log.clear();
+        auto const runner = bench.open(fork.id);
+        REQUIRE_OK(Bench::wait([&](auto done) { runner->start(done); }));
+        QVERIFY(bench.script->has("create") && !bench.script->has("go good"));
+    }
+
+    void canStandStillFirst()
+    {
+        Bench bench;
+        auto const fork = tests::must(bench.store.fork(bench.machine.id, bench.moment, "copy"));
+        auto const runner = bench.open(fork.id);
+        REQUIRE_OK(Bench::wait([&](auto done) { runner->startPaused(done); }));
+        QCOMPARE(runner->state(), SessionState::Paused);
+        REQUIRE_OK(Bench::wait([&](auto done) { runner->resume(done); }));
+        QCOMPARE(runner->state(), SessionState::Running);
+    }
+
+    void canStartAfreshInstead()
+    {
+        Bench bench;
+        auto const fork = tests::must(bench.store.fork(bench.machine.id, bench.moment, "copy"));
+        auto const runner = bench.open(fork.id);
+        REQUIRE_OK(Bench::wait([&](auto done) { runner->discardState(done); }));
+        QCOMPARE(runner->state(), SessionState::Off);
+        QVERIFY(bench.script->has("go good")); // its disks went there
+        QVERIFY(!bench.store.load(fork.id)->isSuspended);
+        QVERIFY(!MachineLock::owner(bench.store.placesOf(fork.id).lockFile));
+    }
+
+    void whileTheOriginalRuns()
+    {
+        Bench bench;
+        auto const runner = bench.open(bench.machine.id);
+        REQUIRE_OK(Bench::wait([&](auto done) { runner->start(done); }));
+        std::promise<vmm::Result<control::Json>> answer;
+        QVERIFY(control::callMomentMethod(*runner, "moment.fork", { { "moment", "good" }, { "name", "copy" } },
+            [&](vmm::Result<control::Json> outcome) { answer.set_value(std::move(outcome)); }));
+        auto const told = tests::must(answer.get_future().get());
+        QCOMPARE(bench.store.load(told["uuid"].get<std::string>())->config.name, "copy");
+        QCOMPARE(runner->state(), SessionState::Running);
+        std::promise<vmm::Result<control::Json>> refusal;
+        control::callMomentMethod(*runner, "moment.fork", { { "moment", "good" } },
+            [&](vmm::Result<control::Json> outcome) { refusal.set_value(std::move(outcome)); });
+        QCOMPARE(refusal.get_future().get().error().code, vmm::ErrorCode::InvalidArgument);
+    }
+
+    void whatCannotBeMadeLeavesNothing()
+    {
+        Bench bench;
+        QCOMPARE(bench.store.fork(bench.machine.id, vmm::makeUuid(), "copy").error().code, vmm::ErrorCode::NotFound);
+        QCOMPARE(bench.store.fork(bench.machine.id, bench.moment, "copy", [](double) { return false; }).error().code,
+            vmm::ErrorCode::Cancelled);
+        QCOMPARE(bench.store.fork(bench.machine.id, bench.moment, "copy", [](double done) { return done < 0.9; })
+                     .error()
+                     .code,
+            vmm::ErrorCode::Cancelled);
+        // A disk that has not followed.
+        vmm::InlineEngine engine;
+        REQUIRE_OK(openDisk(engine, Bench::disk(bench.machine))->deleteSnapshot(bench.moment));
+        auto const refused = bench.store.fork(bench.machine.id, bench.moment, "copy");
+        QVERIFY(!refused);
+        QVERIFY2(refused.error().detail.starts_with("disk0: "), refused.error().detail.c_str());
+        QCOMPARE(bench.machinesOnDisk(), 1);
+    }
+
+    void companionsComeAlong()
+    {
+        Bench bench;
+        // A seed for the first boot beside the disk, and variables of the firmware.
+        auto machine = bench.machine;
+        auto const seed = machine.directory + "/seed.iso";
+        REQUIRE_OK(writeWholeFile(seed, vmm::bytesOf(std::string(4096, 's'))));
+        auto const timeline = bench.timelineOf(machine.id);
+        auto saved = tests::must(vmm::savedMachineAt(*timeline, bench.moment));
+        saved.config.cds[0].path = seed;
+        saved.header.files = { tests::must(vmm::describeFile("cd0", seed)) };
+        auto const changed = machine.directory + "/changed";
+        REQUIRE_OK(timeline->fork(bench.moment, vmm::makeUuid(), vmm::state::toText(vmm::savedMachineToJson(saved), 1),
+            *tests::must(vmm::timeline::openFolder(changed))));
+        std::filesystem::remove_all(machine.directory + "/timeline");
+        std::filesystem::rename(changed, machine.directory + "/timeline");
+        auto const moment = bench.timelineOf(machine.id)->moments().front().id;
+        vmm::InlineEngine engine;
+        vmm::DiskSnapshot snapshot;
+        snapshot.id = moment;
+        REQUIRE_OK(openDisk(engine, Bench::disk(machine))->takeSnapshot(snapshot));
+
+        auto const fork = tests::must(bench.store.fork(machine.id, moment, "copy"));
+        QCOMPARE(fork.config.cds[0].path, fork.directory + "/seed.iso");
+        auto const its = tests::must(
+            vmm::savedMachineAt(*bench.timelineOf(fork.id), bench.timelineOf(fork.id)->moments().front().id));
+        QCOMPARE(its.header.files.size(), 1u);
+        REQUIRE_OK(vmm::checkFiles(its.header.files));
+        QVERIFY(std::filesystem::exists(its.header.files[0].path) && its.header.files[0].path != seed);
+        // One that was written to since is not what the guest knows.
+        REQUIRE_OK(writeWholeFile(seed, vmm::bytesOf(std::string(100, 'x'))));
+        QCOMPARE(bench.store.fork(machine.id, moment, "copy").error().code, vmm::ErrorCode::Corrupt);
+    }
+
+    void inTheDesktop()
+    {
+        Bench bench;
+        Library library(bench.directory.path(), FakeMachine::factory(bench.script));
+        std::optional<vmm::Result<QString>> made;
+        library.fork(QString::fromStdString(bench.machine.id), QString::fromStdString(bench.moment), "copy",
+            [&](vmm::Result<QString> outcome) { made = outcome; });
+        QVERIFY(QTest::qWaitFor([&] { return made.has_value(); }));
+        REQUIRE_OK(*made);
+        QCOMPARE(library.entry(**made)->name, QString("copy"));
+        QCOMPARE(library.session(**made)->state(), SessionState::Suspended);
+    }
+};
+
+REGISTER_SUITE(ForkTest);
+#include "fork_test.moc"

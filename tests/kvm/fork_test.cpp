@@ -1,0 +1,176 @@
+#include "app/store/machine_store.h"
+#include "tests/support/suite.h"
+#include "vmm/block/image.h"
+
+#include <QRegularExpression>
+#include <QTemporaryDir>
+#include <QThread>
+#include <cstring>
+#include <future>
+
+using namespace std::chrono_literals;
+using namespace app;
+
+/// A machine that becomes two while it runs: our demo guest, which counts in its memory and on its disk each second and
+/// says when the two differ.
+class ForkTest final : public QObject {
+    Q_OBJECT
+
+private slots:
+    void initTestCase();
+    void bothGoOn();
+
+private:
+    QTemporaryDir m_directory;
+    MachineStore m_store { m_directory.path().toStdString() };
+};
+
+namespace {
+
+/// A machine of the library, by its first serial port.
+class Guest {
+public:
+    explicit Guest(MachineStore const& store, StoredMachine const& machine)
+        : runner(machine.config, store.placesOf(machine.id), kvmMachines())
+    {
+    }
+
+    vmm::Result<> start()
+    {
+        std::promise<vmm::Result<>> started;
+        runner.start([&](vmm::Result<> outcome) { started.set_value(std::move(outcome)); });
+        return started.get_future().get();
+    }
+    vmm::Result<> end()
+    {
+        std::promise<vmm::Result<>> ended;
+        runner.powerOff([&](vmm::Result<> outcome) { ended.set_value(std::move(outcome)); });
+        auto const outcome = ended.get_future().get();
+        runner.drain();
+        return outcome;
+    }
+    vmm::Result<std::string> keep()
+    {
+        std::promise<vmm::Result<vmm::timeline::Moment>> kept;
+        runner.keepMoment({}, [&](auto outcome) { kept.set_value(std::move(outcome)); });
+        return TRY(kept.get_future().get()).id;
+    }
+
+    QString said()
+    {
+        vmm::Bytes bytes;
+        std::uint64_t run = 0;
+        runner.console("serial0")->readFrom(0, bytes, run);
+        return QString::fromLatin1(reinterpret_cast<char const*>(bytes.data()), qsizetype(bytes.size()));
+    }
+    /// Types the command, after an empty line: it may have been in the middle of one. What matched, or nothing.
+    QRegularExpressionMatch ask(std::string const& command, QString const& pattern)
+    {
+        auto const before = said().size();
+        auto const typed = "\r" + command + "\r";
+        runner.console("serial0")->type(vmm::bytesOf(typed));
+        return wait(pattern, before);
+    }
+    QRegularExpressionMatch wait(QString const& pattern, qsizetype from = 0)
+    {
+        auto const end = std::chrono::steady_clock::now() + 30s;
+        QRegularExpressionMatch match;
+        do {
+            QThread::msleep(10);
+            match = QRegularExpression(pattern).match(said(), from);
+        } while (!match.hasMatch() && std::chrono::steady_clock::now() < end);
+        return match;
+    }
+
+    MachineRunner runner;
+};
+
+/// What the demo guest has counted on its disk: how often it was started, and seconds.
+std::pair<std::uint64_t, std::uint64_t> countOn(StoredMachine const& machine)
+{
+    vmm::InlineEngine engine;
+    vmm::ImageOptions options;
+    options.format = vmm::ImageFormat::Qcow2;
+    auto const image = tests::must(vmm::BlockImage::open(engine, machine.config.disks[0].path, options));
+    vmm::Bytes sector(512);
+    tests::must(image->readSync(0, sector));
+    std::pair<std::uint64_t, std::uint64_t> count;
+    std::memcpy(&count.first, sector.data() + 16, 8);
+    std::memcpy(&count.second, sector.data() + 24, 8);
+    return count;
+}
+
+}
+
+void ForkTest::initTestCase()
+{
+    MachineRequest request;
+    request.config.name = "first";
+    request.config.memoryMiB = 256;
+    request.config.firmware = vmm::Firmware::None;
+    request.config.kernel = vmm::KernelConfig { CHRONOVISOR_BINARY "/share/chronovisor/demo.elf", {}, {} };
+    request.config.serials = { { "serial0", false } };
+    request.config.displays.resize(1);
+    request.config.networks = { { "net0", {}, vmm::NetworkMode::None, {} } };
+    request.config.disks.resize(1);
+    request.config.disks[0].id = "disk0";
+    request.newDisks = { { "disk0", 1u << 20, DiskFormat::Qcow2 } };
+    auto const made = tests::must(m_store.create(std::move(request)));
+    Guest guest(m_store, made);
+    if (auto const started = guest.start(); !started && started.error().code == vmm::ErrorCode::NoKvm)
+        QSKIP(("CHRONOVISOR-SKIP: " + started.error().message()).c_str());
+}
+
+void ForkTest::bothGoOn()
+{
+    auto const first = tests::must(m_store.find("first"));
+    auto original = std::make_unique<Guest>(m_store, first);
+    REQUIRE_OK(original->start());
+    QVERIFY2(original->wait("Chronovisor demo machine").hasMatch(), qPrintable(original->said()));
+    QVERIFY(original->ask("mem fill 16", "16 MiB filled").hasMatch());
+    QString const agree = "Memory and disk agree. Boot (\\d+),";
+    auto const boots = original->ask("count", agree).captured(1).toULongLong();
+    QVERIFY2(boots > 0, qPrintable(original->said()));
+
+    // Forked while it runs.
+    auto const moment = tests::must(original->keep());
+    auto const second = tests::must(m_store.fork(first.id, moment, "second"));
+    QVERIFY(original->ask("mem check", "16 MiB read, 0 of").hasMatch());
+    QCOMPARE(original->ask("count", agree).captured(1).toULongLong(), boots);
+
+    Guest fork(m_store, second);
+    REQUIRE_OK(fork.start());
+    QVERIFY(fork.ask("mem check", "16 MiB read, 0 of").hasMatch());
+    QCOMPARE(fork.ask("count", agree).captured(1).toULongLong(), boots);
+
+    // Each goes its own way: one in memory, the other on its disk.
+    QVERIFY(fork.ask("mem fill 24", "24 MiB filled").hasMatch());
+    QVERIFY(original->ask("mem check", "16 MiB read, 0 of").hasMatch());
+    REQUIRE_OK(original->end());
+    REQUIRE_OK(original->start());
+    QVERIFY(original->wait("Chronovisor demo machine").hasMatch());
+    QCOMPARE(original->ask("count", agree).captured(1).toULongLong(), boots + 1);
+    QThread::sleep(2); // both count
+    QCOMPARE(fork.ask("count", agree).captured(1).toULongLong(), boots);
+    QVERIFY(fork.ask("mem check", "24 MiB read, 0 of").hasMatch());
+    REQUIRE_OK(original->end());
+    QCOMPARE(countOn(first).first, boots + 1);
+
+    // Nothing of the original is needed any more.
+    original.reset();
+    REQUIRE_OK(m_store.remove(first.id));
+    REQUIRE_OK(m_store.emptyTrash());
+    QVERIFY(fork.ask("mem check", "24 MiB read, 0 of").hasMatch());
+    QVERIFY(fork.ask("count", agree).hasMatch());
+    auto const beginning = tests::must(fork.runner.timeline())->moments().front().id;
+    std::promise<vmm::Result<>> gone;
+    fork.runner.goTo(beginning, MachineRunner::Present::Keep, [&](auto outcome) { gone.set_value(outcome); });
+    REQUIRE_OK(gone.get_future().get());
+    QVERIFY(fork.ask("mem check", "16 MiB read, 0 of").hasMatch());
+    QVERIFY2(fork.ask("count", agree).hasMatch(), qPrintable(fork.said()));
+    REQUIRE_OK(fork.end());
+    QCOMPARE(countOn(second).first, boots);
+}
+
+REGISTER_SUITE(ForkTest);
+#include "fork_test.moc"

@@ -6,7 +6,11 @@ namespace app {
 
 MachineFactory kvmMachines()
 {
-    return { &vmm::Machine::create, &vmm::Machine::restore, &vmm::Machine::goTo, &vmm::checkHost };
+    return { &vmm::Machine::create, &vmm::Machine::restore,
+        [](auto const& timeline, auto const& moment, auto listener) {
+            return vmm::Machine::goTo(timeline, moment, std::move(listener));
+        },
+        &vmm::checkHost };
 }
 
 }

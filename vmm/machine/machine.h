@@ -4,6 +4,7 @@
 #include "vmm/backends/display.h"
 #include "vmm/backends/input.h"
 #include "vmm/config/vm_config.h"
+#include "vmm/memory/memory_way.h"
 #include "vmm/timeline/timeline.h"
 
 #include <chrono>
@@ -126,8 +127,9 @@ public:
     static Result<std::unique_ptr<Machine>> restore(std::string const& directory, Listener listener);
     /// The machine as it was at a moment, from the timeline alone; it is Paused then, and its present comes from there.
     /// What the timeline has of the present is not touched: who wants to keep that keeps it first.
-    static Result<std::unique_ptr<Machine>> goTo(
-        std::shared_ptr<timeline::Timeline> timeline, std::string_view moment, Listener listener);
+    /// It runs before its memory has been read.
+    static Result<std::unique_ptr<Machine>> goTo(std::shared_ptr<timeline::Timeline> timeline, std::string_view moment,
+        Listener listener, MemoryWay way = MemoryWay::Best);
     /// ForgetMoment for a machine that is in no process's memory.
     static Result<> forgetMoment(VmConfig const& config, std::string const& moment);
     /// Powers off without asking.

@@ -47,7 +47,7 @@ Result<std::unique_ptr<Machine>> Machine::restore(std::string const& directory, 
 }
 
 Result<std::unique_ptr<Machine>> Machine::goTo(
-    std::shared_ptr<timeline::Timeline> timeline, std::string_view moment, Listener listener)
+    std::shared_ptr<timeline::Timeline> timeline, std::string_view moment, Listener listener, MemoryWay way)
 {
     auto const saved = TRY(savedMachineAt(*timeline, moment));
     TRY(checkFiles(saved.header.files));
@@ -57,7 +57,7 @@ Result<std::unique_ptr<Machine>> Machine::goTo(
     TRY(timeline->setGoingTo(moment));
     TRY(machine->takeDisksTo(std::string(moment)));
     TRY(timeline->setPresent(moment));
-    TRY(machine->loadState(saved, std::move(memory)));
+    TRY(machine->loadState(saved, std::move(memory), way));
     return std::unique_ptr<Machine>(std::move(machine));
 }
 
@@ -183,9 +183,10 @@ PcMachine::~PcMachine()
             done(fail(ErrorCode::Cancelled, "the machine is gone"));
     }
     m_thread->loop().call([this] {
-        m_loader.reset();
+        // In this order: what has not come yet is zeros without a loader.
         if (m_board && state() == RunState::Running)
             stopRunning();
+        m_loader.reset();
     });
     // First the thread, then what its tasks refer to.
     m_thread->end();

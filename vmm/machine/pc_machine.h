@@ -25,7 +25,7 @@ public:
     ~PcMachine() override;
 
     /// Takes over a saved state. On an error the machine is good for nothing but to be destroyed.
-    Result<> loadState(SavedMachine const& saved, std::unique_ptr<SavedMemory> memory);
+    Result<> loadState(SavedMachine const& saved, std::unique_ptr<SavedMemory> memory, MemoryWay way = MemoryWay::Best);
     Result<> checkDisksHave(std::string const& moment) const { return m_board->checkDisksHave(moment); }
     /// Brings its disks to where they were at that moment.
     Result<> takeDisksTo(std::string const& moment) { return m_board->takeDisksTo(moment); }

@@ -239,7 +239,7 @@ Result<SavedMachine> PcMachine::captureState(Board::Disks files) const
     return saved;
 }
 
-Result<> PcMachine::loadState(SavedMachine const& saved, std::unique_ptr<SavedMemory> memory)
+Result<> PcMachine::loadState(SavedMachine const& saved, std::unique_ptr<SavedMemory> memory, MemoryWay way)
 {
     // All of the file is understood before anything is taken from it.
     if (saved.parts.size() != m_parts.size() + m_vcpus.size()) {
@@ -270,7 +270,7 @@ Result<> PcMachine::loadState(SavedMachine const& saved, std::unique_ptr<SavedMe
     m_thread->loop().call([&] {
         outcome = [&]() -> Result<> {
             // Memory first: devices look into it as they load (the rings of their queues).
-            m_loader = TRY(RamLoader::open(std::move(memory), m_board->memoryBlocks()));
+            m_loader = TRY(RamLoader::open(std::move(memory), m_board->memoryBlocks(), way));
             m_clock->set(Nanoseconds(saved.header.guestTime));
             for (auto const& own : m_parts)
                 TRY_WITHIN(own.id, own.device->load(findPart(saved.parts, own.id)->section));

@@ -1,6 +1,8 @@
 #pragma once
 
+#include "vmm/machine/first_touches.h"
 #include "vmm/memory/guest_memory.h"
+#include "vmm/memory/memory_way.h"
 #include "vmm/memory/saved_memory.h"
 
 #include <atomic>
@@ -10,15 +12,13 @@
 
 namespace vmm {
 
-/// Brings a saved machine's memory back while the machine runs already. At first the blocks show the source's file, so
-/// that the first instruction waits for nothing; where it has none they are read at once. From start() on a thread
-/// reads the source into fresh memory, which compares the checksums, and puts the pieces into their places while the
-/// machine stands still for a moment each. In the end the blocks are private anonymous memory in large pages, and the
-/// source is not needed any more.
+/// Brings a saved machine's memory back while the machine runs already, in one of two ways: FaultLoader brings each
+/// page when it is first touched, FileLoader lets the memory show a file. From start() on a thread brings the rest of
+/// it, in any order. In the end the blocks are private anonymous memory in large pages, and the source is not needed
+/// any more.
 ///
-/// Until then the file should stay as it is. Where it does not, the machine gets to know of it: a checksum differs, or
-/// pages are gone (BusErrorGuard); both end in ErrorCode::Corrupt. Any other error (the disk cannot be read just now)
-/// is one from which start() goes on.
+/// Memory that cannot be had is Corrupt: the machine may have met it already. Any other error (the disk cannot be read
+/// just now) is one from which start() goes on.
 class RamLoader {
 public:
     /// Runs its argument, at once or at some time on another thread, when nothing writes to the memory.
@@ -26,50 +26,45 @@ public:
     /// On the loader's thread, as the last it does: posts.
     using Ended = std::function<void(Result<>)>;
 
+    /// A part of a block that holds something.
+    struct Part {
+        MemoryBlock* block;
+        std::size_t index; // in the source
+        std::uint64_t offset, size;
+    };
+
     /// Checks all blocks before it changes one: the source must have each in its size and no other. Small blocks
     /// (firmware, flash) are read at once.
     static Result<std::unique_ptr<RamLoader>> open(
-        std::unique_ptr<SavedMemory> source, std::vector<MemoryBlock*> const& blocks);
+        std::unique_ptr<SavedMemory> source, std::vector<MemoryBlock*> const& blocks, MemoryWay way = MemoryWay::Best);
     /// Leaves what is not read yet as it is: the blocks are of no use then but to be cleared.
-    ~RamLoader();
+    virtual ~RamLoader() = default;
 
     void start(StandStill standStill, Ended ended);
     bool isUnderWay() const;
     /// Waits until the memory is complete, or its thread has stopped with an error; Cancelled once `goOn` says no.
     Result<> wait(std::function<bool()> const& goOn);
 
-private:
-    /// A part of a block that shows the file.
-    struct Part {
-        MemoryBlock* block;
-        std::size_t index; // in the source
-        std::uint64_t offset, size;
-    };
-    /// What both sides of an exchange look at; the other one may come to it when this loader is gone.
-    struct Exchange {
-        std::mutex mutex;
-        std::condition_variable changed;
-        bool cancelled = false, done = false;
-        Result<> outcome;
-    };
+protected:
+    static Result<> readAtOnce(SavedMemory const& source, std::vector<Part> const& parts);
 
     explicit RamLoader(std::unique_ptr<SavedMemory> source) : m_source(std::move(source)) { }
-    std::vector<Part> partsOf(MemoryBlock& block, std::size_t index) const;
-    Result<> load();
-    Result<> exchange(std::vector<std::pair<Part, AnonymousMemory>> loaded);
-    void cancel();
+    /// On the thread; until all is here. Called again after an error.
+    virtual Result<> load() = 0;
+    /// Waits until the guest has settled, and has the source remember what it needed.
+    void settle();
+    /// Who derives calls it in its destructor, once load() will not go on.
+    void joinThread();
 
-    std::unique_ptr<SavedMemory> const m_source;
-    std::vector<Part> m_parts;
-    std::uint64_t m_batchSize = 0;
-    std::size_t m_next = 0; // of m_parts; the thread's
+    FirstTouches m_touches;
+    std::unique_ptr<SavedMemory> m_source; // may have threads that tell of touches
+    StandStill m_standStill;
 
+private:
     mutable std::mutex m_mutex;
     std::condition_variable m_stopped;
     bool m_running = false;
     Result<> m_outcome;
-    std::shared_ptr<Exchange> m_exchange = std::make_shared<Exchange>();
-    StandStill m_standStill;
     std::thread m_thread;
 };
 

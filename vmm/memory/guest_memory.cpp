@@ -64,7 +64,7 @@ void MemoryBlock::setInherited(bool inherited)
 
 void MemoryBlock::clear()
 {
-    if (std::find(m_shown.begin(), m_shown.end(), true) == m_shown.end()) {
+    if (!m_lost.exchange(false) && std::find(m_shown.begin(), m_shown.end(), true) == m_shown.end()) {
         ::madvise(m_data, m_size, MADV_DONTNEED);
         return;
     }
@@ -111,6 +111,29 @@ Result<> MemoryBlock::showFile(std::uint64_t offset, std::uint64_t size, int fd,
     ::madvise(m_data + offset, size, MADV_DONTDUMP);
     ::madvise(m_data + offset, size, MADV_DONTFORK);
     setShown(offset, size, true);
+    return {};
+}
+
+Result<> MemoryBlock::setIncomplete()
+{
+    m_guard = TRY(BusErrorGuard::watch(bytes()));
+    return {};
+}
+
+void MemoryBlock::setComplete()
+{
+    m_guard.reset();
+}
+
+Result<> MemoryBlock::lose(std::uint64_t offset)
+{
+    m_lost = true;
+    UniqueFd const nothing(::memfd_create("lost", MFD_CLOEXEC));
+    if (!nothing
+        || ::mmap(m_data + offset, pageSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, nothing.get(), 0)
+            == MAP_FAILED)
+        return failOs(fmt::format("cannot take a page of {} away", m_name));
+    ::madvise(m_data + offset, pageSize, MADV_DONTFORK);
     return {};
 }
 

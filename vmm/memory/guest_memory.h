@@ -51,9 +51,17 @@ public:
     /// Makes such a part anonymous memory again: it takes `contents`, but for the pages that were written to since
     /// showFile(), which stay as they are. Nothing may write to it meanwhile; reading is harmless.
     Result<> replace(std::uint64_t offset, AnonymousMemory contents);
-    bool showsFile() const { return m_guard != nullptr; }
     /// Whether the file was cut off under us, and pages are gone.
     bool lostPages() const { return m_guard && m_guard->lost(); }
+
+    /// Other memory than what is here belongs into it, and comes piece by piece (PageFaults), until setComplete().
+    Result<> setIncomplete();
+    void setComplete();
+    /// Whether all that belongs here is here: no part shows a file, and none is still to come.
+    bool isComplete() const { return m_guard == nullptr; }
+    /// What belongs into that page cannot be had: whoever touches it meets an error, as where a file was cut off. Only
+    /// of an incomplete block. Any thread.
+    Result<> lose(std::uint64_t offset);
 
     /// Calls `visit` with each run of pages that may hold something other than zero, in order, without touching pages
     /// that never were. Runs do not cross a multiple of `chunk`. Ends early when `visit` returns false.
@@ -70,6 +78,7 @@ private:
     std::uint64_t m_size;
     std::vector<bool> m_shown; // granules that show a file
     std::unique_ptr<BusErrorGuard> m_guard;
+    std::atomic<bool> m_lost { false };
 };
 
 /// How memory is put into the guest's address space so that it runs at full speed (KVM memory slots), and how its

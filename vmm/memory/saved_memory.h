@@ -3,13 +3,14 @@
 #include "vmm/base/bytes.h"
 #include "vmm/base/result.h"
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
 
 namespace vmm {
 
-/// Where the memory of a machine comes from that was saved. One thread at a time.
+/// Where the memory of a machine comes from that was saved. Any thread.
 class SavedMemory {
 public:
     struct Block {
@@ -21,6 +22,17 @@ public:
         int fd;
         std::uint64_t offset; ///< bytes, a multiple of 4096
     };
+    /// A part of a block; whole pages.
+    struct Piece {
+        std::size_t block;
+        std::uint64_t offset, size; ///< bytes
+        auto operator<=>(Piece const&) const = default;
+    };
+    /// Hears of what is read from a file that makeFiles() made. Any thread.
+    struct Listener {
+        std::function<void(Piece)> touched;
+        std::function<void(Error)> failed; ///< it cannot be had: who touched it has met an error
+    };
 
     virtual ~SavedMemory() = default;
     virtual std::vector<Block> const& blocks() const = 0;
@@ -30,6 +42,18 @@ public:
     virtual Result<> read(std::size_t block, std::uint64_t offset, ByteSpan data) const = 0;
     /// Nothing: the block is nowhere as it is.
     virtual std::optional<Place> file(std::size_t block) const = 0;
+    /// Has file() give something for each block. Once; the listener must live as long as this does.
+    virtual Result<> makeFiles(Listener)
+    {
+        return fail(ErrorCode::Unsupported, "this memory cannot be shown as a file");
+    }
+
+    /// What was needed first when this memory came back earlier, or memory much like it; in that order.
+    virtual std::vector<Piece> expected() const { return {}; }
+    /// These will be read soon: the disk may begin.
+    virtual void readAhead(std::vector<Piece> const&) const { }
+    /// What was needed first this time, for expected() the next time.
+    virtual void remember(std::vector<Piece> const&) { }
 };
 
 }

@@ -45,9 +45,10 @@ Result<std::unique_ptr<ForkedMemory>> ForkedMemory::freeze(std::vector<MemoryBlo
 {
     std::unique_ptr<ForkedMemory> memory(new ForkedMemory);
     for (auto const* block : blocks) {
-        if (block->showsFile()) {
+        if (!block->isComplete()) {
             return fail(ErrorCode::NotNow,
-                fmt::format("{} is still being read from where it was restored from", block->name()));
+                fmt::format(
+                    "{} is not complete yet: it is still being read from where it was restored from", block->name()));
         }
         memory->m_blocks.push_back({ block->name(), block->size() });
         memory->m_addresses.push_back(block->data());

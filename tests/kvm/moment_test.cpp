@@ -1,7 +1,9 @@
 #include "tests/support/guest_machine.h"
+#include "tests/support/pagers.h"
 #include "tests/support/suite.h"
 
 #include <QProcess>
+#include <csignal>
 #include <future>
 
 using namespace std::chrono_literals;
@@ -15,7 +17,13 @@ class MomentTest final : public QObject {
 
 private slots:
     void initTestCase();
+    void backAndForth_data() { everyWay(); }
     void backAndForth();
+    void momentsFollowEachOtherAtOnce_data() { everyWay(); }
+    void momentsFollowEachOtherAtOnce();
+    void damagedMemoryStopsTheMachine_data() { everyWay(); }
+    void damagedMemoryStopsTheMachine();
+    void theServerOfMemoryIsKilled();
     void computationGoesOnFromEachMoment();
     void disksFollow();
     void disksThatCannotFollowAreNamed();
@@ -23,6 +31,9 @@ private slots:
     void theMachineRunsOnWhileAMomentIsWritten();
     void keepingIsCancelled();
     void aMachineThatEndsLeavesNoHalfMoment();
+
+private:
+    static void everyWay();
 };
 
 namespace {
@@ -32,6 +43,26 @@ QString said(GuestMachine& guest)
     return guest.reason() + guest.lines().join('\n');
 }
 
+/// The demo machine with so much of its memory filled, and a moment of that.
+std::string keepFilled(GuestMachine& guest, int mebibytes)
+{
+    tests::must(guest.start());
+    guest.waitForLine("Chronovisor demo machine", 20s);
+    guest.type("serial0", "mem fill " + std::to_string(mebibytes) + "\r");
+    if (!guest.waitForLine(QString("%1 MiB filled").arg(mebibytes), 20s))
+        qFatal("%s", qPrintable(said(guest)));
+    return tests::must(guest.keepMoment("filled"));
+}
+
+}
+
+/// How memory comes back; where the host does not allow one of them, another is tested twice.
+void MomentTest::everyWay()
+{
+    QTest::addColumn<MemoryWay>("way");
+    QTest::newRow("faults") << MemoryWay::Faults;
+    QTest::newRow("file") << MemoryWay::File;
+    QTest::newRow("at once") << MemoryWay::AtOnce;
 }
 
 void MomentTest::initTestCase()
@@ -43,6 +74,7 @@ void MomentTest::initTestCase()
 
 void MomentTest::backAndForth()
 {
+    QFETCH(MemoryWay, way);
     GuestMachine guest("share/chronovisor/demo.elf");
     REQUIRE_OK(guest.start());
     QVERIFY2(guest.waitForLine("Chronovisor demo machine", 20s), qPrintable(said(guest)));
@@ -60,13 +92,13 @@ void MomentTest::backAndForth()
     fill(48);
     auto const second = tests::must(guest.keepMoment("forty-eight"));
 
-    REQUIRE_OK(guest.goTo(first));
+    REQUIRE_OK(guest.goTo(first, way));
     check(16);
     fill(24);
     auto const branch = tests::must(guest.keepMoment("another way"));
-    REQUIRE_OK(guest.goTo(second));
+    REQUIRE_OK(guest.goTo(second, way));
     check(48);
-    REQUIRE_OK(guest.goTo(branch));
+    REQUIRE_OK(guest.goTo(branch, way));
     check(24);
 
     auto const timeline = guest.timeline();
@@ -77,6 +109,72 @@ void MomentTest::backAndForth()
     // The second has only what 48 MiB filled have changed, the first one's memory is there once.
     QVERIFY(tests::must(timeline->moment(second)).changedPages < 64 * 256);
     QVERIFY(tests::must(timeline->verify()).empty());
+}
+
+/// While memory is still coming back: the next moment, another place, a reset, the end.
+void MomentTest::momentsFollowEachOtherAtOnce()
+{
+    QFETCH(MemoryWay, way);
+    GuestMachine guest("share/chronovisor/demo.elf");
+    auto const first = keepFilled(guest, 128);
+    REQUIRE_OK(guest.goTo(first, way));
+    auto const second = tests::must(guest.keepMoment("at once"));
+    REQUIRE_OK(guest.goTo(second, way));
+    REQUIRE_OK(guest.goTo(first, way));
+    REQUIRE_OK(guest.machine().call(command::Reset {}));
+    QVERIFY2(guest.waitForLine("Chronovisor demo machine", 20s), qPrintable(said(guest)));
+    REQUIRE_OK(guest.goTo(first, way));
+    REQUIRE_OK(guest.machine().call(command::PowerOff {}));
+    REQUIRE_OK(guest.machine().call(command::Start {}));
+    REQUIRE_OK(guest.goTo(second, way));
+    REQUIRE_OK(guest.suspendAndRestore());
+    guest.clearLines();
+    guest.type("serial0", "mem check\r");
+    QVERIFY2(guest.waitForLine("128 MiB read, 0 of", 20s), qPrintable(said(guest)));
+}
+
+void MomentTest::damagedMemoryStopsTheMachine()
+{
+    QFETCH(MemoryWay, way);
+    GuestMachine guest("share/chronovisor/demo.elf");
+    auto const moment = keepFilled(guest, 128);
+    guest.end();
+    QFile pack(guest.folder() + "/timeline/packs/00000001");
+    QVERIFY(pack.open(QIODevice::ReadWrite));
+    // In its middle is what was filled, and the guest comes there only when it is asked to.
+    for (qint64 at = pack.size() / 3; at < pack.size() / 2; at += 4096)
+        QVERIFY(pack.seek(at) && pack.write("damaged") == 7);
+    pack.close();
+    auto const gone = guest.goTo(moment, way);
+    if (way == MemoryWay::AtOnce) {
+        QCOMPARE(gone.error().code, ErrorCode::Corrupt);
+        return;
+    }
+    REQUIRE_OK(gone);
+    guest.type("serial0", "mem check\r");
+    QVERIFY2(guest.waitForState(RunState::Crashed, 20s), qPrintable(said(guest)));
+    QTRY_VERIFY2(guest.reason().contains("packs/00000001"), qPrintable(guest.reason()));
+    guest.clearLines();
+    REQUIRE_OK(guest.machine().call(command::Reset {}));
+    QVERIFY2(guest.waitForLine("Chronovisor demo machine", 20s), qPrintable(said(guest)));
+}
+
+void MomentTest::theServerOfMemoryIsKilled()
+{
+    GuestMachine guest("share/chronovisor/demo.elf");
+    auto const moment = keepFilled(guest, 128);
+    REQUIRE_OK(guest.goTo(moment, MemoryWay::File));
+    auto const serving = tests::pagers();
+    if (serving.isEmpty())
+        QSKIP("CHRONOVISOR-SKIP: the host allows no file systems in user space");
+    QCOMPARE(::kill(serving.front(), SIGKILL), 0);
+    guest.type("serial0", "mem check\r");
+    QVERIFY2(guest.waitForState(RunState::Crashed, 20s), qPrintable(said(guest)));
+    // The guest may have met a hole before that was known.
+    QTRY_VERIFY2(guest.reason().contains("has ended"), qPrintable(guest.reason()));
+    guest.clearLines();
+    REQUIRE_OK(guest.machine().call(command::Reset {}));
+    QVERIFY2(guest.waitForLine("Chronovisor demo machine", 20s), qPrintable(said(guest)));
 }
 
 void MomentTest::computationGoesOnFromEachMoment()

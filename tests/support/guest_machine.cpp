@@ -108,11 +108,11 @@ Result<std::string> GuestMachine::keepMoment(std::string name)
     return m_moment;
 }
 
-Result<> GuestMachine::goTo(std::string const& moment)
+Result<> GuestMachine::goTo(std::string const& moment, MemoryWay way)
 {
     takeOutput();
     m_machine.reset();
-    m_machine = TRY(Machine::goTo(timeline(), moment, listener()));
+    m_machine = TRY(Machine::goTo(timeline(), moment, listener(), way));
     m_position = 0;
     return m_machine->call(command::Resume {});
 }

@@ -45,7 +45,7 @@ public:
     /// Keeps the present in the machine's timeline; the moment's id.
     vmm::Result<std::string> keepMoment(std::string name);
     /// Ends this machine, builds the one of that moment, and lets it run.
-    vmm::Result<> goTo(std::string const& moment);
+    vmm::Result<> goTo(std::string const& moment, vmm::MemoryWay way = vmm::MemoryWay::Best);
     std::shared_ptr<vmm::timeline::Timeline> timeline();
     /// The next use opens it anew.
     void closeTimeline() { m_timeline.reset(); }

@@ -51,7 +51,7 @@ Result<std::unique_ptr<Machine>> Machine::goTo(
 {
     auto const saved = TRY(savedMachineAt(*timeline, moment));
     TRY(checkFiles(saved.header.files));
-    auto memory = TRY(timeline::MomentMemory::open(timeline, moment));
+    auto memory = TRY(timeline::MomentMemory::open(timeline, moment, timeline));
     auto machine = TRY(PcMachine::build(saved.config, saved.header.cpu, std::move(listener)));
     TRY(machine->checkDisksHave(std::string(moment)));
     TRY(timeline->setGoingTo(moment));

@@ -46,6 +46,11 @@ public:
         return {};
     }
 
+    void readAhead(std::uint64_t offset, std::uint64_t size) const override
+    {
+        ::posix_fadvise(m_fd.get(), static_cast<off_t>(offset), static_cast<off_t>(size), POSIX_FADV_WILLNEED);
+    }
+
 private:
     std::string m_name;
     UniqueFd m_fd;
@@ -81,6 +86,8 @@ private:
 class HostFolder final : public Folder {
 public:
     explicit HostFolder(std::string path) : m_path(std::move(path)) { }
+
+    std::string path() const override { return m_path; }
 
     Result<std::shared_ptr<StoredFile const>> open(std::string const& name) const override
     {

@@ -17,6 +17,8 @@ public:
     virtual Result<std::uint64_t> size() const = 0;
     /// All of `data`; Corrupt where the file ends before.
     virtual Result<> read(std::uint64_t offset, ByteSpan data) const = 0;
+    /// That part will be read soon: the disk may begin.
+    virtual void readAhead(std::uint64_t /*offset*/, std::uint64_t /*size*/) const { }
 };
 
 /// A file in the making.
@@ -33,6 +35,8 @@ public:
 class Folder {
 public:
     virtual ~Folder() = default;
+    /// Where another process finds it; empty: nowhere.
+    virtual std::string path() const { return {}; }
     virtual Result<std::shared_ptr<StoredFile const>> open(std::string const& name) const = 0;
     /// Empty; one of that name is replaced.
     virtual Result<std::unique_ptr<NewFile>> create(std::string const& name) = 0;

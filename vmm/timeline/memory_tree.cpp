@@ -65,16 +65,40 @@ Result<> MemoryTree::find(std::size_t block, std::uint64_t offset, std::span<Ref
     return {};
 }
 
+bool MemoryTree::holdsData(std::size_t block, std::uint64_t offset, std::uint64_t size) const
+{
+    auto const& root = m_roots[block];
+    auto const end = std::min(offset + size, root.size);
+    return offset < end && holdsData(treeLevels(root.size) - 1, root.reference(), 0, offset, end);
+}
+
+/// `first` is where the node's part of the block begins. What cannot be found out may hold something: reading tells.
+bool MemoryTree::holdsData(
+    unsigned level, Reference node, std::uint64_t first, std::uint64_t from, std::uint64_t to) const
+{
+    if (node.isZero() || level == 0)
+        return !node.isZero(); // a leaf with nothing but zeros is none
+    auto const words = m_store.node(node);
+    auto const step = pagesPerEntry(level) * pageSize;
+    for (auto at = first + alignDown(from - first, step); words && at < to; at += step) {
+        auto const below = unpackReference((*words)[(at - first) / step]);
+        if (holdsData(level - 1, below, at, std::max(from, at), std::min(to, at + step)))
+            return true;
+    }
+    return !words;
+}
+
 Result<> MemoryTree::read(std::size_t block, std::uint64_t offset, ByteSpan data) const
 {
     std::vector<Reference> pages(data.size() / pageSize);
     TRY(find(block, offset, pages));
+    PageStore::Frame frame;
     for (std::size_t i = 0; i < pages.size(); ++i) {
         auto const page = data.subspan(i * pageSize, pageSize);
         if (pages[i].isZero())
             std::fill(page.begin(), page.end(), std::uint8_t(0));
         else
-            TRY(m_store.readPage(pages[i], page));
+            TRY(m_store.readPage(pages[i], page, frame));
     }
     return {};
 }

@@ -74,10 +74,14 @@ public:
     PageStore const& store() const { return m_store; }
     /// Whole pages; `offset` is a multiple of pageSize.
     Result<> read(std::size_t block, std::uint64_t offset, ByteSpan data) const;
+    /// Whether something other than zeros may be there; reads no leaf for it.
+    bool holdsData(std::size_t block, std::uint64_t offset, std::uint64_t size) const;
     /// Where the pages from `offset` on are.
     Result<> find(std::size_t block, std::uint64_t offset, std::span<Reference> pages) const;
 
 private:
+    bool holdsData(unsigned level, Reference node, std::uint64_t first, std::uint64_t from, std::uint64_t to) const;
+
     PageStore const& m_store;
     std::vector<MemoryRoot> m_roots;
 };

@@ -14,6 +14,7 @@ constexpr std::string_view magic = "CHRONOPK";
 constexpr std::uint32_t version = 1;
 constexpr std::size_t headerSize = 64, footerSize = 64, storedNodeSize = 8 + nodeSize, hashSize = 16, placeSize = 16;
 constexpr std::size_t frameSize = pagesPerFrame * pageSize;
+constexpr std::uint64_t readOver = 128u << 10;
 constexpr std::size_t writeSize = 1u << 20;
 
 std::uint64_t checksum(ConstByteSpan bytes, std::uint64_t seed)
@@ -184,6 +185,31 @@ Result<> Pack::readFrame(std::uint32_t frame, ByteSpan pages) const
             return fail(corrupt(fmt::format("page {} is damaged", frame * pagesPerFrame + i)));
     }
     return {};
+}
+
+void Pack::readAhead(std::vector<std::uint32_t> const& numbers) const
+{
+    if (numbers.empty() || numbers.back() >= frames())
+        return;
+    auto const first = numbers.front();
+    Bytes places((numbers.back() - first + 1) * placeSize);
+    if (!m_file->read(m_placesAt + std::uint64_t(first) * placeSize, places))
+        return;
+    std::uint64_t from = 0, to = 0;
+    for (auto const number : numbers) {
+        auto const place = ConstByteSpan(places).subspan((number - first) * placeSize, placeSize);
+        auto const offset = loadLittle<std::uint64_t>(place);
+        auto const length = loadLittle<std::uint32_t>(place.subspan(8, 4));
+        if (offset > m_nodesAt || length > m_nodesAt - offset)
+            return; // reading will say so
+        // What lies between two of them is read faster than it is left out.
+        if (offset < from || offset > to + readOver) {
+            m_file->readAhead(from, to - from);
+            from = offset;
+        }
+        to = std::max(to, offset + length);
+    }
+    m_file->readAhead(from, to - from);
 }
 
 Result<Node> Pack::readNode(std::uint32_t number) const

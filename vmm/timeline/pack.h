@@ -59,6 +59,8 @@ public:
     Result<> readFrame(std::uint32_t frame, ByteSpan pages) const;
     /// The frame as it is in the file.
     Result<> readStored(std::uint32_t frame, Bytes& stored) const;
+    /// These frames, in ascending order, will be read soon.
+    void readAhead(std::vector<std::uint32_t> const& frames) const;
     Result<Node> readNode(std::uint32_t number) const;
     /// Those from `first` on; nothing in place of one that cannot be read.
     void readNodes(std::uint32_t first, std::span<std::optional<Node>> nodes) const;

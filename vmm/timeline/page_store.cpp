@@ -85,34 +85,64 @@ Result<PageHash> PageStore::hash(Reference page) const
 
 Result<Node> PageStore::node(Reference node) const
 {
-    auto const from = TRY(pack(node.pack));
-    return from->readNode(node.number);
-}
-
-Result<> PageStore::readPage(Reference page, ByteSpan data) const
-{
-    auto const frame = page.number / pagesPerFrame;
-    auto const key = keyOf({ page.pack, frame });
-    FrameData pages;
+    auto const key = keyOf(node);
     {
         std::lock_guard const lock(m_mutex);
-        pages = m_frames.find(key).value_or(nullptr);
+        if (auto const known = m_nodes.find(key))
+            return *known;
     }
-    if (!pages) {
-        auto const from = TRY(pack(page.pack));
-        if (page.number >= from->pages())
-            return fail(ErrorCode::Corrupt, fmt::format("pack {:08x} has no page {}", page.pack, page.number));
-        auto read = std::make_shared<Bytes>(from->pagesIn(frame) * pageSize);
-        TRY(from->readFrame(frame, *read));
-        pages = std::move(read);
+    auto const from = TRY(pack(node.pack));
+    auto const read = TRY(from->readNode(node.number));
+    std::lock_guard const lock(m_mutex);
+    m_nodes.put(key, read);
+    return read;
+}
+
+Result<std::shared_ptr<Bytes const>> PageStore::frame(std::uint32_t number, std::uint32_t frame) const
+{
+    auto const key = keyOf({ number, frame });
+    {
         std::lock_guard const lock(m_mutex);
-        m_frames.put(key, pages);
+        if (auto known = m_frames.find(key))
+            return std::move(*known);
     }
+    auto const from = TRY(pack(number));
+    if (frame >= from->frames())
+        return fail(ErrorCode::Corrupt, fmt::format("pack {:08x} has no frame {}", number, frame));
+    auto const read = std::make_shared<Bytes>(from->pagesIn(frame) * pageSize);
+    TRY(from->readFrame(frame, *read));
+    std::lock_guard const lock(m_mutex);
+    m_frames.put(key, read);
+    return read;
+}
+
+Result<> PageStore::readPage(Reference page, ByteSpan data, Frame& last) const
+{
+    auto const number = page.number / pagesPerFrame;
+    if (!last.pages || last.pack != page.pack || last.number != number)
+        last = { page.pack, number, TRY(frame(page.pack, number)) };
     auto const offset = page.number % pagesPerFrame * pageSize;
-    if (offset >= pages->size())
+    if (offset >= last.pages->size())
         return fail(ErrorCode::Corrupt, fmt::format("pack {:08x} has no page {}", page.pack, page.number));
-    std::copy_n(pages->begin() + static_cast<std::ptrdiff_t>(offset), pageSize, data.begin());
+    std::copy_n(last.pages->begin() + static_cast<std::ptrdiff_t>(offset), pageSize, data.begin());
     return {};
+}
+
+void PageStore::readAhead(std::vector<Reference> pages) const
+{
+    std::sort(pages.begin(), pages.end());
+    for (auto at = pages.begin(); at != pages.end();) {
+        auto const end = std::find_if(at, pages.end(), [&](Reference page) { return page.pack != at->pack; });
+        std::vector<std::uint32_t> frames;
+        for (auto page = at; page != end; ++page) {
+            if (frames.empty() || frames.back() != page->number / pagesPerFrame)
+                frames.push_back(page->number / pagesPerFrame);
+        }
+        if (auto const from = at->isZero() ? Result<std::shared_ptr<Pack const>>(nullptr) : pack(at->pack);
+            from && *from)
+            (*from)->readAhead(frames);
+        at = end;
+    }
 }
 
 Result<std::unique_ptr<PackWriter>> PageStore::begin(int level)
@@ -137,6 +167,7 @@ void PageStore::replaced(std::uint32_t number)
     // Few and small: all of them, rather than those of one pack.
     m_frames.clear();
     m_hashes.clear();
+    m_nodes.clear();
 }
 
 Result<> PageStore::remove(std::uint32_t number)

@@ -23,8 +23,15 @@ public:
 
     Result<PageHash> hash(Reference page) const;
     Result<Node> node(Reference node) const;
-    /// One page; its neighbours are at hand afterwards.
-    Result<> readPage(Reference page, ByteSpan data) const;
+    /// The pages of one frame, unpacked.
+    struct Frame {
+        std::uint32_t pack = 0, number = 0;
+        std::shared_ptr<Bytes const> pages;
+    };
+    /// One page. `last` is a frame that may have it, and becomes the one that has.
+    Result<> readPage(Reference page, ByteSpan data, Frame& last) const;
+    /// These will be read soon: the disk may begin. Any order.
+    void readAhead(std::vector<Reference> pages) const;
 
     /// A pack with the next free number.
     Result<std::unique_ptr<PackWriter>> begin(int level = PackWriter::defaultLevel);
@@ -37,7 +44,10 @@ public:
     Folder& folder() const { return m_folder; }
 
 private:
-    static constexpr std::size_t openPacks = 64, keptFrames = 32, hashesAtOnce = 256, keptHashes = 256;
+    Result<std::shared_ptr<Bytes const>> frame(std::uint32_t pack, std::uint32_t number) const;
+
+    static constexpr std::size_t openPacks = 64, keptFrames = 128, keptNodes = 1024, hashesAtOnce = 256,
+                                 keptHashes = 256;
     using FrameData = std::shared_ptr<Bytes const>;
 
     /// What was used last, by a number; the least recently used goes first.
@@ -87,6 +97,7 @@ private:
     mutable std::mutex m_mutex;
     std::vector<std::uint32_t> m_packs; // sorted
     mutable Recent<std::shared_ptr<Pack const>> m_open { openPacks };
+    mutable Recent<Node> m_nodes { keptNodes };
     mutable Recent<FrameData> m_frames { keptFrames };
     mutable Recent<std::shared_ptr<std::vector<PageHash> const>> m_hashes { keptHashes };
 };

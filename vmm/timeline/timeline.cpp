@@ -1,5 +1,6 @@
 #include "vmm/timeline/timeline.h"
 
+#include "vmm/base/log.h"
 #include "vmm/base/random.h"
 #include "vmm/state/reader.h"
 #include "vmm/state/writer.h"
@@ -112,6 +113,8 @@ Result<> Timeline::load()
         auto const id = name.substr(0, dot);
         if (dot == std::string::npos || name.substr(dot) != ".json" || !isId(id)) {
             others.insert(name);
+            if (name.ends_with(".set"))
+                m_workingSets.insert(id);
             continue;
         }
         auto moment = readRecord<Moment>(*m_folder, nameOf(id, "json"));
@@ -206,7 +209,67 @@ Result<MemoryTree> Timeline::memory(std::string_view id) const
     return MemoryTree(*m_pages, TRY(moment(id)).memory);
 }
 
+std::shared_ptr<void const> Timeline::hold(MemoryTree const& memory) const
+{
+    auto const roots = std::make_shared<std::vector<MemoryRoot> const>(memory.roots());
+    std::lock_guard const lock(m_mutex);
+    std::erase_if(m_held, [](auto const& one) { return one.expired(); });
+    m_held.push_back(roots);
+    return roots;
+}
+
+std::vector<std::shared_ptr<std::vector<MemoryRoot> const>> Timeline::held() const
+{
+    std::lock_guard const lock(m_mutex);
+    std::vector<std::shared_ptr<std::vector<MemoryRoot> const>> held;
+    for (auto const& one : m_held) {
+        if (auto roots = one.lock())
+            held.push_back(std::move(roots));
+    }
+    return held;
+}
+
+std::optional<WorkingSet> Timeline::workingSet(std::string_view id) const
+{
+    auto const nearest = [&]() -> std::string {
+        std::lock_guard const lock(m_mutex);
+        auto at = m_moments.find(id);
+        auto const time = at == m_moments.end() ? 0 : at->second.time;
+        for (auto left = m_moments.size(); at != m_moments.end() && left > 0; --left) {
+            if (m_workingSets.contains(at->first))
+                return at->first;
+            at = m_moments.find(at->second.parent);
+        }
+        auto const distance
+            = [&](Moment const& moment) { return std::max(moment.time, time) - std::min(moment.time, time); };
+        Moment const* best = nullptr;
+        for (auto const& [other, moment] : m_moments) {
+            if (m_workingSets.contains(other) && (!best || distance(moment) < distance(*best)))
+                best = &moment;
+        }
+        return best ? best->id : std::string();
+    }();
+    if (nearest.empty())
+        return std::nullopt;
+    auto set = readRecord<WorkingSet>(*m_folder, nameOf(nearest, "set"));
+    if (set)
+        return std::move(*set);
+    log(LogLevel::Warning, "timeline", "what {} needed first is not known: {}", nearest, set.error().message());
+    return std::nullopt;
+}
+
 // Changing
+
+Result<> Timeline::setWorkingSet(std::string_view id, WorkingSet const& set)
+{
+    TRY(writable());
+    std::lock_guard const changing(m_changing);
+    auto const known = TRY(moment(id)).id;
+    TRY(writeWhole(*m_folder, nameOf(known, "set"), bytesOf(recordText(set))));
+    std::lock_guard const lock(m_mutex);
+    m_workingSets.insert(known);
+    return {};
+}
 
 Result<> Timeline::writable() const
 {
@@ -393,8 +456,10 @@ Result<> Timeline::purge(std::string_view id)
     {
         std::lock_guard const lock(m_mutex);
         m_moments.erase(gone.id);
+        m_workingSets.erase(gone.id);
     }
     TRY(m_folder->sync(momentFolder));
+    TRY(m_folder->remove(nameOf(id, "set")));
     TRY(m_folder->remove(nameOf(id, "state")));
     return m_folder->remove(nameOf(id, "png"));
 }
@@ -447,9 +512,12 @@ Result<> Timeline::sweep(Progress const& progress)
     TRY(m_folder->sync(momentFolder));
     if (auto const broken = damages(); !broken.empty())
         return fail(Error(broken.front().error).within("nothing was given back, for a moment cannot be read"));
-    auto const trees = treesOf(list());
+    auto trees = treesOf(list());
+    auto const kept = trees.size();
+    for (auto const& roots : held())
+        trees.push_back(*roots); // what of it can be read
     auto const census = TRY(Census::of(*m_pages, trees));
-    for (std::size_t i = 0; i < trees.size(); ++i)
+    for (std::size_t i = 0; i < kept; ++i)
         TRY_WITHIN("nothing was given back, for a moment is damaged", census.checkWhole(i));
     std::uint64_t done = 0;
     for (auto const& [number, pack] : census.packs()) {

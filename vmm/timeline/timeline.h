@@ -2,6 +2,7 @@
 
 #include "vmm/timeline/census.h"
 #include "vmm/timeline/moment.h"
+#include "vmm/timeline/working_set.h"
 
 #include <map>
 #include <mutex>
@@ -61,6 +62,12 @@ public:
     /// Empty: it has none.
     Result<Bytes> picture(std::string_view id) const;
     Result<MemoryTree> memory(std::string_view id) const;
+    /// For as long as the result lives, sweep() gives nothing of that memory back, even if its moment is no more.
+    std::shared_ptr<void const> hold(MemoryTree const& memory) const;
+    /// What the machine needed first when it came back to that moment; where it never did, to a moment near it: those
+    /// that it came from, or else the nearest in time. Nothing: none is known.
+    std::optional<WorkingSet> workingSet(std::string_view id) const;
+    Result<> setWorkingSet(std::string_view id, WorkingSet const& set);
 
     /// Stores a moment whose parent is the present, and which is the present then. Cancelled it leaves nothing;
     /// failed it leaves nothing, or, where only the last step to the disk could not be confirmed, the whole moment.
@@ -105,6 +112,7 @@ private:
     Result<> change(std::string_view id, std::function<void(Moment&)> const& what);
     Result<> writable() const;
     std::vector<Moment> list() const;
+    std::vector<std::shared_ptr<std::vector<MemoryRoot> const>> held() const;
     Result<> shrink(std::uint32_t pack, Census::Counted const& counted);
     Result<> checkFile(std::string const& name, std::uint64_t limit, Bytes const& hash) const;
 
@@ -119,6 +127,8 @@ private:
     TimelineRecord m_record;
     std::map<std::string, Moment, std::less<>> m_moments;
     std::vector<Damage> m_damages;
+    std::set<std::string, std::less<>> m_workingSets; // the moments that have one
+    mutable std::vector<std::weak_ptr<std::vector<MemoryRoot> const>> m_held;
 };
 
 }

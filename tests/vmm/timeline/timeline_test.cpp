@@ -69,6 +69,7 @@ class TimelineTest : public QObject {
 private slots:
     void layoutOfAMoment() { tests::goldenSchema<Moment>(); }
     void layoutOfTheRecord() { tests::goldenSchema<TimelineRecord>(); }
+    void layoutOfTheSet() { tests::goldenSchema<WorkingSet>(); }
 
     void memoryComesBack()
     {

@@ -78,7 +78,7 @@ public:
     /// Loads what runs first, after the parts were reset: where a kernel begins that is booted directly, or nothing for
     /// the reset vector.
     virtual Result<std::optional<BootCpuState>> prepareBoot() = 0;
-    /// After a saved state was loaded: a new VM generation id, cut network connections.
+    /// After a saved state was loaded: a new VM generation id, network cards that announce themselves.
     virtual Result<> restored() = 0;
 
     virtual void pressPowerButton() = 0;

@@ -120,6 +120,8 @@ Result<> PcBoard::restored()
     // The guest has gone back: what it drew from its random numbers since may be drawn again.
     m_generation->setId(VmGenerationId::randomId());
     m_lpc->raiseGpe(Ich9Lpc::generationGpe);
+    for (auto const& [id, card] : m_networkCards)
+        card->announce();
     return storeVariables();
 }
 

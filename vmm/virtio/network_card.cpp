@@ -31,6 +31,23 @@ std::uint64_t features(NetworkBackend const& network)
     return featureMac | featureStatus | featureMergeBuffers | featureGuestChecksum | large;
 }
 
+/// A request of the reverse address resolution protocol (RFC 903) to all, in the card's name: bridges and switches
+/// learn from it, and nobody answers. It needs nothing of the guest: which addresses that has we do not know.
+Bytes announcement(std::array<std::uint8_t, 6> const& mac)
+{
+    Bytes frame(60);
+    auto const put = [&](std::size_t at, ConstByteSpan bytes) {
+        std::copy(bytes.begin(), bytes.end(), frame.begin() + static_cast<std::ptrdiff_t>(at));
+    };
+    std::fill_n(frame.begin(), 6, std::uint8_t(0xff));
+    put(6, mac);
+    // The type 0x8035; Ethernet, IPv4, the lengths of their addresses, request reverse; sender, then the one asked for.
+    put(12, std::to_array<std::uint8_t>({ 0x80, 0x35, 0, 1, 8, 0, 6, 4, 0, 3 }));
+    put(22, mac);
+    put(32, mac);
+    return frame;
+}
+
 /// Whether the guest's stack would check a checksum behind the IP header: then we say that this is done.
 bool hasTransportChecksum(ConstByteSpan frame)
 {
@@ -89,6 +106,19 @@ void NetworkCard::setConnected(bool connected)
     deliverInterrupts();
     // What the network has kept for us meanwhile is lost, or comes in.
     loop().post([this] { m_network.receiverReady(); });
+}
+
+void NetworkCard::announce()
+{
+    auto const service = lockService();
+    m_announces = true;
+}
+
+void NetworkCard::resumed()
+{
+    if (std::exchange(m_announces, false) && m_connected)
+        m_network.send(announcement(m_mac));
+    m_network.receiverReady();
 }
 
 void NetworkCard::serve(unsigned index)

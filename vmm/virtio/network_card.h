@@ -41,6 +41,10 @@ public:
     /// nothing of it. Any thread but the network's.
     void setConnected(bool connected);
 
+    /// Before it sends anything else, the card tells the network where it is: it was elsewhere, or in another time.
+    /// While the machine stands still.
+    void announce();
+
     /// Since the device was made. Any thread.
     std::uint64_t bytesReceived() const { return m_bytesReceived; }
     std::uint64_t bytesSent() const { return m_bytesSent; }
@@ -49,13 +53,14 @@ private:
     bool receive(ConstByteSpan frame) override;
     void serve(unsigned index) override;
     void readDeviceConfig(std::uint64_t offset, ByteSpan data) override;
-    void resumed() override { m_network.receiverReady(); }
+    void resumed() override;
     void transmit(Chain const& chain);
     bool finishChecksum(ConstByteSpan header, ByteSpan frame) const;
 
     NetworkBackend& m_network;
     std::array<std::uint8_t, 6> const m_mac;
     bool m_connected = true;        // under the service lock
+    bool m_announces = false;       // the same
     std::vector<Chain> m_receiving; // the buffers of the frame in hand
     Chain m_sending;
     Bytes m_frame = Bytes(NetworkBackend::maximumFrame);

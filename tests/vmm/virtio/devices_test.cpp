@@ -312,6 +312,34 @@ private slots:
         QCOMPARE(s.driver.memory(buffer, 1)[0], 2);
     }
 
+    void aCardThatCameBackAnnouncesItselfOnce()
+    {
+        NetworkSetup s;
+        QVERIFY(s.driver.start(0, { 16, 16 }));
+        s.device.pause();
+        s.device.announce();
+        QVERIFY(s.network.sent.empty());
+        s.device.resume();
+        s.driver.settle();
+        QCOMPARE(s.network.sent.size(), 1u);
+        auto const& frame = s.network.sent[0];
+        QCOMPARE(frame.size(), 60u);
+        QVERIFY(std::equal(mac.begin(), mac.end(), frame.begin() + 6)); // from the card, of the card
+        QVERIFY(std::equal(mac.begin(), mac.end(), frame.begin() + 32));
+        QCOMPARE(loadBig<std::uint16_t>(ConstByteSpan(frame).subspan(12, 2)), 0x8035);
+        s.device.pause();
+        s.device.resume();
+        s.driver.settle();
+        QCOMPARE(s.network.sent.size(), 1u);
+
+        s.device.setConnected(false);
+        s.device.pause();
+        s.device.announce();
+        s.device.resume();
+        s.driver.settle();
+        QCOMPARE(s.network.sent.size(), 1u);
+    }
+
     void stateOfAnotherCardIsRefused()
     {
         NetworkSetup s;

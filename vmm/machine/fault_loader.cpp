@@ -129,25 +129,26 @@ Result<> FaultLoader::bring(Part const& part, std::uint64_t offset, std::uint64_
     return m_faults->give(part.block->data() + offset, pages);
 }
 
-Result<> FaultLoader::bring(Piece const& piece)
-{
-    auto const part = std::find_if(m_parts.begin(), m_parts.end(), [&](Part const& one) {
-        return one.index == piece.block && one.offset <= piece.offset && piece.offset < one.offset + one.size;
-    });
-    return bring(*part, piece.offset, piece.size);
-}
-
-/// As many threads as help, for most of the work is unpacking. What is not done stays in `pieces`.
-Result<> FaultLoader::bringAll(std::deque<Piece>& pieces)
+/// Several threads, for most of the work is unpacking. What is not done stays in `pieces`.
+Result<> FaultLoader::bringAll(std::deque<Piece>& pieces, unsigned threads)
 {
     Result<> outcome;
+    auto const bringOne = [this](Piece const& piece) -> Result<> {
+        auto const part = std::find_if(m_parts.begin(), m_parts.end(), [&](Part const& one) {
+            return one.index == piece.block && one.offset <= piece.offset && piece.offset < one.offset + one.size;
+        });
+        TRY(bring(*part, piece.offset, piece.size));
+        if (piece.size == atOnce)
+            m_faults->complete({ part->block->data() + piece.offset, piece.size });
+        return {};
+    };
     auto const work = [&] {
         std::unique_lock lock(m_mutex);
         while (!pieces.empty() && outcome && !m_ending && !m_touches.failure()) {
             auto const piece = pieces.front();
             pieces.pop_front();
             lock.unlock();
-            auto done = bring(piece);
+            auto done = bringOne(piece);
             lock.lock();
             if (!done) {
                 pieces.push_front(piece);
@@ -156,7 +157,7 @@ Result<> FaultLoader::bringAll(std::deque<Piece>& pieces)
         }
     };
     std::vector<std::thread> helpers;
-    for (auto i = std::clamp(std::thread::hardware_concurrency(), 1u, mostThreads); i > 1; --i)
+    for (; threads > 1; --threads)
         helpers.emplace_back(work);
     work();
     for (auto& helper : helpers)
@@ -176,10 +177,12 @@ Result<> FaultLoader::load()
         = [&] { return std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - began).count(); };
     auto const expected = m_expected.size();
     m_source->readAhead({ m_expected.begin(), m_expected.end() });
-    TRY(bringAll(m_expected));
+    // The guest waits for these; beside the rest it shall run.
+    auto const processors = std::thread::hardware_concurrency();
+    TRY(bringAll(m_expected, std::clamp(processors, 1u, mostThreads)));
     log(LogLevel::Debug, "memory", "{} pieces that were needed before are here after {} ms", expected, since());
     settle();
-    TRY(bringAll(m_rest));
+    TRY(bringAll(m_rest, std::clamp(processors / 2, 1u, mostThreads)));
     finish();
     log(LogLevel::Debug, "memory", "all of it is here after {} ms", since());
     return {};

@@ -25,8 +25,7 @@ private:
     void serveTouch(std::uint8_t* page);
     void cannotHave(Part const& part, std::uint64_t offset, Error const& error);
     Result<> bring(Part const& part, std::uint64_t offset, std::uint64_t size);
-    Result<> bring(Piece const& piece);
-    Result<> bringAll(std::deque<Piece>& pieces);
+    Result<> bringAll(std::deque<Piece>& pieces, unsigned threads);
     void unwatch();
     void finish();
 

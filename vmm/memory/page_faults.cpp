@@ -8,6 +8,7 @@
 #include <linux/userfaultfd.h>
 #include <poll.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 
 namespace vmm {
@@ -71,6 +72,13 @@ void PageFaults::unwatch(ByteSpan memory)
     ::ioctl(m_fd.get(), UFFDIO_UNREGISTER, &range);
 }
 
+void PageFaults::complete(ByteSpan memory)
+{
+    constexpr int collapse = 25; // MADV_COLLAPSE, since Linux 6.1; glibc 2.36 has no name for it
+    unwatch(memory);
+    ::madvise(memory.data(), memory.size(), collapse);
+}
+
 Result<std::vector<std::uint8_t*>> PageFaults::next()
 {
     std::vector<std::uint8_t*> touched;
@@ -126,6 +134,8 @@ Result<> PageFaults::givePart(std::uint8_t* to, ConstByteSpan pages, bool zeros)
         auto given = done > 0 ? static_cast<std::size_t>(done) : 0;
         if (given == 0 && errno == EEXIST)
             given = pageSize;
+        else if (given == 0 && errno == ENOENT)
+            return {};
         else if (given == 0 && errno != EAGAIN)
             return failOs("cannot give the machine a page of its memory");
         to += given;

@@ -20,12 +20,14 @@ public:
     Result<> watch(ByteSpan memory);
     /// Pages that are missing are zeros from now on; who waits for one goes on.
     void unwatch(ByteSpan memory);
+    /// All of it is there: it need not be watched any more, and goes into large pages where the host has them.
+    void complete(ByteSpan memory);
 
     /// Waits for touches: the addresses, not all different. Nothing: stop() was called.
     Result<std::vector<std::uint8_t*>> next();
     void stop();
 
-    /// Gives whole pages. One that is there already stays as it is.
+    /// Gives whole pages. One that is there already, or is not watched any more, stays as it is.
     Result<> give(std::uint8_t* to, ConstByteSpan pages);
     /// Who waits for one of these tries again.
     void wake(ByteSpan memory);

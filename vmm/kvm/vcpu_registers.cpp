@@ -12,7 +12,8 @@ namespace vmm {
 
 namespace {
 
-constexpr std::uint32_t msrTsc = 0x10, msrMiscEnable = 0x1a0, msrMtrrDefaultType = 0x2ff, msrTscDeadline = 0x6e0;
+constexpr std::uint32_t msrTsc = 0x10, msrMiscEnable = 0x1a0, msrMtrrDefaultType = 0x2ff, msrTscDeadline = 0x6e0,
+                        msrAsyncPageFault = 0x4b564d02; // Documentation/virt/kvm/x86/msr.rst, MSR_KVM_ASYNC_PF_EN
 
 void setMsr(VcpuState& state, std::uint32_t index, std::uint64_t value)
 {
@@ -307,6 +308,12 @@ Result<std::vector<MsrState>> Vcpu::write(VcpuState const& state)
     TRY(ioctlChecked(fd(), KVM_SET_XSAVE, xsave.data(), "KVM refuses a vCPU's extended state"));
     // The deadline of the local APIC's timer counts only while the APIC is in that mode, so it follows the APIC.
     auto msrs = state.msrs;
+    // While a page of the guest's comes from the disk, or from wherever, KVM lets the vCPU sleep. Writing 0 here makes
+    // it forget that it waits for something: it would sleep for ever, whatever its registers are set to.
+    auto const waiting = TRY(readMsrs(fd(), std::array { msrAsyncPageFault }));
+    std::erase_if(msrs, [&](MsrState const& msr) {
+        return msr.index == msrAsyncPageFault && std::find(waiting.begin(), waiting.end(), msr) != waiting.end();
+    });
     auto const deadline = std::stable_partition(
         msrs.begin(), msrs.end(), [](MsrState const& msr) { return msr.index != msrTscDeadline; });
     std::vector<MsrState> refused;

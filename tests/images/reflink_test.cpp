@@ -43,9 +43,8 @@ private slots:
             auto const method = CheckpointMethod::create(CheckpointWay::Reflink);
             CheckpointStory story(*method, mountPoint.toStdString() + "/disk", format);
             story.tell(mountPoint.toStdString() + "/fork");
-            auto const chosen = must(CheckpointMethod::choose(story.disk()));
-            auto const taken = must(chosen->take(story.disk(), { .id = "chosen", .name = "" }));
-            QCOMPARE(taken.way, format == ImageFormat::Raw ? CheckpointWay::Reflink : CheckpointWay::Internal);
+            auto const chosen = must(CheckpointMethod::choose(story.disk(), {}));
+            QCOMPARE(must(chosen->plan(story.disk(), "chosen")).way, CheckpointWay::Reflink);
         }
         QCOMPARE(runTool("umount", { mountPoint }).status, 0);
     }

@@ -35,8 +35,9 @@ public:
     }
     vmm::Checkpoint keep(std::string const& id)
     {
-        must(m_method.prepare(m_disk, id));
-        auto checkpoint = must(m_method.take(m_disk, { .id = id, .name = "" }));
+        auto checkpoint = must(m_method.plan(m_disk, id));
+        must(m_method.prepare(m_disk, checkpoint));
+        must(m_method.take(m_disk, checkpoint, { .id = id, .name = "" }));
         must(m_method.seal(m_disk, checkpoint));
         return checkpoint;
     }
@@ -87,6 +88,7 @@ public:
         QCOMPARE(at(one), 1);
         QCOMPARE(now(), 6);
         QVERIFY(!m_method.openReadOnly(m_engine, m_disk.path, two));
+        REQUIRE_OK(m_method.remove(m_disk, two));
     }
 
 private:

@@ -28,6 +28,8 @@ public:
     virtual std::string const& name() const = 0;
     /// It has another name now; the open file is the same.
     virtual void renamed(std::string) { }
+    /// Others may read it from now on, as what nobody writes to.
+    virtual void writeNoMore() { }
     virtual Result<std::uint64_t> size() const = 0;
 
     /// Reads all of `data`; what lies behind the end of the file reads as zeros, unless it was there before

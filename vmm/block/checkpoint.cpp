@@ -1,24 +1,26 @@
 #include "vmm/block/checkpoint.h"
 
 #include "vmm/base/log.h"
+#include "vmm/base/random.h"
 #include "vmm/block/checkpoint_files.h"
 #include "vmm/block/checkpoint_zfs.h"
-#include "vmm/block/qcow2_format.h"
+#include "vmm/block/overlay_files.h"
 
 #include <algorithm>
-#include <dirent.h>
+#include <sys/stat.h>
 
 namespace vmm {
 
 namespace {
 
-Result<std::unique_ptr<BlockImage>> openAside(
-    IoEngine& engine, std::string const& path, ImageFormat format, std::string const& snapshot = {})
+Result<std::unique_ptr<BlockImage>> openAside(IoEngine& engine, std::string const& path, ImageFormat format,
+    std::vector<std::string> const& backing, std::string const& snapshot = {})
 {
     ImageOptions options;
     options.access = Access::ReadOnly;
     options.format = format;
     options.lock = HostFile::Lock::No; // the running machine has it, and does not write to what is read here
+    options.backing = backing;
     options.snapshot = snapshot;
     return BlockImage::open(engine, path, options);
 }
@@ -46,6 +48,19 @@ Result<std::string> placeOf(std::string const& diskPath, Checkpoint const& check
     return folderOf(diskPath) + checkpoint.place;
 }
 
+std::string checkpointName(std::string const& diskPath, std::string const& id)
+{
+    return nameOf(diskPath) + "." + id;
+}
+
+/// Whichever way made it: a copy of a disk may have been put below an overlay since.
+Result<> removeUnlessBase(std::string const& place)
+{
+    if (auto const above = TRY(imagesOn(place)); !above.empty())
+        return fail(ErrorCode::Busy, above.front() + " stands on " + place);
+    return removeFile(place);
+}
+
 class InternalMethod final : public CheckpointMethod {
 public:
     Result<> probe(CheckpointedDisk& disk) override
@@ -57,48 +72,57 @@ public:
             return fail(ErrorCode::Unsupported, disk.path + " is open for reading only");
         return {};
     }
-    Result<> prepare(CheckpointedDisk& disk, std::string const&) override { return disk.image->prepareSnapshot(); }
-    Result<Checkpoint> take(CheckpointedDisk& disk, DiskSnapshot const& what) override
+    Result<Checkpoint> plan(CheckpointedDisk&, std::string const& id) override
     {
-        TRY(disk.image->takeSnapshot(what));
-        return Checkpoint { CheckpointWay::Internal, what.id, {}, ImageFormat::Qcow2 };
+        return Checkpoint { CheckpointWay::Internal, id, {}, ImageFormat::Qcow2 };
+    }
+    Result<> prepare(CheckpointedDisk& disk, Checkpoint const&) override { return disk.image->prepareSnapshot(); }
+    Result<> take(CheckpointedDisk& disk, Checkpoint const&, DiskSnapshot const& what) override
+    {
+        return disk.image->takeSnapshot(what);
     }
     Result<> seal(CheckpointedDisk&, Checkpoint const&) override { return {}; }
     Result<> goBack(CheckpointedDisk& disk, Checkpoint const& checkpoint) override
     {
         return disk.image->applySnapshot(checkpoint.id);
     }
-    Result<std::unique_ptr<BlockImage>> openReadOnly(
-        IoEngine& engine, std::string const& diskPath, Checkpoint const& checkpoint) override
+    Result<std::unique_ptr<BlockImage>> openReadOnly(IoEngine& engine, std::string const& diskPath,
+        Checkpoint const& checkpoint, std::vector<std::string> const& backing) override
     {
-        return openAside(engine, diskPath, ImageFormat::Qcow2, checkpoint.id);
+        return openAside(engine, diskPath, ImageFormat::Qcow2, backing, checkpoint.id);
     }
     /// A qcow2 file cannot stand on another one's snapshot: the whole file is shared where the file system can, else
     /// what the disk held is copied.
-    Result<ImageFormat> fork(CheckpointedDisk& disk, Checkpoint const& checkpoint, std::string const& path) override
+    Result<ImageFormat> fork(CheckpointedDisk& disk, Checkpoint const& checkpoint, std::string const& path,
+        CopyProgress const& progress) override
     {
-        auto const then = TRY(openReadOnly(disk.engine, disk.path, checkpoint));
-        bool const alone = disk.image->info().backing.empty();
-        if (alone && cloneFile(disk.path, path)) {
-            auto const made = [&]() -> Result<> {
-                auto const image = TRY(BlockImage::open(disk.engine, path, {}));
-                TRY(image->applySnapshot(checkpoint.id));
-                for (auto const& other : TRY(image->snapshots()))
-                    TRY(image->deleteSnapshot(other.id));
-                return syncFolder(path);
-            }();
-            if (!made) {
-                ignore(removeFile(path));
-                return fail(made.error());
-            }
+        auto const then = TRY(openReadOnly(disk.engine, disk.path, checkpoint, disk.options.backing));
+        if (!cloneFile(disk.path, path)) {
+            TRY(copyImage(*then, path, ImageFormat::Qcow2, progress));
             return ImageFormat::Qcow2;
         }
-        TRY(copyImage(*then, path, ImageFormat::Qcow2));
+        auto const made = [&]() -> Result<> {
+            TRY(shareBases(disk.path, folderOf(disk.path), folderOf(path), progress));
+            ImageOptions options;
+            options.format = ImageFormat::Qcow2;
+            options.backing = disk.options.backing;
+            auto const image = TRY(BlockImage::open(disk.engine, path, options));
+            TRY(image->applySnapshot(checkpoint.id));
+            for (auto const& other : TRY(image->snapshots()))
+                TRY(image->deleteSnapshot(other.id));
+            return syncFolder(path);
+        }();
+        if (!made) {
+            ignore(removeFile(path));
+            return fail(made.error());
+        }
         return ImageFormat::Qcow2;
     }
     Result<> remove(CheckpointedDisk& disk, Checkpoint const& checkpoint) override
     {
-        return disk.image->deleteSnapshot(checkpoint.id);
+        auto const known = TRY(disk.image->snapshots());
+        bool const there = std::ranges::any_of(known, [&](auto const& one) { return one.id == checkpoint.id; });
+        return there ? disk.image->deleteSnapshot(checkpoint.id) : Result<>();
     }
 };
 
@@ -112,14 +136,16 @@ public:
         TRY(removeFile(trial));
         return cloned;
     }
-    Result<> prepare(CheckpointedDisk& disk, std::string const&) override { return disk.image->flushSync(); }
-    Result<Checkpoint> take(CheckpointedDisk& disk, DiskSnapshot const& what) override
+    Result<Checkpoint> plan(CheckpointedDisk& disk, std::string const& id) override
     {
-        TRY(checkFileName(what.id));
+        TRY(checkFileName(id));
+        return Checkpoint { CheckpointWay::Reflink, id, checkpointName(disk.path, id), disk.image->info().format };
+    }
+    Result<> prepare(CheckpointedDisk& disk, Checkpoint const&) override { return disk.image->flushSync(); }
+    Result<> take(CheckpointedDisk& disk, Checkpoint const& checkpoint, DiskSnapshot const&) override
+    {
         TRY(disk.image->flushSync());
-        auto const place = disk.path + "." + what.id;
-        TRY(cloneFile(disk.path, place));
-        return Checkpoint { CheckpointWay::Reflink, what.id, nameOf(place), disk.image->info().format };
+        return cloneFile(disk.path, TRY(placeOf(disk.path, checkpoint)));
     }
     Result<> seal(CheckpointedDisk& disk, Checkpoint const& checkpoint) override
     {
@@ -130,34 +156,33 @@ public:
     Result<> goBack(CheckpointedDisk& disk, Checkpoint const& checkpoint) override
     {
         auto const place = TRY(placeOf(disk.path, checkpoint));
+        // What an overlay has made qcow2 stays so: see formatInPlace().
+        if (checkpoint.format == ImageFormat::Raw && disk.image->info().format == ImageFormat::Qcow2)
+            return CheckpointMethod::create(CheckpointWay::Overlay)->goBack(disk, checkpoint);
         auto const fresh = disk.path + ".going-back";
         TRY(removeFile(fresh));
         TRY(cloneFile(place, fresh));
         return replaceDisk(disk, fresh, checkpoint.format);
     }
-    Result<std::unique_ptr<BlockImage>> openReadOnly(
-        IoEngine& engine, std::string const& diskPath, Checkpoint const& checkpoint) override
+    Result<std::unique_ptr<BlockImage>> openReadOnly(IoEngine& engine, std::string const& diskPath,
+        Checkpoint const& checkpoint, std::vector<std::string> const& backing) override
     {
         auto const place = TRY(placeOf(diskPath, checkpoint));
-        return openAside(engine, place, checkpoint.format);
+        return openAside(engine, place, checkpoint.format, backing);
     }
-    Result<ImageFormat> fork(CheckpointedDisk& disk, Checkpoint const& checkpoint, std::string const& path) override
+    Result<ImageFormat> fork(CheckpointedDisk& disk, Checkpoint const& checkpoint, std::string const& path,
+        CopyProgress const& progress) override
     {
         auto const place = TRY(placeOf(disk.path, checkpoint));
-        auto const image = TRY(openAside(disk.engine, place, checkpoint.format));
-        if (!image->info().backing.empty() && folderOf(path) != folderOf(disk.path)) {
-            TRY(copyImage(*image, path, ImageFormat::Qcow2)); // its backing file is named relative to it
-            return ImageFormat::Qcow2;
-        }
-        TRY(cloneFile(place, path));
-        TRY(syncFile(path));
+        if (checkpoint.format == ImageFormat::Qcow2)
+            TRY(shareBases(place, folderOf(disk.path), folderOf(path), progress));
+        TRY(copyFile(place, path, progress));
         TRY(syncFolder(path));
         return checkpoint.format;
     }
     Result<> remove(CheckpointedDisk& disk, Checkpoint const& checkpoint) override
     {
-        auto const place = TRY(placeOf(disk.path, checkpoint));
-        return removeFile(place);
+        return removeUnlessBase(TRY(placeOf(disk.path, checkpoint)));
     }
 };
 
@@ -167,8 +192,13 @@ class OverlayMethod final : public CheckpointMethod {
 public:
     Result<> probe(CheckpointedDisk& disk) override
     {
-        if (disk.image->info().backing.size() + 2 > BlockImage::maximumDepth)
-            return fail(ErrorCode::Unsupported, disk.path + ": the chain of images is too long for one more");
+        // A file that changes names with another must be there itself.
+        struct stat status { };
+        if (::lstat(disk.path.c_str(), &status) != 0)
+            return failOs("cannot examine " + disk.path);
+        if (!S_ISREG(status.st_mode))
+            return fail(ErrorCode::Unsupported,
+                disk.path + (S_ISLNK(status.st_mode) ? " is a link: name the file itself" : " is no regular file"));
         auto const one = disk.path + ".trial-1", other = disk.path + ".trial-2";
         auto const exchanged = [&]() -> Result<> {
             for (auto const& name : { one, other }) {
@@ -181,21 +211,25 @@ public:
         ignore(removeFile(other));
         return exchanged;
     }
-    Result<> prepare(CheckpointedDisk& disk, std::string const& id) override
+    Result<Checkpoint> plan(CheckpointedDisk& disk, std::string const& id) override
     {
         TRY(checkFileName(id));
         auto const info = disk.image->info();
-        auto const place = disk.path + "." + id;
+        if (info.backing.size() + 2 > BlockImage::maximumDepth)
+            return fail(ErrorCode::Busy, disk.path + " stands on too many files, until they have been merged");
+        return Checkpoint { CheckpointWay::Overlay, id, checkpointName(disk.path, id), info.format };
+    }
+    Result<> prepare(CheckpointedDisk& disk, Checkpoint const& checkpoint) override
+    {
+        auto const place = TRY(placeOf(disk.path, checkpoint));
         TRY(removeFile(place));
-        TRY(createImage(
-            place, { .size = info.virtualSize, .backingFile = nameOf(place), .backingFormat = info.format }));
+        TRY(createImage(place,
+            { .size = disk.image->size(), .backingFile = checkpoint.place, .backingFormat = checkpoint.format }));
         return disk.image->flushSync();
     }
-    Result<Checkpoint> take(CheckpointedDisk& disk, DiskSnapshot const& what) override
+    Result<> take(CheckpointedDisk& disk, Checkpoint const& checkpoint, DiskSnapshot const&) override
     {
-        TRY(checkFileName(what.id));
-        auto const place = disk.path + "." + what.id;
-        auto const format = disk.image->info().format;
+        auto const place = TRY(placeOf(disk.path, checkpoint));
         TRY(disk.image->flushSync());
         auto file = TRY_WITHIN("the overlay was not prepared",
             HostFile::open(place, Access::ReadWrite, disk.options.cache, disk.options.lock));
@@ -213,69 +247,64 @@ public:
         overlay->file().renamed(disk.path);
         disk.image = std::move(overlay);
         disk.options.format = ImageFormat::Qcow2;
-        return Checkpoint { CheckpointWay::Overlay, what.id, nameOf(place), format };
+        return {};
     }
     Result<> seal(CheckpointedDisk& disk, Checkpoint const&) override { return syncFolder(disk.path); }
     Result<> goBack(CheckpointedDisk& disk, Checkpoint const& checkpoint) override
     {
         auto const place = TRY(placeOf(disk.path, checkpoint));
-        auto const size = TRY(openAside(disk.engine, place, checkpoint.format))->size();
+        auto const size = TRY(openAside(disk.engine, place, checkpoint.format, disk.options.backing))->size();
         auto const fresh = disk.path + ".going-back";
         TRY(removeFile(fresh));
         TRY(createImage(fresh, { .size = size, .backingFile = checkpoint.place, .backingFormat = checkpoint.format }));
         return replaceDisk(disk, fresh, ImageFormat::Qcow2);
     }
-    Result<std::unique_ptr<BlockImage>> openReadOnly(
-        IoEngine& engine, std::string const& diskPath, Checkpoint const& checkpoint) override
+    Result<std::unique_ptr<BlockImage>> openReadOnly(IoEngine& engine, std::string const& diskPath,
+        Checkpoint const& checkpoint, std::vector<std::string> const& backing) override
     {
         auto const place = TRY(placeOf(diskPath, checkpoint));
-        return openAside(engine, place, checkpoint.format);
+        return openAside(engine, place, checkpoint.format, backing);
     }
-    Result<ImageFormat> fork(CheckpointedDisk& disk, Checkpoint const& checkpoint, std::string const& path) override
+    /// Both stand on the same unchanging file, which has a name in either folder.
+    Result<ImageFormat> fork(CheckpointedDisk& disk, Checkpoint const& checkpoint, std::string const& path,
+        CopyProgress const& progress) override
     {
         auto const place = TRY(placeOf(disk.path, checkpoint));
-        auto const size = TRY(openAside(disk.engine, place, checkpoint.format))->size();
-        TRY(createImage(path, { .size = size, .backingFile = place, .backingFormat = checkpoint.format }));
+        auto const size = TRY(openAside(disk.engine, place, checkpoint.format, disk.options.backing))->size();
+        TRY(createImage(path, { .size = size, .backingFile = checkpoint.place, .backingFormat = checkpoint.format }));
+        if (auto const shared = shareBases(path, folderOf(disk.path), folderOf(path), progress); !shared) {
+            ignore(removeFile(path));
+            return fail(shared.error());
+        }
+        TRY(syncFolder(path));
         return ImageFormat::Qcow2;
     }
     Result<> remove(CheckpointedDisk& disk, Checkpoint const& checkpoint) override
     {
-        auto const place = TRY(placeOf(disk.path, checkpoint));
-        for (auto const& name : TRY(filesOf(disk.path))) {
-            auto const other = folderOf(disk.path) + name;
-            auto const base = other == place ? std::string() : TRY(backingOf(other));
-            if (base == checkpoint.place || base == place)
-                return fail(ErrorCode::Busy, other + " stands on " + place);
-        }
-        return removeFile(place);
-    }
-
-private:
-    /// The disk's own file and those of its checkpoints.
-    static Result<std::vector<std::string>> filesOf(std::string const& path)
-    {
-        std::unique_ptr<DIR, int (*)(DIR*)> const folder(::opendir(folderOf(path).c_str()), ::closedir);
-        if (!folder)
-            return failOs("cannot read " + folderOf(path));
-        std::vector<std::string> names;
-        while (auto const* const entry = ::readdir(folder.get())) {
-            if (std::string const name = entry->d_name; name.starts_with(nameOf(path)))
-                names.push_back(name);
-        }
-        return names;
-    }
-
-    static Result<std::string> backingOf(std::string const& path)
-    {
-        auto const file = TRY(HostFile::open(path, Access::ReadOnly, CacheMode::Writeback, HostFile::Lock::No));
-        auto const format = detectFormat(*file);
-        if (!format || *format != ImageFormat::Qcow2)
-            return std::string();
-        auto const size = TRY(file->size());
-        auto const header = TRY(qcow2::Header::read(*file, size));
-        return header.backingFile;
+        return removeUnlessBase(TRY(placeOf(disk.path, checkpoint)));
     }
 };
+
+/// Internal snapshots lie in the one file of the disk, which the other ways put aside or replace, so they are alone. A
+/// snapshot of ZFS has a whole folder, and does not see what other checkpoints there need: alone too. An overlay and a
+/// reflink go together: each leaves all other files as they are.
+Result<std::vector<CheckpointWay>> suitableWays(CheckpointedDisk& disk, std::vector<CheckpointWay> const& used)
+{
+    using enum CheckpointWay;
+    auto const isUsed = [&](CheckpointWay way) { return std::ranges::find(used, way) != used.end(); };
+    auto const info = disk.image->info();
+    auto const inside
+        = info.snapshots == 0 ? std::vector<DiskSnapshot>() : TRY(disk.image->snapshots()); // of a moment unread, too
+    if (isUsed(Internal) || std::ranges::any_of(inside, [](auto const& one) { return one.name == momentSnapshotName; }))
+        return std::vector { Internal };
+    if (isUsed(Zfs))
+        return std::vector { Zfs };
+    bool const isOverlay
+        = !info.backing.empty() && info.backing[0].path.starts_with(disk.path + "."); // its moment may be gone
+    if (isUsed(Overlay) || isUsed(Reflink) || isOverlay)
+        return std::vector { Reflink, Overlay };
+    return std::vector { Reflink, Zfs, Internal, Overlay };
+}
 
 }
 
@@ -304,10 +333,11 @@ std::unique_ptr<CheckpointMethod> CheckpointMethod::create(CheckpointWay way)
     return nullptr;
 }
 
-Result<std::unique_ptr<CheckpointMethod>> CheckpointMethod::choose(CheckpointedDisk& disk)
+Result<std::unique_ptr<CheckpointMethod>> CheckpointMethod::choose(
+    CheckpointedDisk& disk, std::vector<CheckpointWay> const& used)
 {
     std::string reasons;
-    for (auto const way : { CheckpointWay::Internal, CheckpointWay::Reflink, CheckpointWay::Overlay }) {
+    for (auto const way : TRY(suitableWays(disk, used))) {
         auto method = create(way);
         auto const open = method->probe(disk);
         if (open)
@@ -317,7 +347,16 @@ Result<std::unique_ptr<CheckpointMethod>> CheckpointMethod::choose(CheckpointedD
     return fail(ErrorCode::Unsupported, reasons);
 }
 
-Result<> copyImage(BlockImage& image, std::string const& path, ImageFormat format)
+ImageFormat formatInPlace(std::string const& path, ImageFormat configured)
+{
+    auto const found = configured == ImageFormat::Raw ? backingNameOf(path) : Result<std::string>();
+    if (!found || !found->starts_with(nameOf(path) + ".") || found->find('/') != std::string::npos)
+        return configured;
+    auto const id = found->substr(nameOf(path).size() + 1);
+    return isUuid(id) && existsFile(folderOf(path) + *found) ? ImageFormat::Qcow2 : configured;
+}
+
+Result<> copyImage(BlockImage& image, std::string const& path, ImageFormat format, CopyProgress const& progress)
 {
     TRY(createImage(path, { .format = format, .size = image.size() }));
     auto const copied = [&]() -> Result<> {
@@ -326,6 +365,8 @@ Result<> copyImage(BlockImage& image, std::string const& path, ImageFormat forma
         auto const target = TRY(BlockImage::open(image.engine(), path, options));
         Bytes data(1 << 20);
         for (std::uint64_t offset = 0; offset < image.size();) {
+            if (progress && !progress(offset, image.size()))
+                return fail(ErrorCode::Cancelled, "copying " + image.info().path + " was cancelled");
             ByteSpan const part(data.data(), std::min<std::uint64_t>(data.size(), image.size() - offset));
             TRY(image.readSync(offset, part));
             // Only what is not zero, in the target's own pieces.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "vmm/block/checkpoint_files.h"
 #include "vmm/block/image.h"
 #include "vmm/state/options.h"
 
@@ -65,31 +66,48 @@ public:
 
     /// Unsupported or PermissionDenied, with the reason, where that way is not open to the disk.
     virtual Result<> probe(CheckpointedDisk& disk) = 0;
+    /// What take() will keep under that id (file-name safe: a UUID), so that it can be remembered before there is
+    /// anything of it. Does nothing.
+    virtual Result<Checkpoint> plan(CheckpointedDisk& disk, std::string const& id) = 0;
     /// Does ahead what can be done before the instant. Changes nothing that a guest sees.
-    virtual Result<> prepare(CheckpointedDisk& disk, std::string const& id) = 0;
-    /// Keeps what the disk holds now. `what`: id and times; the id is file-name safe (a UUID).
-    virtual Result<Checkpoint> take(CheckpointedDisk& disk, DiskSnapshot const& what) = 0;
+    virtual Result<> prepare(CheckpointedDisk& disk, Checkpoint const& checkpoint) = 0;
+    /// Keeps what the disk holds now. `what`: the same id, and times.
+    virtual Result<> take(CheckpointedDisk& disk, Checkpoint const& checkpoint, DiskSnapshot const& what) = 0;
     /// After it the checkpoint is durable.
     virtual Result<> seal(CheckpointedDisk& disk, Checkpoint const& checkpoint) = 0;
     /// The disk becomes what it was; the machine stands still. What it was until now is gone, checkpoints stay.
     virtual Result<> goBack(CheckpointedDisk& disk, Checkpoint const& checkpoint) = 0;
-    /// As it was then, while the machine may go on; valid until the checkpoint is removed. `engine` may be another one.
-    virtual Result<std::unique_ptr<BlockImage>> openReadOnly(
-        IoEngine& engine, std::string const& diskPath, Checkpoint const& checkpoint)
+    /// As it was then, while the machine may go on; valid until the checkpoint is removed. `engine` may be another one;
+    /// `backing` as in ImageOptions.
+    virtual Result<std::unique_ptr<BlockImage>> openReadOnly(IoEngine& engine, std::string const& diskPath,
+        Checkpoint const& checkpoint, std::vector<std::string> const& backing = {})
         = 0;
-    /// A new image at `path` with what the disk was, sharing its space where that is possible; the disk goes on.
-    /// Returns its format.
-    virtual Result<ImageFormat> fork(CheckpointedDisk& disk, Checkpoint const& checkpoint, std::string const& path) = 0;
-    /// In any order. Busy where another image still stands on it (Overlay).
+    /// A new image at `path` with what the disk was, sharing its space where that is possible; the disk goes on, and
+    /// need not be open here. From then on neither harms the other, whatever becomes of its folder. Returns the format.
+    virtual Result<ImageFormat> fork(CheckpointedDisk& disk, Checkpoint const& checkpoint, std::string const& path,
+        CopyProgress const& progress = {})
+        = 0;
+    /// In any order; fine where there is nothing of it. Busy where another image still stands on it (Overlay):
+    /// freeBase() goes on from there.
     virtual Result<> remove(CheckpointedDisk& disk, Checkpoint const& checkpoint) = 0;
 
     static std::unique_ptr<CheckpointMethod> create(CheckpointWay way);
-    /// The way that suits the disk best: internal for qcow2; else a reflink; else an overlay.
-    static Result<std::unique_ptr<CheckpointMethod>> choose(CheckpointedDisk& disk);
+    /// The way that suits the disk best: a reflink or ZFS, where it lies on what can do that; else internal for qcow2,
+    /// an overlay for raw. `used`: the ways of the checkpoints that it has; what would harm those is not chosen.
+    static Result<std::unique_ptr<CheckpointMethod>> choose(
+        CheckpointedDisk& disk, std::vector<CheckpointWay> const& used);
 };
 
+/// The name that internal snapshots of moments have, for people.
+constexpr std::string_view momentSnapshotName = "Chronovisor";
+
+/// What a raw disk is now: an overlay has made it qcow2 without being able to change, in the same step, whatever says
+/// that it is raw. A guest cannot make its raw disk look so, for an overlay stands on a file whose name nobody can
+/// guess.
+ImageFormat formatInPlace(std::string const& path, ImageFormat configured);
+
 /// A new file of that format with what `image` reads as.
-Result<> copyImage(BlockImage& image, std::string const& path, ImageFormat format);
+Result<> copyImage(BlockImage& image, std::string const& path, ImageFormat format, CopyProgress const& progress = {});
 
 /// Puts the whole file `with` durably in the place of the disk's own, and opens it.
 Result<> replaceDisk(CheckpointedDisk& disk, std::string const& with, ImageFormat format);

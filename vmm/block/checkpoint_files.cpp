@@ -2,11 +2,13 @@
 
 #include "vmm/base/unique_fd.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 namespace vmm {
 
@@ -43,6 +45,51 @@ Result<> cloneFile(std::string const& from, std::string const& to)
     return fail(std::move(error));
 }
 
+Result<> copyFile(std::string const& from, std::string const& to, CopyProgress const& progress)
+{
+    if (cloneFile(from, to))
+        return syncFile(to);
+    auto const source = TRY(openFile(from, O_RDONLY));
+    auto const target = TRY(openFile(to, O_WRONLY | O_CREAT | O_EXCL, 0644));
+    auto const copied = [&]() -> Result<> {
+        struct stat status { };
+        if (::fstat(source.get(), &status) != 0 || ::ftruncate(target.get(), status.st_size) != 0)
+            return failOs("copying " + from);
+        constexpr off_t step = 8 << 20;
+        for (off_t at = 0; at < status.st_size;) {
+            if (progress && !progress(static_cast<std::uint64_t>(at), static_cast<std::uint64_t>(status.st_size)))
+                return fail(ErrorCode::Cancelled, "copying " + from + " was cancelled");
+            auto const data = ::lseek(source.get(), at, SEEK_DATA);
+            if (data < 0 && errno == ENXIO)
+                break; // only a hole is left
+            auto const hole = data < 0 ? -1 : ::lseek(source.get(), data, SEEK_HOLE);
+            off_t in = data, out = data;
+            auto const count = hole < 0 ? -1
+                                        : ::copy_file_range(source.get(), &in, target.get(), &out,
+                                            static_cast<std::size_t>(std::min(hole - data, step)), 0);
+            if (count < 0 && errno == EINTR)
+                continue;
+            if (count <= 0)
+                return failOs("copying " + from + " to " + to);
+            at = data + count;
+        }
+        if (::fsync(target.get()) != 0)
+            return failOs("cannot make " + to + " durable");
+        return {};
+    }();
+    if (!copied)
+        ::unlink(to.c_str());
+    return copied;
+}
+
+bool isSameFile(std::string const& one, std::string const& other)
+{
+    struct stat first {
+    }, second {};
+    return ::stat(one.c_str(), &first) == 0 && ::stat(other.c_str(), &second) == 0 && first.st_dev == second.st_dev
+        && first.st_ino == second.st_ino;
+}
+
 Result<> syncFile(std::string const& path)
 {
     auto const file = TRY(openFile(path, O_RDONLY));
@@ -67,6 +114,12 @@ Result<> exchangeFiles(std::string const& one, std::string const& other)
         return fail(std::move(error));
     }
     return {};
+}
+
+bool existsFile(std::string const& path)
+{
+    struct stat status { };
+    return ::stat(path.c_str(), &status) == 0;
 }
 
 Result<> removeFile(std::string const& path)

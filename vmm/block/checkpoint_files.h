@@ -2,6 +2,7 @@
 
 #include "vmm/base/result.h"
 
+#include <functional>
 #include <string>
 
 /// What checkpoints do with names and whole files.
@@ -13,10 +14,17 @@ std::string nameOf(std::string const& path);
 Result<> syncFolder(std::string const& path);
 /// A new file that shares all blocks of `from`. Unsupported where the file system cannot do that.
 Result<> cloneFile(std::string const& from, std::string const& to);
+/// How far a copy is, in bytes; false cancels.
+using CopyProgress = std::function<bool(std::uint64_t done, std::uint64_t total)>;
+/// A new file with the same bytes and holes, durable; sharing its blocks where that can be.
+Result<> copyFile(std::string const& from, std::string const& to, CopyProgress const& progress);
+/// By any name.
+bool isSameFile(std::string const& one, std::string const& other);
 Result<> syncFile(std::string const& path);
 Result<> renameFile(std::string const& from, std::string const& to);
 /// Both exist; each becomes the other in one step.
 Result<> exchangeFiles(std::string const& one, std::string const& other);
+bool existsFile(std::string const& path);
 /// Fine where there is none.
 Result<> removeFile(std::string const& path);
 

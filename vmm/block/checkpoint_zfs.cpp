@@ -87,32 +87,35 @@ public:
         TRY(zfs(where, { "destroy", trial }));
         return {};
     }
-    Result<> prepare(CheckpointedDisk& disk, std::string const&) override { return disk.image->flushSync(); }
-    Result<Checkpoint> take(CheckpointedDisk& disk, DiskSnapshot const& what) override
+    Result<Checkpoint> plan(CheckpointedDisk& disk, std::string const& id) override
     {
         auto const where = TRY(locate(disk.path));
+        auto const place = placeOf(where, id);
+        TRY(checkName(place));
+        return Checkpoint { CheckpointWay::Zfs, id, place, disk.image->info().format };
+    }
+    Result<> prepare(CheckpointedDisk& disk, Checkpoint const&) override { return disk.image->flushSync(); }
+    Result<> take(CheckpointedDisk& disk, Checkpoint const& checkpoint, DiskSnapshot const&) override
+    {
+        auto const where = TRY(locate(disk.path));
+        TRY(checkPlace(where, checkpoint));
         TRY(disk.image->flushSync());
-        auto const name = where.dataset + "@chronovisor-" + what.id;
-        TRY(checkName(name));
-        TRY(zfs(where, { "snapshot", name }));
-        return Checkpoint { CheckpointWay::Zfs, what.id, name, disk.image->info().format };
+        TRY(zfs(where, { "snapshot", checkpoint.place }));
+        return {};
     }
     Result<> seal(CheckpointedDisk&, Checkpoint const&) override { return {}; } // zfs snapshot returns when it is
     Result<> goBack(CheckpointedDisk& disk, Checkpoint const& checkpoint) override
     {
         auto const where = TRY(locate(disk.path));
         TRY(checkPlace(where, checkpoint));
-        auto const listed = TRY(
-            zfs(where, { "list", "-H", "-d", "1", "-t", "snapshot", "-o", "name", "-s", "createtxg", where.dataset }));
-        auto const all = lines(listed);
+        auto const all = TRY(snapshotsOf(where));
         if (std::ranges::find(all, checkpoint.place) == all.end())
             return fail(ErrorCode::NotFound, "there is no snapshot " + checkpoint.place);
-        // A file system may hold more than this disk, so only a volume is rolled back as a whole.
+        // A file system may hold more than this disk, so only a volume is rolled back as a whole, and only to its last
+        // snapshot, because the later ones would go.
         if (where.isVolume) {
             if (all.back() != checkpoint.place)
-                return fail(ErrorCode::Busy,
-                    fmt::format("{} is not the last snapshot of its volume, which cannot go back past {}",
-                        checkpoint.place, all.back()));
+                return copyBack(disk, checkpoint);
             TRY(disk.image->flushSync());
             disk.image.reset();
             auto const rolled = zfs(where, { "rollback", checkpoint.place });
@@ -125,8 +128,8 @@ public:
         TRY(m_run({ "cp", "--sparse=always", "--reflink=auto", "--", fileIn(where, checkpoint), fresh }));
         return replaceDisk(disk, fresh, checkpoint.format);
     }
-    Result<std::unique_ptr<BlockImage>> openReadOnly(
-        IoEngine& engine, std::string const& diskPath, Checkpoint const& checkpoint) override
+    Result<std::unique_ptr<BlockImage>> openReadOnly(IoEngine& engine, std::string const& diskPath,
+        Checkpoint const& checkpoint, std::vector<std::string> const& backing) override
     {
         auto const where = TRY(locate(diskPath));
         TRY(checkPlace(where, checkpoint));
@@ -136,9 +139,11 @@ public:
         options.access = Access::ReadOnly;
         options.format = checkpoint.format;
         options.lock = HostFile::Lock::No;
+        options.backing = backing;
         return BlockImage::open(engine, fileIn(where, checkpoint), options);
     }
-    Result<ImageFormat> fork(CheckpointedDisk& disk, Checkpoint const& checkpoint, std::string const& path) override
+    Result<ImageFormat> fork(CheckpointedDisk& disk, Checkpoint const& checkpoint, std::string const& path,
+        CopyProgress const& progress) override
     {
         auto const where = TRY(locate(disk.path));
         TRY(checkPlace(where, checkpoint));
@@ -146,14 +151,17 @@ public:
             TRY(zfs(where, { "clone", checkpoint.place, path.substr(volumes.size()) }));
             return checkpoint.format;
         }
-        auto const image = TRY(openReadOnly(disk.engine, disk.path, checkpoint));
-        TRY(copyImage(*image, path, ImageFormat::Qcow2));
+        auto const image = TRY(openReadOnly(disk.engine, disk.path, checkpoint, disk.options.backing));
+        TRY(copyImage(*image, path, ImageFormat::Qcow2, progress));
         return ImageFormat::Qcow2;
     }
     Result<> remove(CheckpointedDisk& disk, Checkpoint const& checkpoint) override
     {
         auto const where = TRY(locate(disk.path));
         TRY(checkPlace(where, checkpoint));
+        auto const all = TRY(snapshotsOf(where));
+        if (std::ranges::find(all, checkpoint.place) == all.end())
+            return {};
         // With a clone of it left, it goes when that goes.
         TRY(zfs(where, { "destroy", "-d", checkpoint.place }));
         return {};
@@ -166,6 +174,41 @@ private:
         std::string mountPoint; // of a file system, with '/'
         std::string name;       // of the file, below that
     };
+
+    /// In the order in which they were taken.
+    Result<std::vector<std::string>> snapshotsOf(Where const& where)
+    {
+        return lines(TRY(
+            zfs(where, { "list", "-H", "-d", "1", "-t", "snapshot", "-o", "name", "-s", "createtxg", where.dataset })));
+    }
+
+    /// What differs is written over the volume. Cut off in between, it is begun anew by whoever wanted to go there.
+    Result<> copyBack(CheckpointedDisk& disk, Checkpoint const& checkpoint)
+    {
+        auto const then = TRY(openReadOnly(disk.engine, disk.path, checkpoint, disk.options.backing));
+        if (then->size() != disk.image->size())
+            return fail(ErrorCode::Unsupported, checkpoint.place + " is of another size than its volume is now");
+        Bytes wanted(1 << 20), present(wanted.size());
+        for (std::uint64_t offset = 0; offset < then->size(); offset += wanted.size()) {
+            auto const count = std::min<std::uint64_t>(wanted.size(), then->size() - offset);
+            TRY(then->readSync(offset, ByteSpan(wanted).first(count)));
+            TRY(disk.image->readSync(offset, ByteSpan(present).first(count)));
+            if (!std::equal(wanted.begin(), wanted.begin() + static_cast<std::ptrdiff_t>(count), present.begin()))
+                TRY(disk.image->writeSync(offset, ConstByteSpan(wanted).first(count)));
+        }
+        return disk.image->flushSync();
+    }
+
+    /// Several disks may lie on one file system, and each lets go of its own snapshot: so the file's name is in it, as
+    /// a number that has no characters that ZFS would not have.
+    static std::string placeOf(Where const& where, std::string const& id)
+    {
+        std::uint32_t hash = 2166136261; // FNV-1a
+        for (char const c : where.name)
+            hash = (hash ^ static_cast<std::uint8_t>(c)) * 16777619;
+        return where.isVolume ? fmt::format("{}@chronovisor-{}", where.dataset, id)
+                              : fmt::format("{}@chronovisor-{}-{:08x}", where.dataset, id, hash);
+    }
 
     Result<Where> locate(std::string const& diskPath)
     {
@@ -214,7 +257,7 @@ private:
     /// A record from elsewhere leads to snapshots of this disk only.
     static Result<> checkPlace(Where const& where, Checkpoint const& checkpoint)
     {
-        if (checkpoint.place != where.dataset + "@chronovisor-" + checkpoint.id)
+        if (checkpoint.place != placeOf(where, checkpoint.id))
             return fail(ErrorCode::Corrupt, checkpoint.place + " is no snapshot of " + where.dataset);
         return checkName(checkpoint.place);
     }
@@ -223,7 +266,8 @@ private:
     {
         if (where.isVolume)
             return std::string(volumes) + checkpoint.place;
-        return where.mountPoint + ".zfs/snapshot/chronovisor-" + checkpoint.id + "/" + where.name;
+        return fmt::format(
+            "{}.zfs/snapshot/{}/{}", where.mountPoint, checkpoint.place.substr(where.dataset.size() + 1), where.name);
     }
 
     Result<std::string> zfs(Where const& where, std::vector<std::string> arguments)

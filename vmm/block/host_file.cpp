@@ -118,6 +118,12 @@ Result<> HostFile::lock(Access access)
     return {};
 }
 
+void HostFile::writeNoMore()
+{
+    for (int const permission : { writing, resizing })
+        ignore(lockByte(m_fd.get(), F_OFD_SETLK, F_UNLCK, usedBase + permission));
+}
+
 void HostFile::tryDirect()
 {
     int const flags = ::fcntl(m_fd.get(), F_GETFL);

@@ -30,6 +30,7 @@ public:
 
     std::string const& name() const override { return m_path; }
     void renamed(std::string path) override { m_path = std::move(path); }
+    void writeNoMore() override;
     Result<std::uint64_t> size() const override;
     Result<> read(std::uint64_t offset, ByteSpan data) override;
     Result<> write(std::uint64_t offset, ConstByteSpan data) override;

@@ -27,6 +27,12 @@ void BlockImage::passWaitingTo(BlockImage& other)
     other.m_waiting = std::exchange(m_waiting, {});
 }
 
+void BlockImage::becomeBacking()
+{
+    m_readOnly = true;
+    m_file->writeNoMore();
+}
+
 void BlockImage::submit(BlockRequest& request)
 {
     if (m_held)

@@ -122,7 +122,9 @@ public:
     /// `other` gets what waits in this image, and is held if this one is.
     void passWaitingTo(BlockImage& other);
     /// From now on only read, as the backing file of another image. After flushSync().
-    void becomeBacking() { m_readOnly = true; }
+    void becomeBacking();
+    /// Other files with the same contents below this one. Nothing in flight.
+    void replaceBacking(std::unique_ptr<BlockImage> backing) { m_backing = std::move(backing); }
 
     /// Starts the request. What lies outside of the disk, is not aligned or writes to a read-only image is refused.
     void submit(BlockRequest& request);

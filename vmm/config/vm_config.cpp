@@ -21,18 +21,6 @@ bool isId(std::string_view text)
     });
 }
 
-bool isUuid(std::string_view text)
-{
-    if (text.size() != 36)
-        return false;
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        bool const dash = i == 8 || i == 13 || i == 18 || i == 23;
-        if (dash ? text[i] != '-' : !((text[i] >= '0' && text[i] <= '9') || (text[i] >= 'a' && text[i] <= 'f')))
-            return false;
-    }
-    return true;
-}
-
 Result<VmConfig> readText(std::string_view text)
 {
     auto const json = TRY(state::parseJson(text, 4u << 20));

@@ -1,0 +1,208 @@
+#include "tests/images/qemu_tools.h"
+#include "tests/support/checkpoint_story.h"
+#include "vmm/base/random.h"
+#include "vmm/block/overlay_files.h"
+
+#include <sys/stat.h>
+
+using namespace vmm;
+using namespace tests;
+
+/// What becomes of the files below a disk when moments go, judged by qemu-img and by what the others read.
+class OverlayChainTest : public QObject {
+    Q_OBJECT
+
+private slots:
+    void init()
+    {
+        m_folder = std::make_unique<QTemporaryDir>();
+        m_method = CheckpointMethod::create(CheckpointWay::Overlay);
+        m_story = std::make_unique<CheckpointStory>(*m_method, path("disk"), ImageFormat::Raw);
+    }
+    void cleanup() { m_story.reset(); }
+
+    /// Of each order of deletion: the others stay, and in the end there is the disk and at most its first base.
+    void anyOrder_data()
+    {
+        QTest::addColumn<QList<int>>("order");
+        QList<int> order { 0, 1, 2, 3 };
+        do {
+            QTest::addRow("%d%d%d%d", order[0], order[1], order[2], order[3]) << order;
+        } while (std::next_permutation(order.begin(), order.end()));
+    }
+
+    void anyOrder()
+    {
+        QFETCH(QList<int>, order);
+        auto const kept = keep(4);
+        m_story->write(9);
+        QList<int> left = order;
+        for (int const gone : order) {
+            left.removeOne(gone);
+            end(kept[std::size_t(gone)]);
+            for (int const other : left)
+                QCOMPARE(m_story->at(kept[std::size_t(other)]), other + 1);
+            QCOMPARE(m_story->now(), 9);
+        }
+        m_story->openAgain();
+        QCOMPARE(m_story->now(), 9);
+        QVERIFY2(imageFiles().size() <= 2, qPrintable(imageFiles().join(' ')));
+        m_story.reset();
+        auto const checked = runTool("qemu-img", { "check", QString::fromStdString(path("disk")) });
+        QVERIFY2(checked.status == 0, qPrintable(checked.output));
+    }
+
+    /// What everybody above has in his own file is given back, and nothing else.
+    void coveredBlocksAreFreed()
+    {
+        must(m_story->disk().image->writeSync(0, Bytes(1 << 20, 7)));
+        auto const one = keep(1).front();
+        auto const place = path(one.place);
+        must(m_story->disk().image->writeSync(0, Bytes(512 << 10, 8)));
+        must(m_story->disk().image->flushSync());
+        auto const before = allocated(place);
+        QVERIFY(!end(one));
+        auto const freed = before - allocated(place);
+        QVERIFY2(freed >= (448 << 10) && freed <= (520 << 10), qPrintable(QString::number(freed)));
+        Bytes data(1 << 20);
+        must(m_story->disk().image->readSync(0, data));
+        QVERIFY(std::all_of(data.begin(), data.begin() + (512 << 10), [](auto byte) { return byte == 8; }));
+        QVERIFY(std::all_of(data.begin() + (512 << 10), data.end(), [](auto byte) { return byte == 7; }));
+    }
+
+    /// A base that a fork has too is never written to, and outlives the original.
+    void aForkIsNotHarmed()
+    {
+        auto const kept = keep(3);
+        QDir().mkpath(m_folder->filePath("fork"));
+        auto const fork = path("fork/other");
+        QCOMPARE(must(m_method->fork(m_story->disk(), kept[1], fork)), ImageFormat::Qcow2);
+        m_story->write(8);
+        must(m_story->disk().image->flushSync());
+        for (auto const& one : kept)
+            end(one);
+        QCOMPARE(m_story->now(), 8);
+        m_story.reset();
+        for (auto const& name : imageFiles())
+            QVERIFY(QFile::remove(m_folder->filePath(name)));
+        InlineEngine engine;
+        ImageOptions options;
+        options.format = ImageFormat::Qcow2;
+        auto const image = must(BlockImage::open(engine, fork, options));
+        QCOMPARE(CheckpointStory::read(*image), 2);
+        must(image->writeSync(0, Bytes(4096, 3)));
+        must(image->flushSync());
+        QCOMPARE(runTool("qemu-img", { "check", "-U", QString::fromStdString(fork) }).status, 0);
+    }
+
+    /// A fork may be open, and written to, while the original is: they share what neither writes to.
+    void bothAreOpen()
+    {
+        auto const kept = keep(1);
+        QDir().mkpath(m_folder->filePath("fork"));
+        auto const fork = path("fork/other");
+        must(m_method->fork(m_story->disk(), kept[0], fork));
+        InlineEngine engine;
+        ImageOptions options;
+        options.format = ImageFormat::Qcow2;
+        auto const image = must(BlockImage::open(engine, fork, options));
+        must(image->writeSync(CheckpointStory::size / 2, Bytes(8192, 5)));
+        m_story->write(6);
+        QCOMPARE(CheckpointStory::read(*image), 5);
+        QCOMPARE(m_story->now(), 6);
+        QCOMPARE(m_story->at(kept[0]), 1);
+    }
+
+    void longChainsAreShortened()
+    {
+        auto const kept = keep(20);
+        m_story->write(99);
+        must(m_story->disk().image->flushSync());
+        OverlayFiles files(m_story->engine(), m_story->disk().path, {});
+        QVERIFY(!must(files.shorten(20)));
+        QVERIFY(must(files.shorten(10)));
+        REQUIRE_OK(openBelowAgain(m_story->disk()));
+        QCOMPARE(m_story->disk().image->info().backing.size(), 1u);
+        QCOMPARE(m_story->now(), 99);
+        for (std::size_t i = 0; i < kept.size(); ++i)
+            QCOMPARE(m_story->at(kept[i]), int(i) + 1);
+    }
+
+    void aCancelledMergeLeavesNothing()
+    {
+        auto const kept = keep(3);
+        int steps = 0;
+        auto const cancelled = [&](std::uint64_t, std::uint64_t) { return ++steps < 4; };
+        OverlayFiles files(m_story->engine(), m_story->disk().path, {}, cancelled);
+        auto const before = imageFiles();
+        QCOMPARE(files.mergeBelow(path(kept[2].place), 2).error().code, ErrorCode::Cancelled);
+        QCOMPARE(imageFiles(), before);
+        QCOMPARE(m_story->at(kept[2]), 3);
+    }
+
+    /// What a crash cut off in a merge is removed by the next one.
+    void halfAMergeIsRemoved()
+    {
+        auto const kept = keep(2);
+        QVERIFY(QFile::copy(m_folder->filePath(QString::fromStdString(kept[1].place)),
+            m_folder->filePath(QString::fromStdString(kept[1].place + ".merging"))));
+        QVERIFY(end(kept[0]));
+        QCOMPARE(m_story->at(kept[1]), 2);
+        QCOMPARE(imageFiles().size(), 2);
+    }
+
+    /// An overlay says that it has taken a raw disk's place, whatever the configuration still says; a guest that writes
+    /// such a header does not.
+    void theFormatFollows()
+    {
+        QCOMPARE(formatInPlace(path("disk"), ImageFormat::Raw), ImageFormat::Raw);
+        auto const kept = keep(2);
+        QCOMPARE(formatInPlace(path("disk"), ImageFormat::Raw), ImageFormat::Qcow2);
+        REQUIRE_OK(m_method->goBack(m_story->disk(), kept[0]));
+        QCOMPARE(formatInPlace(path("disk"), ImageFormat::Raw), ImageFormat::Qcow2);
+
+        auto const forged = path("forged");
+        must(createImage(forged, { .size = 1 << 20, .backingFile = "forged." + makeUuid() }));
+        QCOMPARE(formatInPlace(forged, ImageFormat::Raw), ImageFormat::Raw);
+        QFile::remove(QString::fromStdString(forged));
+        must(createImage(forged, { .size = 1 << 20, .backingFile = kept[0].place }));
+        QCOMPARE(formatInPlace(forged, ImageFormat::Raw), ImageFormat::Raw);
+    }
+
+private:
+    std::string path(std::string const& name) const { return m_folder->path().toStdString() + "/" + name; }
+    QStringList imageFiles() const { return QDir(m_folder->path()).entryList(QDir::Files, QDir::Name); }
+    static qint64 allocated(std::string const& path)
+    {
+        struct stat status { };
+        ::stat(path.c_str(), &status);
+        return qint64(status.st_blocks) * 512;
+    }
+    std::vector<Checkpoint> keep(int count)
+    {
+        std::vector<Checkpoint> kept;
+        for (int i = 1; i <= count; ++i) {
+            m_story->write(std::uint8_t(i));
+            kept.push_back(m_story->keep(makeUuid()));
+        }
+        return kept;
+    }
+    /// As the machine does it when a moment goes; true: all of it.
+    bool end(Checkpoint const& checkpoint)
+    {
+        must(m_story->disk().image->flushSync());
+        if (m_method->remove(m_story->disk(), checkpoint))
+            return true;
+        OverlayFiles files(m_story->engine(), m_story->disk().path, {});
+        bool const gone = must(files.freeBase(path(checkpoint.place), OverlayFiles::MayMerge::Yes));
+        must(openBelowAgain(m_story->disk()));
+        return gone;
+    }
+
+    std::unique_ptr<QTemporaryDir> m_folder;
+    std::unique_ptr<CheckpointMethod> m_method;
+    std::unique_ptr<CheckpointStory> m_story;
+};
+
+REGISTER_SUITE(OverlayChainTest);
+#include "overlay_chain_test.moc"

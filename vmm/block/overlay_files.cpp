@@ -1,0 +1,316 @@
+#include "vmm/block/overlay_files.h"
+
+#include "vmm/base/random.h"
+#include "vmm/block/checkpoint_files.h"
+#include "vmm/block/qcow2_format.h"
+
+#include <algorithm>
+#include <dirent.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace vmm {
+
+namespace {
+
+constexpr std::string_view unfinished = ".merging";
+constexpr std::uint64_t pieceBytes = 64u << 10, lookBytes = 64u << 20;
+/// What is below is merged when it is no larger: some seconds of copying, once.
+constexpr std::uint64_t worthMerging = 1u << 30;
+
+Result<std::vector<std::string>> namesIn(std::string const& folder)
+{
+    std::unique_ptr<DIR, int (*)(DIR*)> const opened(::opendir(folder.c_str()), ::closedir);
+    if (!opened)
+        return failOs("cannot read " + folder);
+    std::vector<std::string> names;
+    while (auto const* const entry = ::readdir(opened.get())) {
+        if (entry->d_type == DT_REG || entry->d_type == DT_UNKNOWN)
+            names.emplace_back(entry->d_name);
+    }
+    return names;
+}
+
+/// An empty one for what is no qcow2 image.
+Result<qcow2::Header> headerOf(std::string const& path)
+{
+    auto const file = TRY(HostFile::open(path, Access::ReadOnly, CacheMode::Writeback, HostFile::Lock::No));
+    auto const format = detectFormat(*file);
+    if (!format || *format != ImageFormat::Qcow2)
+        return qcow2::Header {};
+    auto const size = TRY(file->size());
+    return qcow2::Header::read(*file, size);
+}
+
+Result<bool> standsOn(std::string const& image, std::string const& place)
+{
+    if (image == place)
+        return false; // an overlay that is prepared already has the name of what it will stand on
+    auto const base = TRY(backingNameOf(image));
+    return base == nameOf(place) || base == place;
+}
+
+/// How `length` bytes at most are there in the first of `layers` files that has them.
+Result<BlockImage::Mapping> mapWithin(BlockImage& top, std::size_t layers, std::uint64_t offset, std::uint64_t length)
+{
+    auto* image = &top;
+    for (std::size_t layer = 0; image != nullptr && layer < layers; ++layer, image = image->backing()) {
+        if (offset >= image->size())
+            return BlockImage::Mapping { BlockImage::Mapping::Kind::Zero, length, 0, image };
+        auto const mapped = TRY(image->map(offset, std::min(length, image->size() - offset)));
+        if (mapped.kind != BlockImage::Mapping::Kind::Unallocated)
+            return mapped;
+        length = mapped.length;
+    }
+    return BlockImage::Mapping { BlockImage::Mapping::Kind::Unallocated, length, 0, image };
+}
+
+std::uint64_t allocatedBytes(std::string const& path)
+{
+    struct stat status { };
+    return ::stat(path.c_str(), &status) == 0 ? static_cast<std::uint64_t>(status.st_blocks) * 512 : 0;
+}
+
+}
+
+Result<std::string> backingNameOf(std::string const& path)
+{
+    return TRY(headerOf(path)).backingFile;
+}
+
+bool isCheckpointName(std::string const& path)
+{
+    constexpr std::size_t uuidLength = 36;
+    return path.size() > uuidLength && path[path.size() - uuidLength - 1] == '.'
+        && isUuid(std::string_view(path).substr(path.size() - uuidLength));
+}
+
+Result<std::vector<std::string>> imagesOn(std::string const& path)
+{
+    auto const name = nameOf(path);
+    auto const disk = isCheckpointName(name) ? name.substr(0, name.rfind('.')) : name;
+    std::vector<std::string> images;
+    for (auto const& other : TRY(namesIn(folderOf(path)))) {
+        auto const image = folderOf(path) + other;
+        if (other.ends_with(unfinished))
+            continue;
+        auto const stands = standsOn(image, path);
+        // One of the disk's own that cannot be read just now may need the file; what else lies there, only if it says
+        // so.
+        if (!stands && other.starts_with(disk) && existsFile(image))
+            return fail(stands.error());
+        if (stands && *stands)
+            images.push_back(image);
+    }
+    return images;
+}
+
+Result<> OverlayFiles::tell(std::uint64_t done, std::uint64_t total) const
+{
+    if (m_progress && !m_progress(done, total))
+        return fail(ErrorCode::Cancelled, "the work on a disk's checkpoints was cancelled");
+    return {};
+}
+
+Result<std::unique_ptr<BlockImage>> OverlayFiles::open(std::string const& path, ImageFormat format) const
+{
+    ImageOptions options;
+    options.access = Access::ReadOnly;
+    options.format = format;
+    options.lock = HostFile::Lock::No; // the running machine has it, and does not write to what is read here
+    options.backing = m_allowed;
+    return BlockImage::open(m_engine, path, options);
+}
+
+Result<> OverlayFiles::copyLayers(BlockImage& from, std::size_t layers, BlockImage& to) const
+{
+    using Kind = BlockImage::Mapping::Kind;
+    Bytes data(pieceBytes);
+    for (std::uint64_t offset = 0; offset < from.size();) {
+        TRY(tell(offset, from.size()));
+        auto const mapped = TRY(mapWithin(from, layers, offset, std::min(from.size() - offset, lookBytes)));
+        auto length = mapped.length;
+        if (mapped.kind == Kind::Zero && to.backing() != nullptr) {
+            TRY(to.runSync(BlockRequest::Kind::WriteZeroes, offset, length));
+        } else if (mapped.kind == Kind::Data || mapped.kind == Kind::Compressed) {
+            length = std::min(length, pieceBytes);
+            auto const part = ByteSpan(data).first(length);
+            TRY(from.readSync(offset, part));
+            bool const onlyZeros = std::ranges::all_of(part, [](std::uint8_t byte) { return byte == 0; });
+            if (!onlyZeros)
+                TRY(to.writeSync(offset, part));
+            else if (to.backing() != nullptr)
+                TRY(to.runSync(BlockRequest::Kind::WriteZeroes, offset, length));
+        }
+        offset += length;
+    }
+    return {};
+}
+
+Result<> OverlayFiles::mergeBelow(std::string const& path, std::size_t layers)
+{
+    auto const fresh = path + std::string(unfinished);
+    auto const whole = TRY(open(path, ImageFormat::Qcow2));
+    auto const info = whole->info();
+    layers = std::min(layers, info.backing.size());
+    if (layers == 0)
+        return {};
+    if (info.snapshots != 0)
+        return fail(ErrorCode::Unsupported, path + " has internal snapshots, which would be lost");
+    NewImage what { .size = info.virtualSize };
+    ImageOptions options;
+    options.format = ImageFormat::Qcow2;
+    options.backing = m_allowed;
+    if (layers < info.backing.size()) {
+        what.backingFile = TRY(backingNameOf(info.backing[layers - 1].path));
+        what.backingFormat = info.backing[layers].format;
+    }
+    TRY(removeFile(fresh));
+    auto const made = [&]() -> Result<> {
+        TRY(createImage(fresh, what));
+        {
+            auto const target = TRY(BlockImage::open(m_engine, fresh, options));
+            TRY(copyLayers(*whole, layers + 1, *target));
+            TRY(target->flushSync());
+        }
+        TRY(syncFile(fresh));
+        return renameFile(fresh, path);
+    }();
+    if (!made) {
+        ignore(removeFile(fresh));
+        return made;
+    }
+    return syncFolder(path);
+}
+
+/// The blocks for which each of the images above has its own.
+Result<> OverlayFiles::freeCoveredBlocks(std::string const& place, std::vector<std::string> const& above) const
+{
+    using Kind = BlockImage::Mapping::Kind;
+    struct stat status { };
+    if (::stat(place.c_str(), &status) != 0)
+        return failOs("cannot examine " + place);
+    if (status.st_nlink != 1)
+        return {}; // a fork has it too
+    std::vector<std::unique_ptr<BlockImage>> images;
+    for (auto const& path : above)
+        images.push_back(TRY(open(path, ImageFormat::Qcow2)));
+    // The internal snapshots of an image need other blocks than it does.
+    if (std::ranges::any_of(images, [](auto const& image) { return image->info().snapshots != 0; }))
+        return {};
+    auto& base = *images.front()->backing();
+    if (base.info().snapshots != 0)
+        return {};
+    std::vector<std::pair<std::uint64_t, std::uint64_t>> free; // in the file, offset and length
+    for (std::uint64_t offset = 0; offset < base.size();) {
+        TRY(tell(offset, base.size()));
+        auto length = std::min(base.size() - offset, lookBytes);
+        bool covered = true;
+        for (auto const& image : images) {
+            if (offset >= image->size())
+                continue; // its disk was smaller, and it needs nothing of this
+            auto const own = TRY(image->map(offset, std::min(length, image->size() - offset)));
+            length = own.length;
+            covered = covered && own.kind != Kind::Unallocated;
+        }
+        auto const mapped = TRY(base.map(offset, length));
+        length = std::min(length, mapped.length);
+        if (covered && mapped.kind == Kind::Data)
+            free.emplace_back(mapped.hostOffset, length);
+        offset += length;
+    }
+    // That they have what was seen must not be undone by a power cut.
+    for (auto const& path : above)
+        TRY(syncFile(path));
+    auto const file = TRY(HostFile::open(place, Access::ReadWrite, CacheMode::Writeback, HostFile::Lock::No));
+    for (auto const& [offset, length] : free)
+        TRY(file->deallocate(offset, length));
+    return {};
+}
+
+Result<bool> OverlayFiles::freeBase(std::string const& place, MayMerge merge)
+{
+    for (auto const& name : TRY(namesIn(folderOf(m_disk)))) {
+        if (name.starts_with(nameOf(m_disk) + ".") && name.ends_with(unfinished))
+            TRY(removeFile(folderOf(m_disk) + name));
+    }
+    if (!existsFile(place))
+        return true;
+    auto const above = TRY(imagesOn(place));
+    if (above.empty()) {
+        TRY(removeFile(place));
+        return true;
+    }
+    TRY(freeCoveredBlocks(place, above));
+    // A disk that is written to is not replaced by another file; what was its checkpoint is.
+    bool const allRest = std::ranges::all_of(above, isCheckpointName);
+    if (merge == MayMerge::No || !allRest || allocatedBytes(place) > worthMerging)
+        return false;
+    for (auto const& image : above)
+        TRY(mergeBelow(image, 1));
+    TRY(removeFile(place));
+    return true;
+}
+
+Result<bool> OverlayFiles::shorten(std::size_t most)
+{
+    auto const info = TRY(open(m_disk, ImageFormat::Qcow2))->info();
+    if (info.backing.size() <= most || !isCheckpointName(info.backing[0].path))
+        return false;
+    TRY(mergeBelow(info.backing[0].path, info.backing.size()));
+    return true;
+}
+
+Result<std::vector<Base>> basesOf(std::string const& image, std::string const& folder)
+{
+    std::vector<Base> bases;
+    auto above = image;
+    while (bases.size() < BlockImage::maximumDepth) {
+        auto const header = TRY(headerOf(above));
+        // Anywhere else it has the same name from everywhere.
+        if (header.backingFile.empty() || header.backingFile.find('/') != std::string::npos)
+            break;
+        bool const goesOn = header.backingFormat == "qcow2";
+        bases.push_back({ header.backingFile, goesOn ? ImageFormat::Qcow2 : ImageFormat::Raw });
+        if (!goesOn)
+            break;
+        above = folder + header.backingFile;
+    }
+    return bases;
+}
+
+Result<> shareBases(
+    std::string const& image, std::string const& from, std::string const& to, CopyProgress const& progress)
+{
+    if (from == to)
+        return {};
+    for (auto const& base : TRY(basesOf(image, from))) {
+        auto const own = from + base.name, shared = to + base.name;
+        if (::link(own.c_str(), shared.c_str()) == 0 || isSameFile(own, shared))
+            continue;
+        if (errno == EEXIST)
+            return fail(ErrorCode::AlreadyExists, shared + " is there already, and another file");
+        TRY(copyFile(own, shared, progress));
+    }
+    return {};
+}
+
+Result<> openBelowAgain(CheckpointedDisk& disk)
+{
+    auto const info = disk.image->info();
+    if (info.backing.empty())
+        return {};
+    auto options = disk.options;
+    options.access = Access::ReadOnly;
+    options.format = info.backing[0].format;
+    auto fresh = TRY(BlockImage::open(disk.engine, info.backing[0].path, options));
+    bool const wasHeld = disk.image->isHeld();
+    disk.image->hold();
+    disk.image->drain();
+    disk.image->replaceBacking(std::move(fresh));
+    if (!wasHeld)
+        disk.image->letGo();
+    return {};
+}
+
+}

@@ -1,0 +1,67 @@
+#pragma once
+
+#include "vmm/block/checkpoint.h"
+
+/// The files that overlays stand on: a tree in the folder of a disk, at whose leaves are disks. All but the disks hold
+/// still, and one that two folders share (by hard links: a fork) is never written to. So what changes about them
+/// changes by a new file in the place of an old one, in one step; whoever has the old one open goes on with that.
+namespace vmm {
+
+/// As its header has it; empty: it is no qcow2 image, or has none.
+Result<std::string> backingNameOf(std::string const& path);
+/// Whether a file's name is one that a checkpoint gives: it ends in the checkpoint's UUID.
+bool isCheckpointName(std::string const& path);
+/// The images of the same folder that stand on this file.
+Result<std::vector<std::string>> imagesOn(std::string const& path);
+
+/// The files below one disk. What they read is not changed, and the disk's own file is not written to: it and they may
+/// be in use meanwhile. Cut off at any instant, nothing is lost, and the next try removes what is half made.
+class OverlayFiles {
+public:
+    /// `allowed`: as ImageOptions::backing.
+    OverlayFiles(IoEngine& engine, std::string diskPath, std::vector<std::string> allowed, CopyProgress progress = {})
+        : m_engine(engine), m_disk(std::move(diskPath)), m_allowed(std::move(allowed)), m_progress(std::move(progress))
+    {
+    }
+
+    enum class MayMerge : std::uint8_t { No, Yes };
+    /// Frees of a checkpoint's file, which no moment needs, what nobody else needs: the whole file where nothing stands
+    /// on it, or after all that does was merged with it; else the blocks that everybody above has in a file of his own.
+    /// True: it is gone.
+    Result<bool> freeBase(std::string const& place, MayMerge merge);
+    /// Before the disk stands on more files than can be opened: the nearest is made to do without all others. True: it
+    /// was.
+    Result<bool> shorten(std::size_t most = 32);
+    /// Puts in the place of `path` (no disk, but what others stand on) a file that reads the same and does without the
+    /// `layers` files below it.
+    Result<> mergeBelow(std::string const& path, std::size_t layers);
+
+private:
+    Result<> tell(std::uint64_t done, std::uint64_t total) const;
+    Result<std::unique_ptr<BlockImage>> open(std::string const& path, ImageFormat format) const;
+    Result<> copyLayers(BlockImage& from, std::size_t layers, BlockImage& to) const;
+    Result<> freeCoveredBlocks(std::string const& place, std::vector<std::string> const& above) const;
+
+    IoEngine& m_engine;
+    std::string const m_disk;
+    std::vector<std::string> const m_allowed;
+    CopyProgress const m_progress;
+};
+
+/// What an image stands on in a folder, nearest first, each of the format that the one above says: what is in a raw one
+/// is a guest's, and says nothing.
+struct Base {
+    std::string name;
+    ImageFormat format;
+};
+Result<std::vector<Base>> basesOf(std::string const& image, std::string const& folder);
+
+/// Makes the names that an image has for what is below it hold in another folder too, all the way down: by hard links,
+/// or copies where the two are on different file systems. The files are in the folder `from`, wherever the image is.
+Result<> shareBases(
+    std::string const& image, std::string const& from, std::string const& to, CopyProgress const& progress = {});
+
+/// After files below a disk were replaced: it reads the new ones. On the disk's thread.
+Result<> openBelowAgain(CheckpointedDisk& disk);
+
+}

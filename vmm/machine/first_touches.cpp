@@ -37,8 +37,9 @@ std::optional<Error> FirstTouches::failure() const
 
 void FirstTouches::waitUntilSettled()
 {
-    auto const last = Clock::now() + quietAtLast;
+    auto const began = Clock::now(), last = began + quietAtLast;
     std::unique_lock lock(m_mutex);
+    m_lastTouch = began; // whoever waits gives the guest that time, too
     while (!m_hurried && !m_failure) {
         auto const next = std::min(last, m_lastTouch + quiet);
         if (Clock::now() >= next)

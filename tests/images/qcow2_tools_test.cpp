@@ -3,6 +3,8 @@
 #include "tests/images/qemu_tools.h"
 #include "tests/support/suite.h"
 
+#include <QFile>
+
 using namespace vmm;
 using namespace tests;
 

@@ -1,6 +1,7 @@
 #include "tests/images/qemu_tools.h"
 #include "tests/support/checkpoint_story.h"
 
+#include <QFile>
 #include <unistd.h>
 
 using namespace vmm;

@@ -1,6 +1,7 @@
 #pragma once
 
-#include <QtTest/QtTest>
+#include <QObject>
+#include <QTest>
 #include <memory>
 
 /// All test classes of one program, so that it links once and CTest still runs each class by itself.

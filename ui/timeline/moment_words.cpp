@@ -3,7 +3,6 @@
 #include "ui/widgets/words.h"
 
 #include <QCoreApplication>
-#include <QDateTime>
 #include <QLocale>
 #include <QStringList>
 

@@ -2,6 +2,7 @@
 
 #include "app/session/timeline_session.h"
 
+#include <QDateTime>
 #include <QString>
 
 namespace ui {

@@ -5,6 +5,7 @@
 
 #include <arpa/inet.h>
 #include <condition_variable>
+#include <nlohmann/json.hpp>
 #include <sys/socket.h>
 
 using namespace vmm;

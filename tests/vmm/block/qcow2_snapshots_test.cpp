@@ -3,6 +3,7 @@
 #include "tests/support/suite.h"
 
 #include <map>
+#include <random>
 
 using namespace vmm;
 using namespace tests;

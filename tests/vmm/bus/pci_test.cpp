@@ -4,6 +4,9 @@
 #include "vmm/state/reader.h"
 #include "vmm/state/writer.h"
 
+#include <nlohmann/json.hpp>
+#include <random>
+
 using namespace vmm;
 
 namespace {

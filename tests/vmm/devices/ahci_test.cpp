@@ -2,6 +2,8 @@
 #include "tests/vmm/devices/ahci_driver.h"
 #include "vmm/state/reader.h"
 
+#include <nlohmann/json.hpp>
+
 using namespace vmm;
 using tests::AhciSetup;
 

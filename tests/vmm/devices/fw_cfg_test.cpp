@@ -2,6 +2,8 @@
 #include "tests/fakes/fake_board.h"
 #include "vmm/devices/fw_cfg.h"
 
+#include <nlohmann/json.hpp>
+
 using namespace vmm;
 
 namespace {

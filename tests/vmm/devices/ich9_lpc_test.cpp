@@ -3,6 +3,8 @@
 #include "vmm/bus/pci_bus.h"
 #include "vmm/devices/ich9_lpc.h"
 
+#include <random>
+
 using namespace vmm;
 
 namespace {

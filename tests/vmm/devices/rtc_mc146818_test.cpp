@@ -2,6 +2,8 @@
 #include "tests/fakes/fake_board.h"
 #include "vmm/devices/rtc_mc146818.h"
 
+#include <nlohmann/json.hpp>
+
 using namespace vmm;
 using namespace std::chrono_literals;
 

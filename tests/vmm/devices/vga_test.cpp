@@ -2,6 +2,7 @@
 #include "tests/fakes/fake_board.h"
 #include "vmm/devices/vga.h"
 
+#include <nlohmann/json.hpp>
 #include <numeric>
 
 using namespace vmm;

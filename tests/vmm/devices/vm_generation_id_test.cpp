@@ -3,6 +3,8 @@
 #include "vmm/devices/vm_generation_id.h"
 #include "vmm/memory/layout.h"
 
+#include <nlohmann/json.hpp>
+
 using namespace vmm;
 
 namespace {

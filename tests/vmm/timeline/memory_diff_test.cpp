@@ -4,6 +4,8 @@
 #include "vmm/timeline/memory_diff.h"
 #include "vmm/timeline/timeline.h"
 
+#include <random>
+
 using namespace vmm;
 using namespace vmm::timeline;
 using tests::FakeFolder;

@@ -7,6 +7,7 @@
 
 #include <QDir>
 #include <QTemporaryDir>
+#include <random>
 #include <set>
 #include <sys/stat.h>
 

@@ -5,6 +5,8 @@
 #include "vmm/block/io_engine.h"
 #include "vmm/usb/usb_storage.h"
 
+#include <nlohmann/json.hpp>
+
 using namespace vmm;
 using tests::FakeBlockFile;
 using tests::FakeDisk;

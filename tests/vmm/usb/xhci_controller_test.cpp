@@ -1,6 +1,9 @@
 #include "tests/battery/battery.h"
 #include "tests/vmm/usb/xhci_driver.h"
 
+#include <nlohmann/json.hpp>
+#include <random>
+
 using namespace vmm;
 using namespace std::chrono_literals;
 using namespace tests::usb;

@@ -4,6 +4,8 @@
 #include "vmm/state/reader.h"
 #include "vmm/virtio/block_device.h"
 
+#include <nlohmann/json.hpp>
+
 using namespace vmm;
 using namespace vmm::virtio;
 using tests::VirtioDriver;

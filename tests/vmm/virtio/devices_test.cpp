@@ -6,6 +6,8 @@
 #include "vmm/virtio/network_card.h"
 #include "vmm/virtio/tablet.h"
 
+#include <nlohmann/json.hpp>
+
 using namespace vmm;
 using namespace vmm::virtio;
 using tests::VirtioDriver;

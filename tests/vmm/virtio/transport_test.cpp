@@ -2,6 +2,9 @@
 #include "tests/vmm/virtio/driver.h"
 #include "vmm/virtio/random_generator.h"
 
+#include <nlohmann/json.hpp>
+#include <random>
+
 using namespace vmm;
 using namespace vmm::virtio;
 using tests::VirtioDriver;

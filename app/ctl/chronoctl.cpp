@@ -7,6 +7,7 @@
 #include "vmm/machine/saved_machine.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <filesystem>
 #include <sstream>
 
@@ -269,6 +270,12 @@ int runChronoctl(std::vector<std::string> const& arguments, Surroundings& surrou
     } catch (CLI::ParseError const& error) {
         std::ostringstream out, err;
         int const code = line.root.exit(error, out, err);
+        // What was understood before the mistake is not told.
+        if (code != 0 && std::find(arguments.begin(), arguments.end(), "--json") != arguments.end()) {
+            Output { surroundings.out, surroundings.err, true }.failed(
+                { vmm::ErrorCode::InvalidArgument, error.what(), 0 });
+            return WrongUsage;
+        }
         writeAll(surroundings.out, out.str());
         writeAll(surroundings.err, err.str());
         return code == 0 ? Done : WrongUsage;

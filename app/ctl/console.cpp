@@ -146,6 +146,11 @@ vmm::Result<> interact(Owner& owner, std::string const& console, Surroundings& a
 
 int console(ConsoleOptions const& options, Surroundings& around, Output const& output)
 {
+    bool const isScript = options.send || options.wait;
+    if (output.json && !isScript) {
+        return output.failed({ vmm::ErrorCode::InvalidArgument,
+            "a conversation has no end that JSON could tell: say what to --send or to --wait for", 0 });
+    }
     auto owner = findOwner(options.machine, around);
     if (!owner)
         return output.failed(owner.error());
@@ -158,19 +163,19 @@ int console(ConsoleOptions const& options, Surroundings& around, Output const& o
             return;
         std::string_view const text(reinterpret_cast<char const*>(data->data()), data->size());
         said += text;
-        writeAll(around.out, text);
+        if (!output.json)
+            writeAll(around.out, text);
     });
     auto const attached
         = owner->client.call("console.attach", { { "machine", owner->uuid }, { "console", options.console } });
     if (!attached)
         return output.failed(attached.error());
     auto const id = attached->value("console", "");
-    auto const outcome
-        = options.send || options.wait ? converse(*owner, options, id, said) : interact(*owner, id, around, output);
+    auto outcome = isScript ? converse(*owner, options, id, said) : interact(*owner, id, around, output);
     // The machine's end is no failure of a terminal.
     if (!outcome && outcome.error().code == vmm::ErrorCode::Disconnected && !options.wait)
-        return Done;
-    return output.finish(outcome);
+        outcome = {};
+    return output.answer(outcome, { { "output", said } });
 }
 
 }

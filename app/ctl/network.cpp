@@ -71,38 +71,37 @@ int cable(
         changed->connected = connected;
         return wiring.change(*changed, "machine.setCable", { { "connected", connected } }, around);
     }();
-    return output.finish(outcome);
+    return output.answer(outcome);
 }
 
 int forward(std::string const& machine, std::string const& network, std::string const& text, bool remove,
     Surroundings& around, Output const& output)
 {
-    auto const outcome = [&]() -> vmm::Result<> {
+    auto const outcome = [&]() -> vmm::Result<Json> {
         auto wiring = TRY(Wiring::of(machine, around));
         auto* changed = TRY(wiring.network(network));
         auto& forwards = changed->forwards;
         if (text.empty()) {
-            if (output.json)
-                output.value(control::forwardsToJson(forwards));
             for (auto const& one : forwards) {
                 if (!output.json)
                     output.text(textOf(one));
             }
-            return {};
+            return control::forwardsToJson(forwards);
         }
         auto const wanted = TRY(parseForward(text));
         auto const known = std::find(forwards.begin(), forwards.end(), wanted);
         if (remove && known == forwards.end())
             return vmm::fail(vmm::ErrorCode::NotFound, fmt::format("{} is not forwarded", textOf(wanted)));
         if (!remove && known != forwards.end())
-            return {};
+            return control::forwardsToJson(forwards);
         if (changed->mode != vmm::NetworkMode::User)
             return vmm::fail(vmm::ErrorCode::Unsupported, fmt::format("{} leads nowhere", changed->id));
         remove ? void(forwards.erase(known)) : forwards.push_back(wanted);
-        return wiring.change(
-            *changed, "machine.setForwards", { { "forwards", control::forwardsToJson(forwards) } }, around);
+        auto answer = control::forwardsToJson(forwards);
+        TRY(wiring.change(*changed, "machine.setForwards", { { "forwards", answer } }, around));
+        return answer;
     }();
-    return output.finish(outcome);
+    return outcome ? output.answer({}, *outcome) : output.failed(outcome.error());
 }
 
 }

@@ -54,6 +54,13 @@ int Output::failed(vmm::Error const& error) const
     return Failed;
 }
 
+int Output::answer(vmm::Result<> const& outcome, Json const& told) const
+{
+    if (outcome && json)
+        value(told);
+    return finish(outcome);
+}
+
 struct RawTerminal::Saved {
     termios before {};
 };

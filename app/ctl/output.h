@@ -22,6 +22,8 @@ struct Output {
     int failed(vmm::Error const& error) const;
     /// Nothing to say where it went well.
     int finish(vmm::Result<> const& outcome) const { return outcome ? int(Done) : failed(outcome.error()); }
+    /// Where it went well people are told nothing, and programs `told`.
+    int answer(vmm::Result<> const& outcome, Json const& told = Json::object()) const;
 };
 
 void writeAll(int fd, std::string_view data);

@@ -322,6 +322,8 @@ int runDetached(std::vector<std::string> arguments, Surroundings& around, Output
     posix_spawnattr_init(&attributes);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID);
     arguments.insert(arguments.begin(), { "chronoctl", "run", "--ready-fd", "3" });
+    if (output.json)
+        arguments.emplace_back("--json");
     std::vector<char*> argv;
     for (auto& argument : arguments)
         argv.push_back(argument.data());
@@ -344,7 +346,7 @@ int runDetached(std::vector<std::string> arguments, Surroundings& around, Output
             break;
         said.append(buffer, static_cast<std::size_t>(got));
         if (said.ends_with("ready\n"))
-            return Done;
+            return output.answer({});
     }
     int status = 0;
     ::waitpid(child, &status, 0);
@@ -358,7 +360,7 @@ int start(std::string const& machine, bool paused, Surroundings& around, Output 
     auto owner = findOwner(machine, around);
     if (owner) {
         auto const answer = owner->client.call("machine.start", { { "machine", owner->uuid }, { "paused", paused } });
-        return answer ? int(Done) : output.failed(answer.error());
+        return answer ? output.answer({}, *answer) : output.failed(answer.error());
     }
     if (owner.error().code != vmm::ErrorCode::NotNow)
         return output.failed(owner.error());

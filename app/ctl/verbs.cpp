@@ -204,11 +204,7 @@ int control(
         return output.failed(owner.error());
     params["machine"] = owner->uuid;
     auto const answer = owner->client.call(method, std::move(params));
-    if (!answer)
-        return output.failed(answer.error());
-    if (output.json)
-        output.value(*answer);
-    return Done;
+    return answer ? output.answer({}, *answer) : output.failed(answer.error());
 }
 
 int suspend(std::string const& machine, std::string const& directory, bool keepRunning, Surroundings& around,
@@ -233,7 +229,7 @@ int suspend(std::string const& machine, std::string const& directory, bool keepR
     auto const answer = owner->client.call("machine.suspend", std::move(params));
     if (tells)
         writeAll(output.err, "\r                \r");
-    return answer ? int(Done) : output.failed(answer.error());
+    return answer ? output.answer({}, *answer) : output.failed(answer.error());
 }
 
 int emptyTrash(unsigned days, Surroundings& around, Output const& output)
@@ -263,13 +259,13 @@ int screenshot(std::string const& machine, std::string const& path, Surroundings
         return output.failed(png.error());
     if (path.ends_with(".ppm")) {
         auto const picture = decodePng(*png);
-        return picture ? output.finish(writePicture(*picture, path)) : output.failed(picture.error());
+        return picture ? output.answer(writePicture(*picture, path)) : output.failed(picture.error());
     }
     if (!path.ends_with(".png")) {
         return output.failed(
             { vmm::ErrorCode::InvalidArgument, fmt::format("{} is called neither .png nor .ppm", path), 0 });
     }
-    return output.finish(writeWholeFile(path, *png, Durable::No));
+    return output.answer(writeWholeFile(path, *png, Durable::No));
 }
 
 }

@@ -205,6 +205,9 @@ private slots:
         QVERIFY(missing.err.contains("nobody"));
         auto const error = bench.call({ "--json", "pause", "nobody" });
         QCOMPARE(QJsonDocument::fromJson(error.err)["error"]["code"].toString(), QString("not-found"));
+        auto const usage = bench.call({ "--json", "explode" });
+        QCOMPARE(usage.code, int(ctl::WrongUsage));
+        QCOMPARE(QJsonDocument::fromJson(usage.err)["error"]["code"].toString(), QString("invalid-argument"));
         QCOMPARE(bench.call({ "create", "odd", "--disk", "/tmp/x,bus=scsi" }).code, 1);
         QCOMPARE(bench.call({ "create", "odd", "--net", "user,forward=tcp:x:22" }).code, 1);
         QCOMPARE(bench.call({ "create", "odd", "--new-disk", "20X" }).code, 1);
@@ -492,6 +495,30 @@ private slots:
         QCOMPARE(bench.call({ "console", "web", "--wait", "(" }).code, 1);
         QCOMPARE(bench.call({ "console", "web", "serial9", "--wait", "x" }).code, 1);
         QCOMPARE(bench.call({ "stop", "web" }).code, 0);
+    }
+
+    void everyVerbAnswersInJson()
+    {
+        Bench bench;
+        auto const object = [&](std::vector<std::string> const& arguments) {
+            auto const said = bench.json(arguments);
+            if (!said.isObject())
+                qWarning("no JSON object: %s", arguments.front().c_str());
+            return said.isObject();
+        };
+        QVERIFY(object({ "create", "web" }) && object({ "show", "web" }));
+        Hosting hosting(bench, { "web" });
+        QVERIFY(hosting.isRunning("web"));
+        for (auto const* verb : { "pause", "resume", "reset", "shutdown" })
+            QVERIFY(object({ verb, "web" }));
+        QVERIFY(object({ "send-keys", "web", "a" }));
+        QVERIFY(object({ "screenshot", "web", bench.path("picture.png") }));
+        QCOMPARE(bench.json({ "console", "web", "--wait", "^boot$" })["output"].toString(), QString("boot\n"));
+        QCOMPARE(bench.call({ "--json", "console", "web" }).code, 1);
+        QVERIFY(object({ "moment", "verify", "web" }));
+        QVERIFY(object({ "suspend", "web" }));
+        hosting.end();
+        QVERIFY(object({ "empty-trash" }));
     }
 
     void aSuspendedMachineComesBackPaused()

@@ -52,14 +52,14 @@ QPixmap roundedPicture(QImage const& image, qreal ratio)
 ScreenView::ScreenView(app::VmSession& session, QWidget* parent)
     : QStackedWidget(parent),
       m_session(session),
-      m_card(new QWidget),
-      m_picture(new QLabel),
-      m_name(new QLabel),
-      m_state(new QLabel),
-      m_start(new QPushButton),
-      m_settings(new QPushButton),
-      m_scroll(new QScrollArea),
-      m_screen(new ScreenWidget)
+      m_card(new QWidget(this)),
+      m_picture(new QLabel(m_card)),
+      m_name(new QLabel(m_card)),
+      m_state(new QLabel(m_card)),
+      m_start(new QPushButton(m_card)),
+      m_settings(new QPushButton(m_card)),
+      m_scroll(new QScrollArea(this)),
+      m_screen(new ScreenWidget(m_scroll->viewport()))
 {
     auto font = m_name->font();
     font.setPointSizeF(font.pointSizeF() * 1.5);

@@ -62,7 +62,8 @@ Inspector::Inspector(app::Library& library, QString id, QWidget* parent)
     m_notes->setMinimumHeight(90);
     m_notes->installEventFilter(this);
 
-    auto* content = new QWidget;
+    auto* content = new QWidget(viewport());
+    setWidget(content);
     auto* layout = new QVBoxLayout(content);
     layout->setContentsMargins(16, 14, 16, 16);
     layout->setSpacing(8);
@@ -81,7 +82,6 @@ Inspector::Inspector(app::Library& library, QString id, QWidget* parent)
     layout->addSpacing(10);
     layout->addWidget(m_notesTitle);
     layout->addWidget(m_notes, 1);
-    setWidget(content);
 
     connect(m_settings, &QPushButton::clicked, this, &Inspector::settingsRequested);
     connect(&m_timer, &QTimer::timeout, this, &Inspector::measure);

@@ -34,25 +34,21 @@ MachinePage::MachinePage(app::Library& library, QString id, QWidget* parent)
       m_id(std::move(id)),
       m_session(library.session(m_id)),
       m_toolbar(new QFrame(this)),
-      m_messages(new MessageBar),
-      m_jobLine(new QFrame),
-      m_jobText(new QLabel),
-      m_jobBar(new QProgressBar),
-      m_jobCancel(new QPushButton),
-      m_columns(new QSplitter(Qt::Horizontal)),
-      m_rows(new QSplitter(Qt::Vertical)),
-      m_screen(new ScreenView(*m_session)),
-      m_consoles(new ConsoleTabs(*m_session)),
-      m_inspector(new Inspector(library, m_id)),
-      m_timeline(new TimelinePanel(*m_session))
+      m_messages(new MessageBar(this)),
+      m_jobLine(new QFrame(this)),
+      m_jobText(new QLabel(m_jobLine)),
+      m_jobBar(new QProgressBar(m_jobLine)),
+      m_jobCancel(new QPushButton(m_jobLine)),
+      m_columns(new QSplitter(Qt::Horizontal, this)),
+      m_rows(new QSplitter(Qt::Vertical, m_columns)),
+      m_screen(new ScreenView(*m_session, m_rows)),
+      m_consoles(new ConsoleTabs(*m_session, m_rows)),
+      m_inspector(new Inspector(library, m_id, m_columns)),
+      m_timeline(new TimelinePanel(*m_session, this))
 {
-    m_rows->addWidget(m_screen);
-    m_rows->addWidget(m_consoles);
     m_rows->setStretchFactor(0, 3);
     m_rows->setStretchFactor(1, 1);
     m_rows->setCollapsible(0, false);
-    m_columns->addWidget(m_rows);
-    m_columns->addWidget(m_inspector);
     m_columns->setStretchFactor(0, 1);
     m_columns->setStretchFactor(1, 0);
     m_columns->setCollapsible(0, false);

@@ -24,7 +24,7 @@ void MachinePage::makeToolbar()
     layout->setContentsMargins(8, 6, 8, 6);
     layout->setSpacing(2);
     auto button = [&](QAction* action, QMenu* menu = nullptr) {
-        auto* tool = new QToolButton;
+        auto* tool = new QToolButton(m_toolbar);
         tool->setFocusPolicy(Qt::StrongFocus);
         tool->setIconSize({ 20, 20 });
         if (action != nullptr)

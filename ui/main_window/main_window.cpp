@@ -229,7 +229,7 @@ MachinePage* MainWindow::pageOf(QString const& id)
         return known->second;
     if (m_library.session(id) == nullptr)
         return nullptr;
-    auto* page = new MachinePage(m_library, id);
+    auto* page = new MachinePage(m_library, id, m_stack);
     m_pages[id] = page;
     m_stack->addWidget(page);
     connect(page, &MachinePage::settingsRequested, this, [this, id] { showSettings(id); });

@@ -19,13 +19,13 @@ namespace ui {
 
 MessageBar::MessageBar(QWidget* parent)
     : QFrame(parent),
-      m_icon(new QLabel),
-      m_text(new QLabel),
-      m_action(new QPushButton),
-      m_details(new QPushButton),
-      m_copy(new QPushButton),
-      m_close(new QToolButton),
-      m_detailsView(new QPlainTextEdit)
+      m_icon(new QLabel(this)),
+      m_text(new QLabel(this)),
+      m_action(new QPushButton(this)),
+      m_details(new QPushButton(this)),
+      m_copy(new QPushButton(this)),
+      m_close(new QToolButton(this)),
+      m_detailsView(new QPlainTextEdit(this))
 {
     m_text->setWordWrap(true);
     m_text->setTextFormat(Qt::RichText);

@@ -121,8 +121,9 @@ public:
             return failOs("cannot create " + at(folder));
         std::vector<std::string> names;
         std::error_code problem;
-        for (auto const& entry : std::filesystem::directory_iterator(at(folder), problem))
-            names.push_back(entry.path().filename().string());
+        for (std::filesystem::directory_iterator entry(at(folder), problem), end; entry != end;
+             entry.increment(problem))
+            names.push_back(entry->path().filename().string());
         if (problem)
             return fail(osError("cannot look into " + at(folder), problem.value()));
         return names;

@@ -115,8 +115,8 @@ Json momentToJson(Moment const& moment)
 {
     return { { "id", moment.id }, { "parent", moment.parent }, { "name", moment.name }, { "note", moment.note },
         { "reason", std::string(stateNames(moment.reason)[static_cast<std::size_t>(moment.reason)]) },
-        { "pinned", moment.pinned }, { "time", moment.time }, { "changedBytes", moment.changedPages * 4096 },
-        { "storedBytes", moment.storedBytes } };
+        { "pinned", moment.pinned }, { "isOff", moment.power == vmm::timeline::Power::Off }, { "time", moment.time },
+        { "changedBytes", moment.changedPages * 4096 }, { "storedBytes", moment.storedBytes } };
 }
 
 Json damagesToJson(std::vector<vmm::timeline::Damage> const& damages)

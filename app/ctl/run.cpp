@@ -189,6 +189,9 @@ private:
             writeAll(m_options.readyFd, "ready\n");
             ::close(m_options.readyFd);
         }
+        // It went to a moment at which it was off.
+        if (m_runner->state() == SessionState::Off && !m_options.moment.empty())
+            m_loop.stop();
     }
 
     void take(Notice const& notice)
@@ -201,6 +204,11 @@ private:
         if (auto const* changed = std::get_if<notice::NetworkChanged>(&notice)) {
             if (m_subject.isInLibrary)
                 vmm::ignore(m_around.store.keepNetwork(m_runner->id(), changed->network));
+            return;
+        }
+        if (auto const* changed = std::get_if<notice::ConfigChanged>(&notice)) {
+            if (m_subject.isInLibrary)
+                vmm::ignore(m_around.store.keepConfig(changed->config));
             return;
         }
         auto const* change = std::get_if<notice::StateChanged>(&notice);

@@ -234,6 +234,8 @@ struct Library::Private {
             [this, id](QString const& drive, QString const& path) { keepMedium(id, drive, path); });
         QObject::connect(member.session.get(), &VmSession::networkChanged, &library,
             [this, id](vmm::NetworkConfig const& network) { keepNetwork(id, network); });
+        QObject::connect(member.session.get(), &VmSession::configChanged, &library,
+            [this](vmm::VmConfig const& config) { keepConfig(config); });
         if (auto* screen = member.session->mainScreen()) {
             QObject::connect(screen, &ScreenSession::thumbnailChanged, &library, [this, id] { keepThumbnail(id); });
             QObject::connect(
@@ -298,6 +300,16 @@ struct Library::Private {
                     vmm::log(vmm::LogLevel::Warning, "library", "keeping a medium: {}", kept.error().message());
             });
         emit library.machineChanged(id);
+    }
+
+    void keepConfig(vmm::VmConfig const& config)
+    {
+        write([this, config] { return store.keepConfig(config); },
+            [](vmm::Result<> const& kept) {
+                if (!kept)
+                    vmm::log(vmm::LogLevel::Warning, "library", "keeping a configuration: {}", kept.error().message());
+            });
+        emit library.machineChanged(QString::fromStdString(config.uuid));
     }
 
     void keepNetwork(QString const& id, vmm::NetworkConfig const& network)

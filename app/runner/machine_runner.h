@@ -36,6 +36,10 @@ struct MediumChanged {
 struct NetworkChanged {
     vmm::NetworkConfig network;
 };
+/// The machine is off, and its configuration that of a moment.
+struct ConfigChanged {
+    vmm::VmConfig config;
+};
 struct GuestRebooted { };
 struct MomentKept {
     std::string id;
@@ -47,7 +51,8 @@ struct KeepingEnded { };
 }
 
 using Notice = std::variant<notice::StateChanged, notice::Progress, notice::PointerModeChanged, notice::MediumChanged,
-    notice::NetworkChanged, notice::GuestRebooted, notice::MomentKept, notice::KeepingEnded, notice::JobEnded>;
+    notice::NetworkChanged, notice::ConfigChanged, notice::GuestRebooted, notice::MomentKept, notice::KeepingEnded,
+    notice::JobEnded>;
 
 /// Where a machine keeps what is its own.
 struct MachinePlaces {
@@ -102,15 +107,16 @@ public:
     /// Into `directory`, or where it is empty into the machine's own place; there only with `thenPowerOff`.
     void suspend(Completion done = {}, std::string directory = {}, bool thenPowerOff = true);
     void discardState(Completion done = {});
-    /// Running or Paused: keeps the present as a moment, with a picture of the first screen; `done` hears which.
+    /// Keeps the present as a moment; `done` hears which. Running, Paused: with a picture of the first screen. Off:
+    /// disks, configuration and the firmware's variables. Suspended: what the state has.
     using Kept = std::function<void(vmm::Result<vmm::timeline::Moment>)>;
     void keepMoment(vmm::timeline::NewMoment what, Kept done = {});
     enum class Present : std::uint8_t {
         Keep, ///< As a moment, first; where that is not possible nothing is done.
         Lose,
     };
-    /// The machine becomes what it was at that moment, and runs. Not while it is Suspended, for what is saved there is
-    /// a present that no moment could keep.
+    /// The machine becomes what it was at that moment, and runs, or is off if it was then. What was Suspended is a
+    /// present like any other.
     void goTo(std::string moment, Present present, Completion done = {});
     /// The moments go on being as they are told. Reads the disk.
     vmm::Result<std::shared_ptr<vmm::timeline::Timeline const>> timeline() const;

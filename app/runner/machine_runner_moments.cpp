@@ -22,6 +22,12 @@ void MachineRunner::Private::keepMoment(vmm::timeline::NewMoment what, Kept cons
             done(std::move(outcome));
     };
     auto const state = runner.m_state.load();
+    if (!machine && (state == SessionState::Off || state == SessionState::Suspended)) {
+        auto kept = keepStill(std::move(what));
+        letGo();
+        tell(notice::KeepingEnded {});
+        return hear(std::move(kept));
+    }
     if (!machine || (state != SessionState::Running && state != SessionState::Paused))
         return hear(vmm::fail(notNow("keep a moment of", state)));
     if (auto const opened = openTimeline(); !opened)
@@ -33,6 +39,28 @@ void MachineRunner::Private::keepMoment(vmm::timeline::NewMoment what, Kept cons
                 tell(notice::KeepingEnded {});
             hear(outcome ? kept->moment(lastKept) : vmm::fail(outcome.error()));
         });
+}
+
+vmm::Result<vmm::timeline::Moment> MachineRunner::Private::keepStill(vmm::timeline::NewMoment what)
+{
+    TRY(takeLock());
+    TRY(openTimeline());
+    cancelStill = false;
+    double told = 0;
+    auto const progress = [&](double fraction) {
+        if (fraction >= told + 0.01)
+            tell(notice::Progress { "keep", told = fraction });
+        return !cancelStill.load();
+    };
+    auto const& directory = runner.m_places.stateDirectory;
+    if (auto const going = TRY(momentOnTheWay(runner.m_places.timelineFolder)); !going.empty())
+        return vmm::fail(vmm::ErrorCode::NotNow, "its disks are on their way to a moment; start it first");
+    // Another process may have suspended or resumed it since we last looked.
+    auto kept = hasSavedState(directory) ? vmm::Machine::keepSuspended(directory, *timeline, std::move(what), progress)
+                                         : vmm::Machine::keepOff(runner.config(), *timeline, std::move(what), progress);
+    if (kept)
+        tell(notice::MomentKept { kept->id, {} });
+    return kept;
 }
 
 std::function<vmm::Bytes()> MachineRunner::Private::pictureMaker()
@@ -52,10 +80,11 @@ std::function<vmm::Bytes()> MachineRunner::Private::pictureMaker()
 void MachineRunner::Private::goTo(std::string const& moment, Present present, Completion const& done)
 {
     auto const state = runner.m_state.load();
+    bool const isStill = !machine && (state == SessionState::Off || state == SessionState::Suspended);
     bool const isOn = state == SessionState::Running || state == SessionState::Paused || state == SessionState::Crashed;
     // On its way to a moment it has no present yet that could be lost.
     bool const isOnItsWay = state == SessionState::Suspended && !hasSavedState(runner.m_places.stateDirectory);
-    if (!isOn && state != SessionState::Off && !isOnItsWay)
+    if (!isOn && !isStill)
         return finish(done, vmm::fail(notNow("go to another moment with", state)));
     auto const ready = [&]() -> vmm::Result<> {
         TRY(takeLock());
@@ -71,12 +100,18 @@ void MachineRunner::Private::goTo(std::string const& moment, Present present, Co
         return refuse(ready.error());
     if (present == Present::Lose || isOnItsWay)
         return goThere(moment, Then::Run, done);
-    if (state != SessionState::Running && state != SessionState::Paused) {
-        return refuse({ vmm::ErrorCode::NotNow,
-            "what its disks hold now would be lost, for only a machine that runs can keep its present", 0 });
-    }
     vmm::timeline::NewMoment now;
     now.reason = vmm::timeline::Reason::BeforeGoing;
+    if (isStill) {
+        auto const kept = keepStill(now);
+        tell(notice::KeepingEnded {});
+        return kept ? goThere(moment, Then::Run, done)
+                    : refuse(vmm::Error(kept.error()).within("the present could not be kept"));
+    }
+    if (state == SessionState::Crashed) {
+        return refuse({ vmm::ErrorCode::NotNow,
+            "what a crashed machine is now would be lost, for it cannot be kept; reset it first, or power it off", 0 });
+    }
     keepMoment(now, [this, moment, done, mine = generation](vmm::Result<vmm::timeline::Moment> const& kept) {
         post(
             [this, moment, done, mine, kept] {
@@ -94,6 +129,15 @@ void MachineRunner::Private::goThere(std::string const& moment, Then then, Compl
 {
     setState(SessionState::Restoring);
     drop();
+    // A saved state is of the disks as they are; it was kept, or may be lost.
+    auto const free = dropSavedState();
+    auto const known = free ? timeline->moment(moment) : vmm::fail(free.error());
+    if (!known) {
+        end(known.error());
+        return finish(done, vmm::fail(known.error()));
+    }
+    if (known->power == vmm::timeline::Power::Off)
+        return goToOff(moment, done);
     auto made = factory.goTo(timeline, moment, listener());
     if (made && (*made)->config().uuid != runner.id())
         made = vmm::fail(vmm::ErrorCode::Corrupt, "the moment is another machine's");
@@ -111,10 +155,29 @@ void MachineRunner::Private::goThere(std::string const& moment, Then then, Compl
             [this, done, mine, resumed] {
                 if (mine == generation)
                     settle(resumed);
+                tidyDisks();
                 finish(done, resumed);
             },
             done);
     });
+}
+
+void MachineRunner::Private::goToOff(std::string const& moment, Completion const& done)
+{
+    auto gone = vmm::Machine::goToOff(timeline, moment);
+    if (gone && gone->uuid != runner.id())
+        gone = vmm::fail(vmm::ErrorCode::Corrupt, "the moment is another machine's");
+    if (!gone) {
+        end(gone.error());
+        return finish(done, vmm::fail(gone.error()));
+    }
+    auto config = runner.config();
+    std::swap(config.name, gone->name); // what it is called is no part of its past
+    std::swap(config.notes, gone->notes);
+    setNextConfig(*gone);
+    tell(notice::ConfigChanged { *gone });
+    end();
+    finish(done, {});
 }
 
 vmm::Result<std::string> momentOnTheWay(std::string const& timelineFolder)
@@ -159,6 +222,7 @@ void MachineRunner::keepMoment(vmm::timeline::NewMoment what, Kept done)
 
 void MachineRunner::cancelKeeping(Completion done)
 {
+    m_private->cancelStill = true; // that one holds up what is posted
     m_private->post(
         [this, done] {
             // The same command would end a suspend.
@@ -203,13 +267,14 @@ void MachineRunner::endMoment(std::string moment, Completion done)
     m_private->post(
         [this, done, moment = std::move(moment)] {
             auto const end = [&]() -> vmm::Result<> {
-                // The saved state knows its disks as they are, to the byte.
-                if (state() == SessionState::Suspended)
-                    return vmm::fail(notNow("delete a moment of", state()));
                 TRY(m_private->timeline->purge(moment));
+                // The moment is no more, whatever its disks still have of it: that is remembered, and tried again. A
+                // saved state knows its disks as they are, to the byte, so they wait for its end.
                 if (m_private->machine)
-                    return m_private->machine->call(vmm::command::ForgetMoment { moment });
-                return vmm::Machine::forgetMoment(config(), moment);
+                    m_private->machine->post(vmm::command::TidyDisks { m_private->timeline });
+                else if (m_private->restingState() == SessionState::Off)
+                    vmm::ignore(vmm::Machine::tidyDisks(config(), *m_private->timeline));
+                return vmm::Result<>();
             };
             m_private->withTimeline(end, done);
         },

@@ -3,6 +3,7 @@
 #include "app/runner/machine_runner.h"
 #include "app/store/machine_lock.h"
 #include "app/store/whole_file.h"
+#include "vmm/base/log.h"
 #include "vmm/machine/saved_machine.h"
 
 #include <filesystem>
@@ -65,6 +66,7 @@ struct MachineRunner::Private {
     bool savedStateInUse = false;                      // the machine came from it and has not run since
     std::shared_ptr<vmm::timeline::Timeline> timeline; // open for writing, for as long as we have the lock
     std::string lastKept;                              // the machine's thread
+    std::atomic<bool> cancelStill { false };           // a moment of a machine that is not in memory
 
     std::mutex observersMutex;
     std::map<ObserverId, Observer> observers;
@@ -367,7 +369,13 @@ struct MachineRunner::Private {
         if (auto const going = momentOnTheWay(runner.m_places.timelineFolder); !going || !going->empty()) {
             auto const opened = going ? openTimeline() : vmm::Result<>(vmm::fail(going.error()));
             if (opened)
-                return goThere(*going, paused ? Then::StandStill : Then::Run, done);
+                return goThere(
+                    *going, paused ? Then::StandStill : Then::Run, [this, done, paused](vmm::Result<> const& gone) {
+                        // At that moment it was off.
+                        if (gone && runner.m_state == SessionState::Off)
+                            return start(paused, done);
+                        finish(done, gone);
+                    });
             end();
             return finish(done, opened);
         }
@@ -396,10 +404,24 @@ struct MachineRunner::Private {
                 [this, done, mine, started] {
                     if (mine == generation)
                         settle(started);
+                    tidyDisks();
                     finish(done, started);
                 },
                 done);
         });
+    }
+
+    /// What an earlier process has left undone, if anything.
+    void tidyDisks()
+    {
+        struct stat status { };
+        auto const& path = runner.m_places.timelineFolder;
+        if (!machine || path.empty() || ::stat(path.c_str(), &status) != 0)
+            return;
+        if (auto const opened = openTimeline(); !opened)
+            return vmm::log(vmm::LogLevel::Warning, "runner", "the timeline: {}", opened.error().message());
+        if (!timeline->loose().empty())
+            machine->post(vmm::command::TidyDisks { timeline }, {});
     }
 
     vmm::Result<> create()
@@ -472,6 +494,9 @@ struct MachineRunner::Private {
     /// For writing. The machine's lock is ours.
     vmm::Result<> openTimeline();
     void keepMoment(vmm::timeline::NewMoment what, Kept const& done);
+    /// The machine is off or suspended, and ours then.
+    vmm::Result<vmm::timeline::Moment> keepStill(vmm::timeline::NewMoment what);
+    void goToOff(std::string const& moment, Completion const& done);
     /// Makes the picture of a moment; empty where the machine has no screen.
     std::function<vmm::Bytes()> pictureMaker();
     void goTo(std::string const& moment, Present present, Completion const& done);

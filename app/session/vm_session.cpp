@@ -62,6 +62,8 @@ void VmSession::take(Notice const& notice)
         emit mediumChanged(QString::fromStdString(medium->drive), QString::fromStdString(medium->path));
     } else if (auto const* changed = std::get_if<notice::NetworkChanged>(&notice)) {
         emit networkChanged(changed->network);
+    } else if (auto const* other = std::get_if<notice::ConfigChanged>(&notice)) {
+        emit configChanged(other->config);
     } else if (std::holds_alternative<notice::GuestRebooted>(notice)) {
         emit guestRebooted();
     }

@@ -86,6 +86,8 @@ signals:
     void pointerModeChanged(bool absolute);
     void mediumChanged(QString drive, QString path);
     void networkChanged(vmm::NetworkConfig network); ///< its cable or port forwards, by whomever
+    /// A moment has brought back another one, and the machine is off.
+    void configChanged(vmm::VmConfig const& config);
     void guestRebooted();
     /// `tried` is what failed; for InsertMedium and EjectMedium see mediumFailed().
     void failed(app::Action tried, vmm::Error error);

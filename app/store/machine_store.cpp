@@ -4,8 +4,11 @@
 #include "app/store/scaffold.h"
 #include "app/store/whole_file.h"
 #include "vmm/base/random.h"
+#include "vmm/block/overlay_files.h"
 #include "vmm/config/config_paths.h"
 #include "vmm/machine/forked_machine.h"
+#include "vmm/machine/moment_disks.h"
+#include "vmm/machine/saved_machine.h"
 #include "vmm/state/writer.h"
 
 #include <algorithm>
@@ -205,6 +208,8 @@ vmm::Result<StoredMachine> MachineStore::load(std::string const& id) const
     if (config.uuid != id)
         return vmm::fail(vmm::ErrorCode::Corrupt, fmt::format("{} says that it is machine {}", path, config.uuid));
     makePathsAbsolute(config, directory);
+    for (auto& disk : config.disks)
+        disk.format = vmm::formatNow(disk); // a moment may have made a raw one qcow2
     auto const places = placesOf(id);
     auto const going = momentOnTheWay(places.timelineFolder);
     bool const isSuspended = vmm::holdsSavedMachine(places.stateDirectory) || (going && !going->empty());
@@ -348,6 +353,16 @@ vmm::Result<> MachineStore::keepNetwork(std::string const& id, vmm::NetworkConfi
     });
 }
 
+vmm::Result<> MachineStore::keepConfig(vmm::VmConfig const& kept)
+{
+    return change(kept.uuid, [&](vmm::VmConfig& config) {
+        auto const name = config.name, notes = config.notes;
+        config = kept;
+        config.name = name;
+        config.notes = notes;
+    });
+}
+
 vmm::Result<StoredMachine> MachineStore::clone(std::string const& id, std::string const& name, Progress progress)
 {
     auto const source = TRY(load(id));
@@ -384,6 +399,13 @@ vmm::Result<StoredMachine> MachineStore::clone(std::string const& id, std::strin
         TRY(syncDirectory(place));
         done += sizes[i];
     }
+    for (auto const& disk : source.config.disks) {
+        // Where moments have made it an overlay, both stand on the same files, which nobody writes to.
+        if (disk.format == DiskFormat::Qcow2 && isWithin(disk.path, source.directory)) {
+            auto const folder = vmm::folderOf(disk.path);
+            TRY_WITHIN(disk.id, vmm::shareBases(disk.path, folder, workplace + folder.substr(source.directory.size())));
+        }
+    }
     makePathsRelative(config, source.directory);
     TRY(vmm::checkConfig(config));
     TRY(writeConfig(config, workplace));
@@ -415,7 +437,11 @@ vmm::Result<StoredMachine> MachineStore::fork(
     if (!config.firmwareVariables.empty() && !isWithin(config.firmwareVariables, source))
         config.firmwareVariables = workplace + "/nvram.fd"; // which is made from the memory at the first start
     auto const goOn = [&](double part) { return !progress || progress(part); };
-    TRY(vmm::forkDisks(original, from, config, as, [&](double part) { return goOn(0.9 * part); }));
+    auto disks = TRY(vmm::forkDisks(original, from, config, as, [&](double part) { return goOn(0.9 * part); }));
+    for (auto* list : { &disks.kept, &disks.loose.disks }) {
+        for (auto& disk : *list)
+            disk.path = directory + disk.path.substr(workplace.size());
+    }
     TRY(syncDirectory(workplace));
     // Everything has its place relative to the directory, which is called otherwise when it is whole.
     for (auto const& place : { source, workplace })
@@ -430,8 +456,10 @@ vmm::Result<StoredMachine> MachineStore::fork(
     TRY(vmm::changeIdentity(saved, config));
     auto const state = vmm::state::toText(vmm::savedMachineToJson(saved), 1) + "\n";
     auto const into = TRY(vmm::timeline::openFolder(workplace + "/timeline"));
-    TRY(timeline->fork(moment, as, state, *into,
-        [&](std::uint64_t done, std::uint64_t total) { return goOn(0.9 + 0.1 * double(done) / double(total)); }));
+    TRY(timeline->fork(
+        moment, as, state, *into,
+        [&](std::uint64_t done, std::uint64_t total) { return goOn(0.9 + 0.1 * double(done) / double(total)); },
+        disks));
     if (auto const picture = timeline->picture(moment); picture && !picture->empty())
         vmm::ignore(writeWholeFile(workplace + "/thumbnail.png", *picture, Durable::No));
     if (!goOn(1))

@@ -80,6 +80,8 @@ public:
     vmm::Result<> keepMedium(std::string const& id, std::string const& drive, std::string const& path);
     /// The cable and the port forwards of a network card at the next start.
     vmm::Result<> keepNetwork(std::string const& id, vmm::NetworkConfig const& network);
+    /// What a moment has brought back, but for the name and the notes.
+    vmm::Result<> keepConfig(vmm::VmConfig const& config);
     vmm::Result<> rename(std::string const& id, std::string const& name);
     /// What is on disk, with what `change` does to it; as save().
     vmm::Result<> change(std::string const& id, std::function<void(vmm::VmConfig&)> const& change);

@@ -200,6 +200,9 @@ private slots:
         Past past;
         past.timeline.open();
         QSignalSpy const failed(&past.timeline, &TimelineSession::failed);
+        auto config = past.runner->config();
+        config.disks.push_back({ "disk0", "/no/such/disk", vmm::DiskFormat::Raw });
+        past.runner->setConfig(config);
         past.timeline.keep("of nothing");
         QVERIFY(QTest::qWaitFor([&] { return failed.size() == 1; }));
         QCOMPARE(failed[0][0].value<TimelineSession::Step>(), TimelineSession::Step::Keep);

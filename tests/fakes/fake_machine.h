@@ -313,9 +313,9 @@ private:
         m_listener(vmm::event::MomentKept { taken->id, std::chrono::nanoseconds(1) });
         answer(done);
     }
-    void run(vmm::command::ForgetMoment const& command, Completion const& done)
+    void run(vmm::command::TidyDisks const&, Completion const& done)
     {
-        m_script->note("forget " + command.moment);
+        m_script->note("tidy");
         answer(done);
     }
     void run(vmm::command::InsertMedium const& command, Completion const& done)

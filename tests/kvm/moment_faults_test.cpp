@@ -177,7 +177,7 @@ namespace {
         if (moments.size() > 4) {
             say('-', any);
             tests::must(guest.timeline()->purge(any));
-            tests::must(guest.machine().call(command::ForgetMoment { any }));
+            tests::must(guest.machine().call(command::TidyDisks { guest.timeline() }));
             tests::must(guest.timeline()->sweep());
         } else if (random() % 2 == 0) {
             tests::must(guest.goTo(any));

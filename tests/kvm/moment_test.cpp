@@ -1,7 +1,11 @@
+#include "tests/images/qemu_tools.h"
 #include "tests/support/guest_machine.h"
 #include "tests/support/pagers.h"
 #include "tests/support/suite.h"
+#include "vmm/base/random.h"
+#include "vmm/machine/forked_machine.h"
 
+#include <QDir>
 #include <QProcess>
 #include <csignal>
 #include <future>
@@ -25,8 +29,14 @@ private slots:
     void damagedMemoryStopsTheMachine();
     void theServerOfMemoryIsKilled();
     void computationGoesOnFromEachMoment();
+    void disksFollow_data();
     void disksFollow();
-    void disksThatCannotFollowAreNamed();
+    void momentsOfARawDiskGoInAnyOrder();
+    void aCancelledMomentLeavesNothingOfDisks();
+    void whatACrashLeftIsTidied();
+    void aMachineThatIsOffHasMoments();
+    void aSuspendedMachineHasMoments();
+    void aForkHasTheDisksOfItsMoment();
     void processorsGoOn();
     void theMachineRunsOnWhileAMomentIsWritten();
     void keepingIsCancelled();
@@ -194,57 +204,297 @@ void MomentTest::computationGoesOnFromEachMoment()
     }
 }
 
-/// The demo machine counts in memory and on its disk each second, and says when the two differ.
+namespace {
+
+/// A file system in a file, mounted for as long as the object lives.
+class Mounted {
+public:
+    explicit Mounted(QString const& type)
+    {
+        if (type.isEmpty())
+            return;
+        auto const image = m_folder.filePath("fs");
+        QFile file(image);
+        if (!file.open(QIODevice::WriteOnly) || !file.resize(512 << 20))
+            return;
+        file.close();
+        QDir().mkpath(m_folder.filePath("mnt"));
+        if (tests::runTool("mkfs." + type, { image }).status == 0
+            && tests::runTool("mount", { "-o", "loop", image, m_folder.filePath("mnt") }).status == 0)
+            path = m_folder.filePath("mnt");
+    }
+    ~Mounted()
+    {
+        if (!path.isEmpty())
+            tests::runTool("umount", { path });
+    }
+    QString path; ///< empty: it cannot be had here
+
+private:
+    QTemporaryDir m_folder;
+};
+
+/// An empty line first: the moment may have been in the middle of one.
+bool ask(GuestMachine& guest, std::string const& question, QString const& answer)
+{
+    guest.type("serial0", "\r");
+    guest.clearLines();
+    guest.type("serial0", question + "\r");
+    return guest.waitForLine(answer, 20s);
+}
+
+/// The demo machine counts in memory and on its disk each second, and says when the two differ; how much of its memory
+/// was filled tells moments apart.
+bool isAt(GuestMachine& guest, int mebibytes, int boot = 1)
+{
+    return ask(guest, "mem check", QString("%1 MiB read, 0 of").arg(mebibytes))
+        && ask(guest, "count", QString("Memory and disk agree. Boot %1,").arg(boot));
+}
+
+std::string keepAt(GuestMachine& guest, int mebibytes)
+{
+    if (!ask(guest, "mem fill " + std::to_string(mebibytes), QString("%1 MiB filled").arg(mebibytes)))
+        qFatal("%s", qPrintable(said(guest)));
+    auto moment = tests::must(guest.keepMoment(std::to_string(mebibytes)));
+    QTest::qWait(1200); // it counts on
+    return moment;
+}
+
+QString checkedByQemu(GuestMachine const& guest)
+{
+    QString complaints;
+    for (auto const& disk : guest.config.disks) {
+        auto const path = QString::fromStdString(disk.path);
+        auto const info = tests::runTool("qemu-img", { "info", "-U", path });
+        if (info.output.contains("file format: qcow2")) {
+            auto const check = tests::runTool("qemu-img", { "check", path });
+            if (check.status != 0)
+                complaints += path + ": " + check.output;
+        }
+    }
+    return complaints;
+}
+
+}
+
+void MomentTest::disksFollow_data()
+{
+    QTest::addColumn<QString>("fileSystem");
+    QTest::addColumn<bool>("raw");
+    QTest::addColumn<CheckpointWay>("way");
+    QTest::newRow("qcow2: internal snapshots") << "" << false << CheckpointWay::Internal;
+    QTest::newRow("raw: overlays") << "" << true << CheckpointWay::Overlay;
+    QTest::newRow("btrfs, qcow2: reflinks") << "btrfs" << false << CheckpointWay::Reflink;
+    QTest::newRow("btrfs, raw: reflinks") << "btrfs" << true << CheckpointWay::Reflink;
+    QTest::newRow("XFS, qcow2: reflinks") << "xfs" << false << CheckpointWay::Reflink;
+    QTest::newRow("XFS, raw: reflinks") << "xfs" << true << CheckpointWay::Reflink;
+}
+
 void MomentTest::disksFollow()
+{
+    QFETCH(QString, fileSystem);
+    QFETCH(bool, raw);
+    QFETCH(CheckpointWay, way);
+    Mounted const mounted(fileSystem);
+    if (!fileSystem.isEmpty() && mounted.path.isEmpty()) {
+        auto const reason = "CHRONOVISOR-SKIP: " + fileSystem + " cannot be made and mounted here";
+        std::puts(qPrintable(reason));
+        QSKIP(qPrintable(reason));
+    }
+    GuestMachine guest("share/chronovisor/demo.elf");
+    guest.diskFolder = mounted.path;
+    for (auto const bus : { DiskBus::Virtio, DiskBus::Ahci, DiskBus::Virtio })
+        raw ? guest.addDisk(bus) : guest.addQcow2Disk(bus);
+    REQUIRE_OK(guest.start());
+    QVERIFY2(guest.waitForLine("Chronovisor demo machine", 20s), qPrintable(said(guest)));
+    std::vector<std::string> moments;
+    for (auto const mebibytes : { 8, 16, 24 })
+        moments.push_back(keepAt(guest, mebibytes));
+    auto const disks = tests::must(guest.timeline()->moment(moments[1])).disks;
+    QCOMPARE(disks.size(), 3u);
+    for (auto const& disk : disks)
+        QCOMPARE(disk.checkpoint.way, way);
+    QVERIFY(guest.timeline()->loose().empty());
+    for (auto const turn : { 0, 2, 1, 2, 0 }) {
+        REQUIRE_OK(guest.goTo(moments[unsigned(turn)]));
+        QVERIFY2(isAt(guest, 8 * (turn + 1)), qPrintable(said(guest)));
+        QTest::qWait(1200);
+        QVERIFY2(isAt(guest, 8 * (turn + 1)), qPrintable(said(guest)));
+    }
+    guest.end();
+    QCOMPARE(checkedByQemu(guest), QString());
+}
+
+/// While the machine runs. What it was configured with still says that the disk is raw.
+void MomentTest::momentsOfARawDiskGoInAnyOrder()
+{
+    GuestMachine guest("share/chronovisor/demo.elf");
+    guest.addDisk(DiskBus::Virtio);
+    REQUIRE_OK(guest.start());
+    QVERIFY2(guest.waitForLine("Chronovisor demo machine", 20s), qPrintable(said(guest)));
+    std::vector<std::string> moments;
+    for (auto const mebibytes : { 8, 16, 24, 32 })
+        moments.push_back(keepAt(guest, mebibytes));
+    auto const files = [&] { return QDir(guest.folder()).entryList({ "disk0*" }, QDir::Files).size(); };
+    QCOMPARE(files(), 5);
+    REQUIRE_OK(guest.endMoment(moments[1]));
+    QVERIFY2(isAt(guest, 32), qPrintable(said(guest)));
+    QCOMPARE(files(), 4);
+    REQUIRE_OK(guest.endMoment(moments[3])); // the disk itself stands on that
+    QVERIFY2(isAt(guest, 32), qPrintable(said(guest)));
+    REQUIRE_OK(guest.goTo(moments[0]));
+    QVERIFY2(isAt(guest, 8), qPrintable(said(guest)));
+    REQUIRE_OK(guest.machine().call(command::TidyDisks { guest.timeline() }));
+    QCOMPARE(files(), 3); // nothing stands on the fourth any more
+    REQUIRE_OK(guest.endMoment(moments[0]));
+    QVERIFY2(isAt(guest, 8), qPrintable(said(guest)));
+    REQUIRE_OK(guest.goTo(moments[2]));
+    QVERIFY2(isAt(guest, 24), qPrintable(said(guest)));
+    REQUIRE_OK(guest.endMoment(moments[2]));
+    QVERIFY2(files() <= 3, qPrintable(QString::number(files())));
+    QVERIFY2(isAt(guest, 24), qPrintable(said(guest)));
+    guest.end();
+    QCOMPARE(checkedByQemu(guest), QString());
+    QCOMPARE(guest.config.disks[0].format, std::nullopt);
+    guest.config.disks[0].format = DiskFormat::Raw;
+    guest.clearLines();
+    REQUIRE_OK(guest.start());
+    QVERIFY2(guest.waitForLine("Chronovisor demo machine", 20s), qPrintable(said(guest)));
+    QVERIFY2(ask(guest, "count", "Memory and disk agree. Boot 2,"), qPrintable(said(guest)));
+}
+
+void MomentTest::aCancelledMomentLeavesNothingOfDisks()
 {
     GuestMachine guest("share/chronovisor/demo.elf");
     guest.addQcow2Disk(DiskBus::Virtio);
-    guest.addQcow2Disk(DiskBus::Ahci);
+    guest.addDisk(DiskBus::Ahci);
     REQUIRE_OK(guest.start());
-    QVERIFY2(guest.waitForLine("Chronovisor demo machine", 20s), qPrintable(said(guest)));
-    // An empty line first: the moment may have been in the middle of one.
-    auto const ask = [&](std::string const& question, QString const& answer) {
-        guest.type("serial0", "\r");
-        guest.clearLines();
-        guest.type("serial0", question + "\r");
-        return guest.waitForLine(answer, 20s);
-    };
-    auto const fits = [&](int mebibytes) {
-        return ask("mem check", QString("%1 MiB read, 0 of").arg(mebibytes))
-            && ask("count", "Memory and disk agree. Boot 1,");
-    };
-    std::vector<std::string> moments;
-    for (auto const mebibytes : { 8, 16, 24 }) {
-        QVERIFY2(ask("mem fill " + std::to_string(mebibytes), QString("%1 MiB filled").arg(mebibytes)),
-            qPrintable(said(guest)));
-        moments.push_back(tests::must(guest.keepMoment(std::to_string(mebibytes))));
-        QTest::qWait(2500); // it counts on
-    }
-    for (auto const turn : { 0, 2, 1, 2, 0 }) {
-        REQUIRE_OK(guest.goTo(moments[unsigned(turn)]));
-        QVERIFY2(fits(8 * (turn + 1)), qPrintable(said(guest)));
-        QTest::qWait(1200);
-        QVERIFY2(fits(8 * (turn + 1)), qPrintable(said(guest)));
-    }
+    QVERIFY(guest.waitForLine("Chronovisor demo machine", 20s));
+    QVERIFY2(ask(guest, "mem fill 128", "128 MiB filled"), qPrintable(said(guest)));
+    std::promise<Result<>> kept;
+    guest.machine().post(
+        command::KeepMoment { guest.timeline(), {} }, [&](Result<> outcome) { kept.set_value(std::move(outcome)); });
+    QTest::qWait(200); // the disks have it
+    REQUIRE_OK(guest.machine().call(command::CancelJob {}));
+    QCOMPARE(kept.get_future().get().error().code, ErrorCode::Cancelled);
+    QVERIFY2(isAt(guest, 128), qPrintable(said(guest)));
     guest.end();
-    for (auto const* disk : { "disk0", "disk1" }) {
-        QProcess check;
-        check.start("qemu-img", { "check", guest.folder() + "/" + disk + ".qcow2" });
-        QVERIFY(check.waitForFinished());
-        QVERIFY2(check.exitCode() == 0, check.readAll().constData());
-    }
+    auto const listed
+        = tests::runTool("qemu-img", { "snapshot", "-l", QString::fromStdString(guest.config.disks[0].path) });
+    QVERIFY2(listed.status == 0 && !listed.output.contains("Chronovisor"), qPrintable(listed.output));
+    QCOMPARE(checkedByQemu(guest), QString());
 }
 
-void MomentTest::disksThatCannotFollowAreNamed()
+/// As if the process had ended after the disks have kept it, and before the moment has its record.
+void MomentTest::whatACrashLeftIsTidied()
 {
     GuestMachine guest("share/chronovisor/demo.elf");
     guest.addQcow2Disk(DiskBus::Virtio);
     guest.addDisk(DiskBus::Virtio);
     REQUIRE_OK(guest.start());
-    auto const refused = guest.keepMoment("no");
-    QCOMPARE(refused.error().code, ErrorCode::Unsupported);
-    QVERIFY2(refused.error().detail.starts_with("disk1: "), refused.error().detail.c_str());
-    QVERIFY(guest.timeline()->moments().empty());
+    QVERIFY(guest.waitForLine("Chronovisor demo machine", 20s));
+    auto const moment = keepAt(guest, 8);
+    auto const known = tests::must(guest.timeline()->moment(moment));
+    guest.end();
+    auto const folder = guest.folder() + "/timeline/moments/";
+    for (QString const ending : { ".json", ".state" })
+        QVERIFY(QFile::remove(folder + QString::fromStdString(moment) + ending));
+    auto timeline = tests::must(
+        timeline::Timeline::open(tests::must(timeline::openFolder((guest.folder() + "/timeline").toStdString())),
+            timeline::Timeline::Access::ReadWrite));
+    REQUIRE_OK(timeline->setLoose({ moment, known.disks }));
+    REQUIRE_OK(Machine::tidyDisks(guest.config, *timeline));
+    auto const path = [&](std::size_t disk) { return QString::fromStdString(guest.config.disks[disk].path); };
+    QVERIFY(!tests::runTool("qemu-img", { "snapshot", "-l", path(0) }).output.contains("Chronovisor"));
+    QCOMPARE(checkedByQemu(guest), QString());
+    guest.clearLines();
+    REQUIRE_OK(guest.start());
+    QVERIFY2(guest.waitForLine("Chronovisor demo machine", 20s), qPrintable(said(guest)));
+    QVERIFY2(ask(guest, "count", "Memory and disk agree. Boot 2,"), qPrintable(said(guest)));
+}
+
+void MomentTest::aMachineThatIsOffHasMoments()
+{
+    GuestMachine guest("share/chronovisor/demo.elf");
+    guest.addQcow2Disk(DiskBus::Virtio);
+    guest.addDisk(DiskBus::Virtio);
+    REQUIRE_OK(guest.start());
+    QVERIFY(guest.waitForLine("Chronovisor demo machine", 20s));
+    auto const on = keepAt(guest, 8);
+    guest.end();
+    auto const off = tests::must(Machine::keepOff(guest.config, *guest.timeline(), { .name = "off" }));
+    QCOMPARE(off.power, timeline::Power::Off);
+    QCOMPARE(off.parent, on);
+    guest.clearLines();
+    REQUIRE_OK(guest.start());
+    QVERIFY(guest.waitForLine("Chronovisor demo machine", 20s));
+    QVERIFY2(ask(guest, "count", "Memory and disk agree. Boot 2,"), qPrintable(said(guest)));
+    REQUIRE_OK(guest.goTo(on));
+    QVERIFY2(isAt(guest, 8), qPrintable(said(guest)));
+    guest.end();
+    auto const config = tests::must(Machine::goToOff(guest.timeline(), off.id));
+    QCOMPARE(config.uuid, guest.config.uuid);
+    QCOMPARE(guest.timeline()->present(), off.id);
+    QCOMPARE(checkedByQemu(guest), QString());
+    guest.clearLines();
+    REQUIRE_OK(guest.start());
+    QVERIFY(guest.waitForLine("Chronovisor demo machine", 20s));
+    QVERIFY2(ask(guest, "count", "Memory and disk agree. Boot 2,"), qPrintable(said(guest)));
+    QVERIFY(tests::must(guest.timeline()->verify()).empty());
+}
+
+/// What is suspended stays as good as it was, and the moment is one like any other.
+void MomentTest::aSuspendedMachineHasMoments()
+{
+    GuestMachine guest("share/chronovisor/demo.elf");
+    guest.addQcow2Disk(DiskBus::Virtio);
+    guest.addDisk(DiskBus::Ahci);
+    REQUIRE_OK(guest.start());
+    QVERIFY(guest.waitForLine("Chronovisor demo machine", 20s));
+    QVERIFY2(ask(guest, "mem fill 24", "24 MiB filled"), qPrintable(said(guest)));
+    auto const directory = guest.folder().toStdString() + "/suspended";
+    QDir().mkpath(QString::fromStdString(directory));
+    REQUIRE_OK(guest.machine().call(command::Suspend { directory, true }));
+    guest.end();
+    auto const kept = tests::must(Machine::keepSuspended(directory, *guest.timeline(), { .name = "suspended" }));
+    QCOMPARE(kept.power, timeline::Power::On);
+    REQUIRE_OK(guest.restore());
+    QVERIFY2(isAt(guest, 24), qPrintable(said(guest)));
+    auto const later = keepAt(guest, 40);
+    REQUIRE_OK(guest.goTo(kept.id));
+    QVERIFY2(isAt(guest, 24), qPrintable(said(guest)));
+    REQUIRE_OK(guest.goTo(later));
+    QVERIFY2(isAt(guest, 40), qPrintable(said(guest)));
+}
+
+/// While the original runs; neither harms the other.
+void MomentTest::aForkHasTheDisksOfItsMoment()
+{
+    GuestMachine guest("share/chronovisor/demo.elf");
+    guest.addQcow2Disk(DiskBus::Virtio);
+    guest.addDisk(DiskBus::Virtio);
+    REQUIRE_OK(guest.start());
+    QVERIFY(guest.waitForLine("Chronovisor demo machine", 20s));
+    auto const moment = tests::must(guest.timeline()->moment(keepAt(guest, 8)));
+    QTemporaryDir folder;
+    auto forked = guest.config;
+    forked.disks[0].path = folder.filePath("one").toStdString();
+    forked.disks[1].path = folder.filePath("two").toStdString();
+    auto const made = tests::must(forkDisks(guest.config, moment, forked, makeUuid(), [](double) { return true; }));
+    QCOMPARE(made.kept.size(), 2u);
+    QCOMPARE(made.loose.disks.size(), 1u); // what the raw one was
+    QCOMPARE(forked.disks[1].format, DiskFormat::Qcow2);
+    QVERIFY2(isAt(guest, 8), qPrintable(said(guest)));
+    REQUIRE_OK(guest.endMoment(moment.id));
+
+    GuestMachine fork("share/chronovisor/demo.elf");
+    fork.config.disks = forked.disks;
+    REQUIRE_OK(fork.start());
+    QVERIFY2(fork.waitForLine("Chronovisor demo machine", 20s), qPrintable(said(fork)));
+    QVERIFY2(ask(fork, "count", "Memory and disk agree. Boot 2,"), qPrintable(said(fork)));
+    QVERIFY2(isAt(guest, 8), qPrintable(said(guest)));
+    fork.end();
+    QCOMPARE(checkedByQemu(fork), QString());
 }
 
 void MomentTest::processorsGoOn()

@@ -28,7 +28,7 @@ GuestMachine::~GuestMachine() = default;
 
 QString GuestMachine::makeFile(QString const& name, std::uint64_t size) const
 {
-    QFile file(m_folder.filePath(name));
+    QFile file(diskFolder.isEmpty() ? m_folder.filePath(name) : diskFolder + "/" + name);
     if (!file.open(QIODevice::WriteOnly) || !file.resize(qint64(size)))
         return {};
     return file.fileName();
@@ -46,7 +46,8 @@ void GuestMachine::addDisk(DiskBus bus, std::uint64_t size)
 void GuestMachine::addQcow2Disk(DiskBus bus, std::uint64_t size)
 {
     auto const id = "disk" + std::to_string(config.disks.size());
-    auto const path = m_folder.filePath(QString::fromStdString(id) + ".qcow2").toStdString();
+    auto const folder = diskFolder.isEmpty() ? m_folder.path() : diskFolder;
+    auto const path = folder.toStdString() + "/" + id + ".qcow2";
     must(createImage(path, { .size = size }));
     config.disks.push_back({ id, path, DiskFormat::Qcow2, bus, false, 1 });
 }
@@ -82,8 +83,13 @@ Result<> GuestMachine::suspendAndRestore(Then then)
     QDir().mkpath(directory);
     TRY(m_machine->call(command::Suspend { directory.toStdString(), true }));
     takeOutput();
+    return restore(then);
+}
+
+Result<> GuestMachine::restore(Then then)
+{
     m_machine.reset();
-    m_machine = TRY(Machine::restore(directory.toStdString(), listener()));
+    m_machine = TRY(Machine::restore(m_folder.filePath("suspended").toStdString(), listener()));
     m_position = 0; // a new machine's console begins anew
     if (then == Then::StayPaused)
         return {};
@@ -106,6 +112,12 @@ Result<std::string> GuestMachine::keepMoment(std::string name)
     TRY(m_machine->call(command::KeepMoment { timeline(), std::move(what) }));
     std::scoped_lock const lock(m_mutex);
     return m_moment;
+}
+
+Result<> GuestMachine::endMoment(std::string const& moment)
+{
+    TRY(timeline()->purge(moment));
+    return m_machine->call(command::TidyDisks { timeline() });
 }
 
 Result<> GuestMachine::goTo(std::string const& moment, MemoryWay way)

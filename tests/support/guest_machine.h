@@ -29,9 +29,10 @@ public:
     /// A file of zeros in a folder that goes with this machine.
     QString makeFile(QString const& name, std::uint64_t size) const;
     void addDisk(vmm::DiskBus bus, std::uint64_t size = 1 << 20);
-    /// One that can follow the machine to its moments.
     void addQcow2Disk(vmm::DiskBus bus, std::uint64_t size = 1 << 20);
     QString folder() const { return m_folder.path(); }
+    /// Where disks that are added from now on lie; empty: in folder().
+    QString diskFolder;
 
     vmm::Result<> start();
     vmm::Machine& machine() { return *m_machine; }
@@ -41,11 +42,15 @@ public:
     enum class Then { Resume, StayPaused };
     /// Writes the state, ends this machine and its threads, and builds a new one from the files, which runs on.
     vmm::Result<> suspendAndRestore(Then then = Then::Resume);
+    /// From the state in "suspended" in folder().
+    vmm::Result<> restore(Then then = Then::Resume);
 
     /// Keeps the present in the machine's timeline; the moment's id.
     vmm::Result<std::string> keepMoment(std::string name);
     /// Ends this machine, builds the one of that moment, and lets it run.
     vmm::Result<> goTo(std::string const& moment, vmm::MemoryWay way = vmm::MemoryWay::Best);
+    /// Ends a moment for good, with what the disks kept of it.
+    vmm::Result<> endMoment(std::string const& moment);
     std::shared_ptr<vmm::timeline::Timeline> timeline();
     /// The next use opens it anew.
     void closeTimeline() { m_timeline.reset(); }

@@ -137,6 +137,16 @@ void AhciController::changeDevice(unsigned port, std::function<void()> const& ch
     m_idle.wait(lock, [&] { return m_ports[port]->flying == 0; });
 }
 
+void AhciController::replaceImage(unsigned port, BlockImage const& old, BlockImage& image)
+{
+    std::lock_guard const lock(mutex());
+    m_ports[port]->device->replaceImage(image);
+    for (auto const& slot : m_ports[port]->slots) {
+        if (slot && slot->image == &old)
+            slot->image = &image;
+    }
+}
+
 Section AhciController::save() const
 {
     State state { pciState(), m_interruptsEnabled, m_interrupts, {} };

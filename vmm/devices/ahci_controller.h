@@ -105,6 +105,9 @@ public:
     /// Runs `change` on a port's device, with mutex() held, and returns when nothing is in flight that was before.
     /// Not from a device's loop.
     void changeDevice(unsigned port, std::function<void()> const& change);
+    /// The disk on the port has another image of the same size and contents, to which what waited was passed. On the
+    /// disk's loop.
+    void replaceImage(unsigned port, BlockImage const& old, BlockImage& image);
 
     /// Since the device was made. Any thread.
     std::uint64_t bytesRead() const { return m_bytesRead; }

@@ -75,7 +75,7 @@ struct AtaDisk::Range {
 };
 
 AtaDisk::AtaDisk(EventLoop& loop, BlockImage& image, std::string serial, bool readOnly)
-    : SataDevice(loop), m_image(image), m_serial(std::move(serial)), m_readOnly(readOnly || image.readOnly())
+    : SataDevice(loop), m_image(&image), m_serial(std::move(serial)), m_readOnly(readOnly || image.readOnly())
 {
     powerOn();
 }
@@ -83,7 +83,7 @@ AtaDisk::AtaDisk(EventLoop& loop, BlockImage& image, std::string serial, bool re
 void AtaDisk::powerOn()
 {
     m_state = {};
-    m_state.sectors = m_image.size() / sectorSize;
+    m_state.sectors = m_image->size() / sectorSize;
 }
 
 void AtaDisk::reset()
@@ -167,7 +167,7 @@ void AtaDisk::transfer(SataCommand& command, Range const& range, bool write, Tra
     if (!range.isInside(m_state.sectors))
         return command.refuse(SataRegisters::idNotFound | SataRegisters::aborted);
     command.transferImage(
-        m_image, write ? Kind::Write : Kind::Read, range.sector * sectorSize, range.count * sectorSize, how);
+        *m_image, write ? Kind::Write : Kind::Read, range.sector * sectorSize, range.count * sectorSize, how);
     if (write && (durable || !m_state.writeCache) && !command.steps.empty())
         command.steps.push_back({ Kind::Flush });
 }
@@ -201,7 +201,7 @@ void AtaDisk::flush(SataCommand& command)
 {
     if (m_readOnly)
         return;
-    command.image = &m_image;
+    command.image = m_image;
     command.steps.push_back({ Kind::Flush });
 }
 
@@ -224,7 +224,7 @@ void AtaDisk::trim(SataCommand& command)
             return command.refuse(SataRegisters::idNotFound | SataRegisters::aborted);
         command.steps.push_back({ Kind::Discard, range.sector * sectorSize, range.count * sectorSize });
     }
-    command.image = &m_image;
+    command.image = m_image;
 }
 
 void AtaDisk::setFeatures(SataCommand& command)

@@ -21,6 +21,7 @@ public:
     void begin(SataCommand& command) override;
     void queuedFailed(SataCommand const& command) override;
     SataDeviceState state() const override { return { m_state, std::nullopt }; }
+    void replaceImage(BlockImage& image) override { m_image = &image; }
     Result<> check(SataDeviceState const& saved) const override;
     void load(SataDeviceState const& saved) override { m_state = *saved.disk; }
 
@@ -35,7 +36,7 @@ private:
     void identify(SataCommand& command) const;
     void readLog(SataCommand& command);
 
-    BlockImage& m_image;
+    BlockImage* m_image;
     std::string const m_serial;
     bool const m_readOnly;
     AtaDiskState m_state;

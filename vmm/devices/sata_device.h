@@ -141,6 +141,9 @@ public:
     /// A queued command has failed, begun or not.
     virtual void queuedFailed(SataCommand const& command) { (void)command; }
 
+    /// Another image of the same size and contents.
+    virtual void replaceImage(BlockImage& image) { (void)image; }
+
     virtual SataDeviceState state() const = 0;
     virtual Result<> check(SataDeviceState const& saved) const = 0;
     /// Takes over what check() accepted.

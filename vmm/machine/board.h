@@ -9,6 +9,7 @@
 #include "vmm/config/vm_config.h"
 #include "vmm/machine/saved_machine.h"
 #include "vmm/memory/guest_memory.h"
+#include "vmm/timeline/moment.h"
 
 #include <functional>
 #include <memory>
@@ -21,6 +22,9 @@ namespace vmm {
 
 class Vm;
 struct BootCpuState;
+
+/// The name of the block of memory that keeps the firmware's variables.
+constexpr char const* firmwareVariablesBlock = "firmware-variables";
 
 /// What happens on the board that the machine must act on. Called from any thread; each only passes it on.
 struct BoardEvents {
@@ -56,24 +60,30 @@ public:
     /// The files that it goes on using, as they are now; ThoseThatStay: without what the guest writes to.
     virtual Result<std::vector<SavedFile>> files(Disks which) const = 0;
 
-    // Moments: the disks that the guest writes to go back with it. Each keeps what it holds in the image itself, under
-    // the moment's id. Any thread, besides where it says otherwise.
+    // Moments: the disks that the guest writes to go back with it. Any thread, besides where it says otherwise.
 
-    /// Why one of them cannot, or nothing.
-    virtual Result<> checkDisksFollow() const = 0;
+    /// What each will keep for a moment of that id, or why one of them cannot; `moments`: those that there are.
+    virtual Result<std::vector<timeline::MomentDisk>> planDisks(
+        std::string const& moment, std::vector<timeline::Moment> const& moments)
+        = 0;
     /// Does ahead what would otherwise be done while the disks wait.
-    virtual Result<> prepareDisks() = 0;
+    virtual Result<> prepareDisks(std::vector<timeline::MomentDisk> const& planned) = 0;
     using DisksKept = std::function<void(Result<>)>;
     /// While the machine stands still, on its thread: what each disk holds now is kept, on the disk's own thread before
     /// it serves anything else, so that the machine need not wait for it. `done` is called when all have, or with what
-    /// failed, and then none has.
-    virtual void keepDisks(std::string const& moment, std::uint64_t guestTime, DisksKept done) = 0;
+    /// failed, and then some may have.
+    virtual void keepDisks(std::vector<timeline::MomentDisk> const& kept, std::uint64_t guestTime, DisksKept done) = 0;
+    /// After that it is durable.
+    virtual Result<> sealDisks(std::vector<timeline::MomentDisk> const& kept) = 0;
     /// Whether each has kept what it held then.
-    virtual Result<> checkDisksHave(std::string const& moment) const = 0;
+    virtual Result<> checkDisksHave(std::vector<timeline::MomentDisk> const& kept) const = 0;
     /// While the machine stands still: the disks become what they were, one after the other.
-    virtual Result<> takeDisksTo(std::string const& moment) = 0;
-    /// What was kept of the moment is not needed any more; where a disk has nothing of it that is well, too.
-    virtual Result<> forgetDisks(std::string const& moment) = 0;
+    virtual Result<> takeDisksTo(std::vector<timeline::MomentDisk> const& kept) = 0;
+    /// What one disk has kept is not needed any more; fine where there is nothing of it. Busy where other images stand
+    /// on it. Nothing: it is none of the machine's disks.
+    virtual std::optional<Result<>> forgetDisk(timeline::MomentDisk const& kept) = 0;
+    /// Files below the disk at that path were replaced.
+    virtual Result<> openBelowAgain(std::string const& path) = 0;
 
     /// Loads what runs first, after the parts were reset: where a kernel begins that is booted directly, or nothing for
     /// the reset vector.

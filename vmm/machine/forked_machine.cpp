@@ -1,6 +1,7 @@
 #include "vmm/machine/forked_machine.h"
 
-#include "vmm/block/checkpoint.h"
+#include "vmm/block/overlay_files.h"
+#include "vmm/machine/moment_disks.h"
 #include "vmm/state/reader.h"
 #include "vmm/state/writer.h"
 #include "vmm/virtio/network_card.h"
@@ -12,32 +13,33 @@ namespace vmm {
 
 namespace {
 
-/// What `original` held at the moment, in a new image.
-Result<ImageFormat> forkDisk(DiskConfig const& original, std::string const& moment, std::string const& path)
+/// What the new image stands on, as checkpoints of a moment that it does not have.
+Result<> appendLoose(DiskConfig const& disk, std::vector<timeline::MomentDisk>& loose)
 {
-    InlineEngine engine;
-    ImageOptions options;
-    options.access = Access::ReadOnly;
-    options.lock = HostFile::Lock::No; // the machine that runs on has it
-    options.format = ImageFormat::Qcow2;
-    options.backing = original.backing;
-    CheckpointedDisk disk { engine, original.path, options, TRY(BlockImage::open(engine, original.path, options)) };
-    Checkpoint const checkpoint { CheckpointWay::Internal, moment, {}, ImageFormat::Qcow2 };
-    return CheckpointMethod::create(checkpoint.way)->fork(disk, checkpoint, path);
+    if (disk.format != DiskFormat::Qcow2)
+        return {};
+    for (auto const& base : TRY(basesOf(disk.path, folderOf(disk.path)))) {
+        if (!isCheckpointName(base.name))
+            break;
+        auto const id = base.name.substr(base.name.rfind('.') + 1);
+        loose.push_back({ disk.id, disk.path, { CheckpointWay::Overlay, id, base.name, base.format } });
+    }
+    return {};
 }
 
 /// What the new image holds is its own moment.
-Result<> keep(std::string const& path, ImageFormat format, std::string const& moment, std::uint64_t time)
+Result<timeline::MomentDisk> keep(DiskConfig& disk, std::string const& moment)
 {
     InlineEngine engine;
-    ImageOptions options;
-    options.format = format;
-    auto const image = TRY(BlockImage::open(engine, path, options));
-    DiskSnapshot snapshot;
-    snapshot.id = moment;
-    snapshot.name = "Chronovisor";
-    snapshot.time = time;
-    return image->takeSnapshot(snapshot);
+    CheckpointedDisk file { engine, disk.path, imageOptions(disk), nullptr };
+    file.image = TRY(BlockImage::open(engine, file.path, file.options));
+    auto const method = TRY(chooseMethod(file, {}));
+    auto const checkpoint = TRY(method->plan(file, moment));
+    TRY(method->prepare(file, checkpoint));
+    TRY(method->take(file, checkpoint, snapshotNow(moment, 0)));
+    TRY(method->seal(file, checkpoint));
+    disk.format = file.options.format == ImageFormat::Raw ? DiskFormat::Raw : DiskFormat::Qcow2;
+    return timeline::MomentDisk { disk.id, disk.path, checkpoint };
 }
 
 }
@@ -63,23 +65,35 @@ bool followsMoments(DiskConfig const& disk)
     return !disk.readOnly;
 }
 
-Result<> forkDisks(VmConfig const& original, timeline::Moment const& moment, VmConfig& forked, std::string const& as,
-    std::function<bool(double)> const& progress)
+Result<timeline::ForkedDisks> forkDisks(VmConfig const& original, timeline::Moment const& moment, VmConfig& forked,
+    std::string const& as, std::function<bool(double)> const& progress)
 {
+    InlineEngine engine;
+    timeline::ForkedDisks made;
+    made.loose.moment = moment.id;
+    auto const share = 1 / static_cast<double>(std::max<std::size_t>(1, forked.disks.size()));
     double done = 0;
     for (auto& disk : forked.disks) {
-        if (!progress(done++ / static_cast<double>(forked.disks.size())))
+        auto const goOn = [&](std::uint64_t part, std::uint64_t whole) {
+            return progress(
+                done + share * static_cast<double>(part) / static_cast<double>(std::max<std::uint64_t>(1, whole)));
+        };
+        if (!goOn(0, 1))
             return fail(ErrorCode::Cancelled, "copying the disks was cancelled");
         auto const from = std::find_if(original.disks.begin(), original.disks.end(),
             [&](auto const& candidate) { return candidate.id == disk.id; });
-        if (!followsMoments(disk) || from == original.disks.end())
-            continue;
-        auto const format = TRY_WITHIN(disk.id, forkDisk(*from, moment.id, disk.path));
-        TRY_WITHIN(disk.id, keep(disk.path, format, as, moment.time));
-        disk.format = format == ImageFormat::Raw ? DiskFormat::Raw : DiskFormat::Qcow2;
-        disk.backing.clear();
+        if (followsMoments(disk) && from != original.disks.end()) {
+            auto const checkpoint = TRY_WITHIN(disk.id, checkpointOf(moment.disks, disk.id));
+            CheckpointedDisk its { engine, from->path, imageOptions(*from), nullptr };
+            auto const method = CheckpointMethod::create(checkpoint.way);
+            auto const format = TRY_WITHIN(disk.id, method->fork(its, checkpoint, disk.path, goOn));
+            disk.format = format == ImageFormat::Raw ? DiskFormat::Raw : DiskFormat::Qcow2;
+            TRY_WITHIN(disk.id, appendLoose(disk, made.loose.disks));
+            made.kept.push_back(TRY_WITHIN(disk.id, keep(disk, as)));
+        }
+        done += share;
     }
-    return {};
+    return made;
 }
 
 }

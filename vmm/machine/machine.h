@@ -45,8 +45,10 @@ struct KeepMoment {
     /// take its time.
     std::function<Bytes()> picture = {};
 };
-struct ForgetMoment { ///< Any time: the disks let go of what they kept of it.
-    std::string moment;
+/// Any time: the disks let go of what no moment needs. Done when as much of that is done as could be; the machine takes
+/// other commands meanwhile.
+struct TidyDisks {
+    std::shared_ptr<timeline::Timeline> timeline;
 };
 struct InsertMedium { ///< Any time.
     std::string drive, path;
@@ -74,7 +76,7 @@ struct CancelJob { }; ///< Ends a Suspend or KeepMoment under way; the machine i
 }
 
 using Command = std::variant<command::Start, command::Pause, command::Resume, command::Reset, command::PressPowerButton,
-    command::PowerOff, command::Suspend, command::KeepMoment, command::ForgetMoment, command::InsertMedium,
+    command::PowerOff, command::Suspend, command::KeepMoment, command::TidyDisks, command::InsertMedium,
     command::EjectMedium, command::SetForwards, command::SetConnected, command::SendInput, command::CancelJob>;
 
 /// What a machine tells. Sent from the machine's thread; a receiver takes it to its own thread and returns at once.
@@ -130,8 +132,21 @@ public:
     /// It runs before its memory has been read.
     static Result<std::unique_ptr<Machine>> goTo(std::shared_ptr<timeline::Timeline> timeline, std::string_view moment,
         Listener listener, MemoryWay way = MemoryWay::Best);
-    /// ForgetMoment for a machine that is in no process's memory.
-    static Result<> forgetMoment(VmConfig const& config, std::string const& moment);
+
+    // For a machine that is in no process's memory. Each takes as long as it takes.
+
+    /// Called with the part that is done, 0 to 1; false cancels.
+    using StillProgress = std::function<bool(double)>;
+    /// Keeps a machine that is off as a moment: its configuration, disks and the firmware's variables.
+    static Result<timeline::Moment> keepOff(VmConfig const& config, timeline::Timeline& timeline,
+        timeline::NewMoment what, StillProgress const& progress = {});
+    /// Keeps what a Suspend wrote to that directory, which stays as good as it was.
+    static Result<timeline::Moment> keepSuspended(std::string const& directory, timeline::Timeline& timeline,
+        timeline::NewMoment what, StillProgress const& progress = {});
+    /// goTo() for a moment at which the machine was off: it is off then, with the configuration that is returned.
+    static Result<VmConfig> goToOff(std::shared_ptr<timeline::Timeline> const& timeline, std::string_view moment);
+    /// TidyDisks for a machine that is in no process's memory; what takes long is left for when it runs.
+    static Result<> tidyDisks(VmConfig const& config, timeline::Timeline& timeline);
     /// Powers off without asking.
     virtual ~Machine() = default;
 

@@ -1,6 +1,6 @@
 #include "vmm/machine/past_disk.h"
 
-#include "vmm/block/checkpoint.h"
+#include "vmm/machine/moment_disks.h"
 
 namespace vmm {
 
@@ -11,8 +11,8 @@ bool hasPast(DiskConfig const& disk)
 
 Result<std::unique_ptr<BlockImage>> openDiskAt(IoEngine& engine, timeline::Moment const& moment, DiskConfig const& disk)
 {
-    Checkpoint const checkpoint { CheckpointWay::Internal, moment.id, {}, ImageFormat::Qcow2 };
-    return CheckpointMethod::create(checkpoint.way)->openReadOnly(engine, disk.path, checkpoint);
+    auto const checkpoint = TRY(checkpointOf(moment.disks, disk.id));
+    return CheckpointMethod::create(checkpoint.way)->openReadOnly(engine, disk.path, checkpoint, disk.backing);
 }
 
 }

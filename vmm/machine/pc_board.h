@@ -36,12 +36,15 @@ public:
     std::vector<MemoryBlock*> memoryBlocks() override { return m_blocks; }
     void forgetMemory() override;
     Result<std::vector<SavedFile>> files(Disks which) const override;
-    Result<> checkDisksFollow() const override;
-    Result<> prepareDisks() override;
-    void keepDisks(std::string const& moment, std::uint64_t guestTime, DisksKept done) override;
-    Result<> checkDisksHave(std::string const& moment) const override;
-    Result<> takeDisksTo(std::string const& moment) override;
-    Result<> forgetDisks(std::string const& moment) override;
+    Result<std::vector<timeline::MomentDisk>> planDisks(
+        std::string const& moment, std::vector<timeline::Moment> const& moments) override;
+    Result<> prepareDisks(std::vector<timeline::MomentDisk> const& planned) override;
+    void keepDisks(std::vector<timeline::MomentDisk> const& kept, std::uint64_t guestTime, DisksKept done) override;
+    Result<> sealDisks(std::vector<timeline::MomentDisk> const& kept) override;
+    Result<> checkDisksHave(std::vector<timeline::MomentDisk> const& kept) const override;
+    Result<> takeDisksTo(std::vector<timeline::MomentDisk> const& kept) override;
+    std::optional<Result<>> forgetDisk(timeline::MomentDisk const& kept) override;
+    Result<> openBelowAgain(std::string const& path) override;
     Result<std::optional<BootCpuState>> prepareBoot() override;
     Result<> restored() override;
     void pressPowerButton() override;
@@ -107,8 +110,17 @@ private:
     Result<> addCdDrive(CdConfig const& config, std::vector<std::unique_ptr<SataDevice>>& devices);
     /// Those that the guest writes to.
     std::vector<Disk*> followingDisks() const;
-    /// On each of those disks' threads, one after the other; ends with the first error.
-    Result<> onEachDisk(std::function<Result<>(Disk&)> const& what) const;
+    /// On the disk's thread; the device learns of another image.
+    Result<> onDisk(Disk& disk, std::function<Result<>()> const& what) const;
+    /// With each of those disks and what is kept of it, one after the other; ends with the first error.
+    Result<> onDisksOf(std::vector<timeline::MomentDisk> const& kept,
+        std::function<Result<>(CheckpointedDisk&, Checkpoint const&)> const& what) const;
+    /// The disk's thread: its device gets the image, if that is another one than `before`.
+    void imageChanged(Disk& disk, BlockImage const* before) const;
+    /// The disk's thread: the image does what it left for later, piece by piece.
+    void workWhenIdle(Disk& disk) const;
+    /// One of those that the guest writes to; null: none of ours.
+    Disk* diskAt(std::string const& path) const;
     Result<Disk*> findDrive(std::string_view id) const;
     void closeMedium(Disk& disk);
     void mediumEjected(Disk& disk);

@@ -2,6 +2,7 @@
 #include "vmm/devices/ata_disk.h"
 #include "vmm/devices/atapi_cd.h"
 #include "vmm/kvm/vm.h"
+#include "vmm/machine/moment_disks.h"
 #include "vmm/machine/pc_board_disk.h"
 #include "vmm/usb/usb_storage.h"
 #include "vmm/virtio/block_device.h"
@@ -12,22 +13,6 @@ namespace vmm {
 
 namespace {
 
-std::optional<ImageFormat> imageFormat(std::optional<DiskFormat> format)
-{
-    if (!format)
-        return std::nullopt;
-    return *format == DiskFormat::Raw ? ImageFormat::Raw : ImageFormat::Qcow2;
-}
-
-Result<std::unique_ptr<BlockImage>> openImage(IoEngine& engine, DiskConfig const& config)
-{
-    ImageOptions options;
-    options.access = config.readOnly ? Access::ReadOnly : Access::ReadWrite;
-    options.format = imageFormat(config.format);
-    options.backing = config.backing;
-    return BlockImage::open(engine, config.path, options);
-}
-
 /// A disc is what its bytes are, and nothing else.
 DiskConfig discConfig(std::string const& id, std::string const& path)
 {
@@ -37,14 +22,6 @@ DiskConfig discConfig(std::string const& id, std::string const& path)
     disc.format = DiskFormat::Raw;
     disc.readOnly = true;
     return disc;
-}
-
-Result<> appendFiles(std::string const& id, ImageInfo const& info, std::vector<SavedFile>& files)
-{
-    files.push_back(TRY(describeFile(id, info.path)));
-    for (auto const& below : info.backing)
-        TRY(appendFiles(id, below, files));
-    return {};
 }
 
 }
@@ -58,8 +35,10 @@ Result<PcBoard::Disk*> PcBoard::openDisk(DiskConfig const& config)
     disk->thread->loop().call([&] {
         outcome = [&]() -> Result<> {
             disk->engine = TRY(IoEngine::create(disk->thread->loop()));
+            disk->file.reset(new CheckpointedDisk { *disk->engine, config.path, imageOptions(config), nullptr });
             if (!config.path.empty())
-                disk->image = TRY_WITHIN(config.id, openImage(*disk->engine, config));
+                disk->file->image
+                    = TRY_WITHIN(config.id, BlockImage::open(*disk->engine, config.path, disk->file->options));
             return {};
         }();
     });
@@ -84,7 +63,7 @@ Result<> PcBoard::addVirtioDisks()
         options.queues = config.queues;
         options.readOnly = config.readOnly;
         auto& device = keep(config.id,
-            std::make_unique<virtio::BlockDevice>(m_services, disk.thread->loop(), *disk.image, options,
+            std::make_unique<virtio::BlockDevice>(m_services, disk.thread->loop(), *disk.file->image, options,
                 [this, id = config.id](Error const& error) { m_events.hostFailed(Error(error).within(id)); }));
         disk.device = &device;
         auto const slot = TRY(plug(device));
@@ -107,9 +86,11 @@ Result<> PcBoard::addSataDevices()
         auto const slot = TRY(plug(kept));
         for (unsigned port = 0; port < ids.size(); ++port) {
             m_bootPaths[ids[port]] = fmt::format("/pci@i0cf8/pci8086,2922@{}/drive@{:x}/disk@0", slot, port);
-            if (auto const drive = findDrive(ids[port]); drive) {
-                (*drive)->controller = &kept;
-                (*drive)->port = port;
+            for (auto const& disk : m_disks) {
+                if (disk->id == ids[port]) {
+                    disk->controller = &kept;
+                    disk->port = port;
+                }
             }
         }
         ids.clear();
@@ -119,7 +100,8 @@ Result<> PcBoard::addSataDevices()
         if (config.bus != DiskBus::Ahci)
             continue;
         auto& disk = *TRY(openDisk(config));
-        devices.push_back(std::make_unique<AtaDisk>(disk.thread->loop(), *disk.image, config.id, config.readOnly));
+        devices.push_back(
+            std::make_unique<AtaDisk>(disk.thread->loop(), *disk.file->image, config.id, config.readOnly));
         ids.push_back(config.id);
         if (devices.size() == AhciController::maximumPorts)
             TRY(addController());
@@ -140,7 +122,7 @@ Result<> PcBoard::addCdDrive(CdConfig const& config, std::vector<std::unique_ptr
     auto& disk = *TRY(openDisk(discConfig(config.id, config.path)));
     disk.path = config.path;
     auto drive = std::make_unique<AtapiCd>(disk.thread->loop(), [this, &disk] { mediumEjected(disk); });
-    drive->setMedium(disk.image.get());
+    drive->setMedium(disk.file->image.get());
     disk.drive = drive.get();
     devices.push_back(std::move(drive));
     return {};
@@ -165,7 +147,7 @@ Result<> PcBoard::insertMedium(std::string_view drive, std::string const& path)
     auto& loop = disk.thread->loop();
     loop.call([&] {
         outcome = [&]() -> Result<> {
-            image = TRY(openImage(*disk.engine, discConfig(disk.id, path)));
+            image = TRY(BlockImage::open(*disk.engine, path, imageOptions(discConfig(disk.id, path))));
             return {};
         }();
     });
@@ -174,9 +156,9 @@ Result<> PcBoard::insertMedium(std::string_view drive, std::string const& path)
         loop.call([&] { image.reset(); });
         return ejected;
     }
-    disk.image = std::move(image);
+    disk.file->image = std::move(image);
     disk.path = path;
-    disk.controller->changeDevice(disk.port, [&] { disk.drive->setMedium(disk.image.get()); });
+    disk.controller->changeDevice(disk.port, [&] { disk.drive->setMedium(disk.file->image.get()); });
     m_events.mediumChanged(disk.id, path);
     return {};
 }
@@ -184,7 +166,7 @@ Result<> PcBoard::insertMedium(std::string_view drive, std::string const& path)
 Result<> PcBoard::ejectMedium(std::string_view drive, bool force)
 {
     auto& disk = *TRY(findDrive(drive));
-    if (!disk.image)
+    if (!disk.file->image)
         return {};
     bool locked = false;
     disk.controller->changeDevice(disk.port, [&] {
@@ -204,7 +186,7 @@ Result<> PcBoard::ejectMedium(std::string_view drive, bool force)
 void PcBoard::closeMedium(Disk& disk)
 {
     ++disk.mediaSoFar;
-    disk.thread->loop().call([&] { disk.image.reset(); });
+    disk.thread->loop().call([&] { disk.file->image.reset(); });
     disk.path.clear();
     m_events.mediumChanged(disk.id, disk.path);
 }
@@ -213,7 +195,7 @@ void PcBoard::closeMedium(Disk& disk)
 void PcBoard::mediumEjected(Disk& disk)
 {
     m_loop.post([this, &disk, medium = disk.mediaSoFar.load(), alive = std::weak_ptr(disk.alive)] {
-        if (alive.expired() || disk.mediaSoFar != medium || !disk.image)
+        if (alive.expired() || disk.mediaSoFar != medium || !disk.file->image)
             return;
         disk.controller->changeDevice(disk.port, [] {});
         closeMedium(disk);
@@ -233,20 +215,15 @@ Result<std::vector<SavedFile>> PcBoard::files(Disks which) const
     std::vector<SavedFile> files;
     for (auto const& disk : m_disks) {
         // A medium that the guest has just ejected is still open, until mediumEjected()'s task has run.
-        if (!disk->image || (disk->drive && !disk->drive->hasMedium()))
+        if (!disk->file->image || (disk->drive && !disk->drive->hasMedium()))
             continue;
         Result<> outcome;
         disk->thread->loop().call([&] {
             outcome = [&]() -> Result<> {
-                if (disk->image->readOnly())
-                    return appendFiles(disk->id, disk->image->info(), files);
-                if (which == Disks::All) {
-                    TRY_WITHIN(disk->id, disk->image->flushSync());
-                    return appendFiles(disk->id, disk->image->info(), files);
-                }
-                for (auto const& below : disk->image->info().backing)
-                    TRY(appendFiles(disk->id, below, files));
-                return {};
+                bool const isKept = which == Disks::ThoseThatStay && !disk->file->image->readOnly();
+                if (!isKept)
+                    TRY_WITHIN(disk->id, disk->file->image->flushSync());
+                return appendFiles(disk->id, disk->file->image->info(), isKept, files);
             }();
         });
         TRY(outcome);

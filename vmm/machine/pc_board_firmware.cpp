@@ -93,7 +93,7 @@ Result<> PcBoard::addVariables(std::uint64_t codeSize)
     auto const variables = TRY_WITHIN("the firmware's variables", contents);
     if (variables.size() % PflashCfi::sectorSize != 0)
         return fail(ErrorCode::Corrupt, "the firmware's variables do not fill whole sectors");
-    auto& block = *m_ownBlocks.emplace_back(TRY(blockOf("firmware-variables", variables)));
+    auto& block = *m_ownBlocks.emplace_back(TRY(blockOf(firmwareVariablesBlock, variables)));
     m_blocks.push_back(&block);
 
     m_variables = &block;

@@ -1,12 +1,14 @@
+#include "vmm/devices/ahci_controller.h"
 #include "vmm/machine/machine.h"
+#include "vmm/machine/moment_disks.h"
 #include "vmm/machine/pc_board_disk.h"
+#include "vmm/usb/usb_storage.h"
 
 #include <algorithm>
-#include <ctime>
 #include <memory>
 #include <mutex>
 
-/// The disks' part in moments: internal snapshots of qcow2 images.
+/// The disks' part in moments.
 namespace vmm {
 
 namespace {
@@ -30,121 +32,152 @@ struct Together {
     }
 };
 
-Result<bool> has(BlockImage& image, std::string const& moment)
-{
-    auto const snapshots = TRY(image.snapshots());
-    return std::any_of(snapshots.begin(), snapshots.end(), [&](auto const& one) { return one.id == moment; });
-}
-
-Result<> forget(BlockImage& image, std::string const& moment)
-{
-    return TRY(has(image, moment)) ? image.deleteSnapshot(moment) : Result<>();
-}
-
 }
 
 std::vector<PcBoard::Disk*> PcBoard::followingDisks() const
 {
     std::vector<Disk*> disks;
     for (auto const& disk : m_disks) {
-        if (!disk->drive && disk->image && !disk->image->readOnly())
+        if (!disk->drive && disk->file->image && !disk->file->image->readOnly())
             disks.push_back(disk.get());
     }
     return disks;
 }
 
-Result<> PcBoard::onEachDisk(std::function<Result<>(Disk&)> const& what) const
+Result<> PcBoard::onDisk(Disk& disk, std::function<Result<>()> const& what) const
+{
+    Result<> outcome;
+    disk.thread->loop().call([&] {
+        auto const* const before = disk.file->image.get();
+        outcome = what();
+        imageChanged(disk, before);
+    });
+    return outcome ? Result<>() : fail(Error(outcome.error()).within(disk.id));
+}
+
+void PcBoard::imageChanged(Disk& disk, BlockImage const* before) const
+{
+    auto* const image = disk.file->image.get();
+    if (image == before || image == nullptr)
+        return;
+    if (disk.device)
+        disk.device->setImage(*image);
+    else if (disk.stick)
+        disk.stick->setImage(*image);
+    else
+        disk.controller->replaceImage(disk.port, *before, *image);
+}
+
+void PcBoard::workWhenIdle(Disk& disk) const
+{
+    constexpr Nanoseconds pause = std::chrono::milliseconds(20);
+    disk.idleWork = disk.thread->loop().at(EventLoop::now() + pause, [this, &disk] {
+        if (disk.file->image && disk.file->image->workWhenIdle())
+            workWhenIdle(disk);
+    });
+}
+
+Result<std::vector<timeline::MomentDisk>> PcBoard::planDisks(
+    std::string const& moment, std::vector<timeline::Moment> const& moments)
+{
+    std::vector<timeline::MomentDisk> planned;
+    for (auto* disk : followingDisks()) {
+        auto const plan = [&]() -> Result<> {
+            if (!disk->method)
+                disk->method = TRY(chooseMethod(*disk->file, moments));
+            planned.push_back({ disk->id, disk->file->path, TRY(disk->method->plan(*disk->file, moment)) });
+            return {};
+        };
+        TRY(onDisk(*disk, plan));
+    }
+    return planned;
+}
+
+void PcBoard::keepDisks(std::vector<timeline::MomentDisk> const& kept, std::uint64_t guestTime, DisksKept done)
+{
+    if (kept.empty())
+        return done({});
+    auto const together = std::make_shared<Together>();
+    together->left = kept.size();
+    together->done = std::move(done);
+    for (auto const& one : kept) {
+        auto& disk = **std::ranges::find_if(m_disks, [&](auto const& its) { return its->id == one.device; });
+        disk.file->image->hold();
+        disk.thread->loop().post(
+            [this, &disk, checkpoint = one.checkpoint, what = snapshotNow(one.checkpoint.id, guestTime), together] {
+                auto const* const before = disk.file->image.get();
+                auto const taken = disk.method->take(*disk.file, checkpoint, what);
+                imageChanged(disk, before);
+                disk.file->image->letGo();
+                together->ended(disk.id, taken);
+            });
+    }
+}
+
+Result<> PcBoard::onDisksOf(std::vector<timeline::MomentDisk> const& kept,
+    std::function<Result<>(CheckpointedDisk&, Checkpoint const&)> const& what) const
 {
     for (auto* disk : followingDisks()) {
-        Result<> outcome;
-        disk->thread->loop().call([&] { outcome = what(*disk); });
-        if (!outcome)
-            return fail(Error(outcome.error()).within(disk->id));
+        auto const its = [&]() -> Result<> { return what(*disk->file, TRY(checkpointOf(kept, disk->id))); };
+        TRY(onDisk(*disk, its));
     }
     return {};
 }
 
-Result<> PcBoard::checkDisksFollow() const
+Result<> PcBoard::prepareDisks(std::vector<timeline::MomentDisk> const& planned)
 {
-    return onEachDisk([](Disk& disk) -> Result<> {
-        if (disk.image->info().format == ImageFormat::Qcow2)
-            return {};
-        return fail(ErrorCode::Unsupported,
-            "a raw image cannot keep what it held; convert it: qemu-img convert -O qcow2, and choose the new file");
+    return onDisksOf(planned, [](CheckpointedDisk& disk, Checkpoint const& checkpoint) {
+        return CheckpointMethod::create(checkpoint.way)->prepare(disk, checkpoint);
     });
 }
 
-Result<> PcBoard::prepareDisks()
+Result<> PcBoard::sealDisks(std::vector<timeline::MomentDisk> const& kept)
 {
-    return onEachDisk([](Disk& disk) { return disk.image->prepareSnapshot(); });
+    return onDisksOf(kept, [](CheckpointedDisk& disk, Checkpoint const& checkpoint) {
+        return CheckpointMethod::create(checkpoint.way)->seal(disk, checkpoint);
+    });
 }
 
-void PcBoard::keepDisks(std::string const& moment, std::uint64_t guestTime, DisksKept done)
+Result<> PcBoard::checkDisksHave(std::vector<timeline::MomentDisk> const& kept) const
 {
-    auto const disks = followingDisks();
-    if (disks.empty())
-        return done({});
-    timespec now {};
-    ::clock_gettime(CLOCK_REALTIME, &now);
-    DiskSnapshot snapshot;
-    snapshot.id = moment;
-    snapshot.name = "Chronovisor";
-    snapshot.time = static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000u + static_cast<std::uint64_t>(now.tv_nsec);
-    snapshot.guestTime = guestTime;
-    auto const together = std::make_shared<Together>();
-    together->left = disks.size();
-    together->done = [this, moment, done = std::move(done)](Result<> const& outcome) {
-        if (!outcome) // on a disk's thread, which must not wait for the others
-            m_loop.post([this, moment] { ignore(forgetDisks(moment)); });
-        done(outcome);
-    };
-    for (auto* disk : disks) {
-        disk->image->hold();
-        disk->thread->loop().post([disk, snapshot, together] {
-            auto const taken = disk->image->takeSnapshot(snapshot);
-            disk->image->letGo();
-            together->ended(disk->id, taken);
-        });
+    return onDisksOf(kept, &checkHas);
+}
+
+Result<> PcBoard::takeDisksTo(std::vector<timeline::MomentDisk> const& kept)
+{
+    TRY(onDisksOf(kept, [](CheckpointedDisk& disk, Checkpoint const& checkpoint) {
+        return CheckpointMethod::create(checkpoint.way)->goBack(disk, checkpoint);
+    }));
+    for (auto* disk : followingDisks())
+        disk->thread->loop().call([&] { workWhenIdle(*disk); });
+    return {};
+}
+
+PcBoard::Disk* PcBoard::diskAt(std::string const& path) const
+{
+    for (auto* disk : followingDisks()) {
+        if (disk->file->path == path)
+            return disk;
     }
+    return nullptr;
 }
 
-Result<> PcBoard::checkDisksHave(std::string const& moment) const
+std::optional<Result<>> PcBoard::forgetDisk(timeline::MomentDisk const& kept)
 {
-    return onEachDisk([&](Disk& disk) -> Result<> {
-        if (TRY(has(*disk.image, moment)))
-            return {};
-        return fail(ErrorCode::NotFound, "the image does not have what it held at that moment");
+    auto* const disk = diskAt(kept.path);
+    if (disk == nullptr)
+        return std::nullopt;
+    return onDisk(*disk, [&]() -> Result<> {
+        TRY(CheckpointMethod::create(kept.checkpoint.way)->remove(*disk->file, kept.checkpoint));
+        workWhenIdle(*disk);
+        return {};
     });
 }
 
-Result<> PcBoard::takeDisksTo(std::string const& moment)
+Result<> PcBoard::openBelowAgain(std::string const& path)
 {
-    return onEachDisk([&](Disk& disk) { return disk.image->applySnapshot(moment); });
-}
-
-Result<> PcBoard::forgetDisks(std::string const& moment)
-{
-    return onEachDisk([&](Disk& disk) { return forget(*disk.image, moment); });
-}
-
-Result<> Machine::forgetMoment(VmConfig const& config, std::string const& moment)
-{
-    auto const thread = TRY(LoopThread::start("forget"));
-    Result<> outcome;
-    thread->loop().call([&] {
-        outcome = [&]() -> Result<> {
-            auto const engine = TRY(IoEngine::create(thread->loop()));
-            for (auto const& disk : config.disks) {
-                if (disk.readOnly || disk.format != DiskFormat::Qcow2)
-                    continue;
-                auto const image
-                    = TRY_WITHIN(disk.id, BlockImage::open(*engine, disk.path, { .format = ImageFormat::Qcow2 }));
-                TRY_WITHIN(disk.id, forget(*image, moment));
-            }
-            return {};
-        }();
-    });
-    return outcome;
+    auto* const disk = diskAt(path);
+    return disk ? onDisk(*disk, [&] { return vmm::openBelowAgain(*disk->file); }) : Result<>();
 }
 
 }

@@ -76,8 +76,10 @@ Result<UsbDevice*> PcBoard::addUsbStick(DiskConfig const& config)
 {
     auto& disk = *TRY(openDisk(config));
     auto& stick = keep(config.id,
-        std::make_unique<UsbStorage>(UsbSpeed::Super, config.id, disk.thread->loop(), *disk.image, config.readOnly,
+        std::make_unique<UsbStorage>(UsbSpeed::Super, config.id, disk.thread->loop(), *disk.file->image,
+            config.readOnly,
             [this, id = config.id](Error const& error) { m_events.hostFailed(Error(error).within(id)); }));
+    disk.stick = &stick;
     m_sticks.push_back(&stick);
     return &stick;
 }

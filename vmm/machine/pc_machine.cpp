@@ -3,6 +3,7 @@
 #include "vmm/base/log.h"
 #include "vmm/block/image.h"
 #include "vmm/kvm/boot_cpu_state.h"
+#include "vmm/machine/moment_disks.h"
 #include "vmm/state/section.h"
 #include "vmm/timeline/moment_memory.h"
 
@@ -52,10 +53,11 @@ Result<std::unique_ptr<Machine>> Machine::goTo(
     auto const saved = TRY(savedMachineAt(*timeline, moment));
     TRY(checkFiles(saved.header.files));
     auto memory = TRY(timeline::MomentMemory::open(timeline, moment, timeline));
+    auto const disks = TRY(timeline->moment(moment)).disks;
     auto machine = TRY(PcMachine::build(saved.config, saved.header.cpu, std::move(listener)));
-    TRY(machine->checkDisksHave(std::string(moment)));
+    TRY(machine->board().checkDisksHave(disks));
     TRY(timeline->setGoingTo(moment));
-    TRY(machine->takeDisksTo(std::string(moment)));
+    TRY(machine->board().takeDisksTo(disks));
     TRY(timeline->setPresent(moment));
     TRY(machine->loadState(saved, std::move(memory), way));
     return std::unique_ptr<Machine>(std::move(machine));
@@ -84,6 +86,7 @@ Result<std::unique_ptr<PcMachine>> PcMachine::build(
     for (auto& disk : complete.disks) {
         if (!disk.format)
             disk.format = TRY_WITHIN(disk.id, probeFormat(disk.path));
+        disk.format = formatNow(disk);
     }
     std::unique_ptr<PcMachine> machine(new PcMachine(complete, std::move(listener)));
     TRY(machine->assemble(std::move(cpu)));
@@ -172,8 +175,11 @@ PcMachine::~PcMachine()
         return;
     // What is under way is cancelled, and its worker waited for out here: it posts its end to the loop, which then
     // finds no job any more.
-    std::array<std::unique_ptr<Job>, 2> jobs;
-    m_thread->loop().call([&] { jobs = { std::move(m_job), std::move(m_keeping) }; });
+    std::array<std::unique_ptr<Job>, 3> jobs;
+    m_thread->loop().call([&] {
+        jobs = { std::move(m_job), std::move(m_keeping), std::move(m_tidying) };
+        m_whenLeftAlone.clear();
+    });
     for (auto& job : jobs) {
         if (!job)
             continue;
@@ -210,6 +216,8 @@ void PcMachine::post(Command command, Completion done)
             return suspend(*suspendCommand, done);
         if (auto const* keep = std::get_if<command::KeepMoment>(&command))
             return keepMoment(*keep, done);
+        if (auto const* tidy = std::get_if<command::TidyDisks>(&command))
+            return tidyDisks(tidy->timeline, done);
         finish(std::visit(
             [this](auto const& one) -> Result<> {
                 if constexpr (requires { execute(one); })
@@ -276,11 +284,6 @@ Result<> PcMachine::execute(command::PowerOff const&)
     m_board->forgetMemory();
     setState(RunState::Off);
     return {};
-}
-
-Result<> PcMachine::execute(command::ForgetMoment const& command)
-{
-    return m_board->forgetDisks(command.moment);
 }
 
 Result<> PcMachine::execute(command::InsertMedium const& command)

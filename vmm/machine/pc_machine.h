@@ -26,9 +26,7 @@ public:
 
     /// Takes over a saved state. On an error the machine is good for nothing but to be destroyed.
     Result<> loadState(SavedMachine const& saved, std::unique_ptr<SavedMemory> memory, MemoryWay way = MemoryWay::Best);
-    Result<> checkDisksHave(std::string const& moment) const { return m_board->checkDisksHave(moment); }
-    /// Brings its disks to where they were at that moment.
-    Result<> takeDisksTo(std::string const& moment) { return m_board->takeDisksTo(moment); }
+    Board& board() { return *m_board; }
 
     void post(Command command, Completion done) override;
     RunState state() const override { return m_state.load(); }
@@ -48,6 +46,14 @@ private:
         ~Job();
     };
 
+    /// The machine at one instant, running on behind it.
+    struct Instant {
+        SavedMachine saved;
+        std::unique_ptr<timeline::ForkedMemory> memory;
+        std::future<Result<>> disks; // when they have it
+        std::chrono::nanoseconds stoodStill {};
+    };
+
     PcMachine(VmConfig const& config, Listener listener) : m_config(config), m_listener(std::move(listener)) { }
     Result<> assemble(std::optional<CpuFeatures> cpu);
     Result<> createProcessors();
@@ -58,7 +64,6 @@ private:
     Result<> execute(command::Reset const&);
     Result<> execute(command::PressPowerButton const&);
     Result<> execute(command::PowerOff const&);
-    Result<> execute(command::ForgetMoment const&);
     Result<> execute(command::InsertMedium const&);
     Result<> execute(command::EjectMedium const&);
     Result<> execute(command::SetForwards const&);
@@ -68,7 +73,17 @@ private:
     void suspend(command::Suspend const& command, Completion done);
     void keepMoment(command::KeepMoment const& command, Completion done);
     Result<event::MomentKept> keep(Job const& job, RamLoader* loader, command::KeepMoment const& command);
-    void finishKeeping(Result<event::MomentKept> const& kept);
+    /// What the instant needs is there and durable: the moment is written.
+    Result<timeline::Moment> store(
+        Job const& job, timeline::Timeline& timeline, timeline::NewMoment& what, Instant& instant);
+    void finishKeeping(Result<event::MomentKept> const& kept, std::shared_ptr<timeline::Timeline> const& timeline);
+    void tidyDisks(std::shared_ptr<timeline::Timeline> const& timeline, Completion done);
+    /// On a worker, with m_checkpoints held.
+    Result<> tidy(timeline::Timeline& timeline, std::function<bool()> const& goOn);
+    void finishTidying(Result<> const& outcome);
+    /// Runs it when no worker changes disks, at once or later.
+    void whenDisksAreLeftAlone(std::function<void()> task);
+    void leftAlone();
     void finishSuspend(Result<> const& outcome, bool wasRunning, bool thenPowerOff);
 
     /// From running or standing still to running anew; Crashed with the reason where that fails.
@@ -86,14 +101,7 @@ private:
     void hostFailed(Error const& error);
     Result<> checkCanSave() const;
     Result<SavedMachine> captureState(Board::Disks files) const;
-    /// The machine at one instant, running on behind it.
-    struct Instant {
-        SavedMachine saved;
-        std::unique_ptr<timeline::ForkedMemory> memory;
-        std::future<Result<>> disks; // when they have it
-        std::chrono::nanoseconds stoodStill {};
-    };
-    Result<Instant> holdInstant(std::string const& moment);
+    Result<Instant> holdInstant(std::vector<timeline::MomentDisk> const& disks);
     /// Starts reading the rest of a restored machine's memory, or goes on where an error has stopped it.
     void loadMemory();
     void memoryLoaded(Result<> const& outcome);
@@ -112,8 +120,11 @@ private:
     std::unique_ptr<KvmClock> m_kvmClock;
     std::vector<Board::Part> m_parts; // the board's and the kernel's chips, in the order of saving
     std::vector<std::unique_ptr<Vcpu>> m_vcpus;
-    std::unique_ptr<Job> m_job;         // the machine stands still meanwhile
-    std::unique_ptr<Job> m_keeping;     // of a moment, while the machine does what it wants
+    std::unique_ptr<Job> m_job;     // the machine stands still meanwhile
+    std::unique_ptr<Job> m_keeping; // of a moment, while the machine does what it wants
+    std::unique_ptr<Job> m_tidying; // of disks, as well
+    std::mutex m_checkpoints;       // held by that of the two whose turn it is
+    std::vector<std::function<void()>> m_whenLeftAlone;
     std::atomic<unsigned> m_life { 0 }; // how often it was reset: what a vCPU reports may be of an earlier one
     std::optional<Error> m_crash;       // reported while the machine stood still
     std::atomic<GuestRequest> m_requested { GuestRequest::None }; // set by a vCPU's thread

@@ -1,4 +1,3 @@
-#include "vmm/base/random.h"
 #include "vmm/base/unique_fd.h"
 #include "vmm/machine/pc_machine.h"
 #include "vmm/state/reader.h"
@@ -59,10 +58,15 @@ void PcMachine::suspend(command::Suspend const& command, Completion done)
     };
     if (state() != RunState::Running && state() != RunState::Paused)
         return finish(fail(ErrorCode::NotNow, "only a machine that is on can be suspended"));
+    if (m_job)
+        return finish(fail(ErrorCode::Busy, fmt::format("the machine is busy with: {}", m_job->name)));
     if (auto const free = checkStateDirectory(command.directory); !free)
         return finish(free);
     if (auto const can = checkCanSave(); !can)
         return finish(can);
+    // The state remembers its disks to the byte.
+    if (m_keeping || m_tidying)
+        return whenDisksAreLeftAlone([this, command, done] { suspend(command, done); });
     bool const wasRunning = state() == RunState::Running;
     if (wasRunning) {
         stopRunning();
@@ -119,96 +123,15 @@ void PcMachine::finishSuspend(Result<> const& outcome, bool wasRunning, bool the
         job->done(outcome);
 }
 
-void PcMachine::keepMoment(command::KeepMoment const& command, Completion done)
+void PcMachine::whenDisksAreLeftAlone(std::function<void()> task)
 {
-    if (m_keeping) {
-        if (done)
-            done(fail(ErrorCode::Busy, "another moment is still being kept"));
-        return;
+    if (!m_keeping && !m_tidying)
+        return task();
+    for (auto* job : { m_keeping.get(), m_tidying.get() }) {
+        if (job)
+            job->cancelled = true;
     }
-    m_keeping = std::make_unique<Job>();
-    m_keeping->name = "keep";
-    m_keeping->done = std::move(done);
-    m_keeping->worker = std::thread([this, &job = *m_keeping, loader = m_loader, command] {
-        ::pthread_setname_np(::pthread_self(), "keep moment");
-        auto const kept = keep(job, loader.get(), command);
-        m_thread->loop().post([this, kept] { finishKeeping(kept); });
-    });
-}
-
-/// On the job's worker, beside the machine.
-Result<event::MomentKept> PcMachine::keep(Job const& job, RamLoader* loader, command::KeepMoment const& command)
-{
-    // A restored machine's memory must be here before an instant of it can be held.
-    if (loader)
-        TRY(loader->wait([&] { return !job.cancelled.load(); }));
-    TRY(m_board->checkDisksFollow());
-    TRY(m_board->prepareDisks());
-    auto what = command.what;
-    what.id = makeUuid();
-    Result<Instant> held = fail(ErrorCode::Internal, "no instant was held");
-    m_thread->loop().call([&] { held = holdInstant(what.id); });
-    auto instant = TRY(std::move(held));
-    if (command.picture)
-        what.picture = command.picture();
-    TRY(instant.disks.get());
-
-    auto const taken = [&]() -> Result<timeline::Moment> {
-        auto const json = savedMachineToJson(instant.saved);
-        TRY_WITHIN("the state could not be read back", savedMachineFromJson(json));
-        what.state = state::toText(json, 1) + "\n";
-        what.time = instant.saved.header.savedAt;
-        double told = 0;
-        return command.timeline->take(what, *instant.memory, [&](std::uint64_t bytes, std::uint64_t total) {
-            auto const fraction = static_cast<double>(bytes) / static_cast<double>(total);
-            if (fraction >= told + 0.01) {
-                told = fraction;
-                m_thread->loop().post([this, fraction] { m_listener(event::Progress { "keep", fraction }); });
-            }
-            return !job.cancelled.load();
-        });
-    }();
-    if (!taken) {
-        ignore(m_board->forgetDisks(what.id));
-        return fail(taken.error());
-    }
-    return event::MomentKept { taken->id, instant.stoodStill };
-}
-
-Result<PcMachine::Instant> PcMachine::holdInstant(std::string const& moment)
-{
-    if (m_job || (state() != RunState::Running && state() != RunState::Paused))
-        return fail(ErrorCode::NotNow, "only a machine that is on has a present to keep");
-    TRY(checkCanSave());
-    auto const began = std::chrono::steady_clock::now();
-    bool const running = state() == RunState::Running;
-    if (running)
-        stopRunning();
-    auto instant = [&]() -> Result<Instant> {
-        auto saved = TRY(captureState(Board::Disks::ThoseThatStay));
-        auto memory = TRY(timeline::ForkedMemory::freeze(m_board->memoryBlocks()));
-        auto const kept = std::make_shared<std::promise<Result<>>>();
-        m_board->keepDisks(moment, static_cast<std::uint64_t>(m_clock->now().count()),
-            [kept](Result<> outcome) { kept->set_value(std::move(outcome)); });
-        return Instant { std::move(saved), std::move(memory), kept->get_future() };
-    }();
-    if (running)
-        letRun();
-    if (instant)
-        instant->stoodStill = std::chrono::steady_clock::now() - began;
-    return instant;
-}
-
-void PcMachine::finishKeeping(Result<event::MomentKept> const& kept)
-{
-    auto const job = std::move(m_keeping);
-    if (!job)
-        return; // the machine is being destroyed
-    job->worker.join();
-    if (kept)
-        m_listener(*kept);
-    if (job->done)
-        job->done(kept ? Result<>() : fail(kept.error()));
+    m_whenLeftAlone.push_back(std::move(task));
 }
 
 Result<> PcMachine::checkCanSave() const

@@ -1,6 +1,7 @@
 #include "vmm/machine/saved_machine.h"
 
 #include "vmm/base/unique_fd.h"
+#include "vmm/block/overlay_files.h"
 #include "vmm/config/config_paths.h"
 #include "vmm/state/reader.h"
 #include "vmm/state/writer.h"
@@ -158,6 +159,15 @@ Result<SavedFile> describeFile(std::string id, std::string path)
     bool const regular = S_ISREG(status.st_mode);
     return SavedFile { std::move(id), std::move(path), regular ? static_cast<std::uint64_t>(status.st_size) : 0,
         regular ? status.st_mtim.tv_sec * 1'000'000'000 + status.st_mtim.tv_nsec : 0 };
+}
+
+Result<> appendFiles(std::string const& id, ImageInfo const& image, bool isKept, std::vector<SavedFile>& files)
+{
+    if (!isKept)
+        files.push_back(TRY(describeFile(id, image.path)));
+    for (auto const& below : image.backing)
+        TRY(appendFiles(id, below, isCheckpointName(below.path), files));
+    return {};
 }
 
 Result<> checkFiles(std::vector<SavedFile> const& files)

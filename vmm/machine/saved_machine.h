@@ -1,5 +1,6 @@
 #pragma once
 
+#include "vmm/block/image.h"
 #include "vmm/config/vm_config.h"
 #include "vmm/kvm/cpu_model.h"
 #include "vmm/machine/ram_file.h"
@@ -100,6 +101,9 @@ Result<SavedMachine> readSavedMachine(std::string const& directory);
 
 /// What the file is now; for a block device the modification time says nothing and is 0.
 Result<SavedFile> describeFile(std::string id, std::string path);
+/// Appends the files of an image; but for its own, where that `isKept` otherwise. What it stands on as a moment's
+/// overlay is the timeline's, and may be replaced by what reads the same.
+Result<> appendFiles(std::string const& id, ImageInfo const& image, bool isKept, std::vector<SavedFile>& files);
 /// Refuses when a file is gone or was written to since.
 Result<> checkFiles(std::vector<SavedFile> const& files);
 

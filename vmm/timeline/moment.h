@@ -1,5 +1,6 @@
 #pragma once
 
+#include "vmm/block/checkpoint.h"
 #include "vmm/timeline/memory_tree.h"
 
 #include <array>
@@ -22,6 +23,30 @@ constexpr std::size_t idLength = 36;
 constexpr std::uint64_t maximumState = 64u << 20, maximumPicture = 16u << 20, maximumName = 256,
                         maximumNote = 64u << 10;
 
+/// What a moment has of one of its machine's disks.
+struct MomentDisk {
+    std::string device; ///< its id
+    std::string path;   ///< where it lay then
+    Checkpoint checkpoint;
+    bool operator==(MomentDisk const&) const = default;
+    static void describe(auto& v, auto& s)
+    {
+        v.field("device", s.device, state::Max { 32 });
+        v.field("path", s.path, state::Max { 4096 });
+        v.field("checkpoint", s.checkpoint);
+    }
+};
+
+/// Whether the machine was on.
+enum class Power : std::uint8_t {
+    On,
+    Off, ///< There is no memory but what needs no power (the firmware's variables), and no state of devices.
+};
+constexpr auto stateNames(Power)
+{
+    return std::to_array<std::string_view>({ "on", "off" });
+}
+
 /// What is known of a moment: a file "moments/ID.json". Beside it lie "ID.state", what the machine has written of its
 /// devices, and "ID.png", what it showed, if it showed anything.
 struct Moment {
@@ -38,8 +63,10 @@ struct Moment {
         = 0; ///< ns since 1970; 0: it is not. What is removed can be brought back until it is purged.
     std::uint64_t changedPages = 0, newPages = 0, storedBytes = 0; ///< as StoredMemory has them
     std::vector<MemoryRoot> memory;
-    Bytes stateHash;   ///< XXH3-128 with the store's seed, low and high, little-endian
-    Bytes pictureHash; ///< empty: there is none
+    Power power = Power::On;
+    std::vector<MomentDisk> disks; ///< those that follow; the others are as they are
+    Bytes stateHash;               ///< XXH3-128 with the store's seed, low and high, little-endian
+    Bytes pictureHash;             ///< empty: there is none
     bool operator==(Moment const&) const = default;
 
     static void describe(auto& v, auto& s)
@@ -56,8 +83,24 @@ struct Moment {
         v.field("newPages", s.newPages);
         v.field("storedBytes", s.storedBytes);
         v.field("memory", s.memory, state::Max { 256 });
+        v.field("power", s.power);
+        v.field("disks", s.disks, state::Max { 256 });
         v.field("stateHash", s.stateHash, state::Max { 16 });
         v.field("pictureHash", s.pictureHash, state::Max { 16 });
+    }
+};
+
+/// Disks that keep what no moment needs, or maybe do: a moment that is being taken and has no record yet, or one that
+/// was ended. It is noted before there is anything, and until there is nothing any more; so a crash leaves nothing
+/// unknown.
+struct LooseDisks {
+    std::string moment;
+    std::vector<MomentDisk> disks;
+    bool operator==(LooseDisks const&) const = default;
+    static void describe(auto& v, auto& s)
+    {
+        v.field("moment", s.moment, state::Max { idLength });
+        v.field("disks", s.disks, state::Max { 256 });
     }
 };
 
@@ -69,6 +112,7 @@ struct TimelineRecord {
     std::uint64_t seed = 0; ///< of all hashes; chosen at random once
     std::string present;    ///< the moment that the machine's present came from; empty: none
     std::string goingTo;    ///< the disks are on their way there, some maybe arrived; empty: no
+    std::vector<LooseDisks> loose;
     bool operator==(TimelineRecord const&) const = default;
 
     static void describe(auto& v, auto& s)
@@ -76,6 +120,7 @@ struct TimelineRecord {
         v.field("seed", s.seed);
         v.field("present", s.present, state::Max { idLength });
         v.field("goingTo", s.goingTo, state::Max { idLength });
+        v.field("loose", s.loose, state::Max { 16384 });
     }
 };
 

@@ -16,7 +16,7 @@ namespace {
 
 constexpr char const* recordName = "timeline.json";
 constexpr char const* momentFolder = "moments";
-constexpr std::uint64_t maximumRecord = 1u << 20;
+constexpr std::uint64_t maximumRecord = 4u << 20;
 /// A pack is written anew without what nobody needs when that is this part of it, and worth it.
 constexpr std::uint64_t wasteShare = 4, wasteLeast = 256u << 10;
 
@@ -358,6 +358,29 @@ Result<std::string> Timeline::goingTo(Folder const& folder)
     return TRY_WITHIN("the timeline's record", record).goingTo;
 }
 
+std::vector<LooseDisks> Timeline::loose() const
+{
+    std::lock_guard const lock(m_mutex);
+    auto loose = m_record.loose;
+    // A crash came between a moment's record and this one.
+    std::erase_if(loose, [&](auto const& one) {
+        return m_moments.contains(one.moment)
+            || std::ranges::any_of(m_damages, [&](auto const& damage) { return damage.moment == one.moment; });
+    });
+    return loose;
+}
+
+Result<> Timeline::setLoose(LooseDisks const& disks)
+{
+    TRY(writable());
+    std::lock_guard const changing(m_changing);
+    auto record = m_record;
+    std::erase_if(record.loose, [&](auto const& one) { return one.moment == disks.moment; });
+    if (!disks.disks.empty())
+        record.loose.push_back(disks);
+    return record == m_record ? Result<>() : storeRecord(record);
+}
+
 Result<Moment> Timeline::take(NewMoment const& what, FrozenMemory& memory, Progress const& progress)
 {
     TRY(writable());
@@ -379,6 +402,8 @@ Result<Moment> Timeline::take(NewMoment const& what, FrozenMemory& memory, Progr
     taken.newPages = stored.newPages;
     taken.storedBytes = stored.bytes;
     taken.memory = stored.roots;
+    taken.power = what.power;
+    taken.disks = what.disks;
     taken.stateHash = hashBytes(bytesOf(what.state), m_record.seed);
     TRY(writeWhole(*m_folder, nameOf(taken.id, "state"), bytesOf(what.state)));
     if (!what.picture.empty()) {
@@ -390,12 +415,13 @@ Result<Moment> Timeline::take(NewMoment const& what, FrozenMemory& memory, Progr
     TRY(store(taken));
     auto record = m_record;
     record.present = taken.id;
+    std::erase_if(record.loose, [&](auto const& one) { return one.moment == taken.id; });
     TRY(storeRecord(record));
     return taken;
 }
 
-Result<Moment> Timeline::fork(
-    std::string_view id, std::string const& as, std::string const& state, Folder& into, Progress const& progress) const
+Result<Moment> Timeline::fork(std::string_view id, std::string const& as, std::string const& state, Folder& into,
+    Progress const& progress, ForkedDisks const& disks) const
 {
     std::lock_guard const storing(m_storing); // nothing of it is given back meanwhile
     auto forked = TRY(moment(id));
@@ -420,6 +446,7 @@ Result<Moment> Timeline::fork(
 
     forked.id = as;
     forked.parent.clear();
+    forked.disks = disks.kept;
     forked.reason = Reason::Kept;
     forked.removedAt = 0;
     forked.stateHash = hashBytes(bytesOf(state), m_record.seed);
@@ -428,7 +455,9 @@ Result<Moment> Timeline::fork(
         TRY(writeWhole(into, nameOf(as, "png"), picture));
     TRY(writeWhole(into, nameOf(as, "json"), bytesOf(recordText(forked))));
     // The last one: without its record it is no timeline.
-    TimelineRecord const record { .seed = m_record.seed, .present = {}, .goingTo = as };
+    TimelineRecord record { .seed = m_record.seed, .present = {}, .goingTo = as };
+    if (!disks.loose.disks.empty())
+        record.loose.push_back(disks.loose);
     TRY(writeWhole(into, recordName, bytesOf(recordText(record))));
     return forked;
 }
@@ -446,11 +475,14 @@ Result<> Timeline::purge(std::string_view id)
         child.parent = gone.parent;
         TRY(store(child));
     }
-    if (m_record.present == id) {
-        auto record = m_record;
+    auto record = m_record;
+    if (record.present == id)
         record.present = gone.parent;
+    std::erase_if(record.loose, [&](auto const& one) { return one.moment == id; });
+    if (!gone.disks.empty())
+        record.loose.push_back({ gone.id, gone.disks });
+    if (record != m_record)
         TRY(storeRecord(record));
-    }
     // The record first: without it the others are nothing.
     TRY(m_folder->remove(nameOf(id, "json")));
     {

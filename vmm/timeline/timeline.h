@@ -18,7 +18,15 @@ struct NewMoment {
     Reason reason = Reason::Kept;
     std::uint64_t time = 0; ///< ns since 1970, of the instant
     std::string state;      ///< what the machine has written of its devices
-    Bytes picture;          ///< PNG; empty: none
+    Power power = Power::On;
+    std::vector<MomentDisk> disks; ///< as they were noted by setLoose(), and have kept it by now
+    Bytes picture;                 ///< PNG; empty: none
+};
+
+/// What a timeline that is made from another has to know of its machine's disks.
+struct ForkedDisks {
+    std::vector<MomentDisk> kept; ///< of its moment
+    LooseDisks loose;             ///< shared with the other machine, and not needed for ever
 };
 
 /// What moments cost.
@@ -78,7 +86,7 @@ public:
     /// shared where the host can, and from then on nothing that happens to one of the two concerns the other. What has
     /// failed or was cut off leaves no timeline, at worst files, which are the caller's to remove.
     Result<Moment> fork(std::string_view id, std::string const& as, std::string const& state, Folder& into,
-        Progress const& progress = {}) const;
+        Progress const& progress = {}, ForkedDisks const& disks = {}) const;
     /// Before the first disk goes to that moment: until setPresent() the machine's disks are of no one moment, and
     /// after a crash there is nothing to do but to go on to where they were going.
     Result<> setGoingTo(std::string_view id);
@@ -93,8 +101,13 @@ public:
     /// `now`: ns since 1970.
     Result<> remove(std::string_view id, std::uint64_t now);
     Result<> bringBack(std::string_view id);
-    /// For good; what came from it comes from its parent then. Its memory is free after sweep().
+    /// For good; what came from it comes from its parent then. Its memory is free after sweep(), its disks are loose.
     Result<> purge(std::string_view id);
+
+    /// What disks keep and no moment needs, or will: see LooseDisks. Not what belongs to a moment that is there.
+    std::vector<LooseDisks> loose() const;
+    /// Before disks keep something for a moment of that id; and without those that have let go of it. None: forgotten.
+    Result<> setLoose(LooseDisks const& disks);
 
     /// Reads the trees of all moments.
     Result<Usage> usage() const;

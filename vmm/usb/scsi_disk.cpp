@@ -57,7 +57,7 @@ void putText(Bytes& block, std::size_t at, std::string_view text, std::size_t le
 }
 
 ScsiDisk::ScsiDisk(BlockImage& image, std::string serial, bool readOnly)
-    : m_image(image), m_serial(std::move(serial)), m_readOnly(readOnly || image.readOnly())
+    : m_image(&image), m_serial(std::move(serial)), m_readOnly(readOnly || image.readOnly())
 {
     powerOn();
 }
@@ -65,15 +65,15 @@ ScsiDisk::ScsiDisk(BlockImage& image, std::string serial, bool readOnly)
 void ScsiDisk::powerOn()
 {
     m_state = {};
-    m_state.blocks = m_image.size() / blockSize;
+    m_state.blocks = image().size() / blockSize;
 }
 
 Result<> ScsiDisk::check(ScsiDiskState const& saved) const
 {
-    if (saved.blocks != m_image.size() / blockSize)
+    if (saved.blocks != image().size() / blockSize)
         return vmm::fail(ErrorCode::Corrupt,
             fmt::format("the state belongs to a disk of {} sectors, and this one has {}", saved.blocks,
-                m_image.size() / blockSize));
+                image().size() / blockSize));
     return {};
 }
 

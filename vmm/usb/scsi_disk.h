@@ -4,6 +4,7 @@
 #include "vmm/state/options.h"
 
 #include <array>
+#include <atomic>
 #include <optional>
 #include <string>
 
@@ -56,7 +57,9 @@ public:
     /// A reset of the bus.
     void reset() { m_state.attention = true; }
     void begin(ScsiCommand& command);
-    BlockImage& image() const { return m_image; }
+    BlockImage& image() const { return *m_image; }
+    /// Another one of the same size and contents. Any thread.
+    void setImage(BlockImage& image) { m_image = &image; }
     bool readOnly() const { return m_readOnly; }
 
     ScsiDiskState const& state() const { return m_state; }
@@ -79,7 +82,7 @@ private:
     void readFormatCapacities(ScsiCommand& command);
     void verify(ScsiCommand& command, std::uint64_t block, std::uint64_t count);
 
-    BlockImage& m_image;
+    std::atomic<BlockImage*> m_image;
     std::string const m_serial;
     bool const m_readOnly;
     ScsiDiskState m_state;

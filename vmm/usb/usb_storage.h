@@ -78,6 +78,10 @@ public:
     void resume() override;
     void cancel(UsbTransfer& transfer) override;
 
+    /// The disk has another image of the same size and contents from now on, to which what waited was passed. On the
+    /// disk's loop.
+    void setImage(BlockImage& image) { m_disk.setImage(image); }
+
     /// Since the device was made. Any thread.
     std::uint64_t bytesRead() const { return m_bytesRead; }
     std::uint64_t bytesWritten() const { return m_bytesWritten; }

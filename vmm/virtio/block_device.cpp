@@ -54,7 +54,7 @@ BlockDevice::BlockDevice(
             .features = features(options, options.readOnly || image.readOnly()),
             .queueSizes = std::vector<std::uint16_t>(options.queues, queueSize),
             .configSize = configSize }),
-      m_image(image),
+      m_image(&image),
       m_options([&] {
           options.readOnly |= image.readOnly();
           return std::move(options);
@@ -180,7 +180,7 @@ void BlockDevice::start(Request& request)
         request.io.kind = BlockRequest::Kind::Flush;
         request.io.offset = request.io.length = 0;
         begun();
-        return m_image.submit(request.io);
+        return m_image->submit(request.io);
     case GetId: {
         std::array<std::uint8_t, idSize> id {};
         std::copy_n(m_options.serial.begin(), std::min(m_options.serial.size(), idSize), id.begin());
@@ -208,7 +208,7 @@ void BlockDevice::startTransfer(Request& request)
     request.io.length = length;
     request.io.buffers = request.buffers;
     begun();
-    m_image.submit(request.io);
+    m_image->submit(request.io);
 }
 
 void BlockDevice::startRange(Request& request)
@@ -231,7 +231,7 @@ void BlockDevice::startRange(Request& request)
     request.io.offset = sector * sectorSize;
     request.io.length = count * sectorSize;
     begun();
-    m_image.submit(request.io);
+    m_image->submit(request.io);
 }
 
 void BlockDevice::completed(Request& request, Result<> result)
@@ -255,7 +255,7 @@ void BlockDevice::completed(Request& request, Result<> result)
         request.io.kind = BlockRequest::Kind::Flush;
         request.io.buffers = {};
         request.io.offset = request.io.length = 0;
-        return m_image.submit(request.io);
+        return m_image->submit(request.io);
     }
     finish(request, Ok);
     ended();

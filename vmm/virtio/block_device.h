@@ -49,6 +49,10 @@ public:
     Section save() const override;
     Result<> load(Section const& section) override;
 
+    /// The disk has another image of the same size and contents from now on, to which what waited was passed. On the
+    /// disk's loop.
+    void setImage(BlockImage& image) { m_image = &image; }
+
     /// Since the device was made. Any thread.
     std::uint64_t bytesRead() const { return m_bytesRead; }
     std::uint64_t bytesWritten() const { return m_bytesWritten; }
@@ -72,7 +76,7 @@ private:
     void completed(Request& request, Result<> result);
     bool isInside(std::uint64_t sector, std::uint64_t length) const;
 
-    BlockImage& m_image;
+    BlockImage* m_image; // the loop's
     BlockOptions const m_options;
     HostError const m_hostError;
     std::uint64_t const m_sectors;

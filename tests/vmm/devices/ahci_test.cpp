@@ -462,6 +462,28 @@ private slots:
         QCOMPARE(s.diskFile.content[3 * 512], 0x42);
     }
 
+    /// What was kept is done there too.
+    void anotherImageTakesThePlace()
+    {
+        tests::FakeDisk otherFile { tests::patternBytes(AhciSetup::diskSize) };
+        AhciSetup s;
+        s.startPort(0);
+        s.diskFile.fault = tests::FakeDisk::Fault::Fail;
+        s.diskFile.faultAt = 0;
+        s.diskFile.faultStays = true;
+        std::fill_n(s.ram(AhciSetup::dataAt), 512, 0x42);
+        s.ata(0, AhciSetup::fis(0x35, 3, 1), 512);
+        s.controller.pause();
+        auto const old = std::exchange(s.diskImage, AhciSetup::openImage(s.engine, otherFile, Access::ReadWrite));
+        s.controller.replaceImage(0, *old, *s.diskImage);
+        s.controller.resume();
+        s.settle();
+        QCOMPARE(s.port(0, AhciSetup::Ci), 0u);
+        QCOMPARE(s.ata(0, AhciSetup::fis(0x35, 4, 1), 512), goodTaskFile);
+        QCOMPARE(otherFile.content[3 * 512], 0x42);
+        QCOMPARE(otherFile.content[4 * 512], 0x42);
+    }
+
     void keptQueuedCommandsSurviveARestore()
     {
         AhciSetup s;

@@ -107,8 +107,10 @@ private slots:
         for (std::uint8_t value : { 1, 2 }) {
             auto const image = tests::must(BlockImage::open(engine, path));
             REQUIRE_OK(image->writeSync(64 << 10, Bytes(8192, value)));
-            moments.push_back(past.take(machine));
-            REQUIRE_OK(image->takeSnapshot({ .id = moments.back() }));
+            NewMoment what { .id = makeUuid(), .time = 1, .state = state::toText(savedMachineToJson(machine)) };
+            what.disks = { { "disk0", path, { CheckpointWay::Internal, what.id, "", ImageFormat::Qcow2 } } };
+            moments.push_back(tests::must(past.timeline->take(what, past.memory, {})).id);
+            REQUIRE_OK(image->takeSnapshot({ .id = what.id }));
         }
         auto const diff = tests::must(compareMoments(*past.timeline, moments[0], moments[1]));
         QCOMPARE(diff.disks.size(), 1u);

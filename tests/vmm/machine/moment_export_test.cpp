@@ -54,7 +54,9 @@ struct Past {
         auto const image = tests::must(BlockImage::open(engine, path("disk.qcow2")));
         tests::must(image->takeSnapshot({ .id = id }));
         auto const text = state::toText(savedMachineToJson(machine));
-        return tests::must(timeline->take({ .id = id, .time = 1, .state = text }, memory, {})).id;
+        Checkpoint const checkpoint { CheckpointWay::Internal, id, "", ImageFormat::Qcow2 };
+        NewMoment what { .id = id, .time = 1, .state = text, .disks = { { "disk0", path("disk.qcow2"), checkpoint } } };
+        return tests::must(timeline->take(what, memory, {})).id;
     }
     void writeToDisk(std::uint8_t value)
     {

@@ -479,6 +479,38 @@ private slots:
         QTest::newRow("power cut") << int(FakeFolderDisk::Fault::PowerCut) << true;
     }
 
+    /// What disks keep is known before there is any of it, until there is nothing of it any more, and across crashes.
+    void disksAreNotedUntilTheyHaveLetGo()
+    {
+        FakeFolderDisk disk;
+        auto timeline = open(disk);
+        Memory memory({ 64 * kib });
+        auto what = named("one");
+        what.id = makeUuid();
+        what.disks = { { "disk0", "/disks/0", { CheckpointWay::Overlay, what.id, "0." + what.id, ImageFormat::Raw } },
+            { "disk1", "/disks/1", { CheckpointWay::Internal, what.id, "", ImageFormat::Qcow2 } } };
+        LooseDisks const noted { what.id, what.disks };
+        REQUIRE_OK(timeline->setLoose(noted));
+        timeline = open(disk); // as if the process had ended here
+        QCOMPARE(timeline->loose(), std::vector { noted });
+        auto const taken = tests::must(timeline->take(what, memory, {}));
+        QCOMPARE(taken.disks, what.disks);
+        QVERIFY(timeline->loose().empty());
+        // A crash between the two records: the moment is there, so its disks are not loose.
+        REQUIRE_OK(timeline->setLoose(noted));
+        timeline = open(disk);
+        QVERIFY(timeline->loose().empty());
+        REQUIRE_OK(timeline->purge(taken.id));
+        timeline = open(disk);
+        QCOMPARE(timeline->loose(), std::vector { noted });
+        LooseDisks const left { what.id, { what.disks[0] } };
+        REQUIRE_OK(timeline->setLoose(left));
+        QCOMPARE(timeline->loose(), std::vector { left });
+        REQUIRE_OK(timeline->setLoose({ what.id, {} }));
+        timeline = open(disk);
+        QVERIFY(timeline->loose().empty());
+    }
+
     /// Take, go back, rename, purge and sweep, with a fault at each of their steps: what was there before is there
     /// after, and the timeline works on.
     void everyStepCanFail()

@@ -1,0 +1,63 @@
+#pragma once
+
+#include "vmm/block/overlay_files.h"
+#include "vmm/config/vm_config.h"
+#include "vmm/timeline/timeline.h"
+
+/// What moments want of disks, one disk at a time, wherever it is open: in a machine, or for this alone.
+namespace vmm {
+
+ImageOptions imageOptions(DiskConfig const& config);
+
+/// What lies there now; see formatInPlace().
+std::optional<DiskFormat> formatNow(DiskConfig const& config);
+
+/// How the disk follows; `moments`: those that there are, of which some may be its own.
+Result<std::unique_ptr<CheckpointMethod>> chooseMethod(
+    CheckpointedDisk& disk, std::vector<timeline::Moment> const& moments);
+
+/// What an internal snapshot says of itself.
+DiskSnapshot snapshotNow(std::string const& moment, std::uint64_t guestTime);
+
+/// What a moment has of the disk; NotFound where it has nothing.
+Result<Checkpoint> checkpointOf(std::vector<timeline::MomentDisk> const& disks, std::string const& device);
+
+/// Whether what the disk kept is there, and can be read.
+Result<> checkHas(CheckpointedDisk& disk, Checkpoint const& checkpoint);
+
+/// As CheckpointMethod::remove(), for a disk that is open nowhere. `backing`: as in ImageOptions.
+Result<> forgetAside(timeline::MomentDisk const& kept, std::vector<std::string> const& backing);
+
+/// Lets disks go of what no moment of a timeline needs, as far as others do not stand on it.
+class DiskTidier {
+public:
+    struct How {
+        OverlayFiles::MayMerge merge = OverlayFiles::MayMerge::No;
+        /// One disk's own part, as CheckpointMethod::remove().
+        std::function<Result<>(timeline::MomentDisk const&, std::vector<std::string> const& backing)> forget
+            = &forgetAside;
+        /// What is below a disk was replaced by what reads the same.
+        std::function<Result<>(std::string const& path)> belowChanged = [](std::string const&) { return Result<>(); };
+        std::function<bool()> goOn = [] { return true; };
+    };
+    DiskTidier(timeline::Timeline& timeline, VmConfig const& config, How how)
+        : m_timeline(timeline), m_config(config), m_how(std::move(how))
+    {
+    }
+
+    /// The first error, after all that could be done.
+    Result<> run();
+
+private:
+    Result<bool> letGo(timeline::MomentDisk const& disk);
+    Result<> shortenChains();
+    OverlayFiles filesOf(std::string const& path);
+    std::vector<std::string> backingOf(std::string const& path) const;
+
+    timeline::Timeline& m_timeline;
+    VmConfig const& m_config;
+    How const m_how;
+    InlineEngine m_engine;
+};
+
+}

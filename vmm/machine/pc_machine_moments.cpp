@@ -1,0 +1,180 @@
+#include "vmm/base/random.h"
+#include "vmm/machine/moment_disks.h"
+#include "vmm/machine/pc_machine.h"
+#include "vmm/state/reader.h"
+#include "vmm/state/writer.h"
+
+#include <nlohmann/json.hpp>
+#include <pthread.h>
+
+/// Keeping the present as a moment, and what disks keep for moments that are no more. Both on workers beside the
+/// machine, one at a time: each changes what disks keep.
+namespace vmm {
+
+void PcMachine::keepMoment(command::KeepMoment const& command, Completion done)
+{
+    if (m_keeping) {
+        if (done)
+            done(fail(ErrorCode::Busy, "another moment is still being kept"));
+        return;
+    }
+    if (m_tidying)
+        m_tidying->cancelled = true; // it goes on after that
+    m_keeping = std::make_unique<Job>();
+    m_keeping->name = "keep";
+    m_keeping->done = std::move(done);
+    m_keeping->worker = std::thread([this, &job = *m_keeping, loader = m_loader, command] {
+        ::pthread_setname_np(::pthread_self(), "keep moment");
+        std::unique_lock turn(m_checkpoints);
+        auto const kept = keep(job, loader.get(), command);
+        turn.unlock();
+        m_thread->loop().post([this, kept, timeline = command.timeline] { finishKeeping(kept, timeline); });
+    });
+}
+
+/// On the job's worker, beside the machine.
+Result<event::MomentKept> PcMachine::keep(Job const& job, RamLoader* loader, command::KeepMoment const& command)
+{
+    // A restored machine's memory must be here before an instant of it can be held.
+    if (loader)
+        TRY(loader->wait([&] { return !job.cancelled.load(); }));
+    auto& timeline = *command.timeline;
+    auto what = command.what;
+    what.id = makeUuid();
+    what.disks = TRY(m_board->planDisks(what.id, timeline.moments()));
+    // What a crash may leave of it is known from here on.
+    TRY(timeline.setLoose({ what.id, what.disks }));
+    auto const kept = [&]() -> Result<event::MomentKept> {
+        TRY(m_board->prepareDisks(what.disks));
+        Result<Instant> held = fail(ErrorCode::Internal, "no instant was held");
+        m_thread->loop().call([&] { held = holdInstant(what.disks); });
+        auto instant = TRY(std::move(held));
+        if (command.picture)
+            what.picture = command.picture();
+        TRY(instant.disks.get());
+        TRY(m_board->sealDisks(what.disks));
+        return event::MomentKept { TRY(store(job, timeline, what, instant)).id, instant.stoodStill };
+    }();
+    if (!kept)
+        ignore(tidy(timeline, {}));
+    return kept;
+}
+
+Result<timeline::Moment> PcMachine::store(
+    Job const& job, timeline::Timeline& timeline, timeline::NewMoment& what, Instant& instant)
+{
+    auto const json = savedMachineToJson(instant.saved);
+    TRY_WITHIN("the state could not be read back", savedMachineFromJson(json));
+    what.state = state::toText(json, 1) + "\n";
+    what.time = instant.saved.header.savedAt;
+    double told = 0;
+    return timeline.take(what, *instant.memory, [&](std::uint64_t bytes, std::uint64_t total) {
+        auto const fraction = static_cast<double>(bytes) / static_cast<double>(total);
+        if (fraction >= told + 0.01) {
+            told = fraction;
+            m_thread->loop().post([this, fraction] { m_listener(event::Progress { "keep", fraction }); });
+        }
+        return !job.cancelled.load();
+    });
+}
+
+Result<PcMachine::Instant> PcMachine::holdInstant(std::vector<timeline::MomentDisk> const& disks)
+{
+    if (m_job || (state() != RunState::Running && state() != RunState::Paused))
+        return fail(ErrorCode::NotNow, "only a machine that is on has a present to keep");
+    TRY(checkCanSave());
+    auto const began = std::chrono::steady_clock::now();
+    bool const running = state() == RunState::Running;
+    if (running)
+        stopRunning();
+    auto instant = [&]() -> Result<Instant> {
+        auto saved = TRY(captureState(Board::Disks::ThoseThatStay));
+        auto memory = TRY(timeline::ForkedMemory::freeze(m_board->memoryBlocks()));
+        auto const kept = std::make_shared<std::promise<Result<>>>();
+        m_board->keepDisks(disks, static_cast<std::uint64_t>(m_clock->now().count()),
+            [kept](Result<> outcome) { kept->set_value(std::move(outcome)); });
+        return Instant { std::move(saved), std::move(memory), kept->get_future() };
+    }();
+    if (running)
+        letRun();
+    if (instant)
+        instant->stoodStill = std::chrono::steady_clock::now() - began;
+    return instant;
+}
+
+void PcMachine::finishKeeping(
+    Result<event::MomentKept> const& kept, std::shared_ptr<timeline::Timeline> const& timeline)
+{
+    auto const job = std::move(m_keeping);
+    if (!job)
+        return; // the machine is being destroyed
+    job->worker.join();
+    if (kept)
+        m_listener(*kept);
+    if (job->done)
+        job->done(kept ? Result<>() : fail(kept.error()));
+    leftAlone();
+    tidyDisks(timeline, {});
+}
+
+void PcMachine::leftAlone()
+{
+    if (m_keeping || m_tidying)
+        return;
+    for (auto const& task : std::exchange(m_whenLeftAlone, {}))
+        task();
+}
+
+void PcMachine::tidyDisks(std::shared_ptr<timeline::Timeline> const& timeline, Completion done)
+{
+    if (m_job || !m_whenLeftAlone.empty())
+        return done ? done(fail(ErrorCode::Busy, "the disks must be left alone now")) : void();
+    if (m_tidying) { // anew, with what it does not know yet
+        m_tidying->cancelled = true;
+        m_whenLeftAlone.push_back([this, timeline, done] { tidyDisks(timeline, done); });
+        return;
+    }
+    m_tidying = std::make_unique<Job>();
+    m_tidying->name = "tidy";
+    m_tidying->done = std::move(done);
+    m_tidying->worker = std::thread([this, &job = *m_tidying, timeline] {
+        ::pthread_setname_np(::pthread_self(), "tidy disks");
+        std::unique_lock turn(m_checkpoints);
+        auto const outcome = tidy(*timeline, [&] { return !job.cancelled.load(); });
+        turn.unlock();
+        m_thread->loop().post([this, outcome] { finishTidying(outcome); });
+    });
+}
+
+Result<> PcMachine::tidy(timeline::Timeline& timeline, std::function<bool()> const& goOn)
+{
+    DiskTidier::How how;
+    how.forget = [this](timeline::MomentDisk const& disk, std::vector<std::string> const& backing) {
+        auto const forgotten = m_board->forgetDisk(disk);
+        return forgotten ? *forgotten : forgetAside(disk, backing);
+    };
+    how.belowChanged = [this](std::string const& path) { return m_board->openBelowAgain(path); };
+    if (goOn) {
+        how.merge = OverlayFiles::MayMerge::Yes;
+        how.goOn = goOn;
+    }
+    return DiskTidier(timeline, m_config, std::move(how)).run();
+}
+
+void PcMachine::finishTidying(Result<> const& outcome)
+{
+    auto const job = std::move(m_tidying);
+    if (!job)
+        return; // the machine is being destroyed
+    job->worker.join();
+    if (job->done)
+        job->done(outcome);
+    leftAlone();
+}
+
+Result<> Machine::tidyDisks(VmConfig const& config, timeline::Timeline& timeline)
+{
+    return DiskTidier(timeline, config, {}).run();
+}
+
+}

@@ -1,7 +1,9 @@
 #include "app/control/moment_methods.h"
 
 #include "app/store/machine_store.h"
+#include "app/store/moment_bundles.h"
 #include "vmm/machine/moment_diff.h"
+#include "vmm/machine/moment_export.h"
 
 #include <algorithm>
 #include <array>
@@ -25,6 +27,19 @@ vmm::Result<std::string> findMoment(vmm::timeline::Timeline const& timeline, std
     return found.empty()
         ? vmm::fail(vmm::ErrorCode::NotFound, fmt::format("there is no moment \"{}\"", wanted))
         : vmm::fail(vmm::ErrorCode::InvalidArgument, fmt::format("several moments are called \"{}\"", wanted));
+}
+
+vmm::Result<std::pair<std::string, std::string>> momentsToCompare(
+    vmm::timeline::Timeline const& timeline, std::string const& moment, std::string const& other)
+{
+    auto const id = TRY(findMoment(timeline, moment));
+    if (!other.empty())
+        return std::pair { id, TRY(findMoment(timeline, other)) };
+    auto const parent = TRY(timeline.moment(id)).parent;
+    if (parent.empty())
+        return vmm::fail(
+            vmm::ErrorCode::InvalidArgument, "that moment came from no other; say with which to compare it");
+    return std::pair { parent, id };
 }
 
 namespace {
@@ -242,6 +257,69 @@ void sweep(MachineRunner& machine, Json const&, Reply const& reply)
     });
 }
 
+using Found
+    = std::function<vmm::Result<Json>(std::shared_ptr<Timeline const> const&, MachineRunner::JobProgress const&)>;
+
+/// Answers with what `what` finds out of the timeline, beside what the machine does.
+void answerFromTimeline(MachineRunner& machine, std::string job, Reply const& reply, Found what)
+{
+    auto const timeline = machine.timeline();
+    if (!timeline)
+        return reply(vmm::fail(timeline.error()));
+    auto const found = std::make_shared<Json>();
+    auto const read = [found, timeline = *timeline, what = std::move(what)](
+                          MachineRunner::JobProgress const& progress) -> vmm::Result<> {
+        *found = TRY(what(timeline, progress));
+        return {};
+    };
+    machine.work(std::move(job), read, [found, reply](vmm::Result<> outcome) {
+        reply(outcome ? vmm::Result<Json>(std::move(*found)) : vmm::fail(outcome.error()));
+    });
+}
+
+void compare(MachineRunner& machine, Json const& params, Reply const& reply)
+{
+    answerFromTimeline(machine, "compare", reply,
+        [params](auto const& timeline, MachineRunner::JobProgress const& progress) -> vmm::Result<Json> {
+            auto const [before, after]
+                = TRY(momentsToCompare(*timeline, textIn(params, "moment"), textIn(params, "other")));
+            auto const diff = TRY(vmm::compareMoments(*timeline, before, after, {}, fractionOf(progress)));
+            return momentDiffToJson(diff, before, after);
+        });
+}
+
+void inspect(MachineRunner& machine, Json const& params, Reply const& reply)
+{
+    answerFromTimeline(machine, "inspect", reply,
+        [params](auto const& timeline, MachineRunner::JobProgress const&) -> vmm::Result<Json> {
+            auto const id = TRY(findMoment(*timeline, textIn(params, "moment")));
+            auto const moment = TRY(timeline->moment(id));
+            auto const saved = TRY(vmm::savedMachineAt(*timeline, id));
+            return Json { { "moment", momentToJson(moment) }, { "machine", vmm::savedMachineToJson(saved) } };
+        });
+}
+
+void exportIt(MachineRunner& machine, Json const& params, Reply const& reply)
+{
+    auto const to = textIn(params, "to"), bundle = textIn(params, "bundle");
+    if (to.empty() == bundle.empty() || (to + bundle).front() != '/')
+        return reply(
+            vmm::fail(vmm::ErrorCode::InvalidArgument, "one of \"to\" and \"bundle\" says where, as an absolute path"));
+    auto const root = machine.places().libraryRoot;
+    if (root.empty())
+        return reply(vmm::fail(vmm::ErrorCode::Unsupported, "a machine that is in no library has no moments"));
+    answerFromTimeline(machine, "export", reply,
+        [=](auto const& timeline, MachineRunner::JobProgress const& progress) -> vmm::Result<Json> {
+            auto const id = TRY(findMoment(*timeline, textIn(params, "moment")));
+            auto const files = flagIn(params, "files") ? vmm::ExportFiles::All : vmm::ExportFiles::None;
+            if (bundle.empty())
+                TRY(vmm::exportMoment(timeline, id, to, files, progress));
+            else
+                TRY(exportBundleFile(MachineStore(root), timeline, id, bundle, progress));
+            return Json::object();
+        });
+}
+
 /// Of that moment of the machine; `name` is the new one's.
 void forkMoment(MachineRunner& machine, std::string const& moment, std::string const& name, Reply const& reply)
 {
@@ -293,6 +371,9 @@ bool callMomentMethod(MachineRunner& machine, std::string const& method, Json co
         { "moment.verify", &verify },
         { "moment.sweep", &sweep },
         { "moment.fork", &fork },
+        { "moment.diff", &compare },
+        { "moment.inspect", &inspect },
+        { "moment.export", &exportIt },
     };
     auto const handler = handlers.find(method);
     if (handler == handlers.end())

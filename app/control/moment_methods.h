@@ -12,6 +12,10 @@ namespace app::control {
 /// one has that.
 vmm::Result<std::string> findMoment(vmm::timeline::Timeline const& timeline, std::string const& wanted);
 
+/// From the first to the second; without another: what the first has changed since its parent.
+vmm::Result<std::pair<std::string, std::string>> momentsToCompare(
+    vmm::timeline::Timeline const& timeline, std::string const& moment, std::string const& other);
+
 /// As vmm::MomentDiff has it: before, after, config, parts, memory.
 Json momentDiffToJson(vmm::MomentDiff const& diff, std::string const& before, std::string const& after);
 
@@ -28,8 +32,11 @@ Json momentDiffToJson(vmm::MomentDiff const& diff, std::string const& before, st
 /// verify | | damaged
 /// sweep  | | freedBytes
 /// fork   | name; moment, without which the present is kept (keptAs: its name) | uuid and name of the new machine
+/// diff   | moment, other, as momentsToCompare() has them | as momentDiffToJson()
+/// inspect | moment | moment, machine (its state, as in state.json)
+/// export | moment; to: a directory (files: with all that the machine reads), or bundle: a file | nothing
 ///
-/// verify, sweep and fork take long: machine.progress tells of them, machine.cancel ends them.
+/// verify, sweep, fork, diff and export take long: machine.progress tells of them, machine.cancel ends them.
 ///
 /// A moment is told as findMoment() has it.
 bool callMomentMethod(MachineRunner& machine, std::string const& method, Json const& params,

@@ -110,23 +110,9 @@ void print(vmm::MomentDiff const& diff, Output const& output)
         print(disk, output);
 }
 
-/// From the first to the second, or what the first has changed since its parent.
-vmm::Result<std::pair<std::string, std::string>> momentsToCompare(
-    vmm::timeline::Timeline const& timeline, MomentOptions const& options)
-{
-    auto const id = TRY(control::findMoment(timeline, options.moment));
-    if (!options.other.empty())
-        return std::pair { id, TRY(control::findMoment(timeline, options.other)) };
-    auto const parent = TRY(timeline.moment(id)).parent;
-    if (parent.empty())
-        return vmm::fail(
-            vmm::ErrorCode::InvalidArgument, "that moment came from no other; say with which to compare it");
-    return std::pair { parent, id };
-}
-
 vmm::Result<> compare(TimelinePointer const& timeline, MomentOptions const& options, Output const& output)
 {
-    auto const [before, after] = TRY(momentsToCompare(*timeline, options));
+    auto const [before, after] = TRY(control::momentsToCompare(*timeline, options.moment, options.other));
     auto const diff = TRY(vmm::compareMoments(
         *timeline, before, after, {}, [progress = progressOn(output)](std::uint64_t done, std::uint64_t total) {
             return progress(total > 0 ? double(done) / double(total) : 1);

@@ -8,6 +8,7 @@
 #include "vmm/base/random.h"
 #include "vmm/base/unique_fd.h"
 #include "vmm/config/config_paths.h"
+#include "vmm/machine/forked_machine.h"
 #include "vmm/machine/moment_export.h"
 
 #include <algorithm>
@@ -188,16 +189,20 @@ vmm::Result<StoredMachine> importBundle(MachineStore& store, int descriptor, std
     auto const accept = [&](BundleRecord const& record, std::string const& text) -> vmm::Result<> {
         saved = TRY_WITHIN("the bundle's machine", readState(text));
         TRY(checkFiles(saved, record));
-        std::error_code unknown;
-        if (files::exists(store.directoryOf(saved.config.uuid), unknown))
-            return vmm::fail(
-                vmm::ErrorCode::AlreadyExists, fmt::format("the machine {} is here already", saved.config.uuid));
         return checkHost(saved);
     };
     auto const record = TRY(readBundle(descriptor, state, accept, progress));
+    auto config = saved.config;
     if (!name.empty())
-        saved.config.name = name;
-    auto const id = saved.config.uuid;
+        config.name = name;
+    std::error_code unknown;
+    if (files::exists(store.directoryOf(config.uuid), unknown)) {
+        config.uuid = vmm::makeUuid();
+        for (auto& network : config.networks)
+            network.mac = vmm::makeMac();
+    }
+    auto const id = config.uuid;
+    TRY(vmm::changeIdentity(saved, std::move(config)));
     TRY(settle(std::move(saved), record, scaffold.path(), store.directoryOf(id)));
     TRY(scaffold.moveTo(store.directoryOf(id)));
     return store.load(id);

@@ -17,7 +17,7 @@ vmm::Result<> exportBundleFile(MachineStore const& store,
     MachineStore::Progress const& progress = {});
 
 /// Makes a machine from a bundle: it is suspended at that moment. It is the machine that it was, with its uuid and
-/// MACs; AlreadyExists where the store has that one. `name` may be empty. `checkHost` says whether this host can run
+/// MACs; where the store has that one already, another. `name` may be empty. `checkHost` says whether this host can run
 /// it (vmm::checkHost), before anything is written. Nothing in a bundle is trusted; where it is refused nothing is
 /// left.
 vmm::Result<StoredMachine> importBundle(MachineStore& store, int descriptor, std::string const& name,

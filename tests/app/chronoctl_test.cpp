@@ -411,10 +411,13 @@ private slots:
         QCOMPARE(streamed.code, 0);
         QVERIFY(!streamed.out.isEmpty());
 
-        // Beside the original there is no place for it.
-        auto const twice = bench.call({ "moment", "import", bench.path("one.bundle") });
-        QCOMPARE(twice.code, 1);
-        QVERIFY(twice.err.contains("is here already"));
+        // Beside the original it is another machine.
+        QCOMPARE(bench.call({ "moment", "import", bench.path("one.bundle"), "--name", "beside" }).code, 0);
+        auto const beside = bench.store.find("beside");
+        REQUIRE_OK(beside);
+        QVERIFY(beside->isSuspended && beside->id != original.uuid);
+        QVERIFY(beside->config.networks[0].mac != original.networks[0].mac);
+        REQUIRE_OK(bench.store.remove(beside->id));
         REQUIRE_OK(bench.store.remove(original.uuid));
         REQUIRE_OK(bench.store.emptyTrash());
         auto const imported = bench.call({ "moment", "import", "-", "--name", "copy" }, streamed.out);

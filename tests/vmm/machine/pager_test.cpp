@@ -57,8 +57,8 @@ struct Fixture {
         ram = tests::must(MemoryBlock::create("ram", 64 * mib));
         flash = tests::must(MemoryBlock::create("flash", mib));
         video = tests::must(MemoryBlock::create("video", 16 * mib));
-        loader = TRY(RamLoader::open(
-            TRY(MomentMemory::open(timeline, moment, timeline)), { ram.get(), video.get(), flash.get() }, way));
+        auto memory = TRY(MomentMemory::open(timeline, moment, timeline));
+        loader = TRY(RamLoader::open(std::move(memory), { ram.get(), video.get(), flash.get() }, way));
         return {};
     }
     static std::uint64_t at(MemoryBlock& block, std::uint64_t offset)

@@ -6,6 +6,8 @@
 #include "vmm/state/writer.h"
 
 #include <QDir>
+#include <QFile>
+#include <QFileInfo>
 #include <QProcess>
 #include <QTemporaryDir>
 #include <archive.h>

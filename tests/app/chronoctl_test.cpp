@@ -4,10 +4,13 @@
 #include "tests/support/suite.h"
 #include "vmm/block/image.h"
 
+#include <QDir>
+#include <QFile>
 #include <QJsonArray>
 #include <QJsonDocument>
 #include <QJsonObject>
 #include <QProcess>
+#include <QStandardPaths>
 #include <QTemporaryDir>
 #include <fcntl.h>
 #include <thread>

@@ -4,6 +4,7 @@
 #include "tests/fakes/fake_machine.h"
 #include "tests/support/suite.h"
 
+#include <QFile>
 #include <QTemporaryDir>
 #include <linux/input-event-codes.h>
 #include <sys/socket.h>

@@ -5,6 +5,9 @@
 #include "tests/fakes/fake_machine.h"
 #include "tests/support/suite.h"
 
+#include <QDir>
+#include <QFile>
+#include <QSignalSpy>
 #include <QTemporaryDir>
 #include <csignal>
 #include <ctime>

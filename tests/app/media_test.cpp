@@ -1,6 +1,7 @@
 #include "app/systems/media_advisor.h"
 #include "tests/support/suite.h"
 
+#include <QFile>
 #include <QTemporaryDir>
 
 using namespace app;

@@ -1,8 +1,11 @@
 #include "app/desktop/single_instance.h"
 #include "tests/support/suite.h"
 
+#include <QFile>
+#include <QSignalSpy>
 #include <QTemporaryDir>
 #include <future>
+#include <QThread>
 
 using namespace app;
 

@@ -3,6 +3,7 @@
 #include "tests/fakes/fake_machine.h"
 #include "tests/support/suite.h"
 
+#include <QFile>
 #include <QSignalSpy>
 #include <QTemporaryDir>
 

@@ -11,6 +11,7 @@
 #include "ui/timeline/timeline_panel.h"
 
 #include <QApplication>
+#include <QDateTime>
 #include <QElapsedTimer>
 #include <QPainter>
 #include <QTemporaryDir>

@@ -4,6 +4,8 @@
 #include "vmm/machine/disk_diff.h"
 
 #include <QDir>
+#include <QFile>
+#include <QFileInfo>
 #include <QProcess>
 #include <QStandardPaths>
 #include <QTemporaryDir>

@@ -3,6 +3,8 @@
 #include "vmm/base/random.h"
 #include "vmm/block/overlay_files.h"
 
+#include <QDir>
+#include <QFile>
 #include <sys/stat.h>
 
 using namespace vmm;

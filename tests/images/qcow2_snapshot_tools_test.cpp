@@ -4,6 +4,7 @@
 #include "tests/support/suite.h"
 
 #include <map>
+#include <QDateTime>
 
 using namespace vmm;
 using namespace tests;

@@ -4,6 +4,7 @@
 #include "tests/support/suite.h"
 
 #include <QFile>
+#include <QProcess>
 
 using namespace vmm;
 using namespace tests;

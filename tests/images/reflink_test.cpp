@@ -1,7 +1,9 @@
 #include "tests/images/qemu_tools.h"
 #include "tests/support/checkpoint_story.h"
 
+#include <QDir>
 #include <QFile>
+#include <QTemporaryDir>
 #include <unistd.h>
 
 using namespace vmm;

@@ -4,7 +4,10 @@
 #include "vmm/machine/host_check.h"
 #include "vmm/machine/saved_machine.h"
 
+#include <QDir>
 #include <QDirIterator>
+#include <QFile>
+#include <QFileInfo>
 
 using namespace std::chrono_literals;
 using namespace vmm;

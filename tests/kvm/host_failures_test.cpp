@@ -6,6 +6,7 @@
 #include <QRegularExpression>
 #include <csignal>
 #include <filesystem>
+#include <QTemporaryDir>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/mount.h>

@@ -6,9 +6,11 @@
 #include "vmm/machine/forked_machine.h"
 
 #include <QDir>
+#include <QFile>
 #include <QProcess>
 #include <csignal>
 #include <future>
+#include <QTemporaryDir>
 
 using namespace std::chrono_literals;
 using namespace vmm;

@@ -10,6 +10,7 @@
 
 #include <QAccessible>
 #include <QAction>
+#include <QDateTime>
 #include <QLineEdit>
 #include <QPlainTextEdit>
 #include <QToolButton>

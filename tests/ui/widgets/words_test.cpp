@@ -2,6 +2,7 @@
 #include "ui/widgets/problem.h"
 
 #include <QDir>
+#include <QFile>
 #include <QProcess>
 #include <QStandardPaths>
 #include <QTemporaryDir>

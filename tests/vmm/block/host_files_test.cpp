@@ -2,6 +2,7 @@
 #include "tests/fakes/fake_block_file.h"
 #include "tests/support/suite.h"
 
+#include <QDir>
 #include <QTemporaryDir>
 #include <cstdlib>
 #include <fcntl.h>

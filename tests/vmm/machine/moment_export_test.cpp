@@ -9,6 +9,7 @@
 #include "vmm/state/writer.h"
 
 #include <QDir>
+#include <QFile>
 #include <QTemporaryDir>
 #include <fcntl.h>
 #include <nlohmann/json.hpp>

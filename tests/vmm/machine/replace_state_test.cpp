@@ -2,6 +2,7 @@
 #include "vmm/machine/saved_machine.h"
 
 #include <QDir>
+#include <QFile>
 #include <QTemporaryDir>
 
 using namespace vmm;

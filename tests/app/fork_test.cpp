@@ -2,6 +2,7 @@
 #include "app/library/library.h"
 #include "tests/fakes/fake_machine.h"
 #include "tests/support/suite.h"
+#include "vmm/base/random.h"
 #include "vmm/block/image.h"
 #include "vmm/machine/forked_machine.h"
 #include "vmm/state/reader.h"
@@ -62,8 +63,10 @@ struct Bench {
         auto const runner = open(machine.id);
         std::promise<vmm::Result<vmm::timeline::Moment>> kept;
         tests::must(wait([&](auto done) { runner->start(done); }));
-        runner->keepMoment({ .name = "good", .note = "works" }, [&](auto outcome) { kept.set_value(outcome); });
-        moment = tests::must(kept.get_future().get()).id;
+        moment = vmm::makeUuid();
+        runner->keepMoment({ .id = moment, .name = "good", .note = "works", .disks = { keeps(machine, moment) } },
+            [&](auto outcome) { kept.set_value(outcome); });
+        tests::must(kept.get_future().get());
         vmm::InlineEngine engine;
         vmm::DiskSnapshot snapshot;
         snapshot.id = moment;
@@ -72,6 +75,10 @@ struct Bench {
     }
 
     static std::string const& disk(StoredMachine const& machine) { return machine.config.disks[0].path; }
+    static vmm::timeline::MomentDisk keeps(StoredMachine const& machine, std::string const& moment)
+    {
+        return { "disk0", disk(machine), { vmm::CheckpointWay::Internal, moment, {}, vmm::ImageFormat::Qcow2 } };
+    }
     std::unique_ptr<MachineRunner> open(std::string const& id)
     {
         return std::make_unique<MachineRunner>(
@@ -246,11 +253,12 @@ private slots:
         saved.config.cds[0].path = seed;
         saved.header.files = { tests::must(vmm::describeFile("cd0", seed)) };
         auto const changed = machine.directory + "/changed";
-        REQUIRE_OK(timeline->fork(bench.moment, vmm::makeUuid(), vmm::state::toText(vmm::savedMachineToJson(saved), 1),
-            *tests::must(vmm::timeline::openFolder(changed))));
+        auto const moment = vmm::makeUuid();
+        auto const folder = tests::must(vmm::timeline::openFolder(changed));
+        REQUIRE_OK(timeline->fork(bench.moment, moment, vmm::state::toText(vmm::savedMachineToJson(saved), 1), *folder,
+            {}, { { Bench::keeps(machine, moment) }, {} }));
         std::filesystem::remove_all(machine.directory + "/timeline");
         std::filesystem::rename(changed, machine.directory + "/timeline");
-        auto const moment = bench.timelineOf(machine.id)->moments().front().id;
         vmm::InlineEngine engine;
         vmm::DiskSnapshot snapshot;
         snapshot.id = moment;

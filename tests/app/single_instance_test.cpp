@@ -4,8 +4,8 @@
 #include <QFile>
 #include <QSignalSpy>
 #include <QTemporaryDir>
-#include <future>
 #include <QThread>
+#include <future>
 
 using namespace app;
 

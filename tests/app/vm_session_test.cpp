@@ -410,7 +410,7 @@ private slots:
         auto const picture = screen->thumbnail();
         QCOMPARE(picture.width, 16u);
         QCOMPARE(picture.height, 12u);
-        QCOMPARE(picture.pixels[0], 0x00204060u);
+        QCOMPARE(picture.pixels[0], 0xff204060u);
     }
 
     void aMediumOfAMachineThatIsOffIsTheNextStarts()

@@ -3,8 +3,8 @@
 #include "tests/images/qemu_tools.h"
 #include "tests/support/suite.h"
 
-#include <map>
 #include <QDateTime>
+#include <map>
 
 using namespace vmm;
 using namespace tests;

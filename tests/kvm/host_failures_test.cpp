@@ -4,9 +4,9 @@
 
 #include <QFile>
 #include <QRegularExpression>
+#include <QTemporaryDir>
 #include <csignal>
 #include <filesystem>
-#include <QTemporaryDir>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/mount.h>

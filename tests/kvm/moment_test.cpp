@@ -8,9 +8,9 @@
 #include <QDir>
 #include <QFile>
 #include <QProcess>
+#include <QTemporaryDir>
 #include <csignal>
 #include <future>
-#include <QTemporaryDir>
 
 using namespace std::chrono_literals;
 using namespace vmm;

@@ -56,7 +56,7 @@ void GuestsTest::runToEnd(GuestMachine& guest, QStringList const& mayBeSkipped)
     if (!started && started.error().code == ErrorCode::NoKvm)
         QSKIP(("CHRONOVISOR-SKIP: " + started.error().message()).c_str());
     REQUIRE_OK(started);
-    QVERIFY2(guest.waitForLine("DONE ", 60s),
+    QVERIFY2(guest.waitForWholeLine("DONE ", 60s),
         qPrintable("the guest did not finish: " + guest.reason() + "\n" + guest.lines().join('\n')));
     int passed = 0;
     for (auto const& line : guest.lines()) {

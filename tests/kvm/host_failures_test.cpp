@@ -132,7 +132,8 @@ bool HostFailuresTest::paused(GuestMachine& guest, QString const& reason)
 
 bool HostFailuresTest::finishes(GuestMachine& guest)
 {
-    bool const done = guest.waitForLine("DONE ", 60s) && guest.lines().filter(QRegularExpression("^FAIL ")).isEmpty();
+    bool const done
+        = guest.waitForWholeLine("DONE ", 60s) && guest.lines().filter(QRegularExpression("^FAIL ")).isEmpty();
     if (!done)
         qWarning("%s\n%s", qPrintable(guest.reason()), qPrintable(guest.lines().join('\n')));
     return done;

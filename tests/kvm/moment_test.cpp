@@ -198,11 +198,11 @@ void MomentTest::computationGoesOnFromEachMoment()
         QVERIFY2(guest.waitForLine("NOTE second " + QString::number(second), 20s), qPrintable(said(guest)));
         moments.push_back(tests::must(guest.keepMoment(std::to_string(second))));
     }
-    QVERIFY2(guest.waitForLine("DONE 4 0 1", 30s), qPrintable(said(guest)));
+    QVERIFY2(guest.waitForWholeLine("DONE 4 0 1", 30s), qPrintable(said(guest)));
     for (auto const& moment : moments) {
         guest.clearLines();
         REQUIRE_OK(guest.goTo(moment));
-        QVERIFY2(guest.waitForLine("DONE 4 0 1", 30s), qPrintable(said(guest)));
+        QVERIFY2(guest.waitForWholeLine("DONE 4 0 1", 30s), qPrintable(said(guest)));
     }
 }
 
@@ -506,10 +506,10 @@ void MomentTest::processorsGoOn()
     REQUIRE_OK(guest.start());
     QVERIFY2(guest.waitForLine("PASS smp.allArrive", 20s), qPrintable(said(guest)));
     auto const moment = tests::must(guest.keepMoment("arrived"));
-    QVERIFY2(guest.waitForLine("DONE 5 0 0", 60s), qPrintable(said(guest)));
+    QVERIFY2(guest.waitForWholeLine("DONE 5 0 0", 60s), qPrintable(said(guest)));
     guest.clearLines();
     REQUIRE_OK(guest.goTo(moment));
-    QVERIFY2(guest.waitForLine("DONE 5 0 0", 60s), qPrintable(said(guest)));
+    QVERIFY2(guest.waitForWholeLine("DONE 5 0 0", 60s), qPrintable(said(guest)));
 }
 
 void MomentTest::theMachineRunsOnWhileAMomentIsWritten()

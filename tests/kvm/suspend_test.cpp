@@ -35,7 +35,7 @@ void SuspendTest::computationGoesOn()
             qPrintable(guest.reason() + allLines(guest)));
         REQUIRE_OK(guest.suspendAndRestore());
     }
-    QVERIFY2(guest.waitForLine("DONE ", 30s), qPrintable(guest.reason() + allLines(guest)));
+    QVERIFY2(guest.waitForWholeLine("DONE ", 30s), qPrintable(guest.reason() + allLines(guest)));
     QVERIFY2(guest.lines().contains("DONE 5 0 0"), qPrintable(allLines(guest)));
     QVERIFY(guest.waitForState(RunState::Off, 5s));
 }
@@ -47,7 +47,7 @@ void SuspendTest::processorsGoOn()
     REQUIRE_OK(guest.start());
     QVERIFY2(guest.waitForLine("PASS smp.allArrive", 20s), qPrintable(allLines(guest)));
     REQUIRE_OK(guest.suspendAndRestore());
-    QVERIFY2(guest.waitForLine("DONE ", 60s), qPrintable(guest.reason() + allLines(guest)));
+    QVERIFY2(guest.waitForWholeLine("DONE ", 60s), qPrintable(guest.reason() + allLines(guest)));
     QVERIFY2(guest.lines().contains("DONE 5 0 0"), qPrintable(allLines(guest)));
 }
 

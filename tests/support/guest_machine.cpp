@@ -175,6 +175,14 @@ bool GuestMachine::waitForLine(QString const& beginning, std::chrono::seconds li
     });
 }
 
+bool GuestMachine::waitForWholeLine(QString const& beginning, std::chrono::seconds limit)
+{
+    return wait(limit, [&] {
+        return std::any_of(
+            m_lines.begin(), m_lines.end(), [&](auto const& line) { return line.startsWith(beginning); });
+    });
+}
+
 bool GuestMachine::waitForState(RunState state, std::chrono::seconds limit)
 {
     return wait(limit, [&] {

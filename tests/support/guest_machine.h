@@ -59,6 +59,8 @@ public:
 
     /// Everything that the first serial port has said, line by line; what is said later is waited for.
     bool waitForLine(QString const& beginning, std::chrono::seconds limit);
+    /// The same, but for a line that has ended, so that lines() has it.
+    bool waitForWholeLine(QString const& beginning, std::chrono::seconds limit);
     bool waitForState(vmm::RunState state, std::chrono::seconds limit);
     bool waitForReboot(std::chrono::seconds limit);
     QStringList lines() const { return m_lines; }

@@ -1,5 +1,6 @@
 #include "app/store/bundle.h"
 
+#include "app/archive/tar_module.h"
 #include "app/store/whole_file.h"
 #include "vmm/base/bytes.h"
 #include "vmm/base/unique_fd.h"
@@ -7,14 +8,13 @@
 #include "vmm/state/writer.h"
 
 #include <algorithm>
-#include <archive.h>
-#include <archive_entry.h>
 #include <array>
 #include <cerrno>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -116,78 +116,24 @@ Result<T> fromText(std::string_view text, std::size_t limit)
 
 // Writing
 
-class Writer {
-public:
-    static Result<std::unique_ptr<Writer>> open(int descriptor)
-    {
-        std::unique_ptr<Writer> writer(new Writer);
-        auto* archive = writer->m_archive.get();
-        TRY(writer->check(archive_write_set_format_pax(archive)));
-        TRY(writer->check(archive_write_add_filter_zstd(archive)));
-        TRY(writer->check(archive_write_set_filter_option(archive, "zstd", "compression-level", "3")));
-        TRY(writer->check(archive_write_open_fd(archive, descriptor)));
-        return writer;
-    }
-
-    Result<> addText(std::string const& name, std::string_view text)
-    {
-        TRY(begin(name, text.size(), {}));
-        return data(text.data(), text.size());
-    }
-
-    struct Run {
-        std::uint64_t offset, length;
-    };
-    Result<> begin(std::string const& name, std::uint64_t size, std::vector<Run> const& runs)
-    {
-        std::unique_ptr<archive_entry, decltype(&archive_entry_free)> const entry(
-            archive_entry_new(), &archive_entry_free);
-        archive_entry_set_pathname(entry.get(), name.c_str());
-        archive_entry_set_filetype(entry.get(), AE_IFREG);
-        archive_entry_set_perm(entry.get(), 0600);
-        archive_entry_set_size(entry.get(), static_cast<la_int64_t>(size));
-        for (auto const& run : runs) {
-            archive_entry_sparse_add_entry(
-                entry.get(), static_cast<la_int64_t>(run.offset), static_cast<la_int64_t>(run.length));
-        }
-        return check(archive_write_header(m_archive.get(), entry.get()));
-    }
-
-    /// Of a file with holes too: what is in one is left out.
-    Result<> data(void const* bytes, std::size_t size)
-    {
-        auto const* at = static_cast<std::uint8_t const*>(bytes);
-        while (size > 0) {
-            auto const written = archive_write_data(m_archive.get(), at, size);
-            if (written <= 0)
-                return check(written < 0 ? int(written) : ARCHIVE_FATAL);
-            at += written;
-            size -= static_cast<std::size_t>(written);
-        }
+Result<> written(TarOutcome const& outcome)
+{
+    if (!outcome)
         return {};
-    }
+    return fail(outcome->osError > 0 ? vmm::osError("cannot write the bundle", outcome->osError)
+                                     : vmm::Error { vmm::ErrorCode::IoError, outcome->text, 0 });
+}
 
-    Result<> end() { return check(archive_write_close(m_archive.get())); }
-
-private:
-    Writer() : m_archive(archive_write_new(), &archive_write_free) { }
-    Result<> check(int outcome)
-    {
-        if (outcome >= ARCHIVE_WARN)
-            return {};
-        auto const* text = archive_error_string(m_archive.get());
-        auto const number = archive_errno(m_archive.get());
-        return fail(number > 0 ? vmm::osError("cannot write the bundle", number)
-                               : vmm::Error { vmm::ErrorCode::IoError, text != nullptr ? text : "cannot write it", 0 });
-    }
-
-    std::unique_ptr<archive, decltype(&archive_write_free)> m_archive;
-};
+Result<> addText(TarWriter& writer, std::string const& name, std::string_view text)
+{
+    TRY(written(writer.begin(name, text.size(), {})));
+    return written(writer.write(text.data(), text.size()));
+}
 
 /// Where a file has data.
-std::vector<Writer::Run> runsOf(int file, std::uint64_t size)
+std::vector<TarWriter::Run> runsOf(int file, std::uint64_t size)
 {
-    std::vector<Writer::Run> runs;
+    std::vector<TarWriter::Run> runs;
     for (off_t at = 0;;) {
         auto const begin = ::lseek(file, at, SEEK_DATA);
         if (begin < 0)
@@ -211,11 +157,11 @@ Result<vmm::UniqueFd> openNamed(std::string const& directory, std::string const&
     return vmm::openRegularFile(directory + "/" + name);
 }
 
-Result<BundleEnd::Sum> addFile(Writer& writer, std::string const& directory, BundleFile const& file, Steps& steps)
+Result<BundleEnd::Sum> addFile(TarWriter& writer, std::string const& directory, BundleFile const& file, Steps& steps)
 {
     auto const open = TRY(openNamed(directory, file.name));
     auto const runs = runsOf(open.get(), file.size);
-    TRY(writer.begin(file.name, file.size, runs));
+    TRY(written(writer.begin(file.name, file.size, runs)));
     Hash hash;
     vmm::Bytes piece(pieceSize);
     for (std::uint64_t at = 0; at < file.size;) {
@@ -228,7 +174,7 @@ Result<BundleEnd::Sum> addFile(Writer& writer, std::string const& directory, Bun
                            : fail(vmm::ErrorCode::IoError, file.name + " has become shorter");
         auto const count = static_cast<std::size_t>(got);
         hash.add(vmm::ConstByteSpan(piece).first(count));
-        TRY(writer.data(piece.data(), count));
+        TRY(written(writer.write(piece.data(), count)));
         at += count;
         TRY(steps.add(count));
     }
@@ -260,33 +206,27 @@ Result<> checkRecord(BundleRecord const& record)
 
 class Reader {
 public:
-    static Result<std::unique_ptr<Reader>> open(int descriptor)
+    static Result<Reader> open(int descriptor)
     {
-        std::unique_ptr<Reader> reader(new Reader);
-        auto* archive = reader->m_archive.get();
-        // These and no others: each format that is understood is one more that could be wrong.
-        TRY(reader->check(archive_read_support_format_tar(archive)));
-        TRY(reader->check(archive_read_support_filter_zstd(archive)));
-        TRY(reader->check(archive_read_open_fd(archive, descriptor, pieceSize)));
+        auto const tar = TRY(tarFunctions());
+        Reader reader;
+        TRY(check(tar.openReader(descriptor, reader.m_tar)));
         return reader;
     }
 
     /// The next file, which must have that name.
     Result<std::uint64_t> next(std::string const& name)
     {
-        archive_entry* entry = nullptr;
-        auto const outcome = archive_read_next_header(m_archive.get(), &entry);
-        if (outcome == ARCHIVE_EOF)
+        std::optional<TarReader::Entry> entry;
+        TRY(check(m_tar->next(entry)));
+        if (!entry)
             return fail(vmm::ErrorCode::Corrupt, fmt::format("the bundle ends before {}", name));
-        TRY(check(outcome));
-        auto const* found = archive_entry_pathname(entry);
-        if (found == nullptr || name != found)
-            return fail(vmm::ErrorCode::Corrupt,
-                fmt::format("the bundle has {} where {} should be", found != nullptr ? found : "nothing", name));
-        if (archive_entry_filetype(entry) != AE_IFREG || archive_entry_hardlink(entry) != nullptr
-            || archive_entry_size(entry) < 0)
+        if (entry->name != name)
+            return fail(
+                vmm::ErrorCode::Corrupt, fmt::format("the bundle has {} where {} should be", entry->name, name));
+        if (!entry->isFile)
             return fail(vmm::ErrorCode::Corrupt, fmt::format("{} is no file", name));
-        return static_cast<std::uint64_t>(archive_entry_size(entry));
+        return entry->size;
     }
 
     Result<std::string> text(std::string const& name, std::uint64_t limit)
@@ -307,34 +247,27 @@ public:
         std::uint64_t size, std::function<Result<>(std::uint64_t offset, vmm::ConstByteSpan data)> const& take)
     {
         for (std::uint64_t end = 0;;) {
-            void const* data = nullptr;
-            std::size_t length = 0;
-            la_int64_t offset = 0;
-            auto const outcome = archive_read_data_block(m_archive.get(), &data, &length, &offset);
-            if (outcome == ARCHIVE_EOF)
+            std::optional<TarReader::Piece> piece;
+            TRY(check(m_tar->read(piece)));
+            if (!piece)
                 return {};
-            TRY(check(outcome));
-            auto const at = static_cast<std::uint64_t>(offset);
-            if (at < end || at > size || length > size - at)
+            if (piece->offset < end || piece->offset > size || piece->size > size - piece->offset)
                 return fail(vmm::ErrorCode::Corrupt, "a file of the bundle is longer than it says");
-            end = at + length;
-            if (length > 0)
-                TRY(take(at, { static_cast<std::uint8_t const*>(data), length }));
+            end = piece->offset + piece->size;
+            if (piece->size > 0)
+                TRY(take(piece->offset, { piece->data, piece->size }));
         }
     }
 
 private:
-    Reader() : m_archive(archive_read_new(), &archive_read_free) { }
-    Result<> check(int outcome)
+    static Result<> check(TarOutcome const& outcome)
     {
-        // What is only a warning to others makes it other than what we write.
-        if (outcome == ARCHIVE_OK)
+        if (!outcome)
             return {};
-        auto const* text = archive_error_string(m_archive.get());
-        return fail(vmm::ErrorCode::Corrupt, fmt::format("this is no whole bundle: {}", text != nullptr ? text : "?"));
+        return fail(vmm::ErrorCode::Corrupt, fmt::format("this is no whole bundle: {}", outcome->text));
     }
 
-    std::unique_ptr<archive, decltype(&archive_read_free)> m_archive;
+    std::unique_ptr<TarReader> m_tar;
 };
 
 Result<> writeAt(int file, std::uint64_t offset, vmm::ConstByteSpan data)
@@ -403,28 +336,30 @@ Result<> writeBundle(std::string const& directory, BundleRecord record, int desc
     }
     TRY(checkRecord(record));
     Steps steps(record, progress);
-    auto const writer = TRY(Writer::open(descriptor));
+    std::unique_ptr<TarWriter> writer;
+    auto const tar = TRY(tarFunctions());
+    TRY(written(tar.openWriter(descriptor, writer)));
     BundleEnd end;
     auto const text = textOf(record);
-    TRY(writer->addText(recordName, text));
+    TRY(addText(*writer, recordName, text));
     end.files.push_back(sumOf(recordName, text));
     for (auto const& file : record.files)
         end.files.push_back(TRY_WITHIN(file.name, addFile(*writer, directory, file, steps)));
-    TRY(writer->addText(endName, textOf(end)));
-    return writer->end();
+    TRY(addText(*writer, endName, textOf(end)));
+    return written(writer->end());
 }
 
 Result<BundleRecord> readBundle(
     int descriptor, std::string const& directory, BundleAcceptor const& accept, BundleProgress const& progress)
 {
-    auto const reader = TRY(Reader::open(descriptor));
+    auto reader = TRY(Reader::open(descriptor));
     std::vector<BundleEnd::Sum> sums;
-    auto const text = TRY(reader->text(recordName, recordLimit));
+    auto const text = TRY(reader.text(recordName, recordLimit));
     sums.push_back(sumOf(recordName, text));
     auto record = TRY_WITHIN(recordName, fromText<BundleRecord>(text, recordLimit));
     TRY(checkRecord(record));
     Steps steps(record, progress);
-    auto const state = TRY(reader->text(stateName, stateLimit));
+    auto const state = TRY(reader.text(stateName, stateLimit));
     sums.push_back(sumOf(stateName, state));
     if (state.size() != record.files.front().size)
         return fail(vmm::ErrorCode::Corrupt, "the state is not as long as the bundle says");
@@ -432,8 +367,8 @@ Result<BundleRecord> readBundle(
     TRY(writeWholeFile(directory + "/" + stateName, vmm::bytesOf(state)));
     TRY(steps.add(state.size()));
     for (std::size_t i = 1; i < record.files.size(); ++i)
-        sums.push_back(TRY_WITHIN(record.files[i].name, unpack(*reader, directory, record.files[i], steps)));
-    auto const endText = TRY(reader->text(endName, recordLimit));
+        sums.push_back(TRY_WITHIN(record.files[i].name, unpack(reader, directory, record.files[i], steps)));
+    auto const endText = TRY(reader.text(endName, recordLimit));
     auto const end = TRY_WITHIN(endName, fromText<BundleEnd>(endText, recordLimit));
     if (end.files.size() != sums.size())
         return fail(vmm::ErrorCode::Corrupt, "the bundle does not have a checksum for each of its files");

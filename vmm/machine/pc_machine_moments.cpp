@@ -1,6 +1,7 @@
 #include "vmm/base/random.h"
 #include "vmm/machine/moment_disks.h"
 #include "vmm/machine/pc_machine.h"
+#include "vmm/memory/large_pages.h"
 #include "vmm/state/reader.h"
 #include "vmm/state/writer.h"
 
@@ -53,7 +54,11 @@ Result<event::MomentKept> PcMachine::keep(Job const& job, RamLoader* loader, com
             what.picture = command.picture();
         TRY(instant.disks.get());
         TRY(m_board->sealDisks(what.disks));
-        return event::MomentKept { TRY(store(job, timeline, what, instant)).id, instant.stoodStill };
+        auto const id = TRY(store(job, timeline, what, instant)).id;
+        instant.memory.reset();
+        for (auto* const block : m_board->memoryBlocks())
+            joinPages(block->bytes(), [&] { return !job.cancelled.load(); });
+        return event::MomentKept { id, instant.stoodStill };
     }();
     if (!kept)
         ignore(tidy(timeline, {}));

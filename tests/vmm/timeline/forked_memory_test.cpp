@@ -1,7 +1,9 @@
 #include "tests/support/suite.h"
+#include "vmm/memory/large_pages.h"
 #include "vmm/timeline/forked_memory.h"
 
 #include <QDir>
+#include <QFile>
 #include <QTemporaryFile>
 #include <fcntl.h>
 #include <sys/wait.h>
@@ -18,6 +20,24 @@ struct Fixture {
     std::unique_ptr<MemoryBlock> video = tests::must(MemoryBlock::create("video", mib));
     std::unique_ptr<ForkedMemory> freeze() { return tests::must(ForkedMemory::freeze({ ram.get(), video.get() })); }
 };
+
+/// How much of the memory is in large pages of the host (AnonHugePages in /proc/PID/smaps).
+std::uint64_t inLargePages(MemoryBlock const& block)
+{
+    QFile smaps("/proc/self/smaps");
+    if (!smaps.open(QIODevice::ReadOnly))
+        return 0;
+    auto const from = reinterpret_cast<std::uintptr_t>(block.data());
+    std::uint64_t found = 0, start = 0;
+    for (auto const& line : smaps.readAll().split('\n')) {
+        if (auto const range = line.left(line.indexOf('-')).toULongLong(nullptr, 16);
+            range != 0 && line.contains(" rw-p "))
+            start = range;
+        if (line.startsWith("AnonHugePages:") && start >= from && start < from + block.size())
+            found += line.simplified().split(' ')[1].toULongLong() << 10;
+    }
+    return found;
+}
 
 Bytes read(ForkedMemory& memory, std::size_t block, std::uint64_t offset, std::uint64_t size)
 {
@@ -67,6 +87,33 @@ private slots:
         QVERIFY(read(*frozen, 0, 0, 2 * mib) == Bytes(2 * mib, 1));
         QVERIFY(read(*frozen, 0, 4 * mib, 4 * mib) == Bytes(4 * mib, 1));
         QVERIFY(std::all_of(f.ram->data(), f.ram->data() + 8 * mib, [](auto byte) { return byte == 1; }));
+    }
+
+    void whatCopyingHasSplitIsJoinedAgain()
+    {
+        Fixture f;
+        constexpr auto used = 16 * mib;
+        std::fill_n(f.ram->data(), used, std::uint8_t(1));
+        if (inLargePages(*f.ram) != used)
+            QSKIP("CHRONOVISOR-SKIP: this host gives no large pages");
+        auto frozen = f.freeze();
+        for (std::uint64_t page = 0; page < used; page += 4096)
+            f.ram->data()[page] = std::uint8_t(page >> 12);
+        QCOMPARE(inLargePages(*f.ram), 0u);
+        QVERIFY(read(*frozen, 0, 0, used) == Bytes(used, 1));
+        frozen.reset();
+        f.ram->data()[0] = 7;
+        joinPages(f.ram->bytes(), [] { return false; });
+        QCOMPARE(inLargePages(*f.ram), 0u);
+        joinPages(f.ram->bytes(), [] { return true; });
+        if (inLargePages(*f.ram) == 0)
+            QSKIP("CHRONOVISOR-SKIP: this kernel cannot join pages, or is short of large ones");
+        QVERIFY(inLargePages(*f.ram) <= used); // what was never touched still costs nothing
+        QCOMPARE(f.ram->data()[0], 7);
+        for (std::uint64_t page = 4096; page < used; page += 4096) {
+            QCOMPARE(f.ram->data()[page], std::uint8_t(page >> 12));
+            QCOMPARE(f.ram->data()[page + 1], 1);
+        }
     }
 
     void severalAtOnce()

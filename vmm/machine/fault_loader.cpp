@@ -1,5 +1,6 @@
 #include "vmm/machine/fault_loader.h"
 
+#include "vmm/base/give_way.h"
 #include "vmm/base/log.h"
 
 #include <algorithm>
@@ -182,6 +183,7 @@ Result<> FaultLoader::load()
     TRY(bringAll(m_expected, std::clamp(processors, 1u, mostThreads)));
     log(LogLevel::Debug, "memory", "{} pieces that were needed before are here after {} ms", expected, since());
     settle();
+    giveWay();
     TRY(bringAll(m_rest, std::clamp(processors / 2, 1u, mostThreads)));
     finish();
     log(LogLevel::Debug, "memory", "all of it is here after {} ms", since());

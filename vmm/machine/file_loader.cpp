@@ -1,5 +1,6 @@
 #include "vmm/machine/file_loader.h"
 
+#include "vmm/base/give_way.h"
 #include "vmm/base/log.h"
 
 #include <algorithm>
@@ -62,6 +63,7 @@ Result<> FileLoader::load()
 {
     if (m_filesAreMade)
         settle();
+    giveWay();
     while (m_next < m_parts.size()) {
         if (auto const failure = m_touches.failure())
             return fail(*failure);

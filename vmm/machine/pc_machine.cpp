@@ -8,6 +8,7 @@
 #include "vmm/timeline/moment_memory.h"
 
 #include <fmt/format.h>
+#include <future>
 #include <nlohmann/json.hpp>
 
 namespace vmm {
@@ -56,10 +57,15 @@ Result<std::unique_ptr<Machine>> Machine::goTo(
     auto const disks = TRY(timeline->moment(moment)).disks;
     auto machine = TRY(PcMachine::build(saved.config, saved.header.cpu, std::move(listener)));
     TRY(machine->board().checkDisksHave(disks));
-    TRY(timeline->setGoingTo(moment));
-    TRY(machine->board().takeDisksTo(disks));
-    TRY(timeline->setPresent(moment));
-    TRY(machine->loadState(saved, std::move(memory), way));
+    if (!disks.empty()) { // else there is no way to be half gone
+        TRY(timeline->setGoingTo(moment));
+        TRY(machine->board().takeDisksTo(disks));
+    }
+    // What is waited for is the disk's, and the kernel's.
+    auto arrived = std::async(std::launch::async, [&] { return timeline->setPresent(moment); });
+    auto const loaded = machine->loadState(saved, std::move(memory), way);
+    TRY(arrived.get());
+    TRY(loaded);
     return std::unique_ptr<Machine>(std::move(machine));
 }
 

@@ -1,12 +1,11 @@
+#include "vmm/base/give_way.h"
 #include "vmm/memory/anonymous_memory.h"
 #include "vmm/timeline/memory_tree.h"
 #include "vmm/timeline/page_search.h"
 
 #include <algorithm>
 #include <condition_variable>
-#include <sys/resource.h>
 #include <thread>
-#include <unistd.h>
 
 /// Storing memory that holds still. One thread reads it, as fast as it can, for the guest pays for what is not read
 /// yet; another looks for what has changed among all that is stored, and compresses what is new.
@@ -22,7 +21,6 @@ constexpr std::size_t pagesPerBatch = 8192;
 constexpr std::uint64_t waitingShare = 8;
 constexpr std::size_t fewestBatches = 2, mostBatches = 32;
 constexpr std::chrono::milliseconds patience { 20 };
-constexpr int niceness = 10; // a tenth of what a thread beside it gets
 
 bool isZero(ConstByteSpan page)
 {
@@ -125,8 +123,7 @@ private:
     {
         ::pthread_setname_np(::pthread_self(), "store pages");
         // The guest's processors come first: what waits here is a copy, which costs them nothing.
-        auto const self = static_cast<id_t>(::gettid());
-        ::setpriority(PRIO_PROCESS, self, ::getpriority(PRIO_PROCESS, self) + niceness);
+        giveWay();
         std::unique_lock lock(m_mutex);
         for (;;) {
             m_changed.wait(lock, [this] { return !m_waiting.empty() || m_noMore; });

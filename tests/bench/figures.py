@@ -42,11 +42,11 @@ class Row:
 
     @property
     def verdict(self) -> str:
-        if not self.floor:
-            return ""
-        if not self.reaches(self.floor):
+        if self.floor and not self.reaches(self.floor):
             return "BELOW FLOOR"
-        return "aim reached" if self.aim and self.reaches(self.aim) else "pass"
+        if self.aim and self.reaches(self.aim):
+            return "aim reached"
+        return "pass" if self.floor else ""
 
     def line(self) -> str:
         peer = f"{self.peer_name} {self.peer:.2f}" if self.peer else ""

@@ -137,7 +137,8 @@ struct CommandLine {
             ->add_option("machine", moment.machine,
                 "The machine's name or uuid; of import: the bundle's file, or - for the standard input")
             ->required();
-        momentous->add_option("moment", moment.moment, "The moment's id, the beginning of it, or its name");
+        momentous->add_option("moment", moment.moment,
+            "The moment's id, the beginning of it, or its name; of take: what it is to be called");
         momentous->add_option(
             "other", moment.other, "Of diff: the moment to compare it with; without it the one before");
         momentous->add_option(
@@ -210,8 +211,11 @@ struct CommandLine {
         for (auto* one : { plugging, forwarding })
             one->add_option("--network", network, "The network's id; without it the first: net0");
         auto* inspecting = verb("inspect", "Show a saved state, each device's fields by name",
-            [this](Surroundings&, Output const& output) { return inspect(directory, moment.inspect, output); });
-        inspecting->add_option("directory", directory, "The directory of the state")->required();
+            [this](Surroundings& around, Output const& output) {
+                return inspect(directory, moment.inspect, around, output);
+            });
+        inspecting->add_option("state", directory, "A suspended machine's name, or the directory of a saved state")
+            ->required();
         addInspection(*inspecting, moment.inspect);
         verb("schema", "Print the JSON Schema of a kind of file",
             [this](Surroundings&, Output const& output) { return schema(path, output); })
@@ -219,9 +223,10 @@ struct CommandLine {
                 "machine: machine.json; moment, timeline: of a timeline; state: of a suspended machine, or of a moment")
             ->required()
             ->check(CLI::IsMember(std::vector<std::string>(vmm::fileKinds.begin(), vmm::fileKinds.end())));
-        verb("validate", "Check a configuration, a disk image, or a saved state with its memory",
-            [this](Surroundings&, Output const& output) { return validate(path, output); })
-            ->add_option("file", path, "The file, or the directory of a state")
+        verb("validate", "Check a configuration, a disk image, a saved state with its memory, or all of a machine",
+            [this](Surroundings& around, Output const& output) { return validate(path, around, output); })
+            ->add_option(
+                "file", path, "The file, the directory of a state, or a machine's name: all that it is made of")
             ->required();
         addRun();
         verb("completion", "Print completion for a shell",

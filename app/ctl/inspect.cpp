@@ -70,6 +70,40 @@ vmm::Result<std::string> describeFile(std::string const& path)
     return fmt::format("the state of {}, {} devices", machine.config.name, machine.parts.size());
 }
 
+/// A path where there is such a file, else a machine's name.
+vmm::Result<std::optional<StoredMachine>> machineCalled(std::string const& given, Surroundings const& around)
+{
+    std::error_code unknown;
+    if (given.find('/') != std::string::npos || std::filesystem::exists(given, unknown))
+        return std::optional<StoredMachine>();
+    auto const machine = around.store.find(given);
+    if (machine)
+        return std::optional(*machine);
+    if (machine.error().code == vmm::ErrorCode::NotFound)
+        return vmm::fail(vmm::ErrorCode::NotFound, fmt::format("there is neither a file nor a machine \"{}\"", given));
+    return vmm::fail(machine.error());
+}
+
+/// A word for each file that the machine is made of.
+vmm::Result<std::vector<std::string>> describeMachine(StoredMachine const& machine, Surroundings const& around)
+{
+    if (machine.problem)
+        return vmm::fail(*machine.problem);
+    std::vector<std::string> found { fmt::format("the configuration of {}", machine.config.name) };
+    for (auto const& disk : machine.config.disks)
+        found.push_back(fmt::format("{} is {}", disk.id, TRY_WITHIN(disk.id, describeImage(disk.path))));
+    if (auto const state = around.store.placesOf(machine.id).stateDirectory; vmm::holdsSavedMachine(state))
+        found.push_back(TRY_WITHIN("the saved state", describeSaved(state)));
+    return found;
+}
+
+vmm::Result<std::vector<std::string>> describe(std::string const& given, Surroundings const& around)
+{
+    if (auto const machine = TRY(machineCalled(given, around)))
+        return describeMachine(*machine, around);
+    return std::vector<std::string> { fmt::format("{} is {}", given, TRY(describeFile(given))) };
+}
+
 }
 
 vmm::Result<> printMachine(vmm::SavedMachine const& machine, InspectOptions const& options, Output const& output)
@@ -104,16 +138,19 @@ vmm::Result<> printMachine(vmm::SavedMachine const& machine, InspectOptions cons
     return {};
 }
 
-int inspect(std::string const& directory, InspectOptions const& options, Output const& output)
+int inspect(std::string const& given, InspectOptions const& options, Surroundings const& around, Output const& output)
 {
-    auto const machine = vmm::readSavedMachine(directory);
-    if (!machine)
-        return output.failed(machine.error());
-    if (!output.json && options.part.empty()) {
-        auto const savedAt = static_cast<std::time_t>(machine->header.savedAt / 1'000'000'000);
-        output.text(fmt::format("{}, suspended {:%Y-%m-%d %H:%M:%S}", machine->config.name, fmt::localtime(savedAt)));
-    }
-    return output.finish(printMachine(*machine, options, output));
+    return output.finish([&]() -> vmm::Result<> {
+        auto const stored = TRY(machineCalled(given, around));
+        auto const machine
+            = TRY(vmm::readSavedMachine(stored ? around.store.placesOf(stored->id).stateDirectory : given));
+        if (!output.json && options.part.empty()) {
+            auto const savedAt = static_cast<std::time_t>(machine.header.savedAt / 1'000'000'000);
+            output.text(
+                fmt::format("{}, suspended {:%Y-%m-%d %H:%M:%S}", machine.config.name, fmt::localtime(savedAt)));
+        }
+        return printMachine(machine, options, output);
+    }());
 }
 
 int schema(std::string const& kind, Output const& output)
@@ -122,15 +159,17 @@ int schema(std::string const& kind, Output const& output)
     return Done;
 }
 
-int validate(std::string const& path, Output const& output)
+int validate(std::string const& given, Surroundings const& around, Output const& output)
 {
-    auto const found = describeFile(path);
+    auto const found = describe(given, around);
     if (!found)
         return output.failed(found.error());
     if (output.json)
         output.value({ { "valid", true }, { "what", *found } });
-    else
-        output.text(fmt::format("{} is {}", path, *found));
+    for (auto const& line : *found) {
+        if (!output.json)
+            output.text(line);
+    }
     return Done;
 }
 

@@ -81,7 +81,7 @@ int moment(MomentOptions const& options, Surroundings& around, Output const& out
     std::string method;
     if (options.action == "take") {
         method = "moment.keep";
-        params = { { "name", options.name.value_or("") }, { "note", options.note.value_or("") } };
+        params = { { "name", options.name.value_or(options.moment) }, { "note", options.note.value_or("") } };
     } else if (options.action == "list") {
         method = "moment.list";
         params["costs"] = true;

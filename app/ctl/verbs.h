@@ -89,11 +89,11 @@ struct ConsoleOptions {
 };
 int console(ConsoleOptions const& options, Surroundings& around, Output const& output);
 
-int inspect(std::string const& directory, InspectOptions const& options, Output const& output);
+int inspect(std::string const& given, InspectOptions const& options, Surroundings const& around, Output const& output);
 vmm::Result<> printMachine(vmm::SavedMachine const& machine, InspectOptions const& options, Output const& output);
 /// Prints the JSON Schema of one of our kinds of files.
 int schema(std::string const& kind, Output const& output);
-int validate(std::string const& path, Output const& output);
+int validate(std::string const& given, Surroundings const& around, Output const& output);
 
 /// The client of the process that has `machine` in memory, and the machine's uuid. Says "web is off" where none has.
 struct Owner {

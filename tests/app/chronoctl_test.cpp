@@ -398,7 +398,7 @@ private slots:
         {
             Hosting hosting(bench, { "web" });
             QVERIFY(hosting.isRunning("web"));
-            QCOMPARE(bench.call({ "moment", "take", "web", "--name", "one" }).code, 0);
+            QCOMPARE(bench.call({ "moment", "take", "web", "one" }).code, 0);
             QCOMPARE(bench.call({ "moment", "export", "web", "one" }).code, 1); // where to?
             QCOMPARE(
                 bench.call({ "moment", "export", "web", "one", "--bundle", "--to", bench.path("one.bundle") }).code, 0);
@@ -645,6 +645,23 @@ private slots:
         QCOMPARE(bench.call({ "validate", bench.path("bad.qcow2") }).code, 1);
         QCOMPARE(bench.call({ "validate", bench.path("nowhere") }).code, 1);
         QCOMPARE(bench.call({ "inspect", bench.path("nowhere") }).code, 1);
+        QVERIFY(bench.call({ "validate", "nobody" }).err.contains("neither a file nor a machine"));
+    }
+
+    void aMachineIsValidatedByItsName()
+    {
+        Bench bench;
+        QCOMPARE(bench.call({ "create", "web", "--new-disk", "1M" }).code, 0);
+        auto const machine = *bench.store.find("web");
+        auto const good = bench.call({ "validate", "web" });
+        QCOMPARE(good.code, 0);
+        QVERIFY(good.out.contains("disk0 is a qcow2 disk image of 1 MiB"));
+        QVERIFY(bench.json({ "validate", "web" })["what"].toArray().contains("the configuration of web"));
+        QVERIFY(bench.call({ "inspect", "web" }).err.contains("state.json")); // nothing is saved of it
+        REQUIRE_OK(writeWholeFile(machine.directory + "/disk0.qcow2", vmm::bytesOf("QFI\xfb\xff\xff\xff\xff")));
+        auto const bad = bench.call({ "validate", "web" });
+        QCOMPARE(bad.code, 1);
+        QVERIFY(bad.err.contains("disk0"));
     }
 
     void completionKnowsEveryVerbAndOption_data()

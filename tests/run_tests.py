@@ -15,7 +15,7 @@ import time
 import xml.etree.ElementTree
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-LABELS = ("unit", "tools", "kvm", "window", "lab")
+LABELS = ("unit", "tools", "kvm", "window", "lab", "slow")
 QT_TOTALS = re.compile(r"^Totals: (\d+) passed, (\d+) failed, (\d+) skipped, \d+ blacklisted", re.MULTILINE)
 OUR_TOTALS = re.compile(r"^(\d+) passed, (\d+) failed, (\d+) skipped$", re.MULTILINE)
 QT_SKIP = re.compile(r"^SKIP\s*: (.+)$", re.MULTILINE)
@@ -79,7 +79,7 @@ def run_label(tree: pathlib.Path, label: str, count: Count) -> None:
     if label == "kvm" and not usable_kvm():
         print("This machine's KVM cannot be used; these tests run in the lab instead.", flush=True)
         command = [str(ROOT / "tests/lab/lab"), "-t", "1500", "-w", str(report.parent), "--", *command]
-    if label == "lab":
+    if label in ("lab", "slow"):
         command.insert(1, "--verbose")  # one long test: show it while it runs
     subprocess.run(command, check=False)
     if not report.exists():
@@ -114,4 +114,4 @@ def main(tree: pathlib.Path, labels: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(pathlib.Path(sys.argv[1]).resolve(), sys.argv[2:] or list(LABELS)))
+    sys.exit(main(pathlib.Path(sys.argv[1]).resolve(), sys.argv[2:]))

@@ -11,6 +11,7 @@
 #include <QTemporaryDir>
 #include <csignal>
 #include <future>
+#include <list>
 
 using namespace std::chrono_literals;
 using namespace vmm;
@@ -208,32 +209,73 @@ void MomentTest::computationGoesOnFromEachMoment()
 
 namespace {
 
-/// A file system in a file, mounted for as long as the object lives.
+/// Set where there is a real ZFS: tests/lab/zfs_test.
+QString zfsPool()
+{
+    return qEnvironmentVariable("CHRONOVISOR_ZFS_POOL");
+}
+
+/// A file system in a file, mounted for as long as the object lives; of ZFS one of a pool that is there.
 class Mounted {
 public:
     explicit Mounted(QString const& type)
     {
         if (type.isEmpty())
             return;
-        auto const image = m_folder.filePath("fs");
-        QFile file(image);
-        if (!file.open(QIODevice::WriteOnly) || !file.resize(512 << 20))
-            return;
-        file.close();
-        QDir().mkpath(m_folder.filePath("mnt"));
-        if (tests::runTool("mkfs." + type, { image }).status == 0
-            && tests::runTool("mount", { "-o", "loop", image, m_folder.filePath("mnt") }).status == 0)
-            path = m_folder.filePath("mnt");
+        auto const place = m_folder.filePath("mnt");
+        QDir().mkpath(place);
+        if (type == "zfs" ? makeDataset({ "-o", "mountpoint=" + place }) : mountImage(type, place))
+            path = place;
     }
     ~Mounted()
     {
-        if (!path.isEmpty())
+        if (!m_dataset.isEmpty())
+            tests::runTool("zfs", { "destroy", "-r", m_dataset });
+        else if (!path.isEmpty())
             tests::runTool("umount", { path });
     }
     QString path; ///< empty: it cannot be had here
 
 private:
+    bool mountImage(QString const& type, QString const& place) const
+    {
+        auto const image = m_folder.filePath("fs");
+        QFile file(image);
+        if (!file.open(QIODevice::WriteOnly) || !file.resize(512 << 20))
+            return false;
+        file.close();
+        return tests::runTool("mkfs." + type, { image }).status == 0
+            && tests::runTool("mount", { "-o", "loop", image, place }).status == 0;
+    }
+    bool makeDataset(QStringList const& options)
+    {
+        m_dataset = zfsPool() + "/files";
+        return tests::runTool("zfs", QStringList { "create" } + options + QStringList { m_dataset }).status == 0;
+    }
+
     QTemporaryDir m_folder;
+    QString m_dataset;
+};
+
+/// A volume of ZFS for as long as the object lives.
+class Volume {
+public:
+    explicit Volume(QString const& name) : m_dataset(zfsPool() + "/" + name)
+    {
+        tests::runTool("zfs", { "create", "-V", "64M", m_dataset });
+    }
+    Volume(Volume const&) = delete;
+    Volume& operator=(Volume const&) = delete;
+    ~Volume() { tests::runTool("zfs", { "destroy", "-r", m_dataset }); }
+    /// Made by udev, in its own time.
+    QString path() const
+    {
+        auto const path = "/dev/zvol/" + m_dataset;
+        return QTest::qWaitFor([&] { return QFile::exists(path); }, 10'000) ? path : QString();
+    }
+
+private:
+    QString m_dataset;
 };
 
 /// An empty line first: the moment may have been in the middle of one.
@@ -290,6 +332,11 @@ void MomentTest::disksFollow_data()
     QTest::newRow("btrfs, raw: reflinks") << "btrfs" << true << CheckpointWay::Reflink;
     QTest::newRow("XFS, qcow2: reflinks") << "xfs" << false << CheckpointWay::Reflink;
     QTest::newRow("XFS, raw: reflinks") << "xfs" << true << CheckpointWay::Reflink;
+    if (!zfsPool().isEmpty()) {
+        QTest::newRow("ZFS, qcow2: snapshots") << "zfs" << false << CheckpointWay::Zfs;
+        QTest::newRow("ZFS, raw: snapshots") << "zfs" << true << CheckpointWay::Zfs;
+        QTest::newRow("ZFS, volumes: snapshots") << "volumes" << true << CheckpointWay::Zfs;
+    }
 }
 
 void MomentTest::disksFollow()
@@ -297,16 +344,22 @@ void MomentTest::disksFollow()
     QFETCH(QString, fileSystem);
     QFETCH(bool, raw);
     QFETCH(CheckpointWay, way);
-    Mounted const mounted(fileSystem);
-    if (!fileSystem.isEmpty() && mounted.path.isEmpty()) {
+    bool const onVolumes = fileSystem == "volumes";
+    Mounted const mounted(onVolumes ? "" : fileSystem);
+    if (!fileSystem.isEmpty() && !onVolumes && mounted.path.isEmpty()) {
         auto const reason = "CHRONOVISOR-SKIP: " + fileSystem + " cannot be made and mounted here";
         std::puts(qPrintable(reason));
         QSKIP(qPrintable(reason));
     }
+    std::list<Volume> volumes; // outlive the machine
     GuestMachine guest("share/chronovisor/demo.elf");
     guest.diskFolder = mounted.path;
-    for (auto const bus : { DiskBus::Virtio, DiskBus::Ahci, DiskBus::Virtio })
-        raw ? guest.addDisk(bus) : guest.addQcow2Disk(bus);
+    for (auto const bus : { DiskBus::Virtio, DiskBus::Ahci, DiskBus::Virtio }) {
+        if (onVolumes)
+            guest.addDiskAt(volumes.emplace_back(QString::number(volumes.size())).path(), bus);
+        else
+            raw ? guest.addDisk(bus) : guest.addQcow2Disk(bus);
+    }
     REQUIRE_OK(guest.start());
     QVERIFY2(guest.waitForLine("Chronovisor demo machine", 20s), qPrintable(said(guest)));
     std::vector<std::string> moments;

@@ -115,21 +115,59 @@ def debian_mirror() -> str:
     return next((line for line in shown.split() if line.startswith("http")), "http://deb.debian.org/debian")
 
 
-def backports(*packages: str) -> pathlib.Path:
-    """These packages of bookworm-backports, unpacked. apt's own lists and the system stay as they are; needs no rights."""
-    def build(directory: pathlib.Path) -> None:
-        with tempfile.TemporaryDirectory(dir=directory) as apt:
-            (pathlib.Path(apt) / "lists" / "partial").mkdir(parents=True)
-            sources = pathlib.Path(apt) / "sources.list"
-            sources.write_text(f"deb {debian_mirror()} bookworm-backports main\n", encoding="ascii")
-            options = ["-q", "-o", f"Dir::Etc::sourcelist={sources}", "-o", "Dir::Etc::sourceparts=-", "-o",
-                       f"Dir::State::lists={apt}/lists", "-o", f"Dir::Cache={apt}", "-o", "APT::Sandbox::User="]
-            run("apt-get", *options, "update", cwd=apt)
-            run("apt-get", *options, "download", *packages, cwd=apt)
-            for file in pathlib.Path(apt).glob("*.deb"):
-                run("dpkg-deb", "-x", file, directory)
+def download_from(sources: str, packages: tuple[str, ...], directory: pathlib.Path) -> None:
+    """Unpacks packages of `sources` (lines of sources.list). apt's own lists and the system stay as they are; needs no rights."""
+    with tempfile.TemporaryDirectory(dir=directory) as apt:
+        (pathlib.Path(apt) / "lists" / "partial").mkdir(parents=True)
+        listing = pathlib.Path(apt) / "sources.list"
+        listing.write_text(sources, encoding="ascii")
+        options = ["-q", "-o", f"Dir::Etc::sourcelist={listing}", "-o", "Dir::Etc::sourceparts=-", "-o",
+                   f"Dir::State::lists={apt}/lists", "-o", f"Dir::Cache={apt}", "-o", "APT::Sandbox::User="]
+        run("apt-get", *options, "update", cwd=apt)
+        run("apt-get", *options, "download", *packages, cwd=apt)
+        for file in pathlib.Path(apt).glob("*.deb"):
+            run("dpkg-deb", "-x", file, directory)
 
-    return entry(f"backports-{packages[0]}", key(packages, 1), build)
+
+def backports(*packages: str) -> pathlib.Path:
+    """These packages of bookworm-backports, unpacked."""
+    sources = f"deb {debian_mirror()} bookworm-backports main\n"
+    return entry(f"backports-{packages[0]}", key(packages, 1), lambda directory: download_from(sources, packages, directory))
+
+
+def zfs() -> pathlib.Path:
+    """ZFS of Debian's contrib for L1's kernel: modules/ with a file "order", and root/, the tools as they lie in a system.
+    The modules are built here, which takes minutes, once for each kernel."""
+    release = newest_kernel("amd64").removeprefix("linux-image-")
+    mirror = debian_mirror()
+    sources = (f"deb {mirror} bookworm main contrib\ndeb {mirror} bookworm-updates main contrib\n"
+               "deb http://deb.debian.org/debian-security bookworm-security main\n")
+    tools = ("zfsutils-linux", "libzfs4linux", "libzpool5linux", "libnvpair3linux", "libuutil3linux",
+             "udev")
+    build_from = ("zfs-dkms", f"linux-headers-{release}", f"linux-headers-{release.removesuffix('-amd64')}-common",
+                  "linux-kbuild-6.1")
+
+    def build(directory: pathlib.Path) -> None:
+        (directory / "root").mkdir()
+        download_from(sources, tools, directory / "root")
+        work = directory / "build"
+        work.mkdir()
+        download_from(sources, build_from, work)
+        headers = work / "usr" / "src" / f"linux-headers-{release}"
+        makefile = headers / "Makefile"
+        makefile.write_text(makefile.read_text().replace("/usr/src/", f"{work}/usr/src/"))
+        source = next((work / "usr" / "src").glob("zfs-*"))
+        run("./configure", "--with-config=kernel", f"--with-linux-obj={headers}",
+            f"--with-linux={headers.parent / build_from[2]}", cwd=source)
+        run("make", f"-j{os.cpu_count()}", cwd=source)
+        (directory / "modules").mkdir()
+        order = ("spl", "zunicode", "znvpair", "zcommon", "zavl", "zlua", "icp", "zzstd", "zfs")
+        for name in order:
+            run("strip", "--strip-debug", "-o", directory / "modules" / f"{name}.ko", next(source.rglob(f"{name}.ko")))
+        (directory / "modules" / "order").write_text("".join(f"{name}.ko\n" for name in order), encoding="ascii")
+        shutil.rmtree(work)
+
+    return entry("zfs", key(release, tools, build_from, 1), build)
 
 
 def newest_kernel(flavour: str) -> str:

@@ -36,10 +36,15 @@ QString GuestMachine::makeFile(QString const& name, std::uint64_t size) const
 
 void GuestMachine::addDisk(DiskBus bus, std::uint64_t size)
 {
+    addDiskAt(makeFile(QString("disk%1.img").arg(config.disks.size()), size), bus);
+}
+
+void GuestMachine::addDiskAt(QString const& path, DiskBus bus)
+{
     auto const id = "disk" + std::to_string(config.disks.size());
     auto& disk = config.disks.emplace_back();
     disk.id = id;
-    disk.path = makeFile(QString::fromStdString(id) + ".img", size).toStdString();
+    disk.path = path.toStdString();
     disk.bus = bus;
 }
 

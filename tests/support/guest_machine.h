@@ -29,6 +29,8 @@ public:
     /// A file of zeros in a folder that goes with this machine.
     QString makeFile(QString const& name, std::uint64_t size) const;
     void addDisk(vmm::DiskBus bus, std::uint64_t size = 1 << 20);
+    /// Of a file or block device that is there.
+    void addDiskAt(QString const& path, vmm::DiskBus bus);
     void addQcow2Disk(vmm::DiskBus bus, std::uint64_t size = 1 << 20);
     QString folder() const { return m_folder.path(); }
     /// Where disks that are added from now on lie; empty: in folder().

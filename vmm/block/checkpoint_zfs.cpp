@@ -4,12 +4,15 @@
 #include "vmm/block/checkpoint_files.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <fcntl.h>
 #include <poll.h>
 #include <spawn.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <thread>
+#include <unistd.h>
 
 namespace vmm {
 
@@ -133,8 +136,10 @@ public:
     {
         auto const where = TRY(locate(diskPath));
         TRY(checkPlace(where, checkpoint));
-        if (where.isVolume)
+        if (where.isVolume) {
             TRY(zfs(where, { "set", "snapdev=visible", where.dataset }));
+            waitFor(fileIn(where, checkpoint));
+        }
         ImageOptions options;
         options.access = Access::ReadOnly;
         options.format = checkpoint.format;
@@ -174,6 +179,14 @@ private:
         std::string mountPoint; // of a file system, with '/'
         std::string name;       // of the file, below that
     };
+
+    /// The kernel makes the device at once, udev its name when it gets to it. Whoever opens it says what is missing.
+    static void waitFor(std::string const& path)
+    {
+        constexpr std::chrono::milliseconds step { 10 };
+        for (unsigned i = 0; i < 1000 && ::access(path.c_str(), F_OK) != 0; ++i)
+            std::this_thread::sleep_for(step);
+    }
 
     /// In the order in which they were taken.
     Result<std::vector<std::string>> snapshotsOf(Where const& where)

@@ -224,8 +224,13 @@ private:
     {
         if (operation.m_transferred == noMemory)
             return finish(operation, ENOMEM);
-        if (result == -EINTR || result == -EAGAIN)
+        if (result == -EINTR)
             return enqueue(operation);
+        if (result == -EAGAIN) {
+            // Asked again, a block device without asynchronous requests (a volume of ZFS) would say so for ever.
+            operation.m_bounce.reset();
+            return finish(operation, performNow(operation));
+        }
         if (result < 0) {
             if (operation.kind == IoOperation::Kind::Sync)
                 operation.file->noteSyncFailure(-result);

@@ -22,9 +22,9 @@ std::uint32_t Census::Counted::sizeOf(std::uint32_t page) const
     return frameLengths[frame] / std::min(pagesPerFrame, pageCount - frame * pagesPerFrame);
 }
 
-Result<Census> Census::of(PageStore const& store, std::vector<std::vector<MemoryRoot>> trees, BadFrames badFrames)
+Result<Census> Census::of(PageStore const& store, std::vector<std::vector<MemoryRoot>> trees, How how)
 {
-    Census census(store, std::move(trees), std::move(badFrames));
+    Census census(store, std::move(trees), std::move(how));
     for (auto const number : store.packs()) {
         auto const pack = store.pack(number);
         if (!pack)
@@ -40,15 +40,20 @@ Result<Census> Census::of(PageStore const& store, std::vector<std::vector<Memory
                 census.mark(root.reference(), treeLevels(root.size), static_cast<std::uint32_t>(tree) + 1);
         }
     }
-    census.visitNodes(false, [&](Reference at, Node const& node) { census.markBelow(at, node); });
-    census.visitNodes(true, [&](Reference at, Node const& node) {
+    TRY(census.visitNodes(false, [&](Reference at, Node const& node) { census.markBelow(at, node); }));
+    TRY(census.visitNodes(true, [&](Reference at, Node const& node) {
         census.packOf(at.pack)->m_below.at(at.number) = census.sumUp(at, node);
-    });
+    }));
     return census;
 }
 
+Result<Census> Census::of(PageStore const& store, std::vector<std::vector<MemoryRoot>> trees)
+{
+    return of(store, std::move(trees), How {});
+}
+
 /// Those that somebody needs and that can be read.
-void Census::visitNodes(bool upwards, std::function<void(Reference, Node const&)> const& visit)
+Result<> Census::visitNodes(bool upwards, std::function<void(Reference, Node const&)> const& visit)
 {
     constexpr std::uint32_t atOnce = 256;
     std::vector<std::optional<Node>> nodes;
@@ -64,6 +69,8 @@ void Census::visitNodes(bool upwards, std::function<void(Reference, Node const&)
             continue;
         auto const parts = (counted.nodeCount + atOnce - 1) / atOnce;
         for (std::uint32_t part = 0; part < parts; ++part) {
+            if (m_how.goOn && !m_how.goOn())
+                return fail(ErrorCode::Cancelled, "counting was given up");
             auto const first = (upwards ? part : parts - 1 - part) * atOnce;
             nodes.assign(std::min(atOnce, counted.nodeCount - first), std::nullopt);
             (*pack)->readNodes(first, nodes);
@@ -74,6 +81,15 @@ void Census::visitNodes(bool upwards, std::function<void(Reference, Node const&)
             }
         }
     }
+    return {};
+}
+
+/// Who owns what `owner` needs besides who is known to.
+std::uint32_t Census::together(std::uint32_t known, std::uint32_t owner) const
+{
+    if (m_how.shared == Shared::Last)
+        return std::max(known, owner);
+    return known == nobody || known == owner ? owner : several;
 }
 
 /// Null: it cannot be read.
@@ -89,7 +105,7 @@ void Census::mark(Reference node, unsigned level, std::uint32_t owner)
     if (!pack || node.number >= pack->nodeCount)
         return;
     auto& known = pack->nodes.at(node.number);
-    known = known == nobody || known == owner ? owner : several;
+    known = together(known, owner);
     if (auto& at = pack->m_levels.at(node.number); at == 0)
         at = static_cast<std::uint8_t>(level);
 }
@@ -109,7 +125,7 @@ void Census::markBelow(Reference from, Node const& node)
                 mark(to, level - 1u, owner);
         } else if (auto* const below = packOf(to.pack); below && to.number < below->pageCount) {
             auto& known = below->pages.at(to.number);
-            known = known == nobody || known == owner ? owner : several;
+            known = together(known, owner);
         }
     }
 }
@@ -142,8 +158,8 @@ Census::Counted::Below Census::belowPage(Reference page) const
     auto const* const pack = packOf(page.pack);
     if (!pack || page.number >= pack->pageCount)
         return {};
-    auto const bad = m_badFrames.find(page.pack);
-    bool const isBad = bad != m_badFrames.end() && bad->second.contains(page.number / pagesPerFrame);
+    auto const bad = m_how.badFrames.find(page.pack);
+    bool const isBad = bad != m_how.badFrames.end() && bad->second.contains(page.number / pagesPerFrame);
     return { pack->sizeOf(page.number), !isBad };
 }
 

@@ -19,9 +19,20 @@ public:
     /// Frames whose pages are not what their hashes say, by pack.
     using BadFrames = std::map<std::uint32_t, std::set<std::uint32_t>>;
 
-    /// The owners are numbered from 1 on, as `trees` has them.
-    static Result<Census> of(
-        PageStore const& store, std::vector<std::vector<MemoryRoot>> trees, BadFrames badFrames = {});
+    /// Who owns what several need.
+    enum class Shared : std::uint8_t {
+        Several, ///< nobody in particular
+        Last,    ///< the last of them in the order of the trees
+    };
+    struct How {
+        BadFrames badFrames = {};
+        Shared shared = Shared::Several;
+        std::function<bool()> goOn = {}; ///< asked now and then; false gives up
+    };
+
+    /// The owners are numbered from 1 on, as `trees` has them. Cancelled, where `goOn` gave it up.
+    static Result<Census> of(PageStore const& store, std::vector<std::vector<MemoryRoot>> trees, How how);
+    static Result<Census> of(PageStore const& store, std::vector<std::vector<MemoryRoot>> trees);
 
     /// Corrupt, with the place, where something of that tree (from 0 on) is missing or damaged.
     Result<> checkWhole(std::size_t tree) const;
@@ -79,11 +90,12 @@ public:
     std::map<std::uint32_t, Counted> const& packs() const { return m_packs; }
 
 private:
-    Census(PageStore const& store, std::vector<std::vector<MemoryRoot>> trees, BadFrames badFrames)
-        : m_store(store), m_trees(std::move(trees)), m_badFrames(std::move(badFrames))
+    Census(PageStore const& store, std::vector<std::vector<MemoryRoot>> trees, How how)
+        : m_store(store), m_trees(std::move(trees)), m_how(std::move(how))
     {
     }
-    void visitNodes(bool upwards, std::function<void(Reference, Node const&)> const& visit);
+    Result<> visitNodes(bool upwards, std::function<void(Reference, Node const&)> const& visit);
+    std::uint32_t together(std::uint32_t known, std::uint32_t owner) const;
     void mark(Reference node, unsigned level, std::uint32_t owner);
     void markBelow(Reference from, Node const& node);
     Counted::Below sumUp(Reference from, Node const& node);
@@ -95,7 +107,7 @@ private:
 
     PageStore const& m_store;
     std::vector<std::vector<MemoryRoot>> m_trees;
-    BadFrames m_badFrames;
+    How m_how;
     std::map<std::uint32_t, Counted> m_packs;               // which does not move what it has
     std::unordered_map<std::uint32_t, Counted*> m_byNumber; // the same, for each reference asks
 };

@@ -2,6 +2,7 @@
 
 #include "vmm/block/checkpoint.h"
 #include "vmm/timeline/memory_tree.h"
+#include "vmm/timeline/policy.h"
 
 #include <array>
 
@@ -107,12 +108,13 @@ struct LooseDisks {
 /// The file "timeline.json".
 struct TimelineRecord {
     static constexpr std::string_view kind = "timeline";
-    static constexpr unsigned version = 1;
+    static constexpr unsigned version = 2; // 2: policy
 
     std::uint64_t seed = 0; ///< of all hashes; chosen at random once
     std::string present;    ///< the moment that the machine's present came from; empty: none
     std::string goingTo;    ///< the disks are on their way there, some maybe arrived; empty: no
     std::vector<LooseDisks> loose;
+    Policy policy;
     bool operator==(TimelineRecord const&) const = default;
 
     static void describe(auto& v, auto& s)
@@ -121,6 +123,7 @@ struct TimelineRecord {
         v.field("present", s.present, state::Max { idLength });
         v.field("goingTo", s.goingTo, state::Max { idLength });
         v.field("loose", s.loose, state::Max { 16384 });
+        v.field("policy", s.policy, state::Since { 2 });
     }
 };
 

@@ -19,6 +19,7 @@ constexpr char const* momentFolder = "moments";
 constexpr std::uint64_t maximumRecord = 4u << 20;
 /// A pack is written anew without what nobody needs when that is this part of it, and worth it.
 constexpr std::uint64_t wasteShare = 4, wasteLeast = 256u << 10;
+constexpr char const* sweepCancelled = "giving back what the timeline does not need was cancelled";
 
 std::string nameOf(std::string_view id, char const* ending)
 {
@@ -176,6 +177,18 @@ std::string Timeline::present() const
 {
     std::lock_guard const lock(m_mutex);
     return m_record.present;
+}
+
+std::string Timeline::goingTo() const
+{
+    std::lock_guard const lock(m_mutex);
+    return m_record.goingTo;
+}
+
+Policy Timeline::policy() const
+{
+    std::lock_guard const lock(m_mutex);
+    return m_record.policy;
 }
 
 std::vector<Damage> Timeline::damages() const
@@ -350,12 +363,45 @@ Result<> Timeline::setGoingTo(std::string_view id)
     return storeRecord(record);
 }
 
-Result<std::string> Timeline::goingTo(Folder const& folder)
+Result<> checkPolicy(Policy const& policy)
+{
+    TimelineRecord record;
+    record.policy = policy;
+    auto const read = state::load<TimelineRecord>(state::save(record));
+    return read ? Result<>() : fail(ErrorCode::InvalidArgument, read.error().detail);
+}
+
+Result<> Timeline::setPolicy(Policy const& policy)
+{
+    TRY(writable());
+    TRY(checkPolicy(policy));
+    std::lock_guard const changing(m_changing);
+    auto record = m_record;
+    record.policy = policy;
+    return record == m_record ? Result<>() : storeRecord(record);
+}
+
+namespace {
+
+/// What is there of it; nothing where there is no timeline.
+Result<TimelineRecord> recordIn(Folder const& folder)
 {
     auto const record = readRecord<TimelineRecord>(folder, recordName);
     if (!record && record.error().code == ErrorCode::NotFound)
-        return std::string();
-    return TRY_WITHIN("the timeline's record", record).goingTo;
+        return TimelineRecord();
+    return TRY_WITHIN("the timeline's record", record);
+}
+
+}
+
+Result<std::string> Timeline::goingTo(Folder const& folder)
+{
+    return TRY(recordIn(folder)).goingTo;
+}
+
+Result<Policy> Timeline::policy(Folder const& folder)
+{
+    return TRY(recordIn(folder)).policy;
 }
 
 std::vector<LooseDisks> Timeline::loose() const
@@ -384,7 +430,10 @@ Result<> Timeline::setLoose(LooseDisks const& disks)
 Result<Moment> Timeline::take(NewMoment const& what, FrozenMemory& memory, Progress const& progress)
 {
     TRY(writable());
-    std::lock_guard const storing(m_storing);
+    std::lock_guard const taking(m_taking);
+    m_isTakeWaiting = true;
+    std::shared_lock const storing(m_storing);
+    m_isTakeWaiting = false;
     if (what.state.size() > maximumState || what.picture.size() > maximumPicture)
         return fail(ErrorCode::InvalidArgument, "the machine's state is larger than a moment's can be");
     if (!what.id.empty() && (!isId(what.id) || moment(what.id)))
@@ -423,7 +472,7 @@ Result<Moment> Timeline::take(NewMoment const& what, FrozenMemory& memory, Progr
 Result<Moment> Timeline::fork(std::string_view id, std::string const& as, std::string const& state, Folder& into,
     Progress const& progress, ForkedDisks const& disks) const
 {
-    std::lock_guard const storing(m_storing); // nothing of it is given back meanwhile
+    std::shared_lock const storing(m_storing); // nothing of it is given back meanwhile
     auto forked = TRY(moment(id));
     if (!isId(as) || as == id || state.size() > maximumState)
         return fail(ErrorCode::InvalidArgument, fmt::format("no fork of {} can be called {}", id, as));
@@ -455,7 +504,7 @@ Result<Moment> Timeline::fork(std::string_view id, std::string const& as, std::s
         TRY(writeWhole(into, nameOf(as, "png"), picture));
     TRY(writeWhole(into, nameOf(as, "json"), bytesOf(recordText(forked))));
     // The last one: without its record it is no timeline.
-    TimelineRecord record { .seed = m_record.seed, .present = {}, .goingTo = as };
+    TimelineRecord record { .seed = m_record.seed, .present = {}, .goingTo = as, .loose = {}, .policy = policy() };
     if (!disks.loose.disks.empty())
         record.loose.push_back(disks.loose);
     TRY(writeWhole(into, recordName, bytesOf(recordText(record))));
@@ -510,9 +559,21 @@ std::vector<std::vector<MemoryRoot>> treesOf(std::vector<Moment> const& moments)
 
 }
 
+std::uint64_t Timeline::size() const
+{
+    std::uint64_t sum = 0;
+    for (auto const number : m_pages->packs()) {
+        auto const pack = m_folder->open(packName(number));
+        sum += pack ? (*pack)->size().value_or(0) : 0;
+    }
+    for (auto const& moment : list())
+        sum += besides(moment);
+    return sum;
+}
+
 Result<Usage> Timeline::usage() const
 {
-    std::lock_guard const storing(m_storing);
+    std::shared_lock const storing(m_storing);
     auto const moments = list();
     auto const census = TRY(Census::of(*m_pages, treesOf(moments)));
     std::uint64_t none = 0; // what several need is nobody's own
@@ -531,43 +592,170 @@ Result<Usage> Timeline::usage() const
     for (std::size_t i = 0; i < moments.size(); ++i) {
         // A page that a moment has twice counts twice, so that its tree can come to more than there is.
         auto const whole = std::min(census.sizeOf(i), usage.total);
-        usage.moments[moments[i].id] = { own[i], whole > own[i] ? whole - own[i] : 0 };
+        auto const shared = whole > own[i] ? whole - own[i] : 0;
+        auto const beside = besides(moments[i]);
+        usage.moments[moments[i].id] = { own[i] + beside, shared };
+        usage.total += beside;
     }
     return usage;
+}
+
+/// The bytes of a moment's own files. One that is missing is no matter here.
+std::uint64_t Timeline::besides(Moment const& moment) const
+{
+    std::uint64_t sum = 0;
+    for (auto const* ending : { "json", "state", "png", "set" }) {
+        auto const file = m_folder->open(nameOf(moment.id, ending));
+        sum += file ? (*file)->size().value_or(0) : 0;
+    }
+    return sum;
+}
+
+namespace {
+
+bool isWorthShrinking(std::uint64_t waste, std::uint64_t size)
+{
+    return waste >= wasteLeast && waste >= size / wasteShare;
+}
+
+/// What sweep() gives back of a pack after each of the first `going` owners has gone, added to `each`, which begins
+/// with what nobody needs now. Each page's owner is the last one that needs it.
+Result<> addGivenBack(
+    Pack const& pack, Census::Counted const& counted, std::uint32_t going, std::vector<std::uint64_t>& each)
+{
+    std::vector<PageHash> hashes(pack.pages());
+    TRY(pack.readHashes(0, hashes));
+    std::uint32_t last = Census::nobody;
+    std::map<std::uint32_t, std::uint64_t> waste; // once that owner has gone
+    for (std::uint32_t page = 0; page < counted.pageCount; ++page) {
+        auto const owner = counted.pages[page];
+        last = std::max(last, owner);
+        if (owner <= going && hashes[page] != PageHash {})
+            waste[owner] += counted.sizeOf(page);
+    }
+    for (std::uint32_t node = 0; node < counted.nodeCount; ++node)
+        last = std::max(last, counted.nodes[node]);
+    auto size = counted.fileSize;
+    std::uint64_t wasted = 0;
+    for (auto const& [owner, bytes] : waste) {
+        wasted += bytes;
+        if (owner == last || !isWorthShrinking(wasted, size))
+            continue;
+        each[owner] += wasted;
+        size -= std::min(size, wasted);
+        wasted = 0;
+    }
+    if (last <= going)
+        each[last] += size;
+    return {};
+}
+
+}
+
+Result<Freed> Timeline::freed(std::vector<std::string> const& order) const
+{
+    std::shared_lock const storing(m_storing);
+    TRY(readable());
+    std::vector<Moment> moments;
+    for (auto const& id : order)
+        moments.push_back(TRY(moment(id)));
+    std::set<std::string_view> const going(order.begin(), order.end());
+    for (auto& moment : list()) {
+        if (!going.contains(moment.id))
+            moments.push_back(std::move(moment));
+    }
+    auto trees = treesOf(moments);
+    for (auto const& roots : held())
+        trees.push_back(*roots);
+    Census::How how;
+    how.shared = Census::Shared::Last;
+    auto const census = TRY(Census::of(*m_pages, std::move(trees), std::move(how)));
+
+    Freed freed;
+    std::vector<std::uint64_t> each(order.size() + 1);
+    for (std::size_t i = 0; i < moments.size(); ++i) {
+        TRY_WITHIN("nothing was given back, for a moment is damaged", census.checkWhole(i));
+        auto const beside = besides(moments[i]);
+        freed.total += beside;
+        if (i < order.size())
+            each[i + 1] += beside;
+    }
+    for (auto const& [number, counted] : census.packs()) {
+        freed.total += counted.fileSize;
+        auto const pack = TRY(m_pages->pack(number));
+        TRY(addGivenBack(*pack, counted, static_cast<std::uint32_t>(order.size()), each));
+    }
+    freed.first = each.front();
+    freed.each.assign(each.begin() + 1, each.end());
+    return freed;
+}
+
+/// What damaged moments need is not known, so nothing may be given back.
+Result<> Timeline::readable() const
+{
+    if (auto const broken = damages(); !broken.empty())
+        return fail(Error(broken.front().error).within("nothing was given back, for a moment cannot be read"));
+    return {};
 }
 
 Result<> Timeline::sweep(Progress const& progress)
 {
     TRY(writable());
+    while (!TRY(sweepUndisturbed(progress))) { }
+    return {};
+}
+
+/// False: a moment is to be taken. It may need what it finds, so that all has to be counted again after it.
+Result<bool> Timeline::sweepUndisturbed(Progress const& progress)
+{
     std::lock_guard const storing(m_storing);
     // A moment that was purged must not be there again after a power cut when its pages are gone.
     TRY(m_folder->sync(momentFolder));
-    if (auto const broken = damages(); !broken.empty())
-        return fail(Error(broken.front().error).within("nothing was given back, for a moment cannot be read"));
+    TRY(readable());
     auto trees = treesOf(list());
     auto const kept = trees.size();
     for (auto const& roots : held())
         trees.push_back(*roots); // what of it can be read
-    auto const census = TRY(Census::of(*m_pages, trees));
-    for (std::size_t i = 0; i < kept; ++i)
-        TRY_WITHIN("nothing was given back, for a moment is damaged", census.checkWhole(i));
+    bool isCancelled = false;
     std::uint64_t done = 0;
-    for (auto const& [number, pack] : census.packs()) {
-        if (!goOn(progress, done++, census.packs().size()))
-            return fail(cancelled("giving back what the timeline does not need was cancelled"));
-        if (pack.pages.isEmpty() && pack.nodes.isEmpty())
-            TRY(m_pages->remove(number));
-        else
-            TRY(shrink(number, pack));
-    }
-    return {};
+    auto const total = m_pages->packs().size();
+    auto const mayGoOn = [&] {
+        isCancelled = isCancelled || !goOn(progress, done, total);
+        return !isCancelled && !m_isTakeWaiting;
+    };
+    auto const outcome = [&]() -> Result<> {
+        Census::How how;
+        how.goOn = mayGoOn;
+        auto const census = TRY(Census::of(*m_pages, std::move(trees), std::move(how)));
+        for (std::size_t i = 0; i < kept; ++i)
+            TRY_WITHIN("nothing was given back, for a moment is damaged", census.checkWhole(i));
+        for (auto const& [number, pack] : census.packs()) {
+            if (!mayGoOn())
+                return fail(cancelled(sweepCancelled));
+            ++done;
+            if (pack.pages.isEmpty() && pack.nodes.isEmpty())
+                TRY(m_pages->remove(number));
+            else
+                TRY(shrink(number, pack, mayGoOn));
+        }
+        return {};
+    }();
+    if (outcome || outcome.error().code != ErrorCode::Cancelled)
+        return outcome ? Result<bool>(true) : fail(outcome.error());
+    return isCancelled ? fail(cancelled(sweepCancelled)) : Result<bool>(false);
 }
 
 /// Writes the pack anew without the pages that nobody needs, where that is worth it. The others keep their numbers.
-Result<> Timeline::shrink(std::uint32_t number, Census::Counted const& counted)
+/// Cancelled where `goOn` says so.
+Result<> Timeline::shrink(std::uint32_t number, Census::Counted const& counted, std::function<bool()> const& goOn)
 {
     auto const pack = TRY(m_pages->pack(number));
     auto const& owners = counted.pages;
+    std::uint64_t unneeded = 0; // what was left out before is among it
+    for (std::uint32_t page = 0; page < pack->pages(); ++page)
+        unneeded += owners[page] == Census::nobody ? counted.sizeOf(page) : 0;
+    if (!isWorthShrinking(unneeded, pack->fileSize()))
+        return {};
     std::vector<PageHash> hashes(pack->pages());
     TRY(pack->readHashes(0, hashes));
     std::uint64_t waste = 0;
@@ -575,12 +763,14 @@ Result<> Timeline::shrink(std::uint32_t number, Census::Counted const& counted)
         if (owners[page] == Census::nobody && hashes[page] != PageHash {})
             waste += counted.sizeOf(page);
     }
-    if (waste < wasteLeast || waste < pack->fileSize() / wasteShare)
+    if (!isWorthShrinking(waste, pack->fileSize()))
         return {};
 
     auto const writer = TRY(PackWriter::create(*m_folder, number, m_pages->seed()));
     Bytes stored, pages;
     for (std::uint32_t frame = 0; frame < pack->frames(); ++frame) {
+        if (!goOn())
+            return fail(cancelled(sweepCancelled));
         auto const count = pack->pagesIn(frame);
         auto const first = frame * pagesPerFrame;
         bool changes = false;
@@ -617,11 +807,11 @@ Result<> Timeline::checkFile(std::string const& name, std::uint64_t limit, Bytes
 
 Result<std::vector<Damage>> Timeline::verify(Progress const& progress) const
 {
-    std::lock_guard const storing(m_storing);
+    std::shared_lock const storing(m_storing);
     auto damaged = damages();
     auto const moments = list();
     // All pages once, then who needs those that are damaged.
-    Census::BadFrames badFrames;
+    Census::How how;
     auto const packs = m_pages->packs();
     std::uint64_t done = 0;
     Bytes pages;
@@ -630,13 +820,13 @@ Result<std::vector<Damage>> Timeline::verify(Progress const& progress) const
         for (std::uint32_t frame = 0; pack && frame < (*pack)->frames(); ++frame) {
             pages.resize((*pack)->pagesIn(frame) * pageSize);
             if (!(*pack)->readFrame(frame, pages))
-                badFrames[number].insert(frame);
+                how.badFrames[number].insert(frame);
             if (frame % 64 == 0 && !goOn(progress, done, packs.size()))
                 return fail(cancelled("checking the timeline was cancelled"));
         }
         ++done;
     }
-    auto const census = TRY(Census::of(*m_pages, treesOf(moments), std::move(badFrames)));
+    auto const census = TRY(Census::of(*m_pages, treesOf(moments), std::move(how)));
     for (std::size_t i = 0; i < moments.size(); ++i) {
         auto const& moment = moments[i];
         auto const whole = [&]() -> Result<> {

@@ -4,10 +4,12 @@
 #include "vmm/timeline/moment.h"
 #include "vmm/timeline/working_set.h"
 
+#include <atomic>
 #include <map>
 #include <mutex>
 #include <optional>
 #include <set>
+#include <shared_mutex>
 
 namespace vmm::timeline {
 
@@ -36,8 +38,15 @@ struct Usage {
         std::uint64_t shared = 0; ///< bytes that others need too
     };
     std::map<std::string, Cost> moments;
-    std::uint64_t total = 0; ///< bytes of all files
+    std::uint64_t total = 0; ///< as size() has it
     std::uint64_t free = 0;  ///< of those, needed by nothing: sweep() gives them back
+};
+
+/// What moments would give back, as far as that can be known before it is done.
+struct Freed {
+    std::uint64_t total = 0;         ///< as Usage has it, now
+    std::uint64_t first = 0;         ///< what sweep() gives back before any of them has gone
+    std::vector<std::uint64_t> each; ///< what it gives back when that one has gone, and those before it
 };
 
 struct Damage {
@@ -45,9 +54,9 @@ struct Damage {
     Error error;
 };
 
-/// A machine's past: moments, each with the one that it came from, and one of them the present's. Any thread; take(),
-/// sweep() and verify() wait for each other, the rest is quick. One process at a time has it open for writing, which
-/// the caller sees to.
+/// A machine's past: moments, each with the one that it came from, and one of them the present's. Any thread. One
+/// take() waits for another, sweep() waits for whatever reads or writes pages, and lets go at once for a take(); the
+/// rest is quick. One process at a time has it open for writing, which the caller sees to.
 ///
 /// Every change is one rename of one file, durable before it counts: a crash leaves what was before or what is after,
 /// and at worst files that nothing refers to, which the next open() or sweep() removes.
@@ -64,6 +73,9 @@ public:
     Result<Moment> moment(std::string_view id) const;
     /// Empty: the machine has not come from a moment.
     std::string present() const;
+    /// The moment that the machine's disks are on their way to; empty: none.
+    std::string goingTo() const;
+    Policy policy() const;
     std::vector<Damage> damages() const;
 
     Result<std::string> state(std::string_view id) const;
@@ -94,6 +106,10 @@ public:
     static Result<std::string> goingTo(Folder const& folder);
     /// The machine goes on from that moment.
     Result<> setPresent(std::string_view id);
+    /// Refuses what checkPolicy() does.
+    Result<> setPolicy(Policy const& policy);
+    /// Without opening the timeline that may be there.
+    static Result<Policy> policy(Folder const& folder);
 
     Result<> rename(std::string_view id, std::string const& name);
     Result<> setNote(std::string_view id, std::string const& note);
@@ -109,9 +125,15 @@ public:
     /// Before disks keep something for a moment of that id; and without those that have let go of it. None: forgotten.
     Result<> setLoose(LooseDisks const& disks);
 
+    /// Bytes of all packs and of what moments have beside them. Quick.
+    std::uint64_t size() const;
     /// Reads the trees of all moments.
     Result<Usage> usage() const;
+    /// What each of these moments gives back once it and those before it are purged and swept away. Reads all trees
+    /// once. Refuses what sweep() would: a plan that cannot come true costs moments for nothing.
+    Result<Freed> freed(std::vector<std::string> const& order) const;
     /// Gives back what no moment needs. Refuses while a moment's tree cannot be read, for what it needs is not known.
+    /// A moment that is to be taken does not wait for it: it goes before, and this begins anew.
     Result<> sweep(Progress const& progress = {});
     /// Compares everything with its hash.
     Result<std::vector<Damage>> verify(Progress const& progress = {}) const;
@@ -126,15 +148,20 @@ private:
     Result<> writable() const;
     std::vector<Moment> list() const;
     std::vector<std::shared_ptr<std::vector<MemoryRoot> const>> held() const;
-    Result<> shrink(std::uint32_t pack, Census::Counted const& counted);
+    Result<> readable() const;
+    std::uint64_t besides(Moment const& moment) const;
+    Result<bool> sweepUndisturbed(Progress const& progress);
+    Result<> shrink(std::uint32_t pack, Census::Counted const& counted, std::function<bool()> const& goOn);
     Result<> checkFile(std::string const& name, std::uint64_t limit, Bytes const& hash) const;
 
     std::unique_ptr<Folder> const m_folder;
     Access const m_access;
     std::unique_ptr<PageStore> m_pages;
-    // In this order. The first is held for as long as pages are written or given back, the second while a record is
-    // written, the third for an instant.
-    mutable std::mutex m_storing;
+    // In this order. The first is held for as long as a moment is taken; the second by whoever reads or adds pages,
+    // and alone by who gives them back; the third while a record is written, the last for an instant.
+    std::mutex m_taking;
+    mutable std::shared_mutex m_storing;
+    std::atomic<bool> m_isTakeWaiting { false }; // for the second
     std::mutex m_changing;
     mutable std::mutex m_mutex;
     TimelineRecord m_record;

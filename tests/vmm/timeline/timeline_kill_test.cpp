@@ -1,5 +1,5 @@
 #include "tests/support/suite.h"
-#include "vmm/timeline/timeline.h"
+#include "vmm/timeline/thinning.h"
 
 #include <QDir>
 #include <QTemporaryDir>
@@ -66,13 +66,15 @@ public:
             ::_exit(1);
     }
 
-    void take()
+    void take() { takeFor(Reason::Kept); }
+    void takeFor(Reason reason)
     {
         auto const number = static_cast<unsigned>(m_random() % 1000);
         NumberedMemory memory(number);
         NewMoment what;
-        what.name = std::to_string(number);
-        what.state = "state of " + what.name;
+        what.reason = reason;
+        what.time = ++m_time;
+        what.state = std::to_string(number);
         what.picture = Bytes(5000, 1);
         say(Word::What::Taken, tests::must(m_timeline.take(what, memory, {})).id);
     }
@@ -99,13 +101,31 @@ public:
         tests::must(m_timeline.purge(id));
         take();
     }
-    void prune()
+    void sweep()
     {
         auto const id = any();
         say(Word::What::WillBePurged, id);
         tests::must(m_timeline.purge(id));
         tests::must(m_timeline.sweep());
         take();
+    }
+
+    /// Of moments that a machine has kept by itself.
+    void prune()
+    {
+        takeFor(Reason::Automatic);
+        Policy policy;
+        policy.tiers.clear();      // none of them stays…
+        if (m_random() % 2 == 0) { // …or as many as there is room for
+            policy.tiers = { { 0, 1 } };
+            policy.budget = tests::must(m_timeline.usage()).total * 2 / 3;
+        }
+        auto const purge = [&](std::string const& id) -> Result<bool> {
+            say(Word::What::WillBePurged, id);
+            TRY(m_timeline.purge(id));
+            return true;
+        };
+        tests::must(vmm::timeline::prune(m_timeline, policy, m_time, purge));
     }
 
 private:
@@ -117,6 +137,7 @@ private:
 
     Timeline& m_timeline;
     std::mt19937 m_random;
+    std::uint64_t m_time = 0;
     int m_to;
 };
 
@@ -191,11 +212,12 @@ QString difference(Timeline const& timeline, std::set<std::string> const& ids)
         auto const tree = tests::must(timeline.memory(moment.id));
         Bytes data(pages * pageSize);
         if (auto const got = tree.read(0, 0, data); !got)
-            return QString::fromStdString(moment.name + ": " + got.error().message());
-        if (data != contents(static_cast<unsigned>(std::stoul(moment.name))))
-            return QString::fromStdString(moment.name + ": its memory differs");
-        if (auto const state = timeline.state(moment.id); !state || *state != "state of " + moment.name)
-            return QString::fromStdString(moment.name + ": its state differs");
+            return QString::fromStdString(moment.id + ": " + got.error().message());
+        auto const state = timeline.state(moment.id);
+        if (!state)
+            return QString::fromStdString(moment.id + ": " + state.error().message());
+        if (data != contents(static_cast<unsigned>(std::stoul(*state))))
+            return QString::fromStdString(moment.id + ": its memory differs from " + *state);
     }
     auto const damaged = tests::must(timeline.verify());
     return damaged.empty() ? "" : QString::fromStdString(damaged.front().error.message());
@@ -253,6 +275,7 @@ private:
         { "go", &Worker::go },
         { "change", &Worker::change },
         { "purge", &Worker::purge },
+        { "sweep", &Worker::sweep },
         { "prune", &Worker::prune },
     };
 };

@@ -1,0 +1,489 @@
+#include "tests/fakes/fake_folder.h"
+#include "tests/fakes/fake_memory.h"
+#include "tests/support/suite.h"
+#include "vmm/timeline/thinning.h"
+
+#include <algorithm>
+#include <random>
+
+using namespace vmm;
+using namespace vmm::timeline;
+
+namespace {
+
+constexpr std::uint64_t minute = 60ULL * 1'000'000'000, hour = 60 * minute, day = 24 * hour; // ns
+constexpr std::uint64_t today = 20'000 * day;
+
+Moment at(std::uint64_t time, std::string parent = {}, Reason reason = Reason::Automatic)
+{
+    Moment moment;
+    moment.id = std::to_string(time);
+    moment.parent = std::move(parent);
+    moment.reason = reason;
+    moment.time = time;
+    return moment;
+}
+
+/// One after the other, each come from the one before; the present comes from the last.
+Past chain(std::vector<std::uint64_t> const& times, std::uint64_t now)
+{
+    Past past;
+    for (auto const time : times) {
+        past.moments.push_back(at(time, past.present));
+        past.present = past.moments.back().id;
+    }
+    past.now = now;
+    return past;
+}
+
+std::set<std::string> idsOf(Past const& past)
+{
+    std::set<std::string> ids;
+    for (auto const& moment : past.moments)
+        ids.insert(moment.id);
+    return ids;
+}
+
+/// The past without what goes; children come from their grandparents then, as Timeline::purge() has it.
+Past after(Past past, std::vector<ThinnedMoment> const& going)
+{
+    for (auto const& gone : going) {
+        auto const where = std::find_if(
+            past.moments.begin(), past.moments.end(), [&](auto const& moment) { return moment.id == gone.id; });
+        auto const parent = where->parent;
+        past.moments.erase(where);
+        for (auto& child : past.moments) {
+            if (child.parent == gone.id)
+                child.parent = parent;
+        }
+        if (past.present == gone.id)
+            past.present = parent;
+    }
+    return past;
+}
+
+Past thinned(Past const& past, Policy const& policy)
+{
+    return after(past, thin(past, policy).going);
+}
+
+/// Any past: branches, names, pins, reasons, some removed.
+Past anyPast(std::mt19937& random, unsigned count)
+{
+    Past past;
+    past.now = today;
+    for (unsigned i = 0; i < count; ++i) {
+        auto const age = random() % 3 == 0 ? random() % (2 * hour) : random() % (60 * day);
+        past.moments.push_back(at(today - age - i));
+    }
+    std::sort(past.moments.begin(), past.moments.end(), [](auto const& a, auto const& b) { return a.time < b.time; });
+    for (unsigned i = 0; i < count; ++i) {
+        auto& moment = past.moments[i];
+        moment.reason = static_cast<Reason>(random() % 5);
+        if (i > 0)
+            moment.parent = past.moments[random() % 4 == 0 ? random() % i : i - 1].id;
+        moment.pinned = random() % 20 == 0;
+        if (random() % 20 == 0)
+            moment.name = "named";
+        if (random() % 20 == 0)
+            moment.note = "noted";
+        if (random() % 20 == 0)
+            moment.removedAt = today - random() % (2 * hour);
+    }
+    past.present = past.moments[random() % count].id;
+    past.goingTo = random() % 4 == 0 ? past.moments[random() % count].id : "";
+    return past;
+}
+
+Policy anyPolicy(std::mt19937& random)
+{
+    Policy policy;
+    policy.tiers.clear();
+    for (unsigned i = 0; i < random() % 4; ++i) {
+        auto const number = [&](unsigned most) { return static_cast<std::uint32_t>(1 + random() % most); };
+        policy.tiers.push_back({ random() % 3 == 0 ? 0 : number(3000), number(2000) });
+    }
+    return policy;
+}
+
+}
+
+class ThinningTest : public QObject {
+    Q_OBJECT
+
+private slots:
+    void theUsualTiers()
+    {
+        std::vector<std::uint64_t> times;
+        for (std::uint64_t age = 40 * day; age > 0; age -= 10 * minute)
+            times.push_back(today - age);
+        auto const past = chain(times, today);
+        auto const kept = thinned(past, {});
+        std::uint64_t lastHour = 0, lastDay = 0, earlier = 0;
+        for (auto const& moment : kept.moments) {
+            auto const age = today - moment.time;
+            ++(age < hour ? lastHour : age < day ? lastDay : earlier);
+        }
+        QCOMPARE(lastHour, 5u); // all
+        QCOMPARE(lastDay, 23u); // hourly
+        QCOMPARE(earlier, 29u); // daily
+        QCOMPARE(thin(past, {}).going.size(), times.size() - 57);
+    }
+
+    void whatAPersonKeptStays()
+    {
+        Past past = chain({ today - 50 * day, today - 49 * day, today - 48 * day, today - 47 * day, today - 46 * day,
+                              today - 45 * day, today - 44 * day },
+            today);
+        past.moments[0].reason = Reason::Kept;
+        past.moments[1].name = "before the upgrade";
+        past.moments[2].note = "slow";
+        past.moments[3].pinned = true;
+        past.goingTo = past.moments[4].id;
+        // [5] has nothing, [6] is the present.
+        auto const thinning = thin(past, {});
+        QCOMPARE(thinning.going.size(), 1u);
+        QCOMPARE(thinning.going[0], (ThinnedMoment { past.moments[5].id, Thinned::Tier }));
+        QVERIFY(thinning.spare.empty());
+    }
+
+    void aBranchThatWasLeftStaysForAMonth()
+    {
+        // Left in the same hour in which another one was kept first.
+        auto const kept = [](std::uint64_t left) {
+            Past past = chain({ left - 2 * minute, left - minute }, today);
+            past.moments.push_back(at(left, past.present, Reason::BeforeGoing));
+            past.present = past.moments[0].id;
+            return idsOf(thinned(past, {})).contains(std::to_string(left));
+        };
+        QVERIFY(kept(today - 20 * day + 30 * minute));
+        QVERIFY(!kept(today - 31 * day));
+    }
+
+    void whatWasRemovedGoesAfterAnHour()
+    {
+        Past past = chain({ today - 2 * hour, today - hour, today - minute }, today);
+        past.moments[0].removedAt = today - hour;
+        past.moments[0].pinned = true; // it was removed all the same
+        past.moments[1].removedAt = today - hour + minute;
+        QCOMPARE(thin(past, {}).going, (std::vector { ThinnedMoment { past.moments[0].id, Thinned::Removed } }));
+        past.goingTo = past.moments[0].id;
+        QVERIFY(thin(past, {}).going.empty());
+    }
+
+    void theBudgetTakesTheOldest()
+    {
+        Past past = chain({ today - 3 * minute, today - 2 * minute, today - minute, today - 1 }, today);
+        past.moments[0].reason = Reason::Kept;
+        auto const thinning = thin(past, {});
+        QVERIFY(thinning.going.empty());
+        QCOMPARE(thinning.spare, (std::vector { past.moments[1].id, past.moments[2].id }));
+        Policy policy;
+        policy.budget = 100 * mib;
+        auto budget = keepBudget(thinning, policy, 100 * mib, { 30 * mib, 30 * mib });
+        QVERIFY(budget.going.empty());
+        budget = keepBudget(thinning, policy, 120 * mib, { 30 * mib, 30 * mib });
+        QCOMPARE(budget.going, (std::vector { ThinnedMoment { past.moments[1].id, Thinned::Budget } }));
+        QCOMPARE(budget.bytes, 90 * mib);
+        QCOMPARE(budget.over, 0u);
+        budget = keepBudget(thinning, policy, 200 * mib, { 30 * mib, 30 * mib });
+        QCOMPARE(budget.going.size(), 2u);
+        QCOMPARE(budget.over, 40 * mib);
+        policy.budget = 0;
+        QVERIFY(keepBudget(thinning, policy, 200 * mib, { 30 * mib, 30 * mib }).going.empty());
+    }
+
+    /// For any past and policy.
+    void propertiesHold()
+    {
+        for (unsigned seed = 0; seed < 300; ++seed) {
+            std::mt19937 random(seed);
+            auto const past = anyPast(random, 1 + random() % 120);
+            auto const policy = anyPolicy(random);
+            auto const thinning = thin(past, policy);
+            auto const once = thinned(past, policy);
+            // Nothing goes twice, and what goes could go.
+            std::set<std::string> seen;
+            for (auto const& gone : thinning.going) {
+                QVERIFY(seen.insert(gone.id).second);
+                auto const moment = *std::find_if(
+                    past.moments.begin(), past.moments.end(), [&](auto const& one) { return one.id == gone.id; });
+                QVERIFY(gone.id != past.goingTo);
+                if (moment.removedAt != 0)
+                    continue;
+                QVERIFY(gone.id != past.present);
+                QVERIFY(moment.reason != Reason::Kept && !moment.pinned && moment.name.empty() && moment.note.empty());
+            }
+            for (auto const& spare : thinning.spare)
+                QVERIFY(seen.insert(spare).second && spare != past.present && spare != past.goingTo);
+            // Each piece of time of a tier keeps its first one.
+            for (auto const& tier : policy.tiers) {
+                auto const period = std::max<std::uint64_t>(1, tier.everyMinutes * minute);
+                std::set<std::uint64_t> pieces;
+                for (auto const& moment : past.moments) {
+                    bool const isOwn = moment.reason != Reason::Kept && !moment.pinned && moment.name.empty()
+                        && moment.note.empty() && moment.removedAt == 0;
+                    if (isOwn && (pieces.insert(moment.time / period).second || tier.everyMinutes == 0)
+                        && past.now - moment.time < tier.forHours * hour)
+                        QVERIFY(idsOf(once).contains(moment.id));
+                }
+            }
+            // Idempotent.
+            QVERIFY(thin(once, policy).going.empty());
+            // Time only takes away, and thinning before changes nothing of what stays later.
+            auto later = past, laterOnce = once;
+            later.now = laterOnce.now = past.now + random() % (5 * day);
+            auto const direct = idsOf(thinned(later, policy)), byWayOfOnce = idsOf(thinned(laterOnce, policy));
+            for (auto const& id : direct)
+                QVERIFY(idsOf(once).contains(id));
+            for (auto const& id : direct)
+                QVERIFY(byWayOfOnce.contains(id));
+        }
+    }
+
+    void whatAPolicyMayBe()
+    {
+        REQUIRE_OK(checkPolicy({}));
+        Policy policy;
+        policy.everyMinutes = 0;
+        auto const refused = checkPolicy(policy);
+        QCOMPARE(refused.error().code, ErrorCode::InvalidArgument);
+        QVERIFY2(refused.error().detail.find("everyMinutes") != std::string::npos, refused.error().detail.c_str());
+        policy = {};
+        policy.tiers.assign(17, {});
+        QCOMPARE(checkPolicy(policy).error().code, ErrorCode::InvalidArgument);
+        policy.tiers = { { 60, 0 } };
+        QCOMPARE(checkPolicy(policy).error().code, ErrorCode::InvalidArgument);
+    }
+
+    void aTimelineRemembersItsPolicy()
+    {
+        tests::FakeFolderDisk disk;
+        auto timeline = open(disk);
+        QCOMPARE(timeline->policy(), Policy {});
+        Policy policy;
+        policy.automatic = false;
+        policy.everyMinutes = 3;
+        policy.tiers = { { 5, 2 } };
+        policy.budget = 1;
+        REQUIRE_OK(timeline->setPolicy(policy));
+        policy.everyMinutes = 0;
+        QCOMPARE(timeline->setPolicy(policy).error().code, ErrorCode::InvalidArgument);
+        policy.everyMinutes = 3;
+        timeline = open(disk);
+        QCOMPARE(timeline->policy(), policy);
+        QCOMPARE(tests::must(Timeline::policy(tests::FakeFolder(disk))), policy);
+        tests::FakeFolderDisk none;
+        QCOMPARE(tests::must(Timeline::policy(tests::FakeFolder(none))), Policy {});
+    }
+
+    /// What freed() says of each is what purging and sweeping then gives back, whatever the order.
+    void whatIsSaidToBeFreedIsFreed()
+    {
+        for (unsigned seed = 0; seed < 12; ++seed) {
+            std::mt19937 random(seed);
+            tests::FakeFolderDisk disk;
+            auto const timeline = open(disk);
+            tests::FakeMemory memory({ 6 * mib });
+            std::vector<std::string> ids;
+            for (unsigned i = 0; i < 6; ++i) {
+                if (i > 0 && random() % 3 == 0) {
+                    auto const from = ids[random() % ids.size()];
+                    REQUIRE_OK(timeline->setPresent(from));
+                    REQUIRE_OK(tests::must(timeline->memory(from)).read(0, 0, memory.data[0]));
+                }
+                auto const first = random() % 1000;
+                for (unsigned page = 0; page < 400; ++page)
+                    memory.fill(0, first + page, 1 + i * 1000 + page);
+                NewMoment const what { .time = today + i, .state = std::string(1000, 's') };
+                ids.push_back(tests::must(timeline->take(what, memory, {})).id);
+            }
+            if (seed % 2 == 0) // something that sweep() gives back before any of them
+                REQUIRE_OK(timeline->purge(ids[seed / 2]));
+            std::erase_if(ids, [&](auto const& id) { return !timeline->moment(id); });
+            std::shuffle(ids.begin(), ids.end(), random);
+            ids.resize(1 + random() % ids.size());
+
+            auto const told = tests::must(timeline->freed(ids));
+            QCOMPARE(told.total, bytesOn(disk));
+            REQUIRE_OK(timeline->sweep());
+            QVERIFY(isNear(told.total - told.first, bytesOn(disk), told.total));
+            for (std::size_t i = 0; i < ids.size(); ++i) {
+                auto const before = bytesOn(disk);
+                REQUIRE_OK(timeline->purge(ids[i]));
+                REQUIRE_OK(timeline->sweep());
+                QVERIFY2(isNear(told.each[i], before - bytesOn(disk), told.total),
+                    qPrintable(QString("seed %1, moment %2 of %3: %4 told, %5 freed")
+                                   .arg(seed)
+                                   .arg(i)
+                                   .arg(ids.size())
+                                   .arg(told.each[i])
+                                   .arg(before - bytesOn(disk))));
+            }
+        }
+    }
+
+    void whatAMachineStillReadsIsNotFreed()
+    {
+        tests::FakeFolderDisk disk;
+        auto const timeline = open(disk);
+        tests::FakeMemory memory({ 4 * mib });
+        for (unsigned page = 0; page < 1000; ++page)
+            memory.fill(0, page, 1 + page);
+        auto const id = tests::must(timeline->take({ .state = "s" }, memory, {})).id;
+        QVERIFY(tests::must(timeline->freed({ id })).each[0] > mib);
+        auto held = timeline->hold(tests::must(timeline->memory(id)));
+        QVERIFY(tests::must(timeline->freed({ id })).each[0] < 10'000);
+        held.reset();
+        QVERIFY(tests::must(timeline->freed({ id })).each[0] > mib);
+        QCOMPARE(timeline->freed({ "nowhere" }).error().code, ErrorCode::NotFound);
+    }
+
+    /// No moment goes for space that cannot be given back.
+    void nothingIsPlannedWhileAMomentIsDamaged()
+    {
+        tests::FakeFolderDisk disk;
+        std::string id;
+        {
+            auto const timeline = open(disk);
+            tests::FakeMemory memory({ mib });
+            memory.fill(0, 0, 1);
+            id = tests::must(timeline->take({ .reason = Reason::Automatic, .time = 1 }, memory, {})).id;
+            memory.fill(0, 0, 2);
+            ignore(timeline->take({ .reason = Reason::Automatic, .time = 2 }, memory, {}));
+        }
+        disk.files.at("moments/" + id + ".json")->bytes.resize(10);
+        auto const timeline = open(disk);
+        QCOMPARE(timeline->damages().size(), 1u);
+        auto const plan = planThinning(*timeline, {}, today);
+        QVERIFY(!plan);
+        QCOMPARE(plan.error().message(), timeline->sweep().error().message());
+    }
+
+    /// What a timeline says that goes frees as much as it says, and no more goes than has to.
+    void thePlanOfATimeline()
+    {
+        tests::FakeFolderDisk disk;
+        auto const timeline = open(disk);
+        tests::FakeMemory memory({ 4 * mib });
+        std::vector<std::string> ids;
+        for (unsigned i = 0; i < 6; ++i) {
+            for (unsigned page = 0; page < 256; ++page)
+                memory.fill(0, page, 1 + i * 1000 + page);
+            NewMoment const what { .reason = i == 0 ? Reason::Kept : Reason::Automatic,
+                .time = today - (10 - i) * minute,
+                .state = std::string(1000, 's') };
+            ids.push_back(tests::must(timeline->take(what, memory, {})).id);
+        }
+        Policy policy;
+        auto plan = tests::must(planThinning(*timeline, policy, today));
+        QVERIFY(plan.going.empty());
+        QCOMPARE(plan.bytes, plan.bytesAfter);
+        QCOMPARE(plan.bytes, bytesOn(disk));
+
+        // One moment's pages too little for all.
+        policy.budget = plan.bytes - 256 * kib;
+        plan = tests::must(planThinning(*timeline, policy, today));
+        QCOMPARE(plan.going, (std::vector<ThinnedMoment> { { ids[1], Thinned::Budget } }));
+        QCOMPARE(plan.over, 0u);
+        REQUIRE_OK(timeline->purge(ids[1]));
+        REQUIRE_OK(timeline->sweep());
+        auto const after = tests::must(planThinning(*timeline, policy, today));
+        QVERIFY(after.going.empty());
+        QCOMPARE(after.bytes, bytesOn(disk));
+        QCOMPARE(after.bytes, plan.bytesAfter);
+
+        // So little that only what a person has kept could give it back: that, and the present, are left.
+        policy.budget = 1;
+        plan = tests::must(planThinning(*timeline, policy, today));
+        QCOMPARE(plan.going.size(), 3u);
+        QCOMPARE(plan.over, plan.bytesAfter - 1);
+        // Meanwhile a person has pinned one, and removed another.
+        REQUIRE_OK(timeline->setPinned(ids[2], true));
+        REQUIRE_OK(timeline->remove(ids[3], today));
+        REQUIRE_OK(timeline->setPresent(ids[4]));
+        for (auto const& gone : plan.going)
+            QVERIFY(!isStillGoing(*timeline, gone));
+        QVERIFY(isStillGoing(*timeline, { ids[5], Thinned::Budget }));
+        QVERIFY(!isStillGoing(*timeline, { "nowhere", Thinned::Budget }));
+    }
+
+    /// A moment that is to be taken goes before a sweep, which begins anew after it.
+    void aSweepGivesWayToAMoment()
+    {
+        tests::FakeFolderDisk disk;
+        auto const timeline = open(disk);
+        tests::FakeMemory memory({ mib }), other({ mib });
+        for (unsigned i = 0; i < 300; ++i) { // as many packs
+            memory.fill(0, 0, 1 + i);
+            memory.fill(0, 1 + i % 200, 1000 + i);
+            auto const id = tests::must(timeline->take({ .time = i }, memory, {})).id;
+            if (i % 2 == 0)
+                REQUIRE_OK(timeline->purge(id));
+        }
+        other.fill(0, 7, 1000); // of a page that nobody needs any more
+        std::thread taker;
+        std::atomic<bool> isAsking { false }, isTaken { false };
+        unsigned told = 0, toldAfter = 0;
+        auto const swept = timeline->sweep([&](std::uint64_t, std::uint64_t) {
+            if (told++ == 0) {
+                taker = std::thread([&] {
+                    isAsking = true;
+                    tests::must(timeline->take({ .name = "between", .time = 1000 }, other, {}));
+                    isTaken = true;
+                });
+            }
+            while (!isAsking)
+                std::this_thread::yield();
+            // Until it waits for its turn, if not for ever.
+            for (unsigned i = 0; i < 100 && !isTaken && told < 100; ++i)
+                std::this_thread::yield();
+            toldAfter += isTaken ? 1 : 0;
+            return true;
+        });
+        taker.join();
+        REQUIRE_OK(swept);
+        QVERIFY(toldAfter > 0);
+        QVERIFY(tests::must(timeline->verify()).empty());
+        auto const between = timeline->moments().back();
+        QCOMPARE(between.name, "between");
+        Bytes data(mib);
+        REQUIRE_OK(tests::must(timeline->memory(between.id)).read(0, 0, data));
+        QCOMPARE(data, other.data[0]);
+    }
+
+    void aCancelledSweepSaysSo()
+    {
+        tests::FakeFolderDisk disk;
+        auto const timeline = open(disk);
+        tests::FakeMemory memory({ mib });
+        memory.fill(0, 0, 1);
+        ignore(timeline->take({ .time = 1 }, memory, {}));
+        QCOMPARE(timeline->sweep([](auto, auto) { return false; }).error().code, ErrorCode::Cancelled);
+        REQUIRE_OK(timeline->sweep());
+    }
+
+private:
+    static constexpr std::uint64_t kib = 1024, mib = 1024 * kib;
+
+    static std::unique_ptr<Timeline> open(tests::FakeFolderDisk& disk)
+    {
+        return tests::must(Timeline::open(std::make_unique<tests::FakeFolder>(disk), Timeline::Access::ReadWrite));
+    }
+    /// All but the timeline's own record.
+    static std::uint64_t bytesOn(tests::FakeFolderDisk const& disk)
+    {
+        std::uint64_t sum = 0;
+        for (auto const& [name, content] : disk.files)
+            sum += name == "timeline.json" ? 0 : content->bytes.size();
+        return sum;
+    }
+    /// Within what pages that are compressed together cannot tell beforehand.
+    static bool isNear(std::uint64_t told, std::uint64_t real, std::uint64_t total)
+    {
+        return std::max(told, real) - std::min(told, real) <= total / 50;
+    }
+};
+
+REGISTER_SUITE(ThinningTest);
+#include "thinning_test.moc"

@@ -1,0 +1,164 @@
+#include "vmm/timeline/thinning.h"
+
+#include <algorithm>
+#include <chrono>
+#include <numeric>
+#include <set>
+#include <tuple>
+
+namespace vmm::timeline {
+
+namespace {
+
+constexpr std::uint64_t minute = 60ULL * 1'000'000'000, hour = 60 * minute; // ns
+
+/// One that its clock puts into the future is new.
+std::uint64_t ageOf(Moment const& moment, std::uint64_t now)
+{
+    return now > moment.time ? now - moment.time : 0;
+}
+
+/// The ids of those that a tier keeps: `moments` in the order of their times.
+void keepByTier(
+    std::vector<Moment const*> const& moments, Tier const& tier, std::uint64_t now, std::set<std::string>& kept)
+{
+    std::optional<std::uint64_t> last;
+    for (auto const* moment : moments) {
+        auto const piece = tier.everyMinutes == 0 ? 0 : moment->time / (tier.everyMinutes * minute);
+        bool const isFirst = tier.everyMinutes == 0 || last != piece;
+        last = piece;
+        if (isFirst && ageOf(*moment, now) < tier.forHours * hour)
+            kept.insert(moment->id);
+    }
+}
+
+}
+
+std::uint64_t timeNow()
+{
+    auto const now = std::chrono::system_clock::now().time_since_epoch();
+    return static_cast<std::uint64_t>(std::chrono::nanoseconds(now).count());
+}
+
+bool isOwn(Moment const& moment)
+{
+    return moment.reason != Reason::Kept && !moment.pinned && moment.name.empty() && moment.note.empty();
+}
+
+Thinning thin(Past const& past, Policy const& policy)
+{
+    Thinning thinning;
+    std::vector<Moment const*> own;
+    std::set<std::string> parents;
+    for (auto const& moment : past.moments) {
+        if (moment.removedAt != 0) {
+            bool const isOver = past.now > moment.removedAt && past.now - moment.removedAt >= removedStays;
+            if (isOver && moment.id != past.goingTo)
+                thinning.going.push_back({ moment.id, Thinned::Removed });
+            continue;
+        }
+        parents.insert(moment.parent);
+        if (isOwn(moment))
+            own.push_back(&moment);
+    }
+    std::sort(own.begin(), own.end(), [](auto const* one, auto const* other) {
+        return std::tie(one->time, one->id) < std::tie(other->time, other->id);
+    });
+
+    std::set<std::string> kept;
+    std::uint64_t longest = 0;
+    for (auto const& tier : policy.tiers) {
+        keepByTier(own, tier, past.now, kept);
+        longest = std::max(longest, tier.forHours * hour);
+    }
+    for (auto const* moment : own) {
+        if (moment->id == past.goingTo || moment->id == past.present)
+            continue;
+        bool const isTip = !parents.contains(moment->id) && ageOf(*moment, past.now) < longest;
+        if (isTip || kept.contains(moment->id))
+            thinning.spare.push_back(moment->id);
+        else
+            thinning.going.push_back({ moment->id, Thinned::Tier });
+    }
+    return thinning;
+}
+
+BudgetPlan keepBudget(
+    Thinning const& thinning, Policy const& policy, std::uint64_t bytes, std::vector<std::uint64_t> const& freed)
+{
+    BudgetPlan plan;
+    plan.bytes = bytes;
+    if (policy.budget == 0)
+        return plan;
+    for (std::size_t i = 0; i < std::min(freed.size(), thinning.spare.size()) && plan.bytes > policy.budget; ++i) {
+        plan.going.push_back({ thinning.spare[i], Thinned::Budget });
+        plan.bytes -= std::min(plan.bytes, freed[i]);
+    }
+    plan.over = plan.bytes > policy.budget ? plan.bytes - policy.budget : 0;
+    return plan;
+}
+
+Result<ThinningPlan> planThinning(Timeline const& timeline, Policy const& policy, std::uint64_t now)
+{
+    auto const thinning = thin({ timeline.moments(), timeline.present(), timeline.goingTo(), now }, policy);
+    std::vector<std::string> order;
+    for (auto const& moment : thinning.going)
+        order.push_back(moment.id);
+    order.insert(order.end(), thinning.spare.begin(), thinning.spare.end());
+    auto const freed = TRY(timeline.freed(order));
+    auto const spare = freed.each.begin() + static_cast<std::ptrdiff_t>(thinning.going.size());
+    auto const atOnce = std::accumulate(freed.each.begin(), spare, freed.first);
+    auto const budget
+        = keepBudget(thinning, policy, freed.total - std::min(freed.total, atOnce), { spare, freed.each.end() });
+    ThinningPlan plan { thinning.going, freed.total, budget.bytes, budget.over };
+    plan.going.insert(plan.going.end(), budget.going.begin(), budget.going.end());
+    return plan;
+}
+
+bool isStillGoing(Timeline const& timeline, ThinnedMoment const& planned)
+{
+    auto const moment = timeline.moment(planned.id);
+    if (!moment || planned.id == timeline.goingTo())
+        return false;
+    if (planned.why == Thinned::Removed)
+        return moment->removedAt != 0;
+    return isOwn(*moment) && moment->removedAt == 0 && planned.id != timeline.present();
+}
+
+bool isPruningDue(Timeline const& timeline, Policy const& policy, std::uint64_t now)
+{
+    Past const past { timeline.moments(), timeline.present(), timeline.goingTo(), now };
+    return !thin(past, policy).going.empty() || (policy.budget != 0 && timeline.size() > policy.budget);
+}
+
+Result<Pruned> prune(
+    Timeline& timeline, Policy const& policy, std::uint64_t now, Purge const& purge, Progress const& progress)
+{
+    Pruned pruned;
+    bool hasGone = true;
+    for (unsigned round = 0; hasGone; ++round) {
+        hasGone = false;
+        auto const plan = TRY(planThinning(timeline, policy, now));
+        if (round == 0)
+            pruned.bytesBefore = plan.bytes;
+        for (auto const& going : plan.going) {
+            if (!goOn(progress, 0, 1))
+                return fail(ErrorCode::Cancelled, "thinning the timeline out was cancelled");
+            auto const moment = timeline.moment(going.id);
+            if (!moment || !isStillGoing(timeline, going) || !TRY(purge(going.id)))
+                continue;
+            hasGone = true;
+            pruned.gone.push_back({ *moment, going.why });
+        }
+        if (hasGone || round == 0)
+            TRY(timeline.sweep(progress));
+        // What comes back of pages that are compressed together is an estimate: the budget decides by what is there.
+        pruned.bytesAfter = timeline.size();
+        hasGone = hasGone && policy.budget != 0 && pruned.bytesAfter > policy.budget;
+    }
+    if (policy.budget != 0 && pruned.bytesAfter > policy.budget)
+        pruned.over = pruned.bytesAfter - policy.budget;
+    return pruned;
+}
+
+}

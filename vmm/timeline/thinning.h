@@ -1,0 +1,94 @@
+#pragma once
+
+#include "vmm/timeline/timeline.h"
+
+/// Which moments go when a machine's past is thinned out. thin() and keepBudget() are functions of values.
+namespace vmm::timeline {
+
+/// Why a moment goes.
+enum class Thinned : std::uint8_t {
+    Removed, ///< A person has removed it, and the time in which it could be brought back is over.
+    Tier,    ///< The policy keeps another one of that time, or none that old.
+    Budget,  ///< It is the oldest of those that may go, and the disk space is used up.
+};
+constexpr auto stateNames(Thinned)
+{
+    return std::to_array<std::string_view>({ "removed", "tier", "budget" });
+}
+
+struct ThinnedMoment {
+    std::string id;
+    Thinned why = Thinned::Tier;
+    bool operator==(ThinnedMoment const&) const = default;
+};
+
+/// ns since 1970, as moments have their times.
+std::uint64_t timeNow();
+
+/// So long what was removed can be brought back.
+constexpr std::uint64_t removedStays = 3600ULL * 1'000'000'000; // ns
+
+/// What there is to thin.
+struct Past {
+    std::vector<Moment> moments;  ///< in any order
+    std::string present, goingTo; ///< as TimelineRecord has them
+    std::uint64_t now = 0;        ///< ns since 1970
+};
+
+struct Thinning {
+    std::vector<ThinnedMoment> going; ///< in this order
+    std::vector<std::string> spare;   ///< what would go for the budget, in this order
+};
+
+/// Whether the machine has kept it by itself, and no person has said anything of it since.
+bool isOwn(Moment const& moment);
+
+/// What goes by itself: never the present, nor where the machine is on its way to, nor anything that a person has kept,
+/// named, noted or pinned. Of the rest a tier keeps the first one of each of its pieces of time, which begin at whole
+/// multiples since 1970: what stays now would also have stayed had nothing been thinned before. The last moment of a
+/// branch, where somebody left it, stays as long as the longest tier.
+Thinning thin(Past const& past, Policy const& policy);
+
+/// What goes for the budget besides, the oldest first.
+struct BudgetPlan {
+    std::vector<ThinnedMoment> going;
+    std::uint64_t bytes = 0; ///< that are left
+    std::uint64_t over = 0;  ///< of those, what the budget does not have: only what a person kept could give it back
+};
+/// `bytes`: what there is without thinning.going; `freed`: what each of thinning.spare gives back when those before it
+/// have gone.
+BudgetPlan keepBudget(
+    Thinning const& thinning, Policy const& policy, std::uint64_t bytes, std::vector<std::uint64_t> const& freed);
+
+/// Both, for a timeline as it is.
+struct ThinningPlan {
+    std::vector<ThinnedMoment> going;
+    std::uint64_t bytes = 0, bytesAfter = 0; ///< as Usage::total has them, now and then, as far as that can be known
+    std::uint64_t over = 0;                  ///< as BudgetPlan has it
+};
+/// Refuses what Timeline::freed() does.
+Result<ThinningPlan> planThinning(Timeline const& timeline, Policy const& policy, std::uint64_t now);
+
+/// Whether that one would still go, should the past have changed since the plan was made: a person may have pinned it.
+bool isStillGoing(Timeline const& timeline, ThinnedMoment const& planned);
+
+/// Whether there is anything to thin. Quick: reads no tree.
+bool isPruningDue(Timeline const& timeline, Policy const& policy, std::uint64_t now);
+
+/// What prune() has done.
+struct Pruned {
+    struct Gone {
+        Moment moment;
+        Thinned why;
+    };
+    std::vector<Gone> gone;
+    std::uint64_t bytesBefore = 0, bytesAfter = 0; ///< as Usage::total has them
+    std::uint64_t over = 0;                        ///< as BudgetPlan has it
+};
+/// Ends what planThinning() says and gives back what nothing needs, until the budget is kept or nothing is left that
+/// may go. `purge` does the first for one moment, or returns false: not now. Cancelled it leaves less to do.
+using Purge = std::function<Result<bool>(std::string const& moment)>;
+Result<Pruned> prune(
+    Timeline& timeline, Policy const& policy, std::uint64_t now, Purge const& purge, Progress const& progress = {});
+
+}

@@ -7,7 +7,9 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
 #include <fmt/format.h>
+#include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -112,6 +114,7 @@ namespace {
 
 using Reply = std::function<void(vmm::Result<Json>)>;
 using vmm::timeline::Moment;
+using vmm::timeline::Policy;
 using vmm::timeline::Timeline;
 
 std::string textIn(Json const& params, char const* name)
@@ -140,6 +143,12 @@ Json damagesToJson(std::vector<vmm::timeline::Damage> const& damages)
     for (auto const& damage : damages)
         list.push_back({ { "moment", damage.moment }, { "error", errorToJson(damage.error) } });
     return list;
+}
+
+/// A budget of 0 is any amount.
+std::uint64_t bytesOver(std::uint64_t bytes, std::uint64_t budget)
+{
+    return budget != 0 && bytes > budget ? bytes - budget : 0;
 }
 
 MachineRunner::Completion plain(Reply const& reply)
@@ -175,8 +184,12 @@ void list(MachineRunner& machine, Json const& params, Reply const& reply)
         }
         Json all { { "present", timeline->present() }, { "moments", std::move(moments) },
             { "damaged", damagesToJson(timeline->damages()) } };
-        if (flagIn(params, "costs"))
+        if (flagIn(params, "costs")) {
+            auto const budget = timeline->policy().budget;
             all["totalBytes"] = costs.total;
+            all["budgetBytes"] = budget;
+            all["overBytes"] = bytesOver(costs.total, budget);
+        }
         return all;
     }();
     reply(told);
@@ -243,20 +256,6 @@ void verify(MachineRunner& machine, Json const&, Reply const& reply)
     });
 }
 
-void sweep(MachineRunner& machine, Json const&, Reply const& reply)
-{
-    auto const freed = std::make_shared<std::uint64_t>(0);
-    auto const what = [freed](Timeline& timeline, MachineRunner::JobProgress const& progress) -> vmm::Result<> {
-        auto const before = TRY(timeline.usage()).total;
-        TRY(timeline.sweep(fractionOf(progress)));
-        *freed = before - std::min(before, TRY(timeline.usage()).total);
-        return {};
-    };
-    machine.workOnTimeline("prune", what, [freed, reply](vmm::Result<> outcome) {
-        reply(outcome ? vmm::Result<Json>(Json { { "freedBytes", *freed } }) : vmm::fail(outcome.error()));
-    });
-}
-
 using Found
     = std::function<vmm::Result<Json>(std::shared_ptr<Timeline const> const&, MachineRunner::JobProgress const&)>;
 
@@ -296,6 +295,126 @@ void inspect(MachineRunner& machine, Json const& params, Reply const& reply)
             auto const moment = TRY(timeline->moment(id));
             auto const saved = TRY(vmm::savedMachineAt(*timeline, id));
             return Json { { "moment", momentToJson(moment) }, { "machine", vmm::savedMachineToJson(saved) } };
+        });
+}
+
+// Thinning out
+
+Json policyToJson(Policy const& policy)
+{
+    Json tiers = Json::array();
+    for (auto const& tier : policy.tiers)
+        tiers.push_back({ { "everyMinutes", tier.everyMinutes }, { "forHours", tier.forHours } });
+    return { { "automatic", policy.automatic }, { "everyMinutes", policy.everyMinutes },
+        { "beforeChange", policy.beforeChange }, { "onClose", policy.onClose }, { "tiers", std::move(tiers) },
+        { "budgetBytes", policy.budget } };
+}
+
+template<typename T>
+vmm::Result<> take(Json const& from, char const* name, T& to)
+{
+    auto const found = from.find(name);
+    if (found == from.end())
+        return {};
+    auto const wrong = [&] {
+        return vmm::fail(
+            vmm::ErrorCode::InvalidArgument, fmt::format("{} is not possible as \"{}\"", found->dump(), name));
+    };
+    if constexpr (std::is_same_v<T, bool>) {
+        if (!found->is_boolean())
+            return wrong();
+    } else if (!found->is_number_unsigned() || found->get<std::uint64_t>() > std::numeric_limits<T>::max()) {
+        return wrong();
+    }
+    to = found->get<T>();
+    return {};
+}
+
+/// `policy` with what the parameters say of it.
+vmm::Result<Policy> changed(Policy policy, Json const& params)
+{
+    TRY(take(params, "automatic", policy.automatic));
+    TRY(take(params, "everyMinutes", policy.everyMinutes));
+    TRY(take(params, "beforeChange", policy.beforeChange));
+    TRY(take(params, "onClose", policy.onClose));
+    TRY(take(params, "budgetBytes", policy.budget));
+    if (auto const tiers = params.find("tiers"); tiers != params.end()) {
+        if (!tiers->is_array())
+            return vmm::fail(vmm::ErrorCode::InvalidArgument, "\"tiers\" is a list");
+        policy.tiers.clear();
+        for (auto const& json : *tiers) {
+            auto& tier = policy.tiers.emplace_back();
+            if (!json.is_object() || !json.contains("everyMinutes") || !json.contains("forHours"))
+                return vmm::fail(
+                    vmm::ErrorCode::InvalidArgument, "each of \"tiers\" has \"everyMinutes\" and \"forHours\"");
+            TRY(take(json, "everyMinutes", tier.everyMinutes));
+            TRY(take(json, "forHours", tier.forHours));
+        }
+    }
+    TRY(vmm::timeline::checkPolicy(policy));
+    return policy;
+}
+
+void policy(MachineRunner& machine, Json const& params, Reply const& reply)
+{
+    auto const known = policyOf(machine.places().timelineFolder);
+    auto const wanted = known ? changed(*known, params) : known;
+    if (!wanted)
+        return reply(vmm::fail(wanted.error()));
+    auto tell = [&machine, reply, json = policyToJson(*wanted)](vmm::Result<> const& outcome) mutable {
+        if (!outcome)
+            return reply(vmm::fail(outcome.error()));
+        // Looking makes no timeline.
+        std::error_code unknown;
+        auto const timeline = std::filesystem::exists(machine.places().timelineFolder, unknown)
+            ? machine.timeline()
+            : vmm::fail(vmm::ErrorCode::NotFound, "there is none");
+        json["totalBytes"] = timeline ? (*timeline)->size() : 0;
+        reply(std::move(json));
+    };
+    if (*wanted == *known)
+        tell({});
+    else
+        machine.setPolicy(*wanted, tell);
+}
+
+Json goneToJson(Moment const& moment, vmm::timeline::Thinned why)
+{
+    return { { "id", moment.id }, { "name", moment.name }, { "time", moment.time },
+        { "why", std::string(stateNames(why)[static_cast<std::size_t>(why)]) } };
+}
+
+Json prunedToJson(Json gone, std::uint64_t before, std::uint64_t after, std::uint64_t budget)
+{
+    return { { "gone", std::move(gone) }, { "bytesBefore", before }, { "bytesAfter", after },
+        { "freedBytes", before - std::min(before, after) }, { "budgetBytes", budget },
+        { "overBytes", bytesOver(after, budget) } };
+}
+
+void prune(MachineRunner& machine, Json const& params, Reply const& reply)
+{
+    auto const known = policyOf(machine.places().timelineFolder);
+    auto const wanted = known ? changed(*known, params) : known;
+    if (!wanted)
+        return reply(vmm::fail(wanted.error()));
+    if (!flagIn(params, "dryRun")) {
+        machine.prune(*wanted, [reply, budget = wanted->budget](vmm::Result<vmm::timeline::Pruned> const& pruned) {
+            if (!pruned)
+                return reply(vmm::fail(pruned.error()));
+            Json gone = Json::array();
+            for (auto const& one : pruned->gone)
+                gone.push_back(goneToJson(one.moment, one.why));
+            reply(prunedToJson(std::move(gone), pruned->bytesBefore, pruned->bytesAfter, budget));
+        });
+        return;
+    }
+    answerFromTimeline(machine, "prune", reply,
+        [wanted = *wanted](auto const& timeline, MachineRunner::JobProgress const&) -> vmm::Result<Json> {
+            auto const plan = TRY(vmm::timeline::planThinning(*timeline, wanted, vmm::timeline::timeNow()));
+            Json gone = Json::array();
+            for (auto const& one : plan.going)
+                gone.push_back(goneToJson(TRY(timeline->moment(one.id)), one.why));
+            return prunedToJson(std::move(gone), plan.bytes, plan.bytesAfter, wanted.budget);
         });
 }
 
@@ -369,7 +488,8 @@ bool callMomentMethod(MachineRunner& machine, std::string const& method, Json co
         { "moment.change", &change },
         { "moment.end", &end },
         { "moment.verify", &verify },
-        { "moment.sweep", &sweep },
+        { "moment.prune", &prune },
+        { "moment.policy", &policy },
         { "moment.fork", &fork },
         { "moment.diff", &compare },
         { "moment.inspect", &inspect },

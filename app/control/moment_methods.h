@@ -25,18 +25,20 @@ Json momentDiffToJson(vmm::MomentDiff const& diff, std::string const& before, st
 /// method | parameters | result
 /// ------ | ---------- | ------
 /// keep   | name, note | the moment
-/// list   | costs: true also tells what each costs | present, moments, damaged
+/// list   | costs: true also tells what each costs, and the budget | present, moments, damaged
 /// go     | moment, losePresent | nothing
 /// change | moment, and of name, note, pinned what shall be otherwise | nothing
 /// end    | moment | nothing
 /// verify | | damaged
-/// sweep  | | freedBytes
+/// prune  | dryRun: only tell; tiers, budgetBytes: for this once | gone, bytesBefore, bytesAfter, freedBytes,
+///        | | budgetBytes, overBytes
+/// policy | what shall be otherwise | automatic, everyMinutes, beforeChange, onClose, tiers, budgetBytes, totalBytes
 /// fork   | name; moment, without which the present is kept (keptAs: its name) | uuid and name of the new machine
 /// diff   | moment, other, as momentsToCompare() has them | as momentDiffToJson()
 /// inspect | moment | moment, machine (its state, as in state.json)
 /// export | moment; to: a directory (files: with all that the machine reads), or bundle: a file | nothing
 ///
-/// verify, sweep, fork, diff and export take long: machine.progress tells of them, machine.cancel ends them.
+/// verify, prune, fork, diff and export take long: machine.progress tells of them, machine.cancel ends them.
 ///
 /// A moment is told as findMoment() has it.
 bool callMomentMethod(MachineRunner& machine, std::string const& method, Json const& params,

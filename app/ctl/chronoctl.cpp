@@ -57,6 +57,27 @@ struct CommandLine {
         verb.add_flag("--schema", options.schema, "Of inspect: which fields there are, and of which type and bounds");
     }
 
+    void addThinning(CLI::App& verb)
+    {
+        verb.add_flag("--dry-run", moment.dryRun, "Of prune: only tell what would go");
+        verb.add_option("--tiers", moment.tiers,
+            "Of policy, and of prune for this once: which moments stay, as PERIOD:AGE,…: all:1h,1h:1d,1d:30d keeps all"
+            " of the last hour, hourly ones for a day, daily ones for a month; none keeps only the present");
+        verb.add_option("--budget", moment.budget,
+            "Of policy, and of prune for this once: what all moments may take: 20G, or none for any amount. What disks"
+            " keep for them is not counted");
+        auto const onOff = CLI::IsMember({ "on", "off" });
+        verb.add_option("--automatic", moment.automatic, "Of policy: moments while the guest is busy: on or off")
+            ->check(onOff);
+        verb.add_option("--every", moment.everyMinutes, "Of policy: after so many minutes");
+        verb.add_option("--before-change", moment.beforeChange,
+                "Of policy: a moment before the machine's settings change: on or off")
+            ->check(onOff);
+        verb.add_option("--on-close", moment.onClose,
+                "Of policy: a moment before the program ends that has the machine in memory: on or off")
+            ->check(onOff);
+    }
+
     static void addHardware(CLI::App& verb, HardwareOptions& hardware)
     {
         verb.add_option("--kernel", hardware.kernel, "Boot this Linux bzImage or PVH ELF directly");
@@ -120,7 +141,8 @@ struct CommandLine {
         suspending->add_option("--to", directory, "Into this directory, not the machine's own");
         suspending->add_flag("--keep-running", keepRunning, "Let it go on afterwards; with --to");
         auto* momentous = verb("moment",
-            "A machine's past: take, list, restore, fork, delete, change, diff, inspect, export, import, verify, prune",
+            "A machine's past: take, list, restore, fork, delete, change, diff, inspect, export, import, verify, prune,"
+            " policy",
             [this](Surroundings& around, Output const& output) { return ctl::moment(moment, around, output); });
         momentous
             ->add_option("action", moment.action,
@@ -129,10 +151,12 @@ struct CommandLine {
                 "tells"
                 " what is otherwise at one than at another, or what it has changed; inspect shows all that it knows"
                 " of each device; export writes it to a directory or a bundle, import makes a machine from a bundle;"
-                " prune frees what no moment needs")
+                " prune lets go of what the machine has kept by itself and the policy does not want any more, and frees"
+                " what no moment needs; policy shows when the machine keeps moments by itself, how long and in how much"
+                " space, or changes that")
             ->required()
             ->check(CLI::IsMember({ "take", "list", "restore", "fork", "delete", "change", "diff", "inspect", "export",
-                "import", "verify", "prune" }));
+                "import", "verify", "prune", "policy" }));
         momentous
             ->add_option("machine", moment.machine,
                 "The machine's name or uuid; of import: the bundle's file, or - for the standard input")
@@ -155,6 +179,7 @@ struct CommandLine {
         momentous->add_flag("--bundle", moment.bundle, "Of export: one file, which import understands on any host");
         momentous->add_flag("--without-files", moment.withoutFiles,
             "Of export to a directory: state and memory alone; it fits no disks but those as they were then");
+        addThinning(*momentous);
         auto* restoring
             = verb("restore", "Bring a suspended machine back", [this](Surroundings& around, Output const& output) {
                   if (!vmm::holdsSavedMachine(machine))

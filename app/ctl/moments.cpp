@@ -11,9 +11,7 @@
 /// `chronoctl moment …`: the same methods, whether a process has the machine in memory or nobody.
 namespace app::ctl {
 
-namespace {
-
-vmm::Result<Json> call(
+vmm::Result<Json> callOnMachine(
     std::string const& machine, std::string const& method, Json params, Surroundings& around, Output const& output)
 {
     auto owner = findOwner(machine, around);
@@ -38,10 +36,7 @@ vmm::Result<Json> call(
     return answered.get();
 }
 
-std::string sizeText(std::uint64_t bytes)
-{
-    return bytes < 10u << 20 ? fmt::format("{} KiB", bytes >> 10) : fmt::format("{} MiB", bytes >> 20);
-}
+namespace {
 
 void print(Json const& list, Output const& output)
 {
@@ -57,6 +52,10 @@ void print(Json const& list, Output const& output)
             sizeText(moment.value("sharedBytes", std::uint64_t(0))), moment.value("name", ""),
             moment.value("pinned", false) ? " (pinned)" : ""));
     }
+    auto const budget = list.value("budgetBytes", std::uint64_t(0)), over = list.value("overBytes", std::uint64_t(0));
+    output.text(fmt::format("{} in all{}{}", sizeText(list.value("totalBytes", std::uint64_t(0))),
+        budget == 0 ? "" : ", of a budget of " + sizeText(budget),
+        over == 0 ? "" : ": " + sizeText(over) + " too much"));
     for (auto const& damage : list.value("damaged", Json::array()))
         output.text(fmt::format("  {:<9} cannot be read: {}", damage.value("moment", "").substr(0, 8),
             control::errorFromJson(damage["error"]).message()));
@@ -68,13 +67,17 @@ int moment(MomentOptions const& options, Surroundings& around, Output const& out
 {
     if (options.action == "import")
         return importMoment(options, around, output);
-    std::set<std::string_view> const withoutMoment { "take", "list", "fork", "verify", "prune" };
+    std::set<std::string_view> const withoutMoment { "take", "list", "fork", "verify", "prune", "policy" };
     bool const needsMoment = !withoutMoment.contains(options.action);
     if (needsMoment && options.moment.empty())
         return output.failed(
             { vmm::ErrorCode::InvalidArgument, "say which moment: its id, the beginning of it, or its name", 0 });
     if (options.action == "diff" || options.action == "inspect" || options.action == "export")
         return lookAtMoment(options, around, output);
+    if (options.action == "prune")
+        return pruneMoments(options, around, output);
+    if (options.action == "policy")
+        return momentPolicy(options, around, output);
     Json params = Json::object();
     if (!options.moment.empty())
         params["moment"] = options.moment;
@@ -113,9 +116,9 @@ int moment(MomentOptions const& options, Surroundings& around, Output const& out
         if (options.pinned)
             params["pinned"] = *options.pinned;
     } else {
-        method = options.action == "verify" ? "moment.verify" : "moment.sweep";
+        method = "moment.verify";
     }
-    auto const answer = call(options.machine, method, std::move(params), around, output);
+    auto const answer = callOnMachine(options.machine, method, std::move(params), around, output);
     if (!answer)
         return output.failed(answer.error());
     auto const damaged = answer->value("damaged", Json::array());
@@ -131,8 +134,6 @@ int moment(MomentOptions const& options, Surroundings& around, Output const& out
         for (auto const& damage : damaged)
             output.text(
                 fmt::format("{}: {}", damage.value("moment", ""), control::errorFromJson(damage["error"]).message()));
-    } else if (options.action == "prune") {
-        output.text(sizeText(answer->value("freedBytes", std::uint64_t(0))) + " freed");
     }
     return options.action == "verify" && !damaged.empty() ? int(Failed) : int(Done);
 }

@@ -26,6 +26,14 @@ void writeAll(int fd, std::string_view data)
     }
 }
 
+std::string sizeText(std::uint64_t bytes)
+{
+    constexpr std::uint64_t mib = 1u << 20, gib = 1u << 30;
+    return bytes < 10 * mib ? fmt::format("{} KiB", bytes >> 10)
+        : bytes < 10 * gib  ? fmt::format("{} MiB", bytes >> 20)
+                            : fmt::format("{} GiB", bytes >> 30);
+}
+
 void Output::text(std::string_view line) const
 {
     writeAll(out, std::string(line) + "\n");

@@ -27,6 +27,8 @@ struct Output {
 };
 
 void writeAll(int fd, std::string_view data);
+/// "12 KiB", "345 MiB".
+std::string sizeText(std::uint64_t bytes);
 
 /// A terminal in raw mode, for as long as the object lives. Does nothing to what is no terminal.
 class RawTerminal {

@@ -36,11 +36,6 @@ MachineStore::Progress progressOn(Output const& output)
     };
 }
 
-std::string sizeText(std::uint64_t bytes)
-{
-    return bytes < 10u << 20 ? fmt::format("{} KiB", bytes >> 10) : fmt::format("{} MiB", bytes >> 20);
-}
-
 void print(std::vector<vmm::state::Difference> const& fields, Output const& output)
 {
     auto const value = [](std::string const& text) { return text.empty() ? "nothing" : text.c_str(); };

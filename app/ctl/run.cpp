@@ -231,17 +231,31 @@ private:
         }
     }
 
-    /// A signal, or the escape key. Who asks again does not want to wait.
+    /// A signal. Who asks again does not want to wait.
     void askToEnd()
     {
-        bool const canSuspend = m_options.onSignal == "suspend" && !m_subject.places.stateDirectory.empty();
-        if (m_asked++ > 0 || m_options.onSignal == "poweroff" || (m_options.onSignal == "suspend" && !canSuspend)) {
-            powerOff();
-        } else if (m_options.onSignal == "shutdown") {
-            m_runner->pressPowerButton();
-        } else {
-            suspend();
+        if (m_asked++ > 0) {
+            m_runner->cancelKeeping();
+            return powerOff();
         }
+        // What is now stays as a moment, where the policy of the timeline wants that.
+        m_runner->keepUnasked(vmm::timeline::Reason::OnClose, [this](vmm::Result<> const&) {
+            m_loop.post([this] {
+                if (m_asked == 1)
+                    endAsAsked();
+            });
+        });
+    }
+
+    void endAsAsked()
+    {
+        bool const canSuspend = !m_subject.places.stateDirectory.empty();
+        if (m_options.onSignal == "shutdown")
+            m_runner->pressPowerButton();
+        else if (m_options.onSignal == "suspend" && canSuspend)
+            suspend();
+        else
+            powerOff();
     }
 
     void suspend()

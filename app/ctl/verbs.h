@@ -66,7 +66,7 @@ struct InspectOptions {
 };
 
 struct MomentOptions {
-    std::string action; ///< take list restore fork delete change diff inspect export import verify prune
+    std::string action; ///< take list restore fork delete change diff inspect export import verify prune policy
     std::string machine, moment;
     std::string other; ///< diff: the moment to compare with
     std::optional<std::string> name, note;
@@ -76,8 +76,20 @@ struct MomentOptions {
     std::string to;            ///< export: a directory, or the file of a bundle; "-": the standard output
     bool bundle = false;       ///< export
     bool withoutFiles = false; ///< export
+    bool dryRun = false;       ///< prune
+    std::optional<std::string> tiers, budget;                    ///< prune, policy
+    std::optional<std::string> automatic, beforeChange, onClose; ///< policy: "on", "off"
+    std::optional<unsigned> everyMinutes;                        ///< policy
 };
 int moment(MomentOptions const& options, Surroundings& around, Output const& output);
+/// A method of the control socket on a machine that a process has in memory, or that nobody has.
+vmm::Result<Json> callOnMachine(
+    std::string const& machine, std::string const& method, Json params, Surroundings& around, Output const& output);
+int pruneMoments(MomentOptions const& options, Surroundings& around, Output const& output);
+int momentPolicy(MomentOptions const& options, Surroundings& around, Output const& output);
+/// "all:1h,1h:1d,1d:30d": all of the last hour, hourly for a day, daily for a month; "none": no tier. As "tiers" of the
+/// control socket has them.
+vmm::Result<Json> parseTiers(std::string const& text);
 /// diff, inspect and export: they only read, and do it here, whoever has the machine in memory.
 int lookAtMoment(MomentOptions const& options, Surroundings& around, Output const& output);
 int importMoment(MomentOptions const& options, Surroundings& around, Output const& output);

@@ -21,8 +21,9 @@ struct Order {
 /// One machine.
 struct Closing::Step {
     std::shared_ptr<MachineRunner> runner;
-    std::shared_ptr<Order> order = {}; // the last one given
-    bool isSuspend = false;            // …is that
+    std::shared_ptr<Order> order = {};   // the last one given
+    bool isSuspend = false;              // …is that
+    std::shared_ptr<Order> keeping = {}; // that of a moment, once it was given
     bool isResumed = false, isButtonPressed = false;
     bool isOver = false;
 
@@ -31,6 +32,8 @@ struct Closing::Step {
         std::lock_guard const guard(order->mutex);
         return order->answer;
     }
+
+    bool isKeeping() const { return keeping && keeping == order && !answer(); }
 
     /// The completion to give it with, which keeps the answer.
     MachineRunner::Completion giveOrder()
@@ -57,7 +60,10 @@ Closing::~Closing() = default;
 
 void Closing::look()
 {
-    bool const isOverdue = m_way == Way::ShutDown && --m_ticksLeft < 0;
+    // A guest has its time from when it hears of it.
+    if (std::none_of(m_steps.begin(), m_steps.end(), [](Step const& step) { return step.isKeeping(); }))
+        --m_ticksLeft;
+    bool const isOverdue = m_way == Way::ShutDown && m_ticksLeft < 0;
     for (auto& step : m_steps)
         advance(step, isOverdue);
     if (!std::all_of(m_steps.begin(), m_steps.end(), [](Step const& step) { return step.isOver; }))
@@ -73,7 +79,7 @@ void Closing::advance(Step& step, bool isOverdue)
     if (step.isOver)
         return;
     auto const answer = step.order ? step.answer() : std::nullopt;
-    if (step.order && !answer)
+    if (step.order && !answer && !(step.isKeeping() && !isInMemory(step.runner->state())))
         return;
     if (answer && !*answer && step.isSuspend) {
         step.isOver = true;
@@ -91,6 +97,11 @@ void Closing::advance(Step& step, bool isOverdue)
     case SessionState::Crashed: return step.runner->powerOff(step.giveOrder());
     case SessionState::Running:
     case SessionState::Paused: break;
+    }
+    if (!step.keeping) {
+        auto const kept = step.giveOrder();
+        step.keeping = step.order;
+        return step.runner->keepUnasked(vmm::timeline::Reason::OnClose, kept);
     }
     if (m_way == Way::Suspend) {
         step.isSuspend = true;
@@ -113,6 +124,8 @@ void Closing::cancel()
     for (auto& step : m_steps) {
         if (step.isSuspend && !step.answer())
             step.runner->cancelJob();
+        else if (step.isKeeping())
+            step.runner->cancelKeeping();
     }
 }
 

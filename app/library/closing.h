@@ -8,9 +8,10 @@
 
 namespace app {
 
-/// Ends the machines that it is given, and no other: suspends them, or has their guests shut down. What is under way in
-/// one (it starts, is restored or suspended) is waited for, and where that led decides. GUI thread only. When it is
-/// destroyed it asks nothing more of any machine.
+/// Ends the machines that it is given, and no other: suspends them, or has their guests shut down, each after it was
+/// kept as a moment, where the policy of its timeline wants that. What is under way in one (it starts, is restored or
+/// suspended) is waited for, and where that led decides. GUI thread only. When it is destroyed it asks nothing more of
+/// any machine.
 class Closing final : public QObject {
     Q_OBJECT
 public:
@@ -21,7 +22,7 @@ public:
         QObject* parent = nullptr);
     ~Closing() override;
 
-    /// finished() never comes; a suspend that this began is given up.
+    /// finished() never comes; a suspend that this began is given up, and so is a moment.
     void cancel();
 
 signals:

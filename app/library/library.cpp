@@ -13,6 +13,7 @@
 #include <QTimer>
 #include <algorithm>
 #include <atomic>
+#include <future>
 
 namespace app {
 
@@ -23,6 +24,13 @@ constexpr std::uint64_t trashSeconds = 30 * 24 * 3600;
 QString text(std::string const& utf8)
 {
     return QString::fromStdString(utf8);
+}
+
+bool isOtherHardware(vmm::VmConfig one, vmm::VmConfig const& other)
+{
+    one.name = other.name;
+    one.notes = other.notes;
+    return one != other;
 }
 
 }
@@ -168,6 +176,16 @@ struct Library::Private {
                 },
                 Qt::QueuedConnection);
         };
+    }
+
+    /// Where the policy of its timeline wants that. The writer waits for it, so that changes stay in their order.
+    static void keepBeforeChange(MachineRunner& runner)
+    {
+        constexpr std::chrono::minutes patience(1); // a machine that ends meanwhile may never answer
+        auto const kept = std::make_shared<std::promise<void>>();
+        auto answer = kept->get_future();
+        runner.keepUnasked(vmm::timeline::Reason::BeforeChange, [kept](vmm::Result<> const&) { kept->set_value(); });
+        answer.wait_for(patience);
     }
 
     MediaAdvisor& mediaAdvisor()
@@ -496,9 +514,26 @@ void Library::changeSettings(
         return done(vmm::fail(vmm::ErrorCode::NotNow,
             std::string("the machine is ") + std::string(stateName(changed->runner()->state()))));
     }
-    m_private->write([this, config = std::move(config), newDisks = std::move(newDisks),
-                         unwanted = std::move(unwanted)] { return m_store.save(config, newDisks, unwanted); },
+    // Nobody can go back to where an image was that is to go for good.
+    auto const before = changed != nullptr && unwanted.empty() && isOtherHardware(changed->config(), config)
+        ? changed->runner()
+        : nullptr;
+    m_private->write(
+        [this, before, config = std::move(config), newDisks = std::move(newDisks), unwanted = std::move(unwanted)] {
+            if (before)
+                Private::keepBeforeChange(*before);
+            return m_store.save(config, newDisks, unwanted);
+        },
         std::move(done));
+}
+
+void Library::changePolicy(QString const& id, vmm::timeline::Policy const& policy, Done<void> done)
+{
+    auto const* changed = session(id);
+    if (changed == nullptr)
+        return done(vmm::fail(vmm::ErrorCode::NotFound, "there is no machine " + id.toStdString()));
+    changed->runner()->setPolicy(
+        policy, m_private->onOurThread([done](vmm::Result<> const& outcome) { done(outcome); }));
 }
 
 void Library::changeNotes(QString const& id, QString const& notes, Done<void> done)
@@ -511,6 +546,20 @@ void Library::changeNotes(QString const& id, QString const& notes, Done<void> do
 }
 
 void Library::changeWhileInMemory(vmm::VmConfig wanted, Done<void> done)
+{
+    auto const* changed = session(text(wanted.uuid));
+    bool const isForwarding = changed != nullptr && isInMemory(changed->state())
+        && std::ranges::any_of(wanted.networks, [now = changed->config().networks](auto const& network) {
+               return std::ranges::any_of(
+                   now, [&](auto const& one) { return one.id == network.id && one.forwards != network.forwards; });
+           });
+    if (!isForwarding)
+        return changeNowInMemory(wanted, done);
+    changed->runner()->keepUnasked(vmm::timeline::Reason::BeforeChange,
+        m_private->onOurThread([this, wanted, done](vmm::Result<> const&) { changeNowInMemory(wanted, done); }));
+}
+
+void Library::changeNowInMemory(vmm::VmConfig const& wanted, Done<void> const& done)
 {
     auto const id = text(wanted.uuid);
     auto* changed = session(id);

@@ -53,12 +53,15 @@ public:
         std::function<void(double)> progress = {});
     void cancelClone(); ///< or the fork, whichever was begun last
     // Changes are written in the order in which they are asked for; `done` hears when that is so, and entry() and
-    // config() tell it.
+    // config() tell it. Before settings change, the machine is kept as a moment, where its timeline's policy wants
+    // that.
     void rename(QString const& id, QString const& name, Done<void> done);
     /// The next start's; refused while the machine is in memory. Disks without a path are made as `newDisks` says;
     /// `unwanted` are images of the machine's own that go for good.
     void changeSettings(
         vmm::VmConfig config, std::vector<NewDisk> newDisks, std::vector<std::string> unwanted, Done<void> done);
+    /// At any time: when the machine keeps moments by itself, how long those stay, and in how much space.
+    void changePolicy(QString const& id, vmm::timeline::Policy const& policy, Done<void> done);
     /// At any time: what a person has noted about the machine.
     void changeNotes(QString const& id, QString const& notes, Done<void> done);
     /// The part of `config` that may change while the machine is in memory: name, notes and port forwards. What is in
@@ -106,6 +109,7 @@ signals:
 
 private:
     void close(Closing::Way way, int seconds, Done<void> done);
+    void changeNowInMemory(vmm::VmConfig const& wanted, Done<void> const& done);
 
     struct Private;
     MachineStore m_store;

@@ -2,8 +2,10 @@
 
 namespace app {
 
-MachineRunner::MachineRunner(vmm::VmConfig config, MachinePlaces places, MachineFactory factory)
-    : m_places(std::move(places)), m_private(std::make_unique<Private>(*this, std::move(config), std::move(factory)))
+MachineRunner::MachineRunner(
+    vmm::VmConfig config, MachinePlaces places, MachineFactory factory, vmm::Nanoseconds minute)
+    : m_places(std::move(places)),
+      m_private(std::make_unique<Private>(*this, std::move(config), std::move(factory), minute))
 {
     m_state = m_private->restingState();
     if (m_state == SessionState::Suspended)
@@ -21,6 +23,7 @@ MachineRunner::~MachineRunner()
     m_private->cancelJobs();
     m_private->thread->loop().call([this] {
         m_private->worker.reset(); // it looks at the timeline, not at the machine
+        m_private->pruneTimer.reset();
         if (m_private->machine)
             m_private->end();
     });

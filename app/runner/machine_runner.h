@@ -4,6 +4,7 @@
 #include "app/runner/machine_factory.h"
 #include "app/runner/session_state.h"
 #include "vmm/base/event_loop.h"
+#include "vmm/timeline/thinning.h"
 
 #include <atomic>
 #include <optional>
@@ -67,6 +68,9 @@ struct MachinePlaces {
 /// machine whose disks were on their way to one when its process ended arrives there. Empty: none.
 vmm::Result<std::string> momentOnTheWay(std::string const& timelineFolder);
 
+/// The policy of that timeline; where there is none, the one that a new timeline begins with.
+vmm::Result<vmm::timeline::Policy> policyOf(std::string const& timelineFolder);
+
 /// One machine, running or not, without Qt: it makes and ends vmm::Machine objects on a thread of its own, so that
 /// nobody ever waits for one, holds the machine's lock while one is in memory, and passes commands in and notices out.
 /// VmSession (the desktop) and the control socket are its two users. Any thread.
@@ -74,7 +78,9 @@ class MachineRunner {
 public:
     using Completion = std::function<void(vmm::Result<>)>;
 
-    MachineRunner(vmm::VmConfig config, MachinePlaces places, MachineFactory factory);
+    /// `minute`: of the machine's own moments; tests have shorter ones.
+    MachineRunner(vmm::VmConfig config, MachinePlaces places, MachineFactory factory,
+        vmm::Nanoseconds minute = std::chrono::minutes(1));
     /// Ends the machine without asking, and waits for that.
     ~MachineRunner();
 
@@ -111,6 +117,15 @@ public:
     /// disks, configuration and the firmware's variables. Suspended: what the state has.
     using Kept = std::function<void(vmm::Result<vmm::timeline::Moment>)>;
     void keepMoment(vmm::timeline::NewMoment what, Kept done = {});
+    /// The same without being asked, where the timeline's policy wants it and there is anything new: of a machine that
+    /// is off only before a change, where its disks hold something. `done` hears no error: what it is kept for goes on.
+    void keepUnasked(vmm::timeline::Reason reason, Completion done = {});
+    /// Thins the timeline out, and gives back what no moment needs: job "prune". `policy`: for this once; none: the
+    /// timeline's own. A machine in memory does so by itself after each of its own moments.
+    using PruneDone = std::function<void(vmm::Result<vmm::timeline::Pruned>)>;
+    void prune(std::optional<vmm::timeline::Policy> policy = {}, PruneDone done = {});
+    /// When the machine keeps moments by itself, and how long those stay. Makes a timeline where there is none.
+    void setPolicy(vmm::timeline::Policy policy, Completion done = {});
     enum class Present : std::uint8_t {
         Keep, ///< As a moment, first; where that is not possible nothing is done.
         Lose,

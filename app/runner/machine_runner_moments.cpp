@@ -33,7 +33,15 @@ void MachineRunner::Private::keepMoment(vmm::timeline::NewMoment what, Kept cons
     if (auto const opened = openTimeline(); !opened)
         return hear(vmm::fail(opened.error()));
     machine->post(vmm::command::KeepMoment { timeline, std::move(what), pictureMaker() },
-        [this, hear, kept = timeline](vmm::Result<> const& outcome) {
+        [this, hear, kept = timeline, upTo = schedule->mark(), mine = generation](vmm::Result<> const& outcome) {
+            if (outcome) {
+                post(
+                    [this, upTo, mine] {
+                        if (mine == generation && schedule)
+                            schedule->kept(upTo);
+                    },
+                    {});
+            }
             // Busy: another one is being kept, and goes on.
             if (outcome || outcome.error().code != vmm::ErrorCode::Busy)
                 tell(notice::KeepingEnded {});
@@ -89,10 +97,13 @@ void MachineRunner::Private::goTo(std::string const& moment, Present present, Co
     auto const ready = [&]() -> vmm::Result<> {
         TRY(takeLock());
         TRY(openTimeline());
+        std::lock_guard const guard(headingMutex);
+        heading = moment;
         return timeline->moment(moment) ? vmm::Result<>()
                                         : vmm::fail(vmm::ErrorCode::NotFound, "there is no moment " + moment);
     }();
     auto const refuse = [&](vmm::Error const& error) {
+        forgetHeading();
         letGo();
         finish(done, vmm::fail(error));
     };
@@ -115,14 +126,21 @@ void MachineRunner::Private::goTo(std::string const& moment, Present present, Co
     keepMoment(now, [this, moment, done, mine = generation](vmm::Result<vmm::timeline::Moment> const& kept) {
         post(
             [this, moment, done, mine, kept] {
+                if (kept && mine == generation && machine)
+                    return goThere(moment, Then::Run, done);
+                forgetHeading();
                 if (!kept)
                     return finish(done, vmm::fail(vmm::Error(kept.error()).within("the present could not be kept")));
-                if (mine != generation || !machine)
-                    return finish(done, vmm::fail(notNow("go to another moment with", runner.m_state)));
-                goThere(moment, Then::Run, done);
+                finish(done, vmm::fail(notNow("go to another moment with", runner.m_state)));
             },
             done);
     });
+}
+
+void MachineRunner::Private::forgetHeading()
+{
+    std::lock_guard const guard(headingMutex);
+    heading.clear();
 }
 
 void MachineRunner::Private::goThere(std::string const& moment, Then then, Completion const& done)
@@ -133,12 +151,14 @@ void MachineRunner::Private::goThere(std::string const& moment, Then then, Compl
     auto const free = dropSavedState();
     auto const known = free ? timeline->moment(moment) : vmm::fail(free.error());
     if (!known) {
+        forgetHeading();
         end(known.error());
         return finish(done, vmm::fail(known.error()));
     }
     if (known->power == vmm::timeline::Power::Off)
         return goToOff(moment, done);
     auto made = factory.goTo(timeline, moment, listener());
+    forgetHeading(); // what it needs of it is held
     if (made && (*made)->config().uuid != runner.id())
         made = vmm::fail(vmm::ErrorCode::Corrupt, "the moment is another machine's");
     if (!made) {
@@ -155,7 +175,7 @@ void MachineRunner::Private::goThere(std::string const& moment, Then then, Compl
             [this, done, mine, resumed] {
                 if (mine == generation)
                     settle(resumed);
-                tidyDisks();
+                mendTimeline();
                 finish(done, resumed);
             },
             done);
@@ -165,6 +185,7 @@ void MachineRunner::Private::goThere(std::string const& moment, Then then, Compl
 void MachineRunner::Private::goToOff(std::string const& moment, Completion const& done)
 {
     auto gone = vmm::Machine::goToOff(timeline, moment);
+    forgetHeading();
     if (gone && gone->uuid != runner.id())
         gone = vmm::fail(vmm::ErrorCode::Corrupt, "the moment is another machine's");
     if (!gone) {
@@ -207,6 +228,7 @@ void MachineRunner::Private::withTimeline(std::function<vmm::Result<>()> const& 
         outcome = openTimeline();
     if (outcome)
         outcome = what();
+    followSchedule(); // its policy may be another one
     letGo();
     finish(done, std::move(outcome));
 }
@@ -268,12 +290,8 @@ void MachineRunner::endMoment(std::string moment, Completion done)
         [this, done, moment = std::move(moment)] {
             auto const end = [&]() -> vmm::Result<> {
                 TRY(m_private->timeline->purge(moment));
-                // The moment is no more, whatever its disks still have of it: that is remembered, and tried again. A
-                // saved state knows its disks as they are, to the byte, so they wait for its end.
-                if (m_private->machine)
-                    m_private->machine->post(vmm::command::TidyDisks { m_private->timeline });
-                else if (m_private->restingState() == SessionState::Off)
-                    vmm::ignore(vmm::Machine::tidyDisks(config(), *m_private->timeline));
+                // The moment is no more, whatever its disks still have of it: that is remembered, and tried again.
+                m_private->tidyDisks();
                 return vmm::Result<>();
             };
             m_private->withTimeline(end, done);

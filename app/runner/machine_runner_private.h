@@ -1,6 +1,7 @@
 #pragma once
 
 #include "app/runner/machine_runner.h"
+#include "app/runner/moment_schedule.h"
 #include "app/store/machine_lock.h"
 #include "app/store/whole_file.h"
 #include "vmm/base/log.h"
@@ -68,6 +69,16 @@ struct MachineRunner::Private {
     std::string lastKept;                              // the machine's thread
     std::atomic<bool> cancelStill { false };           // a moment of a machine that is not in memory
 
+    vmm::Nanoseconds const minute;
+    std::unique_ptr<MomentSchedule> schedule; // of the machine in memory
+    bool keepsAutomatically = false;          // it was told that one is due, and has not answered yet
+    std::string complaint;                    // why it could not keep a moment by itself, said once
+    vmm::EventLoop::Handle pruneTimer;
+    std::shared_ptr<std::atomic<bool>> prunesUnasked; // while it does; true: it shall not go on
+    bool prunesAgain = false;                         // there is more to thin out than it knows
+    std::mutex headingMutex;
+    std::string heading; // the moment that goTo() will arrive at: it must not be thinned out
+
     std::mutex observersMutex;
     std::map<ObserverId, Observer> observers;
     ObserverId nextObserver = 1;
@@ -81,8 +92,8 @@ struct MachineRunner::Private {
     std::unique_ptr<vmm::LoopThread> thread; // after what it uses, so that it ends before
     std::unique_ptr<vmm::LoopThread> worker; // of work(); posts to `thread`
 
-    Private(MachineRunner& owner, vmm::VmConfig initial, MachineFactory machines)
-        : runner(owner), factory(std::move(machines))
+    Private(MachineRunner& owner, vmm::VmConfig initial, MachineFactory machines, vmm::Nanoseconds itsMinute)
+        : runner(owner), factory(std::move(machines)), minute(itsMinute)
     {
         setNextConfig(std::move(initial));
     }
@@ -154,6 +165,7 @@ struct MachineRunner::Private {
         }
         if (runner.m_state.exchange(state) != state || why)
             tell(notice::StateChanged { state, std::move(why) });
+        followSchedule();
     }
 
     /// Runs `task` on the loop's thread; where there can be no thread, `done` hears why.
@@ -235,6 +247,7 @@ struct MachineRunner::Private {
             std::lock_guard const guard(machineMutex);
             machine = std::move(made);
         }
+        makeSchedule();
         std::lock_guard const guard(configMutex);
         // The machine knows best what it is made of: a restored one brings its configuration along. What it is called
         // is the person's, who may have changed it meanwhile.
@@ -265,6 +278,10 @@ struct MachineRunner::Private {
     /// Destroys the machine.
     void drop()
     {
+        schedule.reset();
+        pruneTimer.reset();
+        if (prunesUnasked)
+            *prunesUnasked = true; // it would keep the lock
         {
             std::lock_guard const guard(configMutex);
             for (auto const& [id, link] : consoles)
@@ -404,24 +421,46 @@ struct MachineRunner::Private {
                 [this, done, mine, started] {
                     if (mine == generation)
                         settle(started);
-                    tidyDisks();
+                    mendTimeline();
                     finish(done, started);
                 },
                 done);
         });
     }
 
-    /// What an earlier process has left undone, if anything.
-    void tidyDisks()
+    bool hasTimeline() const
     {
         struct stat status { };
         auto const& path = runner.m_places.timelineFolder;
-        if (!machine || path.empty() || ::stat(path.c_str(), &status) != 0)
+        return !path.empty() && ::stat(path.c_str(), &status) == 0;
+    }
+
+    /// What an earlier process has left undone, if anything; the machine runs.
+    void mendTimeline()
+    {
+        if (!machine || !hasTimeline())
             return;
         if (auto const opened = openTimeline(); !opened)
             return vmm::log(vmm::LogLevel::Warning, "runner", "the timeline: {}", opened.error().message());
-        if (!timeline->loose().empty())
-            machine->post(vmm::command::TidyDisks { timeline }, {});
+        tidyLoose();
+        pruneSoon();
+    }
+
+    void tidyLoose()
+    {
+        if (timeline && !timeline->loose().empty())
+            tidyDisks();
+    }
+
+    /// What no moment needs. A saved state knows its disks as they are, to the byte, so they wait for its end.
+    void tidyDisks()
+    {
+        if (!timeline || savedStateInUse)
+            return;
+        if (machine)
+            machine->post(vmm::command::TidyDisks { timeline });
+        else if (restingState() == SessionState::Off)
+            vmm::ignore(vmm::Machine::tidyDisks(runner.config(), *timeline));
     }
 
     vmm::Result<> create()
@@ -482,6 +521,7 @@ struct MachineRunner::Private {
                             keepPasts(directory);
                         if (mine == generation) {
                             settle(outcome);
+                            tidyLoose(); // which it has refused meanwhile, if it goes on
                         }
                         finish(done, outcome);
                     },
@@ -500,6 +540,7 @@ struct MachineRunner::Private {
     /// Makes the picture of a moment; empty where the machine has no screen.
     std::function<vmm::Bytes()> pictureMaker();
     void goTo(std::string const& moment, Present present, Completion const& done);
+    void forgetHeading();
     /// Whatever is in memory is gone now.
     enum class Then : std::uint8_t { Run, StandStill };
     void goThere(std::string const& moment, Then then, Completion const& done);
@@ -507,6 +548,21 @@ struct MachineRunner::Private {
     vmm::Result<> arriveWithoutMemory();
     /// Does `what` while the lock and the timeline are ours.
     void withTimeline(std::function<vmm::Result<>()> const& what, Completion const& done);
+
+    // machine_runner_automatic.cpp
+
+    vmm::timeline::Policy policy();
+    void makeSchedule();
+    void followSchedule();
+    bool isWorthKeeping(vmm::timeline::Reason reason);
+    void keepUnasked(vmm::timeline::Reason reason, Completion const& done);
+    void couldNotKeep(vmm::Error const& error);
+    vmm::Result<vmm::timeline::Pruned> pruneNow(
+        vmm::timeline::Timeline& timeline, vmm::timeline::Policy const& policy, JobProgress const& progress);
+    void prune(std::optional<vmm::timeline::Policy> const& once, PruneDone const& done);
+    /// A while after the machine runs, when it has come to rest.
+    void pruneSoon();
+    void pruneUnasked();
 
     // machine_runner_work.cpp
 
@@ -522,13 +578,16 @@ struct MachineRunner::Private {
         if (!machine || (action && !isPossible(*action, state)))
             return finish(done, vmm::fail(notNow(name, state)));
         bool const runs = action == Action::Resume || action == Action::Reset || action == Action::Start;
-        if (runs && savedStateInUse) {
+        bool const leavesSaved = runs && savedStateInUse;
+        if (leavesSaved) {
             if (auto const dropped = dropSavedState(); !dropped)
                 return finish(done, dropped);
         }
-        machine->post(std::move(command), [this, done, mine = generation](vmm::Result<> outcome) {
+        machine->post(std::move(command), [this, done, leavesSaved, mine = generation](vmm::Result<> outcome) {
             post(
-                [this, done, mine, outcome] {
+                [this, done, leavesSaved, mine, outcome] {
+                    if (leavesSaved && mine == generation)
+                        mendTimeline();
                     // The event of the power off was before us on the loop, unless the machine told in the other order.
                     if (mine == generation && machine && machine->state() == vmm::RunState::Off
                         && isPossible(Action::PowerOff, runner.m_state))

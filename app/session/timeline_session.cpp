@@ -107,6 +107,7 @@ vmm::Result<TimelineSession::Reading> TimelineSession::read(MachineRunner const&
         return reading;
     reading.source = TRY(runner.timeline());
     reading.damaged = static_cast<int>(reading.source->damages().size());
+    reading.policy = reading.source->policy();
     std::map<QString, MomentEntry> all;
     for (auto const& moment : reading.source->moments()) {
         auto entry = entryOf(moment);
@@ -153,12 +154,13 @@ void TimelineSession::take(vmm::Result<Reading> reading)
     m_source = reading->source;
     m_pictures.setSource(m_source);
     if (!isFirst && reading->moments == m_moments && reading->removed == m_removed && reading->present == m_present
-        && reading->damaged == m_damaged)
+        && reading->damaged == m_damaged && reading->policy == m_policy)
         return;
     m_moments = std::move(reading->moments);
     m_removed = std::move(reading->removed);
     m_present = std::move(reading->present);
     m_damaged = reading->damaged;
+    m_policy = std::move(reading->policy);
     m_places.clear();
     for (std::size_t i = 0; i < m_moments.size(); ++i)
         m_places[m_moments[i].id] = i;
@@ -356,24 +358,15 @@ void TimelineSession::stopComparing()
         *m_comparing = false;
 }
 
-/// What was removed long ago goes, one at a time, and in the end what they took. Where that does not work now it is
-/// tried again later.
+/// What was removed long ago goes, with what the policy does not keep. Where that does not work now it is tried again
+/// later.
 void TimelineSession::purge()
 {
-    if (m_runner->state() == SessionState::Suspended || m_keeping)
-        return;
     auto const now = QDateTime::currentMSecsSinceEpoch();
-    for (auto const& entry : m_removed) {
-        if (now - entry.removedAt < undoMilliseconds)
-            continue;
-        m_runner->endMoment(entry.id.toStdString(), [gate = m_gate](vmm::Result<> const&) {
-            Gate<TimelineSession>::post(gate, [](TimelineSession& session) { session.readSoon(); });
-        });
-        m_isToBeSwept = true;
-        return;
-    }
-    if (std::exchange(m_isToBeSwept, false))
-        m_runner->changeTimeline([](vmm::timeline::Timeline& timeline) { return timeline.sweep(); });
+    auto const isOver = [now](MomentEntry const& entry) { return now - entry.removedAt >= undoMilliseconds; };
+    if (m_runner->state() != SessionState::Suspended && !m_keeping
+        && std::any_of(m_removed.begin(), m_removed.end(), isOver))
+        m_runner->prune();
 }
 
 void TimelineSession::setKeeping(std::optional<double> fraction)

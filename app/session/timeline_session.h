@@ -11,6 +11,7 @@
 namespace app {
 
 using MomentReason = vmm::timeline::Reason;
+using TimelinePolicy = vmm::timeline::Policy;
 
 /// A moment of a machine as a person sees it.
 struct MomentEntry {
@@ -45,7 +46,7 @@ public:
     enum class Step : std::uint8_t { Read, Keep, Go, Change, Remove, Compare };
     Q_ENUM(Step)
     /// So long what was removed can be brought back; then it goes for good.
-    static constexpr qint64 undoMilliseconds = 3600 * 1000;
+    static constexpr qint64 undoMilliseconds = vmm::timeline::removedStays / 1'000'000;
 
     explicit TimelineSession(std::shared_ptr<MachineRunner> runner, QObject* parent = nullptr);
     ~TimelineSession() override;
@@ -62,6 +63,8 @@ public:
     std::vector<MomentEntry> const& removed() const { return m_removed; }
     /// The moment that the present came from; empty: none. One that is removed counts as what it came from.
     QString const& present() const { return m_present; }
+    /// When the machine keeps moments by itself, how long those stay, and the budget of all.
+    TimelinePolicy const& policy() const { return m_policy; }
     /// How many moments cannot be read.
     int damaged() const { return m_damaged; }
     MomentPictures& pictures() { return m_pictures; }
@@ -97,7 +100,7 @@ public:
     void take(Notice const& notice);
 
 signals:
-    void changed(); ///< moments(), removed(), present()
+    void changed(); ///< moments(), removed(), present(), policy()
     void costsChanged();
     void obstaclesChanged(); ///< also: what can be done
     void keepingChanged();
@@ -111,6 +114,7 @@ private:
         std::vector<MomentEntry> moments, removed;
         QString present;
         int damaged = 0;
+        TimelinePolicy policy;
     };
     using Outcome = vmm::Result<>;
 
@@ -135,6 +139,7 @@ private:
     std::map<QString, std::size_t> m_places; // in m_moments
     QString m_present;
     int m_damaged = 0;
+    TimelinePolicy m_policy;
     std::optional<TimelineCosts> m_costs;
     std::vector<vmm::Error> m_obstacles;
     std::optional<double> m_keeping;
@@ -143,8 +148,7 @@ private:
     std::shared_ptr<std::atomic<bool>> m_comparing; // false: nobody waits for it any more
     QFileSystemWatcher m_watcher;
     QTimer m_readTimer, m_countTimer, m_obstacleTimer, m_purgeTimer;
-    bool m_isOpen = false, m_isRead = false, m_isReading = false, m_readAgain = false, m_isLooking = false,
-         m_isToBeSwept = false;
+    bool m_isOpen = false, m_isRead = false, m_isReading = false, m_readAgain = false, m_isLooking = false;
     std::unique_ptr<vmm::LoopThread> m_thread; // last: ends before what it uses
 };
 

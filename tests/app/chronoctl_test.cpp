@@ -337,8 +337,58 @@ private slots:
         QCOMPARE(bench.call({ "moment", "change", "web", "good", "--unpin", "--note", "" }).code, 0);
         auto const list = bench.call({ "moment", "list", "web" });
         QVERIFY2(list.out.contains("good") && !list.out.contains("pinned"), list.out.constData());
-        QCOMPARE(bench.call({ "moment", "prune", "web" }).code, 0);
         QCOMPARE(bench.call({ "moment", "verify", "web" }).code, 0);
+    }
+
+    void theTimelineIsThinnedOutByItsPolicy()
+    {
+        Bench bench;
+        QCOMPARE(bench.call({ "create", "web" }).code, 0);
+        auto const usual = bench.json({ "moment", "policy", "web" });
+        QVERIFY(usual["automatic"].toBool() && usual["beforeChange"].toBool() && usual["onClose"].toBool());
+        QCOMPARE(usual["tiers"].toArray().size(), 3);
+        QVERIFY(!std::filesystem::exists(
+            bench.store.placesOf(bench.json({ "show", "web" })["uuid"].toString().toStdString()).timelineFolder));
+        Hosting hosting(bench, { "web" });
+        QVERIFY(hosting.isRunning("web"));
+        QCOMPARE(bench.call({ "moment", "take", "web", "--name", "before" }).code, 0);
+        QCOMPARE(bench.call({ "moment", "restore", "web", "before" }).code, 0); // keeps the present
+        QCOMPARE(bench.call({ "moment", "restore", "web", "before" }).code, 0);
+
+        // What would go; then what goes, for this once; the policy is as it was.
+        auto const wanted = bench.json({ "moment", "prune", "web", "--dry-run", "--tiers", "none" });
+        QCOMPARE(wanted["gone"].toArray().size(), 2);
+        QCOMPARE(wanted["gone"][0]["why"].toString(), "tier");
+        QCOMPARE(bench.json({ "moment", "list", "web" })["moments"].toArray().size(), 3);
+        QCOMPARE(bench.json({ "moment", "prune", "web" })["gone"].toArray().size(), 0);
+        auto const pruned = bench.call({ "moment", "prune", "web", "--tiers", "none", "--budget", "1" });
+        QCOMPARE(pruned.code, 0);
+        QVERIFY2(pruned.out.contains("before-going") || pruned.out.contains("tier"), pruned.out.constData());
+        QVERIFY2(pruned.out.contains("too much"), pruned.out.constData());
+        auto const left = bench.json({ "moment", "list", "web" });
+        QCOMPARE(left["moments"].toArray().size(), 1);
+        QCOMPARE(left["budgetBytes"].toVariant().toULongLong(), 20ULL << 30);
+        QCOMPARE(bench.json({ "moment", "policy", "web" })["budgetBytes"].toVariant().toULongLong(), 20ULL << 30);
+
+        // Another policy.
+        QCOMPARE(bench
+                     .call({ "moment", "policy", "web", "--automatic", "off", "--every", "3", "--tiers", "all:2h,1d:7d",
+                         "--budget", "none" })
+                     .code,
+            0);
+        auto const text = bench.call({ "moment", "policy", "web" }).out;
+        QVERIFY2(text.contains("automatic      off"), text.constData());
+        QVERIFY2(text.contains("every          3 minutes"), text.constData());
+        QVERIFY2(text.contains("tiers          all:2h,1d:7d"), text.constData());
+        QVERIFY2(text.contains("budget         none"), text.constData());
+        for (auto const& wrong : std::vector<std::vector<std::string>> { { "--tiers", "weekly" }, { "--tiers", "1h" },
+                 { "--tiers", "1h:30m" }, { "--tiers", "0m:1h" }, { "--budget", "much" }, { "--budget", "0" },
+                 { "--every", "0" }, { "--every", "100000" } }) {
+            std::vector<std::string> line { "moment", "policy", "web" };
+            line.insert(line.end(), wrong.begin(), wrong.end());
+            QCOMPARE(bench.call(line).code, 1);
+        }
+        QCOMPARE(bench.call({ "moment", "policy", "web" }).out, text);
     }
 
     void twoMomentsAreCompared()

@@ -57,6 +57,45 @@ private slots:
         QVERIFY(bench.library.store().load(second.toStdString())->isSuspended);
     }
 
+    /// As a person left it, it can be gone back to.
+    void whatIsNewIsKeptAsAMomentFirst_data()
+    {
+        QTest::addColumn<bool>("isSuspended");
+        QTest::newRow("suspended") << true;
+        QTest::newRow("shut down") << false;
+    }
+    void whatIsNewIsKeptAsAMomentFirst()
+    {
+        QFETCH(bool, isSuspended);
+        Bench bench;
+        auto const id = bench.createRunning("busy");
+        bench.script->cpuNanoseconds = 5'000'000'000;
+        if (isSuspended)
+            bench.library.suspendAll(bench.done());
+        else
+            bench.library.shutDownAll(1, bench.done());
+        QTRY_VERIFY(bench.outcome);
+        REQUIRE_OK(*bench.outcome);
+        auto const& log = bench.script->log;
+        auto const kept = std::find(log.begin(), log.end(), "keep on-close");
+        QVERIFY(kept < std::find(log.begin(), log.end(), isSuspended ? "suspend" : "power button"));
+        auto const timeline = tests::must(bench.library.session(id)->runner()->timeline());
+        QCOMPARE(timeline->moments().size(), std::size_t(1));
+    }
+
+    void whatCannotBeKeptIsSuspendedAllTheSame()
+    {
+        Bench bench;
+        auto const id = bench.createRunning("full");
+        bench.script->cpuNanoseconds = 5'000'000'000;
+        bench.script->failKeep = vmm::Error { vmm::ErrorCode::NoSpace, "full", 0 };
+        bench.library.suspendAll(bench.done());
+        QTRY_VERIFY(bench.outcome);
+        REQUIRE_OK(*bench.outcome);
+        QVERIFY(bench.script->has("keep on-close"));
+        QVERIFY(bench.becomes(id, SessionState::Suspended));
+    }
+
     void withNothingInMemoryItIsDoneAtOnce()
     {
         Bench bench;

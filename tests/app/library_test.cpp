@@ -235,6 +235,88 @@ private slots:
         QCOMPARE(outcome->error().code, vmm::ErrorCode::NotNow);
     }
 
+    /// Before the settings of a machine change its past has what it was, if there is anything in it.
+    void aMachineIsKeptBeforeItsSettingsChange()
+    {
+        Bench bench;
+        auto const id = bench.create("web");
+        auto const moments = [&] { return tests::must(bench.library.session(id)->runner()->timeline())->moments(); };
+        auto const change = [&](vmm::VmConfig const& config, std::vector<std::string> const& unwanted = {}) {
+            std::optional<vmm::Result<>> saved;
+            bench.library.changeSettings(config, {}, unwanted, [&](auto const& outcome) { saved = outcome; });
+            return QTest::qWaitFor([&] { return saved.has_value(); }) && *saved;
+        };
+        auto config = bench.library.config(id);
+        config.cpus = 2;
+        QVERIFY(change(config)); // its disk is empty
+        QVERIFY(moments().empty());
+        auto const path = config.disks[0].path;
+        QFile disk(QString::fromStdString(path));
+        QVERIFY(disk.open(QIODevice::WriteOnly));
+        disk.write(QByteArray(4 << 20, 'x'));
+        disk.close();
+        config = bench.library.config(id);
+        config.cpus = 3;
+        QVERIFY(change(config));
+        QCOMPARE(moments().size(), std::size_t(1));
+        QCOMPARE(moments()[0].reason, vmm::timeline::Reason::BeforeChange);
+        QCOMPARE(int(bench.library.config(id).cpus), 3);
+        config = bench.library.config(id);
+        config.notes = "three processors";
+        QVERIFY(change(config)); // which is no change of the machine
+        QCOMPARE(moments().size(), std::size_t(1));
+        // Nobody could go back to where the image was that is to go.
+        config = bench.library.config(id);
+        config.disks.clear();
+        QVERIFY(change(config, { path }));
+        QCOMPARE(moments().size(), std::size_t(1));
+    }
+
+    void aRunningMachineIsKeptBeforeItsForwardsChange()
+    {
+        Bench bench;
+        auto const id = bench.create("web");
+        auto config = bench.library.config(id);
+        config.networks = { { "net0", vmm::makeMac(), vmm::NetworkMode::User, {} } };
+        std::optional<vmm::Result<>> saved;
+        bench.library.changeSettings(config, {}, {}, [&](auto const& outcome) { saved = outcome; });
+        QTRY_VERIFY(saved);
+        bench.library.session(id)->start();
+        QTRY_COMPARE(bench.library.session(id)->state(), SessionState::Running);
+        bench.script->cpuNanoseconds = 5'000'000'000;
+        auto const change = [&](vmm::VmConfig const& wanted) {
+            saved.reset();
+            bench.library.changeWhileInMemory(wanted, [&](auto const& outcome) { saved = outcome; });
+            return QTest::qWaitFor([&] { return saved.has_value(); }) && *saved;
+        };
+        config.notes = "of no matter";
+        QVERIFY(change(config));
+        QVERIFY(!bench.script->has("keep before-change"));
+        config.networks[0].forwards = { { vmm::Protocol::Tcp, "127.0.0.1", 2222, 22 } };
+        QVERIFY(change(config));
+        auto const& log = bench.script->log;
+        QVERIFY(std::find(log.begin(), log.end(), "keep before-change")
+            < std::find(log.begin(), log.end(), "forwards net0 1"));
+    }
+
+    void thePolicyOfAMachineCanBeChanged()
+    {
+        Bench bench;
+        auto const id = bench.create("web");
+        vmm::timeline::Policy policy;
+        policy.everyMinutes = 7;
+        std::optional<vmm::Result<>> saved;
+        bench.library.changePolicy(id, policy, [&](auto const& outcome) { saved = outcome; });
+        QTRY_VERIFY(saved);
+        REQUIRE_OK(*saved);
+        QCOMPARE(tests::must(policyOf(bench.store.placesOf(id.toStdString()).timelineFolder)), policy);
+        policy.everyMinutes = 0;
+        saved.reset();
+        bench.library.changePolicy(id, policy, [&](auto const& outcome) { saved = outcome; });
+        QTRY_VERIFY(saved);
+        QCOMPARE(saved->error().code, vmm::ErrorCode::InvalidArgument);
+    }
+
     void changesAreWrittenInTheirOrderWhileNobodyWaits()
     {
         Bench bench;

@@ -76,6 +76,8 @@ public:
         bool holdSuspend = false;     ///< a suspend waits until it is cancelled
         std::vector<std::string> log; ///< "create", "start", "key 30 1" …
         std::atomic<std::thread::id> measuredOn;
+        std::atomic<std::uint64_t> cpuNanoseconds = 42, diskBytesWritten = 0; ///< of the guest
+        std::optional<vmm::Error> failKeep;
         std::function<void()> beforeObstacles; ///< called by who asks for them
         std::atomic<int> alive = 0;
         std::atomic<std::uint8_t> moments = 0; ///< that were kept
@@ -138,7 +140,7 @@ public:
     vmm::MachineStatistics statistics() const override
     {
         m_script->measuredOn = std::this_thread::get_id();
-        return { .cpuNanoseconds = 42 };
+        return { .cpuNanoseconds = m_script->cpuNanoseconds, .diskBytesWritten = m_script->diskBytesWritten };
     }
     vmm::Console* console(std::string_view id) override
     {
@@ -299,7 +301,11 @@ private:
                 return {};
             }
         };
-        m_script->note("keep " + command.what.name);
+        auto const reason = stateNames(command.what.reason)[static_cast<std::size_t>(command.what.reason)];
+        m_script->note(
+            "keep " + (command.what.reason == vmm::timeline::Reason::Kept ? command.what.name : std::string(reason)));
+        if (m_script->failKeep)
+            return answer(done, vmm::fail(*m_script->failKeep));
         auto what = command.what;
         what.state = stateText();
         if (command.picture)

@@ -1,15 +1,12 @@
-#include "app/store/machine_store.h"
+#include "tests/support/library_guest.h"
 #include "tests/support/suite.h"
 #include "vmm/block/image.h"
 
-#include <QRegularExpression>
 #include <QTemporaryDir>
-#include <QThread>
 #include <cstring>
-#include <future>
 
-using namespace std::chrono_literals;
 using namespace app;
+using Guest = tests::LibraryGuest;
 
 /// A machine that becomes two while it runs: our demo guest, which counts in its memory and on its disk each second and
 /// says when the two differ.
@@ -26,64 +23,6 @@ private:
 };
 
 namespace {
-
-/// A machine of the library, by its first serial port.
-class Guest {
-public:
-    explicit Guest(MachineStore const& store, StoredMachine const& machine)
-        : runner(machine.config, store.placesOf(machine.id), kvmMachines())
-    {
-    }
-
-    vmm::Result<> start()
-    {
-        std::promise<vmm::Result<>> started;
-        runner.start([&](vmm::Result<> outcome) { started.set_value(std::move(outcome)); });
-        return started.get_future().get();
-    }
-    vmm::Result<> end()
-    {
-        std::promise<vmm::Result<>> ended;
-        runner.powerOff([&](vmm::Result<> outcome) { ended.set_value(std::move(outcome)); });
-        auto const outcome = ended.get_future().get();
-        runner.drain();
-        return outcome;
-    }
-    vmm::Result<std::string> keep()
-    {
-        std::promise<vmm::Result<vmm::timeline::Moment>> kept;
-        runner.keepMoment({}, [&](auto outcome) { kept.set_value(std::move(outcome)); });
-        return TRY(kept.get_future().get()).id;
-    }
-
-    QString said()
-    {
-        vmm::Bytes bytes;
-        std::uint64_t run = 0;
-        runner.console("serial0")->readFrom(0, bytes, run);
-        return QString::fromLatin1(reinterpret_cast<char const*>(bytes.data()), qsizetype(bytes.size()));
-    }
-    /// Types the command, after an empty line: it may have been in the middle of one. What matched, or nothing.
-    QRegularExpressionMatch ask(std::string const& command, QString const& pattern)
-    {
-        auto const before = said().size();
-        auto const typed = "\r" + command + "\r";
-        runner.console("serial0")->type(vmm::bytesOf(typed));
-        return wait(pattern, before);
-    }
-    QRegularExpressionMatch wait(QString const& pattern, qsizetype from = 0)
-    {
-        auto const end = std::chrono::steady_clock::now() + 30s;
-        QRegularExpressionMatch match;
-        do {
-            QThread::msleep(10);
-            match = QRegularExpression(pattern).match(said(), from);
-        } while (!match.hasMatch() && std::chrono::steady_clock::now() < end);
-        return match;
-    }
-
-    MachineRunner runner;
-};
 
 /// What the demo guest has counted on its disk: how often it was started, and seconds.
 std::pair<std::uint64_t, std::uint64_t> countOn(StoredMachine const& machine)
@@ -104,18 +43,7 @@ std::pair<std::uint64_t, std::uint64_t> countOn(StoredMachine const& machine)
 
 void ForkTest::initTestCase()
 {
-    MachineRequest request;
-    request.config.name = "first";
-    request.config.memoryMiB = 256;
-    request.config.firmware = vmm::Firmware::None;
-    request.config.kernel = vmm::KernelConfig { CHRONOVISOR_BINARY "/share/chronovisor/demo.elf", {}, {} };
-    request.config.serials = { { "serial0", false } };
-    request.config.displays.resize(1);
-    request.config.networks = { { "net0", {}, vmm::NetworkMode::None, {} } };
-    request.config.disks.resize(1);
-    request.config.disks[0].id = "disk0";
-    request.newDisks = { { "disk0", 1u << 20, DiskFormat::Qcow2 } };
-    auto const made = tests::must(m_store.create(std::move(request)));
+    auto const made = tests::must(m_store.create(tests::demoMachine("first")));
     Guest guest(m_store, made);
     if (auto const started = guest.start(); !started && started.error().code == vmm::ErrorCode::NoKvm)
         QSKIP(("CHRONOVISOR-SKIP: " + started.error().message()).c_str());

@@ -1,0 +1,220 @@
+#include "app/runner/machine_runner_private.h"
+
+#include <algorithm>
+
+/// What a machine does for its past without being asked: it keeps moments, and lets go of old ones.
+namespace app {
+
+namespace {
+
+using vmm::timeline::Policy;
+using vmm::timeline::Pruned;
+using vmm::timeline::Reason;
+using vmm::timeline::Timeline;
+
+/// A new disk image has less than this: its tables.
+constexpr std::uint64_t emptyDisk = 1u << 20;
+
+bool isWanted(Reason reason, Policy const& policy)
+{
+    switch (reason) {
+    case Reason::Automatic: return policy.automatic;
+    case Reason::BeforeChange: return policy.beforeChange;
+    case Reason::OnClose: return policy.onClose;
+    case Reason::Kept:
+    case Reason::BeforeGoing: break;
+    }
+    return true;
+}
+
+bool holdsAnything(vmm::DiskConfig const& disk)
+{
+    struct stat status { };
+    return !disk.readOnly && ::stat(disk.path.c_str(), &status) == 0
+        && static_cast<std::uint64_t>(status.st_blocks) * 512 > emptyDisk;
+}
+
+}
+
+Policy MachineRunner::Private::policy()
+{
+    if (timeline)
+        return timeline->policy();
+    auto const known = policyOf(runner.m_places.timelineFolder);
+    Policy none;
+    none.automatic = none.beforeChange = none.onClose = false; // what cannot be read cannot be added to
+    return known.value_or(none);
+}
+
+vmm::Result<Policy> policyOf(std::string const& timelineFolder)
+{
+    struct stat status { };
+    if (timelineFolder.empty() || ::stat(timelineFolder.c_str(), &status) != 0)
+        return Policy();
+    auto const folder = TRY(vmm::timeline::openFolder(timelineFolder));
+    return Timeline::policy(*folder);
+}
+
+void MachineRunner::Private::makeSchedule()
+{
+    complaint.clear();
+    keepsAutomatically = false;
+    if (runner.m_places.timelineFolder.empty())
+        return;
+    auto const keep = [this] {
+        if (!std::exchange(keepsAutomatically, true))
+            keepUnasked(Reason::Automatic, [this](vmm::Result<> const&) { keepsAutomatically = false; });
+    };
+    schedule = std::make_unique<MomentSchedule>(
+        thread->loop(), MomentSchedule::Calls { [this] { return runner.statistics(); }, keep }, minute);
+}
+
+void MachineRunner::Private::followSchedule()
+{
+    if (!schedule)
+        return;
+    if (runner.m_state == SessionState::Running)
+        schedule->begin(policy());
+    else
+        schedule->end();
+}
+
+bool MachineRunner::Private::isWorthKeeping(Reason reason)
+{
+    auto const state = runner.m_state.load();
+    // What a saved state still holds needs no moment.
+    if (state == SessionState::Running || state == SessionState::Paused)
+        return machine && schedule && !savedStateInUse && schedule->hasAnythingNew();
+    if (state != SessionState::Off || machine || reason != Reason::BeforeChange)
+        return false;
+    auto const disks = runner.config().disks;
+    return !runner.m_places.timelineFolder.empty() && std::any_of(disks.begin(), disks.end(), &holdsAnything);
+}
+
+void MachineRunner::Private::keepUnasked(Reason reason, Completion const& done)
+{
+    if (!isWanted(reason, policy()) || !isWorthKeeping(reason))
+        return finish(done, {});
+    vmm::timeline::NewMoment what;
+    what.reason = reason;
+    keepMoment(what, [this, reason, done](vmm::Result<vmm::timeline::Moment> const& kept) {
+        post(
+            [this, reason, done, outcome = kept ? vmm::Result<>() : vmm::fail(kept.error())] {
+                if (!outcome)
+                    couldNotKeep(outcome.error());
+                else if (reason != Reason::OnClose) // which shall not take longer
+                    pruneUnasked();
+                finish(done, {});
+            },
+            done);
+    });
+}
+
+void MachineRunner::Private::couldNotKeep(vmm::Error const& error)
+{
+    // Something else is under way: the schedule asks again in a minute.
+    if (error.code == vmm::ErrorCode::Busy || error.code == vmm::ErrorCode::NotNow)
+        return;
+    if (schedule)
+        schedule->postpone();
+    if (error.code == vmm::ErrorCode::Cancelled) // who cancels knows it
+        return;
+    if (complaint != error.message())
+        vmm::log(vmm::LogLevel::Warning, "runner", "no moment was kept: {}", error.message());
+    complaint = error.message();
+}
+
+vmm::Result<Pruned> MachineRunner::Private::pruneNow(Timeline& past, Policy const& policy, JobProgress const& progress)
+{
+    auto const purge = [&](std::string const& moment) -> vmm::Result<bool> {
+        std::lock_guard const guard(headingMutex);
+        if (moment == heading)
+            return false;
+        TRY(past.purge(moment));
+        return true;
+    };
+    return vmm::timeline::prune(
+        past, policy, vmm::timeline::timeNow(), purge, [&](std::uint64_t part, std::uint64_t all) {
+            return progress(static_cast<double>(part) / static_cast<double>(std::max<std::uint64_t>(all, 1)));
+        });
+}
+
+void MachineRunner::Private::prune(std::optional<Policy> const& once, PruneDone const& done)
+{
+    auto const pruned = std::make_shared<Pruned>();
+    auto const what = [this, pruned, wanted = once ? *once : policy()](
+                          Timeline& past, JobProgress const& progress) -> vmm::Result<> {
+        *pruned = TRY(pruneNow(past, wanted, progress));
+        return {};
+    };
+    workOnTimeline("prune", what, [this, pruned, done](vmm::Result<> const& outcome) {
+        auto const tidy = [this] {
+            tidyLoose();
+            return vmm::Result<>();
+        };
+        withTimeline(tidy, [pruned, done, outcome](vmm::Result<> const&) {
+            if (done)
+                done(outcome ? vmm::Result<Pruned>(std::move(*pruned)) : vmm::fail(outcome.error()));
+        });
+    });
+}
+
+void MachineRunner::Private::pruneSoon()
+{
+    if (thread)
+        pruneTimer = thread->loop().at(vmm::EventLoop::now() + minute, [this] { pruneUnasked(); });
+}
+
+void MachineRunner::Private::pruneUnasked()
+{
+    prunesAgain = prunesUnasked != nullptr;
+    if (prunesUnasked || !machine)
+        return;
+    prunesUnasked = std::make_shared<std::atomic<bool>>(false);
+    auto const what = [this, stop = prunesUnasked](Timeline& past, JobProgress const& progress) -> vmm::Result<> {
+        auto const goOn = [&](double part) { return progress(part) && !*stop; };
+        if (vmm::timeline::isPruningDue(past, past.policy(), vmm::timeline::timeNow()))
+            TRY(pruneNow(past, past.policy(), goOn));
+        return {};
+    };
+    workOnTimeline("prune", what, [this](vmm::Result<> const& outcome) {
+        prunesUnasked.reset();
+        tidyLoose();
+        if (prunesAgain)
+            pruneUnasked();
+        if (!outcome && outcome.error().code != vmm::ErrorCode::Cancelled)
+            vmm::log(
+                vmm::LogLevel::Warning, "runner", "the timeline was not thinned out: {}", outcome.error().message());
+    });
+}
+
+void MachineRunner::keepUnasked(Reason reason, Completion done)
+{
+    m_private->post([this, reason, done] { m_private->keepUnasked(reason, done); }, done);
+}
+
+void MachineRunner::prune(std::optional<Policy> policy, PruneDone done)
+{
+    auto const hearError = [done](vmm::Result<> const& outcome) {
+        if (done && !outcome)
+            done(vmm::fail(outcome.error()));
+    };
+    m_private->post([this, policy = std::move(policy), done] { m_private->prune(policy, done); }, hearError);
+}
+
+void MachineRunner::setPolicy(Policy policy, Completion done)
+{
+    m_private->post(
+        [this, policy = std::move(policy), done] {
+            auto const set = [&] { return m_private->timeline->setPolicy(policy); };
+            m_private->withTimeline(set, [this, done](vmm::Result<> const& outcome) {
+                // A person who has lowered the budget by mistake has a minute.
+                if (outcome && m_private->machine)
+                    m_private->pruneSoon();
+                Private::finish(done, outcome);
+            });
+        },
+        done);
+}
+
+}

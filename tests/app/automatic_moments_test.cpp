@@ -1,0 +1,382 @@
+#include "app/runner/machine_runner.h"
+#include "app/runner/moment_schedule.h"
+#include "app/store/machine_lock.h"
+#include "tests/fakes/fake_machine.h"
+#include "tests/fakes/manual_loop.h"
+#include "tests/support/suite.h"
+
+#include <QFile>
+#include <QTemporaryDir>
+#include <future>
+
+using namespace app;
+using namespace std::chrono_literals;
+using tests::FakeMachine;
+using vmm::timeline::Moment;
+using vmm::timeline::Policy;
+using vmm::timeline::Reason;
+
+namespace {
+
+/// A schedule whose minutes a test lets pass.
+struct Clock {
+    tests::ManualLoop loop;
+    vmm::MachineStatistics figures;
+    unsigned due = 0;
+    MomentSchedule schedule { loop, { [this] { return figures; }, [this] { ++due; } }, 60s };
+
+    void works() { figures.cpuNanoseconds += 10'000'000'000; }
+    void passes(unsigned minutes)
+    {
+        for (unsigned i = 0; i < minutes; ++i)
+            loop.runTimers();
+    }
+    void keep() { schedule.kept(schedule.mark()); }
+};
+
+Policy every(std::uint16_t minutes)
+{
+    Policy policy;
+    policy.everyMinutes = minutes;
+    return policy;
+}
+
+/// A machine of which a minute is so short that a test need not wait for it.
+struct Bench {
+    QTemporaryDir directory;
+    std::shared_ptr<FakeMachine::Script> script = std::make_shared<FakeMachine::Script>();
+    vmm::VmConfig config = tests::exampleConfig();
+    std::unique_ptr<MachineRunner> runner;
+
+    explicit Bench(std::chrono::nanoseconds minute = 1h)
+    {
+        runner = std::make_unique<MachineRunner>(config,
+            MachinePlaces { path("state"), path("machine.lock"), path("timeline") }, FakeMachine::factory(script),
+            minute);
+    }
+    std::string path(char const* name) const { return directory.filePath(name).toStdString(); }
+    template<typename Ask>
+    vmm::Result<> wait(Ask ask)
+    {
+        std::promise<vmm::Result<>> answered;
+        ask([&](vmm::Result<> outcome) { answered.set_value(std::move(outcome)); });
+        return answered.get_future().get();
+    }
+    void start()
+    {
+        tests::must(wait([&](auto done) { runner->start(done); }));
+    }
+    void setPolicy(Policy const& policy)
+    {
+        tests::must(wait([&](auto done) { runner->setPolicy(policy, done); }));
+    }
+    void keepUnasked(Reason reason)
+    {
+        tests::must(wait([&](auto done) { runner->keepUnasked(reason, done); }));
+        runner->drain();
+    }
+    Moment keep(std::string const& name)
+    {
+        std::promise<vmm::Result<Moment>> kept;
+        runner->keepMoment({ .name = name }, [&](auto outcome) { kept.set_value(std::move(outcome)); });
+        auto moment = tests::must(kept.get_future().get());
+        runner->drain();
+        return moment;
+    }
+    vmm::Result<vmm::timeline::Pruned> prune(std::optional<Policy> policy = {})
+    {
+        std::promise<vmm::Result<vmm::timeline::Pruned>> pruned;
+        runner->prune(policy, [&](auto outcome) { pruned.set_value(std::move(outcome)); });
+        return pruned.get_future().get();
+    }
+    std::vector<Moment> moments() const { return tests::must(runner->timeline())->moments(); }
+    std::vector<Reason> reasons() const
+    {
+        std::vector<Reason> reasons;
+        for (auto const& moment : moments())
+            reasons.push_back(moment.reason);
+        return reasons;
+    }
+    void works() { script->cpuNanoseconds += 5'000'000'000; }
+};
+
+}
+
+class AutomaticMomentsTest final : public QObject {
+    Q_OBJECT
+private slots:
+    // When
+
+    void aBusyGuestIsKeptEverySoManyMinutes()
+    {
+        Clock clock;
+        clock.schedule.begin(every(10));
+        clock.works();
+        clock.passes(9);
+        QCOMPARE(clock.due, 0u);
+        clock.passes(1);
+        QCOMPARE(clock.due, 1u);
+        clock.keep();
+        clock.works();
+        clock.passes(9);
+        QCOMPARE(clock.due, 1u);
+        clock.passes(1);
+        QCOMPARE(clock.due, 2u);
+    }
+
+    void anIdleOneIsNot()
+    {
+        Clock clock;
+        clock.schedule.begin(every(1));
+        for (unsigned minute = 0; minute < 1000; ++minute) {
+            clock.figures.cpuNanoseconds += 1'000'000'000; // a second of each minute
+            clock.figures.diskBytesWritten += 64 << 10;
+            clock.passes(1);
+        }
+        QCOMPARE(clock.due, 0u);
+        clock.figures.diskBytesRead += 4 << 20;
+        clock.passes(1);
+        QCOMPARE(clock.due, 1u);
+    }
+
+    /// What was done in one minute is worth a moment, however long nothing happens then.
+    void aShortBurstIsKeptAndThenNothing()
+    {
+        Clock clock;
+        clock.schedule.begin(every(10));
+        clock.passes(100);
+        QCOMPARE(clock.due, 0u);
+        clock.works();
+        clock.passes(1);
+        QCOMPARE(clock.due, 1u);
+        clock.keep();
+        clock.passes(100);
+        QCOMPARE(clock.due, 1u);
+    }
+
+    void whatCouldNotBeKeptIsDueAgain()
+    {
+        Clock clock;
+        clock.schedule.begin(every(5));
+        clock.works();
+        clock.passes(6);
+        QCOMPARE(clock.due, 2u); // each minute
+        clock.schedule.postpone();
+        clock.passes(4);
+        QCOMPARE(clock.due, 2u);
+        clock.passes(1);
+        QCOMPARE(clock.due, 3u);
+    }
+
+    void whatIsDoneWhileAMomentIsStoredIsTheNextOnes()
+    {
+        Clock clock;
+        clock.schedule.begin(every(1));
+        clock.works();
+        auto const mark = clock.schedule.mark();
+        clock.works();
+        clock.schedule.mark();
+        clock.schedule.kept(mark);
+        clock.passes(1);
+        QCOMPARE(clock.due, 1u);
+    }
+
+    void aMachineThatStandsStillHasNoMinutes()
+    {
+        Clock clock;
+        clock.schedule.begin(every(2));
+        clock.works();
+        clock.passes(1);
+        clock.schedule.end();
+        clock.passes(100);
+        QCOMPARE(clock.due, 0u);
+        clock.schedule.begin(every(2));
+        clock.passes(1);
+        QCOMPARE(clock.due, 1u);
+    }
+
+    void whoDoesNotWantThemGetsNone()
+    {
+        Clock clock;
+        auto policy = every(1);
+        policy.automatic = false;
+        clock.schedule.begin(policy);
+        clock.works();
+        clock.passes(10);
+        QCOMPARE(clock.due, 0u);
+        clock.schedule.begin(every(1)); // and then does
+        clock.works();
+        clock.passes(1);
+        QCOMPARE(clock.due, 1u);
+    }
+
+    void aLittleIsSomethingNew()
+    {
+        Clock clock;
+        QVERIFY(!clock.schedule.hasAnythingNew());
+        clock.figures.cpuNanoseconds += 1'500'000'000;
+        QVERIFY(clock.schedule.hasAnythingNew());
+        clock.keep();
+        QVERIFY(!clock.schedule.hasAnythingNew());
+        clock.figures.diskBytesWritten += 100 << 10;
+        QVERIFY(clock.schedule.hasAnythingNew());
+    }
+
+    // A machine that does it
+
+    void aRunningMachineKeepsItselfAndThinsOut()
+    {
+        Bench bench(5ms);
+        auto policy = every(1);
+        policy.tiers.clear();
+        bench.setPolicy(policy);
+        bench.start();
+        bench.keep("by hand");
+        for (std::uint8_t round = 2; round < 6; ++round) {
+            bench.works();
+            QTRY_VERIFY(bench.script->moments >= round);
+        }
+        // Of its own only the present is left.
+        QTRY_COMPARE(bench.reasons(), (std::vector { Reason::Kept, Reason::Automatic }));
+        QCOMPARE(bench.runner->state(), SessionState::Running);
+    }
+
+    void aPolicyHoldsAtOnce()
+    {
+        Bench bench(5ms);
+        bench.start();
+        bench.works();
+        bench.setPolicy(every(1));
+        QTRY_VERIFY(bench.script->has("keep automatic"));
+        auto policy = every(1);
+        policy.automatic = false;
+        bench.setPolicy(policy);
+        QVERIFY(!tests::must(policyOf(bench.path("timeline"))).automatic);
+    }
+
+    void beforeAChangeAndOnCloseOnlyWhatIsNew()
+    {
+        Bench bench;
+        bench.start();
+        bench.keepUnasked(Reason::OnClose); // it has done nothing yet
+        QVERIFY(!bench.script->has("keep on-close"));
+        bench.works();
+        bench.keepUnasked(Reason::OnClose);
+        bench.keepUnasked(Reason::BeforeChange);
+        bench.works();
+        bench.keepUnasked(Reason::BeforeChange);
+        QCOMPARE(bench.reasons(), (std::vector { Reason::OnClose, Reason::BeforeChange }));
+        Policy policy;
+        policy.beforeChange = policy.onClose = false;
+        bench.setPolicy(policy);
+        bench.works();
+        bench.keepUnasked(Reason::OnClose);
+        bench.keepUnasked(Reason::BeforeChange);
+        QCOMPARE(bench.moments().size(), std::size_t(2));
+    }
+
+    void whatCannotBeKeptHoldsNothingUp()
+    {
+        Bench bench;
+        bench.start();
+        bench.works();
+        bench.script->failKeep = vmm::Error { vmm::ErrorCode::NoSpace, "the disk is full", 0 };
+        bench.keepUnasked(Reason::OnClose);
+        QVERIFY(bench.script->has("keep on-close"));
+        QVERIFY(bench.moments().empty());
+    }
+
+    void aMachineThatIsOffIsKeptBeforeAChangeWhereItsDisksHoldSomething()
+    {
+        Bench bench;
+        bench.keepUnasked(Reason::BeforeChange); // it has no disk
+        QVERIFY(!QFile::exists(bench.directory.filePath("timeline")));
+
+        QFile disk(bench.directory.filePath("disk0.img"));
+        QVERIFY(disk.open(QIODevice::WriteOnly));
+        QVERIFY(disk.resize(16 << 20));
+        bench.config.disks.push_back({ "disk0", bench.path("disk0.img"), vmm::DiskFormat::Raw });
+        bench.runner->setConfig(bench.config);
+        bench.keepUnasked(Reason::BeforeChange); // nobody has written to it
+        QVERIFY(!QFile::exists(bench.directory.filePath("timeline")));
+
+        disk.write(QByteArray(2 << 20, 'x'));
+        disk.close();
+        bench.keepUnasked(Reason::OnClose); // it does not run
+        bench.keepUnasked(Reason::BeforeChange);
+        QCOMPARE(bench.reasons(), (std::vector { Reason::BeforeChange }));
+        QCOMPARE(bench.moments().front().power, vmm::timeline::Power::Off);
+        QVERIFY(!MachineLock::owner(bench.path("machine.lock")));
+    }
+
+    // Thinning out
+
+    void pruningTellsWhatWentAndWhatIsOver()
+    {
+        Bench bench;
+        bench.start();
+        for (int i = 0; i < 3; ++i) {
+            bench.works();
+            bench.keepUnasked(Reason::BeforeChange);
+        }
+        auto const hand = bench.keep("by hand");
+        bench.works();
+        bench.keepUnasked(Reason::BeforeChange);
+        auto pruned = tests::must(bench.prune());
+        QVERIFY(pruned.gone.empty());
+        QCOMPARE(pruned.over, 0u);
+
+        Policy policy; // for this once
+        policy.budget = 1;
+        pruned = tests::must(bench.prune(policy));
+        QCOMPARE(pruned.gone.size(), std::size_t(3));
+        QCOMPARE(pruned.gone[0].why, vmm::timeline::Thinned::Budget);
+        QCOMPARE(pruned.over, pruned.bytesAfter - 1);
+        QVERIFY(pruned.bytesAfter < pruned.bytesBefore);
+        QCOMPARE(bench.moments().size(), std::size_t(2));
+        QCOMPARE(bench.moments().front().id, hand.id);
+        QCOMPARE(tests::must(policyOf(bench.path("timeline"))).budget, Policy {}.budget);
+    }
+
+    void oneThatIsOffCanBePruned()
+    {
+        Bench bench;
+        bench.start();
+        bench.works();
+        bench.keepUnasked(Reason::OnClose);
+        bench.works();
+        bench.keepUnasked(Reason::OnClose);
+        tests::must(bench.wait([&](auto done) { bench.runner->powerOff(done); }));
+        Policy policy;
+        policy.tiers.clear();
+        QCOMPARE(tests::must(bench.prune(policy)).gone.size(), std::size_t(1));
+        QCOMPARE(bench.moments().size(), std::size_t(1));
+        QTRY_VERIFY(!MachineLock::owner(bench.path("machine.lock")));
+    }
+
+    /// A saved state knows its disks as they are, to the byte: they are let go of when it is no more.
+    void disksAreLeftAloneWhileASavedStateKnowsThem()
+    {
+        Bench bench;
+        bench.start();
+        auto const moment = bench.keep("gone");
+        tests::must(bench.wait([&](auto done) { bench.runner->suspend(done); }));
+        tests::must(bench.wait([&](auto done) { bench.runner->startPaused(done); }));
+        QCOMPARE(bench.runner->state(), SessionState::Paused);
+        tests::must(bench.wait([&](auto done) {
+            auto const note = [id = moment.id](vmm::timeline::Timeline& timeline) {
+                vmm::timeline::LooseDisks loose { vmm::makeUuid(), { { "disk0", "/no/such/disk", {} } } };
+                return timeline.setLoose(loose);
+            };
+            bench.runner->changeTimeline(note, done);
+        }));
+        tests::must(bench.wait([&](auto done) { bench.runner->endMoment(moment.id, done); }));
+        bench.runner->drain();
+        QVERIFY(!bench.script->has("tidy"));
+        tests::must(bench.wait([&](auto done) { bench.runner->resume(done); }));
+        QTRY_VERIFY(bench.script->has("tidy"));
+    }
+};
+
+REGISTER_SUITE(AutomaticMomentsTest);
+#include "automatic_moments_test.moc"

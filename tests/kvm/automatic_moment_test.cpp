@@ -1,0 +1,110 @@
+#include "tests/support/library_guest.h"
+#include "tests/support/suite.h"
+
+#include <QTemporaryDir>
+
+using namespace std::chrono_literals;
+using namespace app;
+using vmm::timeline::Policy;
+using vmm::timeline::Reason;
+
+/// A machine that keeps moments by itself, with minutes that a test can wait for.
+class AutomaticMomentTest final : public QObject {
+    Q_OBJECT
+
+private slots:
+    void initTestCase();
+    void aBusyMachineKeepsItselfAndThinsOut();
+    void whatWasKeptOnCloseCanBeGoneBackTo();
+
+private:
+    StoredMachine make(char const* name) { return tests::must(m_store.create(tests::demoMachine(name))); }
+
+    QTemporaryDir m_directory;
+    MachineStore m_store { m_directory.path().toStdString() };
+};
+
+namespace {
+
+constexpr char const* agree = "Memory and disk agree. Boot (\\d+),";
+
+template<typename Ask>
+vmm::Result<> wait(Ask ask)
+{
+    std::promise<vmm::Result<>> answered;
+    ask([&](vmm::Result<> outcome) { answered.set_value(std::move(outcome)); });
+    return answered.get_future().get();
+}
+
+}
+
+void AutomaticMomentTest::initTestCase()
+{
+    tests::LibraryGuest guest(m_store, make("probe"));
+    if (auto const started = guest.start(); !started && started.error().code == vmm::ErrorCode::NoKvm)
+        QSKIP(("CHRONOVISOR-SKIP: " + started.error().message()).c_str());
+}
+
+void AutomaticMomentTest::aBusyMachineKeepsItselfAndThinsOut()
+{
+    tests::LibraryGuest guest(m_store, make("busy"), 200ms);
+    Policy policy;
+    policy.everyMinutes = 1;
+    policy.tiers.clear(); // of its own only the present stays
+    REQUIRE_OK(wait([&](auto done) { guest.runner.setPolicy(policy, done); }));
+    std::atomic<unsigned> kept { 0 };
+    auto const observer = guest.runner.addObserver(
+        [&](Notice const& notice) { kept += std::holds_alternative<notice::MomentKept>(notice) ? 1 : 0; });
+    REQUIRE_OK(guest.start());
+    QVERIFY2(guest.wait("Chronovisor demo machine").hasMatch(), qPrintable(guest.said()));
+    for (unsigned turn = 0; turn < 100 && kept < 5; ++turn)
+        QVERIFY2(guest.ask("mem fill 16", "16 MiB filled").hasMatch(), qPrintable(guest.said()));
+    QVERIFY2(kept >= 5, qPrintable(QString::number(kept)));
+
+    // From here on as it is.
+    policy.automatic = false;
+    REQUIRE_OK(wait([&](auto done) { guest.runner.setPolicy(policy, done); }));
+    auto const moments = [&] { return tests::must(guest.runner.timeline())->moments(); };
+    QTRY_COMPARE_WITH_TIMEOUT(moments().size(), std::size_t(1), 20'000);
+    QCOMPARE(moments().front().reason, Reason::Automatic);
+    QCOMPARE(moments().front().disks.size(), std::size_t(1));
+    // The disk has let go of the others.
+    QTRY_VERIFY_WITH_TIMEOUT(tests::must(guest.runner.timeline())->loose().empty(), 20'000);
+    QVERIFY(guest.ask("mem check", "16 MiB read, 0 of").hasMatch());
+    QVERIFY2(guest.ask("count", agree).hasMatch(), qPrintable(guest.said()));
+    QVERIFY(tests::must(tests::must(guest.runner.timeline())->verify()).empty());
+
+    // And it can go back there.
+    auto const id = moments().front().id;
+    REQUIRE_OK(wait([&](auto done) { guest.runner.goTo(id, MachineRunner::Present::Lose, done); }));
+    QVERIFY2(guest.ask("count", agree).hasMatch(), qPrintable(guest.said()));
+    guest.runner.removeObserver(observer);
+    REQUIRE_OK(guest.end());
+}
+
+void AutomaticMomentTest::whatWasKeptOnCloseCanBeGoneBackTo()
+{
+    auto const machine = make("closed");
+    {
+        tests::LibraryGuest guest(m_store, machine);
+        REQUIRE_OK(guest.start());
+        QVERIFY(guest.wait("Chronovisor demo machine").hasMatch());
+        QVERIFY(guest.ask("mem fill 24", "24 MiB filled").hasMatch());
+        REQUIRE_OK(wait([&](auto done) { guest.runner.keepUnasked(Reason::OnClose, done); }));
+        REQUIRE_OK(wait([&](auto done) { guest.runner.suspend(done); }));
+    }
+    tests::LibraryGuest guest(m_store, machine);
+    auto const moments = tests::must(guest.runner.timeline())->moments();
+    QCOMPARE(moments.size(), std::size_t(1));
+    QCOMPARE(moments.front().reason, Reason::OnClose);
+    REQUIRE_OK(guest.start()); // its saved state fits its disks still
+    QVERIFY(guest.ask("mem check", "24 MiB read, 0 of").hasMatch());
+    QVERIFY(guest.ask("mem fill 8", "8 MiB filled").hasMatch());
+    REQUIRE_OK(wait([&](auto done) { guest.runner.goTo(moments.front().id, MachineRunner::Present::Lose, done); }));
+    QVERIFY(guest.ask("mem check", "24 MiB read, 0 of").hasMatch());
+    QVERIFY2(guest.ask("count", agree).hasMatch(), qPrintable(guest.said()));
+    REQUIRE_OK(guest.end());
+}
+
+REGISTER_SUITE(AutomaticMomentTest);
+#include "automatic_moment_test.moc"

@@ -852,10 +852,6 @@
         </translation>
     </message>
     <message>
-        <source>The machine is suspended: name and notes can be changed, the rest once it was restored and shut down.</source>
-        <translation>Die Maschine ist gesichert: Name und Notizen lassen sich ändern, der Rest, nachdem sie wiederhergestellt und heruntergefahren wurde.</translation>
-    </message>
-    <message>
         <source>A kernel is started without firmware.</source>
         <translation>Ein Kernel startet ohne Firmware.</translation>
     </message>
@@ -908,16 +904,24 @@
         <translation>Das Kabel von %1 ist eingesteckt</translation>
     </message>
     <message>
-        <source>Name, notes, CDs, cables and port forwards can be changed while the machine runs, the rest once it is off.</source>
-        <translation>Name, Notizen, CDs, Kabel und Portweiterleitungen lassen sich ändern, während die Maschine läuft, alles andere, sobald sie aus ist.</translation>
-    </message>
-    <message>
         <source>These changes are not saved yet.</source>
         <translation>Diese Änderungen sind noch nicht gespeichert.</translation>
     </message>
     <message>
         <source>&amp;Discard changes</source>
         <translation>Änderungen &amp;verwerfen</translation>
+    </message>
+    <message>
+        <source>Name, notes, CDs, cables, port forwards and the timeline can be changed while the machine runs, the rest once it is off.</source>
+        <translation>Name, Notizen, CDs, Kabel, Portweiterleitungen und die Zeitleiste lassen sich ändern, während die Maschine läuft, alles andere, sobald sie aus ist.</translation>
+    </message>
+    <message>
+        <source>The machine is suspended: name, notes and the timeline can be changed, the rest once it was restored and shut down.</source>
+        <translation>Die Maschine ist gesichert: Name, Notizen und die Zeitleiste lassen sich ändern, der Rest, nachdem sie wiederhergestellt und heruntergefahren wurde.</translation>
+    </message>
+    <message>
+        <source>Timeline</source>
+        <translation>Zeitleiste</translation>
     </message>
 </context>
 <context>
@@ -1138,6 +1142,14 @@
     <message>
         <source>The machine is busy: wait until it has finished.</source>
         <translation>Die Maschine ist beschäftigt: Warten Sie, bis sie fertig ist.</translation>
+    </message>
+    <message>
+        <source>%1, %2 over the budget of %3</source>
+        <translation>%1, %2 über dem Budget von %3</translation>
+    </message>
+    <message>
+        <source>%1 of %2</source>
+        <translation>%1 von %2</translation>
     </message>
 </context>
 <context>
@@ -1934,6 +1946,93 @@
     <message>
         <source>now</source>
         <translation>jetzt</translation>
+    </message>
+</context>
+<context>
+    <name>ui::TimelineCard</name>
+    <message numerus="yes">
+        <source>%n day(s)</source>
+        <translation>
+            <numerusform>%n Tag</numerusform>
+            <numerusform>%n Tage</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n hour(s)</source>
+        <translation>
+            <numerusform>%n Stunde</numerusform>
+            <numerusform>%n Stunden</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>all of them for %1</source>
+        <translation>alle für %1</translation>
+    </message>
+    <message>
+        <source>one an hour for %1</source>
+        <translation>stündlich einer für %1</translation>
+    </message>
+    <message>
+        <source>one a day for %1</source>
+        <translation>täglich einer für %1</translation>
+    </message>
+    <message numerus="yes">
+        <source>one every %n minute(s) for %1</source>
+        <translation>
+            <numerusform>jede Minute einer für %1</numerusform>
+            <numerusform>alle %n Minuten einer für %1</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>What you keep, name, note or pin stays until you delete it.</source>
+        <translation>Was Sie festhalten, benennen, mit einer Notiz versehen oder anheften, bleibt, bis Sie es löschen.</translation>
+    </message>
+    <message>
+        <source>Of these moments only the last one stays. %1</source>
+        <translation>Von diesen Momenten bleibt nur der letzte. %1</translation>
+    </message>
+    <message>
+        <source>Of these moments stay: %1. %2</source>
+        <translation>Von diesen Momenten bleiben: %1. %2</translation>
+    </message>
+    <message>
+        <source>Keep moments while the machine is &amp;busy, every</source>
+        <translation>Momente festhalten, solange die Maschine &amp;beschäftigt ist, alle</translation>
+    </message>
+    <message numerus="yes">
+        <source>minute(s)</source>
+        <translation>
+            <numerusform>Minute</numerusform>
+            <numerusform>Minuten</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>Minutes between two moments</source>
+        <translation>Minuten zwischen zwei Momenten</translation>
+    </message>
+    <message>
+        <source>Most space for all moments, in GiB</source>
+        <translation>Größter Platz für alle Momente, in GiB</translation>
+    </message>
+    <message>
+        <source>They take %1 now.</source>
+        <translation>Sie belegen jetzt %1.</translation>
+    </message>
+    <message>
+        <source>Keep a moment before its settings c&amp;hange</source>
+        <translation>Einen Moment festhalten, bevor sich ihre Einstellungen ä&amp;ndern</translation>
+    </message>
+    <message>
+        <source>Keep a moment when the program is c&amp;losed</source>
+        <translation>Einen Moment festhalten, wenn das Programm ge&amp;schlossen wird</translation>
+    </message>
+    <message>
+        <source>All moments &amp;together take at most</source>
+        <translation>Alle Momente &amp;zusammen belegen höchstens</translation>
+    </message>
+    <message>
+        <source>That is %1 too much: the oldest of those that the machine has kept by itself go first.</source>
+        <translation>Das sind %1 zu viel: Zuerst gehen die ältesten von denen, die die Maschine selbst festgehalten hat.</translation>
     </message>
 </context>
 <context>

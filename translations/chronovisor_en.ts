@@ -96,6 +96,37 @@
     </message>
 </context>
 <context>
+    <name>ui::TimelineCard</name>
+    <message numerus="yes">
+        <source>%n day(s)</source>
+        <translation>
+            <numerusform>%n day</numerusform>
+            <numerusform>%n days</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n hour(s)</source>
+        <translation>
+            <numerusform>%n hour</numerusform>
+            <numerusform>%n hours</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>one every %n minute(s) for %1</source>
+        <translation>
+            <numerusform>one every minute for %1</numerusform>
+            <numerusform>one every %n minutes for %1</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>minute(s)</source>
+        <translation>
+            <numerusform>minute</numerusform>
+            <numerusform>minutes</numerusform>
+        </translation>
+    </message>
+</context>
+<context>
     <name>ui::TimelinePanel</name>
     <message numerus="yes">
         <source>%n moment(s) cannot be read; the others are not affected.</source>

@@ -1,5 +1,6 @@
 #include "ui/settings/machine_settings_page.h"
 
+#include "ui/settings/timeline_card.h"
 #include "ui/theme/icons.h"
 #include "ui/widgets/guarded.h"
 #include "ui/widgets/message_bar.h"
@@ -42,6 +43,7 @@ MachineSettingsPage::MachineSettingsPage(app::Library& library, QWidget* parent)
     makeGeneralCard();
     makeHardwareCard();
     makeDeviceCards();
+    makeTimelineCard();
     content()->addStretch(1);
     m_hostHint = new QLabel;
     m_hostHint->setProperty("quiet", true);
@@ -190,6 +192,36 @@ void MachineSettingsPage::makeDeviceCards()
     });
 }
 
+void MachineSettingsPage::makeTimelineCard()
+{
+    m_timeline = new TimelineCard;
+    addCard(m_timelineHeading)->addWidget(m_timeline);
+}
+
+bool MachineSettingsPage::isPolicyChanged() const
+{
+    return m_timeline->policy() != m_policyBefore;
+}
+
+/// What is not edited here is as it is there.
+void MachineSettingsPage::followTimeline(app::TimelineSession& timeline)
+{
+    auto const take = [this, &timeline] {
+        bool const isEdited = isPolicyChanged();
+        m_policyBefore = timeline.policy();
+        if (!isEdited)
+            m_timeline->setPolicy(m_policyBefore);
+    };
+    auto const count = [this, &timeline] {
+        m_timeline->setUsed(timeline.costs() ? std::optional(timeline.costs()->total) : std::nullopt);
+    };
+    m_sessionConnections.push_back(connect(&timeline, &app::TimelineSession::changed, this, take));
+    m_sessionConnections.push_back(connect(&timeline, &app::TimelineSession::costsChanged, this, count));
+    timeline.open();
+    take();
+    count();
+}
+
 void MachineSettingsPage::open(QString const& id)
 {
     for (auto const& connection : m_sessionConnections)
@@ -200,11 +232,15 @@ void MachineSettingsPage::open(QString const& id)
     m_config = m_before = m_library.config(id);
     m_newDisks.clear();
     m_unwanted.clear();
+    m_timeline->setPolicy(m_policyBefore);
+    if (auto* session = m_library.session(id))
+        followTimeline(session->timeline());
     if (auto const draft = m_drafts.extract(id)) {
         auto& kept = draft.mapped();
         m_config = rebased(kept.config, kept.before, m_before);
         m_newDisks = std::move(kept.newDisks);
         m_unwanted = std::move(kept.unwanted);
+        m_timeline->setPolicy(kept.policy.value_or(m_policyBefore));
     }
     m_messages->dismiss();
     if (auto* session = m_library.session(id)) {
@@ -273,9 +309,10 @@ app::SessionState MachineSettingsPage::state() const
 void MachineSettingsPage::updateEnabled()
 {
     auto const reason = isLive()
-        ? tr("Name, notes, CDs, cables and port forwards can be changed while the machine runs, the rest once it is "
-             "off.")
-        : tr("The machine is suspended: name and notes can be changed, the rest once it was restored and shut down.");
+        ? tr("Name, notes, CDs, cables, port forwards and the timeline can be changed while the machine runs, the rest "
+             "once it is off.")
+        : tr("The machine is suspended: name, notes and the timeline can be changed, the rest once it was restored and "
+             "shut down.");
     for (auto* widget : m_lockable) {
         widget->setEnabled(!isLocked());
         widget->setToolTip(isLocked() ? reason : QString());
@@ -300,7 +337,8 @@ bool MachineSettingsPage::hasUnsaved(QString const& id) const
 void MachineSettingsPage::putAside()
 {
     if (isChanged() && m_library.entry(m_id))
-        m_drafts[m_id] = { m_config, m_before, m_newDisks, m_unwanted };
+        m_drafts[m_id] = { m_config, m_before, m_newDisks, m_unwanted,
+            isPolicyChanged() ? std::optional(m_timeline->policy()) : std::nullopt };
 }
 
 void MachineSettingsPage::discard()
@@ -308,6 +346,7 @@ void MachineSettingsPage::discard()
     m_config = m_before = m_library.config(m_id);
     m_newDisks.clear();
     m_unwanted.clear();
+    m_timeline->setPolicy(m_policyBefore);
     updateTexts();
     updateEnabled();
 }
@@ -320,14 +359,29 @@ void MachineSettingsPage::save()
         return;
     }
     m_save->setEnabled(false);
-    auto const finish = guarded(this, [this](vmm::Result<> const& outcome) {
+    auto finish = guarded(this, [this](vmm::Result<> const& outcome) {
         m_save->setEnabled(true);
         finishSave(outcome);
     });
-    if (isLocked())
-        m_library.changeWhileInMemory(m_config, finish);
-    else
-        m_library.changeSettings(m_config, m_newDisks, m_unwanted, finish);
+    // The page may show another machine by then.
+    auto saveConfig = [this, finish, locked = isLocked(), config = m_config, newDisks = m_newDisks,
+                          unwanted = m_unwanted](vmm::Result<> const& outcome) mutable {
+        if (!outcome)
+            finish(outcome);
+        else if (locked)
+            m_library.changeWhileInMemory(config, finish);
+        else
+            m_library.changeSettings(config, newDisks, unwanted, finish);
+    };
+    if (!isPolicyChanged())
+        return saveConfig({});
+    m_library.changePolicy(m_id, m_timeline->policy(),
+        guarded(
+            this, [this, saveConfig, id = m_id, policy = m_timeline->policy()](vmm::Result<> const& outcome) mutable {
+                if (outcome && m_id == id)
+                    m_policyBefore = policy;
+                saveConfig(outcome);
+            }));
 }
 
 void MachineSettingsPage::finishSave(vmm::Result<> const& outcome)
@@ -385,6 +439,7 @@ void MachineSettingsPage::updateTexts()
     m_networksHeading->setText(tr("Networks"));
     m_serialsHeading->setText(tr("Serial ports"));
     m_bootHeading->setText(tr("Starts from, in this order"));
+    m_timelineHeading->setText(tr("Timeline"));
     m_nameLabel->setText(tr("&Name"));
     m_notesLabel->setText(tr("N&otes"));
     m_cpusLabel->setText(tr("&Processors"));

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "app/library/library.h"
+#include "app/session/timeline_session.h"
 #include "ui/widgets/page_frame.h"
 
 #include <functional>
@@ -17,10 +18,12 @@ class QToolButton;
 namespace ui {
 
 class MessageBar;
+class TimelineCard;
 
-/// What one machine is made of, to change for its next start. While it is in memory its name, notes, CDs and port
-/// forwards can be changed, at once; the rest stands there greyed, with the reason.
-/// Changes that are not saved stay when the page is left, for each machine its own, until they are discarded.
+/// What one machine is made of, to change for its next start, and when it keeps moments by itself. While it is in
+/// memory its name, notes, CDs, port forwards and the latter can be changed, at once; the rest stands there greyed,
+/// with the reason. Changes that are not saved stay when the page is left, for each machine its own, until they are
+/// discarded.
 class MachineSettingsPage final : public PageFrame {
     Q_OBJECT
 public:
@@ -46,6 +49,8 @@ private:
     void makeGeneralCard();
     void makeHardwareCard();
     void makeDeviceCards();
+    void makeTimelineCard();
+    void followTimeline(app::TimelineSession& timeline);
     void fillFields();
     void fillDisks();
     void fillNewDisk(QHBoxLayout* line, std::string const& id);
@@ -64,7 +69,11 @@ private:
     app::SessionState state() const;
     bool isLocked() const { return state() != app::SessionState::Off; }
     bool isLive() const { return app::isInMemory(state()); }
-    bool isChanged() const { return m_config != m_before || !m_newDisks.empty() || !m_unwanted.empty(); }
+    bool isPolicyChanged() const;
+    bool isChanged() const
+    {
+        return m_config != m_before || !m_newDisks.empty() || !m_unwanted.empty() || isPolicyChanged();
+    }
     void putAside();
     void discard();
     void finishSave(vmm::Result<> const& outcome);
@@ -76,10 +85,12 @@ private:
     vmm::VmConfig m_config, m_before;
     std::vector<app::NewDisk> m_newDisks; // made when it is saved
     std::vector<std::string> m_unwanted;  // images that then go
+    app::TimelinePolicy m_policyBefore;   // what is edited is in m_timeline
     struct Draft {
         vmm::VmConfig config, before;
         std::vector<app::NewDisk> newDisks;
         std::vector<std::string> unwanted;
+        std::optional<app::TimelinePolicy> policy; // where it is changed
     };
     std::map<QString, Draft> m_drafts; // of the machines that are not on the page
     bool m_filling = false;
@@ -87,12 +98,13 @@ private:
 
     MessageBar* m_messages;
     QLabel *m_generalHeading, *m_hardwareHeading, *m_disksHeading, *m_cdsHeading, *m_networksHeading, *m_serialsHeading,
-        *m_bootHeading;
+        *m_bootHeading, *m_timelineHeading;
     QLabel *m_nameLabel, *m_notesLabel, *m_cpusLabel, *m_memoryLabel, *m_modelLabel, *m_firmwareLabel, *m_hostHint;
     QLineEdit* m_name;
     QPlainTextEdit* m_notes;
     QSpinBox *m_cpus, *m_memory;
     QComboBox *m_model, *m_firmware;
+    TimelineCard* m_timeline;
     QWidget *m_hardwareFields, *m_disks, *m_cds, *m_networks, *m_serials, *m_boot;
     QPushButton *m_addNewDisk, *m_addDisk, *m_addCd, *m_addNetwork, *m_addSerial, *m_discard, *m_save;
     QList<QWidget*> m_lockable;

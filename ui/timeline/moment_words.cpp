@@ -78,8 +78,13 @@ QString timelineSummary(app::TimelineSession const& timeline)
     if (!timeline.isRead() || timeline.moments().empty())
         return {};
     QStringList parts { Words::tr("%n moment(s)", nullptr, static_cast<int>(timeline.moments().size())) };
-    if (timeline.costs())
-        parts += bytesText(timeline.costs()->total);
+    if (timeline.costs()) {
+        auto const total = timeline.costs()->total, budget = quint64(timeline.policy().budget);
+        parts += budget == 0 ? bytesText(total)
+            : total > budget ? Words::tr("%1, %2 over the budget of %3")
+                                   .arg(bytesText(total), bytesText(total - budget), bytesText(budget))
+                             : Words::tr("%1 of %2").arg(bytesText(total), bytesText(budget));
+    }
     if (auto const rate = timeline.changeRate())
         parts += Words::tr("%1/s").arg(bytesText(static_cast<quint64>(*rate)));
     return joined(parts);

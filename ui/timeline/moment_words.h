@@ -15,7 +15,7 @@ QString momentTime(qint64 milliseconds, QDateTime const& now = QDateTime::curren
 QString momentDetails(app::MomentEntry const& moment, std::optional<app::TimelineCosts> const& costs);
 /// All of it in a sentence for who does not see it.
 QString momentSpoken(app::MomentEntry const& moment);
-/// "12 moments · 410 MB · 3 MB/s".
+/// "12 moments · 410 MB of 20 GB · 3 MB/s".
 QString timelineSummary(app::TimelineSession const& timeline);
 /// Why a moment cannot be kept now, and what to do; empty: it can.
 QString whyNotKeep(app::TimelineSession const& timeline, app::SessionState state);

@@ -1,0 +1,147 @@
+#include "app/session/vm_session.h"
+#include "tests/support/suite.h"
+#include "tests/ui/main_window/desk.h"
+#include "ui/settings/language.h"
+#include "ui/settings/timeline_card.h"
+#include "ui/timeline/moment_words.h"
+
+#include <QCheckBox>
+#include <QDoubleSpinBox>
+#include <QLabel>
+#include <QSpinBox>
+
+using tests::button;
+using tests::Desk;
+
+namespace {
+
+QCheckBox* box(QWidget& page, QString const& text)
+{
+    for (auto* one : page.findChildren<QCheckBox*>()) {
+        if (one->text().remove('&').contains(text))
+            return one;
+    }
+    qFatal("there is no box %s", qPrintable(text));
+}
+
+bool says(QWidget const& page, QString const& text)
+{
+    for (auto const* one : page.findChildren<QLabel*>()) {
+        if (one->text().contains(text))
+            return true;
+    }
+    return false;
+}
+
+}
+
+class TimelineCardTest final : public QObject {
+    Q_OBJECT
+private slots:
+    void showsAPolicyAndChangesOnlyWhatIsTouched()
+    {
+        Desk const desk; // whose preferences these are
+        ui::settings::language.set("en");
+        ui::applyLanguage();
+        app::TimelinePolicy policy;
+        policy.everyMinutes = 25;
+        policy.budget = 500'000'000; // which its field can only show rounded
+        policy.tiers = { { 0, 3 }, { 15, 24 }, { 1440, 48 } };
+        ui::TimelineCard card;
+        card.setPolicy(policy);
+        QCOMPARE(card.policy(), policy);
+        QCOMPARE(card.findChild<QSpinBox*>()->value(), 25);
+        QCOMPARE(card.findChild<QDoubleSpinBox*>()->value(), 0.5);
+        QVERIFY(says(card, "all of them for 3 hours, one every 15 minutes for 1 day, one a day for 2 days"));
+
+        box(card, "busy")->click();
+        policy.automatic = false;
+        QCOMPARE(card.policy(), policy);
+        QVERIFY(!card.findChild<QSpinBox*>()->isEnabled());
+        box(card, "settings")->click();
+        policy.beforeChange = false;
+        box(card, "closed")->click();
+        policy.onClose = false;
+        QCOMPARE(card.policy(), policy);
+        box(card, "at most")->click();
+        policy.budget = 0;
+        QCOMPARE(card.policy(), policy);
+        QVERIFY(!card.findChild<QDoubleSpinBox*>()->isEnabled());
+        box(card, "at most")->click();
+        QCOMPARE(card.policy().budget, app::TimelinePolicy {}.budget);
+        card.findChild<QDoubleSpinBox*>()->setValue(2.5);
+        QCOMPARE(card.policy().budget, std::uint64_t(5) << 29);
+    }
+
+    void tellsWhatIsUsedAndWhatIsTooMuch()
+    {
+        app::TimelinePolicy policy;
+        policy.budget = 1 << 30;
+        ui::TimelineCard card;
+        card.setPolicy(policy);
+        card.setUsed(std::nullopt);
+        QVERIFY(!says(card, "now"));
+        card.setUsed(512 << 20);
+        QVERIFY(says(card, "They take 512 MiB now."));
+        QVERIFY(!says(card, "too much"));
+        card.setUsed(std::uint64_t(3) << 30);
+        QVERIFY(says(card, "That is 2 GiB too much"));
+        policy.tiers.clear();
+        card.setPolicy(policy);
+        QVERIFY(says(card, "only the last one stays"));
+    }
+
+    void isSavedWithItsMachineAtAnyTime()
+    {
+        Desk desk;
+        auto const first = desk.create("first"), second = desk.create("second");
+        desk.open();
+        auto* page = desk.settings(first);
+        auto* minutes = desk.named<QSpinBox>(page, "Minutes between two moments");
+        QCOMPARE(minutes->value(), 10);
+        minutes->setValue(7);
+        QVERIFY(page->hasUnsaved(first));
+        // Another machine is clicked: its settings are its own.
+        page = desk.settings(second);
+        QCOMPARE(desk.named<QSpinBox>(page, "Minutes between two moments")->value(), 10);
+        QVERIFY(page->hasUnsaved(first) && !page->hasUnsaved(second));
+        page = desk.settings(first);
+        QCOMPARE(desk.named<QSpinBox>(page, "Minutes between two moments")->value(), 7);
+
+        desk.session(first).start();
+        QVERIFY(desk.waitFor(first, app::SessionState::Running));
+        auto const known = [&] {
+            return tests::must(app::policyOf(desk.library->store().placesOf(first.toStdString()).timelineFolder));
+        };
+        page = desk.settings(first);
+        desk.named<QSpinBox>(page, "Minutes between two moments")->setValue(8);
+        button(page, "&Save")->click();
+        QTRY_COMPARE(known().everyMinutes, 8);
+        QTRY_VERIFY(!page->hasUnsaved(first));
+        // It is the timeline's, and no part of the machine's configuration.
+        QVERIFY(desk.session(first).timeline().policy() == known()
+            || QTest::qWaitFor([&] { return desk.session(first).timeline().policy() == known(); }));
+    }
+
+    void theLineUnderTheTimelineTellsTheBudget()
+    {
+        Desk desk;
+        auto const id = desk.create("web");
+        desk.open();
+        desk.window->showMachine(id);
+        desk.session(id).start();
+        QVERIFY(desk.waitFor(id, app::SessionState::Running));
+        auto& timeline = desk.session(id).timeline();
+        timeline.keep("one");
+        QTRY_VERIFY(timeline.costs() && !timeline.costs()->moments.empty());
+        QVERIFY2(ui::timelineSummary(timeline).contains(" of 20 GiB"), qPrintable(ui::timelineSummary(timeline)));
+        app::TimelinePolicy policy;
+        policy.budget = 1;
+        desk.library->changePolicy(id, policy, [](vmm::Result<> const&) {});
+        QTRY_VERIFY2(ui::timelineSummary(timeline).contains("over the budget of 1 byte"),
+            qPrintable(ui::timelineSummary(timeline)));
+    }
+};
+
+REGISTER_SUITE(TimelineCardTest);
+#include "timeline_card_test.moc"

@@ -1,6 +1,6 @@
 #include "app/control/moment_methods.h"
 
-#include "app/store/machine_store.h"
+#include "app/store/forking.h"
 #include "app/store/moment_bundles.h"
 #include "vmm/machine/moment_diff.h"
 #include "vmm/machine/moment_export.h"
@@ -439,41 +439,19 @@ void exportIt(MachineRunner& machine, Json const& params, Reply const& reply)
         });
 }
 
-/// Of that moment of the machine; `name` is the new one's.
-void forkMoment(MachineRunner& machine, std::string const& moment, std::string const& name, Reply const& reply)
-{
-    auto const made = std::make_shared<StoredMachine>();
-    auto const what = [made, root = machine.places().libraryRoot, id = machine.id(), moment, name](
-                          MachineRunner::JobProgress const& progress) -> vmm::Result<> {
-        *made = TRY(MachineStore(root).fork(id, moment, name, progress));
-        return {};
-    };
-    machine.work("fork", what, [made, reply](vmm::Result<> outcome) {
-        reply(outcome ? vmm::Result<Json>(Json { { "uuid", made->id }, { "name", made->config.name } })
-                      : vmm::fail(outcome.error()));
-    });
-}
-
 void fork(MachineRunner& machine, Json const& params, Reply const& reply)
 {
-    auto const name = textIn(params, "name");
-    if (name.empty() || machine.places().libraryRoot.empty()) {
-        return reply(name.empty() ? vmm::fail(vmm::ErrorCode::InvalidArgument, "the new machine needs a name")
-                                  : vmm::fail(vmm::ErrorCode::Unsupported, "a machine in no library has no forks"));
-    }
-    auto const forkIt
-        = [&machine, name, reply](std::string const& moment) { forkMoment(machine, moment, name, reply); };
+    auto const forkAt = [&](std::string const& moment) {
+        forkMachine(machine, { moment, textIn(params, "keptAs") }, textIn(params, "name"),
+            [reply](vmm::Result<StoredMachine> const& made) {
+                reply(made ? vmm::Result<Json>(Json { { "uuid", made->id }, { "name", made->config.name } })
+                           : vmm::fail(made.error()));
+            });
+    };
     if (params.contains("moment"))
-        return withMoment(machine, params, reply, forkIt);
-    // The present, which becomes a moment first.
-    vmm::timeline::NewMoment present;
-    present.name = textIn(params, "keptAs");
-    machine.keepMoment(std::move(present), [forkIt, reply](vmm::Result<Moment> const& kept) {
-        if (kept)
-            forkIt(kept->id);
-        else
-            reply(vmm::fail(kept.error()));
-    });
+        withMoment(machine, params, reply, forkAt);
+    else
+        forkAt({});
 }
 
 }

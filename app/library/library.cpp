@@ -138,32 +138,6 @@ struct Library::Private {
         });
     }
 
-    /// Makes a machine from another one on the worker.
-    void copy(std::function<vmm::Result<StoredMachine>(MachineStore::Progress const&)> work, Done<QString> done,
-        std::function<void(double)> progress)
-    {
-        auto const cancelled = std::make_shared<std::atomic<bool>>(false);
-        cloneCancelled = cancelled;
-        auto const tell = [this, cancelled, progress = std::move(progress), guard = alive](double fraction) {
-            if (progress) {
-                QMetaObject::invokeMethod(
-                    &library,
-                    [progress, fraction, guard] {
-                        if (guard->load() != nullptr)
-                            progress(fraction);
-                    },
-                    Qt::QueuedConnection);
-            }
-            return !cancelled->load();
-        };
-        inBackground([work = std::move(work), tell] { return work(tell); },
-            [this, done = std::move(done)](vmm::Result<StoredMachine> made) {
-                if (!made)
-                    return done(vmm::fail(made.error()));
-                scan([done, id = text(made->id)] { done(id); });
-            });
-    }
-
     /// For a runner, which answers on a thread of its own.
     MachineRunner::Completion onOurThread(std::function<void(vmm::Result<> const&)> done)
     {
@@ -481,23 +455,54 @@ void Library::create(MachineRequest request, Done<QString> done)
 
 void Library::clone(QString const& id, QString const& name, Done<QString> done, std::function<void(double)> progress)
 {
-    m_private->copy([this, id = id.toStdString(), name = name.toStdString()](
-                        MachineStore::Progress const& tell) { return m_store.clone(id, name, tell); },
-        std::move(done), std::move(progress));
-}
-
-void Library::fork(QString const& id, QString const& moment, QString const& name, Done<QString> done,
-    std::function<void(double)> progress)
-{
-    m_private->copy([this, id = id.toStdString(), moment = moment.toStdString(), name = name.toStdString()](
-                        MachineStore::Progress const& tell) { return m_store.fork(id, moment, name, tell); },
-        std::move(done), std::move(progress));
+    auto const cancelled = std::make_shared<std::atomic<bool>>(false);
+    m_private->cloneCancelled = cancelled;
+    auto const tell = [this, cancelled, progress = std::move(progress), guard = m_private->alive](double fraction) {
+        if (progress) {
+            QMetaObject::invokeMethod(
+                this,
+                [progress, fraction, guard] {
+                    if (guard->load() != nullptr)
+                        progress(fraction);
+                },
+                Qt::QueuedConnection);
+        }
+        return !cancelled->load();
+    };
+    m_private->inBackground(
+        [this, id = id.toStdString(), name = name.toStdString(), tell] { return m_store.clone(id, name, tell); },
+        [this, done = std::move(done)](vmm::Result<StoredMachine> made) {
+            if (!made)
+                return done(vmm::fail(made.error()));
+            m_private->scan([done, id = text(made->id)] { done(id); });
+        });
 }
 
 void Library::cancelClone()
 {
     if (m_private->cloneCancelled)
         m_private->cloneCancelled->store(true);
+}
+
+void Library::fork(QString const& id, ForkPoint const& point, QString const& name, Done<QString> done)
+{
+    auto* original = session(id);
+    if (original == nullptr)
+        return done(vmm::fail(vmm::ErrorCode::NotFound, "there is no machine " + id.toStdString()));
+    forkMachine(*original->runner(), point, name.toStdString(),
+        [this, done = std::move(done), guard = m_private->alive](vmm::Result<StoredMachine> const& made) {
+            auto const outcome = made ? vmm::Result<QString>(text(made->id)) : vmm::fail(made.error());
+            QMetaObject::invokeMethod(
+                this,
+                [this, done, outcome, guard] {
+                    if (guard->load() == nullptr)
+                        return;
+                    if (!outcome)
+                        return done(outcome);
+                    m_private->scan([done, outcome] { done(outcome); });
+                },
+                Qt::QueuedConnection);
+        });
 }
 
 void Library::rename(QString const& id, QString const& name, Done<void> done)

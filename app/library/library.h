@@ -3,7 +3,7 @@
 #include "app/library/closing.h"
 #include "app/runner/picture.h"
 #include "app/session/vm_session.h"
-#include "app/store/machine_store.h"
+#include "app/store/forking.h"
 #include "app/systems/media_advisor.h"
 
 #include <QObject>
@@ -47,11 +47,10 @@ public:
 
     void create(MachineRequest request, Done<QString> done);
     void clone(QString const& id, QString const& name, Done<QString> done, std::function<void(double)> progress = {});
-    /// A machine that goes on from that moment (its id) at its first start. The original may be in memory, of any
-    /// process; to fork its present, keep that as a moment first.
-    void fork(QString const& id, QString const& moment, QString const& name, Done<QString> done,
-        std::function<void(double)> progress = {});
-    void cancelClone(); ///< or the fork, whichever was begun last
+    void cancelClone();
+    /// A machine that goes on from there at its first start. The original may be in memory, for a moment that is there
+    /// of any process. Its session tells how far it is, and cancels it.
+    void fork(QString const& id, ForkPoint const& point, QString const& name, Done<QString> done);
     // Changes are written in the order in which they are asked for; `done` hears when that is so, and entry() and
     // config() tell it. Before settings change, the machine is kept as a moment, where its timeline's policy wants
     // that.

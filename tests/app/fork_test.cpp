@@ -281,12 +281,34 @@ private slots:
         Bench bench;
         Library library(bench.directory.path(), FakeMachine::factory(bench.script));
         std::optional<vmm::Result<QString>> made;
-        library.fork(QString::fromStdString(bench.machine.id), QString::fromStdString(bench.moment), "copy",
-            [&](vmm::Result<QString> outcome) { made = outcome; });
+        auto const id = QString::fromStdString(bench.machine.id);
+        library.fork(id, { .moment = bench.moment }, "copy", [&](vmm::Result<QString> outcome) { made = outcome; });
         QVERIFY(QTest::qWaitFor([&] { return made.has_value(); }));
         REQUIRE_OK(*made);
         QCOMPARE(library.entry(**made)->name, QString("copy"));
         QCOMPARE(library.session(**made)->state(), SessionState::Suspended);
+        library.fork(id, { .moment = "no-such-moment" }, "other", [&](auto const& outcome) { made = outcome; });
+        QVERIFY(QTest::qWaitFor([&] { return !*made; }));
+        QCOMPARE(made->error().code, vmm::ErrorCode::NotFound);
+    }
+
+    void thePresentIsKeptFirst()
+    {
+        Bench bench;
+        Library library(bench.directory.path(), FakeMachine::factory(bench.script));
+        std::optional<vmm::Result<QString>> made;
+        library.fork(QString::fromStdString(bench.machine.id), { .keptAs = "now" }, "copy",
+            [&](vmm::Result<QString> outcome) { made = outcome; });
+        QVERIFY(QTest::qWaitFor([&] { return made.has_value(); }));
+        REQUIRE_OK(*made);
+        QCOMPARE(bench.timelineOf(bench.machine.id)->moments().back().name, std::string("now"));
+        // Both are off, as the original is.
+        auto const fork = tests::must(bench.store.load((*made)->toStdString()));
+        QCOMPARE(firstOf(Bench::disk(fork)), std::uint8_t(2));
+        auto const runner = bench.open(fork.id);
+        REQUIRE_OK(Bench::wait([&](auto done) { runner->start(done); }));
+        QVERIFY(bench.script->has("create"));
+        QCOMPARE(runner->state(), SessionState::Running);
     }
 };
 

@@ -48,6 +48,8 @@ Result<> changeIdentity(SavedMachine& saved, VmConfig config)
 {
     TRY(checkConfig(config));
     for (auto const& network : config.networks) {
+        if (saved.parts.empty())
+            break; // it was off: no device has a state
         auto const part = std::find_if(
             saved.parts.begin(), saved.parts.end(), [&](auto const& candidate) { return candidate.id == network.id; });
         if (part == saved.parts.end())

@@ -78,7 +78,7 @@ Result<DiskDiff> compareDisks(std::string id, BlockImage& before, BlockImage& af
     DiskDiff diff { .id = std::move(id), .before = before.size(), .after = after.size() };
     auto const compared = [&]() -> Result<> {
         diff.changed = TRY(compareImages(before, after, mostRuns, progress));
-        if (diff.changed.bytes == 0)
+        if (diff.changed.bytes == 0 || mostFiles == 0)
             return {};
         auto const size = std::max(before.size(), after.size());
         FileTreeLimits limits;

@@ -24,7 +24,8 @@ struct DiskDiff {
     bool operator==(DiskDiff const&) const = default;
 };
 
-/// Compares two images, and the files of those parts of them that differ. Only Cancelled is an error of its own.
+/// Compares two images, and the files of those parts of them that differ; 0 files: none are looked for. Only Cancelled
+/// is an error of its own.
 Result<DiskDiff> compareDisks(std::string id, BlockImage& before, BlockImage& after, std::size_t mostRuns,
     std::size_t mostFiles, ImageDiffProgress const& progress);
 

@@ -39,11 +39,10 @@ Result<std::vector<PartDiff>> compareParts(SavedMachine const& before, SavedMach
     return differences;
 }
 
-/// The second half of the way.
 struct DiskComparison {
     timeline::Moment const before, after;
     MomentDiffOptions const& options;
-    timeline::Progress const& progress;
+    std::function<bool(double)> progress; ///< 0 to 1
 
     Result<std::vector<DiskDiff>> all(VmConfig const& old, VmConfig const& fresh) const
     {
@@ -52,8 +51,8 @@ struct DiskComparison {
             auto const was = std::ranges::find(old.disks, fresh.disks[i].id, &DiskConfig::id);
             if (was == old.disks.end() || !hasPast(*was) || !hasPast(fresh.disks[i]))
                 continue;
-            auto const step = [&](std::uint64_t) {
-                return timeline::goOn(progress, fresh.disks.size() + i, 2 * fresh.disks.size());
+            auto const step = [&](double part) {
+                return progress((static_cast<double>(i) + part) / static_cast<double>(fresh.disks.size()));
             };
             auto difference = TRY(one(*was, fresh.disks[i], step));
             if (difference.changed.bytes > 0 || difference.before != difference.after || !difference.problem.empty())
@@ -63,13 +62,16 @@ struct DiskComparison {
     }
 
 private:
-    Result<DiskDiff> one(DiskConfig const& was, DiskConfig const& is, ImageDiffProgress const& step) const
+    Result<DiskDiff> one(DiskConfig const& was, DiskConfig const& is, std::function<bool(double)> const& step) const
     {
         InlineEngine engine;
         auto const old = openDiskAt(engine, before, was), fresh = openDiskAt(engine, after, is);
         if (!old || !fresh)
             return DiskDiff { .id = is.id, .problem = (old ? fresh : old).error().message() };
-        return compareDisks(is.id, **old, **fresh, options.mostRuns, options.mostFiles, step);
+        auto const size = std::max((*old)->size(), (*fresh)->size());
+        return compareDisks(is.id, **old, **fresh, options.mostRuns, options.mostFiles, [&](std::uint64_t done) {
+            return step(size == 0 ? 1 : static_cast<double>(done) / static_cast<double>(size));
+        });
     }
 };
 
@@ -80,18 +82,25 @@ Result<MomentDiff> compareMoments(timeline::Timeline const& timeline, std::strin
 {
     auto const old = TRY_WITHIN(std::string(before), savedMachineAt(timeline, before));
     auto const fresh = TRY_WITHIN(std::string(after), savedMachineAt(timeline, after));
+    // Memory and disks are a share of the way each.
+    constexpr std::uint64_t share = 1000;
+    auto const whole = share * ((options.memory ? 1 : 0) + (options.disks ? 1 : 0));
+    auto const tell = [&](std::uint64_t from, double part) {
+        return timeline::goOn(progress, from + static_cast<std::uint64_t>(part * share), whole);
+    };
     MomentDiff diff;
     diff.config = state::diff(state::save(old.config), state::save(fresh.config));
     diff.parts = TRY(compareParts(old, fresh));
     if (options.memory) {
         auto const oldMemory = TRY(timeline.memory(before)), freshMemory = TRY(timeline.memory(after));
-        auto const half
-            = [&](std::uint64_t done, std::uint64_t total) { return timeline::goOn(progress, done, 2 * total); };
-        diff.memory = TRY(timeline::compareMemory(oldMemory, freshMemory, options.mostRuns, half));
+        diff.memory = TRY(timeline::compareMemory(
+            oldMemory, freshMemory, options.mostRuns, [&](std::uint64_t done, std::uint64_t total) {
+                return tell(0, total == 0 ? 0 : static_cast<double>(done) / static_cast<double>(total));
+            }));
     }
     if (options.disks) {
         DiskComparison const comparison { TRY(timeline.moment(before)), TRY(timeline.moment(after)), options,
-            progress };
+            [&](double part) { return tell(whole - share, part); } };
         diff.disks = TRY(comparison.all(old.config, fresh.config));
     }
     return diff;

@@ -11,7 +11,7 @@ namespace vmm {
 struct MomentDiffOptions {
     bool memory = true, disks = true; ///< compare these too
     std::size_t mostRuns = 4096;      ///< of each block, and of each disk
-    std::size_t mostFiles = 4096;     ///< of each part of a disk
+    std::size_t mostFiles = 4096;     ///< of each part of a disk; 0: none are looked for
 };
 
 /// A device, a processor, or "machine" (what the state says of itself: its time, its CPU's features).

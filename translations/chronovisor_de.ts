@@ -1124,6 +1124,14 @@
         <translation>Ein Moment wird gerade festgehalten.</translation>
     </message>
     <message>
+        <source>A device cannot be kept now: %1. Detach it, or wait until it has finished.</source>
+        <translation>Ein Gerät lässt sich jetzt nicht festhalten: %1. Trennen Sie es, oder warten Sie, bis es fertig ist.</translation>
+    </message>
+    <message>
+        <source>The machine is busy: wait until it has finished.</source>
+        <translation>Die Maschine ist beschäftigt: Warten Sie, bis sie fertig ist.</translation>
+    </message>
+    <message>
         <source>The machine is suspended: restore it, then its present can be kept.</source>
         <translation>Die Maschine ist gesichert: Stellen Sie sie wieder her, dann lässt sich ihre Gegenwart festhalten.</translation>
     </message>
@@ -1132,16 +1140,8 @@
         <translation>Die Maschine ist aus: Starten Sie sie, dann lässt sich ihre Gegenwart festhalten.</translation>
     </message>
     <message>
-        <source>A device cannot be kept now: %1. Detach it, or wait until it has finished.</source>
-        <translation>Ein Gerät lässt sich jetzt nicht festhalten: %1. Trennen Sie es, oder warten Sie, bis es fertig ist.</translation>
-    </message>
-    <message>
         <source>The machine is suspended: restore it first, for its saved state would be lost.</source>
         <translation>Die Maschine ist gesichert: Stellen Sie sie zuerst wieder her, sonst ginge ihr gespeicherter Zustand verloren.</translation>
-    </message>
-    <message>
-        <source>The machine is busy: wait until it has finished.</source>
-        <translation>Die Maschine ist beschäftigt: Warten Sie, bis sie fertig ist.</translation>
     </message>
     <message>
         <source>%1, %2 over the budget of %3</source>
@@ -1352,10 +1352,6 @@
         <translation>Die Gegenwart wird vorher festgehalten (Eingabe)</translation>
     </message>
     <message>
-        <source>This moment has no picture.</source>
-        <translation>Dieser Moment hat kein Bild.</translation>
-    </message>
-    <message>
         <source>Go back to here</source>
         <translation>Hierher zurückgehen</translation>
     </message>
@@ -1366,6 +1362,10 @@
     <message>
         <source>Show what the machine shows now (Esc)</source>
         <translation>Zeigen, was die Maschine jetzt zeigt (Esc)</translation>
+    </message>
+    <message>
+        <source>This moment has no picture.</source>
+        <translation>Dieser Moment hat kein Bild.</translation>
     </message>
 </context>
 <context>
@@ -2046,10 +2046,6 @@
         <translation>Moment %1</translation>
     </message>
     <message>
-        <source>The machine does not run, so its present cannot be kept first: what its disks hold now would be lost.</source>
-        <translation>Die Maschine läuft nicht, also lässt sich ihre Gegenwart nicht vorher festhalten: Was ihre Platten jetzt enthalten, ginge verloren.</translation>
-    </message>
-    <message>
         <source>Go back anyway</source>
         <translation>Trotzdem zurückgehen</translation>
     </message>
@@ -2086,16 +2082,8 @@
         <translation>Diesen Moment festhalten</translation>
     </message>
     <message>
-        <source>Keeping this moment …</source>
-        <translation>Dieser Moment wird festgehalten …</translation>
-    </message>
-    <message>
         <source>Keep this moment, and come back to it at any time.</source>
         <translation>Halten Sie diesen Moment fest, und kommen Sie jederzeit zu ihm zurück.</translation>
-    </message>
-    <message>
-        <source>No moments yet: they are kept while the machine runs.</source>
-        <translation>Noch keine Momente: Sie werden festgehalten, während die Maschine läuft.</translation>
     </message>
     <message numerus="yes">
         <source>%n moment(s) cannot be read; the others are not affected.</source>
@@ -2115,10 +2103,6 @@
     <message>
         <source>Cancel</source>
         <translation>Abbrechen</translation>
-    </message>
-    <message>
-        <source>Keeping this moment</source>
-        <translation>Dieser Moment wird festgehalten</translation>
     </message>
     <message>
         <source>Save</source>
@@ -2169,6 +2153,22 @@
         <translation>Markiert. Die Leertaste auf einem anderen Moment vergleicht die beiden.</translation>
     </message>
     <message>
+        <source>The machine does not run, so its present cannot be kept first: what its disks hold now would be lost.</source>
+        <translation>Die Maschine läuft nicht, also lässt sich ihre Gegenwart nicht vorher festhalten: Was ihre Platten jetzt enthalten, ginge verloren.</translation>
+    </message>
+    <message>
+        <source>Keeping this moment …</source>
+        <translation>Dieser Moment wird festgehalten …</translation>
+    </message>
+    <message>
+        <source>No moments yet: they are kept while the machine runs.</source>
+        <translation>Noch keine Momente: Sie werden festgehalten, während die Maschine läuft.</translation>
+    </message>
+    <message>
+        <source>Keeping this moment</source>
+        <translation>Dieser Moment wird festgehalten</translation>
+    </message>
+    <message>
         <source>Enter goes back to it · Space compares · R renames · N notes · P pins · Del deletes · Esc shows now</source>
         <translation>Eingabe geht dorthin zurück · Leertaste vergleicht · R benennt um · N notiert · P heftet an · Entf löscht · Esc zeigt das Jetzt</translation>
     </message>
@@ -2210,6 +2210,30 @@
     <message>
         <source>Working …</source>
         <translation>Arbeitet …</translation>
+    </message>
+    <message>
+        <source>Keeping a moment …</source>
+        <translation>Moment wird festgehalten …</translation>
+    </message>
+    <message>
+        <source>Forking …</source>
+        <translation>Wird abgezweigt …</translation>
+    </message>
+    <message>
+        <source>Checking its moments …</source>
+        <translation>Momente werden geprüft …</translation>
+    </message>
+    <message>
+        <source>Giving back what its moments took …</source>
+        <translation>Platz der Momente wird freigegeben …</translation>
+    </message>
+    <message>
+        <source>Comparing moments …</source>
+        <translation>Momente werden verglichen …</translation>
+    </message>
+    <message>
+        <source>Exporting a moment …</source>
+        <translation>Moment wird exportiert …</translation>
     </message>
 </context>
 </TS>

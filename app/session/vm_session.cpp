@@ -2,6 +2,7 @@
 
 #include "app/session/timeline_session.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace app {
@@ -42,19 +43,21 @@ void VmSession::take(Notice const& notice)
             m_job.reset();
             emit jobEnded();
         }
-        if (!isInMemory(m_state))
+        if (!isInMemory(m_state)) {
             m_statistics.reset();
+            endWork(QStringLiteral("keep")); // of a machine that is gone
+        }
         if (!isInMemory(m_state) && m_absolutePointer) {
             m_absolutePointer = false;
             emit pointerModeChanged(false);
         }
         emit stateChanged(m_state, m_reason);
     } else if (auto const* progress = std::get_if<notice::Progress>(&notice)) {
-        // The machine runs on meanwhile: what is done with its moments is the timeline's to show.
-        if (progress->job != "suspend" && progress->job != "restore")
-            return;
-        m_job = Job { QString::fromStdString(progress->job), progress->fraction };
-        emit jobProgressed(*m_job);
+        takeProgress({ QString::fromStdString(progress->job), progress->fraction });
+    } else if (auto const* ended = std::get_if<notice::JobEnded>(&notice)) {
+        endWork(QString::fromStdString(ended->job));
+    } else if (std::holds_alternative<notice::KeepingEnded>(notice)) {
+        endWork(QStringLiteral("keep"));
     } else if (auto const* pointer = std::get_if<notice::PointerModeChanged>(&notice)) {
         m_absolutePointer = pointer->absolute;
         emit pointerModeChanged(pointer->absolute);
@@ -67,6 +70,32 @@ void VmSession::take(Notice const& notice)
     } else if (std::holds_alternative<notice::GuestRebooted>(notice)) {
         emit guestRebooted();
     }
+}
+
+void VmSession::takeProgress(Job job)
+{
+    if (job.name == QLatin1String("suspend") || job.name == QLatin1String("restore")) {
+        m_job = std::move(job);
+        emit jobProgressed(*m_job);
+        return;
+    }
+    auto const known = std::ranges::find(m_works, job.name, &Job::name);
+    if (known == m_works.end())
+        m_works.push_back(std::move(job));
+    else
+        *known = std::move(job);
+    emit workChanged();
+}
+
+void VmSession::endWork(QString const& name)
+{
+    if (std::erase_if(m_works, [&](Job const& work) { return work.name == name; }) > 0)
+        emit workChanged();
+}
+
+std::optional<Job> VmSession::work() const
+{
+    return m_works.empty() ? std::nullopt : std::optional(m_works.front());
 }
 
 MachineRunner::Completion VmSession::reporting(Action tried)
@@ -170,6 +199,8 @@ void VmSession::discardState()
 }
 void VmSession::cancelJob()
 {
+    if (auto const beside = work(); !m_job && beside && beside->name == QLatin1String("keep"))
+        return m_runner->cancelKeeping();
     m_runner->cancelJob(reporting(Action::CancelJob));
 }
 

@@ -13,9 +13,9 @@ namespace app {
 
 class TimelineSession;
 
-/// A piece of work that takes a while: suspend, restore.
+/// A piece of work that takes a while.
 struct Job {
-    QString name;        ///< "suspend", "restore"
+    QString name;        ///< as notice::Progress has it
     double fraction = 0; ///< 0 to 1
 };
 
@@ -32,7 +32,12 @@ public:
     /// Why it is in this state, where nobody asked for it.
     std::optional<vmm::Error> const& reason() const { return m_reason; }
     bool can(Action action) const { return isPossible(action, m_state); }
+    /// What the machine itself is at: "suspend", "restore".
     std::optional<Job> const& job() const { return m_job; }
+    /// What is being done with its moments beside that: "keep", "fork", "verify" …; of several what was begun first.
+    std::optional<Job> work() const;
+    /// What cancelJob() is about can be cancelled.
+    bool canCancel() const { return can(Action::CancelJob) || (!m_job && !m_works.empty()); }
 
     /// Of the machine in memory, else the one for the next start.
     vmm::VmConfig config() const { return m_runner->config(); }
@@ -66,6 +71,7 @@ public slots:
     void suspend();
     void restore() { start(); }
     void discardState();
+    /// What job() tells of, or else work().
     void cancelJob();
     void insertMedium(QString const& drive, QString const& path);
     void ejectMedium(QString const& drive, bool force = false);
@@ -83,6 +89,7 @@ signals:
     void stateChanged(app::SessionState state, std::optional<vmm::Error> reason);
     void jobProgressed(app::Job job);
     void jobEnded();
+    void workChanged();
     void pointerModeChanged(bool absolute);
     void mediumChanged(QString drive, QString path);
     void networkChanged(vmm::NetworkConfig network); ///< its cable or port forwards, by whomever
@@ -95,6 +102,8 @@ signals:
 
 private:
     void take(Notice const& notice);
+    void takeProgress(Job job);
+    void endWork(QString const& name);
     MachineRunner::Completion reporting(Action tried);
     MachineRunner::Completion reportingMedium(QString const& drive);
 
@@ -105,6 +114,7 @@ private:
     SessionState m_state = SessionState::Off;
     std::optional<vmm::Error> m_reason;
     std::optional<Job> m_job;
+    std::vector<Job> m_works; // by when they were begun
     std::optional<vmm::MachineStatistics> m_statistics;
     bool m_measuring = false;
     bool m_absolutePointer = false;

@@ -49,6 +49,27 @@ private slots:
         QVERIFY(!bench.session.can(Action::Suspend));
     }
 
+    void whatIsDoneBesideTheMachineIsToldAndCancelled()
+    {
+        Bench bench;
+        bench.session.start();
+        QVERIFY(bench.becomes(SessionState::Running));
+        QVERIFY(!bench.session.canCancel());
+        bench.runner->work("export", [](MachineRunner::JobProgress const& progress) -> vmm::Result<> {
+            while (progress(0.5))
+                std::this_thread::yield();
+            return vmm::fail(vmm::ErrorCode::Cancelled, "exporting was cancelled");
+        });
+        QVERIFY(QTest::qWaitFor([&] { return bench.session.work().has_value(); }));
+        QCOMPARE(bench.session.work()->name, "export");
+        QCOMPARE(bench.session.work()->fraction, 0.5);
+        QVERIFY(!bench.session.job()); // the machine itself is at nothing
+        QVERIFY(bench.session.canCancel());
+        bench.session.cancelJob();
+        QVERIFY(QTest::qWaitFor([&] { return !bench.session.work(); }));
+        QCOMPARE(bench.session.state(), SessionState::Running);
+    }
+
     void startsPausesResumesAndPowersOff()
     {
         Bench bench;

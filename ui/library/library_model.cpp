@@ -7,6 +7,15 @@
 
 namespace ui {
 
+namespace {
+
+std::optional<app::Job> jobOf(app::VmSession const& session)
+{
+    return session.job() ? session.job() : session.work();
+}
+
+}
+
 LibraryModel::LibraryModel(app::Library& library, QObject* parent) : QAbstractListModel(parent), m_library(library)
 {
     connect(&library, &app::Library::machineAdded, this, &LibraryModel::reload);
@@ -56,6 +65,7 @@ void LibraryModel::watch(QString const& id)
     auto update = [this, id] { changed(id); };
     row.connections.push_back(connect(session, &app::VmSession::jobProgressed, this, update));
     row.connections.push_back(connect(session, &app::VmSession::jobEnded, this, update));
+    row.connections.push_back(connect(session, &app::VmSession::workChanged, this, update));
     if (auto* screen = session->mainScreen()) {
         screen->setThumbnails(true, { 320, 200 });
         row.connections.push_back(connect(screen, &app::ScreenSession::thumbnailChanged, this, [this, id] {
@@ -106,8 +116,8 @@ QString LibraryModel::statusOf(QString const& id) const
         return tr("Cannot be read");
     if (entry->otherOwner && !app::isInMemory(session->state()))
         return tr("In use by another program");
-    if (session->job())
-        return jobWord(session->job()->name);
+    if (auto const job = jobOf(*session))
+        return jobWord(job->name);
     if (session->state() == app::SessionState::Running) {
         auto const row = m_rows.find(id);
         auto const usage = row == m_rows.end() ? 0.0 : row->second.usage;
@@ -132,7 +142,10 @@ QVariant LibraryModel::data(QModelIndex const& index, int role) const
     }
     case StateRole: return static_cast<int>(session != nullptr ? session->state() : app::SessionState::Off);
     case ThumbnailRole: return row == m_rows.end() ? QImage() : row->second.thumbnail;
-    case ProgressRole: return session != nullptr && session->job() ? QVariant(session->job()->fraction) : QVariant();
+    case ProgressRole: {
+        auto const job = session != nullptr ? jobOf(*session) : std::nullopt;
+        return job ? QVariant(job->fraction) : QVariant();
+    }
     case UsageRole: return row == m_rows.end() ? 0.0 : row->second.usage;
     case ProblemRole: {
         auto const entry = m_library.entry(id);

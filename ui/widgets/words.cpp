@@ -50,6 +50,18 @@ QString jobWord(QString const& name)
         return Words::tr("Restoring …");
     if (name == QLatin1String("suspend"))
         return Words::tr("Suspending …");
+    if (name == QLatin1String("keep"))
+        return Words::tr("Keeping a moment …");
+    if (name == QLatin1String("fork"))
+        return Words::tr("Forking …");
+    if (name == QLatin1String("verify"))
+        return Words::tr("Checking its moments …");
+    if (name == QLatin1String("prune"))
+        return Words::tr("Giving back what its moments took …");
+    if (name == QLatin1String("compare"))
+        return Words::tr("Comparing moments …");
+    if (name == QLatin1String("export"))
+        return Words::tr("Exporting a moment …");
     return Words::tr("Working …");
 }
 

@@ -10,7 +10,7 @@ namespace ui {
 /// "Running", "Suspended" …, as the library, the status line and a screen reader say it.
 QString stateWord(app::SessionState state);
 QColor stateColor(app::SessionState state);
-/// "Suspending …", "Restoring …" of app::Job::name.
+/// "Suspending …", "Keeping a moment …" of app::Job::name.
 QString jobWord(QString const& name);
 
 /// "512 MiB", "20 GiB" in the person's own number format.

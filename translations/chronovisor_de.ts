@@ -106,6 +106,87 @@
         <source>What differs</source>
         <translation>Was sich unterscheidet</translation>
     </message>
+    <message>
+        <source>cannot be compared: %1</source>
+        <translation>kann nicht verglichen werden: %1</translation>
+    </message>
+    <message>
+        <source>What %1 holds</source>
+        <translation>Was %1 enthält</translation>
+    </message>
+    <message>
+        <source>%1 changed</source>
+        <translation>%1 geändert</translation>
+    </message>
+    <message>
+        <source>Size</source>
+        <translation>Größe</translation>
+    </message>
+    <message>
+        <source>Blocks</source>
+        <translation>Blöcke</translation>
+    </message>
+    <message numerus="yes">
+        <source>%n place(s)</source>
+        <translation>
+            <numerusform>%n Stelle</numerusform>
+            <numerusform>%n Stellen</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>from %1</source>
+        <translation>ab %1</translation>
+    </message>
+    <message>
+        <source>Files</source>
+        <translation>Dateien</translation>
+    </message>
+    <message>
+        <source>Files of partition %1</source>
+        <translation>Dateien der Partition %1</translation>
+    </message>
+    <message numerus="yes">
+        <source>%n file(s)</source>
+        <translation>
+            <numerusform>%n Datei</numerusform>
+            <numerusform>%n Dateien</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>cannot be told: %1</source>
+        <translation>lassen sich nicht nennen: %1</translation>
+    </message>
+    <message>
+        <source>is not there</source>
+        <translation>ist nicht da</translation>
+    </message>
+    <message numerus="yes">
+        <source>%1 of memory, %2 of the disks and %n part(s) of the machine differ.</source>
+        <translation>
+            <numerusform>%1 Speicher, %2 der Festplatten und %n Teil der Maschine unterscheiden sich.</numerusform>
+            <numerusform>%1 Speicher, %2 der Festplatten und %n Teile der Maschine unterscheiden sich.</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>The disks are being compared …</source>
+        <translation>Die Festplatten werden verglichen …</translation>
+    </message>
+    <message>
+        <source>The disks are not compared.</source>
+        <translation>Die Festplatten sind nicht verglichen.</translation>
+    </message>
+    <message>
+        <source>Cancel</source>
+        <translation>Abbrechen</translation>
+    </message>
+    <message>
+        <source>Cancel comparing the disks</source>
+        <translation>Vergleich der Festplatten abbrechen</translation>
+    </message>
+    <message>
+        <source>Comparing the disks</source>
+        <translation>Vergleich der Festplatten</translation>
+    </message>
 </context>
 <context>
     <name>ui::ConsoleTabs</name>
@@ -552,6 +633,18 @@
     <message>
         <source>Keep the whole machine as it is now, while it runs on</source>
         <translation>Die ganze Maschine festhalten, wie sie jetzt ist, während sie weiterläuft</translation>
+    </message>
+    <message>
+        <source>Fork the machine</source>
+        <translation>Maschine abzweigen</translation>
+    </message>
+    <message>
+        <source>Make another machine that goes on from now, while this one runs on</source>
+        <translation>Eine weitere Maschine anlegen, die ab jetzt weitergeht, während diese weiterläuft</translation>
+    </message>
+    <message>
+        <source>Keep the machine as it is now, with its disks</source>
+        <translation>Die Maschine mit ihren Festplatten so festhalten, wie sie jetzt ist</translation>
     </message>
 </context>
 <context>
@@ -1029,6 +1122,23 @@
         <source>Back to them</source>
         <translation>Zurück zu ihnen</translation>
     </message>
+    <message>
+        <source>%1 (%2)</source>
+        <comment>a machine, a moment</comment>
+        <translation>%1 (%2)</translation>
+    </message>
+    <message>
+        <source>“%1” is a machine of its own, and goes on from “%2” at its first start.</source>
+        <translation>„%1“ ist eine eigene Maschine und geht beim ersten Start ab „%2“ weiter.</translation>
+    </message>
+    <message>
+        <source>Show it</source>
+        <translation>Zeigen</translation>
+    </message>
+    <message>
+        <source>Rename it</source>
+        <translation>Umbenennen</translation>
+    </message>
 </context>
 <context>
     <name>ui::MessageBar</name>
@@ -1132,16 +1242,20 @@
         <translation>Die Maschine ist beschäftigt: Warten Sie, bis sie fertig ist.</translation>
     </message>
     <message>
-        <source>The machine is suspended: restore it, then its present can be kept.</source>
-        <translation>Die Maschine ist gesichert: Stellen Sie sie wieder her, dann lässt sich ihre Gegenwart festhalten.</translation>
+        <source>The machine was off</source>
+        <translation>Die Maschine war aus</translation>
     </message>
     <message>
-        <source>The machine is off: start it, then its present can be kept.</source>
-        <translation>Die Maschine ist aus: Starten Sie sie, dann lässt sich ihre Gegenwart festhalten.</translation>
+        <source>%1 of the disks changed</source>
+        <translation>%1 der Festplatten geändert</translation>
     </message>
     <message>
-        <source>The machine is suspended: restore it first, for its saved state would be lost.</source>
-        <translation>Die Maschine ist gesichert: Stellen Sie sie zuerst wieder her, sonst ginge ihr gespeicherter Zustand verloren.</translation>
+        <source>The machine has crashed: reset it or power it off, then its present can be kept.</source>
+        <translation>Die Maschine ist abgestürzt: Setzen Sie sie zurück oder schalten Sie sie aus, dann lässt sich die Gegenwart festhalten.</translation>
+    </message>
+    <message>
+        <source>The machine is on its way to a moment: start it, then its present can be kept.</source>
+        <translation>Die Maschine ist auf dem Weg zu einem Moment: Starten Sie sie, dann lässt sich die Gegenwart festhalten.</translation>
     </message>
     <message>
         <source>%1, %2 over the budget of %3</source>
@@ -1364,8 +1478,12 @@
         <translation>Zeigen, was die Maschine jetzt zeigt (Esc)</translation>
     </message>
     <message>
-        <source>This moment has no picture.</source>
-        <translation>Dieser Moment hat kein Bild.</translation>
+        <source>Fork</source>
+        <translation>Abzweigen</translation>
+    </message>
+    <message>
+        <source>Make another machine that goes on from here, while this one stays as it is (F)</source>
+        <translation>Eine weitere Maschine anlegen, die von hier weitergeht, während diese bleibt, wie sie ist (F)</translation>
     </message>
 </context>
 <context>
@@ -1781,6 +1899,10 @@
         <source>The moments could not be compared.</source>
         <translation>Die Momente ließen sich nicht vergleichen.</translation>
     </message>
+    <message>
+        <source>No machine could be made of this moment.</source>
+        <translation>Aus diesem Moment konnte keine Maschine gemacht werden.</translation>
+    </message>
 </context>
 <context>
     <name>ui::Reasons</name>
@@ -1939,6 +2061,18 @@
     <message>
         <source>Delete</source>
         <translation>Löschen</translation>
+    </message>
+    <message>
+        <source>Make another machine from this moment</source>
+        <translation>Aus diesem Moment eine weitere Maschine machen</translation>
+    </message>
+    <message>
+        <source>Mark for comparing, or compare with the marked one</source>
+        <translation>Zum Vergleichen vormerken oder mit dem vorgemerkten vergleichen</translation>
+    </message>
+    <message>
+        <source>Note</source>
+        <translation>Notiz</translation>
     </message>
 </context>
 <context>
@@ -2153,24 +2287,36 @@
         <translation>Markiert. Die Leertaste auf einem anderen Moment vergleicht die beiden.</translation>
     </message>
     <message>
-        <source>The machine does not run, so its present cannot be kept first: what its disks hold now would be lost.</source>
-        <translation>Die Maschine läuft nicht, also lässt sich ihre Gegenwart nicht vorher festhalten: Was ihre Platten jetzt enthalten, ginge verloren.</translation>
+        <source>Kept.</source>
+        <translation>Festgehalten.</translation>
     </message>
     <message>
-        <source>Keeping this moment …</source>
-        <translation>Dieser Moment wird festgehalten …</translation>
+        <source>The machine has crashed, so its present cannot be kept first: what its memory and disks hold now would be lost.</source>
+        <translation>Die Maschine ist abgestürzt, darum lässt sich die Gegenwart nicht vorher festhalten: Was ihr Speicher und ihre Festplatten jetzt enthalten, ginge verloren.</translation>
     </message>
     <message>
-        <source>No moments yet: they are kept while the machine runs.</source>
-        <translation>Noch keine Momente: Sie werden festgehalten, während die Maschine läuft.</translation>
+        <source>Fork: another machine from this moment</source>
+        <translation>Abzweigen: eine weitere Maschine aus diesem Moment</translation>
     </message>
     <message>
-        <source>Keeping this moment</source>
-        <translation>Dieser Moment wird festgehalten</translation>
+        <source>Fork: another machine from now</source>
+        <translation>Abzweigen: eine weitere Maschine ab jetzt</translation>
     </message>
     <message>
-        <source>Enter goes back to it · Space compares · R renames · N notes · P pins · Del deletes · Esc shows now</source>
-        <translation>Eingabe geht dorthin zurück · Leertaste vergleicht · R benennt um · N notiert · P heftet an · Entf löscht · Esc zeigt das Jetzt</translation>
+        <source>The machine was off.</source>
+        <translation>Die Maschine war aus.</translation>
+    </message>
+    <message>
+        <source>This moment has no picture.</source>
+        <translation>Dieser Moment hat kein Bild.</translation>
+    </message>
+    <message>
+        <source>Enter goes back · F forks · Space compares · R renames · N notes · P pins · Del deletes · Esc: now</source>
+        <translation>Eingabe geht zurück · F zweigt ab · Leertaste vergleicht · R benennt um · N notiert · P heftet an · Entf löscht · Esc: jetzt</translation>
+    </message>
+    <message>
+        <source>No moments yet.</source>
+        <translation>Noch keine Momente.</translation>
     </message>
 </context>
 <context>

@@ -1,5 +1,7 @@
 #include "app/session/timeline_session.h"
 
+#include "vmm/base/give_way.h"
+
 #include <QDateTime>
 #include <QFileInfo>
 #include <algorithm>
@@ -10,6 +12,8 @@ namespace {
 
 constexpr std::chrono::milliseconds readDelay { 120 }, countDelay { 1200 }, obstacleInterval { 5000 },
     purgeInterval { 60'000 };
+/// Who scrubs goes on; who stays wants to know more.
+constexpr std::chrono::milliseconds diskDelay { 250 };
 /// Of how many moments the rate of change is told.
 constexpr int rateMoments = 5;
 constexpr std::uint64_t pageBytes = 4096;
@@ -24,6 +28,7 @@ MomentEntry entryOf(vmm::timeline::Moment const& moment)
     entry.reason = moment.reason;
     entry.pinned = moment.pinned;
     entry.hasPicture = !moment.pictureHash.empty();
+    entry.wasOff = moment.power == vmm::timeline::Power::Off;
     entry.time = static_cast<qint64>(moment.time / 1'000'000);
     entry.removedAt = static_cast<qint64>(moment.removedAt / 1'000'000);
     entry.changedBytes = moment.changedPages * pageBytes;
@@ -56,16 +61,21 @@ TimelineSession::TimelineSession(std::shared_ptr<MachineRunner> runner, QObject*
     m_countTimer.setInterval(countDelay);
     m_obstacleTimer.setInterval(obstacleInterval);
     m_purgeTimer.setInterval(purgeInterval);
+    m_diskTimer.setSingleShot(true);
+    m_diskTimer.setInterval(diskDelay);
     connect(&m_readTimer, &QTimer::timeout, this, &TimelineSession::readNow);
     connect(&m_countTimer, &QTimer::timeout, this, &TimelineSession::count);
     connect(&m_obstacleTimer, &QTimer::timeout, this, &TimelineSession::lookForObstacles);
     connect(&m_purgeTimer, &QTimer::timeout, this, &TimelineSession::purge);
+    connect(&m_diskTimer, &QTimer::timeout, this, &TimelineSession::lookAtDisks);
     connect(&m_watcher, &QFileSystemWatcher::directoryChanged, this, &TimelineSession::readSoon);
 }
 
 TimelineSession::~TimelineSession()
 {
     stopComparing();
+    if (m_looking)
+        *m_looking = false;
     m_gate->close();
 }
 
@@ -84,13 +94,37 @@ void TimelineSession::open()
 template<typename Work, typename Answer>
 void TimelineSession::inBackground(Work work, Answer done)
 {
-    if (!m_thread) {
-        auto started = vmm::LoopThread::start("timeline");
+    on(m_thread, "timeline", std::move(work), std::move(done));
+}
+
+/// The same for what takes long; `done` only while it is `wanted`.
+template<typename Work, typename Answer>
+void TimelineSession::lookThrough(std::shared_ptr<std::atomic<bool>> wanted, Work work, Answer done)
+{
+    auto const isNew = !m_lookThread;
+    on(
+        m_lookThread, "timeline looks",
+        [isNew, work = std::move(work)] {
+            if (isNew)
+                vmm::giveWay();
+            return work();
+        },
+        [wanted = std::move(wanted), done = std::move(done)](TimelineSession& session, auto outcome) {
+            if (wanted->load())
+                done(session, std::move(outcome));
+        });
+}
+
+template<typename Work, typename Answer>
+void TimelineSession::on(std::unique_ptr<vmm::LoopThread>& thread, char const* name, Work work, Answer done)
+{
+    if (!thread) {
+        auto started = vmm::LoopThread::start(name);
         if (!started)
             return emit failed(Step::Read, {}, started.error());
-        m_thread = std::move(*started);
+        thread = std::move(*started);
     }
-    m_thread->loop().post([gate = m_gate, work = std::move(work), done = std::move(done)] {
+    thread->loop().post([gate = m_gate, work = std::move(work), done = std::move(done)] {
         auto const outcome = std::make_shared<decltype(work())>(work());
         Gate<TimelineSession>::post(
             gate, [done, outcome](TimelineSession& session) { done(session, std::move(*outcome)); });
@@ -106,6 +140,8 @@ vmm::Result<TimelineSession::Reading> TimelineSession::read(MachineRunner const&
     if (!QFileInfo::exists(QString::fromStdString(runner.places().timelineFolder)))
         return reading;
     reading.source = TRY(runner.timeline());
+    auto const goingTo = TRY(momentOnTheWay(runner.places().timelineFolder));
+    reading.isOnItsWay = !goingTo.empty();
     reading.damaged = static_cast<int>(reading.source->damages().size());
     reading.policy = reading.source->policy();
     std::map<QString, MomentEntry> all;
@@ -116,7 +152,8 @@ vmm::Result<TimelineSession::Reading> TimelineSession::read(MachineRunner const&
     }
     for (auto& entry : reading.moments)
         entry.parent = standing(all, entry.parent);
-    reading.present = standing(all, QString::fromStdString(reading.source->present()));
+    auto const cameFrom = reading.isOnItsWay ? goingTo : reading.source->present();
+    reading.present = standing(all, QString::fromStdString(cameFrom));
     std::sort(reading.removed.begin(), reading.removed.end(),
         [](auto const& one, auto const& other) { return one.removedAt > other.removedAt; });
     return reading;
@@ -153,6 +190,8 @@ void TimelineSession::take(vmm::Result<Reading> reading)
     }
     m_source = reading->source;
     m_pictures.setSource(m_source);
+    if (std::exchange(m_isOnItsWay, reading->isOnItsWay) != reading->isOnItsWay)
+        lookForObstacles();
     if (!isFirst && reading->moments == m_moments && reading->removed == m_removed && reading->present == m_present
         && reading->damaged == m_damaged && reading->policy == m_policy)
         return;
@@ -243,19 +282,24 @@ std::optional<double> TimelineSession::changeRate() const
 
 bool TimelineSession::canKeep() const
 {
-    auto const state = m_runner->state();
-    return state == SessionState::Running || state == SessionState::Paused;
+    switch (m_runner->state()) {
+    case SessionState::Running:
+    case SessionState::Paused: return true;
+    case SessionState::Off:
+    case SessionState::Suspended: return !m_isOnItsWay;
+    default: return false;
+    }
 }
 
 bool TimelineSession::canGo() const
 {
     auto const state = m_runner->state();
-    return canKeep() || state == SessionState::Off || state == SessionState::Crashed;
+    return !isInMemory(state) || canKeep() || state == SessionState::Crashed;
 }
 
-bool TimelineSession::canKeepPresent() const
+bool TimelineSession::keepsPresent() const
 {
-    return canKeep();
+    return m_runner->state() != SessionState::Crashed;
 }
 
 MachineRunner::Completion TimelineSession::reporting(Step step, QString const& id)
@@ -337,18 +381,44 @@ void TimelineSession::compare(QString const& one, QString const& other)
         return;
     if (second->time < first->time)
         std::swap(first, second);
+    // What somebody looked at before is not worth waiting for.
+    if (m_looking)
+        *m_looking = false;
+    m_diskWish.clear();
     m_comparing = std::make_shared<std::atomic<bool>>(true);
-    inBackground(
-        [source = m_source, before = first->id, after = second->id, wanted = m_comparing] {
-            return compareForPerson(*source, before, after, [wanted] { return wanted->load(); });
+    auto const goOn = [wanted = m_comparing] { return wanted->load(); };
+    lookThrough(
+        m_comparing,
+        [source = m_source, before = first->id, after = second->id, goOn] {
+            return compareForPerson(*source, before, after, goOn);
         },
-        [wanted = m_comparing](TimelineSession& session, vmm::Result<MomentComparison> const& comparison) {
-            if (!wanted->load())
-                return;
+        [](TimelineSession& session, vmm::Result<MomentComparison> const& comparison) {
             if (comparison)
-                emit session.compared(*comparison);
+                return emit session.compared(*comparison);
+            session.stopComparing();
+            emit session.failed(Step::Compare, {}, comparison.error());
+        });
+    auto const tell = [gate = m_gate, goOn](double fraction) {
+        Gate<TimelineSession>::post(gate, [goOn, fraction](TimelineSession& session) {
+            if (goOn())
+                emit session.comparingDisks(fraction);
+        });
+    };
+    lookThrough(
+        m_comparing,
+        [source = m_source, before = first->id, after = second->id, goOn, tell] {
+            double told = 0;
+            return compareDisksForPerson(*source, before, after, [&](double fraction) {
+                if (fraction >= told + 0.01)
+                    tell(told = fraction);
+                return goOn();
+            });
+        },
+        [](TimelineSession& session, vmm::Result<std::vector<DiskComparison>> const& disks) {
+            if (disks)
+                emit session.disksCompared(*disks);
             else
-                emit session.failed(Step::Compare, {}, comparison.error());
+                emit session.failed(Step::Compare, {}, disks.error());
         });
 }
 
@@ -358,14 +428,47 @@ void TimelineSession::stopComparing()
         *m_comparing = false;
 }
 
+std::optional<quint64> TimelineSession::diskChange(QString const& id)
+{
+    auto const* one = moment(id);
+    if (one == nullptr || one->parent.isEmpty())
+        return std::nullopt;
+    if (auto const known = m_diskChanges.find({ one->parent, id }); known != m_diskChanges.end())
+        return known->second;
+    if (m_diskWish != id) {
+        if (m_looking)
+            *m_looking = false;
+        m_diskWish = id;
+        m_diskTimer.start();
+    }
+    return std::nullopt;
+}
+
+void TimelineSession::lookAtDisks()
+{
+    auto const* one = moment(m_diskWish);
+    if (!m_source || one == nullptr)
+        return;
+    m_looking = std::make_shared<std::atomic<bool>>(true);
+    lookThrough(
+        m_looking,
+        [source = m_source, before = one->parent, after = one->id, wanted = m_looking] {
+            return changedDiskBytes(*source, before, after, [wanted] { return wanted->load(); });
+        },
+        [key = std::pair(one->parent, one->id)](TimelineSession& session, vmm::Result<quint64> const& bytes) {
+            session.m_diskWish.clear();
+            session.m_diskChanges[key] = bytes ? std::optional(*bytes) : std::nullopt;
+            emit session.disksLookedAt();
+        });
+}
+
 /// What was removed long ago goes, with what the policy does not keep. Where that does not work now it is tried again
 /// later.
 void TimelineSession::purge()
 {
     auto const now = QDateTime::currentMSecsSinceEpoch();
     auto const isOver = [now](MomentEntry const& entry) { return now - entry.removedAt >= undoMilliseconds; };
-    if (m_runner->state() != SessionState::Suspended && !m_keeping
-        && std::any_of(m_removed.begin(), m_removed.end(), isOver))
+    if (!m_keeping && std::any_of(m_removed.begin(), m_removed.end(), isOver))
         m_runner->prune();
 }
 

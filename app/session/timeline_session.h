@@ -20,6 +20,7 @@ struct MomentEntry {
     MomentReason reason = MomentReason::Kept;
     bool pinned = false;
     bool hasPicture = false;
+    bool wasOff = false;      ///< the machine was, or had just been made
     qint64 time = 0;          ///< ms since 1970
     qint64 removedAt = 0;     ///< ms since 1970; 0: it is not
     quint64 changedBytes = 0; ///< of memory, since its parent
@@ -61,7 +62,8 @@ public:
     MomentEntry const* moment(QString const& id) const;
     /// What can be brought back; the last removed first.
     std::vector<MomentEntry> const& removed() const { return m_removed; }
-    /// The moment that the present came from; empty: none. One that is removed counts as what it came from.
+    /// The moment that the present came from, or will when the machine has arrived there; empty: none. One that is
+    /// removed counts as what it came from.
     QString const& present() const { return m_present; }
     /// When the machine keeps moments by itself, how long those stay, and the budget of all.
     TimelinePolicy const& policy() const { return m_policy; }
@@ -74,13 +76,15 @@ public:
     /// Bytes of memory a second that changed between the last moments before the present.
     std::optional<double> changeRate() const;
 
-    /// Whether a moment can be kept in this state of the machine.
+    /// The machine's next start goes to a moment: until then it has no present.
+    bool isOnItsWay() const { return m_isOnItsWay; }
+    /// Whether a moment can be kept in this state of the machine: as it runs or pauses, is off, or suspended.
     bool canKeep() const;
     /// Why not, device by device, where the state would allow it; as of the last look.
     std::vector<vmm::Error> const& obstacles() const { return m_obstacles; }
     bool canGo() const;
-    /// Going somewhere can keep the present first.
-    bool canKeepPresent() const;
+    /// Going somewhere loses nothing: the present is kept first, or there is none.
+    bool keepsPresent() const;
     /// How far keeping a moment has come; nothing: none is being kept.
     std::optional<double> keeping() const { return m_keeping; }
 
@@ -92,9 +96,13 @@ public:
     void setPinned(QString const& id, bool pinned);
     void remove(QString const& id);
     void bringBack(QString const& id);
-    /// The later of the two against the earlier; compared() tells. Ends the one before.
+    /// The later of the two against the earlier: compared() tells, and then, as that may take long, disksCompared() of
+    /// the disks. Ends the one before.
     void compare(QString const& one, QString const& other);
     void stopComparing();
+    /// How much of the disks changed up to that moment since its parent, where it is known; else disksLookedAt() tells
+    /// when it is, if nobody asks for another one before.
+    std::optional<quint64> diskChange(QString const& id);
 
     /// Of VmSession.
     void take(Notice const& notice);
@@ -106,6 +114,9 @@ signals:
     void keepingChanged();
     void kept(QString id, std::chrono::nanoseconds stoodStill);
     void compared(app::MomentComparison comparison);
+    void comparingDisks(double fraction); ///< 0 to 1
+    void disksCompared(std::vector<app::DiskComparison> disks);
+    void disksLookedAt();
     void failed(app::TimelineSession::Step step, QString id, vmm::Error error);
 
 private:
@@ -115,12 +126,18 @@ private:
         QString present;
         int damaged = 0;
         TimelinePolicy policy;
+        bool isOnItsWay = false;
     };
     using Outcome = vmm::Result<>;
 
     static vmm::Result<Reading> read(MachineRunner const& runner);
     template<typename Work, typename Answer>
     void inBackground(Work work, Answer done);
+    template<typename Work, typename Answer>
+    void lookThrough(std::shared_ptr<std::atomic<bool>> wanted, Work work, Answer done);
+    template<typename Work, typename Answer>
+    void on(std::unique_ptr<vmm::LoopThread>& thread, char const* name, Work work, Answer done);
+    void lookAtDisks();
     void readSoon();
     void readNow();
     void take(vmm::Result<Reading> reading);
@@ -140,16 +157,20 @@ private:
     QString m_present;
     int m_damaged = 0;
     TimelinePolicy m_policy;
+    bool m_isOnItsWay = false;
     std::optional<TimelineCosts> m_costs;
     std::vector<vmm::Error> m_obstacles;
     std::optional<double> m_keeping;
     MomentPictures::Source m_source;
     MomentPictures m_pictures;
-    std::shared_ptr<std::atomic<bool>> m_comparing; // false: nobody waits for it any more
+    std::shared_ptr<std::atomic<bool>> m_comparing, m_looking; // false: nobody waits for it any more
+    /// By parent and moment; nothing: it cannot be told.
+    std::map<std::pair<QString, QString>, std::optional<quint64>> m_diskChanges;
+    QString m_diskWish; // a moment
     QFileSystemWatcher m_watcher;
-    QTimer m_readTimer, m_countTimer, m_obstacleTimer, m_purgeTimer;
+    QTimer m_readTimer, m_countTimer, m_obstacleTimer, m_purgeTimer, m_diskTimer;
     bool m_isOpen = false, m_isRead = false, m_isReading = false, m_readAgain = false, m_isLooking = false;
-    std::unique_ptr<vmm::LoopThread> m_thread; // last: ends before what it uses
+    std::unique_ptr<vmm::LoopThread> m_thread, m_lookThread; // last: they end before what they use
 };
 
 }

@@ -2,6 +2,7 @@
 #include "app/session/vm_session.h"
 #include "tests/fakes/fake_machine.h"
 #include "tests/support/suite.h"
+#include "vmm/block/image.h"
 
 #include <QFile>
 #include <QSignalSpy>
@@ -44,6 +45,25 @@ struct Past {
             qFatal("no moment was kept");
         return timeline.moments().back().id;
     }
+    /// Of the machine that is off; 8 KiB of its disk change in between.
+    std::pair<QString, QString> twoMomentsOfADisk()
+    {
+        auto const disk = path("disk.qcow2");
+        tests::must(vmm::createImage(disk, { .size = 1 << 20 }));
+        auto config = runner->config();
+        config.disks.push_back({ "disk0", disk, vmm::DiskFormat::Qcow2 });
+        runner->setConfig(config);
+        timeline.open();
+        if (!QTest::qWaitFor([&] { return timeline.isRead(); }))
+            qFatal("the timeline is not read");
+        auto const first = keep("first");
+        vmm::InlineEngine engine;
+        vmm::ImageOptions options;
+        options.format = vmm::ImageFormat::Qcow2;
+        tests::must(
+            tests::must(vmm::BlockImage::open(engine, disk, options))->writeSync(128 << 10, vmm::Bytes(8192, 7)));
+        return { first, keep("second") };
+    }
     bool has(std::size_t count)
     {
         return QTest::qWaitFor([&] { return timeline.moments().size() == count; });
@@ -62,7 +82,6 @@ private slots:
         QVERIFY(QTest::qWaitFor([&] { return past.timeline.isRead(); }));
         QVERIFY(past.timeline.moments().empty());
         QVERIFY(past.timeline.present().isEmpty());
-        QVERIFY(!past.timeline.canKeep());
         QVERIFY(!QFile::exists(past.directory.filePath("timeline")));
     }
 
@@ -163,6 +182,50 @@ private slots:
         QCOMPARE(past.timeline.moment(branch)->parent, first);
     }
 
+    void aMachineThatIsOffHasMomentsToo()
+    {
+        Past past;
+        past.timeline.open();
+        QVERIFY(QTest::qWaitFor([&] { return past.timeline.isRead(); }));
+        QVERIFY(past.timeline.canKeep() && past.timeline.canGo() && past.timeline.keepsPresent());
+        auto const off = past.keep("off");
+        QVERIFY(past.timeline.moment(off)->wasOff);
+        past.session.start();
+        QVERIFY(past.becomes(SessionState::Running));
+        auto const on = past.keep("on");
+        QVERIFY(!past.timeline.moment(on)->wasOff);
+        past.timeline.goTo(off);
+        QVERIFY(past.becomes(SessionState::Off));
+        QVERIFY(past.has(3));
+        past.timeline.goTo(on);
+        QVERIFY(past.becomes(SessionState::Running));
+        QVERIFY(past.has(4));
+        QVERIFY(past.timeline.moments().back().wasOff);
+    }
+
+    void whoIsOnTheWayToAMomentHasNoPresent()
+    {
+        Past past;
+        QVERIFY(past.run());
+        auto const id = past.keep("there");
+        past.keep("later");
+        past.session.powerOff();
+        QVERIFY(past.becomes(SessionState::Off));
+        past.runner->changeTimeline(
+            [id = id.toStdString()](vmm::timeline::Timeline& timeline) { return timeline.setGoingTo(id); });
+        QVERIFY(QTest::qWaitFor([&] { return past.timeline.isOnItsWay(); }));
+        QCOMPARE(past.timeline.present(), id);
+        QVERIFY(!past.timeline.canKeep());
+        QVERIFY(past.timeline.canGo() && past.timeline.keepsPresent());
+        past.runner->lookAgain(); // as the library does when the folder changes
+        QVERIFY(past.becomes(SessionState::Suspended));
+        past.timeline.goTo(id);
+        QVERIFY(past.becomes(SessionState::Running));
+        QVERIFY(QTest::qWaitFor([&] { return !past.timeline.isOnItsWay(); }));
+        QVERIFY(past.timeline.canKeep());
+        QCOMPARE(past.timeline.moments().size(), std::size_t(2));
+    }
+
     void whatIsRemovedComesBack()
     {
         Past past;
@@ -225,6 +288,51 @@ private slots:
         // The fake's memory is one page, another one with each moment.
         auto const& moments = past.timeline.moments();
         QCOMPARE(*past.timeline.changeRate(), 4096.0 * 1000 / double(moments[1].time - moments[0].time));
+    }
+
+    void disksAreComparedAfterEverythingElse()
+    {
+        Past past;
+        auto const [before, after] = past.twoMomentsOfADisk();
+        QSignalSpy const compared(&past.timeline, &TimelineSession::compared);
+        std::optional<std::vector<DiskComparison>> disks;
+        connect(&past.timeline, &TimelineSession::disksCompared, this, [&](auto const& found) {
+            QCOMPARE(compared.size(), 1);
+            disks = found;
+        });
+        past.timeline.compare(after, before); // in whichever order
+        QVERIFY(QTest::qWaitFor([&] { return disks.has_value(); }));
+        QCOMPARE(disks->size(), std::size_t(1));
+        QCOMPARE(disks->front().id, "disk0");
+        QCOMPARE(disks->front().changedBytes, 8192u);
+        QCOMPARE(disks->front().runs.size(), std::size_t(1));
+        QCOMPARE(disks->front().runs[0].offset, quint64(128 << 10));
+        QVERIFY(disks->front().problem.isEmpty());
+    }
+
+    void whoStopsHearsNothing()
+    {
+        Past past;
+        auto const [before, after] = past.twoMomentsOfADisk();
+        QSignalSpy const compared(&past.timeline, &TimelineSession::compared),
+            disks(&past.timeline, &TimelineSession::disksCompared), failed(&past.timeline, &TimelineSession::failed);
+        past.timeline.compare(before, after);
+        past.timeline.stopComparing();
+        past.timeline.compare(before, after);
+        QVERIFY(QTest::qWaitFor([&] { return disks.size() == 1; }));
+        QCOMPARE(compared.size(), 1);
+        QVERIFY(failed.isEmpty());
+    }
+
+    void howMuchOfTheDisksChangedIsFoundOutForWhoStays()
+    {
+        Past past;
+        auto const [before, after] = past.twoMomentsOfADisk();
+        QSignalSpy const lookedAt(&past.timeline, &TimelineSession::disksLookedAt);
+        QVERIFY(!past.timeline.diskChange(before)); // which came from none
+        QVERIFY(!past.timeline.diskChange(after));
+        QVERIFY(QTest::qWaitFor([&] { return lookedAt.size() == 1; }));
+        QCOMPARE(past.timeline.diskChange(after), std::optional<quint64>(8192));
     }
 
     void costsAreCounted()

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""A machine's past in a real window: keep moments of the demo machine, look at one, compare two, go back, branch, rename, delete
-and undo. Driven as a screen reader and a keyboard would.
+"""A machine's past in a real window: keep moments of the demo machine, look at one, compare two, go back, branch, rename, delete,
+undo and fork, and the same of a machine that is suspended or off. Driven as a screen reader and a keyboard would.
 
     timeline_test.py PROGRAM RESULTS
 
@@ -54,7 +54,7 @@ def run(desktop: Desktop):
     time.sleep(0.5)
     desktop.picture("scrubbed")
     desktop.keys("space", "Right", "space")
-    desktop.await_node("label", r".+ of memory and \d+ parts? of the machine differ\..*")
+    desktop.await_node("label", r".+ of memory, .+ of the disks and \d+ parts? of the machine differ\..*")
     desktop.picture("compared")
     desktop.press("Done")
     desktop.keys("Escape")
@@ -83,6 +83,34 @@ def run(desktop: Desktop):
     desktop.await_node("push button", "Pause")
     time.sleep(1)
     check_memory(desktop, 9)
+
+    # Another machine from the first moment, while this one runs on; it is the one that is shown then.
+    moment(desktop, "Moment 1, Today.*").queryAction().doAction(0)
+    desktop.keys("f")
+    desktop.await_node("list item", r"[^(]+ \(Moment 1\), Suspended")
+    desktop.picture("forked")
+    desktop.press("Restore")
+    desktop.await_node("push button", "Pause")
+    check_memory(desktop, 4)
+    desktop.await_node("list item", r"[^(]+, Running.*")
+    print("forked")
+
+    # A machine that is off, and one that is suspended, have moments too.
+    desktop.press("Suspend")
+    desktop.await_node("push button", "Restore")
+    desktop.press("Keep this moment")
+    moment(desktop, "Moment 2, Today.*")
+    desktop.keys("ctrl+shift+t", "Home", "Return")
+    moment(desktop, "Before going back, Today.*")
+    desktop.await_node("push button", "Pause")
+    check_memory(desktop, 4)
+    desktop.keys("ctrl+alt", "ctrl+shift+l", "ctrl+d") # its power button
+    desktop.await_node("push button", "Start")
+    desktop.press("Keep this moment")
+    moment(desktop, "Moment 3, Today.*").queryAction().doAction(0)
+    desktop.await_node("push button", "Go back to here")
+    desktop.picture("off")
+    print("kept while suspended and off")
     desktop.close()
 
 

@@ -37,24 +37,28 @@ QString fileName(std::string const& path)
 }
 
 Inspector::Inspector(app::Library& library, QString id, QWidget* parent)
-    : QScrollArea(parent),
-      m_library(library),
-      m_id(std::move(id)),
-      m_rows(new QWidget),
-      m_processor(new UsageGraph),
-      m_disk(new UsageGraph),
-      m_network(new UsageGraph),
-      m_hardwareTitle(makeTitle()),
-      m_activityTitle(makeTitle()),
-      m_notesTitle(makeTitle()),
-      m_memory(new QLabel),
-      m_settings(new QPushButton),
-      m_notes(new QPlainTextEdit)
+    : QScrollArea(parent), m_library(library), m_id(std::move(id))
 {
     setFrameShape(QFrame::NoFrame);
     setWidgetResizable(true);
     setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
     setMinimumWidth(220);
+    connect(&m_timer, &QTimer::timeout, this, &Inspector::measure);
+    m_timer.setInterval(1000);
+}
+
+void Inspector::makeContent()
+{
+    m_rows = new QWidget;
+    m_processor = new UsageGraph;
+    m_disk = new UsageGraph;
+    m_network = new UsageGraph;
+    m_hardwareTitle = makeTitle();
+    m_activityTitle = makeTitle();
+    m_notesTitle = makeTitle();
+    m_memory = new QLabel;
+    m_settings = new QPushButton;
+    m_notes = new QPlainTextEdit;
     m_memory->setProperty("quiet", true);
     m_memory->setWordWrap(true);
     m_settings->setProperty("link", true);
@@ -63,7 +67,6 @@ Inspector::Inspector(app::Library& library, QString id, QWidget* parent)
     m_notes->installEventFilter(this);
 
     auto* content = new QWidget(viewport());
-    setWidget(content);
     auto* layout = new QVBoxLayout(content);
     layout->setContentsMargins(16, 14, 16, 16);
     layout->setSpacing(8);
@@ -84,8 +87,7 @@ Inspector::Inspector(app::Library& library, QString id, QWidget* parent)
     layout->addWidget(m_notes, 1);
 
     connect(m_settings, &QPushButton::clicked, this, &Inspector::settingsRequested);
-    connect(&m_timer, &QTimer::timeout, this, &Inspector::measure);
-    m_timer.setInterval(1000);
+    setWidget(content);
     updateTexts();
 }
 
@@ -134,8 +136,7 @@ void Inspector::addCable(vmm::NetworkConfig const& network)
 
 void Inspector::refresh()
 {
-    // Most of the time it is hidden, and its rows are the dearest part of making a page.
-    if (!isVisible())
+    if (!isVisible() || widget() == nullptr)
         return;
     auto const* session = m_library.session(m_id);
     auto config = m_library.config(m_id);
@@ -252,7 +253,8 @@ bool Inspector::eventFilter(QObject* watched, QEvent* event)
 void Inspector::showEvent(QShowEvent* event)
 {
     QScrollArea::showEvent(event);
-    refresh();
+    // Most of the time it is hidden, and the dearest part of making a page.
+    widget() == nullptr ? makeContent() : refresh();
     m_timer.start();
 }
 
@@ -261,7 +263,8 @@ void Inspector::hideEvent(QHideEvent* event)
     QScrollArea::hideEvent(event);
     m_timer.stop();
     m_hasLast = false;
-    saveNotes();
+    if (widget() != nullptr)
+        saveNotes();
 }
 
 void Inspector::changeEvent(QEvent* event)

@@ -32,6 +32,7 @@ protected:
     bool eventFilter(QObject* watched, QEvent* event) override;
 
 private:
+    void makeContent();
     void fillRows(vmm::VmConfig const& config);
     void updateTexts();
     void measure();
@@ -41,11 +42,12 @@ private:
 
     app::Library& m_library;
     QString m_id;
-    QWidget* m_rows;
-    UsageGraph *m_processor, *m_disk, *m_network;
-    QLabel *m_hardwareTitle, *m_activityTitle, *m_notesTitle, *m_memory;
-    QPushButton* m_settings;
-    QPlainTextEdit* m_notes;
+    // Made when it is shown for the first time.
+    QWidget* m_rows = nullptr;
+    UsageGraph *m_processor = nullptr, *m_disk = nullptr, *m_network = nullptr;
+    QLabel *m_hardwareTitle = nullptr, *m_activityTitle = nullptr, *m_notesTitle = nullptr, *m_memory = nullptr;
+    QPushButton* m_settings = nullptr;
+    QPlainTextEdit* m_notes = nullptr;
     QTimer m_timer;
     vmm::VmConfig m_shown; // what the rows tell
     bool m_shownSuspended = false;

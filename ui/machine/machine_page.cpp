@@ -110,6 +110,7 @@ void MachinePage::makeActions()
     m_actions.discard = add([this] { m_session->discardState(); });
     m_actions.cancel = add([this] { m_session->cancelJob(); });
     m_actions.keep = add([this] { m_timeline->keep(); });
+    m_actions.fork = add([this] { m_timeline->fork(); });
     m_actions.timeline = add([this] { m_timeline->axis()->setFocus(Qt::ShortcutFocusReason); });
     m_actions.fullScreen = add([this] { emit fullScreenToggled(); });
     m_actions.screenshotFile = add([this] { saveScreenshot(); });
@@ -152,6 +153,8 @@ void MachinePage::connectSession()
         });
     connect(m_session, &app::VmSession::jobProgressed, this, &MachinePage::updateJob);
     connect(m_session, &app::VmSession::jobEnded, this, &MachinePage::updateState);
+    connect(m_session, &app::VmSession::workChanged, this,
+        [this] { m_actions.cancel->setEnabled(m_session->canCancel()); });
     connect(m_session, &app::VmSession::mediumChanged, this, [this] { m_inspector->refresh(); });
     connect(m_session, &app::VmSession::networkChanged, this, [this] { m_inspector->refresh(); });
     connect(m_session, &app::VmSession::guestRebooted, this,
@@ -191,6 +194,7 @@ void MachinePage::connectTimeline()
 {
     connect(m_timeline, &TimelinePanel::viewWanted, m_screen, &ScreenView::showInstead);
     connect(m_timeline, &TimelinePanel::possibilitiesChanged, this, &MachinePage::updateKeep);
+    connect(m_timeline, &TimelinePanel::forkRequested, this, &MachinePage::forkRequested);
     connect(m_timeline, &TimelinePanel::leaveRequested, this, &MachinePage::focusMachine);
     connect(m_timeline, &TimelinePanel::problem, m_messages, &MessageBar::showProblem);
     connect(m_timeline, &TimelinePanel::notice, m_messages, &MessageBar::showNotice);
@@ -289,7 +293,7 @@ void MachinePage::updateState()
     m_actions.reset->setEnabled(can(Action::Reset));
     m_actions.powerOff->setEnabled(can(Action::PowerOff));
     m_actions.discard->setEnabled(can(Action::DiscardState));
-    m_actions.cancel->setEnabled(can(Action::CancelJob));
+    m_actions.cancel->setEnabled(m_session->canCancel());
     auto const running = state == app::SessionState::Running;
     auto const hasPicture = app::isInMemory(state) && m_screen->hasScreen();
     m_keysButton->setEnabled(running && m_screen->hasScreen());
@@ -336,6 +340,7 @@ void MachinePage::updateKeep()
 {
     auto const why = m_timeline->whyNotKeep();
     m_actions.keep->setEnabled(why.isEmpty());
+    m_actions.fork->setEnabled(why.isEmpty());
     updateKeepText(why);
 }
 

@@ -59,6 +59,8 @@ signals:
     void leaveRequested();
     void removeRequested();
     void cloneRequested();
+    /// As TimelinePanel has it.
+    void forkRequested(QString moment, QString title);
 
 protected:
     void changeEvent(QEvent* event) override;
@@ -66,7 +68,7 @@ protected:
 
 private:
     struct Actions {
-        QAction *run, *suspend, *shutDown, *reset, *powerOff, *discard, *cancel, *keep, *timeline;
+        QAction *run, *suspend, *shutDown, *reset, *powerOff, *discard, *cancel, *keep, *fork, *timeline;
         QAction *fullScreen, *screenshotFile, *screenshotCopy, *typeClipboard, *consoles, *inspector, *ownWindow,
             *settings;
     };

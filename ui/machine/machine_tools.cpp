@@ -133,12 +133,12 @@ void MachinePage::fillMenu(QMenu* menu)
 {
     menu->addActions(
         { m_actions.run, m_actions.suspend, m_actions.shutDown, m_actions.reset, m_actions.powerOff, m_actions.keep });
-    if (m_session->can(app::Action::CancelJob))
+    if (m_session->canCancel())
         menu->addAction(m_actions.cancel);
     if (m_session->can(app::Action::DiscardState))
         menu->addAction(m_actions.discard);
     menu->addSeparator();
-    menu->addActions({ m_actions.settings, m_actions.ownWindow });
+    menu->addActions({ m_actions.settings, m_actions.ownWindow, m_actions.fork });
     menu->addAction(icon(QStringLiteral("copy")), tr("Copy the machine…"), this, &MachinePage::cloneRequested)
         ->setEnabled(!app::isInMemory(m_session->state()));
     auto* remove
@@ -173,6 +173,8 @@ void MachinePage::updateTexts()
     set(m_actions.powerOff, tr("Power off at once"), QStringLiteral("plug"));
     set(m_actions.discard, tr("Throw the suspended state away"), QStringLiteral("trash"));
     set(m_actions.cancel, tr("Cancel"), QStringLiteral("close"));
+    set(m_actions.fork, tr("Fork the machine"), QStringLiteral("fork"),
+        tr("Make another machine that goes on from now, while this one runs on"));
     set(m_actions.timeline, tr("Timeline"), QStringLiteral("moment"), tr("Go to the timeline"));
     updateKeep();
     set(m_actions.fullScreen, m_fullScreen ? tr("Leave full screen") : tr("Full screen"),
@@ -207,7 +209,9 @@ void MachinePage::updateKeepText(QString const& whyNot)
     m_actions.keep->setText(tr("Keep this moment"));
     m_actions.keep->setIconText(tr("Keep"));
     m_actions.keep->setIcon(icon(QStringLiteral("moment")));
-    auto const tip = whyNot.isEmpty() ? tr("Keep the whole machine as it is now, while it runs on") : whyNot;
+    auto const tip = !whyNot.isEmpty()        ? whyNot
+        : app::isInMemory(m_session->state()) ? tr("Keep the whole machine as it is now, while it runs on")
+                                              : tr("Keep the machine as it is now, with its disks");
     m_actions.keep->setToolTip(
         QStringLiteral("%1 (%2)").arg(tip, m_actions.keep->shortcut().toString(QKeySequence::NativeText)));
     m_keepButton->setAccessibleDescription(tip);

@@ -236,6 +236,8 @@ MachinePage* MainWindow::pageOf(QString const& id)
     connect(page, &MachinePage::ownWindowToggled, this, [this, id] { toggleOwnWindow(id); });
     connect(page, &MachinePage::removeRequested, this, [this, id] { removeMachine(id); });
     connect(page, &MachinePage::cloneRequested, this, [this, id] { cloneMachine(id); });
+    connect(page, &MachinePage::forkRequested, this,
+        [this, id](QString const& moment, QString const& title) { forkMachine(id, moment, title); });
     connect(page, &MachinePage::fullScreenToggled, this, [this, page, id] {
         if (!m_windows.contains(id))
             toggleFullScreen(page);
@@ -358,6 +360,49 @@ void MainWindow::cloneMachine(QString const& id)
                     m_messages->showProblem(problemFor(Task::Clone, copy.error()));
             }),
         progress);
+}
+
+QString MainWindow::freeName(QString const& wanted) const
+{
+    QStringList names;
+    for (auto const& id : m_library.ids())
+        names += m_library.entry(id)->name;
+    auto name = wanted;
+    for (int number = 2; names.contains(name); ++number)
+        name = QStringLiteral("%1 %2").arg(wanted).arg(number);
+    return name;
+}
+
+void MainWindow::forkMachine(QString const& id, QString const& moment, QString const& title)
+{
+    auto const entry = m_library.entry(id);
+    if (!entry || !m_forking.insert(id).second)
+        return; // a key that is held down makes one machine
+    auto const name = freeName(tr("%1 (%2)", "a machine, a moment").arg(entry->name, title));
+    m_library.fork(id, { moment.toStdString(), title.toStdString() }, name,
+        guarded(this, [this, id, name, title](vmm::Result<QString> const& made) {
+            m_forking.erase(id);
+            auto* page = pageOf(id);
+            if (page == nullptr)
+                return;
+            if (!made) {
+                if (made.error().code != vmm::ErrorCode::Cancelled)
+                    page->report(Task::ForkMoment, made.error());
+                return;
+            }
+            auto const text
+                = tr("“%1” is a machine of its own, and goes on from “%2” at its first start.").arg(name, title);
+            if (currentPage() != page) { // who has gone on meanwhile is not taken away from there
+                page->messages()->showNotice(text, tr("Show it"), [this, fork = *made] {
+                    showMachine(fork);
+                    activateWindow();
+                });
+                return;
+            }
+            showMachine(*made);
+            m_panel->focusList();
+            m_messages->showNotice(text, tr("Rename it"), [this] { m_panel->renameCurrent(); });
+        }));
 }
 
 void MainWindow::toggleOwnWindow(QString const& id)

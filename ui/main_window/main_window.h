@@ -7,6 +7,7 @@
 #include <QSystemTrayIcon>
 #include <QTimer>
 #include <map>
+#include <set>
 
 class QLabel;
 class QMenu;
@@ -64,6 +65,8 @@ private:
     void back();
     void removeMachine(QString const& id);
     void cloneMachine(QString const& id);
+    void forkMachine(QString const& id, QString const& moment, QString const& title);
+    QString freeName(QString const& wanted) const;
     void toggleOwnWindow(QString const& id);
     void toggleFullScreen(MachinePage* page);
     void goToBackground();
@@ -86,6 +89,7 @@ private:
     std::map<QString, MachinePage*> m_pages;
     std::map<QString, MachineWindow*> m_windows;
     QString m_current;
+    std::set<QString> m_forking; // machines that one is being made of
     QLabel *m_status, *m_host;
     app::KvmStatus m_kvm = app::KvmStatus::Usable;
     QMenu* m_menu;

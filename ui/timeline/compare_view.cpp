@@ -8,6 +8,7 @@
 #include <QHeaderView>
 #include <QKeyEvent>
 #include <QPainter>
+#include <QProgressBar>
 #include <QPushButton>
 #include <QTreeWidget>
 
@@ -54,6 +55,8 @@ CompareView::CompareView(QWidget* parent)
       m_title(new ElidedLabel),
       m_summary(new ElidedLabel(ElidedLabel::Tone::Quiet)),
       m_list(new QTreeWidget),
+      m_progress(new QProgressBar),
+      m_stop(new QPushButton),
       m_leave(new QPushButton)
 {
     auto font = m_title->font();
@@ -70,7 +73,10 @@ CompareView::CompareView(QWidget* parent)
     words->addWidget(m_summary);
     auto* caption = new QHBoxLayout;
     caption->setContentsMargins(16, 8, 12, 8);
+    caption->setSpacing(12);
     caption->addLayout(words, 1);
+    caption->addWidget(m_progress);
+    caption->addWidget(m_stop);
     caption->addWidget(m_leave);
     auto* layout = new QVBoxLayout(this);
     layout->setContentsMargins(0, 0, 0, 0);
@@ -78,6 +84,14 @@ CompareView::CompareView(QWidget* parent)
     layout->addWidget(m_pictures, 3);
     layout->addLayout(caption);
     layout->addWidget(m_list, 2);
+    m_progress->setTextVisible(false);
+    m_progress->setRange(0, 1000);
+    m_progress->setMaximumWidth(160);
+    m_stop->setProperty("link", true);
+    connect(m_stop, &QPushButton::clicked, this, [this] {
+        setDisks(Disks::Stopped);
+        emit stopRequested();
+    });
     connect(m_leave, &QPushButton::clicked, this, &CompareView::leaveRequested);
     updateTexts();
 }
@@ -88,6 +102,10 @@ void CompareView::begin(QString const& before, QString const& after)
     m_list->setHeaderLabels({ tr("What"), before, after });
     m_title->setText(tr("From “%1” to “%2”").arg(before, after));
     m_summary->setText(tr("Comparing …"));
+    m_parts = -1;
+    m_diskBytes = 0;
+    m_isCut = false;
+    showDiskProgress(0);
     setAccessibleName(m_title->text());
 }
 
@@ -113,10 +131,89 @@ void CompareView::showComparison(app::MomentComparison const& comparison)
         for (auto const& field : part.fields)
             new QTreeWidgetItem(item, { field.path, field.before, field.after });
     }
-    auto const parts = static_cast<int>(comparison.parts.size());
-    auto summary = tr("%1 of memory and %n part(s) of the machine differ.", nullptr, parts)
-                       .arg(bytesText(comparison.memoryBytes));
-    if (comparison.isCut)
+    m_memoryBytes = comparison.memoryBytes;
+    m_parts = static_cast<int>(comparison.parts.size());
+    m_isCut = comparison.isCut;
+    updateSummary();
+}
+
+void CompareView::showDiskProgress(double fraction)
+{
+    m_progress->setValue(qRound(fraction * 1000));
+    setDisks(Disks::Coming);
+}
+
+void CompareView::showDisks(std::vector<app::DiskComparison> const& disks)
+{
+    for (auto const& disk : disks) {
+        addDisk(disk);
+        m_diskBytes += disk.changedBytes;
+        m_isCut = m_isCut || disk.isCut;
+    }
+    setDisks(Disks::Here);
+    updateSummary();
+}
+
+void CompareView::addDisk(app::DiskComparison const& disk)
+{
+    auto* item = new QTreeWidgetItem(m_list, { tr("What %1 holds").arg(disk.id) });
+    if (!disk.problem.isEmpty()) {
+        item->setText(2, tr("cannot be compared: %1").arg(disk.problem));
+        return;
+    }
+    item->setText(2, tr("%1 changed").arg(bytesText(disk.changedBytes)));
+    if (disk.before != disk.after)
+        new QTreeWidgetItem(item, { tr("Size"), bytesText(disk.before), bytesText(disk.after) });
+    for (auto const& part : disk.partitions)
+        addFiles(item, part);
+    auto* blocks = new QTreeWidgetItem(item, { tr("Blocks") });
+    blocks->setText(2, tr("%n place(s)", nullptr, static_cast<int>(disk.runs.size())));
+    for (auto const& run : disk.runs) {
+        auto* place = new QTreeWidgetItem(blocks, { tr("from %1").arg(QStringLiteral("0x%1").arg(run.offset, 0, 16)) });
+        place->setText(2, bytesText(run.bytes));
+    }
+    item->setExpanded(true);
+}
+
+void CompareView::addFiles(QTreeWidgetItem* disk, app::DiskComparison::Partition const& part)
+{
+    using What = app::DiskComparison::File::What;
+    auto* item
+        = new QTreeWidgetItem(disk, { part.number == 0 ? tr("Files") : tr("Files of partition %1").arg(part.number) });
+    item->setText(2,
+        part.problem.isEmpty() ? tr("%n file(s)", nullptr, static_cast<int>(part.count))
+                               : tr("cannot be told: %1").arg(part.problem));
+    for (auto const& file : part.files) {
+        auto const size
+            = [](bool there, quint64 bytes, QString const& otherwise) { return there ? bytesText(bytes) : otherwise; };
+        new QTreeWidgetItem(item,
+            { file.path, size(file.what != What::Added, file.before, tr("is not there")),
+                size(file.what != What::Removed, file.after, tr("is not there any more")) });
+    }
+    item->setExpanded(part.files.size() <= 50);
+}
+
+void CompareView::setDisks(Disks disks)
+{
+    m_disks = disks;
+    m_progress->setVisible(disks == Disks::Coming);
+    m_stop->setVisible(disks == Disks::Coming);
+    if (m_parts >= 0 && disks == Disks::Stopped)
+        updateSummary();
+}
+
+void CompareView::updateSummary()
+{
+    auto const memory = bytesText(m_memoryBytes);
+    auto summary = m_disks == Disks::Here
+        ? tr("%1 of memory, %2 of the disks and %n part(s) of the machine differ.", nullptr, m_parts)
+              .arg(memory, bytesText(m_diskBytes))
+        : tr("%1 of memory and %n part(s) of the machine differ.", nullptr, m_parts).arg(memory);
+    if (m_disks == Disks::Coming)
+        summary += QLatin1Char(' ') + tr("The disks are being compared …");
+    if (m_disks == Disks::Stopped)
+        summary += QLatin1Char(' ') + tr("The disks are not compared.");
+    if (m_isCut)
         summary += QLatin1Char(' ') + tr("There is more than is shown; “chronoctl moment diff” has all.");
     m_summary->setText(summary);
     setAccessibleDescription(summary);
@@ -133,6 +230,9 @@ void CompareView::keyPressEvent(QKeyEvent* event)
 void CompareView::updateTexts()
 {
     m_leave->setText(tr("Done"));
+    m_stop->setText(tr("Cancel"));
+    m_stop->setAccessibleName(tr("Cancel comparing the disks"));
+    m_progress->setAccessibleName(tr("Comparing the disks"));
     m_list->setAccessibleName(tr("What differs"));
 }
 

@@ -48,11 +48,16 @@ QString momentTime(qint64 milliseconds, QDateTime const& now)
     return Words::tr("%1, %2", "a date, a time").arg(locale.toString(then.date(), QLocale::LongFormat), clock);
 }
 
-QString momentDetails(app::MomentEntry const& moment, std::optional<app::TimelineCosts> const& costs)
+QString momentDetails(
+    app::MomentEntry const& moment, std::optional<app::TimelineCosts> const& costs, std::optional<quint64> diskChange)
 {
     QStringList parts;
-    if (!moment.parent.isEmpty())
+    if (moment.wasOff)
+        parts += Words::tr("The machine was off");
+    else if (!moment.parent.isEmpty())
         parts += Words::tr("%1 of memory changed").arg(bytesText(moment.changedBytes));
+    if (diskChange)
+        parts += Words::tr("%1 of the disks changed").arg(bytesText(*diskChange));
     auto const own = costs ? costs->moments.find(moment.id) : decltype(costs->moments.find(moment.id)) {};
     if (costs && own != costs->moments.end())
         parts += Words::tr("%1 its own, %2 shared").arg(bytesText(own->second.own), bytesText(own->second.shared));
@@ -94,10 +99,13 @@ QString whyNotKeep(app::TimelineSession const& timeline, app::SessionState state
 {
     if (timeline.keeping())
         return Words::tr("A moment is being kept.");
-    if (!timeline.canKeep())
-        return state == app::SessionState::Suspended
-            ? Words::tr("The machine is suspended: restore it, then its present can be kept.")
-            : Words::tr("The machine is off: start it, then its present can be kept.");
+    if (!timeline.canKeep()) {
+        if (state == app::SessionState::Crashed)
+            return Words::tr("The machine has crashed: reset it or power it off, then its present can be kept.");
+        return app::isInMemory(state)
+            ? Words::tr("The machine is busy: wait until it has finished.")
+            : Words::tr("The machine is on its way to a moment: start it, then its present can be kept.");
+    }
     QStringList reasons;
     for (auto const& obstacle : timeline.obstacles())
         reasons += QString::fromStdString(obstacle.message());
@@ -107,13 +115,9 @@ QString whyNotKeep(app::TimelineSession const& timeline, app::SessionState state
         .arg(reasons.join(QStringLiteral("; ")));
 }
 
-QString whyNotGo(app::TimelineSession const& timeline, app::SessionState state)
+QString whyNotGo(app::TimelineSession const& timeline)
 {
-    if (timeline.canGo())
-        return {};
-    return state == app::SessionState::Suspended
-        ? Words::tr("The machine is suspended: restore it first, for its saved state would be lost.")
-        : Words::tr("The machine is busy: wait until it has finished.");
+    return timeline.canGo() ? QString() : Words::tr("The machine is busy: wait until it has finished.");
 }
 
 }

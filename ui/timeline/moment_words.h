@@ -11,8 +11,9 @@ namespace ui {
 QString momentTitle(app::MomentEntry const& moment);
 /// "Today, 12:18:03", "Yesterday, …", "23 November, …" in the person's own way.
 QString momentTime(qint64 milliseconds, QDateTime const& now = QDateTime::currentDateTime());
-/// What changed, what it takes, and its note, as far as they are known.
-QString momentDetails(app::MomentEntry const& moment, std::optional<app::TimelineCosts> const& costs);
+/// What changed (`diskChange`: bytes of the disks), what it takes, and its note, as far as they are known.
+QString momentDetails(app::MomentEntry const& moment, std::optional<app::TimelineCosts> const& costs,
+    std::optional<quint64> diskChange = std::nullopt);
 /// All of it in a sentence for who does not see it.
 QString momentSpoken(app::MomentEntry const& moment);
 /// "12 moments · 410 MB of 20 GB · 3 MB/s".
@@ -20,6 +21,6 @@ QString timelineSummary(app::TimelineSession const& timeline);
 /// Why a moment cannot be kept now, and what to do; empty: it can.
 QString whyNotKeep(app::TimelineSession const& timeline, app::SessionState state);
 /// The same of going to another moment.
-QString whyNotGo(app::TimelineSession const& timeline, app::SessionState state);
+QString whyNotGo(app::TimelineSession const& timeline);
 
 }

@@ -10,6 +10,7 @@
 #include <QLabel>
 #include <QPainter>
 #include <QPushButton>
+#include <utility>
 
 namespace ui {
 
@@ -20,6 +21,7 @@ PastView::PastView(QWidget* parent)
       m_details(new ElidedLabel(ElidedLabel::Tone::Quiet)),
       m_time(new QLabel),
       m_go(new QPushButton),
+      m_fork(new QPushButton),
       m_leave(new QPushButton)
 {
     setAttribute(Qt::WA_OpaquePaintEvent);
@@ -44,6 +46,7 @@ PastView::PastView(QWidget* parent)
     caption->setSpacing(14);
     caption->addLayout(words, 1);
     caption->addWidget(m_leave);
+    caption->addWidget(m_fork);
     caption->addWidget(m_go);
     auto* layout = new QVBoxLayout(this);
     layout->setContentsMargins(0, 0, 0, 0);
@@ -52,6 +55,7 @@ PastView::PastView(QWidget* parent)
     m_caption->setAutoFillBackground(true);
 
     connect(m_go, &QPushButton::clicked, this, &PastView::goRequested);
+    connect(m_fork, &QPushButton::clicked, this, &PastView::forkRequested);
     connect(m_leave, &QPushButton::clicked, this, &PastView::leaveRequested);
     updateTexts();
 }
@@ -68,8 +72,10 @@ void PastView::showPicture(Picture picture)
     update();
 }
 
-void PastView::showWords(QString const& title, QString const& time, QString const& details)
+void PastView::showWords(QString const& title, QString const& time, QString const& details, QString const& instead)
 {
+    if (std::exchange(m_instead, instead) != instead)
+        update();
     m_title->setText(title);
     m_time->setText(time);
     m_details->setText(details);
@@ -100,7 +106,7 @@ void PastView::paintEvent(QPaintEvent*)
         auto const room = rect().adjusted(0, 0, 0, -m_caption->height());
         painter.setPen(palette().color(QPalette::PlaceholderText));
         if (m_picture)
-            painter.drawText(room, Qt::AlignCenter, tr("This moment has no picture."));
+            painter.drawText(room, Qt::AlignCenter, m_instead);
         return;
     }
     auto const ratio = devicePixelRatioF();
@@ -137,6 +143,9 @@ void PastView::keyPressEvent(QKeyEvent* event)
 void PastView::updateTexts()
 {
     m_go->setText(tr("Go back to here"));
+    m_fork->setText(tr("Fork"));
+    m_fork->setToolTip(tr("Make another machine that goes on from here, while this one stays as it is (F)"));
+    m_fork->setAccessibleDescription(m_fork->toolTip());
     m_leave->setText(tr("Back to now"));
     m_leave->setToolTip(tr("Show what the machine shows now (Esc)"));
 }

@@ -23,7 +23,8 @@ public:
     using Picture = app::MomentPictures::Shared;
     /// Null, or a null picture: there is none (yet).
     void showPicture(Picture picture);
-    void showWords(QString const& title, QString const& time, QString const& details);
+    /// `instead` is said where there is no picture.
+    void showWords(QString const& title, QString const& time, QString const& details, QString const& instead);
     /// Empty: it can be gone to.
     void setWhyNotGo(QString const& reason);
     bool hasPicture() const { return m_picture && !m_picture->isNull(); }
@@ -31,6 +32,7 @@ public:
 
 signals:
     void goRequested();
+    void forkRequested();
     void leaveRequested();
     void painted(); ///< the picture is on the screen
 
@@ -45,10 +47,11 @@ private:
 
     Picture m_picture;
     QImage m_image; // over the picture's pixels
+    QString m_instead;
     QFrame* m_caption;
     ElidedLabel *m_title, *m_details;
     QLabel* m_time;
-    QPushButton *m_go, *m_leave;
+    QPushButton *m_go, *m_fork, *m_leave;
 };
 
 }

@@ -5,6 +5,7 @@
 
 #include <QCoreApplication>
 #include <QPointer>
+#include <algorithm>
 
 namespace ui {
 
@@ -13,6 +14,32 @@ namespace {
 struct Words {
     Q_DECLARE_TR_FUNCTIONS(ui::TimelineAccessible)
 };
+
+/// What can be done with a moment. `name` is for programs, `words` for people.
+struct MomentAction {
+    char const *name, *words, *key;
+    TimelineAxis::Request request;
+};
+
+constexpr MomentAction momentActions[] = {
+    { "Go back", QT_TRANSLATE_NOOP("ui::TimelineAccessible", "Go back to this moment"), "Return",
+        TimelineAxis::Request::Go },
+    { "Fork", QT_TRANSLATE_NOOP("ui::TimelineAccessible", "Make another machine from this moment"), "F",
+        TimelineAxis::Request::Fork },
+    { "Compare", QT_TRANSLATE_NOOP("ui::TimelineAccessible", "Mark for comparing, or compare with the marked one"),
+        "Space", TimelineAxis::Request::Mark },
+    { "Rename", QT_TRANSLATE_NOOP("ui::TimelineAccessible", "Rename"), "R", TimelineAxis::Request::Rename },
+    { "Note", QT_TRANSLATE_NOOP("ui::TimelineAccessible", "Note"), "N", TimelineAxis::Request::Note },
+    { "Pin", QT_TRANSLATE_NOOP("ui::TimelineAccessible", "Pin or unpin"), "P", TimelineAxis::Request::Pin },
+    { "Delete", QT_TRANSLATE_NOOP("ui::TimelineAccessible", "Delete"), "Delete", TimelineAxis::Request::Remove },
+};
+
+MomentAction const* actionOf(QString const& name)
+{
+    auto const* found
+        = std::ranges::find_if(momentActions, [&](auto const& action) { return name == QLatin1String(action.name); });
+    return found == std::end(momentActions) ? nullptr : found;
+}
 
 /// A moment of the axis, or now behind the last.
 class MomentAccessible final : public QAccessibleInterface, public QAccessibleActionInterface {
@@ -74,52 +101,33 @@ public:
     /// To press is to look at it; the others are what the keys and the menu do.
     QStringList actionNames() const override
     {
+        QStringList names { pressAction(), showMenuAction(), setFocusAction() };
         if (isNow())
-            return { pressAction(), setFocusAction() };
-        return { pressAction(), showMenuAction(), setFocusAction(), QStringLiteral("Go back"), QStringLiteral("Rename"),
-            QStringLiteral("Pin"), QStringLiteral("Delete") };
+            return names;
+        for (auto const& action : momentActions)
+            names += QLatin1String(action.name);
+        return names;
     }
     QString localizedActionName(QString const& name) const override
     {
-        if (name == QLatin1String("Go back"))
-            return Words::tr("Go back to this moment");
-        if (name == QLatin1String("Rename"))
-            return Words::tr("Rename");
-        if (name == QLatin1String("Pin"))
-            return Words::tr("Pin or unpin");
-        if (name == QLatin1String("Delete"))
-            return Words::tr("Delete");
-        return QAccessibleActionInterface::localizedActionName(name);
+        auto const* action = actionOf(name);
+        return action != nullptr ? Words::tr(action->words) : QAccessibleActionInterface::localizedActionName(name);
     }
     QStringList keyBindingsForAction(QString const& name) const override
     {
-        if (name == QLatin1String("Go back"))
-            return { QStringLiteral("Return") };
-        if (name == QLatin1String("Rename"))
-            return { QStringLiteral("R") };
-        if (name == QLatin1String("Pin"))
-            return { QStringLiteral("P") };
-        if (name == QLatin1String("Delete"))
-            return { QStringLiteral("Delete") };
-        return {};
+        auto const* action = actionOf(name);
+        return action != nullptr ? QStringList(QLatin1String(action->key)) : QStringList();
     }
     void doAction(QString const& name) override
     {
-        using Request = TimelineAxis::Request;
         if (!isValid())
             return;
         m_axis->setFocus(Qt::OtherFocusReason);
         m_axis->selectIndex(m_index);
         if (name == showMenuAction())
-            emit m_axis->requested(Request::Menu);
-        else if (name == QLatin1String("Go back"))
-            emit m_axis->requested(Request::Go);
-        else if (name == QLatin1String("Rename"))
-            emit m_axis->requested(Request::Rename);
-        else if (name == QLatin1String("Pin"))
-            emit m_axis->requested(Request::Pin);
-        else if (name == QLatin1String("Delete"))
-            emit m_axis->requested(Request::Remove);
+            emit m_axis->requested(TimelineAxis::Request::Menu);
+        else if (auto const* action = actionOf(name); action != nullptr && !isNow())
+            emit m_axis->requested(action->request);
     }
 
 private:

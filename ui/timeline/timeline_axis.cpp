@@ -267,6 +267,7 @@ std::optional<TimelineAxis::Request> TimelineAxis::requestOf(QKeyEvent const& ev
     case Qt::Key_M: return Request::Keep;
     case Qt::Key_Return:
     case Qt::Key_Enter: return Request::Go;
+    case Qt::Key_F: return Request::Fork;
     case Qt::Key_Delete:
     case Qt::Key_Backspace: return Request::Remove;
     case Qt::Key_R:

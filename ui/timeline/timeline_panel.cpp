@@ -31,34 +31,24 @@ TimelinePanel::TimelinePanel(app::VmSession& session, QWidget* parent)
       m_session(session),
       m_timeline(session.timeline()),
       m_past(new PastView(this)),
-      m_compare(new CompareView(this)),
       m_axis(new TimelineAxis(m_timeline, this)),
       m_footer(new QFrame(this)),
-      m_editor(new QFrame(this)),
       m_words(new ElidedLabel(ElidedLabel::Tone::Quiet)),
       m_summary(new ElidedLabel(ElidedLabel::Tone::Quiet)),
       m_progress(new QProgressBar),
       m_cancel(new QPushButton),
-      m_save(new QPushButton),
-      m_dontSave(new QPushButton),
       m_closer(new QToolButton),
       m_farther(new QToolButton),
-      m_editorTitle(new QLabel),
-      m_name(new QLineEdit),
-      m_note(new QPlainTextEdit),
       m_menu(new QMenu(this))
 {
     setObjectName(QStringLiteral("timeline"));
-    m_past->hide(); // until somebody takes them to where the screen is
-    m_compare->hide();
+    m_past->hide(); // until somebody takes it to where the screen is
     makeFooter();
-    makeEditor();
     auto* layout = new QVBoxLayout(this);
     layout->setContentsMargins(0, 1, 0, 0);
     layout->setSpacing(0);
     layout->addWidget(m_axis);
     layout->addWidget(m_footer);
-    layout->addWidget(m_editor);
     setSizePolicy(QSizePolicy::Ignored, QSizePolicy::Fixed);
     m_toldTimer.setSingleShot(true);
     m_toldTimer.setInterval(6000);
@@ -73,20 +63,19 @@ TimelinePanel::TimelinePanel(app::VmSession& session, QWidget* parent)
     connect(&m_timeline, &app::TimelineSession::obstaclesChanged, this, &TimelinePanel::updateFooter);
     connect(&m_timeline, &app::TimelineSession::failed, this, &TimelinePanel::fail);
     connect(&m_timeline, &app::TimelineSession::kept, this, [this](QString const&, std::chrono::nanoseconds stood) {
-        tell(tr("Kept. The machine stood still for %1 ms.")
-                 .arg(QLocale().toString(static_cast<double>(stood.count()) / 1e6, 'f', 1)));
+        tell(stood.count() == 0 ? tr("Kept.")
+                                : tr("Kept. The machine stood still for %1 ms.")
+                                      .arg(QLocale().toString(static_cast<double>(stood.count()) / 1e6, 'f', 1)));
     });
     connect(&session, &app::VmSession::stateChanged, this, &TimelinePanel::updateFooter);
+    connect(&session, &app::VmSession::workChanged, this, &TimelinePanel::updateFooter);
     connect(m_past, &PastView::goRequested, this, [this] { perform(Request::Go); });
+    connect(m_past, &PastView::forkRequested, this, [this] { perform(Request::Fork); });
     connect(m_past, &PastView::leaveRequested, this, [this] {
         m_axis->setFocus();
         m_axis->select({});
     });
-    connect(m_compare, &CompareView::leaveRequested, this, [this] {
-        m_axis->setFocus();
-        endComparing();
-    });
-    connect(&m_timeline, &app::TimelineSession::compared, m_compare, &CompareView::showComparison);
+    connect(&m_timeline, &app::TimelineSession::disksLookedAt, this, &TimelinePanel::showSelected);
     connect(&m_toldTimer, &QTimer::timeout, this, [this] { tell({}); });
     connect(qApp, &QApplication::focusChanged, this, [this](QWidget*, QWidget* now) { focusChanged(now); });
     updateTexts();
@@ -110,13 +99,35 @@ void TimelinePanel::makeFooter()
         button->setFocusPolicy(Qt::TabFocus);
         layout->addWidget(button);
     }
-    connect(m_cancel, &QPushButton::clicked, &m_timeline, &app::TimelineSession::cancelKeeping);
+    connect(m_cancel, &QPushButton::clicked, this,
+        [this] { m_timeline.keeping() ? m_timeline.cancelKeeping() : m_session.cancelJob(); });
     connect(m_closer, &QToolButton::clicked, this, [this] { m_axis->zoomBy(1.5); });
     connect(m_farther, &QToolButton::clicked, this, [this] { m_axis->zoomBy(1 / 1.5); });
 }
 
+void TimelinePanel::makeComparison()
+{
+    m_compare = new CompareView(this);
+    m_compare->hide();
+    connect(m_compare, &CompareView::leaveRequested, this, [this] {
+        m_axis->setFocus();
+        endComparing();
+    });
+    connect(m_compare, &CompareView::stopRequested, &m_timeline, &app::TimelineSession::stopComparing);
+    connect(&m_timeline, &app::TimelineSession::compared, m_compare, &CompareView::showComparison);
+    connect(&m_timeline, &app::TimelineSession::comparingDisks, m_compare, &CompareView::showDiskProgress);
+    connect(&m_timeline, &app::TimelineSession::disksCompared, m_compare, &CompareView::showDisks);
+}
+
 void TimelinePanel::makeEditor()
 {
+    m_editor = new QFrame(this);
+    m_save = new QPushButton;
+    m_dontSave = new QPushButton;
+    m_editorTitle = new QLabel;
+    m_name = new QLineEdit;
+    m_note = new QPlainTextEdit;
+    layout()->addWidget(m_editor);
     auto* layout = new QHBoxLayout(m_editor);
     layout->setContentsMargins(14, 4, 10, 8);
     layout->setSpacing(8);
@@ -154,12 +165,15 @@ void TimelinePanel::perform(Request request)
     }
     if (auto const* moment = m_axis->selectedMoment())
         performOn(request, *moment);
+    else if (request == Request::Fork)
+        fork();
 }
 
 void TimelinePanel::performOn(Request request, app::MomentEntry const& moment)
 {
     switch (request) {
     case Request::Go: return goTo(moment.id);
+    case Request::Fork: emit forkRequested(moment.id, momentTitle(moment)); return;
     case Request::Remove: return remove(moment);
     case Request::Rename: return edit(Editing::Name, moment);
     case Request::Note: return edit(Editing::Note, moment);
@@ -190,17 +204,24 @@ void TimelinePanel::keep()
     m_timeline.keep(usualName());
 }
 
+void TimelinePanel::fork()
+{
+    if (auto const reason = whyNotKeep(); !reason.isEmpty())
+        return tell(reason);
+    emit forkRequested({}, usualName());
+}
+
 void TimelinePanel::goTo(QString const& id)
 {
-    if (auto const reason = whyNotGo(m_timeline, m_session.state()); !reason.isEmpty())
+    if (auto const reason = whyNotGo(m_timeline); !reason.isEmpty())
         return tell(reason);
-    if (m_timeline.canKeepPresent()) {
+    if (m_timeline.keepsPresent()) {
         m_timeline.goTo(id);
     } else {
         // Nobody loses what is now without having said so.
         emit notice(
-            tr("The machine does not run, so its present cannot be kept first: what its disks hold now would be "
-               "lost."),
+            tr("The machine has crashed, so its present cannot be kept first: what its memory and disks hold now would "
+               "be lost."),
             tr("Go back anyway"),
             guarded(this, [this, id] { m_timeline.goTo(id, app::TimelineSession::Present::Lose); }));
         return;
@@ -241,7 +262,8 @@ void TimelinePanel::showMenu()
     };
     m_menu->setToolTipsVisible(true);
     if (auto const* moment = m_axis->selectedMoment()) {
-        add("back", tr("Go back to this moment"), Qt::Key_Return, Request::Go, whyNotGo(m_timeline, m_session.state()));
+        add("back", tr("Go back to this moment"), Qt::Key_Return, Request::Go, whyNotGo(m_timeline));
+        add("fork", tr("Fork: another machine from this moment"), Qt::Key_F, Request::Fork);
         m_menu->addSeparator();
         add("pencil", tr("Rename"), Qt::Key_R, Request::Rename);
         add("note", tr("Note"), Qt::Key_N, Request::Note);
@@ -261,6 +283,8 @@ void TimelinePanel::showMenu()
     if (!m_menu->isEmpty())
         m_menu->addSeparator();
     add("moment", tr("Keep this moment"), Qt::Key_M, Request::Keep, whyNotKeep());
+    if (m_axis->selectedMoment() == nullptr)
+        add("fork", tr("Fork: another machine from now"), Qt::Key_F, Request::Fork, whyNotKeep());
     auto const rect = m_axis->rectOf(m_axis->selectedIndex());
     m_menu->popup(m_axis->viewport()->mapToGlobal(QPoint(rect.center().x(), rect.center().y())));
 }
@@ -269,6 +293,8 @@ void TimelinePanel::showMenu()
 
 void TimelinePanel::edit(Editing what, app::MomentEntry const& moment)
 {
+    if (m_editor == nullptr)
+        makeEditor();
     m_editing = what;
     m_edited = moment.id;
     m_name->setText(moment.name);
@@ -276,7 +302,7 @@ void TimelinePanel::edit(Editing what, app::MomentEntry const& moment)
     m_note->setPlainText(moment.note);
     m_name->setVisible(what == Editing::Name);
     m_note->setVisible(what == Editing::Note);
-    updateTexts();
+    updateEditorTexts();
     m_footer->hide();
     m_editor->show();
     auto* field = what == Editing::Name ? static_cast<QWidget*>(m_name) : m_note;
@@ -307,8 +333,11 @@ void TimelinePanel::showSelected()
 {
     auto const* moment = m_axis->selectedMoment();
     if (moment != nullptr) {
-        m_past->showWords(momentTitle(*moment), momentTime(moment->time), momentDetails(*moment, m_timeline.costs()));
-        m_past->setWhyNotGo(whyNotGo(m_timeline, m_session.state()));
+        auto const diskChange = m_before.isEmpty() ? m_timeline.diskChange(moment->id) : std::nullopt;
+        m_past->showWords(momentTitle(*moment), momentTime(moment->time),
+            momentDetails(*moment, m_timeline.costs(), diskChange),
+            moment->wasOff ? tr("The machine was off.") : tr("This moment has no picture."));
+        m_past->setWhyNotGo(whyNotGo(m_timeline));
         showPictureOfSelected();
     } else {
         endEditing(false);
@@ -335,6 +364,8 @@ void TimelinePanel::markOrCompare(QString const& id)
     auto const* other = m_timeline.moment(id);
     auto const* before = marked->time <= other->time ? marked : other;
     auto const* after = before == marked ? other : marked;
+    if (m_compare == nullptr)
+        makeComparison();
     m_before = before->id;
     m_after = after->id;
     m_compare->begin(momentTitle(*before), momentTitle(*after));
@@ -392,21 +423,22 @@ void TimelinePanel::tell(QString const& text)
 void TimelinePanel::updateFooter()
 {
     auto const keeping = m_timeline.keeping();
-    m_progress->setVisible(keeping.has_value());
-    m_cancel->setVisible(keeping.has_value());
-    m_progress->setValue(qRound(keeping.value_or(0) * 1000));
+    auto const work = keeping ? app::Job { QStringLiteral("keep"), *keeping } : m_session.work();
+    m_progress->setVisible(work.has_value());
+    m_cancel->setVisible(work.has_value());
+    m_progress->setValue(work ? qRound(work->fraction * 1000) : 0);
     auto const* moment = m_axis->selectedMoment();
     auto words = m_told;
-    if (keeping)
-        words = tr("Keeping this moment …");
+    if (work)
+        words = jobWord(work->name);
     else if (words.isEmpty() && moment != nullptr)
         words
-            = tr("Enter goes back to it · Space compares · R renames · N notes · P pins · Del deletes · Esc shows now");
+            = tr("Enter goes back · F forks · Space compares · R renames · N notes · P pins · Del deletes · Esc: now");
     else if (words.isEmpty() && m_timeline.isRead() && m_timeline.moments().empty())
-        words = m_timeline.canKeep() ? tr("Keep this moment, and come back to it at any time.")
-                                     : tr("No moments yet: they are kept while the machine runs.");
+        words = m_timeline.canKeep() ? tr("Keep this moment, and come back to it at any time.") : tr("No moments yet.");
     else if (words.isEmpty() && m_timeline.damaged() > 0)
         words = tr("%n moment(s) cannot be read; the others are not affected.", nullptr, m_timeline.damaged());
+    m_progress->setAccessibleName(words);
     m_words->setText(words);
     m_words->setAccessibleName(words);
     auto const summary = timelineSummary(m_timeline);
@@ -433,7 +465,8 @@ void TimelinePanel::fail(Step step, QString const&, vmm::Error const& error)
 void TimelinePanel::focusChanged(QWidget* now)
 {
     auto const isIn = [now](QWidget const* view) { return view == now || view->isAncestorOf(now); };
-    if (now == nullptr || now->window() != window() || isIn(this) || isIn(m_past) || isIn(m_compare))
+    if (now == nullptr || now->window() != window() || isIn(this) || isIn(m_past)
+        || (m_compare != nullptr && isIn(m_compare)))
         return;
     m_axis->select({});
 }
@@ -442,12 +475,6 @@ void TimelinePanel::updateTexts()
 {
     m_axis->setAccessibleName(tr("Timeline"));
     m_cancel->setText(tr("Cancel"));
-    m_progress->setAccessibleName(tr("Keeping this moment"));
-    m_save->setText(tr("Save"));
-    m_dontSave->setText(tr("Cancel"));
-    m_editorTitle->setText(m_editing == Editing::Note ? tr("Note") : tr("Name"));
-    m_name->setAccessibleName(tr("Name of the moment"));
-    m_note->setAccessibleName(tr("Note on the moment"));
     auto const tool = [](QToolButton* button, char const* iconName, QString const& help) {
         button->setIcon(icon(QLatin1String(iconName)));
         button->setToolTip(help);
@@ -458,11 +485,22 @@ void TimelinePanel::updateTexts()
     updateFooter();
 }
 
+void TimelinePanel::updateEditorTexts()
+{
+    m_save->setText(tr("Save"));
+    m_dontSave->setText(tr("Cancel"));
+    m_editorTitle->setText(m_editing == Editing::Note ? tr("Note") : tr("Name"));
+    m_name->setAccessibleName(tr("Name of the moment"));
+    m_note->setAccessibleName(tr("Note on the moment"));
+}
+
 void TimelinePanel::changeEvent(QEvent* event)
 {
     QFrame::changeEvent(event);
     if (event->type() == QEvent::LanguageChange) {
         updateTexts();
+        if (m_editor != nullptr)
+            updateEditorTexts();
         showSelected();
     }
 }

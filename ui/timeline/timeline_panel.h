@@ -34,16 +34,21 @@ public:
 
     TimelineAxis* axis() const { return m_axis; }
     PastView* past() const { return m_past; }
+    /// Null until two moments are compared.
     CompareView* comparison() const { return m_compare; }
     app::TimelineSession& timeline() const { return m_timeline; }
     /// Why the present cannot be kept now; empty: it can.
     QString whyNotKeep() const;
     void keep();
+    /// Of what is now.
+    void fork();
 
 signals:
     /// `view` is to be seen in the place of the screen; null: the screen itself.
     void viewWanted(QWidget* view);
-    /// What keep() asks has changed.
+    /// Another machine shall go on from that moment; empty: from the present, which is kept first. `title`: its name.
+    void forkRequested(QString moment, QString title);
+    /// What keep() and fork() ask has changed.
     void possibilitiesChanged();
     void problem(ui::Problem problem, std::function<void()> remedy);
     void notice(QString text, QString button, std::function<void()> action);
@@ -57,7 +62,9 @@ private:
     enum class Editing : std::uint8_t { Nothing, Name, Note };
 
     void makeFooter();
+    // What most people never open is made when it is.
     void makeEditor();
+    void makeComparison();
     void perform(TimelineAxis::Request request);
     void performOn(TimelineAxis::Request request, app::MomentEntry const& moment);
     void goTo(QString const& id);
@@ -75,22 +82,23 @@ private:
     void tell(QString const& text);
     void updateFooter();
     void updateTexts();
+    void updateEditorTexts();
     void focusChanged(QWidget* now);
     QString usualName() const;
 
     app::VmSession& m_session;
     app::TimelineSession& m_timeline;
     PastView* m_past;
-    CompareView* m_compare;
+    CompareView* m_compare = nullptr;
     TimelineAxis* m_axis;
-    QFrame *m_footer, *m_editor;
+    QFrame *m_footer, *m_editor = nullptr;
     ElidedLabel *m_words, *m_summary;
     QProgressBar* m_progress;
-    QPushButton *m_cancel, *m_save, *m_dontSave;
+    QPushButton *m_cancel, *m_save = nullptr, *m_dontSave = nullptr;
     QToolButton *m_closer, *m_farther;
-    QLabel* m_editorTitle;
-    QLineEdit* m_name;
-    QPlainTextEdit* m_note;
+    QLabel* m_editorTitle = nullptr;
+    QLineEdit* m_name = nullptr;
+    QPlainTextEdit* m_note = nullptr;
     QMenu* m_menu;
     QTimer m_toldTimer;
     Editing m_editing = Editing::Nothing;

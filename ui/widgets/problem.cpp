@@ -42,6 +42,7 @@ public:
         case Task::ChangeMoment: return tr("The moment could not be changed.");
         case Task::RemoveMoment: return tr("The moment could not be deleted or brought back.");
         case Task::CompareMoments: return tr("The moments could not be compared.");
+        case Task::ForkMoment: return tr("No machine could be made of this moment.");
         case Task::Run: return tr("The machine has stopped.");
         }
         return {};
@@ -50,7 +51,8 @@ public:
     static bool isOfMoments(Task task)
     {
         return task == Task::ReadTimeline || task == Task::KeepMoment || task == Task::GoToMoment
-            || task == Task::ChangeMoment || task == Task::RemoveMoment || task == Task::CompareMoments;
+            || task == Task::ChangeMoment || task == Task::RemoveMoment || task == Task::CompareMoments
+            || task == Task::ForkMoment;
     }
 
     static QString reason(Task task, vmm::ErrorCode code)

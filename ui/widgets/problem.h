@@ -34,6 +34,7 @@ enum class Task {
     ChangeMoment,
     RemoveMoment,
     CompareMoments,
+    ForkMoment,
     Run, ///< nobody asked for anything: the machine stopped by itself
 };
 

@@ -1,5 +1,6 @@
 #include "tests/support/suite.h"
 #include "tests/ui/main_window/desk.h"
+#include "ui/library/library_panel.h"
 #include "ui/machine/machine_page.h"
 #include "ui/timeline/compare_view.h"
 #include "ui/timeline/moment_words.h"
@@ -11,8 +12,12 @@
 #include <QAccessible>
 #include <QAction>
 #include <QDateTime>
+#include <QFile>
 #include <QLineEdit>
+#include <QListView>
 #include <QPlainTextEdit>
+#include <QProgressBar>
+#include <QSignalSpy>
 #include <QToolButton>
 #include <QTreeWidget>
 
@@ -179,6 +184,11 @@ class TimelinePanelTest final : public QObject {
             };
             return QTest::qWaitFor(isKept) ? axis->entry(before).id : QString();
         }
+        bool hasMachines(int count)
+        {
+            return QTest::qWaitFor([&] { return library->ids().size() == count; });
+        }
+        QString other() const { return library->ids()[0] == id ? library->ids()[1] : library->ids()[0]; }
         bool showsPast() const { return panel->past()->isVisible(); }
         bool has(int count)
         {
@@ -195,14 +205,31 @@ private slots:
         QVERIFY(!scene.showsPast());
     }
 
-    void keepingNeedsAMachineThatRuns()
+    void aMachineThatIsOffIsKeptToo()
     {
         Scene scene;
-        auto* keep = scene.named<QToolButton>(scene.page, "Keep this moment");
-        QVERIFY(!keep->isEnabled());
-        QVERIFY(keep->toolTip().contains("off"));
+        QVERIFY(QTest::qWaitFor([&] { return scene.timeline().isRead(); }));
+        QVERIFY(scene.named<QToolButton>(scene.page, "Keep this moment")->isEnabled());
+        QVERIFY(!scene.keep().isEmpty());
+        scene.key(Qt::Key_Left);
+        QVERIFY(scene.showsPast());
+        QVERIFY(scene.axis->entry(0).wasOff);
+        QVERIFY(scene.panel->past()->accessibleDescription().contains("The machine was off"));
+        scene.key(Qt::Key_Delete);
+        QVERIFY(scene.has(0));
+    }
+
+    void whileTheMachineIsBusyNothingIsKept()
+    {
+        Scene scene;
         QVERIFY(scene.run());
+        auto* keep = scene.named<QToolButton>(scene.page, "Keep this moment");
         QVERIFY(keep->isEnabled());
+        scene.script->holdSuspend = true;
+        scene.session(scene.id).suspend();
+        QVERIFY(scene.waitFor(scene.id, app::SessionState::Suspending));
+        QVERIFY(!keep->isEnabled());
+        QVERIFY(keep->toolTip().contains("busy"));
     }
 
     void aKeyKeepsAndNames()
@@ -293,7 +320,7 @@ private slots:
         QVERIFY(!scene.showsPast());
     }
 
-    void goingBackWithAMachineThatIsOffIsSaidFirst()
+    void aMachineThatIsOffGoesBackAndIsKeptFirst()
     {
         Scene scene;
         QVERIFY(scene.run());
@@ -302,11 +329,112 @@ private slots:
         QVERIFY(scene.waitFor(scene.id, app::SessionState::Off));
         scene.key(Qt::Key_Home);
         scene.key(Qt::Key_Return);
+        QVERIFY(QTest::qWaitFor([&] { return scene.script->has("go Moment 1"); }));
+        QVERIFY(scene.waitFor(scene.id, app::SessionState::Running));
+        QVERIFY(scene.has(2));
+        QCOMPARE(scene.axis->entry(1).reason, app::MomentReason::BeforeGoing);
+        QVERIFY(scene.axis->entry(1).wasOff);
+    }
+
+    void goingBackWithACrashedMachineIsSaidFirst()
+    {
+        Scene scene;
+        QVERIFY(scene.run());
+        scene.keep();
+        scene.script->last->guestCrashes();
+        QVERIFY(scene.waitFor(scene.id, app::SessionState::Crashed));
+        scene.page->messages()->dismiss();
+        scene.key(Qt::Key_Home);
+        scene.key(Qt::Key_Return);
         QVERIFY(scene.page->messages()->isVisible());
         QVERIFY(!scene.script->has("go Moment 1"));
         button(scene.page, "Go back anyway")->click();
         QVERIFY(QTest::qWaitFor([&] { return scene.script->has("go Moment 1"); }));
         QVERIFY(scene.waitFor(scene.id, app::SessionState::Running));
+    }
+
+    void aKeyForksWhileTheOriginalRunsOn()
+    {
+        Scene scene;
+        QVERIFY(scene.run());
+        scene.keep();
+        scene.key(Qt::Key_Left);
+        scene.key(Qt::Key_F);
+        QVERIFY(scene.hasMachines(2));
+        auto const fork = scene.other();
+        QCOMPARE(scene.library->entry(fork)->name, "web (Moment 1)");
+        QVERIFY(QTest::qWaitFor([&] { return scene.window->currentPage() == scene.window->pageOf(fork); }));
+        QCOMPARE(scene.session(scene.id).state(), app::SessionState::Running);
+        QCOMPARE(scene.session(fork).state(), app::SessionState::Suspended);
+        // Its name is a proposal.
+        button(scene.window.get(), "Rename it")->click();
+        auto* editor = scene.window->libraryPanel()->list()->findChild<QLineEdit*>();
+        QVERIFY(editor != nullptr);
+        QCOMPARE(editor->text(), "web (Moment 1)");
+    }
+
+    void forkingWhatIsNowKeepsItFirst()
+    {
+        Scene scene;
+        QVERIFY(scene.run());
+        scene.key(Qt::Key_F);
+        QVERIFY(scene.hasMachines(2));
+        QVERIFY(scene.has(1));
+        QCOMPARE(scene.axis->entry(0).name, "Moment 1");
+        QCOMPARE(scene.session(scene.id).state(), app::SessionState::Running);
+    }
+
+    void twoForksOfAMomentHaveTwoNames()
+    {
+        Scene scene;
+        QVERIFY(scene.run());
+        auto const moment = scene.keep();
+        for (int machines = 2; machines <= 3; ++machines) {
+            scene.window->showMachine(scene.id);
+            scene.axis->select(moment);
+            button(scene.panel->past(), "Fork")->click();
+            QVERIFY(scene.hasMachines(machines));
+            QVERIFY(QTest::qWaitFor([&] { return scene.window->currentPage() != scene.page; }));
+        }
+        QStringList names;
+        for (auto const& id : scene.library->ids())
+            names += scene.library->entry(id)->name;
+        QCOMPARE(names, QStringList({ "web", "web (Moment 1)", "web (Moment 1) 2" }));
+    }
+
+    void whatCannotBeForkedIsSaidWhereItWasAsked()
+    {
+        Scene scene;
+        QVERIFY(scene.run());
+        auto const moment = scene.keep();
+        auto const places = scene.library->store().placesOf(scene.id.toStdString());
+        QVERIFY(QFile::remove(
+            QStringLiteral("%1/moments/%2.state").arg(QString::fromStdString(places.timelineFolder), moment)));
+        scene.axis->select(moment);
+        scene.key(Qt::Key_F);
+        QVERIFY(QTest::qWaitFor([&] { return scene.page->messages()->isVisible(); }));
+        QVERIFY(scene.page->messages()->text().contains("No machine could be made of this moment."));
+        QCOMPARE(scene.library->ids().size(), 1);
+    }
+
+    void whatIsDoneWithMomentsIsUnderThemAndInTheLibrary()
+    {
+        Scene scene;
+        QVERIFY(QTest::qWaitFor([&] { return scene.timeline().isRead(); }));
+        scene.session(scene.id).runner()->work(
+            "verify", [](app::MachineRunner::JobProgress const& progress) -> vmm::Result<> {
+                while (progress(0.25))
+                    std::this_thread::yield();
+                return vmm::fail(vmm::ErrorCode::Cancelled, "checking was cancelled");
+            });
+        auto* list = scene.window->libraryPanel()->list();
+        auto const row = [&] { return list->model()->index(0, 0); };
+        QVERIFY(QTest::qWaitFor([&] { return row().data(ui::LibraryModel::ProgressRole).toDouble() == 0.25; }));
+        QCOMPARE(row().data(ui::LibraryModel::StatusRole).toString(), "Checking its moments …");
+        QVERIFY(scene.named<QProgressBar>(scene.panel, "Checking its moments …")->isVisible());
+        button(scene.panel, "Cancel")->click();
+        QVERIFY(QTest::qWaitFor([&] { return !row().data(ui::LibraryModel::ProgressRole).isValid(); }));
+        QVERIFY(!scene.session(scene.id).canCancel());
     }
 
     void whatIsDeletedComesBack()
@@ -389,6 +517,47 @@ private slots:
         QVERIFY(view.accessibleDescription().startsWith("3 MiB of memory and 2 "));
     }
 
+    void disksFollowWhenTheyAreCompared()
+    {
+        ui::CompareView view;
+        view.resize(600, 400);
+        view.show();
+        view.begin("Moment 1", "Moment 2");
+        view.showComparison({ .memoryBytes = 1 << 20 });
+        view.showDiskProgress(0.5);
+        auto* progress = view.findChild<QProgressBar*>();
+        QVERIFY(progress->isVisible());
+        QCOMPARE(progress->value(), 500);
+        app::DiskComparison disk { .id = "disk0", .changedBytes = 3 << 20, .runs = { { 0x10000, 3 << 20 } } };
+        using What = app::DiskComparison::File::What;
+        disk.partitions
+            = { { 1, { { "etc/passwd", What::Changed, 1024, 2048 }, { "new", What::Added, 0, 1 } }, 2, {} } };
+        view.showDisks({ disk, { .id = "disk1", .problem = "it is gone" } });
+        QVERIFY(!progress->isVisible());
+        QVERIFY(view.accessibleDescription().startsWith("1 MiB of memory, 3 MiB of the disks and 0 part(s)"));
+        auto* item = view.list()->topLevelItem(0);
+        QCOMPARE(item->text(0), "What disk0 holds");
+        QCOMPARE(item->text(2), "3 MiB changed");
+        QCOMPARE(item->child(0)->text(0), "Files of partition 1");
+        QCOMPARE(item->child(0)->child(0)->text(0), "etc/passwd");
+        QCOMPARE(item->child(0)->child(0)->text(2), "2 KiB");
+        QCOMPARE(item->child(0)->child(1)->text(1), "is not there");
+        QCOMPARE(item->child(1)->child(0)->text(0), "from 0x10000");
+        QCOMPARE(view.list()->topLevelItem(1)->text(2), "cannot be compared: it is gone");
+    }
+
+    void comparingTheDisksCanBeStopped()
+    {
+        ui::CompareView view;
+        view.begin("Moment 1", "Moment 2");
+        view.showComparison({});
+        QSignalSpy const stopped(&view, &ui::CompareView::stopRequested);
+        view.show();
+        button(&view, "Cancel")->click();
+        QCOMPARE(stopped.size(), 1);
+        QVERIFY(view.accessibleDescription().endsWith("The disks are not compared."));
+    }
+
     void zoomIsWithinBounds()
     {
         Scene scene;
@@ -428,6 +597,7 @@ private slots:
         actions->doAction(QAccessibleActionInterface::pressAction());
         QCOMPARE(scene.axis->selected(), id);
         QVERIFY(moment->state().focused);
+        QCOMPARE(actions->keyBindingsForAction("Fork"), QStringList("F"));
         actions->doAction("Pin");
         QVERIFY(QTest::qWaitFor([&] { return scene.timeline().moment(id)->pinned; }));
         actions->doAction("Delete");

@@ -1,0 +1,12 @@
+#pragma once
+
+#include "vmm/timeline/timeline.h"
+
+namespace vmm {
+
+/// The other half of Timeline::verify(): whether what disks have kept for each moment is there, opens, and names only
+/// what lies in its files. What a disk held has no hash, so its bytes are not read. Any thread, the machine may go on.
+Result<std::vector<timeline::Damage>> verifyDisks(
+    timeline::Timeline const& timeline, timeline::Progress const& progress = {});
+
+}

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <fmt/format.h>
 #include <png.h>
+#include <zlib.h>
 
 namespace app {
 
@@ -42,6 +43,29 @@ Picture shrunk(std::uint32_t width, std::uint32_t height, std::vector<std::uint3
         }
     }
     return result;
+}
+
+}
+
+namespace {
+
+// A chunk is its length, its name, what is in it, and the CRC of the two (ISO/IEC 15948, "Chunk layout"). The first one
+// is IHDR, behind the file's signature. Ours is, as its letters say, not needed to show the picture, of private use,
+// and worth nothing where the picture is changed ("Chunk naming conventions").
+constexpr std::string_view chunkName = "cvTN";
+constexpr std::size_t firstChunks = 8 + 25, chunkExtra = 12;
+
+vmm::Bytes makeChunk(vmm::ConstByteSpan content)
+{
+    vmm::Bytes chunk(chunkExtra + content.size());
+    vmm::ByteSpan const whole(chunk);
+    vmm::storeBig(whole.first(4), static_cast<std::uint32_t>(content.size()));
+    std::copy(chunkName.begin(), chunkName.end(), chunk.begin() + 4);
+    std::copy(content.begin(), content.end(), chunk.begin() + 8);
+    auto const checked = whole.subspan(4, 4 + content.size());
+    vmm::storeBig(
+        whole.last(4), static_cast<std::uint32_t>(::crc32(0, checked.data(), static_cast<uInt>(checked.size()))));
+    return chunk;
 }
 
 }
@@ -95,9 +119,22 @@ vmm::Result<vmm::Bytes> encodeMomentPicture(vmm::Frame frame)
     constexpr std::size_t large = 1u << 20;
     Picture const picture { frame.width, frame.height, std::move(frame.pixels) };
     auto whole = TRY(encodePng(scaledDown(picture, wide, high), Packing::Fast));
-    if (whole.size() <= large)
-        return whole;
-    return encodePng(scaledDown(picture, smallWide, smallHigh), Packing::Fast);
+    if (whole.size() > large)
+        whole = TRY(encodePng(scaledDown(picture, smallWide, smallHigh), Packing::Fast));
+    auto const chunk = makeChunk(TRY(encodePng(scaledDown(picture, smallPictureWidth, smallPictureHeight))));
+    whole.insert(whole.begin() + firstChunks, chunk.begin(), chunk.end());
+    return whole;
+}
+
+Picture smallPictureIn(vmm::ConstByteSpan png)
+{
+    if (png.size() < firstChunks + chunkExtra)
+        return {};
+    auto const chunk = png.subspan(firstChunks);
+    auto const length = vmm::loadBig<std::uint32_t>(chunk.first(4));
+    if (!std::ranges::equal(chunk.subspan(4, 4), chunkName) || length > chunk.size() - chunkExtra)
+        return {};
+    return decodePng(chunk.subspan(8, length), std::max(smallPictureWidth, smallPictureHeight)).value_or(Picture {});
 }
 
 vmm::Result<Picture> decodePng(vmm::ConstByteSpan data, std::uint32_t longestSide)

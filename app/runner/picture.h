@@ -30,8 +30,13 @@ enum class Packing : std::uint8_t {
 };
 vmm::Result<vmm::Bytes> encodePng(Picture const& picture, Packing packing = Packing::Small);
 /// A PNG of what a screen showed, for the timeline: as it was, but no larger than a usual screen, and smaller still
-/// where it does not compress (a photograph).
+/// where it does not compress (a photograph). In it is a chunk of our own, which others pass over, with a small one.
 vmm::Result<vmm::Bytes> encodeMomentPicture(vmm::Frame frame);
+/// What such a small picture is at most.
+constexpr std::uint32_t smallPictureWidth = 256, smallPictureHeight = 160;
+/// The one in there, which takes a fraction of the time of the whole; a null one where there is none, as in moments of
+/// others' making, or where it is damaged.
+Picture smallPictureIn(vmm::ConstByteSpan png);
 /// Corrupt where a side is longer than that: what a file says of its size is a claim on memory.
 vmm::Result<Picture> decodePng(vmm::ConstByteSpan data, std::uint32_t longestSide = 16384);
 vmm::Bytes encodePpm(Picture const& picture);

@@ -16,15 +16,9 @@ std::size_t bytesOf(MomentPictures::Shared const& picture)
     return picture->pixels.size() * sizeof(std::uint32_t);
 }
 
-Picture read(MomentPictures::Source const& source, QString const& moment)
+vmm::Bytes read(MomentPictures::Source const& source, QString const& moment)
 {
-    if (!source)
-        return {};
-    auto const bytes = source->picture(moment.toStdString());
-    if (!bytes || bytes->empty())
-        return {};
-    auto picture = decodePng(*bytes, longestSide);
-    return picture ? std::move(*picture) : Picture {};
+    return source ? source->picture(moment.toStdString()).value_or(vmm::Bytes()) : vmm::Bytes();
 }
 
 }
@@ -92,14 +86,18 @@ MomentPictures::Shared MomentPictures::find(QString const& moment, Size size)
     {
         std::lock_guard const lock(m_wishes->mutex);
         auto& list = m_wishes->list;
-        list.remove({ moment, size });
+        auto const isWaiting = list.remove({ moment, size }) > 0;
+        if (!m_wanted.insert({ moment, size }).second && !isWaiting)
+            return nullptr;
         // What a person looks at goes before what is around it.
         auto const place = size == Size::Whole
             ? list.begin()
             : std::find_if(list.begin(), list.end(), [](Wish const& wish) { return wish.size == Size::Small; });
         list.insert(place, { moment, size });
-        if (m_wishes->list.size() > mostWishes)
-            m_wishes->list.pop_back();
+        if (list.size() > mostWishes) {
+            m_wanted.erase({ list.back().moment, list.back().size });
+            list.pop_back();
+        }
     }
     m_thread->loop().post([this] { work(); });
     return nullptr;
@@ -118,20 +116,38 @@ void MomentPictures::work()
         m_wishes->list.pop_front();
         source = m_wishes->source;
     }
-    auto picture = read(source, wish.moment);
-    auto const small = std::make_shared<Picture const>(scaledDown(picture, smallWidth, smallHeight));
-    Shared whole;
-    if (wish.size == Size::Whole)
-        whole = std::make_shared<Picture const>(std::move(picture));
-    Gate<MomentPictures>::post(
-        m_gate, [wish, small, whole](MomentPictures& pictures) { pictures.take(wish.moment, small, whole); });
+    fulfil(wish, source);
 }
 
-void MomentPictures::take(QString const& moment, Shared const& small, Shared const& whole)
+/// On the thread. What can be shown is told at once.
+void MomentPictures::fulfil(Wish const& wish, Source const& source) const
 {
-    m_small.put(moment, small);
-    if (whole)
-        m_whole.put(moment, whole);
+    auto const bytes = read(source, wish.moment);
+    auto small = smallPictureIn(bytes);
+    auto const hasSmall = !small.isNull();
+    if (hasSmall)
+        deliver(wish.moment, Size::Small, std::move(small));
+    if (hasSmall && wish.size == Size::Small)
+        return;
+    auto whole = decodePng(bytes, longestSide).value_or(Picture {});
+    if (!hasSmall)
+        deliver(wish.moment, Size::Small, scaledDown(whole, smallWidth, smallHeight));
+    if (wish.size == Size::Whole)
+        deliver(wish.moment, Size::Whole, std::move(whole));
+}
+
+void MomentPictures::deliver(QString const& moment, Size size, Picture picture) const
+{
+    Gate<MomentPictures>::post(
+        m_gate, [moment, size, shared = std::make_shared<Picture const>(std::move(picture))](MomentPictures& pictures) {
+            pictures.take(moment, size, shared);
+        });
+}
+
+void MomentPictures::take(QString const& moment, Size size, Shared const& picture)
+{
+    m_wanted.erase({ moment, size });
+    (size == Size::Small ? m_small : m_whole).put(moment, picture);
     emit arrived(moment);
 }
 

@@ -9,6 +9,7 @@
 #include <QString>
 #include <list>
 #include <map>
+#include <set>
 
 namespace app {
 
@@ -21,7 +22,7 @@ public:
     using Shared = std::shared_ptr<Picture const>;
     enum class Size : std::uint8_t { Small, Whole };
     /// What a small one is at most.
-    static constexpr std::uint32_t smallWidth = 256, smallHeight = 160;
+    static constexpr std::uint32_t smallWidth = smallPictureWidth, smallHeight = smallPictureHeight;
     /// Of all pixels that are kept.
     static constexpr std::size_t mostSmall = 32u << 20, mostWhole = 64u << 20;
 
@@ -29,7 +30,8 @@ public:
     ~MomentPictures() override;
 
     void setSource(Source source);
-    /// Null: it is not here yet, will be read, and arrived() tells. A picture that is null: the moment has none.
+    /// Null: it is not here yet, will be read, and arrived() tells. A picture that is null: the moment has none. On its
+    /// way a whole one brings the small one too, which is here before.
     Shared find(QString const& moment, Size size);
     /// What is here now.
     Shared peek(QString const& moment, Size size) const;
@@ -61,8 +63,11 @@ private:
     };
 
     void work();
-    void take(QString const& moment, Shared const& small, Shared const& whole);
+    void fulfil(Wish const& wish, Source const& source) const;
+    void deliver(QString const& moment, Size size, Picture picture) const;
+    void take(QString const& moment, Size size, Shared const& picture);
 
+    std::set<std::pair<QString, Size>> m_wanted; // in the list, being unpacked, or on their way here
     Cache m_small { mostSmall }, m_whole { mostWhole };
     std::shared_ptr<Wishes> m_wishes = std::make_shared<Wishes>();
     std::shared_ptr<Gate<MomentPictures>> m_gate = std::make_shared<Gate<MomentPictures>>(this);

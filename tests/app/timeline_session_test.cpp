@@ -120,6 +120,51 @@ private slots:
         QCOMPARE(small->pixels[123] & 0xffffff, 0x336699u);
     }
 
+    void theSmallPictureIsInTheWholeOneAndHereFirst()
+    {
+        Past past;
+        QVERIFY(past.run());
+        past.script->last->screens["display0"]->paint(640, 400, 0x00336699);
+        auto const id = past.keep("blue");
+        QFile file(past.directory.filePath("timeline/moments/" + id + ".png"));
+        QVERIFY(file.open(QIODevice::ReadOnly));
+        auto const bytes = file.readAll();
+        vmm::Bytes png(bytes.begin(), bytes.end());
+        auto const small = smallPictureIn(png);
+        QCOMPARE(small.width, smallPictureWidth);
+        QCOMPARE(small.pixels[100], 0xff336699u);
+        QCOMPARE(tests::must(decodePng(png)).width, 640u); // others read it as any PNG
+        auto& pictures = past.timeline.pictures();
+        std::vector<bool> wholeWasHere;
+        connect(&pictures, &MomentPictures::arrived, this, [&] {
+            QVERIFY(pictures.peek(id, MomentPictures::Size::Small));
+            wholeWasHere.push_back(pictures.peek(id, MomentPictures::Size::Whole) != nullptr);
+            QVERIFY(wholeWasHere.back() || !pictures.find(id, MomentPictures::Size::Whole)); // asked again, made once
+        });
+        pictures.find(id, MomentPictures::Size::Whole);
+        QVERIFY(QTest::qWaitFor([&] { return wholeWasHere.size() == 2; }));
+        QCOMPARE(wholeWasHere, (std::vector { false, true }));
+    }
+
+    void aPictureWithoutASmallOneOrWithALieIsStillShown()
+    {
+        Picture const picture { 640, 400, std::vector<std::uint32_t>(640 * 400, 0xff102030) };
+        QVERIFY(smallPictureIn(tests::must(encodePng(picture))).isNull()); // as older moments have it
+        QVERIFY(smallPictureIn({}).isNull());
+        auto png = tests::must(encodeMomentPicture({ 640, 400, picture.pixels }));
+        QVERIFY(!smallPictureIn(png).isNull());
+        vmm::storeBig(vmm::ByteSpan(png).subspan(33, 4), 0xffffffffu);
+        QVERIFY(smallPictureIn(png).isNull());
+        vmm::storeBig(vmm::ByteSpan(png).subspan(33, 4), 20u);
+        QVERIFY(smallPictureIn(png).isNull());
+        // One that claims to be larger than it may is not unpacked.
+        Picture const large { 4000, 4000, std::vector<std::uint32_t>(4000 * 4000) };
+        auto const claim = tests::must(encodePng(large));
+        png.insert(png.begin() + 33 + 8, claim.begin(), claim.end());
+        vmm::storeBig(vmm::ByteSpan(png).subspan(33, 4), static_cast<std::uint32_t>(claim.size()));
+        QVERIFY(smallPictureIn(png).isNull());
+    }
+
     void whatIsDamagedHasNoPictureAndIsNotAskedForAgain()
     {
         Past past;

@@ -1,7 +1,7 @@
 // scrub DIRECTORY MOMENTS: makes a timeline of so many moments in DIRECTORY, opens it in the desktop's widgets, and
-// scrubs. Prints milliseconds: "open", from asking for the timeline until its axis is painted with all moments; "scrub
-// N", from the selection of a moment that was not looked at before until its whole picture is painted in the place of
-// the screen; "next N", the same by the arrow key from its neighbour.
+// scrubs. Prints milliseconds: "open", from asking for the timeline until its axis is painted with all moments; "thumb
+// N" and "scrub N", from the selection of a moment that was not looked at before until its small picture and its whole
+// one are painted in the place of the screen; "next N", the latter by the arrow key from its neighbour.
 
 #include "app/runner/picture.h"
 #include "app/session/timeline_session.h"
@@ -18,6 +18,7 @@
 #include <QVBoxLayout>
 #include <cstdio>
 #include <random>
+#include <utility>
 
 namespace {
 
@@ -142,17 +143,27 @@ int main(int argc, char** argv)
     QElapsedTimer timer;
     timer.start();
     window.show();
-    int seen = -1; // paintings before the moments were there
-    QObject::connect(&session.timeline(), &app::TimelineSession::changed, [&] { seen = paints.count; });
-    std::printf("open %.2f\n", until(timer, [&] { return seen >= 0 && paints.count > seen; }));
+    int before = -1; // paintings until the moments were there
+    QObject::connect(&session.timeline(), &app::TimelineSession::changed, [&] { before = paints.count; });
+    std::printf("open %.2f\n", until(timer, [&] { return before >= 0 && paints.count > before; }));
     if (axis->count() != count)
         return 1;
 
-    QString painted;
+    using Size = app::MomentPictures::Size;
+    QString seen, painted; // moments whose picture is on the screen: any, and the whole one
+    double toSee = 0;
     QObject::connect(past, &ui::PastView::painted, [&] {
-        auto const whole = session.timeline().pictures().peek(axis->selected(), app::MomentPictures::Size::Whole);
-        if (whole && whole == past->picture())
-            painted = axis->selected();
+        auto const& id = axis->selected();
+        auto const isShown = [&](Size size) {
+            auto const picture = session.timeline().pictures().peek(id, size);
+            return picture && picture == past->picture();
+        };
+        if (!isShown(Size::Small) && !isShown(Size::Whole))
+            return;
+        if (std::exchange(seen, id) != id)
+            toSee = static_cast<double>(timer.nsecsElapsed()) / 1e6;
+        if (isShown(Size::Whole))
+            painted = id;
     });
     std::mt19937 random(2);
     auto const measure = [&](char const* what, int index) {
@@ -165,6 +176,7 @@ int main(int argc, char** argv)
     for (int turn = 0; turn < 100; ++turn) {
         auto const index = static_cast<int>(random() % static_cast<unsigned>(count - 1));
         measure("scrub", index);
+        std::printf("thumb %.2f\n", toSee);
         // A person needs longer than this to press a key.
         for (QElapsedTimer rest; !rest.isValid() || rest.elapsed() < 60;) {
             if (!rest.isValid())

@@ -499,6 +499,38 @@ private slots:
             0);
     }
 
+    /// The second one is a real process, which does not find the first one's socket.
+    void whoComesSecondIsToldWhoHasTheMachine()
+    {
+        Bench bench;
+        QCOMPARE(bench.call({ "create", "web", "--new-disk", "1M" }).code, 0);
+        QDir().mkpath(bench.directory.filePath("home"));
+        QDir().mkpath(bench.directory.filePath("nothing"));
+        QVERIFY(QFile::link(bench.directory.filePath("data"), bench.directory.filePath("home/chronovisor")));
+        Hosting hosting(bench, { "web" });
+        QVERIFY(hosting.isRunning("web"));
+        QCOMPARE(bench.call({ "moment", "take", "web", "--name", "one" }).code, 0);
+        auto environment = QProcessEnvironment::systemEnvironment();
+        environment.insert("XDG_DATA_HOME", bench.directory.filePath("home"));
+        environment.insert("XDG_RUNTIME_DIR", bench.directory.filePath("nothing"));
+        auto const first = QStringLiteral("process %1 has").arg(QCoreApplication::applicationPid());
+        for (QStringList const& words : { QStringList { "run", "web" }, QStringList { "moment", "take", "web" },
+                 QStringList { "moment", "restore", "web", "one" }, QStringList { "moment", "delete", "web", "one" },
+                 QStringList { "moment", "prune", "web" } }) {
+            QProcess second;
+            second.setProcessEnvironment(environment);
+            second.start(CHRONOVISOR_BINARY "/bin/chronoctl", words);
+            QVERIFY(second.waitForFinished());
+            auto const said = second.readAllStandardError();
+            QVERIFY(second.exitCode() != 0);
+            QVERIFY2(said.contains(first.toUtf8()), qPrintable(words.join(' ') + ": " + said));
+        }
+        // Looking needs nobody's leave, and what the first one has is as it was.
+        QCOMPARE(bench.json({ "moment", "list", "web" })["moments"].toArray().size(), 1);
+        QCOMPARE(bench.stateOf("web"), QString("running"));
+        QCOMPARE(bench.call({ "stop", "web" }).code, 0);
+    }
+
     void schemasOfFilesArePrinted()
     {
         Bench bench;

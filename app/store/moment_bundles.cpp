@@ -8,8 +8,10 @@
 #include "vmm/base/random.h"
 #include "vmm/base/unique_fd.h"
 #include "vmm/config/config_paths.h"
+#include "vmm/machine/board.h"
 #include "vmm/machine/forked_machine.h"
 #include "vmm/machine/moment_export.h"
+#include "vmm/machine/ram_file.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -95,6 +97,24 @@ vmm::Result<> moveFile(std::string const& from, std::string const& to)
     return {};
 }
 
+/// Of the memory of a machine that was off only what needs no power counts: its firmware's variables.
+vmm::Result<> keepVariables(vmm::SavedMachine const& saved, std::string const& state, std::string const& to)
+{
+    constexpr std::uint64_t most = 16u << 20, piece = 2u << 20;
+    auto file = TRY(vmm::openFile(state + "/" + std::string(vmm::savedRamName), O_RDONLY));
+    auto const ram = TRY(vmm::RamFile::open(std::move(file), saved.header.ram));
+    for (std::size_t i = 0; i < ram->blocks().size(); ++i) {
+        auto const& block = ram->blocks()[i];
+        if (block.name != vmm::firmwareVariablesBlock || block.size > most)
+            return vmm::fail(vmm::ErrorCode::Corrupt, "the moment is of a machine that is off, and has memory");
+        vmm::Bytes bytes(block.size);
+        for (std::uint64_t at = 0; at < block.size; at += piece)
+            TRY(ram->read(i, at, vmm::ByteSpan(bytes).subspan(at, std::min(piece, block.size - at))));
+        TRY(writeWholeFile(to, bytes));
+    }
+    return {};
+}
+
 /// Makes what readBundle() has unpacked into `workplace`/state the machine that will be in `directory`.
 vmm::Result<> settle(
     vmm::SavedMachine saved, BundleRecord const& record, std::string const& workplace, std::string const& directory)
@@ -120,6 +140,13 @@ vmm::Result<> settle(
         file.path = directory + "/" + name;
     }
     TRY(writeConfig(saved.config, workplace));
+    if (saved.parts.empty()) { // it was off, and is so
+        if (!saved.config.firmwareVariables.empty())
+            TRY(keepVariables(saved, state, workplace + "/" + saved.config.firmwareVariables));
+        std::error_code ignored;
+        files::remove_all(state, ignored);
+        return syncDirectory(workplace);
+    }
     vmm::makePathsAbsolute(saved.config, directory);
     auto const json = vmm::state::toText(vmm::savedMachineToJson(saved), 1) + "\n";
     TRY(writeWholeFile(state + "/" + std::string(vmm::savedStateName), vmm::bytesOf(json)));

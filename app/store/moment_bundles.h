@@ -16,10 +16,10 @@ vmm::Result<> exportBundleFile(MachineStore const& store,
     std::shared_ptr<vmm::timeline::Timeline const> const& timeline, std::string const& moment, std::string const& path,
     MachineStore::Progress const& progress = {});
 
-/// Makes a machine from a bundle: it is suspended at that moment. It is the machine that it was, with its uuid and
-/// MACs; where the store has that one already, another. `name` may be empty. `checkHost` says whether this host can run
-/// it (vmm::checkHost), before anything is written. Nothing in a bundle is trusted; where it is refused nothing is
-/// left.
+/// Makes a machine from a bundle: it is suspended at that moment, or off if it was then. It is the machine that it was,
+/// with its uuid and MACs; where the store has that one already, another. `name` may be empty. `checkHost` says whether
+/// this host can run it (vmm::checkHost), before anything is written. Nothing in a bundle is trusted; where it is
+/// refused nothing is left.
 vmm::Result<StoredMachine> importBundle(MachineStore& store, int descriptor, std::string const& name,
     std::function<vmm::Result<>(vmm::SavedMachine const&)> const& checkHost,
     MachineStore::Progress const& progress = {});

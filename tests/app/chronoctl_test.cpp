@@ -499,6 +499,27 @@ private slots:
             0);
     }
 
+    void whatWasOffArrivesOff()
+    {
+        Bench bench;
+        QCOMPARE(bench.call({ "create", "web", "--new-disk", "1M", "--net", "user" }).code, 0);
+        QCOMPARE(bench.call({ "moment", "take", "web", "--name", "off" }).code, 0);
+        auto const bundle = bench.path("off.bundle");
+        QCOMPARE(bench.call({ "moment", "export", "web", "off", "--bundle", "--to", bundle }).code, 0);
+        auto const imported = bench.call({ "moment", "import", bundle, "--name", "copy" });
+        QVERIFY2(imported.code == 0, imported.err.constData());
+        QCOMPARE(bench.stateOf("copy"), QString("off"));
+        auto const copy = bench.store.find("copy");
+        REQUIRE_OK(copy);
+        QVERIFY(bench.store.owns(copy->id, copy->config.disks.at(0).path));
+        QVERIFY(QFile::exists(QString::fromStdString(copy->config.disks.at(0).path)));
+        QVERIFY(!QFile::exists(QString::fromStdString(copy->directory + "/state")));
+        Hosting hosting(bench, { "copy" });
+        QVERIFY(hosting.isRunning("copy"));
+        QVERIFY(bench.script->has("create") && !bench.script->has("restore"));
+        QCOMPARE(bench.call({ "stop", "copy" }).code, 0);
+    }
+
     /// The second one is a real process, which does not find the first one's socket.
     void whoComesSecondIsToldWhoHasTheMachine()
     {

@@ -18,6 +18,14 @@ constexpr std::uint64_t pieceBytes = 64u << 10, lookBytes = 64u << 20;
 /// What is below is merged when it is no larger: some seconds of copying, once.
 constexpr std::uint64_t worthMerging = 1u << 30;
 
+/// A file that is to take another's place, or what createImage() was about to make of it.
+bool isUnfinished(std::string const& name)
+{
+    auto const at = name.rfind(unfinished);
+    return at != std::string::npos
+        && (at + unfinished.size() == name.size() || name.compare(at + unfinished.size(), 5, ".new-") == 0);
+}
+
 Result<std::vector<std::string>> namesIn(std::string const& folder)
 {
     std::unique_ptr<DIR, int (*)(DIR*)> const opened(::opendir(folder.c_str()), ::closedir);
@@ -92,7 +100,7 @@ Result<std::vector<std::string>> imagesOn(std::string const& path)
     std::vector<std::string> images;
     for (auto const& other : TRY(namesIn(folderOf(path)))) {
         auto const image = folderOf(path) + other;
-        if (other.ends_with(unfinished))
+        if (isUnfinished(other))
             continue;
         auto const stands = standsOn(image, path);
         // One of the disk's own that cannot be read just now may need the file; what else lies there, only if it says
@@ -231,7 +239,7 @@ Result<> OverlayFiles::freeCoveredBlocks(std::string const& place, std::vector<s
 Result<bool> OverlayFiles::freeBase(std::string const& place, MayMerge merge)
 {
     for (auto const& name : TRY(namesIn(folderOf(m_disk)))) {
-        if (name.starts_with(nameOf(m_disk) + ".") && name.ends_with(unfinished))
+        if (name.starts_with(nameOf(m_disk) + ".") && isUnfinished(name))
             TRY(removeFile(folderOf(m_disk) + name));
     }
     if (!existsFile(place))

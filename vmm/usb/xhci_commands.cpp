@@ -487,7 +487,7 @@ Code XhciController::portBandwidth(Trb const& command) const
     return services().ram.write(command.parameter & ~std::uint64_t(0xf), context) ? Code::Success : Code::Parameter;
 }
 
-// 4.23.2 "xHCI Power Management": the driver has stopped all endpoints.
+// "xHCI Power Management": the driver has stopped all endpoints.
 
 void XhciController::saveContexts() const
 {

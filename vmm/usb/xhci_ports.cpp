@@ -219,7 +219,7 @@ UsbDevice* XhciController::deviceOf(Slot const& slot) const
     return deviceAt(slot.context.rootPort(), slot.context.route());
 }
 
-/// 4.19.1.1.13, 4.19.1.2.13 "Resume": the driver ends it by writing U0.
+/// xHCI, "Root Hub Port State Machines", state Resume: the driver ends it by writing U0.
 void XhciController::wake(UsbDevice& device)
 {
     Work const work(*this);

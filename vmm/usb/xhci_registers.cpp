@@ -171,7 +171,7 @@ void XhciController::writeCommand(std::uint32_t value)
         start();
     if (isRunning() || (m_state.status & halted) == 0)
         return;
-    // 4.23.2 "xHCI Power Management": what is in no register is written to, and read from, the contexts in memory.
+    // "xHCI Power Management": what is in no register is written to, and read from, the contexts in memory.
     if ((value & saveState) != 0)
         saveContexts();
     if ((value & restoreState) != 0 && !restoreContexts())

@@ -2,7 +2,7 @@
 #include "vmm/usb/xhci_private.h"
 
 // xHCI 1.2: 4.9 "TRB Ring", 4.11.2 "Transfer TRBs" (4.11.2.2 "Setup Stage, Data Stage, and Status Stage TRBs" within),
-// 4.12.2 "Stream Context".
+// 4.12 "Streams".
 
 namespace vmm {
 

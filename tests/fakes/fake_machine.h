@@ -185,8 +185,8 @@ private:
     FakeMachine(vmm::VmConfig config, Listener listener, std::shared_ptr<Script> script, vmm::RunState state)
         : m_config(std::move(config)), m_listener(std::move(listener)), m_script(std::move(script)), m_state(state)
     {
-        for (auto const& serial : m_config.serials) {
-            auto& console = consoles[serial.id] = std::make_unique<vmm::Console>();
+        for (auto const& id : vmm::consoleIds(m_config)) {
+            auto& console = consoles[id] = std::make_unique<vmm::Console>();
             console->setInputReady([port = console.get()] {
                 vmm::Bytes typed(4096);
                 typed.resize(port->takeInput(typed));
@@ -346,10 +346,21 @@ private:
         m_script->note("cable " + command.network + (command.connected ? " in" : " out"));
         answer(done);
     }
+    void run(vmm::command::SetPlugged const& command, Completion const& done)
+    {
+        if (!vmm::pluggedMark(m_config, command.device))
+            return answer(done, vmm::fail(vmm::ErrorCode::NotFound, command.device));
+        m_script->note("usb " + command.device + (command.plugged ? " in" : " out"));
+        answer(done);
+    }
     void run(vmm::command::SendInput const& command, Completion const& done)
     {
         if (auto const* key = std::get_if<vmm::KeyInput>(&command.input))
             m_script->note("key " + std::to_string(key->code) + (key->pressed ? " 1" : " 0"));
+        else if (auto const* move = std::get_if<vmm::AbsoluteMove>(&command.input))
+            m_script->note("pointer " + std::to_string(move->x) + " " + std::to_string(move->y));
+        else if (auto const* button = std::get_if<vmm::ButtonInput>(&command.input))
+            m_script->note("button " + std::to_string(int(button->button)) + (button->pressed ? " 1" : " 0"));
         answer(done);
     }
 

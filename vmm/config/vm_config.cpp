@@ -87,7 +87,7 @@ Result<> checkUsb(VmConfig const& config)
     for (auto const& controller : config.usbControllers)
         left += usbConnectors - parents[controller.id].used;
     auto const sticks = static_cast<std::size_t>(std::count_if(
-        config.disks.begin(), config.disks.end(), [](DiskConfig const& disk) { return disk.bus == DiskBus::Usb; }));
+        config.disks.begin(), config.disks.end(), [](DiskConfig const& disk) { return isUsb(disk.bus); }));
     if (sticks > left)
         return fail(ErrorCode::InvalidArgument, fmt::format("{} USB sticks, and connectors for {}", sticks, left));
     return {};
@@ -144,6 +144,31 @@ Result<> checkConfig(VmConfig const& config)
         }
     }
     return {};
+}
+
+std::vector<std::string> consoleIds(VmConfig const& config)
+{
+    std::vector<std::string> ids;
+    for (auto const& serial : config.serials)
+        ids.push_back(serial.id);
+    for (auto const& device : config.usbDevices) {
+        if (device.kind == UsbKind::Serial)
+            ids.push_back(device.id);
+    }
+    return ids;
+}
+
+bool* pluggedMark(VmConfig& config, std::string_view id)
+{
+    for (auto& device : config.usbDevices) {
+        if (device.id == id)
+            return &device.plugged;
+    }
+    for (auto& disk : config.disks) {
+        if (disk.id == id && isUsb(disk.bus))
+            return &disk.plugged;
+    }
+    return nullptr;
 }
 
 std::string configToText(VmConfig const& config)

@@ -28,10 +28,15 @@ constexpr auto stateNames(CpuModel)
     return std::to_array<std::string_view>({ "host", "baseline" });
 }
 
-enum class DiskBus : std::uint8_t { Virtio, Ahci, Usb };
+/// Usb: a stick that takes one command at a time, as all systems know it; Uas: one that takes many at once.
+enum class DiskBus : std::uint8_t { Virtio, Ahci, Usb, Uas };
 constexpr auto stateNames(DiskBus)
 {
-    return std::to_array<std::string_view>({ "virtio", "ahci", "usb" });
+    return std::to_array<std::string_view>({ "virtio", "ahci", "usb", "uas" });
+}
+constexpr bool isUsb(DiskBus bus)
+{
+    return bus == DiskBus::Usb || bus == DiskBus::Uas;
 }
 
 /// Fixed when the disk is added, and never guessed again: a guest can write any format's header into a raw image.
@@ -41,10 +46,10 @@ constexpr auto stateNames(DiskFormat)
     return std::to_array<std::string_view>({ "raw", "qcow2" });
 }
 
-enum class UsbKind : std::uint8_t { Keyboard, Mouse, Tablet, Hub };
+enum class UsbKind : std::uint8_t { Keyboard, Mouse, Tablet, Hub, Serial };
 constexpr auto stateNames(UsbKind)
 {
-    return std::to_array<std::string_view>({ "keyboard", "mouse", "tablet", "hub" });
+    return std::to_array<std::string_view>({ "keyboard", "mouse", "tablet", "hub", "serial" });
 }
 
 enum class NetworkMode : std::uint8_t { User, None };
@@ -84,6 +89,7 @@ struct DiskConfig {
     std::uint16_t queues = 1; ///< virtio only
     /// Files that may lie below the image wherever they are; see ImageOptions::backing.
     std::vector<std::string> backing {};
+    bool plugged = true; ///< of a stick: it is plugged in
     bool operator==(DiskConfig const&) const = default;
     static void describe(auto& v, auto& s)
     {
@@ -94,6 +100,7 @@ struct DiskConfig {
         v.field("readOnly", s.readOnly, state::Optional {});
         v.field("queues", s.queues, state::Range { 1, 16 }, state::Optional {});
         v.field("backing", s.backing, state::Max { maximumPath }, state::Optional {});
+        v.field("plugged", s.plugged, state::Optional {});
     }
 };
 
@@ -171,17 +178,20 @@ struct UsbControllerConfig {
 };
 constexpr unsigned usbConnectors = 8, usbTiers = 5; ///< hubs one behind the other
 
-/// A device that is emulated, and always plugged in. Sticks are `disks`; they take the connectors that are left.
+/// A device that is emulated. It keeps its connector while it is not plugged in. Sticks are `disks`; they take the
+/// connectors that are left. A serial port has a console, as those in `serials` have.
 struct UsbDeviceConfig {
     std::string id; ///< "keyboard0"
     UsbKind kind = UsbKind::Tablet;
     std::string parent; ///< the controller, or a hub further up in the list; empty: the first controller
+    bool plugged = true;
     bool operator==(UsbDeviceConfig const&) const = default;
     static void describe(auto& v, auto& s)
     {
         v.field("id", s.id, state::Max { maximumId });
         v.field("kind", s.kind);
         v.field("parent", s.parent, state::Max { maximumId }, state::Optional {});
+        v.field("plugged", s.plugged, state::Optional {});
     }
 };
 
@@ -241,6 +251,12 @@ struct VmConfig {
 /// What is wrong with it in itself: ids that occur twice, a MAC that is none, a boot order that names nobody, firmware
 /// and kernel that exclude each other. Whether files exist is found out when they are opened.
 Result<> checkConfig(VmConfig const& config);
+
+/// The serial ports that a terminal can be opened on, in the order in which they are shown.
+std::vector<std::string> consoleIds(VmConfig const& config);
+
+/// The mark of the USB device or stick, which says whether it is plugged in; null: there is none of that id.
+bool* pluggedMark(VmConfig& config, std::string_view id);
 
 /// The configuration as a file's text, and back.
 std::string configToText(VmConfig const& config);

@@ -98,6 +98,7 @@ public:
     virtual Result<> ejectMedium(std::string_view drive, bool force) = 0;
     virtual Result<> setForwards(std::string_view network, std::vector<PortForward> const& forwards) = 0;
     virtual Result<> setConnected(std::string_view network, bool connected) = 0;
+    virtual Result<> setPlugged(std::string_view device, bool plugged) = 0;
     /// Puts into `config` what is in the drives now.
     virtual void describeMedia(VmConfig& config) const = 0;
 

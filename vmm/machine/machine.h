@@ -68,6 +68,11 @@ struct SetConnected {
     std::string network;
     bool connected;
 };
+/// Any time: plugs a USB device of the configuration in (a stick too), or pulls it out.
+struct SetPlugged {
+    std::string device;
+    bool plugged;
+};
 struct SendInput { ///< Running; else it is dropped.
     std::variant<KeyInput, ButtonInput, AbsoluteMove, RelativeMove, WheelMove> input;
 };
@@ -77,7 +82,8 @@ struct CancelJob { }; ///< Ends a Suspend or KeepMoment under way; the machine i
 
 using Command = std::variant<command::Start, command::Pause, command::Resume, command::Reset, command::PressPowerButton,
     command::PowerOff, command::Suspend, command::KeepMoment, command::TidyDisks, command::InsertMedium,
-    command::EjectMedium, command::SetForwards, command::SetConnected, command::SendInput, command::CancelJob>;
+    command::EjectMedium, command::SetForwards, command::SetConnected, command::SetPlugged, command::SendInput,
+    command::CancelJob>;
 
 /// What a machine tells. Sent from the machine's thread; a receiver takes it to its own thread and returns at once.
 namespace event {
@@ -156,7 +162,7 @@ public:
     Result<> call(Command command);
 
     virtual RunState state() const = 0;
-    /// Not while a SetForwards or SetConnected is under way, which change it.
+    /// Not while a SetForwards, SetConnected or SetPlugged is under way, which change it.
     virtual VmConfig const& config() const = 0;
     virtual MachineStatistics statistics() const = 0;
 

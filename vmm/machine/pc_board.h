@@ -20,7 +20,9 @@ class AhciController;
 class PflashCfi;
 class SataDevice;
 class UsbDevice;
-class UsbStorage;
+class UsbDisk;
+class UsbHub;
+class XhciController;
 
 /// The PC: a Q35 chipset and what the configuration plugs into it. Each file pc_board_*.cpp puts one kind of
 /// part in; the order of m_parts is the order of reset, of saving and of loading.
@@ -54,6 +56,7 @@ public:
     Result<> ejectMedium(std::string_view drive, bool force) override;
     Result<> setForwards(std::string_view network, std::vector<PortForward> const& forwards) override;
     Result<> setConnected(std::string_view network, bool connected) override;
+    Result<> setPlugged(std::string_view device, bool plugged) override;
     void describeMedia(VmConfig& config) const override;
     Console* console(std::string_view id) override;
     Screen* screen(std::string_view id) override;
@@ -75,6 +78,16 @@ private:
         void operator()(Disk* disk) const;
     };
     using DiskPointer = std::unique_ptr<Disk, DeleteDisk>;
+
+    /// Where a USB device is plugged in, or can be.
+    struct UsbPlace {
+        UsbDevice* device = nullptr;
+        std::string parent;
+        XhciController* controller = nullptr; // of the two the one it hangs on
+        UsbHub* hub = nullptr;
+        unsigned connector = 0;
+        bool plugged = true;
+    };
 
     /// Gives a PCI device of the configuration the next free place; returns it as in an Open Firmware path ("4",
     /// "4,1").
@@ -100,6 +113,9 @@ private:
     Result<UsbDevice*> addUsbDevice(UsbDeviceConfig const& config);
     Result<UsbDevice*> addUsbHub(UsbDeviceConfig const& config);
     Result<UsbDevice*> addUsbStick(DiskConfig const& config);
+    static Result<> plugUsb(UsbPlace const& place);
+    /// The device has no power any more, and what hangs on it.
+    void resetUnplugged(std::string_view device);
     /// Last, for it names the others.
     Result<> addFirmwareConfig();
 
@@ -164,7 +180,8 @@ private:
     VmGenerationId* m_generation = nullptr;
     std::map<std::string, virtio::NetworkCard*, std::less<>> m_networkCards;
     std::vector<AhciController*> m_sataControllers;
-    std::vector<UsbStorage*> m_sticks;
+    std::map<std::string, UsbPlace, std::less<>> m_usbPlaces; // by device id
+    std::vector<UsbDisk*> m_sticks;
     // Those that are found on every PC first: the last one that the guest listens to gets the input.
     std::vector<KeyboardSink*> m_keyboards;
     std::vector<PointerSink*> m_mice, m_tablets;

@@ -7,7 +7,7 @@
 namespace vmm {
 
 class AtapiCd;
-class UsbStorage;
+class UsbDisk;
 
 /// A disk's thread, the engine on it and the image that lives there. The device in front of it is among the board's.
 struct PcBoard::Disk {
@@ -18,7 +18,7 @@ struct PcBoard::Disk {
     std::unique_ptr<CheckpointMethod> method; // how it follows moments, once that was asked
     EventLoop::Handle idleWork;               // what its image does when there is time
     virtio::BlockDevice* device = nullptr;    // in front of it: this, or a stick, or the port of a controller
-    UsbStorage* stick = nullptr;
+    UsbDisk* stick = nullptr;
     AhciController* controller = nullptr;
     unsigned port = 0;
 

@@ -4,7 +4,7 @@
 #include "vmm/kvm/vm.h"
 #include "vmm/machine/moment_disks.h"
 #include "vmm/machine/pc_board_disk.h"
-#include "vmm/usb/usb_storage.h"
+#include "vmm/usb/usb_disk.h"
 #include "vmm/virtio/block_device.h"
 
 #include <fmt/format.h>

@@ -2,7 +2,7 @@
 #include "vmm/machine/machine.h"
 #include "vmm/machine/moment_disks.h"
 #include "vmm/machine/pc_board_disk.h"
-#include "vmm/usb/usb_storage.h"
+#include "vmm/usb/usb_disk.h"
 
 #include <algorithm>
 #include <memory>

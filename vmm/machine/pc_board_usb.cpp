@@ -1,6 +1,8 @@
 #include "vmm/machine/pc_board_disk.h"
 #include "vmm/usb/hid_device.h"
+#include "vmm/usb/uas_storage.h"
 #include "vmm/usb/usb_hub.h"
+#include "vmm/usb/usb_serial.h"
 #include "vmm/usb/usb_storage.h"
 #include "vmm/usb/xhci_controller.h"
 
@@ -15,29 +17,33 @@ Result<> PcBoard::addUsb()
 {
     auto stick = m_config.disks.begin();
     auto const nextStick = [&] {
-        return stick = std::find_if(
-                   stick, m_config.disks.end(), [](DiskConfig const& disk) { return disk.bus == DiskBus::Usb; });
+        return stick
+            = std::find_if(stick, m_config.disks.end(), [](DiskConfig const& disk) { return isUsb(disk.bus); });
     };
     for (auto const& config : m_config.usbControllers) {
-        std::vector<UsbDevice*> devices;
-        std::vector<std::string> ids;
+        std::vector<UsbPlace*> places;
+        auto const take = [&](std::string const& id, bool plugged, UsbDevice* device) {
+            auto const connector = static_cast<unsigned>(places.size());
+            places.push_back(&(m_usbPlaces[id] = { device, config.id, nullptr, nullptr, connector, plugged }));
+        };
         for (auto const& device : m_config.usbDevices) {
             auto const first = &config == &m_config.usbControllers.front();
-            if (device.parent != config.id && !(device.parent.empty() && first))
-                continue;
-            devices.push_back(TRY(addUsbDevice(device)));
-            ids.push_back(device.id);
+            if (device.parent == config.id || (device.parent.empty() && first))
+                take(device.id, device.plugged, TRY(addUsbDevice(device)));
         }
-        for (; devices.size() < XhciController::connectorCount && nextStick() != m_config.disks.end(); ++stick) {
-            devices.push_back(TRY(addUsbStick(*stick)));
-            ids.push_back(stick->id);
-        }
+        for (; places.size() < XhciController::connectorCount && nextStick() != m_config.disks.end(); ++stick)
+            take(stick->id, stick->plugged, TRY(addUsbStick(*stick)));
         auto& controller = keep(config.id, std::make_unique<XhciController>(m_services, m_time));
         auto const slot = TRY(plug(controller));
-        for (unsigned connector = 0; connector < devices.size(); ++connector) {
-            TRY_WITHIN(config.id, controller.plug(connector, *devices[connector]));
-            m_bootPaths[ids[connector]]
-                = fmt::format("/pci@i0cf8/usb@{}/storage@{:x}/channel@0/disk@0,0", slot, connector + 1);
+        for (auto* place : places) {
+            place->controller = &controller;
+            if (place->plugged)
+                TRY_WITHIN(config.id, plugUsb(*place));
+        }
+        for (auto const& [id, place] : m_usbPlaces) {
+            if (place.controller == &controller)
+                m_bootPaths[id]
+                    = fmt::format("/pci@i0cf8/usb@{}/storage@{:x}/channel@0/disk@0,0", slot, place.connector + 1);
         }
     }
     return {};
@@ -45,43 +51,95 @@ Result<> PcBoard::addUsb()
 
 Result<UsbDevice*> PcBoard::addUsbDevice(UsbDeviceConfig const& config)
 {
-    if (config.kind == UsbKind::Hub)
-        return addUsbHub(config);
-    if (config.kind == UsbKind::Keyboard) {
+    auto const addPointer = [&](UsbPointer::Kind kind, std::vector<PointerSink*>& all) {
+        auto& pointer = keep(config.id, std::make_unique<UsbPointer>(config.id, kind, m_events.pointerModeChanged));
+        all.push_back(&pointer);
+        return &pointer;
+    };
+    switch (config.kind) {
+    case UsbKind::Hub: return addUsbHub(config);
+    case UsbKind::Mouse: return addPointer(UsbPointer::Kind::Mouse, m_mice);
+    case UsbKind::Tablet: return addPointer(UsbPointer::Kind::Tablet, m_tablets);
+    case UsbKind::Keyboard: {
         auto& keyboard = keep(config.id, std::make_unique<UsbKeyboard>(config.id));
         m_keyboards.push_back(&keyboard);
         return &keyboard;
     }
-    bool const isMouse = config.kind == UsbKind::Mouse;
-    auto const kind = isMouse ? UsbPointer::Kind::Mouse : UsbPointer::Kind::Tablet;
-    auto& pointer = keep(config.id, std::make_unique<UsbPointer>(config.id, kind, m_events.pointerModeChanged));
-    (isMouse ? m_mice : m_tablets).push_back(&pointer);
-    return &pointer;
+    case UsbKind::Serial: {
+        auto& console = *(m_consoles[config.id] = std::make_unique<Console>());
+        return &keep(config.id, std::make_unique<UsbSerial>(config.id, m_loop, console));
+    }
+    }
+    return fail(ErrorCode::Unsupported, fmt::format("{} is a USB device of no known kind", config.id));
 }
 
 Result<UsbDevice*> PcBoard::addUsbHub(UsbDeviceConfig const& config)
 {
-    std::vector<UsbDevice*> devices;
+    std::vector<UsbPlace*> places;
     for (auto const& device : m_config.usbDevices) {
-        if (device.parent == config.id)
-            devices.push_back(TRY(addUsbDevice(device)));
+        if (device.parent != config.id)
+            continue;
+        auto* const behind = TRY(addUsbDevice(device));
+        auto const connector = static_cast<unsigned>(places.size());
+        places.push_back(
+            &(m_usbPlaces[device.id] = { behind, config.id, nullptr, nullptr, connector, device.plugged }));
     }
     auto& hub = keep(config.id, std::make_unique<UsbHub>(config.id));
-    for (unsigned i = 0; i < devices.size(); ++i)
-        TRY_WITHIN(config.id, hub.plug(i + 1, *devices[i]));
+    for (auto* place : places) {
+        place->hub = &hub;
+        if (place->plugged)
+            TRY_WITHIN(config.id, plugUsb(*place));
+    }
     return &hub;
 }
 
 Result<UsbDevice*> PcBoard::addUsbStick(DiskConfig const& config)
 {
     auto& disk = *TRY(openDisk(config));
-    auto& stick = keep(config.id,
-        std::make_unique<UsbStorage>(UsbSpeed::Super, config.id, disk.thread->loop(), *disk.file->image,
-            config.readOnly,
-            [this, id = config.id](Error const& error) { m_events.hostFailed(Error(error).within(id)); }));
-    disk.stick = &stick;
-    m_sticks.push_back(&stick);
-    return &stick;
+    auto& loop = disk.thread->loop();
+    auto hostError = [this, id = config.id](Error const& error) { m_events.hostFailed(Error(error).within(id)); };
+    if (config.bus == DiskBus::Uas)
+        disk.stick = &keep(config.id,
+            std::make_unique<UasStorage>(config.id, loop, *disk.file->image, config.readOnly, std::move(hostError)));
+    else
+        disk.stick = &keep(config.id,
+            std::make_unique<UsbStorage>(
+                UsbSpeed::Super, config.id, loop, *disk.file->image, config.readOnly, std::move(hostError)));
+    m_sticks.push_back(disk.stick);
+    return disk.stick;
+}
+
+Result<> PcBoard::plugUsb(UsbPlace const& place)
+{
+    return place.hub ? place.hub->plug(place.connector + 1, *place.device)
+                     : place.controller->plug(place.connector, *place.device);
+}
+
+Result<> PcBoard::setPlugged(std::string_view device, bool plugged)
+{
+    auto const found = m_usbPlaces.find(device);
+    if (found == m_usbPlaces.end())
+        return fail(ErrorCode::NotFound, fmt::format("there is no USB device {}", device));
+    auto& place = found->second;
+    if (place.plugged == plugged)
+        return {};
+    if (plugged)
+        TRY_WITHIN(place.parent, plugUsb(place));
+    else
+        place.hub ? place.hub->unplug(place.connector + 1) : place.controller->unplug(place.connector);
+    place.plugged = plugged;
+    if (!plugged)
+        resetUnplugged(device);
+    return {};
+}
+
+void PcBoard::resetUnplugged(std::string_view device)
+{
+    m_usbPlaces.find(device)->second.device->reset();
+    for (auto const& [id, place] : m_usbPlaces) {
+        if (place.parent == device)
+            resetUnplugged(id);
+    }
 }
 
 }

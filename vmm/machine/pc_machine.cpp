@@ -325,6 +325,16 @@ Result<> PcMachine::execute(command::SetConnected const& command)
     return {};
 }
 
+Result<> PcMachine::execute(command::SetPlugged const& command)
+{
+    auto* const mark = pluggedMark(m_config, command.device);
+    if (!mark)
+        return fail(ErrorCode::NotFound, fmt::format("there is no USB device {}", command.device));
+    TRY(m_board->setPlugged(command.device, command.plugged));
+    *mark = command.plugged;
+    return {};
+}
+
 Result<> PcMachine::execute(command::SendInput const& command)
 {
     if (state() == RunState::Running)

@@ -68,6 +68,7 @@ private:
     Result<> execute(command::EjectMedium const&);
     Result<> execute(command::SetForwards const&);
     Result<> execute(command::SetConnected const&);
+    Result<> execute(command::SetPlugged const&);
     Result<> execute(command::SendInput const&);
     Result<> execute(command::CancelJob const&);
     void suspend(command::Suspend const& command, Completion done);

@@ -52,7 +52,9 @@ Result<> UsbHub::plug(unsigned port, UsbDevice& device)
     m_devices[port - 1] = &device;
     if (isPlugged())
         device.setHost(this);
-    if (!m_paused)
+    if (m_paused)
+        m_ports[port - 1].device.clear(); // new, even if it is the one that was there: it has lost its power
+    else
         connect(port - 1);
     return {};
 }

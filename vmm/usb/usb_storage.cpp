@@ -19,48 +19,23 @@ enum Status : std::uint8_t { Passed = 0, Failed = 1, PhaseError = 2 };
 // 3.1 "Bulk-Only Mass Storage Reset", 3.2 "Get Max LUN".
 constexpr std::uint16_t massStorageReset = 0x21ff, getMaxLun = 0xa1fe;
 
-UsbDescriptors descriptorsOf(UsbSpeed speed, std::string const& serial)
+Bytes interfaceOf(UsbSpeed speed)
 {
     bool const super = speed == UsbSpeed::Super;
-    UsbDescriptors descriptors;
-    descriptors.device = { 18, 1, 0x00, static_cast<std::uint8_t>(super ? 3 : 2), 0, 0, 0,
-        static_cast<std::uint8_t>(super ? 9 : 64), 0x27, 0x06, 0x10, 0x00, 0x00, 0x00, 1, 2, 3, 1 };
-    auto const endpoint = [super](std::uint8_t address) {
-        Bytes bytes { 7, 5, address, 2, 0x00, static_cast<std::uint8_t>(super ? 4 : 2), 0 };
+    Bytes bytes { 9, 4, 0, 0, 2, 8, 6, 0x50, 0 }; // mass storage, SCSI transparent, bulk only
+    for (auto const address : { inEndpoint, outEndpoint }) {
+        bytes.insert(bytes.end(), { 7, 5, address, 2, 0x00, static_cast<std::uint8_t>(super ? 4 : 2), 0 });
         if (super) // USB 3.0, 9.6.7 "SuperSpeed Endpoint Companion": bursts of 16
             bytes.insert(bytes.end(), { 6, 48, 15, 0, 0, 0 });
-        return bytes;
-    };
-    // Mass storage, SCSI transparent, bulk only.
-    descriptors.configuration
-        = usbConfiguration(1, 0, { { 9, 4, 0, 0, 2, 8, 6, 0x50, 0 }, endpoint(inEndpoint), endpoint(outEndpoint) });
-    descriptors.strings = { "Chronovisor", "USB Stick", serial };
-    if (super) // BOS with the USB 2.0 extension and the SuperSpeed capability
-        descriptors.capabilities = { 5, 15, 22, 0, 2, 7, 16, 2, 0, 0, 0, 0, 10, 16, 3, 0, 0x0e, 0x00, 3, 0, 0, 0 };
-    return descriptors;
-}
-
-/// Hosts want twelve hexadecimal digits at least, and nothing else (4.1.1 "Serial Number").
-std::string serialOf(std::string_view id)
-{
-    static constexpr char digits[] = "0123456789ABCDEF";
-    std::string serial;
-    for (char const c : id) {
-        serial.push_back(digits[static_cast<unsigned char>(c) >> 4]);
-        serial.push_back(digits[static_cast<unsigned char>(c) & 0xf]);
     }
-    serial.resize(std::max<std::size_t>(serial.size(), 12), '0');
-    return serial;
+    return bytes;
 }
 
 }
 
 UsbStorage::UsbStorage(
     UsbSpeed speed, std::string const& id, EventLoop& loop, BlockImage& image, bool readOnly, HostError hostError)
-    : EmulatedUsbDevice(speed, "storage " + id, descriptorsOf(speed, serialOf(id))),
-      m_loop(loop),
-      m_hostError(std::move(hostError)),
-      m_disk(image, id.substr(0, 20), readOnly)
+    : UsbDisk(speed, "storage", id, interfaceOf(speed), loop, image, readOnly, std::move(hostError))
 {
     m_work.completed = [this](Result<> result) {
         std::lock_guard const lock(host().usbMutex());
@@ -73,7 +48,7 @@ void UsbStorage::reset()
     m_standard = {};
     m_state = {};
     m_disk.powerOn();
-    m_errorReported = false;
+    forgetHostError();
 }
 
 void UsbStorage::unconfigured()
@@ -85,7 +60,7 @@ void UsbStorage::unconfigured()
 
 void UsbStorage::resume()
 {
-    m_errorReported = false;
+    forgetHostError();
     if (!isPlugged())
         return;
     std::lock_guard const lock(host().usbMutex());
@@ -214,21 +189,13 @@ void UsbStorage::moveData(UsbTransfer& transfer)
         m_state.length = m_state.done;
         return dataMoved(transfer, 0);
     }
-    m_buffers.clear();
-    auto rest = count;
-    for (auto const& buffer : transfer.buffers) {
-        auto const part = std::min<std::uint64_t>(rest, buffer.iov_len);
-        if (part == 0)
-            break;
-        m_buffers.push_back({ buffer.iov_base, part });
-        rest -= part;
-    }
+    firstBuffers(transfer, count, m_buffers);
     m_work.buffers = m_buffers;
-    submitWork(transfer, m_state.in ? BlockRequest::Kind::Read : BlockRequest::Kind::Write, at, count);
+    beginWork(transfer, m_state.in ? BlockRequest::Kind::Read : BlockRequest::Kind::Write, at, count);
 }
 
 /// The image's part of a transfer.
-void UsbStorage::submitWork(UsbTransfer& transfer, BlockRequest::Kind kind, std::uint64_t offset, std::uint64_t length)
+void UsbStorage::beginWork(UsbTransfer& transfer, BlockRequest::Kind kind, std::uint64_t offset, std::uint64_t length)
 {
     m_serving = &transfer;
     m_work.kind = kind;
@@ -236,7 +203,7 @@ void UsbStorage::submitWork(UsbTransfer& transfer, BlockRequest::Kind kind, std:
     m_work.length = length;
     m_working = true;
     m_abandoned = m_kept = false;
-    m_loop.post([this] { m_disk.image().submit(m_work); });
+    submitWork(m_work);
 }
 
 /// With the lock held.
@@ -245,9 +212,7 @@ void UsbStorage::workDone(Result<> result)
     auto& transfer = *m_serving;
     bool const abandoned = std::exchange(m_abandoned, false);
     if (!result && !abandoned) {
-        log(LogLevel::Warning, "usb-storage", "{}", result.error().message());
-        if (m_hostError && !std::exchange(m_errorReported, true))
-            m_hostError(result.error());
+        reportHostError(result.error());
         m_kept = true; // until it is cancelled, which the pause does
         return;
     }
@@ -265,7 +230,7 @@ void UsbStorage::workDone(Result<> result)
 void UsbStorage::dataMoved(UsbTransfer& transfer, std::uint64_t count)
 {
     if (m_state.fromImage)
-        (m_state.in ? m_bytesRead : m_bytesWritten) += count;
+        countMoved(m_state.in, count);
     auto const left = m_state.expected - m_state.done - m_state.swallowed;
     m_state.done += static_cast<std::uint32_t>(count);
     if (m_state.in) {
@@ -287,7 +252,7 @@ void UsbStorage::sendStatus(UsbTransfer& transfer)
     // Durable before it is told.
     if (m_state.flush) {
         m_work.buffers = {};
-        return submitWork(transfer, BlockRequest::Kind::Flush, 0, 0);
+        return beginWork(transfer, BlockRequest::Kind::Flush, 0, 0);
     }
     std::array<std::uint8_t, statusSize> wrapper {};
     storeLittle(ByteSpan(wrapper).first(4), statusSignature);

@@ -1,11 +1,8 @@
 #pragma once
 
-#include "vmm/base/event_loop.h"
-#include "vmm/usb/emulated_usb_device.h"
-#include "vmm/usb/scsi_disk.h"
+#include "vmm/usb/usb_disk.h"
 
 #include <deque>
-#include <functional>
 
 namespace vmm {
 
@@ -13,12 +10,7 @@ namespace vmm {
 /// Transport, Revision 1.0, 5 "Command/Data/Status Protocol", 6 "Host/Device Data Transfers"). One command at a time,
 /// its data straight between image and guest memory. Where a host asks for more data than there are, the transfer ends
 /// short; where it sends more than are wanted, they are swallowed; the residue says so.
-///
-/// What the host cannot do (no space, an I/O error) is none of the guest's business: the transfer is kept, `hostError`
-/// asks for a pause, which takes the transfer back, and it begins anew when the machine resumes.
-///
-/// Threads: as UsbDevice; `loop` is where the image lives.
-class UsbStorage final : public EmulatedUsbDevice {
+class UsbStorage final : public UsbDisk {
 public:
     enum class Phase : std::uint8_t { Command, Data, Status, Broken };
     friend constexpr auto stateNames(Phase)
@@ -66,9 +58,6 @@ public:
         }
     };
 
-    /// Called once for each time that the machine runs, with the lock held: it posts.
-    using HostError = std::function<void(Error const&)>;
-
     UsbStorage(
         UsbSpeed speed, std::string const& id, EventLoop& loop, BlockImage& image, bool readOnly, HostError hostError);
 
@@ -77,14 +66,6 @@ public:
     Result<> load(Section const& section) override;
     void resume() override;
     void cancel(UsbTransfer& transfer) override;
-
-    /// The disk has another image of the same size and contents from now on, to which what waited was passed. On the
-    /// disk's loop.
-    void setImage(BlockImage& image) { m_disk.setImage(image); }
-
-    /// Since the device was made. Any thread.
-    std::uint64_t bytesRead() const { return m_bytesRead; }
-    std::uint64_t bytesWritten() const { return m_bytesWritten; }
 
 private:
     void unconfigured() override;
@@ -98,12 +79,9 @@ private:
     void moveData(UsbTransfer& transfer);
     void sendStatus(UsbTransfer& transfer);
     void dataMoved(UsbTransfer& transfer, std::uint64_t count);
-    void submitWork(UsbTransfer& transfer, BlockRequest::Kind kind, std::uint64_t offset, std::uint64_t length);
+    void beginWork(UsbTransfer& transfer, BlockRequest::Kind kind, std::uint64_t offset, std::uint64_t length);
     void workDone(Result<> result);
 
-    EventLoop& m_loop;
-    HostError const m_hostError;
-    ScsiDisk m_disk;
     State m_state; // but for `standard` and `disk`
     std::deque<UsbTransfer*> m_out, m_in;
 
@@ -114,8 +92,6 @@ private:
     bool m_working = false;   // it has it, or it is kept for it
     bool m_abandoned = false; // what becomes of it is of no interest any more
     bool m_kept = false;      // the host has refused it
-    bool m_errorReported = false;
-    std::atomic<std::uint64_t> m_bytesRead { 0 }, m_bytesWritten { 0 };
 };
 
 }

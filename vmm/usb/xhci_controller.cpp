@@ -47,7 +47,9 @@ Result<> XhciController::plug(unsigned connector, UsbDevice& device)
     Work const work(*this);
     m_devices[port] = &device;
     device.setHost(this);
-    if (!m_paused)
+    if (m_paused)
+        m_state.ports[port].device.clear(); // new, even if it is the one that was there: it has lost its power
+    else
         connectPort(port);
     return {};
 }

@@ -53,6 +53,22 @@ private slots:
         QVERIFY(refused()); // the sixth in a row
     }
 
+    void usbDevicesHaveConsolesAndAreMarked()
+    {
+        VmConfig config;
+        config.serials = { { "serial0" } };
+        config.usbDevices = { { "port0", UsbKind::Serial }, { "hub0", UsbKind::Hub } };
+        config.disks.resize(2);
+        config.disks[0].id = "disk0";
+        config.disks[1].id = "disk1";
+        config.disks[1].bus = DiskBus::Uas;
+        QCOMPARE(consoleIds(config), (std::vector<std::string> { "serial0", "port0" }));
+        QCOMPARE(pluggedMark(config, "hub0"), &config.usbDevices[1].plugged);
+        QCOMPARE(pluggedMark(config, "disk1"), &config.disks[1].plugged);
+        QVERIFY(!pluggedMark(config, "disk0")); // no stick
+        QVERIFY(!pluggedMark(config, "serial0"));
+    }
+
 private:
     static VmConfig smallest()
     {

@@ -156,6 +156,22 @@ private slots:
         hub.resume();
         QCOMPARE(portStatus(guest, 1), (Bytes { 0x00, 0x01, 0x11, 0 }));
     }
+
+    void aDeviceThatWasOutWhileTheMachineStoodStillIsNew()
+    {
+        UsbHub hub("h");
+        FakeUsbDevice device;
+        UsbGuest guest(hub);
+        guest.configure();
+        REQUIRE_OK(hub.plug(1, device));
+        setPortFeature(guest, 1, Power);
+        setPortFeature(guest, 1, Reset);
+        hub.pause();
+        hub.unplug(1);
+        REQUIRE_OK(hub.plug(1, device));
+        hub.resume();
+        QCOMPARE(portStatus(guest, 1), (Bytes { 0x01, 0x05, 0x11, 0 })); // connected, and not enabled
+    }
 };
 
 REGISTER_SUITE(UsbHubTest);

@@ -445,6 +445,22 @@ private slots:
         QCOMPARE(d.event().type(), unsigned(D::PortEvent));
     }
 
+    void aDeviceThatWasOutWhileTheMachineStoodStillIsNew()
+    {
+        XhciDriver d;
+        REQUIRE_OK(d.controller.plug(0, d.device));
+        d.start();
+        d.address(1);
+        d.setPort(1, 0xfe0000);
+        d.dropEvents();
+        d.controller.pause();
+        d.controller.unplug(0);
+        REQUIRE_OK(d.controller.plug(0, d.device));
+        d.controller.resume();
+        QCOMPARE(d.portStatus(1) & (1 << 17 | 3), std::uint32_t(1 << 17 | 1)); // connected, and not enabled
+        QCOMPARE(d.event().type(), unsigned(D::PortEvent));
+    }
+
     void partOfATransferIsNotDoneTwice()
     {
         XhciDriver d;

@@ -40,6 +40,7 @@ private slots:
     void networks();
     void smallVirtioDevices();
     void ahci();
+    void usb();
     void endings_data();
     void endings();
     void rebootStartsAnew();
@@ -48,6 +49,8 @@ private slots:
 private:
     /// Runs the guest to its end: no FAIL, and no SKIP but for these.
     static void runToEnd(GuestMachine& guest, QStringList const& mayBeSkipped = {});
+    /// The same for one that runs already.
+    static void goOnToEnd(GuestMachine& guest, QStringList const& mayBeSkipped = {});
 };
 
 void GuestsTest::runToEnd(GuestMachine& guest, QStringList const& mayBeSkipped)
@@ -56,6 +59,11 @@ void GuestsTest::runToEnd(GuestMachine& guest, QStringList const& mayBeSkipped)
     if (!started && started.error().code == ErrorCode::NoKvm)
         QSKIP(("CHRONOVISOR-SKIP: " + started.error().message()).c_str());
     REQUIRE_OK(started);
+    goOnToEnd(guest, mayBeSkipped);
+}
+
+void GuestsTest::goOnToEnd(GuestMachine& guest, QStringList const& mayBeSkipped)
+{
     QVERIFY2(guest.waitForWholeLine("DONE ", 60s),
         qPrintable("the guest did not finish: " + guest.reason() + "\n" + guest.lines().join('\n')));
     int passed = 0;
@@ -188,6 +196,30 @@ void GuestsTest::ahci()
         g.machine().post(command::InsertMedium { "cd0", disc.toStdString() });
     };
     runToEnd(guest);
+}
+
+/// The machine goes away twice while the guest copies and a keyboard has nothing to say, and its stick is pulled out.
+void GuestsTest::usb()
+{
+    GuestMachine guest("guests/usb.elf", "strict=1 keys=1 moves=1 copy=1 pull=1");
+    guest.config.usbControllers = { { "usb0" } };
+    guest.config.usbDevices = { { "keyboard0", UsbKind::Keyboard }, { "hub0", UsbKind::Hub },
+        { "keyboard1", UsbKind::Keyboard, "hub0" }, { "tablet0", UsbKind::Tablet } };
+    guest.addDisk(DiskBus::Usb);
+    guest.onNote["press a key"] = [](auto& g) { g.pressKey(KEY_A); };
+    guest.onNote["move"] = [](auto& g) { g.machine().post(command::SendInput { AbsoluteMove { 1000, 2000 } }); };
+    guest.onNote["pull the stick out"] = [](auto& g) { g.machine().post(command::SetPlugged { "disk0", false }); };
+    guest.onNote["plug the stick in"] = [](auto& g) { g.machine().post(command::SetPlugged { "disk0", true }); };
+    auto const started = guest.start();
+    if (!started && started.error().code == ErrorCode::NoKvm)
+        QSKIP(("CHRONOVISOR-SKIP: " + started.error().message()).c_str());
+    REQUIRE_OK(started);
+    QVERIFY2(guest.waitForWholeLine("NOTE suspend while I copy", 60s), qPrintable(guest.lines().join('\n')));
+    for (int i = 0; i < 2; ++i)
+        REQUIRE_OK(guest.suspendAndRestore());
+    guest.type("serial0", "x");
+    goOnToEnd(guest);
+    QVERIFY(guest.machine().config().disks[0].plugged);
 }
 
 void GuestsTest::endings_data()

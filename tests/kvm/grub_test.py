@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""grub_test.py CHRONOCTL: SeaBIOS starts GRUB from an ISO on an AHCI drive. At its prompt the machine is suspended; in
-a new process it shows the same picture, takes commands on its serial port, reads its medium, and paints in a graphics
-mode of the display's BIOS. Runs on any KVM, also one that emulates most of the guest's code."""
+"""grub_test.py CHRONOCTL cd|usb: SeaBIOS starts GRUB from an ISO on an AHCI drive, or on a USB stick. At its prompt the
+machine is suspended; in a new process it shows the same picture, takes commands, on its serial port or from a USB
+keyboard, reads its medium, and (cd) paints in a graphics mode of the display's BIOS. Runs on any KVM, also one that
+emulates most of the guest's code."""
 
+import contextlib
 import os
 import pathlib
 import shutil
@@ -31,18 +33,18 @@ def wait_for_colours(machine: machines.Machine, width: int, height: int) -> None
     raise machines.Failure(f"no picture of {width} by {height} in {SECONDS} s")
 
 
-def run(directory: pathlib.Path) -> None:
-    machine = machines.ChronovisorMachine(cpus=1, memoryMiB=128, firmware="seabios", displays=[{}],
-                                          cds=[{"path": str(grub_iso(directory, "i386-pc", "vbe videotest"))}])
-    try:
-        machine.start()
-        machine.console.expect("grub> ", SECONDS)
-        before = Picture.from_ppm(machine.screenshot())
-        machine.suspend()
-        machine.restore()
-        difference = Picture.from_ppm(machine.screenshot()).share_that_differs(before)
-        if difference > 0.001:  # the cursor blinks
-            raise machines.Failure(f"{difference:.1%} of the picture changed over the suspend")
+def picture_survives_a_suspend(machine: machines.Machine) -> None:
+    before = Picture.from_ppm(machine.screenshot())
+    machine.suspend()
+    machine.restore()
+    difference = Picture.from_ppm(machine.screenshot()).share_that_differs(before)
+    if difference > 0.001:  # the cursor blinks
+        raise machines.Failure(f"{difference:.1%} of the picture changed over the suspend")
+
+
+def from_cd(directory: pathlib.Path) -> None:
+    with machine_with(cds=[{"path": str(grub_iso(directory, "i386-pc", "vbe videotest"))}]) as machine:
+        picture_survives_a_suspend(machine)
         machine.console.send("cat /told.txt\n")
         machine.console.expect("what the medium says", SECONDS)
         machine.console.expect("grub> ", SECONDS)
@@ -51,6 +53,25 @@ def run(directory: pathlib.Path) -> None:
         machine.console.expect("grub> ", SECONDS)
         machine.console.send("videotest 640x480x32\n")
         wait_for_colours(machine, 640, 480)
+
+
+def from_stick(directory: pathlib.Path) -> None:
+    stick = {"path": str(grub_iso(directory, "i386-pc")), "bus": "usb", "readOnly": True}
+    with machine_with(usbControllers=[{}], disks=[stick], usbDevices=[{"kind": "keyboard"}]) as machine:
+        picture_survives_a_suspend(machine)
+        for key in ("c", "a", "t", "space", "slash", "t", "o", "l", "d", "dot", "t", "x", "t", "enter"):
+            machine.press(key)
+        machine.console.expect("what the medium says", SECONDS)
+
+
+@contextlib.contextmanager
+def machine_with(**configuration):
+    """A machine at GRUB's prompt."""
+    machine = machines.ChronovisorMachine(cpus=1, memoryMiB=128, firmware="seabios", displays=[{}], **configuration)
+    try:
+        machine.start()
+        machine.console.expect("grub> ", SECONDS)
+        yield machine
     finally:
         print(machine.errors(), end="")
         machine.close()
@@ -63,7 +84,7 @@ def main() -> int:
     machines.ChronovisorMachine.program = sys.argv[1]
     directory = pathlib.Path(tempfile.mkdtemp(prefix="grub-test-"))
     try:
-        run(directory)
+        (from_stick if sys.argv[2] == "usb" else from_cd)(directory)
         print("passed")
         return 0
     except machines.Failure as failure:

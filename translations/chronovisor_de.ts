@@ -662,6 +662,14 @@
         <translation>SATA</translation>
     </message>
     <message>
+        <source>USB stick</source>
+        <translation>USB-Stick</translation>
+    </message>
+    <message>
+        <source>USB stick (UAS)</source>
+        <translation>USB-Stick (UAS)</translation>
+    </message>
+    <message>
         <source>How %1 is connected</source>
         <translation>Wie %1 angeschlossen ist</translation>
     </message>

@@ -327,7 +327,9 @@ struct ControlServer::Private {
             { "machine.eject", &Private::eject },
             { "machine.setCable", &Private::setCable },
             { "machine.setForwards", &Private::setForwards },
+            { "machine.setPlugged", &Private::setPlugged },
             { "machine.sendKeys", &Private::sendKeys },
+            { "machine.sendPointer", &Private::sendPointer },
             { "machine.screenshot", &Private::screenshot },
             { "machine.statistics", &Private::statistics },
             { "console.write", &Private::writeConsole },
@@ -401,6 +403,13 @@ struct ControlServer::Private {
             return reply(vmm::fail(vmm::ErrorCode::InvalidArgument, "\"connected\" is true or false"));
         machine->setConnected(textIn(params, "network"), connected->get<bool>(), plain(reply));
     }
+    void setPlugged(Connection&, Machine const& machine, Json const& params, Reply const& reply)
+    {
+        auto const plugged = params.find("plugged");
+        if (plugged == params.end() || !plugged->is_boolean())
+            return reply(vmm::fail(vmm::ErrorCode::InvalidArgument, "\"plugged\" is true or false"));
+        machine->setPlugged(textIn(params, "device"), plugged->get<bool>(), plain(reply));
+    }
     void setForwards(Connection&, Machine const& machine, Json const& params, Reply const& reply)
     {
         auto const forwards = forwardsFromJson(params.value("forwards", Json()));
@@ -439,6 +448,27 @@ struct ControlServer::Private {
         }
         reply(Json::object());
     }
+    void sendPointer(Connection&, Machine const& machine, Json const& params, Reply const& reply)
+    {
+        static constexpr std::array<std::string_view, 3> buttons { "left", "right", "middle" };
+        constexpr std::uint64_t farthest = 32767;
+        auto const x = numberIn(params, "x"), y = numberIn(params, "y");
+        auto const click = textIn(params, "click");
+        auto const button = std::find(buttons.begin(), buttons.end(), click);
+        if (x > farthest || y > farthest || (!click.empty() && button == buttons.end()))
+            return reply(vmm::fail(vmm::ErrorCode::InvalidArgument,
+                "\"x\" and \"y\" are 0 to 32767, and \"click\" is left, right or middle"));
+        if (machine->state() != SessionState::Running)
+            return reply(
+                vmm::fail(vmm::ErrorCode::NotNow, fmt::format("the machine is {}", stateName(machine->state()))));
+        machine->sendInput(vmm::AbsoluteMove { static_cast<std::uint16_t>(x), static_cast<std::uint16_t>(y) });
+        for (bool const pressed : { true, false }) {
+            if (button != buttons.end())
+                machine->sendInput(
+                    vmm::ButtonInput { static_cast<vmm::PointerButton>(button - buttons.begin()), pressed });
+        }
+        reply(Json::object());
+    }
     void screenshot(Connection&, Machine const& machine, Json const& params, Reply const& reply)
     {
         auto display = textIn(params, "display");
@@ -462,9 +492,9 @@ struct ControlServer::Private {
     std::shared_ptr<ConsoleLink> consoleIn(Machine const& machine, Json const& params, std::string& id)
     {
         id = textIn(params, "console");
-        auto const serials = machine->config().serials;
-        if (id.empty() && !serials.empty())
-            id = serials.front().id;
+        auto const consoles = vmm::consoleIds(machine->config());
+        if (id.empty() && !consoles.empty())
+            id = consoles.front();
         return machine->console(id);
     }
     void writeConsole(Connection&, Machine const& machine, Json const& params, Reply const& reply)
@@ -562,6 +592,9 @@ struct ControlServer::Private {
                 { { "machine", machine }, { "network", changed->network.id },
                     { "connected", changed->network.connected },
                     { "forwards", forwardsToJson(changed->network.forwards) } });
+        } else if (auto const* usb = std::get_if<notice::PluggedChanged>(&notice)) {
+            tellAll("machine.pluggedChanged",
+                { { "machine", machine }, { "device", usb->device }, { "plugged", usb->plugged } });
         } else if (std::holds_alternative<notice::GuestRebooted>(notice)) {
             tellAll("machine.guestRebooted", { { "machine", machine } });
         } else if (auto const* kept = std::get_if<notice::MomentKept>(&notice)) {

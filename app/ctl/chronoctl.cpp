@@ -19,8 +19,8 @@ namespace {
 struct CommandLine {
     CLI::App root { "Machines on the command line", "chronoctl" };
     bool json = false;
-    unsigned days = 0;
-    std::string machine, path, directory, drive, shell, network, plug, forwardText;
+    unsigned days = 0, x = 0, y = 0;
+    std::string machine, path, directory, drive, shell, network, plug, forwardText, usbAction, usbDevice, click;
     bool force = false, remove = false, keepRunning = false, paused = false, detach = false, foreground = false;
     std::vector<std::string> keys;
     CreateOptions create;
@@ -84,15 +84,14 @@ struct CommandLine {
         verb.add_option("--initrd", hardware.initrd, "The kernel's initial RAM disk");
         verb.add_option("--append", hardware.append, "The kernel's command line");
         verb.add_option("--disk", hardware.disks,
-            "Another disk: PATH[,bus=virtio|ahci|usb][,format=raw|qcow2][,readonly][,queues=N][,backing=FILE]. Each"
+            "Another disk: PATH[,bus=virtio|ahci|usb|uas][,format=raw|qcow2][,readonly][,queues=N][,backing=FILE]. Each"
             " file that the image stands on and that is not beside it has to be named with backing=");
         verb.add_option("--cd", hardware.cds, "Another CD drive, with this image in it");
         verb.add_option("--net", hardware.networks,
             "Another network: user[,forward=tcp:ADDRESS:PORT:GUEST-PORT]…, isolated; none takes all away");
         verb.add_option("--usb", hardware.usb,
-            "Another USB device: keyboard, mouse, tablet or hub[,on=PARENT]; controller: one more of those; none takes "
-            "all"
-            " away");
+            "Another USB device: keyboard, mouse, tablet, serial or hub[,on=PARENT]; controller: one more of those;"
+            " none takes all away");
         verb.add_option("--cpus", hardware.cpus, "Virtual CPUs, 1 to 16");
         verb.add_option("--memory", hardware.memory, "Memory in MiB");
         verb.add_option("--cpu", hardware.cpu, "The CPU's model: host, or baseline, which is the same on every host")
@@ -208,6 +207,15 @@ struct CommandLine {
             return control(machine, "machine.sendKeys", { { "keys", keys } }, around, output);
         });
         typing->add_option("keys", keys, "Key names, those of a chord with - between: ctrl-alt-del")->required();
+        auto* pointing = onMachine(
+            "send-pointer", "Move the pointer, and click", [this](Surroundings& around, Output const& output) {
+                return control(
+                    machine, "machine.sendPointer", { { "x", x }, { "y", y }, { "click", click } }, around, output);
+            });
+        pointing->add_option("x", x, "From left to right, 0 to 32767")->required();
+        pointing->add_option("y", y, "From top to bottom, 0 to 32767")->required();
+        pointing->add_option("--click", click, "Press this button there, and let it go: left, right, middle")
+            ->check(CLI::IsMember({ "left", "right", "middle" }));
         auto* inserting
             = onMachine("insert", "Put a medium into a drive", [this](Surroundings& around, Output const& output) {
                   return control(
@@ -233,6 +241,17 @@ struct CommandLine {
             });
         forwarding->add_option("forward", forwardText, "PROTOCOL:[HOST-ADDRESS:]HOST-PORT:GUEST-PORT: tcp:2222:22");
         forwarding->add_flag("--remove", remove, "Take it away");
+        auto* usbVerb = verb("usb", "A machine's USB devices: list, attach, detach; also while it runs",
+            [this](Surroundings& around, Output const& output) {
+                return usb(usbAction, machine, usbDevice, around, output);
+            });
+        usbVerb
+            ->add_option("action", usbAction,
+                "list shows which there are and whether they are plugged in; attach plugs one in, detach pulls it out")
+            ->required()
+            ->check(CLI::IsMember({ "list", "attach", "detach" }));
+        usbVerb->add_option("machine", machine, "The machine's name or uuid")->required();
+        usbVerb->add_option("device", usbDevice, "The device's id, a stick's is the disk's: disk0");
         for (auto* one : { plugging, forwarding })
             one->add_option("--network", network, "The network's id; without it the first: net0");
         auto* inspecting = verb("inspect", "Show a saved state, each device's fields by name",

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <charconv>
 #include <fmt/format.h>
-#include <map>
 #include <unistd.h>
 
 namespace app::ctl {
@@ -69,6 +68,8 @@ vmm::Result<vmm::DiskConfig> parseDisk(std::string const& text, vmm::VmConfig co
             disk.bus = vmm::DiskBus::Virtio;
         else if (key == "bus" && value == "usb")
             disk.bus = vmm::DiskBus::Usb;
+        else if (key == "bus" && value == "uas")
+            disk.bus = vmm::DiskBus::Uas;
         else if (key == "format" && (value == "raw" || value == "qcow2"))
             disk.format = value == "raw" ? vmm::DiskFormat::Raw : vmm::DiskFormat::Qcow2;
         else if (key == "readonly")
@@ -141,25 +142,6 @@ vmm::Result<std::uint64_t> parseSize(std::string const& text)
 
 namespace {
 
-/// A controller with a connector that is free; a new one where there is none.
-std::string freeUsbController(vmm::VmConfig& config)
-{
-    std::map<std::string, std::size_t> used;
-    for (auto const& device : config.usbDevices)
-        ++used[device.parent];
-    auto sticks = static_cast<std::size_t>(std::count_if(config.disks.begin(), config.disks.end(),
-        [](vmm::DiskConfig const& disk) { return disk.bus == vmm::DiskBus::Usb; }));
-    for (auto const& controller : config.usbControllers) {
-        // Sticks take the connectors that are left, beginning with the first controller's.
-        auto const taken = used[controller.id] + (&controller == config.usbControllers.data() ? used[""] : 0);
-        auto const left = vmm::usbConnectors - std::min<std::size_t>(taken, vmm::usbConnectors);
-        if (sticks < left)
-            return controller.id;
-        sticks -= left;
-    }
-    return config.usbControllers.emplace_back(vmm::UsbControllerConfig { freeDeviceId(config, "usb") }).id;
-}
-
 vmm::Result<> addUsb(vmm::VmConfig& config, std::string const& text)
 {
     auto const described = split(text);
@@ -219,7 +201,7 @@ vmm::Result<> applyHardware(vmm::VmConfig& config, HardwareOptions const& option
     }
     for (auto const& text : options.disks) {
         auto disk = TRY(parseDisk(text, config));
-        if (disk.bus == vmm::DiskBus::Usb)
+        if (vmm::isUsb(disk.bus))
             freeUsbController(config);
         config.disks.push_back(std::move(disk));
     }

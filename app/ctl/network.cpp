@@ -10,26 +10,11 @@ namespace app::ctl {
 
 namespace {
 
-/// A machine's network cards, where they can be changed: by the process that has it, or in its file.
-struct Wiring {
-    std::optional<Owner> owner;
-    vmm::VmConfig config;
-
+/// A machine's network cards, where they can be changed.
+struct Wiring : Configured {
     static vmm::Result<Wiring> of(std::string const& machine, Surroundings const& around)
     {
-        auto owner = findOwner(machine, around);
-        if (!owner && owner.error().code != vmm::ErrorCode::NotNow)
-            return vmm::fail(owner.error());
-        if (!owner) {
-            auto stored = TRY(around.store.find(machine));
-            // Its saved state has cables of its own, which it would come back with.
-            if (stored.isSuspended)
-                return vmm::fail(vmm::ErrorCode::NotNow, fmt::format("{} is suspended", stored.config.name));
-            return Wiring { {}, std::move(stored.config) };
-        }
-        auto const shown = TRY(owner->client.call("machine.show", { { "machine", owner->uuid } }));
-        auto config = TRY(vmm::configFromText(shown.value("config", Json::object()).dump()));
-        return Wiring { std::move(*owner), std::move(config) };
+        return Wiring { TRY(findChangeable(machine, around)) };
     }
 
     vmm::Result<vmm::NetworkConfig*> network(std::string const& id)

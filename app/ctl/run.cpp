@@ -64,7 +64,7 @@ vmm::Result<Subject> findSubject(RunOptions const& options, Surroundings& around
         subject.isInLibrary = true;
     }
     TRY(applyHardware(subject.config, options.hardware));
-    while (subject.config.serials.size() < options.hardware.serials.size())
+    while (vmm::consoleIds(subject.config).size() < options.hardware.serials.size())
         subject.config.serials.push_back({ freeDeviceId(subject.config, "serial") });
     TRY(vmm::checkConfig(subject.config));
     return subject;
@@ -154,14 +154,14 @@ private:
         auto wanted = m_options.hardware.serials;
         if (wanted.empty() && m_options.readyFd < 0)
             wanted = { "stdio" };
-        auto const& serials = m_subject.config.serials;
+        auto const serials = vmm::consoleIds(m_subject.config);
         for (std::size_t i = 0; i < wanted.size() && i < serials.size(); ++i) {
             if (wanted[i] == "none")
                 continue;
-            auto pump = TRY(SerialPump::create(m_loop, m_runner->console(serials[i].id), wanted[i], m_around.in,
+            auto pump = TRY(SerialPump::create(m_loop, m_runner->console(serials[i]), wanted[i], m_around.in,
                 m_around.out, [this](char key) { escape(key); }));
             if (!pump->name().empty())
-                m_output.note(fmt::format("chronoctl: {} is {}", serials[i].id, pump->name()));
+                m_output.note(fmt::format("chronoctl: {} is {}", serials[i], pump->name()));
             m_pumps.push_back(std::move(pump));
         }
         return {};
@@ -204,6 +204,11 @@ private:
         if (auto const* changed = std::get_if<notice::NetworkChanged>(&notice)) {
             if (m_subject.isInLibrary)
                 vmm::ignore(m_around.store.keepNetwork(m_runner->id(), changed->network));
+            return;
+        }
+        if (auto const* usb = std::get_if<notice::PluggedChanged>(&notice)) {
+            if (m_subject.isInLibrary)
+                vmm::ignore(m_around.store.keepPlugged(m_runner->id(), usb->device, usb->plugged));
             return;
         }
         if (auto const* changed = std::get_if<notice::ConfigChanged>(&notice)) {

@@ -102,6 +102,28 @@ vmm::Result<Owner> findOwner(std::string const& machine, Surroundings const& aro
         fmt::format("{} is {}", stored->config.name, stored->isSuspended ? "suspended" : "off"));
 }
 
+vmm::Result<Configured> findConfigured(std::string const& machine, Surroundings const& around)
+{
+    auto owner = findOwner(machine, around);
+    if (!owner && owner.error().code != vmm::ErrorCode::NotNow)
+        return vmm::fail(owner.error());
+    if (!owner) {
+        auto stored = TRY(around.store.find(machine));
+        return Configured { {}, std::move(stored.config), stored.isSuspended };
+    }
+    auto const shown = TRY(owner->client.call("machine.show", { { "machine", owner->uuid } }));
+    auto config = TRY(vmm::configFromText(shown.value("config", Json::object()).dump()));
+    return Configured { std::move(*owner), std::move(config), false };
+}
+
+vmm::Result<Configured> findChangeable(std::string const& machine, Surroundings const& around)
+{
+    auto configured = TRY(findConfigured(machine, around));
+    if (configured.isSuspended)
+        return vmm::fail(vmm::ErrorCode::NotNow, fmt::format("{} is suspended", configured.config.name));
+    return configured;
+}
+
 int create(CreateOptions const& options, Surroundings& around, Output const& output)
 {
     MachineRequest request;

@@ -53,6 +53,9 @@ int cable(
 /// Adds or takes away a port forward ("tcp:2222:22"), as cable(); an empty `forward` lists them.
 int forward(std::string const& machine, std::string const& network, std::string const& forward, bool remove,
     Surroundings& around, Output const& output);
+/// list, attach or detach: a machine's USB devices, as cable().
+int usb(std::string const& action, std::string const& machine, std::string const& device, Surroundings& around,
+    Output const& output);
 int suspend(std::string const& machine, std::string const& directory, bool keepRunning, Surroundings& around,
     Output const& output);
 /// Ends machines that were removed `days` ago and before.
@@ -113,6 +116,16 @@ struct Owner {
     std::string uuid;
 };
 vmm::Result<Owner> findOwner(std::string const& machine, Surroundings const& around);
+
+/// A machine's configuration, and who would change it: the process that has the machine, or nobody but its file.
+struct Configured {
+    std::optional<Owner> owner;
+    vmm::VmConfig config;
+    bool isSuspended = false; ///< its saved state has a configuration of its own, which it would come back with
+};
+vmm::Result<Configured> findConfigured(std::string const& machine, Surroundings const& around);
+/// Refuses one that is suspended.
+vmm::Result<Configured> findChangeable(std::string const& machine, Surroundings const& around);
 
 /// Changes `config` as the options say, where each file must be there.
 vmm::Result<> applyHardware(vmm::VmConfig& config, HardwareOptions const& options);

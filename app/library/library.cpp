@@ -226,6 +226,8 @@ struct Library::Private {
             [this, id](QString const& drive, QString const& path) { keepMedium(id, drive, path); });
         QObject::connect(member.session.get(), &VmSession::networkChanged, &library,
             [this, id](vmm::NetworkConfig const& network) { keepNetwork(id, network); });
+        QObject::connect(member.session.get(), &VmSession::pluggedChanged, &library,
+            [this, id](QString const& device, bool plugged) { keepPlugged(id, device, plugged); });
         QObject::connect(member.session.get(), &VmSession::configChanged, &library,
             [this](vmm::VmConfig const& config) { keepConfig(config); });
         if (auto* screen = member.session->mainScreen()) {
@@ -310,6 +312,16 @@ struct Library::Private {
             [](vmm::Result<> const& kept) {
                 if (!kept)
                     vmm::log(vmm::LogLevel::Warning, "library", "keeping a network: {}", kept.error().message());
+            });
+    }
+
+    void keepPlugged(QString const& id, QString const& device, bool plugged)
+    {
+        write([this, id = id.toStdString(), device = device.toStdString(),
+                  plugged] { return store.keepPlugged(id, device, plugged); },
+            [](vmm::Result<> const& kept) {
+                if (!kept)
+                    vmm::log(vmm::LogLevel::Warning, "library", "keeping a USB device: {}", kept.error().message());
             });
     }
 

@@ -231,6 +231,19 @@ void MachineRunner::setConnected(std::string network, bool connected, Completion
         done);
 }
 
+void MachineRunner::setPlugged(std::string device, bool plugged, Completion done)
+{
+    m_private->post(
+        [this, done, command = vmm::command::SetPlugged { std::move(device), plugged }] {
+            m_private->forward({}, "plug a USB device of", command, [this, done, command](vmm::Result<> outcome) {
+                if (outcome)
+                    m_private->changePlugged(command.device, command.plugged);
+                Private::finish(done, std::move(outcome));
+            });
+        },
+        done);
+}
+
 void MachineRunner::sendInput(
     std::variant<vmm::KeyInput, vmm::ButtonInput, vmm::AbsoluteMove, vmm::RelativeMove, vmm::WheelMove> input)
 {

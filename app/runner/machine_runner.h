@@ -37,6 +37,11 @@ struct MediumChanged {
 struct NetworkChanged {
     vmm::NetworkConfig network;
 };
+/// A USB device of the machine in memory was plugged in or pulled out.
+struct PluggedChanged {
+    std::string device;
+    bool plugged;
+};
 /// The machine is off, and its configuration that of a moment.
 struct ConfigChanged {
     vmm::VmConfig config;
@@ -52,8 +57,8 @@ struct KeepingEnded { };
 }
 
 using Notice = std::variant<notice::StateChanged, notice::Progress, notice::PointerModeChanged, notice::MediumChanged,
-    notice::NetworkChanged, notice::ConfigChanged, notice::GuestRebooted, notice::MomentKept, notice::KeepingEnded,
-    notice::JobEnded>;
+    notice::NetworkChanged, notice::PluggedChanged, notice::ConfigChanged, notice::GuestRebooted, notice::MomentKept,
+    notice::KeepingEnded, notice::JobEnded>;
 
 /// Where a machine keeps what is its own.
 struct MachinePlaces {
@@ -157,10 +162,13 @@ public:
     void setForwards(std::string network, std::vector<vmm::PortForward> forwards, Completion done = {});
     /// Plugs the cable of a network card of a machine in memory in, or pulls it out.
     void setConnected(std::string network, bool connected, Completion done = {});
+    /// Plugs a USB device of a machine in memory in, or pulls it out.
+    void setPlugged(std::string device, bool plugged, Completion done = {});
     void sendInput(
         std::variant<vmm::KeyInput, vmm::ButtonInput, vmm::AbsoluteMove, vmm::RelativeMove, vmm::WheelMove> input);
 
-    /// By device id; one for each serial port and display of the configuration, else null. They outlive the machine.
+    /// By device id; one for each of its consoleIds() and each display of the configuration, else null. They outlive
+    /// the machine.
     std::shared_ptr<ConsoleLink> console(std::string const& id) const;
     std::shared_ptr<ScreenLink> screen(std::string const& id) const;
 

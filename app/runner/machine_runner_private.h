@@ -115,9 +115,9 @@ struct MachineRunner::Private {
     {
         config = taken;
         decltype(consoles) nextConsoles;
-        for (auto const& serial : config.serials) {
-            auto& link = consoles[serial.id];
-            nextConsoles[serial.id] = link ? link : std::make_shared<ConsoleLink>();
+        for (auto const& id : vmm::consoleIds(config)) {
+            auto& link = consoles[id];
+            nextConsoles[id] = link ? link : std::make_shared<ConsoleLink>();
         }
         consoles = std::move(nextConsoles);
         decltype(screens) nextScreens;
@@ -148,6 +148,18 @@ struct MachineRunner::Private {
         }
         if (changed)
             tell(notice::NetworkChanged { *changed });
+    }
+
+    void changePlugged(std::string const& device, bool plugged)
+    {
+        {
+            std::lock_guard const guard(configMutex);
+            for (auto* one : { &nextConfig, &config }) {
+                if (auto* const mark = vmm::pluggedMark(*one, device))
+                    *mark = plugged;
+            }
+        }
+        tell(notice::PluggedChanged { device, plugged });
     }
 
     void tell(Notice const& notice)

@@ -65,6 +65,8 @@ void VmSession::take(Notice const& notice)
         emit mediumChanged(QString::fromStdString(medium->drive), QString::fromStdString(medium->path));
     } else if (auto const* changed = std::get_if<notice::NetworkChanged>(&notice)) {
         emit networkChanged(changed->network);
+    } else if (auto const* usb = std::get_if<notice::PluggedChanged>(&notice)) {
+        emit pluggedChanged(QString::fromStdString(usb->device), usb->plugged);
     } else if (auto const* other = std::get_if<notice::ConfigChanged>(&notice)) {
         emit configChanged(other->config);
     } else if (std::holds_alternative<notice::GuestRebooted>(notice)) {

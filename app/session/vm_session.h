@@ -92,7 +92,8 @@ signals:
     void workChanged();
     void pointerModeChanged(bool absolute);
     void mediumChanged(QString drive, QString path);
-    void networkChanged(vmm::NetworkConfig network); ///< its cable or port forwards, by whomever
+    void networkChanged(vmm::NetworkConfig network);   ///< its cable or port forwards, by whomever
+    void pluggedChanged(QString device, bool plugged); ///< a USB device, by whomever
     /// A moment has brought back another one, and the machine is off.
     void configChanged(vmm::VmConfig const& config);
     void guestRebooted();

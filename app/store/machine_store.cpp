@@ -19,6 +19,7 @@
 #include <fcntl.h>
 #include <filesystem>
 #include <fmt/format.h>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <sys/stat.h>
@@ -353,6 +354,14 @@ vmm::Result<> MachineStore::keepNetwork(std::string const& id, vmm::NetworkConfi
     });
 }
 
+vmm::Result<> MachineStore::keepPlugged(std::string const& id, std::string const& device, bool plugged)
+{
+    return change(id, [&](vmm::VmConfig& config) {
+        if (auto* const mark = vmm::pluggedMark(config, device))
+            *mark = plugged;
+    });
+}
+
 vmm::Result<> MachineStore::keepConfig(vmm::VmConfig const& kept)
 {
     return change(kept.uuid, [&](vmm::VmConfig& config) {
@@ -553,6 +562,24 @@ std::string freeDeviceId(vmm::VmConfig const& config, std::string_view prefix)
         if (std::find(taken.begin(), taken.end(), id) == taken.end())
             return id;
     }
+}
+
+std::string freeUsbController(vmm::VmConfig& config)
+{
+    std::map<std::string, std::size_t> used;
+    for (auto const& device : config.usbDevices)
+        ++used[device.parent];
+    auto sticks = static_cast<std::size_t>(std::count_if(
+        config.disks.begin(), config.disks.end(), [](vmm::DiskConfig const& disk) { return vmm::isUsb(disk.bus); }));
+    for (auto const& controller : config.usbControllers) {
+        // Sticks take the connectors that are left, beginning with the first controller's.
+        auto const taken = used[controller.id] + (&controller == config.usbControllers.data() ? used[""] : 0);
+        auto const left = vmm::usbConnectors - std::min<std::size_t>(taken, vmm::usbConnectors);
+        if (sticks < left)
+            return controller.id;
+        sticks -= left;
+    }
+    return config.usbControllers.emplace_back(vmm::UsbControllerConfig { freeDeviceId(config, "usb") }).id;
 }
 
 }

@@ -80,6 +80,8 @@ public:
     vmm::Result<> keepMedium(std::string const& id, std::string const& drive, std::string const& path);
     /// The cable and the port forwards of a network card at the next start.
     vmm::Result<> keepNetwork(std::string const& id, vmm::NetworkConfig const& network);
+    /// Whether a USB device is plugged in at the next start.
+    vmm::Result<> keepPlugged(std::string const& id, std::string const& device, bool plugged);
     /// What a moment has brought back, but for the name and the notes.
     vmm::Result<> keepConfig(vmm::VmConfig const& config);
     vmm::Result<> rename(std::string const& id, std::string const& name);
@@ -118,5 +120,7 @@ private:
 
 /// Device ids in the order "disk0", "disk1"…: the first of `prefix` that is not taken.
 std::string freeDeviceId(vmm::VmConfig const& config, std::string_view prefix);
+/// A USB controller with a connector that is free; a new one where there is none.
+std::string freeUsbController(vmm::VmConfig& config);
 
 }

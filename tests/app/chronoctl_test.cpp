@@ -294,6 +294,37 @@ private slots:
         QVERIFY(network(0).connected);
     }
 
+    void usbDevicesArePluggedWhetherItRunsOrNot()
+    {
+        Bench bench;
+        auto const stick = bench.path("stick.raw");
+        REQUIRE_OK(writeWholeFile(stick, vmm::Bytes(1 << 16)));
+        QCOMPARE(
+            bench.call({ "create", "web", "--usb", "hub", "--usb", "serial", "--disk", stick + ",bus=uas" }).code, 0);
+        auto const config = [&] { return bench.store.find("web")->config; };
+        QCOMPARE(config().usbControllers.size(), 1u);
+        QCOMPARE(bench.call({ "usb", "list", "web" }).out.count("\n"), 3);
+        QCOMPARE(bench.call({ "usb", "detach", "web", "disk0" }).code, 0);
+        QVERIFY(!config().disks[0].plugged);
+        QCOMPARE(bench.call({ "usb", "detach", "web" }).code, 1);
+        QCOMPARE(bench.call({ "usb", "attach", "web", "disk7" }).code, 1);
+
+        Hosting hosting(bench, { "web" });
+        QVERIFY(hosting.isRunning("web"));
+        QCOMPARE(bench.call({ "usb", "attach", "web", "disk0" }).code, 0);
+        QVERIFY(bench.script->has("usb disk0 in"));
+        QTRY_VERIFY(config().disks[0].plugged);
+        QCOMPARE(bench.call({ "usb", "detach", "web", "usb-serial-0" }).code, 0);
+        auto const listed = bench.json({ "usb", "list", "web" });
+        QCOMPARE(listed[1]["id"].toString(), "usb-serial-0");
+        QCOMPARE(listed[1]["plugged"].toBool(), false);
+        QCOMPARE(bench.call({ "suspend", "web" }).code, 0);
+        hosting.end();
+        QCOMPARE(bench.call({ "usb", "detach", "web", "disk0" }).code, 1); // suspended
+        QCOMPARE(bench.call({ "usb", "list", "web" }).code, 0);
+        QVERIFY(config().disks[0].plugged);
+    }
+
     void momentsOfAMachineThatRunsAndOfOneThatDoesNot()
     {
         Bench bench;

@@ -110,6 +110,28 @@ private slots:
         bench.runner->drain();
     }
 
+    void usbAndThePointerAreChangedOnlyByWhatMakesSense()
+    {
+        Bench bench;
+        auto client = bench.client();
+        auto const codeOf = [&](char const* method, vmm::Json params) {
+            auto const answer = client.call(method, std::move(params));
+            return answer ? std::optional<vmm::ErrorCode>() : answer.error().code;
+        };
+        QCOMPARE(codeOf("machine.sendPointer", { { "x", 1 }, { "y", 2 } }), vmm::ErrorCode::NotNow);
+        REQUIRE_OK(client.call("machine.start"));
+        QCOMPARE(codeOf("machine.sendPointer", { { "x", 32768 }, { "y", 0 } }), vmm::ErrorCode::InvalidArgument);
+        QCOMPARE(codeOf("machine.sendPointer", { { "x", 1 }, { "y", 2 }, { "click", "nose" } }),
+            vmm::ErrorCode::InvalidArgument);
+        REQUIRE_OK(client.call("machine.sendPointer", { { "x", 1 }, { "y", 2 }, { "click", "left" } }));
+        bench.runner->drain();
+        QVERIFY(bench.script->has("pointer 1 2"));
+        QVERIFY(bench.script->has("button 0 1") && bench.script->has("button 0 0"));
+        QCOMPARE(codeOf("machine.setPlugged", { { "device", "disk0" } }), vmm::ErrorCode::InvalidArgument);
+        QCOMPARE(
+            codeOf("machine.setPlugged", { { "device", "disk9" }, { "plugged", true } }), vmm::ErrorCode::NotFound);
+    }
+
     void aNetworkIsChangedOnlyByWhatMakesSense()
     {
         Bench bench;

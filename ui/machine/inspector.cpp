@@ -173,9 +173,8 @@ void Inspector::fillRows(vmm::VmConfig const& config)
         if (isShared)
             addCable(network);
     }
-    if (!config.serials.empty())
-        addRow(QStringLiteral("serial"), tr("Serial ports"),
-            tr("%n serial port(s)", nullptr, static_cast<int>(config.serials.size())));
+    if (auto const ports = vmm::consoleIds(config).size(); ports != 0)
+        addRow(QStringLiteral("serial"), tr("Serial ports"), tr("%n serial port(s)", nullptr, static_cast<int>(ports)));
     addRow(QStringLiteral("boot"), tr("Start"),
         config.kernel                                ? tr("Starts the kernel %1").arg(fileName(config.kernel->kernel))
             : config.firmware == vmm::Firmware::Ovmf ? tr("Starts with UEFI")

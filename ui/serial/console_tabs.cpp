@@ -22,8 +22,8 @@ ConsoleTabs::ConsoleTabs(app::VmSession& session, QWidget* parent) : QTabWidget(
 void ConsoleTabs::rebuild()
 {
     QStringList ids;
-    for (auto const& serial : m_session.config().serials)
-        ids += QString::fromStdString(serial.id);
+    for (auto const& id : vmm::consoleIds(m_session.config()))
+        ids += QString::fromStdString(id);
     if (ids == m_ids)
         return;
     while (count() > 0) {

@@ -113,11 +113,15 @@ void MachineSettingsPage::fillDisks()
         if (isNew)
             fillNewDisk(static_cast<QHBoxLayout*>(row->layout()), disk.id);
         auto* bus = new QComboBox;
-        bus->addItems({ tr("Virtio"), tr("SATA") });
+        bus->addItems({ tr("Virtio"), tr("SATA"), tr("USB stick"), tr("USB stick (UAS)") });
         bus->setCurrentIndex(static_cast<int>(disk.bus));
         bus->setAccessibleName(tr("How %1 is connected").arg(id));
-        connect(bus, &QComboBox::activated, this,
-            [this, i](int index) { m_config.disks[i].bus = static_cast<vmm::DiskBus>(index); });
+        connect(bus, &QComboBox::activated, this, [this, i](int index) {
+            auto const chosen = static_cast<vmm::DiskBus>(index);
+            if (vmm::isUsb(chosen) && !vmm::isUsb(m_config.disks[i].bus))
+                app::freeUsbController(m_config);
+            m_config.disks[i].bus = chosen;
+        });
         row->layout()->addWidget(bus);
         if (!isNew) {
             auto* readOnly = new QCheckBox(tr("Read only"));

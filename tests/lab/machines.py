@@ -284,3 +284,13 @@ class ChronovisorMachine(Machine):
 
     def press(self, key: str) -> None:
         self._ctl("send-keys", self.state["name"], key)
+
+    def move_pointer(self, x: int, y: int) -> None:
+        self._ctl("send-pointer", self.state["name"], str(x), str(y))
+
+    def set_plugged(self, device: str, plugged: bool) -> None:
+        self._ctl("usb", "attach" if plugged else "detach", self.state["name"], device)
+
+    def type_on(self, console: str, text: str, until: str) -> str:
+        """Types on another serial port than the first, and waits for what the guest answers there."""
+        return self._ctl("console", self.state["name"], console, "--send", text, "--wait", until, "--timeout", "30")

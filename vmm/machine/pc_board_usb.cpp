@@ -41,9 +41,15 @@ Result<> PcBoard::addUsb()
                 TRY_WITHIN(config.id, plugUsb(*place));
         }
         for (auto const& [id, place] : m_usbPlaces) {
-            if (place.controller == &controller)
-                m_bootPaths[id]
-                    = fmt::format("/pci@i0cf8/usb@{}/storage@{:x}/channel@0/disk@0,0", slot, place.connector + 1);
+            if (place.controller != &controller)
+                continue;
+            // SeaBIOS counts the connectors of each USB version, OVMF the controller's ports.
+            auto const pathOf = [&slot](unsigned port) {
+                return fmt::format("/pci@i0cf8/usb@{}/storage@{:x}/channel@0/disk@0,0", slot, port);
+            };
+            m_bootPaths[id] = pathOf(place.connector + 1);
+            if (auto const port = XhciController::portOf(place.connector, *place.device); port != place.connector)
+                m_bootPaths[id] += "\n" + pathOf(port + 1);
         }
     }
     return {};

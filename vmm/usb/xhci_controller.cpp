@@ -41,7 +41,7 @@ XhciController::~XhciController()
 Result<> XhciController::plug(unsigned connector, UsbDevice& device)
 {
     std::lock_guard const lock(mutex());
-    auto const port = connector + (device.speed() == UsbSpeed::Super ? connectorCount : 0);
+    auto const port = portOf(connector, device);
     if (connector >= connectorCount || m_devices[connector] || m_devices[connector + connectorCount])
         return vmm::fail(ErrorCode::Busy, fmt::format("there is no free USB connector {}", connector));
     Work const work(*this);

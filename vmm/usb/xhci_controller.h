@@ -83,6 +83,11 @@ public:
     Result<> plug(unsigned connector, UsbDevice& device);
     /// Returns when nothing of the device is in flight.
     void unplug(unsigned connector);
+    /// Which of the controller's ports (from 0 on) a device takes there.
+    static unsigned portOf(unsigned connector, UsbDevice const& device)
+    {
+        return connector + (device.speed() == UsbSpeed::Super ? connectorCount : 0);
+    }
     /// Which connector is free; nothing when all are taken.
     std::optional<unsigned> freeConnector() const;
 

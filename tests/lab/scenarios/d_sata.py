@@ -1,4 +1,4 @@
-"""Disk and CD on the AHCI controller, under Linux' own drivers and under UEFI firmware's."""
+"""Disk and CD on the AHCI controller, under Linux' own drivers and, with a USB stick, under UEFI firmware's."""
 
 import hashlib
 import random
@@ -35,15 +35,21 @@ def sata_disk_and_cd_go_on_after_a_suspend(lab):
 
 
 @lab_test(seconds=300, needs=())
-def uefi_reads_sata_disk_and_cd_after_a_suspend(lab):
-    """OVMF boots GRUB from the CD; GRUB reads both through the firmware's drivers, which a suspend finds at work."""
-    disk = lab.ext4_disk(16, {"told.txt": b"what the disk says\n"})
+def uefi_boots_from_a_stick_and_reads_sata_disk_and_cd_after_a_suspend(lab):
+    """OVMF boots GRUB from a USB stick; GRUB reads all three through the firmware's drivers, which a suspend finds at work."""
+    disk = lab.ext4_disk(16, {"disk.txt": b"what the disk says\n"})
+    stick = grub_iso(lab.directory, "x86_64-efi", "part_gpt part_msdos ext2 search search_fs_file")
     machine = lab.machine(memoryMiB=512, firmware="ovmf", firmwareVariables=str(lab.firmware_variables()), displays=[{}],
-                          disks=[{"path": str(disk), "bus": "ahci"}],
-                          cds=[{"path": str(grub_iso(lab.directory, "x86_64-efi", "part_gpt ext2"))}])
+                          usbControllers=[{}], disks=[{"path": str(stick), "bus": "usb", "readOnly": True},
+                                                      {"path": str(disk), "bus": "ahci"}],
+                          cds=[{"path": str(lab.iso({"cd.txt": b"what the CD says\n"}))}])
     machine.console.expect("grub> ", 200)
+    for name in ("disk", "cd"):
+        machine.console.send(f"search --file --set={name} /{name}.txt\n")
+        machine.console.expect("grub> ", 60)
     for _ in range(2):
-        for file, said in (("(hd0)/told.txt", "what the disk says"), ("/told.txt", "what the medium says")):
+        for file, said in (("/told.txt", "what the medium says"), ("($disk)/disk.txt", "what the disk says"),
+                           ("($cd)/cd.txt", "what the CD says")):
             machine.console.send(f"cat {file}\n")
             machine.console.expect(said, 60)
             machine.console.expect("grub> ", 60)

@@ -1,5 +1,6 @@
 #include "app/control/control_server.h"
 
+#include "app/control/host_usb_json.h"
 #include "app/control/key_names.h"
 #include "app/control/moment_methods.h"
 #include "app/runner/picture.h"
@@ -328,6 +329,9 @@ struct ControlServer::Private {
             { "machine.setCable", &Private::setCable },
             { "machine.setForwards", &Private::setForwards },
             { "machine.setPlugged", &Private::setPlugged },
+            { "machine.hostUsb", &Private::hostUsb },
+            { "machine.attachUsb", &Private::attachUsb },
+            { "machine.detachUsb", &Private::detachUsb },
             { "machine.sendKeys", &Private::sendKeys },
             { "machine.sendPointer", &Private::sendPointer },
             { "machine.screenshot", &Private::screenshot },
@@ -409,6 +413,21 @@ struct ControlServer::Private {
         if (plugged == params.end() || !plugged->is_boolean())
             return reply(vmm::fail(vmm::ErrorCode::InvalidArgument, "\"plugged\" is true or false"));
         machine->setPlugged(textIn(params, "device"), plugged->get<bool>(), plain(reply));
+    }
+    void hostUsb(Connection&, Machine const& machine, Json const&, Reply const& reply)
+    {
+        auto devices = Json::array();
+        for (auto const& device : machine->attachedHostUsb())
+            devices.push_back(hostUsbToJson(device));
+        reply(Json { { "devices", std::move(devices) } });
+    }
+    void attachUsb(Connection&, Machine const& machine, Json const& params, Reply const& reply)
+    {
+        machine->attachHostUsb(textIn(params, "device"), plain(reply));
+    }
+    void detachUsb(Connection&, Machine const& machine, Json const& params, Reply const& reply)
+    {
+        machine->detachHostUsb(textIn(params, "device"), plain(reply));
     }
     void setForwards(Connection&, Machine const& machine, Json const& params, Reply const& reply)
     {
@@ -595,6 +614,11 @@ struct ControlServer::Private {
         } else if (auto const* usb = std::get_if<notice::PluggedChanged>(&notice)) {
             tellAll("machine.pluggedChanged",
                 { { "machine", machine }, { "device", usb->device }, { "plugged", usb->plugged } });
+        } else if (auto const* visitors = std::get_if<notice::HostUsbChanged>(&notice)) {
+            auto devices = Json::array();
+            for (auto const& device : visitors->devices)
+                devices.push_back(hostUsbToJson(device));
+            tellAll("machine.hostUsbChanged", { { "machine", machine }, { "devices", std::move(devices) } });
         } else if (std::holds_alternative<notice::GuestRebooted>(notice)) {
             tellAll("machine.guestRebooted", { { "machine", machine } });
         } else if (auto const* kept = std::get_if<notice::MomentKept>(&notice)) {

@@ -241,17 +241,23 @@ struct CommandLine {
             });
         forwarding->add_option("forward", forwardText, "PROTOCOL:[HOST-ADDRESS:]HOST-PORT:GUEST-PORT: tcp:2222:22");
         forwarding->add_flag("--remove", remove, "Take it away");
-        auto* usbVerb = verb("usb", "A machine's USB devices: list, attach, detach; also while it runs",
-            [this](Surroundings& around, Output const& output) {
-                return usb(usbAction, machine, usbDevice, around, output);
-            });
+        auto* usbVerb
+            = verb("usb", "USB devices of this host and of a machine: list, attach, detach; also while it runs",
+                [this](Surroundings& around, Output const& output) {
+                    return usb(usbAction, machine, usbDevice, around, output);
+                });
         usbVerb
             ->add_option("action", usbAction,
-                "list shows which there are and whether they are plugged in; attach plugs one in, detach pulls it out")
+                "list shows which this host has, with a machine which that has and whether they are plugged in; attach "
+                "plugs"
+                " one in, detach pulls it out")
             ->required()
             ->check(CLI::IsMember({ "list", "attach", "detach" }));
-        usbVerb->add_option("machine", machine, "The machine's name or uuid")->required();
-        usbVerb->add_option("device", usbDevice, "The device's id, a stick's is the disk's: disk0");
+        usbVerb->add_option("machine", machine, "The machine's name or uuid");
+        usbVerb->add_option("device", usbDevice,
+            "The device's id, a stick's is the disk's: disk0; of a device of the host's its port, VENDOR:PRODUCT or "
+            "serial"
+            " number");
         for (auto* one : { plugging, forwarding })
             one->add_option("--network", network, "The network's id; without it the first: net0");
         auto* inspecting = verb("inspect", "Show a saved state, each device's fields by name",

@@ -5,6 +5,7 @@
 #include "app/runner/session_state.h"
 #include "vmm/base/event_loop.h"
 #include "vmm/timeline/thinning.h"
+#include "vmm/usb/host_usb.h"
 
 #include <atomic>
 #include <optional>
@@ -42,6 +43,10 @@ struct PluggedChanged {
     std::string device;
     bool plugged;
 };
+/// These USB devices of the host's the machine in memory has now.
+struct HostUsbChanged {
+    std::vector<vmm::HostUsbInfo> devices;
+};
 /// The machine is off, and its configuration that of a moment.
 struct ConfigChanged {
     vmm::VmConfig config;
@@ -57,8 +62,8 @@ struct KeepingEnded { };
 }
 
 using Notice = std::variant<notice::StateChanged, notice::Progress, notice::PointerModeChanged, notice::MediumChanged,
-    notice::NetworkChanged, notice::PluggedChanged, notice::ConfigChanged, notice::GuestRebooted, notice::MomentKept,
-    notice::KeepingEnded, notice::JobEnded>;
+    notice::NetworkChanged, notice::PluggedChanged, notice::HostUsbChanged, notice::ConfigChanged,
+    notice::GuestRebooted, notice::MomentKept, notice::KeepingEnded, notice::JobEnded>;
 
 /// Where a machine keeps what is its own.
 struct MachinePlaces {
@@ -164,6 +169,11 @@ public:
     void setConnected(std::string network, bool connected, Completion done = {});
     /// Plugs a USB device of a machine in memory in, or pulls it out.
     void setPlugged(std::string device, bool plugged, Completion done = {});
+    /// A USB device of the host's, as findHostUsb() understands it, for as long as the machine is in memory; where a
+    /// moment takes its place the device is plugged in anew. What is plugged out of the host is detached by itself.
+    void attachHostUsb(std::string which, Completion done = {});
+    void detachHostUsb(std::string which, Completion done = {});
+    std::vector<vmm::HostUsbInfo> attachedHostUsb() const;
     void sendInput(
         std::variant<vmm::KeyInput, vmm::ButtonInput, vmm::AbsoluteMove, vmm::RelativeMove, vmm::WheelMove> input);
 

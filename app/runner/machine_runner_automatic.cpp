@@ -58,15 +58,23 @@ vmm::Result<Policy> policyOf(std::string const& timelineFolder)
 void MachineRunner::Private::makeSchedule()
 {
     complaint.clear();
-    keepsAutomatically = false;
+    keptAutomatically();
     if (runner.m_places.timelineFolder.empty())
         return;
     auto const keep = [this] {
         if (!std::exchange(keepsAutomatically, true))
-            keepUnasked(Reason::Automatic, [this](vmm::Result<> const&) { keepsAutomatically = false; });
+            keepUnasked(Reason::Automatic, [this](vmm::Result<> const&) { keptAutomatically(); });
     };
     schedule = std::make_unique<MomentSchedule>(
         thread->loop(), MomentSchedule::Calls { [this] { return runner.statistics(); }, keep }, minute);
+}
+
+/// What was asked for meanwhile has waited.
+void MachineRunner::Private::keptAutomatically()
+{
+    keepsAutomatically = false;
+    for (auto& [what, done] : std::exchange(keepsWaiting, {}))
+        keepMoment(std::move(what), done);
 }
 
 void MachineRunner::Private::followSchedule()
@@ -113,7 +121,7 @@ void MachineRunner::Private::keepUnasked(Reason reason, Completion const& done)
 void MachineRunner::Private::couldNotKeep(vmm::Error const& error)
 {
     // Something else is under way: the schedule asks again in a minute.
-    if (error.code == vmm::ErrorCode::Busy || error.code == vmm::ErrorCode::NotNow)
+    if (error.code == vmm::ErrorCode::Busy)
         return;
     if (schedule)
         schedule->postpone();

@@ -21,6 +21,10 @@ void MachineRunner::Private::keepMoment(vmm::timeline::NewMoment what, Kept cons
         if (done)
             done(std::move(outcome));
     };
+    if (keepsAutomatically && what.reason != vmm::timeline::Reason::Automatic) {
+        keepsWaiting.emplace_back(std::move(what), done); // the machine keeps one at a time
+        return;
+    }
     auto const state = runner.m_state.load();
     if (!machine && (state == SessionState::Off || state == SessionState::Suspended)) {
         auto kept = keepStill(std::move(what));
@@ -166,6 +170,7 @@ void MachineRunner::Private::goThere(std::string const& moment, Then then, Compl
         return finish(done, vmm::fail(made.error()));
     }
     keep(std::move(*made));
+    plugHostUsb();
     if (then == Then::StandStill) {
         setState(SessionState::Paused);
         return finish(done, {});

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "app/runner/host_usb_devices.h"
 #include "app/runner/machine_runner.h"
 #include "app/runner/moment_schedule.h"
 #include "app/store/machine_lock.h"
@@ -57,6 +58,7 @@ struct MachineRunner::Private {
     std::map<std::string, std::shared_ptr<ScreenLink>> screens;
     std::map<std::string, std::string> media;
     std::optional<vmm::Error> reason;
+    std::vector<vmm::HostUsbInfo> attachedHostUsb;
 
     /// The pointer. Shared by who looks at the machine from other threads, so that nobody there waits for another;
     /// alone when it is set.
@@ -72,6 +74,7 @@ struct MachineRunner::Private {
     vmm::Nanoseconds const minute;
     std::unique_ptr<MomentSchedule> schedule; // of the machine in memory
     bool keepsAutomatically = false;          // it was told that one is due, and has not answered yet
+    std::vector<std::pair<vmm::timeline::NewMoment, Kept>> keepsWaiting; // until it has
     std::string complaint;                    // why it could not keep a moment by itself, said once
     vmm::EventLoop::Handle pruneTimer;
     std::shared_ptr<std::atomic<bool>> prunesUnasked; // while it does; true: it shall not go on
@@ -89,8 +92,9 @@ struct MachineRunner::Private {
 
     std::once_flag loopStarted;
     vmm::Result<> loopOutcome;
-    std::unique_ptr<vmm::LoopThread> thread; // after what it uses, so that it ends before
-    std::unique_ptr<vmm::LoopThread> worker; // of work(); posts to `thread`
+    std::unique_ptr<vmm::LoopThread> thread;        // after what it uses, so that it ends before
+    std::unique_ptr<vmm::LoopThread> worker;        // of work(); posts to `thread`
+    std::unique_ptr<HostUsbDevices> hostUsbDevices; // made when somebody asks for one
 
     Private(MachineRunner& owner, vmm::VmConfig initial, MachineFactory machines, vmm::Nanoseconds itsMinute)
         : runner(owner), factory(std::move(machines)), minute(itsMinute)
@@ -282,6 +286,7 @@ struct MachineRunner::Private {
     void end(std::optional<vmm::Error> why = {})
     {
         drop();
+        giveBackHostUsb();
         letGo();
         runner.m_absolutePointer = false;
         setState(restingState(), std::move(why));
@@ -565,6 +570,7 @@ struct MachineRunner::Private {
 
     vmm::timeline::Policy policy();
     void makeSchedule();
+    void keptAutomatically();
     void followSchedule();
     bool isWorthKeeping(vmm::timeline::Reason reason);
     void keepUnasked(vmm::timeline::Reason reason, Completion const& done);
@@ -582,6 +588,15 @@ struct MachineRunner::Private {
     void workOnTimeline(std::string const& job, TimelineJob const& what, Completion const& done);
     /// Whether there was one.
     bool cancelJobs();
+
+    // machine_runner_usb.cpp
+
+    HostUsbDevices& hostDevices();
+    void attachHostUsb(std::string const& which, Completion const& done);
+    void detachHostUsb(std::string const& port, Completion const& done);
+    void plugHostUsb();
+    void giveBackHostUsb();
+    void tellHostUsb();
 
     /// Passes `command` to the machine; commands that let the guest run drop the saved state first.
     void forward(std::optional<Action> action, std::string_view name, vmm::Command command, Completion const& done)

@@ -72,7 +72,7 @@ public:
     /// What tests want to go otherwise, and what they want to know. Shared by all machines of one factory.
     struct Script {
         std::mutex mutex;
-        std::optional<vmm::Error> failCreate, failStart, failSuspend, failForwards, failHost;
+        std::optional<vmm::Error> failCreate, failStart, failSuspend, failForwards, failHost, failPlug;
         bool holdSuspend = false;     ///< a suspend waits until it is cancelled
         std::vector<std::string> log; ///< "create", "start", "key 30 1" …
         std::atomic<std::thread::id> measuredOn;
@@ -351,6 +351,16 @@ private:
         if (!vmm::pluggedMark(m_config, command.device))
             return answer(done, vmm::fail(vmm::ErrorCode::NotFound, command.device));
         m_script->note("usb " + command.device + (command.plugged ? " in" : " out"));
+        answer(done);
+    }
+    void run(vmm::command::PlugUsb const& command, Completion const& done)
+    {
+        m_script->note("usb " + command.id + " in");
+        answer(done, m_script->failPlug ? vmm::Result<>(vmm::fail(*m_script->failPlug)) : vmm::Result<>());
+    }
+    void run(vmm::command::UnplugUsb const& command, Completion const& done)
+    {
+        m_script->note("usb " + command.id + " out");
         answer(done);
     }
     void run(vmm::command::SendInput const& command, Completion const& done)

@@ -291,6 +291,10 @@ class ChronovisorMachine(Machine):
     def set_plugged(self, device: str, plugged: bool) -> None:
         self._ctl("usb", "attach" if plugged else "detach", self.state["name"], device)
 
+    def host_usb(self) -> list[dict]:
+        """The USB devices of the host."""
+        return json.loads(self._ctl("usb", "list", "--json"))
+
     def type_on(self, console: str, text: str, until: str) -> str:
         """Types on another serial port than the first, and waits for what the guest answers there."""
         return self._ctl("console", self.state["name"], console, "--send", text, "--wait", until, "--timeout", "30")

@@ -20,6 +20,8 @@
 
 namespace vmm {
 
+class UsbDevice;
+
 class Vm;
 struct BootCpuState;
 
@@ -99,6 +101,9 @@ public:
     virtual Result<> setForwards(std::string_view network, std::vector<PortForward> const& forwards) = 0;
     virtual Result<> setConnected(std::string_view network, bool connected) = 0;
     virtual Result<> setPlugged(std::string_view device, bool plugged) = 0;
+    /// NotNow where no connector is free, Unsupported where there is no USB controller.
+    virtual Result<> plugUsb(std::string const& id, std::shared_ptr<UsbDevice> device) = 0;
+    virtual Result<> unplugUsb(std::string_view id) = 0;
     /// Puts into `config` what is in the drives now.
     virtual void describeMedia(VmConfig& config) const = 0;
 

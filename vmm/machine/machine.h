@@ -15,6 +15,8 @@
 
 namespace vmm {
 
+class UsbDevice;
+
 enum class RunState : std::uint8_t {
     Off, ///< Put together, never run or powered off; memory holds nothing.
     Running,
@@ -73,6 +75,16 @@ struct SetPlugged {
     std::string device;
     bool plugged;
 };
+/// On: plugs a device in that the configuration knows nothing of (one of the host's), where a USB controller has a free
+/// connector, until it is unplugged or the machine ends. A saved state does not bring it back.
+struct PlugUsb {
+    std::string id; ///< to unplug it by
+    std::shared_ptr<UsbDevice> device;
+};
+/// Any time. It does nothing for the guest any more when this has succeeded.
+struct UnplugUsb {
+    std::string id;
+};
 struct SendInput { ///< Running; else it is dropped.
     std::variant<KeyInput, ButtonInput, AbsoluteMove, RelativeMove, WheelMove> input;
 };
@@ -82,8 +94,8 @@ struct CancelJob { }; ///< Ends a Suspend or KeepMoment under way; the machine i
 
 using Command = std::variant<command::Start, command::Pause, command::Resume, command::Reset, command::PressPowerButton,
     command::PowerOff, command::Suspend, command::KeepMoment, command::TidyDisks, command::InsertMedium,
-    command::EjectMedium, command::SetForwards, command::SetConnected, command::SetPlugged, command::SendInput,
-    command::CancelJob>;
+    command::EjectMedium, command::SetForwards, command::SetConnected, command::SetPlugged, command::PlugUsb,
+    command::UnplugUsb, command::SendInput, command::CancelJob>;
 
 /// What a machine tells. Sent from the machine's thread; a receiver takes it to its own thread and returns at once.
 namespace event {

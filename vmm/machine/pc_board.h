@@ -57,6 +57,8 @@ public:
     Result<> setForwards(std::string_view network, std::vector<PortForward> const& forwards) override;
     Result<> setConnected(std::string_view network, bool connected) override;
     Result<> setPlugged(std::string_view device, bool plugged) override;
+    Result<> plugUsb(std::string const& id, std::shared_ptr<UsbDevice> device) override;
+    Result<> unplugUsb(std::string_view id) override;
     void describeMedia(VmConfig& config) const override;
     Console* console(std::string_view id) override;
     Screen* screen(std::string_view id) override;
@@ -113,7 +115,14 @@ private:
     Result<UsbDevice*> addUsbDevice(UsbDeviceConfig const& config);
     Result<UsbDevice*> addUsbHub(UsbDeviceConfig const& config);
     Result<UsbDevice*> addUsbStick(DiskConfig const& config);
-    static Result<> plugUsb(UsbPlace const& place);
+    /// One that the configuration knows nothing of.
+    struct UsbVisitor {
+        std::shared_ptr<UsbDevice> device;
+        XhciController* controller;
+        unsigned connector;
+    };
+    bool isFree(XhciController const& controller, unsigned connector) const;
+    static Result<> plugIn(UsbPlace const& place);
     /// The device has no power any more, and what hangs on it.
     void resetUnplugged(std::string_view device);
     /// Last, for it names the others.
@@ -180,7 +189,9 @@ private:
     VmGenerationId* m_generation = nullptr;
     std::map<std::string, virtio::NetworkCard*, std::less<>> m_networkCards;
     std::vector<AhciController*> m_sataControllers;
+    std::vector<XhciController*> m_usbControllers;
     std::map<std::string, UsbPlace, std::less<>> m_usbPlaces; // by device id
+    std::map<std::string, UsbVisitor, std::less<>> m_usbVisitors;
     std::vector<UsbDisk*> m_sticks;
     // Those that are found on every PC first: the last one that the guest listens to gets the input.
     std::vector<KeyboardSink*> m_keyboards;

@@ -34,11 +34,12 @@ Result<> PcBoard::addUsb()
         for (; places.size() < XhciController::connectorCount && nextStick() != m_config.disks.end(); ++stick)
             take(stick->id, stick->plugged, TRY(addUsbStick(*stick)));
         auto& controller = keep(config.id, std::make_unique<XhciController>(m_services, m_time));
+        m_usbControllers.push_back(&controller);
         auto const slot = TRY(plug(controller));
         for (auto* place : places) {
             place->controller = &controller;
             if (place->plugged)
-                TRY_WITHIN(config.id, plugUsb(*place));
+                TRY_WITHIN(config.id, plugIn(*place));
         }
         for (auto const& [id, place] : m_usbPlaces) {
             if (place.controller != &controller)
@@ -94,7 +95,7 @@ Result<UsbDevice*> PcBoard::addUsbHub(UsbDeviceConfig const& config)
     for (auto* place : places) {
         place->hub = &hub;
         if (place->plugged)
-            TRY_WITHIN(config.id, plugUsb(*place));
+            TRY_WITHIN(config.id, plugIn(*place));
     }
     return &hub;
 }
@@ -115,7 +116,7 @@ Result<UsbDevice*> PcBoard::addUsbStick(DiskConfig const& config)
     return disk.stick;
 }
 
-Result<> PcBoard::plugUsb(UsbPlace const& place)
+Result<> PcBoard::plugIn(UsbPlace const& place)
 {
     return place.hub ? place.hub->plug(place.connector + 1, *place.device)
                      : place.controller->plug(place.connector, *place.device);
@@ -130,7 +131,7 @@ Result<> PcBoard::setPlugged(std::string_view device, bool plugged)
     if (place.plugged == plugged)
         return {};
     if (plugged)
-        TRY_WITHIN(place.parent, plugUsb(place));
+        TRY_WITHIN(place.parent, plugIn(place));
     else
         place.hub ? place.hub->unplug(place.connector + 1) : place.controller->unplug(place.connector);
     place.plugged = plugged;
@@ -146,6 +147,43 @@ void PcBoard::resetUnplugged(std::string_view device)
         if (place.parent == device)
             resetUnplugged(id);
     }
+}
+
+bool PcBoard::isFree(XhciController const& controller, unsigned connector) const
+{
+    auto const isHere = [&](auto const& taken) {
+        return taken.second.controller == &controller && taken.second.connector == connector;
+    };
+    return std::none_of(m_usbPlaces.begin(), m_usbPlaces.end(), isHere)
+        && std::none_of(m_usbVisitors.begin(), m_usbVisitors.end(), isHere);
+}
+
+Result<> PcBoard::plugUsb(std::string const& id, std::shared_ptr<UsbDevice> device)
+{
+    if (m_usbControllers.empty())
+        return fail(ErrorCode::Unsupported, "the machine has no USB controller; give it one while it is off");
+    if (m_usbVisitors.contains(id))
+        return fail(ErrorCode::AlreadyExists, fmt::format("{} is plugged in already", id));
+    for (auto* const controller : m_usbControllers) {
+        for (unsigned connector = 0; connector < XhciController::connectorCount; ++connector) {
+            if (!isFree(*controller, connector))
+                continue;
+            TRY(controller->plug(connector, *device));
+            m_usbVisitors[id] = { std::move(device), controller, connector };
+            return {};
+        }
+    }
+    return fail(ErrorCode::NotNow, "every connector of the machine's USB controllers is taken; unplug something first");
+}
+
+Result<> PcBoard::unplugUsb(std::string_view id)
+{
+    auto const found = m_usbVisitors.find(id);
+    if (found == m_usbVisitors.end())
+        return fail(ErrorCode::NotFound, fmt::format("there is no USB device {}", id));
+    found->second.controller->unplug(found->second.connector);
+    m_usbVisitors.erase(found);
+    return {};
 }
 
 }

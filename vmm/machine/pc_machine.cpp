@@ -215,8 +215,11 @@ void PcMachine::post(Command command, Completion done)
             if (done)
                 done(outcome);
         };
-        bool const needsJob = std::holds_alternative<command::CancelJob>(command);
-        if (m_job && !needsJob && !std::holds_alternative<command::SendInput>(command))
+        // What is unplugged may be gone already; of the state that is being saved it is no part.
+        bool const isAlwaysPossible = std::holds_alternative<command::CancelJob>(command)
+            || std::holds_alternative<command::UnplugUsb>(command)
+            || std::holds_alternative<command::SendInput>(command);
+        if (m_job && !isAlwaysPossible)
             return finish(fail(ErrorCode::Busy, fmt::format("the machine is busy with: {}", m_job->name)));
         if (auto const* suspendCommand = std::get_if<command::Suspend>(&command))
             return suspend(*suspendCommand, done);
@@ -323,6 +326,16 @@ Result<> PcMachine::execute(command::SetConnected const& command)
             network.connected = command.connected;
     }
     return {};
+}
+
+Result<> PcMachine::execute(command::PlugUsb const& command)
+{
+    return m_board->plugUsb(command.id, command.device);
+}
+
+Result<> PcMachine::execute(command::UnplugUsb const& command)
+{
+    return m_board->unplugUsb(command.id);
 }
 
 Result<> PcMachine::execute(command::SetPlugged const& command)

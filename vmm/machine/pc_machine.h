@@ -69,6 +69,8 @@ private:
     Result<> execute(command::SetForwards const&);
     Result<> execute(command::SetConnected const&);
     Result<> execute(command::SetPlugged const&);
+    Result<> execute(command::PlugUsb const&);
+    Result<> execute(command::UnplugUsb const&);
     Result<> execute(command::SendInput const&);
     Result<> execute(command::CancelJob const&);
     void suspend(command::Suspend const& command, Completion done);

@@ -1,0 +1,430 @@
+#include "tests/host_usb/simulated_usb.h"
+#include "tests/support/suite.h"
+#include "tests/vmm/usb/usb_guest.h"
+#include "vmm/usb/host_usb_device.h"
+
+#include <QTest>
+#include <atomic>
+#include <fmt/format.h>
+#include <list>
+#include <optional>
+
+using namespace vmm;
+using tests::SimulatedUsbDevice;
+using Kind = UsbTransfer::Kind;
+using Setup = std::array<std::uint8_t, 8>;
+
+namespace {
+
+constexpr auto patience = 5000; // ms, of libusb's threads
+
+std::string joined(std::vector<std::string> const& calls)
+{
+    return fmt::format("{}", fmt::join(calls, ", "));
+}
+
+/// A transfer with memory of its own, in two pieces.
+struct Asked {
+    Asked(Kind kind, std::uint8_t endpoint, Bytes content, Setup const& setup = {}) : data(std::move(content))
+    {
+        auto const half = data.size() / 2;
+        buffers = { iovec { data.data(), half }, iovec { data.data() + half, data.size() - half } };
+        transfer.kind = kind;
+        transfer.endpoint = endpoint;
+        transfer.setup = setup;
+        transfer.buffers = buffers;
+        transfer.length = data.size();
+    }
+    Bytes got() const { return { data.begin(), data.begin() + static_cast<std::ptrdiff_t>(transfer.transferred) }; }
+
+    Bytes data;
+    std::array<iovec, 2> buffers {};
+    UsbTransfer transfer;
+};
+
+/// The device at a port, opened and plugged into a controller of nothing.
+struct Plugged {
+    explicit Plugged(std::string const& port = "1-1")
+    {
+        for (auto const& info : usb->devices()) {
+            if (info.port == port)
+                device = tests::must(HostUsbDevice::open(usb, info, [this] { ++gone; }));
+        }
+        if (!device)
+            qFatal("nothing is at port %s", port.c_str());
+        device->setHost(&host);
+    }
+    ~Plugged() { device->setHost(nullptr); }
+
+    void submit(Asked& asked)
+    {
+        std::lock_guard const lock(host.usbMutex());
+        device->submit(asked.transfer);
+    }
+    void cancel(Asked& asked)
+    {
+        std::lock_guard const lock(host.usbMutex());
+        device->cancel(asked.transfer);
+    }
+    bool ends(Asked const& asked)
+    {
+        return QTest::qWaitFor(
+            [&] {
+                std::lock_guard const lock(host.usbMutex());
+                return std::find(host.ended.begin(), host.ended.end(), &asked.transfer) != host.ended.end();
+            },
+            patience);
+    }
+    /// Ended, with that status.
+    bool run(Asked& asked, UsbStatus status = UsbStatus::Success)
+    {
+        submit(asked);
+        return ends(asked) && asked.transfer.status == status;
+    }
+    void reset()
+    {
+        std::lock_guard const lock(host.usbMutex());
+        device->busReset();
+    }
+
+    std::shared_ptr<HostUsb> usb = tests::must(HostUsb::open());
+    std::atomic<int> gone = 0;
+    tests::FakeUsbHost host;
+    std::unique_ptr<HostUsbDevice> device;
+};
+
+Bytes counting(std::size_t size)
+{
+    Bytes bytes(size);
+    for (std::size_t i = 0; i < size; ++i)
+        bytes[i] = static_cast<std::uint8_t>(i + i / 251);
+    return bytes;
+}
+
+}
+
+/// The real libusb, with devices that umockdev simulates.
+class HostUsbTest final : public QObject {
+    Q_OBJECT
+
+private slots:
+    void initTestCase()
+    {
+        if (!qEnvironmentVariable("LD_PRELOAD").contains("umockdev"))
+            QSKIP("CHRONOVISOR-SKIP: umockdev-wrapper is not around this program");
+    }
+
+    void devicesAreListedWithTheirNames()
+    {
+        SimulatedUsbDevice const first("1-1", 2), second("1-2", 3);
+        auto const devices = tests::must(HostUsb::open())->devices();
+        QCOMPARE(devices.size(), 2u); // and no hub
+        QCOMPARE(devices[0].port, "1-1");
+        QCOMPARE(devices[0].node(), "/dev/bus/usb/001/002");
+        QCOMPARE(devices[0].vendor, 0x1209);
+        QCOMPARE(devices[0].manufacturer, "Example");
+        QCOMPARE(devices[0].name, "Loop");
+        QCOMPARE(devices[1].serial, "S3");
+        QCOMPARE(devices[1].speed, UsbSpeed::High);
+        QCOMPARE(devices[1].interfaceClasses, std::vector<std::uint8_t> { 0xff });
+    }
+
+    void comingAndGoingIsHeard()
+    {
+        auto const usb = tests::must(HostUsb::open());
+        std::atomic<int> changes = 0;
+        auto const listener = usb->listen([&] { ++changes; });
+        {
+            SimulatedUsbDevice const device("1-1", 2);
+            QTRY_COMPARE(changes.load(), 1);
+            QCOMPARE(usb->devices().size(), 1u);
+        }
+        QTRY_COMPARE(changes.load(), 2);
+        QVERIFY(usb->devices().empty());
+    }
+
+    void takenFromTheHostsDriverAndGivenBack()
+    {
+        SimulatedUsbDevice const device("1-1", 2);
+        {
+            Plugged const plugged;
+            QVERIFY(!device.hasDriver());
+        }
+        QVERIFY(device.hasDriver());
+        QCOMPARE(joined(device.calls()), "detach 0, claim 0, set-interface 0 0, release 0, reset, attach 0");
+    }
+
+    void controlTransfersGoThrough()
+    {
+        SimulatedUsbDevice const device("1-1", 2);
+        Plugged plugged;
+        Asked in(Kind::Control, 0x80, Bytes(300), { 0xc0, 1, 0, 0, 0, 0, 44, 1 });
+        QVERIFY(plugged.run(in));
+        QCOMPARE(in.transfer.transferred, 300u);
+        QCOMPARE(in.data[299], 299 & 0xff);
+        Asked out(Kind::Control, 0x00, { 4, 5, 6 }, { 0x40, 2, 0, 0, 0, 0, 3, 0 });
+        QVERIFY(plugged.run(out));
+        QCOMPARE(device.kept(), (Bytes { 4, 5, 6 }));
+        Asked refused(Kind::Control, 0x00, {}, { 0x40, 3, 0, 0, 0, 0, 0, 0 });
+        QVERIFY(plugged.run(refused, UsbStatus::Stall));
+        Asked shorter(Kind::Control, 0x80, Bytes(10), { 0xc0, 1, 0, 0, 0, 0, 44, 1 }); // asks for more than it takes
+        QVERIFY(plugged.run(shorter));
+        QCOMPARE(shorter.transfer.transferred, 10u);
+        Asked longer(Kind::Control, 0x00, Bytes(2), { 0x40, 2, 0, 0, 0, 0, 3, 0 }); // says more than it has
+        QVERIFY(plugged.run(longer, UsbStatus::TransactionError));
+        QCOMPARE(device.kept(), (Bytes { 4, 5, 6 }));
+    }
+
+    void whatTheKernelMustKnowIsSaidToIt()
+    {
+        SimulatedUsbDevice const device("1-1", 2);
+        Plugged plugged;
+        auto const before = device.calls().size();
+        Asked address(Kind::Control, 0, {}, { 0, 5, 9, 0, 0, 0, 0, 0 });
+        Asked configuration(Kind::Control, 0, {}, { 0, 9, 1, 0, 0, 0, 0, 0 });
+        Asked setting(Kind::Control, 0, {}, { 1, 11, 1, 0, 0, 0, 0, 0 });
+        Asked halt(Kind::Control, 0, {}, { 2, 1, 0, 0, 0x81, 0, 0, 0 });
+        for (auto* const asked : { &address, &configuration, &setting, &halt })
+            QVERIFY(plugged.run(*asked));
+        auto const calls = device.calls();
+        QCOMPARE(joined({ calls.begin() + static_cast<std::ptrdiff_t>(before), calls.end() }),
+            "set-interface 0 0, set-interface 0 1, clear-halt 81");
+    }
+
+    void whatIsAskedMeanwhileWaitsItsTurn()
+    {
+        SimulatedUsbDevice const device("1-1", 2);
+        Plugged plugged;
+        Asked setting(Kind::Control, 0, {}, { 1, 11, 1, 0, 0, 0, 0, 0 });
+        Asked out(Kind::Bulk, 0x02, counting(100)), in(Kind::Bulk, 0x81, Bytes(100)), never(Kind::Bulk, 0x81, Bytes(9));
+        {
+            std::lock_guard const lock(plugged.host.usbMutex()); // so that the work cannot end yet
+            for (auto* const asked : { &setting, &out, &in, &never })
+                plugged.device->submit(asked->transfer);
+            plugged.device->cancel(never.transfer);
+        }
+        QVERIFY(plugged.ends(in));
+        QCOMPARE(in.got(), counting(100));
+        QCOMPARE(plugged.host.ended, (std::vector { &never.transfer, &setting.transfer, &out.transfer, &in.transfer }));
+        QCOMPARE(never.transfer.status, UsbStatus::Cancelled);
+    }
+
+    void bulkOfAnySize_data()
+    {
+        QTest::addColumn<std::size_t>("size");
+        for (std::size_t const size : { 1u, 512u, 513u, 256u << 10, (256u << 10) + 1, 1u << 20 })
+            QTest::addRow("%zu", size) << size;
+    }
+    void bulkOfAnySize()
+    {
+        QFETCH(std::size_t, size);
+        SimulatedUsbDevice const device("1-1", 2);
+        Plugged plugged;
+        Asked out(Kind::Bulk, 0x02, counting(size)), in(Kind::Bulk, 0x81, Bytes(size + 100));
+        QVERIFY(plugged.run(out));
+        QCOMPARE(out.transfer.transferred, size);
+        plugged.submit(in);
+        if (size % (256u << 10) == 0) { // a device that has sent full requests may have more
+            QTRY_COMPARE(device.waiting(), 1u);
+            plugged.cancel(in);
+        }
+        QVERIFY(plugged.ends(in));
+        QCOMPARE(in.got(), counting(size));
+    }
+
+    void longTransfersKeepTheirOrder()
+    {
+        constexpr std::size_t size = 600u << 10;
+        SimulatedUsbDevice const device("1-1", 2);
+        Plugged plugged;
+        auto const content = counting(2 * size + 10);
+        auto const part = [&](std::size_t from, std::size_t length) {
+            return Bytes(content.begin() + std::ptrdiff_t(from), content.begin() + std::ptrdiff_t(from + length));
+        };
+        Asked out(Kind::Bulk, 0x02, part(0, size)), more(Kind::Bulk, 0x02, part(size, size)),
+            last(Kind::Bulk, 0x02, part(2 * size, 10));
+        Asked first(Kind::Bulk, 0x81, Bytes(size)), second(Kind::Bulk, 0x81, Bytes(size)),
+            third(Kind::Bulk, 0x81, Bytes(10));
+        for (auto* const asked : { &out, &more, &last })
+            plugged.submit(*asked);
+        QVERIFY(plugged.ends(last));
+        for (auto* const asked : { &first, &second, &third })
+            plugged.submit(*asked);
+        QVERIFY(plugged.ends(third));
+        QCOMPARE(first.got(), part(0, size));
+        QCOMPARE(second.got(), part(size, size));
+        QCOMPARE(third.got(), part(2 * size, 10));
+    }
+
+    void aHaltIsSeenAndCleared()
+    {
+        SimulatedUsbDevice device("1-1", 2);
+        Plugged plugged;
+        Asked out(Kind::Bulk, 0x02, counting(3)), stalled(Kind::Bulk, 0x81, Bytes(3)), in(Kind::Bulk, 0x81, Bytes(3));
+        device.halt();
+        QVERIFY(plugged.run(out));
+        QVERIFY(plugged.run(stalled, UsbStatus::Stall));
+        Asked clear(Kind::Control, 0, {}, { 2, 1, 0, 0, 0x81, 0, 0, 0 });
+        QVERIFY(plugged.run(clear));
+        QVERIFY(plugged.run(in));
+        QCOMPARE(in.got(), counting(3));
+    }
+
+    void anInterruptEndpointWaitsUntilThereIsSomething()
+    {
+        SimulatedUsbDevice device("1-1", 2);
+        Plugged plugged;
+        Asked first(Kind::Interrupt, 0x83, Bytes(8)), second(Kind::Interrupt, 0x83, Bytes(8));
+        plugged.submit(first);
+        plugged.submit(second);
+        QTRY_COMPARE(device.waiting(), 2u);
+        device.interrupt({ 1, 2, 3 });
+        QVERIFY(plugged.ends(first));
+        QCOMPARE(first.got(), (Bytes { 1, 2, 3 }));
+        plugged.cancel(second);
+        QVERIFY(plugged.ends(second));
+        QCOMPARE(second.transfer.status, UsbStatus::Cancelled);
+        QCOMPARE(device.waiting(), 0u);
+    }
+
+    void isochronousPacketsComeInTheirOrder()
+    {
+        SimulatedUsbDevice const device("1-1", 2);
+        Plugged plugged;
+        std::list<Asked> packets;
+        for (int i = 0; i < 32; ++i)
+            plugged.submit(packets.emplace_back(Kind::Isochronous, 0x84, Bytes(192)));
+        QVERIFY(plugged.ends(packets.back()));
+        std::uint8_t number = 0;
+        for (auto const& packet : packets) {
+            QCOMPARE(packet.transfer.status, UsbStatus::Success);
+            QCOMPARE(packet.got(), Bytes(176, ++number));
+        }
+    }
+
+    void aResetIsMadeWhereItChangesAnything()
+    {
+        SimulatedUsbDevice const device("1-1", 2);
+        Plugged plugged;
+        auto const resets = [&] {
+            auto const calls = device.calls();
+            return std::count(calls.begin(), calls.end(), "reset");
+        };
+        Asked descriptor(Kind::Control, 0x80, Bytes(18), { 0x80, 6, 0, 1, 0, 0, 18, 0 });
+        plugged.reset(); // whatever the host's driver has made of it
+        QVERIFY(plugged.run(descriptor));
+        QCOMPARE(resets(), 1);
+        plugged.reset();
+        QVERIFY(plugged.run(descriptor));
+        QCOMPARE(resets(), 1);
+        Asked out(Kind::Bulk, 0x02, counting(3)), again(Kind::Bulk, 0x02, counting(3));
+        QVERIFY(plugged.run(out));
+        plugged.reset();
+        QVERIFY(plugged.run(again)); // waits for it
+        QCOMPARE(resets(), 2);
+    }
+
+    void takenFromTheGuestWhileItIsReset()
+    {
+        SimulatedUsbDevice const device("1-1", 2);
+        {
+            Plugged plugged;
+            Asked out(Kind::Bulk, 0x02, counting(3));
+            QVERIFY(plugged.run(out));
+            plugged.reset();
+        }
+        QVERIFY(device.hasDriver());
+        QCOMPARE(joined(device.calls()),
+            "detach 0, claim 0, set-interface 0 0, release 0, reset, claim 0, release 0, reset, attach 0");
+    }
+
+    void pulledOutInMidTransfer()
+    {
+        SimulatedUsbDevice device("1-1", 2);
+        Plugged plugged;
+        Asked waiting(Kind::Interrupt, 0x83, Bytes(8)), later(Kind::Bulk, 0x02, Bytes(8));
+        plugged.submit(waiting);
+        QTRY_COMPARE(device.waiting(), 1u);
+        device.unplug();
+        QVERIFY(plugged.ends(waiting));
+        QCOMPARE(waiting.transfer.status, UsbStatus::TransactionError);
+        QTRY_COMPARE(plugged.gone.load(), 1);
+        QVERIFY(plugged.run(later, UsbStatus::TransactionError));
+        QCOMPARE(plugged.gone.load(), 1);
+    }
+
+    void pulledOutWhileNothingIsAsked()
+    {
+        SimulatedUsbDevice device("1-1", 2);
+        Plugged const plugged;
+        device.unplug();
+        QTRY_COMPARE(plugged.gone.load(), 1);
+    }
+
+    void anotherDeviceAfterItsReset()
+    {
+        SimulatedUsbDevice device("1-1", 2);
+        Plugged plugged;
+        Asked out(Kind::Bulk, 0x02, counting(3)), again(Kind::Bulk, 0x02, counting(3));
+        QVERIFY(plugged.run(out));
+        device.changeAtReset();
+        plugged.reset();
+        QVERIFY(plugged.run(again, UsbStatus::TransactionError));
+        QTRY_COMPARE(plugged.gone.load(), 1);
+    }
+
+    void waitsForMemoryOfTheKernel()
+    {
+        SimulatedUsbDevice device("1-1", 2);
+        Plugged plugged;
+        Asked waiting(Kind::Interrupt, 0x83, Bytes(8)), out(Kind::Bulk, 0x02, counting(5)),
+            alone(Kind::Bulk, 0x02, counting(5));
+        plugged.submit(waiting);
+        QTRY_COMPARE(device.waiting(), 1u);
+        device.refuseForMemory(3);
+        plugged.submit(out);
+        QVERIFY(plugged.host.ended.empty());
+        QVERIFY(plugged.ends(out)); // though nothing of ours has landed: others give memory back too
+        QCOMPARE(out.transfer.status, UsbStatus::Success);
+        device.refuseForMemory(1000);
+        plugged.submit(alone);
+        plugged.cancel(alone);
+        QCOMPARE(alone.transfer.status, UsbStatus::Cancelled);
+        plugged.cancel(waiting);
+        QVERIFY(plugged.ends(waiting));
+    }
+
+    void anotherOneAtThePortIsNotTaken()
+    {
+        auto const usb = tests::must(HostUsb::open());
+        std::optional<SimulatedUsbDevice> device;
+        device.emplace("1-1", 2);
+        QTRY_COMPARE(usb->devices().size(), 1u);
+        auto const info = usb->devices().front();
+        device.reset();
+        device.emplace("1-1", 4);
+        QTRY_VERIFY(!usb->devices().empty() && usb->devices().front().address == 4);
+        auto const taken = HostUsbDevice::open(usb, info, {});
+        QVERIFY(!taken);
+        QCOMPARE(taken.error().code, ErrorCode::NotFound);
+    }
+
+    void whatIsSavedOfItNamesIt()
+    {
+        SimulatedUsbDevice const device("1-1", 2);
+        Plugged first;
+        auto const saved = first.device->save();
+        QCOMPARE(saved.kind(), "usb-host-device");
+        REQUIRE_OK(first.device->load(saved));
+        QVERIFY(first.device->canSave().has_value());
+        std::string const identity(first.device->identity());
+        first.device->setHost(nullptr);
+        first.device.reset();
+        first.device = tests::must(HostUsbDevice::open(first.usb, first.usb->devices().front(), {}));
+        first.device->setHost(&first.host);
+        QVERIFY(first.device->identity() != identity); // so that a restore plugs it in anew
+    }
+};
+
+REGISTER_SUITE(HostUsbTest);
+#include "host_usb_test.moc"

@@ -1,0 +1,358 @@
+#include "tests/host_usb/simulated_usb.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <filesystem>
+#include <fmt/format.h>
+#include <linux/usbdevice_fs.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <umockdev.h>
+#include <unistd.h>
+
+namespace tests {
+
+namespace {
+
+using vmm::Bytes;
+
+constexpr unsigned vendor = 0x1209, product = 0x0001;
+constexpr char const* hubPath = "/devices/pci0000:00/0000:00:14.0/usb1";
+
+/// Device, configuration, interface 0 with its settings 0 and 1, of four endpoints each.
+Bytes descriptors()
+{
+    Bytes const endpoints { 7, 5, 0x02, 2, 0, 2, 0, 7, 5, 0x81, 2, 0, 2, 0, 7, 5, 0x83, 3, 8, 0, 4, 7, 5, 0x84, 5, 192,
+        0, 1 };
+    Bytes all { 18, 1, 0, 2, 0, 0, 0, 64, vendor & 0xff, vendor >> 8, product & 0xff, product >> 8, 0, 1, 1, 2, 3, 1 };
+    auto const total = static_cast<std::uint8_t>(9 + 2 * (9 + endpoints.size()));
+    all.insert(all.end(), { 9, 2, total, 0, 1, 1, 0, 0x80, 50 });
+    for (std::uint8_t const setting : { 0, 1 }) {
+        all.insert(all.end(), { 9, 4, 0, setting, 4, 0xff, 0, 0, 0 });
+        all.insert(all.end(), endpoints.begin(), endpoints.end());
+    }
+    return all;
+}
+
+/// The whole machine as umockdev shows it, with one hub, for as long as the program runs.
+UMockdevTestbed* testbed()
+{
+    static UMockdevTestbed* const made = [] {
+        auto* const bed = umockdev_testbed_new();
+        auto const hub
+            = fmt::format("P: {}\nN: bus/usb/001/001\nE: SUBSYSTEM=usb\nE: DEVTYPE=usb_device\nE: BUSNUM=001\n"
+                          "E: DEVNUM=001\nE: DEVNAME=/dev/bus/usb/001/001\nA: busnum=1\\n\nA: devnum=1\\n\n"
+                          "A: bConfigurationValue=1\\n\nA: speed=480\\n\nA: maxchild=4\\n\nA: idVendor=1d6b\\n\n"
+                          "A: idProduct=0002\\n\nH: descriptors=12010002090001406B1D0200150603010201"
+                          "09021900010100E0000904000001090000000705810304000C\n",
+                hubPath);
+        GError* error = nullptr;
+        if (!umockdev_testbed_add_from_string(bed, hub.c_str(), &error))
+            g_error("%s", error->message);
+        return bed;
+    }();
+    return made;
+}
+
+}
+
+struct SimulatedUsbDevice::Private {
+    std::string port, node, path;
+    UMockdevIoctlBase* ioctls = nullptr;
+    int fifo = -1;
+
+    mutable std::mutex mutex;
+    std::vector<usbdevfs_urb*> pending;
+    std::deque<usbdevfs_urb*> done;
+    std::vector<std::string> calls;
+    std::deque<Bytes> reports;
+    Bytes loop, kept;
+    std::uint8_t packets = 0;
+    bool hasDriver = true, halted = false, gone = false, changes = false;
+    unsigned refusals = 0;
+
+    static gboolean serve(UMockdevIoctlBase*, UMockdevIoctlClient* client, gpointer self)
+    {
+        auto* const device = static_cast<Private*>(self);
+        auto* const argument = umockdev_ioctl_client_get_arg(client);
+        std::lock_guard const lock(device->mutex);
+        auto const outcome
+            = device->ioctl(umockdev_ioctl_client_get_request(client), *reinterpret_cast<gulong*>(argument->data));
+        umockdev_ioctl_client_complete(client, outcome < 0 ? -1 : outcome, outcome < 0 ? -outcome : 0);
+        return TRUE;
+    }
+
+    int ioctl(gulong request, gulong argument)
+    {
+        bool const reaps = request == USBDEVFS_REAPURBNDELAY || request == USBDEVFS_REAPURB;
+        if (gone && !reaps && request != USBDEVFS_DISCARDURB)
+            return -ENODEV;
+        auto const number = [argument] { return *reinterpret_cast<unsigned const*>(argument); };
+        switch (request) {
+        case USBDEVFS_GET_CAPABILITIES:
+            *reinterpret_cast<std::uint32_t*>(argument)
+                = USBDEVFS_CAP_ZERO_PACKET | USBDEVFS_CAP_NO_PACKET_SIZE_LIM | USBDEVFS_CAP_REAP_AFTER_DISCONNECT;
+            return 0;
+        case USBDEVFS_GET_SPEED: return 3; // high
+        case USBDEVFS_CLAIMINTERFACE: return hasDriver ? -EBUSY : note(fmt::format("claim {}", number()));
+        case USBDEVFS_RELEASEINTERFACE: return note(fmt::format("release {}", number()));
+        case USBDEVFS_SETCONFIGURATION: return note(fmt::format("set-configuration {}", number()));
+        case USBDEVFS_SETINTERFACE: {
+            auto const& set = *reinterpret_cast<usbdevfs_setinterface const*>(argument);
+            return note(fmt::format("set-interface {} {}", set.interface, set.altsetting));
+        }
+        case USBDEVFS_CLEAR_HALT: halted = false; return note(fmt::format("clear-halt {:02x}", number()));
+        case USBDEVFS_RESET: note("reset"); return changes ? -ENODEV : 0;
+        case USBDEVFS_GETDRIVER:
+            if (!hasDriver)
+                return -ENODATA;
+            std::strcpy(reinterpret_cast<usbdevfs_getdriver*>(argument)->driver, "usb-storage");
+            return 0;
+        case USBDEVFS_IOCTL: return driverIoctl(*reinterpret_cast<usbdevfs_ioctl const*>(argument));
+        case USBDEVFS_SUBMITURB: return submit(reinterpret_cast<usbdevfs_urb*>(argument));
+        case USBDEVFS_DISCARDURB: return discard(reinterpret_cast<usbdevfs_urb*>(argument));
+        case USBDEVFS_REAPURB:
+        case USBDEVFS_REAPURBNDELAY: return reap(reinterpret_cast<usbdevfs_urb**>(argument));
+        default: return -ENOTTY;
+        }
+    }
+
+    int note(std::string call)
+    {
+        calls.push_back(std::move(call));
+        return 0;
+    }
+
+    int driverIoctl(usbdevfs_ioctl const& what)
+    {
+        bool const detaches = what.ioctl_code == int(USBDEVFS_DISCONNECT);
+        if (hasDriver != detaches)
+            return -ENODATA;
+        hasDriver = !detaches;
+        return note(fmt::format("{} {}", detaches ? "detach" : "attach", what.ifno)), detaches ? 0 : 1;
+    }
+
+    int submit(usbdevfs_urb* urb)
+    {
+        if (refusals > 0) {
+            --refusals;
+            return -ENOMEM;
+        }
+        urb->status = -EINPROGRESS;
+        urb->actual_length = 0;
+        pending.push_back(urb);
+        answerAll();
+        return 0;
+    }
+
+    int discard(usbdevfs_urb* urb)
+    {
+        if (std::find(pending.begin(), pending.end(), urb) == pending.end())
+            return -EINVAL;
+        end(urb, -ENOENT, 0);
+        return 0;
+    }
+
+    int reap(usbdevfs_urb** to)
+    {
+        if (done.empty())
+            return gone ? -ENODEV : -EAGAIN;
+        *to = done.front();
+        done.pop_front();
+        showReadiness();
+        return 0;
+    }
+
+    void end(usbdevfs_urb* urb, int status, std::size_t length)
+    {
+        urb->status = status;
+        urb->actual_length = static_cast<int>(length);
+        std::erase(pending, urb);
+        done.push_back(urb);
+        showReadiness();
+    }
+
+    /// The node is a pipe: full, and so not writable, where there is nothing to reap.
+    void showReadiness() const
+    {
+        std::array<char, 4096> page {};
+        if (done.empty())
+            while (::write(fifo, page.data(), page.size()) > 0) { }
+        else
+            while (::read(fifo, page.data(), page.size()) > 0) { }
+    }
+
+    void answerAll()
+    {
+        for (bool answered = true; answered;) {
+            answered = false;
+            for (auto* const urb : std::vector(pending))
+                answered |= answer(urb);
+        }
+    }
+
+    bool answer(usbdevfs_urb* urb)
+    {
+        auto* const buffer = static_cast<std::uint8_t*>(urb->buffer);
+        auto const size = static_cast<std::size_t>(urb->buffer_length);
+        auto const take = [&](Bytes& from) {
+            auto const count = std::min(size, from.size());
+            std::copy_n(from.begin(), count, buffer);
+            from.erase(from.begin(), from.begin() + static_cast<std::ptrdiff_t>(count));
+            return end(urb, 0, count), true;
+        };
+        if (urb->type == USBDEVFS_URB_TYPE_CONTROL)
+            return control(urb, buffer, size - 8), true;
+        switch (urb->endpoint) {
+        case 0x02: loop.insert(loop.end(), buffer, buffer + size); return end(urb, 0, size), true;
+        case 0x81:
+            if (halted)
+                return end(urb, -EPIPE, 0), true;
+            return !loop.empty() && take(loop);
+        case 0x83: {
+            if (reports.empty())
+                return false;
+            auto report = std::move(reports.front());
+            reports.pop_front();
+            return take(report);
+        }
+        case 0x84:
+            for (int i = 0; i < urb->number_of_packets; ++i) {
+                urb->iso_frame_desc[i].actual_length = 176;
+                urb->iso_frame_desc[i].status = 0;
+                std::fill_n(buffer, 176, ++packets);
+            }
+            return end(urb, 0, 0), true;
+        default: return end(urb, -EPIPE, 0), true;
+        }
+    }
+
+    void control(usbdevfs_urb* urb, std::uint8_t* buffer, std::size_t size)
+    {
+        auto* const data = buffer + 8;
+        switch (buffer[0] << 8 | buffer[1]) {
+        case 0x8006: { // GET_DESCRIPTOR: device, configuration
+            auto const all = descriptors();
+            auto const from = buffer[3] == 1 ? all.begin() : all.begin() + 18;
+            auto const count = std::min<std::size_t>(size, std::size_t(buffer[3] == 1 ? 18 : all.end() - from));
+            std::copy_n(from, count, data);
+            return end(urb, 0, count);
+        }
+        case 0xc001:
+            for (std::size_t i = 0; i < size; ++i)
+                data[i] = static_cast<std::uint8_t>(i);
+            return end(urb, 0, size);
+        case 0x4002: kept.assign(data, data + size); return end(urb, 0, size);
+        default: return end(urb, -EPIPE, 0);
+        }
+    }
+};
+
+SimulatedUsbDevice::SimulatedUsbDevice(std::string port, unsigned address) : m_private(std::make_unique<Private>())
+{
+    auto& its = *m_private;
+    its.port = std::move(port);
+    its.node = fmt::format("/dev/bus/usb/001/{:03}", address);
+    its.path = fmt::format("{}/{}", hubPath, its.port);
+    its.ioctls = umockdev_ioctl_base_new();
+    g_signal_connect(its.ioctls, "handle-ioctl", G_CALLBACK(&Private::serve), m_private.get());
+    GError* error = nullptr;
+    if (!umockdev_testbed_attach_ioctl(testbed(), its.node.c_str(), its.ioctls, &error))
+        g_error("%s", error->message);
+
+    gchar* const root = umockdev_testbed_get_root_dir(testbed());
+    auto const file = std::filesystem::path(root + its.node);
+    g_free(root);
+    std::filesystem::create_directories(file.parent_path());
+    std::filesystem::remove(file);
+    ::mkfifo(file.c_str(), 0600);
+    its.fifo = ::open(file.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC);
+    its.showReadiness();
+
+    auto text = fmt::format(
+        "P: {}\nE: SUBSYSTEM=usb\nE: DRIVER=usb\nE: BUSNUM=001\nE: DEVNUM={:03}\nE: DEVNAME={}\n"
+        "E: DEVTYPE=usb_device\nE: PRODUCT={:x}/{:x}/100\nA: busnum=1\\n\nA: devnum={}\\n\n"
+        "A: bConfigurationValue=1\\n\nA: speed=480\\n\nA: idVendor={:04x}\\n\nA: idProduct={:04x}\\n\n"
+        "A: manufacturer=Example\\n\nA: product=Loop\\n\nA: serial=S{}\\n\nA: dev=189:{}\nH: descriptors=",
+        its.path, address, its.node, vendor, product, address, vendor, product, address, address - 1);
+    for (auto const byte : descriptors())
+        text += fmt::format("{:02X}", byte);
+    text += '\n';
+    if (!umockdev_testbed_add_from_string(testbed(), text.c_str(), &error))
+        g_error("%s", error->message);
+}
+
+SimulatedUsbDevice::~SimulatedUsbDevice()
+{
+    if (!m_private->gone)
+        unplug();
+    umockdev_testbed_detach_ioctl(testbed(), m_private->node.c_str(), nullptr);
+    g_object_unref(m_private->ioctls);
+    ::close(m_private->fifo);
+}
+
+void SimulatedUsbDevice::unplug()
+{
+    {
+        std::lock_guard const lock(m_private->mutex);
+        m_private->gone = true;
+        for (auto* const urb : std::vector(m_private->pending))
+            m_private->end(urb, -ESHUTDOWN, 0);
+    }
+    auto const path = "/sys" + m_private->path;
+    umockdev_testbed_uevent(testbed(), path.c_str(), "remove");
+    umockdev_testbed_remove_device(testbed(), path.c_str());
+}
+
+void SimulatedUsbDevice::interrupt(Bytes const& report)
+{
+    std::lock_guard const lock(m_private->mutex);
+    m_private->reports.push_back(report);
+    m_private->answerAll();
+}
+
+void SimulatedUsbDevice::halt()
+{
+    std::lock_guard const lock(m_private->mutex);
+    m_private->halted = true;
+}
+
+void SimulatedUsbDevice::refuseForMemory(unsigned count)
+{
+    std::lock_guard const lock(m_private->mutex);
+    m_private->refusals = count;
+}
+
+void SimulatedUsbDevice::changeAtReset()
+{
+    std::lock_guard const lock(m_private->mutex);
+    m_private->changes = true;
+}
+
+std::vector<std::string> SimulatedUsbDevice::calls() const
+{
+    std::lock_guard const lock(m_private->mutex);
+    return m_private->calls;
+}
+
+bool SimulatedUsbDevice::hasDriver() const
+{
+    std::lock_guard const lock(m_private->mutex);
+    return m_private->hasDriver;
+}
+
+std::size_t SimulatedUsbDevice::waiting() const
+{
+    std::lock_guard const lock(m_private->mutex);
+    return m_private->pending.size();
+}
+
+Bytes SimulatedUsbDevice::kept() const
+{
+    std::lock_guard const lock(m_private->mutex);
+    return m_private->kept;
+}
+
+}

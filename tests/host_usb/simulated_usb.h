@@ -1,0 +1,54 @@
+#pragma once
+
+#include "vmm/base/bytes.h"
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+struct usbdevfs_urb;
+
+namespace tests {
+
+/// A USB device that an unmodified libusb finds, opens and talks to, through umockdev: the program must run in
+/// umockdev-wrapper. At high speed, with configuration 1 and two settings of its only interface:
+///
+/// endpoint   | what it does
+/// ---------- | -------------------------------------------------------------------------------------------
+/// 0          | vendor requests: IN 1 counts bytes, OUT 2 is kept, 3 is refused
+/// 02, 81     | bulk: what goes out comes in again
+/// 83         | interrupt IN: what the test has put there, later or now
+/// 84         | isochronous IN: packets of 176 bytes, which are numbered
+///
+/// Each URB is read and answered where libusb has it, for both are in one process. Any thread.
+class SimulatedUsbDevice {
+public:
+    SimulatedUsbDevice(std::string port, unsigned address);
+    ~SimulatedUsbDevice();
+    SimulatedUsbDevice(SimulatedUsbDevice const&) = delete;
+    SimulatedUsbDevice& operator=(SimulatedUsbDevice const&) = delete;
+
+    void unplug();
+    void interrupt(vmm::Bytes const& report);
+    /// Endpoint 81 stalls until its halt is cleared.
+    void halt();
+    /// From now on the host's kernel refuses as many requests for want of memory.
+    void refuseForMemory(unsigned count);
+    /// The reset that comes next finds another device.
+    void changeAtReset();
+
+    /// What the kernel was asked for, but for URBs: "set-interface 0 1", "clear-halt 81", "reset", "detach 0" …
+    std::vector<std::string> calls() const;
+    bool hasDriver() const;
+    std::size_t waiting() const; ///< URBs
+    vmm::Bytes kept() const;
+
+private:
+    struct Private;
+    std::unique_ptr<Private> m_private;
+};
+
+}

@@ -1,0 +1,82 @@
+"""A USB stick of the host's (L1's QEMU gives it one, run_lab_tests) in a guest, through usbfs."""
+
+import hashlib
+import pathlib
+import random
+import subprocess
+import time
+
+from machines import ChronovisorMachine, Failure
+from scenario import Skip, check_equal, lab_test
+
+MIB = 1 << 20
+SIZE = 24 * MIB
+SERIAL = "chronovisor-lab"
+
+
+def content() -> bytes:
+    """What the stick holds at first: run_lab_tests has written the same."""
+    return random.Random(SERIAL).randbytes(SIZE)
+
+
+def driver_of(port: str) -> str | None:
+    link = pathlib.Path(f"/sys/bus/usb/devices/{port}:1.0/driver")
+    return link.resolve().name if link.exists() else None
+
+
+def wait_until(what: str, condition, seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise Failure(f"not within {seconds} s: {what}")
+        time.sleep(0.1)
+
+
+def wait_for_disk(machine, there: bool) -> None:
+    test = "-b" if there else "! -e"
+    machine.run(f"n=0; until [ {test} /dev/sda ]; do n=$((n + 1)); [ $n -lt 200 ] || break; sleep 0.1; done; [ {test} /dev/sda ]")
+
+
+@lab_test(seconds=150, needs=("hardware",))
+def a_stick_of_the_host_works_in_the_guest(lab):
+    if lab.kind is not ChronovisorMachine:
+        raise Skip("the peer is driven without USB")
+    machine = lab.linux("", "hardware", tablet=False, usbControllers=[{}])
+    stick = next((device for device in machine.host_usb() if device["serial"] == SERIAL), None)
+    if not stick:
+        raise Skip("this L1 has no USB stick; run_lab_tests gives it one")
+    port = stick["port"]
+    wait_until("the host's own driver has the stick", lambda: driver_of(port) == "usb-storage")
+    for turn in range(3):
+        machine.set_plugged(port, True)
+        check_equal("the host's driver", driver_of(port), "usbfs")
+        wait_for_disk(machine, True)
+        if turn < 2:
+            machine.set_plugged(port, False)
+            wait_for_disk(machine, False)
+            wait_until("the host's driver has the stick again", lambda: driver_of(port) == "usb-storage")
+    check_equal("checksum of the stick", machine.run("sha256sum </dev/sda").split()[0],
+                hashlib.sha256(content()).hexdigest())
+    machine.run(f"dd if=/dev/urandom of=/tmp/new bs=1M count=4 2>/dev/null; dd if=/tmp/new of=/dev/sda bs=1M seek=8 "
+                "2>/dev/null; sync")
+    written = machine.run("sha256sum </tmp/new").split()[0]
+    # A restore finds it unplugged: what is in it was not saved. It is plugged in anew.
+    machine.run("{ while dd if=/dev/sda of=/dev/null bs=64k 2>/dev/null; do echo 3 >/proc/sys/vm/drop_caches; done; "
+                "echo gone >/tmp/ended; } &")
+    machine.suspend()
+    wait_until("the host's driver has it while the machine is suspended", lambda: driver_of(port) == "usb-storage")
+    machine.restore()
+    wait_for_disk(machine, False)
+    machine.set_plugged(port, True)
+    wait_for_disk(machine, True)
+    check_equal("checksum of what was written", machine.run("dd if=/dev/sda bs=1M skip=8 count=4 2>/dev/null | sha256sum")
+                .split()[0], written)
+    machine.console.send("poweroff -f\n")
+    machine.wait_for_end(30)
+    wait_until("the host's driver has it after the machine", lambda: driver_of(port) == "usb-storage")
+    disk = next(pathlib.Path(f"/sys/bus/usb/devices/{port}:1.0").glob("host*/target*/*/block/*"), None)
+    if not disk:
+        raise Failure("the host does not see the stick's disk again")
+    read = subprocess.run(["dd", f"if=/dev/{disk.name}", "bs=1M", "skip=8", "count=4", "iflag=direct"],
+                          capture_output=True, check=True).stdout
+    check_equal("checksum of what was written, read on the host", hashlib.sha256(read).hexdigest(), written)

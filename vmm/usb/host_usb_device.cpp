@@ -1,0 +1,626 @@
+#include "vmm/usb/host_usb_device.h"
+
+#include "vmm/base/log.h"
+#include "vmm/state/reader.h"
+#include "vmm/state/writer.h"
+
+#include <algorithm>
+#include <fmt/format.h>
+#include <libusb.h>
+
+namespace vmm {
+
+namespace {
+
+/// Of one request: a usbfs has 16 MiB for all that is in flight (usbcore.usbfs_memory_mb), and 16 of these are of one
+/// endpoint.
+constexpr std::size_t mostAtOnce = 256u << 10;
+constexpr std::size_t setupSize = LIBUSB_CONTROL_SETUP_SIZE, page = 4096;
+
+// USB 2.0, 9.4 "Standard Device Requests": bmRequestType and bRequest.
+constexpr unsigned clearEndpointFeature = 0x0201, setAddress = 0x0005, setConfigurationRequest = 0x0009,
+                   setInterface = 0x010b;
+
+unsigned requestOf(UsbTransfer const& transfer)
+{
+    return unsigned(transfer.setup[0]) << 8 | transfer.setup[1];
+}
+
+std::uint16_t controlLength(UsbTransfer const& transfer)
+{
+    return loadLittle<std::uint16_t>(ConstByteSpan(transfer.setup).subspan(6, 2));
+}
+
+bool changesNothing(UsbTransfer const& transfer)
+{
+    constexpr std::uint8_t in = 0x80, typeMask = 0x60;
+    return transfer.kind == UsbTransfer::Kind::Control && (transfer.setup[0] & in) != 0
+        && (transfer.setup[0] & typeMask) == 0;
+}
+
+UsbStatus statusOf(libusb_transfer_status status)
+{
+    switch (status) {
+    case LIBUSB_TRANSFER_COMPLETED: return UsbStatus::Success;
+    case LIBUSB_TRANSFER_CANCELLED: return UsbStatus::Cancelled;
+    case LIBUSB_TRANSFER_STALL: return UsbStatus::Stall;
+    case LIBUSB_TRANSFER_OVERFLOW: return UsbStatus::Babble;
+    case LIBUSB_TRANSFER_ERROR:
+    case LIBUSB_TRANSFER_TIMED_OUT:
+    case LIBUSB_TRANSFER_NO_DEVICE: break;
+    }
+    return UsbStatus::TransactionError;
+}
+
+/// As a number below 32.
+unsigned indexOf(std::uint8_t endpoint)
+{
+    return (endpoint & 0xfu) | (endpoint & 0x80u) >> 3;
+}
+
+/// Those whose companion (USB 3.0, 9.6.7 "SuperSpeed Endpoint Companion") knows streams, a bit each.
+std::uint32_t streamEndpointsOf(libusb_config_descriptor const& configuration)
+{
+    constexpr unsigned maxStreams = 0x1f;
+    std::uint32_t found = 0;
+    for (unsigned i = 0; i < configuration.bNumInterfaces; ++i) {
+        auto const& interface = configuration.interface[i];
+        for (int alternate = 0; alternate < interface.num_altsetting; ++alternate) {
+            auto const& setting = interface.altsetting[alternate];
+            for (unsigned e = 0; e < setting.bNumEndpoints; ++e) {
+                libusb_ss_endpoint_companion_descriptor* companion = nullptr;
+                if (libusb_get_ss_endpoint_companion_descriptor(nullptr, &setting.endpoint[e], &companion)
+                    != LIBUSB_SUCCESS)
+                    continue;
+                bool const isBulk
+                    = (setting.endpoint[e].bmAttributes & LIBUSB_TRANSFER_TYPE_MASK) == LIBUSB_TRANSFER_TYPE_BULK;
+                if (isBulk && (companion->bmAttributes & maxStreams) != 0)
+                    found |= 1u << indexOf(setting.endpoint[e].bEndpointAddress);
+                libusb_free_ss_endpoint_companion_descriptor(companion);
+            }
+        }
+    }
+    return found;
+}
+
+/// What a request that was refused tells the guest: the device is there and does not like it, or is not there.
+UsbStatus statusOfCode(int code)
+{
+    switch (code) {
+    case LIBUSB_SUCCESS: return UsbStatus::Success;
+    case LIBUSB_ERROR_NO_DEVICE:
+    case LIBUSB_ERROR_NO_MEM:
+    case LIBUSB_ERROR_IO: return UsbStatus::TransactionError;
+    default: return UsbStatus::Stall;
+    }
+}
+
+}
+
+Result<std::unique_ptr<HostUsbDevice>> HostUsbDevice::open(
+    std::shared_ptr<HostUsb> usb, HostUsbInfo const& info, Gone gone)
+{
+    auto handle = TRY(usb->openDevice(info));
+    auto worker = TRY(LoopThread::start("usb " + info.port.substr(0, 10)));
+    std::unique_ptr<HostUsbDevice> device(
+        new HostUsbDevice(std::move(usb), info, std::move(handle), std::move(worker), std::move(gone)));
+    TRY_WITHIN(fmt::format("{:04x}:{:04x} at port {}", info.vendor, info.product, info.port), device->take());
+    return device;
+}
+
+HostUsbDevice::HostUsbDevice(std::shared_ptr<HostUsb> usb, HostUsbInfo const& info, HostUsb::Handle handle,
+    std::unique_ptr<LoopThread> worker, Gone gone)
+    : m_usb(std::move(usb)),
+      m_info(info),
+      m_gone(std::move(gone)),
+      m_handle(std::move(handle)),
+      m_worker(std::move(worker))
+{
+}
+
+HostUsbDevice::~HostUsbDevice()
+{
+    m_listener.reset();
+    m_worker->end();
+    m_usb->settle(); // what has landed last may still be on its way out of us
+    giveBack();
+    for (auto& flight : m_flights) {
+        freeMemory(flight);
+        libusb_free_transfer(flight.request);
+    }
+}
+
+Result<> HostUsbDevice::take()
+{
+    libusb_get_configuration(m_handle.get(), &m_configuration);
+    if (auto const code = claimInterfaces(); code != LIBUSB_SUCCESS) {
+        giveBack();
+        if (code == LIBUSB_ERROR_BUSY)
+            return fail(ErrorCode::Busy, "another program, or another machine, has it");
+        return fail(hostUsbError("it cannot be taken from the drivers of this host", code));
+    }
+    m_listener = m_usb->listen([this] {
+        if (!m_usb->isThere(m_info))
+            noteGone();
+    });
+    if (!m_usb->isThere(m_info))
+        noteGone();
+    return {};
+}
+
+void HostUsbDevice::giveBack()
+{
+    releaseInterfaces();
+    if (m_isGone)
+        return;
+    if (m_wasPlugged) {
+        // What the guest has made of it is nothing that a driver here would expect.
+        int present = 0;
+        if (libusb_get_configuration(m_handle.get(), &present) == LIBUSB_SUCCESS && present != m_configuration)
+            libusb_set_configuration(m_handle.get(), m_configuration == 0 ? -1 : m_configuration);
+        libusb_reset_device(m_handle.get());
+    }
+    for (auto const interface : std::exchange(m_detached, {})) {
+        if (auto const code = libusb_attach_kernel_driver(m_handle.get(), interface); code != LIBUSB_SUCCESS)
+            log(LogLevel::Debug, "usb", "{}", hostUsbError("no driver of the host takes " + m_info.port, code).detail);
+    }
+}
+
+void HostUsbDevice::setHost(UsbHost* host)
+{
+    std::lock_guard const lock(m_presence);
+    if (host) {
+        // A saved state that knows it from before does not know what it is at now.
+        m_identity = fmt::format("host {:04x}:{:04x} {}", m_info.vendor, m_info.product, EventLoop::now().count());
+        m_isFresh = false;
+        m_wasPlugged = true;
+    }
+    UsbDevice::setHost(host);
+}
+
+void HostUsbDevice::noteGone()
+{
+    if (!m_isGone.exchange(true) && m_gone)
+        m_gone();
+}
+
+// What the guest asks for
+
+void HostUsbDevice::submit(UsbTransfer& transfer)
+{
+    transfer.deviceData = nullptr;
+    auto& pipe = pipeOf(transfer);
+    pipe.waiting.push_back(&transfer);
+    serve(pipe);
+}
+
+HostUsbDevice::Pipe& HostUsbDevice::pipeOf(UsbTransfer const& transfer)
+{
+    auto const endpoint = transfer.kind == UsbTransfer::Kind::Control ? 0u : transfer.endpoint;
+    return m_pipes[endpoint | std::uint32_t(transfer.stream) << 8];
+}
+
+void HostUsbDevice::serve(Pipe& pipe)
+{
+    while (m_works == 0 && !pipe.unfinished && !pipe.waiting.empty()) {
+        auto& transfer = *pipe.waiting.front();
+        pipe.waiting.pop_front();
+        if (begin(transfer))
+            continue;
+        pipe.waiting.push_front(&transfer);
+        return tryAgainSoon();
+    }
+}
+
+void HostUsbDevice::serveAll()
+{
+    for (auto& flight : m_flights) {
+        if (!flight.waits)
+            continue;
+        auto const code = request(flight);
+        if (code == LIBUSB_ERROR_NO_MEM)
+            tryAgainSoon();
+        else if (flight.waits = false; code != LIBUSB_SUCCESS)
+            end(flight, statusOfCode(code));
+    }
+    for (auto& [key, pipe] : m_pipes)
+        serve(pipe);
+}
+
+/// The kernel has no memory for it now. Others' transfers, and ours, give theirs back.
+void HostUsbDevice::tryAgainSoon()
+{
+    if (m_triesAgain.exchange(true))
+        return;
+    m_worker->loop().post([this] {
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+        m_triesAgain = false;
+        withBus([this] { serveAll(); });
+    });
+}
+
+/// False: not now, for want of memory.
+bool HostUsbDevice::begin(UsbTransfer& transfer)
+{
+    if (m_isGone)
+        return complete(transfer, UsbStatus::TransactionError), true;
+    if (!changesNothing(transfer))
+        m_isFresh = false;
+    if (transfer.kind == UsbTransfer::Kind::Control) {
+        if (requestOf(transfer) == setAddress) // the host's kernel has given it one
+            return complete(transfer, UsbStatus::Success), true;
+        if (auto work = workFor(transfer))
+            return doWork(&transfer, std::move(work)), true;
+    }
+    return start(transfer);
+}
+
+HostUsbDevice::Work HostUsbDevice::workFor(UsbTransfer const& transfer)
+{
+    auto const value = transfer.value(), index = transfer.index();
+    switch (requestOf(transfer)) {
+    case setConfigurationRequest: return [this, value] { return setConfiguration(value & 0xff); };
+    case setInterface:
+        return [this, value, index] {
+            return libusb_set_interface_alt_setting(m_handle.get(), index & 0xff, value & 0xff);
+        };
+    case clearEndpointFeature:
+        if (value != 0) // ENDPOINT_HALT
+            return {};
+        return [this, index] { return libusb_clear_halt(m_handle.get(), index & 0xff); };
+    default: return {};
+    }
+}
+
+void HostUsbDevice::doWork(UsbTransfer* transfer, Work work)
+{
+    ++m_works;
+    m_worker->loop().post([this, transfer, work = std::move(work)] {
+        auto const code = m_isGone ? int(LIBUSB_ERROR_NO_DEVICE) : work();
+        if (code == LIBUSB_ERROR_NO_DEVICE)
+            noteGone();
+        --m_works;
+        withBus([&] {
+            if (transfer)
+                complete(*transfer, statusOfCode(code));
+            serveAll();
+        });
+    });
+}
+
+/// The host may be leaving: it is not waited for with m_presence held, and without it nothing waits.
+void HostUsbDevice::withBus(std::function<void()> const& task)
+{
+    for (;; std::this_thread::yield()) {
+        std::unique_lock presence(m_presence);
+        if (!isPlugged())
+            return;
+        std::unique_lock const bus(host().usbMutex(), std::try_to_lock);
+        if (!bus)
+            continue;
+        presence.unlock(); // it cannot leave without the lock of the bus
+        return task();
+    }
+}
+
+/// False: not now, for want of memory.
+bool HostUsbDevice::start(UsbTransfer& transfer)
+{
+    bool const isControl = transfer.kind == UsbTransfer::Kind::Control;
+    bool const isIsochronous = transfer.kind == UsbTransfer::Kind::Isochronous;
+    auto const size
+        = isControl ? setupSize + controlLength(transfer) : std::min<std::uint64_t>(transfer.length, mostAtOnce);
+    bool const isWhole = isControl ? transfer.isIn() || controlLength(transfer) == transfer.length
+                                   : !isIsochronous || transfer.length <= mostAtOnce;
+    auto* const flight = isWhole ? obtainFlight(size) : nullptr;
+    if (!flight) {
+        complete(transfer, UsbStatus::TransactionError);
+        return true;
+    }
+    flight->transfer = &transfer;
+    flight->done = 0;
+    flight->cancelled = false;
+    auto const code = request(*flight);
+    if (code == LIBUSB_SUCCESS) {
+        transfer.deviceData = flight;
+        return true;
+    }
+    rest(*flight);
+    if (code == LIBUSB_ERROR_NO_MEM)
+        return false;
+    pipeOf(transfer).unfinished = nullptr;
+    complete(transfer, statusOfCode(code));
+    return true;
+}
+
+/// Asks the device for the next part of the transfer.
+int HostUsbDevice::request(Flight& flight)
+{
+    auto const& transfer = *flight.transfer;
+    auto& request = *flight.request;
+    auto* const memory = flight.memory.data();
+    auto const count = std::min<std::uint64_t>(transfer.length - flight.done, mostAtOnce);
+    auto const callback = [](libusb_transfer* landed) {
+        auto& its = *static_cast<Flight*>(landed->user_data);
+        its.device->landed(its);
+    };
+    auto const room = transfer.kind == UsbTransfer::Kind::Control ? controlLength(transfer) : count;
+    if (!transfer.isIn()) {
+        auto const begin = transfer.kind == UsbTransfer::Kind::Control ? setupSize : 0;
+        (void)transfer.copyOut(flight.memory.subspan(begin, room), flight.done);
+    }
+    switch (transfer.kind) {
+    case UsbTransfer::Kind::Control:
+        std::copy(transfer.setup.begin(), transfer.setup.end(), memory);
+        libusb_fill_control_transfer(&request, m_handle.get(), memory, callback, &flight, 0);
+        break;
+    case UsbTransfer::Kind::Bulk:
+        libusb_fill_bulk_transfer(
+            &request, m_handle.get(), transfer.endpoint, memory, static_cast<int>(count), callback, &flight, 0);
+        if (transfer.stream != 0) {
+            request.type = LIBUSB_TRANSFER_TYPE_BULK_STREAM;
+            libusb_transfer_set_stream_id(&request, transfer.stream);
+        }
+        break;
+    case UsbTransfer::Kind::Interrupt:
+        libusb_fill_interrupt_transfer(
+            &request, m_handle.get(), transfer.endpoint, memory, static_cast<int>(count), callback, &flight, 0);
+        break;
+    case UsbTransfer::Kind::Isochronous:
+        libusb_fill_iso_transfer(
+            &request, m_handle.get(), transfer.endpoint, memory, static_cast<int>(count), 1, callback, &flight, 0);
+        libusb_set_iso_packet_lengths(&request, static_cast<unsigned>(count));
+        break;
+    }
+    if (transfer.kind != UsbTransfer::Kind::Isochronous)
+        request.num_iso_packets = 0;
+    auto const code = libusb_submit_transfer(&request);
+    bool const isLast = transfer.kind == UsbTransfer::Kind::Control || flight.done + count == transfer.length;
+    if (code == LIBUSB_SUCCESS)
+        pipeOf(transfer).unfinished = isLast ? nullptr : flight.transfer;
+    return code;
+}
+
+void HostUsbDevice::cancel(UsbTransfer& transfer)
+{
+    auto& pipe = pipeOf(transfer);
+    if (auto const found = std::find(pipe.waiting.begin(), pipe.waiting.end(), &transfer);
+        found != pipe.waiting.end()) {
+        pipe.waiting.erase(found);
+        return complete(transfer, UsbStatus::Cancelled);
+    }
+    auto* const flight = static_cast<Flight*>(transfer.deviceData);
+    if (!flight)
+        return;               // work ends by itself
+    flight->cancelled = true; // also where libusb has it no more, and another part would follow
+    if (flight->waits)
+        end(*flight, UsbStatus::Cancelled);
+    else
+        libusb_cancel_transfer(flight->request);
+}
+
+/// On libusb's thread.
+void HostUsbDevice::landed(Flight& flight)
+{
+    bool const isGone = flight.request->status == LIBUSB_TRANSFER_NO_DEVICE;
+    {
+        std::lock_guard const lock(host().usbMutex()); // which cannot go while this is in flight
+        if (!goesOn(flight))
+            serveAll();
+    }
+    if (isGone)
+        noteGone();
+}
+
+/// Takes what has come; whether there is more to come.
+bool HostUsbDevice::goesOn(Flight& flight)
+{
+    auto& transfer = *flight.transfer;
+    auto const& request = *flight.request;
+    auto status = statusOf(request.status);
+    auto count = static_cast<std::uint64_t>(std::max(0, request.actual_length));
+    bool const isControl = transfer.kind == UsbTransfer::Kind::Control;
+    bool const isIsochronous = transfer.kind == UsbTransfer::Kind::Isochronous;
+    auto const begin = isControl ? setupSize : 0;
+    if (isIsochronous && request.status == LIBUSB_TRANSFER_COMPLETED) {
+        status = statusOf(request.iso_packet_desc[0].status);
+        count = request.iso_packet_desc[0].actual_length;
+    }
+    count = std::min<std::uint64_t>({ count, flight.memory.size() - begin, transfer.length - flight.done });
+    if (transfer.isIn())
+        (void)transfer.copyIn(flight.memory.subspan(begin, count), flight.done);
+    flight.done += count;
+    // A packet that was under way when it was cancelled may have ended it, by its length too.
+    if (status == UsbStatus::Cancelled && count > 0 && !isControl && !isIsochronous) {
+        auto const packet = libusb_get_max_packet_size(libusb_get_device(m_handle.get()), transfer.endpoint);
+        if (flight.done == transfer.length || (packet > 0 && count % static_cast<unsigned>(packet) != 0))
+            status = UsbStatus::Success;
+    }
+    bool const isFull = !isControl && count == mostAtOnce && flight.done < transfer.length;
+    if (status != UsbStatus::Success || !isFull)
+        return end(flight, status), false;
+    if (flight.cancelled)
+        return end(flight, UsbStatus::Cancelled), false;
+    auto const code = this->request(flight);
+    if (code == LIBUSB_ERROR_NO_MEM) {
+        flight.waits = true;
+        tryAgainSoon();
+    } else if (code != LIBUSB_SUCCESS) {
+        return end(flight, statusOfCode(code)), false;
+    }
+    return true;
+}
+
+void HostUsbDevice::end(Flight& flight, UsbStatus status)
+{
+    auto& transfer = *flight.transfer;
+    auto const done = flight.done;
+    if (auto& pipe = pipeOf(transfer); pipe.unfinished == &transfer)
+        pipe.unfinished = nullptr;
+    transfer.deviceData = nullptr;
+    flight.waits = false;
+    rest(flight);
+    complete(transfer, status, done);
+}
+
+/// A few keep their memory: all machines and programs of the host share 16 MiB of it.
+void HostUsbDevice::rest(Flight& flight)
+{
+    constexpr std::size_t withMemory = 4;
+    if (m_idle.size() >= withMemory)
+        freeMemory(flight);
+    m_idle.push_back(&flight);
+}
+
+HostUsbDevice::Flight* HostUsbDevice::obtainFlight(std::size_t size)
+{
+    auto const fits = [&](Flight const* flight) { return flight->memory.size() >= size; };
+    auto found = std::find_if(m_idle.rbegin(), m_idle.rend(), fits);
+    if (found == m_idle.rend())
+        found = m_idle.rbegin(); // its memory is exchanged
+    Flight* flight = nullptr;
+    if (found != m_idle.rend()) {
+        flight = *found;
+        m_idle.erase(std::prev(found.base()));
+    } else {
+        auto* const request = libusb_alloc_transfer(1);
+        if (!request)
+            return nullptr;
+        flight = &m_flights.emplace_back(Flight { .device = this, .request = request });
+    }
+    if (fits(flight))
+        return flight;
+    freeMemory(*flight);
+    auto const room = alignUp(std::max<std::size_t>(size, 1), page);
+    auto* memory = libusb_dev_mem_alloc(m_handle.get(), room);
+    flight->isKernelMemory = memory != nullptr;
+    if (!memory)
+        memory = new std::uint8_t[room];
+    flight->memory = { memory, room };
+    return flight;
+}
+
+void HostUsbDevice::freeMemory(Flight& flight)
+{
+    if (flight.isKernelMemory)
+        libusb_dev_mem_free(m_handle.get(), flight.memory.data(), flight.memory.size());
+    else
+        delete[] flight.memory.data();
+    flight.memory = {};
+    flight.isKernelMemory = false;
+}
+
+unsigned HostUsbDevice::isochronousLead() const
+{
+    // As much as the guest's controller has in flight at an interval of one microframe; a frame at full speed is eight.
+    return m_info.speed == UsbSpeed::Full ? 128 : 64;
+}
+
+bool HostUsbDevice::setStreams(std::uint8_t endpoint, unsigned count)
+{
+    auto const index = indexOf(endpoint);
+    if (count != 0 && (m_mayStream >> index & 1) == 0)
+        return false;
+    if (m_wantedStreams[index].exchange(count) != count && !m_streamsChange.exchange(true))
+        doWork(nullptr, [this] { return applyStreams(); });
+    return true;
+}
+
+void HostUsbDevice::busReset()
+{
+    if (!std::exchange(m_isFresh, true))
+        doWork(nullptr, [this] { return resetPort(); });
+}
+
+// What takes its time
+
+int HostUsbDevice::applyStreams()
+{
+    m_streamsChange = false;
+    for (unsigned index = 0; index < m_streams.size(); ++index) {
+        auto const wanted = m_wantedStreams[index].load();
+        if (m_streams[index] == wanted)
+            continue;
+        std::array<unsigned char, 1> endpoint { static_cast<unsigned char>((index & 0xf) | (index & 0x10) << 3) };
+        auto const code = wanted == 0 ? libusb_free_streams(m_handle.get(), endpoint.data(), 1)
+                                      : libusb_alloc_streams(m_handle.get(), wanted, endpoint.data(), 1);
+        m_streams[index] = code < 0 ? 0 : wanted;
+        if (code < 0)
+            log(LogLevel::Warning, "usb", "{}", hostUsbError("streams of " + m_info.port, code).detail);
+    }
+    return LIBUSB_SUCCESS;
+}
+
+int HostUsbDevice::resetPort()
+{
+    auto const code = libusb_reset_device(m_handle.get());
+    if (code != LIBUSB_ERROR_NOT_FOUND)
+        return code;
+    noteGone(); // it has come back as another device
+    return LIBUSB_ERROR_NO_DEVICE;
+}
+
+int HostUsbDevice::setConfiguration(int value)
+{
+    int present = 0;
+    if (auto const code = libusb_get_configuration(m_handle.get(), &present); code != LIBUSB_SUCCESS)
+        return code;
+    if (present != value) {
+        releaseInterfaces();
+        if (auto const code = libusb_set_configuration(m_handle.get(), value == 0 ? -1 : value); code != LIBUSB_SUCCESS)
+            return code;
+    }
+    return claimInterfaces();
+}
+
+/// All of the active configuration, each in its first setting.
+int HostUsbDevice::claimInterfaces()
+{
+    libusb_config_descriptor* configuration = nullptr;
+    auto code = libusb_get_active_config_descriptor(libusb_get_device(m_handle.get()), &configuration);
+    if (code == LIBUSB_ERROR_NOT_FOUND)
+        return LIBUSB_SUCCESS; // it has none now
+    if (code != LIBUSB_SUCCESS)
+        return code;
+    m_mayStream = streamEndpointsOf(*configuration);
+    for (unsigned i = 0; code == LIBUSB_SUCCESS && i < configuration->bNumInterfaces; ++i) {
+        auto const& interface = configuration->interface[i];
+        if (interface.num_altsetting == 0)
+            continue;
+        int const number = interface.altsetting[0].bInterfaceNumber;
+        if (std::find(m_claimed.begin(), m_claimed.end(), number) == m_claimed.end()) {
+            bool const isKnown = std::find(m_detached.begin(), m_detached.end(), number) != m_detached.end();
+            if (libusb_detach_kernel_driver(m_handle.get(), number) == LIBUSB_SUCCESS && !isKnown)
+                m_detached.push_back(number);
+            code = libusb_claim_interface(m_handle.get(), number);
+            if (code == LIBUSB_SUCCESS)
+                m_claimed.push_back(number);
+        }
+        if (code == LIBUSB_SUCCESS && interface.num_altsetting > 1)
+            code = libusb_set_interface_alt_setting(m_handle.get(), number, 0);
+    }
+    libusb_free_config_descriptor(configuration);
+    return code;
+}
+
+void HostUsbDevice::releaseInterfaces()
+{
+    for (auto const interface : m_claimed)
+        libusb_release_interface(m_handle.get(), interface);
+    m_claimed.clear();
+}
+
+// State
+
+Section HostUsbDevice::save() const
+{
+    return state::save(State { m_info.vendor, m_info.product, m_info.serial, m_info.port });
+}
+
+Result<> HostUsbDevice::load(Section const& section)
+{
+    auto const saved = TRY(state::load<State>(section));
+    return (void)saved, Result<>();
+}
+
+}

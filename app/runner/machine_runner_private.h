@@ -75,7 +75,7 @@ struct MachineRunner::Private {
     std::unique_ptr<MomentSchedule> schedule; // of the machine in memory
     bool keepsAutomatically = false;          // it was told that one is due, and has not answered yet
     std::vector<std::pair<vmm::timeline::NewMoment, Kept>> keepsWaiting; // until it has
-    std::string complaint;                    // why it could not keep a moment by itself, said once
+    std::string complaint; // why it could not keep a moment by itself, said once
     vmm::EventLoop::Handle pruneTimer;
     std::shared_ptr<std::atomic<bool>> prunesUnasked; // while it does; true: it shall not go on
     bool prunesAgain = false;                         // there is more to thin out than it knows

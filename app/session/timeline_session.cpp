@@ -398,20 +398,22 @@ void TimelineSession::compare(QString const& one, QString const& other)
             session.stopComparing();
             emit session.failed(Step::Compare, {}, comparison.error());
         });
-    auto const tell = [gate = m_gate, goOn](double fraction) {
-        Gate<TimelineSession>::post(gate, [goOn, fraction](TimelineSession& session) {
-            if (goOn())
+    m_comparingDisks = std::make_shared<std::atomic<bool>>(true);
+    auto const disksGoOn = [goOn, wanted = m_comparingDisks] { return goOn() && wanted->load(); };
+    auto const tell = [gate = m_gate, disksGoOn](double fraction) {
+        Gate<TimelineSession>::post(gate, [disksGoOn, fraction](TimelineSession& session) {
+            if (disksGoOn())
                 emit session.comparingDisks(fraction);
         });
     };
     lookThrough(
-        m_comparing,
-        [source = m_source, before = first->id, after = second->id, goOn, tell] {
+        m_comparingDisks,
+        [source = m_source, before = first->id, after = second->id, disksGoOn, tell] {
             double told = 0;
             return compareDisksForPerson(*source, before, after, [&](double fraction) {
                 if (fraction >= told + 0.01)
                     tell(told = fraction);
-                return goOn();
+                return disksGoOn();
             });
         },
         [](TimelineSession& session, vmm::Result<std::vector<DiskComparison>> const& disks) {
@@ -426,6 +428,13 @@ void TimelineSession::stopComparing()
 {
     if (m_comparing)
         *m_comparing = false;
+    stopComparingDisks();
+}
+
+void TimelineSession::stopComparingDisks()
+{
+    if (m_comparingDisks)
+        *m_comparingDisks = false;
 }
 
 std::optional<quint64> TimelineSession::diskChange(QString const& id)

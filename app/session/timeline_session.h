@@ -100,6 +100,8 @@ public:
     /// the disks. Ends the one before.
     void compare(QString const& one, QString const& other);
     void stopComparing();
+    /// Of the disks alone, which take long.
+    void stopComparingDisks();
     /// How much of the disks changed up to that moment since its parent, where it is known; else disksLookedAt() tells
     /// when it is, if nobody asks for another one before.
     std::optional<quint64> diskChange(QString const& id);
@@ -163,7 +165,7 @@ private:
     std::optional<double> m_keeping;
     MomentPictures::Source m_source;
     MomentPictures m_pictures;
-    std::shared_ptr<std::atomic<bool>> m_comparing, m_looking; // false: nobody waits for it any more
+    std::shared_ptr<std::atomic<bool>> m_comparing, m_comparingDisks, m_looking; // false: nobody waits for it any more
     /// By parent and moment; nothing: it cannot be told.
     std::map<std::pair<QString, QString>, std::optional<quint64>> m_diskChanges;
     QString m_diskWish; // a moment

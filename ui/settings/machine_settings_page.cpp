@@ -30,7 +30,8 @@ vmm::VmConfig rebased(vmm::VmConfig const& edited, vmm::VmConfig const& before, 
     };
     using Config = vmm::VmConfig;
     take(&Config::name, &Config::notes, &Config::cpus, &Config::memoryMiB, &Config::cpuModel, &Config::firmware,
-        &Config::bootOrder, &Config::kernel, &Config::disks, &Config::cds, &Config::networks, &Config::serials);
+        &Config::bootOrder, &Config::kernel, &Config::disks, &Config::cds, &Config::networks, &Config::serials,
+        &Config::usbControllers, &Config::usbDevices);
     return result;
 }
 
@@ -207,6 +208,7 @@ bool MachineSettingsPage::isPolicyChanged() const
 void MachineSettingsPage::followTimeline(app::TimelineSession& timeline)
 {
     auto const take = [this, &timeline] {
+        m_timeline->setEnabled(timeline.isRead()); // before that it would show what nobody has chosen
         bool const isEdited = isPolicyChanged();
         m_policyBefore = timeline.policy();
         if (!isEdited)
@@ -277,6 +279,13 @@ void MachineSettingsPage::open(QString const& id)
                 }
                 m_before = now;
                 fillNetworks();
+            }));
+        m_sessionConnections.push_back(
+            connect(session, &app::VmSession::pluggedChanged, this, [this](QString const& device, bool plugged) {
+                for (auto* config : { &m_config, &m_before }) {
+                    if (auto* const mark = vmm::pluggedMark(*config, device.toStdString()))
+                        *mark = plugged;
+                }
             }));
         m_sessionConnections.push_back(connect(session, &app::VmSession::mediumFailed, this,
             [this, session](QString const& drive, vmm::Error const& error) {
@@ -359,11 +368,12 @@ void MachineSettingsPage::save()
         return;
     }
     m_save->setEnabled(false);
-    auto finish = guarded(this, [this](vmm::Result<> const& outcome) {
-        m_save->setEnabled(true);
-        finishSave(outcome);
-    });
-    // The page may show another machine by then.
+    // The page may show another machine by then, or have been changed again.
+    auto finish = guarded(
+        this, [this, was = Draft { m_config, m_before, m_newDisks, m_unwanted, {} }](vmm::Result<> const& outcome) {
+            m_save->setEnabled(true);
+            finishSave(was, outcome);
+        });
     auto saveConfig = [this, finish, locked = isLocked(), config = m_config, newDisks = m_newDisks,
                           unwanted = m_unwanted](vmm::Result<> const& outcome) mutable {
         if (!outcome)
@@ -384,18 +394,33 @@ void MachineSettingsPage::save()
             }));
 }
 
-void MachineSettingsPage::finishSave(vmm::Result<> const& outcome)
+void MachineSettingsPage::finishSave(Draft const& was, vmm::Result<> const& outcome)
 {
     if (!outcome)
         return m_messages->showProblem(problemFor(Task::ChangeSettings, outcome.error()));
+    auto const id = QString::fromStdString(was.config.uuid);
+    if (id != m_id) {
+        m_drafts.erase(id);
+        return;
+    }
     // Of a machine in memory only a part is saved; the rest stays here.
     auto const now = m_library.config(m_id);
-    m_config = isLocked() ? rebased(m_config, m_before, now) : now;
-    m_before = now;
-    if (!isLocked()) {
-        m_newDisks.clear();
-        m_unwanted.clear();
+    if (isLocked()) {
+        m_config = rebased(m_config, m_before, now);
+    } else {
+        m_config = rebased(m_config, was.config, now);
+        for (auto& disk : m_config.disks) { // made meanwhile
+            auto const made = std::ranges::find(now.disks, disk.id, &vmm::DiskConfig::id);
+            if (disk.path.empty() && made != now.disks.end())
+                disk.path = made->path;
+        }
+        std::erase_if(m_newDisks, [&](app::NewDisk const& disk) {
+            return std::ranges::find(was.newDisks, disk.id, &app::NewDisk::id) != was.newDisks.end();
+        });
+        std::erase_if(m_unwanted,
+            [&](std::string const& path) { return std::ranges::find(was.unwanted, path) != was.unwanted.end(); });
     }
+    m_before = now;
     emit saved(m_id);
 }
 

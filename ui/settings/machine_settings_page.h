@@ -74,9 +74,16 @@ private:
     {
         return m_config != m_before || !m_newDisks.empty() || !m_unwanted.empty() || isPolicyChanged();
     }
+    /// What was edited and is not stored.
+    struct Draft {
+        vmm::VmConfig config, before;
+        std::vector<app::NewDisk> newDisks;
+        std::vector<std::string> unwanted;
+        std::optional<app::TimelinePolicy> policy; // where it is changed
+    };
     void putAside();
     void discard();
-    void finishSave(vmm::Result<> const& outcome);
+    void finishSave(Draft const& was, vmm::Result<> const& outcome);
     QWidget* addRow(QVBoxLayout* layout, QString const& iconName, QString const& text);
     QToolButton* addRemove(QWidget* row, QString const& what, std::function<void()> remove);
 
@@ -86,13 +93,7 @@ private:
     std::vector<app::NewDisk> m_newDisks; // made when it is saved
     std::vector<std::string> m_unwanted;  // images that then go
     app::TimelinePolicy m_policyBefore;   // what is edited is in m_timeline
-    struct Draft {
-        vmm::VmConfig config, before;
-        std::vector<app::NewDisk> newDisks;
-        std::vector<std::string> unwanted;
-        std::optional<app::TimelinePolicy> policy; // where it is changed
-    };
-    std::map<QString, Draft> m_drafts; // of the machines that are not on the page
+    std::map<QString, Draft> m_drafts;    // of the machines that are not on the page
     bool m_filling = false;
     std::vector<QMetaObject::Connection> m_sessionConnections;
 

@@ -113,7 +113,7 @@ void TimelinePanel::makeComparison()
         m_axis->setFocus();
         endComparing();
     });
-    connect(m_compare, &CompareView::stopRequested, &m_timeline, &app::TimelineSession::stopComparing);
+    connect(m_compare, &CompareView::stopRequested, &m_timeline, &app::TimelineSession::stopComparingDisks);
     connect(&m_timeline, &app::TimelineSession::compared, m_compare, &CompareView::showComparison);
     connect(&m_timeline, &app::TimelineSession::comparingDisks, m_compare, &CompareView::showDiskProgress);
     connect(&m_timeline, &app::TimelineSession::disksCompared, m_compare, &CompareView::showDisks);

@@ -135,6 +135,12 @@ Result<Pruned> prune(
     Timeline& timeline, Policy const& policy, std::uint64_t now, Purge const& purge, Progress const& progress)
 {
     Pruned pruned;
+    // What a person has deleted goes even where a damaged moment keeps anybody from telling what else may.
+    for (auto const& going : thin({ timeline.moments(), timeline.present(), timeline.goingTo(), now }, policy).going) {
+        auto const moment = timeline.moment(going.id);
+        if (going.why == Thinned::Removed && moment && isStillGoing(timeline, going) && TRY(purge(going.id)))
+            pruned.gone.push_back({ *moment, going.why });
+    }
     bool hasGone = true;
     for (unsigned round = 0; hasGone; ++round) {
         hasGone = false;

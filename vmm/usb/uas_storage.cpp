@@ -190,7 +190,8 @@ void UasStorage::manageTasks(Slot& slot, ConstByteSpan unit)
     auto* const named = tag >= 1 && tag <= mostTags ? &m_slots[tag - 1] : nullptr;
     auto const isThere = [](Slot const& other) { return other.task.phase != Phase::Idle || other.serving; };
     std::uint8_t response = FunctionComplete;
-    switch (function) {
+    switch (lun != 0 && function != NexusReset ? -1 : int(function)) {
+    case -1: response = IncorrectUnit; break; // before anything is ended
     case AbortTask:
         if (named && named != &slot)
             abort(*named);
@@ -210,8 +211,6 @@ void UasStorage::manageTasks(Slot& slot, ConstByteSpan unit)
         break;
     default: response = NotSupported; break;
     }
-    if (lun != 0 && function != NexusReset)
-        response = IncorrectUnit;
     slot.task = {};
     slot.task.phase = Phase::Status;
     slot.task.isManagement = true;
@@ -352,7 +351,9 @@ Result<> UasStorage::checkTask(Task const& task, std::uint64_t diskSize)
 {
     bool const answered = task.fromImage || !task.in || task.length <= task.answer.size();
     bool const sized = task.done <= task.length && (task.phase != Phase::Data || task.done < task.length);
-    bool const onDisk = !task.fromImage || (task.offset <= diskSize && task.length <= diskSize - task.offset);
+    constexpr auto block = BlockImage::sectorSize;
+    bool const onDisk = !task.fromImage
+        || (task.offset <= diskSize && task.length <= diskSize - task.offset && task.offset % block == 0);
     // Data out that go nowhere are in no command.
     bool const wanted = task.phase != Phase::Data || task.fromImage || task.in;
     if (!answered || !sized || !onDisk || !wanted)

@@ -230,7 +230,7 @@ QString problemOfExports(StillMachine const& machine)
         std::set<std::uint64_t> numbers;
         for (auto const& disk : saved->config.disks) {
             auto options = imageOptions(disk);
-            auto const image = BlockImage::open(engine, place + "/" + disk.path, options);
+            auto const image = BlockImage::open(engine, disk.path, options);
             Bytes data(markSize);
             if (!image || !(*image)->readSync(0, data))
                 return name + ": " + QString::fromStdString(disk.path);

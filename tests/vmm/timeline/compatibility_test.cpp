@@ -3,6 +3,8 @@
 #include "tests/support/suite.h"
 #include "vmm/timeline/timeline.h"
 
+#include <fmt/format.h>
+
 using namespace vmm;
 using namespace vmm::timeline;
 using tests::FakeFolder;
@@ -61,7 +63,8 @@ private slots:
     void aNewerTimelineIsNotTouched()
     {
         Past past;
-        past.replace("timeline.json", "\"version\": 1", "\"version\": 2");
+        past.replace("timeline.json", fmt::format("\"version\": {}", TimelineRecord::version),
+            fmt::format("\"version\": {}", TimelineRecord::version + 1));
         auto const before = past.files();
         auto const opened = past.open();
         QVERIFY(!opened);

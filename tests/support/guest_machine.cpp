@@ -67,6 +67,9 @@ Machine::Listener GuestMachine::listener()
                 m_reason = QString::fromStdString(changed->reason->message());
         } else if (std::holds_alternative<event::GuestRebooted>(event)) {
             ++m_reboots;
+        } else if (std::holds_alternative<event::Progress>(event)) {
+            if (auto const told = std::exchange(atFirstProgress, {}))
+                told();
         } else if (auto const* kept = std::get_if<event::MomentKept>(&event)) {
             m_moment = kept->id;
             m_stoodStill.push_back(std::chrono::duration<double, std::milli>(kept->stoodStill).count());

@@ -41,6 +41,9 @@ public:
     /// Ends the machine and lets go of its files.
     void end() { m_machine.reset(); }
 
+    /// Called once, on the machine's thread, when a job is a first bit of its way. It must not wait.
+    std::function<void()> atFirstProgress;
+
     enum class Then { Resume, StayPaused };
     /// Writes the state, ends this machine and its threads, and builds a new one from the files, which runs on.
     vmm::Result<> suspendAndRestore(Then then = Then::Resume);

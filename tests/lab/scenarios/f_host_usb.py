@@ -42,6 +42,7 @@ def a_stick_of_the_host_works_in_the_guest(lab):
     if lab.kind is not ChronovisorMachine:
         raise Skip("the peer is driven without USB")
     machine = lab.linux("", "hardware", tablet=False, usbControllers=[{}])
+    machine.run("dmesg -n 1")  # what the kernel has to say of a stick that goes would be in between our lines
     stick = next((device for device in machine.host_usb() if device["serial"] == SERIAL), None)
     if not stick:
         raise Skip("this L1 has no USB stick; run_lab_tests gives it one")

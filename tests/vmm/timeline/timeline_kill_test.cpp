@@ -1,13 +1,11 @@
+#include "tests/support/killed_process.h"
 #include "tests/support/suite.h"
 #include "vmm/timeline/thinning.h"
 
 #include <QDir>
 #include <QTemporaryDir>
-#include <csignal>
-#include <fcntl.h>
 #include <random>
 #include <set>
-#include <sys/wait.h>
 #include <unistd.h>
 
 using namespace vmm;
@@ -151,37 +149,15 @@ std::unique_ptr<Timeline> openIn(QString const& path)
 /// A process does the operation over and over until it is killed. What it has said.
 std::vector<Word> workAndBeKilled(QString const& path, Operation operation, std::mt19937& random)
 {
-    std::array<int, 2> pipe {};
-    if (::pipe2(pipe.data(), O_CLOEXEC) != 0)
-        qFatal("no pipe");
-    auto const seed = static_cast<unsigned>(random());
-    auto const child = ::fork();
-    if (child == 0) {
+    return tests::workAndBeKilled<Word>(random, longest, [&](unsigned seed, int words) {
         auto const timeline = openIn(path);
-        Worker worker(*timeline, seed, pipe[1]);
+        Worker worker(*timeline, seed, words);
         while (timeline->moments().size() < keptMoments)
             worker.take();
         worker.say(Word::What::Ready);
         for (;;)
             (worker.*operation)();
-    }
-    ::close(pipe[1]);
-    std::vector<Word> said;
-    Word word {};
-    bool works = false;
-    while (::read(pipe[0], &word, sizeof word) == sizeof word) {
-        said.push_back(word);
-        if (word.what == Word::What::Ready && !std::exchange(works, true)) {
-            ::usleep(static_cast<useconds_t>(random() % longest));
-            ::kill(child, SIGKILL);
-        }
-    }
-    ::close(pipe[0]);
-    int status = 0;
-    ::waitpid(child, &status, 0);
-    if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
-        qFatal("the process ended by itself, with status %d", status);
-    return said;
+    });
 }
 
 /// The first file that no moment has and that is no pack; empty: there is none.

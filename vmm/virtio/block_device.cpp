@@ -26,6 +26,7 @@ constexpr std::uint64_t sectorSize = BlockImage::sectorSize;
 constexpr std::uint32_t maximumRange = 1u << 22; // sectors of one discard: 2 GiB
 constexpr std::uint32_t hostPageSectors = 8;
 constexpr std::uint64_t maximumTransfer = 64u << 20; // bytes of one request; guests ask for a few MiB at most
+constexpr std::uint64_t maximumTurn = 512u << 10;    // bytes of a turn's requests, see serve()
 
 std::uint64_t features(BlockOptions const& options, bool readOnly)
 {
@@ -128,7 +129,9 @@ void BlockDevice::serve(unsigned index)
             return release(request);
         start(request);
     }
-    // A turn has an end, however much the guest asks for: whoever stops the machine waits for it.
+    // A turn has an end, however much the guest asks for: whoever stops the machine waits for it. And an early one: what
+    // is in the host's page cache is copied as it is submitted, so the guest takes the first of many large requests, and
+    // asks for more, while the others are copied.
     unsigned left = queueSize;
     std::uint64_t bytes = 0;
     do {
@@ -142,7 +145,7 @@ void BlockDevice::serve(unsigned index)
             }
             bytes += std::min(request.chain.readableBytes + request.chain.writableBytes, maximumTransfer);
             start(request);
-            if (--left == 0 || bytes >= maximumTransfer)
+            if (--left == 0 || bytes >= maximumTurn)
                 return kick(index);
         }
     } while (ring.allowKicks());

@@ -295,6 +295,48 @@ class ChronovisorMachine(Machine):
         """The USB devices of the host."""
         return json.loads(self._ctl("usb", "list", "--json"))
 
+    def configuration(self) -> dict:
+        """As it is now: moments may have put an overlay in a disk's place."""
+        return json.loads(self._ctl("show", self.state["name"], "--json"))["config"]["state"]
+
     def type_on(self, console: str, text: str, until: str) -> str:
         """Types on another serial port than the first, and waits for what the guest answers there."""
         return self._ctl("console", self.state["name"], console, "--send", text, "--wait", until, "--timeout", "30")
+
+
+class LibraryMachine(ChronovisorMachine):
+    """One that is in a library of its own, and so has a past."""
+
+    def __init__(self, **configuration) -> None:
+        super().__init__(**configuration)
+        folder = self.directory / "XDG_DATA_HOME" / "chronovisor" / "machines" / self.state["uuid"]
+        folder.mkdir(parents=True, mode=0o700)
+        shutil.move(self._file, folder / "machine.json")
+
+    def start(self) -> None:
+        self._host("run", self.state["name"], "--serial", "stdio")
+
+    restore = start
+
+    def _moment(self, action: str, *words: str) -> str:
+        return self._ctl("moment", action, self.state["name"], *words)
+
+    def keep(self, moment: str) -> None:
+        self._moment("take", moment)
+
+    def go_to(self, moment: str) -> None:
+        self._moment("restore", moment)
+
+    def delete(self, moment: str) -> None:
+        self._moment("delete", moment)
+
+    def verify(self) -> None:
+        self._moment("verify")
+
+    def fork(self, moment: str, name: str) -> "LibraryMachine":
+        """Another machine of the same library, that has begun at the moment."""
+        self._moment("fork", moment, "--name", name)
+        other = object.__new__(LibraryMachine)
+        other.__dict__.update(self.__dict__, state={**self.state, "name": name}, process=None, console=None, _attached=None)
+        other.start()
+        return other

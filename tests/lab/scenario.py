@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import typing
 
-from machines import Failure, Machine
+from machines import ChronovisorMachine, Failure, LibraryMachine, Machine
 from web_server import WebServer
 
 SAMPLE = 5  # of so many pixels one is looked at: L1 is slow
@@ -66,8 +66,11 @@ class Lab:
     def guest(self, name: str) -> pathlib.Path:
         return pathlib.Path(os.environ[f"LAB_GUEST_{name.upper()}"])
 
-    def machine(self, **configuration) -> Machine:
-        machine = self.kind(**configuration)
+    def machine(self, *, with_past: bool = False, **configuration) -> Machine:
+        """`with_past`: one of which moments can be kept."""
+        if with_past and self.kind is not ChronovisorMachine:
+            raise Skip(f"{self.kind.name} has no timeline")
+        machine = (LibraryMachine if with_past else self.kind)(**configuration)
         self.machines.append(machine)
         machine.start()
         return machine
@@ -121,6 +124,10 @@ class Lab:
         machine.run("umount /mnt")
         machine.console.send("poweroff -f\n")
         machine.wait_for_end(30)
+        self.check_ext4(disk)
+
+    def check_ext4(self, disk: pathlib.Path) -> None:
+        """e2fsck's judgement of the file system on a raw disk."""
         checked = subprocess.run(["e2fsck", "-fn", str(disk)], capture_output=True, text=True, check=False)
         if checked.returncode != 0:
             raise Failure(f"e2fsck finds errors: {checked.stdout}")

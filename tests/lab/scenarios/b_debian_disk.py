@@ -1,5 +1,6 @@
 """A whole Debian on a disk, through both firmwares."""
 
+import pathlib
 import re
 
 from scenario import check_equal, lab_test
@@ -8,7 +9,7 @@ from scenario import check_equal, lab_test
 def boot_debian(lab, **configuration) -> None:
     base = lab.guest("debian") / "disk.raw"
     disk = lab.overlay(base)
-    machine = lab.machine(memoryMiB=768, disks=[{"path": str(disk), "backing": [str(base)]}], networks=[{}],
+    machine = lab.machine(with_past=True, memoryMiB=768, disks=[{"path": str(disk), "format": "qcow2", "backing": [str(base)]}], networks=[{}],
                           **configuration)
     machine.console.expect(r"root@debian:[^\n]*# ", 400)
     # A shell without line editing, so that the console carries only what commands print.
@@ -25,9 +26,14 @@ def boot_debian(lab, **configuration) -> None:
     check_equal("checksum after coming back", machine.run("sha256sum /root/small").split()[0], lab.web.checksum("small"))
     machine.run(f"wget -q -O /root/again {lab.web.address('small')}")
     machine.run("cmp /root/small /root/again")
+    machine.keep("with both")
+    machine.run("rm /root/small; sync")
+    machine.go_to("with both")
+    machine.run("echo 3 >/proc/sys/vm/drop_caches; cmp /root/small /root/again")
+    machine.run(f"wget -q -O /root/third {lab.web.address('small')} && cmp /root/small /root/third")
     machine.console.send("systemctl poweroff\n")
     machine.wait_for_end(120)
-    lab.check_image(disk)
+    lab.check_image(pathlib.Path(machine.configuration()["disks"][0]["path"]))
 
 
 @lab_test(seconds=600, needs=("debian",))

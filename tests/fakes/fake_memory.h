@@ -4,6 +4,7 @@
 #include "vmm/timeline/memory_tree.h"
 
 #include <algorithm>
+#include <memory>
 #include <random>
 #include <set>
 #include <string>
@@ -37,6 +38,14 @@ public:
         reads.emplace_back(block, offset);
         return {};
     }
+    vmm::timeline::MemoryTree const* origin() const override { return from.get(); }
+    vmm::Result<std::uint64_t> away(std::size_t block, std::uint64_t offset) override
+    {
+        std::uint64_t bits = 0;
+        for (std::uint64_t i = 0; i < vmm::timeline::pagesPerLeaf; ++i)
+            bits |= std::uint64_t(missing.contains({ block, offset + i * 4096 })) << i;
+        return bits;
+    }
     void letGo(std::size_t block, std::uint64_t offset, std::uint64_t size) override
     {
         for (auto page = offset; page < offset + size; page += 4096)
@@ -58,6 +67,15 @@ public:
         }
     }
 
+    /// A page comes to nobody who asks for it here, for it is still in `from`.
+    void setMissing(std::size_t block, std::uint64_t page)
+    {
+        missing.emplace(block, page * 4096);
+        std::fill_n(data[block].begin() + static_cast<std::ptrdiff_t>(page * 4096), 4096, std::uint8_t(0xee));
+    }
+
+    std::shared_ptr<vmm::timeline::MemoryTree const> from;
+    std::set<std::pair<std::size_t, std::uint64_t>> missing; // block and offset
     std::vector<vmm::Bytes> data;
     std::vector<std::pair<std::size_t, std::uint64_t>> reads;       // block and offset
     std::multiset<std::pair<std::size_t, std::uint64_t>> lettingGo; // of each page

@@ -28,6 +28,8 @@ private slots:
     void backAndForth();
     void momentsFollowEachOtherAtOnce_data() { everyWay(); }
     void momentsFollowEachOtherAtOnce();
+    void whatAForkDoesNotTouchStaysWhereItIs_data() { everyWay(); }
+    void whatAForkDoesNotTouchStaysWhereItIs();
     void damagedMemoryStopsTheMachine_data() { everyWay(); }
     void damagedMemoryStopsTheMachine();
     void theServerOfMemoryIsKilled();
@@ -144,6 +146,36 @@ void MomentTest::momentsFollowEachOtherAtOnce()
     guest.clearLines();
     guest.type("serial0", "mem check\r");
     QVERIFY2(guest.waitForLine("128 MiB read, 0 of", 20s), qPrintable(said(guest)));
+}
+
+void MomentTest::whatAForkDoesNotTouchStaysWhereItIs()
+{
+    QFETCH(MemoryWay, way);
+    constexpr std::uint64_t mib = 1 << 20;
+    GuestMachine guest("share/chronovisor/demo.elf");
+    auto const filled = keepFilled(guest, 128);
+    REQUIRE_OK(guest.timeline()->setGoingTo(filled)); // as a fork's timeline says before its first start
+    REQUIRE_OK(guest.goTo(filled, way));
+    // A moment does not wait for the rest, and has it all the same.
+    auto const early = tests::must(guest.keepMoment("early"));
+    auto const changed = tests::must(guest.timeline()->moment(early)).changedPages * 4096;
+    QVERIFY2(changed < 16 * mib, qPrintable(QString::number(changed)));
+    if (way == MemoryWay::Faults)
+        QVERIFY(guest.machine().statistics().residentBytes < 100 * mib);
+    auto const check = [&] {
+        guest.clearLines();
+        guest.type("serial0", "mem check\r");
+        return guest.waitForLine("128 MiB read, 0 of", 20s);
+    };
+    QVERIFY2(check(), qPrintable(said(guest)));
+    REQUIRE_OK(guest.goTo(early, way));
+    QVERIFY2(check(), qPrintable(said(guest)));
+
+    // A suspend needs all of it.
+    REQUIRE_OK(guest.timeline()->setGoingTo(early));
+    REQUIRE_OK(guest.goTo(early, way));
+    REQUIRE_OK(guest.suspendAndRestore());
+    QVERIFY2(check(), qPrintable(said(guest)));
 }
 
 void MomentTest::damagedMemoryStopsTheMachine()

@@ -55,6 +55,12 @@ void FirstTouches::hurry()
     m_changed.notify_all();
 }
 
+void FirstTouches::waitForHurry()
+{
+    std::unique_lock lock(m_mutex);
+    m_changed.wait(lock, [this] { return m_hurried || m_failure; });
+}
+
 std::vector<FirstTouches::Piece> FirstTouches::take()
 {
     std::lock_guard const lock(m_mutex);

@@ -24,6 +24,8 @@ public:
     /// Until nothing new was touched for a while, a page could not be had, or somebody is in a hurry.
     void waitUntilSettled();
     void hurry();
+    /// Until somebody is in a hurry, or a page could not be had.
+    void waitForHurry();
 
     /// What was touched so far, the first first; nothing is noted from then on.
     std::vector<Piece> take();

@@ -147,7 +147,7 @@ public:
     static Result<std::unique_ptr<Machine>> restore(std::string const& directory, Listener listener);
     /// The machine as it was at a moment, from the timeline alone; it is Paused then, and its present comes from there.
     /// What the timeline has of the present is not touched: who wants to keep that keeps it first.
-    /// It runs before its memory has been read.
+    /// It runs before its memory has been read; a fork at its first start reads only what is touched.
     static Result<std::unique_ptr<Machine>> goTo(std::shared_ptr<timeline::Timeline> timeline, std::string_view moment,
         Listener listener, MemoryWay way = MemoryWay::Best);
 

@@ -57,13 +57,14 @@ Result<std::unique_ptr<Machine>> Machine::goTo(
     auto const disks = TRY(timeline->moment(moment)).disks;
     auto machine = TRY(PcMachine::build(saved.config, saved.header.cpu, std::move(listener)));
     TRY(machine->board().checkDisksHave(disks));
-    if (!disks.empty()) { // else there is no way to be half gone
+    bool const isFork = timeline->goingTo() == moment; // which a new one has written down
+    if (!disks.empty()) {                              // else there is no way to be half gone
         TRY(timeline->setGoingTo(moment));
         TRY(machine->board().takeDisksTo(disks));
     }
     // What is waited for is the disk's, and the kernel's.
     auto arrived = std::async(std::launch::async, [&] { return timeline->setPresent(moment); });
-    auto const loaded = machine->loadState(saved, std::move(memory), way);
+    auto const loaded = machine->loadMoment(saved, timeline, std::move(memory), way, isFork);
     TRY(arrived.get());
     TRY(loaded);
     return std::unique_ptr<Machine>(std::move(machine));

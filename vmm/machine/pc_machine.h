@@ -9,6 +9,7 @@
 #include "vmm/machine/ram_loader.h"
 #include "vmm/machine/vcpu_thread.h"
 #include "vmm/timeline/forked_memory.h"
+#include "vmm/timeline/moment_memory.h"
 
 #include <atomic>
 #include <future>
@@ -26,6 +27,9 @@ public:
 
     /// Takes over a saved state. On an error the machine is good for nothing but to be destroyed.
     Result<> loadState(SavedMachine const& saved, std::unique_ptr<SavedMemory> memory, MemoryWay way = MemoryWay::Best);
+    /// The same from a moment of a timeline, to whose pages later moments can refer.
+    Result<> loadMoment(SavedMachine const& saved, std::shared_ptr<timeline::Timeline> const& timeline,
+        std::unique_ptr<timeline::MomentMemory> memory, MemoryWay way, bool isShared);
     Board& board() { return *m_board; }
 
     void post(Command command, Completion done) override;
@@ -52,6 +56,13 @@ private:
         std::unique_ptr<timeline::ForkedMemory> memory;
         std::future<Result<>> disks; // when they have it
         std::chrono::nanoseconds stoodStill {};
+    };
+
+    /// Where the memory comes from that may not be here yet.
+    struct Origin {
+        std::shared_ptr<timeline::Timeline> timeline;
+        timeline::MemoryTree memory; // the loader holds it
+        bool isShared = false;       // with the machine that this one was forked off: what nobody touches stays there
     };
 
     PcMachine(VmConfig const& config, Listener listener) : m_config(config), m_listener(std::move(listener)) { }
@@ -104,7 +115,11 @@ private:
     void hostFailed(Error const& error);
     Result<> checkCanSave() const;
     Result<SavedMachine> captureState(Board::Disks files) const;
-    Result<Instant> holdInstant(std::vector<timeline::MomentDisk> const& disks);
+    Result<Instant> holdInstant(
+        std::vector<timeline::MomentDisk> const& disks, std::optional<timeline::ForkedMemory::Origin> origin);
+    /// What a moment can refer to instead of waiting for it; nothing: all must be here first.
+    Result<std::optional<timeline::ForkedMemory::Origin>> originFor(
+        timeline::Timeline const& timeline, RamLoader const& loader) const;
     /// Starts reading the rest of a restored machine's memory, or goes on where an error has stopped it.
     void loadMemory();
     void memoryLoaded(Result<> const& outcome);
@@ -132,6 +147,7 @@ private:
     std::optional<Error> m_crash;       // reported while the machine stood still
     std::atomic<GuestRequest> m_requested { GuestRequest::None }; // set by a vCPU's thread
     std::shared_ptr<RamLoader> m_loader;                          // while a restored machine's memory is not complete
+    std::optional<Origin> m_origin;                               // since a moment was loaded
     bool m_memoryIsLost = false;                                  // a part of it could not be read: only a reset helps
     bool m_wasStopped = false; // the guest's watchdogs must be told at the next letRun()
     std::vector<std::unique_ptr<VcpuThread>> m_threads;

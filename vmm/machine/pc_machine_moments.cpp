@@ -5,6 +5,7 @@
 #include "vmm/state/reader.h"
 #include "vmm/state/writer.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <pthread.h>
 
@@ -36,10 +37,11 @@ void PcMachine::keepMoment(command::KeepMoment const& command, Completion done)
 /// On the job's worker, beside the machine.
 Result<event::MomentKept> PcMachine::keep(Job const& job, RamLoader* loader, command::KeepMoment const& command)
 {
-    // A restored machine's memory must be here before an instant of it can be held.
-    if (loader)
-        TRY(loader->wait([&] { return !job.cancelled.load(); }));
     auto& timeline = *command.timeline;
+    auto origin = loader ? TRY(originFor(timeline, *loader)) : std::nullopt;
+    // What is not the timeline's own must be here before an instant of it can be held.
+    if (loader && !origin)
+        TRY(loader->wait([&] { return !job.cancelled.load(); }));
     auto what = command.what;
     what.id = makeUuid();
     what.disks = TRY(m_board->planDisks(what.id, timeline.moments()));
@@ -48,7 +50,7 @@ Result<event::MomentKept> PcMachine::keep(Job const& job, RamLoader* loader, com
     auto const kept = [&]() -> Result<event::MomentKept> {
         TRY(m_board->prepareDisks(what.disks));
         Result<Instant> held = fail(ErrorCode::Internal, "no instant was held");
-        m_thread->loop().call([&] { held = holdInstant(what.disks); });
+        m_thread->loop().call([&] { held = holdInstant(what.disks, std::move(origin)); });
         auto instant = TRY(std::move(held));
         if (command.picture)
             what.picture = command.picture();
@@ -56,8 +58,10 @@ Result<event::MomentKept> PcMachine::keep(Job const& job, RamLoader* loader, com
         TRY(m_board->sealDisks(what.disks));
         auto const id = TRY(store(job, timeline, what, instant)).id;
         instant.memory.reset();
-        for (auto* const block : m_board->memoryBlocks())
-            joinPages(block->bytes(), [&] { return !job.cancelled.load(); });
+        for (auto* const block : m_board->memoryBlocks()) {
+            if (!loader)
+                joinPages(block->bytes(), [&] { return !job.cancelled.load(); });
+        }
         return event::MomentKept { id, instant.stoodStill };
     }();
     if (!kept)
@@ -83,7 +87,23 @@ Result<timeline::Moment> PcMachine::store(
     });
 }
 
-Result<PcMachine::Instant> PcMachine::holdInstant(std::vector<timeline::MomentDisk> const& disks)
+Result<std::optional<timeline::ForkedMemory::Origin>> PcMachine::originFor(
+    timeline::Timeline const& timeline, RamLoader const& loader) const
+{
+    TRY(loader.check());
+    if (!m_origin || m_origin->timeline.get() != &timeline)
+        return std::nullopt;
+    auto const blocks = m_board->memoryBlocks();
+    timeline::ForkedMemory::Origin origin { m_origin->memory, {} };
+    for (auto const& part : loader.latecomers()) {
+        auto const place = std::find(blocks.begin(), blocks.end(), part.block);
+        origin.parts.push_back({ static_cast<std::size_t>(place - blocks.begin()), part.offset, part.size });
+    }
+    return origin;
+}
+
+Result<PcMachine::Instant> PcMachine::holdInstant(
+    std::vector<timeline::MomentDisk> const& disks, std::optional<timeline::ForkedMemory::Origin> origin)
 {
     if (m_job || (state() != RunState::Running && state() != RunState::Paused))
         return fail(ErrorCode::NotNow, "only a machine that is on has a present to keep");
@@ -94,7 +114,7 @@ Result<PcMachine::Instant> PcMachine::holdInstant(std::vector<timeline::MomentDi
         stopRunning();
     auto instant = [&]() -> Result<Instant> {
         auto saved = TRY(captureState(Board::Disks::ThoseThatStay));
-        auto memory = TRY(timeline::ForkedMemory::freeze(m_board->memoryBlocks()));
+        auto memory = TRY(timeline::ForkedMemory::freeze(m_board->memoryBlocks(), std::move(origin)));
         auto const kept = std::make_shared<std::promise<Result<>>>();
         m_board->keepDisks(disks, static_cast<std::uint64_t>(m_clock->now().count()),
             [kept](Result<> outcome) { kept->set_value(std::move(outcome)); });

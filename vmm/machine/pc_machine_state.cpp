@@ -194,6 +194,8 @@ Result<> PcMachine::loadState(SavedMachine const& saved, std::unique_ptr<SavedMe
         outcome = [&]() -> Result<> {
             // Memory first: devices look into it as they load (the rings of their queues).
             m_loader = TRY(RamLoader::open(std::move(memory), m_board->memoryBlocks(), way));
+            if (m_origin && m_origin->isShared)
+                m_loader->leaveTheRest();
             m_clock->set(Nanoseconds(saved.header.guestTime));
             for (auto const& own : m_parts)
                 TRY_WITHIN(own.id, own.device->load(findPart(saved.parts, own.id)->section));
@@ -208,6 +210,13 @@ Result<> PcMachine::loadState(SavedMachine const& saved, std::unique_ptr<SavedMe
         }();
     });
     return outcome;
+}
+
+Result<> PcMachine::loadMoment(SavedMachine const& saved, std::shared_ptr<timeline::Timeline> const& timeline,
+    std::unique_ptr<timeline::MomentMemory> memory, MemoryWay way, bool isShared)
+{
+    m_origin.emplace(Origin { timeline, memory->tree(), isShared });
+    return loadState(saved, std::move(memory), way);
 }
 
 void PcMachine::loadMemory()

@@ -73,13 +73,18 @@ Result<std::unique_ptr<RamLoader>> RamLoader::open(
         hasFiles = hasFiles && (isSmall || source->file(places[i]));
     }
     TRY(readAtOnce(*source, small));
-    if (!hasFiles && (way == MemoryWay::Best || way == MemoryWay::Faults)) {
-        if (auto faults = PageFaults::open())
-            return FaultLoader::create(std::move(source), std::move(large), std::move(*faults));
-        else
-            log(LogLevel::Info, "memory", "{}", faults.error().message());
-    }
-    return FileLoader::create(std::move(source), std::move(large), way);
+    auto const latecomers = large;
+    auto loader = TRY([&]() -> Result<std::unique_ptr<RamLoader>> {
+        if (!hasFiles && (way == MemoryWay::Best || way == MemoryWay::Faults)) {
+            if (auto faults = PageFaults::open())
+                return FaultLoader::create(std::move(source), std::move(large), std::move(*faults));
+            else
+                log(LogLevel::Info, "memory", "{}", faults.error().message());
+        }
+        return FileLoader::create(std::move(source), std::move(large), way);
+    }());
+    loader->m_latecomers = latecomers;
+    return loader;
 }
 
 Result<> RamLoader::readAtOnce(SavedMemory const& source, std::vector<Part> const& parts)
@@ -122,9 +127,24 @@ bool RamLoader::isUnderWay() const
     return m_running;
 }
 
+Result<> RamLoader::check() const
+{
+    if (auto const failure = m_touches.failure())
+        return fail(*failure);
+    std::lock_guard const lock(m_mutex);
+    return m_running ? Result<>() : m_outcome;
+}
+
 void RamLoader::settle()
 {
     m_touches.waitUntilSettled();
+    rememberTouches();
+    if (m_leavesRest)
+        m_touches.waitForHurry();
+}
+
+void RamLoader::rememberTouches()
+{
     auto const needed = m_touches.take();
     if (needed.empty() || m_touches.failure())
         return;

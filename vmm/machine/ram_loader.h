@@ -40,8 +40,15 @@ public:
     /// Leaves what is not read yet as it is: the blocks are of no use then but to be cleared.
     virtual ~RamLoader() = default;
 
+    /// The rest comes only when somebody waits for it: whoever shares the source's pages with others does so until
+    /// then.
+    void leaveTheRest() { m_leavesRest = true; }
     void start(StandStill standStill, Ended ended);
     bool isUnderWay() const;
+    /// The error that has stopped it, or that will.
+    Result<> check() const;
+    /// What was not here when it was opened. A page of it that has come since is an anonymous one.
+    std::vector<Part> const& latecomers() const { return m_latecomers; }
     /// Waits until the memory is complete, or its thread has stopped with an error; Cancelled once `goOn` says no.
     Result<> wait(std::function<bool()> const& goOn);
 
@@ -51,7 +58,8 @@ protected:
     explicit RamLoader(std::unique_ptr<SavedMemory> source) : m_source(std::move(source)) { }
     /// On the thread; until all is here. Called again after an error.
     virtual Result<> load() = 0;
-    /// Waits until the guest has settled, and has the source remember what it needed.
+    /// Waits until the guest has settled, and has the source remember what it needed; then, where the rest is left,
+    /// until somebody waits for it.
     void settle();
     /// Who derives calls it in its destructor, once load() will not go on.
     void joinThread();
@@ -61,6 +69,10 @@ protected:
     StandStill m_standStill;
 
 private:
+    void rememberTouches();
+
+    std::vector<Part> m_latecomers;
+    bool m_leavesRest = false;
     mutable std::mutex m_mutex;
     std::condition_variable m_stopped;
     bool m_running = false;

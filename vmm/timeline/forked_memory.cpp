@@ -14,12 +14,13 @@ namespace vmm::timeline {
 
 namespace {
 
-// /proc/PID/pagemap has 64 bits a page (Documentation/admin-guide/mm/pagemap.rst): bit 63 present, 62 swapped.
-constexpr std::uint64_t usedBits = 3ull << 62;
+// /proc/PID/pagemap has 64 bits a page (Documentation/admin-guide/mm/pagemap.rst): bit 63 present, 62 swapped, 61 a
+// file's.
+constexpr std::uint64_t usedBits = 3ull << 62, fileBit = 1ull << 61;
 constexpr std::size_t entriesAtOnce = 2048;
 
 /// What the child is told at the other end of its leash.
-struct Part {
+struct Range {
     std::uint64_t address, size;
 };
 
@@ -29,11 +30,11 @@ struct Part {
 {
     ::syscall(SYS_dup2, leash, 0);
     ::syscall(SYS_close_range, 1u, ~0u, 0u);
-    Part part {};
+    Range range {};
     for (;;) {
-        auto const got = ::syscall(SYS_read, 0, &part, sizeof part);
-        if (got == sizeof part)
-            ::syscall(SYS_madvise, part.address, part.size, MADV_DONTNEED);
+        auto const got = ::syscall(SYS_read, 0, &range, sizeof range);
+        if (got == sizeof range)
+            ::syscall(SYS_madvise, range.address, range.size, MADV_DONTNEED);
         else if (got >= 0)
             ::syscall(SYS_exit_group, 0);
     }
@@ -41,11 +42,12 @@ struct Part {
 
 }
 
-Result<std::unique_ptr<ForkedMemory>> ForkedMemory::freeze(std::vector<MemoryBlock*> const& blocks)
+Result<std::unique_ptr<ForkedMemory>> ForkedMemory::freeze(
+    std::vector<MemoryBlock*> const& blocks, std::optional<Origin> origin)
 {
-    std::unique_ptr<ForkedMemory> memory(new ForkedMemory);
+    std::unique_ptr<ForkedMemory> memory(new ForkedMemory(std::move(origin)));
     for (auto const* block : blocks) {
-        if (!block->isComplete()) {
+        if (!block->isComplete() && !memory->m_origin) {
             return fail(ErrorCode::NotNow,
                 fmt::format(
                     "{} is not complete yet: it is still being read from where it was restored from", block->name()));
@@ -99,18 +101,43 @@ Result<std::uint64_t> ForkedMemory::nextUsed(std::size_t block, std::uint64_t of
     auto const base = reinterpret_cast<std::uintptr_t>(m_addresses[block]) / pageSize;
     auto const end = base + m_blocks[block].size / pageSize;
     for (auto page = base + offset / pageSize; page < end; ++page) {
-        if (page < m_entriesFrom || page >= m_entriesFrom + m_entries.size()) {
-            m_entries.resize(std::min<std::uint64_t>(entriesAtOnce, end - page));
-            auto const size = m_entries.size() * sizeof(std::uint64_t);
-            if (::pread(m_pagemap.get(), m_entries.data(), size, static_cast<off_t>(page * sizeof(std::uint64_t)))
-                != static_cast<ssize_t>(size))
-                return failOs("cannot find out which memory is in use");
-            m_entriesFrom = page;
-        }
-        if ((m_entries[page - m_entriesFrom] & usedBits) != 0)
+        if ((TRY(entryOf(page, end)) & usedBits) != 0)
             return (page - base) * pageSize;
     }
     return m_blocks[block].size;
+}
+
+Result<std::uint64_t> ForkedMemory::away(std::size_t block, std::uint64_t offset)
+{
+    auto const isWithin = [&](Part const& part) {
+        return part.block == block && part.offset <= offset && offset < part.offset + part.size;
+    };
+    std::uint64_t away = 0;
+    if (!m_origin || std::ranges::none_of(m_origin->parts, isWithin))
+        return away;
+    auto const base = reinterpret_cast<std::uintptr_t>(m_addresses[block]) / pageSize;
+    auto const end = base + m_blocks[block].size / pageSize, first = base + offset / pageSize;
+    for (auto page = first; page < std::min(first + pagesPerLeaf, end); ++page) {
+        auto const entry = TRY(entryOf(page, end));
+        if ((entry & usedBits) == 0 || (entry & fileBit) != 0)
+            away |= 1ull << (page - first);
+    }
+    return away;
+}
+
+Result<std::uint64_t> ForkedMemory::entryOf(std::uint64_t page, std::uint64_t end)
+{
+    if (page < m_entriesFrom || page >= m_entriesFrom + m_entries.size()) {
+        m_entries.resize(std::min<std::uint64_t>(entriesAtOnce, end - page));
+        auto const size = m_entries.size() * sizeof(std::uint64_t);
+        if (::pread(m_pagemap.get(), m_entries.data(), size, static_cast<off_t>(page * sizeof(std::uint64_t)))
+            != static_cast<ssize_t>(size)) {
+            m_entries.clear();
+            return failOs("cannot find out which memory is in use");
+        }
+        m_entriesFrom = page;
+    }
+    return m_entries[page - m_entriesFrom];
 }
 
 /// Not process_vm_readv(): it pins pages, and the kernel gives the child a copy of each that it shares with us before.
@@ -130,8 +157,8 @@ Result<> ForkedMemory::read(std::size_t block, std::uint64_t offset, ByteSpan da
 /// Where that cannot be said just now the child has it for as long as it lives, which is slower and nothing else.
 void ForkedMemory::letGo(std::size_t block, std::uint64_t offset, std::uint64_t size)
 {
-    Part const part { reinterpret_cast<std::uintptr_t>(m_addresses[block]) + offset, size };
-    ::send(m_leash.get(), &part, sizeof part, MSG_NOSIGNAL | MSG_DONTWAIT);
+    Range const range { reinterpret_cast<std::uintptr_t>(m_addresses[block]) + offset, size };
+    ::send(m_leash.get(), &range, sizeof range, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 }

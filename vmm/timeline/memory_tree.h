@@ -28,6 +28,9 @@ struct MemoryRoot {
 
 constexpr std::uint64_t maximumBlockSize = std::uint64_t(1) << 46;
 
+class MemoryTree;
+constexpr std::uint64_t pagesPerLeaf = wordsPerNode;
+
 /// Memory that holds still while it is read: what a moment is made of. Worker thread.
 class FrozenMemory {
 public:
@@ -41,6 +44,10 @@ public:
     /// none.
     virtual Result<std::uint64_t> nextUsed(std::size_t block, std::uint64_t offset) = 0;
     virtual Result<> read(std::size_t block, std::uint64_t offset, ByteSpan data) = 0;
+    /// Where what has not come into this memory yet still is; its blocks are the same ones. Null: all has come.
+    virtual MemoryTree const* origin() const { return nullptr; }
+    /// Of the pages of a leaf, which begins at `offset`: bit n for one that has not come. Such a page is not read here.
+    virtual Result<std::uint64_t> away(std::size_t /*block*/, std::uint64_t /*offset*/) { return 0; }
     /// That part is not looked at again, and need not hold still any longer.
     virtual void letGo(std::size_t, std::uint64_t /*offset*/, std::uint64_t /*size*/) { }
 };

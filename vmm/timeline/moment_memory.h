@@ -13,6 +13,7 @@ public:
     static Result<std::unique_ptr<MomentMemory>> open(
         std::shared_ptr<Timeline const> timeline, std::string_view id, std::shared_ptr<Timeline> keeper = {});
 
+    MemoryTree const& tree() const { return m_tree; }
     std::vector<Block> const& blocks() const override { return m_blocks; }
     bool holdsData(std::size_t block, std::uint64_t offset, std::uint64_t size) const override;
     Result<> read(std::size_t block, std::uint64_t offset, ByteSpan data) const override;

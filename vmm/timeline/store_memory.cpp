@@ -4,6 +4,8 @@
 #include "vmm/timeline/page_search.h"
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <condition_variable>
 #include <thread>
 
@@ -13,7 +15,7 @@ namespace vmm::timeline {
 
 namespace {
 
-constexpr std::uint64_t leafSize = wordsPerNode * pageSize;
+constexpr std::uint64_t leafSize = pagesPerLeaf * pageSize;
 /// Let go of at once: a large page of the host.
 constexpr std::uint64_t granule = AnonymousMemory::largePageSize;
 constexpr std::size_t pagesPerBatch = 8192;
@@ -288,6 +290,7 @@ public:
             auto const old = std::find_if(base.begin(), base.end(),
                 [&](auto const& root) { return root.name == block.name && root.size == block.size; });
             trees.emplace_back(store, block.size, old != base.end() ? old->reference() : Reference {});
+            m_origins.push_back(originOf(block, old != base.end() ? &*old : nullptr));
         }
     }
 
@@ -312,6 +315,25 @@ public:
     std::uint64_t changedPages = 0;
 
 private:
+    /// Where a block's pages are that have not come into the memory.
+    struct Origin {
+        std::size_t block = 0; // there
+        bool isKnown = false;
+        bool isBase = false; // what has not come is as it was at the moment before
+    };
+
+    Origin originOf(FrozenMemory::Block const& block, MemoryRoot const* old) const
+    {
+        if (auto const* origin = m_memory.origin()) {
+            auto const& roots = origin->roots();
+            for (std::size_t i = 0; i < roots.size(); ++i) {
+                if (roots[i].name == block.name && roots[i].size == block.size)
+                    return { i, true, old != nullptr && *old == roots[i] };
+            }
+        }
+        return {};
+    }
+
     Result<> goesOn() const
     {
         auto const waiting = m_sink.waitingBytes();
@@ -333,18 +355,33 @@ private:
         m_read += length;
         auto& tree = trees[m_block];
         auto& leaf = tree.leaf(offset / leafSize);
-        if (TRY(unused(offset, length))) {
+        auto const away = TRY(m_memory.away(m_block, offset));
+        if (away == 0 && TRY(unused(offset, length))) {
             leaf = {};
             return {};
         }
+        auto const pages = length / pageSize;
+        auto const isAway = [away](std::size_t page) { return (away >> page & 1) != 0; };
+        bool const allAway = static_cast<std::uint64_t>(std::popcount(away)) == pages;
+        if (allAway && m_origins[m_block].isBase)
+            return {};
         auto const old = tree.oldNode(leaf);
-        auto const data = ByteSpan(m_data).first(length);
-        TRY(m_memory.read(m_block, offset, data));
         Node fresh {};
+        if (away != 0)
+            TRY(referToOrigin(offset, pages, isAway, fresh));
+        auto const data = ByteSpan(m_data).first(length);
+        for (std::size_t from = 0, to = 0; from < pages; from = to) {
+            for (to = from + 1; to < pages && isAway(to) == isAway(from);)
+                ++to;
+            if (!isAway(from)) {
+                TRY(m_memory.read(
+                    m_block, offset + from * pageSize, data.subspan(from * pageSize, (to - from) * pageSize)));
+            }
+        }
         m_changed.clear();
-        for (std::size_t i = 0; i * pageSize < length; ++i) {
+        for (std::size_t i = 0; i < pages; ++i) {
             auto const page = data.subspan(i * pageSize, pageSize);
-            if (isZero(page))
+            if (isAway(i) || isZero(page))
                 continue;
             auto const hash = hashOf(page, m_store.seed());
             if (holds(unpackReference(old[i]), hash))
@@ -356,6 +393,20 @@ private:
             leaf = {};
         else if (!m_changed.empty() || fresh != old)
             TRY(change(data, tree.replaceLeaf(offset / leafSize, fresh)));
+        return {};
+    }
+
+    Result<> referToOrigin(std::uint64_t offset, std::uint64_t pages, auto const& isAway, Node& leaf) const
+    {
+        auto const& origin = m_origins[m_block];
+        if (!origin.isKnown)
+            return fail(ErrorCode::Internal, "memory has not come, and nobody knows from where");
+        std::array<Reference, pagesPerLeaf> there {};
+        TRY(m_memory.origin()->find(origin.block, offset, std::span(there).first(pages)));
+        for (std::size_t i = 0; i < pages; ++i) {
+            if (isAway(i))
+                leaf[i] = packReference(there[i]);
+        }
         return {};
     }
 
@@ -391,6 +442,7 @@ private:
     FrozenMemory& m_memory;
     PageSink& m_sink;
     Progress const& m_progress;
+    std::vector<Origin> m_origins; // of the blocks
     Bytes m_data;
     struct Changed {
         std::size_t page; // of the leaf

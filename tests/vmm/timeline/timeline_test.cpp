@@ -114,6 +114,63 @@ private slots:
         QCOMPARE(third.memory, second.memory);
     }
 
+    /// A machine that went back, and of whose memory not all has come yet.
+    void whatHasNotComeIsReferredTo_data()
+    {
+        QTest::addColumn<bool>("isBase");
+        QTest::newRow("nothing was kept in between") << true;
+        QTest::newRow("another moment was") << false;
+    }
+    void whatHasNotComeIsReferredTo()
+    {
+        QFETCH(bool, isBase);
+        FakeFolderDisk disk;
+        auto const timeline = open(disk);
+        Memory memory({ 3 * 4096, 17 * mib + 4096, 5 * mib });
+        std::mt19937 random(5);
+        memory.scribble(random, 900);
+        auto const origin = tests::must(timeline->take(named("origin"), memory, {}));
+        Model model { { origin.id, memory.data } };
+        auto now = memory;
+        if (!isBase) {
+            now.scribble(random, 300);
+            model[tests::must(timeline->take(named("base"), now, {})).id] = now.data;
+            now = memory;
+        }
+        // Whole leaves of it, parts of others, and what is written to meanwhile.
+        auto here = now;
+        here.from = std::make_shared<MemoryTree>(tests::must(timeline->memory(origin.id)));
+        for (std::size_t block = 0; block < now.data.size(); ++block) {
+            for (std::uint64_t page = 0; page < now.data[block].size() / 4096; ++page) {
+                if (page % 1000 < 500 || random() % 2 == 0)
+                    here.setMissing(block, page);
+            }
+        }
+        std::uint64_t written = 0;
+        for (auto const page : { 3, 700, 801, 802, 4352 }) {
+            auto const at = static_cast<std::uint64_t>(page);
+            for (auto* both : { &now, &here })
+                both->fill(1, at, 1000 + static_cast<std::uint32_t>(page));
+            here.missing.erase({ 1, at * 4096 });
+            ++written;
+        }
+        here.reads.clear();
+        auto const taken = tests::must(timeline->take(named("taken"), here, {}));
+        QCOMPARE(taken.newPages, written);
+        if (isBase)
+            QCOMPARE(taken.changedPages, written);
+        for (auto const& [block, offset] : here.reads)
+            QVERIFY(!here.missing.contains({ block, offset }));
+        model[taken.id] = now.data;
+        QCOMPARE(difference(*timeline, model), QString());
+        // What it refers to stays when the moment is gone that it comes from.
+        here.from.reset();
+        REQUIRE_OK(timeline->purge(origin.id));
+        REQUIRE_OK(timeline->sweep());
+        model.erase(origin.id);
+        QCOMPARE(difference(*timeline, model), QString());
+    }
+
     /// The guest is likely to write there next, and pays for what is not read yet.
     void whatChangedLatelyIsReadFirst()
     {

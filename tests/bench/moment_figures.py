@@ -5,16 +5,19 @@ import pathlib
 import shutil
 import statistics
 import subprocess
+import time
 
-from figures import Goal, Row, Skip
+from figures import Goal, Row, Skip, take_turns
 from host_figures import HostBench
-from subjects import Qemu
+from subjects import Qemu, Subject
 
 MEMORY_MIB, FILLED_MIB, AREA_MIB = 4096, 3500, 512
 RATE = 200  # MB/s
 AFTER, EVERY = 2.0, 10.0  # seconds
 MORE_RATES = (0, 100, 1000)
 WORD_EVERY = 500  # microseconds between two words of the guest that touches nothing
+WORKING_SET_MIB = 64
+SETTLED = 5.0  # seconds, in which another machine's memory would have come whole
 LIMIT = 1200
 
 
@@ -74,21 +77,22 @@ def percentile(values: list[float], part: float) -> float:
 
 
 class MomentBench(HostBench):
-    def run(self, name: str, rate: int, moments: int, every: float) -> Trace:
+    def run(self, name: str, rate: int, moments: int, every: float, area: int = AREA_MIB, memory: int = MEMORY_MIB,
+            filled: int = FILLED_MIB) -> Trace:
         program = self.tree / "bin" / "bench_moments"
         if not program.exists():
             raise Skip(f"{program.name} is not built")
-        words = f"fill={FILLED_MIB} area={AREA_MIB} rate={rate}" + ("" if rate else f" slice={WORD_EVERY}")
+        words = f"fill={filled} area={area} rate={rate}" + ("" if rate else f" slice={WORD_EVERY}")
         guest = self.guest("dirty", words)
-        done = subprocess.run([program, "run", self.directory / name, guest["kernel"], str(MEMORY_MIB), guest["words"],
+        done = subprocess.run([program, "run", self.directory / name, guest["kernel"], str(memory), guest["words"],
                                str(moments), str(every)], capture_output=True, text=True, timeout=LIMIT, check=False)
         if done.returncode != 0:
             raise Skip(done.stderr.strip())
         return Trace(done.stdout)
 
-    def restored(self, name: str, cache: str) -> float:
-        """Milliseconds from opening the timeline to what the guest says first."""
-        done = subprocess.run([self.tree / "bin" / "bench_moments", "restore", self.directory / name, cache],
+    def restored(self, name: str, cache: str, way: str = "set", units: int = 0) -> float:
+        """Milliseconds from opening the timeline to what the guest says first, or when it has done so many units."""
+        done = subprocess.run([self.tree / "bin" / "bench_moments", "restore", self.directory / name, cache, way, str(units)],
                               capture_output=True, text=True, timeout=LIMIT, check=False)
         for line in done.stdout.splitlines():
             if line.startswith("restored"):
@@ -149,7 +153,66 @@ def moments(bench: MomentBench) -> list[Row]:
         rows.append(Row(f"restore to the guest's first instruction, {cache}", "ms", restored(bench, "rate0", cache),
                         floor=Goal(floor, True), aim=Goal(aim, True)))
         rows.append(Row(f"  to the first answer at {RATE} MB/s", "ms", restored(bench, "main", cache)))
-    return rows
+    for name in ("main", "rate0"):
+        shutil.rmtree(bench.directory / name)
+    return rows + flat(bench) + working_set(bench) + fork(bench)
+
+
+def anonymous(subject: Subject) -> float:
+    """MiB that a process has for itself: of a machine that runs almost nothing but its RAM."""
+    for line in pathlib.Path(f"/proc/{subject.process.pid}/smaps_rollup").read_text(encoding="utf-8").splitlines():
+        if line.startswith("Anonymous:"):
+            return int(line.split()[1]) / 1024
+    raise Skip("the host does not tell what a process has for itself")
+
+
+def fork(bench: MomentBench) -> list[Row]:
+    """A machine that runs becomes two, by chronoctl. The guest is one that touches nothing but a little code."""
+    ours = bench.chronovisor()
+    guest = bench.guest("dirty", f"fill={FILLED_MIB} rate=0 slice=10000", memory=MEMORY_MIB)
+    forking, first_words, memory = [], [], []
+    with ours.start_in_library(guest) as original:
+        original.wait_for(b"READY")
+        whole = anonymous(original)
+        ours.tell("moment", "take", "bench", "here")
+        for number in range(max(3, bench.runs)):
+            forking.append(ours.tell("moment", "fork", "bench", "here", "--name", f"fork{number}"))
+            with ours.run(f"fork{number}") as other:
+                first_words.append(other.since_start(other.wait_for(b"\n")))
+                time.sleep(SETTLED)
+                other.next_number()
+                memory.append(anonymous(other))
+        with_present = ours.tell("moment", "fork", "bench", "--name", "of the present")
+    return [Row("fork of a running 4 GiB machine at a moment", "ms", statistics.median(forking), floor=Goal(100, True),
+                aim=Goal(20, True)),
+            Row("  its first word after the start of its process", "ms", statistics.median(first_words)),
+            Row(f"  its memory {SETTLED:g} s later", "MiB", statistics.median(memory), floor=Goal(20, True), aim=Goal(2, True)),
+            Row("    the original's", "MiB", whole),
+            Row("  with the present kept first", "ms", with_present)]
+
+
+def working_set(bench: MomentBench) -> list[Row]:
+    """Until the guest has written once to all that it works with, in a memory of which that is a small part."""
+    pages = WORKING_SET_MIB << 8
+    bench.run("working", 10000, 1, 1.0, area=WORKING_SET_MIB)
+    ways = {"ours": "set", "lazy": "lazy", "whole": "whole"}
+    bench.restored("working", "cold", "set", pages)  # it is learnt
+    times = take_turns(max(3, bench.runs), {
+        name: lambda way=way: bench.restored("working", "cold", way, pages) for name, way in ways.items()})
+    return [Row(f"restore to {WORKING_SET_MIB} MiB worked with, cold", "ms", times["ours"], times["whole"], Goal(0.3),
+                peer_name="all read"),
+            Row("  without what was learnt", "ms", times["ours"], times["lazy"], aim=Goal(1 / 3.7), peer_name="lazy")]
+
+
+def flat(bench: MomentBench) -> list[Row]:
+    """Whether a larger memory makes it slower."""
+    times = {}
+    for memory in (1024, 8192):
+        name = f"flat{memory}"
+        bench.run(name, 0, 1, 0.1, memory=memory, filled=memory - 512)
+        times[memory] = restored(bench, name, "warm")
+        shutil.rmtree(bench.directory / name)
+    return [Row("  of 8 GiB, beside 1 GiB", "ms", times[8192], times[1024], peer_name="1 GiB")]
 
 
 def restored(bench: MomentBench, name: str, cache: str) -> float:

@@ -13,6 +13,7 @@
 #include <fmt/format.h>
 #include <fstream>
 #include <future>
+#include <optional>
 #include <thread>
 #include <unistd.h>
 #include <zstd.h>
@@ -20,8 +21,11 @@
 /// What tests/bench/moment_figures.py cannot see from outside: a machine of the library with tests/bench/dirty.c in it,
 /// its vCPU's time, and what moments cost it. Prints a word and numbers a line, all times in seconds.
 ///
-///   bench_moments run FOLDER KERNEL MEBIBYTES WORDS MOMENTS EVERY   keeps moments, and as long an untouched time
-///   between bench_moments restore FOLDER warm|cold                          goes to the present's moment
+///   bench_moments run FOLDER KERNEL MEBIBYTES WORDS MOMENTS EVERY
+///       keeps moments, and as long an untouched time between
+///   bench_moments restore FOLDER warm|cold set|lazy|whole UNITS
+///       goes to the present's moment: what was needed before comes first, nothing comes before it is touched, or all
+///       is read before; until the guest has done so many units (0: says something)
 ///
 /// sample AT UNITS WAITED | moment BEGAN ENDED PAUSE CHANGED | stored BYTES ALONE | restored MADE FIRST
 namespace {
@@ -83,11 +87,11 @@ public:
     }
     ~Guest() { m_console.removeListener(m_listener); }
 
-    /// The first that is a number.
-    void waitForNumber()
+    /// The first that is a number, and then one that is larger by so much.
+    void waitForNumber(long long more = 0)
     {
         std::unique_lock lock(m_mutex);
-        m_changed.wait(lock, [this] { return m_hasCounted; });
+        m_changed.wait(lock, [&] { return m_first && m_last - *m_first >= more; });
     }
 
 private:
@@ -105,12 +109,13 @@ private:
             lock.lock();
             for (std::size_t length; (length = text.find('\n')) != std::string::npos; text.erase(0, length + 1)) {
                 auto const line = text.substr(0, length);
-                bool const isNumber = line.find_first_not_of("0123456789\r") == std::string::npos;
-                if (isNumber)
-                    fmt::print("sample {:.6f} {} {:.6f}\n", now(), std::atoll(line.c_str()), waits.seconds());
-                else
+                if (line.find_first_not_of("0123456789\r") == std::string::npos) {
+                    m_last = std::atoll(line.c_str());
+                    m_first = m_first.value_or(m_last);
+                    fmt::print("sample {:.6f} {} {:.6f}\n", now(), m_last, waits.seconds());
+                } else {
                     fmt::print("guest {}\n", line);
-                m_hasCounted |= isNumber;
+                }
                 m_changed.notify_all();
             }
         }
@@ -120,7 +125,9 @@ private:
     Console::ListenerId m_listener = 0;
     std::mutex m_mutex;
     std::condition_variable_any m_changed;
-    bool m_hasMore = true, m_hasCounted = false;
+    bool m_hasMore = true;
+    std::optional<long long> m_first;
+    long long m_last = 0;
     std::jthread m_thread;
 };
 
@@ -221,18 +228,49 @@ void makeCold(std::string const& folder)
     }
 }
 
+/// As long as it lives, what was needed at earlier times is forgotten.
+class Forgotten {
+public:
+    explicit Forgotten(std::string const& folder)
+    {
+        for (auto const& file : std::filesystem::recursive_directory_iterator(folder)) {
+            if (file.path().extension() != ".set")
+                continue;
+            std::ifstream stream(file.path(), std::ios::binary);
+            m_sets.emplace_back(file.path(), std::string(std::istreambuf_iterator<char>(stream), {}));
+        }
+        for (auto const& [path, contents] : m_sets)
+            std::filesystem::remove(path);
+    }
+    ~Forgotten()
+    {
+        for (auto const& [path, contents] : m_sets)
+            std::ofstream(path, std::ios::binary) << contents;
+    }
+
+private:
+    std::vector<std::pair<std::filesystem::path, std::string>> m_sets;
+};
+
 int restore(char** words)
 {
+    std::string const way = words[2];
+    std::optional<Forgotten> forgotten;
+    if (way == "lazy")
+        forgotten.emplace(words[0]);
     if (std::string(words[1]) == "cold")
         makeCold(words[0]);
     auto const began = now();
     auto const timeline = openTimeline(words[0]);
-    auto const machine = must(Machine::goTo(timeline, timeline->present(), [](Event const&) {}));
+    auto const machine = must(Machine::goTo(
+        timeline, timeline->present(), [](Event const&) {}, way == "whole" ? MemoryWay::AtOnce : MemoryWay::Best));
     Guest guest(*machine);
     auto const made = now();
     must(machine->call(command::Resume {}));
-    guest.waitForNumber();
+    guest.waitForNumber(std::atoll(words[3]));
     fmt::print("restored {:.6f} {:.6f}\n", made - began, now() - began);
+    if (way == "set") // it learns when the guest has settled
+        std::this_thread::sleep_for(std::chrono::seconds(1));
     return 0;
 }
 
@@ -244,7 +282,7 @@ int main(int argc, char** argv)
     std::string const verb = argc > 1 ? argv[1] : "";
     if (verb == "run" && argc == 8)
         return run(argv + 2);
-    if (verb == "restore" && argc == 4)
+    if (verb == "restore" && argc == 6)
         return restore(argv + 2);
     fmt::print(stderr, "see the head of {}\n", __FILE__);
     return 1;

@@ -100,16 +100,39 @@ class Chronovisor(Product):
             (directory / variable).mkdir(mode=0o700)
             self._environment[variable] = str(directory / variable)
 
-    def start(self, machine: dict) -> Subject:
-        shutil.rmtree(self._saved, ignore_errors=True)  # or it would go on from there
-        state = {"uuid": str(uuid.uuid4()), "name": "bench", "cpus": 1, "memoryMiB": machine["memory"],
+    @staticmethod
+    def _describe(machine: dict, identity: str, file: pathlib.Path) -> None:
+        state = {"uuid": identity, "name": "bench", "cpus": 1, "memoryMiB": machine["memory"],
                  "firmware": "none", "kernel": {"kernel": machine["kernel"], "commandLine": machine["words"]},
                  "serials": [{"id": "serial0"}], "displays": [{"id": "display0"}] if machine.get("display") else [],
                  "disks": [{"id": "disk0", "path": machine["disk"]}] if machine.get("disk") else []}
-        file = self.directory / "bench.json"
         file.write_text(json.dumps({"kind": "machine", "version": 1, "state": state}), encoding="utf-8")
+
+    def start(self, machine: dict) -> Subject:
+        shutil.rmtree(self._saved, ignore_errors=True)  # or it would go on from there
+        file = self.directory / "bench.json"
+        self._describe(machine, str(uuid.uuid4()), file)
         return Subject([self._program, "run", str(file), "--state", str(self._saved), "--serial", "stdio"],
                        self._environment)
+
+    def start_in_library(self, machine: dict) -> Subject:
+        """With a past; it is called "bench"."""
+        identity = str(uuid.uuid4())
+        folder = self.directory / "XDG_DATA_HOME" / "chronovisor" / "machines" / identity
+        folder.mkdir(parents=True, mode=0o700)
+        self._describe(machine, identity, folder / "machine.json")
+        return self.run("bench")
+
+    def run(self, name: str) -> Subject:
+        return Subject([self._program, "run", name, "--serial", "stdio"], self._environment)
+
+    def tell(self, *words: str) -> float:
+        """How many milliseconds chronoctl takes for it."""
+        asked = time.monotonic()
+        done = subprocess.run([self._program, *words], env=self._environment, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise Skip(f"chronoctl {' '.join(words)}: {done.stderr.strip()}")
+        return (time.monotonic() - asked) * 1000
 
     def suspend(self, subject: Subject) -> float:
         """Milliseconds from asking to the end of the process; the state is on the disk then."""

@@ -129,9 +129,9 @@ void BlockDevice::serve(unsigned index)
             return release(request);
         start(request);
     }
-    // A turn has an end, however much the guest asks for: whoever stops the machine waits for it. And an early one: what
-    // is in the host's page cache is copied as it is submitted, so the guest takes the first of many large requests, and
-    // asks for more, while the others are copied.
+    // A turn has an end, however much the guest asks for: whoever stops the machine waits for it. And an early one:
+    // what is in the host's page cache is copied as it is submitted, so the guest takes the first of many large
+    // requests, and asks for more, while the others are copied.
     unsigned left = queueSize;
     std::uint64_t bytes = 0;
     do {

@@ -3,6 +3,7 @@
 #include "vmm/base/log.h"
 #include "vmm/state/reader.h"
 #include "vmm/state/writer.h"
+#include "vmm/usb/usb_requests.h"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -16,20 +17,6 @@ namespace {
 /// endpoint.
 constexpr std::size_t mostAtOnce = 256u << 10;
 constexpr std::size_t setupSize = LIBUSB_CONTROL_SETUP_SIZE, page = 4096;
-
-// USB 2.0, 9.4 "Standard Device Requests": bmRequestType and bRequest.
-constexpr unsigned clearEndpointFeature = 0x0201, setAddress = 0x0005, setConfigurationRequest = 0x0009,
-                   setInterface = 0x010b;
-
-unsigned requestOf(UsbTransfer const& transfer)
-{
-    return unsigned(transfer.setup[0]) << 8 | transfer.setup[1];
-}
-
-std::uint16_t controlLength(UsbTransfer const& transfer)
-{
-    return loadLittle<std::uint16_t>(ConstByteSpan(transfer.setup).subspan(6, 2));
-}
 
 bool changesNothing(UsbTransfer const& transfer)
 {
@@ -52,12 +39,6 @@ UsbStatus statusOf(libusb_transfer_status status)
     return UsbStatus::TransactionError;
 }
 
-/// As a number below 32.
-unsigned indexOf(std::uint8_t endpoint)
-{
-    return (endpoint & 0xfu) | (endpoint & 0x80u) >> 3;
-}
-
 /// Those whose companion (USB 3.0, 9.6.7 "SuperSpeed Endpoint Companion") knows streams, a bit each.
 std::uint32_t streamEndpointsOf(libusb_config_descriptor const& configuration)
 {
@@ -75,7 +56,7 @@ std::uint32_t streamEndpointsOf(libusb_config_descriptor const& configuration)
                 bool const isBulk
                     = (setting.endpoint[e].bmAttributes & LIBUSB_TRANSFER_TYPE_MASK) == LIBUSB_TRANSFER_TYPE_BULK;
                 if (isBulk && (companion->bmAttributes & maxStreams) != 0)
-                    found |= 1u << indexOf(setting.endpoint[e].bEndpointAddress);
+                    found |= 1u << usb::indexOf(setting.endpoint[e].bEndpointAddress);
                 libusb_free_ss_endpoint_companion_descriptor(companion);
             }
         }
@@ -168,14 +149,16 @@ void HostUsbDevice::giveBack()
 
 void HostUsbDevice::setHost(UsbHost* host)
 {
-    std::lock_guard const lock(m_presence);
     if (host) {
-        // A saved state that knows it from before does not know what it is at now.
-        m_identity = fmt::format("host {:04x}:{:04x} {}", m_info.vendor, m_info.product, EventLoop::now().count());
         m_isFresh = false;
         m_wasPlugged = true;
     }
-    UsbDevice::setHost(host);
+    VisitingUsbDevice::setHost(host);
+}
+
+std::string HostUsbDevice::newIdentity() const
+{
+    return fmt::format("host {:04x}:{:04x} {}", m_info.vendor, m_info.product, EventLoop::now().count());
 }
 
 void HostUsbDevice::noteGone()
@@ -247,7 +230,7 @@ bool HostUsbDevice::begin(UsbTransfer& transfer)
     if (!changesNothing(transfer))
         m_isFresh = false;
     if (transfer.kind == UsbTransfer::Kind::Control) {
-        if (requestOf(transfer) == setAddress) // the host's kernel has given it one
+        if (usb::requestOf(transfer) == usb::setAddress) // the host's kernel has given it one
             return complete(transfer, UsbStatus::Success), true;
         if (auto work = workFor(transfer))
             return doWork(&transfer, std::move(work)), true;
@@ -258,13 +241,13 @@ bool HostUsbDevice::begin(UsbTransfer& transfer)
 HostUsbDevice::Work HostUsbDevice::workFor(UsbTransfer const& transfer)
 {
     auto const value = transfer.value(), index = transfer.index();
-    switch (requestOf(transfer)) {
-    case setConfigurationRequest: return [this, value] { return setConfiguration(value & 0xff); };
-    case setInterface:
+    switch (usb::requestOf(transfer)) {
+    case usb::setConfiguration: return [this, value] { return setConfiguration(value & 0xff); };
+    case usb::setInterface:
         return [this, value, index] {
             return libusb_set_interface_alt_setting(m_handle.get(), index & 0xff, value & 0xff);
         };
-    case clearEndpointFeature:
+    case usb::clearEndpointFeature:
         if (value != 0) // ENDPOINT_HALT
             return {};
         return [this, index] { return libusb_clear_halt(m_handle.get(), index & 0xff); };
@@ -288,29 +271,14 @@ void HostUsbDevice::doWork(UsbTransfer* transfer, Work work)
     });
 }
 
-/// The host may be leaving: it is not waited for with m_presence held, and without it nothing waits.
-void HostUsbDevice::withBus(std::function<void()> const& task)
-{
-    for (;; std::this_thread::yield()) {
-        std::unique_lock presence(m_presence);
-        if (!isPlugged())
-            return;
-        std::unique_lock const bus(host().usbMutex(), std::try_to_lock);
-        if (!bus)
-            continue;
-        presence.unlock(); // it cannot leave without the lock of the bus
-        return task();
-    }
-}
-
 /// False: not now, for want of memory.
 bool HostUsbDevice::start(UsbTransfer& transfer)
 {
     bool const isControl = transfer.kind == UsbTransfer::Kind::Control;
     bool const isIsochronous = transfer.kind == UsbTransfer::Kind::Isochronous;
     auto const size
-        = isControl ? setupSize + controlLength(transfer) : std::min<std::uint64_t>(transfer.length, mostAtOnce);
-    bool const isWhole = isControl ? transfer.isIn() || controlLength(transfer) == transfer.length
+        = isControl ? setupSize + usb::controlLength(transfer) : std::min<std::uint64_t>(transfer.length, mostAtOnce);
+    bool const isWhole = isControl ? transfer.isIn() || usb::controlLength(transfer) == transfer.length
                                    : !isIsochronous || transfer.length <= mostAtOnce;
     auto* const flight = isWhole ? obtainFlight(size) : nullptr;
     if (!flight) {
@@ -344,7 +312,7 @@ int HostUsbDevice::request(Flight& flight)
         auto& its = *static_cast<Flight*>(landed->user_data);
         its.device->landed(its);
     };
-    auto const room = transfer.kind == UsbTransfer::Kind::Control ? controlLength(transfer) : count;
+    auto const room = transfer.kind == UsbTransfer::Kind::Control ? usb::controlLength(transfer) : count;
     if (!transfer.isIn()) {
         auto const begin = transfer.kind == UsbTransfer::Kind::Control ? setupSize : 0;
         (void)transfer.copyOut(flight.memory.subspan(begin, room), flight.done);
@@ -518,7 +486,7 @@ unsigned HostUsbDevice::isochronousLead() const
 
 bool HostUsbDevice::setStreams(std::uint8_t endpoint, unsigned count)
 {
-    auto const index = indexOf(endpoint);
+    auto const index = usb::indexOf(endpoint);
     if (count != 0 && (m_mayStream >> index & 1) == 0)
         return false;
     if (m_wantedStreams[index].exchange(count) != count && !m_streamsChange.exchange(true))
@@ -541,7 +509,7 @@ int HostUsbDevice::applyStreams()
         auto const wanted = m_wantedStreams[index].load();
         if (m_streams[index] == wanted)
             continue;
-        std::array<unsigned char, 1> endpoint { static_cast<unsigned char>((index & 0xf) | (index & 0x10) << 3) };
+        std::array<unsigned char, 1> endpoint { usb::endpointOf(index) };
         auto const code = wanted == 0 ? libusb_free_streams(m_handle.get(), endpoint.data(), 1)
                                       : libusb_alloc_streams(m_handle.get(), wanted, endpoint.data(), 1);
         m_streams[index] = code < 0 ? 0 : wanted;

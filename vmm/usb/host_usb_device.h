@@ -2,6 +2,7 @@
 
 #include "vmm/base/event_loop.h"
 #include "vmm/usb/host_usb.h"
+#include "vmm/usb/visiting_usb_device.h"
 
 #include <deque>
 #include <list>
@@ -21,7 +22,7 @@ namespace vmm {
 ///
 /// Left out: control transfers of more than 4 KiB, which usbfs does not have (they stall); waking the guest by the
 /// device (the host's own hub sees that), and more than one packet an interval in one isochronous transfer of libusb's.
-class HostUsbDevice final : public UsbDevice {
+class HostUsbDevice final : public VisitingUsbDevice {
 public:
     /// For people who read a saved state; nothing of it comes back, since what a real device has in it is not ours to
     /// save.
@@ -53,7 +54,6 @@ public:
     bool isGone() const { return m_isGone; }
 
     UsbSpeed speed() const override { return m_info.speed; }
-    std::string_view identity() const override { return m_identity; }
     void busReset() override;
     void submit(UsbTransfer& transfer) override;
     void cancel(UsbTransfer& transfer) override;
@@ -61,12 +61,12 @@ public:
     bool setStreams(std::uint8_t endpoint, unsigned count) override;
 
     void setHost(UsbHost* host) override;
-    void reset() override { }
-    Result<> canSave() const override { return {}; }
     Section save() const override;
     Result<> load(Section const& section) override;
 
 private:
+    std::string newIdentity() const override;
+
     /// One request of libusb's, with memory that is used again. A transfer that is longer than that is several in turn.
     struct Flight {
         HostUsbDevice* device = nullptr;
@@ -111,7 +111,6 @@ private:
     void noteGone();
 
     // On the worker, without the lock.
-    void withBus(std::function<void()> const& task);
     int setConfiguration(int value);
     int claimInterfaces();
     void releaseInterfaces();
@@ -120,18 +119,16 @@ private:
 
     std::shared_ptr<HostUsb> m_usb;
     HostUsbInfo m_info;
-    std::string m_identity;
     Gone m_gone;
     std::atomic<bool> m_isGone = false;
     HostUsb::Handle m_handle;
 
-    std::mutex m_presence; // held to change who the host is; inside of the bus's lock
     std::list<Flight> m_flights;
     std::vector<Flight*> m_idle;
     std::map<std::uint32_t, Pipe> m_pipes; // by endpoint and stream
     std::atomic<unsigned> m_works = 0;     // under way
     std::atomic<bool> m_triesAgain = false, m_streamsChange = false;
-    std::array<std::atomic<std::uint32_t>, 32> m_wantedStreams {}; // by endpoint, as bitOf() counts them
+    std::array<std::atomic<std::uint32_t>, 32> m_wantedStreams {}; // by endpoint, as indexOf() counts them
     std::atomic<std::uint32_t> m_mayStream = 0;                    // a bit for each endpoint that can
     bool m_isFresh = false; // nothing was changed since it was reset: one more reset would only take time
     bool m_wasPlugged = false;

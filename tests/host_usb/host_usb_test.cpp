@@ -5,14 +5,16 @@
 
 #include <QTest>
 #include <atomic>
+#include <cerrno>
 #include <fmt/format.h>
 #include <list>
 #include <optional>
 
 using namespace vmm;
+using tests::Asked;
+using tests::counting;
 using tests::SimulatedUsbDevice;
 using Kind = UsbTransfer::Kind;
-using Setup = std::array<std::uint8_t, 8>;
 
 namespace {
 
@@ -22,25 +24,6 @@ std::string joined(std::vector<std::string> const& calls)
 {
     return fmt::format("{}", fmt::join(calls, ", "));
 }
-
-/// A transfer with memory of its own, in two pieces.
-struct Asked {
-    Asked(Kind kind, std::uint8_t endpoint, Bytes content, Setup const& setup = {}) : data(std::move(content))
-    {
-        auto const half = data.size() / 2;
-        buffers = { iovec { data.data(), half }, iovec { data.data() + half, data.size() - half } };
-        transfer.kind = kind;
-        transfer.endpoint = endpoint;
-        transfer.setup = setup;
-        transfer.buffers = buffers;
-        transfer.length = data.size();
-    }
-    Bytes got() const { return { data.begin(), data.begin() + static_cast<std::ptrdiff_t>(transfer.transferred) }; }
-
-    Bytes data;
-    std::array<iovec, 2> buffers {};
-    UsbTransfer transfer;
-};
 
 /// The device at a port, opened and plugged into a controller of nothing.
 struct Plugged {
@@ -92,14 +75,6 @@ struct Plugged {
     tests::FakeUsbHost host;
     std::unique_ptr<HostUsbDevice> device;
 };
-
-Bytes counting(std::size_t size)
-{
-    Bytes bytes(size);
-    for (std::size_t i = 0; i < size; ++i)
-        bytes[i] = static_cast<std::uint8_t>(i + i / 251);
-    return bytes;
-}
 
 }
 
@@ -287,19 +262,186 @@ private slots:
         QCOMPARE(device.waiting(), 0u);
     }
 
-    void isochronousPacketsComeInTheirOrder()
+    void isochronousPacketsGoTogetherInTheirOrder()
     {
-        SimulatedUsbDevice const device("1-1", 2);
+        SimulatedUsbDevice device("1-1", 2);
         Plugged plugged;
         std::list<Asked> packets;
-        for (int i = 0; i < 32; ++i)
-            plugged.submit(packets.emplace_back(Kind::Isochronous, 0x84, Bytes(192)));
+        device.holdIsochronous(0);
+        {
+            std::lock_guard const lock(plugged.host.usbMutex()); // as the controller gives them
+            for (int i = 0; i < 30; ++i)
+                plugged.device->submit(packets.emplace_back(Kind::Isochronous, 0x84, Bytes(192)).transfer);
+        }
+        QTRY_COMPARE(device.waiting(), 3u); // enough: the rest follows what lands
+        device.letIsochronousGo();
         QVERIFY(plugged.ends(packets.back()));
         std::uint8_t number = 0;
         for (auto const& packet : packets) {
             QCOMPARE(packet.transfer.status, UsbStatus::Success);
             QCOMPARE(packet.got(), Bytes(176, ++number));
         }
+        QCOMPARE(device.isochronousUrbs(), (std::vector { 8, 8, 8, 6 }));
+    }
+
+    void aSingleIsochronousPacketDoesNotWaitForOthers()
+    {
+        SimulatedUsbDevice const device("1-1", 2);
+        Plugged plugged;
+        Asked one(Kind::Isochronous, 0x84, Bytes(192));
+        QVERIFY(plugged.run(one));
+        QCOMPARE(device.isochronousUrbs(), (std::vector { 1 }));
+    }
+
+    void eachIsochronousPacketHasItsOwnOutcome()
+    {
+        SimulatedUsbDevice device("1-1", 2);
+        Plugged plugged;
+        device.scriptIsochronous({ { 10 }, { 0 }, { 0, -EXDEV }, { 0, -EOVERFLOW }, { 0, -EPROTO }, { 192 } });
+        std::list<Asked> packets;
+        {
+            std::lock_guard const lock(plugged.host.usbMutex());
+            for (std::size_t const size : { 192, 192, 192, 192, 192, 192, 176, 176 })
+                plugged.device->submit(packets.emplace_back(Kind::Isochronous, 0x84, Bytes(size)).transfer);
+        }
+        QVERIFY(plugged.ends(packets.back()));
+        QCOMPARE(device.isochronousUrbs(), (std::vector { 8 }));
+        std::vector<UsbStatus> statuses;
+        std::vector<std::uint64_t> lengths;
+        for (auto const& packet : packets) {
+            statuses.push_back(packet.transfer.status);
+            lengths.push_back(packet.transfer.transferred);
+        }
+        using enum UsbStatus;
+        QCOMPARE(statuses,
+            (std::vector { Success, Success, TransactionError, Babble, TransactionError, Success, Success, Success }));
+        QCOMPARE(lengths, (std::vector<std::uint64_t> { 10, 0, 0, 0, 0, 192, 176, 176 }));
+        QCOMPARE(packets.front().got(), Bytes(10, 1));
+        QCOMPARE(packets.back().got(), Bytes(176, 8)); // which is not where the first packets would have it
+    }
+
+    void isochronousDataGoOutAsLongAsTheyAre()
+    {
+        SimulatedUsbDevice const device("1-1", 2);
+        Plugged plugged;
+        std::list<Asked> packets;
+        {
+            std::lock_guard const lock(plugged.host.usbMutex());
+            for (std::size_t const size : { 176, 180, 0, 176 })
+                plugged.device->submit(packets.emplace_back(Kind::Isochronous, 0x05, counting(size)).transfer);
+        }
+        QVERIFY(plugged.ends(packets.back()));
+        QCOMPARE(device.isochronousOut(), (std::vector { counting(176), counting(180), Bytes(), counting(176) }));
+        QCOMPARE(packets.front().transfer.transferred, 176u);
+    }
+
+    void cancelledIsochronousPacketsEndAsFarAsTheyCame()
+    {
+        SimulatedUsbDevice device("1-1", 2);
+        Plugged plugged;
+        device.holdIsochronous(3);
+        std::list<Asked> packets;
+        {
+            std::lock_guard const lock(plugged.host.usbMutex());
+            for (int i = 0; i < 28; ++i)
+                plugged.device->submit(packets.emplace_back(Kind::Isochronous, 0x84, Bytes(192)).transfer);
+        }
+        QTRY_COMPARE(device.waiting(), 3u);
+        {
+            std::lock_guard const lock(plugged.host.usbMutex());
+            for (auto packet = packets.rbegin(); packet != packets.rend(); ++packet)
+                plugged.device->cancel(packet->transfer);
+        }
+        for (auto const& packet : packets)
+            QVERIFY(plugged.ends(packet));
+        QCOMPARE(device.waiting(), 0u);
+        int number = 0;
+        for (auto const& packet : packets) {
+            bool const wasThere = ++number <= 3;
+            QCOMPARE(packet.transfer.status, wasThere ? UsbStatus::Success : UsbStatus::Cancelled);
+            QCOMPARE(packet.transfer.transferred, wasThere ? 176u : 0u);
+        }
+    }
+
+    void whatGoesWithACancelledPacketGoesAgain()
+    {
+        SimulatedUsbDevice device("1-1", 2);
+        Plugged plugged;
+        device.holdIsochronous(1);
+        std::list<Asked> packets;
+        {
+            std::lock_guard const lock(plugged.host.usbMutex());
+            for (int i = 0; i < 8; ++i)
+                plugged.device->submit(packets.emplace_back(Kind::Isochronous, 0x84, Bytes(192)).transfer);
+        }
+        QTRY_COMPARE(device.waiting(), 1u);
+        plugged.cancel(packets.back());
+        QVERIFY(plugged.ends(packets.back()));
+        QCOMPARE(packets.back().transfer.status, UsbStatus::Cancelled);
+        device.letIsochronousGo();
+        packets.pop_back();
+        std::uint8_t number = 0;
+        for (auto const& packet : packets) {
+            QVERIFY(plugged.ends(packet));
+            QCOMPARE(packet.got(), Bytes(176, ++number));
+        }
+        QCOMPARE(device.isochronousUrbs(), (std::vector { 8, 6 }));
+    }
+
+    void pulledOutInMidStream()
+    {
+        SimulatedUsbDevice device("1-1", 2);
+        Plugged plugged;
+        device.holdIsochronous(0);
+        std::list<Asked> packets;
+        for (int i = 0; i < 20; ++i)
+            plugged.submit(packets.emplace_back(Kind::Isochronous, 0x84, Bytes(192)));
+        QTRY_VERIFY(device.waiting() >= 2);
+        device.unplug();
+        for (auto const& packet : packets) {
+            QVERIFY(plugged.ends(packet));
+            QCOMPARE(packet.transfer.status, UsbStatus::TransactionError);
+        }
+        QTRY_COMPARE(plugged.gone.load(), 1);
+    }
+
+    /// A guest that asks for as many packets as have come, 8000 of them, of which the device has each once.
+    void aStreamLosesNothing()
+    {
+        constexpr unsigned total = 8000, inFlight = 64;
+        struct Listening final : tests::FakeUsbHost {
+            void completed(UsbTransfer& transfer) override
+            {
+                seen.push_back(transfer.transferred == 176 ? *static_cast<std::uint8_t*>(transfer.buffers[0].iov_base)
+                                                           : std::uint8_t(0));
+                if (asked++ < total)
+                    device->submit(transfer);
+            }
+            HostUsbDevice* device = nullptr;
+            unsigned asked = inFlight;
+            std::vector<std::uint8_t> seen;
+        } host;
+        SimulatedUsbDevice const device("1-1", 2);
+        Plugged plugged;
+        plugged.device->setHost(nullptr);
+        plugged.device->setHost(&host);
+        host.device = plugged.device.get();
+        std::list<Asked> packets;
+        {
+            std::lock_guard const lock(host.usbMutex());
+            for (unsigned i = 0; i < inFlight; ++i)
+                plugged.device->submit(packets.emplace_back(Kind::Isochronous, 0x84, Bytes(192)).transfer);
+        }
+        auto const hasCome = [&] {
+            std::lock_guard const lock(host.usbMutex());
+            return host.seen.size() == total;
+        };
+        QTRY_VERIFY_WITH_TIMEOUT(hasCome(), 30'000);
+        for (std::size_t i = 0; i < total; ++i)
+            QCOMPARE(host.seen[i], static_cast<std::uint8_t>(i + 1));
+        auto const urbs = device.isochronousUrbs();
+        QVERIFY2(urbs.size() <= total / 7, "they do not go together");
+        plugged.device->setHost(nullptr);
     }
 
     void aResetIsMadeWhereItChangesAnything()

@@ -7,10 +7,12 @@
 #include <filesystem>
 #include <fmt/format.h>
 #include <linux/usbdevice_fs.h>
+#include <optional>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <umockdev.h>
 #include <unistd.h>
+#include <utility>
 
 namespace tests {
 
@@ -21,16 +23,16 @@ using vmm::Bytes;
 constexpr unsigned vendor = 0x1209, product = 0x0001;
 constexpr char const* hubPath = "/devices/pci0000:00/0000:00:14.0/usb1";
 
-/// Device, configuration, interface 0 with its settings 0 and 1, of four endpoints each.
+/// Device, configuration, interface 0 with its settings 0 and 1, of five endpoints each.
 Bytes descriptors()
 {
     Bytes const endpoints { 7, 5, 0x02, 2, 0, 2, 0, 7, 5, 0x81, 2, 0, 2, 0, 7, 5, 0x83, 3, 8, 0, 4, 7, 5, 0x84, 5, 192,
-        0, 1 };
+        0, 1, 7, 5, 0x05, 5, 192, 0, 1 };
     Bytes all { 18, 1, 0, 2, 0, 0, 0, 64, vendor & 0xff, vendor >> 8, product & 0xff, product >> 8, 0, 1, 1, 2, 3, 1 };
     auto const total = static_cast<std::uint8_t>(9 + 2 * (9 + endpoints.size()));
     all.insert(all.end(), { 9, 2, total, 0, 1, 1, 0, 0x80, 50 });
     for (std::uint8_t const setting : { 0, 1 }) {
-        all.insert(all.end(), { 9, 4, 0, setting, 4, 0xff, 0, 0, 0 });
+        all.insert(all.end(), { 9, 4, 0, setting, 5, 0xff, 0, 0, 0 });
         all.insert(all.end(), endpoints.begin(), endpoints.end());
     }
     return all;
@@ -70,6 +72,10 @@ struct SimulatedUsbDevice::Private {
     std::deque<Bytes> reports;
     Bytes loop, kept;
     std::uint8_t packets = 0;
+    std::deque<IsochronousPacket> script;
+    std::optional<unsigned> mayGo; // isochronous packets, while they are held
+    std::vector<int> isochronousUrbs;
+    std::vector<Bytes> isochronousOut;
     bool hasDriver = true, halted = false, gone = false, changes = false;
     unsigned refusals = 0;
 
@@ -142,6 +148,13 @@ struct SimulatedUsbDevice::Private {
         }
         urb->status = -EINPROGRESS;
         urb->actual_length = 0;
+        if (urb->type == USBDEVFS_URB_TYPE_ISO) {
+            isochronousUrbs.push_back(urb->number_of_packets);
+            for (int i = 0; i < urb->number_of_packets; ++i) {
+                urb->iso_frame_desc[i].status = -EXDEV; // until it is done, as the kernel has it
+                urb->iso_frame_desc[i].actual_length = 0;
+            }
+        }
         pending.push_back(urb);
         answerAll();
         return 0;
@@ -219,14 +232,36 @@ struct SimulatedUsbDevice::Private {
             return take(report);
         }
         case 0x84:
-            for (int i = 0; i < urb->number_of_packets; ++i) {
-                urb->iso_frame_desc[i].actual_length = 176;
-                urb->iso_frame_desc[i].status = 0;
-                std::fill_n(buffer, 176, ++packets);
-            }
-            return end(urb, 0, 0), true;
+        case 0x05: return isochronous(urb, buffer);
         default: return end(urb, -EPIPE, 0), true;
         }
+    }
+
+    bool isochronous(usbdevfs_urb* urb, std::uint8_t* buffer)
+    {
+        for (int i = 0; i < urb->number_of_packets; ++i) {
+            auto& packet = urb->iso_frame_desc[i];
+            auto* const data = std::exchange(buffer, buffer + packet.length);
+            if (packet.status != static_cast<unsigned>(-EXDEV) || packet.actual_length != 0)
+                continue; // before it was held
+            if (mayGo && *mayGo == 0)
+                return false;
+            if (mayGo)
+                --*mayGo;
+            auto next = IsochronousPacket { urb->endpoint == 0x84 ? 176 : packet.length };
+            if (!script.empty()) {
+                next = script.front();
+                script.pop_front();
+            }
+            packet.status = static_cast<unsigned>(next.error);
+            packet.actual_length = next.error == 0 ? next.length : 0;
+            ++packets;
+            if (urb->endpoint == 0x84)
+                std::fill_n(data, packet.actual_length, packets);
+            else
+                isochronousOut.emplace_back(data, data + packet.length);
+        }
+        return end(urb, 0, 0), true;
     }
 
     void control(usbdevfs_urb* urb, std::uint8_t* buffer, std::size_t size)
@@ -317,6 +352,38 @@ void SimulatedUsbDevice::halt()
 {
     std::lock_guard const lock(m_private->mutex);
     m_private->halted = true;
+}
+
+void SimulatedUsbDevice::scriptIsochronous(std::vector<IsochronousPacket> const& packets)
+{
+    std::lock_guard const lock(m_private->mutex);
+    m_private->script.assign(packets.begin(), packets.end());
+}
+
+void SimulatedUsbDevice::holdIsochronous(unsigned packets)
+{
+    std::lock_guard const lock(m_private->mutex);
+    m_private->mayGo = packets;
+    m_private->answerAll();
+}
+
+void SimulatedUsbDevice::letIsochronousGo()
+{
+    std::lock_guard const lock(m_private->mutex);
+    m_private->mayGo.reset();
+    m_private->answerAll();
+}
+
+std::vector<int> SimulatedUsbDevice::isochronousUrbs() const
+{
+    std::lock_guard const lock(m_private->mutex);
+    return m_private->isochronousUrbs;
+}
+
+std::vector<Bytes> SimulatedUsbDevice::isochronousOut() const
+{
+    std::lock_guard const lock(m_private->mutex);
+    return m_private->isochronousOut;
 }
 
 void SimulatedUsbDevice::refuseForMemory(unsigned count)

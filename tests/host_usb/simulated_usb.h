@@ -21,7 +21,8 @@ namespace tests {
 /// 0          | vendor requests: IN 1 counts bytes, OUT 2 is kept, 3 is refused
 /// 02, 81     | bulk: what goes out comes in again
 /// 83         | interrupt IN: what the test has put there, later or now
-/// 84         | isochronous IN: packets of 176 bytes, which are numbered
+/// 84         | isochronous IN: packets of 176 bytes, which are numbered, or as the test has it
+/// 05         | isochronous OUT: packets are kept
 ///
 /// Each URB is read and answered where libusb has it, for both are in one process. Any thread.
 class SimulatedUsbDevice {
@@ -35,6 +36,19 @@ public:
     void interrupt(vmm::Bytes const& report);
     /// Endpoint 81 stalls until its halt is cleared.
     void halt();
+    /// The next isochronous packets are so long, or have that error of the kernel's (-EXDEV …).
+    struct IsochronousPacket {
+        unsigned length;
+        int error = 0;
+    };
+    void scriptIsochronous(std::vector<IsochronousPacket> const& packets);
+    /// No isochronous URB ends any more, but for `packets` more packets; those before an end stay done in an URB that
+    /// is cancelled.
+    void holdIsochronous(unsigned packets);
+    void letIsochronousGo();
+    /// How many packets each of these URBs has had.
+    std::vector<int> isochronousUrbs() const;
+    std::vector<vmm::Bytes> isochronousOut() const;
     /// From now on the host's kernel refuses as many requests for want of memory.
     void refuseForMemory(unsigned count);
     /// The reset that comes next finds another device.

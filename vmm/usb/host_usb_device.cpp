@@ -1,21 +1,18 @@
-#include "vmm/usb/host_usb_device.h"
-
 #include "vmm/base/log.h"
 #include "vmm/state/reader.h"
 #include "vmm/state/writer.h"
+#include "vmm/usb/host_usb_private.h"
 #include "vmm/usb/usb_requests.h"
 
 #include <algorithm>
 #include <fmt/format.h>
-#include <libusb.h>
 
 namespace vmm {
 
+using namespace libusb;
+
 namespace {
 
-/// Of one request: a usbfs has 16 MiB for all that is in flight (usbcore.usbfs_memory_mb), and 16 of these are of one
-/// endpoint.
-constexpr std::size_t mostAtOnce = 256u << 10;
 constexpr std::size_t setupSize = LIBUSB_CONTROL_SETUP_SIZE, page = 4096;
 
 bool changesNothing(UsbTransfer const& transfer)
@@ -23,20 +20,6 @@ bool changesNothing(UsbTransfer const& transfer)
     constexpr std::uint8_t in = 0x80, typeMask = 0x60;
     return transfer.kind == UsbTransfer::Kind::Control && (transfer.setup[0] & in) != 0
         && (transfer.setup[0] & typeMask) == 0;
-}
-
-UsbStatus statusOf(libusb_transfer_status status)
-{
-    switch (status) {
-    case LIBUSB_TRANSFER_COMPLETED: return UsbStatus::Success;
-    case LIBUSB_TRANSFER_CANCELLED: return UsbStatus::Cancelled;
-    case LIBUSB_TRANSFER_STALL: return UsbStatus::Stall;
-    case LIBUSB_TRANSFER_OVERFLOW: return UsbStatus::Babble;
-    case LIBUSB_TRANSFER_ERROR:
-    case LIBUSB_TRANSFER_TIMED_OUT:
-    case LIBUSB_TRANSFER_NO_DEVICE: break;
-    }
-    return UsbStatus::TransactionError;
 }
 
 /// Those whose companion (USB 3.0, 9.6.7 "SuperSpeed Endpoint Companion") knows streams, a bit each.
@@ -62,18 +45,6 @@ std::uint32_t streamEndpointsOf(libusb_config_descriptor const& configuration)
         }
     }
     return found;
-}
-
-/// What a request that was refused tells the guest: the device is there and does not like it, or is not there.
-UsbStatus statusOfCode(int code)
-{
-    switch (code) {
-    case LIBUSB_SUCCESS: return UsbStatus::Success;
-    case LIBUSB_ERROR_NO_DEVICE:
-    case LIBUSB_ERROR_NO_MEM:
-    case LIBUSB_ERROR_IO: return UsbStatus::TransactionError;
-    default: return UsbStatus::Stall;
-    }
 }
 
 }
@@ -174,7 +145,10 @@ void HostUsbDevice::submit(UsbTransfer& transfer)
     transfer.deviceData = nullptr;
     auto& pipe = pipeOf(transfer);
     pipe.waiting.push_back(&transfer);
-    serve(pipe);
+    if (transfer.kind == UsbTransfer::Kind::Isochronous)
+        gather(pipe);
+    else
+        serve(pipe);
 }
 
 HostUsbDevice::Pipe& HostUsbDevice::pipeOf(UsbTransfer const& transfer)
@@ -187,6 +161,11 @@ void HostUsbDevice::serve(Pipe& pipe)
 {
     while (m_works == 0 && !pipe.unfinished && !pipe.waiting.empty()) {
         auto& transfer = *pipe.waiting.front();
+        if (transfer.kind == UsbTransfer::Kind::Isochronous) {
+            if (!beginTogether(pipe))
+                return tryAgainSoon();
+            continue;
+        }
         pipe.waiting.pop_front();
         if (begin(transfer))
             continue;
@@ -218,6 +197,16 @@ void HostUsbDevice::tryAgainSoon()
     m_worker->loop().post([this] {
         std::this_thread::sleep_for(std::chrono::milliseconds(10));
         m_triesAgain = false;
+        withBus([this] { serveAll(); });
+    });
+}
+
+void HostUsbDevice::serveSoon()
+{
+    if (m_servesSoon.exchange(true))
+        return;
+    m_worker->loop().post([this] {
+        m_servesSoon = false;
         withBus([this] { serveAll(); });
     });
 }
@@ -275,11 +264,9 @@ void HostUsbDevice::doWork(UsbTransfer* transfer, Work work)
 bool HostUsbDevice::start(UsbTransfer& transfer)
 {
     bool const isControl = transfer.kind == UsbTransfer::Kind::Control;
-    bool const isIsochronous = transfer.kind == UsbTransfer::Kind::Isochronous;
     auto const size
         = isControl ? setupSize + usb::controlLength(transfer) : std::min<std::uint64_t>(transfer.length, mostAtOnce);
-    bool const isWhole = isControl ? transfer.isIn() || usb::controlLength(transfer) == transfer.length
-                                   : !isIsochronous || transfer.length <= mostAtOnce;
+    bool const isWhole = !isControl || transfer.isIn() || usb::controlLength(transfer) == transfer.length;
     auto* const flight = isWhole ? obtainFlight(size) : nullptr;
     if (!flight) {
         complete(transfer, UsbStatus::TransactionError);
@@ -334,14 +321,9 @@ int HostUsbDevice::request(Flight& flight)
         libusb_fill_interrupt_transfer(
             &request, m_handle.get(), transfer.endpoint, memory, static_cast<int>(count), callback, &flight, 0);
         break;
-    case UsbTransfer::Kind::Isochronous:
-        libusb_fill_iso_transfer(
-            &request, m_handle.get(), transfer.endpoint, memory, static_cast<int>(count), 1, callback, &flight, 0);
-        libusb_set_iso_packet_lengths(&request, static_cast<unsigned>(count));
-        break;
+    case UsbTransfer::Kind::Isochronous: break; // they go together
     }
-    if (transfer.kind != UsbTransfer::Kind::Isochronous)
-        request.num_iso_packets = 0;
+    request.num_iso_packets = 0;
     auto const code = libusb_submit_transfer(&request);
     bool const isLast = transfer.kind == UsbTransfer::Kind::Control || flight.done + count == transfer.length;
     if (code == LIBUSB_SUCCESS)
@@ -359,7 +341,13 @@ void HostUsbDevice::cancel(UsbTransfer& transfer)
     }
     auto* const flight = static_cast<Flight*>(transfer.deviceData);
     if (!flight)
-        return;               // work ends by itself
+        return; // work ends by itself
+    if (!flight->packets.empty()) {
+        transfer.deviceData = nullptr; // the sign that it was to end
+        if (!std::exchange(flight->cancelled, true))
+            libusb_cancel_transfer(flight->request);
+        return;
+    }
     flight->cancelled = true; // also where libusb has it no more, and another part would follow
     if (flight->waits)
         end(*flight, UsbStatus::Cancelled);
@@ -373,7 +361,9 @@ void HostUsbDevice::landed(Flight& flight)
     bool const isGone = flight.request->status == LIBUSB_TRANSFER_NO_DEVICE;
     {
         std::lock_guard const lock(host().usbMutex()); // which cannot go while this is in flight
-        if (!goesOn(flight))
+        if (!flight.packets.empty())
+            landedTogether(flight);
+        else if (!goesOn(flight))
             serveAll();
     }
     if (isGone)
@@ -388,18 +378,13 @@ bool HostUsbDevice::goesOn(Flight& flight)
     auto status = statusOf(request.status);
     auto count = static_cast<std::uint64_t>(std::max(0, request.actual_length));
     bool const isControl = transfer.kind == UsbTransfer::Kind::Control;
-    bool const isIsochronous = transfer.kind == UsbTransfer::Kind::Isochronous;
     auto const begin = isControl ? setupSize : 0;
-    if (isIsochronous && request.status == LIBUSB_TRANSFER_COMPLETED) {
-        status = statusOf(request.iso_packet_desc[0].status);
-        count = request.iso_packet_desc[0].actual_length;
-    }
     count = std::min<std::uint64_t>({ count, flight.memory.size() - begin, transfer.length - flight.done });
     if (transfer.isIn())
         (void)transfer.copyIn(flight.memory.subspan(begin, count), flight.done);
     flight.done += count;
     // A packet that was under way when it was cancelled may have ended it, by its length too.
-    if (status == UsbStatus::Cancelled && count > 0 && !isControl && !isIsochronous) {
+    if (status == UsbStatus::Cancelled && count > 0 && !isControl) {
         auto const packet = libusb_get_max_packet_size(libusb_get_device(m_handle.get()), transfer.endpoint);
         if (flight.done == transfer.length || (packet > 0 && count % static_cast<unsigned>(packet) != 0))
             status = UsbStatus::Success;
@@ -434,8 +419,11 @@ void HostUsbDevice::end(Flight& flight, UsbStatus status)
 /// A few keep their memory: all machines and programs of the host share 16 MiB of it.
 void HostUsbDevice::rest(Flight& flight)
 {
-    constexpr std::size_t withMemory = 4;
-    if (m_idle.size() >= withMemory)
+    constexpr std::size_t mostIdle = 1u << 20;
+    auto idle = flight.memory.size();
+    for (auto const* other : m_idle)
+        idle += other->memory.size();
+    if (idle > mostIdle)
         freeMemory(flight);
     m_idle.push_back(&flight);
 }
@@ -451,7 +439,7 @@ HostUsbDevice::Flight* HostUsbDevice::obtainFlight(std::size_t size)
         flight = *found;
         m_idle.erase(std::prev(found.base()));
     } else {
-        auto* const request = libusb_alloc_transfer(1);
+        auto* const request = libusb_alloc_transfer(mostTogether);
         if (!request)
             return nullptr;
         flight = &m_flights.emplace_back(Flight { .device = this, .request = request });
@@ -478,12 +466,6 @@ void HostUsbDevice::freeMemory(Flight& flight)
     flight.isKernelMemory = false;
 }
 
-unsigned HostUsbDevice::isochronousLead() const
-{
-    // As much as the guest's controller has in flight at an interval of one microframe; a frame at full speed is eight.
-    return m_info.speed == UsbSpeed::Full ? 128 : 64;
-}
-
 bool HostUsbDevice::setStreams(std::uint8_t endpoint, unsigned count)
 {
     auto const index = usb::indexOf(endpoint);
@@ -496,6 +478,7 @@ bool HostUsbDevice::setStreams(std::uint8_t endpoint, unsigned count)
 
 void HostUsbDevice::busReset()
 {
+    m_ahead = 0;
     if (!std::exchange(m_isFresh, true))
         doWork(nullptr, [this] { return resetPort(); });
 }

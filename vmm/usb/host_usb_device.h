@@ -21,7 +21,7 @@ namespace vmm {
 /// makes them, and what the guest submits meanwhile waits its turn. SET_ADDRESS never goes there at all.
 ///
 /// Left out: control transfers of more than 4 KiB, which usbfs does not have (they stall); waking the guest by the
-/// device (the host's own hub sees that), and more than one packet an interval in one isochronous transfer of libusb's.
+/// device (the host's own hub sees that).
 class HostUsbDevice final : public VisitingUsbDevice {
 public:
     /// For people who read a saved state; nothing of it comes back, since what a real device has in it is not ours to
@@ -65,6 +65,10 @@ public:
     Result<> load(Section const& section) override;
 
 private:
+    /// Packets of one isochronous request.
+    static constexpr std::size_t mostTogether = 8;
+    static constexpr std::uint64_t mostAhead = 4096; // microframes, half a second
+
     std::string newIdentity() const override;
 
     /// One request of libusb's, with memory that is used again. A transfer that is longer than that is several in turn.
@@ -72,7 +76,8 @@ private:
         HostUsbDevice* device = nullptr;
         libusb_transfer* request = nullptr;
         UsbTransfer* transfer = nullptr;
-        std::uint64_t done = 0; ///< bytes of the transfer, before this request
+        std::vector<UsbTransfer*> packets {}; ///< isochronous ones instead, a packet each
+        std::uint64_t done = 0;               ///< bytes of the transfer, before this request
         bool cancelled = false;
         bool waits = false; ///< for memory of the kernel's, between two requests
         ByteSpan memory;
@@ -82,6 +87,7 @@ private:
     struct Pipe {
         std::deque<UsbTransfer*> waiting;
         UsbTransfer* unfinished = nullptr; ///< one of several requests, of which the last is not made yet
+        std::size_t flying = 0;            ///< isochronous packets
     };
     /// What waits for the device, outside the lock: one of libusb's numbers.
     using Work = std::function<int()>;
@@ -103,6 +109,12 @@ private:
     bool goesOn(Flight& flight);
     void end(Flight& flight, UsbStatus status);
     void tryAgainSoon();
+    void serveSoon();
+    // Isochronous (host_usb_isochronous.cpp).
+    void gather(Pipe& pipe);
+    bool beginTogether(Pipe& pipe);
+    int requestTogether(Flight& flight, std::deque<UsbTransfer*> const& waiting, std::size_t count, std::size_t size);
+    void landedTogether(Flight& flight);
     Flight* obtainFlight(std::size_t size);
     void rest(Flight& flight);
     void freeMemory(Flight& flight);
@@ -127,7 +139,9 @@ private:
     std::vector<Flight*> m_idle;
     std::map<std::uint32_t, Pipe> m_pipes; // by endpoint and stream
     std::atomic<unsigned> m_works = 0;     // under way
-    std::atomic<bool> m_triesAgain = false, m_streamsChange = false;
+    std::atomic<bool> m_triesAgain = false, m_servesSoon = false, m_streamsChange = false;
+    bool m_lands = false; // isochronous packets, and what is submitted for them comes together
+    unsigned m_ahead = 0; // of the guest's clock, in microframes
     std::array<std::atomic<std::uint32_t>, 32> m_wantedStreams {}; // by endpoint, as indexOf() counts them
     std::atomic<std::uint32_t> m_mayStream = 0;                    // a bit for each endpoint that can
     bool m_isFresh = false; // nothing was changed since it was reset: one more reset would only take time

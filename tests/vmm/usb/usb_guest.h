@@ -6,7 +6,7 @@
 namespace tests {
 
 /// A host controller of nothing but a clock, and who asks one device behind it.
-class FakeUsbHost final : public vmm::UsbHost {
+class FakeUsbHost : public vmm::UsbHost {
 public:
     std::mutex& usbMutex() const override { return m_mutex; }
     vmm::GuestTime& time() override { return clock; }
@@ -23,6 +23,38 @@ public:
 private:
     mutable std::mutex m_mutex;
 };
+
+/// A transfer with memory of its own, in two pieces.
+struct Asked {
+    Asked(vmm::UsbTransfer::Kind kind, std::uint8_t endpoint, vmm::Bytes content,
+        std::array<std::uint8_t, 8> const& setup = {})
+        : data(std::move(content))
+    {
+        auto const half = data.size() / 2;
+        buffers = { iovec { data.data(), half }, iovec { data.data() + half, data.size() - half } };
+        transfer.kind = kind;
+        transfer.endpoint = endpoint;
+        transfer.setup = setup;
+        transfer.buffers = buffers;
+        transfer.length = data.size();
+    }
+    vmm::Bytes got() const
+    {
+        return { data.begin(), data.begin() + static_cast<std::ptrdiff_t>(transfer.transferred) };
+    }
+
+    vmm::Bytes data;
+    std::array<iovec, 2> buffers {};
+    vmm::UsbTransfer transfer;
+};
+
+inline vmm::Bytes counting(std::size_t size)
+{
+    vmm::Bytes bytes(size);
+    for (std::size_t i = 0; i < size; ++i)
+        bytes[i] = static_cast<std::uint8_t>(i + i / 251);
+    return bytes;
+}
 
 class UsbGuest {
 public:

@@ -14,21 +14,21 @@ public:
     void stop() override { }
     bool isLoopThread() const override { return true; }
     void post(std::function<void()> task) override { m_tasks.push_back(std::move(task)); }
-    Handle watch(int fd, std::uint32_t, std::function<void(std::uint32_t)> ready) override
+    Handle watch(int fd, std::uint32_t events, std::function<void(std::uint32_t)> ready) override
     {
-        return keep(m_watches, std::pair(fd, std::move(ready)));
+        return keep(m_watches, Watch { fd, static_cast<short>(events), std::move(ready) });
     }
     Handle at(vmm::Nanoseconds, std::function<void()> due) override { return keep(m_timers, std::move(due)); }
     Handle beforeSleep(std::function<bool()> hook) override { return keep(m_hooks, std::move(hook)); }
 
-    /// What has been posted, what descriptors are readable, and then what comes before sleep.
+    /// What has been posted, what descriptors are ready, and then what comes before sleep.
     void turn()
     {
         runTasks();
         for (auto const& [key, watch] : std::map(m_watches)) {
-            pollfd poll { .fd = watch.first, .events = POLLIN, .revents = 0 };
+            pollfd poll { .fd = watch.fd, .events = watch.events, .revents = 0 };
             if (m_watches.contains(key) && ::poll(&poll, 1, 0) == 1)
-                watch.second(1);
+                watch.ready(static_cast<std::uint32_t>(poll.revents)); // EPOLLIN and the others are the same numbers
         }
         runTasks();
         for (auto const& [key, hook] : std::map(m_hooks))
@@ -45,6 +45,11 @@ protected:
     bool postIfRunning(std::function<void()>) override { return false; }
 
 private:
+    struct Watch {
+        int fd;
+        short events;
+        std::function<void(std::uint32_t)> ready;
+    };
     class Undo final : public Registration {
     public:
         explicit Undo(std::function<void()> undo) : m_undo(std::move(undo)) { }
@@ -67,7 +72,7 @@ private:
     }
 
     std::vector<std::function<void()>> m_tasks;
-    std::map<unsigned, std::pair<int, std::function<void(std::uint32_t)>>> m_watches;
+    std::map<unsigned, Watch> m_watches;
     std::map<unsigned, std::function<void()>> m_timers;
     std::map<unsigned, std::function<bool()>> m_hooks;
     unsigned m_next = 1;

@@ -32,6 +32,7 @@ XhciController::XhciController(PciServices const& services, GuestTime& time)
 XhciController::~XhciController()
 {
     XhciController::pause();
+    std::lock_guard const lock(mutex()); // a device that stays may be here with a thread of its own
     for (auto* device : m_devices) {
         if (device)
             device->setHost(nullptr);

@@ -3,6 +3,7 @@
 #include "app/control/host_usb_json.h"
 #include "app/control/key_names.h"
 #include "app/control/moment_methods.h"
+#include "app/control/redirected_usb_json.h"
 #include "app/runner/picture.h"
 
 #include <array>
@@ -332,6 +333,9 @@ struct ControlServer::Private {
             { "machine.hostUsb", &Private::hostUsb },
             { "machine.attachUsb", &Private::attachUsb },
             { "machine.detachUsb", &Private::detachUsb },
+            { "machine.redirectUsb", &Private::redirectUsb },
+            { "machine.redirectedUsb", &Private::redirectedUsb },
+            { "machine.endUsbRedirection", &Private::endUsbRedirection },
             { "machine.sendKeys", &Private::sendKeys },
             { "machine.sendPointer", &Private::sendPointer },
             { "machine.screenshot", &Private::screenshot },
@@ -428,6 +432,35 @@ struct ControlServer::Private {
     void detachUsb(Connection&, Machine const& machine, Json const& params, Reply const& reply)
     {
         machine->detachHostUsb(textIn(params, "device"), plain(reply));
+    }
+    void redirectUsb(Connection&, Machine const& machine, Json const& params, Reply const& reply)
+    {
+        auto const from = textIn(params, "from"), listen = textIn(params, "listen");
+        if (from.empty() == listen.empty())
+            return reply(
+                vmm::fail(vmm::ErrorCode::InvalidArgument, "say either \"from\" where, or where to \"listen\""));
+        auto const address = parseUsbPeerAddress(from.empty() ? listen : from);
+        if (!address)
+            return reply(vmm::fail(address.error()));
+        auto const done = [reply](vmm::Result<RedirectedUsb> const& outcome) {
+            reply(outcome ? vmm::Result<Json>(redirectedUsbToJson(*outcome)) : vmm::fail(outcome.error()));
+        };
+        from.empty() ? machine->listenForUsb(*address, done) : machine->redirectUsb(*address, done);
+    }
+    static Json redirectedToJson(std::vector<RedirectedUsb> const& redirected)
+    {
+        auto all = Json::array();
+        for (auto const& one : redirected)
+            all.push_back(redirectedUsbToJson(one));
+        return all;
+    }
+    void redirectedUsb(Connection&, Machine const& machine, Json const&, Reply const& reply)
+    {
+        reply(Json { { "redirected", redirectedToJson(machine->redirectedUsb()) } });
+    }
+    void endUsbRedirection(Connection&, Machine const& machine, Json const& params, Reply const& reply)
+    {
+        machine->endUsbRedirection(textIn(params, "id"), plain(reply));
     }
     void setForwards(Connection&, Machine const& machine, Json const& params, Reply const& reply)
     {
@@ -619,6 +652,13 @@ struct ControlServer::Private {
             for (auto const& device : visitors->devices)
                 devices.push_back(hostUsbToJson(device));
             tellAll("machine.hostUsbChanged", { { "machine", machine }, { "devices", std::move(devices) } });
+        } else if (auto const* redirected = std::get_if<notice::RedirectedUsbChanged>(&notice)) {
+            Json params { { "machine", machine }, { "redirected", redirectedToJson(redirected->redirected) } };
+            if (redirected->reason) {
+                params["lost"] = redirected->lost;
+                params["reason"] = errorToJson(*redirected->reason);
+            }
+            tellAll("machine.redirectedUsbChanged", params);
         } else if (std::holds_alternative<notice::GuestRebooted>(notice)) {
             tellAll("machine.guestRebooted", { { "machine", machine } });
         } else if (auto const* kept = std::get_if<notice::MomentKept>(&notice)) {

@@ -20,7 +20,8 @@ struct CommandLine {
     CLI::App root { "Machines on the command line", "chronoctl" };
     bool json = false;
     unsigned days = 0, x = 0, y = 0;
-    std::string machine, path, directory, drive, shell, network, plug, forwardText, usbAction, usbDevice, click;
+    std::string machine, path, directory, drive, shell, network, plug, forwardText, usbAction, usbDevice, usbFrom,
+        usbListen, click;
     bool force = false, remove = false, keepRunning = false, paused = false, detach = false, foreground = false;
     std::vector<std::string> keys;
     CreateOptions create;
@@ -241,11 +242,17 @@ struct CommandLine {
             });
         forwarding->add_option("forward", forwardText, "PROTOCOL:[HOST-ADDRESS:]HOST-PORT:GUEST-PORT: tcp:2222:22");
         forwarding->add_flag("--remove", remove, "Take it away");
-        auto* usbVerb
-            = verb("usb", "USB devices of this host and of a machine: list, attach, detach; also while it runs",
-                [this](Surroundings& around, Output const& output) {
-                    return usb(usbAction, machine, usbDevice, around, output);
-                });
+        auto* usbVerb = verb("usb",
+            "USB devices of this host and of a machine: list, attach, detach; also while it runs",
+            [this](Surroundings& around, Output const& output) {
+                if (!(usbFrom + usbListen).empty() && usbAction != "attach")
+                    return output.failed({ vmm::ErrorCode::InvalidArgument, "--from and --listen go with attach", 0 });
+                if (!usbFrom.empty())
+                    return redirectUsb(machine, RedirectUsb::From, usbFrom, around, output);
+                if (!usbListen.empty())
+                    return redirectUsb(machine, RedirectUsb::Listen, usbListen, around, output);
+                return usb(usbAction, machine, usbDevice, around, output);
+            });
         usbVerb
             ->add_option("action", usbAction,
                 "list shows which this host has, with a machine which that has and whether they are plugged in; attach "
@@ -253,11 +260,19 @@ struct CommandLine {
                 " one in, detach pulls it out")
             ->required()
             ->check(CLI::IsMember({ "list", "attach", "detach" }));
+        auto* const usbIsFrom = usbVerb->add_option("--from", usbFrom,
+            "attach: a device of another computer, where \"usbredirect --as\" passes it on: HOST:PORT, or a socket's "
+            "path. Nothing is encrypted; where that matters, take a tunnel (ssh -L)");
+        usbVerb
+            ->add_option("--listen", usbListen,
+                "attach: wait for devices of other computers, which \"usbredirect --to\" brings, at "
+                "[ADDRESS:]PORT or the path of a socket; without an address only this host can bring some (or ssh -R)")
+            ->excludes(usbIsFrom);
         usbVerb->add_option("machine", machine, "The machine's name or uuid");
         usbVerb->add_option("device", usbDevice,
             "The device's id, a stick's is the disk's: disk0; of a device of the host's its port, VENDOR:PRODUCT or "
             "serial"
-            " number");
+            " number; of one that comes from elsewhere its id: redir1");
         for (auto* one : { plugging, forwarding })
             one->add_option("--network", network, "The network's id; without it the first: net0");
         auto* inspecting = verb("inspect", "Show a saved state, each device's fields by name",

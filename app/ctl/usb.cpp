@@ -37,6 +37,11 @@ std::string nameOf(Json const& device)
     return maker.empty() || name.empty() ? maker + name : maker + " " + name;
 }
 
+vmm::Result<Json> redirectionsOf(Owner& owner)
+{
+    return TRY(owner.client.call("machine.redirectedUsb", { { "machine", owner.uuid } }))["redirected"];
+}
+
 vmm::Result<Json> list(std::string const& machine, Surroundings const& around, Output const& output)
 {
     auto configured = TRY(findConfigured(machine, around));
@@ -54,6 +59,12 @@ vmm::Result<Json> list(std::string const& machine, Surroundings const& around, O
         json.push_back({ { "id", device["port"] }, { "kind", "host" }, { "plugged", true }, { "device", device } });
         if (!output.json)
             output.text(fmt::format("{:<16} {:<8} {}", device.value("port", ""), "in", nameOf(device)));
+    }
+    for (auto const& one : TRY(redirectionsOf(*configured.owner))) {
+        json.push_back({ { "id", one["id"] }, { "kind", one.value("listening", false) ? "listener" : "redirected" },
+            { "plugged", !one.value("listening", false) }, { "redirection", one } });
+        if (!output.json)
+            output.text(redirectedText(one));
     }
     return json;
 }
@@ -93,6 +104,15 @@ vmm::Result<> change(bool attach, std::string const& machine, std::string const&
         return vmm::fail(vmm::ErrorCode::NotNow,
             fmt::format("{} has no USB device {} of its own, and one of the host's can be attached while it runs",
                 configured.config.name, device));
+    }
+    if (!attach) {
+        for (auto const& one : TRY(redirectionsOf(*configured.owner))) {
+            if (one.value("id", "") != device)
+                continue;
+            TRY(configured.owner->client.call(
+                "machine.endUsbRedirection", { { "machine", configured.owner->uuid }, { "id", device } }));
+            return {};
+        }
     }
     TRY(configured.owner->client.call(attach ? "machine.attachUsb" : "machine.detachUsb",
         { { "machine", configured.owner->uuid }, { "device", device } }));

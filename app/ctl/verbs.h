@@ -53,6 +53,12 @@ int cable(
 /// Adds or takes away a port forward ("tcp:2222:22"), as cable(); an empty `forward` lists them.
 int forward(std::string const& machine, std::string const& network, std::string const& forward, bool remove,
     Surroundings& around, Output const& output);
+/// A USB device of another computer: from there, or waits for it here.
+enum class RedirectUsb : bool { From, Listen };
+int redirectUsb(std::string const& machine, RedirectUsb how, std::string const& address, Surroundings& around,
+    Output const& output);
+/// A line of `usb list`.
+std::string redirectedText(Json const& redirected);
 /// list, attach or detach: a machine's USB devices, as cable().
 int usb(std::string const& action, std::string const& machine, std::string const& device, Surroundings& around,
     Output const& output);

@@ -27,6 +27,7 @@ MachineRunner::~MachineRunner()
         if (m_private->machine)
             m_private->end();
         m_private->hostUsbDevices.reset();
+        m_private->redirections.reset();
     });
     m_private->thread.reset();
 }

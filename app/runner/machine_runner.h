@@ -3,6 +3,7 @@
 #include "app/runner/links.h"
 #include "app/runner/machine_factory.h"
 #include "app/runner/session_state.h"
+#include "app/runner/usb_redirections.h"
 #include "vmm/base/event_loop.h"
 #include "vmm/timeline/thinning.h"
 #include "vmm/usb/host_usb.h"
@@ -47,6 +48,12 @@ struct PluggedChanged {
 struct HostUsbChanged {
     std::vector<vmm::HostUsbInfo> devices;
 };
+/// These USB devices of other computers the machine in memory has now, and these places it waits for some at.
+struct RedirectedUsbChanged {
+    std::vector<RedirectedUsb> redirected;
+    std::string lost;                 ///< the id of one that has gone by itself
+    std::optional<vmm::Error> reason; ///< why
+};
 /// The machine is off, and its configuration that of a moment.
 struct ConfigChanged {
     vmm::VmConfig config;
@@ -62,8 +69,8 @@ struct KeepingEnded { };
 }
 
 using Notice = std::variant<notice::StateChanged, notice::Progress, notice::PointerModeChanged, notice::MediumChanged,
-    notice::NetworkChanged, notice::PluggedChanged, notice::HostUsbChanged, notice::ConfigChanged,
-    notice::GuestRebooted, notice::MomentKept, notice::KeepingEnded, notice::JobEnded>;
+    notice::NetworkChanged, notice::PluggedChanged, notice::HostUsbChanged, notice::RedirectedUsbChanged,
+    notice::ConfigChanged, notice::GuestRebooted, notice::MomentKept, notice::KeepingEnded, notice::JobEnded>;
 
 /// Where a machine keeps what is its own.
 struct MachinePlaces {
@@ -174,6 +181,17 @@ public:
     void attachHostUsb(std::string which, Completion done = {});
     void detachHostUsb(std::string which, Completion done = {});
     std::vector<vmm::HostUsbInfo> attachedHostUsb() const;
+    /// A USB device of another computer, over the usbredir protocol: connects to who has it (usbredirect --as), and
+    /// plugs it in. It stays, as one of the host's, as long as the machine is in memory and the connection lasts.
+    /// Nothing is encrypted: beyond networks that one trusts this goes through a tunnel.
+    using Redirected = std::function<void(vmm::Result<RedirectedUsb>)>;
+    void redirectUsb(UsbPeerAddress from, Redirected done = {});
+    /// Waits for those who bring devices (usbredirect --to), for as long as the machine is in memory; `done` hears
+    /// where. Each is plugged in when it comes.
+    void listenForUsb(UsbPeerAddress at, Redirected done = {});
+    /// By the id of the device, or of the place where we listen; devices that came there stay.
+    void endUsbRedirection(std::string id, Completion done = {});
+    std::vector<RedirectedUsb> redirectedUsb() const;
     void sendInput(
         std::variant<vmm::KeyInput, vmm::ButtonInput, vmm::AbsoluteMove, vmm::RelativeMove, vmm::WheelMove> input);
 

@@ -171,6 +171,7 @@ void MachineRunner::Private::goThere(std::string const& moment, Then then, Compl
     }
     keep(std::move(*made));
     plugHostUsb();
+    plugRedirectedAnew();
     if (then == Then::StandStill) {
         setState(SessionState::Paused);
         return finish(done, {});

@@ -59,6 +59,7 @@ struct MachineRunner::Private {
     std::map<std::string, std::string> media;
     std::optional<vmm::Error> reason;
     std::vector<vmm::HostUsbInfo> attachedHostUsb;
+    std::vector<RedirectedUsb> redirectedUsb;
 
     /// The pointer. Shared by who looks at the machine from other threads, so that nobody there waits for another;
     /// alone when it is set.
@@ -95,6 +96,7 @@ struct MachineRunner::Private {
     std::unique_ptr<vmm::LoopThread> thread;        // after what it uses, so that it ends before
     std::unique_ptr<vmm::LoopThread> worker;        // of work(); posts to `thread`
     std::unique_ptr<HostUsbDevices> hostUsbDevices; // made when somebody asks for one
+    std::unique_ptr<UsbRedirections> redirections;  // the same
 
     Private(MachineRunner& owner, vmm::VmConfig initial, MachineFactory machines, vmm::Nanoseconds itsMinute)
         : runner(owner), factory(std::move(machines)), minute(itsMinute)
@@ -287,6 +289,7 @@ struct MachineRunner::Private {
     {
         drop();
         giveBackHostUsb();
+        endRedirections();
         letGo();
         runner.m_absolutePointer = false;
         setState(restingState(), std::move(why));
@@ -597,6 +600,17 @@ struct MachineRunner::Private {
     void plugHostUsb();
     void giveBackHostUsb();
     void tellHostUsb();
+
+    // machine_runner_redirected.cpp
+
+    UsbRedirections& usbRedirections();
+    void redirectUsb(UsbPeerAddress const& from, Redirected const& done);
+    void listenForUsb(UsbPeerAddress const& at, Redirected const& done);
+    void plugRedirected(std::string const& id, UsbRedirections::Device const& device, Redirected const& done);
+    void plugRedirectedAnew();
+    void endRedirection(std::string const& id, Completion const& done, std::optional<vmm::Error> const& reason = {});
+    void endRedirections();
+    void tellRedirected(std::string const& lost = {}, std::optional<vmm::Error> const& reason = {});
 
     /// Passes `command` to the machine; commands that let the guest run drop the saved state first.
     void forward(std::optional<Action> action, std::string_view name, vmm::Command command, Completion const& done)

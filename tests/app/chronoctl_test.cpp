@@ -1,7 +1,9 @@
 #include "app/ctl/chronoctl.h"
+#include "app/runner/usb_peer_address.h"
 #include "app/store/whole_file.h"
 #include "tests/fakes/fake_machine.h"
 #include "tests/support/suite.h"
+#include "tests/vmm/usb/redir_peer.h"
 #include "vmm/block/image.h"
 
 #include <QDir>
@@ -292,6 +294,35 @@ private slots:
         QCOMPARE(network(0).forwards.size(), 1u);
         QCOMPARE(bench.call({ "cable", "web", "out" }).code, 1); // suspended
         QVERIFY(network(0).connected);
+    }
+
+    void usbDevicesComeFromOtherComputers()
+    {
+        Bench bench;
+        bench.call({ "create", "web", "--usb", "controller" });
+        QCOMPARE(bench.call({ "usb", "attach", "web", "--listen", "127.0.0.1:0" }).code, 1); // it is off
+        Hosting hosting(bench, { "web" });
+        QVERIFY(hosting.isRunning("web"));
+        QVERIFY(bench.call({ "usb", "attach", "web", "--from", "desk" }).err.contains("HOST:PORT"));
+        QCOMPARE(bench.call({ "usb", "list", "web", "--from", "desk:1" }).code, 1);
+        QCOMPARE(bench.call({ "usb", "attach", "web", "--from", "desk:1", "--listen", "2" }).code, 2);
+        auto const place = bench.json({ "usb", "attach", "web", "--listen", "127.0.0.1:0" });
+        QCOMPARE(place["id"].toString(), "redir1");
+        auto const address = tests::must(parseUsbPeerAddress(place["address"].toString().toStdString()));
+        auto const never = tests::must(vmm::makeEventFd());
+        tests::RedirPeer peer(tests::must(connectToUsbPeer(address, 5000, never.get())));
+        QTRY_VERIFY((peer.pump(), usbredirparser_have_peer_caps(peer.parser) != 0));
+        peer.offer();
+        QTRY_COMPARE(bench.json({ "usb", "list", "web" }).array().size(), 2);
+        auto const said = bench.call({ "usb", "list", "web" }).out;
+        QVERIFY2(said.contains("redir1") && said.contains("waited for at 127.0.0.1:"), said.constData());
+        QVERIFY2(said.contains("redir2") && said.contains("1209:0001 from 127.0.0.1:"), said.constData());
+        QCOMPARE(bench.call({ "usb", "detach", "web", "redir2" }).code, 0);
+        QVERIFY(bench.script->has("usb redir2 out"));
+        QCOMPARE(bench.call({ "usb", "detach", "web", "redir1" }).code, 0);
+        QCOMPARE(bench.call({ "usb", "detach", "web", "redir1" }).code, 1);
+        QCOMPARE(bench.json({ "usb", "list", "web" }).array().size(), 0);
+        QCOMPARE(bench.call({ "suspend", "web" }).code, 0);
     }
 
     void usbDevicesArePluggedWhetherItRunsOrNot()

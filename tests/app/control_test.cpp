@@ -130,6 +130,12 @@ private slots:
         QCOMPARE(codeOf("machine.setPlugged", { { "device", "disk0" } }), vmm::ErrorCode::InvalidArgument);
         QCOMPARE(
             codeOf("machine.setPlugged", { { "device", "disk9" }, { "plugged", true } }), vmm::ErrorCode::NotFound);
+        for (auto const& params : { vmm::Json::object(), vmm::Json { { "from", "desk" } },
+                 vmm::Json { { "from", "desk:1" }, { "listen", "2" } } })
+            QCOMPARE(codeOf("machine.redirectUsb", params), vmm::ErrorCode::InvalidArgument);
+        REQUIRE_OK(client.call("machine.redirectUsb", { { "listen", "127.0.0.1:0" } }));
+        REQUIRE_OK(client.call("machine.endUsbRedirection", { { "id", "redir1" } }));
+        QCOMPARE(codeOf("machine.endUsbRedirection", { { "id", "redir1" } }), vmm::ErrorCode::NotFound);
     }
 
     void aNetworkIsChangedOnlyByWhatMakesSense()

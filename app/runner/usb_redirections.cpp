@@ -1,0 +1,190 @@
+#include "app/runner/usb_redirections.h"
+
+#include "vmm/base/log.h"
+
+#include <algorithm>
+#include <cstring>
+#include <fmt/format.h>
+#include <sys/epoll.h>
+
+namespace app {
+
+UsbRedirections::UsbRedirections(vmm::EventLoop& loop, Events events) : m_loop(loop), m_events(std::move(events)) { }
+
+UsbRedirections::~UsbRedirections()
+{
+    removeAll();
+    if (m_cancel)
+        vmm::signalEventFd(m_cancel.get());
+    m_connecting.reset();
+}
+
+vmm::Result<> UsbRedirections::needThreads()
+{
+    if (!m_cancel)
+        m_cancel = TRY(vmm::makeEventFd());
+    if (!m_thread)
+        m_thread = TRY(vmm::LoopThread::start("usb redirection"));
+    if (!m_connecting)
+        m_connecting = TRY(vmm::LoopThread::start("usb connecting"));
+    return {};
+}
+
+void UsbRedirections::connect(UsbPeerAddress const& address, Opened opened)
+{
+    constexpr int patience = 10'000; // ms
+    if (auto const ready = needThreads(); !ready)
+        return opened(vmm::fail(ready.error()));
+    auto const take = [this, self = std::weak_ptr(m_self), address, opened](auto const& socket) {
+        if (self.expired())
+            return;
+        if (!*socket)
+            return opened(vmm::fail(socket->error()));
+        add(std::move(**socket), address.text(), {}, opened);
+    };
+    m_connecting->loop().post([loop = &m_loop, address, cancel = m_cancel.get(), take] {
+        auto const socket = std::make_shared<vmm::Result<vmm::UniqueFd>>(connectToUsbPeer(address, patience, cancel));
+        loop->post([take, socket] { take(socket); });
+    });
+}
+
+vmm::Result<RedirectedUsb> UsbRedirections::listen(UsbPeerAddress const& address)
+{
+    TRY(needThreads());
+    auto listener = std::make_unique<Listener>(Listener { TRY(listenForUsbPeers(address)), nullptr });
+    auto const id = nextId();
+    auto const arrive = [this, self = std::weak_ptr(m_self), id](auto const& connection) {
+        if (!self.expired() && m_listeners.contains(id))
+            add(std::move(connection->socket), connection->name, id, {});
+    };
+    auto& its = *listener;
+    m_thread->loop().call([this, &its, arrive] {
+        its.watch = m_thread->loop().watch(its.listening.socket.get(), EPOLLIN, [&its, loop = &m_loop, arrive](auto) {
+            auto const connection = std::make_shared<UsbPeerConnection>(acceptUsbPeer(its.listening));
+            if (connection->socket)
+                loop->post([arrive, connection] { arrive(connection); });
+        });
+    });
+    if (!its.watch)
+        return vmm::fail(vmm::ErrorCode::IoError, "cannot watch the socket at " + its.listening.address.text());
+    RedirectedUsb const place { .id = id, .address = its.listening.address.text(), .isListening = true };
+    m_listeners[id] = std::move(listener);
+    return place;
+}
+
+void UsbRedirections::add(vmm::UniqueFd socket, std::string const& peer, std::string const& listener, Opened opened)
+{
+    constexpr std::size_t most = 32; // a controller has connectors for fewer
+    if (m_arrivals.size() >= most) {
+        vmm::log(vmm::LogLevel::Info, "usb", "{} is refused: there are {} redirections", peer, most);
+        if (opened)
+            opened(vmm::fail(vmm::ErrorCode::NotNow, fmt::format("the machine has {} redirections already", most)));
+        return;
+    }
+    auto const id = nextId();
+    auto const tell = [this, loop = &m_loop, self = std::weak_ptr(m_self)](auto what) {
+        loop->post([self, what] {
+            if (!self.expired())
+                what();
+        });
+    };
+    vmm::UsbRedirDevice::Events events { [this, tell, id] { tell([this, id] { offered(id); }); },
+        [this, tell, id](vmm::Error const& why) { tell([this, id, why] { gone(id, why); }); } };
+    // Its thread ends after it, whoever has it last.
+    Device device(new vmm::UsbRedirDevice(m_thread->loop(), std::move(socket), peer, std::move(events)),
+        [thread = m_thread](vmm::UsbRedirDevice* last) { delete last; });
+    m_arrivals[id] = { std::move(device), listener, std::move(opened) };
+}
+
+void UsbRedirections::offered(std::string const& id)
+{
+    auto const found = m_arrivals.find(id);
+    if (found == m_arrivals.end())
+        return;
+    found->second.isOffered = true;
+    auto const device = found->second.device;
+    if (auto const opened = std::exchange(found->second.opened, {}))
+        opened(std::pair(id, device));
+    else
+        m_events.arrived(id, device);
+}
+
+void UsbRedirections::gone(std::string const& id, vmm::Error const& why)
+{
+    auto const found = m_arrivals.find(id);
+    if (found == m_arrivals.end())
+        return;
+    auto& arrival = found->second;
+    if (arrival.isKept)
+        return m_events.lost(id, why);
+    if (arrival.isOffered) {
+        arrival.end = why; // keep() tells it
+        return;
+    }
+    auto const opened = std::exchange(arrival.opened, {});
+    m_arrivals.erase(found);
+    if (opened)
+        opened(vmm::fail(why));
+}
+
+void UsbRedirections::keep(std::string const& id)
+{
+    auto& arrival = m_arrivals.at(id);
+    arrival.isKept = true;
+    if (arrival.end)
+        m_events.lost(id, *arrival.end);
+}
+
+void UsbRedirections::refuse(std::string const& id)
+{
+    auto const found = m_arrivals.find(id);
+    if (found == m_arrivals.end())
+        return;
+    auto const device = found->second.device;
+    m_arrivals.erase(found);
+    m_thread->loop().call([&] { device->refuse(); });
+}
+
+bool UsbRedirections::remove(std::string const& id)
+{
+    if (auto const found = m_listeners.find(id); found != m_listeners.end()) {
+        m_thread->loop().call([&] { found->second->watch.reset(); });
+        if (auto const& path = found->second->listening.address.path; !path.empty())
+            ::unlink(path.c_str());
+        m_listeners.erase(found);
+        std::erase_if(m_arrivals, [&](auto const& one) { return one.second.listener == id && !one.second.isKept; });
+        return true;
+    }
+    return m_arrivals.erase(id) != 0;
+}
+
+void UsbRedirections::removeAll()
+{
+    while (!m_listeners.empty())
+        remove(m_listeners.begin()->first);
+    m_arrivals.clear();
+}
+
+std::map<std::string, UsbRedirections::Device> UsbRedirections::devices() const
+{
+    std::map<std::string, Device> kept;
+    for (auto const& [id, arrival] : m_arrivals) {
+        if (arrival.isKept)
+            kept[id] = arrival.device;
+    }
+    return kept;
+}
+
+std::vector<RedirectedUsb> UsbRedirections::list() const
+{
+    std::vector<RedirectedUsb> all;
+    for (auto const& [id, listener] : m_listeners)
+        all.push_back({ .id = id, .address = listener->listening.address.text(), .isListening = true });
+    for (auto const& [id, device] : devices())
+        all.push_back({ id, device->peer(), false, m_arrivals.at(id).listener, device->info() });
+    auto const number = [](RedirectedUsb const& one) { return std::stoul(one.id.substr(std::strlen("redir"))); };
+    std::sort(all.begin(), all.end(), [&](auto const& one, auto const& other) { return number(one) < number(other); });
+    return all;
+}
+
+}

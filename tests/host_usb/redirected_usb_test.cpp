@@ -1,0 +1,448 @@
+#include "app/runner/machine_runner.h"
+#include "tests/fakes/fake_machine.h"
+#include "tests/host_usb/redir_host.h"
+#include "tests/host_usb/simulated_usb.h"
+#include "tests/support/suite.h"
+#include "tests/vmm/usb/usb_guest.h"
+#include "vmm/usb/usb_redir_device.h"
+
+#include <QTemporaryDir>
+#include <QTest>
+#include <fmt/format.h>
+#include <future>
+#include <list>
+#include <sys/socket.h>
+
+using namespace app;
+using namespace vmm;
+using tests::Asked;
+using tests::counting;
+using tests::FakeMachine;
+using tests::RedirHost;
+using tests::SimulatedUsbDevice;
+using Kind = UsbTransfer::Kind;
+
+namespace {
+
+constexpr auto patience = 5000; // ms, of threads
+
+/// The simulated device, passed on by libusbredirhost and plugged into a controller of nothing.
+struct Redirected {
+    Redirected()
+    {
+        std::array<int, 2> ends {};
+        if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0)
+            qFatal("no socket");
+        other = std::make_unique<RedirHost>(UniqueFd(ends[0]));
+        device = std::make_unique<UsbRedirDevice>(thread->loop(), UniqueFd(ends[1]), "other",
+            UsbRedirDevice::Events { [this] { offered = true; },
+                [this](Error const& why) {
+                    std::lock_guard const lock(mutex);
+                    gone = why.detail;
+                } });
+        if (!QTest::qWaitFor([this] { return offered.load(); }, patience))
+            qFatal("it is not offered");
+        device->setHost(&host);
+    }
+    ~Redirected() { device->setHost(nullptr); }
+
+    void submit(Asked& asked)
+    {
+        std::lock_guard const lock(host.usbMutex());
+        device->submit(asked.transfer);
+    }
+    void cancel(Asked& asked)
+    {
+        std::lock_guard const lock(host.usbMutex());
+        device->cancel(asked.transfer);
+    }
+    bool ends(Asked const& asked)
+    {
+        return QTest::qWaitFor(
+            [&] {
+                std::lock_guard const lock(host.usbMutex());
+                return std::find(host.ended.begin(), host.ended.end(), &asked.transfer) != host.ended.end();
+            },
+            patience);
+    }
+    bool run(Asked& asked, UsbStatus status = UsbStatus::Success)
+    {
+        submit(asked);
+        return ends(asked) && asked.transfer.status == status;
+    }
+    std::string why()
+    {
+        std::lock_guard const lock(mutex);
+        return gone;
+    }
+
+    std::unique_ptr<LoopThread> thread = tests::must(LoopThread::start("redirection"));
+    tests::FakeUsbHost host;
+    std::atomic<bool> offered = false;
+    std::mutex mutex;
+    std::string gone;
+    std::unique_ptr<RedirHost> other;
+    std::unique_ptr<UsbRedirDevice> device;
+};
+
+/// A runner whose machine is on.
+struct Bench {
+    Bench()
+    {
+        runner->addObserver([this](Notice const& notice) {
+            auto const* const changed = std::get_if<notice::RedirectedUsbChanged>(&notice);
+            std::lock_guard const lock(mutex);
+            if (changed && changed->reason)
+                lost.push_back(changed->lost + ": " + changed->reason->detail);
+        });
+        tests::must(wait([&](auto done) { runner->start(done); }));
+    }
+    template<typename Ask>
+    Result<> wait(Ask ask)
+    {
+        std::promise<Result<>> answered;
+        ask([&](Result<> outcome) { answered.set_value(std::move(outcome)); });
+        return answered.get_future().get();
+    }
+    template<typename Ask>
+    Result<RedirectedUsb> hear(Ask ask)
+    {
+        std::promise<Result<RedirectedUsb>> answered;
+        ask([&](Result<RedirectedUsb> outcome) { answered.set_value(std::move(outcome)); });
+        return answered.get_future().get();
+    }
+    Result<RedirectedUsb> listen(std::string const& at)
+    {
+        return hear([&](auto done) { runner->listenForUsb(tests::must(parseUsbPeerAddress(at)), done); });
+    }
+    Result<RedirectedUsb> connect(std::string const& from)
+    {
+        return hear([&](auto done) { runner->redirectUsb(tests::must(parseUsbPeerAddress(from)), done); });
+    }
+    Result<> end(std::string const& id)
+    {
+        return wait([&](auto done) { runner->endUsbRedirection(id, done); });
+    }
+    std::string list() const
+    {
+        std::string all;
+        for (auto const& one : runner->redirectedUsb())
+            all += one.id + (one.isListening ? " listens " : one.listener.empty() ? " " : " by " + one.listener + " ");
+        return all;
+    }
+    long times(std::string const& entry) const
+    {
+        std::lock_guard const lock(script->mutex);
+        return std::count(script->log.begin(), script->log.end(), entry);
+    }
+    std::string path(char const* name) const { return directory.filePath(name).toStdString(); }
+
+    QTemporaryDir directory;
+    std::mutex mutex;
+    std::vector<std::string> lost;
+    std::shared_ptr<FakeMachine::Script> script = std::make_shared<FakeMachine::Script>();
+    std::unique_ptr<MachineRunner> runner = std::make_unique<MachineRunner>(tests::exampleConfig(),
+        MachinePlaces { path("state"), path("machine.lock"), path("timeline") }, FakeMachine::factory(script));
+};
+
+std::unique_ptr<RedirHost> bring(std::string const& to)
+{
+    auto const cancel = tests::must(makeEventFd());
+    return std::make_unique<RedirHost>(
+        tests::must(connectToUsbPeer(tests::must(parseUsbPeerAddress(to)), patience, cancel.get())));
+}
+
+/// What "usbredirect --as" is.
+struct Server {
+    UsbPeerListener listener = tests::must(listenForUsbPeers({ "127.0.0.1", 0, {} }));
+    std::unique_ptr<RedirHost> host;
+    std::thread accepting { [this] {
+        for (UsbPeerConnection one; !one.socket; std::this_thread::sleep_for(std::chrono::milliseconds(1))) {
+            if (one = acceptUsbPeer(listener); one.socket)
+                host = std::make_unique<RedirHost>(std::move(one.socket));
+            if (host)
+                return;
+        }
+    } };
+    ~Server() { accepting.join(); }
+};
+
+}
+
+/// Devices of another computer: our half of the protocol against that of libusbredirhost, which has the real libusb
+/// with a device that umockdev simulates.
+class RedirectedUsbTest final : public QObject {
+    Q_OBJECT
+
+private slots:
+    void initTestCase()
+    {
+        if (!qEnvironmentVariable("LD_PRELOAD").contains("umockdev"))
+            QSKIP("CHRONOVISOR-SKIP: umockdev-preload is not in this program");
+    }
+
+    void controlTransfersAndSettings()
+    {
+        SimulatedUsbDevice const simulated("1-1", 2);
+        Redirected bench;
+        QCOMPARE(bench.device->info().vendor, 0x1209);
+        QCOMPARE(bench.device->info().program, "a host");
+        QCOMPARE(bench.device->speed(), UsbSpeed::High);
+        Asked in(Kind::Control, 0x80, Bytes(300), { 0xc0, 1, 0, 0, 0, 0, 44, 1 });
+        QVERIFY(bench.run(in));
+        QCOMPARE(in.transfer.transferred, 300u);
+        QCOMPARE(in.data[299], 299 & 0xff);
+        Asked out(Kind::Control, 0x00, { 4, 5, 6 }, { 0x40, 2, 0, 0, 0, 0, 3, 0 });
+        QVERIFY(bench.run(out));
+        QCOMPARE(simulated.kept(), (Bytes { 4, 5, 6 }));
+        Asked refused(Kind::Control, 0x00, {}, { 0x40, 3, 0, 0, 0, 0, 0, 0 });
+        QVERIFY(bench.run(refused, UsbStatus::Stall));
+        Asked configuration(Kind::Control, 0, {}, { 0, 9, 1, 0, 0, 0, 0, 0 });
+        Asked setting(Kind::Control, 0, {}, { 1, 11, 1, 0, 0, 0, 0, 0 });
+        Asked which(Kind::Control, 0x80, Bytes(1), { 0x81, 10, 0, 0, 0, 0, 1, 0 });
+        Asked halt(Kind::Control, 0, {}, { 2, 1, 0, 0, 0x81, 0, 0, 0 });
+        for (auto* const one : { &configuration, &setting, &which, &halt })
+            QVERIFY(bench.run(*one));
+        QCOMPARE(which.got(), (Bytes { 1 }));
+        auto const calls = simulated.calls();
+        QVERIFY(std::find(calls.begin(), calls.end(), "set-interface 0 1") != calls.end());
+        QVERIFY(std::find(calls.begin(), calls.end(), "clear-halt 81") != calls.end());
+    }
+
+    void bulkOfAnySize()
+    {
+        constexpr std::size_t size = 600u << 10;
+        SimulatedUsbDevice const simulated("1-1", 2);
+        Redirected bench;
+        Asked out(Kind::Bulk, 0x02, counting(size)), in(Kind::Bulk, 0x81, Bytes(size + 100));
+        QVERIFY(bench.run(out));
+        QCOMPARE(out.transfer.transferred, size);
+        QVERIFY(bench.run(in));
+        QCOMPARE(in.got(), counting(size));
+    }
+
+    void aHaltIsSeenAndCleared()
+    {
+        SimulatedUsbDevice simulated("1-1", 2);
+        Redirected bench;
+        Asked out(Kind::Bulk, 0x02, counting(3)), stalled(Kind::Bulk, 0x81, Bytes(3)), in(Kind::Bulk, 0x81, Bytes(3));
+        simulated.halt();
+        QVERIFY(bench.run(out));
+        QVERIFY(bench.run(stalled, UsbStatus::Stall));
+        Asked clear(Kind::Control, 0, {}, { 2, 1, 0, 0, 0x81, 0, 0, 0 });
+        QVERIFY(bench.run(clear));
+        QVERIFY(bench.run(in));
+        QCOMPARE(in.got(), counting(3));
+    }
+
+    void cancelledInTheOtherComputer()
+    {
+        SimulatedUsbDevice const simulated("1-1", 2);
+        Redirected bench;
+        Asked in(Kind::Bulk, 0x81, Bytes(3)), after(Kind::Bulk, 0x81, Bytes(3)), out(Kind::Bulk, 0x02, counting(3));
+        bench.submit(in);
+        QTRY_COMPARE(simulated.waiting(), 1u);
+        bench.cancel(in);
+        QVERIFY(bench.ends(in));
+        QCOMPARE(in.transfer.status, UsbStatus::Cancelled);
+        QTRY_COMPARE(simulated.waiting(), 0u);
+        QVERIFY(bench.run(out));
+        QVERIFY(bench.run(after));
+        QCOMPARE(after.got(), counting(3));
+    }
+
+    void interruptsCome()
+    {
+        SimulatedUsbDevice simulated("1-1", 2);
+        Redirected bench;
+        Asked first(Kind::Interrupt, 0x83, Bytes(8)), second(Kind::Interrupt, 0x83, Bytes(8));
+        bench.submit(first);
+        bench.submit(second);
+        QTRY_VERIFY(simulated.waiting() > 0);
+        simulated.interrupt({ 1, 2, 3 });
+        simulated.interrupt({ 4 });
+        QVERIFY(bench.ends(first));
+        QVERIFY(bench.ends(second));
+        QCOMPARE(first.got(), (Bytes { 1, 2, 3 }));
+        QCOMPARE(second.got(), (Bytes { 4 }));
+    }
+
+    void isochronousPacketsComeInTheirOrder()
+    {
+        SimulatedUsbDevice const simulated("1-1", 2);
+        Redirected bench;
+        std::list<Asked> packets;
+        {
+            std::lock_guard const lock(bench.host.usbMutex());
+            for (int i = 0; i < 64; ++i)
+                bench.device->submit(packets.emplace_back(Kind::Isochronous, 0x84, Bytes(192)).transfer);
+        }
+        QVERIFY(bench.ends(packets.back()));
+        auto number = packets.front().data[0];
+        for (auto const& packet : packets) {
+            QCOMPARE(packet.transfer.status, UsbStatus::Success);
+            QCOMPARE(packet.got(), Bytes(176, number++));
+        }
+    }
+
+    void isochronousDataGoThere()
+    {
+        SimulatedUsbDevice const simulated("1-1", 2);
+        Redirected bench;
+        std::list<Asked> packets;
+        for (unsigned i = 0; i < 2000; ++i) // more than the other side keeps before it begins
+            bench.submit(packets.emplace_back(Kind::Isochronous, 0x05, counting(100 + i % 50)));
+        QTRY_VERIFY(simulated.isochronousOut().size() >= 200);
+        auto const got = simulated.isochronousOut();
+        for (unsigned i = 0; i < 200; ++i)
+            QCOMPARE(got[i], counting(100 + i % 50));
+    }
+
+    void unpluggedThere()
+    {
+        SimulatedUsbDevice simulated("1-1", 2);
+        Redirected bench;
+        Asked waiting(Kind::Bulk, 0x81, Bytes(8));
+        bench.submit(waiting);
+        QTRY_COMPARE(simulated.waiting(), 1u);
+        simulated.unplug();
+        QVERIFY(bench.ends(waiting));
+        QCOMPARE(waiting.transfer.status, UsbStatus::TransactionError);
+        QTRY_COMPARE(bench.why(), "the device was unplugged at other");
+    }
+
+    void theOtherComputerGoes()
+    {
+        SimulatedUsbDevice const simulated("1-1", 2);
+        Redirected bench;
+        bench.other.reset();
+        QTRY_VERIFY(!bench.why().empty());
+        Asked late(Kind::Bulk, 0x02, Bytes(8));
+        QVERIFY(bench.run(late, UsbStatus::TransactionError));
+        QVERIFY(simulated.hasDriver());
+    }
+
+    void whatIsNotWantedIsLetGo()
+    {
+        SimulatedUsbDevice const simulated("1-1", 2);
+        Bench bench;
+        bench.script->failPlug = Error { ErrorCode::NotNow, "every connector is taken", 0 };
+        auto const place = tests::must(bench.listen("127.0.0.1:0"));
+        auto const host = bring(place.address);
+        QTRY_VERIFY(host->hasEnded());
+        QVERIFY(host->wasRefused());
+        QCOMPARE(bench.list(), "redir1 listens ");
+    }
+
+    void aMachineConnects()
+    {
+        SimulatedUsbDevice const simulated("1-1", 2);
+        Bench bench;
+        Server const server;
+        auto const redirected = tests::must(bench.connect(server.listener.address.text()));
+        QCOMPARE(redirected.id, "redir1");
+        QCOMPARE(redirected.address, server.listener.address.text());
+        QCOMPARE(redirected.device.product, 1);
+        QCOMPARE(bench.times("usb redir1 in"), 1);
+        QCOMPARE(bench.list(), "redir1 ");
+        QVERIFY(!simulated.hasDriver());
+        REQUIRE_OK(bench.end("redir1"));
+        QCOMPARE(bench.times("usb redir1 out"), 1);
+        QCOMPARE(bench.list(), "");
+        QCOMPARE(bench.end("redir1").error().code, ErrorCode::NotFound);
+        QTRY_VERIFY(simulated.hasDriver());
+    }
+
+    void nobodyIsThere()
+    {
+        Bench bench;
+        auto const closed = tests::must(listenForUsbPeers({ "127.0.0.1", 0, {} })).address; // and gone again
+        auto const refused = bench.connect(closed.text());
+        QVERIFY(!refused);
+        QVERIFY2(refused.error().message().find("cannot connect to " + closed.text()) == 0,
+            refused.error().message().c_str());
+        QCOMPARE(bench.list(), "");
+    }
+
+    void aMachineWaitsForDevices()
+    {
+        SimulatedUsbDevice const simulated("1-1", 2);
+        Bench bench;
+        auto const place = tests::must(bench.listen("127.0.0.1:0"));
+        QVERIFY(place.isListening);
+        QVERIFY(!place.address.ends_with(":0"));
+        auto const host = bring(place.address);
+        QTRY_COMPARE(bench.list(), "redir1 listens redir2 by redir1 ");
+        REQUIRE_OK(bench.end("redir1")); // what came there stays
+        QCOMPARE(bench.list(), "redir2 by redir1 ");
+        REQUIRE_OK(bench.wait([&](auto done) { bench.runner->powerOff(done); }));
+        QTRY_COMPARE(bench.list(), "");
+        QTRY_VERIFY(host->hasEnded());
+    }
+
+    void atASocketOfThisComputer()
+    {
+        SimulatedUsbDevice const simulated("1-1", 2);
+        Bench bench;
+        auto const path = bench.path("usb.sock");
+        tests::must(bench.listen(path));
+        auto const host = bring(path);
+        QTRY_COMPARE(bench.list(), "redir1 listens redir2 by redir1 ");
+        QCOMPARE(bench.listen(path).error().code, ErrorCode::Busy);
+        REQUIRE_OK(bench.end("redir1"));
+        QVERIFY(!QFile::exists(QString::fromStdString(path)));
+    }
+
+    void aLostConnectionIsToldWithItsReason()
+    {
+        SimulatedUsbDevice const simulated("1-1", 2);
+        Bench bench;
+        auto const place = tests::must(bench.listen("127.0.0.1:0"));
+        auto host = bring(place.address);
+        QTRY_COMPARE(bench.list(), "redir1 listens redir2 by redir1 ");
+        host.reset();
+        QTRY_COMPARE(bench.list(), "redir1 listens ");
+        QCOMPARE(bench.times("usb redir2 out"), 1);
+        std::lock_guard const lock(bench.mutex);
+        QCOMPARE(bench.lost.size(), 1u);
+        QVERIFY2(bench.lost.front().starts_with("redir2: "), bench.lost.front().c_str());
+    }
+
+    void pluggedInAnewWhenAMomentTakesTheMachinesPlace()
+    {
+        SimulatedUsbDevice const simulated("1-1", 2);
+        Bench bench;
+        std::promise<Result<timeline::Moment>> kept;
+        bench.runner->keepMoment({ .name = "one" }, [&](auto outcome) { kept.set_value(std::move(outcome)); });
+        auto const moment = tests::must(kept.get_future().get());
+        auto const place = tests::must(bench.listen("127.0.0.1:0"));
+        auto const host = bring(place.address);
+        QTRY_COMPARE(bench.times("usb redir2 in"), 1);
+        QTRY_COMPARE(bench.list(), "redir1 listens redir2 by redir1 ");
+        REQUIRE_OK(bench.wait([&](auto done) { bench.runner->goTo(moment.id, MachineRunner::Present::Lose, done); }));
+        QTRY_COMPARE(bench.times("usb redir2 in"), 2);
+        QCOMPARE(bench.list(), "redir1 listens redir2 by redir1 ");
+    }
+
+    void notForAMachineThatIsOff()
+    {
+        Bench bench;
+        REQUIRE_OK(bench.wait([&](auto done) { bench.runner->powerOff(done); }));
+        QCOMPARE(bench.connect("localhost:1").error().code, ErrorCode::NotNow);
+        QCOMPARE(bench.listen("127.0.0.1:0").error().code, ErrorCode::NotNow);
+    }
+
+    void placesAreWrittenInFourWays()
+    {
+        QCOMPARE(*parseUsbPeerAddress("desk:4000"), (UsbPeerAddress { "desk", 4000, {} }));
+        QCOMPARE(*parseUsbPeerAddress("[::1]:4000"), (UsbPeerAddress { "::1", 4000, {} }));
+        QCOMPARE(parseUsbPeerAddress("[::1]:4000")->text(), "[::1]:4000");
+        QCOMPARE(*parseUsbPeerAddress("4000"), (UsbPeerAddress { "127.0.0.1", 4000, {} }));
+        QCOMPARE(*parseUsbPeerAddress("./usb"), (UsbPeerAddress { {}, 0, "./usb" }));
+        for (auto const* const none : { "", "desk", "desk:", ":4000", "desk:x", "desk:70000", "::1:4000" })
+            QVERIFY2(!parseUsbPeerAddress(none), none);
+    }
+};
+
+REGISTER_SUITE(RedirectedUsbTest);
+#include "redirected_usb_test.moc"

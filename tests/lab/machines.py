@@ -291,6 +291,10 @@ class ChronovisorMachine(Machine):
     def set_plugged(self, device: str, plugged: bool) -> None:
         self._ctl("usb", "attach" if plugged else "detach", self.state["name"], device)
 
+    def redirect_usb(self, where: str) -> str:
+        """Takes the USB device that somebody passes on there; its id."""
+        return json.loads(self._ctl("usb", "attach", self.state["name"], "--from", where, "--json"))["id"]
+
     def host_usb(self) -> list[dict]:
         """The USB devices of the host."""
         return json.loads(self._ctl("usb", "list", "--json"))

@@ -1,4 +1,5 @@
-"""A USB stick of the host's (L1's QEMU gives it one, run_lab_tests) in a guest, through usbfs."""
+"""A USB stick of the host's (L1's QEMU gives it one, run_lab_tests) in a guest: through usbfs, and by way of usbredirect,
+which passes it on as another computer would."""
 
 import hashlib
 import pathlib
@@ -81,3 +82,48 @@ def a_stick_of_the_host_works_in_the_guest(lab):
     read = subprocess.run(["dd", f"if=/dev/{disk.name}", "bs=1M", "skip=8", "count=4", "iflag=direct"],
                           capture_output=True, check=True).stdout
     check_equal("checksum of what was written, read on the host", hashlib.sha256(read).hexdigest(), written)
+
+
+@lab_test(seconds=200, needs=("hardware",))
+def a_stick_of_another_computer_works_in_the_guest(lab):
+    if lab.kind is not ChronovisorMachine:
+        raise Skip("the peer is driven without USB")
+    machine = lab.linux("", "hardware", tablet=False, usbControllers=[{}])
+    machine.run("dmesg -n 1")
+    stick = next((device for device in machine.host_usb() if device["serial"] == SERIAL), None)
+    if not stick:
+        raise Skip("this L1 has no USB stick; run_lab_tests gives it one")
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    port = stick["port"]
+    wait_until("the host's own driver has the stick", lambda: driver_of(port) == "usb-storage")
+    with subprocess.Popen(["usbredirect", "--device", stick["id"], "--as", "127.0.0.1:4000"]) as passing:
+        wait_until("usbredirect has the stick", lambda: driver_of(port) == "usbfs")
+        device = machine.redirect_usb("127.0.0.1:4000")
+        wait_for_disk(machine, True)
+        check_equal("checksum of the stick's beginning", machine.run("dd if=/dev/sda bs=1M count=8 2>/dev/null | sha256sum")
+                    .split()[0], hashlib.sha256(content()[:8 * MIB]).hexdigest())
+        machine.run("dd if=/dev/urandom of=/tmp/new bs=1M count=4 2>/dev/null; dd if=/tmp/new of=/dev/sda bs=1M seek=16 "
+                    "2>/dev/null; sync; echo 3 >/proc/sys/vm/drop_caches")
+        written = machine.run("sha256sum </tmp/new").split()[0]
+        check_equal("checksum of what was written", machine.run("dd if=/dev/sda bs=1M skip=16 count=4 2>/dev/null | "
+                                                                "sha256sum").split()[0], written)
+        machine.set_plugged(device, False)
+        wait_for_disk(machine, False)
+        passing.wait(20)  # it serves one guest
+    wait_until("the host's driver has the stick again", lambda: driver_of(port) == "usb-storage")
+    disks = pathlib.Path(f"/sys/bus/usb/devices/{port}:1.0")
+    wait_until("the host sees the stick's disk again", lambda: any(disks.glob("host*/target*/*/block/*")))
+    disk = next(disks.glob("host*/target*/*/block/*"))
+    read = subprocess.run(["dd", f"if=/dev/{disk.name}", "bs=1M", "iflag=direct"], capture_output=True, check=True).stdout
+    check_equal("checksum of what was written, read on the host", hashlib.sha256(read[16 * MIB:20 * MIB]).hexdigest(), written)
+    # The connection's end in the middle of reading is an unplug.
+    with subprocess.Popen(["usbredirect", "--device", stick["id"], "--as", "127.0.0.1:4001"]) as passing:
+        wait_until("usbredirect has the stick", lambda: driver_of(port) == "usbfs")
+        machine.redirect_usb("127.0.0.1:4001")
+        wait_for_disk(machine, True)
+        machine.run("{ while dd if=/dev/sda of=/dev/null bs=64k 2>/dev/null; do echo 3 >/proc/sys/vm/drop_caches; done; "
+                    "echo gone >/tmp/ended; } &")
+        passing.kill()
+        wait_for_disk(machine, False)
+    machine.console.send("poweroff -f\n")
+    machine.wait_for_end(30)

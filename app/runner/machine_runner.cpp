@@ -246,13 +246,12 @@ void MachineRunner::setPlugged(std::string device, bool plugged, Completion done
         done);
 }
 
-void MachineRunner::sendInput(
-    std::variant<vmm::KeyInput, vmm::ButtonInput, vmm::AbsoluteMove, vmm::RelativeMove, vmm::WheelMove> input)
+void MachineRunner::sendInput(vmm::Input input)
 {
     // Straight to the machine, which has its own queue: a pointer's way should be short.
     std::shared_lock const guard(m_private->machineMutex);
     if (m_private->machine)
-        m_private->machine->post(vmm::command::SendInput { input });
+        m_private->machine->post(vmm::command::SendInput { std::move(input) });
 }
 
 std::shared_ptr<ConsoleLink> MachineRunner::console(std::string const& id) const

@@ -192,8 +192,9 @@ public:
     /// By the id of the device, or of the place where we listen; devices that came there stay.
     void endUsbRedirection(std::string id, Completion done = {});
     std::vector<RedirectedUsb> redirectedUsb() const;
-    void sendInput(
-        std::variant<vmm::KeyInput, vmm::ButtonInput, vmm::AbsoluteMove, vmm::RelativeMove, vmm::WheelMove> input);
+    void sendInput(vmm::Input input);
+    /// A person looks at this machine: where machines have more gamepads than the host, its own come first from now on.
+    void preferGamepads();
 
     /// By device id; one for each of its consoleIds() and each display of the configuration, else null. They outlive
     /// the machine.

@@ -152,6 +152,11 @@ public:
         auto const found = screens.find(std::string(id));
         return found == screens.end() ? nullptr : found->second.get();
     }
+    vmm::AudioPort* audio(std::string_view id) override
+    {
+        auto const found = ports.find(std::string(id));
+        return found == ports.end() ? nullptr : found->second.get();
+    }
     std::vector<vmm::Error> saveObstacles() override
     {
         if (m_script->beforeObstacles)
@@ -176,10 +181,15 @@ public:
     {
         m_thread->loop().post([this] { m_listener(vmm::event::PointerModeChanged { true }); });
     }
+    void guestShakes(std::string const& device)
+    {
+        m_thread->loop().post([this, device] { m_listener(vmm::event::Rumbled { device, 1000, 2000 }); });
+    }
     void guestPrints(std::string_view text) { consoles.begin()->second->output(vmm::bytesOf(text)); }
 
     std::map<std::string, std::unique_ptr<vmm::Console>> consoles;
     std::map<std::string, std::unique_ptr<FakeScreen>> screens;
+    std::map<std::string, std::unique_ptr<vmm::AudioPort>> ports;
 
 private:
     FakeMachine(vmm::VmConfig config, Listener listener, std::shared_ptr<Script> script, vmm::RunState state)
@@ -197,6 +207,10 @@ private:
         for (auto const& display : m_config.displays) {
             screens[display.id] = std::make_unique<FakeScreen>();
             screens[display.id]->paint(64, 48, 0x00204060);
+        }
+        for (auto const& device : m_config.usbDevices) {
+            if (device.kind == vmm::UsbKind::Audio)
+                ports[device.id] = std::make_unique<vmm::AudioPort>();
         }
         ++m_script->alive;
     }
@@ -369,6 +383,8 @@ private:
             m_script->note("key " + std::to_string(key->code) + (key->pressed ? " 1" : " 0"));
         else if (auto const* move = std::get_if<vmm::AbsoluteMove>(&command.input))
             m_script->note("pointer " + std::to_string(move->x) + " " + std::to_string(move->y));
+        else if (auto const* pad = std::get_if<vmm::GamepadInput>(&command.input))
+            m_script->note("pad " + pad->device + " " + std::to_string(pad->state.buttons));
         else if (auto const* button = std::get_if<vmm::ButtonInput>(&command.input))
             m_script->note("button " + std::to_string(int(button->button)) + (button->pressed ? " 1" : " 0"));
         answer(done);

@@ -2,16 +2,27 @@
 #include "lib/xhci.h"
 
 /// An xHCI controller and what is plugged into it: a stick (Bulk-Only Transport), a keyboard, a tablet, and a hub with
-/// a keyboard on it. Options: keys=1 and moves=1: the harness presses keys and moves the pointer when it is asked to;
+/// a keyboard on it; with pad=1 and tone=1 a gamepad and a sound card too. Options: keys=1, moves=1, pad=1: the harness
+/// presses keys, moves the pointer and plays the pad when it is asked to; tone=1: it listens, and types when it does;
 /// pull=1: it pulls the stick out, and plugs it in again; copy=1: it suspends and restores the machine, and then types
 /// on the first serial port. The stick is written from sector 64 to 1023.
 
-enum { mostDevices = 16, sector = 512, firstSector = 64, area = 480, hubClass = 9, massStorage = 8, inputClass = 3 };
+enum {
+    mostDevices = 16,
+    sector = 512,
+    firstSector = 64,
+    area = 480,
+    hubClass = 9,
+    massStorage = 8,
+    inputClass = 3,
+    audioClass = 1
+};
+enum { padVendor = 0x18d1, packetsOfTone = 60, framesOfPacket = 48 };
 enum { phaseBytes = 31, statusBytes = 13, inquiry = 0x12, readCapacity = 0x25, read10 = 0x28, write10 = 0x2a };
 
 static struct UsbDevice devices[mostDevices];
 static unsigned deviceCount;
-static struct UsbDevice *hub, *stick, *keyboard, *hubKeyboard, *tablet;
+static struct UsbDevice *hub, *stick, *keyboard, *hubKeyboard, *tablet, *pad, *sound;
 static uint8_t buffer[area * sector] __attribute__((aligned(4096))),
     other[area * sector] __attribute__((aligned(4096)));
 static uint8_t wrapper[phaseBytes], status[statusBytes], report[64];
@@ -46,6 +57,10 @@ static struct UsbDevice* take(unsigned port, unsigned speed, uint32_t route)
         stick = device;
     else if (class == inputClass && interfaceProtocol(device) == 1)
         *(route ? &hubKeyboard : &keyboard) = device;
+    else if (class == audioClass)
+        sound = device;
+    else if (class == inputClass && (device->descriptor[8] | device->descriptor[9] << 8) == padVendor)
+        pad = device;
     else if (class == inputClass && interfaceProtocol(device) == 0)
         tablet = device;
     return device;
@@ -320,6 +335,61 @@ static void pointerMoves(void)
     EXPECT_EQUAL(*(uint16_t*)(report + 3), 2000);
 }
 
+static void padIsPlayed(void)
+{
+    if (!option("pad", 0)) {
+        skip("nobody plays");
+        return;
+    }
+    EXPECT(pad && usbConfigure(pad));
+    unsigned place = usbBegin(pad, pad->interruptIn, report, 16);
+    NOTE("play the pad");
+    EXPECT_EQUAL(usbEnd(pad, pad->interruptIn, place, 20), codeShort);
+    EXPECT_EQUAL(pad->rings[pad->interruptIn].left[place], 16 - 11);
+    EXPECT_EQUAL(report[0], 3);
+    EXPECT_EQUAL(report[1], 2);    // to the right
+    EXPECT_EQUAL(report[3], 0x40); // south
+    EXPECT_EQUAL(report[4], 255);  // and the left stick too
+    place = usbBegin(pad, pad->interruptIn, report, 16);
+    EXPECT_EQUAL(usbEnd(pad, pad->interruptIn, place, 20), codeShort);
+    EXPECT_EQUAL(report[1], 8);
+    EXPECT_EQUAL(report[4], 128);
+    uint8_t const shake[5] = { 5, 0x00, 0x80, 0xff, 0x00 };
+    EXPECT_EQUAL(usbControl(pad, 0x21, 9, 0x0205, 0, (void*)shake, sizeof shake), sizeof shake);
+}
+
+/// Packets whose frames are numbered, one each millisecond: as fast as the controller takes them, and no faster.
+static void toneIsPlayed(void)
+{
+    static uint32_t packets[packetsOfTone][framesOfPacket] __attribute__((aligned(4096)));
+    if (!option("tone", 0)) {
+        skip("nobody listens");
+        return;
+    }
+    EXPECT(sound && usbConfigure(sound));
+    unsigned const id = usbStream(sound, 1, 1);
+    EXPECT(id != 0);
+    NOTE("listen");
+    EXPECT(WAIT(serialGet(com1) >= 0, 20));
+    unsigned places[packetsOfTone];
+    uint64_t const begin = now();
+    for (unsigned i = 0; i < packetsOfTone + 16; i++) {
+        if (i < packetsOfTone) {
+            for (unsigned frame = 0; frame < framesOfPacket; frame++)
+                packets[i][frame] = i * framesOfPacket + frame + 1;
+            places[i] = usbPut(sound, id, (uint64_t)packets[i], sizeof packets[i],
+                trbIsochronous << 10 | trbInterrupt | (uint32_t)trbAsSoonAsPossible);
+            usbKick(sound, id);
+        }
+        if (i >= 16) // so many are in the ring
+            EXPECT_EQUAL(usbEnd(sound, id, places[i - 16], 5), codeSuccess);
+    }
+    uint64_t const took = (now() - begin) * 1000 / ticksPerSecond;
+    NOTE("%u packets in %u ms", packetsOfTone, (unsigned)took);
+    EXPECT(took >= packetsOfTone - 2);
+    EXPECT_EQUAL(usbControl(sound, 1, 11, 0, 1, NULL, 0), 0);
+}
+
 /// xHCI 1.2, 4.6.9 "Stop Endpoint": in the middle of a transfer that waits, and again after it went on.
 static void endpointsStop(void)
 {
@@ -418,6 +488,8 @@ void program(void)
     run("usb.stallsAreRecoveredFrom", stallsAreRecoveredFrom);
     run("usb.keysArrive", keysArrive);
     run("usb.pointerMoves", pointerMoves);
+    run("usb.padIsPlayed", padIsPlayed);
+    run("usb.toneIsPlayed", toneIsPlayed);
     run("usb.endpointsStop", endpointsStop);
     run("usb.copyingGoesOnOverASuspend", copyingGoesOnOverASuspend);
     run("usb.stickIsPulledOutAndPluggedIn", stickIsPulledOutAndPluggedIn);

@@ -1,3 +1,4 @@
+#include "tests/fakes/fake_audio.h"
 #include "tests/support/guest_machine.h"
 #include "tests/support/suite.h"
 
@@ -201,13 +202,26 @@ void GuestsTest::ahci()
 /// The machine goes away twice while the guest copies and a keyboard has nothing to say, and its stick is pulled out.
 void GuestsTest::usb()
 {
-    GuestMachine guest("guests/usb.elf", "strict=1 keys=1 moves=1 copy=1 pull=1");
+    GuestMachine guest("guests/usb.elf", "strict=1 keys=1 moves=1 pad=1 tone=1 copy=1 pull=1");
     guest.config.usbControllers = { { "usb0" } };
-    guest.config.usbDevices = { { "keyboard0", UsbKind::Keyboard }, { "hub0", UsbKind::Hub },
-        { "keyboard1", UsbKind::Keyboard, "hub0" }, { "tablet0", UsbKind::Tablet } };
+    guest.config.usbDevices
+        = { { "keyboard0", UsbKind::Keyboard }, { "hub0", UsbKind::Hub }, { "keyboard1", UsbKind::Keyboard, "hub0" },
+              { "tablet0", UsbKind::Tablet }, { "pad0", UsbKind::Gamepad }, { "sound0", UsbKind::Audio } };
     guest.addDisk(DiskBus::Usb);
+    auto const sound = std::make_shared<tests::FakeAudio>();
     guest.onNote["press a key"] = [](auto& g) { g.pressKey(KEY_A); };
     guest.onNote["move"] = [](auto& g) { g.machine().post(command::SendInput { AbsoluteMove { 1000, 2000 } }); };
+    guest.onNote["play the pad"] = [](auto& g) {
+        GamepadState played { .leftX = 32767 };
+        played.press(GamepadButton::South);
+        played.press(GamepadButton::Right);
+        g.machine().post(command::SendInput { GamepadInput { "pad0", played } });
+        g.machine().post(command::SendInput { GamepadInput { "pad0", {} } });
+    };
+    guest.onNote["listen"] = [sound](auto& g) {
+        g.machine().audio("sound0")->connect(sound);
+        g.type("serial0", "x");
+    };
     guest.onNote["pull the stick out"] = [](auto& g) { g.machine().post(command::SetPlugged { "disk0", false }); };
     guest.onNote["plug the stick in"] = [](auto& g) { g.machine().post(command::SetPlugged { "disk0", true }); };
     auto const started = guest.start();
@@ -220,6 +234,10 @@ void GuestsTest::usb()
     guest.type("serial0", "x");
     goOnToEnd(guest);
     QVERIFY(guest.machine().config().disks[0].plugged);
+    // Every frame of its tone once, in its place.
+    QCOMPARE(sound->heard.size(), std::size_t(60 * 48));
+    for (std::size_t i = 0; i < sound->heard.size(); ++i)
+        QCOMPARE(int(sound->heard[i].left), int(i + 1));
 }
 
 void GuestsTest::endings_data()

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
+#include <variant>
 
 namespace vmm {
 
@@ -37,6 +39,55 @@ struct WheelMove {
     std::int32_t vertical = 0, horizontal = 0;
     bool operator==(WheelMove const&) const = default;
 };
+
+/// The buttons of a gamepad by their places, whatever is printed on them; the last four are the directional pad.
+enum class GamepadButton : std::uint8_t {
+    South,
+    East,
+    West,
+    North,
+    LeftShoulder,
+    RightShoulder,
+    Select,
+    Start,
+    Home,
+    LeftStick,
+    RightStick,
+    Capture,
+    Assistant,
+    Up,
+    Right,
+    Down,
+    Left
+};
+
+/// What a person does with a gamepad, as a whole. By itself: nothing.
+struct GamepadState {
+    std::uint32_t buttons = 0;                                 ///< a bit for each GamepadButton
+    std::int16_t leftX = 0, leftY = 0, rightX = 0, rightY = 0; ///< sticks; right and down are positive
+    std::uint8_t leftTrigger = 0, rightTrigger = 0;
+    bool has(GamepadButton button) const { return (buttons >> static_cast<unsigned>(button) & 1) != 0; }
+    void press(GamepadButton button) { buttons |= 1u << static_cast<unsigned>(button); }
+    bool operator==(GamepadState const&) const = default;
+    static void describe(auto& v, auto& s)
+    {
+        v.field("buttons", s.buttons);
+        v.field("leftX", s.leftX);
+        v.field("leftY", s.leftY);
+        v.field("rightX", s.rightX);
+        v.field("rightY", s.rightY);
+        v.field("leftTrigger", s.leftTrigger);
+        v.field("rightTrigger", s.rightTrigger);
+    }
+};
+
+struct GamepadInput {
+    std::string device; ///< of the machine's configuration
+    GamepadState state;
+    bool operator==(GamepadInput const&) const = default;
+};
+
+using Input = std::variant<KeyInput, ButtonInput, AbsoluteMove, RelativeMove, WheelMove, GamepadInput>;
 
 /// A device that takes a person's input. Machine thread.
 class KeyboardSink {

@@ -46,10 +46,10 @@ constexpr auto stateNames(DiskFormat)
     return std::to_array<std::string_view>({ "raw", "qcow2" });
 }
 
-enum class UsbKind : std::uint8_t { Keyboard, Mouse, Tablet, Hub, Serial };
+enum class UsbKind : std::uint8_t { Keyboard, Mouse, Tablet, Hub, Serial, Audio, Gamepad };
 constexpr auto stateNames(UsbKind)
 {
-    return std::to_array<std::string_view>({ "keyboard", "mouse", "tablet", "hub", "serial" });
+    return std::to_array<std::string_view>({ "keyboard", "mouse", "tablet", "hub", "serial", "audio", "gamepad" });
 }
 
 enum class NetworkMode : std::uint8_t { User, None };

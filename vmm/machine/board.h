@@ -1,5 +1,6 @@
 #pragma once
 
+#include "vmm/backends/audio.h"
 #include "vmm/backends/console.h"
 #include "vmm/backends/display.h"
 #include "vmm/backends/input.h"
@@ -15,7 +16,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <variant>
 #include <vector>
 
 namespace vmm {
@@ -36,6 +36,7 @@ struct BoardEvents {
     std::function<void(Error)> hostFailed; ///< a disk cannot go on; the machine pauses with the reason
     std::function<void()> pointerModeChanged;
     std::function<void(std::string const& drive, std::string const& path)> mediumChanged;
+    std::function<void(std::string const& device, std::uint16_t strong, std::uint16_t weak)> rumbled;
 };
 
 /// All chips of the PC but its processors, wired up. The machine's thread, except where a device says otherwise.
@@ -94,7 +95,7 @@ public:
     virtual Result<> restored() = 0;
 
     virtual void pressPowerButton() = 0;
-    virtual void input(std::variant<KeyInput, ButtonInput, AbsoluteMove, RelativeMove, WheelMove> const& input) = 0;
+    virtual void input(Input const& input) = 0;
     virtual bool pointerIsAbsolute() const = 0;
     virtual Result<> insertMedium(std::string_view drive, std::string const& path) = 0;
     virtual Result<> ejectMedium(std::string_view drive, bool force) = 0;
@@ -109,6 +110,7 @@ public:
 
     virtual Console* console(std::string_view id) = 0;
     virtual Screen* screen(std::string_view id) = 0;
+    virtual AudioPort* audio(std::string_view id) = 0;
 
     struct Traffic {
         std::uint64_t diskRead = 0, diskWritten = 0, networkReceived = 0, networkSent = 0;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "vmm/backends/audio.h"
 #include "vmm/backends/console.h"
 #include "vmm/backends/display.h"
 #include "vmm/backends/input.h"
@@ -86,7 +87,7 @@ struct UnplugUsb {
     std::string id;
 };
 struct SendInput { ///< Running; else it is dropped.
-    std::variant<KeyInput, ButtonInput, AbsoluteMove, RelativeMove, WheelMove> input;
+    Input input;
 };
 struct CancelJob { }; ///< Ends a Suspend or KeepMoment under way; the machine is as before it.
 
@@ -119,12 +120,17 @@ struct PointerModeChanged {
 struct MediumChanged {
     std::string drive, path; ///< empty path: none
 };
+/// The guest has a gamepad shake: its slow motor and its fast one, from 0 (still) to 65535.
+struct Rumbled {
+    std::string device;
+    std::uint16_t strong, weak;
+};
 struct GuestRebooted { }; ///< The guest asked for a reset and got it.
 
 }
 
 using Event = std::variant<event::StateChanged, event::Progress, event::MomentKept, event::PointerModeChanged,
-    event::MediumChanged, event::GuestRebooted>;
+    event::MediumChanged, event::Rumbled, event::GuestRebooted>;
 
 struct MachineStatistics {
     std::uint64_t cpuNanoseconds = 0; ///< of all vCPU threads, since power-on
@@ -181,6 +187,7 @@ public:
     /// By device id; null where there is none.
     virtual Console* console(std::string_view id) = 0;
     virtual Screen* screen(std::string_view id) = 0;
+    virtual AudioPort* audio(std::string_view id) = 0;
 
     /// Why the machine cannot be saved now: one error a device that says no; empty when it can.
     virtual std::vector<Error> saveObstacles() = 0;

@@ -3,6 +3,7 @@
 #include "vmm/base/log.h"
 #include "vmm/kvm/vm.h"
 #include "vmm/memory/layout.h"
+#include "vmm/usb/usb_gamepad.h"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -156,7 +157,7 @@ void PcBoard::key(KeyInput const& input)
         m_held.erase(input.code);
 }
 
-void PcBoard::input(std::variant<KeyInput, ButtonInput, AbsoluteMove, RelativeMove, WheelMove> const& input)
+void PcBoard::input(Input const& input)
 {
     // Buttons and wheel go where the pointer's position goes.
     auto* const absolutePointer = tablet();
@@ -171,12 +172,22 @@ void PcBoard::input(std::variant<KeyInput, ButtonInput, AbsoluteMove, RelativeMo
         pointer->button(*button);
     else if (auto const* wheel = std::get_if<WheelMove>(&input); wheel && pointer)
         pointer->wheel(*wheel);
+    else if (auto const* pad = std::get_if<GamepadInput>(&input)) {
+        if (auto const found = m_gamepads.find(pad->device); found != m_gamepads.end())
+            found->second->set(pad->state);
+    }
 }
 
 Console* PcBoard::console(std::string_view id)
 {
     auto const found = m_consoles.find(id);
     return found == m_consoles.end() ? nullptr : found->second.get();
+}
+
+AudioPort* PcBoard::audio(std::string_view id)
+{
+    auto const found = m_audio.find(id);
+    return found == m_audio.end() ? nullptr : found->second.get();
 }
 
 Screen* PcBoard::screen(std::string_view id)

@@ -21,6 +21,7 @@ class PflashCfi;
 class SataDevice;
 class UsbDevice;
 class UsbDisk;
+class UsbGamepad;
 class UsbHub;
 class XhciController;
 
@@ -50,7 +51,7 @@ public:
     Result<std::optional<BootCpuState>> prepareBoot() override;
     Result<> restored() override;
     void pressPowerButton() override;
-    void input(std::variant<KeyInput, ButtonInput, AbsoluteMove, RelativeMove, WheelMove> const& input) override;
+    void input(Input const& input) override;
     bool pointerIsAbsolute() const override { return tablet() != nullptr; }
     Result<> insertMedium(std::string_view drive, std::string const& path) override;
     Result<> ejectMedium(std::string_view drive, bool force) override;
@@ -62,6 +63,7 @@ public:
     void describeMedia(VmConfig& config) const override;
     Console* console(std::string_view id) override;
     Screen* screen(std::string_view id) override;
+    AudioPort* audio(std::string_view id) override;
     Traffic traffic() const override;
 
 private:
@@ -168,6 +170,7 @@ private:
     std::deque<SharedLine> m_sharedLines;
     std::map<std::string, std::unique_ptr<Console>, std::less<>> m_consoles;
     std::map<std::string, Screen*, std::less<>> m_screens;
+    std::map<std::string, std::unique_ptr<AudioPort>, std::less<>> m_audio;
     PciServices m_services;
     std::map<std::string, std::string, std::less<>> m_bootPaths; // by device id
     UniqueFd m_variablesFile;
@@ -196,6 +199,7 @@ private:
     // Those that are found on every PC first: the last one that the guest listens to gets the input.
     std::vector<KeyboardSink*> m_keyboards;
     std::vector<PointerSink*> m_mice, m_tablets;
+    std::map<std::string, UsbGamepad*, std::less<>> m_gamepads;
     std::map<std::uint16_t, KeyboardSink*> m_held; ///< keys go up where they went down
 };
 

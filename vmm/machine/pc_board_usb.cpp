@@ -1,6 +1,8 @@
 #include "vmm/machine/pc_board_disk.h"
 #include "vmm/usb/hid_device.h"
 #include "vmm/usb/uas_storage.h"
+#include "vmm/usb/usb_audio.h"
+#include "vmm/usb/usb_gamepad.h"
 #include "vmm/usb/usb_hub.h"
 #include "vmm/usb/usb_serial.h"
 #include "vmm/usb/usb_storage.h"
@@ -75,6 +77,19 @@ Result<UsbDevice*> PcBoard::addUsbDevice(UsbDeviceConfig const& config)
     case UsbKind::Serial: {
         auto& console = *(m_consoles[config.id] = std::make_unique<Console>());
         return &keep(config.id, std::make_unique<UsbSerial>(config.id, m_loop, console));
+    }
+    case UsbKind::Audio: {
+        auto& port = *(m_audio[config.id] = std::make_unique<AudioPort>());
+        return &keep(config.id, std::make_unique<UsbAudio>(config.id, port));
+    }
+    case UsbKind::Gamepad: {
+        auto rumbled = [this, id = config.id](std::uint16_t strong, std::uint16_t weak) {
+            if (m_events.rumbled)
+                m_events.rumbled(id, strong, weak);
+        };
+        auto& gamepad = keep(config.id, std::make_unique<UsbGamepad>(config.id, std::move(rumbled)));
+        m_gamepads[config.id] = &gamepad;
+        return &gamepad;
     }
     }
     return fail(ErrorCode::Unsupported, fmt::format("{} is a USB device of no known kind", config.id));

@@ -136,6 +136,9 @@ Result<> PcMachine::assemble(std::optional<CpuFeatures> cpu)
     events.mediumChanged = [this, &loop](std::string const& drive, std::string const& path) {
         loop.post([this, drive, path] { m_listener(event::MediumChanged { drive, path }); });
     };
+    events.rumbled = [this, &loop](std::string const& device, std::uint16_t strong, std::uint16_t weak) {
+        loop.post([this, device, strong, weak] { m_listener(event::Rumbled { device, strong, weak }); });
+    };
     Result<> outcome;
     loop.call([&] {
         auto board = Board::create(m_config, *m_vm, loop, *m_clock, std::move(events));

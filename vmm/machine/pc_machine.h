@@ -38,6 +38,7 @@ public:
     MachineStatistics statistics() const override;
     Console* console(std::string_view id) override { return m_board->console(id); }
     Screen* screen(std::string_view id) override { return m_board->screen(id); }
+    AudioPort* audio(std::string_view id) override { return m_board->audio(id); }
     std::vector<Error> saveObstacles() override;
 
 private:

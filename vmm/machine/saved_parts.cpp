@@ -21,6 +21,8 @@
 #include "vmm/state/writer.h"
 #include "vmm/usb/hid_device.h"
 #include "vmm/usb/uas_storage.h"
+#include "vmm/usb/usb_audio.h"
+#include "vmm/usb/usb_gamepad.h"
 #include "vmm/usb/usb_hub.h"
 #include "vmm/usb/usb_serial.h"
 #include "vmm/usb/usb_storage.h"
@@ -58,10 +60,11 @@ struct Kinds {
 
 using AllKinds = Kinds<AhciController::State, FwCfg::State, I8042::State, Ich9Lpc::State, IsaDebugConsole::State,
     IsaDebugExit::State, KvmClock::State, KvmInterruptChips::State, KvmPit::State, PciBus::State, PflashCfi::State,
-    PvPanic::State, Q35Host::State, RtcMc146818::State, Uart16550::State, UasStorage::State, UsbHub::State,
-    UsbKeyboard::State, UsbPointer::State, UsbSerial::State, UsbStorage::State, UserNetwork::State, VcpuState,
-    Vga::State, VmGenerationId::State, virtio::BlockDevice::State, virtio::ConsolePort::State,
-    virtio::NetworkCard::State, virtio::RandomGenerator::State, virtio::Tablet::State, XhciController::State>;
+    PvPanic::State, Q35Host::State, RtcMc146818::State, Uart16550::State, UasStorage::State, UsbAudio::State,
+    UsbGamepad::State, UsbHub::State, UsbKeyboard::State, UsbPointer::State, UsbSerial::State, UsbStorage::State,
+    UserNetwork::State, VcpuState, Vga::State, VmGenerationId::State, virtio::BlockDevice::State,
+    virtio::ConsolePort::State, virtio::NetworkCard::State, virtio::RandomGenerator::State, virtio::Tablet::State,
+    XhciController::State>;
 
 }
 

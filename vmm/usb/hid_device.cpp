@@ -18,6 +18,7 @@ enum HidRequest : std::uint8_t {
 };
 constexpr unsigned hidType = 0x21, reportType = 0x22;
 constexpr std::uint8_t inputReport = 1;
+constexpr std::uint16_t ownVendor = 0x0627;
 
 Bytes hidDescriptor(std::size_t reportSize)
 {
@@ -25,16 +26,18 @@ Bytes hidDescriptor(std::size_t reportSize)
         static_cast<std::uint8_t>(reportSize >> 8) };
 }
 
-UsbDescriptors descriptorsOf(
-    UsbSpeed speed, std::string product, unsigned boot, std::size_t reportSize, unsigned packetSize)
+UsbDescriptors descriptorsOf(UsbSpeed speed, std::string product, unsigned boot, std::size_t reportSize,
+    unsigned packetSize, std::uint16_t vendorId, std::uint16_t productId)
 {
     constexpr std::uint8_t wakesUp = 1 << 5;
     bool const high = speed == UsbSpeed::High;
     // 8 ms: of a full speed device in frames, of a high speed one as a power of two of microframes.
     std::uint8_t const interval = high ? 7 : 8;
     UsbDescriptors descriptors;
-    descriptors.device = { 18, 1, 0x00, 0x02, 0, 0, 0, static_cast<std::uint8_t>(high ? 64 : 8), 0x27, 0x06,
-        static_cast<std::uint8_t>(boot + 1), 0x00, 0x00, 0x00, 1, 2, 3, 1 };
+    descriptors.device
+        = { 18, 1, 0x00, 0x02, 0, 0, 0, static_cast<std::uint8_t>(high ? 64 : 8), 0, 0, 0, 0, 0x00, 0x00, 1, 2, 3, 1 };
+    storeLittle(ByteSpan(descriptors.device).subspan(8, 2), vendorId);
+    storeLittle(ByteSpan(descriptors.device).subspan(10, 2), productId);
     descriptors.configuration = usbConfiguration(1, wakesUp,
         { { 9, 4, 0, 0, 1, 3, static_cast<std::uint8_t>(boot != 0 ? 1 : 0), static_cast<std::uint8_t>(boot), 0 },
             hidDescriptor(reportSize), { 7, 5, 0x81, 3, static_cast<std::uint8_t>(packetSize), 0, interval } });
@@ -45,9 +48,11 @@ UsbDescriptors descriptorsOf(
 }
 
 HidDevice::HidDevice(UsbSpeed speed, std::string identity, std::string product, Boot boot, Bytes reportDescriptor,
-    unsigned packetSize, std::function<void()> readyChanged)
+    unsigned packetSize, std::function<void()> readyChanged, std::optional<Ids> ids)
     : EmulatedUsbDevice(speed, std::move(identity),
-        descriptorsOf(speed, std::move(product), static_cast<unsigned>(boot), reportDescriptor.size(), packetSize)),
+        descriptorsOf(speed, std::move(product), static_cast<unsigned>(boot), reportDescriptor.size(), packetSize,
+            ids ? ids->vendor : ownVendor,
+            ids ? ids->product : static_cast<std::uint16_t>(static_cast<unsigned>(boot) + 1))),
       m_reportDescriptor(std::move(reportDescriptor)),
       m_hidDescriptor(hidDescriptor(m_reportDescriptor.size())),
       m_readyChanged(std::move(readyChanged))

@@ -32,9 +32,13 @@ public:
 
 protected:
     enum class Boot : std::uint8_t { None = 0, Keyboard = 1, Mouse = 2 };
+    /// Whose device it shows itself to be.
+    struct Ids {
+        std::uint16_t vendor, product;
+    };
     /// `readyChanged` is called, with the lock held, when the guest's driver comes or goes.
     HidDevice(UsbSpeed speed, std::string identity, std::string product, Boot boot, Bytes reportDescriptor,
-        unsigned packetSize, std::function<void()> readyChanged = {});
+        unsigned packetSize, std::function<void()> readyChanged = {}, std::optional<Ids> ids = {});
 
     /// The next report that is news; nothing: there is none.
     virtual std::optional<Bytes> nextReport() = 0;

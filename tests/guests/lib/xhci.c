@@ -295,7 +295,7 @@ static void describeEndpoint(struct UsbDevice* device, unsigned id, unsigned typ
     uint32_t* const endpoint = inputContext(id);
     makeRing(&device->rings[id]);
     endpoint[0] = interval << 16;
-    endpoint[1] = packet << 16 | type << 3 | 3 << 1;
+    endpoint[1] = packet << 16 | type << 3 | (type % 4 == 1 ? 0 : 3 << 1); // nobody tries isochronous ones again
     endpoint[2] = (uint32_t)(uintptr_t)device->rings[id].trbs | 1;
     endpoint[3] = 0;
     endpoint[4] = packet;
@@ -397,4 +397,28 @@ bool usbConfigure(struct UsbDevice* device)
     describeSlot(device, last);
     return xhciCommand(trbConfigureEndpoint, (uint64_t)input, device->slot, 0, NULL) == codeSuccess
         && usbControl(device, 0, 9, device->configuration[5], 0, NULL, 0) == 0;
+}
+
+unsigned usbStream(struct UsbDevice* device, uint8_t interface, uint8_t setting)
+{
+    bool inSetting = false;
+    for (unsigned at = 0; at + 2 <= device->configurationSize && device->configuration[at] >= 2;
+         at += device->configuration[at]) {
+        uint8_t const* const bytes = device->configuration + at;
+        if (bytes[1] == 4)
+            inSetting = bytes[2] == interface && bytes[3] == setting;
+        if (bytes[1] != 5 || !inSetting || (bytes[3] & 3) != 1)
+            continue;
+        bool const in = bytes[2] & 0x80;
+        unsigned const id = 2u * (bytes[2] & 15) + in;
+        memset(input, 0, 4 * contextWords * inputSize);
+        input[1] = 1 | 1u << id;
+        describeEndpoint(
+            device, id, in ? 5 : 1, (unsigned)(bytes[4] | bytes[5] << 8) & 0x7ff, intervalOf(device, bytes[6]));
+        describeSlot(device, id);
+        bool const good = xhciCommand(trbConfigureEndpoint, (uint64_t)input, device->slot, 0, NULL) == codeSuccess
+            && usbControl(device, 1, 11, setting, interface, NULL, 0) == 0;
+        return good ? id : 0;
+    }
+    return 0;
 }

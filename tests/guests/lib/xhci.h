@@ -13,6 +13,7 @@ enum {
     trbSetup = 2,
     trbData = 3,
     trbStatus = 4,
+    trbIsochronous = 5,
     trbLink = 6,
     trbEventData = 7,
     trbEnableSlot = 9,
@@ -27,6 +28,7 @@ enum {
     trbCommandCompletion = 33,
     trbPortStatusChange = 34,
 };
+enum { trbAsSoonAsPossible = (int)(1u << 31) }; // of an isochronous TRB
 enum { trbCycle = 1, trbShortInterrupt = 1 << 2, trbChain = 1 << 4, trbInterrupt = 1 << 5, trbImmediate = 1 << 6 };
 enum {
     codePending = 0,
@@ -101,6 +103,9 @@ bool usbOpen(struct UsbDevice*, unsigned port, unsigned speed, uint32_t route);
 void usbClose(struct UsbDevice*);
 /// Selects the configuration, with all endpoints of its first interface. A hub's ports are told to the controller.
 bool usbConfigure(struct UsbDevice*);
+/// Selects a setting of an interface of the first configuration, with its isochronous endpoint, whose id it is; 0: it
+/// did not.
+unsigned usbStream(struct UsbDevice*, uint8_t interface, uint8_t setting);
 /// A control transfer: how many bytes, or minus the completion code.
 int usbControl(
     struct UsbDevice*, uint8_t kind, uint8_t request, uint16_t value, uint16_t index, void* data, uint16_t length);

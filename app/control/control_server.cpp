@@ -1,5 +1,6 @@
 #include "app/control/control_server.h"
 
+#include "app/control/gamepad_json.h"
 #include "app/control/host_usb_json.h"
 #include "app/control/key_names.h"
 #include "app/control/moment_methods.h"
@@ -338,6 +339,7 @@ struct ControlServer::Private {
             { "machine.endUsbRedirection", &Private::endUsbRedirection },
             { "machine.sendKeys", &Private::sendKeys },
             { "machine.sendPointer", &Private::sendPointer },
+            { "machine.sendGamepad", &Private::sendGamepad },
             { "machine.screenshot", &Private::screenshot },
             { "machine.statistics", &Private::statistics },
             { "console.write", &Private::writeConsole },
@@ -519,6 +521,24 @@ struct ControlServer::Private {
                 machine->sendInput(
                     vmm::ButtonInput { static_cast<vmm::PointerButton>(button - buttons.begin()), pressed });
         }
+        reply(Json::object());
+    }
+    /// As a whole: what is not named is let go.
+    void sendGamepad(Connection&, Machine const& machine, Json const& params, Reply const& reply)
+    {
+        auto input = gamepadFromJson(params);
+        if (!input)
+            return reply(vmm::fail(input.error()));
+        auto const devices = machine->config().usbDevices;
+        if (std::none_of(devices.begin(), devices.end(), [&](vmm::UsbDeviceConfig const& device) {
+                return device.id == input->device && device.kind == vmm::UsbKind::Gamepad;
+            }))
+            return reply(
+                vmm::fail(vmm::ErrorCode::NotFound, fmt::format("the machine has no gamepad \"{}\"", input->device)));
+        if (machine->state() != SessionState::Running)
+            return reply(
+                vmm::fail(vmm::ErrorCode::NotNow, fmt::format("the machine is {}", stateName(machine->state()))));
+        machine->sendInput(std::move(*input));
         reply(Json::object());
     }
     void screenshot(Connection&, Machine const& machine, Json const& params, Reply const& reply)

@@ -1,5 +1,6 @@
 #include "app/ctl/chronoctl.h"
 
+#include "app/control/gamepad_json.h"
 #include "app/ctl/description.h"
 #include "app/ctl/paths.h"
 #include "app/ctl/verbs.h"
@@ -23,7 +24,9 @@ struct CommandLine {
     std::string machine, path, directory, drive, shell, network, plug, forwardText, usbAction, usbDevice, usbFrom,
         usbListen, click;
     bool force = false, remove = false, keepRunning = false, paused = false, detach = false, foreground = false;
-    std::vector<std::string> keys;
+    std::vector<std::string> keys, padButtons;
+    std::string pad;
+    std::vector<double> leftStick, rightStick, triggers;
     CreateOptions create;
     RunOptions run;
     ConsoleOptions console;
@@ -91,8 +94,9 @@ struct CommandLine {
         verb.add_option("--net", hardware.networks,
             "Another network: user[,forward=tcp:ADDRESS:PORT:GUEST-PORT]…, isolated; none takes all away");
         verb.add_option("--usb", hardware.usb,
-            "Another USB device: keyboard, mouse, tablet, serial or hub[,on=PARENT]; controller: one more of those;"
-            " none takes all away");
+            "Another USB device: keyboard, mouse, tablet, serial, audio, gamepad or hub[,on=PARENT]; controller: one "
+            "more of"
+            " those; none takes all away");
         verb.add_option("--cpus", hardware.cpus, "Virtual CPUs, 1 to 16");
         verb.add_option("--memory", hardware.memory, "Memory in MiB");
         verb.add_option("--cpu", hardware.cpu, "The CPU's model: host, or baseline, which is the same on every host")
@@ -217,6 +221,24 @@ struct CommandLine {
         pointing->add_option("y", y, "From top to bottom, 0 to 32767")->required();
         pointing->add_option("--click", click, "Press this button there, and let it go: left, right, middle")
             ->check(CLI::IsMember({ "left", "right", "middle" }));
+        auto* playing = onMachine("send-gamepad",
+            "Do something with a machine's gamepad: what is named is pressed or held, all else let go",
+            [this](Surroundings& around, Output const& output) {
+                Json params { { "device", pad }, { "buttons", padButtons } };
+                for (auto const& [name, pair] : { std::pair("left", &leftStick), std::pair("right", &rightStick),
+                         std::pair("triggers", &triggers) }) {
+                    if (!pair->empty())
+                        params[name] = *pair;
+                }
+                return control(machine, "machine.sendGamepad", params, around, output);
+            });
+        playing->add_option("device", pad, "The gamepad's id: usb-gamepad-0")->required();
+        playing->add_option("buttons", padButtons, "Buttons, by their places")
+            ->check(CLI::IsMember(control::gamepadButtonNames()));
+        playing->add_option("--left", leftStick, "The left stick: X and Y from -1 to 1, right and down positive")
+            ->expected(2);
+        playing->add_option("--right", rightStick, "The right stick")->expected(2);
+        playing->add_option("--triggers", triggers, "The left and the right trigger, from 0 to 1")->expected(2);
         auto* inserting
             = onMachine("insert", "Put a medium into a drive", [this](Surroundings& around, Output const& output) {
                   return control(

@@ -1,5 +1,6 @@
 #include "app/runner/machine_factory.h"
 
+#include "app/sdl/host_sound.h"
 #include "vmm/machine/host_check.h"
 
 namespace app {
@@ -10,7 +11,8 @@ MachineFactory kvmMachines()
         [](auto const& timeline, auto const& moment, auto listener) {
             return vmm::Machine::goTo(timeline, moment, std::move(listener));
         },
-        &vmm::checkHost };
+        &vmm::checkHost, [](std::string const& name) { return std::make_shared<HostSound>(name); },
+        &HostGamepads::ofThisProcess() };
 }
 
 }

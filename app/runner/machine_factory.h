@@ -1,5 +1,6 @@
 #pragma once
 
+#include "app/sdl/host_gamepads.h"
 #include "vmm/machine/machine.h"
 #include "vmm/machine/saved_machine.h"
 
@@ -19,6 +20,10 @@ struct MachineFactory {
         goTo;
     /// Whether a machine that was saved elsewhere can run here.
     std::function<vmm::Result<>(vmm::SavedMachine const&)> checkHost;
+    /// The host's sound for one sound card, under a name for the host's mixer; empty: machines are silent.
+    std::function<std::shared_ptr<vmm::AudioBackend>(std::string const& name)> sound {};
+    /// The host's pads; null: machines get none.
+    HostGamepads* gamepads = nullptr;
 };
 
 /// Machines on this host's KVM.

@@ -93,10 +93,12 @@ struct MachineRunner::Private {
 
     std::once_flag loopStarted;
     vmm::Result<> loopOutcome;
-    std::unique_ptr<vmm::LoopThread> thread;        // after what it uses, so that it ends before
-    std::unique_ptr<vmm::LoopThread> worker;        // of work(); posts to `thread`
-    std::unique_ptr<HostUsbDevices> hostUsbDevices; // made when somebody asks for one
-    std::unique_ptr<UsbRedirections> redirections;  // the same
+    std::unique_ptr<vmm::LoopThread> thread;                // after what it uses, so that it ends before
+    std::unique_ptr<vmm::LoopThread> worker;                // of work(); posts to `thread`
+    std::unique_ptr<HostUsbDevices> hostUsbDevices;         // made when somebody asks for one
+    std::unique_ptr<UsbRedirections> redirections;          // the same
+    std::vector<std::unique_ptr<HostGamepads::Seat>> seats; // of the machine's gamepads …
+    std::vector<std::string> seatsOf;                       // … and their ids
 
     Private(MachineRunner& owner, vmm::VmConfig initial, MachineFactory machines, vmm::Nanoseconds itsMinute)
         : runner(owner), factory(std::move(machines)), minute(itsMinute)
@@ -184,6 +186,7 @@ struct MachineRunner::Private {
         if (runner.m_state.exchange(state) != state || why)
             tell(notice::StateChanged { state, std::move(why) });
         followSchedule();
+        followPlay(state);
     }
 
     /// Runs `task` on the loop's thread; where there can be no thread, `done` hears why.
@@ -233,6 +236,13 @@ struct MachineRunner::Private {
                 }
             }
             tell(notice::MediumChanged { medium->drive, medium->path });
+        } else if (auto const* rumbled = std::get_if<vmm::event::Rumbled>(&event)) {
+            post(
+                [this, from, what = *rumbled] {
+                    if (from == generation)
+                        rumble(what);
+                },
+                {});
         } else if (std::holds_alternative<vmm::event::GuestRebooted>(event)) {
             tell(notice::GuestRebooted {});
         } else if (auto const* kept = std::get_if<vmm::event::MomentKept>(&event)) {
@@ -266,6 +276,12 @@ struct MachineRunner::Private {
             machine = std::move(made);
         }
         makeSchedule();
+        attach();
+        connectPlay();
+    }
+
+    void attach()
+    {
         std::lock_guard const guard(configMutex);
         // The machine knows best what it is made of: a restored one brings its configuration along. What it is called
         // is the person's, who may have changed it meanwhile.
@@ -302,6 +318,7 @@ struct MachineRunner::Private {
         pruneTimer.reset();
         if (prunesUnasked)
             *prunesUnasked = true; // it would keep the lock
+        disconnectPlay();
         {
             std::lock_guard const guard(configMutex);
             for (auto const& [id, link] : consoles)
@@ -611,6 +628,13 @@ struct MachineRunner::Private {
     void endRedirection(std::string const& id, Completion const& done, std::optional<vmm::Error> const& reason = {});
     void endRedirections();
     void tellRedirected(std::string const& lost = {}, std::optional<vmm::Error> const& reason = {});
+
+    // machine_runner_play.cpp
+
+    void connectPlay();
+    void disconnectPlay();
+    void followPlay(SessionState state);
+    void rumble(vmm::event::Rumbled const& what);
 
     /// Passes `command` to the machine; commands that let the guest run drop the saved state first.
     void forward(std::optional<Action> action, std::string_view name, vmm::Command command, Completion const& done)

@@ -82,6 +82,8 @@ public:
     void sendMove(vmm::AbsoluteMove input) { m_runner->sendInput(input); }
     void sendMove(vmm::RelativeMove input) { m_runner->sendInput(input); }
     void sendWheel(vmm::WheelMove input) { m_runner->sendInput(input); }
+    /// Its gamepads get the host's pads first.
+    void preferGamepads() { m_runner->preferGamepads(); }
     /// Presses all of them in this order and lets go in the other: Ctrl+Alt+Del.
     void sendChord(std::vector<std::uint16_t> const& evdevCodes);
 

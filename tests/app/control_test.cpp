@@ -138,6 +138,34 @@ private slots:
         QCOMPARE(codeOf("machine.endUsbRedirection", { { "id", "redir1" } }), vmm::ErrorCode::NotFound);
     }
 
+    void aGamepadIsPlayedFromOutside()
+    {
+        Bench bench;
+        auto config = bench.runner->config();
+        config.usbControllers = { { "usb0" } };
+        config.usbDevices = { { "pad0", vmm::UsbKind::Gamepad }, { "sound0", vmm::UsbKind::Audio } };
+        bench.runner->setConfig(config);
+        auto client = bench.client();
+        auto const codeOf = [&client](Json params) {
+            auto const answer = client.call("machine.sendGamepad", std::move(params));
+            return answer ? std::optional<vmm::ErrorCode>() : answer.error().code;
+        };
+        QCOMPARE(codeOf({ { "device", "pad0" } }), vmm::ErrorCode::NotNow);
+        REQUIRE_OK(client.call("machine.start"));
+        for (auto const& wrong : { Json(Json::object()), Json({ { "device", 7 } }),
+                 Json({ { "device", "pad0" }, { "buttons", { "nose" } } }),
+                 Json({ { "device", "pad0" }, { "buttons", "south" } }),
+                 Json({ { "device", "pad0" }, { "left", { 0, 1.5 } } }),
+                 Json({ { "device", "pad0" }, { "right", { 0 } } }),
+                 Json({ { "device", "pad0" }, { "triggers", { -0.5, 0 } } }) })
+            QCOMPARE(codeOf(wrong), vmm::ErrorCode::InvalidArgument);
+        QCOMPARE(codeOf({ { "device", "pad1" } }), vmm::ErrorCode::NotFound);
+        QCOMPARE(codeOf({ { "device", "sound0" } }), vmm::ErrorCode::NotFound);
+        REQUIRE_OK(client.call("machine.sendGamepad", { { "device", "pad0" }, { "buttons", { "south", "start" } } }));
+        bench.runner->drain();
+        QVERIFY(bench.script->has("pad pad0 " + std::to_string(1 << 0 | 1 << 7)));
+    }
+
     void aNetworkIsChangedOnlyByWhatMakesSense()
     {
         Bench bench;

@@ -1024,6 +1024,46 @@
         <source>Timeline</source>
         <translation>Zeitleiste</translation>
     </message>
+    <message>
+        <source>Keyboard</source>
+        <translation>Tastatur</translation>
+    </message>
+    <message>
+        <source>Mouse</source>
+        <translation>Maus</translation>
+    </message>
+    <message>
+        <source>Pointer (absolute)</source>
+        <translation>Zeiger (absolut)</translation>
+    </message>
+    <message>
+        <source>Hub</source>
+        <translation>Hub</translation>
+    </message>
+    <message>
+        <source>Serial port</source>
+        <translation>Serieller Anschluss</translation>
+    </message>
+    <message>
+        <source>Loudspeakers and microphone</source>
+        <translation>Lautsprecher und Mikrofon</translation>
+    </message>
+    <message>
+        <source>Gamepad</source>
+        <translation>Gamepad</translation>
+    </message>
+    <message>
+        <source>USB devices</source>
+        <translation>USB-Geräte</translation>
+    </message>
+    <message>
+        <source>Add sound</source>
+        <translation>Ton hinzufügen</translation>
+    </message>
+    <message>
+        <source>Add a gamepad</source>
+        <translation>Gamepad hinzufügen</translation>
+    </message>
 </context>
 <context>
     <name>ui::MainWindow</name>

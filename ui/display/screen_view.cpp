@@ -101,6 +101,10 @@ ScreenView::ScreenView(app::VmSession& session, QWidget* parent)
     connect(m_screen, &ScreenWidget::leaveRequested, this, &ScreenView::leaveRequested);
     connect(m_screen, &ScreenWidget::fullScreenRequested, this, &ScreenView::fullScreenRequested);
     connect(m_screen, &ScreenWidget::pictureSizeChanged, this, [this] { setZoom(zoom()); });
+    connect(qApp, &QApplication::focusChanged, this, [this](QWidget const*, QWidget const* now) {
+        if (now == m_screen)
+            m_session.preferGamepads();
+    });
     connect(&m_typist, &TextTypist::key, this, [this](vmm::KeyInput input) { m_session.sendKey(input); });
     connect(&session, &app::VmSession::stateChanged, this, &ScreenView::update);
     connect(&session, &app::VmSession::jobProgressed, this, &ScreenView::update);

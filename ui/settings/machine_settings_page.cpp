@@ -156,8 +156,9 @@ void MachineSettingsPage::makeDeviceCards()
     make(m_cdsHeading, m_cds, { &m_addCd });
     make(m_networksHeading, m_networks, { &m_addNetwork });
     make(m_serialsHeading, m_serials, { &m_addSerial });
+    make(m_usbHeading, m_usb, { &m_addSound, &m_addGamepad });
     make(m_bootHeading, m_boot, {});
-    m_lockable += { m_disks, m_serials, m_boot };
+    m_lockable += { m_disks, m_serials, m_usb, m_boot };
     connect(m_addNewDisk, &QPushButton::clicked, this, [this] {
         vmm::DiskConfig disk;
         disk.id = app::freeDeviceId(m_config, "disk");
@@ -191,6 +192,8 @@ void MachineSettingsPage::makeDeviceCards()
         m_config.serials.push_back({ app::freeDeviceId(m_config, "serial"), false });
         fillSerials();
     });
+    connect(m_addSound, &QPushButton::clicked, this, [this] { addUsb(vmm::UsbKind::Audio); });
+    connect(m_addGamepad, &QPushButton::clicked, this, [this] { addUsb(vmm::UsbKind::Gamepad); });
 }
 
 void MachineSettingsPage::makeTimelineCard()
@@ -451,6 +454,7 @@ void MachineSettingsPage::fillFields()
     fillCds();
     fillNetworks();
     fillSerials();
+    fillUsb();
     fillBootOrder();
 }
 
@@ -463,6 +467,7 @@ void MachineSettingsPage::updateTexts()
     m_cdsHeading->setText(tr("CD drives"));
     m_networksHeading->setText(tr("Networks"));
     m_serialsHeading->setText(tr("Serial ports"));
+    m_usbHeading->setText(tr("USB devices"));
     m_bootHeading->setText(tr("Starts from, in this order"));
     m_timelineHeading->setText(tr("Timeline"));
     m_nameLabel->setText(tr("&Name"));
@@ -490,7 +495,9 @@ void MachineSettingsPage::updateTexts()
     m_addCd->setText(tr("Add a CD drive"));
     m_addNetwork->setText(tr("Add a network"));
     m_addSerial->setText(tr("Add a serial port"));
-    for (auto* button : { m_addNewDisk, m_addDisk, m_addCd, m_addNetwork, m_addSerial })
+    m_addSound->setText(tr("Add sound"));
+    m_addGamepad->setText(tr("Add a gamepad"));
+    for (auto* button : { m_addNewDisk, m_addDisk, m_addCd, m_addNetwork, m_addSerial, m_addSound, m_addGamepad })
         button->setIcon(icon(QStringLiteral("add")));
     m_save->setText(tr("&Save"));
     m_discard->setText(tr("&Discard changes"));

@@ -61,6 +61,8 @@ private:
     QCheckBox* makeCable(std::size_t network);
     void fillForwards(QVBoxLayout* layout, std::size_t network);
     void fillSerials();
+    void fillUsb();
+    void addUsb(vmm::UsbKind kind);
     void fillBootOrder();
     void fillKernel();
     void moveInBootOrder(std::size_t index, int by);
@@ -99,15 +101,16 @@ private:
 
     MessageBar* m_messages;
     QLabel *m_generalHeading, *m_hardwareHeading, *m_disksHeading, *m_cdsHeading, *m_networksHeading, *m_serialsHeading,
-        *m_bootHeading, *m_timelineHeading;
+        *m_usbHeading, *m_bootHeading, *m_timelineHeading;
     QLabel *m_nameLabel, *m_notesLabel, *m_cpusLabel, *m_memoryLabel, *m_modelLabel, *m_firmwareLabel, *m_hostHint;
     QLineEdit* m_name;
     QPlainTextEdit* m_notes;
     QSpinBox *m_cpus, *m_memory;
     QComboBox *m_model, *m_firmware;
     TimelineCard* m_timeline;
-    QWidget *m_hardwareFields, *m_disks, *m_cds, *m_networks, *m_serials, *m_boot;
-    QPushButton *m_addNewDisk, *m_addDisk, *m_addCd, *m_addNetwork, *m_addSerial, *m_discard, *m_save;
+    QWidget *m_hardwareFields, *m_disks, *m_cds, *m_networks, *m_serials, *m_usb, *m_boot;
+    QPushButton *m_addNewDisk, *m_addDisk, *m_addCd, *m_addNetwork, *m_addSerial, *m_addSound, *m_addGamepad,
+        *m_discard, *m_save;
     QList<QWidget*> m_lockable;
 };
 

@@ -259,6 +259,29 @@ private slots:
         QVERIFY(!QFileInfo::exists(path));
     }
 
+    void soundAndGamepadsAreAddedAndRemoved()
+    {
+        Desk desk;
+        auto const id = desk.create("first");
+        desk.open();
+        auto* page = desk.settings(id);
+        button(page, "Add sound")->click();
+        button(page, "Add a gamepad")->click();
+        button(page, "Add a gamepad")->click();
+        page->save();
+        QTRY_COMPARE(desk.library->config(id).usbDevices.size(), std::size_t(3));
+        auto const config = desk.library->config(id);
+        QCOMPARE(config.usbControllers.size(), std::size_t(1)); // where there was none
+        QCOMPARE(config.usbDevices[0],
+            (vmm::UsbDeviceConfig { "usb-audio-0", vmm::UsbKind::Audio, config.usbControllers[0].id }));
+        QCOMPARE(config.usbDevices[2].id, std::string("usb-gamepad-1"));
+        page = desk.settings(id);
+        desk.named<QToolButton>(page, "Remove usb-gamepad-0")->click();
+        page->save();
+        QTRY_COMPARE(desk.library->config(id).usbDevices.size(), std::size_t(2));
+        QCOMPARE(desk.library->config(id).usbDevices[1].id, std::string("usb-gamepad-1"));
+    }
+
     void whileItRunsSomeSettingsChangeAtOnce()
     {
         Desk desk;

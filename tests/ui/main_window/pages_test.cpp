@@ -147,8 +147,10 @@ private slots:
         QVERIFY(desk.change(config));
         auto* settings = desk.settings(id);
         for (auto* one : settings->findChildren<QPushButton*>()) {
-            if (one->text() == QCoreApplication::translate("ui::MachineSettingsPage", "Add a new disk"))
-                one->click();
+            for (auto const* text : { "Add a new disk", "Add sound" }) {
+                if (one->text() == QCoreApplication::translate("ui::MachineSettingsPage", text))
+                    one->click();
+            }
         }
         look(desk, "settings");
         ui::settings::language.set("en");

@@ -288,6 +288,9 @@ class ChronovisorMachine(Machine):
     def move_pointer(self, x: int, y: int) -> None:
         self._ctl("send-pointer", self.state["name"], str(x), str(y))
 
+    def play_pad(self, pad: str, *words: str) -> None:
+        self._ctl("send-gamepad", self.state["name"], pad, *words)
+
     def set_plugged(self, device: str, plugged: bool) -> None:
         self._ctl("usb", "attach" if plugged else "detach", self.state["name"], device)
 

@@ -337,6 +337,7 @@ struct ControlServer::Private {
             { "machine.redirectUsb", &Private::redirectUsb },
             { "machine.redirectedUsb", &Private::redirectedUsb },
             { "machine.endUsbRedirection", &Private::endUsbRedirection },
+            { "machine.dismissUsb", &Private::dismissUsb },
             { "machine.sendKeys", &Private::sendKeys },
             { "machine.sendPointer", &Private::sendPointer },
             { "machine.sendGamepad", &Private::sendGamepad },
@@ -425,11 +426,17 @@ struct ControlServer::Private {
         auto devices = Json::array();
         for (auto const& device : machine->attachedHostUsb())
             devices.push_back(hostUsbToJson(device));
-        reply(Json { { "devices", std::move(devices) } });
+        reply(Json { { "devices", std::move(devices) }, { "questions", usbQuestionsToJson(machine->usbQuestions()) } });
+    }
+    void dismissUsb(Connection&, Machine const& machine, Json const& params, Reply const& reply)
+    {
+        machine->dismissUsbQuestion(textIn(params, "port"));
+        reply(Json::object());
     }
     void attachUsb(Connection&, Machine const& machine, Json const& params, Reply const& reply)
     {
-        machine->attachHostUsb(textIn(params, "device"), plain(reply));
+        machine->attachHostUsb(
+            textIn(params, "device"), flagIn(params, "really") ? Really::Yes : Really::No, plain(reply));
     }
     void detachUsb(Connection&, Machine const& machine, Json const& params, Reply const& reply)
     {
@@ -679,6 +686,13 @@ struct ControlServer::Private {
                 params["reason"] = errorToJson(*redirected->reason);
             }
             tellAll("machine.redirectedUsbChanged", params);
+        } else if (auto const* asked = std::get_if<notice::UsbQuestionsChanged>(&notice)) {
+            tellAll("machine.usbQuestionsChanged",
+                { { "machine", machine }, { "questions", usbQuestionsToJson(asked->questions) } });
+        } else if (auto const* missed = std::get_if<notice::HostUsbFailed>(&notice)) {
+            tellAll("machine.hostUsbFailed",
+                { { "machine", machine }, { "device", hostUsbToJson(missed->device) },
+                    { "error", errorToJson(missed->error) } });
         } else if (std::holds_alternative<notice::GuestRebooted>(notice)) {
             tellAll("machine.guestRebooted", { { "machine", machine } });
         } else if (auto const* kept = std::get_if<notice::MomentKept>(&notice)) {
@@ -708,12 +722,7 @@ struct ControlServer::Private {
 
 vmm::Result<std::unique_ptr<ControlServer>> ControlServer::start(std::string const& directory, std::string program)
 {
-    if (::mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST)
-        return vmm::failOs(fmt::format("making {}", directory));
-    struct stat status { };
-    // In /tmp somebody else may have been there first.
-    if (::lstat(directory.c_str(), &status) != 0 || !S_ISDIR(status.st_mode) || status.st_uid != ::getuid())
-        return vmm::fail(vmm::ErrorCode::PermissionDenied, fmt::format("{} is not our own directory", directory));
+    TRY(makeRuntimeDirectory(directory));
     liveSockets(directory);
 
     std::unique_ptr<ControlServer> server(new ControlServer);

@@ -1,5 +1,6 @@
 #include "app/control/moment_methods.h"
 
+#include "app/control/host_usb_json.h"
 #include "app/store/forking.h"
 #include "app/store/moment_bundles.h"
 #include "vmm/machine/moment_diff.h"
@@ -214,6 +215,18 @@ void go(MachineRunner& machine, Json const& params, Reply const& reply)
 {
     auto const present = flagIn(params, "losePresent") ? MachineRunner::Present::Lose : MachineRunner::Present::Keep;
     withMoment(machine, params, reply, [&](std::string const& id) { machine.goTo(id, present, plain(reply)); });
+}
+
+/// Without a moment: what a suspend, and coming back, does.
+void foreseeUsb(MachineRunner& machine, Json const& params, Reply const& reply)
+{
+    auto const tell = [&](std::string const& id) {
+        auto const fates = machine.foreseeUsb(id);
+        reply(fates ? vmm::Result<Json>(Json { { "devices", usbFatesToJson(*fates) } }) : vmm::fail(fates.error()));
+    };
+    if (textIn(params, "moment").empty())
+        return tell({});
+    withMoment(machine, params, reply, tell);
 }
 
 void change(MachineRunner& machine, Json const& params, Reply const& reply)
@@ -469,6 +482,7 @@ bool callMomentMethod(MachineRunner& machine, std::string const& method, Json co
         { "moment.keep", &keep },
         { "moment.list", &list },
         { "moment.go", &go },
+        { "moment.foreseeUsb", &foreseeUsb },
         { "moment.change", &change },
         { "moment.end", &end },
         { "moment.verify", &verify },

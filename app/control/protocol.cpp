@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace app::control {
@@ -94,6 +95,16 @@ std::string runtimeDirectory()
     if (auto const* directory = std::getenv("XDG_RUNTIME_DIR"); directory != nullptr && directory[0] == '/')
         return std::string(directory) + "/chronovisor";
     return fmt::format("/tmp/chronovisor-{}", ::getuid());
+}
+
+vmm::Result<> makeRuntimeDirectory(std::string const& directory)
+{
+    if (::mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST)
+        return vmm::failOs(fmt::format("making {}", directory));
+    struct stat status { };
+    if (::lstat(directory.c_str(), &status) != 0 || !S_ISDIR(status.st_mode) || status.st_uid != ::getuid())
+        return vmm::fail(vmm::ErrorCode::PermissionDenied, fmt::format("{} is not our own directory", directory));
+    return {};
 }
 
 std::string socketPath(std::string const& directory)

@@ -46,6 +46,8 @@ vmm::Result<std::vector<vmm::PortForward>> forwardsFromJson(Json const& json);
 
 /// $XDG_RUNTIME_DIR/chronovisor, else /tmp/chronovisor-UID.
 std::string runtimeDirectory();
+/// Makes it, for this person alone. PermissionDenied where somebody else was there first, as is possible in /tmp.
+vmm::Result<> makeRuntimeDirectory(std::string const& directory);
 /// Of this process.
 std::string socketPath(std::string const& directory);
 /// All sockets there of processes that live; what dead ones left behind is removed.

@@ -21,8 +21,7 @@ struct CommandLine {
     CLI::App root { "Machines on the command line", "chronoctl" };
     bool json = false;
     unsigned days = 0, x = 0, y = 0;
-    std::string machine, path, directory, drive, shell, network, plug, forwardText, usbAction, usbDevice, usbFrom,
-        usbListen, click;
+    std::string machine, path, directory, drive, shell, network, plug, forwardText, click;
     bool force = false, remove = false, keepRunning = false, paused = false, detach = false, foreground = false;
     std::vector<std::string> keys, padButtons;
     std::string pad;
@@ -31,6 +30,7 @@ struct CommandLine {
     RunOptions run;
     ConsoleOptions console;
     MomentOptions moment;
+    UsbOptions usb;
     std::function<int(Surroundings&, Output const&)> action;
 
     using Action = std::function<int(Surroundings&, Output const&)>;
@@ -264,37 +264,7 @@ struct CommandLine {
             });
         forwarding->add_option("forward", forwardText, "PROTOCOL:[HOST-ADDRESS:]HOST-PORT:GUEST-PORT: tcp:2222:22");
         forwarding->add_flag("--remove", remove, "Take it away");
-        auto* usbVerb = verb("usb",
-            "USB devices of this host and of a machine: list, attach, detach; also while it runs",
-            [this](Surroundings& around, Output const& output) {
-                if (!(usbFrom + usbListen).empty() && usbAction != "attach")
-                    return output.failed({ vmm::ErrorCode::InvalidArgument, "--from and --listen go with attach", 0 });
-                if (!usbFrom.empty())
-                    return redirectUsb(machine, RedirectUsb::From, usbFrom, around, output);
-                if (!usbListen.empty())
-                    return redirectUsb(machine, RedirectUsb::Listen, usbListen, around, output);
-                return usb(usbAction, machine, usbDevice, around, output);
-            });
-        usbVerb
-            ->add_option("action", usbAction,
-                "list shows which this host has, with a machine which that has and whether they are plugged in; attach "
-                "plugs"
-                " one in, detach pulls it out")
-            ->required()
-            ->check(CLI::IsMember({ "list", "attach", "detach" }));
-        auto* const usbIsFrom = usbVerb->add_option("--from", usbFrom,
-            "attach: a device of another computer, where \"usbredirect --as\" passes it on: HOST:PORT, or a socket's "
-            "path. Nothing is encrypted; where that matters, take a tunnel (ssh -L)");
-        usbVerb
-            ->add_option("--listen", usbListen,
-                "attach: wait for devices of other computers, which \"usbredirect --to\" brings, at "
-                "[ADDRESS:]PORT or the path of a socket; without an address only this host can bring some (or ssh -R)")
-            ->excludes(usbIsFrom);
-        usbVerb->add_option("machine", machine, "The machine's name or uuid");
-        usbVerb->add_option("device", usbDevice,
-            "The device's id, a stick's is the disk's: disk0; of a device of the host's its port, VENDOR:PRODUCT or "
-            "serial"
-            " number; of one that comes from elsewhere its id: redir1");
+        addUsb();
         for (auto* one : { plugging, forwarding })
             one->add_option("--network", network, "The network's id; without it the first: net0");
         auto* inspecting = verb("inspect", "Show a saved state, each device's fields by name",
@@ -328,6 +298,58 @@ struct CommandLine {
             writeAll(output.out, manualPage(root));
             return int(Done);
         });
+    }
+
+    void addUsb()
+    {
+        auto* added = verb("usb",
+            "USB devices of this host and of a machine, also while it runs, and the rules for them: list, attach, "
+            "detach,"
+            " rule, restore, foresee",
+            [this](Surroundings& around, Output const& output) {
+                if (!(usb.from + usb.listen).empty() && usb.action != "attach")
+                    return output.failed({ vmm::ErrorCode::InvalidArgument, "--from and --listen go with attach", 0 });
+                if (!usb.from.empty())
+                    return redirectUsb(usb.machine, RedirectUsb::From, usb.from, around, output);
+                if (!usb.listen.empty())
+                    return redirectUsb(usb.machine, RedirectUsb::Listen, usb.listen, around, output);
+                return ctl::usb(usb, around, output);
+            });
+        added
+            ->add_option("action", usb.action,
+                "list shows which this host has, what it does with them and which machine has one; with a machine "
+                "which "
+                "that has and whether they are plugged in; attach plugs one in, detach pulls it out; rule list, rule "
+                "add "
+                "MATCH and rule remove MATCH are about which devices come to a machine by themselves; restore says "
+                "what "
+                "becomes of the host's devices when the machine comes back from a moment or a saved state; foresee "
+                "tells "
+                "which will be unplugged then")
+            ->required()
+            ->check(CLI::IsMember({ "list", "attach", "detach", "rule", "restore", "foresee" }));
+        added->add_option("machine", usb.machine, "The machine's name or uuid; of rule: list, add or remove");
+        added->add_option("device", usb.device,
+            "The device's id, a stick's is the disk's: disk0; of a device of the host's its port, VENDOR:PRODUCT or "
+            "serial number; of one that comes from elsewhere its id: redir1. Of rule the devices that are meant: "
+            "VENDOR:PRODUCT or VENDOR:*, class=CLASS, port=PORT and "
+            "serial=NUMBER, with commas between them, the serial number last; or any. Of restore: attach (they are "
+            "plugged in anew), leave or ask; without it what holds. Of foresee: the moment; without it what suspending "
+            "does");
+        added->add_flag("--always", usb.always, "Of attach: and from now on by itself, whenever it is plugged in");
+        added->add_flag("--force", usb.force, "Of attach: also what this host uses, or what a rule keeps for it");
+        added->add_option("--attach", usb.attachTo, "Of rule add: to this machine, by themselves");
+        added->add_flag("--ask", usb.asks, "Of rule add: the desktop asks when one is plugged in");
+        added->add_flag("--never", usb.never, "Of rule add: neither by themselves nor asked about");
+        auto* const from = added->add_option("--from", usb.from,
+            "Of attach: a device of another computer, where \"usbredirect --as\" passes it on: HOST:PORT, or a "
+            "socket's "
+            "path. Nothing is encrypted; where that matters, take a tunnel (ssh -L)");
+        added
+            ->add_option("--listen", usb.listen,
+                "Of attach: wait for devices of other computers, which \"usbredirect --to\" brings, at "
+                "[ADDRESS:]PORT or the path of a socket; without an address only this host can bring some (or ssh -R)")
+            ->excludes(from);
     }
 
     void addRun()

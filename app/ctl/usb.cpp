@@ -2,8 +2,10 @@
 
 #include "app/control/host_usb_json.h"
 #include "app/ctl/verbs.h"
-#include "app/runner/host_usb_devices.h"
+#include "app/usb/host_usb_list.h"
+#include "app/usb/usb_rule_store.h"
 
+#include <algorithm>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -29,12 +31,13 @@ std::vector<Listed> devicesOf(vmm::VmConfig const& config)
     return all;
 }
 
+/// As usbDeviceName() has it.
 std::string nameOf(Json const& device)
 {
-    auto const maker = device.value("manufacturer", ""), name = device.value("name", "");
-    if (maker.empty() && name.empty())
-        return "a device without a name";
-    return maker.empty() || name.empty() ? maker + name : maker + " " + name;
+    vmm::HostUsbInfo info;
+    info.manufacturer = device.value("manufacturer", "");
+    info.name = device.value("name", "");
+    return info.manufacturer.empty() && info.name.empty() ? device.value("id", "") : usbDeviceName(info);
 }
 
 vmm::Result<Json> redirectionsOf(Owner& owner)
@@ -60,6 +63,14 @@ vmm::Result<Json> list(std::string const& machine, Surroundings const& around, O
         if (!output.json)
             output.text(fmt::format("{:<16} {:<8} {}", device.value("port", ""), "in", nameOf(device)));
     }
+    for (auto const& question : visitors.value("questions", Json::array())) {
+        auto const& device = question["device"];
+        json.push_back({ { "id", device["port"] }, { "kind", "host" }, { "plugged", false }, { "device", device },
+            { "asked", question["reason"] } });
+        if (!output.json)
+            output.text(fmt::format("{:<16} {:<8} {} ({})", device.value("port", ""), "asked", nameOf(device),
+                question.value("reason", "")));
+    }
     for (auto const& one : TRY(redirectionsOf(*configured.owner))) {
         json.push_back({ { "id", one["id"] }, { "kind", one.value("listening", false) ? "listener" : "redirected" },
             { "plugged", !one.value("listening", false) }, { "redirection", one } });
@@ -69,43 +80,90 @@ vmm::Result<Json> list(std::string const& machine, Surroundings const& around, O
     return json;
 }
 
-vmm::Result<Json> listHost(Output const& output)
+std::string machineName(std::string const& uuid, Surroundings const& around)
 {
+    auto const stored = around.store.load(uuid);
+    return stored ? stored->config.name : uuid + ", which is no more";
+}
+
+std::string actionText(UsbRule const& rule, Surroundings const& around)
+{
+    switch (rule.action) {
+    case UsbAction::Attach: return "always to " + machineName(rule.machine, around);
+    case UsbAction::Ask: return "ask";
+    case UsbAction::Never: return "never";
+    }
+    return {};
+}
+
+vmm::Result<Json> listHost(Surroundings const& around, Output const& output)
+{
+    auto const rules = UsbRuleStore(around.store.root()).read();
+    if (!rules)
+        output.note(fmt::format("chronoctl: no rule holds: {}", rules.error().message()));
     auto const usb = TRY(hostUsb());
     auto json = Json::array();
-    for (auto const& device : usb->devices()) {
-        json.push_back(control::hostUsbToJson(device));
+    for (auto const& entry : listHostUsb(*usb, rules.value_or(UsbRules {}))) {
+        json.push_back(control::hostUsbEntryToJson(entry));
         if (output.json)
             continue;
-        auto const uses
-            = device.nodes.empty() ? std::string() : fmt::format(" (used as {})", fmt::join(device.nodes, ", "));
-        output.text(fmt::format("{:<10} {} {:<6} {}{}", device.port, json.back().value("id", ""),
-            json.back().value("speed", ""), nameOf(json.back()), uses));
+        auto const& device = entry.device;
+        output.text(fmt::format("{:<10} {} {:<6} {}", device.port, json.back().value("id", ""),
+            json.back().value("speed", ""), usbDeviceName(device)));
+        if (!device.serial.empty())
+            output.text(fmt::format("{:10} serial number {}", "", device.serial));
+        if (entry.holder)
+            output.text(fmt::format("{:10} in the machine {}", "",
+                entry.holder->name.empty() ? entry.holder->machine : entry.holder->name));
+        for (auto const& use : entry.uses)
+            output.text(fmt::format("{:10} {}", "", hostUseText(use)));
+        if (!entry.holder && entry.uses.empty() && !device.nodes.empty())
+            output.text(fmt::format("{:10} {}", "", fmt::join(device.nodes, ", ")));
+        if (entry.rule)
+            output.text(
+                fmt::format("{:10} rule {}: {}", "", usbMatchText(entry.rule->match), actionText(*entry.rule, around)));
     }
     return json;
 }
 
-/// Of the configuration, whether it runs or not; what the configuration does not know is one of the host's.
-vmm::Result<> change(bool attach, std::string const& machine, std::string const& device, Surroundings& around)
+/// What is plugged into this host, and comes to that machine from now on.
+vmm::Result<UsbRule> alwaysRule(std::string const& device, std::string const& machine, Surroundings const& around)
 {
+    auto const stored = TRY(around.store.find(machine)); // rules are of machines in the library
+    auto const info = TRY(findHostUsb(TRY(hostUsb())->devices(), device));
+    auto rule = alwaysAttach(info, stored.id);
+    auto const set = [&](UsbRules& rules) { return rules.set(rule); };
+    TRY(UsbRuleStore(around.store.root()).change(set));
+    return rule;
+}
+
+/// Of the configuration, whether it runs or not; what the configuration does not know is one of the host's.
+vmm::Result<> change(UsbOptions const& options, Surroundings& around, Output const& output)
+{
+    auto const &machine = options.machine, &device = options.device;
+    bool const attach = options.action == "attach";
     if (machine.empty() || device.empty())
         return vmm::fail(vmm::ErrorCode::InvalidArgument,
             "say which machine and which USB device; \"chronoctl usb list\" tells those of this host, with a machine "
             "its own");
-    auto configured = TRY(findChangeable(machine, around));
+    auto configured = TRY(options.always ? findConfigured(machine, around) : findChangeable(machine, around));
     if (vmm::pluggedMark(configured.config, device)) {
+        if (options.always || options.force)
+            return vmm::fail(vmm::ErrorCode::InvalidArgument,
+                fmt::format("{} is the machine's own; --always and --force are for devices of the host's", device));
         if (!configured.owner)
             return around.store.keepPlugged(configured.config.uuid, device, attach);
         TRY(configured.owner->client.call("machine.setPlugged",
             { { "machine", configured.owner->uuid }, { "device", device }, { "plugged", attach } }));
         return {};
     }
-    if (!configured.owner) {
+    if (!configured.owner && !options.always) {
         return vmm::fail(vmm::ErrorCode::NotNow,
-            fmt::format("{} has no USB device {} of its own, and one of the host's can be attached while it runs",
+            fmt::format("{} has no USB device {} of its own, and one of the host's can be attached while it runs; "
+                        "with --always it comes when the machine does",
                 configured.config.name, device));
     }
-    if (!attach) {
+    if (configured.owner && !attach) {
         for (auto const& one : TRY(redirectionsOf(*configured.owner))) {
             if (one.value("id", "") != device)
                 continue;
@@ -114,21 +172,150 @@ vmm::Result<> change(bool attach, std::string const& machine, std::string const&
             return {};
         }
     }
-    TRY(configured.owner->client.call(attach ? "machine.attachUsb" : "machine.detachUsb",
-        { { "machine", configured.owner->uuid }, { "device", device } }));
+    if (configured.owner) {
+        auto const done = configured.owner->client.call(attach ? "machine.attachUsb" : "machine.detachUsb",
+            { { "machine", configured.owner->uuid }, { "device", device }, { "really", options.force } });
+        // It has it already: what is new is that it shall come again.
+        if (!done && (!options.always || done.error().code != vmm::ErrorCode::AlreadyExists))
+            return vmm::fail(done.error());
+    }
+    if (options.always) {
+        auto const rule = TRY(alwaysRule(device, machine, around));
+        output.note(
+            fmt::format("chronoctl: from now on {} comes to {} by itself; \"chronoctl usb rule remove {}\" ends "
+                        "that",
+                rule.name, configured.config.name, usbMatchText(rule.match)));
+    }
     return {};
 }
 
+vmm::Result<Json> listRules(Surroundings const& around, Output const& output)
+{
+    auto json = Json::array();
+    for (auto const& rule : TRY(UsbRuleStore(around.store.root()).read()).rules) {
+        json.push_back(control::usbRuleToJson(rule));
+        if (!output.json)
+            output.text(fmt::format("{:<28} {:<24} {}", usbMatchText(rule.match), actionText(rule, around), rule.name));
+    }
+    return json;
 }
 
-int usb(std::string const& action, std::string const& machine, std::string const& device, Surroundings& around,
-    Output const& output)
+vmm::Result<> addRule(UsbOptions const& options, Surroundings const& around)
 {
+    if (int(!options.attachTo.empty()) + int(options.asks) + int(options.never) != 1)
+        return vmm::fail(vmm::ErrorCode::InvalidArgument, "say one of --attach MACHINE, --ask and --never");
+    UsbRule rule;
+    rule.match = TRY(parseUsbMatch(options.device));
+    rule.action = options.asks ? UsbAction::Ask : options.never ? UsbAction::Never : UsbAction::Attach;
+    if (!options.attachTo.empty())
+        rule.machine = TRY(around.store.find(options.attachTo)).id;
+    // What it is called is only known while it is plugged in.
+    if (auto const usb = hostUsb(); usb && rule.match.product) {
+        auto const devices = (*usb)->devices();
+        auto const meant = std::ranges::find_if(devices, [&](auto const& device) { return rule.match.fits(device); });
+        if (meant != devices.end())
+            rule.name = usbDeviceName(*meant);
+    }
+    TRY(UsbRuleStore(around.store.root()).change([&](UsbRules& rules) { return rules.set(rule); }));
+    return {};
+}
+
+vmm::Result<> removeRule(std::string const& match, Surroundings const& around)
+{
+    auto const meant = TRY(parseUsbMatch(match));
+    TRY(UsbRuleStore(around.store.root()).change([&](UsbRules& rules) { return rules.remove(meant); }));
+    return {};
+}
+
+int rule(UsbOptions const& options, Surroundings& around, Output const& output)
+{
+    auto const& action = options.machine;
     if (action == "list") {
-        auto const listed = machine.empty() ? listHost(output) : list(machine, around, output);
+        auto const listed = listRules(around, output);
         return listed ? output.answer({}, *listed) : output.failed(listed.error());
     }
-    return output.answer(change(action == "attach", machine, device, around));
+    if (action == "add" && !options.device.empty())
+        return output.answer(addRule(options, around));
+    if (action == "remove" && !options.device.empty())
+        return output.answer(removeRule(options.device, around));
+    return output.failed({ vmm::ErrorCode::InvalidArgument,
+        "rule list, rule add MATCH --attach MACHINE (or --ask, or --never), or rule remove MATCH", 0 });
+}
+
+/// What becomes of the host's devices when the machine comes back.
+vmm::Result<Json> restorePolicy(UsbOptions const& options, Surroundings& around, Output const& output)
+{
+    auto const machine = TRY(around.store.find(options.machine)).id;
+    UsbRuleStore const store(around.store.root());
+    auto const names = stateNames(UsbRestore {});
+    auto rules = TRY(store.read());
+    if (!options.device.empty()) {
+        auto const found = std::ranges::find(names, options.device);
+        if (found == names.end())
+            return vmm::fail(vmm::ErrorCode::InvalidArgument, "it is attach, leave or ask");
+        rules = TRY(store.change([&](UsbRules& changed) {
+            changed.setRestore(machine, static_cast<UsbRestore>(found - names.begin()));
+            return vmm::Result<>();
+        }));
+    }
+    std::string const policy(names[static_cast<std::size_t>(rules.restoreOf(machine))]);
+    if (!output.json && options.device.empty())
+        output.text(policy);
+    return Json { { "restore", policy } };
+}
+
+std::string fateText(Json const& fate)
+{
+    auto const name = fate.value("name", "");
+    auto const what = fmt::format("{} (port {})", name.empty() ? fate.value("id", "") : name, fate.value("port", ""));
+    auto const outcome = fate.value("outcome", "");
+    if (outcome == "plugged-anew")
+        return fmt::format("{} is pulled out and plugged in again", what);
+    if (outcome == "asked")
+        return fmt::format("{} is unplugged; whether it comes back is asked", what);
+    return fmt::format("{} is unplugged{}", what, outcome == "not-here" ? ", and not to be had on this host now" : "");
+}
+
+vmm::Result<Json> foreseen(
+    std::string const& machine, std::string const& moment, Surroundings& around, Output const& output)
+{
+    auto params = Json::object();
+    if (!moment.empty())
+        params["moment"] = moment;
+    auto const answer = TRY(callOnMachine(machine, "moment.foreseeUsb", std::move(params), around, output));
+    return answer.value("devices", Json::array());
+}
+
+}
+
+void noteUsbFates(std::string const& machine, std::string const& moment, Surroundings& around, Output const& output)
+{
+    if (output.json)
+        return;
+    auto const fates = foreseen(machine, moment, around, output);
+    for (auto const& fate : fates.value_or(Json::array()))
+        output.note(fmt::format("chronoctl: {}", fateText(fate)));
+}
+
+int usb(UsbOptions const& options, Surroundings& around, Output const& output)
+{
+    auto const answer
+        = [&](vmm::Result<Json> const& told) { return told ? output.answer({}, *told) : output.failed(told.error()); };
+    if (options.action == "list")
+        return answer(options.machine.empty() ? listHost(around, output) : list(options.machine, around, output));
+    if (options.action == "rule")
+        return rule(options, around, output);
+    if (options.action == "restore")
+        return answer(restorePolicy(options, around, output));
+    if (options.action == "foresee") {
+        auto const fates = foreseen(options.machine, options.device, around, output);
+        for (auto const& fate : fates.value_or(Json::array())) {
+            if (!output.json)
+                output.text(fateText(fate));
+        }
+        return answer(fates);
+    }
+    return output.answer(change(options, around, output));
 }
 
 }

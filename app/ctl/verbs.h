@@ -59,9 +59,19 @@ int redirectUsb(std::string const& machine, RedirectUsb how, std::string const& 
     Output const& output);
 /// A line of `usb list`.
 std::string redirectedText(Json const& redirected);
-/// list, attach or detach: a machine's USB devices, as cable().
-int usb(std::string const& action, std::string const& machine, std::string const& device, Surroundings& around,
-    Output const& output);
+struct UsbOptions {
+    std::string action;          ///< list attach detach foresee restore rule
+    std::string machine, device; ///< of foresee: the moment; of restore: what it does; of rule: its action, and a match
+    bool always = false, force = false; ///< attach
+    std::string attachTo;               ///< rule add: a machine
+    bool asks = false, never = false;   ///< rule add
+    std::string from, listen;           ///< attach: one of another computer
+};
+/// This host's USB devices, a machine's, as cable(), and the person's rules.
+int usb(UsbOptions const& options, Surroundings& around, Output const& output);
+/// What becomes of the host's USB devices when the machine goes to that moment, for the person to know before. Nothing
+/// where nothing does, or where it cannot be told.
+void noteUsbFates(std::string const& machine, std::string const& moment, Surroundings& around, Output const& output);
 int suspend(std::string const& machine, std::string const& directory, bool keepRunning, Surroundings& around,
     Output const& output);
 /// Ends machines that were removed `days` ago and before.

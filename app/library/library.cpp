@@ -1,6 +1,7 @@
 #include "app/library/library.h"
 
 #include "app/store/whole_file.h"
+#include "app/usb/usb_rule_store.h"
 #include "vmm/base/event_loop.h"
 #include "vmm/base/log.h"
 
@@ -54,6 +55,7 @@ struct Library::Private {
     std::shared_ptr<std::atomic<bool>> cloneCancelled;
     /// Taken away when the library goes, so that no answer reaches it afterwards.
     std::shared_ptr<std::atomic<Library*>> alive = std::make_shared<std::atomic<Library*>>(nullptr);
+    std::unique_ptr<HostUsbWatch> hostUsb;
     std::unique_ptr<MediaAdvisor> advisor; // the worker's
     // Last: they end before what they use. What takes long does not keep a change waiting.
     std::unique_ptr<vmm::LoopThread> worker, writer;
@@ -635,6 +637,23 @@ void Library::setConnected(QString const& id, QString const& network, bool conne
             });
         },
         std::move(done));
+}
+
+HostUsbWatch& Library::hostUsb()
+{
+    if (!m_private->hostUsb)
+        m_private->hostUsb = std::make_unique<HostUsbWatch>(m_store.root());
+    return *m_private->hostUsb;
+}
+
+void Library::changeUsbRules(std::function<vmm::Result<>(UsbRules&)> change, Done<void> done)
+{
+    m_private->onWriter(
+        [root = m_store.root(), change = std::move(change)] { return UsbRuleStore(root).change(change); },
+        [this, done = std::move(done)](vmm::Result<UsbRules> const& changed) {
+            hostUsb().refresh();
+            done(changed ? vmm::Result<>() : vmm::fail(changed.error()));
+        });
 }
 
 void Library::remove(QString const& id, Done<void> done)

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "app/library/closing.h"
+#include "app/library/host_usb_watch.h"
 #include "app/runner/picture.h"
 #include "app/session/vm_session.h"
 #include "app/store/forking.h"
@@ -69,6 +70,12 @@ public:
     /// Plugs the cable of a network card in or pulls it out, now and for the next start. Refused while the machine is
     /// suspended.
     void setConnected(QString const& id, QString const& network, bool connected, Done<void> done);
+    /// This host's USB devices, who has each, and the person's rules. It looks at nothing before somebody asks for it.
+    HostUsbWatch& hostUsb();
+    /// Changes the rules (UsbRules::set(), remove(), setRestore()), while another process may change them too; `done`
+    /// when they are on the disk. HostUsbWatch tells when it has read them. `change` is called on a worker, once.
+    void changeUsbRules(std::function<vmm::Result<>(UsbRules&)> change, Done<void> done);
+
     /// Into the trash, from where undoRemove() takes it back.
     void remove(QString const& id, Done<void> done);
     void undoRemove(QString const& id, Done<void> done);

@@ -1,72 +1,80 @@
 #include "app/runner/host_usb_devices.h"
 
+#include "app/usb/usb_rule_store.h"
+#include "vmm/base/log.h"
+
 #include <algorithm>
 #include <fmt/format.h>
 #include <set>
 
 namespace app {
 
-vmm::Result<std::shared_ptr<vmm::HostUsb>> hostUsb()
+vmm::Result<> HostUsbDevices::begin()
 {
-    static std::mutex mutex;
-    static std::weak_ptr<vmm::HostUsb> known;
-    std::lock_guard const lock(mutex);
-    auto usb = known.lock();
-    if (!usb)
-        known = usb = TRY(vmm::HostUsb::open());
-    return usb;
+    if (!m_waiting)
+        m_waiting = TRY(vmm::LoopThread::start("usb devices"));
+    return {};
 }
 
-vmm::Result<vmm::HostUsbInfo> findHostUsb(std::vector<vmm::HostUsbInfo> const& devices, std::string const& which)
+vmm::Result<HostUsbDevices::Look> HostUsbDevices::lookNow(std::string const& root)
 {
-    std::vector<vmm::HostUsbInfo> meant;
-    std::copy_if(devices.begin(), devices.end(), std::back_inserter(meant), [&](vmm::HostUsbInfo const& device) {
-        return device.port == which || fmt::format("{:04x}:{:04x}", device.vendor, device.product) == which
-            || (!device.serial.empty() && device.serial == which);
+    auto rules = root.empty() ? vmm::Result<UsbRules>() : UsbRuleStore(root).read();
+    if (!rules)
+        vmm::log(vmm::LogLevel::Warning, "usb", "no rule holds: {}", rules.error().message());
+    auto usb = TRY(hostUsb());
+    auto entries = listHostUsb(*usb, rules ? *rules : UsbRules {});
+    return Look { std::move(usb), std::move(entries) };
+}
+
+void HostUsbDevices::look(std::function<void()> before, std::function<void(vmm::Result<Look>)> done)
+{
+    if (auto const begun = begin(); !begun)
+        return done(vmm::fail(begun.error()));
+    m_waiting->loop().post([loop = &m_loop, root = m_root, before = std::move(before), done = std::move(done)] {
+        if (before)
+            before();
+        loop->post([done, looked = lookNow(root)] { done(looked); });
     });
-    if (meant.empty()) {
-        return vmm::fail(vmm::ErrorCode::NotFound,
-            fmt::format(
-                "no USB device \"{}\" is plugged into this host; \"chronoctl usb list\" tells which are", which));
-    }
-    if (meant.size() > 1) {
-        return vmm::fail(vmm::ErrorCode::InvalidArgument,
-            fmt::format("there are {} USB devices \"{}\"; say the port of one, as {}", meant.size(), which,
-                meant.front().port));
-    }
-    return meant.front();
 }
 
-void HostUsbDevices::open(std::string const& which, Opened opened)
+void HostUsbDevices::open(std::string const& which, Allows allows, UsbHolder const& holder, Opened opened)
 {
-    if (!m_waiting) {
-        auto thread = vmm::LoopThread::start("usb devices");
-        if (!thread)
-            return opened(vmm::fail(thread.error()));
-        m_waiting = std::move(*thread);
-    }
+    if (auto const begun = begin(); !begun)
+        return opened(vmm::fail(begun.error()));
     std::set<std::string> taken;
     for (auto const& [port, device] : m_devices)
         taken.insert(port);
-    auto const open = [this, loop = &m_loop, waiting = std::weak_ptr(m_waiting), self = std::weak_ptr(m_self), which,
-                          taken]() -> vmm::Result<std::shared_ptr<vmm::HostUsbDevice>> {
-        auto usb = TRY(hostUsb());
-        auto const info = TRY(findHostUsb(usb->devices(), which));
+    auto const open
+        = [this, loop = &m_loop, waiting = std::weak_ptr(m_waiting), self = std::weak_ptr(m_self), which, taken, holder,
+              root = m_root, allows = std::move(allows)]() -> vmm::Result<std::shared_ptr<vmm::HostUsbDevice>> {
+        auto looked = TRY(lookNow(root));
+        std::vector<vmm::HostUsbInfo> infos;
+        for (auto const& entry : looked.entries)
+            infos.push_back(entry.device);
+        auto const info = TRY(findHostUsb(infos, which));
         if (taken.contains(info.port))
             return vmm::fail(vmm::ErrorCode::AlreadyExists, "the machine has the USB device of port " + info.port);
+        auto const name = fmt::format("{} at port {}", usbDeviceName(info), info.port);
+        auto claim = std::make_shared<UsbClaim>(TRY_WITHIN(name, UsbClaim::take(info.port, holder)));
+        TRY_WITHIN(name, allows(*std::ranges::find(looked.entries, info, &HostUsbEntry::device)));
         auto const gone = [this, loop, self, port = info.port] {
             loop->post([this, self, port] {
                 if (!self.expired())
                     m_lost(port);
             });
         };
-        auto device = TRY(vmm::HostUsbDevice::open(std::move(usb), info, gone));
-        // Whoever lets go of it last does not wait until the host has it back.
-        return std::shared_ptr<vmm::HostUsbDevice>(device.release(), [waiting](vmm::HostUsbDevice* last) {
-            std::shared_ptr<vmm::HostUsbDevice> own(last);
+        auto device = TRY(vmm::HostUsbDevice::open(std::move(looked.usb), info, gone));
+        // Whoever lets go of it last does not wait until the host has it back; the claim ends after that.
+        auto give = [waiting, claim = std::move(claim)](vmm::HostUsbDevice* last) mutable {
+            std::shared_ptr<vmm::HostUsbDevice> own(
+                last, [claim = std::move(claim)](vmm::HostUsbDevice* ended) mutable {
+                    delete ended;
+                    claim.reset();
+                });
             if (auto const thread = waiting.lock())
-                thread->loop().post([own] {});
-        });
+                thread->loop().post([own = std::move(own)]() mutable { own.reset(); });
+        };
+        return std::shared_ptr<vmm::HostUsbDevice>(device.release(), std::move(give));
     };
     m_waiting->loop().post([loop = &m_loop, open, opened = std::move(opened)] {
         loop->post([opened, device = open()] { opened(device); });
@@ -79,14 +87,25 @@ void HostUsbDevices::keep(std::shared_ptr<vmm::HostUsbDevice> device)
     m_devices[port] = std::move(device);
 }
 
-void HostUsbDevices::giveBack(std::string const& port)
+void HostUsbDevices::giveBack(std::string const& port, std::function<void()> done)
 {
     m_devices.erase(port);
+    if (!m_waiting)
+        return done();
+    m_waiting->loop().post([loop = &m_loop, done = std::move(done)] { loop->post(done); });
 }
 
 void HostUsbDevices::giveBackAll()
 {
     m_devices.clear();
+}
+
+std::vector<vmm::HostUsbInfo> HostUsbDevices::infos() const
+{
+    std::vector<vmm::HostUsbInfo> all;
+    for (auto const& [port, device] : m_devices)
+        all.push_back(device->info());
+    return all;
 }
 
 }

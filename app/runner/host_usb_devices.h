@@ -1,5 +1,6 @@
 #pragma once
 
+#include "app/usb/host_usb_list.h"
 #include "vmm/base/event_loop.h"
 #include "vmm/usb/host_usb_device.h"
 
@@ -7,35 +8,48 @@
 
 namespace app {
 
-/// This host's USB, one for the process, for as long as somebody has it. Any thread.
-vmm::Result<std::shared_ptr<vmm::HostUsb>> hostUsb();
-
-/// Of the devices that are plugged in the one that a person means: by its port ("1-2.3"), its numbers ("0951:1666"), or
-/// its serial number. InvalidArgument where several are meant.
-vmm::Result<vmm::HostUsbInfo> findHostUsb(std::vector<vmm::HostUsbInfo> const& devices, std::string const& which);
-
 /// The USB devices of the host's that one machine has, by their ports. They stay while the machine in memory is
-/// exchanged for that of a moment. All on the runner's loop; opening a device and giving it back wait for it, on a
-/// thread beside.
+/// exchanged for that of a moment. All on the runner's loop; looking at the host, opening a device and giving it back
+/// wait for it, on a thread beside.
 class HostUsbDevices {
 public:
-    /// `lost`: a device that was plugged out, called on the loop.
+    /// `lost`: a device that was plugged out, or died where it is; called on the loop.
     using Lost = std::function<void(std::string const& port)>;
-    HostUsbDevices(vmm::EventLoop& loop, Lost lost) : m_loop(loop), m_lost(std::move(lost)) { }
+    /// `root`: of the library whose rules hold; empty: none do.
+    HostUsbDevices(vmm::EventLoop& loop, std::string root, Lost lost)
+        : m_loop(loop), m_root(std::move(root)), m_lost(std::move(lost))
+    {
+    }
 
+    /// What is plugged into this host now, and the rules as they are now.
+    struct Look {
+        std::shared_ptr<vmm::HostUsb> usb;
+        std::vector<HostUsbEntry> entries;
+    };
+    /// `before` is called first, on the thread beside. `done` is called even after this object's end.
+    void look(std::function<void()> before, std::function<void(vmm::Result<Look>)> done);
+
+    /// Whether the device may be taken, with what was found just before that. On the thread beside.
+    using Allows = std::function<vmm::Result<>(HostUsbEntry const&)>;
     using Opened = std::function<void(vmm::Result<std::shared_ptr<vmm::HostUsbDevice>>)>;
-    /// It is in nobody's hands yet: see keep(). Whoever lets go of it gives it back. `opened` is called even after this
-    /// object's end.
-    void open(std::string const& which, Opened opened);
+    /// It is in nobody's hands yet, but claimed for `holder`: see keep(). Whoever lets go of it gives it back. `opened`
+    /// is called even after this object's end.
+    void open(std::string const& which, Allows allows, UsbHolder const& holder, Opened opened);
     void keep(std::shared_ptr<vmm::HostUsbDevice> device);
-    /// To the host's drivers, when the machine has let go of it too.
-    void giveBack(std::string const& port);
+    /// To the host's drivers; the machine has let go of it before. `done` when they have it, and anybody may take it;
+    /// also after this object's end.
+    void giveBack(std::string const& port, std::function<void()> done);
     void giveBackAll();
 
     std::map<std::string, std::shared_ptr<vmm::HostUsbDevice>> const& devices() const { return m_devices; }
+    std::vector<vmm::HostUsbInfo> infos() const;
 
 private:
+    vmm::Result<> begin();
+    static vmm::Result<Look> lookNow(std::string const& root);
+
     vmm::EventLoop& m_loop;
+    std::string m_root;
     Lost m_lost;
     std::map<std::string, std::shared_ptr<vmm::HostUsbDevice>> m_devices;
     std::shared_ptr<int> m_self = std::make_shared<int>(); // what was posted to the loop may come after us

@@ -26,6 +26,7 @@ MachineRunner::~MachineRunner()
         m_private->pruneTimer.reset();
         if (m_private->machine)
             m_private->end();
+        m_private->usbFollowing.reset();
         m_private->hostUsbDevices.reset();
         m_private->redirections.reset();
     });

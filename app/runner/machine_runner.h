@@ -4,9 +4,9 @@
 #include "app/runner/machine_factory.h"
 #include "app/runner/session_state.h"
 #include "app/runner/usb_redirections.h"
+#include "app/usb/usb_question.h"
 #include "vmm/base/event_loop.h"
 #include "vmm/timeline/thinning.h"
-#include "vmm/usb/host_usb.h"
 
 #include <atomic>
 #include <optional>
@@ -54,6 +54,16 @@ struct RedirectedUsbChanged {
     std::string lost;                 ///< the id of one that has gone by itself
     std::optional<vmm::Error> reason; ///< why
 };
+/// All questions that stand now. Every machine in memory raises its own: of a device that was plugged in each does, and
+/// who shows them shows that of the machine with the focus.
+struct UsbQuestionsChanged {
+    std::vector<UsbQuestion> questions;
+};
+/// A device that was to come to the machine by itself did not: told once each time that it is plugged in.
+struct HostUsbFailed {
+    vmm::HostUsbInfo device;
+    vmm::Error error;
+};
 /// The machine is off, and its configuration that of a moment.
 struct ConfigChanged {
     vmm::VmConfig config;
@@ -70,7 +80,8 @@ struct KeepingEnded { };
 
 using Notice = std::variant<notice::StateChanged, notice::Progress, notice::PointerModeChanged, notice::MediumChanged,
     notice::NetworkChanged, notice::PluggedChanged, notice::HostUsbChanged, notice::RedirectedUsbChanged,
-    notice::ConfigChanged, notice::GuestRebooted, notice::MomentKept, notice::KeepingEnded, notice::JobEnded>;
+    notice::UsbQuestionsChanged, notice::HostUsbFailed, notice::ConfigChanged, notice::GuestRebooted,
+    notice::MomentKept, notice::KeepingEnded, notice::JobEnded>;
 
 /// Where a machine keeps what is its own.
 struct MachinePlaces {
@@ -176,11 +187,25 @@ public:
     void setConnected(std::string network, bool connected, Completion done = {});
     /// Plugs a USB device of a machine in memory in, or pulls it out.
     void setPlugged(std::string device, bool plugged, Completion done = {});
-    /// A USB device of the host's, as findHostUsb() understands it, for as long as the machine is in memory; where a
-    /// moment takes its place the device is plugged in anew. What is plugged out of the host is detached by itself.
-    void attachHostUsb(std::string which, Completion done = {});
+    /// A USB device of the host's, as findHostUsb() understands it, for as long as the machine is in memory. What is
+    /// plugged out of the host is detached by itself; what comes back to the same port within usbComeback, of the same
+    /// vendor and with whatever address and product, is attached again (firmware that was loaded, a phone that changed
+    /// its mode, a host that slept). Devices that a rule of the library attaches to this machine come by themselves,
+    /// also later and at each start. `done` hears Busy where another machine has it, and where the host uses it or a
+    /// rule says "never" and `really` is No; PermissionDenied with the one line that helps.
+    void attachHostUsb(std::string which, Really really, Completion done = {});
+    /// Back to the host's drivers, where it stays until it is plugged in again, or the machine starts or comes back
+    /// from a moment, whatever the rules say.
     void detachHostUsb(std::string which, Completion done = {});
+    /// Any thread, as it was told last.
     std::vector<vmm::HostUsbInfo> attachedHostUsb() const;
+    std::vector<UsbQuestion> usbQuestions() const;
+    /// The answer "no" to the question about the device at that port; nothing where there is none.
+    void dismissUsbQuestion(std::string port);
+    /// What going to that moment does to devices of the host's; an empty `moment`: what suspending the machine and
+    /// bringing it back does, or bringing it back where it is suspended. Reads the disk and asks the host: any thread
+    /// that may wait some milliseconds.
+    vmm::Result<std::vector<UsbFate>> foreseeUsb(std::string const& moment) const;
     /// A USB device of another computer, over the usbredir protocol: connects to who has it (usbredirect --as), and
     /// plugs it in. It stays, as one of the host's, as long as the machine is in memory and the connection lasts.
     /// Nothing is encrypted: beyond networks that one trusts this goes through a tunnel.

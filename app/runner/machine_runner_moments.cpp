@@ -170,7 +170,7 @@ void MachineRunner::Private::goThere(std::string const& moment, Then then, Compl
         return finish(done, vmm::fail(made.error()));
     }
     keep(std::move(*made));
-    plugHostUsb();
+    comeBackHostUsb([timeline = timeline, moment] { return hostUsbAt(*timeline, moment); });
     plugRedirectedAnew();
     if (then == Then::StandStill) {
         setState(SessionState::Paused);

@@ -5,6 +5,7 @@
 #include "app/runner/moment_schedule.h"
 #include "app/store/machine_lock.h"
 #include "app/store/whole_file.h"
+#include "app/usb/usb_follower.h"
 #include "vmm/base/log.h"
 #include "vmm/machine/saved_machine.h"
 
@@ -45,6 +46,27 @@ inline vmm::Error notNow(std::string_view what, SessionState state)
     return { vmm::ErrorCode::NotNow, fmt::format("cannot {} a machine that is {}", what, stateName(state)), 0 };
 }
 
+/// Reads which devices of the host's the machine had where it came from, on a thread that may wait.
+using HadUsb = std::function<std::vector<vmm::HostUsbTrace>()>;
+
+std::vector<vmm::HostUsbTrace> hostUsbAt(vmm::timeline::Timeline const& timeline, std::string const& moment);
+
+/// While a machine in memory may get devices of the host's by itself.
+struct UsbFollowing {
+    struct CameUp {
+        HadUsb had;                           ///< null: it was started
+        std::vector<vmm::HostUsbTrace> given; ///< that it had until now
+        UsbRestore policy = UsbRestore::Attach;
+    };
+    UsbFollower follower;
+    std::optional<CameUp> cameUp; ///< until the next look
+    std::shared_ptr<vmm::HostUsb> usb;
+    std::unique_ptr<vmm::HostUsb::Listener> listener;
+    vmm::UniqueFd claims; ///< told when a machine takes a device or lets it go
+    vmm::EventLoop::Handle claimsChange;
+    bool isLooking = false, looksAgain = false;
+};
+
 /// Everything here belongs to the loop's thread, besides what a mutex is named for.
 struct MachineRunner::Private {
     MachineRunner& runner;
@@ -60,6 +82,7 @@ struct MachineRunner::Private {
     std::optional<vmm::Error> reason;
     std::vector<vmm::HostUsbInfo> attachedHostUsb;
     std::vector<RedirectedUsb> redirectedUsb;
+    std::vector<UsbQuestion> usbQuestions;
 
     /// The pointer. Shared by who looks at the machine from other threads, so that nobody there waits for another;
     /// alone when it is set.
@@ -95,7 +118,9 @@ struct MachineRunner::Private {
     vmm::Result<> loopOutcome;
     std::unique_ptr<vmm::LoopThread> thread;                // after what it uses, so that it ends before
     std::unique_ptr<vmm::LoopThread> worker;                // of work(); posts to `thread`
-    std::unique_ptr<HostUsbDevices> hostUsbDevices;         // made when somebody asks for one
+    std::unique_ptr<HostUsbDevices> hostUsbDevices;         // made when it is needed
+    std::shared_ptr<UsbFollowing> usbFollowing;             // the same; of the machine in memory
+    std::string savedHostUsb;                               // the state that is restored, where it tells of devices
     std::unique_ptr<UsbRedirections> redirections;          // the same
     std::vector<std::unique_ptr<HostGamepads::Seat>> seats; // of the machine's gamepads …
     std::vector<std::string> seatsOf;                       // … and their ids
@@ -441,6 +466,7 @@ struct MachineRunner::Private {
         }
         if (savedStateInUse && paused) {
             setState(SessionState::Paused);
+            startHostUsb();
             return finish(done, {});
         }
         if (savedStateInUse) {
@@ -458,6 +484,8 @@ struct MachineRunner::Private {
                 [this, done, mine, started] {
                     if (mine == generation)
                         settle(started);
+                    if (mine == generation && started)
+                        startHostUsb();
                     mendTimeline();
                     finish(done, started);
                 },
@@ -519,6 +547,7 @@ struct MachineRunner::Private {
             return vmm::fail(vmm::ErrorCode::Corrupt, fmt::format("{} holds the state of another machine", directory));
         keep(std::move(made));
         savedStateInUse = true;
+        noteSavedHostUsb(directory);
         return {};
     }
 
@@ -612,11 +641,24 @@ struct MachineRunner::Private {
     // machine_runner_usb.cpp
 
     HostUsbDevices& hostDevices();
-    void attachHostUsb(std::string const& which, Completion const& done);
+    UsbHolder usbHolder();
+    /// None hold where they cannot be read.
+    UsbRules usbRules() const;
+    void attachHostUsb(std::string const& which, HostUsbDevices::Allows const& allows, Completion const& done);
     void detachHostUsb(std::string const& port, Completion const& done);
-    void plugHostUsb();
+    void loseHostUsb(std::string const& port);
+    void comeBackHostUsb(HadUsb had);
+    void plugAnew(std::string const& port);
+    void cameUpWithHostUsb(UsbFollowing::CameUp cameUp);
+    void followHostUsb();
+    void lookAtHostUsb();
+    void takeLook(HostUsbDevices::Look looked);
     void giveBackHostUsb();
     void tellHostUsb();
+    void tellUsbQuestions();
+    /// The machine has been started, or has come back from its saved state.
+    void startHostUsb();
+    void noteSavedHostUsb(std::string const& directory);
 
     // machine_runner_redirected.cpp
 

@@ -12,7 +12,9 @@ VmSession::VmSession(std::shared_ptr<MachineRunner> runner, QObject* parent)
       m_runner(std::move(runner)),
       m_gate(std::make_shared<Gate<VmSession>>(this)),
       m_id(QString::fromStdString(m_runner->id())),
-      m_state(m_runner->state())
+      m_state(m_runner->state()),
+      m_attachedHostUsb(m_runner->attachedHostUsb()),
+      m_usbQuestions(m_runner->usbQuestions())
 {
     m_observer = m_runner->addObserver([gate = m_gate](Notice const& notice) {
         Gate<VmSession>::post(gate, [notice](VmSession& session) { session.take(notice); });
@@ -67,6 +69,14 @@ void VmSession::take(Notice const& notice)
         emit networkChanged(changed->network);
     } else if (auto const* usb = std::get_if<notice::PluggedChanged>(&notice)) {
         emit pluggedChanged(QString::fromStdString(usb->device), usb->plugged);
+    } else if (auto const* visitors = std::get_if<notice::HostUsbChanged>(&notice)) {
+        m_attachedHostUsb = visitors->devices;
+        emit hostUsbChanged();
+    } else if (auto const* asked = std::get_if<notice::UsbQuestionsChanged>(&notice)) {
+        m_usbQuestions = asked->questions;
+        emit hostUsbChanged();
+    } else if (auto const* missed = std::get_if<notice::HostUsbFailed>(&notice)) {
+        emit hostUsbFailed(missed->device, missed->error);
     } else if (auto const* other = std::get_if<notice::ConfigChanged>(&notice)) {
         emit configChanged(other->config);
     } else if (std::holds_alternative<notice::GuestRebooted>(notice)) {
@@ -214,6 +224,41 @@ void VmSession::insertMedium(QString const& drive, QString const& path)
 void VmSession::ejectMedium(QString const& drive, bool force)
 {
     m_runner->ejectMedium(drive.toStdString(), force, reportingMedium(drive));
+}
+
+MachineRunner::Completion VmSession::here(UsbDone done)
+{
+    return [gate = m_gate, done = std::move(done)](vmm::Result<> const& outcome) {
+        Gate<VmSession>::post(gate, [done, outcome](VmSession&) { done(outcome); });
+    };
+}
+
+void VmSession::attachHostUsb(QString const& port, Really really, UsbDone done)
+{
+    m_runner->attachHostUsb(port.toStdString(), really, here(std::move(done)));
+}
+
+void VmSession::detachHostUsb(QString const& port, UsbDone done)
+{
+    m_runner->detachHostUsb(port.toStdString(), here(std::move(done)));
+}
+
+void VmSession::dismissUsbQuestion(QString const& port)
+{
+    m_runner->dismissUsbQuestion(port.toStdString());
+}
+
+void VmSession::foreseeUsb(QString const& moment, std::function<void(vmm::Result<std::vector<UsbFate>>)> done)
+{
+    if (!m_reader) {
+        auto started = vmm::LoopThread::start("session reader");
+        if (!started)
+            return done(vmm::fail(started.error()));
+        m_reader = std::move(*started);
+    }
+    m_reader->loop().post([runner = m_runner, gate = m_gate, moment = moment.toStdString(), done = std::move(done)] {
+        Gate<VmSession>::post(gate, [done, fates = runner->foreseeUsb(moment)](VmSession&) { done(fates); });
+    });
 }
 
 void VmSession::sendChord(std::vector<std::uint16_t> const& evdevCodes)

@@ -56,6 +56,19 @@ public:
     /// Of the first display; null when the machine has none.
     ScreenSession* mainScreen();
 
+    /// The host's USB devices that the machine has now; what there is besides tells Library::hostUsb().
+    std::vector<vmm::HostUsbInfo> const& attachedHostUsb() const { return m_attachedHostUsb; }
+    /// What a person is to be asked; hostUsbChanged() tells of it too.
+    std::vector<UsbQuestion> const& usbQuestions() const { return m_usbQuestions; }
+    /// `done` on the GUI thread, unless this is gone then; see MachineRunner::attachHostUsb(). Look at the device's
+    /// HostUsbEntry::uses first, and ask.
+    using UsbDone = std::function<void(vmm::Result<>)>;
+    void attachHostUsb(QString const& port, Really really, UsbDone done);
+    void detachHostUsb(QString const& port, UsbDone done);
+    void dismissUsbQuestion(QString const& port);
+    /// See MachineRunner::foreseeUsb(); on a thread of its own, `done` on the GUI thread, unless this is gone then.
+    void foreseeUsb(QString const& moment, std::function<void(vmm::Result<std::vector<UsbFate>>)> done);
+
     /// The machine's past. It reads nothing before it is opened.
     TimelineSession& timeline();
 
@@ -96,6 +109,9 @@ signals:
     void mediumChanged(QString drive, QString path);
     void networkChanged(vmm::NetworkConfig network);   ///< its cable or port forwards, by whomever
     void pluggedChanged(QString device, bool plugged); ///< a USB device, by whomever
+    void hostUsbChanged();                             ///< attachedHostUsb(), usbQuestions(), by whomever
+    /// It was to come to the machine by itself, and could not: told once each time that it is plugged in.
+    void hostUsbFailed(vmm::HostUsbInfo device, vmm::Error error);
     /// A moment has brought back another one, and the machine is off.
     void configChanged(vmm::VmConfig const& config);
     void guestRebooted();
@@ -109,6 +125,7 @@ private:
     void endWork(QString const& name);
     MachineRunner::Completion reporting(Action tried);
     MachineRunner::Completion reportingMedium(QString const& drive);
+    MachineRunner::Completion here(UsbDone done);
 
     std::shared_ptr<MachineRunner> m_runner;
     std::shared_ptr<Gate<VmSession>> m_gate;
@@ -119,11 +136,14 @@ private:
     std::optional<Job> m_job;
     std::vector<Job> m_works; // by when they were begun
     std::optional<vmm::MachineStatistics> m_statistics;
+    std::vector<vmm::HostUsbInfo> m_attachedHostUsb;
+    std::vector<UsbQuestion> m_usbQuestions;
     bool m_measuring = false;
     bool m_absolutePointer = false;
     std::map<QString, std::unique_ptr<ConsoleSession>> m_consoles;
     std::map<QString, std::unique_ptr<ScreenSession>> m_screens;
     std::unique_ptr<TimelineSession> m_timeline;
+    std::unique_ptr<vmm::LoopThread> m_reader; // of what takes milliseconds; made when it is needed
 };
 
 }

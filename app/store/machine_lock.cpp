@@ -1,6 +1,7 @@
 #include "app/store/machine_lock.h"
 
-#include <cerrno>
+#include "app/store/file_lock.h"
+
 #include <cstdlib>
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -8,14 +9,6 @@
 namespace app {
 
 namespace {
-
-struct flock wholeFileLock(short type)
-{
-    struct flock lock { };
-    lock.l_type = type;
-    lock.l_whence = SEEK_SET;
-    return lock;
-}
 
 std::optional<pid_t> pidIn(int fd)
 {
@@ -31,12 +24,7 @@ std::optional<pid_t> pidIn(int fd)
 vmm::Result<MachineLock> MachineLock::take(std::string const& path)
 {
     auto fd = TRY(vmm::openFile(path, O_RDWR | O_CREAT, 0600));
-    auto lock = wholeFileLock(F_WRLCK);
-    // Of the open file description (fcntl(2), "Open file description locks"): it holds against this process too, and
-    // no close of another descriptor of the file lets it go.
-    if (::fcntl(fd.get(), F_OFD_SETLK, &lock) != 0) {
-        if (errno != EAGAIN && errno != EACCES)
-            return vmm::failOs(fmt::format("locking {}", path));
+    if (!TRY(tryLockFile(fd.get(), path))) {
         auto const owner = pidIn(fd.get());
         return vmm::fail(vmm::ErrorCode::Busy,
             owner ? fmt::format("process {} has the machine in memory", *owner) : "another process has the machine");
@@ -52,8 +40,7 @@ std::optional<pid_t> MachineLock::owner(std::string const& path)
     auto const fd = vmm::openFile(path, O_RDWR);
     if (!fd)
         return std::nullopt;
-    auto lock = wholeFileLock(F_WRLCK);
-    if (::fcntl(fd->get(), F_OFD_GETLK, &lock) != 0 || lock.l_type == F_UNLCK)
+    if (!isFileLocked(fd->get()))
         return std::nullopt;
     // Locked, and the pid may not have been written yet: somebody it is.
     return pidIn(fd->get()).value_or(0);

@@ -1,7 +1,7 @@
 #include "app/ctl/chronoctl.h"
 #include "app/runner/usb_peer_address.h"
 #include "app/store/whole_file.h"
-#include "tests/fakes/fake_machine.h"
+#include "tests/support/chronoctl_bench.h"
 #include "tests/support/suite.h"
 #include "tests/vmm/usb/redir_peer.h"
 #include "vmm/block/image.h"
@@ -19,88 +19,8 @@
 
 using namespace app;
 using tests::FakeMachine;
-
-namespace {
-
-/// Every verb with fake machines, in directories of its own.
-struct Bench {
-    QTemporaryDir directory;
-    std::shared_ptr<FakeMachine::Script> script = std::make_shared<FakeMachine::Script>();
-    MachineStore store { path("data") };
-
-    Bench()
-    {
-        QDir().mkpath(directory.filePath("data/machines"));
-        QDir().mkpath(directory.filePath("run"));
-    }
-    std::string path(char const* name) const { return directory.filePath(name).toStdString(); }
-
-    struct Said {
-        int code = -1;
-        QByteArray out, err;
-    };
-    /// One call of chronoctl; what is typed comes from a file.
-    Said call(std::vector<std::string> arguments, QByteArray const& typed = {})
-    {
-        static std::atomic<int> number = 0;
-        auto const name = path(("io" + std::to_string(++number)).c_str());
-        vmm::ignore(writeWholeFile(
-            name + ".in", { reinterpret_cast<std::uint8_t const*>(typed.constData()), std::size_t(typed.size()) }));
-        vmm::UniqueFd const in(::open((name + ".in").c_str(), O_RDONLY | O_CLOEXEC));
-        vmm::UniqueFd const out(::open((name + ".out").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-        vmm::UniqueFd const err(::open((name + ".err").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-        ctl::Surroundings around { store, path("run"), FakeMachine::factory(script), in.get(), out.get(), err.get(),
-            "/bin/false", CHRONOVISOR_BINARY "/lib/chronovisor/systems.so" };
-        Said said;
-        said.code = ctl::runChronoctl(arguments, around);
-        said.out = contents(name + ".out");
-        said.err = contents(name + ".err");
-        return said;
-    }
-    static QByteArray contents(std::string const& name)
-    {
-        QFile file(QString::fromStdString(name));
-        return file.open(QIODevice::ReadOnly) ? file.readAll() : QByteArray();
-    }
-    QJsonDocument json(std::vector<std::string> arguments)
-    {
-        arguments.insert(arguments.begin(), "--json");
-        return QJsonDocument::fromJson(call(arguments).out);
-    }
-    QString stateOf(char const* machine) { return json({ "show", machine })["state"].toString(); }
-};
-
-/// `chronoctl run` on a thread, as the process of its own that it is otherwise.
-struct Hosting {
-    Bench& bench;
-    Bench::Said said;
-    std::thread thread;
-
-    Hosting(Bench& owner, std::vector<std::string> arguments, QByteArray const& typed = {}) : bench(owner)
-    {
-        arguments.insert(arguments.begin(), "run");
-        thread = std::thread([this, arguments, typed] { said = bench.call(arguments, typed); });
-    }
-    ~Hosting()
-    {
-        // Only where the test has failed.
-        if (thread.joinable() && bench.script->alive > 0)
-            bench.script->last->guestPowersOff();
-        end();
-    }
-    bool isRunning(char const* machine)
-    {
-        return QTest::qWaitFor([&] { return bench.stateOf(machine) == "running"; });
-    }
-    Bench::Said const& end()
-    {
-        if (thread.joinable())
-            thread.join();
-        return said;
-    }
-};
-
-}
+using tests::Hosting;
+using Bench = tests::ChronoctlBench;
 
 class ChronoctlTest : public QObject {
     Q_OBJECT
@@ -354,6 +274,53 @@ private slots:
         QCOMPARE(bench.call({ "usb", "detach", "web", "disk0" }).code, 1); // suspended
         QCOMPARE(bench.call({ "usb", "list", "web" }).code, 0);
         QVERIFY(config().disks[0].plugged);
+    }
+
+    void rulesForUsbDevicesAreAddedListedAndRemoved()
+    {
+        Bench bench;
+        QCOMPARE(bench.call({ "create", "web" }).code, 0);
+        auto const rule = [&](std::vector<std::string> arguments) {
+            arguments.insert(arguments.begin(), { "usb", "rule" });
+            return bench.call(arguments).code;
+        };
+        QCOMPARE(rule({ "add", "0951:1666,serial=AB12", "--attach", "web" }), 0);
+        QCOMPARE(rule({ "add", "class=08", "--never" }), 0);
+        QCOMPARE(rule({ "add", "any", "--ask" }), 0);
+        auto const listed = bench.json({ "usb", "rule", "list" });
+        QCOMPARE(listed.array().size(), 3);
+        QCOMPARE(listed[0]["match"].toString(), "0951:1666,serial=AB12");
+        QCOMPARE(listed[0]["machine"].toString().toStdString(), bench.store.find("web")->id);
+        QCOMPARE(listed[1]["action"].toString(), "never");
+        auto const told = bench.call({ "usb", "rule", "list" }).out;
+        QVERIFY(told.contains("0951:1666,serial=AB12") && told.contains("always to web"));
+        QCOMPARE(rule({ "add", "class=08", "--ask" }), 0); // in its place
+        QCOMPARE(bench.json({ "usb", "rule", "list" })[1]["action"].toString(), "ask");
+        QCOMPARE(rule({ "remove", "class=08" }), 0);
+        QCOMPARE(rule({ "remove", "class=08" }), 1);
+        QCOMPARE(bench.json({ "usb", "rule", "list" }).array().size(), 2);
+
+        QCOMPARE(rule({ "add", "any", "--attach", "web" }), 1);
+        QCOMPARE(rule({ "add", "0951:1666" }), 1);
+        QCOMPARE(rule({ "add", "0951:1666", "--ask", "--never" }), 1);
+        QCOMPARE(rule({ "add", "0951:1666", "--attach", "nobody" }), 1);
+        QCOMPARE(rule({ "add", "usb stick", "--ask" }), 1);
+        QCOMPARE(rule({ "add" }), 1);
+        QCOMPARE(rule({ "polish" }), 1);
+        QCOMPARE(bench.json({ "usb", "rule", "list" }).array().size(), 2);
+    }
+
+    void whatARestoreDoesToUsbDevicesIsTheMachines()
+    {
+        Bench bench;
+        QCOMPARE(bench.call({ "create", "web" }).code, 0);
+        QCOMPARE(bench.call({ "usb", "restore", "web" }).out, "attach\n");
+        QCOMPARE(bench.call({ "usb", "restore", "web", "ask" }).code, 0);
+        QCOMPARE(bench.json({ "usb", "restore", "web" })["restore"].toString(), "ask");
+        QCOMPARE(bench.call({ "usb", "restore", "web", "burn" }).code, 1);
+        QCOMPARE(bench.call({ "usb", "restore", "nobody", "ask" }).code, 1);
+        QVERIFY(bench.json({ "usb", "foresee", "web" }).array().isEmpty()); // it is off, and has none
+        QCOMPARE(bench.call({ "usb", "foresee", "web", "nosuch" }).code, 1);
     }
 
     void momentsOfAMachineThatRunsAndOfOneThatDoesNot()

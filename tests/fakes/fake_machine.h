@@ -2,11 +2,13 @@
 
 #include "app/runner/machine_factory.h"
 #include "app/store/whole_file.h"
+#include "tests/vmm/usb/usb_guest.h"
 #include "vmm/base/event_loop.h"
 #include "vmm/base/random.h"
 #include "vmm/devices/uart_16550.h"
 #include "vmm/machine/saved_machine.h"
 #include "vmm/state/writer.h"
+#include "vmm/usb/xhci_controller.h"
 #include "vmm/virtio/network_card.h"
 
 #include <atomic>
@@ -80,8 +82,9 @@ public:
         std::optional<vmm::Error> failKeep;
         std::function<void()> beforeObstacles; ///< called by who asks for them
         std::atomic<int> alive = 0;
-        std::atomic<std::uint8_t> moments = 0; ///< that were kept
-        FakeMachine* last = nullptr;           ///< the machine made last
+        std::atomic<std::uint8_t> moments = 0;                         ///< that were kept
+        FakeMachine* last = nullptr;                                   ///< the machine made last
+        std::map<std::string, std::weak_ptr<vmm::UsbDevice>> visitors; ///< of any machine, by PlugUsb::id
 
         void note(std::string line)
         {
@@ -126,6 +129,8 @@ public:
     ~FakeMachine() override
     {
         m_thread.reset();
+        for (auto const& [id, device] : m_visitors)
+            device->setHost(nullptr);
         --m_script->alive;
     }
 
@@ -299,6 +304,11 @@ private:
             saved.parts.push_back({ serial.id, vmm::state::save(vmm::Uart16550::State {}) });
         for (auto const& network : m_config.networks)
             saved.parts.push_back({ network.id, vmm::state::save(vmm::virtio::NetworkCard::State {}) });
+        vmm::XhciController::State controller;
+        for (auto const& [id, device] : m_visitors)
+            controller.ports.emplace_back().device = device->identity();
+        if (!m_visitors.empty())
+            saved.parts.push_back({ "usb0", vmm::state::save(controller) });
         return vmm::state::toText(vmm::savedMachineToJson(saved));
     }
     /// Its memory is a page of one number: how many moments were kept before.
@@ -370,11 +380,23 @@ private:
     void run(vmm::command::PlugUsb const& command, Completion const& done)
     {
         m_script->note("usb " + command.id + " in");
-        answer(done, m_script->failPlug ? vmm::Result<>(vmm::fail(*m_script->failPlug)) : vmm::Result<>());
+        if (m_script->failPlug)
+            return answer(done, vmm::fail(*m_script->failPlug));
+        command.device->setHost(&m_usb);
+        m_visitors[command.id] = command.device;
+        {
+            std::lock_guard const lock(m_script->mutex);
+            m_script->visitors[command.id] = command.device;
+        }
+        answer(done);
     }
     void run(vmm::command::UnplugUsb const& command, Completion const& done)
     {
         m_script->note("usb " + command.id + " out");
+        if (auto const found = m_visitors.find(command.id); found != m_visitors.end()) {
+            found->second->setHost(nullptr);
+            m_visitors.erase(found);
+        }
         answer(done);
     }
     void run(vmm::command::SendInput const& command, Completion const& done)
@@ -395,6 +417,8 @@ private:
     std::shared_ptr<Script> m_script;
     std::atomic<vmm::RunState> m_state;
     vmm::RunState m_before = vmm::RunState::Off;
+    FakeUsbHost m_usb;
+    std::map<std::string, std::shared_ptr<vmm::UsbDevice>> m_visitors;
     Completion m_suspending;
     std::unique_ptr<vmm::LoopThread> m_thread;
 };

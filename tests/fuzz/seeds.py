@@ -154,6 +154,15 @@ def bundle_seeds() -> list[bytes]:
     return seeds
 
 
+def usb_rule_seeds() -> list[str]:
+    """A file of rules, what a person says of devices, and what a saved state does."""
+    rules = [{"match": {"vendor": 2385, "product": 5734, "serial": "AB12"}, "action": "attach", "machine": UUID, "name": "Stick"},
+             {"match": {"class": 8, "port": "1-2.3"}, "action": "never"}, {"match": {}, "action": "ask"}]
+    file = {"kind": "usb-rules", "version": 1,
+            "state": {"rules": rules, "machines": [{"machine": UUID, "restore": "leave"}]}}
+    return [json.dumps(file), "0951:1666,class=08,port=1-2.3,serial=A,B", "host 0951:1666 1-2.3 123456789 AB 12"]
+
+
 def write(folder: pathlib.Path) -> None:
     known = layouts()
     words = set().union(*(layout.words() for layout in known.values()))
@@ -161,6 +170,7 @@ def write(folder: pathlib.Path) -> None:
         "machine_config_fuzzer": [json.dumps(seed) for seed in machine_seeds(known)],
         "saved_machine_fuzzer": [json.dumps(seed) for seed in saved_seeds(known)],
         "control_fuzzer": ["\n".join(map(json.dumps, seed)) for seed in control_seeds()],
+        "usb_rules_fuzzer": usb_rule_seeds(),
     }
     spoken = {word for seed in seeds["control_fuzzer"] for word in re.findall(r'"([^"]+)"', seed)}
     for name, texts in seeds.items():

@@ -62,6 +62,7 @@ UMockdevTestbed* testbed()
 
 struct SimulatedUsbDevice::Private {
     std::string port, node, path;
+    std::string input; // the path of a keyboard
     UMockdevIoctlBase* ioctls = nullptr;
     int fifo = -1;
 
@@ -336,9 +337,22 @@ void SimulatedUsbDevice::unplug()
         for (auto* const urb : std::vector(m_private->pending))
             m_private->end(urb, -ESHUTDOWN, 0);
     }
+    if (!m_private->input.empty())
+        umockdev_testbed_remove_device(testbed(), ("/sys" + m_private->input).c_str());
     auto const path = "/sys" + m_private->path;
     umockdev_testbed_uevent(testbed(), path.c_str(), "remove");
     umockdev_testbed_remove_device(testbed(), path.c_str());
+}
+
+void SimulatedUsbDevice::typeOnTheHost()
+{
+    m_private->input = fmt::format("{}/{}:1.0/input/input7", m_private->path, m_private->port);
+    auto const text = fmt::format("P: {}\nE: SUBSYSTEM=input\nA: name=Example Keys\\n\n"
+                                  "A: capabilities/key=febeffdfffefffff fffffffffffffffe\\n\n",
+        m_private->input);
+    GError* error = nullptr;
+    if (!umockdev_testbed_add_from_string(testbed(), text.c_str(), &error))
+        g_error("%s", error->message);
 }
 
 void SimulatedUsbDevice::interrupt(Bytes const& report)

@@ -33,6 +33,8 @@ public:
     SimulatedUsbDevice& operator=(SimulatedUsbDevice const&) = delete;
 
     void unplug();
+    /// It becomes the only keyboard of this host.
+    void typeOnTheHost();
     void interrupt(vmm::Bytes const& report);
     /// Endpoint 81 stalls until its halt is cleared.
     void halt();

@@ -62,7 +62,7 @@ std::string attribute(files::path const& device, char const* name)
     std::getline(file, text);
     while (!text.empty() && (text.back() == ' ' || text.back() == '\0'))
         text.pop_back();
-    return text.substr(0, 256);
+    return plainUsbText(text, 256);
 }
 
 /// Documentation/ABI/testing/sysfs-bus-usb: an interface's directory is the device's name, ':', configuration, number;
@@ -146,6 +146,37 @@ std::string HostUsbInfo::node() const
 bool HostUsbInfo::isHub() const
 {
     return deviceClass == hubClass;
+}
+
+std::string plainUsbText(std::string_view text, std::size_t most)
+{
+    std::string plain;
+    for (std::size_t at = 0; at < text.size();) {
+        // RFC 3629, 4 "Syntax of UTF-8 Byte Sequences"
+        auto const first = static_cast<std::uint8_t>(text[at]);
+        std::size_t const length = first < 0x80 ? 1
+            : first < 0xc2                      ? 0
+            : first < 0xe0                      ? 2
+            : first < 0xf0                      ? 3
+            : first < 0xf5                      ? 4
+                                                : 0;
+        std::uint32_t code = length == 1 ? first : first & (0x7fu >> length);
+        bool isWhole = length > 0 && at + length <= text.size();
+        for (std::size_t i = 1; isWhole && i < length; ++i) {
+            auto const byte = static_cast<std::uint8_t>(text[at + i]);
+            isWhole = (byte & 0xc0) == 0x80;
+            code = code << 6 | (byte & 0x3fu);
+        }
+        bool const isOverlong = (length == 3 && code < 0x800) || (length == 4 && code < 0x10000);
+        bool const isCharacter = isWhole && !isOverlong && code <= 0x10ffff && (code < 0xd800 || code > 0xdfff);
+        bool const isControl = code < 0x20 || (code >= 0x7f && code < 0xa0);
+        auto const shown = isCharacter && !isControl ? text.substr(at, length) : std::string_view("?");
+        if (plain.size() + shown.size() > most)
+            break;
+        plain += shown;
+        at += isCharacter ? length : 1;
+    }
+    return plain;
 }
 
 Error hostUsbError(std::string what, int libusbCode)

@@ -9,6 +9,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -87,6 +88,10 @@ private:
     std::atomic<int> m_stop = 0;
     std::thread m_thread;
 };
+
+/// What a device says of itself, as it may be shown, printed and saved: at most so many bytes of UTF-8, with "?" for
+/// what is none and for control characters.
+std::string plainUsbText(std::string_view text, std::size_t most);
 
 /// libusb's words for one of its error numbers, as an error of ours.
 Error hostUsbError(std::string what, int libusbCode);

@@ -5,6 +5,7 @@
 #include "vmm/usb/usb_requests.h"
 
 #include <algorithm>
+#include <charconv>
 #include <fmt/format.h>
 
 namespace vmm {
@@ -47,6 +48,46 @@ std::uint32_t streamEndpointsOf(libusb_config_descriptor const& configuration)
     return found;
 }
 
+/// In an identity, of which a saved state has 128 bytes.
+constexpr std::size_t longestSerial = 60;
+
+}
+
+HostUsbTrace HostUsbTrace::of(HostUsbInfo const& device)
+{
+    return { device.vendor, device.product, device.port, plainUsbText(device.serial, longestSerial) };
+}
+
+bool HostUsbTrace::fits(HostUsbInfo const& device) const
+{
+    return device.vendor == vendor && device.product == product
+        && (serial.empty() ? device.serial.empty() && device.port == port
+                           : plainUsbText(device.serial, longestSerial) == serial);
+}
+
+std::optional<HostUsbTrace> HostUsbTrace::in(std::string_view identity)
+{
+    // "host 0951:1666 1-2.3 123456789 SERIAL", where the last may have blanks in it, or be nothing.
+    constexpr std::string_view begin = "host ";
+    constexpr std::size_t numbers = 9, digits = 4;
+    if (!identity.starts_with(begin) || identity.size() < begin.size() + numbers + 1)
+        return std::nullopt;
+    identity.remove_prefix(begin.size());
+    HostUsbTrace trace;
+    auto const read = [](std::string_view text, std::uint16_t& into) {
+        auto const [end, error] = std::from_chars(text.data(), text.data() + text.size(), into, 16);
+        return error == std::errc() && end == text.data() + text.size();
+    };
+    if (identity[digits] != ':' || identity[numbers] != ' ' || !read(identity.substr(0, digits), trace.vendor)
+        || !read(identity.substr(digits + 1, digits), trace.product))
+        return std::nullopt;
+    identity.remove_prefix(numbers + 1);
+    auto const blank = identity.find(' '), next = identity.find(' ', std::min(blank, identity.size() - 1) + 1);
+    if (blank == std::string_view::npos || next == std::string_view::npos)
+        return std::nullopt;
+    trace.port = identity.substr(0, blank);
+    trace.serial = identity.substr(next + 1);
+    return trace;
 }
 
 Result<std::unique_ptr<HostUsbDevice>> HostUsbDevice::open(
@@ -129,7 +170,8 @@ void HostUsbDevice::setHost(UsbHost* host)
 
 std::string HostUsbDevice::newIdentity() const
 {
-    return fmt::format("host {:04x}:{:04x} {}", m_info.vendor, m_info.product, EventLoop::now().count());
+    return fmt::format("host {:04x}:{:04x} {} {} {}", m_info.vendor, m_info.product, m_info.port,
+        EventLoop::now().count(), plainUsbText(m_info.serial, longestSerial));
 }
 
 void HostUsbDevice::noteGone()

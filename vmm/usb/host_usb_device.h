@@ -7,10 +7,25 @@
 #include <deque>
 #include <list>
 #include <map>
+#include <optional>
 
 struct libusb_transfer;
 
 namespace vmm {
+
+/// What a saved state tells of a device of the host's that the guest had: the beginning of its serial number, where it
+/// had a long one.
+struct HostUsbTrace {
+    std::uint16_t vendor = 0, product = 0;
+    std::string port, serial;
+    bool operator==(HostUsbTrace const&) const = default;
+
+    static HostUsbTrace of(HostUsbInfo const& device);
+    /// Whether it is the same device: by its serial number, or without one by its port.
+    bool fits(HostUsbInfo const& device) const;
+    /// Of UsbDevice::identity(); nothing where it is no device of a host's.
+    static std::optional<HostUsbTrace> in(std::string_view identity);
+};
 
 /// A USB device of the host's that a guest has: each transfer of the guest's is one of libusb's. It is opened, taken
 /// from the drivers of the host, and given back to them in the end.

@@ -1,0 +1,105 @@
+#include "app/usb/usb_claim.h"
+#include "app/usb/usb_rule_store.h"
+#include "tests/host_usb/simulated_usb.h"
+#include "tests/support/chronoctl_bench.h"
+#include "tests/support/suite.h"
+
+#include <QJsonArray>
+#include <QJsonObject>
+
+using tests::Hosting;
+using tests::SimulatedUsbDevice;
+using Bench = tests::ChronoctlBench;
+
+/// chronoctl with USB devices of the host's, which umockdev simulates.
+class ChronoctlUsbTest final : public QObject {
+    Q_OBJECT
+private slots:
+    void initTestCase()
+    {
+        if (!qEnvironmentVariable("LD_PRELOAD").contains("umockdev"))
+            QSKIP("CHRONOVISOR-SKIP: umockdev-preload is not in this program");
+        qputenv("XDG_RUNTIME_DIR", m_runtime.path().toUtf8());
+    }
+    void cleanupTestCase() { qunsetenv("XDG_RUNTIME_DIR"); }
+
+    void whatTheHostHasIsListedWithWhoHasIt()
+    {
+        SimulatedUsbDevice first("1-1", 2);
+        SimulatedUsbDevice const second("1-2", 3);
+        first.typeOnTheHost();
+        Bench bench;
+        QCOMPARE(bench.call({ "create", "web" }).code, 0);
+        QCOMPARE(bench.call({ "usb", "rule", "add", "1209:*", "--never" }).code, 0);
+        auto const claim = tests::must(app::UsbClaim::take("1-2", { "uuid", "db", 7 }));
+        auto const listed = bench.json({ "usb", "list" });
+        QCOMPARE(listed.array().size(), 2);
+        QCOMPARE(listed[0]["host"][0]["kind"].toString(), "keyboard");
+        QCOMPARE(listed[0]["host"][0]["only"].toBool(), true);
+        QCOMPARE(listed[0]["rule"]["match"].toString(), "1209:*");
+        QVERIFY(listed[0]["holder"].isUndefined());
+        QCOMPARE(listed[1]["holder"]["name"].toString(), "db");
+        auto const told = bench.call({ "usb", "list" }).out;
+        QVERIFY2(told.contains("in the machine db"), told.constData());
+        QVERIFY2(told.contains("it is a keyboard of this host, the only one"), told.constData());
+        QVERIFY2(told.contains("rule 1209:*: never"), told.constData());
+    }
+
+    void alwaysMakesARuleAndForceOverrulesTheHost()
+    {
+        SimulatedUsbDevice simulated("1-1", 2);
+        simulated.typeOnTheHost();
+        Bench bench;
+        QCOMPARE(bench.call({ "create", "web" }).code, 0);
+        QCOMPARE(bench.call({ "usb", "attach", "web", "1-1" }).code, 1); // it is off
+        Hosting hosting(bench, { "web" });
+        QVERIFY(hosting.isRunning("web"));
+        auto const refused = bench.call({ "usb", "attach", "web", "1-1", "--always" });
+        QCOMPARE(refused.code, 1);
+        QVERIFY2(
+            refused.err.contains("keyboard of this host") && refused.err.contains("--force"), refused.err.constData());
+        QVERIFY(simulated.hasDriver());
+        QVERIFY(bench.json({ "usb", "rule", "list" }).array().isEmpty()); // nothing came of it
+        auto const taken = bench.call({ "usb", "attach", "web", "1-1", "--always", "--force" });
+        QCOMPARE(taken.code, 0);
+        QVERIFY2(taken.err.contains("1209:0001,serial=S2"), taken.err.constData());
+        QVERIFY(!simulated.hasDriver());
+        QCOMPARE(bench.json({ "usb", "list" })[0]["holder"]["name"].toString(), "web");
+        QCOMPARE(bench.json({ "usb", "list", "web" })[0]["device"]["port"].toString(), "1-1");
+        auto const rules = bench.json({ "usb", "rule", "list" });
+        QCOMPARE(rules[0]["match"].toString(), "1209:0001,serial=S2");
+        QCOMPARE(rules[0]["name"].toString(), "Example Loop");
+        QCOMPARE(bench.call({ "usb", "attach", "web", "1-1", "--always" }).code, 0); // it has it, and the rule
+        QCOMPARE(bench.json({ "usb", "foresee", "web" })[0]["outcome"].toString(), "plugged-anew");
+        QVERIFY(bench.call({ "usb", "foresee", "web" }).out.contains("Example Loop (port 1-1) is pulled out"));
+        QCOMPARE(bench.call({ "usb", "detach", "web", "1-1" }).code, 0);
+        QVERIFY(simulated.hasDriver());
+        QCOMPARE(bench.call({ "stop", "web" }).code, 0);
+        hosting.end();
+    }
+
+    void aRestoreSaysWhatWillBeUnplugged()
+    {
+        SimulatedUsbDevice const simulated("1-1", 2);
+        Bench bench;
+        QCOMPARE(bench.call({ "create", "web" }).code, 0);
+        QCOMPARE(bench.call({ "usb", "restore", "web", "leave" }).code, 0);
+        Hosting hosting(bench, { "web" });
+        QVERIFY(hosting.isRunning("web"));
+        QCOMPARE(bench.call({ "usb", "attach", "web", "1-1" }).code, 0);
+        QCOMPARE(bench.call({ "moment", "take", "web", "good" }).code, 0);
+        auto const gone = bench.call({ "moment", "restore", "web", "good" });
+        QCOMPARE(gone.code, 0);
+        QVERIFY2(gone.err.contains("Example Loop (port 1-1) is unplugged"), gone.err.constData());
+        QTRY_VERIFY(simulated.hasDriver());
+        QVERIFY(bench.json({ "usb", "list", "web" }).array().isEmpty());
+        QCOMPARE(bench.call({ "stop", "web" }).code, 0);
+        hosting.end();
+    }
+
+private:
+    QTemporaryDir m_runtime;
+};
+
+REGISTER_SUITE(ChronoctlUsbTest);
+#include "chronoctl_usb_test.moc"

@@ -1,0 +1,98 @@
+#pragma once
+
+#include "app/ctl/chronoctl.h"
+#include "app/store/whole_file.h"
+#include "tests/fakes/fake_machine.h"
+
+#include <QByteArray>
+#include <QDir>
+#include <QFile>
+#include <QJsonDocument>
+#include <QTemporaryDir>
+#include <QTest>
+#include <fcntl.h>
+#include <thread>
+
+namespace tests {
+
+using namespace app;
+
+/// Every verb with fake machines, in directories of its own.
+struct ChronoctlBench {
+    QTemporaryDir directory;
+    std::shared_ptr<FakeMachine::Script> script = std::make_shared<FakeMachine::Script>();
+    MachineStore store { path("data") };
+
+    ChronoctlBench()
+    {
+        QDir().mkpath(directory.filePath("data/machines"));
+        QDir().mkpath(directory.filePath("run"));
+    }
+    std::string path(char const* name) const { return directory.filePath(name).toStdString(); }
+
+    struct Said {
+        int code = -1;
+        QByteArray out, err;
+    };
+    /// One call of chronoctl; what is typed comes from a file.
+    Said call(std::vector<std::string> arguments, QByteArray const& typed = {})
+    {
+        static std::atomic<int> number = 0;
+        auto const name = path(("io" + std::to_string(++number)).c_str());
+        vmm::ignore(writeWholeFile(
+            name + ".in", { reinterpret_cast<std::uint8_t const*>(typed.constData()), std::size_t(typed.size()) }));
+        vmm::UniqueFd const in(::open((name + ".in").c_str(), O_RDONLY | O_CLOEXEC));
+        vmm::UniqueFd const out(::open((name + ".out").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+        vmm::UniqueFd const err(::open((name + ".err").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+        ctl::Surroundings around { store, path("run"), FakeMachine::factory(script), in.get(), out.get(), err.get(),
+            "/bin/false", CHRONOVISOR_BINARY "/lib/chronovisor/systems.so" };
+        Said said;
+        said.code = ctl::runChronoctl(arguments, around);
+        said.out = contents(name + ".out");
+        said.err = contents(name + ".err");
+        return said;
+    }
+    static QByteArray contents(std::string const& name)
+    {
+        QFile file(QString::fromStdString(name));
+        return file.open(QIODevice::ReadOnly) ? file.readAll() : QByteArray();
+    }
+    QJsonDocument json(std::vector<std::string> arguments)
+    {
+        arguments.insert(arguments.begin(), "--json");
+        return QJsonDocument::fromJson(call(arguments).out);
+    }
+    QString stateOf(char const* machine) { return json({ "show", machine })["state"].toString(); }
+};
+
+/// `chronoctl run` on a thread, as the process of its own that it is otherwise.
+struct Hosting {
+    ChronoctlBench& bench;
+    ChronoctlBench::Said said;
+    std::thread thread;
+
+    Hosting(ChronoctlBench& owner, std::vector<std::string> arguments, QByteArray const& typed = {}) : bench(owner)
+    {
+        arguments.insert(arguments.begin(), "run");
+        thread = std::thread([this, arguments, typed] { said = bench.call(arguments, typed); });
+    }
+    ~Hosting()
+    {
+        // Only where the test has failed.
+        if (thread.joinable() && bench.script->alive > 0)
+            bench.script->last->guestPowersOff();
+        end();
+    }
+    bool isRunning(char const* machine)
+    {
+        return QTest::qWaitFor([&] { return bench.stateOf(machine) == "running"; });
+    }
+    ChronoctlBench::Said const& end()
+    {
+        if (thread.joinable())
+            thread.join();
+        return said;
+    }
+};
+
+}

@@ -143,7 +143,9 @@ class QemuMachine(Machine):
                    "-chardev", f"socket,id=serial,path={self.directory}/serial,server=on,wait=on", "-serial",
                    "chardev:serial", "-qmp", f"unix:{self.directory}/control,server=on,wait=off"]
         if kernel := state.get("kernel"):
-            command += ["-kernel", kernel["kernel"], "-initrd", kernel["initrd"], "-append", kernel["commandLine"]]
+            command += ["-kernel", kernel["kernel"], "-append", kernel["commandLine"]]
+            if kernel["initrd"]:
+                command += ["-initrd", kernel["initrd"]]
         if state.get("firmware") == "ovmf":
             command += ["-drive", "if=pflash,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd",
                         "-drive", f"if=pflash,format=raw,file={state['firmwareVariables']}"]
@@ -154,7 +156,10 @@ class QemuMachine(Machine):
         for cd in state.get("cds", []):
             command += ["-drive", f"media=cdrom,format=raw,readonly=on,file={cd['path']}"]
         for network in state.get("networks", []):
-            command += ["-nic", f"user,model=virtio-net-pci,mac={network['mac']}"]
+            card, forwards = f"virtio-net-pci,mac={network['mac']}", network.get("forwards", [])
+            forwarded = [f",hostfwd=tcp:127.0.0.1:{one['hostPort']}-:{one['guestPort']}" for one in forwards]
+            command += (["-device", card] if network.get("mode") == "none" else
+                        ["-nic", f"user,model={card}" + "".join(forwarded)])
         if incoming:
             command += ["-incoming", f"exec:cat {self.directory}/state"]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,

@@ -68,7 +68,9 @@ def run(test, lab: scenario.Lab) -> str:
     signal.signal(signal.SIGALRM, expired)
     signal.alarm(int(test.seconds * machines.PATIENCE))
     try:
+        lab.begin(test)
         test.function(lab)
+        lab.check_images()
         return "PASS"
     except scenario.Skip as reason:
         return f"SKIP: {reason}"
@@ -96,6 +98,7 @@ def main() -> int:
     peer = "--peer" in sys.argv
     lab = scenario.Lab(machines.QemuMachine if peer else machines.ChronovisorMachine)
     start_tracing()
+    print(f"LAB_SEED={scenario.SEED}", flush=True)
     outcomes = {}
     results = pathlib.Path(os.environ["LAB_RESULTS"]) if "LAB_RESULTS" in os.environ else None
     if results:

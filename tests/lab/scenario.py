@@ -3,14 +3,17 @@
 import dataclasses
 import os
 import pathlib
+import random
 import shutil
 import subprocess
 import tempfile
 import typing
 
 from machines import ChronovisorMachine, Failure, LibraryMachine, Machine
-from web_server import WebServer
+from web_server import NameServer, WebServer
 
+# Of what tests do at random: the same seed, the same moments.
+SEED = os.environ.get("LAB_SEED") or str(random.SystemRandom().randrange(1 << 32))
 SAMPLE = 5  # of so many pixels one is looked at: L1 is slow
 FIRMWARE = pathlib.Path("/usr/share/OVMF")
 
@@ -52,9 +55,23 @@ def check_equal(what: str, actual, expected) -> None:
 class Lab:
     def __init__(self, kind: type[Machine]) -> None:
         self.kind = kind
+        self.random = random.Random()
         self.web = WebServer()
+        self.names: NameServer | None = None
         self.machines: list[Machine] = []
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="lab-"))
+
+    def begin(self, test: LabTest) -> None:
+        self.random = random.Random(f"{SEED} {test.name}")  # whatever ran before it
+
+    def check_images(self) -> None:
+        """At the end of a test: qemu-img's judgement of each image that it wrote. One whose machine is still on then, and
+        loses its power, may have clusters that nobody uses."""
+        loses_power = any(machine.process and machine.process.poll() is None for machine in self.machines)
+        for machine in self.machines:
+            machine.close()
+        for disk in self.directory.glob("**/*.qcow2"):
+            self.check_image(disk, may_leak=loses_power)
 
     def clean_up(self) -> None:
         for machine in self.machines:
@@ -62,6 +79,17 @@ class Lab:
         self.machines.clear()
         shutil.rmtree(self.directory, ignore_errors=True)
         self.directory.mkdir()
+
+    def serve_names(self) -> None:
+        """L1 asks our name server from now on."""
+        if self.names:
+            return
+        if not pathlib.Path("/run/lab").exists():
+            raise Skip("this is not L1, whose names are nobody else's")
+        self.names = NameServer()
+        resolver = pathlib.Path("/etc/resolv.conf")
+        resolver.unlink(missing_ok=True)
+        resolver.write_text("nameserver 127.0.0.1\n", encoding="ascii")
 
     def guest(self, name: str) -> pathlib.Path:
         return pathlib.Path(os.environ[f"LAB_GUEST_{name.upper()}"])
@@ -132,10 +160,11 @@ class Lab:
         if checked.returncode != 0:
             raise Failure(f"e2fsck finds errors: {checked.stdout}")
 
-    def check_image(self, disk: pathlib.Path) -> None:
+    def check_image(self, disk: pathlib.Path, may_leak: bool = False) -> None:
         """qemu-img's judgement of an image, once its machine has ended."""
+        only_leaks = 3  # qemu-img(1), "check"
         done = subprocess.run(["qemu-img", "check", "-q", str(disk)], capture_output=True, text=True, check=False)
-        if done.returncode != 0:
+        if done.returncode != 0 and not (may_leak and done.returncode == only_leaks):
             raise Failure(f"qemu-img check {disk.name}: {done.stdout}{done.stderr}")
 
 

@@ -1,8 +1,11 @@
-"""The server that guests fetch from: files made from a seed, ranges (for `wget -c`), and a speed limit in the path."""
+"""What guests reach on the host: a server of files made from a seed, with ranges (for `wget -c`) and a speed limit in the
+path, and one for names."""
 
 import hashlib
 import http.server
 import random
+import socketserver
+import struct
 import threading
 import time
 
@@ -52,3 +55,27 @@ class WebServer(http.server.ThreadingHTTPServer):
 
     def checksum(self, name: str) -> str:
         return hashlib.sha256(self.files[name]).hexdigest()
+
+
+class NameServer(socketserver.ThreadingUDPServer):
+    """Knows one name (RFC 1035, 4 "Messages")."""
+
+    NAME, ADDRESS = "lab.chronovisor.example", "192.0.2.7"
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 53), self.Answer)
+        self.daemon_threads = True
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    class Answer(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            query, socket = self.request
+            end = query.index(b"\0", 12)  # of the name asked for
+            name = b"".join(bytes([len(label)]) + label.encode() for label in NameServer.NAME.split("."))
+            of_type_a = query[end + 1:end + 5] == b"\0\1\0\1"
+            known = query[12:end].lower() == name
+            answers, no_such_name = int(known and of_type_a), 3
+            header = query[:2] + struct.pack(">HHHHH", 0x8180 | (0 if known else no_such_name), 1, answers, 0, 0)
+            address = bytes(int(part) for part in NameServer.ADDRESS.split("."))
+            record = b"\xc0\x0c\0\1\0\1" + struct.pack(">IH", 60, 4) + address
+            socket.sendto(header + query[12:end + 5] + record * answers, self.client_address)

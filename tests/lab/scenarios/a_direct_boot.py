@@ -3,23 +3,68 @@
 import hashlib
 import random
 import re
+import socket
 import subprocess
 import time
 
 from machines import Failure
 from scenario import check_equal, lab_test
+from web_server import NameServer
 
 MIB = 1 << 20
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def names_are_found(lab, machine) -> None:
+    """By the host's own name server, which the guest reaches at the network's address for it."""
+    lab.serve_names()
+    found = machine.run(f"nslookup {NameServer.NAME}")
+    if f"Address: {NameServer.ADDRESS}" not in re.sub(r"Address 1:", "Address:", found):
+        raise Failure(f"the name was not found: {found!r}")
+    if machine.try_run(f"nslookup not.{NameServer.NAME}")[0] == 0:
+        raise Failure("a name was found that nobody has")
+
+
+def forwarded_port_carries_both_ways(machine, port: int) -> None:
+    machine.run("{ nc -ll -p 7 -e cat; } &")
+    machine.run("n=0; until netstat -ltn | grep -q ':7 '; do n=$((n + 1)); [ $n -lt 50 ] || break; sleep 0.1; done")
+    there = random.Random(port).randbytes(1 << 16)
+    with socket.create_connection(("127.0.0.1", port), 20) as connection:
+        connection.settimeout(20)
+        connection.sendall(there)
+        connection.shutdown(socket.SHUT_WR)
+        back = b"".join(iter(lambda: connection.recv(65536), b""))
+    check_equal("checksum of what came back from the guest's port", hashlib.sha256(back).hexdigest(),
+                hashlib.sha256(there).hexdigest())
+
+
+def card_without_network_hears_nothing(machine) -> None:
+    machine.run("ip link set eth1 up")
+    if machine.try_run("udhcpc -q -n -t 2 -T 1 -i eth1 -s /bin/udhcpc-script")[0] == 0:
+        raise Failure("somebody gave an address to a card without a network")
+    check_equal("addresses of the card without a network", machine.run("ip -4 addr show eth1"), "")
+    check_equal("packets that it received", machine.run("cat /sys/class/net/eth1/statistics/rx_packets"), "0")
 
 
 @lab_test(seconds=240)
 def linux_boots_fetches_and_writes(lab):
     disk = lab.ext4_disk(128)
-    machine = lab.linux("lab.net lab.disk=vda", disks=[{"path": str(disk)}], networks=[{}])
+    port = free_port()
+    machine = lab.linux("lab.net lab.disk=vda", disks=[{"path": str(disk), "queues": 2}],
+                        networks=[{"forwards": [{"hostPort": port, "guestPort": 7}]}, {"mode": "none"}])
     check_equal("processors", machine.run("nproc"), "2")
+    check_equal("queues of the disk", machine.run("ls /sys/block/vda/mq").split(), ["0", "1"])
     check_equal("clock source", machine.run("cat /sys/devices/system/clocksource/clocksource0/current_clocksource"),
                 "kvm-clock")
     check_equal("address", re.search(r"inet (10\.0\.2\.\d+)/24", machine.run("ip addr show eth0"))[1], "10.0.2.15")
+    names_are_found(lab, machine)
+    forwarded_port_carries_both_ways(machine, port)
+    card_without_network_hears_nothing(machine)
     machine.run(f"wget -q -O /mnt/fetched {lab.web.address('small')}")
     machine.run("dd if=/dev/urandom of=/mnt/written bs=1M count=32 2>/dev/null && sync")
     sums = machine.run("cd /mnt && sha256sum fetched written && cd /").split()
@@ -59,6 +104,19 @@ class Download:
                     self.lab.web.checksum("large"))
 
 
+def clock_is_right(machine, uptime: float) -> None:
+    """After a restore: the time of day is the host's, the guest's own went on, and its kernel finds nothing odd."""
+    before = time.time()
+    there, own = machine.run("date +%s; cut -d ' ' -f 1 /proc/uptime").split()
+    after = time.time()
+    if not before - 2 < int(there) < after + 1:  # in whole seconds, rounded down
+        raise Failure(f"the guest's time is {there}, the host's {before:.1f} to {after:.1f}")
+    if float(own) < uptime:
+        raise Failure(f"the guest's uptime went back from {uptime} to {own}")
+    check_equal("what the kernel says of its clock",
+                machine.run("dmesg | grep -iE 'clocksource.*unstable|soft lockup|rcu.*stall|backwards' || true"), "")
+
+
 def suspended_at_work(lab, number: int, mebibytes: int, with_download: bool) -> None:
     """Starts a checksum (and a download), goes away at a random moment of it, comes back in a new process."""
     content = random.Random(mebibytes).randbytes(mebibytes * MIB)
@@ -70,9 +128,13 @@ def suspended_at_work(lab, number: int, mebibytes: int, with_download: bool) -> 
         machine.run("echo 3 >/proc/sys/vm/drop_caches; rm -f /tmp/sum; { sha256sum /mnt/large >/tmp/sum; } &")
         if with_download:
             download.begin()
-        time.sleep(random.uniform(0.0, mebibytes / 60))
+        time.sleep(lab.random.uniform(0.0, mebibytes / 60))
+        uptime = float(machine.run("cut -d ' ' -f 1 /proc/uptime"))
         machine.suspend()
+        if turn == 0:
+            time.sleep(4)  # a guest that had only stood still would be behind by as much
         machine.restore()
+        clock_is_right(machine, uptime)
         # New connections work at once, while the old work goes on.
         machine.run(f"wget -q -O /tmp/small {lab.web.address('small')}", 30)
         check_equal("new download", machine.run("sha256sum </tmp/small").split()[0], lab.web.checksum("small"))

@@ -19,7 +19,7 @@ def sata_disk_and_cd_go_on_after_a_suspend(lab):
     machine.run("{ sha256sum </mnt/large >/tmp/disk; } &")
     machine.run("{ sha256sum </cd/large >/tmp/cd; } &")
     machine.run("{ dd if=/dev/urandom bs=1M count=48 2>/dev/null | tee /mnt/written | sha256sum >/tmp/written; sync; } &")
-    time.sleep(random.uniform(0.0, 1.5))
+    time.sleep(lab.random.uniform(0.0, 1.5))
     machine.suspend()
     machine.restore()
     machine.run("wait", 90)

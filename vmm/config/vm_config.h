@@ -20,8 +20,8 @@ constexpr auto stateNames(Firmware)
     return std::to_array<std::string_view>({ "seabios", "ovmf", "none" });
 }
 
-/// "host": all that this host's KVM can do. "baseline": the features of x86-64-v2 and no more;
-/// vendor and model are still the host's.
+/// "host": all that this host's KVM can do. "baseline": the features of x86-64-v2 and no more,
+/// alike on every host but for the vendor, which is the host's.
 enum class CpuModel : std::uint8_t { Host, Baseline };
 constexpr auto stateNames(CpuModel)
 {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cstring>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -89,7 +90,7 @@ constexpr std::array bitNames {
 
 /// x86-64-v2, and what comes with it on every such CPU.
 constexpr std::uint32_t baseline1Ecx = 1u << 0 | 1u << 9 | 1u << 13 | 1u << 19 | 1u << 20 | 1u << 23;
-constexpr std::uint32_t baseline1Edx = 0x078bfbff; // FPU to FXSR and SSE2, without DS, ACPI, SS, TM
+constexpr std::uint32_t baseline1Edx = 0x078bfbfd; // FPU to FXSR and SSE2, without VME, DS, ACPI, SS, TM
 constexpr std::uint32_t baseline80000001Ecx = 1u << 0;
 constexpr std::uint32_t baseline80000001Edx = 1u << 11 | 1u << 20 | 1u << 29; // SYSCALL, NX, long mode
 
@@ -124,47 +125,64 @@ std::vector<std::string> missingBits(Register const& reg, std::uint32_t wanted, 
     return names;
 }
 
-Result<> reduceToBaseline(std::vector<CpuidEntry>& entries)
+constexpr char brand[] = "x86-64-v2 processor"; // of 48 bytes, the rest zeros
+
+/// Family, model and stepping as in 1.EAX: of each vendor's first processors with x86-64-v2, for which systems know
+/// what to do without more than this. Of another vendor we know none: its own.
+std::uint32_t baselineSignature(CpuidEntry const& vendor, std::uint32_t own)
+{
+    switch (vendor.ebx) {
+    case 0x756e6547: return 0x000106a3; // "Genu": Nehalem
+    case 0x68747541: return 0x00600f12; // "Auth": Bulldozer
+    default: return own;
+    }
+}
+
+/// Made anew, so that nothing of this host is in it but the vendor: by that a guest's system decides which hypercall
+/// instruction there is, and which faults the processor has.
+Result<std::vector<CpuidEntry>> baseline(std::vector<CpuidEntry> const& host)
 {
     struct Want {
         Register reg;
-        std::uint32_t bits, alwaysKept;
+        std::uint32_t bits;
     };
     std::array const wants {
-        Want { featureRegisters[0], baseline1Ecx, hypervisorBit | x2apicBit | tscDeadlineBit },
-        Want { featureRegisters[1], baseline1Edx, 0 },
-        Want { featureRegisters[9], baseline80000001Ecx, 0 },
-        Want { featureRegisters[10], baseline80000001Edx, 0 },
+        Want { featureRegisters[0], baseline1Ecx },
+        Want { featureRegisters[1], baseline1Edx },
+        Want { featureRegisters[9], baseline80000001Ecx },
+        Want { featureRegisters[10], baseline80000001Edx },
+        Want { featureRegisters[12], kvmClockBits },
     };
     std::vector<std::string> missing;
     for (auto const& want : wants) {
-        auto* entry = find(entries, want.reg.function, want.reg.index);
-        auto const present = entry ? entry->*want.reg.member : 0;
-        auto const names = missingBits(want.reg, want.bits, present);
+        auto const* entry = find(host, want.reg.function, want.reg.index);
+        auto const names = missingBits(want.reg, want.bits, entry ? entry->*want.reg.member : 0);
         missing.insert(missing.end(), names.begin(), names.end());
-        if (entry)
-            entry->*want.reg.member &= want.bits | want.alwaysKept;
     }
-    if (!missing.empty()) {
+    auto const *vendor = find(host, 0), *own = find(host, 1), *extended = find(host, 0x80000000);
+    if (!missing.empty() || !vendor || !own || !extended) {
         return fail(ErrorCode::Unsupported,
             fmt::format("this host's CPU is older than x86-64-v2; it lacks {}", fmt::join(missing, ", ")));
     }
-    // What describes this host's own CPU, or features beyond the baseline, is not there.
-    std::erase_if(entries, [](CpuidEntry const& entry) {
-        return (entry.function >= 2 && entry.function < kvmSignatureLeaf)
-            || (entry.function > 0x80000008 && entry.function >= 0x80000000);
-    });
-    for (auto& entry : entries) {
-        if (entry.function == 0)
-            entry.eax = 1;
-        if (entry.function == 0x80000000)
-            entry.eax = 0x80000008;
-        if (entry.function == 0x80000007)
-            entry.eax = entry.ebx = entry.ecx = entry.edx = 0;
-        if (entry.function == 0x80000008)
-            entry.ebx = 0;
-    }
-    return {};
+    constexpr std::uint32_t flushed64Bytes = 8 << 8;  // 1.EBX: what CLFLUSH writes back, in 8 bytes
+    constexpr std::uint32_t addresses = 48 << 8 | 40; // 80000008.EAX: bits of linear and of physical ones
+    auto const signature = baselineSignature(*vendor, own->eax);
+    std::vector<CpuidEntry> entries {
+        { 0, 0, false, 1, vendor->ebx, vendor->ecx, vendor->edx },
+        { 1, 0, false, signature, flushed64Bytes, baseline1Ecx | hypervisorBit | x2apicBit | tscDeadlineBit,
+            baseline1Edx },
+        { kvmSignatureLeaf, 0, false, kvmFeatureLeaf, 0x4b4d564b, 0x564b4d56, 0x4d }, // "KVMKVMKVM"
+        { kvmFeatureLeaf, 0, false, kvmClockBits, 0, 0, 0 },
+        // AMD repeats vendor and signature among the extended leaves, Intel has zeros there.
+        { 0x80000000, 0, false, 0x80000008, extended->ebx, extended->ecx, extended->edx },
+        { 0x80000001, 0, false, extended->ebx != 0 ? signature : 0, 0, baseline80000001Ecx, baseline80000001Edx },
+    };
+    std::array<std::uint32_t, 12> text {};
+    std::memcpy(text.data(), brand, sizeof brand);
+    for (std::uint32_t i = 0; i < 3; ++i)
+        entries.push_back({ 0x80000002 + i, 0, false, text[4 * i], text[4 * i + 1], text[4 * i + 2], text[4 * i + 3] });
+    entries.push_back({ 0x80000008, 0, false, addresses, 0, 0, 0 });
+    return entries;
 }
 
 }
@@ -193,7 +211,7 @@ Result<CpuFeatures> cpuFeatures(CpuModel model, std::vector<CpuidEntry> const& s
             || entry.function == 0x16;
     });
     if (model == CpuModel::Baseline)
-        TRY(reduceToBaseline(features.entries));
+        features.entries = TRY(baseline(features.entries));
     return features;
 }
 

@@ -15,7 +15,7 @@ struct CpuFeatures {
     static void describe(auto& v, auto& s) { v.field("entries", s.entries, state::Max { 256 }); }
 };
 
-/// What `model` means on a host that supports `supported`. Baseline is refused where the host has less than x86-64-v2
+/// What `model` means on a host that supports `supported`. Baseline, which is one for each vendor, needs x86-64-v2
 /// (System V psABI, AMD64 Architecture Processor Supplement, 3.1.1 "Processor Architecture").
 Result<CpuFeatures> cpuFeatures(CpuModel model, std::vector<CpuidEntry> const& supported);
 

@@ -1,6 +1,7 @@
 """Debian's kernel, booted directly: processors, network, disk; and going away in the middle of work."""
 
 import hashlib
+import os
 import random
 import re
 import socket
@@ -8,7 +9,7 @@ import subprocess
 import time
 
 from machines import Failure
-from scenario import check_equal, lab_test
+from scenario import Skip, check_equal, lab_test
 from web_server import NameServer
 
 MIB = 1 << 20
@@ -154,3 +155,21 @@ def checksum_survives_3_suspends(lab):
 @lab_test(seconds=900)
 def checksum_and_download_survive_20_suspends(lab):
     suspended_at_work(lab, 20, 160, with_download=True)
+
+
+@lab_test(seconds=120, needs=())
+def demo_machine_boots_and_comes_back(lab):
+    """Our own guest, as a newcomer meets it, on a KVM with all of a processor's help."""
+    if not (demo := os.environ.get("LAB_DEMO")):
+        raise Skip("there is no demo machine in this build")
+    disk = lab.directory / "demo.raw"
+    disk.write_bytes(bytes(MIB))
+    machine = lab.machine(cpus=1, memoryMiB=64, cpuModel="baseline", displays=[{}], disks=[{"path": str(disk)}],
+                          kernel={"kernel": demo, "initrd": "", "commandLine": ""})
+    machine.console.expect(r"Chronovisor demo machine, boot 1\.(.|\n)*> ", 30)
+    machine.console.send("count\r")
+    machine.console.expect("Memory and disk agree. Boot 1,", 30)
+    machine.suspend()
+    machine.restore()
+    machine.console.send("count\r")
+    machine.console.expect("Memory and disk agree. Boot 1,", 30)

@@ -30,6 +30,8 @@ class GuestsTest final : public QObject {
 private slots:
     void processor();
     void memoryAboveFourGib();
+    void instructionsThatKvmCannotRun();
+    void instructionThatNobodyCanRun();
     void severalProcessors();
     void timers();
     void clock();
@@ -89,6 +91,26 @@ void GuestsTest::memoryAboveFourGib()
     GuestMachine guest("guests/processor.elf", "memory=5120");
     guest.config.memoryMiB = 5120;
     runToEnd(guest);
+}
+
+void GuestsTest::instructionsThatKvmCannotRun()
+{
+    GuestMachine guest("guests/instructions.elf");
+    runToEnd(guest, { "instructions.populationCount", "instructions.accessFlag" });
+}
+
+void GuestsTest::instructionThatNobodyCanRun()
+{
+    GuestMachine guest("guests/instructions.elf", "crash=1");
+    auto const started = guest.start();
+    if (!started && started.error().code == ErrorCode::NoKvm)
+        QSKIP(("CHRONOVISOR-SKIP: " + started.error().message()).c_str());
+    REQUIRE_OK(started);
+    QVERIFY2(guest.waitForState(RunState::Crashed, 20s), qPrintable(guest.lines().join('\n')));
+    auto const where = guest.lines().filter("NOTE crash at ");
+    QCOMPARE(where.size(), 1);
+    auto const beginning = "vCPU 0 at 0x" + where[0].section(' ', -1) + ": this host's KVM cannot run the instruction ";
+    QVERIFY2(guest.reason().contains(beginning + "48 0f c7 0f"), qPrintable(guest.reason()));
 }
 
 void GuestsTest::severalProcessors()

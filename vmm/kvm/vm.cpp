@@ -6,6 +6,7 @@
 #include "vmm/memory/layout.h"
 
 #include <cassert>
+#include <cpuid.h>
 #include <fmt/format.h>
 
 namespace vmm {
@@ -13,6 +14,14 @@ namespace vmm {
 namespace {
 
 constexpr unsigned maximumMsiRoutes = 1024;
+
+/// Whether the processor itself runs a guest's kernel (VMX or SVM), and not KVM's emulator.
+bool hasVirtualisation()
+{
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    bool const vmx = __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & 1u << 5) != 0;
+    return vmx || (__get_cpuid(0x80000001, &a, &b, &c, &d) != 0 && (c & 1u << 2) != 0);
+}
 
 }
 
@@ -139,6 +148,15 @@ Result<> Vm::open()
     kvm_pit_config pit {};
     pit.flags = KVM_PIT_SPEAKER_DUMMY; // port 0x61, which firmware uses to time delays
     TRY(ioctlChecked(fd, KVM_CREATE_PIT2, &pit, "KVM cannot create the timer"));
+    // An emulator that meets a hypercall takes it for the other vendor's instruction, puts its own in that place and
+    // looks again. Where nothing but an emulator is, it does so for ever: there the guest gets the #UD of a processor
+    // that knows neither. Elsewhere KVM may go on, for a guest that comes from the other vendor's processor.
+    if (!hasVirtualisation() && (capability(KVM_CAP_DISABLE_QUIRKS2) & KVM_X86_QUIRK_FIX_HYPERCALL_INSN) != 0) {
+        kvm_enable_cap enable {};
+        enable.cap = KVM_CAP_DISABLE_QUIRKS2;
+        enable.args[0] = KVM_X86_QUIRK_FIX_HYPERCALL_INSN;
+        TRY(ioctlChecked(fd, KVM_ENABLE_CAP, &enable, "KVM cannot leave hypercalls as they are"));
+    }
     m_maximumSlots = static_cast<unsigned>(std::max(capability(KVM_CAP_NR_MEMSLOTS), 32));
     for (unsigned gsi = 0; gsi < gsiCount; ++gsi)
         m_lines[gsi] = std::make_unique<Line>(fd, gsi);

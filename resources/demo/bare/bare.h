@@ -105,6 +105,9 @@ extern void (*interruptHandler)(struct Frame*);
 /// Runs action() and returns the vector of the fault it ended in, or -1. Ring 0 only.
 int faultOf(void (*action)(void));
 
+/// Where the fault that faultOf() has seen last was to go on.
+extern uint64_t faultAddress;
+
 // ---- Ring 3 ----
 
 /// Runs function(argument) in ring 3 and returns its result; interrupts are on meanwhile.

@@ -26,6 +26,7 @@ static struct {
 } idt[256];
 static void* faultResume[5]; // __builtin_setjmp's buffer
 static int volatile faultExpected, faultSeen;
+uint64_t faultAddress;
 static bool volatile woken;
 
 static void endOfInterrupt(unsigned line)
@@ -100,6 +101,7 @@ void trap(struct Frame* frame)
     }
     if (faultExpected) {
         faultSeen = (int)vector;
+        faultAddress = frame->rip;
         faultExpected = 0;
         __builtin_longjmp(faultResume, 1);
     }

@@ -3,6 +3,7 @@
 #include "vmm/base/log.h"
 #include "vmm/block/image.h"
 #include "vmm/kvm/boot_cpu_state.h"
+#include "vmm/machine/expected_parts.h"
 #include "vmm/machine/moment_disks.h"
 #include "vmm/state/section.h"
 #include "vmm/timeline/moment_memory.h"
@@ -40,6 +41,7 @@ Result<std::unique_ptr<Machine>> Machine::create(VmConfig const& config, Listene
 Result<std::unique_ptr<Machine>> Machine::restore(std::string const& directory, Listener listener)
 {
     auto const saved = TRY(readSavedMachine(directory));
+    TRY(checkParts(saved));
     TRY(checkFiles(saved.header.files));
     auto file = TRY(openRegularFile(fmt::format("{}/{}", directory, savedRamName)));
     auto memory = TRY(RamFile::open(std::move(file), saved.header.ram));
@@ -52,6 +54,7 @@ Result<std::unique_ptr<Machine>> Machine::goTo(
     std::shared_ptr<timeline::Timeline> timeline, std::string_view moment, Listener listener, MemoryWay way)
 {
     auto const saved = TRY(savedMachineAt(*timeline, moment));
+    TRY(checkParts(saved));
     TRY(checkFiles(saved.header.files));
     auto memory = TRY(timeline::MomentMemory::open(timeline, moment, timeline));
     auto const disks = TRY(timeline->moment(moment)).disks;

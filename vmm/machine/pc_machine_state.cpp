@@ -164,19 +164,7 @@ Result<SavedMachine> PcMachine::captureState(Board::Disks files) const
 
 Result<> PcMachine::loadState(SavedMachine const& saved, std::unique_ptr<SavedMemory> memory, MemoryWay way)
 {
-    // All of the file is understood before anything is taken from it.
-    if (saved.parts.size() != m_parts.size() + m_vcpus.size()) {
-        for (auto const& part : saved.parts) {
-            bool known = false;
-            for (auto const& own : m_parts)
-                known |= own.id == part.id;
-            for (auto const& vcpu : m_vcpus)
-                known |= vcpuId(vcpu->index()) == part.id;
-            if (!known)
-                return fail(
-                    ErrorCode::Corrupt, fmt::format("the state has a part \"{}\" that we do not know", part.id));
-        }
-    }
+    // That the parts are the configuration's is known (checkParts()); this is what the board was really made of.
     std::vector<VcpuState> processors;
     for (auto const& vcpu : m_vcpus) {
         auto const* part = findPart(saved.parts, vcpuId(vcpu->index()));

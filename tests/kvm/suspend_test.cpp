@@ -1,6 +1,9 @@
 #include "tests/support/guest_machine.h"
 #include "tests/support/suite.h"
 
+#include <QFile>
+#include <nlohmann/json.hpp>
+
 using namespace std::chrono_literals;
 using namespace vmm;
 using tests::GuestMachine;
@@ -11,7 +14,10 @@ class SuspendTest final : public QObject {
 
 private slots:
     void computationGoesOn();
+    void processorsGoOn_data();
     void processorsGoOn();
+    void thePortableProcessorGoesOn();
+    void theClockIsTheHosts();
     void demoMachineGoesOn();
     void demoMachineShutsDownByItsButton();
 };
@@ -40,15 +46,86 @@ void SuspendTest::computationGoesOn()
     QVERIFY(guest.waitForState(RunState::Off, 5s));
 }
 
+void SuspendTest::processorsGoOn_data()
+{
+    QTest::addColumn<int>("cpus");
+    for (int const cpus : { 1, 2, 4, 16 })
+        QTest::addRow("%d", cpus) << cpus;
+}
+
 void SuspendTest::processorsGoOn()
 {
-    GuestMachine guest("guests/smp.elf", "cpus=4");
-    guest.config.cpus = 4;
+    QFETCH(int, cpus);
+    GuestMachine guest("guests/smp.elf", "cpus=" + std::to_string(cpus));
+    guest.config.cpus = std::uint16_t(cpus);
     REQUIRE_OK(guest.start());
     QVERIFY2(guest.waitForLine("PASS smp.allArrive", 20s), qPrintable(allLines(guest)));
     REQUIRE_OK(guest.suspendAndRestore());
     QVERIFY2(guest.waitForWholeLine("DONE ", 60s), qPrintable(guest.reason() + allLines(guest)));
     QVERIFY2(guest.lines().contains("DONE 5 0 0"), qPrintable(allLines(guest)));
+}
+
+void SuspendTest::thePortableProcessorGoesOn()
+{
+    GuestMachine guest("guests/compute.elf", "seconds=3 work=32");
+    guest.config.cpuModel = CpuModel::Baseline;
+    guest.addDisk(DiskBus::Virtio);
+    auto const started = guest.start();
+    if (!started && started.error().code == ErrorCode::Unsupported) // the lab's KVM can
+        QSKIP(("CHRONOVISOR-SKIP: " + started.error().message()).c_str());
+    REQUIRE_OK(started);
+    QVERIFY2(guest.waitForLine("NOTE second 1", 20s), qPrintable(guest.reason() + allLines(guest)));
+    REQUIRE_OK(guest.suspendAndRestore());
+    QVERIFY2(guest.waitForWholeLine("DONE ", 30s), qPrintable(guest.reason() + allLines(guest)));
+    QVERIFY2(guest.lines().contains("DONE 5 0 0"), qPrintable(allLines(guest)));
+}
+
+/// The time of day by kvmclock, before and after an hour in which the machine was suspended: the hour has passed when
+/// the guest looks for the first time, at once and as a whole.
+void SuspendTest::theClockIsTheHosts()
+{
+    GuestMachine guest("guests/kvmclock.elf");
+    auto const timeInGuest = [&] {
+        guest.clearLines();
+        guest.type("serial0", "t");
+        return guest.waitForWholeLine("NOTE time ", 20s) ? guest.lines().last().section(' ', -1).toLongLong() : 0;
+    };
+    auto const timeOfDay = [] { return std::chrono::system_clock::now().time_since_epoch() / 1ns; };
+    /// How far the guest's clock is from the host's, which is read before and after.
+    auto const ahead = [&]() -> long long {
+        auto const before = timeOfDay();
+        auto const there = timeInGuest();
+        return there < before ? there - before : qMax(0ll, there - timeOfDay());
+    };
+    constexpr auto hour = 3600'000'000'000ll, little = 100'000'000ll;
+    REQUIRE_OK(guest.start());
+    QVERIFY2(guest.waitForWholeLine("NOTE ready", 20s), qPrintable(guest.reason() + allLines(guest)));
+    QVERIFY(std::abs(ahead()) < little);
+
+    REQUIRE_OK(guest.suspendAndRestore());
+    QVERIFY(std::abs(ahead()) < little);
+
+    auto const directory = guest.folder().toStdString() + "/suspended";
+    REQUIRE_OK(guest.machine().call(command::Suspend { directory, true }));
+    QFile file(QString::fromStdString(directory) + "/state.json");
+    QVERIFY(file.open(QIODevice::ReadWrite));
+    auto state = Json::parse(file.readAll().toStdString());
+    for (auto& part : state["parts"]) {
+        if (part["id"] == "kvm-clock") {
+            auto& then = part["state"]["realTime"]["u64"];
+            then = std::to_string(std::stoll(then.get<std::string>()) - hour);
+        }
+    }
+    QVERIFY(file.resize(0) && file.seek(0) && file.write(QByteArray::fromStdString(state.dump())) > 0);
+    file.close();
+    REQUIRE_OK(guest.restore());
+    QVERIFY2(guest.waitForWholeLine("NOTE jump", 20s), qPrintable(allLines(guest)));
+    auto const jumps = guest.lines().count("NOTE jump");
+    QVERIFY(std::abs(ahead() - hour) < little);
+    guest.type("serial0", "q");
+    QVERIFY2(guest.waitForWholeLine("DONE ", 20s), qPrintable(allLines(guest)));
+    QVERIFY2(guest.lines().contains("DONE 1 0 0"), qPrintable(allLines(guest)));
+    QCOMPARE(jumps + guest.lines().count("NOTE jump"), 1);
 }
 
 void SuspendTest::demoMachineGoesOn()

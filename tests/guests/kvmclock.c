@@ -1,0 +1,67 @@
+#include "lib/check.h"
+
+/// KVM's clock (Documentation/virt/kvm/x86/msr.rst, "KVM-specific MSRs"): read over and over, it goes on and never
+/// back. Whoever types is told the time of day by it; a jump forward of more than a second is told too.
+
+static struct __attribute__((packed, aligned(64))) {
+    uint32_t volatile version;
+    uint32_t padding;
+    uint64_t tscTimestamp, systemTime;
+    uint32_t multiplier;
+    int8_t shift;
+    uint8_t flags, rest[2];
+} clock;
+
+static struct __attribute__((packed, aligned(64))) {
+    uint32_t volatile version;
+    uint32_t seconds, nanoseconds;
+} wallClock;
+
+enum { second = 1000 * 1000 * 1000 };
+
+static void writeMsr(uint32_t number, uint64_t value)
+{
+    __asm__ volatile("wrmsr" ::"c"(number), "a"((uint32_t)value), "d"((uint32_t)(value >> 32)) : "memory");
+}
+
+static uint64_t readClock(void)
+{
+    uint64_t time;
+    uint32_t version;
+    do {
+        version = clock.version;
+        __asm__ volatile("" ::: "memory");
+        uint64_t const passed = readTsc() - clock.tscTimestamp;
+        uint64_t const ticks = clock.shift < 0 ? passed >> -clock.shift : passed << clock.shift;
+        time = clock.systemTime + (uint64_t)(((unsigned __int128)ticks * clock.multiplier) >> 32);
+        __asm__ volatile("" ::: "memory");
+    } while ((version & 1) || version != clock.version);
+    return time;
+}
+
+static void timeGoesOn(void)
+{
+    writeMsr(0x4b564d00, (uint64_t)&wallClock);
+    writeMsr(0x4b564d01, (uint64_t)&clock | 1);
+    EXPECT(clock.version != 0 && clock.multiplier != 0);
+    uint64_t const began = wallClock.seconds * (uint64_t)second + wallClock.nanoseconds;
+    NOTE("ready");
+    for (uint64_t before = readClock();;) {
+        uint64_t const time = readClock();
+        EXPECT(time >= before);
+        if (time - before > second)
+            NOTE("jump");
+        before = time;
+        int const typed = serialGet(com1);
+        if (typed == 'q')
+            return;
+        if (typed >= 0)
+            NOTE("time %lu", began + readClock());
+    }
+}
+
+void program(void)
+{
+    run("kvmclock.timeGoesOn", timeGoesOn);
+    finish();
+}

@@ -32,6 +32,7 @@ private slots:
     void memoryAboveFourGib();
     void instructionsThatKvmCannotRun();
     void instructionThatNobodyCanRun();
+    void severalProcessors_data();
     void severalProcessors();
     void timers();
     void clock();
@@ -44,6 +45,7 @@ private slots:
     void smallVirtioDevices();
     void ahci();
     void usb();
+    void devicesOfOneKindAreApart();
     void endings_data();
     void endings();
     void rebootStartsAnew();
@@ -113,10 +115,18 @@ void GuestsTest::instructionThatNobodyCanRun()
     QVERIFY2(guest.reason().contains(beginning + "48 0f c7 0f"), qPrintable(guest.reason()));
 }
 
+void GuestsTest::severalProcessors_data()
+{
+    QTest::addColumn<int>("cpus");
+    for (int const cpus : { 1, 2, 4, 16 })
+        QTest::addRow("%d", cpus) << cpus;
+}
+
 void GuestsTest::severalProcessors()
 {
-    GuestMachine guest("guests/smp.elf", "cpus=4");
-    guest.config.cpus = 4;
+    QFETCH(int, cpus);
+    GuestMachine guest("guests/smp.elf", "cpus=" + std::to_string(cpus));
+    guest.config.cpus = std::uint16_t(cpus);
     runToEnd(guest);
 }
 
@@ -260,6 +270,46 @@ void GuestsTest::usb()
     QCOMPARE(sound->heard.size(), std::size_t(60 * 48));
     for (std::size_t i = 0; i < sound->heard.size(); ++i)
         QCOMPARE(int(sound->heard[i].left), int(i + 1));
+}
+
+/// The guest gives each a state of its own, one kind after the other, and the machine goes away in between.
+void GuestsTest::devicesOfOneKindAreApart()
+{
+    GuestMachine guest("guests/siblings.elf", "serials=4 disks=3 nets=2 consoles=2 rngs=3 satas=2 usbs=2 displays=2");
+    auto& config = guest.config;
+    config.serials = { { "serial0", false }, { "console0", true }, { "serial1", false }, { "serial2", false },
+        { "console1", true }, { "serial3", false } };
+    config.displays = { { "display0" }, { "display1" } };
+    config.randomGenerators = 3;
+    config.networks = { { "net0", "52:54:00:00:00:01", NetworkMode::User, {} },
+        { "net1", "52:54:00:00:00:02", NetworkMode::User, {} } };
+    for (std::uint64_t mebibytes = 1; mebibytes <= 3; ++mebibytes)
+        guest.addDisk(DiskBus::Virtio, mebibytes << 20);
+    for (auto const bus : { DiskBus::Ahci, DiskBus::Usb, DiskBus::Uas }) {
+        for (int i = 0; i < 2; ++i)
+            guest.addDisk(bus);
+    }
+    for (int i = 0; i < 5; ++i) // with the two disks one more than a controller has ports
+        config.cds.push_back({ "cd" + std::to_string(i), "" });
+    for (std::string const number : { "0", "1" }) {
+        config.usbControllers.push_back({ "usb" + number });
+        for (auto const& [name, kind] : { std::pair("keyboard", UsbKind::Keyboard), { "mouse", UsbKind::Mouse },
+                 { "pen", UsbKind::Tablet }, { "hub", UsbKind::Hub }, { "line", UsbKind::Serial } })
+            config.usbDevices.push_back({ name + number, kind, "usb" + number });
+    }
+    auto const started = guest.start();
+    if (!started && started.error().code == ErrorCode::NoKvm)
+        QSKIP(("CHRONOVISOR-SKIP: " + started.error().message()).c_str());
+    REQUIRE_OK(started);
+    for (int i = 1; i <= 8; ++i) {
+        QVERIFY2(guest.waitForWholeLine("NOTE suspend me " + QString::number(i), 20s),
+            qPrintable(guest.reason() + guest.lines().join('\n')));
+        REQUIRE_OK(guest.suspendAndRestore());
+        guest.type("serial0", "x");
+    }
+    goOnToEnd(guest);
+    QCOMPARE(guest.said("console0"), "console 0 round 1\n");
+    QCOMPARE(guest.said("console1"), "console 1 round 1\n");
 }
 
 void GuestsTest::endings_data()

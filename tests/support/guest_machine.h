@@ -38,14 +38,18 @@ public:
 
     vmm::Result<> start();
     vmm::Machine& machine() { return *m_machine; }
-    /// Ends the machine and lets go of its files.
-    void end() { m_machine.reset(); }
+    /// Ends the machine and lets go of its files. qemu-img judges each qcow2 image that it had; what is wrong with one
+    /// fails the test.
+    void end();
+    /// Not where a test damages an image itself.
+    bool imagesAreJudged = true;
 
     /// Called once, on the machine's thread, when a job is a first bit of its way. It must not wait.
     std::function<void()> atFirstProgress;
 
     enum class Then { Resume, StayPaused };
-    /// Writes the state, ends this machine and its threads, and builds a new one from the files, which runs on.
+    /// Writes the state, ends this machine and its threads, and builds a new one from the files, which runs on. The
+    /// parts in the state have another order by then, for it must not matter.
     vmm::Result<> suspendAndRestore(Then then = Then::Resume);
     /// From the state in "suspended" in folder().
     vmm::Result<> restore(Then then = Then::Resume);

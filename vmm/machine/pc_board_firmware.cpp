@@ -12,8 +12,10 @@
 #include "vmm/machine/pc_board.h"
 #include "vmm/memory/layout.h"
 
+#include <algorithm>
 #include <bit>
 #include <cerrno>
+#include <cstdlib>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
@@ -23,12 +25,19 @@ namespace vmm {
 
 namespace {
 
-constexpr char const* seabiosImage = "/usr/share/seabios/bios-256k.bin";
-constexpr char const* ovmfImage = "/usr/share/OVMF/OVMF_CODE_4M.fd";
-constexpr char const* ovmfVariables = "/usr/share/OVMF/OVMF_VARS_4M.fd";
-constexpr char const* vgaBios = "/usr/share/seabios/vgabios-stdvga.bin";
+constexpr char const* seabiosImage = "seabios/bios-256k.bin";
+constexpr char const* ovmfImage = "OVMF/OVMF_CODE_4M.fd";
+constexpr char const* ovmfVariables = "OVMF/OVMF_VARS_4M.fd";
+constexpr char const* vgaBios = "seabios/vgabios-stdvga.bin";
 
-constexpr std::size_t maximumRom = 256u << 10;
+/// Where Debian's packages put it, or below the directory that CHRONOVISOR_FIRMWARE names.
+std::string firmwarePath(char const* name)
+{
+    auto const* const own = std::getenv("CHRONOVISOR_FIRMWARE");
+    return fmt::format("{}/{}", own ? own : "/usr/share", name);
+}
+
+constexpr std::size_t maximumRom = 256u << 10, smallestFirmware = 64u << 10;
 
 Result<Bytes> readWholeFile(std::string const& path, std::uint64_t limit)
 {
@@ -70,8 +79,13 @@ Result<MemoryBlock*> PcBoard::loadFirmware()
 {
     if (m_config.firmware == Firmware::None)
         return nullptr;
-    auto const path = m_config.firmware == Firmware::Ovmf ? ovmfImage : seabiosImage;
+    auto const path = firmwarePath(m_config.firmware == Firmware::Ovmf ? ovmfImage : seabiosImage);
     auto const contents = TRY_WITHIN("the machine's firmware", readWholeFile(path, layout::flashMaximum));
+    // A block has whole pages, and would put the end of another size before 4 GiB.
+    if (contents.size() < smallestFirmware || contents.size() % 4096 != 0) {
+        return fail(ErrorCode::Corrupt,
+            fmt::format("{} has {} bytes; a firmware has 64 KiB to 8 MiB of whole pages", path, contents.size()));
+    }
     auto& block = *m_ownBlocks.emplace_back(TRY(blockOf("firmware", contents)));
     m_blocks.push_back(&block);
     return &block;
@@ -88,7 +102,7 @@ Result<> PcBoard::addVariables(std::uint64_t codeSize)
                                                       : readWholeFile(m_config.firmwareVariables, maximum);
         if (own || own.error().code != ErrorCode::NotFound)
             return own;
-        return readWholeFile(ovmfVariables, maximum); // a machine's first start
+        return readWholeFile(firmwarePath(ovmfVariables), maximum); // a machine's first start
     }();
     auto const variables = TRY_WITHIN("the firmware's variables", contents);
     if (variables.size() % PflashCfi::sectorSize != 0)
@@ -123,8 +137,12 @@ Result<MemoryBlock*> PcBoard::loadDisplayBios(std::string const& display)
 {
     if (m_config.firmware != Firmware::SeaBios)
         return nullptr;
-    auto contents = TRY_WITHIN("the display's firmware", readWholeFile(vgaBios, maximumRom));
-    contents.resize(std::bit_ceil(contents.size()));
+    auto const path = firmwarePath(vgaBios);
+    auto contents = TRY_WITHIN("the display's firmware", readWholeFile(path, maximumRom));
+    // How an expansion ROM begins: a signature, and its length in units of 512 bytes.
+    if (contents.size() < 3 || contents[0] != 0x55 || contents[1] != 0xaa || contents[2] * 512u > contents.size())
+        return fail(ErrorCode::Corrupt, fmt::format("{} is not a whole display BIOS", path));
+    contents.resize(std::max<std::size_t>(std::bit_ceil(contents.size()), 4096));
     auto& block = *m_ownBlocks.emplace_back(TRY(blockOf(display + "-bios", contents)));
     m_blocks.push_back(&block);
     return &block;

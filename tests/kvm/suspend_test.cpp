@@ -1,5 +1,6 @@
 #include "tests/support/guest_machine.h"
 #include "tests/support/suite.h"
+#include "vmm/usb/usb_device.h"
 
 #include <QFile>
 #include <nlohmann/json.hpp>
@@ -18,6 +19,7 @@ private slots:
     void processorsGoOn();
     void thePortableProcessorGoesOn();
     void theClockIsTheHosts();
+    void whatCannotBeSavedIsSaid();
     void demoMachineGoesOn();
     void demoMachineShutsDownByItsButton();
 };
@@ -126,6 +128,41 @@ void SuspendTest::theClockIsTheHosts()
     QVERIFY2(guest.waitForWholeLine("DONE ", 20s), qPrintable(allLines(guest)));
     QVERIFY2(guest.lines().contains("DONE 1 0 0"), qPrintable(allLines(guest)));
     QCOMPARE(jumps + guest.lines().count("NOTE jump"), 1);
+}
+
+void SuspendTest::whatCannotBeSavedIsSaid()
+{
+    /// A device of which nobody has thought whether it can be saved.
+    struct Stubborn final : UsbDevice {
+        UsbSpeed speed() const override { return UsbSpeed::High; }
+        std::string_view identity() const override { return "stubborn"; }
+        void busReset() override { }
+        void submit(UsbTransfer& transfer) override { complete(transfer, UsbStatus::Stall); }
+        void cancel(UsbTransfer&) override { }
+        void reset() override { }
+        Section save() const override { return {}; }
+        Result<> load(Section const&) override { return {}; }
+    };
+    GuestMachine guest("guests/kvmclock.elf");
+    guest.config.usbControllers = { { "usb0" } };
+    REQUIRE_OK(guest.start());
+    QVERIFY2(guest.waitForWholeLine("NOTE ready", 20s), qPrintable(guest.reason() + allLines(guest)));
+    QVERIFY(guest.machine().saveObstacles().empty());
+    REQUIRE_OK(guest.machine().call(command::PlugUsb { "visitor", std::make_shared<Stubborn>() }));
+    auto const obstacles = guest.machine().saveObstacles();
+    QCOMPARE(obstacles.size(), std::size_t(1));
+    auto const why = QString("visitor: this device does not say whether it can be saved");
+    QCOMPARE(QString::fromStdString(obstacles[0].message()), why);
+    auto const suspended = guest.suspendAndRestore();
+    QVERIFY(!suspended);
+    QCOMPARE(suspended.error().code, ErrorCode::Unsupported);
+    QCOMPARE(QString::fromStdString(suspended.error().message()), why);
+    auto const kept = guest.keepMoment("no");
+    QVERIFY(!kept);
+    QCOMPARE(QString::fromStdString(kept.error().message()), why);
+    QCOMPARE(guest.machine().state(), RunState::Running);
+    REQUIRE_OK(guest.machine().call(command::UnplugUsb { "visitor" }));
+    REQUIRE_OK(guest.suspendAndRestore());
 }
 
 void SuspendTest::demoMachineGoesOn()

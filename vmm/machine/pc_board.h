@@ -36,6 +36,7 @@ public:
     Bus& ports() override { return m_ports; }
     Bus& memory() override { return m_memory; }
     std::vector<Part> const& parts() const override { return m_parts; }
+    std::vector<Part> visitors() const override;
     std::vector<MemoryBlock*> memoryBlocks() override { return m_blocks; }
     void forgetMemory() override;
     Result<std::vector<SavedFile>> files(Disks which) const override;

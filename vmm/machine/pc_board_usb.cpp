@@ -191,6 +191,14 @@ Result<> PcBoard::plugUsb(std::string const& id, std::shared_ptr<UsbDevice> devi
     return fail(ErrorCode::NotNow, "every connector of the machine's USB controllers is taken; unplug something first");
 }
 
+std::vector<Board::Part> PcBoard::visitors() const
+{
+    std::vector<Part> visitors;
+    for (auto const& [id, visitor] : m_usbVisitors)
+        visitors.push_back({ id, visitor.device.get() });
+    return visitors;
+}
+
 Result<> PcBoard::unplugUsb(std::string_view id)
 {
     auto const found = m_usbVisitors.find(id);

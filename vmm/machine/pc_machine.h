@@ -114,6 +114,7 @@ private:
     void serveRequest();
     void crashed(Error const& report);
     void hostFailed(Error const& error);
+    std::vector<Error> obstacles() const;
     Result<> checkCanSave() const;
     Result<SavedMachine> captureState(Board::Disks files) const;
     Result<Instant> holdInstant(

@@ -40,14 +40,21 @@ std::uint64_t timeOfDayNow()
 
 std::vector<Error> PcMachine::saveObstacles()
 {
-    std::vector<Error> obstacles;
-    m_thread->loop().call([&] {
-        for (auto const& part : m_parts) {
+    std::vector<Error> found;
+    m_thread->loop().call([&] { found = obstacles(); });
+    return found;
+}
+
+std::vector<Error> PcMachine::obstacles() const
+{
+    std::vector<Error> found;
+    for (auto const& all : { m_parts, m_board->visitors() }) {
+        for (auto const& part : all) {
             if (auto const can = part.device->canSave(); !can)
-                obstacles.push_back(Error(can.error()).within(part.id));
+                found.push_back(Error(can.error()).within(part.id));
         }
-    });
-    return obstacles;
+    }
+    return found;
 }
 
 void PcMachine::suspend(command::Suspend const& command, Completion done)
@@ -136,9 +143,8 @@ void PcMachine::whenDisksAreLeftAlone(std::function<void()> task)
 
 Result<> PcMachine::checkCanSave() const
 {
-    for (auto const& part : m_parts)
-        TRY_WITHIN(part.id, part.device->canSave());
-    return {};
+    auto const found = obstacles();
+    return found.empty() ? Result<>() : fail(found.front());
 }
 
 /// The state of every part, and all that the file says besides the memory.

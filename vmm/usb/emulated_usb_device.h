@@ -43,7 +43,6 @@ public:
     void submit(UsbTransfer& transfer) final;
     void resetEndpoint(std::uint8_t) override { }
     void setSuspended(bool suspended) override { m_standard.suspended = suspended; }
-    Result<> canSave() const override { return {}; }
 
 protected:
     /// `identity`: what it is and its id in the machine.

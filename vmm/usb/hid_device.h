@@ -101,6 +101,7 @@ public:
 
     explicit UsbKeyboard(std::string const& id);
     void reset() override;
+    Result<> canSave() const override { return {}; }
     Section save() const override;
     Result<> load(Section const& section) override;
     void key(KeyInput input) override;
@@ -163,6 +164,7 @@ public:
     /// `changed` is called, with the lock held, when the guest's driver comes or goes.
     UsbPointer(std::string const& id, Kind kind, std::function<void()> changed = {});
     void reset() override;
+    Result<> canSave() const override { return {}; }
     Section save() const override;
     Result<> load(Section const& section) override;
     bool wantsAbsolute() const override { return m_kind == Kind::Tablet && isReady(); }

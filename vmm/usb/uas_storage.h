@@ -77,6 +77,7 @@ public:
     UasStorage(std::string const& id, EventLoop& loop, BlockImage& image, bool readOnly, HostError hostError);
 
     void reset() override;
+    Result<> canSave() const override { return {}; }
     Section save() const override;
     Result<> load(Section const& section) override;
     void resume() override;

@@ -57,6 +57,7 @@ public:
     ~UsbAudio() override;
 
     void reset() override;
+    Result<> canSave() const override { return {}; }
     Section save() const override;
     Result<> load(Section const& section) override;
     void pause() override;

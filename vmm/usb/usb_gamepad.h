@@ -46,6 +46,7 @@ public:
     explicit UsbGamepad(std::string const& id, Rumble rumble = {});
     ~UsbGamepad() override;
     void reset() override;
+    Result<> canSave() const override { return {}; }
     Section save() const override;
     Result<> load(Section const& section) override;
     void pause() override;

@@ -47,6 +47,7 @@ public:
     void unplug(unsigned port);
 
     void reset() override;
+    Result<> canSave() const override { return {}; }
     Section save() const override;
     Result<> load(Section const& section) override;
     void pause() override;

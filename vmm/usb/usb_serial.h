@@ -47,6 +47,7 @@ public:
     ~UsbSerial() override;
 
     void reset() override;
+    Result<> canSave() const override { return {}; }
     Section save() const override;
     Result<> load(Section const& section) override;
     void cancel(UsbTransfer& transfer) override;

@@ -46,6 +46,7 @@ public:
         PciServices const& services, EventLoop& loop, BlockImage& image, BlockOptions options, HostError hostError);
     ~BlockDevice() override;
     void reset() override { resetTransport(); }
+    Result<> canSave() const override { return {}; }
     Section save() const override;
     Result<> load(Section const& section) override;
 

@@ -32,6 +32,7 @@ public:
     ConsolePort(PciServices const& services, EventLoop& loop, Console& console);
     ~ConsolePort() override;
     void reset() override;
+    Result<> canSave() const override { return {}; }
     Section save() const override;
     Result<> load(Section const& section) override;
 

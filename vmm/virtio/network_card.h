@@ -34,6 +34,7 @@ public:
     NetworkCard(PciServices const& services, NetworkBackend& network, std::array<std::uint8_t, 6> mac);
     ~NetworkCard() override;
     void reset() override { resetTransport(); }
+    Result<> canSave() const override { return {}; }
     Section save() const override;
     Result<> load(Section const& section) override;
 

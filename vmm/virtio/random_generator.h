@@ -33,6 +33,7 @@ public:
     RandomGenerator(PciServices const& services, EventLoop& loop);
     ~RandomGenerator() override;
     void reset() override { resetTransport(); }
+    Result<> canSave() const override { return {}; }
     Section save() const override;
     Result<> load(Section const& section) override;
 

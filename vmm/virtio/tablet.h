@@ -52,6 +52,7 @@ public:
     Tablet(PciServices const& services, EventLoop& loop, std::function<void()> wantsAbsoluteChanged = {});
     ~Tablet() override;
     void reset() override;
+    Result<> canSave() const override { return {}; }
     Section save() const override;
     Result<> load(Section const& section) override;
 

@@ -55,7 +55,6 @@ struct TransportState {
 /// in that time is lost, as on a device that is busy resetting.
 class VirtioDevice : public PciFunction {
 public:
-    Result<> canSave() const override { return {}; }
     void pause() final;
     void resume() final;
 

@@ -11,6 +11,17 @@ using tests::XhciDriver;
 
 namespace {
 
+/// A device of which nobody has thought whether it can be saved.
+struct Thoughtless final : EmulatedUsbDevice {
+    Thoughtless() : EmulatedUsbDevice(UsbSpeed::High, "thoughtless", {}) { }
+    void cancel(UsbTransfer&) override { }
+    void reset() override { }
+    Section save() const override { return {}; }
+    Result<> load(Section const&) override { return {}; }
+    void unconfigured() override { }
+    void data(UsbTransfer&) override { }
+};
+
 Bytes portStatus(UsbGuest& guest, std::uint8_t port)
 {
     return guest.get({ 0xa3, 0, 0, 0, port, 0, 4, 0 });
@@ -33,6 +44,14 @@ enum Feature : std::uint8_t { Enable = 1, Suspend = 2, Reset = 4, Power = 8, Cha
 class UsbHubTest : public QObject {
     Q_OBJECT
 private slots:
+    void whoHasNotThoughtAboutItCannotBeSaved()
+    {
+        auto const can = Thoughtless().canSave();
+        QVERIFY(!can);
+        QCOMPARE(can.error().code, ErrorCode::Unsupported);
+        QVERIFY(!FakeUsbDevice().canSave());
+    }
+
     void battery()
     {
         FakeUsbDevice device;

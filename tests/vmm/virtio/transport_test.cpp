@@ -11,6 +11,20 @@ using tests::VirtioDriver;
 
 namespace {
 
+/// A device of which nobody has thought whether it can be saved.
+struct Thoughtless final : VirtioDevice {
+    Thoughtless(PciServices const& services, EventLoop& loop)
+        : VirtioDevice(services, loop, { 4, 0xff0000, 0, { 16 }, 0 })
+    {
+    }
+    ~Thoughtless() override { detach(); }
+    void reset() override { resetTransport(); }
+    Section save() const override { return {}; }
+    Result<> load(Section const&) override { return {}; }
+    void serve(unsigned) override { }
+    void readDeviceConfig(std::uint64_t, ByteSpan) override { }
+};
+
 struct Setup {
     tests::FakeBoard board;
     tests::FakeIrq irq;
@@ -37,6 +51,16 @@ private slots:
                 QVERIFY(driver.start(VirtioDriver::eventIndex, { 16 }));
                 device.pause();
             });
+    }
+
+    void whoHasNotThoughtAboutItCannotBeSaved()
+    {
+        tests::FakeBoard board;
+        auto const thread = tests::startLoop();
+        Thoughtless const device(board.pci, thread->loop());
+        auto const can = device.canSave();
+        QVERIFY(!can);
+        QCOMPARE(can.error().code, ErrorCode::Unsupported);
     }
 
     void identityIsModern()

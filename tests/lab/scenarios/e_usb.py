@@ -68,14 +68,14 @@ def check_serial(machine, text: str) -> None:
     machine.type_on("usb-device3", text + "\\r", f"got {text}")
 
 
-def pull_out(machine, device: str, driver: str, content: bytes) -> None:
+def pull_out(lab, machine, device: str, driver: str, content: bytes) -> None:
     """A stick goes in the middle of a read, and comes back."""
     disk = sticks(machine)[driver]
     machine.run("dmesg -n 1")  # what the kernel has to say of it would be in between our lines
     machine.run("echo 3 >/proc/sys/vm/drop_caches; rm -f /tmp/ended")
     machine.run(f"{{ while dd if=/dev/{disk} of=/dev/null bs=64k 2>/dev/null; do echo 3 >/proc/sys/vm/drop_caches; done; "
                 "echo gone >/tmp/ended; } &")
-    time.sleep(random.uniform(0.1, 0.4))
+    time.sleep(lab.random.uniform(0.1, 0.4))
     machine.set_plugged(device, False)
     wait_until(machine, "[ -s /tmp/ended ]")
     wait_until(machine, f"[ ! -e /sys/block/{disk} ]")
@@ -109,7 +109,7 @@ def usb_works(lab, cpus: int) -> None:
     for folder in ("mnt", "uas"):
         machine.run(f"{{ dd if=/dev/urandom bs=1M count=16 2>/dev/null | tee /{folder}/written | sha256sum "
                     f">/tmp/written-{folder}; sync; }} &")
-    time.sleep(random.uniform(0.0, 0.8))
+    time.sleep(lab.random.uniform(0.0, 0.8))
     machine.suspend()
     machine.restore()
     wait_until(machine, " && ".join(f"[ -s /tmp/{name} ]" for name in ("stick", "uas", "written-mnt", "written-uas")), 90)
@@ -122,8 +122,8 @@ def usb_works(lab, cpus: int) -> None:
         read = subprocess.run(["debugfs", "-R", "cat /written", str(image)], capture_output=True, check=True).stdout
         check_equal("checksum of what was written, read on the host", hashlib.sha256(read).hexdigest(),
                     machine.run(f"cat /tmp/written-{folder}").split()[0])
-    pull_out(machine, "disk0", "usb-storage", on_stick)
-    pull_out(machine, "disk1", "uas", on_uas)
+    pull_out(lab, machine, "disk0", "usb-storage", on_stick)
+    pull_out(lab, machine, "disk1", "uas", on_uas)
     trouble = machine.run("dmesg | grep -iE 'xhci.*(error|warn|not respond|died|halt)|reset .*USB device|"
                           "uas_eh|BUG:|Call Trace' || true")
     if trouble:

@@ -1,5 +1,6 @@
 #include "tests/support/suite.h"
 #include "vmm/base/random.h"
+#include "vmm/block/image.h"
 #include "vmm/kvm/kvm.h"
 #include "vmm/machine/machine.h"
 #include "vmm/machine/saved_machine.h"
@@ -11,6 +12,7 @@
 #include <QThread>
 #include <condition_variable>
 #include <fmt/format.h>
+#include <malloc.h>
 #include <nlohmann/json.hpp>
 
 using namespace vmm;
@@ -308,6 +310,70 @@ private slots:
             cycle();
         QCOMPARE(openFiles(), files);
         QCOMPARE(threads(), tasks);
+    }
+
+    /// With everything that a machine can have, and by all ways to begin and to end.
+    void fullMachinesLeaveNothingBehind()
+    {
+        struct Footprint {
+            long mappings = 0, residentKib = 0, allocatedKib = 0;
+        };
+        auto const footprint = [] {
+            Footprint now;
+            QFile maps("/proc/self/maps"), status("/proc/self/status");
+            if (maps.open(QIODevice::ReadOnly))
+                now.mappings = maps.readAll().count('\n');
+            if (status.open(QIODevice::ReadOnly))
+                now.residentKib = QString(status.readAll()).section("VmRSS:", 1).section("kB", 0, 0).trimmed().toLong();
+            now.allocatedKib = long(::mallinfo2().uordblks >> 10);
+            return now;
+        };
+        auto config = demoConfig(m_disk);
+        config.memoryMiB = 16;
+        config.cpus = 2;
+        config.debugConsole = true;
+        config.serials.push_back({ "console0", true });
+        config.displays.resize(1);
+        config.randomGenerators = 2;
+        config.networks
+            = { { "net0", makeMac(), NetworkMode::User, {} }, { "net1", makeMac(), NetworkMode::None, {} } };
+        config.cds = { { "cd0", "" } };
+        config.usbControllers = { { "usb0" } };
+        config.usbDevices = { { "keyboard0", UsbKind::Keyboard }, { "hub0", UsbKind::Hub },
+            { "tablet0", UsbKind::Tablet, "hub0" }, { "line0", UsbKind::Serial } };
+        for (auto const bus : { DiskBus::Virtio, DiskBus::Ahci, DiskBus::Usb, DiskBus::Uas }) {
+            auto const id = fmt::format("disk{}", config.disks.size());
+            auto const path = m_directory.filePath(QString::fromStdString("full-" + id)).toStdString();
+            REQUIRE_OK(createImage(path, { .size = 1 << 20 }));
+            config.disks.push_back({ id, path, DiskFormat::Qcow2, bus, false, 1 });
+        }
+        auto const state = m_directory.filePath("full").toStdString();
+        auto const cycle = [&] {
+            {
+                auto const machine = tests::must(Machine::create(config, [](Event const&) {}));
+                REQUIRE_OK(machine->call(command::Start {}));
+                REQUIRE_OK(machine->call(command::PowerOff {}));
+                REQUIRE_OK(machine->call(command::Start {}));
+                REQUIRE_OK(machine->call(command::Suspend { state, true }));
+            }
+            auto const machine = tests::must(Machine::restore(state, [](Event const&) {}));
+            REQUIRE_OK(machine->call(command::Resume {}));
+        };
+        constexpr int warmUps = 4, cycles = 20;
+        for (int i = 0; i < warmUps; ++i)
+            cycle();
+        auto const before = footprint();
+        for (int i = 0; i < cycles && !QTest::currentTestFailed(); ++i)
+            cycle();
+        auto const after = footprint();
+        auto const grown = QString("%1 mappings, %2 KiB resident, %3 KiB allocated")
+                               .arg(after.mappings - before.mappings)
+                               .arg(after.residentKib - before.residentKib)
+                               .arg(after.allocatedKib - before.allocatedKib);
+        // Less than one in each cycle, or a page of what was allocated: what is kept for threads varies.
+        QVERIFY2(after.mappings - before.mappings < cycles / 2, qPrintable(grown));
+        QVERIFY2(after.allocatedKib - before.allocatedKib < cycles * 4, qPrintable(grown));
+        QVERIFY2(after.residentKib - before.residentKib < 8192, qPrintable(grown));
     }
 
     void stateOfAChangedDiskIsRefused()

@@ -88,6 +88,7 @@ private slots:
     void fullFileSystem();
     void shortenedImage_data();
     void shortenedImage();
+    void deletedImage_data() { formats(); }
     void deletedImage();
     void memoryDenied();
     void memoryRefusedAtStart();
@@ -224,7 +225,9 @@ void HostFailuresTest::shortenedImage()
 
 void HostFailuresTest::deletedImage()
 {
-    auto const guest = diskGuest(DiskBus::Virtio, ImageFormat::Raw);
+    QFETCH(DiskBus, bus);
+    QFETCH(ImageFormat, format);
+    auto const guest = diskGuest(bus, format);
     REQUIRE_OK(guest->start());
     QVERIFY(QFile::remove(QString::fromStdString(guest->config.disks[0].path)));
     // It is noticed at the guest's next flush; every system does that each few seconds.

@@ -9,6 +9,10 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
     static auto const copy = std::move(*vmm::MemoryBlock::create("file", 16 << 10));
     contents->clear();
     copy->clear();
+    // What a machine's file has held so far.
+    auto const stored = input.takeBytes(input.take<std::uint16_t>() % contents->size());
+    std::copy(stored.begin(), stored.end(), contents->data());
+    std::copy(stored.begin(), stored.end(), copy->data());
     tests::FakeMapper mapper;
     vmm::PflashCfi flash(mapper, 0xffc00000, *contents, vmm::PflashCfi::Writable::Yes,
         [](std::uint64_t offset, vmm::ConstByteSpan bytes) {

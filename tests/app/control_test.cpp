@@ -94,6 +94,27 @@ private slots:
         QCOMPARE(bench.runner->state(), SessionState::Off);
     }
 
+    void whatCannotBeSavedIsShown()
+    {
+        Bench bench;
+        auto client = bench.client();
+        REQUIRE_OK(client.call("machine.start"));
+        QVERIFY((*client.call("machine.show"))["saveObstacles"].empty());
+        bench.script->obstacles = { vmm::Error { vmm::ErrorCode::Unsupported, "it does not say", 0 }.within("rng0"),
+            vmm::Error { vmm::ErrorCode::Unsupported, "it cannot", 0 }.within("disk0") };
+        auto const shown = client.call("machine.show");
+        REQUIRE_OK(shown);
+        auto const& obstacles = (*shown)["saveObstacles"];
+        QCOMPARE(obstacles.size(), std::size_t(2));
+        QVERIFY2(obstacles[0].dump().find("rng0: it does not say") != std::string::npos, obstacles.dump().c_str());
+        QVERIFY2(obstacles[1].dump().find("disk0: it cannot") != std::string::npos, obstacles.dump().c_str());
+        auto const suspended = client.call("machine.suspend");
+        QVERIFY(!suspended);
+        QCOMPARE(suspended.error().code, vmm::ErrorCode::Unsupported);
+        QCOMPARE(suspended.error().detail, std::string("rng0: it does not say"));
+        QCOMPARE(bench.runner->state(), SessionState::Running);
+    }
+
     void aMachineMayAnswerWhenTheServerHasGone()
     {
         Bench bench;

@@ -81,6 +81,7 @@ public:
         std::atomic<std::uint64_t> cpuNanoseconds = 42, diskBytesWritten = 0; ///< of the guest
         std::optional<vmm::Error> failKeep;
         std::function<void()> beforeObstacles; ///< called by who asks for them
+        std::vector<vmm::Error> obstacles;     ///< to saving
         std::atomic<int> alive = 0;
         std::atomic<std::uint8_t> moments = 0;                         ///< that were kept
         FakeMachine* last = nullptr;                                   ///< the machine made last
@@ -166,7 +167,7 @@ public:
     {
         if (m_script->beforeObstacles)
             m_script->beforeObstacles();
-        return {};
+        return m_script->obstacles;
     }
 
     /// What a guest can do on its own.
@@ -267,6 +268,8 @@ private:
     void run(vmm::command::Suspend const& command, Completion const& done)
     {
         m_script->note("suspend");
+        if (!m_script->obstacles.empty())
+            return answer(done, vmm::fail(m_script->obstacles.front()));
         m_before = m_state;
         become(vmm::RunState::Paused);
         m_listener(vmm::event::Progress { "suspend", 0.25 });

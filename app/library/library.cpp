@@ -656,6 +656,38 @@ void Library::changeUsbRules(std::function<vmm::Result<>(UsbRules&)> change, Don
         });
 }
 
+void Library::setPlugged(QString const& id, QString const& device, bool plugged, Done<void> done)
+{
+    auto* changed = session(id);
+    if (changed != nullptr && isInMemory(changed->runner()->state())) {
+        changed->runner()->setPlugged(
+            device.toStdString(), plugged, m_private->onOurThread([done](vmm::Result<> const& o) { done(o); }));
+        return;
+    }
+    if (changed != nullptr && changed->runner()->state() == SessionState::Suspended)
+        return done(vmm::fail(vmm::ErrorCode::NotNow, "the machine is suspended"));
+    m_private->write([this, id = id.toStdString(), device = device.toStdString(),
+                         plugged] { return m_store.keepPlugged(id, device, plugged); },
+        std::move(done));
+}
+
+HostUsbWatch& Library::hostUsb()
+{
+    if (!m_private->hostUsb)
+        m_private->hostUsb = std::make_unique<HostUsbWatch>(m_store.root());
+    return *m_private->hostUsb;
+}
+
+void Library::changeUsbRules(std::function<vmm::Result<>(UsbRules&)> change, Done<void> done)
+{
+    m_private->onWriter(
+        [root = m_store.root(), change = std::move(change)] { return UsbRuleStore(root).change(change); },
+        [this, done = std::move(done)](vmm::Result<UsbRules> const& changed) {
+            hostUsb().refresh();
+            done(changed ? vmm::Result<>() : vmm::fail(changed.error()));
+        });
+}
+
 void Library::remove(QString const& id, Done<void> done)
 {
     m_private->write([this, id = id.toStdString()] { return m_store.remove(id); }, std::move(done));

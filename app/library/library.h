@@ -70,6 +70,9 @@ public:
     /// Plugs the cable of a network card in or pulls it out, now and for the next start. Refused while the machine is
     /// suspended.
     void setConnected(QString const& id, QString const& network, bool connected, Done<void> done);
+    /// Plugs a USB device of the machine's own in or pulls it out, now and for the next start. Refused while the
+    /// machine is suspended.
+    void setPlugged(QString const& id, QString const& device, bool plugged, Done<void> done);
     /// This host's USB devices, who has each, and the person's rules. It looks at nothing before somebody asks for it.
     HostUsbWatch& hostUsb();
     /// Changes the rules (UsbRules::set(), remove(), setRestore()), while another process may change them too; `done`

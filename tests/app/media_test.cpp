@@ -149,6 +149,7 @@ private slots:
         QCOMPARE(config.memoryMiB, 2048u);
         QCOMPARE(proposal.memory, Reason::UsualDefault);
         QVERIFY(proposal.concerns.empty());
+        QCOMPARE(config.usbControllers.size(), 1u); // something can be plugged in
         auto small = goodHost();
         small.cores = 1;
         small.freeMemoryBytes = 1ull << 30;

@@ -650,6 +650,10 @@
 <context>
     <name>ui::MachineSettingsPage</name>
     <message>
+        <source>Name, notes, CDs, cables, port forwards and the timeline can be changed while the machine runs, the rest once it is off.</source>
+        <translation>Name, Notizen, CDs, Kabel, Portweiterleitungen und die Zeitleiste lassen sich ändern, während die Maschine läuft, alles andere, sobald sie aus ist.</translation>
+    </message>
+    <message>
         <source>Remove %1</source>
         <translation>%1 entfernen</translation>
     </message>
@@ -1011,10 +1015,6 @@
     <message>
         <source>&amp;Discard changes</source>
         <translation>Änderungen &amp;verwerfen</translation>
-    </message>
-    <message>
-        <source>Name, notes, CDs, cables, port forwards and the timeline can be changed while the machine runs, the rest once it is off.</source>
-        <translation>Name, Notizen, CDs, Kabel, Portweiterleitungen und die Zeitleiste lassen sich ändern, während die Maschine läuft, alles andere, sobald sie aus ist.</translation>
     </message>
     <message>
         <source>The machine is suspended: name, notes and the timeline can be changed, the rest once it was restored and shut down.</source>
@@ -1612,6 +1612,10 @@
         <source>&amp;Empty the trash now</source>
         <translation>&amp;Papierkorb jetzt leeren</translation>
     </message>
+    <message>
+        <source>USB devices</source>
+        <translation>USB-Geräte</translation>
+    </message>
 </context>
 <context>
     <name>ui::Problem</name>
@@ -1950,6 +1954,22 @@
     <message>
         <source>No machine could be made of this moment.</source>
         <translation>Aus diesem Moment konnte keine Maschine gemacht werden.</translation>
+    </message>
+    <message>
+        <source>The USB device could not be attached.</source>
+        <translation>Das USB-Gerät konnte nicht angeschlossen werden.</translation>
+    </message>
+    <message>
+        <source>The USB device could not be detached.</source>
+        <translation>Das USB-Gerät konnte nicht getrennt werden.</translation>
+    </message>
+    <message>
+        <source>The device could not be plugged in or out.</source>
+        <translation>Das Gerät konnte nicht ein- oder ausgesteckt werden.</translation>
+    </message>
+    <message>
+        <source>The rule for USB devices could not be saved.</source>
+        <translation>Die Regel für USB-Geräte konnte nicht gespeichert werden.</translation>
     </message>
 </context>
 <context>
@@ -2365,6 +2385,256 @@
     <message>
         <source>No moments yet.</source>
         <translation>Noch keine Momente.</translation>
+    </message>
+</context>
+<context>
+    <name>ui::Usb</name>
+    <message>
+        <source>everything with sound</source>
+        <translation>alles mit Ton</translation>
+    </message>
+    <message>
+        <source>network and serial adapters</source>
+        <translation>Netzwerk- und serielle Adapter</translation>
+    </message>
+    <message>
+        <source>keyboards, pointers and other input devices</source>
+        <translation>Tastaturen, Zeiger und andere Eingabegeräte</translation>
+    </message>
+    <message>
+        <source>cameras and phones</source>
+        <translation>Kameras und Telefone</translation>
+    </message>
+    <message>
+        <source>printers</source>
+        <translation>Drucker</translation>
+    </message>
+    <message>
+        <source>disks and memory sticks</source>
+        <translation>Festplatten und Speichersticks</translation>
+    </message>
+    <message>
+        <source>smart card readers</source>
+        <translation>Chipkartenleser</translation>
+    </message>
+    <message>
+        <source>webcams</source>
+        <translation>Webcams</translation>
+    </message>
+    <message>
+        <source>wireless adapters</source>
+        <translation>Funkadapter</translation>
+    </message>
+    <message>
+        <source>class %1</source>
+        <translation>Klasse %1</translation>
+    </message>
+    <message>
+        <source>USB keyboard</source>
+        <translation>USB-Tastatur</translation>
+    </message>
+    <message>
+        <source>USB mouse</source>
+        <translation>USB-Maus</translation>
+    </message>
+    <message>
+        <source>USB tablet</source>
+        <translation>USB-Tablett</translation>
+    </message>
+    <message>
+        <source>USB hub</source>
+        <translation>USB-Hub</translation>
+    </message>
+    <message>
+        <source>USB serial port</source>
+        <translation>Serielle USB-Schnittstelle</translation>
+    </message>
+    <message>
+        <source>1.5 Mbit/s</source>
+        <translation>1,5 Mbit/s</translation>
+    </message>
+    <message>
+        <source>12 Mbit/s</source>
+        <translation>12 Mbit/s</translation>
+    </message>
+    <message>
+        <source>480 Mbit/s</source>
+        <translation>480 Mbit/s</translation>
+    </message>
+    <message>
+        <source>5 Gbit/s</source>
+        <translation>5 Gbit/s</translation>
+    </message>
+    <message>
+        <source>Port %1</source>
+        <translation>Anschluss %1</translation>
+    </message>
+    <message>
+        <source>serial number %1</source>
+        <translation>Seriennummer %1</translation>
+    </message>
+    <message>
+        <source>the only keyboard of this computer</source>
+        <translation>einzige Tastatur dieses Computers</translation>
+    </message>
+    <message>
+        <source>a keyboard of this computer</source>
+        <translation>Tastatur dieses Computers</translation>
+    </message>
+    <message>
+        <source>the only pointer of this computer</source>
+        <translation>einziger Zeiger dieses Computers</translation>
+    </message>
+    <message>
+        <source>a pointer of this computer</source>
+        <translation>Zeiger dieses Computers</translation>
+    </message>
+    <message>
+        <source>mounted at %1</source>
+        <translation>eingehängt in %1</translation>
+    </message>
+    <message>
+        <source>network %1 of this computer</source>
+        <translation>Netzwerk %1 dieses Computers</translation>
+    </message>
+    <message>
+        <source>in use (%1)</source>
+        <translation>in Benutzung (%1)</translation>
+    </message>
+    <message>
+        <source>It is the only keyboard of this computer: it would type in the machine alone.</source>
+        <translation>Es ist die einzige Tastatur dieses Computers: Sie schriebe dann nur noch in der Maschine.</translation>
+    </message>
+    <message>
+        <source>It is a keyboard of this computer, and would type in the machine alone.</source>
+        <translation>Es ist eine Tastatur dieses Computers und schriebe dann nur noch in der Maschine.</translation>
+    </message>
+    <message>
+        <source>It is the only pointer of this computer: it would move in the machine alone.</source>
+        <translation>Es ist der einzige Zeiger dieses Computers: Er bewegte sich dann nur noch in der Maschine.</translation>
+    </message>
+    <message>
+        <source>It is a pointer of this computer, and would move in the machine alone.</source>
+        <translation>Es ist ein Zeiger dieses Computers und bewegte sich dann nur noch in der Maschine.</translation>
+    </message>
+    <message>
+        <source>It is mounted at %1: what is not written yet would be lost. Eject it first.</source>
+        <translation>Es ist in %1 eingehängt: Was noch nicht geschrieben ist, ginge verloren. Werfen Sie es zuerst aus.</translation>
+    </message>
+    <message>
+        <source>A disk of it is in use (%1), and would be gone at once.</source>
+        <translation>Ein Datenträger davon ist in Benutzung (%1) und wäre sofort weg.</translation>
+    </message>
+    <message>
+        <source>It is the only network connection of this computer (%1).</source>
+        <translation>Es ist die einzige Netzwerkverbindung dieses Computers (%1).</translation>
+    </message>
+    <message>
+        <source>It is a network connection of this computer (%1), which would end.</source>
+        <translation>Es ist eine Netzwerkverbindung dieses Computers (%1), die dann endete.</translation>
+    </message>
+    <message>
+        <source>A program has its port open (%1), and would lose it.</source>
+        <translation>Ein Programm hat seine Schnittstelle offen (%1) und verlöre sie.</translation>
+    </message>
+    <message>
+        <source>A rule says that it stays on this computer.</source>
+        <translation>Eine Regel sagt, dass es an diesem Computer bleibt.</translation>
+    </message>
+    <message>
+        <source>Unplugged and plugged in anew: %1.</source>
+        <translation>Aus- und neu eingesteckt: %1.</translation>
+    </message>
+    <message>
+        <source>Unplugged: %1.</source>
+        <translation>Ausgesteckt: %1.</translation>
+    </message>
+    <message>
+        <source>Unplugged, and you are asked about it then: %1.</source>
+        <translation>Ausgesteckt, und Sie werden dann danach gefragt: %1.</translation>
+    </message>
+    <message>
+        <source>Not here any more: %1.</source>
+        <translation>Nicht mehr hier: %1.</translation>
+    </message>
+    <message>
+        <source>every device</source>
+        <translation>jedes Gerät</translation>
+    </message>
+    <message>
+        <source>everything of maker %1</source>
+        <translation>alles des Herstellers %1</translation>
+    </message>
+    <message>
+        <source>plugged in at %1</source>
+        <translation>eingesteckt an %1</translation>
+    </message>
+    <message>
+        <source>every one of this model</source>
+        <translation>jedes dieses Modells</translation>
+    </message>
+</context>
+<context>
+    <name>ui::UsbRulesCard</name>
+    <message>
+        <source>The rules cannot be read, and none holds: %1. Mend or remove that file.</source>
+        <translation>Die Regeln sind nicht zu lesen, und keine gilt: %1. Berichtigen oder entfernen Sie diese Datei.</translation>
+    </message>
+    <message>
+        <source>Remove the rule for %1</source>
+        <translation>Die Regel für %1 entfernen</translation>
+    </message>
+    <message>
+        <source>What happens with %1</source>
+        <translation>Was mit %1 geschieht</translation>
+    </message>
+    <message>
+        <source>Ask each time</source>
+        <translation>Jedes Mal fragen</translation>
+    </message>
+    <message>
+        <source>Stays on this computer</source>
+        <translation>Bleibt an diesem Computer</translation>
+    </message>
+    <message>
+        <source>Always into “%1”</source>
+        <translation>Immer in „%1“</translation>
+    </message>
+    <message>
+        <source>Into a machine that is not here</source>
+        <translation>In eine Maschine, die nicht hier ist</translation>
+    </message>
+    <message>
+        <source>This one only (%1)</source>
+        <translation>Nur dieses (%1)</translation>
+    </message>
+    <message>
+        <source>Every one of this model (%1)</source>
+        <translation>Jedes dieses Modells (%1)</translation>
+    </message>
+    <message>
+        <source>Whatever is plugged in here (port %1)</source>
+        <translation>Was immer hier eingesteckt wird (Anschluss %1)</translation>
+    </message>
+    <message>
+        <source>All of its kind: %1</source>
+        <translation>Alle dieser Art: %1</translation>
+    </message>
+    <message>
+        <source>Plug a device in to make a rule for it.</source>
+        <translation>Stecken Sie ein Gerät ein, um eine Regel dafür zu machen.</translation>
+    </message>
+    <message>
+        <source>All devices without another rule</source>
+        <translation>Alle Geräte ohne andere Regel</translation>
+    </message>
+    <message>
+        <source>What happens when a USB device is plugged in, or a machine starts. Of several rules that fit, the most exact one holds; without any you are asked while a machine has the focus.</source>
+        <translation>Was geschieht, wenn ein USB-Gerät eingesteckt wird oder eine Maschine startet. Von mehreren passenden Regeln gilt die genaueste; ohne eine werden Sie gefragt, während eine Maschine im Vordergrund ist.</translation>
+    </message>
+    <message>
+        <source>Add a rule for…</source>
+        <translation>Eine Regel hinzufügen für …</translation>
     </message>
 </context>
 <context>

@@ -314,6 +314,15 @@ void MainWindow::showPreferences()
     m_preferences->setFocus();
 }
 
+void MainWindow::showUsbRules()
+{
+    comeBack(); // the machine may be in a window of its own
+    if (auto* page = qobject_cast<MachinePage*>(m_stack->currentWidget()); page != nullptr && page->isFullScreen())
+        toggleFullScreen(page);
+    showPage(m_preferences);
+    m_preferences->focusUsb();
+}
+
 void MainWindow::back()
 {
     if (m_library.ids().isEmpty()) {

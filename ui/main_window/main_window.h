@@ -43,6 +43,7 @@ public:
     void showNewMachine();
     void showSettings(QString const& id);
     void showPreferences();
+    void showUsbRules();
     /// What this computer can give, in the status line.
     void showHost(app::HostReport const& host);
     /// Brings everything back that closing into the background has hidden.

@@ -4,7 +4,9 @@
 #include "app/settings/settings.h"
 #include "ui/settings/language.h"
 #include "ui/theme/theme.h"
+#include "ui/usb/usb_rules_card.h"
 #include "ui/widgets/guarded.h"
+#include "ui/widgets/message_bar.h"
 #include "ui/widgets/words.h"
 
 #include <QApplication>
@@ -19,12 +21,15 @@ namespace ui {
 PreferencesPage::PreferencesPage(app::Library& library, QWidget* parent)
     : PageFrame(parent),
       m_library(library),
+      m_messages(new MessageBar),
       m_trashLabel(new QLabel),
       m_theme(new QComboBox),
       m_language(new QComboBox),
       m_close(new QComboBox),
-      m_emptyTrash(new QPushButton)
+      m_emptyTrash(new QPushButton),
+      m_usb(new UsbRulesCard(library))
 {
+    above()->addWidget(m_messages);
     auto addField = [](QGridLayout* grid, QLabel*& label, QWidget* field) {
         label = new QLabel;
         label->setBuddy(field);
@@ -54,6 +59,7 @@ PreferencesPage::PreferencesPage(app::Library& library, QWidget* parent)
     machinesCard->addSpacing(8);
     machinesCard->addWidget(m_trashLabel);
     machinesCard->addWidget(m_emptyTrash, 0, Qt::AlignLeft);
+    addCard(m_usbHeading)->addWidget(m_usb);
     content()->addStretch(1);
 
     connect(m_theme, &QComboBox::activated, this, [this](int index) {
@@ -71,7 +77,16 @@ PreferencesPage::PreferencesPage(app::Library& library, QWidget* parent)
         m_emptyTrash->setEnabled(false);
         m_library.emptyTrash(guarded(this, [this](vmm::Result<> const&) { measureTrash(); }));
     });
+    connect(m_usb, &UsbRulesCard::failed, this, [this](std::optional<vmm::Error> const& error) {
+        error ? m_messages->showProblem(problemFor(Task::ChangeUsbRules, *error)) : m_messages->dismiss();
+    });
     updateTexts();
+}
+
+void PreferencesPage::focusUsb()
+{
+    m_usb->focusFirst();
+    ensureVisible(m_usb);
 }
 
 void PreferencesPage::showEvent(QShowEvent* event)
@@ -94,6 +109,7 @@ void PreferencesPage::updateTexts()
     setTitle(tr("Preferences"));
     m_looksHeading->setText(tr("Looks"));
     m_machinesHeading->setText(tr("Machines"));
+    m_usbHeading->setText(tr("USB devices"));
     m_themeLabel->setText(tr("&Colours"));
     m_languageLabel->setText(tr("&Language"));
     m_closeLabel->setText(tr("When the application is closed, machines that &run are"));

@@ -11,11 +11,16 @@ class Library;
 
 namespace ui {
 
+class MessageBar;
+class UsbRulesCard;
+
 /// The person's preferences; each takes effect as it is changed.
 class PreferencesPage final : public PageFrame {
     Q_OBJECT
 public:
     explicit PreferencesPage(app::Library& library, QWidget* parent = nullptr);
+
+    void focusUsb();
 
 signals:
     void themeChanged();
@@ -29,10 +34,12 @@ private:
 
     app::Library& m_library;
     quint64 m_trashBytes = 0;
-    QLabel *m_looksHeading, *m_machinesHeading;
+    MessageBar* m_messages;
+    QLabel *m_looksHeading, *m_machinesHeading, *m_usbHeading;
     QLabel *m_themeLabel, *m_languageLabel, *m_closeLabel, *m_closeHint, *m_trashLabel;
     QComboBox *m_theme, *m_language, *m_close;
     QPushButton* m_emptyTrash;
+    UsbRulesCard* m_usb;
 };
 
 }

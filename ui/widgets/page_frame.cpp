@@ -2,6 +2,7 @@
 
 #include "ui/theme/icons.h"
 
+#include <QCoreApplication>
 #include <QEvent>
 #include <QFrame>
 #include <QKeyEvent>
@@ -14,6 +15,7 @@ PageFrame::PageFrame(QWidget* parent)
     : QWidget(parent),
       m_back(new QToolButton),
       m_title(new QLabel),
+      m_scroll(new QScrollArea),
       m_above(new QVBoxLayout),
       m_content(new QVBoxLayout),
       m_footer(new QHBoxLayout)
@@ -43,11 +45,10 @@ PageFrame::PageFrame(QWidget* parent)
     centring->addStretch(1);
     centring->addWidget(column, 100);
     centring->addStretch(1);
-    auto* scroll = new QScrollArea;
-    scroll->setFrameShape(QFrame::NoFrame);
-    scroll->setWidgetResizable(true);
-    scroll->setWidget(middle);
-    scroll->setFocusPolicy(Qt::NoFocus);
+    m_scroll->setFrameShape(QFrame::NoFrame);
+    m_scroll->setWidgetResizable(true);
+    m_scroll->setWidget(middle);
+    m_scroll->setFocusPolicy(Qt::NoFocus);
     m_footer->setContentsMargins(24, 10, 24, 12);
     m_footer->setSpacing(10);
 
@@ -56,7 +57,7 @@ PageFrame::PageFrame(QWidget* parent)
     layout->setSpacing(0);
     layout->addLayout(header);
     layout->addLayout(m_above);
-    layout->addWidget(scroll, 1);
+    layout->addWidget(m_scroll, 1);
     layout->addLayout(m_footer);
     connect(m_back, &QToolButton::clicked, this, &PageFrame::backRequested);
     m_back->setToolTip(tr("Back (Esc)"));
@@ -84,6 +85,12 @@ QVBoxLayout* PageFrame::addCard(QLabel*& heading)
     m_content->addWidget(heading);
     m_content->addWidget(card);
     return layout;
+}
+
+void PageFrame::ensureVisible(QWidget* part)
+{
+    QCoreApplication::sendPostedEvents(nullptr, QEvent::LayoutRequest); // a page that is shown just now
+    m_scroll->ensureWidgetVisible(part);
 }
 
 void PageFrame::changeEvent(QEvent* event)

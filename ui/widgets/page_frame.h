@@ -31,10 +31,13 @@ protected:
 
     /// A heading over a card, and the card to put rows into.
     QVBoxLayout* addCard(QLabel*& heading);
+    /// Scrolls to it.
+    void ensureVisible(QWidget* part);
 
 private:
     QToolButton* m_back;
     QLabel* m_title;
+    QScrollArea* m_scroll;
     QVBoxLayout *m_above, *m_content;
     QHBoxLayout* m_footer;
 };

@@ -43,6 +43,10 @@ public:
         case Task::RemoveMoment: return tr("The moment could not be deleted or brought back.");
         case Task::CompareMoments: return tr("The moments could not be compared.");
         case Task::ForkMoment: return tr("No machine could be made of this moment.");
+        case Task::AttachUsb: return tr("The USB device could not be attached.");
+        case Task::DetachUsb: return tr("The USB device could not be detached.");
+        case Task::PlugUsb: return tr("The device could not be plugged in or out.");
+        case Task::ChangeUsbRules: return tr("The rule for USB devices could not be saved.");
         case Task::Run: return tr("The machine has stopped.");
         }
         return {};

@@ -35,6 +35,10 @@ enum class Task {
     RemoveMoment,
     CompareMoments,
     ForkMoment,
+    AttachUsb,
+    DetachUsb,
+    PlugUsb,
+    ChangeUsbRules,
     Run, ///< nobody asked for anything: the machine stopped by itself
 };
 

@@ -1,0 +1,146 @@
+#include "tests/support/suite.h"
+#include "tests/ui/main_window/desk.h"
+#include "ui/settings/preferences_page.h"
+
+#include <QApplication>
+#include <QComboBox>
+#include <QFile>
+#include <QLabel>
+#include <QMenu>
+#include <QToolButton>
+
+using app::UsbAction;
+using tests::button;
+using tests::Desk;
+
+namespace {
+
+bool change(Desk& desk, std::function<vmm::Result<>(app::UsbRules&)> const& what)
+{
+    std::optional<vmm::Result<>> saved;
+    desk.library->changeUsbRules(what, [&](vmm::Result<> const& outcome) { saved = outcome; });
+    return QTest::qWaitFor([&] { return saved.has_value(); }) && *saved;
+}
+
+app::UsbRule stickRule(std::string machine = {})
+{
+    app::UsbRule rule;
+    rule.match.vendor = 0x0951;
+    rule.match.product = 0x1666;
+    rule.action = machine.empty() ? UsbAction::Never : UsbAction::Attach;
+    rule.machine = std::move(machine);
+    rule.name = "Kingston DataTraveler";
+    return rule;
+}
+
+/// Null: it is not there (yet).
+QComboBox* choice(QWidget* page, QString const& about)
+{
+    for (auto* one : page->findChildren<QComboBox*>()) {
+        if (one->accessibleName() == "What happens with " + about && one->isVisibleTo(page))
+            return one;
+    }
+    return nullptr;
+}
+
+constexpr char const* stick = "Kingston DataTraveler (0951:1666, every one of this model)";
+
+}
+
+/// The person's rules for USB devices, in the preferences.
+class UsbRulesTest final : public QObject {
+    Q_OBJECT
+private slots:
+    void rulesAreShownTheMostExactFirst()
+    {
+        Desk desk;
+        auto const id = desk.create("web");
+        desk.open();
+        QVERIFY(change(desk, [&](app::UsbRules& rules) -> vmm::Result<> {
+            app::UsbRule disks;
+            disks.match.deviceClass = 0x08;
+            disks.action = UsbAction::Ask;
+            TRY(rules.set(disks));
+            return rules.set(stickRule(id.toStdString()));
+        }));
+        desk.window->showUsbRules();
+        auto* page = desk.window->currentPage();
+        QTRY_VERIFY(choice(page, stick));
+        QCOMPARE(choice(page, stick)->currentText(), "Always into “web”");
+        auto* disks = choice(page, "disks and memory sticks");
+        QCOMPARE(disks->currentText(), "Ask each time");
+        auto const y = [page](QWidget* widget) { return widget->mapTo(page, QPoint(0, 0)).y(); };
+        QVERIFY(y(choice(page, stick)) < y(disks));
+    }
+
+    void changedAndRemovedByKeyboardAlone()
+    {
+        Desk desk;
+        auto const id = desk.create("web");
+        desk.open();
+        QVERIFY(change(desk, [](app::UsbRules& rules) { return rules.set(stickRule()); }));
+        desk.window->showUsbRules();
+        auto* page = desk.window->currentPage();
+        QTRY_VERIFY(choice(page, stick) && choice(page, stick)->isVisible());
+        choice(page, stick)->setFocus();
+        QCOMPARE(choice(page, stick)->currentText(), "Stays on this computer");
+        QTest::keyClick(choice(page, stick), Qt::Key_Down);
+        auto const& rules = desk.library->hostUsb();
+        QTRY_COMPARE(rules.rules().rules.front().action, UsbAction::Attach);
+        QCOMPARE(rules.rules().rules.front().machine, id.toStdString());
+        QTRY_VERIFY(choice(page, stick));
+        auto* remove = desk.named<QToolButton>(page, QString("Remove the rule for ") + stick);
+        QTest::keyClick(remove, Qt::Key_Space);
+        QTRY_VERIFY(rules.rules().rules.empty());
+    }
+
+    void aMachineThatIsNotHereAnyMoreIsNotForgotten()
+    {
+        Desk desk;
+        desk.open();
+        QVERIFY(change(desk, [](app::UsbRules& rules) { return rules.set(stickRule(vmm::makeUuid())); }));
+        desk.window->showUsbRules();
+        auto* page = desk.window->currentPage();
+        QTRY_VERIFY(choice(page, stick));
+        QCOMPARE(choice(page, stick)->currentText(), "Into a machine that is not here");
+    }
+
+    void aRuleForAllOthers()
+    {
+        Desk desk;
+        desk.create("web");
+        desk.open();
+        desk.window->showUsbRules();
+        auto* page = desk.window->currentPage();
+        auto* menu = button(page, "Add a rule for…")->menu();
+        emit menu->aboutToShow();
+        menu->actions().back()->trigger();
+        auto const& host = desk.library->hostUsb();
+        QTRY_COMPARE(host.rules().rules.size(), 1u);
+        QCOMPARE(host.rules().rules.front().action, UsbAction::Ask);
+        QTRY_VERIFY(choice(page, "every device") && choice(page, "every device")->hasFocus());
+        QCOMPARE(choice(page, "every device")->count(), 2); // it takes none into a machine
+        emit menu->aboutToShow();
+        QVERIFY(!menu->actions().back()->isEnabled()); // there is one
+    }
+
+    void rulesThatCannotBeReadAreTold()
+    {
+        Desk desk;
+        desk.create("web");
+        QFile file(desk.directory.filePath("data/usb.json"));
+        QVERIFY(file.open(QIODevice::WriteOnly) && file.write("{ none of ours") > 0);
+        file.close();
+        desk.open();
+        desk.window->showUsbRules();
+        auto* page = desk.window->currentPage();
+        QTRY_VERIFY(!button(page, "Add a rule for…")->isEnabled());
+        auto const labels = page->findChildren<QLabel*>();
+        QVERIFY(std::ranges::any_of(labels, [&](QLabel const* label) {
+            return label->isVisibleTo(page) && label->text().contains("The rules cannot be read");
+        }));
+    }
+};
+
+REGISTER_SUITE(UsbRulesTest);
+#include "usb_rules_test.moc"

@@ -650,10 +650,6 @@
 <context>
     <name>ui::MachineSettingsPage</name>
     <message>
-        <source>Name, notes, CDs, cables, port forwards and the timeline can be changed while the machine runs, the rest once it is off.</source>
-        <translation>Name, Notizen, CDs, Kabel, Portweiterleitungen und die Zeitleiste lassen sich ändern, während die Maschine läuft, alles andere, sobald sie aus ist.</translation>
-    </message>
-    <message>
         <source>Remove %1</source>
         <translation>%1 entfernen</translation>
     </message>
@@ -1023,6 +1019,50 @@
     <message>
         <source>Timeline</source>
         <translation>Zeitleiste</translation>
+    </message>
+    <message>
+        <source>Name, notes, CDs, cables, port forwards, the timeline and what becomes of USB devices can be changed while the machine runs, the rest once it is off.</source>
+        <translation>Name, Notizen, CDs, Kabel, Portweiterleitungen, die Zeitleiste und was aus USB-Geräten wird, lassen sich ändern, während die Maschine läuft, alles andere, sobald sie aus ist.</translation>
+    </message>
+    <message>
+        <source>%1 – USB controller (xHCI)</source>
+        <translation>%1 – USB-Controller (xHCI)</translation>
+    </message>
+    <message>
+        <source>USB controller</source>
+        <translation>USB-Controller</translation>
+    </message>
+    <message>
+        <source>USB</source>
+        <translation>USB</translation>
+    </message>
+    <message>
+        <source>Add a USB device</source>
+        <translation>Ein USB-Gerät hinzufügen</translation>
+    </message>
+    <message>
+        <source>When the machine comes back from a moment or is restored, devices of this computer &amp;are</source>
+        <translation>Kommt die Maschine von einem Moment zurück oder wird sie wiederhergestellt, &amp;werden Geräte dieses Computers</translation>
+    </message>
+    <message>
+        <source>USB devices of this computer after going back</source>
+        <translation>USB-Geräte dieses Computers nach dem Zurückgehen</translation>
+    </message>
+    <message>
+        <source>plugged in anew</source>
+        <translation>neu eingesteckt</translation>
+    </message>
+    <message>
+        <source>left on this computer</source>
+        <translation>hier gelassen</translation>
+    </message>
+    <message>
+        <source>asked about</source>
+        <translation>erfragt</translation>
+    </message>
+    <message>
+        <source>Name, notes, CDs, cables, port forwards and the timeline can be changed while the machine runs, the rest once it is off.</source>
+        <translation>Name, Notizen, CDs, Kabel, Portweiterleitungen und die Zeitleiste lassen sich ändern, während die Maschine läuft, alles andere, sobald sie aus ist.</translation>
     </message>
     <message>
         <source>Keyboard</source>

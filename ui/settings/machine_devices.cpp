@@ -346,47 +346,6 @@ void MachineSettingsPage::fillSerials()
     }
 }
 
-void MachineSettingsPage::fillUsb()
-{
-    auto const nameOf = [](vmm::UsbKind kind) {
-        switch (kind) {
-        case vmm::UsbKind::Keyboard: return tr("Keyboard");
-        case vmm::UsbKind::Mouse: return tr("Mouse");
-        case vmm::UsbKind::Tablet: return tr("Pointer (absolute)");
-        case vmm::UsbKind::Hub: return tr("Hub");
-        case vmm::UsbKind::Serial: return tr("Serial port");
-        case vmm::UsbKind::Audio: return tr("Loudspeakers and microphone");
-        case vmm::UsbKind::Gamepad: return tr("Gamepad");
-        }
-        return QString();
-    };
-    Refill const refill(m_usb);
-    for (auto const& device : m_config.usbDevices) {
-        auto const id = QString::fromStdString(device.id);
-        auto* row = addRow(rowsOf(m_usb), QStringLiteral("plug"), id);
-        row->layout()->addWidget(new QLabel(nameOf(device.kind)));
-        auto* remove = addRemove(row, id, [this, gone = device.id] {
-            std::erase_if(m_config.usbDevices, [&](vmm::UsbDeviceConfig const& one) { return one.id == gone; });
-            fillUsb();
-        });
-        bool const isHubInUse = std::any_of(m_config.usbDevices.begin(), m_config.usbDevices.end(),
-            [&](vmm::UsbDeviceConfig const& other) { return other.parent == device.id; });
-        remove->setEnabled(remove->isEnabled() && !isHubInUse);
-    }
-}
-
-void MachineSettingsPage::addUsb(vmm::UsbKind kind)
-{
-    vmm::UsbDeviceConfig device;
-    device.kind = kind;
-    device.parent = app::freeUsbController(m_config);
-    auto const names = stateNames(kind);
-    device.id = app::freeDeviceId(
-        m_config, "usb-" + std::string(names[static_cast<std::size_t>(kind)]) + "-"); // as chronoctl calls it
-    m_config.usbDevices.push_back(device);
-    fillUsb();
-}
-
 void MachineSettingsPage::fillBootOrder()
 {
     Refill const refill(m_boot);

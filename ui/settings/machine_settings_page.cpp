@@ -44,6 +44,8 @@ MachineSettingsPage::MachineSettingsPage(app::Library& library, QWidget* parent)
     makeGeneralCard();
     makeHardwareCard();
     makeDeviceCards();
+    makeUsbCard();
+    makeBootCard();
     makeTimelineCard();
     content()->addStretch(1);
     m_hostHint = new QLabel;
@@ -149,16 +151,13 @@ void MachineSettingsPage::makeDeviceCards()
             m_lockable += *add;
         }
         buttons->addStretch(1);
-        if (adds.size() > 0)
-            card->addLayout(buttons);
+        card->addLayout(buttons);
     };
     make(m_disksHeading, m_disks, { &m_addNewDisk, &m_addDisk });
     make(m_cdsHeading, m_cds, { &m_addCd });
     make(m_networksHeading, m_networks, { &m_addNetwork });
     make(m_serialsHeading, m_serials, { &m_addSerial });
-    make(m_usbHeading, m_usb, { &m_addSound, &m_addGamepad });
-    make(m_bootHeading, m_boot, {});
-    m_lockable += { m_disks, m_serials, m_usb, m_boot };
+    m_lockable += { m_disks, m_serials };
     connect(m_addNewDisk, &QPushButton::clicked, this, [this] {
         vmm::DiskConfig disk;
         disk.id = app::freeDeviceId(m_config, "disk");
@@ -192,8 +191,16 @@ void MachineSettingsPage::makeDeviceCards()
         m_config.serials.push_back({ app::freeDeviceId(m_config, "serial"), false });
         fillSerials();
     });
-    connect(m_addSound, &QPushButton::clicked, this, [this] { addUsb(vmm::UsbKind::Audio); });
-    connect(m_addGamepad, &QPushButton::clicked, this, [this] { addUsb(vmm::UsbKind::Gamepad); });
+}
+
+void MachineSettingsPage::makeBootCard()
+{
+    m_boot = new QWidget;
+    auto* layout = new QVBoxLayout(m_boot);
+    layout->setContentsMargins(0, 0, 0, 0);
+    layout->setSpacing(8);
+    addCard(m_bootHeading)->addWidget(m_boot);
+    m_lockable += m_boot;
 }
 
 void MachineSettingsPage::makeTimelineCard()
@@ -238,6 +245,9 @@ void MachineSettingsPage::open(QString const& id)
     m_newDisks.clear();
     m_unwanted.clear();
     m_timeline->setPolicy(m_policyBefore);
+    m_library.hostUsb().open();
+    m_restoreBefore = m_library.hostUsb().rules().restoreOf(id.toStdString());
+    setUsbRestore(m_restoreBefore);
     if (auto* session = m_library.session(id))
         followTimeline(session->timeline());
     if (auto const draft = m_drafts.extract(id)) {
@@ -246,6 +256,7 @@ void MachineSettingsPage::open(QString const& id)
         m_newDisks = std::move(kept.newDisks);
         m_unwanted = std::move(kept.unwanted);
         m_timeline->setPolicy(kept.policy.value_or(m_policyBefore));
+        setUsbRestore(kept.restore.value_or(m_restoreBefore));
     }
     m_messages->dismiss();
     if (auto* session = m_library.session(id)) {
@@ -321,8 +332,9 @@ app::SessionState MachineSettingsPage::state() const
 void MachineSettingsPage::updateEnabled()
 {
     auto const reason = isLive()
-        ? tr("Name, notes, CDs, cables, port forwards and the timeline can be changed while the machine runs, the rest "
-             "once it is off.")
+        ? tr("Name, notes, CDs, cables, port forwards, the timeline and what becomes of USB devices can be changed "
+             "while "
+             "the machine runs, the rest once it is off.")
         : tr("The machine is suspended: name, notes and the timeline can be changed, the rest once it was restored and "
              "shut down.");
     for (auto* widget : m_lockable) {
@@ -350,7 +362,8 @@ void MachineSettingsPage::putAside()
 {
     if (isChanged() && m_library.entry(m_id))
         m_drafts[m_id] = { m_config, m_before, m_newDisks, m_unwanted,
-            isPolicyChanged() ? std::optional(m_timeline->policy()) : std::nullopt };
+            isPolicyChanged() ? std::optional(m_timeline->policy()) : std::nullopt,
+            m_restore != m_restoreBefore ? std::optional(m_restore) : std::nullopt };
 }
 
 void MachineSettingsPage::discard()
@@ -359,6 +372,7 @@ void MachineSettingsPage::discard()
     m_newDisks.clear();
     m_unwanted.clear();
     m_timeline->setPolicy(m_policyBefore);
+    setUsbRestore(m_restoreBefore);
     updateTexts();
     updateEnabled();
 }
@@ -373,18 +387,21 @@ void MachineSettingsPage::save()
     m_save->setEnabled(false);
     // The page may show another machine by then, or have been changed again.
     auto finish = guarded(
-        this, [this, was = Draft { m_config, m_before, m_newDisks, m_unwanted, {} }](vmm::Result<> const& outcome) {
+        this, [this, was = Draft { m_config, m_before, m_newDisks, m_unwanted, {}, {} }](vmm::Result<> const& outcome) {
             m_save->setEnabled(true);
             finishSave(was, outcome);
         });
-    auto saveConfig = [this, finish, locked = isLocked(), config = m_config, newDisks = m_newDisks,
-                          unwanted = m_unwanted](vmm::Result<> const& outcome) mutable {
+    auto saveRest = [this, finish, locked = isLocked(), config = m_config, newDisks = m_newDisks,
+                        unwanted = m_unwanted](vmm::Result<> const& outcome) mutable {
         if (!outcome)
             finish(outcome);
         else if (locked)
             m_library.changeWhileInMemory(config, finish);
         else
             m_library.changeSettings(config, newDisks, unwanted, finish);
+    };
+    auto saveConfig = [this, saveRest](vmm::Result<> const& outcome) mutable {
+        outcome ? saveUsbRestore(saveRest) : saveRest(outcome);
     };
     if (!isPolicyChanged())
         return saveConfig({});
@@ -467,7 +484,6 @@ void MachineSettingsPage::updateTexts()
     m_cdsHeading->setText(tr("CD drives"));
     m_networksHeading->setText(tr("Networks"));
     m_serialsHeading->setText(tr("Serial ports"));
-    m_usbHeading->setText(tr("USB devices"));
     m_bootHeading->setText(tr("Starts from, in this order"));
     m_timelineHeading->setText(tr("Timeline"));
     m_nameLabel->setText(tr("&Name"));
@@ -495,10 +511,9 @@ void MachineSettingsPage::updateTexts()
     m_addCd->setText(tr("Add a CD drive"));
     m_addNetwork->setText(tr("Add a network"));
     m_addSerial->setText(tr("Add a serial port"));
-    m_addSound->setText(tr("Add sound"));
-    m_addGamepad->setText(tr("Add a gamepad"));
-    for (auto* button : { m_addNewDisk, m_addDisk, m_addCd, m_addNetwork, m_addSerial, m_addSound, m_addGamepad })
+    for (auto* button : { m_addNewDisk, m_addDisk, m_addCd, m_addNetwork, m_addSerial })
         button->setIcon(icon(QStringLiteral("add")));
+    updateUsbTexts();
     m_save->setText(tr("&Save"));
     m_discard->setText(tr("&Discard changes"));
     if (!m_id.isEmpty())

@@ -10,6 +10,7 @@
 class QCheckBox;
 class QComboBox;
 class QLineEdit;
+class QMenu;
 class QPlainTextEdit;
 class QPushButton;
 class QSpinBox;
@@ -21,9 +22,9 @@ class MessageBar;
 class TimelineCard;
 
 /// What one machine is made of, to change for its next start, and when it keeps moments by itself. While it is in
-/// memory its name, notes, CDs, port forwards and the latter can be changed, at once; the rest stands there greyed,
-/// with the reason. Changes that are not saved stay when the page is left, for each machine its own, until they are
-/// discarded.
+/// memory its name, notes, CDs, port forwards, the latter and what becomes of the host's USB devices can be changed, at
+/// once; the rest stands there greyed, with the reason. Changes that are not saved stay when the page is left, for each
+/// machine its own, until they are discarded.
 class MachineSettingsPage final : public PageFrame {
     Q_OBJECT
 public:
@@ -49,6 +50,8 @@ private:
     void makeGeneralCard();
     void makeHardwareCard();
     void makeDeviceCards();
+    void makeUsbCard();
+    void makeBootCard();
     void makeTimelineCard();
     void followTimeline(app::TimelineSession& timeline);
     void fillFields();
@@ -62,7 +65,10 @@ private:
     void fillForwards(QVBoxLayout* layout, std::size_t network);
     void fillSerials();
     void fillUsb();
-    void addUsb(vmm::UsbKind kind);
+    void fillAddUsb();
+    void updateUsbTexts();
+    void setUsbRestore(app::UsbRestore restore);
+    void saveUsbRestore(app::Library::Done<void> const& next);
     void fillBootOrder();
     void fillKernel();
     void moveInBootOrder(std::size_t index, int by);
@@ -74,7 +80,8 @@ private:
     bool isPolicyChanged() const;
     bool isChanged() const
     {
-        return m_config != m_before || !m_newDisks.empty() || !m_unwanted.empty() || isPolicyChanged();
+        return m_config != m_before || !m_newDisks.empty() || !m_unwanted.empty() || isPolicyChanged()
+            || m_restore != m_restoreBefore;
     }
     /// What was edited and is not stored.
     struct Draft {
@@ -82,6 +89,7 @@ private:
         std::vector<app::NewDisk> newDisks;
         std::vector<std::string> unwanted;
         std::optional<app::TimelinePolicy> policy; // where it is changed
+        std::optional<app::UsbRestore> restore;    // likewise
     };
     void putAside();
     void discard();
@@ -95,22 +103,24 @@ private:
     std::vector<app::NewDisk> m_newDisks; // made when it is saved
     std::vector<std::string> m_unwanted;  // images that then go
     app::TimelinePolicy m_policyBefore;   // what is edited is in m_timeline
-    std::map<QString, Draft> m_drafts;    // of the machines that are not on the page
+    app::UsbRestore m_restore = app::UsbRestore::Attach, m_restoreBefore = app::UsbRestore::Attach;
+    std::map<QString, Draft> m_drafts; // of the machines that are not on the page
     bool m_filling = false;
     std::vector<QMetaObject::Connection> m_sessionConnections;
 
     MessageBar* m_messages;
     QLabel *m_generalHeading, *m_hardwareHeading, *m_disksHeading, *m_cdsHeading, *m_networksHeading, *m_serialsHeading,
         *m_usbHeading, *m_bootHeading, *m_timelineHeading;
-    QLabel *m_nameLabel, *m_notesLabel, *m_cpusLabel, *m_memoryLabel, *m_modelLabel, *m_firmwareLabel, *m_hostHint;
+    QLabel *m_nameLabel, *m_notesLabel, *m_cpusLabel, *m_memoryLabel, *m_modelLabel, *m_firmwareLabel,
+        *m_usbRestoreLabel, *m_hostHint;
     QLineEdit* m_name;
     QPlainTextEdit* m_notes;
     QSpinBox *m_cpus, *m_memory;
-    QComboBox *m_model, *m_firmware;
+    QComboBox *m_model, *m_firmware, *m_usbRestore;
     TimelineCard* m_timeline;
     QWidget *m_hardwareFields, *m_disks, *m_cds, *m_networks, *m_serials, *m_usb, *m_boot;
-    QPushButton *m_addNewDisk, *m_addDisk, *m_addCd, *m_addNetwork, *m_addSerial, *m_addSound, *m_addGamepad,
-        *m_discard, *m_save;
+    QPushButton *m_addNewDisk, *m_addDisk, *m_addCd, *m_addNetwork, *m_addSerial, *m_addUsb, *m_discard, *m_save;
+    QMenu* m_addUsbMenu;
     QList<QWidget*> m_lockable;
 };
 

@@ -20,6 +20,7 @@ PastView::PastView(QWidget* parent)
       m_title(new ElidedLabel),
       m_details(new ElidedLabel(ElidedLabel::Tone::Quiet)),
       m_time(new QLabel),
+      m_usb(new QLabel),
       m_go(new QPushButton),
       m_fork(new QPushButton),
       m_leave(new QPushButton)
@@ -30,6 +31,9 @@ PastView::PastView(QWidget* parent)
     font.setWeight(QFont::DemiBold);
     m_title->setFont(font);
     m_time->setProperty("quiet", true);
+    m_usb->setTextFormat(Qt::PlainText);
+    m_usb->setWordWrap(true);
+    m_usb->hide();
     m_go->setProperty("primary", true);
     m_leave->setProperty("link", true);
 
@@ -41,6 +45,7 @@ PastView::PastView(QWidget* parent)
     words->setSpacing(1);
     words->addLayout(first);
     words->addWidget(m_details);
+    words->addWidget(m_usb);
     auto* caption = new QHBoxLayout(m_caption);
     caption->setContentsMargins(16, 8, 12, 8);
     caption->setSpacing(14);
@@ -80,7 +85,21 @@ void PastView::showWords(QString const& title, QString const& time, QString cons
     m_time->setText(time);
     m_details->setText(details);
     setAccessibleName(tr("The screen at “%1”").arg(title));
-    setAccessibleDescription(time + QStringLiteral(". ") + details);
+    describe();
+}
+
+void PastView::showUsb(QString const& text)
+{
+    m_usb->setText(text);
+    m_usb->setVisible(!text.isEmpty());
+    describe();
+}
+
+void PastView::describe()
+{
+    auto sentences = QStringList { m_time->text(), m_details->text(), m_usb->text() };
+    sentences.removeAll(QString());
+    setAccessibleDescription(sentences.join(QStringLiteral(". ")));
 }
 
 void PastView::setWhyNotGo(QString const& reason)

@@ -25,6 +25,8 @@ public:
     void showPicture(Picture picture);
     /// `instead` is said where there is no picture.
     void showWords(QString const& title, QString const& time, QString const& details, QString const& instead);
+    /// What going there does to USB devices of the host; empty: nothing, or it is not known yet.
+    void showUsb(QString const& text);
     /// Empty: it can be gone to.
     void setWhyNotGo(QString const& reason);
     bool hasPicture() const { return m_picture && !m_picture->isNull(); }
@@ -43,6 +45,7 @@ protected:
 
 private:
     void updateTexts();
+    void describe();
     QRect pictureRect() const; // device pixels
 
     Picture m_picture;
@@ -50,7 +53,7 @@ private:
     QString m_instead;
     QFrame* m_caption;
     ElidedLabel *m_title, *m_details;
-    QLabel* m_time;
+    QLabel *m_time, *m_usb;
     QPushButton *m_go, *m_fork, *m_leave;
 };
 

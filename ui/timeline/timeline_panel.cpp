@@ -5,6 +5,7 @@
 #include "ui/timeline/compare_view.h"
 #include "ui/timeline/moment_words.h"
 #include "ui/timeline/past_view.h"
+#include "ui/usb/usb_words.h"
 #include "ui/widgets/elided_label.h"
 #include "ui/widgets/guarded.h"
 #include "ui/widgets/words.h"
@@ -53,6 +54,9 @@ TimelinePanel::TimelinePanel(app::VmSession& session, QWidget* parent)
     m_toldTimer.setSingleShot(true);
     m_toldTimer.setInterval(6000);
 
+    m_usbTimer.setSingleShot(true);
+    m_usbTimer.setInterval(200); // for who stays there, and not for who scrubs
+
     connect(m_axis, &TimelineAxis::requested, this, &TimelinePanel::perform);
     connect(m_axis, &TimelineAxis::selectionChanged, this, &TimelinePanel::showSelected);
     connect(&m_timeline.pictures(), &app::MomentPictures::arrived, this, &TimelinePanel::showPictureOfSelected);
@@ -76,6 +80,11 @@ TimelinePanel::TimelinePanel(app::VmSession& session, QWidget* parent)
         m_axis->select({});
     });
     connect(&m_timeline, &app::TimelineSession::disksLookedAt, this, &TimelinePanel::showSelected);
+    connect(&m_usbTimer, &QTimer::timeout, this, &TimelinePanel::foreseeUsb);
+    connect(&session, &app::VmSession::hostUsbChanged, this, [this] {
+        if (!m_foreseen.isEmpty())
+            m_usbTimer.start();
+    });
     connect(&m_toldTimer, &QTimer::timeout, this, [this] { tell({}); });
     connect(qApp, &QApplication::focusChanged, this, [this](QWidget*, QWidget* now) { focusChanged(now); });
     updateTexts();
@@ -332,6 +341,10 @@ void TimelinePanel::endEditing(bool save)
 void TimelinePanel::showSelected()
 {
     auto const* moment = m_axis->selectedMoment();
+    if (auto const id = moment != nullptr ? moment->id : QString(); std::exchange(m_foreseen, id) != id) {
+        m_past->showUsb({});
+        id.isEmpty() ? m_usbTimer.stop() : m_usbTimer.start();
+    }
     if (moment != nullptr) {
         auto const diskChange = m_before.isEmpty() ? m_timeline.diskChange(moment->id) : std::nullopt;
         m_past->showWords(momentTitle(*moment), momentTime(moment->time),
@@ -411,6 +424,16 @@ void TimelinePanel::showPictureOfSelected()
         if (next >= 0 && next < m_axis->count())
             pictures.find(m_axis->entry(next).id, Size::Whole);
     }
+}
+
+void TimelinePanel::foreseeUsb()
+{
+    m_session.foreseeUsb(
+        m_foreseen, guarded(this, [this, id = m_foreseen](vmm::Result<std::vector<app::UsbFate>> const& fates) {
+            // What cannot be foreseen is told when it is gone to.
+            if (id == m_foreseen)
+                m_past->showUsb(fates ? fatesText(*fates) : QString());
+        }));
 }
 
 void TimelinePanel::tell(QString const& text)

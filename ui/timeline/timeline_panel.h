@@ -75,6 +75,7 @@ private:
     void endEditing(bool save);
     void showSelected();
     void showPictureOfSelected();
+    void foreseeUsb();
     void markOrCompare(QString const& id);
     void endComparing();
     void showComparedPictures();
@@ -100,9 +101,10 @@ private:
     QLineEdit* m_name = nullptr;
     QPlainTextEdit* m_note = nullptr;
     QMenu* m_menu;
-    QTimer m_toldTimer;
+    QTimer m_toldTimer, m_usbTimer;
     Editing m_editing = Editing::Nothing;
     QString m_edited, m_told;
+    QString m_foreseen;        // the moment that USB devices are told of, or are about to be
     QString m_before, m_after; // what is compared; empty: nothing
 };
 

@@ -646,6 +646,18 @@
         <source>Keep the machine as it is now, with its disks</source>
         <translation>Die Maschine mit ihren Festplatten so festhalten, wie sie jetzt ist</translation>
     </message>
+    <message>
+        <source>USB</source>
+        <translation>USB</translation>
+    </message>
+    <message>
+        <source>Go to the USB devices</source>
+        <translation>Zu den USB-Geräten gehen</translation>
+    </message>
+    <message>
+        <source>USB: attach and detach</source>
+        <translation>USB: anschließen und trennen</translation>
+    </message>
 </context>
 <context>
     <name>ui::MachineSettingsPage</name>
@@ -2612,6 +2624,204 @@
     <message>
         <source>every one of this model</source>
         <translation>jedes dieses Modells</translation>
+    </message>
+</context>
+<context>
+    <name>ui::UsbBar</name>
+    <message>
+        <source>“%1” has been plugged in.</source>
+        <translation>„%1“ wurde eingesteckt.</translation>
+    </message>
+    <message>
+        <source>“%1” was in the machine before, and is unplugged now.</source>
+        <translation>„%1“ war vorher in der Maschine und ist jetzt ausgesteckt.</translation>
+    </message>
+    <message>
+        <source>“%1” is to come into the machine. %2</source>
+        <translation>„%1“ soll in die Maschine. %2</translation>
+    </message>
+    <message>
+        <source>&amp;Attach to %1</source>
+        <translation>An %1 &amp;anschließen</translation>
+    </message>
+    <message>
+        <source>&amp;Attach again</source>
+        <translation>Wieder &amp;anschließen</translation>
+    </message>
+    <message>
+        <source>&amp;Attach anyway</source>
+        <translation>Trotzdem &amp;anschließen</translation>
+    </message>
+    <message>
+        <source>&amp;Keep on this computer</source>
+        <translation>An diesem Computer be&amp;halten</translation>
+    </message>
+    <message>
+        <source>A&amp;lways do this</source>
+        <translation>Immer &amp;so</translation>
+    </message>
+    <message numerus="yes">
+        <source>%n more</source>
+        <translation>
+            <numerusform>noch %n</numerusform>
+            <numerusform>noch %n</numerusform>
+        </translation>
+    </message>
+</context>
+<context>
+    <name>ui::UsbControl</name>
+    <message>
+        <source>Of this computer</source>
+        <translation>Von diesem Computer</translation>
+    </message>
+    <message>
+        <source>No USB device is plugged into this computer.</source>
+        <translation>An diesem Computer ist kein USB-Gerät eingesteckt.</translation>
+    </message>
+    <message>
+        <source>The machine&apos;s own</source>
+        <translation>Der Maschine eigen</translation>
+    </message>
+    <message>
+        <source>Show beside the screen</source>
+        <translation>Neben dem Bildschirm zeigen</translation>
+    </message>
+    <message>
+        <source>Rules…</source>
+        <translation>Regeln …</translation>
+    </message>
+    <message>
+        <source>Unplug “%1”</source>
+        <translation>„%1“ ausstecken</translation>
+    </message>
+    <message>
+        <source>Detach “%1”</source>
+        <translation>„%1“ trennen</translation>
+    </message>
+    <message>
+        <source>Plug in “%1”</source>
+        <translation>„%1“ einstecken</translation>
+    </message>
+    <message>
+        <source>Attach “%1”</source>
+        <translation>„%1“ anschließen</translation>
+    </message>
+    <message>
+        <source>Drop it here to attach “%1” to %2</source>
+        <translation>Hier ablegen, um „%1“ an %2 anzuschließen</translation>
+    </message>
+    <message>
+        <source>Chronovisor&apos;s package brings a rule for that. Without it, until the device is plugged out, this helps in a terminal: sudo setfacl -m u:%1:rw %2</source>
+        <translation>Das Paket von Chronovisor bringt dafür eine Regel mit. Ohne sie hilft, bis das Gerät ausgesteckt wird, in einem Terminal: sudo setfacl -m u:%1:rw %2</translation>
+    </message>
+</context>
+<context>
+    <name>ui::UsbModel</name>
+    <message>
+        <source>Looking for USB devices…</source>
+        <translation>USB-Geräte werden gesucht …</translation>
+    </message>
+    <message>
+        <source>The USB devices of this computer cannot be used here.</source>
+        <translation>Die USB-Geräte dieses Computers sind hier nicht zu benutzen.</translation>
+    </message>
+    <message>
+        <source>The machine has no USB controller: give it one in its settings.</source>
+        <translation>Die Maschine hat keinen USB-Controller: Geben Sie ihr in den Einstellungen einen.</translation>
+    </message>
+    <message>
+        <source>Restore the machine first.</source>
+        <translation>Stellen Sie zuerst die Maschine wieder her.</translation>
+    </message>
+    <message>
+        <source>Start the machine first.</source>
+        <translation>Starten Sie zuerst die Maschine.</translation>
+    </message>
+    <message>
+        <source>Giving it back…</source>
+        <translation>Wird zurückgegeben …</translation>
+    </message>
+    <message>
+        <source>Attaching…</source>
+        <translation>Wird angeschlossen …</translation>
+    </message>
+    <message>
+        <source>in “%1”</source>
+        <translation>in „%1“</translation>
+    </message>
+    <message>
+        <source>“%1” has it: give it back there first.</source>
+        <translation>„%1“ hat es: Geben Sie es zuerst dort zurück.</translation>
+    </message>
+    <message>
+        <source>used as %1</source>
+        <translation>benutzt als %1</translation>
+    </message>
+    <message>
+        <source>stays on this computer</source>
+        <translation>bleibt an diesem Computer</translation>
+    </message>
+    <message>
+        <source>always in this machine</source>
+        <translation>immer in dieser Maschine</translation>
+    </message>
+    <message>
+        <source>always in “%1”</source>
+        <translation>immer in „%1“</translation>
+    </message>
+    <message>
+        <source>Unplugged</source>
+        <translation>Ausgesteckt</translation>
+    </message>
+    <message>
+        <source>Memory stick</source>
+        <translation>Speicherstick</translation>
+    </message>
+</context>
+<context>
+    <name>ui::UsbPanel</name>
+    <message>
+        <source>USB</source>
+        <translation>USB</translation>
+    </message>
+    <message>
+        <source>Rules…</source>
+        <translation>Regeln …</translation>
+    </message>
+    <message>
+        <source>What happens with a device when it is plugged in</source>
+        <translation>Was mit einem Gerät geschieht, wenn es eingesteckt wird</translation>
+    </message>
+    <message>
+        <source>In the machine</source>
+        <translation>In der Maschine</translation>
+    </message>
+    <message>
+        <source>On this computer</source>
+        <translation>An diesem Computer</translation>
+    </message>
+    <message>
+        <source>No other USB device is plugged in.</source>
+        <translation>Kein weiteres USB-Gerät ist eingesteckt.</translation>
+    </message>
+    <message>
+        <source>The machine&apos;s own</source>
+        <translation>Der Maschine eigen</translation>
+    </message>
+</context>
+<context>
+    <name>ui::UsbRowView</name>
+    <message>
+        <source>Unplug it from the machine</source>
+        <translation>Aus der Maschine ausstecken</translation>
+    </message>
+    <message>
+        <source>Give it back to this computer</source>
+        <translation>An diesen Computer zurückgeben</translation>
+    </message>
+    <message>
+        <source>Plug it into the machine</source>
+        <translation>In die Maschine einstecken</translation>
     </message>
 </context>
 <context>

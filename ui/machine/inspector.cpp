@@ -2,6 +2,8 @@
 
 #include "ui/theme/icons.h"
 #include "ui/theme/theme.h"
+#include "ui/usb/usb_control.h"
+#include "ui/usb/usb_panel.h"
 #include "ui/widgets/guarded.h"
 #include "ui/widgets/refill.h"
 #include "ui/widgets/usage_graph.h"
@@ -36,8 +38,8 @@ QString fileName(std::string const& path)
 
 }
 
-Inspector::Inspector(app::Library& library, QString id, QWidget* parent)
-    : QScrollArea(parent), m_library(library), m_id(std::move(id))
+Inspector::Inspector(app::Library& library, QString id, UsbControl& usb, QWidget* parent)
+    : QScrollArea(parent), m_library(library), m_id(std::move(id)), m_usb(usb)
 {
     setFrameShape(QFrame::NoFrame);
     setWidgetResizable(true);
@@ -50,6 +52,7 @@ Inspector::Inspector(app::Library& library, QString id, QWidget* parent)
 void Inspector::makeContent()
 {
     m_rows = new QWidget;
+    m_usbPanel = new UsbPanel;
     m_processor = new UsageGraph;
     m_disk = new UsageGraph;
     m_network = new UsageGraph;
@@ -77,6 +80,8 @@ void Inspector::makeContent()
     layout->addWidget(m_rows);
     layout->addWidget(m_settings, 0, Qt::AlignLeft);
     layout->addSpacing(10);
+    layout->addWidget(m_usbPanel);
+    layout->addSpacing(10);
     layout->addWidget(m_activityTitle);
     layout->addWidget(m_processor);
     layout->addWidget(m_disk);
@@ -87,8 +92,15 @@ void Inspector::makeContent()
     layout->addWidget(m_notes, 1);
 
     connect(m_settings, &QPushButton::clicked, this, &Inspector::settingsRequested);
+    m_usb.connectPanel(m_usbPanel);
     setWidget(content);
     updateTexts();
+}
+
+void Inspector::focusUsb()
+{
+    m_usbPanel->focusFirst();
+    ensureWidgetVisible(m_usbPanel);
 }
 
 void Inspector::addRow(QString const& iconName, QString const& title, QString const& text)

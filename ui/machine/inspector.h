@@ -12,14 +12,18 @@ class QPushButton;
 namespace ui {
 
 class UsageGraph;
+class UsbControl;
+class UsbPanel;
 
-/// What a machine is made of, how busy it is, and the person's notes about it.
+/// What a machine is made of, its USB devices, how busy it is, and the person's notes about it.
 class Inspector final : public QScrollArea {
     Q_OBJECT
 public:
-    Inspector(app::Library& library, QString id, QWidget* parent = nullptr);
+    Inspector(app::Library& library, QString id, UsbControl& usb, QWidget* parent = nullptr);
 
     void refresh();
+    /// It is shown.
+    void focusUsb();
 
 signals:
     void settingsRequested();
@@ -42,8 +46,10 @@ private:
 
     app::Library& m_library;
     QString m_id;
+    UsbControl& m_usb;
     // Made when it is shown for the first time.
     QWidget* m_rows = nullptr;
+    UsbPanel* m_usbPanel = nullptr;
     UsageGraph *m_processor = nullptr, *m_disk = nullptr, *m_network = nullptr;
     QLabel *m_hardwareTitle = nullptr, *m_activityTitle = nullptr, *m_notesTitle = nullptr, *m_memory = nullptr;
     QPushButton* m_settings = nullptr;

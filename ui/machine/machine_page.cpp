@@ -6,6 +6,7 @@
 #include "ui/machine/page_settings.h"
 #include "ui/serial/console_tabs.h"
 #include "ui/timeline/timeline_panel.h"
+#include "ui/usb/usb_control.h"
 #include "ui/widgets/guarded.h"
 #include "ui/widgets/message_bar.h"
 #include "ui/widgets/words.h"
@@ -43,7 +44,8 @@ MachinePage::MachinePage(app::Library& library, QString id, QWidget* parent)
       m_rows(new QSplitter(Qt::Vertical, m_columns)),
       m_screen(new ScreenView(*m_session, m_rows)),
       m_consoles(new ConsoleTabs(*m_session, m_rows)),
-      m_inspector(new Inspector(library, m_id, m_columns)),
+      m_usb(new UsbControl(library, m_id, this, m_rows)),
+      m_inspector(new Inspector(library, m_id, *m_usb, m_columns)),
       m_timeline(new TimelinePanel(*m_session, this))
 {
     m_rows->setStretchFactor(0, 3);
@@ -89,6 +91,7 @@ MachinePage::MachinePage(app::Library& library, QString id, QWidget* parent)
     connect(m_rows, &QSplitter::splitterMoved, this, &MachinePage::saveSplitters);
     connectSession();
     connectTimeline();
+    connectUsb();
     updateTexts();
     refresh();
 }
@@ -112,6 +115,7 @@ void MachinePage::makeActions()
     m_actions.keep = add([this] { m_timeline->keep(); });
     m_actions.fork = add([this] { m_timeline->fork(); });
     m_actions.timeline = add([this] { m_timeline->axis()->setFocus(Qt::ShortcutFocusReason); });
+    m_actions.usb = add([this] { goToUsb(); });
     m_actions.fullScreen = add([this] { emit fullScreenToggled(); });
     m_actions.screenshotFile = add([this] { saveScreenshot(); });
     m_actions.screenshotCopy = add([this] {
@@ -131,6 +135,7 @@ void MachinePage::makeActions()
     // With Shift, as the terminal lets such keys pass.
     m_actions.keep->setShortcut(Qt::CTRL | Qt::SHIFT | Qt::Key_K);
     m_actions.timeline->setShortcut(Qt::CTRL | Qt::SHIFT | Qt::Key_T);
+    m_actions.usb->setShortcut(Qt::CTRL | Qt::SHIFT | Qt::Key_U);
     m_actions.fullScreen->setShortcut(Qt::Key_F11);
     m_actions.screenshotFile->setShortcut(Qt::CTRL | Qt::Key_P);
     m_actions.consoles->setShortcut(Qt::CTRL | Qt::Key_T);
@@ -181,7 +186,8 @@ void MachinePage::connectSession()
             m_toolbar->show();
             m_toolbar->raise();
         }
-        m_runButton->setFocus(Qt::ShortcutFocusReason);
+        if (!m_usb->focusQuestion())
+            m_runButton->setFocus(Qt::ShortcutFocusReason);
         emit leaveRequested();
     });
     connect(m_inspector, &Inspector::settingsRequested, this, &MachinePage::settingsRequested);
@@ -198,6 +204,31 @@ void MachinePage::connectTimeline()
     connect(m_timeline, &TimelinePanel::leaveRequested, this, &MachinePage::focusMachine);
     connect(m_timeline, &TimelinePanel::problem, m_messages, &MessageBar::showProblem);
     connect(m_timeline, &TimelinePanel::notice, m_messages, &MessageBar::showNotice);
+}
+
+void MachinePage::connectUsb()
+{
+    m_usb->setMenu(m_usbMenu);
+    connect(
+        m_usb, &UsbControl::failed, m_messages, [this](Problem const& problem) { m_messages->showProblem(problem); });
+    connect(m_usb, &UsbControl::rulesRequested, this, &MachinePage::usbRulesRequested);
+    connect(m_usb, &UsbControl::panelRequested, this, &MachinePage::goToUsb);
+    connect(m_usb, &UsbControl::leaveRequested, this, &MachinePage::focusMachine);
+}
+
+/// To what is asked, or to the panel; on a whole screen, where that has no place, to the menu.
+void MachinePage::goToUsb()
+{
+    if (m_usb->focusQuestion())
+        return;
+    if (m_fullScreen) {
+        m_toolbar->show();
+        m_toolbar->raise();
+        m_usbButton->showMenu();
+        return;
+    }
+    setInspectorVisible(true);
+    m_inspector->focusUsb();
 }
 
 std::function<void()> MachinePage::remedyFor(Remedy remedy, Task task, QString const& drive)
@@ -277,6 +308,7 @@ void MachinePage::refresh()
     }
     m_consoles->rebuild();
     m_inspector->refresh();
+    m_usb->updateTexts();
     updateState();
 }
 
@@ -471,8 +503,10 @@ void MachinePage::resizeEvent(QResizeEvent* event)
 void MachinePage::changeEvent(QEvent* event)
 {
     QWidget::changeEvent(event);
-    if (event->type() == QEvent::LanguageChange)
+    if (event->type() == QEvent::LanguageChange) {
         updateTexts();
+        m_usb->updateTexts();
+    }
 }
 
 }

@@ -22,6 +22,7 @@ class Inspector;
 class MessageBar;
 class ScreenView;
 class TimelinePanel;
+class UsbControl;
 
 /// One machine: its tools, its screen or card, its serial consoles and the inspector. It lives in the main window or in
 /// one of its own, and is moved between them.
@@ -36,6 +37,7 @@ public:
     ConsoleTabs* consoles() const { return m_consoles; }
     MessageBar* messages() const { return m_messages; }
     TimelinePanel* timeline() const { return m_timeline; }
+    UsbControl* usb() const { return m_usb; }
 
     /// Name, settings or devices have changed.
     void refresh();
@@ -57,6 +59,7 @@ signals:
     void fullScreenToggled();
     void ownWindowToggled();
     void leaveRequested();
+    void usbRulesRequested();
     void removeRequested();
     void cloneRequested();
     /// As TimelinePanel has it.
@@ -68,7 +71,7 @@ protected:
 
 private:
     struct Actions {
-        QAction *run, *suspend, *shutDown, *reset, *powerOff, *discard, *cancel, *keep, *fork, *timeline;
+        QAction *run, *suspend, *shutDown, *reset, *powerOff, *discard, *cancel, *keep, *fork, *timeline, *usb;
         QAction *fullScreen, *screenshotFile, *screenshotCopy, *typeClipboard, *consoles, *inspector, *ownWindow,
             *settings;
     };
@@ -81,6 +84,8 @@ private:
     void updateKeep();
     void updateKeepText(QString const& whyNot);
     void connectTimeline();
+    void connectUsb();
+    void goToUsb();
     void updateTexts();
     void updateToolStyle();
     void fillCdMenu();
@@ -98,10 +103,10 @@ private:
     app::VmSession* m_session;
     Actions m_actions {};
     QFrame* m_toolbar;
-    QToolButton *m_runButton, *m_suspendButton, *m_powerButton, *m_keepButton, *m_cdButton, *m_keysButton,
+    QToolButton *m_runButton, *m_suspendButton, *m_powerButton, *m_keepButton, *m_usbButton, *m_cdButton, *m_keysButton,
         *m_cameraButton, *m_zoomButton, *m_consolesButton, *m_fullScreenButton, *m_windowButton, *m_settingsButton,
         *m_inspectorButton;
-    QMenu *m_powerMenu, *m_cdMenu, *m_keysMenu, *m_cameraMenu, *m_zoomMenu;
+    QMenu *m_powerMenu, *m_usbMenu, *m_cdMenu, *m_keysMenu, *m_cameraMenu, *m_zoomMenu;
     MessageBar* m_messages;
     QFrame* m_jobLine;
     QLabel* m_jobText;
@@ -110,6 +115,7 @@ private:
     QSplitter *m_columns, *m_rows;
     ScreenView* m_screen;
     ConsoleTabs* m_consoles;
+    UsbControl* m_usb;
     Inspector* m_inspector;
     TimelinePanel* m_timeline;
     QTimer m_revealTimer;

@@ -38,6 +38,7 @@ void MachinePage::makeToolbar()
     };
     auto gap = [&] { layout->addSpacing(10); };
     m_powerMenu = new QMenu(this);
+    m_usbMenu = new QMenu(this);
     m_cdMenu = new QMenu(this);
     m_keysMenu = new QMenu(this);
     m_cameraMenu = new QMenu(this);
@@ -48,6 +49,7 @@ void MachinePage::makeToolbar()
     m_powerButton = button(m_actions.shutDown, m_powerMenu);
     m_keepButton = button(m_actions.keep);
     gap();
+    m_usbButton = button(nullptr, m_usbMenu);
     m_cdButton = button(nullptr, m_cdMenu);
     m_keysButton = button(nullptr, m_keysMenu);
     m_cameraButton = button(nullptr, m_cameraMenu);
@@ -176,6 +178,7 @@ void MachinePage::updateTexts()
     set(m_actions.fork, tr("Fork the machine"), QStringLiteral("fork"),
         tr("Make another machine that goes on from now, while this one runs on"));
     set(m_actions.timeline, tr("Timeline"), QStringLiteral("moment"), tr("Go to the timeline"));
+    set(m_actions.usb, tr("USB"), QStringLiteral("usb"), tr("Go to the USB devices"));
     updateKeep();
     set(m_actions.fullScreen, m_fullScreen ? tr("Leave full screen") : tr("Full screen"),
         m_fullScreen ? QStringLiteral("unfullscreen") : QStringLiteral("fullscreen"),
@@ -194,6 +197,7 @@ void MachinePage::updateTexts()
         button->setToolTip(help);
         button->setAccessibleName(help);
     };
+    tool(m_usbButton, tr("USB"), QStringLiteral("usb"), tr("USB: attach and detach"));
     tool(m_cdButton, tr("CD"), QStringLiteral("disc"), tr("CD: insert and eject"));
     tool(m_keysButton, tr("Keys"), QStringLiteral("keyboard"), tr("Send key combinations and text"));
     tool(m_cameraButton, tr("Screenshot"), QStringLiteral("camera"), tr("Screenshot"));
@@ -221,7 +225,7 @@ void MachinePage::updateToolStyle()
 {
     // Words where there is room; the important three keep them longest.
     std::initializer_list<QToolButton*> const important { m_runButton, m_suspendButton, m_powerButton, m_keepButton };
-    std::initializer_list<QToolButton*> const others { m_cdButton, m_keysButton };
+    std::initializer_list<QToolButton*> const others { m_usbButton, m_cdButton, m_keysButton };
     auto const set = [](auto const& buttons, Qt::ToolButtonStyle style) {
         for (auto* button : buttons)
             button->setToolButtonStyle(style);

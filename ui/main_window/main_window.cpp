@@ -235,6 +235,7 @@ MachinePage* MainWindow::pageOf(QString const& id)
     connect(page, &MachinePage::settingsRequested, this, [this, id] { showSettings(id); });
     connect(page, &MachinePage::ownWindowToggled, this, [this, id] { toggleOwnWindow(id); });
     connect(page, &MachinePage::removeRequested, this, [this, id] { removeMachine(id); });
+    connect(page, &MachinePage::usbRulesRequested, this, &MainWindow::showUsbRules);
     connect(page, &MachinePage::cloneRequested, this, [this, id] { cloneMachine(id); });
     connect(page, &MachinePage::forkRequested, this,
         [this, id](QString const& moment, QString const& title) { forkMachine(id, moment, title); });

@@ -101,6 +101,8 @@ QString usbIconName(vmm::UsbKind kind)
     case vmm::UsbKind::Tablet: return QStringLiteral("pointer");
     case vmm::UsbKind::Hub: return QStringLiteral("hub");
     case vmm::UsbKind::Serial: return QStringLiteral("serial");
+    case vmm::UsbKind::Audio: return QStringLiteral("headset");
+    case vmm::UsbKind::Gamepad: return QStringLiteral("gamepad");
     }
     return QStringLiteral("usb");
 }
@@ -123,6 +125,8 @@ QString usbName(vmm::UsbKind kind)
     case vmm::UsbKind::Tablet: return Words::tr("USB tablet");
     case vmm::UsbKind::Hub: return Words::tr("USB hub");
     case vmm::UsbKind::Serial: return Words::tr("USB serial port");
+    case vmm::UsbKind::Audio: return Words::tr("Loudspeakers and microphone");
+    case vmm::UsbKind::Gamepad: return Words::tr("Gamepad");
     }
     return {};
 }

@@ -5,6 +5,8 @@
 #include "ui/main_window/empty_page.h"
 #include "ui/new_machine/new_machine_page.h"
 #include "ui/settings/language.h"
+#include "ui/usb/usb_bar.h"
+#include "ui/usb/usb_control.h"
 #include "ui/widgets/message_bar.h"
 
 #include <QAccessible>
@@ -121,6 +123,7 @@ private slots:
         look(desk, "off");
         auto* page = desk.window->pageOf(id);
         page->setInspectorVisible(true);
+        QTRY_VERIFY(desk.library->hostUsb().isRead());
         page->report(ui::Task::Start, { vmm::ErrorCode::NoKvm, "/dev/kvm", 2 });
         for (auto* one : page->messages()->findChildren<QPushButton*>()) {
             if (one->isCheckable())
@@ -130,6 +133,15 @@ private slots:
         desk.session(id).start();
         QVERIFY(desk.waitFor(id, app::SessionState::Running));
         look(desk, "running");
+        app::UsbQuestion question;
+        question.device.manufacturer = "Kingston";
+        question.device.name = "DataTraveler 3.0";
+        page->usb()->bar()->ask(question);
+        look(desk, "a USB device is plugged in");
+        question.reason = app::UsbQuestion::Reason::UsedByHost;
+        question.uses = { { app::HostUse::Kind::MountedDisk, "/media/anna/STICK", false } };
+        page->usb()->bar()->askNow(question);
+        look(desk, "a USB device is in use");
         desk.settings(id);
         look(desk, "settings while it runs");
         desk.window->showPreferences();
@@ -140,9 +152,25 @@ private slots:
         desk.session(id).powerOff();
         QVERIFY(desk.waitFor(id, app::SessionState::Off));
 
+        std::optional<vmm::Result<>> ruled;
+        desk.library->changeUsbRules(
+            [](app::UsbRules& rules) {
+                app::UsbRule rule;
+                rule.match.vendor = 0x0951;
+                rule.name = "Kingston DataTraveler 3.0";
+                return rules.set(rule);
+            },
+            [&](vmm::Result<> const& outcome) { ruled = outcome; });
+        QTRY_VERIFY(ruled && *ruled);
+        desk.window->showUsbRules();
+        QTRY_COMPARE(desk.library->hostUsb().rules().rules.size(), 1u);
+        look(desk, "rules for USB devices");
+
         auto config = desk.library->config(id);
         config.kernel.reset();
         config.firmware = vmm::Firmware::SeaBios;
+        config.usbDevices = { { "usb-tablet-0", vmm::UsbKind::Tablet, {}, true } };
+        config.usbControllers = { { "usb0" } };
         config.networks[0].forwards = { { vmm::Protocol::Tcp, "127.0.0.1", 2222, 22 } };
         QVERIFY(desk.change(config));
         auto* settings = desk.settings(id);

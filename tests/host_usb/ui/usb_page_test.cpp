@@ -1,0 +1,256 @@
+#include "tests/host_usb/simulated_usb.h"
+#include "tests/ui/main_window/desk.h"
+#include "ui/display/screen_view.h"
+#include "ui/machine/machine_page.h"
+#include "ui/usb/usb_bar.h"
+#include "ui/usb/usb_control.h"
+#include "ui/usb/usb_drop.h"
+#include "ui/usb/usb_panel.h"
+#include "ui/widgets/message_bar.h"
+#include "ui/widgets/switch.h"
+
+#include <QApplication>
+#include <QDropEvent>
+#include <QMenu>
+#include <QToolButton>
+
+using tests::Desk;
+using tests::SimulatedUsbDevice;
+
+namespace {
+
+constexpr char const* loop = "Example Loop"; // what the simulated device calls itself
+
+/// A window with a machine that runs and has room for USB devices.
+struct Bench : Desk {
+    QString id = createWithUsb("Debian");
+
+    QString createWithUsb(std::string const& name)
+    {
+        auto const made = create(name);
+        auto config = library->config(made);
+        config.usbControllers = { { "usb0" } };
+        config.usbDevices = { { "usb-tablet-0", vmm::UsbKind::Tablet, "usb0", true } };
+        change(config);
+        return made;
+    }
+    ui::MachinePage* run()
+    {
+        open();
+        window->showMachine(id);
+        session(id).start();
+        [&] { QVERIFY(waitFor(id, app::SessionState::Running)); }();
+        return window->pageOf(id);
+    }
+    ui::UsbBar* bar() const { return window->pageOf(id)->usb()->bar(); }
+    QPushButton* answer(QString const& text) const
+    {
+        for (auto* one : bar()->findChildren<QPushButton*>()) {
+            if (one->text().remove('&') == text)
+                return one;
+        }
+        qFatal("there is no answer %s", qPrintable(text));
+    }
+    ui::Switch* find(QWidget* page, QString const& name) const
+    {
+        QCoreApplication::processEvents();
+        for (auto* one : page->findChildren<ui::Switch*>()) {
+            if (one->accessibleName() == name && one->isVisibleTo(page))
+                return one;
+        }
+        return nullptr;
+    }
+};
+
+/// Plugs it in until the machine asks: what is there when a machine first looks was not plugged in just now.
+std::unique_ptr<SimulatedUsbDevice> plugIn(Bench const& bench)
+{
+    constexpr int patience = 2000; // ms
+    for (int tries = 0; tries < 5; ++tries) {
+        auto device = std::make_unique<SimulatedUsbDevice>("1-1", 2);
+        if (QTest::qWaitFor([&] { return bench.bar()->isVisible(); }, patience))
+            return device;
+    }
+    return {};
+}
+
+/// Ctrl+Alt, as a person taps it.
+void leaveMachine(ui::MachinePage* page)
+{
+    auto* screen = page->screenView()->screen();
+    QTest::keyPress(screen, Qt::Key_Control);
+    QTest::keyPress(screen, Qt::Key_Alt, Qt::ControlModifier);
+    QTest::keyRelease(screen, Qt::Key_Alt, Qt::ControlModifier);
+    QTest::keyRelease(screen, Qt::Key_Control);
+}
+
+}
+
+/// The desktop with USB devices of the host's, which umockdev simulates for the real libusb.
+class UsbPageTest final : public QObject {
+    Q_OBJECT
+
+private slots:
+    void initTestCase()
+    {
+        if (!qEnvironmentVariable("LD_PRELOAD").contains("umockdev"))
+            QSKIP("CHRONOVISOR-SKIP: umockdev-preload is not in this program");
+    }
+
+    void attachedAndDetachedByAClick()
+    {
+        SimulatedUsbDevice const simulated("1-1", 2);
+        Bench bench;
+        auto* page = bench.run();
+        page->setInspectorVisible(true);
+        QTRY_VERIFY(bench.find(page, loop));
+        auto* plug = bench.find(page, loop);
+        QVERIFY2(plug->accessibleDescription().contains("480 Mbit/s"), qPrintable(plug->accessibleDescription()));
+        QTest::mouseClick(plug, Qt::LeftButton);
+        QTRY_VERIFY(plug->isChecked());
+        QVERIFY(bench.script->has("usb 1-1 in"));
+        QVERIFY(!simulated.hasDriver());
+        QTest::mouseClick(plug, Qt::LeftButton);
+        QTRY_VERIFY(!plug->isChecked());
+        QTRY_VERIFY(simulated.hasDriver());
+    }
+
+    void attachedByKeyboardAlone()
+    {
+        SimulatedUsbDevice const simulated("1-1", 2);
+        Bench bench;
+        auto* page = bench.run();
+        bench.library->hostUsb().open();
+        QTRY_COMPARE(bench.library->hostUsb().devices().size(), 1u);
+        page->screenView()->screen()->setFocus();
+        leaveMachine(page);
+        QTest::keyClick(bench.window.get(), Qt::Key_U, Qt::ControlModifier | Qt::ShiftModifier);
+        QTRY_COMPARE(QApplication::focusWidget()->accessibleName(), loop);
+        QTest::keyClick(QApplication::focusWidget(), Qt::Key_Space);
+        QTRY_VERIFY(bench.script->has("usb 1-1 in"));
+        QTRY_VERIFY(bench.find(page, loop)->isChecked());
+        QCOMPARE(QApplication::focusWidget()->accessibleName(), loop); // in the other group, with the focus
+        QTest::keyClick(QApplication::focusWidget(), Qt::Key_Space);
+        QTRY_VERIFY(bench.script->has("usb 1-1 out"));
+    }
+
+    void attachedFromTheMenu()
+    {
+        SimulatedUsbDevice const simulated("1-1", 2);
+        Bench bench;
+        auto* page = bench.run();
+        auto* menu = bench.named<QToolButton>(page, "USB: attach and detach")->menu();
+        auto const find = [menu](QString const& text) -> QAction* {
+            for (auto* action : menu->actions()) {
+                if (action->text().startsWith(text))
+                    return action;
+            }
+            return nullptr;
+        };
+        menu->popup(page->mapToGlobal(QPoint(10, 10)));
+        QTRY_VERIFY(find("Attach “Example Loop”")); // it fills while it is open
+        QVERIFY(find("Unplug “USB tablet”"));
+        find("Attach “Example Loop”")->trigger();
+        menu->hide();
+        QTRY_VERIFY(bench.script->has("usb 1-1 in"));
+        QTRY_VERIFY(!bench.session(bench.id).attachedHostUsb().empty());
+        menu->popup(page->mapToGlobal(QPoint(10, 10)));
+        find("Unplug “USB tablet”")->trigger();
+        QTRY_VERIFY(bench.script->has("usb usb-tablet-0 out"));
+        QTRY_VERIFY(find("Detach “Example Loop”"));
+        find("Detach “Example Loop”")->trigger();
+        QTRY_VERIFY(bench.script->has("usb 1-1 out"));
+        menu->hide();
+    }
+
+    void droppedOnTheDisplay()
+    {
+        SimulatedUsbDevice const simulated("1-1", 2);
+        Bench bench;
+        auto* page = bench.run();
+        page->setInspectorVisible(true);
+        QTRY_VERIFY(bench.find(page, loop));
+        auto* panel = page->findChild<ui::UsbPanel*>();
+        auto* zone = page->findChild<ui::UsbDropZone*>();
+        QVERIFY(!zone->isVisible());
+        emit panel->dragBegan(loop);
+        QVERIFY(zone->isVisible());
+        QCOMPARE(zone->accessibleName(), "Drop it here to attach “Example Loop” to Debian");
+        std::unique_ptr<QMimeData> const mime(ui::DraggedUsb { "1-1", false }.toMime());
+        QDragEnterEvent enter(QPoint(20, 20), Qt::MoveAction, mime.get(), Qt::LeftButton, Qt::NoModifier);
+        QApplication::sendEvent(zone, &enter);
+        QDropEvent drop(QPointF(20, 20), Qt::MoveAction, mime.get(), Qt::LeftButton, Qt::NoModifier);
+        QApplication::sendEvent(zone, &drop);
+        emit panel->dragEnded();
+        QVERIFY(!zone->isVisible());
+        QTRY_VERIFY(bench.find(page, loop)->isChecked());
+    }
+
+    void whatIsPluggedInIsAskedAboutOverTheDisplay()
+    {
+        Bench bench;
+        auto* page = bench.run();
+        page->screenView()->screen()->setFocus();
+        auto const simulated = plugIn(bench);
+        QVERIFY(simulated);
+        QVERIFY(page->screenView()->screen()->hasFocus());
+        QTest::mouseClick(bench.answer("Attach to Debian"), Qt::LeftButton);
+        QTRY_VERIFY(bench.script->has("usb 1-1 in"));
+        QVERIFY(!bench.bar()->isVisible());
+    }
+
+    void onlyTheMachineWithTheFocusAsks()
+    {
+        Bench bench;
+        auto const other = bench.createWithUsb("mail");
+        bench.run();
+        bench.session(other).start();
+        QVERIFY(bench.waitFor(other, app::SessionState::Running));
+        auto* otherPage = bench.window->pageOf(other);
+        auto const simulated = plugIn(bench);
+        QVERIFY(simulated);
+        QVERIFY(!otherPage->usb()->bar()->isAsking());
+        simulated->unplug();
+        QTRY_VERIFY(!bench.bar()->isVisible());
+        bench.window->showPreferences();
+        SimulatedUsbDevice const again("1-2", 3);
+        QTRY_VERIFY(!bench.session(bench.id).usbQuestions().empty());
+        QVERIFY(!bench.bar()->isAsking());
+    }
+
+    void anotherMachineIsNamed()
+    {
+        SimulatedUsbDevice const simulated("1-1", 2);
+        Bench bench;
+        auto const other = bench.createWithUsb("mail");
+        auto* page = bench.run();
+        bench.session(other).start();
+        QVERIFY(bench.waitFor(other, app::SessionState::Running));
+        std::optional<vmm::Result<>> attached;
+        bench.session(other).attachHostUsb("1-1", app::Really::No, [&](vmm::Result<> const& done) { attached = done; });
+        QTRY_VERIFY(attached.has_value());
+        REQUIRE_OK(*attached);
+        page->setInspectorVisible(true);
+        QTRY_VERIFY(bench.find(page, loop) && bench.find(page, loop)->accessibleDescription().contains("in “mail”"));
+        QVERIFY(!bench.find(page, loop)->isEnabled());
+        QCOMPARE(bench.find(page, loop)->toolTip(), "“mail” has it: give it back there first.");
+    }
+
+    void whatFailsIsASentence()
+    {
+        SimulatedUsbDevice const simulated("1-1", 2);
+        Bench bench;
+        auto* page = bench.run();
+        page->setInspectorVisible(true);
+        QTRY_VERIFY(bench.find(page, loop));
+        bench.script->failPlug = vmm::Error { vmm::ErrorCode::NotNow, "every connector is taken", 0 };
+        QTest::mouseClick(bench.find(page, loop), Qt::LeftButton);
+        QTRY_VERIFY(page->messages()->isVisible());
+        QVERIFY(page->messages()->text().contains("The USB device could not be attached."));
+        QVERIFY(!bench.find(page, loop)->isChecked());
+        QTRY_VERIFY(simulated.hasDriver());
+    }
+};
+
+REGISTER_SUITE(UsbPageTest);
+#include "usb_page_test.moc"

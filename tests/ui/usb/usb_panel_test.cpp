@@ -1,0 +1,220 @@
+#include "tests/support/suite.h"
+#include "ui/usb/usb_drop.h"
+#include "ui/usb/usb_panel.h"
+#include "ui/usb/usb_row_view.h"
+#include "ui/widgets/switch.h"
+
+#include <QAccessible>
+#include <QApplication>
+#include <QDropEvent>
+#include <QLabel>
+#include <QPushButton>
+#include <QSignalSpy>
+
+using ui::UsbPanel;
+using ui::UsbRow;
+
+namespace {
+
+UsbRow stick(bool plugged = false)
+{
+    return { "1-2", plugged ? UsbRow::Group::Machine : UsbRow::Group::Host, "stick", "Kingston DataTraveler",
+        "480 Mbit/s", "Port 1-2", {}, plugged };
+}
+
+UsbRow keyboard()
+{
+    return { "1-3", UsbRow::Group::Host, "keyboard", "Cherry Keyboard", "1.5 Mbit/s", "Port 1-3", {}, false };
+}
+
+UsbRow tablet()
+{
+    return { "usb-tablet-0", UsbRow::Group::Own, "pointer", "USB tablet", "usb-tablet-0", "usb-tablet-0", {}, true };
+}
+
+/// The panel in a window that has the focus.
+struct Bench {
+    QWidget window;
+    UsbPanel* panel = new UsbPanel(&window);
+    QSignalSpy wanted { panel, &UsbPanel::wanted };
+
+    explicit Bench(std::vector<UsbRow> rows)
+    {
+        window.resize(260, 500);
+        panel->resize(260, 500);
+        panel->setRows(std::move(rows));
+        window.show();
+        [&] { QVERIFY(QTest::qWaitForWindowActive(&window)); }();
+    }
+    ui::Switch* plug(QString const& name) const
+    {
+        for (auto* one : panel->findChildren<ui::Switch*>()) {
+            if (one->accessibleName() == name && one->isVisible())
+                return one;
+        }
+        qFatal("there is no %s", qPrintable(name));
+    }
+    ui::UsbGroup* group(QString const& heading) const
+    {
+        for (auto* one : panel->findChildren<ui::UsbGroup*>()) {
+            if (one->accessibleName() == heading)
+                return one;
+        }
+        qFatal("there is no group %s", qPrintable(heading));
+    }
+    QList<QVariant> takeWanted() { return wanted.isEmpty() ? QList<QVariant>() : wanted.takeFirst(); }
+};
+
+/// What the window system sends when a device is dropped on `target`; false: it was not taken.
+bool drop(QWidget* target, ui::DraggedUsb const& device)
+{
+    std::unique_ptr<QMimeData> const mime(device.toMime());
+    QDragEnterEvent enter(target->rect().center(), Qt::MoveAction, mime.get(), Qt::LeftButton, Qt::NoModifier);
+    enter.ignore();
+    QApplication::sendEvent(target, &enter);
+    if (!enter.isAccepted())
+        return false;
+    QDropEvent event(QPointF(target->rect().center()), Qt::MoveAction, mime.get(), Qt::LeftButton, Qt::NoModifier);
+    event.ignore();
+    QApplication::sendEvent(target, &event);
+    return event.isAccepted();
+}
+
+}
+
+/// USB devices as rows, to be plugged in and out by a click, a key or by dragging them.
+class UsbPanelTest final : public QObject {
+    Q_OBJECT
+private slots:
+    void aSwitchAsksAndFollowsWhatIs()
+    {
+        Bench bench({ stick() });
+        QTest::mouseClick(bench.plug("Kingston DataTraveler"), Qt::LeftButton);
+        QCOMPARE(bench.takeWanted(), (QList<QVariant> { "1-2", true }));
+        QVERIFY(!bench.plug("Kingston DataTraveler")->isChecked());
+        bench.panel->setRows({ stick(true) });
+        QVERIFY(bench.plug("Kingston DataTraveler")->isChecked());
+        QTest::mouseClick(bench.plug("Kingston DataTraveler"), Qt::LeftButton);
+        QCOMPARE(bench.takeWanted(), (QList<QVariant> { "1-2", false }));
+    }
+
+    void byKeyboardAlone()
+    {
+        Bench bench({ stick(), keyboard(), tablet() });
+        bench.panel->focusFirst();
+        QVERIFY(bench.plug("Kingston DataTraveler")->hasFocus());
+        QTest::keyClick(QApplication::focusWidget(), Qt::Key_Space);
+        QCOMPARE(bench.takeWanted(), (QList<QVariant> { "1-2", true }));
+        QTest::keyClick(QApplication::focusWidget(), Qt::Key_Down);
+        QVERIFY(bench.plug("Cherry Keyboard")->hasFocus());
+        QTest::keyClick(QApplication::focusWidget(), Qt::Key_Tab);
+        QVERIFY(bench.plug("USB tablet")->hasFocus());
+        QTest::keyClick(QApplication::focusWidget(), Qt::Key_Space);
+        QCOMPARE(bench.takeWanted(), (QList<QVariant> { "usb-tablet-0", false }));
+        QTest::keyClick(QApplication::focusWidget(), Qt::Key_Up);
+        QVERIFY(bench.plug("Cherry Keyboard")->hasFocus());
+        // The order is that of the rows, wherever they have been before.
+        bench.panel->setRows({ keyboard(), stick(), tablet() });
+        QTest::keyClick(QApplication::focusWidget(), Qt::Key_Tab);
+        QVERIFY(bench.plug("Kingston DataTraveler")->hasFocus());
+        QTest::keyClick(QApplication::focusWidget(), Qt::Key_Backtab);
+        QTest::keyClick(QApplication::focusWidget(), Qt::Key_Backtab);
+        auto* rules = qobject_cast<QPushButton*>(QApplication::focusWidget());
+        QVERIFY(rules && rules->text() == "Rules…");
+        QSignalSpy const requested(bench.panel, &UsbPanel::rulesRequested);
+        QTest::keyClick(rules, Qt::Key_Space);
+        QCOMPARE(requested.size(), 1);
+    }
+
+    void theFocusGoesWithADeviceAndOnWhereItIsGone()
+    {
+        Bench bench({ stick(), keyboard() });
+        bench.plug("Kingston DataTraveler")->setFocus();
+        bench.panel->setRows({ stick(true), keyboard() });
+        QVERIFY(bench.plug("Kingston DataTraveler")->hasFocus());
+        QVERIFY(bench.group("In the machine")->isAncestorOf(bench.plug("Kingston DataTraveler")));
+        bench.panel->setRows({ keyboard() });
+        QVERIFY(bench.plug("Cherry Keyboard")->hasFocus());
+    }
+
+    void draggedFromOneGroupToTheOther()
+    {
+        Bench bench({ stick(), tablet() });
+        QVERIFY(!drop(bench.group("On this computer"), { "1-2", false })); // it is there
+        bench.panel->setRows({ stick(true), tablet() });
+        QVERIFY(drop(bench.group("On this computer"), { "1-2", true }));
+        QCOMPARE(bench.takeWanted(), (QList<QVariant> { "1-2", false }));
+        QVERIFY(!drop(bench.group("In the machine"), { "1-2", true }));
+        QVERIFY(drop(bench.group("In the machine"), { "1-3", false }));
+        QCOMPARE(bench.takeWanted(), (QList<QVariant> { "1-3", true }));
+        QVERIFY(!drop(bench.group("The machine's own"), { "1-3", false }));
+        QVERIFY(bench.wanted.isEmpty());
+    }
+
+    void draggedOntoTheDisplay()
+    {
+        QWidget page;
+        page.resize(400, 300);
+        ui::UsbDropZone zone(&page);
+        QSignalSpy dropped(&zone, &ui::UsbDropZone::dropped);
+        zone.offer({ 0, 0, 400, 300 }, "Drop it here to attach “Kingston DataTraveler” to web");
+        QCOMPARE(zone.accessibleName(), "Drop it here to attach “Kingston DataTraveler” to web");
+        QVERIFY(drop(&zone, { "1-2", false }));
+        QCOMPARE(dropped.takeFirst(), QList<QVariant> { "1-2" });
+        QVERIFY(!drop(&zone, { "1-2", true })); // it is in the machine
+        QMimeData other;
+        other.setText("1-2");
+        QDragEnterEvent enter(QPoint(9, 9), Qt::MoveAction, &other, Qt::LeftButton, Qt::NoModifier);
+        enter.ignore();
+        QApplication::sendEvent(&zone, &enter);
+        QVERIFY(!enter.isAccepted());
+        QVERIFY(dropped.isEmpty());
+    }
+
+    void whatCannotBePluggedInSaysWhy()
+    {
+        auto row = stick();
+        row.details = "480 Mbit/s · in “mail”";
+        row.whyNot = "“mail” has it: give it back there first.";
+        Bench bench({ row, keyboard() });
+        auto* plug = bench.plug("Kingston DataTraveler");
+        QVERIFY(!plug->isEnabled());
+        QCOMPARE(plug->toolTip(), row.whyNot);
+        QVERIFY(plug->accessibleDescription().contains(row.whyNot));
+        bench.panel->focusFirst();
+        QVERIFY(bench.plug("Cherry Keyboard")->hasFocus());
+    }
+
+    void aScreenReaderFindsSwitchesWithTheirNamesAndStates()
+    {
+        Bench bench({ stick(true), keyboard() });
+        auto* plugged = QAccessible::queryAccessibleInterface(bench.plug("Kingston DataTraveler"));
+        QCOMPARE(plugged->role(), QAccessible::CheckBox);
+        QCOMPARE(plugged->text(QAccessible::Name), "Kingston DataTraveler");
+        QCOMPARE(plugged->text(QAccessible::Description), "480 Mbit/s");
+        QVERIFY(plugged->state().checked);
+        QVERIFY(!QAccessible::queryAccessibleInterface(bench.plug("Cherry Keyboard"))->state().checked);
+        plugged->actionInterface()->doAction(QAccessibleActionInterface::toggleAction());
+        QCOMPARE(bench.takeWanted(), (QList<QVariant> { "1-2", false }));
+    }
+
+    void whereNothingIsPluggedInThatIsSaid()
+    {
+        Bench bench({ tablet() });
+        auto const says = [&](QString const& text) {
+            for (auto* label : bench.panel->findChildren<QLabel*>()) {
+                if (label->text() == text && label->isVisible())
+                    return true;
+            }
+            return false;
+        };
+        QVERIFY(says("No other USB device is plugged in."));
+        QVERIFY(!bench.group("In the machine")->isVisible());
+        bench.panel->setRows({}, "The USB devices of this computer cannot be used here.");
+        QVERIFY(says("The USB devices of this computer cannot be used here."));
+        QVERIFY(!bench.group("The machine's own")->isVisible());
+    }
+};
+
+REGISTER_SUITE(UsbPanelTest);
+#include "usb_panel_test.moc"

@@ -1,0 +1,197 @@
+#include "ui/usb/usb_control.h"
+
+#include "ui/theme/icons.h"
+#include "ui/usb/usb_bar.h"
+#include "ui/usb/usb_drop.h"
+#include "ui/usb/usb_panel.h"
+
+#include <QEvent>
+#include <QMenu>
+#include <utility>
+
+namespace ui {
+
+using Reason = app::UsbQuestion::Reason;
+
+UsbControl::UsbControl(app::Library& library, QString id, QWidget* page, QWidget* display)
+    : QObject(page),
+      m_library(library),
+      m_id(std::move(id)),
+      m_page(page),
+      m_display(display),
+      m_model(new UsbModel(library, m_id, this)),
+      m_bar(new UsbBar(page)),
+      m_drop(new UsbDropZone(page))
+{
+    display->installEventFilter(this);
+    connect(m_model, &UsbModel::used, m_bar, &UsbBar::askNow);
+    connect(m_model, &UsbModel::failed, this, &UsbControl::report);
+    connect(m_bar, &UsbBar::answered, this, &UsbControl::answer);
+    connect(m_bar, &UsbBar::done, this, &UsbControl::leaveRequested);
+    connect(m_drop, &UsbDropZone::dropped, this, [this](QString const& port) { m_model->setPlugged(port, true); });
+    connect(session(), &app::VmSession::hostUsbChanged, this, &UsbControl::follow);
+    connect(session(), &app::VmSession::hostUsbFailed, this,
+        [this](vmm::HostUsbInfo const& device, vmm::Error const& error) {
+            report(Task::AttachUsb, error, QString::fromStdString(device.node()));
+        });
+    follow();
+}
+
+QString UsbControl::name() const
+{
+    auto const entry = m_library.entry(m_id);
+    return entry ? entry->name : QString();
+}
+
+// Questions
+
+/// Who plugs something in looks at this machine.
+bool UsbControl::isWatched() const
+{
+    return m_page->isVisible() && m_page->window()->isActiveWindow();
+}
+
+void UsbControl::follow()
+{
+    m_bar->setMachine(name());
+    std::set<std::string> standing;
+    for (auto const& question : session()->usbQuestions()) {
+        auto const& port = question.device.port;
+        standing.insert(port);
+        // Every machine in memory asks about what is plugged in; what nobody was shown then stays unasked.
+        if (!m_seen.contains(port) && (question.reason != Reason::PluggedIn || isWatched()))
+            m_bar->ask(question);
+    }
+    for (auto const& port : std::exchange(m_seen, standing)) {
+        if (!standing.contains(port))
+            m_bar->withdraw(QString::fromStdString(port));
+    }
+}
+
+void UsbControl::answer(app::UsbQuestion const& question, bool yes, bool always)
+{
+    auto const port = QString::fromStdString(question.device.port);
+    if (always)
+        m_model->setRule(question.device, yes);
+    if (yes && question.reason == Reason::UsedByHost)
+        m_model->attachAnyway(port);
+    else if (yes)
+        m_model->setPlugged(port, true); // this computer may have begun to use it since
+    else
+        session()->dismissUsbQuestion(port);
+}
+
+bool UsbControl::focusQuestion()
+{
+    if (!m_bar->isAsking())
+        return false;
+    m_bar->focusAnswer();
+    return true;
+}
+
+// The panel and the menu
+
+void UsbControl::connectPanel(UsbPanel* panel)
+{
+    auto const show = [this, panel] { panel->setRows(m_model->rows(), m_model->problem()); };
+    connect(m_model, &UsbModel::changed, panel, show);
+    connect(panel, &UsbPanel::shown, m_model, &UsbModel::open);
+    connect(panel, &UsbPanel::wanted, m_model, &UsbModel::setPlugged);
+    connect(panel, &UsbPanel::rulesRequested, this, &UsbControl::rulesRequested);
+    connect(panel, &UsbPanel::dragBegan, this, &UsbControl::offerDrop);
+    connect(panel, &UsbPanel::dragEnded, m_drop, &QWidget::hide);
+    show();
+}
+
+void UsbControl::setMenu(QMenu* menu)
+{
+    menu->setToolTipsVisible(true);
+    connect(menu, &QMenu::aboutToShow, this, [this, menu] {
+        m_model->open();
+        fillMenu(menu);
+    });
+    connect(m_model, &UsbModel::changed, menu, [this, menu] {
+        if (menu->isVisible())
+            fillMenu(menu);
+    });
+}
+
+void UsbControl::fillMenu(QMenu* menu)
+{
+    menu->clear();
+    auto const add = [&](std::initializer_list<UsbRow::Group> groups, QString const& heading) {
+        auto const before = menu->actions().size();
+        for (auto const group : groups) {
+            for (auto const& row : m_model->rows()) {
+                if (row.group != group)
+                    continue;
+                if (menu->actions().size() == before)
+                    menu->addSection(heading);
+                addToMenu(menu, row);
+            }
+        }
+        return menu->actions().size() > before;
+    };
+    if (!add({ UsbRow::Group::Machine, UsbRow::Group::Host }, tr("Of this computer"))) {
+        auto const problem = m_model->problem();
+        menu->addAction(problem.isEmpty() ? tr("No USB device is plugged into this computer.") : problem)
+            ->setEnabled(false);
+    }
+    add({ UsbRow::Group::Own }, tr("The machine's own"));
+    menu->addSeparator();
+    menu->addAction(icon(QStringLiteral("inspector")), tr("Show beside the screen"), this, &UsbControl::panelRequested);
+    menu->addAction(icon(QStringLiteral("settings")), tr("Rules…"), this, &UsbControl::rulesRequested);
+}
+
+void UsbControl::addToMenu(QMenu* menu, UsbRow const& row)
+{
+    constexpr int widestDetails = 260;
+    auto const isOwn = row.group == UsbRow::Group::Own;
+    auto const verb = row.plugged ? isOwn ? tr("Unplug “%1”") : tr("Detach “%1”")
+        : isOwn ? tr("Plug in “%1”")
+                                  : tr("Attach “%1”");
+    auto const details = menu->fontMetrics().elidedText(row.details, Qt::ElideRight, widestDetails);
+    auto* action = menu->addAction(icon(row.iconName), verb.arg(row.name) + QLatin1Char('\t') + details, this,
+        [this, id = row.id, plug = !row.plugged] { m_model->setPlugged(id, plug); });
+    action->setEnabled(row.whyNot.isEmpty());
+    action->setToolTip(row.whyNot.isEmpty() ? row.tip : row.whyNot);
+}
+
+void UsbControl::offerDrop(QString const& device)
+{
+    m_drop->offer(displayRect(), tr("Drop it here to attach “%1” to %2").arg(device, name()));
+}
+
+void UsbControl::report(Task task, vmm::Error const& error, QString const& node)
+{
+    auto problem = problemFor(task, error);
+    if (task == Task::AttachUsb && error.code == vmm::ErrorCode::PermissionDenied && !node.isEmpty()) {
+        problem.advice
+            = tr("Chronovisor's package brings a rule for that. Without it, until the device is plugged out, "
+                 "this helps in a terminal: sudo setfacl -m u:%1:rw %2")
+                  .arg(qEnvironmentVariable("USER", QStringLiteral("$USER")), node);
+    }
+    emit failed(problem);
+}
+
+// Where things are
+
+QRect UsbControl::displayRect() const
+{
+    return { m_display->mapTo(m_page, QPoint(0, 0)), m_display->size() };
+}
+
+bool UsbControl::eventFilter(QObject* watched, QEvent* event)
+{
+    if (watched == m_display && (event->type() == QEvent::Resize || event->type() == QEvent::Move))
+        m_bar->place(displayRect());
+    return QObject::eventFilter(watched, event);
+}
+
+void UsbControl::updateTexts()
+{
+    m_bar->setMachine(name());
+    m_model->updateTexts();
+}
+
+}

@@ -1072,50 +1072,6 @@
         <source>asked about</source>
         <translation>erfragt</translation>
     </message>
-    <message>
-        <source>Name, notes, CDs, cables, port forwards and the timeline can be changed while the machine runs, the rest once it is off.</source>
-        <translation>Name, Notizen, CDs, Kabel, Portweiterleitungen und die Zeitleiste lassen sich ändern, während die Maschine läuft, alles andere, sobald sie aus ist.</translation>
-    </message>
-    <message>
-        <source>Keyboard</source>
-        <translation>Tastatur</translation>
-    </message>
-    <message>
-        <source>Mouse</source>
-        <translation>Maus</translation>
-    </message>
-    <message>
-        <source>Pointer (absolute)</source>
-        <translation>Zeiger (absolut)</translation>
-    </message>
-    <message>
-        <source>Hub</source>
-        <translation>Hub</translation>
-    </message>
-    <message>
-        <source>Serial port</source>
-        <translation>Serieller Anschluss</translation>
-    </message>
-    <message>
-        <source>Loudspeakers and microphone</source>
-        <translation>Lautsprecher und Mikrofon</translation>
-    </message>
-    <message>
-        <source>Gamepad</source>
-        <translation>Gamepad</translation>
-    </message>
-    <message>
-        <source>USB devices</source>
-        <translation>USB-Geräte</translation>
-    </message>
-    <message>
-        <source>Add sound</source>
-        <translation>Ton hinzufügen</translation>
-    </message>
-    <message>
-        <source>Add a gamepad</source>
-        <translation>Gamepad hinzufügen</translation>
-    </message>
 </context>
 <context>
     <name>ui::MainWindow</name>
@@ -2624,6 +2580,14 @@
     <message>
         <source>every one of this model</source>
         <translation>jedes dieses Modells</translation>
+    </message>
+    <message>
+        <source>Loudspeakers and microphone</source>
+        <translation>Lautsprecher und Mikrofon</translation>
+    </message>
+    <message>
+        <source>Gamepad</source>
+        <translation>Gamepad</translation>
     </message>
 </context>
 <context>

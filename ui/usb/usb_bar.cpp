@@ -145,9 +145,14 @@ void UsbBar::place(QRect area)
     if (m_questions.empty() || area.isEmpty())
         return;
     auto const room = std::min(area.width() - 2 * distance, widest);
-    m_answers->setDirection(QBoxLayout::LeftToRight);
+    // A layout knows by itself of a change of its own only, and not of one in a layout in it.
+    auto const answerIn = [this](QBoxLayout::Direction direction) {
+        m_answers->setDirection(direction);
+        layout()->invalidate();
+    };
+    answerIn(QBoxLayout::LeftToRight);
     if (layout()->totalMinimumSize().width() > room)
-        m_answers->setDirection(QBoxLayout::TopToBottom);
+        answerIn(QBoxLayout::TopToBottom);
     auto const width = std::max(room, layout()->totalMinimumSize().width());
     auto const height = layout()->hasHeightForWidth() ? layout()->totalHeightForWidth(width) : sizeHint().height();
     setGeometry(area.center().x() - width / 2, area.top() + distance, width, height);

@@ -181,6 +181,13 @@ private slots:
         }
         for (auto* button : bench.bar->findChildren<QPushButton*>())
             QVERIFY(button->width() >= button->minimumSizeHint().width());
+        // Also with all answers, and where the display changes while it asks.
+        bench.bar->withdraw("1-2");
+        for (auto const now : { 1600, width }) {
+            bench.bar->place({ 0, 0, now, 400 });
+            bench.bar->ask(about("1-3", "DataTraveler"));
+            QVERIFY(QRect(0, 0, now, 400).contains(bench.bar->geometry()));
+        }
     }
 };
 

@@ -1,0 +1,183 @@
+#include "tests/ui/main_window/desk.h"
+#include "ui/machine/machine_page.h"
+#include "ui/main_window/closing_page.h"
+
+#include <QApplication>
+#include <QCheckBox>
+
+using app::OnClose;
+using app::SessionState;
+using tests::button;
+using tests::Desk;
+
+namespace {
+
+/// A window whose machine runs, and that asks what to do with it.
+struct Asking : Desk {
+    QString id = create("first");
+
+    explicit Asking(OnClose setting = OnClose::Ask)
+    {
+        open();
+        app::settings::onClose.set(setting);
+        session(id).start();
+        if (!waitFor(id, SessionState::Running))
+            qFatal("the machine does not run");
+    }
+    ui::ClosingPage* page() const { return qobject_cast<ui::ClosingPage*>(window->currentPage()); }
+    void choose(QString const& text, bool always)
+    {
+        window->close();
+        page()->findChild<QCheckBox*>()->setChecked(always);
+        button(page(), text)->click();
+    }
+    bool isHidden() const
+    {
+        return QTest::qWaitFor([&] { return !window->isVisible(); });
+    }
+    /// A window as the next start of the program makes it, and the machine running in it.
+    void reopen()
+    {
+        window.reset();
+        app::usePreferencesFile(directory.filePath("preferences"));
+        open();
+        session(id).start();
+        if (!waitFor(id, SessionState::Running))
+            qFatal("the machine does not run");
+    }
+};
+
+}
+
+/// What becomes of machines that run when the window is closed: each answer for this once, and for always.
+class ClosingPageTest final : public QObject {
+    Q_OBJECT
+private slots:
+    void init() { QApplication::setQuitOnLastWindowClosed(false); }
+
+    void theUsualIsToSuspendUnasked()
+    {
+        Desk desk;
+        QCOMPARE(app::settings::onClose(), OnClose::Suspend);
+    }
+
+    void eachAnswerForOnceAndForAlways_data()
+    {
+        QTest::addColumn<QString>("answer");
+        QTest::addColumn<bool>("always");
+        QTest::addColumn<OnClose>("setting");
+        QTest::newRow("suspend once") << "&Suspend" << false << OnClose::Ask;
+        QTest::newRow("suspend always") << "&Suspend" << true << OnClose::Suspend;
+        QTest::newRow("keep running once") << "&Keep running" << false << OnClose::Ask;
+        QTest::newRow("keep running always") << "&Keep running" << true << OnClose::KeepRunning;
+        QTest::newRow("shut down once") << "Shut &down" << false << OnClose::Ask;
+        QTest::newRow("shut down always") << "Shut &down" << true << OnClose::ShutDown;
+    }
+    void eachAnswerForOnceAndForAlways()
+    {
+        QFETCH(QString, answer);
+        QFETCH(bool, always);
+        QFETCH(OnClose, setting);
+        Asking desk;
+        desk.choose(answer, always);
+        QCOMPARE(app::settings::onClose(), setting);
+        // It is there again after the next start.
+        app::usePreferencesFile(desk.directory.filePath("preferences"));
+        QCOMPARE(app::settings::onClose(), setting);
+    }
+
+    void suspendEndsEverything()
+    {
+        Asking desk;
+        desk.choose("&Suspend", false);
+        QVERIFY(desk.isHidden());
+        QVERIFY(desk.script->has("suspend"));
+        QCOMPARE(desk.session(desk.id).state(), SessionState::Suspended);
+        QCOMPARE(desk.script->alive.load(), 0);
+        desk.reopen();
+        desk.window->close();
+        QVERIFY(desk.page() && button(desk.page(), "&Suspend")->isVisible()); // asked again
+    }
+
+    void shutDownWaitsForTheGuest()
+    {
+        Asking desk;
+        desk.choose("Shut &down", true);
+        QTRY_VERIFY(desk.script->has("power button"));
+        QVERIFY(desk.window->isVisible());
+        QVERIFY(!button(desk.page(), "&Power off at once")->isHidden());
+        desk.script->last->guestPowersOff();
+        QVERIFY(desk.isHidden());
+        QVERIFY(!desk.script->has("suspend"));
+        QCOMPARE(desk.session(desk.id).state(), SessionState::Off);
+        // From now on unasked.
+        desk.script->log.clear();
+        desk.reopen();
+        desk.window->close();
+        QTRY_VERIFY(desk.script->has("power button"));
+        desk.script->last->guestPowersOff();
+        QVERIFY(desk.isHidden());
+    }
+
+    void whoDoesNotWaitPullsThePlug()
+    {
+        Asking desk(OnClose::ShutDown);
+        desk.window->close();
+        QTRY_VERIFY(desk.script->has("power button"));
+        button(desk.page(), "&Power off at once")->click();
+        QVERIFY(desk.isHidden());
+        QTRY_VERIFY(desk.script->has("power off"));
+        QTRY_COMPARE(desk.script->alive.load(), 0);
+    }
+
+    void aShutDownIsCancelled()
+    {
+        Asking desk(OnClose::ShutDown);
+        desk.window->close();
+        QTRY_VERIFY(desk.script->has("power button"));
+        button(desk.page(), "&Cancel")->click();
+        QCOMPARE(desk.window->currentPage(), desk.window->pageOf(desk.id));
+        desk.script->last->guestPowersOff(); // the guest heard it; the window stays
+        QVERIFY(desk.waitFor(desk.id, SessionState::Off));
+        QVERIFY(desk.window->isVisible());
+    }
+
+    /// Without a tray, as there is none offscreen: what brings the window back is a second start.
+    void keptRunningTheWindowHidesAndComesBack()
+    {
+        Asking desk;
+        desk.choose("&Keep running", true);
+        QVERIFY(!desk.window->isVisible());
+        QVERIFY(!desk.script->has("suspend"));
+        QCOMPARE(desk.session(desk.id).state(), SessionState::Running);
+        desk.window->comeBack();
+        QVERIFY(desk.window->isVisible());
+        QCOMPARE(desk.window->currentPage(), desk.window->pageOf(desk.id));
+        // From now on unasked.
+        desk.window->close();
+        QVERIFY(!desk.window->isVisible());
+        QCOMPARE(desk.session(desk.id).state(), SessionState::Running);
+        // The session's end suspends what goes on unseen.
+        desk.window->endWithoutAsking();
+        QTRY_COMPARE(desk.session(desk.id).state(), SessionState::Suspended);
+        QTRY_COMPARE(desk.script->alive.load(), 0);
+    }
+
+    void windowsOfMachinesHideAndComeBackWithIt()
+    {
+        Asking desk(OnClose::KeepRunning);
+        auto* page = desk.window->pageOf(desk.id);
+        emit page->ownWindowToggled();
+        QVERIFY(page->window() != desk.window.get() && page->window()->isVisible());
+        desk.window->close();
+        QVERIFY(!desk.window->isVisible());
+        QVERIFY(!page->window()->isVisible());
+        desk.window->comeBack();
+        QVERIFY(desk.window->isVisible());
+        QVERIFY(page->window() != desk.window.get() && page->window()->isVisible());
+        QVERIFY(!desk.page()); // the question is answered
+    }
+};
+
+REGISTER_SUITE(ClosingPageTest);
+#include "closing_page_test.moc"

@@ -611,8 +611,12 @@
         <translation>Größe</translation>
     </message>
     <message>
-        <source>Size of the machine&apos;s screen</source>
-        <translation>Größe des Bildschirms der Maschine</translation>
+        <source>The machine&apos;s screen: its size, and which of several</source>
+        <translation>Der Bildschirm der Maschine: seine Größe, und welcher von mehreren</translation>
+    </message>
+    <message>
+        <source>Display %1</source>
+        <translation>Bildschirm %1</translation>
     </message>
     <message>
         <source>Timeline</source>

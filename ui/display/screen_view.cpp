@@ -12,6 +12,7 @@
 #include <QPushButton>
 #include <QScreen>
 #include <QVBoxLayout>
+#include <algorithm>
 
 namespace ui {
 
@@ -109,8 +110,6 @@ ScreenView::ScreenView(app::VmSession& session, QWidget* parent)
     connect(&session, &app::VmSession::stateChanged, this, &ScreenView::update);
     connect(&session, &app::VmSession::jobProgressed, this, &ScreenView::update);
     connect(&session, &app::VmSession::pointerModeChanged, m_screen, &ScreenWidget::setAbsolutePointer);
-    if (auto* source = session.mainScreen())
-        connect(source, &app::ScreenSession::frameChanged, this, &ScreenView::takeFrame);
     updateTexts();
     update();
 }
@@ -123,6 +122,49 @@ void ScreenView::showInstead(QWidget* view)
         addWidget(view);
     if (std::exchange(m_instead, view) != view)
         update();
+}
+
+QString ScreenView::display() const
+{
+    auto const displays = m_session.config().displays;
+    auto const isThere
+        = std::ranges::any_of(displays, [this](auto const& one) { return one.id == m_display.toStdString(); });
+    return isThere || displays.empty() ? m_display : QString::fromStdString(displays.front().id);
+}
+
+void ScreenView::setDisplay(QString const& id)
+{
+    m_display = id;
+    update();
+}
+
+/// Listens to the screen of display(), which another one takes the place of when it is chosen or the settings change.
+void ScreenView::followDisplay()
+{
+    auto* source = m_session.screen(display());
+    if (source == m_source)
+        return;
+    m_viewer.reset();
+    if (m_source != nullptr) {
+        disconnect(m_source, nullptr, this, nullptr);
+        m_screen->showNothing();
+    }
+    m_source = source;
+    if (m_source == nullptr)
+        return;
+    connect(m_source, &app::ScreenSession::frameChanged, this, &ScreenView::takeFrame);
+    if (isVisible())
+        showWhole();
+}
+
+/// Not only what has changed: another view may have taken that.
+void ScreenView::showWhole()
+{
+    app::ScreenSession::Picture picture(*m_source);
+    picture.takeChanges();
+    if (picture.width() != 0)
+        m_screen->showRows(QSize(static_cast<int>(picture.width()), static_cast<int>(picture.height())),
+            picture.pixels(), { { 0, picture.height() } });
 }
 
 void ScreenView::setZoom(int zoom)
@@ -161,8 +203,7 @@ int ScreenView::typeText(QString const& text)
 
 QImage ScreenView::screenshot() const
 {
-    auto* source = m_session.mainScreen();
-    return source != nullptr ? LibraryModel::imageOf(source->screenshot()) : QImage();
+    return m_source != nullptr ? LibraryModel::imageOf(m_source->screenshot()) : QImage();
 }
 
 void ScreenView::setCardPicture(QImage const& picture)
@@ -179,10 +220,9 @@ void ScreenView::setName(QString const& name)
 
 void ScreenView::takeFrame()
 {
-    auto* source = m_session.mainScreen();
-    if (source == nullptr || !m_viewer)
+    if (m_source == nullptr || !m_viewer)
         return;
-    app::ScreenSession::Picture picture(*source);
+    app::ScreenSession::Picture picture(*m_source);
     auto const rows = picture.takeChanges();
     if (picture.width() == 0 || picture.height() == 0)
         return;
@@ -192,6 +232,7 @@ void ScreenView::takeFrame()
 
 void ScreenView::update()
 {
+    followDisplay();
     auto const state = m_session.state();
     auto const hasPicture = app::isInMemory(state) && state != app::SessionState::Starting && hasScreen();
     auto const hadFocus = isAncestorOf(QApplication::focusWidget());
@@ -207,8 +248,12 @@ void ScreenView::update()
         m_screen->setFocus();
     updateTexts();
     if (hasPicture && isVisible()) {
-        if (!m_viewer)
-            m_viewer.emplace(*m_session.mainScreen());
+        if (!m_viewer) {
+            m_viewer.emplace(*m_source);
+            if (QWidget::screen() != nullptr)
+                m_source->setInterval(std::chrono::microseconds(
+                    static_cast<int>(1e6 / std::max(30.0, QWidget::screen()->refreshRate()))));
+        }
         takeFrame();
     } else {
         m_viewer.reset();
@@ -218,17 +263,8 @@ void ScreenView::update()
 void ScreenView::showEvent(QShowEvent* event)
 {
     QStackedWidget::showEvent(event);
-    if (auto* source = m_session.mainScreen(); source != nullptr && QWidget::screen() != nullptr)
-        source->setInterval(
-            std::chrono::microseconds(static_cast<int>(1e6 / std::max(30.0, QWidget::screen()->refreshRate()))));
-    // The picture that another window's view has taken in the meantime.
-    if (auto* source = m_session.mainScreen(); source != nullptr && !showsCard()) {
-        app::ScreenSession::Picture picture(*source);
-        picture.takeChanges();
-        if (picture.width() != 0)
-            m_screen->showRows(QSize(static_cast<int>(picture.width()), static_cast<int>(picture.height())),
-                picture.pixels(), { { 0, picture.height() } });
-    }
+    if (m_source != nullptr && !showsCard())
+        showWhole();
     update();
     updateLook();
 }

@@ -4,6 +4,7 @@
 #include "ui/display/screen_widget.h"
 #include "ui/display/text_typist.h"
 
+#include <QPointer>
 #include <QScrollArea>
 #include <QStackedWidget>
 #include <memory>
@@ -14,8 +15,8 @@ class QPushButton;
 
 namespace ui {
 
-/// A machine's first screen while it is in memory, and its card (picture, state, the button that starts it) while not;
-/// in the place of both another view, while somebody looks at the machine's past.
+/// One of a machine's screens while it is in memory, and its card (picture, state, the button that starts it) while
+/// not; in the place of both another view, while somebody looks at the machine's past.
 class ScreenView final : public QStackedWidget {
     Q_OBJECT
 public:
@@ -28,6 +29,10 @@ public:
     bool showsCard() const { return currentIndex() == 0; }
     /// The machine has a screen at all.
     bool hasScreen() const { return m_session.mainScreen() != nullptr; }
+
+    /// Which of the machine's displays is shown; the first, until one is chosen that it has.
+    QString display() const;
+    void setDisplay(QString const& id);
 
     int zoom() const { return m_screen->zoom(); }
     /// 0 fits; n shows n pixels for one, with scroll bars where it does not fit.
@@ -59,6 +64,8 @@ private:
     void updateTexts();
     void updateLook();
     void takeFrame();
+    void followDisplay();
+    void showWhole();
 
     app::VmSession& m_session;
     QWidget* m_card;
@@ -66,6 +73,8 @@ private:
     QPushButton *m_start, *m_settings;
     QScrollArea* m_scroll;
     ScreenWidget* m_screen;
+    QString m_display; // that was chosen
+    QPointer<app::ScreenSession> m_source;
     TextTypist m_typist;
     QImage m_cardPicture;
     std::optional<app::ScreenSession::Viewer> m_viewer;

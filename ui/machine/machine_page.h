@@ -91,6 +91,7 @@ private:
     void fillCdMenu();
     void fillKeysMenu();
     void fillZoomMenu();
+    void fillDisplays();
     void insertCd(QString const& drive);
     void saveScreenshot();
     void typeClipboard();

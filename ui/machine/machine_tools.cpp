@@ -129,6 +129,25 @@ void MachinePage::fillZoomMenu()
         action->setChecked(m_screen->zoom() == zoom);
         group->addAction(action);
     }
+    fillDisplays();
+}
+
+/// Which of several screens is shown.
+void MachinePage::fillDisplays()
+{
+    auto const displays = m_session->config().displays;
+    if (displays.size() < 2)
+        return;
+    m_zoomMenu->addSeparator();
+    auto* group = new QActionGroup(m_zoomMenu);
+    for (std::size_t number = 0; number < displays.size(); ++number) {
+        auto const id = QString::fromStdString(displays[number].id);
+        auto* action
+            = m_zoomMenu->addAction(tr("Display %1").arg(number + 1), this, [this, id] { m_screen->setDisplay(id); });
+        action->setCheckable(true);
+        action->setChecked(m_screen->display() == id);
+        group->addAction(action);
+    }
 }
 
 void MachinePage::fillMenu(QMenu* menu)
@@ -201,7 +220,8 @@ void MachinePage::updateTexts()
     tool(m_cdButton, tr("CD"), QStringLiteral("disc"), tr("CD: insert and eject"));
     tool(m_keysButton, tr("Keys"), QStringLiteral("keyboard"), tr("Send key combinations and text"));
     tool(m_cameraButton, tr("Screenshot"), QStringLiteral("camera"), tr("Screenshot"));
-    tool(m_zoomButton, tr("Size"), QStringLiteral("search"), tr("Size of the machine's screen"));
+    tool(
+        m_zoomButton, tr("Size"), QStringLiteral("search"), tr("The machine's screen: its size, and which of several"));
     m_jobCancel->setText(tr("Cancel"));
     for (auto* button : { m_runButton, m_suspendButton, m_powerButton, m_keepButton, m_fullScreenButton,
              m_consolesButton, m_windowButton, m_settingsButton, m_inspectorButton })

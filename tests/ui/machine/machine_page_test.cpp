@@ -1,0 +1,231 @@
+#include "tests/ui/main_window/desk.h"
+#include "ui/display/screen_view.h"
+#include "ui/library/library_model.h"
+#include "ui/library/library_panel.h"
+#include "ui/machine/machine_page.h"
+#include "ui/widgets/message_bar.h"
+
+#include <QApplication>
+#include <QClipboard>
+#include <QFileDialog>
+#include <QListView>
+#include <QMenu>
+#include <QStatusBar>
+#include <QToolButton>
+#include <linux/input-event-codes.h>
+
+using tests::Desk;
+
+namespace {
+
+constexpr QRgb painted = 0xff204060; // by a fake screen
+
+/// A machine that runs, on its page.
+struct Running : Desk {
+    QString id = create("first");
+    ui::MachinePage* page = nullptr;
+
+    explicit Running(std::vector<vmm::DisplayConfig> displays = {})
+    {
+        auto config = library->config(id);
+        if (!displays.empty()) {
+            config.displays = std::move(displays);
+            if (!change(config))
+                qFatal("the displays are refused");
+        }
+        open();
+        page = window->pageOf(id);
+        page->startOrResume();
+        if (!waitFor(id, app::SessionState::Running) || !QTest::qWaitFor([&] { return !picture().isNull(); }))
+            qFatal("no picture");
+    }
+    ui::ScreenWidget* screen() const { return page->screenView()->screen(); }
+    QImage picture() const { return screen()->image(); }
+    QMenu* menuOf(QString const& button)
+    {
+        auto* menu = named<QToolButton>(page, button)->menu();
+        emit menu->aboutToShow();
+        return menu;
+    }
+    static void trigger(QObject* owner, QString const& text)
+    {
+        for (auto* action : owner->findChildren<QAction*>()) {
+            if (action->text() == text)
+                return action->trigger();
+        }
+        qFatal("there is no %s", qPrintable(text));
+    }
+    QFrame* toolbar() const { return page->findChild<QFrame*>("toolbar"); }
+    void controlAltAnd(Qt::Key key) const
+    {
+        QTest::keyPress(screen(), Qt::Key_Control);
+        QTest::keyPress(screen(), Qt::Key_Alt);
+        QTest::keyClick(screen(), key);
+        QTest::keyRelease(screen(), Qt::Key_Alt);
+        QTest::keyRelease(screen(), Qt::Key_Control);
+    }
+    QImage thumbnail() const
+    {
+        return window->libraryPanel()
+            ->list()
+            ->model()
+            ->index(0, 0)
+            .data(ui::LibraryModel::ThumbnailRole)
+            .value<QImage>();
+    }
+};
+
+}
+
+/// What a person does with a machine's screen: over machines that only go through the motions.
+class MachinePageTest final : public QObject {
+    Q_OBJECT
+private slots:
+    void init() { QApplication::setQuitOnLastWindowClosed(false); }
+
+    void f11IsTheWindowsUntilTheMachineHasTheKeys()
+    {
+        Running desk;
+        desk.window->libraryPanel()->focusList();
+        QTest::keyClick(desk.window.get(), Qt::Key_F11);
+        QVERIFY(desk.window->isFullScreen());
+        QVERIFY(desk.page->isFullScreen());
+        QVERIFY(!desk.window->libraryPanel()->isVisible() && !desk.window->statusBar()->isVisible());
+        QVERIFY(!desk.toolbar()->isVisible());
+        QTRY_COMPARE(QApplication::focusWidget(), desk.screen());
+        QTest::keyClick(desk.screen(), Qt::Key_F11);
+        QTRY_VERIFY(desk.script->has("key 87 1"));
+        QVERIFY(desk.window->isFullScreen());
+        desk.controlAltAnd(Qt::Key_Return);
+        QVERIFY(!desk.window->isFullScreen());
+        QVERIFY(desk.window->libraryPanel()->isVisible() && desk.window->statusBar()->isVisible());
+        QVERIFY(desk.toolbar()->isVisible());
+        QVERIFY(!desk.script->has("key 28 1")); // Enter was no guest's
+        desk.controlAltAnd(Qt::Key_Return);
+        QVERIFY(desk.window->isFullScreen());
+    }
+
+    void theToolsComeBackAtTheUpperEdgeAndWithCtrlAlt()
+    {
+        Running desk;
+        desk.controlAltAnd(Qt::Key_Return);
+        QVERIFY(!desk.toolbar()->isVisible());
+        QCursor::setPos(desk.page->mapToGlobal(QPoint(desk.page->width() / 2, 0)));
+        QTRY_VERIFY(desk.toolbar()->isVisible());
+        QCursor::setPos(desk.page->mapToGlobal(desk.page->rect().center()));
+        QTRY_VERIFY(!desk.toolbar()->isVisible());
+        QTest::keyPress(desk.screen(), Qt::Key_Control);
+        QTest::keyPress(desk.screen(), Qt::Key_Alt);
+        QTest::keyRelease(desk.screen(), Qt::Key_Alt);
+        QVERIFY(desk.toolbar()->isVisible());
+        QVERIFY(desk.toolbar()->isAncestorOf(QApplication::focusWidget()));
+        QTest::qWait(200); // the focus keeps them
+        QVERIFY(desk.toolbar()->isVisible());
+    }
+
+    void aWindowOfItsOwnIsFullScreenAlone()
+    {
+        Running desk;
+        emit desk.page->ownWindowToggled();
+        auto* own = desk.page->window();
+        desk.screen()->setFocus();
+        desk.controlAltAnd(Qt::Key_Return);
+        QVERIFY(own->isFullScreen() && !desk.window->isFullScreen());
+        desk.controlAltAnd(Qt::Key_Return);
+        QVERIFY(!own->isFullScreen());
+    }
+
+    void aScreenshotIsCopied()
+    {
+        Running desk;
+        Running::trigger(desk.page, "Copy a screenshot");
+        auto const copied = QApplication::clipboard()->image();
+        QCOMPARE(copied.size(), QSize(64, 48));
+        QCOMPARE(copied.pixel(5, 5), painted);
+        QVERIFY(desk.page->messages()->text().contains("in the clipboard"));
+    }
+
+    void aScreenshotIsSaved()
+    {
+        Running desk;
+        Running::trigger(desk.page, QStringLiteral("Save a screenshot…"));
+        auto* dialog = desk.page->findChild<QFileDialog*>();
+        QVERIFY(dialog);
+        QVERIFY(dialog->selectedFiles().value(0).contains("first "));
+        auto const path = desk.directory.filePath("shot.png");
+        emit dialog->fileSelected(path);
+        QImage const saved(path);
+        QCOMPARE(saved.size(), QSize(64, 48));
+        QCOMPARE(saved.pixel(5, 5), painted);
+        QVERIFY(desk.page->messages()->text().contains(path));
+        emit dialog->fileSelected("/nowhere/shot.png");
+        QVERIFY(desk.page->messages()->text().contains("The screenshot could not be saved."));
+        dialog->close();
+    }
+
+    void keyCombinationsAreSentFromTheMenu()
+    {
+        Running desk;
+        auto* keys = desk.menuOf("Send key combinations and text");
+        Running::trigger(keys, "Ctrl+Alt+Del");
+        auto const codes = { KEY_LEFTCTRL, KEY_LEFTALT, KEY_DELETE };
+        for (int const code : codes)
+            QTRY_VERIFY(desk.script->has("key " + std::to_string(code) + " 1"));
+        QTRY_VERIFY(desk.script->has("key " + std::to_string(KEY_LEFTCTRL) + " 0"));
+        auto* more = keys->findChild<QMenu*>();
+        QVERIFY(more);
+        Running::trigger(more, "Ctrl+Alt+F2");
+        QTRY_VERIFY(desk.script->has("key " + std::to_string(KEY_F2) + " 1"));
+        Running::trigger(keys, "Print");
+        QTRY_VERIFY(desk.script->has("key " + std::to_string(KEY_SYSRQ) + " 1"));
+        QApplication::clipboard()->setText("z");
+        Running::trigger(desk.page, "Type the clipboard's text");
+        QTRY_VERIFY(desk.script->has("key " + std::to_string(KEY_Z) + " 0"));
+        QCOMPARE(QApplication::focusWidget(), desk.screen());
+    }
+
+    void theLibrarysPictureFollowsTheScreen()
+    {
+        Running desk;
+        QTRY_VERIFY(!desk.thumbnail().isNull());
+        QTRY_COMPARE(desk.thumbnail().pixel(3, 3), painted);
+        desk.script->last->screens.at("display0")->paint(64, 48, 0x00c00000);
+        QTRY_COMPARE(desk.thumbnail().pixel(3, 3), 0xffc00000);
+        // It stays when the machine goes.
+        desk.session(desk.id).powerOff();
+        QVERIFY(desk.waitFor(desk.id, app::SessionState::Off));
+        QTest::qWait(1);
+        QCOMPARE(desk.thumbnail().pixel(3, 3), 0xffc00000);
+    }
+
+    void ofSeveralDisplaysOneIsChosen()
+    {
+        Running desk({ { "display0" }, { "display1" } });
+        desk.script->last->screens.at("display1")->paint(32, 20, 0x00c00000);
+        QCOMPARE(desk.picture().size(), QSize(64, 48));
+        auto const sizes = QStringLiteral("The machine's screen: its size, and which of several");
+        Running::trigger(desk.menuOf(sizes), "Display 2");
+        QTRY_COMPARE(desk.picture().size(), QSize(32, 20));
+        QCOMPARE(desk.picture().pixel(3, 3), 0xffc00000);
+        desk.script->last->screens.at("display1")->paintRow(3, 0x0000c000);
+        QTRY_COMPARE(desk.picture().pixel(3, 3), 0xff00c000);
+        Running::trigger(desk.page, "Copy a screenshot");
+        QCOMPARE(QApplication::clipboard()->image().size(), QSize(32, 20));
+        // The first one is not looked at meanwhile, and is whole again.
+        desk.script->last->screens.at("display0")->paint(64, 48, 0x000000c0);
+        Running::trigger(desk.menuOf(sizes), "Display 1");
+        QTRY_COMPARE(desk.picture().size(), QSize(64, 48));
+        QTRY_COMPARE(desk.picture().pixel(3, 3), 0xff0000c0);
+        // The choice outlives a run.
+        Running::trigger(desk.menuOf(sizes), "Display 2");
+        desk.session(desk.id).powerOff();
+        QVERIFY(desk.waitFor(desk.id, app::SessionState::Off));
+        desk.page->startOrResume();
+        QVERIFY(desk.waitFor(desk.id, app::SessionState::Running));
+        desk.script->last->screens.at("display1")->paint(40, 30, 0x00c000c0);
+        QTRY_COMPARE(desk.picture().size(), QSize(40, 30));
+    }
+};
+
+REGISTER_SUITE(MachinePageTest);
+#include "machine_page_test.moc"

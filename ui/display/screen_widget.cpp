@@ -179,10 +179,10 @@ void ScreenWidget::paintEvent(QPaintEvent* event)
         QPoint(qCeil(inner.left()), qCeil(inner.top())), QPoint(qFloor(inner.right()) - 1, qFloor(inner.bottom()) - 1));
     around -= covered;
     painter.setClipRegion(around & event->region());
-    if (geometry.ratio == std::floor(geometry.ratio)) {
+    if (geometry.ratio == 1) {
         painter.fillRect(rect(), surround);
     } else {
-        // At a fractional ratio the picture's edge lies inside a pixel of ours: fill in device pixels.
+        // The picture's edge may lie inside a pixel of ours: fill in device pixels.
         painter.setClipping(false);
         painter.scale(1 / geometry.ratio, 1 / geometry.ratio);
         painter.translate(shift);

@@ -4,6 +4,8 @@
 #include "ui/display/text_typist.h"
 
 #include <QApplication>
+#include <QPaintEvent>
+#include <QProcess>
 #include <QSignalSpy>
 #include <linux/input-event-codes.h>
 
@@ -33,6 +35,19 @@ std::vector<Value> valuesOf(QSignalSpy const& spy)
         values.push_back(call[0].value<Value>());
     return values;
 }
+
+/// What a widget is asked to paint.
+class PaintedRegion final : public QObject {
+public:
+    explicit PaintedRegion(QWidget& widget) { widget.installEventFilter(this); }
+    bool eventFilter(QObject*, QEvent* event) override
+    {
+        if (event->type() == QEvent::Paint)
+            region += static_cast<QPaintEvent*>(event)->region();
+        return false;
+    }
+    QRegion region;
+};
 
 }
 
@@ -168,7 +183,56 @@ private slots:
         QCOMPARE(screen.image().pixel(0, 10), 0xff00ff00);
         QCOMPARE(screen.image().pixel(0, 11), 0xff00ff00);
         QCOMPARE(screen.image().pixel(0, 12), 0xffffffff);
-        QCOMPARE(screen.geometryOfPicture().rowsToWidget(10, 12).top(), 10);
+    }
+
+    void onlyChangedRowsArePainted_data()
+    {
+        QTest::addColumn<QSize>("size");
+        QTest::addColumn<int>("scale");
+        QTest::newRow("pixel for pixel") << QSize(640, 480) << 1;
+        QTest::newRow("doubled") << QSize(1280, 960) << 2;
+    }
+    void onlyChangedRowsArePainted()
+    {
+        QFETCH(QSize, size);
+        QFETCH(int, scale);
+        ui::ScreenWidget screen;
+        screen.resize(size);
+        screen.show();
+        QVERIFY(QTest::qWaitForWindowExposed(&screen));
+        auto const pixels = chequered({ 640, 480 });
+        screen.showRows({ 640, 480 }, pixels.data(), {});
+        QTest::qWait(1);
+        PaintedRegion painted(screen);
+        screen.showRows({ 640, 480 }, pixels.data(), { { 100, 102 }, { 300, 301 } });
+        QTRY_VERIFY(!painted.region.isEmpty());
+        QRegion const changed
+            = QRegion(0, 100 * scale, size.width(), 2 * scale) + QRegion(0, 300 * scale, size.width(), scale);
+        QVERIFY((changed - painted.region).isEmpty());
+        auto area = 0;
+        for (auto const& rectangle : painted.region - changed)
+            area += rectangle.width() * rectangle.height();
+        QVERIFY2(area <= 4 * size.width(), qPrintable(QString::number(area))); // a row on each side, for smoothing
+    }
+
+    /// In a process of its own each: the ratio is the platform's.
+    void thePictureIsExactAtEveryRatio_data()
+    {
+        QTest::addColumn<QString>("ratio");
+        for (auto const* ratio : { "1", "1.25", "1.5", "2" })
+            QTest::newRow(ratio) << ratio;
+    }
+    void thePictureIsExactAtEveryRatio()
+    {
+        QFETCH(QString, ratio);
+        QProcess child;
+        auto environment = QProcessEnvironment::systemEnvironment();
+        environment.insert("QT_SCALE_FACTOR", ratio);
+        environment.insert("CHRONOVISOR_TEST_RATIO", ratio);
+        child.setProcessEnvironment(environment);
+        child.start(QCoreApplication::applicationFilePath(), { "ScreenRatioTest" });
+        QVERIFY(child.waitForFinished(60000));
+        QVERIFY2(child.exitCode() == 0, child.readAllStandardOutput());
     }
 
     void keysGoByPlace()
@@ -263,6 +327,32 @@ private slots:
     }
 };
 
+/// At the ratio of device pixels that this process was started with; ScreenWidgetTest starts it with others.
+class ScreenRatioTest final : public QObject {
+    Q_OBJECT
+private slots:
+    void eachPixelOfTheGuestIsOneOfTheScreen()
+    {
+        ui::ScreenWidget screen;
+        auto const ratio = screen.devicePixelRatioF();
+        QCOMPARE(ratio, qEnvironmentVariable("CHRONOVISOR_TEST_RATIO", "1").toDouble());
+        screen.resize(90, 71);
+        screen.setZoom(1);
+        auto const pixels = chequered({ 64, 48 });
+        screen.showRows({ 64, 48 }, pixels.data(), {});
+        auto const target = screen.geometryOfPicture().target;
+        auto const scale = static_cast<int>(ratio); // 2 on a screen of twice as many
+        QCOMPARE(target.size(), QSize(64, 48) * scale);
+        auto const shot = screen.grab().toImage();
+        for (int y = 0; y < target.height(); ++y) {
+            for (int x = 0; x < target.width(); ++x)
+                QCOMPARE(shot.pixel(target.topLeft() + QPoint(x, y)),
+                    (x / scale + y / scale) % 2 == 0 ? 0xffffffff : 0xff000000);
+        }
+    }
+};
+
+REGISTER_SUITE(ScreenRatioTest);
 REGISTER_SUITE(ScreenGeometryTest);
 REGISTER_SUITE(ScreenWidgetTest);
 #include "screen_test.moc"

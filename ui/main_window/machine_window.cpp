@@ -29,14 +29,19 @@ MachineWindow::MachineWindow(MachinePage* page) : QWidget(nullptr, Qt::Window), 
 MachinePage* MachineWindow::takePage()
 {
     if (m_page != nullptr) {
-        if (!isFullScreen())
-            settings::machineWindow.set(saveGeometry());
+        savePlace();
         disconnect(m_page, nullptr, this, nullptr);
         m_page->setFullScreen(false);
         m_page->setOwnWindow(false);
         layout()->removeWidget(m_page);
     }
     return std::exchange(m_page, nullptr);
+}
+
+void MachineWindow::savePlace() const
+{
+    if (!isFullScreen())
+        settings::machineWindow.set(saveGeometry());
 }
 
 void MachineWindow::setName(QString const& name)

@@ -15,6 +15,8 @@ public:
     MachinePage* page() const { return m_page; }
     /// The page, to be put elsewhere; the window is then empty.
     MachinePage* takePage();
+    /// For the next window of a machine.
+    void savePlace() const;
     void setName(QString const& name);
     void toggleFullScreen();
 

@@ -80,15 +80,15 @@ MainWindow::MainWindow(app::Library& library, QString const& demoKernel, QWidget
 
     restoreWindow(*this, settings::windowGeometry(), { 1180, 780 });
     m_splitter->restoreState(settings::windowSplitter());
+    for (auto const& id : settings::ownWindows()) {
+        if (m_library.ids().contains(id))
+            toggleOwnWindow(id);
+    }
     auto const selected = settings::selectedMachine();
     if (m_library.ids().isEmpty())
         showPage(m_empty);
     else
         showMachine(m_library.ids().contains(selected) ? selected : m_library.ids().first());
-    for (auto const& id : settings::ownWindows()) {
-        if (m_library.ids().contains(id))
-            toggleOwnWindow(id);
-    }
     connect(&m_hostTimer, &QTimer::timeout, this, &MainWindow::updateStatus);
     m_hostTimer.start(15000);
     updateStatus();
@@ -514,8 +514,10 @@ void MainWindow::saveState()
     settings::windowSplitter.set(m_splitter->saveState());
     settings::selectedMachine.set(m_current);
     QStringList own;
-    for (auto const& [id, window] : m_windows)
+    for (auto const& [id, window] : m_windows) {
         own += id;
+        window->savePlace();
+    }
     settings::ownWindows.set(own);
 }
 

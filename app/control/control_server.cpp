@@ -344,6 +344,7 @@ struct ControlServer::Private {
             { "machine.screenshot", &Private::screenshot },
             { "machine.statistics", &Private::statistics },
             { "console.write", &Private::writeConsole },
+            { "console.resize", &Private::resizeConsole },
             { "console.attach", &Private::attachConsole },
         };
         auto const handler = handlers.find(method);
@@ -587,6 +588,18 @@ struct ControlServer::Private {
             return reply(vmm::fail(data.error()));
         if (!link->type(*data))
             return reply(vmm::fail(vmm::ErrorCode::Busy, "nobody reads what is typed there"));
+        reply(Json::object());
+    }
+    void resizeConsole(Connection&, Machine const& machine, Json const& params, Reply const& reply)
+    {
+        std::string id;
+        auto const link = consoleIn(machine, params, id);
+        if (!link)
+            return reply(vmm::fail(vmm::ErrorCode::NotFound, fmt::format("there is no serial port \"{}\"", id)));
+        auto const columns = numberIn(params, "columns"), rows = numberIn(params, "rows");
+        if (columns < 1 || rows < 1 || columns > UINT16_MAX || rows > UINT16_MAX)
+            return reply(vmm::fail(vmm::ErrorCode::InvalidArgument, "a terminal has 1 to 65535 columns and rows"));
+        link->setSize({ static_cast<std::uint16_t>(columns), static_cast<std::uint16_t>(rows) });
         reply(Json::object());
     }
     void attachConsole(Connection& connection, Machine const& machine, Json const& params, Reply const& reply)

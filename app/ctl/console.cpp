@@ -110,17 +110,32 @@ vmm::Result<> converse(
     }
 }
 
+vmm::Result<> tellSize(Owner& owner, std::string const& console, TerminalSizes& sizes)
+{
+    if (auto const size = sizes.take()) {
+        TRY(owner.client.call("console.resize",
+            { { "machine", owner.uuid }, { "console", console }, { "columns", size->columns },
+                { "rows", size->rows } }));
+    }
+    return {};
+}
+
 /// A terminal of a person, until Ctrl-] or the machine's end.
 vmm::Result<> interact(Owner& owner, std::string const& console, Surroundings& around, Output const& output)
 {
     RawTerminal const terminal(around.in);
     if (terminal.isTerminal())
         output.note("Ctrl-] leaves.\r");
+    TerminalSizes sizes(around.in);
+    TRY(tellSize(owner, console, sizes));
     bool canType = true;
     for (;;) {
-        pollfd waits[] { { owner.client.fd(), POLLIN, 0 }, { canType ? around.in : -1, POLLIN, 0 } };
-        if (::poll(waits, 2, -1) < 0)
+        pollfd waits[] { { owner.client.fd(), POLLIN, 0 }, { canType ? around.in : -1, POLLIN, 0 },
+            { sizes.fd(), POLLIN, 0 } };
+        if (::poll(waits, std::size(waits), -1) < 0)
             continue;
+        if (waits[2].revents != 0)
+            TRY(tellSize(owner, console, sizes));
         if (waits[0].revents != 0)
             TRY(owner.client.serve(std::chrono::milliseconds(0)));
         if (waits[1].revents == 0)

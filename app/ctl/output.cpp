@@ -3,6 +3,8 @@
 #include <cerrno>
 #include <fmt/format.h>
 #include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/signalfd.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -87,6 +89,30 @@ RawTerminal::~RawTerminal()
 {
     if (m_isTerminal)
         ::tcsetattr(m_fd, TCSADRAIN, &m_saved->before);
+}
+
+TerminalSizes::TerminalSizes(int terminal) : m_terminal(terminal)
+{
+    sigset_t wanted;
+    ::sigemptyset(&wanted);
+    ::sigaddset(&wanted, SIGWINCH);
+    ::pthread_sigmask(SIG_BLOCK, &wanted, &m_before);
+    m_fd.reset(::signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK));
+}
+
+TerminalSizes::~TerminalSizes()
+{
+    ::pthread_sigmask(SIG_SETMASK, &m_before, nullptr);
+}
+
+std::optional<vmm::TerminalSize> TerminalSizes::take()
+{
+    signalfd_siginfo information {};
+    while (::read(m_fd.get(), &information, sizeof information) == sizeof information) { }
+    winsize size {};
+    if (::ioctl(m_terminal, TIOCGWINSZ, &size) != 0 || size.ws_col == 0 || size.ws_row == 0)
+        return std::nullopt;
+    return vmm::TerminalSize { size.ws_col, size.ws_row };
 }
 
 }

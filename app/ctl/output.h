@@ -1,9 +1,13 @@
 #pragma once
 
 #include "app/ctl/chronoctl.h"
+#include "vmm/backends/console.h"
+#include "vmm/base/unique_fd.h"
 #include "vmm/state/section.h"
 
+#include <csignal>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string_view>
 
 namespace app::ctl {
@@ -44,6 +48,24 @@ private:
     int m_fd;
     bool m_isTerminal = false;
     std::unique_ptr<Saved> m_saved;
+};
+
+/// How large a terminal is, and a descriptor that can be read from when that may have changed: SIGWINCH comes there
+/// while the object lives. Made before any thread, which would otherwise take it.
+class TerminalSizes {
+public:
+    explicit TerminalSizes(int terminal);
+    ~TerminalSizes();
+    TerminalSizes(TerminalSizes const&) = delete;
+    TerminalSizes& operator=(TerminalSizes const&) = delete;
+    int fd() const { return m_fd.get(); }
+    /// Nothing where it is no terminal, or does not know. The descriptor is as if nothing had changed.
+    std::optional<vmm::TerminalSize> take();
+
+private:
+    int m_terminal;
+    sigset_t m_before {};
+    vmm::UniqueFd m_fd;
 };
 
 }

@@ -99,11 +99,13 @@ private:
 /// One machine in the foreground; everything here is on the loop's thread, which is the caller's.
 class Host {
 public:
-    Host(RunOptions const& options, Surroundings& around, Output const& output, vmm::EventLoop& loop, Subject subject)
+    Host(RunOptions const& options, Surroundings& around, Output const& output, vmm::EventLoop& loop,
+        TerminalSizes& sizes, Subject subject)
         : m_options(options),
           m_around(around),
           m_output(output),
           m_loop(loop),
+          m_sizes(sizes),
           m_subject(std::move(subject)),
           m_runner(std::make_shared<MachineRunner>(m_subject.config, m_subject.places, around.factory))
     {
@@ -160,11 +162,23 @@ private:
                 continue;
             auto pump = TRY(SerialPump::create(m_loop, m_runner->console(serials[i]), wanted[i], m_around.in,
                 m_around.out, [this](char key) { escape(key); }));
+            if (wanted[i] == "stdio")
+                followSize(m_runner->console(serials[i]));
             if (!pump->name().empty())
                 m_output.note(fmt::format("chronoctl: {} is {}", serials[i], pump->name()));
             m_pumps.push_back(std::move(pump));
         }
         return {};
+    }
+
+    void followSize(std::shared_ptr<ConsoleLink> const& link)
+    {
+        auto const tell = [this, link](std::uint32_t) {
+            if (auto const size = m_sizes.take())
+                link->setSize(*size);
+        };
+        tell(0);
+        m_resized = m_loop.watch(m_sizes.fd(), EPOLLIN, tell);
     }
 
     void begin(MachineRunner::Completion const& begun)
@@ -303,6 +317,8 @@ private:
     Surroundings& m_around;
     Output const& m_output;
     vmm::EventLoop& m_loop;
+    TerminalSizes& m_sizes;
+    vmm::EventLoop::Handle m_resized;
     Subject m_subject;
     std::shared_ptr<MachineRunner> m_runner;
     MachineRunner::ObserverId m_observer = 0;
@@ -323,10 +339,11 @@ int run(RunOptions const& options, Surroundings& around, Output const& output)
         return output.failed(subject.error());
     ignoreHostSignals();
     Signals const signals;
+    TerminalSizes sizes(around.in);
     auto loop = vmm::EventLoop::create();
     if (!loop)
         return output.failed(loop.error());
-    Host host(options, around, output, **loop, std::move(*subject));
+    Host host(options, around, output, **loop, sizes, std::move(*subject));
     return host.run(signals);
 }
 
@@ -377,6 +394,8 @@ int runDetached(std::vector<std::string> arguments, Surroundings& around, Output
     }
     int status = 0;
     ::waitpid(child, &status, 0);
+    if (said.empty())
+        return output.failed({ vmm::ErrorCode::Internal, "the process for the machine has ended without a word", 0 });
     writeAll(output.err, said);
     return WIFEXITED(status) && WEXITSTATUS(status) != 0 ? WEXITSTATUS(status) : int(Failed);
 }

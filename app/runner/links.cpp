@@ -45,6 +45,14 @@ bool ConsoleLink::type(vmm::ConstByteSpan data)
     return m_console != nullptr && m_console->type(data);
 }
 
+void ConsoleLink::setSize(vmm::TerminalSize size)
+{
+    std::lock_guard const lock(m_mutex);
+    m_size = size;
+    if (m_console != nullptr)
+        m_console->setSize(size);
+}
+
 ConsoleLink::ListenerId ConsoleLink::addListener(std::function<void()> changed)
 {
     std::lock_guard const lock(m_listenersMutex);
@@ -68,6 +76,8 @@ void ConsoleLink::attach(vmm::Console& console)
         }
         m_kept = {};
         m_console = &console;
+        if (m_size)
+            console.setSize(*m_size);
     }
     // Not under m_mutex: the console calls tell() under its own lock, and readFrom() takes the two the other way.
     m_consoleListener = console.addListener([this] { tell(); });

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 
 namespace app {
 
@@ -23,6 +24,8 @@ public:
     vmm::Bytes past() const;
     /// False when no machine is in memory, or the guest has left too much unread.
     bool type(vmm::ConstByteSpan data);
+    /// How large the terminal is that shows this; each run is told of it. Of several the last one to say it counts.
+    void setSize(vmm::TerminalSize size);
 
     using ListenerId = std::uint64_t;
     /// `changed` is called on whatever thread printed, also when a run begins or ends: it only wakes somebody up.
@@ -50,6 +53,8 @@ private:
     mutable std::mutex m_listenersMutex;
     std::map<ListenerId, std::function<void()>> m_listeners;
     ListenerId m_nextListener = 1;
+
+    std::optional<vmm::TerminalSize> m_size; // that was said; with m_mutex
 };
 
 /// One screen of a machine of the library, over all its runs. Any thread.

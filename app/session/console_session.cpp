@@ -59,6 +59,11 @@ bool ConsoleSession::type(QByteArray const& bytes)
     return m_link->type({ reinterpret_cast<std::uint8_t const*>(bytes.constData()), std::size_t(bytes.size()) });
 }
 
+void ConsoleSession::setSize(int columns, int rows)
+{
+    m_link->setSize({ static_cast<std::uint16_t>(columns), static_cast<std::uint16_t>(rows) });
+}
+
 }
 
 #include "moc_console_session.cpp"

@@ -33,6 +33,9 @@ public:
     /// False, and nothing taken, when no machine is in memory or the guest has left too much unread.
     bool type(QByteArray const& bytes);
 
+    /// The terminal's, in characters: a guest that can be told of it is.
+    void setSize(int columns, int rows);
+
 signals:
     /// There is something to read. However much is printed, at most one is on its way at a time.
     void outputReady();

@@ -9,6 +9,9 @@
 #include <linux/input-event-codes.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 using namespace app;
 using namespace app::control;
@@ -58,6 +61,29 @@ struct Bench {
     bool isAlive() { return client().call("host.describe", Json::object(), std::chrono::seconds(5)).has_value(); }
 };
 
+enum class Answer { Served, Closed, NotEvenConnected, Ended };
+
+/// What a process of that user gets from the socket.
+Answer answerFor(uid_t user, std::string const& path)
+{
+    sockaddr_un address {};
+    address.sun_family = AF_UNIX;
+    path.copy(address.sun_path, sizeof address.sun_path - 1);
+    static constexpr std::string_view request = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"host.describe\"}\n";
+    auto const child = ::fork(); // which may only make system calls
+    if (child == 0) {
+        char answer[64];
+        int const fd = ::setresuid(user, user, user) == 0 ? ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0) : -1;
+        if (::connect(fd, reinterpret_cast<sockaddr const*>(&address), sizeof address) != 0)
+            ::_exit(int(Answer::NotEvenConnected));
+        ::send(fd, request.data(), request.size(), MSG_NOSIGNAL);
+        ::_exit(int(::recv(fd, answer, sizeof answer, 0) > 0 ? Answer::Served : Answer::Closed));
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    return WIFEXITED(status) ? Answer(WEXITSTATUS(status)) : Answer::Ended;
+}
+
 }
 
 class ControlTest : public QObject {
@@ -71,6 +97,21 @@ private slots:
         QCOMPARE(status.st_mode & 0777, 0600u);
         QCOMPARE(::stat(bench.path("run").c_str(), &status), 0);
         QCOMPARE(status.st_mode & 0777, 0700u);
+    }
+
+    /// Its modes keep others away; where those were changed, it looks at who has come.
+    void nobodyElseIsServedThroughASocketThatIsOpenToAll()
+    {
+        if (::getuid() != 0)
+            QSKIP("CHRONOVISOR-SKIP: only root can be another user");
+        Bench bench;
+        for (auto const& folder : { bench.directory.path().toStdString(), bench.path("run") })
+            QCOMPARE(::chmod(folder.c_str(), 0755), 0);
+        QCOMPARE(::chmod(bench.server->path().c_str(), 0666), 0);
+        constexpr uid_t nobody = 65534;
+        QCOMPARE(answerFor(::getuid(), bench.server->path()), Answer::Served);
+        QCOMPARE(answerFor(nobody, bench.server->path()), Answer::Closed);
+        QVERIFY(bench.isAlive());
     }
 
     void aMachineIsDrivenFromOutside()
@@ -248,6 +289,18 @@ private slots:
         for (int i = 0; i < 50 && output.size() < 12; ++i)
             REQUIRE_OK(client.serve(std::chrono::milliseconds(100)));
         QCOMPARE(output, std::string("boot\n[hello]"));
+        REQUIRE_OK(client.call("console.resize", { { "console", "serial0" }, { "columns", 132 }, { "rows", 43 } }));
+        QCOMPARE(bench.script->last->consoles.at("serial0")->size(), (vmm::TerminalSize { 132, 43 }));
+        for (auto const& [columns, rows] :
+            { std::pair(0, 25), std::pair(80, 0), std::pair(65536, 25), std::pair(-1, 1) })
+            QCOMPARE(
+                client.call("console.resize", { { "console", "serial0" }, { "columns", columns }, { "rows", rows } })
+                    .error()
+                    .code,
+                vmm::ErrorCode::InvalidArgument);
+        QCOMPARE(
+            client.call("console.resize", { { "console", "serial9" }, { "columns", 80 }, { "rows", 25 } }).error().code,
+            vmm::ErrorCode::NotFound);
         QCOMPARE(client.call("console.attach", { { "console", "serial9" } }).error().code, vmm::ErrorCode::NotFound);
     }
 

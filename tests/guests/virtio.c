@@ -129,6 +129,22 @@ static void consoleEchoes(void)
     }
 }
 
+/// With option size=1 the harness makes the terminal 132 by 43 in size.
+static void consoleIsResized(void)
+{
+    if (!option("size", 0) || !console.pci) {
+        skip("nobody resizes");
+        return;
+    }
+    EXPECT_EQUAL(MMIO32(console.config), 80 | 25 << 16);
+    uint8_t const generation = MMIO8(console.common + 0x15);
+    (void)MMIO8(console.isr);
+    NOTE("resize the console");
+    EXPECT(WAIT(MMIO32(console.config) == (132 | 43 << 16), 20));
+    EXPECT(MMIO8(console.common + 0x15) != generation);
+    EXPECT(WAIT(MMIO8(console.isr) & 2, 5)); // the configuration has changed
+}
+
 static struct Virtio input;
 
 static uint8_t inputSelect(uint8_t what, uint8_t of)
@@ -210,6 +226,7 @@ void program(void)
     run("virtio.rngFillsItsBuffer", rngFillsItsBuffer);
     run("virtio.consoleSpeaks", consoleSpeaks);
     run("virtio.consoleEchoes", consoleEchoes);
+    run("virtio.consoleIsResized", consoleIsResized);
     run("virtio.inputDescribesItself", inputDescribesItself);
     run("virtio.inputEventsArrive", inputEventsArrive);
     finish();

@@ -203,9 +203,10 @@ void GuestsTest::networks()
 
 void GuestsTest::smallVirtioDevices()
 {
-    GuestMachine guest("guests/virtio.elf", "strict=1 echo=1 moves=1");
+    GuestMachine guest("guests/virtio.elf", "strict=1 echo=1 size=1 moves=1");
     guest.config.serials.push_back({ "console0", true });
     guest.onNote["type on the console"] = [](auto& g) { g.type("console0", "Zeit\n"); };
+    guest.onNote["resize the console"] = [](auto& g) { g.machine().console("console0")->setSize({ 132, 43 }); };
     guest.onNote["move and click"] = [](auto& g) {
         using Pointer = decltype(command::SendInput::input);
         for (Pointer const& input : { Pointer { AbsoluteMove { 1000, 2000 } }, Pointer { AbsoluteMove { 3000, 4000 } },

@@ -71,6 +71,8 @@ void ConsoleTabs::add(app::ConsoleSession& console)
         if (!console.type(bytes))
             QApplication::beep();
     });
+    connect(terminal, &TerminalWidget::sizeChanged, &console, &app::ConsoleSession::setSize);
+    console.setSize(terminal->screen().columns(), terminal->screen().rows());
     connect(terminal, &TerminalWidget::zoomChanged, this, [](int zoom) { settings::terminalZoom.set(zoom); });
     read();
 }

@@ -42,6 +42,31 @@ void Console::setInputReady(std::function<void()> ready)
     m_inputReady = std::move(ready);
 }
 
+std::optional<TerminalSize> Console::size() const
+{
+    std::lock_guard const lock(m_mutex);
+    return m_size;
+}
+
+void Console::setSizeSaid(std::function<void()> said)
+{
+    std::lock_guard const lock(m_mutex);
+    m_sizeSaid = std::move(said);
+}
+
+void Console::setSize(TerminalSize size)
+{
+    std::function<void()> said;
+    {
+        std::lock_guard const lock(m_mutex);
+        m_size = size;
+        said = m_sizeSaid;
+    }
+    // Unlocked, for the device takes it from here.
+    if (said)
+        said();
+}
+
 bool Console::type(ConstByteSpan data)
 {
     std::function<void()> ready;

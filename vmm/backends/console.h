@@ -6,8 +6,15 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <optional>
 
 namespace vmm {
+
+/// Of a terminal, in characters.
+struct TerminalSize {
+    std::uint16_t columns = 80, rows = 25;
+    bool operator==(TerminalSize const&) const = default;
+};
 
 /// The host's end of a serial port: what the guest has printed, kept so that a terminal opened later still shows it,
 /// and what a person has typed until the guest takes it. Any thread.
@@ -23,10 +30,16 @@ public:
     bool hasInput() const;
     /// Called, on the thread that types, when input has come where there was none. One device only.
     void setInputReady(std::function<void()> ready);
+    /// Nothing until a terminal has said it.
+    std::optional<TerminalSize> size() const;
+    /// Called, on the thread that says it, when a size is said. One device only, and only one that can tell its guest.
+    void setSizeSaid(std::function<void()> said);
 
     // The person's side.
     /// False, and nothing taken, when the guest has left too much unread.
     bool type(ConstByteSpan data);
+    /// How large the terminal is that shows this. Of several the last one to say it counts.
+    void setSize(TerminalSize size);
 
     /// Output since `position` (0: all that is kept) appended to `into`; the position to go on from.
     std::uint64_t readFrom(std::uint64_t position, Bytes& into) const;
@@ -44,6 +57,8 @@ private:
     std::function<void()> m_inputReady;
     std::map<ListenerId, std::function<void()>> m_listeners;
     ListenerId m_nextListener = 1;
+    std::optional<TerminalSize> m_size;
+    std::function<void()> m_sizeSaid;
 };
 
 }

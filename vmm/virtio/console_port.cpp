@@ -23,22 +23,30 @@ ConsolePort::ConsolePort(PciServices const& services, EventLoop& loop, Console& 
             .features = featureSize | featureEmergencyWrite,
             .queueSizes = { 64, 64 },
             .configSize = configSize }),
-      m_console(console)
+      m_console(console),
+      m_size(console.size().value_or(TerminalSize {}))
 {
     m_console.setInputReady([this] { kick(receiveQueue); });
+    m_console.setSizeSaid([this] {
+        {
+            auto const service = lockService();
+            takeSize();
+        }
+        deliverInterrupts();
+    });
 }
 
 ConsolePort::~ConsolePort()
 {
     m_console.setInputReady({});
+    m_console.setSizeSaid({});
     detach();
 }
 
 void ConsolePort::reset()
 {
     resetTransport();
-    m_columns = 80;
-    m_rows = 25;
+    m_size = m_console.size().value_or(TerminalSize {}); // a machine that is reset is before the same terminal
 }
 
 void ConsolePort::serve(unsigned index)
@@ -74,8 +82,8 @@ void ConsolePort::receive()
 void ConsolePort::readDeviceConfig(std::uint64_t offset, ByteSpan data)
 {
     std::array<std::uint8_t, configSize> config {};
-    storeLittle(ByteSpan(config).subspan(0, 2), m_columns);
-    storeLittle(ByteSpan(config).subspan(2, 2), m_rows);
+    storeLittle(ByteSpan(config).subspan(0, 2), m_size.columns);
+    storeLittle(ByteSpan(config).subspan(2, 2), m_size.rows);
     storeLittle(ByteSpan(config).subspan(4, 4), 1u); // max_nr_ports
     std::copy_n(config.begin() + static_cast<std::ptrdiff_t>(offset), data.size(), data.begin());
 }
@@ -87,22 +95,24 @@ void ConsolePort::writeDeviceConfig(std::uint64_t offset, ConstByteSpan data)
         m_console.output(data.first(1));
 }
 
-void ConsolePort::setSize(std::uint16_t columns, std::uint16_t rows)
+/// With the service lock held. Of a machine that stands still nothing changes: it may be being saved.
+void ConsolePort::takeSize()
 {
-    {
-        auto const service = lockService();
-        if (m_columns == columns && m_rows == rows)
-            return;
-        m_columns = columns;
-        m_rows = rows;
-        noteConfigChange();
-    }
-    deliverInterrupts();
+    auto const said = m_console.size();
+    if (isPaused() || !said || *said == m_size)
+        return;
+    m_size = *said;
+    noteConfigChange();
+}
+
+void ConsolePort::resumed()
+{
+    takeSize();
 }
 
 Section ConsolePort::save() const
 {
-    return state::save(State { pciState(), transportState(), m_columns, m_rows });
+    return state::save(State { pciState(), transportState(), m_size.columns, m_size.rows });
 }
 
 Result<> ConsolePort::load(Section const& section)
@@ -110,8 +120,7 @@ Result<> ConsolePort::load(Section const& section)
     auto const saved = TRY(state::load<State>(section));
     TRY(checkTransport(saved.pci, saved.transport));
     loadTransport(saved.pci, saved.transport);
-    m_columns = saved.columns;
-    m_rows = saved.rows;
+    m_size = { saved.columns, saved.rows };
     return {};
 }
 

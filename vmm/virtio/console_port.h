@@ -7,8 +7,8 @@
 namespace vmm::virtio {
 
 /// A console with one port (Virtual I/O Device (VIRTIO) Version 1.2, 5.3 "Console Device"): hvc0 of a Linux guest.
-/// What is typed waits in the Console until the driver has a buffer for it.
-/// Left out: VIRTIO_CONSOLE_F_MULTIPORT; more ports are more devices.
+/// What is typed waits in the Console until the driver has a buffer for it. How large the person's terminal is the
+/// guest hears at once, or when the machine goes on. Left out: VIRTIO_CONSOLE_F_MULTIPORT; more ports are more devices.
 ///
 /// Threads: as VirtioDevice. The Console is safe from any.
 class ConsolePort final : public VirtioDevice {
@@ -36,18 +36,17 @@ public:
     Section save() const override;
     Result<> load(Section const& section) override;
 
-    /// The terminal's size, in characters; the guest is told. Any thread.
-    void setSize(std::uint16_t columns, std::uint16_t rows);
-
 private:
     void serve(unsigned index) override;
+    void resumed() override;
     void readDeviceConfig(std::uint64_t offset, ByteSpan data) override;
     void writeDeviceConfig(std::uint64_t offset, ConstByteSpan data) override;
     void receive();
+    void takeSize();
 
     Console& m_console;
     Chain m_chain;
-    std::uint16_t m_columns = 80, m_rows = 25;
+    TerminalSize m_size;
 };
 
 }

@@ -101,6 +101,7 @@ protected:
     /// The driver is ready and nothing stops the service.
     bool isServing() const { return m_live && m_busMaster && !m_paused && !m_stopping; }
     bool isDriverReady() const { return m_live; }
+    bool isPaused() const { return m_paused; }
     /// Gives a chain back; the driver sees it, and is interrupted, before the loop sleeps.
     void give(unsigned queue, std::uint16_t head, std::uint32_t written);
     /// Takes chain after chain and hands each to `handle`, with the driver's kicks held off. Lets others have the loop

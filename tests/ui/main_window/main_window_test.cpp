@@ -76,6 +76,32 @@ private slots:
         QVERIFY(desk.waitFor(id, app::SessionState::Running));
     }
 
+    void theGuestHearsHowLargeItsTerminalIs()
+    {
+        Desk desk;
+        auto const id = desk.create("first");
+        desk.open();
+        desk.session(id).start();
+        QVERIFY(desk.waitFor(id, app::SessionState::Running));
+        auto* terminal = desk.window->pageOf(id)->consoles()->currentTerminal();
+        auto const shown = [&] {
+            return std::optional(vmm::TerminalSize { static_cast<std::uint16_t>(terminal->screen().columns()),
+                static_cast<std::uint16_t>(terminal->screen().rows()) });
+        };
+        auto const told = [&] { return desk.script->last->consoles.at("serial0")->size(); };
+        auto const first = shown();
+        QCOMPARE(told(), first);
+        desk.window->resize(desk.window->size() + QSize(300, 200));
+        QTRY_VERIFY(shown() != first);
+        QCOMPARE(told(), shown());
+        // The next run hears of it too.
+        desk.session(id).powerOff();
+        QVERIFY(desk.waitFor(id, app::SessionState::Off));
+        desk.session(id).start();
+        QVERIFY(desk.waitFor(id, app::SessionState::Running));
+        QCOMPARE(told(), shown());
+    }
+
     void aFailedStartIsASentenceWithDetails()
     {
         Desk desk;
@@ -390,6 +416,37 @@ private slots:
         QCOMPARE(page->edited().memoryMiB, 777u);
         desk.window->showMachine(first);
         QVERIFY(!messages->isVisible());
+    }
+
+    /// Whoever goes on typing while the settings are being written loses neither.
+    void settingsCanBeChangedWhileTheyAreSaved()
+    {
+        Desk desk;
+        auto const id = desk.create("first");
+        desk.open();
+        auto* page = desk.settings(id);
+        desk.named<QSpinBox>(page, "Memory")->setValue(128);
+        button(page, "Add a new disk")->click();
+        page->save(); // which is done in the background
+        desk.named<QSpinBox>(page, "Processors")->setValue(3);
+        button(page, "Add a new disk")->click();
+        QVERIFY(!button(page, "&Save")->isEnabled());
+        QTRY_COMPARE(desk.library->config(id).memoryMiB, 128u);
+        QTRY_VERIFY(desk.window->currentPage() != page);
+        QCOMPARE(int(desk.library->config(id).cpus), 1);
+        QCOMPARE(desk.library->config(id).disks.size(), 1u);
+        // The rest is still there, and is told to be unsaved.
+        QVERIFY(page->hasUnsaved(id));
+        page = desk.settings(id);
+        QCOMPARE(int(page->edited().cpus), 3);
+        QCOMPARE(page->edited().disks.size(), 2u);
+        QCOMPARE(page->newDisks().size(), 1u);
+        page->save();
+        QTRY_COMPARE(desk.library->config(id).disks.size(), 2u);
+        QCOMPARE(int(desk.library->config(id).cpus), 3);
+        QVERIFY(!page->hasUnsaved(id));
+        for (auto const& disk : desk.library->config(id).disks)
+            QVERIFY(QFileInfo::exists(QString::fromStdString(disk.path)));
     }
 
     void settingsKeepTheFocusAndWhatWasChanged()

@@ -362,7 +362,6 @@ private slots:
             [=](ConsolePort& device) {
                 VirtioDriver driver(*board, device);
                 QVERIFY(driver.start(0, { 16, 16 }));
-                device.setSize(132, 43);
                 device.pause();
             });
     }
@@ -402,11 +401,50 @@ private slots:
         QVERIFY(s.driver.start(1, { 16, 16 }));
         s.driver.setCommon(0x10, std::uint16_t(0));
         auto const generation = s.driver.common<std::uint8_t>(0x15);
-        s.device.setSize(100, 40);
+        s.console.setSize({ 100, 40 });
         QCOMPARE(s.driver.deviceConfig<std::uint32_t>(0), 100u | 40u << 16);
         QVERIFY(s.driver.common<std::uint8_t>(0x15) != generation);
         QCOMPARE(s.board.msi.sent.size(), 1u);
         QCOMPARE(s.board.msi.sent[0].data, 0x40u);
+        s.console.setSize({ 100, 40 }); // no news
+        QCOMPARE(s.board.msi.sent.size(), 1u);
+    }
+
+    void aResetMachineIsBeforeTheSameTerminal()
+    {
+        ConsoleSetup s;
+        QCOMPARE(s.driver.deviceConfig<std::uint32_t>(0), 80u | 25u << 16);
+        s.console.setSize({ 100, 40 });
+        s.device.reset();
+        auto const state = tests::must(state::load<ConsolePort::State>(s.device.save()));
+        QCOMPARE(state.columns, 100);
+        QCOMPARE(state.rows, 40);
+    }
+
+    void aRestoredGuestHearsOfAnotherSizeWhenItGoesOn()
+    {
+        ConsoleSetup before, s;
+        before.console.setSize({ 100, 40 });
+        s.device.pause();
+        REQUIRE_OK(s.device.load(before.device.save()));
+        auto const generation = s.driver.common<std::uint8_t>(0x15);
+        s.console.setSize({ 80, 24 });
+        QCOMPARE(s.driver.deviceConfig<std::uint32_t>(0), 100u | 40u << 16); // it stands still
+        s.device.resume();
+        s.driver.settle();
+        QCOMPARE(s.driver.deviceConfig<std::uint32_t>(0), 80u | 24u << 16);
+        QVERIFY(s.driver.common<std::uint8_t>(0x15) != generation);
+    }
+
+    void whereNoTerminalIsARestoredGuestKeepsItsSize()
+    {
+        ConsoleSetup before, s;
+        before.console.setSize({ 100, 40 });
+        s.device.pause();
+        REQUIRE_OK(s.device.load(before.device.save()));
+        s.device.resume();
+        s.driver.settle();
+        QCOMPARE(s.driver.deviceConfig<std::uint32_t>(0), 100u | 40u << 16);
     }
 
     void emergencyWriteNeedsNoQueue()

@@ -4,7 +4,9 @@
 
 #include <QApplication>
 #include <QEvent>
+#include <QShortcut>
 #include <QTabBar>
+#include <algorithm>
 
 namespace ui {
 
@@ -16,6 +18,18 @@ ConsoleTabs::ConsoleTabs(app::VmSession& session, QWidget* parent) : QTabWidget(
 {
     setDocumentMode(true);
     tabBar()->setDrawBase(false);
+    // With Shift, as the terminal lets such keys pass; Tab is the guest's.
+    auto const addKey = [this](Qt::Key key, int step) {
+        auto* shortcut = new QShortcut(Qt::CTRL | Qt::SHIFT | key, this);
+        shortcut->setContext(Qt::WidgetWithChildrenShortcut);
+        connect(shortcut, &QShortcut::activated, this, [this, step] {
+            setCurrentIndex((currentIndex() + step + count()) % std::max(1, count()));
+            if (auto* terminal = currentTerminal())
+                terminal->setFocus(Qt::ShortcutFocusReason);
+        });
+    };
+    addKey(Qt::Key_PageDown, 1);
+    addKey(Qt::Key_PageUp, -1);
     rebuild();
 }
 

@@ -4,6 +4,7 @@
 #include "ui/main_window/closing_page.h"
 #include "ui/main_window/empty_page.h"
 #include "ui/new_machine/new_machine_page.h"
+#include "ui/serial/console_tabs.h"
 #include "ui/settings/language.h"
 #include "ui/usb/usb_bar.h"
 #include "ui/usb/usb_control.h"
@@ -13,8 +14,11 @@
 #include <QApplication>
 #include <QCheckBox>
 #include <QLabel>
+#include <QLineEdit>
 #include <QPushButton>
+#include <QShortcut>
 #include <QStatusBar>
+#include <QTabBar>
 #include <QToolButton>
 
 using tests::button;
@@ -66,8 +70,66 @@ QStringList cutOff(QWidget* window)
 
 }
 
+QString nameOf(QWidget const* widget)
+{
+    auto const* action = qobject_cast<QToolButton const*>(widget);
+    return QStringLiteral("%1 “%2”").arg(widget->metaObject()->className(),
+        !widget->accessibleName().isEmpty() ? widget->accessibleName()
+            : action != nullptr             ? action->text()
+                                            : widget->objectName());
+}
+
+/// A key of its own leads to it: its letter after Alt, or the shortcut of what it does.
+bool hasKey(QWidget const* widget)
+{
+    if (qobject_cast<QTabBar const*>(widget) != nullptr) // as those of the console do, in which Tab is the guest's
+        return !widget->parent()->findChildren<QShortcut*>(Qt::FindDirectChildrenOnly).isEmpty();
+    auto const* button = qobject_cast<QAbstractButton const*>(widget);
+    auto const* tool = qobject_cast<QToolButton const*>(widget);
+    return button != nullptr
+        && (!button->shortcut().isEmpty()
+            || (tool != nullptr && tool->defaultAction() != nullptr && !tool->defaultAction()->shortcut().isEmpty()));
+}
+
+/// Follows the Tab key from `start` until it leads nowhere new: round, or into what keeps the key for a guest.
+void walk(QWidget* start, Qt::Key key, QSet<QWidget*>& reached)
+{
+    start->setFocus();
+    auto const modifier = key == Qt::Key_Backtab ? Qt::ShiftModifier : Qt::NoModifier;
+    for (auto* at = QApplication::focusWidget(); at != nullptr && !reached.contains(at);
+         at = QApplication::focusWidget()) {
+        reached += at;
+        QTest::keyClick(at, key, modifier);
+    }
+}
+
+/// What can be operated in the window, and has neither a key of its own nor a place on the way of the Tab key, which
+/// begins where Ctrl+Shift+L leads, out of the machine too.
+QStringList outOfReach(QWidget* window)
+{
+    QCoreApplication::processEvents();
+    QCoreApplication::sendPostedEvents(nullptr, QEvent::DeferredDelete);
+    QTest::keyClick(window, Qt::Key_L, Qt::ControlModifier | Qt::ShiftModifier);
+    auto* start = QApplication::focusWidget();
+    QSet<QWidget*> forth, back;
+    walk(start, Qt::Key_Tab, forth);
+    walk(start, Qt::Key_Backtab, back);
+    QStringList missed;
+    for (auto* widget : window->findChildren<QWidget*>()) {
+        auto const isMarked
+            = qobject_cast<QLabel*>(widget) && widget->focusPolicy() == Qt::ClickFocus; // with a pointer
+        auto const isOperated
+            = (widget->focusPolicy() != Qt::NoFocus && !isMarked) || qobject_cast<QAbstractButton*>(widget);
+        auto const isPart = qobject_cast<QLineEdit*>(widget->parent()) || qobject_cast<QTabBar*>(widget->parent());
+        if (isOperated && !isPart && widget->isVisible() && widget->isEnabled() && widget->focusProxy() == nullptr
+            && !forth.contains(widget) && !back.contains(widget) && !hasKey(widget))
+            missed += nameOf(widget);
+    }
+    return missed;
+}
+
 /// Every page and state of the window, in both languages and in a small window: each control has a name, and each word
-/// its room.
+/// its room, and can be reached without a pointer.
 class PagesTest final : public QObject {
     Q_OBJECT
 
@@ -76,11 +138,100 @@ class PagesTest final : public QObject {
         QCoreApplication::processEvents();
         QCoreApplication::sendPostedEvents(nullptr, QEvent::DeferredDelete);
         QTest::qWait(1);
+        QCoreApplication::sendPostedEvents(nullptr, QEvent::LayoutRequest);
         QStringList nameless;
         collectNameless(QAccessible::queryAccessibleInterface(desk.window.get()), nameless);
         QVERIFY2(nameless.isEmpty(), qPrintable(where + QStringLiteral(": ") + nameless.join(", ")));
         auto const cut = cutOff(desk.window.get());
         QVERIFY2(cut.isEmpty(), qPrintable(where + QStringLiteral(": ") + cut.join(", ")));
+    }
+
+    using Visit = std::function<void(Desk&, char const*)>;
+    /// Leads the window through its pages and states.
+    static void visitAll(Desk& desk, Visit const& visit)
+    {
+        desk.window->resize(800, 600);
+        visit(desk, "empty");
+        for (auto const kvm : { app::KvmStatus::Absent, app::KvmStatus::NoRights, app::KvmStatus::Unusable }) {
+            app::HostReport host;
+            host.kvm = kvm;
+            desk.window->showHost(host);
+            for (auto* one : desk.window->statusBar()->findChildren<QLabel*>())
+                emit one->linkActivated(QStringLiteral("#"));
+            visit(desk, "no virtualization");
+        }
+        desk.window->showNewMachine();
+        visit(desk, "new machine");
+        desk.window->newMachinePage()->useDemo();
+        for (auto* one : desk.window->newMachinePage()->findChildren<QPushButton*>()) {
+            if (one->isCheckable())
+                one->setChecked(true);
+        }
+        visit(desk, "new machine, all of it");
+
+        auto const id = desk.create("first");
+        desk.window->showMachine(id);
+        visit(desk, "off");
+        auto* page = desk.window->pageOf(id);
+        page->setInspectorVisible(true);
+        QTRY_VERIFY(desk.library->hostUsb().isRead());
+        page->report(ui::Task::Start, { vmm::ErrorCode::NoKvm, "/dev/kvm", 2 });
+        for (auto* one : page->messages()->findChildren<QPushButton*>()) {
+            if (one->isCheckable())
+                one->setChecked(true);
+        }
+        visit(desk, "a problem with its details");
+        desk.session(id).start();
+        QVERIFY(desk.waitFor(id, app::SessionState::Running));
+        visit(desk, "running");
+        app::UsbQuestion question;
+        question.device.manufacturer = "Kingston";
+        question.device.name = "DataTraveler 3.0";
+        page->usb()->bar()->ask(question);
+        visit(desk, "a USB device is plugged in");
+        question.reason = app::UsbQuestion::Reason::UsedByHost;
+        question.uses = { { app::HostUse::Kind::MountedDisk, "/media/anna/STICK", false } };
+        page->usb()->bar()->askNow(question);
+        visit(desk, "a USB device is in use");
+        desk.settings(id);
+        visit(desk, "settings while it runs");
+        desk.window->showPreferences();
+        visit(desk, "preferences");
+        app::settings::onClose.set(app::OnClose::Ask);
+        desk.window->close();
+        visit(desk, "closing");
+        desk.session(id).powerOff();
+        QVERIFY(desk.waitFor(id, app::SessionState::Off));
+
+        std::optional<vmm::Result<>> ruled;
+        desk.library->changeUsbRules(
+            [](app::UsbRules& rules) {
+                app::UsbRule rule;
+                rule.match.vendor = 0x0951;
+                rule.name = "Kingston DataTraveler 3.0";
+                return rules.set(rule);
+            },
+            [&](vmm::Result<> const& outcome) { ruled = outcome; });
+        QTRY_VERIFY(ruled && *ruled);
+        desk.window->showUsbRules();
+        QTRY_COMPARE(desk.library->hostUsb().rules().rules.size(), 1u);
+        visit(desk, "rules for USB devices");
+
+        auto config = desk.library->config(id);
+        config.kernel.reset();
+        config.firmware = vmm::Firmware::SeaBios;
+        config.usbDevices = { { "usb-tablet-0", vmm::UsbKind::Tablet, {}, true } };
+        config.usbControllers = { { "usb0" } };
+        config.networks[0].forwards = { { vmm::Protocol::Tcp, "127.0.0.1", 2222, 22 } };
+        QVERIFY(desk.change(config));
+        auto* settings = desk.settings(id);
+        for (auto* one : settings->findChildren<QPushButton*>()) {
+            for (auto const* text : { "Add a new disk", "Add sound" }) {
+                if (one->text() == QCoreApplication::translate("ui::MachineSettingsPage", text))
+                    one->click();
+            }
+        }
+        visit(desk, "settings");
     }
 
 private slots:
@@ -99,109 +250,37 @@ private slots:
         ui::settings::language.set(language);
         ui::applyLanguage();
         desk.open();
-        desk.window->resize(800, 600);
-        look(desk, "empty");
-        for (auto const kvm : { app::KvmStatus::Absent, app::KvmStatus::NoRights, app::KvmStatus::Unusable }) {
-            app::HostReport host;
-            host.kvm = kvm;
-            desk.window->showHost(host);
-            for (auto* one : desk.window->statusBar()->findChildren<QLabel*>())
-                emit one->linkActivated(QStringLiteral("#"));
-            look(desk, "no virtualization");
-        }
-        desk.window->showNewMachine();
-        look(desk, "new machine");
-        desk.window->newMachinePage()->useDemo();
-        for (auto* one : desk.window->newMachinePage()->findChildren<QPushButton*>()) {
-            if (one->isCheckable())
-                one->setChecked(true);
-        }
-        look(desk, "new machine, all of it");
-
-        auto const id = desk.create("first");
-        desk.window->showMachine(id);
-        look(desk, "off");
-        auto* page = desk.window->pageOf(id);
-        page->setInspectorVisible(true);
-        QTRY_VERIFY(desk.library->hostUsb().isRead());
-        page->report(ui::Task::Start, { vmm::ErrorCode::NoKvm, "/dev/kvm", 2 });
-        for (auto* one : page->messages()->findChildren<QPushButton*>()) {
-            if (one->isCheckable())
-                one->setChecked(true);
-        }
-        look(desk, "a problem with its details");
-        desk.session(id).start();
-        QVERIFY(desk.waitFor(id, app::SessionState::Running));
-        look(desk, "running");
-        app::UsbQuestion question;
-        question.device.manufacturer = "Kingston";
-        question.device.name = "DataTraveler 3.0";
-        page->usb()->bar()->ask(question);
-        look(desk, "a USB device is plugged in");
-        question.reason = app::UsbQuestion::Reason::UsedByHost;
-        question.uses = { { app::HostUse::Kind::MountedDisk, "/media/anna/STICK", false } };
-        page->usb()->bar()->askNow(question);
-        look(desk, "a USB device is in use");
-        desk.settings(id);
-        look(desk, "settings while it runs");
-        desk.window->showPreferences();
-        look(desk, "preferences");
-        app::settings::onClose.set(app::OnClose::Ask);
-        desk.window->close();
-        look(desk, "closing");
-        desk.session(id).powerOff();
-        QVERIFY(desk.waitFor(id, app::SessionState::Off));
-
-        std::optional<vmm::Result<>> ruled;
-        desk.library->changeUsbRules(
-            [](app::UsbRules& rules) {
-                app::UsbRule rule;
-                rule.match.vendor = 0x0951;
-                rule.name = "Kingston DataTraveler 3.0";
-                return rules.set(rule);
-            },
-            [&](vmm::Result<> const& outcome) { ruled = outcome; });
-        QTRY_VERIFY(ruled && *ruled);
-        desk.window->showUsbRules();
-        QTRY_COMPARE(desk.library->hostUsb().rules().rules.size(), 1u);
-        look(desk, "rules for USB devices");
-
-        auto config = desk.library->config(id);
-        config.kernel.reset();
-        config.firmware = vmm::Firmware::SeaBios;
-        config.usbDevices = { { "usb-tablet-0", vmm::UsbKind::Tablet, {}, true } };
-        config.usbControllers = { { "usb0" } };
-        config.networks[0].forwards = { { vmm::Protocol::Tcp, "127.0.0.1", 2222, 22 } };
-        QVERIFY(desk.change(config));
-        auto* settings = desk.settings(id);
-        for (auto* one : settings->findChildren<QPushButton*>()) {
-            for (auto const* text : { "Add a new disk", "Add sound" }) {
-                if (one->text() == QCoreApplication::translate("ui::MachineSettingsPage", text))
-                    one->click();
-            }
-        }
-        look(desk, "settings");
+        visitAll(desk, &look);
         ui::settings::language.set("en");
         ui::applyLanguage();
     }
 
-    void everythingIsReachedWithTheTabKey()
+    void everythingIsReachedWithTheKeyboard()
+    {
+        Desk desk;
+        desk.open();
+        visitAll(desk, [](Desk& one, char const* where) {
+            auto const missed = outOfReach(one.window.get());
+            QVERIFY2(missed.isEmpty(), qPrintable(where + QStringLiteral(": ") + missed.join(", ")));
+        });
+    }
+
+    void fromOneTerminalToTheNext()
     {
         Desk desk;
         auto const id = desk.create("first");
         desk.open();
-        auto* settings = desk.settings(id);
-        auto* save = button(settings, "&Save");
-        settings->setFocus();
-        QSet<QWidget*> reached;
-        for (int i = 0; i < 200 && !reached.contains(save); ++i) {
-            QTest::keyClick(
-                QApplication::focusWidget() != nullptr ? QApplication::focusWidget() : settings, Qt::Key_Tab);
-            reached += QApplication::focusWidget();
+        desk.session(id).start();
+        QVERIFY(desk.waitFor(id, app::SessionState::Running));
+        auto* consoles = desk.window->pageOf(id)->consoles();
+        QCOMPARE(consoles->count(), 2);
+        for (auto const& [key, tab] :
+            { std::pair(Qt::Key_PageDown, 1), { Qt::Key_PageDown, 0 }, { Qt::Key_PageUp, 1 } }) {
+            consoles->currentTerminal()->setFocus();
+            QTest::keyClick(consoles->currentTerminal(), key, Qt::ControlModifier | Qt::ShiftModifier);
+            QCOMPARE(consoles->currentIndex(), tab);
+            QVERIFY(consoles->currentTerminal()->hasFocus());
         }
-        QVERIFY(reached.contains(save));
-        QVERIFY(reached.contains(desk.named<QToolButton>(settings, "Move cd0 up"))
-            || !desk.named<QToolButton>(settings, "Move cd0 up")->isEnabled());
     }
 };
 

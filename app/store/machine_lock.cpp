@@ -2,9 +2,14 @@
 
 #include "app/store/file_lock.h"
 
+#include <cerrno>
+#include <chrono>
+#include <csignal>
 #include <cstdlib>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <thread>
+#include <unistd.h>
 
 namespace app {
 
@@ -35,15 +40,30 @@ vmm::Result<MachineLock> MachineLock::take(std::string const& path)
     return MachineLock(std::move(fd));
 }
 
+/// Nobody shall take the next one who has it for us.
+MachineLock::~MachineLock()
+{
+    if (m_fd) [[maybe_unused]]
+        auto const cut = ::ftruncate(m_fd.get(), 0);
+}
+
 std::optional<pid_t> MachineLock::owner(std::string const& path)
 {
+    using namespace std::chrono_literals;
+    constexpr auto patience = 200;
     auto const fd = vmm::openFile(path, O_RDWR);
     if (!fd)
         return std::nullopt;
-    if (!isFileLocked(fd->get()))
-        return std::nullopt;
-    // Locked, and the pid may not have been written yet: somebody it is.
-    return pidIn(fd->get()).value_or(0);
+    for (int attempt = 0;; ++attempt) {
+        if (!isFileLocked(fd->get()))
+            return std::nullopt;
+        // Who has just taken it has not written its pid yet: there is none, or that of somebody who died with it.
+        auto const pid = pidIn(fd->get());
+        bool const isThere = pid && (::kill(*pid, 0) == 0 || errno == EPERM);
+        if (isThere || attempt == patience)
+            return pid.value_or(0); // somebody it is
+        std::this_thread::sleep_for(1ms);
+    }
 }
 
 }

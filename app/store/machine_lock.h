@@ -13,8 +13,11 @@ class MachineLock {
 public:
     /// Busy, with the pid in the detail, when another has it.
     static vmm::Result<MachineLock> take(std::string const& path);
-    /// Who has it; nobody when it is free.
+    /// Who has it; nobody when it is free. Waits an instant for who has just taken it to say so.
     static std::optional<pid_t> owner(std::string const& path);
+    ~MachineLock();
+    MachineLock(MachineLock&&) = default;
+    MachineLock& operator=(MachineLock&&) = default;
 
 private:
     explicit MachineLock(vmm::UniqueFd fd) : m_fd(std::move(fd)) { }

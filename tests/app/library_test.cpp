@@ -6,6 +6,7 @@
 #include "tests/support/suite.h"
 
 #include <QDir>
+#include <QElapsedTimer>
 #include <QFile>
 #include <QSignalSpy>
 #include <QTemporaryDir>
@@ -15,6 +16,7 @@
 #include <filesystem>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <thread>
 
 using namespace app;
 using tests::FakeMachine;
@@ -391,6 +393,35 @@ private slots:
         REQUIRE_OK(other.remove(made->id));
         QVERIFY(removed.wait());
         QVERIFY(bench.library.ids().isEmpty());
+    }
+
+    /// Also in the instant between taking it and saying so; or what is asked of our own machine then is refused, as
+    /// that of another process.
+    void whoHasALockIsKnownAtAnyInstant()
+    {
+        Bench bench;
+        auto const path = bench.directory.filePath("lock").toStdString();
+        std::atomic<bool> goesOn = true;
+        std::thread taker([&] {
+            while (goesOn) {
+                // What one leaves that was killed.
+                vmm::ignore(writeWholeFile(path, vmm::bytesOf("4194303\n"), Durable::No));
+                auto const lock = MachineLock::take(path);
+            }
+        });
+        int seen = 0;
+        std::optional<pid_t> wrong;
+        QElapsedTimer timer;
+        for (timer.start(); seen < 1000 && !wrong && timer.elapsed() < 20000;) {
+            auto const owner = MachineLock::owner(path);
+            if (owner && *owner != ::getpid())
+                wrong = owner;
+            seen += owner.has_value();
+        }
+        goesOn = false;
+        taker.join();
+        QVERIFY2(!wrong, qPrintable(QString::number(wrong.value_or(0))));
+        QVERIFY(seen > 0);
     }
 
     void aMachineOfAnotherProcessIsShownWithItsPid()

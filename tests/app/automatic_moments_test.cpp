@@ -241,6 +241,44 @@ private slots:
         QCOMPARE(bench.runner->state(), SessionState::Running);
     }
 
+    void whatIsAskedForWaitsForOneKeptUnasked()
+    {
+        Bench bench(1ms);
+        bench.script->holdKeep = true;
+        bench.setPolicy(every(1));
+        bench.start();
+        bench.works();
+        QTRY_VERIFY(bench.script->has("keep automatic"));
+        std::promise<vmm::Result<Moment>> kept;
+        auto answer = kept.get_future();
+        bench.runner->keepMoment({ .name = "mine" }, [&](auto outcome) { kept.set_value(std::move(outcome)); });
+        bench.runner->drain();
+        QVERIFY(!bench.script->has("keep mine"));
+        QVERIFY(answer.wait_for(0s) == std::future_status::timeout); // and is not refused
+        bench.script->holdKeep = false;
+        bench.script->last->keepWhatIsHeld();
+        auto const mine = answer.get();
+        REQUIRE_OK(mine);
+        QCOMPARE(mine->name, "mine");
+        QCOMPARE(bench.reasons(), (std::vector { Reason::Automatic, Reason::Kept }));
+    }
+
+    void oneThatIsCancelledLeavesNothingAndIsTriedAgain()
+    {
+        Bench bench(1ms);
+        bench.script->holdKeep = true;
+        bench.setPolicy(every(1));
+        bench.start();
+        bench.works();
+        QTRY_VERIFY(bench.script->has("keep automatic"));
+        bench.script->holdKeep = false;
+        REQUIRE_OK(bench.wait([&](auto done) { bench.runner->cancelKeeping(done); }));
+        bench.runner->drain();
+        QVERIFY(bench.moments().empty());
+        bench.works();
+        QTRY_COMPARE(bench.reasons(), std::vector { Reason::Automatic });
+    }
+
     void aPolicyHoldsAtOnce()
     {
         Bench bench(5ms);

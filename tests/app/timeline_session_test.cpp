@@ -369,6 +369,22 @@ private slots:
         QVERIFY(failed.isEmpty());
     }
 
+    void whoStopsTheDisksHearsOfTheRest()
+    {
+        Past past;
+        auto const [before, after] = past.twoMomentsOfADisk();
+        QSignalSpy const compared(&past.timeline, &TimelineSession::compared),
+            progress(&past.timeline, &TimelineSession::comparingDisks),
+            disks(&past.timeline, &TimelineSession::disksCompared), failed(&past.timeline, &TimelineSession::failed);
+        past.timeline.compare(before, after);
+        past.timeline.stopComparingDisks();
+        QVERIFY(QTest::qWaitFor([&] { return compared.size() == 1; }));
+        past.timeline.compare(before, after); // is done after all of the first
+        QVERIFY(QTest::qWaitFor([&] { return disks.size() == 1; }));
+        QCOMPARE(compared.size(), 2);
+        QVERIFY(failed.isEmpty());
+    }
+
     void howMuchOfTheDisksChangedIsFoundOutForWhoStays()
     {
         Past past;

@@ -76,6 +76,7 @@ public:
         std::mutex mutex;
         std::optional<vmm::Error> failCreate, failStart, failSuspend, failForwards, failHost, failPlug;
         bool holdSuspend = false;     ///< a suspend waits until it is cancelled
+        bool holdKeep = false;        ///< a moment waits until it is cancelled, or keepWhatIsHeld() is called
         std::vector<std::string> log; ///< "create", "start", "key 30 1" …
         std::atomic<std::thread::id> measuredOn;
         std::atomic<std::uint64_t> cpuNanoseconds = 42, diskBytesWritten = 0; ///< of the guest
@@ -181,6 +182,13 @@ public:
     {
         m_thread->loop().post([this] {
             become(vmm::RunState::Crashed, vmm::Error { vmm::ErrorCode::GuestFault, "triple fault at 0x1000", 0 });
+        });
+    }
+    void keepWhatIsHeld()
+    {
+        m_thread->loop().post([this] {
+            if (auto const held = std::exchange(m_keeping, {}))
+                keep(held->first, held->second);
         });
     }
     void guestWantsAbsolutePointer()
@@ -298,6 +306,8 @@ private:
             become(m_before);
             answer(suspending, vmm::fail(vmm::ErrorCode::Cancelled, "suspending was cancelled"));
         }
+        if (auto const held = std::exchange(m_keeping, {}))
+            answer(held->second, vmm::fail(vmm::ErrorCode::Cancelled, "keeping was cancelled"));
         answer(done);
     }
     std::string stateText() const
@@ -314,8 +324,22 @@ private:
             saved.parts.push_back({ "usb0", vmm::state::save(controller) });
         return vmm::state::toText(vmm::savedMachineToJson(saved));
     }
-    /// Its memory is a page of one number: how many moments were kept before.
     void run(vmm::command::KeepMoment const& command, Completion const& done)
+    {
+        auto const reason = stateNames(command.what.reason)[static_cast<std::size_t>(command.what.reason)];
+        m_script->note(
+            "keep " + (command.what.reason == vmm::timeline::Reason::Kept ? command.what.name : std::string(reason)));
+        if (m_script->failKeep)
+            return answer(done, vmm::fail(*m_script->failKeep));
+        if (m_keeping)
+            return answer(done, vmm::fail(vmm::ErrorCode::Busy, "a moment is being kept"));
+        if (!m_script->holdKeep)
+            return keep(command, done);
+        m_keeping.emplace(command, done);
+        m_listener(vmm::event::Progress { "keep", 0.5 });
+    }
+    /// Its memory is a page of one number: how many moments were kept before.
+    void keep(vmm::command::KeepMoment const& command, Completion const& done)
     {
         struct Page final : vmm::timeline::FrozenMemory {
             std::vector<Block> all { { "ram", 4096 } };
@@ -328,11 +352,6 @@ private:
                 return {};
             }
         };
-        auto const reason = stateNames(command.what.reason)[static_cast<std::size_t>(command.what.reason)];
-        m_script->note(
-            "keep " + (command.what.reason == vmm::timeline::Reason::Kept ? command.what.name : std::string(reason)));
-        if (m_script->failKeep)
-            return answer(done, vmm::fail(*m_script->failKeep));
         auto what = command.what;
         what.state = stateText();
         if (command.picture)
@@ -423,6 +442,7 @@ private:
     FakeUsbHost m_usb;
     std::map<std::string, std::shared_ptr<vmm::UsbDevice>> m_visitors;
     Completion m_suspending;
+    std::optional<std::pair<vmm::command::KeepMoment, Completion>> m_keeping;
     std::unique_ptr<vmm::LoopThread> m_thread;
 };
 

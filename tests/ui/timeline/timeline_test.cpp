@@ -17,6 +17,7 @@
 #include <QListView>
 #include <QPlainTextEdit>
 #include <QProgressBar>
+#include <QRegularExpression>
 #include <QSignalSpy>
 #include <QToolButton>
 #include <QTreeWidget>
@@ -435,6 +436,93 @@ private slots:
         button(scene.panel, "Cancel")->click();
         QVERIFY(QTest::qWaitFor([&] { return !row().data(ui::LibraryModel::ProgressRole).isValid(); }));
         QVERIFY(!scene.session(scene.id).canCancel());
+    }
+
+    void keepingIsCancelledUnderTheTimelineAndInTheLibrary()
+    {
+        Scene scene;
+        QVERIFY(scene.run());
+        scene.script->holdKeep = true;
+        auto* list = scene.window->libraryPanel()->list();
+        auto const row = [&] { return list->model()->index(0, 0); };
+        auto const isUnderWay = [&] {
+            return QTest::qWaitFor([&] {
+                return scene.timeline().keeping() == 0.5
+                    && row().data(ui::LibraryModel::ProgressRole).toDouble() == 0.5;
+            });
+        };
+        auto const isOver = [&] {
+            return QTest::qWaitFor(
+                [&] { return !scene.timeline().keeping() && !row().data(ui::LibraryModel::ProgressRole).isValid(); });
+        };
+        scene.key(Qt::Key_M);
+        QVERIFY(isUnderWay());
+        QCOMPARE(scene.panel->whyNotKeep(), "A moment is being kept.");
+        button(scene.panel, "Cancel")->click();
+        QVERIFY(isOver());
+
+        scene.key(Qt::Key_M);
+        QVERIFY(isUnderWay());
+        scene.session(scene.id).cancelJob(); // as the row's cross does, which is pressed below
+        QVERIFY(isOver());
+
+        scene.key(Qt::Key_M);
+        QVERIFY(isUnderWay());
+        auto const place = list->visualRect(row());
+        auto isCancelled = false;
+        for (int x = place.right(); x > place.left() && !isCancelled; x -= 4) {
+            for (int y = place.top(); y < place.bottom() && !isCancelled; y += 4) {
+                QTest::mouseClick(list->viewport(), Qt::LeftButton, {}, { x, y });
+                QTest::qWait(1);
+                isCancelled = !scene.timeline().keeping();
+            }
+        }
+        QVERIFY(isOver());
+        // Nothing of them stayed, nobody is told what they have asked for, and the machine runs on.
+        QCOMPARE(scene.axis->count(), 0);
+        QVERIFY(!scene.page->messages()->isVisible());
+        QCOMPARE(scene.session(scene.id).state(), app::SessionState::Running);
+        scene.script->holdKeep = false;
+        QVERIFY(!scene.keep().isEmpty());
+    }
+
+    void theLineUnderTheMomentsSaysWhatTheyCost()
+    {
+        Scene scene;
+        QVERIFY(scene.run());
+        QVERIFY(ui::timelineSummary(scene.timeline()).isEmpty());
+        scene.keep();
+        scene.keep();
+        auto const summary = [&] { return ui::timelineSummary(scene.timeline()).split(QStringLiteral(" · ")); };
+        QTRY_COMPARE(summary().size(), 3); // with the costs, which are reckoned in the background
+        QVERIFY(summary()[0].startsWith("2 moment"));
+        QVERIFY2(QRegularExpression(QStringLiteral("^[0-9.,]+ KiB of 20 GiB$")).match(summary()[1]).hasMatch(),
+            qPrintable(summary()[1]));
+        QVERIFY2(summary()[2].endsWith("/s"), qPrintable(summary()[2]));
+        QVERIFY(scene.axis->accessibleDescription().startsWith("2 moment"));
+
+        auto policy = scene.timeline().policy();
+        policy.budget = 1;
+        scene.library->changePolicy(scene.id, policy, [](vmm::Result<> const& changed) { REQUIRE_OK(changed); });
+        QTRY_VERIFY(summary().value(1).contains(" over the budget of "));
+        policy.budget = 0;
+        scene.library->changePolicy(scene.id, policy, [](vmm::Result<> const& changed) { REQUIRE_OK(changed); });
+        QTRY_VERIFY2(QRegularExpression(QStringLiteral("^[0-9.,]+ KiB$")).match(summary().value(1)).hasMatch(),
+            qPrintable(summary().value(1)));
+    }
+
+    void whatAMomentCostsIsItsOwnOrShared()
+    {
+        Scene scene;
+        QVERIFY(scene.run());
+        scene.keep();
+        auto const second = scene.keep();
+        QTRY_VERIFY(scene.timeline().costs() && scene.timeline().costs()->moments.contains(second));
+        scene.key(Qt::Key_Left);
+        QCOMPARE(scene.axis->selected(), second);
+        QTRY_VERIFY(scene.panel->past()->accessibleDescription().contains(" its own, "));
+        QVERIFY(scene.panel->past()->accessibleDescription().contains(" shared"));
+        QVERIFY(scene.panel->past()->accessibleDescription().contains("4 KiB of memory changed"));
     }
 
     void whatIsDeletedComesBack()

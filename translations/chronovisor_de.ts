@@ -1365,10 +1365,6 @@
         <translation>&lt;b&gt;%1&lt;/b&gt;: ein Kernel, der direkt gestartet wird</translation>
     </message>
     <message>
-        <source>&lt;b&gt;%1&lt;/b&gt;: the description of a machine</source>
-        <translation>&lt;b&gt;%1&lt;/b&gt;: die Beschreibung einer Maschine</translation>
-    </message>
-    <message>
         <source>grows as it fills; %1</source>
         <translation>wächst mit ihrem Inhalt; %1</translation>
     </message>

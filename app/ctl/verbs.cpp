@@ -57,7 +57,7 @@ vmm::Result<MachineRequest> propose(std::string const& given, Surroundings const
     auto const host = inspectHost(around.store.machinesDirectory());
     auto medium = TRY(inspectMedium(path));
     std::optional<SystemNeeds> needs;
-    if (medium.kind == MediumKind::Iso && !around.systemsModule.empty()) {
+    if (mayHoldSystem(medium) && !around.systemsModule.empty()) {
         // Never closed: GLib cannot be. Without it the system has no name, and gets what is usual.
         auto* module = ::dlopen(around.systemsModule.c_str(), RTLD_NOW | RTLD_LOCAL);
         auto* function = module != nullptr ? ::dlsym(module, identifyMediumName) : nullptr;

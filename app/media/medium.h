@@ -32,6 +32,12 @@ struct Medium {
     bool isLive = false, isInstaller = false;
 };
 
+/// Whether a database of systems is to be asked for it. libosinfo never comes back from a CD that does not boot.
+inline bool mayHoldSystem(Medium const& medium)
+{
+    return medium.kind == MediumKind::Iso && (medium.bootsBios || medium.bootsUefi);
+}
+
 /// What a file is by its own bytes, without any database: everything of Medium but the system. The file is anybody's:
 /// each offset and length in it is checked.
 vmm::Result<Medium> inspectMedium(std::string const& path);

@@ -11,7 +11,7 @@ MediaAdvisor::MediaAdvisor(bool loadDatabase)
 vmm::Result<Medium> MediaAdvisor::recognise(std::string const& path) const
 {
     auto medium = TRY(inspectMedium(path));
-    if (medium.kind == MediumKind::Iso && m_database) {
+    if (mayHoldSystem(medium) && m_database) {
         if (auto const found = m_database->identify(path))
             takeSystem(medium, *found);
     }

@@ -1,40 +1,14 @@
 #include "app/systems/media_advisor.h"
+#include "tests/support/media.h"
 #include "tests/support/suite.h"
 
 #include <QFile>
 #include <QTemporaryDir>
 
 using namespace app;
+using tests::iso;
 
 namespace {
-
-/// An ISO 9660 image with nothing but what says so: a primary volume descriptor, and a boot record where wanted.
-QByteArray iso(char const* label, std::initializer_list<int> bootPlatforms = {}, quint32 catalogSector = 20)
-{
-    QByteArray image(64 * 2048, '\0');
-    auto const put = [&](qsizetype offset, QByteArray const& bytes) { image.replace(offset, bytes.size(), bytes); };
-    auto const descriptor = [&](int sector, char type) { put(sector * 2048, QByteArray(1, type) + "CD001\x01"); };
-    descriptor(16, 1);
-    put(16 * 2048 + 40, QByteArray(label).leftJustified(32, ' '));
-    int end = 17;
-    if (bootPlatforms.size() != 0) {
-        descriptor(17, 0);
-        put(17 * 2048 + 7, "EL TORITO SPECIFICATION");
-        put(17 * 2048 + 0x47, QByteArray(reinterpret_cast<char const*>(&catalogSector), 4));
-        end = 18;
-        qsizetype at = 20 * 2048;
-        put(at, QByteArray(1, 1) + QByteArray(1, char(*bootPlatforms.begin())));
-        put(at + 30, "\x55\xaa");
-        put(at + 32, "\x88");
-        for (auto platform = bootPlatforms.begin() + 1; platform != bootPlatforms.end(); ++platform) {
-            at += 64;
-            put(at, QByteArray("\x91") + char(*platform));
-            put(at + 32, "\x88");
-        }
-    }
-    descriptor(end, char(255));
-    return image;
-}
 
 struct Bench {
     QTemporaryDir directory;
@@ -101,7 +75,7 @@ private slots:
         QCOMPARE(medium.kind, MediumKind::Disk);
         QCOMPARE(medium.format, std::string("qcow2"));
         QCOMPARE(medium.diskBytes, 8ull << 30);
-        medium = bench.recognise(QByteArray("KDMV") + QByteArray(1024, '\0'));
+        medium = bench.recognise(tests::vmdk());
         QCOMPARE(medium.format, std::string("vmdk"));
         QVERIFY(!medium.isSupported);
         QByteArray raw(1 << 20, '\0');
@@ -118,11 +92,7 @@ private slots:
     void aKernelSaysItsVersion()
     {
         Bench bench;
-        QByteArray kernel(0x1000, '\0');
-        kernel.replace(0x202, 4, "HdrS");
-        kernel[0x20f] = 4; // 0x400, counted from 0x200
-        kernel.replace(0x600, 12, "6.1.0-test\0", 12);
-        auto const medium = bench.recognise(kernel);
+        auto const medium = bench.recognise(tests::bzImage("6.1.0-test"));
         QCOMPARE(medium.kind, MediumKind::Kernel);
         QCOMPARE(medium.label, std::string("6.1.0-test"));
         auto const proposal = bench.advisor.propose(medium, goodHost());

@@ -232,16 +232,18 @@ void NewMachinePage::takeAdvice(app::Library::Advice const& advice)
         break;
     case app::MediumKind::Kernel:
     case app::MediumKind::PvhKernel: text = tr("<b>%1</b>: a kernel that is started directly").arg(file); break;
-    case app::MediumKind::MachineConfig: text = tr("<b>%1</b>: the description of a machine").arg(file); break;
+    case app::MediumKind::MachineConfig:
     case app::MediumKind::Unknown: break;
     }
-    if (m_medium.kind == app::MediumKind::Unknown || !m_medium.isSupported) {
+    if (text.isEmpty() || !m_medium.isSupported) {
         m_mediumText->hide();
         vmm::Error const error { m_medium.kind == app::MediumKind::Unknown ? vmm::ErrorCode::Corrupt
                                                                            : vmm::ErrorCode::Unsupported,
             m_medium.path
-                + (m_medium.format.empty() ? ": neither a CD nor a disk image nor a kernel"
-                                           : ": format " + m_medium.format),
+                + (m_medium.kind == app::MediumKind::MachineConfig
+                        ? ": the description of a machine, which chronoctl run takes"
+                        : m_medium.format.empty() ? ": neither a CD nor a disk image nor a kernel"
+                                                  : ": format " + m_medium.format),
             0 };
         m_messages->showProblem(problemFor(Task::ReadFile, error));
         return;
@@ -333,6 +335,8 @@ app::MachineRequest NewMachinePage::request() const
     config.memoryMiB = static_cast<std::uint32_t>(m_memory->value());
     if (!config.kernel)
         config.firmware = static_cast<vmm::Firmware>(m_firmware->currentData().toInt());
+    if (config.networks.empty() && m_network->currentIndex() == 0)
+        config.networks = { { "net0", {}, vmm::NetworkMode::User, {} } };
     for (auto& network : config.networks)
         network.mode = m_network->currentIndex() == 0 ? vmm::NetworkMode::User : vmm::NetworkMode::None;
     if (!request.newDisks.empty()) {

@@ -1,0 +1,300 @@
+#include "app/media/medium.h"
+#include "app/systems/media_advisor.h"
+#include "tests/support/media.h"
+#include "tests/ui/main_window/desk.h"
+#include "ui/new_machine/new_machine_page.h"
+#include "ui/widgets/message_bar.h"
+#include "vmm/block/image.h"
+
+#include <QCheckBox>
+#include <QComboBox>
+#include <QDragEnterEvent>
+#include <QFile>
+#include <QLabel>
+#include <QLineEdit>
+#include <QMimeData>
+#include <QPlainTextEdit>
+#include <QSpinBox>
+
+using tests::button;
+
+namespace {
+
+constexpr int patience = 60000; // libosinfo's database is read first
+
+/// A window on its page for a new machine, and files to make one for.
+struct Bench : tests::Desk {
+    ui::NewMachinePage* page = nullptr;
+
+    Bench()
+    {
+        open();
+        window->showNewMachine();
+        page = window->newMachinePage();
+    }
+    QString write(QString const& name, QByteArray const& contents)
+    {
+        QFile file(directory.filePath(name));
+        if (!file.open(QIODevice::WriteOnly) || file.write(contents) != contents.size())
+            qFatal("cannot write %s", qPrintable(file.fileName()));
+        return file.fileName();
+    }
+    /// A qcow2 image of 2 GiB.
+    QString writeDisk(QString const& name)
+    {
+        auto const path = directory.filePath(name);
+        vmm::NewImage what;
+        what.size = 2ull << 30;
+        tests::must(vmm::createImage(path.toStdString(), what));
+        return path;
+    }
+    bool shows(QString const& text)
+    {
+        for (auto* label : page->findChildren<QLabel*>()) {
+            if (label->isVisible() && label->text().contains(text))
+                return true;
+        }
+        return false;
+    }
+    QSpinBox* number(QString const& name) { return named<QSpinBox>(page, name); }
+    bool isReady() const
+    {
+        return QTest::qWaitFor([&] { return page->isReady(); }, patience);
+    }
+    /// What stands in the library after the button was pressed.
+    vmm::VmConfig create()
+    {
+        named<QLineEdit>(page, "Name")->setText("mine");
+        for (auto* box : page->findChildren<QCheckBox*>())
+            box->setChecked(false); // "Start it at once"
+        button(page, "&Create")->click();
+        if (!QTest::qWaitFor([&] { return !library->ids().isEmpty(); }))
+            return {};
+        return library->config(library->ids().front());
+    }
+    bool drop(QWidget* where, QList<QUrl> const& urls)
+    {
+        QMimeData data;
+        data.setUrls(urls);
+        QDragEnterEvent enter({ 10, 10 }, Qt::CopyAction, &data, Qt::LeftButton, Qt::NoModifier);
+        enter.ignore();
+        QApplication::sendEvent(where, &enter);
+        if (!enter.isAccepted())
+            return false;
+        QDropEvent drop({ 10, 10 }, Qt::CopyAction, &data, Qt::LeftButton, Qt::NoModifier);
+        QApplication::sendEvent(where, &drop);
+        return true;
+    }
+};
+
+}
+
+/// From a file to a machine in the library: what the page says of it, proposes, lets one change, and makes.
+class NewMachineTest final : public QObject {
+    Q_OBJECT
+private slots:
+    void aCd()
+    {
+        Bench bench;
+        auto const path = bench.write("some.iso", tests::iso("Some System", { 0, 0xef }));
+        bench.page->useFile(path);
+        QVERIFY(bench.isReady());
+        QVERIFY(bench.shows("<b>Some System</b> on the CD some.iso"));
+        QCOMPARE(bench.named<QLineEdit>(bench.page, "Name")->text(), "some");
+        QCOMPARE(bench.number("Disk")->text(), "20 GiB");
+        bench.number("Processors")->setValue(3);
+        bench.number("Memory")->setValue(192);
+        bench.number("Disk")->setValue(5);
+        auto const made = bench.create();
+        QCOMPARE(made.name, "mine");
+        QCOMPARE(made.cpus, 3);
+        QCOMPARE(made.memoryMiB, 192u);
+        QVERIFY(!made.kernel);
+        QCOMPARE(made.cds.at(0).path, path.toStdString());
+        QCOMPARE(made.bootOrder, (std::vector<std::string> { "disk0", "cd0" }));
+        auto const disk = app::inspectMedium(made.disks.at(0).path);
+        REQUIRE_OK(disk);
+        QCOMPARE(disk->format, "qcow2");
+        QCOMPARE(disk->diskBytes, 5ull << 30);
+        QCOMPARE(made.networks.at(0).mode, vmm::NetworkMode::User);
+        QCOMPARE(bench.session(bench.library->ids().front()).state(), app::SessionState::Off);
+    }
+
+    void aDiskImage()
+    {
+        Bench bench;
+        auto const path = bench.writeDisk("old.qcow2");
+        bench.page->useFile(path);
+        QVERIFY(bench.isReady());
+        QVERIFY(bench.shows("<b>old.qcow2</b>: a disk image of 2 GiB (qcow2)"));
+        for (auto* box : bench.page->findChildren<QSpinBox*>())
+            QVERIFY(box->accessibleName() != "Disk" || !box->isVisible()); // it has one
+        bench.number("Processors")->setValue(4);
+        bench.number("Memory")->setValue(320);
+        auto const made = bench.create();
+        QCOMPARE(made.cpus, 4);
+        QCOMPARE(made.memoryMiB, 320u);
+        QCOMPARE(made.disks.size(), 1u);
+        QCOMPARE(made.disks[0].path, path.toStdString());
+        QCOMPARE(made.disks[0].format, std::optional(vmm::DiskFormat::Qcow2));
+        QVERIFY(made.cds.at(0).path.empty());
+    }
+
+    void aLinuxKernel()
+    {
+        Bench bench;
+        auto const path = bench.write("vmlinuz", tests::bzImage("6.1.0-test"));
+        bench.page->useFile(path);
+        QVERIFY(bench.isReady());
+        QVERIFY(bench.shows("<b>vmlinuz</b>: a kernel that is started directly"));
+        button(bench.page, "More")->click();
+        QVERIFY(!bench.named<QComboBox>(bench.page, "Firmware")->isEnabled());
+        QVERIFY(bench.shows("a kernel is started without firmware"));
+        bench.number("Processors")->setValue(1);
+        bench.number("Memory")->setValue(256);
+        bench.number("Disk")->setValue(1);
+        auto const made = bench.create();
+        QCOMPARE(made.firmware, vmm::Firmware::None);
+        QVERIFY(made.kernel);
+        QCOMPARE(made.kernel->kernel, path.toStdString());
+        QCOMPARE(made.kernel->commandLine, "console=tty0 console=ttyS0");
+        QCOMPARE(made.cpus, 1);
+        QCOMPARE(made.memoryMiB, 256u);
+        QCOMPARE(tests::must(app::inspectMedium(made.disks.at(0).path)).diskBytes, 1ull << 30);
+    }
+
+    void aPvhKernel()
+    {
+        Bench bench;
+        auto const path = bench.write("tiny.elf", tests::elf());
+        bench.page->useFile(path);
+        QVERIFY(bench.isReady());
+        QVERIFY(bench.shows("<b>tiny.elf</b>: a kernel that is started directly"));
+        bench.number("Memory")->setValue(64);
+        auto const made = bench.create();
+        QCOMPARE(made.kernel->kernel, path.toStdString());
+        QCOMPARE(made.memoryMiB, 64u);
+        QVERIFY(made.disks.empty());
+    }
+
+    void whatIsNoMediumIsRefused_data()
+    {
+        QTest::addColumn<QByteArray>("contents");
+        QTest::addColumn<QString>("why");
+        QTest::addColumn<QString>("details");
+        QTest::newRow("vmdk") << tests::vmdk() << "This version cannot do that."
+                              << "format vmdk";
+        QTest::newRow("rubbish") << QByteArray(4096, 'x') << "A file is damaged, or not what its name says."
+                                 << "neither a CD nor a disk image nor a kernel";
+        QTest::newRow("empty") << QByteArray() << "A file is damaged, or not what its name says."
+                               << "neither a CD nor a disk image nor a kernel";
+        QTest::newRow("machine.json") << QByteArray(R"({"kind":"machine","version":1,"state":{}})")
+                                      << "This version cannot do that."
+                                      << "the description of a machine";
+    }
+    void whatIsNoMediumIsRefused()
+    {
+        QFETCH(QByteArray, contents);
+        QFETCH(QString, why);
+        QFETCH(QString, details);
+        Bench bench;
+        bench.page->useFile(bench.write("file", contents));
+        auto* messages = bench.page->findChild<ui::MessageBar*>();
+        QTRY_VERIFY_WITH_TIMEOUT(messages->isVisible(), patience);
+        QVERIFY2(messages->text().contains("This file cannot be used."), qPrintable(messages->text()));
+        QVERIFY2(messages->text().contains(why), qPrintable(messages->text()));
+        for (auto* one : messages->findChildren<QPushButton*>())
+            one->isCheckable() ? one->click() : void();
+        auto const* told = messages->findChild<QPlainTextEdit*>();
+        QVERIFY(told->isVisible());
+        QVERIFY2(told->toPlainText().contains(details), qPrintable(told->toPlainText()));
+        QVERIFY(!bench.page->isReady());
+        QVERIFY(!button(bench.page, "&Create and start")->isEnabled());
+        // The next one is looked at as if nothing had been.
+        bench.page->useFile(bench.write("some.iso", tests::iso("Some System")));
+        QVERIFY(bench.isReady());
+        QVERIFY(!messages->isVisible());
+    }
+
+    void aFileThatIsNotThereIsToldAndTheLastOneChosenCounts()
+    {
+        Bench bench;
+        bench.page->useFile("/nowhere/at.all");
+        QTRY_VERIFY_WITH_TIMEOUT(bench.page->findChild<ui::MessageBar*>()->isVisible(), patience);
+        QVERIFY(bench.page->findChild<ui::MessageBar*>()->text().contains("not there"));
+        bench.page->useFile(bench.write("first.iso", tests::iso("First")));
+        bench.page->useFile(bench.write("second.iso", tests::iso("Second")));
+        QVERIFY(bench.isReady());
+        QVERIFY(bench.shows("<b>Second</b> on the CD second.iso"));
+        QCOMPARE(bench.create().cds.at(0).path, bench.directory.filePath("second.iso").toStdString());
+    }
+
+    void theHostsLimitsAreTold()
+    {
+        Bench bench;
+        bench.page->useFile(bench.write("some.iso", tests::iso("Some System")));
+        QVERIFY(bench.isReady());
+        QVERIFY(!bench.shows("is more than this computer has"));
+        bench.number("Memory")->setValue(1 << 20);
+        QVERIFY(bench.shows("is more than this computer has"));
+    }
+
+    void anotherSystemProposesAnotherMachine()
+    {
+        if (app::MediaAdvisor().systems().empty())
+            QSKIP("CHRONOVISOR-SKIP: no osinfo-db installed");
+        Bench bench;
+        bench.page->useFile(bench.write("some.iso", tests::iso("Some System", { 0 })));
+        QVERIFY(bench.isReady());
+        auto* systems = bench.named<QComboBox>(bench.page, "System");
+        QTRY_VERIFY_WITH_TIMEOUT(systems->count() > 1, patience);
+        QCOMPARE(systems->currentText(), "Another system");
+        auto const debian = systems->findData("http://debian.org/debian/11");
+        QVERIFY(debian > 0);
+        systems->setCurrentIndex(debian);
+        emit systems->activated(debian);
+        QTRY_COMPARE_WITH_TIMEOUT(bench.named<QLineEdit>(bench.page, "Name")->text(), "debian11", patience);
+        QVERIFY(bench.shows("what this system's makers recommend"));
+        QCOMPARE(systems->currentIndex(), debian);
+        QCOMPARE(bench.create().system, "http://debian.org/debian/11");
+    }
+
+    void theDemoCanBeConnected()
+    {
+        Bench bench;
+        bench.write("demo.elf", tests::elf());
+        bench.page->useDemo();
+        QVERIFY(bench.shows("The demo machine"));
+        QCOMPARE(bench.number("Disk")->text(), "16 MiB");
+        bench.number("Disk")->setValue(32);
+        button(bench.page, "More")->click();
+        auto* network = bench.named<QComboBox>(bench.page, "Network");
+        QCOMPARE(network->currentText(), "Not connected");
+        network->setCurrentIndex(0);
+        auto const made = bench.create();
+        QCOMPARE(made.networks.at(0).mode, vmm::NetworkMode::User);
+        QCOMPARE(tests::must(app::inspectMedium(made.disks.at(0).path)).diskBytes, 32ull << 20);
+    }
+
+    void aFileIsDroppedOnThePageOrAnywhere()
+    {
+        Bench bench;
+        auto const first = QUrl::fromLocalFile(bench.write("first.iso", tests::iso("First")));
+        auto const second = QUrl::fromLocalFile(bench.write("second.iso", tests::iso("Second")));
+        for (QWidget* where : { static_cast<QWidget*>(bench.page), static_cast<QWidget*>(bench.window.get()) }) {
+            QVERIFY(!bench.drop(where, {}));
+            QVERIFY(!bench.drop(where, { first, second }));
+            QVERIFY(!bench.drop(where, { QUrl("http://example.org/some.iso") }));
+        }
+        QVERIFY(bench.drop(bench.page, { first }));
+        QTRY_VERIFY_WITH_TIMEOUT(bench.shows("<b>First</b>"), patience);
+        QTest::keyClick(bench.page, Qt::Key_Escape);
+        QVERIFY(bench.window->currentPage() != bench.page);
+        QVERIFY(bench.drop(bench.window.get(), { second }));
+        QCOMPARE(bench.window->currentPage(), bench.page);
+        QTRY_VERIFY_WITH_TIMEOUT(bench.shows("<b>Second</b>"), patience);
+    }
+};
+
+REGISTER_SUITE(NewMachineTest);
+#include "new_machine_test.moc"

@@ -130,7 +130,8 @@ vmm::Result<Json> listHost(Surroundings const& around, Output const& output)
 vmm::Result<UsbRule> alwaysRule(std::string const& device, std::string const& machine, Surroundings const& around)
 {
     auto const stored = TRY(around.store.find(machine)); // rules are of machines in the library
-    auto const info = TRY(findHostUsb(TRY(hostUsb())->devices(), device));
+    auto const usb = TRY(hostUsb());
+    auto const info = TRY(findHostUsb(usb->devices(), device));
     auto rule = alwaysAttach(info, stored.id);
     auto const set = [&](UsbRules& rules) { return rules.set(rule); };
     TRY(UsbRuleStore(around.store.root()).change(set));

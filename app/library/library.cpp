@@ -671,23 +671,6 @@ void Library::setPlugged(QString const& id, QString const& device, bool plugged,
         std::move(done));
 }
 
-HostUsbWatch& Library::hostUsb()
-{
-    if (!m_private->hostUsb)
-        m_private->hostUsb = std::make_unique<HostUsbWatch>(m_store.root());
-    return *m_private->hostUsb;
-}
-
-void Library::changeUsbRules(std::function<vmm::Result<>(UsbRules&)> change, Done<void> done)
-{
-    m_private->onWriter(
-        [root = m_store.root(), change = std::move(change)] { return UsbRuleStore(root).change(change); },
-        [this, done = std::move(done)](vmm::Result<UsbRules> const& changed) {
-            hostUsb().refresh();
-            done(changed ? vmm::Result<>() : vmm::fail(changed.error()));
-        });
-}
-
 void Library::remove(QString const& id, Done<void> done)
 {
     m_private->write([this, id = id.toStdString()] { return m_store.remove(id); }, std::move(done));

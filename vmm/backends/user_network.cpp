@@ -175,6 +175,7 @@ void UserNetwork::close()
     m_watches.clear();
     m_backlog.clear();
     m_flows.clear();
+    m_reassembly.clear();
     m_cut.clear();
     m_probesLeft = 0;
 }
@@ -258,8 +259,11 @@ void UserNetwork::send(ConstByteSpan frame)
 {
     if (m_paused || !m_slirp)
         return;
-    m_flows.fromGuest(frame);
-    slirp_input(m_slirp, frame.data(), static_cast<int>(frame.size()));
+    auto const whole = m_reassembly.take(frame, EventLoop::now());
+    if (!whole)
+        return;
+    m_flows.fromGuest(*whole);
+    slirp_input(m_slirp, whole->data(), static_cast<int>(whole->size()));
     m_work = true;
 }
 

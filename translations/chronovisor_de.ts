@@ -1318,6 +1318,10 @@
         <translation>Die Maschine ist auf dem Weg zu einem Moment: Starten Sie sie, dann lässt sich die Gegenwart festhalten.</translation>
     </message>
     <message>
+        <source>%1, %2 over the budget of %3, which only you can free</source>
+        <translation>%1, %2 über dem Budget von %3, die nur Sie freigeben können</translation>
+    </message>
+    <message>
         <source>%1, %2 over the budget of %3</source>
         <translation>%1, %2 über dem Budget von %3</translation>
     </message>

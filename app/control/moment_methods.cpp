@@ -191,6 +191,7 @@ void list(MachineRunner& machine, Json const& params, Reply const& reply)
             all["totalBytes"] = costs.total;
             all["budgetBytes"] = budget;
             all["overBytes"] = bytesOver(costs.total, budget);
+            all["mayThin"] = vmm::timeline::mayThin(*timeline, timeline->policy(), vmm::timeline::timeNow());
         }
         return all;
     }();

@@ -25,7 +25,8 @@ Json momentDiffToJson(vmm::MomentDiff const& diff, std::string const& before, st
 /// method | parameters | result
 /// ------ | ---------- | ------
 /// keep   | name, note | the moment
-/// list   | costs: true also tells what each costs, and the budget | present, moments, damaged
+/// list   | costs: true also tells what each costs, the budget, and whether anything may go for it without being asked
+///        | | present, moments, damaged
 /// go     | moment, losePresent | nothing
 /// foreseeUsb | moment; without it: of suspending the machine and bringing it back | devices: what becomes of those of
 ///        | | the host's, each id, name, serial, port, attached, outcome (plugged-anew, unplugged, asked, not-here)

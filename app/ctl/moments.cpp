@@ -55,7 +55,9 @@ void print(Json const& list, Output const& output)
     auto const budget = list.value("budgetBytes", std::uint64_t(0)), over = list.value("overBytes", std::uint64_t(0));
     output.text(fmt::format("{} in all{}{}", sizeText(list.value("totalBytes", std::uint64_t(0))),
         budget == 0 ? "" : ", of a budget of " + sizeText(budget),
-        over == 0 ? "" : ": " + sizeText(over) + " too much"));
+        over == 0                         ? ""
+            : list.value("mayThin", true) ? ": " + sizeText(over) + " too much"
+                                          : ": " + sizeText(over) + " over it, which only you can free"));
     for (auto const& damage : list.value("damaged", Json::array()))
         output.text(fmt::format("  {:<9} cannot be read: {}", damage.value("moment", "").substr(0, 8),
             control::errorFromJson(damage["error"]).message()));

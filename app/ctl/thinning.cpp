@@ -84,8 +84,8 @@ void printPruned(Json const& answer, bool isDryRun, Output const& output)
         fmt::format("{} {}; {} left of a budget of {}", bytes("freedBytes"), isDryRun ? "would be freed" : "freed",
             bytes("bytesAfter"), budgetText(answer.value("budgetBytes", std::uint64_t(0)))));
     if (answer.value("overBytes", std::uint64_t(0)) > 0)
-        output.text(fmt::format("{} too much: what is left was kept by hand, or is the present; delete some of it, or"
-                                " raise the budget",
+        output.text(fmt::format("{} over the budget, which only you can free: what is left was kept by hand, is the"
+                                " last of a branch, or is the present; delete some of it, or raise the budget",
             bytes("overBytes")));
 }
 

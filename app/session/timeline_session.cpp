@@ -224,17 +224,21 @@ void TimelineSession::count()
         return m_countTimer.start();
     if (!m_source)
         return;
-    inBackground([source = m_source] { return source->usage(); },
-        [](TimelineSession& session, vmm::Result<vmm::timeline::Usage> const& usage) {
-            if (!usage)
-                return; // what cannot be counted is told when it is needed
-            TimelineCosts costs;
-            costs.total = usage->total;
-            for (auto const& [id, cost] : usage->moments)
-                costs.moments[QString::fromStdString(id)] = cost;
-            session.m_costs = std::move(costs);
-            emit session.costsChanged();
-        });
+    auto const counted = [source = m_source]() -> vmm::Result<TimelineCosts> {
+        auto const usage = TRY(source->usage());
+        TimelineCosts costs;
+        costs.total = usage.total;
+        costs.mayThin = vmm::timeline::mayThin(*source, source->policy(), vmm::timeline::timeNow());
+        for (auto const& [id, cost] : usage.moments)
+            costs.moments[QString::fromStdString(id)] = cost;
+        return costs;
+    };
+    inBackground(counted, [](TimelineSession& session, vmm::Result<TimelineCosts> const& costs) {
+        if (!costs)
+            return; // what cannot be counted is told when it is needed
+        session.m_costs = *costs;
+        emit session.costsChanged();
+    });
 }
 
 void TimelineSession::lookForObstacles()

@@ -34,6 +34,7 @@ struct MomentEntry {
 struct TimelineCosts {
     std::map<QString, vmm::timeline::Usage::Cost> moments;
     quint64 total = 0;
+    bool mayThin = true; ///< else what is over the budget is only the person's to free
 };
 
 /// A machine's past for the desktop: its moments as values, its pictures, and what can be done there. GUI thread only;

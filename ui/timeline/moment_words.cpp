@@ -86,7 +86,10 @@ QString timelineSummary(app::TimelineSession const& timeline)
     if (timeline.costs()) {
         auto const total = timeline.costs()->total, budget = quint64(timeline.policy().budget);
         parts += budget == 0 ? bytesText(total)
+        auto const isHeld = total > budget && !timeline.costs()->mayThin;
             : total > budget ? Words::tr("%1, %2 over the budget of %3")
+            : isHeld         ? Words::tr("%1, %2 over the budget of %3, which only you can free")
+                           .arg(bytesText(total), bytesText(total - budget), bytesText(budget))
                                    .arg(bytesText(total), bytesText(total - budget), bytesText(budget))
                              : Words::tr("%1 of %2").arg(bytesText(total), bytesText(budget));
     }

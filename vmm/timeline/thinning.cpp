@@ -18,6 +18,22 @@ std::uint64_t ageOf(Moment const& moment, std::uint64_t now)
     return now > moment.time ? now - moment.time : 0;
 }
 
+/// The moments that another one came from, which is not removed.
+std::set<std::string> parentsIn(std::vector<Moment> const& moments)
+{
+    std::set<std::string> parents;
+    for (auto const& moment : moments) {
+        if (moment.removedAt == 0)
+            parents.insert(moment.parent);
+    }
+    return parents;
+}
+
+Past pastOf(Timeline const& timeline, std::uint64_t now)
+{
+    return { timeline.moments(), timeline.present(), timeline.goingTo(), now };
+}
+
 /// The ids of those that a tier keeps: `moments` in the order of their times.
 void keepByTier(
     std::vector<Moment const*> const& moments, Tier const& tier, std::uint64_t now, std::set<std::string>& kept)
@@ -49,7 +65,7 @@ Thinning thin(Past const& past, Policy const& policy)
 {
     Thinning thinning;
     std::vector<Moment const*> own;
-    std::set<std::string> parents;
+    auto const parents = parentsIn(past.moments);
     for (auto const& moment : past.moments) {
         if (moment.removedAt != 0) {
             bool const isOver = past.now > moment.removedAt && past.now - moment.removedAt >= removedStays;
@@ -57,7 +73,6 @@ Thinning thin(Past const& past, Policy const& policy)
                 thinning.going.push_back({ moment.id, Thinned::Removed });
             continue;
         }
-        parents.insert(moment.parent);
         if (isOwn(moment))
             own.push_back(&moment);
     }
@@ -66,16 +81,13 @@ Thinning thin(Past const& past, Policy const& policy)
     });
 
     std::set<std::string> kept;
-    std::uint64_t longest = 0;
-    for (auto const& tier : policy.tiers) {
+    for (auto const& tier : policy.tiers)
         keepByTier(own, tier, past.now, kept);
-        longest = std::max(longest, tier.forHours * hour);
-    }
     for (auto const* moment : own) {
-        if (moment->id == past.goingTo || moment->id == past.present)
+        bool const isTip = !parents.contains(moment->id);
+        if (isTip || moment->id == past.goingTo || moment->id == past.present)
             continue;
-        bool const isTip = !parents.contains(moment->id) && ageOf(*moment, past.now) < longest;
-        if (isTip || kept.contains(moment->id))
+        if (kept.contains(moment->id))
             thinning.spare.push_back(moment->id);
         else
             thinning.going.push_back({ moment->id, Thinned::Tier });
@@ -100,7 +112,7 @@ BudgetPlan keepBudget(
 
 Result<ThinningPlan> planThinning(Timeline const& timeline, Policy const& policy, std::uint64_t now)
 {
-    auto const thinning = thin({ timeline.moments(), timeline.present(), timeline.goingTo(), now }, policy);
+    auto const thinning = thin(pastOf(timeline, now), policy);
     std::vector<std::string> order;
     for (auto const& moment : thinning.going)
         order.push_back(moment.id);
@@ -122,13 +134,21 @@ bool isStillGoing(Timeline const& timeline, ThinnedMoment const& planned)
         return false;
     if (planned.why == Thinned::Removed)
         return moment->removedAt != 0;
-    return isOwn(*moment) && moment->removedAt == 0 && planned.id != timeline.present();
+    // Meanwhile what came from it may have been removed.
+    return isOwn(*moment) && moment->removedAt == 0 && planned.id != timeline.present()
+        && parentsIn(timeline.moments()).contains(planned.id);
 }
 
 bool isPruningDue(Timeline const& timeline, Policy const& policy, std::uint64_t now)
 {
-    Past const past { timeline.moments(), timeline.present(), timeline.goingTo(), now };
-    return !thin(past, policy).going.empty() || (policy.budget != 0 && timeline.size() > policy.budget);
+    return !thin(pastOf(timeline, now), policy).going.empty()
+        || (policy.budget != 0 && timeline.size() > policy.budget);
+}
+
+bool mayThin(Timeline const& timeline, Policy const& policy, std::uint64_t now)
+{
+    auto const thinning = thin(pastOf(timeline, now), policy);
+    return !thinning.going.empty() || !thinning.spare.empty();
 }
 
 Result<Pruned> prune(
@@ -136,7 +156,7 @@ Result<Pruned> prune(
 {
     Pruned pruned;
     // What a person has deleted goes even where a damaged moment keeps anybody from telling what else may.
-    for (auto const& going : thin({ timeline.moments(), timeline.present(), timeline.goingTo(), now }, policy).going) {
+    for (auto const& going : thin(pastOf(timeline, now), policy).going) {
         auto const moment = timeline.moment(going.id);
         if (going.why == Thinned::Removed && moment && isStillGoing(timeline, going) && TRY(purge(going.id)))
             pruned.gone.push_back({ *moment, going.why });

@@ -44,16 +44,16 @@ struct Thinning {
 bool isOwn(Moment const& moment);
 
 /// What goes by itself: never the present, nor where the machine is on its way to, nor anything that a person has kept,
-/// named, noted or pinned. Of the rest a tier keeps the first one of each of its pieces of time, which begin at whole
-/// multiples since 1970: what stays now would also have stayed had nothing been thinned before. The last moment of a
-/// branch, where somebody left it, stays as long as the longest tier.
+/// named, noted or pinned, nor the last moment of a branch: nothing else has what the machine was there. Of the rest a
+/// tier keeps the first one of each of its pieces of time, which begin at whole multiples since 1970: what stays now
+/// would also have stayed had nothing been thinned before.
 Thinning thin(Past const& past, Policy const& policy);
 
 /// What goes for the budget besides, the oldest first.
 struct BudgetPlan {
     std::vector<ThinnedMoment> going;
     std::uint64_t bytes = 0; ///< that are left
-    std::uint64_t over = 0;  ///< of those, what the budget does not have: only what a person kept could give it back
+    std::uint64_t over = 0;  ///< of those, what the budget does not have: only a person can give it back
 };
 /// `bytes`: what there is without thinning.going; `freed`: what each of thinning.spare gives back when those before it
 /// have gone.
@@ -74,6 +74,9 @@ bool isStillGoing(Timeline const& timeline, ThinnedMoment const& planned);
 
 /// Whether there is anything to thin. Quick: reads no tree.
 bool isPruningDue(Timeline const& timeline, Policy const& policy, std::uint64_t now);
+
+/// Whether anything may go without a person's word: else what is over the budget is that person's to free.
+bool mayThin(Timeline const& timeline, Policy const& policy, std::uint64_t now);
 
 /// What prune() has done.
 struct Pruned {

@@ -138,7 +138,7 @@ private slots:
         app::TimelinePolicy policy;
         policy.budget = 1;
         desk.library->changePolicy(id, policy, [](vmm::Result<> const&) {});
-        QTRY_VERIFY2(ui::timelineSummary(timeline).contains("over the budget of 1 byte"),
+        QTRY_VERIFY2(ui::timelineSummary(timeline).contains("over the budget of 1 byte, which only you can free"),
             qPrintable(ui::timelineSummary(timeline)));
     }
 };

@@ -44,6 +44,13 @@ std::set<std::string> idsOf(Past const& past)
     return ids;
 }
 
+/// One that is not removed.
+bool hasChild(Past const& past, std::string const& id)
+{
+    return std::any_of(past.moments.begin(), past.moments.end(),
+        [&](auto const& moment) { return moment.parent == id && moment.removedAt == 0; });
+}
+
 /// The past without what goes; children come from their grandparents then, as Timeline::purge() has it.
 Past after(Past past, std::vector<ThinnedMoment> const& going)
 {
@@ -147,17 +154,58 @@ private slots:
         QVERIFY(thinning.spare.empty());
     }
 
-    void aBranchThatWasLeftStaysForAMonth()
+    /// Whatever it was kept for, however old it is, and however little space there is.
+    void theLastMomentOfABranchStays()
     {
-        // Left in the same hour in which another one was kept first.
-        auto const kept = [](std::uint64_t left) {
-            Past past = chain({ left - 2 * minute, left - minute }, today);
-            past.moments.push_back(at(left, past.present, Reason::BeforeGoing));
-            past.present = past.moments[0].id;
-            return idsOf(thinned(past, {})).contains(std::to_string(left));
+        Policy small;
+        small.budget = 1;
+        for (auto const reason : { Reason::BeforeGoing, Reason::OnClose, Reason::BeforeChange, Reason::Automatic }) {
+            for (auto const age : { 20 * day - 30 * minute, 31 * day, 5000 * day }) {
+                // Left in the same hour in which another one was kept first.
+                auto const left = today - age;
+                Past past = chain({ left - 2 * minute, left - minute }, today);
+                past.moments.push_back(at(left, past.present, reason));
+                past.present = past.moments[0].id;
+                auto const thinning = thin(past, small);
+                auto const budget = keepBudget(thinning, small, 100 * mib, { 40 * mib, 40 * mib });
+                QVERIFY(idsOf(after(after(past, thinning.going), budget.going)).contains(past.moments[2].id));
+                QVERIFY(budget.over > 0);
+                // The one before it has it all but for what came since.
+                past.moments[2].removedAt = today;
+                QVERIFY(idsOf(thinned(past, small)).contains(past.moments[1].id));
+            }
+        }
+    }
+
+    /// What a person has left stays when a year of moments came after it on another branch, and only that.
+    void aBudgetTakesNoBranch()
+    {
+        tests::FakeFolderDisk disk;
+        auto const timeline = open(disk);
+        tests::FakeMemory memory({ 4 * mib });
+        unsigned pages = 0;
+        auto const keep = [&](Reason reason, std::uint64_t time) {
+            for (unsigned page = 0; page < 256; ++page)
+                memory.fill(0, page, ++pages);
+            return tests::must(timeline->take({ .reason = reason, .time = time, .state = "s" }, memory, {})).id;
         };
-        QVERIFY(kept(today - 20 * day + 30 * minute));
-        QVERIFY(!kept(today - 31 * day));
+        auto const first = keep(Reason::Kept, today - 400 * day);
+        auto const left = keep(Reason::BeforeGoing, today - 390 * day);
+        REQUIRE_OK(timeline->setPresent(first));
+        auto const old = keep(Reason::Automatic, today - 3 * minute);
+        auto const present = keep(Reason::Automatic, today - 2 * minute);
+        Policy policy;
+        policy.budget = 1;
+        auto const purge = [&](std::string const& id) -> Result<bool> {
+            TRY(timeline->purge(id));
+            return true;
+        };
+        auto const pruned = tests::must(prune(*timeline, policy, today, purge));
+        QCOMPARE(pruned.gone.size(), std::size_t(1));
+        QCOMPARE(pruned.gone[0].moment.id, old);
+        QVERIFY(timeline->moment(left).has_value() && timeline->moment(present).has_value());
+        QCOMPARE(pruned.over, timeline->size() - 1);
+        QVERIFY(tests::must(timeline->verify()).empty());
     }
 
     void whatWasRemovedGoesAfterAnHour()
@@ -213,9 +261,12 @@ private slots:
                     continue;
                 QVERIFY(gone.id != past.present);
                 QVERIFY(moment.reason != Reason::Kept && !moment.pinned && moment.name.empty() && moment.note.empty());
+                QVERIFY(hasChild(past, gone.id));
             }
-            for (auto const& spare : thinning.spare)
+            for (auto const& spare : thinning.spare) {
                 QVERIFY(seen.insert(spare).second && spare != past.present && spare != past.goingTo);
+                QVERIFY(hasChild(past, spare));
+            }
             // Each piece of time of a tier keeps its first one.
             for (auto const& tier : policy.tiers) {
                 auto const period = std::max<std::uint64_t>(1, tier.everyMinutes * minute);
@@ -404,7 +455,8 @@ private slots:
         REQUIRE_OK(timeline->setPresent(ids[4]));
         for (auto const& gone : plan.going)
             QVERIFY(!isStillGoing(*timeline, gone));
-        QVERIFY(isStillGoing(*timeline, { ids[5], Thinned::Budget }));
+        QVERIFY(!isStillGoing(*timeline, { ids[5], Thinned::Budget })); // the last of its branch now
+        QVERIFY(isStillGoing(*timeline, { ids[3], Thinned::Removed }));
         QVERIFY(!isStillGoing(*timeline, { "nowhere", Thinned::Budget }));
     }
 

@@ -14,10 +14,8 @@ using namespace vmm::timeline;
 constexpr std::uint64_t seed = 1;
 constexpr char const* ids[] = { "00000000-0000-4000-8000-000000000000", "00000000-0000-4000-8000-000000000001" };
 
-template<typename Record>
-void writeRecord(tests::FakeFolderDisk& disk, std::string const& name, Record const& record)
+void writeText(tests::FakeFolderDisk& disk, std::string const& name, std::string const& text)
 {
-    auto const text = vmm::state::toText(vmm::state::save(record).toJson());
     auto content = std::make_shared<tests::FakeFolderDisk::Content>();
     content->bytes.assign(text.begin(), text.end());
     disk.files[name] = std::move(content);
@@ -123,7 +121,7 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
 {
     fuzz::Input input(data, size);
     tests::FakeFolderDisk disk;
-    writeRecord(disk, "timeline.json", TimelineRecord { seed, ids[0] });
+    writeText(disk, "timeline.json", textOf({ .seed = seed, .present = ids[0] }));
     makePack(disk, 1, input);
     makePack(disk, 2, input);
     for (auto const* id : ids) {
@@ -141,7 +139,7 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
             moment.memory.push_back(
                 { roots == 1 ? "ram" : "block" + std::to_string(roots), pages * pageSize, root.pack, root.number });
         }
-        writeRecord(disk, std::string("moments/") + id + ".json", moment);
+        writeText(disk, std::string("moments/") + id + ".json", vmm::state::toText(vmm::state::save(moment).toJson()));
     }
     auto const timeline = Timeline::open(std::make_unique<tests::FakeFolder>(disk), Timeline::Access::ReadWrite);
     if (!timeline)

@@ -105,16 +105,18 @@ struct LooseDisks {
     }
 };
 
-/// The file "timeline.json".
+/// The file "timeline.json", and its second copy "timeline.copy.json".
 struct TimelineRecord {
     static constexpr std::string_view kind = "timeline";
-    static constexpr unsigned version = 2; // 2: policy
+    static constexpr unsigned version = 3; // 2: policy; 3: unswept, check
 
     std::uint64_t seed = 0; ///< of all hashes; chosen at random once
     std::string present;    ///< the moment that the machine's present came from; empty: none
     std::string goingTo;    ///< the disks are on their way there, some maybe arrived; empty: no
     std::vector<LooseDisks> loose;
     Policy policy;
+    bool unswept = false; ///< Moments were purged since sweep() has gone through all.
+    Bytes check;          ///< XXH3-64, little-endian, of the file as it is written without it
     bool operator==(TimelineRecord const&) const = default;
 
     static void describe(auto& v, auto& s)
@@ -124,6 +126,8 @@ struct TimelineRecord {
         v.field("goingTo", s.goingTo, state::Max { idLength });
         v.field("loose", s.loose, state::Max { 16384 });
         v.field("policy", s.policy, state::Since { 2 });
+        v.field("unswept", s.unswept, state::Since { 3 });
+        v.field("check", s.check, state::Max { 8 }, state::Since { 3 });
     }
 };
 

@@ -79,6 +79,16 @@ Error Pack::corrupt(std::string_view what) const
     return { ErrorCode::Corrupt, fmt::format("{}: {}", m_file->name(), what), 0 };
 }
 
+Result<std::uint64_t> seedOf(Folder const& folder, std::uint32_t number)
+{
+    auto const file = TRY(folder.open(packName(number)));
+    std::array<std::uint8_t, headerSize> header {};
+    TRY(file->read(0, header));
+    auto const seed = loadLittle<std::uint64_t>(ConstByteSpan(header).subspan(16, 8));
+    TRY(Pack::open(folder, number, seed));
+    return seed;
+}
+
 Result<std::shared_ptr<Pack const>> Pack::open(Folder const& folder, std::uint32_t number, std::uint64_t seed)
 {
     std::shared_ptr<Pack> pack(new Pack);

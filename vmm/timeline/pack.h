@@ -38,6 +38,9 @@ constexpr char const* packFolder = "packs";
 /// "packs/0000002a".
 std::string packName(std::uint32_t number);
 
+/// The seed of the store that a pack belongs to, as it says itself; Corrupt where its ends do not bear it out.
+Result<std::uint64_t> seedOf(Folder const& folder, std::uint32_t number);
+
 /// A pack that is whole. Any thread.
 class Pack {
 public:

@@ -8,6 +8,8 @@
 
 namespace vmm::timeline {
 
+constexpr std::uint32_t longestTier = 100 * 366 * 24; // hours
+
 /// Which of the moments that a machine has kept by itself stay for a time: the first one of each so many minutes.
 struct Tier {
     std::uint32_t everyMinutes = 0; ///< 0: all of them
@@ -16,7 +18,7 @@ struct Tier {
     static void describe(auto& v, auto& s)
     {
         v.field("everyMinutes", s.everyMinutes, state::Range { 0, 366 * 24 * 60 });
-        v.field("forHours", s.forHours, state::Range { 1, 100 * 366 * 24 });
+        v.field("forHours", s.forHours, state::Range { 1, longestTier });
     }
 };
 

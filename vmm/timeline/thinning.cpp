@@ -141,7 +141,7 @@ bool isStillGoing(Timeline const& timeline, ThinnedMoment const& planned)
 
 bool isPruningDue(Timeline const& timeline, Policy const& policy, std::uint64_t now)
 {
-    return !thin(pastOf(timeline, now), policy).going.empty()
+    return timeline.hasWaste() || !thin(pastOf(timeline, now), policy).going.empty()
         || (policy.budget != 0 && timeline.size() > policy.budget);
 }
 

@@ -72,7 +72,7 @@ Result<ThinningPlan> planThinning(Timeline const& timeline, Policy const& policy
 /// Whether that one would still go, should the past have changed since the plan was made: a person may have pinned it.
 bool isStillGoing(Timeline const& timeline, ThinnedMoment const& planned);
 
-/// Whether there is anything to thin. Quick: reads no tree.
+/// Whether there is anything to thin, or to give back. Quick: reads no tree.
 bool isPruningDue(Timeline const& timeline, Policy const& policy, std::uint64_t now);
 
 /// Whether anything may go without a person's word: else what is over the budget is that person's to free.

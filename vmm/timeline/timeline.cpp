@@ -15,6 +15,7 @@ namespace vmm::timeline {
 namespace {
 
 constexpr char const* recordName = "timeline.json";
+constexpr char const* copyName = "timeline.copy.json";
 constexpr char const* momentFolder = "moments";
 constexpr std::uint64_t maximumRecord = 4u << 20;
 /// A pack is written anew without what nobody needs when that is this part of it, and worth it.
@@ -41,12 +42,49 @@ std::string recordText(T const& record)
     return state::toText(state::save(record).toJson(), 1) + "\n";
 }
 
-template<typename T>
-Result<T> readRecord(Folder const& folder, std::string const& name)
+Result<Section> readSection(Folder const& folder, std::string const& name)
 {
     auto const bytes = TRY(readWhole(folder, name, maximumRecord));
     auto const json = TRY(state::parseJson({ reinterpret_cast<char const*>(bytes.data()), bytes.size() }));
-    return state::load<T>(TRY(Section::fromJson(json)));
+    return Section::fromJson(json);
+}
+
+template<typename T>
+Result<T> readRecord(Folder const& folder, std::string const& name)
+{
+    return state::load<T>(TRY(readSection(folder, name)));
+}
+
+// The timeline's own record
+
+Bytes checkOf(TimelineRecord record)
+{
+    record.check.clear();
+    auto const text = recordText(record);
+    Bytes check(8);
+    storeLittle(check, static_cast<std::uint64_t>(XXH3_64bits(text.data(), text.size())));
+    return check;
+}
+
+Result<TimelineRecord> readOneRecord(Folder const& folder, char const* name)
+{
+    constexpr unsigned withCheck = 3;
+    auto const section = TRY(readSection(folder, name));
+    auto record = TRY(state::load<TimelineRecord>(section));
+    auto const check = std::exchange(record.check, {});
+    if (section.version() >= withCheck && check != checkOf(record))
+        return fail(ErrorCode::Corrupt, fmt::format("{} is damaged", name));
+    return record;
+}
+
+/// Where it is damaged, the copy: at most a step behind, one that nobody has been told of.
+Result<TimelineRecord> readTimelineRecord(Folder const& folder)
+{
+    auto record = readOneRecord(folder, recordName);
+    if (record || record.error().code == ErrorCode::VersionTooNew)
+        return record;
+    auto copy = readOneRecord(folder, copyName);
+    return copy ? copy : record;
 }
 
 bool isId(std::string_view text)
@@ -78,6 +116,12 @@ Error cancelled(char const* what)
 
 // Opening
 
+std::string textOf(TimelineRecord record)
+{
+    record.check = checkOf(record);
+    return recordText(record);
+}
+
 Result<std::unique_ptr<Timeline>> Timeline::open(std::unique_ptr<Folder> folder, Access access)
 {
     std::unique_ptr<Timeline> timeline(new Timeline(std::move(folder), access));
@@ -90,19 +134,56 @@ Result<std::unique_ptr<Timeline>> Timeline::open(std::unique_ptr<Folder> folder,
 
 Result<> Timeline::loadRecord()
 {
-    auto const known = readRecord<TimelineRecord>(*m_folder, recordName);
+    auto const known = readTimelineRecord(*m_folder);
     if (known) {
         m_record = *known;
+        if (m_access == Access::ReadOnly)
+            return {};
+        // Each of the two mends the other.
+        if (!readOneRecord(*m_folder, recordName)) {
+            log(LogLevel::Warning, "timeline", "{} was damaged, and is as its copy again", recordName);
+            return storeRecord(m_record);
+        }
+        if (auto const copy = readOneRecord(*m_folder, copyName); !copy || *copy != m_record)
+            storeCopy(textOf(m_record));
         return {};
     }
-    // Without its seed no hash of what is there means anything: nothing is begun anew over an older timeline.
-    if (known.error().code != ErrorCode::NotFound || !TRY(m_folder->list(momentFolder)).empty())
+    bool const isGone = known.error().code == ErrorCode::NotFound;
+    if (known.error().code == ErrorCode::Corrupt || (isGone && !TRY(m_folder->list(momentFolder)).empty()))
+        return rebuildRecord(known.error());
+    if (!isGone)
         return fail(Error(known.error()).within("the timeline's record"));
     TimelineRecord fresh;
     fillRandom(writableBytesOf(fresh.seed));
     if (m_access == Access::ReadWrite)
         return storeRecord(fresh);
     m_record = fresh;
+    return {};
+}
+
+/// Without its seed no hash of what is there means anything, and nothing is begun anew over an older timeline: packs
+/// say it. The rest is known from nowhere.
+Result<> Timeline::rebuildRecord(Error const& why)
+{
+    PageStore packs(*m_folder, 0);
+    TRY(packs.open(false));
+    std::set<std::uint64_t> seeds;
+    for (auto const number : packs.packs()) {
+        if (auto const seed = seedOf(*m_folder, number))
+            seeds.insert(*seed);
+    }
+    if (seeds.size() != 1)
+        return fail(Error(why).within("the timeline's record"));
+    log(LogLevel::Warning, "timeline", "the timeline's record is made anew: {}", why.message());
+    TimelineRecord record;
+    record.seed = *seeds.begin();
+    record.policy.tiers = { { 0, longestTier } };
+    record.policy.budget = 0;
+    record.unswept = true;
+    m_wasRebuilt = true;
+    if (m_access == Access::ReadWrite)
+        return storeRecord(record);
+    m_record = record;
     return {};
 }
 
@@ -135,7 +216,8 @@ Result<> Timeline::load()
     if (m_access == Access::ReadOnly)
         return {};
     // What a crash has left of the timeline's record, and between the files of a moment and its own.
-    TRY(m_folder->remove(std::string(recordName) + ".new"));
+    for (auto const* name : { recordName, copyName })
+        TRY(m_folder->remove(std::string(name) + ".new"));
     for (auto const& name : others) {
         auto const id = name.substr(0, name.find('.'));
         bool const damaged
@@ -189,6 +271,12 @@ Policy Timeline::policy() const
 {
     std::lock_guard const lock(m_mutex);
     return m_record.policy;
+}
+
+bool Timeline::hasWaste() const
+{
+    std::lock_guard const lock(m_mutex);
+    return m_record.unswept;
 }
 
 std::vector<Damage> Timeline::damages() const
@@ -293,10 +381,29 @@ Result<> Timeline::writable() const
 
 Result<> Timeline::storeRecord(TimelineRecord const& record)
 {
-    TRY(writeWhole(*m_folder, recordName, bytesOf(recordText(record))));
+    auto const text = textOf(record);
+    TRY(writeWhole(*m_folder, recordName, bytesOf(text)));
+    storeCopy(text);
     std::lock_guard const lock(m_mutex);
     m_record = record;
     return {};
+}
+
+/// Nothing waits for the disk: what a power cut makes of it is mended by the next open(). An old one is worse than
+/// none.
+void Timeline::storeCopy(std::string const& text)
+{
+    auto const fresh = std::string(copyName) + ".new";
+    auto const stored = [&]() -> Result<> {
+        auto const file = TRY(m_folder->create(fresh));
+        TRY(file->append(bytesOf(text)));
+        return m_folder->rename(fresh, copyName);
+    }();
+    if (stored)
+        return;
+    log(LogLevel::Warning, "timeline", "the timeline's record has no copy: {}", stored.error().message());
+    ignore(m_folder->remove(copyName));
+    ignore(m_folder->remove(fresh));
 }
 
 Result<> Timeline::store(Moment const& moment)
@@ -349,7 +456,7 @@ Result<> Timeline::setPresent(std::string_view id)
     TRY(writable());
     std::lock_guard const changing(m_changing);
     auto record = m_record;
-    record.present = TRY(moment(id)).id;
+    record.present = id.empty() ? std::string() : TRY(moment(id)).id;
     record.goingTo.clear();
     return storeRecord(record);
 }
@@ -359,7 +466,7 @@ Result<> Timeline::setGoingTo(std::string_view id)
     TRY(writable());
     std::lock_guard const changing(m_changing);
     auto record = m_record;
-    record.goingTo = TRY(moment(id)).id;
+    record.goingTo = id.empty() ? std::string() : TRY(moment(id)).id;
     return storeRecord(record);
 }
 
@@ -386,7 +493,7 @@ namespace {
 /// What is there of it; nothing where there is no timeline.
 Result<TimelineRecord> recordIn(Folder const& folder)
 {
-    auto const record = readRecord<TimelineRecord>(folder, recordName);
+    auto const record = readTimelineRecord(folder);
     if (!record && record.error().code == ErrorCode::NotFound)
         return TimelineRecord();
     return TRY_WITHIN("the timeline's record", record);
@@ -507,7 +614,7 @@ Result<Moment> Timeline::fork(std::string_view id, std::string const& as, std::s
     TimelineRecord record { .seed = m_record.seed, .present = {}, .goingTo = as, .loose = {}, .policy = policy() };
     if (!disks.loose.disks.empty())
         record.loose.push_back(disks.loose);
-    TRY(writeWhole(into, recordName, bytesOf(recordText(record))));
+    TRY(writeWhole(into, recordName, bytesOf(textOf(record))));
     return forked;
 }
 
@@ -530,6 +637,8 @@ Result<> Timeline::purge(std::string_view id)
     std::erase_if(record.loose, [&](auto const& one) { return one.moment == id; });
     if (!gone.disks.empty())
         record.loose.push_back({ gone.id, gone.disks });
+    record.unswept = true;
+    ++m_purges;
     if (record != m_record)
         TRY(storeRecord(record));
     // The record first: without it the others are nothing.
@@ -701,8 +810,22 @@ Result<> Timeline::readable() const
 Result<> Timeline::sweep(Progress const& progress)
 {
     TRY(writable());
-    while (!TRY(sweepUndisturbed(progress))) { }
-    return {};
+    for (;;) {
+        auto const purges = m_purges.load();
+        if (TRY(sweepUndisturbed(progress)))
+            return swept(purges);
+    }
+}
+
+/// Unless there is more to give back since, or something is still held.
+Result<> Timeline::swept(unsigned purges)
+{
+    std::lock_guard const changing(m_changing);
+    if (purges != m_purges || !held().empty() || !m_record.unswept)
+        return {};
+    auto record = m_record;
+    record.unswept = false;
+    return storeRecord(record);
 }
 
 /// False: a moment is to be taken. It may need what it finds, so that all has to be counted again after it.

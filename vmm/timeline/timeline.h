@@ -49,6 +49,9 @@ struct Freed {
     std::vector<std::uint64_t> each; ///< what it gives back when that one has gone, and those before it
 };
 
+/// What the record's file holds, with its check.
+std::string textOf(TimelineRecord record);
+
 struct Damage {
     std::string moment; ///< its id
     Error error;
@@ -65,7 +68,8 @@ public:
     enum class Access : std::uint8_t { ReadOnly, ReadWrite };
 
     /// Makes one where there is none and `access` allows it. A moment that cannot be read is none of the rest's
-    /// business: it is among the damages().
+    /// business: it is among the damages(). Where its record is damaged, and the copy of that too, it is made anew from
+    /// what the packs say; then wasRebuilt().
     static Result<std::unique_ptr<Timeline>> open(std::unique_ptr<Folder> folder, Access access);
 
     /// In the order of their times, those that are removed too.
@@ -77,6 +81,11 @@ public:
     std::string goingTo() const;
     Policy policy() const;
     std::vector<Damage> damages() const;
+    /// Which moment the present came from, where the disks were on their way to, what they keep for no moment, and the
+    /// policy are not known any more; the policy keeps everything, for nothing must go that a person's would have kept.
+    bool wasRebuilt() const { return m_wasRebuilt; }
+    /// Moments were purged since sweep() has given back what they needed.
+    bool hasWaste() const;
 
     Result<std::string> state(std::string_view id) const;
     /// Empty: it has none.
@@ -100,11 +109,11 @@ public:
     Result<Moment> fork(std::string_view id, std::string const& as, std::string const& state, Folder& into,
         Progress const& progress = {}, ForkedDisks const& disks = {}) const;
     /// Before the first disk goes to that moment: until setPresent() the machine's disks are of no one moment, and
-    /// after a crash there is nothing to do but to go on to where they were going.
+    /// after a crash there is nothing to do but to go on to where they were going. Empty: none has gone after all.
     Result<> setGoingTo(std::string_view id);
     /// Where that was, if they did not arrive; empty: nowhere. Reads no moment.
     static Result<std::string> goingTo(Folder const& folder);
-    /// The machine goes on from that moment.
+    /// The machine goes on from that moment. Empty: from none.
     Result<> setPresent(std::string_view id);
     /// Refuses what checkPolicy() does.
     Result<> setPolicy(Policy const& policy);
@@ -142,6 +151,9 @@ private:
     Timeline(std::unique_ptr<Folder> folder, Access access) : m_folder(std::move(folder)), m_access(access) { }
     Result<> load();
     Result<> loadRecord();
+    Result<> rebuildRecord(Error const& why);
+    void storeCopy(std::string const& text);
+    Result<> swept(unsigned purges);
     Result<> storeRecord(TimelineRecord const& record);
     Result<> store(Moment const& moment);
     Result<> change(std::string_view id, std::function<void(Moment&)> const& what);
@@ -165,6 +177,8 @@ private:
     std::mutex m_changing;
     mutable std::mutex m_mutex;
     TimelineRecord m_record;
+    bool m_wasRebuilt = false;
+    std::atomic<unsigned> m_purges { 0 }; // so far
     std::map<std::string, Moment, std::less<>> m_moments;
     std::vector<Damage> m_damages;
     std::set<std::string, std::less<>> m_workingSets; // the moments that have one

@@ -527,7 +527,7 @@ private:
     {
         std::uint64_t sum = 0;
         for (auto const& [name, content] : disk.files)
-            sum += name == "timeline.json" ? 0 : content->bytes.size();
+            sum += name.starts_with("timeline.") ? 0 : content->bytes.size();
         return sum;
     }
     /// Within what pages that are compressed together cannot tell beforehand.

@@ -3,6 +3,7 @@
 #include "vmm/timeline/thinning.h"
 
 #include <QDir>
+#include <QFile>
 #include <QTemporaryDir>
 #include <random>
 #include <set>
@@ -160,11 +161,22 @@ std::vector<Word> workAndBeKilled(QString const& path, Operation operation, std:
     });
 }
 
+/// The record is there twice, and each of the two is enough at any time: what is wrong without that one.
+QString presentWithout(QString const& path, QString const& record)
+{
+    QFile::rename(path + record, path + "/aside");
+    auto const opened = Timeline::open(tests::must(openFolder(path.toStdString())), Timeline::Access::ReadOnly);
+    QFile::rename(path + "/aside", path + record);
+    if (!opened)
+        return QString::fromStdString(opened.error().message());
+    return (*opened)->wasRebuilt() ? record + " was all that there was" : QString();
+}
+
 /// The first file that no moment has and that is no pack; empty: there is none.
 QString leftover(QString const& path, Timeline const& timeline)
 {
     auto const files = [&](QString const& folder) { return QDir(path + folder).entryList(QDir::Files); };
-    if (files("") != QStringList { "timeline.json" })
+    if (files("") != QStringList { "timeline.copy.json", "timeline.json" })
         return files("").join(' ');
     for (auto const& name : files("/moments")) {
         if (name.endsWith(".new") || !timeline.moment(name.section('.', 0, 0).toStdString()))
@@ -228,6 +240,8 @@ private slots:
                 else if (word.what == Word::What::WillBePurged)
                     ids.erase(word.id);
             }
+            for (QString const record : { "/timeline.json", "/timeline.copy.json" })
+                QCOMPARE(presentWithout(path, record), QString());
             auto const timeline = openIn(path);
             QCOMPARE(leftover(path, *timeline), QString());
             QCOMPARE(difference(*timeline, ids), QString());

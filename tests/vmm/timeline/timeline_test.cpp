@@ -3,7 +3,7 @@
 #include "tests/fakes/fake_memory.h"
 #include "tests/support/suite.h"
 #include "vmm/base/random.h"
-#include "vmm/timeline/timeline.h"
+#include "vmm/timeline/thinning.h"
 
 #include <QDir>
 #include <QTemporaryDir>
@@ -365,7 +365,7 @@ private slots:
                 REQUIRE_OK(timeline->purge(id));
             REQUIRE_OK(timeline->sweep());
             QVERIFY(timeline->moments().empty());
-            QCOMPARE(disk.files.size(), 1u); // the record
+            QCOMPARE(disk.files.size(), 2u); // the record and its copy
         }
     }
 
@@ -645,9 +645,9 @@ private slots:
         }
         std::mt19937 random(9);
         unsigned harmless = 0, seen = 0;
+        auto const present = open(disk)->present();
         for (auto const& [name, content] : disk.files) {
-            if (name == "timeline.json")
-                continue;
+            bool const isRecord = name.starts_with("timeline."); // which is there twice
             auto const original = content->bytes;
             for (std::size_t at = 0; at < original.size(); at += 1 + random() % 61) {
                 if (random() % 4 == 0)
@@ -665,11 +665,73 @@ private slots:
                         QVERIFY(timeline->state(id));
                     }
                 }
-                (damaged.empty() ? harmless : seen) += 1;
+                if (isRecord)
+                    QVERIFY(damaged.empty() && timeline->present() == present && !timeline->wasRebuilt());
+                else
+                    (damaged.empty() ? harmless : seen) += 1;
                 content->bytes = original;
             }
         }
         QVERIFY2(seen > 20 * harmless, qPrintable(QString("%1 %2").arg(seen).arg(harmless)));
+    }
+
+    /// By a process that has ended, too.
+    void whatWasPurgedIsNotedUntilItIsSwept()
+    {
+        FakeFolderDisk disk;
+        Memory memory({ mib });
+        auto timeline = open(disk);
+        for (unsigned i = 0; i < 3; ++i) {
+            memory.fill(0, i, i + 1);
+            ignore(timeline->take(named("m"), memory, {}));
+        }
+        auto const now = timeline->moments().back().time;
+        QVERIFY(!timeline->hasWaste() && !isPruningDue(*timeline, {}, now));
+        REQUIRE_OK(timeline->purge(timeline->moments()[1].id));
+        timeline = open(disk);
+        QVERIFY(timeline->hasWaste() && isPruningDue(*timeline, {}, now));
+        QCOMPARE(timeline->sweep([](auto, auto) { return false; }).error().code, ErrorCode::Cancelled);
+        QVERIFY(timeline->hasWaste());
+        auto held = timeline->hold(tests::must(timeline->memory(timeline->moments()[0].id)));
+        REQUIRE_OK(timeline->sweep()); // what a machine still comes back to may be some of it
+        QVERIFY(timeline->hasWaste());
+        held.reset();
+        REQUIRE_OK(timeline->sweep());
+        QVERIFY(!timeline->hasWaste() && !isPruningDue(*timeline, {}, now));
+    }
+
+    /// Both of its records: the packs say with what seed they were written, and nothing goes that was kept till then.
+    void aTimelineWithoutItsRecordsIsMadeAnew()
+    {
+        std::mt19937 random(10);
+        for (unsigned turn = 0; turn < 40; ++turn) {
+            FakeFolderDisk disk;
+            Model model;
+            Memory memory({ 256 * kib });
+            for (unsigned i = 0; i < 3; ++i) {
+                memory.fill(0, i, 100 + i);
+                auto const timeline = open(disk);
+                model[tests::must(timeline->take(named("m" + std::to_string(i)), memory, {})).id] = memory.data;
+                REQUIRE_OK(timeline->setNote(timeline->present(), "note"));
+            }
+            for (auto const* name : { "timeline.json", "timeline.copy.json" }) {
+                auto& bytes = disk.files.at(name)->bytes;
+                bytes[random() % (bytes.size() - 2)] ^= 0x11; // the last one is the line's end
+            }
+            auto timeline = open(disk);
+            QVERIFY(timeline->wasRebuilt());
+            QCOMPARE(difference(*timeline, model), QString());
+            QVERIFY(timeline->present().empty() && timeline->goingTo().empty());
+            QCOMPARE(timeline->moments().back().note, "note");
+            QVERIFY(thin({ timeline->moments(), {}, {}, ~0ULL }, timeline->policy()).going.empty());
+            QCOMPARE(timeline->policy().budget, 0u);
+            auto const next = tests::must(timeline->take(named("next"), memory, {}));
+            REQUIRE_OK(timeline->sweep());
+            timeline = open(disk);
+            QVERIFY(!timeline->wasRebuilt());
+            QCOMPARE(timeline->present(), next.id);
+            QCOMPARE(difference(*timeline, model), QString());
+        }
     }
 
     void aDamagedMomentDoesNotKeepTheNextFromBeingTaken()
@@ -708,13 +770,9 @@ private slots:
             names.push_back(name);
         for (auto const& name : names) {
             disk.unreadable = name;
-            auto const opened = Timeline::open(std::make_unique<FakeFolder>(disk), Timeline::Access::ReadWrite);
-            QCOMPARE(bool(opened), name != "timeline.json");
-            if (!opened)
-                continue;
-            auto const& timeline = *opened;
+            auto const timeline = open(disk);
             auto const damaged = tests::must(timeline->verify());
-            QVERIFY2(!damaged.empty(), name.c_str());
+            QVERIFY2(damaged.empty() == name.starts_with("timeline."), name.c_str());
             for (auto const& [id, data] : model) {
                 if (std::none_of(
                         damaged.begin(), damaged.end(), [&](auto const& damage) { return damage.moment == id; }))
@@ -735,9 +793,11 @@ private slots:
         Memory memory({ mib });
         ignore(open(disk)->take(named("first"), memory, {}));
         disk.files.erase("timeline.json");
+        disk.files.erase("timeline.copy.json");
+        disk.files.erase("packs/00000001"); // without which nobody knows the seed
         auto const opened = Timeline::open(std::make_unique<FakeFolder>(disk), Timeline::Access::ReadWrite);
         QVERIFY(!opened);
-        QVERIFY(!disk.files.contains("timeline.json"));
+        QVERIFY(!disk.files.contains("timeline.json") && !disk.files.contains("timeline.copy.json"));
     }
 
     void inARealFolder()

@@ -1318,6 +1318,14 @@
         <translation>Die Maschine ist auf dem Weg zu einem Moment: Starten Sie sie, dann lässt sich die Gegenwart festhalten.</translation>
     </message>
     <message>
+        <source>The machine could not keep a moment by itself: %1</source>
+        <translation>Die Maschine konnte von sich aus keinen Moment festhalten: %1</translation>
+    </message>
+    <message>
+        <source>Something is wrong with the timeline; the machine runs on: %1</source>
+        <translation>Mit der Zeitleiste stimmt etwas nicht; die Maschine läuft weiter: %1</translation>
+    </message>
+    <message>
         <source>%1, %2 over the budget of %3, which only you can free</source>
         <translation>%1, %2 über dem Budget von %3, die nur Sie freigeben können</translation>
     </message>

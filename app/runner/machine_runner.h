@@ -75,13 +75,21 @@ struct MomentKept {
 };
 /// No moment is being kept any more, whether one came of it or not.
 struct KeepingEnded { };
+/// What the machine does for its past without being asked does not work; told once until it works again.
+struct PastNeglected {
+    enum class What : std::uint8_t {
+        Moment,   ///< No moment was kept.
+        Timeline, ///< It could not be read, or not all of it: the machine runs without.
+    } what;
+    vmm::Error why;
+};
 
 }
 
 using Notice = std::variant<notice::StateChanged, notice::Progress, notice::PointerModeChanged, notice::MediumChanged,
     notice::NetworkChanged, notice::PluggedChanged, notice::HostUsbChanged, notice::RedirectedUsbChanged,
     notice::UsbQuestionsChanged, notice::HostUsbFailed, notice::ConfigChanged, notice::GuestRebooted,
-    notice::MomentKept, notice::KeepingEnded, notice::JobEnded>;
+    notice::MomentKept, notice::KeepingEnded, notice::JobEnded, notice::PastNeglected>;
 
 /// Where a machine keeps what is its own.
 struct MachinePlaces {

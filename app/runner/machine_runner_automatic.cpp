@@ -57,7 +57,6 @@ vmm::Result<Policy> policyOf(std::string const& timelineFolder)
 
 void MachineRunner::Private::makeSchedule()
 {
-    complaint.clear();
     keptAutomatically();
     if (runner.m_places.timelineFolder.empty())
         return;
@@ -127,9 +126,7 @@ void MachineRunner::Private::couldNotKeep(vmm::Error const& error)
         schedule->postpone();
     if (error.code == vmm::ErrorCode::Cancelled) // who cancels knows it
         return;
-    if (complaint != error.message())
-        vmm::log(vmm::LogLevel::Warning, "runner", "no moment was kept: {}", error.message());
-    complaint = error.message();
+    neglect(notice::PastNeglected::What::Moment, error);
 }
 
 vmm::Result<Pruned> MachineRunner::Private::pruneNow(Timeline& past, Policy const& policy, JobProgress const& progress)

@@ -13,9 +13,23 @@ vmm::Result<> MachineRunner::Private::openTimeline()
     auto folder = TRY(vmm::timeline::openFolder(runner.m_places.timelineFolder));
     timeline = TRY(vmm::timeline::Timeline::open(std::move(folder), vmm::timeline::Timeline::Access::ReadWrite));
     return {};
+    if (timeline->wasRebuilt())
+        neglect(notice::PastNeglected::What::Timeline,
+            { vmm::ErrorCode::Corrupt,
+                "the timeline's record was damaged, and is made anew: all moments are there, but which of them the "
+                "present came from is not known, and nothing is thinned out until there is a policy again",
+                0 });
 }
 
 void MachineRunner::Private::keepMoment(vmm::timeline::NewMoment what, Kept const& done)
+void MachineRunner::Private::neglect(notice::PastNeglected::What what, vmm::Error const& why)
+{
+    if (std::exchange(complaint, why.message()) == why.message())
+        return;
+    vmm::log(vmm::LogLevel::Warning, "runner", "the machine's past: {}", why.message());
+    tell(notice::PastNeglected { what, why });
+}
+
 {
     auto const hear = [done](vmm::Result<vmm::timeline::Moment> outcome) {
         if (done)
@@ -218,7 +232,7 @@ vmm::Result<std::string> momentOnTheWay(std::string const& timelineFolder)
 
 vmm::Result<> MachineRunner::Private::arriveWithoutMemory()
 {
-    auto const going = TRY(momentOnTheWay(runner.m_places.timelineFolder));
+    auto const going = TRY(onTheWay());
     if (going.empty())
         return {};
     TRY(openTimeline());
@@ -242,6 +256,15 @@ void MachineRunner::Private::withTimeline(std::function<vmm::Result<>()> const& 
 void MachineRunner::keepMoment(vmm::timeline::NewMoment what, Kept done)
 {
     auto const hearError = [done](vmm::Result<> const& outcome) {
+vmm::Result<std::string> MachineRunner::Private::onTheWay()
+{
+    auto going = momentOnTheWay(runner.m_places.timelineFolder);
+    if (going || going.error().code == vmm::ErrorCode::VersionTooNew)
+        return going;
+    TRY(openTimeline()); // which mends it, where that can be
+    return timeline->goingTo();
+}
+
         if (done && !outcome)
             done(vmm::fail(outcome.error()));
     };

@@ -99,7 +99,7 @@ struct MachineRunner::Private {
     std::unique_ptr<MomentSchedule> schedule; // of the machine in memory
     bool keepsAutomatically = false;          // it was told that one is due, and has not answered yet
     std::vector<std::pair<vmm::timeline::NewMoment, Kept>> keepsWaiting; // until it has
-    std::string complaint; // why it could not keep a moment by itself, said once
+    std::string complaint;                                               // of neglect(), told once
     vmm::EventLoop::Handle pruneTimer;
     std::shared_ptr<std::atomic<bool>> prunesUnasked; // while it does; true: it shall not go on
     bool prunesAgain = false;                         // there is more to thin out than it knows
@@ -364,6 +364,7 @@ struct MachineRunner::Private {
         }
         ++generation;
         savedStateInUse = false;
+        complaint.clear();
     }
 
     /// The lock and the timeline, where nothing needs them any more.
@@ -445,8 +446,14 @@ struct MachineRunner::Private {
             return finish(done, vmm::fail(notNow("start", state)));
         if (auto const locked = takeLock(); !locked)
             return finish(done, locked);
-        if (auto const going = momentOnTheWay(runner.m_places.timelineFolder); !going || !going->empty()) {
-            auto const opened = going ? openTimeline() : vmm::Result<>(vmm::fail(going.error()));
+        auto going = onTheWay();
+        // What a newer program knows of it may matter; what nobody can read does not.
+        if (!going && going.error().code != vmm::ErrorCode::VersionTooNew) {
+            neglect(notice::PastNeglected::What::Timeline, going.error());
+            going = std::string();
+        }
+        if (!going || !going->empty()) {
+            auto opened = going ? openTimeline() : vmm::Result<>(vmm::fail(going.error()));
             if (opened)
                 return goThere(
                     *going, paused ? Then::StandStill : Then::Run, [this, done, paused](vmm::Result<> const& gone) {
@@ -506,7 +513,7 @@ struct MachineRunner::Private {
         if (!machine || !hasTimeline())
             return;
         if (auto const opened = openTimeline(); !opened)
-            return vmm::log(vmm::LogLevel::Warning, "runner", "the timeline: {}", opened.error().message());
+            return neglect(notice::PastNeglected::What::Timeline, opened.error());
         tidyLoose();
         pruneSoon();
     }
@@ -610,6 +617,8 @@ struct MachineRunner::Private {
     /// Whatever is in memory is gone now.
     enum class Then : std::uint8_t { Run, StandStill };
     void goThere(std::string const& moment, Then then, Completion const& done);
+    /// momentOnTheWay(), where a damaged record is made anew if that can be.
+    vmm::Result<std::string> onTheWay();
     /// To where the machine is on its way, with its disks alone: what its memory was there is let go.
     vmm::Result<> arriveWithoutMemory();
     /// Does `what` while the lock and the timeline are ours.
@@ -631,6 +640,8 @@ struct MachineRunner::Private {
     void pruneSoon();
     void pruneUnasked();
 
+    /// Tells that the machine does not do what it should for its past, once for each reason.
+    void neglect(notice::PastNeglected::What what, vmm::Error const& why);
     // machine_runner_work.cpp
 
     void work(std::string const& job, Job const& what, Completion const& done);

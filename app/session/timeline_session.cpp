@@ -485,6 +485,12 @@ void TimelineSession::purge()
         m_runner->prune();
 }
 
+void TimelineSession::setNeglected(std::optional<notice::PastNeglected> neglected)
+{
+    m_neglected = std::move(neglected);
+    emit neglectedChanged();
+}
+
 void TimelineSession::setKeeping(std::optional<double> fraction)
 {
     if (m_keeping == fraction)
@@ -500,9 +506,12 @@ void TimelineSession::take(Notice const& notice)
             setKeeping(progress->fraction);
     } else if (auto const* one = std::get_if<notice::MomentKept>(&notice)) {
         readNow();
+        setNeglected(std::nullopt);
         emit kept(QString::fromStdString(one->id), one->stoodStill);
     } else if (std::holds_alternative<notice::KeepingEnded>(notice)) {
         setKeeping(std::nullopt);
+    } else if (auto const* neglected = std::get_if<notice::PastNeglected>(&notice)) {
+        setNeglected(*neglected);
     } else if (auto const* state = std::get_if<notice::StateChanged>(&notice)) {
         if (!isInMemory(state->state))
             setKeeping(std::nullopt);

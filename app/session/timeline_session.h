@@ -72,6 +72,9 @@ public:
     int damaged() const { return m_damaged; }
     MomentPictures& pictures() { return m_pictures; }
 
+    /// What the machine last failed to do for its past without being asked, until it keeps a moment again.
+    std::optional<notice::PastNeglected> const& neglected() const { return m_neglected; }
+
     /// As of the last time it was counted, which takes a while; nothing before the first.
     std::optional<TimelineCosts> const& costs() const { return m_costs; }
     /// Bytes of memory a second that changed between the last moments before the present.
@@ -115,6 +118,7 @@ signals:
     void costsChanged();
     void obstaclesChanged(); ///< also: what can be done
     void keepingChanged();
+    void neglectedChanged();
     void kept(QString id, std::chrono::nanoseconds stoodStill);
     void compared(app::MomentComparison comparison);
     void comparingDisks(double fraction); ///< 0 to 1
@@ -152,6 +156,7 @@ private:
     void change(
         Step step, QString const& id, std::function<Outcome(vmm::timeline::Timeline&, std::string const&)> what);
     void setKeeping(std::optional<double> fraction);
+    void setNeglected(std::optional<notice::PastNeglected> neglected);
 
     std::shared_ptr<MachineRunner> m_runner;
     std::shared_ptr<Gate<TimelineSession>> m_gate = std::make_shared<Gate<TimelineSession>>(this);
@@ -162,6 +167,7 @@ private:
     TimelinePolicy m_policy;
     bool m_isOnItsWay = false;
     std::optional<TimelineCosts> m_costs;
+    std::optional<notice::PastNeglected> m_neglected;
     std::vector<vmm::Error> m_obstacles;
     std::optional<double> m_keeping;
     MomentPictures::Source m_source;

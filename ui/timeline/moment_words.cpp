@@ -1,5 +1,6 @@
 #include "ui/timeline/moment_words.h"
 
+#include "ui/widgets/problem.h"
 #include "ui/widgets/words.h"
 
 #include <QCoreApplication>
@@ -85,11 +86,11 @@ QString timelineSummary(app::TimelineSession const& timeline)
     QStringList parts { Words::tr("%n moment(s)", nullptr, static_cast<int>(timeline.moments().size())) };
     if (timeline.costs()) {
         auto const total = timeline.costs()->total, budget = quint64(timeline.policy().budget);
-        parts += budget == 0 ? bytesText(total)
         auto const isHeld = total > budget && !timeline.costs()->mayThin;
-            : total > budget ? Words::tr("%1, %2 over the budget of %3")
+        parts += budget == 0 ? bytesText(total)
             : isHeld         ? Words::tr("%1, %2 over the budget of %3, which only you can free")
                            .arg(bytesText(total), bytesText(total - budget), bytesText(budget))
+            : total > budget ? Words::tr("%1, %2 over the budget of %3")
                                    .arg(bytesText(total), bytesText(total - budget), bytesText(budget))
                              : Words::tr("%1 of %2").arg(bytesText(total), bytesText(budget));
     }
@@ -116,6 +117,16 @@ QString whyNotKeep(app::TimelineSession const& timeline, app::SessionState state
         return {};
     return Words::tr("A device cannot be kept now: %1. Detach it, or wait until it has finished.")
         .arg(reasons.join(QStringLiteral("; ")));
+}
+
+QString neglectText(app::notice::PastNeglected const& neglected)
+{
+    using What = app::notice::PastNeglected::What;
+    auto const problem
+        = problemFor(neglected.what == What::Moment ? Task::KeepMoment : Task::ReadTimeline, neglected.why);
+    return neglected.what == What::Moment
+        ? Words::tr("The machine could not keep a moment by itself: %1").arg(problem.reason)
+        : Words::tr("Something is wrong with the timeline; the machine runs on: %1").arg(problem.reason);
 }
 
 QString whyNotGo(app::TimelineSession const& timeline)

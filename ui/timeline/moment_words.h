@@ -22,5 +22,7 @@ QString timelineSummary(app::TimelineSession const& timeline);
 QString whyNotKeep(app::TimelineSession const& timeline, app::SessionState state);
 /// The same of going to another moment.
 QString whyNotGo(app::TimelineSession const& timeline);
+/// What the machine did not do for its past, and why.
+QString neglectText(app::notice::PastNeglected const& neglected);
 
 }

@@ -65,6 +65,7 @@ TimelinePanel::TimelinePanel(app::VmSession& session, QWidget* parent)
     connect(&m_timeline, &app::TimelineSession::costsChanged, this, &TimelinePanel::showSelected);
     connect(&m_timeline, &app::TimelineSession::keepingChanged, this, &TimelinePanel::updateFooter);
     connect(&m_timeline, &app::TimelineSession::obstaclesChanged, this, &TimelinePanel::updateFooter);
+    connect(&m_timeline, &app::TimelineSession::neglectedChanged, this, &TimelinePanel::updateFooter);
     connect(&m_timeline, &app::TimelineSession::failed, this, &TimelinePanel::fail);
     connect(&m_timeline, &app::TimelineSession::kept, this, [this](QString const&, std::chrono::nanoseconds stood) {
         tell(stood.count() == 0 ? tr("Kept.")
@@ -457,6 +458,8 @@ void TimelinePanel::updateFooter()
     else if (words.isEmpty() && moment != nullptr)
         words
             = tr("Enter goes back · F forks · Space compares · R renames · N notes · P pins · Del deletes · Esc: now");
+    else if (words.isEmpty() && m_timeline.neglected())
+        words = neglectText(*m_timeline.neglected());
     else if (words.isEmpty() && m_timeline.isRead() && m_timeline.moments().empty())
         words = m_timeline.canKeep() ? tr("Keep this moment, and come back to it at any time.") : tr("No moments yet.");
     else if (words.isEmpty() && m_timeline.damaged() > 0)
@@ -464,6 +467,8 @@ void TimelinePanel::updateFooter()
     m_progress->setAccessibleName(words);
     m_words->setText(words);
     m_words->setAccessibleName(words);
+    bool const isOfNeglect = m_timeline.neglected() && words == neglectText(*m_timeline.neglected());
+    m_words->setToolTip(isOfNeglect ? QString::fromStdString(m_timeline.neglected()->why.message()) : QString());
     auto const summary = timelineSummary(m_timeline);
     m_summary->setText(summary);
     m_summary->setAccessibleDescription(tr("Moments, their size on the disk, and how much memory changed a second "

@@ -8,8 +8,8 @@ namespace app {
 MachineFactory kvmMachines()
 {
     return { &vmm::Machine::create, &vmm::Machine::restore,
-        [](auto const& timeline, auto const& moment, auto listener) {
-            return vmm::Machine::goTo(timeline, moment, std::move(listener));
+        [](auto const& timeline, auto const& moment, auto listener, auto const& leave) {
+            return vmm::Machine::goTo(timeline, moment, std::move(listener), vmm::MemoryWay::Best, leave);
         },
         &vmm::checkHost, [](std::string const& name) { return std::make_shared<HostSound>(name); },
         &HostGamepads::ofThisProcess() };

@@ -15,8 +15,8 @@ struct MachineFactory {
     using Made = vmm::Result<std::unique_ptr<vmm::Machine>>;
     std::function<Made(vmm::VmConfig const&, vmm::Machine::Listener)> create;
     std::function<Made(std::string const& directory, vmm::Machine::Listener)> restore;
-    std::function<Made(
-        std::shared_ptr<vmm::timeline::Timeline> const&, std::string const& moment, vmm::Machine::Listener)>
+    std::function<Made(std::shared_ptr<vmm::timeline::Timeline> const&, std::string const& moment,
+        vmm::Machine::Listener, vmm::Machine::Leave const&)>
         goTo;
     /// Whether a machine that was saved elsewhere can run here.
     std::function<vmm::Result<>(vmm::SavedMachine const&)> checkHost;

@@ -1,5 +1,6 @@
 #include "app/runner/machine_runner_private.h"
 #include "app/runner/picture.h"
+#include "vmm/machine/moment_check.h"
 
 /// Moments: keeping the present, going to one, and the timeline of a machine that is on or off.
 namespace app {
@@ -12,16 +13,15 @@ vmm::Result<> MachineRunner::Private::openTimeline()
         return vmm::fail(vmm::ErrorCode::Unsupported, "a machine that is in no library has no timeline");
     auto folder = TRY(vmm::timeline::openFolder(runner.m_places.timelineFolder));
     timeline = TRY(vmm::timeline::Timeline::open(std::move(folder), vmm::timeline::Timeline::Access::ReadWrite));
-    return {};
     if (timeline->wasRebuilt())
         neglect(notice::PastNeglected::What::Timeline,
             { vmm::ErrorCode::Corrupt,
                 "the timeline's record was damaged, and is made anew: all moments are there, but which of them the "
                 "present came from is not known, and nothing is thinned out until there is a policy again",
                 0 });
+    return {};
 }
 
-void MachineRunner::Private::keepMoment(vmm::timeline::NewMoment what, Kept const& done)
 void MachineRunner::Private::neglect(notice::PastNeglected::What what, vmm::Error const& why)
 {
     if (std::exchange(complaint, why.message()) == why.message())
@@ -30,6 +30,7 @@ void MachineRunner::Private::neglect(notice::PastNeglected::What what, vmm::Erro
     tell(notice::PastNeglected { what, why });
 }
 
+void MachineRunner::Private::keepMoment(vmm::timeline::NewMoment what, Kept const& done)
 {
     auto const hear = [done](vmm::Result<vmm::timeline::Moment> outcome) {
         if (done)
@@ -115,10 +116,11 @@ void MachineRunner::Private::goTo(std::string const& moment, Present present, Co
     auto const ready = [&]() -> vmm::Result<> {
         TRY(takeLock());
         TRY(openTimeline());
-        std::lock_guard const guard(headingMutex);
-        heading = moment;
-        return timeline->moment(moment) ? vmm::Result<>()
-                                        : vmm::fail(vmm::ErrorCode::NotFound, "there is no moment " + moment);
+        {
+            std::lock_guard const guard(headingMutex);
+            heading = moment;
+        }
+        return checkMoment(moment);
     }();
     auto const refuse = [&](vmm::Error const& error) {
         forgetHeading();
@@ -141,11 +143,12 @@ void MachineRunner::Private::goTo(std::string const& moment, Present present, Co
         return refuse({ vmm::ErrorCode::NotNow,
             "what a crashed machine is now would be lost, for it cannot be kept; reset it first, or power it off", 0 });
     }
-    keepMoment(now, [this, moment, done, mine = generation](vmm::Result<vmm::timeline::Moment> const& kept) {
+    auto const then = state == SessionState::Running ? Then::Run : Then::StandStill;
+    keepMoment(now, [this, moment, done, then, mine = generation](vmm::Result<vmm::timeline::Moment> const& kept) {
         post(
-            [this, moment, done, mine, kept] {
+            [this, moment, done, then, mine, kept] {
                 if (kept && mine == generation && machine)
-                    return goThere(moment, Then::Run, done);
+                    return goThere(moment, Then::Run, done, Back { kept->id, then });
                 forgetHeading();
                 if (!kept)
                     return finish(done, vmm::fail(vmm::Error(kept.error()).within("the present could not be kept")));
@@ -161,62 +164,85 @@ void MachineRunner::Private::forgetHeading()
     heading.clear();
 }
 
-void MachineRunner::Private::goThere(std::string const& moment, Then then, Completion const& done)
+vmm::Result<> MachineRunner::Private::checkMoment(std::string const& moment)
+{
+    auto const saved = TRY(vmm::checkMoment(timeline, moment));
+    if (saved.config.uuid != runner.id())
+        return vmm::fail(vmm::ErrorCode::Corrupt, "the moment is another machine's");
+    bool const wasOn = TRY(timeline->moment(moment)).power == vmm::timeline::Power::On;
+    return wasOn ? factory.checkHost(saved) : vmm::Result<>();
+}
+
+void MachineRunner::Private::goThere(
+    std::string const& moment, Then then, Completion const& done, std::optional<Back> const& back)
 {
     setState(SessionState::Restoring);
     drop();
-    // A saved state is of the disks as they are; it was kept, or may be lost.
-    auto const free = dropSavedState();
-    auto const known = free ? timeline->moment(moment) : vmm::fail(free.error());
-    if (!known) {
+    auto const fail = [&](vmm::Error const& error) {
+        if (back)
+            return comeBack(*back, error, done);
         forgetHeading();
-        end(known.error());
-        return finish(done, vmm::fail(known.error()));
+        end(error);
+        finish(done, vmm::fail(error));
+    };
+    auto const known = timeline->moment(moment);
+    if (!known)
+        return fail(known.error());
+    // A saved state is of the disks as they are; it was kept, or may be lost.
+    auto const leave = [this] { return dropSavedState(); };
+    if (known->power == vmm::timeline::Power::Off) {
+        auto const gone = vmm::Machine::goToOff(timeline, moment, leave);
+        return gone ? isOffNow(*gone, done) : fail(gone.error());
     }
-    if (known->power == vmm::timeline::Power::Off)
-        return goToOff(moment, done);
-    auto made = factory.goTo(timeline, moment, listener());
+    auto made = factory.goTo(timeline, moment, listener(), leave);
+    if (!made)
+        return fail(made.error());
     forgetHeading(); // what it needs of it is held
-    if (made && (*made)->config().uuid != runner.id())
-        made = vmm::fail(vmm::ErrorCode::Corrupt, "the moment is another machine's");
-    if (!made) {
-        end(made.error());
-        return finish(done, vmm::fail(made.error()));
-    }
-    keep(std::move(*made));
-    comeBackHostUsb([timeline = timeline, moment] { return hostUsbAt(*timeline, moment); });
+    goOn(std::move(*made), then, {}, done);
+}
+
+/// To what was kept, for nothing has come after it. `why`: what made that necessary.
+void MachineRunner::Private::comeBack(Back const& back, vmm::Error const& why, Completion const& done)
+{
+    auto made = factory.goTo(timeline, back.moment, listener(), [this] { return dropSavedState(); });
+    forgetHeading();
+    if (made)
+        return goOn(std::move(*made), back.then, vmm::fail(why), done);
+    vmm::log(vmm::LogLevel::Warning, "runner", "the machine cannot go on: {}", made.error().message());
+    end(why);
+    finish(done, vmm::fail(why));
+}
+
+void MachineRunner::Private::goOn(
+    std::unique_ptr<vmm::Machine> made, Then then, vmm::Result<> const& outcome, Completion const& done)
+{
+    keep(std::move(made));
+    comeBackHostUsb([timeline = timeline, moment = timeline->present()] { return hostUsbAt(*timeline, moment); });
     plugRedirectedAnew();
     if (then == Then::StandStill) {
         setState(SessionState::Paused);
-        return finish(done, {});
+        return finish(done, outcome);
     }
-    machine->post(vmm::command::Resume {}, [this, done, mine = generation](vmm::Result<> resumed) {
+    machine->post(vmm::command::Resume {}, [this, outcome, done, mine = generation](vmm::Result<> resumed) {
         post(
-            [this, done, mine, resumed] {
+            [this, outcome, done, mine, resumed] {
                 if (mine == generation)
                     settle(resumed);
                 mendTimeline();
-                finish(done, resumed);
+                finish(done, outcome ? resumed : outcome);
             },
             done);
     });
 }
 
-void MachineRunner::Private::goToOff(std::string const& moment, Completion const& done)
+void MachineRunner::Private::isOffNow(vmm::VmConfig then, Completion const& done)
 {
-    auto gone = vmm::Machine::goToOff(timeline, moment);
     forgetHeading();
-    if (gone && gone->uuid != runner.id())
-        gone = vmm::fail(vmm::ErrorCode::Corrupt, "the moment is another machine's");
-    if (!gone) {
-        end(gone.error());
-        return finish(done, vmm::fail(gone.error()));
-    }
     auto config = runner.config();
-    std::swap(config.name, gone->name); // what it is called is no part of its past
-    std::swap(config.notes, gone->notes);
-    setNextConfig(*gone);
-    tell(notice::ConfigChanged { *gone });
+    std::swap(config.name, then.name); // what it is called is no part of its past
+    std::swap(config.notes, then.notes);
+    setNextConfig(then);
+    tell(notice::ConfigChanged { then });
     end();
     finish(done, {});
 }
@@ -230,13 +256,22 @@ vmm::Result<std::string> momentOnTheWay(std::string const& timelineFolder)
     return vmm::timeline::Timeline::goingTo(*folder);
 }
 
+vmm::Result<std::string> MachineRunner::Private::onTheWay()
+{
+    auto going = momentOnTheWay(runner.m_places.timelineFolder);
+    if (going || going.error().code == vmm::ErrorCode::VersionTooNew)
+        return going;
+    TRY(openTimeline()); // which mends it, where that can be
+    return timeline->goingTo();
+}
+
 vmm::Result<> MachineRunner::Private::arriveWithoutMemory()
 {
     auto const going = TRY(onTheWay());
     if (going.empty())
         return {};
     TRY(openTimeline());
-    auto const arrived = factory.goTo(timeline, going, listener());
+    auto const arrived = factory.goTo(timeline, going, listener(), {});
     ++generation; // what it tells is of no interest
     return arrived ? vmm::Result<>() : vmm::fail(arrived.error());
 }
@@ -256,15 +291,6 @@ void MachineRunner::Private::withTimeline(std::function<vmm::Result<>()> const& 
 void MachineRunner::keepMoment(vmm::timeline::NewMoment what, Kept done)
 {
     auto const hearError = [done](vmm::Result<> const& outcome) {
-vmm::Result<std::string> MachineRunner::Private::onTheWay()
-{
-    auto going = momentOnTheWay(runner.m_places.timelineFolder);
-    if (going || going.error().code == vmm::ErrorCode::VersionTooNew)
-        return going;
-    TRY(openTimeline()); // which mends it, where that can be
-    return timeline->goingTo();
-}
-
         if (done && !outcome)
             done(vmm::fail(outcome.error()));
     };

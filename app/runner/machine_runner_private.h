@@ -455,6 +455,8 @@ struct MachineRunner::Private {
         if (!going || !going->empty()) {
             auto opened = going ? openTimeline() : vmm::Result<>(vmm::fail(going.error()));
             if (opened)
+                opened = checkMoment(*going);
+            if (opened)
                 return goThere(
                     *going, paused ? Then::StandStill : Then::Run, [this, done, paused](vmm::Result<> const& gone) {
                         // At that moment it was off.
@@ -609,14 +611,26 @@ struct MachineRunner::Private {
     void keepMoment(vmm::timeline::NewMoment what, Kept const& done);
     /// The machine is off or suspended, and ours then.
     vmm::Result<vmm::timeline::Moment> keepStill(vmm::timeline::NewMoment what);
-    void goToOff(std::string const& moment, Completion const& done);
+    /// It has gone to a moment at which it was that.
+    void isOffNow(vmm::VmConfig then, Completion const& done);
     /// Makes the picture of a moment; empty where the machine has no screen.
     std::function<vmm::Bytes()> pictureMaker();
     void goTo(std::string const& moment, Present present, Completion const& done);
     void forgetHeading();
     /// Whatever is in memory is gone now.
     enum class Then : std::uint8_t { Run, StandStill };
-    void goThere(std::string const& moment, Then then, Completion const& done);
+    /// Where to go, and how to go on there, when it cannot be gone to that one.
+    struct Back {
+        std::string moment;
+        Then then;
+    };
+    void goThere(
+        std::string const& moment, Then then, Completion const& done, std::optional<Back> const& back = std::nullopt);
+    void comeBack(Back const& back, vmm::Error const& why, Completion const& done);
+    /// `outcome`: what `done` hears when it does.
+    void goOn(std::unique_ptr<vmm::Machine> made, Then then, vmm::Result<> const& outcome, Completion const& done);
+    /// Whether it can go there, before anything of the present is touched.
+    vmm::Result<> checkMoment(std::string const& moment);
     /// momentOnTheWay(), where a damaged record is made anew if that can be.
     vmm::Result<std::string> onTheWay();
     /// To where the machine is on its way, with its disks alone: what its memory was there is let go.
@@ -639,9 +653,9 @@ struct MachineRunner::Private {
     /// A while after the machine runs, when it has come to rest.
     void pruneSoon();
     void pruneUnasked();
-
     /// Tells that the machine does not do what it should for its past, once for each reason.
     void neglect(notice::PastNeglected::What what, vmm::Error const& why);
+
     // machine_runner_work.cpp
 
     void work(std::string const& job, Job const& what, Completion const& done);

@@ -81,6 +81,7 @@ public:
         std::atomic<std::thread::id> measuredOn;
         std::atomic<std::uint64_t> cpuNanoseconds = 42, diskBytesWritten = 0; ///< of the guest
         std::optional<vmm::Error> failKeep;
+        std::optional<vmm::Error> failGo;      ///< the next one alone, by the machine that is made
         std::function<void()> beforeObstacles; ///< called by who asks for them
         std::vector<vmm::Error> obstacles;     ///< to saving
         std::atomic<int> alive = 0;
@@ -117,9 +118,13 @@ public:
                 return make(saved.config, std::move(listener), script, vmm::RunState::Paused);
             },
             [script](std::shared_ptr<vmm::timeline::Timeline> const& timeline, std::string const& moment,
-                Listener listener) -> app::MachineFactory::Made {
+                Listener listener, Leave const& leave) -> app::MachineFactory::Made {
                 script->note("go " + TRY(timeline->moment(moment)).name);
                 auto const saved = TRY(vmm::savedMachineAt(*timeline, moment));
+                if (auto const refused = std::exchange(script->failGo, {}))
+                    return vmm::fail(*refused);
+                if (leave)
+                    TRY(leave());
                 TRY(timeline->setPresent(moment));
                 return make(saved.config, std::move(listener), script, vmm::RunState::Paused);
             },

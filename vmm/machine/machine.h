@@ -145,6 +145,8 @@ class Machine {
 public:
     using Completion = std::function<void(Result<>)>;
     using Listener = std::function<void(Event const&)>;
+    /// Lets go of what the present is besides its disks, as the last thing before they go elsewhere.
+    using Leave = std::function<Result<>()>;
 
     /// Puts the machine together: opens KVM, images, firmware. It is Off then.
     static Result<std::unique_ptr<Machine>> create(VmConfig const& config, Listener listener);
@@ -154,8 +156,11 @@ public:
     /// The machine as it was at a moment, from the timeline alone; it is Paused then, and its present comes from there.
     /// What the timeline has of the present is not touched: who wants to keep that keeps it first.
     /// It runs before its memory has been read; a fork at its first start reads only what is touched.
+    ///
+    /// Every device has taken its state before a disk moves or the timeline's present changes: what is refused before
+    /// that has changed nothing. `leave` is called in between, and may still refuse.
     static Result<std::unique_ptr<Machine>> goTo(std::shared_ptr<timeline::Timeline> timeline, std::string_view moment,
-        Listener listener, MemoryWay way = MemoryWay::Best);
+        Listener listener, MemoryWay way = MemoryWay::Best, Leave const& leave = {});
 
     // For a machine that is in no process's memory. Each takes as long as it takes.
 
@@ -168,7 +173,8 @@ public:
     static Result<timeline::Moment> keepSuspended(std::string const& directory, timeline::Timeline& timeline,
         timeline::NewMoment what, StillProgress const& progress = {});
     /// goTo() for a moment at which the machine was off: it is off then, with the configuration that is returned.
-    static Result<VmConfig> goToOff(std::shared_ptr<timeline::Timeline> const& timeline, std::string_view moment);
+    static Result<VmConfig> goToOff(
+        std::shared_ptr<timeline::Timeline> const& timeline, std::string_view moment, Leave const& leave = {});
     /// TidyDisks for a machine that is in no process's memory; what takes long is left for when it runs.
     static Result<> tidyDisks(VmConfig const& config, timeline::Timeline& timeline);
     /// Powers off without asking.

@@ -47,11 +47,12 @@ Result<std::unique_ptr<Machine>> Machine::restore(std::string const& directory, 
     auto memory = TRY(RamFile::open(std::move(file), saved.header.ram));
     auto machine = TRY(PcMachine::build(saved.config, saved.header.cpu, std::move(listener)));
     TRY(machine->loadState(saved, std::move(memory)));
+    TRY(machine->arrive());
     return std::unique_ptr<Machine>(std::move(machine));
 }
 
-Result<std::unique_ptr<Machine>> Machine::goTo(
-    std::shared_ptr<timeline::Timeline> timeline, std::string_view moment, Listener listener, MemoryWay way)
+Result<std::unique_ptr<Machine>> Machine::goTo(std::shared_ptr<timeline::Timeline> timeline, std::string_view moment,
+    Listener listener, MemoryWay way, Leave const& leave)
 {
     auto const saved = TRY(savedMachineAt(*timeline, moment));
     TRY(checkParts(saved));
@@ -60,16 +61,30 @@ Result<std::unique_ptr<Machine>> Machine::goTo(
     auto const disks = TRY(timeline->moment(moment)).disks;
     auto machine = TRY(PcMachine::build(saved.config, saved.header.cpu, std::move(listener)));
     TRY(machine->board().checkDisksHave(disks));
-    bool const isFork = timeline->goingTo() == moment; // which a new one has written down
-    if (!disks.empty()) {                              // else there is no way to be half gone
-        TRY(timeline->setGoingTo(moment));
-        TRY(machine->board().takeDisksTo(disks));
+    // Noted while the devices take their state: what is waited for is the disk's, and the kernel's. Without disks there
+    // is no way to be half gone.
+    auto const present = timeline->present(), goingTo = timeline->goingTo();
+    auto const note = [&] { return disks.empty() ? timeline->setPresent(moment) : timeline->setGoingTo(moment); };
+    auto noted = std::async(std::launch::async, note);
+    bool const isFork = goingTo == moment; // which a new one has written down
+    auto outcome = machine->loadMoment(saved, timeline, std::move(memory), way, isFork);
+    if (auto const known = noted.get(); outcome)
+        outcome = known;
+    if (outcome && leave)
+        outcome = leave();
+    if (!outcome) {
+        // Nothing has moved.
+        if (disks.empty())
+            ignore(timeline->setPresent(present));
+        if (!disks.empty() || !goingTo.empty())
+            ignore(timeline->setGoingTo(goingTo));
+        return fail(outcome.error());
     }
-    // What is waited for is the disk's, and the kernel's.
-    auto arrived = std::async(std::launch::async, [&] { return timeline->setPresent(moment); });
-    auto const loaded = machine->loadMoment(saved, timeline, std::move(memory), way, isFork);
-    TRY(arrived.get());
-    TRY(loaded);
+    if (!disks.empty()) {
+        TRY(machine->board().takeDisksTo(disks));
+        TRY(timeline->setPresent(moment));
+    }
+    TRY(machine->arrive());
     return std::unique_ptr<Machine>(std::move(machine));
 }
 

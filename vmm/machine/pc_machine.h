@@ -30,6 +30,8 @@ public:
     /// The same from a moment of a timeline, to whose pages later moments can refer.
     Result<> loadMoment(SavedMachine const& saved, std::shared_ptr<timeline::Timeline> const& timeline,
         std::unique_ptr<timeline::MomentMemory> memory, MemoryWay way, bool isShared);
+    /// Then, with the disks in their places: the guest and the network hear that it is back.
+    Result<> arrive();
     Board& board() { return *m_board; }
 
     void post(Command command, Completion done) override;

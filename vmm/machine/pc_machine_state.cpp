@@ -195,7 +195,6 @@ Result<> PcMachine::loadState(SavedMachine const& saved, std::unique_ptr<SavedMe
                 TRY_WITHIN(own.id, own.device->load(findPart(saved.parts, own.id)->section));
             for (std::size_t i = 0; i < m_vcpus.size(); ++i)
                 TRY_WITHIN(vcpuId(m_vcpus[i]->index()), m_vcpus[i]->load(processors[i]));
-            TRY(m_board->restored());
             m_wasStopped = true;
             m_requested = saved.header.requested;
             setState(RunState::Paused);
@@ -211,6 +210,13 @@ Result<> PcMachine::loadMoment(SavedMachine const& saved, std::shared_ptr<timeli
 {
     m_origin.emplace(Origin { timeline, memory->tree(), isShared });
     return loadState(saved, std::move(memory), way);
+}
+
+Result<> PcMachine::arrive()
+{
+    Result<> outcome;
+    m_thread->loop().call([&] { outcome = m_board->restored(); });
+    return outcome;
 }
 
 void PcMachine::loadMemory()

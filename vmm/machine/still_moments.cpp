@@ -241,19 +241,31 @@ Result<> writeState(std::string const& directory, SavedMachine const& saved)
     return syncFolder(path);
 }
 
-Result<> writeVariables(
-    VmConfig const& config, std::shared_ptr<timeline::Timeline> const& timeline, std::string_view moment)
+bool hasVariables(VmConfig const& config)
 {
-    if (config.firmware != Firmware::Ovmf || config.firmwareVariables.empty())
-        return {};
+    return config.firmware == Firmware::Ovmf && !config.firmwareVariables.empty();
+}
+
+/// Empty: the machine had not been started yet.
+Result<Bytes> variablesAt(std::shared_ptr<timeline::Timeline> const& timeline, std::string_view moment)
+{
     auto const memory = TRY(timeline::MomentMemory::open(timeline, moment));
     if (memory->blocks().empty())
-        return removeFile(config.firmwareVariables); // it had not been started yet
+        return Bytes();
     auto const& block = memory->blocks().front();
     if (block.name != firmwareVariablesBlock || block.size > (16u << 20))
         return fail(ErrorCode::Corrupt, "the moment is of a machine that is off, and has memory");
     Bytes bytes(block.size);
     TRY(memory->read(0, 0, bytes));
+    return bytes;
+}
+
+Result<> writeVariables(VmConfig const& config, Bytes const& bytes)
+{
+    if (!hasVariables(config))
+        return {};
+    if (bytes.empty())
+        return removeFile(config.firmwareVariables);
     auto const fresh = config.firmwareVariables + ".new";
     TRY(writeFileSynced(fresh, { reinterpret_cast<char const*>(bytes.data()), bytes.size() }));
     TRY(renameFile(fresh, config.firmwareVariables));
@@ -317,7 +329,8 @@ Result<timeline::Moment> Machine::keepSuspended(
     return kept; // what it leaves is tidied when the machine is not suspended any more
 }
 
-Result<VmConfig> Machine::goToOff(std::shared_ptr<timeline::Timeline> const& timeline, std::string_view moment)
+Result<VmConfig> Machine::goToOff(
+    std::shared_ptr<timeline::Timeline> const& timeline, std::string_view moment, Leave const& leave)
 {
     auto const known = TRY(timeline->moment(moment));
     if (known.power != timeline::Power::Off)
@@ -329,9 +342,15 @@ Result<VmConfig> Machine::goToOff(std::shared_ptr<timeline::Timeline> const& tim
     StillDisks disks;
     TRY(disks.open(saved.config));
     TRY(disks.each(known.disks, &checkHas));
+    auto const variables = hasVariables(saved.config) ? TRY(variablesAt(timeline, moment)) : Bytes();
+    auto const goingTo = timeline->goingTo();
     TRY(timeline->setGoingTo(moment));
+    if (auto const left = leave ? leave() : Result<>(); !left) {
+        ignore(timeline->setGoingTo(goingTo));
+        return fail(left.error());
+    }
     TRY(disks.goBack(known.disks));
-    TRY(writeVariables(saved.config, timeline, moment));
+    TRY(writeVariables(saved.config, variables));
     TRY(timeline->setPresent(moment));
     return saved.config;
 }

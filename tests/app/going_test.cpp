@@ -1,0 +1,255 @@
+#include "app/runner/machine_runner.h"
+#include "app/store/machine_lock.h"
+#include "tests/fakes/fake_machine.h"
+#include "tests/support/altered_moment.h"
+#include "tests/support/suite.h"
+
+#include <QFile>
+#include <QTemporaryDir>
+#include <future>
+
+using namespace app;
+using tests::FakeMachine;
+using Present = MachineRunner::Present;
+
+namespace {
+
+struct Bench {
+    QTemporaryDir directory;
+    std::shared_ptr<FakeMachine::Script> script = std::make_shared<FakeMachine::Script>();
+    std::unique_ptr<MachineRunner> runner;
+    std::mutex mutex;
+    std::vector<notice::PastNeglected> neglected;
+
+    Bench() { open(tests::exampleConfig()); }
+    void open(vmm::VmConfig const& config)
+    {
+        runner = std::make_unique<MachineRunner>(config,
+            MachinePlaces { path("state"), path("machine.lock"), path("timeline") }, FakeMachine::factory(script));
+        runner->addObserver([this](Notice const& notice) {
+            std::lock_guard const lock(mutex);
+            if (auto const* one = std::get_if<notice::PastNeglected>(&notice))
+                neglected.push_back(*one);
+        });
+    }
+    /// As another process would find it.
+    void openAgain()
+    {
+        auto const config = runner->config();
+        runner.reset();
+        open(config);
+    }
+    std::string path(char const* name) const { return directory.filePath(name).toStdString(); }
+    template<typename Ask>
+    vmm::Result<> wait(Ask ask) const
+    {
+        std::promise<vmm::Result<>> answered;
+        ask([&](vmm::Result<> outcome) { answered.set_value(std::move(outcome)); });
+        auto outcome = answered.get_future().get();
+        runner->drain();
+        return outcome;
+    }
+    vmm::Result<> start() const
+    {
+        return wait([&](auto done) { runner->start(done); });
+    }
+    vmm::Result<> goTo(std::string const& moment, Present present) const
+    {
+        return wait([&](auto done) { runner->goTo(moment, present, done); });
+    }
+    std::string keep(std::string const& name) const
+    {
+        std::promise<vmm::Result<vmm::timeline::Moment>> kept;
+        runner->keepMoment({ .name = name }, [&](auto outcome) { kept.set_value(std::move(outcome)); });
+        auto const moment = tests::must(kept.get_future().get());
+        runner->drain();
+        return moment.id;
+    }
+    std::string altered(std::string const& like, std::function<void(vmm::Json&)> const& alter) const
+    {
+        std::string id;
+        tests::must(wait([&](auto done) {
+            runner->changeTimeline(
+                [&](vmm::timeline::Timeline& timeline) {
+                    id = tests::alteredMoment(timeline, like, alter);
+                    return vmm::Result<>();
+                },
+                done);
+        }));
+        return id;
+    }
+    std::size_t moments() const { return tests::must(runner->timeline())->moments().size(); }
+    std::string present() const { return tests::must(runner->timeline())->present(); }
+    bool hasSavedState() const { return QFile::exists(directory.filePath("state/state.json")); }
+    void damage(char const* name) const
+    {
+        QFile file(directory.filePath(QStringLiteral("timeline/%1").arg(name)));
+        if (!file.open(QIODevice::ReadWrite) || !file.seek(20) || file.write("\xff\xff") != 2)
+            qFatal("%s cannot be damaged", name);
+    }
+};
+
+}
+
+/// Where a machine cannot go it stays what it is.
+class GoingTest final : public QObject {
+    Q_OBJECT
+private slots:
+    void whatIsNotUnderstoodChangesNothing_data()
+    {
+        QTest::addColumn<std::function<void(vmm::Json&)>>("alter");
+        QTest::addColumn<QString>("named");
+        using Alter = std::function<void(vmm::Json&)>;
+        QTest::newRow("field") << Alter([](vmm::Json& state) { tests::partOf(state, "serial0")["state"]["mood"] = 1; })
+                               << "mood";
+        QTest::newRow("device") << Alter([](vmm::Json& state) { tests::partOf(state, "serial0")["kind"] = "flux"; })
+                                << "serial0: this program knows no device of the kind \"flux\"";
+        QTest::newRow("version") << Alter([](vmm::Json& state) { tests::partOf(state, "serial0")["version"] = 99; })
+                                 << "99";
+        QTest::newRow("header") << Alter([](vmm::Json& state) { state["header"]["state"]["mood"] = 1; }) << "mood";
+        QTest::newRow("config") << Alter([](vmm::Json& state) { state["config"]["state"]["mood"] = 1; }) << "mood";
+        QTest::newRow("whose") << Alter([](vmm::Json& state) { state["config"]["state"]["uuid"] = vmm::makeUuid(); })
+                               << "another machine's";
+        QTest::newRow("file") << Alter([](vmm::Json& state) {
+            vmm::SavedHeader header;
+            header.files = { { "cd0", "/no/such/medium", 1, 1 } };
+            state["header"] = vmm::state::save(header).toJson();
+        }) << "/no/such/medium";
+    }
+
+    void whatIsNotUnderstoodChangesNothing()
+    {
+        QFETCH(std::function<void(vmm::Json&)>, alter);
+        QFETCH(QString, named);
+        Bench bench;
+        tests::must(bench.start());
+        auto const good = bench.keep("good"), bad = bench.altered(good, alter);
+        auto* const machine = bench.script->last;
+        auto const refused = [&](SessionState state) {
+            for (auto const present : { Present::Keep, Present::Lose }) {
+                auto const gone = bench.goTo(bad, present);
+                QVERIFY(!gone);
+                QVERIFY2(gone.error().message().find(named.toStdString()) != std::string::npos,
+                    gone.error().message().c_str());
+                QCOMPARE(bench.runner->state(), state);
+                QCOMPARE(bench.moments(), std::size_t(2));
+                QCOMPARE(bench.present(), good);
+                QVERIFY(!bench.script->has("go altered"));
+            }
+        };
+        refused(SessionState::Running);
+        QCOMPARE(bench.script->last, machine);
+        QCOMPARE(bench.script->alive.load(), 1);
+        tests::must(bench.wait([&](auto done) { bench.runner->suspend(done); }));
+        refused(SessionState::Suspended);
+        QVERIFY(bench.hasSavedState());
+        tests::must(bench.start());
+        tests::must(bench.wait([&](auto done) { bench.runner->powerOff(done); }));
+        refused(SessionState::Off);
+        QVERIFY(!MachineLock::owner(bench.path("machine.lock")));
+        tests::must(bench.goTo(good, Present::Lose));
+        QCOMPARE(bench.runner->state(), SessionState::Running);
+    }
+
+    /// Of what only the machine that is made can find out.
+    void whatIsFoundOutTooLateEndsWhereThePresentWasKept()
+    {
+        Bench bench;
+        tests::must(bench.start());
+        auto const there = bench.keep("there");
+        for (auto const state : { SessionState::Running, SessionState::Paused }) {
+            if (state == SessionState::Paused)
+                tests::must(bench.wait([&](auto done) { bench.runner->pause(done); }));
+            bench.script->failGo = vmm::Error { vmm::ErrorCode::Corrupt, "vcpu0: cr4", 0 };
+            auto const before = bench.moments();
+            auto const gone = bench.goTo(there, Present::Keep);
+            QVERIFY(!gone);
+            QCOMPARE(gone.error().detail, "vcpu0: cr4");
+            QCOMPARE(bench.runner->state(), state);
+            QCOMPARE(bench.moments(), before + 1);
+            auto const kept = tests::must(bench.runner->timeline())->moments().back();
+            QCOMPARE(kept.reason, vmm::timeline::Reason::BeforeGoing);
+            QCOMPARE(bench.present(), kept.id);
+        }
+    }
+
+    void aSavedStateIsThereUntilTheMachineHasGone()
+    {
+        Bench bench;
+        tests::must(bench.start());
+        auto const there = bench.keep("there");
+        tests::must(bench.wait([&](auto done) { bench.runner->suspend(done); }));
+        bench.script->failGo = vmm::Error { vmm::ErrorCode::Corrupt, "vcpu0: cr4", 0 };
+        QVERIFY(!bench.goTo(there, Present::Lose));
+        QCOMPARE(bench.runner->state(), SessionState::Suspended);
+        QVERIFY(bench.hasSavedState());
+        tests::must(bench.goTo(there, Present::Lose));
+        QCOMPARE(bench.runner->state(), SessionState::Running);
+        QVERIFY(!bench.hasSavedState());
+    }
+
+    // What the timeline's record was
+
+    void aDamagedRecordIsAsItsCopy()
+    {
+        Bench bench;
+        tests::must(bench.start());
+        auto const kept = bench.keep("kept");
+        bench.openAgain();
+        bench.damage("timeline.json");
+        tests::must(bench.start());
+        QCOMPARE(bench.present(), kept);
+        QVERIFY(bench.neglected.empty());
+    }
+
+    void bothDamagedAreMadeAnewAndThatIsTold()
+    {
+        Bench bench;
+        tests::must(bench.start());
+        bench.keep("first"); // of zeros: no pack
+        auto const kept = bench.keep("kept");
+        bench.openAgain();
+        for (auto const* name : { "timeline.json", "timeline.copy.json" })
+            bench.damage(name);
+        tests::must(bench.start());
+        QCOMPARE(bench.runner->state(), SessionState::Running);
+        QCOMPARE(bench.neglected.size(), std::size_t(1));
+        QCOMPARE(bench.neglected[0].what, notice::PastNeglected::What::Timeline);
+        QCOMPARE(bench.moments(), std::size_t(2));
+        tests::must(bench.goTo(kept, Present::Keep));
+    }
+
+    void aMachineRunsWithoutATimelineThatNobodyCanRead()
+    {
+        Bench bench;
+        tests::must(bench.start());
+        bench.keep("first");
+        bench.keep("kept");
+        bench.openAgain();
+        for (auto const* name : { "timeline.json", "timeline.copy.json", "packs/00000001" })
+            bench.damage(name);
+        tests::must(bench.start());
+        QCOMPARE(bench.runner->state(), SessionState::Running);
+        QCOMPARE(bench.neglected.size(), std::size_t(1));
+        QCOMPARE(bench.neglected[0].what, notice::PastNeglected::What::Timeline);
+        QCOMPARE(bench.neglected[0].why.code, vmm::ErrorCode::Corrupt);
+    }
+
+    void aMomentThatCouldNotBeKeptIsToldOnce()
+    {
+        Bench bench;
+        tests::must(bench.start());
+        bench.script->failKeep = vmm::Error { vmm::ErrorCode::NoSpace, "the disk is full", 28 };
+        for (int i = 0; i < 3; ++i) {
+            bench.script->cpuNanoseconds += 5'000'000'000;
+            tests::must(
+                bench.wait([&](auto done) { bench.runner->keepUnasked(vmm::timeline::Reason::BeforeChange, done); }));
+        }
+        QCOMPARE(bench.neglected.size(), std::size_t(1));
+        QCOMPARE(bench.neglected[0].what, notice::PastNeglected::What::Moment);
+        QCOMPARE(bench.neglected[0].why.code, vmm::ErrorCode::NoSpace);
+    }
+};
+
+REGISTER_SUITE(GoingTest);
+#include "going_test.moc"

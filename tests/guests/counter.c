@@ -4,11 +4,13 @@
 
 /// Counts in memory and on each of its virtio disks, as fast as they go, and first looks whether what a disk has is
 /// what memory says was written there: a machine that comes back with the one but not the other tells by itself. Option
-/// disks=N. A sector of each disk is written, so it must hold nothing that matters.
+/// disks=N. A sector of each disk is written, so it must hold nothing that matters. The pages that it writes to besides
+/// say when that was, and before each line of output all of them are looked at.
 
 enum { typeRead = 0, typeWrite = 1, statusOk = 0, sector = 512, mostDisks = 8, vectorBase = 0x60, place = 64 };
 enum { patience = 3000, pagesPerTurn = 16, area = 16 << 20, turnsPerLine = 8 };
-enum { noise = 0x1000000 }; ///< where memory is written to for nothing but to be different
+enum { noise = 0x1000000 }; ///< where memory is written to, so many pages a turn, and around
+enum { areaPages = area / 4096, turnsPerArea = areaPages / pagesPerTurn };
 
 static struct Disk {
     struct Virtio device;
@@ -49,10 +51,28 @@ static void countOn(unsigned i)
     disk->written++;
 }
 
+static uint64_t* pageAt(uint64_t page)
+{
+    return (uint64_t*)(noise + page % areaPages * 4096);
+}
+
 static void dirty(uint64_t turn)
 {
     for (uint64_t page = 0; page < pagesPerTurn; page++)
-        *(uint64_t*)(noise + (turn * pagesPerTurn + page) * 4096 % area) = turn + 1;
+        *pageAt(turn * pagesPerTurn + page) = turn + 1;
+}
+
+/// After dirty(turn): each page has the turn that wrote it last, and zero where none has.
+static void checkPages(uint64_t turn)
+{
+    for (uint64_t page = 0; page < areaPages; page++) {
+        uint64_t const first = page / pagesPerTurn;
+        uint64_t const expected = first > turn ? 0 : turn - (turn - first) % turnsPerArea + 1;
+        if (*pageAt(page) == expected)
+            continue;
+        print("DISAGREE page %lu: it has %lu in turn %lu\n", page, *pageAt(page), turn);
+        return;
+    }
 }
 
 void program(void)
@@ -72,7 +92,9 @@ void program(void)
         for (unsigned i = 0; i < diskCount; i++)
             countOn(i);
         dirty(turn);
-        if (turn % turnsPerLine == 0)
+        if (turn % turnsPerLine == 0) {
+            checkPages(turn);
             print("COUNT %lu\n", turn);
+        }
     }
 }

@@ -2,6 +2,7 @@
 #include "tests/support/suite.h"
 #include "vmm/base/unique_fd.h"
 #include "vmm/machine/ram_loader.h"
+#include "vmm/memory/page_faults.h"
 #include "vmm/timeline/moment_memory.h"
 
 #include <QDir>
@@ -12,6 +13,7 @@
 #include <fcntl.h>
 #include <numeric>
 #include <sys/mman.h>
+#include <unistd.h>
 
 using namespace vmm;
 using namespace vmm::timeline;
@@ -92,6 +94,11 @@ struct Fixture {
     std::unique_ptr<RamLoader> loader;
 };
 
+bool isOrdinary()
+{
+    return qEnvironmentVariableIsSet("CHRONOVISOR_ORDINARY_USER");
+}
+
 QByteArray mounts()
 {
     QFile file("/proc/self/mountinfo");
@@ -108,8 +115,26 @@ private slots:
     {
         Fixture f;
         auto const memory = tests::must(MomentMemory::open(f.timeline, f.moment));
-        if (auto const made = memory->makeFiles({ [](auto) {}, [](auto) {} }); !made)
+        auto const made = memory->makeFiles({ [](auto) {}, [](auto) {} });
+        if (isOrdinary())
+            REQUIRE_OK(made);
+        if (!made)
             QSKIP(("CHRONOVISOR-SKIP: " + made.error().message()).c_str());
+    }
+
+    /// tests/kvm/ordinary_user_test.py
+    void anOrdinaryUserHasIt()
+    {
+        if (!isOrdinary())
+            return;
+        QVERIFY(::geteuid() != 0);
+        auto const faults = PageFaults::open();
+        QVERIFY(!faults);
+        QCOMPARE(faults.error().code, ErrorCode::PermissionDenied);
+        Fixture f;
+        REQUIRE_OK(f.restore(MemoryWay::Best));
+        QCOMPARE(pagers().size(), 1);
+        QCOMPARE(f.at(*f.ram, 20 * mib), Memory::contents(0, 20 * mib));
     }
 
     void memoryShowsAndThenIsOurOwn()
@@ -162,6 +187,23 @@ private slots:
             *f.timeline->workingSet(child) != *f.timeline->workingSet(tests::must(f.timeline->moment(child)).parent));
         REQUIRE_OK(f.timeline->purge(child));
         QVERIFY(!QFile::exists(f.directory.filePath("timeline/moments/" + QString::fromStdString(child) + ".set")));
+    }
+
+    /// Before anybody asks for it.
+    void whatIsExpectedIsGivenUntouched()
+    {
+        Fixture f;
+        REQUIRE_OK(f.restore());
+        QCOMPARE(f.at(*f.ram, 20 * mib), Memory::contents(0, 20 * mib));
+        QVERIFY(f.settleAndLoadAll());
+        REQUIRE_OK(f.restore());
+        auto const isThere = [&](std::uint64_t offset) {
+            unsigned char there = 0;
+            return ::mincore(f.ram->data() + offset, pageSize, &there) == 0 && (there & 1) != 0;
+        };
+        QTRY_VERIFY(isThere(20 * mib));
+        QVERIFY(!isThere(30 * mib));
+        QCOMPARE(f.at(*f.ram, 20 * mib), Memory::contents(0, 20 * mib));
     }
 
     /// Whatever is in the file that remembers.

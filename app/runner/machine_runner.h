@@ -181,7 +181,8 @@ public:
     /// The same with the timeline; the machine is this process's meanwhile.
     using TimelineJob = std::function<vmm::Result<>(vmm::timeline::Timeline&, JobProgress const&)>;
     void workOnTimeline(std::string job, TimelineJob what, Completion done = {});
-    /// Ends a moment for good, with what the disks kept of it.
+    /// Ends a moment for good, with what the disks kept of it, and gives back what nobody else needs: of a machine in
+    /// memory in the background (job "prune"), of another before `done`.
     void endMoment(std::string moment, Completion done = {});
     /// What is under way in the machine, and what is being worked on beside it.
     void cancelJob(Completion done = {});

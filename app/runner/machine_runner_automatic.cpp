@@ -193,6 +193,20 @@ void MachineRunner::Private::pruneUnasked()
     });
 }
 
+void MachineRunner::Private::giveBack(Completion const& done)
+{
+    auto const sweep = [](Timeline& past, JobProgress const& progress) {
+        return past.sweep([&](std::uint64_t part, std::uint64_t all) {
+            return progress(static_cast<double>(part) / static_cast<double>(std::max<std::uint64_t>(all, 1)));
+        });
+    };
+    workOnTimeline("prune", sweep, [done](vmm::Result<> const& outcome) {
+        if (!outcome && outcome.error().code != vmm::ErrorCode::Cancelled)
+            vmm::log(vmm::LogLevel::Warning, "runner", "nothing was given back: {}", outcome.error().message());
+        finish(done, {});
+    });
+}
+
 void MachineRunner::keepUnasked(Reason reason, Completion done)
 {
     m_private->post([this, reason, done] { m_private->keepUnasked(reason, done); }, done);

@@ -349,7 +349,14 @@ void MachineRunner::endMoment(std::string moment, Completion done)
                 m_private->tidyDisks();
                 return vmm::Result<>();
             };
-            m_private->withTimeline(end, done);
+            m_private->withTimeline(end, [this, done](vmm::Result<> const& outcome) {
+                if (!outcome)
+                    return Private::finish(done, outcome);
+                if (!m_private->machine)
+                    return m_private->giveBack(done);
+                m_private->pruneUnasked();
+                Private::finish(done, {});
+            });
         },
         done);
 }

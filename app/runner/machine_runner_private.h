@@ -653,6 +653,8 @@ struct MachineRunner::Private {
     /// A while after the machine runs, when it has come to rest.
     void pruneSoon();
     void pruneUnasked();
+    /// What no moment needs, without thinning anything out. `done` hears no error: it is tried again.
+    void giveBack(Completion const& done);
     /// Tells that the machine does not do what it should for its past, once for each reason.
     void neglect(notice::PastNeglected::What what, vmm::Error const& why);
 

@@ -425,6 +425,34 @@ private slots:
         QCOMPARE(bench.call({ "moment", "policy", "web" }).out, text);
     }
 
+    /// Of a machine that runs, and of one that nobody has in memory.
+    void whatIsDeletedIsFree()
+    {
+        Bench bench;
+        QCOMPARE(bench.call({ "create", "web" }).code, 0);
+        auto const total = [&] {
+            return bench.json({ "moment", "list", "web" })["totalBytes"].toVariant().toULongLong();
+        };
+        auto const own = [&](int place) {
+            auto const moment = bench.json({ "moment", "list", "web" })["moments"][place];
+            return moment["ownBytes"].toVariant().toULongLong();
+        };
+        {
+            Hosting hosting(bench, { "web" });
+            QVERIFY(hosting.isRunning("web"));
+            for (auto const* name : { "zeros", "one", "two", "three" }) // each has a page of its own
+                QCOMPARE(bench.call({ "moment", "take", "web", "--name", name }).code, 0);
+            auto const before = total(), ofOne = own(1);
+            QCOMPARE(bench.call({ "moment", "delete", "web", "one" }).code, 0);
+            QTRY_VERIFY(total() <= before - ofOne); // in the background
+            QCOMPARE(bench.call({ "suspend", "web" }).code, 0);
+        }
+        auto const before = total(), ofTwo = own(1);
+        QCOMPARE(bench.call({ "moment", "delete", "web", "two" }).code, 0);
+        QVERIFY(total() <= before - ofTwo);
+        QCOMPARE(bench.call({ "moment", "verify", "web" }).code, 0);
+    }
+
     void twoMomentsAreCompared()
     {
         Bench bench;

@@ -321,6 +321,28 @@ private slots:
         QCOMPARE(failed[1][1].toString(), "no-such-moment");
     }
 
+    void whatWasNeglectedIsKnownUntilAMomentIsKept()
+    {
+        Past past;
+        QVERIFY(past.run());
+        QVERIFY(!past.timeline.neglected());
+        QSignalSpy const changes(&past.timeline, &TimelineSession::neglectedChanged);
+        past.script->failKeep = vmm::Error { vmm::ErrorCode::NoSpace, "the disk is full", 28 };
+        for (int i = 0; i < 2; ++i) {
+            past.script->cpuNanoseconds += 5'000'000'000;
+            past.runner->keepUnasked(MomentReason::BeforeChange);
+        }
+        QVERIFY(QTest::qWaitFor([&] { return past.timeline.neglected().has_value(); }));
+        past.runner->drain();
+        QCoreApplication::processEvents();
+        QCOMPARE(changes.size(), 1);
+        QCOMPARE(past.timeline.neglected()->what, notice::PastNeglected::What::Moment);
+        QCOMPARE(past.timeline.neglected()->why.code, vmm::ErrorCode::NoSpace);
+        past.script->failKeep.reset();
+        past.keep("there is room again");
+        QVERIFY(!past.timeline.neglected());
+    }
+
     void theLastMomentsTellTheRateOfChange()
     {
         Past past;

@@ -157,8 +157,8 @@ public:
     /// What the timeline has of the present is not touched: who wants to keep that keeps it first.
     /// It runs before its memory has been read; a fork at its first start reads only what is touched.
     ///
-    /// Every device has taken its state before a disk moves or the timeline's present changes: what is refused before
-    /// that has changed nothing. `leave` is called in between, and may still refuse.
+    /// Every device has taken its state before a disk moves. What is refused by then leaves disks and timeline as they
+    /// were. `leave` is called in between, and may still refuse.
     static Result<std::unique_ptr<Machine>> goTo(std::shared_ptr<timeline::Timeline> timeline, std::string_view moment,
         Listener listener, MemoryWay way = MemoryWay::Best, Leave const& leave = {});
 

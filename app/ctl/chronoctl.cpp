@@ -287,17 +287,18 @@ struct CommandLine {
             ->required();
         addRun();
         verb("completion", "Print completion for a shell",
-            [this](Surroundings&, Output const& output) {
-                writeAll(output.out, completionScript(root, shell));
-                return int(Done);
-            })
+            [this](Surroundings&, Output const& output) { return print(completionScript(root, shell), output); })
             ->add_option("shell", shell, "bash, zsh or fish")
             ->required()
             ->check(CLI::IsMember({ "bash", "zsh", "fish" }));
-        verb("manual", "Print the manual page", [this](Surroundings&, Output const& output) {
-            writeAll(output.out, manualPage(root));
-            return int(Done);
-        });
+        verb("manual", "Print the manual page",
+            [this](Surroundings&, Output const& output) { return print(manualPage(root), output); });
+    }
+
+    static int print(std::string const& text, Output const& output)
+    {
+        output.json ? output.value({ { "text", text } }) : writeAll(output.out, text);
+        return Done;
     }
 
     void addUsb()

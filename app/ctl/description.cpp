@@ -1,6 +1,7 @@
 #include "app/ctl/description.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <fmt/format.h>
 
 namespace app::ctl {
@@ -28,7 +29,28 @@ std::vector<CLI::Option const*> optionsOf(CLI::App const& verb)
     return found;
 }
 
-std::string words(CLI::App const& verb)
+/// The words that an option or argument is one of, with blanks between; empty: any.
+std::string choicesOf(CLI::Option const& option)
+{
+    auto const type = option.get_type_name(); // "TEXT:{on,off}"
+    auto const open = type.find('{'), close = type.rfind('}');
+    if (open == std::string::npos || close == std::string::npos || close < open)
+        return {};
+    auto choices = type.substr(open + 1, close - open - 1);
+    std::replace(choices.begin(), choices.end(), ',', ' ');
+    return choices;
+}
+
+/// What a verb is given without a name, in order.
+std::vector<CLI::Option const*> argumentsOf(CLI::App const& verb)
+{
+    auto found = optionsOf(verb);
+    std::erase_if(found, [](auto const* option) { return option->nonpositional(); });
+    return found;
+}
+
+/// "--name --note".
+std::string optionNames(CLI::App const& verb)
 {
     std::string text;
     for (auto const* option : optionsOf(verb)) {
@@ -50,63 +72,156 @@ std::string quoted(std::string text, std::string_view quote)
     return text;
 }
 
+/// The bodies of a `case $place in` and a `case $previous in`, for bash and zsh: where nothing but choices can follow.
+std::string placeCases(CLI::App const& verb)
+{
+    std::string text;
+    auto const arguments = argumentsOf(verb);
+    for (std::size_t place = 0; place < arguments.size(); ++place) {
+        if (auto const choices = choicesOf(*arguments[place]); !choices.empty())
+            text += fmt::format(" {}) choices=({}); only=1 ;;", place, choices);
+    }
+    return text;
+}
+
+std::string optionCases(CLI::App const& verb)
+{
+    std::string text;
+    for (auto const* option : optionsOf(verb)) {
+        auto const choices = option->nonpositional() ? choicesOf(*option) : std::string();
+        if (!choices.empty())
+            text += fmt::format(" --{}) choices=({}); only=1 ;;", option->get_lnames().front(), choices);
+    }
+    return text;
+}
+
+/// The body of a `case $verb in`, for bash and zsh, whose arrays are the same here.
+std::string verbCases(CLI::App const& description)
+{
+    std::string text;
+    for (auto const* verb : verbs(description)) {
+        text
+            += fmt::format("    {}) flags=({}){}\n        case $place in{} esac\n        case $previous in{} esac ;;\n",
+                verb->get_name(), optionNames(*verb), takesMachine(*verb) ? "; machines=1" : "", placeCases(*verb),
+                optionCases(*verb));
+    }
+    return text;
+}
+
 constexpr std::string_view machineNames
     = "chronoctl --json list 2>/dev/null | sed -n 's/^ *\"name\": \"\\(.*\\)\",*$/\\1/p'";
 
 std::string bash(CLI::App const& description)
 {
-    std::string names, cases;
-    for (auto const* verb : verbs(description)) {
+    std::string names;
+    for (auto const* verb : verbs(description))
         names += fmt::format("{}{}", names.empty() ? "" : " ", verb->get_name());
-        cases += fmt::format("        {}) words=\"{}\"{} ;;\n", verb->get_name(), words(*verb),
-            takesMachine(*verb) ? fmt::format("; machines=1") : "");
-    }
-    return fmt::format(
-        "# bash completion for chronoctl\n_chronoctl() {{\n    local current=${{COMP_WORDS[COMP_CWORD]}} verb= "
-        "words= machines= word\n    for word in \"${{COMP_WORDS[@]:1:COMP_CWORD-1}}\"; do\n        case "
-        "$word in -*) ;; *) verb=$word; break ;; esac\n    done\n    case $verb in\n        '') "
-        "words=\"{} {}\" ;;\n{}    esac\n    COMPREPLY=($(compgen -W \"$words\" -- \"$current\"))\n    if [ -n "
-        "\"$machines\" ] && [[ $current != -* ]]; then\n        local IFS=$'\\n'\n        COMPREPLY+=($(compgen -W "
-        "\"$({})\" -- \"$current\") $(compgen -f -- \"$current\"))\n    fi\n}}\ncomplete -F _chronoctl chronoctl\n",
-        names, words(description), cases, machineNames);
+    // A machine's name is anybody's text: it is quoted, and never a word list of compgen, which would expand it.
+    return fmt::format(R"bash(# bash completion for chronoctl
+_chronoctl() {{
+    local current=${{COMP_WORDS[COMP_CWORD]}} previous=${{COMP_WORDS[COMP_CWORD-1]}} verb= place=0 machines= only= word
+    local -a flags=() choices=()
+    for word in "${{COMP_WORDS[@]:1:COMP_CWORD-1}}"; do
+        case $word in -*) ;; *) if [ -z "$verb" ]; then verb=$word; else place=$((place + 1)); fi ;; esac
+    done
+    case $verb in
+    '') flags=({}) choices=({}) only=1 ;;
+{}    esac
+    COMPREPLY=()
+    case $current in
+    -*) choices=("${{flags[@]}}") ;;
+    *)
+        if [ -z "$only" ]; then
+            local IFS=$'\n'
+            if [ -n "$machines" ]; then
+                while read -r word; do
+                    printf -v word %q "$word"
+                    [[ $word != "$current"* ]] || COMPREPLY+=("$word")
+                done < <({})
+            fi
+            COMPREPLY+=($(compgen -f -- "$current"))
+        fi ;;
+    esac
+    for word in "${{choices[@]}}"; do
+        [[ $word != "$current"* ]] || COMPREPLY+=("$word")
+    done
+}}
+complete -F _chronoctl chronoctl
+)bash",
+        optionNames(description), names, verbCases(description), machineNames);
 }
 
 std::string zsh(CLI::App const& description)
 {
-    std::string names, cases;
-    for (auto const* verb : verbs(description)) {
-        names += fmt::format("        '{}:{}'\n", verb->get_name(), quoted(verb->get_description(), "'\\''"));
-        std::string lines;
-        for (auto const* option : optionsOf(*verb)) {
-            for (auto const& name : option->get_lnames())
-                lines += fmt::format(" '--{}'", name);
-        }
-        cases += fmt::format("        {}) compadd --{}{} ;;\n", verb->get_name(), lines,
-            takesMachine(*verb) ? fmt::format("; compadd -- ${{(f)\"$({})\"}}; _files", machineNames) : "; _files");
-    }
-    return fmt::format(
-        "#compdef chronoctl\n_chronoctl() {{\n    local -a verbs\n    verbs=(\n{}    )\n    if (( CURRENT == 2 "
-        ")); then\n        _describe verb verbs\n        return\n    fi\n    case $words[2] in\n{}    "
-        "esac\n}}\n_chronoctl \"$@\"\n",
-        names, cases);
+    std::string names;
+    for (auto const* verb : verbs(description))
+        names += fmt::format("    '{}:{}'\n", verb->get_name(), quoted(verb->get_description(), "'\\''"));
+    return fmt::format(R"zsh(#compdef chronoctl
+_chronoctl() {{
+    local current=$words[CURRENT] previous=$words[CURRENT-1] verb= place=0 machines= only= word
+    local -a flags choices verbs
+    verbs=(
+{}    )
+    for word in "${{(@)words[2,CURRENT-1]}}"; do
+        case $word in -*) ;; *) if [ -z "$verb" ]; then verb=$word; else place=$((place + 1)); fi ;; esac
+    done
+    case $verb in
+    '') flags=({}) only=1 ;;
+{}    esac
+    case $current in
+    -*) compadd -- $flags; return ;;
+    esac
+    if [ -z "$verb" ]; then
+        _describe verb verbs
+        return
+    fi
+    compadd -- $choices
+    [ -z "$only" ] || return 0
+    [ -z "$machines" ] || compadd -- ${{(f)"$({})"}}
+    _files
+}}
+_chronoctl "$@"
+)zsh",
+        names, optionNames(description), verbCases(description), machineNames);
 }
 
 std::string fish(CLI::App const& description)
 {
-    std::string text = "# fish completion for chronoctl\n";
+    std::string text = R"fish(# fish completion for chronoctl
+function __chronoctl_words
+    for word in (commandline -opc)[2..]
+        string match -q -- '-*' $word; or echo $word
+    end
+end
+# VERB [PLACE]: is it that one, and the next word its argument of that number?
+function __chronoctl_at
+    set -l words (__chronoctl_words)
+    test "$words[1]" = "$argv[1]"; or return 1
+    test (count $argv) -lt 2; or test (count $words) -eq (math $argv[2] + 1)
+end
+)fish";
     for (auto const* verb : verbs(description)) {
-        text += fmt::format("complete -c chronoctl -f -n __fish_use_subcommand -a {} -d '{}'\n", verb->get_name(),
-            quoted(verb->get_description(), "\\'"));
+        auto const name = verb->get_name();
+        text += fmt::format("complete -c chronoctl -f -n 'test (count (__chronoctl_words)) -eq 0' -a {} -d '{}'\n",
+            name, quoted(verb->get_description(), "\\'"));
         for (auto const* option : optionsOf(*verb)) {
-            for (auto const& name : option->get_lnames()) {
-                text += fmt::format("complete -c chronoctl -n '__fish_seen_subcommand_from {}' -l {}{} -d '{}'\n",
-                    verb->get_name(), name, option->get_expected_max() > 0 ? " -r" : "",
+            auto const choices = choicesOf(*option);
+            for (auto const& longName : option->get_lnames()) {
+                text += fmt::format("complete -c chronoctl -n '__chronoctl_at {}' -l {}{} -d '{}'\n", name, longName,
+                    option->get_expected_max() == 0 ? ""
+                        : choices.empty()           ? " -r"
+                                                    : fmt::format(" -x -a '{}'", choices),
                     quoted(option->get_description(), "\\'"));
             }
         }
-        if (takesMachine(*verb)) {
-            text += fmt::format("complete -c chronoctl -n '__fish_seen_subcommand_from {}' -a '({})'\n",
-                verb->get_name(), quoted(std::string(machineNames), "\\'"));
+        auto const arguments = argumentsOf(*verb);
+        for (std::size_t place = 0; place < arguments.size(); ++place) {
+            if (auto const choices = choicesOf(*arguments[place]); !choices.empty())
+                text += fmt::format(
+                    "complete -c chronoctl -f -n '__chronoctl_at {} {}' -a '{}'\n", name, place, choices);
+            else if (arguments[place]->get_name(true) == "machine")
+                text += fmt::format("complete -c chronoctl -n '__chronoctl_at {} {}' -a '({})'\n", name, place,
+                    quoted(std::string(machineNames), "\\'"));
         }
     }
     return text;
@@ -127,7 +242,6 @@ std::string roffOption(CLI::Option const& option)
     return fmt::format(
         ".TP\n.B {}\n{}\n", roff(option.get_name(option.get_positional(), true)), roff(option.get_description()));
 }
-
 }
 
 std::string completionScript(CLI::App const& description, std::string const& shell)
@@ -165,5 +279,4 @@ std::string manualPage(CLI::App const& description)
             "control sockets of processes that host machines.\n";
     return text;
 }
-
 }

@@ -157,9 +157,13 @@ int lookAtMoment(MomentOptions const& options, Surroundings& around, Output cons
     auto const timeline = timelineOf(options.machine, around);
     if (!timeline)
         return output.failed(timeline.error());
-    return output.finish(options.action == "diff" ? compare(*timeline, options, output)
-            : options.action == "inspect"         ? inspectMoment(*timeline, options, output)
-                                                  : exportIt(*timeline, options, around, output));
+    if (options.action == "diff")
+        return output.finish(compare(*timeline, options, output));
+    if (options.action == "inspect")
+        return output.finish(inspectMoment(*timeline, options, output));
+    auto const exported = exportIt(*timeline, options, around, output);
+    // Where the bundle itself goes to the standard output there is no room for an answer.
+    return options.to == "-" ? output.finish(exported) : output.answer(exported, { { "to", options.to } });
 }
 
 int importMoment(MomentOptions const& options, Surroundings& around, Output const& output)

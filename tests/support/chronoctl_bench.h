@@ -3,25 +3,23 @@
 #include "app/ctl/chronoctl.h"
 #include "app/store/whole_file.h"
 #include "tests/fakes/fake_machine.h"
+#include "tests/support/suite.h"
 
-#include <QByteArray>
 #include <QDir>
 #include <QFile>
 #include <QJsonDocument>
+#include <QJsonObject>
 #include <QTemporaryDir>
-#include <QTest>
 #include <fcntl.h>
 #include <thread>
 
 namespace tests {
 
-using namespace app;
-
 /// Every verb with fake machines, in directories of its own.
 struct ChronoctlBench {
     QTemporaryDir directory;
     std::shared_ptr<FakeMachine::Script> script = std::make_shared<FakeMachine::Script>();
-    MachineStore store { path("data") };
+    app::MachineStore store { path("data") };
 
     ChronoctlBench()
     {
@@ -35,19 +33,22 @@ struct ChronoctlBench {
         QByteArray out, err;
     };
     /// One call of chronoctl; what is typed comes from a file.
-    Said call(std::vector<std::string> arguments, QByteArray const& typed = {})
+    Said call(std::vector<std::string> arguments, QByteArray const& typed = {}) { return call(arguments, typed, -1); }
+    /// The same, or from a terminal.
+    Said call(std::vector<std::string> arguments, QByteArray const& typed, int terminal)
     {
         static std::atomic<int> number = 0;
         auto const name = path(("io" + std::to_string(++number)).c_str());
-        vmm::ignore(writeWholeFile(
+        vmm::ignore(app::writeWholeFile(
             name + ".in", { reinterpret_cast<std::uint8_t const*>(typed.constData()), std::size_t(typed.size()) }));
         vmm::UniqueFd const in(::open((name + ".in").c_str(), O_RDONLY | O_CLOEXEC));
         vmm::UniqueFd const out(::open((name + ".out").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
         vmm::UniqueFd const err(::open((name + ".err").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-        ctl::Surroundings around { store, path("run"), FakeMachine::factory(script), in.get(), out.get(), err.get(),
-            "/bin/false", CHRONOVISOR_BINARY "/lib/chronovisor/systems.so" };
+        app::ctl::Surroundings around { store, path("run"), FakeMachine::factory(script),
+            terminal >= 0 ? terminal : in.get(), out.get(), err.get(), "/bin/false",
+            CHRONOVISOR_BINARY "/lib/chronovisor/systems.so" };
         Said said;
-        said.code = ctl::runChronoctl(arguments, around);
+        said.code = app::ctl::runChronoctl(arguments, around);
         said.out = contents(name + ".out");
         said.err = contents(name + ".err");
         return said;
@@ -62,6 +63,33 @@ struct ChronoctlBench {
         arguments.insert(arguments.begin(), "--json");
         return QJsonDocument::fromJson(call(arguments).out);
     }
+    /// All verbs, as the help has them.
+    QStringList verbs()
+    {
+        auto const help = QString::fromUtf8(call({ "--help" }).out);
+        QStringList found;
+        for (auto const& line : help.mid(help.indexOf("Subcommands:")).split('\n').mid(1)) {
+            if (line.startsWith("  ") && !line.startsWith("   "))
+                found += line.trimmed().section(' ', 0, 0);
+        }
+        return found;
+    }
+    /// What the first argument of a verb can be.
+    QStringList choices(QString const& verb)
+    {
+        auto const help = QString::fromUtf8(call({ verb.toStdString(), "--help" }).out);
+        return help.section('{', 1, 1).section('}', 0, 0).split(',');
+    }
+    QStringList options(QString const& verb)
+    {
+        auto const help = QString::fromUtf8(call({ verb.toStdString(), "--help" }).out);
+        QStringList found;
+        for (auto const& line : help.mid(help.indexOf("Options:")).split('\n')) {
+            if (line.startsWith("  --"))
+                found += line.trimmed().section(' ', 0, 0).section(',', 0, 0);
+        }
+        return found;
+    }
     QString stateOf(char const* machine) { return json({ "show", machine })["state"].toString(); }
 };
 
@@ -71,10 +99,11 @@ struct Hosting {
     ChronoctlBench::Said said;
     std::thread thread;
 
-    Hosting(ChronoctlBench& owner, std::vector<std::string> arguments, QByteArray const& typed = {}) : bench(owner)
+    Hosting(ChronoctlBench& owner, std::vector<std::string> arguments, QByteArray const& typed = {}, int terminal = -1)
+        : bench(owner)
     {
         arguments.insert(arguments.begin(), "run");
-        thread = std::thread([this, arguments, typed] { said = bench.call(arguments, typed); });
+        thread = std::thread([this, arguments, typed, terminal] { said = bench.call(arguments, typed, terminal); });
     }
     ~Hosting()
     {

@@ -20,8 +20,8 @@ namespace ui {
 namespace {
 
 /// As many as a person makes sense of in a machine, in the order of the menu.
-constexpr vmm::UsbKind kinds[]
-    = { vmm::UsbKind::Keyboard, vmm::UsbKind::Mouse, vmm::UsbKind::Tablet, vmm::UsbKind::Audio, vmm::UsbKind::Gamepad, vmm::UsbKind::Serial, vmm::UsbKind::Hub };
+constexpr vmm::UsbKind kinds[] = { vmm::UsbKind::Keyboard, vmm::UsbKind::Mouse, vmm::UsbKind::Tablet,
+    vmm::UsbKind::Audio, vmm::UsbKind::Gamepad, vmm::UsbKind::Serial, vmm::UsbKind::Hub };
 
 bool isParent(vmm::VmConfig const& config, std::string const& id)
 {

@@ -110,7 +110,7 @@ private:
     std::vector<std::unique_ptr<SlirpTimer>> m_timers;
     std::vector<PortForward> m_forwards;
     TcpFlows m_flows;
-    IpReassembly m_reassembly; // of what the guest sends
+    IpReassembly m_reassembly;  // of what the guest sends
     std::vector<TcpFlow> m_cut; // connections of before the restore that the guest still believes in
     unsigned m_probesLeft = 0;
 };

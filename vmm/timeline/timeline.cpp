@@ -2,8 +2,7 @@
 
 #include "vmm/base/log.h"
 #include "vmm/base/random.h"
-#include "vmm/state/reader.h"
-#include "vmm/state/writer.h"
+#include "vmm/timeline/record_files.h"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -14,10 +13,6 @@ namespace vmm::timeline {
 
 namespace {
 
-constexpr char const* recordName = "timeline.json";
-constexpr char const* copyName = "timeline.copy.json";
-constexpr char const* momentFolder = "moments";
-constexpr std::uint64_t maximumRecord = 4u << 20;
 /// A pack is written anew without what nobody needs when that is this part of it, and worth it.
 constexpr std::uint64_t wasteShare = 4, wasteLeast = 256u << 10;
 constexpr char const* sweepCancelled = "giving back what the timeline does not need was cancelled";
@@ -34,57 +29,6 @@ Bytes hashBytes(ConstByteSpan data, std::uint64_t seed)
     storeLittle(ByteSpan(bytes).first(8), static_cast<std::uint64_t>(hash.low64));
     storeLittle(ByteSpan(bytes).subspan(8), static_cast<std::uint64_t>(hash.high64));
     return bytes;
-}
-
-template<typename T>
-std::string recordText(T const& record)
-{
-    return state::toText(state::save(record).toJson(), 1) + "\n";
-}
-
-Result<Section> readSection(Folder const& folder, std::string const& name)
-{
-    auto const bytes = TRY(readWhole(folder, name, maximumRecord));
-    auto const json = TRY(state::parseJson({ reinterpret_cast<char const*>(bytes.data()), bytes.size() }));
-    return Section::fromJson(json);
-}
-
-template<typename T>
-Result<T> readRecord(Folder const& folder, std::string const& name)
-{
-    return state::load<T>(TRY(readSection(folder, name)));
-}
-
-// The timeline's own record
-
-Bytes checkOf(TimelineRecord record)
-{
-    record.check.clear();
-    auto const text = recordText(record);
-    Bytes check(8);
-    storeLittle(check, static_cast<std::uint64_t>(XXH3_64bits(text.data(), text.size())));
-    return check;
-}
-
-Result<TimelineRecord> readOneRecord(Folder const& folder, char const* name)
-{
-    constexpr unsigned withCheck = 3;
-    auto const section = TRY(readSection(folder, name));
-    auto record = TRY(state::load<TimelineRecord>(section));
-    auto const check = std::exchange(record.check, {});
-    if (section.version() >= withCheck && check != checkOf(record))
-        return fail(ErrorCode::Corrupt, fmt::format("{} is damaged", name));
-    return record;
-}
-
-/// Where it is damaged, the copy: at most a step behind, one that nobody has been told of.
-Result<TimelineRecord> readTimelineRecord(Folder const& folder)
-{
-    auto record = readOneRecord(folder, recordName);
-    if (record || record.error().code == ErrorCode::VersionTooNew)
-        return record;
-    auto copy = readOneRecord(folder, copyName);
-    return copy ? copy : record;
 }
 
 bool isId(std::string_view text)
@@ -116,12 +60,6 @@ Error cancelled(char const* what)
 
 // Opening
 
-std::string textOf(TimelineRecord record)
-{
-    record.check = checkOf(record);
-    return recordText(record);
-}
-
 Result<std::unique_ptr<Timeline>> Timeline::open(std::unique_ptr<Folder> folder, Access access)
 {
     std::unique_ptr<Timeline> timeline(new Timeline(std::move(folder), access));
@@ -130,61 +68,6 @@ Result<std::unique_ptr<Timeline>> Timeline::open(std::unique_ptr<Folder> folder,
     TRY(timeline->m_pages->open(access == Access::ReadWrite));
     TRY(timeline->load());
     return timeline;
-}
-
-Result<> Timeline::loadRecord()
-{
-    auto const known = readTimelineRecord(*m_folder);
-    if (known) {
-        m_record = *known;
-        if (m_access == Access::ReadOnly)
-            return {};
-        // Each of the two mends the other.
-        if (!readOneRecord(*m_folder, recordName)) {
-            log(LogLevel::Warning, "timeline", "{} was damaged, and is as its copy again", recordName);
-            return storeRecord(m_record);
-        }
-        if (auto const copy = readOneRecord(*m_folder, copyName); !copy || *copy != m_record)
-            storeCopy(textOf(m_record));
-        return {};
-    }
-    bool const isGone = known.error().code == ErrorCode::NotFound;
-    if (known.error().code == ErrorCode::Corrupt || (isGone && !TRY(m_folder->list(momentFolder)).empty()))
-        return rebuildRecord(known.error());
-    if (!isGone)
-        return fail(Error(known.error()).within("the timeline's record"));
-    TimelineRecord fresh;
-    fillRandom(writableBytesOf(fresh.seed));
-    if (m_access == Access::ReadWrite)
-        return storeRecord(fresh);
-    m_record = fresh;
-    return {};
-}
-
-/// Without its seed no hash of what is there means anything, and nothing is begun anew over an older timeline: packs
-/// say it. The rest is known from nowhere.
-Result<> Timeline::rebuildRecord(Error const& why)
-{
-    PageStore packs(*m_folder, 0);
-    TRY(packs.open(false));
-    std::set<std::uint64_t> seeds;
-    for (auto const number : packs.packs()) {
-        if (auto const seed = seedOf(*m_folder, number))
-            seeds.insert(*seed);
-    }
-    if (seeds.size() != 1)
-        return fail(Error(why).within("the timeline's record"));
-    log(LogLevel::Warning, "timeline", "the timeline's record is made anew: {}", why.message());
-    TimelineRecord record;
-    record.seed = *seeds.begin();
-    record.policy.tiers = { { 0, longestTier } };
-    record.policy.budget = 0;
-    record.unswept = true;
-    m_wasRebuilt = true;
-    if (m_access == Access::ReadWrite)
-        return storeRecord(record);
-    m_record = record;
-    return {};
 }
 
 Result<> Timeline::load()
@@ -379,33 +262,6 @@ Result<> Timeline::writable() const
     return {};
 }
 
-Result<> Timeline::storeRecord(TimelineRecord const& record)
-{
-    auto const text = textOf(record);
-    TRY(writeWhole(*m_folder, recordName, bytesOf(text)));
-    storeCopy(text);
-    std::lock_guard const lock(m_mutex);
-    m_record = record;
-    return {};
-}
-
-/// Nothing waits for the disk: what a power cut makes of it is mended by the next open(). An old one is worse than
-/// none.
-void Timeline::storeCopy(std::string const& text)
-{
-    auto const fresh = std::string(copyName) + ".new";
-    auto const stored = [&]() -> Result<> {
-        auto const file = TRY(m_folder->create(fresh));
-        TRY(file->append(bytesOf(text)));
-        return m_folder->rename(fresh, copyName);
-    }();
-    if (stored)
-        return;
-    log(LogLevel::Warning, "timeline", "the timeline's record has no copy: {}", stored.error().message());
-    ignore(m_folder->remove(copyName));
-    ignore(m_folder->remove(fresh));
-}
-
 Result<> Timeline::store(Moment const& moment)
 {
     auto const written = writeWhole(*m_folder, nameOf(moment.id, "json"), bytesOf(recordText(moment)));
@@ -486,29 +342,6 @@ Result<> Timeline::setPolicy(Policy const& policy)
     auto record = m_record;
     record.policy = policy;
     return record == m_record ? Result<>() : storeRecord(record);
-}
-
-namespace {
-
-/// What is there of it; nothing where there is no timeline.
-Result<TimelineRecord> recordIn(Folder const& folder)
-{
-    auto const record = readTimelineRecord(folder);
-    if (!record && record.error().code == ErrorCode::NotFound)
-        return TimelineRecord();
-    return TRY_WITHIN("the timeline's record", record);
-}
-
-}
-
-Result<std::string> Timeline::goingTo(Folder const& folder)
-{
-    return TRY(recordIn(folder)).goingTo;
-}
-
-Result<Policy> Timeline::policy(Folder const& folder)
-{
-    return TRY(recordIn(folder)).policy;
 }
 
 std::vector<LooseDisks> Timeline::loose() const

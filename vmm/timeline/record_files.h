@@ -1,0 +1,36 @@
+#pragma once
+
+#include "vmm/state/reader.h"
+#include "vmm/state/writer.h"
+#include "vmm/timeline/folder.h"
+
+#include <nlohmann/json.hpp>
+
+/// How the small files of a timeline are read and written, for the files that Timeline is written in.
+namespace vmm::timeline {
+
+constexpr char const* recordName = "timeline.json";
+constexpr char const* copyName = "timeline.copy.json";
+constexpr char const* momentFolder = "moments";
+constexpr std::uint64_t maximumRecord = 4u << 20;
+
+template<typename T>
+std::string recordText(T const& record)
+{
+    return state::toText(state::save(record).toJson(), 1) + "\n";
+}
+
+inline Result<Section> readSection(Folder const& folder, std::string const& name)
+{
+    auto const bytes = TRY(readWhole(folder, name, maximumRecord));
+    auto const json = TRY(state::parseJson({ reinterpret_cast<char const*>(bytes.data()), bytes.size() }));
+    return Section::fromJson(json);
+}
+
+template<typename T>
+Result<T> readRecord(Folder const& folder, std::string const& name)
+{
+    return state::load<T>(TRY(readSection(folder, name)));
+}
+
+}

@@ -1,0 +1,159 @@
+#include "vmm/base/log.h"
+#include "vmm/base/random.h"
+#include "vmm/timeline/record_files.h"
+#include "vmm/timeline/timeline.h"
+
+#include <fmt/format.h>
+#include <set>
+#include <utility>
+#include <xxhash.h>
+
+/// The timeline's own record, which is there twice.
+namespace vmm::timeline {
+
+namespace {
+
+Bytes checkOf(TimelineRecord record)
+{
+    record.check.clear();
+    auto const text = recordText(record);
+    Bytes check(8);
+    storeLittle(check, static_cast<std::uint64_t>(XXH3_64bits(text.data(), text.size())));
+    return check;
+}
+
+Result<TimelineRecord> readOneRecord(Folder const& folder, char const* name)
+{
+    constexpr unsigned withCheck = 3;
+    auto const section = TRY(readSection(folder, name));
+    auto record = TRY(state::load<TimelineRecord>(section));
+    auto const check = std::exchange(record.check, {});
+    if (section.version() >= withCheck && check != checkOf(record))
+        return fail(ErrorCode::Corrupt, fmt::format("{} is damaged", name));
+    return record;
+}
+
+/// Where it is damaged, the copy: at most a step behind, one that nobody has been told of.
+Result<TimelineRecord> readTimelineRecord(Folder const& folder)
+{
+    auto record = readOneRecord(folder, recordName);
+    if (record || record.error().code == ErrorCode::VersionTooNew)
+        return record;
+    auto copy = readOneRecord(folder, copyName);
+    return copy ? copy : record;
+}
+
+}
+
+std::string textOf(TimelineRecord record)
+{
+    record.check = checkOf(record);
+    return recordText(record);
+}
+
+Result<> Timeline::loadRecord()
+{
+    auto const known = readTimelineRecord(*m_folder);
+    if (known) {
+        m_record = *known;
+        if (m_access == Access::ReadOnly)
+            return {};
+        // Each of the two mends the other.
+        if (!readOneRecord(*m_folder, recordName)) {
+            log(LogLevel::Warning, "timeline", "{} was damaged, and is as its copy again", recordName);
+            return storeRecord(m_record);
+        }
+        if (auto const copy = readOneRecord(*m_folder, copyName); !copy || *copy != m_record)
+            storeCopy(textOf(m_record));
+        return {};
+    }
+    bool const isGone = known.error().code == ErrorCode::NotFound;
+    if (known.error().code == ErrorCode::Corrupt || (isGone && !TRY(m_folder->list(momentFolder)).empty()))
+        return rebuildRecord(known.error());
+    if (!isGone)
+        return fail(Error(known.error()).within("the timeline's record"));
+    TimelineRecord fresh;
+    fillRandom(writableBytesOf(fresh.seed));
+    if (m_access == Access::ReadWrite)
+        return storeRecord(fresh);
+    m_record = fresh;
+    return {};
+}
+
+/// Without its seed no hash of what is there means anything, and nothing is begun anew over an older timeline: packs
+/// say it. The rest is known from nowhere.
+Result<> Timeline::rebuildRecord(Error const& why)
+{
+    PageStore packs(*m_folder, 0);
+    TRY(packs.open(false));
+    std::set<std::uint64_t> seeds;
+    for (auto const number : packs.packs()) {
+        if (auto const seed = seedOf(*m_folder, number))
+            seeds.insert(*seed);
+    }
+    if (seeds.size() != 1)
+        return fail(Error(why).within("the timeline's record"));
+    log(LogLevel::Warning, "timeline", "the timeline's record is made anew: {}", why.message());
+    TimelineRecord record;
+    record.seed = *seeds.begin();
+    record.policy.tiers = { { 0, longestTier } };
+    record.policy.budget = 0;
+    record.unswept = true;
+    m_wasRebuilt = true;
+    if (m_access == Access::ReadWrite)
+        return storeRecord(record);
+    m_record = record;
+    return {};
+}
+
+Result<> Timeline::storeRecord(TimelineRecord const& record)
+{
+    auto const text = textOf(record);
+    TRY(writeWhole(*m_folder, recordName, bytesOf(text)));
+    storeCopy(text);
+    std::lock_guard const lock(m_mutex);
+    m_record = record;
+    return {};
+}
+
+/// Nothing waits for the disk: what a power cut makes of it is mended by the next open(). An old one is worse than
+/// none.
+void Timeline::storeCopy(std::string const& text)
+{
+    auto const fresh = std::string(copyName) + ".new";
+    auto const stored = [&]() -> Result<> {
+        auto const file = TRY(m_folder->create(fresh));
+        TRY(file->append(bytesOf(text)));
+        return m_folder->rename(fresh, copyName);
+    }();
+    if (stored)
+        return;
+    log(LogLevel::Warning, "timeline", "the timeline's record has no copy: {}", stored.error().message());
+    ignore(m_folder->remove(copyName));
+    ignore(m_folder->remove(fresh));
+}
+
+namespace {
+
+/// What is there of it; nothing where there is no timeline.
+Result<TimelineRecord> recordIn(Folder const& folder)
+{
+    auto const record = readTimelineRecord(folder);
+    if (!record && record.error().code == ErrorCode::NotFound)
+        return TimelineRecord();
+    return TRY_WITHIN("the timeline's record", record);
+}
+
+}
+
+Result<std::string> Timeline::goingTo(Folder const& folder)
+{
+    return TRY(recordIn(folder)).goingTo;
+}
+
+Result<Policy> Timeline::policy(Folder const& folder)
+{
+    return TRY(recordIn(folder)).policy;
+}
+
+}

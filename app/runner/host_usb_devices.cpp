@@ -9,6 +9,62 @@
 
 namespace app {
 
+namespace {
+
+/// Whether the host has a device back, and who wants to know.
+class Back {
+public:
+    /// When it has, at once or on the thread that gave it back.
+    void call(std::function<void()> then)
+    {
+        {
+            std::lock_guard const lock(m_mutex);
+            if (!m_hasCome) {
+                m_then = std::move(then);
+                return;
+            }
+        }
+        then();
+    }
+    void hasCome()
+    {
+        std::function<void()> then;
+        {
+            std::lock_guard const lock(m_mutex);
+            m_hasCome = true;
+            then = std::exchange(m_then, {});
+        }
+        if (then)
+            then();
+    }
+
+private:
+    std::mutex m_mutex;
+    bool m_hasCome = false;
+    std::function<void()> m_then;
+};
+
+/// Whoever lets go of a device last does not wait until the host has it back; the claim ends after that.
+struct GiveBack {
+    std::weak_ptr<vmm::LoopThread> waiting;
+    std::shared_ptr<UsbClaim> claim;
+    std::shared_ptr<Back> back = std::make_shared<Back>();
+
+    void operator()(vmm::HostUsbDevice* last)
+    {
+        auto end = [claim = std::move(claim), back = back](vmm::HostUsbDevice* ended) mutable {
+            delete ended;
+            claim.reset();
+            back->hasCome();
+        };
+        std::shared_ptr<vmm::HostUsbDevice> own(last, std::move(end));
+        if (auto const thread = waiting.lock())
+            thread->loop().post([own = std::move(own)]() mutable { own.reset(); });
+    }
+};
+
+}
+
 vmm::Result<> HostUsbDevices::begin()
 {
     if (!m_waiting)
@@ -64,17 +120,7 @@ void HostUsbDevices::open(std::string const& which, Allows allows, UsbHolder con
             });
         };
         auto device = TRY(vmm::HostUsbDevice::open(std::move(looked.usb), info, gone));
-        // Whoever lets go of it last does not wait until the host has it back; the claim ends after that.
-        auto give = [waiting, claim = std::move(claim)](vmm::HostUsbDevice* last) mutable {
-            std::shared_ptr<vmm::HostUsbDevice> own(
-                last, [claim = std::move(claim)](vmm::HostUsbDevice* ended) mutable {
-                    delete ended;
-                    claim.reset();
-                });
-            if (auto const thread = waiting.lock())
-                thread->loop().post([own = std::move(own)]() mutable { own.reset(); });
-        };
-        return std::shared_ptr<vmm::HostUsbDevice>(device.release(), std::move(give));
+        return std::shared_ptr<vmm::HostUsbDevice>(device.release(), GiveBack { waiting, std::move(claim) });
     };
     m_waiting->loop().post([loop = &m_loop, open, opened = std::move(opened)] {
         loop->post([opened, device = open()] { opened(device); });
@@ -89,10 +135,13 @@ void HostUsbDevices::keep(std::shared_ptr<vmm::HostUsbDevice> device)
 
 void HostUsbDevices::giveBack(std::string const& port, std::function<void()> done)
 {
-    m_devices.erase(port);
-    if (!m_waiting)
-        return done();
-    m_waiting->loop().post([loop = &m_loop, done = std::move(done)] { loop->post(done); });
+    auto const found = m_devices.find(port);
+    auto* const give = found == m_devices.end() ? nullptr : std::get_deleter<GiveBack>(found->second);
+    auto const isBack = [loop = &m_loop, done = std::move(done)] { loop->post(done); };
+    if (give == nullptr)
+        return isBack();
+    give->back->call(isBack); // the machine may be a little later than we are in letting go
+    m_devices.erase(found);
 }
 
 void HostUsbDevices::giveBackAll()

@@ -191,6 +191,7 @@ void MachineRunner::Private::cameUpWithHostUsb(UsbFollowing::CameUp cameUp)
 {
     followHostUsb();
     usbFollowing->cameUp = std::move(cameUp);
+    usbFollowing->follower.comesUp();
     lookAtHostUsb();
 }
 
@@ -340,8 +341,11 @@ void MachineRunner::attachHostUsb(std::string which, Really really, Completion d
 void MachineRunner::detachHostUsb(std::string which, Completion done)
 {
     auto const detach = [this, which = std::move(which), done] {
-        auto const port = findHostUsb(attachedHostUsb(), which);
-        m_private->detachHostUsb(port ? port->port : which, done);
+        auto const device = findHostUsb(attachedHostUsb(), which);
+        // Before what is plugged in has been looked at, after the machine came up, too.
+        if (device && m_private->usbFollowing)
+            m_private->usbFollowing->follower.givenBack(*device);
+        m_private->detachHostUsb(device ? device->port : which, done);
     };
     m_private->post(detach, done);
 }

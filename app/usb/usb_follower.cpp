@@ -71,6 +71,7 @@ bool UsbFollower::isLostAgainAndAgain(vmm::HostUsbInfo const& device) const
 
 void UsbFollower::settled(std::string const& port)
 {
+    std::erase_if(m_givenBack, [&](Appearance const& one) { return std::get<0>(one) == port; });
     m_lost.erase(port);
     std::erase_if(m_questions, [&](UsbQuestion const& question) { return question.device.port == port; });
 }
@@ -151,6 +152,8 @@ std::vector<UsbFollower::Step> UsbFollower::look(
                 seen.erase(appearanceOf(device));
             continue;
         }
+        if (m_givenBack.contains(appearanceOf(device)))
+            continue;
         bool const isNew = m_cameUp || !m_seen.contains(appearanceOf(device));
         if (auto const cause = causeFor(entry, isNew, now)) {
             m_lost.erase(device.port);
@@ -166,6 +169,7 @@ std::vector<UsbFollower::Step> UsbFollower::look(
             ask(entry, UsbQuestion::Reason::PluggedIn);
         }
     }
+    std::erase_if(m_givenBack, [&](Appearance const& one) { return !seen.contains(one); });
     m_seen = std::move(seen);
     m_cameUp = false;
     m_had.clear();

@@ -32,6 +32,10 @@ public:
     /// The machine is in memory now: at the next look() all that is plugged in counts as new, and nothing of it is
     /// asked about only for that. `had`: the devices that it had where it came from, if it came back.
     void cameUp(std::vector<vmm::HostUsbTrace> had = {}, UsbRestore policy = UsbRestore::Attach);
+    /// A person has given it back to the host, where it stays as long as it is plugged in, or until comesUp().
+    void givenBack(vmm::HostUsbInfo const& device) { m_givenBack.insert(appearanceOf(device)); }
+    /// The machine is about to be in memory: what follows is cameUp(), when what is plugged in is known.
+    void comesUp() { m_givenBack.clear(); }
     /// The machine's device was plugged out, or died.
     void lost(vmm::HostUsbInfo const& device, vmm::Nanoseconds now);
     /// What is plugged in, and which of that the machine has: what is to be attached now. It forgets what has gone.
@@ -75,6 +79,7 @@ private:
     std::map<std::string, Gone> m_lost; // of the machine, by port
     std::map<std::string, Gone> m_left; // of the host, by port
     std::vector<Gone> m_losses;         // of the last minute
+    std::set<Appearance> m_givenBack;
     std::vector<UsbQuestion> m_questions;
     std::vector<vmm::HostUsbInfo> m_givenUp;
 };

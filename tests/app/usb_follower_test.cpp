@@ -324,6 +324,29 @@ private slots:
         QCOMPARE(bench.reasons(), std::vector { Reason::UsedByHost });
     }
 
+    void whatAPersonGaveBackStaysThere()
+    {
+        Bench bench;
+        auto const had = device("1-1", 2);
+        bench.follower.comesUp();
+        bench.follower.givenBack(had); // before anybody has looked
+        bench.follower.cameUp({ vmm::HostUsbTrace::of(had) });
+        QVERIFY(bench.look({ entry(had, to("web")) }).empty());
+        QVERIFY(bench.look({ entry(had, to("web")) }).empty());
+        QVERIFY(bench.reasons().empty());
+        // Until it is plugged in again, attached by hand, or the machine comes up once more.
+        auto const again = device("1-1", 3);
+        QCOMPARE(bench.look({ entry(again, to("web")) }).size(), 1u);
+        bench.follower.givenBack(again);
+        bench.follower.settled("1-1");
+        bench.lose(again);
+        QCOMPARE(bench.look({ entry(again, to("web")) }), (Steps { { again, Cause::Comeback } }));
+        bench.follower.givenBack(again);
+        bench.follower.comesUp();
+        bench.follower.cameUp();
+        QCOMPARE(bench.look({ entry(again, to("web")) }), (Steps { { again, Cause::Rule } }));
+    }
+
     void norWhatRulesKeepForOthers()
     {
         for (auto const& rule : { never, to("db") }) {

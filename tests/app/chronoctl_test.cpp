@@ -3,6 +3,7 @@
 #include "app/runner/usb_peer_address.h"
 #include "app/store/whole_file.h"
 #include "tests/support/chronoctl_bench.h"
+#include "tests/support/media.h"
 #include "tests/support/suite.h"
 #include "tests/vmm/usb/redir_peer.h"
 #include "vmm/block/image.h"
@@ -117,18 +118,7 @@ private slots:
     {
         Bench bench;
         // A CD that libosinfo's database knows by its names.
-        QByteArray iso(64 * 2048, '\0');
-        iso.replace(16 * 2048, 7,
-            QByteArray("\x01"
-                       "CD001\x01",
-                7));
-        iso.replace(16 * 2048 + 40, 32, QByteArray("Debian 11.0.0 amd64 n").leftJustified(32, ' '));
-        iso.replace(17 * 2048, 7, QByteArray("\0CD001\x01", 7));
-        iso.replace(17 * 2048 + 7, 23, "EL TORITO SPECIFICATION");
-        iso.replace(18 * 2048, 7,
-            QByteArray("\xff"
-                       "CD001\x01",
-                7));
+        auto const iso = tests::iso("Debian 11.0.0 amd64 n", { 0 });
         vmm::ignore(writeWholeFile(bench.path("debian.iso"),
             { reinterpret_cast<std::uint8_t const*>(iso.constData()), std::size_t(iso.size()) }));
         auto const made = bench.call({ "create", "web", "--from", bench.path("debian.iso"), "--cpus", "1" });
@@ -351,266 +341,6 @@ private slots:
         QCOMPARE(bench.call({ "usb", "foresee", "web", "nosuch" }).code, 1);
     }
 
-    void momentsOfAMachineThatRunsAndOfOneThatDoesNot()
-    {
-        Bench bench;
-        QCOMPARE(bench.call({ "create", "web" }).code, 0);
-        QCOMPARE(bench.json({ "moment", "list", "web" })["moments"].toArray().size(), 0);
-        // Off, it has moments too.
-        auto const off = bench.call({ "moment", "take", "web", "--name", "off" });
-        QCOMPARE(off.code, 0);
-        QCOMPARE(bench.json({ "moment", "list", "web" })["present"].toString().toUtf8() + "\n", off.out);
-        QCOMPARE(bench.call({ "moment", "delete", "web", "off" }).code, 0);
-        {
-            Hosting hosting(bench, { "web" });
-            QVERIFY(hosting.isRunning("web"));
-            auto const first = bench.call({ "moment", "take", "web", "--name", "before", "--note", "all is well" });
-            QCOMPARE(first.code, 0);
-            QCOMPARE(bench.call({ "moment", "take", "web", "--name", "after" }).code, 0);
-            auto const list = bench.json({ "moment", "list", "web" });
-            QCOMPARE(list["moments"].toArray().size(), 2);
-            QCOMPARE(list["moments"][0]["id"].toString().toUtf8() + "\n", first.out);
-            QCOMPARE(list["moments"][1]["parent"], list["moments"][0]["id"]);
-            QCOMPARE(list["present"], list["moments"][1]["id"]);
-
-            // What is now is kept first, unless one says otherwise.
-            QCOMPARE(bench.call({ "moment", "restore", "web", "before" }).code, 0);
-            QVERIFY(bench.script->has("go before"));
-            QCOMPARE(bench.stateOf("web"), QString("running"));
-            QCOMPARE(bench.json({ "moment", "list", "web" })["moments"][2]["reason"].toString(), "before-going");
-            QCOMPARE(bench.call({ "moment", "restore", "web", "after", "--lose-present" }).code, 0);
-            QCOMPARE(bench.json({ "moment", "list", "web" })["moments"].toArray().size(), 3);
-            QCOMPARE(bench.call({ "moment", "restore", "web", "nowhere" }).code, 1);
-            QCOMPARE(bench.call({ "moment", "restore", "web" }).code, 1);
-
-            QCOMPARE(bench.call({ "moment", "change", "web", "before", "--name", "good", "--pin" }).code, 0);
-            QVERIFY(bench.json({ "moment", "list", "web" })["moments"][0]["pinned"].toBool());
-            auto const after = bench.json({ "moment", "list", "web" })["moments"][1]["id"].toString();
-            QCOMPARE(bench.call({ "moment", "delete", "web", after.left(8).toStdString() }).code, 0);
-            QTRY_VERIFY(bench.script->has("tidy")); // in the background
-            QCOMPARE(bench.call({ "moment", "verify", "web" }).code, 0);
-            QCOMPARE(bench.call({ "suspend", "web" }).code, 0);
-        }
-        QCOMPARE(bench.call({ "moment", "change", "web", "good", "--unpin", "--note", "" }).code, 0);
-        auto const list = bench.call({ "moment", "list", "web" });
-        QVERIFY2(list.out.contains("good") && !list.out.contains("pinned"), list.out.constData());
-        QCOMPARE(bench.call({ "moment", "verify", "web" }).code, 0);
-    }
-
-    void theTimelineIsThinnedOutByItsPolicy()
-    {
-        Bench bench;
-        QCOMPARE(bench.call({ "create", "web" }).code, 0);
-        auto const usual = bench.json({ "moment", "policy", "web" });
-        QVERIFY(usual["automatic"].toBool() && usual["beforeChange"].toBool() && usual["onClose"].toBool());
-        QCOMPARE(usual["tiers"].toArray().size(), 3);
-        QVERIFY(!std::filesystem::exists(
-            bench.store.placesOf(bench.json({ "show", "web" })["uuid"].toString().toStdString()).timelineFolder));
-        Hosting hosting(bench, { "web" });
-        QVERIFY(hosting.isRunning("web"));
-        QCOMPARE(bench.call({ "moment", "take", "web", "--name", "before" }).code, 0);
-        auto const momentsOf = [&] { return bench.json({ "moment", "list", "web" })["moments"].toArray(); };
-        QCOMPARE(bench.call({ "moment", "restore", "web", "before" }).code, 0); // keeps the present
-        auto const left = momentsOf().at(1).toObject()["id"].toString();
-        QCOMPARE(bench.call({ "moment", "restore", "web", left.toStdString() }).code, 0);
-        QCOMPARE(bench.call({ "moment", "restore", "web", "before" }).code, 0); // from there
-
-        // What would go; then what goes, for this once; the policy is as it was.
-        auto const wanted = bench.json({ "moment", "prune", "web", "--dry-run", "--tiers", "none" });
-        QCOMPARE(wanted["gone"].toArray().size(), 1); // the others are the last of their branches
-        QCOMPARE(wanted["gone"][0]["id"].toString(), left);
-        QCOMPARE(wanted["gone"][0]["why"].toString(), "tier");
-        QCOMPARE(momentsOf().size(), 4);
-        QCOMPARE(bench.json({ "moment", "prune", "web" })["gone"].toArray().size(), 0);
-        auto const pruned = bench.call({ "moment", "prune", "web", "--tiers", "none", "--budget", "1" });
-        QCOMPARE(pruned.code, 0);
-        QVERIFY2(pruned.out.contains("before-going") || pruned.out.contains("tier"), pruned.out.constData());
-        QVERIFY2(pruned.out.contains("over the budget, which only you can free"), pruned.out.constData());
-        auto const list = bench.json({ "moment", "list", "web" });
-        QCOMPARE(list["moments"].toArray().size(), 3);
-        QVERIFY(list["overBytes"].toVariant().toULongLong() == 0 && !list["mayThin"].toBool());
-        QCOMPARE(list["budgetBytes"].toVariant().toULongLong(), 20ULL << 30);
-        QCOMPARE(bench.json({ "moment", "policy", "web" })["budgetBytes"].toVariant().toULongLong(), 20ULL << 30);
-
-        // Another policy.
-        QCOMPARE(bench
-                     .call({ "moment", "policy", "web", "--automatic", "off", "--every", "3", "--tiers", "all:2h,1d:7d",
-                         "--budget", "none" })
-                     .code,
-            0);
-        auto const text = bench.call({ "moment", "policy", "web" }).out;
-        QVERIFY2(text.contains("automatic      off"), text.constData());
-        QVERIFY2(text.contains("every          3 minutes"), text.constData());
-        QVERIFY2(text.contains("tiers          all:2h,1d:7d"), text.constData());
-        QVERIFY2(text.contains("budget         none"), text.constData());
-        for (auto const& wrong : std::vector<std::vector<std::string>> { { "--tiers", "weekly" }, { "--tiers", "1h" },
-                 { "--tiers", "1h:30m" }, { "--tiers", "0m:1h" }, { "--budget", "much" }, { "--budget", "0" },
-                 { "--every", "0" }, { "--every", "100000" } }) {
-            std::vector<std::string> line { "moment", "policy", "web" };
-            line.insert(line.end(), wrong.begin(), wrong.end());
-            QCOMPARE(bench.call(line).code, 1);
-        }
-        QCOMPARE(bench.call({ "moment", "policy", "web" }).out, text);
-    }
-
-    /// Of a machine that runs, and of one that nobody has in memory.
-    void whatIsDeletedIsFree()
-    {
-        Bench bench;
-        QCOMPARE(bench.call({ "create", "web" }).code, 0);
-        auto const total = [&] {
-            return bench.json({ "moment", "list", "web" })["totalBytes"].toVariant().toULongLong();
-        };
-        auto const own = [&](int place) {
-            auto const moment = bench.json({ "moment", "list", "web" })["moments"][place];
-            return moment["ownBytes"].toVariant().toULongLong();
-        };
-        {
-            Hosting hosting(bench, { "web" });
-            QVERIFY(hosting.isRunning("web"));
-            for (auto const* name : { "zeros", "one", "two", "three" }) // each has a page of its own
-                QCOMPARE(bench.call({ "moment", "take", "web", "--name", name }).code, 0);
-            auto const before = total(), ofOne = own(1);
-            QCOMPARE(bench.call({ "moment", "delete", "web", "one" }).code, 0);
-            QTRY_VERIFY(total() <= before - ofOne); // in the background
-            QCOMPARE(bench.call({ "suspend", "web" }).code, 0);
-        }
-        auto const before = total(), ofTwo = own(1);
-        QCOMPARE(bench.call({ "moment", "delete", "web", "two" }).code, 0);
-        QVERIFY(total() <= before - ofTwo);
-        QCOMPARE(bench.call({ "moment", "verify", "web" }).code, 0);
-    }
-
-    void twoMomentsAreCompared()
-    {
-        Bench bench;
-        QCOMPARE(bench.call({ "create", "web" }).code, 0);
-        Hosting hosting(bench, { "web" });
-        QVERIFY(hosting.isRunning("web"));
-        QCOMPARE(bench.call({ "moment", "take", "web", "--name", "one" }).code, 0);
-        QCOMPARE(bench.call({ "moment", "take", "web", "--name", "two" }).code, 0);
-        auto const check = [&] {
-            auto const told = bench.json({ "moment", "diff", "web", "one", "two" });
-            QCOMPARE(told["memory"][0]["name"].toString(), "ram");
-            QCOMPARE(told["memory"][0]["changed"]["bytes"].toInt(), 4096);
-            QCOMPARE(told["memory"][0]["changed"]["runs"][0]["length"].toInt(), 4096);
-            // Without another: since the one before.
-            QCOMPARE(bench.json({ "moment", "diff", "web", "two" }), told);
-            QCOMPARE(bench.call({ "moment", "diff", "web", "one" }).code, 1);
-            QCOMPARE(bench.call({ "moment", "diff", "web", "one", "three" }).code, 1);
-            auto const text = bench.call({ "moment", "diff", "web", "two" }).out;
-            QVERIFY2(text.contains("ram: 4 KiB of 4 KiB changed"), text.constData());
-            QCOMPARE(bench.call({ "moment", "diff", "web", "two", "two" }).out, "");
-        };
-        check();
-        QCOMPARE(bench.call({ "stop", "web" }).code, 0);
-        hosting.end();
-        check();
-    }
-
-    void aMomentIsInspected()
-    {
-        Bench bench;
-        QCOMPARE(bench.call({ "create", "web" }).code, 0);
-        Hosting hosting(bench, { "web" });
-        QVERIFY(hosting.isRunning("web"));
-        QCOMPARE(bench.call({ "moment", "take", "web", "--name", "one" }).code, 0);
-        auto const text = bench.call({ "moment", "inspect", "web", "one" }).out;
-        QVERIFY2(text.startsWith("one: web, "), text.constData());
-        QVERIFY2(text.contains("memory ram: 4 KiB"), text.constData());
-        QVERIFY2(text.contains("\nserial0 (uart-16550 version 1)\n  ier = 0\n"), text.constData());
-        auto const part = bench.call({ "moment", "inspect", "web", "one", "--part", "serial0" }).out;
-        QVERIFY2(part.startsWith("\nserial0 (uart") && !part.contains("memory"), part.constData());
-        auto const schema = bench.call({ "moment", "inspect", "web", "one", "--part", "serial0", "--schema" }).out;
-        QVERIFY2(schema.contains("uart-16550 version 1\nier u8"), schema.constData());
-        QCOMPARE(bench.json({ "moment", "inspect", "web", "one" })["format"].toString(), "chronovisor-machine-state");
-        QCOMPARE(
-            bench.json({ "moment", "inspect", "web", "one", "--part", "serial0" })["kind"].toString(), "uart-16550");
-        QCOMPARE(bench.call({ "moment", "inspect", "web", "one", "--part", "toaster" }).code, 1);
-        QCOMPARE(bench.call({ "stop", "web" }).code, 0);
-    }
-
-    void aMomentGoesToAnotherHost()
-    {
-        Bench bench;
-        QCOMPARE(bench.call({ "create", "web", "--net", "user" }).code, 0);
-        auto const original = bench.store.find("web")->config;
-        {
-            Hosting hosting(bench, { "web" });
-            QVERIFY(hosting.isRunning("web"));
-            QCOMPARE(bench.call({ "moment", "take", "web", "one" }).code, 0);
-            QCOMPARE(bench.call({ "moment", "export", "web", "one" }).code, 1); // where to?
-            QCOMPARE(
-                bench.call({ "moment", "export", "web", "one", "--bundle", "--to", bench.path("one.bundle") }).code, 0);
-            QCOMPARE(
-                bench.call({ "moment", "export", "web", "one", "--bundle", "--to", bench.path("one.bundle") }).code, 1);
-            QCOMPARE(bench.call({ "moment", "export", "web", "one", "--to", bench.path("one") }).code, 0);
-            QCOMPARE(bench.call({ "inspect", bench.path("one") }).code, 0);
-            QCOMPARE(bench.call({ "validate", bench.path("one") }).code, 0);
-            QCOMPARE(bench.call({ "moment", "export", "web", "none", "--to", bench.path("none") }).code, 1);
-            QCOMPARE(bench.call({ "stop", "web" }).code, 0);
-        }
-        auto const streamed = bench.call({ "moment", "export", "web", "one", "--bundle", "--to", "-" });
-        QCOMPARE(streamed.code, 0);
-        QVERIFY(!streamed.out.isEmpty());
-
-        // Beside the original it is another machine.
-        QCOMPARE(bench.call({ "moment", "import", bench.path("one.bundle"), "--name", "beside" }).code, 0);
-        auto const beside = bench.store.find("beside");
-        REQUIRE_OK(beside);
-        QVERIFY(beside->isSuspended && beside->id != original.uuid);
-        QVERIFY(beside->config.networks[0].mac != original.networks[0].mac);
-        REQUIRE_OK(bench.store.remove(beside->id));
-        REQUIRE_OK(bench.store.remove(original.uuid));
-        REQUIRE_OK(bench.store.emptyTrash());
-        auto const imported = bench.call({ "moment", "import", "-", "--name", "copy" }, streamed.out);
-        QVERIFY2(imported.code == 0, imported.err.constData());
-        QCOMPARE(imported.out.trimmed().toStdString(), original.uuid);
-        auto const copy = bench.store.find("copy");
-        REQUIRE_OK(copy);
-        QVERIFY(copy->isSuspended);
-        QCOMPARE(copy->config.networks, original.networks);
-        {
-            Hosting hosting(bench, { "copy" });
-            QVERIFY(hosting.isRunning("copy"));
-            QVERIFY(bench.script->has("restore"));
-            QCOMPARE(bench.call({ "stop", "copy" }).code, 0);
-        }
-        REQUIRE_OK(bench.store.remove(original.uuid));
-
-        bench.script->failHost = vmm::Error { vmm::ErrorCode::Unsupported, "this CPU lacks avx2", 0 };
-        auto const refused = bench.call({ "moment", "import", bench.path("one.bundle"), "--name", "third" });
-        QCOMPARE(refused.code, 1);
-        QVERIFY(refused.err.contains("avx2"));
-        QVERIFY(!bench.store.find("third"));
-        QCOMPARE(QDir(bench.directory.filePath("data/machines"))
-                     .entryList(QDir::Dirs | QDir::Hidden | QDir::NoDotAndDotDot)
-                     .size(),
-            0);
-    }
-
-    void whatWasOffArrivesOff()
-    {
-        Bench bench;
-        QCOMPARE(bench.call({ "create", "web", "--new-disk", "1M", "--net", "user" }).code, 0);
-        QCOMPARE(bench.call({ "moment", "take", "web", "--name", "off" }).code, 0);
-        auto const bundle = bench.path("off.bundle");
-        QCOMPARE(bench.call({ "moment", "export", "web", "off", "--bundle", "--to", bundle }).code, 0);
-        auto const imported = bench.call({ "moment", "import", bundle, "--name", "copy" });
-        QVERIFY2(imported.code == 0, imported.err.constData());
-        QCOMPARE(bench.stateOf("copy"), QString("off"));
-        auto const copy = bench.store.find("copy");
-        REQUIRE_OK(copy);
-        QVERIFY(bench.store.owns(copy->id, copy->config.disks.at(0).path));
-        QVERIFY(QFile::exists(QString::fromStdString(copy->config.disks.at(0).path)));
-        QVERIFY(!QFile::exists(QString::fromStdString(copy->directory + "/state")));
-        Hosting hosting(bench, { "copy" });
-        QVERIFY(hosting.isRunning("copy"));
-        QVERIFY(bench.script->has("create") && !bench.script->has("restore"));
-        QCOMPARE(bench.call({ "stop", "copy" }).code, 0);
-    }
-
-    /// The second one is a real process, which does not find the first one's socket.
     void whoComesSecondIsToldWhoHasTheMachine()
     {
         Bench bench;
@@ -781,6 +511,7 @@ private slots:
             check({ verb, "web" });
         check({ "send-keys", "web", "a" });
         check({ "send-pointer", "web", "1", "2", "--click", "left" });
+        check({ "send-gamepad", "web", "pad" }, 1); // it has none
         check({ "screenshot", "web", bench.path("picture.png") });
         check({ "console", "web", "--wait", "^boot$" });
         check({ "console", "web" }, 1); // a conversation has no end

@@ -145,10 +145,11 @@ void UsbBar::place(QRect area)
     if (m_questions.empty() || area.isEmpty())
         return;
     auto const room = std::min(area.width() - 2 * distance, widest);
-    // A layout knows by itself of a change of its own only, and not of one in a layout in it.
+    // A layout does not hear of a change in a layout in it, and that not of one in a widget, before it is activated.
     auto const answerIn = [this](QBoxLayout::Direction direction) {
         m_answers->setDirection(direction);
         layout()->invalidate();
+        layout()->activate();
     };
     answerIn(QBoxLayout::LeftToRight);
     if (layout()->totalMinimumSize().width() > room)

@@ -111,6 +111,8 @@ QStringList outOfReach(QWidget* window)
     QCoreApplication::sendPostedEvents(nullptr, QEvent::DeferredDelete);
     QTest::keyClick(window, Qt::Key_L, Qt::ControlModifier | Qt::ShiftModifier);
     auto* start = QApplication::focusWidget();
+    if (start == nullptr)
+        return { QStringLiteral("what Ctrl+Shift+L leads to") };
     QSet<QWidget*> forth, back;
     walk(start, Qt::Key_Tab, forth);
     walk(start, Qt::Key_Backtab, back);
@@ -212,7 +214,8 @@ class PagesTest final : public QObject {
                 return rules.set(rule);
             },
             [&](vmm::Result<> const& outcome) { ruled = outcome; });
-        QTRY_VERIFY(ruled && *ruled);
+        QTRY_VERIFY(ruled);
+        REQUIRE_OK(*ruled);
         desk.window->showUsbRules();
         QTRY_COMPARE(desk.library->hostUsb().rules().rules.size(), 1u);
         visit(desk, "rules for USB devices");

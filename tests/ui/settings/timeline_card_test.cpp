@@ -136,9 +136,9 @@ private slots:
         QTRY_VERIFY(timeline.costs() && !timeline.costs()->moments.empty());
         QVERIFY2(ui::timelineSummary(timeline).contains(" of 20 GiB"), qPrintable(ui::timelineSummary(timeline)));
         app::TimelinePolicy policy;
-        policy.budget = 1;
+        policy.budget = 1024;
         desk.library->changePolicy(id, policy, [](vmm::Result<> const&) {});
-        QTRY_VERIFY2(ui::timelineSummary(timeline).contains("over the budget of 1 byte, which only you can free"),
+        QTRY_VERIFY2(ui::timelineSummary(timeline).contains("over the budget of 1 KiB, which only you can free"),
             qPrintable(ui::timelineSummary(timeline)));
     }
 };

@@ -109,6 +109,8 @@ QStringList outOfReach(QWidget* window)
 {
     QCoreApplication::processEvents();
     QCoreApplication::sendPostedEvents(nullptr, QEvent::DeferredDelete);
+    window->activateWindow();
+    std::ignore = QTest::qWaitForWindowActive(window);
     QTest::keyClick(window, Qt::Key_L, Qt::ControlModifier | Qt::ShiftModifier);
     auto* start = QApplication::focusWidget();
     if (start == nullptr)

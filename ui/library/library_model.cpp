@@ -81,9 +81,13 @@ void LibraryModel::takeThumbnail(QString const& id)
     auto* session = m_library.session(id);
     if (session != nullptr && app::isInMemory(session->state()) && session->mainScreen() != nullptr) {
         row.thumbnail = imageOf(session->mainScreen()->thumbnail());
-        if (!row.thumbnail.isNull())
+        row.isLive = !row.thumbnail.isNull();
+        if (row.isLive)
             return;
     }
+    // What was just seen is newer than the file, which is still to be written; that is told as a change.
+    if (std::exchange(row.isLive, false))
+        return;
     m_library.lastPicture(id, guarded(this, [this, id](vmm::Result<app::Picture> const& picture) {
         auto const known = m_rows.find(id);
         auto const* shown = m_library.session(id);

@@ -34,7 +34,7 @@ private:
     struct Row {
         QImage thumbnail;
         bool isLive = false; // it is from the machine's screen
-        double usage = 0; // of all its processors, 0 to 1
+        double usage = 0;    // of all its processors, 0 to 1
         std::uint64_t cpuNanoseconds = 0;
         std::vector<QMetaObject::Connection> connections;
     };

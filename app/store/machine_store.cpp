@@ -509,8 +509,11 @@ vmm::Result<> MachineStore::emptyTrash(std::uint64_t seconds)
     auto const now = std::time(nullptr);
     for (files::directory_iterator item(m_root + "/trash", error), end; item != end; item.increment(error)) {
         struct stat status { };
-        if (isMachineId(item->path().filename()) && ::stat(item->path().c_str(), &status) == 0
-            && now - status.st_mtime >= static_cast<std::int64_t>(seconds)) {
+        if (!isMachineId(item->path().filename()) || ::stat(item->path().c_str(), &status) != 0)
+            continue;
+        // A file system may be a tick ahead of time(2), and what was removed just now of a second that is to come.
+        auto const age = std::max<std::int64_t>(0, now - status.st_mtime);
+        if (age >= static_cast<std::int64_t>(seconds)) {
             files::remove_all(item->path(), error);
             if (error)
                 return vmm::fail(vmm::osError(fmt::format("removing {}", item->path().string()), error.value()));

@@ -489,6 +489,10 @@ vmm::Result<> MachineStore::remove(std::string const& id)
     auto const lock = TRY(MachineLock::take(placesOf(id).lockFile));
     auto const trash = m_root + "/trash";
     TRY(makeDirectories(trash));
+    // One of the same uuid may lie there, from before this one came out of a bundle: it stays as long as the others do.
+    struct stat status { };
+    if (::stat((trash + "/" + id).c_str(), &status) == 0)
+        TRY(moveDirectory(trash + "/" + id, fmt::format("{}/{}.{}", trash, id, vmm::makeUuid())));
     TRY(moveDirectory(directoryOf(id), trash + "/" + id));
     // The directory's own time tells when it was thrown away.
     ::utimensat(AT_FDCWD, (trash + "/" + id).c_str(), nullptr, 0);
@@ -509,7 +513,7 @@ vmm::Result<> MachineStore::emptyTrash(std::uint64_t seconds)
     auto const now = std::time(nullptr);
     for (files::directory_iterator item(m_root + "/trash", error), end; item != end; item.increment(error)) {
         struct stat status { };
-        if (!isMachineId(item->path().filename()) || ::stat(item->path().c_str(), &status) != 0)
+        if (::stat(item->path().c_str(), &status) != 0)
             continue;
         // A file system may be a tick ahead of time(2), and what was removed just now of a second that is to come.
         auto const age = std::max<std::int64_t>(0, now - status.st_mtime);

@@ -48,7 +48,8 @@ struct StoredMachine {
 ///                     thumbnail.png
 ///                     machine.lock    locked, with a pid in it, by who has the machine in memory
 ///     machines/.making-<uuid>/        being made; with a machine.lock held by who does
-///     trash/<uuid>/                   removed, until emptied
+///     trash/<uuid>/                   removed, until emptied; trash/<uuid>.<number>/ one of the same uuid, removed
+///     before
 ///
 /// Every change of a file is whole or not at all. Any thread; several processes may use one store.
 class MachineStore {

@@ -232,7 +232,6 @@ private slots:
         QVERIFY(beside->config.networks[0].mac != original.networks[0].mac);
         REQUIRE_OK(bench.store.remove(beside->id));
         REQUIRE_OK(bench.store.remove(original.uuid));
-        REQUIRE_OK(bench.store.emptyTrash());
         auto const imported = bench.call({ "moment", "import", "-", "--name", "copy" }, streamed.out);
         QVERIFY2(imported.code == 0, imported.err.constData());
         QCOMPARE(imported.out.trimmed().toStdString(), original.uuid);
@@ -246,7 +245,14 @@ private slots:
             QVERIFY(bench.script->has("restore"));
             QCOMPARE(bench.call({ "stop", "copy" }).code, 0);
         }
+        // In the trash, where the original lies already.
         REQUIRE_OK(bench.store.remove(original.uuid));
+        QCOMPARE(QDir(bench.directory.filePath("data/trash")).entryList(QDir::Dirs | QDir::NoDotAndDotDot).size(), 3);
+        REQUIRE_OK(bench.store.restoreRemoved(original.uuid));
+        QCOMPARE(bench.store.find("copy")->id, original.uuid);
+        REQUIRE_OK(bench.store.remove(original.uuid));
+        REQUIRE_OK(bench.store.emptyTrash());
+        QCOMPARE(bench.store.trashUsage(), 0u);
 
         bench.script->failHost = vmm::Error { vmm::ErrorCode::Unsupported, "this CPU lacks avx2", 0 };
         auto const refused = bench.call({ "moment", "import", bench.path("one.bundle"), "--name", "third" });

@@ -206,23 +206,50 @@ def check_pad(machine, pad: Input, times: int) -> None:
         check_equal(f"times of {expected}", axes.count(expected), times)
 
 
-@lab_test(seconds=240, needs=("hardware",))
-def sound_is_heard_and_a_pad_plays(lab):
+def with_play(lab, **more):
+    return lab.linux("lab.cd" if "cds" in more else "", "hardware", cpus=2, tablet=False, usbControllers=[{}],
+                     usbDevices=[{"kind": "audio"}, {"kind": "gamepad"}], **more)
+
+
+def end_without_trouble(machine) -> None:
+    trouble = machine.run("dmesg | grep -iE 'xhci.*(error|warn|not respond|died|halt)|reset .*USB device|"
+                          "usb.*(cannot|invalid|failed)|BUG:|Call Trace' || true")
+    if trouble:
+        raise Failure(f"the guest's kernel complains: {trouble}")
+    machine.console.send("poweroff -f\n")
+    machine.wait_for_end(30)
+
+
+@lab_test(seconds=200, needs=("hardware",))
+def a_pad_plays_beside_a_sound_card(lab):
     if lab.kind is not ChronovisorMachine:
         raise Skip("the peer is driven without USB")
+    machine = with_play(lab)
+    wait_until(machine, "[ -c /dev/snd/pcmC0D0p ] && [ -c /dev/snd/pcmC0D0c ]")
+    check_equal("name of the card", machine.run("cat /proc/asound/card0/id"), "Audio")
+    pad = Input(machine, "USB Gamepad")
+    check_pad(machine, pad, 1)
+    machine.suspend()
+    machine.restore()
+    check_pad(machine, pad, 2)
+    end_without_trouble(machine)
+
+
+@lab_test(seconds=240, needs=("hardware",))
+def sound_is_heard(lab):
+    if lab.kind is not ChronovisorMachine:
+        raise Skip("the peer is driven without USB")
+    if not os.environ.get("LAB_SOUND"):
+        raise Skip("a software CPU does not keep up with the thousand packets a second of sound; LAB_SOUND=1 tries it")
     card = loopback()
     tone = build_tone(lab)
     disc = lab.iso({"tone": tone.read_bytes()})
     with mock.patch.dict(os.environ, SDL_AUDIODRIVER="alsa", AUDIODEV=f"hw:{card},0"):
-        machine = lab.linux("lab.cd", "hardware", cpus=2, tablet=False, usbControllers=[{}], cds=[{"path": str(disc)}],
-                            usbDevices=[{"kind": "audio"}, {"kind": "gamepad"}])
+        machine = with_play(lab, cds=[{"path": str(disc)}])
     machine.run("cp /cd/tone /tmp/tone; chmod +x /tmp/tone")
     wait_until(machine, "[ -c /dev/snd/pcmC0D0p ] && [ -c /dev/snd/pcmC0D0c ]")
-    check_equal("name of the card", machine.run("cat /proc/asound/card0/id"), "Audio")
     check_playing(machine, tone, card, lab.directory / "recorded")
     check_recording(machine, tone, card)
-    pad = Input(machine, "USB Gamepad")
-    check_pad(machine, pad, 1)
     # In the middle of a tone the machine goes away and comes back; its player has not noticed, and another is heard.
     machine.run("{ /tmp/tone play /dev/snd/pcmC0D0p 2 4; echo $? >/tmp/played; } &")
     time.sleep(1)
@@ -231,10 +258,4 @@ def sound_is_heard_and_a_pad_plays(lab):
     wait_until(machine, "[ -s /tmp/played ]")
     check_equal("end of the player that was suspended", machine.run("cat /tmp/played"), "0")
     check_playing(machine, tone, card, lab.directory / "recorded")
-    check_pad(machine, pad, 2)
-    trouble = machine.run("dmesg | grep -iE 'xhci.*(error|warn|not respond|died|halt)|reset .*USB device|"
-                          "usb.*(cannot|invalid|failed)|BUG:|Call Trace' || true")
-    if trouble:
-        raise Failure(f"the guest's kernel complains: {trouble}")
-    machine.console.send("poweroff -f\n")
-    machine.wait_for_end(30)
+    end_without_trouble(machine)

@@ -1,6 +1,5 @@
 #include "tests/fakes/fake_audio.h"
-#include "tests/fuzz/fuzz_input.h"
-#include "tests/vmm/usb/usb_guest.h"
+#include "tests/fuzz/usb_request.h"
 #include "vmm/usb/usb_audio.h"
 
 /// A driver that has gone mad, with streams that open, close and go on in another machine.
@@ -12,17 +11,7 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
     tests::UsbGuest guest(audio);
     for (unsigned steps = 0; !input.empty() && steps < 512; ++steps) {
         switch (input.take<std::uint8_t>() % 8) {
-        case 0: {
-            std::array<std::uint8_t, 8> setup {};
-            auto const bytes = input.takeBytes(setup.size());
-            std::copy(bytes.begin(), bytes.end(), setup.begin());
-            setup[7] = 0;
-            if ((setup[0] & 0x80) != 0)
-                guest.get(setup);
-            else
-                guest.put(setup, vmm::Bytes(setup[6], setup[2]));
-            break;
-        }
+        case 0: fuzz::askAnything(input, guest); break;
         case 1: guest.configure(); break;
         case 2: // open or close a stream
             guest.put({ 0x01, 11, static_cast<std::uint8_t>(input.take<std::uint8_t>() % 3), 0,

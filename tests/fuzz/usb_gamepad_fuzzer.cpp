@@ -1,5 +1,4 @@
-#include "tests/fuzz/fuzz_input.h"
-#include "tests/vmm/usb/usb_guest.h"
+#include "tests/fuzz/usb_request.h"
 #include "vmm/usb/usb_gamepad.h"
 
 /// A driver that has gone mad, while somebody plays.
@@ -12,17 +11,7 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
         tests::UsbGuest guest(pad);
         for (unsigned steps = 0; !input.empty() && steps < 512; ++steps) {
             switch (input.take<std::uint8_t>() % 8) {
-            case 0: {
-                std::array<std::uint8_t, 8> setup {};
-                auto const bytes = input.takeBytes(setup.size());
-                std::copy(bytes.begin(), bytes.end(), setup.begin());
-                setup[7] = 0;
-                if ((setup[0] & 0x80) != 0)
-                    guest.get(setup);
-                else
-                    guest.put(setup, vmm::Bytes(setup[6], setup[2]));
-                break;
-            }
+            case 0: fuzz::askAnything(input, guest); break;
             case 1: guest.configure(); break;
             case 2:
                 pad.set({ input.take<std::uint32_t>(), input.take<std::int16_t>(), input.take<std::int16_t>(),

@@ -1,6 +1,5 @@
 #include "tests/fakes/manual_loop.h"
-#include "tests/fuzz/fuzz_input.h"
-#include "tests/vmm/usb/usb_guest.h"
+#include "tests/fuzz/usb_request.h"
 #include "vmm/usb/usb_serial.h"
 
 /// A driver that has gone mad, while somebody types.
@@ -13,17 +12,7 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
     tests::UsbGuest guest(serial);
     for (unsigned steps = 0; !input.empty() && steps < 512; ++steps) {
         switch (input.take<std::uint8_t>() % 8) {
-        case 0: {
-            std::array<std::uint8_t, 8> setup {};
-            auto const bytes = input.takeBytes(setup.size());
-            std::copy(bytes.begin(), bytes.end(), setup.begin());
-            setup[7] = 0;
-            if ((setup[0] & 0x80) != 0)
-                guest.get(setup);
-            else
-                guest.put(setup, vmm::Bytes(setup[6], setup[2]));
-            break;
-        }
+        case 0: fuzz::askAnything(input, guest); break;
         case 1: guest.configure(); break;
         case 2: console.type(input.takeBytes(input.take<std::uint8_t>())); break;
         case 3: loop.turn(); break;

@@ -1,6 +1,6 @@
+#include "tests/host_usb/plugged_in.h"
 #include "tests/host_usb/simulated_usb.h"
 #include "tests/support/suite.h"
-#include "tests/vmm/usb/usb_guest.h"
 #include "vmm/usb/host_usb_device.h"
 
 #include <QTest>
@@ -13,12 +13,11 @@
 using namespace vmm;
 using tests::Asked;
 using tests::counting;
+using tests::patience;
 using tests::SimulatedUsbDevice;
 using Kind = UsbTransfer::Kind;
 
 namespace {
-
-constexpr auto patience = 5000; // ms, of libusb's threads
 
 std::string joined(std::vector<std::string> const& calls)
 {
@@ -26,7 +25,7 @@ std::string joined(std::vector<std::string> const& calls)
 }
 
 /// The device at a port, opened and plugged into a controller of nothing.
-struct Plugged {
+struct Plugged : tests::PluggedIn<HostUsbDevice> {
     explicit Plugged(std::string const& port = "1-1")
     {
         for (auto const& info : usb->devices()) {
@@ -37,33 +36,8 @@ struct Plugged {
             qFatal("nothing is at port %s", port.c_str());
         device->setHost(&host);
     }
-    ~Plugged() { device->setHost(nullptr); }
+    ~Plugged() { end(); }
 
-    void submit(Asked& asked)
-    {
-        std::lock_guard const lock(host.usbMutex());
-        device->submit(asked.transfer);
-    }
-    void cancel(Asked& asked)
-    {
-        std::lock_guard const lock(host.usbMutex());
-        device->cancel(asked.transfer);
-    }
-    bool ends(Asked const& asked)
-    {
-        return QTest::qWaitFor(
-            [&] {
-                std::lock_guard const lock(host.usbMutex());
-                return std::find(host.ended.begin(), host.ended.end(), &asked.transfer) != host.ended.end();
-            },
-            patience);
-    }
-    /// Ended, with that status.
-    bool run(Asked& asked, UsbStatus status = UsbStatus::Success)
-    {
-        submit(asked);
-        return ends(asked) && asked.transfer.status == status;
-    }
     void reset()
     {
         std::lock_guard const lock(host.usbMutex());
@@ -72,8 +46,6 @@ struct Plugged {
 
     std::shared_ptr<HostUsb> usb = tests::must(HostUsb::open());
     std::atomic<int> gone = 0;
-    tests::FakeUsbHost host;
-    std::unique_ptr<HostUsbDevice> device;
 };
 
 }

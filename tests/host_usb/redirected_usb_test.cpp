@@ -1,9 +1,9 @@
 #include "app/runner/machine_runner.h"
 #include "tests/fakes/fake_machine.h"
+#include "tests/host_usb/plugged_in.h"
 #include "tests/host_usb/redir_host.h"
 #include "tests/host_usb/simulated_usb.h"
 #include "tests/support/suite.h"
-#include "tests/vmm/usb/usb_guest.h"
 #include "vmm/usb/usb_redir_device.h"
 
 #include <QTemporaryDir>
@@ -18,16 +18,15 @@ using namespace vmm;
 using tests::Asked;
 using tests::counting;
 using tests::FakeMachine;
+using tests::patience;
 using tests::RedirHost;
 using tests::SimulatedUsbDevice;
 using Kind = UsbTransfer::Kind;
 
 namespace {
 
-constexpr auto patience = 5000; // ms, of threads
-
 /// The simulated device, passed on by libusbredirhost and plugged into a controller of nothing.
-struct Redirected {
+struct Redirected : tests::PluggedIn<UsbRedirDevice> {
     Redirected()
     {
         std::array<int, 2> ends {};
@@ -44,32 +43,8 @@ struct Redirected {
             qFatal("it is not offered");
         device->setHost(&host);
     }
-    ~Redirected() { device->setHost(nullptr); }
+    ~Redirected() { end(); }
 
-    void submit(Asked& asked)
-    {
-        std::lock_guard const lock(host.usbMutex());
-        device->submit(asked.transfer);
-    }
-    void cancel(Asked& asked)
-    {
-        std::lock_guard const lock(host.usbMutex());
-        device->cancel(asked.transfer);
-    }
-    bool ends(Asked const& asked)
-    {
-        return QTest::qWaitFor(
-            [&] {
-                std::lock_guard const lock(host.usbMutex());
-                return std::find(host.ended.begin(), host.ended.end(), &asked.transfer) != host.ended.end();
-            },
-            patience);
-    }
-    bool run(Asked& asked, UsbStatus status = UsbStatus::Success)
-    {
-        submit(asked);
-        return ends(asked) && asked.transfer.status == status;
-    }
     std::string why()
     {
         std::lock_guard const lock(mutex);
@@ -77,12 +52,10 @@ struct Redirected {
     }
 
     std::unique_ptr<LoopThread> thread = tests::must(LoopThread::start("redirection"));
-    tests::FakeUsbHost host;
     std::atomic<bool> offered = false;
     std::mutex mutex;
     std::string gone;
     std::unique_ptr<RedirHost> other;
-    std::unique_ptr<UsbRedirDevice> device;
 };
 
 /// A runner whose machine is on.

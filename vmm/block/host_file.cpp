@@ -178,6 +178,7 @@ bool HostFile::isAligned(std::uint64_t offset, ConstByteSpan data) const
 Result<> HostFile::readAligned(std::uint64_t offset, ByteSpan data)
 {
     while (!data.empty()) {
+        auto const known = m_knownSize.load(); // before the transfer: another thread may be making the file longer
         auto const count = ::pread(m_fd.get(), data.data(), data.size(), static_cast<::off_t>(offset));
         if (count < 0) {
             if (errno == EINTR)
@@ -186,7 +187,7 @@ Result<> HostFile::readAligned(std::uint64_t offset, ByteSpan data)
         }
         // With O_DIRECT a short count is the end of the file, whatever its alignment.
         if (count == 0 || (m_direct && count % static_cast<::ssize_t>(sectorSize) != 0)) {
-            if (offset + static_cast<std::uint64_t>(count) < m_knownSize)
+            if (offset + static_cast<std::uint64_t>(count) < known)
                 return fail(fileError("reading " + m_path, fileHasShrunk));
             std::memset(data.data() + count, 0, data.size() - static_cast<std::size_t>(count));
             return {};
@@ -267,13 +268,14 @@ Result<> HostFile::sync()
 
 int HostFile::syncFailure()
 {
+    auto const known = m_knownSize.load(); // before looking, as in readAligned()
     struct stat status { };
     if (m_syncError != 0 || m_blockDevice || ::fstat(m_fd.get(), &status) != 0)
         return m_syncError;
-    if (static_cast<std::uint64_t>(status.st_size) < m_knownSize)
+    if (static_cast<std::uint64_t>(status.st_size) < known)
         return fileHasShrunk;
     // The file works on without a name, until it is closed: whoever deleted it should hear of that in time, and once.
-    if (status.st_nlink == 0 && !std::exchange(m_deletionReported, true))
+    if (status.st_nlink == 0 && !m_deletionReported.exchange(true))
         return ENOENT;
     return 0;
 }

@@ -62,9 +62,9 @@ private:
     std::uint64_t m_identity = 0;
     bool m_blockDevice = false;
     bool m_direct = false;
-    int m_syncError = 0;
+    std::atomic<int> m_syncError { 0 };
     std::atomic<std::uint64_t> m_knownSize { 0 }; // 0 for a block device, which does not grow
-    bool m_deletionReported = false;
+    std::atomic<bool> m_deletionReported { false };
 };
 
 /// Memory at an address that every kind of direct transfer accepts.

@@ -181,6 +181,7 @@ private:
             }
             buffers = operation.m_rest;
         }
+        operation.m_knownSize = operation.file->knownSize();
         auto const offset = operation.offset + operation.m_transferred;
         auto const count = static_cast<unsigned>(std::min<std::size_t>(buffers.size(), IOV_MAX));
         bool const single = count == 1 && buffers[0].iov_len <= INT_MAX;
@@ -250,7 +251,7 @@ private:
             return enqueue(operation);
         if (operation.kind == IoOperation::Kind::Write)
             return finish(operation, EIO);
-        if (operation.offset + operation.m_transferred < operation.file->knownSize())
+        if (operation.offset + operation.m_transferred < operation.m_knownSize)
             return finish(operation, fileHasShrunk);
         zeroRest(operation);
         finish(operation, 0);

@@ -4,6 +4,7 @@
 
 #include <QDir>
 #include <QTemporaryDir>
+#include <array>
 #include <cstdlib>
 #include <fcntl.h>
 #include <filesystem>
@@ -167,6 +168,47 @@ private slots:
         REQUIRE_OK((*image)->writeSync(4096, ByteSpan(data).first(4096)));
         REQUIRE_OK((*image)->flushSync());
         REQUIRE_OK((*image)->readSync(0, data));
+    }
+
+    void aFileThatBecomesLongerMeanwhileIsNone_data() { aFileThatBecameShorterIsAnError_data(); }
+
+    /// Reads that meet the end of a file while writes move it see zeros or what was written, and no error.
+    void aFileThatBecomesLongerMeanwhileIsNone()
+    {
+        QFETCH(bool, uring);
+        auto const path = fresh();
+        auto file = HostFile::create(path);
+        REQUIRE_OK(file);
+        auto loop = EventLoop::create();
+        REQUIRE_OK(loop);
+        auto engine = uring ? IoEngine::createUring(**loop) : IoEngine::createThreads(**loop);
+        if (!engine)
+            QSKIP(withoutUring(engine.error()).c_str());
+        struct Transfer : IoOperation {
+            Bytes data = Bytes(512, 0x5a);
+            iovec buffer { data.data(), data.size() };
+            int error = -1;
+        };
+        constexpr unsigned rounds = 2000, atOnce = 4;
+        for (unsigned round = 0; round < rounds; ++round) {
+            std::array<Transfer, atOnce> transfers;
+            for (unsigned i = 0; i < atOnce; ++i) {
+                auto& transfer = transfers[i];
+                transfer.kind = i % 2 == 0 ? IoOperation::Kind::Read : IoOperation::Kind::Write;
+                transfer.file = file->get();
+                transfer.offset = (round * 2 + i / 2) * 512;
+                transfer.length = 512;
+                transfer.buffers = &transfer.buffer;
+                transfer.bufferCount = 1;
+                transfer.done = [](IoOperation& done, int error) { static_cast<Transfer&>(done).error = error; };
+                (*engine)->submit(transfer);
+            }
+            while ((*engine)->wait()) { }
+            for (auto const& transfer : transfers) {
+                QCOMPARE(transfer.error, 0);
+                QVERIFY(transfer.data[0] == 0x5a || transfer.data[0] == 0);
+            }
+        }
     }
 
     void aDeletedFileIsAnErrorOnce()

@@ -201,11 +201,13 @@ void KvmPit::resume()
     m_stopped.reset();
 }
 
+KvmClock::KvmClock(Vm& vm) : m_vm(vm), m_kernelAdds((vm.capability(KVM_CAP_ADJUST_CLOCK) & KVM_CLOCK_REALTIME) != 0) { }
+
 KvmClock::State KvmClock::read() const
 {
     kvm_clock_data data {};
     ::ioctl(m_vm.fd(), KVM_GET_CLOCK, &data);
-    return { data.clock, timeOfDay() };
+    return { data.clock, (data.flags & KVM_CLOCK_REALTIME) != 0 ? data.realtime : timeOfDay() };
 }
 
 Section KvmClock::save() const
@@ -232,8 +234,12 @@ void KvmClock::resume()
         return;
     kvm_clock_data data {};
     data.clock = m_stopped->clock;
-    if (auto const now = timeOfDay(); m_addElapsed && now > m_stopped->realTime)
+    if (m_addElapsed && m_kernelAdds) {
+        data.flags = KVM_CLOCK_REALTIME;
+        data.realtime = m_stopped->realTime;
+    } else if (auto const now = timeOfDay(); m_addElapsed && now > m_stopped->realTime) {
         data.clock += now - m_stopped->realTime;
+    }
     if (::ioctl(m_vm.fd(), KVM_SET_CLOCK, &data) != 0)
         log(LogLevel::Warning, "kvm", "{}", osError("cannot set the guest's clock").message());
     m_stopped.reset();

@@ -150,7 +150,7 @@ public:
         }
     };
 
-    explicit KvmClock(Vm& vm) : m_vm(vm) { }
+    explicit KvmClock(Vm& vm);
     void reset() override { } // it counts on through a reset, as a PC's time does
     Result<> canSave() const override { return {}; }
     Section save() const override;
@@ -163,6 +163,7 @@ public:
 private:
     State read() const;
     Vm& m_vm;
+    bool const m_kernelAdds; ///< Linux 5.16 tells and takes both times of one instant: no preemption between them
     std::optional<State> m_stopped;
     bool m_addElapsed = false;
 };

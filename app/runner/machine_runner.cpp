@@ -22,7 +22,7 @@ MachineRunner::~MachineRunner()
     }
     m_private->cancelJobs();
     m_private->thread->loop().call([this] {
-        m_private->worker.reset(); // it looks at the timeline, not at the machine
+        m_private->workers = {}; // they look at the timeline, not at the machine
         m_private->pruneTimer.reset();
         if (m_private->machine)
             m_private->end();

@@ -173,12 +173,13 @@ public:
     vmm::Result<std::shared_ptr<vmm::timeline::Timeline const>> timeline() const;
     /// Does `what` with the timeline; the machine is this process's meanwhile.
     void changeTimeline(std::function<vmm::Result<>(vmm::timeline::Timeline&)> what, Completion done = {});
-    /// What takes long, beside everything else: one such thing after the other, on a thread that leaves the disk and
-    /// the processor to the guest. notice::Progress tells of it under the name `job`; cancelJob() ends it.
+    /// What takes long, beside everything else: one such thing after the other. notice::Progress tells of it under the
+    /// name `job`; cancelJob() ends it.
     using JobProgress = std::function<bool(double)>; ///< 0 to 1; false: give up
     using Job = std::function<vmm::Result<>(JobProgress const&)>;
     void work(std::string job, Job what, Completion done = {});
-    /// The same with the timeline; the machine is this process's meanwhile.
+    /// The same with the timeline, on a thread that leaves the disk and the processor to the guest; the machine is this
+    /// process's meanwhile.
     using TimelineJob = std::function<vmm::Result<>(vmm::timeline::Timeline&, JobProgress const&)>;
     void workOnTimeline(std::string job, TimelineJob what, Completion done = {});
     /// Ends a moment for good, with what the disks kept of it, and gives back what nobody else needs: of a machine in

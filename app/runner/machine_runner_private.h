@@ -9,6 +9,7 @@
 #include "vmm/base/log.h"
 #include "vmm/machine/saved_machine.h"
 
+#include <array>
 #include <filesystem>
 #include <fmt/format.h>
 #include <mutex>
@@ -110,20 +111,22 @@ struct MachineRunner::Private {
     std::map<ObserverId, Observer> observers;
     ObserverId nextObserver = 1;
 
+    /// A person waits for what is prompt; what is patient leaves the disk and the processor to the guest.
+    enum Pace : std::uint8_t { Prompt, Patient };
     unsigned timelineJobs = 0; ///< under way: the lock and the timeline stay
     std::mutex jobsMutex;
     std::vector<std::shared_ptr<std::atomic<bool>>> jobs; ///< of work(): set to cancel one
 
     std::once_flag loopStarted;
     vmm::Result<> loopOutcome;
-    std::unique_ptr<vmm::LoopThread> thread;                // after what it uses, so that it ends before
-    std::unique_ptr<vmm::LoopThread> worker;                // of work(); posts to `thread`
-    std::unique_ptr<HostUsbDevices> hostUsbDevices;         // made when it is needed
-    std::shared_ptr<UsbFollowing> usbFollowing;             // the same; of the machine in memory
-    std::string savedHostUsb;                               // the state that is restored, where it tells of devices
-    std::unique_ptr<UsbRedirections> redirections;          // the same
-    std::vector<std::unique_ptr<HostGamepads::Seat>> seats; // of the machine's gamepads …
-    std::vector<std::string> seatsOf;                       // … and their ids
+    std::unique_ptr<vmm::LoopThread> thread;                 // after what it uses, so that it ends before
+    std::array<std::unique_ptr<vmm::LoopThread>, 2> workers; // of work(), by Pace; they post to `thread`
+    std::unique_ptr<HostUsbDevices> hostUsbDevices;          // made when it is needed
+    std::shared_ptr<UsbFollowing> usbFollowing;              // the same; of the machine in memory
+    std::string savedHostUsb;                                // the state that is restored, where it tells of devices
+    std::unique_ptr<UsbRedirections> redirections;           // the same
+    std::vector<std::unique_ptr<HostGamepads::Seat>> seats;  // of the machine's gamepads …
+    std::vector<std::string> seatsOf;                        // … and their ids
 
     Private(MachineRunner& owner, vmm::VmConfig initial, MachineFactory machines, vmm::Nanoseconds itsMinute)
         : runner(owner), factory(std::move(machines)), minute(itsMinute)
@@ -660,7 +663,7 @@ struct MachineRunner::Private {
 
     // machine_runner_work.cpp
 
-    void work(std::string const& job, Job const& what, Completion const& done);
+    void work(Pace pace, std::string const& job, Job const& what, Completion const& done);
     void workOnTimeline(std::string const& job, TimelineJob const& what, Completion const& done);
     /// Whether there was one.
     bool cancelJobs();

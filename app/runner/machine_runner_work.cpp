@@ -1,31 +1,33 @@
 #include "app/runner/machine_runner_private.h"
+#include "vmm/base/give_way.h"
 
 #include <linux/ioprio.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 
-/// What takes long, on a thread of its own.
+/// What takes long, on threads of its own.
 namespace app {
 
 namespace {
 
-/// The guests and the person go before: this thread gets what they leave of the processor and of the disk.
+/// The guests and the person go before: this thread gets a little of the processor, and what they leave of the disk.
 void yieldToOthers()
 {
-    ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), 19);
+    vmm::giveWay();
     ::syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_PRIO_VALUE(IOPRIO_CLASS_IDLE, 0));
 }
 
 }
 
-void MachineRunner::Private::work(std::string const& job, Job const& what, Completion const& done)
+void MachineRunner::Private::work(Pace pace, std::string const& job, Job const& what, Completion const& done)
 {
+    auto& worker = workers[pace];
     if (!worker) {
         auto started = vmm::LoopThread::start("machine work");
         if (!started)
             return finish(done, vmm::fail(started.error()));
         worker = std::move(*started);
-        worker->loop().post(&yieldToOthers);
+        if (pace == Patient)
+            worker->loop().post(&yieldToOthers);
     }
     auto const cancelled = std::make_shared<std::atomic<bool>>(false);
     {
@@ -63,7 +65,7 @@ void MachineRunner::Private::workOnTimeline(std::string const& job, TimelineJob 
     }
     ++timelineJobs;
     work(
-        job, [what, open = timeline](JobProgress const& progress) { return what(*open, progress); },
+        Patient, job, [what, open = timeline](JobProgress const& progress) { return what(*open, progress); },
         [this, done](vmm::Result<> const& outcome) {
             --timelineJobs;
             letGo();
@@ -81,8 +83,9 @@ bool MachineRunner::Private::cancelJobs()
 
 void MachineRunner::work(std::string job, Job what, Completion done)
 {
-    m_private->post(
-        [this, job = std::move(job), what = std::move(what), done] { m_private->work(job, what, done); }, done);
+    m_private->post([this, job = std::move(job), what = std::move(what),
+                        done] { m_private->work(Private::Prompt, job, what, done); },
+        done);
 }
 
 void MachineRunner::workOnTimeline(std::string job, TimelineJob what, Completion done)

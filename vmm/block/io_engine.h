@@ -30,7 +30,7 @@ private:
     IoOperation* m_next = nullptr;
     std::uint64_t m_transferred = 0;
     std::uint64_t m_knownSize = 0; // of the file, when the kernel was asked
-    std::vector<iovec> m_rest; // what is left after a short transfer
+    std::vector<iovec> m_rest;     // what is left after a short transfer
     std::unique_ptr<std::uint8_t, void (*)(void*)> m_bounce { nullptr, std::free };
     iovec m_bounceVector {};
 };

@@ -57,7 +57,7 @@ void AutomaticMomentTest::aBusyMachineKeepsItselfAndThinsOut()
         [&](Notice const& notice) { kept += std::holds_alternative<notice::MomentKept>(notice) ? 1 : 0; });
     REQUIRE_OK(guest.start());
     QVERIFY2(guest.wait("Chronovisor demo machine").hasMatch(), qPrintable(guest.said()));
-    for (unsigned turn = 0; turn < 100 && kept < 5; ++turn)
+    for (unsigned turn = 0; turn < 1000 && kept < 5; ++turn)
         QVERIFY2(guest.ask("mem fill 16", "16 MiB filled").hasMatch(), qPrintable(guest.said()));
     QVERIFY2(kept >= 5, qPrintable(QString::number(kept)));
 

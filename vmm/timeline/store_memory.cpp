@@ -281,9 +281,9 @@ private:
 /// Reads the memory and puts what has changed into the sink.
 class Reading {
 public:
-    Reading(PageStore const& store, FrozenMemory& memory, std::vector<MemoryRoot> const& base, PageSink& sink,
-        Progress const& progress)
-        : m_store(store), m_memory(memory), m_sink(sink), m_progress(progress), m_data(leafSize)
+    Reading(PageStore const& store, FrozenMemory& memory, std::vector<MemoryRoot> const& base,
+        std::vector<BlockTree>& trees, PageSink& sink, Progress const& progress)
+        : m_trees(trees), m_store(store), m_memory(memory), m_sink(sink), m_progress(progress), m_data(leafSize)
     {
         for (auto const& block : memory.blocks()) {
             m_total += block.size;
@@ -297,11 +297,11 @@ public:
     Result<> readAll()
     {
         for (bool const lately : { true, false }) {
-            for (m_block = 0; m_block < trees.size(); ++m_block) {
-                m_usedKnownFrom = trees[m_block].size(); // nothing is known of this block yet
+            for (m_block = 0; m_block < m_trees.size(); ++m_block) {
+                m_usedKnownFrom = m_trees[m_block].size(); // nothing is known of this block yet
                 m_nextUsed = 0;
-                for (std::uint64_t i = 0; i * granule < trees[m_block].size(); ++i) {
-                    if (trees[m_block].hasChangedLately(i) == lately)
+                for (std::uint64_t i = 0; i * granule < m_trees[m_block].size(); ++i) {
+                    if (m_trees[m_block].hasChangedLately(i) == lately)
                         TRY_WITHIN(m_memory.blocks()[m_block].name, readGranule(i * granule));
                 }
             }
@@ -311,7 +311,6 @@ public:
         return m_sink.finish([this] { return goesOn(); });
     }
 
-    std::vector<BlockTree> trees;
     std::uint64_t changedPages = 0;
 
 private:
@@ -342,7 +341,7 @@ private:
 
     Result<> readGranule(std::uint64_t offset)
     {
-        auto const end = std::min(offset + granule, trees[m_block].size());
+        auto const end = std::min(offset + granule, m_trees[m_block].size());
         for (auto at = offset; at < end; at += leafSize)
             TRY(readLeaf(at, std::min(leafSize, end - at)));
         m_memory.letGo(m_block, offset, end - offset);
@@ -353,7 +352,7 @@ private:
     {
         TRY(goesOn());
         m_read += length;
-        auto& tree = trees[m_block];
+        auto& tree = m_trees[m_block];
         auto& leaf = tree.leaf(offset / leafSize);
         auto const away = TRY(m_memory.away(m_block, offset));
         if (away == 0 && TRY(unused(offset, length))) {
@@ -438,6 +437,7 @@ private:
         return m_nextUsed >= offset + length;
     }
 
+    std::vector<BlockTree>& m_trees;
     PageStore const& m_store;
     FrozenMemory& m_memory;
     PageSink& m_sink;
@@ -468,13 +468,14 @@ Result<StoredMemory> storeMemory(
     StoredMemory stored;
     {
         auto const batches = size / waitingShare / (pagesPerBatch * pageSize);
+        std::vector<BlockTree> trees; // longer than the sink, whose thread writes into them until it has ended
         PageSink sink(store, *writer, std::clamp<std::size_t>(batches, fewestBatches, mostBatches));
-        Reading reading(store, memory, base, sink, progress);
+        Reading reading(store, memory, base, trees, sink, progress);
         TRY(reading.readAll());
         stored.changedPages = reading.changedPages;
         stored.newPages = sink.newPages();
-        for (std::size_t i = 0; i < reading.trees.size(); ++i) {
-            auto const root = reading.trees[i].store(*writer);
+        for (std::size_t i = 0; i < trees.size(); ++i) {
+            auto const root = trees[i].store(*writer);
             stored.roots.push_back({ memory.blocks()[i].name, memory.blocks()[i].size, root.pack, root.number });
         }
     }

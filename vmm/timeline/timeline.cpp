@@ -172,7 +172,7 @@ Result<std::string> Timeline::state(std::string_view id) const
 {
     auto const known = TRY(moment(id));
     auto const bytes = TRY(readWhole(*m_folder, nameOf(id, "state"), maximumState));
-    if (hashBytes(bytes, m_record.seed) != known.stateHash)
+    if (hashBytes(bytes, m_pages->seed()) != known.stateHash)
         return fail(ErrorCode::Corrupt, fmt::format("the state of the moment {} is damaged", id));
     return std::string(bytes.begin(), bytes.end());
 }
@@ -183,7 +183,7 @@ Result<Bytes> Timeline::picture(std::string_view id) const
     if (known.pictureHash.empty())
         return Bytes();
     auto bytes = TRY(readWhole(*m_folder, nameOf(id, "png"), maximumPicture));
-    if (hashBytes(bytes, m_record.seed) != known.pictureHash)
+    if (hashBytes(bytes, m_pages->seed()) != known.pictureHash)
         return fail(ErrorCode::Corrupt, fmt::format("the picture of the moment {} is damaged", id));
     return bytes;
 }
@@ -393,10 +393,10 @@ Result<Moment> Timeline::take(NewMoment const& what, FrozenMemory& memory, Progr
     taken.memory = stored.roots;
     taken.power = what.power;
     taken.disks = what.disks;
-    taken.stateHash = hashBytes(bytesOf(what.state), m_record.seed);
+    taken.stateHash = hashBytes(bytesOf(what.state), m_pages->seed());
     TRY(writeWhole(*m_folder, nameOf(taken.id, "state"), bytesOf(what.state)));
     if (!what.picture.empty()) {
-        taken.pictureHash = hashBytes(what.picture, m_record.seed);
+        taken.pictureHash = hashBytes(what.picture, m_pages->seed());
         TRY(writeWhole(*m_folder, nameOf(taken.id, "png"), what.picture));
     }
     std::lock_guard const changing(m_changing);
@@ -438,13 +438,13 @@ Result<Moment> Timeline::fork(std::string_view id, std::string const& as, std::s
     forked.disks = disks.kept;
     forked.reason = Reason::Kept;
     forked.removedAt = 0;
-    forked.stateHash = hashBytes(bytesOf(state), m_record.seed);
+    forked.stateHash = hashBytes(bytesOf(state), m_pages->seed());
     TRY(writeWhole(into, nameOf(as, "state"), bytesOf(state)));
     if (!picture.empty())
         TRY(writeWhole(into, nameOf(as, "png"), picture));
     TRY(writeWhole(into, nameOf(as, "json"), bytesOf(recordText(forked))));
     // The last one: without its record it is no timeline.
-    TimelineRecord record { .seed = m_record.seed, .present = {}, .goingTo = as, .loose = {}, .policy = policy() };
+    TimelineRecord record { .seed = m_pages->seed(), .present = {}, .goingTo = as, .loose = {}, .policy = policy() };
     if (!disks.loose.disks.empty())
         record.loose.push_back(disks.loose);
     TRY(writeWhole(into, recordName, bytesOf(textOf(record))));
@@ -756,7 +756,7 @@ Result<> Timeline::shrink(std::uint32_t number, Census::Counted const& counted, 
 
 Result<> Timeline::checkFile(std::string const& name, std::uint64_t limit, Bytes const& hash) const
 {
-    if (hashBytes(TRY(readWhole(*m_folder, name, limit)), m_record.seed) != hash)
+    if (hashBytes(TRY(readWhole(*m_folder, name, limit)), m_pages->seed()) != hash)
         return fail(ErrorCode::Corrupt, name + " is damaged");
     return {};
 }

@@ -562,7 +562,10 @@ void VirtioDevice::pause()
         paused();
         publishAll();
     }
-    deliverInterrupts();
+    // Whatever there is to send: the loop's thread may be in the middle of what it has taken, and a state that is saved
+    // before that has arrived would lack it.
+    std::lock_guard const lock(mutex());
+    sendEvents();
 }
 
 void VirtioDevice::resume()

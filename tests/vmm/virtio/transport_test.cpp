@@ -4,6 +4,8 @@
 
 #include <nlohmann/json.hpp>
 #include <random>
+#include <semaphore>
+#include <thread>
 
 using namespace vmm;
 using namespace vmm::virtio;
@@ -23,6 +25,20 @@ struct Thoughtless final : VirtioDevice {
     Result<> load(Section const&) override { return {}; }
     void serve(unsigned) override { }
     void readDeviceConfig(std::uint64_t, ByteSpan) override { }
+};
+
+/// A line that rises when it is let.
+struct HeldIrq final : IrqLine {
+    void set(bool active) override
+    {
+        if (active) {
+            rising.release();
+            mayRise.acquire();
+        }
+        level = active;
+    }
+    std::binary_semaphore rising { 0 }, mayRise { 0 };
+    std::atomic<bool> level = false;
 };
 
 struct Setup {
@@ -115,6 +131,28 @@ private slots:
         QCOMPARE(s.driver.isr(), 1);
         QVERIFY(!s.irq.level);
         QCOMPARE(s.driver.isr(), 0);
+    }
+
+    /// A state that is saved lacks no interrupt that another thread is sending.
+    void aPauseWaitsForAnInterruptOnItsWay()
+    {
+        HeldIrq line;
+        Setup s;
+        s.device.connectInterrupt(line);
+        QVERIFY(s.driver.start(0, { 16 }));
+        s.driver.add(0, { { s.driver.allocate(16), 16, true } });
+        signalEventFd(s.board.doorbells.doorbells.begin()->second.eventFd);
+        line.rising.acquire();
+        bool hadRisen = false;
+        std::jthread pausing([&] {
+            s.device.pause();
+            hadRisen = line.level;
+        });
+        QTest::qWait(50); // for one that does not wait to come to its end
+        line.mayRise.release();
+        pausing.join();
+        QVERIFY(hadRisen);
+        s.device.connectInterrupt(s.irq);
     }
 
     void doorbellIsOfferedWhereTheNotifyRegisterIs()

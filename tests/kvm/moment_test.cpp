@@ -8,6 +8,7 @@
 #include <QDir>
 #include <QFile>
 #include <QProcess>
+#include <QSet>
 #include <QTemporaryDir>
 #include <csignal>
 #include <future>
@@ -43,6 +44,8 @@ private slots:
     void aSuspendedMachineHasMoments();
     void aForkHasTheDisksOfItsMoment();
     void processorsGoOn();
+    void whoGoesBackHearsOfItAndTellsTheNetwork_data();
+    void whoGoesBackHearsOfItAndTellsTheNetwork();
     void theMachineRunsOnWhileAMomentIsWritten();
     void keepingIsCancelled();
     void aMachineThatEndsLeavesNoHalfMoment();
@@ -597,6 +600,37 @@ void MomentTest::processorsGoOn()
     guest.clearLines();
     REQUIRE_OK(guest.goTo(moment));
     QVERIFY2(guest.waitForWholeLine("DONE 5 0 0", 60s), qPrintable(said(guest)));
+}
+
+void MomentTest::whoGoesBackHearsOfItAndTellsTheNetwork_data()
+{
+    QTest::addColumn<bool>("isConnected");
+    QTest::newRow("connected") << true;
+    QTest::newRow("pulled out") << false;
+}
+
+/// The guest was running, and runs: it sees another generation id and the event that tells of it, each time; and its
+/// card, through which it sends nothing, says where it is.
+void MomentTest::whoGoesBackHearsOfItAndTellsTheNetwork()
+{
+    QFETCH(bool, isConnected);
+    constexpr std::uint64_t announcement = 60; // bytes
+    GuestMachine guest("guests/past.elf");
+    guest.config.networks = { { "net0", "52:54:00:12:34:56", NetworkMode::User, {}, isConnected } };
+    REQUIRE_OK(guest.start());
+    QVERIFY2(guest.waitForWholeLine("NOTE generation ", 20s), qPrintable(said(guest)));
+    QSet<QString> generations { guest.lines().filter("NOTE generation ").first().section(' ', -1) };
+    auto const moment = tests::must(guest.keepMoment("there"));
+    QCOMPARE(guest.machine().statistics().networkBytesSent, 0u); // which is no coming back
+    for (int i = 0; i < 3; ++i) {
+        guest.clearLines();
+        REQUIRE_OK(guest.goTo(moment));
+        QVERIFY2(guest.waitForWholeLine("NOTE came back, event 1, ", 20s), qPrintable(said(guest)));
+        generations.insert(guest.lines().filter("NOTE came back").first().section(' ', -1));
+        QCOMPARE(generations.size(), i + 2);
+        QCOMPARE(guest.machine().statistics().networkBytesSent, isConnected ? announcement : 0);
+    }
+    QCOMPARE(guest.lines().filter("NOTE came back").size(), 1);
 }
 
 void MomentTest::theMachineRunsOnWhileAMomentIsWritten()

@@ -116,8 +116,11 @@ void NetworkCard::announce()
 
 void NetworkCard::resumed()
 {
-    if (std::exchange(m_announces, false) && m_connected)
-        m_network.send(announcement(m_mac));
+    if (std::exchange(m_announces, false) && m_connected) {
+        auto const frame = announcement(m_mac);
+        m_bytesSent += frame.size();
+        m_network.send(frame);
+    }
     m_network.receiverReady();
 }
 

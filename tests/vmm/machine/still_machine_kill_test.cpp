@@ -1,79 +1,22 @@
 #include "tests/support/killed_process.h"
-#include "tests/support/suite.h"
+#include "tests/support/still_machine.h"
 #include "vmm/base/random.h"
-#include "vmm/block/image.h"
-#include "vmm/block/overlay_files.h"
-#include "vmm/machine/machine.h"
-#include "vmm/machine/moment_disks.h"
 #include "vmm/machine/moment_export.h"
-#include "vmm/machine/past_disk.h"
-#include "vmm/machine/saved_machine.h"
+#include "vmm/timeline/thinning.h"
 
 #include <QDir>
 #include <QTemporaryDir>
 #include <random>
-#include <set>
 #include <unistd.h>
 
 using namespace vmm;
 using namespace vmm::timeline;
+using tests::StillMachine;
 
 namespace {
 
 constexpr unsigned killsOfEach = 40, longest = 25'000; // microseconds that a process may work
-constexpr std::uint64_t blocks = 24, blockSize = 64 << 10, markSize = 512;
 constexpr std::size_t keptMoments = 4;
-
-/// A machine that is off, in a folder: a raw disk, which goes on in overlays, and a qcow2 one. What both hold at a
-/// moment follows from the number that it is called; each block changes every so many numbers.
-struct StillMachine {
-    std::string const folder;
-    VmConfig config;
-
-    explicit StillMachine(QString const& path) : folder(path.toStdString())
-    {
-        config = { .uuid = "8f3a4c1e-2a4f-4d0a-9a64-0d4f0e5b7c11", .name = "still" };
-        config.disks = { { .id = "disk0", .path = folder + "/one.img", .format = DiskFormat::Raw },
-            { .id = "disk1", .path = folder + "/two.qcow2", .format = DiskFormat::Qcow2 } };
-    }
-    void make() const
-    {
-        tests::must(createImage(config.disks[0].path, { .format = ImageFormat::Raw, .size = blocks * blockSize }));
-        tests::must(createImage(config.disks[1].path, { .size = blocks * blockSize }));
-    }
-    std::shared_ptr<Timeline> open(Timeline::Access access = Timeline::Access::ReadWrite) const
-    {
-        return tests::must(Timeline::open(tests::must(openFolder(folder + "/timeline")), access));
-    }
-    static std::uint64_t mark(unsigned number, std::uint64_t block) { return number / (block % 5 + 1) + 1; }
-
-    void write(unsigned number) const
-    {
-        InlineEngine engine;
-        for (auto disk : config.disks) {
-            disk.format = formatNow(disk);
-            auto const image = tests::must(BlockImage::open(engine, disk.path, imageOptions(disk)));
-            for (std::uint64_t block = 0; block < blocks; ++block) {
-                Bytes data(markSize);
-                storeLittle(ByteSpan(data).first(8), mark(number, block));
-                tests::must(image->writeSync(block * blockSize, data));
-            }
-            tests::must(image->flushSync());
-        }
-    }
-    /// The first thing that is otherwise; empty: nothing.
-    static QString difference(BlockImage& image, unsigned number)
-    {
-        for (std::uint64_t block = 0; block < blocks; ++block) {
-            Bytes data(markSize);
-            if (auto const got = image.readSync(block * blockSize, data); !got)
-                return QString::fromStdString(got.error().message());
-            if (loadLittle<std::uint64_t>(data) != mark(number, block))
-                return QStringLiteral("block %1 differs").arg(block);
-        }
-        return {};
-    }
-};
 
 /// What the process says before it is killed.
 struct Word {
@@ -101,9 +44,7 @@ public:
     void keep()
     {
         auto const number = static_cast<unsigned>(m_random() % 1000);
-        m_machine.write(number);
-        NewMoment what { .name = std::to_string(number) };
-        say(Word::What::Kept, tests::must(Machine::keepOff(m_machine.config, *m_timeline, what)).id);
+        say(Word::What::Kept, tests::must(m_machine.keep(*m_timeline, number)).id);
     }
     void go() { tests::must(Machine::goToOff(m_timeline, any())); }
     /// What stands on the file of a moment that has ended is merged with it.
@@ -113,8 +54,27 @@ public:
         say(Word::What::WillBeEnded, id);
         if (auto const ended = m_timeline->purge(id); !ended)
             return go(); // the machine is on its way there
-        tests::must(DiskTidier(*m_timeline, m_machine.config, { .merge = OverlayFiles::MayMerge::Yes }).run());
+        tests::must(m_machine.tidy(*m_timeline));
         keep();
+    }
+    /// Of moments that the machine has kept by itself those go that are not the last of their branch.
+    void prune()
+    {
+        for (int i = 0; i < 2; ++i) {
+            m_machine.write(static_cast<unsigned>(m_random() % 1000));
+            NewMoment what;
+            what.reason = Reason::Automatic;
+            say(Word::What::Kept, tests::must(Machine::keepOff(m_machine.config, *m_timeline, what)).id);
+        }
+        Policy none;
+        none.tiers.clear();
+        auto const purge = [&](std::string const& id) -> Result<bool> {
+            say(Word::What::WillBeEnded, id);
+            TRY(m_timeline->purge(id));
+            return true;
+        };
+        tests::must(vmm::timeline::prune(*m_timeline, none, timeNow(), purge));
+        tests::must(m_machine.tidy(*m_timeline));
     }
     void exportIt()
     {
@@ -148,74 +108,16 @@ std::vector<Word> workAndBeKilled(StillMachine const& machine, Operation operati
     });
 }
 
-/// As every start does: what was on its way arrives, and what is left over goes.
-void comeToRest(StillMachine const& machine, std::shared_ptr<Timeline> const& timeline)
-{
-    auto const folder = tests::must(openFolder(machine.folder + "/timeline"));
-    if (auto const going = tests::must(Timeline::goingTo(*folder)); !going.empty())
-        tests::must(Machine::goToOff(timeline, going));
-    tests::must(DiskTidier(*timeline, machine.config, { .merge = OverlayFiles::MayMerge::Yes }).run());
-}
-
-/// The first thing that is not as it should be; empty: all is.
-QString problem(
-    StillMachine const& machine, std::shared_ptr<Timeline> const& timeline, std::set<std::string> const& ids)
-{
-    for (auto const& id : ids) {
-        if (!timeline->moment(id))
-            return QString::fromStdString(id + " is gone");
-    }
-    if (auto const damaged = tests::must(timeline->verify()); !damaged.empty())
-        return QString::fromStdString(damaged.front().error.message());
-    InlineEngine engine;
-    for (auto const& moment : timeline->moments()) {
-        for (auto const& disk : machine.config.disks) {
-            auto const said = [&](QString const& what) {
-                return QString::fromStdString(moment.name + ", " + disk.id + ": ") + what;
-            };
-            auto const image = openDiskAt(engine, moment, disk);
-            if (!image)
-                return said(QString::fromStdString(image.error().message()));
-            if (auto const found = StillMachine::difference(**image, unsigned(std::stoul(moment.name)));
-                !found.isEmpty())
-                return said(found);
-        }
-    }
-    // What the disk itself stands on waits until another moment lies between.
-    for (auto const& loose : timeline->loose()) {
-        for (auto const& disk : loose.disks) {
-            if (disk.checkpoint.place.empty() || tests::must(backingNameOf(disk.path)) != disk.checkpoint.place)
-                return QString::fromStdString(disk.device + " keeps something for nobody: " + disk.checkpoint.id);
-        }
-    }
-    return {};
-}
-
-/// The same of what was exported: it is whole, or not there.
+/// What is wrong with what was exported: it is whole, or not there.
 QString problemOfExports(StillMachine const& machine)
 {
     QDir const folder(QString::fromStdString(machine.folder));
-    InlineEngine engine;
     for (auto const& name : folder.entryList({ "export-*" }, QDir::Dirs)) {
         if (name.size() != int(std::string("export-").size() + idLength))
             continue; // half made; the next export of that name removes it
-        auto const place = folder.filePath(name).toStdString();
-        auto const saved = readSavedMachine(place);
-        if (!saved)
-            return name + ": " + QString::fromStdString(saved.error().message());
-        std::set<std::uint64_t> numbers;
-        for (auto const& disk : saved->config.disks) {
-            auto options = imageOptions(disk);
-            auto const image = BlockImage::open(engine, disk.path, options);
-            Bytes data(markSize);
-            if (!image || !(*image)->readSync(0, data))
-                return name + ": " + QString::fromStdString(disk.path);
-            numbers.insert(loadLittle<std::uint64_t>(data));
-            if (auto const found = StillMachine::difference(**image, unsigned(*numbers.begin()) - 1); !found.isEmpty())
-                return name + ": " + found;
-        }
-        if (numbers.size() != 1)
-            return name + ": its disks are of two moments";
+        auto const found = StillMachine::problemOfExport(folder.filePath(name).toStdString());
+        if (!found.isEmpty())
+            return name + ": " + found;
     }
     return {};
 }
@@ -239,7 +141,7 @@ private slots:
     {
         QFETCH(int, operation);
         QTemporaryDir directory;
-        StillMachine const machine(directory.path());
+        StillMachine const machine(directory.path().toStdString());
         machine.make();
         std::mt19937 random(static_cast<unsigned>(operation) + 1);
         std::set<std::string> ids;
@@ -251,8 +153,9 @@ private slots:
                     ids.erase(word.id);
             }
             auto const timeline = machine.open();
-            comeToRest(machine, timeline);
-            QCOMPARE(problem(machine, timeline, ids), QString());
+            machine.comeToRest(timeline);
+            QCOMPARE(machine.problem(timeline, ids), QString());
+            QCOMPARE(machine.leftover(*timeline), QString());
             QCOMPARE(problemOfExports(machine), QString());
             for (auto const& name : QDir(directory.path()).entryList({ "export-*" }))
                 QVERIFY(QDir(directory.filePath(name)).removeRecursively());
@@ -262,9 +165,10 @@ private slots:
                 REQUIRE_OK(timeline->purge(id));
                 ids.erase(id);
             }
-            comeToRest(machine, timeline);
+            machine.comeToRest(timeline);
             REQUIRE_OK(timeline->sweep());
-            QCOMPARE(problem(machine, timeline, ids), QString());
+            QCOMPARE(machine.problem(timeline, ids), QString());
+            QCOMPARE(machine.leftover(*timeline), QString());
         }
     }
 
@@ -273,6 +177,7 @@ private:
         { "take", &Worker::keep },
         { "restore", &Worker::go },
         { "delete and merge", &Worker::merge },
+        { "prune", &Worker::prune },
         { "export", &Worker::exportIt },
     };
 };

@@ -1,0 +1,167 @@
+#pragma once
+
+#include "tests/support/suite.h"
+#include "vmm/block/image.h"
+#include "vmm/block/overlay_files.h"
+#include "vmm/machine/machine.h"
+#include "vmm/machine/moment_disks.h"
+#include "vmm/machine/past_disk.h"
+#include "vmm/machine/saved_machine.h"
+
+#include <optional>
+#include <set>
+
+namespace tests {
+
+/// A machine that is off, in a folder: a raw disk, which goes on in overlays, and a qcow2 one. What both hold at a
+/// moment follows from the number that it is called; each block changes every so many numbers.
+struct StillMachine {
+    static constexpr std::uint64_t blocks = 24, blockSize = 64 << 10, markSize = 512;
+
+    std::string const folder;
+    vmm::VmConfig config;
+
+    explicit StillMachine(std::string place) : folder(std::move(place))
+    {
+        config = { .uuid = "8f3a4c1e-2a4f-4d0a-9a64-0d4f0e5b7c11", .name = "still" };
+        config.disks = { { .id = "disk0", .path = folder + "/one.img", .format = vmm::DiskFormat::Raw },
+            { .id = "disk1", .path = folder + "/two.qcow2", .format = vmm::DiskFormat::Qcow2 } };
+    }
+    void make() const
+    {
+        using vmm::ImageFormat;
+        must(vmm::createImage(config.disks[0].path, { .format = ImageFormat::Raw, .size = blocks * blockSize }));
+        must(vmm::createImage(config.disks[1].path, { .size = blocks * blockSize }));
+    }
+    std::shared_ptr<vmm::timeline::Timeline> open() const
+    {
+        using vmm::timeline::Timeline;
+        auto files = must(vmm::timeline::openFolder(folder + "/timeline"));
+        return must(Timeline::open(std::move(files), Timeline::Access::ReadWrite));
+    }
+    static std::uint64_t mark(unsigned number, std::uint64_t block) { return number / (block % 5 + 1) + 1; }
+
+    void write(unsigned number) const
+    {
+        vmm::InlineEngine engine;
+        for (auto disk : config.disks) {
+            disk.format = formatNow(disk);
+            auto const image = must(vmm::BlockImage::open(engine, disk.path, imageOptions(disk)));
+            for (std::uint64_t block = 0; block < blocks; ++block) {
+                vmm::Bytes data(markSize);
+                vmm::storeLittle(vmm::ByteSpan(data).first(8), mark(number, block));
+                must(image->writeSync(block * blockSize, data));
+            }
+            must(image->flushSync());
+        }
+    }
+    vmm::Result<vmm::timeline::Moment> keep(vmm::timeline::Timeline& timeline, unsigned number) const
+    {
+        write(number);
+        return vmm::Machine::keepOff(config, timeline, { .name = std::to_string(number) });
+    }
+    vmm::Result<> tidy(vmm::timeline::Timeline& timeline) const
+    {
+        return vmm::DiskTidier(timeline, config, { .merge = vmm::OverlayFiles::MayMerge::Yes }).run();
+    }
+    /// As every start does: what was on its way arrives, and what is left over goes.
+    void comeToRest(std::shared_ptr<vmm::timeline::Timeline> const& timeline) const
+    {
+        auto const files = must(vmm::timeline::openFolder(folder + "/timeline"));
+        if (auto const going = must(vmm::timeline::Timeline::goingTo(*files)); !going.empty())
+            must(vmm::Machine::goToOff(timeline, going));
+        must(tidy(*timeline));
+    }
+
+    /// As the first block has it.
+    static unsigned numberOf(vmm::BlockImage& image)
+    {
+        vmm::Bytes data(markSize);
+        must(image.readSync(0, data));
+        return unsigned(vmm::loadLittle<std::uint64_t>(data)) - 1;
+    }
+    /// The first thing that is otherwise; empty: nothing.
+    static QString difference(vmm::BlockImage& image, unsigned number)
+    {
+        for (std::uint64_t block = 0; block < blocks; ++block) {
+            vmm::Bytes data(markSize);
+            if (auto const got = image.readSync(block * blockSize, data); !got)
+                return QString::fromStdString(got.error().message());
+            if (vmm::loadLittle<std::uint64_t>(data) != mark(number, block))
+                return QStringLiteral("block %1 differs").arg(block);
+        }
+        return {};
+    }
+    /// The same of what the disks hold now.
+    QString differenceNow(unsigned number) const
+    {
+        vmm::InlineEngine engine;
+        for (auto disk : config.disks) {
+            disk.format = formatNow(disk);
+            auto const image = vmm::BlockImage::open(engine, disk.path, imageOptions(disk));
+            auto const found = image ? difference(**image, number) : QString::fromStdString(image.error().message());
+            if (!found.isEmpty())
+                return QString::fromStdString(disk.id + ": ") + found;
+        }
+        return {};
+    }
+    /// The first thing that is not as it should be with its moments, of which there are these; empty: all is.
+    QString problem(std::shared_ptr<vmm::timeline::Timeline> const& timeline, std::set<std::string> const& ids) const
+    {
+        for (auto const& id : ids) {
+            if (!timeline->moment(id))
+                return QString::fromStdString(id + " is gone");
+        }
+        if (auto const damaged = must(timeline->verify()); !damaged.empty())
+            return QString::fromStdString(damaged.front().error.message());
+        vmm::InlineEngine engine;
+        for (auto const& moment : timeline->moments()) {
+            std::optional<unsigned> number; // of one without a name, its first disk says it
+            if (!moment.name.empty())
+                number = unsigned(std::stoul(moment.name));
+            for (auto const& disk : config.disks) {
+                auto const image = openDiskAt(engine, moment, disk);
+                if (image && !number)
+                    number = numberOf(**image);
+                auto const found
+                    = image ? difference(**image, *number) : QString::fromStdString(image.error().message());
+                if (!found.isEmpty())
+                    return QString::fromStdString(moment.id + ", " + disk.id + ": ") + found;
+            }
+        }
+        return {};
+    }
+    /// What a disk keeps that no moment needs. What the disk itself stands on waits until another moment lies between.
+    QString leftover(vmm::timeline::Timeline const& timeline) const
+    {
+        for (auto const& loose : timeline.loose()) {
+            for (auto const& disk : loose.disks) {
+                if (disk.checkpoint.place.empty() || must(vmm::backingNameOf(disk.path)) != disk.checkpoint.place)
+                    return QString::fromStdString(disk.device + " keeps something for nobody: " + disk.checkpoint.id);
+            }
+        }
+        return {};
+    }
+
+    /// What was exported to `place` is whole, and of one moment.
+    static QString problemOfExport(std::string const& place)
+    {
+        auto const saved = vmm::readSavedMachine(place);
+        if (!saved)
+            return QString::fromStdString(saved.error().message());
+        vmm::InlineEngine engine;
+        std::optional<unsigned> number;
+        for (auto const& disk : saved->config.disks) {
+            auto const image = vmm::BlockImage::open(engine, disk.path, vmm::imageOptions(disk));
+            if (!image)
+                return QString::fromStdString(image.error().message());
+            if (!number)
+                number = numberOf(**image);
+            if (auto const found = difference(**image, *number); !found.isEmpty())
+                return QString::fromStdString(disk.id + ": ") + found;
+        }
+        return number ? QString() : QStringLiteral("it has no disks");
+    }
+};
+
+}

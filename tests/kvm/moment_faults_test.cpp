@@ -1,7 +1,13 @@
 #include "tests/fakes/fake_folder.h"
 #include "tests/support/guest_machine.h"
 #include "tests/support/suite.h"
+#include "vmm/base/random.h"
+#include "vmm/machine/moment_disks.h"
+#include "vmm/machine/moment_export.h"
+#include "vmm/machine/saved_machine.h"
+#include "vmm/timeline/thinning.h"
 
+#include <QDir>
 #include <QProcess>
 #include <QRegularExpression>
 #include <QThread>
@@ -33,12 +39,31 @@ namespace {
 constexpr unsigned disks = 3, instants = 50, kills = 30;
 constexpr unsigned turnsPerLine = 8; // of the guest
 
+enum class Has { Disks, Everything };
+
 struct Counter : GuestMachine {
-    Counter() : GuestMachine("guests/counter.elf", "disks=" + std::to_string(disks))
+    explicit Counter(Has has = Has::Disks) : GuestMachine("guests/counter.elf", "disks=" + std::to_string(disks))
     {
         config.memoryMiB = 64;
-        for (unsigned i = 0; i < disks; ++i)
-            addQcow2Disk(DiskBus::Virtio);
+        for (unsigned i = 0; i < disks; ++i) {
+            // A raw one goes on in overlays, which are merged beside the running machine.
+            if (has == Has::Everything && i == 1) {
+                addDisk(DiskBus::Virtio);
+                config.disks.back().format = DiskFormat::Raw;
+            } else {
+                addQcow2Disk(DiskBus::Virtio);
+            }
+        }
+        if (has == Has::Disks)
+            return;
+        config.networks = { { "net0", "52:54:00:12:34:56" } };
+        config.cds = { { "cd0", "" } };
+        config.usbControllers = { { "usb0" } };
+        for (auto const kind :
+            { UsbKind::Keyboard, UsbKind::Tablet, UsbKind::Serial, UsbKind::Audio, UsbKind::Gamepad })
+            config.usbDevices.push_back({ .id = "usb-" + std::to_string(int(kind)), .kind = kind });
+        addQcow2Disk(DiskBus::Ahci);
+        addQcow2Disk(DiskBus::Usb);
     }
 
     struct Counts {
@@ -64,6 +89,8 @@ struct Counter : GuestMachine {
     {
         constexpr int onlyLeaks = 3; // qemu-img(1), "check"
         for (auto const& disk : config.disks) {
+            if (disk.format == DiskFormat::Raw && formatNow(disk) == DiskFormat::Raw)
+                continue;
             QProcess check;
             check.start("qemu-img", { "check", QString::fromStdString(disk.path) });
             if (!check.waitForStarted())
@@ -160,8 +187,8 @@ void MomentFaultsTest::everyStepOfKeepingCanFail()
 
 namespace {
 
-/// Keeps moments, goes to them and forgets them, and says on the pipe which it has kept ("+ID") and is about to forget
-/// ("-ID").
+/// Keeps moments, goes to them, exports and forgets them, some of them as a policy does, and says on the pipe which it
+/// has kept ("+ID") and is about to forget ("-ID").
 [[noreturn]] void workUntilKilled(Counter& guest, std::string const& from, unsigned seed, int to)
 {
     auto const say = [to](char what, std::string const& id) {
@@ -181,16 +208,33 @@ namespace {
     if (from.empty()) // else the next one would begin anew, on disks that have gone on
         say('+', tests::must(guest.keepMoment("first")));
     say('!', "");
+    auto const purge = [&](std::string const& id) -> Result<bool> {
+        say('-', id);
+        TRY(guest.timeline()->purge(id));
+        return true;
+    };
     for (;;) {
         say('+', tests::must(guest.keepMoment("kept")));
         auto const moments = guest.timeline()->moments();
         auto const& any = moments[random() % moments.size()].id;
-        if (moments.size() > 4) {
-            say('-', any);
-            tests::must(guest.timeline()->purge(any));
+        auto const chance = random() % 4;
+        if (moments.size() > 4 && chance < 2) {
+            tests::must(purge(any));
             tests::must(guest.machine().call(command::TidyDisks { guest.timeline() }));
             tests::must(guest.timeline()->sweep());
-        } else if (random() % 2 == 0) {
+        } else if (moments.size() > 4) {
+            timeline::NewMoment own;
+            own.reason = timeline::Reason::Automatic;
+            for (int i = 0; i < 2; ++i) // the first is not the last of its branch any more
+                tests::must(guest.machine().call(command::KeepMoment { guest.timeline(), own }));
+            timeline::Policy none;
+            none.tiers.clear();
+            tests::must(timeline::prune(*guest.timeline(), none, timeline::timeNow(), purge));
+            tests::must(guest.machine().call(command::TidyDisks { guest.timeline() }));
+        } else if (chance == 0) {
+            auto const place = guest.folder().toStdString() + "/export-" + makeUuid();
+            tests::must(exportMoment(guest.timeline(), any, place, ExportFiles::All, {}));
+        } else if (chance < 3) {
             tests::must(guest.goTo(any));
         }
     }
@@ -200,9 +244,10 @@ namespace {
 
 void MomentFaultsTest::killedAtAnyInstant()
 {
-    Counter guest;
+    Counter guest(Has::Everything);
     std::mt19937 random(7);
     std::set<std::string> kept;
+    QDir const folder(guest.folder());
     std::string from;
     for (unsigned turn = 0; turn < kills; ++turn) {
         std::array<int, 2> pipe {};
@@ -237,11 +282,16 @@ void MomentFaultsTest::killedAtAnyInstant()
         QVERIFY(tests::must(guest.timeline()->verify()).empty());
         for (auto const& id : kept)
             QVERIFY2(guest.timeline()->moment(id), id.c_str());
+        for (auto const& name : folder.entryList({ "export-*" }, QDir::Dirs | QDir::Hidden)) {
+            if (name.size() == qsizetype(std::string("export-").size() + makeUuid().size())) // else it is half made
+                REQUIRE_OK(readSavedMachine(folder.filePath(name).toStdString()));
+            QVERIFY(QDir(folder.filePath(name)).removeRecursively());
+        }
         if (kept.empty())
             continue;
         // An interrupted way is gone to its end first, as every start does.
-        auto const folder = tests::must(timeline::openFolder(guest.folder().toStdString() + "/timeline"));
-        auto const goingTo = tests::must(timeline::Timeline::goingTo(*folder));
+        auto const files = tests::must(timeline::openFolder(guest.folder().toStdString() + "/timeline"));
+        auto const goingTo = tests::must(timeline::Timeline::goingTo(*files));
         from = goingTo.empty() ? *std::next(kept.begin(), std::ptrdiff_t(random() % kept.size())) : goingTo;
         REQUIRE_OK(guest.goTo(from));
         QVERIFY2(guest.countsOn(), qPrintable(::said(guest)));
@@ -252,6 +302,12 @@ void MomentFaultsTest::killedAtAnyInstant()
         REQUIRE_OK(guest.goTo(id));
         QVERIFY2(guest.countsOn(), qPrintable(::said(guest)));
     }
+    // What was exported goes on as well, without anything of this one.
+    auto const last = guest.timeline()->moments().back().id;
+    REQUIRE_OK(exportMoment(guest.timeline(), last, guest.folder().toStdString() + "/suspended", ExportFiles::All, {}));
+    guest.clearLines();
+    REQUIRE_OK(guest.restore());
+    QVERIFY2(guest.countsOn(), qPrintable(::said(guest)));
     guest.end();
     QCOMPARE(guest.problem(Counter::Leaks::Allowed), QString());
 }

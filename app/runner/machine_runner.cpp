@@ -120,7 +120,13 @@ void MachineRunner::pause(Completion done)
 void MachineRunner::resume(Completion done)
 {
     m_private->post(
-        [this, done] { m_private->forward(Action::Resume, "resume", vmm::command::Resume {}, done); }, done);
+        [this, done] {
+            // Whoever wants it to run on does not want it to go.
+            if (state() == SessionState::Paused && std::exchange(m_private->standsForGoing, false))
+                m_private->machine->post(vmm::command::CancelJob {});
+            m_private->forward(Action::Resume, "resume", vmm::command::Resume {}, done);
+        },
+        done);
 }
 
 void MachineRunner::reset(Completion done)

@@ -72,8 +72,8 @@ void MachineRunner::Private::makeSchedule()
 void MachineRunner::Private::keptAutomatically()
 {
     keepsAutomatically = false;
-    for (auto& [what, done] : std::exchange(keepsWaiting, {}))
-        keepMoment(std::move(what), done);
+    for (auto& [what, done, meanwhile] : std::exchange(keepsWaiting, {}))
+        keepMoment(std::move(what), done, meanwhile);
 }
 
 void MachineRunner::Private::followSchedule()

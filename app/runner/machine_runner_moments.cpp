@@ -30,14 +30,14 @@ void MachineRunner::Private::neglect(notice::PastNeglected::What what, vmm::Erro
     tell(notice::PastNeglected { what, why });
 }
 
-void MachineRunner::Private::keepMoment(vmm::timeline::NewMoment what, Kept const& done)
+void MachineRunner::Private::keepMoment(vmm::timeline::NewMoment what, Kept const& done, Meanwhile meanwhile)
 {
     auto const hear = [done](vmm::Result<vmm::timeline::Moment> outcome) {
         if (done)
             done(std::move(outcome));
     };
     if (keepsAutomatically && what.reason != vmm::timeline::Reason::Automatic) {
-        keepsWaiting.emplace_back(std::move(what), done); // the machine keeps one at a time
+        keepsWaiting.push_back({ std::move(what), done, meanwhile }); // the machine keeps one at a time
         return;
     }
     auto const state = runner.m_state.load();
@@ -51,6 +51,10 @@ void MachineRunner::Private::keepMoment(vmm::timeline::NewMoment what, Kept cons
         return hear(vmm::fail(notNow("keep a moment of", state)));
     if (auto const opened = openTimeline(); !opened)
         return hear(vmm::fail(opened.error()));
+    if (meanwhile == Meanwhile::StandStill && state == SessionState::Running) {
+        standsForGoing = true;
+        machine->post(vmm::command::Pause {});
+    }
     machine->post(vmm::command::KeepMoment { timeline, std::move(what), pictureMaker() },
         [this, hear, kept = timeline, upTo = schedule->mark(), mine = generation](vmm::Result<> const& outcome) {
             if (outcome) {
@@ -113,6 +117,8 @@ void MachineRunner::Private::goTo(std::string const& moment, Present present, Co
     bool const isOnItsWay = state == SessionState::Suspended && !hasSavedState(runner.m_places.stateDirectory);
     if (!isOn && !isStill)
         return finish(done, vmm::fail(notNow("go to another moment with", state)));
+    if (isGoing())
+        return finish(done, vmm::fail(vmm::ErrorCode::Busy, "the machine is on its way to a moment already"));
     auto const ready = [&]() -> vmm::Result<> {
         TRY(takeLock());
         TRY(openTimeline());
@@ -144,18 +150,35 @@ void MachineRunner::Private::goTo(std::string const& moment, Present present, Co
             "what a crashed machine is now would be lost, for it cannot be kept; reset it first, or power it off", 0 });
     }
     auto const then = state == SessionState::Running ? Then::Run : Then::StandStill;
-    keepMoment(now, [this, moment, done, then, mine = generation](vmm::Result<vmm::timeline::Moment> const& kept) {
+    auto const go = [this, moment, done, then, mine = generation](vmm::Result<vmm::timeline::Moment> const& kept) {
         post(
             [this, moment, done, then, mine, kept] {
                 if (kept && mine == generation && machine)
                     return goThere(moment, Then::Run, done, Back { kept->id, then });
-                forgetHeading();
-                if (!kept)
-                    return finish(done, vmm::fail(vmm::Error(kept.error()).within("the present could not be kept")));
-                finish(done, vmm::fail(notNow("go to another moment with", runner.m_state)));
+                stayHere(kept ? notNow("go to another moment with", runner.m_state)
+                              : vmm::Error(kept.error()).within("the present could not be kept"),
+                    done);
             },
             done);
+    };
+    // What the guest did after the instant would be in neither of the two moments.
+    keepMoment(now, go, Meanwhile::StandStill);
+}
+
+void MachineRunner::Private::stayHere(vmm::Error const& why, Completion const& done)
+{
+    forgetHeading();
+    if (!std::exchange(standsForGoing, false))
+        return finish(done, vmm::fail(why));
+    machine->post(vmm::command::Resume {}, [this, why, done](vmm::Result<> const&) {
+        post([done, why] { finish(done, vmm::fail(why)); }, done); // after what the machine has told of its state
     });
+}
+
+bool MachineRunner::Private::isGoing()
+{
+    std::lock_guard const guard(headingMutex);
+    return !heading.empty();
 }
 
 void MachineRunner::Private::forgetHeading()

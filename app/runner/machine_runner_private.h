@@ -98,9 +98,17 @@ struct MachineRunner::Private {
 
     vmm::Nanoseconds const minute;
     std::unique_ptr<MomentSchedule> schedule; // of the machine in memory
-    bool keepsAutomatically = false;          // it was told that one is due, and has not answered yet
-    std::vector<std::pair<vmm::timeline::NewMoment, Kept>> keepsWaiting; // until it has
-    std::string complaint;                                               // of neglect(), told once
+    /// What the machine does until a moment of it is stored.
+    enum class Meanwhile : std::uint8_t { GoOn, StandStill };
+    struct ToKeep {
+        vmm::timeline::NewMoment what;
+        Kept done;
+        Meanwhile meanwhile;
+    };
+    bool keepsAutomatically = false;  // it was told that one is due, and has not answered yet
+    std::vector<ToKeep> keepsWaiting; // until it has
+    bool standsForGoing = false;      // the machine ran until goTo() had its present kept
+    std::string complaint;            // of neglect(), told once
     vmm::EventLoop::Handle pruneTimer;
     std::shared_ptr<std::atomic<bool>> prunesUnasked; // while it does; true: it shall not go on
     bool prunesAgain = false;                         // there is more to thin out than it knows
@@ -367,6 +375,7 @@ struct MachineRunner::Private {
         }
         ++generation;
         savedStateInUse = false;
+        standsForGoing = false;
         complaint.clear();
     }
 
@@ -611,7 +620,7 @@ struct MachineRunner::Private {
 
     /// For writing. The machine's lock is ours.
     vmm::Result<> openTimeline();
-    void keepMoment(vmm::timeline::NewMoment what, Kept const& done);
+    void keepMoment(vmm::timeline::NewMoment what, Kept const& done, Meanwhile meanwhile = Meanwhile::GoOn);
     /// The machine is off or suspended, and ours then.
     vmm::Result<vmm::timeline::Moment> keepStill(vmm::timeline::NewMoment what);
     /// It has gone to a moment at which it was that.
@@ -619,6 +628,10 @@ struct MachineRunner::Private {
     /// Makes the picture of a moment; empty where the machine has no screen.
     std::function<vmm::Bytes()> pictureMaker();
     void goTo(std::string const& moment, Present present, Completion const& done);
+    /// It is not gone, for that reason: what has stood still for it runs on.
+    void stayHere(vmm::Error const& why, Completion const& done);
+    /// A goTo() is under way.
+    bool isGoing();
     void forgetHeading();
     /// Whatever is in memory is gone now.
     enum class Then : std::uint8_t { Run, StandStill };

@@ -78,6 +78,18 @@ struct Bench {
         }));
         return id;
     }
+    /// Is answered when the moment that is being kept is held up no more.
+    std::future<vmm::Result<>> goToWhileKeepingIsHeld(std::string const& moment) const
+    {
+        script->holdKeep = true;
+        auto answered = std::make_shared<std::promise<vmm::Result<>>>();
+        auto answer = answered->get_future();
+        runner->goTo(moment, Present::Keep, [answered](auto outcome) { answered->set_value(std::move(outcome)); });
+        if (!QTest::qWaitFor([this] { return script->has("keep before-going"); }))
+            qFatal("nothing is kept");
+        script->holdKeep = false;
+        return answer;
+    }
     std::size_t moments() const { return tests::must(runner->timeline())->moments().size(); }
     std::string present() const { return tests::must(runner->timeline())->present(); }
     bool hasSavedState() const { return QFile::exists(directory.filePath("state/state.json")); }
@@ -170,6 +182,70 @@ private slots:
             auto const kept = tests::must(bench.runner->timeline())->moments().back();
             QCOMPARE(kept.reason, vmm::timeline::Reason::BeforeGoing);
             QCOMPARE(bench.present(), kept.id);
+        }
+    }
+
+    /// What it did after the instant would be in neither of the two moments.
+    void itStandsStillUntilThePresentIsKept()
+    {
+        Bench bench;
+        tests::must(bench.start());
+        auto const there = bench.keep("there");
+        auto const known = bench.script->log.size();
+        auto gone = bench.goToWhileKeepingIsHeld(there);
+        QCOMPARE(bench.script->last->state(), vmm::RunState::Paused);
+        QTRY_COMPARE(bench.runner->state(), SessionState::Paused);
+        QCOMPARE(bench.goTo(there, Present::Lose).error().code, vmm::ErrorCode::Busy); // one way at a time
+        QCOMPARE(bench.script->last->state(), vmm::RunState::Paused);
+        bench.script->last->keepWhatIsHeld();
+        REQUIRE_OK(gone.get());
+        QCOMPARE(bench.runner->state(), SessionState::Running);
+        std::vector<std::string> const did(bench.script->log.begin() + std::ptrdiff_t(known), bench.script->log.end());
+        QCOMPARE(did, (std::vector<std::string> { "pause", "keep before-going", "go there", "resume" }));
+    }
+
+    void whatDoesNotGoRunsOn_data()
+    {
+        QTest::addColumn<std::function<void(Bench&)>>("instead");
+        using Instead = std::function<void(Bench&)>;
+        QTest::newRow("cancelled") << Instead(
+            [](Bench& bench) { tests::must(bench.wait([&](auto done) { bench.runner->cancelKeeping(done); })); });
+        QTest::newRow("resumed") << Instead([](Bench& bench) {
+            QTRY_COMPARE(bench.runner->state(), SessionState::Paused);
+            tests::must(bench.wait([&](auto done) { bench.runner->resume(done); }));
+            QCOMPARE(bench.runner->state(), SessionState::Running); // when that is answered
+        });
+    }
+
+    void whatDoesNotGoRunsOn()
+    {
+        QFETCH(std::function<void(Bench&)>, instead);
+        Bench bench;
+        tests::must(bench.start());
+        auto const there = bench.keep("there");
+        auto gone = bench.goToWhileKeepingIsHeld(there);
+        instead(bench);
+        QCOMPARE(gone.get().error().code, vmm::ErrorCode::Cancelled);
+        QTRY_COMPARE(bench.runner->state(), SessionState::Running);
+        QCOMPARE(bench.moments(), std::size_t(1));
+        QVERIFY(!bench.script->has("go there"));
+        tests::must(bench.goTo(there, Present::Keep));
+        QCOMPARE(bench.moments(), std::size_t(2));
+    }
+
+    void whatCannotBeKeptRunsOn()
+    {
+        Bench bench;
+        tests::must(bench.start());
+        auto const there = bench.keep("there");
+        for (auto const state : { SessionState::Running, SessionState::Paused }) {
+            if (state == SessionState::Paused)
+                tests::must(bench.wait([&](auto done) { bench.runner->pause(done); }));
+            bench.script->failKeep = vmm::Error { vmm::ErrorCode::NoSpace, "the disk is full", 28 };
+            auto const gone = bench.goTo(there, Present::Keep);
+            QCOMPARE(gone.error().code, vmm::ErrorCode::NoSpace);
+            QCOMPARE(bench.runner->state(), state);
+            QVERIFY(!bench.script->has("go there"));
         }
     }
 

@@ -13,16 +13,18 @@ using namespace std::chrono_literals;
 using namespace vmm;
 using tests::GuestMachine;
 
-/// Moments of the demo machine, as each release has kept one: whatever has changed since, it goes on from there.
+/// Moments of the demo machine, as each release has kept them: whatever has changed since, it goes on from there.
 ///
-/// tests/golden/moments/VERSION has one's timeline and disk; its state names them relative to there. A release adds its
-/// own (CONTRIBUTING.md): `CHRONOVISOR_REWRITE_GOLDEN=1 build/…/bin/kvm_tests GoldenMomentTest` writes it.
+/// tests/golden/moments/VERSION has one's timeline and disk, VERSION-everything those of a machine with all devices
+/// that there are; the states name them relative to there. A release adds its own (CONTRIBUTING.md):
+/// `CHRONOVISOR_REWRITE_GOLDEN=1 build/…/bin/kvm_tests GoldenMomentTest` writes them.
 class GoldenMomentTest final : public QObject {
     Q_OBJECT
 
 private slots:
     void initTestCase();
     void cleanup() { QDir::setCurrent(QDir::rootPath()); }
+    void thisVersionIsWritten_data();
     void thisVersionIsWritten();
     void itGoesOnFromThere_data();
     void itGoesOnFromThere();
@@ -65,6 +67,31 @@ QString count(GuestMachine& guest)
     return said.isEmpty() ? QString() : said.last();
 }
 
+/// What there can be besides; two of some. Not the firmware: the demo comes up without it.
+void addEverything(VmConfig& config)
+{
+    auto const addDisk = [&](DiskBus bus) {
+        auto const id = "disk" + std::to_string(config.disks.size());
+        tests::must(createImage(id + ".qcow2", { .size = 64 << 10, .clusterBits = 9 }));
+        config.disks.push_back({ id, id + ".qcow2", DiskFormat::Qcow2, bus });
+    };
+    for (auto const bus : { DiskBus::Virtio, DiskBus::Ahci, DiskBus::Usb, DiskBus::Uas })
+        addDisk(bus);
+    config.cpus = 2;
+    config.debugConsole = true;
+    config.cds = { { "cd0", "" } };
+    config.serials.push_back({ "console0", true });
+    config.displays.resize(2);
+    config.displays[1].id = "display1";
+    config.networks
+        = { { "net0", "52:54:00:12:34:56", NetworkMode::User }, { "net1", "52:54:00:12:34:57", NetworkMode::None } };
+    config.usbControllers = { { "usb0" } };
+    config.usbDevices = { { "keyboard0", UsbKind::Keyboard }, { "mouse0", UsbKind::Mouse }, { "pen0", UsbKind::Tablet },
+        { "hub0", UsbKind::Hub }, { "line0", UsbKind::Serial, "hub0" }, { "audio0", UsbKind::Audio, "hub0" },
+        { "pad0", UsbKind::Gamepad, "hub0" } };
+    config.randomGenerators = 2;
+}
+
 QString said(GuestMachine& guest)
 {
     return guest.reason() + guest.lines().join('\n');
@@ -79,8 +106,16 @@ void GoldenMomentTest::initTestCase()
         QSKIP(("CHRONOVISOR-SKIP: " + started.error().message()).c_str());
 }
 
+void GoldenMomentTest::thisVersionIsWritten_data()
+{
+    QTest::addColumn<bool>("hasEverything");
+    QTest::newRow("demo") << false;
+    QTest::newRow("everything") << true;
+}
+
 void GoldenMomentTest::thisVersionIsWritten()
 {
+    QFETCH(bool, hasEverything);
     if (!qEnvironmentVariableIsSet("CHRONOVISOR_REWRITE_GOLDEN"))
         QSKIP("only where golden files are rewritten");
     GuestMachine guest("share/chronovisor/demo.elf");
@@ -90,6 +125,8 @@ void GoldenMomentTest::thisVersionIsWritten()
     guest.config.kernel->kernel = "demo.elf";
     REQUIRE_OK(createImage("disk0.qcow2", { .size = 1 << 20, .clusterBits = 9 }));
     guest.config.disks = { { "disk0", "disk0.qcow2", DiskFormat::Qcow2, DiskBus::Virtio, false, 1 } };
+    if (hasEverything)
+        addEverything(guest.config);
     REQUIRE_OK(guest.start());
     QVERIFY2(guest.waitForLine("Chronovisor demo machine", 20s), qPrintable(said(guest)));
     QVERIFY2(!count(guest).isEmpty(), qPrintable(said(guest)));
@@ -97,10 +134,12 @@ void GoldenMomentTest::thisVersionIsWritten()
     auto const program = tests::must(savedMachineAt(*guest.timeline(), moment)).header.program;
     guest.end();
 
-    auto const target = goldenFolder + "/" + QString::fromStdString(program).section(' ', -1);
+    auto const target
+        = goldenFolder + "/" + QString::fromStdString(program).section(' ', -1) + (hasEverything ? "-everything" : "");
     QDir(target).removeRecursively();
     copyTree(guest.folder() + "/timeline", target + "/timeline");
-    QVERIFY(QFile::copy(guest.folder() + "/disk0.qcow2", target + "/disk0.qcow2"));
+    for (auto const& disk : QDir(guest.folder()).entryList({ "disk*" }))
+        QVERIFY(QFile::copy(guest.folder() + "/" + disk, target + "/" + disk));
 }
 
 void GoldenMomentTest::itGoesOnFromThere_data()

@@ -200,9 +200,11 @@ vmm::Result<> exportBundleFile(MachineStore const& store,
     if (::fsync(file.get()) != 0)
         return vmm::failOs("cannot write " + path + " to the disk");
     TRY(moveDirectory(fresh.path, path));
-    fresh.isKept = true;
+    fresh.path = path;
     auto const folder = files::path(path).parent_path().string();
-    return syncDirectory(folder.empty() ? "." : folder);
+    TRY(syncDirectory(folder.empty() ? "." : folder));
+    fresh.isKept = true;
+    return {};
 }
 
 vmm::Result<StoredMachine> importBundle(MachineStore& store, int descriptor, std::string const& name,

@@ -37,9 +37,11 @@ Scaffold::~Scaffold()
 vmm::Result<> Scaffold::moveTo(std::string const& directory)
 {
     TRY(moveDirectory(m_path, directory));
+    m_path = directory; // until it is sure to stay there
+    TRY(syncDirectory(files::path(directory).parent_path()));
     m_path.clear();
     m_lock.reset();
-    return syncDirectory(files::path(directory).parent_path());
+    return {};
 }
 
 bool isWithin(std::string const& path, std::string const& directory)

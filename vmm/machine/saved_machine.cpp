@@ -358,16 +358,22 @@ Result<> replaceDirectory(std::string const& name, std::function<Result<>(std::s
     }
     // rename() also replaces an empty directory; one with an older state in it changes places with the new one.
     auto placed = renameDirectory(fresh, directory);
-    if (!placed && (placed.error().osError == ENOTEMPTY || placed.error().osError == EEXIST))
+    bool const hasOlder = !placed && (placed.error().osError == ENOTEMPTY || placed.error().osError == EEXIST);
+    if (hasOlder)
         placed = exchange(directory);
     if (!placed) {
         fs::remove_all(fresh, ignored);
         return placed;
     }
     auto const parent = directory.parent_path().string();
-    TRY(syncDirectory(parent.empty() ? "." : parent));
+    auto const durable = syncDirectory(parent.empty() ? "." : parent);
+    // Who hears that it failed must not find it later: the machine may have gone on since.
+    if (!durable && hasOlder)
+        ignore(exchange(directory));
+    else if (!durable)
+        fs::remove_all(directory, ignored);
     fs::remove_all(fresh, ignored);
-    return {};
+    return durable;
 }
 
 }

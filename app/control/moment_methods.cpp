@@ -3,6 +3,7 @@
 #include "app/control/host_usb_json.h"
 #include "app/store/forking.h"
 #include "app/store/moment_bundles.h"
+#include "vmm/machine/disk_costs.h"
 #include "vmm/machine/moment_diff.h"
 #include "vmm/machine/moment_export.h"
 #include "vmm/machine/moment_verify.h"
@@ -318,6 +319,18 @@ void inspect(MachineRunner& machine, Json const& params, Reply const& reply)
         });
 }
 
+void diskCosts(MachineRunner& machine, Json const&, Reply const& reply)
+{
+    answerFromTimeline(machine, "costs", reply,
+        [config = machine.config()](
+            auto const& timeline, MachineRunner::JobProgress const& progress) -> vmm::Result<Json> {
+            Json moments = Json::object();
+            for (auto const& [id, cost] : TRY(vmm::diskCosts(*timeline, config, fractionOf(progress))))
+                moments[id] = { { "ownBytes", cost.own }, { "sharedBytes", cost.shared } };
+            return Json { { "moments", std::move(moments) } };
+        });
+}
+
 // Thinning out
 
 Json policyToJson(Policy const& policy)
@@ -492,6 +505,7 @@ bool callMomentMethod(MachineRunner& machine, std::string const& method, Json co
         { "moment.fork", &fork },
         { "moment.diff", &compare },
         { "moment.inspect", &inspect },
+        { "moment.diskCosts", &diskCosts },
         { "moment.export", &exportIt },
     };
     auto const handler = handlers.find(method);

@@ -63,6 +63,19 @@ void print(Json const& list, Output const& output)
             control::errorFromJson(damage["error"]).message()));
 }
 
+/// Where they are known. They take longer to find out than the rest, so only programs are told.
+void addDiskCosts(Json& list, MomentOptions const& options, Surroundings& around, Output const& output)
+{
+    auto const costs = callOnMachine(options.machine, "moment.diskCosts", Json::object(), around, output);
+    for (auto& moment : list["moments"]) {
+        auto const id = moment.value("id", "");
+        if (!costs || !(*costs)["moments"].contains(id))
+            continue;
+        moment["diskOwnBytes"] = (*costs)["moments"][id]["ownBytes"];
+        moment["diskSharedBytes"] = (*costs)["moments"][id]["sharedBytes"];
+    }
+}
+
 }
 
 int moment(MomentOptions const& options, Surroundings& around, Output const& output)
@@ -121,9 +134,11 @@ int moment(MomentOptions const& options, Surroundings& around, Output const& out
     } else {
         method = "moment.verify";
     }
-    auto const answer = callOnMachine(options.machine, method, std::move(params), around, output);
+    auto answer = callOnMachine(options.machine, method, std::move(params), around, output);
     if (!answer)
         return output.failed(answer.error());
+    if (options.action == "list" && output.json)
+        addDiskCosts(*answer, options, around, output);
     auto const damaged = answer->value("damaged", Json::array());
     if (output.json) {
         output.value(*answer);

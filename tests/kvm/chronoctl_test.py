@@ -203,8 +203,52 @@ def goes_to_moments_of_a_machine_that_is_off(bench: Bench) -> None:
     bench.done("moment", "verify", "demo")
 
 
+def has_its_past_whatever_it_does(bench: Bench) -> None:
+    """Each action of `moment`: by the socket of the process that has the machine, and where none has it."""
+    bench.create()
+    bench.done("start", "demo")
+    for name, mebibytes in (("one", 1), ("two", 2)):
+        bench.ask(f"mem fill {mebibytes}", f"{mebibytes} MiB filled")
+        bench.done("moment", "take", "demo", name)
+    moment = lambda action, *more: bench.told("moment", action, "demo", *more)
+    names = lambda: [one["name"] for one in moment("list")["moments"] if one["name"]]
+    for state, verb in (("running", None), ("suspended", "suspend"), ("off", "stop")):
+        if verb:
+            bench.done(verb, "demo")
+        moment("take", state, "--note", "of now")
+        check(names() == ["one", "two", state], f"{state}: {names()}")
+        check(moment("inspect", state)["format"] == "chronovisor-machine-state", f"{state}: inspect")
+        changed = moment("diff", "one", "two")["memory"][0]["changed"]["bytes"]
+        check(1 << 19 < changed < 1 << 22, f"{state}: {changed} bytes changed")
+        check(moment("verify")["damaged"] == [], f"{state}: verify")
+        moment("change", state, "--name", "now", "--pin")
+        now = next(one for one in moment("list")["moments"] if one["name"] == "now")
+        check({"diskOwnBytes", "diskSharedBytes", "ownBytes"} <= now.keys(), f"{state}: what it takes: {now}")
+        check(now["pinned"] and now["note"] == "of now" and now["isOff"] == (state == "off"), f"{state}: {now}")
+        check(moment("policy", "--every", "7")["everyMinutes"] == 7, f"{state}: policy")
+        check(moment("prune", "--tiers", "none", "--dry-run")["gone"] == [], f"{state}: all were asked for")
+        there, bundle = str(bench.home / f"{state}.d"), str(bench.home / f"{state}.bundle")
+        moment("export", "one", "--to", there)
+        bench.done("validate", there)
+        moment("export", "now", "--bundle", "--to", bundle)
+        bench.done("moment", "import", bundle, "--name", f"{state} imported")
+        moment("fork", "one", "--name", f"{state} forked")
+        check(bench.state(f"{state} imported") == ("off" if state == "off" else "suspended"), f"{state}: import")
+        check(bench.state(f"{state} forked") == "suspended", f"{state}: fork")
+        for action in ("restore", "delete", "change", "inspect", "diff", "export"):
+            check("nowhere" in bench.refused("moment", action, "demo", "nowhere", "--to", there), f"{state}: {action}")
+        moment("delete", "now")
+        check(names() == ["one", "two"] and bench.state() == state, f"{state}: {names()}, {bench.state()}")
+        bench.done("moment", "restore", "demo", "one")
+        bench.ask("mem check", "1 MiB read, 0 of")
+        bench.count()
+        bench.done("moment", "restore", "demo", "two", "--lose-present")
+        bench.ask("mem check", "2 MiB read, 0 of")
+    bench.done("stop", "demo")
+
+
 TESTS = (starts_suspends_and_comes_back, comes_back_from_a_directory, tells_programs, says_why_it_does_not_start,
-         goes_to_moments_of_a_machine_that_is_off)
+         goes_to_moments_of_a_machine_that_is_off, has_its_past_whatever_it_does)
 
 
 def main() -> int:

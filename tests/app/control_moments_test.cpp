@@ -1,0 +1,298 @@
+#include "app/control/control_client.h"
+#include "app/control/control_server.h"
+#include "app/store/moment_bundles.h"
+#include "tests/fakes/fake_machine.h"
+#include "tests/support/suite.h"
+
+#include <QFile>
+#include <QTemporaryDir>
+#include <algorithm>
+
+using namespace app;
+using namespace app::control;
+using tests::FakeMachine;
+
+namespace {
+
+/// A machine of a library, served by a process that has it open, in some state; it has the moments "one" and "two", and
+/// three more that its present was kept as.
+struct Bench {
+    QTemporaryDir directory;
+    MachineStore store { path("data") };
+    std::shared_ptr<FakeMachine::Script> script = std::make_shared<FakeMachine::Script>();
+    std::shared_ptr<MachineRunner> runner;
+    std::unique_ptr<ControlServer> server = tests::must(ControlServer::start(path("run"), "test"));
+    std::optional<ControlClient> client;
+    SessionState state;
+    std::vector<std::string> moments; ///< their ids
+
+    explicit Bench(SessionState its) : state(its)
+    {
+        auto const machine = tests::must(store.create({ tests::exampleConfig("web"), {} }));
+        runner
+            = std::make_shared<MachineRunner>(machine.config, store.placesOf(machine.id), FakeMachine::factory(script));
+        server->setRunners({ runner });
+        client = tests::must(ControlClient::connect(server->path()));
+        call("machine.start");
+        call("moment.keep", { { "name", "one" } });
+        call("moment.keep", { { "name", "two" } });
+        call("moment.go", { { "moment", "one" } });
+        moments = known();
+        call("moment.go", { { "moment", moments[2] } });
+        call("moment.go", { { "moment", "one" } }); // so that the last came from the third
+        moments = known();
+        if (state == SessionState::Paused)
+            call("machine.pause");
+        if (state == SessionState::Off)
+            call("machine.powerOff");
+        if (state == SessionState::Suspended) {
+            call("machine.suspend");
+            // The fake's file is of no size that a record of memory has.
+            if (!QFile::resize(QString::fromStdString(runner->places().stateDirectory + "/ram"), 0))
+                qFatal("no memory was saved");
+        }
+    }
+    std::string path(char const* name) const { return directory.filePath(name).toStdString(); }
+
+    vmm::Result<Json> ask(std::string const& method, Json params = Json::object())
+    {
+        params["machine"] = "web";
+        auto answer = client->call(method, std::move(params));
+        runner->drain();
+        return answer;
+    }
+    Json call(std::string const& method, Json params = Json::object())
+    {
+        return tests::must(ask(method, std::move(params)));
+    }
+    vmm::ErrorCode refusal(std::string const& method, Json params)
+    {
+        auto const answer = ask(method, std::move(params));
+        return answer ? vmm::ErrorCode::Internal : answer.error().code;
+    }
+    Json list() { return call("moment.list", { { "costs", true } })["moments"]; }
+    std::vector<std::string> known()
+    {
+        std::vector<std::string> ids;
+        for (auto const& moment : list())
+            ids.push_back(moment["id"]);
+        return ids;
+    }
+};
+
+// What each method does, and what it refuses.
+
+void keep(Bench& bench)
+{
+    auto const kept = bench.call("moment.keep", { { "name", "three" }, { "note", "all is well" } });
+    QCOMPARE(kept["name"].get<std::string>(), "three");
+    QCOMPARE(kept["note"].get<std::string>(), "all is well");
+    QCOMPARE(kept["isOff"].get<bool>(), bench.state == SessionState::Off);
+    QCOMPARE(kept["parent"].get<std::string>(), bench.moments[0]);
+    QCOMPARE(std::ranges::count(bench.known(), kept["id"].get<std::string>()), 1);
+}
+
+void list(Bench& bench)
+{
+    auto const told = bench.call("moment.list", { { "costs", true } });
+    QCOMPARE(told["present"].get<std::string>(), bench.moments[0]);
+    QCOMPARE(told["moments"].size(), 5u);
+    QCOMPARE(told["moments"][0]["name"].get<std::string>(), "one");
+    QCOMPARE(told["moments"][2]["reason"].get<std::string>(), "before-going");
+    QVERIFY(told["totalBytes"].get<std::uint64_t>() > told["moments"][1]["ownBytes"].get<std::uint64_t>());
+    QVERIFY(told["moments"][1]["ownBytes"].get<std::uint64_t>() > 0);
+    QVERIFY(!bench.call("moment.list").contains("totalBytes"));
+}
+
+void go(Bench& bench)
+{
+    bench.call("moment.go", { { "moment", "two" } });
+    QCOMPARE(bench.runner->state(), SessionState::Running);
+    QCOMPARE(bench.call("moment.list")["present"].get<std::string>(), bench.moments[1]);
+    QCOMPARE(bench.known().size(), 6u);
+    bench.call("moment.go", { { "moment", "one" }, { "losePresent", true } });
+    QCOMPARE(bench.known().size(), 6u);
+    QCOMPARE(bench.call("moment.list")["present"].get<std::string>(), bench.moments[0]);
+    bench.state = SessionState::Running;
+}
+
+void foreseeUsb(Bench& bench)
+{
+    QVERIFY(bench.call("moment.foreseeUsb", { { "moment", "one" } })["devices"].is_array());
+    QVERIFY(bench.call("moment.foreseeUsb")["devices"].is_array());
+}
+
+void change(Bench& bench)
+{
+    bench.call("moment.change", { { "moment", "one" }, { "name", "first" }, { "note", "n" }, { "pinned", true } });
+    auto const changed = bench.list()[0];
+    QCOMPARE(changed["name"].get<std::string>(), "first");
+    QCOMPARE(changed["note"].get<std::string>(), "n");
+    QVERIFY(changed["pinned"].get<bool>());
+    bench.call("moment.change", { { "moment", "first" }, { "pinned", false } });
+    QVERIFY(!bench.list()[0]["pinned"].get<bool>());
+    QCOMPARE(bench.list()[0]["name"].get<std::string>(), "first");
+}
+
+void end(Bench& bench)
+{
+    bench.call("moment.end", { { "moment", bench.moments[1].substr(0, 8) } });
+    QCOMPARE(bench.known(), (std::vector { bench.moments[0], bench.moments[2], bench.moments[3], bench.moments[4] }));
+}
+
+void verify(Bench& bench)
+{
+    QCOMPARE(bench.call("moment.verify")["damaged"].size(), 0u);
+    auto const name = bench.runner->places().timelineFolder + "/moments/" + bench.moments[1] + ".state";
+    QFile file(QString::fromStdString(name));
+    QVERIFY(file.open(QIODevice::ReadWrite) && file.seek(20) && file.write("\xff\xff") == 2);
+    file.close();
+    auto const damaged = bench.call("moment.verify")["damaged"];
+    QCOMPARE(damaged.size(), 1u);
+    QCOMPARE(damaged[0]["moment"].get<std::string>(), bench.moments[1]);
+}
+
+void prune(Bench& bench)
+{
+    Json const none { { "tiers", Json::array() } }, dry { { "tiers", Json::array() }, { "dryRun", true } };
+    auto const would = bench.call("moment.prune", dry);
+    QCOMPARE(bench.known(), bench.moments);
+    auto const pruned = bench.call("moment.prune", none);
+    for (auto const& told : { would, pruned }) {
+        QCOMPARE(told["gone"].size(), 1u); // the others were asked for, or are the last of their branches
+        QCOMPARE(told["gone"][0]["id"].get<std::string>(), bench.moments[2]);
+        QCOMPARE(told["gone"][0]["why"].get<std::string>(), "tier");
+    }
+    QCOMPARE(bench.known().size(), 4u);
+    QCOMPARE(bench.refusal("moment.prune", { { "tiers", "all" } }), vmm::ErrorCode::InvalidArgument);
+}
+
+void policy(Bench& bench)
+{
+    QCOMPARE(bench.call("moment.policy", { { "everyMinutes", 7 } })["everyMinutes"].get<int>(), 7);
+    QCOMPARE(bench.call("moment.policy")["everyMinutes"].get<int>(), 7);
+    QCOMPARE(bench.refusal("moment.policy", { { "everyMinutes", "often" } }), vmm::ErrorCode::InvalidArgument);
+    QCOMPARE(bench.call("moment.policy")["everyMinutes"].get<int>(), 7);
+}
+
+void fork(Bench& bench)
+{
+    auto const made = bench.call("moment.fork", { { "moment", "two" }, { "name", "other" } });
+    auto const other = bench.store.find("other");
+    REQUIRE_OK(other);
+    QCOMPARE(other->id, made["uuid"].get<std::string>());
+    QVERIFY(other->isSuspended && other->id != bench.runner->id());
+}
+
+void diff(Bench& bench)
+{
+    auto const told = bench.call("moment.diff", { { "moment", "one" }, { "other", "two" } });
+    QCOMPARE(told["before"].get<std::string>(), bench.moments[0]);
+    QCOMPARE(told["memory"][0]["changed"]["bytes"].get<int>(), 4096);
+    QVERIFY(bench.call("moment.diff", { { "moment", "two" } }) == told); // with the one before
+    QCOMPARE(bench.refusal("moment.diff", { { "moment", "one" } }), vmm::ErrorCode::InvalidArgument);
+}
+
+void inspect(Bench& bench)
+{
+    auto const told = bench.call("moment.inspect", { { "moment", "two" } });
+    QCOMPARE(told["moment"]["name"].get<std::string>(), "two");
+    QCOMPARE(told["machine"]["format"].get<std::string>(), "chronovisor-machine-state");
+    QVERIFY(!told["machine"]["parts"].empty());
+}
+
+void diskCosts(Bench& bench)
+{
+    auto const costs = bench.call("moment.diskCosts")["moments"];
+    QCOMPARE(costs.size(), 5u);
+    QCOMPARE(costs[bench.moments[0]]["ownBytes"].get<std::uint64_t>(), 0u); // it has no disks
+}
+
+void exportIt(Bench& bench)
+{
+    auto const folder = bench.path("exported"), bundle = bench.path("one.bundle");
+    bench.call("moment.export", { { "moment", "one" }, { "to", folder }, { "files", true } });
+    REQUIRE_OK(vmm::readSavedMachine(folder));
+    bench.call("moment.export", { { "moment", "one" }, { "bundle", bundle } });
+    QFile file(QString::fromStdString(bundle));
+    QVERIFY(file.open(QIODevice::ReadOnly));
+    auto const made = importBundle(bench.store, file.handle(), "imported", [](auto const&) { return vmm::Result<>(); });
+    REQUIRE_OK(made);
+    QVERIFY(made->isSuspended);
+    using Code = vmm::ErrorCode;
+    QCOMPARE(bench.refusal("moment.export", { { "moment", "one" }, { "bundle", bundle } }), Code::AlreadyExists);
+    for (Json const& where :
+        { Json::object(), Json { { "to", "here" } }, Json { { "to", "/a" }, { "bundle", "/b" } } }) {
+        auto params = where;
+        params["moment"] = "one";
+        QCOMPARE(bench.refusal("moment.export", params), Code::InvalidArgument);
+    }
+}
+
+struct Method {
+    char const* name;
+    void (*check)(Bench&);
+    bool isOfAMoment;
+};
+constexpr auto methods = std::to_array<Method>({
+    { "moment.keep", &keep, false },
+    { "moment.list", &list, false },
+    { "moment.go", &go, true },
+    { "moment.foreseeUsb", &foreseeUsb, true },
+    { "moment.change", &change, true },
+    { "moment.end", &end, true },
+    { "moment.verify", &verify, false },
+    { "moment.prune", &prune, false },
+    { "moment.policy", &policy, false },
+    { "moment.fork", &fork, true },
+    { "moment.diff", &diff, true },
+    { "moment.inspect", &inspect, true },
+    { "moment.diskCosts", &diskCosts, false },
+    { "moment.export", &exportIt, true },
+});
+
+}
+
+/// Every method of a machine's past over the socket, whatever the machine does. (What a bundle brings is a new machine,
+/// which no process serves yet: `chronoctl moment import` needs no socket.)
+class ControlMomentsTest final : public QObject {
+    Q_OBJECT
+
+private slots:
+    void answers_data()
+    {
+        QTest::addColumn<SessionState>("state");
+        QTest::addColumn<std::size_t>("method");
+        using enum SessionState;
+        for (auto const state : { Running, Paused, Suspended, Off }) {
+            for (std::size_t i = 0; i < methods.size(); ++i)
+                QTest::addRow("%s, %s", methods[i].name, std::string(stateName(state)).c_str()) << state << i;
+        }
+    }
+
+    void answers()
+    {
+        QFETCH(SessionState, state);
+        QFETCH(std::size_t, method);
+        Bench bench(state);
+        QCOMPARE(bench.runner->state(), state);
+        methods[method].check(bench);
+        QCOMPARE(bench.runner->state(), bench.state);
+        if (!methods[method].isOfAMoment)
+            return;
+        auto const before = bench.known();
+        QCOMPARE(bench.refusal(methods[method].name, { { "moment", "nowhere" }, { "to", bench.path("nowhere") } }),
+            vmm::ErrorCode::NotFound);
+        QCOMPARE(bench.runner->state(), bench.state);
+        QCOMPARE(bench.known(), before);
+    }
+
+    void thereIsNoOther()
+    {
+        Bench bench(SessionState::Off);
+        QVERIFY(!bench.ask("moment.forget"));
+    }
+};
+
+REGISTER_SUITE(ControlMomentsTest);
+#include "control_moments_test.moc"

@@ -1,0 +1,23 @@
+#pragma once
+
+#include "vmm/config/vm_config.h"
+#include "vmm/timeline/timeline.h"
+
+#include <map>
+
+namespace vmm {
+
+/// What a moment's disks take in their files.
+struct DiskCost {
+    std::uint64_t own = 0;    ///< bytes that nothing else needs: neither another moment, nor a disk as it is now
+    std::uint64_t shared = 0; ///< bytes that others need too
+    bool operator==(DiskCost const&) const = default;
+};
+
+/// By moment; none for one of which a disk keeps a reflink or a snapshot of ZFS, for what those share only their file
+/// systems know, or cannot be read. Reads the tables of each disk once for each moment. Any thread; of a machine that
+/// runs it is what was last written of them.
+Result<std::map<std::string, DiskCost>> diskCosts(
+    timeline::Timeline const& timeline, VmConfig const& config, timeline::Progress const& progress = {});
+
+}

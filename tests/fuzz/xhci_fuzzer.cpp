@@ -71,7 +71,7 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
         case 9: d.request(ring, { 0x80, 6, 0, 1, 0, 0, 64, 0 }, 0xf000, input.take<std::uint8_t>()); break;
         case 10: end(d.device); break;
         case 11: end(fast); break;
-        case 12: d.board.time.advance(std::chrono::microseconds(input.take<std::uint16_t>())); break;
+        case 12: d.board.time.advance(std::chrono::microseconds(16 * input.take<std::uint16_t>())); break;
         case 13: {
             settle();
             d.controller.pause();

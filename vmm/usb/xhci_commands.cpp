@@ -282,7 +282,7 @@ void XhciController::disableSlot(Slot& slot)
         slot.context.setState(SlotEnabled);
         writeSlotContext(slot);
     }
-    slot.enabled = false;
+    slot.enabled = slot.lost = false;
     slot.contextAddress = 0;
     slot.context = {};
 }
@@ -327,6 +327,7 @@ Code XhciController::addressDevice(Slot& slot, Trb const& command)
             return Code::Trb;
     }
     slot.contextAddress = *output & ~std::uint64_t(0x3f);
+    slot.lost = false;
     slot.context = input.slot;
     slot.context.setEntries(1);
     // The address is the slot's number, as good as any on a bus of our own.
@@ -474,6 +475,7 @@ Code XhciController::resetDevice(Slot& slot)
     slot.context.setEntries(1);
     slot.context.word[3] = 0;
     slot.context.setState(SlotDefault);
+    slot.lost = false;
     writeSlotContext(slot);
     return Code::Success;
 }
@@ -518,12 +520,14 @@ bool XhciController::restoreSlot(Slot& slot, std::uint64_t address)
     std::array<std::uint8_t, 32 * contextSize> bytes {};
     if (slot.isFlying() || !services().ram.read(address, bytes))
         return false;
+    bool const lost = slot.lost;
     disableSlot(slot);
     auto const at = [&](std::size_t n) { return ConstByteSpan(bytes).subspan(n * contextSize, contextSize); };
     auto const context = contextFrom<SlotContext>(at(0));
     if (context.state() == SlotEnabled)
         return true;
     slot.enabled = true;
+    slot.lost = lost;
     slot.contextAddress = address;
     slot.context = context;
     for (unsigned id = controlEndpoint; id <= context.entries(); ++id) {

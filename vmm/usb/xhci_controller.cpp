@@ -51,7 +51,7 @@ Result<> XhciController::plug(unsigned connector, UsbDevice& device)
     if (m_paused)
         m_state.ports[port].device.clear(); // new, even if it is the one that was there: it has lost its power
     else
-        connectPort(port);
+        connectThoseDue();
     return {};
 }
 
@@ -64,9 +64,10 @@ void XhciController::unplug(unsigned connector)
             continue;
         {
             Work const work(*this);
+            bool const wasSeen = !waitsToConnect(port);
             m_devices[port] = nullptr;
             cancelDevice(*device);
-            if (!m_paused)
+            if (!m_paused && wasSeen)
                 disconnectPort(port);
         }
         m_idle.wait(lock, [&] { return !isFlying(*device); });
@@ -77,9 +78,10 @@ void XhciController::unplug(unsigned connector)
 void XhciController::drain(UsbDevice& device)
 {
     std::unique_lock lock(mutex());
-    m_leaving = &device;
     {
         Work const work(*this);
+        loseAddressesIn(device);
+        m_leaving = &device;
         cancelDevice(device);
     }
     m_idle.wait(lock, [&] { return !isFlying(device); });
@@ -159,6 +161,10 @@ void XhciController::schedule()
                 consider(timeOf(endpoint->timeOf));
         }
     }
+    for (unsigned port = 0; port < portCount && !m_paused; ++port) {
+        if (waitsToConnect(port))
+            consider(Nanoseconds(static_cast<std::int64_t>(m_state.ports[port].emptyUntil)));
+    }
     for (auto const& interrupter : m_state.interrupters) {
         if (interrupter.wanted && (interrupter.dequeue & handlerBusy) == 0)
             consider(Nanoseconds(static_cast<std::int64_t>(interrupter.quietUntil)));
@@ -176,6 +182,8 @@ void XhciController::timeHasCome()
 {
     Work const work(*this);
     m_armed.reset();
+    if (!m_paused)
+        connectThoseDue();
     auto const now = microframe();
     for (auto* endpoint : m_timed) {
         if (endpoint->timeOf == 0 || endpoint->timeOf > now)
@@ -302,8 +310,8 @@ Section XhciController::save() const
     auto state = m_state;
     state.pci = pciState();
     for (auto const& slot : m_slots) {
-        auto& saved
-            = state.deviceSlots.emplace_back(XhciSlotState { slot->enabled, slot->contextAddress, slot->context, {} });
+        auto& saved = state.deviceSlots.emplace_back(
+            XhciSlotState { slot->enabled, slot->contextAddress, slot->lost, slot->context, {} });
         for (auto const& endpoint : slot->endpoints) {
             if (!endpoint)
                 continue;
@@ -356,6 +364,7 @@ void XhciController::takeSlots(std::vector<XhciSlotState> const& saved)
         disableSlot(slot);
         slot.enabled = saved[i].enabled;
         slot.contextAddress = saved[i].contextAddress;
+        slot.lost = saved[i].lost;
         slot.context = saved[i].context;
         for (auto const& from : saved[i].endpoints) {
             auto& endpoint = addEndpoint(slot, from.id, from.context);

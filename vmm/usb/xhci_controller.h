@@ -42,7 +42,7 @@ public:
 
     struct State {
         static constexpr std::string_view kind = "xhci";
-        static constexpr unsigned version = 1;
+        static constexpr unsigned version = 2; // 2: slots that are lost, ports that stay empty
         PciState pci;
         std::uint32_t command = 0;       ///< [USBCMD]
         std::uint32_t status = 0x01;     ///< [USBSTS]
@@ -78,8 +78,9 @@ public:
     XhciController(PciServices const& services, GuestTime& time);
     ~XhciController() override;
 
-    /// The device, which outlives its being plugged in, appears at a connector (from 0 on). Not on a thread that holds
-    /// mutex().
+    /// The device, which outlives its being plugged in, appears at a connector (from 0 on): where another one, or the
+    /// same, was just pulled out there, a little later, so that every driver has seen that it was. Not on a thread that
+    /// holds mutex().
     Result<> plug(unsigned connector, UsbDevice& device);
     /// Returns when nothing of the device is in flight.
     void unplug(unsigned connector);
@@ -166,6 +167,8 @@ private:
     void disablePort(unsigned port);
     void connectPort(unsigned port);
     void disconnectPort(unsigned port);
+    bool waitsToConnect(unsigned port) const;
+    void connectThoseDue();
     void resetPorts();
     void reconcilePorts();
     void notePortChange(unsigned port, std::uint32_t change);
@@ -174,6 +177,8 @@ private:
     static bool isIn(UsbDevice& tree, UsbDevice const& device);
     UsbDevice* deviceAt(unsigned rootPort, std::uint32_t route) const;
     UsbDevice* deviceOf(Slot const& slot) const;
+    void loseAddressesAt(unsigned port);
+    void loseAddressesIn(UsbDevice& tree);
 
     // Commands (xhci_commands.cpp).
     void serveCommands();

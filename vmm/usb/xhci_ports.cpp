@@ -20,6 +20,11 @@ std::uint8_t speedId(UsbSpeed speed)
     return 0;
 }
 
+/// How long a port is seen empty when what was on it is exchanged within no time, by a restore or by us. A hand takes
+/// longer; a driver whose machine has just begun to run may take as long. Less than the 100 ms of a connection's
+/// debouncing (USB 2.0, 7.1.7.3 "Connect and Disconnect Signaling") would not do.
+constexpr std::chrono::milliseconds leastEmpty { 300 };
+
 }
 
 /// Whether the device is `tree`, or hangs on a hub in it.
@@ -73,6 +78,7 @@ void XhciController::writePortStatus(unsigned index, std::uint32_t value)
 void XhciController::disablePort(unsigned index)
 {
     m_state.ports[index].status &= ~port::enabled;
+    loseAddressesAt(index);
     if (m_devices[index])
         cancelDevice(*m_devices[index]);
 }
@@ -84,6 +90,7 @@ void XhciController::resetPort(unsigned index, bool warm)
     auto* const device = m_devices[index];
     if (!device || (port.status & port::connected) == 0)
         return;
+    loseAddressesAt(index);
     cancelDevice(*device);
     device->busReset();
     port.status |= port::enabled;
@@ -176,7 +183,24 @@ void XhciController::disconnectPort(unsigned index)
     port.speed = 0;
     port.link = port::RxDetect;
     port.status &= ~(port::connected | port::enabled);
+    port.emptyUntil = static_cast<std::uint64_t>((m_time.now() + leastEmpty).count());
+    for (auto const& slot : m_slots)
+        slot->lost |= slot->context.rootPort() == index + 1;
     notePortChange(index, port::connectChange);
+}
+
+bool XhciController::waitsToConnect(unsigned index) const
+{
+    return m_devices[index] && (m_state.ports[index].status & port::connected) == 0;
+}
+
+void XhciController::connectThoseDue()
+{
+    auto const now = static_cast<std::uint64_t>(m_time.now().count());
+    for (unsigned i = 0; i < portCount; ++i) {
+        if (waitsToConnect(i) && m_state.ports[i].emptyUntil <= now)
+            connectPort(i);
+    }
 }
 
 void XhciController::resetPorts()
@@ -196,9 +220,8 @@ void XhciController::reconcilePorts()
             continue;
         if (known)
             disconnectPort(i);
-        if (device)
-            connectPort(i);
     }
+    connectThoseDue();
 }
 
 // Devices
@@ -216,7 +239,24 @@ UsbDevice* XhciController::deviceAt(unsigned rootPort, std::uint32_t route) cons
 
 UsbDevice* XhciController::deviceOf(Slot const& slot) const
 {
-    return deviceAt(slot.context.rootPort(), slot.context.route());
+    return slot.lost ? nullptr : deviceAt(slot.context.rootPort(), slot.context.route());
+}
+
+/// What hangs there is reset, or will be before it is enabled again: it answers to the default address alone, until
+/// Address Device (or Reset Device, for a slot that goes back to that address) makes it a slot's again.
+void XhciController::loseAddressesAt(unsigned index)
+{
+    for (auto const& slot : m_slots)
+        slot->lost |= slot->context.rootPort() == index + 1 && slot->hasAddress();
+}
+
+/// The same of a hub's port, called while the device can still be found.
+void XhciController::loseAddressesIn(UsbDevice& tree)
+{
+    for (auto const& slot : m_slots) {
+        auto const* const device = deviceOf(*slot);
+        slot->lost |= device && isIn(tree, *device) && slot->hasAddress();
+    }
 }
 
 /// xHCI, "Root Hub Port State Machines", state Resume: the driver ends it by writing U0.
@@ -235,6 +275,7 @@ void XhciController::wake(UsbDevice& device)
 void XhciController::removed(UsbDevice& device)
 {
     Work const work(*this);
+    loseAddressesIn(device);
     cancelDevice(device);
 }
 

@@ -84,9 +84,14 @@ struct XhciController::Slot {
     unsigned number = 0;
     bool enabled = false;
     std::uint64_t contextAddress = 0;
+    bool lost = false;
     xhci::SlotContext context {};
     std::array<std::unique_ptr<Endpoint>, 32> endpoints {}; // by id
 
+    bool hasAddress() const
+    {
+        return context.state() == xhci::SlotAddressed || context.state() == xhci::SlotConfigured;
+    }
     bool isFlying() const
     {
         return std::any_of(endpoints.begin(), endpoints.end(), [](auto const& e) { return e && e->isFlying(); });

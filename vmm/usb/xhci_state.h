@@ -47,6 +47,7 @@ struct XhciEndpointState {
 struct XhciSlotState {
     bool enabled = false;
     std::uint64_t contextAddress = 0; ///< of the device context, once there is one
+    bool lost = false;                ///< its device was pulled out or reset, and answers to this slot no more
     xhci::SlotContext context;
     std::vector<XhciEndpointState> endpoints; ///< in order of their ids
     bool operator==(XhciSlotState const&) const = default;
@@ -56,15 +57,17 @@ struct XhciSlotState {
         v.field("contextAddress", s.contextAddress);
         v.field("context", s.context);
         v.field("endpoints", s.endpoints, state::Max { 31 });
+        v.field("lost", s.lost, state::Since { 2 });
     }
 };
 
 struct XhciPortState {
-    std::uint32_t status = 0; ///< [PORTSC] without the link's state and the speed
-    std::uint8_t link = 5;    ///< [PLS]
-    std::uint8_t speed = 0;   ///< [Port Speed]
-    std::uint32_t power = 0;  ///< [PORTPMSC]
-    std::string device;       ///< what is connected, as UsbDevice::identity() has it
+    std::uint32_t status = 0;     ///< [PORTSC] without the link's state and the speed
+    std::uint8_t link = 5;        ///< [PLS]
+    std::uint8_t speed = 0;       ///< [Port Speed]
+    std::uint32_t power = 0;      ///< [PORTPMSC]
+    std::string device;           ///< what is connected, as UsbDevice::identity() has it
+    std::uint64_t emptyUntil = 0; ///< guest time in nanoseconds: nothing appears before
     bool operator==(XhciPortState const&) const = default;
     static void describe(auto& v, auto& s)
     {
@@ -73,6 +76,7 @@ struct XhciPortState {
         v.field("speed", s.speed, state::Range { 0, 4 });
         v.field("power", s.power);
         v.field("device", s.device, state::Max { 128 });
+        v.field("emptyUntil", s.emptyUntil, state::Since { 2 });
     }
 };
 

@@ -148,6 +148,14 @@ private slots:
         d.kick(in);
         d.device.send(Bytes(8, 5));
         QCOMPARE(d.bytes(0xf000, 8), Bytes(8, 5));
+        // A reset of its port takes its address.
+        d.request(ring, { 0x23, 3, Reset, 0, 2, 0, 0, 0 }, 0, 0);
+        d.put(in, XhciDriver::Normal, 0xf000, 8, XhciDriver::Ioc);
+        d.kick(in);
+        QVERIFY(d.device.waiting.empty());
+        d.command(XhciDriver::DisableSlot, 0, XhciDriver::slotBits(behind.slot));
+        in = d.addEndpoint(d.address(1, 3, 2).slot, 3, tests::usb::BulkIn);
+        QCOMPARE(d.lastCode, unsigned(tests::usb::Success));
         // Pulled out in the middle of a transfer.
         d.put(in, XhciDriver::Normal, 0xf000, 8, XhciDriver::Ioc);
         d.kick(in);

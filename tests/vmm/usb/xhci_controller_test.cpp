@@ -457,8 +457,144 @@ private slots:
         d.controller.unplug(0);
         REQUIRE_OK(d.controller.plug(0, d.device));
         d.controller.resume();
-        QCOMPARE(d.portStatus(1) & (1 << 17 | 3), std::uint32_t(1 << 17 | 1)); // connected, and not enabled
+        QCOMPARE(d.portStatus(1) & (1 << 17 | 3), std::uint32_t(1 << 17)); // it is seen to be out
         QCOMPARE(d.event().type(), unsigned(D::PortEvent));
+        d.board.time.advance(300ms);
+        QCOMPARE(d.portStatus(1) & (1 << 17 | 3), std::uint32_t(1 << 17 | 1)); // connected, and not enabled
+    }
+
+    void aDeviceThatIsBackAtOnceIsSeenToBeOut()
+    {
+        XhciDriver d;
+        FakeUsbDevice fast(UsbSpeed::Super), other(UsbSpeed::Super, "other");
+        REQUIRE_OK(d.controller.plug(0, fast));
+        d.start();
+        d.setPort(9, 0xfe0000);
+        d.dropEvents();
+        d.controller.unplug(0);
+        REQUIRE_OK(d.controller.plug(0, other));
+        QCOMPARE(d.portStatus(9) & (1 << 17 | 0x1ff), std::uint32_t(1 << 17 | 5 << 5)); // empty, and it has changed
+        QCOMPARE(d.event().parameter, std::uint64_t(9) << 24);
+        d.setPort(9, 0xfe0000);
+        d.controller.unplug(0); // nobody has seen it
+        REQUIRE_OK(d.controller.plug(0, other));
+        d.board.time.advance(299ms);
+        QCOMPARE(d.portStatus(9) & (1 << 17 | 3), 0u);
+        QVERIFY(!d.hasEvent());
+        d.board.time.advance(1ms);
+        QCOMPARE(d.portStatus(9) & (1 << 17 | 3), std::uint32_t(1 << 17 | 3));
+        QCOMPARE(d.event().parameter, std::uint64_t(9) << 24);
+        QCOMPARE(other.resets, 1);
+        d.controller.unplug(0);
+        d.board.time.advance(300ms);
+        REQUIRE_OK(d.controller.plug(0, other)); // it was out for long enough
+        QCOMPARE(d.portStatus(9) & 3, 3u);
+        d.controller.unplug(0);
+    }
+
+    void aSavedMachineGoesOnWaitingForThePort()
+    {
+        XhciDriver d;
+        FakeUsbDevice fast(UsbSpeed::Super);
+        REQUIRE_OK(d.controller.plug(0, fast));
+        d.start();
+        d.controller.unplug(0);
+        d.board.time.advance(200ms);
+        d.controller.pause();
+        auto const saved = d.controller.save();
+        d.controller.reset();
+        REQUIRE_OK(d.controller.load(saved));
+        REQUIRE_OK(d.controller.plug(0, fast));
+        QCOMPARE(d.portStatus(9) & 3, 0u); // the machine stands still
+        d.controller.resume();
+        d.board.time.advance(99ms);
+        QCOMPARE(d.portStatus(9) & 3, 0u);
+        d.board.time.advance(1ms);
+        QCOMPARE(d.portStatus(9) & 3, 3u);
+        d.controller.unplug(0);
+    }
+
+    void aSlotDoesNotReachTheNextDevice()
+    {
+        XhciDriver d;
+        FakeUsbDevice fast(UsbSpeed::Super), other(UsbSpeed::Super, "other");
+        REQUIRE_OK(d.controller.plug(0, fast));
+        d.start();
+        auto control = d.address(9, 4);
+        auto in = d.addEndpoint(control.slot, 3, BulkIn);
+        d.put(in, D::Normal, 0xf000, 16, D::Ioc);
+        d.kick(in);
+        d.dropEvents();
+        // A restored machine has another device there, and what was being read is read on.
+        d.controller.pause();
+        d.controller.unplug(0);
+        REQUIRE_OK(d.controller.plug(0, other));
+        d.controller.resume();
+        QCOMPARE(d.event(D::TransferEvent).code(), unsigned(Transaction));
+        QCOMPARE(d.endpointState(in), unsigned(Halted));
+        d.board.time.advance(300ms);
+        QCOMPARE(d.portStatus(9) & 3, 3u);
+        d.request(control, getDescriptor, 0xf000, 8);
+        QCOMPARE(d.event(D::TransferEvent).code(), unsigned(Transaction));
+        QVERIFY(other.setups.empty() && other.waiting.empty());
+        // The driver may have a slot for the new one before it has given up the old one.
+        auto const next = d.address(9, 4);
+        QCOMPARE(d.lastCode, unsigned(Success));
+        QVERIFY(next.slot != control.slot);
+        QCOMPARE(d.command(D::ResetEndpoint, 0, D::slotBits(control.slot, 1)).code(), unsigned(Success));
+        d.kick(control);
+        QCOMPARE(d.event(D::TransferEvent).code(), unsigned(Transaction));
+        auto ring = next;
+        d.request(ring, getDescriptor, 0xf000, 8);
+        QCOMPARE(d.event(D::TransferEvent).code(), unsigned(Success));
+        QCOMPARE(other.setups.size(), std::size_t(1));
+        d.controller.unplug(0);
+    }
+
+    void aResetTakesTheAddress()
+    {
+        XhciDriver d;
+        REQUIRE_OK(d.controller.plug(0, d.device));
+        d.start();
+        auto control = d.address(1);
+        auto in = d.addEndpoint(1, 3, BulkIn);
+        d.setPort(1, 0x10);
+        d.put(in, D::Normal, 0xf000, 16, D::Ioc);
+        d.kick(in);
+        QCOMPARE(d.event(D::TransferEvent).code(), unsigned(Transaction));
+        QVERIFY(d.device.waiting.empty());
+        // As drivers do it: the slot goes back to the default address, where the device is, and gets a new one.
+        QCOMPARE(d.command(D::ResetDevice, 0, D::slotBits(1)).code(), unsigned(Success));
+        d.request(control, getDescriptor, 0xf000, 8);
+        QCOMPARE(d.event(D::TransferEvent).code(), unsigned(Success));
+        d.setPort(1, 0x10); // it has no address to lose
+        d.request(control, getDescriptor, 0xf000, 8);
+        QCOMPARE(d.event(D::TransferEvent).code(), unsigned(Success));
+        auto const output = d.load<std::uint64_t>(D::contexts + 8);
+        d.store<std::uint32_t>(D::inputContext + 4, 3);
+        d.store<std::uint32_t>(D::inputContext + 0x24, 1 << 16);
+        d.store<std::uint32_t>(D::inputContext + 0x44, 64u << 16 | 4u << 3 | 3u << 1);
+        d.store<std::uint64_t>(D::inputContext + 0x48, control.base | 1);
+        QCOMPARE(d.command(D::AddressDevice, D::inputContext, D::slotBits(1)).code(), unsigned(Success));
+        QCOMPARE(d.load<std::uint32_t>(output + 0xc) >> 27, 2u); // addressed
+    }
+
+    void statesBeforeThePortsStayedEmptyAreRead()
+    {
+        XhciDriver d;
+        REQUIRE_OK(d.controller.plug(0, d.device));
+        d.start();
+        d.address(1);
+        d.controller.pause();
+        auto const saved = d.controller.save();
+        auto old = saved.toJson();
+        old["version"] = 1u;
+        for (auto& slot : old["state"]["slots"])
+            slot.erase("lost");
+        for (auto& port : old["state"]["ports"])
+            port.erase("emptyUntil");
+        REQUIRE_OK(d.controller.load(tests::must(Section::fromJson(old))));
+        QVERIFY(d.controller.save() == saved);
     }
 
     void partOfATransferIsNotDoneTwice()
@@ -508,13 +644,14 @@ private slots:
     void savedContextsComeBack()
     {
         XhciDriver d;
-        REQUIRE_OK(d.controller.plug(0, d.device));
+        FakeUsbDevice fast(UsbSpeed::Super); // its port needs no reset, which would take its address
+        REQUIRE_OK(d.controller.plug(0, fast));
         d.start();
-        d.address(1);
+        d.address(9, 4);
         auto in = d.addEndpoint(1, 3, BulkIn);
         d.put(in, D::Normal, 0xf000, 8, D::Ioc);
         d.kick(in);
-        d.device.send(Bytes(8));
+        fast.send(Bytes(8));
         d.command(D::StopEndpoint, 0, D::slotBits(1, 3));
         d.command(D::StopEndpoint, 0, D::slotBits(1, 1));
         d.write(D::UsbCmd, 4);
@@ -532,13 +669,13 @@ private slots:
         std::fill_n(d.ram(D::events), 0x400, 0);
         d.write64(0x1030, D::table);
         d.write(0x2000, 0);
-        d.setPort(1, 0x10);
         d.write(D::UsbCmd, 5);
         d.put(in, D::Normal, 0xf100, 8, D::Ioc);
         d.kick(in);
-        QCOMPARE(d.device.waiting.size(), std::size_t(1));
-        d.device.send(Bytes(8, 9));
+        QCOMPARE(fast.waiting.size(), std::size_t(1));
+        fast.send(Bytes(8, 9));
         QCOMPARE(d.bytes(0xf100, 8), Bytes(8, 9));
+        d.controller.unplug(0);
     }
 
     void structuresOutsideOfMemoryEndInErrors()

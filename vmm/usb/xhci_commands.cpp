@@ -1,7 +1,8 @@
 #include "vmm/base/log.h"
 #include "vmm/usb/xhci_private.h"
 
-// xHCI 1.2: 4.6 "Command Interface", 6.2.5 "Input Context", 6.4.3 "Command TRBs".
+// xHCI 1.2: 4.6.1 "Command Ring Operation" and the sections of the commands behind it, 6.2.5 "Input Context", 6.4.3
+// "Command TRBs".
 
 namespace vmm {
 
@@ -182,7 +183,7 @@ bool XhciController::readInput(std::uint64_t address, InputContext& input) const
     return true;
 }
 
-/// 6.2.3.1 to 6.2.3.3: what of an endpoint context can be wrong in itself.
+/// 6.2.3.1 "Address Device Command Usage" and the two after it: what of an endpoint context can be wrong in itself.
 Code XhciController::checkEndpoint(unsigned id, EndpointContext const& context) const
 {
     constexpr unsigned mostStreams = 7, mostInterval = 18;
@@ -480,7 +481,7 @@ Code XhciController::resetDevice(Slot& slot)
     return Code::Success;
 }
 
-/// 4.6.15 "Get Port Bandwidth", 6.2.6 "Port Bandwidth Context": a byte a port, in percent. Nothing is ever used up.
+/// "Get Port Bandwidth", 6.2.6 "Port Bandwidth Context": a byte a port, in percent. Nothing is ever used up.
 Code XhciController::portBandwidth(Trb const& command) const
 {
     constexpr std::uint8_t periodicShare = 80;

@@ -22,7 +22,7 @@ std::uint8_t speedId(UsbSpeed speed)
 
 /// How long a port is seen empty when what was on it is exchanged within no time, by a restore or by us. A hand takes
 /// longer; a driver whose machine has just begun to run may take as long. Less than the 100 ms of a connection's
-/// debouncing (USB 2.0, 7.1.7.3 "Connect and Disconnect Signaling") would not do.
+/// debouncing (USB 2.0, "Connect and Disconnect Signaling") would not do.
 constexpr std::chrono::milliseconds leastEmpty { 300 };
 
 }

@@ -1,8 +1,7 @@
 #include "vmm/base/log.h"
 #include "vmm/usb/xhci_private.h"
 
-// xHCI 1.2: 4.9 "TRB Ring", 4.11.2 "Transfer TRBs" (4.11.2.2 "Setup Stage, Data Stage, and Status Stage TRBs" within),
-// 4.12 "Streams".
+// xHCI 1.2: 4.9 "TRB Ring", 4.11.2.2 on the TRBs of a control transfer's stages, 4.12 "Streams".
 
 namespace vmm {
 
@@ -77,7 +76,7 @@ bool XhciController::prepare(Td& td)
         case SetupStage: {
             constexpr std::uint8_t setAddress = 5;
             storeLittle(ByteSpan(td.setup), trb.parameter);
-            // 4.5.4.1: that request is the controller's own.
+            // 4.5.4 "USB Standard Device Request to xHCI Command Mapping": that request is the controller's own.
             bool const forbidden = td.setup[0] == 0 && td.setup[1] == setAddress;
             if (!endpoint.isControl() || &trb != td.trbs.data() || !trb.has(immediateData) || trb.length() != 8
                 || forbidden)

@@ -3,8 +3,9 @@
 
 #include <cassert>
 
-// xHCI 1.2: 4.10 "Transfer completions and errors" (4.10.1.1 "Short Transfers", 4.10.2 "Errors", 4.10.3 "Isoch Errors"
-// and below), 4.11.2.3 "Isoch TRB", 4.11.5.2 "Event Data TRB", 4.14.2.1 "Isochronous Transfer Ring Scheduling".
+// xHCI 1.2: 4.10 "Host Controller TRB Handling" (4.10.1.1 "Short Transfers", 4.10.2 "Errors"; 4.10.3 has what is other
+// for isochronous ones), 4.11.2.3 on Isoch TRBs, 4.11.5.2 on Event Data TRBs, 4.14.2.1 on when an Isoch TD has its
+// time.
 
 namespace vmm {
 

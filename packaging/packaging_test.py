@@ -11,8 +11,8 @@ import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 INSTALLED = (
-    "bin/chronovisor", "bin/chronoctl", "libexec/chronovisor-pager", "lib/chronovisor/systems.so", "lib/chronovisor/archive.so",
-    "lib/chronovisor/sdl.so",
+    "bin/chronovisor", "bin/chronoctl", "libexec/chronovisor-pager", "libexec/chronovisor-usb-return",
+    "lib/chronovisor/systems.so", "lib/chronovisor/archive.so", "lib/chronovisor/sdl.so",
     "lib/udev/rules.d/70-chronovisor-usb.rules", "share/chronovisor/demo.elf",
     "share/chronovisor/schema/machine.schema.json", "share/chronovisor/schema/moment.schema.json",
     "share/chronovisor/schema/state.schema.json", "share/chronovisor/schema/timeline.schema.json",

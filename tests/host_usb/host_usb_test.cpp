@@ -1,5 +1,6 @@
 #include "tests/host_usb/plugged_in.h"
 #include "tests/host_usb/simulated_usb.h"
+#include "tests/support/killed_process.h"
 #include "tests/support/suite.h"
 #include "vmm/usb/host_usb_device.h"
 
@@ -99,6 +100,24 @@ private slots:
         }
         QVERIFY(device.hasDriver());
         QCOMPARE(joined(device.calls()), "detach 0, claim 0, set-interface 0 0, release 0, reset, attach 0");
+    }
+
+    void givenBackWhenItsProcessIsKilled()
+    {
+        SimulatedUsbDevice const device("1-1", 2);
+        struct Word {
+            enum class What : std::uint8_t { Ready } what;
+        };
+        std::mt19937 random(1);
+        tests::workAndBeKilled<Word>(random, 1000, [&](unsigned, int words) {
+            Plugged const plugged;
+            Word const ready { Word::What::Ready };
+            (void)!::write(words, &ready, sizeof ready);
+            for (;;)
+                ::pause();
+        });
+        QTRY_VERIFY(device.hasDriver());
+        QCOMPARE(joined(device.calls()), "detach 0, claim 0, set-interface 0 0, reset, attach 0");
     }
 
     void controlTransfersGoThrough()

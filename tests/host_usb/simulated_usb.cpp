@@ -83,45 +83,71 @@ struct SimulatedUsbDevice::Private {
     static gboolean serve(UMockdevIoctlBase*, UMockdevIoctlClient* client, gpointer self)
     {
         auto* const device = static_cast<Private*>(self);
-        auto* const argument = umockdev_ioctl_client_get_arg(client);
         std::lock_guard const lock(device->mutex);
         auto const outcome
-            = device->ioctl(umockdev_ioctl_client_get_request(client), *reinterpret_cast<gulong*>(argument->data));
+            = device->ioctl(umockdev_ioctl_client_get_request(client), { umockdev_ioctl_client_get_arg(client) });
         umockdev_ioctl_client_complete(client, outcome < 0 ? -1 : outcome, outcome < 0 ? -outcome : 0);
         return TRUE;
     }
 
-    int ioctl(gulong request, gulong argument)
+    /// What an ioctl comes with.
+    struct Argument {
+        UMockdevIoctlData* pointer;
+
+        /// In this process.
+        template<typename T>
+        T* here() const
+        {
+            return *reinterpret_cast<T**>(pointer->data);
+        }
+        /// What it points to, in whichever process.
+        template<typename T>
+        T get() const
+        {
+            T value {};
+            if (auto* const data = umockdev_ioctl_data_resolve(pointer, 0, sizeof value, nullptr)) {
+                std::memcpy(&value, data->data, sizeof value);
+                umockdev_ioctl_data_unref(data);
+            }
+            return value;
+        }
+        template<typename T>
+        void set(T value) const
+        {
+            if (auto* const data = umockdev_ioctl_data_resolve(pointer, 0, sizeof value, nullptr)) {
+                umockdev_ioctl_data_update(data, 0, reinterpret_cast<guint8*>(&value), sizeof value);
+                umockdev_ioctl_data_unref(data);
+            }
+        }
+    };
+
+    int ioctl(gulong request, Argument argument)
     {
         bool const reaps = request == USBDEVFS_REAPURBNDELAY || request == USBDEVFS_REAPURB;
         if (gone && !reaps && request != USBDEVFS_DISCARDURB)
             return -ENODEV;
-        auto const number = [argument] { return *reinterpret_cast<unsigned const*>(argument); };
+        auto const number = [argument] { return argument.get<unsigned>(); };
         switch (request) {
         case USBDEVFS_GET_CAPABILITIES:
-            *reinterpret_cast<std::uint32_t*>(argument)
-                = USBDEVFS_CAP_ZERO_PACKET | USBDEVFS_CAP_NO_PACKET_SIZE_LIM | USBDEVFS_CAP_REAP_AFTER_DISCONNECT;
+            argument.set<std::uint32_t>(
+                USBDEVFS_CAP_ZERO_PACKET | USBDEVFS_CAP_NO_PACKET_SIZE_LIM | USBDEVFS_CAP_REAP_AFTER_DISCONNECT);
             return 0;
         case USBDEVFS_GET_SPEED: return 3; // high
         case USBDEVFS_CLAIMINTERFACE: return hasDriver ? -EBUSY : note(fmt::format("claim {}", number()));
         case USBDEVFS_RELEASEINTERFACE: return note(fmt::format("release {}", number()));
         case USBDEVFS_SETCONFIGURATION: return note(fmt::format("set-configuration {}", number()));
         case USBDEVFS_SETINTERFACE: {
-            auto const& set = *reinterpret_cast<usbdevfs_setinterface const*>(argument);
+            auto const set = argument.get<usbdevfs_setinterface>();
             return note(fmt::format("set-interface {} {}", set.interface, set.altsetting));
         }
         case USBDEVFS_CLEAR_HALT: halted = false; return note(fmt::format("clear-halt {:02x}", number()));
         case USBDEVFS_RESET: note("reset"); return changes ? -ENODEV : 0;
-        case USBDEVFS_GETDRIVER:
-            if (!hasDriver)
-                return -ENODATA;
-            std::strcpy(reinterpret_cast<usbdevfs_getdriver*>(argument)->driver, "usb-storage");
-            return 0;
-        case USBDEVFS_IOCTL: return driverIoctl(*reinterpret_cast<usbdevfs_ioctl const*>(argument));
-        case USBDEVFS_SUBMITURB: return submit(reinterpret_cast<usbdevfs_urb*>(argument));
-        case USBDEVFS_DISCARDURB: return discard(reinterpret_cast<usbdevfs_urb*>(argument));
+        case USBDEVFS_GETDRIVER: return driver(argument);
+        case USBDEVFS_IOCTL: return driverIoctl(argument.get<usbdevfs_ioctl>());
+        case USBDEVFS_SUBMITURB: return submit(argument.here<usbdevfs_urb>());
+        case USBDEVFS_DISCARDURB: return discard(argument.here<usbdevfs_urb>());
         case USBDEVFS_REAPURB:
-        case USBDEVFS_REAPURBNDELAY: return reap(reinterpret_cast<usbdevfs_urb**>(argument));
+        case USBDEVFS_REAPURBNDELAY: return reap(argument.here<usbdevfs_urb*>());
         default: return -ENOTTY;
         }
     }
@@ -132,8 +158,20 @@ struct SimulatedUsbDevice::Private {
         return 0;
     }
 
+    int driver(Argument argument) const
+    {
+        auto answer = argument.get<usbdevfs_getdriver>();
+        if (!hasDriver || answer.interface != 0)
+            return -ENODATA;
+        std::strcpy(answer.driver, "usb-storage");
+        argument.set(answer);
+        return 0;
+    }
+
     int driverIoctl(usbdevfs_ioctl const& what)
     {
+        if (what.ifno != 0)
+            return -EINVAL; // there is only one
         bool const detaches = what.ioctl_code == int(USBDEVFS_DISCONNECT);
         if (hasDriver != detaches)
             return -ENODATA;

@@ -24,7 +24,8 @@ namespace tests {
 /// 84         | isochronous IN: packets of 176 bytes, which are numbered, or as the test has it
 /// 05         | isochronous OUT: packets are kept
 ///
-/// Each URB is read and answered where libusb has it, for both are in one process. Any thread.
+/// Each URB is read and answered where libusb has it, for both are in one process; what else usbfs can do is there for
+/// other processes too. Any thread.
 class SimulatedUsbDevice {
 public:
     SimulatedUsbDevice(std::string port, unsigned address);

@@ -1,5 +1,6 @@
 #include "vmm/timeline/pager_process.h"
 
+#include "vmm/base/helper_program.h"
 #include "vmm/state/writer.h"
 
 #include <algorithm>
@@ -7,59 +8,18 @@
 #include <csignal>
 #include <cstdio>
 #include <fcntl.h>
-#include <filesystem>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
-#include <spawn.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
 namespace vmm::timeline {
 
 namespace {
 
 constexpr timeval patience { .tv_sec = 10 };
-
-Result<std::string> findProgram()
-{
-    std::error_code unknown;
-    auto const own = std::filesystem::read_symlink("/proc/self/exe", unknown).parent_path();
-    for (auto const* place : { "chronovisor-pager", "../libexec/chronovisor-pager" }) {
-        auto const program = (own / place).lexically_normal();
-        if (::access(program.c_str(), X_OK) == 0)
-            return program.string();
-    }
-    return fail(ErrorCode::NotFound, "chronovisor-pager is not beside this program");
-}
-
-/// A program that is started, and nothing of ours but what `actions` gives it.
-Result<pid_t> spawn(std::string const& program, std::vector<std::string> arguments, posix_spawn_file_actions_t* actions)
-{
-    std::vector<char*> pointers;
-    for (auto& argument : arguments)
-        pointers.push_back(argument.data());
-    pointers.push_back(nullptr);
-    posix_spawnattr_t attributes;
-    ::posix_spawnattr_init(&attributes);
-    sigset_t none;
-    ::sigemptyset(&none);
-    ::posix_spawnattr_setsigmask(&attributes, &none);
-    ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
-    pid_t process = 0;
-    auto const problem = ::posix_spawnp(&process, program.c_str(), actions, &attributes, pointers.data(), environ);
-    ::posix_spawnattr_destroy(&attributes);
-    if (problem != 0)
-        return fail(osError("cannot start " + program, problem));
-    return process;
-}
-
-void waitFor(pid_t process)
-{
-    while (::waitpid(process, nullptr, 0) < 0 && errno == EINTR) { }
-}
 
 struct Received {
     PagerMessage kind {};
@@ -134,8 +94,8 @@ Result<> sendToPager(int socket, PagerMessage kind, ConstByteSpan contents, int 
 void detachPagerMount(std::string const& place)
 {
     if (::umount2(place.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) != 0) {
-        if (auto const process = spawn("fusermount3", { "fusermount3", "-u", "-z", "-q", place }, nullptr))
-            waitFor(*process);
+        if (auto const process = spawnProgram("fusermount3", { "fusermount3", "-u", "-z", "-q", place }, nullptr))
+            waitForProgram(*process);
     }
     ::rmdir(place.c_str());
 }
@@ -156,7 +116,7 @@ Result<std::unique_ptr<PagerProcess>> PagerProcess::start(
 
 Result<> PagerProcess::launch(std::string const& folder, int request)
 {
-    auto const program = TRY(findProgram());
+    auto const program = TRY(findHelper("chronovisor-pager"));
     std::array<int, 2> ends {};
     if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0)
         return failOs("cannot make a connection");
@@ -170,7 +130,7 @@ Result<> PagerProcess::launch(std::string const& folder, int request)
     ::posix_spawn_file_actions_adddup2(&actions, theirs.get(), pagerSocket);
     ::posix_spawn_file_actions_adddup2(&actions, what.get(), pagerRequestFile);
     ::posix_spawn_file_actions_addclosefrom_np(&actions, pagerRequestFile + 1);
-    auto const process = spawn(program, { program, folder }, &actions);
+    auto const process = spawnProgram(program, { program, folder }, &actions);
     ::posix_spawn_file_actions_destroy(&actions);
     m_process = TRY(process);
     return {};
@@ -226,7 +186,7 @@ PagerProcess::~PagerProcess()
     if (m_process == 0)
         return;
     ::kill(m_process, SIGKILL);
-    waitFor(m_process);
+    waitForProgram(m_process);
 }
 
 }

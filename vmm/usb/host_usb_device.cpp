@@ -126,6 +126,12 @@ HostUsbDevice::~HostUsbDevice()
 Result<> HostUsbDevice::take()
 {
     libusb_get_configuration(m_handle.get(), &m_configuration);
+    auto watched = UsbReturn::watch(m_info, m_configuration);
+    if (watched)
+        m_return = std::move(*watched);
+    else
+        log(LogLevel::Warning, "usb", "{} will have no driver if this process is killed: {}", m_info.port,
+            watched.error().message());
     if (auto const code = claimInterfaces(); code != LIBUSB_SUCCESS) {
         giveBack();
         if (code == LIBUSB_ERROR_BUSY)

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "vmm/base/event_loop.h"
-#include "vmm/usb/host_usb.h"
+#include "vmm/usb/usb_return.h"
 #include "vmm/usb/visiting_usb_device.h"
 
 #include <deque>
@@ -166,7 +166,8 @@ private:
     int m_configuration = 0; // that it had before
     std::array<std::uint32_t, 32> m_streams {};
     std::vector<int> m_claimed;
-    std::vector<int> m_detached; // interfaces from which a driver of the host's was taken
+    std::vector<int> m_detached;         // interfaces from which a driver of the host's was taken
+    std::unique_ptr<UsbReturn> m_return; // while there may be any
 
     std::unique_ptr<HostUsb::Listener> m_listener;
     std::unique_ptr<LoopThread> m_worker;

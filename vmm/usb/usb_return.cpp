@@ -1,0 +1,43 @@
+#include "vmm/usb/usb_return.h"
+
+#include "vmm/base/helper_program.h"
+
+#include <array>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/socket.h>
+
+namespace vmm {
+
+Result<std::unique_ptr<UsbReturn>> UsbReturn::watch(HostUsbInfo const& device, int configuration)
+{
+    auto const program = TRY(findHelper("chronovisor-usb-return"));
+    std::array<int, 2> ends {};
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0)
+        return failOs("cannot make a connection");
+    UniqueFd ours(ends[0]);
+    // Out of the way of the number that it gets there.
+    UniqueFd const theirs(::fcntl(ends[1], F_DUPFD_CLOEXEC, 3));
+    ::close(ends[1]);
+    posix_spawn_file_actions_t actions;
+    ::posix_spawn_file_actions_init(&actions);
+    ::posix_spawn_file_actions_adddup2(&actions, theirs.get(), STDIN_FILENO);
+    ::posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
+    ::posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
+    auto const process = spawnProgram(program,
+        { program, device.port, fmt::format("{}", device.bus), fmt::format("{}", device.address),
+            fmt::format("{}", configuration) },
+        &actions, OwnSession::Yes);
+    ::posix_spawn_file_actions_destroy(&actions);
+    return std::unique_ptr<UsbReturn>(new UsbReturn(std::move(ours), TRY(process)));
+}
+
+UsbReturn::~UsbReturn()
+{
+    constexpr char allIsWell = 'w';
+    (void)::send(m_pipe.get(), &allIsWell, 1, MSG_NOSIGNAL);
+    m_pipe.reset();
+    waitForProgram(m_process);
+}
+
+}

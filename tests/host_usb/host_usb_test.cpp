@@ -2,13 +2,16 @@
 #include "tests/host_usb/simulated_usb.h"
 #include "tests/support/killed_process.h"
 #include "tests/support/suite.h"
+#include "tests/vmm/usb/xhci_driver.h"
 #include "vmm/usb/host_usb_device.h"
 
+#include <QDir>
 #include <QTest>
 #include <atomic>
 #include <cerrno>
 #include <fmt/format.h>
 #include <list>
+#include <malloc.h>
 #include <optional>
 
 using namespace vmm;
@@ -16,6 +19,8 @@ using tests::Asked;
 using tests::counting;
 using tests::patience;
 using tests::SimulatedUsbDevice;
+using tests::XhciDriver;
+using namespace std::chrono_literals;
 using Kind = UsbTransfer::Kind;
 
 namespace {
@@ -118,6 +123,59 @@ private slots:
         });
         QTRY_VERIFY(device.hasDriver());
         QCOMPARE(joined(device.calls()), "detach 0, claim 0, set-interface 0 0, reset, attach 0");
+    }
+
+    /// As a guest has it, by a controller: an address, data both ways, and out in the middle of waiting for more.
+    void hundredRoundsLeaveNothingBehind()
+    {
+        SimulatedUsbDevice const simulated("1-1", 2);
+        auto const usb = tests::must(HostUsb::open());
+        auto const info = usb->devices().front();
+        XhciDriver d;
+        d.start();
+        auto const round = [&] {
+            auto device = tests::must(HostUsbDevice::open(usb, info, [] {}));
+            d.board.time.advance(300ms); // so long is the port seen empty
+            QVERIFY(d.controller.plug(0, *device).has_value());
+            auto control = d.address(1);
+            QCOMPARE(control.slot, 1u); // none is left over
+            auto out = d.addEndpoint(1, 4, tests::usb::BulkOut), in = d.addEndpoint(1, 3, tests::usb::BulkIn),
+                 waiting = d.addEndpoint(1, 7, tests::usb::InterruptIn);
+            d.dropEvents();
+            std::fill_n(d.ram(0xf000), 0x800, std::uint8_t(0x5a));
+            std::fill_n(d.ram(0xf800), 0x800, std::uint8_t(0));
+            d.put(waiting, XhciDriver::Normal, 0xe000, 8, XhciDriver::Ioc);
+            d.kick(waiting);
+            d.put(out, XhciDriver::Normal, 0xf000, 0x700, XhciDriver::Ioc);
+            d.kick(out);
+            QTRY_VERIFY(d.hasEvent());
+            QCOMPARE(d.event().code(), unsigned(tests::usb::Success));
+            d.put(in, XhciDriver::Normal, 0xf800, 0x800, XhciDriver::Ioc);
+            d.kick(in);
+            QTRY_VERIFY(d.hasEvent());
+            QCOMPARE(d.event().code(), unsigned(tests::usb::ShortPacket));
+            QCOMPARE(d.bytes(0xf800, 0x700), Bytes(0x700, 0x5a));
+            d.controller.unplug(0);
+            QCOMPARE(d.event(XhciDriver::TransferEvent).code(), unsigned(tests::usb::Transaction));
+            device.reset();
+            QVERIFY(simulated.hasDriver());
+            d.command(XhciDriver::DisableSlot, 0, XhciDriver::slotBits(1));
+            d.dropEvents();
+        };
+        auto const count = [](char const* folder) {
+            return QDir(folder).entryList(QDir::NoDotAndDotDot | QDir::AllEntries | QDir::System).size();
+        };
+        for (int warm = 0; warm < 5; ++warm)
+            round();
+        auto const files = count("/proc/self/fd"), threads = count("/proc/self/task");
+        auto const bytes = ::mallinfo2().uordblks;
+        for (int i = 0; i < 100 && !QTest::currentTestFailed(); ++i)
+            round();
+        QVERIFY(count("/proc/self/fd") <= files);
+        QVERIFY(count("/proc/self/task") <= threads);
+        QCOMPARE(::waitpid(-1, nullptr, WNOHANG), -1); // no program that still waits for our end
+        constexpr std::size_t least = 4096;            // of a request's memory
+        QVERIFY(::mallinfo2().uordblks < bytes + 100 * least);
     }
 
     void controlTransfersGoThrough()

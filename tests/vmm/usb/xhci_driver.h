@@ -183,13 +183,18 @@ public:
 
     // Commands
 
+    /// Where the next one goes, which its event will name.
+    std::uint64_t nextCommand() const { return commands + trbSize * m_commandIndex; }
     void postCommand(std::uint32_t type, std::uint64_t parameter = 0, std::uint32_t flags = 0, std::uint32_t status = 0)
     {
-        putTrb(commands + trbSize * m_commandIndex, { parameter, status, type << 10 | flags | m_commandCycle });
-        if (++m_commandIndex == ringTrbs - 1) {
-            putTrb(commands + trbSize * m_commandIndex, { commands, 0, Link << 10 | 2 | m_commandCycle });
-            m_commandIndex = 0;
-            m_commandCycle ^= 1;
+        {
+            std::lock_guard const lock(controller.mutex()); // as if processors wrote in order
+            putTrb(commands + trbSize * m_commandIndex, { parameter, status, type << 10 | flags | m_commandCycle });
+            if (++m_commandIndex == ringTrbs - 1) {
+                putTrb(commands + trbSize * m_commandIndex, { commands, 0, Link << 10 | 2 | m_commandCycle });
+                m_commandIndex = 0;
+                m_commandCycle ^= 1;
+            }
         }
         write(0x2000, 0);
     }

@@ -26,6 +26,7 @@ FIGURES = {
     "moments": (moment_figures.MomentBench, moment_figures.moments),
     "disk": (lab_figures.LabBench, lab_figures.disk),
     "network": (lab_figures.LabBench, lab_figures.network),
+    "usb": (lab_figures.LabBench, lab_figures.usb),
     "timeline": (timeline_figure.TimelineBench, timeline_figure.timeline),
     "stall": (window_figure.WindowBench, window_figure.stall),
 }

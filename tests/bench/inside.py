@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""inside.py disk|network RUNS FILE: what lab_figures.py has measured in L1. All machines are up at once and idle but for
-the one whose turn it is; FILE gets the medians, in MB/s."""
+"""inside.py disk|network|usb RUNS FILE: what lab_figures.py has measured in L1. All machines are up at once and idle but for
+the one whose turn it is; FILE gets the medians, speeds in MB/s."""
 
 import os
 import pathlib
+import statistics
 import subprocess
 import sys
 
@@ -25,10 +26,32 @@ class TunedQemu(machines.QemuMachine):
 
     name = "QEMU, tuned"
 
-    def disk(self, number: int, form: str, path: str, interface: str) -> list[str]:
+    def disk(self, number: int, form: str, path: str, bus: str) -> list[str]:
         return ["-object", f"iothread,id=thread{number}",
                 "-drive", f"if=none,id=drive{number},format={form},file={path},aio=io_uring",
                 "-device", f"virtio-blk-pci,drive=drive{number},iothread=thread{number}"]
+
+
+class UsbQemu(machines.QemuMachine):
+    """QEMU with an xHCI controller, a keyboard, sticks of its own, and a stick of the host's."""
+
+    def disk(self, number: int, form: str, path: str, bus: str) -> list[str]:
+        drive = ["-drive", f"if=none,id=drive{number},format={form},file={path}"]
+        if bus == "uas":
+            return drive + ["-device", f"usb-uas,id=uas{number},bus=usb.0", "-device",
+                            f"scsi-hd,bus=uas{number}.0,drive=drive{number}"]
+        where, port = port_of_stick("QEMU").split("-")
+        return drive + ["-device", "qemu-xhci,id=usb,p2=8,p3=8", "-device", "usb-kbd,bus=usb.0", "-device",
+                        f"usb-storage,bus=usb.0,drive=drive{number}", "-device",
+                        f"usb-host,bus=usb.0,hostbus={where},hostport={port}"]
+
+
+def port_of_stick(name: str) -> str:
+    """Of L1's two sticks (lab_figures.py), the one that is for Chronovisor or for QEMU."""
+    for serial in pathlib.Path("/sys/bus/usb/devices").glob("*/serial"):
+        if serial.read_text(encoding="ascii").strip() == f"bench-{name}":
+            return serial.parent.name
+    raise SystemExit(f"L1 has no stick for {name}")
 
 
 def make_store() -> None:
@@ -97,10 +120,79 @@ def network(runs: int) -> dict:
     return medians
 
 
+class UsbLoad:
+    """The sticks of one guest, by what they are, and what moving data to and from them costs."""
+
+    def __init__(self, machine: machines.Machine) -> None:
+        self.machine = machine
+        machine.run("n=0; until [ -b /dev/sdc ] || [ $n -ge 300 ]; do n=$((n + 1)); sleep 0.1; done; [ -b /dev/sdc ]", 60)
+        told = machine.run("for disk in /sys/block/sd?; do echo $(basename $disk) $(cat $disk/size) "
+                           "$(basename $(readlink -f $disk/device/../../../driver)); done")
+        lines = [line.split() for line in told.splitlines()]
+        own = str(DISK_MIB * 2048)  # sectors; the host's stick is smaller
+        self.names = {"emulated stick": next(name for name, size, driver in lines if (size, driver) == (own, "usb-storage")),
+                      "emulated UAS stick": next(name for name, _, driver in lines if driver == "uas"),
+                      "passed-through stick": next(name for name, size, _ in lines if size != own)}
+        self.costs: dict[str, list[float]] = {}
+
+    def cpu_seconds(self) -> float:
+        """Of the whole process, its guest too."""
+        fields = pathlib.Path(f"/proc/{self.machine.process.pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def speed(self, stick: str, action: str) -> float:
+        before, block = self.cpu_seconds(), 131072
+        amount, nanoseconds = map(int, self.machine.run(
+            f"load disk /dev/{self.names[stick]} {action} sequential {block} 8 {SECONDS}", 120).split())
+        self.costs.setdefault(f"{stick}, {action}", []).append(
+            (self.cpu_seconds() - before) * 1000 / (amount * block / 1e6))
+        result = amount * block / nanoseconds * 1000
+        print(f"    {self.machine.name}: {stick}, {action}: {result:.2f} MB/s", flush=True)
+        return result
+
+    def round_trip(self, stick: str) -> float:
+        """Microseconds of one control transfer, of a thousand."""
+        count, nanoseconds = map(int, self.machine.run(
+            f"device=/sys/block/{self.names[stick]}/device/../../../..; load usb $(printf /dev/bus/usb/%03d/%03d "
+            "$(cat $device/busnum) $(cat $device/devnum)) 1000", 120).split())
+        return nanoseconds / count / 1000
+
+
+def usb(runs: int) -> dict:
+    make_store()
+    content = STORE / "content"
+    content.write_bytes(os.urandom(16 << 20) * (DISK_MIB // 16))
+
+    def sticks() -> list[dict]:
+        files = [STORE / f"{next(counter)}.raw" for _ in range(2)]
+        for file in files:
+            subprocess.run(["cp", str(content), str(file)], check=True)
+        return [{"path": str(file), "bus": bus} for file, bus in zip(files, ("usb", "uas"))]
+
+    counter = iter(range(10))
+    running = boot({"ours": machines.ChronovisorMachine, "QEMU": UsbQemu}, "", disks=sticks,
+                   usbControllers=lambda: [{}], usbDevices=lambda: [{"kind": "keyboard"}])
+    running["ours"].set_plugged(port_of_stick("ours"), True)
+    loads = {name: UsbLoad(machine) for name, machine in running.items()}
+    result = {"speeds": {}, "costs": {}, "round trips": {}}
+    for stick in loads["ours"].names:
+        for action in ("read", "write"):
+            what = f"{stick}, {action}"
+            result["speeds"][what] = take_turns(runs, {
+                name: lambda load=load: load.speed(stick, action) for name, load in loads.items()})
+            # The first is not counted, as with the speeds.
+            result["costs"][what] = {name: statistics.median(load.costs[what][1:]) for name, load in loads.items()}
+    for stick in ("emulated stick", "passed-through stick"):
+        result["round trips"][stick] = take_turns(runs, {
+            name: lambda load=load: load.round_trip(stick) for name, load in loads.items()})
+    end(running)
+    return result
+
+
 def end(running: dict[str, machines.Machine]) -> None:
     for machine in running.values():
         machine.close()
 
 
 if __name__ == "__main__":
-    write_json(pathlib.Path(sys.argv[3]), {"disk": disk, "network": network}[sys.argv[1]](int(sys.argv[2])))
+    write_json(pathlib.Path(sys.argv[3]), {"disk": disk, "network": network, "usb": usb}[sys.argv[1]](int(sys.argv[2])))

@@ -12,7 +12,8 @@ from figures import Goal, Row, Skip
 
 HERE = pathlib.Path(__file__).resolve().parent
 LAB = HERE.parent / "lab"
-LIMIT = 1200
+LIMIT = int(1200 * float(os.environ.get("LAB_PATIENCE", "1")))
+STICK_MIB = 64
 FLOOR, AIM = Goal(1.0), Goal(1.3)
 
 
@@ -20,13 +21,13 @@ class LabBench:
     def __init__(self, tree: pathlib.Path, directory: pathlib.Path, runs: int) -> None:
         self.tree, self.directory, self.runs = tree, directory, min(runs, 5)
 
-    def guest(self) -> pathlib.Path:
-        """The lab's Linux guest, with the load in a second archive behind the first one of its initramfs."""
+    def guest(self, kind: str) -> pathlib.Path:
+        """A Linux guest of the lab's, with the load in a second archive behind the first one of its initramfs."""
         sys.path.insert(0, str(LAB))
         import cache
         import guests
         try:
-            linux = guests.linux()
+            linux = guests.GUESTS[kind]()
         except (cache.LabError, subprocess.CalledProcessError, OSError) as problem:
             raise Skip(f"the lab's guest cannot be prepared: {problem}") from None
         tree = self.directory / "tree"
@@ -44,14 +45,24 @@ class LabBench:
             raise Skip(f"{file.name} is not built")
         return file
 
-    def measure(self, what: str) -> dict:
-        """What inside.py has measured in L1."""
+    def sticks(self) -> list[str]:
+        """One stick of L1's for each of the two, which can only be in one machine at a time."""
+        words = ["-device qemu-xhci,id=usb"]
+        for name in ("ours", "QEMU"):
+            file = self.directory / f"stick-{name}"
+            file.write_bytes(os.urandom(STICK_MIB << 20))
+            words.append(f"-drive if=none,id={name},format=raw,file={file} "
+                         f"-device usb-storage,bus=usb.0,drive={name},serial=bench-{name}")
+        return ["-q", " ".join(words)]
+
+    def measure(self, what: str, guest: str = "linux", devices: tuple[str, ...] | list[str] = ()) -> dict:
+        """What inside.py has measured in L1, which has these devices."""
         results = self.directory / "results"
         environment = dict(os.environ, CHRONOVISOR_CTL=str(self.tree / "bin" / "chronoctl"),
-                           LAB_GUEST_LINUX=str(self.guest()), LAB_LOAD=str(self.load()))
+                           LAB_GUEST_LINUX=str(self.guest(guest)), LAB_LOAD=str(self.load()))
         if (shim := self.tree / "lib" / "lab_shim.so").exists():
             environment["CHRONOVISOR_LAB_SHIM"] = str(shim)
-        done = subprocess.run([str(LAB / "lab"), "-t", str(LIMIT), "-w", str(results), "--", "python3",
+        done = subprocess.run([str(LAB / "lab"), "-t", str(LIMIT), "-w", str(results), *devices, "--", "python3",
                                str(HERE / "inside.py"), what, str(self.runs), str(results / "medians.json")],
                               env=environment, stdout=sys.stderr, check=False)
         if done.returncode != 0:
@@ -75,3 +86,15 @@ def network(bench: LabBench) -> list[Row]:
     return [Row("TCP " + name, "MB/s", values["ours"], values["QEMU"],
                 *((FLOOR, AIM) if name == "guest to host" else (None, None)), larger_is_better=True)
             for name, values in bench.measure("network").items()]
+
+
+def usb(bench: LabBench) -> list[Row]:
+    measured = bench.measure("usb", "hardware", bench.sticks())
+    rows = []
+    for what, values in measured["speeds"].items():
+        rows.append(Row(what, "MB/s", values["ours"], values["QEMU"], FLOOR, Goal(1.5), larger_is_better=True))
+        cost = measured["costs"][what]
+        rows.append(Row("  processor time of it", "ms/MB", cost["ours"], cost["QEMU"], Goal(1.0)))
+    for what, values in measured["round trips"].items():
+        rows.append(Row(f"{what}, a control transfer", "us", values["ours"], values["QEMU"], Goal(1.0)))
+    return rows

@@ -2,6 +2,7 @@
 /// end.
 ///
 ///   load disk DEVICE read|write random|sequential BLOCK DEPTH SECONDS   the amount is in blocks
+///   load usb NODE COUNT                                                 control transfers, one after the other
 ///   load send ADDRESS PORT SECONDS                                      in bytes
 ///   load sink PORT                                                      for ever, a line for each connection
 
@@ -10,6 +11,7 @@
 #include <fcntl.h>
 #include <linux/aio_abi.h>
 #include <linux/fs.h>
+#include <linux/usbdevice_fs.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -95,6 +97,21 @@ static void disk(char** words)
     printf("%lu %lu\n", done, now() - start);
 }
 
+/// USB 2.0, 9.4.5 "Get Status", of the device: two bytes, which cost it nothing.
+static void usb(char** words)
+{
+    unsigned const count = (unsigned)atoi(words[1]);
+    uint8_t status[2];
+    struct usbdevfs_ctrltransfer request
+        = { .bRequestType = 0x80, .bRequest = 0, .wLength = sizeof status, .timeout = 5000, .data = status };
+    int const fd = open(words[0], O_RDWR);
+    check(fd >= 0, words[0]);
+    uint64_t const start = now();
+    for (unsigned i = 0; i < count; i++)
+        check(ioctl(fd, USBDEVFS_CONTROL, &request) == sizeof status, "a request");
+    printf("%u %lu\n", count, now() - start);
+}
+
 static void sendAll(char** words)
 {
     struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(words[1])) };
@@ -137,6 +154,8 @@ int main(int count, char** words)
 {
     if (count == 8 && strcmp(words[1], "disk") == 0)
         disk(words + 2);
+    else if (count == 4 && strcmp(words[1], "usb") == 0)
+        usb(words + 2);
     else if (count == 5 && strcmp(words[1], "send") == 0)
         sendAll(words + 2);
     else if (count == 3 && strcmp(words[1], "sink") == 0)

@@ -152,7 +152,7 @@ class QemuMachine(Machine):
         for number, disk in enumerate(state.get("disks", [])):
             form = json.loads(subprocess.run(["qemu-img", "info", "--output=json", disk["path"]], check=True,
                                              stdout=subprocess.PIPE).stdout)["format"]
-            command += self.disk(number, form, disk["path"], "ide" if disk.get("bus") == "ahci" else "virtio")
+            command += self.disk(number, form, disk["path"], disk.get("bus", "virtio"))
         for cd in state.get("cds", []):
             command += ["-drive", f"media=cdrom,format=raw,readonly=on,file={cd['path']}"]
         for network in state.get("networks", []):
@@ -173,8 +173,8 @@ class QemuMachine(Machine):
             while self._ask("query-status")["status"] == "inmigrate":
                 time.sleep(0.1)
 
-    def disk(self, number: int, form: str, path: str, interface: str) -> list[str]:
-        return ["-drive", f"if={interface},format={form},file={path}"]
+    def disk(self, number: int, form: str, path: str, bus: str) -> list[str]:
+        return ["-drive", f"if={'ide' if bus == 'ahci' else bus},format={form},file={path}"]
 
     def _connect(self, name: str) -> socket.socket:
         end = time.monotonic() + 30 * PATIENCE

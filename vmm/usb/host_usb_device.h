@@ -76,6 +76,8 @@ public:
     bool setStreams(std::uint8_t endpoint, unsigned count) override;
 
     void setHost(UsbHost* host) override;
+    /// Always: a machine that comes back finds it unplugged, whatever was going on.
+    Result<> canSave() const override { return {}; }
     Section save() const override;
     Result<> load(Section const& section) override;
 

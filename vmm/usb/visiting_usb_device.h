@@ -16,7 +16,6 @@ public:
     std::string_view identity() const override { return m_identity; }
     void setHost(UsbHost* host) override;
     void reset() override { }
-    Result<> canSave() const override { return {}; }
 
 protected:
     /// What identity() is when it is plugged in now.

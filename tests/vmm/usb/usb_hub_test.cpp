@@ -2,6 +2,7 @@
 #include "tests/vmm/usb/usb_guest.h"
 #include "tests/vmm/usb/xhci_driver.h"
 #include "vmm/usb/usb_hub.h"
+#include "vmm/usb/visiting_usb_device.h"
 
 using namespace vmm;
 using namespace std::chrono_literals;
@@ -20,6 +21,17 @@ struct Thoughtless final : EmulatedUsbDevice {
     Result<> load(Section const&) override { return {}; }
     void unconfigured() override { }
     void data(UsbTransfer&) override { }
+};
+
+/// One that is no part of the machine.
+struct ThoughtlessVisitor final : VisitingUsbDevice {
+    std::string newIdentity() const override { return "visitor"; }
+    UsbSpeed speed() const override { return UsbSpeed::High; }
+    void busReset() override { }
+    void submit(UsbTransfer&) override { }
+    void cancel(UsbTransfer&) override { }
+    Section save() const override { return {}; }
+    Result<> load(Section const&) override { return {}; }
 };
 
 Bytes portStatus(UsbGuest& guest, std::uint8_t port)
@@ -50,6 +62,7 @@ private slots:
         QVERIFY(!can);
         QCOMPARE(can.error().code, ErrorCode::Unsupported);
         QVERIFY(!FakeUsbDevice().canSave());
+        QVERIFY(!ThoughtlessVisitor().canSave());
     }
 
     void battery()

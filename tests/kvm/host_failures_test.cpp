@@ -88,6 +88,8 @@ private slots:
     void fullFileSystem();
     void shortenedImage_data();
     void shortenedImage();
+    void shortenedBacking();
+    void deletedBacking();
     void deletedImage_data() { formats(); }
     void deletedImage();
     void memoryDenied();
@@ -97,6 +99,8 @@ private:
     static void formats();
     /// A guest that writes over its whole disk and compares.
     static std::unique_ptr<GuestMachine> diskGuest(DiskBus bus, ImageFormat format, QString const& folder = {});
+    /// The same with a qcow2 disk that stands on a file of zeros, and the path of that.
+    static std::pair<std::unique_ptr<GuestMachine>, QString> guestOverAFile();
     static bool paused(GuestMachine& guest, QString const& reason);
     static bool finishes(GuestMachine& guest);
     /// The demo machine reads and writes its disk each second.
@@ -221,6 +225,41 @@ void HostFailuresTest::shortenedImage()
     QVERIFY(image.flush());
     REQUIRE_OK(guest->machine().call(command::Resume {}));
     QVERIFY(demoAnswers(*guest));
+}
+
+std::pair<std::unique_ptr<GuestMachine>, QString> HostFailuresTest::guestOverAFile()
+{
+    auto guest = std::make_unique<GuestMachine>("guests/block.elf", "disks=1");
+    auto const base = guest->makeFile("base.img", 1 << 20);
+    auto const path = guest->folder().toStdString() + "/disk.qcow2";
+    tests::must(createImage(path, { .backingFile = base.toStdString(), .backingFormat = ImageFormat::Raw }));
+    guest->config.disks.push_back({ "disk0", path, DiskFormat::Qcow2, DiskBus::Virtio, false, 1 });
+    return { std::move(guest), base };
+}
+
+void HostFailuresTest::shortenedBacking()
+{
+    auto const [guest, base] = guestOverAFile();
+    REQUIRE_OK(guest->start());
+    QVERIFY(QFile::resize(base, 0));
+    QVERIFY(paused(*guest, "disk0: reading " + base + ": somebody has made the file shorter"));
+    // The cause is still there: the same again.
+    REQUIRE_OK(guest->machine().call(command::Resume {}));
+    QVERIFY(paused(*guest, base));
+    QVERIFY(QFile::resize(base, 1 << 20));
+    REQUIRE_OK(guest->machine().call(command::Resume {}));
+    QVERIFY(finishes(*guest));
+}
+
+void HostFailuresTest::deletedBacking()
+{
+    auto const [guest, base] = guestOverAFile();
+    guest->imagesAreJudged = false; // without its file none can be
+    REQUIRE_OK(guest->start());
+    QVERIFY(QFile::remove(base));
+    QVERIFY(paused(*guest, "disk0: reading " + base + ": the file was deleted"));
+    REQUIRE_OK(guest->machine().call(command::Resume {}));
+    QVERIFY(finishes(*guest));
 }
 
 void HostFailuresTest::deletedImage()

@@ -223,8 +223,12 @@ void BlockImage::startRead(BlockRequest& request)
 void BlockImage::transferDone(Transfer& transfer, int error)
 {
     auto& request = *transfer.request;
+    auto const* where = transfer.file; // that of an image below, where those bytes are there
     release(transfer);
-    finishPart(request, error);
+    if (error == 0)
+        return finishPart(request);
+    auto const* what = request.kind == BlockRequest::Kind::Read ? "reading " : "writing ";
+    finishPart(request, vmm::fileError(what + where->name(), error));
 }
 
 BlockImage::Transfer& BlockImage::makeTransfer(

@@ -1,7 +1,10 @@
 #include "vmm/base/log.h"
+#include "vmm/block/checkpoint_files.h"
+#include "vmm/block/overlay_files.h"
 #include "vmm/block/qcow2_image.h"
 
 #include <algorithm>
+#include <filesystem>
 
 namespace vmm {
 
@@ -147,10 +150,30 @@ void Qcow2Image::finishCommit(std::optional<Error> error)
         else
             proceed(*entry.request);
     }
+    if (!error && !flushes.empty())
+        error = problemBelow();
     for (auto* request : flushes)
         finishPart(*request, error);
     if (m_commit.stage == Commit::Stage::Idle && !m_flushes.empty())
         startCommit();
+}
+
+/// What has become of the files below. Of what this image has of its own that says nothing; but whoever cut one off, or
+/// deleted it, should hear of it in time, as where that happens to the image.
+std::optional<Error> Qcow2Image::problemBelow()
+{
+    auto const* above = m_file.get();
+    for (auto* image = m_backing.get(); image != nullptr; above = &image->file(), image = image->backing()) {
+        auto& file = image->file();
+        int const problem = file.syncFailure();
+        // A file without a name may have been replaced by one that reads the same, or let go of by what stood on it.
+        auto const named = problem == ENOENT ? backingNameOf(above->name()) : Result<std::string>(std::string());
+        bool const isMissed = named && std::filesystem::path(*named).filename() == nameOf(file.name());
+        if (problem == 0 || (problem == ENOENT && (existsFile(file.name()) || !isMissed)))
+            continue;
+        return vmm::fileError("reading " + file.name(), problem);
+    }
+    return {};
 }
 
 /// Nothing durable points to them, and no transfer that began while something did is still on its way.

@@ -124,6 +124,7 @@ private:
     void commitSync(Commit::Stage stage);
     void continueCommit();
     void finishCommit(std::optional<Error> error);
+    std::optional<Error> problemBelow();
     void submitCommitWrite(std::uint64_t offset, std::uint8_t* data, std::uint64_t length);
     void freeUnlinked();
     void giveBack(qcow2::Refcounts::Run const& run);

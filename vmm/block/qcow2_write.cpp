@@ -290,7 +290,7 @@ void Qcow2Image::oldDataRead(Transfer& transfer, int error)
 {
     auto& allocation = *static_cast<Allocation*>(transfer.context);
     if (error != 0)
-        allocation.error = osError("reading what lies under " + m_file->name(), error);
+        allocation.error = vmm::fileError("reading " + transfer.file->name(), error);
     release(transfer);
     if (--allocation.reads != 0)
         return;

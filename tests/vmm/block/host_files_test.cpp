@@ -1,6 +1,7 @@
 #include "tests/fakes/disk_model.h"
 #include "tests/fakes/fake_block_file.h"
 #include "tests/support/suite.h"
+#include "vmm/block/overlay_files.h"
 
 #include <QDir>
 #include <QTemporaryDir>
@@ -168,6 +169,80 @@ private slots:
         REQUIRE_OK((*image)->writeSync(4096, ByteSpan(data).first(4096)));
         REQUIRE_OK((*image)->flushSync());
         REQUIRE_OK((*image)->readSync(0, data));
+    }
+
+    void aFileBelowThatBecameShorterIsAnError_data() { aFileThatBecameShorterIsAnError_data(); }
+
+    void aFileBelowThatBecameShorterIsAnError()
+    {
+        QFETCH(bool, uring);
+        auto const path = fresh(), base = fresh();
+        constexpr std::size_t size = 256 << 10;
+        writeFile(base, std::string(size, 'x'));
+        REQUIRE_OK(createImage(path, { .backingFile = base, .backingFormat = ImageFormat::Raw }));
+        auto loop = EventLoop::create();
+        REQUIRE_OK(loop);
+        auto engine = uring ? IoEngine::createUring(**loop) : IoEngine::createThreads(**loop);
+        if (!engine)
+            QSKIP(withoutUring(engine.error()).c_str());
+        auto image = BlockImage::open(**engine, path);
+        REQUIRE_OK(image);
+        auto const tells = [&](Result<> const& outcome) {
+            return !outcome
+                && outcome.error().message().find(base + ": somebody has made the file shorter") != std::string::npos;
+        };
+        QCOMPARE(::truncate(base.c_str(), 4096), 0);
+        Bytes data(4096);
+        REQUIRE_OK((*image)->readSync(0, data));
+        QVERIFY(tells((*image)->readSync(size - 4096, data)));
+        QVERIFY(tells((*image)->writeSync(size - 8192, data))); // the rest of its cluster is read first
+        REQUIRE_OK((*image)->writeSync(64 << 10, Bytes(64 << 10, 'y')));
+        QVERIFY(tells((*image)->flushSync()));
+        // Once it is as long as it was all goes on.
+        writeFile(base, std::string(size, 'x'));
+        REQUIRE_OK((*image)->flushSync());
+        REQUIRE_OK((*image)->writeSync(size - 8192, data));
+        REQUIRE_OK((*image)->readSync(size - 4096, data));
+        QCOMPARE(data, Bytes(4096, 'x'));
+        REQUIRE_OK((*image)->flushSync());
+    }
+
+    void aFileBelowThatWasDeletedIsToldOfOnce()
+    {
+        auto const path = fresh(), base = fresh();
+        writeFile(base, std::string(65536, 'x'));
+        REQUIRE_OK(createImage(path, { .backingFile = base, .backingFormat = ImageFormat::Raw }));
+        InlineEngine engine;
+        auto image = BlockImage::open(engine, path);
+        REQUIRE_OK(image);
+        REQUIRE_OK((*image)->flushSync());
+        QCOMPARE(::unlink(base.c_str()), 0);
+        auto const told = (*image)->flushSync();
+        QVERIFY(!told);
+        QVERIFY2(told.error().message().find(base + ": the file was deleted") != std::string::npos,
+            told.error().message().c_str());
+        // It can be read until it is closed.
+        REQUIRE_OK((*image)->flushSync());
+        Bytes data(512);
+        REQUIRE_OK((*image)->readSync(0, data));
+        QCOMPARE(data, Bytes(512, 'x'));
+    }
+
+    void aFileBelowThatWasReplacedOrLetGoOfIsNotMissed()
+    {
+        auto const path = fresh(), middle = fresh(), base = fresh(), other = fresh();
+        writeFile(base, std::string(65536, 'x'));
+        writeFile(other, std::string(65536, 'x'));
+        REQUIRE_OK(createImage(middle, { .backingFile = base, .backingFormat = ImageFormat::Raw }));
+        REQUIRE_OK(createImage(path, { .backingFile = middle }));
+        InlineEngine engine;
+        auto image = BlockImage::open(engine, path);
+        REQUIRE_OK(image);
+        QCOMPARE(::rename(other.c_str(), base.c_str()), 0);
+        REQUIRE_OK((*image)->flushSync());
+        REQUIRE_OK(OverlayFiles(engine, path, {}).mergeBelow(middle, 1));
+        QCOMPARE(::unlink(base.c_str()), 0);
+        REQUIRE_OK((*image)->flushSync());
     }
 
     void aFileThatBecomesLongerMeanwhileIsNone_data() { aFileThatBecameShorterIsAnError_data(); }

@@ -45,6 +45,7 @@ private slots:
     void smallVirtioDevices();
     void ahci();
     void usb();
+    void usbDevicesOfOneKindAreApart();
     void devicesOfOneKindAreApart();
     void endings_data();
     void endings();
@@ -271,6 +272,40 @@ void GuestsTest::usb()
     QCOMPARE(sound->heard.size(), std::size_t(60 * 48));
     for (std::size_t i = 0; i < sound->heard.size(); ++i)
         QCOMPARE(int(sound->heard[i].left), int(i + 1));
+}
+
+/// Two of each kind, each in the middle of something while the machine goes away.
+void GuestsTest::usbDevicesOfOneKindAreApart()
+{
+    GuestMachine guest("guests/usb_pairs.elf");
+    auto& devices = guest.config.usbDevices;
+    guest.config.usbControllers = { { "usb0" } };
+    for (std::string const number : { "0", "1" }) {
+        devices.push_back({ "keyboard" + number, UsbKind::Keyboard });
+        devices.push_back({ "hub" + number, UsbKind::Hub });
+        for (auto const& [name, kind] :
+            { std::pair("line", UsbKind::Serial), { "sound", UsbKind::Audio }, { "pad", UsbKind::Gamepad } })
+            devices.push_back({ name + number, kind, "hub" + number });
+        guest.addDisk(DiskBus::Usb);
+    }
+    guest.onNote["type and play"] = [](auto& g) {
+        g.pressKey(KEY_A);
+        g.pressKey(KEY_B);
+        GamepadState one { .leftX = 32767 }, other { .leftX = -32768 };
+        one.press(GamepadButton::South);
+        other.press(GamepadButton::East);
+        g.machine().post(command::SendInput { GamepadInput { "pad0", one } });
+        g.machine().post(command::SendInput { GamepadInput { "pad1", other } });
+        g.type("serial0", "x");
+    };
+    auto const started = guest.start();
+    if (!started && started.error().code == ErrorCode::NoKvm)
+        QSKIP(("CHRONOVISOR-SKIP: " + started.error().message()).c_str());
+    REQUIRE_OK(started);
+    QVERIFY2(guest.waitForWholeLine("NOTE suspend me", 60s), qPrintable(guest.lines().join('\n')));
+    REQUIRE_OK(guest.suspendAndRestore());
+    guest.type("serial0", "x");
+    goOnToEnd(guest);
 }
 
 /// The guest gives each a state of its own, one kind after the other, and the machine goes away in between.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "app/store/machine_store.h"
+#include "tests/images/qemu_tools.h"
 
 #include <QRegularExpression>
 #include <QString>
@@ -32,7 +33,7 @@ public:
     /// `minute`: as MachineRunner has it.
     LibraryGuest(app::MachineStore const& store, app::StoredMachine const& machine,
         vmm::Nanoseconds minute = std::chrono::minutes(1))
-        : runner(machine.config, store.placesOf(machine.id), app::kvmMachines(), minute)
+        : m_judge { store, machine.id }, runner(machine.config, store.placesOf(machine.id), app::kvmMachines(), minute)
     {
     }
 
@@ -83,6 +84,20 @@ public:
         return match;
     }
 
+private:
+    /// When the machine has ended, whoever ended it, qemu-img judges its images.
+    struct Judge {
+        app::MachineStore store;
+        std::string id;
+        ~Judge()
+        {
+            if (auto const machine = store.load(id))
+                QemuTools::judge(machine->config.disks, QemuTools::Ended::ByPowerCut);
+        }
+    };
+    Judge m_judge;
+
+public:
     app::MachineRunner runner;
 };
 

@@ -94,6 +94,7 @@ private slots:
     void deletedImage();
     void memoryDenied();
     void memoryRefusedAtStart();
+    void brokenMemory();
 
 private:
     static void formats();
@@ -299,6 +300,34 @@ void HostFailuresTest::memoryDenied()
     QCOMPARE(::mprotect(memory + from, length, PROT_READ | PROT_WRITE), 0);
     REQUIRE_OK(guest->machine().call(command::Resume {}));
     QVERIFY2(guest->waitForLine("64 MiB read, 0 of", 20s), qPrintable(guest->lines().join('\n')));
+}
+
+/// A page that broke in the host's hardware is SIGBUS for who touches it, as one of a file that is cut off is. Here
+/// that is the screen, and neither this process nor another machine ends with it.
+void HostFailuresTest::brokenMemory()
+{
+    GuestMachine guest("share/chronovisor/demo.elf"), other("share/chronovisor/demo.elf");
+    guest.config.displays = { { "display0", 64 } };
+    REQUIRE_OK(guest.start());
+    REQUIRE_OK(other.start());
+    QVERIFY(guest.waitForLine("Chronovisor demo machine", 20s));
+    QVERIFY(other.waitForLine("Chronovisor demo machine", 20s));
+    auto* const memory = findMemory(64 << 20);
+    QVERIFY(memory);
+    UniqueFd const nothing(::memfd_create("nothing", MFD_CLOEXEC));
+    QVERIFY(::mmap(memory, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, nothing.get(), 0) == memory);
+    Frame frame;
+    guest.machine().screen("display0")->refresh(frame);
+    QVERIFY(guest.waitForState(RunState::Crashed, 20s));
+    QVERIFY2(guest.reason().contains("the host has lost a page of the guest's memory"), qPrintable(guest.reason()));
+    QVERIFY(!guest.machine().call(command::Resume {}));
+    guest.clearLines();
+    REQUIRE_OK(guest.machine().call(command::Reset {}));
+    QVERIFY(guest.waitForLine("Chronovisor demo machine", 20s));
+    guest.machine().screen("display0")->refresh(frame);
+    QCOMPARE(guest.machine().state(), RunState::Running);
+    other.type("serial0", "mem fill 1\r");
+    QVERIFY(other.waitForLine("1 MiB filled", 20s));
 }
 
 void HostFailuresTest::memoryRefusedAtStart()

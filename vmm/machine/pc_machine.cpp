@@ -8,9 +8,12 @@
 #include "vmm/state/section.h"
 #include "vmm/timeline/moment_memory.h"
 
+#include <algorithm>
 #include <fmt/format.h>
 #include <future>
 #include <nlohmann/json.hpp>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 
 namespace vmm {
 
@@ -166,6 +169,12 @@ Result<> PcMachine::assemble(std::optional<CpuFeatures> cpu)
             outcome = fail(board.error());
     });
     TRY(outcome);
+    m_pagesLost.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    if (!m_pagesLost)
+        return failOs("cannot make an eventfd");
+    loop.call(
+        [&] { m_pagesLostWatch = loop.watch(m_pagesLost.get(), EPOLLIN, [this](std::uint32_t) { pagesLost(); }); });
+    TRY(guardMemory());
     m_parts = m_board->parts();
     m_interruptChips = std::make_unique<KvmInterruptChips>(*m_vm);
     m_pit = std::make_unique<KvmPit>(*m_vm);
@@ -179,6 +188,14 @@ Result<> PcMachine::assemble(std::optional<CpuFeatures> cpu)
             part.device->pause();
     });
     return createProcessors();
+}
+
+Result<> PcMachine::guardMemory()
+{
+    m_guards.clear();
+    for (auto* block : m_board->memoryBlocks())
+        m_guards.push_back(TRY(BusErrorGuard::watch(block->bytes(), m_pagesLost.get())));
+    return {};
 }
 
 Result<> PcMachine::createProcessors()
@@ -221,12 +238,15 @@ PcMachine::~PcMachine()
         if (m_board && state() == RunState::Running)
             stopRunning();
         m_loader.reset();
+        m_pagesLostWatch.reset();
+        m_pagesLostDue.reset();
     });
     // First the thread, then what its tasks refer to.
     m_thread->end();
     m_threads.clear();
     m_vcpus.clear();
     m_parts.clear();
+    m_guards.clear();
     m_board.reset();
 }
 
@@ -407,6 +427,7 @@ Result<> PcMachine::resetAll()
     if (m_memoryIsLost) {
         m_loader.reset();
         m_board->forgetMemory();
+        TRY(guardMemory());
         m_memoryIsLost = false;
     }
     for (auto const& part : m_parts)
@@ -501,6 +522,32 @@ void PcMachine::hostFailed(Error const& error)
         return;
     stopRunning();
     setState(RunState::Paused, error);
+}
+
+void PcMachine::pagesLost()
+{
+    std::uint64_t count = 0;
+    static_cast<void>(::read(m_pagesLost.get(), &count, sizeof count) == sizeof count);
+    // While memory comes in, who brings it knows more of what is missing, and says it first.
+    if (m_loader)
+        m_pagesLostDue = m_thread->loop().at(EventLoop::now() + std::chrono::seconds(1), [this] { memoryLost(); });
+    else
+        memoryLost();
+}
+
+void PcMachine::memoryLost()
+{
+    auto const isLost = [](auto const& guard) { return guard->lost(); };
+    if (state() == RunState::Off || m_memoryIsLost || std::none_of(m_guards.begin(), m_guards.end(), isLost))
+        return;
+    m_memoryIsLost = true;
+    if (m_keeping)
+        m_keeping->cancelled = true;
+    if (m_job)
+        return; // which ends in an error
+    if (state() == RunState::Running)
+        stopRunning();
+    setState(RunState::Crashed, lostPage());
 }
 
 MachineStatistics PcMachine::statistics() const

@@ -127,6 +127,11 @@ private:
     /// Starts reading the rest of a restored machine's memory, or goes on where an error has stopped it.
     void loadMemory();
     void memoryLoaded(Result<> const& outcome);
+    /// From now on a page of the board's memory that breaks ends the guest, and not the process.
+    Result<> guardMemory();
+    void pagesLost();
+    void memoryLost();
+    static Error lostPage() { return { ErrorCode::IoError, "the host has lost a page of the guest's memory", 0 }; }
 
     VmConfig m_config;
     Listener m_listener;
@@ -152,8 +157,11 @@ private:
     std::atomic<GuestRequest> m_requested { GuestRequest::None }; // set by a vCPU's thread
     std::shared_ptr<RamLoader> m_loader;                          // while a restored machine's memory is not complete
     std::optional<Origin> m_origin;                               // since a moment was loaded
-    bool m_memoryIsLost = false;                                  // a part of it could not be read: only a reset helps
-    bool m_wasStopped = false; // the guest's watchdogs must be told at the next letRun()
+    UniqueFd m_pagesLost;                                         // an eventfd
+    EventLoop::Handle m_pagesLostWatch, m_pagesLostDue;
+    std::vector<std::unique_ptr<BusErrorGuard>> m_guards;
+    bool m_memoryIsLost = false; // a part of it could not be read: only a reset helps
+    bool m_wasStopped = false;   // the guest's watchdogs must be told at the next letRun()
     std::vector<std::unique_ptr<VcpuThread>> m_threads;
 };
 

@@ -102,6 +102,8 @@ void PcMachine::suspend(command::Suspend const& command, Completion done)
             if (loader)
                 TRY(loader->wait([&] { return !job.cancelled.load(); }));
             saved.header.ram = TRY(writeRamFile(fmt::format("{}/{}", fresh, savedRamName), blocks, progress));
+            if (std::any_of(m_guards.begin(), m_guards.end(), [](auto const& guard) { return guard->lost(); }))
+                return fail(lostPage());
             auto const text = state::toText(savedMachineToJson(saved), 1) + "\n";
             auto const json = TRY_WITHIN("the state could not be read back", state::parseJson(text));
             auto const readable = TRY_WITHIN("the state could not be read back", savedMachineFromJson(json));
@@ -122,6 +124,8 @@ void PcMachine::finishSuspend(Result<> const& outcome, bool wasRunning, bool the
     job->worker.join();
     if (outcome && thenPowerOff) {
         ignore(execute(command::PowerOff {}));
+    } else if (m_memoryIsLost && state() != RunState::Crashed) {
+        setState(RunState::Crashed, lostPage());
     } else if (wasRunning && state() == RunState::Paused) {
         letRun();
         setState(RunState::Running);

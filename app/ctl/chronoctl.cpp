@@ -135,6 +135,8 @@ struct CommandLine {
         method("reset", "Press the reset button", "machine.reset");
         method("shutdown", "Press the power button; the guest decides", "machine.shutdown");
         method("stop", "Pull the plug", "machine.powerOff");
+        onMachine("renew-cpu", "Give a machine at its next start what its model of CPU is on this host now",
+            [this](Surroundings& around, Output const& output) { return renewCpu(machine, around, output); });
         verb("empty-trash", "Delete for good the machines that were removed, with their disks",
             [this](Surroundings& around, Output const& output) { return emptyTrash(days, around, output); })
             ->add_option("--older-than", days, "Only those that were removed this many days ago and before");
@@ -277,7 +279,8 @@ struct CommandLine {
         verb("schema", "Print the JSON Schema of a kind of file",
             [this](Surroundings&, Output const& output) { return schema(path, output); })
             ->add_option("file", path,
-                "machine: machine.json; moment, timeline: of a timeline; state: of a suspended machine, or of a moment")
+                "machine: machine.json; cpu: cpu.json beside it; moment, timeline: of a timeline; state: of a "
+                "suspended machine, or of a moment")
             ->required()
             ->check(CLI::IsMember(std::vector<std::string>(vmm::fileKinds.begin(), vmm::fileKinds.end())));
         verb("validate", "Check a configuration, a disk image, a saved state with its memory, or all of a machine",

@@ -1,4 +1,5 @@
 #include "app/ctl/verbs.h"
+#include "app/store/cpu_file.h"
 #include "app/store/whole_file.h"
 #include "vmm/block/image.h"
 #include "vmm/machine/file_schemas.h"
@@ -90,6 +91,8 @@ vmm::Result<std::vector<std::string>> describeMachine(StoredMachine const& machi
     if (machine.problem)
         return vmm::fail(*machine.problem);
     std::vector<std::string> found { fmt::format("the configuration of {}", machine.config.name) };
+    if (auto const cpu = TRY(readCpuFile(around.store.placesOf(machine.id).cpuFile)))
+        found.push_back(fmt::format("the CPU that its guest keeps, {} leaves", cpu->features.entries.size()));
     for (auto const& disk : machine.config.disks)
         found.push_back(fmt::format("{} is {}", disk.id, TRY_WITHIN(disk.id, describeImage(disk.path))));
     if (auto const state = around.store.placesOf(machine.id).stateDirectory; vmm::holdsSavedMachine(state))

@@ -64,6 +64,8 @@ vmm::Result<Subject> findSubject(RunOptions const& options, Surroundings& around
         subject.isInLibrary = true;
     }
     TRY(applyHardware(subject.config, options.hardware));
+    if (!options.hardware.cpu.empty())
+        subject.places.cpuFile.clear(); // for this once
     while (vmm::consoleIds(subject.config).size() < options.hardware.serials.size())
         subject.config.serials.push_back({ freeDeviceId(subject.config, "serial") });
     TRY(vmm::checkConfig(subject.config));

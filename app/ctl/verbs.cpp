@@ -254,6 +254,19 @@ int suspend(std::string const& machine, std::string const& directory, bool keepR
     return answer ? output.answer({}, *answer) : output.failed(answer.error());
 }
 
+int renewCpu(std::string const& machine, Surroundings& around, Output const& output)
+{
+    auto const stored = around.store.find(machine);
+    auto const renewed = stored ? around.store.renewCpu(stored->id) : vmm::Result<bool>(vmm::fail(stored.error()));
+    if (!renewed)
+        return output.failed(renewed.error());
+    if (output.json)
+        output.value({ { "wasKept", *renewed } });
+    else if (!*renewed)
+        output.text("there was none that it had to keep");
+    return Done;
+}
+
 int emptyTrash(unsigned days, Surroundings& around, Output const& output)
 {
     auto const before = around.store.trashUsage();

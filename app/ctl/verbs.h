@@ -74,6 +74,8 @@ int usb(UsbOptions const& options, Surroundings& around, Output const& output);
 void noteUsbFates(std::string const& machine, std::string const& moment, Surroundings& around, Output const& output);
 int suspend(std::string const& machine, std::string const& directory, bool keepRunning, Surroundings& around,
     Output const& output);
+/// The CPU that the machine has had is not kept any more.
+int renewCpu(std::string const& machine, Surroundings& around, Output const& output);
 /// Ends machines that were removed `days` ago and before.
 int emptyTrash(unsigned days, Surroundings& around, Output const& output);
 int screenshot(std::string const& machine, std::string const& path, Surroundings& around, Output const& output);

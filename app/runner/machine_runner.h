@@ -96,6 +96,7 @@ struct MachinePlaces {
     std::string stateDirectory; ///< of suspend and restore
     std::string lockFile;       ///< empty: no lock (a machine that is in no library)
     std::string timelineFolder; ///< of its moments; empty: it can have none
+    std::string cpuFile {};     ///< of the CPU that its guest keeps; empty: none is kept
     std::string libraryRoot;    ///< of the MachineStore that has it; empty: it is in none
     bool keepsState = false;    ///< an exported state: it stays when the machine runs on
 };

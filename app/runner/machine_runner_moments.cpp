@@ -193,7 +193,7 @@ vmm::Result<> MachineRunner::Private::checkMoment(std::string const& moment)
     if (saved.config.uuid != runner.id())
         return vmm::fail(vmm::ErrorCode::Corrupt, "the moment is another machine's");
     bool const wasOn = TRY(timeline->moment(moment)).power == vmm::timeline::Power::On;
-    return wasOn ? factory.checkHost(saved) : vmm::Result<>();
+    return wasOn ? factory.checkHost(saved.header.cpu) : vmm::Result<>();
 }
 
 void MachineRunner::Private::goThere(
@@ -239,6 +239,7 @@ void MachineRunner::Private::comeBack(Back const& back, vmm::Error const& why, C
 void MachineRunner::Private::goOn(
     std::unique_ptr<vmm::Machine> made, Then then, vmm::Result<> const& outcome, Completion const& done)
 {
+    bringCpu(*made);
     keep(std::move(made));
     comeBackHostUsb([timeline = timeline, moment = timeline->present()] { return hostUsbAt(*timeline, moment); });
     plugRedirectedAnew();

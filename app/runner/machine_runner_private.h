@@ -3,6 +3,7 @@
 #include "app/runner/host_usb_devices.h"
 #include "app/runner/machine_runner.h"
 #include "app/runner/moment_schedule.h"
+#include "app/store/cpu_file.h"
 #include "app/store/machine_lock.h"
 #include "app/store/whole_file.h"
 #include "app/usb/usb_follower.h"
@@ -553,8 +554,50 @@ struct MachineRunner::Private {
     {
         setState(SessionState::Starting);
         readPasts();
-        keep(TRY(factory.create(runner.config(), listener())));
+        auto const kept = TRY(keptCpu());
+        auto made = factory.create(runner.config(), listener(), kept ? &kept->features : nullptr);
+        if (!made && kept) {
+            if (auto const host = factory.checkHost(kept->features); !host) {
+                return vmm::fail(host.error().code,
+                    host.error().detail
+                        + "; give it another processor in its settings, or this host's with chronoctl renew-cpu");
+            }
+        }
+        if (!made)
+            return vmm::fail(made.error());
+        // Before its guest sees it.
+        TRY(keepCpu(**made));
+        keep(std::move(*made));
         return {};
+    }
+
+    /// The CPU that the machine has had at an earlier start; nothing where it had none, or has another model now.
+    vmm::Result<std::optional<vmm::KeptCpu>> keptCpu()
+    {
+        auto const& path = runner.m_places.cpuFile;
+        auto kept = path.empty() ? std::nullopt : TRY(readCpuFile(path));
+        if (kept && kept->model != runner.config().cpuModel)
+            kept.reset();
+        return kept;
+    }
+
+    /// The machine has this CPU from now on. One that comes from a saved state or a moment brings its own along.
+    vmm::Result<> keepCpu(vmm::Machine const& made)
+    {
+        auto const& path = runner.m_places.cpuFile;
+        if (path.empty())
+            return {};
+        vmm::KeptCpu const its { made.config().cpuModel, made.cpu() };
+        if (auto const kept = readCpuFile(path); kept && *kept == its)
+            return {};
+        return writeCpuFile(path, its);
+    }
+
+    /// The same for one that goes on already: it does so even where that cannot be written.
+    void bringCpu(vmm::Machine const& made)
+    {
+        if (auto const kept = keepCpu(made); !kept)
+            vmm::log(vmm::LogLevel::Warning, "runner", "its CPU could not be kept: {}", kept.error().message());
     }
 
     vmm::Result<> restore()
@@ -566,6 +609,7 @@ struct MachineRunner::Private {
         auto made = TRY(factory.restore(directory, listener()));
         if (made->config().uuid != runner.id())
             return vmm::fail(vmm::ErrorCode::Corrupt, fmt::format("{} holds the state of another machine", directory));
+        bringCpu(*made);
         keep(std::move(made));
         savedStateInUse = true;
         noteSavedHostUsb(directory);

@@ -1,5 +1,6 @@
 #include "app/store/machine_store.h"
 
+#include "app/store/cpu_file.h"
 #include "app/store/disk_images.h"
 #include "app/store/scaffold.h"
 #include "app/store/whole_file.h"
@@ -172,6 +173,7 @@ MachinePlaces MachineStore::placesOf(std::string const& id) const
     return { .stateDirectory = directory + "/state",
         .lockFile = directory + "/machine.lock",
         .timelineFolder = directory + "/timeline",
+        .cpuFile = directory + "/cpu.json",
         .libraryRoot = m_root };
 }
 
@@ -303,6 +305,13 @@ vmm::Result<> MachineStore::save(
     }
     TRY(writeConfig(config, directory));
     leftovers.paths.clear();
+    if (before && before->config.cpuModel != config.cpuModel) {
+        // Another model is another CPU, and one that comes back is made anew; unless a moment has brought it along.
+        auto const path = placesOf(config.uuid).cpuFile;
+        auto const cpu = readCpuFile(path);
+        if (!cpu || (*cpu && (*cpu)->model != config.cpuModel))
+            TRY(removeCpuFile(path));
+    }
     for (auto const& path : unwanted) {
         auto const isUsed = std::any_of(
             config.disks.begin(), config.disks.end(), [&](vmm::DiskConfig const& disk) { return disk.path == path; });
@@ -330,6 +339,19 @@ vmm::Result<> MachineStore::change(std::string const& id, std::function<void(vmm
 vmm::Result<> MachineStore::rename(std::string const& id, std::string const& name)
 {
     return change(id, [&](vmm::VmConfig& config) { config.name = name; });
+}
+
+vmm::Result<bool> MachineStore::renewCpu(std::string const& id)
+{
+    TRY(load(id)); // or there is nothing to lock
+    auto const places = placesOf(id);
+    auto const lock = TRY(MachineLock::take(places.lockFile));
+    auto const machine = TRY(load(id));
+    if (machine.isSuspended) {
+        return vmm::fail(vmm::ErrorCode::NotNow,
+            fmt::format("{} is suspended: its guest goes on with the CPU that it has", machine.config.name));
+    }
+    return removeCpuFile(places.cpuFile);
 }
 
 vmm::Result<> MachineStore::keepMedium(std::string const& id, std::string const& drive, std::string const& path)
@@ -393,6 +415,9 @@ vmm::Result<StoredMachine> MachineStore::clone(std::string const& id, std::strin
     }
     if (isWithin(config.firmwareVariables, source.directory) && ::access(config.firmwareVariables.c_str(), F_OK) == 0)
         copied.push_back(config.firmwareVariables.substr(source.directory.size() + 1));
+    // What is installed on its disks was made for that.
+    if (auto const cpuFile = placesOf(id).cpuFile; ::access(cpuFile.c_str(), F_OK) == 0)
+        copied.push_back(cpuFile.substr(source.directory.size() + 1));
     std::vector<double> sizes;
     double total = 0, done = 0;
     for (auto const& file : copied) {

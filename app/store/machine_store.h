@@ -42,6 +42,7 @@ struct StoredMachine {
 /// The person's machines on disk, without Qt:
 ///
 ///     machines/<uuid>/machine.json    the configuration; paths inside the directory are kept relative
+///                     cpu.json        the CPU that its guest found at the first start, and keeps
 ///                     disk0.qcow2 …   images made with the machine
 ///                     nvram.fd        OVMF's variables
 ///                     state/          of a suspended machine: state.json, ram
@@ -86,6 +87,9 @@ public:
     /// What a moment has brought back, but for the name and the notes.
     vmm::Result<> keepConfig(vmm::VmConfig const& config);
     vmm::Result<> rename(std::string const& id, std::string const& name);
+    /// Lets go of the CPU that its guest has had: the next start gives it what its model is on this host then. Whether
+    /// there was one. Busy while it is in memory; NotNow for a suspended one, whose guest goes on with what it has.
+    vmm::Result<bool> renewCpu(std::string const& id);
     /// What is on disk, with what `change` does to it; as save().
     vmm::Result<> change(std::string const& id, std::function<void(vmm::VmConfig&)> const& change);
     /// Whether `path` lies in the machine's own directory.

@@ -208,7 +208,7 @@ vmm::Result<> exportBundleFile(MachineStore const& store,
 }
 
 vmm::Result<StoredMachine> importBundle(MachineStore& store, int descriptor, std::string const& name,
-    std::function<vmm::Result<>(vmm::SavedMachine const&)> const& checkHost, MachineStore::Progress const& progress)
+    std::function<vmm::Result<>(vmm::CpuFeatures const&)> const& checkHost, MachineStore::Progress const& progress)
 {
     auto scaffold
         = TRY(Scaffold::make(fmt::format("{}/{}{}", store.machinesDirectory(), makingPrefix, vmm::makeUuid())));
@@ -218,7 +218,7 @@ vmm::Result<StoredMachine> importBundle(MachineStore& store, int descriptor, std
     auto const accept = [&](BundleRecord const& record, std::string const& text) -> vmm::Result<> {
         saved = TRY_WITHIN("the bundle's machine", readState(text));
         TRY(checkFiles(saved, record));
-        return checkHost(saved);
+        return checkHost(saved.header.cpu);
     };
     auto const record = TRY(readBundle(descriptor, state, accept, progress));
     auto config = saved.config;

@@ -21,7 +21,7 @@ vmm::Result<> exportBundleFile(MachineStore const& store,
 /// this host can run it (vmm::checkHost), before anything is written. Nothing in a bundle is trusted; where it is
 /// refused nothing is left.
 vmm::Result<StoredMachine> importBundle(MachineStore& store, int descriptor, std::string const& name,
-    std::function<vmm::Result<>(vmm::SavedMachine const&)> const& checkHost,
+    std::function<vmm::Result<>(vmm::CpuFeatures const&)> const& checkHost,
     MachineStore::Progress const& progress = {});
 
 }

@@ -1,6 +1,7 @@
 #include "app/ctl/chronoctl.h"
 #include "app/ctl/output.h"
 #include "app/runner/usb_peer_address.h"
+#include "app/store/cpu_file.h"
 #include "app/store/whole_file.h"
 #include "tests/support/chronoctl_bench.h"
 #include "tests/support/media.h"
@@ -71,6 +72,30 @@ private slots:
         QCOMPARE(list[0]["state"].toString(), QString("off"));
         QCOMPARE(bench.json({ "show", "web" })["config"]["state"]["cpus"].toInt(), 2);
         QCOMPARE(bench.call({ "create", "web" }).code, 1);
+    }
+
+    void theProcessorThatAGuestHasHadIsRenewed()
+    {
+        Bench bench;
+        QCOMPARE(bench.call({ "create", "web" }).code, 0);
+        QVERIFY(bench.call({ "renew-cpu", "web" }).out.contains("there was none"));
+        auto const path = bench.store.placesOf(bench.store.find("web")->id).cpuFile;
+        REQUIRE_OK(writeCpuFile(path, { vmm::CpuModel::Host, bench.script->hostCpu }));
+        QVERIFY(bench.call({ "validate", "web" }).out.contains("the CPU that its guest keeps, 2 leaves"));
+        QCOMPARE(bench.json({ "renew-cpu", "web" })["wasKept"].toBool(), true);
+        QVERIFY(!QFile::exists(QString::fromStdString(path)));
+        QCOMPARE(bench.call({ "renew-cpu", "nobody" }).code, 1);
+    }
+
+    void aProcessorForThisOnceIsNotKept()
+    {
+        Bench bench;
+        QCOMPARE(bench.call({ "create", "web" }).code, 0);
+        Hosting hosting(bench, { "web", "--cpu", "baseline" });
+        QVERIFY(hosting.isRunning("web"));
+        QCOMPARE(bench.call({ "stop", "web" }).code, 0);
+        QCOMPARE(hosting.end().code, int(ctl::MachineStopped));
+        QVERIFY(!QFile::exists(QString::fromStdString(bench.store.placesOf(bench.store.find("web")->id).cpuFile)));
     }
 
     void aDiskThatStandsOnAFileElsewhereIsRefusedUntilItIsNamed()
@@ -375,7 +400,7 @@ private slots:
     void schemasOfFilesArePrinted()
     {
         Bench bench;
-        for (auto const* kind : { "machine", "moment", "timeline", "state" })
+        for (auto const* kind : { "machine", "cpu", "moment", "timeline", "state" })
             QCOMPARE(bench.json({ "schema", kind })["title"].toString(), kind);
         QCOMPARE(bench.call({ "schema", "teapot" }).code, int(ctl::WrongUsage));
     }
@@ -547,6 +572,7 @@ private slots:
         QVERIFY(again.isRunning("web"));
         check({ "suspend", "web" });
         again.end();
+        check({ "renew-cpu", "web" }, 1); // its saved state has it
         check({ "empty-trash" });
         QVERIFY2(left.isEmpty(), qPrintable(left.join(", ") + " is not tried here"));
     }

@@ -1,5 +1,6 @@
 #include "app/control/moment_methods.h"
 #include "app/library/library.h"
+#include "app/store/cpu_file.h"
 #include "tests/fakes/fake_machine.h"
 #include "tests/support/suite.h"
 #include "vmm/base/random.h"
@@ -171,6 +172,9 @@ private slots:
             QCOMPARE(runner->state(), SessionState::Running);
             QVERIFY(bench.script->has("go good"));
             QCOMPARE(runner->config().uuid, fork.id);
+            auto const cpuOf
+                = [&](std::string const& id) { return tests::must(readCpuFile(bench.store.placesOf(id).cpuFile)); };
+            QVERIFY(cpuOf(fork.id) && cpuOf(fork.id) == cpuOf(bench.machine.id));
             REQUIRE_OK(Bench::wait([&](auto done) { runner->powerOff(done); }));
             runner->drain();
             QCOMPARE(runner->state(), SessionState::Off);

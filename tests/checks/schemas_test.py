@@ -63,6 +63,21 @@ def check(kind: str, files: list[pathlib.Path]) -> int:
     return len(files)
 
 
+def states_of(versions: list[pathlib.Path]) -> list[pathlib.Path]:
+    states = [one for version in versions for one in version.glob("timeline/moments/*.state")]
+    assert states
+    return states
+
+
+def cpu_file(folder: str, state: pathlib.Path) -> pathlib.Path:
+    """The CPU of that state as a machine keeps it: what writes one needs KVM."""
+    header = json.loads(state.read_text(encoding="utf-8"))["header"]["state"]
+    file = pathlib.Path(folder) / "cpu.json"
+    kept = {"model": "host", "features": header["cpu"]}
+    file.write_text(json.dumps({"kind": "cpu", "version": 1, "state": kept}), encoding="utf-8")
+    return file
+
+
 def main() -> None:
     versions = sorted(GOLDEN.iterdir())
     assert versions, "there are no golden moments"
@@ -74,11 +89,10 @@ def main() -> None:
         made = list(pathlib.Path(home).glob("chronovisor/machines/*/machine.json"))
         assert len(made) == 1
         checked = check("machine", made)
+        checked += check("cpu", [cpu_file(home, states_of(versions)[0])])
     checked += check("timeline", [version / "timeline/timeline.json" for version in versions])
     checked += check("moment", [one for version in versions for one in version.glob("timeline/moments/*.json")])
-    states = [one for version in versions for one in version.glob("timeline/moments/*.state")]
-    assert states
-    checked += check("state", states)
+    checked += check("state", states_of(versions))
     print(f"{checked} files fit their schemas")
 
 

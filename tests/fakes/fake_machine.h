@@ -84,6 +84,8 @@ public:
         std::optional<vmm::Error> failGo;      ///< the next one alone, by the machine that is made
         std::function<void()> beforeObstacles; ///< called by who asks for them
         std::vector<vmm::Error> obstacles;     ///< to saving
+        vmm::CpuFeatures hostCpu { { { 0, 0, false, 1, 0, 0, 0 },
+            { 1, 0, false, 0, 0, 1, 0 } } }; ///< of a machine that has had none
         std::atomic<int> alive = 0;
         std::atomic<std::uint8_t> moments = 0;                         ///< that were kept
         FakeMachine* last = nullptr;                                   ///< the machine made last
@@ -103,11 +105,14 @@ public:
 
     static app::MachineFactory factory(std::shared_ptr<Script> script = std::make_shared<Script>())
     {
-        return { [script](vmm::VmConfig const& config, Listener listener) -> app::MachineFactory::Made {
+        return { [script](vmm::VmConfig const& config, Listener listener,
+                     vmm::CpuFeatures const* cpu) -> app::MachineFactory::Made {
                     script->note("create");
+                    if (cpu)
+                        script->note("with the CPU that it has had");
                     if (script->failCreate)
                         return vmm::fail(*script->failCreate);
-                    return make(config, std::move(listener), script, vmm::RunState::Off);
+                    return make(config, cpu ? *cpu : script->hostCpu, std::move(listener), script, vmm::RunState::Off);
                 },
             [script](std::string const& directory, Listener listener) -> app::MachineFactory::Made {
                 script->note("restore");
@@ -115,7 +120,7 @@ public:
                 auto const json = TRY(vmm::state::parseJson(text));
                 auto const saved = TRY(vmm::savedMachineFromJson(json));
                 listener(vmm::event::Progress { "restore", 0.5 });
-                return make(saved.config, std::move(listener), script, vmm::RunState::Paused);
+                return make(saved.config, saved.header.cpu, std::move(listener), script, vmm::RunState::Paused);
             },
             [script](std::shared_ptr<vmm::timeline::Timeline> const& timeline, std::string const& moment,
                 Listener listener, Leave const& leave) -> app::MachineFactory::Made {
@@ -126,9 +131,9 @@ public:
                 if (leave)
                     TRY(leave());
                 TRY(timeline->setPresent(moment));
-                return make(saved.config, std::move(listener), script, vmm::RunState::Paused);
+                return make(saved.config, saved.header.cpu, std::move(listener), script, vmm::RunState::Paused);
             },
-            [script](vmm::SavedMachine const&) {
+            [script](vmm::CpuFeatures const&) {
                 return script->failHost ? vmm::Result<>(vmm::fail(*script->failHost)) : vmm::Result<>();
             } };
     }
@@ -149,6 +154,7 @@ public:
     }
     vmm::RunState state() const override { return m_state; }
     vmm::VmConfig const& config() const override { return m_config; }
+    vmm::CpuFeatures const& cpu() const override { return m_cpu; }
     vmm::MachineStatistics statistics() const override
     {
         m_script->measuredOn = std::this_thread::get_id();
@@ -234,10 +240,11 @@ private:
         ++m_script->alive;
     }
 
-    static app::MachineFactory::Made make(
-        vmm::VmConfig const& config, Listener listener, std::shared_ptr<Script> const& script, vmm::RunState state)
+    static app::MachineFactory::Made make(vmm::VmConfig const& config, vmm::CpuFeatures const& cpu, Listener listener,
+        std::shared_ptr<Script> const& script, vmm::RunState state)
     {
         std::unique_ptr<FakeMachine> machine(new FakeMachine(config, std::move(listener), script, state));
+        machine->m_cpu = cpu;
         machine->m_thread = TRY(vmm::LoopThread::start("fake machine"));
         std::lock_guard const lock(script->mutex);
         script->last = machine.get();
@@ -318,6 +325,7 @@ private:
     std::string stateText() const
     {
         vmm::SavedMachine saved { .config = m_config };
+        saved.header.cpu = m_cpu;
         for (auto const& serial : m_config.serials)
             saved.parts.push_back({ serial.id, vmm::state::save(vmm::Uart16550::State {}) });
         for (auto const& network : m_config.networks)
@@ -440,6 +448,7 @@ private:
     }
 
     vmm::VmConfig m_config;
+    vmm::CpuFeatures m_cpu;
     Listener m_listener;
     std::shared_ptr<Script> m_script;
     std::atomic<vmm::RunState> m_state;

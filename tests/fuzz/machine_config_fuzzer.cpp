@@ -1,11 +1,18 @@
 #include "vmm/config/vm_config.h"
+#include "vmm/machine/kept_cpu.h"
 
 #include <string_view>
 
-/// A machine.json from anywhere. What is accepted must come out of its own text alike.
+/// A machine.json, or the cpu.json beside it, from anywhere. What is accepted must come out of its own text alike.
 extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size)
 {
-    auto const config = vmm::configFromText({ reinterpret_cast<char const*>(data), size });
+    std::string_view const text { reinterpret_cast<char const*>(data), size };
+    if (auto const cpu = vmm::keptCpuFromText(text)) {
+        auto const again = vmm::keptCpuFromText(vmm::keptCpuToText(*cpu));
+        if (!again || *again != *cpu)
+            __builtin_trap();
+    }
+    auto const config = vmm::configFromText(text);
     if (!config)
         return 0;
     auto const again = vmm::configFromText(vmm::configToText(*config));

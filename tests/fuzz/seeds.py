@@ -105,10 +105,18 @@ def machine_seeds(known: dict[str, Layout]) -> list[dict]:
     return [small, large, direct]
 
 
+def cpu_seed(known: dict[str, Layout]) -> dict:
+    """With the leaves that no CPU is without."""
+    seed = known["cpu"].section(True)
+    entries = seed["state"]["features"]["entries"]
+    entries.append(entries[0] | {"function": 1})
+    return seed
+
+
 def saved_seeds(known: dict[str, Layout]) -> list[dict]:
     config = machine_seeds(known)[0]
     parts = [layout.section(full) for kind, layout in known.items() for full in (False, True)
-             if kind not in ("machine", "saved-machine")]
+             if kind not in ("machine", "saved-machine", "cpu")]
     whole = {"format": "chronovisor-machine-state", "formatVersion": 1, "header": known["saved-machine"].section(False),
              "config": config, "parts": [{"id": f"{part['kind']}{i}"} | part for i, part in enumerate(parts[::2])]}
     return [whole, *parts]
@@ -167,7 +175,7 @@ def write(folder: pathlib.Path) -> None:
     known = layouts()
     words = set().union(*(layout.words() for layout in known.values()))
     seeds = {
-        "machine_config_fuzzer": [json.dumps(seed) for seed in machine_seeds(known)],
+        "machine_config_fuzzer": [json.dumps(seed) for seed in (*machine_seeds(known), cpu_seed(known))],
         "saved_machine_fuzzer": [json.dumps(seed) for seed in saved_seeds(known)],
         "control_fuzzer": ["\n".join(map(json.dumps, seed)) for seed in control_seeds()],
         "usb_rules_fuzzer": usb_rule_seeds(),

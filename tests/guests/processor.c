@@ -181,6 +181,7 @@ static void identifiesItself(void)
     a = 1;
     c = 0;
     __asm__ volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+    NOTE("signature %x", a);
     EXPECT_EQUAL(b >> 24, 0); // the first processor's APIC id
     EXPECT(d & 1 << 9);       // has an APIC
     EXPECT(c & 1u << 31);     // a hypervisor is present

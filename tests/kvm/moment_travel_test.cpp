@@ -1,3 +1,4 @@
+#include "app/store/cpu_file.h"
 #include "app/store/moment_bundles.h"
 #include "tests/support/guest_machine.h"
 #include "tests/support/library_guest.h"
@@ -73,12 +74,14 @@ void MomentTravelTest::aBundleGoesOnInAnotherLibrary()
     auto const there = tests::must(carry(guest, m_store, moment, m_other, m_directory.filePath("one.bundle")));
     QVERIFY2(guest.ask("mem check", "40 MiB read, 0 of").hasMatch(), qPrintable(guest.said()));
     REQUIRE_OK(guest.end());
+    auto const cpu = tests::must(readCpuFile(m_store.placesOf(machine.id).cpuFile));
     REQUIRE_OK(m_store.remove(machine.id)); // nothing of it is needed there
     REQUIRE_OK(m_store.emptyTrash());
 
     Guest other(m_other, there);
     QCOMPARE(other.runner.state(), SessionState::Suspended);
     REQUIRE_OK(other.start());
+    QVERIFY(cpu && tests::must(readCpuFile(m_other.placesOf(there.id).cpuFile)) == cpu);
     QVERIFY2(other.ask("mem check", "16 MiB read, 0 of").hasMatch(), qPrintable(other.said()));
     QVERIFY2(other.ask("count", "Memory and disk agree. Boot 1,").hasMatch(), qPrintable(other.said()));
     REQUIRE_OK(other.end());

@@ -117,7 +117,7 @@ Result<> GuestMachine::start()
 {
     end();
     m_position = 0;
-    m_machine = TRY(Machine::create(config, listener()));
+    m_machine = TRY(Machine::create(config, listener(), cpu));
     return m_machine->call(command::Start {});
 }
 

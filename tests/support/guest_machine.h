@@ -23,6 +23,8 @@ public:
 
     /// To be changed before start().
     vmm::VmConfig config;
+    /// The one that the guest has had before; null: this host's.
+    vmm::CpuFeatures const* cpu = nullptr;
     /// What is done when the guest says "NOTE …" with this text.
     std::map<QString, Action> onNote;
 

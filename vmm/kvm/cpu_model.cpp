@@ -230,7 +230,7 @@ Result<> checkFeatures(CpuFeatures const& saved, std::vector<CpuidEntry> const& 
     if (missing.empty())
         return {};
     return fail(ErrorCode::Unsupported,
-        fmt::format("the machine was saved on a CPU with features that this one lacks: {}", fmt::join(missing, ", ")));
+        fmt::format("this host's CPU lacks features that the machine's guest was given: {}", fmt::join(missing, ", ")));
 }
 
 std::vector<CpuidEntry> cpuidFor(CpuFeatures const& features, unsigned index, unsigned count)

@@ -1,5 +1,6 @@
 #include "vmm/machine/file_schemas.h"
 
+#include "vmm/machine/kept_cpu.h"
 #include "vmm/machine/saved_machine.h"
 #include "vmm/state/schema.h"
 #include "vmm/timeline/moment.h"
@@ -49,6 +50,7 @@ Json fileSchema(std::string_view kind)
 {
     Json schema { { "$schema", draft }, { "title", kind } };
     schema.update(kind == "machine" ? anyVersion<VmConfig>()
+            : kind == "cpu"         ? anyVersion<KeptCpu>()
             : kind == "moment"      ? anyVersion<timeline::Moment>()
             : kind == "timeline"    ? anyVersion<timeline::TimelineRecord>()
                                     : stateSchema());

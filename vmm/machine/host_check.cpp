@@ -4,11 +4,11 @@
 
 namespace vmm {
 
-Result<> checkHost(SavedMachine const& saved)
+Result<> checkHost(CpuFeatures const& cpu)
 {
     auto const kvm = TRY(Kvm::open());
     auto const supported = TRY(kvm.supportedCpuid());
-    return checkFeatures(saved.header.cpu, supported);
+    return checkFeatures(cpu, supported);
 }
 
 }

@@ -1,11 +1,10 @@
 #pragma once
 
-#include "vmm/machine/saved_machine.h"
+#include "vmm/kvm/cpu_model.h"
 
 namespace vmm {
 
-/// Whether this host's KVM can run a machine that was saved elsewhere: what its CPU lacks is named. Opens nothing of
-/// the machine's.
-Result<> checkHost(SavedMachine const& saved);
+/// Whether this host's KVM can go on with the CPU that a guest has had: what it lacks is named.
+Result<> checkHost(CpuFeatures const& cpu);
 
 }

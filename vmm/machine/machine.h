@@ -17,6 +17,7 @@
 namespace vmm {
 
 class UsbDevice;
+struct CpuFeatures;
 
 enum class RunState : std::uint8_t {
     Off, ///< Put together, never run or powered off; memory holds nothing.
@@ -148,8 +149,10 @@ public:
     /// Lets go of what the present is besides its disks, as the last thing before they go elsewhere.
     using Leave = std::function<Result<>()>;
 
-    /// Puts the machine together: opens KVM, images, firmware. It is Off then.
-    static Result<std::unique_ptr<Machine>> create(VmConfig const& config, Listener listener);
+    /// Puts the machine together: opens KVM, images, firmware. It is Off then. `cpu`: the one that its guest has had
+    /// before, Unsupported where this host lacks a feature of it; null: what the configuration's model is on this host.
+    static Result<std::unique_ptr<Machine>> create(
+        VmConfig const& config, Listener listener, CpuFeatures const* cpu = nullptr);
     /// Builds the machine that a Suspend wrote, from its directory alone, and checks everything before it touches KVM.
     /// It is Paused then.
     static Result<std::unique_ptr<Machine>> restore(std::string const& directory, Listener listener);
@@ -188,6 +191,8 @@ public:
     virtual RunState state() const = 0;
     /// Not while a SetForwards, SetConnected or SetPlugged is under way, which change it.
     virtual VmConfig const& config() const = 0;
+    /// The one that its guest has, as long as this object is there.
+    virtual CpuFeatures const& cpu() const = 0;
     virtual MachineStatistics statistics() const = 0;
 
     /// By device id; null where there is none.

@@ -35,9 +35,9 @@ PcMachine::Job::~Job()
         worker.join();
 }
 
-Result<std::unique_ptr<Machine>> Machine::create(VmConfig const& config, Listener listener)
+Result<std::unique_ptr<Machine>> Machine::create(VmConfig const& config, Listener listener, CpuFeatures const* cpu)
 {
-    auto machine = TRY(PcMachine::build(config, std::nullopt, std::move(listener)));
+    auto machine = TRY(PcMachine::build(config, cpu ? std::optional(*cpu) : std::nullopt, std::move(listener)));
     return std::unique_ptr<Machine>(std::move(machine));
 }
 

@@ -37,6 +37,7 @@ public:
     void post(Command command, Completion done) override;
     RunState state() const override { return m_state.load(); }
     VmConfig const& config() const override { return m_config; }
+    CpuFeatures const& cpu() const override { return m_cpu; }
     MachineStatistics statistics() const override;
     Console* console(std::string_view id) override { return m_board->console(id); }
     Screen* screen(std::string_view id) override { return m_board->screen(id); }

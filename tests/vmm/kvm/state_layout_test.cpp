@@ -2,6 +2,7 @@
 #include "vmm/kvm/chips.h"
 #include "vmm/kvm/cpu_model.h"
 #include "vmm/kvm/vcpu_state.h"
+#include "vmm/machine/kept_cpu.h"
 #include "vmm/machine/saved_machine.h"
 
 using namespace vmm;
@@ -15,6 +16,7 @@ private slots:
     void pit() { tests::goldenSchema<KvmPit::State>(); }
     void clock() { tests::goldenSchema<KvmClock::State>(); }
     void processor() { tests::goldenSchema<VcpuState>(); }
+    void keptCpu() { tests::goldenSchema<KeptCpu>(); }
     void header() { tests::goldenSchema<SavedHeader>(); }
     void config() { tests::goldenSchema<VmConfig>(); }
 };

@@ -171,6 +171,40 @@ def usb_rule_seeds() -> list[str]:
     return [json.dumps(file), "0951:1666,class=08,port=1-2.3,serial=A,B", "host 0951:1666 1-2.3 123456789 AB 12"]
 
 
+def network_seeds() -> list[bytes]:
+    """What a guest says when it starts, as user_network_fuzzer takes it apart; it makes checksums and lengths right."""
+    ipv4, ipv6, arp = 0, 2, 3
+
+    def frame(kind: int, body: bytes) -> bytes:
+        return bytes([4, kind]) + len(body).to_bytes(2, "little") + body + (b"\1" if kind == ipv4 else b"")
+
+    def packet(protocol: int, to: bytes, content: bytes) -> bytes:
+        return frame(ipv4, bytes([0x45, 0, 0, 0, 0, 1, 0, 0, 64, protocol, 0, 0, 10, 0, 2, 15]) + to + content)
+
+    def udp(of: int, to: int, content: bytes) -> bytes:
+        return of.to_bytes(2, "big") + to.to_bytes(2, "big") + bytes(4) + content
+
+    tcp, datagram, gateway, names, everybody = 6, 17, bytes([10, 0, 2, 2]), bytes([10, 0, 2, 3]), b"\xff" * 4
+    mac = bytes.fromhex("525400010203")
+    who_has = frame(arp, bytes.fromhex("0001080006040001") + mac + bytes([10, 0, 2, 15]) + bytes(6) + gateway)
+    discover = packet(datagram, everybody, udp(68, 67, bytes([1, 1, 6, 0]) + bytes(24) + mac + bytes(202)
+                                               + bytes.fromhex("63825363350101ff")))
+    question = packet(datagram, names, udp(4000, 53, bytes.fromhex("000101000001000000000000") + b"\3www\0\0\1\0\1"))
+    get = packet(datagram, gateway, udp(4001, 69, b"\0\1file\0octet\0"))
+    echo = packet(1, gateway, b"\x08\0\0\0\0\1\0\1ping")
+    connect = packet(tcp, gateway, bytes.fromhex("0fa2005000000001000000005002ffff00000000"))
+    solicit = frame(ipv6, bytes.fromhex("6000000000183aff" "fe80000000000000505400fffe010203" "ff020000000000000000000000000002"
+                                        "85000000000000000101525400010203"))
+    loads, waits = bytes([0, 1, 0, 1]), bytes([1, 0xff, 0x0f])
+    return [who_has + discover + question + waits, get + echo + solicit, discover + connect + waits + loads + connect]
+
+
+def medium_seeds() -> list[bytes]:
+    """Volume names that libosinfo's database knows, over the first descriptor of system_database_fuzzer's CD."""
+    name = 40  # ECMA-119, 8.4.7 "Volume Identifier"
+    return [name.to_bytes(2, "little") + volume for volume in (b"Debian 11.0.0 amd64 n", b"Fedora-WS-Live-36-1")]
+
+
 def write(folder: pathlib.Path) -> None:
     known = layouts()
     words = set().union(*(layout.words() for layout in known.values()))
@@ -188,9 +222,11 @@ def write(folder: pathlib.Path) -> None:
         of_it = spoken if name == "control_fuzzer" else words | {"u64", "i64", "base64", "kind", "version", "state"}
         lines = [f'"\\"{word}\\""' for word in sorted(of_it) if re.fullmatch(r"[\w .-]+", word)]
         (folder / f"{name}.dict").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    (folder / "bundle_fuzzer").mkdir(parents=True, exist_ok=True)
-    for number, seed in enumerate(bundle_seeds()):
-        (folder / "bundle_fuzzer" / f"seed{number}.tar").write_bytes(seed)
+    for name, seeds_of_it in (("bundle_fuzzer", bundle_seeds()), ("user_network_fuzzer", network_seeds()),
+                              ("system_database_fuzzer", medium_seeds())):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for number, seed in enumerate(seeds_of_it):
+            (folder / name / f"seed{number}").write_bytes(seed)
 
 
 if __name__ == "__main__":

@@ -75,9 +75,9 @@ public:
     struct Script {
         std::mutex mutex;
         std::optional<vmm::Error> failCreate, failStart, failSuspend, failForwards, failHost, failPlug;
-        bool holdSuspend = false;     ///< a suspend waits until it is cancelled
-        bool holdKeep = false;        ///< a moment waits until it is cancelled, or keepWhatIsHeld() is called
-        std::vector<std::string> log; ///< "create", "start", "key 30 1" …
+        std::atomic<bool> holdSuspend = false; ///< a suspend waits until it is cancelled
+        std::atomic<bool> holdKeep = false;    ///< a moment waits until it is cancelled, or keepWhatIsHeld() is called
+        std::vector<std::string> log;          ///< "create", "start", "key 30 1" …
         std::atomic<std::thread::id> measuredOn;
         std::atomic<std::uint64_t> cpuNanoseconds = 42, diskBytesWritten = 0; ///< of the guest
         std::optional<vmm::Error> failKeep;

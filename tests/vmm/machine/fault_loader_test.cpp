@@ -202,7 +202,10 @@ private slots:
     void whatCannotBeHadIsNamedAndHoldsNobodyUp()
     {
         Fixture f;
-        f.notes->badPage = 20 * mib + 2 * pageSize;
+        {
+            std::lock_guard const lock(f.notes->mutex);
+            f.notes->badPage = 20 * mib + 2 * pageSize;
+        }
         QCOMPARE(f.at(*f.ram, 20 * mib), Source::contents(0, 20 * mib)); // its neighbours are well
         QVERIFY(!f.ram->lostPages());
         QCOMPARE(f.at(*f.ram, 20 * mib + 2 * pageSize), 0u);

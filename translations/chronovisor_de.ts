@@ -2801,19 +2801,7 @@
     </message>
 </context>
 <context>
-    <name>ui::UsbRulesCard</name>
-    <message>
-        <source>The rules cannot be read, and none holds: %1. Mend or remove that file.</source>
-        <translation>Die Regeln sind nicht zu lesen, und keine gilt: %1. Berichtigen oder entfernen Sie diese Datei.</translation>
-    </message>
-    <message>
-        <source>Remove the rule for %1</source>
-        <translation>Die Regel für %1 entfernen</translation>
-    </message>
-    <message>
-        <source>What happens with %1</source>
-        <translation>Was mit %1 geschieht</translation>
-    </message>
+    <name>ui::UsbRuleRow</name>
     <message>
         <source>Ask each time</source>
         <translation>Jedes Mal fragen</translation>
@@ -2829,6 +2817,21 @@
     <message>
         <source>Into a machine that is not here</source>
         <translation>In eine Maschine, die nicht hier ist</translation>
+    </message>
+    <message>
+        <source>What happens with %1</source>
+        <translation>Was mit %1 geschieht</translation>
+    </message>
+    <message>
+        <source>Remove the rule for %1</source>
+        <translation>Die Regel für %1 entfernen</translation>
+    </message>
+</context>
+<context>
+    <name>ui::UsbRulesCard</name>
+    <message>
+        <source>The rules cannot be read, and none holds: %1. Mend or remove that file.</source>
+        <translation>Die Regeln sind nicht zu lesen, und keine gilt: %1. Berichtigen oder entfernen Sie diese Datei.</translation>
     </message>
     <message>
         <source>This one only (%1)</source>

@@ -1,19 +1,17 @@
 #include "ui/usb/usb_rules_card.h"
 
 #include "ui/theme/icons.h"
-#include "ui/theme/theme.h"
+#include "ui/usb/usb_rule_row.h"
 #include "ui/usb/usb_words.h"
-#include "ui/widgets/elided_label.h"
 #include "ui/widgets/guarded.h"
-#include "ui/widgets/refill.h"
 
 #include <QComboBox>
 #include <QEvent>
-#include <QHBoxLayout>
 #include <QLabel>
 #include <QMenu>
 #include <QPushButton>
 #include <QToolButton>
+#include <QVBoxLayout>
 #include <algorithm>
 #include <utility>
 
@@ -24,22 +22,20 @@ UsbRulesCard::UsbRulesCard(app::Library& library, QWidget* parent)
       m_library(library),
       m_hint(new QLabel),
       m_problem(new QLabel),
-      m_rows(new QWidget),
+      m_layout(new QVBoxLayout),
       m_add(new QPushButton),
       m_addMenu(new QMenu(this))
 {
     m_hint->setProperty("quiet", true);
     m_hint->setWordWrap(true);
     m_problem->setWordWrap(true);
-    auto* rows = new QVBoxLayout(m_rows);
-    rows->setContentsMargins(0, 0, 0, 0);
-    rows->setSpacing(8);
+    m_layout->setSpacing(8);
     auto* layout = new QVBoxLayout(this);
     layout->setContentsMargins(0, 0, 0, 0);
     layout->setSpacing(10);
     layout->addWidget(m_hint);
     layout->addWidget(m_problem);
-    layout->addWidget(m_rows);
+    layout->addLayout(m_layout);
     layout->addWidget(m_add, 0, Qt::AlignLeft);
     m_add->setMenu(m_addMenu);
     connect(m_addMenu, &QMenu::aboutToShow, this, &UsbRulesCard::fillAddMenu);
@@ -59,33 +55,28 @@ void UsbRulesCard::showEvent(QShowEvent* event)
 
 void UsbRulesCard::focusFirst()
 {
-    auto* first = m_rows->findChild<QComboBox*>();
-    first != nullptr ? first->setFocus(Qt::ShortcutFocusReason) : m_add->setFocus(Qt::ShortcutFocusReason);
+    auto const* first = m_layout->itemAt(0);
+    auto* wanted
+        = first == nullptr ? static_cast<QWidget*>(m_add) : static_cast<UsbRuleRow*>(first->widget())->choice();
+    wanted->setFocus(Qt::ShortcutFocusReason);
 }
 
 void UsbRulesCard::change(std::function<vmm::Result<>(app::UsbRules&)> what)
 {
     m_library.changeUsbRules(std::move(what), guarded(this, [this](vmm::Result<> const& outcome) {
-        if (outcome)
+        if (outcome) {
             m_library.hostUsb().refresh(); // it tells when it has read them
-        else
+        } else {
+            m_added.reset();
             fill(); // what is shown is what is
+        }
         emit failed(outcome ? std::nullopt : std::optional(outcome.error()));
     }));
 }
 
 void UsbRulesCard::fill()
 {
-    auto rules = m_library.hostUsb().rules().rules;
-    std::ranges::stable_sort(rules, [](app::UsbRule const& one, app::UsbRule const& other) {
-        return one.match.weight() != other.match.weight() ? one.match.weight() > other.match.weight()
-                                                          : one.name < other.name;
-    });
-    {
-        Refill const refill(m_rows);
-        for (auto const& rule : rules)
-            addRow(rule);
-    }
+    fillRows();
     auto const& problem = m_library.hostUsb().rulesProblem();
     m_problem->setVisible(problem.has_value());
     m_add->setEnabled(!problem);
@@ -95,81 +86,69 @@ void UsbRulesCard::fill()
     }
 }
 
-void UsbRulesCard::addRow(app::UsbRule const& rule)
+UsbRuleRow* UsbRulesCard::makeRow()
 {
-    auto const words = usbMatchWords(rule.match);
-    auto const named = QString::fromStdString(rule.name);
-    auto const title = named.isEmpty() ? words : named;
-    auto* row = new QWidget;
-    auto* picture = new QLabel;
-    picture->setPixmap(icon(usbIconName(rule.match), themeColors().faint).pixmap(QSize(18, 18), devicePixelRatioF()));
-    auto* name = new ElidedLabel;
-    name->setText(title);
-    auto* meant = new QLabel(words);
-    meant->setProperty("quiet", true);
-    meant->setTextFormat(Qt::PlainText);
-    meant->setWordWrap(true);
-    meant->setVisible(!named.isEmpty());
-    auto* column = new QVBoxLayout;
-    column->setSpacing(0);
-    column->addWidget(name);
-    column->addWidget(meant);
-    auto const spoken = named.isEmpty() ? words : QStringLiteral("%1 (%2)").arg(named, words);
-    auto* remove = new QToolButton;
-    remove->setIcon(icon(QStringLiteral("trash")));
-    remove->setFocusPolicy(Qt::StrongFocus);
-    remove->setToolTip(tr("Remove the rule for %1").arg(spoken));
-    remove->setAccessibleName(remove->toolTip());
-    connect(remove, &QToolButton::clicked, this,
-        [this, match = rule.match] { change([match](app::UsbRules& rules) { return rules.remove(match); }); });
-    auto* choice = makeChoice(rule, spoken);
-    auto* layout = new QHBoxLayout(row);
-    layout->setContentsMargins(0, 0, 0, 0);
-    layout->setSpacing(10);
-    layout->addWidget(picture);
-    layout->addLayout(column, 1);
-    layout->addWidget(choice);
-    layout->addWidget(remove);
-    m_rows->layout()->addWidget(row);
-    if (m_added == rule.match) {
-        m_added.reset();
-        choice->setFocus(Qt::OtherFocusReason);
-    }
+    auto* row = new UsbRuleRow(this);
+    connect(row, &UsbRuleRow::changed, this, [this](app::UsbRule const& changed) {
+        change([changed](app::UsbRules& rules) { return rules.set(changed); });
+    });
+    connect(row, &UsbRuleRow::removed, this,
+        [this](app::UsbMatch const& match) { change([match](app::UsbRules& rules) { return rules.remove(match); }); });
+    return row;
 }
 
-QComboBox* UsbRulesCard::makeChoice(app::UsbRule const& rule, QString const& words)
+/// A rule keeps its row, and with it the focus and a list that is open.
+void UsbRulesCard::fillRows()
 {
-    auto* choice = new QComboBox;
-    // No item has more room than a name of usual length: the list that opens has it.
-    choice->setSizeAdjustPolicy(QComboBox::AdjustToMinimumContentsLengthWithIcon);
-    choice->setMinimumContentsLength(18);
-    choice->setAccessibleName(tr("What happens with %1").arg(words));
-    std::vector<std::pair<app::UsbAction, QString>> choices { { app::UsbAction::Ask, {} },
-        { app::UsbAction::Never, {} } };
-    choice->addItems({ tr("Ask each time"), tr("Stays on this computer") });
-    auto const addMachine = [&](QString const& id, QString const& text) {
-        choice->addItem(text);
-        choices.emplace_back(app::UsbAction::Attach, id);
-    };
-    if (!rule.match.isEmpty()) {
-        for (auto const& id : m_library.ids())
-            addMachine(id, tr("Always into “%1”").arg(m_library.entry(id)->name));
-    }
-    auto const machine = QString::fromStdString(rule.machine);
-    auto current = std::ranges::find(choices, std::pair(rule.action, machine));
-    if (current == choices.end()) {
-        addMachine(machine, tr("Into a machine that is not here"));
-        current = std::prev(choices.end());
-    }
-    choice->setCurrentIndex(static_cast<int>(current - choices.begin()));
-    connect(choice, &QComboBox::activated, this, [this, rule, choices](int index) {
-        auto changed = rule;
-        changed.action = choices[static_cast<std::size_t>(index)].first;
-        changed.machine = choices[static_cast<std::size_t>(index)].second.toStdString();
-        if (changed != rule)
-            change([changed](app::UsbRules& rules) { return rules.set(changed); });
+    auto rules = m_library.hostUsb().rules().rules;
+    std::ranges::stable_sort(rules, [](app::UsbRule const& one, app::UsbRule const& other) {
+        return one.match.weight() != other.match.weight() ? one.match.weight() > other.match.weight()
+                                                          : one.name < other.name;
     });
-    return choice;
+    UsbRuleRow::Machines machines;
+    for (auto const& id : m_library.ids())
+        machines.emplace_back(id, m_library.entry(id)->name);
+    auto const* focused = window()->focusWidget();
+    auto const rowAt = [this](int place) { return static_cast<UsbRuleRow*>(m_layout->itemAt(place)->widget()); };
+    int focusedPlace = 0;
+    while (focusedPlace < m_layout->count() && !rowAt(focusedPlace)->isAncestorOf(focused))
+        ++focusedPlace;
+    auto before = std::exchange(m_rows, {});
+    QWidget* last = nullptr;
+    for (auto const& rule : rules) {
+        auto known = before.extract(app::usbMatchText(rule.match));
+        auto* row = known ? known.mapped() : makeRow();
+        row->setRule(rule, machines);
+        auto const place = static_cast<int>(m_rows.size());
+        m_rows[app::usbMatchText(rule.match)] = row;
+        if (m_layout->indexOf(row) != place) {
+            m_layout->removeWidget(row);
+            m_layout->insertWidget(place, row);
+        }
+        row->show();
+        if (last != nullptr)
+            setTabOrder(last, row->choice());
+        setTabOrder(row->choice(), row->removal());
+        last = row->removal();
+        // Who has gone on meanwhile stays there.
+        if (m_added == rule.match) {
+            m_added.reset();
+            if (focused == m_add)
+                row->choice()->setFocus(Qt::OtherFocusReason);
+        }
+    }
+    if (last != nullptr)
+        setTabOrder(last, m_add);
+    for (auto const& [match, row] : before) {
+        m_layout->removeWidget(row);
+        if (row->isAncestorOf(focused)) { // on to the next one, or what is the last now
+            auto* next = m_rows.empty() ? static_cast<QWidget*>(m_add)
+                                        : rowAt(std::min(focusedPlace, static_cast<int>(m_rows.size()) - 1))->choice();
+            next->setFocus(Qt::OtherFocusReason);
+        }
+        row->hide(); // one of its buttons may be the sender
+        row->deleteLater();
+    }
 }
 
 void UsbRulesCard::offer(QMenu* menu, QString const& text, app::UsbMatch match, QString const& name)
@@ -237,8 +216,6 @@ void UsbRulesCard::changeEvent(QEvent* event)
     QWidget::changeEvent(event);
     if (event->type() == QEvent::LanguageChange)
         updateTexts();
-    else if (event->type() == QEvent::PaletteChange)
-        fill(); // the icons' colours
 }
 
 }

@@ -3,13 +3,16 @@
 #include "app/library/library.h"
 
 #include <QWidget>
+#include <map>
 
-class QComboBox;
 class QLabel;
 class QMenu;
 class QPushButton;
+class QVBoxLayout;
 
 namespace ui {
+
+class UsbRuleRow;
 
 /// The person's rules for USB devices, to look at and change; each change holds at once.
 class UsbRulesCard final : public QWidget {
@@ -29,8 +32,8 @@ protected:
 
 private:
     void fill();
-    void addRow(app::UsbRule const& rule);
-    QComboBox* makeChoice(app::UsbRule const& rule, QString const& words);
+    void fillRows();
+    UsbRuleRow* makeRow();
     void fillAddMenu();
     void offer(QMenu* menu, QString const& text, app::UsbMatch match, QString const& name);
     void change(std::function<vmm::Result<>(app::UsbRules&)> what);
@@ -38,7 +41,8 @@ private:
 
     app::Library& m_library;
     QLabel *m_hint, *m_problem;
-    QWidget* m_rows;
+    QVBoxLayout* m_layout;                     // of the rows
+    std::map<std::string, UsbRuleRow*> m_rows; // by usbMatchText()
     QPushButton* m_add;
     QMenu* m_addMenu;
     std::optional<app::UsbMatch> m_added; // its choice is what a person wants next

@@ -2,6 +2,7 @@
 #include "tests/ui/main_window/desk.h"
 #include "ui/settings/preferences_page.h"
 
+#include <QAbstractItemView>
 #include <QApplication>
 #include <QComboBox>
 #include <QFile>
@@ -88,10 +89,92 @@ private slots:
         auto const& rules = desk.library->hostUsb();
         QTRY_COMPARE(rules.rules().rules.front().action, UsbAction::Attach);
         QCOMPARE(rules.rules().rules.front().machine, id.toStdString());
-        QTRY_VERIFY(choice(page, stick));
-        auto* remove = desk.named<QToolButton>(page, QString("Remove the rule for ") + stick);
-        QTest::keyClick(remove, Qt::Key_Space);
+        QVERIFY(choice(page, stick) && choice(page, stick)->hasFocus());
+        QTest::keyClick(QApplication::focusWidget(), Qt::Key_Home); // and on from there
+        QTRY_COMPARE(rules.rules().rules.front().action, UsbAction::Ask);
+        QVERIFY(choice(page, stick) && choice(page, stick)->hasFocus());
+        QTest::keyClick(QApplication::focusWidget(), Qt::Key_Tab);
+        QCOMPARE(QApplication::focusWidget()->accessibleName(), QString("Remove the rule for ") + stick);
+        QTest::keyClick(QApplication::focusWidget(), Qt::Key_Space);
         QTRY_VERIFY(rules.rules().rules.empty());
+        QTRY_VERIFY(button(page, "Add a rule for…")->hasFocus());
+    }
+
+    void whoRemovesOneIsAtTheNext()
+    {
+        Desk desk;
+        desk.open();
+        QVERIFY(change(desk, [](app::UsbRules& rules) -> vmm::Result<> {
+            for (std::uint8_t const kind : { 0x03, 0x08, 0x0e }) {
+                app::UsbRule rule;
+                rule.match.deviceClass = kind;
+                TRY(rules.set(rule));
+            }
+            return {};
+        }));
+        desk.window->showUsbRules();
+        auto* page = desk.window->currentPage();
+        QTRY_VERIFY(choice(page, "webcams"));
+        QStringList order;
+        for (auto* one : page->findChildren<QComboBox*>()) {
+            if (one->accessibleName().startsWith("What happens with"))
+                order += one->accessibleName();
+        }
+        QCOMPARE(order.size(), 3);
+        auto const remove = [&](int which) {
+            auto const name = QString(order[which]).replace("What happens with", "Remove the rule for");
+            desk.named<QToolButton>(page, name)->setFocus();
+            QTest::keyClick(QApplication::focusWidget(), Qt::Key_Space);
+        };
+        remove(1);
+        QTRY_COMPARE(QApplication::focusWidget()->accessibleName(), order[2]);
+        remove(2);
+        QTRY_COMPARE(QApplication::focusWidget()->accessibleName(), order[0]);
+    }
+
+    void whatHappensMeanwhileDisturbsNobody()
+    {
+        Desk desk;
+        auto const id = desk.create("web");
+        desk.open();
+        QVERIFY(change(desk, [](app::UsbRules& rules) { return rules.set(stickRule()); }));
+        desk.window->showUsbRules();
+        auto* page = desk.window->currentPage();
+        QTRY_VERIFY(choice(page, stick) && choice(page, stick)->isVisible());
+        choice(page, stick)->setFocus();
+        auto& host = desk.library->hostUsb();
+        emit host.changed();
+        emit host.changed(); // before anything was drawn
+        QVERIFY(choice(page, stick) && choice(page, stick)->hasFocus());
+
+        // A list that is open stays open, and knows the machines.
+        choice(page, stick)->showPopup();
+        auto const* list = choice(page, stick)->view();
+        QTRY_VERIFY(list->isVisible());
+        auto config = desk.library->config(id);
+        config.name = "mail";
+        QVERIFY(desk.change(config));
+        QTRY_COMPARE(choice(page, stick)->itemText(2), "Always into “mail”");
+        QVERIFY(choice(page, stick)->view() == list && list->isVisible());
+        choice(page, stick)->hidePopup();
+    }
+
+    /// Who has gone on while the rule was written stays where they are.
+    void anAddedRuleTakesTheFocusOnlyFromWhereItWasAdded()
+    {
+        Desk desk;
+        desk.open();
+        desk.window->showUsbRules();
+        auto* page = desk.window->currentPage();
+        auto* add = button(page, "Add a rule for…");
+        QTRY_VERIFY(add->hasFocus());
+        emit add->menu()->aboutToShow();
+        add->menu()->actions().back()->trigger();
+        auto* colours = desk.named<QComboBox>(page, "Colours");
+        colours->setFocus();
+        QTRY_VERIFY(choice(page, "every device"));
+        QCoreApplication::processEvents();
+        QVERIFY(colours->hasFocus());
     }
 
     void aMachineThatIsNotHereAnyMoreIsNotForgotten()

@@ -166,7 +166,8 @@ void UsbModel::addHostRows(std::vector<UsbRow>& rows) const
         QStringList details { speedText(device) };
         if (m_onTheirWay.contains(row.id)) {
             details = { isAttached ? tr("Giving it back…") : tr("Attaching…") };
-        } else if (one.holder && !isAttached) {
+        } else if (one.holder && !isAttached && one.holder->machine != m_id.toStdString()) {
+            // What is our own still was given back just now: the list is a look older.
             auto const name = machineName(one.holder->machine, one.holder->name);
             details += tr("in “%1”").arg(name);
             row.whyNot = tr("“%1” has it: give it back there first.").arg(name);

@@ -2,6 +2,9 @@
 #include "tests/ui/main_window/desk.h"
 #include "ui/display/screen_view.h"
 #include "ui/machine/machine_page.h"
+#include "ui/settings/preferences_page.h"
+#include "ui/timeline/past_view.h"
+#include "ui/timeline/timeline_panel.h"
 #include "ui/usb/usb_bar.h"
 #include "ui/usb/usb_control.h"
 #include "ui/usb/usb_drop.h"
@@ -10,6 +13,8 @@
 #include "ui/widgets/switch.h"
 
 #include <QApplication>
+#include <QCheckBox>
+#include <QComboBox>
 #include <QDropEvent>
 #include <QMenu>
 #include <QToolButton>
@@ -59,6 +64,15 @@ struct Bench : Desk {
                 return one;
         }
         return nullptr;
+    }
+    /// A line each, as chronoctl names them.
+    std::string rules() const
+    {
+        std::string all;
+        for (auto const& rule : library->hostUsb().rules().rules)
+            all += app::usbMatchText(rule.match) + (rule.action == app::UsbAction::Attach ? " attach" : " never")
+                + "\n";
+        return all;
     }
 };
 
@@ -197,6 +211,52 @@ private slots:
         QTest::mouseClick(bench.answer("Attach to Debian"), Qt::LeftButton);
         QTRY_VERIFY(bench.script->has("usb 1-1 in"));
         QVERIFY(!bench.bar()->isVisible());
+        QCOMPARE(bench.rules(), "");
+    }
+
+    void alwaysBecomesARule()
+    {
+        Bench bench;
+        auto* page = bench.run();
+        page->screenView()->screen()->setFocus();
+        auto const simulated = plugIn(bench);
+        QVERIFY(simulated);
+        leaveMachine(page); // leads to the question
+        QVERIFY(bench.answer("Attach to Debian")->hasFocus());
+        bench.bar()->findChild<QCheckBox*>()->setChecked(true);
+        QTest::keyClick(QApplication::focusWidget(), Qt::Key_Space);
+        QTRY_VERIFY(bench.script->has("usb 1-1 in"));
+        QTRY_COMPARE(bench.rules(), "1209:0001,serial=S2 attach\n");
+        QTRY_VERIFY(page->screenView()->screen()->hasFocus());
+    }
+
+    void keptHereForGood()
+    {
+        Bench bench;
+        auto* page = bench.run();
+        bench.library->hostUsb().open();
+        auto const simulated = plugIn(bench);
+        QVERIFY(simulated);
+        bench.bar()->findChild<QCheckBox*>()->setChecked(true);
+        QTest::mouseClick(bench.answer("Keep on this computer"), Qt::LeftButton);
+        QTRY_COMPARE(bench.rules(), "1209:0001,serial=S2 never\n");
+        QTRY_VERIFY(bench.session(bench.id).usbQuestions().empty());
+        QVERIFY(!bench.script->has("usb 1-1 in"));
+        // By hand it can still be had, after a question.
+        page->setInspectorVisible(true);
+        QTRY_VERIFY(bench.find(page, loop)
+            && bench.find(page, loop)->accessibleDescription().contains("stays on this computer"));
+        QTest::mouseClick(bench.find(page, loop), Qt::LeftButton);
+        QTRY_VERIFY(bench.bar()->isVisible());
+        QVERIFY(bench.bar()->accessibleName().contains("A rule says that it stays on this computer."));
+        QVERIFY(bench.answer("Keep on this computer")->hasFocus());
+        QTest::keyClick(QApplication::focusWidget(), Qt::Key_Escape);
+        QVERIFY(!bench.bar()->isVisible());
+        QVERIFY(!bench.script->has("usb 1-1 in"));
+        QTest::mouseClick(bench.find(page, loop), Qt::LeftButton);
+        QTRY_VERIFY(bench.bar()->isVisible());
+        QTest::mouseClick(bench.answer("Attach anyway"), Qt::LeftButton);
+        QTRY_VERIFY(bench.script->has("usb 1-1 in"));
     }
 
     void onlyTheMachineWithTheFocusAsks()
@@ -249,6 +309,69 @@ private slots:
         QVERIFY(page->messages()->text().contains("The USB device could not be attached."));
         QVERIFY(!bench.find(page, loop)->isChecked());
         QTRY_VERIFY(simulated.hasDriver());
+    }
+
+    void goingBackTellsWhatIsUnplugged()
+    {
+        SimulatedUsbDevice const simulated("1-1", 2);
+        Bench bench;
+        auto* page = bench.run();
+        auto& timeline = bench.session(bench.id).timeline();
+        timeline.keep("one");
+        QTRY_VERIFY(!timeline.moments().empty());
+        std::optional<vmm::Result<>> attached;
+        bench.session(bench.id).attachHostUsb(
+            "1-1", app::Really::No, [&](vmm::Result<> const& done) { attached = done; });
+        QTRY_VERIFY(attached && *attached);
+        auto* axis = page->timeline()->axis();
+        axis->setFocus();
+        axis->selectIndex(0);
+        auto* past = page->timeline()->past();
+        QTRY_VERIFY2(past->accessibleDescription().contains("Unplugged and plugged in anew: “Example Loop”"),
+            qPrintable(past->accessibleDescription()));
+
+        // The machine's own policy: it is asked about when it has gone back.
+        auto* settings = bench.settings(bench.id);
+        bench.named<QComboBox>(settings, "USB devices of this computer after going back")->setFocus();
+        QTest::keyClick(QApplication::focusWidget(), Qt::Key_End);
+        QTest::keyClick(QApplication::focusWidget(), Qt::Key_Return);
+        settings->save();
+        QTRY_COMPARE(bench.library->hostUsb().rules().restoreOf(bench.id.toStdString()), app::UsbRestore::Ask);
+        bench.window->showMachine(bench.id);
+        axis->setFocus();
+        axis->selectIndex(0);
+        QTRY_VERIFY2(past->accessibleDescription().contains("you are asked about it then"),
+            qPrintable(past->accessibleDescription()));
+        QTest::keyClick(axis, Qt::Key_Return);
+        QTRY_VERIFY(bench.bar()->isVisible());
+        QVERIFY(bench.bar()->accessibleName().contains("was in the machine before"));
+        QTest::mouseClick(bench.answer("Attach again"), Qt::LeftButton);
+        QTRY_COMPARE(bench.session(bench.id).attachedHostUsb().size(), 1u);
+    }
+
+    void aRuleIsMadeFromADevice()
+    {
+        SimulatedUsbDevice const simulated("1-1", 2);
+        Bench bench;
+        auto* page = bench.run();
+        emit page->usbRulesRequested();
+        auto* preferences = qobject_cast<ui::PreferencesPage*>(bench.window->currentPage());
+        QVERIFY(preferences);
+        QTRY_COMPARE(bench.library->hostUsb().devices().size(), 1u);
+        auto* add = tests::button(preferences, "Add a rule for…");
+        QVERIFY(add->hasFocus());
+        emit add->menu()->aboutToShow();
+        auto* device = add->menu()->actions().front()->menu();
+        QCOMPARE(device->title(), loop);
+        device->actions().front()->trigger(); // this one only
+        QString const choice = "What happens with Example Loop (1209:0001, serial number S2)";
+        QTRY_COMPARE(QApplication::focusWidget()->accessibleName(), choice);
+        QTest::keyClick(QApplication::focusWidget(), Qt::Key_End);
+        QTest::keyClick(QApplication::focusWidget(), Qt::Key_Return);
+        QTRY_COMPARE(bench.rules(), "1209:0001,serial=S2 attach\n");
+        bench.named<QToolButton>(preferences, "Remove the rule for Example Loop (1209:0001, serial number S2)")
+            ->click();
+        QTRY_COMPARE(bench.rules(), "");
     }
 };
 

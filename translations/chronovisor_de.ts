@@ -2129,6 +2129,87 @@
     </message>
 </context>
 <context>
+    <name>ui::TierRow</name>
+    <message>
+        <source>all of them</source>
+        <translation>alle</translation>
+    </message>
+    <message>
+        <source>one an hour</source>
+        <translation>stündlich einer</translation>
+    </message>
+    <message>
+        <source>one a day</source>
+        <translation>täglich einer</translation>
+    </message>
+    <message>
+        <source>one a week</source>
+        <translation>wöchentlich einer</translation>
+    </message>
+    <message numerus="yes">
+        <source>one every %n hour(s)</source>
+        <translation>
+            <numerusform>jede Stunde einer</numerusform>
+            <numerusform>alle %n Stunden einer</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>one every %n minute(s)</source>
+        <translation>
+            <numerusform>jede Minute einer</numerusform>
+            <numerusform>alle %n Minuten einer</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>%1 for %2</source>
+        <comment>one an hour, 30 days</comment>
+        <translation>%1 für %2</translation>
+    </message>
+    <message numerus="yes">
+        <source>%n day(s)</source>
+        <translation>
+            <numerusform>%n Tag</numerusform>
+            <numerusform>%n Tage</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n hour(s)</source>
+        <translation>
+            <numerusform>%n Stunde</numerusform>
+            <numerusform>%n Stunden</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>hours</source>
+        <translation>Stunden</translation>
+    </message>
+    <message>
+        <source>days</source>
+        <translation>Tage</translation>
+    </message>
+    <message>
+        <source>for</source>
+        <comment>one an hour for 30 days</comment>
+        <translation>für</translation>
+    </message>
+    <message>
+        <source>Which moments stay</source>
+        <translation>Welche Momente bleiben</translation>
+    </message>
+    <message>
+        <source>How long they stay</source>
+        <translation>Wie lange sie bleiben</translation>
+    </message>
+    <message>
+        <source>Hours or days</source>
+        <translation>Stunden oder Tage</translation>
+    </message>
+    <message>
+        <source>Do not keep these</source>
+        <translation>Diese nicht aufheben</translation>
+    </message>
+</context>
+<context>
     <name>ui::TimelineAccessible</name>
     <message>
         <source>Now</source>
@@ -2172,39 +2253,6 @@
 </context>
 <context>
     <name>ui::TimelineCard</name>
-    <message numerus="yes">
-        <source>%n day(s)</source>
-        <translation>
-            <numerusform>%n Tag</numerusform>
-            <numerusform>%n Tage</numerusform>
-        </translation>
-    </message>
-    <message numerus="yes">
-        <source>%n hour(s)</source>
-        <translation>
-            <numerusform>%n Stunde</numerusform>
-            <numerusform>%n Stunden</numerusform>
-        </translation>
-    </message>
-    <message>
-        <source>all of them for %1</source>
-        <translation>alle für %1</translation>
-    </message>
-    <message>
-        <source>one an hour for %1</source>
-        <translation>stündlich einer für %1</translation>
-    </message>
-    <message>
-        <source>one a day for %1</source>
-        <translation>täglich einer für %1</translation>
-    </message>
-    <message numerus="yes">
-        <source>one every %n minute(s) for %1</source>
-        <translation>
-            <numerusform>jede Minute einer für %1</numerusform>
-            <numerusform>alle %n Minuten einer für %1</numerusform>
-        </translation>
-    </message>
     <message>
         <source>What you keep, name, note or pin stays until you delete it.</source>
         <translation>Was Sie festhalten, benennen, mit einer Notiz versehen oder anheften, bleibt, bis Sie es löschen.</translation>
@@ -2255,6 +2303,14 @@
     <message>
         <source>That is %1 too much: the oldest of those that the machine has kept by itself go first.</source>
         <translation>Das sind %1 zu viel: Zuerst gehen die ältesten von denen, die die Maschine selbst festgehalten hat.</translation>
+    </message>
+    <message>
+        <source>Change how lon&amp;g they stay</source>
+        <translation>Ändern, wie lan&amp;ge sie bleiben</translation>
+    </message>
+    <message>
+        <source>Add another</source>
+        <translation>Weitere hinzufügen</translation>
     </message>
 </context>
 <context>

@@ -117,7 +117,21 @@
     </message>
 </context>
 <context>
-    <name>ui::TimelineCard</name>
+    <name>ui::TierRow</name>
+    <message numerus="yes">
+        <source>one every %n hour(s)</source>
+        <translation>
+            <numerusform>one every hour</numerusform>
+            <numerusform>one every %n hours</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>one every %n minute(s)</source>
+        <translation>
+            <numerusform>one every minute</numerusform>
+            <numerusform>one every %n minutes</numerusform>
+        </translation>
+    </message>
     <message numerus="yes">
         <source>%n day(s)</source>
         <translation>
@@ -132,13 +146,9 @@
             <numerusform>%n hours</numerusform>
         </translation>
     </message>
-    <message numerus="yes">
-        <source>one every %n minute(s) for %1</source>
-        <translation>
-            <numerusform>one every minute for %1</numerusform>
-            <numerusform>one every %n minutes for %1</numerusform>
-        </translation>
-    </message>
+</context>
+<context>
+    <name>ui::TimelineCard</name>
     <message numerus="yes">
         <source>minute(s)</source>
         <translation>

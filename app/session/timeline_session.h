@@ -13,6 +13,9 @@ namespace app {
 using MomentReason = vmm::timeline::Reason;
 using TimelinePolicy = vmm::timeline::Policy;
 
+using TimelineTier = vmm::timeline::Tier;
+using vmm::timeline::checkPolicy;
+using vmm::timeline::longestTier;
 /// A moment of a machine as a person sees it.
 struct MomentEntry {
     QString id, parent; ///< an empty parent: the first of its kind

@@ -1,15 +1,21 @@
 #include "ui/settings/timeline_card.h"
 
+#include "ui/settings/tier_row.h"
+#include "ui/theme/icons.h"
 #include "ui/widgets/words.h"
 
 #include <QCheckBox>
+#include <QComboBox>
 #include <QDoubleSpinBox>
 #include <QEvent>
 #include <QHBoxLayout>
 #include <QLabel>
+#include <QPushButton>
 #include <QSignalBlocker>
 #include <QSpinBox>
+#include <QToolButton>
 #include <QVBoxLayout>
+#include <algorithm>
 #include <cmath>
 
 namespace ui {
@@ -18,6 +24,9 @@ namespace {
 
 constexpr double gib = 1u << 30;
 constexpr std::uint64_t usualBudget = app::TimelinePolicy {}.budget;
+/// What a person adds goes on where the longest one ends.
+constexpr app::TimelineTier usualTiers[]
+    = { { 0, 1 }, { 60, 24 }, { 24 * 60, 30 * 24 }, { 7 * 24 * 60, 365 * 24 }, { 7 * 24 * 60, 10 * 365 * 24 } };
 
 QLabel* quietLabel()
 {
@@ -39,7 +48,11 @@ TimelineCard::TimelineCard(QWidget* parent)
       m_budget(new QDoubleSpinBox),
       m_minutesLabel(new QLabel),
       m_usedLabel(quietLabel()),
-      m_tiersLabel(quietLabel())
+      m_tiersLabel(quietLabel()),
+      m_changeTiers(new QPushButton),
+      m_addTier(new QPushButton),
+      m_tierEditor(new QWidget),
+      m_tierLayout(new QVBoxLayout)
 {
     m_minutes->setRange(1, 7 * 24 * 60);
     m_budget->setRange(0.1, 1 << 20);
@@ -64,6 +77,19 @@ TimelineCard::TimelineCard(QWidget* parent)
     row(m_isBounded, m_budget);
     layout->addWidget(m_usedLabel);
     layout->addWidget(m_tiersLabel);
+    layout->addWidget(m_changeTiers, 0, Qt::AlignLeft);
+    layout->addWidget(m_tierEditor);
+    m_changeTiers->setCheckable(true);
+    m_changeTiers->setProperty("link", true);
+    auto* editor = new QVBoxLayout(m_tierEditor);
+    editor->setContentsMargins(0, 0, 0, 0);
+    editor->setSpacing(8);
+    m_tierLayout->setSpacing(6);
+    editor->addLayout(m_tierLayout);
+    editor->addWidget(m_addTier, 0, Qt::AlignLeft);
+    m_tierEditor->hide();
+    connect(m_changeTiers, &QPushButton::toggled, m_tierEditor, &QWidget::setVisible);
+    connect(m_addTier, &QPushButton::clicked, this, &TimelineCard::addTier);
     connect(m_automatic, &QCheckBox::clicked, this,
         [this](bool on) { change([on](auto& policy) { policy.automatic = on; }); });
     connect(m_minutes, &QSpinBox::valueChanged, this, [this](int minutes) {
@@ -116,20 +142,61 @@ void TimelineCard::fill()
     auto const size = static_cast<double>(m_policy.budget == 0 ? usualBudget : m_policy.budget) / gib;
     if (std::abs(m_budget->value() - size) > 0.05)
         m_budget->setValue(size);
+    fillTiers();
+}
+
+void TimelineCard::fillTiers()
+{
+    auto const& tiers = m_policy.tiers;
+    while (m_tierRows.size() > tiers.size()) {
+        m_tierRows.back()->hide(); // its button may be the sender
+        m_tierRows.back()->deleteLater();
+        m_tierRows.pop_back();
+    }
+    while (m_tierRows.size() < tiers.size()) {
+        auto* row = new TierRow(m_tierEditor);
+        connect(row, &TierRow::changed, this, [this, row, place = m_tierRows.size()] {
+            change([&](auto& policy) { policy.tiers[place] = row->tier(); });
+        });
+        connect(row, &TierRow::removed, this, [this, row] { removeTier(row); });
+        m_tierRows.push_back(row);
+        m_tierLayout->addWidget(row);
+        row->show();
+    }
+    for (std::size_t i = 0; i < tiers.size(); ++i)
+        m_tierRows[i]->setTier(tiers[i]);
+    auto more = m_policy;
+    more.tiers.emplace_back();
+    m_addTier->setEnabled(app::checkPolicy(more).has_value());
+}
+
+void TimelineCard::addTier()
+{
+    std::uint32_t longest = 0;
+    for (auto const& tier : m_policy.tiers)
+        longest = std::max(longest, tier.forHours);
+    auto const* next = std::ranges::find_if(usualTiers, [&](auto const& tier) { return tier.forHours > longest; });
+    change([&](auto& policy) { policy.tiers.push_back(next != std::end(usualTiers) ? *next : policy.tiers.back()); });
+    m_tierRows.back()->interval()->setFocus(Qt::OtherFocusReason);
+}
+
+void TimelineCard::removeTier(TierRow* row)
+{
+    auto const place = std::ranges::find(m_tierRows, row) - m_tierRows.begin();
+    auto const hadFocus = row->isAncestorOf(window()->focusWidget());
+    change([&](auto& policy) { policy.tiers.erase(policy.tiers.begin() + place); });
+    if (!hadFocus)
+        return;
+    auto const next = std::min(static_cast<std::size_t>(place), m_tierRows.size() - 1);
+    auto* wanted = m_tierRows.empty() ? static_cast<QWidget*>(m_addTier) : m_tierRows[next]->removal();
+    wanted->setFocus(Qt::OtherFocusReason);
 }
 
 QString TimelineCard::tiersText() const
 {
     QStringList parts;
-    for (auto const& tier : m_policy.tiers) {
-        auto const age = tier.forHours % 24 == 0 ? tr("%n day(s)", nullptr, static_cast<int>(tier.forHours / 24))
-                                                 : tr("%n hour(s)", nullptr, static_cast<int>(tier.forHours));
-        parts += tier.everyMinutes == 0 ? tr("all of them for %1").arg(age)
-            : tier.everyMinutes == 60   ? tr("one an hour for %1").arg(age)
-            : tier.everyMinutes == 1440
-            ? tr("one a day for %1").arg(age)
-            : tr("one every %n minute(s) for %1", nullptr, static_cast<int>(tier.everyMinutes)).arg(age);
-    }
+    for (auto const& tier : m_policy.tiers)
+        parts += TierRow::words(tier);
     auto const others = tr("What you keep, name, note or pin stays until you delete it.");
     if (parts.isEmpty())
         return tr("Of these moments only the last one stays. %1").arg(others);
@@ -154,6 +221,9 @@ void TimelineCard::updateTexts()
     m_usedLabel->setText(used);
     m_usedLabel->setVisible(!used.isEmpty());
     m_tiersLabel->setText(tiersText());
+    m_changeTiers->setText(tr("Change how lon&g they stay"));
+    m_addTier->setText(tr("Add another"));
+    m_addTier->setIcon(icon(QStringLiteral("add")));
 }
 
 void TimelineCard::changeEvent(QEvent* event)

@@ -9,9 +9,13 @@
 class QCheckBox;
 class QDoubleSpinBox;
 class QLabel;
+class QPushButton;
 class QSpinBox;
+class QVBoxLayout;
 
 namespace ui {
+
+class TierRow;
 
 /// When a machine keeps moments by itself, how long those stay, and what all of its moments may take. A value to edit;
 /// who has the card stores it.
@@ -31,6 +35,9 @@ protected:
 private:
     void change(std::function<void(app::TimelinePolicy&)> const& what);
     void fill();
+    void fillTiers();
+    void addTier();
+    void removeTier(TierRow* row);
     void updateTexts();
     QString tiersText() const;
 
@@ -40,6 +47,10 @@ private:
     QSpinBox* m_minutes;
     QDoubleSpinBox* m_budget;
     QLabel *m_minutesLabel, *m_usedLabel, *m_tiersLabel;
+    QPushButton *m_changeTiers, *m_addTier;
+    QWidget* m_tierEditor;
+    QVBoxLayout* m_tierLayout;
+    std::vector<TierRow*> m_tierRows; // in the policy's order
 };
 
 }

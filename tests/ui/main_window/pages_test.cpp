@@ -236,6 +236,8 @@ class PagesTest final : public QObject {
                 if (one->text() == QCoreApplication::translate("ui::MachineSettingsPage", text))
                     one->click();
             }
+            if (one->text() == QCoreApplication::translate("ui::TimelineCard", "Change how lon&g they stay"))
+                one->click();
         }
         visit(desk, "settings");
     }

@@ -2,13 +2,17 @@
 #include "tests/support/suite.h"
 #include "tests/ui/main_window/desk.h"
 #include "ui/settings/language.h"
+#include "ui/settings/tier_row.h"
 #include "ui/settings/timeline_card.h"
 #include "ui/timeline/moment_words.h"
 
+#include <QApplication>
 #include <QCheckBox>
+#include <QComboBox>
 #include <QDoubleSpinBox>
 #include <QLabel>
 #include <QSpinBox>
+#include <QToolButton>
 
 using tests::button;
 using tests::Desk;
@@ -71,6 +75,78 @@ private slots:
         QCOMPARE(card.policy().budget, app::TimelinePolicy {}.budget);
         card.findChild<QDoubleSpinBox*>()->setValue(2.5);
         QCOMPARE(card.policy().budget, std::uint64_t(5) << 29);
+    }
+
+    void howLongMomentsStayIsChangedByKeyboardAlone()
+    {
+        Desk desk;
+        auto const id = desk.create("web");
+        desk.open();
+        auto* page = desk.settings(id);
+        QTRY_VERIFY(says(*page, "all of them for 1 hour, one an hour for 1 day, one a day for 30 days"));
+        auto* card = page->findChild<ui::TimelineCard*>();
+        QTRY_VERIFY(card->isEnabled());
+        QTest::keyClick(button(page, "Change how lon&g they stay"), Qt::Key_Space);
+
+        // "one an hour for 1 day" becomes "one every 6 hours for 2 days".
+        auto const rows = card->findChildren<ui::TierRow*>();
+        QCOMPARE(rows.size(), 3);
+        rows[1]->interval()->setFocus();
+        QTest::keyClick(QApplication::focusWidget(), Qt::Key_Down);
+        QTest::keyClick(QApplication::focusWidget(), Qt::Key_Tab);
+        QCOMPARE(QApplication::focusWidget()->accessibleName(), "How long they stay");
+        QTest::keyClick(QApplication::focusWidget(), Qt::Key_Up);
+        std::vector<app::TimelineTier> tiers { { 0, 1 }, { 360, 48 }, { 1440, 720 } };
+        QCOMPARE(card->policy().tiers, tiers);
+        QVERIFY(says(*page, "one every 6 hours for 2 days"));
+
+        button(page, "Add another")->click();
+        tiers.push_back({ 7 * 1440, 365 * 24 });
+        QCOMPARE(card->policy().tiers, tiers);
+        QCOMPARE(QApplication::focusWidget()->accessibleName(), "Which moments stay");
+        rows[0]->removal()->setFocus();
+        QTest::keyClick(QApplication::focusWidget(), Qt::Key_Space);
+        tiers.erase(tiers.begin());
+        QCOMPARE(card->policy().tiers, tiers);
+        QCOMPARE(QApplication::focusWidget(), rows[0]->removal()); // of what was the second
+        QVERIFY(says(*page, "Of these moments stay: one every 6 hours for 2 days"));
+
+        button(page, "&Save")->click();
+        auto const folder = desk.library->store().placesOf(id.toStdString()).timelineFolder;
+        QTRY_COMPARE(tests::must(app::policyOf(folder)).tiers, tiers);
+        // All of them may go, and no more than a file can hold can be added.
+        page = desk.settings(id);
+        while (!card->policy().tiers.empty()) {
+            card->findChildren<ui::TierRow*>().front()->removal()->click();
+            QCoreApplication::sendPostedEvents(nullptr, QEvent::DeferredDelete);
+        }
+        QVERIFY(says(*page, "only the last one stays"));
+        while (button(page, "Add another")->isEnabled())
+            button(page, "Add another")->click();
+        QVERIFY(app::checkPolicy(card->policy()));
+        QCOMPARE(card->policy().tiers.size(), 16u);
+    }
+
+    void hoursStayHours()
+    {
+        Desk const desk; // whose preferences these are
+        ui::settings::language.set("en");
+        ui::applyLanguage();
+        ui::TierRow row;
+        row.setTier({ 60, 24 });
+        auto* age = row.findChild<QSpinBox*>();
+        auto* unit = row.findChildren<QComboBox*>().back();
+        QCOMPARE(unit->currentText(), "days");
+        QCOMPARE(age->value(), 1);
+        unit->setCurrentIndex(0);
+        emit unit->activated(0);
+        QCOMPARE(row.tier().forHours, 1u);
+        age->setValue(48);
+        QCOMPARE(row.tier().forHours, 48u);
+        row.setTier(row.tier());
+        QCOMPARE(unit->currentText(), "hours"); // as it was typed
+        row.setTier({ 7, 5 });
+        QCOMPARE(row.interval()->currentText(), "one every 7 minutes");
     }
 
     void tellsWhatIsUsedAndWhatIsTooMuch()

@@ -2657,6 +2657,10 @@
         <source>Gamepad</source>
         <translation>Gamepad</translation>
     </message>
+    <message>
+        <source>“%1” from %2</source>
+        <translation>„%1“ von %2</translation>
+    </message>
 </context>
 <context>
     <name>ui::UsbBar</name>
@@ -2746,6 +2750,14 @@
         <source>Chronovisor&apos;s package brings a rule for that. Without it, until the device is plugged out, this helps in a terminal: sudo setfacl -m u:%1:rw %2</source>
         <translation>Das Paket von Chronovisor bringt dafür eine Regel mit. Ohne sie hilft, bis das Gerät ausgesteckt wird, in einem Terminal: sudo setfacl -m u:%1:rw %2</translation>
     </message>
+    <message>
+        <source>Of other computers</source>
+        <translation>Von anderen Computern</translation>
+    </message>
+    <message>
+        <source>Do not wait at “%1” any more</source>
+        <translation>Nicht mehr an „%1“ warten</translation>
+    </message>
 </context>
 <context>
     <name>ui::UsbModel</name>
@@ -2809,6 +2821,14 @@
         <source>Memory stick</source>
         <translation>Speicherstick</translation>
     </message>
+    <message>
+        <source>What is passed on to here is plugged in</source>
+        <translation>Was hierher weitergereicht wird, wird eingesteckt</translation>
+    </message>
+    <message>
+        <source>from %1</source>
+        <translation>von %1</translation>
+    </message>
 </context>
 <context>
     <name>ui::UsbPanel</name>
@@ -2840,6 +2860,14 @@
         <source>The machine&apos;s own</source>
         <translation>Der Maschine eigen</translation>
     </message>
+    <message>
+        <source>From other computers</source>
+        <translation>Von anderen Computern</translation>
+    </message>
+    <message>
+        <source>Waiting for devices of other computers</source>
+        <translation>Wartet auf Geräte anderer Computer</translation>
+    </message>
 </context>
 <context>
     <name>ui::UsbRowView</name>
@@ -2854,6 +2882,14 @@
     <message>
         <source>Plug it into the machine</source>
         <translation>In die Maschine einstecken</translation>
+    </message>
+    <message>
+        <source>Give it back to the other computer</source>
+        <translation>Dem anderen Computer zurückgeben</translation>
+    </message>
+    <message>
+        <source>Do not wait there any more</source>
+        <translation>Dort nicht mehr warten</translation>
     </message>
 </context>
 <context>

@@ -76,7 +76,7 @@ Json usbFatesToJson(std::vector<UsbFate> const& fates)
     auto json = Json::array();
     for (auto const& fate : fates)
         json.push_back({ { "id", numbers(fate.vendor, fate.product) }, { "name", fate.name }, { "serial", fate.serial },
-            { "port", fate.port }, { "attached", fate.isAttached },
+            { "port", fate.port }, { "from", fate.from }, { "attached", fate.isAttached },
             { "outcome", outcomes[static_cast<std::size_t>(fate.outcome)] } });
     return json;
 }

@@ -268,13 +268,18 @@ vmm::Result<Json> restorePolicy(UsbOptions const& options, Surroundings& around,
 std::string fateText(Json const& fate)
 {
     auto const name = fate.value("name", "");
-    auto const what = fmt::format("{} (port {})", name.empty() ? fate.value("id", "") : name, fate.value("port", ""));
+    auto const from = fate.value("from", "");
+    auto const what = fmt::format("{} ({} {})", name.empty() ? fate.value("id", "") : name,
+        from.empty() ? "port" : "of", from.empty() ? fate.value("port", "") : from);
     auto const outcome = fate.value("outcome", "");
     if (outcome == "plugged-anew")
         return fmt::format("{} is pulled out and plugged in again", what);
     if (outcome == "asked")
         return fmt::format("{} is unplugged; whether it comes back is asked", what);
-    return fmt::format("{} is unplugged{}", what, outcome == "not-here" ? ", and not to be had on this host now" : "");
+    auto const* const why = outcome != "not-here" ? ""
+        : from.empty()                            ? ", and not to be had on this host now"
+                                                  : ", and has to be passed on anew";
+    return fmt::format("{} is unplugged{}", what, why);
 }
 
 vmm::Result<Json> foreseen(

@@ -213,9 +213,9 @@ public:
     std::vector<UsbQuestion> usbQuestions() const;
     /// The answer "no" to the question about the device at that port; nothing where there is none.
     void dismissUsbQuestion(std::string port);
-    /// What going to that moment does to devices of the host's; an empty `moment`: what suspending the machine and
-    /// bringing it back does, or bringing it back where it is suspended. Reads the disk and asks the host: any thread
-    /// that may wait some milliseconds.
+    /// What going to that moment does to devices of the host's and of other computers; an empty `moment`: what
+    /// suspending the machine and bringing it back does, or bringing it back where it is suspended. Reads the disk and
+    /// asks the host: any thread that may wait some milliseconds.
     vmm::Result<std::vector<UsbFate>> foreseeUsb(std::string const& moment) const;
     /// A USB device of another computer, over the usbredir protocol: connects to who has it (usbredirect --as), and
     /// plugs it in. It stays, as one of the host's, as long as the machine is in memory and the connection lasts.

@@ -383,11 +383,19 @@ vmm::Result<std::vector<UsbFate>> MachineRunner::foreseeUsb(std::string const& m
         had = hostUsbAt(*TRY(timeline()), to);
     else if (!isInMemory(state()) && hasSavedState(directory))
         had = hostUsbIn(TRY(readWholeFile(directory + "/state.json", savedStateLimit)));
-    if (attached.empty() && had.empty())
-        return std::vector<UsbFate>();
-    auto const rules = m_private->usbRules();
-    auto const usb = hostUsb();
-    return foresee(attached, had, usb ? listHostUsb(**usb, rules) : std::vector<HostUsbEntry>(), rules, id());
+    auto fates = std::vector<UsbFate>();
+    if (!attached.empty() || !had.empty()) {
+        auto const rules = m_private->usbRules();
+        auto const usb = hostUsb();
+        fates = foresee(attached, had, usb ? listHostUsb(**usb, rules) : std::vector<HostUsbEntry>(), rules, id());
+    }
+    // Those of other computers stay while a moment takes the machine's place, and end with the process of a suspend.
+    auto const outcome = moment.empty() ? UsbFate::Outcome::NotHere : UsbFate::Outcome::PluggedAnew;
+    for (auto const& one : redirectedUsb()) {
+        if (!one.isListening)
+            fates.push_back({ one.device.vendor, one.device.product, {}, {}, {}, one.address, true, outcome });
+    }
+    return fates;
 }
 
 }

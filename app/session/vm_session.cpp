@@ -72,6 +72,8 @@ void VmSession::take(Notice const& notice)
     } else if (auto const* visitors = std::get_if<notice::HostUsbChanged>(&notice)) {
         m_attachedHostUsb = visitors->devices;
         emit hostUsbChanged();
+    } else if (std::holds_alternative<notice::RedirectedUsbChanged>(notice)) {
+        emit redirectedUsbChanged();
     } else if (auto const* asked = std::get_if<notice::UsbQuestionsChanged>(&notice)) {
         m_usbQuestions = asked->questions;
         emit hostUsbChanged();
@@ -246,6 +248,11 @@ void VmSession::detachHostUsb(QString const& port, UsbDone done)
 void VmSession::dismissUsbQuestion(QString const& port)
 {
     m_runner->dismissUsbQuestion(port.toStdString());
+}
+
+void VmSession::endUsbRedirection(QString const& id, UsbDone done)
+{
+    m_runner->endUsbRedirection(id.toStdString(), here(std::move(done)));
 }
 
 void VmSession::foreseeUsb(QString const& moment, std::function<void(vmm::Result<std::vector<UsbFate>>)> done)

@@ -66,6 +66,11 @@ public:
     void attachHostUsb(QString const& port, Really really, UsbDone done);
     void detachHostUsb(QString const& port, UsbDone done);
     void dismissUsbQuestion(QString const& port);
+    /// The USB devices of other computers that the machine has now, and the places where it waits for some;
+    /// redirectedUsbChanged() tells of them.
+    std::vector<RedirectedUsb> redirectedUsb() const { return m_runner->redirectedUsb(); }
+    /// See MachineRunner::endUsbRedirection(); `done` as above.
+    void endUsbRedirection(QString const& id, UsbDone done);
     /// See MachineRunner::foreseeUsb(); on a thread of its own, `done` on the GUI thread, unless this is gone then.
     void foreseeUsb(QString const& moment, std::function<void(vmm::Result<std::vector<UsbFate>>)> done);
 
@@ -110,6 +115,7 @@ signals:
     void networkChanged(vmm::NetworkConfig network);   ///< its cable or port forwards, by whomever
     void pluggedChanged(QString device, bool plugged); ///< a USB device, by whomever
     void hostUsbChanged();                             ///< attachedHostUsb(), usbQuestions(), by whomever
+    void redirectedUsbChanged();                       ///< redirectedUsb(), by whomever
     /// It was to come to the machine by itself, and could not: told once each time that it is plugged in.
     void hostUsbFailed(vmm::HostUsbInfo device, vmm::Error error);
     /// A moment has brought back another one, and the machine is off.

@@ -187,13 +187,13 @@ std::vector<UsbFate> foresee(std::vector<vmm::HostUsbInfo> const& attached, std:
     std::vector<UsbFate> fates;
     for (auto const& device : attached) {
         bool const isSet = isSetTo(rules.ruleFor(device), machine);
-        fates.push_back({ device.vendor, device.product, usbDeviceName(device), device.serial, device.port, true,
+        fates.push_back({ device.vendor, device.product, usbDeviceName(device), device.serial, device.port, {}, true,
             isSet ? Outcome::PluggedAnew : byPolicy });
     }
     for (auto const& trace : had) {
         if (std::ranges::any_of(attached, [&](auto const& device) { return trace.fits(device); }))
             continue;
-        UsbFate fate { trace.vendor, trace.product, {}, trace.serial, trace.port, false, Outcome::NotHere };
+        UsbFate fate { trace.vendor, trace.product, {}, trace.serial, trace.port, {}, false, Outcome::NotHere };
         auto const here = std::ranges::find_if(plugged, [&](auto const& entry) { return trace.fits(entry.device); });
         if (here != plugged.end() && !here->holder) {
             auto const* const rule = ruleOf(*here);

@@ -26,16 +26,19 @@ struct UsbQuestion {
     bool operator==(UsbQuestion const&) const = default;
 };
 
-/// What becomes of a device of the host's when the machine comes back from a moment: for the person to know before.
+/// What becomes of a device of the host's, or of another computer, when the machine comes back from a moment: for the
+/// person to know before.
 struct UsbFate {
     enum class Outcome : std::uint8_t {
         PluggedAnew, ///< The guest has it now or had it then: it sees it pulled out, and plugged in again.
         Unplugged,   ///< The guest has it now or had it then, and finds it pulled out.
         Asked,       ///< As Unplugged, and the person is asked whether it comes back.
-        NotHere,     ///< The guest had it then; it is not plugged into this host, or another machine has it.
+        NotHere,     ///< The guest had it then; it is not plugged into this host, or another machine has it. Of another
+                     ///< computer's: nobody passes it on then.
     };
     std::uint16_t vendor = 0, product = 0;
     std::string name, serial, port; ///< empty where the state does not tell; `name` only of devices that are here
+    std::string from;               ///< who passes it on, where it is of another computer
     bool isAttached = false;        ///< the machine has it now
     Outcome outcome = Outcome::Unplugged;
     bool operator==(UsbFate const&) const = default;

@@ -392,6 +392,13 @@ private slots:
         auto const host = bring(place.address);
         QTRY_COMPARE(bench.times("usb redir2 in"), 1);
         QTRY_COMPARE(bench.list(), "redir1 listens redir2 by redir1 ");
+        // Which is told before; and after a suspend it has to be passed on anew.
+        auto const fates = tests::must(bench.runner->foreseeUsb(moment.id));
+        QCOMPARE(fates.size(), 1u);
+        QVERIFY(fates[0].vendor == 0x1209 && fates[0].product == 1 && fates[0].isAttached);
+        QVERIFY2(fates[0].from.starts_with("127.0.0.1:"), fates[0].from.c_str());
+        QCOMPARE(fates[0].outcome, UsbFate::Outcome::PluggedAnew);
+        QCOMPARE(tests::must(bench.runner->foreseeUsb("")).at(0).outcome, UsbFate::Outcome::NotHere);
         REQUIRE_OK(bench.wait([&](auto done) { bench.runner->goTo(moment.id, MachineRunner::Present::Lose, done); }));
         QTRY_COMPARE(bench.times("usb redir2 in"), 2);
         QCOMPARE(bench.list(), "redir1 listens redir2 by redir1 ");

@@ -82,10 +82,12 @@ TimelinePanel::TimelinePanel(app::VmSession& session, QWidget* parent)
     });
     connect(&m_timeline, &app::TimelineSession::disksLookedAt, this, &TimelinePanel::showSelected);
     connect(&m_usbTimer, &QTimer::timeout, this, &TimelinePanel::foreseeUsb);
-    connect(&session, &app::VmSession::hostUsbChanged, this, [this] {
-        if (!m_foreseen.isEmpty())
-            m_usbTimer.start();
-    });
+    for (auto const usbChanged : { &app::VmSession::hostUsbChanged, &app::VmSession::redirectedUsbChanged }) {
+        connect(&session, usbChanged, this, [this] {
+            if (!m_foreseen.isEmpty())
+                m_usbTimer.start();
+        });
+    }
     connect(&m_toldTimer, &QTimer::timeout, this, [this] { tell({}); });
     connect(qApp, &QApplication::focusChanged, this, [this](QWidget*, QWidget* now) { focusChanged(now); });
     updateTexts();

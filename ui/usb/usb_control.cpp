@@ -137,6 +137,7 @@ void UsbControl::fillMenu(QMenu* menu)
         menu->addAction(problem.isEmpty() ? tr("No USB device is plugged into this computer.") : problem)
             ->setEnabled(false);
     }
+    add({ UsbRow::Group::Remote, UsbRow::Group::Place }, tr("Of other computers"));
     add({ UsbRow::Group::Own }, tr("The machine's own"));
     menu->addSeparator();
     menu->addAction(icon(QStringLiteral("inspector")), tr("Show beside the screen"), this, &UsbControl::panelRequested);
@@ -147,9 +148,10 @@ void UsbControl::addToMenu(QMenu* menu, UsbRow const& row)
 {
     constexpr int widestDetails = 260;
     auto const isOwn = row.group == UsbRow::Group::Own;
-    auto const verb = row.plugged ? isOwn ? tr("Unplug “%1”") : tr("Detach “%1”")
-        : isOwn ? tr("Plug in “%1”")
-                                  : tr("Attach “%1”");
+    auto const verb = row.group == UsbRow::Group::Place ? tr("Do not wait at “%1” any more")
+        : row.plugged                                   ? isOwn ? tr("Unplug “%1”") : tr("Detach “%1”")
+                                          : isOwn ? tr("Plug in “%1”")
+                                                        : tr("Attach “%1”");
     auto const details = menu->fontMetrics().elidedText(row.details, Qt::ElideRight, widestDetails);
     auto* action = menu->addAction(icon(row.iconName), verb.arg(row.name) + QLatin1Char('\t') + details, this,
         [this, id = row.id, plug = !row.plugged] { m_model->setPlugged(id, plug); });

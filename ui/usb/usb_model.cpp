@@ -25,6 +25,7 @@ UsbModel::UsbModel(app::Library& library, QString id, QObject* parent)
     auto* machine = session();
     connect(machine, &app::VmSession::stateChanged, this, &UsbModel::fill);
     connect(machine, &app::VmSession::hostUsbChanged, this, &UsbModel::fill);
+    connect(machine, &app::VmSession::redirectedUsbChanged, this, &UsbModel::fill);
     connect(machine, &app::VmSession::pluggedChanged, this, &UsbModel::fill);
     connect(machine, &app::VmSession::configChanged, this, &UsbModel::fill);
     connect(&library, &app::Library::machineChanged, this, &UsbModel::fill);
@@ -68,6 +69,9 @@ void UsbModel::setPlugged(QString const& id, bool plugged)
     if (isKnown && row->group == UsbRow::Group::Own) {
         m_library.setPlugged(m_id, id, plugged,
             guarded(this, [this, id](vmm::Result<> const& outcome) { finish(id, Task::PlugUsb, outcome); }));
+    } else if (isKnown && (row->group == UsbRow::Group::Remote || row->group == UsbRow::Group::Place)) {
+        session()->endUsbRedirection(
+            id, guarded(this, [this, id](vmm::Result<> const& outcome) { finish(id, Task::DetachUsb, outcome); }));
     } else if (plugged) {
         // The host may have begun to use it since: a mount tells nobody.
         m_toAttach.insert(id);
@@ -198,7 +202,29 @@ void UsbModel::addHostRows(std::vector<UsbRow>& rows) const
         if (entry(text(device.port)) == nullptr)
             add({ device, {}, {}, {} }, true);
     }
-    std::ranges::stable_sort(rows, {}, &UsbRow::group);
+}
+
+/// Who passes one on says what it is by its numbers alone.
+void UsbModel::addRemoteRows(std::vector<UsbRow>& rows) const
+{
+    for (auto const& one : session()->redirectedUsb()) {
+        auto const id = text(one.id), from = text(one.address);
+        if (one.isListening) {
+            rows.push_back({ id, UsbRow::Group::Place, QStringLiteral("usb"), from,
+                tr("What is passed on to here is plugged in"), id, {}, true });
+            continue;
+        }
+        vmm::HostUsbInfo device;
+        device.vendor = one.device.vendor;
+        device.product = one.device.product;
+        device.speed = one.device.speed;
+        device.deviceClass = one.device.deviceClass;
+        auto const details = m_onTheirWay.contains(id)
+            ? tr("Giving it back…")
+            : QStringLiteral("%1 · %2").arg(speedText(device), tr("from %1").arg(from));
+        rows.push_back({ id, UsbRow::Group::Remote, usbIconName(device), usbName(device), details,
+            text(one.device.program), {}, true });
+    }
 }
 
 void UsbModel::addOwnRows(std::vector<UsbRow>& rows) const
@@ -226,7 +252,9 @@ void UsbModel::fill()
         return; // the machine is being removed
     std::vector<UsbRow> rows;
     addHostRows(rows);
+    addRemoteRows(rows);
     addOwnRows(rows);
+    std::ranges::stable_sort(rows, {}, &UsbRow::group);
     m_rows = std::move(rows);
     emit changed(); // problem() too
 }

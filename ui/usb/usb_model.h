@@ -10,8 +10,8 @@
 
 namespace ui {
 
-/// The USB devices of one machine and of the host, as rows, and what can be done with them. It looks at nothing before
-/// open(), and remembers nothing but what is on its way.
+/// The USB devices of one machine, of the host and of other computers, as rows, and what can be done with them. It
+/// looks at nothing before open(), and remembers nothing but what is on its way.
 class UsbModel final : public QObject {
     Q_OBJECT
 public:
@@ -45,6 +45,7 @@ private:
     void finish(QString const& id, Task task, vmm::Result<> const& outcome);
     void fill();
     void addHostRows(std::vector<UsbRow>& rows) const;
+    void addRemoteRows(std::vector<UsbRow>& rows) const;
     void addOwnRows(std::vector<UsbRow>& rows) const;
     QString whyNot() const;
     QString machineName(std::string const& uuid, std::string const& otherwise) const;

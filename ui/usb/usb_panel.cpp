@@ -113,6 +113,8 @@ void UsbPanel::updateTexts()
     m_rules->setToolTip(tr("What happens with a device when it is plugged in"));
     auto const group = [this](UsbRow::Group which) { return m_groups[static_cast<std::size_t>(which)]; };
     group(UsbRow::Group::Machine)->setHeading(tr("In the machine"));
+    group(UsbRow::Group::Remote)->setHeading(tr("From other computers"));
+    group(UsbRow::Group::Place)->setHeading(tr("Waiting for devices of other computers"));
     group(UsbRow::Group::Host)->setHeading(tr("On this computer"));
     group(UsbRow::Group::Host)->setNothing(!m_problem.isEmpty() ? m_problem : tr("No other USB device is plugged in."));
     group(UsbRow::Group::Own)->setHeading(tr("The machine's own"));

@@ -40,7 +40,7 @@ protected:
     void showEvent(QShowEvent* event) override;
 
 private:
-    static constexpr std::size_t groups = 3; // by UsbRow::Group
+    static constexpr std::size_t groups = 5; // by UsbRow::Group
 
     UsbRowView* makeRow();
     void startDrag(UsbRowView* row);

@@ -8,10 +8,12 @@ namespace ui {
 struct UsbRow {
     enum class Group : std::uint8_t {
         Machine, ///< one of the host's that the machine has
+        Remote,  ///< one of another computer that it has
+        Place,   ///< where devices of other computers are waited for
         Host,    ///< one that it could have
         Own,     ///< an emulated one, or a stick on a disk image: no other machine can have it
     };
-    QString id; ///< one of the host's: where it is plugged in ("1-2.3"); the machine's own: its id
+    QString id; ///< one of the host's: where it is plugged in ("1-2.3"); else its id
     Group group = Group::Host;
     QString iconName, name;
     QString details; ///< speed, and who uses it
@@ -19,6 +21,8 @@ struct UsbRow {
     QString whyNot;  ///< why it cannot be plugged in or out now; empty: it can
     bool plugged = false;
     bool operator==(UsbRow const&) const = default;
+
+    bool isOfHost() const { return group == Group::Machine || group == Group::Host; }
 };
 
 }

@@ -63,11 +63,20 @@ void UsbRowView::update()
     m_switch->setAccessibleName(m_row.name);
     m_switch->setAccessibleDescription(
         m_row.whyNot.isEmpty() ? m_row.details : m_row.details + QStringLiteral(". ") + m_row.whyNot);
-    m_switch->setToolTip(!m_row.whyNot.isEmpty()                 ? m_row.whyNot
-            : m_row.plugged && m_row.group == UsbRow::Group::Own ? tr("Unplug it from the machine")
-            : m_row.plugged                                      ? tr("Give it back to this computer")
-                                                                 : tr("Plug it into the machine"));
-    setCursor(m_row.whyNot.isEmpty() && m_row.group != UsbRow::Group::Own ? Qt::OpenHandCursor : Qt::ArrowCursor);
+    m_switch->setToolTip(!m_row.whyNot.isEmpty() ? m_row.whyNot
+            : m_row.plugged                      ? unplugWords()
+                                                 : tr("Plug it into the machine"));
+    setCursor(m_row.whyNot.isEmpty() && m_row.isOfHost() ? Qt::OpenHandCursor : Qt::ArrowCursor);
+}
+
+QString UsbRowView::unplugWords() const
+{
+    switch (m_row.group) {
+    case UsbRow::Group::Own: return tr("Unplug it from the machine");
+    case UsbRow::Group::Remote: return tr("Give it back to the other computer");
+    case UsbRow::Group::Place: return tr("Do not wait there any more");
+    default: return tr("Give it back to this computer");
+    }
 }
 
 void UsbRowView::mousePressEvent(QMouseEvent* event)
@@ -77,7 +86,7 @@ void UsbRowView::mousePressEvent(QMouseEvent* event)
 
 void UsbRowView::mouseMoveEvent(QMouseEvent* event)
 {
-    if (event->buttons() == Qt::LeftButton && m_row.whyNot.isEmpty() && m_row.group != UsbRow::Group::Own
+    if (event->buttons() == Qt::LeftButton && m_row.whyNot.isEmpty() && m_row.isOfHost()
         && (event->pos() - m_pressedAt).manhattanLength() >= QApplication::startDragDistance())
         emit dragged();
 }
@@ -92,7 +101,7 @@ void UsbRowView::changeEvent(QEvent* event)
 UsbGroup::UsbGroup(UsbRow::Group group, QWidget* parent)
     : QWidget(parent), m_group(group), m_heading(new QLabel), m_nothing(new QLabel), m_rows(new QVBoxLayout)
 {
-    setAcceptDrops(group != UsbRow::Group::Own);
+    setAcceptDrops(group == UsbRow::Group::Machine || group == UsbRow::Group::Host);
     for (auto* label : { m_heading, m_nothing }) {
         label->setProperty("quiet", true);
         label->setWordWrap(true);

@@ -33,6 +33,7 @@ protected:
 
 private:
     void update();
+    QString unplugWords() const;
 
     UsbRow m_row;
     QLabel *m_icon, *m_details;

@@ -211,8 +211,10 @@ QString fatesText(std::vector<app::UsbFate> const& fates)
         QStringList names;
         for (auto const& fate : fates) {
             if (((fate.outcome == outcomes) || ...))
-                names += QStringLiteral("“%1”").arg(
-                    fate.name.empty() ? numbers(fate.vendor, fate.product) : text(fate.name));
+                names += fate.from.empty()
+                    ? QStringLiteral("“%1”").arg(
+                        fate.name.empty() ? numbers(fate.vendor, fate.product) : text(fate.name))
+                    : Words::tr("“%1” from %2").arg(numbers(fate.vendor, fate.product), text(fate.from));
         }
         return names.join(QStringLiteral(", "));
     };

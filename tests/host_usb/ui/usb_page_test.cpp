@@ -1,3 +1,4 @@
+#include "tests/host_usb/redir_host.h"
 #include "tests/host_usb/simulated_usb.h"
 #include "tests/ui/main_window/desk.h"
 #include "ui/display/screen_view.h"
@@ -347,6 +348,33 @@ private slots:
         QVERIFY(bench.bar()->accessibleName().contains("was in the machine before"));
         QTest::mouseClick(bench.answer("Attach again"), Qt::LeftButton);
         QTRY_COMPARE(bench.session(bench.id).attachedHostUsb().size(), 1u);
+    }
+
+    void ofAnotherComputerIsNamedAndGivenBack()
+    {
+        SimulatedUsbDevice const simulated("1-1", 2);
+        Bench bench;
+        auto* page = bench.run();
+        page->setInspectorVisible(true);
+        auto& session = bench.session(bench.id);
+        session.runner()->listenForUsb(tests::must(app::parseUsbPeerAddress("127.0.0.1:0")));
+        QTRY_COMPARE(session.redirectedUsb().size(), 1u);
+        auto const place = session.redirectedUsb().front().address;
+        auto const cancel = tests::must(vmm::makeEventFd());
+        tests::RedirHost const other(
+            tests::must(app::connectToUsbPeer(tests::must(app::parseUsbPeerAddress(place)), 5000, cancel.get())));
+        QTRY_VERIFY(bench.find(page, "1209:0001"));
+        auto* device = bench.find(page, "1209:0001");
+        QVERIFY2(device->accessibleDescription().startsWith("480 Mbit/s · from 127.0.0.1:"),
+            qPrintable(device->accessibleDescription()));
+        QTest::mouseClick(device, Qt::LeftButton);
+        QTRY_VERIFY(!bench.find(page, "1209:0001"));
+        QTRY_VERIFY(other.hasEnded());
+        QVERIFY(bench.script->has("usb redir2 out"));
+        auto* waiting = bench.find(page, QString::fromStdString(place));
+        QVERIFY(waiting);
+        QTest::mouseClick(waiting, Qt::LeftButton);
+        QTRY_VERIFY(session.redirectedUsb().empty());
     }
 
     void aRuleIsMadeFromADevice()

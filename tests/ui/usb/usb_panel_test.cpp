@@ -32,6 +32,18 @@ UsbRow tablet()
     return { "usb-tablet-0", UsbRow::Group::Own, "pointer", "USB tablet", "usb-tablet-0", "usb-tablet-0", {}, true };
 }
 
+UsbRow remote()
+{
+    return { "redir1", UsbRow::Group::Remote, "stick", "0951:1666", "480 Mbit/s · from 10.0.0.7:4000",
+        "usbredirect 0.13", {}, true };
+}
+
+UsbRow place()
+{
+    return { "redir2", UsbRow::Group::Place, "usb", "127.0.0.1:4000", "What is passed on to here is plugged in",
+        "redir2", {}, true };
+}
+
 /// The panel in a window that has the focus.
 struct Bench {
     QWidget window;
@@ -135,6 +147,26 @@ private slots:
         QVERIFY(bench.group("In the machine")->isAncestorOf(bench.plug("Kingston DataTraveler")));
         bench.panel->setRows({ keyboard() });
         QVERIFY(bench.plug("Cherry Keyboard")->hasFocus());
+    }
+
+    void ofOtherComputers()
+    {
+        Bench bench({ remote(), place(), stick() });
+        auto* device = bench.plug("0951:1666");
+        QVERIFY(bench.group("From other computers")->isAncestorOf(device));
+        QCOMPARE(device->accessibleDescription(), "480 Mbit/s · from 10.0.0.7:4000");
+        QCOMPARE(device->toolTip(), "Give it back to the other computer");
+        QTest::mouseClick(device, Qt::LeftButton);
+        QCOMPARE(bench.takeWanted(), (QList<QVariant> { "redir1", false }));
+        QVERIFY(!drop(bench.group("From other computers"), { "1-2", false }));
+        auto* waiting = bench.plug("127.0.0.1:4000");
+        QVERIFY(bench.group("Waiting for devices of other computers")->isAncestorOf(waiting));
+        QCOMPARE(waiting->toolTip(), "Do not wait there any more");
+        waiting->setFocus();
+        QTest::keyClick(waiting, Qt::Key_Space);
+        QCOMPARE(bench.takeWanted(), (QList<QVariant> { "redir2", false }));
+        bench.panel->setRows({ stick() });
+        QVERIFY(!bench.group("From other computers")->isVisible());
     }
 
     void draggedFromOneGroupToTheOther()

@@ -105,6 +105,10 @@ private slots:
         app::UsbFate gone { .vendor = 0x1209, .product = 1, .outcome = Outcome::NotHere };
         QCOMPARE(ui::fatesText({}), "");
         QCOMPARE(ui::fatesText({ stick, gone }), "Unplugged: “DataTraveler”. Not here any more: “1209:0001”.");
+        app::UsbFate const remote {
+            .vendor = 0x0951, .product = 0x1666, .from = "10.0.0.7:4000", .outcome = Outcome::PluggedAnew
+        };
+        QCOMPARE(ui::fatesText({ remote }), "Unplugged and plugged in anew: “0951:1666” from 10.0.0.7:4000.");
         auto other = stick;
         other.name = "Token";
         QCOMPARE(ui::fatesText({ stick, other }), "Unplugged: “DataTraveler”, “Token”.");

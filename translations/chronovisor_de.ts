@@ -1337,6 +1337,16 @@
         <source>%1 of %2</source>
         <translation>%1 von %2</translation>
     </message>
+    <message>
+        <source>now: about %1</source>
+        <comment>a moment</comment>
+        <translation>jetzt: etwa %1</translation>
+    </message>
+    <message>
+        <source>now: about %1 in %2 s</source>
+        <comment>a moment</comment>
+        <translation>jetzt: etwa %1 in %2 s</translation>
+    </message>
 </context>
 <context>
     <name>ui::NewMachinePage</name>
@@ -2371,10 +2381,6 @@
         </translation>
     </message>
     <message>
-        <source>Moments, their size on the disk, and how much memory changed a second between the last of them</source>
-        <translation>Momente, ihre Größe auf der Platte, und wie viel Speicher sich zwischen den letzten von ihnen in der Sekunde geändert hat</translation>
-    </message>
-    <message>
         <source>Timeline</source>
         <translation>Zeitleiste</translation>
     </message>
@@ -2461,6 +2467,10 @@
     <message>
         <source>No moments yet.</source>
         <translation>Noch keine Momente.</translation>
+    </message>
+    <message>
+        <source>Moments, their size on the disk, how much memory changed a second between the last of them, and what a moment would take on the disk now</source>
+        <translation>Momente, ihre Größe auf der Platte, wie viel Speicher sich zwischen den letzten von ihnen in der Sekunde geändert hat, und was ein Moment jetzt auf der Platte bräuchte</translation>
     </message>
 </context>
 <context>

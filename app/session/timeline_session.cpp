@@ -5,6 +5,7 @@
 #include <QDateTime>
 #include <QFileInfo>
 #include <algorithm>
+#include <span>
 
 namespace app {
 
@@ -15,7 +16,7 @@ constexpr std::chrono::milliseconds readDelay { 120 }, countDelay { 1200 }, obst
 /// Who scrubs goes on; who stays wants to know more.
 constexpr std::chrono::milliseconds diskDelay { 250 };
 /// Of how many moments the rate of change is told.
-constexpr int rateMoments = 5;
+constexpr std::size_t rateMoments = 5;
 constexpr std::uint64_t pageBytes = 4096;
 
 MomentEntry entryOf(vmm::timeline::Moment const& moment)
@@ -69,6 +70,7 @@ TimelineSession::TimelineSession(std::shared_ptr<MachineRunner> runner, QObject*
     connect(&m_purgeTimer, &QTimer::timeout, this, &TimelineSession::purge);
     connect(&m_diskTimer, &QTimer::timeout, this, &TimelineSession::lookAtDisks);
     connect(&m_watcher, &QFileSystemWatcher::directoryChanged, this, &TimelineSession::readSoon);
+    beginRunning();
 }
 
 TimelineSession::~TimelineSession()
@@ -195,6 +197,8 @@ void TimelineSession::take(vmm::Result<Reading> reading)
     if (!isFirst && reading->moments == m_moments && reading->removed == m_removed && reading->present == m_present
         && reading->damaged == m_damaged && reading->policy == m_policy)
         return;
+    if (m_present != reading->present)
+        beginRunning();
     m_moments = std::move(reading->moments);
     m_removed = std::move(reading->removed);
     m_present = std::move(reading->present);
@@ -265,21 +269,55 @@ MomentEntry const* TimelineSession::moment(QString const& id) const
     return place == m_places.end() ? nullptr : &m_moments[place->second];
 }
 
+/// That led to now, the latest first: as many as tell the rate of change, and the one before them.
+std::vector<MomentEntry const*> TimelineSession::lastMoments() const
+{
+    std::vector<MomentEntry const*> last;
+    for (auto const* one = moment(m_present); one != nullptr && last.size() <= rateMoments; one = moment(one->parent))
+        last.push_back(one);
+    return last;
+}
+
 std::optional<double> TimelineSession::changeRate() const
 {
-    auto const* last = moment(m_present);
-    quint64 bytes = 0;
-    auto const* first = last;
-    for (int i = 0; i < rateMoments && first != nullptr; ++i) {
-        auto const* before = moment(first->parent);
-        if (before == nullptr)
-            break;
-        bytes += first->changedBytes;
-        first = before;
-    }
-    if (last == nullptr || first == last || last->time <= first->time)
+    auto const last = lastMoments();
+    if (last.size() < 2 || last.front()->time <= last.back()->time)
         return std::nullopt;
-    return static_cast<double>(bytes) * 1000 / static_cast<double>(last->time - first->time);
+    quint64 bytes = 0;
+    for (auto const* one : std::span(last).first(last.size() - 1))
+        bytes += one->changedBytes;
+    return static_cast<double>(bytes) * 1000 / static_cast<double>(last.front()->time - last.back()->time);
+}
+
+std::optional<MomentForecast> TimelineSession::forecast() const
+{
+    auto const rate = changeRate();
+    if (!rate || !isInMemory(m_runner->state()))
+        return std::nullopt;
+    quint64 changed = 0, stored = 0;
+    auto const last = lastMoments();
+    for (auto const* one : std::span(last).first(last.size() - 1)) {
+        changed += one->changedBytes;
+        stored += one->storedBytes;
+    }
+    auto const ran = m_ranMilliseconds + (m_running.isValid() ? m_running.elapsed() : 0);
+    auto const memory = static_cast<double>(m_runner->config().memoryMiB) * (1u << 20);
+    MomentForecast forecast;
+    forecast.changedBytes = static_cast<quint64>(std::min(*rate * static_cast<double>(ran) / 1000, memory));
+    if (changed > 0)
+        forecast.storedBytes = static_cast<quint64>(
+            static_cast<double>(forecast.changedBytes) * static_cast<double>(stored) / static_cast<double>(changed));
+    forecast.takes = m_lastKeepTook;
+    return forecast;
+}
+
+/// From the moment on that is the last one now.
+void TimelineSession::beginRunning()
+{
+    m_ranMilliseconds = 0;
+    m_running.invalidate();
+    if (m_runner->state() == SessionState::Running)
+        m_running.start();
 }
 
 // Changing
@@ -495,6 +533,8 @@ void TimelineSession::setKeeping(std::optional<double> fraction)
 {
     if (m_keeping == fraction)
         return;
+    if (!m_keeping)
+        m_keepBegan.start();
     m_keeping = fraction;
     emit keepingChanged();
 }
@@ -507,6 +547,8 @@ void TimelineSession::take(Notice const& notice)
     } else if (auto const* one = std::get_if<notice::MomentKept>(&notice)) {
         readNow();
         setNeglected(std::nullopt);
+        if (m_keeping)
+            m_lastKeepTook = std::chrono::milliseconds(m_keepBegan.elapsed());
         emit kept(QString::fromStdString(one->id), one->stoodStill);
     } else if (std::holds_alternative<notice::KeepingEnded>(notice)) {
         setKeeping(std::nullopt);
@@ -515,6 +557,9 @@ void TimelineSession::take(Notice const& notice)
     } else if (auto const* state = std::get_if<notice::StateChanged>(&notice)) {
         if (!isInMemory(state->state))
             setKeeping(std::nullopt);
+        if (m_running.isValid())
+            m_ranMilliseconds += m_running.restart();
+        state->state == SessionState::Running ? m_running.start() : m_running.invalidate();
         if (!m_isOpen)
             return;
         isInMemory(state->state) ? m_obstacleTimer.start() : m_obstacleTimer.stop();

@@ -4,6 +4,7 @@
 #include "app/session/moment_comparison.h"
 #include "app/session/moment_pictures.h"
 
+#include <QElapsedTimer>
 #include <QFileSystemWatcher>
 #include <QObject>
 #include <QTimer>
@@ -12,10 +13,10 @@ namespace app {
 
 using MomentReason = vmm::timeline::Reason;
 using TimelinePolicy = vmm::timeline::Policy;
-
 using TimelineTier = vmm::timeline::Tier;
 using vmm::timeline::checkPolicy;
 using vmm::timeline::longestTier;
+
 /// A moment of a machine as a person sees it.
 struct MomentEntry {
     QString id, parent; ///< an empty parent: the first of its kind
@@ -38,6 +39,13 @@ struct TimelineCosts {
     std::map<QString, vmm::timeline::Usage::Cost> moments;
     quint64 total = 0;
     bool mayThin = true; ///< else what is over the budget is only the person's to free
+};
+
+/// What a moment would be that was kept now, reckoned from the last ones.
+struct MomentForecast {
+    quint64 changedBytes = 0;                       ///< of memory
+    quint64 storedBytes = 0;                        ///< on the disk
+    std::optional<std::chrono::milliseconds> takes; ///< as long as the last one that we have seen being kept
 };
 
 /// A machine's past for the desktop: its moments as values, its pictures, and what can be done there. GUI thread only;
@@ -82,6 +90,8 @@ public:
     std::optional<TimelineCosts> const& costs() const { return m_costs; }
     /// Bytes of memory a second that changed between the last moments before the present.
     std::optional<double> changeRate() const;
+    /// Nothing where there were too few moments to tell, and of a machine that is not in memory.
+    std::optional<MomentForecast> forecast() const;
 
     /// The machine's next start goes to a moment: until then it has no present.
     bool isOnItsWay() const { return m_isOnItsWay; }
@@ -159,6 +169,8 @@ private:
     void change(
         Step step, QString const& id, std::function<Outcome(vmm::timeline::Timeline&, std::string const&)> what);
     void setKeeping(std::optional<double> fraction);
+    std::vector<MomentEntry const*> lastMoments() const;
+    void beginRunning();
     void setNeglected(std::optional<notice::PastNeglected> neglected);
 
     std::shared_ptr<MachineRunner> m_runner;
@@ -182,6 +194,10 @@ private:
     QFileSystemWatcher m_watcher;
     QTimer m_readTimer, m_countTimer, m_obstacleTimer, m_purgeTimer, m_diskTimer;
     bool m_isOpen = false, m_isRead = false, m_isReading = false, m_readAgain = false, m_isLooking = false;
+    QElapsedTimer m_running;      // since when the guest runs; not valid: it stands still
+    qint64 m_ranMilliseconds = 0; // since the last moment, before that
+    QElapsedTimer m_keepBegan;
+    std::optional<std::chrono::milliseconds> m_lastKeepTook;
     std::unique_ptr<vmm::LoopThread> m_thread, m_lookThread; // last: they end before what they use
 };
 

@@ -357,6 +357,35 @@ private slots:
         QCOMPARE(*past.timeline.changeRate(), 4096.0 * 1000 / double(moments[1].time - moments[0].time));
     }
 
+    void whatAMomentWouldBeNowGrowsWhileTheGuestRuns()
+    {
+        Past past;
+        QVERIFY(past.run());
+        past.keep("first");
+        QVERIFY(!past.timeline.forecast());
+        QTest::qWait(5);
+        past.keep("second");
+        auto const changed = [&] { return past.timeline.forecast()->changedBytes; };
+        QVERIFY(past.timeline.forecast() && past.timeline.forecast()->takes);
+        auto const soon = changed();
+        QTRY_VERIFY(changed() > soon);
+        // It is stored as the last one was.
+        auto const& last = past.timeline.moments()[1];
+        auto const forecast = *past.timeline.forecast();
+        QCOMPARE(forecast.storedBytes, quint64(double(forecast.changedBytes) * double(last.storedBytes) / 4096.0));
+        past.session.pause();
+        QVERIFY(past.becomes(SessionState::Paused));
+        auto const still = changed();
+        QTest::qWait(20);
+        QCOMPARE(changed(), still);
+        past.session.resume();
+        QVERIFY(past.becomes(SessionState::Running));
+        QTRY_VERIFY(changed() > still);
+        past.session.powerOff();
+        QVERIFY(past.becomes(SessionState::Off));
+        QVERIFY(!past.timeline.forecast());
+    }
+
     void disksAreComparedAfterEverythingElse()
     {
         Past past;

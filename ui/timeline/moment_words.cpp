@@ -99,6 +99,18 @@ QString timelineSummary(app::TimelineSession const& timeline)
     return joined(parts);
 }
 
+QString forecastText(app::TimelineSession const& timeline)
+{
+    auto const next = timeline.forecast();
+    if (!next)
+        return {};
+    auto const size = bytesText(next->storedBytes);
+    if (!next->takes)
+        return Words::tr("now: about %1", "a moment").arg(size);
+    return Words::tr("now: about %1 in %2 s", "a moment")
+        .arg(size, QLocale().toString(static_cast<double>(next->takes->count()) / 1e3, 'f', 1));
+}
+
 QString whyNotKeep(app::TimelineSession const& timeline, app::SessionState state)
 {
     if (timeline.keeping())

@@ -18,6 +18,8 @@ QString momentDetails(app::MomentEntry const& moment, std::optional<app::Timelin
 QString momentSpoken(app::MomentEntry const& moment);
 /// "12 moments · 410 MB of 20 GB · 3 MB/s".
 QString timelineSummary(app::TimelineSession const& timeline);
+/// "now: about 12 MB in 0.4 s": what a moment would take; empty where that cannot be told.
+QString forecastText(app::TimelineSession const& timeline);
 /// Why a moment cannot be kept now, and what to do; empty: it can.
 QString whyNotKeep(app::TimelineSession const& timeline, app::SessionState state);
 /// The same of going to another moment.

@@ -471,10 +471,13 @@ void TimelinePanel::updateFooter()
     m_words->setAccessibleName(words);
     bool const isOfNeglect = m_timeline.neglected() && words == neglectText(*m_timeline.neglected());
     m_words->setToolTip(isOfNeglect ? QString::fromStdString(m_timeline.neglected()->why.message()) : QString());
-    auto const summary = timelineSummary(m_timeline);
+    auto summary = timelineSummary(m_timeline);
+    // Who looks at the past has the keys' names there.
+    if (auto const next = moment == nullptr ? forecastText(m_timeline) : QString(); !next.isEmpty())
+        summary += QStringLiteral(" · ") + next;
     m_summary->setText(summary);
-    m_summary->setAccessibleDescription(tr("Moments, their size on the disk, and how much memory changed a second "
-                                           "between the last of them"));
+    m_summary->setAccessibleDescription(tr("Moments, their size on the disk, how much memory changed a second between "
+                                           "the last of them, and what a moment would take on the disk now"));
     m_summary->setStatusTip(m_summary->accessibleDescription());
     m_axis->setAccessibleDescription(summary);
     for (auto* button : { m_closer, m_farther })

@@ -499,6 +499,11 @@ private slots:
         QVERIFY2(QRegularExpression(QStringLiteral("^[0-9.,]+ KiB of 20 GiB$")).match(summary()[1]).hasMatch(),
             qPrintable(summary()[1]));
         QVERIFY2(summary()[2].endsWith("/s"), qPrintable(summary()[2]));
+        auto const next = ui::forecastText(scene.timeline());
+        QVERIFY2(QRegularExpression(QStringLiteral("^now: about [0-9.,]+ (bytes|[KM]iB) in [0-9.]+ s$"))
+                     .match(next)
+                     .hasMatch(),
+            qPrintable(next));
         QVERIFY(scene.axis->accessibleDescription().startsWith("2 moment"));
 
         auto policy = scene.timeline().policy();

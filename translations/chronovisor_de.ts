@@ -859,7 +859,7 @@
     </message>
     <message>
         <source>Processor &amp;kind</source>
-        <translation>Prozessor&amp;art</translation>
+        <translation>Prozessora&amp;rt</translation>
     </message>
     <message>
         <source>&amp;Firmware</source>
@@ -1058,11 +1058,11 @@
     </message>
     <message>
         <source>When the machine comes back from a moment or is restored, devices of this computer &amp;are</source>
-        <translation>Kommt die Maschine von einem Moment zurück oder wird sie wiederhergestellt, &amp;werden Geräte dieses Computers</translation>
+        <translation>Kommt die Maschine von einem Moment zurück oder wird sie wiederhergestellt, &amp;werden Geräte dieses Rechners</translation>
     </message>
     <message>
         <source>USB devices of this computer after going back</source>
-        <translation>USB-Geräte dieses Computers nach dem Zurückgehen</translation>
+        <translation>USB-Geräte dieses Rechners nach dem Zurückgehen</translation>
     </message>
     <message>
         <source>plugged in anew</source>
@@ -1338,14 +1338,14 @@
         <translation>%1 von %2</translation>
     </message>
     <message>
-        <source>now: about %1</source>
-        <comment>a moment</comment>
-        <translation>jetzt: etwa %1</translation>
-    </message>
-    <message>
         <source>now: about %1 in %2 s</source>
         <comment>a moment</comment>
         <translation>jetzt: etwa %1 in %2 s</translation>
+    </message>
+    <message>
+        <source>now: about %1</source>
+        <comment>a moment</comment>
+        <translation>jetzt: etwa %1</translation>
     </message>
 </context>
 <context>
@@ -1645,6 +1645,10 @@
     <message>
         <source>USB devices</source>
         <translation>USB-Geräte</translation>
+    </message>
+    <message>
+        <source>There are no removed machines. One that is removed can be had back for 30 days.</source>
+        <translation>Es gibt keine entfernten Maschinen. Eine entfernte ist noch 30 Tage lang zurückzuholen.</translation>
     </message>
 </context>
 <context>
@@ -2300,11 +2304,11 @@
     </message>
     <message>
         <source>Keep a moment before its settings c&amp;hange</source>
-        <translation>Einen Moment festhalten, bevor sich ihre Einstellungen ä&amp;ndern</translation>
+        <translation>Einen Moment festhalten, bevor sich ihre Einstellungen än&amp;dern</translation>
     </message>
     <message>
         <source>Keep a moment when the program is c&amp;losed</source>
-        <translation>Einen Moment festhalten, wenn das Programm ge&amp;schlossen wird</translation>
+        <translation>Einen Moment festhalten, wenn das Programm ges&amp;chlossen wird</translation>
     </message>
     <message>
         <source>All moments &amp;together take at most</source>
@@ -2561,19 +2565,19 @@
     </message>
     <message>
         <source>the only keyboard of this computer</source>
-        <translation>einzige Tastatur dieses Computers</translation>
+        <translation>einzige Tastatur dieses Rechners</translation>
     </message>
     <message>
         <source>a keyboard of this computer</source>
-        <translation>Tastatur dieses Computers</translation>
+        <translation>Tastatur dieses Rechners</translation>
     </message>
     <message>
         <source>the only pointer of this computer</source>
-        <translation>einziger Zeiger dieses Computers</translation>
+        <translation>einziger Zeiger dieses Rechners</translation>
     </message>
     <message>
         <source>a pointer of this computer</source>
-        <translation>Zeiger dieses Computers</translation>
+        <translation>Zeiger dieses Rechners</translation>
     </message>
     <message>
         <source>mounted at %1</source>
@@ -2581,7 +2585,7 @@
     </message>
     <message>
         <source>network %1 of this computer</source>
-        <translation>Netzwerk %1 dieses Computers</translation>
+        <translation>Netzwerk %1 dieses Rechners</translation>
     </message>
     <message>
         <source>in use (%1)</source>
@@ -2589,19 +2593,19 @@
     </message>
     <message>
         <source>It is the only keyboard of this computer: it would type in the machine alone.</source>
-        <translation>Es ist die einzige Tastatur dieses Computers: Sie schriebe dann nur noch in der Maschine.</translation>
+        <translation>Es ist die einzige Tastatur dieses Rechners: Sie schriebe dann nur noch in der Maschine.</translation>
     </message>
     <message>
         <source>It is a keyboard of this computer, and would type in the machine alone.</source>
-        <translation>Es ist eine Tastatur dieses Computers und schriebe dann nur noch in der Maschine.</translation>
+        <translation>Es ist eine Tastatur dieses Rechners und schriebe dann nur noch in der Maschine.</translation>
     </message>
     <message>
         <source>It is the only pointer of this computer: it would move in the machine alone.</source>
-        <translation>Es ist der einzige Zeiger dieses Computers: Er bewegte sich dann nur noch in der Maschine.</translation>
+        <translation>Es ist der einzige Zeiger dieses Rechners: Er bewegte sich dann nur noch in der Maschine.</translation>
     </message>
     <message>
         <source>It is a pointer of this computer, and would move in the machine alone.</source>
-        <translation>Es ist ein Zeiger dieses Computers und bewegte sich dann nur noch in der Maschine.</translation>
+        <translation>Es ist ein Zeiger dieses Rechners und bewegte sich dann nur noch in der Maschine.</translation>
     </message>
     <message>
         <source>It is mounted at %1: what is not written yet would be lost. Eject it first.</source>
@@ -2613,11 +2617,11 @@
     </message>
     <message>
         <source>It is the only network connection of this computer (%1).</source>
-        <translation>Es ist die einzige Netzwerkverbindung dieses Computers (%1).</translation>
+        <translation>Es ist die einzige Netzwerkverbindung dieses Rechners (%1).</translation>
     </message>
     <message>
         <source>It is a network connection of this computer (%1), which would end.</source>
-        <translation>Es ist eine Netzwerkverbindung dieses Computers (%1), die dann endete.</translation>
+        <translation>Es ist eine Netzwerkverbindung dieses Rechners (%1), die dann endete.</translation>
     </message>
     <message>
         <source>A program has its port open (%1), and would lose it.</source>
@@ -2625,7 +2629,7 @@
     </message>
     <message>
         <source>A rule says that it stays on this computer.</source>
-        <translation>Eine Regel sagt, dass es an diesem Computer bleibt.</translation>
+        <translation>Eine Regel sagt, dass es an diesem Rechner bleibt.</translation>
     </message>
     <message>
         <source>Unplugged and plugged in anew: %1.</source>
@@ -2700,7 +2704,7 @@
     </message>
     <message>
         <source>&amp;Keep on this computer</source>
-        <translation>An diesem Computer be&amp;halten</translation>
+        <translation>An diesem Rechner be&amp;halten</translation>
     </message>
     <message>
         <source>A&amp;lways do this</source>
@@ -2718,11 +2722,11 @@
     <name>ui::UsbControl</name>
     <message>
         <source>Of this computer</source>
-        <translation>Von diesem Computer</translation>
+        <translation>Von diesem Rechner</translation>
     </message>
     <message>
         <source>No USB device is plugged into this computer.</source>
-        <translation>An diesem Computer ist kein USB-Gerät eingesteckt.</translation>
+        <translation>An diesem Rechner ist kein USB-Gerät eingesteckt.</translation>
     </message>
     <message>
         <source>The machine&apos;s own</source>
@@ -2762,7 +2766,7 @@
     </message>
     <message>
         <source>Of other computers</source>
-        <translation>Von anderen Computern</translation>
+        <translation>Von anderen Rechnern</translation>
     </message>
     <message>
         <source>Do not wait at “%1” any more</source>
@@ -2777,7 +2781,7 @@
     </message>
     <message>
         <source>The USB devices of this computer cannot be used here.</source>
-        <translation>Die USB-Geräte dieses Computers sind hier nicht zu benutzen.</translation>
+        <translation>Die USB-Geräte dieses Rechners sind hier nicht zu benutzen.</translation>
     </message>
     <message>
         <source>The machine has no USB controller: give it one in its settings.</source>
@@ -2813,7 +2817,7 @@
     </message>
     <message>
         <source>stays on this computer</source>
-        <translation>bleibt an diesem Computer</translation>
+        <translation>bleibt an diesem Rechner</translation>
     </message>
     <message>
         <source>always in this machine</source>
@@ -2860,7 +2864,7 @@
     </message>
     <message>
         <source>On this computer</source>
-        <translation>An diesem Computer</translation>
+        <translation>An diesem Rechner</translation>
     </message>
     <message>
         <source>No other USB device is plugged in.</source>
@@ -2872,11 +2876,11 @@
     </message>
     <message>
         <source>From other computers</source>
-        <translation>Von anderen Computern</translation>
+        <translation>Von anderen Rechnern</translation>
     </message>
     <message>
         <source>Waiting for devices of other computers</source>
-        <translation>Wartet auf Geräte anderer Computer</translation>
+        <translation>Wartet auf Geräte anderer Rechner</translation>
     </message>
 </context>
 <context>
@@ -2887,7 +2891,7 @@
     </message>
     <message>
         <source>Give it back to this computer</source>
-        <translation>An diesen Computer zurückgeben</translation>
+        <translation>An diesen Rechner zurückgeben</translation>
     </message>
     <message>
         <source>Plug it into the machine</source>
@@ -2895,7 +2899,7 @@
     </message>
     <message>
         <source>Give it back to the other computer</source>
-        <translation>Dem anderen Computer zurückgeben</translation>
+        <translation>Dem anderen Rechner zurückgeben</translation>
     </message>
     <message>
         <source>Do not wait there any more</source>
@@ -2910,7 +2914,7 @@
     </message>
     <message>
         <source>Stays on this computer</source>
-        <translation>Bleibt an diesem Computer</translation>
+        <translation>Bleibt an diesem Rechner</translation>
     </message>
     <message>
         <source>Always into “%1”</source>

@@ -114,7 +114,9 @@ void PreferencesPage::updateTexts()
     m_languageLabel->setText(tr("&Language"));
     m_closeLabel->setText(tr("When the application is closed, machines that &run are"));
     m_closeHint->setText(tr("A suspended machine goes on where it was when it is restored."));
-    m_trashLabel->setText(tr("Removed machines take %1. They are deleted after 30 days.").arg(bytesText(m_trashBytes)));
+    m_trashLabel->setText(m_trashBytes == 0
+            ? tr("There are no removed machines. One that is removed can be had back for 30 days.")
+            : tr("Removed machines take %1. They are deleted after 30 days.").arg(bytesText(m_trashBytes)));
     m_emptyTrash->setText(tr("&Empty the trash now"));
     m_theme->setAccessibleName(tr("Colours"));
     m_language->setAccessibleName(tr("Language"));

@@ -94,6 +94,7 @@ QPushButton:hover { background: %raised; }
 QPushButton:pressed { background: %pressed; }
 QPushButton:focus { border-color: %accent; }
 QPushButton:disabled { color: %quiet; }
+QPushButton::menu-indicator { subcontrol-origin: padding; subcontrol-position: right center; right: 6px; }
 QPushButton[primary="true"] { background: %accent; color: %accentText; border-color: %accent; font-weight: 600; }
 QPushButton[primary="true"]:hover { background: %accentHover; }
 QPushButton[primary="true"]:focus { border: 2px solid %text; padding: 5px 13px; }
@@ -126,7 +127,7 @@ QTabWidget::pane { border: none; border-top: 1px solid %border; }
 QLineEdit, QPlainTextEdit { border: 1px solid %border; border-radius: 6px; padding: 5px 7px; background: %base; selection-background-color: %accent; selection-color: %accentText; }
 QLineEdit:focus, QPlainTextEdit:focus { border-color: %accent; }
 QLineEdit:disabled, QPlainTextEdit:disabled { color: %quiet; background: %window; }
-QComboBox, QSpinBox { min-height: 26px; }
+QComboBox, QSpinBox, QDoubleSpinBox { min-height: 26px; }
 QCheckBox::indicator { width: 14px; height: 14px; border: 1px solid %quiet; border-radius: 4px; background: %base; }
 QCheckBox::indicator:checked { border-color: %accent; background: %accent; image: url(:/icons/checked.svg); }
 QCheckBox::indicator:disabled { border-color: %border; background: %window; }

@@ -190,8 +190,12 @@ void TimelineSession::take(vmm::Result<Reading> reading)
         emit failed(Step::Read, {}, reading.error());
         return;
     }
-    m_source = reading->source;
+    auto before = std::exchange(m_source, reading->source);
     m_pictures.setSource(m_source);
+    // Of a machine that is off it is another one each time. To end one with a thousand moments takes a while, which is
+    // the thread's, as the task ends there that has it last.
+    if (before && before != m_source)
+        inBackground([before = std::move(before)] { return true; }, [](TimelineSession&, bool) {});
     if (std::exchange(m_isOnItsWay, reading->isOnItsWay) != reading->isOnItsWay)
         lookForObstacles();
     if (!isFirst && reading->moments == m_moments && reading->removed == m_removed && reading->present == m_present

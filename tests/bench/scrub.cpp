@@ -1,11 +1,15 @@
-// scrub DIRECTORY MOMENTS: makes a timeline of so many moments in DIRECTORY, opens it in the desktop's widgets, and
-// scrubs. Prints milliseconds: "open", from asking for the timeline until its axis is painted with all moments; "thumb
-// N" and "scrub N", from the selection of a moment that was not looked at before until its small picture and its whole
-// one are painted in the place of the screen; "next N", the latter by the arrow key from its neighbour.
+// scrub DIRECTORY MOMENTS [TURNS]: makes a timeline of so many moments in DIRECTORY, opens it in the desktop's widgets,
+// and scrubs. Prints milliseconds: "open", from asking for the timeline until its axis is painted with all moments;
+// "thumb N" and "scrub N", from the selection of a moment that was not looked at before until its small picture and its
+// whole one are painted in the place of the screen; "next N", the latter by the arrow key from its neighbour. And the
+// longest stalls of the GUI thread, and what remains of them without waits for a processor: "stall_NAME N", "own_NAME
+// N" while it is opened, while the pointer goes over it ("hover"), while it is dragged ("drag"), while the wheel turns
+// ("zoom"), and while a moment arrives.
 
 #include "app/runner/picture.h"
 #include "app/session/timeline_session.h"
 #include "app/session/vm_session.h"
+#include "ui/main_window/stall_monitor.h"
 #include "ui/theme/theme.h"
 #include "ui/timeline/past_view.h"
 #include "ui/timeline/timeline_panel.h"
@@ -13,11 +17,15 @@
 #include <QApplication>
 #include <QDateTime>
 #include <QElapsedTimer>
+#include <QMouseEvent>
 #include <QPainter>
 #include <QTemporaryDir>
 #include <QVBoxLayout>
+#include <QWheelEvent>
 #include <cstdio>
+#include <functional>
 #include <random>
+#include <thread>
 #include <utility>
 
 namespace {
@@ -96,6 +104,68 @@ double until(QElapsedTimer const& timer, Condition done)
     return static_cast<double>(timer.nsecsElapsed()) / 1e6;
 }
 
+/// The longest stall while `work` is done.
+void measureStall(char const* name, std::function<void()> const& work)
+{
+    ui::StallMonitor monitor;
+    QCoreApplication::processEvents();
+    work();
+    std::printf(
+        "stall_%s %.2f\nown_%s %.2f\n", name, monitor.longestMilliseconds(), name, monitor.longestOwnMilliseconds());
+}
+
+/// Another program keeps one more.
+vmm::Result<> keepOne(std::string const& path)
+{
+    auto folder = TRY(vmm::timeline::openFolder(path));
+    auto const timeline
+        = TRY(vmm::timeline::Timeline::open(std::move(folder), vmm::timeline::Timeline::Access::ReadWrite));
+    Page page;
+    vmm::timeline::NewMoment what;
+    what.time = static_cast<std::uint64_t>(QDateTime::currentMSecsSinceEpoch()) * 1'000'000;
+    what.state = "{}";
+    what.picture = desktopPicture(7);
+    TRY(timeline->take(what, page, {}));
+    return {};
+}
+
+/// From the left to the right over the axis, and back.
+void sweep(QWidget* over, Qt::MouseButton held)
+{
+    constexpr int step = 3;
+    auto const move = [&](QEvent::Type type, int x) {
+        QPointF const at(x, over->height() / 3.0);
+        auto const button = type == QEvent::MouseMove ? Qt::NoButton : held;
+        auto const buttons = type == QEvent::MouseButtonRelease ? Qt::NoButton : Qt::MouseButtons(held);
+        QMouseEvent event(type, at, over->mapToGlobal(at), button, buttons, Qt::NoModifier);
+        QCoreApplication::sendEvent(over, &event);
+        QCoreApplication::processEvents();
+    };
+    if (held != Qt::NoButton)
+        move(QEvent::MouseButtonPress, 0);
+    for (int x = 0; x < over->width(); x += step)
+        move(QEvent::MouseMove, x);
+    for (int x = over->width(); x > 0; x -= step)
+        move(QEvent::MouseMove, x);
+    if (held != Qt::NoButton)
+        move(QEvent::MouseButtonRelease, 0);
+}
+
+/// As far out as it goes, all the way in, and out again.
+void turnWheel(QWidget* over)
+{
+    constexpr int notches = 30, notch = 120;
+    for (auto const direction : { -1, 1, -1 }) {
+        for (int i = 0; i < notches; ++i) {
+            QPointF const at(over->width() * 0.7, 30);
+            QWheelEvent event(at, over->mapToGlobal(at), {}, { 0, direction * notch }, Qt::NoButton, Qt::NoModifier,
+                Qt::NoScrollPhase, false);
+            QCoreApplication::sendEvent(over, &event);
+            QCoreApplication::processEvents();
+        }
+    }
+}
+
 /// Tells when the axis has been painted.
 class Paints final : public QObject {
 public:
@@ -112,8 +182,9 @@ public:
 int main(int argc, char** argv)
 {
     QApplication application(argc, argv);
-    if (argc != 3)
+    if (argc < 3 || argc > 4)
         return 2;
+    auto const turns = argc == 4 ? std::atoi(argv[3]) : 100;
     app::usePreferencesFile(QString::fromLocal8Bit(argv[1]) + QStringLiteral("/preferences"));
     ui::applyTheme(application);
     auto const path = std::string(argv[1]) + "/timeline";
@@ -145,7 +216,8 @@ int main(int argc, char** argv)
     window.show();
     int before = -1; // paintings until the moments were there
     QObject::connect(&session.timeline(), &app::TimelineSession::changed, [&] { before = paints.count; });
-    std::printf("open %.2f\n", until(timer, [&] { return before >= 0 && paints.count > before; }));
+    measureStall("open",
+        [&] { std::printf("open %.2f\n", until(timer, [&] { return before >= 0 && paints.count > before; })); });
     if (axis->count() != count)
         return 1;
 
@@ -173,7 +245,7 @@ int main(int argc, char** argv)
         axis->selectIndex(index);
         std::printf("%s %.2f\n", what, until(timer, [&] { return painted == id; }));
     };
-    for (int turn = 0; turn < 100; ++turn) {
+    for (int turn = 0; turn < turns; ++turn) {
         auto const index = static_cast<int>(random() % static_cast<unsigned>(count - 1));
         measure("scrub", index);
         std::printf("thumb %.2f\n", toSee);
@@ -185,5 +257,17 @@ int main(int argc, char** argv)
         }
         measure("next", index + 1);
     }
-    return 0;
+
+    measureStall("hover", [&] { sweep(axis->viewport(), Qt::NoButton); });
+    measureStall("drag", [&] { sweep(axis->viewport(), Qt::LeftButton); });
+    measureStall("zoom", [&] { turnWheel(axis->viewport()); });
+    measureStall("arrival", [&] {
+        std::jthread const other([&] {
+            if (auto const kept = keepOne(path); !kept)
+                std::fprintf(stderr, "%s\n", kept.error().message().c_str());
+        });
+        timer.restart();
+        until(timer, [&] { return axis->count() == count + 1; });
+    });
+    return axis->count() == count + 1 ? 0 : 1;
 }

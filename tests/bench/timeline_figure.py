@@ -24,6 +24,7 @@ def timeline(bench: TimelineBench) -> list[Row]:
     scrubbed: list[float] = []
     stepped: list[float] = []
     seen: list[float] = []
+    stalls: dict[str, list[float]] = {}
     for turn in range(bench.runs):
         place = bench.directory / str(turn)
         place.mkdir()
@@ -32,6 +33,9 @@ def timeline(bench: TimelineBench) -> list[Row]:
         if done.returncode != 0:
             raise Skip("the program failed: " + done.stderr.strip())
         for what, value in re.findall(r"(\w+) ([0-9.]+)", done.stdout):
+            if "_" in what:
+                stalls.setdefault(what, []).append(float(value))
+                continue
             {"open": opened, "scrub": scrubbed, "next": stepped, "thumb": seen}[what].append(float(value))
     worst = statistics.quantiles(seen, n=100)[98]
     return [Row(f"timeline of {MOMENTS} moments: open", "ms", statistics.median(opened), floor=Goal(300, True),
@@ -40,4 +44,17 @@ def timeline(bench: TimelineBench) -> list[Row]:
                 aim=Goal(16, True)),
             Row("  the slowest of a hundred", "ms", worst),
             Row("  its whole picture", "ms", statistics.median(scrubbed)),
-            Row("  step to the neighbour", "ms", statistics.median(stepped))]
+            Row("  step to the neighbour", "ms", statistics.median(stepped)),
+            *stall_rows(stalls)]
+
+
+def stall_rows(stalls: dict[str, list[float]]) -> list[Row]:
+    """How long the GUI thread is away at the longest, as in the figure "stall"."""
+    names = {"open": "while it is opened", "hover": "while the pointer goes over it", "drag": "while it is scrubbed",
+             "zoom": "while it is zoomed", "arrival": "while a moment arrives"}
+    rows = []
+    for name, words in names.items():
+        rows.append(Row(f"  longest stall {words}", "ms", statistics.median(stalls[f"stall_{name}"]),
+                        floor=Goal(50, True), aim=Goal(16, True)))
+        rows.append(Row("    without its waits for a processor", "ms", statistics.median(stalls[f"own_{name}"])))
+    return rows

@@ -18,6 +18,7 @@ public:
 
     static bool isWanted() { return qEnvironmentVariableIsSet("CHRONOVISOR_STALLS"); }
     double longestMilliseconds() const { return m_longest; }
+    double longestOwnMilliseconds() const { return m_longestOwn; } ///< without waits for a processor
 
 protected:
     void timerEvent(QTimerEvent* event) override;

@@ -68,29 +68,29 @@ std::vector<int> TimelineAxis::visibleNodes() const
 /// As many as there is room for: the selected first, then what a person kept, then the latest of the others.
 std::vector<int> TimelineAxis::nodesWithPicture(std::vector<int> const& visible) const
 {
-    auto const rank = [this](int node) {
+    auto const rankOf = [this](int node) {
         auto const& moment = entry(node);
         return moment.id == m_selected                                         ? 0
             : !moment.isAutomatic() || !moment.name.isEmpty() || moment.pinned ? 1
             : node == m_layout.present()                                       ? 1
                                                                                : 2;
     };
-    auto order = visible;
-    std::stable_sort(order.begin(), order.end(), [&](int one, int other) {
-        auto const first = rank(one), second = rank(other);
-        return first != second ? first < second : one > other;
-    });
+    std::vector<std::pair<int, int>> order; // by rank, and then from the last to the first
+    for (auto const node : visible)
+        order.emplace_back(rankOf(node), -node);
+    std::sort(order.begin(), order.end());
     std::map<int, std::vector<double>> taken; // by lane
     constexpr double apart = metrics::pictureWidth + 6;
     std::vector<int> chosen;
-    for (auto const node : order) {
+    for (auto const& [rank, negative] : order) {
+        auto const node = -negative;
         auto& lane = taken[m_layout.lane(node)];
         auto const x = xOf(node);
         auto const next = std::lower_bound(lane.begin(), lane.end(), x);
         auto const free = (next == lane.end() || *next - x >= apart)
             && (next == lane.begin() || x - *(next - 1) >= apart)
             && (m_layout.lane(node) > 0 || xOfNow() - x >= apart * 0.6);
-        if (!free && rank(node) > 0)
+        if (!free && rank > 0)
             continue;
         lane.insert(next, x);
         chosen.push_back(node);
@@ -374,6 +374,8 @@ void TimelineAxis::paintTimes(QPainter& painter, Look const& look) const
     double taken = -1000;
     QString before;
     for (auto const node : look.visible) {
+        if (xOf(node) < taken)
+            continue; // of a thousand only those are put into words that may have room
         auto const date = QDateTime::fromMSecsSinceEpoch(entry(node).time).date();
         auto text = clock(entry(node).time, false);
         if (date != last)

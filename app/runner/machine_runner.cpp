@@ -294,4 +294,172 @@ void MachineRunner::removeObserver(ObserverId id)
     m_private->observers.erase(id);
 }
 
+// The inside
+
+MachineRunner::Private::Private(
+    MachineRunner& owner, vmm::VmConfig initial, MachineFactory machines, vmm::Nanoseconds itsMinute)
+    : runner(owner), factory(std::move(machines)), minute(itsMinute)
+{
+    setNextConfig(std::move(initial));
+}
+
+void MachineRunner::Private::setNextConfig(vmm::VmConfig next)
+{
+    std::lock_guard const guard(configMutex);
+    nextConfig = std::move(next);
+    if (!hasMachine) {
+        takeConfig(nextConfig);
+    } else {
+        config.name = nextConfig.name;
+        config.notes = nextConfig.notes;
+    }
+}
+
+void MachineRunner::Private::takeConfig(vmm::VmConfig const& taken)
+{
+    config = taken;
+    decltype(consoles) nextConsoles;
+    for (auto const& id : vmm::consoleIds(config)) {
+        auto& link = consoles[id];
+        nextConsoles[id] = link ? link : std::make_shared<ConsoleLink>();
+    }
+    consoles = std::move(nextConsoles);
+    decltype(screens) nextScreens;
+    for (auto const& display : config.displays) {
+        auto& link = screens[display.id];
+        nextScreens[display.id] = link ? link : std::make_shared<ScreenLink>();
+    }
+    screens = std::move(nextScreens);
+    media.clear();
+    for (auto const& cd : config.cds)
+        media[cd.id] = cd.path;
+}
+
+void MachineRunner::Private::changeNetwork(
+    std::string const& id, std::function<void(vmm::NetworkConfig&)> const& change)
+{
+    std::optional<vmm::NetworkConfig> changed;
+    {
+        std::lock_guard const guard(configMutex);
+        for (auto* one : { &nextConfig, &config }) {
+            for (auto& network : one->networks) {
+                if (network.id == id) {
+                    change(network);
+                    changed = network;
+                }
+            }
+        }
+    }
+    if (changed)
+        tell(notice::NetworkChanged { *changed });
+}
+
+void MachineRunner::Private::changePlugged(std::string const& device, bool plugged)
+{
+    {
+        std::lock_guard const guard(configMutex);
+        for (auto* one : { &nextConfig, &config }) {
+            if (auto* const mark = vmm::pluggedMark(*one, device))
+                *mark = plugged;
+        }
+    }
+    tell(notice::PluggedChanged { device, plugged });
+}
+
+void MachineRunner::Private::tell(Notice const& notice)
+{
+    std::lock_guard const guard(observersMutex);
+    for (auto const& [id, observer] : observers)
+        observer(notice);
+}
+
+void MachineRunner::Private::setState(SessionState state, std::optional<vmm::Error> why)
+{
+    {
+        std::lock_guard const guard(configMutex);
+        reason = why;
+    }
+    if (runner.m_state.exchange(state) != state || why)
+        tell(notice::StateChanged { state, std::move(why) });
+    followSchedule();
+    followPlay(state);
+}
+
+void MachineRunner::Private::post(std::function<void()> task, Completion const& done)
+{
+    std::call_once(loopStarted, [this] {
+        auto started = vmm::LoopThread::start("machine runner");
+        if (started)
+            thread = std::move(*started);
+        else
+            loopOutcome = vmm::fail(started.error());
+    });
+    if (thread)
+        thread->loop().post(std::move(task));
+    else if (done)
+        done(loopOutcome);
+}
+
+SessionState MachineRunner::Private::restingState() const
+{
+    auto const going = momentOnTheWay(runner.m_places.timelineFolder);
+    bool const waits = hasSavedState(runner.m_places.stateDirectory) || (going && !going->empty());
+    return waits ? SessionState::Suspended : SessionState::Off;
+}
+
+std::map<std::string, std::shared_ptr<ConsoleLink>> MachineRunner::Private::consoleLinks()
+{
+    std::lock_guard const guard(configMutex);
+    return consoles;
+}
+
+void MachineRunner::Private::forward(
+    std::optional<Action> action, std::string_view name, vmm::Command command, Completion const& done)
+{
+    auto const state = runner.m_state.load();
+    if (!machine || (action && !isPossible(*action, state)))
+        return finish(done, vmm::fail(notNow(name, state)));
+    bool const runs = action == Action::Resume || action == Action::Reset || action == Action::Start;
+    bool const leavesSaved = runs && savedStateInUse;
+    if (leavesSaved) {
+        if (auto const dropped = dropSavedState(); !dropped)
+            return finish(done, dropped);
+    }
+    machine->post(std::move(command), [this, done, leavesSaved, mine = generation](vmm::Result<> outcome) {
+        post(
+            [this, done, leavesSaved, mine, outcome] {
+                if (leavesSaved && mine == generation)
+                    mendTimeline();
+                // The event of the power off was before us on the loop, unless the machine told in the other order.
+                if (mine == generation && machine && machine->state() == vmm::RunState::Off
+                    && isPossible(Action::PowerOff, runner.m_state))
+                    end();
+                finish(done, outcome);
+            },
+            done);
+    });
+}
+
+void MachineRunner::Private::changeIdleMedium(std::string const& drive, std::string const& path, Completion const& done)
+{
+    if (runner.m_state != SessionState::Off)
+        return finish(done, vmm::fail(notNow("change a medium of", runner.m_state)));
+    auto next = runner.config();
+    for (auto& cd : next.cds) {
+        if (cd.id != drive)
+            continue;
+        cd.path = path;
+        setNextConfig(std::move(next));
+        tell(notice::MediumChanged { drive, path });
+        return finish(done, {});
+    }
+    finish(done, vmm::fail(vmm::ErrorCode::NotFound, fmt::format("there is no drive called {}", drive)));
+}
+
+void MachineRunner::Private::finish(Completion const& done, vmm::Result<> outcome)
+{
+    if (done)
+        done(std::move(outcome));
+}
+
 }

@@ -137,528 +137,68 @@ struct MachineRunner::Private {
     std::vector<std::unique_ptr<HostGamepads::Seat>> seats;  // of the machine's gamepads …
     std::vector<std::string> seatsOf;                        // … and their ids
 
-    Private(MachineRunner& owner, vmm::VmConfig initial, MachineFactory machines, vmm::Nanoseconds itsMinute)
-        : runner(owner), factory(std::move(machines)), minute(itsMinute)
-    {
-        setNextConfig(std::move(initial));
-    }
+    Private(MachineRunner& owner, vmm::VmConfig initial, MachineFactory machines, vmm::Nanoseconds itsMinute);
 
-    void setNextConfig(vmm::VmConfig next)
-    {
-        std::lock_guard const guard(configMutex);
-        nextConfig = std::move(next);
-        if (!hasMachine) {
-            takeConfig(nextConfig);
-        } else {
-            config.name = nextConfig.name;
-            config.notes = nextConfig.notes;
-        }
-    }
+    // machine_runner.cpp
 
+    void setNextConfig(vmm::VmConfig next);
     /// With configMutex held.
-    void takeConfig(vmm::VmConfig const& taken)
-    {
-        config = taken;
-        decltype(consoles) nextConsoles;
-        for (auto const& id : vmm::consoleIds(config)) {
-            auto& link = consoles[id];
-            nextConsoles[id] = link ? link : std::make_shared<ConsoleLink>();
-        }
-        consoles = std::move(nextConsoles);
-        decltype(screens) nextScreens;
-        for (auto const& display : config.displays) {
-            auto& link = screens[display.id];
-            nextScreens[display.id] = link ? link : std::make_shared<ScreenLink>();
-        }
-        screens = std::move(nextScreens);
-        media.clear();
-        for (auto const& cd : config.cds)
-            media[cd.id] = cd.path;
-    }
-
+    void takeConfig(vmm::VmConfig const& taken);
     /// What the machine has taken is the next start's too.
-    void changeNetwork(std::string const& id, std::function<void(vmm::NetworkConfig&)> const& change)
-    {
-        std::optional<vmm::NetworkConfig> changed;
-        {
-            std::lock_guard const guard(configMutex);
-            for (auto* one : { &nextConfig, &config }) {
-                for (auto& network : one->networks) {
-                    if (network.id == id) {
-                        change(network);
-                        changed = network;
-                    }
-                }
-            }
-        }
-        if (changed)
-            tell(notice::NetworkChanged { *changed });
-    }
-
-    void changePlugged(std::string const& device, bool plugged)
-    {
-        {
-            std::lock_guard const guard(configMutex);
-            for (auto* one : { &nextConfig, &config }) {
-                if (auto* const mark = vmm::pluggedMark(*one, device))
-                    *mark = plugged;
-            }
-        }
-        tell(notice::PluggedChanged { device, plugged });
-    }
-
-    void tell(Notice const& notice)
-    {
-        std::lock_guard const guard(observersMutex);
-        for (auto const& [id, observer] : observers)
-            observer(notice);
-    }
-
-    void setState(SessionState state, std::optional<vmm::Error> why = {})
-    {
-        {
-            std::lock_guard const guard(configMutex);
-            reason = why;
-        }
-        if (runner.m_state.exchange(state) != state || why)
-            tell(notice::StateChanged { state, std::move(why) });
-        followSchedule();
-        followPlay(state);
-    }
-
+    void changeNetwork(std::string const& id, std::function<void(vmm::NetworkConfig&)> const& change);
+    void changePlugged(std::string const& device, bool plugged);
+    void tell(Notice const& notice);
+    void setState(SessionState state, std::optional<vmm::Error> why = {});
     /// Runs `task` on the loop's thread; where there can be no thread, `done` hears why.
-    void post(std::function<void()> task, Completion const& done)
-    {
-        std::call_once(loopStarted, [this] {
-            auto started = vmm::LoopThread::start("machine runner");
-            if (started)
-                thread = std::move(*started);
-            else
-                loopOutcome = vmm::fail(started.error());
-        });
-        if (thread)
-            thread->loop().post(std::move(task));
-        else if (done)
-            done(loopOutcome);
-    }
+    void post(std::function<void()> task, Completion const& done);
+    SessionState restingState() const;
+    std::map<std::string, std::shared_ptr<ConsoleLink>> consoleLinks();
+    /// Passes `command` to the machine; commands that let the guest run drop the saved state first.
+    void forward(std::optional<Action> action, std::string_view name, vmm::Command command, Completion const& done);
+    /// The next start's medium. A saved state has its own, which only the restored machine can change.
+    void changeIdleMedium(std::string const& drive, std::string const& path, Completion const& done);
+    static void finish(Completion const& done, vmm::Result<> outcome);
 
-    SessionState restingState() const
-    {
-        auto const going = momentOnTheWay(runner.m_places.timelineFolder);
-        bool const waits = hasSavedState(runner.m_places.stateDirectory) || (going && !going->empty());
-        return waits ? SessionState::Suspended : SessionState::Off;
-    }
+    // machine_runner_life.cpp
 
-    vmm::Machine::Listener listener()
-    {
-        auto const mine = ++generation;
-        return [this, mine](vmm::Event const& event) { take(event, mine); };
-    }
-
+    vmm::Machine::Listener listener();
     /// On the machine's thread, or ours while a machine is being made.
-    void take(vmm::Event const& event, std::uint64_t from)
-    {
-        if (auto const* progress = std::get_if<vmm::event::Progress>(&event)) {
-            tell(notice::Progress { progress->job, progress->fraction });
-        } else if (auto const* pointer = std::get_if<vmm::event::PointerModeChanged>(&event)) {
-            runner.m_absolutePointer = pointer->absolute;
-            tell(notice::PointerModeChanged { pointer->absolute });
-        } else if (auto const* medium = std::get_if<vmm::event::MediumChanged>(&event)) {
-            {
-                std::lock_guard const guard(configMutex);
-                media[medium->drive] = medium->path;
-                for (auto& cd : nextConfig.cds) {
-                    if (cd.id == medium->drive)
-                        cd.path = medium->path;
-                }
-            }
-            tell(notice::MediumChanged { medium->drive, medium->path });
-        } else if (auto const* rumbled = std::get_if<vmm::event::Rumbled>(&event)) {
-            post(
-                [this, from, what = *rumbled] {
-                    if (from == generation)
-                        rumble(what);
-                },
-                {});
-        } else if (std::holds_alternative<vmm::event::GuestRebooted>(event)) {
-            tell(notice::GuestRebooted {});
-        } else if (auto const* kept = std::get_if<vmm::event::MomentKept>(&event)) {
-            lastKept = kept->id; // before its completion, on the same thread
-            tell(notice::MomentKept { kept->id, kept->stoodStill });
-        } else if (auto const* change = std::get_if<vmm::event::StateChanged>(&event)) {
-            post([this, from, change = *change] { follow(change, from); }, {});
-        }
-    }
-
-    void follow(vmm::event::StateChanged const& change, std::uint64_t from)
-    {
-        if (from != generation || !machine)
-            return;
-        auto const state = runner.m_state.load();
-        // A suspend pauses and powers off on its way, and a start begins from Off: their completion tells the outcome.
-        bool const isUnderWay
-            = state == SessionState::Suspending || state == SessionState::Starting || state == SessionState::Restoring;
-        if (change.state == vmm::RunState::Off) {
-            if (!isUnderWay)
-                end(change.reason);
-        } else if (!isUnderWay || change.state == vmm::RunState::Crashed) {
-            setState(sessionState(change.state), change.reason);
-        }
-    }
-
-    void keep(std::unique_ptr<vmm::Machine> made)
-    {
-        {
-            std::lock_guard const guard(machineMutex);
-            machine = std::move(made);
-        }
-        makeSchedule();
-        attach();
-        connectPlay();
-    }
-
-    void attach()
-    {
-        std::lock_guard const guard(configMutex);
-        // The machine knows best what it is made of: a restored one brings its configuration along. What it is called
-        // is the person's, who may have changed it meanwhile.
-        auto its = machine->config();
-        its.name = nextConfig.name;
-        its.notes = nextConfig.notes;
-        hasMachine = true;
-        takeConfig(its);
-        for (auto const& [id, link] : consoles) {
-            if (auto* console = machine->console(id))
-                link->attach(*console);
-        }
-        for (auto const& [id, link] : screens) {
-            if (auto* screen = machine->screen(id))
-                link->attach(*screen);
-        }
-    }
-
+    void take(vmm::Event const& event, std::uint64_t from);
+    void follow(vmm::event::StateChanged const& change, std::uint64_t from);
+    void keep(std::unique_ptr<vmm::Machine> made);
+    void attach();
     /// Destroys the machine and comes to rest.
-    void end(std::optional<vmm::Error> why = {})
-    {
-        drop();
-        giveBackHostUsb();
-        endRedirections();
-        letGo();
-        runner.m_absolutePointer = false;
-        setState(restingState(), std::move(why));
-    }
-
+    void end(std::optional<vmm::Error> why = {});
     /// Destroys the machine.
-    void drop()
-    {
-        schedule.reset();
-        pruneTimer.reset();
-        if (prunesUnasked)
-            *prunesUnasked = true; // it would keep the lock
-        disconnectPlay();
-        {
-            std::lock_guard const guard(configMutex);
-            for (auto const& [id, link] : consoles)
-                link->detach();
-            for (auto const& [id, link] : screens)
-                link->detach();
-        }
-        std::unique_ptr<vmm::Machine> ended;
-        {
-            std::lock_guard const guard(machineMutex);
-            ended = std::move(machine);
-        }
-        ended.reset();
-        {
-            std::lock_guard const guard(configMutex);
-            hasMachine = false;
-            takeConfig(nextConfig);
-        }
-        ++generation;
-        savedStateInUse = false;
-        standsForGoing = false;
-        complaint.clear();
-    }
-
+    void drop();
     /// The lock and the timeline, where nothing needs them any more.
-    void letGo()
-    {
-        if (machine || timelineJobs > 0)
-            return;
-        timeline.reset();
-        lock.reset();
-    }
-
-    vmm::Result<> takeLock()
-    {
-        if (!lock && !runner.m_places.lockFile.empty())
-            lock = TRY(MachineLock::take(runner.m_places.lockFile));
-        return {};
-    }
-
+    void letGo();
+    vmm::Result<> takeLock();
     /// The guest is about to run: from now on its disks and the saved state part.
-    vmm::Result<> dropSavedState()
-    {
-        auto const& directory = runner.m_places.stateDirectory;
-        savedStateInUse = false;
-        if (runner.m_places.keepsState || !hasSavedState(directory))
-            return {};
-        TRY(vmm::mendSavedMachine(directory));
-        if (::unlink((directory + "/state.json").c_str()) != 0)
-            return vmm::failOs(fmt::format("removing the saved state in {}", directory));
-        // The disks must not move on before that is so after a power cut too: memory would meet a newer disk.
-        TRY(syncDirectory(directory));
-        ::unlink((directory + "/ram").c_str());
-        for (auto const& [id, link] : consoleLinks())
-            ::unlink(pastFile(directory, id).c_str());
-        return {};
-    }
-
-    std::map<std::string, std::shared_ptr<ConsoleLink>> consoleLinks()
-    {
-        std::lock_guard const guard(configMutex);
-        return consoles;
-    }
-
+    vmm::Result<> dropSavedState();
     /// Beside the saved state, and no part of it: what the terminals showed, so that a person finds it there again.
-    static std::string pastFile(std::string const& directory, std::string const& console)
-    {
-        return fmt::format("{}/{}{}", directory, vmm::savedCompanionPrefix, console);
-    }
-
-    void keepPasts(std::string const& directory)
-    {
-        for (auto const& [id, link] : consoleLinks()) {
-            auto shown = link->past();
-            std::uint64_t run = 0;
-            link->readFrom(0, shown, run);
-            if (shown.size() > vmm::Console::scrollback)
-                shown.erase(shown.begin(), shown.end() - vmm::Console::scrollback);
-            if (!shown.empty())
-                vmm::ignore(writeWholeFile(pastFile(directory, id), shown, Durable::No));
-        }
-    }
-
+    static std::string pastFile(std::string const& directory, std::string const& console);
+    void keepPasts(std::string const& directory);
     /// What comes next goes on from the saved state, where there is one.
-    void readPasts()
-    {
-        for (auto const& [id, link] : consoleLinks()) {
-            auto const text = hasSavedState(runner.m_places.stateDirectory)
-                ? readWholeFile(pastFile(runner.m_places.stateDirectory, id), vmm::Console::scrollback)
-                : vmm::Result<std::string>();
-            link->setPast(text ? vmm::Bytes(text->begin(), text->end()) : vmm::Bytes());
-        }
-    }
-
-    void start(bool paused, Completion const& done)
-    {
-        auto const state = runner.m_state.load();
-        if (state == SessionState::Crashed && !paused)
-            return forward(Action::Start, "start", vmm::command::Start {}, done);
-        if (!isPossible(Action::Start, state))
-            return finish(done, vmm::fail(notNow("start", state)));
-        if (auto const locked = takeLock(); !locked)
-            return finish(done, locked);
-        auto going = onTheWay();
-        // What a newer program knows of it may matter; what nobody can read does not.
-        if (!going && going.error().code != vmm::ErrorCode::VersionTooNew) {
-            neglect(notice::PastNeglected::What::Timeline, going.error());
-            going = std::string();
-        }
-        if (!going || !going->empty()) {
-            auto opened = going ? openTimeline() : vmm::Result<>(vmm::fail(going.error()));
-            if (opened)
-                opened = checkMoment(*going);
-            if (opened)
-                return goThere(
-                    *going, paused ? Then::StandStill : Then::Run, [this, done, paused](vmm::Result<> const& gone) {
-                        // At that moment it was off.
-                        if (gone && runner.m_state == SessionState::Off)
-                            return start(paused, done);
-                        finish(done, gone);
-                    });
-            end();
-            return finish(done, opened);
-        }
-        // Another process may have suspended or resumed it since we last looked.
-        auto const outcome = restingState() == SessionState::Suspended ? restore() : create();
-        if (!outcome) {
-            end();
-            return finish(done, outcome);
-        }
-        if (savedStateInUse && paused) {
-            setState(SessionState::Paused);
-            startHostUsb();
-            return finish(done, {});
-        }
-        if (savedStateInUse) {
-            if (auto const dropped = dropSavedState(); !dropped) {
-                end();
-                return finish(done, dropped);
-            }
-        }
-        bool const restored = runner.m_state == SessionState::Restoring;
-        vmm::Command command = vmm::command::Start {};
-        if (restored)
-            command = vmm::command::Resume {};
-        machine->post(std::move(command), [this, done, mine = generation](vmm::Result<> started) {
-            post(
-                [this, done, mine, started] {
-                    if (mine == generation)
-                        settle(started);
-                    if (mine == generation && started)
-                        startHostUsb();
-                    mendTimeline();
-                    finish(done, started);
-                },
-                done);
-        });
-    }
-
-    bool hasTimeline() const
-    {
-        struct stat status { };
-        auto const& path = runner.m_places.timelineFolder;
-        return !path.empty() && ::stat(path.c_str(), &status) == 0;
-    }
-
+    void readPasts();
+    void start(bool paused, Completion const& done);
+    bool hasTimeline() const;
     /// What an earlier process has left undone, if anything; the machine runs.
-    void mendTimeline()
-    {
-        if (!machine || !hasTimeline())
-            return;
-        if (auto const opened = openTimeline(); !opened)
-            return neglect(notice::PastNeglected::What::Timeline, opened.error());
-        tidyLoose();
-        pruneSoon();
-    }
-
-    void tidyLoose()
-    {
-        if (timeline && !timeline->loose().empty())
-            tidyDisks();
-    }
-
+    void mendTimeline();
+    void tidyLoose();
     /// What no moment needs. A saved state knows its disks as they are, to the byte, so they wait for its end.
-    void tidyDisks()
-    {
-        if (!timeline || savedStateInUse)
-            return;
-        if (machine)
-            machine->post(vmm::command::TidyDisks { timeline });
-        else if (restingState() == SessionState::Off)
-            vmm::ignore(vmm::Machine::tidyDisks(runner.config(), *timeline));
-    }
-
-    vmm::Result<> create()
-    {
-        setState(SessionState::Starting);
-        readPasts();
-        auto const kept = TRY(keptCpu());
-        auto made = factory.create(runner.config(), listener(), kept ? &kept->features : nullptr);
-        if (!made && kept) {
-            if (auto const host = factory.checkHost(kept->features); !host) {
-                return vmm::fail(host.error().code,
-                    host.error().detail
-                        + "; give it another processor in its settings, or this host's with chronoctl renew-cpu");
-            }
-        }
-        if (!made)
-            return vmm::fail(made.error());
-        // Before its guest sees it.
-        TRY(keepCpu(**made));
-        keep(std::move(*made));
-        return {};
-    }
-
+    void tidyDisks();
+    vmm::Result<> create();
     /// The CPU that the machine has had at an earlier start; nothing where it had none, or has another model now.
-    vmm::Result<std::optional<vmm::KeptCpu>> keptCpu()
-    {
-        auto const& path = runner.m_places.cpuFile;
-        auto kept = path.empty() ? std::nullopt : TRY(readCpuFile(path));
-        if (kept && kept->model != runner.config().cpuModel)
-            kept.reset();
-        return kept;
-    }
-
+    vmm::Result<std::optional<vmm::KeptCpu>> keptCpu();
     /// The machine has this CPU from now on. One that comes from a saved state or a moment brings its own along.
-    vmm::Result<> keepCpu(vmm::Machine const& made)
-    {
-        auto const& path = runner.m_places.cpuFile;
-        if (path.empty())
-            return {};
-        vmm::KeptCpu const its { made.config().cpuModel, made.cpu() };
-        if (auto const kept = readCpuFile(path); kept && *kept == its)
-            return {};
-        return writeCpuFile(path, its);
-    }
-
+    vmm::Result<> keepCpu(vmm::Machine const& made);
     /// The same for one that goes on already: it does so even where that cannot be written.
-    void bringCpu(vmm::Machine const& made)
-    {
-        if (auto const kept = keepCpu(made); !kept)
-            vmm::log(vmm::LogLevel::Warning, "runner", "its CPU could not be kept: {}", kept.error().message());
-    }
-
-    vmm::Result<> restore()
-    {
-        setState(SessionState::Restoring);
-        auto const& directory = runner.m_places.stateDirectory;
-        TRY(vmm::mendSavedMachine(directory));
-        readPasts();
-        auto made = TRY(factory.restore(directory, listener()));
-        if (made->config().uuid != runner.id())
-            return vmm::fail(vmm::ErrorCode::Corrupt, fmt::format("{} holds the state of another machine", directory));
-        bringCpu(*made);
-        keep(std::move(made));
-        savedStateInUse = true;
-        noteSavedHostUsb(directory);
-        return {};
-    }
-
+    void bringCpu(vmm::Machine const& made);
+    vmm::Result<> restore();
     /// After a step that was under way: the state is the machine's own again.
-    void settle(vmm::Result<> const& outcome)
-    {
-        if (!machine)
-            return;
-        auto const state = machine->state();
-        if (state == vmm::RunState::Off)
-            end(outcome ? std::nullopt : std::optional(outcome.error()));
-        else if (runner.m_state != SessionState::Crashed)
-            setState(sessionState(state));
-    }
-
-    void suspend(std::string directory, bool thenPowerOff, Completion const& done)
-    {
-        auto const state = runner.m_state.load();
-        if (!machine || !isPossible(Action::Suspend, state))
-            return finish(done, vmm::fail(notNow("suspend", state)));
-        if (directory.empty())
-            directory = runner.m_places.stateDirectory;
-        if (directory.empty())
-            return finish(done, vmm::fail(vmm::ErrorCode::InvalidArgument, "no directory to suspend into"));
-        // Its disks would part from it at once, and the next start would take it for the machine's own.
-        if (!thenPowerOff && !runner.m_places.keepsState && isSamePlace(directory, runner.m_places.stateDirectory)) {
-            return finish(done,
-                vmm::fail(vmm::ErrorCode::InvalidArgument,
-                    "the state of a machine that goes on running needs a directory elsewhere"));
-        }
-        setState(SessionState::Suspending);
-        machine->post(vmm::command::Suspend { directory, thenPowerOff },
-            [this, done, directory, thenPowerOff, mine = generation](vmm::Result<> outcome) {
-                post(
-                    [this, done, directory, thenPowerOff, mine, outcome] {
-                        if (outcome)
-                            keepPasts(directory);
-                        if (mine == generation) {
-                            settle(outcome);
-                            tidyLoose(); // which it has refused meanwhile, if it goes on
-                        }
-                        finish(done, outcome);
-                    },
-                    done);
-            });
-    }
+    void settle(vmm::Result<> const& outcome);
+    void suspend(std::string directory, bool thenPowerOff, Completion const& done);
 
     // machine_runner_moments.cpp
 
@@ -764,56 +304,6 @@ struct MachineRunner::Private {
     void disconnectPlay();
     void followPlay(SessionState state);
     void rumble(vmm::event::Rumbled const& what);
-
-    /// Passes `command` to the machine; commands that let the guest run drop the saved state first.
-    void forward(std::optional<Action> action, std::string_view name, vmm::Command command, Completion const& done)
-    {
-        auto const state = runner.m_state.load();
-        if (!machine || (action && !isPossible(*action, state)))
-            return finish(done, vmm::fail(notNow(name, state)));
-        bool const runs = action == Action::Resume || action == Action::Reset || action == Action::Start;
-        bool const leavesSaved = runs && savedStateInUse;
-        if (leavesSaved) {
-            if (auto const dropped = dropSavedState(); !dropped)
-                return finish(done, dropped);
-        }
-        machine->post(std::move(command), [this, done, leavesSaved, mine = generation](vmm::Result<> outcome) {
-            post(
-                [this, done, leavesSaved, mine, outcome] {
-                    if (leavesSaved && mine == generation)
-                        mendTimeline();
-                    // The event of the power off was before us on the loop, unless the machine told in the other order.
-                    if (mine == generation && machine && machine->state() == vmm::RunState::Off
-                        && isPossible(Action::PowerOff, runner.m_state))
-                        end();
-                    finish(done, outcome);
-                },
-                done);
-        });
-    }
-
-    /// The next start's medium. A saved state has its own, which only the restored machine can change.
-    void changeIdleMedium(std::string const& drive, std::string const& path, Completion const& done)
-    {
-        if (runner.m_state != SessionState::Off)
-            return finish(done, vmm::fail(notNow("change a medium of", runner.m_state)));
-        auto next = runner.config();
-        for (auto& cd : next.cds) {
-            if (cd.id != drive)
-                continue;
-            cd.path = path;
-            setNextConfig(std::move(next));
-            tell(notice::MediumChanged { drive, path });
-            return finish(done, {});
-        }
-        finish(done, vmm::fail(vmm::ErrorCode::NotFound, fmt::format("there is no drive called {}", drive)));
-    }
-
-    static void finish(Completion const& done, vmm::Result<> outcome)
-    {
-        if (done)
-            done(std::move(outcome));
-    }
 };
 
 }

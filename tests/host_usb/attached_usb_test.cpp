@@ -42,7 +42,13 @@ struct Bench {
         made.usbControllers = { { "usb0" } };
         return made;
     }
-    MachinePlaces places() const { return { path("state"), path("machine.lock"), path("timeline"), path("library") }; }
+    MachinePlaces places() const
+    {
+        return { .stateDirectory = path("state"),
+            .lockFile = path("machine.lock"),
+            .timelineFolder = path("timeline"),
+            .libraryRoot = path("library") };
+    }
     std::string path(char const* name) const { return directory.filePath(name).toStdString(); }
     template<typename Ask>
     static vmm::Result<> wait(Ask ask)

@@ -221,8 +221,11 @@ Result<std::vector<SavedFile>> PcBoard::files(Disks which) const
         disk->thread->loop().call([&] {
             outcome = [&]() -> Result<> {
                 bool const isKept = which == Disks::ThoseThatStay && !disk->file->image->readOnly();
-                if (!isKept)
+                if (!isKept) {
                     TRY_WITHIN(disk->id, disk->file->image->flushSync());
+                    // Nothing is written to it any more once it is described.
+                    while (disk->file->image->workWhenIdle()) { }
+                }
                 return appendFiles(disk->id, disk->file->image->info(), isKept, files);
             }();
         });

@@ -259,14 +259,14 @@ class ChronovisorMachine(Machine):
             typed.flush()
 
         self.console = Console(lambda size: os.read(output.fileno(), size), write)
-        self._wait_until_it_answers()
+        self._wait_until_it_is_there()
 
-    def _wait_until_it_answers(self) -> None:
+    def _wait_until_it_is_there(self) -> None:
         end = time.monotonic() + 60 * PATIENCE
         while self.process.poll() is None:  # if it ended at once, its console's end says so
             try:
-                self._ctl("show", self.state["name"])
-                return
+                if json.loads(self._ctl("--json", "show", self.state["name"]))["state"] not in ("starting", "restoring"):
+                    return
             except Failure:
                 if time.monotonic() > end:
                     raise

@@ -131,7 +131,7 @@ public:
             return m_output.failed(connected.error());
         m_observer
             = m_runner->addObserver([this](Notice const& notice) { m_loop.post([this, notice] { take(notice); }); });
-        auto const begun = [this](vmm::Result<> outcome) { m_loop.post([this, outcome] { started(outcome); }); };
+        auto const begun = [this](vmm::Result<> const& outcome) { m_loop.post([this, outcome] { started(outcome); }); };
         begin(begun);
         // While the machine is being put together on its own thread.
         auto server = control::ControlServer::start(m_around.runtimeDirectory, "chronoctl run");
@@ -281,7 +281,7 @@ private:
 
     void suspend()
     {
-        m_runner->suspend([this](vmm::Result<> outcome) {
+        m_runner->suspend([this](vmm::Result<> const& outcome) {
             m_loop.post([this, outcome] {
                 if (!outcome)
                     m_output.note(fmt::format("chronoctl: cannot suspend: {}", outcome.error().message()));
@@ -292,7 +292,7 @@ private:
     void powerOff()
     {
         m_runner->cancelJob();
-        m_runner->powerOff([this](vmm::Result<> outcome) {
+        m_runner->powerOff([this](vmm::Result<> const& outcome) {
             // It may be about to start; without a machine there is nothing to wait for.
             if (!outcome)
                 m_loop.post([this] {
@@ -371,6 +371,7 @@ int runDetached(std::vector<std::string> arguments, Surroundings& around, Output
     if (output.json)
         arguments.emplace_back("--json");
     std::vector<char*> argv;
+    argv.reserve(arguments.size() + 1);
     for (auto& argument : arguments)
         argv.push_back(argument.data());
     argv.push_back(nullptr);

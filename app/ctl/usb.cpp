@@ -22,6 +22,7 @@ std::vector<Listed> devicesOf(vmm::VmConfig const& config)
 {
     std::vector<Listed> all;
     auto const kinds = stateNames(vmm::UsbKind {});
+    all.reserve(config.usbDevices.size());
     for (auto const& device : config.usbDevices)
         all.push_back({ device.id, std::string(kinds[static_cast<std::size_t>(device.kind)]), device.plugged });
     for (auto const& disk : config.disks) {

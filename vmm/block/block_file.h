@@ -27,7 +27,7 @@ public:
     /// For messages: the path.
     virtual std::string const& name() const = 0;
     /// It has another name now; the open file is the same.
-    virtual void renamed(std::string) { }
+    virtual void renamed(std::string const&) { }
     /// Others may read it from now on, as what nobody writes to.
     virtual void writeNoMore() { }
     virtual Result<std::uint64_t> size() const = 0;

@@ -29,7 +29,7 @@ public:
     static Result<std::unique_ptr<HostFile>> create(std::string path);
 
     std::string const& name() const override { return m_path; }
-    void renamed(std::string path) override { m_path = std::move(path); }
+    void renamed(std::string const& path) override { m_path = path; }
     void writeNoMore() override;
     Result<std::uint64_t> size() const override;
     Result<> read(std::uint64_t offset, ByteSpan data) override;

@@ -43,7 +43,7 @@ public:
     /// Nothing: the block is nowhere as it is.
     virtual std::optional<Place> file(std::size_t block) const = 0;
     /// Has file() give something for each block. Once; the listener must live as long as this does.
-    virtual Result<> makeFiles(Listener)
+    virtual Result<> makeFiles(Listener const&)
     {
         return fail(ErrorCode::Unsupported, "this memory cannot be shown as a file");
     }

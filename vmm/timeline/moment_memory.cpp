@@ -86,7 +86,7 @@ std::optional<SavedMemory::Place> MomentMemory::file(std::size_t block) const
     return m_pager ? std::optional(Place { m_pager->file(), m_offsets[block] }) : std::nullopt;
 }
 
-Result<> MomentMemory::makeFiles(Listener listener)
+Result<> MomentMemory::makeFiles(Listener const& listener)
 {
     auto const& store = m_tree.store();
     auto const folder = store.folder().path();
@@ -101,7 +101,7 @@ Result<> MomentMemory::makeFiles(Listener listener)
     }
     readAhead(expected());
     m_offsets = pagerOffsets(m_tree.roots());
-    m_pager = TRY(PagerProcess::start(folder, request, std::move(listener)));
+    m_pager = TRY(PagerProcess::start(folder, request, listener));
     return {};
 }
 

@@ -18,7 +18,7 @@ public:
     bool holdsData(std::size_t block, std::uint64_t offset, std::uint64_t size) const override;
     Result<> read(std::size_t block, std::uint64_t offset, ByteSpan data) const override;
     std::optional<Place> file(std::size_t block) const override;
-    Result<> makeFiles(Listener listener) override;
+    Result<> makeFiles(Listener const& listener) override;
     std::vector<Piece> expected() const override;
     void readAhead(std::vector<Piece> const& pieces) const override;
     void remember(std::vector<Piece> const& pieces) override;

@@ -17,7 +17,7 @@ struct Tier {
     bool operator==(Tier const&) const = default;
     static void describe(auto& v, auto& s)
     {
-        v.field("everyMinutes", s.everyMinutes, state::Range { 0, 366 * 24 * 60 });
+        v.field("everyMinutes", s.everyMinutes, state::Range { 0, std::uint64_t(366) * 24 * 60 });
         v.field("forHours", s.forHours, state::Range { 1, longestTier });
     }
 };
@@ -36,7 +36,7 @@ struct Policy {
     static void describe(auto& v, auto& s)
     {
         v.field("automatic", s.automatic);
-        v.field("everyMinutes", s.everyMinutes, state::Range { 1, 7 * 24 * 60 });
+        v.field("everyMinutes", s.everyMinutes, state::Range { 1, std::uint64_t(7) * 24 * 60 });
         v.field("beforeChange", s.beforeChange);
         v.field("onClose", s.onClose);
         v.field("tiers", s.tiers, state::Max { 16 });

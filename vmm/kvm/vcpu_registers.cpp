@@ -101,7 +101,7 @@ kvm_sregs systemRegistersOf(VcpuState const& in)
 VcpuEvents fromKvm(kvm_vcpu_events const& in)
 {
     VcpuEvents out;
-    out.flags = in.flags;
+    out.flags = in.flags & ~unsigned(KVM_VCPUEVENT_VALID_TRIPLE_FAULT);
     out.exceptionInjected = in.exception.injected;
     out.exceptionNumber = in.exception.nr;
     out.exceptionHasErrorCode = in.exception.has_error_code;
@@ -330,7 +330,11 @@ Result<std::vector<MsrState>> Vcpu::write(VcpuState const& state)
     kvm_mp_state mpState {};
     mpState.mp_state = toMpState(state.mpState);
     TRY(ioctlChecked(fd(), KVM_SET_MP_STATE, &mpState, "KVM refuses a vCPU's run state"));
-    auto const events = toKvm(state.events);
+    auto events = toKvm(state.events);
+    // None is pending: one that a kick kept from being told would end the guest's next life at its first instruction,
+    // and what leads to one in this state does so again.
+    if (m_vm.tellsTripleFaults())
+        events.flags |= KVM_VCPUEVENT_VALID_TRIPLE_FAULT;
     TRY(ioctlChecked(fd(), KVM_SET_VCPU_EVENTS, &events, "KVM refuses a vCPU's events"));
     return refused;
 }

@@ -152,16 +152,27 @@ Result<> Vm::open()
     // looks again. Where nothing but an emulator is, it does so for ever: there the guest gets the #UD of a processor
     // that knows neither. Elsewhere KVM may go on, for a guest that comes from the other vendor's processor.
     if (!hasVirtualisation() && (capability(KVM_CAP_DISABLE_QUIRKS2) & KVM_X86_QUIRK_FIX_HYPERCALL_INSN) != 0) {
-        kvm_enable_cap enable {};
-        enable.cap = KVM_CAP_DISABLE_QUIRKS2;
-        enable.args[0] = KVM_X86_QUIRK_FIX_HYPERCALL_INSN;
-        TRY(ioctlChecked(fd, KVM_ENABLE_CAP, &enable, "KVM cannot leave hypercalls as they are"));
+        TRY(enable(
+            KVM_CAP_DISABLE_QUIRKS2, KVM_X86_QUIRK_FIX_HYPERCALL_INSN, "KVM cannot leave hypercalls as they are"));
+    }
+    // Linux 6.1: a triple fault that is pending can be seen, and taken back.
+    if (capability(KVM_CAP_X86_TRIPLE_FAULT_EVENT) > 0) {
+        TRY(enable(KVM_CAP_X86_TRIPLE_FAULT_EVENT, 1, "KVM cannot tell of pending triple faults"));
+        m_tellsTripleFaults = true;
     }
     m_maximumSlots = static_cast<unsigned>(std::max(capability(KVM_CAP_NR_MEMSLOTS), 32));
     for (unsigned gsi = 0; gsi < gsiCount; ++gsi)
         m_lines[gsi] = std::make_unique<Line>(fd, gsi);
     std::lock_guard const lock(m_mutex);
     return publishRoutes();
+}
+
+Result<> Vm::enable(unsigned capability, std::uint64_t argument, char const* refusal)
+{
+    kvm_enable_cap what {};
+    what.cap = capability;
+    what.args[0] = argument;
+    return ioctlChecked(m_fd.get(), KVM_ENABLE_CAP, &what, refusal);
 }
 
 int Vm::capability(unsigned number) const

@@ -26,6 +26,8 @@ public:
     int fd() const { return m_fd.get(); }
     Kvm const& kvm() const { return m_kvm; }
     int capability(unsigned number) const;
+    /// Whether a vCPU's events tell of a triple fault that is pending.
+    bool tellsTripleFaults() const { return m_tellsTripleFaults; }
 
     /// The wire into pin `gsi` of the interrupt controllers.
     IrqLine& line(unsigned gsi) { return *m_lines.at(gsi); }
@@ -52,11 +54,13 @@ private:
 
     explicit Vm(Kvm const& kvm) : m_kvm(kvm) { }
     Result<> open();
+    Result<> enable(unsigned capability, std::uint64_t argument, char const* refusal);
     Result<> doorbellIoctl(Space space, std::uint64_t address, Doorbell const& doorbell, bool remove);
     /// Writes the whole routing table: the pins, and every MSI route that has a message. Called with m_mutex held.
     Result<> publishRoutes();
 
     Kvm const& m_kvm;
+    bool m_tellsTripleFaults = false;
     UniqueFd m_fd;
     std::array<std::unique_ptr<IrqLine>, gsiCount> m_lines;
     std::mutex m_mutex;

@@ -135,11 +135,11 @@ void XhciController::updateInterrupts()
     for (unsigned i = 0; i < interrupterCount; ++i) {
         auto& interrupter = m_state.interrupters[i];
         interrupter.wanted &= !interrupter.segments.empty() && !isEmpty(interrupter);
-        auto const now = static_cast<std::uint64_t>(m_time.now().count());
-        if (interrupter.wanted && (interrupter.dequeue & handlerBusy) == 0 && now >= interrupter.quietUntil) {
-            constexpr std::uint64_t unit = 250;
+        constexpr std::chrono::nanoseconds unit { 250 }, longest = 0xffff * unit;
+        if (interrupter.wanted && (interrupter.dequeue & handlerBusy) == 0
+            && hasCome(interrupter.quietUntil, longest)) {
             interrupter.wanted = false;
-            interrupter.quietUntil = now + interrupter.interval * unit;
+            interrupter.quietUntil = static_cast<std::uint64_t>((m_time.now() + interrupter.interval * unit).count());
             interrupter.management |= interruptPending;
             interrupter.dequeue |= handlerBusy;
             m_state.status |= eventInterrupt;

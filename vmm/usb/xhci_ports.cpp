@@ -196,9 +196,8 @@ bool XhciController::waitsToConnect(unsigned index) const
 
 void XhciController::connectThoseDue()
 {
-    auto const now = static_cast<std::uint64_t>(m_time.now().count());
     for (unsigned i = 0; i < portCount; ++i) {
-        if (waitsToConnect(i) && m_state.ports[i].emptyUntil <= now)
+        if (waitsToConnect(i) && hasCome(m_state.ports[i].emptyUntil, leastEmpty))
             connectPort(i);
     }
 }

@@ -597,6 +597,26 @@ private slots:
         QVERIFY(d.controller.save() == saved);
     }
 
+    void timesThatNoControllerHasSetAreNotWaitedFor()
+    {
+        XhciDriver d;
+        d.start();
+        d.controller.pause();
+        auto state = d.controller.save().toJson();
+        auto const never = Json { { "u64", "18446744073709551615" } };
+        for (auto& port : state["state"]["ports"])
+            port["emptyUntil"] = never;
+        for (auto& interrupter : state["state"]["interrupters"])
+            interrupter["quietUntil"] = never;
+        REQUIRE_OK(d.controller.load(tests::must(Section::fromJson(state))));
+        d.controller.resume();
+        auto const told = d.board.msi.sent.size();
+        REQUIRE_OK(d.controller.plug(0, d.device));
+        d.board.time.advance(1ms);
+        QCOMPARE(d.board.msi.sent.size(), told + 1);
+        QCOMPARE(d.event().type(), unsigned(D::PortEvent));
+    }
+
     void partOfATransferIsNotDoneTwice()
     {
         XhciDriver d;

@@ -139,7 +139,7 @@ void XhciController::updateInterrupts()
         if (interrupter.wanted && (interrupter.dequeue & handlerBusy) == 0
             && hasCome(interrupter.quietUntil, longest)) {
             interrupter.wanted = false;
-            interrupter.quietUntil = static_cast<std::uint64_t>((m_time.now() + interrupter.interval * unit).count());
+            interrupter.quietUntil = fromNow(interrupter.interval * unit);
             interrupter.management |= interruptPending;
             interrupter.dequeue |= handlerBusy;
             m_state.status |= eventInterrupt;

@@ -459,8 +459,35 @@ private slots:
         d.controller.resume();
         QCOMPARE(d.portStatus(1) & (1 << 17 | 3), std::uint32_t(1 << 17)); // it is seen to be out
         QCOMPARE(d.event().type(), unsigned(D::PortEvent));
+        d.setPort(1, 0xfe0000);
         d.board.time.advance(300ms);
         QCOMPARE(d.portStatus(1) & (1 << 17 | 3), std::uint32_t(1 << 17 | 1)); // connected, and not enabled
+    }
+
+    void aDriverThatIsLateSeesThatADeviceWasOut()
+    {
+        XhciDriver d;
+        FakeUsbDevice fast(UsbSpeed::Super), other(UsbSpeed::Super, "other");
+        REQUIRE_OK(d.controller.plug(0, fast));
+        d.start();
+        d.setPort(9, 0xfe0000);
+        d.controller.unplug(0);
+        REQUIRE_OK(d.controller.plug(0, other));
+        d.board.time.advance(5s);
+        QCOMPARE(d.portStatus(9) & (1 << 17 | 3), std::uint32_t(1 << 17));
+        d.setPort(9, 0xfe0000);
+        d.board.time.advance(299ms);
+        QCOMPARE(d.portStatus(9) & (1 << 17 | 3), 0u);
+        d.board.time.advance(1ms);
+        QCOMPARE(d.portStatus(9) & (1 << 17 | 3), std::uint32_t(1 << 17 | 3));
+        // One that never looks does not keep a device out for ever.
+        d.controller.unplug(0);
+        REQUIRE_OK(d.controller.plug(0, other));
+        d.board.time.advance(9999ms);
+        QCOMPARE(d.portStatus(9) & 3, 0u);
+        d.board.time.advance(1ms);
+        QCOMPARE(d.portStatus(9) & 3, 3u);
+        d.controller.unplug(0);
     }
 
     void aDeviceThatIsBackAtOnceIsSeenToBeOut()
@@ -486,6 +513,7 @@ private slots:
         QCOMPARE(d.event().parameter, std::uint64_t(9) << 24);
         QCOMPARE(other.resets, 1);
         d.controller.unplug(0);
+        d.setPort(9, 0xfe0000);
         d.board.time.advance(300ms);
         REQUIRE_OK(d.controller.plug(0, other)); // it was out for long enough
         QCOMPARE(d.portStatus(9) & 3, 3u);
@@ -499,6 +527,7 @@ private slots:
         REQUIRE_OK(d.controller.plug(0, fast));
         d.start();
         d.controller.unplug(0);
+        d.setPort(9, 0xfe0000);
         d.board.time.advance(200ms);
         d.controller.pause();
         auto const saved = d.controller.save();
@@ -532,6 +561,7 @@ private slots:
         d.controller.resume();
         QCOMPARE(d.event(D::TransferEvent).code(), unsigned(Transaction));
         QCOMPARE(d.endpointState(in), unsigned(Halted));
+        d.setPort(9, 0xfe0000);
         d.board.time.advance(300ms);
         QCOMPARE(d.portStatus(9) & 3, 3u);
         d.request(control, getDescriptor, 0xf000, 8);

@@ -61,6 +61,11 @@ class Trace:
         time = last.at - first.at - (last.waited - first.waited if own else 0)
         return (last.units - first.units) / time
 
+    def fastest(self, since: float, until: float) -> float:
+        """Units in the fastest second, in its own time: the host's other guests share caches and cores with ours, and slow it
+        down by a quarter for seconds on end, which no clock of this machine's tells."""
+        return max((self.speed(at / 2, at / 2 + 1, own=True) for at in range(int(since * 2) + 1, int(until * 2) - 2)), default=0.0)
+
     def share(self, seconds: float, every: float, own: bool = False) -> float:
         """The speed in the seconds from each moment on, as a part of the speed in as many seconds long after it."""
         shares = []
@@ -140,9 +145,9 @@ def moments(bench: MomentBench) -> list[Row]:
                         larger_is_better=True))
         rows.append(Row("  without its waits for a processor", "", trace.share(seconds, EVERY, own=True)))
     first, later = trace.moments[0], trace.moments[1:]
-    without = trace.speed(first.began - EVERY, first.began - 0.1, own=True)
-    between = statistics.median(trace.speed(m.began + EVERY, m.began + 2 * EVERY, own=True) for m in later)
-    rows.append(Row("guest's speed between moments, own time", "", between / without, floor=Goal(0.98, True),
+    without = trace.fastest(first.began - EVERY, first.began)
+    between = statistics.median(trace.fastest(m.began + EVERY, m.began + 2 * EVERY) for m in later)
+    rows.append(Row("guest's speed between moments, fastest second", "", between / without, floor=Goal(0.98, True),
                     larger_is_better=True))
     rows.append(Row("stored bytes of a moment, against one stream", "", statistics.median(
         whole / alone for whole, alone in trace.stored[1:]), floor=Goal(1.2, True), aim=Goal(1.05, True)))

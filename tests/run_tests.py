@@ -75,7 +75,7 @@ def run_label(tree: pathlib.Path, label: str, count: Count) -> None:
     report.unlink(missing_ok=True)
     command = ["ctest", "--test-dir", str(tree), "-L", f"^{label}$", "--output-on-failure", "--no-tests=ignore",
                "--output-junit", str(report), "--test-output-size-passed", "4000000",
-               "--test-output-size-failed", "4000000", "-j", str(os.cpu_count() if label == "unit" else 1)]
+               "--test-output-size-failed", "4000000", "-j", str(os.cpu_count() if label in ("unit", "kvm") else 1)]
     if label == "kvm" and not usable_kvm():
         print("This machine's KVM cannot be used; these tests run in the lab instead.", flush=True)
         command = [str(ROOT / "tests/lab/lab"), "-t", "1500", "-w", str(report.parent), "--", *command]

@@ -54,6 +54,12 @@ def keep_evidence(machine: machines.Machine, name: str) -> None:
     except OSError:
         pass  # it was said at the start
     if machine.console:
+        # Tests keep what the kernel has to say off the console, where it would be in between their lines.
+        try:
+            machine.console.send('\x03\ndmesg | tail -n 60; echo "the end of "dmesg\n')
+            machine.console.expect("the end of dmesg\n", 5)
+        except Exception:  # there is no shell, or no guest any more
+            pass
         (pathlib.Path(results) / f"{name}.console").write_text(machine.console.tail(100000), encoding="utf-8")
     try:
         (pathlib.Path(results) / f"{name}.ppm").write_bytes(machine.screenshot())
@@ -79,7 +85,7 @@ def run(test, lab: scenario.Lab) -> str:
         details = "" if isinstance(error, machines.Failure) else "\n" + traceback.format_exc()
         for number, machine in enumerate(lab.machines):
             keep_evidence(machine, f"{test.name}-{number}")
-            details += f"\n--- the end of the console of {machine.name}\n{machine.console.tail() if machine.console else ''}"
+            details += f"\n--- the end of the console of {machine.name}\n{machine.console.tail(90) if machine.console else ''}"
             details += f"\n--- its errors\n{machine.errors()}"
         return f"FAIL: {error or type(error).__name__}{details}"
     finally:

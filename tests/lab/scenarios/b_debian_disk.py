@@ -6,7 +6,20 @@ import re
 from scenario import check_equal, lab_test
 
 
+EFI_VARIABLES, VENDOR = "/sys/firmware/efi/efivars", "6f1f8a4e-6f0c-4c8f-9a60-0d3c5a7be921"
+
+
+def write_variable(machine, name: str) -> None:
+    """One that stays: its attributes come first, and all of it at once (Documentation/filesystems/efivarfs.rst)."""
+    machine.run(f"printf '\\007\\000\\000\\000{name}' >{EFI_VARIABLES}/{name}-{VENDOR}")
+
+
+def check_variable(machine, name: str) -> None:
+    check_equal("firmware's variable", machine.run(f"cat {EFI_VARIABLES}/{name}-{VENDOR} | tail -c +5"), name)
+
+
 def boot_debian(lab, **configuration) -> None:
+    by_uefi = configuration["firmware"] == "ovmf"
     base = lab.guest("debian") / "disk.raw"
     disk = lab.overlay(base)
     machine = lab.machine(with_past=True, memoryMiB=768, disks=[{"path": str(disk), "format": "qcow2", "backing": [str(base)]}], networks=[{}],
@@ -20,6 +33,8 @@ def boot_debian(lab, **configuration) -> None:
     check_equal("address", re.search(r"inet (10\.0\.2\.\d+)/24", machine.run("ip -4 addr show scope global"))[1],
                 "10.0.2.15")
     machine.run(f"wget -q -O /root/small {lab.web.address('small')}")
+    if by_uefi:
+        write_variable(machine, "ChronovisorBefore")
     machine.run("sync; echo 3 >/proc/sys/vm/drop_caches")
     machine.suspend()
     machine.restore()
@@ -28,11 +43,24 @@ def boot_debian(lab, **configuration) -> None:
     machine.run("cmp /root/small /root/again")
     machine.keep("with both")
     machine.run("rm /root/small; sync")
+    if by_uefi:
+        check_variable(machine, "ChronovisorBefore")
+        write_variable(machine, "ChronovisorLater")
+        check_variable(machine, "ChronovisorLater")
     machine.go_to("with both")
     machine.run("echo 3 >/proc/sys/vm/drop_caches; cmp /root/small /root/again")
     machine.run(f"wget -q -O /root/third {lab.web.address('small')} && cmp /root/small /root/third")
+    if by_uefi:
+        check_variable(machine, "ChronovisorBefore")
+        machine.run(f"! ls {EFI_VARIABLES} | grep ChronovisorLater")
+        write_variable(machine, "ChronovisorThird")
     machine.console.send("systemctl poweroff\n")
     machine.wait_for_end(120)
+    if by_uefi:
+        kept = pathlib.Path(configuration["firmwareVariables"]).read_bytes()
+        check_equal("variables in the machine's file",
+                    [name for name in ("Before", "Later", "Third") if f"Chronovisor{name}\0".encode("utf-16-le") in kept],
+                    ["Before", "Third"])
     lab.check_image(pathlib.Path(machine.configuration()["disks"][0]["path"]))
 
 

@@ -62,6 +62,8 @@ Result<std::unique_ptr<Machine>> Machine::goTo(std::shared_ptr<timeline::Timelin
     TRY(checkFiles(saved.header.files));
     auto memory = TRY(timeline::MomentMemory::open(timeline, moment, timeline));
     auto const disks = TRY(timeline->moment(moment)).disks;
+    // While the host makes its virtual machine, for much of both is waiting for the kernel.
+    auto lookingAhead = std::async(std::launch::async, [&tree = memory->tree()] { tree.lookAhead(); });
     auto machine = TRY(PcMachine::build(saved.config, saved.header.cpu, std::move(listener)));
     TRY(machine->board().checkDisksHave(disks));
     // Noted while the devices take their state: what is waited for is the disk's, and the kernel's. Without disks there
@@ -70,6 +72,7 @@ Result<std::unique_ptr<Machine>> Machine::goTo(std::shared_ptr<timeline::Timelin
     auto const note = [&] { return disks.empty() ? timeline->setPresent(moment) : timeline->setGoingTo(moment); };
     auto noted = std::async(std::launch::async, note);
     bool const isFork = goingTo == moment; // which a new one has written down
+    lookingAhead.get();
     auto outcome = machine->loadMoment(saved, timeline, std::move(memory), way, isFork);
     if (auto const known = noted.get(); outcome)
         outcome = known;

@@ -88,6 +88,26 @@ bool MemoryTree::holdsData(
     return !words;
 }
 
+void MemoryTree::lookAhead() const
+{
+    auto left = PageStore::keptNodes;
+    for (auto const& root : m_roots)
+        lookAhead(treeLevels(root.size) - 1, root.reference(), left);
+}
+
+/// Leaves are not looked at: that there is one says enough.
+void MemoryTree::lookAhead(unsigned level, Reference node, std::size_t& left) const
+{
+    if (level == 0 || node.isZero() || left == 0)
+        return;
+    --left;
+    auto const words = m_store.node(node);
+    if (!words || level == 1)
+        return;
+    for (auto const word : *words)
+        lookAhead(level - 1, unpackReference(word), left);
+}
+
 Result<> MemoryTree::read(std::size_t block, std::uint64_t offset, ByteSpan data) const
 {
     std::vector<Reference> pages(data.size() / pageSize);

@@ -85,8 +85,11 @@ public:
     bool holdsData(std::size_t block, std::uint64_t offset, std::uint64_t size) const;
     /// Where the pages from `offset` on are.
     Result<> find(std::size_t block, std::uint64_t offset, std::span<Reference> pages) const;
+    /// The nodes that holdsData() asks for are in the store's memory then, as far as it keeps that many.
+    void lookAhead() const;
 
 private:
+    void lookAhead(unsigned level, Reference node, std::size_t& left) const;
     bool holdsData(unsigned level, Reference node, std::uint64_t first, std::uint64_t from, std::uint64_t to) const;
 
     PageStore const& m_store;

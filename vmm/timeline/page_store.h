@@ -42,12 +42,12 @@ public:
     Result<> remove(std::uint32_t number);
 
     Folder& folder() const { return m_folder; }
+    static constexpr std::size_t keptNodes = 1024; ///< nodes that node() gives again without reading
 
 private:
     Result<std::shared_ptr<Bytes const>> frame(std::uint32_t pack, std::uint32_t number) const;
 
-    static constexpr std::size_t openPacks = 64, keptFrames = 128, keptNodes = 1024, hashesAtOnce = 256,
-                                 keptHashes = 256;
+    static constexpr std::size_t openPacks = 64, keptFrames = 128, hashesAtOnce = 256, keptHashes = 256;
     using FrameData = std::shared_ptr<Bytes const>;
 
     /// What was used last, by a number; the least recently used goes first.

@@ -48,6 +48,8 @@ class Computer:
         self.stub("apt-get")
         self.stub("sudo", '"$@"')
         self.stub("cmake")
+        self.stub("python3")
+        self.stub("df", 'echo Avail; echo " ${FREE_MIB:-90000}"', log=False)
         self.stub("id", 'case $1 in -u) echo 1000 ;; -un) echo anna ;; -nG) echo "anna ${GROUPS_OF_ANNA:-}" ;; esac', log=False)
         self.stub("stat", 'echo "${KVM_STATUS:-crw-rw---- kvm}"', log=False)
         tree = self.root / "build/dev"
@@ -65,14 +67,15 @@ class Computer:
         path.write_text(f"#!/bin/bash\n{body}\n")
         path.chmod(0o755)
 
-    def call(self, *words: str, **environment: str) -> subprocess.CompletedProcess:
+    def call(self, *words: str, within: pathlib.Path | None = None, **environment: str) -> subprocess.CompletedProcess:
         # What is unreadable is not so for root.
         user = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
         for path in (self.root, *self.root.rglob("*")):
             if user and path != self.kvm and not path.is_symlink():
                 os.chown(path, NOBODY, NOBODY)
         self.said = subprocess.run([self.dev, *words], env={"PATH": str(self.bin), "DISPLAY": ":0", **environment},
-                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60, **user)
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60, cwd=within,
+                                   **user)
         return self.said
 
     def started(self) -> list[str]:
@@ -89,8 +92,8 @@ class DevTest(unittest.TestCase):
         self.assertEqual(said.returncode, 1, said.stdout + said.stderr)
         return said.stderr
 
-    def works(self, *words: str, **environment: str) -> str:
-        said = self.computer.call(*words, **environment)
+    def works(self, *words: str, within: pathlib.Path | None = None, **environment: str) -> str:
+        said = self.computer.call(*words, within=within, **environment)
         self.assertEqual(said.returncode, 0, said.stdout + said.stderr)
         return said.stdout + said.stderr
 
@@ -108,6 +111,12 @@ class DevTest(unittest.TestCase):
         self.assertNotIn("▸", said)  # nothing is wrong, so nothing is said
         self.assertFalse([line for line in self.computer.started() if line.startswith(("apt-get", "sudo"))])
         self.assertIn("cmake --build build/dev --target chronovisor chronoctl", self.computer.started())
+
+    def test_what_is_named_is_named_from_where_one_stands(self) -> None:
+        self.computer.script(self.computer.root / "build/dev/bin/chronovisor", 'echo "in $PWD: $*"')
+        elsewhere = self.computer.root / "elsewhere"
+        elsewhere.mkdir()
+        self.assertIn(f"in {elsewhere}: some.iso", self.works("run", "some.iso", within=elsewhere))
 
     # No display.
 
@@ -154,6 +163,13 @@ class DevTest(unittest.TestCase):
     def test_in_the_group_since_the_login(self) -> None:
         self.computer.kvm.chmod(0)
         self.assertIn("log in again, for you have come into the group kvm", self.explained(GROUPS_OF_ANNA="kvm"))
+
+    def test_figures_that_need_it_are_announced_as_missing(self) -> None:
+        self.computer.kvm.unlink()
+        said = self.works("bench")
+        self.assertIn("sudo modprobe kvm_intel` or switch virtualisation on", said.replace(",", ""))
+        self.assertIn("only the lab's figures can be measured", said)
+        self.assertTrue(any(line.startswith("python3 tests/bench/bench.py") for line in self.computer.started()))
 
     # Packages.
 
@@ -224,6 +240,12 @@ class DevTest(unittest.TestCase):
     def test_a_failed_build_is_said(self) -> None:
         self.computer.stub("cmake", "exit 1")
         self.assertIn("The build failed; the first error above is the one to read.", self.fails("build"))
+
+    def test_a_full_disk_is_the_reason_that_is_said(self) -> None:
+        self.computer.stub("cmake", "exit 1")
+        self.assertIn("The disk is full: 3 MiB are left for", self.fails("build", FREE_MIB="3"))
+        (self.computer.root / "build/dev/build.ninja").unlink()
+        self.assertIn("The disk is full: 3 MiB are left for", self.fails("build", FREE_MIB="3"))
 
     def test_wrong_use(self) -> None:
         self.assertIn("There is no command explode.", self.fails("explode"))

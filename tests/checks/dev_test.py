@@ -253,6 +253,15 @@ class DevTest(unittest.TestCase):
         self.assertIn("usage: ./dev COMMAND", self.works("help"))
 
 
+class LabTest(unittest.TestCase):
+    def test_a_cache_that_cannot_be_written_is_a_sentence(self) -> None:
+        with tempfile.NamedTemporaryFile() as file:
+            said = subprocess.run([ROOT / "tests/lab/lab", "--", "true"], stdin=subprocess.DEVNULL, capture_output=True,
+                                  text=True, timeout=60, env={**os.environ, "CHRONOVISOR_CACHE": f"{file.name}/cache"})
+            self.assertEqual(said.returncode, 124)
+            self.assertEqual(said.stderr, f"lab: {file.name}/cache: Not a directory\n")
+
+
 if __name__ == "__main__":
     result = unittest.main(exit=False, verbosity=2).result
     wrong = len(result.failures) + len(result.errors)

@@ -3,6 +3,7 @@
 #include "tests/support/suite.h"
 
 #include <QFile>
+#include <QRegularExpression>
 #include <linux/input-event-codes.h>
 
 using namespace std::chrono_literals;
@@ -114,6 +115,9 @@ void GuestsTest::instructionThatNobodyCanRun()
     QCOMPARE(where.size(), 1);
     auto const beginning = "vCPU 0 at 0x" + where[0].section(' ', -1) + ": this host's KVM cannot run the instruction ";
     QVERIFY2(guest.reason().contains(beginning + "48 0f c7 0f"), qPrintable(guest.reason()));
+    // And where each processor stands.
+    auto const stands = QRegularExpression("\nvCPU 0: cs:rip [0-9a-f]+:" + where[0].section(' ', -1) + " ss:rsp ");
+    QVERIFY2(guest.reason().contains(stands), qPrintable(guest.reason()));
 }
 
 void GuestsTest::severalProcessors_data()
@@ -352,20 +356,26 @@ void GuestsTest::endings_data()
 {
     QTest::addColumn<int>("how");
     QTest::addColumn<RunState>("state");
-    QTest::newRow("power off by ACPI") << 0 << RunState::Off;
-    QTest::newRow("triple fault") << 3 << RunState::Crashed;
-    QTest::newRow("pvpanic") << 4 << RunState::Crashed;
+    QTest::addColumn<QString>("report");
+    QTest::newRow("power off by ACPI") << 0 << RunState::Off << "the guest powered off";
+    QTest::newRow("triple fault") << 3 << RunState::Crashed
+                                  << "vCPU 0 gave up \\(triple fault\\)\nvCPU 0: cs:rip .*\nvCPU 1: cs:rip .*cr4 .*";
+    QTest::newRow("pvpanic") << 4 << RunState::Crashed
+                             << "the guest's system has panicked\nvCPU 0: cs:rip .*\nvCPU 1: cs:rip .*cr4 .*";
 }
 
 void GuestsTest::endings()
 {
     QFETCH(int, how);
     QFETCH(RunState, state);
+    QFETCH(QString, report);
     GuestMachine guest("guests/end.elf", "how=" + std::to_string(how));
+    guest.config.cpus = 2;
     REQUIRE_OK(guest.start());
     QVERIFY2(guest.waitForState(state, 20s), qPrintable(guest.lines().join('\n')));
     QVERIFY(guest.lines().contains("NOTE end " + QString::number(how)));
-    QVERIFY(state == RunState::Off || !guest.reason().isEmpty());
+    auto const expected = QRegularExpression(QRegularExpression::anchoredPattern(report));
+    QVERIFY2(expected.match(guest.reason()).hasMatch(), qPrintable(guest.reason()));
 }
 
 void GuestsTest::rebootStartsAnew()

@@ -112,7 +112,9 @@ VcpuExit Vcpu::run(BusView& ports, BusView& memory)
         case KVM_EXIT_MMIO: serveMemory(memory); break;
         case KVM_EXIT_INTR:
         case KVM_EXIT_IRQ_WINDOW_OPEN: break;
-        case KVM_EXIT_SHUTDOWN: return { VcpuExit::Kind::TripleFault, {} };
+        case KVM_EXIT_SHUTDOWN:
+            return { VcpuExit::Kind::TripleFault,
+                Error { ErrorCode::GuestFault, fmt::format("vCPU {} gave up (triple fault)", m_index), 0 } };
         case KVM_EXIT_INTERNAL_ERROR: {
             auto exit = unhandledInstruction();
             if (exit.error)
@@ -184,6 +186,18 @@ VcpuExit Vcpu::unhandledInstruction()
     }
     return fault(
         ErrorCode::GuestFault, fmt::format("this host's KVM cannot run the instruction {:02x}", fmt::join(bytes, " ")));
+}
+
+std::string Vcpu::whereabouts() const
+{
+    kvm_regs registers {};
+    kvm_sregs special {};
+    if (::ioctl(fd(), KVM_GET_REGS, &registers) != 0 || ::ioctl(fd(), KVM_GET_SREGS, &special) != 0)
+        return fmt::format("vCPU {}: unknown", m_index);
+    return fmt::format("vCPU {}: cs:rip {:x}:{:x} ss:rsp {:x}:{:x} rflags {:x} cr0 {:x} cr2 {:x} cr3 {:x} cr4 {:x}",
+        m_index, unsigned(special.cs.selector), std::uint64_t(registers.rip), unsigned(special.ss.selector),
+        std::uint64_t(registers.rsp), std::uint64_t(registers.rflags), std::uint64_t(special.cr0),
+        std::uint64_t(special.cr2), std::uint64_t(special.cr3), std::uint64_t(special.cr4));
 }
 
 void Vcpu::markStopped()

@@ -18,7 +18,7 @@ struct BootCpuState;
 struct VcpuExit {
     enum class Kind : std::uint8_t {
         Kicked,      ///< kick() was called; all of the guest's accesses are complete and the state can be read
-        TripleFault, ///< the guest can only be reset
+        TripleFault, ///< the guest can only be reset; `error` says whose it was
         Fault,       ///< `error` says what cannot go on, with the instruction where there is one
     };
     Kind kind;
@@ -51,6 +51,10 @@ public:
     Result<VcpuState> save() const;
     /// Unsupported where this host cannot go on with it; the vCPU is then good for nothing but a reset.
     Result<> load(VcpuState const& state);
+
+    /// Where it stands, for a person who looks into a crash. While nobody runs it. Some KVMs (AMD's) have put a vCPU
+    /// that gave up in a triple fault back to its reset vector by then.
+    std::string whereabouts() const;
 
     /// Tells the guest's kvmclock that it was stopped for a while, so that its watchdogs do not bark.
     void markStopped();

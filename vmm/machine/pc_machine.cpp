@@ -482,8 +482,6 @@ void PcMachine::setState(RunState newState, std::optional<Error> reason)
 
 void PcMachine::vcpuStopped(VcpuExit const& exit)
 {
-    if (exit.kind == VcpuExit::Kind::TripleFault)
-        return crashed({ ErrorCode::GuestFault, "the guest's processor gave up (triple fault)", 0 });
     if (exit.error && exit.error->code == ErrorCode::OutOfMemory)
         return hostFailed(*exit.error);
     crashed(exit.error.value_or(Error { ErrorCode::Internal, "a vCPU stopped without a reason", 0 }));
@@ -508,13 +506,16 @@ void PcMachine::serveRequest()
     }
 }
 
-void PcMachine::crashed(Error const& report)
+void PcMachine::crashed(Error report)
 {
     if (state() == RunState::Paused)
         m_crash = report; // letRun() comes back to it
     if (state() != RunState::Running)
         return;
     stopRunning();
+    report = { report.code, report.message(), 0 };
+    for (auto const& vcpu : m_vcpus)
+        report.detail += "\n" + vcpu->whereabouts();
     log(LogLevel::Info, "machine", "{}", report.message());
     setState(RunState::Crashed, report);
 }

@@ -115,7 +115,8 @@ private:
     void vcpuStopped(VcpuExit const& exit);
     /// Does what the guest has asked its board for, unless the machine stands still: then it waits for letRun().
     void serveRequest();
-    void crashed(Error const& report);
+    /// Adds where each vCPU stands.
+    void crashed(Error report);
     void hostFailed(Error const& error);
     std::vector<Error> obstacles() const;
     Result<> checkCanSave() const;

@@ -1,7 +1,8 @@
 #include "bare/traps.h"
 #include "lib/check.h"
 
-/// Memory as the loader described it, faults in both rings, and ring 3.
+/// Memory as the loader described it, faults in both rings, and ring 3. With pause=1 the machine goes away and comes
+/// back while all of its memory is in use.
 
 extern uint64_t pagePointers[];
 
@@ -62,6 +63,11 @@ static void allMemoryIsThereOnce(void)
             mapGib(memoryMap[i].start + memoryMap[i].size - 1);
     }
     runInRing3(touch, 0x5a5a5a5a5a5a5a51);
+    if (option("pause", 0)) {
+        NOTE("suspend me");
+        while (serialGet(com1) != 'x')
+            halt();
+    }
     EXPECT_EQUAL(runInRing3(touch, 0x5a5a5a5a5a5a5a50), 0);
 }
 

@@ -17,6 +17,7 @@ private slots:
     void computationGoesOn();
     void processorsGoOn_data();
     void processorsGoOn();
+    void memoryOnBothSidesOfTheHoleGoesOn();
     void thePortableProcessorGoesOn();
     void theClockIsTheHosts();
     void whatCannotBeSavedIsSaid();
@@ -65,6 +66,20 @@ void SuspendTest::processorsGoOn()
     REQUIRE_OK(guest.suspendAndRestore());
     QVERIFY2(guest.waitForWholeLine("DONE ", 60s), qPrintable(guest.reason() + allLines(guest)));
     QVERIFY2(guest.lines().contains("DONE 5 0 0"), qPrintable(allLines(guest)));
+}
+
+/// Two GiB below 4 GiB and the rest above, with a word of its own in every second mebibyte.
+void SuspendTest::memoryOnBothSidesOfTheHoleGoesOn()
+{
+    GuestMachine guest("guests/processor.elf", "memory=2848 pause=1");
+    guest.config.memoryMiB = 2848;
+    REQUIRE_OK(guest.start());
+    QVERIFY2(guest.waitForWholeLine("NOTE suspend me", 60s), qPrintable(guest.reason() + allLines(guest)));
+    REQUIRE_OK(guest.suspendAndRestore());
+    guest.type("serial0", "x");
+    QVERIFY2(guest.waitForWholeLine("DONE ", 60s), qPrintable(guest.reason() + allLines(guest)));
+    QVERIFY2(guest.lines().contains("PASS processor.allMemoryIsThereOnce"), qPrintable(allLines(guest)));
+    QVERIFY2(guest.lines().filter("FAIL ").isEmpty(), qPrintable(allLines(guest)));
 }
 
 void SuspendTest::thePortableProcessorGoesOn()

@@ -84,7 +84,7 @@ private slots:
     void initTestCase() { std::signal(SIGXFSZ, SIG_IGN); } // as app/runner/host_signals.h
     void fileSizeLimit_data() { formats(); }
     void fileSizeLimit();
-    void fullFileSystem_data() { formats(); }
+    void fullFileSystem_data();
     void fullFileSystem();
     void shortenedImage_data();
     void shortenedImage();
@@ -120,8 +120,15 @@ void HostFailuresTest::formats()
 
 std::unique_ptr<GuestMachine> HostFailuresTest::diskGuest(DiskBus bus, ImageFormat format, QString const& folder)
 {
-    auto guest
-        = std::make_unique<GuestMachine>(bus == DiskBus::Virtio ? "guests/block.elf" : "guests/ahci.elf", "disks=1");
+    auto const* const program = bus == DiskBus::Virtio ? "guests/block.elf"
+        : bus == DiskBus::Ahci                         ? "guests/ahci.elf"
+                                                       : "guests/usb.elf";
+    auto guest = std::make_unique<GuestMachine>(program, "disks=1");
+    if (isUsb(bus)) { // with all that this guest wants to see
+        guest->config.usbControllers = { { "usb0" } };
+        guest->config.usbDevices = { { "keyboard0", UsbKind::Keyboard }, { "hub0", UsbKind::Hub },
+            { "keyboard1", UsbKind::Keyboard, "hub0" }, { "tablet0", UsbKind::Tablet } };
+    }
     auto const path = (folder.isEmpty() ? guest->folder() : folder).toStdString() + "/small.img";
     tests::must(createImage(path, { .format = format, .size = 1 << 20 }));
     guest->config.disks.push_back({ "disk0", path, std::nullopt, bus, false, 1 });
@@ -160,6 +167,13 @@ void HostFailuresTest::fileSizeLimit()
     }
     REQUIRE_OK(guest->machine().call(command::Resume {}));
     QVERIFY(finishes(*guest));
+}
+
+void HostFailuresTest::fullFileSystem_data()
+{
+    formats();
+    QTest::newRow("usb, raw") << DiskBus::Usb << ImageFormat::Raw;
+    QTest::newRow("usb, qcow2") << DiskBus::Usb << ImageFormat::Qcow2;
 }
 
 void HostFailuresTest::fullFileSystem()

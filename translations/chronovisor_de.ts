@@ -1440,7 +1440,7 @@
     </message>
     <message>
         <source>&amp;Disk</source>
-        <translation>Fest&amp;platte</translation>
+        <translation>Fe&amp;stplatte</translation>
     </message>
     <message>
         <source>&amp;Firmware</source>
@@ -1520,6 +1520,34 @@
             <numerusform>Dieser Rechner hat %n Kern, %1 freien Arbeitsspeicher und %2 freien Festplattenplatz.</numerusform>
             <numerusform>Dieser Rechner hat %n Kerne, %1 freien Arbeitsspeicher und %2 freien Festplattenplatz.</numerusform>
         </translation>
+    </message>
+    <message>
+        <source>Choose the initial RAM disk</source>
+        <translation>Anfängliche RAM-Disk auswählen</translation>
+    </message>
+    <message>
+        <source>&amp;Initial RAM disk</source>
+        <translation>Anfängliche RAM-&amp;Disk</translation>
+    </message>
+    <message>
+        <source>none</source>
+        <translation>keine</translation>
+    </message>
+    <message>
+        <source>Initial RAM disk</source>
+        <translation>Anfängliche RAM-Disk</translation>
+    </message>
+    <message>
+        <source>Choose…</source>
+        <translation>Auswählen …</translation>
+    </message>
+    <message>
+        <source>Command &amp;line</source>
+        <translation>&amp;Befehlszeile</translation>
+    </message>
+    <message>
+        <source>The kernel&apos;s command line</source>
+        <translation>Befehlszeile des Kernels</translation>
     </message>
 </context>
 <context>

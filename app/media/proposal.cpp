@@ -1,5 +1,7 @@
 #include "app/media/proposal.h"
 
+#include "app/media/initrd.h"
+
 #include <algorithm>
 #include <filesystem>
 
@@ -89,7 +91,8 @@ Proposal propose(Medium const& medium, HostReport const& host, std::optional<Sys
 
     if (medium.kind == MediumKind::Kernel || medium.kind == MediumKind::PvhKernel) {
         config.firmware = vmm::Firmware::None;
-        config.kernel = vmm::KernelConfig { medium.path, {}, "console=tty0 console=ttyS0" };
+        auto const initrd = medium.kind == MediumKind::Kernel ? initrdBeside(medium.path) : std::string();
+        config.kernel = vmm::KernelConfig { medium.path, initrd, "console=tty0 console=ttyS0" };
         proposal.firmware = Reason::MediumNeeds;
     } else if (medium.bootsUefi && !medium.bootsBios) {
         config.firmware = host.hasOvmf || !host.hasSeaBios ? vmm::Firmware::Ovmf : vmm::Firmware::SeaBios;

@@ -100,6 +100,37 @@ private slots:
         QCOMPARE(proposal.firmware, Reason::MediumNeeds);
     }
 
+    void theInitialRamDiskBesideAKernelIsFound_data()
+    {
+        QTest::addColumn<QString>("kernel");
+        QTest::addColumn<QString>("beside");
+        QTest::addColumn<bool>("isIts");
+        QTest::newRow("Debian") << "vmlinuz-6.1.0-18-amd64"
+                                << "initrd.img-6.1.0-18-amd64" << true;
+        QTest::newRow("Fedora") << "vmlinuz-6.8.5-301.fc40.x86_64"
+                                << "initramfs-6.8.5-301.fc40.x86_64.img" << true;
+        QTest::newRow("Arch") << "vmlinuz-linux"
+                              << "initramfs-linux.img" << true;
+        QTest::newRow("openSUSE") << "vmlinuz-5.14.21-default"
+                                  << "initrd-5.14.21-default" << true;
+        QTest::newRow("Debian's installer") << "linux"
+                                            << "initrd.gz" << true;
+        QTest::newRow("of another version") << "vmlinuz-6.1.0-18-amd64"
+                                            << "initrd.img-6.1.0-17-amd64" << false;
+    }
+    void theInitialRamDiskBesideAKernelIsFound()
+    {
+        QFETCH(QString, kernel);
+        QFETCH(QString, beside);
+        QFETCH(bool, isIts);
+        Bench bench;
+        QFile file(bench.directory.filePath(beside));
+        QVERIFY(file.open(QIODevice::WriteOnly));
+        auto const medium = bench.recognise(tests::bzImage("6.1.0-test"), qPrintable(kernel));
+        auto const proposal = bench.advisor.propose(medium, goodHost());
+        QCOMPARE(proposal.request.config.kernel->initrd, isIts ? file.fileName().toStdString() : std::string());
+    }
+
     void whatIsNoFileIsRefused()
     {
         MediaAdvisor advisor(false);

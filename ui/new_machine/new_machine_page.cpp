@@ -138,7 +138,9 @@ void NewMachinePage::makeProposalCard()
     m_concerns = new QLabel;
     m_concerns->setWordWrap(true);
     m_concerns->setTextFormat(Qt::RichText);
+    makeKernelFields();
     card->addWidget(fields);
+    card->addWidget(m_kernelFields);
     card->addWidget(m_more, 0, Qt::AlignLeft);
     card->addWidget(m_moreFields);
     card->addWidget(m_concerns);
@@ -150,6 +152,40 @@ void NewMachinePage::makeProposalCard()
     for (auto* field : { m_cpus, m_memory, m_disk })
         connect(field, &QSpinBox::valueChanged, this, &NewMachinePage::updateConcerns);
     connect(m_firmware, &QComboBox::currentIndexChanged, this, &NewMachinePage::updateConcerns);
+}
+
+/// What else a kernel is started with that has no firmware to look for it.
+void NewMachinePage::makeKernelFields()
+{
+    m_kernelFields = new QWidget;
+    auto* grid = new QGridLayout(m_kernelFields);
+    grid->setContentsMargins(0, 0, 0, 0);
+    grid->setHorizontalSpacing(14);
+    grid->setVerticalSpacing(9);
+    m_initrd = new QLineEdit;
+    m_initrd->setClearButtonEnabled(true);
+    m_chooseInitrd = new QPushButton;
+    m_commandLine = new QLineEdit;
+    m_initrdLabel = new QLabel;
+    m_initrdLabel->setBuddy(m_initrd);
+    m_commandLineLabel = new QLabel;
+    m_commandLineLabel->setBuddy(m_commandLine);
+    grid->addWidget(m_initrdLabel, 0, 0);
+    grid->addWidget(m_initrd, 0, 1);
+    grid->addWidget(m_chooseInitrd, 0, 2);
+    grid->addWidget(m_commandLineLabel, 1, 0);
+    grid->addWidget(m_commandLine, 1, 1, 1, 2);
+    connect(m_chooseInitrd, &QPushButton::clicked, this, &NewMachinePage::chooseInitrd);
+}
+
+void NewMachinePage::chooseInitrd()
+{
+    auto* dialog = new QFileDialog(this, tr("Choose the initial RAM disk"),
+        QFileInfo(QString::fromStdString(m_medium.path)).path(), tr("All files (*)"));
+    dialog->setFileMode(QFileDialog::ExistingFile);
+    dialog->setAttribute(Qt::WA_DeleteOnClose);
+    connect(dialog, &QFileDialog::fileSelected, m_initrd, &QLineEdit::setText);
+    dialog->open();
 }
 
 void NewMachinePage::begin()
@@ -275,6 +311,11 @@ void NewMachinePage::takeProposal(app::Proposal const& proposal)
         config.networks.empty() || config.networks.front().mode == vmm::NetworkMode::None ? 1 : 0);
     m_system->setVisible(!m_isDemo);
     m_systemLabel->setVisible(!m_isDemo);
+    m_kernelFields->setVisible(config.kernel && !m_isDemo);
+    if (config.kernel) {
+        m_initrd->setText(QString::fromStdString(config.kernel->initrd));
+        m_commandLine->setText(QString::fromStdString(config.kernel->commandLine));
+    }
     m_cpusReason->setText(reasonText(proposal.cpus));
     m_memoryReason->setText(reasonText(proposal.memory));
     m_diskReason->setText(tr("grows as it fills; %1").arg(reasonText(proposal.disk)));
@@ -333,8 +374,12 @@ app::MachineRequest NewMachinePage::request() const
     config.name = m_name->text().trimmed().toStdString();
     config.cpus = static_cast<std::uint16_t>(m_cpus->value());
     config.memoryMiB = static_cast<std::uint32_t>(m_memory->value());
-    if (!config.kernel)
+    if (config.kernel) {
+        config.kernel->initrd = m_initrd->text().trimmed().toStdString();
+        config.kernel->commandLine = m_commandLine->text().toStdString();
+    } else {
         config.firmware = static_cast<vmm::Firmware>(m_firmware->currentData().toInt());
+    }
     if (config.networks.empty() && m_network->currentIndex() == 0)
         config.networks = { { "net0", {}, vmm::NetworkMode::User, {} } };
     for (auto& network : config.networks)
@@ -422,7 +467,15 @@ void NewMachinePage::updateTexts()
     m_diskLabel->setText(tr("&Disk"));
     m_firmwareLabel->setText(tr("&Firmware"));
     m_networkLabel->setText(tr("N&etwork"));
+    m_initrdLabel->setText(tr("&Initial RAM disk"));
+    m_initrd->setPlaceholderText(tr("none"));
+    m_initrd->setAccessibleName(tr("Initial RAM disk"));
+    m_chooseInitrd->setText(tr("Choose…"));
+    m_chooseInitrd->setAccessibleName(tr("Choose the initial RAM disk"));
+    m_commandLineLabel->setText(tr("Command &line"));
+    m_commandLine->setAccessibleName(tr("The kernel's command line"));
     m_system->setAccessibleName(tr("System"));
+    m_system->lineEdit()->setAccessibleName(tr("System"));
     m_name->setAccessibleName(tr("Name"));
     m_cpus->setAccessibleName(tr("Processors"));
     m_memory->setAccessibleName(tr("Memory"));

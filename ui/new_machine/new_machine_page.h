@@ -40,7 +40,9 @@ protected:
 private:
     void makeSourceCard();
     void makeProposalCard();
+    void makeKernelFields();
     void chooseFile();
+    void chooseInitrd();
     void takeAdvice(app::Library::Advice const& advice);
     void takeProposal(app::Proposal const& proposal);
     void loadSystems();
@@ -61,14 +63,15 @@ private:
     QPushButton *m_chooseFile, *m_demo, *m_create;
     QWidget* m_proposalCard;
     QComboBox* m_system;
-    QLineEdit* m_name;
+    QLineEdit *m_name, *m_initrd, *m_commandLine;
     QSpinBox *m_cpus, *m_memory, *m_disk;
     QComboBox *m_firmware, *m_network;
     QCheckBox* m_start;
     QLabel *m_systemLabel, *m_nameLabel, *m_cpusLabel, *m_memoryLabel, *m_diskLabel, *m_firmwareLabel, *m_networkLabel;
+    QLabel *m_initrdLabel, *m_commandLineLabel;
     QLabel *m_cpusReason, *m_memoryReason, *m_diskReason, *m_firmwareReason;
-    QPushButton* m_more;
-    QWidget* m_moreFields;
+    QPushButton *m_more, *m_chooseInitrd;
+    QWidget *m_moreFields, *m_kernelFields;
     MessageBar* m_messages;
 };
 

@@ -143,6 +143,7 @@ private slots:
     void aLinuxKernel()
     {
         Bench bench;
+        auto const initrd = bench.write("initrd.img", "initial");
         auto const path = bench.write("vmlinuz", tests::bzImage("6.1.0-test"));
         bench.page->useFile(path);
         QVERIFY(bench.isReady());
@@ -153,11 +154,16 @@ private slots:
         bench.number("Processors")->setValue(1);
         bench.number("Memory")->setValue(256);
         bench.number("Disk")->setValue(1);
+        QCOMPARE(bench.named<QLineEdit>(bench.page, "Initial RAM disk")->text(), initrd);
+        auto* commandLine = bench.named<QLineEdit>(bench.page, "The kernel's command line");
+        QCOMPARE(commandLine->text(), "console=tty0 console=ttyS0");
+        commandLine->setText("console=ttyS0 single");
         auto const made = bench.create();
         QCOMPARE(made.firmware, vmm::Firmware::None);
+        QCOMPARE(made.kernel->initrd, initrd.toStdString());
         QVERIFY(made.kernel);
         QCOMPARE(made.kernel->kernel, path.toStdString());
-        QCOMPARE(made.kernel->commandLine, "console=tty0 console=ttyS0");
+        QCOMPARE(made.kernel->commandLine, "console=ttyS0 single");
         QCOMPARE(made.cpus, 1);
         QCOMPARE(made.memoryMiB, 256u);
         QCOMPARE(tests::must(app::inspectMedium(made.disks.at(0).path)).diskBytes, 1ull << 30);

@@ -1076,6 +1076,42 @@
         <source>asked about</source>
         <translation>erfragt</translation>
     </message>
+    <message>
+        <source>%1 MiB of video memory</source>
+        <translation>%1 MiB Grafikspeicher</translation>
+    </message>
+    <message>
+        <source>Video memory of %1</source>
+        <translation>Grafikspeicher von %1</translation>
+    </message>
+    <message>
+        <source>Screens and pointer</source>
+        <translation>Bildschirme und Zeiger</translation>
+    </message>
+    <message>
+        <source>Add a screen</source>
+        <translation>Bildschirm hinzufügen</translation>
+    </message>
+    <message>
+        <source>Pointer without capture (Virtio tablet)</source>
+        <translation>Zeiger ohne Einfangen (Virtio-Tablett)</translation>
+    </message>
+    <message>
+        <source>Without it, and where the machine&apos;s system has no driver for it, the pointer is captured.</source>
+        <translation>Ohne das, und wo das System der Maschine keinen Treiber dafür hat, wird der Zeiger eingefangen.</translation>
+    </message>
+    <message>
+        <source>&amp;Random number generators</source>
+        <translation>Z&amp;ufallszahlengeneratoren</translation>
+    </message>
+    <message>
+        <source>Random number generators</source>
+        <translation>Zufallszahlengeneratoren</translation>
+    </message>
+    <message>
+        <source>Ports on which firmware writes its log</source>
+        <translation>Ports, auf die Firmware ihr Protokoll schreibt</translation>
+    </message>
 </context>
 <context>
     <name>ui::MainWindow</name>

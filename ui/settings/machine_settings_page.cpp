@@ -31,7 +31,8 @@ vmm::VmConfig rebased(vmm::VmConfig const& edited, vmm::VmConfig const& before, 
     using Config = vmm::VmConfig;
     take(&Config::name, &Config::notes, &Config::cpus, &Config::memoryMiB, &Config::cpuModel, &Config::firmware,
         &Config::bootOrder, &Config::kernel, &Config::disks, &Config::cds, &Config::networks, &Config::serials,
-        &Config::usbControllers, &Config::usbDevices);
+        &Config::displays, &Config::tablet, &Config::randomGenerators, &Config::debugConsole, &Config::usbControllers,
+        &Config::usbDevices);
     return result;
 }
 
@@ -44,6 +45,7 @@ MachineSettingsPage::MachineSettingsPage(app::Library& library, QWidget* parent)
     makeGeneralCard();
     makeHardwareCard();
     makeDeviceCards();
+    makeScreensCard();
     makeUsbCard();
     makeBootCard();
     makeTimelineCard();
@@ -262,8 +264,7 @@ void MachineSettingsPage::open(QString const& id)
     if (auto* session = m_library.session(id)) {
         m_sessionConnections.push_back(connect(session, &app::VmSession::stateChanged, this, [this] {
             updateEnabled();
-            fillCds();
-            fillNetworks();
+            fillDevices();
         }));
         m_sessionConnections.push_back(
             connect(session, &app::VmSession::mediumChanged, this, [this](QString const& drive, QString const& path) {
@@ -467,10 +468,16 @@ void MachineSettingsPage::fillFields()
     m_firmware->setEnabled(!m_config.kernel);
     m_firmware->setToolTip(m_config.kernel ? tr("A kernel is started without firmware.") : QString());
     m_filling = false;
+    fillDevices();
+}
+
+void MachineSettingsPage::fillDevices()
+{
     fillDisks();
     fillCds();
     fillNetworks();
     fillSerials();
+    fillScreens();
     fillUsb();
     fillBootOrder();
 }
@@ -513,6 +520,7 @@ void MachineSettingsPage::updateTexts()
     m_addSerial->setText(tr("Add a serial port"));
     for (auto* button : { m_addNewDisk, m_addDisk, m_addCd, m_addNetwork, m_addSerial })
         button->setIcon(icon(QStringLiteral("add")));
+    updateScreensTexts();
     updateUsbTexts();
     m_save->setText(tr("&Save"));
     m_discard->setText(tr("&Discard changes"));

@@ -50,11 +50,13 @@ private:
     void makeGeneralCard();
     void makeHardwareCard();
     void makeDeviceCards();
+    void makeScreensCard();
     void makeUsbCard();
     void makeBootCard();
     void makeTimelineCard();
     void followTimeline(app::TimelineSession& timeline);
     void fillFields();
+    void fillDevices();
     void fillDisks();
     void fillNewDisk(QHBoxLayout* line, std::string const& id);
     void removeDisk(std::size_t index, bool withImage);
@@ -64,6 +66,8 @@ private:
     QCheckBox* makeCable(std::size_t network);
     void fillForwards(QVBoxLayout* layout, std::size_t network);
     void fillSerials();
+    void fillScreens();
+    void updateScreensTexts();
     void fillUsb();
     void fillAddUsb();
     void updateUsbTexts();
@@ -110,16 +114,18 @@ private:
 
     MessageBar* m_messages;
     QLabel *m_generalHeading, *m_hardwareHeading, *m_disksHeading, *m_cdsHeading, *m_networksHeading, *m_serialsHeading,
-        *m_usbHeading, *m_bootHeading, *m_timelineHeading;
+        *m_screensHeading, *m_usbHeading, *m_bootHeading, *m_timelineHeading;
     QLabel *m_nameLabel, *m_notesLabel, *m_cpusLabel, *m_memoryLabel, *m_modelLabel, *m_firmwareLabel,
-        *m_usbRestoreLabel, *m_hostHint;
+        *m_generatorsLabel, *m_usbRestoreLabel, *m_hostHint;
     QLineEdit* m_name;
     QPlainTextEdit* m_notes;
-    QSpinBox *m_cpus, *m_memory;
+    QSpinBox *m_cpus, *m_memory, *m_generators;
+    QCheckBox *m_tablet, *m_debugConsole;
     QComboBox *m_model, *m_firmware, *m_usbRestore;
     TimelineCard* m_timeline;
-    QWidget *m_hardwareFields, *m_disks, *m_cds, *m_networks, *m_serials, *m_usb, *m_boot;
-    QPushButton *m_addNewDisk, *m_addDisk, *m_addCd, *m_addNetwork, *m_addSerial, *m_addUsb, *m_discard, *m_save;
+    QWidget *m_hardwareFields, *m_disks, *m_cds, *m_networks, *m_serials, *m_screens, *m_usb, *m_boot;
+    QPushButton *m_addNewDisk, *m_addDisk, *m_addCd, *m_addNetwork, *m_addSerial, *m_addScreen, *m_addUsb, *m_discard,
+        *m_save;
     QMenu* m_addUsbMenu;
     QList<QWidget*> m_lockable;
 };

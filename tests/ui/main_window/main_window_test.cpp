@@ -313,6 +313,66 @@ private slots:
         QCOMPARE(desk.library->config(id).usbDevices[1].id, std::string("usb-gamepad-1"));
     }
 
+    void screensAndThePointerAreChosen()
+    {
+        Desk desk;
+        auto const id = desk.create("first");
+        desk.open();
+        auto* page = desk.settings(id);
+        auto* add = button(page, "Add a screen");
+        for (int i = 0; i < 3; ++i)
+            add->click();
+        QVERIFY(!add->isEnabled()); // four are all that a machine has
+        auto* memory = desk.named<QComboBox>(page, "Video memory of display2");
+        QCOMPARE(memory->currentText(), "16 MiB of video memory");
+        memory->setCurrentIndex(memory->findData(64));
+        emit memory->activated(memory->currentIndex());
+        desk.named<QToolButton>(page, "Remove display1")->click();
+        QVERIFY(add->isEnabled());
+        auto const check = [&](QString const& beginning, bool on) {
+            for (auto* box : page->findChildren<QCheckBox*>()) {
+                if (box->text().startsWith(beginning))
+                    box->setChecked(on);
+            }
+        };
+        check("Pointer without capture", false);
+        check("Ports on which firmware", true);
+        desk.named<QSpinBox>(page, "Random number generators")->setValue(3);
+        page->save();
+        QTRY_COMPARE(desk.library->config(id).displays.size(), std::size_t(3));
+        auto const config = desk.library->config(id);
+        QCOMPARE(config.displays[1], (vmm::DisplayConfig { "display2", 64 }));
+        QVERIFY(!config.tablet);
+        QVERIFY(config.debugConsole);
+        QCOMPARE(config.randomGenerators, 3);
+        // What is not of a machine's making is shown as it is: the next power of two, which the card has.
+        auto odd = config;
+        odd.displays = { { "display0", 48 } };
+        QVERIFY(desk.change(odd));
+        page = desk.settings(id);
+        QCOMPARE(desk.named<QComboBox>(page, "Video memory of display0")->currentData().toInt(), 64);
+        QCOMPARE(page->edited(), desk.library->config(id));
+    }
+
+    void whatRunningHasGreyedIsThereAgainOnceItIsOff()
+    {
+        Desk desk;
+        auto const id = desk.create("first");
+        desk.open();
+        desk.session(id).start();
+        QVERIFY(desk.waitFor(id, app::SessionState::Running));
+        auto* page = desk.settings(id);
+        auto const names = { "Remove serial1", "Remove display0", "Remove net0", "Remove cd0" };
+        for (auto const* name : names)
+            QVERIFY2(!desk.named<QToolButton>(page, name)->isEnabled(), name);
+        QVERIFY(!button(page, "Add a screen")->isEnabled());
+        desk.session(id).powerOff();
+        QVERIFY(desk.waitFor(id, app::SessionState::Off));
+        for (auto const* name : names)
+            QVERIFY2(desk.named<QToolButton>(page, name)->isEnabled(), name);
+        QVERIFY(button(page, "Add a screen")->isEnabled());
+    }
+
     void whileItRunsSomeSettingsChangeAtOnce()
     {
         Desk desk;

@@ -1,3 +1,4 @@
+#include "tests/support/media.h"
 #include "tests/support/suite.h"
 #include "tests/ui/main_window/desk.h"
 #include "ui/machine/machine_page.h"
@@ -13,6 +14,7 @@
 #include <QAccessible>
 #include <QApplication>
 #include <QCheckBox>
+#include <QFile>
 #include <QLabel>
 #include <QLineEdit>
 #include <QPushButton>
@@ -64,6 +66,25 @@ QStringList cutOff(QWidget* window)
                 || widget->height() < widget->minimumSizeHint().height();
         if (!text.isEmpty() && isTooSmall)
             found += QStringLiteral("“%1” has %2x%3").arg(text).arg(widget->width()).arg(widget->height());
+    }
+    return found;
+}
+
+/// Letters after Alt that mean two things at once, so that neither is done.
+QStringList doubledLetters(QWidget* window)
+{
+    QMap<QString, QString> owners;
+    QStringList found;
+    for (auto* widget : window->findChildren<QWidget*>()) {
+        auto const* label = qobject_cast<QLabel*>(widget);
+        auto const* one = qobject_cast<QAbstractButton*>(widget);
+        if (!widget->isVisible() || !widget->isEnabled() || (one == nullptr && (label == nullptr || !label->buddy())))
+            continue;
+        auto const text = one != nullptr ? one->text() : label->text();
+        auto const letter = QKeySequence::mnemonic(text).toString();
+        if (!letter.isEmpty() && owners.contains(letter))
+            found += QStringLiteral("%1 for “%2” and “%3”").arg(letter, owners[letter], text);
+        owners[letter] = text;
     }
     return found;
 }
@@ -133,8 +154,8 @@ QStringList outOfReach(QWidget* window)
     return missed;
 }
 
-/// Every page and state of the window, in both languages and in a small window: each control has a name, and each word
-/// its room, and can be reached without a pointer.
+/// Every page and state of the window, in both languages and in a small window: each control has a name, each word its
+/// room, each letter after Alt one meaning, and each can be reached without a pointer.
 class PagesTest final : public QObject {
     Q_OBJECT
 
@@ -149,6 +170,8 @@ class PagesTest final : public QObject {
         QVERIFY2(nameless.isEmpty(), qPrintable(where + QStringLiteral(": ") + nameless.join(", ")));
         auto const cut = cutOff(desk.window.get());
         QVERIFY2(cut.isEmpty(), qPrintable(where + QStringLiteral(": ") + cut.join(", ")));
+        auto const doubled = doubledLetters(desk.window.get());
+        QVERIFY2(doubled.isEmpty(), qPrintable(where + QStringLiteral(": ") + doubled.join(", ")));
     }
 
     using Visit = std::function<void(Desk&, char const*)>;
@@ -167,6 +190,12 @@ class PagesTest final : public QObject {
         }
         desk.window->showNewMachine();
         visit(desk, "new machine");
+        QFile kernel(desk.directory.filePath("vmlinuz"));
+        QVERIFY(kernel.open(QIODevice::WriteOnly) && kernel.write(tests::bzImage("6.1.0")) > 0);
+        kernel.close();
+        desk.window->newMachinePage()->useFile(kernel.fileName());
+        QTRY_VERIFY_WITH_TIMEOUT(desk.window->newMachinePage()->isReady(), 60000);
+        visit(desk, "new machine, for a kernel");
         desk.window->newMachinePage()->useDemo();
         for (auto* one : desk.window->newMachinePage()->findChildren<QPushButton*>()) {
             if (one->isCheckable())
@@ -232,7 +261,7 @@ class PagesTest final : public QObject {
         QVERIFY(desk.change(config));
         auto* settings = desk.settings(id);
         for (auto* one : settings->findChildren<QPushButton*>()) {
-            for (auto const* text : { "Add a new disk", "Add sound" }) {
+            for (auto const* text : { "Add a new disk", "Add a screen" }) {
                 if (one->text() == QCoreApplication::translate("ui::MachineSettingsPage", text))
                     one->click();
             }

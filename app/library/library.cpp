@@ -692,8 +692,9 @@ void Library::lastPicture(QString const& id, Done<Picture> done)
         [path = m_store.thumbnailOf(id.toStdString())]() -> vmm::Result<Picture> {
             auto const file = readWholeFile(path, 1u << 24);
             if (!file)
-                return Picture {}; // it has never run
-            return decodePng({ reinterpret_cast<std::uint8_t const*>(file->data()), file->size() });
+                return Picture {};                      // it has never run
+            constexpr std::uint32_t longestSide = 4096; // it is a small one
+            return decodePng({ reinterpret_cast<std::uint8_t const*>(file->data()), file->size() }, longestSide);
         },
         std::move(done));
 }

@@ -1,8 +1,10 @@
+#include "tests/fakes/fake_audio.h"
 #include "tests/fuzz/fuzz_input.h"
 #include "tests/vmm/devices/ahci_driver.h"
 #include "tests/vmm/usb/usb_guest.h"
 #include "tests/vmm/usb/xhci_driver.h"
 #include "vmm/backends/console.h"
+#include "vmm/backends/network.h"
 #include "vmm/bus/pci_bus.h"
 #include "vmm/devices/fw_cfg.h"
 #include "vmm/devices/i8042.h"
@@ -18,11 +20,14 @@
 #include "vmm/devices/vm_generation_id.h"
 #include "vmm/usb/hid_device.h"
 #include "vmm/usb/uas_storage.h"
+#include "vmm/usb/usb_audio.h"
+#include "vmm/usb/usb_gamepad.h"
 #include "vmm/usb/usb_hub.h"
 #include "vmm/usb/usb_serial.h"
 #include "vmm/usb/usb_storage.h"
 #include "vmm/virtio/block_device.h"
 #include "vmm/virtio/console_port.h"
+#include "vmm/virtio/network_card.h"
 #include "vmm/virtio/random_generator.h"
 #include "vmm/virtio/tablet.h"
 
@@ -192,7 +197,9 @@ void withPci(fuzz::Input& input, unsigned which)
     vmm::virtio::ConsolePort port(board.pci, disk.loop, console);
     vmm::virtio::RandomGenerator generator(board.pci, disk.loop);
     vmm::virtio::Tablet tablet(board.pci, disk.loop);
-    std::array<vmm::PciFunction*, 7> const functions { &host, &lpc, &vga, &block, &port, &generator, &tablet };
+    vmm::NoNetwork network(disk.loop);
+    vmm::virtio::NetworkCard card(board.pci, network, { 0x52, 0x54, 0, 1, 2, 3 });
+    std::array<vmm::PciFunction*, 8> const functions { &host, &lpc, &vga, &block, &port, &generator, &tablet, &card };
     for (unsigned slot = 0; slot < functions.size(); ++slot)
         ignore(bus.plug(slot, 0, *functions[slot]));
     auto const use = [&] {
@@ -239,7 +246,8 @@ void withUsb(fuzz::Input& input, unsigned which)
         return plugged(keyboard);
     }
     case 4: {
-        vmm::UsbPointer pen("pen", vmm::UsbPointer::Kind::Tablet);
+        vmm::UsbPointer pen("pen",
+            (input.take<std::uint8_t>() & 1) != 0 ? vmm::UsbPointer::Kind::Tablet : vmm::UsbPointer::Kind::Mouse);
         return plugged(pen);
     }
     case 5: {
@@ -247,6 +255,15 @@ void withUsb(fuzz::Input& input, unsigned which)
         return plugged(serial);
     }
     case 6: {
+        tests::FakeAudio sound;
+        vmm::UsbAudio audio("audio", sound);
+        return plugged(audio);
+    }
+    case 7: {
+        vmm::UsbGamepad pad("pad", [](std::uint16_t, std::uint16_t) {});
+        return plugged(pad);
+    }
+    case 8: {
         tests::XhciDriver d;
         vmm::UsbKeyboard keyboard("k");
         if (!d.controller.plug(0, d.device) || !d.controller.plug(1, keyboard))
@@ -270,12 +287,12 @@ void withUsb(fuzz::Input& input, unsigned which)
 extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size)
 {
     fuzz::Input input(data, std::min<std::size_t>(size, 4096));
-    auto const kind = input.take<std::uint8_t>() % 25u;
+    auto const kind = input.take<std::uint8_t>() % 28u;
     if (kind < 9)
         withSmallChip(input, kind);
-    else if (kind < 17)
+    else if (kind < 18)
         withPci(input, kind - 9);
     else
-        withUsb(input, kind - 17);
+        withUsb(input, kind - 18);
     return 0;
 }

@@ -326,7 +326,8 @@ void diskCosts(MachineRunner& machine, Json const&, Reply const& reply)
             auto const& timeline, MachineRunner::JobProgress const& progress) -> vmm::Result<Json> {
             Json moments = Json::object();
             for (auto const& [id, cost] : TRY(vmm::diskCosts(*timeline, config, fractionOf(progress))))
-                moments[id] = { { "ownBytes", cost.own }, { "sharedBytes", cost.shared } };
+                moments[id] = cost ? Json { { "ownBytes", cost->own }, { "sharedBytes", cost->shared } }
+                                   : Json { { "unknown", cost.error().message() } };
             return Json { { "moments", std::move(moments) } };
         });
 }

@@ -4,6 +4,7 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <future>
+#include <map>
 #include <set>
 #include <string_view>
 #include <unistd.h>
@@ -40,18 +41,25 @@ namespace {
 
 void print(Json const& list, Output const& output)
 {
-    output.text(fmt::format(
-        "{:<2}{:<9} {:<19} {:<14} {:>10} {:>10}  {}", "", "MOMENT", "TIME", "WHY", "OWN", "SHARED", "NAME"));
+    output.text(fmt::format("{:<2}{:<9} {:<19} {:<14} {:>10} {:>10} {:>10} {:>10}  {}", "", "MOMENT", "TIME", "WHY",
+        "OWN", "SHARED", "DISKS OWN", "SHARED", "NAME"));
+    std::map<std::string, unsigned> unknown; // why, of how many moments
     auto const present = list.value("present", "");
     for (auto const& moment : list.value("moments", Json::array())) {
         auto const id = moment.value("id", "");
         auto const seconds = static_cast<std::time_t>(moment.value("time", std::uint64_t(0)) / 1'000'000'000u);
-        output.text(fmt::format("{:<2}{:<9} {:%Y-%m-%d %H:%M:%S} {:<14} {:>10} {:>10}  {}{}", id == present ? "*" : "",
-            id.substr(0, 8), fmt::localtime(seconds), moment.value("reason", ""),
-            sizeText(moment.value("ownBytes", std::uint64_t(0))),
-            sizeText(moment.value("sharedBytes", std::uint64_t(0))), moment.value("name", ""),
-            moment.value("pinned", false) ? " (pinned)" : ""));
+        auto const size = [&](char const* field) {
+            return moment.contains(field) ? sizeText(moment.value(field, std::uint64_t(0))) : "unknown";
+        };
+        output.text(fmt::format("{:<2}{:<9} {:%Y-%m-%d %H:%M:%S} {:<14} {:>10} {:>10} {:>10} {:>10}  {}{}",
+            id == present ? "*" : "", id.substr(0, 8), fmt::localtime(seconds), moment.value("reason", ""),
+            size("ownBytes"), size("sharedBytes"), size("diskOwnBytes"), size("diskSharedBytes"),
+            moment.value("name", ""), moment.value("pinned", false) ? " (pinned)" : ""));
+        if (moment.contains("diskUnknown"))
+            ++unknown[moment.value("diskUnknown", "")];
     }
+    for (auto const& [why, count] : unknown)
+        output.text(fmt::format("what disks take is unknown of {} of them: {}", count, why));
     auto const budget = list.value("budgetBytes", std::uint64_t(0)), over = list.value("overBytes", std::uint64_t(0));
     output.text(fmt::format("{} in all{}{}", sizeText(list.value("totalBytes", std::uint64_t(0))),
         budget == 0 ? "" : ", of a budget of " + sizeText(budget),
@@ -63,16 +71,18 @@ void print(Json const& list, Output const& output)
             control::errorFromJson(damage["error"]).message()));
 }
 
-/// Where they are known. They take longer to find out than the rest, so only programs are told.
 void addDiskCosts(Json& list, MomentOptions const& options, Surroundings& around, Output const& output)
 {
     auto const costs = callOnMachine(options.machine, "moment.diskCosts", Json::object(), around, output);
+    Json const none = Json::object();
     for (auto& moment : list["moments"]) {
-        auto const id = moment.value("id", "");
-        if (!costs || !(*costs)["moments"].contains(id))
-            continue;
-        moment["diskOwnBytes"] = (*costs)["moments"][id]["ownBytes"];
-        moment["diskSharedBytes"] = (*costs)["moments"][id]["sharedBytes"];
+        auto const& known = costs ? costs->value("moments", none).value(moment.value("id", ""), none) : none;
+        if (known.contains("ownBytes")) {
+            moment["diskOwnBytes"] = known["ownBytes"];
+            moment["diskSharedBytes"] = known["sharedBytes"];
+        } else {
+            moment["diskUnknown"] = !costs ? costs.error().message() : known.value("unknown", "it was not there yet");
+        }
     }
 }
 
@@ -137,7 +147,7 @@ int moment(MomentOptions const& options, Surroundings& around, Output const& out
     auto answer = callOnMachine(options.machine, method, std::move(params), around, output);
     if (!answer)
         return output.failed(answer.error());
-    if (options.action == "list" && output.json)
+    if (options.action == "list")
         addDiskCosts(*answer, options, around, output);
     auto const damaged = answer->value("damaged", Json::array());
     if (output.json) {

@@ -67,6 +67,25 @@ private slots:
         QCOMPARE(bench.call({ "moment", "verify", "web" }).code, 0);
     }
 
+    void whatDisksTakeIsListed()
+    {
+        Bench bench;
+        QCOMPARE(bench.call({ "create", "web", "--new-disk", "1M" }).code, 0);
+        QCOMPARE(bench.call({ "moment", "take", "web", "--name", "one" }).code, 0);
+        auto const one = bench.json({ "moment", "list", "web" })["moments"][0];
+        QCOMPARE(one["diskOwnBytes"].toInt(-1), 0); // of a disk that nobody has written to
+        QCOMPARE(one["diskSharedBytes"].toInt(-1), 0);
+        auto const known = bench.call({ "moment", "list", "web" }).out;
+        QVERIFY2(known.contains("DISKS OWN") && !known.contains("unknown"), known.constData());
+        QVERIFY(std::filesystem::remove(tests::must(bench.store.find("web")).config.disks[0].path));
+        auto const gone = bench.json({ "moment", "list", "web" })["moments"][0];
+        QVERIFY(gone["diskOwnBytes"].isUndefined());
+        QVERIFY(gone["diskUnknown"].toString().contains("disk0"));
+        auto const unknown = bench.call({ "moment", "list", "web" });
+        QCOMPARE(unknown.code, 0);
+        QVERIFY2(unknown.out.contains("what disks take is unknown of 1 of them: "), unknown.out.constData());
+    }
+
     void theTimelineIsThinnedOutByItsPolicy()
     {
         Bench bench;

@@ -1,5 +1,7 @@
 #include "tests/images/qemu_tools.h"
 #include "tests/support/checkpoint_story.h"
+#include "tests/support/still_machine.h"
+#include "vmm/machine/disk_costs.h"
 
 #include <QDir>
 #include <QFile>
@@ -9,11 +11,90 @@
 using namespace vmm;
 using namespace tests;
 
+namespace {
+
+/// A file system in a file, for as long as this is there.
+struct Mounted {
+    QTemporaryDir folder;
+    QString whyNot; ///< empty: it is there
+
+    explicit Mounted(QString const& kind)
+    {
+        QDir().mkpath(path());
+        QFile file(folder.filePath("fs"));
+        if (!file.open(QIODevice::WriteOnly) || !file.resize(512 << 20))
+            qFatal("there is no room for a file system");
+        file.close();
+        auto const made = runTool("mkfs." + kind, { file.fileName() });
+        auto const mounted = runTool("mount", { "-o", "loop", file.fileName(), path() });
+        if (made.status == 0 && mounted.status == 0)
+            return;
+        whyNot = "CHRONOVISOR-SKIP: " + kind + " cannot be made and mounted here (as root, with "
+            + "btrfs-progs and xfsprogs): " + made.output.section('\n', 0, 0) + mounted.output;
+        std::puts(qPrintable(whyNot));
+    }
+    ~Mounted()
+    {
+        if (whyNot.isEmpty() && runTool("umount", { path() }).status != 0)
+            qFatal("it is still in use");
+    }
+    QString path() const { return folder.filePath("mnt"); }
+};
+
+}
+
 /// Checkpoints on file systems that share blocks between files, made in a file and mounted; that needs root.
 class ReflinkTest : public QObject {
     Q_OBJECT
 
 private slots:
+    void whatSharedBlocksTakeIsKnown_data()
+    {
+        QTest::addColumn<QString>("fileSystem");
+        QTest::newRow("btrfs") << QStringLiteral("btrfs");
+        QTest::newRow("xfs") << QStringLiteral("xfs");
+    }
+
+    /// Who shares what with whom is seen where it lies, and that somebody else has it, too.
+    void whatSharedBlocksTakeIsKnown()
+    {
+        constexpr std::uint64_t cluster = 64 << 10;
+        QFETCH(QString, fileSystem);
+        Mounted const there(fileSystem);
+        if (!there.whyNot.isEmpty())
+            QSKIP(qPrintable(there.whyNot));
+        StillMachine machine(there.path().toStdString());
+        machine.config.disks.pop_back(); // the raw one is left
+        must(createImage(machine.config.disks[0].path, { .format = ImageFormat::Raw, .size = 1 << 20 }));
+        auto const timeline = machine.open();
+        // Each is an extent of its own, for btrfs gives them back as a whole.
+        auto const write = [&](std::vector<std::uint64_t> const& clusters) {
+            InlineEngine engine;
+            auto const image
+                = must(BlockImage::open(engine, machine.config.disks[0].path, imageOptions(machine.config.disks[0])));
+            for (auto const one : clusters) {
+                must(image->writeSync(one * cluster, Bytes(cluster, 7)));
+                must(image->flushSync());
+            }
+        };
+        auto const keep = [&] { return must(Machine::keepOff(machine.config, *timeline, {})); };
+        auto const costOf
+            = [&](auto const& moment) { return must(must(diskCosts(*timeline, machine.config)).at(moment.id)); };
+        write({ 0, 1, 2, 3 });
+        auto const first = keep();
+        QCOMPARE(first.disks[0].checkpoint.way, CheckpointWay::Reflink);
+        QCOMPARE(costOf(first), (DiskCost { 0, 4 * cluster }));
+        write({ 1, 2, 3 });
+        QCOMPARE(costOf(first), (DiskCost { 3 * cluster, cluster }));
+        auto const second = keep();
+        write({ 3, 4 });
+        QCOMPARE(costOf(first), (DiskCost { 3 * cluster, cluster }));
+        QCOMPARE(costOf(second), (DiskCost { cluster, 3 * cluster }));
+        auto const file = machine.folder + "/" + first.disks[0].checkpoint.place;
+        must(cloneFile(file, machine.folder + "/of somebody"));
+        QCOMPARE(costOf(first), (DiskCost { 0, 4 * cluster }));
+    }
+
     void disksFollow_data()
     {
         QTest::addColumn<QString>("fileSystem");
@@ -28,28 +109,14 @@ private slots:
     {
         QFETCH(QString, fileSystem);
         QFETCH(ImageFormat, format);
-        QTemporaryDir folder;
-        auto const image = folder.filePath("fs"), mountPoint = folder.filePath("mnt");
-        QDir().mkpath(mountPoint);
-        QFile file(image);
-        QVERIFY(file.open(QIODevice::WriteOnly) && file.resize(512 << 20));
-        file.close();
-        auto const made = runTool("mkfs." + fileSystem, { image });
-        auto const mounted = runTool("mount", { "-o", "loop", image, mountPoint });
-        if (made.status != 0 || mounted.status != 0) {
-            auto const reason = "CHRONOVISOR-SKIP: " + fileSystem + " cannot be made and mounted here (as root, with "
-                + "btrfs-progs and xfsprogs): " + made.output.section('\n', 0, 0) + mounted.output;
-            std::puts(qPrintable(reason));
-            QSKIP(qPrintable(reason));
-        }
-        {
-            auto const method = CheckpointMethod::create(CheckpointWay::Reflink);
-            CheckpointStory story(*method, mountPoint.toStdString() + "/disk", format);
-            story.tell(mountPoint.toStdString() + "/fork");
-            auto const chosen = must(CheckpointMethod::choose(story.disk(), {}));
-            QCOMPARE(must(chosen->plan(story.disk(), "chosen")).way, CheckpointWay::Reflink);
-        }
-        QCOMPARE(runTool("umount", { mountPoint }).status, 0);
+        Mounted const there(fileSystem);
+        if (!there.whyNot.isEmpty())
+            QSKIP(qPrintable(there.whyNot));
+        auto const method = CheckpointMethod::create(CheckpointWay::Reflink);
+        CheckpointStory story(*method, there.path().toStdString() + "/disk", format);
+        story.tell(there.path().toStdString() + "/fork");
+        auto const chosen = must(CheckpointMethod::choose(story.disk(), {}));
+        QCOMPARE(must(chosen->plan(story.disk(), "chosen")).way, CheckpointWay::Reflink);
     }
 };
 

@@ -4,6 +4,7 @@
 #include "vmm/block/checkpoint_files.h"
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <cstdlib>
 #include <fcntl.h>
@@ -172,6 +173,28 @@ public:
         return {};
     }
 
+    Result<std::map<std::string, ZfsSpace>> spaces(std::string const& diskPath)
+    {
+        auto const where = TRY(locate(diskPath));
+        auto const listed = TRY(zfs(
+            where, { "list", "-H", "-p", "-d", "1", "-t", "snapshot", "-o", "name,used,referenced", where.dataset }));
+        std::map<std::string, ZfsSpace> all;
+        for (auto const& line : lines(listed)) {
+            auto const first = line.find('\t'), second = line.find('\t', first + 1);
+            auto const number = [&](std::size_t from, std::size_t to) -> Result<std::uint64_t> {
+                std::uint64_t value = 0;
+                auto const* const end = line.data() + to;
+                if (auto const read = std::from_chars(line.data() + from, end, value); read.ptr != end || from == to)
+                    return fail(ErrorCode::IoError, "zfs list: \"" + line + "\" is not what was asked for");
+                return value;
+            };
+            if (first == std::string::npos || second == std::string::npos)
+                return fail(ErrorCode::IoError, "zfs list: \"" + line + "\" is not what was asked for");
+            all[line.substr(0, first)] = { TRY(number(first + 1, second)), TRY(number(second + 1, line.size())) };
+        }
+        return all;
+    }
+
 private:
     struct Where {
         std::string dataset;
@@ -306,6 +329,11 @@ private:
 std::unique_ptr<CheckpointMethod> createZfsMethod(RunProgram run)
 {
     return std::make_unique<ZfsMethod>(std::move(run));
+}
+
+Result<std::map<std::string, ZfsSpace>> zfsSpaces(std::string const& diskPath, RunProgram run)
+{
+    return ZfsMethod(std::move(run)).spaces(diskPath);
 }
 
 }

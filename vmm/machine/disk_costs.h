@@ -14,10 +14,10 @@ struct DiskCost {
     bool operator==(DiskCost const&) const = default;
 };
 
-/// By moment; none for one of which a disk keeps a reflink or a snapshot of ZFS, for what those share only their file
-/// systems know, or cannot be read. Reads the tables of each disk once for each moment. Any thread; of a machine that
-/// runs it is what was last written of them.
-Result<std::map<std::string, DiskCost>> diskCosts(
+/// By moment, or why it is not known. Reads the tables of each disk once for each moment, and once where each file
+/// lies. Any thread; of a machine that runs it is what was last written of them. Of snapshots of ZFS it is what ZFS
+/// says of them, with all else that their file system holds.
+Result<std::map<std::string, Result<DiskCost>>> diskCosts(
     timeline::Timeline const& timeline, VmConfig const& config, timeline::Progress const& progress = {});
 
 }

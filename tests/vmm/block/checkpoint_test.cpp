@@ -21,6 +21,7 @@ struct FakeZfs {
     std::vector<std::string> snapshots;
     std::vector<std::string> denied; ///< verbs
     std::vector<std::string> calls;
+    std::string sizes = "\t8192\t20480"; ///< of each snapshot
 
     Result<std::string> operator()(std::vector<std::string> const& arguments)
     {
@@ -35,9 +36,10 @@ struct FakeZfs {
         if (verb == "list" && arguments[4] == "filesystem")
             return "pool\t/\npool/none\tnone\npool/disks\t" + mountPoint + "\n";
         if (verb == "list") {
+            bool const withSizes = arguments[arguments.size() - 2] == "name,used,referenced";
             std::string all;
             for (auto const& snapshot : snapshots)
-                all += snapshot + "\n";
+                all += snapshot + (withSizes ? sizes : "") + "\n";
             return all;
         }
         if (verb == "snapshot") {
@@ -215,6 +217,23 @@ private slots:
         QCOMPARE(method->remove(story.disk(), hostile).error().code, ErrorCode::Corrupt);
         QCOMPARE(method->goBack(story.disk(), hostile).error().code, ErrorCode::Corrupt);
         QVERIFY(std::ranges::none_of(fake.calls, [](auto const& call) { return call.starts_with("destroy"); }));
+    }
+
+    void zfsSaysWhatItsSnapshotsTake()
+    {
+        FakeZfs fake;
+        fake.mountPoint = m_folder->path().toStdString();
+        fake.snapshots = { "pool/disks@chronovisor-one", "pool/disks@mine" };
+        QFile disk(QString::fromStdString(path("disk")));
+        QVERIFY(disk.open(QIODevice::WriteOnly));
+        auto const spaces = [&] { return zfsSpaces(path("disk"), [&](auto const& what) { return fake(what); }); };
+        auto const told = must(spaces());
+        QCOMPARE(told.size(), 2u);
+        QCOMPARE(told.at("pool/disks@chronovisor-one"), (ZfsSpace { 8192, 20480 }));
+        for (auto const* sizes : { "", "\t8192", "\t8192\t", "\t\t1", "\t8192\t2K", "\t-1\t5", "\t1\t2\t3" }) {
+            fake.sizes = sizes;
+            QCOMPARE(spaces().error().code, ErrorCode::IoError);
+        }
     }
 
     void aProgramThatIsNotThereIsNamed()

@@ -38,7 +38,7 @@ struct Past {
     std::string keep() const { return tests::must(Machine::keepOff(machine.config, *timeline, {})).id; }
     DiskCost costOf(std::string const& moment) const
     {
-        return tests::must(diskCosts(*timeline, machine.config)).at(moment);
+        return tests::must(tests::must(diskCosts(*timeline, machine.config)).at(moment));
     }
 };
 
@@ -76,6 +76,40 @@ private slots:
         REQUIRE_OK(past.timeline->purge(second));
         REQUIRE_OK(past.machine.tidy(*past.timeline));
         QCOMPARE(past.costOf(first), (DiskCost { 2 * 4 * cluster, 0 }));
+    }
+
+    void whatSomebodyElseHasTooIsShared()
+    {
+        Past const past;
+        past.write({ 0, 1, 2, 3 });
+        auto const first = past.keep();
+        past.write({ 1, 2, 3 });
+        // As a fork has it, or a person.
+        auto const base = past.machine.folder + "/" + past.timeline->moment(first)->disks[0].checkpoint.place;
+        std::filesystem::create_hard_link(base, past.machine.folder + "/of a fork");
+        QCOMPARE(past.costOf(first), (DiskCost { 3 * cluster, (2 + 3) * cluster }));
+        QVERIFY(std::filesystem::remove(past.machine.folder + "/of a fork"));
+        QCOMPARE(past.costOf(first), (DiskCost { 2 * 3 * cluster, 2 * 1 * cluster }));
+    }
+
+    void whatIsUnknownOfOneMomentIsKnownOfTheOthers()
+    {
+        Past const past;
+        past.write({ 0 });
+        auto const first = past.keep();
+        past.write({ 1 });
+        auto const second = past.keep();
+        {
+            InlineEngine engine;
+            auto disk = past.machine.config.disks[1];
+            auto const image = tests::must(BlockImage::open(engine, disk.path, imageOptions(disk)));
+            REQUIRE_OK(image->deleteSnapshot(past.timeline->moment(first)->disks[1].checkpoint.id)); // by somebody else
+        }
+        auto const costs = tests::must(diskCosts(*past.timeline, past.machine.config));
+        QVERIFY(!costs.at(first));
+        QVERIFY(costs.at(first).error().message().find("disk1") != std::string::npos);
+        REQUIRE_OK(costs.at(second));
+        QCOMPARE(*costs.at(second), (DiskCost { 0, 2 * 2 * cluster }));
     }
 
     void aDiskThatCannotBeReadIsNamed()

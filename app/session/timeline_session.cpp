@@ -15,6 +15,8 @@ constexpr std::chrono::milliseconds readDelay { 120 }, countDelay { 1200 }, obst
     purgeInterval { 60'000 };
 /// Who scrubs goes on; who stays wants to know more.
 constexpr std::chrono::milliseconds diskDelay { 250 };
+/// So long what the disks take counts as known, for a machine that runs goes on writing.
+constexpr std::chrono::milliseconds diskCostsStay { 60'000 };
 /// Of how many moments the rate of change is told.
 constexpr std::size_t rateMoments = 5;
 constexpr std::uint64_t pageBytes = 4096;
@@ -64,11 +66,14 @@ TimelineSession::TimelineSession(std::shared_ptr<MachineRunner> runner, QObject*
     m_purgeTimer.setInterval(purgeInterval);
     m_diskTimer.setSingleShot(true);
     m_diskTimer.setInterval(diskDelay);
+    m_diskCostTimer.setSingleShot(true);
+    m_diskCostTimer.setInterval(diskDelay);
     connect(&m_readTimer, &QTimer::timeout, this, &TimelineSession::readNow);
     connect(&m_countTimer, &QTimer::timeout, this, &TimelineSession::count);
     connect(&m_obstacleTimer, &QTimer::timeout, this, &TimelineSession::lookForObstacles);
     connect(&m_purgeTimer, &QTimer::timeout, this, &TimelineSession::purge);
     connect(&m_diskTimer, &QTimer::timeout, this, &TimelineSession::lookAtDisks);
+    connect(&m_diskCostTimer, &QTimer::timeout, this, &TimelineSession::countDisks);
     connect(&m_watcher, &QFileSystemWatcher::directoryChanged, this, &TimelineSession::readSoon);
     beginRunning();
 }
@@ -76,6 +81,7 @@ TimelineSession::TimelineSession(std::shared_ptr<MachineRunner> runner, QObject*
 TimelineSession::~TimelineSession()
 {
     stopComparing();
+    stopCountingDisks();
     if (m_looking)
         *m_looking = false;
     m_gate->close();
@@ -103,9 +109,17 @@ void TimelineSession::inBackground(Work work, Answer done)
 template<typename Work, typename Answer>
 void TimelineSession::lookThrough(std::shared_ptr<std::atomic<bool>> wanted, Work work, Answer done)
 {
-    auto const isNew = !m_lookThread;
+    lookOn(m_lookThread, std::move(wanted), std::move(work), std::move(done));
+}
+
+/// The same beside other looking.
+template<typename Work, typename Answer>
+void TimelineSession::lookOn(
+    std::unique_ptr<vmm::LoopThread>& thread, std::shared_ptr<std::atomic<bool>> wanted, Work work, Answer done)
+{
+    auto const isNew = !thread;
     on(
-        m_lookThread, "timeline looks",
+        thread, "timeline looks",
         [isNew, work = std::move(work)] {
             if (isNew)
                 vmm::giveWay();
@@ -211,6 +225,8 @@ void TimelineSession::take(vmm::Result<Reading> reading)
     m_places.clear();
     for (std::size_t i = 0; i < m_moments.size(); ++i)
         m_places[m_moments[i].id] = i;
+    stopCountingDisks();
+    m_diskCostsAge.invalidate();
     emit changed();
     m_countTimer.start();
 }
@@ -515,6 +531,51 @@ void TimelineSession::lookAtDisks()
             session.m_diskChanges[key] = bytes ? std::optional(*bytes) : std::nullopt;
             emit session.disksLookedAt();
         });
+}
+
+MomentDiskCost const* TimelineSession::diskCost(QString const& id) const
+{
+    auto const known = m_diskCosts.find(id);
+    return known == m_diskCosts.end() ? nullptr : &known->second;
+}
+
+void TimelineSession::findDiskCosts()
+{
+    bool const isFresh = m_diskCostsAge.isValid() && !m_diskCostsAge.hasExpired(diskCostsStay.count());
+    if (!isFresh && !m_countingDisks && !m_diskCostTimer.isActive())
+        m_diskCostTimer.start();
+}
+
+void TimelineSession::countDisks()
+{
+    if (!m_source)
+        return;
+    m_countingDisks = std::make_shared<std::atomic<bool>>(true);
+    lookOn(
+        m_countThread, m_countingDisks,
+        [source = m_source, config = m_runner->config(), wanted = m_countingDisks] {
+            return vmm::diskCosts(*source, config, [wanted](auto, auto) { return wanted->load(); });
+        },
+        [](TimelineSession& session, auto const& costs) {
+            session.m_countingDisks.reset();
+            session.m_diskCostsAge.start();
+            session.m_diskCosts.clear();
+            for (auto const& moment : session.m_moments) {
+                auto const id = moment.id.toStdString();
+                if (!costs)
+                    session.m_diskCosts.emplace(moment.id, vmm::fail(costs.error()));
+                else if (auto const known = costs->find(id); known != costs->end())
+                    session.m_diskCosts.emplace(moment.id, known->second);
+            }
+            emit session.disksLookedAt();
+        });
+}
+
+void TimelineSession::stopCountingDisks()
+{
+    if (m_countingDisks)
+        *m_countingDisks = false;
+    m_countingDisks.reset();
 }
 
 /// What was removed long ago goes, with what the policy does not keep. Where that does not work now it is tried again

@@ -3,6 +3,7 @@
 #include "app/runner/machine_runner.h"
 #include "app/session/moment_comparison.h"
 #include "app/session/moment_pictures.h"
+#include "vmm/machine/disk_costs.h"
 
 #include <QElapsedTimer>
 #include <QFileSystemWatcher>
@@ -40,6 +41,9 @@ struct TimelineCosts {
     quint64 total = 0;
     bool mayThin = true; ///< else what is over the budget is only the person's to free
 };
+
+/// What a moment's disks take, or why that is not known.
+using MomentDiskCost = vmm::Result<vmm::DiskCost>;
 
 /// What a moment would be that was kept now, reckoned from the last ones.
 struct MomentForecast {
@@ -122,6 +126,11 @@ public:
     /// How much of the disks changed up to that moment since its parent, where it is known; else disksLookedAt() tells
     /// when it is, if nobody asks for another one before.
     std::optional<quint64> diskChange(QString const& id);
+    /// As of the last time that findDiskCosts() was asked for; null before that.
+    MomentDiskCost const* diskCost(QString const& id) const;
+    /// What the disks of all moments take, where that is old; disksLookedAt() tells when it is found. Takes a while,
+    /// for it reads the tables of each disk for each moment, and so is for who looks at one of them.
+    void findDiskCosts();
 
     /// Of VmSession.
     void take(Notice const& notice);
@@ -156,8 +165,13 @@ private:
     template<typename Work, typename Answer>
     void lookThrough(std::shared_ptr<std::atomic<bool>> wanted, Work work, Answer done);
     template<typename Work, typename Answer>
+    void lookOn(
+        std::unique_ptr<vmm::LoopThread>& thread, std::shared_ptr<std::atomic<bool>> wanted, Work work, Answer done);
+    template<typename Work, typename Answer>
     void on(std::unique_ptr<vmm::LoopThread>& thread, char const* name, Work work, Answer done);
     void lookAtDisks();
+    void countDisks();
+    void stopCountingDisks();
     void readSoon();
     void readNow();
     void take(vmm::Result<Reading> reading);
@@ -191,14 +205,17 @@ private:
     /// By parent and moment; nothing: it cannot be told.
     std::map<std::pair<QString, QString>, std::optional<quint64>> m_diskChanges;
     QString m_diskWish; // a moment
+    std::map<QString, MomentDiskCost> m_diskCosts;
+    QElapsedTimer m_diskCostsAge;                       // not valid: they are of other moments
+    std::shared_ptr<std::atomic<bool>> m_countingDisks; // false: they are not wanted any more; null: nobody counts
     QFileSystemWatcher m_watcher;
-    QTimer m_readTimer, m_countTimer, m_obstacleTimer, m_purgeTimer, m_diskTimer;
+    QTimer m_readTimer, m_countTimer, m_obstacleTimer, m_purgeTimer, m_diskTimer, m_diskCostTimer;
     bool m_isOpen = false, m_isRead = false, m_isReading = false, m_readAgain = false, m_isLooking = false;
     QElapsedTimer m_running;      // since when the guest runs; not valid: it stands still
     qint64 m_ranMilliseconds = 0; // since the last moment, before that
     QElapsedTimer m_keepBegan;
     std::optional<std::chrono::milliseconds> m_lastKeepTook;
-    std::unique_ptr<vmm::LoopThread> m_thread, m_lookThread; // last: they end before what they use
+    std::unique_ptr<vmm::LoopThread> m_thread, m_lookThread, m_countThread; // last: they end before what they use
 };
 
 }

@@ -447,6 +447,33 @@ private slots:
         QCOMPARE(past.timeline.diskChange(after), std::optional<quint64>(8192));
     }
 
+    void whatTheDisksTakeIsFoundOutForWhoAsks()
+    {
+        Past past;
+        auto const [before, after] = past.twoMomentsOfADisk();
+        QSignalSpy const lookedAt(&past.timeline, &TimelineSession::disksLookedAt);
+        QVERIFY(past.timeline.diskCost(after) == nullptr);
+        past.timeline.findDiskCosts();
+        QVERIFY(QTest::qWaitFor([&] { return lookedAt.size() == 1; }));
+        QCOMPARE(**past.timeline.diskCost(before), (vmm::DiskCost {}));
+        auto const cost = **past.timeline.diskCost(after);
+        QVERIFY(cost.own == 0 && cost.shared >= 8192); // with the disk as it is now
+
+        // It is known; with another moment it is not any more.
+        past.timeline.findDiskCosts();
+        auto const third = past.keep("third");
+        QVERIFY(past.timeline.diskCost(third) == nullptr);
+        past.timeline.findDiskCosts();
+        QVERIFY(QTest::qWaitFor([&] { return past.timeline.diskCost(third) != nullptr; }));
+        QCOMPARE(lookedAt.size(), 2);
+        QVERIFY(QFile::remove(QString::fromStdString(past.path("disk.qcow2"))));
+        past.timeline.remove(third);
+        QVERIFY(past.has(2));
+        past.timeline.findDiskCosts();
+        QVERIFY(QTest::qWaitFor([&] { return lookedAt.size() == 3; }));
+        QVERIFY(!*past.timeline.diskCost(after)); // and says why
+    }
+
     void costsAreCounted()
     {
         Past past;

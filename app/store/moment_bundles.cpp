@@ -210,6 +210,7 @@ vmm::Result<> exportBundleFile(MachineStore const& store,
 vmm::Result<StoredMachine> importBundle(MachineStore& store, int descriptor, std::string const& name,
     std::function<vmm::Result<>(vmm::CpuFeatures const&)> const& checkHost, MachineStore::Progress const& progress)
 {
+    store.sweepHalfMade(); // of an import that was killed there may be much
     auto scaffold
         = TRY(Scaffold::make(fmt::format("{}/{}{}", store.machinesDirectory(), makingPrefix, vmm::makeUuid())));
     auto const state = scaffold.path() + "/state";

@@ -1303,6 +1303,14 @@
         <translation>%1 eigen, %2 geteilt</translation>
     </message>
     <message>
+        <source>its disks: %1 their own, %2 shared</source>
+        <translation>seine Platten: %1 eigen, %2 geteilt</translation>
+    </message>
+    <message>
+        <source>what its disks take is not known: %1</source>
+        <translation>was seine Platten belegen, ist nicht bekannt: %1</translation>
+    </message>
+    <message>
         <source>%1 on the disk</source>
         <translation>%1 auf der Platte</translation>
     </message>
@@ -2312,6 +2320,22 @@
     <message>
         <source>Make another machine from this moment</source>
         <translation>Aus diesem Moment eine weitere Maschine machen</translation>
+    </message>
+    <message>
+        <source>Keep this moment</source>
+        <translation>Diesen Moment festhalten</translation>
+    </message>
+    <message>
+        <source>Keep this moment, and make another machine from it</source>
+        <translation>Diesen Moment festhalten und daraus eine weitere Maschine machen</translation>
+    </message>
+    <message>
+        <source>came from “%1”</source>
+        <translation>ging aus „%1“ hervor</translation>
+    </message>
+    <message>
+        <source>%1, marked for comparing</source>
+        <translation>%1, zum Vergleichen vorgemerkt</translation>
     </message>
     <message>
         <source>Mark for comparing, or compare with the marked one</source>

@@ -15,6 +15,18 @@ struct Words {
     Q_DECLARE_TR_FUNCTIONS(ui::Moment)
 };
 
+/// Empty: there are none, or nobody has found out yet.
+QString disksTake(app::MomentDiskCost const* cost)
+{
+    if (cost == nullptr)
+        return {};
+    if (!*cost)
+        return Words::tr("what its disks take is not known: %1").arg(QString::fromStdString(cost->error().message()));
+    auto const [own, shared] = **cost;
+    return own + shared == 0 ? QString()
+                             : Words::tr("its disks: %1 their own, %2 shared").arg(bytesText(own), bytesText(shared));
+}
+
 QString joined(QStringList const& parts)
 {
     return parts.join(QStringLiteral(" · "));
@@ -50,8 +62,9 @@ QString momentTime(qint64 milliseconds, QDateTime const& now)
 }
 
 QString momentDetails(
-    app::MomentEntry const& moment, std::optional<app::TimelineCosts> const& costs, std::optional<quint64> diskChange)
+    app::MomentEntry const& moment, app::TimelineSession const& timeline, std::optional<quint64> diskChange)
 {
+    auto const& costs = timeline.costs();
     QStringList parts;
     if (moment.wasOff)
         parts += Words::tr("The machine was off");
@@ -64,6 +77,8 @@ QString momentDetails(
         parts += Words::tr("%1 its own, %2 shared").arg(bytesText(own->second.own), bytesText(own->second.shared));
     else
         parts += Words::tr("%1 on the disk").arg(bytesText(moment.storedBytes));
+    if (auto const disks = disksTake(timeline.diskCost(moment.id)); !disks.isEmpty())
+        parts += disks;
     if (!moment.note.isEmpty())
         parts += moment.note.simplified();
     return joined(parts);

@@ -12,7 +12,7 @@ QString momentTitle(app::MomentEntry const& moment);
 /// "Today, 12:18:03", "Yesterday, …", "23 November, …" in the person's own way.
 QString momentTime(qint64 milliseconds, QDateTime const& now = QDateTime::currentDateTime());
 /// What changed (`diskChange`: bytes of the disks), what it takes, and its note, as far as they are known.
-QString momentDetails(app::MomentEntry const& moment, std::optional<app::TimelineCosts> const& costs,
+QString momentDetails(app::MomentEntry const& moment, app::TimelineSession const& timeline,
     std::optional<quint64> diskChange = std::nullopt);
 /// All of it in a sentence for who does not see it.
 QString momentSpoken(app::MomentEntry const& moment);

@@ -5,7 +5,7 @@
 
 #include <QCoreApplication>
 #include <QPointer>
-#include <algorithm>
+#include <span>
 
 namespace ui {
 
@@ -15,7 +15,7 @@ struct Words {
     Q_DECLARE_TR_FUNCTIONS(ui::TimelineAccessible)
 };
 
-/// What can be done with a moment. `name` is for programs, `words` for people.
+/// What can be done with a moment, or with now. `name` is for programs, `words` for people.
 struct MomentAction {
     char const *name, *words, *key;
     TimelineAxis::Request request;
@@ -34,12 +34,11 @@ constexpr MomentAction momentActions[] = {
     { "Delete", QT_TRANSLATE_NOOP("ui::TimelineAccessible", "Delete"), "Delete", TimelineAxis::Request::Remove },
 };
 
-MomentAction const* actionOf(QString const& name)
-{
-    auto const* found
-        = std::ranges::find_if(momentActions, [&](auto const& action) { return name == QLatin1String(action.name); });
-    return found == std::end(momentActions) ? nullptr : found;
-}
+constexpr MomentAction nowActions[] = {
+    { "Keep", QT_TRANSLATE_NOOP("ui::TimelineAccessible", "Keep this moment"), "M", TimelineAxis::Request::Keep },
+    { "Fork", QT_TRANSLATE_NOOP("ui::TimelineAccessible", "Keep this moment, and make another machine from it"), "F",
+        TimelineAxis::Request::Fork },
+};
 
 /// A moment of the axis, or now behind the last.
 class MomentAccessible final : public QAccessibleInterface, public QAccessibleActionInterface {
@@ -62,12 +61,21 @@ public:
     {
         if (!isValid())
             return {};
+        auto const& timeline = m_axis->timeline();
         if (isNow())
-            return kind == QAccessible::Name ? Words::tr("Now") : QString();
+            return kind == QAccessible::Name       ? Words::tr("Now")
+                : kind == QAccessible::Description ? cameFrom(timeline.moment(timeline.present()))
+                                                   : QString();
         auto const& moment = m_axis->entry(m_index);
         switch (kind) {
-        case QAccessible::Name: return momentSpoken(moment);
-        case QAccessible::Description: return momentDetails(moment, m_axis->timeline().costs());
+        case QAccessible::Name:
+            return m_axis->marked() == moment.id ? Words::tr("%1, marked for comparing").arg(momentSpoken(moment))
+                                                 : momentSpoken(moment);
+        case QAccessible::Description: {
+            QStringList parts { momentDetails(moment, timeline), cameFrom(timeline.moment(moment.parent)) };
+            parts.removeAll(QString());
+            return parts.join(QStringLiteral(" · "));
+        }
         default: return {};
         }
     }
@@ -102,9 +110,7 @@ public:
     QStringList actionNames() const override
     {
         QStringList names { pressAction(), showMenuAction(), setFocusAction() };
-        if (isNow())
-            return names;
-        for (auto const& action : momentActions)
+        for (auto const& action : actions())
             names += QLatin1String(action.name);
         return names;
     }
@@ -126,12 +132,29 @@ public:
         m_axis->selectIndex(m_index);
         if (name == showMenuAction())
             emit m_axis->requested(TimelineAxis::Request::Menu);
-        else if (auto const* action = actionOf(name); action != nullptr && !isNow())
+        else if (auto const* action = actionOf(name))
             emit m_axis->requested(action->request);
     }
 
 private:
     bool isNow() const { return m_axis != nullptr && m_index == m_axis->count(); }
+    std::span<MomentAction const> actions() const
+    {
+        return isNow() ? std::span<MomentAction const>(nowActions) : momentActions;
+    }
+    MomentAction const* actionOf(QString const& name) const
+    {
+        for (auto const& action : actions()) {
+            if (name == QLatin1String(action.name))
+                return &action;
+        }
+        return nullptr;
+    }
+    /// The lines between moments, for who does not see them.
+    static QString cameFrom(app::MomentEntry const* moment)
+    {
+        return moment == nullptr ? QString() : Words::tr("came from “%1”").arg(momentSpoken(*moment));
+    }
 
     QPointer<TimelineAxis> m_axis;
     int m_index;

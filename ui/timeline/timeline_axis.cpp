@@ -186,8 +186,15 @@ void TimelineAxis::select(QString const& id)
 
 void TimelineAxis::setMarked(QString const& id)
 {
-    m_marked = id;
+    auto const before = std::exchange(m_marked, id);
     viewport()->update();
+    for (auto const& one : { before, id }) {
+        if (auto const found = m_index.find(one); found != m_index.end()) {
+            QAccessibleEvent renamed(this, QAccessible::NameChanged);
+            renamed.setChild(found->second);
+            QAccessible::updateAccessibility(&renamed);
+        }
+    }
 }
 
 void TimelineAxis::moveTo(int node)
@@ -416,7 +423,7 @@ bool TimelineAxis::viewportEvent(QEvent* event)
         QToolTip::showText(help->globalPos(),
             QStringLiteral("<b>%1</b><br>%2<br>%3")
                 .arg(momentTitle(moment).toHtmlEscaped(), momentTime(moment.time).toHtmlEscaped(),
-                    momentDetails(moment, m_timeline.costs()).toHtmlEscaped()),
+                    momentDetails(moment, m_timeline).toHtmlEscaped()),
             viewport(), rectOf(index));
         return true;
     }

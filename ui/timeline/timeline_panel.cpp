@@ -350,8 +350,9 @@ void TimelinePanel::showSelected()
     }
     if (moment != nullptr) {
         auto const diskChange = m_before.isEmpty() ? m_timeline.diskChange(moment->id) : std::nullopt;
+        m_timeline.findDiskCosts();
         m_past->showWords(momentTitle(*moment), momentTime(moment->time),
-            momentDetails(*moment, m_timeline.costs(), diskChange),
+            momentDetails(*moment, m_timeline, diskChange),
             moment->wasOff ? tr("The machine was off.") : tr("This moment has no picture."));
         m_past->setWhyNotGo(whyNotGo(m_timeline));
         showPictureOfSelected();

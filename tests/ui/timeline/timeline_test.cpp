@@ -8,6 +8,7 @@
 #include "ui/timeline/timeline_layout.h"
 #include "ui/timeline/timeline_panel.h"
 #include "ui/widgets/message_bar.h"
+#include "vmm/block/image.h"
 
 #include <QAccessible>
 #include <QAction>
@@ -530,6 +531,33 @@ private slots:
         QVERIFY(scene.panel->past()->accessibleDescription().contains("4 KiB of memory changed"));
     }
 
+    void whatItsDisksTakeIsToldToo()
+    {
+        Scene scene;
+        auto config = scene.session(scene.id).config();
+        auto const disk = scene.directory.filePath("disk.qcow2").toStdString();
+        tests::must(vmm::createImage(disk, { .size = 1 << 20 }));
+        {
+            vmm::InlineEngine engine;
+            auto const image = tests::must(vmm::BlockImage::open(engine, disk));
+            tests::must(image->writeSync(0, vmm::Bytes(64 << 10, 7)));
+        }
+        config.disks.push_back({ "disk0", disk, vmm::DiskFormat::Qcow2 });
+        QVERIFY(scene.change(config));
+        QTRY_VERIFY(scene.timeline().isRead());
+        QVERIFY(!scene.keep().isEmpty());
+        scene.key(Qt::Key_Left);
+        auto const told = [&] { return scene.panel->past()->accessibleDescription(); };
+        QTRY_VERIFY2(told().contains("its disks: 0 bytes their own, 64 KiB shared"), qPrintable(told()));
+        auto const index = scene.axis->selectedIndex();
+        auto* spoken = QAccessible::queryAccessibleInterface(scene.axis)->child(index);
+        QVERIFY(spoken->text(QAccessible::Description).contains("64 KiB shared"));
+        // Somebody takes the file away.
+        QVERIFY(QFile::remove(QString::fromStdString(disk)));
+        scene.timeline().setNote(scene.axis->entry(index).id, "a note");
+        QTRY_VERIFY2(told().contains("what its disks take is not known: "), qPrintable(told()));
+    }
+
     void whatIsDeletedComesBack()
     {
         Scene scene;
@@ -696,6 +724,34 @@ private slots:
         actions->doAction("Delete");
         QVERIFY(scene.has(0));
         QCOMPARE(list->childCount(), 1);
+    }
+
+    /// The lines between moments, the mark, and what can be done with now.
+    void aScreenReaderHasWhatIsOnlyDrawn()
+    {
+        Scene scene;
+        QVERIFY(scene.run());
+        scene.keep();
+        scene.keep();
+        auto* list = QAccessible::queryAccessibleInterface(scene.axis);
+        auto const said = [&](int index, QAccessible::Text what) { return list->child(index)->text(what); };
+        QVERIFY(!said(0, QAccessible::Description).contains("came from"));
+        QVERIFY(said(1, QAccessible::Description).contains("came from “Moment 1, "));
+        QVERIFY(said(2, QAccessible::Description).startsWith("came from “Moment 2, "));
+
+        scene.key(Qt::Key_Left);
+        scene.key(Qt::Key_Space);
+        QVERIFY(said(1, QAccessible::Name).endsWith(", marked for comparing"));
+        QVERIFY(!said(0, QAccessible::Name).contains("marked"));
+        scene.key(Qt::Key_Space);
+        QVERIFY(!said(1, QAccessible::Name).contains("marked"));
+
+        auto* now = list->child(2)->actionInterface();
+        QCOMPARE(now->keyBindingsForAction("Keep"), QStringList("M"));
+        QVERIFY(!now->actionNames().contains("Delete"));
+        QVERIFY(now->actionNames().contains("Fork"));
+        now->doAction("Keep");
+        QVERIFY(scene.has(3));
     }
 
     void wordsForTimes()

@@ -26,6 +26,16 @@ constexpr std::uint16_t connection = 1 << 0, enable = 1 << 1, suspend = 1 << 2, 
 enum HubRequest : std::uint8_t { GetStatus = 0, ClearFeature = 1, SetFeature = 3, GetDescriptor = 6 };
 constexpr std::uint8_t hubDescriptorType = 0x29, statusEndpoint = 0x81;
 
+/// How long a port is seen empty when what was on it is exchanged at once, as XhciController has it for its own ports:
+/// from when the driver has cleared the change of the connection, and where it never does.
+constexpr std::chrono::milliseconds leastEmpty { 300 };
+constexpr std::chrono::seconds mostEmpty { 10 };
+
+std::uint64_t fromNow(GuestTime& clock, std::chrono::nanoseconds time)
+{
+    return static_cast<std::uint64_t>((clock.now() + time).count());
+}
+
 UsbDescriptors descriptorsOf()
 {
     constexpr std::uint8_t hubClass = 9, singleTranslator = 1, wakesUp = 1 << 5, selfPowered = 1 << 6;
@@ -55,7 +65,7 @@ Result<> UsbHub::plug(unsigned port, UsbDevice& device)
     if (m_paused)
         m_ports[port - 1].device.clear(); // new, even if it is the one that was there: it has lost its power
     else
-        connect(port - 1);
+        connectThoseDue();
     return {};
 }
 
@@ -68,7 +78,7 @@ void UsbHub::unplug(unsigned port)
         host().drain(*device);
         std::lock_guard const lock(usbMutex());
         device->setHost(nullptr);
-        if (!m_paused)
+        if (!m_paused && !waitsToConnect(port - 1))
             disconnect(port - 1);
         m_devices[port - 1] = nullptr;
         return;
@@ -86,6 +96,7 @@ void UsbHub::setHost(UsbHost* newHost)
     }
     UsbDevice::setHost(newHost);
     m_timer = newHost ? time().makeTimer(usbMutex(), [this] { serve(); }) : nullptr;
+    m_connectTimer = newHost ? time().makeTimer(usbMutex(), [this] { connectThoseDue(); }) : nullptr;
     m_notBefore = {};
     for (auto* device : m_devices) {
         if (device && newHost)
@@ -231,6 +242,10 @@ bool UsbHub::clearFeature(unsigned index, unsigned feature)
         if (feature < ChangeConnection || feature > ChangeReset)
             return false;
         port.change &= static_cast<std::uint16_t>(~(1u << (feature - ChangeConnection)));
+        if (feature == ChangeConnection) {
+            port.emptyUntil = std::min(port.emptyUntil, fromNow(time(), leastEmpty));
+            connectThoseDue();
+        }
         return true;
     }
 }
@@ -257,8 +272,37 @@ void UsbHub::disconnect(unsigned index)
     disable(index);
     port.status &= power;
     port.device.clear();
+    port.emptyUntil = isPlugged() ? fromNow(time(), isConfigured() ? mostEmpty : leastEmpty) : 0;
     if (was)
         change(index, connection);
+}
+
+bool UsbHub::waitsToConnect(unsigned index) const
+{
+    auto const status = m_ports[index].status;
+    return m_devices[index] && (status & power) != 0 && (status & connection) == 0;
+}
+
+void UsbHub::connectThoseDue()
+{
+    if (m_paused || !isPlugged())
+        return;
+    std::optional<std::uint64_t> next;
+    auto const now = fromNow(time(), {});
+    for (unsigned i = 0; i < portCount; ++i) {
+        if (!waitsToConnect(i))
+            continue;
+        // What is further away than it was ever set is a state's that somebody has made up.
+        auto const until = m_ports[i].emptyUntil;
+        if (until <= now || until > fromNow(time(), mostEmpty))
+            connect(i);
+        else
+            next = std::min(until, next.value_or(until));
+    }
+    if (next)
+        m_connectTimer->arm(Nanoseconds(static_cast<std::int64_t>(*next)));
+    else
+        m_connectTimer->cancel();
 }
 
 /// Transfers to what is on the port end.
@@ -330,8 +374,8 @@ void UsbHub::resume()
             continue;
         if (known)
             disconnect(i);
-        connect(i);
     }
+    connectThoseDue();
 }
 
 Section UsbHub::save() const

@@ -18,17 +18,19 @@ public:
     struct Port {
         std::uint16_t status = 0, change = 0; ///< [wPortStatus, wPortChange]
         std::string device;                   ///< what is connected, as UsbDevice::identity() has it
+        std::uint64_t emptyUntil = 0;         ///< guest time in nanoseconds: nothing appears before
         bool operator==(Port const&) const = default;
         static void describe(auto& v, auto& s)
         {
             v.field("status", s.status);
             v.field("change", s.change);
             v.field("device", s.device, state::Max { 128 });
+            v.field("emptyUntil", s.emptyUntil, state::Since { 2 });
         }
     };
     struct State {
         static constexpr std::string_view kind = "usb-hub";
-        static constexpr unsigned version = 1;
+        static constexpr unsigned version = 2; // 2: ports that stay empty
         UsbStandardState standard;
         std::array<Port, portCount> ports {};
         bool operator==(State const&) const = default;
@@ -41,7 +43,8 @@ public:
 
     explicit UsbHub(std::string const& id);
 
-    /// The device, which outlives its being plugged in, appears at a port (from 1 on). Without the lock.
+    /// The device, which outlives its being plugged in, appears at a port (from 1 on), as on XhciController::plug()
+    /// where another one was just pulled out there. Without the lock.
     Result<> plug(unsigned port, UsbDevice& device);
     /// Returns when nothing of the device is in flight.
     void unplug(unsigned port);
@@ -74,6 +77,8 @@ private:
     bool clearFeature(unsigned port, unsigned feature);
     void connect(unsigned port);
     void disconnect(unsigned port);
+    bool waitsToConnect(unsigned port) const;
+    void connectThoseDue();
     void disable(unsigned port);
     void change(unsigned port, std::uint16_t bits);
     void serve();
@@ -81,7 +86,8 @@ private:
     std::array<Port, portCount> m_ports {};
     std::array<UsbDevice*, portCount> m_devices {};
     std::deque<UsbTransfer*> m_waiting;
-    std::unique_ptr<Timer> m_timer; // the next report
+    std::unique_ptr<Timer> m_timer;        // the next report
+    std::unique_ptr<Timer> m_connectTimer; // the next port that has been empty for long enough
     Nanoseconds m_notBefore { 0 };
     bool m_paused = false;
 };

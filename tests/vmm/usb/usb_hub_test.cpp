@@ -4,6 +4,8 @@
 #include "vmm/usb/usb_hub.h"
 #include "vmm/usb/visiting_usb_device.h"
 
+#include <nlohmann/json.hpp>
+
 using namespace vmm;
 using namespace std::chrono_literals;
 using tests::FakeUsbDevice;
@@ -210,7 +212,83 @@ private slots:
         hub.unplug(1);
         REQUIRE_OK(hub.plug(1, device));
         hub.resume();
+        QCOMPARE(portStatus(guest, 1), (Bytes { 0x00, 0x01, 0x11, 0 })); // it is seen to be out
+        clearPortFeature(guest, 1, ChangeConnection);
+        guest.host.clock.advance(300ms);
         QCOMPARE(portStatus(guest, 1), (Bytes { 0x01, 0x05, 0x11, 0 })); // connected, and not enabled
+    }
+
+    void aDeviceThatIsBackAtOnceIsSeenToBeOut()
+    {
+        UsbHub hub("h");
+        FakeUsbDevice device, other(UsbSpeed::High, "other");
+        UsbGuest guest(hub);
+        guest.configure();
+        REQUIRE_OK(hub.plug(1, device));
+        setPortFeature(guest, 1, Power);
+        clearPortFeature(guest, 1, ChangeConnection);
+        hub.unplug(1);
+        REQUIRE_OK(hub.plug(1, other));
+        guest.host.clock.advance(5s); // the driver is late
+        QCOMPARE(portStatus(guest, 1), (Bytes { 0x00, 0x01, 0x01, 0 }));
+        clearPortFeature(guest, 1, ChangeConnection);
+        guest.host.clock.advance(299ms);
+        QCOMPARE(portStatus(guest, 1), (Bytes { 0x00, 0x01, 0x00, 0 }));
+        hub.unplug(1); // which the driver has seen nothing of
+        QCOMPARE(portStatus(guest, 1), (Bytes { 0x00, 0x01, 0x00, 0 }));
+        REQUIRE_OK(hub.plug(1, other));
+        guest.host.clock.advance(1ms);
+        QCOMPARE(portStatus(guest, 1), (Bytes { 0x01, 0x05, 0x01, 0 }));
+    }
+
+    void aDriverThatNeverLooksKeepsNoDeviceOut()
+    {
+        UsbHub hub("h");
+        FakeUsbDevice device;
+        UsbGuest guest(hub);
+        guest.configure();
+        REQUIRE_OK(hub.plug(1, device));
+        setPortFeature(guest, 1, Power);
+        hub.unplug(1);
+        REQUIRE_OK(hub.plug(1, device));
+        guest.host.clock.advance(9999ms);
+        QCOMPARE(portStatus(guest, 1)[0] & 1, 0);
+        guest.host.clock.advance(1ms);
+        QCOMPARE(portStatus(guest, 1)[0] & 1, 1);
+    }
+
+    void aPortThatIsToStayEmptyDoesSoAfterARestore()
+    {
+        UsbHub hub("h");
+        FakeUsbDevice device, other(UsbSpeed::High, "other");
+        UsbGuest guest(hub);
+        guest.configure();
+        REQUIRE_OK(hub.plug(1, device));
+        setPortFeature(guest, 1, Power);
+        hub.unplug(1);
+        clearPortFeature(guest, 1, ChangeConnection);
+        guest.host.clock.advance(200ms);
+        hub.pause();
+        auto const saved = hub.save();
+        REQUIRE_OK(hub.plug(1, other));
+        REQUIRE_OK(hub.load(saved));
+        hub.resume();
+        guest.host.clock.advance(99ms);
+        QCOMPARE(portStatus(guest, 1)[0] & 1, 0);
+        guest.host.clock.advance(1ms);
+        QCOMPARE(portStatus(guest, 1)[0] & 1, 1);
+    }
+
+    void aStateOfAnOlderVersionHasPortsThatWaitForNothing()
+    {
+        UsbHub hub("h");
+        auto json = hub.save().toJson();
+        QVERIFY(json["version"] == 2);
+        json["version"] = 1u;
+        for (auto& port : json["state"]["ports"])
+            port.erase("emptyUntil");
+        REQUIRE_OK(hub.load(tests::must(Section::fromJson(json))));
+        QVERIFY(hub.save() == UsbHub("h").save());
     }
 };
 

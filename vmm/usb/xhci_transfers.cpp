@@ -324,7 +324,9 @@ bool XhciController::waitsForItsTime(Ring& ring, Td& td)
     return false;
 }
 
-/// 4.10.3.1 "Ring Overrun and Underrun": when the time of a TD comes that is not there.
+/// 4.10.3.1 "Ring Overrun and Underrun": when the time of a TD comes that is not there. The event points to where that
+/// would be: Linux (906dec15b9b3 "usb: xhci: Fix isochronous Ring Underrun/Overrun event handling") has seen
+/// controllers from 1.1 on do so, and those before them say 0.
 void XhciController::ranEmpty(Ring& ring)
 {
     auto& endpoint = *ring.endpoint;
@@ -335,7 +337,7 @@ void XhciController::ranEmpty(Ring& ring)
             return;
         }
         state.scheduled = false;
-        ringEvent(ring, endpoint.isIn() ? Code::RingOverrun : Code::RingUnderrun, 0, 0);
+        ringEvent(ring, endpoint.isIn() ? Code::RingOverrun : Code::RingUnderrun, ring.fetch.dequeue, 0);
     }
     ring.state.active = false;
 }

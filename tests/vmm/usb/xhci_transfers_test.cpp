@@ -480,7 +480,7 @@ private slots:
         d.board.time.advance(1ms);
         auto const event = d.event();
         QCOMPARE(event.code(), unsigned(Underrun));
-        QCOMPARE(event.parameter, 0u);
+        QCOMPARE(event.parameter, out.base + D::trbSize * out.index); // where the next TD would be
         QCOMPARE(event.endpoint(), 4u);
         d.put(in, D::Isoch, 0xf000, 100, D::Sia);
         d.kick(in);

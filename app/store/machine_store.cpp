@@ -601,8 +601,11 @@ std::string freeUsbController(vmm::VmConfig& config)
     std::map<std::string, std::size_t> used;
     for (auto const& device : config.usbDevices)
         ++used[device.parent];
-    auto sticks = static_cast<std::size_t>(std::count_if(
-        config.disks.begin(), config.disks.end(), [](vmm::DiskConfig const& disk) { return vmm::isUsb(disk.bus); }));
+    std::size_t sticks = 0;
+    for (auto const& disk : config.disks) {
+        if (vmm::isUsb(disk.bus))
+            ++(disk.parent.empty() ? sticks : used[disk.parent]);
+    }
     for (auto const& controller : config.usbControllers) {
         // Sticks take the connectors that are left, beginning with the first controller's.
         auto const taken = used[controller.id] + (&controller == config.usbControllers.data() ? used[""] : 0);

@@ -1,12 +1,12 @@
 #include "vmm/config/vm_config.h"
 
 #include "vmm/base/random.h"
+#include "vmm/config/usb_config.h"
 #include "vmm/state/reader.h"
 #include "vmm/state/writer.h"
 
 #include <algorithm>
 #include <fmt/format.h>
-#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -53,46 +53,6 @@ Result<std::set<std::string>> collectIds(VmConfig const& config)
     return ids;
 }
 
-/// Every USB device has a connector.
-Result<> checkUsb(VmConfig const& config)
-{
-    struct Parent {
-        unsigned used = 0, tier = 0;
-    };
-    std::map<std::string, Parent> parents;
-    for (auto const& controller : config.usbControllers)
-        parents[controller.id] = {};
-    auto const take = [&](std::string const& parent, std::string const& device) -> Result<unsigned> {
-        if (config.usbControllers.empty())
-            return fail(ErrorCode::InvalidArgument, fmt::format("{} has no USB controller", device));
-        auto const found = parents.find(parent.empty() ? config.usbControllers.front().id : parent);
-        if (found == parents.end())
-            return fail(ErrorCode::InvalidArgument,
-                fmt::format("{} is no USB controller, nor a hub before {} in the list", parent, device));
-        if (++found->second.used > usbConnectors)
-            return fail(ErrorCode::InvalidArgument,
-                fmt::format("{} has {} connectors, and more devices", found->first, usbConnectors));
-        return found->second.tier;
-    };
-    for (auto const& device : config.usbDevices) {
-        auto const tier = TRY(take(device.parent, device.id));
-        if (device.kind != UsbKind::Hub)
-            continue;
-        if (tier == usbTiers)
-            return fail(ErrorCode::InvalidArgument, fmt::format("{} is behind {} other hubs", device.id, tier));
-        parents[device.id] = { 0, tier + 1 };
-    }
-    // Sticks take what controllers have left.
-    std::size_t left = 0;
-    for (auto const& controller : config.usbControllers)
-        left += usbConnectors - parents[controller.id].used;
-    auto const sticks = static_cast<std::size_t>(std::count_if(
-        config.disks.begin(), config.disks.end(), [](DiskConfig const& disk) { return isUsb(disk.bus); }));
-    if (sticks > left)
-        return fail(ErrorCode::InvalidArgument, fmt::format("{} USB sticks, and connectors for {}", sticks, left));
-    return {};
-}
-
 }
 
 Result<> checkConfig(VmConfig const& config)
@@ -130,7 +90,7 @@ Result<> checkConfig(VmConfig const& config)
         config.serials.begin(), config.serials.end(), [](SerialConfig const& serial) { return !serial.virtio; });
     if (ports > 4)
         return fail(ErrorCode::InvalidArgument, "a PC has room for four 16550 ports; more can be virtio consoles");
-    TRY(checkUsb(config));
+    TRY(usbConnectorsOf(config));
     std::set<std::tuple<Protocol, std::string, std::uint16_t>> hostPorts;
     for (auto const& network : config.networks) {
         TRY_WITHIN(network.id, parseMac(network.mac));

@@ -66,7 +66,8 @@ constexpr auto stateNames(Protocol)
 
 constexpr std::uint64_t maximumPath = 4096;
 constexpr std::uint64_t maximumId = 32;
-constexpr std::uint64_t maximumDevices = 255; ///< of one kind
+constexpr std::uint64_t maximumDevices = 255;       ///< of one kind
+constexpr unsigned usbConnectors = 8, usbTiers = 5; ///< of a USB controller or hub; hubs one behind the other
 
 /// Direct boot: a Linux bzImage or a PVH ELF, without firmware.
 struct KernelConfig {
@@ -89,7 +90,9 @@ struct DiskConfig {
     std::uint16_t queues = 1; ///< virtio only
     /// Files that may lie below the image wherever they are; see ImageOptions::backing.
     std::vector<std::string> backing {};
-    bool plugged = true; ///< of a stick: it is plugged in
+    bool plugged = true;        ///< of a stick: it is plugged in
+    std::string parent {};      ///< of a stick: the controller; empty: the first with a connector that is left
+    std::uint8_t connector = 0; ///< of that, from 1 on; 0: the first that is left
     bool operator==(DiskConfig const&) const = default;
     static void describe(auto& v, auto& s)
     {
@@ -101,6 +104,8 @@ struct DiskConfig {
         v.field("queues", s.queues, state::Range { 1, 16 }, state::Optional {});
         v.field("backing", s.backing, state::Max { maximumPath }, state::Optional {});
         v.field("plugged", s.plugged, state::Optional {});
+        v.field("parent", s.parent, state::Max { maximumId }, state::Optional {});
+        v.field("connector", s.connector, state::Range { 0, usbConnectors }, state::Optional {});
     }
 };
 
@@ -176,7 +181,6 @@ struct UsbControllerConfig {
     bool operator==(UsbControllerConfig const&) const = default;
     static void describe(auto& v, auto& s) { v.field("id", s.id, state::Max { maximumId }); }
 };
-constexpr unsigned usbConnectors = 8, usbTiers = 5; ///< hubs one behind the other
 
 /// A device that is emulated. It keeps its connector while it is not plugged in. Sticks are `disks`; they take the
 /// connectors that are left. A serial port has a console, as those in `serials` have.
@@ -185,6 +189,7 @@ struct UsbDeviceConfig {
     UsbKind kind = UsbKind::Tablet;
     std::string parent; ///< the controller, or a hub further up in the list; empty: the first controller
     bool plugged = true;
+    std::uint8_t connector = 0; ///< of that, from 1 on; 0: the first that is left
     bool operator==(UsbDeviceConfig const&) const = default;
     static void describe(auto& v, auto& s)
     {
@@ -192,6 +197,7 @@ struct UsbDeviceConfig {
         v.field("kind", s.kind);
         v.field("parent", s.parent, state::Max { maximumId }, state::Optional {});
         v.field("plugged", s.plugged, state::Optional {});
+        v.field("connector", s.connector, state::Range { 0, usbConnectors }, state::Optional {});
     }
 };
 

@@ -76,7 +76,7 @@ void BlockImage::begin(BlockRequest& request)
     start(request);
 }
 
-Result<> BlockImage::forgetBacking()
+Result<> BlockImage::changeBacking(std::string const&, std::unique_ptr<BlockImage>)
 {
     return fail(ErrorCode::Unsupported, m_file->name() + ": this format has no backing files");
 }
@@ -152,6 +152,20 @@ Result<BlockImage::Mapping> BlockImage::resolve(std::uint64_t offset, std::uint6
         if (image == nullptr || offset >= image->m_size)
             return Mapping { .kind = Mapping::Kind::Zero, .length = length };
         length = std::min(length, image->m_size - offset);
+    }
+}
+
+Result<BlockImage::Mapping> BlockImage::resolveWithin(std::size_t below, std::uint64_t offset, std::uint64_t length)
+{
+    auto* image = this;
+    for (;; --below) {
+        if (offset >= image->m_size)
+            return Mapping { .kind = Mapping::Kind::Zero, .length = length };
+        auto mapping = TRY(image->map(offset, std::min(length, image->m_size - offset)));
+        if (mapping.kind != Mapping::Kind::Unallocated || below == 0 || !image->m_backing)
+            return mapping;
+        length = mapping.length;
+        image = image->m_backing.get();
     }
 }
 

@@ -152,8 +152,10 @@ public:
     /// the file, which uses it again.
     virtual bool workWhenIdle() { return false; }
 
-    /// Nothing is needed any more of what is below: everything durable, then without backing file. Nothing in flight.
-    virtual Result<> forgetBacking();
+    /// It stands on `backing` from now on, under that name in its header, or on nothing (an empty name): wherever it
+    /// has nothing of its own that reads as what was below until now. Everything durable, then in one step. Nothing in
+    /// flight.
+    virtual Result<> changeBacking(std::string const& name, std::unique_ptr<BlockImage> backing);
 
     /// For tools: whole transfers that return when done.
     Result<> readSync(std::uint64_t offset, ByteSpan data);
@@ -175,6 +177,8 @@ public:
     virtual Result<Mapping> map(std::uint64_t offset, std::uint64_t length) = 0;
     /// map() of the first file of the chain that has the bytes; never Unallocated.
     Result<Mapping> resolve(std::uint64_t offset, std::uint64_t length);
+    /// The same of this file and the `below` next ones alone; Unallocated: none of them has the bytes.
+    Result<Mapping> resolveWithin(std::size_t below, std::uint64_t offset, std::uint64_t length);
     /// The part of a compressed cluster at `offset`.
     virtual Result<> readCompressed(Mapping const& mapping, std::uint64_t offset, ByteSpan data);
     BlockFile& file() { return *m_file; }

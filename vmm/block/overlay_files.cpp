@@ -58,21 +58,6 @@ Result<bool> standsOn(std::string const& image, std::string const& place)
     return base == nameOf(place) || base == place;
 }
 
-/// How `length` bytes at most are there in the first of `layers` files that has them.
-Result<BlockImage::Mapping> mapWithin(BlockImage& top, std::size_t layers, std::uint64_t offset, std::uint64_t length)
-{
-    auto* image = &top;
-    for (std::size_t layer = 0; image != nullptr && layer < layers; ++layer, image = image->backing()) {
-        if (offset >= image->size())
-            return BlockImage::Mapping { BlockImage::Mapping::Kind::Zero, length, 0, image };
-        auto const mapped = TRY(image->map(offset, std::min(length, image->size() - offset)));
-        if (mapped.kind != BlockImage::Mapping::Kind::Unallocated)
-            return mapped;
-        length = mapped.length;
-    }
-    return BlockImage::Mapping { BlockImage::Mapping::Kind::Unallocated, length, 0, image };
-}
-
 std::uint64_t allocatedBytes(std::string const& path)
 {
     struct stat status { };
@@ -136,7 +121,7 @@ Result<> OverlayFiles::copyLayers(BlockImage& from, std::size_t layers, BlockIma
     Bytes data(pieceBytes);
     for (std::uint64_t offset = 0; offset < from.size();) {
         TRY(tell(offset, from.size()));
-        auto const mapped = TRY(mapWithin(from, layers, offset, std::min(from.size() - offset, lookBytes)));
+        auto const mapped = TRY(from.resolveWithin(layers, offset, std::min(from.size() - offset, lookBytes)));
         auto length = mapped.length;
         if (mapped.kind == Kind::Zero && to.backing() != nullptr) {
             TRY(to.runSync(BlockRequest::Kind::WriteZeroes, offset, length));
@@ -178,7 +163,7 @@ Result<> OverlayFiles::mergeBelow(std::string const& path, std::size_t layers)
         TRY(createImage(fresh, what));
         {
             auto const target = TRY(BlockImage::open(m_engine, fresh, options));
-            TRY(copyLayers(*whole, layers + 1, *target));
+            TRY(copyLayers(*whole, layers, *target));
             TRY(target->flushSync());
         }
         TRY(syncFile(fresh));

@@ -106,23 +106,31 @@ Result<Header> Header::read(BlockFile& file, std::uint64_t fileSize)
     Bytes cluster(std::min(clusterSize, fileSize));
     TRY(file.read(0, cluster));
     Bytes names;
+    header.extensionsEnd = headerLength;
     for (std::uint64_t at = headerLength; at + 8 <= cluster.size();) {
         auto const type = field<std::uint32_t>(cluster, at);
         auto const length = field<std::uint32_t>(cluster, at + 4);
         at += 8;
         // A version 2 image need not have extensions: what follows is then the backing file's name.
-        if (type == extensionEnd || (backingOffset != 0 && at > backingOffset))
+        if (backingOffset != 0 && at > backingOffset)
             break;
+        if (type == extensionEnd) {
+            header.hasEndMarker = true;
+            header.extensionsEnd = at;
+            break;
+        }
         if (length > cluster.size() - at)
             return corrupt(fmt::format("header extension 0x{:08x} reaches over the first cluster", type));
         auto const data = ConstByteSpan(cluster).subspan(at, length);
-        if (type == extensionBackingFormat)
+        if (type == extensionBackingFormat) {
             header.backingFormat.assign(data.begin(), data.end());
-        else if (type == extensionFeatureNames)
+            header.backingFormatAt = at - 8;
+        } else if (type == extensionFeatureNames)
             names.assign(data.begin(), data.end());
         else if (type == extensionBitmaps)
             header.hasBitmaps = true;
         at += alignUp<std::uint64_t>(length, 8);
+        header.extensionsEnd = at;
     }
 
     if (crypt != 0)
@@ -164,6 +172,7 @@ Result<Header> Header::read(BlockFile& file, std::uint64_t fileSize)
             return corrupt("the backing file's name is outside of the first cluster");
         auto const name = ConstByteSpan(cluster).subspan(backingOffset, backingSize);
         header.backingFile.assign(name.begin(), name.end());
+        header.backingFileAt = backingOffset;
         if (header.backingFile.empty() || header.backingFile.find('\0') != std::string::npos)
             return corrupt("the backing file has no proper name");
     }

@@ -47,6 +47,10 @@ struct Header {
     std::string backingFile;
     std::string backingFormat;
     bool hasBitmaps = false;
+    // Where that is in the first cluster.
+    std::uint64_t backingFileAt = 0, backingFormatAt = 0; ///< the latter: of the extension; 0: there is none
+    std::uint64_t extensionsEnd = 0;                      ///< behind the last one and its end marker
+    bool hasEndMarker = false;
 
     std::uint64_t clusterSize() const { return 1ULL << clusterBits; }
     std::uint64_t l2Entries() const { return clusterSize() / 8; }

@@ -147,24 +147,4 @@ Result<> Qcow2Image::readCompressed(Mapping const& mapping, std::uint64_t offset
     return {};
 }
 
-/// docs/interop/qcow2.txt, section "Header": no backing file is an offset of 0, in bytes 8 to 15; 16 to 19 are the
-/// length of its name. The extension with its format stays; without a backing file it means nothing.
-Result<> Qcow2Image::forgetBacking()
-{
-    TRY(flushSync());
-    std::array<std::uint8_t, 12> const none {};
-    auto const written = [&]() -> Result<> {
-        TRY(m_file->write(backingField, none));
-        return m_file->sync();
-    }();
-    if (!written) {
-        // Perhaps it is there. Both readings of the header are right for as long as the clusters that were copied stay,
-        // so nothing needs to stop, and the backing file is kept.
-        return written;
-    }
-    m_qcow.header().backingFile.clear();
-    m_backing.reset();
-    return {};
-}
-
 }

@@ -31,7 +31,7 @@ public:
     Result<> applySnapshot(std::string_view id) override;
     Result<> deleteSnapshot(std::string_view id) override;
     bool workWhenIdle() override;
-    Result<> forgetBacking() override;
+    Result<> changeBacking(std::string const& name, std::unique_ptr<BlockImage> backing) override;
 
 private:
     using Entry = qcow2::Entry;
@@ -128,6 +128,9 @@ private:
     void submitCommitWrite(std::uint64_t offset, std::uint8_t* data, std::uint64_t length);
     void freeUnlinked();
     void giveBack(qcow2::Refcounts::Run const& run);
+
+    // qcow2_backing.cpp
+    Result<> nameBacking(std::string const& name, std::string const& format);
 
     // qcow2_snapshots.cpp
     struct Change;

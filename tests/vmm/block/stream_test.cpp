@@ -44,6 +44,58 @@ struct Chain {
     }
 };
 
+/// An overlay over an overlay over a raw file, of different clusters: what the middle one has, and has zeros for, goes
+/// up.
+struct LongChain {
+    FakeDisk bottom { Bytes(5 * mib) };
+    FakeDisk middle, top;
+    DiskModel model { size, 16 };
+    ShufflingEngine engine { 5 };
+
+    LongChain()
+    {
+        for (std::size_t i = 0; i < bottom.content.size(); ++i)
+            bottom.content[i] = static_cast<std::uint8_t>(i / 512 * 7 + i);
+        std::ranges::copy(bottom.content, model.content().begin());
+        format(middle, "bottom", ImageFormat::Raw, 12);
+        {
+            auto const image = must(open(middle));
+            Bytes const mine(3 * 4096, 0xee);
+            must(image->writeSync(mib, mine));
+            must(image->writeSync(5 * mib + 4096, mine)); // where the bottom has ended
+            must(image->runSync(BlockRequest::Kind::WriteZeroes, 2 * mib, mib / 2));
+            must(image->flushSync());
+            std::ranges::copy(mine, model.content().begin() + mib);
+            std::ranges::copy(mine, model.content().begin() + 5 * mib + 4096);
+            std::fill_n(model.content().begin() + 2 * mib, mib / 2, std::uint8_t(0));
+        }
+        format(top, "middle", ImageFormat::Qcow2, 16);
+        model.noteDurable();
+    }
+    static void format(FakeDisk& disk, std::string const& below, ImageFormat belowFormat, unsigned clusterBits)
+    {
+        FakeBlockFile file(disk);
+        must(formatImage(
+            file, { .size = size, .clusterBits = clusterBits, .backingFile = below, .backingFormat = belowFormat }));
+        must(file.sync());
+    }
+    /// As the headers say.
+    Result<std::unique_ptr<BlockImage>> open(FakeDisk& disk, Access access = Access::ReadWrite)
+    {
+        ImageOptions options;
+        options.access = access;
+        options.format = &disk == &bottom ? ImageFormat::Raw : ImageFormat::Qcow2;
+        auto const below = [this](std::string const& name, std::optional<ImageFormat>) {
+            return open(name == "bottom" ? bottom : middle, Access::ReadOnly);
+        };
+        return BlockImage::open(engine, std::make_unique<FakeBlockFile>(disk), options, below);
+    }
+    ImageStream::Onto ontoBottom()
+    {
+        return { "bottom", 1, [this] { return open(bottom, Access::ReadOnly); } };
+    }
+};
+
 }
 
 /// Copying up what is below an image, while a guest uses it.
@@ -136,6 +188,107 @@ private slots:
             }
         }
         QVERIFY(total > 8);
+    }
+
+    void ontoAFileFurtherBelow()
+    {
+        LongChain chain;
+        auto const image = must(chain.open(chain.top));
+        QCOMPARE(chain.model.run(*image, chain.engine, 10), std::string());
+        auto stream = must(ImageStream::begin(*image, chain.ontoBottom()));
+        while (must(stream.step()))
+            QCOMPARE(chain.model.run(*image, chain.engine, 5), std::string());
+        QCOMPARE(image->info().backing.size(), std::size_t(1));
+        QCOMPARE(image->info().backing[0].format, ImageFormat::Raw);
+        QCOMPARE(chain.model.compare(*image), std::string());
+        QCOMPARE(chain.model.run(*image, chain.engine, 20), std::string());
+        QCOMPARE(chain.model.flush(*image), std::string());
+        chain.middle = FakeDisk(); // nobody asks for it any more
+        auto const again = must(chain.open(chain.top));
+        QCOMPARE(chain.model.compare(*again), std::string());
+    }
+
+    void aPowerCutOnTheWayOntoAFileFurtherBelowLosesNothing()
+    {
+        std::uint64_t total = 0;
+        for (std::uint64_t at = 0; at <= total; ++at) {
+            LongChain chain;
+            {
+                auto const image = must(chain.open(chain.top));
+                chain.top.fault = at == 0 ? FakeDisk::Fault::None : FakeDisk::Fault::PowerCut;
+                auto const before = chain.top.operations;
+                chain.top.faultAt = before + at;
+                auto stream = must(ImageStream::begin(*image, chain.ontoBottom()));
+                auto more = stream.step();
+                while (more && *more)
+                    more = stream.step();
+                if (at == 0)
+                    total = chain.top.operations - before;
+            }
+            for (unsigned survivors = 0; survivors < 3; ++survivors) {
+                FakeDisk left(chain.top.afterPowerCut(survivors));
+                auto const image = must(chain.open(left));
+                auto const problem = chain.model.compareDurable(*image);
+                QVERIFY2(problem.empty(),
+                    qPrintable(QString("operation %1 of %2, survivors %3: %4")
+                                   .arg(at)
+                                   .arg(total)
+                                   .arg(survivors)
+                                   .arg(problem.c_str())));
+            }
+        }
+        QVERIFY(total > 8);
+    }
+
+    /// The host is out of space at each step once; the guest goes on, and the next try comes to the end.
+    void aFullDiskEndsItAndNothingElse()
+    {
+        std::uint64_t total = 0;
+        for (std::uint64_t at = 0; at <= total; ++at) {
+            Chain chain(16);
+            auto const image = must(chain.open(chain.top));
+            auto const before = chain.top.operations;
+            chain.top.fault = at == 0 ? FakeDisk::Fault::None : FakeDisk::Fault::Fail;
+            chain.top.faultAt = before + at;
+            auto const run = [&]() -> Result<> {
+                auto stream = TRY(ImageStream::begin(*image));
+                while (TRY(stream.step())) { }
+                return {};
+            };
+            auto const outcome = run();
+            if (at == 0)
+                total = chain.top.operations - before;
+            else if (!outcome)
+                QCOMPARE(outcome.error().code, ErrorCode::NoSpace);
+            chain.top.fault = FakeDisk::Fault::None;
+            QCOMPARE(chain.model.compare(*image), std::string());
+            QCOMPARE(chain.model.run(*image, chain.engine, 3), std::string());
+            if (!outcome)
+                REQUIRE_OK(run());
+            QVERIFY(image->info().backing.empty());
+            QCOMPARE(chain.model.compare(*image), std::string());
+        }
+        QVERIFY(total > 8);
+    }
+
+    /// Old images have the backing file's name right behind the header: without it, it must not be read as extensions.
+    void anOldHeaderStaysReadable()
+    {
+        Chain chain(12, 2);
+        auto& header = chain.top.content;
+        constexpr std::size_t end = 72;
+        std::string const name = "below";
+        std::fill(header.begin() + end, header.begin() + 512, std::uint8_t(0));
+        std::ranges::copy(name, header.begin() + end);
+        storeBig(ByteSpan(header).subspan(8, 8), std::uint64_t(end));
+        storeBig(ByteSpan(header).subspan(16, 4), static_cast<std::uint32_t>(name.size()));
+        {
+            auto const image = must(chain.open(chain.top));
+            auto stream = must(ImageStream::begin(*image));
+            while (must(stream.step())) { }
+        }
+        auto const alone = must(BlockImage::open(chain.engine, std::make_unique<FakeBlockFile>(chain.top), {}, {}));
+        QCOMPARE(chain.model.compare(*alone), std::string());
     }
 
     void whatCannotBeStreamedIsNamed()

@@ -1,0 +1,375 @@
+#include "tests/images/qemu_tools.h"
+#include "tests/support/checkpoint_story.h"
+#include "tests/support/killed_process.h"
+#include "vmm/base/random.h"
+#include "vmm/block/overlay_files.h"
+#include "vmm/block/stream.h"
+#include "vmm/machine/disk_chains.h"
+
+#include <QDir>
+#include <QFile>
+#include <filesystem>
+
+using namespace vmm;
+using namespace tests;
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::uint64_t mib = 1 << 20, size = 8 * mib;
+constexpr int kills = 25; // of each
+
+/// A machine's disk over another file, both with something of their own, in a folder.
+struct Chain {
+    std::string folder, base, top;
+    ImageFormat baseFormat;
+    VmConfig config;
+    Bytes content { Bytes(size) };
+
+    /// `base`: beside the disk, as it is called there.
+    Chain(std::string in, std::string const& baseName, DiskFormat configured, ImageFormat below)
+        : folder(std::move(in)), base(folder + "/" + baseName), top(folder + "/disk"), baseFormat(below)
+    {
+        fs::create_directories(folder);
+        config.disks = { { .id = "disk0", .path = top, .format = configured } };
+        make(base, { .format = baseFormat, .size = size }, 0, 6 * mib, 3);
+        make(top, { .size = size, .backingFile = baseName, .backingFormat = baseFormat }, 5 * mib, 7 * mib, 9);
+    }
+    void make(std::string const& path, NewImage const& what, std::uint64_t from, std::uint64_t to, unsigned seed)
+    {
+        must(createImage(path, what));
+        InlineEngine engine;
+        ImageOptions options;
+        options.format = what.format;
+        auto const image = must(BlockImage::open(engine, path, options));
+        std::mt19937 random(seed);
+        for (auto at = from; at < to; at += 64 << 10) {
+            if (random() % 4 == 0)
+                continue;
+            Bytes const data(48 << 10, static_cast<std::uint8_t>(1 + random() % 200));
+            must(image->writeSync(at, data));
+            std::ranges::copy(data, content.begin() + static_cast<std::ptrdiff_t>(at));
+        }
+        // Zeros that hide what is below.
+        if (!what.backingFile.empty()) {
+            must(image->runSync(BlockRequest::Kind::WriteZeroes, mib, mib));
+            std::fill_n(content.begin() + mib, mib, std::uint8_t(0));
+        }
+        must(image->flushSync());
+    }
+    ImageFormat formatNow() const
+    {
+        auto const& disk = config.disks[0];
+        return formatInPlace(disk.path, *disk.format == DiskFormat::Raw ? ImageFormat::Raw : ImageFormat::Qcow2);
+    }
+    std::unique_ptr<BlockImage> open(IoEngine& engine) const
+    {
+        ImageOptions options;
+        options.format = formatNow();
+        return must(BlockImage::open(engine, top, options));
+    }
+    /// What is wrong with the disk; empty: nothing.
+    QString problem() const
+    {
+        InlineEngine engine;
+        {
+            auto const image = open(engine);
+            Bytes data(size);
+            if (auto const got = image->readSync(0, data); !got)
+                return QString::fromStdString(got.error().message());
+            if (data != content)
+                return QString("byte %1 is another").arg(std::ranges::mismatch(data, content).in1 - data.begin());
+        }
+        for (auto const& [path, format] : { std::pair(top, formatNow()), std::pair(base, baseFormat) }) {
+            if (!fs::exists(path) || format == ImageFormat::Raw)
+                continue;
+            constexpr int onlyLeaks = 3; // qemu-img(1), "check"
+            auto const judged = runTool("qemu-img", { "check", "-f", "qcow2", QString::fromStdString(path) });
+            if (judged.status != 0 && judged.status != onlyLeaks)
+                return judged.output;
+        }
+        return {};
+    }
+    std::size_t below() const
+    {
+        InlineEngine engine;
+        return filesBelow(open(engine)->info());
+    }
+    Result<> stream(std::string const& onto = {}) const { return streamStillDisk(config, "disk0", onto, {}); }
+    Result<> commit(std::vector<OtherImage> const& others = {}, unsigned files = 1) const
+    {
+        return commitStillDisk(config, "disk0", files, nullptr, others, {});
+    }
+};
+
+struct Word {
+    enum class What : std::uint8_t { Ready } what;
+};
+
+}
+
+/// Chains of images that are merged upwards (stream) and downwards (commit), judged by qemu-img.
+class DiskChainTest : public QObject {
+    Q_OBJECT
+
+private slots:
+    void initTestCase() { SKIP_WITHOUT_QEMU_TOOLS(); }
+    void init() { m_folder = std::make_unique<QTemporaryDir>(); }
+
+    void aPersonsOverlayStandsAlone()
+    {
+        Chain const chain(path("a"), "base.img", DiskFormat::Qcow2, ImageFormat::Raw);
+        REQUIRE_OK(chain.stream());
+        QVERIFY(must(backingNameOf(chain.top)).empty());
+        QVERIFY(fs::exists(chain.base)); // it is the person's
+        fs::remove(chain.base);
+        QCOMPARE(chain.problem(), QString());
+        QCOMPARE(chain.stream().error().code, ErrorCode::Unsupported);
+        QCOMPARE(chain.commit().error().code, ErrorCode::Unsupported);
+    }
+
+    /// What is zero below takes no space above.
+    void zerosAreNotCopied()
+    {
+        Chain const chain(path("a"), "base.img", DiskFormat::Qcow2, ImageFormat::Raw);
+        auto const allocated = [&] {
+            InlineEngine engine;
+            return chain.open(engine)->info().allocatedBytes;
+        };
+        REQUIRE_OK(chain.stream());
+        QVERIFY2(allocated() < 7 * mib, qPrintable(QString::number(allocated())));
+    }
+
+    /// A raw disk that a checkpoint has made an overlay is known as one by what it stands on, so it gets something to
+    /// stand on.
+    void aCheckpointsOverlayIsStillKnownForWhatItIs()
+    {
+        auto const name = "disk." + makeUuid();
+        Chain const chain(path("a"), name, DiskFormat::Raw, ImageFormat::Raw);
+        QCOMPARE(chain.formatNow(), ImageFormat::Qcow2);
+        REQUIRE_OK(chain.stream());
+        QCOMPARE(chain.formatNow(), ImageFormat::Qcow2);
+        QCOMPARE(chain.below(), std::size_t(0));
+        QVERIFY(must(imagesOn(chain.base)).empty());
+        fs::remove(chain.base);
+        QCOMPARE(chain.problem(), QString());
+        QCOMPARE(chain.stream().error().code, ErrorCode::Unsupported);
+    }
+
+    void momentsKeepWhatTheyStandOn()
+    {
+        auto const method = CheckpointMethod::create(CheckpointWay::Overlay);
+        CheckpointStory story(*method, path("disk"), ImageFormat::Raw);
+        std::vector<Checkpoint> kept;
+        for (std::uint8_t i = 1; i <= 3; ++i) {
+            story.write(i);
+            kept.push_back(story.keep(makeUuid()));
+        }
+        story.write(4);
+        {
+            auto stream = must(streamDisk(story.disk(), {}));
+            while (must(stream.step())) { }
+        }
+        QCOMPARE(filesBelow(story.disk().image->info()), std::size_t(0));
+        QCOMPARE(story.now(), 4);
+        for (std::size_t i = 0; i < kept.size(); ++i)
+            QCOMPARE(story.at(kept[i]), int(i) + 1);
+        // A moment of what it is now, and both ways.
+        kept.push_back(story.keep(makeUuid()));
+        story.write(5);
+        story.openAgain();
+        QCOMPARE(story.now(), 5);
+        REQUIRE_OK(method->goBack(story.disk(), kept[0]));
+        QCOMPARE(story.now(), 1);
+        REQUIRE_OK(method->goBack(story.disk(), kept[3]));
+        QCOMPARE(story.now(), 4);
+        // Nothing stands on the others any more but they themselves.
+        for (auto const& one : { kept[2], kept[1], kept[0] })
+            REQUIRE_OK(method->remove(story.disk(), one));
+        QCOMPARE(story.now(), 4);
+        QCOMPARE(story.at(kept[3]), 4);
+    }
+
+    void ontoAFileFurtherBelow()
+    {
+        Chain chain(path("a"), "base.img", DiskFormat::Qcow2, ImageFormat::Raw);
+        auto const middle = path("a") + "/middle";
+        fs::rename(chain.top, middle);
+        chain.make(
+            chain.top, { .size = size, .backingFile = "middle", .backingFormat = ImageFormat::Qcow2 }, 0, 2 * mib, 5);
+        QCOMPARE(chain.below(), std::size_t(2));
+        QCOMPARE(chain.stream(middle).error().code, ErrorCode::InvalidArgument);
+        QCOMPARE(chain.stream(path("elsewhere")).error().code, ErrorCode::NotFound);
+        REQUIRE_OK(chain.stream(chain.base));
+        QCOMPARE(must(backingNameOf(chain.top)), std::string("base.img"));
+        fs::remove(middle);
+        QCOMPARE(chain.problem(), QString());
+        auto const said = runTool("qemu-img", { "info", QString::fromStdString(chain.top) }).output;
+        QVERIFY2(said.contains("backing file format: raw"), qPrintable(said));
+    }
+
+    /// The file below takes the disk's place, and the disk is raw again.
+    void aCommitMakesTheChainShorter()
+    {
+        Chain const chain(path("a"), "disk." + makeUuid(), DiskFormat::Raw, ImageFormat::Raw);
+        REQUIRE_OK(chain.commit());
+        QVERIFY(!fs::exists(chain.base));
+        QCOMPARE(chain.formatNow(), ImageFormat::Raw);
+        QCOMPARE(chain.problem(), QString());
+    }
+
+    void aCommitGoesDownAsFarAsItIsTold()
+    {
+        auto const method = CheckpointMethod::create(CheckpointWay::Overlay);
+        auto const disk = path("disk");
+        {
+            CheckpointStory story(*method, disk, ImageFormat::Raw);
+            for (std::uint8_t i = 1; i <= 3; ++i) {
+                story.write(i);
+                story.keep(makeUuid());
+            }
+            story.write(4);
+        }
+        VmConfig config;
+        config.disks = { { .id = "disk0", .path = disk, .format = DiskFormat::Raw } };
+        QCOMPARE(QDir(m_folder->path()).entryList(QDir::Files).size(), 4);
+        REQUIRE_OK(commitStillDisk(config, "disk0", 2, nullptr, {}, {}));
+        QCOMPARE(QDir(m_folder->path()).entryList(QDir::Files).size(), 2);
+        REQUIRE_OK(commitStillDisk(config, "disk0", 64, nullptr, {}, {}));
+        QCOMPARE(QDir(m_folder->path()).entryList(QDir::Files).size(), 1);
+        QCOMPARE(formatInPlace(disk, ImageFormat::Raw), ImageFormat::Raw);
+        InlineEngine engine;
+        ImageOptions options;
+        options.format = ImageFormat::Raw;
+        QCOMPARE(CheckpointStory::read(*must(BlockImage::open(engine, disk, options))), 4);
+    }
+
+    /// A person's file keeps its name, and is what the disk was; the disk's own file begins anew.
+    void aPersonsBaseKeepsItsName_data()
+    {
+        QTest::addColumn<ImageFormat>("format");
+        QTest::newRow("raw") << ImageFormat::Raw;
+        QTest::newRow("qcow2") << ImageFormat::Qcow2;
+    }
+    void aPersonsBaseKeepsItsName()
+    {
+        QFETCH(ImageFormat, format);
+        Chain const chain(path("a"), "base.img", DiskFormat::Qcow2, format);
+        REQUIRE_OK(chain.commit({}, 5));
+        QCOMPARE(chain.problem(), QString());
+        InlineEngine engine;
+        auto const own = must(chain.open(engine)->map(0, size));
+        QCOMPARE(own.kind, BlockImage::Mapping::Kind::Unallocated);
+        QCOMPARE(own.length, size);
+        ImageOptions options;
+        options.format = format;
+        Bytes data(size);
+        must(must(BlockImage::open(engine, chain.base, options))->readSync(0, data));
+        QVERIFY(data == chain.content);
+    }
+
+    void aShorterRawBaseGrows()
+    {
+        Chain const chain(path("a"), "base.img", DiskFormat::Qcow2, ImageFormat::Raw);
+        fs::resize_file(chain.base, 6 * mib);
+        REQUIRE_OK(chain.commit());
+        QCOMPARE(fs::file_size(chain.base), size);
+        QCOMPARE(chain.problem(), QString());
+    }
+
+    void whoNeedsTheBaseIsNamed()
+    {
+        auto const refusal = [](Result<> const& outcome) {
+            return outcome                                ? QString("it was done")
+                : outcome.error().code != ErrorCode::Busy ? QString("not busy")
+                                                          : QString::fromStdString(outcome.error().message());
+        };
+        Chain const chain(path("a"), "base.img", DiskFormat::Qcow2, ImageFormat::Raw);
+        auto const before = must(backingNameOf(chain.top));
+        auto const other = path("a") + "/other";
+        must(createImage(other, { .size = size, .backingFile = "base.img", .backingFormat = ImageFormat::Raw }));
+        QVERIFY2(refusal(chain.commit()).contains("other stands on"), qPrintable(refusal(chain.commit())));
+        fs::remove(other);
+        fs::create_hard_link(chain.base, path("link"));
+        QVERIFY2(refusal(chain.commit()).contains("a fork of the machine"), qPrintable(refusal(chain.commit())));
+        fs::remove(path("link"));
+        auto const elsewhere = path("elsewhere.qcow2");
+        must(createImage(elsewhere, { .size = size, .backingFile = chain.base, .backingFormat = ImageFormat::Raw }));
+        auto const said = refusal(chain.commit({ { "the machine \"web\"",
+            { .id = "disk0", .path = elsewhere, .format = DiskFormat::Qcow2, .backing = { chain.base } } } }));
+        QVERIFY2(said.contains("the machine \"web\" needs"), qPrintable(said));
+        QVERIFY(refusal(chain.commit({ { "the machine \"db\"",
+                            { .id = "disk0", .path = chain.base, .format = DiskFormat::Raw } } }))
+                    .contains("the machine \"db\" needs"));
+        {
+            InlineEngine engine;
+            REQUIRE_OK(chain.open(engine)->takeSnapshot({ .id = "1", .name = "mine" }));
+        }
+        QVERIFY2(refusal(chain.commit()).contains("inside"), qPrintable(refusal(chain.commit())));
+        QCOMPARE(chain.stream().error().code, ErrorCode::Unsupported);
+        QCOMPARE(must(backingNameOf(chain.top)), before);
+        QCOMPARE(chain.problem(), QString());
+    }
+
+    void aCancelledCommitChangesNothing()
+    {
+        Chain const chain(path("a"), "base.img", DiskFormat::Qcow2, ImageFormat::Qcow2);
+        int steps = 0;
+        auto const some = [&](double) { return ++steps < 4; };
+        QCOMPARE(commitStillDisk(chain.config, "disk0", 1, nullptr, {}, some).error().code, ErrorCode::Cancelled);
+        QCOMPARE(chain.problem(), QString());
+        REQUIRE_OK(chain.commit());
+        QCOMPARE(chain.problem(), QString());
+    }
+
+    void killedAtAnyInstant_data()
+    {
+        QTest::addColumn<bool>("streams");
+        QTest::addColumn<bool>("isCheckpoints");
+        QTest::newRow("stream of a person's overlay") << true << false;
+        QTest::newRow("stream of a checkpoint's overlay") << true << true;
+        QTest::newRow("commit to a person's base") << false << false;
+        QTest::newRow("commit to a checkpoint's base") << false << true;
+    }
+
+    /// The old chain or the new one; and what was begun can be done again.
+    void killedAtAnyInstant()
+    {
+        QFETCH(bool, streams);
+        QFETCH(bool, isCheckpoints);
+        std::mt19937 random(7);
+        int ended = 0;
+        for (int i = 0; i < kills; ++i) {
+            auto const folder = path(std::to_string(i));
+            Chain const chain(folder, isCheckpoints ? "disk." + makeUuid() : "base.img",
+                isCheckpoints ? DiskFormat::Raw : DiskFormat::Qcow2, ImageFormat::Raw);
+            auto const run = [&] { return streams ? chain.stream() : chain.commit(); };
+            workAndBeKilled<Word>(random, 8'000, [&](unsigned, int words) {
+                Word const ready { Word::What::Ready };
+                if (::write(words, &ready, sizeof ready) != sizeof ready)
+                    ::_exit(1);
+                must(run());
+                for (;;)
+                    ::pause();
+            });
+            QCOMPARE(chain.problem(), QString());
+            auto const again = run();
+            QVERIFY2(again || again.error().code == ErrorCode::Unsupported, qPrintable(QString("%1").arg(i)));
+            ended += again ? 0 : 1;
+            QCOMPARE(chain.problem(), QString());
+            fs::remove_all(folder);
+        }
+        qInfo("%d of %d were done when they were killed", ended, kills);
+    }
+
+private:
+    std::string path(std::string const& name) const
+    {
+        return m_folder->filePath(QString::fromStdString(name)).toStdString();
+    }
+
+    std::unique_ptr<QTemporaryDir> m_folder;
+};
+
+REGISTER_SUITE(DiskChainTest);
+#include "disk_chain_test.moc"

@@ -1,0 +1,121 @@
+#include "vmm/block/commit.h"
+
+#include "vmm/base/random.h"
+#include "vmm/block/overlay_files.h"
+#include "vmm/block/stream.h"
+#include "vmm/block/zeros.h"
+
+#include <algorithm>
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+namespace vmm {
+
+namespace {
+
+constexpr std::uint64_t pieceBytes = 1 << 20, lookBytes = 1 << 30, zeroPiece = 64 << 10;
+
+Result<> checkNobodyElse(std::string const& disk, std::string const& base)
+{
+    for (auto const& image : TRY(imagesOn(base))) {
+        if (!isSameFile(image, disk))
+            return fail(ErrorCode::Busy, fmt::format("{} stands on {} too", image, base));
+    }
+    struct stat status { };
+    if (::stat(base.c_str(), &status) != 0)
+        return failOs("cannot examine " + base);
+    if (status.st_nlink > 1)
+        return fail(ErrorCode::Busy, fmt::format("a fork of the machine needs {} too", base));
+    return {};
+}
+
+/// Whether the disk is taken for what it is when it is the file that is now `base`: see formatInPlace().
+bool canTakeThePlace(ClosedDisk const& disk, ImageInfo const& top, ImageInfo const& base)
+{
+    if (!isCheckpointName(base.path) || !base.path.starts_with(disk.path + ".") || base.virtualSize != top.virtualSize)
+        return false;
+    if (base.format == disk.configured)
+        return true;
+    auto const prefix = nameOf(disk.path) + ".";
+    auto const below = backingNameOf(base.path).value_or("");
+    return base.format == ImageFormat::Qcow2 && below.starts_with(prefix) && isUuid(below.substr(prefix.size()));
+}
+
+Result<> putDown(BlockImage& top, BlockImage& base, CopyProgress const& progress)
+{
+    using Kind = BlockImage::Mapping::Kind;
+    Bytes data(pieceBytes);
+    for (std::uint64_t offset = 0; offset < top.size();) {
+        if (progress && !progress(offset, top.size()))
+            return fail(ErrorCode::Cancelled, "the disk is as it was");
+        auto const own = TRY(top.map(offset, std::min(top.size() - offset, lookBytes)));
+        if (own.kind == Kind::Zero)
+            TRY(base.runSync(BlockRequest::Kind::WriteZeroes, offset, own.length));
+        if (own.kind == Kind::Zero || own.kind == Kind::Unallocated) {
+            offset += own.length;
+            continue;
+        }
+        auto const part = ByteSpan(data).first(std::min(own.length, pieceBytes));
+        TRY(top.readSync(offset, part));
+        for (std::size_t at = 0; at < part.size(); at += zeroPiece) {
+            auto const piece = part.subspan(at, std::min(zeroPiece, part.size() - at));
+            if (!isZero(piece))
+                TRY(base.writeSync(offset + at, piece));
+            else
+                TRY(base.runSync(BlockRequest::Kind::WriteZeroes, offset + at, piece.size()));
+        }
+        offset += part.size();
+    }
+    return base.flushSync();
+}
+
+Result<> emptyFile(ClosedDisk const& disk, ImageInfo const& top)
+{
+    auto const fresh = disk.path + ".going-back"; // the name of what is about to take a disk's place
+    TRY(removeFile(fresh));
+    auto const below = TRY(backingNameOf(disk.path));
+    TRY(createImage(fresh, { .size = top.virtualSize, .backingFile = below, .backingFormat = top.backing[0].format }));
+    TRY(syncFile(fresh));
+    return renameFile(fresh, disk.path);
+}
+
+}
+
+Result<> commitDisk(IoEngine& engine, ClosedDisk const& disk, CopyProgress const& progress)
+{
+    auto options = disk.options;
+    options.access = Access::ReadOnly;
+    auto const info = TRY(BlockImage::open(engine, disk.path, options))->info();
+    if (info.format != ImageFormat::Qcow2 || filesBelow(info) == 0)
+        return fail(ErrorCode::Unsupported, disk.path + " stands on no other file");
+    auto const& base = info.backing[0];
+    if (info.snapshots != 0 || base.snapshots != 0) {
+        return fail(ErrorCode::Busy,
+            fmt::format("{} has moments or snapshots inside, which need {} as it is",
+                info.snapshots ? disk.path : base.path, base.path));
+    }
+    TRY(checkNobodyElse(disk.path, base.path));
+    if (base.virtualSize < info.virtualSize && base.format != ImageFormat::Raw)
+        return fail(ErrorCode::Unsupported,
+            fmt::format("{} is smaller than the disk; make it larger first (qemu-img resize)", base.path));
+    {
+        options.access = Access::ReadWrite;
+        auto below = options;
+        below.format = base.format;
+        auto const openBase
+            = [&](std::string const&, std::optional<ImageFormat>) -> Result<std::unique_ptr<BlockImage>> {
+            if (base.virtualSize < info.virtualSize) {
+                auto const file = TRY(HostFile::open(base.path, Access::ReadWrite, options.cache, options.lock));
+                TRY(file->resize(info.virtualSize)); // zeros, as they were read there
+            }
+            return BlockImage::open(engine, base.path, below);
+        };
+        auto file = TRY(HostFile::open(disk.path, Access::ReadWrite, options.cache, options.lock));
+        auto const top = TRY(BlockImage::open(engine, std::move(file), options, openBase));
+        TRY(putDown(*top, *top->backing(), progress));
+    }
+    TRY(canTakeThePlace(disk, info, base) ? renameFile(base.path, disk.path) : emptyFile(disk, info));
+    return syncFolder(disk.path);
+}
+
+}

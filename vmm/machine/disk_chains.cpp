@@ -1,0 +1,137 @@
+#include "vmm/machine/disk_chains.h"
+
+#include "vmm/block/commit.h"
+#include "vmm/block/stream.h"
+#include "vmm/machine/moment_disks.h"
+#include "vmm/machine/saved_machine.h"
+
+#include <algorithm>
+#include <fmt/format.h>
+
+namespace vmm {
+
+namespace {
+
+ImageOptions optionsNow(DiskConfig const& disk)
+{
+    auto its = disk;
+    its.format = formatNow(disk);
+    return imageOptions(its);
+}
+
+Result<ImageInfo> look(IoEngine& engine, std::string const& path, ImageOptions options)
+{
+    options.access = Access::ReadOnly;
+    options.lock = HostFile::Lock::No;
+    return TRY(BlockImage::open(engine, path, options))->info();
+}
+
+Result<DiskConfig const*> writableDisk(VmConfig const& config, std::string const& id)
+{
+    auto const found = std::ranges::find(config.disks, id, &DiskConfig::id);
+    if (found == config.disks.end() || found->readOnly)
+        return fail(ErrorCode::NotFound, fmt::format("there is no disk {} that the guest writes to", id));
+    return &*found;
+}
+
+std::string nameOfMoment(timeline::Moment const& moment)
+{
+    return moment.name.empty() ? "the moment " + moment.id.substr(0, 8) : fmt::format("the moment \"{}\"", moment.name);
+}
+
+/// Not of the images that stand on it by name: commitDisk() looks for those.
+Result<> checkNoMomentNeeds(timeline::Timeline const& past, DiskConfig const& disk, std::string const& base)
+{
+    auto const needs = [&](timeline::Moment const& moment) {
+        return fail(ErrorCode::Busy, fmt::format("{} needs {} as it is", nameOfMoment(moment), base));
+    };
+    for (auto const& moment : past.moments()) {
+        for (auto const& its : moment.disks) {
+            if (its.path != disk.path)
+                continue;
+            using enum CheckpointWay;
+            bool const isInside = its.checkpoint.way == Internal || its.checkpoint.way == Zfs;
+            if (isInside || isSameFile(folderOf(disk.path) + its.checkpoint.place, base))
+                return needs(moment);
+        }
+        if (isCheckpointName(base))
+            continue; // which a moment's state does not name
+        auto const saved = TRY_WITHIN(nameOfMoment(moment), savedMachineAt(past, moment.id));
+        if (std::ranges::any_of(saved.header.files, [&](auto const& file) { return isSameFile(file.path, base); }))
+            return needs(moment);
+    }
+    // What cannot be read may need it.
+    if (!past.damages().empty())
+        return fail(ErrorCode::Corrupt, "a moment of the machine cannot be read, and may need " + base);
+    return {};
+}
+
+Result<> checkNoOtherNeeds(IoEngine& engine, std::vector<OtherImage> const& others, std::string const& base)
+{
+    for (auto const& other : others) {
+        auto const info = look(engine, other.disk.path, optionsNow(other.disk));
+        bool const stands = info
+            && std::ranges::any_of(info->backing, [&](auto const& below) { return isSameFile(below.path, base); });
+        if (stands || isSameFile(other.disk.path, base))
+            return fail(ErrorCode::Busy, fmt::format("{} needs {} as it is", other.whose, base));
+    }
+    return {};
+}
+
+}
+
+std::vector<DiskChain> diskChains(VmConfig const& config)
+{
+    InlineEngine engine;
+    std::vector<DiskChain> chains;
+    for (auto const& disk : config.disks)
+        chains.push_back({ disk.id, look(engine, disk.path, optionsNow(disk)) });
+    return chains;
+}
+
+Result<> streamStillDisk(
+    VmConfig const& config, std::string const& disk, std::string const& onto, ChainProgress const& progress)
+{
+    auto const& its = *TRY(writableDisk(config, disk));
+    InlineEngine engine;
+    CheckpointedDisk open { engine, its.path, optionsNow(its), nullptr };
+    open.image = TRY_WITHIN(disk, BlockImage::open(engine, open.path, open.options));
+    auto stream = TRY_WITHIN(disk, streamDisk(open, onto));
+    auto const size = static_cast<double>(open.image->size());
+    while (TRY_WITHIN(disk, stream.step())) {
+        if (progress && !progress(static_cast<double>(stream.position()) / size))
+            return fail(ErrorCode::Cancelled, disk + ": what was copied so far stays");
+    }
+    return {};
+}
+
+Result<> commitStillDisk(VmConfig const& config, std::string const& disk, unsigned files,
+    timeline::Timeline const* past, std::vector<OtherImage> const& others, ChainProgress const& progress)
+{
+    auto const& its = *TRY(writableDisk(config, disk));
+    InlineEngine engine;
+    for (unsigned done = 0; done < files; ++done) {
+        auto const options = optionsNow(its);
+        auto const before = TRY_WITHIN(disk, look(engine, its.path, options));
+        if (filesBelow(before) == 0 && done > 0)
+            return {};
+        if (filesBelow(before) > 0) {
+            auto const& base = before.backing[0].path;
+            if (past)
+                TRY_WITHIN(disk, checkNoMomentNeeds(*past, its, base));
+            TRY_WITHIN(disk, checkNoOtherNeeds(engine, others, base));
+        }
+        ClosedDisk const closed { its.path, options,
+            its.format == DiskFormat::Raw ? ImageFormat::Raw : ImageFormat::Qcow2 };
+        auto const tell = [&](std::uint64_t part, std::uint64_t all) {
+            return !progress
+                || progress((done + static_cast<double>(part) / static_cast<double>(all)) / static_cast<double>(files));
+        };
+        TRY_WITHIN(disk, commitDisk(engine, closed, tell));
+        if (TRY_WITHIN(disk, look(engine, its.path, optionsNow(its))).backing.size() == before.backing.size())
+            return {}; // the file below has kept its name, and what is below that its own
+    }
+    return {};
+}
+
+}

@@ -76,6 +76,7 @@ public:
         std::mutex mutex;
         std::optional<vmm::Error> failCreate, failStart, failSuspend, failForwards, failHost, failPlug;
         std::atomic<bool> holdSuspend = false; ///< a suspend waits until it is cancelled
+        std::atomic<bool> holdStream = false;  ///< a disk's stream waits until it is cancelled
         std::atomic<bool> holdKeep = false;    ///< a moment waits until it is cancelled, or keepWhatIsHeld() is called
         std::vector<std::string> log;          ///< "create", "start", "key 30 1" …
         std::atomic<std::thread::id> measuredOn;
@@ -311,6 +312,16 @@ private:
             written = app::writeWholeFile(command.directory + "/state.json", vmm::bytesOf(stateText()));
         become(command.thenPowerOff && written ? vmm::RunState::Off : m_before);
         answer(done, written);
+    }
+    void run(vmm::command::StreamDisk const& command, Completion const& done)
+    {
+        m_script->note("stream " + command.disk + (command.onto.empty() ? "" : " onto " + command.onto));
+        bool goesOn = command.progress(0.5);
+        while (goesOn && m_script->holdStream) {
+            std::this_thread::yield();
+            goesOn = command.progress(0.5);
+        }
+        answer(done, goesOn ? vmm::Result<>() : vmm::fail(vmm::ErrorCode::Cancelled, "what was copied so far stays"));
     }
     void run(vmm::command::CancelJob const&, Completion const& done)
     {

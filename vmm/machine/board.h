@@ -118,6 +118,11 @@ public:
         std::uint64_t diskRead = 0, diskWritten = 0, networkReceived = 0, networkSent = 0;
     };
     virtual Traffic traffic() const = 0;
+
+    /// Makes a disk independent of what is below it, piece by piece, between what the guest does with it. `goOn` gets
+    /// the part that is done; where it says false, Cancelled.
+    virtual Result<> streamDisk(std::string_view disk, std::string const& onto, std::function<bool(double)> const& goOn)
+        = 0;
 };
 
 }

@@ -54,6 +54,15 @@ struct KeepMoment {
 struct TidyDisks {
     std::shared_ptr<timeline::Timeline> timeline;
 };
+/// Any time: a disk takes over what it has of the files below it, and stands on `onto` (one of them) alone, or on none.
+/// The guest goes on meanwhile, and so does the machine with other commands, but for KeepMoment: what a moment
+/// remembers stands on files that stay what they are. A Suspend ends it. What was copied until an end of any kind
+/// stays, and the next time goes on from there.
+struct StreamDisk {
+    std::string disk;
+    std::string onto = {};                     ///< a path
+    std::function<bool(double)> progress = {}; ///< 0 to 1, on a thread of its own; false ends it
+};
 struct InsertMedium { ///< Any time.
     std::string drive, path;
 };
@@ -97,7 +106,7 @@ struct CancelJob { }; ///< Ends a Suspend or KeepMoment under way; the machine i
 using Command = std::variant<command::Start, command::Pause, command::Resume, command::Reset, command::PressPowerButton,
     command::PowerOff, command::Suspend, command::KeepMoment, command::TidyDisks, command::InsertMedium,
     command::EjectMedium, command::SetForwards, command::SetConnected, command::SetPlugged, command::PlugUsb,
-    command::UnplugUsb, command::SendInput, command::CancelJob>;
+    command::UnplugUsb, command::SendInput, command::CancelJob, command::StreamDisk>;
 
 /// What a machine tells. Sent from the machine's thread; a receiver takes it to its own thread and returns at once.
 namespace event {

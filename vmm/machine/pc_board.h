@@ -48,6 +48,8 @@ public:
     Result<> checkDisksHave(std::vector<timeline::MomentDisk> const& kept) const override;
     Result<> takeDisksTo(std::vector<timeline::MomentDisk> const& kept) override;
     std::optional<Result<>> forgetDisk(timeline::MomentDisk const& kept) override;
+    Result<> streamDisk(
+        std::string_view disk, std::string const& onto, std::function<bool(double)> const& goOn) override;
     Result<> openBelowAgain(std::string const& path) override;
     Result<std::optional<BootCpuState>> prepareBoot() override;
     Result<> restored() override;

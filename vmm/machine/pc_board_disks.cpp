@@ -1,3 +1,4 @@
+#include "vmm/block/stream.h"
 #include "vmm/devices/ahci_controller.h"
 #include "vmm/devices/ata_disk.h"
 #include "vmm/devices/atapi_cd.h"
@@ -7,7 +8,9 @@
 #include "vmm/usb/usb_disk.h"
 #include "vmm/virtio/block_device.h"
 
+#include <algorithm>
 #include <fmt/format.h>
+#include <thread>
 
 namespace vmm {
 
@@ -232,6 +235,37 @@ Result<std::vector<SavedFile>> PcBoard::files(Disks which) const
         TRY(outcome);
     }
     return files;
+}
+
+Result<> PcBoard::streamDisk(std::string_view id, std::string const& onto, std::function<bool(double)> const& goOn)
+{
+    auto const disks = followingDisks();
+    auto const found = std::ranges::find_if(disks, [&](auto const* disk) { return disk->id == id; });
+    if (found == disks.end())
+        return fail(ErrorCode::NotFound, fmt::format("there is no disk {} that the guest writes to", id));
+    auto& disk = **found;
+    std::optional<ImageStream> stream;
+    double size = 1;
+    auto const begin = [&]() -> Result<> {
+        stream = TRY(vmm::streamDisk(*disk.file, onto));
+        size = static_cast<double>(disk.file->image->size());
+        return {};
+    };
+    TRY(onDisk(disk, begin));
+    bool more = true;
+    auto const step = [&]() -> Result<> {
+        more = TRY(stream->step());
+        return {};
+    };
+    while (more) {
+        if (!goOn(static_cast<double>(stream->position()) / size))
+            return fail(ErrorCode::Cancelled, fmt::format("{}: what was copied so far stays", id));
+        auto const began = std::chrono::steady_clock::now();
+        TRY(onDisk(disk, step));
+        // The guest has the disk for as long.
+        std::this_thread::sleep_for(std::chrono::steady_clock::now() - began);
+    }
+    return {};
 }
 
 Board::Traffic PcBoard::traffic() const

@@ -223,11 +223,16 @@ PcMachine::~PcMachine()
         return;
     // What is under way is cancelled, and its worker waited for out here: it posts its end to the loop, which then
     // finds no job any more.
-    std::array<std::unique_ptr<Job>, 3> jobs;
+    std::array<std::unique_ptr<Job>, 4> jobs;
     m_thread->loop().call([&] {
-        jobs = { std::move(m_job), std::move(m_keeping), std::move(m_tidying) };
+        jobs = { std::move(m_job), std::move(m_keeping), std::move(m_tidying), std::move(m_streaming) };
         m_whenLeftAlone.clear();
     });
+    // All first: they wait for each other.
+    for (auto const& job : jobs) {
+        if (job)
+            job->cancelled = true;
+    }
     for (auto& job : jobs) {
         if (!job)
             continue;
@@ -272,6 +277,8 @@ void PcMachine::post(Command command, Completion done)
             return keepMoment(*keep, done);
         if (auto const* tidy = std::get_if<command::TidyDisks>(&command))
             return tidyDisks(tidy->timeline, done);
+        if (auto const* stream = std::get_if<command::StreamDisk>(&command))
+            return streamDisk(*stream, done);
         finish(std::visit(
             [this](auto const& one) -> Result<> {
                 if constexpr (requires { execute(one); })

@@ -99,6 +99,8 @@ private:
     /// On a worker, with m_checkpoints held.
     Result<> tidy(timeline::Timeline& timeline, std::function<bool()> const& goOn);
     void finishTidying(Result<> const& outcome);
+    void streamDisk(command::StreamDisk const& command, Completion done);
+    void finishStreaming(Result<> const& outcome);
     /// Runs it when no worker changes disks, at once or later.
     void whenDisksAreLeftAlone(std::function<void()> task);
     void leftAlone();
@@ -149,10 +151,11 @@ private:
     std::unique_ptr<KvmClock> m_kvmClock;
     std::vector<Board::Part> m_parts; // the board's and the kernel's chips, in the order of saving
     std::vector<std::unique_ptr<Vcpu>> m_vcpus;
-    std::unique_ptr<Job> m_job;     // the machine stands still meanwhile
-    std::unique_ptr<Job> m_keeping; // of a moment, while the machine does what it wants
-    std::unique_ptr<Job> m_tidying; // of disks, as well
-    std::mutex m_checkpoints;       // held by that of the two whose turn it is
+    std::unique_ptr<Job> m_job;       // the machine stands still meanwhile
+    std::unique_ptr<Job> m_keeping;   // of a moment, while the machine does what it wants
+    std::unique_ptr<Job> m_tidying;   // of disks, as well
+    std::unique_ptr<Job> m_streaming; // of one disk, as well
+    std::mutex m_checkpoints;         // held by that of the three whose turn it is
     std::vector<std::function<void()>> m_whenLeftAlone;
     std::atomic<unsigned> m_life { 0 }; // how often it was reset: what a vCPU reports may be of an earlier one
     std::optional<Error> m_crash;       // reported while the machine stood still

@@ -9,8 +9,8 @@
 #include <nlohmann/json.hpp>
 #include <pthread.h>
 
-/// Keeping the present as a moment, and what disks keep for moments that are no more. Both on workers beside the
-/// machine, one at a time: each changes what disks keep.
+/// Keeping the present as a moment, what disks keep for moments that are no more, and disks that take over what is
+/// below them. All on workers beside the machine, one at a time: each changes what disks keep.
 namespace vmm {
 
 void PcMachine::keepMoment(command::KeepMoment const& command, Completion done)
@@ -18,6 +18,14 @@ void PcMachine::keepMoment(command::KeepMoment const& command, Completion done)
     if (m_keeping) {
         if (done)
             done(fail(ErrorCode::Busy, "another moment is still being kept"));
+        return;
+    }
+    if (m_streaming) {
+        if (done)
+            done(fail(ErrorCode::Busy,
+                "a disk is being made independent of its base, and no moment can be kept meanwhile; wait until that "
+                "has "
+                "ended, or cancel it (what was copied stays)"));
         return;
     }
     if (m_tidying)
@@ -144,7 +152,7 @@ void PcMachine::finishKeeping(
 
 void PcMachine::leftAlone()
 {
-    if (m_keeping || m_tidying)
+    if (m_keeping || m_tidying || m_streaming)
         return;
     for (auto const& task : std::exchange(m_whenLeftAlone, {}))
         task();
@@ -189,6 +197,41 @@ Result<> PcMachine::tidy(timeline::Timeline& timeline, std::function<bool()> con
 void PcMachine::finishTidying(Result<> const& outcome)
 {
     auto const job = std::move(m_tidying);
+    if (!job)
+        return; // the machine is being destroyed
+    job->worker.join();
+    if (job->done)
+        job->done(outcome);
+    leftAlone();
+}
+
+void PcMachine::streamDisk(command::StreamDisk const& command, Completion done)
+{
+    if (m_streaming || !m_whenLeftAlone.empty()) {
+        if (done)
+            done(fail(ErrorCode::Busy,
+                m_streaming ? "another disk is being made independent of its base"
+                            : "the disks must be left alone now"));
+        return;
+    }
+    if (m_tidying)
+        m_tidying->cancelled = true; // whoever asked for this asks for that again
+    m_streaming = std::make_unique<Job>();
+    m_streaming->name = "stream";
+    m_streaming->done = std::move(done);
+    m_streaming->worker = std::thread([this, &job = *m_streaming, command] {
+        ::pthread_setname_np(::pthread_self(), "stream disk");
+        std::unique_lock turn(m_checkpoints);
+        auto const outcome = m_board->streamDisk(command.disk, command.onto,
+            [&](double part) { return !job.cancelled && (!command.progress || command.progress(part)); });
+        turn.unlock();
+        m_thread->loop().post([this, outcome] { finishStreaming(outcome); });
+    });
+}
+
+void PcMachine::finishStreaming(Result<> const& outcome)
+{
+    auto const job = std::move(m_streaming);
     if (!job)
         return; // the machine is being destroyed
     job->worker.join();

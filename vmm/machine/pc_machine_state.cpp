@@ -72,7 +72,7 @@ void PcMachine::suspend(command::Suspend const& command, Completion done)
     if (auto const can = checkCanSave(); !can)
         return finish(can);
     // The state remembers its disks to the byte.
-    if (m_keeping || m_tidying)
+    if (m_keeping || m_tidying || m_streaming)
         return whenDisksAreLeftAlone([this, command, done] { suspend(command, done); });
     bool const wasRunning = state() == RunState::Running;
     if (wasRunning) {
@@ -136,9 +136,9 @@ void PcMachine::finishSuspend(Result<> const& outcome, bool wasRunning, bool the
 
 void PcMachine::whenDisksAreLeftAlone(std::function<void()> task)
 {
-    if (!m_keeping && !m_tidying)
+    if (!m_keeping && !m_tidying && !m_streaming)
         return task();
-    for (auto* job : { m_keeping.get(), m_tidying.get() }) {
+    for (auto* job : { m_keeping.get(), m_tidying.get(), m_streaming.get() }) {
         if (job)
             job->cancelled = true;
     }

@@ -1,0 +1,150 @@
+#include "tests/support/guest_machine.h"
+#include "tests/support/suite.h"
+#include "vmm/block/checkpoint_files.h"
+#include "vmm/block/image.h"
+
+#include <QFile>
+#include <QRegularExpression>
+
+using namespace std::chrono_literals;
+using namespace vmm;
+using tests::GuestMachine;
+
+/// A disk that takes over what it stands on while its guest writes. The guest is tests/guests/counter.c, which counts
+/// in memory and on its disk, and compares each time.
+class DiskStreamTest final : public QObject {
+    Q_OBJECT
+
+private slots:
+    void initTestCase();
+    void theGuestWritesMeanwhile();
+    void whatIsCancelledGoesOnLater();
+    void aSuspendEndsIt();
+};
+
+namespace {
+
+constexpr std::uint64_t size = 16 << 20, counted = 1 << 20; // the guest's part is at the beginning
+
+struct Overlay : GuestMachine {
+    QString const base = makeFile("base", size);
+    QString const top = folder() + "/top";
+
+    Overlay() : GuestMachine("guests/counter.elf", "disks=1")
+    {
+        config.memoryMiB = 64;
+        QFile file(base);
+        if (!file.open(QIODevice::ReadWrite) || !file.seek(counted) || file.write(content()) != content().size())
+            qFatal("cannot fill the base");
+        tests::must(
+            createImage(top.toStdString(), { .size = size, .backingFile = "base", .backingFormat = ImageFormat::Raw }));
+        addDiskAt(top, DiskBus::Virtio);
+        config.disks.back().format = DiskFormat::Qcow2;
+    }
+    static QByteArray content()
+    {
+        QByteArray bytes(qsizetype(size - counted), Qt::Uninitialized);
+        for (qsizetype i = 0; i < bytes.size(); ++i)
+            bytes[i] = char(i / 4096 * 11 + i + 1);
+        return bytes;
+    }
+    bool countsOn()
+    {
+        clearLines();
+        return waitForWholeLine("COUNT", 30s) && lines().filter("DISAGREE").isEmpty();
+    }
+    Result<> stream(std::function<bool(double)> progress = {})
+    {
+        return machine().call(command::StreamDisk { config.disks[0].id, {}, std::move(progress) });
+    }
+    /// What is wrong with what the disk has from below.
+    QString problem()
+    {
+        InlineEngine engine;
+        ImageOptions options;
+        options.format = ImageFormat::Qcow2;
+        auto const image = tests::must(BlockImage::open(engine, top.toStdString(), options));
+        Bytes data(size - counted);
+        tests::must(image->readSync(counted, data));
+        return std::equal(data.begin(), data.end(), reinterpret_cast<std::uint8_t const*>(content().constData()))
+            ? QString()
+            : QString("the disk holds something else");
+    }
+    QString said() { return reason() + lines().join('\n'); }
+};
+
+}
+
+void DiskStreamTest::initTestCase()
+{
+    Overlay guest;
+    if (auto const started = guest.start(); !started && started.error().code == ErrorCode::NoKvm)
+        QSKIP(("CHRONOVISOR-SKIP: " + started.error().message()).c_str());
+}
+
+void DiskStreamTest::theGuestWritesMeanwhile()
+{
+    Overlay guest;
+    REQUIRE_OK(guest.start());
+    QVERIFY2(guest.countsOn(), qPrintable(guest.said()));
+    std::optional<Result<>> kept;
+    double last = 0;
+    auto const progress = [&](double part) {
+        if (!kept)
+            kept = guest.machine().call(command::KeepMoment { guest.timeline(), {} });
+        last = part;
+        return true;
+    };
+    REQUIRE_OK(guest.stream(progress));
+    QCOMPARE(kept->error().code, ErrorCode::Busy);
+    QVERIFY(last > 0.5);
+    QVERIFY(QFile::remove(guest.base));
+    QVERIFY2(guest.countsOn(), qPrintable(guest.said()));
+    QCOMPARE(guest.stream().error().code, ErrorCode::Unsupported);
+    // It is a disk like any other.
+    auto const after = tests::must(guest.keepMoment("after"));
+    QVERIFY2(guest.countsOn(), qPrintable(guest.said()));
+    REQUIRE_OK(guest.goTo(after));
+    QVERIFY2(guest.countsOn(), qPrintable(guest.said()));
+    guest.end();
+    QCOMPARE(guest.problem(), QString());
+}
+
+void DiskStreamTest::whatIsCancelledGoesOnLater()
+{
+    Overlay guest;
+    REQUIRE_OK(guest.start());
+    QCOMPARE(guest.stream([](double part) { return part < 0.5; }).error().code, ErrorCode::Cancelled);
+    QCOMPARE(guest.machine().state(), RunState::Running);
+    QVERIFY2(guest.countsOn(), qPrintable(guest.said()));
+    REQUIRE_OK(guest.machine().call(command::Pause {}));
+    REQUIRE_OK(guest.stream());
+    QVERIFY(QFile::remove(guest.base));
+    REQUIRE_OK(guest.machine().call(command::Resume {}));
+    QVERIFY2(guest.countsOn(), qPrintable(guest.said()));
+    guest.end();
+    QCOMPARE(guest.problem(), QString());
+}
+
+void DiskStreamTest::aSuspendEndsIt()
+{
+    Overlay guest;
+    REQUIRE_OK(guest.start());
+    QVERIFY2(guest.countsOn(), qPrintable(guest.said()));
+    bool asked = false;
+    auto const streamed = guest.stream([&](double) {
+        if (!std::exchange(asked, true))
+            guest.machine().post(command::Suspend { guest.folder().toStdString() + "/suspended" });
+        return true;
+    });
+    QCOMPARE(streamed.error().code, ErrorCode::Cancelled);
+    QVERIFY(guest.waitForState(RunState::Off, 30s));
+    REQUIRE_OK(guest.restore());
+    QVERIFY2(guest.countsOn(), qPrintable(guest.said()));
+    REQUIRE_OK(guest.stream());
+    guest.end();
+    QCOMPARE(guest.problem(), QString());
+}
+
+REGISTER_SUITE(DiskStreamTest);
+#include "disk_stream_test.moc"

@@ -1,5 +1,6 @@
 #include "app/control/control_server.h"
 
+#include "app/control/disk_methods.h"
 #include "app/control/gamepad_json.h"
 #include "app/control/host_usb_json.h"
 #include "app/control/key_names.h"
@@ -348,8 +349,8 @@ struct ControlServer::Private {
             { "console.attach", &Private::attachConsole },
         };
         auto const handler = handlers.find(method);
-        bool const isMoments = method.starts_with("moment.");
-        if (handler == handlers.end() && !isMoments) {
+        bool const isMoments = method.starts_with("moment."), isDisks = method.starts_with("disk.");
+        if (handler == handlers.end() && !isMoments && !isDisks) {
             known = false;
             return;
         }
@@ -358,6 +359,8 @@ struct ControlServer::Private {
             return reply(vmm::fail(machine.error()));
         if (isMoments)
             known = callMomentMethod(**machine, method, params, reply);
+        else if (isDisks)
+            known = callDiskMethod(**machine, method, params, reply);
         else
             (this->*handler->second)(connection, *machine, params, reply);
     }

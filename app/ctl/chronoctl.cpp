@@ -30,6 +30,7 @@ struct CommandLine {
     RunOptions run;
     ConsoleOptions console;
     MomentOptions moment;
+    DiskOptions disk;
     UsbOptions usb;
     std::function<int(Surroundings&, Output const&)> action;
 
@@ -266,6 +267,7 @@ struct CommandLine {
             });
         forwarding->add_option("forward", forwardText, "PROTOCOL:[HOST-ADDRESS:]HOST-PORT:GUEST-PORT: tcp:2222:22");
         forwarding->add_flag("--remove", remove, "Take it away");
+        addDisk();
         addUsb();
         for (auto* one : { plugging, forwarding })
             one->add_option("--network", network, "The network's id; without it the first: net0");
@@ -302,6 +304,27 @@ struct CommandLine {
     {
         output.json ? output.value({ { "text", text } }) : writeAll(output.out, text);
         return Done;
+    }
+
+    void addDisk()
+    {
+        auto* added = verb("disk", "The files that a machine's disks stand on: list, stream, commit",
+            [this](Surroundings& around, Output const& output) { return ctl::disk(disk, around, output); });
+        added
+            ->add_option("action", disk.action,
+                "list tells which files those are; stream makes a disk independent of them, also while the machine "
+                "runs: what it has of them is copied into its own file; commit puts what its own file holds into the "
+                "file below it, while the machine is off and nobody else needs that as it is. Both can be broken off: "
+                "nothing is lost")
+            ->required()
+            ->check(CLI::IsMember({ "list", "stream", "commit" }));
+        added->add_option("machine", disk.machine, "The machine's name or uuid")->required();
+        added->add_option("disk", disk.disk, "The disk's id: disk0");
+        added->add_option(
+            "--onto", disk.onto, "Of stream: the file further below that it goes on standing on; without it on none");
+        added
+            ->add_option("--files", disk.files, "Of commit: so many files down, if nobody else needs them; one without")
+            ->check(CLI::Range(1, 64));
     }
 
     void addUsb()

@@ -1,3 +1,4 @@
+#include "app/control/disk_methods.h"
 #include "app/control/moment_methods.h"
 #include "app/ctl/verbs.h"
 
@@ -32,8 +33,8 @@ vmm::Result<Json> callOnMachine(
     MachineRunner runner(stored.config, around.store.placesOf(stored.id), around.factory);
     std::promise<vmm::Result<Json>> answer;
     auto answered = answer.get_future();
-    control::callMomentMethod(
-        runner, method, params, [&](vmm::Result<Json> outcome) { answer.set_value(std::move(outcome)); });
+    auto const call = method.starts_with("disk.") ? &control::callDiskMethod : &control::callMomentMethod;
+    call(runner, method, params, [&](vmm::Result<Json> outcome) { answer.set_value(std::move(outcome)); });
     return answered.get();
 }
 

@@ -115,6 +115,14 @@ vmm::Result<Json> parseTiers(std::string const& text);
 int lookAtMoment(MomentOptions const& options, Surroundings& around, Output const& output);
 int importMoment(MomentOptions const& options, Surroundings& around, Output const& output);
 
+struct DiskOptions {
+    std::string action; ///< list stream commit
+    std::string machine, disk;
+    std::string onto;              ///< stream
+    std::optional<unsigned> files; ///< commit
+};
+int disk(DiskOptions const& options, Surroundings& around, Output const& output);
+
 struct ConsoleOptions {
     std::string machine, console;
     std::optional<std::string> send, wait;

@@ -6,6 +6,7 @@
 #include "app/runner/usb_redirections.h"
 #include "app/usb/usb_question.h"
 #include "vmm/base/event_loop.h"
+#include "vmm/machine/disk_chains.h"
 #include "vmm/timeline/thinning.h"
 
 #include <atomic>
@@ -22,7 +23,7 @@ struct StateChanged {
     std::optional<vmm::Error> reason; ///< why, where nobody asked for it
 };
 struct Progress {
-    std::string job; ///< "suspend", "restore", "keep", and those of work(): "verify", "prune", "fork"
+    std::string job; ///< "suspend", "restore", "keep", and those of work(): "verify", "prune", "fork", "stream"
     double fraction; ///< 0 to 1; a state change ends the job, KeepingEnded a "keep", JobEnded the rest
 };
 /// One of work().
@@ -186,6 +187,12 @@ public:
     /// Ends a moment for good, with what the disks kept of it, and gives back what nobody else needs: of a machine in
     /// memory in the background (job "prune"), of another before `done`.
     void endMoment(std::string moment, Completion done = {});
+    /// A disk takes over what it has of the files below it, and stands on `onto` (one of them; empty: on none): job
+    /// "stream", of a machine that is on or off. Other machines and moments keep what they stand on.
+    void streamDisk(std::string disk, std::string onto, Completion done = {});
+    /// What a disk's own file holds goes into the file below it, up to `files` times down the chain, where neither a
+    /// moment nor one of `others` needs that as it is: job "commit", of a machine that is off.
+    void commitDisk(std::string disk, unsigned files, std::vector<vmm::OtherImage> others, Completion done = {});
     /// What is under way in the machine, and what is being worked on beside it.
     void cancelJob(Completion done = {});
     /// The moment that is being kept, if one is: nothing of it stays.

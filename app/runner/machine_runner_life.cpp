@@ -198,6 +198,8 @@ void MachineRunner::Private::start(bool paused, Completion const& done)
         return forward(Action::Start, "start", vmm::command::Start {}, done);
     if (!isPossible(Action::Start, state))
         return finish(done, vmm::fail(notNow("start", state)));
+    if (auto const free = disksAreLeftAlone(); !free)
+        return finish(done, free);
     if (auto const locked = takeLock(); !locked)
         return finish(done, locked);
     auto going = onTheWay();
@@ -281,7 +283,7 @@ void MachineRunner::Private::tidyLoose()
 
 void MachineRunner::Private::tidyDisks()
 {
-    if (!timeline || savedStateInUse)
+    if (!timeline || savedStateInUse || !changesDisk.empty())
         return;
     if (machine)
         machine->post(vmm::command::TidyDisks { timeline });
@@ -346,8 +348,8 @@ vmm::Result<> MachineRunner::Private::restore()
     if (made->config().uuid != runner.id())
         return vmm::fail(vmm::ErrorCode::Corrupt, fmt::format("{} holds the state of another machine", directory));
     bringCpu(*made);
+    savedStateInUse = true; // before anybody sees the machine
     keep(std::move(made));
-    savedStateInUse = true;
     noteSavedHostUsb(directory);
     return {};
 }

@@ -74,6 +74,7 @@ void MachineRunner::Private::keepMoment(vmm::timeline::NewMoment what, Kept cons
 
 vmm::Result<vmm::timeline::Moment> MachineRunner::Private::keepStill(vmm::timeline::NewMoment what)
 {
+    TRY(disksAreLeftAlone());
     TRY(takeLock());
     TRY(openTimeline());
     cancelStill = false;
@@ -120,6 +121,7 @@ void MachineRunner::Private::goTo(std::string const& moment, Present present, Co
     if (isGoing())
         return finish(done, vmm::fail(vmm::ErrorCode::Busy, "the machine is on its way to a moment already"));
     auto const ready = [&]() -> vmm::Result<> {
+        TRY(disksAreLeftAlone());
         TRY(takeLock());
         TRY(openTimeline());
         {

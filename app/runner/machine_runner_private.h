@@ -92,7 +92,7 @@ struct MachineRunner::Private {
     std::unique_ptr<vmm::Machine> machine;
     std::uint64_t generation = 0; // of the machine; what an earlier one had posted is void
     std::optional<MachineLock> lock;
-    bool savedStateInUse = false;                      // the machine came from it and has not run since
+    std::atomic<bool> savedStateInUse { false };       // the machine came from it and has not run since
     std::shared_ptr<vmm::timeline::Timeline> timeline; // open for writing, for as long as we have the lock
     std::string lastKept;                              // the machine's thread
     std::atomic<bool> cancelStill { false };           // a moment of a machine that is not in memory
@@ -136,6 +136,7 @@ struct MachineRunner::Private {
     std::unique_ptr<UsbRedirections> redirections;           // the same
     std::vector<std::unique_ptr<HostGamepads::Seat>> seats;  // of the machine's gamepads …
     std::vector<std::string> seatsOf;                        // … and their ids
+    std::string changesDisk; // of a machine that is off: what a job is doing, in a sentence
 
     Private(MachineRunner& owner, vmm::VmConfig initial, MachineFactory machines, vmm::Nanoseconds itsMinute);
 
@@ -264,6 +265,19 @@ struct MachineRunner::Private {
     void workOnTimeline(std::string const& job, TimelineJob const& what, Completion const& done);
     /// Whether there was one.
     bool cancelJobs();
+
+    // machine_runner_disks.cpp
+
+    void streamDisk(std::string const& disk, std::string const& onto, Completion const& done);
+    void commitDisk(
+        std::string const& disk, unsigned files, std::vector<vmm::OtherImage> const& others, Completion const& done);
+    /// On a worker: tells the machine, and waits.
+    vmm::Result<> streamLive(vmm::command::StreamDisk const& command);
+    /// Does `what` while the machine is off and stays so.
+    void workOnStillDisk(std::string const& job, std::string const& disk,
+        std::function<vmm::Result<>(JobProgress const&)> const& what, Completion const& done);
+    /// Busy while the disks of a machine that is off are being changed.
+    vmm::Result<> disksAreLeftAlone() const;
 
     // machine_runner_usb.cpp
 

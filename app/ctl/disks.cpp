@@ -1,0 +1,58 @@
+#include "app/ctl/paths.h"
+#include "app/ctl/verbs.h"
+
+#include <fmt/format.h>
+
+/// `chronoctl disk …`: the files that a machine's disks stand on, whether a process has the machine in memory or
+/// nobody.
+namespace app::ctl {
+
+namespace {
+
+void print(Json const& disks, Output const& output)
+{
+    for (auto const& disk : disks) {
+        auto const id = disk.value("id", "");
+        if (disk.contains("error")) {
+            output.text(fmt::format("{}: {}", id, control::errorFromJson(disk["error"]).message()));
+            continue;
+        }
+        auto const line = [&](Json const& file, std::string_view before) {
+            output.text(fmt::format("{}{} ({}, {} on this host)", before, file.value("path", ""),
+                file.value("format", ""), sizeText(file.value("allocatedBytes", std::uint64_t(0)))));
+        };
+        line(disk, id + ": ");
+        for (auto const& below : disk["below"])
+            line(below, "  stands on ");
+    }
+}
+
+}
+
+int disk(DiskOptions const& options, Surroundings& around, Output const& output)
+{
+    bool const isList = options.action == "list";
+    if (!isList && options.disk.empty())
+        return output.failed({ vmm::ErrorCode::InvalidArgument, "say which disk: its id, as disk list tells it", 0 });
+    if (!options.onto.empty() && options.action != "stream")
+        return output.failed({ vmm::ErrorCode::InvalidArgument, "--onto goes with stream", 0 });
+    if (options.files && options.action != "commit")
+        return output.failed({ vmm::ErrorCode::InvalidArgument, "--files goes with commit", 0 });
+    Json params = Json::object();
+    if (!isList)
+        params["disk"] = options.disk;
+    if (!options.onto.empty())
+        params["onto"] = absolute(options.onto);
+    if (options.files)
+        params["files"] = *options.files;
+    auto const answer = callOnMachine(options.machine, "disk." + options.action, std::move(params), around, output);
+    if (!answer)
+        return output.failed(answer.error());
+    if (output.json)
+        output.value(*answer);
+    else if (isList)
+        print((*answer)["disks"], output);
+    return Done;
+}
+
+}

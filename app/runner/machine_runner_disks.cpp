@@ -1,0 +1,110 @@
+#include "app/runner/machine_runner_private.h"
+
+#include <future>
+
+/// Disks and the files that they stand on.
+namespace app {
+
+vmm::Result<> MachineRunner::Private::disksAreLeftAlone() const
+{
+    return changesDisk.empty() ? vmm::Result<>() : vmm::fail(vmm::ErrorCode::Busy, changesDisk);
+}
+
+void MachineRunner::Private::streamDisk(std::string const& disk, std::string const& onto, Completion const& done)
+{
+    if (!machine) {
+        auto const what = [config = runner.config(), disk, onto](JobProgress const& progress) {
+            return vmm::streamStillDisk(config, disk, onto, progress);
+        };
+        return workOnStillDisk("stream", disk, what, done);
+    }
+    work(
+        Patient, "stream",
+        [this, disk, onto](JobProgress const& progress) {
+            return streamLive({ disk, onto, progress });
+        },
+        [this, done](vmm::Result<> const& outcome) {
+            tidyLoose(); // which has waited; and perhaps nothing stands on a file any more
+            finish(done, outcome);
+        });
+}
+
+vmm::Result<> MachineRunner::Private::streamLive(vmm::command::StreamDisk const& command)
+{
+    auto const ended = std::make_shared<std::promise<vmm::Result<>>>();
+    {
+        std::shared_lock const guard(machineMutex);
+        if (!machine)
+            return vmm::fail(vmm::ErrorCode::NotNow, "the machine has ended meanwhile");
+        if (savedStateInUse)
+            return vmm::fail(vmm::ErrorCode::NotNow,
+                "the machine's saved state is of its disks as they are now; let it run on first");
+        // A machine that ends tells so, too.
+        machine->post(command, [ended](vmm::Result<> outcome) { ended->set_value(std::move(outcome)); });
+    }
+    return ended->get_future().get();
+}
+
+void MachineRunner::Private::commitDisk(
+    std::string const& disk, unsigned files, std::vector<vmm::OtherImage> const& others, Completion const& done)
+{
+    if (machine) {
+        return finish(done,
+            vmm::fail(vmm::ErrorCode::NotNow,
+                "a disk goes into the file below it only while its machine is off; what can be done now is to make it "
+                "independent of that (stream)"));
+    }
+    // Looked for where it must not be missed: a timeline that cannot be opened may need anything.
+    auto const what = [this, config = runner.config(), disk, files, others](JobProgress const& progress) {
+        return vmm::commitStillDisk(config, disk, files, timeline.get(), others, progress);
+    };
+    workOnStillDisk("commit", disk, what, done);
+}
+
+void MachineRunner::Private::workOnStillDisk(std::string const& job, std::string const& disk,
+    std::function<vmm::Result<>(JobProgress const&)> const& what, Completion const& done)
+{
+    auto const ready = [&]() -> vmm::Result<> {
+        TRY(disksAreLeftAlone());
+        TRY(takeLock());
+        // Another process may have suspended or resumed it since we last looked.
+        if (restingState() == SessionState::Suspended)
+            return vmm::fail(vmm::ErrorCode::NotNow,
+                "the machine is suspended, and its state is of its disks as they are now; resume it first, or discard "
+                "that state");
+        if (hasTimeline())
+            TRY(openTimeline());
+        return {};
+    }();
+    if (!ready) {
+        letGo();
+        return finish(done, ready);
+    }
+    ++timelineJobs;
+    changesDisk = fmt::format("the files of the machine's {} are being put together; wait until that has ended, or "
+                              "cancel it",
+        disk);
+    work(Prompt, job, what, [this, done](vmm::Result<> const& outcome) {
+        --timelineJobs;
+        changesDisk.clear();
+        tidyLoose();
+        letGo();
+        finish(done, outcome);
+    });
+}
+
+void MachineRunner::streamDisk(std::string disk, std::string onto, Completion done)
+{
+    m_private->post(
+        [this, done, disk = std::move(disk), onto = std::move(onto)] { m_private->streamDisk(disk, onto, done); },
+        done);
+}
+
+void MachineRunner::commitDisk(std::string disk, unsigned files, std::vector<vmm::OtherImage> others, Completion done)
+{
+    m_private->post([this, done, files, disk = std::move(disk),
+                        others = std::move(others)] { m_private->commitDisk(disk, files, others, done); },
+        done);
+}
+
+}

@@ -1,0 +1,172 @@
+#include "tests/support/chronoctl_bench.h"
+#include "vmm/block/overlay_files.h"
+
+#include <QJsonArray>
+#include <future>
+
+using namespace app;
+using tests::Hosting;
+
+namespace {
+
+constexpr std::uint64_t mib = 1 << 20;
+
+/// The machine "web", whose disk stands on another file with something in it.
+struct Bench : tests::ChronoctlBench {
+    std::string const base = path("base.img"), top = path("top.qcow2");
+
+    Bench()
+    {
+        using namespace vmm;
+        tests::must(createImage(base, { .format = ImageFormat::Raw, .size = 8 * mib }));
+        InlineEngine engine;
+        ImageOptions raw;
+        raw.format = ImageFormat::Raw;
+        auto const image = tests::must(BlockImage::open(engine, base, raw));
+        tests::must(image->writeSync(0, Bytes(4 * mib, 7)));
+        tests::must(image->flushSync());
+        tests::must(
+            createImage(top, { .size = 8 * mib, .backingFile = "base.img", .backingFormat = ImageFormat::Raw }));
+        if (call({ "create", "web", "--disk", top + ",format=qcow2" }).code != 0)
+            qFatal("no machine");
+    }
+    QJsonArray below() { return json({ "disk", "list", "web" })["disks"][0]["below"].toArray(); }
+    /// Its runner, as nobody else has it in memory.
+    std::unique_ptr<MachineRunner> runner()
+    {
+        auto const machine = tests::must(store.find("web"));
+        return std::make_unique<MachineRunner>(
+            machine.config, store.placesOf(machine.id), tests::FakeMachine::factory(script));
+    }
+};
+
+/// Waits for what a function of the runner says of its end.
+template<typename Begin>
+vmm::Result<> outcomeOf(Begin begin)
+{
+    auto const ended = std::make_shared<std::promise<vmm::Result<>>>();
+    begin([ended](vmm::Result<> outcome) { ended->set_value(std::move(outcome)); });
+    return ended->get_future().get();
+}
+
+}
+
+/// The files that a machine's disks stand on, from the command line to the files, whether it runs or not.
+class MachineDisksTest : public QObject {
+    Q_OBJECT
+
+private slots:
+    void aDiskOfAMachineThatIsOffStandsAlone()
+    {
+        Bench bench;
+        QCOMPARE(bench.below().size(), 1);
+        QCOMPARE(bench.below()[0].toObject()["path"].toString().toStdString(), bench.base);
+        auto const list = bench.call({ "disk", "list", "web" });
+        QVERIFY2(list.out.contains("  stands on " + QByteArray::fromStdString(bench.base)), list.out.constData());
+        QCOMPARE(bench.call({ "disk", "stream", "web", "disk0" }).code, 0);
+        QCOMPARE(bench.below().size(), 0);
+        auto const again = bench.call({ "disk", "stream", "web", "disk0" });
+        QCOMPARE(again.code, 1);
+        QVERIFY2(again.err.contains("stands on no other file"), again.err.constData());
+    }
+
+    void whatIsNotMeantIsRefused()
+    {
+        Bench bench;
+        QCOMPARE(bench.call({ "disk", "stream", "web" }).code, 1);
+        QCOMPARE(bench.call({ "disk", "explode", "web", "disk0" }).code, 2);
+        QCOMPARE(bench.call({ "disk", "stream", "web", "disk7" }).code, 1);
+        QCOMPARE(bench.call({ "disk", "stream", "web", "disk0", "--files", "2" }).code, 1);
+        QCOMPARE(bench.call({ "disk", "commit", "web", "disk0", "--onto", bench.base }).code, 1);
+        QCOMPARE(bench.call({ "disk", "stream", "web", "disk0", "--onto", bench.base }).code, 1); // directly already
+        QCOMPARE(bench.call({ "disk", "list", "nobody" }).code, 1);
+        QCOMPARE(bench.below().size(), 1);
+    }
+
+    void aCommitLeavesWhatOthersNeed()
+    {
+        Bench bench;
+        auto const other = bench.path("other.qcow2");
+        tests::must(vmm::createImage(
+            other, { .size = 8 * mib, .backingFile = bench.base, .backingFormat = vmm::ImageFormat::Raw }));
+        QCOMPARE(bench.call({ "create", "db", "--disk", other + ",format=qcow2" }).code, 0);
+        QDir(bench.directory.path()).mkdir("elsewhere");
+        auto const moved = bench.path("elsewhere/other.qcow2");
+        QVERIFY(QFile::rename(QString::fromStdString(other), QString::fromStdString(moved)));
+        auto db = tests::must(bench.store.find("db"));
+        db.config.disks[0].path = moved;
+        db.config.disks[0].backing = { bench.base };
+        REQUIRE_OK(bench.store.save(db.config));
+        auto const refused = bench.call({ "disk", "commit", "web", "disk0" });
+        QCOMPARE(refused.code, 1);
+        QVERIFY2(refused.err.contains("the machine \"db\" needs"), refused.err.constData());
+        QVERIFY(QFile::remove(QString::fromStdString(moved)));
+
+        QCOMPARE(bench.call({ "moment", "take", "web", "--name", "mine" }).code, 0);
+        auto const needed = bench.call({ "disk", "commit", "web", "disk0" });
+        QCOMPARE(needed.code, 1);
+        QVERIFY2(needed.err.contains("moment"), needed.err.constData());
+        QCOMPARE(bench.call({ "moment", "delete", "web", "mine" }).code, 0);
+        QCOMPARE(bench.call({ "disk", "commit", "web", "disk0", "--files", "3" }).code, 0);
+        QCOMPARE(bench.below().size(), 1); // the person's base keeps its name
+    }
+
+    void aMachineThatRunsDoesItItself()
+    {
+        Bench bench;
+        Hosting hosting(bench, { "web" });
+        QVERIFY(hosting.isRunning("web"));
+        QCOMPARE(bench.below().size(), 1);
+        QCOMPARE(bench.call({ "disk", "stream", "web", "disk0", "--onto", bench.base }).code, 0);
+        QVERIFY(bench.script->has("stream disk0 onto " + bench.base));
+        auto const refused = bench.call({ "disk", "commit", "web", "disk0" });
+        QCOMPARE(refused.code, 1);
+        QVERIFY2(refused.err.contains("while its machine is off"), refused.err.constData());
+        QCOMPARE(bench.call({ "suspend", "web" }).code, 0);
+        auto const suspended = bench.call({ "disk", "stream", "web", "disk0" });
+        QCOMPARE(suspended.code, 1);
+        QVERIFY2(suspended.err.contains("is suspended"), suspended.err.constData());
+    }
+
+    void itIsCancelled()
+    {
+        Bench bench;
+        bench.script->holdStream = true;
+        auto const runner = bench.runner();
+        REQUIRE_OK(outcomeOf([&](auto done) { runner->start(done); }));
+        auto const streamed = outcomeOf([&](auto done) {
+            runner->addObserver([&](Notice const& notice) {
+                auto const* const progress = std::get_if<notice::Progress>(&notice);
+                if (progress && progress->job == "stream")
+                    runner->cancelJob();
+            });
+            runner->streamDisk("disk0", {}, done);
+        });
+        QCOMPARE(streamed.error().code, vmm::ErrorCode::Cancelled);
+        QCOMPARE(runner->state(), SessionState::Running);
+    }
+
+    /// Whatever wants its disks, or would run it, hears why it has to wait.
+    void aMachineThatIsOffStaysOffMeanwhile()
+    {
+        Bench bench;
+        auto const runner = bench.runner();
+        std::vector<vmm::Result<>> refused;
+        runner->addObserver([&](Notice const& notice) {
+            auto const* const progress = std::get_if<notice::Progress>(&notice);
+            if (!progress || progress->job != "stream" || !refused.empty())
+                return;
+            refused.push_back(outcomeOf([&](auto done) { runner->start(done); }));
+            refused.push_back(outcomeOf([&](auto done) { runner->commitDisk("disk0", 1, {}, done); }));
+        });
+        REQUIRE_OK(outcomeOf([&](auto done) { runner->streamDisk("disk0", {}, done); }));
+        QCOMPARE(refused.size(), std::size_t(2));
+        for (auto const& outcome : refused)
+            QCOMPARE(outcome.error().code, vmm::ErrorCode::Busy);
+        REQUIRE_OK(outcomeOf([&](auto done) { runner->start(done); }));
+        QCOMPARE(runner->state(), SessionState::Running);
+    }
+};
+
+REGISTER_SUITE(MachineDisksTest);
+#include "machine_disks_test.moc"

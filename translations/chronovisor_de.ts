@@ -342,6 +342,41 @@
         <source>The cable of %1 is plugged in</source>
         <translation>Das Kabel von %1 ist eingesteckt</translation>
     </message>
+    <message numerus="yes">
+        <source>Stands on %n other file(s), %1</source>
+        <translation>
+            <numerusform>Steht auf %n weiteren Datei, %1</numerusform>
+            <numerusform>Steht auf %n weiteren Dateien, %1</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>Cancel</source>
+        <translation>Abbrechen</translation>
+    </message>
+    <message>
+        <source>Stop making %1 independent</source>
+        <translation>%1 nicht weiter unabhängig machen</translation>
+    </message>
+    <message>
+        <source>What was copied so far stays.</source>
+        <translation>Was bisher kopiert ist, bleibt.</translation>
+    </message>
+    <message>
+        <source>Make independent</source>
+        <translation>Unabhängig machen</translation>
+    </message>
+    <message>
+        <source>Make %1 independent of its base</source>
+        <translation>%1 von dem unabhängig machen, worauf sie steht</translation>
+    </message>
+    <message>
+        <source>What the disk has of other files is copied into its own. The machine goes on meanwhile.</source>
+        <translation>Was die Festplatte von anderen Dateien hat, wird in ihre eigene kopiert. Die Maschine läuft dabei weiter.</translation>
+    </message>
+    <message>
+        <source>Being made independent: %1 %</source>
+        <translation>Wird unabhängig gemacht: %1 %</translation>
+    </message>
 </context>
 <context>
     <name>ui::LibraryModel</name>
@@ -3121,6 +3156,14 @@
     <message>
         <source>Exporting a moment …</source>
         <translation>Moment wird exportiert …</translation>
+    </message>
+    <message>
+        <source>Making a disk independent …</source>
+        <translation>Eine Festplatte wird unabhängig gemacht …</translation>
+    </message>
+    <message>
+        <source>Merging the files of a disk …</source>
+        <translation>Die Dateien einer Festplatte werden vereinigt …</translation>
     </message>
 </context>
 </TS>

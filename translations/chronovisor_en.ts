@@ -65,6 +65,13 @@
             <numerusform>%n serial ports</numerusform>
         </translation>
     </message>
+    <message numerus="yes">
+        <source>Stands on %n other file(s), %1</source>
+        <translation>
+            <numerusform>Stands on %n other file, %1</numerusform>
+            <numerusform>Stands on %n other files, %1</numerusform>
+        </translation>
+    </message>
 </context>
 <context>
     <name>ui::MachinePage</name>

@@ -1,6 +1,7 @@
 #include "app/session/vm_session.h"
 
 #include "app/session/timeline_session.h"
+#include "vmm/block/stream.h"
 
 #include <algorithm>
 #include <utility>
@@ -110,6 +111,12 @@ void VmSession::endWork(QString const& name)
 std::optional<Job> VmSession::work() const
 {
     return m_works.empty() ? std::nullopt : std::optional(m_works.front());
+}
+
+std::optional<Job> VmSession::work(QLatin1String name) const
+{
+    auto const found = std::ranges::find(m_works, name, &Job::name);
+    return found == m_works.end() ? std::nullopt : std::optional(*found);
 }
 
 MachineRunner::Completion VmSession::reporting(Action tried)
@@ -255,17 +262,46 @@ void VmSession::endUsbRedirection(QString const& id, UsbDone done)
     m_runner->endUsbRedirection(id.toStdString(), here(std::move(done)));
 }
 
+vmm::Result<vmm::EventLoop*> VmSession::reader()
+{
+    if (!m_reader)
+        m_reader = TRY(vmm::LoopThread::start("session reader"));
+    return &m_reader->loop();
+}
+
 void VmSession::foreseeUsb(QString const& moment, std::function<void(vmm::Result<std::vector<UsbFate>>)> done)
 {
-    if (!m_reader) {
-        auto started = vmm::LoopThread::start("session reader");
-        if (!started)
-            return done(vmm::fail(started.error()));
-        m_reader = std::move(*started);
-    }
-    m_reader->loop().post([runner = m_runner, gate = m_gate, moment = moment.toStdString(), done = std::move(done)] {
+    auto const loop = reader();
+    if (!loop)
+        return done(vmm::fail(loop.error()));
+    (*loop)->post([runner = m_runner, gate = m_gate, moment = moment.toStdString(), done = std::move(done)] {
         Gate<VmSession>::post(gate, [done, fates = runner->foreseeUsb(moment)](VmSession&) { done(fates); });
     });
+}
+
+void VmSession::lookAtDisks(std::function<void(std::vector<DiskBase>)> done)
+{
+    auto const loop = reader();
+    if (!loop)
+        return done({});
+    (*loop)->post([config = m_runner->config(), gate = m_gate, done = std::move(done)] {
+        std::vector<DiskBase> bases;
+        for (auto const& chain : vmm::diskChains(config)) {
+            auto const files = chain.image ? vmm::filesBelow(*chain.image) : 0;
+            if (files == 0)
+                continue; // what cannot be read is told when the machine starts
+            DiskBase base { QString::fromStdString(chain.disk), static_cast<int>(files) };
+            for (std::size_t i = 0; i < files; ++i)
+                base.bytes += chain.image->backing[i].allocatedBytes;
+            bases.push_back(std::move(base));
+        }
+        Gate<VmSession>::post(gate, [done, bases](VmSession&) { done(bases); });
+    });
+}
+
+void VmSession::streamDisk(QString const& disk, std::function<void(vmm::Result<>)> done)
+{
+    m_runner->streamDisk(disk.toStdString(), {}, here(std::move(done)));
 }
 
 void VmSession::sendChord(std::vector<std::uint16_t> const& evdevCodes)

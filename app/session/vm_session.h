@@ -19,6 +19,14 @@ struct Job {
     double fraction = 0; ///< 0 to 1
 };
 
+/// A disk that stands on other files.
+struct DiskBase {
+    QString disk;      ///< its id
+    int files = 0;     ///< so many
+    quint64 bytes = 0; ///< that they take on this host
+    bool operator==(DiskBase const&) const = default;
+};
+
 /// One machine of the library, running or not, for the desktop: commands in, signals out. GUI thread only; it never
 /// waits for a machine. What a command could not do comes back as failed().
 class VmSession final : public QObject {
@@ -36,6 +44,7 @@ public:
     std::optional<Job> const& job() const { return m_job; }
     /// What is being done with its moments beside that: "keep", "fork", "verify" …; of several what was begun first.
     std::optional<Job> work() const;
+    std::optional<Job> work(QLatin1String name) const; ///< that one
     /// What cancelJob() is about can be cancelled.
     bool canCancel() const { return can(Action::CancelJob) || (!m_job && !m_works.empty()); }
 
@@ -73,6 +82,12 @@ public:
     void endUsbRedirection(QString const& id, UsbDone done);
     /// See MachineRunner::foreseeUsb(); on a thread of its own, `done` on the GUI thread, unless this is gone then.
     void foreseeUsb(QString const& moment, std::function<void(vmm::Result<std::vector<UsbFate>>)> done);
+
+    /// Which of its disks stand on other files; on a thread of its own, `done` on the GUI thread, unless this is gone
+    /// then.
+    void lookAtDisks(std::function<void(std::vector<DiskBase>)> done);
+    /// See MachineRunner::streamDisk(); work() tells of it as "stream". `done` as above.
+    void streamDisk(QString const& disk, std::function<void(vmm::Result<>)> done);
 
     /// The machine's past. It reads nothing before it is opened.
     TimelineSession& timeline();
@@ -132,6 +147,7 @@ private:
     MachineRunner::Completion reporting(Action tried);
     MachineRunner::Completion reportingMedium(QString const& drive);
     MachineRunner::Completion here(UsbDone done);
+    vmm::Result<vmm::EventLoop*> reader();
 
     std::shared_ptr<MachineRunner> m_runner;
     std::shared_ptr<Gate<VmSession>> m_gate;

@@ -17,6 +17,7 @@
 #include <QPlainTextEdit>
 #include <QPushButton>
 #include <QVBoxLayout>
+#include <algorithm>
 
 namespace ui {
 
@@ -92,6 +93,8 @@ void Inspector::makeContent()
     layout->addWidget(m_notes, 1);
 
     connect(m_settings, &QPushButton::clicked, this, &Inspector::settingsRequested);
+    if (auto* session = m_library.session(m_id))
+        connect(session, &app::VmSession::workChanged, this, &Inspector::followStream);
     m_usb.connectPanel(m_usbPanel);
     setWidget(content);
     updateTexts();
@@ -146,10 +149,83 @@ void Inspector::addCable(vmm::NetworkConfig const& network)
     });
 }
 
+/// Under its disk's row: that the disk stands on other files, and the way out of it, or how far that is.
+void Inspector::addBase(app::DiskBase const& base)
+{
+    auto* session = m_library.session(m_id);
+    auto* row = new QWidget;
+    auto* layout = new QVBoxLayout(row);
+    layout->setContentsMargins(28, 0, 0, 0);
+    layout->setSpacing(2);
+    auto* label = new QLabel(tr("Stands on %n other file(s), %1", nullptr, base.files).arg(bytesText(base.bytes)));
+    label->setProperty("quiet", true);
+    label->setWordWrap(true);
+    layout->addWidget(label);
+    auto* button = new QPushButton;
+    button->setProperty("link", true);
+    bool const isThisOne = base.disk == m_streamed || (m_streamed.isEmpty() && m_bases.size() == 1);
+    if (m_streams && isThisOne) {
+        m_streaming = label;
+        button->setText(tr("Cancel"));
+        button->setAccessibleName(tr("Stop making %1 independent").arg(base.disk));
+        button->setToolTip(tr("What was copied so far stays."));
+        connect(button, &QPushButton::clicked, this, [session] { session->cancelJob(); });
+    } else {
+        button->setText(tr("Make independent"));
+        button->setAccessibleName(tr("Make %1 independent of its base").arg(base.disk));
+        button->setToolTip(
+            tr("What the disk has of other files is copied into its own. The machine goes on meanwhile."));
+        auto const state = session->state();
+        button->setEnabled(!m_streams && (state == app::SessionState::Off || app::isInMemory(state)));
+        connect(button, &QPushButton::clicked, this, [this, disk = base.disk] { makeIndependent(disk); });
+    }
+    layout->addWidget(button, 0, Qt::AlignLeft);
+    m_rows->layout()->addWidget(row);
+}
+
+void Inspector::makeIndependent(QString const& disk)
+{
+    m_streamed = disk;
+    m_library.session(m_id)->streamDisk(disk, guarded(this, [this](vmm::Result<> const& outcome) {
+        m_streamed.clear();
+        lookAtDisks();
+        if (!outcome && outcome.error().code != vmm::ErrorCode::Cancelled)
+            emit failed(outcome.error());
+    }));
+}
+
+void Inspector::followStream()
+{
+    auto const* session = m_library.session(m_id);
+    auto const work = session ? session->work(QLatin1String("stream")) : std::nullopt;
+    if (m_streams != work.has_value()) {
+        m_streams = work.has_value();
+        m_shown = {};
+        refresh();
+    }
+    if (work && m_streaming)
+        m_streaming->setText(tr("Being made independent: %1 %").arg(QLocale().toString(qRound(work->fraction * 100))));
+}
+
+void Inspector::lookAtDisks()
+{
+    auto* session = m_library.session(m_id);
+    if (session == nullptr)
+        return;
+    session->lookAtDisks(guarded(this, [this](std::vector<app::DiskBase> const& bases) {
+        if (bases == m_bases)
+            return;
+        m_bases = bases;
+        fillRows(m_shown);
+        followStream();
+    }));
+}
+
 void Inspector::refresh()
 {
     if (!isVisible() || widget() == nullptr)
         return;
+    lookAtDisks();
     auto const* session = m_library.session(m_id);
     auto config = m_library.config(m_id);
     // What lies in the drives now, and which cable is plugged in.
@@ -174,8 +250,12 @@ void Inspector::fillRows(vmm::VmConfig const& config)
     addRow(QStringLiteral("chip"), tr("Processors"), tr("%n processor(s)", nullptr, config.cpus));
     addRow(
         QStringLiteral("memory"), tr("Memory"), tr("%1 of memory").arg(bytesText(quint64 { config.memoryMiB } << 20)));
-    for (auto const& disk : config.disks)
+    for (auto const& disk : config.disks) {
         addRow(QStringLiteral("disk"), tr("Disk"), fileName(disk.path));
+        auto const base = std::ranges::find(m_bases, QString::fromStdString(disk.id), &app::DiskBase::disk);
+        if (base != m_bases.end())
+            addBase(*base);
+    }
     for (auto const& cd : config.cds)
         addRow(QStringLiteral("disc"), tr("CD drive"), cd.path.empty() ? tr("Empty CD drive") : fileName(cd.path));
     for (auto const& network : config.networks) {

@@ -1,7 +1,9 @@
 #pragma once
 
 #include "app/library/library.h"
+#include "app/session/vm_session.h"
 
+#include <QPointer>
 #include <QScrollArea>
 #include <QTimer>
 
@@ -43,6 +45,10 @@ private:
     void saveNotes();
     void addCable(vmm::NetworkConfig const& network);
     void addRow(QString const& iconName, QString const& title, QString const& text);
+    void addBase(app::DiskBase const& base);
+    void lookAtDisks();
+    void followStream();
+    void makeIndependent(QString const& disk);
 
     app::Library& m_library;
     QString m_id;
@@ -57,6 +63,10 @@ private:
     QTimer m_timer;
     vmm::VmConfig m_shown; // what the rows tell
     bool m_shownSuspended = false;
+    std::vector<app::DiskBase> m_bases; // of the disks that stand on other files
+    QString m_streamed;                 // the disk that was asked for here
+    QPointer<QLabel> m_streaming;       // how far that is
+    bool m_streams = false;
     vmm::MachineStatistics m_last;
     bool m_hasLast = false;
 };

@@ -62,6 +62,10 @@ QString jobWord(QString const& name)
         return Words::tr("Comparing moments …");
     if (name == QLatin1String("export"))
         return Words::tr("Exporting a moment …");
+    if (name == QLatin1String("stream"))
+        return Words::tr("Making a disk independent …");
+    if (name == QLatin1String("commit"))
+        return Words::tr("Merging the files of a disk …");
     return Words::tr("Working …");
 }
 

@@ -23,9 +23,8 @@ void PcMachine::keepMoment(command::KeepMoment const& command, Completion done)
     if (m_streaming) {
         if (done)
             done(fail(ErrorCode::Busy,
-                "a disk is being made independent of its base, and no moment can be kept meanwhile; wait until that "
-                "has "
-                "ended, or cancel it (what was copied stays)"));
+                "a disk is being made independent of its base: to keep a moment wait for that, or cancel it (what was "
+                "copied stays)"));
         return;
     }
     if (m_tidying)

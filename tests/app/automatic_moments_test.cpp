@@ -271,11 +271,11 @@ private slots:
         bench.start();
         bench.works();
         QTRY_VERIFY(bench.script->has("keep automatic"));
-        bench.script->holdKeep = false;
         REQUIRE_OK(bench.wait([&](auto done) { bench.runner->cancelKeeping(done); }));
         bench.runner->drain();
-        QVERIFY(bench.moments().empty());
-        bench.works();
+        QVERIFY(bench.moments().empty()); // what is tried again is held too
+        bench.script->holdKeep = false;
+        bench.script->last->keepWhatIsHeld();
         QTRY_COMPARE(bench.reasons(), std::vector { Reason::Automatic });
     }
 

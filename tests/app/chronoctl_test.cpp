@@ -544,6 +544,7 @@ private slots:
         check({ "forward", "web", "tcp:2222:22" });
         check({ "insert", "web", "cd0", cd });
         check({ "eject", "web", "cd0" });
+        check({ "disk", "list", "web" });
         check({ "usb", "list", "web" });
         check({ "usb", "rule", "list" });
         check({ "usb", "restore", "web" });

@@ -135,7 +135,8 @@ private slots:
         d.start();
         auto const round = [&] {
             auto device = tests::must(HostUsbDevice::open(usb, info, [] {}));
-            d.board.time.advance(300ms); // so long is the port seen empty
+            d.setPort(1, 0xfe0000); // seen to be empty, as it is for so long after
+            d.board.time.advance(300ms);
             QVERIFY(d.controller.plug(0, *device).has_value());
             auto control = d.address(1);
             QCOMPARE(control.slot, 1u); // none is left over

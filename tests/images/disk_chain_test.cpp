@@ -354,7 +354,8 @@ private slots:
             });
             QCOMPARE(chain.problem(), QString());
             auto const again = run();
-            QVERIFY2(again || again.error().code == ErrorCode::Unsupported, qPrintable(QString("%1").arg(i)));
+            QVERIFY2(
+                again || again.error().code == ErrorCode::Unsupported, again ? "" : again.error().message().c_str());
             ended += again ? 0 : 1;
             QCOMPARE(chain.problem(), QString());
             fs::remove_all(folder);

@@ -80,19 +80,20 @@ private slots:
         auto const keep = [&] { return must(Machine::keepOff(machine.config, *timeline, {})); };
         auto const costOf
             = [&](auto const& moment) { return must(must(diskCosts(*timeline, machine.config)).at(moment.id)); };
+        // XFS goes on telling of the old blocks for a moment when the new ones are durable.
         write({ 0, 1, 2, 3 });
         auto const first = keep();
         QCOMPARE(first.disks[0].checkpoint.way, CheckpointWay::Reflink);
-        QCOMPARE(costOf(first), (DiskCost { 0, 4 * cluster }));
+        QTRY_COMPARE(costOf(first), (DiskCost { 0, 4 * cluster }));
         write({ 1, 2, 3 });
-        QCOMPARE(costOf(first), (DiskCost { 3 * cluster, cluster }));
+        QTRY_COMPARE(costOf(first), (DiskCost { 3 * cluster, cluster }));
         auto const second = keep();
         write({ 3, 4 });
-        QCOMPARE(costOf(first), (DiskCost { 3 * cluster, cluster }));
-        QCOMPARE(costOf(second), (DiskCost { cluster, 3 * cluster }));
+        QTRY_COMPARE(costOf(first), (DiskCost { 3 * cluster, cluster }));
+        QTRY_COMPARE(costOf(second), (DiskCost { cluster, 3 * cluster }));
         auto const file = machine.folder + "/" + first.disks[0].checkpoint.place;
         must(cloneFile(file, machine.folder + "/of somebody"));
-        QCOMPARE(costOf(first), (DiskCost { 0, 4 * cluster }));
+        QTRY_COMPARE(costOf(first), (DiskCost { 0, 4 * cluster }));
     }
 
     void disksFollow_data()

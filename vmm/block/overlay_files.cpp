@@ -5,6 +5,7 @@
 #include "vmm/block/qcow2_format.h"
 
 #include <algorithm>
+#include <array>
 #include <dirent.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -13,7 +14,7 @@ namespace vmm {
 
 namespace {
 
-constexpr std::string_view unfinished = ".merging";
+constexpr std::string_view merging = ".merging", goingBack = ".going-back";
 constexpr std::uint64_t pieceBytes = 64u << 10, lookBytes = 64u << 20;
 /// What is below is merged when it is no larger: some seconds of copying, once.
 constexpr std::uint64_t worthMerging = 1u << 30;
@@ -21,9 +22,11 @@ constexpr std::uint64_t worthMerging = 1u << 30;
 /// A file that is to take another's place, or what createImage() was about to make of it.
 bool isUnfinished(std::string const& name)
 {
-    auto const at = name.rfind(unfinished);
-    return at != std::string::npos
-        && (at + unfinished.size() == name.size() || name.compare(at + unfinished.size(), 5, ".new-") == 0);
+    return std::ranges::any_of(std::array { merging, goingBack }, [&](auto const suffix) {
+        auto const at = name.rfind(suffix);
+        return at != std::string::npos
+            && (at + suffix.size() == name.size() || name.compare(at + suffix.size(), 5, ".new-") == 0);
+    });
 }
 
 Result<std::vector<std::string>> namesIn(std::string const& folder)
@@ -142,7 +145,7 @@ Result<> OverlayFiles::copyLayers(BlockImage& from, std::size_t layers, BlockIma
 
 Result<> OverlayFiles::mergeBelow(std::string const& path, std::size_t layers)
 {
-    auto const fresh = path + std::string(unfinished);
+    auto const fresh = path + std::string(merging);
     auto const whole = TRY(open(path, ImageFormat::Qcow2));
     auto const info = whole->info();
     layers = std::min(layers, info.backing.size());

@@ -57,18 +57,6 @@ struct Console {
     ~Console() { link->removeListener(listener); }
 };
 
-std::string textIn(Json const& params, char const* name)
-{
-    auto const found = params.find(name);
-    return found != params.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
-
-bool flagIn(Json const& params, char const* name)
-{
-    auto const found = params.find(name);
-    return found != params.end() && found->is_boolean() && found->get<bool>();
-}
-
 std::uint64_t numberIn(Json const& params, char const* name)
 {
     auto const found = params.find(name);

@@ -13,12 +13,6 @@ using Reply = std::function<void(vmm::Result<Json>)>;
 
 constexpr unsigned mostFiles = vmm::BlockImage::maximumDepth;
 
-std::string textIn(Json const& params, char const* name)
-{
-    auto const found = params.find(name);
-    return found != params.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
-
 Json fileToJson(vmm::ImageInfo const& image)
 {
     return { { "path", image.path }, { "format", image.format == vmm::ImageFormat::Raw ? "raw" : "qcow2" },

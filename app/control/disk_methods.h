@@ -11,9 +11,8 @@ namespace app::control {
 ///
 /// method | parameters | result
 /// ------ | ---------- | ------
-/// list   | | disks: each id, and path, format, bytes, allocatedBytes, below: the files that it stands on, nearest
-/// first,
-///        | | each path, format, allocatedBytes; or error
+/// list   | | disks: each id, and path, format, bytes, allocatedBytes, below; or error
+///        | | below: the files that it stands on, the nearest first, each path, format, bytes, allocatedBytes
 /// stream | disk; onto: the file below it that it goes on standing on, without which it stands on none | nothing
 /// commit | disk; files: how many times down the chain, without which once | nothing
 ///

@@ -120,18 +120,6 @@ using vmm::timeline::Moment;
 using vmm::timeline::Policy;
 using vmm::timeline::Timeline;
 
-std::string textIn(Json const& params, char const* name)
-{
-    auto const found = params.find(name);
-    return found != params.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
-
-bool flagIn(Json const& params, char const* name)
-{
-    auto const found = params.find(name);
-    return found != params.end() && found->is_boolean() && found->get<bool>();
-}
-
 Json momentToJson(Moment const& moment)
 {
     return { { "id", moment.id }, { "parent", moment.parent }, { "name", moment.name }, { "note", moment.note },

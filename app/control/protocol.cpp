@@ -47,6 +47,18 @@ std::string encode(Json const& message)
     return message.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
+std::string textIn(Json const& params, char const* name)
+{
+    auto const found = params.find(name);
+    return found != params.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+bool flagIn(Json const& params, char const* name)
+{
+    auto const found = params.find(name);
+    return found != params.end() && found->is_boolean() && found->get<bool>();
+}
+
 Json errorToJson(vmm::Error const& error)
 {
     Json data { { "code", std::string(vmm::errorCodeName(error.code)) } };

@@ -34,7 +34,9 @@ private:
     std::string m_rest;
 };
 
-std::string encode(Json const& message); ///< one line, with its end
+std::string encode(Json const& message);                  ///< one line, with its end
+std::string textIn(Json const& params, char const* name); ///< empty where it is missing, or no text
+bool flagIn(Json const& params, char const* name);        ///< false where it is missing, or none
 
 Json errorToJson(vmm::Error const& error);
 vmm::Error errorFromJson(Json const& json);

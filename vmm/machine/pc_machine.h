@@ -98,9 +98,8 @@ private:
     void tidyDisks(std::shared_ptr<timeline::Timeline> const& timeline, Completion done);
     /// On a worker, with m_checkpoints held.
     Result<> tidy(timeline::Timeline& timeline, std::function<bool()> const& goOn);
-    void finishTidying(Result<> const& outcome);
     void streamDisk(command::StreamDisk const& command, Completion done);
-    void finishStreaming(Result<> const& outcome);
+    void finishAside(std::unique_ptr<Job>& which, Result<> const& outcome); // m_tidying or m_streaming
     /// Runs it when no worker changes disks, at once or later.
     void whenDisksAreLeftAlone(std::function<void()> task);
     void leftAlone();

@@ -174,7 +174,7 @@ void PcMachine::tidyDisks(std::shared_ptr<timeline::Timeline> const& timeline, C
         std::unique_lock turn(m_checkpoints);
         auto const outcome = tidy(*timeline, [&] { return !job.cancelled.load(); });
         turn.unlock();
-        m_thread->loop().post([this, outcome] { finishTidying(outcome); });
+        m_thread->loop().post([this, outcome] { finishAside(m_tidying, outcome); });
     });
 }
 
@@ -193,9 +193,9 @@ Result<> PcMachine::tidy(timeline::Timeline& timeline, std::function<bool()> con
     return DiskTidier(timeline, m_config, std::move(how)).run();
 }
 
-void PcMachine::finishTidying(Result<> const& outcome)
+void PcMachine::finishAside(std::unique_ptr<Job>& which, Result<> const& outcome)
 {
-    auto const job = std::move(m_tidying);
+    auto const job = std::move(which);
     if (!job)
         return; // the machine is being destroyed
     job->worker.join();
@@ -224,19 +224,8 @@ void PcMachine::streamDisk(command::StreamDisk const& command, Completion done)
         auto const outcome = m_board->streamDisk(command.disk, command.onto,
             [&](double part) { return !job.cancelled && (!command.progress || command.progress(part)); });
         turn.unlock();
-        m_thread->loop().post([this, outcome] { finishStreaming(outcome); });
+        m_thread->loop().post([this, outcome] { finishAside(m_streaming, outcome); });
     });
-}
-
-void PcMachine::finishStreaming(Result<> const& outcome)
-{
-    auto const job = std::move(m_streaming);
-    if (!job)
-        return; // the machine is being destroyed
-    job->worker.join();
-    if (job->done)
-        job->done(outcome);
-    leftAlone();
 }
 
 Result<> Machine::tidyDisks(VmConfig const& config, timeline::Timeline& timeline)

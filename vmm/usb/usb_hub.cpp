@@ -2,6 +2,7 @@
 
 #include "vmm/state/reader.h"
 #include "vmm/state/writer.h"
+#include "vmm/usb/empty_port.h"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -25,16 +26,6 @@ constexpr std::uint16_t connection = 1 << 0, enable = 1 << 1, suspend = 1 << 2, 
                         lowSpeed = 1 << 9, highSpeed = 1 << 10;
 enum HubRequest : std::uint8_t { GetStatus = 0, ClearFeature = 1, SetFeature = 3, GetDescriptor = 6 };
 constexpr std::uint8_t hubDescriptorType = 0x29, statusEndpoint = 0x81;
-
-/// How long a port is seen empty when what was on it is exchanged at once, as XhciController has it for its own ports:
-/// from when the driver has cleared the change of the connection, and where it never does.
-constexpr std::chrono::milliseconds leastEmpty { 300 };
-constexpr std::chrono::seconds mostEmpty { 10 };
-
-std::uint64_t fromNow(GuestTime& clock, std::chrono::nanoseconds time)
-{
-    return static_cast<std::uint64_t>((clock.now() + time).count());
-}
 
 UsbDescriptors descriptorsOf()
 {
@@ -243,7 +234,7 @@ bool UsbHub::clearFeature(unsigned index, unsigned feature)
             return false;
         port.change &= static_cast<std::uint16_t>(~(1u << (feature - ChangeConnection)));
         if (feature == ChangeConnection) {
-            port.emptyUntil = std::min(port.emptyUntil, fromNow(time(), leastEmpty));
+            port.emptyUntil = std::min(port.emptyUntil, usb::fromNow(time(), usb::leastEmpty));
             connectThoseDue();
         }
         return true;
@@ -272,7 +263,7 @@ void UsbHub::disconnect(unsigned index)
     disable(index);
     port.status &= power;
     port.device.clear();
-    port.emptyUntil = isPlugged() ? fromNow(time(), isConfigured() ? mostEmpty : leastEmpty) : 0;
+    port.emptyUntil = isPlugged() ? usb::fromNow(time(), isConfigured() ? usb::mostEmpty : usb::leastEmpty) : 0;
     if (was)
         change(index, connection);
 }
@@ -288,13 +279,11 @@ void UsbHub::connectThoseDue()
     if (m_paused || !isPlugged())
         return;
     std::optional<std::uint64_t> next;
-    auto const now = fromNow(time(), {});
     for (unsigned i = 0; i < portCount; ++i) {
         if (!waitsToConnect(i))
             continue;
-        // What is further away than it was ever set is a state's that somebody has made up.
         auto const until = m_ports[i].emptyUntil;
-        if (until <= now || until > fromNow(time(), mostEmpty))
+        if (usb::hasCome(time(), until, usb::mostEmpty))
             connect(i);
         else
             next = std::min(until, next.value_or(until));

@@ -145,19 +145,6 @@ void XhciController::allLanded()
     }
 }
 
-std::uint64_t XhciController::fromNow(std::chrono::nanoseconds time) const
-{
-    return static_cast<std::uint64_t>((m_time.now() + time).count());
-}
-
-/// Whether a time of the state has come, in nanoseconds of the guest's. What is further away than it was ever set is a
-/// state's that somebody has made up: nothing waits for that.
-bool XhciController::hasCome(std::uint64_t time, std::chrono::nanoseconds longest) const
-{
-    auto const now = static_cast<std::uint64_t>(m_time.now().count());
-    return time <= now || time - now > static_cast<std::uint64_t>(longest.count());
-}
-
 void XhciController::schedule()
 {
     std::optional<Nanoseconds> next;

@@ -168,8 +168,6 @@ private:
     void connectPort(unsigned port);
     void disconnectPort(unsigned port);
     bool waitsToConnect(unsigned port) const;
-    std::uint64_t fromNow(std::chrono::nanoseconds time) const;
-    bool hasCome(std::uint64_t time, std::chrono::nanoseconds longest) const;
     void connectThoseDue();
     void resetPorts();
     void reconcilePorts();

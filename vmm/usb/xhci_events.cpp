@@ -137,9 +137,9 @@ void XhciController::updateInterrupts()
         interrupter.wanted &= !interrupter.segments.empty() && !isEmpty(interrupter);
         constexpr std::chrono::nanoseconds unit { 250 }, longest = 0xffff * unit;
         if (interrupter.wanted && (interrupter.dequeue & handlerBusy) == 0
-            && hasCome(interrupter.quietUntil, longest)) {
+            && usb::hasCome(m_time, interrupter.quietUntil, longest)) {
             interrupter.wanted = false;
-            interrupter.quietUntil = fromNow(interrupter.interval * unit);
+            interrupter.quietUntil = usb::fromNow(m_time, interrupter.interval * unit);
             interrupter.management |= interruptPending;
             interrupter.dequeue |= handlerBusy;
             m_state.status |= eventInterrupt;

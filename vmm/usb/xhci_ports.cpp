@@ -20,14 +20,6 @@ std::uint8_t speedId(UsbSpeed speed)
     return 0;
 }
 
-/// How long a port is seen empty when what was on it is exchanged within no time, by a restore or by us: from when the
-/// driver has taken note of it, which clears the change bit. A driver that is late, and finds the port connected, would
-/// take the new device for the one that it knows. Less than the 100 ms of a connection's debouncing (USB 2.0, "Connect
-/// and Disconnect Signaling") would not do.
-constexpr std::chrono::milliseconds leastEmpty { 300 };
-/// And where a running controller's driver never takes note of it.
-constexpr std::chrono::seconds mostEmpty { 10 };
-
 }
 
 /// Whether the device is `tree`, or hangs on a hub in it.
@@ -66,7 +58,7 @@ void XhciController::writePortStatus(unsigned index, std::uint32_t value)
     auto& port = m_state.ports[index];
     port.status &= ~(value & port::changes);
     if ((value & port::connectChange) != 0)
-        port.emptyUntil = std::min(port.emptyUntil, fromNow(leastEmpty));
+        port.emptyUntil = std::min(port.emptyUntil, usb::fromNow(m_time, usb::leastEmpty));
     port.status = (port.status & ~(port::wakeBits | port::indicators)) | (value & (port::wakeBits | port::indicators));
     if ((value & port::warmReset) != 0 && isUsb3(index))
         return resetPort(index, true);
@@ -188,7 +180,7 @@ void XhciController::disconnectPort(unsigned index)
     port.speed = 0;
     port.link = port::RxDetect;
     port.status &= ~(port::connected | port::enabled);
-    port.emptyUntil = fromNow(isRunning() ? mostEmpty : leastEmpty);
+    port.emptyUntil = usb::fromNow(m_time, isRunning() ? usb::mostEmpty : usb::leastEmpty);
     for (auto const& slot : m_slots)
         slot->lost |= slot->context.rootPort() == index + 1;
     notePortChange(index, port::connectChange);
@@ -202,7 +194,7 @@ bool XhciController::waitsToConnect(unsigned index) const
 void XhciController::connectThoseDue()
 {
     for (unsigned i = 0; i < portCount; ++i) {
-        if (waitsToConnect(i) && hasCome(m_state.ports[i].emptyUntil, mostEmpty))
+        if (waitsToConnect(i) && usb::hasCome(m_time, m_state.ports[i].emptyUntil, usb::mostEmpty))
             connectPort(i);
     }
 }

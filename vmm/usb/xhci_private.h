@@ -1,5 +1,6 @@
 #pragma once
 
+#include "vmm/usb/empty_port.h"
 #include "vmm/usb/xhci_controller.h"
 
 #include <algorithm>

@@ -19,10 +19,13 @@ vmm::DiskConfig disk0(std::string path)
     return disk;
 }
 
-/// A name for a machine out of a file's: "debian-12.5.0-amd64-netinst.iso" → "debian-12.5.0-amd64-netinst".
-std::string nameFromPath(std::string const& path)
+/// A name for a machine out of a file's: "debian-12.5.0-amd64-netinst.iso" → "debian-12.5.0-amd64-netinst". What
+/// follows the last dot of a kernel's is a part of its version: "vmlinuz-6.1.0-18-amd64" stays whole.
+std::string nameOf(Medium const& medium)
 {
-    auto name = std::filesystem::path(path).stem().string();
+    auto const file = std::filesystem::path(medium.path).filename();
+    bool const isWhole = medium.kind == MediumKind::Kernel && file.extension() != ".elf";
+    auto const name = (isWhole ? file : file.stem()).string();
     return name.empty() ? "machine" : name.substr(0, 200);
 }
 
@@ -32,7 +35,7 @@ Proposal propose(Medium const& medium, HostReport const& host, std::optional<Sys
 {
     Proposal proposal;
     auto& config = proposal.request.config;
-    config.name = nameFromPath(medium.path);
+    config.name = nameOf(medium);
     config.system = system ? system->id : medium.system;
     std::uint64_t cpus = std::min(2u, host.cores), memory = 2 * gibibyte, disk = 20 * gibibyte;
 

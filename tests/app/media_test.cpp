@@ -100,6 +100,19 @@ private slots:
         QCOMPARE(proposal.firmware, Reason::MediumNeeds);
     }
 
+    void aMachineIsNamedAfterItsMedium()
+    {
+        Bench bench;
+        auto const nameFor = [&](QByteArray const& contents, char const* file) {
+            return bench.advisor.propose(bench.recognise(contents, file), goodHost()).request.config.name;
+        };
+        auto const kernel = tests::bzImage("6.1.0-test");
+        QCOMPARE(nameFor(kernel, "vmlinuz-6.1.0-18-amd64"), "vmlinuz-6.1.0-18-amd64");
+        QCOMPARE(nameFor(kernel, "vmlinuz-6.8.5-301.fc40.x86_64"), "vmlinuz-6.8.5-301.fc40.x86_64");
+        QCOMPARE(nameFor(kernel, "guest.elf"), "guest");
+        QCOMPARE(nameFor(iso("Other", { 0 }), "debian-12.5.0-amd64-netinst.iso"), "debian-12.5.0-amd64-netinst");
+    }
+
     void theInitialRamDiskBesideAKernelIsFound_data()
     {
         QTest::addColumn<QString>("kernel");

@@ -2301,14 +2301,6 @@
         </translation>
     </message>
     <message>
-        <source>hours</source>
-        <translation>Stunden</translation>
-    </message>
-    <message>
-        <source>days</source>
-        <translation>Tage</translation>
-    </message>
-    <message>
         <source>for</source>
         <comment>one an hour for 30 days</comment>
         <translation>für</translation>
@@ -2328,6 +2320,22 @@
     <message>
         <source>Do not keep these</source>
         <translation>Diese nicht aufheben</translation>
+    </message>
+    <message numerus="yes">
+        <source>hour(s)</source>
+        <comment>behind its number</comment>
+        <translation>
+            <numerusform>Stunde</numerusform>
+            <numerusform>Stunden</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>day(s)</source>
+        <comment>behind its number</comment>
+        <translation>
+            <numerusform>Tag</numerusform>
+            <numerusform>Tage</numerusform>
+        </translation>
     </message>
 </context>
 <context>

@@ -49,6 +49,7 @@ TierRow::TierRow(QWidget* parent)
     layout->addWidget(m_interval);
     layout->addWidget(m_for);
     layout->addWidget(m_age);
+    m_unit->addItems({ QString(), QString() });
     layout->addWidget(m_unit);
     layout->addWidget(m_remove);
     layout->addStretch(1);
@@ -82,7 +83,14 @@ void TierRow::takeAge()
 {
     auto const unit = hoursOfUnit[m_unit->currentIndex()];
     m_tier.forHours = static_cast<std::uint32_t>(m_age->value() * unit);
+    nameUnits();
     emit changed();
+}
+
+void TierRow::nameUnits()
+{
+    m_unit->setItemText(0, tr("hour(s)", "behind its number", m_age->value()));
+    m_unit->setItemText(1, tr("day(s)", "behind its number", m_age->value()));
 }
 
 void TierRow::fill()
@@ -97,11 +105,10 @@ void TierRow::fill()
     m_interval->setCurrentIndex(
         static_cast<int>(std::ranges::find(m_intervals, m_tier.everyMinutes) - m_intervals.begin()));
     auto const isDays = m_tier.forHours % 24 == 0;
-    m_unit->clear();
-    m_unit->addItems({ tr("hours"), tr("days") });
     m_unit->setCurrentIndex(isDays ? 1 : 0);
     m_age->setRange(1, static_cast<int>(app::longestTier / 24));
     m_age->setValue(static_cast<int>(m_tier.forHours) / hoursOfUnit[m_unit->currentIndex()]);
+    nameUnits();
 }
 
 void TierRow::updateTexts()

@@ -35,6 +35,7 @@ protected:
 
 private:
     void takeAge();
+    void nameUnits();
     void fill();
     void updateTexts();
 

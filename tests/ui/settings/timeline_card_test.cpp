@@ -136,7 +136,8 @@ private slots:
         row.setTier({ 60, 24 });
         auto* age = row.findChild<QSpinBox*>();
         auto* unit = row.findChildren<QComboBox*>().back();
-        QCOMPARE(unit->currentText(), "days");
+        QCOMPARE(unit->currentText(), "day");
+        QCOMPARE(unit->itemText(0), "hour");
         QCOMPARE(age->value(), 1);
         unit->setCurrentIndex(0);
         emit unit->activated(0);

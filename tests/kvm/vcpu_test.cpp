@@ -44,13 +44,13 @@ public:
 /// A guest of one page of code at 4 KiB, in 32-bit protected mode, with 1 MiB of RAM.
 struct Guest {
     explicit Guest(Kvm const& kvm, Bytes const& code)
-        : vm(tests::must(Vm::create(kvm))),
-          ram(tests::must(MemoryBlock::create("ram", 1 << 20))),
-          vcpu(tests::must(vm->createVcpu(
-              0, cpuidFor(tests::must(cpuFeatures(CpuModel::Host, tests::must(kvm.supportedCpuid()))), 0, 1))))
+        : vm(tests::must(Vm::create(kvm))), ram(tests::must(MemoryBlock::create("ram", 1 << 20)))
     {
         slot = tests::must(
             vm->map(0, *ram, 0, ram->size(), MemoryMapper::Access::ReadWrite, MemoryMapper::DirtyLog::On));
+        tests::must(vm->createInterruptControllers());
+        vcpu = tests::must(vm->createVcpu(
+            0, cpuidFor(tests::must(cpuFeatures(CpuModel::Host, tests::must(kvm.supportedCpuid()))), 0, 1)));
         std::copy(code.begin(), code.end(), ram->data() + 4096);
         tests::must(ports.map(0x100, 1, port));
         tests::must(memory.map(0x80000000, 0x1000, registers));

@@ -144,10 +144,6 @@ Result<> Vm::open()
     std::uint64_t identityMap = layout::kvmIdentityMap;
     TRY(ioctlChecked(fd, KVM_SET_IDENTITY_MAP_ADDR, &identityMap, "KVM refuses the place of its identity map"));
     TRY(ioctlChecked(fd, KVM_SET_TSS_ADDR, layout::kvmTss, "KVM refuses the place of its task state"));
-    TRY(ioctlChecked(fd, KVM_CREATE_IRQCHIP, 0, "KVM cannot create the interrupt controllers"));
-    kvm_pit_config pit {};
-    pit.flags = KVM_PIT_SPEAKER_DUMMY; // port 0x61, which firmware uses to time delays
-    TRY(ioctlChecked(fd, KVM_CREATE_PIT2, &pit, "KVM cannot create the timer"));
     // An emulator that meets a hypercall takes it for the other vendor's instruction, puts its own in that place and
     // looks again. Where nothing but an emulator is, it does so for ever: there the guest gets the #UD of a processor
     // that knows neither. Elsewhere KVM may go on, for a guest that comes from the other vendor's processor.
@@ -163,6 +159,15 @@ Result<> Vm::open()
     m_maximumSlots = static_cast<unsigned>(std::max(capability(KVM_CAP_NR_MEMSLOTS), 32));
     for (unsigned gsi = 0; gsi < gsiCount; ++gsi)
         m_lines[gsi] = std::make_unique<Line>(fd, gsi);
+    return {};
+}
+
+Result<> Vm::createInterruptControllers()
+{
+    TRY(ioctlChecked(fd(), KVM_CREATE_IRQCHIP, 0, "KVM cannot create the interrupt controllers"));
+    kvm_pit_config pit {};
+    pit.flags = KVM_PIT_SPEAKER_DUMMY; // port 0x61, which firmware uses to time delays
+    TRY(ioctlChecked(fd(), KVM_CREATE_PIT2, &pit, "KVM cannot create the timer"));
     std::lock_guard const lock(m_mutex);
     return publishRoutes();
 }

@@ -178,6 +178,7 @@ Result<> PcMachine::assemble(std::optional<CpuFeatures> cpu)
     loop.call(
         [&] { m_pagesLostWatch = loop.watch(m_pagesLost.get(), EPOLLIN, [this](std::uint32_t) { pagesLost(); }); });
     TRY(guardMemory());
+    TRY(m_vm->createInterruptControllers());
     m_parts = m_board->parts();
     m_interruptChips = std::make_unique<KvmInterruptChips>(*m_vm);
     m_pit = std::make_unique<KvmPit>(*m_vm);

@@ -229,11 +229,11 @@ void MomentTest::computationGoesOnFromEachMoment()
 {
     GuestMachine guest("guests/compute.elf", "seconds=5 work=32");
     REQUIRE_OK(guest.start());
-    std::vector<std::string> moments;
-    for (int second = 1; second <= 3; ++second) {
-        QVERIFY2(guest.waitForLine("NOTE second " + QString::number(second), 20s), qPrintable(said(guest)));
-        moments.push_back(tests::must(guest.keepMoment(std::to_string(second))));
-    }
+    QVERIFY2(guest.waitForLine("NOTE second 1", 20s), qPrintable(said(guest)));
+    std::vector<std::string>
+        moments; // one after the other: on a slow host it may be done before another second is told
+    for (int i = 0; i < 3; ++i)
+        moments.push_back(tests::must(guest.keepMoment(std::to_string(i))));
     QVERIFY2(guest.waitForWholeLine("DONE 4 0 1", 30s), qPrintable(said(guest)));
     for (auto const& moment : moments) {
         guest.clearLines();

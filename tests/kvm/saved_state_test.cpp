@@ -388,7 +388,7 @@ void SavedStateTest::memoryIsAnonymousInTheEnd()
         QFile maps("/proc/self/maps");
         return !maps.open(QIODevice::ReadOnly) || maps.readAll().contains(directory.toUtf8());
     };
-    QTRY_VERIFY_WITH_TIMEOUT(!isShown(), 30000);
+    QTRY_VERIFY_WITH_TIMEOUT(!isShown(), 60000);
     qInfo("complete after %lld ms", timer.elapsed());
     QVERIFY(QDir(directory).removeRecursively());
     QTRY_VERIFY_WITH_TIMEOUT(

@@ -1,6 +1,8 @@
 #include "tests/images/qemu_tools.h"
+#include "tests/support/call_faults.h"
 #include "tests/support/checkpoint_story.h"
 #include "tests/support/killed_process.h"
+#include "vmm/base/log.h"
 #include "vmm/base/random.h"
 #include "vmm/block/overlay_files.h"
 #include "vmm/block/stream.h"
@@ -26,14 +28,16 @@ struct Chain {
     VmConfig config;
     Bytes content { Bytes(size) };
 
-    /// `base`: beside the disk, as it is called there.
-    Chain(std::string in, std::string const& baseName, DiskFormat configured, ImageFormat below)
+    /// `base`: beside the disk, as it is called there. `own`: so much up to its seventh MiB is in the disk's own
+    /// file.
+    Chain(std::string in, std::string const& baseName, DiskFormat configured, ImageFormat below,
+        std::uint64_t own = 2 * mib)
         : folder(std::move(in)), base(folder + "/" + baseName), top(folder + "/disk"), baseFormat(below)
     {
         fs::create_directories(folder);
         config.disks = { { .id = "disk0", .path = top, .format = configured } };
         make(base, { .format = baseFormat, .size = size }, 0, 6 * mib, 3);
-        make(top, { .size = size, .backingFile = baseName, .backingFormat = baseFormat }, 5 * mib, 7 * mib, 9);
+        make(top, { .size = size, .backingFile = baseName, .backingFormat = baseFormat }, 7 * mib - own, 7 * mib, 9);
     }
     void make(std::string const& path, NewImage const& what, std::uint64_t from, std::uint64_t to, unsigned seed)
     {
@@ -320,6 +324,69 @@ private slots:
         QCOMPARE(chain.problem(), QString());
         REQUIRE_OK(chain.commit());
         QCOMPARE(chain.problem(), QString());
+    }
+
+    void everyCallOfACommitCanFail_data()
+    {
+        QTest::addColumn<bool>("isCheckpoints");
+        QTest::addColumn<ImageFormat>("below");
+        QTest::addColumn<std::uint64_t>("baseSize");
+        QTest::newRow("to a person's raw base") << false << ImageFormat::Raw << size;
+        QTest::newRow("to a raw base that is shorter") << false << ImageFormat::Raw << 6 * mib;
+        QTest::newRow("to a person's qcow2 base") << false << ImageFormat::Qcow2 << size;
+        QTest::newRow("to a checkpoint's base") << true << ImageFormat::Raw << size;
+    }
+
+    /// With a full disk or an I/O error, once or for good, and with writes of which only half is done: the disk reads
+    /// the same, nothing half made is left, and the next try comes to the end.
+    void everyCallOfACommitCanFail()
+    {
+        QFETCH(bool, isCheckpoints);
+        QFETCH(ImageFormat, below);
+        QFETCH(std::uint64_t, baseSize);
+        auto const folder = path("a");
+        Chain const chain(folder, isCheckpoints ? "disk." + makeUuid() : "base.img",
+            isCheckpoints ? DiskFormat::Raw : DiskFormat::Qcow2, below, mib / 4);
+        if (baseSize != size)
+            fs::resize_file(chain.base, baseSize);
+        auto const before = path("before");
+        fs::copy(folder, before);
+        unsigned at = 0;
+        for (bool goesOn = true; goesOn; ++at) {
+            using enum CallFault::Way;
+            std::vector ways { Once, FromThenOn };
+            for (std::size_t i = 0; i < ways.size() && goesOn; ++i) {
+                CallFault const fault { at, ways[i], (at + i) % 2 == 0 ? EIO : ENOSPC };
+                auto const told = tellWithFaults([&]() -> QString {
+                    if (!CallFaults::begin())
+                        ::_exit(3);
+                    setLogLevel(LogLevel::Off);
+                    CallFaults::plan(fault);
+                    auto const outcome = chain.commit();
+                    CallFaults::end();
+                    bool const mayFail = CallFaults::hasStruck() && fault.way != Short;
+                    return outcome || mayFail ? QString() : QString::fromStdString(outcome.error().message());
+                });
+                goesOn = told.hasStruck;
+                if (told.wasWrite && ways.back() != Torn && ways.back() != Short)
+                    ways.push_back(at % 2 == 0 ? Torn : Short);
+                auto const where = QStringLiteral("call %1, way %2: ").arg(at).arg(int(fault.way));
+                QVERIFY2(told.wrong.isEmpty(), qPrintable(where + told.wrong));
+                auto const found = chain.problem();
+                QVERIFY2(found.isEmpty(), qPrintable(where + found));
+                for (auto const& entry : fs::directory_iterator(folder))
+                    QVERIFY2(entry.path() == chain.base || entry.path() == chain.top,
+                        qPrintable(where + entry.path().c_str()));
+                auto const again = chain.commit();
+                bool const wasDone = !again && again.error().code == ErrorCode::Unsupported;
+                QVERIFY2(again || wasDone, qPrintable(where + (again ? "" : again.error().message().c_str())));
+                QCOMPARE(chain.problem(), QString());
+                QCOMPARE(fs::exists(chain.base), !isCheckpoints);
+                fs::remove_all(folder);
+                fs::copy(before, folder);
+            }
+        }
+        QVERIFY2(at > 8, qPrintable(QString::number(at)));
     }
 
     void killedAtAnyInstant_data()

@@ -41,14 +41,32 @@ bool canTakeThePlace(ClosedDisk const& disk, ImageInfo const& top, ImageInfo con
     return base.format == ImageFormat::Qcow2 && below.starts_with(prefix) && isUuid(below.substr(prefix.size()));
 }
 
-Result<> putDown(BlockImage& top, BlockImage& base, CopyProgress const& progress)
+Result<> emptyFile(ClosedDisk const& disk, ImageInfo const& top)
+{
+    auto const fresh = disk.path + ".going-back"; // the name of what is about to take a disk's place
+    TRY(removeFile(fresh));
+    auto const placed = [&]() -> Result<> {
+        auto const below = TRY(backingNameOf(disk.path));
+        TRY(createImage(
+            fresh, { .size = top.virtualSize, .backingFile = below, .backingFormat = top.backing[0].format }));
+        TRY(syncFile(fresh));
+        return renameFile(fresh, disk.path);
+    }();
+    if (!placed)
+        ignore(removeFile(fresh));
+    return placed;
+}
+
+}
+
+Result<> writeToBase(BlockImage& disk, BlockImage& base, CopyProgress const& progress)
 {
     using Kind = BlockImage::Mapping::Kind;
     Bytes data(pieceBytes);
-    for (std::uint64_t offset = 0; offset < top.size();) {
-        if (progress && !progress(offset, top.size()))
+    for (std::uint64_t offset = 0; offset < disk.size();) {
+        if (progress && !progress(offset, disk.size()))
             return fail(ErrorCode::Cancelled, "the disk is as it was");
-        auto const own = TRY(top.map(offset, std::min(top.size() - offset, lookBytes)));
+        auto const own = TRY(disk.map(offset, std::min(disk.size() - offset, lookBytes)));
         if (own.kind == Kind::Zero)
             TRY(base.runSync(BlockRequest::Kind::WriteZeroes, offset, own.length));
         if (own.kind == Kind::Zero || own.kind == Kind::Unallocated) {
@@ -56,7 +74,7 @@ Result<> putDown(BlockImage& top, BlockImage& base, CopyProgress const& progress
             continue;
         }
         auto const part = ByteSpan(data).first(std::min(own.length, pieceBytes));
-        TRY(top.readSync(offset, part));
+        TRY(disk.readSync(offset, part));
         for (std::size_t at = 0; at < part.size(); at += zeroPiece) {
             auto const piece = part.subspan(at, std::min(zeroPiece, part.size() - at));
             if (!isZero(piece))
@@ -67,18 +85,6 @@ Result<> putDown(BlockImage& top, BlockImage& base, CopyProgress const& progress
         offset += part.size();
     }
     return base.flushSync();
-}
-
-Result<> emptyFile(ClosedDisk const& disk, ImageInfo const& top)
-{
-    auto const fresh = disk.path + ".going-back"; // the name of what is about to take a disk's place
-    TRY(removeFile(fresh));
-    auto const below = TRY(backingNameOf(disk.path));
-    TRY(createImage(fresh, { .size = top.virtualSize, .backingFile = below, .backingFormat = top.backing[0].format }));
-    TRY(syncFile(fresh));
-    return renameFile(fresh, disk.path);
-}
-
 }
 
 Result<> commitDisk(IoEngine& engine, ClosedDisk const& disk, CopyProgress const& progress)
@@ -112,7 +118,7 @@ Result<> commitDisk(IoEngine& engine, ClosedDisk const& disk, CopyProgress const
         };
         auto file = TRY(HostFile::open(disk.path, Access::ReadWrite, options.cache, options.lock));
         auto const top = TRY(BlockImage::open(engine, std::move(file), options, openBase));
-        TRY(putDown(*top, *top->backing(), progress));
+        TRY(writeToBase(*top, *top->backing(), progress));
     }
     TRY(canTakeThePlace(disk, info, base) ? renameFile(base.path, disk.path) : emptyFile(disk, info));
     return syncFolder(disk.path);

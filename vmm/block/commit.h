@@ -11,6 +11,10 @@ struct ClosedDisk {
     ImageFormat configured = ImageFormat::Qcow2; ///< see formatInPlace()
 };
 
+/// What of a disk's own file is not in the file directly below it, `base`, is written there; durable after. The disk
+/// reads the same at each instant, for what changes below is what it has of its own.
+Result<> writeToBase(BlockImage& disk, BlockImage& base, CopyProgress const& progress = {});
+
 /// Puts what a disk's own file holds into the file directly below it. A file of the disk's checkpoints then takes the
 /// disk's place, so that the chain is shorter by one; any other keeps its name, and the disk's own file is empty after.
 /// Busy, by name, where another image of the folder or a fork needs that file as it is; of moments and other machines

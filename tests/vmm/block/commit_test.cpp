@@ -1,0 +1,141 @@
+#include "tests/fakes/disk_model.h"
+#include "tests/fakes/fake_block_file.h"
+#include "tests/support/suite.h"
+#include "vmm/base/log.h"
+#include "vmm/block/commit.h"
+
+using namespace vmm;
+using namespace tests;
+
+namespace {
+
+constexpr std::uint64_t part = 256 << 10, size = 3 * part;
+
+/// An overlay over a file that is to get all that it has.
+struct Chain {
+    ImageFormat below;
+    FakeDisk base, top;
+    Bytes content { Bytes(size) };
+    InlineEngine engine;
+
+    Chain(ImageFormat format, unsigned clusterBits) : below(format)
+    {
+        make(base, { .format = below, .size = size, .clusterBits = clusterBits }, 0, 2 * part, 3);
+        make(
+            top, { .size = size, .clusterBits = 14, .backingFile = "base", .backingFormat = below }, part, 3 * part, 5);
+    }
+    void make(FakeDisk& disk, NewImage const& what, std::uint64_t from, std::uint64_t to, unsigned seed)
+    {
+        {
+            FakeBlockFile file(disk);
+            must(formatImage(file, what));
+        }
+        auto const image = must(open(disk, base));
+        std::mt19937 random(seed);
+        for (auto at = from; at < to; at += 64 << 10) {
+            Bytes const data(24 << 10, static_cast<std::uint8_t>(1 + random() % 200));
+            must(image->writeSync(at, data));
+            std::ranges::copy(data, content.begin() + static_cast<std::ptrdiff_t>(at));
+        }
+        if (&disk == &top) { // zeros that hide what is below
+            must(image->runSync(BlockRequest::Kind::WriteZeroes, 0, part / 2));
+            std::fill_n(content.begin(), part / 2, std::uint8_t(0));
+        }
+        must(image->flushSync());
+    }
+    /// `disk`, as its header says; where that is the overlay, over `under`.
+    Result<std::unique_ptr<BlockImage>> open(FakeDisk& disk, FakeDisk& under)
+    {
+        ImageOptions options;
+        options.format = &disk == &top ? ImageFormat::Qcow2 : below;
+        return BlockImage::open(engine, std::make_unique<FakeBlockFile>(disk), options,
+            [this, &under](std::string const&, std::optional<ImageFormat>) { return open(under, under); });
+    }
+    Result<> commit(FakeDisk& under)
+    {
+        auto const disk = TRY(open(top, under));
+        return writeToBase(*disk, *disk->backing());
+    }
+    /// The first thing that is wrong with it, read over `under`; empty: nothing.
+    QString problem(FakeDisk& disk, FakeDisk& under)
+    {
+        Bytes data(size);
+        auto const image = open(disk, under);
+        auto const got = image ? (*image)->readSync(0, data) : fail(image.error());
+        if (!got)
+            return QString::fromStdString(got.error().message());
+        return data == content
+            ? QString()
+            : QStringLiteral("byte %1 is another").arg(std::ranges::mismatch(data, content).in1 - data.begin());
+    }
+};
+
+}
+
+/// The file below a disk gets what the disk has of its own. What the host does to the files' names and to a whole
+/// chain is in tests/images/disk_chain_test.cpp.
+class CommitTest : public QObject {
+    Q_OBJECT
+
+private slots:
+    void initTestCase() { setLogLevel(LogLevel::Off); }
+    void cleanupTestCase() { setLogLevel(LogLevel::Info); }
+
+    void whateverHappensToTheBaseTheDiskReadsTheSame_data()
+    {
+        QTest::addColumn<ImageFormat>("below");
+        QTest::addColumn<unsigned>("clusterBits");
+        QTest::addColumn<FakeDisk::Fault>("fault");
+        QTest::addColumn<bool>("stays");
+        for (auto const& [name, fault, stays] : { std::tuple("full disk", FakeDisk::Fault::Fail, false),
+                 { "full disk for good", FakeDisk::Fault::Fail, true }, { "torn", FakeDisk::Fault::Torn, false },
+                 { "power cut", FakeDisk::Fault::PowerCut, false } }) {
+            QTest::addRow("raw, %s", name) << ImageFormat::Raw << 16U << fault << stays;
+            QTest::addRow("qcow2, %s", name) << ImageFormat::Qcow2 << 16U << fault << stays;
+            QTest::addRow("qcow2 of small clusters, %s", name) << ImageFormat::Qcow2 << 12U << fault << stays;
+        }
+    }
+
+    void whateverHappensToTheBaseTheDiskReadsTheSame()
+    {
+        QFETCH(ImageFormat, below);
+        QFETCH(unsigned, clusterBits);
+        QFETCH(FakeDisk::Fault, fault);
+        QFETCH(bool, stays);
+        std::uint64_t total = 0;
+        for (std::uint64_t at = 0; at <= total; ++at) {
+            Chain chain(below, clusterBits);
+            auto& base = chain.base;
+            auto const before = base.operations;
+            base.fault = at == 0 ? FakeDisk::Fault::None : fault;
+            base.faultAt = before + at - 1;
+            base.faultStays = stays;
+            auto const outcome = chain.commit(base);
+            if (at == 0)
+                total = base.operations - before;
+            QVERIFY2(outcome || at != 0, outcome ? "" : outcome.error().message().c_str());
+            for (unsigned survivors = 0; survivors < 4; ++survivors) {
+                // The last of them: without a power cut.
+                FakeDisk left(survivors == 3 ? base.content : base.afterPowerCut(survivors));
+                auto const where
+                    = QStringLiteral("operation %1 of %2, survivors %3: ").arg(at).arg(total).arg(survivors);
+                auto const found = chain.problem(chain.top, left);
+                QVERIFY2(found.isEmpty(), qPrintable(where + found));
+                if (outcome) {
+                    auto const alone = chain.problem(left, left);
+                    QVERIFY2(alone.isEmpty(), qPrintable(where + "it was done, and " + alone));
+                    continue;
+                }
+                auto const again = chain.commit(left);
+                QVERIFY2(again, again ? "" : qPrintable(where + again.error().message().c_str()));
+                FakeDisk durable(left.afterPowerCut(0));
+                auto const alone = chain.problem(durable, durable);
+                QVERIFY2(alone.isEmpty(), qPrintable(where + "again: " + alone));
+            }
+        }
+        QVERIFY(total > 8);
+    }
+};
+
+REGISTER_SUITE(CommitTest);
+#include "commit_test.moc"

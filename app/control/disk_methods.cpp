@@ -59,9 +59,9 @@ void commit(MachineRunner& machine, Json const& params, Reply const& reply)
     auto const files = params.value("files", Json(1u));
     if (!files.is_number_unsigned() || files.get<std::uint64_t>() < 1 || files.get<std::uint64_t>() > mostFiles)
         return reply(vmm::fail(vmm::ErrorCode::InvalidArgument, "\"files\" is 1 to 64"));
-    commitDisk(machine, textIn(params, "disk"), files.get<unsigned>(), plain(reply));
-}
-
+    using enum vmm::OtherImages::Unreadable;
+    commitDisk(machine, textIn(params, "disk"), files.get<unsigned>(), flagIn(params, "force") ? Ignore : Refuse,
+        plain(reply));
 }
 
 bool callDiskMethod(MachineRunner& machine, std::string const& method, Json const& params, Reply const& reply)

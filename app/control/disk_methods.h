@@ -14,7 +14,8 @@ namespace app::control {
 /// list   | | disks: each id, and path, format, bytes, allocatedBytes, below; or error
 ///        | | below: the files that it stands on, the nearest first, each path, format, bytes, allocatedBytes
 /// stream | disk; onto: the file below it that it goes on standing on, without which it stands on none | nothing
-/// commit | disk; files: how many times down the chain, without which once | nothing
+/// commit | disk; files: how many times down the chain, without which once; force: other images that cannot be read do
+///        | not matter | nothing
 ///
 /// stream and commit take long: machine.progress tells of them, machine.cancel ends them. commit is for a machine that
 /// is off.

@@ -315,7 +315,7 @@ struct CommandLine {
                 "list tells which files those are; stream makes a disk independent of them, also while the machine "
                 "runs: what it has of them is copied into its own file; commit puts what its own file holds into the "
                 "file below it, while the machine is off and nobody else needs that as it is. Both can be broken off: "
-                "nothing is lost")
+                "nothing is lost. A file on which nobody stands any more is yours to delete")
             ->required()
             ->check(CLI::IsMember({ "list", "stream", "commit" }));
         added->add_option("machine", disk.machine, "The machine's name or uuid")->required();
@@ -325,6 +325,7 @@ struct CommandLine {
         added
             ->add_option("--files", disk.files, "Of commit: so many files down, if nobody else needs them; one without")
             ->check(CLI::Range(1, 64));
+        added->add_flag("--force", disk.force, "Of commit: images of other machines that cannot be read do not matter");
     }
 
     void addUsb()

@@ -38,6 +38,8 @@ int disk(DiskOptions const& options, Surroundings& around, Output const& output)
         return output.failed({ vmm::ErrorCode::InvalidArgument, "--onto goes with stream", 0 });
     if (options.files && options.action != "commit")
         return output.failed({ vmm::ErrorCode::InvalidArgument, "--files goes with commit", 0 });
+    if (options.force && options.action != "commit")
+        return output.failed({ vmm::ErrorCode::InvalidArgument, "--force goes with commit", 0 });
     Json params = Json::object();
     if (!isList)
         params["disk"] = options.disk;
@@ -45,6 +47,8 @@ int disk(DiskOptions const& options, Surroundings& around, Output const& output)
         params["onto"] = absolute(options.onto);
     if (options.files)
         params["files"] = *options.files;
+    if (options.force)
+        params["force"] = true;
     auto const answer = callOnMachine(options.machine, "disk." + options.action, std::move(params), around, output);
     if (!answer)
         return output.failed(answer.error());
@@ -52,6 +56,10 @@ int disk(DiskOptions const& options, Surroundings& around, Output const& output)
         output.value(*answer);
     else if (isList)
         print((*answer)["disks"], output);
+    else if (options.action == "stream")
+        output.text(fmt::format("{} does not need what it stood on any more. Files of yours stay: delete them if "
+                                "nothing else needs them.",
+            options.disk));
     return Done;
 }
 

@@ -120,6 +120,7 @@ struct DiskOptions {
     std::string machine, disk;
     std::string onto;              ///< stream
     std::optional<unsigned> files; ///< commit
+    bool force = false;            ///< commit
 };
 int disk(DiskOptions const& options, Surroundings& around, Output const& output);
 

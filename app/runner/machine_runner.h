@@ -192,7 +192,7 @@ public:
     void streamDisk(std::string disk, std::string onto, Completion done = {});
     /// What a disk's own file holds goes into the file below it, up to `files` times down the chain, where neither a
     /// moment nor one of `others` needs that as it is: job "commit", of a machine that is off.
-    void commitDisk(std::string disk, unsigned files, std::vector<vmm::OtherImage> others, Completion done = {});
+    void commitDisk(std::string disk, unsigned files, vmm::OtherImages others, Completion done = {});
     /// What is under way in the machine, and what is being worked on beside it.
     void cancelJob(Completion done = {});
     /// The moment that is being kept, if one is: nothing of it stays.

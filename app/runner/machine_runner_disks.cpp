@@ -46,7 +46,7 @@ vmm::Result<> MachineRunner::Private::streamLive(vmm::command::StreamDisk const&
 }
 
 void MachineRunner::Private::commitDisk(
-    std::string const& disk, unsigned files, std::vector<vmm::OtherImage> const& others, Completion const& done)
+    std::string const& disk, unsigned files, vmm::OtherImages const& others, Completion const& done)
 {
     if (machine) {
         return finish(done,
@@ -100,7 +100,7 @@ void MachineRunner::streamDisk(std::string disk, std::string onto, Completion do
         done);
 }
 
-void MachineRunner::commitDisk(std::string disk, unsigned files, std::vector<vmm::OtherImage> others, Completion done)
+void MachineRunner::commitDisk(std::string disk, unsigned files, vmm::OtherImages others, Completion done)
 {
     m_private->post([this, done, files, disk = std::move(disk),
                         others = std::move(others)] { m_private->commitDisk(disk, files, others, done); },

@@ -269,8 +269,7 @@ struct MachineRunner::Private {
     // machine_runner_disks.cpp
 
     void streamDisk(std::string const& disk, std::string const& onto, Completion const& done);
-    void commitDisk(
-        std::string const& disk, unsigned files, std::vector<vmm::OtherImage> const& others, Completion const& done);
+    void commitDisk(std::string const& disk, unsigned files, vmm::OtherImages const& others, Completion const& done);
     /// On a worker: tells the machine, and waits.
     vmm::Result<> streamLive(vmm::command::StreamDisk const& command);
     /// Does `what` while the machine is off and stays so.

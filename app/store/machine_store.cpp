@@ -67,6 +67,20 @@ struct Leftovers {
     }
 };
 
+/// With paths made absolute, and disks of the formats that they have now.
+vmm::Result<vmm::VmConfig> readConfigIn(std::string const& directory, std::string const& id)
+{
+    auto const path = directory + "/machine.json";
+    auto const text = TRY(readWholeFile(path, configLimit));
+    auto config = TRY_WITHIN(path, vmm::configFromText(text));
+    if (config.uuid != id)
+        return vmm::fail(vmm::ErrorCode::Corrupt, fmt::format("{} says that it is machine {}", path, config.uuid));
+    makePathsAbsolute(config, directory);
+    for (auto& disk : config.disks)
+        disk.format = vmm::formatNow(disk); // a moment may have made a raw one qcow2
+    return config;
+}
+
 template<typename Config>
 auto* diskOf(Config& config, std::string const& id)
 {
@@ -200,19 +214,33 @@ std::vector<StoredMachine> MachineStore::list() const
     return machines;
 }
 
+std::vector<StoredMachine> MachineStore::removed() const
+{
+    std::vector<StoredMachine> machines;
+    std::error_code error;
+    for (files::directory_iterator item(m_root + "/trash", error), end; item != end; item.increment(error)) {
+        auto const name = item->path().filename().string();
+        auto const id = name.substr(0, name.find('.'));
+        if (!isMachineId(id))
+            continue;
+        auto config = readConfigIn(item->path(), id);
+        machines.push_back({ id, item->path(), {}, {}, false, {} });
+        if (config) {
+            machines.back().config = std::move(*config);
+        } else {
+            machines.back().config.name = id;
+            machines.back().problem = config.error();
+        }
+    }
+    return machines;
+}
+
 vmm::Result<StoredMachine> MachineStore::load(std::string const& id) const
 {
     if (!isMachineId(id))
         return vmm::fail(vmm::ErrorCode::NotFound, fmt::format("\"{}\" is no machine's uuid", id));
     auto const directory = directoryOf(id);
-    auto const path = directory + "/machine.json";
-    auto const text = TRY(readWholeFile(path, configLimit));
-    auto config = TRY_WITHIN(path, vmm::configFromText(text));
-    if (config.uuid != id)
-        return vmm::fail(vmm::ErrorCode::Corrupt, fmt::format("{} says that it is machine {}", path, config.uuid));
-    makePathsAbsolute(config, directory);
-    for (auto& disk : config.disks)
-        disk.format = vmm::formatNow(disk); // a moment may have made a raw one qcow2
+    auto config = TRY(readConfigIn(directory, id));
     auto const places = placesOf(id);
     auto const going = momentOnTheWay(places.timelineFolder);
     bool const isSuspended = vmm::holdsSavedMachine(places.stateDirectory) || (going && !going->empty());

@@ -69,6 +69,8 @@ public:
     /// Sorted by name, then id.
     std::vector<StoredMachine> list() const;
     vmm::Result<StoredMachine> load(std::string const& id) const;
+    /// What lies in the trash and can still come back.
+    std::vector<StoredMachine> removed() const;
     /// By uuid, name, or the unambiguous beginning of a uuid (4 characters and more).
     vmm::Result<StoredMachine> find(std::string const& nameOrId) const;
 

@@ -78,6 +78,7 @@ private slots:
         QCOMPARE(bench.call({ "disk", "stream", "web", "disk7" }).code, 1);
         QCOMPARE(bench.call({ "disk", "stream", "web", "disk0", "--files", "2" }).code, 1);
         QCOMPARE(bench.call({ "disk", "commit", "web", "disk0", "--onto", bench.base }).code, 1);
+        QCOMPARE(bench.call({ "disk", "stream", "web", "disk0", "--force" }).code, 1);
         QCOMPARE(bench.call({ "disk", "stream", "web", "disk0", "--onto", bench.base }).code, 1); // directly already
         QCOMPARE(bench.call({ "disk", "list", "nobody" }).code, 1);
         QCOMPARE(bench.below().size(), 1);
@@ -100,7 +101,23 @@ private slots:
         auto const refused = bench.call({ "disk", "commit", "web", "disk0" });
         QCOMPARE(refused.code, 1);
         QVERIFY2(refused.err.contains("the machine \"db\" needs"), refused.err.constData());
+        // What cannot be read may need it, in the trash too.
         QVERIFY(QFile::remove(QString::fromStdString(moved)));
+        auto const unknown = bench.call({ "disk", "commit", "web", "disk0" });
+        QCOMPARE(unknown.code, 1);
+        for (auto const* part : { moved.c_str(), "the machine \"db\"", "may need", "--force" })
+            QVERIFY2(unknown.err.contains(part), unknown.err.constData());
+        REQUIRE_OK(bench.store.remove(db.id));
+        auto const removed = bench.call({ "disk", "commit", "web", "disk0" });
+        QVERIFY2(removed.code == 1 && removed.err.contains("the removed machine \"db\""), removed.err.constData());
+        QCOMPARE(bench.call({ "disk", "commit", "web", "disk0", "--force" }).code, 0);
+        REQUIRE_OK(bench.store.emptyTrash());
+        auto const unreadable = bench.store.machinesDirectory() + "/0f0f0f0f-2a4f-4d0a-9a64-0d4f0e5b7c11";
+        QDir().mkpath(QString::fromStdString(unreadable));
+        REQUIRE_OK(writeWholeFile(unreadable + "/machine.json", vmm::bytesOf("{")));
+        auto const broken = bench.call({ "disk", "commit", "web", "disk0" });
+        QVERIFY2(broken.code == 1 && broken.err.contains("0f0f0f0f"), broken.err.constData());
+        QVERIFY(QDir(QString::fromStdString(unreadable)).removeRecursively());
 
         QCOMPARE(bench.call({ "moment", "take", "web", "--name", "mine" }).code, 0);
         auto const needed = bench.call({ "disk", "commit", "web", "disk0" });

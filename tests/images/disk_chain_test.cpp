@@ -100,7 +100,7 @@ struct Chain {
         return filesBelow(open(engine)->info());
     }
     Result<> stream(std::string const& onto = {}) const { return streamStillDisk(config, "disk0", onto, {}); }
-    Result<> commit(std::vector<OtherImage> const& others = {}, unsigned files = 1) const
+    Result<> commit(OtherImages const& others = {}, unsigned files = 1) const
     {
         return commitStillDisk(config, "disk0", files, nullptr, others, {});
     }
@@ -299,12 +299,13 @@ private slots:
         fs::remove(path("link"));
         auto const elsewhere = path("elsewhere.qcow2");
         must(createImage(elsewhere, { .size = size, .backingFile = chain.base, .backingFormat = ImageFormat::Raw }));
-        auto const said = refusal(chain.commit({ { "the machine \"web\"",
-            { .id = "disk0", .path = elsewhere, .format = DiskFormat::Qcow2, .backing = { chain.base } } } }));
+        OtherImages::Image const web { "the machine \"web\"",
+            { .id = "disk0", .path = elsewhere, .format = DiskFormat::Qcow2, .backing = { chain.base } } };
+        auto const said = refusal(chain.commit({ .images = { web } }));
         QVERIFY2(said.contains("the machine \"web\" needs"), qPrintable(said));
-        QVERIFY(refusal(chain.commit({ { "the machine \"db\"",
-                            { .id = "disk0", .path = chain.base, .format = DiskFormat::Raw } } }))
-                    .contains("the machine \"db\" needs"));
+        OtherImages::Image const db { "the machine \"db\"",
+            { .id = "disk0", .path = chain.base, .format = DiskFormat::Raw } };
+        QVERIFY(refusal(chain.commit({ .images = { db } })).contains("the machine \"db\" needs"));
         {
             InlineEngine engine;
             REQUIRE_OK(chain.open(engine)->takeSnapshot({ .id = "1", .name = "mine" }));
@@ -313,6 +314,79 @@ private slots:
         QCOMPARE(chain.stream().error().code, ErrorCode::Unsupported);
         QCOMPARE(must(backingNameOf(chain.top)), before);
         QCOMPARE(chain.problem(), QString());
+    }
+
+    /// A moment of another machine stands on it, whose disk does not any more.
+    void whatAnotherMachinesMomentNeedsIsNamed()
+    {
+        Chain const chain(path("a"), "base.img", DiskFormat::Qcow2, ImageFormat::Raw);
+        fs::create_directory(path("b"));
+        auto const other = path("b") + "/disk.qcow2", kept = other + "." + makeUuid();
+        must(createImage(other, { .size = size }));
+        must(createImage(kept, { .size = size, .backingFile = chain.base, .backingFormat = ImageFormat::Raw }));
+        OtherImages::Image const web { "the machine \"web\"",
+            { .id = "disk0", .path = other, .format = DiskFormat::Qcow2, .backing = { chain.base } } };
+        auto const refused = chain.commit({ .images = { web } });
+        QVERIFY2(!refused && refused.error().message().find("the machine \"web\" needs") != std::string::npos,
+            refused ? "" : refused.error().message().c_str());
+        fs::remove(kept);
+        REQUIRE_OK(chain.commit({ .images = { web } }));
+    }
+
+    void whatCannotBeReadMayNeedTheBase_data()
+    {
+        QTest::addColumn<QString>("folder"); // of the other image
+        QTest::addColumn<DiskFormat>("format");
+        QTest::addColumn<bool>("isThere");
+        QTest::addColumn<bool>("namesBase");
+        QTest::addColumn<bool>("mayNeed");
+        QTest::newRow("damaged, beside the base") << "a" << DiskFormat::Qcow2 << true << false << true;
+        QTest::newRow("gone from beside the base") << "a" << DiskFormat::Qcow2 << false << false << false;
+        QTest::newRow("damaged, elsewhere") << "b" << DiskFormat::Qcow2 << true << false << false;
+        QTest::newRow("damaged, elsewhere, names the base") << "b" << DiskFormat::Qcow2 << true << true << true;
+        QTest::newRow("gone, names the base") << "b" << DiskFormat::Qcow2 << false << true << true;
+        QTest::newRow("a raw disk stands on nothing") << "a" << DiskFormat::Raw << false << false << false;
+    }
+
+    void whatCannotBeReadMayNeedTheBase()
+    {
+        QFETCH(QString, folder);
+        QFETCH(DiskFormat, format);
+        QFETCH(bool, isThere);
+        QFETCH(bool, namesBase);
+        QFETCH(bool, mayNeed);
+        Chain const chain(path("a"), "base.img", DiskFormat::Qcow2, ImageFormat::Raw);
+        fs::create_directory(path("b"));
+        auto const other = path(folder.toStdString()) + "/other.qcow2";
+        if (isThere)
+            QemuTools::writeFile(QString::fromStdString(other), bytesOf("no image any more"));
+        OtherImages others { .images
+            = { { "the machine \"web\"", { .id = "disk0", .path = other, .format = format } } } };
+        if (namesBase)
+            others.images[0].disk.backing = { chain.base };
+        auto const first = chain.commit(others);
+        QCOMPARE(first.has_value(), !mayNeed);
+        if (mayNeed) {
+            QCOMPARE(first.error().code, ErrorCode::Busy);
+            for (auto const& part : { other, std::string("the machine \"web\""), chain.base, std::string("--force") })
+                QVERIFY2(first.error().message().find(part) != std::string::npos, first.error().message().c_str());
+            QCOMPARE(chain.problem(), QString());
+        }
+        others.unreadable = OtherImages::Unreadable::Ignore;
+        REQUIRE_OK(chain.commit(others));
+        QCOMPARE(chain.problem(), QString());
+    }
+
+    void aMachineThatCannotBeReadMayNeedIt()
+    {
+        OtherImages others { .images = {}, .unknown = { "the machine \"web\"" } };
+        Chain const chain(path("a"), "base.img", DiskFormat::Qcow2, ImageFormat::Raw);
+        QCOMPARE(chain.commit(others).error().code, ErrorCode::Busy);
+        // A checkpoint's file has a name that nobody else knows.
+        Chain const own(path("b"), "disk." + makeUuid(), DiskFormat::Raw, ImageFormat::Raw);
+        REQUIRE_OK(own.commit(others));
+        others.unreadable = OtherImages::Unreadable::Ignore;
+        REQUIRE_OK(chain.commit(others));
     }
 
     void aCancelledCommitChangesNothing()

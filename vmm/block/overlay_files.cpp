@@ -101,6 +101,16 @@ Result<std::vector<std::string>> imagesOn(std::string const& path)
     return images;
 }
 
+Result<std::vector<std::string>> checkpointFilesOf(std::string const& disk)
+{
+    std::vector<std::string> files;
+    for (auto const& name : TRY(namesIn(folderOf(disk)))) {
+        if (name.starts_with(nameOf(disk) + ".") && isCheckpointName(name))
+            files.push_back(folderOf(disk) + name);
+    }
+    return files;
+}
+
 Result<> OverlayFiles::tell(std::uint64_t done, std::uint64_t total) const
 {
     if (m_progress && !m_progress(done, total))

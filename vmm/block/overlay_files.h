@@ -13,6 +13,8 @@ Result<std::string> backingNameOf(std::string const& path);
 bool isCheckpointName(std::string const& path);
 /// The images of the same folder that stand on this file.
 Result<std::vector<std::string>> imagesOn(std::string const& path);
+/// What the checkpoints of a disk have put beside it.
+Result<std::vector<std::string>> checkpointFilesOf(std::string const& disk);
 
 /// The files below one disk. What they read is not changed, and the disk's own file is not written to: it and they may
 /// be in use meanwhile. Cut off at any instant, nothing is lost, and the next try removes what is half made.

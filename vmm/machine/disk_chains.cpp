@@ -1,11 +1,13 @@
 #include "vmm/machine/disk_chains.h"
 
 #include "vmm/block/commit.h"
+#include "vmm/block/overlay_files.h"
 #include "vmm/block/stream.h"
 #include "vmm/machine/moment_disks.h"
 #include "vmm/machine/saved_machine.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <fmt/format.h>
 
 namespace vmm {
@@ -66,18 +68,67 @@ Result<> checkNoMomentNeeds(timeline::Timeline const& past, DiskConfig const& di
     return {};
 }
 
-Result<> checkNoOtherNeeds(IoEngine& engine, std::vector<OtherImage> const& others, std::string const& base)
+/// Whether an image that cannot be read can stand on `base`. What is opened below one lies in its own folder, or its
+/// configuration names it, or it lies in the folder of one of those.
+bool mayStandOn(DiskConfig const& disk, std::string const& path, std::string const& base)
 {
-    for (auto const& other : others) {
-        auto const info = look(engine, other.disk.path, optionsNow(other.disk));
-        bool const stands = info
-            && std::ranges::any_of(info->backing, [&](auto const& below) { return isSameFile(below.path, base); });
-        if (stands || isSameFile(other.disk.path, base))
-            return fail(ErrorCode::Busy, fmt::format("{} needs {} as it is", other.whose, base));
+    namespace fs = std::filesystem;
+    std::error_code error;
+    if (disk.format == DiskFormat::Raw && path == disk.path && !isCheckpointName(base))
+        return false;
+    if (std::ranges::any_of(disk.backing, [&](auto const& below) { return isSameFile(below, base); }))
+        return true;
+    auto const folder = fs::canonical(base, error).parent_path();
+    auto const mayBeIn = [&](std::string const& image) {
+        auto const canonical = fs::weakly_canonical(image, error);
+        return error || canonical.parent_path() == folder;
+    };
+    if (std::ranges::any_of(disk.backing, mayBeIn))
+        return true;
+    // What is gone from a folder that can be looked into stands on nothing.
+    bool const isGone = fs::symlink_status(path, error).type() == fs::file_type::not_found;
+    return !isGone && mayBeIn(path);
+}
+
+Result<> checkNoOtherNeeds(IoEngine& engine, OtherImages const& others, std::string const& base)
+{
+    bool const asks = others.unreadable == OtherImages::Unreadable::Refuse;
+    // A checkpoint's file is named by nobody but the disk that it was.
+    if (asks && !others.unknown.empty() && !isCheckpointName(base)) {
+        return fail(ErrorCode::Busy,
+            fmt::format("{} cannot be read and may need {} as it is: mend or remove it, or say that it does not matter "
+                        "(chronoctl: --force)",
+                others.unknown.front(), base));
+    }
+    for (auto const& [whose, disk] : others.images) {
+        auto const needs
+            = [&, &whose = whose] { return fail(ErrorCode::Busy, fmt::format("{} needs {} as it is", whose, base)); };
+        auto const check
+            = [&, &whose = whose, &disk = disk](std::string const& path, ImageOptions const& options) -> Result<> {
+            if (isSameFile(path, base))
+                return needs();
+            auto const info = look(engine, path, options);
+            if (info) {
+                bool const stands = std::ranges::any_of(
+                    info->backing, [&](auto const& below) { return isSameFile(below.path, base); });
+                return stands ? needs() : Result<>();
+            }
+            if (!asks || !mayStandOn(disk, path, base))
+                return {};
+            return fail(ErrorCode::Busy,
+                fmt::format("{} of {} cannot be read ({}) and may need {} as it is: make it readable, or say that it "
+                            "does not matter (chronoctl: --force)",
+                    path, whose, info.error().message(), base));
+        };
+        auto options = optionsNow(disk);
+        TRY(check(disk.path, options));
+        // Its moments may need what it does not stand on any more. Where its folder cannot be read, it has been told.
+        options.format.reset();
+        for (auto const& kept : checkpointFilesOf(disk.path).value_or(std::vector<std::string>()))
+            TRY(check(kept, options));
     }
     return {};
 }
-
 }
 
 std::vector<DiskChain> diskChains(VmConfig const& config)
@@ -106,7 +157,7 @@ Result<> streamStillDisk(
 }
 
 Result<> commitStillDisk(VmConfig const& config, std::string const& disk, unsigned files,
-    timeline::Timeline const* past, std::vector<OtherImage> const& others, ChainProgress const& progress)
+    timeline::Timeline const* past, OtherImages const& others, ChainProgress const& progress)
 {
     auto const& its = *TRY(writableDisk(config, disk));
     InlineEngine engine;

@@ -370,8 +370,8 @@
         <translation>%1 von dem unabhängig machen, worauf sie steht</translation>
     </message>
     <message>
-        <source>What the disk has of other files is copied into its own. The machine goes on meanwhile.</source>
-        <translation>Was die Festplatte von anderen Dateien hat, wird in ihre eigene kopiert. Die Maschine läuft dabei weiter.</translation>
+        <source>What the disk has of other files is copied into its own. The machine goes on meanwhile, and those files stay.</source>
+        <translation>Was die Festplatte von anderen Dateien hat, wird in ihre eigene kopiert. Die Maschine läuft dabei weiter, und jene Dateien bleiben.</translation>
     </message>
     <message>
         <source>Being made independent: %1 %</source>

@@ -64,6 +64,12 @@ void commit(MachineRunner& machine, Json const& params, Reply const& reply)
         plain(reply));
 }
 
+void cancel(MachineRunner& machine, Json const& params, Reply const& reply)
+{
+    machine.cancelDisk(textIn(params, "disk"), plain(reply));
+}
+}
+
 bool callDiskMethod(MachineRunner& machine, std::string const& method, Json const& params, Reply const& reply)
 {
     if (method == "disk.list")
@@ -72,6 +78,8 @@ bool callDiskMethod(MachineRunner& machine, std::string const& method, Json cons
         stream(machine, params, reply);
     else if (method == "disk.commit")
         commit(machine, params, reply);
+    else if (method == "disk.cancel")
+        cancel(machine, params, reply);
     else
         return false;
     return true;

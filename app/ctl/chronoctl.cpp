@@ -308,16 +308,16 @@ struct CommandLine {
 
     void addDisk()
     {
-        auto* added = verb("disk", "The files that a machine's disks stand on: list, stream, commit",
+        auto* added = verb("disk", "The files that a machine's disks stand on: list, stream, commit, cancel",
             [this](Surroundings& around, Output const& output) { return ctl::disk(disk, around, output); });
         added
             ->add_option("action", disk.action,
                 "list tells which files those are; stream makes a disk independent of them, also while the machine "
                 "runs: what it has of them is copied into its own file; commit puts what its own file holds into the "
-                "file below it, while the machine is off and nobody else needs that as it is. Both can be broken off: "
-                "nothing is lost. A file on which nobody stands any more is yours to delete")
+                "file below it, while the machine is off and nobody else needs that as it is; cancel breaks either "
+                "off: nothing is lost. A file on which nobody stands any more is yours to delete")
             ->required()
-            ->check(CLI::IsMember({ "list", "stream", "commit" }));
+            ->check(CLI::IsMember({ "list", "stream", "commit", "cancel" }));
         added->add_option("machine", disk.machine, "The machine's name or uuid")->required();
         added->add_option("disk", disk.disk, "The disk's id: disk0");
         added->add_option(

@@ -116,7 +116,7 @@ int lookAtMoment(MomentOptions const& options, Surroundings& around, Output cons
 int importMoment(MomentOptions const& options, Surroundings& around, Output const& output);
 
 struct DiskOptions {
-    std::string action; ///< list stream commit
+    std::string action; ///< list stream commit cancel
     std::string machine, disk;
     std::string onto;              ///< stream
     std::optional<unsigned> files; ///< commit

@@ -188,12 +188,15 @@ public:
     /// memory in the background (job "prune"), of another before `done`.
     void endMoment(std::string moment, Completion done = {});
     /// A disk takes over what it has of the files below it, and stands on `onto` (one of them; empty: on none): job
-    /// "stream", of a machine that is on or off. Other machines and moments keep what they stand on.
+    /// "stream", of a machine that is on or off; one disk of it at a time, else Busy. Other machines and moments keep
+    /// what they stand on, and a file on which nobody stands any more is not deleted.
     void streamDisk(std::string disk, std::string onto, Completion done = {});
     /// What a disk's own file holds goes into the file below it, up to `files` times down the chain, where neither a
     /// moment nor one of `others` needs that as it is: job "commit", of a machine that is off.
     void commitDisk(std::string disk, unsigned files, vmm::OtherImages others, Completion done = {});
-    /// What is under way in the machine, and what is being worked on beside it.
+    /// The stream or commit of that disk, and nothing else. NotNow where there is none.
+    void cancelDisk(std::string disk, Completion done = {});
+    /// What is under way in the machine, and all that is being worked on beside it.
     void cancelJob(Completion done = {});
     /// The moment that is being kept, if one is: nothing of it stays.
     void cancelKeeping(Completion done = {});

@@ -5,6 +5,16 @@
 /// Disks and the files that they stand on.
 namespace app {
 
+namespace {
+
+std::string atWorkOn(std::string const& disk)
+{
+    return fmt::format(
+        "the files of the machine's {} are being put together; wait until that has ended, or cancel it", disk);
+}
+
+}
+
 vmm::Result<> MachineRunner::Private::disksAreLeftAlone() const
 {
     return changesDisk.empty() ? vmm::Result<>() : vmm::fail(vmm::ErrorCode::Busy, changesDisk);
@@ -18,6 +28,9 @@ void MachineRunner::Private::streamDisk(std::string const& disk, std::string con
         };
         return workOnStillDisk("stream", disk, what, done);
     }
+    if (auto const other = diskAtWork(); !other.empty()) {
+        return finish(done, vmm::fail(vmm::ErrorCode::Busy, atWorkOn(other)));
+    }
     work(
         Patient, "stream",
         [this, disk, onto](JobProgress const& progress) {
@@ -26,7 +39,8 @@ void MachineRunner::Private::streamDisk(std::string const& disk, std::string con
         [this, done](vmm::Result<> const& outcome) {
             tidyLoose(); // which has waited; and perhaps nothing stands on a file any more
             finish(done, outcome);
-        });
+        },
+        disk);
 }
 
 vmm::Result<> MachineRunner::Private::streamLive(vmm::command::StreamDisk const& command)
@@ -81,16 +95,17 @@ void MachineRunner::Private::workOnStillDisk(std::string const& job, std::string
         return finish(done, ready);
     }
     ++timelineJobs;
-    changesDisk = fmt::format("the files of the machine's {} are being put together; wait until that has ended, or "
-                              "cancel it",
+    changesDisk = atWorkOn(disk);
+    work(
+        Prompt, job, what,
+        [this, done](vmm::Result<> const& outcome) {
+            --timelineJobs;
+            changesDisk.clear();
+            tidyLoose();
+            letGo();
+            finish(done, outcome);
+        },
         disk);
-    work(Prompt, job, what, [this, done](vmm::Result<> const& outcome) {
-        --timelineJobs;
-        changesDisk.clear();
-        tidyLoose();
-        letGo();
-        finish(done, outcome);
-    });
 }
 
 void MachineRunner::streamDisk(std::string disk, std::string onto, Completion done)
@@ -107,4 +122,15 @@ void MachineRunner::commitDisk(std::string disk, unsigned files, vmm::OtherImage
         done);
 }
 
+void MachineRunner::cancelDisk(std::string disk, Completion done)
+{
+    m_private->post(
+        [this, done, disk = std::move(disk)] {
+            Private::finish(done,
+                m_private->cancelDisk(disk) ? vmm::Result<>()
+                                            : vmm::fail(vmm::ErrorCode::NotNow,
+                                                fmt::format("the files of {} are not being put together", disk)));
+        },
+        done);
+}
 }

@@ -124,7 +124,11 @@ struct MachineRunner::Private {
     enum Pace : std::uint8_t { Prompt, Patient };
     unsigned timelineJobs = 0; ///< under way: the lock and the timeline stay
     std::mutex jobsMutex;
-    std::vector<std::shared_ptr<std::atomic<bool>>> jobs; ///< of work(): set to cancel one
+    struct UnderWay {
+        std::shared_ptr<std::atomic<bool>> cancelled; ///< to be set
+        std::string disk;                             ///< whose files are being put together; else empty
+    };
+    std::vector<UnderWay> jobs; ///< of work()
 
     std::once_flag loopStarted;
     vmm::Result<> loopOutcome;
@@ -261,10 +265,13 @@ struct MachineRunner::Private {
 
     // machine_runner_work.cpp
 
-    void work(Pace pace, std::string const& job, Job const& what, Completion const& done);
+    void work(Pace pace, std::string const& job, Job const& what, Completion const& done, std::string const& disk = {});
     void workOnTimeline(std::string const& job, TimelineJob const& what, Completion const& done);
     /// Whether there was one.
     bool cancelJobs();
+    bool cancelDisk(std::string const& disk);
+    /// Whose files are being put together; empty: nobody's.
+    std::string diskAtWork();
 
     // machine_runner_disks.cpp
 

@@ -18,7 +18,8 @@ void yieldToOthers()
 
 }
 
-void MachineRunner::Private::work(Pace pace, std::string const& job, Job const& what, Completion const& done)
+void MachineRunner::Private::work(
+    Pace pace, std::string const& job, Job const& what, Completion const& done, std::string const& disk)
 {
     auto& worker = workers[pace];
     if (!worker) {
@@ -32,7 +33,7 @@ void MachineRunner::Private::work(Pace pace, std::string const& job, Job const& 
     auto const cancelled = std::make_shared<std::atomic<bool>>(false);
     {
         std::lock_guard const guard(jobsMutex);
-        jobs.push_back(cancelled);
+        jobs.push_back({ cancelled, disk });
     }
     worker->loop().post([this, job, what, done, cancelled] {
         double told = -1;
@@ -48,7 +49,7 @@ void MachineRunner::Private::work(Pace pace, std::string const& job, Job const& 
         tell(notice::JobEnded { job });
         {
             std::lock_guard const guard(jobsMutex);
-            std::erase(jobs, cancelled);
+            std::erase_if(jobs, [&](UnderWay const& one) { return one.cancelled == cancelled; });
         }
         post([done, outcome] { finish(done, outcome); }, {});
     });
@@ -76,9 +77,26 @@ void MachineRunner::Private::workOnTimeline(std::string const& job, TimelineJob 
 bool MachineRunner::Private::cancelJobs()
 {
     std::lock_guard const guard(jobsMutex);
-    for (auto const& cancelled : jobs)
-        *cancelled = true;
+    for (auto const& job : jobs)
+        *job.cancelled = true;
     return !jobs.empty();
+}
+
+bool MachineRunner::Private::cancelDisk(std::string const& disk)
+{
+    std::lock_guard const guard(jobsMutex);
+    auto const job = disk.empty() ? jobs.end() : std::ranges::find(jobs, disk, &UnderWay::disk);
+    if (job == jobs.end())
+        return false;
+    *job->cancelled = true;
+    return true;
+}
+
+std::string MachineRunner::Private::diskAtWork()
+{
+    std::lock_guard const guard(jobsMutex);
+    auto const job = std::ranges::find_if(jobs, [](UnderWay const& one) { return !one.disk.empty(); });
+    return job == jobs.end() ? std::string() : job->disk;
 }
 
 void MachineRunner::work(std::string job, Job what, Completion done)

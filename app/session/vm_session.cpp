@@ -304,6 +304,11 @@ void VmSession::streamDisk(QString const& disk, std::function<void(vmm::Result<>
     m_runner->streamDisk(disk.toStdString(), {}, here(std::move(done)));
 }
 
+void VmSession::cancelDisk(QString const& disk)
+{
+    m_runner->cancelDisk(disk.toStdString());
+}
+
 void VmSession::sendChord(std::vector<std::uint16_t> const& evdevCodes)
 {
     for (auto const code : evdevCodes)

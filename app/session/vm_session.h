@@ -88,6 +88,8 @@ public:
     void lookAtDisks(std::function<void(std::vector<DiskBase>)> done);
     /// See MachineRunner::streamDisk(); work() tells of it as "stream". `done` as above.
     void streamDisk(QString const& disk, std::function<void(vmm::Result<>)> done);
+    /// That disk's stream, and nothing else that the machine is at.
+    void cancelDisk(QString const& disk);
 
     /// The machine's past. It reads nothing before it is opened.
     TimelineSession& timeline();

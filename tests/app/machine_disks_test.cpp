@@ -79,6 +79,9 @@ private slots:
         QCOMPARE(bench.call({ "disk", "stream", "web", "disk0", "--files", "2" }).code, 1);
         QCOMPARE(bench.call({ "disk", "commit", "web", "disk0", "--onto", bench.base }).code, 1);
         QCOMPARE(bench.call({ "disk", "stream", "web", "disk0", "--force" }).code, 1);
+        auto const nothing = bench.call({ "disk", "cancel", "web", "disk0" });
+        QCOMPARE(nothing.code, 1);
+        QVERIFY2(nothing.err.contains("not being put together"), nothing.err.constData());
         QCOMPARE(bench.call({ "disk", "stream", "web", "disk0", "--onto", bench.base }).code, 1); // directly already
         QCOMPARE(bench.call({ "disk", "list", "nobody" }).code, 1);
         QCOMPARE(bench.below().size(), 1);
@@ -161,6 +164,50 @@ private slots:
         });
         QCOMPARE(streamed.error().code, vmm::ErrorCode::Cancelled);
         QCOMPARE(runner->state(), SessionState::Running);
+    }
+
+    /// One disk of a machine at a time; and to break that off is nobody else's business.
+    void oneStreamIsCancelledAndNothingElse()
+    {
+        Bench bench;
+        bench.script->holdStream = true;
+        auto const runner = bench.runner();
+        REQUIRE_OK(outcomeOf([&](auto done) { runner->start(done); }));
+        std::promise<void> begun;
+        runner->addObserver([&, told = false](Notice const& notice) mutable {
+            auto const* const progress = std::get_if<notice::Progress>(&notice);
+            if (progress && progress->job == "stream" && !std::exchange(told, true))
+                begun.set_value();
+        });
+        std::promise<vmm::Result<>> streamed, other;
+        std::atomic<bool> otherMayEnd = false, otherWasCancelled = false;
+        runner->work(
+            "other",
+            [&](MachineRunner::JobProgress const& progress) -> vmm::Result<> {
+                while (!otherMayEnd && !otherWasCancelled) {
+                    otherWasCancelled = !progress(0.5);
+                    std::this_thread::yield();
+                }
+                return {};
+            },
+            [&](vmm::Result<> outcome) { other.set_value(std::move(outcome)); });
+        runner->streamDisk("disk0", {}, [&](vmm::Result<> outcome) { streamed.set_value(std::move(outcome)); });
+        begun.get_future().wait();
+
+        auto const second = outcomeOf([&](auto done) { runner->streamDisk("disk1", {}, done); });
+        QCOMPARE(second.error().code, vmm::ErrorCode::Busy);
+        QVERIFY2(second.error().message().find("disk0") != std::string::npos, second.error().message().c_str());
+        QCOMPARE(outcomeOf([&](auto done) { runner->cancelDisk("disk1", done); }).error().code, vmm::ErrorCode::NotNow);
+        REQUIRE_OK(outcomeOf([&](auto done) { runner->cancelDisk("disk0", done); }));
+        QCOMPARE(streamed.get_future().get().error().code, vmm::ErrorCode::Cancelled);
+        otherMayEnd = true;
+        REQUIRE_OK(other.get_future().get());
+        QVERIFY(!otherWasCancelled);
+        QCOMPARE(runner->state(), SessionState::Running);
+        // And now the other disk.
+        bench.script->holdStream = false;
+        REQUIRE_OK(outcomeOf([&](auto done) { runner->streamDisk("disk1", {}, done); }));
+        QVERIFY(bench.script->has("stream disk1"));
     }
 
     /// Whatever wants its disks, or would run it, hears why it has to wait.

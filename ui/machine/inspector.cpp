@@ -169,12 +169,13 @@ void Inspector::addBase(app::DiskBase const& base)
         button->setText(tr("Cancel"));
         button->setAccessibleName(tr("Stop making %1 independent").arg(base.disk));
         button->setToolTip(tr("What was copied so far stays."));
-        connect(button, &QPushButton::clicked, this, [session] { session->cancelJob(); });
+        connect(button, &QPushButton::clicked, this, [session, disk = base.disk] { session->cancelDisk(disk); });
     } else {
         button->setText(tr("Make independent"));
         button->setAccessibleName(tr("Make %1 independent of its base").arg(base.disk));
-        button->setToolTip(
-            tr("What the disk has of other files is copied into its own. The machine goes on meanwhile."));
+        button->setToolTip(tr(
+            "What the disk has of other files is copied into its own. The machine goes on meanwhile, and those files "
+            "stay."));
         auto const state = session->state();
         button->setEnabled(!m_streams && (state == app::SessionState::Off || app::isInMemory(state)));
         connect(button, &QPushButton::clicked, this, [this, disk = base.disk] { makeIndependent(disk); });

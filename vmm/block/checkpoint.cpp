@@ -2,6 +2,7 @@
 
 #include "vmm/base/log.h"
 #include "vmm/base/random.h"
+#include "vmm/block/checkpoint_choice.h"
 #include "vmm/block/checkpoint_files.h"
 #include "vmm/block/checkpoint_zfs.h"
 #include "vmm/block/overlay_files.h"
@@ -336,9 +337,15 @@ std::unique_ptr<CheckpointMethod> CheckpointMethod::create(CheckpointWay way)
 Result<std::unique_ptr<CheckpointMethod>> CheckpointMethod::choose(
     CheckpointedDisk& disk, std::vector<CheckpointWay> const& used)
 {
+    return chooseFrom(&create, disk, used);
+}
+
+Result<std::unique_ptr<CheckpointMethod>> chooseFrom(
+    MakeMethod const& make, CheckpointedDisk& disk, std::vector<CheckpointWay> const& used)
+{
     std::string reasons;
     for (auto const way : TRY(suitableWays(disk, used))) {
-        auto method = create(way);
+        auto method = make(way);
         auto const open = method->probe(disk);
         if (open)
             return method;

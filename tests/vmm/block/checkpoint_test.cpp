@@ -1,5 +1,6 @@
 #include "tests/support/checkpoint_story.h"
 #include "vmm/base/log.h"
+#include "vmm/block/checkpoint_choice.h"
 #include "vmm/block/checkpoint_files.h"
 #include "vmm/block/checkpoint_zfs.h"
 #include "vmm/state/reader.h"
@@ -55,6 +56,34 @@ struct FakeZfs {
         }
         return std::string();
     }
+};
+
+/// One that is open to a disk or not, and is asked for nothing else.
+struct Pretended final : CheckpointMethod {
+    CheckpointWay way;
+    bool isOpen;
+    Pretended(CheckpointWay its, bool open) : way(its), isOpen(open) { }
+    Result<> probe(CheckpointedDisk&) override
+    {
+        return isOpen ? Result<>()
+                      : fail(ErrorCode::Unsupported, std::string(stateNames(way)[std::size_t(way)]) + " is not open");
+    }
+    Result<Checkpoint> plan(CheckpointedDisk&, std::string const& id) override { return Checkpoint { way, id, "" }; }
+    Result<> prepare(CheckpointedDisk&, Checkpoint const&) override { return notAsked(); }
+    Result<> take(CheckpointedDisk&, Checkpoint const&, DiskSnapshot const&) override { return notAsked(); }
+    Result<> seal(CheckpointedDisk&, Checkpoint const&) override { return notAsked(); }
+    Result<> goBack(CheckpointedDisk&, Checkpoint const&) override { return notAsked(); }
+    Result<std::unique_ptr<BlockImage>> openReadOnly(
+        IoEngine&, std::string const&, Checkpoint const&, std::vector<std::string> const&) override
+    {
+        return fail(notAsked().error());
+    }
+    Result<ImageFormat> fork(CheckpointedDisk&, Checkpoint const&, std::string const&, CopyProgress const&) override
+    {
+        return fail(notAsked().error());
+    }
+    Result<> remove(CheckpointedDisk&, Checkpoint const&) override { return notAsked(); }
+    static Result<> notAsked() { return fail(ErrorCode::Unsupported, "nobody asks for that"); }
 };
 
 }
@@ -186,6 +215,52 @@ private slots:
         must(story.disk().image->takeSnapshot({ .id = "one", .name = std::string(momentSnapshotName) }));
         QCOMPARE(chosen({}), Internal);
         QCOMPARE(chosen({ Overlay }), Internal);
+    }
+
+    void theBestThatIsOpenIsChosen_data()
+    {
+        using enum CheckpointWay;
+        using Ways = std::vector<CheckpointWay>;
+        QTest::addColumn<ImageFormat>("format");
+        QTest::addColumn<Ways>("used");
+        QTest::addColumn<Ways>("open");
+        QTest::addColumn<int>("chosen"); // -1: none
+        for (auto const format : { ImageFormat::Raw, ImageFormat::Qcow2 }) {
+            auto const row = [&](char const* what, Ways const& used, Ways const& open, int chosen) {
+                QTest::addRow("%s, %s", format == ImageFormat::Raw ? "raw" : "qcow2", what)
+                    << format << used << open << chosen;
+            };
+            row("on btrfs or XFS", {}, { Reflink, Internal, Overlay }, int(Reflink));
+            row("on ZFS that shares blocks", {}, { Reflink, Zfs, Internal, Overlay }, int(Reflink));
+            row("on ZFS", {}, { Zfs, Internal, Overlay }, int(Zfs));
+            row("on anything else, qcow2", {}, { Internal, Overlay }, int(Internal));
+            row("on anything else, raw", {}, { Overlay }, int(Overlay));
+            row("on nothing that can", {}, {}, -1);
+            row("has overlays", { Overlay }, { Zfs, Internal, Overlay }, int(Overlay));
+            row("has overlays, and may share blocks now", { Overlay }, { Reflink, Zfs, Overlay }, int(Reflink));
+            row("has reflinks, and was copied elsewhere", { Reflink }, { Zfs, Internal, Overlay }, int(Overlay));
+            row("has internal ones", { Internal }, { Reflink, Zfs, Internal, Overlay }, int(Internal));
+            row("has some of ZFS", { Zfs }, { Reflink, Zfs, Internal, Overlay }, int(Zfs));
+            row("has some of ZFS, and was copied elsewhere", { Zfs }, { Reflink, Internal, Overlay }, -1);
+        }
+    }
+
+    void theBestThatIsOpenIsChosen()
+    {
+        QFETCH(ImageFormat, format);
+        QFETCH(std::vector<CheckpointWay>, used);
+        QFETCH(std::vector<CheckpointWay>, open);
+        QFETCH(int, chosen);
+        auto const method = CheckpointMethod::create(CheckpointWay::Overlay);
+        CheckpointStory story(*method, path("disk"), format);
+        auto const make = [&](CheckpointWay way) -> std::unique_ptr<CheckpointMethod> {
+            return std::make_unique<Pretended>(way, std::ranges::find(open, way) != open.end());
+        };
+        auto const found = chooseFrom(make, story.disk(), used);
+        QCOMPARE(found ? int(must((*found)->plan(story.disk(), "some")).way) : -1, chosen);
+        // The reasons, of each that was tried.
+        if (!found)
+            QVERIFY(found.error().detail.find("is not open") != std::string::npos);
     }
 
     void zfs_data() { formats(); }

@@ -307,19 +307,38 @@ private slots:
         QCOMPARE(disk.operations, before);
     }
 
-    void cancelledTakeLeavesNothing()
+    /// Each time that it tells how far it is; and the next one, which has everything to do, is whole.
+    void cancelledAtAnyTimeATakeLeavesNothing()
     {
         FakeFolderDisk disk;
         auto const timeline = open(disk);
-        Memory memory({ 8 * mib });
+        Memory memory({ 2 * mib });
         std::mt19937 random(3);
-        memory.scribble(random, 2000);
+        memory.scribble(random, 300);
+        auto const first = tests::must(timeline->take(named("first"), memory, {}));
+        memory.scribble(random, 300);
         auto const before = disk.files.size();
-        auto const taken = timeline->take(
-            named("a"), memory, [](std::uint64_t done, std::uint64_t total) { return done < total / 2; });
-        QCOMPARE(taken.error().code, ErrorCode::Cancelled);
-        QCOMPARE(disk.files.size(), before);
-        QVERIFY(timeline->moments().empty());
+        unsigned at = 0;
+        for (;; ++at) {
+            unsigned told = 0;
+            bool wasAsked = false;
+            auto const taken = timeline->take(named("a"), memory, [&](std::uint64_t, std::uint64_t) {
+                wasAsked = wasAsked || told == at;
+                return told++ != at;
+            });
+            if (!wasAsked) {
+                REQUIRE_OK(taken);
+                break;
+            }
+            QVERIFY(!taken);
+            QCOMPARE(taken.error().code, ErrorCode::Cancelled);
+            QCOMPARE(disk.files.size(), before);
+            QCOMPARE(timeline->moments().size(), std::size_t(1));
+            QCOMPARE(timeline->present(), first.id);
+        }
+        QVERIFY2(at > 3, qPrintable(QString::number(at)));
+        QCOMPARE(timeline->moments().size(), std::size_t(2));
+        QVERIFY(tests::must(timeline->verify()).empty());
     }
 
     void removedInAnyOrder()

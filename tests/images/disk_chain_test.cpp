@@ -2,6 +2,7 @@
 #include "tests/support/call_faults.h"
 #include "tests/support/checkpoint_story.h"
 #include "tests/support/killed_process.h"
+#include "tests/support/still_machine.h"
 #include "vmm/base/log.h"
 #include "vmm/base/random.h"
 #include "vmm/block/overlay_files.h"
@@ -158,6 +159,30 @@ private slots:
         fs::remove(chain.base);
         QCOMPARE(chain.problem(), QString());
         QCOMPARE(chain.stream().error().code, ErrorCode::Unsupported);
+    }
+
+    /// What a stream has put below a disk for its name goes when nobody stands on it.
+    void anEmptyBaseGoesWithWhatStoodOnIt()
+    {
+        StillMachine const machine(path("machine"));
+        fs::create_directory(machine.folder);
+        machine.make();
+        auto const timeline = machine.open();
+        auto const moment = must(machine.keep(*timeline, 10));
+        if (!streamStillDisk(machine.config, "disk0", {}, {}))
+            QSKIP("CHRONOVISOR-SKIP: disks stand on nothing where blocks can be shared");
+        auto const base = machine.folder + "/" + must(backingNameOf(machine.config.disks[0].path));
+        QCOMPARE(fs::file_size(base), BlockImage::sectorSize);
+        auto const leftover = machine.config.disks[0].path + "." + makeUuid(); // of a stream that was cut off
+        must(createImage(leftover, { .format = ImageFormat::Raw, .size = BlockImage::sectorSize }));
+        REQUIRE_OK(machine.tidy(*timeline));
+        QVERIFY(fs::exists(base) && !fs::exists(leftover));
+        QCOMPARE(machine.differenceNow(10), QString());
+        must(Machine::goToOff(timeline, moment.id));
+        REQUIRE_OK(machine.tidy(*timeline));
+        QVERIFY(!fs::exists(base));
+        QCOMPARE(machine.differenceNow(10), QString());
+        QCOMPARE(machine.problem(timeline, { moment.id }), QString());
     }
 
     void momentsKeepWhatTheyStandOn()

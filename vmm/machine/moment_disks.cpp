@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <ctime>
+#include <sys/stat.h>
 
 namespace vmm {
 
@@ -79,6 +80,31 @@ Result<> forgetAside(timeline::MomentDisk const& kept, std::vector<std::string> 
     return {};
 }
 
+namespace {
+
+/// What a stream has put below a disk for its name alone, and nobody stands on any more: the disk went to a moment, or
+/// the stream ended before the disk knew of it.
+Result<> removeEmptyBases(timeline::Timeline const& timeline, std::string const& disk)
+{
+    auto const isKept = [](auto const& all, std::string const& name) {
+        return std::ranges::any_of(all, [&](auto const& one) {
+            return std::ranges::any_of(one.disks, [&](auto const& its) { return its.checkpoint.place == name; });
+        });
+    };
+    for (auto const& path : TRY(checkpointFilesOf(disk))) {
+        struct stat status { };
+        bool const isEmpty
+            = ::stat(path.c_str(), &status) == 0 && status.st_size == BlockImage::sectorSize && status.st_blocks == 0;
+        if (!isEmpty || isKept(timeline.moments(), nameOf(path)) || isKept(timeline.loose(), nameOf(path)))
+            continue;
+        if (TRY(imagesOn(path)).empty())
+            TRY(removeFile(path));
+    }
+    return {};
+}
+
+}
+
 Result<> DiskTidier::run()
 {
     Result<> outcome;
@@ -102,6 +128,11 @@ Result<> DiskTidier::run()
     if (m_how.merge == OverlayFiles::MayMerge::Yes && m_how.goOn()) {
         if (auto const shortened = shortenChains(); !shortened)
             note("disks", shortened.error());
+        // What cannot be read may need any of them.
+        for (auto const& disk : m_timeline.damages().empty() ? m_config.disks : std::vector<DiskConfig>()) {
+            if (auto const removed = disk.readOnly ? Result<>() : removeEmptyBases(m_timeline, disk.path); !removed)
+                note(disk.id, removed.error());
+        }
     }
     return outcome;
 }

@@ -237,7 +237,7 @@ private slots:
     void bulkOfAnySize_data()
     {
         QTest::addColumn<std::size_t>("size");
-        for (std::size_t const size : { 1u, 512u, 513u, 256u << 10, (256u << 10) + 1, 1u << 20 })
+        for (std::size_t const size : { 1u, 512u, 513u, 1u << 20, (1u << 20) + 1, 4u << 20 })
             QTest::addRow("%zu", size) << size;
     }
     void bulkOfAnySize()
@@ -249,7 +249,7 @@ private slots:
         QVERIFY(plugged.run(out));
         QCOMPARE(out.transfer.transferred, size);
         plugged.submit(in);
-        if (size % (256u << 10) == 0) { // a device that has sent full requests may have more
+        if (size % (1u << 20) == 0) { // a device that has sent full requests may have more
             QTRY_COMPARE(device.waiting(), 1u);
             plugged.cancel(in);
         }
@@ -257,9 +257,22 @@ private slots:
         QCOMPARE(in.got(), counting(size));
     }
 
+    /// The longest that Linux' usb-storage makes: a device does not wait for us in the middle of it.
+    void aMebibyteIsOneRequest()
+    {
+        constexpr std::size_t size = 1u << 20;
+        SimulatedUsbDevice const device("1-1", 2);
+        Plugged plugged;
+        Asked out(Kind::Bulk, 0x02, counting(size)), more(Kind::Bulk, 0x02, counting(size + 1));
+        QVERIFY(plugged.run(out));
+        QCOMPARE(device.bulkUrbs(), (std::vector { int(size) }));
+        QVERIFY(plugged.run(more));
+        QCOMPARE(device.bulkUrbs(), (std::vector { int(size), int(size), 1 }));
+    }
+
     void longTransfersKeepTheirOrder()
     {
-        constexpr std::size_t size = 600u << 10;
+        constexpr std::size_t size = 2400u << 10;
         SimulatedUsbDevice const device("1-1", 2);
         Plugged plugged;
         auto const content = counting(2 * size + 10);

@@ -75,7 +75,7 @@ struct SimulatedUsbDevice::Private {
     std::uint8_t packets = 0;
     std::deque<IsochronousPacket> script;
     std::optional<unsigned> mayGo; // isochronous packets, while they are held
-    std::vector<int> isochronousUrbs;
+    std::vector<int> isochronousUrbs, bulkUrbs;
     std::vector<Bytes> isochronousOut;
     bool hasDriver = true, halted = false, gone = false, changes = false;
     unsigned refusals = 0;
@@ -185,6 +185,8 @@ struct SimulatedUsbDevice::Private {
             --refusals;
             return -ENOMEM;
         }
+        if (urb->type == USBDEVFS_URB_TYPE_BULK)
+            bulkUrbs.push_back(urb->buffer_length);
         urb->status = -EINPROGRESS;
         urb->actual_length = 0;
         if (urb->type == USBDEVFS_URB_TYPE_ISO) {
@@ -424,6 +426,12 @@ void SimulatedUsbDevice::letIsochronousGo()
     std::lock_guard const lock(m_private->mutex);
     m_private->mayGo.reset();
     m_private->answerAll();
+}
+
+std::vector<int> SimulatedUsbDevice::bulkUrbs() const
+{
+    std::lock_guard const lock(m_private->mutex);
+    return m_private->bulkUrbs;
 }
 
 std::vector<int> SimulatedUsbDevice::isochronousUrbs() const

@@ -52,6 +52,7 @@ public:
     /// How many packets each of these URBs has had.
     std::vector<int> isochronousUrbs() const;
     std::vector<vmm::Bytes> isochronousOut() const;
+    std::vector<int> bulkUrbs() const; ///< how long each of them was
     /// From now on the host's kernel refuses as many requests for want of memory.
     void refuseForMemory(unsigned count);
     /// The reset that comes next finds another device.

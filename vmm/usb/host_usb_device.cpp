@@ -467,7 +467,7 @@ void HostUsbDevice::end(Flight& flight, UsbStatus status)
 /// A few keep their memory: all machines and programs of the host share 16 MiB of it.
 void HostUsbDevice::rest(Flight& flight)
 {
-    constexpr std::size_t mostIdle = 1u << 20;
+    constexpr std::size_t mostIdle = 2 * mostAtOnce; // one of data, and what goes around it
     auto idle = flight.memory.size();
     for (auto const* other : m_idle)
         idle += other->memory.size();

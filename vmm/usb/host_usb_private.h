@@ -8,9 +8,9 @@
 
 namespace vmm::libusb {
 
-/// Of one request: a usbfs has 16 MiB for all that is in flight (usbcore.usbfs_memory_mb), and 16 of these are of one
-/// endpoint.
-constexpr std::size_t mostAtOnce = 256u << 10;
+/// Of one request: the most that Linux' usb-storage asks for, so that a device does not stand still between two parts.
+/// usbfs has 16 MiB for all that is in flight (usbcore.usbfs_memory_mb); what finds none left waits.
+constexpr std::size_t mostAtOnce = 1u << 20;
 
 /// Of a transfer, and of an isochronous packet.
 inline UsbStatus statusOf(libusb_transfer_status status)

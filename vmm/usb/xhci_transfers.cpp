@@ -324,9 +324,9 @@ bool XhciController::waitsForItsTime(Ring& ring, Td& td)
     return false;
 }
 
-/// 4.10.3.1 "Ring Overrun and Underrun": when the time of a TD comes that is not there. The event points to where that
-/// would be: Linux (906dec15b9b3 "usb: xhci: Fix isochronous Ring Underrun/Overrun event handling") has seen
-/// controllers from 1.1 on do so, and those before them say 0.
+/// 4.10.3.1: when the time of a TD comes that is not there, told once until the doorbell rings again. The event points
+/// to the TRB that is not valid there, with a length of 0; controllers before 1.1 point to 0. The endpoint keeps
+/// running.
 void XhciController::ranEmpty(Ring& ring)
 {
     auto& endpoint = *ring.endpoint;

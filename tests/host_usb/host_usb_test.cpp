@@ -5,6 +5,7 @@
 #include "tests/vmm/usb/xhci_driver.h"
 #include "vmm/usb/host_usb_device.h"
 
+#include <QDeadlineTimer>
 #include <QDir>
 #include <QTest>
 #include <atomic>
@@ -13,6 +14,7 @@
 #include <list>
 #include <malloc.h>
 #include <optional>
+#include <thread>
 
 using namespace vmm;
 using tests::Asked;
@@ -308,6 +310,72 @@ private slots:
         QCOMPARE(in.got(), counting(3));
     }
 
+    void whatADeviceDoesWrongIsTold()
+    {
+        SimulatedUsbDevice device("1-1", 2);
+        Plugged plugged;
+        std::list<Asked> all;
+        using enum UsbStatus;
+        for (auto const& [error, status] : { std::pair(-EOVERFLOW, Babble), { -EPROTO, TransactionError },
+                 { -EILSEQ, TransactionError }, { -ETIME, TransactionError }, { -EPIPE, Stall } }) {
+            device.fail(error);
+            QVERIFY(plugged.run(all.emplace_back(Kind::Bulk, 0x81, Bytes(512)), status));
+        }
+        for (int i = 0; i < 1000; ++i) { // one that stalls for ever, and its driver never clears it
+            device.halt();
+            QVERIFY(plugged.run(all.emplace_back(Kind::Bulk, 0x81, Bytes(512)), Stall));
+        }
+        Asked clear(Kind::Control, 0, {}, { 2, 1, 0, 0, 0x81, 0, 0, 0 }), out(Kind::Bulk, 0x02, counting(3)),
+            in(Kind::Bulk, 0x81, Bytes(3));
+        for (auto* const asked : { &clear, &out, &in })
+            QVERIFY(plugged.run(*asked));
+        QCOMPARE(in.got(), counting(3));
+        QCOMPARE(plugged.gone.load(), 0);
+    }
+
+    /// Taken or refused with a reason, and given back: the usual descriptors with a byte that is another, each sixth in
+    /// turn (with the length of the first endpoint among them), and cut off there.
+    void descriptorsThatLie()
+    {
+        auto const usual = SimulatedUsbDevice::usualDescriptors();
+        std::vector<Bytes> all;
+        for (std::size_t i = 0; i < usual.size(); i += 6) {
+            for (std::uint8_t const value : { 0x00, 0xff }) {
+                all.push_back(usual);
+                all.back()[i] = value;
+            }
+            all.emplace_back(usual.begin(), usual.begin() + std::ptrdiff_t(i));
+        }
+        unsigned taken = 0;
+        for (auto const& descriptors : all) {
+            SimulatedUsbDevice const device("1-1", 2, descriptors);
+            auto const usb = tests::must(HostUsb::open());
+            for (auto const& info : usb->devices()) { // of what libusb believes in
+                auto opened = HostUsbDevice::open(usb, info, [] {});
+                if (!opened) {
+                    QVERIFY(!opened.error().detail.empty());
+                    continue;
+                }
+                ++taken;
+                tests::FakeUsbHost host;
+                (*opened)->setHost(&host);
+                std::array transfers { Asked(Kind::Control, 0x80, Bytes(255), { 0x80, 6, 0, 2, 0, 0, 255, 0 }),
+                    Asked(Kind::Control, 0, {}, { 0, 9, 1, 0, 0, 0, 0, 0 }), Asked(Kind::Bulk, 0x02, counting(9)),
+                    Asked(Kind::Isochronous, 0x84, Bytes(192)) };
+                {
+                    std::lock_guard const lock(host.usbMutex());
+                    for (auto& asked : transfers) {
+                        (*opened)->submit(asked.transfer);
+                    }
+                }
+                QTRY_VERIFY_WITH_TIMEOUT(
+                    (std::lock_guard(host.usbMutex()), host.ended.size() == transfers.size()), tests::patience);
+                (*opened)->setHost(nullptr);
+            }
+        }
+        QVERIFY(taken > all.size() / 2);
+    }
+
     void anInterruptEndpointWaitsUntilThereIsSomething()
     {
         SimulatedUsbDevice device("1-1", 2);
@@ -505,6 +573,61 @@ private slots:
         auto const urbs = device.isochronousUrbs();
         QVERIFY2(urbs.size() <= total / 7, "they do not go together");
         plugged.device->setHost(nullptr);
+    }
+
+    /// The same for a guest's driver, by way of a controller, at the pace of two clocks: the guest's, and the device's,
+    /// which is faster by 125 ppm. It queues as drivers of webcams do, 160 packets of a microframe each, and lets
+    /// every eighth tell. Seconds of the guest's: CHRONOVISOR_STREAM_SECONDS.
+    void eachPacketOfAStreamIsThereAndHeard()
+    {
+        constexpr unsigned queued = 160, together = 8, size = 192, sent = 176;
+        constexpr std::uint64_t buffers = 0x40000;
+        auto const seconds = qEnvironmentVariable("CHRONOVISOR_STREAM_SECONDS", "2").toUInt();
+        SimulatedUsbDevice device("1-1", 2);
+        auto const usb = tests::must(HostUsb::open());
+        auto taken = tests::must(HostUsbDevice::open(usb, usb->devices().front(), [] {}));
+        XhciDriver d;
+        d.start();
+        QVERIFY(d.controller.plug(0, *taken).has_value());
+        d.address(1);
+        auto in = d.addEndpoint(1, 9, tests::usb::IsochIn, 0, 0, 2 * queued);
+        QCOMPARE(d.lastCode, unsigned(tests::usb::Success));
+        d.dropEvents();
+        device.holdIsochronous(0);
+        auto queue = [&, next = 0u]() mutable {
+            auto const at = buffers + size * (next++ % queued);
+            *d.ram(at) = 0;
+            d.put(
+                in, XhciDriver::Isoch, at, size, XhciDriver::Sia | (next % together == 0 ? 1u : 0u) * XhciDriver::Ioc);
+        };
+        for (unsigned i = 0; i < queued; ++i)
+            queue();
+        d.kick(in);
+        d.board.time.advance(10ms);                                 // the stream begins
+        QTRY_COMPARE(device.waiting(), std::size_t(64 / together)); // as much as a ring may have in flight
+        unsigned passed = 0, heard = 0;
+        for (unsigned millisecond = 1; millisecond <= 1000 * seconds; ++millisecond) {
+            auto const microframes = together + (millisecond % 1000 == 0 ? 1 : 0);
+            d.board.time.advance(1ms);
+            QCOMPARE(device.passMicroframes(microframes), 0u);
+            passed += microframes;
+            while (heard + together <= passed) {
+                QDeadlineTimer const deadline(tests::patience);
+                while (!d.hasEvent() && !deadline.hasExpired())
+                    std::this_thread::yield();
+                auto const event = d.event();
+                QCOMPARE(event.type(), unsigned(XhciDriver::TransferEvent));
+                QCOMPARE(event.code(), unsigned(tests::usb::ShortPacket));
+                QCOMPARE(event.length(), size - sent);
+                for (unsigned i = 0; i < together; ++i, ++heard) {
+                    QCOMPARE(*d.ram(buffers + size * (heard % queued)), static_cast<std::uint8_t>(heard + 1));
+                    queue();
+                }
+                d.kick(in);
+            }
+        }
+        QCOMPARE(heard / together, 8001 * seconds / together);
+        d.controller.unplug(0);
     }
 
     void aResetIsMadeWhereItChangesAnything()

@@ -23,21 +23,6 @@ using vmm::Bytes;
 constexpr unsigned vendor = 0x1209, product = 0x0001;
 constexpr char const* hubPath = "/devices/pci0000:00/0000:00:14.0/usb1";
 
-/// Device, configuration, interface 0 with its settings 0 and 1, of five endpoints each.
-Bytes descriptors()
-{
-    Bytes const endpoints { 7, 5, 0x02, 2, 0, 2, 0, 7, 5, 0x81, 2, 0, 2, 0, 7, 5, 0x83, 3, 8, 0, 4, 7, 5, 0x84, 5, 192,
-        0, 1, 7, 5, 0x05, 5, 192, 0, 1 };
-    Bytes all { 18, 1, 0, 2, 0, 0, 0, 64, vendor & 0xff, vendor >> 8, product & 0xff, product >> 8, 0, 1, 1, 2, 3, 1 };
-    auto const total = static_cast<std::uint8_t>(9 + 2 * (9 + endpoints.size()));
-    all.insert(all.end(), { 9, 2, total, 0, 1, 1, 0, 0x80, 50 });
-    for (std::uint8_t const setting : { 0, 1 }) {
-        all.insert(all.end(), { 9, 4, 0, setting, 5, 0xff, 0, 0, 0 });
-        all.insert(all.end(), endpoints.begin(), endpoints.end());
-    }
-    return all;
-}
-
 /// The whole machine as umockdev shows it, with one hub, for as long as the program runs.
 UMockdevTestbed* testbed()
 {
@@ -71,7 +56,8 @@ struct SimulatedUsbDevice::Private {
     std::deque<usbdevfs_urb*> done;
     std::vector<std::string> calls;
     std::deque<Bytes> reports;
-    Bytes loop, kept;
+    Bytes loop, kept, descriptors;
+    int error = 0; // of the next bulk URB
     std::uint8_t packets = 0;
     std::deque<IsochronousPacket> script;
     std::optional<unsigned> mayGo; // isochronous packets, while they are held
@@ -262,6 +248,8 @@ struct SimulatedUsbDevice::Private {
         switch (urb->endpoint) {
         case 0x02: loop.insert(loop.end(), buffer, buffer + size); return end(urb, 0, size), true;
         case 0x81:
+            if (error != 0)
+                return end(urb, std::exchange(error, 0), 0), true;
             if (halted)
                 return end(urb, -EPIPE, 0), true;
             return !loop.empty() && take(loop);
@@ -310,7 +298,7 @@ struct SimulatedUsbDevice::Private {
         auto* const data = buffer + 8;
         switch (buffer[0] << 8 | buffer[1]) {
         case 0x8006: { // GET_DESCRIPTOR: device, configuration
-            auto const all = descriptors();
+            auto const& all = descriptors;
             auto const from = buffer[3] == 1 ? all.begin() : all.begin() + 18;
             auto const count = std::min<std::size_t>(size, std::size_t(buffer[3] == 1 ? 18 : all.end() - from));
             std::copy_n(from, count, data);
@@ -326,9 +314,25 @@ struct SimulatedUsbDevice::Private {
     }
 };
 
-SimulatedUsbDevice::SimulatedUsbDevice(std::string port, unsigned address) : m_private(std::make_unique<Private>())
+Bytes SimulatedUsbDevice::usualDescriptors()
+{
+    Bytes const endpoints { 7, 5, 0x02, 2, 0, 2, 0, 7, 5, 0x81, 2, 0, 2, 0, 7, 5, 0x83, 3, 8, 0, 4, 7, 5, 0x84, 5, 192,
+        0, 1, 7, 5, 0x05, 5, 192, 0, 1 };
+    Bytes all { 18, 1, 0, 2, 0, 0, 0, 64, vendor & 0xff, vendor >> 8, product & 0xff, product >> 8, 0, 1, 1, 2, 3, 1 };
+    auto const total = static_cast<std::uint8_t>(9 + 2 * (9 + endpoints.size()));
+    all.insert(all.end(), { 9, 2, total, 0, 1, 1, 0, 0x80, 50 });
+    for (std::uint8_t const setting : { 0, 1 }) {
+        all.insert(all.end(), { 9, 4, 0, setting, 5, 0xff, 0, 0, 0 });
+        all.insert(all.end(), endpoints.begin(), endpoints.end());
+    }
+    return all;
+}
+
+SimulatedUsbDevice::SimulatedUsbDevice(std::string port, unsigned address, Bytes const& descriptors)
+    : m_private(std::make_unique<Private>())
 {
     auto& its = *m_private;
+    its.descriptors = descriptors;
     its.port = std::move(port);
     its.node = fmt::format("/dev/bus/usb/001/{:03}", address);
     its.path = fmt::format("{}/{}", hubPath, its.port);
@@ -353,7 +357,7 @@ SimulatedUsbDevice::SimulatedUsbDevice(std::string port, unsigned address) : m_p
         "A: bConfigurationValue=1\\n\nA: speed=480\\n\nA: idVendor={:04x}\\n\nA: idProduct={:04x}\\n\n"
         "A: manufacturer=Example\\n\nA: product=Loop\\n\nA: serial=S{}\\n\nA: dev=189:{}\nH: descriptors=",
         its.path, address, its.node, vendor, product, address, vendor, product, address, address - 1);
-    for (auto const byte : descriptors())
+    for (auto const byte : descriptors)
         text += fmt::format("{:02X}", byte);
     text += '\n';
     if (!umockdev_testbed_add_from_string(testbed(), text.c_str(), &error))
@@ -408,6 +412,12 @@ void SimulatedUsbDevice::halt()
     m_private->halted = true;
 }
 
+void SimulatedUsbDevice::fail(int error)
+{
+    std::lock_guard const lock(m_private->mutex);
+    m_private->error = error;
+}
+
 void SimulatedUsbDevice::scriptIsochronous(std::vector<IsochronousPacket> const& packets)
 {
     std::lock_guard const lock(m_private->mutex);
@@ -419,6 +429,14 @@ void SimulatedUsbDevice::holdIsochronous(unsigned packets)
     std::lock_guard const lock(m_private->mutex);
     m_private->mayGo = packets;
     m_private->answerAll();
+}
+
+unsigned SimulatedUsbDevice::passMicroframes(unsigned count)
+{
+    std::lock_guard const lock(m_private->mutex);
+    m_private->mayGo = count;
+    m_private->answerAll();
+    return std::exchange(*m_private->mayGo, 0u);
 }
 
 void SimulatedUsbDevice::letIsochronousGo()

@@ -28,10 +28,13 @@ namespace tests {
 /// other processes too. Any thread.
 class SimulatedUsbDevice {
 public:
-    SimulatedUsbDevice(std::string port, unsigned address);
+    SimulatedUsbDevice(std::string port, unsigned address, vmm::Bytes const& descriptors = usualDescriptors());
     ~SimulatedUsbDevice();
     SimulatedUsbDevice(SimulatedUsbDevice const&) = delete;
     SimulatedUsbDevice& operator=(SimulatedUsbDevice const&) = delete;
+
+    /// Device, configuration, interface 0 with its settings 0 and 1, of five endpoints each.
+    static vmm::Bytes usualDescriptors();
 
     void unplug();
     /// It becomes the only keyboard of this host.
@@ -39,6 +42,8 @@ public:
     void interrupt(vmm::Bytes const& report);
     /// Endpoint 81 stalls until its halt is cleared.
     void halt();
+    /// The next URB of endpoint 81 ends with that error of the kernel's.
+    void fail(int error);
     /// The next isochronous packets are so long, or have that error of the kernel's (-EXDEV …).
     struct IsochronousPacket {
         unsigned length;
@@ -49,6 +54,8 @@ public:
     /// is cancelled.
     void holdIsochronous(unsigned packets);
     void letIsochronousGo();
+    /// So many microframes pass, each with a packet; for how many of them there was no room in any URB.
+    unsigned passMicroframes(unsigned count);
     /// How many packets each of these URBs has had.
     std::vector<int> isochronousUrbs() const;
     std::vector<vmm::Bytes> isochronousOut() const;

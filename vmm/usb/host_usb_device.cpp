@@ -23,29 +23,51 @@ bool changesNothing(UsbTransfer const& transfer)
         && (transfer.setup[0] & typeMask) == 0;
 }
 
+/// All of a configuration, in every setting. Where descriptors contradict each other libusb counts endpoints that it
+/// has not read; its own functions that look for one go there.
+void eachEndpoint(
+    libusb_config_descriptor const& configuration, std::function<void(libusb_endpoint_descriptor const&)> const& call)
+{
+    for (unsigned i = 0; i < configuration.bNumInterfaces; ++i) {
+        auto const& interface = configuration.interface[i];
+        for (int alternate = 0; alternate < interface.num_altsetting; ++alternate) {
+            auto const& setting = interface.altsetting[alternate];
+            for (unsigned e = 0; setting.endpoint && e < setting.bNumEndpoints; ++e)
+                call(setting.endpoint[e]);
+        }
+    }
+}
+
 /// Those whose companion (USB 3.0, 9.6.7 "SuperSpeed Endpoint Companion") knows streams, a bit each.
 std::uint32_t streamEndpointsOf(libusb_config_descriptor const& configuration)
 {
     constexpr unsigned maxStreams = 0x1f;
     std::uint32_t found = 0;
-    for (unsigned i = 0; i < configuration.bNumInterfaces; ++i) {
-        auto const& interface = configuration.interface[i];
-        for (int alternate = 0; alternate < interface.num_altsetting; ++alternate) {
-            auto const& setting = interface.altsetting[alternate];
-            for (unsigned e = 0; e < setting.bNumEndpoints; ++e) {
-                libusb_ss_endpoint_companion_descriptor* companion = nullptr;
-                if (libusb_get_ss_endpoint_companion_descriptor(nullptr, &setting.endpoint[e], &companion)
-                    != LIBUSB_SUCCESS)
-                    continue;
-                bool const isBulk
-                    = (setting.endpoint[e].bmAttributes & LIBUSB_TRANSFER_TYPE_MASK) == LIBUSB_TRANSFER_TYPE_BULK;
-                if (isBulk && (companion->bmAttributes & maxStreams) != 0)
-                    found |= 1u << usb::indexOf(setting.endpoint[e].bEndpointAddress);
-                libusb_free_ss_endpoint_companion_descriptor(companion);
-            }
-        }
-    }
+    eachEndpoint(configuration, [&](libusb_endpoint_descriptor const& endpoint) {
+        libusb_ss_endpoint_companion_descriptor* companion = nullptr;
+        if (libusb_get_ss_endpoint_companion_descriptor(nullptr, &endpoint, &companion) != LIBUSB_SUCCESS)
+            return;
+        bool const isBulk = (endpoint.bmAttributes & LIBUSB_TRANSFER_TYPE_MASK) == LIBUSB_TRANSFER_TYPE_BULK;
+        if (isBulk && (companion->bmAttributes & maxStreams) != 0)
+            found |= 1u << usb::indexOf(endpoint.bEndpointAddress);
+        libusb_free_ss_endpoint_companion_descriptor(companion);
+    });
     return found;
+}
+
+/// 0: the device has no such endpoint now.
+unsigned packetSizeOf(libusb_device* device, std::uint8_t address)
+{
+    libusb_config_descriptor* configuration = nullptr;
+    if (libusb_get_active_config_descriptor(device, &configuration) != LIBUSB_SUCCESS)
+        return 0;
+    unsigned size = 0;
+    eachEndpoint(*configuration, [&](libusb_endpoint_descriptor const& endpoint) {
+        if (size == 0 && endpoint.bEndpointAddress == address)
+            size = endpoint.wMaxPacketSize;
+    });
+    libusb_free_config_descriptor(configuration);
+    return size;
 }
 
 /// In an identity, of which a saved state has 128 bytes.
@@ -433,8 +455,8 @@ bool HostUsbDevice::goesOn(Flight& flight)
     flight.done += count;
     // A packet that was under way when it was cancelled may have ended it, by its length too.
     if (status == UsbStatus::Cancelled && count > 0 && !isControl) {
-        auto const packet = libusb_get_max_packet_size(libusb_get_device(m_handle.get()), transfer.endpoint);
-        if (flight.done == transfer.length || (packet > 0 && count % static_cast<unsigned>(packet) != 0))
+        auto const packet = packetSizeOf(libusb_get_device(m_handle.get()), transfer.endpoint);
+        if (flight.done == transfer.length || (packet > 0 && count % packet != 0))
             status = UsbStatus::Success;
     }
     bool const isFull = !isControl && count == mostAtOnce && flight.done < transfer.length;

@@ -211,7 +211,7 @@ public:
         std::uint64_t base = 0;
         unsigned index = 0;
         std::uint32_t cycle = 1;
-        unsigned slot = 0, endpoint = 0, stream = 0;
+        unsigned slot = 0, endpoint = 0, stream = 0, trbs = ringTrbs;
     };
     std::uint64_t allocate(std::uint64_t size)
     {
@@ -220,9 +220,9 @@ public:
         std::fill_n(ram(at), size, 0);
         return at;
     }
-    TransferRing makeRing(unsigned slot, unsigned endpoint, unsigned stream = 0)
+    TransferRing makeRing(unsigned slot, unsigned endpoint, unsigned stream = 0, unsigned trbs = ringTrbs)
     {
-        return { allocate(ringTrbs * trbSize), 0, 1, slot, endpoint, stream };
+        return { allocate(trbs * trbSize), 0, 1, slot, endpoint, stream, trbs };
     }
     void putTrb(std::uint64_t at, XhciTrb const& trb)
     {
@@ -234,7 +234,7 @@ public:
     std::uint64_t put(
         TransferRing& ring, std::uint32_t type, std::uint64_t parameter, std::uint32_t length, std::uint32_t flags = 0)
     {
-        if (ring.index == ringTrbs - 1) {
+        if (ring.index == ring.trbs - 1) {
             auto const chain = trbAt(ring.base + trbSize * (ring.index - 1)).control & Chain;
             putTrb(ring.base + trbSize * ring.index, { ring.base, 0, Link << 10 | 2 | chain | ring.cycle });
             ring.index = 0;
@@ -276,9 +276,10 @@ public:
         return ring;
     }
     /// Adds one endpoint: type as in an endpoint context, interval as a power of two of microframes.
-    TransferRing addEndpoint(unsigned slot, unsigned id, unsigned type, unsigned interval = 0, unsigned streams = 0)
+    TransferRing addEndpoint(unsigned slot, unsigned id, unsigned type, unsigned interval = 0, unsigned streams = 0,
+        unsigned trbs = ringTrbs)
     {
-        auto const ring = makeRing(slot, id);
+        auto const ring = makeRing(slot, id, 0, trbs);
         auto const array = streams != 0 ? allocate(16u * (2u << streams)) : 0;
         std::fill_n(ram(inputContext), 0x420, 0);
         store<std::uint32_t>(inputContext + 4, 1u << id | 1);

@@ -74,7 +74,7 @@ public:
     /// What tests want to go otherwise, and what they want to know. Shared by all machines of one factory.
     struct Script {
         std::mutex mutex;
-        std::optional<vmm::Error> failCreate, failStart, failSuspend, failForwards, failHost, failPlug;
+        std::optional<vmm::Error> failCreate, failStart, failSuspend, failForwards, failHost, failPlug, failRemove;
         std::atomic<bool> holdSuspend = false; ///< a suspend waits until it is cancelled
         std::atomic<bool> holdStream = false;  ///< a disk's stream waits until it is cancelled
         std::atomic<bool> holdKeep = false;    ///< a moment waits until it is cancelled, or keepWhatIsHeld() is called
@@ -221,8 +221,22 @@ private:
     FakeMachine(vmm::VmConfig config, Listener listener, std::shared_ptr<Script> script, vmm::RunState state)
         : m_config(std::move(config)), m_listener(std::move(listener)), m_script(std::move(script)), m_state(state)
     {
+        makeEnds();
+        for (auto const& display : m_config.displays) {
+            screens[display.id] = std::make_unique<FakeScreen>();
+            screens[display.id]->paint(64, 48, 0x00204060);
+        }
+        ++m_script->alive;
+    }
+
+    /// What serial ports and sound have on our side.
+    void makeEnds()
+    {
         for (auto const& id : vmm::consoleIds(m_config)) {
-            auto& console = consoles[id] = std::make_unique<vmm::Console>();
+            auto& console = consoles[id];
+            if (console)
+                continue;
+            console = std::make_unique<vmm::Console>();
             console->setInputReady([port = console.get()] {
                 vmm::Bytes typed(4096);
                 typed.resize(port->takeInput(typed));
@@ -230,15 +244,10 @@ private:
                 port->output(vmm::bytesOf(answer));
             });
         }
-        for (auto const& display : m_config.displays) {
-            screens[display.id] = std::make_unique<FakeScreen>();
-            screens[display.id]->paint(64, 48, 0x00204060);
-        }
         for (auto const& device : m_config.usbDevices) {
-            if (device.kind == vmm::UsbKind::Audio)
-                ports[device.id] = std::make_unique<vmm::AudioPort>();
+            if (auto& port = ports[device.id]; device.kind == vmm::UsbKind::Audio && !port)
+                port = std::make_unique<vmm::AudioPort>();
         }
-        ++m_script->alive;
     }
 
     static app::MachineFactory::Made make(vmm::VmConfig const& config, vmm::CpuFeatures const& cpu, Listener listener,
@@ -378,6 +387,10 @@ private:
         };
         auto what = command.what;
         what.state = stateText();
+        for (auto const& disk : m_config.disks) {
+            if (vmm::isUsb(disk.bus) && !disk.readOnly)
+                what.disks.push_back({ disk.id, disk.path, {} });
+        }
         if (command.picture)
             what.picture = command.picture();
         what.time = static_cast<std::uint64_t>(std::chrono::system_clock::now().time_since_epoch().count());
@@ -422,6 +435,32 @@ private:
             return answer(done, vmm::fail(vmm::ErrorCode::NotFound, command.device));
         m_script->note("usb " + command.device + (command.plugged ? " in" : " out"));
         answer(done);
+    }
+    void run(vmm::command::AddUsb const& command, Completion const& done)
+    {
+        auto addition = command.device;
+        auto const outcome = [&]() -> vmm::Result<> {
+            TRY(vmm::chooseUsbConnector(m_config, addition, [](vmm::UsbConnector const&) { return true; }));
+            return vmm::addUsb(m_config, addition);
+        }();
+        m_script->note("usb " + idOf(addition) + (outcome ? " added" : " refused"));
+        if (outcome) {
+            makeEnds();
+            m_listener(vmm::event::UsbAdded { addition });
+        }
+        answer(done, outcome);
+    }
+    void run(vmm::command::RemoveUsb const& command, Completion const& done)
+    {
+        m_script->note("usb " + command.device + " removed");
+        auto const outcome = m_script->failRemove ? vmm::Result<>(vmm::fail(*m_script->failRemove))
+                                                  : vmm::removeUsb(m_config, command.device);
+        if (outcome) {
+            consoles.erase(command.device);
+            ports.erase(command.device);
+        }
+        m_listener(vmm::event::UsbRemoved { command.device, outcome.has_value() });
+        answer(done, outcome);
     }
     void run(vmm::command::PlugUsb const& command, Completion const& done)
     {

@@ -40,6 +40,12 @@ void FwCfg::addFile(std::string name, Bytes contents, Refresh refresh)
     rebuildDirectory();
 }
 
+void FwCfg::removeFile(std::string const& name)
+{
+    m_files.erase(name);
+    rebuildDirectory();
+}
+
 /// { count: u32 }, then { size: u32, key: u16, reserved: u16, name: char[56] } for each, big-endian.
 void FwCfg::rebuildDirectory()
 {

@@ -69,7 +69,9 @@ public:
         add(key, Bytes(bytes.begin(), bytes.end()));
     }
     /// Replaces a file of that name. The name has up to maximumName characters, and there are up to maximumFiles files.
+    /// Both change the keys of other files: with mutex() held, and while no guest can have read the directory.
     void addFile(std::string name, Bytes contents, Refresh refresh = {});
+    void removeFile(std::string const& name);
 
     BusHandler& dataWindow() { return m_dataWindow; }
     BusHandler& dmaWindow() { return m_dmaWindow; }

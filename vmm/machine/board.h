@@ -7,7 +7,7 @@
 #include "vmm/base/event_loop.h"
 #include "vmm/bus/bus.h"
 #include "vmm/bus/guest_time.h"
-#include "vmm/config/vm_config.h"
+#include "vmm/config/usb_config.h"
 #include "vmm/machine/saved_machine.h"
 #include "vmm/memory/guest_memory.h"
 #include "vmm/timeline/moment.h"
@@ -104,6 +104,15 @@ public:
     virtual Result<> setForwards(std::string_view network, std::vector<PortForward> const& forwards) = 0;
     virtual Result<> setConnected(std::string_view network, bool connected) = 0;
     virtual Result<> setPlugged(std::string_view device, bool plugged) = 0;
+    /// Where it goes, if it does not say so itself.
+    virtual Result<> chooseConnector(UsbAddition& addition) const = 0;
+    /// It has a part of its own then, as one that was there from the beginning, in its state after a reset.
+    virtual Result<> addUsb(UsbAddition const& addition) = 0;
+    /// Nothing of it is in flight any more, and a stick's image is whole and closed. Where that fails, it is unplugged
+    /// and still there.
+    virtual Result<> removeUsb(std::string_view id) = 0;
+    /// After the two, when the configuration tells of it.
+    virtual void usbChanged() = 0;
     /// NotNow where no connector is free, Unsupported where there is no USB controller.
     virtual Result<> plugUsb(std::string const& id, std::shared_ptr<UsbDevice> device) = 0;
     virtual Result<> unplugUsb(std::string_view id) = 0;

@@ -4,7 +4,7 @@
 #include "vmm/backends/console.h"
 #include "vmm/backends/display.h"
 #include "vmm/backends/input.h"
-#include "vmm/config/vm_config.h"
+#include "vmm/config/usb_config.h"
 #include "vmm/memory/memory_way.h"
 #include "vmm/timeline/timeline.h"
 
@@ -86,6 +86,16 @@ struct SetPlugged {
     std::string device;
     bool plugged;
 };
+/// Any time: makes a USB device, or a stick, a part of the machine, as one that was in its configuration from the
+/// beginning, in a free connector if it names none. It waits until a moment has its disks; Busy while one is streamed.
+struct AddUsb {
+    UsbAddition device;
+};
+/// Any time: the opposite, of any that the configuration has. What is in flight ends first, a stick's image is whole
+/// and closed when this has succeeded. It waits as AddUsb does.
+struct RemoveUsb {
+    std::string device;
+};
 /// On: plugs a device in that the configuration knows nothing of (one of the host's), where a USB controller has a free
 /// connector, until it is unplugged or the machine ends. A saved state does not bring it back.
 struct PlugUsb {
@@ -105,8 +115,9 @@ struct CancelJob { }; ///< Ends a Suspend or KeepMoment under way; the machine i
 
 using Command = std::variant<command::Start, command::Pause, command::Resume, command::Reset, command::PressPowerButton,
     command::PowerOff, command::Suspend, command::KeepMoment, command::TidyDisks, command::InsertMedium,
-    command::EjectMedium, command::SetForwards, command::SetConnected, command::SetPlugged, command::PlugUsb,
-    command::UnplugUsb, command::SendInput, command::CancelJob, command::StreamDisk>;
+    command::EjectMedium, command::SetForwards, command::SetConnected, command::SetPlugged, command::AddUsb,
+    command::RemoveUsb, command::PlugUsb, command::UnplugUsb, command::SendInput, command::CancelJob,
+    command::StreamDisk>;
 
 /// What a machine tells. Sent from the machine's thread; a receiver takes it to its own thread and returns at once.
 namespace event {
@@ -135,12 +146,21 @@ struct Rumbled {
     std::string device;
     std::uint16_t strong, weak;
 };
+/// AddUsb has added this.
+struct UsbAdded {
+    UsbAddition device;
+};
+/// RemoveUsb has begun with this, and then it was `removed`, or could not be: it is unplugged then.
+struct UsbRemoved {
+    std::string device;
+    bool removed;
+};
 struct GuestRebooted { }; ///< The guest asked for a reset and got it.
 
 }
 
 using Event = std::variant<event::StateChanged, event::Progress, event::MomentKept, event::PointerModeChanged,
-    event::MediumChanged, event::Rumbled, event::GuestRebooted>;
+    event::MediumChanged, event::Rumbled, event::UsbAdded, event::UsbRemoved, event::GuestRebooted>;
 
 struct MachineStatistics {
     std::uint64_t cpuNanoseconds = 0; ///< of all vCPU threads, since power-on
@@ -198,13 +218,13 @@ public:
     Result<> call(Command command);
 
     virtual RunState state() const = 0;
-    /// Not while a SetForwards, SetConnected or SetPlugged is under way, which change it.
+    /// Not while a SetForwards, SetConnected, SetPlugged, AddUsb or RemoveUsb is under way, which change it.
     virtual VmConfig const& config() const = 0;
     /// The one that its guest has, as long as this object is there.
     virtual CpuFeatures const& cpu() const = 0;
     virtual MachineStatistics statistics() const = 0;
 
-    /// By device id; null where there is none.
+    /// By device id; null where there is none. Who uses one lets go of it before a RemoveUsb.
     virtual Console* console(std::string_view id) = 0;
     virtual Screen* screen(std::string_view id) = 0;
     virtual AudioPort* audio(std::string_view id) = 0;

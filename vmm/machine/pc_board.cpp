@@ -180,12 +180,14 @@ void PcBoard::input(Input const& input)
 
 Console* PcBoard::console(std::string_view id)
 {
+    std::lock_guard const lock(m_listsMutex);
     auto const found = m_consoles.find(id);
     return found == m_consoles.end() ? nullptr : found->second.get();
 }
 
 AudioPort* PcBoard::audio(std::string_view id)
 {
+    std::lock_guard const lock(m_listsMutex);
     auto const found = m_audio.find(id);
     return found == m_audio.end() ? nullptr : found->second.get();
 }

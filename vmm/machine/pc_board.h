@@ -13,10 +13,12 @@
 #include <array>
 #include <deque>
 #include <map>
+#include <mutex>
 
 namespace vmm {
 
 class AhciController;
+class FwCfg;
 class PflashCfi;
 class SataDevice;
 class UsbDevice;
@@ -61,6 +63,10 @@ public:
     Result<> setForwards(std::string_view network, std::vector<PortForward> const& forwards) override;
     Result<> setConnected(std::string_view network, bool connected) override;
     Result<> setPlugged(std::string_view device, bool plugged) override;
+    Result<> chooseConnector(UsbAddition& addition) const override;
+    Result<> addUsb(UsbAddition const& addition) override;
+    Result<> removeUsb(std::string_view id) override;
+    void usbChanged() override;
     Result<> plugUsb(std::string const& id, std::shared_ptr<UsbDevice> device) override;
     Result<> unplugUsb(std::string_view id) override;
     void describeMedia(VmConfig& config) const override;
@@ -116,10 +122,20 @@ private:
     Result<> addDisks();
     Result<> addNetworks();
     Result<> addVirtio();
+    struct UsbController {
+        std::string id;
+        XhciController* controller;
+        std::string slot; ///< as in an Open Firmware path
+    };
     Result<> addUsb();
-    Result<UsbDevice*> addUsbDevice(UsbDeviceConfig const& config);
-    Result<UsbDevice*> addUsbHub(UsbDeviceConfig const& config);
-    Result<UsbDevice*> addUsbStick(DiskConfig const& config);
+    /// With what hangs on it. Each has its place then, and is plugged in when its parent is there.
+    Result<> addUsbDevice(UsbDeviceConfig const& config);
+    Result<UsbDevice*> makeUsbDevice(UsbDeviceConfig const& config);
+    Result<> addUsbStick(DiskConfig const& config);
+    Result<> plugInAllOn(std::string_view parent);
+    void findParent(UsbPlace& place) const;
+    void setBootPaths(UsbController const& on);
+    Console& addConsole(std::string const& id);
     /// One that the configuration knows nothing of.
     struct UsbVisitor {
         std::shared_ptr<UsbDevice> device;
@@ -157,6 +173,8 @@ private:
     AcpiConfig acpiConfig() const;
     SmbiosConfig smbiosConfig() const;
     Bytes bootOrder() const;
+    /// For a start of the firmware: sticks may have come and gone since the last one.
+    void setBootOrder();
 
     VmConfig const& m_config;
     Vm& m_vm;
@@ -195,10 +213,15 @@ private:
     VmGenerationId* m_generation = nullptr;
     std::map<std::string, virtio::NetworkCard*, std::less<>> m_networkCards;
     std::vector<AhciController*> m_sataControllers;
-    std::vector<XhciController*> m_usbControllers;
+    FwCfg* m_firmwareConfig = nullptr;
+    std::vector<UsbController> m_usbControllers;
+    UsbConnectors m_usbConnectors;
     std::map<std::string, UsbPlace, std::less<>> m_usbPlaces; // by device id
     std::map<std::string, UsbVisitor, std::less<>> m_usbVisitors;
     std::vector<UsbDisk*> m_sticks;
+    Traffic m_trafficOfRemoved;
+    /// Of m_disks, m_sticks, m_consoles and m_audio, which other threads look into: the machine's thread changes them.
+    mutable std::mutex m_listsMutex;
     // Those that are found on every PC first: the last one that the guest listens to gets the input.
     std::vector<KeyboardSink*> m_keyboards;
     std::vector<PointerSink*> m_mice, m_tablets;

@@ -99,7 +99,7 @@ Result<> PcBoard::addSerials()
     auto& com24 = m_sharedLines.emplace_back(m_vm.line(comPorts[1].irq));
     unsigned next = 0;
     for (auto const& serial : m_config.serials) {
-        auto& console = *(m_consoles[serial.id] = std::make_unique<Console>());
+        auto& console = addConsole(serial.id);
         if (serial.virtio)
             continue;
         auto const& com = comPorts.at(next++);
@@ -114,7 +114,7 @@ Result<> PcBoard::addSerials()
     }));
     TRY(m_ports.map(PvPanic::port, PvPanic::size, panic));
     if (m_config.debugConsole) {
-        auto& console = *(m_consoles["debug"] = std::make_unique<Console>());
+        auto& console = addConsole("debug");
         auto& debug = keep("debug-console", std::make_unique<IsaDebugConsole>(console));
         TRY(m_ports.map(IsaDebugConsole::port, IsaDebugConsole::size, debug));
         auto& exit = keep("debug-exit", std::make_unique<IsaDebugExit>([this](std::uint32_t value) {

@@ -46,6 +46,7 @@ Result<PcBoard::Disk*> PcBoard::openDisk(DiskConfig const& config)
         }();
     });
     TRY(outcome);
+    std::lock_guard const lock(m_listsMutex);
     return m_disks.emplace_back(std::move(disk)).get();
 }
 
@@ -270,7 +271,8 @@ Result<> PcBoard::streamDisk(std::string_view id, std::string const& onto, std::
 
 Board::Traffic PcBoard::traffic() const
 {
-    Traffic traffic;
+    std::lock_guard const lock(m_listsMutex);
+    auto traffic = m_trafficOfRemoved;
     for (auto const& disk : m_disks) {
         if (!disk->device)
             continue;

@@ -217,6 +217,7 @@ Result<> PcBoard::addFirmwareConfig()
         fwCfg->addFile("bootorder", order);
 
     auto& kept = keep("fw-cfg", std::move(fwCfg));
+    m_firmwareConfig = &kept;
     TRY(m_ports.map(FwCfg::dataPort, FwCfg::dataSize, kept.dataWindow()));
     return m_ports.map(FwCfg::dmaPort, FwCfg::dmaSize, kept.dmaWindow());
 }
@@ -243,10 +244,21 @@ Bytes PcBoard::bootOrder() const
     return Bytes(text.begin(), text.end());
 }
 
+void PcBoard::setBootOrder()
+{
+    auto order = bootOrder();
+    std::lock_guard const lock(m_firmwareConfig->mutex());
+    if (order.empty())
+        m_firmwareConfig->removeFile("bootorder");
+    else
+        m_firmwareConfig->addFile("bootorder", std::move(order));
+}
+
 Result<std::optional<BootCpuState>> PcBoard::prepareBoot()
 {
     if (!m_variablesFile)
         TRY(storeVariables());
+    setBootOrder();
     if (!m_config.kernel)
         return std::optional<BootCpuState>();
     m_host->setUpLikeFirmware();

@@ -13,52 +13,92 @@
 
 namespace vmm {
 
+namespace {
+
+/// What std::map::erase() does for a key that is no std::string (of C++23).
+void eraseAt(auto& map, std::string_view key)
+{
+    if (auto const found = map.find(key); found != map.end())
+        map.erase(found);
+}
+
+}
+
 /// Devices come before what they are plugged into, so that it goes before them: a saved state is loaded in the same
 /// order, and each finds what is below it.
 Result<> PcBoard::addUsb()
 {
-    auto stick = m_config.disks.begin();
-    auto const nextStick = [&] {
-        return stick
-            = std::find_if(stick, m_config.disks.end(), [](DiskConfig const& disk) { return isUsb(disk.bus); });
-    };
+    m_usbConnectors = TRY(usbConnectorsOf(m_config));
     for (auto const& config : m_config.usbControllers) {
-        std::vector<UsbPlace*> places;
-        auto const take = [&](std::string const& id, bool plugged, UsbDevice* device) {
-            auto const connector = static_cast<unsigned>(places.size());
-            places.push_back(&(m_usbPlaces[id] = { device, config.id, nullptr, nullptr, connector, plugged }));
-        };
         for (auto const& device : m_config.usbDevices) {
-            auto const first = &config == &m_config.usbControllers.front();
-            if (device.parent == config.id || (device.parent.empty() && first))
-                take(device.id, device.plugged, TRY(addUsbDevice(device)));
+            if (m_usbConnectors.at(device.id).parent == config.id)
+                TRY(addUsbDevice(device));
         }
-        for (; places.size() < XhciController::connectorCount && nextStick() != m_config.disks.end(); ++stick)
-            take(stick->id, stick->plugged, TRY(addUsbStick(*stick)));
+        for (auto const& disk : m_config.disks) {
+            if (isUsb(disk.bus) && m_usbConnectors.at(disk.id).parent == config.id)
+                TRY(addUsbStick(disk));
+        }
         auto& controller = keep(config.id, std::make_unique<XhciController>(m_services, m_time));
-        m_usbControllers.push_back(&controller);
-        auto const slot = TRY(plug(controller));
-        for (auto* place : places) {
-            place->controller = &controller;
-            if (place->plugged)
-                TRY_WITHIN(config.id, plugIn(*place));
-        }
-        for (auto const& [id, place] : m_usbPlaces) {
-            if (place.controller != &controller)
-                continue;
-            // SeaBIOS counts the connectors of each USB version, OVMF the controller's ports.
-            auto const pathOf = [&slot](unsigned port) {
-                return fmt::format("/pci@i0cf8/usb@{}/storage@{:x}/channel@0/disk@0,0", slot, port);
-            };
-            m_bootPaths[id] = pathOf(place.connector + 1);
-            if (auto const port = XhciController::portOf(place.connector, *place.device); port != place.connector)
-                m_bootPaths[id] += "\n" + pathOf(port + 1);
-        }
+        m_usbControllers.push_back({ config.id, &controller, TRY(plug(controller)) });
+        TRY(plugInAllOn(config.id));
+        setBootPaths(m_usbControllers.back());
     }
     return {};
 }
 
-Result<UsbDevice*> PcBoard::addUsbDevice(UsbDeviceConfig const& config)
+/// The parent is there now.
+Result<> PcBoard::plugInAllOn(std::string_view parent)
+{
+    for (auto& [id, place] : m_usbPlaces) {
+        if (place.parent != parent)
+            continue;
+        findParent(place);
+        if (place.plugged)
+            TRY_WITHIN(place.parent, plugIn(place));
+    }
+    return {};
+}
+
+void PcBoard::findParent(UsbPlace& place) const
+{
+    for (auto const& one : m_usbControllers) {
+        if (one.id == place.parent)
+            place.controller = one.controller;
+    }
+    if (auto const found = m_usbPlaces.find(place.parent); found != m_usbPlaces.end())
+        place.hub = static_cast<UsbHub*>(found->second.device);
+}
+
+void PcBoard::setBootPaths(UsbController const& on)
+{
+    for (auto const& [id, place] : m_usbPlaces) {
+        if (place.controller != on.controller)
+            continue;
+        // SeaBIOS counts the connectors of each USB version, OVMF the controller's ports.
+        auto const pathOf = [&on](unsigned port) {
+            return fmt::format("/pci@i0cf8/usb@{}/storage@{:x}/channel@0/disk@0,0", on.slot, port);
+        };
+        m_bootPaths[id] = pathOf(place.connector + 1);
+        if (auto const port = XhciController::portOf(place.connector, *place.device); port != place.connector)
+            m_bootPaths[id] += "\n" + pathOf(port + 1);
+    }
+}
+
+Result<> PcBoard::addUsbDevice(UsbDeviceConfig const& config)
+{
+    if (config.kind == UsbKind::Hub) {
+        for (auto const& device : m_config.usbDevices) {
+            if (device.parent == config.id)
+                TRY(addUsbDevice(device));
+        }
+    }
+    auto* const device = TRY(makeUsbDevice(config));
+    auto const& connector = m_usbConnectors.at(config.id);
+    m_usbPlaces[config.id] = { device, connector.parent, nullptr, nullptr, connector.number - 1, config.plugged };
+    return config.kind == UsbKind::Hub ? plugInAllOn(config.id) : Result<>();
+}
+
+Result<UsbDevice*> PcBoard::makeUsbDevice(UsbDeviceConfig const& config)
 {
     auto const addPointer = [&](UsbPointer::Kind kind, std::vector<PointerSink*>& all) {
         auto& pointer = keep(config.id, std::make_unique<UsbPointer>(config.id, kind, m_events.pointerModeChanged));
@@ -66,7 +106,7 @@ Result<UsbDevice*> PcBoard::addUsbDevice(UsbDeviceConfig const& config)
         return &pointer;
     };
     switch (config.kind) {
-    case UsbKind::Hub: return addUsbHub(config);
+    case UsbKind::Hub: return &keep(config.id, std::make_unique<UsbHub>(config.id));
     case UsbKind::Mouse: return addPointer(UsbPointer::Kind::Mouse, m_mice);
     case UsbKind::Tablet: return addPointer(UsbPointer::Kind::Tablet, m_tablets);
     case UsbKind::Keyboard: {
@@ -75,11 +115,14 @@ Result<UsbDevice*> PcBoard::addUsbDevice(UsbDeviceConfig const& config)
         return &keyboard;
     }
     case UsbKind::Serial: {
-        auto& console = *(m_consoles[config.id] = std::make_unique<Console>());
+        auto& console = addConsole(config.id);
         return &keep(config.id, std::make_unique<UsbSerial>(config.id, m_loop, console));
     }
     case UsbKind::Audio: {
-        auto& port = *(m_audio[config.id] = std::make_unique<AudioPort>());
+        auto made = std::make_unique<AudioPort>();
+        auto& port = *made;
+        std::lock_guard const lock(m_listsMutex);
+        m_audio[config.id] = std::move(made);
         return &keep(config.id, std::make_unique<UsbAudio>(config.id, port));
     }
     case UsbKind::Gamepad: {
@@ -95,27 +138,7 @@ Result<UsbDevice*> PcBoard::addUsbDevice(UsbDeviceConfig const& config)
     return fail(ErrorCode::Unsupported, fmt::format("{} is a USB device of no known kind", config.id));
 }
 
-Result<UsbDevice*> PcBoard::addUsbHub(UsbDeviceConfig const& config)
-{
-    std::vector<UsbPlace*> places;
-    for (auto const& device : m_config.usbDevices) {
-        if (device.parent != config.id)
-            continue;
-        auto* const behind = TRY(addUsbDevice(device));
-        auto const connector = static_cast<unsigned>(places.size());
-        places.push_back(
-            &(m_usbPlaces[device.id] = { behind, config.id, nullptr, nullptr, connector, device.plugged }));
-    }
-    auto& hub = keep(config.id, std::make_unique<UsbHub>(config.id));
-    for (auto* place : places) {
-        place->hub = &hub;
-        if (place->plugged)
-            TRY_WITHIN(config.id, plugIn(*place));
-    }
-    return &hub;
-}
-
-Result<UsbDevice*> PcBoard::addUsbStick(DiskConfig const& config)
+Result<> PcBoard::addUsbStick(DiskConfig const& config)
 {
     auto& disk = *TRY(openDisk(config));
     auto& loop = disk.thread->loop();
@@ -127,8 +150,22 @@ Result<UsbDevice*> PcBoard::addUsbStick(DiskConfig const& config)
         disk.stick = &keep(config.id,
             std::make_unique<UsbStorage>(
                 UsbSpeed::Super, config.id, loop, *disk.file->image, config.readOnly, std::move(hostError)));
-    m_sticks.push_back(disk.stick);
-    return disk.stick;
+    {
+        std::lock_guard const lock(m_listsMutex);
+        m_sticks.push_back(disk.stick);
+    }
+    auto const& connector = m_usbConnectors.at(config.id);
+    m_usbPlaces[config.id] = { disk.stick, connector.parent, nullptr, nullptr, connector.number - 1, config.plugged };
+    return {};
+}
+
+Console& PcBoard::addConsole(std::string const& id)
+{
+    auto console = std::make_unique<Console>();
+    auto& added = *console;
+    std::lock_guard const lock(m_listsMutex);
+    m_consoles[id] = std::move(console);
+    return added;
 }
 
 Result<> PcBoard::plugIn(UsbPlace const& place)
@@ -179,16 +216,110 @@ Result<> PcBoard::plugUsb(std::string const& id, std::shared_ptr<UsbDevice> devi
         return fail(ErrorCode::Unsupported, "the machine has no USB controller; give it one while it is off");
     if (m_usbVisitors.contains(id))
         return fail(ErrorCode::AlreadyExists, fmt::format("{} is plugged in already", id));
-    for (auto* const controller : m_usbControllers) {
+    for (auto const& one : m_usbControllers) {
         for (unsigned connector = 0; connector < XhciController::connectorCount; ++connector) {
-            if (!isFree(*controller, connector))
+            if (!isFree(*one.controller, connector))
                 continue;
-            TRY(controller->plug(connector, *device));
-            m_usbVisitors[id] = { std::move(device), controller, connector };
+            TRY(one.controller->plug(connector, *device));
+            m_usbVisitors[id] = { std::move(device), one.controller, connector };
             return {};
         }
     }
     return fail(ErrorCode::NotNow, "every connector of the machine's USB controllers is taken; unplug something first");
+}
+
+// What comes to a machine that is there already, and goes
+
+Result<> PcBoard::chooseConnector(UsbAddition& addition) const
+{
+    return chooseUsbConnector(m_config, addition, [this](UsbConnector const& connector) {
+        for (auto const& one : m_usbControllers) {
+            if (one.id == connector.parent)
+                return isFree(*one.controller, connector.number - 1);
+        }
+        return true; // visitors take none of a hub's
+    });
+}
+
+Result<> PcBoard::addUsb(UsbAddition const& addition)
+{
+    auto const before = m_parts.size();
+    auto const add = [&](auto const& config) -> Result<> {
+        m_usbConnectors[config.id] = { config.parent, config.connector };
+        if constexpr (std::is_same_v<decltype(config), DiskConfig const&>)
+            TRY(addUsbStick(config));
+        else
+            TRY(addUsbDevice(config));
+        auto& place = m_usbPlaces.at(config.id);
+        findParent(place);
+        // Before what it is plugged into, as ever.
+        auto const parent = std::ranges::find_if(m_parts, [&](Part const& part) { return part.id == place.parent; })
+            - m_parts.begin();
+        std::rotate(m_parts.begin() + parent, m_parts.begin() + static_cast<std::ptrdiff_t>(before), m_parts.end());
+        std::rotate(
+            m_devices.begin() + parent, m_devices.begin() + static_cast<std::ptrdiff_t>(before), m_devices.end());
+        if (!std::exchange(place.plugged, false))
+            return {};
+        TRY_WITHIN(config.id, plugIn(place));
+        place.plugged = true;
+        return {};
+    };
+    auto const added = std::visit(add, addition);
+    if (!added && m_usbPlaces.contains(idOf(addition)))
+        ignore(removeUsb(idOf(addition)));
+    if (!added)
+        m_usbConnectors.erase(idOf(addition));
+    return added;
+}
+
+Result<> PcBoard::removeUsb(std::string_view id)
+{
+    auto const found = m_usbPlaces.find(id);
+    if (found == m_usbPlaces.end())
+        return fail(ErrorCode::NotFound, fmt::format("there is no USB device {}", id));
+    TRY(setPlugged(id, false));
+    auto const disk = std::ranges::find_if(m_disks, [&](auto const& one) { return one->id == id; });
+    // What the guest has written is in the file before that is anybody else's.
+    if (disk != m_disks.end() && (*disk)->file->image)
+        TRY(onDisk(**disk, [&] { return (*disk)->file->image->flushSync(); }));
+    auto* const device = found->second.device;
+    std::erase(m_keyboards, dynamic_cast<KeyboardSink*>(device));
+    std::erase(m_mice, dynamic_cast<PointerSink*>(device));
+    std::erase(m_tablets, dynamic_cast<PointerSink*>(device));
+    std::erase_if(
+        m_held, [keyboard = dynamic_cast<KeyboardSink*>(device)](auto const& key) { return key.second == keyboard; });
+    eraseAt(m_gamepads, id);
+    m_usbPlaces.erase(found);
+    eraseAt(m_usbConnectors, id);
+    eraseAt(m_bootPaths, id);
+    {
+        std::lock_guard const lock(m_listsMutex);
+        if (auto const* const stick = dynamic_cast<UsbDisk*>(device)) {
+            m_trafficOfRemoved.diskRead += stick->bytesRead();
+            m_trafficOfRemoved.diskWritten += stick->bytesWritten();
+            std::erase(m_sticks, stick);
+        }
+    }
+    auto const part = std::ranges::find_if(m_parts, [&](Part const& one) { return one.device == device; });
+    m_devices.erase(m_devices.begin() + (part - m_parts.begin()));
+    m_parts.erase(part);
+    // Then what it stood on.
+    DiskPointer image;
+    std::lock_guard const lock(m_listsMutex);
+    if (disk != m_disks.end()) {
+        image = std::move(*disk);
+        m_disks.erase(disk);
+    }
+    eraseAt(m_consoles, id);
+    eraseAt(m_audio, id);
+    return {};
+}
+
+void PcBoard::usbChanged()
+{
+    for (auto const& one : m_usbControllers)
+        setBootPaths(one);
+    m_events.pointerModeChanged();
 }
 
 std::vector<Board::Part> PcBoard::visitors() const

@@ -179,19 +179,24 @@ Result<> PcMachine::assemble(std::optional<CpuFeatures> cpu)
         [&] { m_pagesLostWatch = loop.watch(m_pagesLost.get(), EPOLLIN, [this](std::uint32_t) { pagesLost(); }); });
     TRY(guardMemory());
     TRY(m_vm->createInterruptControllers());
-    m_parts = m_board->parts();
     m_interruptChips = std::make_unique<KvmInterruptChips>(*m_vm);
     m_pit = std::make_unique<KvmPit>(*m_vm);
     m_kvmClock = std::make_unique<KvmClock>(*m_vm);
-    m_parts.push_back({ "interrupt-chips", m_interruptChips.get() });
-    m_parts.push_back({ "pit", m_pit.get() });
-    m_parts.push_back({ "kvm-clock", m_kvmClock.get() });
+    collectParts();
     // A machine that is off stands still like one that is paused: letRun() is the only way out of both.
     loop.call([this] {
         for (auto const& part : m_parts)
             part.device->pause();
     });
     return createProcessors();
+}
+
+void PcMachine::collectParts()
+{
+    m_parts = m_board->parts();
+    m_parts.push_back({ "interrupt-chips", m_interruptChips.get() });
+    m_parts.push_back({ "pit", m_pit.get() });
+    m_parts.push_back({ "kvm-clock", m_kvmClock.get() });
 }
 
 Result<> PcMachine::guardMemory()
@@ -225,10 +230,16 @@ PcMachine::~PcMachine()
     // What is under way is cancelled, and its worker waited for out here: it posts its end to the loop, which then
     // finds no job any more.
     std::array<std::unique_ptr<Job>, 4> jobs;
+    decltype(m_usbChanges) usbChanges;
     m_thread->loop().call([&] {
         jobs = { std::move(m_job), std::move(m_keeping), std::move(m_tidying), std::move(m_streaming) };
         m_whenLeftAlone.clear();
+        usbChanges = std::move(m_usbChanges);
     });
+    for (auto const& [command, done] : usbChanges) {
+        if (done)
+            done(fail(ErrorCode::Cancelled, "the machine is gone"));
+    }
     // All first: they wait for each other.
     for (auto const& job : jobs) {
         if (job)
@@ -280,15 +291,22 @@ void PcMachine::post(Command command, Completion done)
             return tidyDisks(tidy->timeline, done);
         if (auto const* stream = std::get_if<command::StreamDisk>(&command))
             return streamDisk(*stream, done);
-        finish(std::visit(
-            [this](auto const& one) -> Result<> {
-                if constexpr (requires { execute(one); })
-                    return execute(one);
-                else
-                    return {}; // handled above
-            },
-            command));
+        if (std::holds_alternative<command::AddUsb>(command) || std::holds_alternative<command::RemoveUsb>(command))
+            return changeUsb(command, done);
+        finish(carryOut(command));
     });
+}
+
+Result<> PcMachine::carryOut(Command const& command)
+{
+    return std::visit(
+        [this](auto const& one) -> Result<> {
+            if constexpr (requires { execute(one); })
+                return execute(one);
+            else
+                return {}; // has a way of its own
+        },
+        command);
 }
 
 Result<> PcMachine::execute(command::Start const&)
@@ -379,6 +397,53 @@ Result<> PcMachine::execute(command::SetConnected const& command)
             network.connected = command.connected;
     }
     return {};
+}
+
+Result<> PcMachine::execute(command::AddUsb const& command)
+{
+    auto addition = command.device;
+    if (auto* const stick = std::get_if<DiskConfig>(&addition)) {
+        if (!stick->format)
+            stick->format = TRY_WITHIN(stick->id, probeFormat(stick->path));
+        stick->format = formatNow(*stick);
+    }
+    // The configuration knows its own ids; a saved state has the other parts beside them.
+    if (std::ranges::any_of(m_parts, [&](auto const& part) { return part.id == idOf(addition); }))
+        return fail(ErrorCode::AlreadyExists, fmt::format("the machine has a part called {} already", idOf(addition)));
+    TRY(m_board->chooseConnector(addition));
+    auto next = m_config;
+    TRY(vmm::addUsb(next, addition));
+    TRY(m_board->addUsb(addition));
+    takeDevices(next);
+    if (state() != RunState::Running) {
+        auto const added = std::ranges::find_if(m_parts, [&](auto const& part) { return part.id == idOf(addition); });
+        added->device->pause();
+    }
+    m_listener(event::UsbAdded { addition });
+    return {};
+}
+
+Result<> PcMachine::execute(command::RemoveUsb const& command)
+{
+    auto next = m_config;
+    TRY(vmm::removeUsb(next, command.device));
+    auto const removed = m_board->removeUsb(command.device);
+    if (removed)
+        takeDevices(next);
+    else
+        *pluggedMark(m_config, command.device) = false;
+    m_listener(event::UsbRemoved { command.device, removed.has_value() });
+    return removed;
+}
+
+/// The board has come to have those of `next`.
+void PcMachine::takeDevices(VmConfig& next)
+{
+    m_config.usbDevices.swap(next.usbDevices);
+    m_config.disks.swap(next.disks);
+    m_config.bootOrder.swap(next.bootOrder);
+    collectParts();
+    m_board->usbChanged();
 }
 
 Result<> PcMachine::execute(command::PlugUsb const& command)

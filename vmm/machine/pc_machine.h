@@ -73,6 +73,7 @@ private:
     Result<> assemble(std::optional<CpuFeatures> cpu);
     Result<> createProcessors();
 
+    Result<> carryOut(Command const& command);
     Result<> execute(command::Start const&);
     Result<> execute(command::Pause const&);
     Result<> execute(command::Resume const&);
@@ -84,6 +85,8 @@ private:
     Result<> execute(command::SetForwards const&);
     Result<> execute(command::SetConnected const&);
     Result<> execute(command::SetPlugged const&);
+    Result<> execute(command::AddUsb const&);
+    Result<> execute(command::RemoveUsb const&);
     Result<> execute(command::PlugUsb const&);
     Result<> execute(command::UnplugUsb const&);
     Result<> execute(command::SendInput const&);
@@ -103,6 +106,12 @@ private:
     /// Runs it when no worker changes disks, at once or later.
     void whenDisksAreLeftAlone(std::function<void()> task);
     void leftAlone();
+    /// AddUsb or RemoveUsb, at once or when no worker has to do with which disks there are: one that keeps a moment
+    /// has, until they have kept what they hold.
+    void changeUsb(Command const& command, Completion const& done);
+    void disksAreKept();
+    void collectParts();
+    void takeDevices(VmConfig& next);
     void finishSuspend(Result<> const& outcome, bool wasRunning, bool thenPowerOff);
 
     /// From running or standing still to running anew; Crashed with the reason where that fails.
@@ -150,12 +159,15 @@ private:
     std::unique_ptr<KvmClock> m_kvmClock;
     std::vector<Board::Part> m_parts; // the board's and the kernel's chips, in the order of saving
     std::vector<std::unique_ptr<Vcpu>> m_vcpus;
-    std::unique_ptr<Job> m_job;       // the machine stands still meanwhile
-    std::unique_ptr<Job> m_keeping;   // of a moment, while the machine does what it wants
-    std::unique_ptr<Job> m_tidying;   // of disks, as well
-    std::unique_ptr<Job> m_streaming; // of one disk, as well
-    std::mutex m_checkpoints;         // held by that of the three whose turn it is
+    std::unique_ptr<Job> m_job;                   // the machine stands still meanwhile
+    std::unique_ptr<Job> m_keeping;               // of a moment, while the machine does what it wants
+    std::unique_ptr<Job> m_tidying;               // of disks, as well
+    std::unique_ptr<Job> m_streaming;             // of one disk, as well
+    std::mutex m_checkpoints;                     // held by that of the three whose turn it is
+    std::shared_ptr<timeline::Timeline> m_tidied; // that of m_tidying
     std::vector<std::function<void()>> m_whenLeftAlone;
+    std::vector<std::pair<Command, Completion>> m_usbChanges; // that wait for the disks
+    bool m_disksAreBeingKept = false;
     std::atomic<unsigned> m_life { 0 }; // how often it was reset: what a vCPU reports may be of an earlier one
     std::optional<Error> m_crash;       // reported while the machine stood still
     std::atomic<GuestRequest> m_requested { GuestRequest::None }; // set by a vCPU's thread

@@ -29,6 +29,7 @@ void PcMachine::keepMoment(command::KeepMoment const& command, Completion done)
     }
     if (m_tidying)
         m_tidying->cancelled = true; // it goes on after that
+    m_disksAreBeingKept = true;
     m_keeping = std::make_unique<Job>();
     m_keeping->name = "keep";
     m_keeping->done = std::move(done);
@@ -63,6 +64,7 @@ Result<event::MomentKept> PcMachine::keep(Job const& job, RamLoader* loader, com
             what.picture = command.picture();
         TRY(instant.disks.get());
         TRY(m_board->sealDisks(what.disks));
+        m_thread->loop().post([this] { disksAreKept(); });
         auto const id = TRY(store(job, timeline, what, instant)).id;
         instant.memory.reset();
         for (auto* const block : m_board->memoryBlocks()) {
@@ -71,8 +73,10 @@ Result<event::MomentKept> PcMachine::keep(Job const& job, RamLoader* loader, com
         }
         return event::MomentKept { id, instant.stoodStill };
     }();
-    if (!kept)
+    if (!kept) {
+        m_thread->loop().call([this] { m_disksAreBeingKept = true; });
         ignore(tidy(timeline, {}));
+    }
     return kept;
 }
 
@@ -145,8 +149,37 @@ void PcMachine::finishKeeping(
         m_listener(*kept);
     if (job->done)
         job->done(kept ? Result<>() : fail(kept.error()));
+    disksAreKept();
     leftAlone();
     tidyDisks(timeline, {});
+}
+
+void PcMachine::disksAreKept()
+{
+    m_disksAreBeingKept = false;
+    if (m_tidying)
+        return; // which ends soon
+    for (auto const& [command, done] : std::exchange(m_usbChanges, {})) {
+        auto const outcome = carryOut(command);
+        if (done)
+            done(outcome);
+    }
+}
+
+void PcMachine::changeUsb(Command const& command, Completion const& done)
+{
+    if (m_streaming) {
+        if (done)
+            done(fail(ErrorCode::Busy,
+                "a disk is being made independent of its base: to add or remove a USB device wait for that, or cancel "
+                "it (what was copied stays)"));
+        return;
+    }
+    m_usbChanges.emplace_back(command, done);
+    if (!m_disksAreBeingKept)
+        disksAreKept();
+    if (m_tidying && !m_tidying->cancelled.exchange(true)) // it goes on after that
+        m_whenLeftAlone.push_back([this, timeline = m_tidied] { tidyDisks(timeline, {}); });
 }
 
 void PcMachine::leftAlone()
@@ -168,13 +201,17 @@ void PcMachine::tidyDisks(std::shared_ptr<timeline::Timeline> const& timeline, C
     }
     m_tidying = std::make_unique<Job>();
     m_tidying->name = "tidy";
+    m_tidied = timeline;
     m_tidying->done = std::move(done);
     m_tidying->worker = std::thread([this, &job = *m_tidying, timeline] {
         ::pthread_setname_np(::pthread_self(), "tidy disks");
         std::unique_lock turn(m_checkpoints);
         auto const outcome = tidy(*timeline, [&] { return !job.cancelled.load(); });
         turn.unlock();
-        m_thread->loop().post([this, outcome] { finishAside(m_tidying, outcome); });
+        m_thread->loop().post([this, outcome] {
+            m_tidied.reset();
+            finishAside(m_tidying, outcome);
+        });
     });
 }
 
@@ -201,12 +238,14 @@ void PcMachine::finishAside(std::unique_ptr<Job>& which, Result<> const& outcome
     job->worker.join();
     if (job->done)
         job->done(outcome);
+    if (!m_disksAreBeingKept)
+        disksAreKept();
     leftAlone();
 }
 
 void PcMachine::streamDisk(command::StreamDisk const& command, Completion done)
 {
-    if (m_streaming || !m_whenLeftAlone.empty()) {
+    if (m_streaming || !m_whenLeftAlone.empty() || !m_usbChanges.empty()) {
         if (done)
             done(fail(ErrorCode::Busy,
                 m_streaming ? "another disk is being made independent of its base"

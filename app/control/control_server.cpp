@@ -5,6 +5,7 @@
 #include "app/control/host_usb_json.h"
 #include "app/control/key_names.h"
 #include "app/control/moment_methods.h"
+#include "app/control/own_usb_json.h"
 #include "app/control/redirected_usb_json.h"
 #include "app/runner/picture.h"
 
@@ -320,6 +321,8 @@ struct ControlServer::Private {
             { "machine.setCable", &Private::setCable },
             { "machine.setForwards", &Private::setForwards },
             { "machine.setPlugged", &Private::setPlugged },
+            { "machine.addUsb", &Private::addUsb },
+            { "machine.removeUsb", &Private::removeUsb },
             { "machine.hostUsb", &Private::hostUsb },
             { "machine.attachUsb", &Private::attachUsb },
             { "machine.detachUsb", &Private::detachUsb },
@@ -412,6 +415,19 @@ struct ControlServer::Private {
         if (plugged == params.end() || !plugged->is_boolean())
             return reply(vmm::fail(vmm::ErrorCode::InvalidArgument, "\"plugged\" is true or false"));
         machine->setPlugged(textIn(params, "device"), plugged->get<bool>(), plain(reply));
+    }
+    void addUsb(Connection&, Machine const& machine, Json const& params, Reply const& reply)
+    {
+        auto const addition = ownUsbFromJson(params);
+        if (!addition)
+            return reply(vmm::fail(addition.error()));
+        machine->addUsb(*addition, [reply](vmm::Result<std::string> const& id) {
+            reply(id ? vmm::Result<Json>(Json { { "device", *id } }) : vmm::fail(id.error()));
+        });
+    }
+    void removeUsb(Connection&, Machine const& machine, Json const& params, Reply const& reply)
+    {
+        machine->removeUsb(textIn(params, "device"), plain(reply));
     }
     void hostUsb(Connection&, Machine const& machine, Json const&, Reply const& reply)
     {
@@ -678,6 +694,12 @@ struct ControlServer::Private {
         } else if (auto const* usb = std::get_if<notice::PluggedChanged>(&notice)) {
             tellAll("machine.pluggedChanged",
                 { { "machine", machine }, { "device", usb->device }, { "plugged", usb->plugged } });
+        } else if (auto const* added = std::get_if<notice::UsbAdded>(&notice)) {
+            auto params = ownUsbToJson(added->device);
+            params["machine"] = machine;
+            tellAll("machine.usbAdded", params);
+        } else if (auto const* removed = std::get_if<notice::UsbRemoved>(&notice)) {
+            tellAll("machine.usbRemoved", { { "machine", machine }, { "device", removed->device } });
         } else if (auto const* visitors = std::get_if<notice::HostUsbChanged>(&notice)) {
             auto devices = Json::array();
             for (auto const& device : visitors->devices)

@@ -331,12 +331,13 @@ struct CommandLine {
     void addUsb()
     {
         auto* added = verb("usb",
-            "USB devices of this host and of a machine, also while it runs, and the rules for them: list, attach, "
-            "detach,"
-            " rule, restore, foresee",
+            "USB devices of this host and of a machine, also while it runs, and the rules for them: list, add, "
+            "remove, attach, detach, rule, restore, foresee",
             [this](Surroundings& around, Output const& output) {
                 if (!(usb.from + usb.listen).empty() && usb.action != "attach")
                     return output.failed({ vmm::ErrorCode::InvalidArgument, "--from and --listen go with attach", 0 });
+                if (!usb.stick.empty() && usb.action != "add")
+                    return output.failed({ vmm::ErrorCode::InvalidArgument, "--stick goes with add", 0 });
                 if (!usb.from.empty())
                     return redirectUsb(usb.machine, RedirectUsb::From, usb.from, around, output);
                 if (!usb.listen.empty())
@@ -347,7 +348,9 @@ struct CommandLine {
             ->add_option("action", usb.action,
                 "list shows which this host has, what it does with them and which machine has one; with a machine "
                 "which "
-                "that has and whether they are plugged in; attach plugs one in, detach pulls it out; rule list, rule "
+                "that has and whether they are plugged in; add makes one more the machine's own, remove takes one of "
+                "those "
+                "away again; attach plugs one in, detach pulls it out; rule list, rule "
                 "add "
                 "MATCH and rule remove MATCH are about which devices come to a machine by themselves; restore says "
                 "what "
@@ -355,15 +358,19 @@ struct CommandLine {
                 "tells "
                 "which will be unplugged then")
             ->required()
-            ->check(CLI::IsMember({ "list", "attach", "detach", "rule", "restore", "foresee" }));
+            ->check(CLI::IsMember({ "list", "add", "remove", "attach", "detach", "rule", "restore", "foresee" }));
         added->add_option("machine", usb.machine, "The machine's name or uuid; of rule: list, add or remove");
         added->add_option("device", usb.device,
             "The device's id, a stick's is the disk's: disk0; of a device of the host's its port, VENDOR:PRODUCT or "
-            "serial number; of one that comes from elsewhere its id: redir1. Of rule the devices that are meant: "
+            "serial number; of one that comes from elsewhere its id: redir1. Of add what it is: keyboard, mouse, "
+            "tablet, serial, audio, gamepad or hub[,on=PARENT]; it tells the id. Of rule the devices that are meant: "
             "VENDOR:PRODUCT or VENDOR:*, class=CLASS, port=PORT and "
             "serial=NUMBER, with commas between them, the serial number last; or any. Of restore: attach (they are "
             "plugged in anew), leave or ask; without it what holds. Of foresee: the moment; without it what suspending "
             "does");
+        added->add_option("--stick", usb.stick,
+            "Of add: a memory stick with this disk image: PATH[,bus=usb|uas][,format=raw|qcow2][,readonly]"
+            "[,backing=FILE]");
         added->add_flag("--always", usb.always, "Of attach: and from now on by itself, whenever it is plugged in");
         added->add_flag("--force", usb.force, "Of attach: also what this host uses, or what a rule keeps for it");
         added->add_option("--attach", usb.attachTo, "Of rule add: to this machine, by themselves");

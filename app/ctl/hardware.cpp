@@ -1,5 +1,6 @@
 #include "app/ctl/paths.h"
 #include "app/ctl/verbs.h"
+#include "app/store/own_usb.h"
 
 #include <algorithm>
 #include <charconv>
@@ -55,11 +56,11 @@ vmm::Result<Number> number(std::string const& text)
     return value;
 }
 
-vmm::Result<vmm::DiskConfig> parseDisk(std::string const& text, vmm::VmConfig const& config)
+vmm::Result<vmm::DiskConfig> parseDisk(std::string const& text, vmm::DiskBus bus)
 {
     auto const described = split(text);
     vmm::DiskConfig disk;
-    disk.id = freeDeviceId(config, "disk");
+    disk.bus = bus;
     disk.path = TRY(existing(described.subject));
     for (auto const& [key, value] : described.options) {
         if (key == "bus" && value == "ahci")
@@ -108,6 +109,32 @@ vmm::Result<vmm::NetworkConfig> parseNetwork(std::string const& text, vmm::VmCon
 
 }
 
+vmm::Result<vmm::UsbDeviceConfig> parseUsbDevice(std::string const& text)
+{
+    auto const described = split(text);
+    auto const names = stateNames(vmm::UsbKind {});
+    auto const found = std::find(names.begin(), names.end(), described.subject);
+    if (found == names.end())
+        return vmm::fail(
+            vmm::ErrorCode::InvalidArgument, fmt::format("there is no USB device \"{}\" to be had", described.subject));
+    vmm::UsbDeviceConfig device;
+    device.kind = static_cast<vmm::UsbKind>(found - names.begin());
+    for (auto const& [key, value] : described.options) {
+        if (key != "on")
+            return unknown("a USB device", key);
+        device.parent = value;
+    }
+    return device;
+}
+
+vmm::Result<vmm::DiskConfig> parseStick(std::string const& text)
+{
+    auto stick = TRY(parseDisk(text, vmm::DiskBus::Usb));
+    if (!vmm::isUsb(stick.bus))
+        return vmm::fail(vmm::ErrorCode::InvalidArgument, "a stick has bus=usb or bus=uas");
+    return stick;
+}
+
 vmm::Result<vmm::PortForward> parseForward(std::string const& text)
 {
     std::vector<std::string> parts { "" };
@@ -144,7 +171,6 @@ namespace {
 
 vmm::Result<> addUsb(vmm::VmConfig& config, std::string const& text)
 {
-    auto const described = split(text);
     if (text == "none") {
         config.usbControllers.clear();
         config.usbDevices.clear();
@@ -154,21 +180,10 @@ vmm::Result<> addUsb(vmm::VmConfig& config, std::string const& text)
         config.usbControllers.push_back({ freeDeviceId(config, "usb") });
         return {};
     }
-    auto const names = stateNames(vmm::UsbKind {});
-    auto const found = std::find(names.begin(), names.end(), described.subject);
-    if (found == names.end())
-        return vmm::fail(
-            vmm::ErrorCode::InvalidArgument, fmt::format("there is no USB device \"{}\" to be had", described.subject));
-    vmm::UsbDeviceConfig device;
-    device.kind = static_cast<vmm::UsbKind>(found - names.begin());
-    for (auto const& [key, value] : described.options) {
-        if (key != "on")
-            return unknown("a USB device", key);
-        device.parent = value;
-    }
+    auto device = TRY(parseUsbDevice(text));
     if (device.parent.empty())
         device.parent = freeUsbController(config);
-    device.id = freeDeviceId(config, "usb-" + described.subject + "-");
+    device.id = freeUsbDeviceId(config, device.kind);
     config.usbDevices.push_back(device);
     return {};
 }
@@ -200,7 +215,8 @@ vmm::Result<> applyHardware(vmm::VmConfig& config, HardwareOptions const& option
         return vmm::fail(vmm::ErrorCode::InvalidArgument, "--initrd and --append belong to a --kernel");
     }
     for (auto const& text : options.disks) {
-        auto disk = TRY(parseDisk(text, config));
+        auto disk = TRY(parseDisk(text, vmm::DiskBus::Virtio));
+        disk.id = freeDeviceId(config, "disk");
         if (vmm::isUsb(disk.bus))
             freeUsbController(config);
         config.disks.push_back(std::move(disk));

@@ -227,6 +227,16 @@ private:
                 vmm::ignore(m_around.store.keepPlugged(m_runner->id(), usb->device, usb->plugged));
             return;
         }
+        if (auto const* added = std::get_if<notice::UsbAdded>(&notice)) {
+            if (m_subject.isInLibrary)
+                vmm::ignore(m_around.store.keepUsbAdded(m_runner->id(), added->device));
+            return;
+        }
+        if (auto const* removed = std::get_if<notice::UsbRemoved>(&notice)) {
+            if (m_subject.isInLibrary)
+                vmm::ignore(m_around.store.keepUsbRemoved(m_runner->id(), removed->device));
+            return;
+        }
         if (auto const* changed = std::get_if<notice::ConfigChanged>(&notice)) {
             if (m_subject.isInLibrary)
                 vmm::ignore(m_around.store.keepConfig(changed->config));

@@ -1,12 +1,14 @@
 // USB devices: a machine's, whether it runs or not, and this host's.
 
 #include "app/control/host_usb_json.h"
+#include "app/control/own_usb_json.h"
 #include "app/ctl/verbs.h"
 #include "app/usb/host_usb_list.h"
 #include "app/usb/usb_rule_store.h"
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <future>
 #include <nlohmann/json.hpp>
 
 namespace app::ctl {
@@ -191,6 +193,73 @@ vmm::Result<> change(UsbOptions const& options, Surroundings& around, Output con
     return {};
 }
 
+/// What nobody has in memory is changed here, as who has it would, and written.
+template<typename Change>
+vmm::Result<> changeHere(std::string const& machine, Surroundings& around, Change const& change)
+{
+    auto const stored = TRY(around.store.find(machine));
+    vmm::Result<> written;
+    std::promise<vmm::Result<>> answer;
+    auto answered = answer.get_future();
+    MachineRunner runner(stored.config, around.store.placesOf(stored.id), around.factory);
+    runner.addObserver([&](Notice const& notice) {
+        if (auto const* added = std::get_if<notice::UsbAdded>(&notice))
+            written = around.store.keepUsbAdded(stored.id, added->device);
+        if (auto const* removed = std::get_if<notice::UsbRemoved>(&notice))
+            written = around.store.keepUsbRemoved(stored.id, removed->device);
+    });
+    change(runner, [&](vmm::Result<> const& outcome) { answer.set_value(outcome); });
+    TRY(answered.get());
+    return written;
+}
+
+/// One more of the machine's own, whether it runs or not; its id.
+vmm::Result<Json> add(UsbOptions const& options, Surroundings& around, Output const& output)
+{
+    if (options.machine.empty() || options.device.empty() == options.stick.empty()) {
+        return vmm::fail(vmm::ErrorCode::InvalidArgument,
+            "say which machine, and what comes to it: keyboard, mouse, tablet, hub, serial, audio or gamepad, or "
+            "--stick with a disk image");
+    }
+    vmm::UsbAddition addition;
+    if (options.stick.empty())
+        addition = TRY(parseUsbDevice(options.device));
+    else
+        addition = TRY(parseStick(options.stick));
+    auto configured = TRY(findChangeable(options.machine, around));
+    std::string id;
+    if (configured.owner) {
+        auto params = control::ownUsbToJson(addition);
+        params["machine"] = configured.owner->uuid;
+        id = TRY(configured.owner->client.call("machine.addUsb", std::move(params))).value("device", "");
+    } else {
+        TRY(changeHere(options.machine, around, [&](MachineRunner& runner, auto const& done) {
+            runner.addUsb(addition, [&id, done](vmm::Result<std::string> const& added) {
+                id = added.value_or("");
+                done(added ? vmm::Result<>() : vmm::fail(added.error()));
+            });
+        }));
+    }
+    if (!output.json)
+        output.text(id);
+    return Json { { "device", id } };
+}
+
+vmm::Result<> remove(UsbOptions const& options, Surroundings& around)
+{
+    if (options.machine.empty() || options.device.empty())
+        return vmm::fail(vmm::ErrorCode::InvalidArgument,
+            "say which machine and which of its own USB devices; \"chronoctl usb list MACHINE\" tells them");
+    auto configured = TRY(findChangeable(options.machine, around));
+    if (configured.owner) {
+        TRY(configured.owner->client.call(
+            "machine.removeUsb", { { "machine", configured.owner->uuid }, { "device", options.device } }));
+        return {};
+    }
+    return changeHere(options.machine, around,
+        [&](MachineRunner& runner, auto const& done) { runner.removeUsb(options.device, done); });
+}
+
 vmm::Result<Json> listRules(Surroundings const& around, Output const& output)
 {
     auto json = Json::array();
@@ -310,6 +379,10 @@ int usb(UsbOptions const& options, Surroundings& around, Output const& output)
         = [&](vmm::Result<Json> const& told) { return told ? output.answer({}, *told) : output.failed(told.error()); };
     if (options.action == "list")
         return answer(options.machine.empty() ? listHost(around, output) : list(options.machine, around, output));
+    if (options.action == "add")
+        return answer(add(options, around, output));
+    if (options.action == "remove")
+        return output.answer(remove(options, around));
     if (options.action == "rule")
         return rule(options, around, output);
     if (options.action == "restore")

@@ -3,6 +3,7 @@
 #include "app/control/control_client.h"
 #include "app/control/protocol.h"
 #include "app/ctl/output.h"
+#include "vmm/config/usb_config.h"
 #include "vmm/machine/saved_machine.h"
 
 #include <optional>
@@ -60,12 +61,14 @@ int redirectUsb(std::string const& machine, RedirectUsb how, std::string const& 
 /// A line of `usb list`.
 std::string redirectedText(Json const& redirected);
 struct UsbOptions {
-    std::string action;          ///< list attach detach foresee restore rule
-    std::string machine, device; ///< of foresee: the moment; of restore: what it does; of rule: its action, and a match
+    std::string action;          ///< list add remove attach detach foresee restore rule
+    std::string machine, device; ///< of add: what it is; of foresee: the moment; of restore: what it does; of rule: its
+                                 ///< action, and a match
     bool always = false, force = false; ///< attach
     std::string attachTo;               ///< rule add: a machine
     bool asks = false, never = false;   ///< rule add
     std::string from, listen;           ///< attach: one of another computer
+    std::string stick;                  ///< add: an image, as a disk is said
 };
 /// This host's USB devices, a machine's, as cable(), and the person's rules.
 int usb(UsbOptions const& options, Surroundings& around, Output const& output);
@@ -156,6 +159,9 @@ vmm::Result<Configured> findChangeable(std::string const& machine, Surroundings 
 
 /// Changes `config` as the options say, where each file must be there.
 vmm::Result<> applyHardware(vmm::VmConfig& config, HardwareOptions const& options);
+/// "tablet,on=usb-hub-0"; of a stick "PATH,readonly". The device has no id yet.
+vmm::Result<vmm::UsbDeviceConfig> parseUsbDevice(std::string const& text);
+vmm::Result<vmm::DiskConfig> parseStick(std::string const& text);
 /// "tcp:127.0.0.1:2222:22", or "tcp:2222:22".
 vmm::Result<vmm::PortForward> parseForward(std::string const& text);
 /// "20G", "512M", "1T", "1048576".

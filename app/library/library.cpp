@@ -230,6 +230,15 @@ struct Library::Private {
             [this, id](vmm::NetworkConfig const& network) { keepNetwork(id, network); });
         QObject::connect(member.session.get(), &VmSession::pluggedChanged, &library,
             [this, id](QString const& device, bool plugged) { keepPlugged(id, device, plugged); });
+        auto const* session = member.session.get();
+        QObject::connect(session, &VmSession::usbAdded, &library, [this, id](vmm::UsbAddition const& device) {
+            keepUsb([this, id = id.toStdString(), device] { return store.keepUsbAdded(id, device); });
+        });
+        QObject::connect(session, &VmSession::usbRemoved, &library, [this, id](QString const& device) {
+            keepUsb([this, id = id.toStdString(), device = device.toStdString()] {
+                return store.keepUsbRemoved(id, device);
+            });
+        });
         QObject::connect(member.session.get(), &VmSession::configChanged, &library,
             [this](vmm::VmConfig const& config) { keepConfig(config); });
         if (auto* screen = member.session->mainScreen()) {
@@ -319,12 +328,17 @@ struct Library::Private {
 
     void keepPlugged(QString const& id, QString const& device, bool plugged)
     {
-        write([this, id = id.toStdString(), device = device.toStdString(),
-                  plugged] { return store.keepPlugged(id, device, plugged); },
-            [](vmm::Result<> const& kept) {
-                if (!kept)
-                    vmm::log(vmm::LogLevel::Warning, "library", "keeping a USB device: {}", kept.error().message());
-            });
+        keepUsb([this, id = id.toStdString(), device = device.toStdString(), plugged] {
+            return store.keepPlugged(id, device, plugged);
+        });
+    }
+
+    void keepUsb(std::function<vmm::Result<>()> keep)
+    {
+        write(std::move(keep), [](vmm::Result<> const& kept) {
+            if (!kept)
+                vmm::log(vmm::LogLevel::Warning, "library", "keeping a USB device: {}", kept.error().message());
+        });
     }
 
     /// Now and then while the machine runs, in case we are killed, and when it has ended: only then the file is looked
@@ -669,6 +683,26 @@ void Library::setPlugged(QString const& id, QString const& device, bool plugged,
     m_private->write([this, id = id.toStdString(), device = device.toStdString(),
                          plugged] { return m_store.keepPlugged(id, device, plugged); },
         std::move(done));
+}
+
+void Library::addUsb(QString const& id, vmm::UsbAddition device, Done<void> done)
+{
+    auto* changed = session(id);
+    if (changed == nullptr)
+        return done(vmm::fail(vmm::ErrorCode::NotFound, "there is no machine " + id.toStdString()));
+    // It is written when the session has told of it.
+    auto const tell = m_private->onOurThread([done](vmm::Result<> const& o) { done(o); });
+    changed->runner()->addUsb(std::move(device),
+        [tell](vmm::Result<std::string> const& added) { tell(added ? vmm::Result<>() : vmm::fail(added.error())); });
+}
+
+void Library::removeUsb(QString const& id, QString const& device, Done<void> done)
+{
+    auto* changed = session(id);
+    if (changed == nullptr)
+        return done(vmm::fail(vmm::ErrorCode::NotFound, "there is no machine " + id.toStdString()));
+    changed->runner()->removeUsb(
+        device.toStdString(), m_private->onOurThread([done](vmm::Result<> const& o) { done(o); }));
 }
 
 void Library::remove(QString const& id, Done<void> done)

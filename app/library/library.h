@@ -73,6 +73,10 @@ public:
     /// Plugs a USB device of the machine's own in or pulls it out, now and for the next start. Refused while the
     /// machine is suspended.
     void setPlugged(QString const& id, QString const& device, bool plugged, Done<void> done);
+    /// A USB device of the machine's own, or a stick on a disk image, comes or goes, now and for the next start; see
+    /// MachineRunner. Refused while the machine is suspended.
+    void addUsb(QString const& id, vmm::UsbAddition device, Done<void> done);
+    void removeUsb(QString const& id, QString const& device, Done<void> done);
     /// This host's USB devices, who has each, and the person's rules. It looks at nothing before somebody asks for it.
     HostUsbWatch& hostUsb();
     /// Changes the rules (UsbRules::set(), remove(), setRestore()), while another process may change them too; `done`

@@ -45,6 +45,13 @@ struct PluggedChanged {
     std::string device;
     bool plugged;
 };
+/// A USB device of the machine's own has come, now and for the next start.
+struct UsbAdded {
+    vmm::UsbAddition device;
+};
+struct UsbRemoved {
+    std::string device;
+};
 /// These USB devices of the host's the machine in memory has now.
 struct HostUsbChanged {
     std::vector<vmm::HostUsbInfo> devices;
@@ -88,9 +95,9 @@ struct PastNeglected {
 }
 
 using Notice = std::variant<notice::StateChanged, notice::Progress, notice::PointerModeChanged, notice::MediumChanged,
-    notice::NetworkChanged, notice::PluggedChanged, notice::HostUsbChanged, notice::RedirectedUsbChanged,
-    notice::UsbQuestionsChanged, notice::HostUsbFailed, notice::ConfigChanged, notice::GuestRebooted,
-    notice::MomentKept, notice::KeepingEnded, notice::JobEnded, notice::PastNeglected>;
+    notice::NetworkChanged, notice::PluggedChanged, notice::UsbAdded, notice::UsbRemoved, notice::HostUsbChanged,
+    notice::RedirectedUsbChanged, notice::UsbQuestionsChanged, notice::HostUsbFailed, notice::ConfigChanged,
+    notice::GuestRebooted, notice::MomentKept, notice::KeepingEnded, notice::JobEnded, notice::PastNeglected>;
 
 /// Where a machine keeps what is its own.
 struct MachinePlaces {
@@ -208,6 +215,14 @@ public:
     void setConnected(std::string network, bool connected, Completion done = {});
     /// Plugs a USB device of a machine in memory in, or pulls it out.
     void setPlugged(std::string device, bool plugged, Completion done = {});
+    /// Makes a USB device, or a stick on a disk image, the machine's own, now and for the next start; of a machine in
+    /// memory, or one that is off. Its id is made up, and `done` hears it.
+    using UsbAdded = std::function<void(vmm::Result<std::string>)>;
+    void addUsb(vmm::UsbAddition device, UsbAdded done = {});
+    /// The opposite. What is in flight ends first. A stick of which moments have something is unplugged, and the
+    /// machine kept as one more moment before it goes: going to another one later takes nothing away that is nowhere
+    /// else. Where that fails it stays, unplugged.
+    void removeUsb(std::string device, Completion done = {});
     /// A USB device of the host's, as findHostUsb() understands it, for as long as the machine is in memory. What is
     /// plugged out of the host is detached by itself; what comes back to the same port within usbComeback, of the same
     /// vendor and with whatever address and product, is attached again (firmware that was loaded, a phone that changed

@@ -28,9 +28,8 @@ void MachineRunner::Private::streamDisk(std::string const& disk, std::string con
         };
         return workOnStillDisk("stream", disk, what, done);
     }
-    if (auto const other = diskAtWork(); !other.empty()) {
+    if (auto const other = diskAtWork(); !other.empty())
         return finish(done, vmm::fail(vmm::ErrorCode::Busy, atWorkOn(other)));
-    }
     work(
         Patient, "stream",
         [this, disk, onto](JobProgress const& progress) {

@@ -33,6 +33,20 @@ void MachineRunner::Private::take(vmm::Event const& event, std::uint64_t from)
                     rumble(what);
             },
             {});
+    } else if (auto const* added = std::get_if<vmm::event::UsbAdded>(&event)) {
+        post(
+            [this, from, device = added->device] {
+                if (from == generation)
+                    usbAdded(device);
+            },
+            {});
+    } else if (auto const* removed = std::get_if<vmm::event::UsbRemoved>(&event)) {
+        post(
+            [this, from, what = *removed] {
+                if (from == generation)
+                    what.removed ? usbRemoved(what.device) : changePlugged(what.device, false);
+            },
+            {});
     } else if (std::holds_alternative<vmm::event::GuestRebooted>(event)) {
         tell(notice::GuestRebooted {});
     } else if (auto const* kept = std::get_if<vmm::event::MomentKept>(&event)) {

@@ -55,8 +55,11 @@ void MachineRunner::Private::keepMoment(vmm::timeline::NewMoment what, Kept cons
         standsForGoing = true;
         machine->post(vmm::command::Pause {});
     }
+    unsigned const asked = what.reason == vmm::timeline::Reason::Automatic ? 0 : 1;
+    keepsAsked += asked;
     machine->post(vmm::command::KeepMoment { timeline, std::move(what), pictureMaker() },
-        [this, hear, kept = timeline, upTo = schedule->mark(), mine = generation](vmm::Result<> const& outcome) {
+        [this, hear, asked, kept = timeline, upTo = schedule->mark(), mine = generation](vmm::Result<> const& outcome) {
+            keepsAsked -= asked;
             if (outcome) {
                 post(
                     [this, upTo, mine] {

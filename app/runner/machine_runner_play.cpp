@@ -5,19 +5,22 @@ namespace app {
 
 void MachineRunner::Private::connectPlay()
 {
-    auto const its = runner.config();
-    for (auto const& device : its.usbDevices) {
-        if (device.kind == vmm::UsbKind::Audio && factory.sound) {
-            if (auto* const port = machine->audio(device.id))
-                port->connect(factory.sound(its.name));
-        }
-        if (device.kind == vmm::UsbKind::Gamepad && factory.gamepads) {
-            auto play = [this, id = device.id](vmm::GamepadState const& state) {
-                runner.sendInput(vmm::GamepadInput { id, state });
-            };
-            seats.push_back(std::make_unique<HostGamepads::Seat>(*factory.gamepads, std::move(play)));
-            seatsOf.push_back(device.id);
-        }
+    for (auto const& device : runner.config().usbDevices)
+        connectPlay(device);
+}
+
+void MachineRunner::Private::connectPlay(vmm::UsbDeviceConfig const& device)
+{
+    if (device.kind == vmm::UsbKind::Audio && factory.sound) {
+        if (auto* const port = machine->audio(device.id))
+            port->connect(factory.sound(runner.config().name));
+    }
+    if (device.kind == vmm::UsbKind::Gamepad && factory.gamepads) {
+        auto play = [this, id = device.id](vmm::GamepadState const& state) {
+            runner.sendInput(vmm::GamepadInput { id, state });
+        };
+        seats.push_back(std::make_unique<HostGamepads::Seat>(*factory.gamepads, std::move(play)));
+        seatsOf.push_back(device.id);
     }
 }
 
@@ -25,6 +28,17 @@ void MachineRunner::Private::disconnectPlay()
 {
     seats.clear();
     seatsOf.clear();
+}
+
+void MachineRunner::Private::disconnectPlay(std::string const& device)
+{
+    for (std::size_t i = 0; i < seats.size(); ++i) {
+        if (seatsOf[i] != device)
+            continue;
+        seats.erase(seats.begin() + static_cast<std::ptrdiff_t>(i));
+        seatsOf.erase(seatsOf.begin() + static_cast<std::ptrdiff_t>(i));
+        return;
+    }
 }
 
 /// While it did not run, the machine has dropped what was done with the pads.

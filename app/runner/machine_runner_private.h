@@ -123,7 +123,7 @@ struct MachineRunner::Private {
     /// A person waits for what is prompt; what is patient leaves the disk and the processor to the guest.
     enum Pace : std::uint8_t { Prompt, Patient };
     unsigned timelineJobs = 0; ///< under way: the lock and the timeline stay
-    std::mutex jobsMutex;
+    mutable std::mutex jobsMutex;
     struct UnderWay {
         std::shared_ptr<std::atomic<bool>> cancelled; ///< to be set
         std::string disk;                             ///< whose files are being put together; else empty
@@ -140,7 +140,9 @@ struct MachineRunner::Private {
     std::unique_ptr<UsbRedirections> redirections;           // the same
     std::vector<std::unique_ptr<HostGamepads::Seat>> seats;  // of the machine's gamepads …
     std::vector<std::string> seatsOf;                        // … and their ids
-    std::string changesDisk; // of a machine that is off: what a job is doing, in a sentence
+    std::string changesDisk;                // of a machine that is off: what a job is doing, in a sentence
+    std::atomic<unsigned> keepsAsked { 0 }; // under way, of that machine: moments that it does not keep by itself
+    std::vector<std::string> comingUsb;     // ids of devices that the machine has been told to add
 
     Private(MachineRunner& owner, vmm::VmConfig initial, MachineFactory machines, vmm::Nanoseconds itsMinute);
 
@@ -271,7 +273,7 @@ struct MachineRunner::Private {
     bool cancelJobs();
     bool cancelDisk(std::string const& disk);
     /// Whose files are being put together; empty: nobody's.
-    std::string diskAtWork();
+    std::string diskAtWork() const;
 
     // machine_runner_disks.cpp
 
@@ -307,6 +309,21 @@ struct MachineRunner::Private {
     void startHostUsb();
     void noteSavedHostUsb(std::string const& directory);
 
+    // machine_runner_own_usb.cpp
+
+    void giveId(vmm::UsbAddition& addition);
+    void addUsb(vmm::UsbAddition addition, UsbAdded const& done);
+    void removeUsb(std::string const& device, Completion const& done);
+    vmm::Result<> disksMayGo() const;
+    vmm::Result<bool> isInMoments(vmm::DiskConfig const* stick);
+    void takeUsbAway(std::string const& device, Completion const& done);
+    /// Of a machine that is off.
+    vmm::Result<> changeNext(std::function<vmm::Result<>(vmm::VmConfig&)> const& change);
+    void attachConsole(std::string const& device);
+    /// The machine in memory has done it.
+    void usbAdded(vmm::UsbAddition const& addition);
+    void usbRemoved(std::string const& device);
+
     // machine_runner_redirected.cpp
 
     UsbRedirections& usbRedirections();
@@ -321,7 +338,9 @@ struct MachineRunner::Private {
     // machine_runner_play.cpp
 
     void connectPlay();
+    void connectPlay(vmm::UsbDeviceConfig const& device);
     void disconnectPlay();
+    void disconnectPlay(std::string const& device);
     void followPlay(SessionState state);
     void rumble(vmm::event::Rumbled const& what);
 };

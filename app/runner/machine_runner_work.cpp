@@ -92,7 +92,7 @@ bool MachineRunner::Private::cancelDisk(std::string const& disk)
     return true;
 }
 
-std::string MachineRunner::Private::diskAtWork()
+std::string MachineRunner::Private::diskAtWork() const
 {
     std::lock_guard const guard(jobsMutex);
     auto const job = std::ranges::find_if(jobs, [](UnderWay const& one) { return !one.disk.empty(); });

@@ -70,6 +70,11 @@ void VmSession::take(Notice const& notice)
         emit networkChanged(changed->network);
     } else if (auto const* usb = std::get_if<notice::PluggedChanged>(&notice)) {
         emit pluggedChanged(QString::fromStdString(usb->device), usb->plugged);
+    } else if (auto const* added = std::get_if<notice::UsbAdded>(&notice)) {
+        emit usbAdded(added->device);
+    } else if (auto const* removed = std::get_if<notice::UsbRemoved>(&notice)) {
+        m_consoles.erase(QString::fromStdString(removed->device));
+        emit usbRemoved(QString::fromStdString(removed->device));
     } else if (auto const* visitors = std::get_if<notice::HostUsbChanged>(&notice)) {
         m_attachedHostUsb = visitors->devices;
         emit hostUsbChanged();

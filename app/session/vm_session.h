@@ -131,8 +131,11 @@ signals:
     void mediumChanged(QString drive, QString path);
     void networkChanged(vmm::NetworkConfig network);   ///< its cable or port forwards, by whomever
     void pluggedChanged(QString device, bool plugged); ///< a USB device, by whomever
-    void hostUsbChanged();                             ///< attachedHostUsb(), usbQuestions(), by whomever
-    void redirectedUsbChanged();                       ///< redirectedUsb(), by whomever
+    /// A USB device of its own has come, or gone, by whomever.
+    void usbAdded(vmm::UsbAddition const& device);
+    void usbRemoved(QString const& device);
+    void hostUsbChanged();       ///< attachedHostUsb(), usbQuestions(), by whomever
+    void redirectedUsbChanged(); ///< redirectedUsb(), by whomever
     /// It was to come to the machine by itself, and could not: told once each time that it is plugged in.
     void hostUsbFailed(vmm::HostUsbInfo device, vmm::Error error);
     /// A moment has brought back another one, and the machine is off.

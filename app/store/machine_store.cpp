@@ -2,6 +2,7 @@
 
 #include "app/store/cpu_file.h"
 #include "app/store/disk_images.h"
+#include "app/store/own_usb.h"
 #include "app/store/scaffold.h"
 #include "app/store/whole_file.h"
 #include "vmm/base/random.h"
@@ -410,6 +411,22 @@ vmm::Result<> MachineStore::keepPlugged(std::string const& id, std::string const
         if (auto* const mark = vmm::pluggedMark(config, device))
             *mark = plugged;
     });
+}
+
+vmm::Result<> MachineStore::keepUsbAdded(std::string const& id, vmm::UsbAddition const& device)
+{
+    auto config = TRY(load(id)).config;
+    TRY(adoptUsb(config, device));
+    return save(std::move(config));
+}
+
+vmm::Result<> MachineStore::keepUsbRemoved(std::string const& id, std::string const& device)
+{
+    auto config = TRY(load(id)).config;
+    if (vmm::pluggedMark(config, device) == nullptr)
+        return {};
+    TRY(vmm::removeUsb(config, device));
+    return save(std::move(config));
 }
 
 vmm::Result<> MachineStore::keepConfig(vmm::VmConfig const& kept)

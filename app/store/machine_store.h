@@ -86,6 +86,9 @@ public:
     vmm::Result<> keepNetwork(std::string const& id, vmm::NetworkConfig const& network);
     /// Whether a USB device is plugged in at the next start.
     vmm::Result<> keepPlugged(std::string const& id, std::string const& device, bool plugged);
+    /// A USB device of the machine's own that has come, or gone.
+    vmm::Result<> keepUsbAdded(std::string const& id, vmm::UsbAddition const& device);
+    vmm::Result<> keepUsbRemoved(std::string const& id, std::string const& device);
     /// What a moment has brought back, but for the name and the notes.
     vmm::Result<> keepConfig(vmm::VmConfig const& config);
     vmm::Result<> rename(std::string const& id, std::string const& name);

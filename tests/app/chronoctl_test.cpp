@@ -319,6 +319,49 @@ private slots:
         QVERIFY(config().disks[0].plugged);
     }
 
+    void usbDevicesComeAndGoWhetherItRunsOrNot()
+    {
+        Bench bench;
+        auto const stick = bench.path("stick.raw");
+        REQUIRE_OK(writeWholeFile(stick, vmm::Bytes(1 << 16)));
+        QCOMPARE(bench.call({ "create", "web" }).code, 0);
+        auto const config = [&] { return bench.store.find("web")->config; };
+        QCOMPARE(bench.call({ "usb", "add", "web", "keyboard" }).out, "usb-keyboard-0\n");
+        QCOMPARE(config().usbControllers.size(), 1u); // which it had none of
+        QCOMPARE(config().usbDevices.size(), 1u);
+        QCOMPARE(bench.call({ "usb", "add", "web" }).code, 1);
+        QCOMPARE(bench.call({ "usb", "add", "web", "lamp" }).code, 1);
+        QCOMPARE(bench.call({ "usb", "add", "web", "--stick", stick + ",bus=ahci" }).code, 1);
+        auto const absent = bench.call({ "usb", "add", "web", "--stick", bench.path("none.img") });
+        QCOMPARE(absent.code, 1);
+        QVERIFY(absent.err.contains("none.img"));
+        QCOMPARE(bench.call({ "usb", "list", "web", "--stick", stick }).code, 1);
+        QCOMPARE(config().disks.size(), 0u);
+        QCOMPARE(bench.call({ "usb", "add", "web", "--stick", stick }).out, "disk0\n");
+        QCOMPARE(config().disks.size(), 1u);
+        QCOMPARE(bench.call({ "usb", "remove", "web", "disk0" }).code, 0);
+        QCOMPARE(config().disks.size(), 0u);
+        QVERIFY(QFile::exists(QString::fromStdString(stick)));
+
+        Hosting hosting(bench, { "web" });
+        QVERIFY(hosting.isRunning("web"));
+        QCOMPARE(bench.json({ "usb", "add", "web", "--stick", stick + ",readonly" })["device"].toString(), "disk0");
+        QVERIFY(bench.script->has("usb disk0 added"));
+        QTRY_COMPARE(config().disks.size(), 1u);
+        QCOMPARE(config().disks[0].path, stick);
+        QVERIFY(config().disks[0].readOnly);
+        QCOMPARE(config().disks[0].format, vmm::DiskFormat::Raw);
+        QCOMPARE(bench.json({ "usb", "list", "web" }).array().size(), 2);
+        QCOMPARE(bench.call({ "usb", "remove", "web", "usb-keyboard-0" }).code, 0);
+        QTRY_COMPARE(config().usbDevices.size(), 0u);
+        QCOMPARE(bench.call({ "usb", "remove", "web", "usb-keyboard-0" }).code, 1);
+        QCOMPARE(bench.call({ "usb", "remove", "web" }).code, 1);
+        QCOMPARE(bench.call({ "suspend", "web" }).code, 0);
+        hosting.end();
+        QCOMPARE(bench.call({ "usb", "remove", "web", "disk0" }).code, 1); // suspended
+        QCOMPARE(config().disks.size(), 1u);
+    }
+
     void rulesForUsbDevicesAreAddedListedAndRemoved()
     {
         Bench bench;
@@ -549,6 +592,8 @@ private slots:
         check({ "usb", "rule", "list" });
         check({ "usb", "restore", "web" });
         check({ "usb", "foresee", "web" });
+        check({ "usb", "add", "web", "mouse" });
+        check({ "usb", "remove", "web", "usb-mouse-0" });
         check({ "usb", "detach", "web", "usb-keyboard-0" });
         check({ "usb", "attach", "web", "usb-keyboard-0" });
         check({ "moment", "take", "web", "one" });

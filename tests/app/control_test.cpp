@@ -191,6 +191,16 @@ private slots:
         QCOMPARE(codeOf("machine.setPlugged", { { "device", "disk0" } }), vmm::ErrorCode::InvalidArgument);
         QCOMPARE(
             codeOf("machine.setPlugged", { { "device", "disk9" }, { "plugged", true } }), vmm::ErrorCode::NotFound);
+        for (auto const& params : { vmm::Json::object(), vmm::Json { { "kind", "lamp" } }, vmm::Json { { "kind", 7 } },
+                 vmm::Json { { "kind", "stick" } }, vmm::Json { { "kind", "stick" }, { "path", "stick.img" } },
+                 vmm::Json { { "kind", "stick" }, { "path", "/dev/null" }, { "bus", "ahci" } },
+                 vmm::Json { { "kind", "stick" }, { "path", "/dev/null" }, { "readOnly", "no" } },
+                 vmm::Json { { "kind", "stick" }, { "path", "/dev/null" }, { "backing", "/a" } } })
+            QCOMPARE(codeOf("machine.addUsb", params), vmm::ErrorCode::InvalidArgument);
+        QCOMPARE(codeOf("machine.addUsb", { { "kind", "stick" }, { "path", "/nowhere/stick.img" } }),
+            vmm::ErrorCode::NotFound);
+        QCOMPARE(codeOf("machine.addUsb", { { "kind", "mouse" } }), vmm::ErrorCode::Unsupported); // no controller
+        QCOMPARE(codeOf("machine.removeUsb", { { "device", "disk9" } }), vmm::ErrorCode::NotFound);
         for (auto const& params : { vmm::Json::object(), vmm::Json { { "from", "desk" } },
                  vmm::Json { { "from", "desk:1" }, { "listen", "2" } } })
             QCOMPARE(codeOf("machine.redirectUsb", params), vmm::ErrorCode::InvalidArgument);

@@ -2109,6 +2109,14 @@
         <translation>Das Gerät konnte nicht ein- oder ausgesteckt werden.</translation>
     </message>
     <message>
+        <source>The device could not be added.</source>
+        <translation>Das Gerät konnte nicht hinzugefügt werden.</translation>
+    </message>
+    <message>
+        <source>The device could not be removed.</source>
+        <translation>Das Gerät konnte nicht entfernt werden.</translation>
+    </message>
+    <message>
         <source>The rule for USB devices could not be saved.</source>
         <translation>Die Regel für USB-Geräte konnte nicht gespeichert werden.</translation>
     </message>
@@ -2864,12 +2872,36 @@
         <translation>Der Maschine eigen</translation>
     </message>
     <message>
+        <source>Add</source>
+        <translation>Hinzufügen</translation>
+    </message>
+    <message>
+        <source>Remove</source>
+        <translation>Entfernen</translation>
+    </message>
+    <message>
         <source>Show beside the screen</source>
         <translation>Neben dem Bildschirm zeigen</translation>
     </message>
     <message>
         <source>Rules…</source>
         <translation>Regeln …</translation>
+    </message>
+    <message>
+        <source>A stick from an image…</source>
+        <translation>Ein Stick aus einem Abbild …</translation>
+    </message>
+    <message>
+        <source>Add a stick</source>
+        <translation>Einen Stick hinzufügen</translation>
+    </message>
+    <message>
+        <source>Disk images (*.img *.raw *.qcow2 *.iso)</source>
+        <translation>Datenträgerabbilder (*.img *.raw *.qcow2 *.iso)</translation>
+    </message>
+    <message>
+        <source>All files (*)</source>
+        <translation>Alle Dateien (*)</translation>
     </message>
     <message>
         <source>Unplug “%1”</source>
@@ -2931,6 +2963,10 @@
         <translation>Wird zurückgegeben …</translation>
     </message>
     <message>
+        <source>Removing…</source>
+        <translation>Wird entfernt …</translation>
+    </message>
+    <message>
         <source>Attaching…</source>
         <translation>Wird angeschlossen …</translation>
     </message>
@@ -2982,6 +3018,14 @@
         <translation>USB</translation>
     </message>
     <message>
+        <source>Add</source>
+        <translation>Hinzufügen</translation>
+    </message>
+    <message>
+        <source>A stick, or another device of the machine&apos;s own</source>
+        <translation>Ein Stick oder ein anderes Gerät, das der Maschine gehört</translation>
+    </message>
+    <message>
         <source>Rules…</source>
         <translation>Regeln …</translation>
     </message>
@@ -3019,6 +3063,14 @@
     <message>
         <source>Unplug it from the machine</source>
         <translation>Aus der Maschine ausstecken</translation>
+    </message>
+    <message>
+        <source>Remove %1</source>
+        <translation>%1 entfernen</translation>
+    </message>
+    <message>
+        <source>Take it away from the machine</source>
+        <translation>Der Maschine wegnehmen</translation>
     </message>
     <message>
         <source>Give it back to this computer</source>

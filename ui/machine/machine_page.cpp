@@ -162,6 +162,13 @@ void MachinePage::connectSession()
         [this] { m_actions.cancel->setEnabled(m_session->canCancel()); });
     connect(m_session, &app::VmSession::mediumChanged, this, [this] { m_inspector->refresh(); });
     connect(m_session, &app::VmSession::networkChanged, this, [this] { m_inspector->refresh(); });
+    auto const devicesChanged = [this] {
+        m_consoles->rebuild();
+        m_inspector->refresh();
+        updateState();
+    };
+    connect(m_session, &app::VmSession::usbAdded, this, devicesChanged);
+    connect(m_session, &app::VmSession::usbRemoved, this, devicesChanged);
     connect(m_session, &app::VmSession::guestRebooted, this,
         [this] { m_messages->showNotice(tr("The guest has restarted.")); });
     connect(m_session, &app::VmSession::failed, this, [this](app::Action tried, vmm::Error const& error) {

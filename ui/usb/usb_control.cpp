@@ -4,8 +4,10 @@
 #include "ui/usb/usb_bar.h"
 #include "ui/usb/usb_drop.h"
 #include "ui/usb/usb_panel.h"
+#include "ui/usb/usb_words.h"
 
 #include <QEvent>
+#include <QFileDialog>
 #include <QMenu>
 #include <utility>
 
@@ -21,8 +23,12 @@ UsbControl::UsbControl(app::Library& library, QString id, QWidget* page, QWidget
       m_display(display),
       m_model(new UsbModel(library, m_id, this)),
       m_bar(new UsbBar(page)),
-      m_drop(new UsbDropZone(page))
+      m_drop(new UsbDropZone(page)),
+      m_addMenu(new QMenu(page)),
+      m_removeMenu(new QMenu(page))
 {
+    m_addMenu->setToolTipsVisible(true);
+    connect(m_addMenu, &QMenu::aboutToShow, this, &UsbControl::fillAddMenu);
     display->installEventFilter(this);
     connect(m_model, &UsbModel::used, m_bar, &UsbBar::askNow);
     connect(m_model, &UsbModel::failed, this, &UsbControl::report);
@@ -97,6 +103,8 @@ void UsbControl::connectPanel(UsbPanel* panel)
     connect(m_model, &UsbModel::changed, panel, show);
     connect(panel, &UsbPanel::shown, m_model, &UsbModel::open);
     connect(panel, &UsbPanel::wanted, m_model, &UsbModel::setPlugged);
+    connect(panel, &UsbPanel::removalWanted, m_model, &UsbModel::remove);
+    panel->setAddMenu(m_addMenu);
     connect(panel, &UsbPanel::rulesRequested, this, &UsbControl::rulesRequested);
     connect(panel, &UsbPanel::dragBegan, this, &UsbControl::offerDrop);
     connect(panel, &UsbPanel::dragEnded, m_drop, &QWidget::hide);
@@ -138,10 +146,57 @@ void UsbControl::fillMenu(QMenu* menu)
             ->setEnabled(false);
     }
     add({ UsbRow::Group::Remote, UsbRow::Group::Place }, tr("Of other computers"));
-    add({ UsbRow::Group::Own }, tr("The machine's own"));
+    m_removeMenu->clear();
+    if (add({ UsbRow::Group::Own }, tr("The machine's own"))) {
+        for (auto const& row : m_model->rows()) {
+            if (row.group != UsbRow::Group::Own)
+                continue;
+            auto* action = m_removeMenu->addAction(
+                icon(row.iconName), row.name, m_model, [this, id = row.id] { m_model->remove(id); });
+            action->setEnabled(row.whyNot.isEmpty());
+        }
+    } else {
+        menu->addSeparator();
+    }
+    m_addMenu->setTitle(tr("Add"));
+    m_addMenu->setIcon(icon(QStringLiteral("add")));
+    fillAddMenu();
+    menu->addMenu(m_addMenu);
+    if (!m_removeMenu->isEmpty()) {
+        m_removeMenu->setTitle(tr("Remove"));
+        m_removeMenu->setIcon(icon(QStringLiteral("trash")));
+        menu->addMenu(m_removeMenu);
+    }
     menu->addSeparator();
     menu->addAction(icon(QStringLiteral("inspector")), tr("Show beside the screen"), this, &UsbControl::panelRequested);
     menu->addAction(icon(QStringLiteral("settings")), tr("Rules…"), this, &UsbControl::rulesRequested);
+}
+
+void UsbControl::fillAddMenu()
+{
+    m_addMenu->clear();
+    auto const why = m_model->whyNotAdd();
+    auto const add = [&](QString const& iconName, QString const& name, auto slot) {
+        auto* action = m_addMenu->addAction(icon(iconName), name, this, slot);
+        action->setEnabled(why.isEmpty());
+        action->setToolTip(why.isEmpty() ? name : why);
+    };
+    add(QStringLiteral("stick"), tr("A stick from an image…"), [this] { chooseStick(); });
+    m_addMenu->addSeparator();
+    for (std::size_t i = 0; i < stateNames(vmm::UsbKind {}).size(); ++i) {
+        auto const kind = static_cast<vmm::UsbKind>(i);
+        add(usbIconName(kind), usbName(kind), [this, kind] { m_model->add(kind); });
+    }
+}
+
+void UsbControl::chooseStick()
+{
+    auto* dialog = new QFileDialog(m_page, tr("Add a stick"), {},
+        tr("Disk images (*.img *.raw *.qcow2 *.iso)") + QStringLiteral(";;") + tr("All files (*)"));
+    dialog->setFileMode(QFileDialog::ExistingFile);
+    dialog->setAttribute(Qt::WA_DeleteOnClose);
+    connect(dialog, &QFileDialog::fileSelected, m_model, &UsbModel::addStick);
+    dialog->open();
 }
 
 void UsbControl::addToMenu(QMenu* menu, UsbRow const& row)

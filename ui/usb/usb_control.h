@@ -45,6 +45,8 @@ private:
     void follow();
     void answer(app::UsbQuestion const& question, bool yes, bool always);
     void offerDrop(QString const& device);
+    void fillAddMenu();
+    void chooseStick();
     void fillMenu(QMenu* menu);
     void addToMenu(QMenu* menu, UsbRow const& row);
     void report(Task task, vmm::Error const& error, QString const& node);
@@ -57,6 +59,7 @@ private:
     UsbModel* m_model;
     UsbBar* m_bar;
     UsbDropZone* m_drop;
+    QMenu *m_addMenu, *m_removeMenu;
     std::set<std::string> m_seen; // ports of the questions that stand
 };
 

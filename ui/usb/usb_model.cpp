@@ -27,6 +27,8 @@ UsbModel::UsbModel(app::Library& library, QString id, QObject* parent)
     connect(machine, &app::VmSession::hostUsbChanged, this, &UsbModel::fill);
     connect(machine, &app::VmSession::redirectedUsbChanged, this, &UsbModel::fill);
     connect(machine, &app::VmSession::pluggedChanged, this, &UsbModel::fill);
+    connect(machine, &app::VmSession::usbAdded, this, &UsbModel::fill);
+    connect(machine, &app::VmSession::usbRemoved, this, &UsbModel::fill);
     connect(machine, &app::VmSession::configChanged, this, &UsbModel::fill);
     connect(&library, &app::Library::machineChanged, this, &UsbModel::fill);
     auto const& host = library.hostUsb();
@@ -80,6 +82,44 @@ void UsbModel::setPlugged(QString const& id, bool plugged)
         session()->detachHostUsb(
             id, guarded(this, [this, id](vmm::Result<> const& outcome) { finish(id, Task::DetachUsb, outcome); }));
     }
+    fill();
+}
+
+void UsbModel::addStick(QString const& image)
+{
+    vmm::DiskConfig stick;
+    stick.path = image.toStdString();
+    stick.bus = vmm::DiskBus::Usb;
+    stick.readOnly = QFileInfo::exists(image) && !QFileInfo(image).isWritable();
+    add(stick);
+}
+
+void UsbModel::add(vmm::UsbKind kind)
+{
+    vmm::UsbDeviceConfig device;
+    device.kind = kind;
+    add(vmm::UsbAddition(device));
+}
+
+void UsbModel::add(vmm::UsbAddition const& device)
+{
+    m_library.addUsb(m_id, device, guarded(this, [this](vmm::Result<> const& outcome) {
+        fill();
+        if (!outcome)
+            emit failed(Task::AddUsb, outcome.error(), {});
+    }));
+}
+
+void UsbModel::remove(QString const& id)
+{
+    if (!m_leaving.insert(id).second)
+        return;
+    m_library.removeUsb(m_id, id, guarded(this, [this, id](vmm::Result<> const& outcome) {
+        m_leaving.erase(id);
+        fill();
+        if (!outcome)
+            emit failed(Task::RemoveUsb, outcome.error(), {});
+    }));
     fill();
 }
 
@@ -148,6 +188,15 @@ QString UsbModel::whyNot() const
     if (app::isInMemory(state))
         return {};
     return state == app::SessionState::Suspended ? tr("Restore the machine first.") : tr("Start the machine first.");
+}
+
+QString UsbModel::whyNotAdd() const
+{
+    auto const state = session()->state();
+    if (state == app::SessionState::Suspended)
+        return tr("Restore the machine first.");
+    // While it is off it gets one.
+    return app::isInMemory(state) ? whyNot() : QString();
 }
 
 QString UsbModel::machineName(std::string const& uuid, std::string const& otherwise) const
@@ -234,8 +283,8 @@ void UsbModel::addOwnRows(std::vector<UsbRow>& rows) const
     auto const why = state == app::SessionState::Suspended ? tr("Restore the machine first.") : QString();
     auto const add = [&](std::string const& id, QString const& iconName, QString const& name, QString const& details,
                          bool plugged) {
-        rows.push_back({ text(id), UsbRow::Group::Own, iconName, name, plugged ? details : tr("Unplugged"), text(id),
-            why, plugged });
+        auto const shown = m_leaving.contains(text(id)) ? tr("Removing…") : plugged ? details : tr("Unplugged");
+        rows.push_back({ text(id), UsbRow::Group::Own, iconName, name, shown, text(id), why, plugged });
     };
     for (auto const& disk : config.disks) {
         if (vmm::isUsb(disk.bus))

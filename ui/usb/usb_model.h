@@ -27,6 +27,12 @@ public:
     /// Of any row, and of what was plugged into the host just now. A device that the host uses, or that a rule keeps
     /// there, is asked about first: used().
     void setPlugged(QString const& id, bool plugged);
+    /// Of the machine's own. A stick whose image must not be written to is read-only.
+    void addStick(QString const& image);
+    void add(vmm::UsbKind kind);
+    void remove(QString const& id);
+    /// Why nothing can be added; empty: it can.
+    QString whyNotAdd() const;
     /// The person has said so.
     void attachAnyway(QString const& port);
     /// What shall always happen with such a device; `attach`: to this machine.
@@ -42,6 +48,7 @@ private:
     app::HostUsbEntry const* entry(QString const& port) const;
     void attach(QString const& port, app::Really really);
     void attachLookedAt();
+    void add(vmm::UsbAddition const& device);
     void finish(QString const& id, Task task, vmm::Result<> const& outcome);
     void fill();
     void addHostRows(std::vector<UsbRow>& rows) const;
@@ -54,7 +61,7 @@ private:
     QString m_id;
     std::vector<UsbRow> m_rows;
     std::set<QString> m_toAttach; // ports that are looked at once more before
-    std::set<QString> m_onTheirWay;
+    std::set<QString> m_onTheirWay, m_leaving;
 };
 
 }

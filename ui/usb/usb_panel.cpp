@@ -9,22 +9,26 @@
 #include <QEvent>
 #include <QLabel>
 #include <QPushButton>
+#include <QToolButton>
 #include <QVBoxLayout>
 #include <utility>
 
 namespace ui {
 
-UsbPanel::UsbPanel(QWidget* parent) : QWidget(parent), m_title(new QLabel), m_rules(new QPushButton)
+UsbPanel::UsbPanel(QWidget* parent)
+    : QWidget(parent), m_title(new QLabel), m_add(new QPushButton), m_rules(new QPushButton)
 {
     auto font = m_title->font();
     font.setWeight(QFont::DemiBold);
     m_title->setFont(font);
-    m_rules->setProperty("link", true);
+    for (auto* button : { m_add, m_rules })
+        button->setProperty("link", true);
     auto* layout = new QVBoxLayout(this);
     layout->setContentsMargins(0, 0, 0, 0);
     layout->setSpacing(6);
     auto* top = new QHBoxLayout;
     top->addWidget(m_title, 1);
+    top->addWidget(m_add);
     top->addWidget(m_rules);
     layout->addLayout(top);
     for (std::size_t i = 0; i < groups; ++i) {
@@ -40,6 +44,7 @@ UsbRowView* UsbPanel::makeRow()
 {
     auto* view = new UsbRowView(this);
     connect(view, &UsbRowView::wanted, this, &UsbPanel::wanted);
+    connect(view, &UsbRowView::removalWanted, this, &UsbPanel::removalWanted);
     connect(view, &UsbRowView::dragged, this, [this, view] { startDrag(view); });
     return view;
 }
@@ -68,7 +73,8 @@ void UsbPanel::setRows(std::vector<UsbRow> rows, QString const& problem)
     for (std::size_t i = 0; i < groups; ++i) {
         m_groups[i]->place(placed[i]);
         for (auto* view : placed[i]) {
-            setTabOrder(last, view->plug());
+            setTabOrder(last, view->removal());
+            setTabOrder(view->removal(), view->plug());
             last = view->plug();
         }
     }
@@ -80,6 +86,11 @@ void UsbPanel::setRows(std::vector<UsbRow> rows, QString const& problem)
         m_views[focused]->plug()->setFocus(Qt::OtherFocusReason);
     else if (!focused.isEmpty())
         focusFirst();
+}
+
+void UsbPanel::setAddMenu(QMenu* menu)
+{
+    m_add->setMenu(menu);
 }
 
 void UsbPanel::focusFirst()
@@ -109,6 +120,8 @@ void UsbPanel::startDrag(UsbRowView* view)
 void UsbPanel::updateTexts()
 {
     m_title->setText(tr("USB"));
+    m_add->setText(tr("Add"));
+    m_add->setToolTip(tr("A stick, or another device of the machine's own"));
     m_rules->setText(tr("Rules…"));
     m_rules->setToolTip(tr("What happens with a device when it is plugged in"));
     auto const group = [this](UsbRow::Group which) { return m_groups[static_cast<std::size_t>(which)]; };

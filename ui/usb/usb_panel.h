@@ -8,6 +8,7 @@
 #include <vector>
 
 class QLabel;
+class QMenu;
 class QPushButton;
 
 namespace ui {
@@ -24,12 +25,15 @@ public:
 
     /// `problem`: why the host's devices cannot be told; empty: they can.
     void setRows(std::vector<UsbRow> rows, QString const& problem = {});
+    /// What can be added, from a button in the panel.
+    void setAddMenu(QMenu* menu);
     /// To the first switch, or where there is none to the rules.
     void focusFirst();
 
 signals:
     void shown();
     void wanted(QString id, bool plugged);
+    void removalWanted(QString id);
     void rulesRequested();
     /// A device of the host's that the machine does not have is dragged; until dragEnded().
     void dragBegan(QString name);
@@ -51,7 +55,7 @@ private:
     std::map<QString, UsbRowView*> m_views;
     std::array<UsbGroup*, groups> m_groups {};
     QLabel* m_title;
-    QPushButton* m_rules;
+    QPushButton *m_add, *m_rules;
 };
 
 }

@@ -12,11 +12,17 @@
 #include <QLabel>
 #include <QPainter>
 #include <QSignalBlocker>
+#include <QToolButton>
 
 namespace ui {
 
 UsbRowView::UsbRowView(QWidget* parent)
-    : QWidget(parent), m_icon(new QLabel), m_details(new QLabel), m_name(new ElidedLabel), m_switch(new Switch)
+    : QWidget(parent),
+      m_icon(new QLabel),
+      m_details(new QLabel),
+      m_name(new ElidedLabel),
+      m_remove(new QToolButton),
+      m_switch(new Switch)
 {
     m_details->setProperty("quiet", true);
     m_details->setWordWrap(true);
@@ -30,7 +36,10 @@ UsbRowView::UsbRowView(QWidget* parent)
     layout->setSpacing(10);
     layout->addWidget(m_icon, 0, Qt::AlignTop);
     layout->addLayout(words, 1);
+    layout->addWidget(m_remove, 0, Qt::AlignTop);
     layout->addWidget(m_switch, 0, Qt::AlignTop);
+    m_remove->setAutoRaise(true);
+    connect(m_remove, &QToolButton::clicked, this, [this] { emit removalWanted(m_row.id); });
     // Not clicked(): a screen reader toggles.
     connect(m_switch, &QCheckBox::toggled, this, [this](bool on) {
         // The switch follows when it is done.
@@ -59,6 +68,11 @@ void UsbRowView::update()
         QSignalBlocker const blocker(m_switch);
         m_switch->setChecked(m_row.plugged);
     }
+    m_remove->setVisible(m_row.group == UsbRow::Group::Own);
+    m_remove->setEnabled(m_row.whyNot.isEmpty());
+    m_remove->setIcon(icon(QStringLiteral("trash")));
+    m_remove->setAccessibleName(tr("Remove %1").arg(m_row.name));
+    m_remove->setToolTip(m_row.whyNot.isEmpty() ? tr("Take it away from the machine") : m_row.whyNot);
     m_switch->setEnabled(m_row.whyNot.isEmpty());
     m_switch->setAccessibleName(m_row.name);
     m_switch->setAccessibleDescription(

@@ -5,6 +5,7 @@
 #include <QWidget>
 
 class QLabel;
+class QToolButton;
 class QVBoxLayout;
 
 namespace ui {
@@ -21,9 +22,11 @@ public:
     void setRow(UsbRow const& row);
     UsbRow const& row() const { return m_row; }
     Switch* plug() const { return m_switch; }
+    QToolButton* removal() const { return m_remove; }
 
 signals:
     void wanted(QString id, bool plugged);
+    void removalWanted(QString id);
     void dragged();
 
 protected:
@@ -38,6 +41,7 @@ private:
     UsbRow m_row;
     QLabel *m_icon, *m_details;
     ElidedLabel* m_name;
+    QToolButton* m_remove; // of the machine's own
     Switch* m_switch;
     QPoint m_pressedAt;
 };

@@ -46,6 +46,8 @@ public:
         case Task::AttachUsb: return tr("The USB device could not be attached.");
         case Task::DetachUsb: return tr("The USB device could not be detached.");
         case Task::PlugUsb: return tr("The device could not be plugged in or out.");
+        case Task::AddUsb: return tr("The device could not be added.");
+        case Task::RemoveUsb: return tr("The device could not be removed.");
         case Task::ChangeUsbRules: return tr("The rule for USB devices could not be saved.");
         case Task::Run: return tr("The machine has stopped.");
         }

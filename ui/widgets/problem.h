@@ -38,6 +38,8 @@ enum class Task {
     AttachUsb,
     DetachUsb,
     PlugUsb,
+    AddUsb,
+    RemoveUsb,
     ChangeUsbRules,
     Run, ///< nobody asked for anything: the machine stopped by itself
 };

@@ -120,9 +120,12 @@ private slots:
         QTest::keyClick(QApplication::focusWidget(), Qt::Key_Down);
         QVERIFY(bench.plug("Cherry Keyboard")->hasFocus());
         QTest::keyClick(QApplication::focusWidget(), Qt::Key_Tab);
+        QCOMPARE(QApplication::focusWidget()->accessibleName(), "Remove USB tablet");
+        QTest::keyClick(QApplication::focusWidget(), Qt::Key_Tab);
         QVERIFY(bench.plug("USB tablet")->hasFocus());
         QTest::keyClick(QApplication::focusWidget(), Qt::Key_Space);
         QCOMPARE(bench.takeWanted(), (QList<QVariant> { "usb-tablet-0", false }));
+        QTest::keyClick(QApplication::focusWidget(), Qt::Key_Up);
         QTest::keyClick(QApplication::focusWidget(), Qt::Key_Up);
         QVERIFY(bench.plug("Cherry Keyboard")->hasFocus());
         // The order is that of the rows, wherever they have been before.

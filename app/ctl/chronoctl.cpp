@@ -103,7 +103,13 @@ struct CommandLine {
         verb.add_option("--cpu", hardware.cpu, "The CPU's model: host, or baseline, which is the same on every host")
             ->check(CLI::IsMember({ "host", "baseline" }));
         verb.add_option("--firmware", hardware.firmware, "The firmware")->check(CLI::IsMember({ "seabios", "ovmf" }));
-        verb.add_flag("--no-display", hardware.noDisplay, "A machine without a screen");
+        verb.add_option("--console", hardware.consoles,
+                "Another serial console: serial (a 16550), or virtio; none takes all away")
+            ->check(CLI::IsMember({ "serial", "virtio", "none" }));
+        auto* const displays = verb.add_option("--displays", hardware.displays, "How many screens it has, up to 4");
+        verb.add_flag("--no-display", hardware.noDisplay, "A machine without a screen")->excludes(displays);
+        verb.add_option("--random-generators", hardware.randomGenerators, "How many virtio-rng devices it has");
+        verb.add_flag("--no-tablet", hardware.noTablet, "A machine without the virtio tablet: its pointer is captured");
         verb.add_flag("--debug-console", hardware.debugConsole, "The ports on which firmware writes its log");
     }
 

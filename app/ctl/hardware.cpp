@@ -231,8 +231,24 @@ vmm::Result<> applyHardware(vmm::VmConfig& config, HardwareOptions const& option
     }
     for (auto const& device : options.usb)
         TRY(addUsb(config, device));
+    for (auto const& kind : options.consoles) {
+        if (kind == "none")
+            config.serials.clear();
+        else
+            config.serials.push_back({ freeDeviceId(config, "serial"), kind == "virtio" });
+    }
+    if (options.displays) {
+        config.displays.resize(std::min<std::size_t>(*options.displays, config.displays.size()));
+        // More than there can be are refused with the whole.
+        while (config.displays.size() < std::min(*options.displays, 255u))
+            config.displays.push_back({ freeDeviceId(config, "display") });
+    }
     if (options.noDisplay)
         config.displays.clear();
+    if (options.randomGenerators)
+        config.randomGenerators = static_cast<std::uint16_t>(std::min(*options.randomGenerators, 65535u));
+    if (options.noTablet)
+        config.tablet = false;
     config.debugConsole |= options.debugConsole;
     return {};
 }

@@ -12,10 +12,10 @@ namespace app::ctl {
 
 struct HardwareOptions {
     std::string kernel, initrd, append;
-    std::vector<std::string> disks, cds, networks, serials, usb;
-    std::optional<unsigned> cpus, memory;
+    std::vector<std::string> disks, cds, networks, serials, consoles, usb;
+    std::optional<unsigned> cpus, memory, displays, randomGenerators;
     std::string firmware, cpu;
-    bool noDisplay = false, debugConsole = false;
+    bool noDisplay = false, noTablet = false, debugConsole = false;
 };
 
 struct CreateOptions {

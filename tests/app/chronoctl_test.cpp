@@ -161,6 +161,29 @@ private slots:
         QCOMPARE(bench.call({ "create", "odd", "--from", "/dev/null" }).code, 1);
     }
 
+    void consolesScreensAndThePointerAreChosen()
+    {
+        Bench bench;
+        QCOMPARE(bench
+                     .call({ "create", "web", "--console", "serial", "--console", "virtio", "--displays", "3",
+                         "--random-generators", "2", "--no-tablet" })
+                     .code,
+            0);
+        auto const config = bench.store.find("web")->config;
+        QCOMPARE(config.serials,
+            (std::vector<vmm::SerialConfig> { { "serial0" }, { "serial1", false }, { "serial2", true } }));
+        QCOMPARE(config.displays, (std::vector<vmm::DisplayConfig> { { "display0" }, { "display1" }, { "display2" } }));
+        QCOMPARE(config.randomGenerators, 2);
+        QVERIFY(!config.tablet);
+        QCOMPARE(bench.call({ "create", "mute", "--console", "none", "--displays", "0" }).code, 0);
+        QVERIFY(bench.store.find("mute")->config.serials.empty());
+        QVERIFY(bench.store.find("mute")->config.displays.empty());
+        QCOMPARE(bench.call({ "create", "odd", "--displays", "5" }).code, int(ctl::Failed));
+        QCOMPARE(bench.call({ "create", "odd", "--random-generators", "256" }).code, int(ctl::Failed));
+        QCOMPARE(bench.call({ "create", "odd", "--console", "usb" }).code, int(ctl::WrongUsage));
+        QCOMPARE(bench.call({ "create", "odd", "--displays", "2", "--no-display" }).code, int(ctl::WrongUsage));
+    }
+
     void wrongUseIsToldFromFailure()
     {
         Bench bench;

@@ -334,16 +334,29 @@ struct CommandLine {
         added->add_flag("--force", disk.force, "Of commit: images of other machines that cannot be read do not matter");
     }
 
+    /// Null: all are where they belong.
+    char const* misplacedUsbOption() const
+    {
+        bool const attaches = usb.action == "attach", addsRule = usb.action == "rule" && usb.machine == "add";
+        if (!(usb.from + usb.listen).empty() && !attaches)
+            return "--from and --listen go with attach";
+        if ((usb.always || usb.force) && !attaches)
+            return "--always and --force go with attach";
+        if ((!usb.attachTo.empty() || usb.asks || usb.never) && !addsRule)
+            return "--attach, --ask and --never go with rule add";
+        if (!usb.stick.empty() && usb.action != "add")
+            return "--stick goes with add";
+        return nullptr;
+    }
+
     void addUsb()
     {
         auto* added = verb("usb",
             "USB devices of this host and of a machine, also while it runs, and the rules for them: list, add, "
             "remove, attach, detach, rule, restore, foresee",
             [this](Surroundings& around, Output const& output) {
-                if (!(usb.from + usb.listen).empty() && usb.action != "attach")
-                    return output.failed({ vmm::ErrorCode::InvalidArgument, "--from and --listen go with attach", 0 });
-                if (!usb.stick.empty() && usb.action != "add")
-                    return output.failed({ vmm::ErrorCode::InvalidArgument, "--stick goes with add", 0 });
+                if (char const* const wrong = misplacedUsbOption())
+                    return output.failed({ vmm::ErrorCode::InvalidArgument, wrong, 0 });
                 if (!usb.from.empty())
                     return redirectUsb(usb.machine, RedirectUsb::From, usb.from, around, output);
                 if (!usb.listen.empty())

@@ -251,6 +251,11 @@ vmm::Result<> remove(UsbOptions const& options, Surroundings& around)
         return vmm::fail(vmm::ErrorCode::InvalidArgument,
             "say which machine and which of its own USB devices; \"chronoctl usb list MACHINE\" tells them");
     auto configured = TRY(findChangeable(options.machine, around));
+    if (!vmm::pluggedMark(configured.config, options.device)) {
+        return vmm::fail(vmm::ErrorCode::NotFound,
+            fmt::format("{} has no USB device {} of its own; \"chronoctl usb detach\" takes one of the host's away",
+                configured.config.name, options.device));
+    }
     if (configured.owner) {
         TRY(configured.owner->client.call(
             "machine.removeUsb", { { "machine", configured.owner->uuid }, { "device", options.device } }));

@@ -358,7 +358,15 @@ private slots:
         auto const absent = bench.call({ "usb", "add", "web", "--stick", bench.path("none.img") });
         QCOMPARE(absent.code, 1);
         QVERIFY(absent.err.contains("none.img"));
-        QCOMPARE(bench.call({ "usb", "list", "web", "--stick", stick }).code, 1);
+        for (std::vector<std::string> const& misplaced : { std::vector<std::string> { "list", "web", "--stick", stick },
+                 { "detach", "web", "1-2", "--always" }, { "add", "web", "mouse", "--force" },
+                 { "rule", "remove", "0951:1666", "--never" }, { "attach", "web", "1-2", "--attach", "web" } }) {
+            std::vector<std::string> words { "usb" };
+            words.insert(words.end(), misplaced.begin(), misplaced.end());
+            auto const told = bench.call(words);
+            QCOMPARE(told.code, 1);
+            QVERIFY2(told.err.contains(" with "), told.err.constData());
+        }
         QCOMPARE(config().disks.size(), 0u);
         QCOMPARE(bench.call({ "usb", "add", "web", "--stick", stick }).out, "disk0\n");
         QCOMPARE(config().disks.size(), 1u);
@@ -377,7 +385,9 @@ private slots:
         QCOMPARE(bench.json({ "usb", "list", "web" }).array().size(), 2);
         QCOMPARE(bench.call({ "usb", "remove", "web", "usb-keyboard-0" }).code, 0);
         QTRY_COMPARE(config().usbDevices.size(), 0u);
-        QCOMPARE(bench.call({ "usb", "remove", "web", "usb-keyboard-0" }).code, 1);
+        auto const gone = bench.call({ "usb", "remove", "web", "usb-keyboard-0" });
+        QCOMPARE(gone.code, 1);
+        QVERIFY2(gone.err.contains("chronoctl usb detach"), gone.err.constData());
         QCOMPARE(bench.call({ "usb", "remove", "web" }).code, 1);
         QCOMPARE(bench.call({ "suspend", "web" }).code, 0);
         hosting.end();

@@ -124,6 +124,8 @@ private slots:
         QCOMPARE(directory.substr(4, 8), std::string("\0\0\0\1\0\x20\0\0", 8));
         QCOMPARE(std::string(directory.data() + 64 + 12), std::string("etc/b"));
         QCOMPARE(directory.substr(4 + 64, 8), std::string("\0\0\0\2\0\x21\0\0", 8));
+        port.select(0x21);
+        QCOMPARE(port.take(2), std::string("bb"));
 
         port.device.removeFile("bootorder");
         port.device.removeFile("none");
@@ -132,7 +134,7 @@ private slots:
         QCOMPARE(rest.substr(0, 4), std::string("\0\0\0\1", 4));
         QCOMPARE(std::string(rest.data() + 12), std::string("etc/b"));
         QCOMPARE(rest.substr(4, 8), std::string("\0\0\0\2\0\x20\0\0", 8));
-        port.select(0x21);
+        port.select(0x20);
         QCOMPARE(port.take(2), std::string("bb"));
     }
 

@@ -87,16 +87,19 @@ void DiskStreamTest::theGuestWritesMeanwhile()
     Overlay guest;
     REQUIRE_OK(guest.start());
     QVERIFY2(guest.countsOn(), qPrintable(guest.said()));
-    std::optional<Result<>> kept;
+    std::optional<Result<>> kept, second;
     double last = 0;
     auto const progress = [&](double part) {
-        if (!kept)
+        if (!kept) {
             kept = guest.machine().call(command::KeepMoment { guest.timeline(), {} });
+            second = guest.stream();
+        }
         last = part;
         return true;
     };
     REQUIRE_OK(guest.stream(progress));
     QCOMPARE(kept->error().code, ErrorCode::Busy);
+    QCOMPARE(second->error().code, ErrorCode::Busy); // one at a time
     QVERIFY(last > 0.5);
     QVERIFY(QFile::remove(guest.base));
     QVERIFY2(guest.countsOn(), qPrintable(guest.said()));

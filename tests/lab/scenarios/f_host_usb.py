@@ -14,7 +14,7 @@ from scenario import Skip, check_equal, lab_test
 MIB = 1 << 20
 SIZE = 24 * MIB
 SERIAL = "chronovisor-lab"
-ROUNDS = int(os.environ.get("LAB_ROUNDS", "10"))  # of attaching and giving back
+ROUNDS = int(os.environ.get("LAB_ROUNDS", "100"))  # of attaching and giving back
 
 
 def content() -> bytes:
@@ -62,7 +62,7 @@ def come_and_go(machine, port: str, rounds: int) -> None:
     check_equal("open files and threads", (open_files(machine), threads(machine)), before)
 
 
-@lab_test(seconds=200, needs=("hardware",))
+@lab_test(seconds=400, needs=("hardware",))
 def a_stick_of_the_host_works_in_the_guest(lab):
     if lab.kind is not ChronovisorMachine:
         raise Skip("the peer is driven without USB")

@@ -30,6 +30,7 @@ void addMachine(StoredMachine const& machine, std::string_view what, vmm::OtherI
     else
         addImages(machine.config, whose, {}, to);
 }
+
 }
 
 void commitDisk(MachineRunner& machine, std::string const& disk, unsigned files,

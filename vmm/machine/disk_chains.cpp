@@ -129,6 +129,7 @@ Result<> checkNoOtherNeeds(IoEngine& engine, OtherImages const& others, std::str
     }
     return {};
 }
+
 }
 
 std::vector<DiskChain> diskChains(VmConfig const& config)

@@ -35,14 +35,19 @@ def wait_until(machine, condition: str, seconds: int = 20) -> None:
 
 
 class Input:
-    """An input device of the guest: what it tells from now on."""
+    """An input device of the guest, which may be about to come: what it tells from now on."""
 
     def __init__(self, machine, name: str) -> None:
         self.machine = machine
-        handlers = machine.run(f"grep -A4 'Name=\"Chronovisor {name}\"' /proc/bus/input/devices | grep Handlers")
-        event = next(word for word in handlers.split() if word.startswith("event"))
+        find = f"grep -A4 'Name=\"Chronovisor {name}\"' /proc/bus/input/devices | grep Handlers"
+        wait_until(machine, f"{find} | grep -q event")
+        node = "/dev/input/" + next(word for word in machine.run(find).split() if word.startswith("event"))
+        wait_until(machine, f"[ -c {node} ]")
         self.file = machine.run("mktemp")
-        machine.run(f"{{ cat /dev/input/{event} >{self.file}; }} &")
+        # The shell opens it, and so it is open once this has run: the kernel keeps nothing for who opens it later.
+        machine.run(f"exec 7<{node}")
+        machine.run(f"cat <&7 >{self.file} &")
+        machine.run("exec 7<&-")
 
     def events(self, kind: int, number: int) -> list[tuple[int, int]]:
         """The first so many events of that type, as code and value."""
@@ -79,7 +84,7 @@ def pull_out(lab, machine, device: str, driver: str, content: bytes) -> None:
     machine.set_plugged(device, False)
     wait_until(machine, "[ -s /tmp/ended ]")
     wait_until(machine, f"[ ! -e /sys/block/{disk} ]")
-    machine.run("dmesg | grep -q 'USB disconnect'")
+    wait_until(machine, "dmesg | grep -q 'USB disconnect'")
     machine.set_plugged(device, True)
     wait_until(machine, f"ls -d /sys/block/sd?/device/../../../driver | xargs -n1 readlink | grep -q '/{driver}$'")
     disk = sticks(machine)[driver]

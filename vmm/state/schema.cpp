@@ -38,12 +38,12 @@ Json Schema::jsonSchema() const
     return m_tree->root;
 }
 
-Json sectionSchema(std::string_view kind, unsigned version, Json fields)
+Json sectionSchema(std::string_view kind, unsigned version, Schema const& fields)
 {
     return { { "type", "object" },
         { "properties",
             { { "kind", { { "const", kind } } }, { "version", { { "const", version } } },
-                { "state", std::move(fields) } } },
+                { "state", fields.jsonSchema() } } },
         { "required", { "kind", "version", "state" } }, { "additionalProperties", false } };
 }
 

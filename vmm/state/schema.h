@@ -127,14 +127,14 @@ private:
 
 /// JSON Schema of a section as toJson() has it: what a file of that version of the kind may be. That a file fits is
 /// necessary, not enough: lengths in bytes, bounds of wide numbers and what holds across fields only a reader knows.
-Json sectionSchema(std::string_view kind, unsigned version, Json fields);
+Json sectionSchema(std::string_view kind, unsigned version, Schema const& fields);
 template<typename State>
 auto sectionSchema(unsigned version)
 {
     Schema schema(version);
     State const value {};
     State::describe(schema, value);
-    return sectionSchema(State::kind, version, schema.jsonSchema());
+    return sectionSchema(State::kind, version, schema);
 }
 
 /// The golden text of a State: a heading with kind and version, then its fields.

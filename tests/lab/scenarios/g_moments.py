@@ -12,7 +12,7 @@ from scenarios.a_direct_boot import MIB, Download
 
 # What the guest does all the time: the same number to both disks, as durable as it gets, and then to memory.
 COUNTING = ("setsid sh -c 'n=0; while :; do n=$((n + 1)); for disk in /mnt /second; do echo $n | dd of=$disk/n conv=fsync 2>/dev/null; "
-            "done; echo $n >/tmp/n; done' & counting=$!")
+            "done; echo $n >/tmp/next; mv /tmp/next /tmp/n; done' & counting=$!")
 # The counting ends at once, but not in the middle of a write: what it has begun, a process of its session, it ends.
 STOPPING = "kill $counting; wait $counting; n=0; while kill -0 -$counting 2>/dev/null && [ $n -lt 200 ]; do sleep 0.1; n=$((n + 1)); done"
 CLOCK_SECONDS = 1  # that the guest may be off

@@ -24,7 +24,7 @@ public:
             { archive_write_set_format_pax(m_archive.get()), archive_write_add_filter_zstd(m_archive.get()),
                 archive_write_set_filter_option(m_archive.get(), "zstd", "compression-level", "3"),
                 archive_write_open_fd(m_archive.get(), descriptor) }) {
-            if (auto const problem = check(outcome))
+            if (auto problem = check(outcome))
                 return problem;
         }
         return {};
@@ -77,7 +77,7 @@ public:
         for (auto const outcome :
             { archive_read_support_format_tar(m_archive.get()), archive_read_support_filter_zstd(m_archive.get()),
                 archive_read_open_fd(m_archive.get(), descriptor, blockSize) }) {
-            if (auto const problem = check(outcome))
+            if (auto problem = check(outcome))
                 return problem;
         }
         return {};
@@ -90,7 +90,7 @@ public:
         entry.reset();
         if (outcome == ARCHIVE_EOF)
             return {};
-        if (auto const problem = check(outcome))
+        if (auto problem = check(outcome))
             return problem;
         auto const* name = archive_entry_pathname(found);
         auto const size = archive_entry_size(found);
@@ -110,7 +110,7 @@ public:
         piece.reset();
         if (outcome == ARCHIVE_EOF)
             return {};
-        if (auto const problem = check(outcome))
+        if (auto problem = check(outcome))
             return problem;
         piece = { static_cast<std::uint8_t const*>(data), length, static_cast<std::uint64_t>(offset) };
         return {};

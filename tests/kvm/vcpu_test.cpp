@@ -49,6 +49,7 @@ struct Guest {
         slot = tests::must(
             vm->map(0, *ram, 0, ram->size(), MemoryMapper::Access::ReadWrite, MemoryMapper::DirtyLog::On));
         tests::must(vm->createInterruptControllers());
+        tests::must(vm->connect());
         vcpu = tests::must(vm->createVcpu(
             0, cpuidFor(tests::must(cpuFeatures(CpuModel::Host, tests::must(kvm.supportedCpuid()))), 0, 1)));
         std::copy(code.begin(), code.end(), ram->data() + 4096);
@@ -94,6 +95,50 @@ private slots:
         thread.waitUntilParked();
         QCOMPARE(guest.registers.written, Bytes({ 0x5a }));
         QCOMPARE(guest.port.written, Bytes({ 0xa5 }));
+    }
+
+    void whatIsWiredUpBeforehandIsConnected()
+    {
+        auto const vm = tests::must(Vm::create(*m_kvm));
+        auto const firstBell = tests::must(makeEventFd()), secondBell = tests::must(makeEventFd());
+        constexpr auto space = DoorbellRegistry::Space::Memory;
+        Doorbell const stays { .offset = 0, .size = 2, .match = {}, .eventFd = firstBell.get() };
+        Doorbell const goes { .offset = 0, .size = 2, .match = {}, .eventFd = secondBell.get() };
+        tests::must(vm->add(space, 0x80000000, stays));
+        tests::must(vm->add(space, 0x80001000, goes));
+        vm->remove(space, 0x80001000, goes);
+        vm->line(5).set(true);
+        vm->line(6).set(true);
+        vm->line(6).set(false);
+        auto const stayingRoute = vm->makeRoute(), leavingRoute = vm->makeRoute();
+        stayingRoute->update(MsiMessage { 0xfee00000, 0x41 });
+        leavingRoute->update(MsiMessage { 0xfee00000, 0x42 });
+        leavingRoute->update(std::nullopt);
+
+        tests::must(vm->createInterruptControllers());
+        KvmInterruptChips const chips(*vm);
+        auto const requests
+            = [&]() -> int { return tests::must(state::load<KvmInterruptChips::State>(chips.save())).master.irr; };
+        QCOMPARE(requests(), 0);
+        tests::must(vm->connect());
+        QCOMPARE(requests(), 1 << 5);
+        // KVM takes no second doorbell for the same writes.
+        QVERIFY(!vm->add(space, 0x80000000, stays));
+        QVERIFY(vm->add(space, 0x80001000, goes));
+        vm->remove(space, 0x80000000, stays);
+        QVERIFY(vm->add(space, 0x80000000, stays));
+
+        auto const vcpu = tests::must(vm->createVcpu(
+            0, cpuidFor(tests::must(cpuFeatures(CpuModel::Host, tests::must(m_kvm->supportedCpuid()))), 0, 1)));
+        tests::must(vcpu->setBootState({ .rip = 4096, .rsp = 0x8000 }));
+        constexpr std::size_t spuriousVector = 0xf0, interruptRequests = 0x200; // registers of the local APIC
+        auto state = tests::must(vcpu->save());
+        state.lapic.at(spuriousVector + 1) |= 0x01; // bit 8: enabled by software
+        tests::must(vcpu->load(state));
+        leavingRoute->trigger();
+        stayingRoute->trigger();
+        auto const arrived = [&]() -> int { return tests::must(vcpu->save()).lapic.at(interruptRequests + 0x20); };
+        QTRY_COMPARE(arrived(), 1 << 1); // of the vectors from 0x40 on
     }
 
     void savedStateGoesOnInAnotherMachine()

@@ -23,6 +23,7 @@ struct Doorbell {
     std::uint32_t size;                 ///< 0 (any), 1, 2, 4 or 8 bytes
     std::optional<std::uint64_t> match; ///< only this value
     int eventFd;
+    bool operator==(Doorbell const&) const = default;
 };
 
 /// Registers doorbells at absolute addresses (KVM ioeventfd).

@@ -28,18 +28,32 @@ bool hasVirtualisation()
 /// A pin of the interrupt controllers. KVM_IRQ_LINE sets its level.
 class Vm::Line final : public IrqLine {
 public:
-    Line(int vm, unsigned gsi) : m_vm(vm), m_gsi(gsi) { }
+    Line(Vm& vm, unsigned gsi) : m_vm(vm), m_gsi(gsi) { }
     void set(bool level) override
+    {
+        m_level = level;
+        if (m_vm.m_isConnected)
+            tell(level);
+    }
+
+    void connect()
+    {
+        if (m_level)
+            tell(true);
+    }
+
+private:
+    void tell(bool level)
     {
         kvm_irq_level request {};
         request.irq = m_gsi;
         request.level = level ? 1 : 0;
-        ::ioctl(m_vm, KVM_IRQ_LINE, &request);
+        ::ioctl(m_vm.fd(), KVM_IRQ_LINE, &request);
     }
 
-private:
-    int m_vm;
+    Vm& m_vm;
     unsigned m_gsi;
+    std::atomic<bool> m_level { false };
 };
 
 /// A GSI of its own whose route is the message, and an irqfd on it: triggering is one write to an eventfd, which any
@@ -59,31 +73,28 @@ public:
         std::lock_guard const lock(m_vm.m_mutex);
         if (message == m_message)
             return;
-        bool const wasAttached = m_message.has_value();
+        bool const wasConnected = m_message.has_value();
         m_message = message;
-        if (message) {
-            m_vm.m_routes[m_gsi] = *message;
-        } else {
-            attach(false);
+        if (!message && m_vm.m_isConnected)
+            warn(m_vm.connectToRoute(m_gsi, m_eventFd.get(), false));
+        if (message)
+            m_vm.m_routes[m_gsi] = { *message, m_eventFd.get() };
+        else
             m_vm.m_routes.erase(m_gsi);
-        }
-        if (auto const published = m_vm.publishRoutes(); !published)
-            log(LogLevel::Warning, "kvm", "{}", published.error().message());
-        if (message && !wasAttached)
-            attach(true);
+        if (!m_vm.m_isConnected)
+            return;
+        warn(m_vm.publishRoutes());
+        if (message && !wasConnected)
+            warn(m_vm.connectToRoute(m_gsi, m_eventFd.get(), true));
     }
 
     void trigger() override { signalEventFd(m_eventFd.get()); }
 
 private:
-    void attach(bool attached)
+    static void warn(Result<> const& outcome)
     {
-        kvm_irqfd request {};
-        request.fd = static_cast<std::uint32_t>(m_eventFd.get());
-        request.gsi = m_gsi;
-        request.flags = attached ? 0 : KVM_IRQFD_FLAG_DEASSIGN;
-        if (::ioctl(m_vm.fd(), KVM_IRQFD, &request) != 0)
-            log(LogLevel::Warning, "kvm", "{}", osError("cannot connect an interrupt").message());
+        if (!outcome)
+            log(LogLevel::Warning, "kvm", "{}", outcome.error().message());
     }
 
     Vm& m_vm;
@@ -132,6 +143,8 @@ Result<std::unique_ptr<Vm>> Vm::create(Kvm const& kvm)
 
 Vm::~Vm() = default;
 
+Vm::Vm(Kvm const& kvm) : m_kvm(kvm) { }
+
 Result<> Vm::open()
 {
     int fd = -1;
@@ -158,8 +171,13 @@ Result<> Vm::open()
     }
     m_maximumSlots = static_cast<unsigned>(std::max(capability(KVM_CAP_NR_MEMSLOTS), 32));
     for (unsigned gsi = 0; gsi < gsiCount; ++gsi)
-        m_lines[gsi] = std::make_unique<Line>(fd, gsi);
+        m_lines[gsi] = std::make_unique<Line>(*this, gsi);
     return {};
+}
+
+IrqLine& Vm::line(unsigned gsi)
+{
+    return *m_lines.at(gsi);
 }
 
 Result<> Vm::createInterruptControllers()
@@ -167,9 +185,34 @@ Result<> Vm::createInterruptControllers()
     TRY(ioctlChecked(fd(), KVM_CREATE_IRQCHIP, 0, "KVM cannot create the interrupt controllers"));
     kvm_pit_config pit {};
     pit.flags = KVM_PIT_SPEAKER_DUMMY; // port 0x61, which firmware uses to time delays
-    TRY(ioctlChecked(fd(), KVM_CREATE_PIT2, &pit, "KVM cannot create the timer"));
+    return ioctlChecked(fd(), KVM_CREATE_PIT2, &pit, "KVM cannot create the timer");
+}
+
+Result<> Vm::connect()
+{
     std::lock_guard const lock(m_mutex);
-    return publishRoutes();
+    TRY(publishRoutes());
+    for (auto const& [gsi, route] : m_routes)
+        TRY(connectToRoute(gsi, route.eventFd, true));
+    for (auto const& placed : m_notedDoorbells) {
+        // A write to one that KVM refuses comes out to the bus instead.
+        if (auto const added = doorbellIoctl(placed, false); !added)
+            trace("kvm", "no doorbell at {:#x}: {}", placed.address, added.error().message());
+    }
+    m_notedDoorbells.clear();
+    for (auto const& line : m_lines)
+        line->connect();
+    m_isConnected = true;
+    return {};
+}
+
+Result<> Vm::connectToRoute(unsigned gsi, int eventFd, bool connected)
+{
+    kvm_irqfd request {};
+    request.fd = static_cast<std::uint32_t>(eventFd);
+    request.gsi = gsi;
+    request.flags = connected ? 0 : KVM_IRQFD_FLAG_DEASSIGN;
+    return ioctlChecked(fd(), KVM_IRQFD, &request, "cannot connect an interrupt");
 }
 
 Result<> Vm::enable(unsigned capability, std::uint64_t argument, char const* refusal)
@@ -243,8 +286,9 @@ Result<> Vm::takeDirtyLog(Slot slot, std::vector<std::uint64_t>& bitmap)
     return ioctlChecked(fd(), KVM_GET_DIRTY_LOG, &request, "cannot read which pages the guest wrote");
 }
 
-Result<> Vm::doorbellIoctl(Space space, std::uint64_t address, Doorbell const& doorbell, bool remove)
+Result<> Vm::doorbellIoctl(PlacedDoorbell const& placed, bool remove)
 {
+    auto const& [space, address, doorbell] = placed;
     kvm_ioeventfd request {};
     request.addr = address;
     request.len = doorbell.size;
@@ -258,12 +302,22 @@ Result<> Vm::doorbellIoctl(Space space, std::uint64_t address, Doorbell const& d
 
 Result<> Vm::add(Space space, std::uint64_t address, Doorbell const& doorbell)
 {
-    return doorbellIoctl(space, address, doorbell, false);
+    std::lock_guard const lock(m_mutex);
+    PlacedDoorbell const placed { space, address, doorbell };
+    if (m_isConnected)
+        return doorbellIoctl(placed, false);
+    m_notedDoorbells.push_back(placed);
+    return {};
 }
 
 void Vm::remove(Space space, std::uint64_t address, Doorbell const& doorbell)
 {
-    ignore(doorbellIoctl(space, address, doorbell, true));
+    std::lock_guard const lock(m_mutex);
+    PlacedDoorbell const placed { space, address, doorbell };
+    if (m_isConnected)
+        ignore(doorbellIoctl(placed, true));
+    else
+        std::erase(m_notedDoorbells, placed);
 }
 
 Result<> Vm::publishRoutes()
@@ -286,7 +340,8 @@ Result<> Vm::publishRoutes()
         if (gsi != 2)
             pin(gsi, KVM_IRQCHIP_IOAPIC, gsi == 0 ? 2 : gsi);
     }
-    for (auto const& [gsi, message] : m_routes) {
+    for (auto const& [gsi, route] : m_routes) {
+        auto const& message = route.message;
         auto& entry = next();
         entry.gsi = gsi;
         entry.type = KVM_IRQ_ROUTING_MSI;

@@ -6,16 +6,19 @@
 #include "vmm/memory/guest_memory.h"
 
 #include <array>
+#include <atomic>
 #include <map>
 #include <mutex>
 #include <set>
+#include <vector>
 
 namespace vmm {
 
 class Vcpu;
 
 /// One virtual machine of KVM with the in-kernel PICs, IOAPIC, local APICs and PIT: its memory slots, doorbells and
-/// interrupt routes. Any thread.
+/// interrupt routes. Any thread. It begins with memory alone: levels of lines, messages and doorbells are noted until
+/// connect() makes what they lead to.
 class Vm final : public MemoryMapper, public DoorbellRegistry, public MsiRouter {
 public:
     static constexpr unsigned gsiCount = 24; ///< pins of the IOAPIC; 0 to 15 reach the PICs too
@@ -30,12 +33,14 @@ public:
     bool tellsTripleFaults() const { return m_tellsTripleFaults; }
 
     /// The wire into pin `gsi` of the interrupt controllers.
-    IrqLine& line(unsigned gsi) { return *m_lines.at(gsi); }
+    IrqLine& line(unsigned gsi);
 
-    /// Once, when the memory is mapped and before the first vCPU. KVM's own devices are on buses that it replaces
-    /// whenever one is added, and memory that is mapped next waits until the old bus can be freed: on Linux 6.18 for 6
-    /// to 11 ms.
+    /// Once, before the first vCPU, and the later the better: KVM's own devices and doorbells are on buses that it
+    /// replaces whenever one is added, and memory that is mapped next waits until the old bus can be freed: on
+    /// Linux 6.18 for 6 to 11 ms.
     Result<> createInterruptControllers();
+    /// Then, by who has it alone: all that was noted.
+    Result<> connect();
 
     Result<std::unique_ptr<Vcpu>> createVcpu(unsigned index, std::vector<CpuidEntry> const& cpuid);
 
@@ -56,23 +61,37 @@ private:
         GuestAddress address;
         std::uint64_t size;
     };
+    struct RoutedMessage {
+        MsiMessage message;
+        int eventFd;
+    };
+    struct PlacedDoorbell {
+        Space space;
+        std::uint64_t address;
+        Doorbell doorbell;
+        bool operator==(PlacedDoorbell const&) const = default;
+    };
 
-    explicit Vm(Kvm const& kvm) : m_kvm(kvm) { }
+    explicit Vm(Kvm const& kvm);
     Result<> open();
     Result<> enable(unsigned capability, std::uint64_t argument, char const* refusal);
-    Result<> doorbellIoctl(Space space, std::uint64_t address, Doorbell const& doorbell, bool remove);
+    Result<> doorbellIoctl(PlacedDoorbell const& placed, bool remove);
     /// Writes the whole routing table: the pins, and every MSI route that has a message. Called with m_mutex held.
     Result<> publishRoutes();
+    /// Or away from it.
+    Result<> connectToRoute(unsigned gsi, int eventFd, bool connected);
 
     Kvm const& m_kvm;
     bool m_tellsTripleFaults = false;
     UniqueFd m_fd;
-    std::array<std::unique_ptr<IrqLine>, gsiCount> m_lines;
+    std::atomic<bool> m_isConnected { false };
+    std::array<std::unique_ptr<Line>, gsiCount> m_lines;
     std::mutex m_mutex;
     std::map<Slot, SlotRange> m_slots;
     unsigned m_maximumSlots = 0;
-    std::map<unsigned, MsiMessage> m_routes; // by GSI, from gsiCount on
+    std::map<unsigned, RoutedMessage> m_routes; // by GSI, from gsiCount on
     std::set<unsigned> m_usedGsis;
+    std::vector<PlacedDoorbell> m_notedDoorbells; // until connect()
 };
 
 }

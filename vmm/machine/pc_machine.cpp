@@ -38,6 +38,7 @@ PcMachine::Job::~Job()
 Result<std::unique_ptr<Machine>> Machine::create(VmConfig const& config, Listener listener, CpuFeatures const* cpu)
 {
     auto machine = TRY(PcMachine::build(config, cpu ? std::optional(*cpu) : std::nullopt, std::move(listener)));
+    TRY(machine->equip());
     return std::unique_ptr<Machine>(std::move(machine));
 }
 
@@ -177,18 +178,12 @@ Result<> PcMachine::assemble(std::optional<CpuFeatures> cpu)
         return failOs("cannot make an eventfd");
     loop.call(
         [&] { m_pagesLostWatch = loop.watch(m_pagesLost.get(), EPOLLIN, [this](std::uint32_t) { pagesLost(); }); });
-    TRY(guardMemory());
-    TRY(m_vm->createInterruptControllers());
-    m_interruptChips = std::make_unique<KvmInterruptChips>(*m_vm);
-    m_pit = std::make_unique<KvmPit>(*m_vm);
-    m_kvmClock = std::make_unique<KvmClock>(*m_vm);
-    collectParts();
     // A machine that is off stands still like one that is paused: letRun() is the only way out of both.
     loop.call([this] {
-        for (auto const& part : m_parts)
+        for (auto const& part : m_board->parts())
             part.device->pause();
     });
-    return createProcessors();
+    return guardMemory();
 }
 
 void PcMachine::collectParts()
@@ -207,8 +202,16 @@ Result<> PcMachine::guardMemory()
     return {};
 }
 
-Result<> PcMachine::createProcessors()
+Result<> PcMachine::equip()
 {
+    TRY(m_vm->createInterruptControllers());
+    m_interruptChips = std::make_unique<KvmInterruptChips>(*m_vm);
+    m_pit = std::make_unique<KvmPit>(*m_vm);
+    m_kvmClock = std::make_unique<KvmClock>(*m_vm);
+    TRY(m_vm->connect());
+    collectParts();
+    for (auto* chip : std::array<Device*, 3> { m_interruptChips.get(), m_pit.get(), m_kvmClock.get() })
+        chip->pause();
     for (unsigned index = 0; index < m_config.cpus; ++index)
         m_vcpus.push_back(TRY(m_vm->createVcpu(index, cpuidFor(m_cpu, index, m_config.cpus))));
     for (auto& vcpu : m_vcpus) {

@@ -21,11 +21,14 @@ namespace vmm {
 /// except where it is atomic.
 class PcMachine final : public Machine {
 public:
+    /// A board with memory, which is to be equipped before it can run.
     static Result<std::unique_ptr<PcMachine>> build(
         VmConfig const& config, std::optional<CpuFeatures> cpu, Listener listener);
     ~PcMachine() override;
 
-    /// Takes over a saved state. On an error the machine is good for nothing but to be destroyed.
+    /// Adds the kernel's chips and the processors to the board as the machine begins with it.
+    Result<> equip();
+    /// Equips it with a saved state. On an error the machine is good for nothing but to be destroyed.
     Result<> loadState(SavedMachine const& saved, std::unique_ptr<SavedMemory> memory, MemoryWay way = MemoryWay::Best);
     /// The same from a moment of a timeline, to whose pages later moments can refer.
     Result<> loadMoment(SavedMachine const& saved, std::shared_ptr<timeline::Timeline> const& timeline,
@@ -71,7 +74,6 @@ private:
 
     PcMachine(VmConfig const& config, Listener listener) : m_config(config), m_listener(std::move(listener)) { }
     Result<> assemble(std::optional<CpuFeatures> cpu);
-    Result<> createProcessors();
 
     Result<> carryOut(Command const& command);
     Result<> execute(command::Start const&);

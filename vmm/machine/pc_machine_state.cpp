@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
+#include <span>
 
 /// Suspending and restoring. The machine stands still from the first line of suspend() until its worker has written
 /// the memory; the worker touches nothing else.
@@ -176,16 +177,21 @@ Result<> PcMachine::loadState(SavedMachine const& saved, std::unique_ptr<SavedMe
 {
     // That the parts are the configuration's is known (checkParts()); this is what the board was really made of.
     std::vector<VcpuState> processors;
-    for (auto const& vcpu : m_vcpus) {
-        auto const* part = findPart(saved.parts, vcpuId(vcpu->index()));
+    for (unsigned index = 0; index < m_config.cpus; ++index) {
+        auto const* part = findPart(saved.parts, vcpuId(index));
         if (!part)
-            return fail(ErrorCode::Corrupt, fmt::format("the state lacks {}", vcpuId(vcpu->index())));
+            return fail(ErrorCode::Corrupt, fmt::format("the state lacks {}", vcpuId(index)));
         processors.push_back(TRY_WITHIN(part->id, state::load<VcpuState>(part->section)));
     }
-    for (auto const& own : m_parts) {
-        if (!findPart(saved.parts, own.id))
-            return fail(ErrorCode::Corrupt, fmt::format("the state lacks {}", own.id));
-    }
+    auto const load = [&](std::span<Board::Part const> parts) -> Result<> {
+        for (auto const& own : parts) {
+            auto const* part = findPart(saved.parts, own.id);
+            if (!part)
+                return fail(ErrorCode::Corrupt, fmt::format("the state lacks {}", own.id));
+            TRY_WITHIN(own.id, own.device->load(part->section));
+        }
+        return {};
+    };
 
     Result<> outcome;
     m_thread->loop().call([&] {
@@ -195,8 +201,10 @@ Result<> PcMachine::loadState(SavedMachine const& saved, std::unique_ptr<SavedMe
             if (m_origin && m_origin->isShared)
                 m_loader->leaveTheRest();
             m_clock->set(Nanoseconds(saved.header.guestTime));
-            for (auto const& own : m_parts)
-                TRY_WITHIN(own.id, own.device->load(findPart(saved.parts, own.id)->section));
+            auto const& ofBoard = m_board->parts();
+            TRY(load(ofBoard));
+            TRY(equip()); // what the board has mapped by now is mapped sooner
+            TRY(load(std::span(m_parts).subspan(ofBoard.size())));
             for (std::size_t i = 0; i < m_vcpus.size(); ++i)
                 TRY_WITHIN(vcpuId(m_vcpus[i]->index()), m_vcpus[i]->load(processors[i]));
             m_wasStopped = true;

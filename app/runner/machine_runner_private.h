@@ -66,6 +66,7 @@ struct UsbFollowing {
     std::unique_ptr<vmm::HostUsb::Listener> listener;
     vmm::UniqueFd claims; ///< told when a machine takes a device or lets it go
     vmm::EventLoop::Handle claimsChange;
+    vmm::EventLoop::Handle nextLook; ///< while the follower waits
     bool isLooking = false, looksAgain = false;
 };
 
@@ -302,6 +303,7 @@ struct MachineRunner::Private {
     void followHostUsb();
     void lookAtHostUsb();
     void takeLook(HostUsbDevices::Look looked);
+    void takeStep(UsbFollower::Step const& step);
     void giveBackHostUsb();
     void tellHostUsb();
     void tellUsbQuestions();

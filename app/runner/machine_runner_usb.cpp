@@ -262,19 +262,36 @@ void MachineRunner::Private::takeLook(HostUsbDevices::Look looked)
         tell(notice::HostUsbFailed {
             device, { vmm::ErrorCode::Disconnected, "it was lost again and again, and is left to this host", 0 } });
     }
-    for (auto const& step : steps) {
-        auto const allows = [cause = step.cause](HostUsbEntry const& entry) -> vmm::Result<> {
-            if (UsbFollower::mayTake(cause, entry.uses))
-                return {};
-            return vmm::fail(vmm::ErrorCode::Busy, hostUseText(entry.uses.front()));
-        };
-        attachHostUsb(step.device.port, allows, [this, device = step.device](vmm::Result<> const& outcome) {
-            bool const isOver = !machine || outcome || outcome.error().code == vmm::ErrorCode::NotFound
-                || outcome.error().code == vmm::ErrorCode::AlreadyExists;
-            if (!isOver)
-                tell(notice::HostUsbFailed { device, outcome.error() });
-        });
+    following.nextLook.reset();
+    if (following.follower.isWaiting()) {
+        constexpr vmm::Nanoseconds soon = std::chrono::milliseconds(200);
+        following.nextLook = thread->loop().at(vmm::EventLoop::now() + soon, [this] { lookAtHostUsb(); });
     }
+    for (auto const& step : steps)
+        takeStep(step);
+}
+
+/// One that the host has begun to use since it was looked at is the follower's again.
+void MachineRunner::Private::takeStep(UsbFollower::Step const& step)
+{
+    auto const isInUse = std::make_shared<bool>(false);
+    auto const allows = [cause = step.cause, isInUse](HostUsbEntry const& entry) -> vmm::Result<> {
+        *isInUse = !UsbFollower::mayTake(cause, entry.uses);
+        return *isInUse ? vmm::fail(vmm::ErrorCode::Busy, hostUseText(entry.uses.front())) : vmm::Result<>();
+    };
+    auto const taken = [this, step, isInUse, mine = std::weak_ptr(usbFollowing)](vmm::Result<> const& outcome) {
+        bool const isOver = !machine || outcome || outcome.error().code == vmm::ErrorCode::NotFound
+            || outcome.error().code == vmm::ErrorCode::AlreadyExists;
+        if (isOver)
+            return;
+        if (!*isInUse)
+            return tell(notice::HostUsbFailed { step.device, outcome.error() });
+        if (usbFollowing && usbFollowing == mine.lock()) {
+            usbFollowing->follower.refused(step, vmm::EventLoop::now());
+            lookAtHostUsb();
+        }
+    };
+    attachHostUsb(step.device.port, allows, taken);
 }
 
 /// Before the guest runs the state is forgotten: what it tells is kept until the host is asked.

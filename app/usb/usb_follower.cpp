@@ -11,6 +11,8 @@ using namespace std::chrono_literals;
 /// A device that dies so often where it is, or at whose port so many are lost, is broken or not to be had.
 constexpr int mostDeaths = 3, mostLosses = 12;
 constexpr vmm::Nanoseconds lossesWithin = 1min;
+/// So long a program may have open what was plugged in just now: udev, desktops and modem managers look at it.
+constexpr vmm::Nanoseconds lookedAtFor = 5s;
 
 bool isSetTo(UsbRule const* rule, std::string const& machine)
 {
@@ -33,6 +35,15 @@ bool isRecent(vmm::Nanoseconds when, vmm::Nanoseconds now)
     return now - when <= usbComeback;
 }
 
+/// It may be the host's no more in a moment.
+bool isInPassing(std::vector<HostUse> const& uses)
+{
+    return std::ranges::none_of(uses, [](HostUse const& use) { return use.kind == HostUse::Kind::MountedDisk; })
+        && std::ranges::any_of(uses, [](HostUse const& use) {
+               return use.kind == HostUse::Kind::DiskInUse || use.kind == HostUse::Kind::PortInUse;
+           });
+}
+
 }
 
 bool UsbFollower::mayTake(Cause cause, std::vector<HostUse> const& uses)
@@ -52,6 +63,7 @@ void UsbFollower::cameUp(std::vector<vmm::HostUsbTrace> had, UsbRestore policy)
     m_policy = policy;
     m_questions.clear();
     m_losses.clear();
+    m_waiting.clear();
 }
 
 void UsbFollower::lost(vmm::HostUsbInfo const& device, vmm::Nanoseconds now)
@@ -69,8 +81,21 @@ bool UsbFollower::isLostAgainAndAgain(vmm::HostUsbInfo const& device) const
     return deaths > mostDeaths || losses > mostLosses;
 }
 
+void UsbFollower::refused(Step const& step, vmm::Nanoseconds now)
+{
+    m_waiting.try_emplace(appearanceOf(step.device), Waiting { step.cause, now });
+}
+
+bool UsbFollower::waitsFor(HostUsbEntry const& entry, Cause cause, vmm::Nanoseconds now)
+{
+    return isInPassing(entry.uses)
+        && now - m_waiting.try_emplace(appearanceOf(entry.device), Waiting { cause, now }).first->second.since
+        < lookedAtFor;
+}
+
 void UsbFollower::settled(std::string const& port)
 {
+    std::erase_if(m_waiting, [&](auto const& one) { return std::get<0>(one.first) == port; });
     std::erase_if(m_givenBack, [&](Appearance const& one) { return std::get<0>(one) == port; });
     m_lost.erase(port);
     std::erase_if(m_questions, [&](UsbQuestion const& question) { return question.device.port == port; });
@@ -102,6 +127,8 @@ std::optional<UsbFollower::Cause> UsbFollower::causeFor(
         return Cause::Rule;
     if (m_cameUp && m_policy == UsbRestore::Attach && had(entry))
         return Cause::Restored;
+    if (auto const waiting = m_waiting.find(appearanceOf(entry.device)); waiting != m_waiting.end())
+        return waiting->second.cause;
     return std::nullopt;
 }
 
@@ -145,6 +172,8 @@ std::vector<UsbFollower::Step> UsbFollower::look(
     std::vector<Step> steps;
     for (auto const& entry : plugged) {
         auto const& device = entry.device;
+        if (entry.holder)
+            m_waiting.erase(appearanceOf(device));
         auto const ours = std::ranges::find(attached, device.port, &vmm::HostUsbInfo::port);
         if (ours != attached.end()) {
             // The one before it has gone, which the machine is about to hear: it is new then.
@@ -161,8 +190,11 @@ std::vector<UsbFollower::Step> UsbFollower::look(
                 m_givenUp.push_back(device);
             else if (mayTake(*cause, entry.uses))
                 steps.push_back({ device, *cause });
+            else if (waitsFor(entry, *cause, now))
+                continue;
             else
                 ask(entry, UsbQuestion::Reason::UsedByHost);
+            m_waiting.erase(appearanceOf(device));
         } else if (m_cameUp && m_policy == UsbRestore::Ask && had(entry) && !entry.holder) {
             ask(entry, UsbQuestion::Reason::Restored);
         } else if (isNew && !m_cameUp && isAskedFor(entry, now)) {
@@ -170,6 +202,7 @@ std::vector<UsbFollower::Step> UsbFollower::look(
         }
     }
     std::erase_if(m_givenBack, [&](Appearance const& one) { return !seen.contains(one); });
+    std::erase_if(m_waiting, [&](auto const& one) { return !seen.contains(one.first); });
     m_seen = std::move(seen);
     m_cameUp = false;
     m_had.clear();

@@ -41,8 +41,12 @@ public:
     /// What is plugged in, and which of that the machine has: what is to be attached now. It forgets what has gone.
     std::vector<Step> look(
         std::vector<HostUsbEntry> const& plugged, std::vector<vmm::HostUsbInfo> const& attached, vmm::Nanoseconds now);
+    /// A step was refused, for the host used the device just then: as if the last look() had found that.
+    void refused(Step const& step, vmm::Nanoseconds now);
     /// The machine has got it, or shall not: the person said so.
     void settled(std::string const& port);
+    /// A device that would come is in use by a program, which may only be looking at it: look() again soon.
+    bool isWaiting() const { return !m_waiting.empty(); }
 
     std::vector<UsbQuestion> const& questions() const { return m_questions; }
     /// What the last look() left to the host because the machine has lost it again and again.
@@ -64,6 +68,8 @@ private:
         return { device.port, device.bus, device.address };
     }
     std::optional<Cause> causeFor(HostUsbEntry const& entry, bool isNew, vmm::Nanoseconds now) const;
+    /// Whether it is left alone for now.
+    bool waitsFor(HostUsbEntry const& entry, Cause cause, vmm::Nanoseconds now);
     bool isAskedFor(HostUsbEntry const& entry, vmm::Nanoseconds now) const;
     bool isComingBack(HostUsbEntry const& entry, vmm::Nanoseconds now) const;
     bool had(HostUsbEntry const& entry) const;
@@ -79,6 +85,11 @@ private:
     std::map<std::string, Gone> m_lost; // of the machine, by port
     std::map<std::string, Gone> m_left; // of the host, by port
     std::vector<Gone> m_losses;         // of the last minute
+    struct Waiting {
+        Cause cause;
+        vmm::Nanoseconds since;
+    };
+    std::map<Appearance, Waiting> m_waiting;
     std::set<Appearance> m_givenBack;
     std::vector<UsbQuestion> m_questions;
     std::vector<vmm::HostUsbInfo> m_givenUp;

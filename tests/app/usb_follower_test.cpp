@@ -36,7 +36,8 @@ UsbRule to(std::string machine)
 
 UsbRule const asked { {}, UsbAction::Ask, {}, {} }, never { {}, UsbAction::Never, {}, {} };
 HostUse const mounted { HostUse::Kind::MountedDisk, "/mnt" }, keyboard { HostUse::Kind::Keyboard, "keys" },
-    onlyKeyboard { HostUse::Kind::Keyboard, "keys", true };
+    onlyKeyboard { HostUse::Kind::Keyboard, "keys", true }, probed { HostUse::Kind::DiskInUse, "sda: udevd (1)" },
+    probedPort { HostUse::Kind::PortInUse, "ttyACM0: modems (2)" };
 
 using Steps = std::vector<UsbFollower::Step>;
 
@@ -255,6 +256,65 @@ private slots:
         bench.lose(again);
         auto const disk = device("1-1", 4);
         QVERIFY(bench.look({ entry(disk, {}, { mounted }) }).empty());
+        QCOMPARE(bench.reasons(), std::vector { Reason::UsedByHost });
+    }
+
+    void whatAProgramLooksAtComesWhenItHasDone()
+    {
+        Bench bench;
+        bench.look({});
+        auto const stick = device("1-1", 2), port = device("1-2", 3), back = device("1-3", 4);
+        bench.lose(device("1-3", 1));
+        std::vector const all { entry(stick, to("web"), { probed }), entry(port, to("web"), { probedPort }),
+            entry(back, {}, { probed }) };
+        QVERIFY(bench.look(all).empty());
+        QVERIFY(bench.reasons().empty() && bench.follower.isWaiting());
+        bench.now += 4s;
+        QVERIFY(bench.look(all).empty());
+        QVERIFY(bench.reasons().empty() && bench.follower.isWaiting());
+        QCOMPARE(bench.look({ entry(stick, to("web")), entry(port, to("web")), entry(back) }),
+            (Steps { { stick, Cause::Rule }, { port, Cause::Rule }, { back, Cause::Comeback } }));
+        QVERIFY(!bench.follower.isWaiting());
+        QVERIFY(bench.look({ entry(stick, to("web")), entry(port, to("web")), entry(back) }).empty());
+    }
+
+    void whatAProgramUsesIsAskedAbout()
+    {
+        Bench bench;
+        bench.look({});
+        auto const stick = device("1-1", 2), other = device("1-2", 3), gone = device("1-3", 4), held = device("1-4", 5);
+        std::vector all { entry(stick, to("web"), { probed }), entry(other, to("web"), { probed }),
+            entry(gone, to("web"), { probed }), entry(held, to("web"), { probed }) };
+        QVERIFY(bench.look(all).empty());
+        all[1].uses = { mounted }; // that is what it was looked at for
+        all[2].holder = UsbHolder { "db", "db", 1 };
+        all.pop_back();
+        QVERIFY(bench.look(all).empty());
+        QCOMPARE(bench.reasons(), std::vector { Reason::UsedByHost });
+        QVERIFY(bench.follower.isWaiting());
+        bench.now += 5s;
+        QVERIFY(bench.look(all).empty());
+        QCOMPARE(bench.reasons().size(), 2u);
+        QVERIFY(!bench.follower.isWaiting());
+        all[0].uses.clear();
+        QVERIFY(bench.look(all).empty()); // the person has been asked
+    }
+
+    void whatTheHostBeginsToUseMeanwhileIsLookedAtAgain()
+    {
+        Bench bench;
+        bench.look({});
+        auto const stick = device("1-1", 2);
+        QCOMPARE(bench.look({ entry(stick, to("web")) }).size(), 1u);
+        bench.follower.refused({ stick, Cause::Rule }, bench.now);
+        QVERIFY(bench.look({ entry(stick, to("web"), { probed }) }).empty());
+        QVERIFY(bench.follower.isWaiting());
+        QCOMPARE(bench.look({ entry(stick, to("web")) }), (Steps { { stick, Cause::Rule } }));
+        bench.follower.refused({ stick, Cause::Rule }, bench.now);
+        bench.follower.settled("1-1"); // by hand
+        QVERIFY(!bench.follower.isWaiting());
+        bench.follower.refused({ stick, Cause::Rule }, bench.now);
+        QVERIFY(bench.look({ entry(stick, to("web"), { mounted }) }).empty());
         QCOMPARE(bench.reasons(), std::vector { Reason::UsedByHost });
     }
 

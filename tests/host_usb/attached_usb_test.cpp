@@ -9,6 +9,7 @@
 #include <QTemporaryDir>
 #include <QTest>
 #include <csignal>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <future>
 #include <sys/wait.h>
@@ -346,6 +347,27 @@ private slots:
         QTRY_COMPARE(bench.asked(), "");
         REQUIRE_OK(bench.attach("1-1", Really::Yes));
         QCOMPARE(bench.attached(), "1-1 ");
+    }
+
+    /// As udev and modem managers do with all that is plugged in. More than five seconds of it is a use, and a host may
+    /// take those to start the machine.
+    void whatAProgramOnlyLooksAtIsTakenAfterThat()
+    {
+        bool isTaken = false;
+        for (unsigned address = 2; !isTaken && address < 5; ++address) {
+            SimulatedUsbDevice simulated("1-1", address);
+            simulated.becomePort();
+            vmm::UniqueFd looking(::open("/dev/full", O_RDONLY | O_CLOEXEC));
+            Bench bench;
+            bench.rule(fmt::format("serial=S{}", address), UsbAction::Attach);
+            bench.startAndLook();
+            QCOMPARE(bench.attached(), "");
+            looking.reset();
+            QTRY_VERIFY(bench.attached() == "1-1 " || bench.asked() == "1-1 ");
+            isTaken = bench.attached() == "1-1 ";
+            QCOMPARE(bench.failed(), "");
+        }
+        QVERIFY(isTaken);
     }
 
     void neverIsOverruledByTheWordOnly()

@@ -47,7 +47,7 @@ UMockdevTestbed* testbed()
 
 struct SimulatedUsbDevice::Private {
     std::string port, node, path;
-    std::string input; // the path of a keyboard
+    std::string made; // by the host's drivers: the path of a keyboard, or a serial port
     UMockdevIoctlBase* ioctls = nullptr;
     int fifo = -1;
 
@@ -65,6 +65,14 @@ struct SimulatedUsbDevice::Private {
     std::vector<Bytes> isochronousOut;
     bool hasDriver = true, halted = false, gone = false, changes = false;
     unsigned refusals = 0;
+
+    void make(std::string const& what, std::string const& description)
+    {
+        made = fmt::format("{}/{}:1.0/{}", path, port, what);
+        GError* failure = nullptr;
+        if (!umockdev_testbed_add_from_string(testbed(), fmt::format("P: {}\n{}", made, description).c_str(), &failure))
+            g_error("%s", failure->message);
+    }
 
     static gboolean serve(UMockdevIoctlBase*, UMockdevIoctlClient* client, gpointer self)
     {
@@ -381,8 +389,8 @@ void SimulatedUsbDevice::unplug()
         for (auto* const urb : std::vector(m_private->pending))
             m_private->end(urb, -ESHUTDOWN, 0);
     }
-    if (!m_private->input.empty())
-        umockdev_testbed_remove_device(testbed(), ("/sys" + m_private->input).c_str());
+    if (!m_private->made.empty())
+        umockdev_testbed_remove_device(testbed(), ("/sys" + m_private->made).c_str());
     auto const path = "/sys" + m_private->path;
     umockdev_testbed_uevent(testbed(), path.c_str(), "remove");
     umockdev_testbed_remove_device(testbed(), path.c_str());
@@ -390,13 +398,13 @@ void SimulatedUsbDevice::unplug()
 
 void SimulatedUsbDevice::typeOnTheHost()
 {
-    m_private->input = fmt::format("{}/{}:1.0/input/input7", m_private->path, m_private->port);
-    auto const text = fmt::format("P: {}\nE: SUBSYSTEM=input\nA: name=Example Keys\\n\n"
-                                  "A: capabilities/key=febeffdfffefffff fffffffffffffffe\\n\n",
-        m_private->input);
-    GError* error = nullptr;
-    if (!umockdev_testbed_add_from_string(testbed(), text.c_str(), &error))
-        g_error("%s", error->message);
+    m_private->make("input/input7",
+        "E: SUBSYSTEM=input\nA: name=Example Keys\\n\nA: capabilities/key=febeffdfffefffff fffffffffffffffe\\n\n");
+}
+
+void SimulatedUsbDevice::becomePort()
+{
+    m_private->make("tty/full", "E: SUBSYSTEM=tty\n");
 }
 
 void SimulatedUsbDevice::interrupt(Bytes const& report)

@@ -39,6 +39,8 @@ public:
     void unplug();
     /// It becomes the only keyboard of this host.
     void typeOnTheHost();
+    /// The host has a serial port of it, whose node is a file that anybody can open: /dev/full.
+    void becomePort();
     void interrupt(vmm::Bytes const& report);
     /// Endpoint 81 stalls until its halt is cleared.
     void halt();

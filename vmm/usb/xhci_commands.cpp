@@ -275,6 +275,14 @@ void XhciController::dropEndpoint(Slot& slot, unsigned id)
     endpoint.reset();
 }
 
+/// As dropEndpoint(), and its context says so: a driver that finds it running there would drop it again.
+void XhciController::disableEndpoint(Slot& slot, unsigned id)
+{
+    if (auto* const endpoint = slot.endpoints[id].get())
+        setEndpointState(*endpoint, EndpointDisabled);
+    dropEndpoint(slot, id);
+}
+
 void XhciController::disableSlot(Slot& slot)
 {
     for (unsigned id = controlEndpoint; id <= lastEndpoint; ++id)
@@ -364,7 +372,7 @@ Code XhciController::configureEndpoints(Slot& slot, Trb const& command)
     unsigned last = controlEndpoint;
     for (unsigned id = controlEndpoint + 1; id <= lastEndpoint; ++id) {
         if ((input.drop >> id & 1) != 0)
-            dropEndpoint(slot, id);
+            disableEndpoint(slot, id);
         if (adds(id)) {
             input.endpoints[id].setState(EndpointRunning);
             auto& endpoint = addEndpoint(slot, id, input.endpoints[id]);
@@ -472,7 +480,7 @@ Code XhciController::resetDevice(Slot& slot)
     if (state != SlotAddressed && state != SlotConfigured)
         return Code::ContextState;
     for (unsigned id = controlEndpoint + 1; id <= lastEndpoint; ++id)
-        dropEndpoint(slot, id);
+        disableEndpoint(slot, id);
     slot.context.setEntries(1);
     slot.context.word[3] = 0;
     slot.context.setState(SlotDefault);

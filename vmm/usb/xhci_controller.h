@@ -205,6 +205,7 @@ private:
     xhci::Code checkEndpoint(unsigned id, xhci::EndpointContext const& context) const;
     Endpoint& addEndpoint(Slot& slot, unsigned id, xhci::EndpointContext const& context);
     void dropEndpoint(Slot& slot, unsigned id);
+    void disableEndpoint(Slot& slot, unsigned id);
     void writeSlotContext(Slot const& slot) const;
     void writeEndpointContext(Endpoint const& endpoint) const;
     void setEndpointState(Endpoint& endpoint, unsigned state) const;

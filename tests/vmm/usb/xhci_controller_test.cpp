@@ -191,9 +191,29 @@ private slots:
         d.kick(in);
         QCOMPARE(d.command(D::ResetDevice, 0, D::slotBits(1)).code(), unsigned(Success));
         QVERIFY(d.device.waiting.empty());
+        QCOMPARE(d.endpointState(in), unsigned(Disabled)); // Linux looks, and would drop it again
         QCOMPARE(d.command(D::StopEndpoint, 0, D::slotBits(1, 3)).code(), unsigned(EndpointNotEnabled));
         QCOMPARE(d.command(D::DisableSlot, 0, D::slotBits(1)).code(), unsigned(Success));
         QCOMPARE(d.command(D::ResetDevice, 0, D::slotBits(1)).code(), unsigned(SlotNotEnabled));
+    }
+
+    void droppedEndpointsAreDisabled()
+    {
+        constexpr std::uint32_t deconfigure = 1 << 9;
+        XhciDriver d;
+        REQUIRE_OK(d.controller.plug(0, d.device));
+        d.start();
+        d.address(1);
+        auto const in = d.addEndpoint(1, 3, BulkIn), out = d.addEndpoint(1, 4, BulkOut);
+        QCOMPARE(d.endpointState(in), unsigned(Running));
+        std::fill_n(d.ram(D::inputContext), 0x420, 0);
+        d.store<std::uint32_t>(D::inputContext, 1 << 3);
+        d.store<std::uint32_t>(D::inputContext + 4, 1);
+        QCOMPARE(d.command(D::ConfigureEndpoint, D::inputContext, D::slotBits(1)).code(), unsigned(Success));
+        QCOMPARE(d.endpointState(in), unsigned(Disabled));
+        QCOMPARE(d.endpointState(out), unsigned(Running));
+        QCOMPARE(d.command(D::ConfigureEndpoint, 0, D::slotBits(1) | deconfigure).code(), unsigned(Success));
+        QCOMPARE(d.endpointState(out), unsigned(Disabled));
     }
 
     void bandwidthIsToldForAllPorts()
@@ -559,6 +579,7 @@ private slots:
         d.controller.unplug(0);
         REQUIRE_OK(d.controller.plug(0, other));
         d.controller.resume();
+        d.board.time.advance(10ms);
         QCOMPARE(d.event(D::TransferEvent).code(), unsigned(Transaction));
         QCOMPARE(d.endpointState(in), unsigned(Halted));
         d.setPort(9, 0xfe0000);

@@ -41,7 +41,7 @@ enum Code : unsigned {
     StoppedInvalid = 27
 };
 enum Type : unsigned { IsochOut = 1, BulkOut, InterruptOut, Control, IsochIn, BulkIn, InterruptIn };
-enum State : unsigned { Running = 1, Halted = 2, StoppedState = 3, ErrorState = 4 };
+enum State : unsigned { Disabled = 0, Running = 1, Halted = 2, StoppedState = 3, ErrorState = 4 };
 constexpr std::array<std::uint8_t, 8> getDescriptor { 0x80, 6, 0, 1, 0, 0, 64, 0 };
 }
 

@@ -443,7 +443,7 @@ Code XhciController::stopEndpoint(Slot& slot, Trb const& command)
     if (endpoint.state.context.state() != EndpointRunning)
         return Code::ContextState;
     endpoint.state.scheduled = false;
-    endpoint.timeOf = 0;
+    endpoint.timeOf = endpoint.givesUpAt = 0;
     for (auto& ring : endpoint.rings) {
         if (ring.state.known)
             stoppedEvent(ring);

@@ -189,8 +189,10 @@ void XhciController::timeHasCome()
         if (endpoint->timeOf == 0 || endpoint->timeOf > now)
             continue;
         endpoint->timeOf = 0;
-        queue(endpoint->rings.front());
+        for (auto& ring : endpoint->rings)
+            queue(ring);
     }
+    std::erase_if(m_timed, [](Endpoint const* one) { return one->timeOf == 0 && !one->isIsochronous(); });
     // 4.14.2 "Periodic Transfer Ring Scheduling": MFINDEX has 14 bits.
     constexpr std::uint64_t wrap = 0x4000;
     if (isRunning() && now >= m_state.nextWrap) {

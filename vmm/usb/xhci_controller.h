@@ -219,6 +219,7 @@ private:
     void serve(Ring& ring);
     bool mayServe(Ring const& ring) const;
     bool waitsForItsTime(Ring& ring, Td& td);
+    bool waitsInVain(Endpoint& endpoint);
     void ranEmpty(Ring& ring);
     bool prepare(Td& td);
     bool addMemory(Td& td, xhci::Trb const& trb);
@@ -248,7 +249,7 @@ private:
     std::deque<Ring*> m_queued;           // rings to look at
     std::vector<Ring*> m_later;           // when there is a budget again
     UsbDevice const* m_leaving = nullptr; // gets no transfers any more
-    std::vector<Endpoint*> m_timed;       // isochronous ones
+    std::vector<Endpoint*> m_timed;       // isochronous ones, and those that nobody answers
     std::optional<Nanoseconds> m_armed;   // what m_timer waits for
     std::optional<xhci::Trb> m_command;   // begun, and not at its end
     bool m_abortCommand = false, m_stopCommands = false;

@@ -64,8 +64,9 @@ struct XhciController::Ring {
 struct XhciController::Endpoint {
     XhciEndpointState state; // but for `rings`
     Slot* slot = nullptr;
-    std::deque<Ring> rings {}; // stay where they are
-    std::uint64_t timeOf = 0;  // when to look at an isochronous ring again, in microframes; 0: never
+    std::deque<Ring> rings {};                     // stay where they are
+    std::uint64_t timeOf = 0;                      // when to look at its rings again, in microframes; 0: never
+    std::uint64_t givesUpAt = 0;                   // the same, while nobody answers what is in them
     std::uint64_t waitingTd = 0, waitingFrame = 0; // which TD waits for its microframe
 
     unsigned type() const { return state.context.type(); }

@@ -86,7 +86,7 @@ void XhciController::serve(Ring& ring)
             ring.state.active = false;
             return setEndpointState(endpoint, EndpointError);
         }
-        if (endpoint.isIsochronous() && waitsForItsTime(ring, *td))
+        if (endpoint.isIsochronous() ? waitsForItsTime(ring, *td) : waitsInVain(endpoint))
             return giveBack(std::move(td));
         if (ring.flying.empty())
             td->before = std::exchange(ring.state.progress, 0);
@@ -322,6 +322,29 @@ bool XhciController::waitsForItsTime(Ring& ring, Td& td)
     state.scheduled = true;
     state.nextFrame = due + endpoint.interval();
     return false;
+}
+
+/// The device has gone, or has lost its address: as after the tries of a real controller the transfer fails, and not at
+/// once. Drivers that try again whatever happens would let nothing else run on a processor until the system has taken
+/// note.
+bool XhciController::waitsInVain(Endpoint& endpoint)
+{
+    constexpr std::uint64_t tries = 10 * 8;
+    if (deviceOf(*endpoint.slot)) {
+        endpoint.givesUpAt = 0;
+        return false;
+    }
+    auto const now = microframe();
+    if (endpoint.givesUpAt == 0)
+        endpoint.givesUpAt = now + tries;
+    if (endpoint.givesUpAt <= now) {
+        endpoint.givesUpAt = 0;
+        return false;
+    }
+    endpoint.timeOf = endpoint.givesUpAt;
+    if (std::ranges::find(m_timed, &endpoint) == m_timed.end())
+        m_timed.push_back(&endpoint);
+    return true;
 }
 
 /// 4.10.3.1: when the time of a TD comes that is not there, told once until the doorbell rings again. The event points

@@ -343,8 +343,48 @@ private slots:
         }
         QVERIFY(port && transfer);
         d.request(control, getDescriptor, 0xf000, 8);
+        d.board.time.advance(10ms);
         QCOMPARE(d.event().code(), unsigned(Transaction));
         QCOMPARE(d.command(D::DisableSlot, 0, D::slotBits(1)).code(), unsigned(Success));
+    }
+
+    void whatNobodyAnswersFailsAfterAWhile()
+    {
+        XhciDriver d;
+        FakeUsbDevice fast(UsbSpeed::Super);
+        REQUIRE_OK(d.controller.plug(0, fast));
+        d.start();
+        auto const slot = d.address(9, 4).slot;
+        auto in = d.addEndpoint(slot, 3, BulkIn);
+        d.controller.unplug(0);
+        d.setPort(9, 0xfe0000);
+        d.dropEvents();
+        for (int again = 0; again < 2; ++again) {
+            d.put(in, D::Normal, 0xf000, 16, D::Ioc);
+            d.kick(in);
+            d.board.time.advance(9ms);
+            d.kick(in); // it takes no longer
+            QVERIFY(!d.hasEvent());
+            d.board.time.advance(1ms);
+            QCOMPARE(d.event().code(), unsigned(Transaction));
+            QCOMPARE(d.endpointState(in), unsigned(Halted));
+            d.board.time.advance(1s);
+            QVERIFY(!d.hasEvent());
+            QCOMPARE(d.command(D::ResetEndpoint, 0, D::slotBits(slot, 3)).code(), unsigned(Success));
+            auto const next = in.base + D::trbSize * in.index;
+            QCOMPARE(d.command(D::SetDequeue, next | in.cycle, D::slotBits(slot, 3)).code(), unsigned(Success));
+        }
+        // It is forgotten with the endpoint, and stopped with it.
+        d.put(in, D::Normal, 0xf000, 16, D::Ioc);
+        d.kick(in);
+        QCOMPARE(d.command(D::StopEndpoint, 0, D::slotBits(slot, 3)).code(), unsigned(Success));
+        d.dropEvents();
+        d.board.time.advance(1s);
+        QVERIFY(!d.hasEvent());
+        d.kick(in);
+        QCOMPARE(d.command(D::DisableSlot, 0, D::slotBits(slot)).code(), unsigned(Success));
+        d.board.time.advance(1s);
+        QVERIFY(!d.hasEvent());
     }
 
     void haltedControllerHoldsEverything()
@@ -580,12 +620,14 @@ private slots:
         REQUIRE_OK(d.controller.plug(0, other));
         d.controller.resume();
         d.board.time.advance(10ms);
+        d.board.time.advance(10ms);
         QCOMPARE(d.event(D::TransferEvent).code(), unsigned(Transaction));
         QCOMPARE(d.endpointState(in), unsigned(Halted));
         d.setPort(9, 0xfe0000);
         d.board.time.advance(300ms);
         QCOMPARE(d.portStatus(9) & 3, 3u);
         d.request(control, getDescriptor, 0xf000, 8);
+        d.board.time.advance(10ms);
         QCOMPARE(d.event(D::TransferEvent).code(), unsigned(Transaction));
         QVERIFY(other.setups.empty() && other.waiting.empty());
         // The driver may have a slot for the new one before it has given up the old one.
@@ -594,6 +636,7 @@ private slots:
         QVERIFY(next.slot != control.slot);
         QCOMPARE(d.command(D::ResetEndpoint, 0, D::slotBits(control.slot, 1)).code(), unsigned(Success));
         d.kick(control);
+        d.board.time.advance(10ms);
         QCOMPARE(d.event(D::TransferEvent).code(), unsigned(Transaction));
         auto ring = next;
         d.request(ring, getDescriptor, 0xf000, 8);
@@ -612,6 +655,7 @@ private slots:
         d.setPort(1, 0x10);
         d.put(in, D::Normal, 0xf000, 16, D::Ioc);
         d.kick(in);
+        d.board.time.advance(10ms);
         QCOMPARE(d.event(D::TransferEvent).code(), unsigned(Transaction));
         QVERIFY(d.device.waiting.empty());
         // As drivers do it: the slot goes back to the default address, where the device is, and gets a new one.

@@ -135,6 +135,11 @@ def backports(*packages: str) -> pathlib.Path:
     return entry(f"backports-{packages[0]}", key(packages, 1), lambda directory: download_from(sources, packages, directory))
 
 
+def udev() -> pathlib.Path:
+    """Debian's udev, unpacked: its one program."""
+    return entry("udev", key("udev", 1), lambda directory: fetch_package("udev", directory)) / "bin" / "udevadm"
+
+
 def zfs() -> pathlib.Path:
     """ZFS of Debian's contrib for L1's kernel: modules/ with a file "order", and root/, the tools as they lie in a system.
     The modules are built here, which takes minutes, once for each kernel."""

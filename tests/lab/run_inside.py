@@ -56,8 +56,10 @@ def keep_evidence(machine: machines.Machine, name: str) -> None:
     if machine.console:
         # Tests keep what the kernel has to say off the console, where it would be in between their lines.
         try:
-            machine.console.send('\x03\ndmesg | tail -n 60; echo "the end of "dmesg\n')
-            machine.console.expect("the end of dmesg\n", 5)
+            machine.console.send("\x03")
+            time.sleep(3)  # a shell may be starting, which loses what is typed before that
+            machine.console.send('\ndmesg | tail -n 100; echo "the end of "dmesg\n')
+            machine.console.expect("the end of dmesg\n", 20)
         except Exception:  # there is no shell, or no guest any more
             pass
         (pathlib.Path(results) / f"{name}.console").write_text(machine.console.tail(100000), encoding="utf-8")

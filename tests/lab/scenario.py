@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 import typing
 
+from disks import make_ext4
 from machines import ChronovisorMachine, Failure, LibraryMachine, Machine
 from web_server import NameServer, WebServer
 
@@ -113,14 +114,8 @@ class Lab:
 
     def ext4_disk(self, mebibytes: int, content: dict[str, bytes] | None = None) -> pathlib.Path:
         """A raw disk with an ext4 file system that holds these files."""
-        tree = self.directory / "tree"
-        tree.mkdir()
-        for name, data in (content or {}).items():
-            (tree / name).write_bytes(data)
         disk = self.directory / f"disk{len(list(self.directory.glob('disk*')))}.raw"
-        subprocess.run(["mke2fs", "-q", "-F", "-t", "ext4", "-d", str(tree), str(disk), f"{mebibytes}M"], check=True,
-                       stdout=subprocess.DEVNULL, env={"PATH": "/usr/sbin:/sbin:/usr/bin:/bin"})
-        shutil.rmtree(tree)
+        make_ext4(disk, mebibytes, content or {})
         return disk
 
     def iso(self, content: dict[str, bytes]) -> pathlib.Path:

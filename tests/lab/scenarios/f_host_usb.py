@@ -1,25 +1,18 @@
-"""A USB stick of the host's (L1's QEMU gives it one, run_lab_tests) in a guest: through usbfs, and by way of usbredirect,
+"""A USB stick of the host's (L1's QEMU gives it one, l1_usb.py) in a guest: through usbfs, and by way of usbredirect,
 which passes it on as another computer would."""
 
 import hashlib
 import os
 import pathlib
-import random
 import subprocess
 import time
 
-from machines import ChronovisorMachine, Failure
+from l1_usb import MIB, STICK_SERIAL, stick_file
+from machines import PATIENCE, ChronovisorMachine, Failure
 from scenario import Skip, check_equal, lab_test
+from scenarios.e_usb import wait_until as wait_in
 
-MIB = 1 << 20
-SIZE = 24 * MIB
-SERIAL = "chronovisor-lab"
 ROUNDS = int(os.environ.get("LAB_ROUNDS", "100"))  # of attaching and giving back
-
-
-def content() -> bytes:
-    """What the stick holds at first: run_lab_tests has written the same."""
-    return random.Random(SERIAL).randbytes(SIZE)
 
 
 def driver_of(port: str) -> str | None:
@@ -27,8 +20,8 @@ def driver_of(port: str) -> str | None:
     return link.resolve().name if link.exists() else None
 
 
-def wait_until(what: str, condition, seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
+def wait_until(what: str, condition, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds * PATIENCE
     while not condition():
         if time.monotonic() > end:
             raise Failure(f"not within {seconds} s: {what}")
@@ -37,7 +30,7 @@ def wait_until(what: str, condition, seconds: float = 20) -> None:
 
 def wait_for_disk(machine, there: bool) -> None:
     test = "-b" if there else "! -e"
-    machine.run(f"n=0; until [ {test} /dev/sda ]; do n=$((n + 1)); [ $n -lt 200 ] || break; sleep 0.1; done; [ {test} /dev/sda ]")
+    wait_in(machine, f"[ {test} /dev/sda ]")
 
 
 def disk_on_host(port: str) -> str:
@@ -62,6 +55,14 @@ def wait_for_usbredirect(port: str, listens_at: int) -> None:
     wait_until("usbredirect has the stick", lambda: driver_of(port) == "usbfs")
     listening = f":{listens_at:04X} 00000000:0000 0A"  # Documentation/networking/proc_net_tcp.rst
     wait_until("usbredirect listens", lambda: listening in pathlib.Path("/proc/net/tcp").read_text(encoding="ascii"))
+
+
+def check_file(machine, disk: str = "sda") -> None:
+    """The guest mounts the stick and reads what is on it."""
+    machine.run(f"until mount -t ext4 /dev/{disk} /mnt; do sleep 0.1; done")
+    check_equal("checksum of the file on the stick", machine.run("sha256sum </mnt/large").split()[0],
+                hashlib.sha256(stick_file()).hexdigest())
+    machine.run("umount /mnt")
 
 
 def open_files(machine) -> int:
@@ -92,7 +93,7 @@ def a_stick_of_the_host_works_in_the_guest(lab):
         raise Skip("the peer is driven without USB")
     machine = lab.linux("", "hardware", tablet=False, usbControllers=[{}])
     machine.run("dmesg -n 1")  # what the kernel has to say of a stick that goes would be in between our lines
-    stick = next((device for device in machine.host_usb() if device["serial"] == SERIAL), None)
+    stick = next((device for device in machine.host_usb() if device["serial"] == STICK_SERIAL), None)
     if not stick:
         raise Skip("this L1 has no USB stick; run_lab_tests gives it one")
     port = stick["port"]
@@ -106,9 +107,8 @@ def a_stick_of_the_host_works_in_the_guest(lab):
             wait_for_disk(machine, False)
             wait_until("the host's driver has the stick again", lambda: driver_of(port) == "usb-storage")
             come_and_go(machine, port, ROUNDS)
-    check_equal("checksum of the stick", machine.run("sha256sum </dev/sda").split()[0],
-                hashlib.sha256(content()).hexdigest())
-    machine.run(f"dd if=/dev/urandom of=/tmp/new bs=1M count=4 2>/dev/null; dd if=/tmp/new of=/dev/sda bs=1M seek=8 "
+    check_file(machine)
+    machine.run(f"dd if=/dev/urandom of=/tmp/new bs=1M count=4 2>/dev/null; dd if=/tmp/new of=/dev/sda bs=1M seek=20 "
                 "2>/dev/null; sync")
     written = machine.run("sha256sum </tmp/new").split()[0]
     # A restore finds it unplugged, for what was in it was not saved, and plugs it in anew.
@@ -117,17 +117,16 @@ def a_stick_of_the_host_works_in_the_guest(lab):
     wait_until("the host's driver has it while the machine is suspended", lambda: driver_of(port) == "usb-storage")
     machine.restore()
     wait_until("the machine has the stick again", lambda: driver_of(port) == "usbfs")
-    machine.run("n=0; until [ -e /tmp/ended ]; do n=$((n + 1)); [ $n -lt 200 ] || break; sleep 0.1; done; [ -e /tmp/ended ]")
-    machine.run(f"n=0; until [ \"$(cat /sys/bus/usb/devices/2-1/devnum)\" -gt {before} ] && [ -b /dev/sda ]; do n=$((n + 1)); "
-                "[ $n -lt 200 ] || break; sleep 0.1; done 2>/dev/null; [ $n -lt 200 ]")
+    wait_in(machine, "[ -e /tmp/ended ]")
+    wait_in(machine, f"[ \"$(cat /sys/bus/usb/devices/2-1/devnum 2>/dev/null)\" -gt {before} ] 2>/dev/null && [ -b /dev/sda ]")
     # Pulled out by hand and once by the restore; Linux has not taken it for the one that it knew.
     check_equal("devices pulled out", machine.run("dmesg | grep -c 'USB disconnect'"), str(ROUNDS + 2))
     check_equal("resets by drivers", machine.run("dmesg | grep -c 'reset .* USB device' || true"), "0")
-    check_equal("checksum of what was written", machine.run("dd if=/dev/sda bs=1M skip=8 count=4 2>/dev/null | sha256sum")
+    check_equal("checksum of what was written", machine.run("dd if=/dev/sda bs=1M skip=20 count=4 2>/dev/null | sha256sum")
                 .split()[0], written)
     machine.console.send("poweroff -f\n")
     machine.wait_for_end(30)
-    read = subprocess.run(["dd", f"if={disk_on_host(port)}", "bs=1M", "skip=8", "count=4", "iflag=direct"],
+    read = subprocess.run(["dd", f"if={disk_on_host(port)}", "bs=1M", "skip=20", "count=4", "iflag=direct"],
                           capture_output=True, check=True).stdout
     check_equal("checksum of what was written, read on the host", hashlib.sha256(read).hexdigest(), written)
 
@@ -138,7 +137,7 @@ def a_stick_of_another_computer_works_in_the_guest(lab):
         raise Skip("the peer is driven without USB")
     machine = lab.linux("", "hardware", tablet=False, usbControllers=[{}])
     machine.run("dmesg -n 1")
-    stick = next((device for device in machine.host_usb() if device["serial"] == SERIAL), None)
+    stick = next((device for device in machine.host_usb() if device["serial"] == STICK_SERIAL), None)
     if not stick:
         raise Skip("this L1 has no USB stick; run_lab_tests gives it one")
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
@@ -148,8 +147,7 @@ def a_stick_of_another_computer_works_in_the_guest(lab):
         wait_for_usbredirect(port, 4000)
         device = machine.redirect_usb("127.0.0.1:4000")
         wait_for_disk(machine, True)
-        check_equal("checksum of the stick's beginning", machine.run("dd if=/dev/sda bs=1M count=8 2>/dev/null | sha256sum")
-                    .split()[0], hashlib.sha256(content()[:8 * MIB]).hexdigest())
+        check_file(machine)
         machine.run("dd if=/dev/urandom of=/tmp/new bs=1M count=4 2>/dev/null; dd if=/tmp/new of=/dev/sda bs=1M seek=16 "
                     "2>/dev/null; sync; echo 3 >/proc/sys/vm/drop_caches")
         written = machine.run("sha256sum </tmp/new").split()[0]

@@ -1,0 +1,127 @@
+"""The USB of L1: what its QEMU has, and the hand that plugs devices in and out there and types on them, from inside of L1."""
+
+import json
+import os
+import pathlib
+import random
+import select
+import shutil
+import subprocess
+import time
+
+from disks import make_ext4
+
+MIB = 1 << 20
+STICK_SERIAL = "chronovisor-lab"
+STICK_MIB, STICK_FILES_MIB = 24, 16  # behind its file system tests write as they like
+PORTS = pathlib.Path("/sys/class/virtio-ports")
+
+
+def stick_file() -> bytes:
+    """What is in the file "large" on the stick; no test writes to it."""
+    return random.Random(STICK_SERIAL).randbytes(12 * MIB)
+
+
+def make_stick(image: pathlib.Path) -> None:
+    make_ext4(image, STICK_FILES_MIB, {"large": stick_file()})
+    os.truncate(image, STICK_MIB * MIB)
+
+
+def qemu_arguments(folder: pathlib.Path) -> str:
+    """An xHCI and an EHCI controller with nothing but a stick; what others need that are plugged in later; and two ports
+    inside of L1: one leads to the monitor of its QEMU, the other to the far end of a serial adapter. Both are by way of a
+    socket, for QEMU connects nothing to itself."""
+    make_stick(folder / "stick")
+    (folder / "phone").mkdir()
+    joined = "".join(f"-chardev socket,id={name},path={folder}/{name},server=on,wait=off "
+                     f"-chardev socket,id={name}-inside,path={folder}/{name} "
+                     f"-device virtserialport,chardev={name}-inside,name={name} " for name in ("monitor", "line"))
+    return (f"{joined} -mon chardev=monitor,mode=control -device qemu-xhci,id=usb,p2=8,p3=8 -device usb-ehci,id=ehci "
+            f"-blockdev driver=raw,node-name=stick,file.driver=file,file.filename={folder}/stick "
+            f"-netdev user,id=net,restrict=on -audiodev none,id=silence "
+            f"-device usb-storage,id=stick,bus=usb.0,port=1,drive=stick,serial={STICK_SERIAL}")
+
+
+class Line:
+    """One of the two ports, line by line."""
+
+    def __init__(self, name: str) -> None:
+        port = next(port for port in PORTS.iterdir() if (port / "name").read_text(encoding="ascii").strip() == name)
+        self._file = os.open(f"/dev/{port.name}", os.O_RDWR | os.O_NONBLOCK)
+        self._text = b""
+
+    def close(self) -> None:
+        os.close(self._file)
+
+    def send(self, text: str) -> None:
+        os.write(self._file, text.encode() + b"\n")
+
+    def receive(self, seconds: float) -> str:
+        """"": nothing came."""
+        end = time.monotonic() + seconds
+        while b"\n" not in self._text:
+            left = end - time.monotonic()
+            if left <= 0 or not select.select([self._file], [], [], left)[0]:
+                return ""
+            self._text += os.read(self._file, 65536)
+        line, self._text = self._text.split(b"\n", 1)
+        return line.decode().strip("\r")
+
+
+def start_udev(program: str) -> None:
+    """Who tells programs what was plugged in and out, as on any host; once for all tests."""
+    daemon = pathlib.Path("/run/systemd-udevd")  # it is told from udevadm by its name
+    if not daemon.exists():
+        shutil.copy(program, daemon)
+        subprocess.run([daemon, "--daemon"], check=True)
+
+
+class Refused(Exception):
+    """What QEMU has against it."""
+
+
+class Hand:
+    """Of a person in front of L1: QEMU's monitor (its QMP reference has the commands)."""
+
+    def __init__(self) -> None:
+        self._line = Line("monitor")
+        self._plugged: set[str] = set()
+        try:
+            self._do("qmp_capabilities")
+        except Refused:
+            pass  # an earlier hand has said so
+
+    def __enter__(self) -> "Hand":
+        return self
+
+    def __exit__(self, *_) -> None:
+        for name in [*self._plugged]:
+            self.pull_out(name)
+        self._line.close()
+
+    def plug_in(self, driver: str, name: str, stays: bool = False, **properties) -> None:
+        """`stays`: when the hand goes; it was there when it came."""
+        self._do("device_add", driver=driver, id=name, **properties)
+        if not stays:
+            self._plugged.add(name)
+
+    def pull_out(self, name: str) -> None:
+        self._do("device_del", id=name)
+        self._plugged.discard(name)
+
+    def press(self, key: str) -> None:
+        self._do("send-key", keys=[{"type": "qcode", "data": key}])
+
+    def point(self, x: int, y: int) -> None:
+        self._do("input-send-event", events=[{"type": "abs", "data": {"axis": axis, "value": value}}
+                                             for axis, value in (("x", x), ("y", y))])
+
+    def _do(self, command: str, **arguments) -> None:
+        self._line.send(json.dumps({"execute": command, "arguments": arguments}))
+        while line := self._line.receive(20):
+            answer = json.loads(line)
+            if "error" in answer:
+                raise Refused(f"{command}: {answer['error']['desc']}")
+            if "return" in answer:
+                return
+        raise Refused(f"{command}: the monitor does not answer")

@@ -1,0 +1,214 @@
+"""Devices of the host's of many kinds in a guest, under its own drivers: a hand (l1_usb.py) plugs them into L1, on either of
+its controllers, plays on them, and pulls them out in the middle of their work."""
+
+import os
+import pathlib
+import subprocess
+
+from l1_usb import STICK_SERIAL, Hand, Line, Refused, start_udev
+from machines import ChronovisorMachine, Failure
+from scenario import Skip, check_equal, lab_test
+from scenarios.e_usb import KEYS, POSITIONS, Input, end_without_trouble
+from scenarios.e_usb import wait_until as wait_in
+from scenarios.f_host_usb import check_file, driver_of, wait_until
+
+KEY_B = 48
+DEVICES = pathlib.Path("/sys/bus/usb/devices")
+XHCI, EHCI = {"bus": "usb.0"}, {"bus": "ehci.0"}
+# What is to come back says where: QEMU would take another port.
+KEYBOARD = {**XHCI, "port": "2"}
+STICK = {**XHCI, "port": "1", "drive": "stick", "serial": STICK_SERIAL}
+# Linux counts the devices of a bus; SCSI hosts and disks get numbers that have become free.
+STICK_NUMBERS = "/sys/block/sd?/device/../../../../devnum"
+
+# What a device is asked, and how its answers begin.
+READER_STATUS = "65 0 0 0 0 0 7 0 0 0"  # PC_to_RDR_GetSlotStatus of USB's CCID class
+READER_ANSWERS = ["81000000000007"]
+PHONE_INFO = "c 0 0 0 1 0 1 10 0 0 0 0"  # PIMA 15740, GetDeviceInfo, in a container of USB's Still Image class
+PHONE_ANSWERS = [("0200", "0110"), ("0300", "0120")]  # data, and that all is well: at bytes 4 and 6
+
+
+def build_bulk(lab) -> bytes:
+    program = lab.directory / "bulk"
+    subprocess.run(["gcc", "-static", "-O1", "-o", str(program),
+                    str(pathlib.Path(__file__).resolve().parent.parent / "bulk.c")], check=True)
+    return program.read_bytes()
+
+
+def attach(machine, port: str) -> None:
+    def attached() -> bool:
+        try:
+            machine.call("machine.attachUsb", device=port, really=True)  # L1 may be using it
+            return True
+        except Failure as why:
+            if "not-found" not in str(why):  # udev has not told of it yet
+                raise
+            return False
+
+    wait_until(f"the device at {port} can be attached", attached)
+    wait_until(f"the machine has the device at {port}", lambda: driver_of(port) == "usbfs")
+
+
+def give(machine, hand: Hand, driver: str, name: str, **properties) -> None:
+    """Plugged into L1, and given to the machine."""
+    before = {entry.name for entry in DEVICES.iterdir()}
+    hand.plug_in(driver, name, **properties)
+
+    def came() -> list[str]:
+        return [entry.name[:-4] for entry in DEVICES.iterdir() if entry.name not in before and entry.name.endswith(":1.0")]
+
+    wait_until(f"L1 has the {name}", came)
+    attach(machine, came()[0])
+
+
+def asked(machine, numbers: str, out: str, into: str, answers: int, question: str) -> list[str]:
+    """What the device of these numbers answers, in hexadecimal."""
+    wait_in(machine, f"grep -q 'PRODUCT={numbers}/' /sys/bus/usb/devices/*:1.0/uevent")
+    node = machine.run(f". $(grep -l 'PRODUCT={numbers}/' /sys/bus/usb/devices/*/uevent | grep -v : | head -n 1); "
+                       "echo /dev/$DEVNAME")
+    return machine.run(f"/tmp/bulk {node} {out} {into} {answers} {question}").split()
+
+
+def check_typing(machine, hand: Hand) -> None:
+    keyboard = Input(machine, "QEMU QEMU USB Keyboard")
+    hand.press("b")
+    check_equal("key events", keyboard.events(KEYS, 2), [(KEY_B, 1), (KEY_B, 0)])
+
+
+def check_pointing(machine, hand: Hand) -> None:
+    tablet = Input(machine, "QEMU QEMU USB Tablet")
+    # Until it is read, QEMU gives what is pointed at to another pointer of L1's.
+    wait_until("the tablet is read", lambda: (hand.point(1, 2), machine.run(f"wc -c <{tablet.file}"))[1] != "0")
+    hand.point(1234, 4321)
+    check_equal("positions", tablet.events(POSITIONS, 4), [(0, 1), (1, 2), (0, 1234), (1, 4321)])
+
+
+def check_line(machine, line: Line) -> None:
+    wait_in(machine, "ls /dev/ttyUSB*")
+    port = machine.run("ls /dev/ttyUSB*")
+    machine.run(f"stty -F {port} raw -echo; {{ while read word; do echo \"got $word\"; done <{port} >{port}; }} &")
+    # What comes while it is being opened its driver throws away.
+    wait_until("the guest answers on the serial adapter", lambda: (line.send("hello"), line.receive(2))[1] == "got hello")
+    line.send("again and in full, over more than one packet of the adapter's: " + "0123456789" * 8)
+    wait_until("all of a long line comes back", lambda: line.receive(5).endswith("0123456789" * 8))
+
+
+def check_network(machine) -> None:
+    wait_in(machine, "ls /sys/class/net | grep -qv lo")
+    card = machine.run("ls /sys/class/net | grep -v lo")
+    machine.run(f"ip link set {card} up; udhcpc -q -n -t 20 -T 1 -i {card} -s /bin/udhcpc-script >/dev/null", 60)
+    machine.run("ping -c 3 -W 5 -s 1400 10.0.2.2", 30)
+
+
+class Devices:
+    """All that the hand plugs in, and what each of them is to do in the guest."""
+
+    def __init__(self, machine, hand: Hand, line: Line) -> None:
+        self.machine, self.hand, self.line = machine, hand, line
+        give(machine, hand, "usb-kbd", "keyboard", **KEYBOARD)
+        give(machine, hand, "usb-tablet", "tablet", **EHCI)
+        give(machine, hand, "usb-serial", "adapter", **XHCI, chardev="line")
+        give(machine, hand, "usb-net", "network", **XHCI, netdev="net")
+        give(machine, hand, "usb-mtp", "phone", **EHCI, rootdir=os.environ["LAB_PHONE"])
+        try:
+            give(machine, hand, "usb-ccid", "reader", **XHCI)
+            self.has_reader = True
+        except Refused as why:
+            print(f"    (no smart card reader in this L1: {why})", flush=True)
+            self.has_reader = False
+
+    def check(self) -> None:
+        check_typing(self.machine, self.hand)
+        check_pointing(self.machine, self.hand)
+        check_line(self.machine, self.line)
+        check_network(self.machine)
+        told = asked(self.machine, "46f4/4", "2", "81", len(PHONE_ANSWERS), PHONE_INFO)
+        check_equal("answers of the phone", [(answer[8:12], answer[12:16]) for answer in told], PHONE_ANSWERS)
+        if self.has_reader:
+            told = asked(self.machine, "8e6/4433", "3", "82", len(READER_ANSWERS), READER_STATUS)
+            check_equal("answers of the reader", [answer[:14] for answer in told], READER_ANSWERS)
+
+
+def disk_of_stick(machine) -> str:
+    wait_in(machine, "ls -d /sys/block/sd?")
+    return machine.run("basename /sys/block/sd?")
+
+
+def pull_out_in_mid_copy(machine, hand: Hand) -> None:
+    """The stick, which comes back by itself: it was the machine's."""
+    attach(machine, next(entry.parent.name for entry in DEVICES.glob("*/serial")
+                         if entry.read_text(encoding="ascii").strip() == STICK_SERIAL))
+    wait_in(machine, "mount -t ext4 -o ro /dev/sda /mnt")
+    before = machine.run(f"cat {STICK_NUMBERS}")
+    machine.run("{ while cp /mnt/large /tmp/copy 2>/dev/null; do echo 3 >/proc/sys/vm/drop_caches; done; "
+                "echo gone >/tmp/ended; } &")
+    wait_in(machine, "[ -s /tmp/copy ]")
+    hand.pull_out("stick")
+
+    def is_back() -> bool:
+        try:
+            hand.plug_in("usb-storage", "stick", stays=True, **STICK)
+            return True
+        except Refused:  # QEMU has not let go of its file yet
+            return False
+
+    wait_until("the stick is plugged in again", is_back)
+    wait_in(machine, "[ -s /tmp/ended ]")
+    machine.run("umount /mnt")
+    try:
+        wait_in(machine, f"cat {STICK_NUMBERS} | grep -qvx {before}")
+    except Failure as why:
+        raise Failure(f"{why}; {machine.call('machine.hostUsb')}") from None
+    check_file(machine, disk_of_stick(machine))
+
+
+def pull_out_keyboard(machine, hand: Hand) -> None:
+    hand.pull_out("keyboard")
+    wait_in(machine, "! grep -q 'QEMU USB Keyboard' /proc/bus/input/devices")
+    hand.plug_in("usb-kbd", "keyboard", **KEYBOARD)
+    check_typing(machine, hand)
+
+
+def numbers_of(machine) -> set[tuple[str, ...]]:
+    """The guest's USB devices and their numbers."""
+    told = machine.run("for device in /sys/bus/usb/devices/*-*/devnum; do echo $device $(cat $device); done 2>/dev/null")
+    return {tuple(line.split()) for line in told.splitlines()}
+
+
+def suspend_and_restore(machine) -> None:
+    """Each device is a new one to the guest then, which has let go of the old ones."""
+    before = numbers_of(machine)
+    machine.suspend()
+    machine.restore()
+
+    def all_are_new() -> bool:
+        after = numbers_of(machine)
+        return len(after) == len(before) and not after & before and all(len(entry) == 2 for entry in after)
+
+    wait_until("the guest has all its devices anew", all_are_new)
+
+
+@lab_test(seconds=240, needs=("hardware",))
+def devices_of_the_host_work_in_the_guest(lab):
+    if lab.kind is not ChronovisorMachine:
+        raise Skip("the peer is driven without USB")
+    if "LAB_UDEV" not in os.environ:
+        raise Skip("nothing can be plugged into this L1 while it runs")
+    start_udev(os.environ["LAB_UDEV"])
+    disc = lab.iso({"bulk": build_bulk(lab)})
+    machine = lab.linux("lab.cd", "hardware", tablet=False, usbControllers=[{}], cds=[{"path": str(disc)}])
+    machine.run("dmesg -n 1; cp /cd/bulk /tmp/bulk; chmod +x /tmp/bulk")
+    line = Line("line")
+    with Hand() as hand:
+        hand.plug_in("usb-mouse", "mouse", **XHCI, port="8")  # L1's own: its only pointer a restore would not take
+        wait_until("L1 has a mouse", lambda: any(pathlib.Path("/sys/class/input").glob("mouse*")))
+        devices = Devices(machine, hand, line)
+        devices.check()
+        pull_out_in_mid_copy(machine, hand)
+        pull_out_keyboard(machine, hand)
+        suspend_and_restore(machine)
+        devices.check()
+        check_file(machine, disk_of_stick(machine))
+        # Its driver says that it cannot talk to an adapter that is pulled out while it is open.
+        end_without_trouble(machine, besides="ftdi_sio ttyUSB")
+    line.close()

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""run_inside.py [--peer] [--list] [NAME...]: the lab's tests, inside L1. With --peer QEMU stands in for Chronovisor, which
+"""run_inside.py [--peer] [--list [--steady]] [NAME...]: the lab's tests, inside L1. With --peer QEMU stands in for Chronovisor, which
 shows whether the guests and the tests themselves are right. What became of each test is in LAB_RESULTS/outcomes.json,
 written after every one, so that it is known too if L1 itself ends."""
 
@@ -37,7 +37,7 @@ def start_tracing() -> None:
 def show_life(file: pathlib.Path) -> None:
     while True:
         file.touch()
-        time.sleep(10)
+        time.sleep(2)
 
 
 def expired(*_) -> None:
@@ -101,7 +101,7 @@ def main() -> int:
         importlib.import_module(f"scenarios.{file.stem}")
     tests = [test for test in scenario.all_tests if not words or test.name in words]
     if "--list" in sys.argv:
-        print(*(test.name for test in tests), sep="\n")
+        print(*(test.name for test in tests if test.steady or "--steady" not in sys.argv), sep="\n")
         return 0
     peer = "--peer" in sys.argv
     lab = scenario.Lab(machines.QemuMachine if peer else machines.ChronovisorMachine)

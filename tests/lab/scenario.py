@@ -29,6 +29,7 @@ class LabTest:
     function: typing.Callable
     seconds: int
     needs: tuple[str, ...]
+    steady: bool
 
     def cannot_run(self) -> str | None:
         for guest in self.needs:
@@ -40,9 +41,10 @@ class LabTest:
 all_tests: list[LabTest] = []
 
 
-def lab_test(seconds: int, needs: tuple[str, ...] = ("linux",)):
+def lab_test(seconds: int, needs: tuple[str, ...] = ("linux",), steady: bool = False):
+    """`steady`: in an L1 of its own, which is never late (lab --steady)."""
     def register(function):
-        all_tests.append(LabTest(function.__name__, function, seconds, needs))
+        all_tests.append(LabTest(function.__name__, function, seconds, needs, steady))
         return function
 
     return register

@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <cassert>
+#include <fmt/format.h>
+#include <set>
 
 namespace vmm {
 
@@ -37,12 +39,21 @@ void FwCfg::addFile(std::string name, Bytes contents, Refresh refresh)
 {
     assert(name.size() <= maximumName && m_files.size() < maximumFiles);
     m_files[std::move(name)] = Item { std::move(contents), std::move(refresh) };
-    rebuildDirectory();
+    nameFiles();
 }
 
 void FwCfg::removeFile(std::string const& name)
 {
     m_files.erase(name);
+    nameFiles();
+}
+
+/// As a guest finds them that reads the directory from now on.
+void FwCfg::nameFiles()
+{
+    m_state.files.clear();
+    for (auto const& [name, item] : m_files)
+        m_state.files.push_back(name);
     rebuildDirectory();
 }
 
@@ -50,16 +61,18 @@ void FwCfg::removeFile(std::string const& name)
 void FwCfg::rebuildDirectory()
 {
     constexpr std::size_t entrySize = 64;
-    Bytes directory(4 + m_files.size() * entrySize);
-    storeBig(directory, static_cast<std::uint32_t>(m_files.size()));
+    Bytes directory(4 + m_state.files.size() * entrySize);
+    storeBig(directory, static_cast<std::uint32_t>(m_state.files.size()));
     m_filesByIndex.clear();
-    for (auto& [name, item] : m_files) {
+    for (auto const& name : m_state.files) {
         auto const index = m_filesByIndex.size();
         auto const entry = ByteSpan(directory).subspan(4 + index * entrySize, entrySize);
-        storeBig(entry, static_cast<std::uint32_t>(item.contents.size()));
+        auto const found = m_files.find(name);
+        auto* const item = found == m_files.end() ? nullptr : &found->second;
+        storeBig(entry, static_cast<std::uint32_t>(item ? item->contents.size() : 0));
         storeBig(entry.subspan(4), static_cast<std::uint16_t>(FirstFile + index));
         std::ranges::copy(name, entry.begin() + 8);
-        m_filesByIndex.push_back(&item);
+        m_filesByIndex.push_back(item);
     }
     m_items[FileDirectory] = Item { std::move(directory) };
 }
@@ -68,6 +81,7 @@ void FwCfg::reset()
 {
     m_state = {};
     m_stale = false;
+    nameFiles();
 }
 
 Section FwCfg::save() const
@@ -77,8 +91,16 @@ Section FwCfg::save() const
 
 Result<> FwCfg::load(Section const& section)
 {
-    m_state = TRY(state::load<State>(section));
+    auto saved = TRY(state::load<State>(section));
+    std::set<std::string_view> names;
+    for (auto const& name : saved.files) {
+        if (name.empty() || name.size() > maximumName || !names.insert(name).second)
+            return fail(ErrorCode::Corrupt, fmt::format("{} is no name of a file, or one that is there twice", name));
+    }
+    bool const tellsFiles = !saved.files.empty(); // before version 3 they were those of the machine
+    m_state = std::move(saved);
     m_stale = true;
+    tellsFiles ? rebuildDirectory() : nameFiles();
     return {};
 }
 

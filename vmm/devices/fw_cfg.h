@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <vector>
 
 namespace vmm {
 
@@ -18,7 +19,9 @@ namespace vmm {
 ///   0x511 (1)     | the next byte of the item    | -
 ///   0x514 (8, BE) | the signature "QEMU CFG"     | address of a DMA request; the low half starts it
 ///
-/// The machine adds all items before the guest runs. None can be written: a DMA request to write fails.
+/// The machine adds all items before the guest runs. None can be written: a DMA request to write fails. A guest that
+/// has read the directory finds each file under its key until it is reset, also in another process whose machine has
+/// other files.
 class FwCfg final : public Device {
 public:
     static constexpr std::uint64_t dataPort = 0x510, dataSize = 2, dmaPort = 0x514, dmaSize = 8;
@@ -39,10 +42,11 @@ public:
 
     struct State {
         static constexpr std::string_view kind = "fw-cfg";
-        static constexpr unsigned version = 2; // 2: without writable
+        static constexpr unsigned version = 3; // 2: without writable; 3: files
         std::uint16_t selector = 0;
         std::uint32_t offset = 0;
         std::uint32_t dmaAddressHigh = 0;
+        std::vector<std::string> files; ///< in the order of their keys
         bool operator==(State const&) const = default;
         static void describe(auto& v, auto& s)
         {
@@ -50,6 +54,7 @@ public:
             v.field("offset", s.offset);
             v.field("dmaAddressHigh", s.dmaAddressHigh);
             v.gone("writable", state::Until { 1 });
+            v.field("files", s.files, state::Max { maximumFiles }, state::Since { 3 });
         }
     };
 
@@ -96,13 +101,14 @@ private:
     void select(std::uint16_t key);
     Item* selected();
     void advance(Item const* item, std::uint64_t length);
+    void nameFiles();
     void rebuildDirectory();
 
     GuestMemory& m_ram;
     std::map<std::uint16_t, Item> m_items;
-    std::map<std::string, Item> m_files; // the n-th has key FirstFile + n
-    std::vector<Item*> m_filesByIndex;
-    bool m_stale = false; // restored in the middle of an item that is refreshed
+    std::map<std::string, Item> m_files;
+    std::vector<Item*> m_filesByIndex; // the n-th has key FirstFile + n; null: a file of a saved state that is not here
+    bool m_stale = false;              // restored in the middle of an item that is refreshed
     State m_state;
     BusWindow<FwCfg> m_dataWindow { *this, &FwCfg::readData, &FwCfg::writeData };
     BusWindow<FwCfg> m_dmaWindow { *this, &FwCfg::readDma, &FwCfg::writeDma };

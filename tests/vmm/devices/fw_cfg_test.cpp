@@ -81,6 +81,7 @@ private slots:
         auto json = port.device.save().toJson();
         json["version"] = 1u;
         json["state"]["writable"] = Json::array();
+        json["state"].erase("files");
         Port other;
         REQUIRE_OK(other.device.load(*Section::fromJson(json)));
         QCOMPARE(other.take(2), std::string("MU"));
@@ -135,6 +136,58 @@ private slots:
         QCOMPARE(std::string(rest.data() + 12), std::string("etc/b"));
         QCOMPARE(rest.substr(4, 8), std::string("\0\0\0\2\0\x20\0\0", 8));
         port.select(0x20);
+        QCOMPARE(port.take(2), std::string("bb"));
+    }
+
+    /// A machine may have other files than the one that was saved: its guest has read the directory, and begins anew
+    /// with a reset.
+    void aGuestThatComesBackFindsItsFilesUnderTheirKeys()
+    {
+        Port port;
+        port.device.addFile("etc/a", { 'a', 'a' });
+        auto const saved = port.device.save(); // bootorder, etc/a, etc/b
+        port.device.removeFile("bootorder");
+        port.device.addFile("etc/aa", { 'n' });
+        REQUIRE_OK(port.device.load(saved));
+        port.select(0x20);
+        QCOMPARE(port.take(2), std::string("\0\0", 2));
+        port.select(0x21);
+        QCOMPARE(port.take(2), std::string("aa"));
+        port.select(0x22);
+        QCOMPARE(port.take(2), std::string("bb"));
+        port.select(FwCfg::FileDirectory);
+        auto const directory = port.take(4 + 3 * 64);
+        QCOMPARE(directory.substr(0, 12), std::string("\0\0\0\3\0\0\0\0\0\x20\0\0", 12));
+        QCOMPARE(std::string(directory.data() + 12), std::string("bootorder"));
+        QVERIFY(port.device.save().toJson()["state"]["files"] == saved.toJson()["state"]["files"]);
+        port.device.reset();
+        port.select(0x21);
+        QCOMPARE(port.take(2), std::string("n\0", 2));
+    }
+
+    /// States of version 2 did not tell the files.
+    void anOlderStateHasTheFilesOfTheMachine()
+    {
+        Port port;
+        auto json = port.device.save().toJson();
+        json["version"] = 2u;
+        json["state"].erase("files");
+        REQUIRE_OK(port.device.load(tests::must(Section::fromJson(json))));
+        port.select(0x21);
+        QCOMPARE(port.take(2), std::string("bb"));
+    }
+
+    void filesThatCannotBeAreRefused()
+    {
+        Port port;
+        for (auto const& name : { std::string(), std::string(FwCfg::maximumName + 1, 'x'), std::string("etc/b") }) {
+            auto json = port.device.save().toJson();
+            json["state"]["files"].push_back(name);
+            auto const loaded = port.device.load(tests::must(Section::fromJson(json)));
+            QVERIFY(!loaded);
+            QCOMPARE(loaded.error().code, ErrorCode::Corrupt);
+        }
+        port.select(0x21);
         QCOMPARE(port.take(2), std::string("bb"));
     }
 

@@ -1,4 +1,4 @@
-#include "tests/host_usb/plugged_in.h"
+#include "tests/host_usb/plugged_host_usb.h"
 #include "tests/host_usb/simulated_usb.h"
 #include "tests/support/killed_process.h"
 #include "tests/support/suite.h"
@@ -20,6 +20,7 @@ using namespace vmm;
 using tests::Asked;
 using tests::counting;
 using tests::patience;
+using Plugged = tests::PluggedHostUsb;
 using tests::SimulatedUsbDevice;
 using tests::XhciDriver;
 using namespace std::chrono_literals;
@@ -31,30 +32,6 @@ std::string joined(std::vector<std::string> const& calls)
 {
     return fmt::format("{}", fmt::join(calls, ", "));
 }
-
-/// The device at a port, opened and plugged into a controller of nothing.
-struct Plugged : tests::PluggedIn<HostUsbDevice> {
-    explicit Plugged(std::string const& port = "1-1")
-    {
-        for (auto const& info : usb->devices()) {
-            if (info.port == port)
-                device = tests::must(HostUsbDevice::open(usb, info, [this] { ++gone; }));
-        }
-        if (!device)
-            qFatal("nothing is at port %s", port.c_str());
-        device->setHost(&host);
-    }
-    ~Plugged() { end(); }
-
-    void reset()
-    {
-        std::lock_guard const lock(host.usbMutex());
-        device->busReset();
-    }
-
-    std::shared_ptr<HostUsb> usb = tests::must(HostUsb::open());
-    std::atomic<int> gone = 0;
-};
 
 }
 

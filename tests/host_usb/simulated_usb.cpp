@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fmt/format.h>
 #include <linux/usbdevice_fs.h>
+#include <map>
 #include <optional>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -62,8 +63,13 @@ struct SimulatedUsbDevice::Private {
     std::deque<IsochronousPacket> script;
     std::optional<unsigned> mayGo; // isochronous packets, while they are held
     std::vector<int> isochronousUrbs, bulkUrbs;
+    std::vector<void const*> bulkMemory;
+    std::vector<unsigned> bulkStreams;
     std::vector<Bytes> isochronousOut;
-    bool hasDriver = true, halted = false, gone = false, changes = false;
+    std::map<unsigned, std::set<unsigned>> interfaces; // by configuration
+    unsigned configuration = 1;
+    std::set<unsigned> drivers, claimed;
+    bool halted = false, gone = false, changes = false;
     unsigned refusals = 0;
 
     void make(std::string const& what, std::string const& description)
@@ -127,9 +133,11 @@ struct SimulatedUsbDevice::Private {
                 USBDEVFS_CAP_ZERO_PACKET | USBDEVFS_CAP_NO_PACKET_SIZE_LIM | USBDEVFS_CAP_REAP_AFTER_DISCONNECT);
             return 0;
         case USBDEVFS_GET_SPEED: return 3; // high
-        case USBDEVFS_CLAIMINTERFACE: return hasDriver ? -EBUSY : note(fmt::format("claim {}", number()));
-        case USBDEVFS_RELEASEINTERFACE: return note(fmt::format("release {}", number()));
-        case USBDEVFS_SETCONFIGURATION: return note(fmt::format("set-configuration {}", number()));
+        case USBDEVFS_CLAIMINTERFACE: return claim(number());
+        case USBDEVFS_RELEASEINTERFACE: claimed.erase(number()); return note(fmt::format("release {}", number()));
+        case USBDEVFS_SETCONFIGURATION: return setConfiguration(number());
+        case USBDEVFS_ALLOC_STREAMS: return streams("alloc-streams", argument);
+        case USBDEVFS_FREE_STREAMS: return streams("free-streams", argument);
         case USBDEVFS_SETINTERFACE: {
             auto const set = argument.get<usbdevfs_setinterface>();
             return note(fmt::format("set-interface {} {}", set.interface, set.altsetting));
@@ -152,10 +160,38 @@ struct SimulatedUsbDevice::Private {
         return 0;
     }
 
+    int claim(unsigned interface)
+    {
+        if (drivers.contains(interface))
+            return -EBUSY;
+        claimed.insert(interface);
+        return note(fmt::format("claim {}", interface));
+    }
+
+    /// As the kernel does it: not while an interface is in use, and then drivers look at each new one.
+    int setConfiguration(unsigned value)
+    {
+        if (!claimed.empty())
+            return -EBUSY;
+        configuration = value;
+        drivers = interfaces[value];
+        auto const text = fmt::format("{}\n", value);
+        umockdev_testbed_set_attribute(testbed(), ("/sys" + path).c_str(), "bConfigurationValue", text.c_str());
+        return note(fmt::format("set-configuration {}", value));
+    }
+
+    int streams(char const* what, Argument argument)
+    {
+        // usbdevfs_streams: how many, of how many endpoints, and their addresses. One at a time.
+        auto const asked = argument.get<std::array<std::uint8_t, 9>>();
+        note(fmt::format("{} {} {:02x}", what, asked[0], asked[8]));
+        return asked[0];
+    }
+
     int driver(Argument argument) const
     {
         auto answer = argument.get<usbdevfs_getdriver>();
-        if (!hasDriver || answer.interface != 0)
+        if (!drivers.contains(answer.interface))
             return -ENODATA;
         std::strcpy(answer.driver, "usb-storage");
         argument.set(answer);
@@ -164,13 +200,14 @@ struct SimulatedUsbDevice::Private {
 
     int driverIoctl(usbdevfs_ioctl const& what)
     {
-        if (what.ifno != 0)
-            return -EINVAL; // there is only one
-        bool const detaches = what.ioctl_code == int(USBDEVFS_DISCONNECT);
-        if (hasDriver != detaches)
-            return -ENODATA;
-        hasDriver = !detaches;
-        return note(fmt::format("{} {}", detaches ? "detach" : "attach", what.ifno)), detaches ? 0 : 1;
+        auto const interface = static_cast<unsigned>(what.ifno);
+        if (what.ioctl_code == int(USBDEVFS_DISCONNECT))
+            return drivers.erase(interface) == 0 ? -ENODATA : note(fmt::format("detach {}", interface));
+        if (!interfaces[configuration].contains(interface))
+            return -EINVAL;
+        if (!drivers.insert(interface).second)
+            return -EBUSY;
+        return note(fmt::format("attach {}", interface)), 1;
     }
 
     int submit(usbdevfs_urb* urb)
@@ -180,7 +217,7 @@ struct SimulatedUsbDevice::Private {
             return -ENOMEM;
         }
         if (urb->type == USBDEVFS_URB_TYPE_BULK)
-            bulkUrbs.push_back(urb->buffer_length);
+            noteBulk(*urb);
         urb->status = -EINPROGRESS;
         urb->actual_length = 0;
         if (urb->type == USBDEVFS_URB_TYPE_ISO) {
@@ -193,6 +230,13 @@ struct SimulatedUsbDevice::Private {
         pending.push_back(urb);
         answerAll();
         return 0;
+    }
+
+    void noteBulk(usbdevfs_urb const& urb)
+    {
+        bulkUrbs.push_back(urb.buffer_length);
+        bulkMemory.push_back(urb.buffer);
+        bulkStreams.push_back(urb.stream_id);
     }
 
     int discard(usbdevfs_urb* urb)
@@ -336,14 +380,48 @@ Bytes SimulatedUsbDevice::usualDescriptors()
     return all;
 }
 
-SimulatedUsbDevice::SimulatedUsbDevice(std::string port, unsigned address, Bytes const& descriptors)
+namespace {
+
+/// The numbers of the interfaces, by configuration, as far as descriptors can be believed.
+std::map<unsigned, std::set<unsigned>> interfacesOf(Bytes const& descriptors)
+{
+    std::map<unsigned, std::set<unsigned>> found;
+    unsigned configuration = 1;
+    for (std::size_t at = 18; at + 9 <= descriptors.size(); at += descriptors[at]) {
+        if (descriptors[at] == 0)
+            break;
+        if (descriptors[at + 1] == 2)
+            configuration = descriptors[at + 5];
+        if (descriptors[at + 1] == 4)
+            found[configuration].insert(descriptors[at + 2]);
+    }
+    found[1].insert(0);
+    return found;
+}
+
+/// In sysfs each device is below the hub that it is plugged into: "1-1.2" in "1-1".
+std::string pathOf(std::string const& port)
+{
+    std::string path = hubPath;
+    for (auto end = port.find('.'); end != std::string::npos; end = port.find('.', end + 1))
+        path += "/" + port.substr(0, end);
+    return path + "/" + port;
+}
+
+}
+
+SimulatedUsbDevice::SimulatedUsbDevice(
+    std::string const& port, unsigned address, Bytes const& descriptors, char const* speed)
     : m_private(std::make_unique<Private>())
 {
+    constexpr std::size_t serialNumber = 16;
     auto& its = *m_private;
     its.descriptors = descriptors;
-    its.port = std::move(port);
+    its.interfaces = interfacesOf(descriptors);
+    its.drivers = its.interfaces[1];
+    its.port = port;
     its.node = fmt::format("/dev/bus/usb/001/{:03}", address);
-    its.path = fmt::format("{}/{}", hubPath, its.port);
+    its.path = pathOf(port);
     its.ioctls = umockdev_ioctl_base_new();
     g_signal_connect(its.ioctls, "handle-ioctl", G_CALLBACK(&Private::serve), m_private.get());
     GError* error = nullptr;
@@ -359,12 +437,15 @@ SimulatedUsbDevice::SimulatedUsbDevice(std::string port, unsigned address, Bytes
     its.fifo = ::open(file.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC);
     its.showReadiness();
 
-    auto text = fmt::format(
-        "P: {}\nE: SUBSYSTEM=usb\nE: DRIVER=usb\nE: BUSNUM=001\nE: DEVNUM={:03}\nE: DEVNAME={}\n"
-        "E: DEVTYPE=usb_device\nE: PRODUCT={:x}/{:x}/100\nA: busnum=1\\n\nA: devnum={}\\n\n"
-        "A: bConfigurationValue=1\\n\nA: speed=480\\n\nA: idVendor={:04x}\\n\nA: idProduct={:04x}\\n\n"
-        "A: manufacturer=Example\\n\nA: product=Loop\\n\nA: serial=S{}\\n\nA: dev=189:{}\nH: descriptors=",
-        its.path, address, its.node, vendor, product, address, vendor, product, address, address - 1);
+    auto text
+        = fmt::format("P: {}\nE: SUBSYSTEM=usb\nE: DRIVER=usb\nE: BUSNUM=001\nE: DEVNUM={:03}\nE: DEVNAME={}\n"
+                      "E: DEVTYPE=usb_device\nE: PRODUCT={:x}/{:x}/100\nA: busnum=1\\n\nA: devnum={}\\n\n"
+                      "A: bConfigurationValue=1\\n\nA: speed={}\\n\nA: idVendor={:04x}\\n\nA: idProduct={:04x}\\n\n"
+                      "A: manufacturer=Example\\n\nA: product=Loop\\n\nA: dev=189:{}\n",
+            its.path, address, its.node, vendor, product, address, speed, vendor, product, address - 1);
+    if (descriptors.size() > serialNumber && descriptors[serialNumber] != 0)
+        text += fmt::format("A: serial=S{}\\n\n", address);
+    text += "H: descriptors=";
     for (auto const byte : descriptors)
         text += fmt::format("{:02X}", byte);
     text += '\n';
@@ -460,6 +541,18 @@ std::vector<int> SimulatedUsbDevice::bulkUrbs() const
     return m_private->bulkUrbs;
 }
 
+std::vector<void const*> SimulatedUsbDevice::bulkMemory() const
+{
+    std::lock_guard const lock(m_private->mutex);
+    return m_private->bulkMemory;
+}
+
+std::vector<unsigned> SimulatedUsbDevice::bulkStreams() const
+{
+    std::lock_guard const lock(m_private->mutex);
+    return m_private->bulkStreams;
+}
+
 std::vector<int> SimulatedUsbDevice::isochronousUrbs() const
 {
     std::lock_guard const lock(m_private->mutex);
@@ -484,6 +577,12 @@ void SimulatedUsbDevice::changeAtReset()
     m_private->changes = true;
 }
 
+void SimulatedUsbDevice::losesDriver(unsigned interface)
+{
+    std::lock_guard const lock(m_private->mutex);
+    m_private->drivers.erase(interface);
+}
+
 std::vector<std::string> SimulatedUsbDevice::calls() const
 {
     std::lock_guard const lock(m_private->mutex);
@@ -493,7 +592,13 @@ std::vector<std::string> SimulatedUsbDevice::calls() const
 bool SimulatedUsbDevice::hasDriver() const
 {
     std::lock_guard const lock(m_private->mutex);
-    return m_private->hasDriver;
+    return m_private->drivers.contains(0);
+}
+
+std::set<unsigned> SimulatedUsbDevice::drivers() const
+{
+    std::lock_guard const lock(m_private->mutex);
+    return m_private->drivers;
 }
 
 std::size_t SimulatedUsbDevice::waiting() const

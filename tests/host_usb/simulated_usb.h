@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -14,7 +15,7 @@ struct usbdevfs_urb;
 namespace tests {
 
 /// A USB device that an unmodified libusb finds, opens and talks to, through umockdev: the program must run in
-/// umockdev-wrapper. At high speed, with configuration 1 and two settings of its only interface:
+/// umockdev-wrapper. Usually at high speed, with configuration 1 and two settings of its only interface:
 ///
 /// endpoint   | what it does
 /// ---------- | -------------------------------------------------------------------------------------------
@@ -24,11 +25,16 @@ namespace tests {
 /// 84         | isochronous IN: packets of 176 bytes, which are numbered, or as the test has it
 /// 05         | isochronous OUT: packets are kept
 ///
+/// What other descriptors say beside that (more interfaces and configurations, a hub, no serial number, streams) is
+/// true of it too; each interface has a driver of the host's at first, and those of a configuration that is set.
+///
 /// Each URB is read and answered where libusb has it, for both are in one process; what else usbfs can do is there for
 /// other processes too. Any thread.
 class SimulatedUsbDevice {
 public:
-    SimulatedUsbDevice(std::string port, unsigned address, vmm::Bytes const& descriptors = usualDescriptors());
+    /// `port` may be behind hubs that are there ("1-1.2"); `speed` as sysfs has it.
+    SimulatedUsbDevice(std::string const& port, unsigned address, vmm::Bytes const& descriptors = usualDescriptors(),
+        char const* speed = "480");
     ~SimulatedUsbDevice();
     SimulatedUsbDevice(SimulatedUsbDevice const&) = delete;
     SimulatedUsbDevice& operator=(SimulatedUsbDevice const&) = delete;
@@ -61,16 +67,21 @@ public:
     /// How many packets each of these URBs has had.
     std::vector<int> isochronousUrbs() const;
     std::vector<vmm::Bytes> isochronousOut() const;
-    std::vector<int> bulkUrbs() const; ///< how long each of them was
+    std::vector<int> bulkUrbs() const;           ///< how long each of them was
+    std::vector<void const*> bulkMemory() const; ///< and where
+    std::vector<unsigned> bulkStreams() const;   ///< and of which stream
     /// From now on the host's kernel refuses as many requests for want of memory.
     void refuseForMemory(unsigned count);
     /// The reset that comes next finds another device.
     void changeAtReset();
+    /// The host has none for this interface.
+    void losesDriver(unsigned interface);
 
     /// What the kernel was asked for, but for URBs: "set-interface 0 1", "clear-halt 81", "reset", "detach 0" …
     std::vector<std::string> calls() const;
-    bool hasDriver() const;
-    std::size_t waiting() const; ///< URBs
+    bool hasDriver() const;             ///< interface 0
+    std::set<unsigned> drivers() const; ///< the interfaces that have one
+    std::size_t waiting() const;        ///< URBs
     vmm::Bytes kept() const;
 
 private:

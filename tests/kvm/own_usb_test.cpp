@@ -182,7 +182,8 @@ private slots:
         QCOMPARE(answer.get().error().code, ErrorCode::Cancelled);
     }
 
-    void whileADiskIsStreamedNothingComesOrGoes()
+    /// But for what has nothing to do with disks.
+    void whileADiskIsStreamedNoStickComesOrGoes()
     {
         GuestMachine guest(demo);
         guest.config.usbControllers = { { "usb0" } };
@@ -195,11 +196,15 @@ private slots:
         guest.config.disks.back().format = DiskFormat::Qcow2;
         auto const disk = stick(guest, "disk7");
         REQUIRE_OK(guest.start());
-        std::vector<Result<>> refused;
+        REQUIRE_OK(guest.machine().call(command::AddUsb { disk }));
+        UsbDeviceConfig const keyboard { "keyboard7", UsbKind::Keyboard };
+        std::vector<Result<>> refused, done;
         auto const progress = [&](double) {
             if (refused.empty()) {
-                refused.push_back(guest.machine().call(command::AddUsb { disk }));
-                refused.push_back(guest.machine().call(command::RemoveUsb { "tablet0" }));
+                refused.push_back(guest.machine().call(command::AddUsb { stick(guest, "disk8") }));
+                refused.push_back(guest.machine().call(command::RemoveUsb { disk.id }));
+                done.push_back(guest.machine().call(command::RemoveUsb { "tablet0" }));
+                done.push_back(guest.machine().call(command::AddUsb { keyboard }));
             }
             return true;
         };
@@ -207,8 +212,11 @@ private slots:
         QCOMPARE(refused.size(), std::size_t(2));
         for (auto const& one : refused)
             QCOMPARE(one.error().code, ErrorCode::Busy);
-        REQUIRE_OK(guest.machine().call(command::AddUsb { disk }));
-        REQUIRE_OK(guest.machine().call(command::RemoveUsb { "tablet0" }));
+        for (auto const& one : done)
+            REQUIRE_OK(one);
+        QCOMPARE(guest.machine().config().usbDevices.size(), std::size_t(1));
+        QCOMPARE(guest.machine().config().usbDevices[0].id, keyboard.id);
+        REQUIRE_OK(guest.machine().call(command::RemoveUsb { disk.id }));
     }
 
     void anImageThatIsInUseIsRefused()

@@ -87,7 +87,7 @@ struct SetPlugged {
     bool plugged;
 };
 /// Any time: makes a USB device, or a stick, a part of the machine, as one that was in its configuration from the
-/// beginning, in a free connector if it names none. It waits until a moment has its disks; Busy while one is streamed.
+/// beginning, in a free connector if it names none. It waits until a moment has its disks; a stick is Busy in a stream.
 struct AddUsb {
     UsbAddition device;
 };

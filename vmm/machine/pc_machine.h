@@ -111,6 +111,7 @@ private:
     /// AddUsb or RemoveUsb, at once or when no worker has to do with which disks there are: one that keeps a moment
     /// has, until they have kept what they hold.
     void changeUsb(Command const& command, Completion const& done);
+    bool isAboutStick(Command const& command) const;
     void disksAreKept();
     void collectParts();
     void takeDevices(VmConfig& next);

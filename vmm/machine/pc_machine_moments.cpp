@@ -166,13 +166,22 @@ void PcMachine::disksAreKept()
     }
 }
 
+/// Whether a command of these changes which disks there are.
+bool PcMachine::isAboutStick(Command const& command) const
+{
+    if (auto const* added = std::get_if<command::AddUsb>(&command))
+        return std::holds_alternative<DiskConfig>(added->device);
+    auto const& id = std::get<command::RemoveUsb>(command).device;
+    return std::ranges::any_of(m_config.disks, [&](DiskConfig const& disk) { return disk.id == id; });
+}
+
 void PcMachine::changeUsb(Command const& command, Completion const& done)
 {
-    if (m_streaming) {
+    if (m_streaming && isAboutStick(command)) {
         if (done)
             done(fail(ErrorCode::Busy,
-                "a disk is being made independent of its base: to add or remove a USB device wait for that, or cancel "
-                "it (what was copied stays)"));
+                "a disk is being made independent of its base: to add or remove a stick wait for that, or cancel it "
+                "(what was copied stays)"));
         return;
     }
     m_usbChanges.emplace_back(command, done);

@@ -7,6 +7,8 @@ import pathlib
 import statistics
 import subprocess
 import sys
+import tempfile
+import typing
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lab"))
 import machines
@@ -15,7 +17,9 @@ from figures import take_turns, write_json
 SECONDS = 3  # of the guest's time for each measurement
 DISK_MIB = 256
 PORT = 5001
+INTERRUPTS = 250  # at a time; five times are more than a thousand
 STORE = pathlib.Path("/run/bench")
+USB_MONITOR = pathlib.Path("/sys/kernel/debug/usb/usbmon")
 FORMATS = ["raw", "qcow2"]  # vda, vdb
 PATTERNS = {"4k random read": "read random 4096 32", "128k sequential read": "read sequential 131072 32",
             "4k random write": "write random 4096 32", "128k sequential write": "write sequential 131072 32"}
@@ -33,25 +37,31 @@ class TunedQemu(machines.QemuMachine):
 
 
 class UsbQemu(machines.QemuMachine):
-    """QEMU with an xHCI controller, a keyboard, sticks of its own, and a stick of the host's."""
+    """QEMU with an xHCI controller, a keyboard, sticks of its own, and a stick and a tablet of the host's."""
 
     def disk(self, number: int, form: str, path: str, bus: str) -> list[str]:
         drive = ["-drive", f"if=none,id=drive{number},format={form},file={path}"]
         if bus == "uas":
             return drive + ["-device", f"usb-uas,id=uas{number},bus=usb.0", "-device",
                             f"scsi-hd,bus=uas{number}.0,drive=drive{number}"]
-        where, port = port_of_stick("QEMU").split("-")
+        passed = []
+        for where, port in (place.split("-") for place in ports_for("QEMU")):
+            passed += ["-device", f"usb-host,bus=usb.0,hostbus={where},hostport={port}"]
         return drive + ["-device", "qemu-xhci,id=usb,p2=8,p3=8", "-device", "usb-kbd,bus=usb.0", "-device",
-                        f"usb-storage,bus=usb.0,drive=drive{number}", "-device",
-                        f"usb-host,bus=usb.0,hostbus={where},hostport={port}"]
+                        f"usb-storage,bus=usb.0,drive=drive{number}", *passed]
 
 
-def port_of_stick(name: str) -> str:
-    """Of L1's two sticks (lab_figures.py), the one that is for Chronovisor or for QEMU."""
-    for serial in pathlib.Path("/sys/bus/usb/devices").glob("*/serial"):
-        if serial.read_text(encoding="ascii").strip() == f"bench-{name}":
-            return serial.parent.name
-    raise SystemExit(f"L1 has no stick for {name}")
+def port_of(serial: str) -> str:
+    """Of a device of L1's (lab_figures.py)."""
+    for file in pathlib.Path("/sys/bus/usb/devices").glob("*/serial"):
+        if file.read_text(encoding="ascii").strip() == serial:
+            return file.parent.name
+    raise SystemExit(f"L1 has no USB device {serial}")
+
+
+def ports_for(name: str) -> list[str]:
+    """Of what is for Chronovisor or for QEMU."""
+    return [port_of(f"{kind}-{name}") for kind in ("stick", "tablet")]
 
 
 def make_store() -> None:
@@ -157,6 +167,34 @@ class UsbLoad:
             "$(cat $device/busnum) $(cat $device/devnum)) 1000", 120).split())
         return nanoseconds / count / 1000
 
+    def turnaround(self, name: str) -> float:
+        """Microseconds from a report of the host's tablet to the next IN for it, as the host's kernel sees them: the way up
+        to a program in the guest, and the guest's next question's way down. Both are what a machine adds to a transfer; how
+        long the tablet takes is in neither. The median."""
+        tablet = pathlib.Path("/sys/bus/usb/devices") / port_of(f"tablet-{name}")
+        bus, address = (int((tablet / file).read_text(encoding="ascii")) for file in ("busnum", "devnum"))
+        with tempfile.TemporaryFile("w+") as seen, subprocess.Popen(["cat", USB_MONITOR / f"{bus}u"], stdout=seen) as monitor:
+            self.machine.run("device=$(dirname $(grep -lx 056a /sys/bus/usb/devices/*/idVendor)); load interrupts "
+                             f"$(printf /dev/bus/usb/%03d/%03d $(cat $device/busnum) $(cat $device/devnum)) {INTERRUPTS}", 120)
+            monitor.kill()
+            monitor.wait()
+            seen.seek(0)
+            return statistics.median(turnarounds(seen, f"Ii:{bus}:{address:03}:1"))
+
+
+def turnarounds(lines: typing.Iterable[str], endpoint: str) -> list[int]:
+    """Between each answer and the next question. A line of usbmon's (Documentation/usb/usbmon.rst, "Raw text data format")
+    begins with a number of the request, microseconds, S(ubmitted) or C(ompleted), and the endpoint."""
+    found, ended = [], None
+    for line in lines:
+        words = line.split()
+        if len(words) < 4 or not words[3].startswith(endpoint):
+            continue
+        if words[2] == "S" and ended is not None:
+            found.append((int(words[1]) - ended) % (1 << 32))
+        ended = int(words[1]) if words[2] == "C" else None
+    return found
+
 
 def usb(runs: int) -> dict:
     make_store()
@@ -172,8 +210,12 @@ def usb(runs: int) -> dict:
     counter = iter(range(10))
     running = boot({"ours": machines.ChronovisorMachine, "QEMU": UsbQemu}, "", disks=sticks,
                    usbControllers=lambda: [{}], usbDevices=lambda: [{"kind": "keyboard"}])
-    running["ours"].set_plugged(port_of_stick("ours"), True)
+    for port in ports_for("ours"):
+        running["ours"].call("machine.attachUsb", device=port, really=True)  # L1 takes the tablet for its own pointer
     loads = {name: UsbLoad(machine) for name, machine in running.items()}
+    subprocess.run(["modprobe", "usbmon"], check=True)
+    if not USB_MONITOR.exists():
+        subprocess.run(["mount", "-t", "debugfs", "none", "/sys/kernel/debug"], check=True)
     result = {"speeds": {}, "costs": {}, "round trips": {}}
     for stick in loads["ours"].names:
         for action in ("read", "write"):
@@ -185,6 +227,8 @@ def usb(runs: int) -> dict:
     for stick in ("emulated stick", "passed-through stick"):
         result["round trips"][stick] = take_turns(runs, {
             name: lambda load=load: load.round_trip(stick) for name, load in loads.items()})
+    result["interrupts"] = take_turns(runs, {
+        name: lambda name=name, load=load: load.turnaround(name) for name, load in loads.items()})
     end(running)
     return result
 

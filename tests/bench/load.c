@@ -3,6 +3,7 @@
 ///
 ///   load disk DEVICE read|write random|sequential BLOCK DEPTH SECONDS   the amount is in blocks
 ///   load usb NODE COUNT                                                 control transfers, one after the other
+///   load interrupts NODE COUNT                                          interrupt transfers of a tablet's, likewise
 ///   load send ADDRESS PORT SECONDS                                      in bytes
 ///   load sink PORT                                                      for ever, a line for each connection
 
@@ -112,6 +113,25 @@ static void usb(char** words)
     printf("%u %lu\n", count, now() - start);
 }
 
+/// A tablet that was told to repeat itself (HID 1.11, 7.2.4 "Set_Idle Request") has an answer each time: 056a:0000 as
+/// QEMU simulates it, at any pace.
+static void interrupts(char** words)
+{
+    unsigned const count = (unsigned)atoi(words[1]);
+    uint8_t report[8];
+    struct usbdevfs_disconnect_claim claim = { .interface = 0 };
+    struct usbdevfs_ctrltransfer idle = { .bRequestType = 0x21, .bRequest = 0x0a, .wValue = 0x0100, .timeout = 5000 };
+    struct usbdevfs_bulktransfer request = { .ep = 0x81, .len = sizeof report, .timeout = 5000, .data = report };
+    int const fd = open(words[0], O_RDWR);
+    check(fd >= 0, words[0]);
+    check(ioctl(fd, USBDEVFS_DISCONNECT_CLAIM, &claim) == 0, "taking it");
+    check(ioctl(fd, USBDEVFS_CONTROL, &idle) == 0, "Set_Idle");
+    uint64_t const start = now();
+    for (unsigned i = 0; i < count; i++)
+        check(ioctl(fd, USBDEVFS_BULK, &request) > 0, "a report");
+    printf("%u %lu\n", count, now() - start);
+}
+
 static void sendAll(char** words)
 {
     struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(words[1])) };
@@ -156,6 +176,8 @@ int main(int count, char** words)
         disk(words + 2);
     else if (count == 4 && strcmp(words[1], "usb") == 0)
         usb(words + 2);
+    else if (count == 4 && strcmp(words[1], "interrupts") == 0)
+        interrupts(words + 2);
     else if (count == 5 && strcmp(words[1], "send") == 0)
         sendAll(words + 2);
     else if (count == 3 && strcmp(words[1], "sink") == 0)

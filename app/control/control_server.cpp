@@ -252,6 +252,8 @@ struct ControlServer::Private {
                         *found, { { "jsonrpc", "2.0" }, { "id", id }, { "error", errorToJson(outcome.error()) } });
             });
         };
+        if (auto const understood = checkParams(params); !understood)
+            return reply(vmm::fail(understood.error()));
         dispatch(connection, textIn(message, "method"), params, reply, known);
         if (!known && !isNotification)
             answer(connection, id, methodNotFound, fmt::format("there is no method {}", textIn(message, "method")));
@@ -404,17 +406,15 @@ struct ControlServer::Private {
     }
     void setCable(Connection&, Machine const& machine, Json const& params, Reply const& reply)
     {
-        auto const connected = params.find("connected");
-        if (connected == params.end() || !connected->is_boolean())
+        if (!params.contains("connected"))
             return reply(vmm::fail(vmm::ErrorCode::InvalidArgument, "\"connected\" is true or false"));
-        machine->setConnected(textIn(params, "network"), connected->get<bool>(), plain(reply));
+        machine->setConnected(textIn(params, "network"), flagIn(params, "connected"), plain(reply));
     }
     void setPlugged(Connection&, Machine const& machine, Json const& params, Reply const& reply)
     {
-        auto const plugged = params.find("plugged");
-        if (plugged == params.end() || !plugged->is_boolean())
+        if (!params.contains("plugged"))
             return reply(vmm::fail(vmm::ErrorCode::InvalidArgument, "\"plugged\" is true or false"));
-        machine->setPlugged(textIn(params, "device"), plugged->get<bool>(), plain(reply));
+        machine->setPlugged(textIn(params, "device"), flagIn(params, "plugged"), plain(reply));
     }
     void addUsb(Connection&, Machine const& machine, Json const& params, Reply const& reply)
     {

@@ -452,7 +452,10 @@ void exportIt(MachineRunner& machine, Json const& params, Reply const& reply)
     answerFromTimeline(machine, "export", reply,
         [=](auto const& timeline, MachineRunner::JobProgress const& progress) -> vmm::Result<Json> {
             auto const id = TRY(findMoment(*timeline, textIn(params, "moment")));
-            auto const files = flagIn(params, "files") ? vmm::ExportFiles::All : vmm::ExportFiles::None;
+            auto const wanted = params.value("files", Json(false)); // a number in another method
+            if (!wanted.is_boolean())
+                return vmm::fail(vmm::ErrorCode::InvalidArgument, "\"files\" is true or false");
+            auto const files = wanted.get<bool>() ? vmm::ExportFiles::All : vmm::ExportFiles::None;
             if (bundle.empty())
                 TRY(vmm::exportMoment(timeline, id, to, files, progress));
             else

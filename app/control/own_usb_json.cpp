@@ -27,29 +27,15 @@ vmm::Result<Enum> named(Json const& params, char const* key, Enum otherwise)
     return static_cast<Enum>(found - names.begin());
 }
 
-vmm::Result<std::string> text(Json const& params, char const* key)
-{
-    auto const given = params.find(key);
-    if (given == params.end())
-        return std::string();
-    if (!given->is_string())
-        return vmm::fail(vmm::ErrorCode::InvalidArgument, fmt::format("\"{}\" is a text", key));
-    return given->get<std::string>();
-}
-
 vmm::Result<vmm::UsbAddition> stickFromJson(Json const& params)
 {
     vmm::DiskConfig stick;
-    stick.path = TRY(text(params, "path"));
-    stick.parent = TRY(text(params, "parent"));
+    stick.path = textIn(params, "path");
+    stick.parent = textIn(params, "parent");
     stick.bus = TRY(named(params, "bus", vmm::DiskBus::Usb));
     if (params.contains("format"))
         stick.format = TRY(named(params, "format", vmm::DiskFormat::Raw));
-    if (auto const readOnly = params.find("readOnly"); readOnly != params.end()) {
-        if (!readOnly->is_boolean())
-            return vmm::fail(vmm::ErrorCode::InvalidArgument, "\"readOnly\" is true or false");
-        stick.readOnly = readOnly->get<bool>();
-    }
+    stick.readOnly = flagIn(params, "readOnly");
     if (auto const backing = params.find("backing"); backing != params.end()) {
         auto const isText = [](Json const& one) { return one.is_string(); };
         if (!backing->is_array() || !std::all_of(backing->begin(), backing->end(), isText))
@@ -91,7 +77,7 @@ vmm::Result<vmm::UsbAddition> ownUsbFromJson(Json const& params)
         return vmm::fail(vmm::ErrorCode::InvalidArgument, "\"kind\" says what it is: stick, keyboard, mouse …");
     vmm::UsbDeviceConfig device;
     device.kind = TRY(named(params, "kind", vmm::UsbKind::Tablet));
-    device.parent = TRY(text(params, "parent"));
+    device.parent = textIn(params, "parent");
     return device;
 }
 

@@ -3,6 +3,9 @@
 #include "vmm/state/reader.h"
 #include "vmm/state/writer.h"
 
+#include <algorithm>
+#include <array>
+#include <cassert>
 #include <cerrno>
 #include <charconv>
 #include <csignal>
@@ -10,6 +13,7 @@
 #include <filesystem>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -24,6 +28,18 @@ struct Forwards {
     std::vector<vmm::PortForward> forwards;
     static void describe(auto& v, auto& s) { v.field("forwards", s.forwards, vmm::state::Max { 64 }); }
 };
+
+/// Parameters that are the same in whichever method has them.
+constexpr std::array<std::string_view, 26> texts { "bundle", "click", "console", "data", "device", "directory", "disk",
+    "display", "drive", "from", "id", "jsonrpc", "keptAs", "listen", "machine", "method", "moment", "name", "network",
+    "note", "onto", "other", "parent", "path", "port", "to" };
+constexpr std::array<std::string_view, 11> flags { "connected", "costs", "dryRun", "force", "keepRunning",
+    "losePresent", "paused", "pinned", "plugged", "readOnly", "really" };
+
+bool isOneOf(std::span<std::string_view const> names, std::string_view name)
+{
+    return std::ranges::find(names, name) != names.end();
+}
 
 }
 
@@ -47,14 +63,27 @@ std::string encode(Json const& message)
     return message.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
+vmm::Result<> checkParams(Json const& params)
+{
+    for (auto const& [name, value] : params.items()) {
+        if (isOneOf(texts, name) && !value.is_string())
+            return vmm::fail(vmm::ErrorCode::InvalidArgument, fmt::format("\"{}\" is a text", name));
+        if (isOneOf(flags, name) && !value.is_boolean())
+            return vmm::fail(vmm::ErrorCode::InvalidArgument, fmt::format("\"{}\" is true or false", name));
+    }
+    return {};
+}
+
 std::string textIn(Json const& params, char const* name)
 {
+    assert(isOneOf(texts, name)); // or nobody has looked at what it is
     auto const found = params.find(name);
     return found != params.end() && found->is_string() ? found->get<std::string>() : std::string();
 }
 
 bool flagIn(Json const& params, char const* name)
 {
+    assert(isOneOf(flags, name));
     auto const found = params.find(name);
     return found != params.end() && found->is_boolean() && found->get<bool>();
 }

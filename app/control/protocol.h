@@ -34,9 +34,11 @@ private:
     std::string m_rest;
 };
 
-std::string encode(Json const& message);                  ///< one line, with its end
-std::string textIn(Json const& params, char const* name); ///< empty where it is missing, or no text
-bool flagIn(Json const& params, char const* name);        ///< false where it is missing, or none
+std::string encode(Json const& message); ///< one line, with its end
+/// That those which textIn() and flagIn() read are what they read. "\"path\" is a text".
+vmm::Result<> checkParams(Json const& params);
+std::string textIn(Json const& params, char const* name); ///< empty where it is missing
+bool flagIn(Json const& params, char const* name);        ///< false where it is missing
 
 Json errorToJson(vmm::Error const& error);
 vmm::Error errorFromJson(Json const& json);

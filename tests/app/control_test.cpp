@@ -209,6 +209,26 @@ private slots:
         QCOMPARE(codeOf("machine.endUsbRedirection", { { "id", "redir1" } }), vmm::ErrorCode::NotFound);
     }
 
+    /// What is no text, or neither true nor false, is not taken for missing, in whichever method.
+    void parametersAreWhatTheyAre()
+    {
+        Bench bench;
+        auto client = bench.client();
+        auto const refused = [&](char const* method, vmm::Json params) {
+            auto const answer = client.call(method, std::move(params));
+            return answer ? std::string("done") : answer.error().message();
+        };
+        QVERIFY(refused("machine.start", { { "machine", 7 } }).find("\"machine\" is a text") != std::string::npos);
+        QVERIFY(
+            refused("machine.start", { { "paused", "no" } }).find("\"paused\" is true or false") != std::string::npos);
+        QCOMPARE(bench.runner->state(), SessionState::Off);
+        REQUIRE_OK(client.call("machine.start"));
+        QVERIFY(refused("machine.suspend", { { "directory", nullptr } }).find("is a text") != std::string::npos);
+        QVERIFY(
+            refused("machine.eject", { { "drive", "cd0" }, { "force", 1 } }).find("is true or") != std::string::npos);
+        QCOMPARE(bench.runner->state(), SessionState::Running);
+    }
+
     void aGamepadIsPlayedFromOutside()
     {
         Bench bench;
@@ -358,9 +378,9 @@ private slots:
             << invalidParams;
         QTest::newRow("unknown method") << QByteArray("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"machine.explode\"}\n")
                                         << methodNotFound;
-        QTest::newRow("no such machine") << QByteArray(
-            "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"machine.show\",\"params\":{\"machine\":{}}}\n")
-                                         << 0;
+        QTest::newRow("a machine that is no text")
+            << QByteArray("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"machine.show\",\"params\":{\"machine\":{}}}\n")
+            << machineError;
         QTest::newRow("zero bytes") << QByteArray(100, '\0') + "\n" << parseError;
         QTest::newRow("no UTF-8") << QByteArray("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"\xff\xfe\"}\n")
                                   << parseError;

@@ -210,38 +210,30 @@ private:
             m_loop.stop();
     }
 
+    /// What the machine has changed by itself, for its next start.
+    vmm::Result<> keep(Notice const& notice) const
+    {
+        auto const id = m_runner->id();
+        if (auto const* medium = std::get_if<notice::MediumChanged>(&notice))
+            return m_around.store.keepMedium(id, medium->drive, medium->path);
+        if (auto const* changed = std::get_if<notice::NetworkChanged>(&notice))
+            return m_around.store.keepNetwork(id, changed->network);
+        if (auto const* usb = std::get_if<notice::PluggedChanged>(&notice))
+            return m_around.store.keepPlugged(id, usb->device, usb->plugged);
+        if (auto const* added = std::get_if<notice::UsbAdded>(&notice))
+            return m_around.store.keepUsbAdded(id, added->device);
+        if (auto const* removed = std::get_if<notice::UsbRemoved>(&notice))
+            return m_around.store.keepUsbRemoved(id, removed->device);
+        if (auto const* changed = std::get_if<notice::ConfigChanged>(&notice))
+            return m_around.store.keepConfig(changed->config);
+        return {};
+    }
+
     void take(Notice const& notice)
     {
-        if (auto const* medium = std::get_if<notice::MediumChanged>(&notice)) {
-            if (m_subject.isInLibrary)
-                vmm::ignore(m_around.store.keepMedium(m_runner->id(), medium->drive, medium->path));
-            return;
-        }
-        if (auto const* changed = std::get_if<notice::NetworkChanged>(&notice)) {
-            if (m_subject.isInLibrary)
-                vmm::ignore(m_around.store.keepNetwork(m_runner->id(), changed->network));
-            return;
-        }
-        if (auto const* usb = std::get_if<notice::PluggedChanged>(&notice)) {
-            if (m_subject.isInLibrary)
-                vmm::ignore(m_around.store.keepPlugged(m_runner->id(), usb->device, usb->plugged));
-            return;
-        }
-        if (auto const* added = std::get_if<notice::UsbAdded>(&notice)) {
-            if (m_subject.isInLibrary)
-                vmm::ignore(m_around.store.keepUsbAdded(m_runner->id(), added->device));
-            return;
-        }
-        if (auto const* removed = std::get_if<notice::UsbRemoved>(&notice)) {
-            if (m_subject.isInLibrary)
-                vmm::ignore(m_around.store.keepUsbRemoved(m_runner->id(), removed->device));
-            return;
-        }
-        if (auto const* changed = std::get_if<notice::ConfigChanged>(&notice)) {
-            if (m_subject.isInLibrary)
-                vmm::ignore(m_around.store.keepConfig(changed->config));
-            return;
-        }
+        if (auto const kept = m_subject.isInLibrary ? keep(notice) : vmm::Result<>(); !kept)
+            m_output.note(
+                fmt::format("chronoctl: the next start goes without this change: {}", kept.error().message()));
         auto const* change = std::get_if<notice::StateChanged>(&notice);
         if (change == nullptr)
             return;

@@ -232,10 +232,10 @@ struct Library::Private {
             [this, id](QString const& device, bool plugged) { keepPlugged(id, device, plugged); });
         auto const* session = member.session.get();
         QObject::connect(session, &VmSession::usbAdded, &library, [this, id](vmm::UsbAddition const& device) {
-            keepUsb([this, id = id.toStdString(), device] { return store.keepUsbAdded(id, device); });
+            keep(id, [this, id = id.toStdString(), device] { return store.keepUsbAdded(id, device); });
         });
         QObject::connect(session, &VmSession::usbRemoved, &library, [this, id](QString const& device) {
-            keepUsb([this, id = id.toStdString(), device = device.toStdString()] {
+            keep(id, [this, id = id.toStdString(), device = device.toStdString()] {
                 return store.keepUsbRemoved(id, device);
             });
         });
@@ -296,48 +296,42 @@ struct Library::Private {
         }
     }
 
+    // What a machine in memory has changed, for its next start.
+
     void keepMedium(QString const& id, QString const& drive, QString const& path)
     {
-        write([this, id = id.toStdString(), drive = drive.toStdString(),
-                  path = path.toStdString()] { return store.keepMedium(id, drive, path); },
-            [](vmm::Result<> const& kept) {
-                if (!kept)
-                    vmm::log(vmm::LogLevel::Warning, "library", "keeping a medium: {}", kept.error().message());
-            });
+        keep(id, [this, id = id.toStdString(), drive = drive.toStdString(), path = path.toStdString()] {
+            return store.keepMedium(id, drive, path);
+        });
         emit library.machineChanged(id);
     }
 
     void keepConfig(vmm::VmConfig const& config)
     {
-        write([this, config] { return store.keepConfig(config); },
-            [](vmm::Result<> const& kept) {
-                if (!kept)
-                    vmm::log(vmm::LogLevel::Warning, "library", "keeping a configuration: {}", kept.error().message());
-            });
-        emit library.machineChanged(QString::fromStdString(config.uuid));
+        auto const id = QString::fromStdString(config.uuid);
+        keep(id, [this, config] { return store.keepConfig(config); });
+        emit library.machineChanged(id);
     }
 
     void keepNetwork(QString const& id, vmm::NetworkConfig const& network)
     {
-        write([this, id = id.toStdString(), network] { return store.keepNetwork(id, network); },
-            [](vmm::Result<> const& kept) {
-                if (!kept)
-                    vmm::log(vmm::LogLevel::Warning, "library", "keeping a network: {}", kept.error().message());
-            });
+        keep(id, [this, id = id.toStdString(), network] { return store.keepNetwork(id, network); });
     }
 
     void keepPlugged(QString const& id, QString const& device, bool plugged)
     {
-        keepUsb([this, id = id.toStdString(), device = device.toStdString(), plugged] {
+        keep(id, [this, id = id.toStdString(), device = device.toStdString(), plugged] {
             return store.keepPlugged(id, device, plugged);
         });
     }
 
-    void keepUsb(std::function<vmm::Result<>()> keep)
+    void keep(QString const& id, std::function<vmm::Result<>()> change)
     {
-        write(std::move(keep), [](vmm::Result<> const& kept) {
-            if (!kept)
-                vmm::log(vmm::LogLevel::Warning, "library", "keeping a USB device: {}", kept.error().message());
+        write(std::move(change), [this, id](vmm::Result<> const& kept) {
+            if (kept)
+                return;
+            vmm::log(vmm::LogLevel::Warning, "library", "a change is not kept: {}", kept.error().message());
+            emit library.notKept(id, kept.error());
         });
     }
 

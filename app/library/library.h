@@ -119,6 +119,9 @@ signals:
     void machineChanged(QString id); ///< name, settings, owner, thumbnail
     /// Any machine's state changed: for the list.
     void machineStateChanged(QString id, app::SessionState state);
+    /// A machine that is in memory has changed (a medium, a cable, a USB device …), and its next start will not have
+    /// that, for its file could not be written.
+    void notKept(QString id, vmm::Error error);
 
 private:
     void close(Closing::Way way, int seconds, Done<void> done);

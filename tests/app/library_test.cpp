@@ -376,6 +376,27 @@ private slots:
         QVERIFY(again.session(id) == nullptr);
     }
 
+    /// What a machine in memory has become is not lost in silence.
+    void aChangeThatCannotBeKeptIsTold()
+    {
+        Bench bench;
+        auto const id = bench.create("web");
+        auto const runner = bench.library.runners().front();
+        bench.library.session(id)->start();
+        QVERIFY(bench.becomes(id, SessionState::Running));
+        QSignalSpy lost(&bench.library, &Library::notKept);
+        auto const network = runner->config().networks[0].id;
+        runner->setConnected(network, false);
+        QTRY_VERIFY(!bench.store.find("web")->config.networks[0].connected);
+        QCOMPARE(lost.count(), 0);
+        REQUIRE_OK(writeWholeFile(
+            bench.store.directoryOf(id.toStdString()) + "/machine.json", vmm::bytesOf(std::string("nothing"))));
+        runner->setConnected(network, true);
+        QTRY_COMPARE(lost.count(), 1);
+        QCOMPARE(lost[0][0].toString(), id);
+        QVERIFY(!lost[0][1].value<vmm::Error>().message().empty());
+    }
+
     void theLibrarySeesWhatOthersDo()
     {
         Bench bench;

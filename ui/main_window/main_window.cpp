@@ -160,6 +160,9 @@ void MainWindow::makePages(QString const& demoKernel)
     });
     connect(m_panel, &LibraryPanel::renameFailed, this,
         [this](QString const&, vmm::Error const& error) { m_messages->showProblem(problemFor(Task::Rename, error)); });
+    connect(&m_library, &app::Library::notKept, this, [this](QString const&, vmm::Error const& error) {
+        m_messages->showProblem(problemFor(Task::ChangeSettings, error));
+    });
 }
 
 void MainWindow::makeMenu()

@@ -39,12 +39,13 @@ Result<> checkFileName(std::string const& id)
     return {};
 }
 
-/// The checkpoint's file is beside the disk; a record from elsewhere does not lead anywhere else.
+/// The checkpoint's file is beside the disk and called after the checkpoint; a record from elsewhere does not lead
+/// anywhere else. What precedes the id may be another disk's name: that of a fork's original.
 Result<std::string> placeOf(std::string const& diskPath, Checkpoint const& checkpoint)
 {
     TRY(checkFileName(checkpoint.id));
-    if (checkpoint.place.empty() || checkpoint.place.find('/') != std::string::npos || checkpoint.place[0] == '.'
-        || checkpoint.place == nameOf(diskPath))
+    if (checkpoint.place.find('/') != std::string::npos || checkpoint.place[0] == '.'
+        || !checkpoint.place.ends_with("." + checkpoint.id) || checkpoint.place == nameOf(diskPath))
         return fail(ErrorCode::Corrupt, "\"" + checkpoint.place + "\" is no name of a checkpoint's file");
     return folderOf(diskPath) + checkpoint.place;
 }

@@ -1,10 +1,12 @@
 #include "vmm/machine/moment_disks.h"
 
 #include "vmm/base/log.h"
+#include "vmm/base/random.h"
 #include "vmm/block/checkpoint_files.h"
 
 #include <algorithm>
 #include <ctime>
+#include <fmt/format.h>
 #include <sys/stat.h>
 
 namespace vmm {
@@ -139,6 +141,8 @@ Result<> DiskTidier::run()
 
 Result<bool> DiskTidier::letGo(timeline::MomentDisk const& disk)
 {
+    if (!isUuid(disk.checkpoint.id)) // no moment has made that
+        return fail(ErrorCode::Corrupt, fmt::format("\"{}\" is nothing that it keeps", disk.checkpoint.id));
     if (!existsFile(folderOf(disk.path)))
         return false; // it may come back
     if (!existsFile(disk.path) && disk.checkpoint.way == CheckpointWay::Internal)

@@ -36,6 +36,18 @@ bool isId(std::string_view text)
     return text.size() == idLength && text.find_first_not_of("0123456789abcdef-") == std::string_view::npos;
 }
 
+/// What a disk keeps is found by a name that nobody can guess: a record from elsewhere leads to no file or snapshot
+/// that somebody else has made.
+Result<> checkDisks(std::vector<MomentDisk> const& disks)
+{
+    for (auto const& disk : disks) {
+        if (!isUuid(disk.checkpoint.id))
+            return fail(
+                ErrorCode::Corrupt, fmt::format("{} cannot keep anything as \"{}\"", disk.device, disk.checkpoint.id));
+    }
+    return {};
+}
+
 /// At most so many bytes, of whole characters, as a record will have it: what is no UTF-8 is replaced as it is written,
 /// which can make it longer than a record's text may be, and the moment unreadable.
 std::string shortened(std::string_view text, std::size_t most)
@@ -49,6 +61,26 @@ std::string shortened(std::string_view text, std::size_t most)
         --most;
     whole.resize(most);
     return whole;
+}
+
+/// What is to be told of a moment whose record cannot be read: disks have called what they keep for it by its id, as
+/// they do for the others. Where they keep nothing by that name there is nothing to let go of.
+Moment traceOf(std::string_view id, std::vector<Moment> const& others)
+{
+    Moment trace;
+    trace.id = id;
+    std::set<std::string_view> seen;
+    for (auto const& other : others) {
+        for (auto const& disk : other.disks) {
+            if (!seen.insert(disk.path).second)
+                continue;
+            auto& its = trace.disks.emplace_back(disk).checkpoint;
+            if (auto const at = its.place.find(its.id); at != std::string::npos)
+                its.place.replace(at, its.id.size(), id);
+            its.id = id;
+        }
+    }
+    return trace;
 }
 
 Error cancelled(char const* what)
@@ -83,9 +115,14 @@ Result<> Timeline::load()
             continue;
         }
         auto moment = readRecord<Moment>(*m_folder, nameOf(id, "json"));
-        auto const right = !moment ? Result<>(fail(moment.error()))
-            : moment->id != id     ? Result<>(fail(ErrorCode::Corrupt, "the file has another moment's name"))
-                                   : checkRoots(moment->memory);
+        auto const right = [&]() -> Result<> {
+            if (!moment)
+                return fail(moment.error());
+            if (moment->id != id)
+                return fail(ErrorCode::Corrupt, "the file has another moment's name");
+            TRY(checkDisks(moment->disks));
+            return checkRoots(moment->memory);
+        }();
         if (right)
             m_moments.emplace(id, std::move(*moment));
         else
@@ -455,7 +492,8 @@ Result<> Timeline::purge(std::string_view id)
 {
     TRY(writable());
     std::lock_guard const changing(m_changing);
-    auto const gone = TRY(moment(id));
+    bool const isDamaged = std::ranges::any_of(damages(), [&](auto const& damage) { return damage.moment == id; });
+    auto const gone = isDamaged ? traceOf(id, list()) : TRY(moment(id));
     if (m_record.goingTo == id)
         return fail(ErrorCode::NotNow, "the machine's disks are on their way to that moment; go there first");
     for (auto child : list()) {
@@ -480,6 +518,7 @@ Result<> Timeline::purge(std::string_view id)
         std::lock_guard const lock(m_mutex);
         m_moments.erase(gone.id);
         m_workingSets.erase(gone.id);
+        std::erase_if(m_damages, [&](auto const& damage) { return damage.moment == gone.id; });
     }
     TRY(m_folder->sync(momentFolder));
     TRY(m_folder->remove(nameOf(id, "set")));

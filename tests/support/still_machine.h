@@ -3,11 +3,14 @@
 #include "tests/support/suite.h"
 #include "vmm/block/image.h"
 #include "vmm/block/overlay_files.h"
+#include "vmm/devices/uart_16550.h"
 #include "vmm/machine/machine.h"
 #include "vmm/machine/moment_disks.h"
 #include "vmm/machine/past_disk.h"
 #include "vmm/machine/saved_machine.h"
+#include "vmm/state/writer.h"
 
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
 
@@ -64,6 +67,42 @@ struct StillMachine {
     {
         return vmm::DiskTidier(timeline, config, { .merge = vmm::OverlayFiles::MayMerge::Yes }).run();
     }
+    /// What a machine that was suspended leaves in a directory: memory, the state of something, and its disks as they
+    /// are.
+    void suspendTo(std::string const& directory) const
+    {
+        vmm::SavedMachine saved;
+        saved.config = config;
+        saved.parts = { { "serial0", vmm::state::save(vmm::Uart16550::State {}) } };
+        vmm::InlineEngine engine;
+        for (auto disk : config.disks) {
+            disk.format = formatNow(disk);
+            auto const image = must(vmm::BlockImage::open(engine, disk.path, imageOptions(disk)));
+            must(vmm::appendFiles(disk.id, image->info(), false, saved.header.files));
+        }
+        auto const ram = must(vmm::MemoryBlock::create("ram", 4u << 20));
+        for (std::size_t page = 0; page < 1024; page += 10)
+            vmm::storeLittle(ram->bytes().subspan(page * 4096, 8), page + 1);
+        must(vmm::replaceDirectory(directory, [&](std::string const& fresh) -> vmm::Result<> {
+            saved.header.ram = TRY(vmm::writeRamFile(fresh + "/ram", std::vector { ram.get() }, {}));
+            return vmm::writeFileSynced(fresh + "/state.json", vmm::state::toText(savedMachineToJson(saved), 1));
+        }));
+    }
+    enum class Asks { AsBefore, MayBe }; ///< Whether the state asks for the disks as they are.
+    /// Why it does not come back from there, or cannot be suspended to there again; empty: it is well.
+    QString problemOfState(std::string const& directory, Asks asks = Asks::MayBe) const
+    {
+        auto const whole = [&]() -> vmm::Result<> {
+            auto const saved = TRY(vmm::readSavedMachine(directory));
+            TRY(vmm::verifyRamFile(directory + "/ram", saved.header.ram, {}));
+            TRY(vmm::checkFiles(saved.header.files));
+            if (asks == Asks::AsBefore && saved.header.files.size() < config.disks.size())
+                return vmm::fail(vmm::ErrorCode::Internal, "it does not ask for its disks any more");
+            return vmm::checkStateDirectory(directory);
+        }();
+        return whole ? QString() : QString::fromStdString(directory + ": " + whole.error().message());
+    }
+
     /// As every start does: what was on its way arrives, and what is left over goes.
     void comeToRest(std::shared_ptr<vmm::timeline::Timeline> const& timeline) const
     {

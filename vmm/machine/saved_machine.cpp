@@ -1,8 +1,10 @@
 #include "vmm/machine/saved_machine.h"
 
 #include "vmm/base/unique_fd.h"
+#include "vmm/block/checkpoint_files.h"
 #include "vmm/block/overlay_files.h"
 #include "vmm/config/config_paths.h"
+#include "vmm/machine/state_file.h"
 #include "vmm/state/reader.h"
 #include "vmm/state/writer.h"
 #include "vmm/timeline/timeline.h"
@@ -199,6 +201,9 @@ Result<> writeFileSynced(std::string const& path, std::string_view text)
 
 namespace {
 
+/// The name of a new state until it has the old one's.
+constexpr std::string_view freshStateName = "state.json.new";
+
 /// Whether a directory is ours to replace: not there, empty, or a saved machine with its companions and nothing else.
 Result<> checkReplaceable(std::filesystem::path const& directory)
 {
@@ -212,7 +217,8 @@ Result<> checkReplaceable(std::filesystem::path const& directory)
     // In a range-for the steps would throw.
     for (std::filesystem::directory_iterator entry(directory, problem), end; entry != end; entry.increment(problem)) {
         auto const name = entry->path().filename().string();
-        if (name != savedStateName && name != savedRamName && !name.starts_with(savedCompanionPrefix))
+        if (name != savedStateName && name != savedRamName && name != freshStateName
+            && !name.starts_with(savedCompanionPrefix))
             return fail(ErrorCode::AlreadyExists,
                 fmt::format("{} holds {}, which is no part of a saved machine; say where else the state may go",
                     directory.string(), name));
@@ -298,6 +304,21 @@ Result<> exchangeByRenames(std::string const& name, unsigned steps)
     if (steps > 2)
         TRY(renameDirectory(aside, fresh));
     return {};
+}
+
+Result<> replaceState(std::string const& directory, SavedMachine const& machine)
+{
+    auto const path = fmt::format("{}/{}", directory, savedStateName),
+               fresh = fmt::format("{}/{}", directory, freshStateName);
+    auto const replaced = [&]() -> Result<> {
+        TRY(writeFileSynced(fresh, state::toText(savedMachineToJson(machine), 1) + "\n"));
+        return renameFile(fresh, path);
+    }();
+    if (!replaced) {
+        ignore(removeFile(fresh));
+        return replaced;
+    }
+    return syncDirectory(directory);
 }
 
 Result<> mendSavedMachine(std::string const& name)

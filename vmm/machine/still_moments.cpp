@@ -4,6 +4,7 @@
 #include "vmm/machine/board.h"
 #include "vmm/machine/machine.h"
 #include "vmm/machine/moment_disks.h"
+#include "vmm/machine/state_file.h"
 #include "vmm/state/reader.h"
 #include "vmm/state/writer.h"
 #include "vmm/timeline/moment_memory.h"
@@ -233,14 +234,6 @@ Result<T> tidied(Result<T> outcome, VmConfig const& config, timeline::Timeline& 
     return outcome;
 }
 
-Result<> writeState(std::string const& directory, SavedMachine const& saved)
-{
-    auto const path = fmt::format("{}/{}", directory, savedStateName);
-    TRY(writeFileSynced(path + ".new", state::toText(savedMachineToJson(saved), 1) + "\n"));
-    TRY(renameFile(path + ".new", path));
-    return syncFolder(path);
-}
-
 bool hasVariables(VmConfig const& config)
 {
     return config.firmware == Firmware::Ovmf && !config.firmwareVariables.empty();
@@ -312,7 +305,7 @@ Result<timeline::Moment> Machine::keepSuspended(
         auto const before = [&] {
             auto unasked = state;
             unasked.header.files = saved.header.files;
-            return writeState(directory, unasked);
+            return replaceState(directory, unasked);
         };
         auto const after = [&]() -> Result<> {
             state.header.files = saved.header.files;
@@ -322,9 +315,12 @@ Result<timeline::Moment> Machine::keepSuspended(
                 if (std::ranges::find(state.header.files, one) == state.header.files.end())
                     state.header.files.push_back(std::move(one));
             }
-            return writeState(directory, state);
+            return replaceState(directory, state);
         };
-        return keepStill(timeline, disks, saved, std::move(what), memory, progress, before, after);
+        auto whole = keepStill(timeline, disks, saved, std::move(what), memory, progress, before, after);
+        if (!whole)
+            ignore(after()); // they read as before, and are asked for again
+        return whole;
     }();
     return kept; // what it leaves is tidied when the machine is not suspended any more
 }

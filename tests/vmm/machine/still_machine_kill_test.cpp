@@ -27,12 +27,15 @@ struct Word {
 /// Works on a machine in a process that is killed at it.
 class Worker {
 public:
-    Worker(StillMachine const& machine, unsigned seed, int to)
+    Worker(StillMachine const& machine, bool isSuspended, unsigned seed, int to)
         : m_machine(machine), m_timeline(machine.open()), m_random(seed), m_to(to)
     {
         while (m_timeline->moments().size() < keptMoments)
             keep();
+        if (isSuspended)
+            machine.suspendTo(stateOf(machine));
     }
+    static std::string stateOf(StillMachine const& machine) { return machine.folder + "/state"; }
 
     void say(Word::What what, std::string const& id = {}) const
     {
@@ -45,6 +48,10 @@ public:
     {
         auto const number = static_cast<unsigned>(m_random() % 1000);
         say(Word::What::Kept, tests::must(m_machine.keep(*m_timeline, number)).id);
+    }
+    void keepSuspended()
+    {
+        say(Word::What::Kept, tests::must(Machine::keepSuspended(stateOf(m_machine), *m_timeline, {})).id);
     }
     void go() { tests::must(Machine::goToOff(m_timeline, any())); }
     /// What stands on the file of a moment that has ended is merged with it.
@@ -95,16 +102,20 @@ private:
     int m_to;
 };
 
-using Operation = void (Worker::*)();
+struct Operation {
+    char const* name;
+    void (Worker::*work)();
+    bool isOfSuspended = false;
+};
 
 /// A process does the operation over and over until it is killed. What it has said.
-std::vector<Word> workAndBeKilled(StillMachine const& machine, Operation operation, std::mt19937& random)
+std::vector<Word> workAndBeKilled(StillMachine const& machine, Operation const& operation, std::mt19937& random)
 {
     return tests::workAndBeKilled<Word>(random, longest, [&](unsigned seed, int words) {
-        Worker worker(machine, seed, words);
+        Worker worker(machine, operation.isOfSuspended, seed, words);
         worker.say(Word::What::Ready);
         for (;;)
-            (worker.*operation)();
+            (worker.*operation.work)();
     });
 }
 
@@ -134,24 +145,27 @@ private slots:
     {
         QTest::addColumn<int>("operation");
         for (int i = 0; i < int(operations.size()); ++i)
-            QTest::newRow(operations[unsigned(i)].first) << i;
+            QTest::newRow(operations[unsigned(i)].name) << i;
     }
 
     void killed()
     {
         QFETCH(int, operation);
+        auto const& what = operations[unsigned(operation)];
         QTemporaryDir directory;
         StillMachine const machine(directory.path().toStdString());
         machine.make();
         std::mt19937 random(static_cast<unsigned>(operation) + 1);
         std::set<std::string> ids;
         for (unsigned turn = 0; turn < killsOfEach; ++turn) {
-            for (auto const& word : workAndBeKilled(machine, operations[unsigned(operation)].second, random)) {
+            for (auto const& word : workAndBeKilled(machine, what, random)) {
                 if (word.what == Word::What::Kept)
                     ids.insert(word.id);
                 else if (word.what == Word::What::WillBeEnded)
                     ids.erase(word.id);
             }
+            if (what.isOfSuspended)
+                QCOMPARE(machine.problemOfState(Worker::stateOf(machine)), QString());
             auto const timeline = machine.open();
             machine.comeToRest(timeline);
             QCOMPARE(machine.problem(timeline, ids), QString());
@@ -173,8 +187,9 @@ private slots:
     }
 
 private:
-    static inline std::vector<std::pair<char const*, Operation>> const operations {
+    static inline std::vector<Operation> const operations {
         { "take", &Worker::keep },
+        { "take of a suspended machine", &Worker::keepSuspended, true },
         { "restore", &Worker::go },
         { "delete and merge", &Worker::merge },
         { "prune", &Worker::prune },

@@ -18,14 +18,20 @@
 
 namespace app::control {
 
-vmm::Result<std::string> findMoment(vmm::timeline::Timeline const& timeline, std::string const& wanted)
+vmm::Result<std::string> findMoment(
+    vmm::timeline::Timeline const& timeline, std::string const& wanted, DamagedOnes damagedOnes)
 {
+    auto const begins = [&](std::string const& id) { return wanted.size() >= 4 && id.starts_with(wanted); };
     std::vector<std::string> found;
     for (auto const& moment : timeline.moments()) {
         if (moment.id == wanted)
             return moment.id;
-        if (moment.name == wanted || (wanted.size() >= 4 && moment.id.starts_with(wanted)))
+        if (moment.name == wanted || begins(moment.id))
             found.push_back(moment.id);
+    }
+    for (auto const& damage : timeline.damages()) {
+        if (damagedOnes == DamagedOnes::Too && begins(damage.moment))
+            found.push_back(damage.moment);
     }
     if (found.size() == 1)
         return found.front();
@@ -188,12 +194,12 @@ void list(MachineRunner& machine, Json const& params, Reply const& reply)
 }
 
 /// Calls `then` with the id of the moment that the parameters name.
-void withMoment(
-    MachineRunner& machine, Json const& params, Reply const& reply, std::function<void(std::string const&)> const& then)
+void withMoment(MachineRunner& machine, Json const& params, Reply const& reply,
+    std::function<void(std::string const&)> const& then, DamagedOnes damagedOnes = DamagedOnes::No)
 {
     auto const id = [&]() -> vmm::Result<std::string> {
         auto const timeline = TRY(machine.timeline());
-        return findMoment(*timeline, textIn(params, "moment"));
+        return findMoment(*timeline, textIn(params, "moment"), damagedOnes);
     }();
     if (id)
         then(*id);
@@ -237,7 +243,8 @@ void change(MachineRunner& machine, Json const& params, Reply const& reply)
 
 void end(MachineRunner& machine, Json const& params, Reply const& reply)
 {
-    withMoment(machine, params, reply, [&](std::string const& id) { machine.endMoment(id, plain(reply)); });
+    withMoment(
+        machine, params, reply, [&](std::string const& id) { machine.endMoment(id, plain(reply)); }, DamagedOnes::Too);
 }
 
 /// As a timeline tells how far it is.

@@ -8,9 +8,12 @@
 
 namespace app::control {
 
+/// Moments that cannot be read have no names, and can only be ended.
+enum class DamagedOnes : std::uint8_t { No, Too };
 /// The id of the moment that is told so: by its id, the beginning of it (4 letters at least), or its name, where only
 /// one has that.
-vmm::Result<std::string> findMoment(vmm::timeline::Timeline const& timeline, std::string const& wanted);
+vmm::Result<std::string> findMoment(
+    vmm::timeline::Timeline const& timeline, std::string const& wanted, DamagedOnes damagedOnes = DamagedOnes::No);
 
 /// From the first to the second; without another: what the first has changed since its parent.
 vmm::Result<std::pair<std::string, std::string>> momentsToCompare(
@@ -31,7 +34,7 @@ Json momentDiffToJson(vmm::MomentDiff const& diff, std::string const& before, st
 /// foreseeUsb | moment; without it: of suspending the machine and bringing it back | devices: what becomes of those of
 ///        | | the host's, each id, name, serial, port, attached, outcome (plugged-anew, unplugged, asked, not-here)
 /// change | moment, and of name, note, pinned what shall be otherwise | nothing
-/// end    | moment | nothing
+/// end    | moment, also one that cannot be read | nothing
 /// verify | | damaged
 /// prune  | dryRun: only tell; tiers, budgetBytes: for this once | gone, bytesBefore, bytesAfter, freedBytes,
 ///        | | budgetBytes, overBytes

@@ -67,9 +67,12 @@ void print(Json const& list, Output const& output)
         over == 0                         ? ""
             : list.value("mayThin", true) ? ": " + sizeText(over) + " too much"
                                           : ": " + sizeText(over) + " over it, which only you can free"));
-    for (auto const& damage : list.value("damaged", Json::array()))
+    auto const damaged = list.value("damaged", Json::array());
+    for (auto const& damage : damaged)
         output.text(fmt::format("  {:<9} cannot be read: {}", damage.value("moment", "").substr(0, 8),
             control::errorFromJson(damage["error"]).message()));
+    if (!damaged.empty())
+        output.text("while one cannot be read nothing is given back, for what it needs is not known; delete ends it");
 }
 
 void addDiskCosts(Json& list, MomentOptions const& options, Surroundings& around, Output const& output)

@@ -170,6 +170,33 @@ private slots:
         QCOMPARE(bench.call({ "moment", "verify", "web" }).code, 0);
     }
 
+    /// Which would keep room from being given back for ever.
+    void whatCannotBeReadIsDeleted()
+    {
+        Bench bench;
+        QCOMPARE(bench.call({ "create", "web" }).code, 0);
+        for (auto const* name : { "one", "two" })
+            QCOMPARE(bench.call({ "moment", "take", "web", "--name", name }).code, 0);
+        auto const bad = bench.json({ "moment", "list", "web" })["moments"][0]["id"].toString();
+        auto const folder = bench.store.placesOf(bench.store.find("web")->id).timelineFolder;
+        REQUIRE_OK(writeWholeFile(folder + "/moments/" + bad.toStdString() + ".json", vmm::bytesOf("{}")));
+        auto const damaged = bench.json({ "moment", "list", "web" })["damaged"];
+        QCOMPARE(damaged.toArray().size(), 1);
+        QCOMPARE(damaged[0]["moment"].toString(), bad);
+        QVERIFY(bench.call({ "moment", "list", "web" }).out.contains("nothing is given back"));
+        QCOMPARE(bench.call({ "moment", "prune", "web", "--tiers", "none" }).code, 1);
+        auto const beginning = bad.left(8).toStdString();
+        for (auto const* action : { "restore", "change", "fork", "inspect", "diff" })
+            QCOMPARE(bench.call({ "moment", action, "web", beginning }).code, 1);
+        QCOMPARE(bench.call({ "moment", "verify", "web" }).code, 1);
+        QCOMPARE(bench.call({ "moment", "delete", "web", beginning }).code, 0);
+        QCOMPARE(bench.json({ "moment", "list", "web" })["damaged"].toArray().size(), 0);
+        QCOMPARE(bench.json({ "moment", "list", "web" })["moments"].toArray().size(), 1);
+        QCOMPARE(bench.call({ "moment", "verify", "web" }).code, 0);
+        QCOMPARE(bench.call({ "moment", "prune", "web", "--tiers", "none" }).code, 0);
+        QCOMPARE(bench.call({ "moment", "delete", "web", beginning }).code, 1);
+    }
+
     void twoMomentsAreCompared()
     {
         Bench bench;

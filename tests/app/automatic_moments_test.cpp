@@ -241,6 +241,22 @@ private slots:
         QCOMPARE(bench.runner->state(), SessionState::Running);
     }
 
+    /// No tier lets go of any, and nobody asks for it.
+    void aRunningMachineStaysWithinItsBudget()
+    {
+        Bench bench(5ms);
+        auto policy = every(1);
+        policy.budget = 1;
+        bench.setPolicy(policy);
+        bench.start();
+        for (std::uint8_t round = 1; round < 5; ++round) {
+            bench.works();
+            QTRY_VERIFY(bench.script->moments >= round);
+        }
+        QTRY_COMPARE(bench.reasons(), std::vector { Reason::Automatic }); // which the present came from
+        QCOMPARE(bench.runner->state(), SessionState::Running);
+    }
+
     void whatIsAskedForWaitsForOneKeptUnasked()
     {
         Bench bench(1ms);

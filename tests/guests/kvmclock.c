@@ -1,7 +1,8 @@
 #include "lib/check.h"
 
-/// KVM's clock (Documentation/virt/kvm/x86/msr.rst, "KVM-specific MSRs"): read over and over, it goes on and never
-/// back. Whoever types is told the time of day by it; a jump forward of more than a second is told too.
+/// KVM's clock (Documentation/virt/kvm/x86/msr.rst, "KVM-specific MSRs") and the processor's time stamp counter: read
+/// over and over, both go on and never back. Whoever types is told the time of day by the clock; a jump forward of more
+/// than a second is told too, with its seconds.
 
 static struct __attribute__((packed, aligned(64))) {
     uint32_t volatile version;
@@ -46,17 +47,20 @@ static void timeGoesOn(void)
     EXPECT(clock.version != 0 && clock.multiplier != 0);
     uint64_t const began = wallClock.seconds * (uint64_t)second + wallClock.nanoseconds;
     NOTE("ready");
+    uint64_t ticksBefore = readTsc();
     for (uint64_t before = readClock();;) {
-        uint64_t const time = readClock();
+        int const typed = serialGet(com1); // first, so that a jump is told before the time after it
+        uint64_t const time = readClock(), ticks = readTsc();
         EXPECT(time >= before);
+        EXPECT(ticks >= ticksBefore);
         if (time - before > second)
-            NOTE("jump");
+            NOTE("jump %lu", (time - before) / second);
         before = time;
-        int const typed = serialGet(com1);
+        ticksBefore = ticks;
         if (typed == 'q')
             return;
         if (typed >= 0)
-            NOTE("time %lu", began + readClock());
+            NOTE("time %lu", began + time);
     }
 }
 

@@ -496,6 +496,12 @@ Result<> Timeline::purge(std::string_view id)
     auto const gone = isDamaged ? traceOf(id, list()) : TRY(moment(id));
     if (m_record.goingTo == id)
         return fail(ErrorCode::NotNow, "the machine's disks are on their way to that moment; go there first");
+    // Cut off after the next step it would be the last of a branch, which stays: so that it goes all the same is known
+    // first.
+    if (auto marked = gone; !isDamaged && gone.removedAt == 0) {
+        marked.removedAt = 1;
+        TRY(store(marked));
+    }
     for (auto child : list()) {
         if (child.parent != id)
             continue;

@@ -10,9 +10,12 @@
 #include <QDir>
 #include <QProcess>
 #include <QRegularExpression>
+#include <QScopeGuard>
+#include <QSemaphore>
 #include <QThread>
 #include <csignal>
 #include <fcntl.h>
+#include <future>
 #include <random>
 #include <set>
 #include <sys/wait.h>
@@ -30,6 +33,7 @@ class MomentFaultsTest final : public QObject {
 private slots:
     void initTestCase();
     void memoryAndDisksAreOfOneInstant();
+    void whatIsTouchedLaterIsKeptAsItWas();
     void everyStepOfKeepingCanFail();
     void killedAtAnyInstant();
 };
@@ -149,6 +153,46 @@ void MomentFaultsTest::memoryAndDisksAreOfOneInstant()
         // The one that it had begun may have looked at its pages before.
         QVERIFY2(guest.countsOn(), qPrintable(said(guest)));
     }
+    guest.end();
+    QCOMPARE(guest.problem(), QString());
+}
+
+/// However long the guest runs before the first page is read, compared and compressed: it counts on all the time, and
+/// what it writes to by then, in memory and on its disks, is kept as it was at the instant.
+void MomentFaultsTest::whatIsTouchedLaterIsKeptAsItWas()
+{
+    QSemaphore held, goOn;
+    std::promise<Result<>> promise;
+    auto kept = promise.get_future();
+    Counter guest;
+    auto const endsAnyway = qScopeGuard([&] { goOn.release(); });
+    REQUIRE_OK(guest.start());
+    auto const after = guest.countsOn();
+    QVERIFY2(after, qPrintable(said(guest)));
+    // The picture is asked for once the instant is held.
+    auto const picture = [&]() -> Bytes {
+        held.release();
+        goOn.acquire();
+        return {};
+    };
+    guest.machine().post(command::KeepMoment { guest.timeline(), {}, picture },
+        [&](Result<> outcome) { promise.set_value(std::move(outcome)); });
+    held.acquire();
+    auto const before = guest.countsOn();
+    QVERIFY2(before, qPrintable(said(guest)));
+    for (unsigned line = 0; line < 20; ++line)
+        QVERIFY2(guest.countsOn(), qPrintable(said(guest)));
+    QVERIFY(guest.timeline()->moments().empty());
+    goOn.release();
+    REQUIRE_OK(kept.get());
+
+    guest.clearLines();
+    REQUIRE_OK(guest.goTo(guest.timeline()->present()));
+    auto const first = guest.countsOn();
+    QVERIFY2(first, qPrintable(said(guest)));
+    QVERIFY2(first->first > after->last && first->first <= before->last + turnsPerLine,
+        qPrintable(QString("%1 < %2 <= %3").arg(after->last).arg(first->first).arg(before->last + turnsPerLine)));
+    QVERIFY2(guest.countsOn(), qPrintable(said(guest)));
     guest.end();
     QCOMPARE(guest.problem(), QString());
 }

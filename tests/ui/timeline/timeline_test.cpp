@@ -19,9 +19,15 @@
 #include <QPlainTextEdit>
 #include <QProgressBar>
 #include <QRegularExpression>
+#include <QScopeGuard>
 #include <QSignalSpy>
 #include <QToolButton>
 #include <QTreeWidget>
+#if __has_include(<qpa/qplatformaccessibility.h>)
+#include <private/qguiapplication_p.h>
+#include <qpa/qplatformaccessibility.h>
+#include <qpa/qplatformintegration.h>
+#endif
 
 using tests::button;
 using tests::Desk;
@@ -752,6 +758,49 @@ private slots:
         QVERIFY(now->actionNames().contains("Fork"));
         now->doAction("Keep");
         QVERIFY(scene.has(3));
+    }
+
+    /// Who does not see the axis hears of what a key has changed there: where the focus is, and that a name is another
+    /// one.
+    void aScreenReaderIsToldWhatKeysDo()
+    {
+        Scene scene;
+        QVERIFY(scene.run());
+        scene.keep();
+        scene.keep();
+        scene.axis->setFocus();
+        static QStringList told;
+        told.clear();
+#if __has_include(<qpa/qplatformaccessibility.h>)
+        // As it is where a screen reader runs.
+        auto* platform = QGuiApplicationPrivate::platformIntegration()->accessibility();
+        bool const wasActive = platform->isActive();
+        platform->setActive(true);
+        auto const restored = qScopeGuard([=] { platform->setActive(wasActive); });
+#else
+        QSKIP("CHRONOVISOR-SKIP: Qt's private headers are not installed");
+#endif
+        auto const before = QAccessible::installUpdateHandler([](QAccessibleEvent* event) {
+            auto const* about
+                = qobject_cast<ui::TimelineAxis*>(event->object()) ? event->accessibleInterface() : nullptr;
+            if (about != nullptr && event->type() == QAccessible::Focus)
+                told += "at " + about->text(QAccessible::Name).section(',', 0, 0);
+            if (about != nullptr && event->type() == QAccessible::NameChanged)
+                told += about->text(QAccessible::Name).section(", ", -1);
+        });
+        auto const heard = qScopeGuard([&] { QAccessible::installUpdateHandler(before); });
+        auto const hears = [&](Qt::Key key) {
+            told.clear();
+            scene.key(key);
+            return told;
+        };
+        QCOMPARE(hears(Qt::Key_Left), QStringList("at Moment 2"));
+        QCOMPARE(hears(Qt::Key_Space), QStringList("marked for comparing"));
+        auto const unmarked = hears(Qt::Key_Space);
+        QCOMPARE(unmarked.size(), 1);
+        QVERIFY2(!unmarked[0].contains("marked"), qPrintable(unmarked[0]));
+        QCOMPARE(hears(Qt::Key_Left), QStringList("at Moment 1"));
+        QCOMPARE(hears(Qt::Key_End), QStringList("at Now"));
     }
 
     void wordsForTimes()

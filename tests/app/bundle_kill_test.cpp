@@ -6,7 +6,6 @@
 #include "vmm/base/unique_fd.h"
 
 #include <QDir>
-#include <QElapsedTimer>
 #include <QTemporaryDir>
 #include <ctime>
 #include <fcntl.h>
@@ -14,6 +13,7 @@
 #include <sys/stat.h>
 
 using namespace app;
+using tests::longestOf;
 using tests::StillMachine;
 using vmm::timeline::Timeline;
 
@@ -27,16 +27,6 @@ struct Word {
     enum class What : std::uint8_t { Ready, Made } what;
     char name[37]; // a bundle's, or a machine's uuid
 };
-
-/// How many microseconds a process may work that does so over and over: it comes to an end once or twice, on a busy
-/// host too.
-unsigned longestOf(std::function<void()> const& work)
-{
-    QElapsedTimer timer;
-    timer.start();
-    work();
-    return static_cast<unsigned>(std::max<qint64>(10'000, timer.nsecsElapsed() / 1000 * 5 / 2));
-}
 
 vmm::Result<> anyHost(vmm::CpuFeatures const&)
 {

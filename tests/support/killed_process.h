@@ -1,6 +1,8 @@
 #pragma once
 
+#include <QElapsedTimer>
 #include <QtGlobal>
+#include <algorithm>
 #include <array>
 #include <csignal>
 #include <cstdlib>
@@ -13,6 +15,16 @@
 #include <vector>
 
 namespace tests {
+
+/// How many microseconds a process may work that does so over and over: it comes to an end once or twice, on a busy
+/// host too.
+inline unsigned longestOf(std::function<void()> const& work)
+{
+    QElapsedTimer timer;
+    timer.start();
+    work();
+    return static_cast<unsigned>(std::max<qint64>(10'000, timer.nsecsElapsed() / 1000 * 5 / 2));
+}
 
 /// A process that works, and is killed at a random instant within `longest` microseconds after it has said that it is
 /// ready: all that it has said. `work` has a seed of its own and the descriptor to say its words to; it never returns.

@@ -96,6 +96,25 @@ private slots:
         QCOMPARE(states.at(), QByteArray("old"));
     }
 
+    /// Of a moment that was kept while the machine was suspended: the state is as good as before, and the next suspend
+    /// is no business of it.
+    void halfOfAnotherStateIsKnown()
+    {
+        States states;
+        states.put("", "old");
+        QVERIFY(writeFileSynced(states.place + "/state.json.new", "{"));
+        QVERIFY(holdsSavedMachine(states.place));
+        REQUIRE_OK(checkStateDirectory(states.place));
+        REQUIRE_OK(replaceDirectory(states.place, [](std::string const& fresh) -> Result<> {
+            TRY(writeFileSynced(fresh + "/ram", "new"));
+            return writeFileSynced(fresh + "/state.json", "new");
+        }));
+        QCOMPARE(states.at(), QByteArray("new"));
+        QCOMPARE(
+            QDir(QString::fromStdString(states.place)).entryList(QDir::Files), (QStringList { "ram", "state.json" }));
+        QCOMPARE(states.names(), QStringList("state"));
+    }
+
     void theNextSuspendMendsToo()
     {
         States states;

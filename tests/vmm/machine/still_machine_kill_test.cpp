@@ -1,6 +1,7 @@
 #include "tests/support/killed_process.h"
 #include "tests/support/still_machine.h"
 #include "vmm/base/random.h"
+#include "vmm/base/unique_fd.h"
 #include "vmm/machine/moment_export.h"
 #include "vmm/timeline/thinning.h"
 
@@ -15,7 +16,7 @@ using tests::StillMachine;
 
 namespace {
 
-constexpr unsigned killsOfEach = 40, longest = 25'000; // microseconds that a process may work
+constexpr unsigned killsOfEach = 40;
 constexpr std::size_t keptMoments = 4;
 
 /// What the process says before it is killed.
@@ -109,7 +110,8 @@ struct Operation {
 };
 
 /// A process does the operation over and over until it is killed. What it has said.
-std::vector<Word> workAndBeKilled(StillMachine const& machine, Operation const& operation, std::mt19937& random)
+std::vector<Word> workAndBeKilled(
+    StillMachine const& machine, Operation const& operation, unsigned longest, std::mt19937& random)
 {
     return tests::workAndBeKilled<Word>(random, longest, [&](unsigned seed, int words) {
         Worker worker(machine, operation.isOfSuspended, seed, words);
@@ -157,8 +159,13 @@ private slots:
         machine.make();
         std::mt19937 random(static_cast<unsigned>(operation) + 1);
         std::set<std::string> ids;
+        auto const longest = [&] {
+            UniqueFd const nobody(::open("/dev/null", O_WRONLY | O_CLOEXEC));
+            Worker worker(machine, what.isOfSuspended, 1, nobody.get());
+            return tests::longestOf([&] { (worker.*what.work)(); });
+        }();
         for (unsigned turn = 0; turn < killsOfEach; ++turn) {
-            for (auto const& word : workAndBeKilled(machine, what, random)) {
+            for (auto const& word : workAndBeKilled(machine, what, longest, random)) {
                 if (word.what == Word::What::Kept)
                     ids.insert(word.id);
                 else if (word.what == Word::What::WillBeEnded)

@@ -1,7 +1,7 @@
 /// Plays a tone on a sound device of Linux', or records from one, with nothing but the kernel's own interface:
 ///   tone play DEVICE CHANNELS SECONDS      440 Hz at half of full scale, in the first channel; ends when it was heard
-///   tone record DEVICE CHANNELS SECONDS    tells for how many frames on end the first channel had nothing but that tone,
-///                                          and in how many there was something in another
+///   tone record DEVICE CHANNELS SECONDS    tells for how many frames on end the first channel had nothing but that
+///                                          tone, and in how many there was something in another
 /// A gap of our own making ends it with 3.
 #include <errno.h>
 #include <fcntl.h>

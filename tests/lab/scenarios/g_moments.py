@@ -11,7 +11,7 @@ from scenario import check_equal, lab_test
 from scenarios.a_direct_boot import MIB, Download
 
 # What the guest does all the time: the same number to both disks, as durable as it gets, and then to memory.
-COUNTING = ("setsid sh -c 'n=0; while :; do n=$((n + 1)); for disk in /mnt /second; do echo $n | dd of=$disk/n conv=fsync 2>/dev/null; "
+COUNTING = ("setsid sh -c 'n=$(cat /tmp/n); while :; do n=$((n + 1)); for disk in /mnt /second; do echo $n | dd of=$disk/n conv=fsync 2>/dev/null; "
             "done; echo $n >/tmp/next; mv /tmp/next /tmp/n; done' & counting=$!")
 # The counting ends at once, but not in the middle of a write: what it has begun, a process of its session, it ends.
 STOPPING = "kill $counting; wait $counting; n=0; while kill -0 -$counting 2>/dev/null && [ $n -lt 200 ]; do sleep 0.1; n=$((n + 1)); done"
@@ -30,7 +30,7 @@ class Past:
         subprocess.run(["qemu-img", "convert", "-O", "qcow2", str(second), str(qcow2)], check=True)
         self.machine = lab.linux("lab.net lab.disk=vda", with_past=True, networks=[{}],
                                  disks=[{"path": str(raw), "format": "raw"}, {"path": str(qcow2), "format": "qcow2"}])
-        self.machine.run("mkdir /second; mount -t ext4 /dev/vdb /second")
+        self.machine.run("mkdir /second; mount -t ext4 /dev/vdb /second; echo 0 | tee /mnt/n /second/n >/tmp/n")
         self.count()
 
     def count(self) -> None:

@@ -68,7 +68,7 @@ private:
         return { device.port, device.bus, device.address };
     }
     std::optional<Cause> causeFor(HostUsbEntry const& entry, bool isNew, vmm::Nanoseconds now) const;
-    /// Whether it is left alone for now.
+    /// Whether it is left alone at this look(), and looked at again.
     bool waitsFor(HostUsbEntry const& entry, Cause cause, vmm::Nanoseconds now);
     bool isAskedFor(HostUsbEntry const& entry, vmm::Nanoseconds now) const;
     bool isComingBack(HostUsbEntry const& entry, vmm::Nanoseconds now) const;

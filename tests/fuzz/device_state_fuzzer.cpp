@@ -264,8 +264,8 @@ void withUsb(fuzz::Input& input, unsigned which)
         return plugged(pad);
     }
     case 8: {
+        vmm::UsbKeyboard keyboard("k"); // the controller's end pulls it out
         tests::XhciDriver d;
-        vmm::UsbKeyboard keyboard("k");
         if (!d.controller.plug(0, d.device) || !d.controller.plug(1, keyboard))
             __builtin_trap();
         d.start();

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -41,7 +42,10 @@ template<typename T>
 T loadLittle(ConstByteSpan data)
 {
     T value = 0;
-    std::memcpy(&value, data.data(), data.size() < sizeof value ? data.size() : sizeof value);
+    if (data.size() >= sizeof value)
+        std::memcpy(&value, data.data(), sizeof value);
+    else
+        std::copy(data.begin(), data.end(), writableBytesOf(value).begin());
     return value;
 }
 
@@ -50,10 +54,9 @@ template<typename T>
     requires std::is_integral_v<T>
 void storeLittle(ByteSpan data, T value)
 {
-    auto const length = data.size() < sizeof value ? data.size() : sizeof value;
-    std::memcpy(data.data(), &value, length);
-    if (data.size() > length)
-        std::memset(data.data() + length, 0, data.size() - length);
+    auto const bytes = bytesOf(value);
+    auto const rest = std::copy_n(bytes.begin(), std::min(data.size(), bytes.size()), data.begin());
+    std::fill(rest, data.end(), 0);
 }
 
 template<typename T>

@@ -1426,6 +1426,13 @@
         <comment>a moment</comment>
         <translation>jetzt: etwa %1</translation>
     </message>
+    <message numerus="yes">
+        <source>%n moment(s) cannot be read.</source>
+        <translation>
+            <numerusform>%n Moment lässt sich nicht lesen.</numerusform>
+            <numerusform>%n Momente lassen sich nicht lesen.</numerusform>
+        </translation>
+    </message>
 </context>
 <context>
     <name>ui::NewMachinePage</name>
@@ -2120,6 +2127,18 @@
         <source>The rule for USB devices could not be saved.</source>
         <translation>Die Regel für USB-Geräte konnte nicht gespeichert werden.</translation>
     </message>
+    <message>
+        <source>A moment cannot be read.</source>
+        <translation>Ein Moment lässt sich nicht lesen.</translation>
+    </message>
+    <message>
+        <source>Other moments are not affected. But nothing that deleted moments took is given back until it can be read, or is deleted too.</source>
+        <translation>Andere Momente sind nicht betroffen. Aber der Platz gelöschter Momente wird erst frei, wenn er sich lesen lässt oder auch gelöscht ist.</translation>
+    </message>
+    <message>
+        <source>Delete for good</source>
+        <translation>Endgültig löschen</translation>
+    </message>
 </context>
 <context>
     <name>ui::Reasons</name>
@@ -2516,13 +2535,6 @@
         <source>Keep this moment, and come back to it at any time.</source>
         <translation>Halten Sie diesen Moment fest, und kommen Sie jederzeit zu ihm zurück.</translation>
     </message>
-    <message numerus="yes">
-        <source>%n moment(s) cannot be read; the others are not affected.</source>
-        <translation>
-            <numerusform>%n Moment lässt sich nicht lesen; die anderen sind nicht betroffen.</numerusform>
-            <numerusform>%n Momente lassen sich nicht lesen; die anderen sind nicht betroffen.</numerusform>
-        </translation>
-    </message>
     <message>
         <source>Timeline</source>
         <translation>Zeitleiste</translation>
@@ -2614,6 +2626,14 @@
     <message>
         <source>Moments, their size on the disk, how much memory changed a second between the last of them, and what a moment would take on the disk now</source>
         <translation>Momente, ihre Größe auf der Platte, wie viel Speicher sich zwischen den letzten von ihnen in der Sekunde geändert hat, und was ein Moment jetzt auf der Platte bräuchte</translation>
+    </message>
+    <message>
+        <source>Why?</source>
+        <translation>Warum?</translation>
+    </message>
+    <message>
+        <source>Why moments cannot be read</source>
+        <translation>Warum Momente sich nicht lesen lassen</translation>
     </message>
 </context>
 <context>

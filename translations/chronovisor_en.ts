@@ -112,6 +112,13 @@
             <numerusform>%n moments</numerusform>
         </translation>
     </message>
+    <message numerus="yes">
+        <source>%n moment(s) cannot be read.</source>
+        <translation>
+            <numerusform>%n moment cannot be read.</numerusform>
+            <numerusform>%n moments cannot be read.</numerusform>
+        </translation>
+    </message>
 </context>
 <context>
     <name>ui::NewMachinePage</name>
@@ -177,16 +184,6 @@
         <translation>
             <numerusform>minute</numerusform>
             <numerusform>minutes</numerusform>
-        </translation>
-    </message>
-</context>
-<context>
-    <name>ui::TimelinePanel</name>
-    <message numerus="yes">
-        <source>%n moment(s) cannot be read; the others are not affected.</source>
-        <translation>
-            <numerusform>%n moment cannot be read; the others are not affected.</numerusform>
-            <numerusform>%n moments cannot be read; the others are not affected.</numerusform>
         </translation>
     </message>
 </context>

@@ -158,7 +158,7 @@ vmm::Result<TimelineSession::Reading> TimelineSession::read(MachineRunner const&
     reading.source = TRY(runner.timeline());
     auto const goingTo = TRY(momentOnTheWay(runner.places().timelineFolder));
     reading.isOnItsWay = !goingTo.empty();
-    reading.damaged = static_cast<int>(reading.source->damages().size());
+    reading.damages = reading.source->damages();
     reading.policy = reading.source->policy();
     std::map<QString, MomentEntry> all;
     for (auto const& moment : reading.source->moments()) {
@@ -213,14 +213,16 @@ void TimelineSession::take(vmm::Result<Reading> reading)
     if (std::exchange(m_isOnItsWay, reading->isOnItsWay) != reading->isOnItsWay)
         lookForObstacles();
     if (!isFirst && reading->moments == m_moments && reading->removed == m_removed && reading->present == m_present
-        && reading->damaged == m_damaged && reading->policy == m_policy)
+        && std::ranges::equal(
+            reading->damages, m_damages, {}, &vmm::timeline::Damage::moment, &vmm::timeline::Damage::moment)
+        && reading->policy == m_policy)
         return;
     if (m_present != reading->present)
         beginRunning();
     m_moments = std::move(reading->moments);
     m_removed = std::move(reading->removed);
     m_present = std::move(reading->present);
-    m_damaged = reading->damaged;
+    m_damages = std::move(reading->damages);
     m_policy = std::move(reading->policy);
     m_places.clear();
     for (std::size_t i = 0; i < m_moments.size(); ++i)
@@ -433,6 +435,12 @@ void TimelineSession::remove(QString const& id)
 void TimelineSession::bringBack(QString const& id)
 {
     change(Step::Remove, id, [](auto& timeline, auto const& moment) { return timeline.bringBack(moment); });
+}
+
+void TimelineSession::endDamaged()
+{
+    for (auto const& damage : m_damages)
+        m_runner->endMoment(damage.moment, reporting(Step::Remove, QString::fromStdString(damage.moment)));
 }
 
 void TimelineSession::compare(QString const& one, QString const& other)

@@ -83,8 +83,8 @@ public:
     QString const& present() const { return m_present; }
     /// When the machine keeps moments by itself, how long those stay, and the budget of all.
     TimelinePolicy const& policy() const { return m_policy; }
-    /// How many moments cannot be read.
-    int damaged() const { return m_damaged; }
+    /// The moments that cannot be read, each with the reason.
+    std::vector<vmm::timeline::Damage> const& damages() const { return m_damages; }
     MomentPictures& pictures() { return m_pictures; }
 
     /// What the machine last failed to do for its past without being asked, until it keeps a moment again.
@@ -117,6 +117,8 @@ public:
     void setPinned(QString const& id, bool pinned);
     void remove(QString const& id);
     void bringBack(QString const& id);
+    /// For good: what cannot be read is not brought back.
+    void endDamaged();
     /// The later of the two against the earlier: compared() tells, and then, as that may take long, disksCompared() of
     /// the disks. Ends the one before.
     void compare(QString const& one, QString const& other);
@@ -153,7 +155,7 @@ private:
         MomentPictures::Source source;
         std::vector<MomentEntry> moments, removed;
         QString present;
-        int damaged = 0;
+        std::vector<vmm::timeline::Damage> damages;
         TimelinePolicy policy;
         bool isOnItsWay = false;
     };
@@ -192,7 +194,7 @@ private:
     std::vector<MomentEntry> m_moments, m_removed;
     std::map<QString, std::size_t> m_places; // in m_moments
     QString m_present;
-    int m_damaged = 0;
+    std::vector<vmm::timeline::Damage> m_damages;
     TimelinePolicy m_policy;
     bool m_isOnItsWay = false;
     std::optional<TimelineCosts> m_costs;

@@ -256,6 +256,7 @@ std::function<void()> MachinePage::remedyFor(Remedy remedy, Task task, QString c
     case Remedy::Reset: return [this] { m_session->reset(); };
     case Remedy::Resume: return [this] { m_session->resume(); };
     case Remedy::ShowFolder:
+    case Remedy::DeleteForGood:
     case Remedy::None: break;
     }
     return {};

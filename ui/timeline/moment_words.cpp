@@ -94,6 +94,11 @@ QString momentSpoken(app::MomentEntry const& moment)
     return parts.join(QStringLiteral(", "));
 }
 
+QString unreadableText(std::size_t count)
+{
+    return Words::tr("%n moment(s) cannot be read.", nullptr, static_cast<int>(count));
+}
+
 QString timelineSummary(app::TimelineSession const& timeline)
 {
     if (!timeline.isRead() || timeline.moments().empty())

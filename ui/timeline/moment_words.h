@@ -24,6 +24,8 @@ QString forecastText(app::TimelineSession const& timeline);
 QString whyNotKeep(app::TimelineSession const& timeline, app::SessionState state);
 /// The same of going to another moment.
 QString whyNotGo(app::TimelineSession const& timeline);
+/// Of what lies among the moments and cannot be read.
+QString unreadableText(std::size_t count);
 /// What the machine did not do for its past, and why.
 QString neglectText(app::notice::PastNeglected const& neglected);
 

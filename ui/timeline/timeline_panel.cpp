@@ -38,6 +38,7 @@ TimelinePanel::TimelinePanel(app::VmSession& session, QWidget* parent)
       m_summary(new ElidedLabel(ElidedLabel::Tone::Quiet)),
       m_progress(new QProgressBar),
       m_cancel(new QPushButton),
+      m_unreadable(new QPushButton),
       m_closer(new QToolButton),
       m_farther(new QToolButton),
       m_menu(new QMenu(this))
@@ -101,10 +102,13 @@ void TimelinePanel::makeFooter()
     m_progress->setTextVisible(false);
     m_progress->setRange(0, 1000);
     m_progress->setMaximumWidth(220);
-    m_cancel->setProperty("link", true);
+    m_unreadable->setObjectName(QStringLiteral("unreadable"));
+    for (auto* button : { m_cancel, m_unreadable })
+        button->setProperty("link", true);
     layout->addWidget(m_words, 1);
     layout->addWidget(m_progress, 1);
     layout->addWidget(m_cancel);
+    layout->addWidget(m_unreadable);
     layout->addWidget(m_summary);
     for (auto* button : { m_farther, m_closer }) {
         button->setIconSize({ 14, 14 });
@@ -113,6 +117,7 @@ void TimelinePanel::makeFooter()
     }
     connect(m_cancel, &QPushButton::clicked, this,
         [this] { m_timeline.keeping() ? m_timeline.cancelKeeping() : m_session.cancelJob(); });
+    connect(m_unreadable, &QPushButton::clicked, this, &TimelinePanel::showUnreadable);
     connect(m_closer, &QToolButton::clicked, this, [this] { m_axis->zoomBy(1.5); });
     connect(m_farther, &QToolButton::clicked, this, [this] { m_axis->zoomBy(1 / 1.5); });
 }
@@ -261,6 +266,16 @@ void TimelinePanel::undoRemove()
         m_timeline.bringBack(m_timeline.removed().front().id);
 }
 
+void TimelinePanel::showUnreadable()
+{
+    auto const& damages = m_timeline.damages();
+    if (damages.empty())
+        return; // somebody else was faster
+    auto unreadable = problemFor(Task::ReadMoments, damages.front().error);
+    unreadable.title = unreadableText(damages.size());
+    emit problem(unreadable, [this] { m_timeline.endDamaged(); });
+}
+
 void TimelinePanel::showMenu()
 {
     m_menu->clear();
@@ -297,6 +312,9 @@ void TimelinePanel::showMenu()
     add("moment", tr("Keep this moment"), Qt::Key_M, Request::Keep, whyNotKeep());
     if (m_axis->selectedMoment() == nullptr)
         add("fork", tr("Fork: another machine from now"), Qt::Key_F, Request::Fork, whyNotKeep());
+    if (!m_timeline.damages().empty())
+        m_menu->addAction(
+            icon("warning"), unreadableText(m_timeline.damages().size()), this, &TimelinePanel::showUnreadable);
     auto const rect = m_axis->rectOf(m_axis->selectedIndex());
     m_menu->popup(m_axis->viewport()->mapToGlobal(QPoint(rect.center().x(), rect.center().y())));
 }
@@ -455,6 +473,7 @@ void TimelinePanel::updateFooter()
     m_cancel->setVisible(work.has_value());
     m_progress->setValue(work ? qRound(work->fraction * 1000) : 0);
     auto const* moment = m_axis->selectedMoment();
+    bool const isUnreadable = !m_timeline.damages().empty();
     auto words = m_told;
     if (work)
         words = jobWord(work->name);
@@ -463,10 +482,11 @@ void TimelinePanel::updateFooter()
             = tr("Enter goes back · F forks · Space compares · R renames · N notes · P pins · Del deletes · Esc: now");
     else if (words.isEmpty() && m_timeline.neglected())
         words = neglectText(*m_timeline.neglected());
+    else if (words.isEmpty() && isUnreadable)
+        words = unreadableText(m_timeline.damages().size());
     else if (words.isEmpty() && m_timeline.isRead() && m_timeline.moments().empty())
         words = m_timeline.canKeep() ? tr("Keep this moment, and come back to it at any time.") : tr("No moments yet.");
-    else if (words.isEmpty() && m_timeline.damaged() > 0)
-        words = tr("%n moment(s) cannot be read; the others are not affected.", nullptr, m_timeline.damaged());
+    m_unreadable->setVisible(isUnreadable && !work && moment == nullptr);
     m_progress->setAccessibleName(words);
     m_words->setText(words);
     m_words->setAccessibleName(words);
@@ -509,6 +529,8 @@ void TimelinePanel::updateTexts()
 {
     m_axis->setAccessibleName(tr("Timeline"));
     m_cancel->setText(tr("Cancel"));
+    m_unreadable->setText(tr("Why?"));
+    m_unreadable->setAccessibleName(tr("Why moments cannot be read"));
     auto const tool = [](QToolButton* button, char const* iconName, QString const& help) {
         button->setIcon(icon(QLatin1String(iconName)));
         button->setToolTip(help);

@@ -70,6 +70,7 @@ private:
     void goTo(QString const& id);
     void remove(app::MomentEntry const& moment);
     void undoRemove();
+    void showUnreadable();
     void showMenu();
     void edit(Editing what, app::MomentEntry const& moment);
     void endEditing(bool save);
@@ -95,7 +96,7 @@ private:
     QFrame *m_footer, *m_editor = nullptr;
     ElidedLabel *m_words, *m_summary;
     QProgressBar* m_progress;
-    QPushButton *m_cancel, *m_save = nullptr, *m_dontSave = nullptr;
+    QPushButton *m_cancel, *m_unreadable, *m_save = nullptr, *m_dontSave = nullptr;
     QToolButton *m_closer, *m_farther;
     QLabel* m_editorTitle = nullptr;
     QLineEdit* m_name = nullptr;

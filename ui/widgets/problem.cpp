@@ -37,6 +37,7 @@ public:
         case Task::ReadFile: return tr("This file cannot be used.");
         case Task::SaveScreenshot: return tr("The screenshot could not be saved.");
         case Task::ReadTimeline: return tr("The machine's moments cannot be read.");
+        case Task::ReadMoments: return tr("A moment cannot be read.");
         case Task::KeepMoment: return tr("The moment could not be kept.");
         case Task::GoToMoment: return tr("The machine could not go back to this moment.");
         case Task::ChangeMoment: return tr("The moment could not be changed.");
@@ -92,6 +93,10 @@ public:
 
     static QString advice(Task task, vmm::ErrorCode code)
     {
+        if (task == Task::ReadMoments)
+            return tr(
+                "Other moments are not affected. But nothing that deleted moments took is given back until it can "
+                "be read, or is deleted too.");
         auto const stopped = task == Task::Run || task == Task::Resume;
         switch (code) {
         case vmm::ErrorCode::InvalidArgument: return tr("Check the settings of the machine.");
@@ -138,6 +143,8 @@ public:
 
 Remedy remedyFor(Task task, vmm::ErrorCode code)
 {
+    if (task == Task::ReadMoments)
+        return Remedy::DeleteForGood;
     auto const isStart = task == Task::Start || task == Task::Restore;
     switch (code) {
     case vmm::ErrorCode::Busy:
@@ -202,6 +209,7 @@ QString remedyText(Remedy remedy)
     case Remedy::Reset: return Sentences::tr("Reset");
     case Remedy::Resume: return Sentences::tr("Go on");
     case Remedy::ShowFolder: return Sentences::tr("Show the folder");
+    case Remedy::DeleteForGood: return Sentences::tr("Delete for good");
     }
     return {};
 }

@@ -29,6 +29,7 @@ enum class Task {
     ReadFile,
     SaveScreenshot,
     ReadTimeline,
+    ReadMoments,
     KeepMoment,
     GoToMoment,
     ChangeMoment,
@@ -45,7 +46,18 @@ enum class Task {
 };
 
 /// The button that mends it, where there is one.
-enum class Remedy { None, Retry, ForceEject, StartWithoutCd, ChangeSettings, DiscardState, Reset, Resume, ShowFolder };
+enum class Remedy {
+    None,
+    Retry,
+    ForceEject,
+    StartWithoutCd,
+    ChangeSettings,
+    DiscardState,
+    Reset,
+    Resume,
+    ShowFolder,
+    DeleteForGood
+};
 
 /// An error as a person reads it.
 struct Problem {

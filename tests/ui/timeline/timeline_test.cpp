@@ -19,6 +19,7 @@
 #include <QPlainTextEdit>
 #include <QProgressBar>
 #include <QRegularExpression>
+#include <QSaveFile>
 #include <QScopeGuard>
 #include <QSignalSpy>
 #include <QToolButton>
@@ -581,6 +582,32 @@ private slots:
         scene.axis->setFocus();
         QTest::keySequence(scene.axis, QKeySequence::Undo);
         QVERIFY(scene.has(2));
+    }
+
+    void whatCannotBeReadIsToldAndDeleted()
+    {
+        Scene scene;
+        QTRY_VERIFY(scene.timeline().isRead());
+        auto const bad = scene.keep(), good = scene.keep();
+        QVERIFY(!bad.isEmpty() && !good.isEmpty());
+        auto const unreadable = [&] { return scene.timeline().damages().size(); };
+        auto const* why = scene.page->findChild<QPushButton*>("unreadable");
+        QVERIFY(why->isHidden());
+        auto const folder = scene.library->store().placesOf(scene.id.toStdString()).timelineFolder;
+        QSaveFile record(QString::fromStdString(folder) + "/moments/" + bad + ".json");
+        QVERIFY(record.open(QIODevice::WriteOnly) && record.write("{}") == 2 && record.commit());
+        QTRY_COMPARE(unreadable(), std::size_t(1));
+        QCOMPARE(scene.axis->count(), 1);
+        button(scene.page, "Why?")->click();
+        auto const* bar = scene.page->findChild<ui::MessageBar*>();
+        QVERIFY2(bar->text().contains("cannot be read. A file is damaged"), qPrintable(bar->text()));
+        QVERIFY(bar->text().contains("nothing that deleted moments took is given back"));
+        button(scene.page, "Delete for good")->click();
+        QTRY_COMPARE(unreadable(), std::size_t(0));
+        QVERIFY(why->isHidden());
+        QCOMPARE(scene.axis->count(), 1);
+        QCOMPARE(scene.axis->entry(0).id, good);
+        QVERIFY(!QFile::exists(record.fileName()));
     }
 
     void namesNotesAndPinsByTheKeyboard()

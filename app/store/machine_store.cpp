@@ -11,7 +11,6 @@
 #include "vmm/machine/forked_machine.h"
 #include "vmm/machine/moment_disks.h"
 #include "vmm/machine/saved_machine.h"
-#include "vmm/state/writer.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -22,7 +21,6 @@
 #include <filesystem>
 #include <fmt/format.h>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <set>
 #include <sys/stat.h>
 #include <tuple>
@@ -151,16 +149,12 @@ vmm::Result<> copyCompanions(vmm::VmConfig config, std::string const& from, std:
     return {};
 }
 
-/// The same files in another directory, as they are there: `at` now, `later` by name.
-vmm::Result<> moveSavedFiles(
-    std::vector<vmm::SavedFile>& files, std::string const& from, std::string const& at, std::string const& later)
+/// The same files in another directory, as they are there.
+vmm::Result<> moveSavedFiles(std::vector<vmm::SavedFile>& files, std::string const& from, std::string const& to)
 {
     for (auto& file : files) {
-        if (!isWithin(file.path, from))
-            continue;
-        auto const name = file.path.substr(from.size());
-        file = TRY(vmm::describeFile(file.id, at + name));
-        file.path = later + name;
+        if (isWithin(file.path, from))
+            file = TRY(vmm::describeFile(file.id, to + file.path.substr(from.size())));
     }
     return {};
 }
@@ -516,25 +510,20 @@ vmm::Result<StoredMachine> MachineStore::fork(
     if (!config.firmwareVariables.empty() && !isWithin(config.firmwareVariables, source))
         config.firmwareVariables = workplace + "/nvram.fd"; // which is made from the memory at the first start
     auto const goOn = [&](double part) { return !progress || progress(part); };
-    auto disks = TRY(vmm::forkDisks(original, from, config, as, [&](double part) { return goOn(0.9 * part); }));
-    for (auto* list : { &disks.kept, &disks.loose.disks }) {
-        for (auto& disk : *list)
-            disk.path = directory + disk.path.substr(workplace.size());
-    }
+    auto const disks = TRY(vmm::forkDisks(original, from, config, as, [&](double part) { return goOn(0.9 * part); }));
     TRY(syncDirectory(workplace));
-    // Everything has its place relative to the directory, which is called otherwise when it is whole.
-    for (auto const& place : { source, workplace })
-        makePathsRelative(config, place);
-    makePathsAbsolute(config, directory);
+    // What is written names it all from where it is, for the directory is called otherwise when it is whole.
+    makePathsRelative(config, source);
+    makePathsAbsolute(config, workplace);
 
     std::erase_if(saved.header.files, [&](vmm::SavedFile const& file) {
         auto const* disk = diskOf(config, file.id);
         return disk != nullptr && vmm::followsMoments(*disk);
     });
-    TRY(moveSavedFiles(saved.header.files, source, workplace, directory));
+    TRY(moveSavedFiles(saved.header.files, source, workplace));
     TRY(vmm::changeIdentity(saved, config));
-    auto const state = vmm::state::toText(vmm::savedMachineToJson(saved), 1) + "\n";
     auto const into = TRY(vmm::timeline::openFolder(workplace + "/timeline"));
+    auto const state = vmm::savedMachineText(std::move(saved), into->path());
     TRY(timeline->fork(
         moment, as, state, *into,
         [&](std::uint64_t done, std::uint64_t total) { return goOn(0.9 + 0.1 * double(done) / double(total)); },
@@ -546,7 +535,6 @@ vmm::Result<StoredMachine> MachineStore::fork(
     // What was read belonged to the moment for as long as there was one.
     if (!TRY(lookAtTimeline(placesOf(id).timelineFolder))->moment(moment))
         return vmm::fail(vmm::ErrorCode::NotFound, "the moment was deleted while a machine was made from it");
-    makePathsRelative(config, directory);
     TRY(writeConfig(config, workplace));
     TRY(scaffold.moveTo(directory));
     return load(config.uuid);

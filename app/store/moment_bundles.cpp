@@ -148,8 +148,8 @@ vmm::Result<> settle(
         return syncDirectory(workplace);
     }
     vmm::makePathsAbsolute(saved.config, directory);
-    auto const json = vmm::state::toText(vmm::savedMachineToJson(saved), 1) + "\n";
-    TRY(writeWholeFile(state + "/" + std::string(vmm::savedStateName), vmm::bytesOf(json)));
+    auto const text = vmm::savedMachineText(std::move(saved), directory + "/state");
+    TRY(writeWholeFile(state + "/" + std::string(vmm::savedStateName), vmm::bytesOf(text)));
     TRY(syncDirectory(state));
     return syncDirectory(workplace);
 }

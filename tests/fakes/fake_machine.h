@@ -118,8 +118,7 @@ public:
             [script](std::string const& directory, Listener listener) -> app::MachineFactory::Made {
                 script->note("restore");
                 auto const text = TRY(app::readWholeFile(directory + "/state.json", 1u << 20));
-                auto const json = TRY(vmm::state::parseJson(text));
-                auto const saved = TRY(vmm::savedMachineFromJson(json));
+                auto const saved = TRY(vmm::savedMachineFromText(text, directory));
                 listener(vmm::event::Progress { "restore", 0.5 });
                 return make(saved.config, saved.header.cpu, std::move(listener), script, vmm::RunState::Paused);
             },
@@ -318,7 +317,8 @@ private:
         std::filesystem::create_directories(command.directory);
         auto written = app::writeWholeFile(command.directory + "/ram", vmm::bytesOf("memory"));
         if (written)
-            written = app::writeWholeFile(command.directory + "/state.json", vmm::bytesOf(stateText()));
+            written
+                = app::writeWholeFile(command.directory + "/state.json", vmm::bytesOf(stateText(command.directory)));
         become(command.thenPowerOff && written ? vmm::RunState::Off : m_before);
         answer(done, written);
     }
@@ -342,7 +342,7 @@ private:
             answer(held->second, vmm::fail(vmm::ErrorCode::Cancelled, "keeping was cancelled"));
         answer(done);
     }
-    std::string stateText() const
+    std::string stateText(std::string const& folder) const
     {
         vmm::SavedMachine saved { .config = m_config };
         saved.header.cpu = m_cpu;
@@ -355,7 +355,7 @@ private:
             controller.ports.emplace_back().device = device->identity();
         if (!m_visitors.empty())
             saved.parts.push_back({ "usb0", vmm::state::save(controller) });
-        return vmm::state::toText(vmm::savedMachineToJson(saved));
+        return vmm::savedMachineText(std::move(saved), folder);
     }
     void run(vmm::command::KeepMoment const& command, Completion const& done)
     {
@@ -386,7 +386,7 @@ private:
             }
         };
         auto what = command.what;
-        what.state = stateText();
+        what.state = stateText(command.timeline->path());
         for (auto const& disk : m_config.disks) {
             if (vmm::isUsb(disk.bus) && !disk.readOnly)
                 what.disks.push_back({ disk.id, disk.path, {} });

@@ -16,14 +16,13 @@ using tests::GuestMachine;
 /// Moments of the demo machine, as each release has kept them: whatever has changed since, it goes on from there.
 ///
 /// tests/golden/moments/VERSION has one's timeline and disk, VERSION-everything those of a machine with all devices
-/// that there are; the states name them relative to there. A release adds its own (CONTRIBUTING.md):
+/// that there are; nothing in them says where that was. A release adds its own (CONTRIBUTING.md):
 /// `CHRONOVISOR_REWRITE_GOLDEN=1 build/…/bin/kvm_tests GoldenMomentTest` writes them.
 class GoldenMomentTest final : public QObject {
     Q_OBJECT
 
 private slots:
     void initTestCase();
-    void cleanup() { QDir::setCurrent(QDir::rootPath()); }
     void thisVersionIsWritten_data();
     void thisVersionIsWritten();
     void itGoesOnFromThere_data();
@@ -45,11 +44,14 @@ void copyTree(QString const& from, QString const& to)
     }
 }
 
-/// The guest's folder is where its files are, and where we are: nothing in the state says where that is.
-void enter(GuestMachine& guest)
+std::string pathIn(GuestMachine const& guest, std::string const& name)
 {
-    QVERIFY(QFile::copy(CHRONOVISOR_BINARY "/share/chronovisor/demo.elf", guest.folder() + "/demo.elf"));
-    QVERIFY(QDir::setCurrent(guest.folder()));
+    return guest.folder().toStdString() + "/" + name;
+}
+
+void addKernel(QString const& folder)
+{
+    QVERIFY(QFile::copy(CHRONOVISOR_BINARY "/share/chronovisor/demo.elf", folder + "/demo.elf"));
 }
 
 /// What the demo says when it is asked for its count, which stands in its memory and on its disk; empty: the two do not
@@ -68,12 +70,14 @@ QString count(GuestMachine& guest)
 }
 
 /// What there can be besides; two of some. Not the firmware: the demo comes up without it.
-void addEverything(VmConfig& config)
+void addEverything(GuestMachine& guest)
 {
+    auto& config = guest.config;
     auto const addDisk = [&](DiskBus bus) {
         auto const id = "disk" + std::to_string(config.disks.size());
-        tests::must(createImage(id + ".qcow2", { .size = 64 << 10, .clusterBits = 9 }));
-        config.disks.push_back({ id, id + ".qcow2", DiskFormat::Qcow2, bus });
+        auto const path = pathIn(guest, id + ".qcow2");
+        tests::must(createImage(path, { .size = 64 << 10, .clusterBits = 9 }));
+        config.disks.push_back({ id, path, DiskFormat::Qcow2, bus });
     };
     for (auto const bus : { DiskBus::Virtio, DiskBus::Ahci, DiskBus::Usb, DiskBus::Uas })
         addDisk(bus);
@@ -119,14 +123,15 @@ void GoldenMomentTest::thisVersionIsWritten()
     if (!qEnvironmentVariableIsSet("CHRONOVISOR_REWRITE_GOLDEN"))
         QSKIP("only where golden files are rewritten");
     GuestMachine guest("share/chronovisor/demo.elf");
-    enter(guest);
+    addKernel(guest.folder());
     guest.config.name = "golden";
     guest.config.memoryMiB = 64;
-    guest.config.kernel->kernel = "demo.elf";
-    REQUIRE_OK(createImage("disk0.qcow2", { .size = 1 << 20, .clusterBits = 9 }));
-    guest.config.disks = { { "disk0", "disk0.qcow2", DiskFormat::Qcow2, DiskBus::Virtio, false, 1 } };
+    guest.config.kernel->kernel = pathIn(guest, "demo.elf");
+    auto const path = pathIn(guest, "disk0.qcow2");
+    REQUIRE_OK(createImage(path, { .size = 1 << 20, .clusterBits = 9 }));
+    guest.config.disks = { { "disk0", path, DiskFormat::Qcow2, DiskBus::Virtio, false, 1 } };
     if (hasEverything)
-        addEverything(guest.config);
+        addEverything(guest);
     REQUIRE_OK(guest.start());
     QVERIFY2(guest.waitForLine("Chronovisor demo machine", 20s), qPrintable(said(guest)));
     QVERIFY2(!count(guest).isEmpty(), qPrintable(said(guest)));
@@ -154,7 +159,13 @@ void GoldenMomentTest::itGoesOnFromThere()
     QFETCH(QString, version);
     GuestMachine guest("share/chronovisor/demo.elf");
     copyTree(goldenFolder + "/" + version, guest.folder());
-    enter(guest);
+    // The first ones name their files as if those lay in the timeline's folder.
+    for (auto const& folder : { guest.folder(), guest.folder() + "/timeline" }) {
+        addKernel(folder);
+        for (auto const& disk : QDir(guest.folder()).entryList({ "disk*" }))
+            QVERIFY(
+                QFile::exists(folder + "/" + disk) || QFile::copy(guest.folder() + "/" + disk, folder + "/" + disk));
+    }
     auto const timeline = guest.timeline();
     QVERIFY(timeline->damages().empty());
     QVERIFY(tests::must(timeline->verify()).empty());

@@ -85,7 +85,7 @@ struct StillMachine {
             vmm::storeLittle(ram->bytes().subspan(page * 4096, 8), page + 1);
         must(vmm::replaceDirectory(directory, [&](std::string const& fresh) -> vmm::Result<> {
             saved.header.ram = TRY(vmm::writeRamFile(fresh + "/ram", std::vector { ram.get() }, {}));
-            return vmm::writeFileSynced(fresh + "/state.json", vmm::state::toText(savedMachineToJson(saved), 1));
+            return vmm::writeFileSynced(fresh + "/state.json", vmm::savedMachineText(saved, directory));
         }));
     }
     enum class Asks { AsBefore, MayBe }; ///< Whether the state asks for the disks as they are.

@@ -2,11 +2,8 @@
 #include "vmm/machine/moment_disks.h"
 #include "vmm/machine/pc_machine.h"
 #include "vmm/memory/large_pages.h"
-#include "vmm/state/reader.h"
-#include "vmm/state/writer.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <pthread.h>
 
 /// Keeping the present as a moment, what disks keep for moments that are no more, and disks that take over what is
@@ -83,9 +80,8 @@ Result<event::MomentKept> PcMachine::keep(Job const& job, RamLoader* loader, com
 Result<timeline::Moment> PcMachine::store(
     Job const& job, timeline::Timeline& timeline, timeline::NewMoment& what, Instant& instant)
 {
-    auto const json = savedMachineToJson(instant.saved);
-    TRY_WITHIN("the state could not be read back", savedMachineFromJson(json));
-    what.state = state::toText(json, 1) + "\n";
+    what.state = savedMachineText(instant.saved, timeline.path());
+    TRY_WITHIN("the state could not be read back", savedMachineFromText(what.state, timeline.path()));
     what.time = instant.saved.header.savedAt;
     double told = 0;
     return timeline.take(what, *instant.memory, [&](std::uint64_t bytes, std::uint64_t total) {

@@ -105,9 +105,8 @@ void PcMachine::suspend(command::Suspend const& command, Completion done)
             saved.header.ram = TRY(writeRamFile(fmt::format("{}/{}", fresh, savedRamName), blocks, progress));
             if (std::any_of(m_guards.begin(), m_guards.end(), [](auto const& guard) { return guard->lost(); }))
                 return fail(lostPage());
-            auto const text = state::toText(savedMachineToJson(saved), 1) + "\n";
-            auto const json = TRY_WITHIN("the state could not be read back", state::parseJson(text));
-            auto const readable = TRY_WITHIN("the state could not be read back", savedMachineFromJson(json));
+            auto const text = savedMachineText(saved, directory);
+            auto const readable = TRY_WITHIN("the state could not be read back", savedMachineFromText(text, directory));
             // The names of backing files come out of images, with whatever bytes.
             if (readable.header != saved.header)
                 return fail(ErrorCode::Unsupported, "the path of an image is not UTF-8, and cannot be kept");

@@ -1,5 +1,6 @@
 #include "vmm/machine/saved_machine.h"
 
+#include "vmm/base/relative_path.h"
 #include "vmm/base/unique_fd.h"
 #include "vmm/block/checkpoint_files.h"
 #include "vmm/block/overlay_files.h"
@@ -88,6 +89,13 @@ Result<> checkFormat(Json const& json)
     return {};
 }
 
+void forEachPath(SavedMachine& machine, std::function<void(std::string&)> const& visit)
+{
+    forEachPath(machine.config, visit);
+    for (auto& file : machine.header.files)
+        visit(file.path);
+}
+
 }
 
 Json savedMachineToJson(SavedMachine const& machine)
@@ -125,11 +133,23 @@ Result<SavedMachine> savedMachineFromJson(Json const& json)
     return machine;
 }
 
+std::string savedMachineText(SavedMachine machine, std::string const& folder)
+{
+    forEachPath(machine, [&](std::string& path) { path = relativePath(path, folder); });
+    return state::toText(savedMachineToJson(machine), 1) + "\n";
+}
+
+Result<SavedMachine> savedMachineFromText(std::string_view text, std::string const& folder)
+{
+    auto const json = TRY(state::parseJson(text, stateLimit));
+    auto machine = TRY(savedMachineFromJson(json));
+    forEachPath(machine, [&](std::string& path) { path = absolutePath(path, folder); });
+    return machine;
+}
+
 Result<SavedMachine> savedMachineAt(timeline::Timeline const& timeline, std::string_view moment)
 {
-    auto const text = TRY(timeline.state(moment));
-    auto const json = TRY(state::parseJson(text, timeline::maximumState));
-    return savedMachineFromJson(json);
+    return savedMachineFromText(TRY(timeline.state(moment)), timeline.path());
 }
 
 Result<SavedMachine> readSavedMachine(std::string const& directory)
@@ -137,19 +157,12 @@ Result<SavedMachine> readSavedMachine(std::string const& directory)
     TRY(mendSavedMachine(directory));
     auto const path = fmt::format("{}/{}", directory, savedStateName);
     auto const text = TRY(readTextFile(path, stateLimit));
-    auto const json = TRY_WITHIN(path, state::parseJson(text, stateLimit));
-    auto machine = TRY_WITHIN(path, savedMachineFromJson(json));
+    auto machine = TRY_WITHIN(path, savedMachineFromText(text, directory));
     struct stat status { };
     auto const ram = fmt::format("{}/{}", directory, savedRamName);
     if (::stat(ram.c_str(), &status) != 0)
         return failOs("cannot look at " + ram);
     TRY_WITHIN(ram, checkRamRecord(machine.header.ram, static_cast<std::uint64_t>(status.st_size)));
-    // One that was exported brings its files along, wherever it is put.
-    makePathsAbsolute(machine.config, directory);
-    for (auto& file : machine.header.files) {
-        if (!file.path.empty() && file.path.front() != '/')
-            file.path = directory + "/" + file.path;
-    }
     return machine;
 }
 
@@ -311,7 +324,7 @@ Result<> replaceState(std::string const& directory, SavedMachine const& machine)
     auto const path = fmt::format("{}/{}", directory, savedStateName),
                fresh = fmt::format("{}/{}", directory, freshStateName);
     auto const replaced = [&]() -> Result<> {
-        TRY(writeFileSynced(fresh, state::toText(savedMachineToJson(machine), 1) + "\n"));
+        TRY(writeFileSynced(fresh, savedMachineText(machine, directory)));
         return renameFile(fresh, path);
     }();
     if (!replaced) {

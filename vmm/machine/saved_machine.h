@@ -92,6 +92,11 @@ Result<Section> currentSection(SavedPart const& part);
 Json savedMachineToJson(SavedMachine const& machine);
 Result<SavedMachine> savedMachineFromJson(Json const& json);
 
+/// A state as a file of `folder` has it: with what lies around that folder named from there (relativePath()).
+std::string savedMachineText(SavedMachine machine, std::string const& folder);
+/// What such a file says; relative paths begin in `folder`.
+Result<SavedMachine> savedMachineFromText(std::string_view text, std::string const& folder);
+
 /// What the machine was at a moment, checked as a whole. Its memory is the timeline's.
 Result<SavedMachine> savedMachineAt(timeline::Timeline const& timeline, std::string_view moment);
 

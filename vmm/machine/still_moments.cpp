@@ -5,15 +5,12 @@
 #include "vmm/machine/machine.h"
 #include "vmm/machine/moment_disks.h"
 #include "vmm/machine/state_file.h"
-#include "vmm/state/reader.h"
-#include "vmm/state/writer.h"
 #include "vmm/timeline/moment_memory.h"
 
 #include <algorithm>
 #include <ctime>
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 /// Moments of a machine that is off or suspended: nothing of it runs, so its files are what it is.
 namespace vmm {
@@ -204,8 +201,8 @@ Result<timeline::Moment> keepStill(timeline::Timeline& timeline, StillDisks& dis
 {
     what.id = makeUuid();
     what.time = saved.header.savedAt;
-    what.state = state::toText(savedMachineToJson(saved), 1) + "\n";
-    TRY_WITHIN("the state could not be read back", savedMachineFromJson(savedMachineToJson(saved)));
+    what.state = savedMachineText(saved, timeline.path());
+    TRY_WITHIN("the state could not be read back", savedMachineFromText(what.state, timeline.path()));
     what.disks = TRY(disks.plan(what.id, timeline.moments()));
     TRY(timeline.setLoose({ what.id, what.disks }));
     return [&]() -> Result<timeline::Moment> {
@@ -331,9 +328,7 @@ Result<VmConfig> Machine::goToOff(
     auto const known = TRY(timeline->moment(moment));
     if (known.power != timeline::Power::Off)
         return fail(ErrorCode::InvalidArgument, "the machine was on at that moment");
-    auto const text = TRY(timeline->state(moment));
-    auto const json = TRY(state::parseJson(text));
-    auto const saved = TRY(savedMachineFromJson(json));
+    auto const saved = TRY(savedMachineAt(*timeline, moment));
     TRY(checkFiles(saved.header.files));
     StillDisks disks;
     TRY(disks.open(saved.config));

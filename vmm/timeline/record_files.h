@@ -1,8 +1,10 @@
 #pragma once
 
+#include "vmm/base/relative_path.h"
 #include "vmm/state/reader.h"
 #include "vmm/state/writer.h"
 #include "vmm/timeline/folder.h"
+#include "vmm/timeline/moment.h"
 
 #include <nlohmann/json.hpp>
 
@@ -31,6 +33,36 @@ template<typename T>
 Result<T> readRecord(Folder const& folder, std::string const& name)
 {
     return state::load<T>(TRY(readSection(folder, name)));
+}
+
+inline void forEachDisk(Moment& moment, auto const& visit)
+{
+    for (auto& disk : moment.disks)
+        visit(disk);
+}
+
+inline void forEachDisk(TimelineRecord& record, auto const& visit)
+{
+    for (auto& loose : record.loose) {
+        for (auto& disk : loose.disks)
+            visit(disk);
+    }
+}
+
+/// Its disks as a file of the folder names them.
+template<typename T>
+T asWritten(T record, Folder const& folder)
+{
+    forEachDisk(record, [&](MomentDisk& disk) { disk.path = relativePath(disk.path, folder.path()); });
+    return record;
+}
+
+/// Its disks as we know them.
+template<typename T>
+T asRead(T record, Folder const& folder)
+{
+    forEachDisk(record, [&](MomentDisk& disk) { disk.path = absolutePath(disk.path, folder.path()); });
+    return record;
 }
 
 }

@@ -22,6 +22,16 @@ std::string nameOf(std::string_view id, char const* ending)
     return fmt::format("{}/{}.{}", momentFolder, id, ending);
 }
 
+Result<Moment> readMoment(Folder const& folder, std::string_view id)
+{
+    return asRead(TRY(readRecord<Moment>(folder, nameOf(id, "json"))), folder);
+}
+
+Result<> writeMoment(Folder& folder, Moment const& moment)
+{
+    return writeWhole(folder, nameOf(moment.id, "json"), bytesOf(recordText(asWritten(moment, folder))));
+}
+
 Bytes hashBytes(ConstByteSpan data, std::uint64_t seed)
 {
     auto const hash = XXH3_128bits_withSeed(data.data(), data.size(), seed);
@@ -114,7 +124,7 @@ Result<> Timeline::load()
                 m_workingSets.insert(id);
             continue;
         }
-        auto moment = readRecord<Moment>(*m_folder, nameOf(id, "json"));
+        auto moment = readMoment(*m_folder, id);
         auto const right = [&]() -> Result<> {
             if (!moment)
                 return fail(moment.error());
@@ -301,9 +311,9 @@ Result<> Timeline::writable() const
 
 Result<> Timeline::store(Moment const& moment)
 {
-    auto const written = writeWhole(*m_folder, nameOf(moment.id, "json"), bytesOf(recordText(moment)));
+    auto const written = writeMoment(*m_folder, moment);
     // Where that failed it may still be there, if not for good.
-    auto const there = written ? Result<Moment>(moment) : readRecord<Moment>(*m_folder, nameOf(moment.id, "json"));
+    auto const there = written ? Result<Moment>(moment) : readMoment(*m_folder, moment.id);
     std::lock_guard const lock(m_mutex);
     if (there)
         m_moments[moment.id] = *there;
@@ -479,12 +489,12 @@ Result<Moment> Timeline::fork(std::string_view id, std::string const& as, std::s
     TRY(writeWhole(into, nameOf(as, "state"), bytesOf(state)));
     if (!picture.empty())
         TRY(writeWhole(into, nameOf(as, "png"), picture));
-    TRY(writeWhole(into, nameOf(as, "json"), bytesOf(recordText(forked))));
+    TRY(writeMoment(into, forked));
     // The last one: without its record it is no timeline.
     TimelineRecord record { .seed = m_pages->seed(), .present = {}, .goingTo = as, .loose = {}, .policy = policy() };
     if (!disks.loose.disks.empty())
         record.loose.push_back(disks.loose);
-    TRY(writeWhole(into, recordName, bytesOf(textOf(record))));
+    TRY(writeWhole(into, recordName, bytesOf(textOf(asWritten(record, into)))));
     return forked;
 }
 

@@ -72,6 +72,8 @@ public:
     /// what the packs say; then wasRebuilt().
     static Result<std::unique_ptr<Timeline>> open(std::unique_ptr<Folder> folder, Access access);
 
+    /// Where it is kept, from where a moment's state names its files; empty: nowhere.
+    std::string path() const { return m_folder->path(); }
     /// In the order of their times, those that are removed too.
     std::vector<Moment> moments() const;
     Result<Moment> moment(std::string_view id) const;

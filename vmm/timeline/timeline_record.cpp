@@ -30,7 +30,7 @@ Result<TimelineRecord> readOneRecord(Folder const& folder, char const* name)
     auto const check = std::exchange(record.check, {});
     if (section.version() >= withCheck && check != checkOf(record))
         return fail(ErrorCode::Corrupt, fmt::format("{} is damaged", name));
-    return record;
+    return asRead(std::move(record), folder);
 }
 
 /// Where it is damaged, the copy: at most a step behind, one that nobody has been told of.
@@ -64,7 +64,7 @@ Result<> Timeline::loadRecord()
             return storeRecord(m_record);
         }
         if (auto const copy = readOneRecord(*m_folder, copyName); !copy || *copy != m_record)
-            storeCopy(textOf(m_record));
+            storeCopy(textOf(asWritten(m_record, *m_folder)));
         return {};
     }
     bool const isGone = known.error().code == ErrorCode::NotFound;
@@ -108,7 +108,7 @@ Result<> Timeline::rebuildRecord(Error const& why)
 
 Result<> Timeline::storeRecord(TimelineRecord const& record)
 {
-    auto const text = textOf(record);
+    auto const text = textOf(asWritten(record, *m_folder));
     TRY(writeWhole(*m_folder, recordName, bytesOf(text)));
     storeCopy(text);
     std::lock_guard const lock(m_mutex);

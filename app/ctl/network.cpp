@@ -28,10 +28,26 @@ struct Wiring : Configured {
                        : fmt::format("{} has no network {}", config.name, id));
     }
 
-    vmm::Result<> change(vmm::NetworkConfig const& network, char const* method, Json params, Surroundings& around)
+    vmm::Result<> connect(vmm::NetworkConfig const& network, bool connected, Surroundings& around)
     {
-        if (!owner)
-            return around.store.keepNetwork(config.uuid, network);
+        if (owner)
+            return ask("machine.setCable", network, { { "connected", connected } });
+        return changeHere(config.uuid, around,
+            [&](MachineRunner& runner, auto const& done) { runner.setConnected(network.id, connected, done); });
+    }
+
+    vmm::Result<> forward(
+        vmm::NetworkConfig const& network, std::vector<vmm::PortForward> const& forwards, Surroundings& around)
+    {
+        if (owner)
+            return ask("machine.setForwards", network, { { "forwards", control::forwardsToJson(forwards) } });
+        return changeHere(config.uuid, around,
+            [&](MachineRunner& runner, auto const& done) { runner.setForwards(network.id, forwards, done); });
+    }
+
+private:
+    vmm::Result<> ask(char const* method, vmm::NetworkConfig const& network, Json params)
+    {
         params["machine"] = owner->uuid;
         params["network"] = network.id;
         TRY(owner->client.call(method, std::move(params)));
@@ -52,9 +68,7 @@ int cable(
 {
     auto const outcome = [&]() -> vmm::Result<> {
         auto wiring = TRY(Wiring::of(machine, around));
-        auto* changed = TRY(wiring.network(network));
-        changed->connected = connected;
-        return wiring.change(*changed, "machine.setCable", { { "connected", connected } }, around);
+        return wiring.connect(*TRY(wiring.network(network)), connected, around);
     }();
     return output.answer(outcome);
 }
@@ -64,8 +78,8 @@ int forward(std::string const& machine, std::string const& network, std::string 
 {
     auto const outcome = [&]() -> vmm::Result<Json> {
         auto wiring = TRY(Wiring::of(machine, around));
-        auto* changed = TRY(wiring.network(network));
-        auto& forwards = changed->forwards;
+        auto const* changed = TRY(wiring.network(network));
+        auto forwards = changed->forwards;
         if (text.empty()) {
             for (auto const& one : forwards) {
                 if (!output.json)
@@ -82,9 +96,8 @@ int forward(std::string const& machine, std::string const& network, std::string 
         if (changed->mode != vmm::NetworkMode::User)
             return vmm::fail(vmm::ErrorCode::Unsupported, fmt::format("{} leads nowhere", changed->id));
         remove ? void(forwards.erase(known)) : forwards.push_back(wanted);
-        auto answer = control::forwardsToJson(forwards);
-        TRY(wiring.change(*changed, "machine.setForwards", { { "forwards", answer } }, around));
-        return answer;
+        TRY(wiring.forward(*changed, forwards, around));
+        return control::forwardsToJson(forwards);
     }();
     return outcome ? output.answer({}, *outcome) : output.failed(outcome.error());
 }

@@ -210,28 +210,11 @@ private:
             m_loop.stop();
     }
 
-    /// What the machine has changed by itself, for its next start.
-    vmm::Result<> keep(Notice const& notice) const
-    {
-        auto const id = m_runner->id();
-        if (auto const* medium = std::get_if<notice::MediumChanged>(&notice))
-            return m_around.store.keepMedium(id, medium->drive, medium->path);
-        if (auto const* changed = std::get_if<notice::NetworkChanged>(&notice))
-            return m_around.store.keepNetwork(id, changed->network);
-        if (auto const* usb = std::get_if<notice::PluggedChanged>(&notice))
-            return m_around.store.keepPlugged(id, usb->device, usb->plugged);
-        if (auto const* added = std::get_if<notice::UsbAdded>(&notice))
-            return m_around.store.keepUsbAdded(id, added->device);
-        if (auto const* removed = std::get_if<notice::UsbRemoved>(&notice))
-            return m_around.store.keepUsbRemoved(id, removed->device);
-        if (auto const* changed = std::get_if<notice::ConfigChanged>(&notice))
-            return m_around.store.keepConfig(changed->config);
-        return {};
-    }
-
     void take(Notice const& notice)
     {
-        if (auto const kept = m_subject.isInLibrary ? keep(notice) : vmm::Result<>(); !kept)
+        if (auto const kept
+            = m_subject.isInLibrary ? keepChange(m_around.store, m_runner->id(), notice) : vmm::Result<>();
+            !kept)
             m_output.note(
                 fmt::format("chronoctl: the next start goes without this change: {}", kept.error().message()));
         auto const* change = std::get_if<notice::StateChanged>(&notice);

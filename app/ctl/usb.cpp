@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <fmt/format.h>
-#include <future>
 #include <nlohmann/json.hpp>
 
 namespace app::ctl {
@@ -191,26 +190,6 @@ vmm::Result<> change(UsbOptions const& options, Surroundings& around, Output con
                 rule.name, configured.config.name, usbMatchText(rule.match)));
     }
     return {};
-}
-
-/// What nobody has in memory is changed here, as who has it would, and written.
-template<typename Change>
-vmm::Result<> changeHere(std::string const& machine, Surroundings& around, Change const& change)
-{
-    auto const stored = TRY(around.store.find(machine));
-    vmm::Result<> written;
-    std::promise<vmm::Result<>> answer;
-    auto answered = answer.get_future();
-    MachineRunner runner(stored.config, around.store.placesOf(stored.id), around.factory);
-    runner.addObserver([&](Notice const& notice) {
-        if (auto const* added = std::get_if<notice::UsbAdded>(&notice))
-            written = around.store.keepUsbAdded(stored.id, added->device);
-        if (auto const* removed = std::get_if<notice::UsbRemoved>(&notice))
-            written = around.store.keepUsbRemoved(stored.id, removed->device);
-    });
-    change(runner, [&](vmm::Result<> const& outcome) { answer.set_value(outcome); });
-    TRY(answered.get());
-    return written;
 }
 
 /// One more of the machine's own, whether it runs or not; its id.

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <dlfcn.h>
 #include <fmt/format.h>
+#include <future>
 #include <unistd.h>
 
 namespace app::ctl {
@@ -122,6 +123,40 @@ vmm::Result<Configured> findChangeable(std::string const& machine, Surroundings 
     if (configured.isSuspended)
         return vmm::fail(vmm::ErrorCode::NotNow, fmt::format("{} is suspended", configured.config.name));
     return configured;
+}
+
+vmm::Result<> keepChange(MachineStore& store, std::string const& id, Notice const& notice)
+{
+    if (auto const* medium = std::get_if<notice::MediumChanged>(&notice))
+        return store.keepMedium(id, medium->drive, medium->path);
+    if (auto const* changed = std::get_if<notice::NetworkChanged>(&notice))
+        return store.keepNetwork(id, changed->network);
+    if (auto const* usb = std::get_if<notice::PluggedChanged>(&notice))
+        return store.keepPlugged(id, usb->device, usb->plugged);
+    if (auto const* added = std::get_if<notice::UsbAdded>(&notice))
+        return store.keepUsbAdded(id, added->device);
+    if (auto const* removed = std::get_if<notice::UsbRemoved>(&notice))
+        return store.keepUsbRemoved(id, removed->device);
+    if (auto const* changed = std::get_if<notice::ConfigChanged>(&notice))
+        return store.keepConfig(changed->config);
+    return {};
+}
+
+vmm::Result<> changeHere(std::string const& machine, Surroundings& around,
+    std::function<void(MachineRunner&, MachineRunner::Completion)> const& change)
+{
+    auto const stored = TRY(around.store.find(machine));
+    vmm::Result<> written;
+    std::promise<vmm::Result<>> answer;
+    auto answered = answer.get_future();
+    MachineRunner runner(stored.config, around.store.placesOf(stored.id), around.factory);
+    runner.addObserver([&](Notice const& notice) {
+        if (auto const kept = keepChange(around.store, stored.id, notice); !kept)
+            written = kept;
+    });
+    change(runner, [&](vmm::Result<> const& outcome) { answer.set_value(outcome); });
+    TRY(answered.get());
+    return written;
 }
 
 int create(CreateOptions const& options, Surroundings& around, Output const& output)
@@ -256,8 +291,16 @@ int suspend(std::string const& machine, std::string const& directory, bool keepR
 
 int renewCpu(std::string const& machine, Surroundings& around, Output const& output)
 {
-    auto const stored = around.store.find(machine);
-    auto const renewed = stored ? around.store.renewCpu(stored->id) : vmm::Result<bool>(vmm::fail(stored.error()));
+    auto const renewed = [&]() -> vmm::Result<bool> {
+        auto const id = TRY(around.store.find(machine)).id;
+        // As another model in the settings it is other hardware, which the guest may write down on its disks.
+        if (::access(around.store.placesOf(id).cpuFile.c_str(), F_OK) == 0) {
+            TRY(changeHere(machine, around, [](MachineRunner& runner, auto const& done) {
+                runner.keepUnasked(vmm::timeline::Reason::BeforeChange, done);
+            }));
+        }
+        return around.store.renewCpu(id);
+    }();
     if (!renewed)
         return output.failed(renewed.error());
     if (output.json)

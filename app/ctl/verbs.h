@@ -6,6 +6,7 @@
 #include "vmm/config/usb_config.h"
 #include "vmm/machine/saved_machine.h"
 
+#include <functional>
 #include <optional>
 
 namespace app::ctl {
@@ -156,6 +157,12 @@ struct Configured {
 vmm::Result<Configured> findConfigured(std::string const& machine, Surroundings const& around);
 /// Refuses one that is suspended.
 vmm::Result<Configured> findChangeable(std::string const& machine, Surroundings const& around);
+
+/// What a machine has changed by itself, for its next start.
+vmm::Result<> keepChange(MachineStore& store, std::string const& id, Notice const& notice);
+/// What nobody has in memory is changed here, as who has it would, and written.
+vmm::Result<> changeHere(std::string const& machine, Surroundings& around,
+    std::function<void(MachineRunner&, MachineRunner::Completion)> const& change);
 
 /// Changes `config` as the options say, where each file must be there.
 vmm::Result<> applyHardware(vmm::VmConfig& config, HardwareOptions const& options);

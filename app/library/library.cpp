@@ -27,13 +27,6 @@ QString text(std::string const& utf8)
     return QString::fromStdString(utf8);
 }
 
-bool isOtherHardware(vmm::VmConfig one, vmm::VmConfig const& other)
-{
-    one.name = other.name;
-    one.notes = other.notes;
-    return one != other;
-}
-
 }
 
 struct Library::Private {
@@ -154,13 +147,13 @@ struct Library::Private {
         };
     }
 
-    /// Where the policy of its timeline wants that. The writer waits for it, so that changes stay in their order.
-    static void keepBeforeChange(MachineRunner& runner)
+    /// The writer waits for it, so that changes stay in their order.
+    static void keepBeforeChange(MachineRunner& runner, vmm::VmConfig const& wanted)
     {
         constexpr std::chrono::minutes patience(1); // a machine that ends meanwhile may never answer
         auto const kept = std::make_shared<std::promise<void>>();
         auto answer = kept->get_future();
-        runner.keepUnasked(vmm::timeline::Reason::BeforeChange, [kept](vmm::Result<> const&) { kept->set_value(); });
+        runner.keepBeforeChange(wanted, [kept](vmm::Result<> const&) { kept->set_value(); });
         answer.wait_for(patience);
     }
 
@@ -542,13 +535,11 @@ void Library::changeSettings(
             std::string("the machine is ") + std::string(stateName(changed->runner()->state()))));
     }
     // Nobody can go back to where an image was that is to go for good.
-    auto const before = changed != nullptr && unwanted.empty() && isOtherHardware(changed->config(), config)
-        ? changed->runner()
-        : nullptr;
+    auto const before = changed != nullptr && unwanted.empty() ? changed->runner() : nullptr;
     m_private->write(
         [this, before, config = std::move(config), newDisks = std::move(newDisks), unwanted = std::move(unwanted)] {
             if (before)
-                Private::keepBeforeChange(*before);
+                Private::keepBeforeChange(*before, config);
             return m_store.save(config, newDisks, unwanted);
         },
         std::move(done));
@@ -572,21 +563,7 @@ void Library::changeNotes(QString const& id, QString const& notes, Done<void> do
         std::move(done));
 }
 
-void Library::changeWhileInMemory(vmm::VmConfig wanted, Done<void> done)
-{
-    auto const* changed = session(text(wanted.uuid));
-    bool const isForwarding = changed != nullptr && isInMemory(changed->state())
-        && std::ranges::any_of(wanted.networks, [now = changed->config().networks](auto const& network) {
-               return std::ranges::any_of(
-                   now, [&](auto const& one) { return one.id == network.id && one.forwards != network.forwards; });
-           });
-    if (!isForwarding)
-        return changeNowInMemory(wanted, done);
-    changed->runner()->keepUnasked(vmm::timeline::Reason::BeforeChange,
-        m_private->onOurThread([this, wanted, done](vmm::Result<> const&) { changeNowInMemory(wanted, done); }));
-}
-
-void Library::changeNowInMemory(vmm::VmConfig const& wanted, Done<void> const& done)
+void Library::changeWhileInMemory(vmm::VmConfig const& wanted, Done<void> const& done)
 {
     auto const id = text(wanted.uuid);
     auto* changed = session(id);

@@ -66,7 +66,7 @@ public:
     void changeNotes(QString const& id, QString const& notes, Done<void> done);
     /// The part of `config` that may change while the machine is in memory: name, notes and port forwards. What is in
     /// a CD drive is VmSession's to change.
-    void changeWhileInMemory(vmm::VmConfig config, Done<void> done);
+    void changeWhileInMemory(vmm::VmConfig const& config, Done<void> const& done);
     /// Plugs the cable of a network card in or pulls it out, now and for the next start. Refused while the machine is
     /// suspended.
     void setConnected(QString const& id, QString const& network, bool connected, Done<void> done);
@@ -125,7 +125,6 @@ signals:
 
 private:
     void close(Closing::Way way, int seconds, Done<void> done);
-    void changeNowInMemory(vmm::VmConfig const& wanted, Done<void> const& done);
 
     struct Private;
     MachineStore m_store;

@@ -213,15 +213,8 @@ void MachineRunner::ejectMedium(std::string drive, bool force, Completion done)
 void MachineRunner::setForwards(std::string network, std::vector<vmm::PortForward> forwards, Completion done)
 {
     m_private->post(
-        [this, done, network = std::move(network), forwards = std::move(forwards)] {
-            vmm::command::SetForwards const command { network, forwards };
-            m_private->forward(
-                {}, "change the port forwards of", command, [this, done, command](vmm::Result<> outcome) {
-                    if (outcome)
-                        m_private->changeNetwork(
-                            command.network, [&](vmm::NetworkConfig& changed) { changed.forwards = command.forwards; });
-                    Private::finish(done, std::move(outcome));
-                });
+        [this, done, command = vmm::command::SetForwards { std::move(network), std::move(forwards) }] {
+            m_private->setForwards(command, done);
         },
         done);
 }
@@ -230,12 +223,11 @@ void MachineRunner::setConnected(std::string network, bool connected, Completion
 {
     m_private->post(
         [this, done, command = vmm::command::SetConnected { std::move(network), connected }] {
-            m_private->forward({}, "change a cable of", command, [this, done, command](vmm::Result<> outcome) {
-                if (outcome)
-                    m_private->changeNetwork(
-                        command.network, [&](vmm::NetworkConfig& changed) { changed.connected = command.connected; });
-                Private::finish(done, std::move(outcome));
-            });
+            auto const note = [this, command] {
+                return m_private->changeNetwork(
+                    command.network, [&](vmm::NetworkConfig& changed) { changed.connected = command.connected; });
+            };
+            m_private->changeWhatIsKept("change a cable of", command, note, done);
         },
         done);
 }
@@ -244,11 +236,8 @@ void MachineRunner::setPlugged(std::string device, bool plugged, Completion done
 {
     m_private->post(
         [this, done, command = vmm::command::SetPlugged { std::move(device), plugged }] {
-            m_private->forward({}, "plug a USB device of", command, [this, done, command](vmm::Result<> outcome) {
-                if (outcome)
-                    m_private->changePlugged(command.device, command.plugged);
-                Private::finish(done, std::move(outcome));
-            });
+            auto const note = [this, command] { return m_private->changePlugged(command.device, command.plugged); };
+            m_private->changeWhatIsKept("plug a USB device of", command, note, done);
         },
         done);
 }
@@ -335,7 +324,7 @@ void MachineRunner::Private::takeConfig(vmm::VmConfig const& taken)
         media[cd.id] = cd.path;
 }
 
-void MachineRunner::Private::changeNetwork(
+vmm::Result<> MachineRunner::Private::changeNetwork(
     std::string const& id, std::function<void(vmm::NetworkConfig&)> const& change)
 {
     std::optional<vmm::NetworkConfig> changed;
@@ -350,20 +339,54 @@ void MachineRunner::Private::changeNetwork(
             }
         }
     }
-    if (changed)
-        tell(notice::NetworkChanged { *changed });
+    if (!changed)
+        return vmm::fail(vmm::ErrorCode::NotFound, fmt::format("there is no network card called {}", id));
+    tell(notice::NetworkChanged { *changed });
+    return {};
 }
 
-void MachineRunner::Private::changePlugged(std::string const& device, bool plugged)
+vmm::Result<> MachineRunner::Private::changePlugged(std::string const& device, bool plugged)
 {
+    bool isKnown = false;
     {
         std::lock_guard const guard(configMutex);
         for (auto* one : { &nextConfig, &config }) {
-            if (auto* const mark = vmm::pluggedMark(*one, device))
+            if (auto* const mark = vmm::pluggedMark(*one, device)) {
                 *mark = plugged;
+                isKnown = true;
+            }
         }
     }
+    if (!isKnown)
+        return vmm::fail(vmm::ErrorCode::NotFound, fmt::format("there is no USB device called {}", device));
     tell(notice::PluggedChanged { device, plugged });
+    return {};
+}
+
+void MachineRunner::Private::changeWhatIsKept(
+    std::string_view name, vmm::Command command, std::function<vmm::Result<>()> const& note, Completion const& done)
+{
+    if (!machine && runner.m_state == SessionState::Off)
+        return finish(done, note());
+    forward({}, name, std::move(command),
+        [note, done](vmm::Result<> outcome) { finish(done, outcome ? note() : std::move(outcome)); });
+}
+
+void MachineRunner::Private::setForwards(vmm::command::SetForwards const& command, Completion const& done)
+{
+    auto wanted = runner.config();
+    auto const network = std::ranges::find(wanted.networks, command.network, &vmm::NetworkConfig::id);
+    if (network != wanted.networks.end())
+        network->forwards = command.forwards;
+    if (auto const possible = vmm::checkConfig(wanted); !possible)
+        return finish(done, possible);
+    auto const note = [this, command] {
+        return changeNetwork(
+            command.network, [&](vmm::NetworkConfig& changed) { changed.forwards = command.forwards; });
+    };
+    keepBeforeChange(wanted, [this, command, note, done](vmm::Result<> const&) {
+        changeWhatIsKept("change the port forwards of", command, note, done);
+    });
 }
 
 void MachineRunner::Private::tell(Notice const& notice)

@@ -165,6 +165,9 @@ public:
     /// The same without being asked, where the timeline's policy wants it and there is anything new: of a machine that
     /// is off only before a change, where its disks hold something. `done` hears no error: what it is kept for goes on.
     void keepUnasked(vmm::timeline::Reason reason, Completion done = {});
+    /// keepUnasked() before a change of the settings, where `wanted` differs in more than what the same hand puts back:
+    /// name and notes, cables, media, USB devices, and what of those is plugged in.
+    void keepBeforeChange(vmm::VmConfig wanted, Completion done = {});
     /// Thins the timeline out, and gives back what no moment needs: job "prune". `policy`: for this once; none: the
     /// timeline's own. A machine in memory does so by itself after each of its own moments.
     using PruneDone = std::function<void(vmm::Result<vmm::timeline::Pruned>)>;
@@ -209,11 +212,12 @@ public:
     void cancelKeeping(Completion done = {});
     void insertMedium(std::string drive, std::string path, Completion done = {});
     void ejectMedium(std::string drive, bool force = false, Completion done = {});
-    /// Which ports of the host lead to the guest of a machine in memory.
+    /// Which ports of the host lead to the guest, now and at the next start; of a machine in memory, or one that is
+    /// off. keepBeforeChange() comes before it.
     void setForwards(std::string network, std::vector<vmm::PortForward> forwards, Completion done = {});
-    /// Plugs the cable of a network card of a machine in memory in, or pulls it out.
+    /// Plugs the cable of a network card in, or pulls it out; as setForwards(), but nothing is kept.
     void setConnected(std::string network, bool connected, Completion done = {});
-    /// Plugs a USB device of a machine in memory in, or pulls it out.
+    /// The same for a USB device of the machine's own.
     void setPlugged(std::string device, bool plugged, Completion done = {});
     /// Makes a USB device, or a stick on a disk image, the machine's own, now and for the next start; of a machine in
     /// memory, or one that is off. Its id is made up, and `done` hears it.

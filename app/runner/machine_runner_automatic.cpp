@@ -27,6 +27,21 @@ bool isWanted(Reason reason, Policy const& policy)
     return true;
 }
 
+/// What the same hand puts back that has changed it is left out: names, and what is plugged in and taken out.
+vmm::VmConfig whatIsGoneBackTo(vmm::VmConfig config)
+{
+    config.name.clear();
+    config.notes.clear();
+    config.usbDevices.clear();
+    for (auto& network : config.networks)
+        network.connected = true;
+    for (auto& cd : config.cds)
+        cd.path.clear();
+    for (auto& disk : config.disks)
+        disk.plugged = true;
+    return config;
+}
+
 bool holdsAnything(vmm::DiskConfig const& disk)
 {
     struct stat status { };
@@ -115,6 +130,13 @@ void MachineRunner::Private::keepUnasked(Reason reason, Completion const& done)
             },
             done);
     });
+}
+
+void MachineRunner::Private::keepBeforeChange(vmm::VmConfig const& wanted, Completion const& done)
+{
+    if (whatIsGoneBackTo(wanted) == whatIsGoneBackTo(runner.config()))
+        return finish(done, {});
+    keepUnasked(Reason::BeforeChange, done);
 }
 
 void MachineRunner::Private::couldNotKeep(vmm::Error const& error)
@@ -210,6 +232,11 @@ void MachineRunner::Private::giveBack(Completion const& done)
 void MachineRunner::keepUnasked(Reason reason, Completion done)
 {
     m_private->post([this, reason, done] { m_private->keepUnasked(reason, done); }, done);
+}
+
+void MachineRunner::keepBeforeChange(vmm::VmConfig wanted, Completion done)
+{
+    m_private->post([this, wanted = std::move(wanted), done] { m_private->keepBeforeChange(wanted, done); }, done);
 }
 
 void MachineRunner::prune(std::optional<Policy> policy, PruneDone done)

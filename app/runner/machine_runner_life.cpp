@@ -44,7 +44,7 @@ void MachineRunner::Private::take(vmm::Event const& event, std::uint64_t from)
         post(
             [this, from, what = *removed] {
                 if (from == generation)
-                    what.removed ? usbRemoved(what.device) : changePlugged(what.device, false);
+                    what.removed ? usbRemoved(what.device) : vmm::ignore(changePlugged(what.device, false));
             },
             {});
     } else if (std::holds_alternative<vmm::event::GuestRebooted>(event)) {

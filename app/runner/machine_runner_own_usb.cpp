@@ -129,7 +129,7 @@ void MachineRunner::Private::removeUsb(std::string const& device, Completion con
     forward({}, "remove a USB device from", vmm::command::SetPlugged { device, false },
         [this, device, keepIt](vmm::Result<> const& unplugged) {
             if (unplugged)
-                changePlugged(device, false);
+                vmm::ignore(changePlugged(device, false));
             keepIt(unplugged);
         });
 }

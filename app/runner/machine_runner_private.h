@@ -153,8 +153,12 @@ struct MachineRunner::Private {
     /// With configMutex held.
     void takeConfig(vmm::VmConfig const& taken);
     /// What the machine has taken is the next start's too.
-    void changeNetwork(std::string const& id, std::function<void(vmm::NetworkConfig&)> const& change);
-    void changePlugged(std::string const& device, bool plugged);
+    vmm::Result<> changeNetwork(std::string const& id, std::function<void(vmm::NetworkConfig&)> const& change);
+    vmm::Result<> changePlugged(std::string const& device, bool plugged);
+    /// Has the machine in memory do it, and then `note` it; of a machine that is off there is but the next start.
+    void changeWhatIsKept(std::string_view name, vmm::Command command, std::function<vmm::Result<>()> const& note,
+        Completion const& done);
+    void setForwards(vmm::command::SetForwards const& command, Completion const& done);
     void tell(Notice const& notice);
     void setState(SessionState state, std::optional<vmm::Error> why = {});
     /// Runs `task` on the loop's thread; where there can be no thread, `done` hears why.
@@ -253,6 +257,7 @@ struct MachineRunner::Private {
     void keptAutomatically();
     void followSchedule();
     bool isWorthKeeping(vmm::timeline::Reason reason);
+    void keepBeforeChange(vmm::VmConfig const& wanted, Completion const& done);
     void keepUnasked(vmm::timeline::Reason reason, Completion const& done);
     void couldNotKeep(vmm::Error const& error);
     vmm::Result<vmm::timeline::Pruned> pruneNow(

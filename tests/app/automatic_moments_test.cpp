@@ -4,9 +4,11 @@
 #include "tests/fakes/fake_machine.h"
 #include "tests/fakes/manual_loop.h"
 #include "tests/support/suite.h"
+#include "vmm/base/random.h"
 
 #include <QFile>
 #include <QTemporaryDir>
+#include <algorithm>
 #include <future>
 
 using namespace app;
@@ -98,6 +100,23 @@ struct Bench {
         return reasons;
     }
     void works() { script->cpuNanoseconds += 5'000'000'000; }
+    void hasANetwork()
+    {
+        config.networks = { { "net0", vmm::makeMac(), vmm::NetworkMode::User, {} } };
+        runner->setConfig(config);
+    }
+    vmm::Result<> forward(std::uint16_t port)
+    {
+        auto outcome = wait([&](auto done) {
+            runner->setForwards("net0", { { vmm::Protocol::Tcp, "127.0.0.1", port, 22 } }, done);
+        });
+        runner->drain();
+        return outcome;
+    }
+    std::size_t placeOf(char const* step) const
+    {
+        return std::size_t(std::ranges::find(script->log, step) - script->log.begin());
+    }
 };
 
 }
@@ -361,6 +380,92 @@ private slots:
         QCOMPARE(bench.reasons(), (std::vector { Reason::BeforeChange }));
         QCOMPARE(bench.moments().front().power, vmm::timeline::Power::Off);
         QVERIFY(!MachineLock::owner(bench.path("machine.lock")));
+    }
+
+    void aMachineInMemoryIsKeptBeforeItsForwardsChange()
+    {
+        Bench bench;
+        bench.hasANetwork();
+        bench.start();
+        bench.works();
+        REQUIRE_OK(bench.forward(2222));
+        QVERIFY(bench.placeOf("keep before-change") < bench.placeOf("forwards net0 1"));
+        bench.works();
+        REQUIRE_OK(bench.forward(2222)); // which changes nothing
+        QCOMPARE(bench.reasons(), std::vector { Reason::BeforeChange });
+        REQUIRE_OK(bench.wait([&](auto done) { bench.runner->setConnected("net0", false, done); }));
+        QVERIFY(!bench.forward(0)); // no port
+        QCOMPARE(bench.reasons(), std::vector { Reason::BeforeChange });
+        REQUIRE_OK(bench.wait([&](auto done) { bench.runner->pause(done); }));
+        REQUIRE_OK(bench.forward(2223));
+        QCOMPARE(bench.reasons(), (std::vector { Reason::BeforeChange, Reason::BeforeChange }));
+        QCOMPARE(bench.runner->state(), SessionState::Paused);
+        Policy policy;
+        policy.beforeChange = false;
+        bench.setPolicy(policy);
+        REQUIRE_OK(bench.wait([&](auto done) { bench.runner->resume(done); }));
+        bench.works();
+        REQUIRE_OK(bench.forward(2224));
+        QCOMPARE(bench.moments().size(), std::size_t(2));
+        // It would come back with the forwards that are saved.
+        REQUIRE_OK(bench.wait([&](auto done) { bench.runner->suspend(done); }));
+        bench.setPolicy({});
+        QCOMPARE(bench.forward(2225).error().code, vmm::ErrorCode::NotNow);
+        QCOMPARE(bench.moments().size(), std::size_t(2));
+    }
+
+    void whatCannotBeKeptHoldsNoForwardUp()
+    {
+        Bench bench;
+        bench.hasANetwork();
+        bench.start();
+        bench.works();
+        bench.script->failKeep = vmm::Error { vmm::ErrorCode::NoSpace, "the disk is full", 0 };
+        REQUIRE_OK(bench.forward(2222));
+        QVERIFY(bench.script->has("forwards net0 1"));
+    }
+
+    void aMachineThatIsOffIsKeptBeforeItsForwardsChange()
+    {
+        Bench bench;
+        bench.hasANetwork();
+        REQUIRE_OK(bench.forward(2222)); // it has no disk
+        QVERIFY(!QFile::exists(bench.directory.filePath("timeline")));
+        QFile disk(bench.directory.filePath("disk0.img"));
+        QVERIFY(disk.open(QIODevice::WriteOnly));
+        disk.write(QByteArray(2 << 20, 'x'));
+        disk.close();
+        bench.config.disks.push_back({ "disk0", bench.path("disk0.img"), vmm::DiskFormat::Raw });
+        bench.runner->setConfig(bench.config);
+        REQUIRE_OK(bench.forward(2223));
+        QCOMPARE(bench.reasons(), std::vector { Reason::BeforeChange });
+        QCOMPARE(int(bench.runner->config().networks[0].forwards[0].hostPort), 2223);
+        REQUIRE_OK(bench.wait([&](auto done) { bench.runner->setConnected("net0", false, done); }));
+        QVERIFY(!bench.runner->config().networks[0].connected);
+        QCOMPARE(bench.moments().size(), std::size_t(1));
+        auto const nowhere = [&](auto done) { bench.runner->setConnected("net1", false, done); };
+        QCOMPARE(bench.wait(nowhere).error().code, vmm::ErrorCode::NotFound);
+        QVERIFY(!MachineLock::owner(bench.path("machine.lock")));
+    }
+
+    /// What the same hand puts back that has changed it.
+    void whatIsOnlyPluggedInIsNotGoneBackTo()
+    {
+        Bench bench;
+        bench.hasANetwork();
+        bench.start();
+        bench.works();
+        auto wanted = bench.runner->config();
+        wanted.name = "another";
+        wanted.notes = "of no matter";
+        wanted.networks[0].connected = false;
+        wanted.cds[0].path = bench.path("cd.iso");
+        wanted.usbDevices = { { "usb1", vmm::UsbKind::Keyboard } };
+        REQUIRE_OK(bench.wait([&](auto done) { bench.runner->keepBeforeChange(wanted, done); }));
+        QVERIFY(bench.moments().empty());
+        ++wanted.cpus;
+        REQUIRE_OK(bench.wait([&](auto done) { bench.runner->keepBeforeChange(wanted, done); }));
+        QCOMPARE(bench.reasons(), std::vector { Reason::BeforeChange });
     }
 
     // Thinning out

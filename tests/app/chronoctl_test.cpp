@@ -282,6 +282,48 @@ private slots:
         QVERIFY(network(0).connected);
     }
 
+    /// As the desktop and the socket have it.
+    void aMachineIsKeptBeforeItsForwardsChange()
+    {
+        Bench bench;
+        QCOMPARE(bench.call({ "create", "web", "--net", "user", "--new-disk", "8M" }).code, 0);
+        auto const reasons = [&] {
+            QStringList found;
+            for (auto const& moment : bench.json({ "moment", "list", "web" })["moments"].toArray())
+                found += moment.toObject()["reason"].toString();
+            return found;
+        };
+        vmm::InlineEngine engine;
+        auto const write = [&] {
+            auto const path = tests::must(bench.store.find("web")).config.disks[0].path;
+            auto const image = tests::must(vmm::BlockImage::open(engine, path));
+            tests::must(image->writeSync(0, vmm::Bytes(2u << 20, 7)));
+        };
+        QCOMPARE(bench.call({ "forward", "web", "tcp:2222:22" }).code, 0);
+        QVERIFY(reasons().isEmpty()); // its disk is empty
+        write();
+        QCOMPARE(bench.call({ "cable", "web", "out" }).code, 0);
+        QVERIFY(reasons().isEmpty());
+        QCOMPARE(bench.call({ "forward", "web", "tcp:2222:22", "--remove" }).code, 0);
+        QCOMPARE(reasons(), QStringList { "before-change" });
+        QCOMPARE(bench.call({ "renew-cpu", "web" }).code, 0); // there was none
+        QCOMPARE(reasons().size(), 1);
+
+        Hosting hosting(bench, { "web" });
+        QVERIFY(hosting.isRunning("web"));
+        bench.script->cpuNanoseconds += 5'000'000'000;
+        QCOMPARE(bench.call({ "forward", "web", "tcp:2223:22" }).code, 0);
+        QCOMPARE(reasons(), QStringList({ "before-change", "before-change" }));
+        QCOMPARE(bench.call({ "pause", "web" }).code, 0);
+        bench.script->cpuNanoseconds += 5'000'000'000;
+        QCOMPARE(bench.call({ "forward", "web", "tcp:2223:22", "--remove" }).code, 0);
+        QCOMPARE(reasons().size(), 3);
+        QCOMPARE(bench.call({ "stop", "web" }).code, 0);
+        hosting.end();
+        QCOMPARE(bench.call({ "renew-cpu", "web" }).code, 0); // other hardware
+        QCOMPARE(reasons().size(), 4);
+    }
+
     void usbDevicesComeFromOtherComputers()
     {
         Bench bench;

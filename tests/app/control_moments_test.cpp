@@ -28,7 +28,9 @@ struct Bench {
 
     explicit Bench(SessionState its) : state(its)
     {
-        auto const machine = tests::must(store.create({ tests::exampleConfig("web"), {} }));
+        auto config = tests::exampleConfig("web");
+        config.networks = { { "net0", {}, vmm::NetworkMode::User, {} } };
+        auto const machine = tests::must(store.create({ config, {} }));
         runner
             = std::make_shared<MachineRunner>(machine.config, store.placesOf(machine.id), FakeMachine::factory(script));
         server->setRunners({ runner });
@@ -71,6 +73,10 @@ struct Bench {
         return answer ? vmm::ErrorCode::Internal : answer.error().code;
     }
     Json list() { return call("moment.list", { { "costs", true } })["moments"]; }
+    static Json forwards(int port)
+    {
+        return { { "network", "net0" }, { "forwards", { { { "hostPort", port }, { "guestPort", 22 } } } } };
+    }
     std::vector<std::string> known()
     {
         std::vector<std::string> ids;
@@ -285,6 +291,50 @@ private slots:
             vmm::ErrorCode::NotFound);
         QCOMPARE(bench.runner->state(), bench.state);
         QCOMPARE(bench.known(), before);
+    }
+
+    void inMemoryItIsKeptBeforeItsForwardsChange_data()
+    {
+        QTest::addColumn<SessionState>("state");
+        QTest::addRow("running") << SessionState::Running;
+        QTest::addRow("paused") << SessionState::Paused;
+    }
+
+    void inMemoryItIsKeptBeforeItsForwardsChange()
+    {
+        QFETCH(SessionState, state);
+        Bench bench(state);
+        bench.script->cpuNanoseconds += 5'000'000'000;
+        bench.call("machine.setForwards", Bench::forwards(2222));
+        auto const kept = bench.list();
+        QCOMPARE(kept.size(), 6u);
+        QCOMPARE(kept[5]["reason"].get<std::string>(), "before-change");
+        QCOMPARE(bench.runner->state(), state);
+        bench.call("machine.setCable", { { "network", "net0" }, { "connected", false } });
+        QCOMPARE(bench.known().size(), 6u);
+    }
+
+    void offItIsKeptBeforeItsForwardsChange()
+    {
+        Bench bench(SessionState::Off);
+        QFile disk(bench.directory.filePath("disk0.img"));
+        QVERIFY(disk.open(QIODevice::WriteOnly) && disk.write(QByteArray(2 << 20, 'x')) > 0);
+        disk.close();
+        auto config = bench.runner->config();
+        config.disks = { { "disk0", bench.path("disk0.img"), vmm::DiskFormat::Raw } };
+        bench.runner->setConfig(config);
+        bench.call("machine.setForwards", Bench::forwards(2222));
+        auto const kept = bench.list();
+        QCOMPARE(kept.size(), 6u);
+        QCOMPARE(kept[5]["reason"].get<std::string>(), "before-change");
+        QCOMPARE(int(bench.runner->config().networks[0].forwards[0].hostPort), 2222);
+    }
+
+    void suspendedItKeepsItsForwards()
+    {
+        Bench bench(SessionState::Suspended);
+        QCOMPARE(bench.refusal("machine.setForwards", Bench::forwards(2222)), vmm::ErrorCode::NotNow);
+        QCOMPARE(bench.known(), bench.moments);
     }
 
     void thereIsNoOther()

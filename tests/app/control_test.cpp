@@ -259,7 +259,15 @@ private slots:
     void aNetworkIsChangedOnlyByWhatMakesSense()
     {
         Bench bench;
+        auto config = bench.runner->config();
+        config.networks = { { "net0", vmm::makeMac(), vmm::NetworkMode::User, {} } };
+        bench.runner->setConfig(config);
         auto client = bench.client();
+        // One that is off has but its next start.
+        REQUIRE_OK(client.call("machine.setCable", { { "network", "net0" }, { "connected", false } }));
+        QVERIFY(!bench.runner->config().networks[0].connected);
+        QCOMPARE(client.call("machine.setCable", { { "network", "net1" }, { "connected", false } }).error().code,
+            vmm::ErrorCode::NotFound);
         REQUIRE_OK(client.call("machine.start"));
         for (auto const& params :
             { vmm::Json { { "network", "net0" } }, vmm::Json { { "network", "net0" }, { "connected", 1 } } })

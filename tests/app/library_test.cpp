@@ -299,6 +299,13 @@ private slots:
         auto const& log = bench.script->log;
         QVERIFY(std::find(log.begin(), log.end(), "keep before-change")
             < std::find(log.begin(), log.end(), "forwards net0 1"));
+        QCOMPARE(std::ranges::count(log, "keep before-change"), 1);
+        bench.library.session(id)->pause();
+        QTRY_COMPARE(bench.library.session(id)->state(), SessionState::Paused);
+        bench.script->cpuNanoseconds += 5'000'000'000;
+        config.networks[0].forwards.clear();
+        QVERIFY(change(config));
+        QCOMPARE(std::ranges::count(log, "keep before-change"), 2);
     }
 
     void thePolicyOfAMachineCanBeChanged()

@@ -1,6 +1,8 @@
 #include "tests/images/qemu_tools.h"
+#include "tests/support/asks.h"
 #include "tests/support/checkpoint_story.h"
 #include "tests/support/still_machine.h"
+#include "vmm/block/image_diff.h"
 #include "vmm/machine/disk_costs.h"
 
 #include <QDir>
@@ -94,6 +96,35 @@ private slots:
         auto const file = machine.folder + "/" + first.disks[0].checkpoint.place;
         must(cloneFile(file, machine.folder + "/of somebody"));
         QTRY_COMPARE(costOf(first), (DiskCost { 0, 4 * cluster }));
+    }
+
+    /// To a file system of another kind the kernel copies nothing by itself.
+    void aForkElsewhereIsCopiedAndCancelled()
+    {
+        Mounted const there(QStringLiteral("btrfs"));
+        if (!there.whyNot.isEmpty())
+            QSKIP(qPrintable(there.whyNot));
+        auto const source = there.path().toStdString() + "/disk";
+        must(createImage(source, { .format = ImageFormat::Raw, .size = 64 << 20 }));
+        InlineEngine engine;
+        auto const image = must(BlockImage::open(engine, source, { .format = ImageFormat::Raw }));
+        must(image->writeSync(0, Bytes(20 << 20, 7)));
+        must(image->writeSync(40 << 20, Bytes(4 << 20, 8)));
+        must(image->flushSync());
+        auto const target = there.folder.filePath("fork").toStdString();
+        Asks all;
+        must(copyFile(source, target, [&](auto, auto) { return all.goOn(); }));
+        QVERIFY2(all.count > 3, qPrintable(QString::number(all.count)));
+        auto const copy = must(BlockImage::open(engine, target, { .format = ImageFormat::Raw }));
+        QCOMPARE(must(compareImages(*image, *copy, 1, {})).bytes, 0u);
+        QVERIFY(copy->info().allocatedBytes < 30 << 20);
+        for (auto const at : Asks::toTry(all.count)) {
+            must(removeFile(target));
+            Asks asks { at };
+            auto const cancelled = copyFile(source, target, [&](auto, auto) { return asks.goOn(); });
+            QCOMPARE(cancelled.error().code, ErrorCode::Cancelled);
+            QVERIFY(!existsFile(target));
+        }
     }
 
     void disksFollow_data()

@@ -110,8 +110,12 @@ public:
             options.backing = disk.options.backing;
             auto const image = TRY(BlockImage::open(disk.engine, path, options));
             TRY(image->applySnapshot(checkpoint.id));
-            for (auto const& other : TRY(image->snapshots()))
-                TRY(image->deleteSnapshot(other.id));
+            auto const all = TRY(image->snapshots());
+            for (std::size_t i = 0; i < all.size(); ++i) {
+                if (progress && !progress(i, all.size()))
+                    return fail(ErrorCode::Cancelled, "copying " + disk.path + " was cancelled");
+                TRY(image->deleteSnapshot(all[i].id));
+            }
             return syncFolder(path);
         }();
         if (!made) {
@@ -366,24 +370,36 @@ ImageFormat formatInPlace(std::string const& path, ImageFormat configured)
 
 Result<> copyImage(BlockImage& image, std::string const& path, ImageFormat format, CopyProgress const& progress)
 {
+    constexpr std::uint64_t pieceSize = 1u << 20, granule = 64u << 10, flushEach = 64u << 20;
     TRY(createImage(path, { .format = format, .size = image.size() }));
     auto const copied = [&]() -> Result<> {
         ImageOptions options;
         options.format = format;
         auto const target = TRY(BlockImage::open(image.engine(), path, options));
-        Bytes data(1 << 20);
+        Bytes data(pieceSize);
+        std::uint64_t unflushed = 0;
         for (std::uint64_t offset = 0; offset < image.size();) {
             if (progress && !progress(offset, image.size()))
                 return fail(ErrorCode::Cancelled, "copying " + image.info().path + " was cancelled");
-            ByteSpan const part(data.data(), std::min<std::uint64_t>(data.size(), image.size() - offset));
+            auto const mapping = TRY(image.resolve(offset, image.size() - offset));
+            if (mapping.kind == BlockImage::Mapping::Kind::Zero) {
+                offset += mapping.length;
+                continue;
+            }
+            auto const part = ByteSpan(data).first(std::min(pieceSize, mapping.length));
             TRY(image.readSync(offset, part));
             // Only what is not zero, in the target's own pieces.
-            for (std::size_t at = 0; at < part.size(); at += 64 << 10) {
-                auto const piece = part.subspan(at, std::min<std::size_t>(64 << 10, part.size() - at));
+            for (std::size_t at = 0; at < part.size(); at += granule) {
+                auto const piece = part.subspan(at, std::min<std::size_t>(granule, part.size() - at));
                 if (std::ranges::any_of(piece, [](std::uint8_t byte) { return byte != 0; }))
                     TRY(target->writeSync(offset + at, piece));
             }
             offset += part.size();
+            unflushed += part.size();
+            if (unflushed >= flushEach) { // so that the last flush, which nobody can cancel, is short
+                TRY(target->flushSync());
+                unflushed = 0;
+            }
         }
         return target->flushSync();
     }();

@@ -106,7 +106,7 @@ constexpr std::string_view momentSnapshotName = "Chronovisor";
 /// guess.
 ImageFormat formatInPlace(std::string const& path, ImageFormat configured);
 
-/// A new file of that format with what `image` reads as.
+/// A new file of that format with what `image` reads as. What is nowhere in it is not read.
 Result<> copyImage(BlockImage& image, std::string const& path, ImageFormat format, CopyProgress const& progress = {});
 
 /// Puts the whole file `with` durably in the place of the disk's own, and opens it.

@@ -1,6 +1,8 @@
 #include "vmm/block/checkpoint_files.h"
 
+#include "vmm/base/bytes.h"
 #include "vmm/base/unique_fd.h"
+#include "vmm/base/write_behind.h"
 
 #include <algorithm>
 #include <cstdio>
@@ -45,6 +47,23 @@ Result<> cloneFile(std::string const& from, std::string const& to)
     return fail(std::move(error));
 }
 
+namespace {
+
+/// How much was copied, or as write() has it. The kernel does it where it can, which is not between file systems of two
+/// kinds.
+ssize_t copyPiece(int source, int target, off_t at, std::size_t length)
+{
+    off_t in = at, out = at;
+    auto const copied = ::copy_file_range(source, &in, target, &out, length, 0);
+    if (copied >= 0 || (errno != EXDEV && errno != EINVAL && errno != ENOSYS && errno != EOPNOTSUPP))
+        return copied;
+    Bytes piece(std::min<std::size_t>(length, 1u << 20));
+    auto const got = ::pread(source, piece.data(), piece.size(), at);
+    return got <= 0 ? got : ::pwrite(target, piece.data(), static_cast<std::size_t>(got), at);
+}
+
+}
+
 Result<> copyFile(std::string const& from, std::string const& to, CopyProgress const& progress)
 {
     if (cloneFile(from, to))
@@ -55,7 +74,10 @@ Result<> copyFile(std::string const& from, std::string const& to, CopyProgress c
         struct stat status { };
         if (::fstat(source.get(), &status) != 0 || ::ftruncate(target.get(), status.st_size) != 0)
             return failOs("copying " + from);
+        if (!S_ISREG(status.st_mode))
+            return fail(ErrorCode::Unsupported, from + " is no regular file");
         constexpr off_t step = 8 << 20;
+        WriteBehind behind(target.get());
         for (off_t at = 0; at < status.st_size;) {
             if (progress && !progress(static_cast<std::uint64_t>(at), static_cast<std::uint64_t>(status.st_size)))
                 return fail(ErrorCode::Cancelled, "copying " + from + " was cancelled");
@@ -63,15 +85,15 @@ Result<> copyFile(std::string const& from, std::string const& to, CopyProgress c
             if (data < 0 && errno == ENXIO)
                 break; // only a hole is left
             auto const hole = data < 0 ? -1 : ::lseek(source.get(), data, SEEK_HOLE);
-            off_t in = data, out = data;
-            auto const count = hole < 0 ? -1
-                                        : ::copy_file_range(source.get(), &in, target.get(), &out,
-                                            static_cast<std::size_t>(std::min(hole - data, step)), 0);
+            auto const count = hole < 0
+                ? -1
+                : copyPiece(source.get(), target.get(), data, static_cast<std::size_t>(std::min(hole - data, step)));
             if (count < 0 && errno == EINTR)
                 continue;
             if (count <= 0)
                 return failOs("copying " + from + " to " + to);
             at = data + count;
+            behind.wroteUpTo(static_cast<std::uint64_t>(at));
         }
         if (::fsync(target.get()) != 0)
             return failOs("cannot make " + to + " durable");

@@ -91,6 +91,8 @@ Result<timeline::ForkedDisks> forkDisks(VmConfig const& original, timeline::Mome
             auto const format = TRY_WITHIN(disk.id, method->fork(its, checkpoint, disk.path, goOn));
             disk.format = format == ImageFormat::Raw ? DiskFormat::Raw : DiskFormat::Qcow2;
             TRY_WITHIN(disk.id, appendLoose(disk, made.loose.disks));
+            if (!goOn(1, 1))
+                return fail(ErrorCode::Cancelled, "copying the disks was cancelled");
             made.kept.push_back(TRY_WITHIN(disk.id, keep(disk, as)));
         }
         done += share;

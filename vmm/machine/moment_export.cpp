@@ -1,6 +1,6 @@
 #include "vmm/machine/moment_export.h"
 
-#include "vmm/block/checkpoint_files.h"
+#include "vmm/block/checkpoint.h"
 #include "vmm/block/image.h"
 #include "vmm/machine/past_disk.h"
 #include "vmm/machine/saved_machine.h"
@@ -17,32 +17,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// A new file that reads as `image` does. What is nowhere in it is not read; `goOn` is asked again and again.
-Result<> copyUsed(BlockImage& image, std::string const& path, ImageFormat format, std::function<Result<>()> const& goOn)
-{
-    constexpr std::uint64_t pieceSize = 1u << 20, granule = 64u << 10;
-    TRY(createImage(path, { .format = format, .size = image.size() }));
-    auto const target = TRY(BlockImage::open(image.engine(), path, { .format = format }));
-    Bytes data(pieceSize);
-    for (std::uint64_t at = 0; at < image.size();) {
-        TRY(goOn());
-        auto const mapping = TRY(image.resolve(at, image.size() - at));
-        if (mapping.kind == BlockImage::Mapping::Kind::Zero) {
-            at += mapping.length;
-            continue;
-        }
-        auto const piece = ByteSpan(data).first(std::min(pieceSize, mapping.length));
-        TRY(image.readSync(at, piece));
-        for (std::size_t part = 0; part < piece.size(); part += granule) {
-            auto const bytes = piece.subspan(part, std::min<std::size_t>(granule, piece.size() - part));
-            if (std::ranges::any_of(bytes, [](auto byte) { return byte != 0; }))
-                TRY(target->writeSync(at + part, bytes));
-        }
-        at += piece.size();
-    }
-    return target->flushSync();
-}
-
 /// Puts the files of one moment into a directory, and gives the configuration their new names.
 class FileExport {
 public:
@@ -57,30 +31,29 @@ public:
         m_saved.header.files.clear();
         double const count = static_cast<double>(config.disks.size() + config.cds.size()) + 1;
         double done = 0;
-        m_goOn = [&]() -> Result<> {
-            if (progress && !progress(done / count))
-                return fail(ErrorCode::Cancelled, "exporting the moment was cancelled");
-            return {};
+        m_progress = [&](std::uint64_t part, std::uint64_t whole) {
+            auto const share = whole == 0 ? 0.0 : static_cast<double>(part) / static_cast<double>(whole);
+            return !progress || progress((done + share) / count);
         };
-        auto const step = [&] {
-            auto const goesOn = m_goOn();
-            ++done;
-            return goesOn;
+        auto const goOn = [&]() -> Result<> {
+            return m_progress(0, 1) ? Result<>() : fail(ErrorCode::Cancelled, "exporting the moment was cancelled");
         };
         for (auto& disk : config.disks) {
-            TRY(step());
+            TRY(goOn());
             TRY_WITHIN(disk.id, copyDisk(disk));
+            ++done;
         }
         for (auto& cd : config.cds) {
-            TRY(step());
+            TRY(goOn());
             if (!cd.path.empty())
-                TRY_WITHIN(cd.id, copyFile(cd.id, cd.path, cd.id + ".iso"));
+                TRY_WITHIN(cd.id, copyInto(cd.id, cd.path, cd.id + ".iso"));
+            ++done;
         }
-        TRY(step());
+        TRY(goOn());
         if (config.kernel) {
-            TRY_WITHIN("the kernel", copyFile({}, config.kernel->kernel, "kernel"));
+            TRY_WITHIN("the kernel", copyInto({}, config.kernel->kernel, "kernel"));
             if (!config.kernel->initrd.empty())
-                TRY_WITHIN("the initrd", copyFile({}, config.kernel->initrd, "initrd"));
+                TRY_WITHIN("the initrd", copyInto({}, config.kernel->initrd, "initrd"));
         }
         // Its contents are in the memory, from which the file is made when the machine comes back.
         if (!config.firmwareVariables.empty())
@@ -99,7 +72,7 @@ private:
         auto const image = TRY(openDisk(*engine, disk));
         auto const format = image->info().format;
         auto const name = disk.id + (format == ImageFormat::Raw ? ".img" : ".qcow2");
-        TRY(copyUsed(*image, place(name), format, m_goOn));
+        TRY(copyImage(*image, place(name), format, m_progress));
         disk.path = name;
         disk.format = format == ImageFormat::Raw ? DiskFormat::Raw : DiskFormat::Qcow2;
         disk.backing.clear();
@@ -118,13 +91,9 @@ private:
         return BlockImage::open(engine, disk.path, options);
     }
 
-    Result<> copyFile(std::string const& id, std::string& path, std::string const& name)
+    Result<> copyInto(std::string const& id, std::string& path, std::string const& name)
     {
-        std::error_code problem;
-        fs::copy_file(path, place(name), problem);
-        if (problem)
-            return fail(osError(fmt::format("cannot copy {}", path), problem.value()));
-        TRY(syncFile(place(name)));
+        TRY(copyFile(path, place(name), m_progress));
         path = name;
         return id.empty() ? Result<>() : note(id, name);
     }
@@ -141,7 +110,7 @@ private:
     timeline::Moment const& m_moment;
     SavedMachine& m_saved;
     std::string const m_directory;
-    std::function<Result<>()> m_goOn;
+    CopyProgress m_progress;
 };
 
 /// A disk that is not here can only be one that nobody has vouched for.

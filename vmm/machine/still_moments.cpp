@@ -17,6 +17,11 @@ namespace vmm {
 
 namespace {
 
+Result<> goOn(Machine::StillProgress const& progress)
+{
+    return progress && !progress(0) ? fail(ErrorCode::Cancelled, "keeping the moment was cancelled") : Result<>();
+}
+
 /// The machine's disks that follow, open for this alone.
 class StillDisks {
 public:
@@ -45,9 +50,11 @@ public:
         return planned;
     }
 
-    Result<> take(std::vector<timeline::MomentDisk> const& planned, std::uint64_t guestTime)
+    Result<> take(std::vector<timeline::MomentDisk> const& planned, std::uint64_t guestTime,
+        Machine::StillProgress const& progress)
     {
         return each(planned, [&](CheckpointedDisk& disk, Checkpoint const& checkpoint) -> Result<> {
+            TRY(goOn(progress));
             auto const method = CheckpointMethod::create(checkpoint.way);
             TRY(method->prepare(disk, checkpoint));
             TRY(method->take(disk, checkpoint, snapshotNow(checkpoint.id, guestTime)));
@@ -207,8 +214,9 @@ Result<timeline::Moment> keepStill(timeline::Timeline& timeline, StillDisks& dis
     TRY(timeline.setLoose({ what.id, what.disks }));
     return [&]() -> Result<timeline::Moment> {
         TRY(before());
-        TRY(disks.take(what.disks, static_cast<std::uint64_t>(saved.header.guestTime)));
+        TRY(disks.take(what.disks, static_cast<std::uint64_t>(saved.header.guestTime), progress));
         TRY(after());
+        TRY(goOn(progress)); // there may be no memory that would ask
         return timeline.take(what, memory, [&](std::uint64_t done, std::uint64_t total) {
             return !progress || progress(total == 0 ? 1 : static_cast<double>(done) / static_cast<double>(total));
         });

@@ -26,6 +26,7 @@ Result<Census> Census::of(PageStore const& store, std::vector<std::vector<Memory
 {
     Census census(store, std::move(trees), std::move(how));
     for (auto const number : store.packs()) {
+        TRY(census.goesOn());
         auto const pack = store.pack(number);
         if (!pack)
             continue; // what needs it will say so
@@ -52,6 +53,11 @@ Result<Census> Census::of(PageStore const& store, std::vector<std::vector<Memory
     return of(store, std::move(trees), How {});
 }
 
+Result<> Census::goesOn() const
+{
+    return m_how.goOn && !m_how.goOn() ? fail(ErrorCode::Cancelled, "counting was given up") : Result<>();
+}
+
 /// Those that somebody needs and that can be read.
 Result<> Census::visitNodes(bool upwards, std::function<void(Reference, Node const&)> const& visit)
 {
@@ -69,8 +75,7 @@ Result<> Census::visitNodes(bool upwards, std::function<void(Reference, Node con
             continue;
         auto const parts = (counted.nodeCount + atOnce - 1) / atOnce;
         for (std::uint32_t part = 0; part < parts; ++part) {
-            if (m_how.goOn && !m_how.goOn())
-                return fail(ErrorCode::Cancelled, "counting was given up");
+            TRY(goesOn());
             auto const first = (upwards ? part : parts - 1 - part) * atOnce;
             nodes.assign(std::min(atOnce, counted.nodeCount - first), std::nullopt);
             (*pack)->readNodes(first, nodes);
@@ -220,9 +225,12 @@ Error Census::damageOfPage(Reference page) const
     return { ErrorCode::Corrupt, fmt::format("pack {:08x} {}", page.pack, what), 0 };
 }
 
-Result<std::set<std::uint32_t>> neededPacks(PageStore const& store, std::vector<MemoryRoot> const& roots)
+Result<std::set<std::uint32_t>> neededPacks(
+    PageStore const& store, std::vector<MemoryRoot> const& roots, std::function<bool()> const& goOn)
 {
-    auto const census = TRY(Census::of(store, { roots }));
+    Census::How how;
+    how.goOn = goOn;
+    auto const census = TRY(Census::of(store, { roots }, std::move(how)));
     TRY(census.checkWhole(0));
     std::set<std::uint32_t> packs;
     for (auto const& [number, pack] : census.packs()) {

@@ -94,6 +94,7 @@ private:
         : m_store(store), m_trees(std::move(trees)), m_how(std::move(how))
     {
     }
+    Result<> goesOn() const;
     Result<> visitNodes(bool upwards, std::function<void(Reference, Node const&)> const& visit);
     std::uint32_t together(std::uint32_t known, std::uint32_t owner) const;
     void mark(Reference node, unsigned level, std::uint32_t owner);
@@ -112,7 +113,8 @@ private:
     std::unordered_map<std::uint32_t, Counted*> m_byNumber; // the same, for each reference asks
 };
 
-/// The packs that hold something of that memory. Corrupt where it is not whole.
-Result<std::set<std::uint32_t>> neededPacks(PageStore const& store, std::vector<MemoryRoot> const& roots);
+/// The packs that hold something of that memory. Corrupt where it is not whole, Cancelled where `goOn` says so.
+Result<std::set<std::uint32_t>> neededPacks(
+    PageStore const& store, std::vector<MemoryRoot> const& roots, std::function<bool()> const& goOn = {});
 
 }

@@ -1,6 +1,7 @@
 #include "vmm/timeline/folder.h"
 
 #include "vmm/base/unique_fd.h"
+#include "vmm/base/write_behind.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -58,7 +59,7 @@ private:
 
 class HostNewFile final : public NewFile {
 public:
-    HostNewFile(std::string name, UniqueFd fd) : m_name(std::move(name)), m_fd(std::move(fd)) { }
+    HostNewFile(std::string name, UniqueFd fd) : m_name(std::move(name)), m_fd(std::move(fd)), m_behind(m_fd.get()) { }
 
     Result<> append(ConstByteSpan data) override
     {
@@ -69,7 +70,9 @@ public:
             if (written <= 0)
                 return failOs("cannot write " + m_name);
             data = data.subspan(static_cast<std::size_t>(written));
+            m_size += static_cast<std::uint64_t>(written);
         }
+        m_behind.wroteUpTo(m_size);
         return {};
     }
 
@@ -81,6 +84,8 @@ public:
 private:
     std::string m_name;
     UniqueFd m_fd;
+    WriteBehind m_behind;
+    std::uint64_t m_size = 0;
 };
 
 class HostFolder final : public Folder {
@@ -198,12 +203,14 @@ Result<> writeWhole(Folder& folder, std::string const& name, ConstByteSpan conte
     return writeWhole(folder, name, [&](NewFile& file) { return file.append(contents); });
 }
 
-Result<> copyWhole(StoredFile const& file, Folder& folder, std::string const& name)
+Result<> copyWhole(StoredFile const& file, Folder& folder, std::string const& name, std::function<bool()> const& goOn)
 {
     auto const size = TRY(file.size());
     return writeWhole(folder, name, [&](NewFile& copy) -> Result<> {
         Bytes piece;
         for (std::uint64_t offset = 0; offset < size; offset += piece.size()) {
+            if (!goOn())
+                return fail(ErrorCode::Cancelled, "copying " + name + " was cancelled");
             piece.resize(std::min<std::uint64_t>(1 << 20, size - offset));
             TRY(file.read(offset, piece));
             TRY(copy.append(piece));

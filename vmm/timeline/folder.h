@@ -58,8 +58,8 @@ Result<std::unique_ptr<Folder>> openFolder(std::string path);
 
 /// Writes `name` whole, durable, in place of what was there: either this or that is there after a crash.
 Result<> writeWhole(Folder& folder, std::string const& name, ConstByteSpan contents);
-/// The same with what another file holds.
-Result<> copyWhole(StoredFile const& file, Folder& folder, std::string const& name);
+/// The same with what another file holds. Cancelled where `goOn` says so.
+Result<> copyWhole(StoredFile const& file, Folder& folder, std::string const& name, std::function<bool()> const& goOn);
 /// Corrupt where it is longer than `limit`.
 Result<Bytes> readWhole(Folder const& folder, std::string const& name, std::uint64_t limit);
 

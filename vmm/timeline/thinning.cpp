@@ -110,14 +110,15 @@ BudgetPlan keepBudget(
     return plan;
 }
 
-Result<ThinningPlan> planThinning(Timeline const& timeline, Policy const& policy, std::uint64_t now)
+Result<ThinningPlan> planThinning(
+    Timeline const& timeline, Policy const& policy, std::uint64_t now, std::function<bool()> const& goOn)
 {
     auto const thinning = thin(pastOf(timeline, now), policy);
     std::vector<std::string> order;
     for (auto const& moment : thinning.going)
         order.push_back(moment.id);
     order.insert(order.end(), thinning.spare.begin(), thinning.spare.end());
-    auto const freed = TRY(timeline.freed(order));
+    auto const freed = TRY(timeline.freed(order, goOn));
     auto const spare = freed.each.begin() + static_cast<std::ptrdiff_t>(thinning.going.size());
     auto const atOnce = std::accumulate(freed.each.begin(), spare, freed.first);
     auto const budget
@@ -164,7 +165,7 @@ Result<Pruned> prune(
     bool hasGone = true;
     for (unsigned round = 0; hasGone; ++round) {
         hasGone = false;
-        auto const plan = TRY(planThinning(timeline, policy, now));
+        auto const plan = TRY(planThinning(timeline, policy, now, [&] { return goOn(progress, 0, 1); }));
         if (round == 0)
             pruned.bytesBefore = plan.bytes;
         for (auto const& going : plan.going) {

@@ -67,7 +67,8 @@ struct ThinningPlan {
     std::uint64_t over = 0;                  ///< as BudgetPlan has it
 };
 /// Refuses what Timeline::freed() does.
-Result<ThinningPlan> planThinning(Timeline const& timeline, Policy const& policy, std::uint64_t now);
+Result<ThinningPlan> planThinning(
+    Timeline const& timeline, Policy const& policy, std::uint64_t now, std::function<bool()> const& goOn = {});
 
 /// Whether that one would still go, should the past have changed since the plan was made: a person may have pinned it.
 bool isStillGoing(Timeline const& timeline, ThinnedMoment const& planned);

@@ -466,17 +466,20 @@ Result<Moment> Timeline::fork(std::string_view id, std::string const& as, std::s
     if (!TRY(into.list(momentFolder)).empty() || !TRY(into.list(packFolder)).empty())
         return fail(ErrorCode::AlreadyExists, "there is a timeline already");
     auto const picture = TRY(this->picture(id));
-    auto const packs = TRY_WITHIN(fmt::format("the moment {} is damaged", id), neededPacks(*m_pages, forked.memory));
-    std::uint64_t done = 0;
+    std::uint64_t done = 0, total = 1;
+    auto const mayGoOn = [&] { return goOn(progress, done, total); };
+    auto const packs = TRY_WITHIN(fmt::format("the moment {}", id), neededPacks(*m_pages, forked.memory, mayGoOn));
+    total = packs.size();
     for (auto const number : packs) {
-        if (!goOn(progress, done++, packs.size()))
+        if (!mayGoOn())
             return fail(cancelled("making another machine was cancelled"));
         auto const pack = TRY(m_pages->pack(number));
         auto const linked = into.link(pack->file(), packName(number));
         if (!linked && linked.error().code != ErrorCode::Unsupported)
             return fail(linked.error());
         if (!linked)
-            TRY(copyWhole(pack->file(), into, packName(number)));
+            TRY(copyWhole(pack->file(), into, packName(number), mayGoOn));
+        ++done;
     }
     TRY(into.sync(packFolder));
 
@@ -649,7 +652,7 @@ Result<> addGivenBack(
 
 }
 
-Result<Freed> Timeline::freed(std::vector<std::string> const& order) const
+Result<Freed> Timeline::freed(std::vector<std::string> const& order, std::function<bool()> const& goOn) const
 {
     std::shared_lock const storing(m_storing);
     TRY(readable());
@@ -666,6 +669,7 @@ Result<Freed> Timeline::freed(std::vector<std::string> const& order) const
         trees.push_back(*roots);
     Census::How how;
     how.shared = Census::Shared::Last;
+    how.goOn = goOn;
     auto const census = TRY(Census::of(*m_pages, std::move(trees), std::move(how)));
 
     Freed freed;
@@ -837,6 +841,7 @@ Result<std::vector<Damage>> Timeline::verify(Progress const& progress) const
         }
         ++done;
     }
+    how.goOn = [&] { return goOn(progress, done, packs.size()); };
     auto const census = TRY(Census::of(*m_pages, treesOf(moments), std::move(how)));
     for (std::size_t i = 0; i < moments.size(); ++i) {
         auto const& moment = moments[i];

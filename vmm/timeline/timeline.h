@@ -141,8 +141,9 @@ public:
     /// Reads the trees of all moments.
     Result<Usage> usage() const;
     /// What each of these moments gives back once it and those before it are purged and swept away. Reads all trees
-    /// once. Refuses what sweep() would: a plan that cannot come true costs moments for nothing.
-    Result<Freed> freed(std::vector<std::string> const& order) const;
+    /// once, for as long as `goOn` says so. Refuses what sweep() would: a plan that cannot come true costs moments for
+    /// nothing.
+    Result<Freed> freed(std::vector<std::string> const& order, std::function<bool()> const& goOn = {}) const;
     /// Gives back what no moment needs. Refuses while a moment's tree cannot be read, for what it needs is not known.
     /// A moment that is to be taken does not wait for it: it goes before, and this begins anew.
     Result<> sweep(Progress const& progress = {});

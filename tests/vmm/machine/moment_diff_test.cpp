@@ -1,5 +1,6 @@
 #include "tests/fakes/fake_folder.h"
 #include "tests/fakes/fake_memory.h"
+#include "tests/support/asks.h"
 #include "tests/support/suite.h"
 #include "vmm/base/random.h"
 #include "vmm/block/image.h"
@@ -113,7 +114,16 @@ private slots:
             moments.push_back(tests::must(past.timeline->take(what, past.memory, {})).id);
             REQUIRE_OK(image->takeSnapshot({ .id = what.id }));
         }
-        auto const diff = tests::must(compareMoments(*past.timeline, moments[0], moments[1]));
+        tests::Asks all;
+        auto const asking
+            = [](tests::Asks& asks) { return [&asks](std::uint64_t, std::uint64_t) { return asks.goOn(); }; };
+        auto const diff = tests::must(compareMoments(*past.timeline, moments[0], moments[1], {}, asking(all)));
+        QVERIFY2(all.count > 2, qPrintable(QString::number(all.count)));
+        for (auto const at : tests::Asks::toTry(all.count)) {
+            tests::Asks asks { at };
+            QCOMPARE(compareMoments(*past.timeline, moments[0], moments[1], {}, asking(asks)).error().code,
+                ErrorCode::Cancelled);
+        }
         QCOMPARE(diff.disks.size(), 1u);
         QCOMPARE(diff.disks[0].id, "disk0");
         QCOMPARE(diff.disks[0].problem, "");

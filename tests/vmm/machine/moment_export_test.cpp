@@ -2,6 +2,7 @@
 #include "tests/fakes/fake_memory.h"
 #include "tests/support/suite.h"
 #include "vmm/base/random.h"
+#include "vmm/block/checkpoint_files.h"
 #include "vmm/block/image.h"
 #include "vmm/devices/uart_16550.h"
 #include "vmm/machine/moment_export.h"
@@ -133,6 +134,23 @@ private slots:
         QCOMPARE(QDir(past.directory.filePath("out")).entryList(QDir::Files), (QStringList { "ram", "state.json" }));
         QCOMPARE(saved.config, past.machine.config);
         QVERIFY(!checkFiles(saved.header.files));
+    }
+
+    /// A CD is as long as a disk, and so is one disk of several.
+    void theWayIsToldWithinEachFile()
+    {
+        Past past;
+        past.write("cd.iso", QByteArray(24 * mib, 'c'));
+        past.writeToDisk(1);
+        auto const moment = past.keep();
+        unsigned withinTheCd = 0;
+        REQUIRE_OK(past.exported(moment, ExportFiles::All, [&](double part) {
+            withinTheCd += part > 0.5 * 1 / 4 && part < 0.5 * 2 / 4; // the second of four, of half the way
+            return true;
+        }));
+        // Where the file system shares blocks there is no way to go.
+        auto const shares = cloneFile(past.path("cd.iso"), past.path("clone")).has_value();
+        QVERIFY2(shares || withinTheCd >= 2, qPrintable(QString::number(withinTheCd)));
     }
 
     void nothingIsLeftOrReplaced()

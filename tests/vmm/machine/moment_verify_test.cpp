@@ -1,3 +1,4 @@
+#include "tests/support/asks.h"
 #include "tests/support/suite.h"
 #include "vmm/block/image.h"
 #include "vmm/machine/machine.h"
@@ -85,8 +86,15 @@ private slots:
     void itIsCancelled()
     {
         Past const past;
-        auto const cancelled = verifyDisks(*past.timeline, [](std::uint64_t, std::uint64_t) { return false; });
-        QCOMPARE(cancelled.error().code, ErrorCode::Cancelled);
+        tests::Asks all;
+        auto const asking
+            = [](tests::Asks& asks) { return [&asks](std::uint64_t, std::uint64_t) { return asks.goOn(); }; };
+        REQUIRE_OK(verifyDisks(*past.timeline, asking(all)));
+        QVERIFY2(all.count > 8, qPrintable(QString::number(all.count)));
+        for (auto const at : tests::Asks::toTry(all.count)) {
+            tests::Asks asks { at };
+            QCOMPARE(verifyDisks(*past.timeline, asking(asks)).error().code, ErrorCode::Cancelled);
+        }
     }
 };
 

@@ -18,6 +18,16 @@ TarProblem problemOf(archive* archive)
 
 class Writer final : public TarWriter {
 public:
+    Writer() = default;
+    Writer(Writer const&) = delete;
+    Writer& operator=(Writer const&) = delete;
+    /// Else libarchive would fill up what is left of the present file, however long it is.
+    ~Writer() override
+    {
+        if (!m_hasEnded)
+            archive_write_fail(m_archive.get());
+    }
+
     TarOutcome open(int descriptor)
     {
         for (auto const outcome :
@@ -58,7 +68,11 @@ public:
         return {};
     }
 
-    TarOutcome end() override { return check(archive_write_close(m_archive.get())); }
+    TarOutcome end() override
+    {
+        m_hasEnded = true;
+        return check(archive_write_close(m_archive.get()));
+    }
 
 private:
     TarOutcome check(int outcome) const
@@ -67,6 +81,7 @@ private:
     }
 
     std::unique_ptr<archive, decltype(&archive_write_free)> m_archive { archive_write_new(), &archive_write_free };
+    bool m_hasEnded = false;
 };
 
 class Reader final : public TarReader {

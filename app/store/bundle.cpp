@@ -4,6 +4,7 @@
 #include "app/store/whole_file.h"
 #include "vmm/base/bytes.h"
 #include "vmm/base/unique_fd.h"
+#include "vmm/base/write_behind.h"
 #include "vmm/state/reader.h"
 #include "vmm/state/writer.h"
 
@@ -12,6 +13,7 @@
 #include <cerrno>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -53,11 +55,11 @@ class Hash {
 public:
     Hash() : m_state(XXH3_createState(), &XXH3_freeState) { XXH3_128bits_reset(m_state.get()); }
     void add(vmm::ConstByteSpan data) { XXH3_128bits_update(m_state.get(), data.data(), data.size()); }
+    /// At most a piece of them.
     void addZeros(std::uint64_t count)
     {
         static vmm::Bytes const zeros(pieceSize);
-        for (; count > 0; count -= std::min<std::uint64_t>(count, pieceSize))
-            add(vmm::ConstByteSpan(zeros).first(std::min<std::uint64_t>(count, pieceSize)));
+        add(vmm::ConstByteSpan(zeros).first(count));
     }
     BundleEnd::Sum sum(std::string name) const
     {
@@ -157,7 +159,8 @@ Result<vmm::UniqueFd> openNamed(std::string const& directory, std::string const&
     return vmm::openRegularFile(directory + "/" + name);
 }
 
-Result<BundleEnd::Sum> addFile(TarWriter& writer, std::string const& directory, BundleFile const& file, Steps& steps)
+Result<BundleEnd::Sum> addFile(TarWriter& writer, std::string const& directory, BundleFile const& file,
+    std::function<Result<>(std::uint64_t)> const& added)
 {
     auto const open = TRY(openNamed(directory, file.name));
     auto const runs = runsOf(open.get(), file.size);
@@ -176,7 +179,7 @@ Result<BundleEnd::Sum> addFile(TarWriter& writer, std::string const& directory, 
         hash.add(vmm::ConstByteSpan(piece).first(count));
         TRY(written(writer.write(piece.data(), count)));
         at += count;
-        TRY(steps.add(count));
+        TRY(added(count));
     }
     return hash.sum(file.name);
 }
@@ -306,18 +309,28 @@ Result<BundleEnd::Sum> unpack(Reader& reader, std::string const& directory, Bund
     if (::ftruncate(made.get(), static_cast<off_t>(file.size)) != 0)
         return vmm::failOs("cannot make " + path);
     Hash hash;
+    vmm::WriteBehind behind(made.get());
     std::uint64_t end = 0;
+    // Of a hole only the hash takes time, but there may be terabytes of it.
+    auto const addHole = [&](std::uint64_t until) -> Result<> {
+        while (end < until) {
+            auto const step = std::min<std::uint64_t>(until - end, pieceSize);
+            hash.addZeros(step);
+            end += step;
+            TRY(steps.add(step));
+        }
+        return {};
+    };
     auto const take = [&](std::uint64_t offset, vmm::ConstByteSpan data) -> Result<> {
-        hash.addZeros(offset - end);
+        TRY(addHole(offset));
         hash.add(data);
         TRY(writeUsed(made.get(), offset, data));
-        auto const step = offset + data.size() - end;
-        end = offset + data.size();
-        return steps.add(step);
+        end += data.size();
+        behind.wroteUpTo(end);
+        return steps.add(data.size());
     };
     TRY(reader.eachPiece(file.size, take));
-    hash.addZeros(file.size - end);
-    TRY(steps.add(file.size - end));
+    TRY(addHole(file.size));
     if (::fsync(made.get()) != 0)
         return vmm::failOs("cannot write " + path + " to the disk");
     return hash.sum(file.name);
@@ -336,6 +349,12 @@ Result<> writeBundle(std::string const& directory, BundleRecord record, int desc
     }
     TRY(checkRecord(record));
     Steps steps(record, progress);
+    vmm::WriteBehind behind(descriptor);
+    auto const added = [&](std::uint64_t bytes) {
+        if (auto const end = ::lseek(descriptor, 0, SEEK_CUR); end > 0) // of a pipe there is none
+            behind.wroteUpTo(static_cast<std::uint64_t>(end));
+        return steps.add(bytes);
+    };
     std::unique_ptr<TarWriter> writer;
     auto const tar = TRY(tarFunctions());
     TRY(written(tar.openWriter(descriptor, writer)));
@@ -344,7 +363,7 @@ Result<> writeBundle(std::string const& directory, BundleRecord record, int desc
     TRY(addText(*writer, recordName, text));
     end.files.push_back(sumOf(recordName, text));
     for (auto const& file : record.files)
-        end.files.push_back(TRY_WITHIN(file.name, addFile(*writer, directory, file, steps)));
+        end.files.push_back(TRY_WITHIN(file.name, addFile(*writer, directory, file, added)));
     TRY(addText(*writer, endName, textOf(end)));
     return written(writer->end());
 }

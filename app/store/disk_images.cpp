@@ -1,5 +1,6 @@
 #include "app/store/disk_images.h"
 
+#include "vmm/base/write_behind.h"
 #include "vmm/block/image.h"
 
 #include <algorithm>
@@ -45,6 +46,7 @@ vmm::Result<> copyData(vmm::UniqueFd const& source, vmm::UniqueFd const& target,
 {
     if (::ftruncate(target.get(), size) != 0)
         return vmm::failOs(fmt::format("writing {}", to));
+    vmm::WriteBehind behind(target.get());
     constexpr std::int64_t step = 8 << 20; // copied between two looks at whether to go on
     for (off_t data = 0, hole = 0; data < size;) {
         if (data >= hole) {
@@ -67,6 +69,7 @@ vmm::Result<> copyData(vmm::UniqueFd const& source, vmm::UniqueFd const& target,
         if (copied == 0)
             break; // it has become shorter under our hands
         data += copied;
+        behind.wroteUpTo(static_cast<std::uint64_t>(data));
     }
     return {};
 }

@@ -6,12 +6,14 @@ namespace {
 
 using Done = std::function<void(vmm::Result<StoredMachine>)>;
 
-void forkMoment(MachineRunner& machine, std::string const& moment, std::string const& name, Done const& done)
+void forkMoment(MachineRunner& machine, std::string const& moment, std::string const& name, Done const& done,
+    std::function<bool()> const& isWanted)
 {
     auto const made = std::make_shared<StoredMachine>();
-    auto const what = [made, root = machine.places().libraryRoot, id = machine.id(), moment, name](
+    auto const what = [made, root = machine.places().libraryRoot, id = machine.id(), moment, name, isWanted](
                           MachineRunner::JobProgress const& progress) -> vmm::Result<> {
-        *made = TRY(MachineStore(root).fork(id, moment, name, progress));
+        auto const goOn = [&](double part) { return progress(part) && (!isWanted || isWanted()); };
+        *made = TRY(MachineStore(root).fork(id, moment, name, goOn));
         return {};
     };
     machine.work("fork", what, [made, done](vmm::Result<> const& outcome) {
@@ -21,20 +23,21 @@ void forkMoment(MachineRunner& machine, std::string const& moment, std::string c
 
 }
 
-void forkMachine(MachineRunner& machine, ForkPoint const& point, std::string const& name, Done done)
+void forkMachine(MachineRunner& machine, ForkPoint const& point, std::string const& name, Done done,
+    std::function<bool()> const& isWanted)
 {
     if (name.empty())
         return done(vmm::fail(vmm::ErrorCode::InvalidArgument, "the new machine needs a name"));
     if (machine.places().libraryRoot.empty())
         return done(vmm::fail(vmm::ErrorCode::Unsupported, "a machine in no library has no forks"));
     if (!point.moment.empty())
-        return forkMoment(machine, point.moment, name, done);
+        return forkMoment(machine, point.moment, name, done, isWanted);
     vmm::timeline::NewMoment present;
     present.name = point.keptAs;
-    machine.keepMoment(
-        std::move(present), [&machine, name, done = std::move(done)](vmm::Result<vmm::timeline::Moment> const& kept) {
+    machine.keepMoment(std::move(present),
+        [&machine, name, done = std::move(done), isWanted](vmm::Result<vmm::timeline::Moment> const& kept) {
             if (kept)
-                forkMoment(machine, kept->id, name, done);
+                forkMoment(machine, kept->id, name, done, isWanted);
             else
                 done(vmm::fail(kept.error()));
         });

@@ -11,8 +11,8 @@ struct ForkPoint {
 };
 
 /// Makes a machine of its own, called `name`, of a moment of `machine`, while that goes on: its job "fork". `done` is
-/// called on any thread, as those of MachineRunner are.
+/// called on any thread, as those of MachineRunner are. It also ends when `isWanted` does not hold any more.
 void forkMachine(MachineRunner& machine, ForkPoint const& point, std::string const& name,
-    std::function<void(vmm::Result<StoredMachine>)> done);
+    std::function<void(vmm::Result<StoredMachine>)> done, std::function<bool()> const& isWanted = {});
 
 }

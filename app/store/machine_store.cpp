@@ -132,7 +132,8 @@ vmm::Result<std::unique_ptr<vmm::timeline::Timeline>> lookAtTimeline(std::string
 }
 
 /// Which files of a machine's directory `from` its fork in `to` gets as they are: all that it reads and nobody writes.
-vmm::Result<> copyCompanions(vmm::VmConfig config, std::string const& from, std::string const& to)
+vmm::Result<> copyCompanions(
+    vmm::VmConfig config, std::string const& from, std::string const& to, std::function<bool(double)> const& goOn)
 {
     std::erase_if(config.disks, vmm::followsMoments);
     std::set<std::string> files;
@@ -143,7 +144,7 @@ vmm::Result<> copyCompanions(vmm::VmConfig config, std::string const& from, std:
     for (auto const& file : files) {
         auto const place = files::path(to + "/" + file).parent_path();
         TRY(makeDirectories(place));
-        TRY(copySparse(from + "/" + file, to + "/" + file, [](double) { return true; }));
+        TRY(copySparse(from + "/" + file, to + "/" + file, goOn));
         TRY(syncDirectory(place));
     }
     return {};
@@ -476,7 +477,9 @@ vmm::Result<StoredMachine> MachineStore::clone(std::string const& id, std::strin
         // Where moments have made it an overlay, both stand on the same files, which nobody writes to.
         if (disk.format == DiskFormat::Qcow2 && isWithin(disk.path, source.directory)) {
             auto const folder = vmm::folderOf(disk.path);
-            TRY_WITHIN(disk.id, vmm::shareBases(disk.path, folder, workplace + folder.substr(source.directory.size())));
+            auto const goOn = [&](std::uint64_t, std::uint64_t) { return !progress || progress(1); };
+            TRY_WITHIN(
+                disk.id, vmm::shareBases(disk.path, folder, workplace + folder.substr(source.directory.size()), goOn));
         }
     }
     makePathsRelative(config, source.directory);
@@ -501,7 +504,8 @@ vmm::Result<StoredMachine> MachineStore::fork(
     auto const workplace = fmt::format("{}/{}{}", machinesDirectory(), makingPrefix, config.uuid);
     auto scaffold = TRY(Scaffold::make(workplace));
 
-    TRY(copyCompanions(original, source, workplace));
+    auto const goOn = [&](double part) { return !progress || progress(part); };
+    TRY(copyCompanions(original, source, workplace, [&](double) { return goOn(0); }));
     auto const as = vmm::makeUuid();
     for (auto& disk : config.disks) {
         if (vmm::followsMoments(disk))
@@ -509,7 +513,6 @@ vmm::Result<StoredMachine> MachineStore::fork(
     }
     if (!config.firmwareVariables.empty() && !isWithin(config.firmwareVariables, source))
         config.firmwareVariables = workplace + "/nvram.fd"; // which is made from the memory at the first start
-    auto const goOn = [&](double part) { return !progress || progress(part); };
     auto const disks = TRY(vmm::forkDisks(original, from, config, as, [&](double part) { return goOn(0.9 * part); }));
     TRY(syncDirectory(workplace));
     // What is written names it all from where it is, for the directory is called otherwise when it is whole.

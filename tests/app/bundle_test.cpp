@@ -184,6 +184,32 @@ private slots:
         QCOMPARE(bench.unpack(accept, [](double) { return false; }).error().code, vmm::ErrorCode::Cancelled);
     }
 
+    /// What is left of the file that it was at is not made up.
+    void aCancelledOneIsCutOff()
+    {
+        Bench bench;
+        bench.write("state.json", "{}");
+        bench.write("disk0.qcow2", QByteArray(8 << 20, 'x'));
+        bench.write("ram", "{}");
+        QCOMPARE(bench.pack(example(), [](double part) { return part < 0.2; }).error().code, vmm::ErrorCode::Cancelled);
+        auto const cut = bench.unpack();
+        QVERIFY2(!cut && cut.error().detail.find("this is no whole bundle") != std::string::npos,
+            cut ? "it is whole" : cut.error().detail.c_str());
+    }
+
+    void aHoleIsAskedAboutAsOftenAsData()
+    {
+        Bench bench;
+        for (auto const* name : { "state.json", "disk0.qcow2", "ram" })
+            bench.write(name, "{}");
+        QCOMPARE(::truncate((bench.from + "/ram").c_str(), 64 << 20), 0);
+        REQUIRE_OK(bench.pack(example()));
+        unsigned asked = 0;
+        auto const accept = [](auto const&, auto const&) { return vmm::Result<>(); };
+        REQUIRE_OK(bench.unpack(accept, [&](double) { return ++asked > 0; }));
+        QVERIFY2(asked >= 64, qPrintable(QString::number(asked)));
+    }
+
     void oneThatIsCutOffOrChangedIsRefused()
     {
         Bench bench;

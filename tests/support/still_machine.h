@@ -9,6 +9,7 @@
 #include "vmm/machine/past_disk.h"
 #include "vmm/machine/saved_machine.h"
 #include "vmm/state/writer.h"
+#include "vmm/timeline/thinning.h"
 
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -73,6 +74,7 @@ struct StillMachine {
     {
         vmm::SavedMachine saved;
         saved.config = config;
+        saved.header.savedAt = vmm::timeline::timeNow();
         saved.parts = { { "serial0", vmm::state::save(vmm::Uart16550::State {}) } };
         vmm::InlineEngine engine;
         for (auto disk : config.disks) {

@@ -44,6 +44,9 @@ struct Connection {
     bool isBlocked = false; // waits until it can be written to again
     vmm::EventLoop::Handle watch;
     std::vector<std::unique_ptr<Console>> consoles;
+    std::shared_ptr<std::atomic<bool>> isThere = std::make_shared<std::atomic<bool>>(true); // for who works for it
+
+    ~Connection() { *isThere = false; }
 };
 
 /// A serial port that a client follows.
@@ -254,7 +257,10 @@ struct ControlServer::Private {
         };
         if (auto const understood = checkParams(params); !understood)
             return reply(vmm::fail(understood.error()));
-        dispatch(connection, textIn(message, "method"), params, reply, known);
+        std::function<bool()> isWanted;
+        if (!isNotification)
+            isWanted = [isThere = connection.isThere] { return isThere->load(); };
+        dispatch(connection, textIn(message, "method"), params, reply, isWanted, known);
         if (!known && !isNotification)
             answer(connection, id, methodNotFound, fmt::format("there is no method {}", textIn(message, "method")));
     }
@@ -292,8 +298,8 @@ struct ControlServer::Private {
         };
     }
 
-    void dispatch(
-        Connection& connection, std::string const& method, Json const& params, Reply const& reply, bool& known)
+    void dispatch(Connection& connection, std::string const& method, Json const& params, Reply const& reply,
+        std::function<bool()> const& isWanted, bool& known)
     {
         if (method == "host.describe") {
             Json machines = Json::array();
@@ -351,7 +357,7 @@ struct ControlServer::Private {
         if (!machine)
             return reply(vmm::fail(machine.error()));
         if (isMoments)
-            known = callMomentMethod(**machine, method, params, reply);
+            known = callMomentMethod(**machine, method, params, reply, isWanted);
         else if (isDisks)
             known = callDiskMethod(**machine, method, params, reply);
         else

@@ -121,7 +121,17 @@ Json momentDiffToJson(vmm::MomentDiff const& diff, std::string const& before, st
 
 namespace {
 
-using Reply = std::function<void(vmm::Result<Json>)>;
+/// To who has asked.
+struct Reply {
+    std::function<void(vmm::Result<Json>)> tell;
+    std::function<bool()> isWanted;
+
+    void operator()(vmm::Result<Json> answer) const { tell(std::move(answer)); }
+    MachineRunner::JobProgress whileWanted(MachineRunner::JobProgress const& progress) const
+    {
+        return [isWanted = isWanted, progress](double part) { return progress(part) && (!isWanted || isWanted()); };
+    }
+};
 using vmm::timeline::Moment;
 using vmm::timeline::Policy;
 using vmm::timeline::Timeline;
@@ -258,7 +268,8 @@ vmm::timeline::Progress fractionOf(MachineRunner::JobProgress const& progress)
 void verify(MachineRunner& machine, Json const&, Reply const& reply)
 {
     auto const found = std::make_shared<std::vector<vmm::timeline::Damage>>();
-    auto const what = [found](Timeline& timeline, MachineRunner::JobProgress const& progress) -> vmm::Result<> {
+    auto const what = [found, reply](Timeline& timeline, MachineRunner::JobProgress const& told) -> vmm::Result<> {
+        auto const progress = reply.whileWanted(told);
         // The disks' tables are read in a fraction of the time that all of the memory takes.
         constexpr double memory = 0.9;
         *found = TRY(timeline.verify(fractionOf([&](double part) { return progress(memory * part); })));
@@ -282,9 +293,9 @@ void answerFromTimeline(MachineRunner& machine, std::string job, Reply const& re
     if (!timeline)
         return reply(vmm::fail(timeline.error()));
     auto const found = std::make_shared<Json>();
-    auto const read = [found, timeline = *timeline, what = std::move(what)](
+    auto const read = [found, reply, timeline = *timeline, what = std::move(what)](
                           MachineRunner::JobProgress const& progress) -> vmm::Result<> {
-        *found = TRY(what(timeline, progress));
+        *found = TRY(what(timeline, reply.whileWanted(progress)));
         return {};
     };
     machine.work(std::move(job), read, [found, reply](vmm::Result<> outcome) {
@@ -438,8 +449,9 @@ void prune(MachineRunner& machine, Json const& params, Reply const& reply)
         return;
     }
     answerFromTimeline(machine, "prune", reply,
-        [wanted = *wanted](auto const& timeline, MachineRunner::JobProgress const&) -> vmm::Result<Json> {
-            auto const plan = TRY(vmm::timeline::planThinning(*timeline, wanted, vmm::timeline::timeNow()));
+        [wanted = *wanted](auto const& timeline, MachineRunner::JobProgress const& progress) -> vmm::Result<Json> {
+            auto const plan = TRY(
+                vmm::timeline::planThinning(*timeline, wanted, vmm::timeline::timeNow(), [&] { return progress(0); }));
             Json gone = Json::array();
             for (auto const& one : plan.going)
                 gone.push_back(goneToJson(TRY(timeline->moment(one.id)), one.why));
@@ -474,11 +486,13 @@ void exportIt(MachineRunner& machine, Json const& params, Reply const& reply)
 void fork(MachineRunner& machine, Json const& params, Reply const& reply)
 {
     auto const forkAt = [&](std::string const& moment) {
-        forkMachine(machine, { moment, textIn(params, "keptAs") }, textIn(params, "name"),
+        forkMachine(
+            machine, { moment, textIn(params, "keptAs") }, textIn(params, "name"),
             [reply](vmm::Result<StoredMachine> const& made) {
                 reply(made ? vmm::Result<Json>(Json { { "uuid", made->id }, { "name", made->config.name } })
                            : vmm::fail(made.error()));
-            });
+            },
+            reply.isWanted);
     };
     if (params.contains("moment"))
         withMoment(machine, params, reply, forkAt);
@@ -488,7 +502,8 @@ void fork(MachineRunner& machine, Json const& params, Reply const& reply)
 
 }
 
-bool callMomentMethod(MachineRunner& machine, std::string const& method, Json const& params, Reply const& reply)
+bool callMomentMethod(MachineRunner& machine, std::string const& method, Json const& params,
+    std::function<void(vmm::Result<Json>)> const& reply, std::function<bool()> const& isWanted)
 {
     using Handler = void (*)(MachineRunner&, Json const&, Reply const&);
     static std::map<std::string_view, Handler> const handlers {
@@ -510,7 +525,7 @@ bool callMomentMethod(MachineRunner& machine, std::string const& method, Json co
     auto const handler = handlers.find(method);
     if (handler == handlers.end())
         return false;
-    handler->second(machine, params, reply);
+    handler->second(machine, params, { reply, isWanted });
     return true;
 }
 

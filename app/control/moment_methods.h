@@ -44,10 +44,11 @@ Json momentDiffToJson(vmm::MomentDiff const& diff, std::string const& before, st
 /// inspect | moment | moment, machine (its state, as in state.json)
 /// export | moment; to: a directory (files: with all that the machine reads), or bundle: a file | nothing
 ///
-/// verify, prune, fork, diff and export take long: machine.progress tells of them, machine.cancel ends them.
+/// verify, prune, fork, diff and export take long: machine.progress tells of them, machine.cancel ends them. What only
+/// who asks has something of (all of these but prune) ends too when `isWanted` does not hold any more; any thread.
 ///
 /// A moment is told as findMoment() has it.
 bool callMomentMethod(MachineRunner& machine, std::string const& method, Json const& params,
-    std::function<void(vmm::Result<Json>)> const& reply);
+    std::function<void(vmm::Result<Json>)> const& reply, std::function<bool()> const& isWanted = {});
 
 }

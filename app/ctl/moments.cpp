@@ -30,11 +30,19 @@ vmm::Result<Json> callOnMachine(
     if (owner.error().code != vmm::ErrorCode::NotNow)
         return vmm::fail(owner.error());
     auto const stored = TRY(around.store.find(machine));
+    Interruption const interruption;
     MachineRunner runner(stored.config, around.store.placesOf(stored.id), around.factory);
     std::promise<vmm::Result<Json>> answer;
     auto answered = answer.get_future();
-    auto const call = method.starts_with("disk.") ? &control::callDiskMethod : &control::callMomentMethod;
-    call(runner, method, params, [&](vmm::Result<Json> outcome) { answer.set_value(std::move(outcome)); });
+    auto const tell = [&](vmm::Result<Json> outcome) { answer.set_value(std::move(outcome)); };
+    method.starts_with("disk.") ? control::callDiskMethod(runner, method, params, tell)
+                                : control::callMomentMethod(runner, method, params, tell);
+    while (answered.wait_for(std::chrono::milliseconds(50)) == std::future_status::timeout) {
+        if (!interruption.hasCome())
+            continue;
+        runner.cancelJob();
+        runner.cancelKeeping();
+    }
     return answered.get();
 }
 

@@ -1,5 +1,7 @@
 #include "app/ctl/output.h"
 
+#include <array>
+#include <atomic>
 #include <cerrno>
 #include <fmt/format.h>
 #include <poll.h>
@@ -89,6 +91,47 @@ RawTerminal::~RawTerminal()
 {
     if (m_isTerminal)
         ::tcsetattr(m_fd, TCSADRAIN, &m_saved->before);
+}
+
+namespace {
+
+constexpr std::array endingSignals { SIGINT, SIGTERM, SIGHUP };
+std::atomic<bool> isInterrupted = false;
+static_assert(std::atomic<bool>::is_always_lock_free); // a signal's handler sets it
+
+}
+
+struct Interruption::Saved {
+    std::array<struct sigaction, endingSignals.size()> endings {};
+    struct sigaction pipe { };
+};
+
+Interruption::Interruption() : m_saved(std::make_unique<Saved>())
+{
+    isInterrupted = false;
+    struct sigaction noting { };
+    noting.sa_handler = [](int) { isInterrupted = true; };
+    noting.sa_flags = static_cast<int>(SA_RESETHAND);
+    for (std::size_t i = 0; i < endingSignals.size(); ++i) {
+        ::sigaction(endingSignals[i], &noting, &m_saved->endings[i]);
+        if (m_saved->endings[i].sa_handler == SIG_IGN) // nohup, or the background of a shell
+            ::sigaction(endingSignals[i], &m_saved->endings[i], nullptr);
+    }
+    struct sigaction ignoring { };
+    ignoring.sa_handler = SIG_IGN;
+    ::sigaction(SIGPIPE, &ignoring, &m_saved->pipe);
+}
+
+Interruption::~Interruption()
+{
+    for (std::size_t i = 0; i < endingSignals.size(); ++i)
+        ::sigaction(endingSignals[i], &m_saved->endings[i], nullptr);
+    ::sigaction(SIGPIPE, &m_saved->pipe, nullptr);
+}
+
+bool Interruption::hasCome() const
+{
+    return isInterrupted;
 }
 
 TerminalSizes::TerminalSizes(int terminal) : m_terminal(terminal)

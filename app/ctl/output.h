@@ -50,6 +50,21 @@ private:
     std::unique_ptr<Saved> m_saved;
 };
 
+/// While it lives SIGINT, SIGTERM and SIGHUP are noted once each, for what is half made to be taken away; a second one
+/// ends us. A reader who goes away is an error to who writes to it, and no signal.
+class Interruption {
+public:
+    Interruption();
+    ~Interruption();
+    Interruption(Interruption const&) = delete;
+    Interruption& operator=(Interruption const&) = delete;
+    bool hasCome() const;
+
+private:
+    struct Saved;
+    std::unique_ptr<Saved> m_saved;
+};
+
 /// How large a terminal is, and a descriptor that can be read from when that may have changed: SIGWINCH comes there
 /// while the object lives. Made before any thread, which would otherwise take it.
 class TerminalSizes {

@@ -26,13 +26,13 @@ vmm::Result<TimelinePointer> timelineOf(std::string const& machine, Surroundings
 }
 
 /// A line that is overwritten as it goes on, where somebody looks.
-MachineStore::Progress progressOn(Output const& output)
+MachineStore::Progress progressOn(Output const& output, Interruption const& interruption)
 {
     bool const tells = !output.json && ::isatty(output.err) == 1;
-    return [tells, err = output.err](double part) {
+    return [tells, &interruption, err = output.err](double part) {
         if (tells)
             writeAll(err, fmt::format("\r{:3.0f} %\r", part * 100));
-        return true;
+        return !interruption.hasCome();
     };
 }
 
@@ -108,8 +108,9 @@ void print(vmm::MomentDiff const& diff, Output const& output)
 vmm::Result<> compare(TimelinePointer const& timeline, MomentOptions const& options, Output const& output)
 {
     auto const [before, after] = TRY(control::momentsToCompare(*timeline, options.moment, options.other));
-    auto const diff = TRY(vmm::compareMoments(
-        *timeline, before, after, {}, [progress = progressOn(output)](std::uint64_t done, std::uint64_t total) {
+    Interruption const interruption;
+    auto const diff = TRY(vmm::compareMoments(*timeline, before, after, {},
+        [progress = progressOn(output, interruption)](std::uint64_t done, std::uint64_t total) {
             return progress(total > 0 ? double(done) / double(total) : 1);
         }));
     if (output.json)
@@ -138,7 +139,8 @@ vmm::Result<> exportIt(
     TimelinePointer const& timeline, MomentOptions const& options, Surroundings& around, Output const& output)
 {
     auto const id = TRY(control::findMoment(*timeline, options.moment));
-    auto const progress = progressOn(output);
+    Interruption const interruption;
+    auto const progress = progressOn(output, interruption);
     if (options.to.empty())
         return vmm::fail(vmm::ErrorCode::InvalidArgument, "say with --to where it shall be");
     if (!options.bundle) {
@@ -172,8 +174,9 @@ int importMoment(MomentOptions const& options, Surroundings& around, Output cons
     auto const file = isStream ? vmm::Result<vmm::UniqueFd>() : vmm::openFile(options.machine, O_RDONLY);
     if (!file)
         return output.failed(file.error());
+    Interruption const interruption;
     auto const made = importBundle(around.store, isStream ? around.in : file->get(), options.name.value_or(""),
-        around.factory.checkHost, progressOn(output));
+        around.factory.checkHost, progressOn(output, interruption));
     if (!made)
         return output.failed(made.error());
     if (output.json)

@@ -10,6 +10,12 @@
 #include <QJsonDocument>
 #include <QJsonObject>
 #include <QTemporaryDir>
+#include <array>
+#include <csignal>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <thread>
+#include <unistd.h>
 
 using namespace app;
 using tests::FakeMachine;
@@ -65,6 +71,52 @@ private slots:
         auto const list = bench.call({ "moment", "list", "web" });
         QVERIFY2(list.out.contains("good") && !list.out.contains("pinned"), list.out.constData());
         QCOMPARE(bench.call({ "moment", "verify", "web" }).code, 0);
+    }
+
+    /// What comes slowly is cancelled by a signal, and leaves nothing.
+    void aSignalCancelsAnImport()
+    {
+        Bench bench;
+        QCOMPARE(bench.call({ "create", "web", "--new-disk", "8M" }).code, 0);
+        QCOMPARE(bench.call({ "moment", "take", "web", "--name", "one" }).code, 0);
+        auto const bundle = bench.path("one.bundle"), slow = bench.path("slow");
+        QCOMPARE(bench.call({ "moment", "export", "web", "one", "--bundle", "--to", bundle }).code, 0);
+        auto const whole = bench.contents(bundle);
+        QVERIFY(bench.call({ "moment", "export", "web", "one", "--bundle", "--to", bundle }).err.contains("already"));
+        QCOMPARE(::mkfifo(slow.c_str(), 0600), 0);
+        Bench::Said said;
+        std::jthread importing([&] { said = bench.call({ "moment", "import", slow }); });
+        vmm::UniqueFd const writing(::open(slow.c_str(), O_WRONLY | O_CLOEXEC)); // when it is opened there
+        QDir const machines(bench.directory.filePath("data/machines"));
+        auto const halfMade = [&] { return machines.entryList({ ".making-*" }, QDir::Dirs | QDir::Hidden).size(); };
+        QTRY_COMPARE(halfMade(), 1); // from then on signals are noted
+        ::raise(SIGINT);
+        QCOMPARE(::write(writing.get(), whole.constData(), std::size_t(whole.size())), ssize_t(whole.size()));
+        importing.join();
+        QCOMPARE(said.code, int(ctl::Failed));
+        QVERIFY2(said.err.contains("cancelled"), said.err.constData());
+        QCOMPARE(halfMade(), 0);
+        QCOMPARE(bench.store.list().size(), 1u);
+        QCOMPARE(bench.call({ "moment", "import", bundle, "--name", "again" }).code, 0);
+    }
+
+    void aReaderThatGoesAwayEndsAnExport()
+    {
+        Bench bench;
+        QCOMPARE(bench.call({ "create", "web" }).code, 0);
+        QCOMPARE(bench.call({ "moment", "take", "web", "--name", "one" }).code, 0);
+        std::array<int, 2> pipe {};
+        QCOMPARE(::pipe2(pipe.data(), O_CLOEXEC), 0);
+        ::close(pipe[0]);
+        vmm::UniqueFd const out(pipe[1]), err(::open("/dev/null", O_WRONLY | O_CLOEXEC));
+        ctl::Surroundings around { bench.store, bench.path("run"), FakeMachine::factory(bench.script), err.get(),
+            out.get(), err.get() };
+        QCOMPARE(
+            ctl::runChronoctl({ "moment", "export", "web", "one", "--bundle", "--to", "-" }, around), int(ctl::Failed));
+        QCOMPARE(QDir(bench.directory.filePath("data/machines"))
+                     .entryList(QDir::Dirs | QDir::Hidden | QDir::NoDotAndDotDot)
+                     .size(),
+            1);
     }
 
     void whatDisksTakeIsListed()

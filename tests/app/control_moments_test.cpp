@@ -7,6 +7,9 @@
 #include <QFile>
 #include <QTemporaryDir>
 #include <algorithm>
+#include <atomic>
+#include <sys/socket.h>
+#include <thread>
 
 using namespace app;
 using namespace app::control;
@@ -335,6 +338,34 @@ private slots:
         Bench bench(SessionState::Suspended);
         QCOMPARE(bench.refusal("machine.setForwards", Bench::forwards(2222)), vmm::ErrorCode::NotNow);
         QCOMPARE(bench.known(), bench.moments);
+    }
+
+    /// What is made for who has asked ends when nobody hears of it any more; what nobody was to hear of goes on.
+    void whoHangsUpEndsWhatIsMadeForThem()
+    {
+        Bench bench(SessionState::Running);
+        std::atomic<bool> mayEnd = false;
+        bench.runner->work("wait", [&](MachineRunner::JobProgress const&) {
+            while (!mayEnd)
+                std::this_thread::sleep_for(std::chrono::milliseconds(1));
+            return vmm::Result<>();
+        });
+        auto const say = [&](Json message) {
+            auto const visitor = tests::must(ControlClient::connect(bench.server->path()));
+            message["jsonrpc"] = "2.0";
+            message["params"]["machine"] = "web";
+            auto const line = encode(message);
+            QCOMPARE(::send(visitor.fd(), line.data(), line.size(), MSG_NOSIGNAL), ssize_t(line.size()));
+        };
+        auto const fork = [](char const* name) { return Json { { "moment", "two" }, { "name", name } }; };
+        say({ { "id", 1 }, { "method", "moment.fork" }, { "params", fork("unheard") } });
+        say({ { "method", "moment.fork" }, { "params", fork("unasked") } });
+        for (int round = 0; round < 20; ++round) // the server has seen them go
+            bench.call("machine.show");
+        mayEnd = true;
+        QTRY_VERIFY(bench.store.find("unasked"));
+        QVERIFY(!bench.store.find("unheard"));
+        QCOMPARE(bench.store.list().size(), 2u);
     }
 
     void thereIsNoOther()

@@ -10,8 +10,10 @@
 
 #include <QDir>
 #include <QTemporaryDir>
+#include <atomic>
 #include <filesystem>
 #include <future>
+#include <thread>
 
 using namespace app;
 using tests::FakeMachine;
@@ -294,6 +296,31 @@ private slots:
         library.fork(id, { .moment = "no-such-moment" }, "other", [&](auto const& outcome) { made = outcome; });
         QVERIFY(QTest::qWaitFor([&] { return !*made; }));
         QCOMPARE(made->error().code, vmm::ErrorCode::NotFound);
+    }
+
+    void itIsCancelledInTheDesktop()
+    {
+        Bench bench;
+        Library library(bench.directory.path(), FakeMachine::factory(bench.script));
+        std::optional<vmm::Result<QString>> made;
+        auto const id = QString::fromStdString(bench.machine.id);
+        auto* const session = library.session(id);
+        std::atomic<bool> isCancelled = false;
+        // Before it in the queue, so that it is still to be made when it is cancelled.
+        session->runner()->work("wait", [&](MachineRunner::JobProgress const& progress) {
+            while (progress(0))
+                std::this_thread::sleep_for(std::chrono::milliseconds(1));
+            isCancelled = true;
+            return vmm::Result<>();
+        });
+        library.fork(id, { .moment = bench.moment }, "copy", [&](vmm::Result<QString> outcome) { made = outcome; });
+        session->cancelJob();
+        QVERIFY(QTest::qWaitFor([&] { return made.has_value(); }));
+        QVERIFY(isCancelled);
+        QCOMPARE(made->error().code, vmm::ErrorCode::Cancelled);
+        QCOMPARE(bench.machinesOnDisk(), 1);
+        library.fork(id, { .moment = bench.moment }, "copy", [&](auto const& outcome) { made = outcome; });
+        QVERIFY(QTest::qWaitFor([&] { return made->has_value(); }));
     }
 
     void thePresentIsKeptFirst()

@@ -305,15 +305,17 @@ private slots:
         std::optional<vmm::Result<QString>> made;
         auto const id = QString::fromStdString(bench.machine.id);
         auto* const session = library.session(id);
-        std::atomic<bool> isCancelled = false;
+        std::atomic<bool> isWaiting = false, isCancelled = false;
         // Before it in the queue, so that it is still to be made when it is cancelled.
         session->runner()->work("wait", [&](MachineRunner::JobProgress const& progress) {
+            isWaiting = true;
             while (progress(0))
                 std::this_thread::sleep_for(std::chrono::milliseconds(1));
             isCancelled = true;
             return vmm::Result<>();
         });
         library.fork(id, { .moment = bench.moment }, "copy", [&](vmm::Result<QString> outcome) { made = outcome; });
+        QTRY_VERIFY(isWaiting);
         session->cancelJob();
         QVERIFY(QTest::qWaitFor([&] { return made.has_value(); }));
         QVERIFY(isCancelled);

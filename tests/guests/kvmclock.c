@@ -18,7 +18,7 @@ static struct __attribute__((packed, aligned(64))) {
     uint32_t seconds, nanoseconds;
 } wallClock;
 
-enum { second = 1000 * 1000 * 1000 };
+enum { second = 1000 * 1000 * 1000, stable = 1 };
 
 static void writeMsr(uint32_t number, uint64_t value)
 {
@@ -51,7 +51,9 @@ static void timeGoesOn(void)
     for (uint64_t before = readClock();;) {
         int const typed = serialGet(com1); // first, so that a jump is told before the time after it
         uint64_t const time = readClock(), ticks = readTsc();
-        EXPECT(time >= before);
+        // A host whose processors' counters differ sets the clock anew when another one runs us; it is not stable then.
+        uint64_t const slack = clock.flags & stable ? 0 : second / 50;
+        EXPECT(time + slack >= before);
         EXPECT(ticks >= ticksBefore);
         if (time - before > second)
             NOTE("jump %lu", (time - before) / second);

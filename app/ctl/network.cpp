@@ -31,7 +31,7 @@ struct Wiring : Configured {
     vmm::Result<> connect(vmm::NetworkConfig const& network, bool connected, Surroundings& around)
     {
         if (owner)
-            return ask("machine.setCable", network, { { "connected", connected } });
+            return ask(*owner, "machine.setCable", network, { { "connected", connected } });
         return changeHere(config.uuid, around,
             [&](MachineRunner& runner, auto const& done) { runner.setConnected(network.id, connected, done); });
     }
@@ -40,17 +40,17 @@ struct Wiring : Configured {
         vmm::NetworkConfig const& network, std::vector<vmm::PortForward> const& forwards, Surroundings& around)
     {
         if (owner)
-            return ask("machine.setForwards", network, { { "forwards", control::forwardsToJson(forwards) } });
+            return ask(*owner, "machine.setForwards", network, { { "forwards", control::forwardsToJson(forwards) } });
         return changeHere(config.uuid, around,
             [&](MachineRunner& runner, auto const& done) { runner.setForwards(network.id, forwards, done); });
     }
 
 private:
-    vmm::Result<> ask(char const* method, vmm::NetworkConfig const& network, Json params)
+    static vmm::Result<> ask(Owner& owner, char const* method, vmm::NetworkConfig const& network, Json params)
     {
-        params["machine"] = owner->uuid;
+        params["machine"] = owner.uuid;
         params["network"] = network.id;
-        TRY(owner->client.call(method, std::move(params)));
+        TRY(owner.client.call(method, std::move(params)));
         return {};
     }
 };

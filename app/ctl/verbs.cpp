@@ -96,9 +96,9 @@ vmm::Result<Owner> findOwner(std::string const& machine, Surroundings const& aro
         return Owner { std::move(*client), uuid };
     if (!stored)
         return vmm::fail(vmm::ErrorCode::NotFound, fmt::format("there is no machine called {}", machine));
-    if (stored->owner)
-        return vmm::fail(vmm::ErrorCode::Busy,
-            fmt::format("process {} has {} and does not answer", *stored->owner, stored->config.name));
+    if (auto const owner = stored->owner)
+        return vmm::fail(
+            vmm::ErrorCode::Busy, fmt::format("process {} has {} and does not answer", *owner, stored->config.name));
     return vmm::fail(vmm::ErrorCode::NotNow,
         fmt::format("{} is {}", stored->config.name, stored->isSuspended ? "suspended" : "off"));
 }

@@ -100,13 +100,16 @@ int main(int count, char** words)
         return 2;
     int const device = open_device(words[2], plays, channels);
     short samples[period * mostChannels];
+    unsigned late = 0; // a clock that leaps, as after a suspend, ends the kernel's wait for room once, and nothing else
     for (unsigned at = 0; at < frames; at += period) {
         memset(samples, 0, sizeof samples);
         for (unsigned i = 0; plays && i < period; i++)
             samples[i * channels] = (short)lrint(16000 * sin(2 * M_PI * hertz / rate * (at + i)));
         struct snd_xferi transfer = { .buf = samples, .frames = period };
-        if (ioctl(device, plays ? SNDRV_PCM_IOCTL_WRITEI_FRAMES : SNDRV_PCM_IOCTL_READI_FRAMES, &transfer) != 0)
-            fail(plays ? "playing" : "recording");
+        while (ioctl(device, plays ? SNDRV_PCM_IOCTL_WRITEI_FRAMES : SNDRV_PCM_IOCTL_READI_FRAMES, &transfer) != 0) {
+            if (errno != EIO || ++late > 1)
+                fail(plays ? "playing" : "recording");
+        }
         for (snd_pcm_sframes_t i = 0; !plays && i < transfer.result; i++)
             hear(samples + i * channels, channels);
     }

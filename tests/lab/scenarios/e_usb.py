@@ -211,11 +211,11 @@ def check_playing(machine, tone: pathlib.Path, card: int) -> None:
 def check_suspended(machine, tone: pathlib.Path, card: int) -> None:
     """A tone of six seconds goes on where the machine was suspended, within its first two, and is heard to its end."""
     with subprocess.Popen([tone, "record", f"/dev/snd/pcmC{card}D1c", "2", "30"], stdout=subprocess.PIPE, text=True) as recorder:
-        machine.run("{ /tmp/tone play /dev/snd/pcmC0D0p 2 6; echo $? >/tmp/ended; } >/dev/null 2>&1 & sleep 1")
+        machine.run("{ /tmp/tone play /dev/snd/pcmC0D0p 2 6; echo $? >/tmp/ended; } >/tmp/told 2>&1 & sleep 1")
         machine.suspend()
         machine.restore()
         wait_until(machine, "[ -s /tmp/ended ]")
-        check_equal("end of the player", machine.run("cat /tmp/ended"), "0")
+        check_equal("end of the player", machine.run("cat /tmp/told /tmp/ended"), "0")
         told = recorder.communicate()[0]
         if recorder.returncode != 0:
             raise Failure("the recording of the test's own has a gap")

@@ -20,7 +20,7 @@ namespace app {
 
 namespace {
 
-constexpr std::uint64_t trashSeconds = 30 * 24 * 3600;
+constexpr std::uint64_t trashSeconds = std::uint64_t(30) * 24 * 3600;
 
 QString text(std::string const& utf8)
 {

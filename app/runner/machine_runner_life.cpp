@@ -396,9 +396,9 @@ void MachineRunner::Private::suspend(std::string directory, bool thenPowerOff, C
     }
     setState(SessionState::Suspending);
     machine->post(vmm::command::Suspend { directory, thenPowerOff },
-        [this, done, directory, thenPowerOff, mine = generation](vmm::Result<> outcome) {
+        [this, done, directory, mine = generation](vmm::Result<> const& outcome) {
             post(
-                [this, done, directory, thenPowerOff, mine, outcome] {
+                [this, done, directory, mine, outcome] {
                     if (outcome)
                         keepPasts(directory);
                     if (mine == generation) {

@@ -28,6 +28,7 @@ struct Chain {
     std::string folder, base, top;
     ImageFormat baseFormat;
     VmConfig config;
+    std::vector<std::string> allowed { base }; ///< ImageOptions::backing
     Bytes content { Bytes(size) };
 
     /// `base`: beside the disk, as it is called there. `own`: so much up to its seventh MiB is in the disk's own
@@ -47,6 +48,7 @@ struct Chain {
         InlineEngine engine;
         ImageOptions options;
         options.format = what.format;
+        options.backing = allowed;
         auto const image = must(BlockImage::open(engine, path, options));
         std::mt19937 random(seed);
         for (auto at = from; at < to; at += 64 << 10) {
@@ -72,6 +74,7 @@ struct Chain {
     {
         ImageOptions options;
         options.format = formatNow();
+        options.backing = allowed;
         return must(BlockImage::open(engine, top, options));
     }
     /// What is wrong with the disk; empty: nothing.
@@ -236,6 +239,35 @@ private slots:
         QCOMPARE(chain.problem(), QString());
         auto const said = runTool("qemu-img", { "info", QString::fromStdString(chain.top) }).output;
         QVERIFY2(said.contains("backing file format: raw"), qPrintable(said));
+    }
+
+    void ontoAFileOfAnotherFolder_data()
+    {
+        QTest::addColumn<bool>("absolute");
+        QTest::newRow("relative") << false;
+        QTest::newRow("absolute") << true;
+    }
+    /// Folders that name each other without saying where all of them are may still be moved together afterwards.
+    void ontoAFileOfAnotherFolder()
+    {
+        QFETCH(bool, absolute);
+        auto const common = path("common") + "/";
+        fs::create_directory(common);
+        Chain chain(path("a"), "../common/base.img", DiskFormat::Qcow2, ImageFormat::Raw, 0);
+        auto const from = [&](std::string const& folder) { return absolute ? common : folder; };
+        chain.make(common + "middle",
+            { .size = size, .backingFile = from("") + "base.img", .backingFormat = ImageFormat::Raw }, 2 * mib, 4 * mib,
+            5);
+        chain.allowed.push_back(common + "middle");
+        fs::remove(chain.top);
+        chain.make(chain.top,
+            { .size = size, .backingFile = from("../common/") + "middle", .backingFormat = ImageFormat::Qcow2 }, 0, mib,
+            7);
+        chain.config.disks[0].backing = chain.allowed;
+        REQUIRE_OK(chain.stream(chain.base));
+        fs::remove(common + "middle");
+        QCOMPARE(must(backingNameOf(chain.top)), from("../common/") + "base.img");
+        QCOMPARE(chain.problem(), QString());
     }
 
     /// The file below takes the disk's place, and the disk is raw again.

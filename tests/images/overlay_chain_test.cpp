@@ -142,6 +142,26 @@ private slots:
         QCOMPARE(m_story->at(kept[2]), 3);
     }
 
+    /// The name of what the merged one stands on was said from another folder.
+    void aMergeOverAnotherFolder()
+    {
+        QVERIFY(QDir(m_folder->path()).mkdir("below"));
+        auto const top = path("top"), middle = path("below/middle"), base = path("below/base");
+        must(createImage(base, { .size = 1 << 20 }));
+        auto& engine = m_story->engine();
+        must(must(BlockImage::open(engine, base))->writeSync(0, Bytes(512, 7)));
+        must(createImage(middle, { .backingFile = "base" }));
+        must(createImage(top, { .backingFile = "below/middle" }));
+        std::vector<std::string> const below { middle, base };
+        REQUIRE_OK(OverlayFiles(engine, path("disk"), below).mergeBelow(top, 1));
+        QCOMPARE(must(backingNameOf(top)), std::string("below/base"));
+        ImageOptions options;
+        options.backing = below;
+        Bytes data(512);
+        must(must(BlockImage::open(engine, top, options))->readSync(0, data));
+        QCOMPARE(data, Bytes(512, 7));
+    }
+
     /// What a crash cut off in a merge is removed by the next one.
     void halfAMergeIsRemoved()
     {

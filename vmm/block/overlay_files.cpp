@@ -74,6 +74,23 @@ Result<std::string> backingNameOf(std::string const& path)
     return TRY(headerOf(path)).backingFile;
 }
 
+Result<std::string> nameBelow(ImageInfo const& image, std::size_t index)
+{
+    auto const& path = image.backing[index].path;
+    if (folderOf(path) == folderOf(image.path))
+        return nameOf(path);
+    std::string way; // from the image's folder on
+    auto const* above = &image.path;
+    for (std::size_t i = 0; i <= index; ++i) {
+        auto const name = TRY(backingNameOf(*above));
+        if (name.starts_with('/') || name.starts_with("file:"))
+            return path;
+        way = way.substr(0, way.rfind('/') + 1) + name;
+        above = &image.backing[i].path;
+    }
+    return way;
+}
+
 bool isCheckpointName(std::string const& path)
 {
     constexpr std::size_t uuidLength = 36;
@@ -168,7 +185,7 @@ Result<> OverlayFiles::mergeBelow(std::string const& path, std::size_t layers)
     options.format = ImageFormat::Qcow2;
     options.backing = m_allowed;
     if (layers < info.backing.size()) {
-        what.backingFile = TRY(backingNameOf(info.backing[layers - 1].path));
+        what.backingFile = TRY(nameBelow(info, layers));
         what.backingFormat = info.backing[layers].format;
     }
     TRY(removeFile(fresh));

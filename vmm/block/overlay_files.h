@@ -9,6 +9,9 @@ namespace vmm {
 
 /// As its header has it; empty: it is no qcow2 image, or has none.
 Result<std::string> backingNameOf(std::string const& path);
+/// How an image that is to stand on `image.backing[index]` directly names it: as the names from file to file on the way
+/// there do, relative where all of them are. A name that is enough in its own folder has none before it.
+Result<std::string> nameBelow(ImageInfo const& image, std::size_t index);
 /// Whether a file's name is one that a checkpoint gives: it ends in the checkpoint's UUID.
 bool isCheckpointName(std::string const& path);
 /// The images of the same folder that stand on this file.

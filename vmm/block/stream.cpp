@@ -21,12 +21,6 @@ Result<std::unique_ptr<BlockImage>> openBase(CheckpointedDisk const& disk, std::
     return BlockImage::open(disk.engine, path, options);
 }
 
-/// Beside the disk only the name counts, which holds wherever the folder goes.
-std::string nameFor(std::string const& disk, std::string const& path)
-{
-    return folderOf(path) == folderOf(disk) ? nameOf(path) : path;
-}
-
 Result<std::unique_ptr<BlockImage>> makeEmptyBase(CheckpointedDisk const& disk, std::string const& path)
 {
     TRY(createImage(path, { .format = ImageFormat::Raw, .size = BlockImage::sectorSize }));
@@ -150,8 +144,9 @@ Result<ImageStream> streamDisk(CheckpointedDisk& disk, std::string const& onto)
             return fail(ErrorCode::NotFound, disk.path + " does not stand on " + onto);
         if (found == info.backing.begin())
             return fail(ErrorCode::InvalidArgument, disk.path + " stands on " + onto + " directly already");
+        auto const layers = static_cast<std::size_t>(found - info.backing.begin());
         return ImageStream::begin(*disk.image,
-            { nameFor(disk.path, found->path), static_cast<std::size_t>(found - info.backing.begin()),
+            { TRY(nameBelow(info, layers)), layers,
                 [&disk, path = found->path, format = found->format] { return openBase(disk, path, format); } });
     }
     bool const isCheckpoints
@@ -161,7 +156,7 @@ Result<ImageStream> streamDisk(CheckpointedDisk& disk, std::string const& onto)
     if (isEmptyBase(info.backing.back())) {
         auto const& last = info.backing.back();
         return ImageStream::begin(*disk.image,
-            { nameFor(disk.path, last.path), std::numeric_limits<std::size_t>::max(),
+            { TRY(nameBelow(info, info.backing.size() - 1)), std::numeric_limits<std::size_t>::max(),
                 [&disk, path = last.path] { return openBase(disk, path, ImageFormat::Raw); } });
     }
     auto const place = disk.path + "." + makeUuid();

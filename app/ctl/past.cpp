@@ -4,6 +4,7 @@
 #include "vmm/base/unique_fd.h"
 #include "vmm/machine/moment_diff.h"
 #include "vmm/machine/moment_export.h"
+#include "vmm/machine/saved_usb.h"
 
 #include <algorithm>
 #include <fcntl.h>
@@ -135,6 +136,20 @@ vmm::Result<> inspectMoment(TimelinePointer const& timeline, MomentOptions const
     return printMachine(machine, options.inspect, output);
 }
 
+/// What does not travel with the machine; elsewhere `usb foresee` tells more.
+void noteWhatStays(vmm::timeline::Timeline const& timeline, std::string const& moment, Output const& output)
+{
+    auto const saved = vmm::savedMachineAt(timeline, moment);
+    if (output.json || !saved)
+        return;
+    for (auto const& device : vmm::hostUsbIn(*saved)) {
+        output.note(
+            fmt::format("chronoctl: the guest has a USB device of this host ({:04x}:{:04x}, port {}): where the "
+                        "machine goes it is unplugged, unless the device is there too",
+                device.vendor, device.product, device.port));
+    }
+}
+
 vmm::Result<> exportIt(
     TimelinePointer const& timeline, MomentOptions const& options, Surroundings& around, Output const& output)
 {
@@ -143,6 +158,7 @@ vmm::Result<> exportIt(
     auto const progress = progressOn(output, interruption);
     if (options.to.empty())
         return vmm::fail(vmm::ErrorCode::InvalidArgument, "say with --to where it shall be");
+    noteWhatStays(*timeline, id, output);
     if (!options.bundle) {
         auto const files = options.withoutFiles ? vmm::ExportFiles::None : vmm::ExportFiles::All;
         return vmm::exportMoment(timeline, id, options.to, files, progress);
@@ -183,6 +199,7 @@ int importMoment(MomentOptions const& options, Surroundings& around, Output cons
         output.value({ { "uuid", made->id }, { "name", made->config.name } });
     else
         output.text(made->id);
+    noteUsbFates(made->id, {}, around, output);
     return Done;
 }
 

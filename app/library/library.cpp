@@ -345,7 +345,7 @@ struct Library::Private {
             return;
         auto path = store.thumbnailOf(id.toStdString());
         inBackground([picture = std::move(picture), path] { return writePicture(picture, path); },
-            [this, id, isLast](vmm::Result<> outcome) {
+            [this, id, isLast](vmm::Result<> const& outcome) {
                 if (outcome && isLast)
                     emit library.machineChanged(id);
             });
@@ -461,7 +461,7 @@ std::vector<std::shared_ptr<MachineRunner>> Library::runners() const
 void Library::create(MachineRequest request, Done<QString> done)
 {
     m_private->inBackground([this, request = std::move(request)] { return m_store.create(request); },
-        [this, done](vmm::Result<StoredMachine> made) {
+        [this, done = std::move(done)](vmm::Result<StoredMachine> const& made) {
             if (!made)
                 return done(vmm::fail(made.error()));
             m_private->scan([done, id = text(made->id)] { done(id); });
@@ -551,7 +551,7 @@ void Library::changePolicy(QString const& id, vmm::timeline::Policy const& polic
     if (changed == nullptr)
         return done(vmm::fail(vmm::ErrorCode::NotFound, "there is no machine " + id.toStdString()));
     changed->runner()->setPolicy(
-        policy, m_private->onOurThread([done](vmm::Result<> const& outcome) { done(outcome); }));
+        policy, m_private->onOurThread([done = std::move(done)](vmm::Result<> const& outcome) { done(outcome); }));
 }
 
 void Library::changeNotes(QString const& id, QString const& notes, Done<void> done)
@@ -606,8 +606,8 @@ void Library::setConnected(QString const& id, QString const& network, bool conne
 {
     auto* changed = session(id);
     if (changed != nullptr && isInMemory(changed->runner()->state())) {
-        changed->runner()->setConnected(
-            network.toStdString(), connected, m_private->onOurThread([done](vmm::Result<> const& o) { done(o); }));
+        changed->runner()->setConnected(network.toStdString(), connected,
+            m_private->onOurThread([done = std::move(done)](vmm::Result<> const& o) { done(o); }));
         return;
     }
     if (changed != nullptr && changed->runner()->state() == SessionState::Suspended)
@@ -645,8 +645,8 @@ void Library::setPlugged(QString const& id, QString const& device, bool plugged,
 {
     auto* changed = session(id);
     if (changed != nullptr && isInMemory(changed->runner()->state())) {
-        changed->runner()->setPlugged(
-            device.toStdString(), plugged, m_private->onOurThread([done](vmm::Result<> const& o) { done(o); }));
+        changed->runner()->setPlugged(device.toStdString(), plugged,
+            m_private->onOurThread([done = std::move(done)](vmm::Result<> const& o) { done(o); }));
         return;
     }
     if (changed != nullptr && changed->runner()->state() == SessionState::Suspended)
@@ -662,7 +662,7 @@ void Library::addUsb(QString const& id, vmm::UsbAddition device, Done<void> done
     if (changed == nullptr)
         return done(vmm::fail(vmm::ErrorCode::NotFound, "there is no machine " + id.toStdString()));
     // It is written when the session has told of it.
-    auto const tell = m_private->onOurThread([done](vmm::Result<> const& o) { done(o); });
+    auto const tell = m_private->onOurThread([done = std::move(done)](vmm::Result<> const& o) { done(o); });
     changed->runner()->addUsb(std::move(device),
         [tell](vmm::Result<std::string> const& added) { tell(added ? vmm::Result<>() : vmm::fail(added.error())); });
 }
@@ -673,7 +673,7 @@ void Library::removeUsb(QString const& id, QString const& device, Done<void> don
     if (changed == nullptr)
         return done(vmm::fail(vmm::ErrorCode::NotFound, "there is no machine " + id.toStdString()));
     changed->runner()->removeUsb(
-        device.toStdString(), m_private->onOurThread([done](vmm::Result<> const& o) { done(o); }));
+        device.toStdString(), m_private->onOurThread([done = std::move(done)](vmm::Result<> const& o) { done(o); }));
 }
 
 void Library::remove(QString const& id, Done<void> done)
@@ -770,10 +770,11 @@ void Library::close(Closing::Way way, int seconds, Done<void> done)
     for (auto* session : m_private->sessionsInMemory())
         runners.push_back(session->runner());
     m_private->closing = std::make_unique<Closing>(runners, way, seconds);
-    connect(m_private->closing.get(), &Closing::finished, this, [this, done](vmm::Result<> const& outcome) {
-        m_private->closing.release()->deleteLater();
-        done(outcome);
-    });
+    connect(m_private->closing.get(), &Closing::finished, this,
+        [this, done = std::move(done)](vmm::Result<> const& outcome) {
+            m_private->closing.release()->deleteLater();
+            done(outcome);
+        });
 }
 
 void Library::cancelClosing()

@@ -95,12 +95,12 @@ std::vector<vmm::Error> MachineRunner::saveObstacles() const
     return m_private->machine ? m_private->machine->saveObstacles() : std::vector<vmm::Error> {};
 }
 
-void MachineRunner::start(Completion done)
+void MachineRunner::start(Completion const& done)
 {
     m_private->post([this, done] { m_private->start(false, done); }, done);
 }
 
-void MachineRunner::startPaused(Completion done)
+void MachineRunner::startPaused(Completion const& done)
 {
     m_private->post(
         [this, done] {
@@ -112,12 +112,12 @@ void MachineRunner::startPaused(Completion done)
         done);
 }
 
-void MachineRunner::pause(Completion done)
+void MachineRunner::pause(Completion const& done)
 {
     m_private->post([this, done] { m_private->forward(Action::Pause, "pause", vmm::command::Pause {}, done); }, done);
 }
 
-void MachineRunner::resume(Completion done)
+void MachineRunner::resume(Completion const& done)
 {
     m_private->post(
         [this, done] {
@@ -129,12 +129,12 @@ void MachineRunner::resume(Completion done)
         done);
 }
 
-void MachineRunner::reset(Completion done)
+void MachineRunner::reset(Completion const& done)
 {
     m_private->post([this, done] { m_private->forward(Action::Reset, "reset", vmm::command::Reset {}, done); }, done);
 }
 
-void MachineRunner::pressPowerButton(Completion done)
+void MachineRunner::pressPowerButton(Completion const& done)
 {
     m_private->post(
         [this, done] {
@@ -143,20 +143,20 @@ void MachineRunner::pressPowerButton(Completion done)
         done);
 }
 
-void MachineRunner::powerOff(Completion done)
+void MachineRunner::powerOff(Completion const& done)
 {
     m_private->post(
         [this, done] { m_private->forward(Action::PowerOff, "power off", vmm::command::PowerOff {}, done); }, done);
 }
 
-void MachineRunner::suspend(Completion done, std::string directory, bool thenPowerOff)
+void MachineRunner::suspend(Completion const& done, std::string directory, bool thenPowerOff)
 {
     m_private->post([this, done, directory = std::move(directory),
                         thenPowerOff] { m_private->suspend(directory, thenPowerOff, done); },
         done);
 }
 
-void MachineRunner::discardState(Completion done)
+void MachineRunner::discardState(Completion const& done)
 {
     m_private->post(
         [this, done] {
@@ -176,7 +176,7 @@ void MachineRunner::discardState(Completion done)
         done);
 }
 
-void MachineRunner::cancelJob(Completion done)
+void MachineRunner::cancelJob(Completion const& done)
 {
     m_private->post(
         [this, done] {
@@ -188,7 +188,7 @@ void MachineRunner::cancelJob(Completion done)
         done);
 }
 
-void MachineRunner::insertMedium(std::string drive, std::string path, Completion done)
+void MachineRunner::insertMedium(std::string drive, std::string path, Completion const& done)
 {
     m_private->post(
         [this, done, drive = std::move(drive), path = std::move(path)] {
@@ -199,7 +199,7 @@ void MachineRunner::insertMedium(std::string drive, std::string path, Completion
         done);
 }
 
-void MachineRunner::ejectMedium(std::string drive, bool force, Completion done)
+void MachineRunner::ejectMedium(std::string drive, bool force, Completion const& done)
 {
     m_private->post(
         [this, done, drive = std::move(drive), force] {
@@ -210,7 +210,7 @@ void MachineRunner::ejectMedium(std::string drive, bool force, Completion done)
         done);
 }
 
-void MachineRunner::setForwards(std::string network, std::vector<vmm::PortForward> forwards, Completion done)
+void MachineRunner::setForwards(std::string network, std::vector<vmm::PortForward> forwards, Completion const& done)
 {
     m_private->post(
         [this, done, command = vmm::command::SetForwards { std::move(network), std::move(forwards) }] {
@@ -219,7 +219,7 @@ void MachineRunner::setForwards(std::string network, std::vector<vmm::PortForwar
         done);
 }
 
-void MachineRunner::setConnected(std::string network, bool connected, Completion done)
+void MachineRunner::setConnected(std::string network, bool connected, Completion const& done)
 {
     m_private->post(
         [this, done, command = vmm::command::SetConnected { std::move(network), connected }] {
@@ -232,7 +232,7 @@ void MachineRunner::setConnected(std::string network, bool connected, Completion
         done);
 }
 
-void MachineRunner::setPlugged(std::string device, bool plugged, Completion done)
+void MachineRunner::setPlugged(std::string device, bool plugged, Completion const& done)
 {
     m_private->post(
         [this, done, command = vmm::command::SetPlugged { std::move(device), plugged }] {

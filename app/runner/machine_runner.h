@@ -148,95 +148,95 @@ public:
 
     // Each returns at once. `done` is called once, on another thread, when the step is complete or refused
     // (not at all when the runner is destroyed before that).
-    void start(Completion done = {});       ///< Off, Crashed: power on. Suspended: restore and run.
-    void startPaused(Completion done = {}); ///< Suspended: restore, and stand still.
-    void pause(Completion done = {});
-    void resume(Completion done = {});
-    void reset(Completion done = {});
-    void pressPowerButton(Completion done = {});
-    void powerOff(Completion done = {});
+    void start(Completion const& done = {});       ///< Off, Crashed: power on. Suspended: restore and run.
+    void startPaused(Completion const& done = {}); ///< Suspended: restore, and stand still.
+    void pause(Completion const& done = {});
+    void resume(Completion const& done = {});
+    void reset(Completion const& done = {});
+    void pressPowerButton(Completion const& done = {});
+    void powerOff(Completion const& done = {});
     /// Into `directory`, or where it is empty into the machine's own place; there only with `thenPowerOff`.
-    void suspend(Completion done = {}, std::string directory = {}, bool thenPowerOff = true);
-    void discardState(Completion done = {});
+    void suspend(Completion const& done = {}, std::string directory = {}, bool thenPowerOff = true);
+    void discardState(Completion const& done = {});
     /// Keeps the present as a moment; `done` hears which. Running, Paused: with a picture of the first screen. Off:
     /// disks, configuration and the firmware's variables. Suspended: what the state has.
     using Kept = std::function<void(vmm::Result<vmm::timeline::Moment>)>;
-    void keepMoment(vmm::timeline::NewMoment what, Kept done = {});
+    void keepMoment(vmm::timeline::NewMoment what, Kept const& done = {});
     /// The same without being asked, where the timeline's policy wants it and there is anything new: of a machine that
     /// is off only before a change, where its disks hold something. `done` hears no error: what it is kept for goes on.
-    void keepUnasked(vmm::timeline::Reason reason, Completion done = {});
+    void keepUnasked(vmm::timeline::Reason reason, Completion const& done = {});
     /// keepUnasked() before a change of the settings, where `wanted` differs in more than what the same hand puts back:
     /// name and notes, cables, media, USB devices, and what of those is plugged in.
-    void keepBeforeChange(vmm::VmConfig wanted, Completion done = {});
+    void keepBeforeChange(vmm::VmConfig wanted, Completion const& done = {});
     /// Thins the timeline out, and gives back what no moment needs: job "prune". `policy`: for this once; none: the
     /// timeline's own. A machine in memory does so by itself after each of its own moments.
     using PruneDone = std::function<void(vmm::Result<vmm::timeline::Pruned>)>;
-    void prune(std::optional<vmm::timeline::Policy> policy = {}, PruneDone done = {});
+    void prune(std::optional<vmm::timeline::Policy> policy = {}, PruneDone const& done = {});
     /// When the machine keeps moments by itself, and how long those stay. Makes a timeline where there is none.
-    void setPolicy(vmm::timeline::Policy policy, Completion done = {});
+    void setPolicy(vmm::timeline::Policy policy, Completion const& done = {});
     enum class Present : std::uint8_t {
         Keep, ///< As a moment, first; where that is not possible nothing is done.
         Lose,
     };
     /// The machine becomes what it was at that moment, and runs, or is off if it was then. What was Suspended is a
     /// present like any other.
-    void goTo(std::string moment, Present present, Completion done = {});
+    void goTo(std::string moment, Present present, Completion const& done = {});
     /// The moments go on being as they are told. Reads the disk.
     vmm::Result<std::shared_ptr<vmm::timeline::Timeline const>> timeline() const;
     /// Does `what` with the timeline; the machine is this process's meanwhile.
-    void changeTimeline(std::function<vmm::Result<>(vmm::timeline::Timeline&)> what, Completion done = {});
+    void changeTimeline(std::function<vmm::Result<>(vmm::timeline::Timeline&)> what, Completion const& done = {});
     /// What takes long, beside everything else: one such thing after the other. notice::Progress tells of it under the
     /// name `job`; cancelJob() ends it.
     using JobProgress = std::function<bool(double)>; ///< 0 to 1; false: give up
     using Job = std::function<vmm::Result<>(JobProgress const&)>;
-    void work(std::string job, Job what, Completion done = {});
+    void work(std::string job, Job what, Completion const& done = {});
     /// The same with the timeline, on a thread that leaves the disk and the processor to the guest; the machine is this
     /// process's meanwhile.
     using TimelineJob = std::function<vmm::Result<>(vmm::timeline::Timeline&, JobProgress const&)>;
-    void workOnTimeline(std::string job, TimelineJob what, Completion done = {});
+    void workOnTimeline(std::string job, TimelineJob what, Completion const& done = {});
     /// Ends a moment for good, with what the disks kept of it, and gives back what nobody else needs: of a machine in
     /// memory in the background (job "prune"), of another before `done`.
-    void endMoment(std::string moment, Completion done = {});
+    void endMoment(std::string moment, Completion const& done = {});
     /// A disk takes over what it has of the files below it, and stands on `onto` (one of them; empty: on none): job
     /// "stream", of a machine that is on or off; one disk of it at a time, else Busy. Other machines and moments keep
     /// what they stand on, and a file on which nobody stands any more is not deleted.
-    void streamDisk(std::string disk, std::string onto, Completion done = {});
+    void streamDisk(std::string disk, std::string onto, Completion const& done = {});
     /// What a disk's own file holds goes into the file below it, up to `files` times down the chain, where neither a
     /// moment nor one of `others` needs that as it is: job "commit", of a machine that is off.
-    void commitDisk(std::string disk, unsigned files, vmm::OtherImages others, Completion done = {});
+    void commitDisk(std::string disk, unsigned files, vmm::OtherImages others, Completion const& done = {});
     /// The stream or commit of that disk, and nothing else. NotNow where there is none.
-    void cancelDisk(std::string disk, Completion done = {});
+    void cancelDisk(std::string disk, Completion const& done = {});
     /// What is under way in the machine, and all that is being worked on beside it.
-    void cancelJob(Completion done = {});
+    void cancelJob(Completion const& done = {});
     /// The moment that is being kept, if one is: nothing of it stays.
-    void cancelKeeping(Completion done = {});
-    void insertMedium(std::string drive, std::string path, Completion done = {});
-    void ejectMedium(std::string drive, bool force = false, Completion done = {});
+    void cancelKeeping(Completion const& done = {});
+    void insertMedium(std::string drive, std::string path, Completion const& done = {});
+    void ejectMedium(std::string drive, bool force = false, Completion const& done = {});
     /// Which ports of the host lead to the guest, now and at the next start; of a machine in memory, or one that is
     /// off. keepBeforeChange() comes before it.
-    void setForwards(std::string network, std::vector<vmm::PortForward> forwards, Completion done = {});
+    void setForwards(std::string network, std::vector<vmm::PortForward> forwards, Completion const& done = {});
     /// Plugs the cable of a network card in, or pulls it out; as setForwards(), but nothing is kept.
-    void setConnected(std::string network, bool connected, Completion done = {});
+    void setConnected(std::string network, bool connected, Completion const& done = {});
     /// The same for a USB device of the machine's own.
-    void setPlugged(std::string device, bool plugged, Completion done = {});
+    void setPlugged(std::string device, bool plugged, Completion const& done = {});
     /// Makes a USB device, or a stick on a disk image, the machine's own, now and for the next start; of a machine in
     /// memory, or one that is off. Its id is made up, and `done` hears it.
     using UsbAdded = std::function<void(vmm::Result<std::string>)>;
-    void addUsb(vmm::UsbAddition device, UsbAdded done = {});
+    void addUsb(vmm::UsbAddition device, UsbAdded const& done = {});
     /// The opposite. What is in flight ends first. A stick of which moments have something is unplugged, and the
     /// machine kept as one more moment before it goes: going to another one later takes nothing away that is nowhere
     /// else. Where that fails it stays, unplugged.
-    void removeUsb(std::string device, Completion done = {});
+    void removeUsb(std::string device, Completion const& done = {});
     /// A USB device of the host's, as findHostUsb() understands it, for as long as the machine is in memory. What is
     /// plugged out of the host is detached by itself; what comes back to the same port within usbComeback, of the same
     /// vendor and with whatever address and product, is attached again (firmware that was loaded, a phone that changed
     /// its mode, a host that slept). Devices that a rule of the library attaches to this machine come by themselves,
     /// also later and at each start. `done` hears Busy where another machine has it, and where the host uses it or a
     /// rule says "never" and `really` is No; PermissionDenied with the one line that helps.
-    void attachHostUsb(std::string which, Really really, Completion done = {});
+    void attachHostUsb(std::string which, Really really, Completion const& done = {});
     /// Back to the host's drivers, where it stays until it is plugged in again, or the machine starts or comes back
     /// from a moment, whatever the rules say.
-    void detachHostUsb(std::string which, Completion done = {});
+    void detachHostUsb(std::string which, Completion const& done = {});
     /// Any thread, as it was told last.
     std::vector<vmm::HostUsbInfo> attachedHostUsb() const;
     std::vector<UsbQuestion> usbQuestions() const;
@@ -250,12 +250,12 @@ public:
     /// plugs it in. It stays, as one of the host's, as long as the machine is in memory and the connection lasts.
     /// Nothing is encrypted: beyond networks that one trusts this goes through a tunnel.
     using Redirected = std::function<void(vmm::Result<RedirectedUsb>)>;
-    void redirectUsb(UsbPeerAddress from, Redirected done = {});
+    void redirectUsb(UsbPeerAddress from, Redirected const& done = {});
     /// Waits for those who bring devices (usbredirect --to), for as long as the machine is in memory; `done` hears
     /// where. Each is plugged in when it comes.
-    void listenForUsb(UsbPeerAddress at, Redirected done = {});
+    void listenForUsb(UsbPeerAddress at, Redirected const& done = {});
     /// By the id of the device, or of the place where we listen; devices that came there stay.
-    void endUsbRedirection(std::string id, Completion done = {});
+    void endUsbRedirection(std::string id, Completion const& done = {});
     std::vector<RedirectedUsb> redirectedUsb() const;
     void sendInput(vmm::Input input);
     /// A person looks at this machine: where machines have more gamepads than the host, its own come first from now on.

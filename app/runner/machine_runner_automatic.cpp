@@ -229,17 +229,17 @@ void MachineRunner::Private::giveBack(Completion const& done)
     });
 }
 
-void MachineRunner::keepUnasked(Reason reason, Completion done)
+void MachineRunner::keepUnasked(Reason reason, Completion const& done)
 {
     m_private->post([this, reason, done] { m_private->keepUnasked(reason, done); }, done);
 }
 
-void MachineRunner::keepBeforeChange(vmm::VmConfig wanted, Completion done)
+void MachineRunner::keepBeforeChange(vmm::VmConfig wanted, Completion const& done)
 {
     m_private->post([this, wanted = std::move(wanted), done] { m_private->keepBeforeChange(wanted, done); }, done);
 }
 
-void MachineRunner::prune(std::optional<Policy> policy, PruneDone done)
+void MachineRunner::prune(std::optional<Policy> policy, PruneDone const& done)
 {
     auto const hearError = [done](vmm::Result<> const& outcome) {
         if (done && !outcome)
@@ -248,7 +248,7 @@ void MachineRunner::prune(std::optional<Policy> policy, PruneDone done)
     m_private->post([this, policy = std::move(policy), done] { m_private->prune(policy, done); }, hearError);
 }
 
-void MachineRunner::setPolicy(Policy policy, Completion done)
+void MachineRunner::setPolicy(Policy policy, Completion const& done)
 {
     m_private->post(
         [this, policy = std::move(policy), done] {

@@ -107,21 +107,21 @@ void MachineRunner::Private::workOnStillDisk(std::string const& job, std::string
         disk);
 }
 
-void MachineRunner::streamDisk(std::string disk, std::string onto, Completion done)
+void MachineRunner::streamDisk(std::string disk, std::string onto, Completion const& done)
 {
     m_private->post(
         [this, done, disk = std::move(disk), onto = std::move(onto)] { m_private->streamDisk(disk, onto, done); },
         done);
 }
 
-void MachineRunner::commitDisk(std::string disk, unsigned files, vmm::OtherImages others, Completion done)
+void MachineRunner::commitDisk(std::string disk, unsigned files, vmm::OtherImages others, Completion const& done)
 {
     m_private->post([this, done, files, disk = std::move(disk),
                         others = std::move(others)] { m_private->commitDisk(disk, files, others, done); },
         done);
 }
 
-void MachineRunner::cancelDisk(std::string disk, Completion done)
+void MachineRunner::cancelDisk(std::string disk, Completion const& done)
 {
     m_private->post(
         [this, done, disk = std::move(disk)] {

@@ -317,7 +317,7 @@ void MachineRunner::Private::withTimeline(std::function<vmm::Result<>()> const& 
     finish(done, std::move(outcome));
 }
 
-void MachineRunner::keepMoment(vmm::timeline::NewMoment what, Kept done)
+void MachineRunner::keepMoment(vmm::timeline::NewMoment what, Kept const& done)
 {
     auto const hearError = [done](vmm::Result<> const& outcome) {
         if (done && !outcome)
@@ -326,7 +326,7 @@ void MachineRunner::keepMoment(vmm::timeline::NewMoment what, Kept done)
     m_private->post([this, done, what = std::move(what)] { m_private->keepMoment(what, done); }, hearError);
 }
 
-void MachineRunner::cancelKeeping(Completion done)
+void MachineRunner::cancelKeeping(Completion const& done)
 {
     m_private->cancelStill = true; // that one holds up what is posted
     m_private->post(
@@ -339,7 +339,7 @@ void MachineRunner::cancelKeeping(Completion done)
         done);
 }
 
-void MachineRunner::goTo(std::string moment, Present present, Completion done)
+void MachineRunner::goTo(std::string moment, Present present, Completion const& done)
 {
     m_private->post(
         [this, done, moment = std::move(moment), present] { m_private->goTo(moment, present, done); }, done);
@@ -359,7 +359,7 @@ vmm::Result<std::shared_ptr<vmm::timeline::Timeline const>> MachineRunner::timel
     return open;
 }
 
-void MachineRunner::changeTimeline(std::function<vmm::Result<>(vmm::timeline::Timeline&)> what, Completion done)
+void MachineRunner::changeTimeline(std::function<vmm::Result<>(vmm::timeline::Timeline&)> what, Completion const& done)
 {
     m_private->post(
         [this, done, what = std::move(what)] {
@@ -368,7 +368,7 @@ void MachineRunner::changeTimeline(std::function<vmm::Result<>(vmm::timeline::Ti
         done);
 }
 
-void MachineRunner::endMoment(std::string moment, Completion done)
+void MachineRunner::endMoment(std::string moment, Completion const& done)
 {
     m_private->post(
         [this, done, moment = std::move(moment)] {

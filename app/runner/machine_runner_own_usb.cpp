@@ -228,7 +228,7 @@ void MachineRunner::Private::usbRemoved(std::string const& device)
     tell(notice::UsbRemoved { device });
 }
 
-void MachineRunner::addUsb(UsbAddition device, UsbAdded done)
+void MachineRunner::addUsb(UsbAddition device, UsbAdded const& done)
 {
     auto const hearError = [done](vmm::Result<> const& outcome) {
         if (done && !outcome)
@@ -237,7 +237,7 @@ void MachineRunner::addUsb(UsbAddition device, UsbAdded done)
     m_private->post([this, device = std::move(device), done] { m_private->addUsb(device, done); }, hearError);
 }
 
-void MachineRunner::removeUsb(std::string device, Completion done)
+void MachineRunner::removeUsb(std::string device, Completion const& done)
 {
     m_private->post([this, device = std::move(device), done] { m_private->removeUsb(device, done); }, done);
 }

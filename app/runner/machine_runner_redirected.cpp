@@ -136,19 +136,19 @@ void MachineRunner::Private::tellRedirected(std::string const& lost, std::option
     tell(notice::RedirectedUsbChanged { std::move(list), lost, reason });
 }
 
-void MachineRunner::redirectUsb(UsbPeerAddress from, Redirected done)
+void MachineRunner::redirectUsb(UsbPeerAddress from, Redirected const& done)
 {
     m_private->post([this, from = std::move(from), done] { m_private->redirectUsb(from, done); },
         [done](vmm::Result<> const& outcome) { answer(done, vmm::fail(outcome.error())); });
 }
 
-void MachineRunner::listenForUsb(UsbPeerAddress at, Redirected done)
+void MachineRunner::listenForUsb(UsbPeerAddress at, Redirected const& done)
 {
     m_private->post([this, at = std::move(at), done] { m_private->listenForUsb(at, done); },
         [done](vmm::Result<> const& outcome) { answer(done, vmm::fail(outcome.error())); });
 }
 
-void MachineRunner::endUsbRedirection(std::string id, Completion done)
+void MachineRunner::endUsbRedirection(std::string id, Completion const& done)
 {
     m_private->post([this, id = std::move(id), done] { m_private->endRedirection(id, done); }, done);
 }

@@ -346,7 +346,7 @@ void MachineRunner::Private::tellUsbQuestions()
     tell(notice::UsbQuestionsChanged { questions });
 }
 
-void MachineRunner::attachHostUsb(std::string which, Really really, Completion done)
+void MachineRunner::attachHostUsb(std::string which, Really really, Completion const& done)
 {
     auto const allows = [really](HostUsbEntry const& entry) {
         return really == Really::Yes ? vmm::Result<>() : mayTakeByHand(entry);
@@ -355,7 +355,7 @@ void MachineRunner::attachHostUsb(std::string which, Really really, Completion d
         [this, which = std::move(which), allows, done] { m_private->attachHostUsb(which, allows, done); }, done);
 }
 
-void MachineRunner::detachHostUsb(std::string which, Completion done)
+void MachineRunner::detachHostUsb(std::string which, Completion const& done)
 {
     auto const detach = [this, which = std::move(which), done] {
         auto const device = findHostUsb(attachedHostUsb(), which);

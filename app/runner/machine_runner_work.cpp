@@ -99,14 +99,14 @@ std::string MachineRunner::Private::diskAtWork() const
     return job == jobs.end() ? std::string() : job->disk;
 }
 
-void MachineRunner::work(std::string job, Job what, Completion done)
+void MachineRunner::work(std::string job, Job what, Completion const& done)
 {
     m_private->post([this, job = std::move(job), what = std::move(what),
                         done] { m_private->work(Private::Prompt, job, what, done); },
         done);
 }
 
-void MachineRunner::workOnTimeline(std::string job, TimelineJob what, Completion done)
+void MachineRunner::workOnTimeline(std::string job, TimelineJob what, Completion const& done)
 {
     m_private->post(
         [this, job = std::move(job), what = std::move(what), done] { m_private->workOnTimeline(job, what, done); },

@@ -3,6 +3,7 @@
 #include "app/store/machine_lock.h"
 #include "tests/fakes/fake_machine.h"
 #include "tests/fakes/manual_loop.h"
+#include "tests/support/answer.h"
 #include "tests/support/suite.h"
 #include "vmm/base/random.h"
 
@@ -57,39 +58,29 @@ struct Bench {
             minute);
     }
     std::string path(char const* name) const { return directory.filePath(name).toStdString(); }
-    template<typename Ask>
-    vmm::Result<> wait(Ask ask)
-    {
-        std::promise<vmm::Result<>> answered;
-        ask([&](vmm::Result<> outcome) { answered.set_value(std::move(outcome)); });
-        return answered.get_future().get();
-    }
     void start()
     {
-        tests::must(wait([&](auto done) { runner->start(done); }));
+        tests::must(tests::answerOf([&](auto done) { runner->start(done); }));
     }
     void setPolicy(Policy const& policy)
     {
-        tests::must(wait([&](auto done) { runner->setPolicy(policy, done); }));
+        tests::must(tests::answerOf([&](auto done) { runner->setPolicy(policy, done); }));
     }
     void keepUnasked(Reason reason)
     {
-        tests::must(wait([&](auto done) { runner->keepUnasked(reason, done); }));
+        tests::must(tests::answerOf([&](auto done) { runner->keepUnasked(reason, done); }));
         runner->drain();
     }
     Moment keep(std::string const& name)
     {
-        std::promise<vmm::Result<Moment>> kept;
-        runner->keepMoment({ .name = name }, [&](auto outcome) { kept.set_value(std::move(outcome)); });
-        auto moment = tests::must(kept.get_future().get());
+        auto moment
+            = tests::must(tests::answerOf<Moment>([&](auto done) { runner->keepMoment({ .name = name }, done); }));
         runner->drain();
         return moment;
     }
     vmm::Result<vmm::timeline::Pruned> prune(std::optional<Policy> policy = {})
     {
-        std::promise<vmm::Result<vmm::timeline::Pruned>> pruned;
-        runner->prune(policy, [&](auto outcome) { pruned.set_value(std::move(outcome)); });
-        return pruned.get_future().get();
+        return tests::answerOf<vmm::timeline::Pruned>([&](auto done) { runner->prune(policy, done); });
     }
     std::vector<Moment> moments() const { return tests::must(runner->timeline())->moments(); }
     std::vector<Reason> reasons() const
@@ -107,7 +98,7 @@ struct Bench {
     }
     vmm::Result<> forward(std::uint16_t port)
     {
-        auto outcome = wait([&](auto done) {
+        auto outcome = tests::answerOf([&](auto done) {
             runner->setForwards("net0", { { vmm::Protocol::Tcp, "127.0.0.1", port, 22 } }, done);
         });
         runner->drain();
@@ -306,7 +297,7 @@ private slots:
         bench.start();
         bench.works();
         QTRY_VERIFY(bench.script->has("keep automatic"));
-        REQUIRE_OK(bench.wait([&](auto done) { bench.runner->cancelKeeping(done); }));
+        REQUIRE_OK(tests::answerOf([&](auto done) { bench.runner->cancelKeeping(done); }));
         bench.runner->drain();
         QVERIFY(bench.moments().empty()); // what is tried again is held too
         bench.script->holdKeep = false;
@@ -393,22 +384,22 @@ private slots:
         bench.works();
         REQUIRE_OK(bench.forward(2222)); // which changes nothing
         QCOMPARE(bench.reasons(), std::vector { Reason::BeforeChange });
-        REQUIRE_OK(bench.wait([&](auto done) { bench.runner->setConnected("net0", false, done); }));
+        REQUIRE_OK(tests::answerOf([&](auto done) { bench.runner->setConnected("net0", false, done); }));
         QVERIFY(!bench.forward(0)); // no port
         QCOMPARE(bench.reasons(), std::vector { Reason::BeforeChange });
-        REQUIRE_OK(bench.wait([&](auto done) { bench.runner->pause(done); }));
+        REQUIRE_OK(tests::answerOf([&](auto done) { bench.runner->pause(done); }));
         REQUIRE_OK(bench.forward(2223));
         QCOMPARE(bench.reasons(), (std::vector { Reason::BeforeChange, Reason::BeforeChange }));
         QCOMPARE(bench.runner->state(), SessionState::Paused);
         Policy policy;
         policy.beforeChange = false;
         bench.setPolicy(policy);
-        REQUIRE_OK(bench.wait([&](auto done) { bench.runner->resume(done); }));
+        REQUIRE_OK(tests::answerOf([&](auto done) { bench.runner->resume(done); }));
         bench.works();
         REQUIRE_OK(bench.forward(2224));
         QCOMPARE(bench.moments().size(), std::size_t(2));
         // It would come back with the forwards that are saved.
-        REQUIRE_OK(bench.wait([&](auto done) { bench.runner->suspend(done); }));
+        REQUIRE_OK(tests::answerOf([&](auto done) { bench.runner->suspend(done); }));
         bench.setPolicy({});
         QCOMPARE(bench.forward(2225).error().code, vmm::ErrorCode::NotNow);
         QCOMPARE(bench.moments().size(), std::size_t(2));
@@ -440,11 +431,11 @@ private slots:
         REQUIRE_OK(bench.forward(2223));
         QCOMPARE(bench.reasons(), std::vector { Reason::BeforeChange });
         QCOMPARE(int(bench.runner->config().networks[0].forwards[0].hostPort), 2223);
-        REQUIRE_OK(bench.wait([&](auto done) { bench.runner->setConnected("net0", false, done); }));
+        REQUIRE_OK(tests::answerOf([&](auto done) { bench.runner->setConnected("net0", false, done); }));
         QVERIFY(!bench.runner->config().networks[0].connected);
         QCOMPARE(bench.moments().size(), std::size_t(1));
         auto const nowhere = [&](auto done) { bench.runner->setConnected("net1", false, done); };
-        QCOMPARE(bench.wait(nowhere).error().code, vmm::ErrorCode::NotFound);
+        QCOMPARE(tests::answerOf(nowhere).error().code, vmm::ErrorCode::NotFound);
         QVERIFY(!MachineLock::owner(bench.path("machine.lock")));
     }
 
@@ -461,10 +452,10 @@ private slots:
         wanted.networks[0].connected = false;
         wanted.cds[0].path = bench.path("cd.iso");
         wanted.usbDevices = { { "usb1", vmm::UsbKind::Keyboard } };
-        REQUIRE_OK(bench.wait([&](auto done) { bench.runner->keepBeforeChange(wanted, done); }));
+        REQUIRE_OK(tests::answerOf([&](auto done) { bench.runner->keepBeforeChange(wanted, done); }));
         QVERIFY(bench.moments().empty());
         ++wanted.cpus;
-        REQUIRE_OK(bench.wait([&](auto done) { bench.runner->keepBeforeChange(wanted, done); }));
+        REQUIRE_OK(tests::answerOf([&](auto done) { bench.runner->keepBeforeChange(wanted, done); }));
         QCOMPARE(bench.reasons(), std::vector { Reason::BeforeChange });
     }
 
@@ -505,7 +496,7 @@ private slots:
         bench.keepUnasked(Reason::OnClose);
         bench.works();
         bench.keepUnasked(Reason::OnClose);
-        tests::must(bench.wait([&](auto done) { bench.runner->powerOff(done); }));
+        tests::must(tests::answerOf([&](auto done) { bench.runner->powerOff(done); }));
         Policy policy;
         policy.tiers.clear();
         QCOMPARE(tests::must(bench.prune(policy)).gone.size(), std::size_t(1));
@@ -519,20 +510,20 @@ private slots:
         Bench bench;
         bench.start();
         auto const moment = bench.keep("gone");
-        tests::must(bench.wait([&](auto done) { bench.runner->suspend(done); }));
-        tests::must(bench.wait([&](auto done) { bench.runner->startPaused(done); }));
+        tests::must(tests::answerOf([&](auto done) { bench.runner->suspend(done); }));
+        tests::must(tests::answerOf([&](auto done) { bench.runner->startPaused(done); }));
         QCOMPARE(bench.runner->state(), SessionState::Paused);
-        tests::must(bench.wait([&](auto done) {
+        tests::must(tests::answerOf([&](auto done) {
             auto const note = [id = moment.id](vmm::timeline::Timeline& timeline) {
                 vmm::timeline::LooseDisks loose { vmm::makeUuid(), { { "disk0", "/no/such/disk", {} } } };
                 return timeline.setLoose(loose);
             };
             bench.runner->changeTimeline(note, done);
         }));
-        tests::must(bench.wait([&](auto done) { bench.runner->endMoment(moment.id, done); }));
+        tests::must(tests::answerOf([&](auto done) { bench.runner->endMoment(moment.id, done); }));
         bench.runner->drain();
         QVERIFY(!bench.script->has("tidy"));
-        tests::must(bench.wait([&](auto done) { bench.runner->resume(done); }));
+        tests::must(tests::answerOf([&](auto done) { bench.runner->resume(done); }));
         QTRY_VERIFY(bench.script->has("tidy"));
     }
 };

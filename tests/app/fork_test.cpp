@@ -2,6 +2,7 @@
 #include "app/library/library.h"
 #include "app/store/cpu_file.h"
 #include "tests/fakes/fake_machine.h"
+#include "tests/support/answer.h"
 #include "tests/support/suite.h"
 #include "vmm/base/random.h"
 #include "vmm/block/image.h"
@@ -12,15 +13,12 @@
 #include <QTemporaryDir>
 #include <atomic>
 #include <filesystem>
-#include <future>
 #include <thread>
 
 using namespace app;
 using tests::FakeMachine;
 
 namespace {
-
-constexpr auto patience = std::chrono::seconds(20);
 
 std::unique_ptr<vmm::BlockImage> openDisk(vmm::IoEngine& engine, std::string const& path)
 {
@@ -64,12 +62,12 @@ struct Bench {
         machine = tests::must(store.create(std::move(request)));
         writeDisk(disk(machine), 1);
         auto const runner = open(machine.id);
-        std::promise<vmm::Result<vmm::timeline::Moment>> kept;
-        tests::must(wait([&](auto done) { runner->start(done); }));
+        tests::must(tests::answerOf([&](auto done) { runner->start(done); }));
         moment = vmm::makeUuid();
-        runner->keepMoment({ .id = moment, .name = "good", .note = "works", .disks = { keeps(machine, moment) } },
-            [&](auto outcome) { kept.set_value(outcome); });
-        tests::must(kept.get_future().get());
+        tests::must(tests::answerOf<vmm::timeline::Moment>([&](auto done) {
+            runner->keepMoment(
+                { .id = moment, .name = "good", .note = "works", .disks = { keeps(machine, moment) } }, done);
+        }));
         vmm::InlineEngine engine;
         vmm::DiskSnapshot snapshot;
         snapshot.id = moment;
@@ -88,15 +86,6 @@ struct Bench {
             store.load(id)->config, store.placesOf(id), FakeMachine::factory(script));
     }
     /// Returns when `step` has told its outcome.
-    template<typename Step>
-    static vmm::Result<> wait(Step step)
-    {
-        auto const told = std::make_shared<std::promise<vmm::Result<>>>();
-        auto heard = told->get_future();
-        step([told](vmm::Result<> outcome) { told->set_value(std::move(outcome)); });
-        return heard.wait_for(patience) == std::future_status::ready ? heard.get()
-                                                                     : vmm::fail(vmm::ErrorCode::TimedOut, "no answer");
-    }
     std::unique_ptr<vmm::timeline::Timeline> timelineOf(std::string const& id)
     {
         return tests::must(
@@ -170,21 +159,21 @@ private slots:
         {
             auto const runner = bench.open(fork.id);
             QCOMPARE(runner->state(), SessionState::Suspended);
-            REQUIRE_OK(Bench::wait([&](auto done) { runner->start(done); }));
+            REQUIRE_OK(tests::answerOf([&](auto done) { runner->start(done); }));
             QCOMPARE(runner->state(), SessionState::Running);
             QVERIFY(bench.script->has("go good"));
             QCOMPARE(runner->config().uuid, fork.id);
             auto const cpuOf
                 = [&](std::string const& id) { return tests::must(readCpuFile(bench.store.placesOf(id).cpuFile)); };
             QVERIFY(cpuOf(fork.id) && cpuOf(fork.id) == cpuOf(bench.machine.id));
-            REQUIRE_OK(Bench::wait([&](auto done) { runner->powerOff(done); }));
+            REQUIRE_OK(tests::answerOf([&](auto done) { runner->powerOff(done); }));
             runner->drain();
             QCOMPARE(runner->state(), SessionState::Off);
         }
         // Once only.
         bench.script->log.clear();
         auto const runner = bench.open(fork.id);
-        REQUIRE_OK(Bench::wait([&](auto done) { runner->start(done); }));
+        REQUIRE_OK(tests::answerOf([&](auto done) { runner->start(done); }));
         QVERIFY(bench.script->has("create") && !bench.script->has("go good"));
     }
 
@@ -193,9 +182,9 @@ private slots:
         Bench bench;
         auto const fork = tests::must(bench.store.fork(bench.machine.id, bench.moment, "copy"));
         auto const runner = bench.open(fork.id);
-        REQUIRE_OK(Bench::wait([&](auto done) { runner->startPaused(done); }));
+        REQUIRE_OK(tests::answerOf([&](auto done) { runner->startPaused(done); }));
         QCOMPARE(runner->state(), SessionState::Paused);
-        REQUIRE_OK(Bench::wait([&](auto done) { runner->resume(done); }));
+        REQUIRE_OK(tests::answerOf([&](auto done) { runner->resume(done); }));
         QCOMPARE(runner->state(), SessionState::Running);
     }
 
@@ -204,7 +193,7 @@ private slots:
         Bench bench;
         auto const fork = tests::must(bench.store.fork(bench.machine.id, bench.moment, "copy"));
         auto const runner = bench.open(fork.id);
-        REQUIRE_OK(Bench::wait([&](auto done) { runner->discardState(done); }));
+        REQUIRE_OK(tests::answerOf([&](auto done) { runner->discardState(done); }));
         QCOMPARE(runner->state(), SessionState::Off);
         QVERIFY(bench.script->has("go good")); // its disks went there
         QVERIFY(!bench.store.load(fork.id)->isSuspended);
@@ -215,17 +204,17 @@ private slots:
     {
         Bench bench;
         auto const runner = bench.open(bench.machine.id);
-        REQUIRE_OK(Bench::wait([&](auto done) { runner->start(done); }));
-        std::promise<vmm::Result<control::Json>> answer;
-        QVERIFY(control::callMomentMethod(*runner, "moment.fork", { { "moment", "good" }, { "name", "copy" } },
-            [&](vmm::Result<control::Json> outcome) { answer.set_value(std::move(outcome)); }));
-        auto const told = tests::must(answer.get_future().get());
+        REQUIRE_OK(tests::answerOf([&](auto done) { runner->start(done); }));
+        auto const fork = [&](control::Json const& params) {
+            return tests::answerOf<control::Json>([&](auto done) {
+                if (!control::callMomentMethod(*runner, "moment.fork", params, done))
+                    done(vmm::fail(vmm::ErrorCode::NotFound, "there is no such method"));
+            });
+        };
+        auto const told = tests::must(fork({ { "moment", "good" }, { "name", "copy" } }));
         QCOMPARE(bench.store.load(told["uuid"].get<std::string>())->config.name, "copy");
         QCOMPARE(runner->state(), SessionState::Running);
-        std::promise<vmm::Result<control::Json>> refusal;
-        control::callMomentMethod(*runner, "moment.fork", { { "moment", "good" } },
-            [&](vmm::Result<control::Json> outcome) { refusal.set_value(std::move(outcome)); });
-        QCOMPARE(refusal.get_future().get().error().code, vmm::ErrorCode::InvalidArgument);
+        QCOMPARE(fork({ { "moment", "good" } }).error().code, vmm::ErrorCode::InvalidArgument);
     }
 
     void whatCannotBeMadeLeavesNothing()
@@ -339,7 +328,7 @@ private slots:
         auto const fork = tests::must(bench.store.load((*made)->toStdString()));
         QCOMPARE(firstOf(Bench::disk(fork)), std::uint8_t(2));
         auto const runner = bench.open(fork.id);
-        REQUIRE_OK(Bench::wait([&](auto done) { runner->start(done); }));
+        REQUIRE_OK(tests::answerOf([&](auto done) { runner->start(done); }));
         QVERIFY(bench.script->has("create"));
         QCOMPARE(runner->state(), SessionState::Running);
     }

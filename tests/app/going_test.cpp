@@ -2,6 +2,7 @@
 #include "app/store/machine_lock.h"
 #include "tests/fakes/fake_machine.h"
 #include "tests/support/altered_moment.h"
+#include "tests/support/answer.h"
 #include "tests/support/suite.h"
 
 #include <QFile>
@@ -43,9 +44,7 @@ struct Bench {
     template<typename Ask>
     vmm::Result<> wait(Ask ask) const
     {
-        std::promise<vmm::Result<>> answered;
-        ask([&](vmm::Result<> outcome) { answered.set_value(std::move(outcome)); });
-        auto outcome = answered.get_future().get();
+        auto outcome = tests::answerOf(ask);
         runner->drain();
         return outcome;
     }
@@ -59,9 +58,8 @@ struct Bench {
     }
     std::string keep(std::string const& name) const
     {
-        std::promise<vmm::Result<vmm::timeline::Moment>> kept;
-        runner->keepMoment({ .name = name }, [&](auto outcome) { kept.set_value(std::move(outcome)); });
-        auto const moment = tests::must(kept.get_future().get());
+        auto const moment = tests::must(
+            tests::answerOf<vmm::timeline::Moment>([&](auto done) { runner->keepMoment({ .name = name }, done); }));
         runner->drain();
         return moment.id;
     }

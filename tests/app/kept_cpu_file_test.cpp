@@ -2,11 +2,11 @@
 #include "app/store/machine_store.h"
 #include "app/store/whole_file.h"
 #include "tests/fakes/fake_machine.h"
+#include "tests/support/answer.h"
 #include "tests/support/suite.h"
 
 #include <QFile>
 #include <QTemporaryDir>
-#include <future>
 
 using namespace app;
 using tests::FakeMachine;
@@ -38,16 +38,9 @@ struct Bench {
         return std::make_unique<MachineRunner>(
             store.load(machine.id)->config, store.placesOf(machine.id), FakeMachine::factory(script));
     }
-    template<typename Step>
-    static vmm::Result<> wait(Step step)
-    {
-        std::promise<vmm::Result<>> told;
-        step([&](vmm::Result<> outcome) { told.set_value(std::move(outcome)); });
-        return told.get_future().get();
-    }
     static vmm::Result<> start(MachineRunner& runner)
     {
-        return wait([&](auto done) { runner.start(done); });
+        return tests::answerOf([&](auto done) { runner.start(done); });
     }
     /// What its guest finds at a start, which ends with the power off.
     vmm::Result<vmm::CpuFeatures> seen() const
@@ -55,7 +48,7 @@ struct Bench {
         auto const runner = open();
         TRY(start(*runner));
         auto const cpu = script->last->cpu();
-        TRY(wait([&](auto done) { runner->powerOff(done); }));
+        TRY(tests::answerOf([&](auto done) { runner->powerOff(done); }));
         runner->drain();
         return cpu;
     }
@@ -135,7 +128,7 @@ private slots:
         {
             auto const runner = bench.open();
             REQUIRE_OK(Bench::start(*runner));
-            REQUIRE_OK(Bench::wait([&](auto done) { runner->suspend(done); }));
+            REQUIRE_OK(tests::answerOf([&](auto done) { runner->suspend(done); }));
             runner->drain();
         }
         QCOMPARE(bench.store.renewCpu(bench.machine.id).error().code, vmm::ErrorCode::NotNow);

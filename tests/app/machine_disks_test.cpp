@@ -1,3 +1,4 @@
+#include "tests/support/answer.h"
 #include "tests/support/chronoctl_bench.h"
 #include "vmm/block/overlay_files.h"
 
@@ -41,14 +42,6 @@ struct Bench : tests::ChronoctlBench {
 };
 
 /// Waits for what a function of the runner says of its end.
-template<typename Begin>
-vmm::Result<> outcomeOf(Begin begin)
-{
-    auto const ended = std::make_shared<std::promise<vmm::Result<>>>();
-    begin([ended](vmm::Result<> outcome) { ended->set_value(std::move(outcome)); });
-    return ended->get_future().get();
-}
-
 }
 
 /// The files that a machine's disks stand on, from the command line to the files, whether it runs or not.
@@ -153,8 +146,8 @@ private slots:
         Bench bench;
         bench.script->holdStream = true;
         auto const runner = bench.runner();
-        REQUIRE_OK(outcomeOf([&](auto done) { runner->start(done); }));
-        auto const streamed = outcomeOf([&](auto done) {
+        REQUIRE_OK(tests::answerOf([&](auto done) { runner->start(done); }));
+        auto const streamed = tests::answerOf([&](auto done) {
             runner->addObserver([&](Notice const& notice) {
                 auto const* const progress = std::get_if<notice::Progress>(&notice);
                 if (progress && progress->job == "stream")
@@ -172,7 +165,7 @@ private slots:
         Bench bench;
         bench.script->holdStream = true;
         auto const runner = bench.runner();
-        REQUIRE_OK(outcomeOf([&](auto done) { runner->start(done); }));
+        REQUIRE_OK(tests::answerOf([&](auto done) { runner->start(done); }));
         std::promise<void> begun;
         runner->addObserver([&, told = false](Notice const& notice) mutable {
             auto const* const progress = std::get_if<notice::Progress>(&notice);
@@ -194,11 +187,12 @@ private slots:
         runner->streamDisk("disk0", {}, [&](vmm::Result<> outcome) { streamed.set_value(std::move(outcome)); });
         begun.get_future().wait();
 
-        auto const second = outcomeOf([&](auto done) { runner->streamDisk("disk1", {}, done); });
+        auto const second = tests::answerOf([&](auto done) { runner->streamDisk("disk1", {}, done); });
         QCOMPARE(second.error().code, vmm::ErrorCode::Busy);
         QVERIFY2(second.error().message().find("disk0") != std::string::npos, second.error().message().c_str());
-        QCOMPARE(outcomeOf([&](auto done) { runner->cancelDisk("disk1", done); }).error().code, vmm::ErrorCode::NotNow);
-        REQUIRE_OK(outcomeOf([&](auto done) { runner->cancelDisk("disk0", done); }));
+        QCOMPARE(tests::answerOf([&](auto done) { runner->cancelDisk("disk1", done); }).error().code,
+            vmm::ErrorCode::NotNow);
+        REQUIRE_OK(tests::answerOf([&](auto done) { runner->cancelDisk("disk0", done); }));
         QCOMPARE(streamed.get_future().get().error().code, vmm::ErrorCode::Cancelled);
         otherMayEnd = true;
         REQUIRE_OK(other.get_future().get());
@@ -206,7 +200,7 @@ private slots:
         QCOMPARE(runner->state(), SessionState::Running);
         // And now the other disk.
         bench.script->holdStream = false;
-        REQUIRE_OK(outcomeOf([&](auto done) { runner->streamDisk("disk1", {}, done); }));
+        REQUIRE_OK(tests::answerOf([&](auto done) { runner->streamDisk("disk1", {}, done); }));
         QVERIFY(bench.script->has("stream disk1"));
     }
 
@@ -220,14 +214,14 @@ private slots:
             auto const* const progress = std::get_if<notice::Progress>(&notice);
             if (!progress || progress->job != "stream" || !refused.empty())
                 return;
-            refused.push_back(outcomeOf([&](auto done) { runner->start(done); }));
-            refused.push_back(outcomeOf([&](auto done) { runner->commitDisk("disk0", 1, {}, done); }));
+            refused.push_back(tests::answerOf([&](auto done) { runner->start(done); }));
+            refused.push_back(tests::answerOf([&](auto done) { runner->commitDisk("disk0", 1, {}, done); }));
         });
-        REQUIRE_OK(outcomeOf([&](auto done) { runner->streamDisk("disk0", {}, done); }));
+        REQUIRE_OK(tests::answerOf([&](auto done) { runner->streamDisk("disk0", {}, done); }));
         QCOMPARE(refused.size(), std::size_t(2));
         for (auto const& outcome : refused)
             QCOMPARE(outcome.error().code, vmm::ErrorCode::Busy);
-        REQUIRE_OK(outcomeOf([&](auto done) { runner->start(done); }));
+        REQUIRE_OK(tests::answerOf([&](auto done) { runner->start(done); }));
         QCOMPARE(runner->state(), SessionState::Running);
     }
 };

@@ -1,12 +1,12 @@
 #include "app/store/machine_store.h"
 #include "tests/fakes/fake_machine.h"
+#include "tests/support/answer.h"
 #include "tests/support/folder_contents.h"
 #include "tests/support/suite.h"
 #include "vmm/machine/moment_disks.h"
 
 #include <QTemporaryDir>
 #include <algorithm>
-#include <future>
 #include <set>
 
 using namespace app;
@@ -29,17 +29,14 @@ struct Guest {
     template<typename Ask>
     vmm::Result<> wait(Ask ask) const
     {
-        std::promise<vmm::Result<>> answered;
-        ask([&](vmm::Result<> outcome) { answered.set_value(std::move(outcome)); });
-        auto outcome = answered.get_future().get();
+        auto outcome = tests::answerOf(ask);
         runner->drain();
         return outcome;
     }
     std::string keep(std::string const& name) const
     {
-        std::promise<vmm::Result<vmm::timeline::Moment>> kept;
-        runner->keepMoment({ .name = name }, [&](auto outcome) { kept.set_value(std::move(outcome)); });
-        auto const moment = tests::must(kept.get_future().get());
+        auto const moment = tests::must(
+            tests::answerOf<vmm::timeline::Moment>([&](auto done) { runner->keepMoment({ .name = name }, done); }));
         runner->drain();
         return moment.id;
     }

@@ -1,6 +1,7 @@
 #include "app/runner/machine_runner.h"
 #include "app/store/machine_store.h"
 #include "tests/fakes/fake_machine.h"
+#include "tests/support/answer.h"
 #include "tests/support/suite.h"
 
 #include <QTemporaryDir>
@@ -36,30 +37,25 @@ struct Bench {
         disk.bus = vmm::DiskBus::Usb;
         return disk;
     }
-    template<typename T = void, typename Ask>
-    static vmm::Result<T> wait(Ask ask)
-    {
-        std::promise<vmm::Result<T>> answered;
-        ask([&](vmm::Result<T> outcome) { answered.set_value(std::move(outcome)); });
-        return answered.get_future().get();
-    }
     void start()
     {
-        tests::must(wait([&](auto done) { runner->start(done); }));
+        tests::must(tests::answerOf([&](auto done) { runner->start(done); }));
     }
     vmm::Result<std::string> add(vmm::UsbAddition const& device)
     {
-        return wait<std::string>([&](auto done) { runner->addUsb(device, done); });
+        return tests::answerOf<std::string>([&](auto done) { runner->addUsb(device, done); });
     }
     vmm::Result<> remove(std::string const& device)
     {
-        return wait([&](auto done) { runner->removeUsb(device, done); });
+        return tests::answerOf([&](auto done) { runner->removeUsb(device, done); });
     }
     std::string keep(std::string const& name)
     {
         vmm::timeline::NewMoment what;
         what.name = name;
-        return tests::must(wait<vmm::timeline::Moment>([&](auto done) { runner->keepMoment(what, done); })).id;
+        return tests::must(tests::answerOf<vmm::timeline::Moment>([&](auto done) {
+            runner->keepMoment(what, done);
+        })).id;
     }
     /// What was done, in order, from among `lines`.
     std::vector<std::string> done(std::vector<std::string> const& lines)
@@ -86,7 +82,7 @@ private slots:
         QCOMPARE(
             tests::must(bench.add(vmm::UsbDeviceConfig { {}, vmm::UsbKind::Tablet })), std::string("usb-tablet-0"));
         QCOMPARE(bench.runner->config().disks.size(), std::size_t(1));
-        tests::must(bench.wait([&](auto done) { bench.runner->powerOff(done); }));
+        tests::must(tests::answerOf([&](auto done) { bench.runner->powerOff(done); }));
         QTRY_COMPARE(bench.runner->state(), SessionState::Off);
         auto const next = bench.runner->config();
         QCOMPARE(next.disks.size(), std::size_t(1));
@@ -205,14 +201,14 @@ private slots:
         bench.start();
         auto const before = bench.keep("before");
         tests::must(bench.add(bench.stick()));
-        REQUIRE_OK(bench.wait([&](auto done) { bench.runner->goTo(before, MachineRunner::Present::Lose, done); }));
+        REQUIRE_OK(tests::answerOf([&](auto done) { bench.runner->goTo(before, MachineRunner::Present::Lose, done); }));
         QVERIFY(bench.runner->config().disks.empty());
         vmm::DiskConfig other = bench.stick();
         other.path = bench.path("other.img");
         REQUIRE_OK(writeWholeFile(other.path, vmm::Bytes(1 << 16)));
         QCOMPARE(tests::must(bench.add(other)), std::string("disk1"));
         QCOMPARE(tests::must(bench.add(bench.stick())), std::string("disk0"));
-        tests::must(bench.wait([&](auto done) { bench.runner->powerOff(done); }));
+        tests::must(tests::answerOf([&](auto done) { bench.runner->powerOff(done); }));
         QTRY_COMPARE(bench.runner->state(), SessionState::Off);
         QCOMPARE(bench.runner->config().disks.size(), std::size_t(2));
     }
@@ -238,7 +234,7 @@ private slots:
             QCOMPARE(bench.remove("disk0").error().code, vmm::ErrorCode::NotFound);
             QVERIFY(bench.runner->config().disks.empty());
         }
-        tests::must(bench.wait([&](auto done) { bench.runner->suspend(done); }));
+        tests::must(tests::answerOf([&](auto done) { bench.runner->suspend(done); }));
         QCOMPARE(bench.add(bench.stick()).error().code, vmm::ErrorCode::NotNow);
         QCOMPARE(bench.remove("disk0").error().code, vmm::ErrorCode::NotNow);
     }

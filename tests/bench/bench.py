@@ -38,7 +38,7 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=9)
     parser.add_argument("--json", type=pathlib.Path)
     parser.add_argument("figures", nargs="*", metavar="FIGURE", help=f"of {', '.join(FIGURES)}; all without")
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     if unknown := set(arguments.figures) - set(FIGURES):
         parser.error(f"there is no figure {unknown.pop()}; there are {', '.join(FIGURES)}")
     tree = arguments.tree.resolve()

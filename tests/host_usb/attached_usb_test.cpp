@@ -4,6 +4,7 @@
 #include "app/usb/usb_rule_store.h"
 #include "tests/fakes/fake_machine.h"
 #include "tests/host_usb/simulated_usb.h"
+#include "tests/support/answer.h"
 #include "tests/support/suite.h"
 
 #include <QTemporaryDir>
@@ -11,7 +12,6 @@
 #include <csignal>
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <future>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -51,34 +51,27 @@ struct Bench {
             .libraryRoot = path("library") };
     }
     std::string path(char const* name) const { return directory.filePath(name).toStdString(); }
-    template<typename Ask>
-    static vmm::Result<> wait(Ask ask)
-    {
-        std::promise<vmm::Result<>> answered;
-        ask([&](vmm::Result<> outcome) { answered.set_value(std::move(outcome)); });
-        return answered.get_future().get();
-    }
     void start()
     {
-        tests::must(wait([&](auto done) { runner->start(done); }));
+        tests::must(tests::answerOf([&](auto done) { runner->start(done); }));
     }
     vmm::Result<> attach(std::string const& which, Really really = Really::No)
     {
-        return wait([&](auto done) { runner->attachHostUsb(which, really, done); });
+        return tests::answerOf([&](auto done) { runner->attachHostUsb(which, really, done); });
     }
     vmm::Result<> detach(std::string const& which)
     {
-        return wait([&](auto done) { runner->detachHostUsb(which, done); });
+        return tests::answerOf([&](auto done) { runner->detachHostUsb(which, done); });
     }
     std::string keep()
     {
-        std::promise<vmm::Result<vmm::timeline::Moment>> kept;
-        runner->keepMoment({ .name = "one" }, [&](auto outcome) { kept.set_value(std::move(outcome)); });
-        return tests::must(kept.get_future().get()).id;
+        return tests::must(tests::answerOf<vmm::timeline::Moment>([&](auto done) {
+            runner->keepMoment({ .name = "one" }, done);
+        })).id;
     }
     vmm::Result<> goTo(std::string const& moment)
     {
-        return wait([&](auto done) { runner->goTo(moment, MachineRunner::Present::Lose, done); });
+        return tests::answerOf([&](auto done) { runner->goTo(moment, MachineRunner::Present::Lose, done); });
     }
     void rule(std::string const& match, UsbAction action)
     {
@@ -219,7 +212,7 @@ private slots:
         Bench bench;
         bench.start();
         REQUIRE_OK(bench.attach("1-1"));
-        REQUIRE_OK(bench.wait([&](auto done) { bench.runner->powerOff(done); }));
+        REQUIRE_OK(tests::answerOf([&](auto done) { bench.runner->powerOff(done); }));
         QTRY_COMPARE(bench.attached(), "");
         QTRY_VERIFY(simulated.hasDriver());
         bench.start();
@@ -250,7 +243,7 @@ private slots:
         bench.start();
         QTRY_COMPARE(bench.attached(), "1-2 ");
         QVERIFY(first.hasDriver());
-        REQUIRE_OK(bench.wait([&](auto done) { bench.runner->powerOff(done); }));
+        REQUIRE_OK(tests::answerOf([&](auto done) { bench.runner->powerOff(done); }));
         QTRY_VERIFY(second.hasDriver());
         bench.start();
         QTRY_COMPARE(bench.attached(), "1-2 ");
@@ -494,12 +487,12 @@ private slots:
         Bench bench;
         bench.start();
         REQUIRE_OK(bench.attach("1-1"));
-        REQUIRE_OK(bench.wait([&](auto done) { bench.runner->suspend(done); }));
+        REQUIRE_OK(tests::answerOf([&](auto done) { bench.runner->suspend(done); }));
         QTRY_VERIFY(simulated.hasDriver());
         QCOMPARE(tests::must(bench.runner->foreseeUsb({})).front().outcome, UsbFate::Outcome::PluggedAnew);
         bench.start();
         QTRY_COMPARE(bench.attached(), "1-1 ");
-        REQUIRE_OK(bench.wait([&](auto done) { bench.runner->suspend(done); }));
+        REQUIRE_OK(tests::answerOf([&](auto done) { bench.runner->suspend(done); }));
         QTRY_VERIFY(simulated.hasDriver());
         bench.restores(UsbRestore::Ask);
         bench.start();

@@ -97,6 +97,35 @@ private slots:
         hosting.end();
     }
 
+    /// On both sides: the one it leaves, and the one where it comes back.
+    void aMachineThatTravelsSaysWhatWillBeUnplugged()
+    {
+        auto simulated = std::make_unique<SimulatedUsbDevice>("1-1", 2);
+        Bench bench;
+        QCOMPARE(bench.call({ "create", "web" }).code, 0);
+        auto const bundle = bench.path("good.bundle");
+        {
+            Hosting hosting(bench, { "web" });
+            QVERIFY(hosting.isRunning("web"));
+            QCOMPARE(bench.call({ "usb", "attach", "web", "1-1" }).code, 0);
+            QCOMPARE(bench.call({ "moment", "take", "web", "good" }).code, 0);
+            auto const left = bench.call({ "moment", "export", "web", "good", "--bundle", "--to", bundle });
+            QCOMPARE(left.code, 0);
+            QVERIFY2(left.err.contains("a USB device of this host (1209:0001, port 1-1)"), left.err.constData());
+            QCOMPARE(bench.call({ "stop", "web" }).code, 0);
+            hosting.end();
+        }
+        auto const here = bench.call({ "moment", "import", bundle, "--name", "here" });
+        QCOMPARE(here.code, 0);
+        QVERIFY2(here.err.contains("Example Loop (port 1-1) is pulled out and plugged in again"), here.err.constData());
+        simulated.reset();
+        auto const elsewhere = bench.call({ "moment", "import", bundle, "--name", "elsewhere" });
+        QCOMPARE(elsewhere.code, 0);
+        QVERIFY2(elsewhere.err.contains("1209:0001 (port 1-1) is unplugged, and not to be had on this host now"),
+            elsewhere.err.constData());
+        QCOMPARE(elsewhere.out.trimmed().toStdString(), bench.store.find("elsewhere")->id);
+    }
+
 private:
     QTemporaryDir m_runtime;
 };

@@ -3,13 +3,13 @@
 #include "tests/host_usb/plugged_in.h"
 #include "tests/host_usb/redir_host.h"
 #include "tests/host_usb/simulated_usb.h"
+#include "tests/support/answer.h"
 #include "tests/support/suite.h"
 #include "vmm/usb/usb_redir_device.h"
 
 #include <QTemporaryDir>
 #include <QTest>
 #include <fmt/format.h>
-#include <future>
 #include <list>
 #include <sys/socket.h>
 
@@ -68,33 +68,21 @@ struct Bench {
             if (changed && changed->reason)
                 lost.push_back(changed->lost + ": " + changed->reason->detail);
         });
-        tests::must(wait([&](auto done) { runner->start(done); }));
-    }
-    template<typename Ask>
-    Result<> wait(Ask ask)
-    {
-        std::promise<Result<>> answered;
-        ask([&](Result<> outcome) { answered.set_value(std::move(outcome)); });
-        return answered.get_future().get();
-    }
-    template<typename Ask>
-    Result<RedirectedUsb> hear(Ask ask)
-    {
-        std::promise<Result<RedirectedUsb>> answered;
-        ask([&](Result<RedirectedUsb> outcome) { answered.set_value(std::move(outcome)); });
-        return answered.get_future().get();
+        tests::must(tests::answerOf([&](auto done) { runner->start(done); }));
     }
     Result<RedirectedUsb> listen(std::string const& at)
     {
-        return hear([&](auto done) { runner->listenForUsb(tests::must(parseUsbPeerAddress(at)), done); });
+        return tests::answerOf<RedirectedUsb>(
+            [&](auto done) { runner->listenForUsb(tests::must(parseUsbPeerAddress(at)), done); });
     }
     Result<RedirectedUsb> connect(std::string const& from)
     {
-        return hear([&](auto done) { runner->redirectUsb(tests::must(parseUsbPeerAddress(from)), done); });
+        return tests::answerOf<RedirectedUsb>(
+            [&](auto done) { runner->redirectUsb(tests::must(parseUsbPeerAddress(from)), done); });
     }
     Result<> end(std::string const& id)
     {
-        return wait([&](auto done) { runner->endUsbRedirection(id, done); });
+        return tests::answerOf([&](auto done) { runner->endUsbRedirection(id, done); });
     }
     std::string list() const
     {
@@ -348,7 +336,7 @@ private slots:
         QTRY_COMPARE(bench.list(), "redir1 listens redir2 by redir1 ");
         REQUIRE_OK(bench.end("redir1")); // what came there stays
         QCOMPARE(bench.list(), "redir2 by redir1 ");
-        REQUIRE_OK(bench.wait([&](auto done) { bench.runner->powerOff(done); }));
+        REQUIRE_OK(tests::answerOf([&](auto done) { bench.runner->powerOff(done); }));
         QTRY_COMPARE(bench.list(), "");
         QTRY_VERIFY(host->hasEnded());
     }
@@ -385,9 +373,8 @@ private slots:
     {
         SimulatedUsbDevice const simulated("1-1", 2);
         Bench bench;
-        std::promise<Result<timeline::Moment>> kept;
-        bench.runner->keepMoment({ .name = "one" }, [&](auto outcome) { kept.set_value(std::move(outcome)); });
-        auto const moment = tests::must(kept.get_future().get());
+        auto const moment = tests::must(
+            tests::answerOf<timeline::Moment>([&](auto done) { bench.runner->keepMoment({ .name = "one" }, done); }));
         auto const place = tests::must(bench.listen("127.0.0.1:0"));
         auto const host = bring(place.address);
         QTRY_COMPARE(bench.times("usb redir2 in"), 1);
@@ -399,7 +386,8 @@ private slots:
         QVERIFY2(fates[0].from.starts_with("127.0.0.1:"), fates[0].from.c_str());
         QCOMPARE(fates[0].outcome, UsbFate::Outcome::PluggedAnew);
         QCOMPARE(tests::must(bench.runner->foreseeUsb("")).at(0).outcome, UsbFate::Outcome::NotHere);
-        REQUIRE_OK(bench.wait([&](auto done) { bench.runner->goTo(moment.id, MachineRunner::Present::Lose, done); }));
+        REQUIRE_OK(
+            tests::answerOf([&](auto done) { bench.runner->goTo(moment.id, MachineRunner::Present::Lose, done); }));
         QTRY_COMPARE(bench.times("usb redir2 in"), 2);
         QCOMPARE(bench.list(), "redir1 listens redir2 by redir1 ");
     }
@@ -407,7 +395,7 @@ private slots:
     void notForAMachineThatIsOff()
     {
         Bench bench;
-        REQUIRE_OK(bench.wait([&](auto done) { bench.runner->powerOff(done); }));
+        REQUIRE_OK(tests::answerOf([&](auto done) { bench.runner->powerOff(done); }));
         QCOMPARE(bench.connect("localhost:1").error().code, ErrorCode::NotNow);
         QCOMPARE(bench.listen("127.0.0.1:0").error().code, ErrorCode::NotNow);
     }

@@ -1,3 +1,4 @@
+#include "tests/support/answer.h"
 #include "tests/support/library_guest.h"
 #include "tests/support/suite.h"
 
@@ -28,14 +29,6 @@ namespace {
 
 constexpr char const* agree = "Memory and disk agree. Boot (\\d+),";
 
-template<typename Ask>
-vmm::Result<> wait(Ask ask)
-{
-    std::promise<vmm::Result<>> answered;
-    ask([&](vmm::Result<> outcome) { answered.set_value(std::move(outcome)); });
-    return answered.get_future().get();
-}
-
 }
 
 void AutomaticMomentTest::initTestCase()
@@ -51,7 +44,7 @@ void AutomaticMomentTest::aBusyMachineKeepsItselfAndThinsOut()
     Policy policy;
     policy.everyMinutes = 1;
     policy.tiers.clear(); // of its own only the present stays
-    REQUIRE_OK(wait([&](auto done) { guest.runner.setPolicy(policy, done); }));
+    REQUIRE_OK(tests::answerOf([&](auto done) { guest.runner.setPolicy(policy, done); }));
     std::atomic<unsigned> kept { 0 };
     auto const observer = guest.runner.addObserver(
         [&](Notice const& notice) { kept += std::holds_alternative<notice::MomentKept>(notice) ? 1 : 0; });
@@ -63,7 +56,7 @@ void AutomaticMomentTest::aBusyMachineKeepsItselfAndThinsOut()
 
     // From here on as it is.
     policy.automatic = false;
-    REQUIRE_OK(wait([&](auto done) { guest.runner.setPolicy(policy, done); }));
+    REQUIRE_OK(tests::answerOf([&](auto done) { guest.runner.setPolicy(policy, done); }));
     auto const moments = [&] { return tests::must(guest.runner.timeline())->moments(); };
     QTRY_COMPARE_WITH_TIMEOUT(moments().size(), std::size_t(1), 20'000);
     QCOMPARE(moments().front().reason, Reason::Automatic);
@@ -76,7 +69,7 @@ void AutomaticMomentTest::aBusyMachineKeepsItselfAndThinsOut()
 
     // And it can go back there.
     auto const id = moments().front().id;
-    REQUIRE_OK(wait([&](auto done) { guest.runner.goTo(id, MachineRunner::Present::Lose, done); }));
+    REQUIRE_OK(tests::answerOf([&](auto done) { guest.runner.goTo(id, MachineRunner::Present::Lose, done); }));
     QVERIFY2(guest.ask("count", agree).hasMatch(), qPrintable(guest.said()));
     guest.runner.removeObserver(observer);
     REQUIRE_OK(guest.end());
@@ -90,8 +83,8 @@ void AutomaticMomentTest::whatWasKeptOnCloseCanBeGoneBackTo()
         REQUIRE_OK(guest.start());
         QVERIFY(guest.wait("Chronovisor demo machine").hasMatch());
         QVERIFY(guest.ask("mem fill 24", "24 MiB filled").hasMatch());
-        REQUIRE_OK(wait([&](auto done) { guest.runner.keepUnasked(Reason::OnClose, done); }));
-        REQUIRE_OK(wait([&](auto done) { guest.runner.suspend(done); }));
+        REQUIRE_OK(tests::answerOf([&](auto done) { guest.runner.keepUnasked(Reason::OnClose, done); }));
+        REQUIRE_OK(tests::answerOf([&](auto done) { guest.runner.suspend(done); }));
     }
     tests::LibraryGuest guest(m_store, machine);
     auto const moments = tests::must(guest.runner.timeline())->moments();
@@ -100,7 +93,8 @@ void AutomaticMomentTest::whatWasKeptOnCloseCanBeGoneBackTo()
     REQUIRE_OK(guest.start()); // its saved state fits its disks still
     QVERIFY(guest.ask("mem check", "24 MiB read, 0 of").hasMatch());
     QVERIFY(guest.ask("mem fill 8", "8 MiB filled").hasMatch());
-    REQUIRE_OK(wait([&](auto done) { guest.runner.goTo(moments.front().id, MachineRunner::Present::Lose, done); }));
+    REQUIRE_OK(
+        tests::answerOf([&](auto done) { guest.runner.goTo(moments.front().id, MachineRunner::Present::Lose, done); }));
     QVERIFY(guest.ask("mem check", "24 MiB read, 0 of").hasMatch());
     QVERIFY2(guest.ask("count", agree).hasMatch(), qPrintable(guest.said()));
     REQUIRE_OK(guest.end());

@@ -1,3 +1,4 @@
+#include "tests/support/answer.h"
 #include "tests/support/library_guest.h"
 #include "tests/support/suite.h"
 #include "vmm/block/image.h"
@@ -91,9 +92,7 @@ void ForkTest::bothGoOn()
     QVERIFY(fork.ask("mem check", "24 MiB read, 0 of").hasMatch());
     QVERIFY(fork.ask("count", agree).hasMatch());
     auto const beginning = tests::must(fork.runner.timeline())->moments().front().id;
-    std::promise<vmm::Result<>> gone;
-    fork.runner.goTo(beginning, MachineRunner::Present::Keep, [&](auto outcome) { gone.set_value(outcome); });
-    REQUIRE_OK(gone.get_future().get());
+    REQUIRE_OK(tests::answerOf([&](auto done) { fork.runner.goTo(beginning, MachineRunner::Present::Keep, done); }));
     QVERIFY(fork.ask("mem check", "16 MiB read, 0 of").hasMatch());
     QVERIFY2(fork.ask("count", agree).hasMatch(), qPrintable(fork.said()));
     REQUIRE_OK(fork.end());

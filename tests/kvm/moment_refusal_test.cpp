@@ -1,4 +1,5 @@
 #include "tests/support/altered_moment.h"
+#include "tests/support/answer.h"
 #include "tests/support/library_guest.h"
 #include "tests/support/suite.h"
 
@@ -27,13 +28,6 @@ private:
 namespace {
 
 using Alter = std::function<void(vmm::Json&)>;
-
-vmm::Result<> wait(std::function<void(MachineRunner::Completion)> const& ask)
-{
-    std::promise<vmm::Result<>> answered;
-    ask([&](vmm::Result<> outcome) { answered.set_value(std::move(outcome)); });
-    return answered.get_future().get();
-}
 
 QByteArray hashOf(std::string const& path)
 {
@@ -76,7 +70,7 @@ void MomentRefusalTest::whatAMomentCannotBeIsRefused()
     QVERIFY2(guest.wait("Chronovisor demo machine").hasMatch(), qPrintable(guest.said()));
     auto const good = tests::must(guest.keep());
     std::string bad;
-    REQUIRE_OK(wait([&](auto done) {
+    REQUIRE_OK(tests::answerOf([&](auto done) {
         guest.runner.changeTimeline(
             [&](vmm::timeline::Timeline& timeline) {
                 bad = tests::alteredMoment(timeline, good, alter);
@@ -86,7 +80,7 @@ void MomentRefusalTest::whatAMomentCannotBeIsRefused()
     }));
     auto const& disk = machine.config.disks[0].path;
     auto const go = [&](std::string const& moment, Present present) {
-        return wait([&](auto done) { guest.runner.goTo(moment, present, done); });
+        return tests::answerOf([&](auto done) { guest.runner.goTo(moment, present, done); });
     };
     auto const isRefused = [&](Present present) {
         auto const gone = go(bad, present);
@@ -108,7 +102,7 @@ void MomentRefusalTest::whatAMomentCannotBeIsRefused()
     }
 
     // Suspended: the state is as good as it was, and no byte of the disk has moved.
-    REQUIRE_OK(wait([&](auto done) { guest.runner.suspend(done); }));
+    REQUIRE_OK(tests::answerOf([&](auto done) { guest.runner.suspend(done); }));
     guest.runner.drain();
     auto const before = hashOf(disk);
     isRefused(Present::Lose);

@@ -1,5 +1,6 @@
 #include "app/store/cpu_file.h"
 #include "app/store/moment_bundles.h"
+#include "tests/support/answer.h"
 #include "tests/support/guest_machine.h"
 #include "tests/support/library_guest.h"
 #include "tests/support/suite.h"
@@ -32,13 +33,6 @@ private:
 };
 
 namespace {
-
-vmm::Result<> wait(std::function<void(MachineRunner::Completion)> const& ask)
-{
-    std::promise<vmm::Result<>> answered;
-    ask([&](vmm::Result<> outcome) { answered.set_value(std::move(outcome)); });
-    return answered.get_future().get();
-}
 
 vmm::Result<StoredMachine> carry(
     Guest& guest, MachineStore const& from, std::string const& moment, MachineStore& to, QString const& file)
@@ -148,7 +142,7 @@ void MomentTravelTest::theFirmwaresVariablesTravelToo()
     Guest guest(m_store, machine);
     auto const startAndStandStill = [&] {
         REQUIRE_OK(guest.start()); // the first time it makes them
-        REQUIRE_OK(wait([&](auto done) { guest.runner.pause(done); }));
+        REQUIRE_OK(tests::answerOf([&](auto done) { guest.runner.pause(done); }));
     };
     std::map<char, std::string> moments;
     startAndStandStill();
@@ -159,7 +153,8 @@ void MomentTravelTest::theFirmwaresVariablesTravelToo()
         moments[what] = tests::must(guest.keep());
     }
     for (auto const what : { 'a', 'b', 'a' }) {
-        REQUIRE_OK(wait([&](auto done) { guest.runner.goTo(moments[what], MachineRunner::Present::Lose, done); }));
+        REQUIRE_OK(
+            tests::answerOf([&](auto done) { guest.runner.goTo(moments[what], MachineRunner::Present::Lose, done); }));
         QCOMPARE(markOf(variables), QByteArray(markSize, what));
     }
 
@@ -168,7 +163,7 @@ void MomentTravelTest::theFirmwaresVariablesTravelToo()
     for (auto const& [store, made] : { std::pair(&m_store, &fork), std::pair(&m_other, &there) }) {
         Guest other(*store, *made);
         QVERIFY(made->config.firmwareVariables != variables);
-        REQUIRE_OK(wait([&](auto done) { other.runner.startPaused(done); }));
+        REQUIRE_OK(tests::answerOf([&](auto done) { other.runner.startPaused(done); }));
         QCOMPARE(markOf(made->config.firmwareVariables), QByteArray(markSize, 'b'));
         REQUIRE_OK(other.end());
     }

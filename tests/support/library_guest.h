@@ -2,11 +2,11 @@
 
 #include "app/store/machine_store.h"
 #include "tests/images/qemu_tools.h"
+#include "tests/support/answer.h"
 
 #include <QRegularExpression>
 #include <QString>
 #include <QThread>
-#include <future>
 
 namespace tests {
 
@@ -39,23 +39,17 @@ public:
 
     vmm::Result<> start()
     {
-        std::promise<vmm::Result<>> started;
-        runner.start([&](vmm::Result<> outcome) { started.set_value(std::move(outcome)); });
-        return started.get_future().get();
+        return answerOf([&](auto done) { runner.start(done); });
     }
     vmm::Result<> end()
     {
-        std::promise<vmm::Result<>> ended;
-        runner.powerOff([&](vmm::Result<> outcome) { ended.set_value(std::move(outcome)); });
-        auto const outcome = ended.get_future().get();
+        auto const outcome = answerOf([&](auto done) { runner.powerOff(done); });
         runner.drain();
         return outcome;
     }
     vmm::Result<std::string> keep()
     {
-        std::promise<vmm::Result<vmm::timeline::Moment>> kept;
-        runner.keepMoment({}, [&](auto outcome) { kept.set_value(std::move(outcome)); });
-        return TRY(kept.get_future().get()).id;
+        return TRY(answerOf<vmm::timeline::Moment>([&](auto done) { runner.keepMoment({}, done); })).id;
     }
 
     QString said()

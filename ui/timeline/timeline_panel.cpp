@@ -105,10 +105,11 @@ void TimelinePanel::makeFooter()
     m_unreadable->setObjectName(QStringLiteral("unreadable"));
     for (auto* button : { m_cancel, m_unreadable })
         button->setProperty("link", true);
-    layout->addWidget(m_words, 1);
+    layout->addWidget(m_words);
+    layout->addWidget(m_unreadable);
+    layout->addStretch(1);
     layout->addWidget(m_progress, 1);
     layout->addWidget(m_cancel);
-    layout->addWidget(m_unreadable);
     layout->addWidget(m_summary);
     for (auto* button : { m_farther, m_closer }) {
         button->setIconSize({ 14, 14 });

@@ -2139,6 +2139,18 @@
         <source>Delete for good</source>
         <translation>Endgültig löschen</translation>
     </message>
+    <message>
+        <source>Put it back there. Or throw the suspended state away, and start afresh: the disks are not affected.</source>
+        <translation>Legen Sie sie dorthin zurück. Oder verwerfen Sie den gesicherten Zustand und starten Sie neu: Die Datenträger sind nicht betroffen.</translation>
+    </message>
+    <message>
+        <source>Some port forwards of the machine are missing.</source>
+        <translation>Der Maschine fehlen Portweiterleitungen.</translation>
+    </message>
+    <message>
+        <source>Choose other ports in the settings, or free these before it starts the next time.</source>
+        <translation>Wählen Sie in den Einstellungen andere Ports, oder geben Sie diese frei, bevor sie das nächste Mal startet.</translation>
+    </message>
 </context>
 <context>
     <name>ui::Reasons</name>

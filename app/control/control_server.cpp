@@ -725,6 +725,9 @@ struct ControlServer::Private {
             tellAll("machine.hostUsbFailed",
                 { { "machine", machine }, { "device", hostUsbToJson(missed->device) },
                     { "error", errorToJson(missed->error) } });
+        } else if (auto const* ports = std::get_if<notice::ForwardsMissed>(&notice)) {
+            tellAll("machine.forwardsMissed",
+                { { "machine", machine }, { "network", ports->network }, { "error", errorToJson(ports->why) } });
         } else if (std::holds_alternative<notice::GuestRebooted>(notice)) {
             tellAll("machine.guestRebooted", { { "machine", machine } });
         } else if (auto const* kept = std::get_if<notice::MomentKept>(&notice)) {

@@ -217,6 +217,8 @@ private:
             !kept)
             m_output.note(
                 fmt::format("chronoctl: the next start goes without this change: {}", kept.error().message()));
+        if (auto const* missed = std::get_if<notice::ForwardsMissed>(&notice))
+            m_output.note(fmt::format("chronoctl: {}: {}", missed->network, missed->why.message()));
         auto const* change = std::get_if<notice::StateChanged>(&notice);
         if (change == nullptr)
             return;

@@ -72,6 +72,11 @@ struct HostUsbFailed {
     vmm::HostUsbInfo device;
     vmm::Error error;
 };
+/// The machine came back without these ports of the host's, which somebody else has.
+struct ForwardsMissed {
+    std::string network;
+    vmm::Error why;
+};
 /// The machine is off, and its configuration that of a moment.
 struct ConfigChanged {
     vmm::VmConfig config;
@@ -96,7 +101,7 @@ struct PastNeglected {
 
 using Notice = std::variant<notice::StateChanged, notice::Progress, notice::PointerModeChanged, notice::MediumChanged,
     notice::NetworkChanged, notice::PluggedChanged, notice::UsbAdded, notice::UsbRemoved, notice::HostUsbChanged,
-    notice::RedirectedUsbChanged, notice::UsbQuestionsChanged, notice::HostUsbFailed, notice::ConfigChanged,
+    notice::RedirectedUsbChanged, notice::UsbQuestionsChanged, notice::HostUsbFailed, notice::ForwardsMissed, notice::ConfigChanged,
     notice::GuestRebooted, notice::MomentKept, notice::KeepingEnded, notice::JobEnded, notice::PastNeglected>;
 
 /// Where a machine keeps what is its own.

@@ -47,6 +47,8 @@ void MachineRunner::Private::take(vmm::Event const& event, std::uint64_t from)
                     what.removed ? usbRemoved(what.device) : vmm::ignore(changePlugged(what.device, false));
             },
             {});
+    } else if (auto const* missed = std::get_if<vmm::event::ForwardsMissed>(&event)) {
+        tell(notice::ForwardsMissed { missed->network, missed->why });
     } else if (std::holds_alternative<vmm::event::GuestRebooted>(event)) {
         tell(notice::GuestRebooted {});
     } else if (auto const* kept = std::get_if<vmm::event::MomentKept>(&event)) {

@@ -85,6 +85,8 @@ void VmSession::take(Notice const& notice)
         emit hostUsbChanged();
     } else if (auto const* missed = std::get_if<notice::HostUsbFailed>(&notice)) {
         emit hostUsbFailed(missed->device, missed->error);
+    } else if (auto const* ports = std::get_if<notice::ForwardsMissed>(&notice)) {
+        emit forwardsMissed(vmm::Error(ports->why).within(ports->network));
     } else if (auto const* other = std::get_if<notice::ConfigChanged>(&notice)) {
         emit configChanged(other->config);
     } else if (std::holds_alternative<notice::GuestRebooted>(notice)) {

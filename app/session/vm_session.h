@@ -138,6 +138,7 @@ signals:
     void redirectedUsbChanged(); ///< redirectedUsb(), by whomever
     /// It was to come to the machine by itself, and could not: told once each time that it is plugged in.
     void hostUsbFailed(vmm::HostUsbInfo device, vmm::Error error);
+    void forwardsMissed(vmm::Error why);
     /// A moment has brought back another one, and the machine is off.
     void configChanged(vmm::VmConfig const& config);
     void guestRebooted();

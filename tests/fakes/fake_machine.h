@@ -74,7 +74,8 @@ public:
     /// What tests want to go otherwise, and what they want to know. Shared by all machines of one factory.
     struct Script {
         std::mutex mutex;
-        std::optional<vmm::Error> failCreate, failStart, failSuspend, failForwards, failHost, failPlug, failRemove;
+        std::optional<vmm::Error> failCreate, failStart, failSuspend, failForwards, failHost, failPlug, failRemove,
+            failRestore;
         std::atomic<bool> holdSuspend = false; ///< a suspend waits until it is cancelled
         std::atomic<bool> holdStream = false;  ///< a disk's stream waits until it is cancelled
         std::atomic<bool> holdKeep = false;    ///< a moment waits until it is cancelled, or keepWhatIsHeld() is called
@@ -117,9 +118,13 @@ public:
                 },
             [script](std::string const& directory, Listener listener) -> app::MachineFactory::Made {
                 script->note("restore");
+                if (script->failRestore)
+                    return vmm::fail(*script->failRestore);
                 auto const text = TRY(app::readWholeFile(directory + "/state.json", 1u << 20));
                 auto const saved = TRY(vmm::savedMachineFromText(text, directory));
                 listener(vmm::event::Progress { "restore", 0.5 });
+                if (script->failForwards)
+                    listener(vmm::event::ForwardsMissed { "net0", *script->failForwards });
                 return make(saved.config, saved.header.cpu, std::move(listener), script, vmm::RunState::Paused);
             },
             [script](std::shared_ptr<vmm::timeline::Timeline> const& timeline, std::string const& moment,

@@ -121,7 +121,7 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
     fuzz::Input input(data, size);
     tests::FakeTime time;
     Receiver receiver;
-    auto const made = vmm::UserNetwork::create(time, {});
+    auto const made = vmm::UserNetwork::create(time);
     if (!made)
         __builtin_trap();
     auto& network = **made;

@@ -4,7 +4,9 @@
 #include "vmm/block/image.h"
 
 #include <QTemporaryDir>
+#include <arpa/inet.h>
 #include <cstring>
+#include <sys/socket.h>
 
 using namespace app;
 using Guest = tests::LibraryGuest;
@@ -17,6 +19,7 @@ class ForkTest final : public QObject {
 private slots:
     void initTestCase();
     void bothGoOn();
+    void itComesWithoutTheOriginalsPorts();
 
 private:
     QTemporaryDir m_directory;
@@ -24,6 +27,20 @@ private:
 };
 
 namespace {
+
+/// Of the host's, free a moment ago.
+std::uint16_t freePort()
+{
+    vmm::UniqueFd const socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_in address {};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t length = sizeof address;
+    if (::bind(socket.get(), reinterpret_cast<sockaddr*>(&address), length) != 0
+        || ::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &length) != 0)
+        qFatal("this host has no port");
+    return ntohs(address.sin_port);
+}
 
 /// What the demo guest has counted on its disk: how often it was started, and seconds.
 std::pair<std::uint64_t, std::uint64_t> countOn(StoredMachine const& machine)
@@ -97,6 +114,44 @@ void ForkTest::bothGoOn()
     QVERIFY2(fork.ask("count", agree).hasMatch(), qPrintable(fork.said()));
     REQUIRE_OK(fork.end());
     QCOMPARE(countOn(second).first, boots);
+}
+
+/// Which lead to one machine only: the fork runs beside it, and has them when it is alone.
+void ForkTest::itComesWithoutTheOriginalsPorts()
+{
+    auto request = tests::demoMachine("with ports");
+    request.config.networks = { { "net0", {}, vmm::NetworkMode::User,
+        { { vmm::Protocol::Tcp, "127.0.0.1", freePort(), 22 },
+            { vmm::Protocol::Tcp, "127.0.0.1", freePort(), 80 } } } };
+    auto const first = tests::must(m_store.create(std::move(request)));
+    Guest original(m_store, first);
+    REQUIRE_OK(original.start());
+    auto const second = tests::must(m_store.fork(first.id, tests::must(original.keep()), "its fork"));
+    QCOMPARE(second.config.networks[0].forwards, first.config.networks[0].forwards);
+
+    std::mutex mutex;
+    std::vector<vmm::ErrorCode> missed;
+    Guest fork(m_store, second);
+    auto const observer = fork.runner.addObserver([&](Notice const& notice) {
+        std::lock_guard const lock(mutex);
+        if (auto const* ports = std::get_if<notice::ForwardsMissed>(&notice); ports && ports->network == "net0")
+            missed.push_back(ports->why.code);
+    });
+    auto const timesMissed = [&] {
+        std::lock_guard const lock(mutex);
+        return missed.size();
+    };
+    REQUIRE_OK(fork.start());
+    QTRY_COMPARE(timesMissed(), std::size_t(1)); // both ports at once
+    QCOMPARE(missed[0], vmm::ErrorCode::Busy);
+    QVERIFY(fork.ask("count", "Memory and disk agree").hasMatch());
+    REQUIRE_OK(tests::answerOf([&](auto done) { fork.runner.suspend(done); }));
+    REQUIRE_OK(original.end());
+    REQUIRE_OK(fork.start());
+    QVERIFY(fork.ask("count", "Memory and disk agree").hasMatch());
+    REQUIRE_OK(fork.end());
+    QCOMPARE(timesMissed(), std::size_t(1));
+    fork.runner.removeObserver(observer);
 }
 
 REGISTER_SUITE(ForkTest);

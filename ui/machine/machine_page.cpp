@@ -154,6 +154,8 @@ void MachinePage::connectSession()
                 report(Task::Run, *reason);
             else if (state == app::SessionState::Running)
                 m_messages->dismiss();
+            if (state == app::SessionState::Running && m_forwardsMissed)
+                report(Task::ForwardPorts, *std::exchange(m_forwardsMissed, {}));
             updateState();
         });
     connect(m_session, &app::VmSession::jobProgressed, this, &MachinePage::updateJob);
@@ -169,6 +171,9 @@ void MachinePage::connectSession()
     };
     connect(m_session, &app::VmSession::usbAdded, this, devicesChanged);
     connect(m_session, &app::VmSession::usbRemoved, this, devicesChanged);
+    // It is told while the machine comes back, and is to be read when it has.
+    connect(
+        m_session, &app::VmSession::forwardsMissed, this, [this](vmm::Error const& why) { m_forwardsMissed = why; });
     connect(m_session, &app::VmSession::guestRebooted, this,
         [this] { m_messages->showNotice(tr("The guest has restarted.")); });
     connect(m_session, &app::VmSession::failed, this, [this](app::Action tried, vmm::Error const& error) {
@@ -266,7 +271,7 @@ void MachinePage::report(Task task, vmm::Error const& error)
 {
     auto problem = problemFor(task, error);
     QString drive;
-    if (task == Task::Start && error.code == vmm::ErrorCode::NotFound) {
+    if ((task == Task::Start || task == Task::Restore) && error.code == vmm::ErrorCode::NotFound) {
         auto const config = m_library.config(m_id);
         auto const isMissing
             = [](std::string const& path) { return !path.empty() && !QFileInfo::exists(QString::fromStdString(path)); };
@@ -281,7 +286,7 @@ void MachinePage::report(Task task, vmm::Error const& error)
             if (!isMissing(cd.path))
                 continue;
             drive = QString::fromStdString(cd.id);
-            problem = withMissingFile(problem, QString::fromStdString(cd.path), true);
+            problem = withMissingFile(problem, QString::fromStdString(cd.path), task == Task::Start);
         }
     }
     m_messages->showProblem(problem, remedyFor(problem.remedy, task, drive));

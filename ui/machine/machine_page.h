@@ -120,6 +120,7 @@ private:
     Inspector* m_inspector;
     TimelinePanel* m_timeline;
     QTimer m_revealTimer;
+    std::optional<vmm::Error> m_forwardsMissed;
     bool m_fullScreen = false, m_ownWindow = false;
 };
 

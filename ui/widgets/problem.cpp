@@ -50,6 +50,7 @@ public:
         case Task::AddUsb: return tr("The device could not be added.");
         case Task::RemoveUsb: return tr("The device could not be removed.");
         case Task::ChangeUsbRules: return tr("The rule for USB devices could not be saved.");
+        case Task::ForwardPorts: return tr("Some port forwards of the machine are missing.");
         case Task::Run: return tr("The machine has stopped.");
         }
         return {};
@@ -97,11 +98,15 @@ public:
             return tr(
                 "Other moments are not affected. But nothing that deleted moments took is given back until it can "
                 "be read, or is deleted too.");
+        if (task == Task::ForwardPorts)
+            return tr("Choose other ports in the settings, or free these before it starts the next time.");
         auto const stopped = task == Task::Run || task == Task::Resume;
         switch (code) {
         case vmm::ErrorCode::InvalidArgument: return tr("Check the settings of the machine.");
         case vmm::ErrorCode::NotFound:
-            return tr("Put the file back where it was, or choose another one in the settings.");
+            return task == Task::Restore ? tr("Put it back there. Or throw the suspended state away, and start afresh: "
+                                              "the disks are not affected.")
+                                         : tr("Put the file back where it was, or choose another one in the settings.");
         case vmm::ErrorCode::AlreadyExists: return tr("Choose another name.");
         case vmm::ErrorCode::PermissionDenied: return tr("Check who owns the file, or ask the administrator.");
         case vmm::ErrorCode::Busy:
@@ -154,7 +159,10 @@ Remedy remedyFor(Task task, vmm::ErrorCode code)
     case vmm::ErrorCode::InvalidArgument: return isStart ? Remedy::ChangeSettings : Remedy::None;
     case vmm::ErrorCode::Unsupported: return task == Task::Start ? Remedy::ChangeSettings : Remedy::None;
     case vmm::ErrorCode::NotFound:
-        return task == Task::Start ? Remedy::ChangeSettings : task == Task::Run ? Remedy::Resume : Remedy::None;
+        return task == Task::Start  ? Remedy::ChangeSettings
+            : task == Task::Restore ? Remedy::DiscardState
+            : task == Task::Run     ? Remedy::Resume
+                                    : Remedy::None;
     case vmm::ErrorCode::OutOfMemory:
         return isStart ? Remedy::ChangeSettings : task == Task::Run ? Remedy::Resume : Remedy::None;
     case vmm::ErrorCode::NoSpace:

@@ -42,6 +42,7 @@ enum class Task {
     AddUsb,
     RemoveUsb,
     ChangeUsbRules,
+    ForwardPorts,
     Run, ///< nobody asked for anything: the machine stopped by itself
 };
 

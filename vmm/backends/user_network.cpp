@@ -110,16 +110,13 @@ struct UserNetwork::Callbacks {
     };
 };
 
-Result<std::unique_ptr<UserNetwork>> UserNetwork::create(
-    GuestTime const& time, std::vector<PortForward> const& forwards)
+Result<std::unique_ptr<UserNetwork>> UserNetwork::create(GuestTime const& time)
 {
     auto thread = TRY(LoopThread::start("network"));
     std::unique_ptr<UserNetwork> network(new UserNetwork(time, std::move(thread)));
     Result<> opened;
     network->loop().call([&] { opened = network->open(); });
     TRY(opened);
-    for (auto const& forward : forwards)
-        TRY(network->addForward(forward));
     return network;
 }
 

@@ -42,11 +42,11 @@ public:
         }
     };
 
-    /// The forwards that cannot be had are errors: Busy where somebody else listens on the host's port,
-    /// PermissionDenied below 1024, InvalidArgument for what is no address.
-    static Result<std::unique_ptr<UserNetwork>> create(GuestTime const& time, std::vector<PortForward> const& forwards);
+    static Result<std::unique_ptr<UserNetwork>> create(GuestTime const& time);
     ~UserNetwork() override;
 
+    /// Busy where somebody else listens on the host's port, PermissionDenied below 1024, InvalidArgument for what is no
+    /// address.
     Result<> addForward(PortForward const& forward);
     /// NotFound where there is none.
     Result<> removeForward(PortForward const& forward);

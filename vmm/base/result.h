@@ -2,6 +2,7 @@
 
 #include "vmm/base/error.h"
 
+#include <cassert>
 #include <tl/expected.hpp>
 #include <utility>
 
@@ -13,6 +14,18 @@ class [[nodiscard]] Result : public tl::expected<T, Error> {
 public:
     using tl::expected<T, Error>::expected;
     Result(tl::expected<T, Error> other) : tl::expected<T, Error>(std::move(other)) { }
+
+    /// Not of a value, unlike tl::expected's, which shows what lies there.
+    Error const& error() const&
+    {
+        assert(!this->has_value());
+        return tl::expected<T, Error>::error();
+    }
+    Error&& error() &&
+    {
+        assert(!this->has_value());
+        return std::move(tl::expected<T, Error>::error());
+    }
 };
 
 inline tl::unexpected<Error> fail(Error error)

@@ -37,6 +37,7 @@ struct BoardEvents {
     std::function<void()> pointerModeChanged;
     std::function<void(std::string const& drive, std::string const& path)> mediumChanged;
     std::function<void(std::string const& device, std::uint16_t strong, std::uint16_t weak)> rumbled;
+    std::function<void(std::string const& network, Error)> forwardsMissed; ///< of restored()
 };
 
 /// All chips of the PC but its processors, wired up. The machine's thread, except where a device says otherwise.
@@ -93,7 +94,10 @@ public:
     /// Loads what runs first, after the parts were reset: where a kernel begins that is booted directly, or nothing for
     /// the reset vector.
     virtual Result<std::optional<BootCpuState>> prepareBoot() = 0;
-    /// After a saved state was loaded: a new VM generation id, network cards that announce themselves.
+    /// The host's ports that lead to a machine that begins anew: all of them, or an error.
+    virtual Result<> openForwards() = 0;
+    /// After a saved state was loaded: a new VM generation id, network cards that announce themselves. Of the host's
+    /// ports those that can be had lead to it: what is suspended cannot be told to use others.
     virtual Result<> restored() = 0;
 
     virtual void pressPowerButton() = 0;

@@ -155,12 +155,18 @@ struct UsbRemoved {
     std::string device;
     bool removed;
 };
+/// A machine that came back is there without these ports of the host's: somebody else has them.
+struct ForwardsMissed {
+    std::string network;
+    Error why;
+};
 struct GuestRebooted { }; ///< The guest asked for a reset and got it.
 
 }
 
 using Event = std::variant<event::StateChanged, event::Progress, event::MomentKept, event::PointerModeChanged,
-    event::MediumChanged, event::Rumbled, event::UsbAdded, event::UsbRemoved, event::GuestRebooted>;
+    event::MediumChanged, event::Rumbled, event::UsbAdded, event::UsbRemoved, event::ForwardsMissed,
+    event::GuestRebooted>;
 
 struct MachineStatistics {
     std::uint64_t cpuNanoseconds = 0; ///< of all vCPU threads, since power-on

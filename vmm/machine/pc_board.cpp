@@ -125,6 +125,7 @@ Result<> PcBoard::restored()
     m_lpc->raiseGpe(Ich9Lpc::generationGpe);
     for (auto const& [id, card] : m_networkCards)
         card->announce();
+    openForwardsThatCanBeHad();
     return storeVariables();
 }
 

@@ -54,6 +54,7 @@ public:
         std::string_view disk, std::string const& onto, std::function<bool(double)> const& goOn) override;
     Result<> openBelowAgain(std::string const& path) override;
     Result<std::optional<BootCpuState>> prepareBoot() override;
+    Result<> openForwards() override;
     Result<> restored() override;
     void pressPowerButton() override;
     void input(Input const& input) override;
@@ -121,6 +122,7 @@ private:
     Result<> addDisplays();
     Result<> addDisks();
     Result<> addNetworks();
+    void openForwardsThatCanBeHad();
     Result<> addVirtio();
     struct UsbController {
         std::string id;

@@ -61,7 +61,7 @@ Result<> PcBoard::addNetworks()
     for (auto const& config : m_config.networks) {
         NetworkBackend* backend = nullptr;
         if (config.mode == NetworkMode::User) {
-            auto& user = keep(config.id + "-user", TRY_WITHIN(config.id, UserNetwork::create(m_time, config.forwards)));
+            auto& user = keep(config.id + "-user", TRY_WITHIN(config.id, UserNetwork::create(m_time)));
             m_userNetworks[config.id] = &user;
             backend = &user;
         } else {
@@ -74,6 +74,37 @@ Result<> PcBoard::addNetworks()
         TRY(plug(card));
     }
     return {};
+}
+
+Result<> PcBoard::openForwards()
+{
+    for (auto const& network : m_config.networks) {
+        auto const user = m_userNetworks.find(network.id);
+        for (auto const& forward : network.forwards) {
+            if (user != m_userNetworks.end())
+                TRY_WITHIN(network.id, user->second->addForward(forward));
+        }
+    }
+    return {};
+}
+
+void PcBoard::openForwardsThatCanBeHad()
+{
+    for (auto const& network : m_config.networks) {
+        auto const user = m_userNetworks.find(network.id);
+        if (user == m_userNetworks.end())
+            continue;
+        std::optional<Error> why;
+        for (auto const& forward : network.forwards) {
+            auto const opened = user->second->addForward(forward);
+            if (!opened && why)
+                why->detail += fmt::format(", nor {}:{}", forward.hostAddress, forward.hostPort);
+            else if (!opened)
+                why = opened.error();
+        }
+        if (why)
+            m_events.forwardsMissed(network.id, std::move(*why));
+    }
 }
 
 Result<> PcBoard::setForwards(std::string_view network, std::vector<PortForward> const& forwards)

@@ -38,6 +38,7 @@ PcMachine::Job::~Job()
 Result<std::unique_ptr<Machine>> Machine::create(VmConfig const& config, Listener listener, CpuFeatures const* cpu)
 {
     auto machine = TRY(PcMachine::build(config, cpu ? std::optional(*cpu) : std::nullopt, std::move(listener)));
+    TRY(machine->board().openForwards());
     TRY(machine->equip());
     return std::unique_ptr<Machine>(std::move(machine));
 }
@@ -163,6 +164,9 @@ Result<> PcMachine::assemble(std::optional<CpuFeatures> cpu)
     };
     events.rumbled = [this, &loop](std::string const& device, std::uint16_t strong, std::uint16_t weak) {
         loop.post([this, device, strong, weak] { m_listener(event::Rumbled { device, strong, weak }); });
+    };
+    events.forwardsMissed = [this, &loop](std::string const& network, Error const& why) {
+        loop.post([this, network, why] { m_listener(event::ForwardsMissed { network, why }); });
     };
     Result<> outcome;
     loop.call([&] {

@@ -135,6 +135,45 @@ private slots:
         QTRY_VERIFY(desk.library->config(id).cds[0].path.empty());
     }
 
+    void whatIsMissingAtARestoreIsNamed()
+    {
+        Desk desk;
+        auto const id = desk.create("first");
+        auto config = desk.library->config(id);
+        config.cds[0].path = "/nowhere/gone.iso";
+        QVERIFY(desk.change(config));
+        desk.open();
+        desk.session(id).start();
+        QVERIFY(desk.waitFor(id, app::SessionState::Running));
+        desk.session(id).suspend();
+        QVERIFY(desk.waitFor(id, app::SessionState::Suspended));
+        desk.script->failRestore = vmm::Error { vmm::ErrorCode::NotFound, "opening gone.iso", 2 };
+        auto* page = desk.window->pageOf(id);
+        page->startOrResume();
+        QTRY_VERIFY(page->messages()->isVisible());
+        QVERIFY(page->messages()->text().contains("“gone.iso” is no longer in the folder /nowhere"));
+        button(page->messages(), ui::remedyText(ui::Remedy::DiscardState))->click();
+        QVERIFY(desk.waitFor(id, app::SessionState::Off));
+    }
+
+    /// The message is there when the machine runs, though it was told of before.
+    void aMachineThatCameBackWithoutItsPortsSaysSo()
+    {
+        Desk desk;
+        auto const id = desk.create("first");
+        desk.open();
+        desk.session(id).start();
+        QVERIFY(desk.waitFor(id, app::SessionState::Running));
+        desk.session(id).suspend();
+        QVERIFY(desk.waitFor(id, app::SessionState::Suspended));
+        desk.script->failForwards = vmm::Error { vmm::ErrorCode::Busy, "cannot forward tcp :2222", EADDRINUSE };
+        auto* page = desk.window->pageOf(id);
+        page->startOrResume();
+        QVERIFY(desk.waitFor(id, app::SessionState::Running));
+        QTRY_VERIFY(page->messages()->isVisible());
+        QVERIFY2(page->messages()->text().contains("port forwards"), qPrintable(page->messages()->text()));
+    }
+
     void aCrashOffersReset()
     {
         Desk desk;

@@ -152,7 +152,7 @@ private slots:
     void aNetworkOutlivesAnyFragments()
     {
         tests::FakeTime time;
-        auto const network = tests::must(UserNetwork::create(time, {}));
+        auto const network = tests::must(UserNetwork::create(time));
         std::mt19937 random(1);
         network->loop().call([&] {
             for (int i = 0; i < 50000; ++i) {
@@ -187,7 +187,7 @@ private slots:
         datagram.insert(datagram.end(), told.begin(), told.end());
 
         tests::FakeTime time;
-        auto const network = tests::must(UserNetwork::create(time, {}));
+        auto const network = tests::must(UserNetwork::create(time));
         network->loop().call([&] {
             for (auto const& part : fragmentsOf(77, datagram, 1480))
                 network->send(part);

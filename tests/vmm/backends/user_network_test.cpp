@@ -192,7 +192,7 @@ private slots:
     {
         auto const time = std::make_shared<tests::FakeTime>();
         tests::battery<UserNetwork>(
-            [=]() -> std::unique_ptr<UserNetwork> { return std::move(*UserNetwork::create(*time, {})); },
+            [=]() -> std::unique_ptr<UserNetwork> { return std::move(*UserNetwork::create(*time)); },
             [](UserNetwork& network) {
                 Guest guest(network);
                 guest.send(guest.tcp(4000, 9, 1000, 0, syn));
@@ -203,7 +203,7 @@ private slots:
     void dhcpGivesAnAddress()
     {
         tests::FakeTime time;
-        auto const network = UserNetwork::create(time, {});
+        auto const network = UserNetwork::create(time);
         REQUIRE_OK(network);
         Guest guest(**network);
         guest.send(dhcpDiscover());
@@ -215,7 +215,7 @@ private slots:
     void dataReachesAServerOnTheHostAndComesBack()
     {
         tests::FakeTime time;
-        auto const network = UserNetwork::create(time, {});
+        auto const network = UserNetwork::create(time);
         REQUIRE_OK(network);
         Guest guest(**network);
         Server const server;
@@ -236,7 +236,7 @@ private slots:
     void segmentLargerThanAnyMtuIsTaken()
     {
         tests::FakeTime time;
-        auto const network = UserNetwork::create(time, {});
+        auto const network = UserNetwork::create(time);
         REQUIRE_OK(network);
         Guest guest(**network);
         Server const server;
@@ -252,7 +252,7 @@ private slots:
     void forwardIsAddedRefusedAndRemoved()
     {
         tests::FakeTime time;
-        auto const network = UserNetwork::create(time, {});
+        auto const network = UserNetwork::create(time);
         REQUIRE_OK(network);
         Server const server; // holds its port
         PortForward forward { Protocol::Tcp, "127.0.0.1", server.port, 22 };
@@ -289,8 +289,9 @@ private slots:
             second = two.port;
         }
         PortForward const before { Protocol::Tcp, "127.0.0.1", first, 22 };
-        auto const network = UserNetwork::create(time, { before });
+        auto const network = UserNetwork::create(time);
         REQUIRE_OK(network);
+        REQUIRE_OK((*network)->addForward(before));
         Server const taken; // holds its port
         auto const refused = (*network)->setForwards(
             { { Protocol::Tcp, "127.0.0.1", second, 80 }, { Protocol::Tcp, "127.0.0.1", taken.port, 80 } });
@@ -309,7 +310,7 @@ private slots:
     void restoredGuestIsToldThatItsConnectionIsCut()
     {
         tests::FakeTime time;
-        auto network = UserNetwork::create(time, {});
+        auto network = UserNetwork::create(time);
         REQUIRE_OK(network);
         Server const server;
         std::uint32_t next = 0;
@@ -322,7 +323,7 @@ private slots:
         }
         network->reset();
 
-        auto const restored = UserNetwork::create(time, {});
+        auto const restored = UserNetwork::create(time);
         REQUIRE_OK(restored);
         REQUIRE_OK((*restored)->load(saved));
         Guest guest(**restored);
@@ -344,7 +345,7 @@ private slots:
     {
         TcpFlows flows;
         tests::FakeTime time;
-        auto const network = UserNetwork::create(time, {});
+        auto const network = UserNetwork::create(time);
         REQUIRE_OK(network);
         Guest guest(**network);
         flows.fromGuest(guest.tcp(1, 2, 0, 0, syn));
@@ -365,7 +366,7 @@ private slots:
     void foreignStateOfSlirpIsRefused()
     {
         tests::FakeTime time;
-        auto const network = UserNetwork::create(time, {});
+        auto const network = UserNetwork::create(time);
         REQUIRE_OK(network);
         auto const good = (*network)->save();
         for (auto const* blob : { "", "AAAA", "KgAAAAAAAAAAAAAA" }) {

@@ -105,6 +105,14 @@ Bytes bulkWithStreams(std::uint8_t address)
     return { 7, 5, address, 2, 0, 4, 0, 6, 0x30, 0, 4, 0, 0 };
 }
 
+/// What was asked of the host's kernel for streams; there are resets too.
+QString streamCalls(SimulatedUsbDevice const& device)
+{
+    auto calls = device.calls();
+    std::erase_if(calls, [](std::string const& call) { return call.find("streams") == std::string::npos; });
+    return QString::fromStdString(fmt::format("{}", fmt::join(calls, ", ")));
+}
+
 Bytes joined(Bytes one, Bytes const& other)
 {
     one.insert(one.end(), other.begin(), other.end());
@@ -309,11 +317,6 @@ private slots:
         d.start();
         REQUIRE_OK(d.controller.plug(0, *device));
         d.address(1 + XhciController::connectorCount, 4);
-        auto const asked = [&simulated] { // of the host's kernel; there are resets too
-            auto calls = simulated.calls();
-            std::erase_if(calls, [](std::string const& call) { return call.find("streams") == std::string::npos; });
-            return QString::fromStdString(fmt::format("{}", fmt::join(calls, ", ")));
-        };
         d.addEndpoint(1, 12, tests::usb::BulkOut, 0, 2); // 06 has none
         QVERIFY(d.lastCode != unsigned(tests::usb::Success));
         auto out = d.addEndpoint(1, 4, tests::usb::BulkOut);
@@ -332,11 +335,41 @@ private slots:
         QTRY_VERIFY(d.hasEvent());
         QCOMPARE(d.event().code(), unsigned(tests::usb::Success));
         QCOMPARE(d.bytes(0xf800, 0x300), Bytes(0x300, 0x5a));
-        QCOMPARE(asked(), QString("alloc-streams 7 81"));
+        QCOMPARE(streamCalls(simulated), QString("alloc-streams 7 81"));
         QCOMPARE(simulated.bulkStreams(), (std::vector { 0u, 3u }));
         d.command(XhciDriver::DisableSlot, 0, XhciDriver::slotBits(1));
-        QTRY_COMPARE(asked(), QString("alloc-streams 7 81, free-streams 0 81"));
+        QTRY_COMPARE(streamCalls(simulated), QString("alloc-streams 7 81, free-streams 0 81"));
         d.controller.unplug(0);
+    }
+
+    /// The kernel frees them when the device is reset and with each setting of the interface; and a guest that has gone
+    /// back asks for as many as it had.
+    void streamsAreMadeAnew()
+    {
+        SimulatedUsbDevice const simulated(
+            "1-1", 2, descriptorsOf({ { { 0, 0, joined(bulkWithStreams(0x81), bulk(0x06)) } } }), "5000");
+        Plugged plugged;
+        auto const stream = [&] {
+            std::lock_guard const lock(plugged.host.usbMutex());
+            QVERIFY(plugged.device->setStreams(0x81, 7));
+        };
+        stream();
+        QString all = "alloc-streams 7 81";
+        QTRY_COMPARE(streamCalls(simulated), all);
+        Asked setting(Kind::Control, 0x00, {}, { 0x01, 11, 0, 0, 0, 0, 0, 0 }); // SET_INTERFACE
+        QVERIFY(plugged.run(setting));
+        all += ", alloc-streams 7 81";
+        QCOMPARE(streamCalls(simulated), all);
+        plugged.reset();
+        stream();
+        all += ", alloc-streams 7 81";
+        QTRY_COMPARE(streamCalls(simulated), all);
+        plugged.device->setHost(nullptr);
+        plugged.device->setHost(&plugged.host);
+        plugged.reset();
+        stream();
+        all += ", alloc-streams 7 81";
+        QTRY_COMPARE(streamCalls(simulated), all);
     }
 
     void memoryOfTheKernelIsUsedWhereThereIsSome()

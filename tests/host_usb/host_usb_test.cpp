@@ -213,6 +213,25 @@ private slots:
         QCOMPARE(never.transfer.status, UsbStatus::Cancelled);
     }
 
+    /// What the kernel does for a device that hangs takes seconds. Who takes the device from the guest does not wait.
+    void whatIsAskedOfTheKernelCanBeCancelled()
+    {
+        SimulatedUsbDevice const device("1-1", 2);
+        Plugged plugged;
+        Asked setting(Kind::Control, 0, {}, { 1, 11, 1, 0, 0, 0, 0, 0 }), out(Kind::Bulk, 0x02, counting(100));
+        {
+            std::lock_guard const lock(plugged.host.usbMutex()); // so that the work cannot end yet
+            plugged.device->submit(setting.transfer);
+            plugged.device->submit(out.transfer);
+            plugged.device->cancel(setting.transfer);
+            QCOMPARE(plugged.host.ended, (std::vector { &setting.transfer }));
+            QCOMPARE(setting.transfer.status, UsbStatus::Cancelled);
+        }
+        QVERIFY(plugged.ends(out)); // after it
+        QVERIFY(joined(device.calls()).find("set-interface 0 1") != std::string::npos);
+        QCOMPARE(plugged.host.ended, (std::vector { &setting.transfer, &out.transfer }));
+    }
+
     void bulkOfAnySize_data()
     {
         QTest::addColumn<std::size_t>("size");
@@ -627,6 +646,14 @@ private slots:
         plugged.reset();
         QVERIFY(plugged.run(again)); // waits for it
         QCOMPARE(resets(), 2);
+        // Nor does it help that it was only asked for a descriptor, where it does not answer.
+        Asked inVain(Kind::Control, 0x80, Bytes(18), { 0x80, 6, 0xee, 3, 0, 0, 18, 0 });
+        plugged.submit(inVain);
+        plugged.cancel(inVain);
+        QVERIFY(plugged.ends(inVain));
+        plugged.reset();
+        QVERIFY(plugged.run(descriptor));
+        QCOMPARE(resets(), 3);
     }
 
     void takenFromTheGuestWhileItIsReset()

@@ -302,7 +302,7 @@ struct SimulatedUsbDevice::Private {
             return end(urb, 0, count), true;
         };
         if (urb->type == USBDEVFS_URB_TYPE_CONTROL)
-            return control(urb, buffer, size - 8), true;
+            return control(urb, buffer, size - 8);
         switch (urb->endpoint) {
         case 0x02: loop.insert(loop.end(), buffer, buffer + size); return end(urb, 0, size), true;
         case 0x81:
@@ -351,23 +351,25 @@ struct SimulatedUsbDevice::Private {
         return end(urb, 0, 0), true;
     }
 
-    void control(usbdevfs_urb* urb, std::uint8_t* buffer, std::size_t size)
+    bool control(usbdevfs_urb* urb, std::uint8_t* buffer, std::size_t size)
     {
         auto* const data = buffer + 8;
         switch (buffer[0] << 8 | buffer[1]) {
         case 0x8006: { // GET_DESCRIPTOR: device, configuration
+            if (buffer[3] == 3 && buffer[2] == 0xee)
+                return false;
             auto const& all = descriptors;
             auto const from = buffer[3] == 1 ? all.begin() : all.begin() + 18;
             auto const count = std::min<std::size_t>(size, std::size_t(buffer[3] == 1 ? 18 : all.end() - from));
             std::copy_n(from, count, data);
-            return end(urb, 0, count);
+            return end(urb, 0, count), true;
         }
         case 0xc001:
             for (std::size_t i = 0; i < size; ++i)
                 data[i] = static_cast<std::uint8_t>(i);
-            return end(urb, 0, size);
-        case 0x4002: kept.assign(data, data + size); return end(urb, 0, size);
-        default: return end(urb, -EPIPE, 0);
+            return end(urb, 0, size), true;
+        case 0x4002: kept.assign(data, data + size); return end(urb, 0, size), true;
+        default: return end(urb, -EPIPE, 0), true;
         }
     }
 };

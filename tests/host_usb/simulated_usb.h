@@ -19,7 +19,7 @@ namespace tests {
 ///
 /// endpoint   | what it does
 /// ---------- | -------------------------------------------------------------------------------------------
-/// 0          | vendor requests: IN 1 counts bytes, OUT 2 is kept, 3 is refused
+/// 0          | vendor requests: IN 1 counts bytes, OUT 2 is kept, 3 is refused; string EE is asked for in vain
 /// 02, 81     | bulk: what goes out comes in again
 /// 83         | interrupt IN: what the test has put there, later or now
 /// 84         | isochronous IN: packets of 176 bytes, which are numbered, or as the test has it

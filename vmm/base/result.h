@@ -21,6 +21,11 @@ public:
         assert(!this->has_value());
         return tl::expected<T, Error>::error();
     }
+    Error& error() &
+    {
+        assert(!this->has_value());
+        return tl::expected<T, Error>::error();
+    }
     Error&& error() &&
     {
         assert(!this->has_value());

@@ -25,15 +25,15 @@ bool changesNothing(UsbTransfer const& transfer)
 
 /// All of a configuration, in every setting. Where descriptors contradict each other libusb counts endpoints that it
 /// has not read; its own functions that look for one go there.
-void eachEndpoint(
-    libusb_config_descriptor const& configuration, std::function<void(libusb_endpoint_descriptor const&)> const& call)
+void eachEndpoint(libusb_config_descriptor const& configuration,
+    std::function<void(libusb_interface_descriptor const&, libusb_endpoint_descriptor const&)> const& call)
 {
     for (unsigned i = 0; i < configuration.bNumInterfaces; ++i) {
         auto const& interface = configuration.interface[i];
         for (int alternate = 0; alternate < interface.num_altsetting; ++alternate) {
             auto const& setting = interface.altsetting[alternate];
             for (unsigned e = 0; setting.endpoint && e < setting.bNumEndpoints; ++e)
-                call(setting.endpoint[e]);
+                call(setting, setting.endpoint[e]);
         }
     }
 }
@@ -43,7 +43,7 @@ std::uint32_t streamEndpointsOf(libusb_config_descriptor const& configuration)
 {
     constexpr unsigned maxStreams = 0x1f;
     std::uint32_t found = 0;
-    eachEndpoint(configuration, [&](libusb_endpoint_descriptor const& endpoint) {
+    eachEndpoint(configuration, [&](auto const&, libusb_endpoint_descriptor const& endpoint) {
         libusb_ss_endpoint_companion_descriptor* companion = nullptr;
         if (libusb_get_ss_endpoint_companion_descriptor(nullptr, &endpoint, &companion) != LIBUSB_SUCCESS)
             return;
@@ -62,7 +62,7 @@ unsigned packetSizeOf(libusb_device* device, std::uint8_t address)
     if (libusb_get_active_config_descriptor(device, &configuration) != LIBUSB_SUCCESS)
         return 0;
     unsigned size = 0;
-    eachEndpoint(*configuration, [&](libusb_endpoint_descriptor const& endpoint) {
+    eachEndpoint(*configuration, [&](auto const&, libusb_endpoint_descriptor const& endpoint) {
         if (size == 0 && endpoint.bEndpointAddress == address)
             size = endpoint.wMaxPacketSize;
     });
@@ -193,6 +193,7 @@ void HostUsbDevice::setHost(UsbHost* host)
         m_isFresh = false;
         m_wasPlugged = true;
     }
+    forgetStreams(); // of another guest, or of another time of this one
     VisitingUsbDevice::setHost(host);
 }
 
@@ -302,10 +303,7 @@ HostUsbDevice::Work HostUsbDevice::workFor(UsbTransfer const& transfer)
     auto const value = transfer.value(), index = transfer.index();
     switch (usb::requestOf(transfer)) {
     case usb::setConfiguration: return [this, value] { return setConfiguration(value & 0xff); };
-    case usb::setInterface:
-        return [this, value, index] {
-            return libusb_set_interface_alt_setting(m_handle.get(), index & 0xff, value & 0xff);
-        };
+    case usb::setInterface: return [this, value, index] { return setInterface(index & 0xff, value & 0xff); };
     case usb::clearEndpointFeature:
         if (value != 0) // ENDPOINT_HALT
             return {};
@@ -317,14 +315,20 @@ HostUsbDevice::Work HostUsbDevice::workFor(UsbTransfer const& transfer)
 void HostUsbDevice::doWork(UsbTransfer* transfer, Work work)
 {
     ++m_works;
-    m_worker->loop().post([this, transfer, work = std::move(work)] {
+    auto const number = ++m_lastWork;
+    if (transfer)
+        m_working[transfer] = number;
+    m_worker->loop().post([this, transfer, number, work = std::move(work)] {
         auto const code = m_isGone ? int(LIBUSB_ERROR_NO_DEVICE) : work();
         if (code == LIBUSB_ERROR_NO_DEVICE)
             noteGone();
         --m_works;
         withBus([&] {
-            if (transfer)
+            // It may have been cancelled, and be another one's by now.
+            if (auto const waits = m_working.find(transfer); waits != m_working.end() && waits->second == number) {
+                m_working.erase(waits);
                 complete(*transfer, statusOfCode(code));
+            }
             serveAll();
         });
     });
@@ -409,9 +413,13 @@ void HostUsbDevice::cancel(UsbTransfer& transfer)
         pipe.waiting.erase(found);
         return complete(transfer, UsbStatus::Cancelled);
     }
+    if (m_working.erase(&transfer) != 0) {
+        m_isFresh = false;
+        return complete(transfer, UsbStatus::Cancelled); // the work goes on, and what comes waits for it
+    }
     auto* const flight = static_cast<Flight*>(transfer.deviceData);
     if (!flight)
-        return; // work ends by itself
+        return;
     if (!flight->packets.empty()) {
         transfer.deviceData = nullptr; // the sign that it was to end
         if (!std::exchange(flight->cancelled, true))
@@ -482,6 +490,8 @@ void HostUsbDevice::end(Flight& flight, UsbStatus status)
         pipe.unfinished = nullptr;
     transfer.deviceData = nullptr;
     flight.waits = false;
+    if (status != UsbStatus::Success && status != UsbStatus::Stall)
+        m_isFresh = false; // a device that does not answer is reset, whatever it was asked
     rest(flight);
     complete(transfer, status, done);
 }
@@ -546,9 +556,16 @@ bool HostUsbDevice::setStreams(std::uint8_t endpoint, unsigned count)
     return true;
 }
 
+void HostUsbDevice::forgetStreams()
+{
+    for (auto& wanted : m_wantedStreams)
+        wanted = 0;
+}
+
 void HostUsbDevice::busReset()
 {
     m_ahead = 0;
+    forgetStreams();
     if (!std::exchange(m_isFresh, true))
         doWork(nullptr, [this] { return resetPort(); });
 }
@@ -575,6 +592,7 @@ int HostUsbDevice::applyStreams()
 int HostUsbDevice::resetPort()
 {
     auto const code = libusb_reset_device(m_handle.get());
+    m_streams.fill(0); // the kernel has freed them
     if (code != LIBUSB_ERROR_NOT_FOUND)
         return code;
     noteGone(); // it has come back as another device
@@ -592,6 +610,22 @@ int HostUsbDevice::setConfiguration(int value)
             return code;
     }
     return claimInterfaces();
+}
+
+/// The kernel frees an interface's streams with its setting.
+int HostUsbDevice::setInterface(int number, int setting)
+{
+    auto const code = libusb_set_interface_alt_setting(m_handle.get(), number, setting);
+    libusb_config_descriptor* configuration = nullptr;
+    if (code != LIBUSB_SUCCESS
+        || libusb_get_active_config_descriptor(libusb_get_device(m_handle.get()), &configuration) != LIBUSB_SUCCESS)
+        return code;
+    eachEndpoint(*configuration, [&](auto const& of, libusb_endpoint_descriptor const& endpoint) {
+        if (of.bInterfaceNumber == number)
+            m_streams[usb::indexOf(endpoint.bEndpointAddress)] = 0;
+    });
+    libusb_free_config_descriptor(configuration);
+    return applyStreams();
 }
 
 /// All of the active configuration, each in its first setting.
@@ -618,7 +652,7 @@ int HostUsbDevice::claimInterfaces()
                 m_claimed.push_back(number);
         }
         if (code == LIBUSB_SUCCESS && interface.num_altsetting > 1)
-            code = libusb_set_interface_alt_setting(m_handle.get(), number, 0);
+            code = setInterface(number, 0);
     }
     libusb_free_config_descriptor(configuration);
     return code;

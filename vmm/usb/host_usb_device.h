@@ -127,6 +127,7 @@ private:
     void end(Flight& flight, UsbStatus status);
     void tryAgainSoon();
     void serveSoon();
+    void forgetStreams();
     // Isochronous (host_usb_isochronous.cpp).
     void gather(Pipe& pipe);
     bool beginTogether(Pipe& pipe);
@@ -141,6 +142,7 @@ private:
 
     // On the worker, without the lock.
     int setConfiguration(int value);
+    int setInterface(int number, int setting);
     int claimInterfaces();
     void releaseInterfaces();
     int applyStreams();
@@ -154,8 +156,10 @@ private:
 
     std::list<Flight> m_flights;
     std::vector<Flight*> m_idle;
-    std::map<std::uint32_t, Pipe> m_pipes; // by endpoint and stream
-    std::atomic<unsigned> m_works = 0;     // under way
+    std::map<std::uint32_t, Pipe> m_pipes;                 // by endpoint and stream
+    std::atomic<unsigned> m_works = 0;                     // under way
+    std::map<UsbTransfer const*, std::uint64_t> m_working; // what waits for which of them
+    std::uint64_t m_lastWork = 0;
     std::atomic<bool> m_triesAgain = false, m_servesSoon = false, m_streamsChange = false;
     bool m_lands = false; // isochronous packets, and what is submitted for them comes together
     unsigned m_ahead = 0; // of the guest's clock, in microframes

@@ -92,6 +92,7 @@ void HostUsbDevice::landedTogether(Flight& flight)
     for (std::size_t i = 0; i < packets.size(); ++i) {
         auto const& packet = request.iso_packet_desc[i];
         auto& transfer = *packets[i];
+        auto const at = std::exchange(offset, offset + packet.length);
         bool const tells = request.status == LIBUSB_TRANSFER_COMPLETED || request.status == LIBUSB_TRANSFER_CANCELLED;
         auto status = statusOf(tells ? packet.status : request.status);
         if (flight.cancelled && status != UsbStatus::Success) {
@@ -105,9 +106,8 @@ void HostUsbDevice::landedTogether(Flight& flight)
         auto const count
             = status == UsbStatus::Success ? std::min<std::size_t>(packet.actual_length, packet.length) : 0;
         if (transfer.isIn())
-            (void)transfer.copyIn(flight.memory.subspan(offset, count));
+            (void)transfer.copyIn(flight.memory.subspan(at, count));
         outcomes.push_back({ &transfer, status, count });
-        offset += packet.length;
     }
     pipe.waiting.insert(pipe.waiting.begin(), again.begin(), again.end());
     for (auto* const transfer : again)

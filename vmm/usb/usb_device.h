@@ -5,6 +5,7 @@
 #include "vmm/state/options.h"
 
 #include <array>
+#include <functional>
 #include <span>
 #include <string_view>
 #include <sys/uio.h>
@@ -73,8 +74,9 @@ public:
     /// A hub has lost this device (and what hangs on it): transfers to it end.
     virtual void removed(UsbDevice& device) = 0;
 
-    /// Without the lock, before a hub lets go of a device: no transfer reaches it any more, and none is in flight.
-    virtual void drain(UsbDevice& device) = 0;
+    /// Without the lock, where a hub lets go of a device: no transfer reaches it any more, and when none is in flight,
+    /// `then` is called with the lock held.
+    virtual void drain(UsbDevice& device, std::function<void()> const& then) = 0;
 };
 
 /// What hangs on a port: an emulated device, a real one of the host's, one at the other end of a network.

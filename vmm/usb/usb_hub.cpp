@@ -66,12 +66,12 @@ void UsbHub::unplug(unsigned port)
     if (!device)
         return;
     if (isPlugged()) {
-        host().drain(*device);
-        std::lock_guard const lock(usbMutex());
-        device->setHost(nullptr);
-        if (!m_paused && !waitsToConnect(port - 1))
-            disconnect(port - 1);
-        m_devices[port - 1] = nullptr;
+        host().drain(*device, [&] {
+            device->setHost(nullptr);
+            if (!m_paused && !waitsToConnect(port - 1))
+                disconnect(port - 1);
+            m_devices[port - 1] = nullptr;
+        });
         return;
     }
     m_devices[port - 1] = nullptr;

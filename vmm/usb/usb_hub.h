@@ -67,7 +67,7 @@ public:
     void completed(UsbTransfer& transfer) override { host().completed(transfer); }
     void wake(UsbDevice& device) override;
     void removed(UsbDevice& device) override { host().removed(device); }
-    void drain(UsbDevice& device) override { host().drain(device); }
+    void drain(UsbDevice& device, std::function<void()> const& then) override { host().drain(device, then); }
 
 private:
     void unconfigured() override;

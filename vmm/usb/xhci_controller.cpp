@@ -75,7 +75,7 @@ void XhciController::unplug(unsigned connector)
     }
 }
 
-void XhciController::drain(UsbDevice& device)
+void XhciController::drain(UsbDevice& device, std::function<void()> const& then)
 {
     std::unique_lock lock(mutex());
     {
@@ -85,6 +85,7 @@ void XhciController::drain(UsbDevice& device)
         cancelDevice(device);
     }
     m_idle.wait(lock, [&] { return !isFlying(device); });
+    then();
     m_leaving = nullptr;
 }
 

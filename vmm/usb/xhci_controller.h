@@ -105,7 +105,7 @@ public:
     void completed(UsbTransfer& transfer) override;
     void wake(UsbDevice& device) override;
     void removed(UsbDevice& device) override;
-    void drain(UsbDevice& device) override;
+    void drain(UsbDevice& device, std::function<void()> const& then) override;
 
 private:
     struct Endpoint;

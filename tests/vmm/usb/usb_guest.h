@@ -14,7 +14,12 @@ public:
     void completed(vmm::UsbTransfer& transfer) override { ended.push_back(&transfer); }
     void wake(vmm::UsbDevice&) override { ++wakes; }
     void removed(vmm::UsbDevice&) override { ++removals; }
-    void drain(vmm::UsbDevice&) override { ++drains; }
+    void drain(vmm::UsbDevice&, std::function<void()> const& then) override
+    {
+        ++drains;
+        std::lock_guard const lock(usbMutex());
+        then();
+    }
 
     FakeTime clock;
     std::vector<vmm::UsbTransfer*> ended;

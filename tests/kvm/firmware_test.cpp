@@ -44,6 +44,8 @@ private slots:
     void badFilesAreRefused();
     void badVariablesAreRefused_data();
     void badVariablesAreRefused();
+    void emptyVariablesAreNone();
+    void aFirstStartOnAFullDiskLeavesNothing();
     void variablesThatCannotBeWrittenAreRefused();
 
 private:
@@ -145,9 +147,9 @@ void FirmwareTest::badVariablesAreRefused_data()
 {
     QTest::addColumn<int>("size");
     QTest::addColumn<QString>("reason");
-    QTest::newRow("empty") << 0 << "has 0 bytes";
-    QTest::newRow("no whole sectors") << 4097 << "do not fill whole sectors";
-    QTest::newRow("larger than the room below the code") << largestFirmware << "up to 7864320 are possible";
+    QTest::newRow("no whole sectors") << 4097 << "has 4097 bytes, where the firmware wants 65536. Delete it";
+    QTest::newRow("a piece of whole sectors") << 8 * kib << "has 8192 bytes, where the firmware wants 65536. Delete it";
+    QTest::newRow("larger than the room below the code") << largestFirmware << "has 8388608 bytes";
     QTest::newRow("a pipe") << -1 << "is not a file";
     QTest::newRow("a directory") << -2 << "is not a file";
 }
@@ -167,6 +169,34 @@ void FirmwareTest::badVariablesAreRefused()
     QVERIFY(!made);
     auto const said = QString::fromStdString(made.error().message());
     QVERIFY2(said.contains("the firmware's variables") && said.contains(reason), qPrintable(said));
+}
+
+void FirmwareTest::emptyVariablesAreNone()
+{
+    QVERIFY(write(file("OVMF/OVMF_VARS_4M.fd"), QByteArray(64 * kib, 'v')));
+    QVERIFY(write(file("own.fd"), {}));
+    auto const made = make(Firmware::Ovmf, file("own.fd"));
+    REQUIRE_OK(made);
+    REQUIRE_OK((*made)->call(command::Start {}));
+    QFile own(file("own.fd"));
+    QVERIFY(own.open(QIODevice::ReadOnly));
+    QVERIFY(own.readAll() == QByteArray(64 * kib, 'v'));
+}
+
+/// A piece of the variables would be in the way of all later starts.
+void FirmwareTest::aFirstStartOnAFullDiskLeavesNothing()
+{
+    auto const place = file("mounted").toLocal8Bit();
+    QVERIFY(QDir().mkpath(place));
+    if (::mount("variables", place, "tmpfs", 0, "size=32k") != 0)
+        QSKIP("only root may mount the file system that this needs");
+    auto const unmount = qScopeGuard([&] { ::umount2(place, MNT_DETACH); });
+    auto const made = make(Firmware::Ovmf, file("mounted/own.fd"));
+    REQUIRE_OK(made);
+    auto const started = (*made)->call(command::Start {});
+    QVERIFY(!started);
+    QCOMPARE(started.error().code, ErrorCode::NoSpace);
+    QVERIFY(QDir(place).isEmpty());
 }
 
 /// On a file system that nobody may write to, for root may write to any file.

@@ -10,6 +10,7 @@
 #include "vmm/devices/rtc_mc146818.h"
 #include "vmm/kvm/vm.h"
 #include "vmm/machine/pc_board.h"
+#include "vmm/machine/saved_machine.h"
 #include "vmm/memory/layout.h"
 
 #include <algorithm>
@@ -64,6 +65,28 @@ Result<> writeAt(int fd, std::uint64_t offset, ConstByteSpan data)
     return {};
 }
 
+/// What the machine has kept at `path`, or `first` before its first start. An empty file is what one that was cut off
+/// used to leave.
+Result<Bytes> readVariables(std::string const& path, Bytes const& first)
+{
+    if (path.empty())
+        return first;
+    auto const kept = FileSource::open(path);
+    if (!kept && kept.error().code != ErrorCode::NotFound)
+        return fail(kept.error());
+    if (!kept || kept->size() == 0)
+        return first;
+    if (kept->size() != first.size()) {
+        return fail(ErrorCode::Corrupt,
+            fmt::format("{} has {} bytes, where the firmware wants {}. Delete it, and the machine begins with the "
+                        "firmware's own variables",
+                path, kept->size(), first.size()));
+    }
+    Bytes data(first.size());
+    TRY(kept->read(0, data));
+    return data;
+}
+
 Result<std::unique_ptr<MemoryBlock>> blockOf(std::string name, Bytes const& contents)
 {
     auto block = TRY(MemoryBlock::create(std::move(name), contents.size()));
@@ -96,17 +119,11 @@ Result<> PcBoard::addVariables(std::uint64_t codeSize)
 {
     if (m_config.firmware != Firmware::Ovmf)
         return {};
-    auto const maximum = layout::flashMaximum - codeSize;
-    auto const contents = [&]() -> Result<Bytes> {
-        auto own = m_config.firmwareVariables.empty() ? Result<Bytes>(fail(ErrorCode::NotFound, ""))
-                                                      : readWholeFile(m_config.firmwareVariables, maximum);
-        if (own || own.error().code != ErrorCode::NotFound)
-            return own;
-        return readWholeFile(firmwarePath(ovmfVariables), maximum); // a machine's first start
-    }();
-    auto const variables = TRY_WITHIN("the firmware's variables", contents);
-    if (variables.size() % PflashCfi::sectorSize != 0)
+    auto const first = TRY_WITHIN(
+        "the firmware's variables", readWholeFile(firmwarePath(ovmfVariables), layout::flashMaximum - codeSize));
+    if (first.size() % PflashCfi::sectorSize != 0)
         return fail(ErrorCode::Corrupt, "the firmware's variables do not fill whole sectors");
+    auto const variables = TRY_WITHIN("the firmware's variables", readVariables(m_config.firmwareVariables, first));
     auto& block = *m_ownBlocks.emplace_back(TRY(blockOf(firmwareVariablesBlock, variables)));
     m_blocks.push_back(&block);
 
@@ -161,8 +178,9 @@ Result<> PcBoard::storeVariables()
 {
     if (!m_variables || m_config.firmwareVariables.empty())
         return {};
-    m_variablesFile = TRY(openFile(m_config.firmwareVariables, O_RDWR | O_CREAT, 0600));
-    return writeVariables(0, m_variables->bytes());
+    TRY_WITHIN("the firmware's variables", replaceFile(m_config.firmwareVariables, m_variables->bytes()));
+    m_variablesFile = TRY(openFile(m_config.firmwareVariables, O_RDWR));
+    return {};
 }
 
 AcpiConfig PcBoard::acpiConfig() const

@@ -212,6 +212,20 @@ Result<> writeFileSynced(std::string const& path, std::string_view text)
     return {};
 }
 
+Result<> replaceFile(std::string const& path, ConstByteSpan contents)
+{
+    auto const fresh = path + ".new";
+    auto const replaced = [&]() -> Result<> {
+        TRY(writeFileSynced(fresh, { reinterpret_cast<char const*>(contents.data()), contents.size() }));
+        return renameFile(fresh, path);
+    }();
+    if (!replaced) {
+        ignore(removeFile(fresh));
+        return replaced;
+    }
+    return syncFolder(path);
+}
+
 namespace {
 
 /// The name of a new state until it has the old one's.
@@ -321,17 +335,7 @@ Result<> exchangeByRenames(std::string const& name, unsigned steps)
 
 Result<> replaceState(std::string const& directory, SavedMachine const& machine)
 {
-    auto const path = fmt::format("{}/{}", directory, savedStateName),
-               fresh = fmt::format("{}/{}", directory, freshStateName);
-    auto const replaced = [&]() -> Result<> {
-        TRY(writeFileSynced(fresh, savedMachineText(machine, directory)));
-        return renameFile(fresh, path);
-    }();
-    if (!replaced) {
-        ignore(removeFile(fresh));
-        return replaced;
-    }
-    return syncDirectory(directory);
+    return replaceFile(fmt::format("{}/{}", directory, savedStateName), bytesOf(savedMachineText(machine, directory)));
 }
 
 Result<> mendSavedMachine(std::string const& name)

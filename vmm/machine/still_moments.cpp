@@ -128,6 +128,8 @@ public:
         if (config.firmware != Firmware::Ovmf || !existsFile(config.firmwareVariables))
             return memory; // none yet: the first start makes them
         memory.m_bytes = TRY_WITHIN("the firmware's variables", readAll(config.firmwareVariables, 16u << 20));
+        if (memory.m_bytes.empty())
+            return memory; // as good as none
         if (memory.m_bytes.size() % timeline::pageSize != 0)
             return fail(ErrorCode::Corrupt, "the firmware's variables do not fill whole pages");
         memory.m_blocks.push_back({ firmwareVariablesBlock, memory.m_bytes.size() });
@@ -264,10 +266,7 @@ Result<> writeVariables(VmConfig const& config, Bytes const& bytes)
         return {};
     if (bytes.empty())
         return removeFile(config.firmwareVariables);
-    auto const fresh = config.firmwareVariables + ".new";
-    TRY(writeFileSynced(fresh, { reinterpret_cast<char const*>(bytes.data()), bytes.size() }));
-    TRY(renameFile(fresh, config.firmwareVariables));
-    return syncFolder(config.firmwareVariables);
+    return replaceFile(config.firmwareVariables, bytes);
 }
 
 }

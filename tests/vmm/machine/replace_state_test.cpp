@@ -55,6 +55,22 @@ private slots:
         QCOMPARE(states.names(), QStringList("state"));
     }
 
+    void aFileIsReplacedWholeOrNotAtAll()
+    {
+        QTemporaryDir const folder;
+        auto const path = folder.filePath("nvram.fd");
+        for (std::string const text : { "one", "two" }) {
+            REQUIRE_OK(replaceFile(path.toStdString(), bytesOf(text)));
+            QFile file(path);
+            QVERIFY(file.open(QIODevice::ReadOnly));
+            QCOMPARE(file.readAll().toStdString(), text);
+        }
+        QVERIFY(QDir(folder.path()).mkdir("taken"));
+        QVERIFY(!replaceFile(folder.filePath("taken").toStdString(), bytesOf("three")));
+        QCOMPARE(QDir(folder.path()).entryList(QDir::AllEntries | QDir::NoDotAndDotDot),
+            (QStringList { "nvram.fd", "taken" }));
+    }
+
     void renamesThatStopAreMended_data()
     {
         QTest::addColumn<unsigned>("steps");

@@ -69,6 +69,15 @@ private slots:
         QVERIFY(machine.readVariables() == filledWith('b'));
     }
 
+    void emptyVariablesAreNone()
+    {
+        StillMachine const machine;
+        machine.setVariables({});
+        auto const kept = tests::must(machine.keep());
+        tests::must(Machine::goToOff(machine.timeline, kept));
+        QVERIFY(!QFile::exists(machine.variables));
+    }
+
     void variablesOfNoWholePagesAreRefused()
     {
         StillMachine const machine;

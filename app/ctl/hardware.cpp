@@ -149,6 +149,7 @@ vmm::Result<vmm::PortForward> parseForward(std::string const& text)
         forward.hostAddress = parts[1];
     forward.hostPort = TRY(number<std::uint16_t>(parts[parts.size() - 2]));
     forward.guestPort = TRY(number<std::uint16_t>(parts.back()));
+    TRY(vmm::checkForward(forward));
     return forward;
 }
 

@@ -259,6 +259,10 @@ private slots:
         QCOMPARE(bench.call({ "forward", "web", "tcp:2222:22" }).code, 0);
         QCOMPARE(bench.call({ "forward", "web" }).out, QByteArray("tcp:127.0.0.1:2222:22\n"));
         QCOMPARE(bench.call({ "forward", "web", "tcp:22" }).code, 1);
+        auto const named = bench.call({ "forward", "web", "tcp:localhost:2222:22" });
+        QCOMPARE(named.code, 1);
+        QVERIFY2(named.err.contains("host port 2222 is forwarded from \"localhost\""), named.err);
+        QCOMPARE(network(0).forwards.size(), 1u);
         QCOMPARE(bench.call({ "forward", "web", "tcp:2223:23", "--remove" }).code, 1);
         QCOMPARE(bench.call({ "forward", "web", "tcp:2223:23", "--network", "net1" }).code, 1);
         QCOMPARE(bench.call({ "cable", "web", "in", "--network", "net9" }).code, 1);

@@ -6,6 +6,7 @@
 #include "vmm/state/writer.h"
 
 #include <algorithm>
+#include <arpa/inet.h>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -55,6 +56,19 @@ Result<std::set<std::string>> collectIds(VmConfig const& config)
 
 }
 
+Result<> checkForward(PortForward const& forward)
+{
+    if (forward.hostPort == 0 || forward.guestPort == 0)
+        return fail(ErrorCode::InvalidArgument, "port 0 cannot be forwarded");
+    in_addr address {};
+    if (!forward.hostAddress.empty() && ::inet_pton(AF_INET, forward.hostAddress.c_str(), &address) != 1) {
+        return fail(ErrorCode::InvalidArgument,
+            fmt::format("host port {} is forwarded from \"{}\", which is no IPv4 address", forward.hostPort,
+                forward.hostAddress));
+    }
+    return {};
+}
+
 Result<> checkConfig(VmConfig const& config)
 {
     // What could not be read back from a file would be a machine that cannot come back.
@@ -95,8 +109,7 @@ Result<> checkConfig(VmConfig const& config)
     for (auto const& network : config.networks) {
         TRY_WITHIN(network.id, parseMac(network.mac));
         for (auto const& forward : network.forwards) {
-            if (forward.hostPort == 0 || forward.guestPort == 0)
-                return fail(ErrorCode::InvalidArgument, fmt::format("{} forwards port 0", network.id));
+            TRY_WITHIN(network.id, checkForward(forward));
             if (!hostPorts.emplace(forward.protocol, forward.hostAddress, forward.hostPort).second) {
                 return fail(
                     ErrorCode::InvalidArgument, fmt::format("host port {} is forwarded twice", forward.hostPort));

@@ -254,6 +254,9 @@ struct VmConfig {
     }
 };
 
+/// What is wrong with it in itself: a port 0, an address that is no IPv4 address.
+Result<> checkForward(PortForward const& forward);
+
 /// What is wrong with it in itself: ids that occur twice, a MAC that is none, a boot order that names nobody, firmware
 /// and kernel that exclude each other. Whether files exist is found out when they are opened.
 Result<> checkConfig(VmConfig const& config);

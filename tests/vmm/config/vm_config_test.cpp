@@ -28,6 +28,33 @@ private slots:
         QCOMPARE(checkConfig(config).error().code, ErrorCode::InvalidArgument);
     }
 
+    void aForwardHasPortsAndAnAddressOfTheHost_data()
+    {
+        QTest::addColumn<QByteArray>("address");
+        QTest::addColumn<int>("hostPort");
+        QTest::addColumn<QByteArray>("refusal");
+        QTest::newRow("this computer") << QByteArray("127.0.0.1") << 2222 << QByteArray();
+        QTest::newRow("the whole network") << QByteArray() << 2222 << QByteArray();
+        QTest::newRow("a name") << QByteArray("localhost") << 2222
+                                << QByteArray("net0: host port 2222 is forwarded from \"localhost\", which is no "
+                                              "IPv4 address");
+        QTest::newRow("IPv6") << QByteArray("::1") << 2222 << QByteArray("no IPv4 address");
+        QTest::newRow("port 0") << QByteArray("127.0.0.1") << 0 << QByteArray("net0: port 0 cannot be forwarded");
+    }
+    void aForwardHasPortsAndAnAddressOfTheHost()
+    {
+        QFETCH(QByteArray, address);
+        QFETCH(int, hostPort);
+        QFETCH(QByteArray, refusal);
+        auto config = smallest();
+        NetworkConfig network { "net0", "52:54:00:12:34:56" };
+        network.forwards = { { Protocol::Tcp, address.toStdString(), static_cast<std::uint16_t>(hostPort), 22 } };
+        config.networks = { network };
+        auto const checked = checkConfig(config);
+        QCOMPARE(checked.has_value(), refusal.isEmpty());
+        QVERIFY(checked || QByteArray::fromStdString(checked.error().message()).contains(refusal));
+    }
+
     void usbDevicesNeedAConnector()
     {
         auto config = smallest();

@@ -5,13 +5,14 @@
 #include <algorithm>
 #include <charconv>
 #include <fmt/format.h>
+#include <span>
 #include <unistd.h>
 
 namespace app::ctl {
 
 namespace {
 
-/// "PATH,key=value,…"
+/// "PATH,key=value,…"; as in QEMU ",," stands for a comma.
 struct Described {
     std::string subject;
     std::vector<std::pair<std::string, std::string>> options;
@@ -19,15 +20,19 @@ struct Described {
 
 Described split(std::string const& text)
 {
-    Described result;
-    std::size_t at = text.find(',');
-    result.subject = text.substr(0, at);
-    while (at != std::string::npos) {
-        auto const end = text.find(',', at + 1);
-        auto const part = text.substr(at + 1, end == std::string::npos ? end : end - at - 1);
+    std::vector<std::string> parts { "" };
+    for (std::size_t at = 0; at < text.size(); ++at) {
+        bool const isDoubled = text.compare(at, 2, ",,") == 0;
+        if (text[at] == ',' && !isDoubled)
+            parts.emplace_back();
+        else
+            parts.back() += text[at];
+        at += isDoubled;
+    }
+    Described result { parts.front(), {} };
+    for (auto const& part : std::span(parts).subspan(1)) {
         auto const equals = part.find('=');
         result.options.emplace_back(part.substr(0, equals), equals == std::string::npos ? "" : part.substr(equals + 1));
-        at = end;
     }
     return result;
 }

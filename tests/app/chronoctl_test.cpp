@@ -130,6 +130,25 @@ private slots:
         REQUIRE_OK(bench.store.rename(stored->id, "server"));
     }
 
+    void aPathWithCommasIsSaidWithTwoForEach()
+    {
+        Bench bench;
+        auto const plain = bench.path("a,b,,c.img"), written = bench.path("a,,b,,,,c.img");
+        REQUIRE_OK(writeWholeFile(plain, vmm::Bytes(4096, 'x')));
+        QCOMPARE(
+            bench.call({ "create", "web", "--disk", written + ",bus=ahci,backing=" + written + ",readonly" }).code, 0);
+        auto const disk = bench.store.find("web")->config.disks.at(0);
+        QCOMPARE(disk.path, plain);
+        QCOMPARE(disk.backing, std::vector { plain });
+        QCOMPARE(disk.bus, vmm::DiskBus::Ahci);
+        QVERIFY(disk.readOnly);
+        REQUIRE_OK(writeWholeFile(bench.path("pen,"), vmm::Bytes(4096, 'x')));
+        QCOMPARE(bench.call({ "create", "db" }).code, 0);
+        QCOMPARE(bench.call({ "usb", "add", "db", "--stick", bench.path("pen,,") + ",bus=uas" }).code, 0);
+        QCOMPARE(bench.store.find("db")->config.disks.at(0).path, bench.path("pen,"));
+        QCOMPARE(bench.store.find("db")->config.disks.at(0).bus, vmm::DiskBus::Uas);
+    }
+
     void theFormatOfADiskIsFixedWhenItIsAttached()
     {
         Bench bench;

@@ -2148,8 +2148,12 @@
         <translation>Der Maschine fehlen Portweiterleitungen.</translation>
     </message>
     <message>
+        <source>The details say what the file is.</source>
+        <translation>Was für eine Datei das ist, steht in den Einzelheiten.</translation>
+    </message>
+    <message>
         <source>Choose other ports in the settings, or free these before it starts the next time.</source>
-        <translation>Wählen Sie in den Einstellungen andere Ports, oder geben Sie diese frei, bevor sie das nächste Mal startet.</translation>
+        <translation type="unfinished"></translation>
     </message>
 </context>
 <context>

@@ -57,6 +57,8 @@ vmm::Result<MachineRequest> propose(std::string const& given, Surroundings const
     auto const path = absolute(given);
     auto const host = inspectHost(around.store.machinesDirectory());
     auto medium = TRY(inspectMedium(path));
+    if (medium.refusal)
+        return vmm::fail(*medium.refusal);
     std::optional<SystemNeeds> needs;
     if (mayHoldSystem(medium) && !around.systemsModule.empty()) {
         // Never closed: GLib cannot be. Without it the system has no name, and gets what is usual.
@@ -69,11 +71,6 @@ vmm::Result<MachineRequest> propose(std::string const& given, Surroundings const
             takeSystem(medium, *found);
     }
     auto const proposal = app::propose(medium, host, needs);
-    if (medium.kind == MediumKind::Unknown || medium.kind == MediumKind::MachineConfig || !medium.isSupported) {
-        return vmm::fail(vmm::ErrorCode::Unsupported,
-            fmt::format("{}: {}", path,
-                medium.format.empty() ? "neither a CD nor a disk image nor a kernel" : "format " + medium.format));
-    }
     auto const& request = proposal.request;
     output.note(fmt::format("{}: {} CPUs, {} MiB{}",
         medium.systemName.empty() ? medium.label.empty() ? "an unknown system" : medium.label : medium.systemName,

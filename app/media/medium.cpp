@@ -1,55 +1,37 @@
 #include "app/media/medium.h"
 
 #include "vmm/base/bytes.h"
-#include "vmm/base/unique_fd.h"
+#include "vmm/block/host_file.h"
+#include "vmm/block/image.h"
 
-#include <array>
-#include <cerrno>
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 namespace app {
 
 namespace {
 
-constexpr std::size_t isoSector = 2048;
+constexpr std::size_t isoSector = 2048, diskSector = 512;
 
 class File {
 public:
     static vmm::Result<File> open(std::string const& path)
     {
-        // Not waiting for the writer of a FIFO.
-        File file(TRY(vmm::openFile(path, O_RDONLY | O_NONBLOCK)));
-        struct stat status { };
-        if (::fstat(file.m_fd.get(), &status) != 0)
-            return vmm::failOs(fmt::format("reading {}", path));
-        if (!S_ISREG(status.st_mode) && !S_ISBLK(status.st_mode))
-            return vmm::fail(vmm::ErrorCode::InvalidArgument, fmt::format("{} is neither a file nor a disk", path));
-        auto const end = ::lseek(file.m_fd.get(), 0, SEEK_END);
-        if (end < 0)
-            return vmm::failOs(fmt::format("reading {}", path));
-        file.m_size = static_cast<std::uint64_t>(end);
+        File file(
+            TRY(vmm::HostFile::open(path, vmm::Access::ReadOnly, vmm::CacheMode::Writeback, vmm::HostFile::Lock::No)));
+        file.m_size = TRY(file.m_file->size());
         return file;
     }
 
+    std::string const& path() const { return m_file->name(); }
     std::uint64_t size() const { return m_size; }
+    vmm::Result<vmm::ImageFormat> imageFormat() const { return vmm::detectFormat(*m_file); }
 
     /// Zeroes stand for what is beyond the end or cannot be read: they are no format's mark.
     vmm::Bytes at(std::uint64_t offset, std::size_t length) const
     {
         vmm::Bytes data(length);
-        if (offset >= m_size)
-            return data;
-        for (std::size_t done = 0; done < length;) {
-            auto const got = ::pread(m_fd.get(), data.data() + done, length - done, static_cast<off_t>(offset + done));
-            if (got < 0 && errno == EINTR)
-                continue;
-            if (got <= 0)
-                break;
-            done += static_cast<std::size_t>(got);
-        }
+        if (!m_file->read(offset, data))
+            data.assign(length, 0);
         return data;
     }
 
@@ -60,10 +42,15 @@ public:
     }
 
 private:
-    explicit File(vmm::UniqueFd fd) : m_fd(std::move(fd)) { }
-    vmm::UniqueFd m_fd;
+    explicit File(std::unique_ptr<vmm::HostFile> file) : m_file(std::move(file)) { }
+    std::unique_ptr<vmm::HostFile> m_file;
     std::uint64_t m_size = 0;
 };
+
+vmm::Error unsupported(File const& file, char const* what)
+{
+    return { vmm::ErrorCode::Unsupported, fmt::format("{} is {}", file.path(), what), 0 };
+}
 
 template<typename T>
 T little(File const& file, std::uint64_t offset)
@@ -144,41 +131,29 @@ bool readElf(File const& file, Medium& medium)
         return false;
     auto const machine = little<std::uint16_t>(file, 18);
     medium.kind = MediumKind::PvhKernel;
-    medium.isSupported = machine == 3 || machine == 62; // EM_386, EM_X86_64
+    if (machine != 3 && machine != 62) // EM_386, EM_X86_64
+        medium.refusal = unsupported(file, "for another kind of processor");
     return true;
 }
 
+/// What has no signature is a disk if it has whole sectors: an empty one, or one with a bare file system.
 bool readDisk(File const& file, Medium& medium)
 {
-    struct Mark {
-        std::uint64_t offset;
-        std::string_view bytes;
-        char const* format;
-    };
-    using namespace std::string_view_literals;
-    static constexpr std::array marks {
-        Mark { 0, "QFI\xfb"sv, "qcow2" },
-        Mark { 0, "KDMV"sv, "vmdk" },
-        Mark { 0, "COWD"sv, "vmdk" },
-        Mark { 0, "# Disk DescriptorFile"sv, "vmdk" },
-        Mark { 64, "\x7f\x10\xda\xbe"sv, "vdi" },
-        Mark { 0, "vhdxfile"sv, "vhdx" },
-        Mark { 0, "conectix"sv, "vpc" },
-        Mark { 0, "QED\0"sv, "qed" },
-        Mark { 0, "LUKS\xba\xbe"sv, "luks" },
-    };
-    for (auto const& mark : marks) {
-        if (file.textAt(mark.offset, mark.bytes.size()) != mark.bytes)
-            continue;
+    auto const format = file.imageFormat();
+    if (!format || file.textAt(0, 6) == "LUKS\xba\xbe") {
+        medium.refusal = format ? unsupported(file, "encrypted with LUKS") : format.error();
+        return true;
+    }
+    if (*format == vmm::ImageFormat::Qcow2) {
         medium.kind = MediumKind::Disk;
-        medium.format = mark.format;
-        medium.isSupported = medium.format == "qcow2" && big<std::uint32_t>(file, 4) >= 2;
-        medium.diskBytes = medium.isSupported ? big<std::uint64_t>(file, 24) : 0;
+        medium.format = "qcow2";
+        medium.diskBytes = big<std::uint64_t>(file, 24);
         return true;
     }
     bool const hasBootSector = little<std::uint16_t>(file, 510) == 0xaa55;
     bool const hasGpt = file.textAt(512, 8) == "EFI PART";
-    if (!hasBootSector && !hasGpt)
+    bool const hasWholeSectors = file.size() != 0 && file.size() % diskSector == 0;
+    if (!hasBootSector && !hasGpt && !hasWholeSectors)
         return false;
     medium.kind = MediumKind::Disk;
     medium.format = "raw";
@@ -196,7 +171,7 @@ bool readConfig(File const& file, Medium& medium)
     auto const text = file.textAt(0, 256);
     if (text.find("\"kind\"") == std::string::npos || text.find("\"machine\"") == std::string::npos)
         return false;
-    medium.kind = MediumKind::MachineConfig;
+    medium.refusal = unsupported(file, "the description of a machine, which chronoctl run takes");
     return true;
 }
 
@@ -211,7 +186,10 @@ vmm::Result<Medium> inspectMedium(std::string const& path)
     // An ISO first: hybrid ones have a partition table as well.
     bool const known = readIso(file, medium) || readLinux(file, medium) || readElf(file, medium)
         || readConfig(file, medium) || readDisk(file, medium);
-    medium.isSupported = known && medium.isSupported;
+    if (!known) {
+        medium.refusal = vmm::Error { vmm::ErrorCode::Corrupt,
+            fmt::format("{} is neither a CD nor a disk image nor a kernel", path), 0 };
+    }
     return medium;
 }
 

@@ -3,17 +3,17 @@
 #include "vmm/base/result.h"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace app {
 
 enum class MediumKind : std::uint8_t {
     Unknown,
-    Iso,           ///< ISO 9660: a CD or DVD
-    Disk,          ///< a disk image that can be booted from
-    Kernel,        ///< Linux bzImage
-    PvhKernel,     ///< ELF with a PVH entry
-    MachineConfig, ///< a machine.json
+    Iso,       ///< ISO 9660: a CD or DVD
+    Disk,      ///< a disk image
+    Kernel,    ///< Linux bzImage
+    PvhKernel, ///< ELF with a PVH entry
 };
 
 /// What a file is that a person has dropped or chosen.
@@ -21,10 +21,10 @@ struct Medium {
     std::string path;
     MediumKind kind = MediumKind::Unknown;
     std::uint64_t bytes = 0;
-    std::string format;      ///< of a disk: "raw", "qcow2", or a format that is known and refused: "vmdk", "vdi" …
-    bool isSupported = true; ///< false: recognised, and this version cannot run it
-    std::uint64_t diskBytes = 0; ///< what the guest sees of a disk
-    std::string label;           ///< an ISO's volume, a kernel's version
+    std::optional<vmm::Error> refusal; ///< why no machine can start from it
+    std::string format;                ///< of a disk: "raw" or "qcow2"
+    std::uint64_t diskBytes = 0;       ///< what the guest sees of a disk
+    std::string label;                 ///< an ISO's volume, a kernel's version
     bool bootsBios = false, bootsUefi = false;
     std::string system;          ///< libosinfo's id; empty: not recognised
     std::string systemName;      ///< "Debian 12 Bookworm"

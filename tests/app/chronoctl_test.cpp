@@ -180,6 +180,16 @@ private slots:
         QCOMPARE(bench.call({ "create", "odd", "--from", "/dev/null" }).code, 1);
     }
 
+    void noMachineIsProposedForWhatIsPacked()
+    {
+        Bench bench;
+        auto const xz = tests::xz().toStdString();
+        REQUIRE_OK(writeWholeFile(bench.path("cloud.img.xz"), vmm::bytesOf(xz)));
+        auto const refused = bench.call({ "create", "odd", "--from", bench.path("cloud.img.xz") });
+        QCOMPARE(refused.code, 1);
+        QVERIFY2(refused.err.contains("cloud.img.xz is compressed with xz, to be unpacked first"), refused.err);
+    }
+
     void consolesScreensAndThePointerAreChosen()
     {
         Bench bench;

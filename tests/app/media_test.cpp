@@ -63,7 +63,7 @@ private slots:
         auto const whole = iso("Cut", { 0, 0xef });
         for (qsizetype length = 0; length < 22 * 2048; length += 509)
             bench.recognise(whole.left(length));
-        QCOMPARE(bench.recognise(whole.left(16 * 2048)).kind, MediumKind::Unknown);
+        QCOMPARE(bench.recognise(whole.left(16 * 2048 - 1)).kind, MediumKind::Unknown);
     }
 
     void disksAreKnownByTheirMarks()
@@ -75,9 +75,6 @@ private slots:
         QCOMPARE(medium.kind, MediumKind::Disk);
         QCOMPARE(medium.format, std::string("qcow2"));
         QCOMPARE(medium.diskBytes, 8ull << 30);
-        medium = bench.recognise(tests::vmdk());
-        QCOMPARE(medium.format, std::string("vmdk"));
-        QVERIFY(!medium.isSupported);
         QByteArray raw(1 << 20, '\0');
         raw[0] = '\xeb';
         raw[510] = '\x55';
@@ -85,8 +82,56 @@ private slots:
         medium = bench.recognise(raw);
         QCOMPARE(medium.format, std::string("raw"));
         QVERIFY(medium.bootsBios);
-        QCOMPARE(bench.recognise(QByteArray(4096, 'x')).kind, MediumKind::Unknown);
-        QCOMPARE(bench.recognise({}).kind, MediumKind::Unknown);
+        QVERIFY(!medium.refusal);
+    }
+
+    void wholeSectorsThatAreNothingElseAreADisk()
+    {
+        Bench bench;
+        auto const medium = bench.recognise(QByteArray(4096, '\0'), "blank.img");
+        QVERIFY(!medium.refusal);
+        QCOMPARE(medium.kind, MediumKind::Disk);
+        QCOMPARE(medium.format, std::string("raw"));
+        QCOMPARE(medium.diskBytes, 4096u);
+        QVERIFY(!medium.bootsBios);
+        QVERIFY(!medium.bootsUefi);
+        auto const config = bench.advisor.propose(medium, goodHost()).request.config;
+        QCOMPARE(config.disks.at(0).path, medium.path);
+        QCOMPARE(config.disks[0].format, std::optional(vmm::DiskFormat::Raw));
+    }
+
+    void whatNoMachineStartsFromIsNamed_data()
+    {
+        QTest::addColumn<QByteArray>("contents");
+        QTest::addColumn<vmm::ErrorCode>("code");
+        QTest::addColumn<QString>("reason");
+        auto const row = [](char const* name, QByteArray const& contents, vmm::ErrorCode code, char const* reason) {
+            QTest::newRow(name) << contents << code << QString(reason);
+        };
+        auto const unsupported = vmm::ErrorCode::Unsupported, corrupt = vmm::ErrorCode::Corrupt;
+        row("vmdk", tests::vmdk(), unsupported, "is a VMDK image");
+        row("xz", tests::xz(), unsupported, "is compressed with xz, to be unpacked first");
+        row("gzip with a boot sector's mark", QByteArray("\x1f\x8b\x08").leftJustified(510, '\0') + "\x55\xaa",
+            unsupported, "is compressed with gzip, to be unpacked first");
+        row("VHD of fixed size", QByteArray(4096, '\0') + QByteArray("conectix").leftJustified(512, '\0'), unsupported,
+            "is a VHD image of fixed size");
+        row("LUKS", QByteArray("LUKS\xba\xbe").leftJustified(4096, '\0'), unsupported, "is encrypted with LUKS");
+        row("ELF for ARM", tests::elf().replace(18, 1, "\xb7"), unsupported, "is for another kind of processor");
+        row("machine.json", R"({"kind":"machine","version":1,"state":{}})", unsupported,
+            "is the description of a machine, which chronoctl run takes");
+        row("no whole sectors", QByteArray(4097, 'x'), corrupt, "is neither a CD nor a disk image nor a kernel");
+        row("empty", {}, corrupt, "is neither a CD nor a disk image nor a kernel");
+    }
+    void whatNoMachineStartsFromIsNamed()
+    {
+        QFETCH(QByteArray, contents);
+        QFETCH(vmm::ErrorCode, code);
+        QFETCH(QString, reason);
+        Bench bench;
+        auto const refusal = bench.recognise(contents).refusal;
+        QVERIFY(refusal);
+        QCOMPARE(refusal->code, code);
+        QCOMPARE(QString::fromStdString(refusal->message()), bench.directory.filePath("medium") + " " + reason);
     }
 
     void aKernelSaysItsVersion()

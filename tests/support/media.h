@@ -55,6 +55,15 @@ inline QByteArray elf()
     return file;
 }
 
+/// The head of what xz has packed.
+inline QByteArray xz()
+{
+    return QByteArray("\xfd"
+                      "7zXZ\0",
+               6)
+        + QByteArray(1018, '\0');
+}
+
 inline QByteArray vmdk()
 {
     return QByteArray("KDMV") + QByteArray(1024, '\0');

@@ -253,6 +253,11 @@ void NewMachinePage::takeAdvice(app::Library::Advice const& advice)
 {
     m_medium = advice.medium;
     m_host = advice.host;
+    if (m_medium.refusal) {
+        m_mediumText->hide();
+        m_messages->showProblem(problemFor(Task::ReadFile, *m_medium.refusal));
+        return;
+    }
     auto const file = QFileInfo(QString::fromStdString(m_medium.path)).fileName().toHtmlEscaped();
     auto const system
         = QString::fromStdString(m_medium.systemName.empty() ? m_medium.label : m_medium.systemName).toHtmlEscaped();
@@ -268,21 +273,7 @@ void NewMachinePage::takeAdvice(app::Library::Advice const& advice)
         break;
     case app::MediumKind::Kernel:
     case app::MediumKind::PvhKernel: text = tr("<b>%1</b>: a kernel that is started directly").arg(file); break;
-    case app::MediumKind::MachineConfig:
     case app::MediumKind::Unknown: break;
-    }
-    if (text.isEmpty() || !m_medium.isSupported) {
-        m_mediumText->hide();
-        vmm::Error const error { m_medium.kind == app::MediumKind::Unknown ? vmm::ErrorCode::Corrupt
-                                                                           : vmm::ErrorCode::Unsupported,
-            m_medium.path
-                + (m_medium.kind == app::MediumKind::MachineConfig
-                        ? ": the description of a machine, which chronoctl run takes"
-                        : m_medium.format.empty() ? ": neither a CD nor a disk image nor a kernel"
-                                                  : ": format " + m_medium.format),
-            0 };
-        m_messages->showProblem(problemFor(Task::ReadFile, error));
-        return;
     }
     m_mediumText->setText(text);
     m_mediumText->show();

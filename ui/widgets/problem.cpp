@@ -115,6 +115,8 @@ public:
         case vmm::ErrorCode::Unsupported:
             if (task == Task::KeepMoment)
                 return tr("The details say which one, and what helps.");
+            if (task == Task::ReadFile)
+                return tr("The details say what the file is.");
             return task == Task::Start ? tr("The details say which one; choose another in the settings.")
                                        : tr("The details say what was asked for.");
         case vmm::ErrorCode::NotNow:

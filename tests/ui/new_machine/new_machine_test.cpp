@@ -140,6 +140,18 @@ private slots:
         QVERIFY(made.cds.at(0).path.empty());
     }
 
+    void anEmptyDisk()
+    {
+        Bench bench;
+        auto const path = bench.write("blank.img", QByteArray(1 << 20, '\0'));
+        bench.page->useFile(path);
+        QVERIFY(bench.isReady());
+        QVERIFY(bench.shows("<b>blank.img</b>: a disk image of 1 MiB (raw)"));
+        auto const made = bench.create();
+        QCOMPARE(made.disks.at(0).path, path.toStdString());
+        QCOMPARE(made.disks[0].format, std::optional(vmm::DiskFormat::Raw));
+    }
+
     void aLinuxKernel()
     {
         Bench bench;
@@ -189,8 +201,10 @@ private slots:
         QTest::addColumn<QString>("why");
         QTest::addColumn<QString>("details");
         QTest::newRow("vmdk") << tests::vmdk() << "This version cannot do that."
-                              << "format vmdk";
-        QTest::newRow("rubbish") << QByteArray(4096, 'x') << "A file is damaged, or not what its name says."
+                              << "is a VMDK image";
+        QTest::newRow("xz") << tests::xz() << "The details say what the file is."
+                            << "is compressed with xz, to be unpacked first";
+        QTest::newRow("rubbish") << QByteArray(4097, 'x') << "A file is damaged, or not what its name says."
                                  << "neither a CD nor a disk image nor a kernel";
         QTest::newRow("empty") << QByteArray() << "A file is damaged, or not what its name says."
                                << "neither a CD nor a disk image nor a kernel";

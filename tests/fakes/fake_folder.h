@@ -21,6 +21,7 @@ public:
     bool faultStays = false;       ///< and all after it
     int error = ENOSPC;
     bool powered = true;
+    bool isFull = false;    ///< nothing more can be written; what is there can go
     std::string unreadable; ///< the name of a file whose bytes cannot be read
     bool hasLinks = true;   ///< a file can have several names
 
@@ -71,6 +72,13 @@ public:
         return strikes ? vmm::fail(vmm::osError("told to fail", error)) : vmm::Result<>();
     }
 
+    /// For a step that needs room.
+    vmm::Result<> strikeAtWriting()
+    {
+        TRY(strike());
+        return isFull ? vmm::fail(vmm::osError("told to be full", ENOSPC)) : vmm::Result<>();
+    }
+
     /// Does a step to the folders, which is durable when that folder is synced.
     void step(std::string const& folder, std::function<void(Names&)> what)
     {
@@ -103,7 +111,7 @@ public:
 
     vmm::Result<std::unique_ptr<vmm::timeline::NewFile>> create(std::string const& name) override
     {
-        TRY(m_disk.strike());
+        TRY(m_disk.strikeAtWriting());
         auto content = std::make_shared<FakeFolderDisk::Content>();
         m_disk.step(vmm::timeline::folderOf(name), [name, content](auto& names) { names[name] = content; });
         return std::make_unique<New>(m_disk, content);
@@ -192,7 +200,7 @@ private:
         }
         vmm::Result<> append(vmm::ConstByteSpan data) override
         {
-            auto const struck = m_disk.strike();
+            auto const struck = m_disk.strikeAtWriting();
             // A short write: half of it is there.
             auto const count = struck ? data.size() : m_disk.powered ? data.size() / 2 : 0;
             m_content->bytes.insert(

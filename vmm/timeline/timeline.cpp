@@ -744,20 +744,33 @@ Result<bool> Timeline::sweepUndisturbed(Progress const& progress)
         auto const census = TRY(Census::of(*m_pages, std::move(trees), std::move(how)));
         for (std::size_t i = 0; i < kept; ++i)
             TRY_WITHIN("nothing was given back, for a moment is damaged", census.checkWhole(i));
-        for (auto const& [number, pack] : census.packs()) {
-            if (!mayGoOn())
-                return fail(cancelled(sweepCancelled));
-            ++done;
-            if (pack.pages.isEmpty() && pack.nodes.isEmpty())
-                TRY(m_pages->remove(number));
-            else
-                TRY(shrink(number, pack, mayGoOn));
-        }
-        return {};
+        return giveBack(census, mayGoOn, done);
     }();
     if (outcome || outcome.error().code != ErrorCode::Cancelled)
         return outcome ? Result<bool>(true) : fail(outcome.error());
     return isCancelled ? fail(cancelled(sweepCancelled)) : Result<bool>(false);
+}
+
+/// What goes whole goes first: on a full disk that makes the room in which others are written anew. A pack that fails
+/// is no other's business; the first error is told when all are done.
+Result<> Timeline::giveBack(Census const& census, std::function<bool()> const& goOn, std::uint64_t& done)
+{
+    Result<> outcome;
+    for (bool const whole : { true, false }) {
+        for (auto const& [number, pack] : census.packs()) {
+            if ((pack.pages.isEmpty() && pack.nodes.isEmpty()) != whole)
+                continue;
+            if (!goOn())
+                return fail(cancelled(sweepCancelled));
+            ++done;
+            auto const givenBack = whole ? m_pages->remove(number) : shrink(number, pack, goOn);
+            if (!givenBack && givenBack.error().code == ErrorCode::Cancelled)
+                return givenBack;
+            if (outcome)
+                outcome = givenBack;
+        }
+    }
+    return outcome;
 }
 
 /// Writes the pack anew without the pages that nobody needs, where that is worth it. The others keep their numbers.
@@ -796,12 +809,13 @@ Result<> Timeline::shrink(std::uint32_t number, Census::Counted const& counted, 
             }
         }
         auto const kept = std::span(hashes).subspan(first, count);
-        if (changes) {
-            pages.resize(count * pageSize);
-            TRY(pack->readFrame(frame, pages));
+        bool const isNeeded = std::ranges::any_of(kept, [](PageHash hash) { return hash != PageHash {}; });
+        pages.resize(count * pageSize);
+        if (!isNeeded || (changes && pack->readFrame(frame, pages))) {
             for (std::uint32_t i = 0; i < count; ++i)
                 TRY(writer->addPage(ConstByteSpan(pages).subspan(i * pageSize, pageSize), kept[i]));
         } else {
+            // A damaged one, too: nobody looks at what is left out of it, and what is needed keeps the hash that tells.
             TRY(pack->readStored(frame, stored));
             TRY(writer->addStoredFrame(stored, kept));
         }

@@ -145,7 +145,8 @@ public:
     /// nothing.
     Result<Freed> freed(std::vector<std::string> const& order, std::function<bool()> const& goOn = {}) const;
     /// Gives back what no moment needs. Refuses while a moment's tree cannot be read, for what it needs is not known.
-    /// A moment that is to be taken does not wait for it: it goes before, and this begins anew.
+    /// A moment that is to be taken does not wait for it: it goes before, and this begins anew. Where something fails
+    /// it gives back what it can all the same.
     Result<> sweep(Progress const& progress = {});
     /// Compares everything with its hash.
     Result<std::vector<Damage>> verify(Progress const& progress = {}) const;
@@ -166,6 +167,7 @@ private:
     Result<> readable() const;
     std::uint64_t besides(Moment const& moment) const;
     Result<bool> sweepUndisturbed(Progress const& progress);
+    Result<> giveBack(Census const& census, std::function<bool()> const& goOn, std::uint64_t& done);
     Result<> shrink(std::uint32_t pack, Census::Counted const& counted, std::function<bool()> const& goOn);
     Result<> checkFile(std::string const& name, std::uint64_t limit, Bytes const& hash) const;
 

@@ -1,0 +1,136 @@
+#include "tests/fakes/fake_folder.h"
+#include "tests/fakes/fake_memory.h"
+#include "tests/support/suite.h"
+#include "vmm/timeline/timeline.h"
+
+#include <random>
+
+using namespace vmm;
+using namespace vmm::timeline;
+using tests::FakeFolder;
+using tests::FakeFolderDisk;
+
+namespace {
+
+constexpr std::uint64_t headerSize = 64;
+
+/// Moments of pages that cannot be compressed: each page lies in the first pack as it is, where its number says.
+struct Past {
+    FakeFolderDisk disk;
+    std::unique_ptr<Timeline> timeline;
+    tests::FakeMemory memory { { 4u << 20 } };
+    std::map<std::string, Bytes> model; // what each moment has
+
+    Past() { open(); }
+    void open()
+    {
+        timeline = tests::must(Timeline::open(std::make_unique<FakeFolder>(disk), Timeline::Access::ReadWrite));
+    }
+    /// A moment in which so many pages have changed, from the first on.
+    std::string take(std::uint32_t pages)
+    {
+        std::mt19937 random(static_cast<std::uint32_t>(model.size() + 1));
+        for (std::size_t i = 0; i < pages * pageSize; ++i)
+            memory.data[0][i] = static_cast<std::uint8_t>(random());
+        auto const taken = tests::must(timeline->take({ .time = model.size() + 1, .state = "state" }, memory, {}));
+        model[taken.id] = memory.data[0];
+        return taken.id;
+    }
+    void purge(std::string const& id)
+    {
+        tests::must(timeline->purge(id));
+        model.erase(id);
+    }
+    /// The disk changes a byte of a page in the first pack.
+    void rot(std::uint64_t page) { disk.files.at(packName(1))->bytes[headerSize + page * pageSize] ^= 1; }
+
+    std::size_t size(std::uint32_t number) const { return disk.files.at(packName(number))->bytes.size(); }
+    bool has(std::uint32_t number) const { return disk.files.contains(packName(number)); }
+    bool isWhole() const
+    {
+        return tests::must(timeline->verify()).empty() && std::ranges::all_of(model, [this](auto const& moment) {
+            Bytes data(moment.second.size());
+            return tests::must(timeline->memory(moment.first)).read(0, 0, data) && data == moment.second;
+        });
+    }
+};
+
+}
+
+/// What comes back of a timeline that something is wrong with. (TimelineTest has what comes back of one that is whole.)
+class SweepTest final : public QObject {
+    Q_OBJECT
+
+private slots:
+    /// Where there is no room to write a pack anew, those that nobody needs go all the same, and make it.
+    void aFullDiskGivesBackWhatGoesWhole()
+    {
+        Past past;
+        auto const first = past.take(1000), second = past.take(900);
+        past.take(900);
+        past.purge(first);
+        past.purge(second);
+        past.disk.isFull = true;
+        auto const before = past.size(1);
+        QCOMPARE(past.timeline->sweep().error().code, ErrorCode::NoSpace);
+        QVERIFY(!past.has(2));
+        QCOMPARE(past.size(1), before);
+        QVERIFY(past.timeline->hasWaste() && past.isWhole());
+        past.disk.isFull = false;
+        REQUIRE_OK(past.timeline->sweep());
+        QVERIFY(past.size(1) < before / 4);
+        QVERIFY(!past.timeline->hasWaste() && past.isWhole());
+    }
+
+    void aPackThatCannotBeWrittenKeepsNoOtherFromIt()
+    {
+        Past past;
+        auto const first = past.take(1000), second = past.take(900);
+        past.take(800);
+        past.purge(first);
+        past.purge(second);
+        auto const before = past.size(1);
+        past.disk.fault = FakeFolderDisk::Fault::Fail;
+        past.disk.faultAt = past.disk.operations + 1; // behind making durable what was purged
+        QCOMPARE(past.timeline->sweep().error().code, ErrorCode::NoSpace);
+        QCOMPARE(past.size(1), before);
+        QVERIFY(past.size(2) < before / 4);
+        QVERIFY(past.timeline->hasWaste() && past.isWhole());
+        REQUIRE_OK(past.timeline->sweep());
+        QVERIFY(past.size(1) < before / 4);
+        QVERIFY(!past.timeline->hasWaste() && past.isWhole());
+    }
+
+    /// What was damaged comes back with the moment that needed it, and damage that another one needs stays named.
+    void aDamagedPageKeepsNothingFromComingBack_data()
+    {
+        QTest::addColumn<unsigned>("page");
+        QTest::addColumn<bool>("isNeeded");
+        QTest::newRow("compressed with nothing that is needed") << 5U << false;
+        QTest::newRow("compressed with what is needed") << 897U << false;
+        QTest::newRow("needed, compressed with what is not") << 905U << true;
+        QTest::newRow("needed, compressed with nothing else") << 950U << true;
+    }
+    void aDamagedPageKeepsNothingFromComingBack()
+    {
+        QFETCH(unsigned, page);
+        QFETCH(bool, isNeeded);
+        Past past;
+        auto const first = past.take(1000), second = past.take(900);
+        past.rot(page);
+        past.open();
+        QCOMPARE(tests::must(past.timeline->verify()).front().error.code, ErrorCode::Corrupt);
+        past.purge(first);
+        auto const before = past.size(1);
+        REQUIRE_OK(past.timeline->sweep());
+        QVERIFY(past.size(1) < before / 4);
+        past.open();
+        QCOMPARE(past.isWhole(), !isNeeded);
+        auto const damaged = tests::must(past.timeline->verify());
+        QVERIFY(damaged.empty() != isNeeded);
+        QVERIFY(!isNeeded || damaged.front().moment == second);
+    }
+};
+
+REGISTER_SUITE(SweepTest);
+#include "sweep_test.moc"

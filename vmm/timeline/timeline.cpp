@@ -822,9 +822,9 @@ Result<> Timeline::shrink(std::uint32_t number, Census::Counted const& counted, 
     }
     for (std::uint32_t node = 0; node < pack->nodes(); ++node)
         writer->addNode(TRY(pack->readNode(node)));
-    TRY(writer->seal());
-    m_pages->replaced(number);
-    return {};
+    auto const sealed = writer->seal();
+    m_pages->replaced(number); // maybe where that failed, too
+    return sealed;
 }
 
 Result<> Timeline::checkFile(std::string const& name, std::uint64_t limit, Bytes const& hash) const

@@ -32,9 +32,13 @@ struct Past {
         std::mt19937 random(static_cast<std::uint32_t>(model.size() + 1));
         for (std::size_t i = 0; i < pages * pageSize; ++i)
             memory.data[0][i] = static_cast<std::uint8_t>(random());
-        auto const taken = tests::must(timeline->take({ .time = model.size() + 1, .state = "state" }, memory, {}));
+        return keep().id;
+    }
+    Moment keep()
+    {
+        auto taken = tests::must(timeline->take({ .time = model.size() + 1, .state = "state" }, memory, {}));
         model[taken.id] = memory.data[0];
-        return taken.id;
+        return taken;
     }
     void purge(std::string const& id)
     {
@@ -129,6 +133,27 @@ private slots:
         auto const damaged = tests::must(past.timeline->verify());
         QVERIFY(damaged.empty() != isNeeded);
         QVERIFY(!isNeeded || damaged.front().moment == second);
+    }
+
+    /// Whatever step fails: what has been given back is not referred to any more.
+    void aMomentAfterASweepThatFailedIsWhole()
+    {
+        bool struck = true;
+        for (std::uint64_t at = 0; struck; ++at) {
+            Past past;
+            auto const first = past.take(600);
+            auto const before = past.memory.data[0];
+            past.take(500);
+            past.purge(first);
+            past.disk.fault = FakeFolderDisk::Fault::Fail;
+            past.disk.faultAt = past.disk.operations + at;
+            struck = !past.timeline->sweep();
+            past.disk.fault = FakeFolderDisk::Fault::None;
+            past.memory.data[0] = before;
+            past.keep();
+            past.open();
+            QVERIFY2(past.isWhole(), qPrintable(QString::number(at)));
+        }
     }
 };
 

@@ -79,7 +79,8 @@ Result<std::vector<Reference>> findPages(
             for (std::uint32_t i = 0; i < hashes.size(); ++i) {
                 if (!filter.mayHave(hashes[i]))
                     continue;
-                if (auto const match = numbers.find(hashes[i], wanted))
+                auto const match = numbers.find(hashes[i], wanted);
+                if (match && !store.isDamaged({ number, first + i }))
                     found[*match] = { number, first + i };
             }
         }

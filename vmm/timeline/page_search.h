@@ -24,7 +24,7 @@ private:
 
 /// Where the pages with these hashes lie in a store; zero: nowhere. Reads the hashes of all packs once, but needs
 /// memory only for what is looked for, and keeps nothing that could become wrong. A pack that cannot be read has
-/// nothing. Cancelled when `stop` becomes true.
+/// nothing, nor has a frame that is known to be damaged. Cancelled when `stop` becomes true.
 Result<std::vector<Reference>> findPages(
     PageStore const& store, std::span<PageHash const> wanted, std::atomic<bool> const& stop);
 

@@ -98,6 +98,23 @@ Result<Node> PageStore::node(Reference node) const
     return read;
 }
 
+Result<> PageStore::readFrame(Pack const& pack, std::uint32_t frame, ByteSpan pages) const
+{
+    auto const read = pack.readFrame(frame, pages);
+    std::lock_guard const lock(m_mutex);
+    if (read)
+        m_damagedFrames.erase({ pack.number(), frame });
+    else
+        m_damagedFrames.insert({ pack.number(), frame });
+    return read;
+}
+
+bool PageStore::isDamaged(Reference page) const
+{
+    std::lock_guard const lock(m_mutex);
+    return m_damagedFrames.contains({ page.pack, page.number / pagesPerFrame });
+}
+
 Result<std::shared_ptr<Bytes const>> PageStore::frame(std::uint32_t number, std::uint32_t frame) const
 {
     auto const key = keyOf({ number, frame });
@@ -110,7 +127,7 @@ Result<std::shared_ptr<Bytes const>> PageStore::frame(std::uint32_t number, std:
     if (frame >= from->frames())
         return fail(ErrorCode::Corrupt, fmt::format("pack {:08x} has no frame {}", number, frame));
     auto const read = std::make_shared<Bytes>(from->pagesIn(frame) * pageSize);
-    TRY(from->readFrame(frame, *read));
+    TRY(readFrame(*from, frame, *read));
     std::lock_guard const lock(m_mutex);
     m_frames.put(key, read);
     return read;
@@ -176,6 +193,7 @@ Result<> PageStore::remove(std::uint32_t number)
     replaced(number);
     std::lock_guard const lock(m_mutex);
     std::erase(m_packs, number);
+    std::erase_if(m_damagedFrames, [number](Reference frame) { return frame.pack == number; });
     return {};
 }
 

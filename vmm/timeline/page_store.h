@@ -5,6 +5,7 @@
 #include <list>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <unordered_map>
 
 namespace vmm::timeline {
@@ -23,6 +24,10 @@ public:
 
     Result<PageHash> hash(Reference page) const;
     Result<Node> node(Reference node) const;
+    /// As Pack::readFrame() has it. What cannot be read is remembered until it can.
+    Result<> readFrame(Pack const& pack, std::uint32_t frame, ByteSpan pages) const;
+    /// Whether the page is among what could not be read: nothing new refers to it.
+    bool isDamaged(Reference page) const;
     /// The pages of one frame, unpacked.
     struct Frame {
         std::uint32_t pack = 0, number = 0;
@@ -100,6 +105,7 @@ private:
     mutable Recent<Node> m_nodes { keptNodes };
     mutable Recent<FrameData> m_frames { keptFrames };
     mutable Recent<std::shared_ptr<std::vector<PageHash> const>> m_hashes { keptHashes };
+    mutable std::set<Reference> m_damagedFrames;
 };
 
 }

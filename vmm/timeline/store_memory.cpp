@@ -425,7 +425,7 @@ private:
     bool holds(Reference page, PageHash hash) const
     {
         auto const known = page.isZero() ? Result<PageHash>(PageHash {}) : m_store.hash(page);
-        return known && *known == hash;
+        return known && *known == hash && !m_store.isDamaged(page);
     }
 
     Result<bool> unused(std::uint64_t offset, std::uint64_t length)

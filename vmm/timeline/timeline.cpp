@@ -811,7 +811,7 @@ Result<> Timeline::shrink(std::uint32_t number, Census::Counted const& counted, 
         auto const kept = std::span(hashes).subspan(first, count);
         bool const isNeeded = std::ranges::any_of(kept, [](PageHash hash) { return hash != PageHash {}; });
         pages.resize(count * pageSize);
-        if (!isNeeded || (changes && pack->readFrame(frame, pages))) {
+        if (!isNeeded || (changes && m_pages->readFrame(*pack, frame, pages))) {
             for (std::uint32_t i = 0; i < count; ++i)
                 TRY(writer->addPage(ConstByteSpan(pages).subspan(i * pageSize, pageSize), kept[i]));
         } else {
@@ -848,7 +848,7 @@ Result<std::vector<Damage>> Timeline::verify(Progress const& progress) const
         auto const pack = m_pages->pack(number);
         for (std::uint32_t frame = 0; pack && frame < (*pack)->frames(); ++frame) {
             pages.resize((*pack)->pagesIn(frame) * pageSize);
-            if (!(*pack)->readFrame(frame, pages))
+            if (!m_pages->readFrame(**pack, frame, pages))
                 how.badFrames[number].insert(frame);
             if (frame % 64 == 0 && !goOn(progress, done, packs.size()))
                 return fail(cancelled("checking the timeline was cancelled"));

@@ -148,7 +148,7 @@ public:
     /// A moment that is to be taken does not wait for it: it goes before, and this begins anew. Where something fails
     /// it gives back what it can all the same.
     Result<> sweep(Progress const& progress = {});
-    /// Compares everything with its hash.
+    /// Compares everything with its hash. What is damaged is stored anew by the next take() that has it.
     Result<std::vector<Damage>> verify(Progress const& progress = {}) const;
 
 private:

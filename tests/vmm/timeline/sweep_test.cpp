@@ -155,6 +155,53 @@ private slots:
             QVERIFY2(past.isWhole(), qPrintable(QString::number(at)));
         }
     }
+
+    void whatIsKnownToBeDamagedIsStoredAnew_data()
+    {
+        QTest::addColumn<bool>("byReading");
+        QTest::newRow("everything was compared with its hash") << false;
+        QTest::newRow("somebody has read it") << true;
+    }
+    void whatIsKnownToBeDamagedIsStoredAnew()
+    {
+        QFETCH(bool, byReading);
+        Past past;
+        auto const first = past.take(40);
+        past.rot(20);
+        past.open();
+        Bytes page(pageSize);
+        if (byReading)
+            QVERIFY(!tests::must(past.timeline->memory(first)).read(0, 20 * pageSize, page));
+        else
+            QCOMPARE(tests::must(past.timeline->verify()).size(), std::size_t(1));
+        auto const again = past.keep();
+        QCOMPARE(again.newPages, std::uint64_t(pagesPerFrame));
+        // Elsewhere, too; and what has been stored anew is found.
+        std::copy_n(past.memory.data[0].begin() + 20 * pageSize, pageSize, past.memory.data[0].end() - pageSize);
+        QCOMPARE(past.keep().newPages, std::uint64_t(0));
+        auto const damaged = tests::must(past.timeline->verify());
+        QCOMPARE(damaged.size(), std::size_t(1));
+        QCOMPARE(damaged[0].moment, first);
+        past.purge(first);
+        past.open();
+        QVERIFY(past.isWhole());
+    }
+
+    /// A pack that has the number of one that was damaged, and is gone, is as good as any.
+    void damageIsForgottenWithItsPack()
+    {
+        Past past;
+        auto const first = past.take(40);
+        past.rot(20);
+        past.open();
+        QCOMPARE(tests::must(past.timeline->verify()).size(), std::size_t(1));
+        past.purge(first);
+        REQUIRE_OK(past.timeline->sweep());
+        QVERIFY(!past.has(1));
+        past.keep();
+        QVERIFY(past.has(1));
+        QCOMPARE(past.keep().newPages, std::uint64_t(0));
+    }
 };
 
 REGISTER_SUITE(SweepTest);

@@ -424,11 +424,10 @@ Json goneToJson(Moment const& moment, vmm::timeline::Thinned why)
         { "why", std::string(stateNames(why)[static_cast<std::size_t>(why)]) } };
 }
 
-Json prunedToJson(Json gone, std::uint64_t before, std::uint64_t after, std::uint64_t budget)
+Json prunedToJson(Json gone, std::uint64_t before, std::uint64_t after, std::uint64_t over, std::uint64_t budget)
 {
     return { { "gone", std::move(gone) }, { "bytesBefore", before }, { "bytesAfter", after },
-        { "freedBytes", before - std::min(before, after) }, { "budgetBytes", budget },
-        { "overBytes", bytesOver(after, budget) } };
+        { "freedBytes", before - std::min(before, after) }, { "budgetBytes", budget }, { "overBytes", over } };
 }
 
 void prune(MachineRunner& machine, Json const& params, Reply const& reply)
@@ -444,7 +443,7 @@ void prune(MachineRunner& machine, Json const& params, Reply const& reply)
             Json gone = Json::array();
             for (auto const& one : pruned->gone)
                 gone.push_back(goneToJson(one.moment, one.why));
-            reply(prunedToJson(std::move(gone), pruned->bytesBefore, pruned->bytesAfter, budget));
+            reply(prunedToJson(std::move(gone), pruned->bytesBefore, pruned->bytesAfter, pruned->over, budget));
         });
         return;
     }
@@ -455,7 +454,7 @@ void prune(MachineRunner& machine, Json const& params, Reply const& reply)
             Json gone = Json::array();
             for (auto const& one : plan.going)
                 gone.push_back(goneToJson(TRY(timeline->moment(one.id)), one.why));
-            return prunedToJson(std::move(gone), plan.bytes, plan.bytesAfter, wanted.budget);
+            return prunedToJson(std::move(gone), plan.bytes, plan.bytesAfter, plan.over, wanted.budget);
         });
 }
 

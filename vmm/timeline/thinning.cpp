@@ -48,6 +48,11 @@ void keepByTier(
     }
 }
 
+std::uint64_t bytesOver(std::uint64_t bytes, Policy const& policy)
+{
+    return policy.budget != 0 && bytes > policy.budget ? bytes - policy.budget : 0;
+}
+
 }
 
 std::uint64_t timeNow()
@@ -69,8 +74,12 @@ Thinning thin(Past const& past, Policy const& policy)
     for (auto const& moment : past.moments) {
         if (moment.removedAt != 0) {
             bool const isOver = past.now > moment.removedAt && past.now - moment.removedAt >= removedStays;
-            if (isOver && moment.id != past.goingTo)
+            if (moment.id == past.goingTo)
+                continue;
+            if (isOver)
                 thinning.going.push_back({ moment.id, Thinned::Removed });
+            else
+                thinning.waiting.push_back(moment.id);
             continue;
         }
         if (isOwn(moment))
@@ -100,13 +109,12 @@ BudgetPlan keepBudget(
 {
     BudgetPlan plan;
     plan.bytes = bytes;
-    if (policy.budget == 0)
-        return plan;
-    for (std::size_t i = 0; i < std::min(freed.size(), thinning.spare.size()) && plan.bytes > policy.budget; ++i) {
+    for (std::size_t i = 0; i < std::min(freed.size(), thinning.spare.size()) && bytesOver(plan.bytes, policy) > 0;
+         ++i) {
         plan.going.push_back({ thinning.spare[i], Thinned::Budget });
         plan.bytes -= std::min(plan.bytes, freed[i]);
     }
-    plan.over = plan.bytes > policy.budget ? plan.bytes - policy.budget : 0;
+    plan.over = bytesOver(plan.bytes, policy);
     return plan;
 }
 
@@ -117,13 +125,16 @@ Result<ThinningPlan> planThinning(
     std::vector<std::string> order;
     for (auto const& moment : thinning.going)
         order.push_back(moment.id);
+    order.insert(order.end(), thinning.waiting.begin(), thinning.waiting.end());
     order.insert(order.end(), thinning.spare.begin(), thinning.spare.end());
     auto const freed = TRY(timeline.freed(order, goOn));
-    auto const spare = freed.each.begin() + static_cast<std::ptrdiff_t>(thinning.going.size());
-    auto const atOnce = std::accumulate(freed.each.begin(), spare, freed.first);
-    auto const budget
-        = keepBudget(thinning, policy, freed.total - std::min(freed.total, atOnce), { spare, freed.each.end() });
-    ThinningPlan plan { thinning.going, freed.total, budget.bytes, budget.over };
+    auto const waiting = freed.each.begin() + static_cast<std::ptrdiff_t>(thinning.going.size());
+    auto const spare = waiting + static_cast<std::ptrdiff_t>(thinning.waiting.size());
+    auto const atOnce = std::accumulate(freed.each.begin(), waiting, freed.first);
+    auto const later = std::accumulate(waiting, spare, std::uint64_t(0));
+    auto const budget = keepBudget(
+        thinning, policy, freed.total - std::min(freed.total, atOnce + later), { spare, freed.each.end() });
+    ThinningPlan plan { thinning.going, freed.total, budget.bytes + later, later, budget.over };
     plan.going.insert(plan.going.end(), budget.going.begin(), budget.going.end());
     return plan;
 }
@@ -149,7 +160,7 @@ bool isPruningDue(Timeline const& timeline, Policy const& policy, std::uint64_t 
 bool mayThin(Timeline const& timeline, Policy const& policy, std::uint64_t now)
 {
     auto const thinning = thin(pastOf(timeline, now), policy);
-    return !thinning.going.empty() || !thinning.spare.empty();
+    return !thinning.going.empty() || !thinning.waiting.empty() || !thinning.spare.empty();
 }
 
 Result<Pruned> prune(
@@ -181,10 +192,9 @@ Result<Pruned> prune(
             TRY(timeline.sweep(progress));
         // What comes back of pages that are compressed together is an estimate: the budget decides by what is there.
         pruned.bytesAfter = timeline.size();
-        hasGone = hasGone && policy.budget != 0 && pruned.bytesAfter > policy.budget;
+        pruned.over = bytesOver(pruned.bytesAfter - std::min(pruned.bytesAfter, plan.waiting), policy);
+        hasGone = hasGone && pruned.over > 0;
     }
-    if (policy.budget != 0 && pruned.bytesAfter > policy.budget)
-        pruned.over = pruned.bytesAfter - policy.budget;
     return pruned;
 }
 

@@ -37,6 +37,7 @@ struct Past {
 
 struct Thinning {
     std::vector<ThinnedMoment> going; ///< in this order
+    std::vector<std::string> waiting; ///< a person has removed them, and may yet bring them back; then they go
     std::vector<std::string> spare;   ///< what would go for the budget, in this order
 };
 
@@ -55,8 +56,8 @@ struct BudgetPlan {
     std::uint64_t bytes = 0; ///< that are left
     std::uint64_t over = 0;  ///< of those, what the budget does not have: only a person can give it back
 };
-/// `bytes`: what there is without thinning.going; `freed`: what each of thinning.spare gives back when those before it
-/// have gone.
+/// `bytes`: what there is without thinning.going and thinning.waiting; `freed`: what each of thinning.spare gives back
+/// when those before it have gone.
 BudgetPlan keepBudget(
     Thinning const& thinning, Policy const& policy, std::uint64_t bytes, std::vector<std::uint64_t> const& freed);
 
@@ -64,6 +65,7 @@ BudgetPlan keepBudget(
 struct ThinningPlan {
     std::vector<ThinnedMoment> going;
     std::uint64_t bytes = 0, bytesAfter = 0; ///< as Usage::total has them, now and then, as far as that can be known
+    std::uint64_t waiting = 0;               ///< of bytesAfter, what goes with Thinning::waiting
     std::uint64_t over = 0;                  ///< as BudgetPlan has it
 };
 /// Refuses what Timeline::freed() does.

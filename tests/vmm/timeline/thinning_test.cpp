@@ -215,6 +215,7 @@ private slots:
         past.moments[0].pinned = true; // it was removed all the same
         past.moments[1].removedAt = today - hour + minute;
         QCOMPARE(thin(past, {}).going, (std::vector { ThinnedMoment { past.moments[0].id, Thinned::Removed } }));
+        QCOMPARE(thin(past, {}).waiting, (std::vector { past.moments[1].id }));
         past.goingTo = past.moments[0].id;
         QVERIFY(thin(past, {}).going.empty());
     }
@@ -458,6 +459,60 @@ private slots:
         QVERIFY(!isStillGoing(*timeline, { ids[5], Thinned::Budget })); // the last of its branch now
         QVERIFY(isStillGoing(*timeline, { ids[3], Thinned::Removed }));
         QVERIFY(!isStillGoing(*timeline, { "nowhere", Thinned::Budget }));
+    }
+
+    /// Who deletes to make room loses nothing else while that can be brought back.
+    void whatWasRemovedIsRoomForTheBudget()
+    {
+        tests::FakeFolderDisk disk;
+        auto const timeline = open(disk);
+        tests::FakeMemory memory({ 4 * mib });
+        std::vector<std::string> ids;
+        for (unsigned i = 0; i < 5; ++i) {
+            for (unsigned page = 0; page < 256; ++page)
+                memory.fill(0, page, 1 + i * 1000 + page);
+            NewMoment const what {
+                .reason = i == 3 ? Reason::Kept : Reason::Automatic, .time = today - (10 - i) * minute, .state = "s"
+            };
+            ids.push_back(tests::must(timeline->take(what, memory, {})).id);
+        }
+        Policy policy;
+        policy.tiers = { { 0, 48 } };
+        policy.budget = bytesOn(disk) - 256 * kib;
+        QCOMPARE(tests::must(planThinning(*timeline, policy, today)).going,
+            (std::vector<ThinnedMoment> { { ids[0], Thinned::Budget } }));
+        REQUIRE_OK(timeline->remove(ids[3], today));
+        auto plan = tests::must(planThinning(*timeline, policy, today));
+        QVERIFY(plan.going.empty());
+        QVERIFY(plan.waiting > 256 * kib);
+        QCOMPARE(plan.bytesAfter, bytesOn(disk));
+        QCOMPARE(plan.over, 0u);
+        auto const purge = [&](std::string const& id) -> Result<bool> {
+            TRY(timeline->purge(id));
+            return true;
+        };
+        auto pruned = tests::must(prune(*timeline, policy, today, purge));
+        QVERIFY(pruned.gone.empty());
+        QCOMPARE(pruned.over, 0u);
+
+        // What goes besides is what is too much even then.
+        auto less = policy;
+        less.budget = bytesOn(disk) - plan.waiting - 256 * kib;
+        plan = tests::must(planThinning(*timeline, less, today));
+        QCOMPARE(plan.going, (std::vector<ThinnedMoment> { { ids[0], Thinned::Budget } }));
+        QCOMPARE(plan.over, 0u);
+
+        pruned = tests::must(prune(*timeline, policy, today + hour, purge));
+        QCOMPARE(pruned.gone.size(), std::size_t(1));
+        QCOMPARE(pruned.gone[0].moment.id, ids[3]);
+        QVERIFY(bytesOn(disk) <= policy.budget);
+        QCOMPARE(timeline->moments().size(), std::size_t(4));
+
+        for (auto const& moment : timeline->moments())
+            REQUIRE_OK(timeline->setPinned(moment.id, true));
+        QVERIFY(!mayThin(*timeline, policy, today));
+        REQUIRE_OK(timeline->remove(ids[0], today));
+        QVERIFY(mayThin(*timeline, policy, today));
     }
 
     /// A moment that is to be taken goes before a sweep, which begins anew after it.

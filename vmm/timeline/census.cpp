@@ -186,6 +186,15 @@ Result<> Census::checkWhole(std::size_t tree) const
     return {};
 }
 
+bool Census::isWhole() const
+{
+    for (std::size_t tree = 0; tree < m_trees.size(); ++tree) {
+        if (!checkWhole(tree))
+            return false;
+    }
+    return true;
+}
+
 /// Of a tree that is known not to be whole.
 Error Census::damageOf(Reference node, unsigned level) const
 {

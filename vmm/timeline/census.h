@@ -36,6 +36,8 @@ public:
 
     /// Corrupt, with the place, where something of that tree (from 0 on) is missing or damaged.
     Result<> checkWhole(std::size_t tree) const;
+    /// Whether all trees are: nothing that is not among packs() is needed.
+    bool isWhole() const;
     /// The bytes that a tree takes; a page that it has twice counts twice.
     std::uint64_t sizeOf(std::size_t tree) const;
 

@@ -751,11 +751,31 @@ Result<bool> Timeline::sweepUndisturbed(Progress const& progress)
     return isCancelled ? fail(cancelled(sweepCancelled)) : Result<bool>(false);
 }
 
+/// Packs of which no more can be known than that they are damaged, where all that is needed is in others.
+Result<> Timeline::removeDamaged(Census const& census)
+{
+    Result<> outcome;
+    if (!census.isWhole())
+        return outcome;
+    for (auto const number : m_pages->packs()) {
+        if (census.packs().contains(number))
+            continue;
+        auto const pack = m_pages->pack(number);
+        if (pack || pack.error().code != ErrorCode::Corrupt)
+            continue;
+        log(LogLevel::Warning, "timeline", "nobody needs a pack that is removed: {}", pack.error().message());
+        auto const removed = m_pages->remove(number);
+        if (outcome)
+            outcome = removed;
+    }
+    return outcome;
+}
+
 /// What goes whole goes first: on a full disk that makes the room in which others are written anew. A pack that fails
 /// is no other's business; the first error is told when all are done.
 Result<> Timeline::giveBack(Census const& census, std::function<bool()> const& goOn, std::uint64_t& done)
 {
-    Result<> outcome;
+    auto outcome = removeDamaged(census);
     for (bool const whole : { true, false }) {
         for (auto const& [number, pack] : census.packs()) {
             if ((pack.pages.isEmpty() && pack.nodes.isEmpty()) != whole)

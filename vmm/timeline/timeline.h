@@ -167,6 +167,7 @@ private:
     Result<> readable() const;
     std::uint64_t besides(Moment const& moment) const;
     Result<bool> sweepUndisturbed(Progress const& progress);
+    Result<> removeDamaged(Census const& census);
     Result<> giveBack(Census const& census, std::function<bool()> const& goOn, std::uint64_t& done);
     Result<> shrink(std::uint32_t pack, Census::Counted const& counted, std::function<bool()> const& goOn);
     Result<> checkFile(std::string const& name, std::uint64_t limit, Bytes const& hash) const;

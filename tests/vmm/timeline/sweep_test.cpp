@@ -202,6 +202,46 @@ private slots:
         QVERIFY(past.has(1));
         QCOMPARE(past.keep().newPages, std::uint64_t(0));
     }
+
+    /// Only that: not what a moment needs that can be brought back, nor a machine; and what cannot be read now may be
+    /// read another time, or by another version.
+    void aDamagedPackThatNobodyNeedsGoes()
+    {
+        Past past;
+        auto const first = past.take(100);
+        auto const second = past.take(100);
+        auto const name = packName(1);
+        auto const whole = past.disk.files.at(name)->bytes;
+        auto& bytes = past.disk.files.at(name)->bytes;
+        bytes[bytes.size() - 20] ^= 1; // of the footer
+        past.open();
+        REQUIRE_OK(past.timeline->remove(first, 1));
+        QCOMPARE(past.timeline->sweep().error().code, ErrorCode::Corrupt);
+        QVERIFY(past.has(1));
+        auto held = past.timeline->hold(tests::must(past.timeline->memory(first)));
+        past.purge(first);
+        REQUIRE_OK(past.timeline->sweep());
+        QVERIFY(past.has(1));
+        held.reset();
+
+        past.disk.unreadable = name;
+        REQUIRE_OK(past.timeline->sweep());
+        QVERIFY(past.has(1));
+        past.disk.unreadable.clear();
+        constexpr std::size_t versionAt = 8;
+        bytes[versionAt] = 9;
+        REQUIRE_OK(past.timeline->sweep());
+        QVERIFY(past.has(1));
+        bytes[versionAt] = whole[versionAt];
+
+        auto const before = past.timeline->size();
+        REQUIRE_OK(past.timeline->sweep());
+        QVERIFY(!past.has(1));
+        QCOMPARE(past.timeline->size(), before - whole.size());
+        QVERIFY(past.isWhole());
+        past.open();
+        QVERIFY(past.isWhole() && past.timeline->present() == second);
+    }
 };
 
 REGISTER_SUITE(SweepTest);

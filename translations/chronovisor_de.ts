@@ -2153,7 +2153,7 @@
     </message>
     <message>
         <source>Choose other ports in the settings, or free these before it starts the next time.</source>
-        <translation type="unfinished"></translation>
+        <translation>Wählen Sie in den Einstellungen andere Ports, oder geben Sie diese frei, bevor sie das nächste Mal startet.</translation>
     </message>
 </context>
 <context>

@@ -21,7 +21,7 @@ struct CommandLine {
     CLI::App root { "Machines on the command line", "chronoctl" };
     bool json = false;
     unsigned days = 0, x = 0, y = 0;
-    std::string machine, path, directory, drive, shell, network, plug, forwardText, click;
+    std::string machine, name, path, directory, drive, shell, network, plug, forwardText, click;
     bool force = false, remove = false, keepRunning = false, paused = false, detach = false, foreground = false;
     std::vector<std::string> keys, padButtons;
     std::string pad;
@@ -145,6 +145,14 @@ struct CommandLine {
         method("stop", "Pull the plug", "machine.powerOff");
         onMachine("renew-cpu", "Give a machine at its next start what its model of CPU is on this host now",
             [this](Surroundings& around, Output const& output) { return renewCpu(machine, around, output); });
+        onMachine("discard-state", "Throw a suspended machine's saved state away; its next start begins it anew",
+            [this](Surroundings& around, Output const& output) { return discardState(machine, around, output); });
+        onMachine("rename", "Give a machine another name",
+            [this](Surroundings& around, Output const& output) { return renameMachine(machine, name, around, output); })
+            ->add_option("name", name, "What it is called from now on")
+            ->required();
+        onMachine("remove", "Put a machine into the trash, with the disks that were made for it",
+            [this](Surroundings& around, Output const& output) { return removeMachine(machine, around, output); });
         verb("empty-trash", "Delete for good the machines that were removed, with their disks",
             [this](Surroundings& around, Output const& output) { return emptyTrash(days, around, output); })
             ->add_option("--older-than", days, "Only those that were removed this many days ago and before");

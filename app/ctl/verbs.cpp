@@ -307,6 +307,42 @@ int renewCpu(std::string const& machine, Surroundings& around, Output const& out
     return Done;
 }
 
+int discardState(std::string const& machine, Surroundings& around, Output const& output)
+{
+    auto const discarded = [&]() -> vmm::Result<> {
+        auto owner = findOwner(machine, around);
+        if (owner) {
+            TRY(owner->client.call("machine.discardState", { { "machine", owner->uuid } }));
+            return {};
+        }
+        if (owner.error().code != vmm::ErrorCode::NotNow)
+            return vmm::fail(owner.error());
+        return changeHere(machine, around, [](MachineRunner& runner, auto const& done) { runner.discardState(done); });
+    }();
+    return output.answer(discarded);
+}
+
+int renameMachine(std::string const& machine, std::string const& name, Surroundings& around, Output const& output)
+{
+    auto const renamed = [&]() -> vmm::Result<> {
+        auto const id = TRY(around.store.find(machine)).id;
+        if (auto const taken = around.store.find(name); taken && taken->id != id)
+            return vmm::fail(vmm::ErrorCode::AlreadyExists, fmt::format("there is a machine called {}", name));
+        return around.store.rename(id, name);
+    }();
+    return output.answer(renamed);
+}
+
+int removeMachine(std::string const& machine, Surroundings& around, Output const& output)
+{
+    auto const found = around.store.find(machine);
+    // One whose configuration cannot be read goes by its uuid.
+    auto removed = around.store.remove(found ? found->id : machine);
+    if (!found && !removed)
+        removed = vmm::fail(found.error());
+    return output.answer(removed);
+}
+
 int emptyTrash(unsigned days, Surroundings& around, Output const& output)
 {
     auto const before = around.store.trashUsage();

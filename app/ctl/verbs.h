@@ -80,6 +80,11 @@ int suspend(std::string const& machine, std::string const& directory, bool keepR
     Output const& output);
 /// The CPU that the machine has had is not kept any more.
 int renewCpu(std::string const& machine, Surroundings& around, Output const& output);
+/// Of a suspended machine; its next start begins it anew.
+int discardState(std::string const& machine, Surroundings& around, Output const& output);
+int renameMachine(std::string const& machine, std::string const& name, Surroundings& around, Output const& output);
+/// Into the trash.
+int removeMachine(std::string const& machine, Surroundings& around, Output const& output);
 /// Ends machines that were removed `days` ago and before.
 int emptyTrash(unsigned days, Surroundings& around, Output const& output);
 int screenshot(std::string const& machine, std::string const& path, Surroundings& around, Output const& output);

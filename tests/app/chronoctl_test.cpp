@@ -533,7 +533,8 @@ private slots:
         auto const first = QStringLiteral("process %1 has").arg(QCoreApplication::applicationPid());
         for (QStringList const& words : { QStringList { "run", "web" }, QStringList { "moment", "take", "web" },
                  QStringList { "moment", "restore", "web", "one" }, QStringList { "moment", "delete", "web", "one" },
-                 QStringList { "moment", "prune", "web" } }) {
+                 QStringList { "moment", "prune", "web" }, QStringList { "discard-state", "web" },
+                 QStringList { "rename", "web", "site" }, QStringList { "remove", "web" } }) {
             QProcess second;
             second.setProcessEnvironment(environment);
             second.start(CHRONOVISOR_BINARY "/bin/chronoctl", words);
@@ -727,6 +728,9 @@ private slots:
         check({ "suspend", "web" });
         again.end();
         check({ "renew-cpu", "web" }, 1); // its saved state has it
+        check({ "discard-state", "web" });
+        check({ "rename", "web", "site" });
+        check({ "remove", "site" });
         check({ "empty-trash" });
         QVERIFY2(left.isEmpty(), qPrintable(left.join(", ") + " is not tried here"));
     }

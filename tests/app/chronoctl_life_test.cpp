@@ -1,0 +1,108 @@
+#include "app/control/control_server.h"
+#include "tests/support/chronoctl_bench.h"
+
+#include <QJsonArray>
+
+using namespace app;
+using tests::FakeMachine;
+using tests::Hosting;
+using Bench = tests::ChronoctlBench;
+
+namespace {
+
+/// Made, run, and suspended by who has had it.
+void makeSuspended(Bench& bench, std::string const& machine)
+{
+    bench.call({ "create", machine });
+    Hosting hosting(bench, { machine });
+    QVERIFY(hosting.isRunning(machine.c_str()));
+    QCOMPARE(bench.call({ "suspend", machine }).code, 0);
+}
+
+}
+
+/// What becomes of a whole machine: its saved state, its name, its end.
+class ChronoctlLifeTest : public QObject {
+    Q_OBJECT
+private slots:
+    void aSavedStateIsThrownAway()
+    {
+        Bench bench;
+        makeSuspended(bench, "web");
+        QCOMPARE(bench.stateOf("web"), QString("suspended"));
+        QCOMPARE(bench.call({ "discard-state", "web" }).code, 0);
+        QCOMPARE(bench.stateOf("web"), QString("off"));
+        QVERIFY(bench.call({ "discard-state", "web" }).err.contains("off"));
+        QCOMPARE(bench.call({ "discard-state", "nobody" }).code, 1);
+        {
+            Hosting hosting(bench, { "web" });
+            QVERIFY(hosting.isRunning("web"));
+            QVERIFY(!bench.script->has("restore"));
+            QVERIFY(bench.call({ "discard-state", "web" }).err.contains("running"));
+            QCOMPARE(bench.call({ "stop", "web" }).code, 0);
+        }
+    }
+
+    /// As the desktop has it, which shows it as off at once.
+    void whoHasTheMachineThrowsItsSavedStateAway()
+    {
+        Bench bench;
+        makeSuspended(bench, "web");
+        auto const stored = tests::must(bench.store.find("web"));
+        auto const runner = std::make_shared<MachineRunner>(
+            stored.config, bench.store.placesOf(stored.id), FakeMachine::factory(bench.script));
+        auto const server = tests::must(control::ControlServer::start(bench.path("run"), "test"));
+        server->setRunners({ runner });
+        QCOMPARE(runner->state(), SessionState::Suspended);
+        QCOMPARE(bench.call({ "discard-state", "web" }).code, 0);
+        QCOMPARE(runner->state(), SessionState::Off);
+        QVERIFY(!tests::must(bench.store.find("web")).isSuspended);
+    }
+
+    void aMachineGetsAnotherName()
+    {
+        Bench bench;
+        QCOMPARE(bench.call({ "create", "web" }).code, 0);
+        QCOMPARE(bench.call({ "create", "mail" }).code, 0);
+        auto const id = tests::must(bench.store.find("web")).id;
+        QVERIFY(bench.call({ "rename", "web", "mail" }).err.contains("there is a machine called mail"));
+        QCOMPARE(bench.call({ "rename", "web", "" }).code, 1);
+        QCOMPARE(bench.call({ "rename", "nobody", "site" }).code, 1);
+        QCOMPARE(bench.call({ "rename", "web", "site" }).code, 0);
+        QCOMPARE(tests::must(bench.store.find("site")).id, id);
+        QVERIFY(!bench.store.find("web"));
+        QCOMPARE(bench.call({ "rename", "site", "site" }).code, 0);
+    }
+
+    void aMachineGoesIntoTheTrash()
+    {
+        Bench bench;
+        QCOMPARE(bench.call({ "create", "web" }).code, 0);
+        auto const id = tests::must(bench.store.find("web")).id;
+        {
+            Hosting hosting(bench, { "web" });
+            QVERIFY(hosting.isRunning("web"));
+            auto const refused = bench.call({ "remove", "web" });
+            QCOMPARE(refused.code, 1);
+            QVERIFY2(refused.err.contains("process " + QByteArray::number(qint64(::getpid()))), refused.err);
+            QCOMPARE(bench.call({ "stop", "web" }).code, 0);
+        }
+        QCOMPARE(bench.call({ "remove", "nobody" }).code, 1);
+        QCOMPARE(bench.call({ "remove", "web" }).code, 0);
+        QVERIFY(bench.json({ "list" }).array().isEmpty());
+        QCOMPARE(tests::must(bench.store.restoreRemoved(id)).config.name, std::string("web"));
+    }
+
+    void aMachineThatCannotBeReadIsRemovedByItsUuid()
+    {
+        Bench bench;
+        QCOMPARE(bench.call({ "create", "web" }).code, 0);
+        auto const stored = tests::must(bench.store.find("web"));
+        REQUIRE_OK(writeWholeFile(stored.directory + "/machine.json", vmm::bytesOf("{}")));
+        QCOMPARE(bench.call({ "remove", stored.id }).code, 0);
+        QVERIFY(bench.store.list().empty());
+    }
+};
+
+REGISTER_SUITE(ChronoctlLifeTest);
+#include "chronoctl_life_test.moc"

@@ -20,7 +20,10 @@ vmm::Result<ControlClient> ControlClient::connect(std::string const& path)
         return vmm::fail(vmm::ErrorCode::InvalidArgument, fmt::format("{} is too long for a socket", path));
     std::memcpy(address.sun_path, path.data(), path.size());
     vmm::UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    if (!fd || ::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
+    // Also connecting waits, once nobody has taken what waits there already (unix(7)).
+    timeval const patience { hostPatience.count(), 0 };
+    if (!fd || ::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) != 0
+        || ::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
         return vmm::failOs(fmt::format("connecting to {}", path));
     return ControlClient(std::move(fd));
 }
@@ -35,6 +38,8 @@ vmm::Result<Json> ControlClient::call(std::string const& method, Json params, st
         auto const sent = ::send(m_fd.get(), rest.data(), rest.size(), MSG_NOSIGNAL);
         if (sent < 0 && errno == EINTR)
             continue;
+        if (sent < 0 && errno == EAGAIN)
+            return vmm::fail(vmm::ErrorCode::TimedOut, fmt::format("{} is not taken", method));
         if (sent < 0)
             return vmm::fail(vmm::ErrorCode::Disconnected, "the process that has the machine went away");
         rest.remove_prefix(static_cast<std::size_t>(sent));
@@ -100,7 +105,7 @@ vmm::Result<ControlClient> connectToOwner(std::string const& directory, std::str
     std::optional<ControlClient> idle;
     for (auto const& path : liveSockets(directory)) {
         auto client = ControlClient::connect(path);
-        auto const shown = client ? client->call("machine.show", { { "machine", machine } }, std::chrono::seconds(5))
+        auto const shown = client ? client->call("machine.show", { { "machine", machine } }, hostPatience)
                                   : vmm::Result<Json>(vmm::fail(client.error()));
         if (!shown)
             continue;

@@ -9,6 +9,9 @@
 
 namespace app::control {
 
+/// For how long a process is asked what it has. One that is stopped never answers.
+constexpr std::chrono::seconds hostPatience { 5 };
+
 /// The other end of a ControlServer. Blocking, one thread.
 class ControlClient {
 public:

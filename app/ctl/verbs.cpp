@@ -22,22 +22,49 @@ std::optional<Json> shownByOwner(std::string const& uuid, Surroundings const& ar
     auto client = control::connectToOwner(around.runtimeDirectory, uuid);
     if (!client)
         return std::nullopt;
-    auto shown = client->call("machine.show", { { "machine", uuid } }, std::chrono::seconds(5));
+    auto shown = client->call("machine.show", { { "machine", uuid } }, control::hostPatience);
     return shown ? std::optional(std::move(*shown)) : std::nullopt;
 }
 
-std::string stateOf(StoredMachine const& machine, Surroundings const& around)
+/// What all processes say of their machines. Each is asked once, for one that does not answer takes its time.
+std::vector<Json> shownByAll(Surroundings const& around)
+{
+    std::vector<Json> shown;
+    for (auto const& path : control::liveSockets(around.runtimeDirectory)) {
+        auto client = control::ControlClient::connect(path);
+        auto const host = client ? client->call("host.describe", Json::object(), control::hostPatience)
+                                 : vmm::Result<Json>(vmm::fail(client.error()));
+        if (!host)
+            continue;
+        for (auto machine : host->value("machines", Json::array())) {
+            machine["pid"] = host->value("pid", 0);
+            shown.push_back(std::move(machine));
+        }
+    }
+    return shown;
+}
+
+std::string stateOf(StoredMachine const& machine, std::vector<Json> const& shown)
 {
     if (machine.problem)
         return "unreadable";
-    if (auto const shown = shownByOwner(machine.id, around))
-        return shown->value("state", "unknown");
+    std::string resting;
+    for (auto const& one : shown) {
+        if (one.value("uuid", "") != machine.id)
+            continue;
+        // A desktop shows also what another process has in memory.
+        resting = one.value("state", "unknown");
+        if (resting != "off" && resting != "suspended")
+            return resting;
+    }
+    if (!resting.empty())
+        return resting;
     return machine.owner ? "unknown" : machine.isSuspended ? "suspended" : "off";
 }
 
-Json describe(StoredMachine const& machine, Surroundings const& around)
+Json describe(StoredMachine const& machine, std::string const& state)
 {
-    Json json { { "uuid", machine.id }, { "name", machine.config.name }, { "state", stateOf(machine, around) },
+    Json json { { "uuid", machine.id }, { "name", machine.config.name }, { "state", state },
         { "cpus", machine.config.cpus }, { "memoryMiB", machine.config.memoryMiB },
         { "directory", machine.directory } };
     if (machine.owner)
@@ -185,7 +212,7 @@ int create(CreateOptions const& options, Surroundings& around, Output const& out
     if (!made)
         return output.failed(made.error());
     if (output.json)
-        output.value(describe(*made, around));
+        output.value(describe(*made, "off"));
     else
         output.text(fmt::format("{}  {}", made->id, made->config.name));
     return Done;
@@ -194,22 +221,16 @@ int create(CreateOptions const& options, Surroundings& around, Output const& out
 int list(Surroundings& around, Output const& output)
 {
     Json all = Json::array();
-    for (auto const& machine : around.store.list())
-        all.push_back(describe(machine, around));
+    auto const stored = around.store.list();
+    auto const shown = shownByAll(around);
+    for (auto const& machine : stored)
+        all.push_back(describe(machine, stateOf(machine, shown)));
     // And those that belong to no library.
-    for (auto const& path : control::liveSockets(around.runtimeDirectory)) {
-        auto client = control::ControlClient::connect(path);
-        auto const host
-            = client ? client->call("host.describe", Json::object(), std::chrono::seconds(5)) : vmm::Result<Json>();
-        if (!client || !host)
-            continue;
-        for (auto machine : host->value("machines", Json::array())) {
-            auto const isKnown
-                = std::any_of(all.begin(), all.end(), [&](Json const& one) { return one["uuid"] == machine["uuid"]; });
-            machine["pid"] = host->value("pid", 0);
-            if (!isKnown)
-                all.push_back(std::move(machine));
-        }
+    for (auto const& machine : shown) {
+        auto const isKnown
+            = std::any_of(all.begin(), all.end(), [&](Json const& one) { return one["uuid"] == machine["uuid"]; });
+        if (!isKnown)
+            all.push_back(machine);
     }
     if (output.json) {
         output.value(all);
@@ -230,7 +251,7 @@ int show(std::string const& machine, Surroundings& around, Output const& output)
     auto const shown = shownByOwner(stored ? stored->id : machine, around);
     if (!stored && !shown)
         return output.failed(stored.error());
-    Json json = stored ? describe(*stored, around) : Json::object();
+    Json json = stored ? describe(*stored, stateOf(*stored, {})) : Json::object();
     if (shown)
         json.update(*shown);
     else

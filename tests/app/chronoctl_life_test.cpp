@@ -1,5 +1,6 @@
 #include "app/control/control_server.h"
 #include "tests/support/chronoctl_bench.h"
+#include "tests/support/stopped_host.h"
 
 #include <QJsonArray>
 
@@ -101,6 +102,24 @@ private slots:
         REQUIRE_OK(writeWholeFile(stored.directory + "/machine.json", vmm::bytesOf("{}")));
         QCOMPARE(bench.call({ "remove", stored.id }).code, 0);
         QVERIFY(bench.store.list().empty());
+    }
+
+    /// Or a process that is stopped would be waited for once for each machine.
+    void aListAsksEachProcessOnce()
+    {
+        Bench bench;
+        QCOMPARE(bench.call({ "create", "mail" }).code, 0);
+        QCOMPARE(bench.call({ "create", "web" }).code, 0);
+        Hosting hosting(bench, { "web" });
+        QVERIFY(hosting.isRunning("web"));
+        {
+            tests::StoppedHost const stopped(bench.path("run"));
+            auto const list = bench.json({ "list" });
+            QCOMPARE(stopped.visitors(), 1);
+            QCOMPARE(list[0]["state"].toString(), QString("off"));
+            QCOMPARE(list[1]["state"].toString(), QString("running"));
+        }
+        QCOMPARE(bench.call({ "stop", "web" }).code, 0);
     }
 };
 

@@ -2,10 +2,12 @@
 #include "app/control/control_server.h"
 #include "app/control/key_names.h"
 #include "tests/fakes/fake_machine.h"
+#include "tests/support/stopped_host.h"
 #include "tests/support/suite.h"
 
 #include <QFile>
 #include <QTemporaryDir>
+#include <future>
 #include <linux/input-event-codes.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -444,6 +446,19 @@ private slots:
         for (int i = 0; i < 20000; ++i)
             bench.script->last->guestPrints(line);
         REQUIRE_OK(client.call("host.describe", Json::object(), std::chrono::seconds(5)));
+    }
+
+    void whoIsStoppedHidesNobody()
+    {
+        Bench bench;
+        tests::StoppedHost stopped(bench.path("run"));
+        stopped.fill();
+        auto found = std::async(
+            std::launch::async, [&] { return connectToOwner(bench.path("run"), bench.runner->id()).has_value(); });
+        bool const isTold = found.wait_for(std::chrono::minutes(1)) == std::future_status::ready;
+        stopped.listening.reset(); // whoever still waits goes on
+        QVERIFY(isTold);
+        QVERIFY(found.get());
     }
 
     void whatDeadProcessesLeftIsSwept()

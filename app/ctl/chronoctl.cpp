@@ -5,7 +5,6 @@
 #include "app/ctl/paths.h"
 #include "app/ctl/verbs.h"
 #include "vmm/machine/file_schemas.h"
-#include "vmm/machine/saved_machine.h"
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -204,13 +203,7 @@ struct CommandLine {
         addThinning(*momentous);
         auto* restoring
             = verb("restore", "Bring a suspended machine back", [this](Surroundings& around, Output const& output) {
-                  if (!vmm::holdsSavedMachine(machine))
-                      return start(machine, false, around, output);
-                  auto const saved = absolute(machine);
-                  if (!foreground)
-                      return runDetached({ "--restore", saved }, around, output);
-                  run.restoreFrom = saved;
-                  return ctl::run(run, around, output);
+                  return restore(machine, foreground, around, output);
               });
         restoring->add_option("machine", machine, "The machine, or the directory of its state")->required();
         restoring->add_flag("--foreground", foreground, "Stay with it, with its first serial port on this terminal");

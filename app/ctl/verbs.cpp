@@ -328,6 +328,28 @@ int renewCpu(std::string const& machine, Surroundings& around, Output const& out
     return Done;
 }
 
+int restore(std::string const& machine, bool foreground, Surroundings& around, Output const& output)
+{
+    RunOptions options;
+    if (vmm::holdsSavedMachine(machine)) {
+        options.restoreFrom = absolute(machine);
+        return foreground ? run(options, around, output)
+                          : runDetached({ "--restore", options.restoreFrom }, around, output);
+    }
+    auto const stored = around.store.find(machine);
+    if (!stored)
+        return output.failed(stored.error());
+    if (!stored->isSuspended) {
+        auto const state = stateOf(*stored, shownByAll(around));
+        return output.failed({ vmm::ErrorCode::NotNow,
+            fmt::format("{} is {}, not suspended{}", stored->config.name, state,
+                state == "off" ? "; start begins it anew" : ""),
+            0 });
+    }
+    options.machine = stored->id;
+    return foreground ? run(options, around, output) : start(stored->id, false, around, output);
+}
+
 int discardState(std::string const& machine, Surroundings& around, Output const& output)
 {
     auto const discarded = [&]() -> vmm::Result<> {

@@ -44,6 +44,8 @@ int run(RunOptions const& options, Surroundings& around, Output const& output);
 /// `run` in a process of its own; returns when the machine runs, or why it does not.
 int runDetached(std::vector<std::string> arguments, Surroundings& around, Output const& output);
 int start(std::string const& machine, bool paused, Surroundings& around, Output const& output);
+/// A machine that is suspended, or one whose state is in that directory; in the foreground as `run`.
+int restore(std::string const& machine, bool foreground, Surroundings& around, Output const& output);
 
 /// Sends a method to the process that has the machine.
 int control(

@@ -60,6 +60,36 @@ private slots:
         QVERIFY(!tests::must(bench.store.find("web")).isSuspended);
     }
 
+    void onlyASuspendedMachineIsRestored()
+    {
+        Bench bench;
+        QCOMPARE(bench.call({ "create", "web" }).code, 0);
+        for (std::vector<std::string> const& line :
+            { std::vector<std::string> { "restore", "web" }, { "restore", "web", "--foreground" } }) {
+            auto const refused = bench.call(line);
+            QCOMPARE(refused.code, int(ctl::Failed));
+            QCOMPARE(refused.err, "chronoctl: web is off, not suspended; start begins it anew\n");
+        }
+        QVERIFY(!bench.script->has("create"));
+        Hosting hosting(bench, { "web" });
+        QVERIFY(hosting.isRunning("web"));
+        QCOMPARE(bench.call({ "restore", "web" }).err, "chronoctl: web is running, not suspended\n");
+        QCOMPARE(bench.call({ "stop", "web" }).code, 0);
+    }
+
+    void aMachineComesBackInTheForeground()
+    {
+        Bench bench;
+        makeSuspended(bench, "web");
+        Hosting hosting(bench, { "web", "--foreground" }, "typed", -1, "restore");
+        QVERIFY(hosting.isRunning("web"));
+        QVERIFY(bench.script->has("restore"));
+        QTRY_VERIFY(bench.call({ "console", "web", "--wait", "typed", "--timeout", "1" }).code == 0);
+        QCOMPARE(bench.call({ "stop", "web" }).code, 0);
+        QCOMPARE(hosting.end().code, int(ctl::MachineStopped));
+        QVERIFY(hosting.said.out.contains("[typed]"));
+    }
+
     void aMachineGetsAnotherName()
     {
         Bench bench;

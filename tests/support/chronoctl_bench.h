@@ -93,16 +93,17 @@ struct ChronoctlBench {
     QString stateOf(char const* machine) { return json({ "show", machine })["state"].toString(); }
 };
 
-/// `chronoctl run` on a thread, as the process of its own that it is otherwise.
+/// `chronoctl run`, or another verb that stays, on a thread, as the process of its own that it is otherwise.
 struct Hosting {
     ChronoctlBench& bench;
     ChronoctlBench::Said said;
     std::thread thread;
 
-    Hosting(ChronoctlBench& owner, std::vector<std::string> arguments, QByteArray const& typed = {}, int terminal = -1)
+    Hosting(ChronoctlBench& owner, std::vector<std::string> arguments, QByteArray const& typed = {}, int terminal = -1,
+        std::string const& verb = "run")
         : bench(owner)
     {
-        arguments.insert(arguments.begin(), "run");
+        arguments.insert(arguments.begin(), verb);
         thread = std::thread([this, arguments, typed, terminal] { said = bench.call(arguments, typed, terminal); });
     }
     ~Hosting()

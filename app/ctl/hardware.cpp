@@ -196,6 +196,33 @@ vmm::Result<> addUsb(vmm::VmConfig& config, std::string const& text)
 
 }
 
+vmm::Result<> refuseHardware(HardwareOptions const& options, std::string_view why)
+{
+    std::pair<bool, std::string_view> const given[] {
+        { !options.kernel.empty(), "--kernel" },
+        { !options.initrd.empty(), "--initrd" },
+        { !options.append.empty(), "--append" },
+        { !options.disks.empty(), "--disk" },
+        { !options.cds.empty(), "--cd" },
+        { !options.networks.empty(), "--net" },
+        { !options.usb.empty(), "--usb" },
+        { options.cpus.has_value(), "--cpus" },
+        { options.memory.has_value(), "--memory" },
+        { !options.firmware.empty(), "--firmware" },
+        { !options.consoles.empty(), "--console" },
+        { options.displays.has_value(), "--displays" },
+        { options.noDisplay, "--no-display" },
+        { options.randomGenerators.has_value(), "--random-generators" },
+        { options.noTablet, "--no-tablet" },
+        { options.debugConsole, "--debug-console" },
+    };
+    for (auto const& [isGiven, name] : given) {
+        if (isGiven)
+            return vmm::fail(vmm::ErrorCode::InvalidArgument, fmt::format("{} cannot be used here: {}", name, why));
+    }
+    return {};
+}
+
 vmm::Result<> applyHardware(vmm::VmConfig& config, HardwareOptions const& options)
 {
     if (options.cpus)

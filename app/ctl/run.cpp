@@ -41,6 +41,7 @@ vmm::Result<Subject> findSubject(RunOptions const& options, Surroundings& around
     Subject subject;
     auto const directory = absolute(options.stateDirectory);
     if (!options.restoreFrom.empty()) {
+        TRY(refuseHardware(options.hardware, "a saved state has its hardware in it"));
         subject.places.stateDirectory = absolute(options.restoreFrom);
         subject.places.keepsState = true;
         subject.config = TRY(vmm::readSavedMachine(subject.places.stateDirectory)).config;
@@ -59,9 +60,21 @@ vmm::Result<Subject> findSubject(RunOptions const& options, Surroundings& around
         subject.places.stateDirectory = directory;
     } else {
         auto stored = TRY(around.store.find(options.machine));
+        if (stored.isSuspended) {
+            TRY(refuseHardware(options.hardware,
+                fmt::format(
+                    "{} is suspended, and its saved state has its hardware in it; discard-state throws that away",
+                    stored.config.name)));
+        }
         subject.config = std::move(stored.config);
         subject.places = around.store.placesOf(stored.id);
         subject.isInLibrary = true;
+    }
+    if (!options.moment.empty())
+        TRY(refuseHardware(options.hardware, "a moment has its hardware in it"));
+    if (!subject.isInLibrary && vmm::holdsSavedMachine(directory)) {
+        TRY(refuseHardware(
+            options.hardware, fmt::format("{} holds a saved state, which has its hardware in it", directory)));
     }
     TRY(applyHardware(subject.config, options.hardware));
     if (!options.hardware.cpu.empty())

@@ -171,6 +171,9 @@ vmm::Result<> keepChange(MachineStore& store, std::string const& id, Notice cons
 vmm::Result<> changeHere(std::string const& machine, Surroundings& around,
     std::function<void(MachineRunner&, MachineRunner::Completion)> const& change);
 
+/// Refuses what would build a machine otherwise that comes back as it was, and says `why`. Not --cpu: that it keeps
+/// nothing holds then too.
+vmm::Result<> refuseHardware(HardwareOptions const& options, std::string_view why);
 /// Changes `config` as the options say, where each file must be there.
 vmm::Result<> applyHardware(vmm::VmConfig& config, HardwareOptions const& options);
 /// "tablet,on=usb-hub-0"; of a stick "PATH,readonly". The device has no id yet.

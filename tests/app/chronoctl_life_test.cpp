@@ -90,6 +90,52 @@ private slots:
         QVERIFY(hosting.said.out.contains("[typed]"));
     }
 
+    /// Each option of `create` that says what a machine is built of; one that is new needs a line here.
+    void whatComesBackIsBuiltAsItWas()
+    {
+        Bench bench;
+        makeSuspended(bench, "web");
+        auto left = bench.options("create");
+        for (auto const* other : { "--help", "--from", "--new-disk", "--notes", "--cpu" })
+            left.removeAll(other);
+        auto const saved = tests::must(bench.store.find("web")).directory + "/state";
+        for (std::vector<std::string> const& option :
+            { std::vector<std::string> { "--kernel", "k" }, { "--initrd", "i" }, { "--append", "a" }, { "--disk", "d" },
+                { "--cd", "c" }, { "--net", "user" }, { "--usb", "mouse" }, { "--cpus", "2" }, { "--memory", "8192" },
+                { "--firmware", "ovmf" }, { "--console", "virtio" }, { "--displays", "2" }, { "--no-display" },
+                { "--random-generators", "2" }, { "--no-tablet" }, { "--debug-console" } }) {
+            left.removeAll(QString::fromStdString(option[0]));
+            for (std::vector<std::string> line : { std::vector<std::string> { "run", "web" },
+                     { "run", "--restore", saved }, { "run", "--state", saved } }) {
+                line.insert(line.end(), option.begin(), option.end());
+                auto const refused = bench.call(line);
+                QCOMPARE(refused.code, int(ctl::Failed));
+                QVERIFY2(refused.err.startsWith(QByteArray::fromStdString("chronoctl: " + option[0] + " cannot")),
+                    refused.err);
+            }
+        }
+        QVERIFY2(left.isEmpty(), qPrintable(left.join(", ") + " is not tried here"));
+        QVERIFY(!bench.script->has("restore"));
+        QVERIFY(bench.call({ "run", "web", "--memory", "64" }).err.contains("web is suspended"));
+        {
+            QFile::remove(QString::fromStdString(bench.store.placesOf(bench.store.find("web")->id).cpuFile));
+            Hosting hosting(bench, { "web", "--cpu", "baseline" });
+            QVERIFY(hosting.isRunning("web"));
+            QVERIFY(bench.script->has("restore"));
+            QCOMPARE(bench.call({ "stop", "web" }).code, 0);
+        }
+        QVERIFY(!QFile::exists(QString::fromStdString(bench.store.placesOf(bench.store.find("web")->id).cpuFile)));
+    }
+
+    /// The moment's hardware, where the machine is off.
+    void whatGoesToAMomentIsBuiltAsItWas()
+    {
+        Bench bench;
+        QCOMPARE(bench.call({ "create", "web" }).code, 0);
+        auto const refused = bench.call({ "run", "web", "--moment", "one", "--memory", "8192" });
+        QCOMPARE(refused.err, "chronoctl: --memory cannot be used here: a moment has its hardware in it\n");
+    }
+
     void aMachineGetsAnotherName()
     {
         Bench bench;

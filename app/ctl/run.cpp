@@ -152,7 +152,7 @@ public:
             m_server = std::move(*server);
             m_server->setRunners({ m_runner });
         } else {
-            m_output.note(fmt::format("chronoctl: no control socket: {}", server.error().message()));
+            m_unreachable = server.error();
         }
         m_loop.run();
         for (auto& pump : m_pumps)
@@ -161,11 +161,13 @@ public:
         if (m_failure)
             return m_output.failed(*m_failure);
         if (m_code == GuestCrashed && m_reason)
-            m_output.note(fmt::format("chronoctl: the guest has crashed: {}", m_reason->message()));
+            complain("the guest has crashed", *m_reason);
         return m_code;
     }
 
 private:
+    void complain(std::string_view what, vmm::Error why) const { m_output.failed(std::move(why).within(what)); }
+
     vmm::Result<> connectSerials()
     {
         auto wanted = m_options.hardware.serials;
@@ -214,6 +216,8 @@ private:
             m_failure = outcome.error();
             return m_loop.stop();
         }
+        if (m_unreachable)
+            complain("no control socket", *m_unreachable);
         if (m_options.readyFd >= 0) {
             writeAll(m_options.readyFd, "ready\n");
             ::close(m_options.readyFd);
@@ -228,10 +232,9 @@ private:
         if (auto const kept
             = m_subject.isInLibrary ? keepChange(m_around.store, m_runner->id(), notice) : vmm::Result<>();
             !kept)
-            m_output.note(
-                fmt::format("chronoctl: the next start goes without this change: {}", kept.error().message()));
+            complain("the next start goes without this change", kept.error());
         if (auto const* missed = std::get_if<notice::ForwardsMissed>(&notice))
-            m_output.note(fmt::format("chronoctl: {}: {}", missed->network, missed->why.message()));
+            complain(missed->network, missed->why);
         auto const* change = std::get_if<notice::StateChanged>(&notice);
         if (change == nullptr)
             return;
@@ -244,7 +247,7 @@ private:
             m_wasInMemory |= change->state != SessionState::Starting && change->state != SessionState::Restoring;
             m_isSuspending = change->state == SessionState::Suspending;
             if (change->state == SessionState::Paused && change->reason)
-                m_output.note(fmt::format("chronoctl: paused: {}", change->reason->message()));
+                complain("paused", *change->reason);
         } else if (m_wasInMemory) {
             // Nobody asked for what has a reason: the guest has done it.
             m_code = m_isSuspending ? MachineSuspended : m_reason ? Done : MachineStopped;
@@ -284,7 +287,7 @@ private:
         m_runner->suspend([this](vmm::Result<> const& outcome) {
             m_loop.post([this, outcome] {
                 if (!outcome)
-                    m_output.note(fmt::format("chronoctl: cannot suspend: {}", outcome.error().message()));
+                    complain("cannot suspend", outcome.error());
             });
         });
     }
@@ -327,6 +330,7 @@ private:
     std::unique_ptr<control::ControlServer> m_server;
     std::vector<std::unique_ptr<SerialPump>> m_pumps;
     std::optional<vmm::Error> m_failure, m_reason;
+    std::optional<vmm::Error> m_unreachable; // why there is no control socket
     int m_code = Done;
     int m_asked = 0;
     bool m_wasInMemory = false, m_isSuspending = false;
@@ -392,8 +396,10 @@ int runDetached(std::vector<std::string> arguments, Surroundings& around, Output
         if (got <= 0)
             break;
         said.append(buffer, static_cast<std::size_t>(got));
-        if (said.ends_with("ready\n"))
+        if (constexpr std::string_view ready = "ready\n"; said.ends_with(ready)) {
+            writeAll(output.err, std::string_view(said).substr(0, said.size() - ready.size()));
             return output.answer({});
+        }
     }
     int status = 0;
     ::waitpid(child, &status, 0);

@@ -3,6 +3,7 @@
 #include "tests/support/stopped_host.h"
 
 #include <QJsonArray>
+#include <csignal>
 
 using namespace app;
 using tests::FakeMachine;
@@ -22,7 +23,7 @@ void makeSuspended(Bench& bench, std::string const& machine)
 
 }
 
-/// What becomes of a whole machine: its saved state, its name, its end.
+/// A machine as a whole: its saved state, its name, its end, and what `run` tells of that.
 class ChronoctlLifeTest : public QObject {
     Q_OBJECT
 private slots:
@@ -178,6 +179,60 @@ private slots:
         REQUIRE_OK(writeWholeFile(stored.directory + "/machine.json", vmm::bytesOf("{}")));
         QCOMPARE(bench.call({ "remove", stored.id }).code, 0);
         QVERIFY(bench.store.list().empty());
+    }
+
+    void whatRunTellsIsJsonToo()
+    {
+        Bench bench;
+        QCOMPARE(bench.call({ "create", "web" }).code, 0);
+        auto const message = [](Hosting& hosting) {
+            return QJsonDocument::fromJson(hosting.end().err)["error"]["message"].toString();
+        };
+        {
+            Hosting hosting(bench, { "--json", "web" });
+            QVERIFY(hosting.isRunning("web"));
+            bench.script->last->guestCrashes();
+            QCOMPARE(message(hosting), QString("the guest has crashed: triple fault at 0x1000"));
+            QCOMPARE(hosting.said.code, int(ctl::GuestCrashed));
+        }
+        {
+            Hosting hosting(bench, { "--json", "web" });
+            QVERIFY(hosting.isRunning("web"));
+            bench.script->last->hostPauses({ vmm::ErrorCode::NoSpace, "disk0 is full", 0 });
+            QTRY_COMPARE(bench.stateOf("web"), QString("paused"));
+            QCOMPARE(bench.call({ "stop", "web" }).code, 0);
+            QCOMPARE(message(hosting), QString("paused: disk0 is full"));
+        }
+        Hosting hosting(bench, { "--json", "web" });
+        QVERIFY(hosting.isRunning("web"));
+        bench.script->failSuspend = vmm::Error { vmm::ErrorCode::NoSpace, "no room", 0 };
+        ::pthread_kill(hosting.thread.native_handle(), SIGTERM);
+        QTRY_VERIFY(bench.script->has("suspend"));
+        QTRY_COMPARE(bench.call({ "stop", "web" }).code, 0);
+        QCOMPARE(message(hosting), QString("cannot suspend: no room"));
+    }
+
+    /// That nobody can reach a machine is told of one that there is.
+    void aMachineWithoutASocketSaysSoWhenItRuns()
+    {
+        Bench bench;
+        QCOMPARE(bench.call({ "create", "web" }).code, 0);
+        QVERIFY(QDir().rmdir(bench.directory.filePath("run")));
+        REQUIRE_OK(writeWholeFile(bench.path("run"), vmm::bytesOf("no directory")));
+        bench.script->failCreate = vmm::Error { vmm::ErrorCode::NoKvm, "there is no /dev/kvm", 0 };
+        auto const failed = QJsonDocument::fromJson(bench.call({ "--json", "run", "web" }).err);
+        QCOMPARE(failed["error"]["message"].toString(), QString("there is no /dev/kvm"));
+        bench.script->failCreate.reset();
+        auto const isTold = [&] {
+            auto const names = QDir(bench.directory.path()).entryList({ "*.err" });
+            return std::any_of(names.begin(), names.end(), [&](QString const& name) {
+                return bench.contents(bench.path(qPrintable(name))).startsWith("chronoctl: no control socket: ");
+            });
+        };
+        Hosting hosting(bench, { "web" });
+        QTRY_VERIFY(isTold());
+        bench.script->last->guestPowersOff();
+        QCOMPARE(hosting.end().code, int(ctl::Done));
     }
 
     /// Or a process that is stopped would be waited for once for each machine.

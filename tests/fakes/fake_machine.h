@@ -200,6 +200,11 @@ public:
             become(vmm::RunState::Crashed, vmm::Error { vmm::ErrorCode::GuestFault, "triple fault at 0x1000", 0 });
         });
     }
+    /// As where a disk's file has no room.
+    void hostPauses(vmm::Error const& why)
+    {
+        m_thread->loop().post([this, why] { become(vmm::RunState::Paused, why); });
+    }
     void keepWhatIsHeld()
     {
         m_thread->loop().post([this] {

@@ -90,9 +90,23 @@ constexpr KeyName keyNames[] {
     { "f12", KEY_F12 },
     { "numlock", KEY_NUMLOCK },
     { "scrolllock", KEY_SCROLLLOCK },
+    { "kp7", KEY_KP7 },
+    { "kp8", KEY_KP8 },
+    { "kp9", KEY_KP9 },
+    { "kpminus", KEY_KPMINUS },
+    { "kp4", KEY_KP4 },
+    { "kp5", KEY_KP5 },
+    { "kp6", KEY_KP6 },
+    { "kpplus", KEY_KPPLUS },
+    { "kp1", KEY_KP1 },
+    { "kp2", KEY_KP2 },
+    { "kp3", KEY_KP3 },
+    { "kp0", KEY_KP0 },
+    { "kpdot", KEY_KPDOT },
     { "102nd", KEY_102ND },
     { "kpenter", KEY_KPENTER },
     { "rightctrl", KEY_RIGHTCTRL },
+    { "kpslash", KEY_KPSLASH },
     { "sysrq", KEY_SYSRQ },
     { "print", KEY_SYSRQ },
     { "rightalt", KEY_RIGHTALT },
@@ -116,6 +130,17 @@ constexpr KeyName keyNames[] {
     { "menu", KEY_COMPOSE },
 };
 
+/// Of ASCII, whatever the person's locale makes of an I.
+std::string lowerCase(std::string_view text)
+{
+    std::string lower(text);
+    for (char& c : lower) {
+        if (c >= 'A' && c <= 'Z')
+            c = static_cast<char>(c - 'A' + 'a');
+    }
+    return lower;
+}
+
 }
 
 vmm::Result<std::vector<std::uint16_t>> parseChord(std::string_view text)
@@ -123,15 +148,24 @@ vmm::Result<std::vector<std::uint16_t>> parseChord(std::string_view text)
     std::vector<std::uint16_t> codes;
     for (std::size_t at = 0; at <= text.size();) {
         auto const end = std::min(text.find_first_of("-+", at), text.size());
-        auto const name = text.substr(at, end - at);
+        auto const name = lowerCase(text.substr(at, end - at));
         auto const* found = std::find_if(
             std::begin(keyNames), std::end(keyNames), [&](KeyName const& key) { return key.name == name; });
         if (found == std::end(keyNames))
-            return vmm::fail(vmm::ErrorCode::InvalidArgument, fmt::format("no key is called \"{}\"", name));
+            return vmm::fail(vmm::ErrorCode::InvalidArgument,
+                fmt::format("no key is called \"{}\"; chronoctl send-keys --help lists them", name));
         codes.push_back(found->code);
         at = end + 1;
     }
     return codes;
+}
+
+std::string allKeyNames()
+{
+    std::string names;
+    for (auto const& key : keyNames)
+        names += fmt::format("{}{}", names.empty() ? "" : " ", key.name);
+    return names;
 }
 
 }

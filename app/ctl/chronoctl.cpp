@@ -1,6 +1,7 @@
 #include "app/ctl/chronoctl.h"
 
 #include "app/control/gamepad_json.h"
+#include "app/control/key_names.h"
 #include "app/ctl/description.h"
 #include "app/ctl/paths.h"
 #include "app/ctl/verbs.h"
@@ -222,7 +223,10 @@ struct CommandLine {
         auto* typing = onMachine("send-keys", "Press keys", [this](Surroundings& around, Output const& output) {
             return control(machine, "machine.sendKeys", { { "keys", keys } }, around, output);
         });
-        typing->add_option("keys", keys, "Key names, those of a chord with - between: ctrl-alt-del")->required();
+        typing
+            ->add_option("keys", keys,
+                "Key names, those of a chord with - between: ctrl-alt-del. They are " + control::allKeyNames())
+            ->required();
         auto* pointing = onMachine(
             "send-pointer", "Move the pointer, and click", [this](Surroundings& around, Output const& output) {
                 return control(

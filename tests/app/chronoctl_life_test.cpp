@@ -1,8 +1,10 @@
 #include "app/control/control_server.h"
+#include "app/control/key_names.h"
 #include "tests/support/chronoctl_bench.h"
 #include "tests/support/stopped_host.h"
 
 #include <QJsonArray>
+#include <algorithm>
 #include <csignal>
 
 using namespace app;
@@ -233,6 +235,15 @@ private slots:
         QTRY_VERIFY(isTold());
         bench.script->last->guestPowersOff();
         QCOMPARE(hosting.end().code, int(ctl::Done));
+    }
+
+    void keysAreListedByTheirNames()
+    {
+        Bench bench;
+        auto const names = QByteArray::fromStdString(control::allKeyNames());
+        QVERIFY(names.split(' ').contains("kp7"));
+        QVERIFY(bench.call({ "send-keys", "--help" }).out.contains(names));
+        QVERIFY(bench.call({ "manual" }).out.contains(names));
     }
 
     /// Or a process that is stopped would be waited for once for each machine.

@@ -355,6 +355,13 @@ private slots:
         QCOMPARE(*parseChord("shift-f5"), (std::vector<std::uint16_t> { KEY_LEFTSHIFT, KEY_F5 }));
         QVERIFY(!parseChord(""));
         QVERIFY(!parseChord("a-"));
+        QCOMPARE(*parseChord("Ctrl-Alt-DEL"), *parseChord("ctrl-alt-del"));
+        QCOMPARE(*parseChord("kp0-kp1-kp2-kp3-kp4-kp5-kp6-kp7-kp8-kp9"),
+            (std::vector<std::uint16_t> {
+                KEY_KP0, KEY_KP1, KEY_KP2, KEY_KP3, KEY_KP4, KEY_KP5, KEY_KP6, KEY_KP7, KEY_KP8, KEY_KP9 }));
+        QCOMPARE(*parseChord("kpplus-kpminus-kpasterisk-kpslash-kpdot-kpenter"),
+            (std::vector<std::uint16_t> {
+                KEY_KPPLUS, KEY_KPMINUS, KEY_KPASTERISK, KEY_KPSLASH, KEY_KPDOT, KEY_KPENTER }));
     }
 
     void aScreenshotIsAPng()

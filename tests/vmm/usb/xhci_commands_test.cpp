@@ -1,0 +1,104 @@
+#include "tests/support/suite.h"
+#include "tests/vmm/usb/xhci_driver.h"
+
+using namespace vmm;
+using namespace tests::usb;
+using tests::FakeUsbDevice;
+using tests::XhciDriver;
+using D = XhciDriver;
+
+class XhciCommandsTest : public QObject {
+    Q_OBJECT
+private slots:
+    void commandsNeedTheirObjects()
+    {
+        XhciDriver d;
+        d.start();
+        QCOMPARE(d.command(D::NoOpCommand).code(), unsigned(Success));
+        QCOMPARE(d.command(D::DisableSlot, 0, D::slotBits(5)).code(), unsigned(SlotNotEnabled));
+        QCOMPARE(d.command(D::DisableSlot, 0, D::slotBits(200)).code(), unsigned(SlotNotEnabled));
+        QCOMPARE(d.command(63).code(), unsigned(TrbError));
+        auto const slot = d.command(D::EnableSlot).slot();
+        QCOMPARE(slot, 1u);
+        QCOMPARE(d.command(D::StopEndpoint, 0, D::slotBits(slot, 1)).code(), unsigned(EndpointNotEnabled));
+        QCOMPARE(d.command(D::ConfigureEndpoint, D::inputContext, D::slotBits(slot)).code(), unsigned(ContextState));
+        QCOMPARE(d.command(D::ResetDevice, 0, D::slotBits(slot)).code(), unsigned(ContextState));
+        QCOMPARE(d.command(D::AddressDevice, D::inputContext, D::slotBits(slot)).code(), unsigned(Parameter));
+        QCOMPARE(d.command(D::DisableSlot, 0, D::slotBits(slot)).code(), unsigned(Success));
+    }
+
+    void slotsRunOut()
+    {
+        XhciDriver d;
+        d.start();
+        d.write(D::Config, 2);
+        QCOMPARE(d.command(D::EnableSlot).slot(), 1u);
+        QCOMPARE(d.command(D::EnableSlot).slot(), 2u);
+        QCOMPARE(d.command(D::EnableSlot).code(), unsigned(NoSlots));
+        d.command(D::DisableSlot, 0, D::slotBits(1));
+        QCOMPARE(d.command(D::EnableSlot).slot(), 1u);
+    }
+
+    void commandRingWrapsAndStops()
+    {
+        XhciDriver d;
+        d.start();
+        for (int i = 0; i < 40; ++i)
+            QCOMPARE(d.command(D::NoOpCommand).code(), unsigned(Success));
+        QCOMPARE(d.read(D::Crcr), 8u);
+        d.write(D::Crcr, 2);
+        QCOMPARE(d.event().code(), unsigned(CommandStopped));
+        QCOMPARE(d.read(D::Crcr), 0u);
+        QCOMPARE(d.command(D::NoOpCommand).code(), unsigned(Success));
+    }
+
+    void resetDeviceDropsEndpoints()
+    {
+        XhciDriver d;
+        REQUIRE_OK(d.controller.plug(0, d.device));
+        d.start();
+        d.address(1);
+        auto in = d.addEndpoint(1, 3, BulkIn);
+        d.put(in, D::Normal, 0xf000, 8, D::Ioc);
+        d.kick(in);
+        QCOMPARE(d.command(D::ResetDevice, 0, D::slotBits(1)).code(), unsigned(Success));
+        QVERIFY(d.device.waiting.empty());
+        QCOMPARE(d.endpointState(in), unsigned(Disabled)); // Linux looks, and would drop it again
+        QCOMPARE(d.command(D::StopEndpoint, 0, D::slotBits(1, 3)).code(), unsigned(EndpointNotEnabled));
+        QCOMPARE(d.command(D::DisableSlot, 0, D::slotBits(1)).code(), unsigned(Success));
+        QCOMPARE(d.command(D::ResetDevice, 0, D::slotBits(1)).code(), unsigned(SlotNotEnabled));
+    }
+
+    void droppedEndpointsAreDisabled()
+    {
+        constexpr std::uint32_t deconfigure = 1 << 9;
+        XhciDriver d;
+        REQUIRE_OK(d.controller.plug(0, d.device));
+        d.start();
+        d.address(1);
+        auto const in = d.addEndpoint(1, 3, BulkIn), out = d.addEndpoint(1, 4, BulkOut);
+        QCOMPARE(d.endpointState(in), unsigned(Running));
+        std::fill_n(d.ram(D::inputContext), 0x420, 0);
+        d.store<std::uint32_t>(D::inputContext, 1 << 3);
+        d.store<std::uint32_t>(D::inputContext + 4, 1);
+        QCOMPARE(d.command(D::ConfigureEndpoint, D::inputContext, D::slotBits(1)).code(), unsigned(Success));
+        QCOMPARE(d.endpointState(in), unsigned(Disabled));
+        QCOMPARE(d.endpointState(out), unsigned(Running));
+        QCOMPARE(d.command(D::ConfigureEndpoint, 0, D::slotBits(1) | deconfigure).code(), unsigned(Success));
+        QCOMPARE(d.endpointState(out), unsigned(Disabled));
+    }
+
+    void bandwidthIsToldForAllPorts()
+    {
+        XhciDriver d;
+        d.start();
+        QCOMPARE(d.command(D::GetBandwidth, 0xf000).code(), unsigned(Success));
+        QCOMPARE(*d.ram(0xf001), 80);
+        QCOMPARE(*d.ram(0xf010), 80);
+        QCOMPARE(d.command(D::GetBandwidth, 0xffff'0000).code(), unsigned(Parameter));
+    }
+};
+
+REGISTER_SUITE(XhciCommandsTest);
+
+#include "xhci_commands_test.moc"

@@ -156,7 +156,7 @@ Code XhciController::execute(Trb const& command, unsigned& slot)
         return Code::Trb;
     auto& of = *m_slots[slot - 1];
     switch (command.type()) {
-    case DisableSlot: disableSlot(of); return Code::Success;
+    case DisableSlot: return disableSlot(of);
     case AddressDevice: return addressDevice(of, command);
     case ConfigureEndpoint: return configureEndpoints(of, command);
     case EvaluateContext: return evaluateContext(of, command);
@@ -283,14 +283,11 @@ void XhciController::disableEndpoint(Slot& slot, unsigned id)
     dropEndpoint(slot, id);
 }
 
-void XhciController::disableSlot(Slot& slot)
+/// Nothing of it is left. Its context in memory stays as it is: the memory may be another's by now.
+void XhciController::forgetSlot(Slot& slot)
 {
     for (unsigned id = controlEndpoint; id <= lastEndpoint; ++id)
         dropEndpoint(slot, id);
-    if (slot.enabled) {
-        slot.context.setState(SlotEnabled);
-        writeSlotContext(slot);
-    }
     slot.enabled = slot.lost = false;
     slot.contextAddress = 0;
     slot.context = {};
@@ -311,6 +308,15 @@ Code XhciController::enableSlot(unsigned& number)
     }
     number = 0;
     return Code::NoSlots;
+}
+
+/// 4.6.4 "Disable Slot".
+Code XhciController::disableSlot(Slot& slot)
+{
+    slot.context.setState(SlotEnabled);
+    writeSlotContext(slot);
+    forgetSlot(slot);
+    return Code::Success;
 }
 
 /// 4.6.5 "Address Device".
@@ -530,7 +536,7 @@ bool XhciController::restoreSlot(Slot& slot, std::uint64_t address)
     if (slot.isFlying() || !services().ram.read(address, bytes))
         return false;
     bool const lost = slot.lost;
-    disableSlot(slot);
+    forgetSlot(slot);
     auto const at = [&](std::size_t n) { return ConstByteSpan(bytes).subspan(n * contextSize, contextSize); };
     auto const context = contextFrom<SlotContext>(at(0));
     if (context.state() == SlotEnabled)

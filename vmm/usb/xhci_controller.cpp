@@ -255,7 +255,7 @@ void XhciController::hostSystemError()
 void XhciController::resetChip()
 {
     for (auto& slot : m_slots)
-        disableSlot(*slot);
+        forgetSlot(*slot);
     auto const ports = std::move(m_state.ports);
     m_state = {};
     m_state.interrupters.resize(interrupterCount);
@@ -364,7 +364,7 @@ void XhciController::takeSlots(std::vector<XhciSlotState> const& saved)
 {
     for (unsigned i = 0; i < slotCount; ++i) {
         auto& slot = *m_slots[i];
-        disableSlot(slot);
+        forgetSlot(slot);
         slot.enabled = saved[i].enabled;
         slot.contextAddress = saved[i].contextAddress;
         slot.lost = saved[i].lost;

@@ -188,6 +188,7 @@ private:
     xhci::Code quiesceFor(xhci::Trb const& command);
     xhci::Code execute(xhci::Trb const& command, unsigned& slot);
     xhci::Code enableSlot(unsigned& slot);
+    xhci::Code disableSlot(Slot& slot);
     xhci::Code addressDevice(Slot& slot, xhci::Trb const& command);
     xhci::Code configureEndpoints(Slot& slot, xhci::Trb const& command);
     xhci::Code evaluateContext(Slot& slot, xhci::Trb const& command);
@@ -199,7 +200,7 @@ private:
     void saveContexts() const;
     bool restoreContexts();
     bool restoreSlot(Slot& slot, std::uint64_t address);
-    void disableSlot(Slot& slot);
+    void forgetSlot(Slot& slot);
     struct InputContext;
     bool readInput(std::uint64_t address, InputContext& input) const;
     xhci::Code checkEndpoint(unsigned id, xhci::EndpointContext const& context) const;

@@ -156,6 +156,7 @@ void XhciController::writeCommand(std::uint32_t value)
     if ((value & hostReset) != 0) {
         // What devices still have in flight is waited for, with HCRST and CNR set.
         m_resetting = true;
+        m_command.reset();
         cancelAll();
         return;
     }

@@ -125,16 +125,17 @@ void XhciController::completed(UsbTransfer& transfer)
     queue(*td.ring);
 }
 
-/// Takes what has landed, in the order of the ring.
+/// Takes what has landed, in the order of the ring. A controller that is being reset tells nobody of it.
 void XhciController::retire(Ring& ring)
 {
     while (!ring.flying.empty() && ring.flying.front()->landed) {
         auto td = std::move(ring.flying.front());
         ring.flying.pop_front();
         // Behind one that begins anew from the ring it does so too.
-        if (!ring.rewound && td->status == UsbStatus::Cancelled && td->broken == Code::Success)
+        bool const counts = !ring.rewound && !m_resetting;
+        if (counts && td->status == UsbStatus::Cancelled && td->broken == Code::Success)
             restart(ring, *td);
-        else if (!ring.rewound)
+        else if (counts)
             finish(ring, *td);
         giveBack(std::move(td));
     }

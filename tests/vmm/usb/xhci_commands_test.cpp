@@ -88,6 +88,18 @@ private slots:
         QCOMPARE(d.endpointState(out), unsigned(Disabled));
     }
 
+    void aDisabledSlotsContextSaysSo()
+    {
+        XhciDriver d;
+        REQUIRE_OK(d.controller.plug(0, d.device));
+        d.start();
+        d.address(1);
+        auto const state = d.load<std::uint64_t>(D::contexts + 8) + 0xc;
+        QCOMPARE(d.load<std::uint32_t>(state) >> 27, 2u);
+        QCOMPARE(d.command(D::DisableSlot, 0, D::slotBits(1)).code(), unsigned(Success));
+        QCOMPARE(d.load<std::uint32_t>(state) >> 27, 0u);
+    }
+
     void bandwidthIsToldForAllPorts()
     {
         XhciDriver d;

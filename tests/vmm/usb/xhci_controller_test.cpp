@@ -345,6 +345,49 @@ private slots:
         QCOMPARE(d.lastCode, unsigned(Success));
     }
 
+    void nothingThatForgetsSlotsWritesToMemory()
+    {
+        XhciDriver d;
+        REQUIRE_OK(d.controller.plug(0, d.device));
+        d.start();
+        d.address(1);
+        d.write(D::UsbCmd, 4);
+        auto const memory = d.bytes(0, 1 << 20);
+        d.controller.pause();
+        REQUIRE_OK(d.controller.load(d.controller.save()));
+        d.controller.resume();
+        QVERIFY(d.bytes(0, 1 << 20) == memory);
+        d.write(D::UsbCmd, 2);
+        QCOMPARE(d.read(D::UsbCmd), 0u);
+        QVERIFY(d.bytes(0, 1 << 20) == memory);
+        d.setUp();
+        d.address(1);
+        auto const again = d.bytes(0, 1 << 20);
+        d.controller.pause();
+        d.controller.reset();
+        QVERIFY(d.bytes(0, 1 << 20) == again);
+        d.controller.resume();
+    }
+
+    void whatAResetInterruptsIsNotTold()
+    {
+        XhciDriver d;
+        REQUIRE_OK(d.controller.plug(0, d.device));
+        d.start();
+        d.address(1);
+        auto in = d.addEndpoint(1, 3, BulkIn);
+        d.put(in, D::Normal, 0xf000, 16, D::Ioc);
+        d.kick(in);
+        d.device.cancelsLater = true;
+        d.postCommand(D::StopEndpoint, 0, D::slotBits(1, 3));
+        auto const memory = d.bytes(0, 1 << 20);
+        d.write(D::UsbCmd, 2);
+        d.device.end(UsbStatus::Stall);
+        QCOMPARE(d.read(D::UsbCmd), 0u);
+        QVERIFY(d.bytes(0, 1 << 20) == memory);
+        d.device.cancelsLater = false;
+    }
+
     void pausedControllerBeginsAnew()
     {
         XhciDriver d;

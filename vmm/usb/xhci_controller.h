@@ -228,6 +228,7 @@ private:
     void retire(Ring& ring);
     void finish(Ring& ring, Td const& td);
     void fail(Ring& ring, Td const& td, xhci::Code code, unsigned endpointState);
+    void haltEndpoint(Endpoint& endpoint, unsigned state);
     void restart(Ring& ring, Td const& td);
     void reportTd(Ring const& ring, Td const& td);
     void transferEvent(Ring const& ring, xhci::Trb const& trb, xhci::Code code, std::uint64_t length);

@@ -83,8 +83,7 @@ void XhciController::serve(Ring& ring)
             if (!ring.flying.empty())
                 return; // looked at again when those have landed
             ringEvent(ring, Code::Trb, ring.fetch.dequeue, 0);
-            ring.state.active = false;
-            return setEndpointState(endpoint, EndpointError);
+            return haltEndpoint(endpoint, EndpointError);
         }
         if (endpoint.isIsochronous() ? waitsForItsTime(ring, *td) : waitsInVain(endpoint))
             return giveBack(std::move(td));
@@ -152,7 +151,7 @@ void XhciController::restart(Ring& ring, Td const& td)
     ring.state.dequeue = td.start.dequeue;
     ring.state.cycle = td.start.cycle;
     ring.state.progress = endpoint.isControl() ? 0 : td.before + td.transferred;
-    ring.state.active = true;
+    ring.state.active = endpoint.state.context.state() == EndpointRunning;
     ring.fetch = ring.state;
     ring.rewound = true;
     if (endpoint.isIsochronous())
@@ -193,11 +192,18 @@ void XhciController::fail(Ring& ring, Td const& td, Code code, unsigned endpoint
     ring.state.dequeue = td.start.dequeue;
     ring.state.cycle = td.start.cycle;
     ring.state.progress = 0;
-    ring.state.active = false;
     ring.fetch = ring.state;
     ring.rewound = !ring.flying.empty();
-    setEndpointState(*ring.endpoint, endpointState);
-    cancelRing(ring);
+    haltEndpoint(*ring.endpoint, endpointState);
+}
+
+/// With all its streams: each stays where it is, and goes on when its doorbell is rung after the driver has seen to it.
+void XhciController::haltEndpoint(Endpoint& endpoint, unsigned state)
+{
+    for (auto& ring : endpoint.rings)
+        ring.state.active = false;
+    setEndpointState(endpoint, state);
+    cancelEndpoint(endpoint);
 }
 
 /// The events of a TD that has ended well, though maybe with less data than there was room for.

@@ -387,6 +387,71 @@ private slots:
         d.controller.unplug(0);
     }
 
+    void aStreamThatFailsHaltsTheOthers()
+    {
+        XhciDriver d;
+        FakeUsbDevice fast(UsbSpeed::Super);
+        REQUIRE_OK(d.controller.plug(0, fast));
+        d.start();
+        d.address(9, 4);
+        d.addEndpoint(1, 3, BulkIn, 0, 2);
+        auto first = d.makeRing(1, 3, 1), second = d.makeRing(1, 3, 2);
+        d.store<std::uint64_t>(d.streamArray + 16, first.base | 2 | 1);
+        d.store<std::uint64_t>(d.streamArray + 32, second.base | 2 | 1);
+        d.put(first, D::Normal, 0xf000, 8, D::Ioc);
+        auto const waits = d.put(second, D::Normal, 0xf100, 8, D::Ioc);
+        d.kick(first);
+        d.kick(second);
+        d.dropEvents();
+        fast.waiting.back()->copyIn(Bytes { 1, 2, 3 });
+        fast.cancelledAfter = 3;
+        fast.end(UsbStatus::Stall);
+        QCOMPARE(d.event().code(), unsigned(Stall));
+        QVERIFY(fast.waiting.empty());
+        QVERIFY(!d.hasEvent());
+        QCOMPARE(d.command(D::ResetEndpoint, 0, D::slotBits(1, 3)).code(), unsigned(Success));
+        auto const next = first.base + D::trbSize;
+        QCOMPARE(d.command(D::SetDequeue, next | 2 | 1, D::slotBits(1, 3), 1u << 16).code(), unsigned(Success));
+        d.put(first, D::Normal, 0xf000, 8, D::Ioc);
+        d.kick(first);
+        QCOMPARE(d.command(D::NoOpCommand).code(), unsigned(Success));
+        QCOMPARE(fast.waiting.size(), std::size_t(1));
+        QCOMPARE(fast.waiting.front()->stream, 1);
+        d.kick(second);
+        QCOMPARE(fast.waiting.size(), std::size_t(2));
+        fast.end(UsbStatus::Success, 8);
+        d.dropEvents();
+        fast.send({ 4, 5, 6, 7, 8 });
+        auto const event = d.event();
+        QCOMPARE(event.code(), unsigned(Success));
+        QCOMPARE(event.parameter, waits);
+        QCOMPARE(d.bytes(0xf100, 8), (Bytes { 1, 2, 3, 4, 5, 6, 7, 8 }));
+        d.controller.unplug(0);
+    }
+
+    void aStreamWithABrokenRingHaltsTheOthers()
+    {
+        XhciDriver d;
+        FakeUsbDevice fast(UsbSpeed::Super);
+        REQUIRE_OK(d.controller.plug(0, fast));
+        d.start();
+        d.address(9, 4);
+        d.addEndpoint(1, 3, BulkIn, 0, 2);
+        auto first = d.makeRing(1, 3, 1), second = d.makeRing(1, 3, 2);
+        d.store<std::uint64_t>(d.streamArray + 16, first.base | 2 | 1);
+        d.store<std::uint64_t>(d.streamArray + 32, second.base | 2 | 1);
+        d.put(first, D::Normal, 0xf000, 8, D::Ioc);
+        d.putTrb(second.base, { second.base, 0, D::Link << 10 | 1 });
+        d.kick(first);
+        d.kick(second);
+        QCOMPARE(d.event(D::TransferEvent).code(), unsigned(TrbError));
+        QVERIFY(fast.waiting.empty());
+        QCOMPARE(d.command(D::SetDequeue, second.base | 2 | 1, D::slotBits(1, 3), 2u << 16).code(), unsigned(Success));
+        d.kick(first);
+        QCOMPARE(fast.waiting.size(), std::size_t(1));
+        d.controller.unplug(0);
+    }
+
     void isochronousKeepsTheClock()
     {
         XhciDriver d;

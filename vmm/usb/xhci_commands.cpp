@@ -56,14 +56,6 @@ bool concernsSlot(unsigned type)
 void XhciController::serveCommands()
 {
     while (mayStart() && m_state.commandRing.active && !m_command && !eventsWait()) {
-        if (m_stopCommands) {
-            // 4.6.1.1 "Stopping the Command Ring".
-            m_stopCommands = m_abortCommand = false;
-            m_state.commandRing.active = false;
-            postEvent(
-                0, m_state.commandRing.dequeue, std::uint32_t(Code::CommandRingStopped) << 24, CommandCompletion << 10);
-            return;
-        }
         if (m_budget == 0) {
             m_commandsQueued = true;
             return;
@@ -73,6 +65,15 @@ void XhciController::serveCommands()
         if (m_command)
             finishCommand();
     }
+}
+
+/// 4.6.1.1 "Stopping the Command Ring".
+void XhciController::stopCommandRing()
+{
+    constexpr auto status = std::uint32_t(Code::CommandRingStopped) << 24;
+    m_stopCommands = m_abortCommand = false;
+    if (std::exchange(m_state.commandRing.active, false))
+        postEvent(0, m_state.commandRing.dequeue, status, CommandCompletion << 10);
 }
 
 /// Takes the next command, and stops what must not go on while it is executed.
@@ -90,18 +91,25 @@ bool XhciController::beginCommand()
     return true;
 }
 
-/// False while it has to wait, or there is none.
+/// Whether something that the command may not meet is in flight.
+bool XhciController::mustWait(Trb const& command) const
+{
+    if (stopsSlot(command.type()))
+        return m_slots[command.slot() - 1]->isFlying();
+    auto const* const endpoint = findEndpoint(command.slot(), command.endpoint());
+    return concernsEndpoint(command.type()) && endpoint && endpoint->isFlying();
+}
+
+/// False while it has to wait.
 bool XhciController::finishCommand()
 {
     auto const command = *m_command;
-    if (concernsEndpoint(command.type())) {
-        if (auto const* endpoint = findEndpoint(command.slot(), command.endpoint()); endpoint && endpoint->isFlying())
-            return false;
-    } else if (stopsSlot(command.type()) && m_slots[command.slot() - 1]->isFlying()) {
-        return false;
-    }
     auto slot = command.slot();
-    auto const code = execute(command, slot);
+    bool const waits = mustWait(command);
+    if (waits && !m_abortCommand)
+        return false;
+    // 4.6.1.2 "Aborting a Command".
+    auto const code = waits ? Code::CommandAborted : execute(command, slot);
     endCommand(code, slot);
     return true;
 }

@@ -106,7 +106,9 @@ void XhciController::finishWork()
     for (;;) {
         if (m_command && finishCommand())
             continue;
-        if (m_commandsQueued && m_budget != 0) {
+        if (m_stopCommands && !m_command) {
+            stopCommandRing();
+        } else if (m_commandsQueued && m_budget != 0) {
             m_commandsQueued = false;
             serveCommands();
         } else if (!m_queued.empty()) {

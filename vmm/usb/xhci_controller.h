@@ -183,7 +183,9 @@ private:
     // Commands (xhci_commands.cpp).
     void serveCommands();
     bool beginCommand();
+    bool mustWait(xhci::Trb const& command) const;
     bool finishCommand();
+    void stopCommandRing();
     void endCommand(xhci::Code code, unsigned slot = 0);
     xhci::Code quiesceFor(xhci::Trb const& command);
     xhci::Code execute(xhci::Trb const& command, unsigned& slot);

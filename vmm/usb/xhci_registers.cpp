@@ -156,6 +156,7 @@ void XhciController::writeCommand(std::uint32_t value)
     if ((value & hostReset) != 0) {
         // What devices still have in flight is waited for, with HCRST and CNR set.
         m_resetting = true;
+        m_state.commandRing.active = false;
         m_command.reset();
         cancelAll();
         return;
@@ -193,9 +194,9 @@ void XhciController::writeCommandRing(unsigned offset, std::uint32_t value)
         ring.cycle = (value & cycleBit) != 0;
         return;
     }
+    // At the end of the access, of which the pointer's other half is a part.
     m_stopCommands |= (value & (commandStop | commandAbort)) != 0;
     m_abortCommand |= (value & commandAbort) != 0;
-    m_commandsQueued = true;
 }
 
 void XhciController::writeRuntime(unsigned offset, std::uint32_t value)

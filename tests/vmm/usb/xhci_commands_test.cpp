@@ -52,6 +52,90 @@ private slots:
         QCOMPARE(d.command(D::NoOpCommand).code(), unsigned(Success));
     }
 
+    void aCommandThatWaitsIsAborted()
+    {
+        XhciDriver d;
+        REQUIRE_OK(d.controller.plug(0, d.device));
+        d.start();
+        d.address(1);
+        auto in = d.addEndpoint(1, 3, BulkIn);
+        auto const at = d.put(in, D::Normal, 0xf000, 8, D::Ioc);
+        d.kick(in);
+        d.dropEvents();
+        d.device.cancelsLater = true;
+        auto const stop = d.nextCommand();
+        d.postCommand(D::StopEndpoint, 0, D::slotBits(1, 3));
+        auto const next = d.nextCommand();
+        d.postCommand(D::NoOpCommand);
+        QVERIFY(!d.hasEvent());
+        d.write64(D::Crcr, 0x7'0000'0004); // the pointer is not taken while the ring runs
+        auto const aborted = d.event(), stopped = d.event();
+        QCOMPARE(aborted.code(), unsigned(CommandAborted));
+        QCOMPARE(aborted.parameter, stop);
+        QCOMPARE(stopped.code(), unsigned(CommandStopped));
+        QCOMPARE(stopped.parameter, next);
+        QCOMPARE(d.read(D::Crcr), 0u);
+        // What it waited for goes on, and ends no command.
+        d.device.end(UsbStatus::Cancelled);
+        QVERIFY(!d.hasEvent());
+        QCOMPARE(d.endpointState(in), unsigned(Running));
+        QCOMPARE(d.device.waiting.size(), std::size_t(1));
+        d.device.cancelsLater = false;
+        d.controller.pause();
+        REQUIRE_OK(d.controller.load(d.controller.save()));
+        d.controller.resume();
+        QVERIFY(!d.hasEvent());
+        d.device.send(Bytes(8));
+        QCOMPARE(d.event().parameter, at);
+        d.write(0x2000, 0);
+        auto const done = d.event();
+        QCOMPARE(done.code(), unsigned(Success));
+        QCOMPARE(done.parameter, next);
+        QVERIFY(!d.hasEvent());
+    }
+
+    void aRingThatIsToStopLetsTheCommandEnd()
+    {
+        XhciDriver d;
+        REQUIRE_OK(d.controller.plug(0, d.device));
+        d.start();
+        d.address(1);
+        auto in = d.addEndpoint(1, 3, BulkIn);
+        d.put(in, D::Normal, 0xf000, 8, D::Ioc);
+        d.kick(in);
+        d.device.cancelsLater = true;
+        d.postCommand(D::StopEndpoint, 0, D::slotBits(1, 3));
+        d.postCommand(D::NoOpCommand);
+        d.write(D::Crcr, 2);
+        QCOMPARE(d.read(D::Crcr), 8u);
+        d.device.end(UsbStatus::Cancelled);
+        QCOMPARE(d.event(D::CommandEvent).code(), unsigned(Success));
+        QCOMPARE(d.event().code(), unsigned(CommandStopped));
+        QCOMPARE(d.read(D::Crcr), 0u);
+        QVERIFY(!d.hasEvent());
+        d.device.cancelsLater = false;
+    }
+
+    void aFullEventRingDoesNotHoldAnAbort()
+    {
+        XhciDriver d;
+        d.start();
+        d.tellsDequeue = false;
+        for (unsigned i = 0; i < D::ringTrbs; ++i)
+            d.postCommand(D::NoOpCommand);
+        QCOMPARE(d.read(D::Crcr), 8u);
+        d.write(D::Crcr, 4);
+        QCOMPARE(d.read(D::Crcr), 0u);
+        d.controller.pause();
+        REQUIRE_OK(d.controller.load(d.controller.save()));
+        d.controller.resume();
+        d.tellsDequeue = true;
+        unsigned last = 0;
+        while (d.hasEvent())
+            last = d.event().code();
+        QCOMPARE(last, unsigned(CommandStopped));
+    }
+
     void resetDeviceDropsEndpoints()
     {
         XhciDriver d;

@@ -380,6 +380,7 @@ private slots:
         d.kick(in);
         d.device.cancelsLater = true;
         d.postCommand(D::StopEndpoint, 0, D::slotBits(1, 3));
+        d.write(D::Crcr, 2); // and then to stop
         auto const memory = d.bytes(0, 1 << 20);
         d.write(D::UsbCmd, 2);
         d.device.end(UsbStatus::Stall);

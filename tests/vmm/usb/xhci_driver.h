@@ -37,6 +37,7 @@ enum Code : unsigned {
     RingFull = 21,
     Missed = 23,
     CommandStopped = 24,
+    CommandAborted = 25,
     Stopped = 26,
     StoppedInvalid = 27
 };

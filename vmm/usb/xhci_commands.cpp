@@ -40,16 +40,13 @@ bool concernsEndpoint(unsigned type)
     return type == ResetEndpoint || type == StopEndpoint || type == SetTrDequeue;
 }
 
-/// Whether it changes what endpoints of the slot there are.
-bool stopsSlot(unsigned type)
-{
-    return type == DisableSlot || type == AddressDevice || type == ConfigureEndpoint || type == ResetDevice;
-}
-
 bool concernsSlot(unsigned type)
 {
-    return concernsEndpoint(type) || stopsSlot(type) || type == EvaluateContext;
+    return concernsEndpoint(type) || type == DisableSlot || type == AddressDevice || type == ConfigureEndpoint
+        || type == EvaluateContext || type == ResetDevice;
 }
+
+constexpr std::uint32_t allButControl = ~3u;
 
 }
 
@@ -91,21 +88,12 @@ bool XhciController::beginCommand()
     return true;
 }
 
-/// Whether something that the command may not meet is in flight.
-bool XhciController::mustWait(Trb const& command) const
-{
-    if (stopsSlot(command.type()))
-        return m_slots[command.slot() - 1]->isFlying();
-    auto const* const endpoint = findEndpoint(command.slot(), command.endpoint());
-    return concernsEndpoint(command.type()) && endpoint && endpoint->isFlying();
-}
-
 /// False while it has to wait.
 bool XhciController::finishCommand()
 {
     auto const command = *m_command;
     auto slot = command.slot();
-    bool const waits = mustWait(command);
+    bool const waits = m_standing != 0 && m_slots[slot - 1]->isFlying(m_standing);
     if (waits && !m_abortCommand)
         return false;
     // 4.6.1.2 "Aborting a Command".
@@ -128,24 +116,37 @@ void XhciController::endCommand(Code code, unsigned slot)
 Code XhciController::quiesceFor(Trb const& command)
 {
     auto const type = command.type();
+    m_standing = 0;
     if (!concernsSlot(type))
         return Code::Success;
     if (command.slot() == 0 || command.slot() > slotCount || !m_slots[command.slot() - 1]->enabled)
         return Code::SlotNotEnabled;
-    if (concernsEndpoint(type)) {
-        auto* const endpoint = findEndpoint(command.slot(), command.endpoint());
-        if (!endpoint)
-            return command.endpoint() == 0 ? Code::Trb : Code::EndpointNotEnabled;
-        // The others are for endpoints that stand; what is still in flight there was cancelled before.
-        if (type == StopEndpoint)
-            cancelEndpoint(*endpoint);
-        return Code::Success;
-    }
-    for (auto const& endpoint : m_slots[command.slot() - 1]->endpoints) {
-        if (endpoint && stopsSlot(type))
+    if (concernsEndpoint(type) && !findEndpoint(command.slot(), command.endpoint()))
+        return command.endpoint() == 0 ? Code::Trb : Code::EndpointNotEnabled;
+    m_standing = endpointsOf(command);
+    for (unsigned id = controlEndpoint; id <= lastEndpoint; ++id) {
+        if (auto* const endpoint = findEndpoint(command.slot(), id); endpoint && (m_standing >> id & 1) != 0)
             cancelEndpoint(*endpoint);
     }
     return Code::Success;
+}
+
+/// Which endpoints of its slot a command changes, a bit for each id.
+std::uint32_t XhciController::endpointsOf(Trb const& command) const
+{
+    switch (command.type()) {
+    case ResetEndpoint:
+    case StopEndpoint:
+    case SetTrDequeue: return 1u << command.endpoint();
+    case ConfigureEndpoint: {
+        InputContext input;
+        if (command.has(deconfigure))
+            return allButControl;
+        return readInput(command.parameter, input) ? (input.drop | input.add) & allButControl : 0;
+    }
+    case EvaluateContext: return 0;
+    default: return ~0u;
+    }
 }
 
 Code XhciController::execute(Trb const& command, unsigned& slot)
@@ -376,6 +377,8 @@ Code XhciController::configureEndpoints(Slot& slot, Trb const& command)
         return Code::Parameter;
     } else if ((input.add & 3) != 1 || (input.drop & 3) != 0) {
         return Code::Parameter;
+    } else if (((input.drop | input.add) & allButControl & ~m_standing) != 0) {
+        return Code::Parameter; // it was written to since the endpoints were stopped
     }
     auto const adds = [&](unsigned id) { return !command.has(deconfigure) && (input.add >> id & 1) != 0; };
     for (unsigned id = controlEndpoint + 1; id <= lastEndpoint; ++id) {

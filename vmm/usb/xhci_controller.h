@@ -183,11 +183,11 @@ private:
     // Commands (xhci_commands.cpp).
     void serveCommands();
     bool beginCommand();
-    bool mustWait(xhci::Trb const& command) const;
     bool finishCommand();
     void stopCommandRing();
     void endCommand(xhci::Code code, unsigned slot = 0);
     xhci::Code quiesceFor(xhci::Trb const& command);
+    std::uint32_t endpointsOf(xhci::Trb const& command) const;
     xhci::Code execute(xhci::Trb const& command, unsigned& slot);
     xhci::Code enableSlot(unsigned& slot);
     xhci::Code disableSlot(Slot& slot);
@@ -256,6 +256,7 @@ private:
     std::vector<Endpoint*> m_timed;       // isochronous ones, and those that nobody answers
     std::optional<Nanoseconds> m_armed;   // what m_timer waits for
     std::optional<xhci::Trb> m_command;   // begun, and not at its end
+    std::uint32_t m_standing = 0;         // the endpoints that it changes, a bit for each id
     bool m_abortCommand = false, m_stopCommands = false;
     unsigned m_inFlight = 0; // transfers that devices have
     unsigned m_depth = 0;    // of Work

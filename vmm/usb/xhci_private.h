@@ -94,9 +94,10 @@ struct XhciController::Slot {
     {
         return context.state() == xhci::SlotAddressed || context.state() == xhci::SlotConfigured;
     }
-    bool isFlying() const
+    bool isFlying(std::uint32_t ids = ~0u) const
     {
-        return std::any_of(endpoints.begin(), endpoints.end(), [](auto const& e) { return e && e->isFlying(); });
+        return std::any_of(endpoints.begin(), endpoints.end(),
+            [&](auto const& e) { return e && (ids >> e->state.id & 1) != 0 && e->isFlying(); });
     }
 };
 

@@ -52,8 +52,9 @@ void XhciController::queue(Ring& ring)
 bool XhciController::mayServe(Ring const& ring) const
 {
     auto const& endpoint = *ring.endpoint;
-    bool const stopping = m_command && m_command->slot() == endpoint.slot->number;
-    return mayStart() && !stopping && ring.state.active && ring.state.known && !ring.rewound
+    bool const standing
+        = m_command && m_command->slot() == endpoint.slot->number && (m_standing >> endpoint.state.id & 1) != 0;
+    return mayStart() && !standing && ring.state.active && ring.state.known && !ring.rewound
         && endpoint.state.context.state() == EndpointRunning && !eventsWait();
 }
 

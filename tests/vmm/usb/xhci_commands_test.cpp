@@ -172,6 +172,71 @@ private slots:
         QCOMPARE(d.endpointState(out), unsigned(Disabled));
     }
 
+    void configuringLeavesOtherEndpointsAlone()
+    {
+        XhciDriver d;
+        REQUIRE_OK(d.controller.plug(0, d.device));
+        d.start();
+        d.address(1);
+        auto in = d.addEndpoint(1, 3, BulkIn);
+        d.put(in, D::Normal, 0xf000, 8, D::Ioc);
+        d.kick(in);
+        d.device.cancelsLater = true;
+        auto out = d.addEndpoint(1, 4, BulkOut);
+        QCOMPARE(d.lastCode, unsigned(Success));
+        QCOMPARE(d.device.cancels, 0);
+        // One that is added anew has to stand, and the other is served meanwhile.
+        d.put(out, D::Normal, 0xf100, 8, D::Ioc);
+        d.kick(out);
+        d.addEndpoint(1, 4, BulkOut);
+        QCOMPARE(d.lastCode, 0u);
+        QCOMPARE(d.device.cancels, 1);
+        d.put(in, D::Normal, 0xf000, 8, D::Ioc);
+        d.kick(in);
+        QCOMPARE(d.device.waiting.size(), std::size_t(3));
+        d.device.send(Bytes(8));
+        QCOMPARE(d.event().code(), unsigned(Success));
+        d.device.end(UsbStatus::Cancelled);
+        QCOMPARE(d.event(D::CommandEvent).code(), unsigned(Success));
+        d.device.cancelsLater = false;
+    }
+
+    void anInputContextThatChangesWhileEndpointsStopIsRefused()
+    {
+        XhciDriver d;
+        REQUIRE_OK(d.controller.plug(0, d.device));
+        d.start();
+        d.address(1);
+        auto in = d.addEndpoint(1, 3, BulkIn), out = d.addEndpoint(1, 4, BulkOut);
+        for (auto* ring : { &in, &out }) {
+            d.put(*ring, D::Normal, 0xf000, 8, D::Ioc);
+            d.kick(*ring);
+        }
+        d.device.cancelsLater = true;
+        d.store<std::uint32_t>(D::inputContext, 1 << 3);
+        d.store<std::uint32_t>(D::inputContext + 4, 1);
+        d.postCommand(D::ConfigureEndpoint, D::inputContext, D::slotBits(1));
+        d.store<std::uint32_t>(D::inputContext, 1 << 3 | 1 << 4);
+        d.device.end(UsbStatus::Cancelled);
+        QCOMPARE(d.event(D::CommandEvent).code(), unsigned(Parameter));
+        QCOMPARE(d.device.waiting.size(), std::size_t(2));
+        d.device.cancelsLater = false;
+    }
+
+    void commandsForAnEndpointThatStandsDoNotWaitForOneThatRuns()
+    {
+        XhciDriver d;
+        REQUIRE_OK(d.controller.plug(0, d.device));
+        d.start();
+        d.address(1);
+        auto in = d.addEndpoint(1, 3, BulkIn);
+        d.put(in, D::Normal, 0xf000, 8, D::Ioc);
+        d.kick(in);
+        QCOMPARE(d.command(D::ResetEndpoint, 0, D::slotBits(1, 3)).code(), unsigned(ContextState));
+        QCOMPARE(d.command(D::SetDequeue, in.base | 1, D::slotBits(1, 3)).code(), unsigned(ContextState));
+        QCOMPARE(d.device.waiting.size(), std::size_t(1));
+    }
+
     void aDisabledSlotsContextSaysSo()
     {
         XhciDriver d;

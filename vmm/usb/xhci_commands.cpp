@@ -447,8 +447,11 @@ Code XhciController::resetEndpoint(Slot& slot, Trb const& command)
     auto& endpoint = *slot.endpoints[command.endpoint()];
     if (endpoint.state.context.state() != EndpointHalted)
         return Code::ContextState;
-    if (auto* const device = deviceOf(slot); device && !command.has(preserveTransferState))
-        device->resetEndpoint(endpoint.address());
+    if (!command.has(preserveTransferState)) {
+        if (auto* const device = deviceOf(slot))
+            device->resetEndpoint(endpoint.address());
+        endpoint.rings.front().state.progress = 0; // streams have theirs until Set TR Dequeue Pointer
+    }
     setEndpointState(endpoint, EndpointStopped);
     return Code::Success;
 }

@@ -192,7 +192,9 @@ void XhciController::fail(Ring& ring, Td const& td, Code code, unsigned endpoint
     transferEvent(ring, *at, code, missing);
     ring.state.dequeue = td.start.dequeue;
     ring.state.cycle = td.start.cycle;
-    ring.state.progress = 0;
+    // 4.6.8.1 "Soft Retry" goes on where the device did not answer.
+    bool const mayGoOn = code == Code::Transaction && !ring.endpoint->isControl();
+    ring.state.progress = mayGoOn ? td.before + td.transferred : 0;
     ring.fetch = ring.state;
     ring.rewound = !ring.flying.empty();
     haltEndpoint(*ring.endpoint, endpointState);

@@ -224,6 +224,45 @@ private slots:
         QCOMPARE(event.length(), 8u);
     }
 
+    void softRetryGoesOnWhereItFailed()
+    {
+        constexpr std::uint32_t preserve = 1 << 9;
+        XhciDriver d;
+        REQUIRE_OK(d.controller.plug(0, d.device));
+        d.start();
+        d.address(1);
+        auto out = d.addEndpoint(1, 4, BulkOut);
+        for (unsigned i = 0; i < 8; ++i)
+            *d.ram(0xf000 + i) = static_cast<std::uint8_t>(i);
+        d.put(out, D::Normal, 0xf000, 8, D::Ioc);
+        d.kick(out);
+        d.device.end(UsbStatus::TransactionError, 3);
+        auto const failed = d.event();
+        QCOMPARE(failed.code(), unsigned(Transaction));
+        QCOMPARE(failed.length(), 5u);
+        d.controller.pause();
+        REQUIRE_OK(d.controller.load(d.controller.save()));
+        d.controller.resume();
+        QCOMPARE(d.command(D::ResetEndpoint, 0, D::slotBits(1, 4) | preserve).code(), unsigned(Success));
+        QCOMPARE(d.device.endpointResets.size(), std::size_t(1)); // as it was configured
+        d.kick(out);
+        Bytes rest(5);
+        QCOMPARE(d.device.waiting.front()->length, 5u);
+        d.device.waiting.front()->copyOut(rest);
+        QCOMPARE(rest, (Bytes { 3, 4, 5, 6, 7 }));
+        d.device.end(UsbStatus::TransactionError, 2);
+        QCOMPARE(d.event().length(), 3u);
+        // Without the flag the TD begins anew.
+        QCOMPARE(d.command(D::ResetEndpoint, 0, D::slotBits(1, 4)).code(), unsigned(Success));
+        d.kick(out);
+        QCOMPARE(d.device.waiting.front()->length, 8u);
+        d.device.end(UsbStatus::Stall, 3);
+        d.dropEvents();
+        QCOMPARE(d.command(D::ResetEndpoint, 0, D::slotBits(1, 4) | preserve).code(), unsigned(Success));
+        d.kick(out);
+        QCOMPARE(d.device.waiting.front()->length, 8u);
+    }
+
     void stopTellsWhatWasBeingDone()
     {
         XhciDriver d;

@@ -426,16 +426,19 @@ Code XhciController::evaluateContext(Slot& slot, Trb const& command)
     InputContext input;
     if (!readInput(command.parameter, input))
         return Code::Parameter;
+    auto* const control = (input.add & 2) != 0 ? slot.endpoints[controlEndpoint].get() : nullptr;
+    auto context = control ? control->state.context : EndpointContext {};
+    context.word[1] = (context.word[1] & 0xffff) | (input.endpoints[controlEndpoint].word[1] & 0xffff0000);
+    if (((input.add & 1) != 0 && input.slot.interrupter() >= interrupterCount)
+        || (control && checkEndpoint(controlEndpoint, context) != Code::Success))
+        return Code::Parameter;
     if ((input.add & 1) != 0) {
-        if (input.slot.interrupter() >= interrupterCount)
-            return Code::Parameter;
         slot.context.word[1] = (slot.context.word[1] & ~0xffffu) | (input.slot.word[1] & 0xffff);
         slot.context.word[2] = (slot.context.word[2] & 0x3fffff) | (input.slot.word[2] & ~0x3fffffu);
         writeSlotContext(slot);
     }
-    if (auto* const control = slot.endpoints[controlEndpoint].get(); control && (input.add & 2) != 0) {
-        auto& word = control->state.context.word[1];
-        word = (word & 0xffff) | (input.endpoints[controlEndpoint].word[1] & 0xffff0000);
+    if (control) {
+        control->state.context = context;
         writeEndpointContext(*control);
     }
     return Code::Success;

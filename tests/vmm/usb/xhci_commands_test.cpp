@@ -237,6 +237,26 @@ private slots:
         QCOMPARE(d.device.waiting.size(), std::size_t(1));
     }
 
+    void evaluateContextTakesWhatCanBe()
+    {
+        XhciDriver d;
+        REQUIRE_OK(d.controller.plug(0, d.device));
+        d.start();
+        d.address(1);
+        auto const context = d.load<std::uint64_t>(D::contexts + 8);
+        d.store<std::uint32_t>(D::inputContext + 0x44, 8u << 16);
+        QCOMPARE(d.command(D::EvaluateContext, D::inputContext, D::slotBits(1)).code(), unsigned(Success));
+        QCOMPARE(d.load<std::uint32_t>(context + 0x24) >> 16, 8u);
+        d.store<std::uint32_t>(D::inputContext + 0x28, 3u << 22); // of the slot another interrupter
+        d.store<std::uint32_t>(D::inputContext + 0x44, 0);
+        QCOMPARE(d.command(D::EvaluateContext, D::inputContext, D::slotBits(1)).code(), unsigned(Parameter));
+        QCOMPARE(d.load<std::uint32_t>(context + 0x08) >> 22, 0u);
+        QCOMPARE(d.load<std::uint32_t>(context + 0x24) >> 16, 8u);
+        d.controller.pause();
+        REQUIRE_OK(d.controller.load(d.controller.save()));
+        d.controller.resume();
+    }
+
     void aDisabledSlotsContextSaysSo()
     {
         XhciDriver d;

@@ -270,6 +270,13 @@ XhciController::Endpoint& XhciController::addEndpoint(Slot& slot, unsigned id, E
     return endpoint;
 }
 
+/// False where the device has not so many.
+bool XhciController::allocateStreams(Endpoint const& endpoint) const
+{
+    auto* const device = endpoint.hasStreams() ? deviceOf(*endpoint.slot) : nullptr;
+    return !device || device->setStreams(endpoint.address(), static_cast<unsigned>(endpoint.rings.size()) - 1);
+}
+
 /// With nothing of it in flight.
 void XhciController::dropEndpoint(Slot& slot, unsigned id)
 {
@@ -393,8 +400,7 @@ Code XhciController::configureEndpoints(Slot& slot, Trb const& command)
         if (adds(id)) {
             input.endpoints[id].setState(EndpointRunning);
             auto& endpoint = addEndpoint(slot, id, input.endpoints[id]);
-            if (device && endpoint.hasStreams()
-                && !device->setStreams(endpoint.address(), static_cast<unsigned>(endpoint.rings.size()) - 1)) {
+            if (!allocateStreams(endpoint)) {
                 dropEndpoint(slot, id);
                 return Code::Resource;
             }
@@ -566,9 +572,8 @@ bool XhciController::restoreSlot(Slot& slot, std::uint64_t address)
         auto const endpoint = contextFrom<EndpointContext>(at(id));
         if (endpoint.state() == EndpointDisabled)
             continue;
-        if (checkEndpoint(id, endpoint) != Code::Success)
+        if (checkEndpoint(id, endpoint) != Code::Success || !allocateStreams(addEndpoint(slot, id, endpoint)))
             return false;
-        addEndpoint(slot, id, endpoint);
     }
     writeSlotContext(slot);
     return true;

@@ -720,21 +720,24 @@ private slots:
         d.start();
         d.address(9, 4);
         auto in = d.addEndpoint(1, 3, BulkIn);
+        d.addEndpoint(1, 5, BulkIn, 0, 2);
         d.put(in, D::Normal, 0xf000, 8, D::Ioc);
         d.kick(in);
         fast.send(Bytes(8));
-        d.command(D::StopEndpoint, 0, D::slotBits(1, 3));
-        d.command(D::StopEndpoint, 0, D::slotBits(1, 1));
+        for (auto const endpoint : { 5u, 3u, 1u })
+            d.command(D::StopEndpoint, 0, D::slotBits(1, endpoint));
         d.write(D::UsbCmd, 4);
         d.write(D::UsbCmd, 1 << 8); // save
         QCOMPARE(d.read(D::UsbSts) & (1 << 8 | 1 << 10), 0u);
         auto const memory = d.bytes(0, 1 << 20);
         d.write(D::UsbCmd, 2); // the power goes
+        QCOMPARE(fast.streams, 0u);
         std::copy(memory.begin(), memory.end(), d.ram(0));
         d.write(D::Config, 64);
         d.write64(D::Dcbaap, D::contexts);
         d.write(D::UsbCmd, 1 << 9); // restore
         QCOMPARE(d.read(D::UsbSts) & (1 << 10), 0u);
+        QCOMPARE(fast.streams, 7u);
         d.write(0x1028, 1);
         d.write64(0x1038, D::events);
         std::fill_n(d.ram(D::events), 0x400, 0);

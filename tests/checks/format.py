@@ -15,7 +15,7 @@ def main() -> int:
     files = sources.changed() if "--changed" in sys.argv else sources.every()
     if not FORMATTER:
         print("CHRONOVISOR-SKIP clang-format-16 is not installed")
-        return 0
+        return 77
     if not files:
         return 0
     how = ["-i"] if "--fix" in sys.argv else ["--dry-run"]

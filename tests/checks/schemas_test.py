@@ -14,7 +14,7 @@ try:
     import jsonschema
 except ImportError:
     print("CHRONOVISOR-SKIP: python3-jsonschema is not installed")
-    sys.exit(0)
+    sys.exit(77)
 
 CHRONOCTL = sys.argv[1]
 GOLDEN = pathlib.Path(__file__).resolve().parent.parent / "golden" / "moments"

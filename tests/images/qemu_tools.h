@@ -88,7 +88,6 @@ private:
 #define SKIP_WITHOUT_QEMU_TOOLS()                                                                                      \
     do {                                                                                                               \
         if (!tests::QemuTools::areInstalled()) {                                                                       \
-            std::puts("CHRONOVISOR-SKIP: qemu-img and qemu-io are not installed (package qemu-utils)");                \
-            QSKIP("CHRONOVISOR-SKIP: qemu-img and qemu-io are not installed");                                         \
+            QSKIP("CHRONOVISOR-SKIP: qemu-img and qemu-io are not installed (package qemu-utils)");                    \
         }                                                                                                              \
     } while (false)

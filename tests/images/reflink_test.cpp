@@ -33,7 +33,6 @@ struct Mounted {
             return;
         whyNot = "CHRONOVISOR-SKIP: " + kind + " cannot be made and mounted here (as root, with "
             + "btrfs-progs and xfsprogs): " + made.output.section('\n', 0, 0) + mounted.output;
-        std::puts(qPrintable(whyNot));
     }
     ~Mounted()
     {

@@ -80,7 +80,7 @@ def machine_with(**configuration):
 def main() -> int:
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         print("CHRONOVISOR-SKIP: /dev/kvm is not usable here")
-        return 0
+        return 77
     machines.ChronovisorMachine.program = sys.argv[1]
     directory = pathlib.Path(tempfile.mkdtemp(prefix="grub-test-"))
     try:

@@ -386,7 +386,6 @@ void MomentTest::disksFollow()
     Mounted const mounted(onVolumes ? "" : fileSystem);
     if (!fileSystem.isEmpty() && !onVolumes && mounted.path.isEmpty()) {
         auto const reason = "CHRONOVISOR-SKIP: " + fileSystem + " cannot be made and mounted here";
-        std::puts(qPrintable(reason));
         QSKIP(qPrintable(reason));
     }
     std::list<Volume> volumes; // outlive the machine

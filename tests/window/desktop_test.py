@@ -24,7 +24,7 @@ def main(script, run):
     program, results = map(os.path.abspath, sys.argv[1:3])
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         print("CHRONOVISOR-SKIP: /dev/kvm is not usable here")
-        return 0
+        return 77
     if os.environ.get("CHRONOVISOR_TEST_SESSION") != "1":
         return in_session_of_its_own(script, program, results)
     os.makedirs(results, exist_ok=True)

@@ -23,7 +23,7 @@ def main():
     program, directory = map(os.path.abspath, sys.argv[1:3])
     if shutil.which("Xvfb") is None:
         print("CHRONOVISOR-SKIP: Xvfb is not installed")
-        return 0
+        return 77
     os.makedirs(directory, exist_ok=True)
     place = tempfile.mkdtemp(prefix="timeline-", dir=directory)
     read, write = os.pipe()

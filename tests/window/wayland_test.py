@@ -48,7 +48,7 @@ def main():
     reason = missing()
     if reason:
         print(f"CHRONOVISOR-SKIP: {reason}")
-        return 0
+        return 77
     os.makedirs(results, exist_ok=True)
     home = tempfile.mkdtemp(prefix="wayland-test-")
     os.mkdir(f"{home}/run", 0o700)

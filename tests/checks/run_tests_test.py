@@ -1,0 +1,72 @@
+#!/usr/bin/env python3
+"""run_tests_test.py SKIPPING_SUITES: run_tests.py, and CTest below it, take what is skipped for skipped and what failed for failed,
+whatever was printed."""
+
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+RUN_TESTS = pathlib.Path(__file__).resolve().parents[1] / "run_tests.py"
+
+
+class RunTestsTest(unittest.TestCase):
+    program = ""
+
+    def run_entry(self, *command: str, skip: str = "SKIP_RETURN_CODE 77") -> tuple[list[str], int, bool]:
+        """What run_tests.py says of one CTest entry at its end, its status, and whether CTest by itself was content."""
+        with tempfile.TemporaryDirectory() as tree:
+            words = " ".join(f"[==[{word}]==]" for word in command)
+            (pathlib.Path(tree) / "CTestTestfile.cmake").write_text(
+                f"add_test(entry {words})\nset_tests_properties(entry PROPERTIES LABELS unit {skip})\n", encoding="utf-8")
+            said = subprocess.run([RUN_TESTS, tree, "unit"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, timeout=60,
+                                  check=False)
+            ctest = subprocess.run(["ctest", "--test-dir", tree], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=60,
+                                   check=False)
+        return said.stdout.rpartition("\n\n")[2].splitlines(), said.returncode, ctest.returncode == 0
+
+    def test_each_skipped_row_is_told(self) -> None:
+        self.assertEqual(self.run_entry(self.program, "AllSkippedTest"), (
+            ["skipped: entry: AllSkippedTest::first() CHRONOVISOR-SKIP: there is no first",
+             "skipped: entry: AllSkippedTest::second() CHRONOVISOR-SKIP: there is no second",
+             "0 passed, 0 failed, 2 skipped"], 0, True))
+
+    def test_a_class_that_never_began_is_skipped(self) -> None:
+        self.assertEqual(self.run_entry(self.program, "NeverBegunTest"), (
+            ["skipped: entry: NeverBegunTest::initTestCase() CHRONOVISOR-SKIP: there is nothing",
+             "0 passed, 0 failed, 1 skipped"], 0, True))
+
+    def test_what_passes_beside_a_skipped_row_counts(self) -> None:
+        self.assertEqual(self.run_entry(self.program, "OneSkippedTest"), (
+            ["skipped: entry: OneSkippedTest::skips() CHRONOVISOR-SKIP: there is no other",
+             "1 passed, 0 failed, 1 skipped"], 0, True))
+
+    def test_a_skipped_row_hides_no_failed_one(self) -> None:
+        self.assertEqual(self.run_entry(self.program, "OneFailedTest"), (
+            ["skipped: entry: OneFailedTest::skips() CHRONOVISOR-SKIP: there is no other",
+             "failed: entry", "0 passed, 1 failed, 1 skipped"], 1, False))
+
+    def test_a_skipped_row_hides_no_bad_end(self) -> None:
+        self.assertEqual(self.run_entry(self.program, "BadEndTest"), (
+            ["skipped: entry: BadEndTest::skips() CHRONOVISOR-SKIP: there is no other",
+             "failed: entry", "0 passed, 1 failed, 1 skipped"], 1, False))
+
+    def test_a_script_skips_with_its_status(self) -> None:
+        self.assertEqual(self.run_entry("sh", "-c", "echo CHRONOVISOR-SKIP: no room; exit 77"), (
+            ["skipped: entry: no room", "0 passed, 0 failed, 1 skipped"], 0, True))
+        self.assertEqual(self.run_entry("sh", "-c", "echo CHRONOVISOR-SKIP: no room; exit 1")[1:], (1, False))
+
+    def test_what_cannot_be_started_has_failed(self) -> None:
+        self.assertEqual(self.run_entry("/no/such/program"), (
+            ["failed: entry", "0 passed, 1 failed, 0 skipped"], 1, False))
+
+    def test_nobody_skips_by_what_is_printed(self) -> None:
+        said, status, _ = self.run_entry("true", skip="SKIP_REGULAR_EXPRESSION CHRONOVISOR-SKIP")
+        self.assertIn("would hide that it failed", said[0])
+        self.assertEqual((said[-1], status), ("1 passed, 1 failed, 0 skipped", 1))
+
+
+if __name__ == "__main__":
+    RunTestsTest.program = sys.argv.pop()
+    unittest.main()

@@ -12,10 +12,15 @@ import tempfile
 import time
 
 KEEP_DAYS = 14
+ALL_OF_IT = ("-o", "APT::Update::Error-Mode=any")  # without it apt-get update is content with a mirror that does not answer
 
 
 class LabError(Exception):
     """A sentence for the person at the keyboard."""
+
+
+class DownloadError(LabError):
+    """The network's fault, or a mirror's."""
 
 
 def root() -> pathlib.Path:
@@ -83,7 +88,9 @@ def run(*command, **options) -> subprocess.CompletedProcess:
         raise LabError(f"{command[0]} is not installed; `./dev lab` installs what the lab needs") from error
     except subprocess.CalledProcessError as error:
         words = " ".join(map(str, command[:4]))
-        raise LabError(f"{words} failed ({error.returncode}):\n{(error.stderr or error.stdout).strip()}") from error
+        said = (error.stderr or error.stdout).strip()
+        kind = DownloadError if "Failed to fetch" in said else LabError  # as apt says it, and mmdebstrap after it
+        raise kind(f"{words} failed ({error.returncode}):\n{said}") from error
 
 
 def refresh_package_lists() -> None:
@@ -91,7 +98,7 @@ def refresh_package_lists() -> None:
     if any(pathlib.Path("/var/lib/apt/lists").glob("*Packages*")):
         return
     say("fetching apt's package lists")
-    run(*([] if os.geteuid() == 0 else ["sudo", "-n"]), "apt-get", "update", "-q")
+    run(*([] if os.geteuid() == 0 else ["sudo", "-n"]), "apt-get", "update", "-q", *ALL_OF_IT)
 
 
 def fetch_package(package: str, directory: pathlib.Path) -> pathlib.Path:
@@ -102,8 +109,8 @@ def fetch_package(package: str, directory: pathlib.Path) -> pathlib.Path:
         try:
             run("apt-get", *options, "download", package, cwd=download)
         except LabError as error:
-            raise LabError(f"the package {package} cannot be downloaded: is the network up, and are apt's lists "
-                           f"current (apt-get update)?\n{error}") from error
+            raise type(error)(f"the package {package} cannot be downloaded: is the network up, and are apt's lists "
+                              f"current (apt-get update)?\n{error}") from error
         run("dpkg-deb", "-x", next(pathlib.Path(download).glob("*.deb")), directory)
     return directory
 
@@ -123,7 +130,7 @@ def download_from(sources: str, packages: tuple[str, ...], directory: pathlib.Pa
         listing.write_text(sources, encoding="ascii")
         options = ["-q", "-o", f"Dir::Etc::sourcelist={listing}", "-o", "Dir::Etc::sourceparts=-", "-o",
                    f"Dir::State::lists={apt}/lists", "-o", f"Dir::Cache={apt}", "-o", "APT::Sandbox::User="]
-        run("apt-get", *options, "update", cwd=apt)
+        run("apt-get", *options, "update", *ALL_OF_IT, cwd=apt)
         run("apt-get", *options, "download", *packages, cwd=apt)
         for file in pathlib.Path(apt).glob("*.deb"):
             run("dpkg-deb", "-x", file, directory)

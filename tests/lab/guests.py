@@ -109,7 +109,7 @@ unshare --mount sh -e -c '
     mode = "root" if os.geteuid() == 0 else "unshare"
     if mode == "unshare":
         directory.chmod(0o777)  # the name space's root is somebody else outside
-    run("mmdebstrap", f"--mode={mode}", "--variant=minbase", f"--include={DEBIAN_PACKAGES}", "--quiet",
+    run("mmdebstrap", f"--mode={mode}", "--variant=minbase", f"--include={DEBIAN_PACKAGES}",
         "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*",
         "--dpkgopt=path-exclude=/usr/share/locale/*", f"--customize-hook={hook}", "bookworm", "/dev/null",
         f"deb {cache.debian_mirror()} bookworm main")

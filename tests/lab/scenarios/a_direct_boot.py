@@ -9,7 +9,7 @@ import subprocess
 import time
 
 from machines import Failure
-from scenario import Skip, check_equal, lab_test
+from scenario import check_equal, lab_test
 from web_server import NameServer
 
 MIB = 1 << 20
@@ -173,7 +173,7 @@ def checksum_and_download_survive_20_suspends(lab):
 def demo_machine_boots_and_comes_back(lab):
     """Our own guest, as a newcomer meets it, on a KVM with all of a processor's help."""
     if not (demo := os.environ.get("LAB_DEMO")):
-        raise Skip("there is no demo machine in this build")
+        raise Failure("there is no demo machine in this build")
     disk = lab.directory / "demo.raw"
     disk.write_bytes(bytes(MIB))
     machine = lab.machine(cpus=1, memoryMiB=64, cpuModel="baseline", displays=[{}], disks=[{"path": str(disk)}],

@@ -95,7 +95,7 @@ def a_stick_of_the_host_works_in_the_guest(lab):
     machine.run("dmesg -n 1")  # what the kernel has to say of a stick that goes would be in between our lines
     stick = next((device for device in machine.host_usb() if device["serial"] == STICK_SERIAL), None)
     if not stick:
-        raise Skip("this L1 has no USB stick; run_lab_tests gives it one")
+        raise Failure("this L1 has no USB stick; run_lab_tests gives it one")
     port = stick["port"]
     wait_until("the host's own driver has the stick", lambda: driver_of(port) == "usb-storage")
     for turn in range(2):
@@ -139,7 +139,7 @@ def a_stick_of_another_computer_works_in_the_guest(lab):
     machine.run("dmesg -n 1")
     stick = next((device for device in machine.host_usb() if device["serial"] == STICK_SERIAL), None)
     if not stick:
-        raise Skip("this L1 has no USB stick; run_lab_tests gives it one")
+        raise Failure("this L1 has no USB stick; run_lab_tests gives it one")
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     port = stick["port"]
     wait_until("the host's own driver has the stick", lambda: driver_of(port) == "usb-storage")

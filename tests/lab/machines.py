@@ -93,11 +93,15 @@ class Machine:
         self.console: Console | None = None
         self._commands = 0
 
-    def close(self) -> None:
-        """Pulls the plug and removes what the machine left."""
+    def end(self) -> None:
+        """Pulls the plug."""
         if self.process and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
+
+    def close(self) -> None:
+        """Pulls the plug and removes what the machine left."""
+        self.end()
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def wait_for_end(self, seconds: float) -> int:
@@ -236,11 +240,11 @@ class ChronovisorMachine(Machine):
         self._saved = self.directory / "saved"
         self._attached: subprocess.Popen | None = None
 
-    def close(self) -> None:
+    def end(self) -> None:
         if self._attached and self._attached.poll() is None:
             self._attached.kill()
             self._attached.wait()
-        super().close()
+        super().end()
 
     def _ctl(self, *words: str, seconds: float = 120) -> str:
         done = subprocess.run([self.program, *words], env=self._environment, stdin=subprocess.DEVNULL,

@@ -49,6 +49,14 @@ def check_equal(what: str, actual, expected) -> None:
         raise Failure(f"{what}: {actual!r} instead of {expected!r}")
 
 
+def is_qcow2(file: pathlib.Path) -> bool:
+    """By its first bytes: what stands in a raw disk's place has that one's name."""
+    if not file.is_file():
+        return False
+    with open(file, "rb") as opened:
+        return opened.read(4) == b"QFI\xfb"
+
+
 class Lab:
     def __init__(self, kind: type[Machine]) -> None:
         self.kind = kind
@@ -76,9 +84,10 @@ class Lab:
         loses its power, may have clusters that nobody uses."""
         loses_power = any(machine.process and machine.process.poll() is None for machine in self.machines)
         for machine in self.machines:
-            machine.close()
-        for disk in self.directory.glob("**/*.qcow2"):
-            self.check_image(disk, may_leak=loses_power)
+            machine.end()
+        for folder in {self.directory, *(machine.directory for machine in self.machines)}:  # a fork is in its original's
+            for file in filter(is_qcow2, folder.rglob("*")):
+                self.check_image(file, may_leak=loses_power)
 
     def clean_up(self) -> None:
         for machine in self.machines:

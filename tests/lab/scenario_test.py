@@ -2,13 +2,15 @@
 """What the lab skips, and what it does not."""
 
 import os
+import pathlib
+import subprocess
 import unittest
 from unittest import mock
 
 import cache
 import run_inside
 import scenario
-from machines import QemuMachine
+from machines import Failure, QemuMachine
 
 BROKEN = "FAIL: the guest linux could not be made; before L1 began it was told why"
 
@@ -47,6 +49,51 @@ class SkipTest(unittest.TestCase):
             with self.assertRaises(cache.LabError) as raised:
                 cache.run(*command)
             self.assertNotIsInstance(raised.exception, cache.DownloadError)
+
+
+class ImagesTest(unittest.TestCase):
+    def setUp(self) -> None:
+        self.lab = scenario.Lab(QemuMachine)
+        self.machine = QemuMachine()
+        self.lab.machines = [self.machine]
+        self.addCleanup(self.lab.directory.rmdir)
+        self.addCleanup(self.lab.clean_up)
+        self.checked: list[pathlib.Path] = []
+
+    def check(self, status: int) -> None:
+        """With a qemu-img that ends so."""
+        def qemu_img(command: list[str], **_) -> subprocess.CompletedProcess:
+            self.checked.append(pathlib.Path(command[-1]))
+            return subprocess.CompletedProcess(command, status, "", "")
+
+        with mock.patch("subprocess.run", qemu_img):
+            self.lab.check_images()
+
+    def image(self, folder: pathlib.Path, name: str, first: bytes = b"QFI\xfb") -> pathlib.Path:
+        file = folder / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(first)
+        return file
+
+    def test_every_image_is_judged_wherever_it_lies(self) -> None:
+        images = [self.image(self.lab.directory, "disk0.qcow2"), self.image(self.lab.directory, "disk1.raw"),
+                  self.image(self.machine.directory, "machine/fork.img")]
+        self.image(self.lab.directory, "disk2.raw", b"boot")
+        self.check(0)
+        self.assertEqual(sorted(self.checked), sorted(images))
+
+    def test_a_bad_image_in_a_machines_folder_fails(self) -> None:
+        self.image(self.machine.directory, "machine/disk0")
+        with self.assertRaises(Failure):
+            self.check(2)
+
+    def test_only_a_machine_that_loses_its_power_may_leak(self) -> None:
+        only_leaks = 3
+        self.image(self.machine.directory, "disk0")
+        with self.assertRaises(Failure):
+            self.check(only_leaks)
+        with subprocess.Popen(["sleep", "60"]) as self.machine.process:
+            self.check(only_leaks)
 
 
 if __name__ == "__main__":

@@ -7,14 +7,20 @@ program, open it again, restore, and find the machine as it was. Driven as a scr
 Needs Xvfb, openbox, xdotool, ImageMagick, dbus-run-session and pyatspi, and a usable /dev/kvm; without KVM it says
 CHRONOVISOR-SKIP. RESULTS gets the screenshots. Prints the longest stall of the GUI thread."""
 
+import contextlib
 import os
+import pathlib
 import re
-import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+
+from x_server import x_server
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+from waiting import wait_until
 
 PATIENCE = 60 * float(os.environ.get("CHRONOVISOR_TEST_PATIENCE", "1"))  # seconds
 
@@ -45,26 +51,19 @@ def main(script, run):
 
 def in_session_of_its_own(script, program, results):
     """An X server, a window manager and a message bus that nobody else uses."""
-    read, write = os.pipe()
-    server = subprocess.Popen(["Xvfb", "-displayfd", str(write), "-screen", "0", "1280x900x24", "-nolisten", "tcp"],
-                              pass_fds=[write], stderr=subprocess.DEVNULL)
-    os.close(write)
-    display = os.fdopen(read).readline().strip()
-    home = tempfile.mkdtemp(prefix="desktop-test-")
-    os.mkdir(f"{home}/run", 0o700)
-    environment = dict(os.environ, DISPLAY=f":{display}", HOME=home, XDG_DATA_HOME=f"{home}/data",
-                       XDG_CONFIG_HOME=f"{home}/config", XDG_RUNTIME_DIR=f"{home}/run", QT_QPA_PLATFORM="xcb",
-                       QT_LINUX_ACCESSIBILITY_ALWAYS_ON="1", CHRONOVISOR_STALLS="1", CHRONOVISOR_TEST_SESSION="1",
-                       LANG="C.UTF-8", LANGUAGE="en")
-    manager = subprocess.Popen(["openbox"], env=environment, stderr=subprocess.DEVNULL)
-    try:
-        return subprocess.run(["dbus-run-session", "--", sys.executable, os.path.abspath(script), program, results],
-                              env=environment, timeout=900).returncode
-    finally:
-        for process in (manager, server):
-            process.terminate()
-            process.wait(10)
-        shutil.rmtree(home, ignore_errors=True)
+    with x_server() as display, tempfile.TemporaryDirectory(prefix="desktop-test-", ignore_cleanup_errors=True) as home:
+        os.mkdir(f"{home}/run", 0o700)
+        environment = dict(os.environ, DISPLAY=display, HOME=home, XDG_DATA_HOME=f"{home}/data",
+                           XDG_CONFIG_HOME=f"{home}/config", XDG_RUNTIME_DIR=f"{home}/run", QT_QPA_PLATFORM="xcb",
+                           QT_LINUX_ACCESSIBILITY_ALWAYS_ON="1", CHRONOVISOR_STALLS="1", CHRONOVISOR_TEST_SESSION="1",
+                           LANG="C.UTF-8", LANGUAGE="en")
+        manager = subprocess.Popen(["openbox"], env=environment, stderr=subprocess.DEVNULL)
+        try:
+            return subprocess.run(["dbus-run-session", "--", sys.executable, os.path.abspath(script), program, results],
+                                  env=environment, timeout=900).returncode
+        finally:
+            manager.terminate()
+            manager.wait(10)
 
 
 class Desktop:
@@ -138,21 +137,26 @@ class Desktop:
         text = self.await_node("terminal", "Serial 1").queryText()
         return text.getText(0, text.characterCount)
 
-    def await_text(self, wanted, seconds=PATIENCE):
+    def await_text(self, wanted, below=None, seconds=PATIENCE):
+        """What matches, below the last line that says `below`."""
         end = time.monotonic() + seconds
         text = ""
         while time.monotonic() < end:
             text = self.terminal_text()
-            if re.search(wanted, text):
-                return text
+            found = re.search(wanted, text.rpartition(below)[2] if below else text)
+            if found:
+                return found
             time.sleep(0.3)
         raise RuntimeError(f"the serial console does not say “{wanted}”; it says:\n{text}")
 
-    def type(self, text):
+    def ask(self, question, answer):
+        """What the demo machine answers to it now: the terminal shows its past, too, where the same was asked."""
         self.await_node("terminal", "Serial 1").queryComponent().grabFocus()
         time.sleep(0.3)
-        subprocess.run(["xdotool", "type", "--delay", "60", text], check=True, timeout=60)
-        subprocess.run(["xdotool", "key", "Return"], check=True, timeout=60)
+        subprocess.run(["xdotool", "type", "--delay", "60", question], check=True, timeout=60)
+        self.await_text(rf"> {question}\s*$")
+        self.keys("Return")
+        return self.await_text(answer, below=f"> {question}")
 
     def keys(self, *keys):
         for key in keys:
@@ -181,8 +185,8 @@ class Desktop:
         return re.findall(r"longest stall .*", self.log.read())
 
 
-def count(text):
-    return int(re.findall(r"Boot (\d+), \d+ seconds in all", text)[-1])
+def boots(desktop):
+    return int(desktop.ask("count", r"Boot (\d+), \d+ seconds in all")[1])
 
 
 def run(desktop):
@@ -191,10 +195,8 @@ def run(desktop):
     desktop.await_node("push button", "Pause")
     desktop.await_text(r"Chronovisor demo machine")
     desktop.picture("running")
-    desktop.type("mem fill 4")
-    desktop.await_text(r"MiB filled")
-    desktop.type("count")
-    boots = count(desktop.await_text(r"Boot \d+, \d+ seconds"))
+    desktop.ask("mem fill 4", r"\b4 MiB filled")
+    boot = boots(desktop)
     desktop.press("Suspend")
     desktop.await_node("push button", "Restore")
     desktop.picture("suspended")
@@ -204,10 +206,8 @@ def run(desktop):
     desktop.start()
     desktop.press("Restore")
     desktop.await_node("push button", "Pause")
-    desktop.type("mem check")
-    desktop.await_text(r"MiB read, 0 of \d+ words wrong")
-    desktop.type("count")
-    if count(desktop.await_text(r"Boot \d+, \d+ seconds")) != boots:
+    desktop.ask("mem check", r"\b4 MiB read, 0 of \d+ words wrong")
+    if boots(desktop) != boot:
         raise RuntimeError("the machine has started anew where it should have gone on")
     desktop.picture("restored")
     print("restored")
@@ -219,38 +219,40 @@ def run(desktop):
 
 def measure(desktop):
     """Once more by the keyboard alone and without a screen reader, whose questions are work for the GUI thread too."""
-    import glob
-    pattern = os.path.join(os.environ["XDG_DATA_HOME"], "chronovisor/machines/*/state/state.json")
+    disk = next(pathlib.Path(os.environ["XDG_DATA_HOME"]).glob("chronovisor/machines/*/disk0.qcow2"))
+    state = disk.parent / "state" / "state.json"
 
-    def is_there():
-        return bool(glob.glob(pattern))
+    def is_on():
+        """Its processors are threads of the program."""
+        for name in pathlib.Path(f"/proc/{desktop.process.pid}/task").glob("*/comm"):
+            with contextlib.suppress(OSError):  # a thread may have ended
+                if name.read_text() == "vcpu 0\n":
+                    return True
+        return False
 
-    def press_until(there, *keys):
-        """Again where the window was not ready for them; each says what is to be, so that twice does no harm."""
+    def press_until(what, holds, *keys):
+        """Again where the window was not ready for them."""
         end = time.monotonic() + PATIENCE
-        while is_there() != there:
+        while not holds():
             if time.monotonic() > end:
-                raise RuntimeError("the state file did not " + ("come" if there else "go"))
+                raise RuntimeError(f"not within {PATIENCE:.0f} s: {what}")
             desktop.keys(*keys)
             pressed = time.monotonic()
-            while is_there() != there and time.monotonic() < pressed + 5:
+            while not holds() and time.monotonic() < pressed + 5:
                 time.sleep(0.1)
 
-    if not is_there():
+    if not state.exists():
         raise RuntimeError("closing the program has left no state file")
     desktop.log.truncate(0)
     environment = {name: value for name, value in os.environ.items() if name != "QT_LINUX_ACCESSIBILITY_ALWAYS_ON"}
     desktop.process = subprocess.Popen([desktop.program], stderr=desktop.log, env=environment)
-    time.sleep(3)
-    press_until(False, "ctrl+shift+l", "ctrl+r")
-    time.sleep(3)
-    # Its power button, and then from the beginning.
-    desktop.keys("ctrl+alt", "ctrl+shift+l", "ctrl+d")
-    time.sleep(3)
-    desktop.keys("ctrl+shift+l", "ctrl+r")
-    time.sleep(4)
-    press_until(True, "ctrl+alt", "ctrl+shift+l", "ctrl+s")
-    time.sleep(1)
+    press_until("it is restored", is_on, "ctrl+shift+l", "ctrl+r")
+    wait_until("what it was restored from is gone", lambda: not state.exists(), PATIENCE)
+    press_until("its power button switches it off", lambda: not is_on(), "ctrl+alt", "ctrl+shift+l", "ctrl+d")
+    press_until("it starts from the beginning", is_on, "ctrl+shift+l", "ctrl+r")
+    started = time.time()
+    wait_until("it has booted and counts on its disk", lambda: disk.stat().st_mtime > started, PATIENCE)
+    press_until("it is suspended", lambda: state.exists() and not is_on(), "ctrl+alt", "ctrl+shift+l", "ctrl+s")
     desktop.close()
     print("GUI thread:", *desktop.stalls())
 

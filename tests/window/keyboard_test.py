@@ -13,14 +13,7 @@ import sys
 import time
 
 from desktop_test import PATIENCE, main
-
-
-def wait_until(holds, what):
-    end = time.monotonic() + PATIENCE
-    while not holds():
-        if time.monotonic() > end:
-            raise RuntimeError(what)
-        time.sleep(0.2)
+from waiting import wait_until
 
 
 def focused(desktop):
@@ -76,7 +69,7 @@ def run(desktop):
     print("sent a key combination")
 
     desktop.keys("ctrl+alt", "ctrl+shift+l", "F11")
-    wait_until(lambda: desktop.find("push button", "New machine…") is None, "F11 does not fill the screen")
+    wait_until("F11 fills the screen", lambda: desktop.find("push button", "New machine…") is None, PATIENCE)
     desktop.picture("full-screen")
     desktop.keys("ctrl+alt+Return")
     desktop.await_node("push button", "New machine…")
@@ -110,7 +103,7 @@ def into_the_background_and_back(desktop):
     desktop.keys("ctrl+shift+l", "ctrl+r")
     desktop.await_node("push button", "Pause")
     desktop.keys("ctrl+alt", "ctrl+shift+l", "ctrl+q")
-    wait_until(lambda: desktop.find("push button", "Pause") is None, "the window does not hide")
+    wait_until("the window hides", lambda: desktop.find("push button", "Pause") is None, PATIENCE)
     if desktop.process.poll() is not None:
         raise RuntimeError("the program has ended with the machine that was to run on")
     second = subprocess.run([desktop.program], stderr=desktop.log, timeout=PATIENCE)

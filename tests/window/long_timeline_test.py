@@ -13,6 +13,8 @@ import subprocess
 import sys
 import tempfile
 
+from x_server import x_server
+
 PATIENCE = 240 * float(os.environ.get("CHRONOVISOR_TEST_PATIENCE", "1"))  # seconds
 MOMENTS = 1000
 TURNS = 10
@@ -25,20 +27,10 @@ def main():
         print("CHRONOVISOR-SKIP: Xvfb is not installed")
         return 77
     os.makedirs(directory, exist_ok=True)
-    place = tempfile.mkdtemp(prefix="timeline-", dir=directory)
-    read, write = os.pipe()
-    server = subprocess.Popen(["Xvfb", "-displayfd", str(write), "-screen", "0", "1280x900x24", "-nolisten", "tcp"],
-                              pass_fds=[write], stderr=subprocess.DEVNULL)
-    os.close(write)
-    try:
-        display = os.fdopen(read).readline().strip()
-        environment = dict(os.environ, DISPLAY=f":{display}", QT_QPA_PLATFORM="xcb")
+    with x_server() as display, tempfile.TemporaryDirectory(prefix="timeline-", dir=directory) as place:
+        environment = dict(os.environ, DISPLAY=display, QT_QPA_PLATFORM="xcb")
         done = subprocess.run([program, place, str(MOMENTS), str(TURNS)], capture_output=True, text=True, timeout=PATIENCE,
                               check=False, env=environment)
-    finally:
-        server.terminate()
-        server.wait(10)
-        shutil.rmtree(place, ignore_errors=True)
     told = dict(re.findall(r"^(\w+) ([0-9.]+)$", done.stdout, re.MULTILINE))
     for name in WANTED:
         print(name, told.get(name, "is missing"))

@@ -11,6 +11,7 @@ import time
 
 import desktop_test
 from desktop_test import PATIENCE, Desktop
+from waiting import wait_until
 
 
 def main():
@@ -22,28 +23,21 @@ def moment(desktop, name, seconds=PATIENCE):
 
 
 def await_no_moment(desktop, name):
-    end = time.monotonic() + PATIENCE
-    while desktop.find("list item", name) is not None:
-        if time.monotonic() > end:
-            raise RuntimeError(f"{name} is still there")
-        time.sleep(0.3)
+    wait_until(f"{name} goes", lambda: desktop.find("list item", name) is None, PATIENCE)
 
 
 def check_memory(desktop, mebibytes):
-    desktop.type("mem check")
-    desktop.await_text(rf"\b{mebibytes} MiB read, 0 of \d+ words wrong")
+    desktop.ask("mem check", rf"\b{mebibytes} MiB read, 0 of \d+ words wrong")
 
 
 def run(desktop: Desktop):
     desktop.start()
     desktop.press("Try the demo machine")
     desktop.await_text(r"Chronovisor demo machine")
-    desktop.type("mem fill 4")
-    desktop.await_text(r"4 MiB filled")
+    desktop.ask("mem fill 4", r"\b4 MiB filled")
     desktop.press("Keep this moment")
     moment(desktop, "Moment 1, Today.*")
-    desktop.type("mem fill 9")
-    desktop.await_text(r"9 MiB filled")
+    desktop.ask("mem fill 9", r"\b9 MiB filled")
     desktop.press("Keep this moment")
     moment(desktop, "Moment 2, Today.*")
     desktop.picture("kept")

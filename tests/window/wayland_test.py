@@ -8,11 +8,17 @@ taken. Needs weston, qt6-wayland, Xvfb, xdotool, ImageMagick and a usable /dev/k
 CHRONOVISOR-SKIP. RESULTS gets the pictures."""
 
 import os
+import pathlib
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+
+from x_server import x_server
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+from waiting import Failure, wait_until
 
 PATIENCE = 60 * float(os.environ.get("CHRONOVISOR_TEST_PATIENCE", "1"))  # seconds
 
@@ -26,15 +32,14 @@ def missing():
     return None
 
 
-def wait_until(is_so, what, *processes):
-    end = time.monotonic() + PATIENCE
-    while not is_so():
-        for process in processes:
-            if process.poll() is not None:
-                raise RuntimeError(f"{process.args[0]} ended with {process.returncode} while waiting until {what}")
-        if time.monotonic() > end:
-            raise RuntimeError(f"not within {PATIENCE:.0f} s: {what}")
-        time.sleep(0.2)
+def await_of(process, what, holds):
+    """While it runs."""
+    def holds_or_never_will():
+        if process.poll() is not None:
+            raise Failure(f"{process.args[0]} ended with {process.returncode} while waiting until {what}")
+        return holds()
+
+    wait_until(what, holds_or_never_will, PATIENCE, pause=0.2)
 
 
 def dark_share(picture):
@@ -63,17 +68,13 @@ def main():
         return process
 
     try:
-        read, write = os.pipe()
-        start(["Xvfb", "-displayfd", str(write), "-screen", "0", "1280x900x24", "-nolisten", "tcp"], pass_fds=[write],
-              stderr=subprocess.DEVNULL)
-        os.close(write)
-        environment["DISPLAY"] = ":" + os.fdopen(read).readline().strip()
-        log = open(f"{results}/weston.txt", "w")
-        weston = start(["weston", "--backend=x11-backend.so", "--use-pixman", "--shell=kiosk-shell.so", "--no-config",
-                        "--width=1200", "--height=850", "--socket=wayland-test"], env=environment, stdout=log, stderr=log)
-        wait_until(lambda: os.path.exists(f"{home}/run/wayland-test"), "Weston listens", weston)
-        run(program, chronoctl, results, dict(environment, WAYLAND_DISPLAY="wayland-test", QT_QPA_PLATFORM="wayland"),
-            start)
+        with x_server() as environment["DISPLAY"]:
+            log = open(f"{results}/weston.txt", "w")
+            weston = start(["weston", "--backend=x11-backend.so", "--use-pixman", "--shell=kiosk-shell.so", "--no-config",
+                            "--width=1200", "--height=850", "--socket=wayland-test"], env=environment, stdout=log, stderr=log)
+            await_of(weston, "Weston listens", lambda: os.path.exists(f"{home}/run/wayland-test"))
+            run(program, chronoctl, results, dict(environment, WAYLAND_DISPLAY="wayland-test", QT_QPA_PLATFORM="wayland"),
+                start)
         print("passed")
         return 0
     except Exception as error:
@@ -101,18 +102,18 @@ def run(program, chronoctl, results, environment, start):
         return subprocess.run([chronoctl, *arguments], env=environment, capture_output=True, text=True, timeout=60)
 
     # Black before there is a window, light when it is there, dark where the machine's screen is.
-    wait_until(lambda: dark_share(picture("opened")) < 0.25, "the window is there", desktop)
+    await_of(desktop, "the window is there", lambda: dark_share(picture("opened")) < 0.25)
     before = dark_share(picture("opened"))
     key("key", "Return")  # the button for the demo machine has the focus
-    wait_until(lambda: "running" in ctl("list").stdout, "the demo machine runs", desktop)
-    wait_until(lambda: dark_share(picture("running")) > before + 0.15, "its picture is in the window", desktop)
-    wait_until(lambda: ctl("console", "demo", "--wait", "Type .help", "--timeout", "1").returncode == 0, "it has booted",
-               desktop)
+    await_of(desktop, "the demo machine runs", lambda: "running" in ctl("list").stdout)
+    await_of(desktop, "its picture is in the window", lambda: dark_share(picture("running")) > before + 0.15)
+    await_of(desktop, "it has booted",
+             lambda: ctl("console", "demo", "--wait", "Type .help", "--timeout", "1").returncode == 0)
     time.sleep(1)
     key("type", "--delay", "80", "about")
     key("key", "Return")
-    wait_until(lambda: ctl("console", "demo", "--wait", "> about", "--timeout", "1").returncode == 0,
-               "what was typed has reached the guest", desktop)
+    await_of(desktop, "what was typed has reached the guest",
+             lambda: ctl("console", "demo", "--wait", "> about", "--timeout", "1").returncode == 0)
     picture("typed")
     ctl("stop", "demo")
     key("key", "ctrl+alt")

@@ -10,26 +10,17 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+from waiting import Failure, wait_until
 
 PATIENCE = float(os.environ.get("CHRONOVISOR_TEST_PATIENCE", "1"))
 SECONDS = 60 * PATIENCE  # in which any verb has to end
 
 
-class Failure(AssertionError):
-    pass
-
-
 def check(holds: bool, what: str) -> None:
     if not holds:
         raise Failure(what)
-
-
-def wait_until(holds, what: str) -> None:
-    end = time.monotonic() + SECONDS
-    while not holds():
-        check(time.monotonic() < end, what)
-        time.sleep(0.02)
 
 
 def has_ended(process: int) -> bool:
@@ -105,7 +96,7 @@ def starts_suspends_and_comes_back(bench: Bench) -> None:
     check(bench.state() == "suspended", "suspended")
     bench.done("restore", "demo")  # at once
     check(bench.state() == "running" and bench.host() != host, "it came back in another process")
-    wait_until(lambda: has_ended(host), "the process of a suspended machine ends")
+    wait_until("the process of a suspended machine ends", lambda: has_ended(host), SECONDS)
     bench.ask("mem check", "4 MiB read, 0 of")
     bench.count()
     bench.done("suspend", "demo")

@@ -8,18 +8,22 @@ import re
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
 import uuid
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+import waiting
+from waiting import Failure
 
 # Time limits are for an idle machine of two cores; a busier or slower one sets LAB_PATIENCE=3, or so.
 PATIENCE = float(os.environ.get("LAB_PATIENCE", "1"))
 
 
-class Failure(AssertionError):
-    """What a test found wrong."""
+def wait_until(what: str, holds, seconds: float = 60) -> None:
+    waiting.wait_until(what, holds, seconds * PATIENCE)
 
 
 class Console:

@@ -28,7 +28,7 @@ def sticks(machine) -> dict[str, str]:
     return {driver: disk for disk, driver in (line.split() for line in told.splitlines())}
 
 
-def wait_until(machine, condition: str, seconds: int = 60) -> None:
+def wait_in(machine, condition: str, seconds: int = 60) -> None:
     machine.run(f"n=0; until {condition}; do n=$((n + 1)); [ $n -lt {10 * seconds} ] || break; sleep 0.1; done; "
                 f"[ $n -lt {10 * seconds} ]", seconds + 20)
 
@@ -39,9 +39,9 @@ class Input:
     def __init__(self, machine, name: str) -> None:
         self.machine = machine
         find = f"grep -A4 'Name=\"{name}\"' /proc/bus/input/devices | grep Handlers"
-        wait_until(machine, f"{find} | grep -q event")
+        wait_in(machine, f"{find} | grep -q event")
         node = "/dev/input/" + next(word for word in machine.run(find).split() if word.startswith("event"))
-        wait_until(machine, f"[ -c {node} ]")
+        wait_in(machine, f"[ -c {node} ]")
         self.file = machine.run("mktemp")
         # The shell opens it, and so it is open once this has run: the kernel keeps nothing for who opens it later.
         machine.run(f"exec 7<{node}")
@@ -82,13 +82,13 @@ def pull_out(lab, machine, device: str, driver: str, content: bytes) -> None:
                 "echo gone >/tmp/ended; } &")
     time.sleep(lab.random.uniform(0.1, 0.4))
     machine.set_plugged(device, False)
-    wait_until(machine, "[ -s /tmp/ended ]")
-    wait_until(machine, f"[ ! -e /sys/block/{disk} ]")
-    wait_until(machine, "dmesg | grep -q 'USB disconnect'")
+    wait_in(machine, "[ -s /tmp/ended ]")
+    wait_in(machine, f"[ ! -e /sys/block/{disk} ]")
+    wait_in(machine, "dmesg | grep -q 'USB disconnect'")
     machine.set_plugged(device, True)
-    wait_until(machine, f"ls -d /sys/block/sd?/device/../../../driver | xargs -n1 readlink | grep -q '/{driver}$'")
+    wait_in(machine, f"ls -d /sys/block/sd?/device/../../../driver | xargs -n1 readlink | grep -q '/{driver}$'")
     disk = sticks(machine)[driver]
-    wait_until(machine, f"mount -t ext4 -o ro /dev/{disk} /cd")
+    wait_in(machine, f"mount -t ext4 -o ro /dev/{disk} /cd")
     check_equal(f"checksum after {device} came back", machine.run("sha256sum </cd/large; umount /cd").split()[0],
                 hashlib.sha256(content).hexdigest())
 
@@ -104,7 +104,7 @@ class Sticks:
         self.machine = lab.linux("", "hardware", cpus=cpus, tablet=False, usbControllers=[{}], disks=[
             {"path": str(image), "bus": bus} for image, bus in zip(self.images, ("usb", "uas"))], **more)
         check_equal("processors", self.machine.run("nproc"), str(cpus))
-        wait_until(self.machine, "[ -b /dev/sda ] && [ -b /dev/sdb ]")
+        wait_in(self.machine, "[ -b /dev/sda ] && [ -b /dev/sdb ]")
         disks = sticks(self.machine)
         check_equal("drivers of the sticks", sorted(disks), ["uas", "usb-storage"])
         self.machine.run(f"mkdir -p /uas; mount -t ext4 /dev/{disks['usb-storage']} /mnt; "
@@ -121,7 +121,7 @@ class Sticks:
         time.sleep(lab.random.uniform(0.0, 0.8))
         machine.suspend()
         machine.restore()
-        wait_until(machine, " && ".join(f"[ -s /tmp/{name} ]" for name in ("stick", "uas", "written-mnt", "written-uas")), 90)
+        wait_in(machine, " && ".join(f"[ -s /tmp/{name} ]" for name in ("stick", "uas", "written-mnt", "written-uas")), 90)
         check_equal("checksums over the gap", [machine.run(f"cat /tmp/{name}").split()[0] for name in ("stick", "uas")],
                     [hashlib.sha256(content).hexdigest() for content in self.content])
         machine.run("umount /mnt /uas")
@@ -140,7 +140,7 @@ def usb_works(lab, cpus: int) -> None:
     both = Sticks(lab, cpus, 24, usbDevices=[{"kind": "hub"}, {"kind": "keyboard", "parent": "usb-device0"},
                                              {"kind": "tablet", "parent": "usb-device0"}, {"kind": "serial"}])
     machine = both.machine
-    wait_until(machine, "[ -c /dev/ttyACM0 ]")
+    wait_in(machine, "[ -c /dev/ttyACM0 ]")
     check_input(machine, 1000, 2000)
     check_serial(machine, "before")
     both.copy_over_a_suspend(lab, 16)
@@ -214,7 +214,7 @@ def check_suspended(machine, tone: pathlib.Path, card: int) -> None:
         machine.run("{ /tmp/tone play /dev/snd/pcmC0D0p 2 6; echo $? >/tmp/ended; } >/tmp/told 2>&1 & sleep 1")
         machine.suspend()
         machine.restore()
-        wait_until(machine, "[ -s /tmp/ended ]")
+        wait_in(machine, "[ -s /tmp/ended ]")
         check_equal("end of the player", machine.run("cat /tmp/told /tmp/ended"), "0")
         told = recorder.communicate()[0]
         if recorder.returncode != 0:
@@ -261,7 +261,7 @@ def a_pad_plays_beside_a_sound_card(lab):
     if lab.kind is not ChronovisorMachine:
         raise Skip("the peer is driven without USB")
     machine = with_play(lab)
-    wait_until(machine, "[ -c /dev/snd/pcmC0D0p ] && [ -c /dev/snd/pcmC0D0c ]")
+    wait_in(machine, "[ -c /dev/snd/pcmC0D0p ] && [ -c /dev/snd/pcmC0D0c ]")
     check_equal("name of the card", machine.run("cat /proc/asound/card0/id"), "Audio")
     pad = Input(machine, "Chronovisor USB Gamepad")
     check_pad(machine, pad, 1)
@@ -283,7 +283,7 @@ def sound_is_heard(lab):
     with mock.patch.dict(os.environ, SDL_AUDIODRIVER="alsa", AUDIODEV=f"hw:{card},0"):
         machine = with_play(lab, cds=[{"path": str(disc)}])
         machine.run("cp /cd/tone /tmp/tone; chmod +x /tmp/tone")
-        wait_until(machine, "[ -c /dev/snd/pcmC0D0p ] && [ -c /dev/snd/pcmC0D0c ]")
+        wait_in(machine, "[ -c /dev/snd/pcmC0D0p ] && [ -c /dev/snd/pcmC0D0c ]")
         # What reads its programs from a disk meanwhile is late, and not for what is tested.
         machine.run("/tmp/tone play /dev/snd/pcmC0D0p 2 0.3 && /tmp/tone record /dev/snd/pcmC0D0c 1 0.3", 30)
         check_playing(machine, tone, card)

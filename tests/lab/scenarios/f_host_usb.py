@@ -5,12 +5,11 @@ import hashlib
 import os
 import pathlib
 import subprocess
-import time
 
 from l1_usb import MIB, STICK_SERIAL, stick_file
-from machines import PATIENCE, ChronovisorMachine, Failure
+from machines import ChronovisorMachine, Failure, wait_until
 from scenario import Skip, check_equal, lab_test
-from scenarios.e_usb import wait_until as wait_in
+from scenarios.e_usb import wait_in
 
 ROUNDS = int(os.environ.get("LAB_ROUNDS", "100"))  # of attaching and giving back
 
@@ -18,14 +17,6 @@ ROUNDS = int(os.environ.get("LAB_ROUNDS", "100"))  # of attaching and giving bac
 def driver_of(port: str) -> str | None:
     link = pathlib.Path(f"/sys/bus/usb/devices/{port}:1.0/driver")
     return link.resolve().name if link.exists() else None
-
-
-def wait_until(what: str, condition, seconds: float = 60) -> None:
-    end = time.monotonic() + seconds * PATIENCE
-    while not condition():
-        if time.monotonic() > end:
-            raise Failure(f"not within {seconds} s: {what}")
-        time.sleep(0.1)
 
 
 def wait_for_disk(machine, there: bool) -> None:

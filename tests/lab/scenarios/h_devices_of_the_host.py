@@ -6,11 +6,10 @@ import pathlib
 import subprocess
 
 from l1_usb import STICK_SERIAL, Hand, Line, Refused, start_udev
-from machines import ChronovisorMachine, Failure
+from machines import ChronovisorMachine, Failure, wait_until
 from scenario import Skip, check_equal, lab_test
-from scenarios.e_usb import KEYS, POSITIONS, Input, end_without_trouble
-from scenarios.e_usb import wait_until as wait_in
-from scenarios.f_host_usb import check_file, driver_of, wait_until
+from scenarios.e_usb import KEYS, POSITIONS, Input, end_without_trouble, wait_in
+from scenarios.f_host_usb import check_file, driver_of
 
 KEY_B = 48
 DEVICES = pathlib.Path("/sys/bus/usb/devices")

@@ -92,10 +92,9 @@ struct Chain {
         for (auto const& [path, format] : { std::pair(top, formatNow()), std::pair(base, baseFormat) }) {
             if (!fs::exists(path) || format == ImageFormat::Raw)
                 continue;
-            constexpr int onlyLeaks = 3; // qemu-img(1), "check"
-            auto const judged = runTool("qemu-img", { "check", "-f", "qcow2", QString::fromStdString(path) });
-            if (judged.status != 0 && judged.status != onlyLeaks)
-                return judged.output;
+            if (auto wrong = QemuTools::check(QString::fromStdString(path), QemuTools::Leaks::Allowed);
+                !wrong.isEmpty())
+                return wrong;
         }
         return {};
     }

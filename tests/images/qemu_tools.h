@@ -38,16 +38,20 @@ public:
     bool isValid() const { return m_directory.isValid(); }
     QString fresh() { return m_directory.filePath(QString("image%1").arg(m_next++)); }
 
+    /// Clusters that nobody uses: space, no harm. Who loses his power may leave some.
+    enum class Leaks : std::uint8_t { No, Allowed };
     /// What qemu-img check has to say against it.
-    static QString check(QString const& path)
+    static QString check(QString const& path, Leaks leaks = Leaks::No)
     {
+        constexpr int onlyLeaks = 3; // qemu-img(1), "check"
         auto const verdict = runTool("qemu-img", { "check", "-f", "qcow2", path });
-        return verdict.status == 0 ? QString() : verdict.output;
+        if (leaks == Leaks::Allowed && verdict.status == onlyLeaks)
+            return {};
+        return complaint(path, verdict);
     }
 
-    enum class Ended : std::uint8_t { Properly, ByPowerCut };
     /// Of all images that a machine wrote; what is wrong with one fails the test.
-    static void judge(std::vector<vmm::DiskConfig> const& disks, Ended ended)
+    static void judge(std::vector<vmm::DiskConfig> const& disks, Leaks leaks)
     {
         if (!areInstalled())
             return;
@@ -55,18 +59,14 @@ public:
             auto const path = QString::fromStdString(disk.path);
             if (disk.format != vmm::DiskFormat::Qcow2 || disk.readOnly || !QFile::exists(path))
                 continue;
-            // Without its power a guest may leave clusters that nobody uses.
-            constexpr int onlyLeaks = 3; // qemu-img(1), "check"
-            auto const verdict = runTool("qemu-img", { "check", "-f", "qcow2", path });
-            if (verdict.status != 0 && !(ended == Ended::ByPowerCut && verdict.status == onlyLeaks))
-                QTest::qFail(qPrintable(path + ": " + verdict.output), __FILE__, __LINE__);
+            if (auto const wrong = check(path, leaks); !wrong.isEmpty())
+                QTest::qFail(qPrintable(wrong), __FILE__, __LINE__);
         }
     }
 
     static QString compare(QString const& image, QString const& raw)
     {
-        auto const verdict = runTool("qemu-img", { "compare", "-f", "qcow2", "-F", "raw", image, raw });
-        return verdict.status == 0 ? QString() : verdict.output;
+        return complaint(image, runTool("qemu-img", { "compare", "-f", "qcow2", "-F", "raw", image, raw }));
     }
 
     static void writeFile(QString const& path, vmm::ConstByteSpan data)
@@ -79,6 +79,14 @@ public:
     }
 
 private:
+    /// Also where the tool itself has nothing to say.
+    static QString complaint(QString const& path, ToolOutcome const& outcome)
+    {
+        if (outcome.status == 0)
+            return {};
+        return QString("%1: qemu-img ends with %2: %3").arg(path).arg(outcome.status).arg(outcome.output);
+    }
+
     QTemporaryDir m_directory;
     int m_next = 0;
 };

@@ -1,4 +1,5 @@
 #include "tests/fakes/fake_folder.h"
+#include "tests/images/qemu_tools.h"
 #include "tests/support/guest_machine.h"
 #include "tests/support/suite.h"
 #include "vmm/base/random.h"
@@ -8,7 +9,6 @@
 #include "vmm/timeline/thinning.h"
 
 #include <QDir>
-#include <QProcess>
 #include <QRegularExpression>
 #include <QScopeGuard>
 #include <QSemaphore>
@@ -24,6 +24,7 @@
 using namespace std::chrono_literals;
 using namespace vmm;
 using tests::GuestMachine;
+using tests::QemuTools;
 
 /// Memory and disks of one instant, whatever comes between. The guest is tests/guests/counter.c, which counts in memory
 /// and on all of its disks, and compares each time.
@@ -88,21 +89,13 @@ struct Counter : GuestMachine {
         return Counts { counts.first().mid(6).toUInt(), counts.last().mid(6).toUInt() };
     }
 
-    enum class Leaks { No, Allowed }; ///< Clusters that nobody uses: space, no harm.
-    QString problem(Leaks leaks = Leaks::No)
+    QString problem(QemuTools::Leaks leaks = QemuTools::Leaks::No)
     {
-        constexpr int onlyLeaks = 3; // qemu-img(1), "check"
         for (auto const& disk : config.disks) {
             if (disk.format == DiskFormat::Raw && formatNow(disk) == DiskFormat::Raw)
                 continue;
-            QProcess check;
-            check.start("qemu-img", { "check", QString::fromStdString(disk.path) });
-            if (!check.waitForStarted())
-                return {}; // not installed
-            if (!check.waitForFinished())
-                return "qemu-img does not end";
-            if (check.exitCode() != 0 && (leaks == Leaks::No || check.exitCode() != onlyLeaks))
-                return check.readAll();
+            if (auto wrong = QemuTools::check(QString::fromStdString(disk.path), leaks); !wrong.isEmpty())
+                return wrong;
         }
         return {};
     }
@@ -353,7 +346,7 @@ void MomentFaultsTest::killedAtAnyInstant()
     REQUIRE_OK(guest.restore());
     QVERIFY2(guest.countsOn(), qPrintable(::said(guest)));
     guest.end();
-    QCOMPARE(guest.problem(Counter::Leaks::Allowed), QString());
+    QCOMPARE(guest.problem(QemuTools::Leaks::Allowed), QString());
 }
 
 REGISTER_SUITE(MomentFaultsTest);

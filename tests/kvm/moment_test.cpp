@@ -348,11 +348,10 @@ QString checkedByQemu(GuestMachine const& guest)
     for (auto const& disk : guest.config.disks) {
         auto const path = QString::fromStdString(disk.path);
         auto const info = tests::runTool("qemu-img", { "info", "-U", path });
-        if (info.output.contains("file format: qcow2")) {
-            auto const check = tests::runTool("qemu-img", { "check", path });
-            if (check.status != 0)
-                complaints += path + ": " + check.output;
-        }
+        if (info.status != 0)
+            complaints += path + ": there is no judgement: " + info.output;
+        else if (info.output.contains("file format: qcow2"))
+            complaints += tests::QemuTools::check(path);
     }
     return complaints;
 }
@@ -499,7 +498,8 @@ void MomentTest::whatACrashLeftIsTidied()
     REQUIRE_OK(timeline->setLoose({ moment, known.disks }));
     REQUIRE_OK(Machine::tidyDisks(guest.config, *timeline));
     auto const path = [&](std::size_t disk) { return QString::fromStdString(guest.config.disks[disk].path); };
-    QVERIFY(!tests::runTool("qemu-img", { "snapshot", "-l", path(0) }).output.contains("Chronovisor"));
+    auto const listed = tests::runTool("qemu-img", { "snapshot", "-l", path(0) });
+    QVERIFY2(listed.status == 0 && !listed.output.contains("Chronovisor"), qPrintable(listed.output));
     QCOMPARE(checkedByQemu(guest), QString());
     guest.clearLines();
     REQUIRE_OK(guest.start());

@@ -59,7 +59,7 @@ void GuestMachine::end()
     bool const losesPower = m_machine->state() != RunState::Off;
     m_machine.reset();
     if (imagesAreJudged)
-        QemuTools::judge(disks, losesPower ? QemuTools::Ended::ByPowerCut : QemuTools::Ended::Properly);
+        QemuTools::judge(disks, losesPower ? QemuTools::Leaks::Allowed : QemuTools::Leaks::No);
 }
 
 QString GuestMachine::makeFile(QString const& name, std::uint64_t size) const

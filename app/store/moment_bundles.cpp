@@ -172,11 +172,13 @@ vmm::Result<> exportBundle(MachineStore const& store, std::shared_ptr<vmm::timel
 {
     auto const known = TRY(timeline->moment(moment));
     auto const saved = TRY(vmm::savedMachineAt(*timeline, moment));
+    auto const picture = TRY(timeline->picture(moment));
     auto const scaffold
         = TRY(Scaffold::make(fmt::format("{}/{}{}", store.machinesDirectory(), makingPrefix, vmm::makeUuid())));
     auto const directory = scaffold.path() + "/state";
     TRY(vmm::exportMoment(timeline, moment, directory, vmm::ExportFiles::All, part(progress, 0, 0.5)));
-    if (auto const picture = TRY(timeline->picture(moment)); !picture.empty())
+    // From here on it is all in the store, and the moment may go.
+    if (!picture.empty())
         TRY(writeWholeFile(directory + "/" + pictureName, picture, Durable::No));
     BundleRecord record { .program = saved.header.program,
         .machine = saved.config.name,

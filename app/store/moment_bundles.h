@@ -7,7 +7,8 @@
 namespace app {
 
 /// Writes a moment (its id) as a bundle (bundle.h), with all that its machine reads, to a descriptor, a pipe's too. The
-/// machine goes on. What is in the bundle lies in the store for as long as it is being written.
+/// machine goes on. What is in the bundle lies in the store for as long as it is being written; a moment that is
+/// deleted before it lies there whole is NotFound, and nothing is written.
 vmm::Result<> exportBundle(MachineStore const& store, std::shared_ptr<vmm::timeline::Timeline const> const& timeline,
     std::string const& moment, int descriptor, MachineStore::Progress const& progress = {});
 

@@ -135,7 +135,7 @@ Result<> exportMoment(std::shared_ptr<timeline::Timeline const> timeline, std::s
     auto const memory = TRY(timeline::MomentMemory::open(timeline, moment));
     constexpr double filesShare = 0.5;
     double const share = files == ExportFiles::All ? filesShare : 0;
-    return replaceDirectory(directory, [&](std::string const& fresh) -> Result<> {
+    auto const writeAll = [&](std::string const& fresh) -> Result<> {
         if (files == ExportFiles::All) {
             TRY(checkFiles(saved.header.files));
             FileExport exported(known, saved, fresh);
@@ -147,6 +147,14 @@ Result<> exportMoment(std::shared_ptr<timeline::Timeline const> timeline, std::s
             [&](double part) { return !progress || progress(share + part * (1 - share)); }));
         auto const text = state::toText(savedMachineToJson(saved), 1) + "\n";
         return writeFileSynced(fmt::format("{}/{}", fresh, savedStateName), text);
+    };
+    return replaceDirectory(directory, [&](std::string const& fresh) -> Result<> {
+        auto const written = writeAll(fresh);
+        // What was read belonged to the moment for as long as there was one; without it nothing may be there to read.
+        auto const isThere = timeline->checkIsThere(moment);
+        if (!isThere && isThere.error().code == ErrorCode::NotFound)
+            return fail(ErrorCode::NotFound, "the moment was deleted while it was exported");
+        return written ? isThere : written;
     });
 }
 

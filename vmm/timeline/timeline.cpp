@@ -185,6 +185,12 @@ Result<Moment> Timeline::moment(std::string_view id) const
     return found->second;
 }
 
+Result<> Timeline::checkIsThere(std::string_view id) const
+{
+    TRY(readMoment(*m_folder, id));
+    return {};
+}
+
 std::string Timeline::present() const
 {
     std::lock_guard const lock(m_mutex);

@@ -77,6 +77,9 @@ public:
     /// In the order of their times, those that are removed too.
     std::vector<Moment> moments() const;
     Result<Moment> moment(std::string_view id) const;
+    /// Looks on the disk, for another process may have purged it since this was opened: NotFound. What was read of a
+    /// moment is right where it is there afterwards.
+    Result<> checkIsThere(std::string_view id) const;
     /// Empty: the machine has not come from a moment.
     std::string present() const;
     /// The moment that the machine's disks are on their way to; empty: none.

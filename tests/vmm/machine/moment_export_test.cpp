@@ -14,6 +14,7 @@
 #include <QTemporaryDir>
 #include <fcntl.h>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 using namespace vmm;
 using namespace vmm::timeline;
@@ -66,6 +67,15 @@ struct Past {
         tests::must(image->writeSync(0, Bytes(4096, value)));
         tests::must(image->flushSync());
     }
+    /// By another process, of which this one's timeline does not hear.
+    void end(std::string const& moment)
+    {
+        auto const elsewhere
+            = tests::must(Timeline::open(std::make_unique<tests::FakeFolder>(disk), Timeline::Access::ReadWrite));
+        tests::must(elsewhere->purge(moment));
+        tests::must(tests::must(BlockImage::open(engine, path("disk.qcow2")))->deleteSnapshot(moment));
+    }
+    QStringList left() const { return QDir(directory.path()).entryList({ "out*" }, QDir::Dirs); }
     Result<> exported(std::string const& moment, ExportFiles files, ProgressCallback const& progress = {}) const
     {
         return exportMoment(timeline, moment, path("out"), files, progress);
@@ -153,6 +163,26 @@ private slots:
         QVERIFY2(shares || withinTheCd >= 2, qPrintable(QString::number(withinTheCd)));
     }
 
+    /// Before anything was read, and when its disks have been.
+    void momentThatGoesMeanwhileIsToldOf()
+    {
+        for (double const at : { 0.0, 0.6 }) {
+            Past past;
+            past.writeToDisk(1);
+            auto const moment = past.keep();
+            bool isGone = false;
+            auto const outcome = past.exported(moment, ExportFiles::All, [&](double part) {
+                if (part >= at && !std::exchange(isGone, true))
+                    past.end(moment);
+                return true;
+            });
+            QVERIFY(isGone && !outcome);
+            QCOMPARE(outcome.error().code, ErrorCode::NotFound);
+            QCOMPARE(outcome.error().detail, "the moment was deleted while it was exported");
+            QCOMPARE(past.left(), QStringList());
+        }
+    }
+
     void nothingIsLeftOrReplaced()
     {
         Past past;
@@ -163,7 +193,7 @@ private slots:
         past.write("cd.iso", "another");
         past.machine.header.files = { { "cd0", past.path("cd.iso"), 4096, 0 } };
         QCOMPARE(past.exported(past.keep(), ExportFiles::All).error().code, ErrorCode::Corrupt);
-        QVERIFY(!QFile::exists(past.directory.filePath("out")) && !QFile::exists(past.directory.filePath("out.new")));
+        QCOMPARE(past.left(), QStringList());
         QVERIFY(QDir().mkdir(past.directory.filePath("out")));
         QCOMPARE(past.exported(moment, ExportFiles::All).error().code, ErrorCode::AlreadyExists);
     }

@@ -296,13 +296,10 @@ vmm::Result<std::string> MachineRunner::Private::onTheWay()
 
 vmm::Result<> MachineRunner::Private::arriveWithoutMemory()
 {
-    auto const going = TRY(onTheWay());
-    if (going.empty())
+    if (TRY(onTheWay()).empty())
         return {};
     TRY(openTimeline());
-    auto const arrived = factory.goTo(timeline, going, listener(), {});
-    ++generation; // what it tells is of no interest
-    return arrived ? vmm::Result<>() : vmm::fail(arrived.error());
+    return vmm::Machine::arriveOff(runner.config(), timeline);
 }
 
 void MachineRunner::Private::withTimeline(std::function<vmm::Result<>()> const& what, Completion const& done)

@@ -10,6 +10,8 @@
 #include "vmm/state/reader.h"
 
 #include <QDir>
+#include <QFile>
+#include <QFileInfo>
 #include <QTemporaryDir>
 #include <atomic>
 #include <filesystem>
@@ -61,6 +63,7 @@ struct Bench {
         request.newDisks = { { "disk0", 1u << 20, DiskFormat::Qcow2 } };
         machine = tests::must(store.create(std::move(request)));
         writeDisk(disk(machine), 1);
+        script->moments = 1; // a memory of zeros would be in no pack
         auto const runner = open(machine.id);
         tests::must(tests::answerOf([&](auto done) { runner->start(done); }));
         moment = vmm::makeUuid();
@@ -91,6 +94,15 @@ struct Bench {
         return tests::must(
             vmm::timeline::Timeline::open(tests::must(vmm::timeline::openFolder(store.placesOf(id).timelineFolder)),
                 vmm::timeline::Timeline::Access::ReadOnly));
+    }
+    /// The one file of the machine's timeline that is called so, behind what begins it.
+    void damage(std::string const& id, QString const& name) const
+    {
+        QFileInfo const path(QString::fromStdString(store.placesOf(id).timelineFolder) + "/" + name);
+        auto const found = path.dir().entryInfoList({ path.fileName() }, QDir::Files);
+        QCOMPARE(found.size(), 1);
+        QFile file(found.front().filePath());
+        QVERIFY(file.open(QIODevice::ReadWrite) && file.seek(70) && file.write("damaged") == 7);
     }
     int machinesOnDisk() const
     {
@@ -195,9 +207,33 @@ private slots:
         auto const runner = bench.open(fork.id);
         REQUIRE_OK(tests::answerOf([&](auto done) { runner->discardState(done); }));
         QCOMPARE(runner->state(), SessionState::Off);
-        QVERIFY(bench.script->has("go good")); // its disks went there
+        QVERIFY(!bench.script->has("go good")); // only its disks did
+        QCOMPARE(bench.timelineOf(fork.id)->present(), bench.timelineOf(fork.id)->moments().front().id);
         QVERIFY(!bench.store.load(fork.id)->isSuspended);
         QVERIFY(!MachineLock::owner(bench.store.placesOf(fork.id).lockFile));
+    }
+
+    void canStartAfreshWithoutWhatIsDamaged_data()
+    {
+        QTest::addColumn<QString>("folder");
+        QTest::newRow("state") << "moments/*.state";
+        QTest::newRow("memory") << "packs/*";
+    }
+
+    void canStartAfreshWithoutWhatIsDamaged()
+    {
+        QFETCH(QString, folder);
+        Bench bench;
+        auto const fork = tests::must(bench.store.fork(bench.machine.id, bench.moment, "copy"));
+        writeDisk(Bench::disk(fork), 7); // a going that was cut off
+        bench.damage(fork.id, folder);
+        auto const runner = bench.open(fork.id);
+        REQUIRE_OK(tests::answerOf([&](auto done) { runner->discardState(done); }));
+        QCOMPARE(runner->state(), SessionState::Off);
+        QCOMPARE(firstOf(Bench::disk(fork)), 1);
+        REQUIRE_OK(tests::answerOf([&](auto done) { runner->start(done); }));
+        QCOMPARE(runner->state(), SessionState::Running);
+        QVERIFY(!bench.script->has("go good"));
     }
 
     void whileTheOriginalRuns()

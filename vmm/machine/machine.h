@@ -213,6 +213,10 @@ public:
     /// goTo() for a moment at which the machine was off: it is off then, with the configuration that is returned.
     static Result<VmConfig> goToOff(
         std::shared_ptr<timeline::Timeline> const& timeline, std::string_view moment, Leave const& leave = {});
+    /// Ends a going that was cut off, or a fork's first one, without power: the disks go where they were on their way
+    /// to, whatever can be read of the moment besides. The firmware's variables go along if theirs can be. `config`:
+    /// whose disks they are where the moment cannot tell.
+    static Result<> arriveOff(VmConfig const& config, std::shared_ptr<timeline::Timeline> const& timeline);
     /// TidyDisks for a machine that is in no process's memory; what takes long is left for when it runs.
     static Result<> tidyDisks(VmConfig const& config, timeline::Timeline& timeline);
     /// Powers off without asking.

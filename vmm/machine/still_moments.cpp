@@ -1,3 +1,4 @@
+#include "vmm/base/log.h"
 #include "vmm/base/random.h"
 #include "vmm/base/unique_fd.h"
 #include "vmm/block/checkpoint_files.h"
@@ -252,11 +253,11 @@ Result<Bytes> variablesAt(std::shared_ptr<timeline::Timeline> const& timeline, s
     auto const memory = TRY(timeline::MomentMemory::open(timeline, moment));
     if (memory->blocks().empty())
         return Bytes();
-    auto const& block = memory->blocks().front();
-    if (block.name != firmwareVariablesBlock || block.size > (16u << 20))
-        return fail(ErrorCode::Corrupt, "the moment is of a machine that is off, and has memory");
-    Bytes bytes(block.size);
-    TRY(memory->read(0, 0, bytes));
+    auto const found = std::ranges::find(memory->blocks(), firmwareVariablesBlock, &SavedMemory::Block::name);
+    if (found == memory->blocks().end() || found->size > (16u << 20))
+        return fail(ErrorCode::Corrupt, "the moment does not have the firmware's variables");
+    Bytes bytes(found->size);
+    TRY(memory->read(static_cast<std::size_t>(found - memory->blocks().begin()), 0, bytes));
     return bytes;
 }
 
@@ -351,6 +352,23 @@ Result<VmConfig> Machine::goToOff(
     TRY(writeVariables(saved.config, variables));
     TRY(timeline->setPresent(moment));
     return saved.config;
+}
+
+Result<> Machine::arriveOff(VmConfig const& config, std::shared_ptr<timeline::Timeline> const& timeline)
+{
+    auto const moment = TRY(timeline->moment(timeline->goingTo()));
+    auto const saved = savedMachineAt(*timeline, moment.id);
+    auto const& then = saved ? saved->config : config;
+    StillDisks disks;
+    TRY(disks.open(then));
+    TRY(disks.each(moment.disks, &checkHas));
+    auto const variables = hasVariables(then) ? variablesAt(timeline, moment.id) : Result<Bytes>();
+    TRY(disks.goBack(moment.disks));
+    if (variables)
+        TRY(writeVariables(then, *variables));
+    else
+        log(LogLevel::Warning, "machine", "the firmware's variables stay: {}", variables.error().message());
+    return timeline->setPresent(moment.id);
 }
 
 }

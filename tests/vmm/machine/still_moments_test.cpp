@@ -35,6 +35,17 @@ struct StillMachine {
         QFile file(variables);
         return file.open(QIODevice::ReadOnly) ? file.readAll() : QByteArray();
     }
+    void damageFirstPack()
+    {
+        timeline.reset();
+        QFile pack(directory.filePath("timeline/packs/00000001"));
+        if (!pack.open(QIODevice::ReadWrite) || !pack.seek(70) || pack.write("damaged") != 7)
+            qFatal("the pack cannot be written");
+        pack.close();
+        timeline = tests::must(
+            timeline::Timeline::open(tests::must(timeline::openFolder(directory.filePath("timeline").toStdString())),
+                timeline::Timeline::Access::ReadWrite));
+    }
     Result<std::string> keep() const { return TRY(Machine::keepOff(config, *timeline, {})).id; }
 };
 
@@ -96,13 +107,7 @@ private slots:
         auto const a = tests::must(machine.keep());
         machine.setVariables(filledWith('b'));
         auto const b = tests::must(machine.keep());
-        machine.timeline.reset();
-        QFile pack(machine.directory.filePath("timeline/packs/00000001"));
-        QVERIFY(pack.open(QIODevice::ReadWrite) && pack.seek(70) && pack.write("damaged") == 7);
-        pack.close();
-        machine.timeline = tests::must(timeline::Timeline::open(
-            tests::must(timeline::openFolder(machine.directory.filePath("timeline").toStdString())),
-            timeline::Timeline::Access::ReadWrite));
+        machine.damageFirstPack();
         unsigned left = 0;
         auto const leave = [&] {
             ++left;
@@ -113,6 +118,27 @@ private slots:
         QCOMPARE(machine.timeline->present(), b);
         QVERIFY(machine.timeline->goingTo().empty());
         QCOMPARE(left, 0u);
+    }
+
+    /// Who gives up the memory of a machine that is on its way needs to read none.
+    void arrivesWithTheVariablesThatCanBeRead()
+    {
+        StillMachine machine;
+        machine.setVariables(filledWith('a'));
+        auto const a = tests::must(machine.keep());
+        machine.setVariables(filledWith('b'));
+        auto const b = tests::must(machine.keep());
+        machine.damageFirstPack();
+        machine.setVariables(filledWith('c'));
+        REQUIRE_OK(machine.timeline->setGoingTo(b));
+        REQUIRE_OK(Machine::arriveOff(machine.config, machine.timeline));
+        QVERIFY(machine.readVariables() == filledWith('b'));
+        QCOMPARE(machine.timeline->present(), b);
+        REQUIRE_OK(machine.timeline->setGoingTo(a));
+        REQUIRE_OK(Machine::arriveOff(machine.config, machine.timeline));
+        QVERIFY(machine.readVariables() == filledWith('b'));
+        QCOMPARE(machine.timeline->present(), a);
+        QVERIFY(machine.timeline->goingTo().empty());
     }
 
     void whoDoesNotLeaveGoesNowhere()

@@ -2,20 +2,18 @@
 
 #include "vmm/block/checkpoint.h"
 #include "vmm/block/image.h"
+#include "vmm/machine/new_directory.h"
 #include "vmm/machine/past_disk.h"
 #include "vmm/machine/saved_machine.h"
 #include "vmm/timeline/moment_memory.h"
 
 #include <algorithm>
-#include <filesystem>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 namespace vmm {
 
 namespace {
-
-namespace fs = std::filesystem;
 
 /// Puts the files of one moment into a directory, and gives the configuration their new names.
 class FileExport {
@@ -127,9 +125,6 @@ void distrustDisks(SavedMachine& saved)
 Result<> exportMoment(std::shared_ptr<timeline::Timeline const> timeline, std::string_view moment,
     std::string const& directory, ExportFiles files, ProgressCallback const& progress)
 {
-    std::error_code unknown;
-    if (fs::exists(fs::symlink_status(directory, unknown)))
-        return fail(ErrorCode::AlreadyExists, directory + " is there already");
     auto const known = TRY(timeline->moment(moment));
     auto saved = TRY(savedMachineAt(*timeline, moment));
     auto const memory = TRY(timeline::MomentMemory::open(timeline, moment));
@@ -148,7 +143,7 @@ Result<> exportMoment(std::shared_ptr<timeline::Timeline const> timeline, std::s
         auto const text = state::toText(savedMachineToJson(saved), 1) + "\n";
         return writeFileSynced(fmt::format("{}/{}", fresh, savedStateName), text);
     };
-    return replaceDirectory(directory, [&](std::string const& fresh) -> Result<> {
+    return makeDirectory(directory, [&](std::string const& fresh) -> Result<> {
         auto const written = writeAll(fresh);
         // What was read belonged to the moment for as long as there was one; without it nothing may be there to read.
         auto const isThere = timeline->checkIsThere(moment);

@@ -2,9 +2,11 @@
 
 #include "app/store/cpu_file.h"
 #include "app/store/disk_images.h"
+#include "app/store/ended_machine.h"
 #include "app/store/own_usb.h"
 #include "app/store/scaffold.h"
 #include "app/store/whole_file.h"
+#include "vmm/base/log.h"
 #include "vmm/base/random.h"
 #include "vmm/block/overlay_files.h"
 #include "vmm/config/config_paths.h"
@@ -34,6 +36,8 @@ namespace files = std::filesystem;
 namespace {
 
 constexpr std::uint64_t configLimit = 4u << 20;
+/// How the names of removed machines begin that are ending.
+constexpr std::string_view endingPrefix = ".ending-";
 
 bool isMachineId(std::string const& text)
 {
@@ -578,12 +582,43 @@ vmm::Result<> MachineStore::emptyTrash(std::uint64_t seconds)
             continue;
         // A file system may be a tick ahead of time(2), and what was removed just now of a second that is to come.
         auto const age = std::max<std::int64_t>(0, now - status.st_mtime);
-        if (age >= static_cast<std::int64_t>(seconds)) {
-            files::remove_all(item->path(), error);
-            if (error)
-                return vmm::fail(vmm::osError(fmt::format("removing {}", item->path().string()), error.value()));
-        }
+        if (age >= static_cast<std::int64_t>(seconds))
+            TRY(endRemoved(item->path()));
     }
+    return {};
+}
+
+vmm::Result<> MachineStore::endRemoved(std::string const& removed)
+{
+    auto const trash = m_root + "/trash";
+    auto name = removed.substr(trash.size() + 1);
+    // From here on nobody brings it back.
+    if (name.starts_with(endingPrefix))
+        name.erase(0, endingPrefix.size());
+    auto const id = name.substr(0, name.find('.'));
+    auto const directory = fmt::format("{}/{}{}.{}", trash, endingPrefix, id, vmm::makeUuid());
+    if (auto const moved = moveDirectory(removed, directory); !moved) // NotFound: another process is at it
+        return moved.error().code == vmm::ErrorCode::NotFound ? vmm::Result<>() : moved;
+    auto const hasMoment = [&](std::string const& moment) {
+        std::error_code error;
+        for (auto const& folder : { machinesDirectory(), trash }) {
+            for (files::directory_iterator item(folder, error), end; item != end; item.increment(error)) {
+                auto const record = fmt::format("{}/timeline/moments/{}.json", item->path().string(), moment);
+                if (item->path() != directory && ::access(record.c_str(), F_OK) == 0)
+                    return true;
+            }
+        }
+        return false;
+    };
+    auto const config = readConfigIn(directory, id).value_or(vmm::VmConfig());
+    if (auto const ended = endMoments(directory, config, hasMoment); !ended) {
+        vmm::log(
+            vmm::LogLevel::Warning, "store", "the moments of the removed machine {}: {}", id, ended.error().message());
+    }
+    std::error_code error;
+    files::remove_all(directory, error);
+    if (error)
+        return vmm::fail(vmm::osError(fmt::format("removing {}", directory), error.value()));
     return {};
 }
 

@@ -50,7 +50,7 @@ struct StoredMachine {
 ///                     machine.lock    locked, with a pid in it, by who has the machine in memory
 ///     machines/.making-<uuid>/        being made; with a machine.lock held by who does
 ///     trash/<uuid>/                   removed, until emptied; trash/<uuid>.<number>/ one of the same uuid, removed
-///     before
+///     before; trash/.ending-<uuid>.<number>/ one that is being emptied
 ///
 /// Every change of a file is whole or not at all. Any thread; several processes may use one store.
 class MachineStore {
@@ -115,7 +115,8 @@ public:
     /// Into the trash. Not while in memory.
     vmm::Result<> remove(std::string const& id);
     vmm::Result<StoredMachine> restoreRemoved(std::string const& id);
-    /// Ends those that were removed more than `seconds` ago.
+    /// Ends those that were removed more than `seconds` ago, and what disks elsewhere keep for their moments, as far as
+    /// those can be reached; what cannot be is logged.
     vmm::Result<> emptyTrash(std::uint64_t seconds = 0);
     std::uint64_t trashUsage() const; ///< bytes
     /// Removes what was half made when a process was killed. What is being made now stays.
@@ -125,6 +126,8 @@ public:
     std::uint64_t diskUsage(std::string const& id) const;
 
 private:
+    vmm::Result<> endRemoved(std::string const& removed);
+
     std::string m_root;
 };
 

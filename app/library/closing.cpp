@@ -81,7 +81,7 @@ void Closing::advance(Step& step, bool isOverdue)
     auto const answer = step.order ? step.answer() : std::nullopt;
     if (step.order && !answer && !(step.isKeeping() && !isInMemory(step.runner->state())))
         return;
-    if (answer && !*answer && step.isSuspend) {
+    if (answer && !*answer && step.isSuspend && isInMemory(step.runner->state())) {
         step.isOver = true;
         if (m_outcome)
             m_outcome = *answer;

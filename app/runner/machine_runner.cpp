@@ -123,7 +123,7 @@ void MachineRunner::resume(Completion const& done)
         [this, done] {
             // Whoever wants it to run on does not want it to go.
             if (state() == SessionState::Paused && std::exchange(m_private->standsForGoing, false))
-                m_private->machine->post(vmm::command::CancelJob {});
+                m_private->machine->post(vmm::command::CancelKeeping {});
             m_private->forward(Action::Resume, "resume", vmm::command::Resume {}, done);
         },
         done);
@@ -456,7 +456,7 @@ void MachineRunner::Private::forward(
                 // The event of the power off was before us on the loop, unless the machine told in the other order.
                 if (mine == generation && machine && machine->state() == vmm::RunState::Off
                     && isPossible(Action::PowerOff, runner.m_state))
-                    end();
+                    return endWhenStored({}, [done, outcome] { finish(done, outcome); });
                 finish(done, outcome);
             },
             done);

@@ -159,6 +159,7 @@ public:
     void resume(Completion const& done = {});
     void reset(Completion const& done = {});
     void pressPowerButton(Completion const& done = {});
+    /// Also a machine that is off already is in memory until a moment that somebody asked for is stored, or cancelled.
     void powerOff(Completion const& done = {});
     /// Into `directory`, or where it is empty into the machine's own place; there only with `thenPowerOff`.
     void suspend(Completion const& done = {}, std::string directory = {}, bool thenPowerOff = true);

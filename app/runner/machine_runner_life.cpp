@@ -69,7 +69,7 @@ void MachineRunner::Private::follow(vmm::event::StateChanged const& change, std:
         = state == SessionState::Suspending || state == SessionState::Starting || state == SessionState::Restoring;
     if (change.state == vmm::RunState::Off) {
         if (!isUnderWay)
-            end(change.reason);
+            endWhenStored(change.reason);
     } else if (!isUnderWay || change.state == vmm::RunState::Crashed) {
         setState(sessionState(change.state), change.reason);
     }
@@ -114,6 +114,17 @@ void MachineRunner::Private::end(std::optional<vmm::Error> why)
     letGo();
     runner.m_absolutePointer = false;
     setState(restingState(), std::move(why));
+}
+
+void MachineRunner::Private::endWhenStored(std::optional<vmm::Error> const& why, std::function<void()> const& then)
+{
+    auto const task = [this, why, then, mine = generation] {
+        if (mine == generation)
+            end(why);
+        if (then)
+            then();
+    };
+    keepsAsked == 0 ? task() : whenStored.push_back(task);
 }
 
 void MachineRunner::Private::drop()
@@ -376,7 +387,7 @@ void MachineRunner::Private::settle(vmm::Result<> const& outcome)
         return;
     auto const state = machine->state();
     if (state == vmm::RunState::Off)
-        end(outcome ? std::nullopt : std::optional(outcome.error()));
+        endWhenStored(outcome ? std::nullopt : std::optional(outcome.error()));
     else if (runner.m_state != SessionState::Crashed)
         setState(sessionState(state));
 }
@@ -386,6 +397,8 @@ void MachineRunner::Private::suspend(std::string directory, bool thenPowerOff, C
     auto const state = runner.m_state.load();
     if (!machine || !isPossible(Action::Suspend, state))
         return finish(done, vmm::fail(notNow("suspend", state)));
+    if (machine->state() == vmm::RunState::Off)
+        return endWhenStored({}, [done] { finish(done, vmm::fail(notNow("suspend", SessionState::Off))); });
     if (directory.empty())
         directory = runner.m_places.stateDirectory;
     if (directory.empty())

@@ -60,14 +60,16 @@ void MachineRunner::Private::keepMoment(vmm::timeline::NewMoment what, Kept cons
     machine->post(vmm::command::KeepMoment { timeline, std::move(what), pictureMaker() },
         [this, hear, asked, kept = timeline, upTo = schedule->mark(), mine = generation](vmm::Result<> const& outcome) {
             keepsAsked -= asked;
-            if (outcome) {
-                post(
-                    [this, upTo, mine] {
-                        if (mine == generation && schedule)
-                            schedule->kept(upTo);
-                    },
-                    {});
-            }
+            post(
+                [this, upTo, mine, isKept = outcome.has_value()] {
+                    if (isKept && mine == generation && schedule)
+                        schedule->kept(upTo);
+                    if (keepsAsked > 0)
+                        return;
+                    for (auto const& task : std::exchange(whenStored, {}))
+                        task();
+                },
+                {});
             // Busy: another one is being kept, and goes on.
             if (outcome || outcome.error().code != vmm::ErrorCode::Busy)
                 tell(notice::KeepingEnded {});
@@ -123,6 +125,9 @@ void MachineRunner::Private::goTo(std::string const& moment, Present present, Co
         return finish(done, vmm::fail(notNow("go to another moment with", state)));
     if (isGoing())
         return finish(done, vmm::fail(vmm::ErrorCode::Busy, "the machine is on its way to a moment already"));
+    if (keepsAsked > 0)
+        return finish(
+            done, vmm::fail(vmm::ErrorCode::Busy, "a moment is being kept: wait for that, or cancel it, and then go"));
     auto const ready = [&]() -> vmm::Result<> {
         TRY(disksAreLeftAlone());
         TRY(takeLock());
@@ -328,10 +333,7 @@ void MachineRunner::cancelKeeping(Completion const& done)
     m_private->cancelStill = true; // that one holds up what is posted
     m_private->post(
         [this, done] {
-            // The same command would end a suspend.
-            if (state() != SessionState::Running && state() != SessionState::Paused)
-                return Private::finish(done, vmm::fail(notNow("cancel the keeping of a moment of", state())));
-            m_private->forward({}, "cancel the keeping of a moment of", vmm::command::CancelJob {}, done);
+            m_private->forward({}, "cancel the keeping of a moment of", vmm::command::CancelKeeping {}, done);
         },
         done);
 }

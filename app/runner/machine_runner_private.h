@@ -107,10 +107,11 @@ struct MachineRunner::Private {
         Kept done;
         Meanwhile meanwhile;
     };
-    bool keepsAutomatically = false;  // it was told that one is due, and has not answered yet
-    std::vector<ToKeep> keepsWaiting; // until it has
-    bool standsForGoing = false;      // the machine ran until goTo() had its present kept
-    std::string complaint;            // of neglect(), told once
+    bool keepsAutomatically = false;               // it was told that one is due, and has not answered yet
+    std::vector<ToKeep> keepsWaiting;              // until it has
+    std::vector<std::function<void()>> whenStored; // by the machine, which is off: see endWhenStored()
+    bool standsForGoing = false;                   // the machine ran until goTo() had its present kept
+    std::string complaint;                         // of neglect(), told once
     vmm::EventLoop::Handle pruneTimer;
     std::shared_ptr<std::atomic<bool>> prunesUnasked; // while it does; true: it shall not go on
     bool prunesAgain = false;                         // there is more to thin out than it knows
@@ -181,6 +182,8 @@ struct MachineRunner::Private {
     void attach();
     /// Destroys the machine and comes to rest.
     void end(std::optional<vmm::Error> why = {});
+    /// The machine is off: it ends, and `then` is called, when the moments that were asked for are stored.
+    void endWhenStored(std::optional<vmm::Error> const& why, std::function<void()> const& then = {});
     /// Destroys the machine.
     void drop();
     /// The lock and the timeline, where nothing needs them any more.

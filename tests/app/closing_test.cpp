@@ -1,4 +1,5 @@
 #include "app/library/library.h"
+#include "app/session/timeline_session.h"
 #include "tests/fakes/fake_machine.h"
 #include "tests/support/suite.h"
 
@@ -81,6 +82,39 @@ private slots:
         QVERIFY(kept < std::find(log.begin(), log.end(), isSuspended ? "suspend" : "power button"));
         auto const timeline = tests::must(bench.library.session(id)->runner()->timeline());
         QCOMPARE(timeline->moments().size(), std::size_t(1));
+    }
+
+    void whatAPersonHasKeptIsStoredFirst_data()
+    {
+        QTest::addColumn<bool>("isSuspended");
+        QTest::newRow("suspended") << true;
+        QTest::newRow("powered off") << false;
+    }
+    void whatAPersonHasKeptIsStoredFirst()
+    {
+        QFETCH(bool, isSuspended);
+        Bench bench;
+        auto const id = bench.createRunning("busy");
+        bench.script->holdKeep = true;
+        bench.library.session(id)->timeline().keep("mine");
+        QTRY_VERIFY(bench.script->has("keep mine"));
+        if (isSuspended) {
+            bench.library.suspendAll(bench.done());
+            QVERIFY(bench.becomes(id, SessionState::Suspending));
+        } else {
+            bench.library.shutDownAll(1, bench.done());
+            QTRY_VERIFY(bench.script->has("power off"));
+        }
+        bench.library.session(id)->runner()->drain();
+        QVERIFY(isInMemory(bench.library.session(id)->runner()->state()));
+        QVERIFY(!bench.outcome);
+        bench.script->last->keepWhatIsHeld();
+        QTRY_VERIFY(bench.outcome);
+        REQUIRE_OK(*bench.outcome);
+        auto const moments = tests::must(bench.library.session(id)->runner()->timeline())->moments();
+        QCOMPARE(moments.size(), std::size_t(1));
+        QCOMPARE(moments[0].name, "mine");
+        QCOMPARE(bench.library.store().load(id.toStdString())->isSuspended, isSuspended);
     }
 
     void whatCannotBeKeptIsSuspendedAllTheSame()

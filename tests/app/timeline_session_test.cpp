@@ -321,6 +321,64 @@ private slots:
         QCOMPARE(failed[1][1].toString(), "no-such-moment");
     }
 
+    void whatIsKeptOutlivesItsMachine_data()
+    {
+        QTest::addColumn<std::function<void(Past&)>>("end");
+        QTest::addColumn<bool>("isCancelled");
+        QTest::addColumn<SessionState>("after");
+        using End = std::function<void(Past&)>;
+        End const powerOff = [](Past& past) { past.session.powerOff(); };
+        End const suspend = [](Past& past) { past.session.suspend(); };
+        QTest::newRow("powered off") << powerOff << false << SessionState::Off;
+        QTest::newRow("powered off, cancelled") << powerOff << true << SessionState::Off;
+        QTest::newRow("off by its guest")
+            << End([](Past& past) { past.script->last->guestPowersOff(); }) << false << SessionState::Off;
+        QTest::newRow("suspended") << suspend << false << SessionState::Suspended;
+        QTest::newRow("suspended, cancelled") << suspend << true << SessionState::Suspended;
+        QTest::newRow("suspended when it is off") << End([](Past& past) {
+            past.session.powerOff();
+            QTRY_COMPARE(past.script->last->state(), vmm::RunState::Off);
+            past.session.suspend();
+        }) << false << SessionState::Off;
+    }
+    void whatIsKeptOutlivesItsMachine()
+    {
+        QFETCH(std::function<void(Past&)>, end);
+        QFETCH(bool, isCancelled);
+        QFETCH(SessionState, after);
+        Past past;
+        QVERIFY(past.run());
+        past.script->holdKeep = true;
+        past.timeline.keep("mine");
+        QTRY_COMPARE(past.timeline.keeping(), 0.5);
+        end(past);
+        QTest::qWait(20);
+        QVERIFY(isInMemory(past.runner->state()));
+        QCOMPARE(past.timeline.keeping(), 0.5); // and is shown
+        if (isCancelled)
+            past.session.cancelJob();
+        else
+            past.script->last->keepWhatIsHeld();
+        QVERIFY(past.becomes(after));
+        QVERIFY(past.has(isCancelled ? 0 : 1));
+        QVERIFY(!past.timeline.keeping());
+    }
+
+    void aSuspendThatWaitsForAMomentIsCancelledAlone()
+    {
+        Past past;
+        QVERIFY(past.run());
+        past.script->holdKeep = true;
+        past.timeline.keep("mine");
+        past.session.suspend();
+        QVERIFY(past.becomes(SessionState::Suspending));
+        past.runner->cancelJob();
+        QVERIFY(past.becomes(SessionState::Running));
+        past.script->last->keepWhatIsHeld();
+        QVERIFY(past.has(1));
+        QVERIFY(!past.script->has("suspend"));
+    }
+
     void whatWasNeglectedIsKnownUntilAMomentIsKept()
     {
         Past past;

@@ -146,6 +146,8 @@ public:
     ~FakeMachine() override
     {
         m_thread.reset();
+        if (m_keeping)
+            answer(m_keeping->second, vmm::fail(vmm::ErrorCode::Cancelled, "the machine is gone"));
         for (auto const& [id, device] : m_visitors)
             device->setHost(nullptr);
         --m_script->alive;
@@ -210,6 +212,7 @@ public:
         m_thread->loop().post([this] {
             if (auto const held = std::exchange(m_keeping, {}))
                 keep(held->first, held->second);
+            suspendAsAsked();
         });
     }
     void guestWantsAbsolutePointer()
@@ -306,6 +309,10 @@ private:
     void run(vmm::command::PowerOff const&, Completion const& done) { to(vmm::RunState::Off, "power off", done); }
     void run(vmm::command::Suspend const& command, Completion const& done)
     {
+        if (m_keeping) {
+            m_suspendToCome.emplace(command, done);
+            return;
+        }
         m_script->note("suspend");
         if (!m_script->obstacles.empty())
             return answer(done, vmm::fail(m_script->obstacles.front()));
@@ -316,6 +323,11 @@ private:
         if (m_script->holdSuspend)
             return;
         finishSuspend(command);
+    }
+    void suspendAsAsked()
+    {
+        if (auto const next = std::exchange(m_suspendToCome, {}))
+            run(next->first, next->second);
     }
     void finishSuspend(vmm::command::Suspend const& command)
     {
@@ -344,13 +356,21 @@ private:
     }
     void run(vmm::command::CancelJob const&, Completion const& done)
     {
-        if (auto const suspending = std::exchange(m_suspending, {})) {
+        auto const cancelled = vmm::fail(vmm::ErrorCode::Cancelled, "suspending was cancelled");
+        if (auto const waits = std::exchange(m_suspendToCome, {})) {
+            answer(waits->second, cancelled);
+        } else if (auto const suspending = std::exchange(m_suspending, {})) {
             become(m_before);
-            answer(suspending, vmm::fail(vmm::ErrorCode::Cancelled, "suspending was cancelled"));
+            answer(suspending, cancelled);
         }
+        answer(done);
+    }
+    void run(vmm::command::CancelKeeping const&, Completion const& done)
+    {
         if (auto const held = std::exchange(m_keeping, {}))
             answer(held->second, vmm::fail(vmm::ErrorCode::Cancelled, "keeping was cancelled"));
         answer(done);
+        suspendAsAsked();
     }
     std::string stateText(std::string const& folder) const
     {
@@ -516,6 +536,7 @@ private:
     FakeUsbHost m_usb;
     std::map<std::string, std::shared_ptr<vmm::UsbDevice>> m_visitors;
     Completion m_suspending;
+    std::optional<std::pair<vmm::command::Suspend, Completion>> m_suspendToCome; ///< when the moment is stored
     std::optional<std::pair<vmm::command::KeepMoment, Completion>> m_keeping;
     std::unique_ptr<vmm::LoopThread> m_thread;
 };

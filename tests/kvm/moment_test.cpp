@@ -48,6 +48,9 @@ private slots:
     void whoGoesBackHearsOfItAndTellsTheNetwork();
     void theMachineRunsOnWhileAMomentIsWritten();
     void keepingIsCancelled();
+    void whatIsKeptIsStoredThoughTheMachineEnds_data();
+    void whatIsKeptIsStoredThoughTheMachineEnds();
+    void aSuspendThatWaitsForAMomentIsCancelledAlone();
     void aMachineThatEndsLeavesNoHalfMoment();
 
 private:
@@ -671,6 +674,54 @@ void MomentTest::keepingIsCancelled()
     QVERIFY(guest.timeline()->moments().empty());
     QCOMPARE(guest.machine().state(), RunState::Running);
     REQUIRE_OK(guest.keepMoment("then"));
+}
+
+void MomentTest::whatIsKeptIsStoredThoughTheMachineEnds_data()
+{
+    QTest::addColumn<bool>("isSuspended");
+    QTest::newRow("suspended") << true;
+    QTest::newRow("powered off") << false;
+}
+
+void MomentTest::whatIsKeptIsStoredThoughTheMachineEnds()
+{
+    QFETCH(bool, isSuspended);
+    GuestMachine guest("share/chronovisor/demo.elf");
+    REQUIRE_OK(guest.start());
+    QVERIFY(guest.waitForLine("Chronovisor demo machine", 20s));
+    QVERIFY2(ask(guest, "mem fill 128", "128 MiB filled"), qPrintable(said(guest)));
+    Command const end = isSuspended ? Command(command::Suspend { guest.folder().toStdString() + "/suspended" })
+                                    : Command(command::PowerOff {});
+    std::promise<Result<>> kept, ended;
+    // The instant was.
+    guest.atFirstProgress
+        = [&] { guest.machine().post(end, [&](Result<> outcome) { ended.set_value(std::move(outcome)); }); };
+    guest.machine().post(
+        command::KeepMoment { guest.timeline(), {} }, [&](Result<> outcome) { kept.set_value(std::move(outcome)); });
+    REQUIRE_OK(kept.get_future().get());
+    REQUIRE_OK(ended.get_future().get());
+    QCOMPARE(guest.machine().state(), RunState::Off);
+    REQUIRE_OK(guest.goTo(guest.timeline()->moments().front().id));
+    QVERIFY2(ask(guest, "mem check", "128 MiB read, 0 of"), qPrintable(said(guest)));
+}
+
+void MomentTest::aSuspendThatWaitsForAMomentIsCancelledAlone()
+{
+    GuestMachine guest("share/chronovisor/demo.elf");
+    REQUIRE_OK(guest.start());
+    QVERIFY(guest.waitForLine("Chronovisor demo machine", 20s));
+    QVERIFY2(ask(guest, "mem fill 128", "128 MiB filled"), qPrintable(said(guest)));
+    std::promise<Result<>> kept, suspended;
+    guest.atFirstProgress = [&] {
+        guest.machine().post(command::Suspend { guest.folder().toStdString() + "/suspended" },
+            [&](Result<> outcome) { suspended.set_value(std::move(outcome)); });
+        guest.machine().post(command::CancelJob {}, {});
+    };
+    guest.machine().post(
+        command::KeepMoment { guest.timeline(), {} }, [&](Result<> outcome) { kept.set_value(std::move(outcome)); });
+    REQUIRE_OK(kept.get_future().get());
+    QCOMPARE(suspended.get_future().get().error().code, ErrorCode::Cancelled);
+    QCOMPARE(guest.machine().state(), RunState::Running);
 }
 
 void MomentTest::aMachineThatEndsLeavesNoHalfMoment()

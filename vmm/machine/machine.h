@@ -35,13 +35,14 @@ struct Resume { };           ///< Paused; also after what stopped it has been me
 struct Reset { };            ///< All but Off: the reset button.
 struct PressPowerButton { }; ///< Running: ACPI, the guest decides.
 struct PowerOff { };         ///< All but Off: pulls the plug.
-/// Running or Paused: writes the state beside the disks; then powers off, or goes on as before.
+/// Running or Paused: writes the state beside the disks; then powers off, or goes on as before. It begins when a moment
+/// that is being kept is stored; only an automatic one ends for it.
 struct Suspend {
     std::string directory; ///< gets "state.json" and "ram"
     bool thenPowerOff = true;
 };
 /// Running or Paused: keeps the present as a moment, whose id event::MomentKept tells. The machine stands still for the
-/// instant only, and takes other commands while the moment is written.
+/// instant only, and takes other commands while the moment is written, also when it is Off by then.
 struct KeepMoment {
     std::shared_ptr<timeline::Timeline> timeline;
     timeline::NewMoment what; ///< its time and state are the machine's to say
@@ -109,7 +110,8 @@ struct UnplugUsb {
 struct SendInput { ///< Running; else it is dropped.
     Input input;
 };
-struct CancelJob { }; ///< Ends a Suspend or KeepMoment under way; the machine is as before it.
+struct CancelJob { };     ///< Ends a Suspend under way, else a KeepMoment; the machine is as before it.
+struct CancelKeeping { }; ///< Ends a KeepMoment under way, also where a Suspend waits for it.
 
 }
 
@@ -117,7 +119,7 @@ using Command = std::variant<command::Start, command::Pause, command::Resume, co
     command::PowerOff, command::Suspend, command::KeepMoment, command::TidyDisks, command::InsertMedium,
     command::EjectMedium, command::SetForwards, command::SetConnected, command::SetPlugged, command::AddUsb,
     command::RemoveUsb, command::PlugUsb, command::UnplugUsb, command::SendInput, command::CancelJob,
-    command::StreamDisk>;
+    command::CancelKeeping, command::StreamDisk>;
 
 /// What a machine tells. Sent from the machine's thread; a receiver takes it to its own thread and returns at once.
 namespace event {

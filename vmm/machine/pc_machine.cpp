@@ -238,11 +238,15 @@ PcMachine::~PcMachine()
     // finds no job any more.
     std::array<std::unique_ptr<Job>, 4> jobs;
     decltype(m_usbChanges) usbChanges;
+    decltype(m_suspendToCome) suspendToCome;
     m_thread->loop().call([&] {
         jobs = { std::move(m_job), std::move(m_keeping), std::move(m_tidying), std::move(m_streaming) };
         m_whenLeftAlone.clear();
         usbChanges = std::move(m_usbChanges);
+        suspendToCome = std::exchange(m_suspendToCome, std::nullopt);
     });
+    if (suspendToCome && suspendToCome->second)
+        suspendToCome->second(fail(ErrorCode::Cancelled, "the machine is gone"));
     for (auto const& [command, done] : usbChanges) {
         if (done)
             done(fail(ErrorCode::Cancelled, "the machine is gone"));
@@ -482,10 +486,22 @@ Result<> PcMachine::execute(command::SendInput const& command)
 
 Result<> PcMachine::execute(command::CancelJob const&)
 {
-    auto* const job = m_job ? m_job.get() : m_keeping.get();
-    if (!job)
+    if (auto const waits = std::exchange(m_suspendToCome, std::nullopt)) {
+        if (waits->second)
+            waits->second(fail(ErrorCode::Cancelled, "suspending was cancelled"));
+        return {};
+    }
+    if (!m_job)
+        return execute(command::CancelKeeping {});
+    m_job->cancelled = true;
+    return {};
+}
+
+Result<> PcMachine::execute(command::CancelKeeping const&)
+{
+    if (!m_keeping)
         return fail(ErrorCode::NotNow, "nothing is under way");
-    job->cancelled = true;
+    m_keeping->cancelled = true;
     return {};
 }
 

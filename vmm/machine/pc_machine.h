@@ -52,6 +52,7 @@ private:
     struct Job {
         std::string name;
         std::atomic<bool> cancelled { false };
+        bool givesWay = true; // to a suspend
         Completion done;
         std::thread worker;
         ~Job();
@@ -93,6 +94,7 @@ private:
     Result<> execute(command::UnplugUsb const&);
     Result<> execute(command::SendInput const&);
     Result<> execute(command::CancelJob const&);
+    Result<> execute(command::CancelKeeping const&);
     void suspend(command::Suspend const& command, Completion done);
     void keepMoment(command::KeepMoment const& command, Completion done);
     Result<event::MomentKept> keep(Job const& job, RamLoader* loader, command::KeepMoment const& command);
@@ -105,8 +107,8 @@ private:
     Result<> tidy(timeline::Timeline& timeline, std::function<bool()> const& goOn);
     void streamDisk(command::StreamDisk const& command, Completion done);
     void finishAside(std::unique_ptr<Job>& which, Result<> const& outcome); // m_tidying or m_streaming
-    /// Runs it when no worker changes disks, at once or later.
-    void whenDisksAreLeftAlone(std::function<void()> task);
+    /// Suspends when no worker changes disks any more.
+    void suspendLater(command::Suspend const& command, Completion done);
     void leftAlone();
     /// AddUsb or RemoveUsb, at once or when no worker has to do with which disks there are: one that keeps a moment
     /// has, until they have kept what they hold.
@@ -168,6 +170,7 @@ private:
     std::unique_ptr<Job> m_streaming;             // of one disk, as well
     std::mutex m_checkpoints;                     // held by that of the three whose turn it is
     std::shared_ptr<timeline::Timeline> m_tidied; // that of m_tidying
+    std::optional<std::pair<command::Suspend, Completion>> m_suspendToCome; // when the disks are left alone; then …
     std::vector<std::function<void()>> m_whenLeftAlone;
     std::vector<std::pair<Command, Completion>> m_usbChanges; // that wait for the disks
     bool m_disksAreBeingKept = false;

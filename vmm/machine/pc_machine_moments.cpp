@@ -29,6 +29,7 @@ void PcMachine::keepMoment(command::KeepMoment const& command, Completion done)
     m_disksAreBeingKept = true;
     m_keeping = std::make_unique<Job>();
     m_keeping->name = "keep";
+    m_keeping->givesWay = command.what.reason == timeline::Reason::Automatic;
     m_keeping->done = std::move(done);
     m_keeping->worker = std::thread([this, &job = *m_keeping, loader = m_loader, command] {
         ::pthread_setname_np(::pthread_self(), "keep moment");
@@ -191,13 +192,15 @@ void PcMachine::leftAlone()
 {
     if (m_keeping || m_tidying || m_streaming)
         return;
+    if (auto const next = std::exchange(m_suspendToCome, std::nullopt))
+        suspend(next->first, next->second);
     for (auto const& task : std::exchange(m_whenLeftAlone, {}))
         task();
 }
 
 void PcMachine::tidyDisks(std::shared_ptr<timeline::Timeline> const& timeline, Completion done)
 {
-    if (m_job || !m_whenLeftAlone.empty())
+    if (m_job || m_suspendToCome || !m_whenLeftAlone.empty())
         return done ? done(fail(ErrorCode::Busy, "the disks must be left alone now")) : void();
     if (m_tidying) { // anew, with what it does not know yet
         m_tidying->cancelled = true;
@@ -250,7 +253,7 @@ void PcMachine::finishAside(std::unique_ptr<Job>& which, Result<> const& outcome
 
 void PcMachine::streamDisk(command::StreamDisk const& command, Completion done)
 {
-    if (m_streaming || !m_whenLeftAlone.empty() || !m_usbChanges.empty()) {
+    if (m_streaming || m_suspendToCome || !m_whenLeftAlone.empty() || !m_usbChanges.empty()) {
         if (done)
             done(fail(ErrorCode::Busy,
                 m_streaming ? "another disk is being made independent of its base"

@@ -72,9 +72,11 @@ void PcMachine::suspend(command::Suspend const& command, Completion done)
         return finish(free);
     if (auto const can = checkCanSave(); !can)
         return finish(can);
+    if (m_suspendToCome)
+        return finish(fail(ErrorCode::Busy, "the machine is about to be suspended already"));
     // The state remembers its disks to the byte.
     if (m_keeping || m_tidying || m_streaming)
-        return whenDisksAreLeftAlone([this, command, done] { suspend(command, done); });
+        return suspendLater(command, std::move(done));
     bool const wasRunning = state() == RunState::Running;
     if (wasRunning) {
         stopRunning();
@@ -134,15 +136,13 @@ void PcMachine::finishSuspend(Result<> const& outcome, bool wasRunning, bool the
         job->done(outcome);
 }
 
-void PcMachine::whenDisksAreLeftAlone(std::function<void()> task)
+void PcMachine::suspendLater(command::Suspend const& command, Completion done)
 {
-    if (!m_keeping && !m_tidying && !m_streaming)
-        return task();
     for (auto* job : { m_keeping.get(), m_tidying.get(), m_streaming.get() }) {
-        if (job)
+        if (job && job->givesWay)
             job->cancelled = true;
     }
-    m_whenLeftAlone.push_back(std::move(task));
+    m_suspendToCome.emplace(command, std::move(done));
 }
 
 Result<> PcMachine::checkCanSave() const

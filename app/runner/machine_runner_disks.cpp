@@ -20,6 +20,15 @@ vmm::Result<> MachineRunner::Private::disksAreLeftAlone() const
     return changesDisk.empty() ? vmm::Result<>() : vmm::fail(vmm::ErrorCode::Busy, changesDisk);
 }
 
+vmm::Result<> MachineRunner::Private::savedStateIsLeft() const
+{
+    if (!savedStateInUse)
+        return {};
+    return vmm::fail(vmm::ErrorCode::NotNow,
+        "the machine has not run since it came back from its saved state, which is of its disks as they are now; "
+        "resume it first");
+}
+
 void MachineRunner::Private::streamDisk(std::string const& disk, std::string const& onto, Completion const& done)
 {
     if (!machine) {
@@ -49,9 +58,7 @@ vmm::Result<> MachineRunner::Private::streamLive(vmm::command::StreamDisk const&
         std::shared_lock const guard(machineMutex);
         if (!machine)
             return vmm::fail(vmm::ErrorCode::NotNow, "the machine has ended meanwhile");
-        if (savedStateInUse)
-            return vmm::fail(vmm::ErrorCode::NotNow,
-                "the machine's saved state is of its disks as they are now; let it run on first");
+        TRY(savedStateIsLeft());
         // A machine that ends tells so, too.
         machine->post(command, [ended](vmm::Result<> outcome) { ended->set_value(std::move(outcome)); });
     }

@@ -49,6 +49,8 @@ void MachineRunner::Private::keepMoment(vmm::timeline::NewMoment what, Kept cons
     }
     if (!machine || (state != SessionState::Running && state != SessionState::Paused))
         return hear(vmm::fail(notNow("keep a moment of", state)));
+    if (auto const left = savedStateIsLeft(); !left)
+        return hear(vmm::fail(left.error()));
     if (auto const opened = openTimeline(); !opened)
         return hear(vmm::fail(opened.error()));
     if (meanwhile == Meanwhile::StandStill && state == SessionState::Running) {
@@ -130,6 +132,8 @@ void MachineRunner::Private::goTo(std::string const& moment, Present present, Co
             done, vmm::fail(vmm::ErrorCode::Busy, "a moment is being kept: wait for that, or cancel it, and then go"));
     auto const ready = [&]() -> vmm::Result<> {
         TRY(disksAreLeftAlone());
+        if (present == Present::Keep)
+            TRY(savedStateIsLeft());
         TRY(takeLock());
         TRY(openTimeline());
         {

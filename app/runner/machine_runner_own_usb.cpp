@@ -138,6 +138,7 @@ void MachineRunner::Private::removeUsb(std::string const& device, Completion con
 vmm::Result<> MachineRunner::Private::disksMayGo() const
 {
     TRY(disksAreLeftAlone());
+    TRY(savedStateIsLeft());
     if (!diskAtWork().empty())
         return vmm::fail(vmm::ErrorCode::Busy,
             "a disk is being made independent of its base: to remove a stick wait for that, or cancel it (what was "

@@ -295,6 +295,8 @@ struct MachineRunner::Private {
         std::function<vmm::Result<>(JobProgress const&)> const& what, Completion const& done);
     /// Busy while the disks of a machine that is off are being changed.
     vmm::Result<> disksAreLeftAlone() const;
+    /// NotNow while a machine stands still as it came back from its saved state, which knows its disks to the byte.
+    vmm::Result<> savedStateIsLeft() const;
 
     // machine_runner_usb.cpp
 

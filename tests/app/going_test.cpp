@@ -202,6 +202,25 @@ private slots:
         QCOMPARE(did, (std::vector<std::string> { "pause", "keep before-going", "go there", "resume" }));
     }
 
+    /// The disks would part from it before there is a moment: whoever is killed in between would have neither.
+    void whatASavedStateStillHoldsIsNotKept()
+    {
+        Bench bench;
+        tests::must(bench.start());
+        auto const there = bench.keep("there");
+        tests::must(bench.wait([&](auto done) { bench.runner->suspend(done); }));
+        tests::must(bench.wait([&](auto done) { bench.runner->startPaused(done); }));
+        auto const kept = tests::answerOf<vmm::timeline::Moment>(
+            [&](auto done) { bench.runner->keepMoment({ .name = "now" }, done); });
+        QVERIFY(!kept && kept.error().message().find("resume it first") != std::string::npos);
+        auto const gone = bench.goTo(there, Present::Keep);
+        QVERIFY(!gone && gone.error().message().find("resume it first") != std::string::npos);
+        QVERIFY(!bench.script->has("keep now") && !bench.script->has("keep before-going"));
+        QVERIFY(bench.hasSavedState());
+        tests::must(bench.wait([&](auto done) { bench.runner->resume(done); }));
+        REQUIRE_OK(bench.goTo(there, Present::Keep));
+    }
+
     void whatDoesNotGoRunsOn_data()
     {
         QTest::addColumn<std::function<void(Bench&)>>("instead");

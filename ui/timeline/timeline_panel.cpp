@@ -20,6 +20,7 @@
 #include <QProgressBar>
 #include <QPushButton>
 #include <QShortcut>
+#include <QTextDocument>
 #include <QToolButton>
 
 namespace ui {
@@ -326,6 +327,7 @@ void TimelinePanel::edit(Editing what, app::MomentEntry const& moment)
 {
     if (m_editor == nullptr)
         makeEditor();
+    endEditing(true);
     m_editing = what;
     m_edited = moment.id;
     m_name->setText(moment.name);
@@ -347,9 +349,9 @@ void TimelinePanel::endEditing(bool save)
     auto const what = std::exchange(m_editing, Editing::Nothing);
     if (what == Editing::Nothing)
         return;
-    if (save && what == Editing::Name)
+    if (save && what == Editing::Name && m_name->isModified())
         m_timeline.rename(m_edited, m_name->text().trimmed());
-    else if (save)
+    else if (save && what == Editing::Note && m_note->document()->isModified())
         m_timeline.setNote(m_edited, m_note->toPlainText().trimmed());
     auto const hadFocus = m_editor->isAncestorOf(QApplication::focusWidget());
     m_footer->show();
@@ -363,6 +365,8 @@ void TimelinePanel::endEditing(bool save)
 void TimelinePanel::showSelected()
 {
     auto const* moment = m_axis->selectedMoment();
+    if (moment == nullptr || moment->id != m_edited)
+        endEditing(m_timeline.moment(m_edited) != nullptr);
     if (auto const id = moment != nullptr ? moment->id : QString(); std::exchange(m_foreseen, id) != id) {
         m_past->showUsb({});
         id.isEmpty() ? m_usbTimer.stop() : m_usbTimer.start();
@@ -376,7 +380,6 @@ void TimelinePanel::showSelected()
         m_past->setWhyNotGo(whyNotGo(m_timeline));
         showPictureOfSelected();
     } else {
-        endEditing(false);
         m_past->showPicture(nullptr);
     }
     // Who goes on looks at that.

@@ -638,6 +638,40 @@ private slots:
         QCOMPARE(scene.timeline().moment(id)->name, "before upgrade");
     }
 
+    void whatIsTypedOutlivesWhoGoesElsewhere_data()
+    {
+        QTest::addColumn<std::function<void(Scene&)>>("leave");
+        QTest::addColumn<QString>("note");
+        using Leave = std::function<void(Scene&)>;
+        QTest::newRow("to the machine") << Leave([](Scene& scene) {
+            scene.named<QToolButton>(scene.page, "Pause")->setFocus();
+        }) << "typed";
+        QTest::newRow("to another moment") << Leave([](Scene& scene) { scene.key(Qt::Key_Left); }) << "typed";
+        QTest::newRow("by Cancel") << Leave([](Scene& scene) { button(scene.panel, "Cancel")->click(); }) << "";
+        QTest::newRow("by Esc") << Leave([](Scene&) { QTest::keyClick(QApplication::focusWidget(), Qt::Key_Escape); })
+                                << "";
+    }
+    void whatIsTypedOutlivesWhoGoesElsewhere()
+    {
+        QFETCH(std::function<void(Scene&)>, leave);
+        QFETCH(QString, note);
+        Scene scene;
+        QVERIFY(scene.run());
+        QVERIFY(!scene.keep().isEmpty());
+        auto const id = scene.keep();
+        scene.key(Qt::Key_Left);
+        QCOMPARE(scene.axis->selected(), id);
+        scene.key(Qt::Key_N);
+        auto* field = scene.named<QPlainTextEdit>(scene.page, "Note on the moment");
+        QTest::keyClicks(field, "typed");
+        leave(scene);
+        QVERIFY(!field->isVisible());
+        // What is asked for later is done later.
+        scene.timeline().setPinned(id, true);
+        QTRY_VERIFY(scene.timeline().moment(id)->pinned);
+        QCOMPARE(scene.timeline().moment(id)->note, note);
+    }
+
     void spaceComparesTwo()
     {
         Scene scene;

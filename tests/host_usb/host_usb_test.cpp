@@ -19,7 +19,7 @@
 using namespace vmm;
 using tests::Asked;
 using tests::counting;
-using tests::patience;
+using tests::waitLimit;
 using Plugged = tests::PluggedHostUsb;
 using tests::SimulatedUsbDevice;
 using tests::XhciDriver;
@@ -365,7 +365,7 @@ private slots:
                     }
                 }
                 QTRY_VERIFY_WITH_TIMEOUT(
-                    (std::lock_guard(host.usbMutex()), host.ended.size() == transfers.size()), tests::patience);
+                    (std::lock_guard(host.usbMutex()), host.ended.size() == transfers.size()), waitLimit);
                 (*opened)->setHost(nullptr);
             }
         }
@@ -563,7 +563,7 @@ private slots:
             std::lock_guard const lock(host.usbMutex());
             return host.seen.size() == total;
         };
-        QTRY_VERIFY_WITH_TIMEOUT(hasCome(), 30'000);
+        QTRY_VERIFY_WITH_TIMEOUT(hasCome(), 30'000 * tests::patience());
         for (std::size_t i = 0; i < total; ++i)
             QCOMPARE(host.seen[i], static_cast<std::uint8_t>(i + 1));
         auto const urbs = device.isochronousUrbs();
@@ -608,7 +608,7 @@ private slots:
             QCOMPARE(device.passMicroframes(microframes), 0u);
             passed += microframes;
             while (heard + together <= passed) {
-                QDeadlineTimer const deadline(tests::patience);
+                QDeadlineTimer const deadline(waitLimit);
                 while (!d.hasEvent() && !deadline.hasExpired())
                     std::this_thread::yield();
                 auto const event = d.event();

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "tests/support/patience.h"
 #include "tests/vmm/usb/usb_guest.h"
 
 #include <QTest>
@@ -9,7 +10,7 @@
 
 namespace tests {
 
-constexpr auto patience = 5000; // ms, of threads
+inline int const waitLimit = 5000 * patience(); // ms, of threads
 
 /// A device from outside, plugged into a controller of nothing, and transfers for it. Who derives from it makes the
 /// device, and ends it before what that needs.
@@ -32,7 +33,7 @@ struct PluggedIn {
                 std::lock_guard const lock(host.usbMutex());
                 return std::find(host.ended.begin(), host.ended.end(), &asked.transfer) != host.ended.end();
             },
-            patience);
+            waitLimit);
     }
     /// Ended, with that status.
     bool run(Asked& asked, vmm::UsbStatus status = vmm::UsbStatus::Success)

@@ -18,9 +18,9 @@ using namespace vmm;
 using tests::Asked;
 using tests::counting;
 using tests::FakeMachine;
-using tests::patience;
 using tests::RedirHost;
 using tests::SimulatedUsbDevice;
+using tests::waitLimit;
 using Kind = UsbTransfer::Kind;
 
 namespace {
@@ -39,7 +39,7 @@ struct Redirected : tests::PluggedIn<UsbRedirDevice> {
                     std::lock_guard const lock(mutex);
                     gone = why.detail;
                 } });
-        if (!QTest::qWaitFor([this] { return offered.load(); }, patience))
+        if (!QTest::qWaitFor([this] { return offered.load(); }, waitLimit))
             qFatal("it is not offered");
         device->setHost(&host);
     }
@@ -110,7 +110,7 @@ std::unique_ptr<RedirHost> bring(std::string const& to)
 {
     auto const cancel = tests::must(makeEventFd());
     return std::make_unique<RedirHost>(
-        tests::must(connectToUsbPeer(tests::must(parseUsbPeerAddress(to)), patience, cancel.get())));
+        tests::must(connectToUsbPeer(tests::must(parseUsbPeerAddress(to)), waitLimit, cancel.get())));
 }
 
 /// What "usbredirect --as" is.

@@ -1,5 +1,6 @@
 #include "tests/support/answer.h"
 #include "tests/support/library_guest.h"
+#include "tests/support/patience.h"
 #include "tests/support/suite.h"
 
 #include <QTemporaryDir>
@@ -58,11 +59,11 @@ void AutomaticMomentTest::aBusyMachineKeepsItselfAndThinsOut()
     policy.automatic = false;
     REQUIRE_OK(tests::answerOf([&](auto done) { guest.runner.setPolicy(policy, done); }));
     auto const moments = [&] { return tests::must(guest.runner.timeline())->moments(); };
-    QTRY_COMPARE_WITH_TIMEOUT(moments().size(), std::size_t(1), 20'000);
+    QTRY_COMPARE_WITH_TIMEOUT(moments().size(), std::size_t(1), 20'000 * tests::patience());
     QCOMPARE(moments().front().reason, Reason::Automatic);
     QCOMPARE(moments().front().disks.size(), std::size_t(1));
     // The disk has let go of the others.
-    QTRY_VERIFY_WITH_TIMEOUT(tests::must(guest.runner.timeline())->loose().empty(), 20'000);
+    QTRY_VERIFY_WITH_TIMEOUT(tests::must(guest.runner.timeline())->loose().empty(), 20'000 * tests::patience());
     QVERIFY(guest.ask("mem check", "16 MiB read, 0 of").hasMatch());
     QVERIFY2(guest.ask("count", agree).hasMatch(), qPrintable(guest.said()));
     QVERIFY(tests::must(tests::must(guest.runner.timeline())->verify()).empty());

@@ -1,3 +1,4 @@
+#include "tests/support/patience.h"
 #include "tests/support/suite.h"
 #include "vmm/base/random.h"
 #include "vmm/block/image.h"
@@ -5,8 +6,8 @@
 #include "vmm/machine/machine.h"
 #include "vmm/machine/saved_machine.h"
 
+#include <QDeadlineTimer>
 #include <QDir>
-#include <QElapsedTimer>
 #include <QFile>
 #include <QTemporaryDir>
 #include <QThread>
@@ -30,10 +31,10 @@ public:
             m_arrived.notify_all();
         };
     }
-    bool waitForState(RunState state, std::chrono::seconds limit = std::chrono::seconds(60))
+    bool waitForState(RunState state)
     {
         std::unique_lock lock(m_mutex);
-        return m_arrived.wait_for(lock, limit, [&] {
+        return m_arrived.wait_for(lock, std::chrono::minutes(1) * tests::patience(), [&] {
             for (auto const& event : m_all) {
                 if (auto const* change = std::get_if<event::StateChanged>(&event); change && change->state == state)
                     return true;
@@ -49,12 +50,11 @@ private:
 };
 
 /// Waits until the console has shown `text`, looking from `position` on, which moves behind what was seen.
-bool waitForText(Console& console, std::string const& text, std::uint64_t& position, int milliseconds = 60000)
+bool waitForText(Console& console, std::string const& text, std::uint64_t& position)
 {
-    QElapsedTimer timer;
-    timer.start();
+    QDeadlineTimer const deadline(60'000 * tests::patience());
     Bytes seen;
-    while (timer.elapsed() < milliseconds) {
+    while (!deadline.hasExpired()) {
         auto const next = console.readFrom(position, seen);
         if (std::string(seen.begin(), seen.end()).find(text) != std::string::npos) {
             position = next;

@@ -1,3 +1,4 @@
+#include "tests/support/patience.h"
 #include "tests/support/suite.h"
 #include "vmm/bus/bus.h"
 #include "vmm/kvm/boot_cpu_state.h"
@@ -34,7 +35,8 @@ public:
     bool waitFor(std::size_t count)
     {
         std::unique_lock lock(mutex());
-        return arrived.wait_for(lock, std::chrono::seconds(20), [&] { return written.size() >= count; });
+        return arrived.wait_for(
+            lock, std::chrono::seconds(20) * tests::patience(), [&] { return written.size() >= count; });
     }
     std::uint8_t answer = 0;
     Bytes written;

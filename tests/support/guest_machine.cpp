@@ -1,6 +1,7 @@
 #include "tests/support/guest_machine.h"
 
 #include "tests/images/qemu_tools.h"
+#include "tests/support/patience.h"
 #include "tests/support/suite.h"
 #include "vmm/base/random.h"
 #include "vmm/block/image.h"
@@ -200,9 +201,7 @@ void GuestMachine::takeOutput()
 
 bool GuestMachine::wait(std::chrono::seconds limit, std::function<bool()> const& done)
 {
-    // Sanitizers make more of a second.
-    static int const patience = qMax(1, qEnvironmentVariableIntValue("CHRONOVISOR_TEST_PATIENCE"));
-    auto const end = std::chrono::steady_clock::now() + limit * patience;
+    auto const end = std::chrono::steady_clock::now() + limit * patience();
     while (true) {
         takeOutput();
         if (done())

@@ -3,6 +3,7 @@
 #include "app/store/machine_store.h"
 #include "tests/images/qemu_tools.h"
 #include "tests/support/answer.h"
+#include "tests/support/patience.h"
 
 #include <QRegularExpression>
 #include <QString>
@@ -69,7 +70,7 @@ public:
     }
     QRegularExpressionMatch wait(QString const& pattern, qsizetype from = 0)
     {
-        auto const end = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+        auto const end = std::chrono::steady_clock::now() + std::chrono::seconds(30) * patience();
         QRegularExpressionMatch match;
         do {
             QThread::msleep(10);

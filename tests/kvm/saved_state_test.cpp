@@ -1,4 +1,6 @@
 #include "tests/support/guest_machine.h"
+#include "tests/support/killed_process.h"
+#include "tests/support/patience.h"
 #include "tests/support/suite.h"
 #include "vmm/block/image.h"
 #include "vmm/machine/saved_machine.h"
@@ -6,12 +8,10 @@
 #include <QDir>
 #include <QElapsedTimer>
 #include <QFile>
-#include <csignal>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <random>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 using namespace std::chrono_literals;
@@ -33,6 +33,11 @@ void eachValue(
             eachValue(json[i], at / i, visit);
     }
 }
+
+/// What the process says that is killed.
+struct Word {
+    enum class What : std::uint8_t { Ready } what;
+};
 
 }
 
@@ -68,6 +73,12 @@ private:
     {
         std::lock_guard const lock(m_mutex);
         return m_reason;
+    }
+    static bool hasSaid(Console& console, std::string const& text)
+    {
+        Bytes bytes;
+        console.readFrom(0, bytes);
+        return std::string(bytes.begin(), bytes.end()).find(text) != std::string::npos;
     }
     static bool writeText(std::string const& path, std::string const& text)
     {
@@ -308,11 +319,12 @@ void SavedStateTest::memoryFileCutOffUnderAMachine()
     std::filesystem::resize_file(directory + "/ram", 1u << 20);
     // Where it was read in time nothing is lost; where it was not, the machine ends with the reason. Never the program.
     ignore(machine->call(command::Resume {}));
-    QTest::qSleep(300);
-    if (machine->state() != RunState::Running) {
-        QTRY_COMPARE_WITH_TIMEOUT(machine->state(), RunState::Crashed, 5000);
-        QVERIFY2(reason().find("memory file") != std::string::npos, reason().c_str());
-    }
+    auto* const console = machine->console("serial0");
+    QVERIFY(console->type(bytesOf("mem check\r")));
+    auto const hasCrashed
+        = [&] { return machine->state() == RunState::Crashed && reason().find("memory file") != std::string::npos; };
+    QTRY_VERIFY2_WITH_TIMEOUT(
+        hasSaid(*console, "16 MiB read, 0 of") || hasCrashed(), reason().c_str(), 10'000 * tests::patience());
     REQUIRE_OK(machine->call(command::Reset {}));
     QVERIFY(machine->state() == RunState::Running);
 }
@@ -333,7 +345,7 @@ void SavedStateTest::damagedMemoryStopsTheMachine()
     file.close();
     auto const machine = tests::must(restore(directory));
     ignore(machine->call(command::Resume {}));
-    QTRY_COMPARE_WITH_TIMEOUT(machine->state(), RunState::Crashed, 5000);
+    QTRY_COMPARE_WITH_TIMEOUT(machine->state(), RunState::Crashed, 5000 * tests::patience());
     QVERIFY2(
         reason().ends_with("the memory file is damaged in its mebibyte " + std::to_string(chunk)), reason().c_str());
     QCOMPARE(machine->call(command::Resume {}).error().code, ErrorCode::NotNow);
@@ -357,13 +369,7 @@ void SavedStateTest::suspendedBeforeItsMemoryWasRead()
     REQUIRE_OK(machine->call(command::Resume {}));
     auto* const console = machine->console("serial0");
     QVERIFY(console->type(bytesOf("mem check\r")));
-    QTRY_VERIFY_WITH_TIMEOUT(
-        [&] {
-            Bytes bytes;
-            console->readFrom(0, bytes);
-            return std::string(bytes.begin(), bytes.end()).find("16 MiB read, 0 of") != std::string::npos;
-        }(),
-        10000);
+    QTRY_VERIFY_WITH_TIMEOUT(hasSaid(*console, "16 MiB read, 0 of"), 10'000 * tests::patience());
 }
 
 void SavedStateTest::memoryIsAnonymousInTheEnd()
@@ -388,16 +394,10 @@ void SavedStateTest::memoryIsAnonymousInTheEnd()
         QFile maps("/proc/self/maps");
         return !maps.open(QIODevice::ReadOnly) || maps.readAll().contains(directory.toUtf8());
     };
-    QTRY_VERIFY_WITH_TIMEOUT(!isShown(), 60000);
+    QTRY_VERIFY_WITH_TIMEOUT(!isShown(), 60'000 * tests::patience());
     qInfo("complete after %lld ms", timer.elapsed());
     QVERIFY(QDir(directory).removeRecursively());
-    QTRY_VERIFY_WITH_TIMEOUT(
-        [&] {
-            Bytes bytes;
-            console->readFrom(0, bytes);
-            return std::string(bytes.begin(), bytes.end()).find("256 MiB read, 0 of") != std::string::npos;
-        }(),
-        30000);
+    QTRY_VERIFY_WITH_TIMEOUT(hasSaid(*console, "256 MiB read, 0 of"), 30'000 * tests::patience());
 }
 
 void SavedStateTest::killedAtAnyInstant()
@@ -405,24 +405,22 @@ void SavedStateTest::killedAtAnyInstant()
     GuestMachine guest("share/chronovisor/demo.elf");
     guest.config.memoryMiB = 64;
     auto const directory = guest.folder().toStdString() + "/killed";
+    constexpr unsigned longest = 120'000; // microseconds
     std::mt19937 random(7);
+    qsizetype halves = 0;
     for (int i = 0; i < 12; ++i) {
-        auto const child = ::fork();
-        QVERIFY(child >= 0);
-        if (child == 0) {
-            // Suspends over and over, until it is killed.
-            auto machine = Machine::create(guest.config, [](Event const&) {});
-            if (!machine || !(*machine)->call(command::Start {}))
+        tests::workAndBeKilled<Word>(random, longest, [&](unsigned, int words) {
+            auto const machine = tests::must(Machine::create(guest.config, [](Event const&) {}));
+            auto const suspend = [&] { tests::must(machine->call(command::Suspend { directory, false })); };
+            tests::must(machine->call(command::Start {}));
+            suspend();
+            Word const ready { Word::What::Ready };
+            if (::write(words, &ready, sizeof ready) != sizeof ready)
                 ::_exit(1);
-            while ((*machine)->call(command::Suspend { directory, false })) { }
-            ::_exit(2);
-        }
-        QTRY_VERIFY_WITH_TIMEOUT(std::filesystem::exists(directory), 10000);
-        QTest::qSleep(int(random() % 120));
-        QCOMPARE(::kill(child, SIGKILL), 0);
-        int status = 0;
-        QCOMPARE(::waitpid(child, &status, 0), child);
-        QVERIFY2(WIFSIGNALED(status), "the child has ended by itself");
+            for (;;)
+                suspend();
+        });
+        halves += QDir(guest.folder()).entryList({ "killed.*" }, QDir::Dirs).size();
         auto const saved = readSavedMachine(directory);
         REQUIRE_OK(saved);
         REQUIRE_OK(verifyRamFile(directory + "/ram", saved->header.ram, {}));
@@ -432,6 +430,7 @@ void SavedStateTest::killedAtAnyInstant()
         QTest::qSleep(20);
         QCOMPARE((*machine)->state(), RunState::Running);
     }
+    QVERIFY(halves > 0); // else it was never killed at it
 }
 
 void SavedStateTest::anImageWhoseNameCannotBeKept()

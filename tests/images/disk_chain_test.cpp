@@ -172,8 +172,9 @@ private slots:
         machine.make();
         auto const timeline = machine.open();
         auto const moment = must(machine.keep(*timeline, 10));
-        if (!streamStillDisk(machine.config, "disk0", {}, {}))
+        if (moment.disks[0].checkpoint.way != CheckpointWay::Overlay)
             QSKIP("CHRONOVISOR-SKIP: disks stand on nothing where blocks can be shared");
+        REQUIRE_OK(streamStillDisk(machine.config, "disk0", {}, {}));
         auto const base = machine.folder + "/" + must(backingNameOf(machine.config.disks[0].path));
         QCOMPARE(fs::file_size(base), BlockImage::sectorSize);
         auto const leftover = machine.config.disks[0].path + "." + makeUuid(); // of a stream that was cut off
@@ -537,7 +538,7 @@ private slots:
         QFETCH(bool, isCheckpoints);
         std::mt19937 random(7);
         int ended = 0;
-        unsigned longest = 0; // microseconds: as long as it takes here and now, and a little more
+        unsigned longest = 0; // microseconds: for most of them to come to the end, on a busy host for some
         for (int i = 0; i < kills; ++i) {
             auto const folder = path(std::to_string(i));
             Chain const chain(folder, isCheckpoints ? "disk." + makeUuid() : "base.img",
@@ -547,7 +548,7 @@ private slots:
                 QElapsedTimer timer;
                 timer.start();
                 REQUIRE_OK(run());
-                longest = static_cast<unsigned>(timer.nsecsElapsed() / 1000 * 5 / 4 + 1000);
+                longest = static_cast<unsigned>(timer.nsecsElapsed() / 1000 * 5 / 2);
                 fs::remove_all(folder);
                 continue;
             }
@@ -567,7 +568,7 @@ private slots:
             QCOMPARE(chain.problem(), QString());
             fs::remove_all(folder);
         }
-        qInfo("%d of %d were done when they were killed", ended, kills - 1);
+        QVERIFY2(ended > 0 && ended < kills - 1, qPrintable(QString::number(ended))); // else none was killed at it
     }
 
 private:

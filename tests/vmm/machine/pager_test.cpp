@@ -115,11 +115,10 @@ private slots:
     {
         Fixture f;
         auto const memory = tests::must(MomentMemory::open(f.timeline, f.moment));
-        auto const made = memory->makeFiles({ [](auto) {}, [](auto) {} });
-        if (isOrdinary())
-            REQUIRE_OK(made);
-        if (!made)
-            QSKIP(("CHRONOVISOR-SKIP: " + made.error().message()).c_str());
+        UniqueFd const fuse(::open("/dev/fuse", O_RDWR | O_CLOEXEC));
+        if (!fuse && !isOrdinary())
+            QSKIP("CHRONOVISOR-SKIP: this host lets us have no /dev/fuse");
+        REQUIRE_OK(memory->makeFiles({ [](auto) {}, [](auto) {} }));
     }
 
     /// tests/kvm/ordinary_user_test.py

@@ -3,6 +3,7 @@
 #include "vmm/state/reader.h"
 
 #include <nlohmann/json.hpp>
+#include <thread>
 
 using namespace vmm;
 using tests::AhciSetup;
@@ -513,14 +514,15 @@ private slots:
         s.startPort(0);
         s.prepare(0, 0, AhciSetup::fis(0x25, 0, 1), { { AhciSetup::dataAt, 512 } });
         s.issue(0);
-        std::atomic<bool> paused { false };
-        std::thread pausing([&] {
+        std::uint32_t atPause = ~0u;
+        std::jthread pausing([&] {
             s.controller.pause();
-            paused = true;
+            atPause = s.port(0, AhciSetup::Ci);
         });
-        QVERIFY(!paused); // it cannot be before settle()
+        QTest::qWait(50); // for one that does not wait to come to its end
         s.settle();
         pausing.join();
+        QCOMPARE(atPause, 0u);
         s.prepare(0, 1, AhciSetup::fis(0x25, 0, 1), { { AhciSetup::dataAt, 512 } });
         s.issue(0, 2);
         s.settle();

@@ -5,6 +5,7 @@
 #include "vmm/virtio/block_device.h"
 
 #include <nlohmann/json.hpp>
+#include <thread>
 
 using namespace vmm;
 using namespace vmm::virtio;
@@ -308,16 +309,15 @@ private slots:
         s.add(0, 0, s.driver.allocate(512), 512, true);
         s.driver.ring(0);
         s.driver.settle();
-        std::atomic<bool> paused { false };
-        std::thread pausing([&] {
+        std::uint16_t usedAtPause = 0;
+        std::jthread pausing([&] {
             s.device.pause();
-            paused = true;
+            usedAtPause = s.driver.usedIndex(0);
         });
-        s.driver.settle();
-        QVERIFY(!paused);
+        QTest::qWait(50); // for one that does not wait to come to its end
         s.engine.open();
         pausing.join();
-        QCOMPARE(s.driver.usedIndex(0), 1);
+        QCOMPARE(usedAtPause, 1);
     }
 
     void resetByTheDriverWaitsForWhatIsInFlight()
@@ -330,15 +330,15 @@ private slots:
         s.add(0, 1, buffer, 512, true);
         s.driver.ring(0);
         s.driver.settle();
-        std::atomic<bool> done { false };
-        std::thread vcpu([&] {
+        std::uint16_t usedAtReset = 0;
+        std::jthread vcpu([&] {
             s.driver.setStatus(0);
-            done = true;
+            usedAtReset = s.driver.usedIndex(0);
         });
-        s.driver.settle();
-        QVERIFY(!done);
+        QTest::qWait(50); // for one that does not wait to come to its end
         s.engine.open();
         vcpu.join();
+        QCOMPARE(usedAtReset, 2);
         QCOMPARE(s.driver.status(), 0);
         // From here on the guest's memory is its own again.
         QVERIFY(s.driver.start(flush, { 64 }));

@@ -10,8 +10,10 @@
 #include <QFileInfo>
 #include <QProcess>
 #include <QTemporaryDir>
+#include <algorithm>
 #include <archive.h>
 #include <archive_entry.h>
+#include <array>
 #include <fcntl.h>
 #include <nlohmann/json.hpp>
 #include <sys/stat.h>
@@ -213,9 +215,10 @@ private slots:
     void oneThatIsCutOffOrChangedIsRefused()
     {
         Bench bench;
-        bench.write("state.json", "{}");
-        bench.write("disk0.qcow2", QByteArray(100'000, 'd'));
-        bench.write("ram", QByteArray(100'000, 'r'));
+        std::array<std::pair<char const*, QByteArray>, 3> const parts { { { "state.json", "{}" },
+            { "disk0.qcow2", QByteArray(100'000, 'd') }, { "ram", QByteArray(100'000, 'r') } } };
+        for (auto const& [name, content] : parts)
+            bench.write(name, content);
         REQUIRE_OK(bench.pack(example()));
         QFile file(QString::fromStdString(bench.bundle));
         QVERIFY(file.open(QIODevice::ReadOnly));
@@ -233,8 +236,8 @@ private slots:
         QByteArray changed = whole;
         for (qsizetype at = 20; at < whole.size() - 20; at += 1 + whole.size() / 50) {
             changed[at] = static_cast<char>(changed[at] ^ 0x10);
-            if (!refused(changed))
-                QCOMPARE(bench.unpacked("ram"), QByteArray(100'000, 'r')); // of no consequence
+            auto const isWhole = [&](auto const& part) { return bench.unpacked(part.first) == part.second; };
+            QVERIFY(refused(changed) || std::ranges::all_of(parts, isWhole)); // or it was of no consequence
             changed[at] = whole[at];
         }
     }

@@ -4,9 +4,12 @@
 #include "tests/fakes/fake_machine.h"
 #include "tests/support/suite.h"
 
+#include <QDir>
 #include <QTemporaryDir>
+#include <algorithm>
 #include <cerrno>
 #include <cstdarg>
+#include <functional>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
@@ -21,17 +24,24 @@ namespace {
 struct FileSystem {
     std::mutex mutex;
     std::vector<std::string> synced;
-    std::atomic<bool> sharesBlocks = false, lacksNoReplace = false;
+    std::function<void(std::string const&)> onSync;
+    std::atomic<bool> sharesBlocks = false, sharesNoBlocks = false, lacksNoReplace = false;
 
     bool hasSynced(std::string const& path)
     {
         std::lock_guard const guard(mutex);
         return std::find(synced.begin(), synced.end(), path) != synced.end();
     }
+    void tellOfSyncs(std::function<void(std::string const&)> heard)
+    {
+        std::lock_guard const guard(mutex);
+        onSync = std::move(heard);
+    }
     void forget()
     {
         std::lock_guard const guard(mutex);
         synced.clear();
+        onSync = {};
     }
 };
 
@@ -60,6 +70,7 @@ private slots:
     void cleanup()
     {
         fileSystem().sharesBlocks = false;
+        fileSystem().sharesNoBlocks = false;
         fileSystem().lacksNoReplace = false;
         fileSystem().forget();
     }
@@ -74,10 +85,12 @@ private slots:
         QTRY_COMPARE(runner.state(), SessionState::Running);
         runner.suspend();
         QTRY_COMPARE(runner.state(), SessionState::Suspended);
-        fileSystem().forget();
+        fileSystem().tellOfSyncs([script](std::string const& path) { script->note("sync " + path); });
         runner.start();
         QTRY_VERIFY(script->has("resume"));
-        QVERIFY(fileSystem().hasSynced(state));
+        std::lock_guard const guard(script->mutex);
+        auto const resumed = std::ranges::find(script->log, "resume");
+        QVERIFY(std::find(script->log.begin(), resumed, "sync " + state) != resumed);
     }
 
     void whatIsMadeIsInItsDirectoryForGood()
@@ -103,6 +116,22 @@ private slots:
         auto const copy = store.clone(made->id, "copy");
         REQUIRE_OK(copy);
         QVERIFY(fileSystem().hasSynced(store.machinesDirectory() + "/.making-" + copy->id + "/disk0.img"));
+    }
+
+    void aCancelledCloneLeavesNothing()
+    {
+        QTemporaryDir directory;
+        MachineStore store(directory.path().toStdString());
+        auto const source = store.create(request("source"));
+        REQUIRE_OK(source);
+        REQUIRE_OK(writeWholeFile(source->config.disks[0].path, vmm::bytesOf(std::string(1 << 20, 'x'))));
+        fileSystem().sharesNoBlocks = true; // else there is nothing to wait for
+        auto const clone = store.clone(source->id, "copy", [](double) { return false; });
+        QVERIFY(!clone);
+        QCOMPARE(clone.error().code, vmm::ErrorCode::Cancelled);
+        QCOMPARE(QDir(QString::fromStdString(store.machinesDirectory()))
+                     .entryList(QDir::AllEntries | QDir::Hidden | QDir::NoDotAndDotDot),
+            QStringList(QString::fromStdString(source->id)));
     }
 
     void machinesMoveWhereNothingIsKeptFromBeingReplaced()
@@ -131,6 +160,8 @@ int fsync(int fd)
     if (::readlink(link.c_str(), name, sizeof name - 1) > 0) {
         std::lock_guard const guard(fileSystem().mutex);
         fileSystem().synced.emplace_back(name);
+        if (fileSystem().onSync)
+            fileSystem().onSync(name);
     }
     return static_cast<int>(::syscall(SYS_fsync, fd));
 }
@@ -144,6 +175,10 @@ int ioctl(int fd, unsigned long request, ...) noexcept
     // Only the call is looked at: what the copy has in it, other tests do.
     if (request == FICLONE && fileSystem().sharesBlocks)
         return 0;
+    if (request == FICLONE && fileSystem().sharesNoBlocks) {
+        errno = EOPNOTSUPP;
+        return -1;
+    }
     return static_cast<int>(::syscall(SYS_ioctl, fd, request, argument));
 }
 

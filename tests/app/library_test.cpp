@@ -123,19 +123,6 @@ private slots:
         QCOMPARE(copy.read(9), QByteArray("something"));
     }
 
-    void aCancelledCloneLeavesNothing()
-    {
-        QTemporaryDir directory;
-        MachineStore store(directory.path().toStdString());
-        auto const source = store.create(request("source"));
-        REQUIRE_OK(source);
-        REQUIRE_OK(writeWholeFile(source->config.disks[0].path, vmm::bytesOf(std::string(1 << 20, 'x'))));
-        auto const clone = store.clone(source->id, "copy", [](double) { return false; });
-        // Where the file system shares blocks there was nothing to wait for.
-        QVERIFY(clone || clone.error().code == vmm::ErrorCode::Cancelled);
-        QCOMPARE(store.list().size(), clone ? std::size_t(2) : std::size_t(1));
-    }
-
     void removingCanBeUndone()
     {
         QTemporaryDir directory;

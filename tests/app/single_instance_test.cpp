@@ -1,11 +1,14 @@
 #include "app/desktop/single_instance.h"
 #include "tests/support/suite.h"
 
+#include <QDir>
 #include <QFile>
 #include <QSignalSpy>
 #include <QTemporaryDir>
 #include <QThread>
 #include <future>
+#include <sys/wait.h>
+#include <unistd.h>
 
 using namespace app;
 
@@ -56,12 +59,21 @@ private slots:
 
     void whoCrashedLeavesTheWayFree()
     {
-        {
+        auto const child = ::fork();
+        if (child == 0) {
             SingleInstance crashed("/crash");
-            QVERIFY(!crashed.handOver({}));
+            ::_exit(crashed.handOver({}) ? 1 : 0); // its socket stays
         }
+        int status = -1;
+        QCOMPARE(::waitpid(child, &status, 0), child);
+        QCOMPARE(status, 0);
+        QCOMPARE(QDir(m_runtime.path()).entryList({ "chronovisor-desktop-*" }, QDir::System).size(), 1);
         SingleInstance next("/crash");
         QVERIFY(!next.handOver({}));
+        QSignalSpy asked(&next, &SingleInstance::asked);
+        auto third = std::async(std::launch::async, [] { return SingleInstance("/crash").handOver("/some.iso"); });
+        QVERIFY(asked.wait());
+        QVERIFY(third.get());
     }
 
 private:

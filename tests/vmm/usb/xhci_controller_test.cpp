@@ -187,10 +187,11 @@ private slots:
         d.start();
         d.board.time.advance(10ms);
         d.write(0x1024, 4000); // 1 ms
-        d.command(D::NoOpCommand);
         auto const before = d.board.msi.sent.size();
+        d.command(D::NoOpCommand);
         d.board.time.advance(10ms);
         auto const after = d.board.msi.sent.size();
+        QCOMPARE(after, before + 1);
         d.command(D::NoOpCommand);
         d.command(D::NoOpCommand);
         d.command(D::NoOpCommand);
@@ -201,7 +202,6 @@ private slots:
         QCOMPARE(d.board.msi.sent.size(), after + 1); // all events were fetched before
         d.postCommand(D::NoOpCommand);
         QCOMPARE(d.board.msi.sent.size(), after + 2);
-        QVERIFY(after >= before);
     }
 
     void interruptsWaitForTheHandler()

@@ -4,6 +4,7 @@
 #include "tests/support/suite.h"
 
 #include <QDir>
+#include <QElapsedTimer>
 #include <QFile>
 #include <QSignalSpy>
 #include <QTemporaryDir>
@@ -415,8 +416,11 @@ private slots:
         QTest::qWait(400);
         auto& fake = *bench.script->last->screens.begin()->second;
         auto const before = fake.refreshes.load();
+        QElapsedTimer timer;
+        timer.start();
         QTest::qWait(500);
-        QVERIFY(fake.refreshes.load() - before <= 7); // 10 Hz, where the display's pace would be 30 looks
+        auto const looks = fake.refreshes.load() - before;
+        QVERIFY2(looks <= 2 + timer.elapsed() / 100, qPrintable(QString::number(looks))); // 10 Hz; the display's is 60
     }
 
     void thumbnailsKeepTheirProportions()
@@ -486,7 +490,7 @@ private slots:
             QVERIFY(bench.becomes(SessionState::Off));
             before = i == 0 ? descriptors() : before;
         }
-        QCOMPARE(descriptors(), before);
+        QTRY_VERIFY(descriptors() <= before);
         QCOMPARE(bench.script->alive.load(), 0);
     }
 };

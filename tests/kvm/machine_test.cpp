@@ -308,8 +308,8 @@ private slots:
         auto const files = openFiles(), tasks = threads();
         for (int i = 0; i < 199; ++i)
             cycle();
-        QCOMPARE(openFiles(), files);
-        QCOMPARE(threads(), tasks);
+        QTRY_VERIFY(openFiles() <= files);
+        QTRY_VERIFY(threads() <= tasks); // one that was joined is listed for a little longer
     }
 
     /// With everything that a machine can have, and by all ways to begin and to end.

@@ -145,6 +145,21 @@ struct Server {
     std::uint16_t port = 0;
 };
 
+/// One that nobody has, until somebody takes it: for whileBusy().
+std::uint16_t freePort()
+{
+    return Server().port;
+}
+
+/// What comes of `attempt`, which is made again where a port turns out to be taken.
+auto whileBusy(auto const& attempt)
+{
+    auto outcome = attempt();
+    for (int more = 20; more > 0 && !outcome && outcome.error().code == ErrorCode::Busy; --more)
+        outcome = attempt();
+    return outcome;
+}
+
 /// Somebody listens on this port of the host.
 bool isBusy(std::uint16_t port)
 {
@@ -261,17 +276,15 @@ private slots:
         QCOMPARE(refused.error().code, ErrorCode::Busy);
         forward.hostAddress = "nowhere";
         QCOMPARE((*network)->addForward(forward).error().code, ErrorCode::InvalidArgument);
-        std::uint16_t free = 0;
-        {
-            Server const other;
-            free = other.port;
-        }
-        forward = { Protocol::Tcp, "127.0.0.1", free, 22 };
-        REQUIRE_OK((*network)->addForward(forward));
+        REQUIRE_OK(whileBusy([&] {
+            forward = { Protocol::Tcp, "127.0.0.1", freePort(), 22 };
+            return (*network)->addForward(forward);
+        }));
         UniqueFd const client(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-        sockaddr_in const address {
-            .sin_family = AF_INET, .sin_port = htons(free), .sin_addr = { htonl(INADDR_LOOPBACK) }, .sin_zero = {}
-        };
+        sockaddr_in const address { .sin_family = AF_INET,
+            .sin_port = htons(forward.hostPort),
+            .sin_addr = { htonl(INADDR_LOOPBACK) },
+            .sin_zero = {} };
         Guest guest(**network);
         QCOMPARE(::connect(client.get(), reinterpret_cast<sockaddr const*>(&address), sizeof address), 0);
         QVERIFY(!guest.wait([](ConstByteSpan frame) { return Guest::isTcp(frame, 22, syn); }).empty());
@@ -282,16 +295,14 @@ private slots:
     void forwardsAreReplacedAllOrNone()
     {
         tests::FakeTime time;
-        std::uint16_t first = 0, second = 0;
-        {
-            Server const one, two;
-            first = one.port;
-            second = two.port;
-        }
-        PortForward const before { Protocol::Tcp, "127.0.0.1", first, 22 };
         auto const network = UserNetwork::create(time);
         REQUIRE_OK(network);
-        REQUIRE_OK((*network)->addForward(before));
+        std::uint16_t first = 0;
+        REQUIRE_OK(whileBusy([&] {
+            first = freePort();
+            return (*network)->addForward({ Protocol::Tcp, "127.0.0.1", first, 22 });
+        }));
+        auto second = freePort();
         Server const taken; // holds its port
         auto const refused = (*network)->setForwards(
             { { Protocol::Tcp, "127.0.0.1", second, 80 }, { Protocol::Tcp, "127.0.0.1", taken.port, 80 } });
@@ -300,8 +311,11 @@ private slots:
         QVERIFY(isBusy(first));
         QVERIFY(!isBusy(second));
         // The same port of the host, to another of the guest's; and one more.
-        REQUIRE_OK((*network)->setForwards(
-            { { Protocol::Tcp, "127.0.0.1", first, 80 }, { Protocol::Tcp, "127.0.0.1", second, 80 } }));
+        REQUIRE_OK(whileBusy([&] {
+            second = freePort();
+            return (*network)->setForwards(
+                { { Protocol::Tcp, "127.0.0.1", first, 80 }, { Protocol::Tcp, "127.0.0.1", second, 80 } });
+        }));
         QVERIFY(isBusy(first) && isBusy(second));
         REQUIRE_OK((*network)->setForwards({}));
         QVERIFY(!isBusy(first) && !isBusy(second));

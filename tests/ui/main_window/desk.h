@@ -3,10 +3,10 @@
 #include "app/settings/settings.h"
 #include "tests/fakes/fake_machine.h"
 #include "tests/support/suite.h"
+#include "tests/ui/find_by_text.h"
 #include "ui/main_window/main_window.h"
 #include "ui/settings/machine_settings_page.h"
 
-#include <QPushButton>
 #include <QTemporaryDir>
 
 namespace tests {
@@ -69,14 +69,5 @@ struct Desk {
         return QTest::qWaitFor([&] { return session(id).state() == state; });
     }
 };
-
-inline QPushButton* button(QWidget* page, QString const& text)
-{
-    for (auto* one : page->findChildren<QPushButton*>()) {
-        if (one->text() == text && one->isVisibleTo(page))
-            return one;
-    }
-    qFatal("there is no button %s", qPrintable(text));
-}
 
 }

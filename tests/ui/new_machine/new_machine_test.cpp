@@ -10,13 +10,13 @@
 #include <QComboBox>
 #include <QDragEnterEvent>
 #include <QFile>
-#include <QLabel>
 #include <QLineEdit>
 #include <QMimeData>
 #include <QPlainTextEdit>
 #include <QSpinBox>
 
 using tests::button;
+using tests::shows;
 
 namespace {
 
@@ -47,14 +47,6 @@ struct Bench : tests::Desk {
         what.size = 2ull << 30;
         tests::must(vmm::createImage(path.toStdString(), what));
         return path;
-    }
-    bool shows(QString const& text)
-    {
-        for (auto* label : page->findChildren<QLabel*>()) {
-            if (label->isVisible() && label->text().contains(text))
-                return true;
-        }
-        return false;
     }
     QSpinBox* number(QString const& name) { return named<QSpinBox>(page, name); }
     bool isReady() const
@@ -99,7 +91,7 @@ private slots:
         auto const path = bench.write("some.iso", tests::iso("Some System", { 0, 0xef }));
         bench.page->useFile(path);
         QVERIFY(bench.isReady());
-        QVERIFY(bench.shows("<b>Some System</b> on the CD some.iso"));
+        QVERIFY(shows(bench.page, "<b>Some System</b> on the CD some.iso"));
         QCOMPARE(bench.named<QLineEdit>(bench.page, "Name")->text(), "some");
         QCOMPARE(bench.number("Disk")->text(), "20 GiB");
         bench.number("Processors")->setValue(3);
@@ -126,7 +118,7 @@ private slots:
         auto const path = bench.writeDisk("old.qcow2");
         bench.page->useFile(path);
         QVERIFY(bench.isReady());
-        QVERIFY(bench.shows("<b>old.qcow2</b>: a disk image of 2 GiB (qcow2)"));
+        QVERIFY(shows(bench.page, "<b>old.qcow2</b>: a disk image of 2 GiB (qcow2)"));
         for (auto* box : bench.page->findChildren<QSpinBox*>())
             QVERIFY(box->accessibleName() != "Disk" || !box->isVisible()); // it has one
         bench.number("Processors")->setValue(4);
@@ -159,10 +151,10 @@ private slots:
         auto const path = bench.write("vmlinuz", tests::bzImage("6.1.0-test"));
         bench.page->useFile(path);
         QVERIFY(bench.isReady());
-        QVERIFY(bench.shows("<b>vmlinuz</b>: a kernel that is started directly"));
+        QVERIFY(shows(bench.page, "<b>vmlinuz</b>: a kernel that is started directly"));
         button(bench.page, "More")->click();
         QVERIFY(!bench.named<QComboBox>(bench.page, "Firmware")->isEnabled());
-        QVERIFY(bench.shows("a kernel is started without firmware"));
+        QVERIFY(shows(bench.page, "a kernel is started without firmware"));
         bench.number("Processors")->setValue(1);
         bench.number("Memory")->setValue(256);
         bench.number("Disk")->setValue(1);
@@ -187,7 +179,7 @@ private slots:
         auto const path = bench.write("tiny.elf", tests::elf());
         bench.page->useFile(path);
         QVERIFY(bench.isReady());
-        QVERIFY(bench.shows("<b>tiny.elf</b>: a kernel that is started directly"));
+        QVERIFY(shows(bench.page, "<b>tiny.elf</b>: a kernel that is started directly"));
         bench.number("Memory")->setValue(64);
         auto const made = bench.create();
         QCOMPARE(made.kernel->kernel, path.toStdString());
@@ -245,7 +237,7 @@ private slots:
         bench.page->useFile(bench.write("first.iso", tests::iso("First")));
         bench.page->useFile(bench.write("second.iso", tests::iso("Second")));
         QVERIFY(bench.isReady());
-        QVERIFY(bench.shows("<b>Second</b> on the CD second.iso"));
+        QVERIFY(shows(bench.page, "<b>Second</b> on the CD second.iso"));
         QCOMPARE(bench.create().cds.at(0).path, bench.directory.filePath("second.iso").toStdString());
     }
 
@@ -254,9 +246,9 @@ private slots:
         Bench bench;
         bench.page->useFile(bench.write("some.iso", tests::iso("Some System")));
         QVERIFY(bench.isReady());
-        QVERIFY(!bench.shows("is more than this computer has"));
+        QVERIFY(!shows(bench.page, "is more than this computer has"));
         bench.number("Memory")->setValue(1 << 20);
-        QVERIFY(bench.shows("is more than this computer has"));
+        QVERIFY(shows(bench.page, "is more than this computer has"));
     }
 
     void anotherSystemProposesAnotherMachine()
@@ -274,7 +266,7 @@ private slots:
         systems->setCurrentIndex(debian);
         emit systems->activated(debian);
         QTRY_COMPARE_WITH_TIMEOUT(bench.named<QLineEdit>(bench.page, "Name")->text(), "debian11", patience);
-        QVERIFY(bench.shows("what this system's makers recommend"));
+        QVERIFY(shows(bench.page, "what this system's makers recommend"));
         QCOMPARE(systems->currentIndex(), debian);
         QCOMPARE(bench.create().system, "http://debian.org/debian/11");
     }
@@ -284,7 +276,7 @@ private slots:
         Bench bench;
         bench.write("demo.elf", tests::elf());
         bench.page->useDemo();
-        QVERIFY(bench.shows("The demo machine"));
+        QVERIFY(shows(bench.page, "The demo machine"));
         QCOMPARE(bench.number("Disk")->text(), "16 MiB");
         bench.number("Disk")->setValue(32);
         button(bench.page, "More")->click();
@@ -307,12 +299,12 @@ private slots:
             QVERIFY(!bench.drop(where, { QUrl("http://example.org/some.iso") }));
         }
         QVERIFY(bench.drop(bench.page, { first }));
-        QTRY_VERIFY_WITH_TIMEOUT(bench.shows("<b>First</b>"), patience);
+        QTRY_VERIFY_WITH_TIMEOUT(shows(bench.page, "<b>First</b>"), patience);
         QTest::keyClick(bench.page, Qt::Key_Escape);
         QVERIFY(bench.window->currentPage() != bench.page);
         QVERIFY(bench.drop(bench.window.get(), { second }));
         QCOMPARE(bench.window->currentPage(), bench.page);
-        QTRY_VERIFY_WITH_TIMEOUT(bench.shows("<b>Second</b>"), patience);
+        QTRY_VERIFY_WITH_TIMEOUT(shows(bench.page, "<b>Second</b>"), patience);
     }
 };
 

@@ -1,4 +1,5 @@
 #include "tests/support/suite.h"
+#include "tests/ui/find_by_text.h"
 #include "ui/usb/usb_bar.h"
 
 #include <QAccessible>
@@ -50,14 +51,7 @@ struct Bench {
         });
         QObject::connect(bar, &ui::UsbBar::done, bar, [this] { ++done; });
     }
-    QPushButton* button(QString const& text) const
-    {
-        for (auto* one : bar->findChildren<QPushButton*>()) {
-            if (one->text().remove('&') == text && one->isVisible())
-                return one;
-        }
-        qFatal("there is no button %s", qPrintable(text));
-    }
+    QPushButton* button(QString const& text) const { return tests::button(bar, text); }
     QCheckBox* always() const { return bar->findChild<QCheckBox*>(); }
 };
 

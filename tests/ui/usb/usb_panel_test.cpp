@@ -1,4 +1,5 @@
 #include "tests/support/suite.h"
+#include "tests/ui/find_by_text.h"
 #include "ui/usb/usb_drop.h"
 #include "ui/usb/usb_panel.h"
 #include "ui/usb/usb_row_view.h"
@@ -7,7 +8,6 @@
 #include <QAccessible>
 #include <QApplication>
 #include <QDropEvent>
-#include <QLabel>
 #include <QPushButton>
 #include <QSignalSpy>
 
@@ -236,17 +236,10 @@ private slots:
     void whereNothingIsPluggedInThatIsSaid()
     {
         Bench bench({ tablet() });
-        auto const says = [&](QString const& text) {
-            for (auto* label : bench.panel->findChildren<QLabel*>()) {
-                if (label->text() == text && label->isVisible())
-                    return true;
-            }
-            return false;
-        };
-        QVERIFY(says("No other USB device is plugged in."));
+        QVERIFY(tests::shows(bench.panel, "No other USB device is plugged in."));
         QVERIFY(!bench.group("In the machine")->isVisible());
         bench.panel->setRows({}, "The USB devices of this computer cannot be used here.");
-        QVERIFY(says("The USB devices of this computer cannot be used here."));
+        QVERIFY(tests::shows(bench.panel, "The USB devices of this computer cannot be used here."));
         QVERIFY(!bench.group("The machine's own")->isVisible());
     }
 };

@@ -138,7 +138,7 @@ private slots:
         auto const path = bench.write("blank.img", QByteArray(1 << 20, '\0'));
         bench.page->useFile(path);
         QVERIFY(bench.isReady());
-        QVERIFY(bench.shows("<b>blank.img</b>: a disk image of 1 MiB (raw)"));
+        QVERIFY(shows(bench.page, "<b>blank.img</b>: a disk image of 1 MiB (raw)"));
         auto const made = bench.create();
         QCOMPARE(made.disks.at(0).path, path.toStdString());
         QCOMPARE(made.disks[0].format, std::optional(vmm::DiskFormat::Raw));

@@ -210,7 +210,8 @@ private slots:
         bench.script->failSuspend = vmm::Error { vmm::ErrorCode::NoSpace, "no room", 0 };
         ::pthread_kill(hosting.thread.native_handle(), SIGTERM);
         QTRY_VERIFY(bench.script->has("suspend"));
-        QTRY_COMPARE(bench.call({ "stop", "web" }).code, 0);
+        QTRY_COMPARE(bench.stateOf("web"), QString("running"));
+        QCOMPARE(bench.call({ "stop", "web" }).code, 0);
         QCOMPARE(message(hosting), QString("cannot suspend: no room"));
     }
 

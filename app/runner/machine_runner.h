@@ -101,8 +101,9 @@ struct PastNeglected {
 
 using Notice = std::variant<notice::StateChanged, notice::Progress, notice::PointerModeChanged, notice::MediumChanged,
     notice::NetworkChanged, notice::PluggedChanged, notice::UsbAdded, notice::UsbRemoved, notice::HostUsbChanged,
-    notice::RedirectedUsbChanged, notice::UsbQuestionsChanged, notice::HostUsbFailed, notice::ForwardsMissed, notice::ConfigChanged,
-    notice::GuestRebooted, notice::MomentKept, notice::KeepingEnded, notice::JobEnded, notice::PastNeglected>;
+    notice::RedirectedUsbChanged, notice::UsbQuestionsChanged, notice::HostUsbFailed, notice::ForwardsMissed,
+    notice::ConfigChanged, notice::GuestRebooted, notice::MomentKept, notice::KeepingEnded, notice::JobEnded,
+    notice::PastNeglected>;
 
 /// Where a machine keeps what is its own.
 struct MachinePlaces {

@@ -171,6 +171,7 @@ Result<> GuestMachine::endMoment(std::string const& moment)
 Result<> GuestMachine::goTo(std::string const& moment, MemoryWay way)
 {
     takeOutput();
+    m_rest.clear(); // cut off in the middle of a line, which the one that comes does not end
     end();
     m_machine = TRY(Machine::goTo(timeline(), moment, listener(), way));
     m_position = 0;

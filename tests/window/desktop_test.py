@@ -154,9 +154,9 @@ class Desktop:
         self.await_node("terminal", "Serial 1").queryComponent().grabFocus()
         time.sleep(0.3)
         subprocess.run(["xdotool", "type", "--delay", "60", question], check=True, timeout=60)
-        self.await_text(rf"> {question}\s*$")
+        self.await_text(rf"{question}\s*$")  # alone, where the machine has gone to a moment: its prompt was before that
         self.keys("Return")
-        return self.await_text(answer, below=f"> {question}")
+        return self.await_text(answer, below=question)
 
     def keys(self, *keys):
         for key in keys:

@@ -540,7 +540,7 @@ vmm::Result<StoredMachine> MachineStore::fork(
     if (!goOn(1))
         return vmm::fail(vmm::ErrorCode::Cancelled, "making another machine was cancelled");
     // What was read belonged to the moment for as long as there was one.
-    if (!timeline->checkIsThere(moment))
+    if (timeline->isGone(moment))
         return vmm::fail(vmm::ErrorCode::NotFound, "the moment was deleted while a machine was made from it");
     TRY(writeConfig(config, workplace));
     TRY(scaffold.moveTo(directory));

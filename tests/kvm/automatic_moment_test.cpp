@@ -66,7 +66,8 @@ void AutomaticMomentTest::aBusyMachineKeepsItselfAndThinsOut()
     QTRY_VERIFY_WITH_TIMEOUT(tests::must(guest.runner.timeline())->loose().empty(), 20'000 * tests::patience());
     QVERIFY(guest.ask("mem check", "16 MiB read, 0 of").hasMatch());
     QVERIFY2(guest.ask("count", agree).hasMatch(), qPrintable(guest.said()));
-    QVERIFY(tests::must(tests::must(guest.runner.timeline())->verify()).empty());
+    auto const damaged = tests::must(tests::must(guest.runner.timeline())->verify());
+    QVERIFY2(damaged.empty(), damaged.empty() ? "" : damaged.front().error.message().c_str());
 
     // And it can go back there.
     auto const id = moments().front().id;

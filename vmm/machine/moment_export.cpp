@@ -146,10 +146,8 @@ Result<> exportMoment(std::shared_ptr<timeline::Timeline const> timeline, std::s
     return makeDirectory(directory, [&](std::string const& fresh) -> Result<> {
         auto const written = writeAll(fresh);
         // What was read belonged to the moment for as long as there was one; without it nothing may be there to read.
-        auto const isThere = timeline->checkIsThere(moment);
-        if (!isThere && isThere.error().code == ErrorCode::NotFound)
-            return fail(ErrorCode::NotFound, "the moment was deleted while it was exported");
-        return written ? isThere : written;
+        return timeline->isGone(moment) ? fail(ErrorCode::NotFound, "the moment was deleted while it was exported")
+                                        : written;
     });
 }
 

@@ -75,7 +75,7 @@ Result<std::vector<timeline::Damage>> verifyDisks(
                 : checkDisk(moment, *disk, goOn);
             if (!checked && checked.error().code == ErrorCode::Cancelled)
                 return fail(checked.error());
-            if (!checked)
+            if (!checked && !timeline.isGone(moment.id))
                 damaged.push_back({ moment.id, Error(checked.error()).within(kept.device) });
         }
     }

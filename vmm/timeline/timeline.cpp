@@ -181,10 +181,10 @@ Result<Moment> Timeline::moment(std::string_view id) const
     return found->second;
 }
 
-Result<> Timeline::checkIsThere(std::string_view id) const
+bool Timeline::isGone(std::string_view id) const
 {
-    TRY(readMoment(*m_folder, id));
-    return {};
+    auto const record = readMoment(*m_folder, id);
+    return !record && record.error().code == ErrorCode::NotFound;
 }
 
 std::string Timeline::present() const
@@ -639,7 +639,7 @@ Result<std::vector<Damage>> Timeline::verify(Progress const& progress) const
                 TRY(checkFile(nameOf(moment.id, "png"), maximumPicture, moment.pictureHash));
             return census.checkWhole(i);
         }();
-        if (!whole)
+        if (!whole && !isGone(moment.id))
             damaged.push_back({ moment.id, whole.error() });
     }
     return damaged;

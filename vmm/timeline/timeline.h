@@ -77,9 +77,9 @@ public:
     /// In the order of their times, those that are removed too.
     std::vector<Moment> moments() const;
     Result<Moment> moment(std::string_view id) const;
-    /// Looks on the disk, for another process may have purged it since this was opened: NotFound. What was read of a
-    /// moment is right where it is there afterwards.
-    Result<> checkIsThere(std::string_view id) const;
+    /// It has been purged: looks on the disk, for that may have been another process since this was opened. What was read
+    /// of a moment is right where it is not gone afterwards.
+    bool isGone(std::string_view id) const;
     /// Empty: the machine has not come from a moment.
     std::string present() const;
     /// The moment that the machine's disks are on their way to; empty: none.
@@ -151,7 +151,8 @@ public:
     /// A moment that is to be taken does not wait for it: it goes before, and this begins anew. Where something fails
     /// it gives back what it can all the same.
     Result<> sweep(Progress const& progress = {});
-    /// Compares everything with its hash. What is damaged is stored anew by the next take() that has it.
+    /// Compares everything with its hash. What is damaged is stored anew by the next take() that has it. Not damaged: a
+    /// moment that is purged meanwhile.
     Result<std::vector<Damage>> verify(Progress const& progress = {}) const;
 
 private:

@@ -88,6 +88,24 @@ private slots:
         QCOMPARE(told, all);
     }
 
+    /// What is purged while it is looked at is not there as it was, and is no damage.
+    void whatGoesMeanwhileIsNotDamaged()
+    {
+        Past const past;
+        auto const& gone = past.moments[1];
+        bool isGone = false;
+        auto const damaged = verifyDisks(*past.timeline, [&](std::uint64_t at, std::uint64_t) {
+            if (at == 1 && !std::exchange(isGone, true)) {
+                tests::must(past.timeline->purge(gone.id));
+                tests::must(DiskTidier(*past.timeline, past.config, {}).run());
+            }
+            return true;
+        });
+        REQUIRE_OK(damaged);
+        QVERIFY2(damaged->empty(), damaged->empty() ? "" : damaged->front().error.message().c_str());
+        QVERIFY(isGone);
+    }
+
     void itIsCancelled()
     {
         Past const past;

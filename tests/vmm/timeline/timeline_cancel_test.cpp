@@ -86,6 +86,20 @@ private slots:
         QCOMPARE(past.disk.operations, operations);
     }
 
+    /// What is purged while it is looked at is not there as it was, and is no damage.
+    void verifyingWhatGoesMeanwhile()
+    {
+        Branch const past;
+        auto const damaged = past.timeline->verify([&](std::uint64_t done, std::uint64_t) {
+            if (done == 0 && past.timeline->moment(past.moments[1]))
+                tests::must(past.timeline->purge(past.moments[1]));
+            return true;
+        });
+        REQUIRE_OK(damaged);
+        QVERIFY2(damaged->empty(), damaged->empty() ? "" : damaged->front().error.message().c_str());
+        QVERIFY(past.timeline->isGone(past.moments[1]) && !past.timeline->isGone(past.moments[2]));
+    }
+
     void planning()
     {
         Branch const past;

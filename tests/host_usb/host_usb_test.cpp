@@ -601,7 +601,7 @@ private slots:
             queue();
         d.kick(in);
         d.board.time.advance(10ms);                                 // the stream begins
-        QTRY_COMPARE(device.waiting(), std::size_t(64 / together)); // as much as a ring may have in flight
+        QTRY_COMPARE(device.waiting(), std::size_t(128 / together)); // as much as a ring may have in flight
         unsigned passed = 0, heard = 0;
         for (unsigned millisecond = 1; millisecond <= 1000 * seconds; ++millisecond) {
             auto const microframes = together + (millisecond % 1000 == 0 ? 1 : 0);

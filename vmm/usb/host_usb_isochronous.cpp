@@ -127,10 +127,7 @@ void HostUsbDevice::landedTogether(Flight& flight)
 
 unsigned HostUsbDevice::isochronousLead() const
 {
-    // More than the guest's controller has in flight at an interval of one microframe: then what it gives next follows
-    // what has landed, several together, and not its clock.
-    constexpr unsigned usual = 128;
-    return usual + m_ahead;
+    return usualLead + m_ahead;
 }
 
 }

@@ -36,7 +36,7 @@ std::size_t mostInFlight(UsbTransfer::Kind kind)
     case UsbTransfer::Kind::Control: return 1;
     case UsbTransfer::Kind::Interrupt: return 4;
     case UsbTransfer::Kind::Bulk: return 16;
-    case UsbTransfer::Kind::Isochronous: return 64;
+    case UsbTransfer::Kind::Isochronous: return 128; // 16 ms of the fastest stream
     }
     return 1;
 }

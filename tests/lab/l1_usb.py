@@ -14,6 +14,7 @@ from disks import make_ext4
 MIB = 1 << 20
 STICK_SERIAL = "chronovisor-lab"
 STICK_MIB, STICK_FILES_MIB = 24, 16  # behind its file system tests write as they like
+RATE = 48000  # frames of sound a second
 PORTS = pathlib.Path("/sys/class/virtio-ports")
 
 
@@ -27,18 +28,20 @@ def make_stick(image: pathlib.Path) -> None:
     os.truncate(image, STICK_MIB * MIB)
 
 
-def qemu_arguments(folder: pathlib.Path) -> str:
+def qemu_arguments(folder: pathlib.Path, heard: pathlib.Path) -> str:
     """An xHCI and an EHCI controller with nothing but a stick; what others need that are plugged in later; and two ports
     inside of L1: one leads to the monitor of its QEMU, the other to the far end of a serial adapter. Both are by way of a
-    socket, for QEMU connects nothing to itself."""
-    make_stick(folder / "stick")
+    socket, for QEMU connects nothing to itself. What a sound card plays lies in LAB_HEARD."""
+    for name in ("stick", "disk"):
+        make_stick(folder / name)
     (folder / "phone").mkdir()
     joined = "".join(f"-chardev socket,id={name},path={folder}/{name},server=on,wait=off "
                      f"-chardev socket,id={name}-inside,path={folder}/{name} "
                      f"-device virtserialport,chardev={name}-inside,name={name} " for name in ("monitor", "line"))
     return (f"{joined} -mon chardev=monitor,mode=control -device qemu-xhci,id=usb,p2=8,p3=8 -device usb-ehci,id=ehci "
             f"-blockdev driver=raw,node-name=stick,file.driver=file,file.filename={folder}/stick "
-            f"-netdev user,id=net,restrict=on -audiodev none,id=silence "
+            f"-blockdev driver=raw,node-name=disk,file.driver=file,file.filename={folder}/disk "
+            f"-netdev user,id=net,restrict=on -audiodev wav,id=heard,path={heard},out.frequency={RATE} "
             f"-device usb-storage,id=stick,bus=usb.0,port=1,drive=stick,serial={STICK_SERIAL}")
 
 
@@ -99,9 +102,12 @@ class Hand:
             self.pull_out(name)
         self._line.close()
 
-    def plug_in(self, driver: str, name: str, stays: bool = False, **properties) -> None:
-        """`stays`: when the hand goes; it was there when it came."""
+    def plug_in(self, driver: str, name: str, stays: bool = False, disk: str = "", **properties) -> None:
+        """`stays`: when the hand goes; it was there when it came. `disk`: what is in it, where it is made of two."""
         self._do("device_add", driver=driver, id=name, **properties)
+        if disk:
+            self._do("device_add", driver="scsi-hd", id=f"{name}-disk", bus=f"{name}.0", drive=disk)
+            self._do("qom-set", path=f"/machine/peripheral/{name}", property="attached", value=True)
         if not stays:
             self._plugged.add(name)
 

@@ -2,6 +2,7 @@
 ///   tone play DEVICE CHANNELS SECONDS      440 Hz at half of full scale, in the first channel; ends when it was heard
 ///   tone record DEVICE CHANNELS SECONDS    tells for how many frames on end the first channel had nothing but that
 ///                                          tone, and in how many there was something in another
+///   tone hear CHANNELS                     tells that of the frames in its input
 /// A gap of our own making ends it with 3.
 #include <errno.h>
 #include <fcntl.h>
@@ -90,14 +91,31 @@ static void hear(short const* frame, unsigned channels)
     heard.last[1] = frame[0];
 }
 
+static void tell(void)
+{
+    printf("%u %u\n", heard.longest, heard.others);
+}
+
+static int hear_input(unsigned channels)
+{
+    short frame[mostChannels];
+    while (fread(frame, sizeof *frame * channels, 1, stdin) == 1)
+        hear(frame, channels);
+    tell();
+    return 0;
+}
+
 int main(int count, char** words)
 {
-    int const plays = count == 5 && strcmp(words[1], "play") == 0;
-    if (!plays && !(count == 5 && strcmp(words[1], "record") == 0))
+    int const plays = count == 5 && strcmp(words[1], "play") == 0, hears = count == 3 && strcmp(words[1], "hear") == 0;
+    if (!plays && !hears && !(count == 5 && strcmp(words[1], "record") == 0))
         return 2;
-    unsigned const channels = (unsigned)atoi(words[3]), frames = (unsigned)(atof(words[4]) * rate);
+    unsigned const channels = (unsigned)atoi(words[hears ? 2 : 3]);
     if (channels < 1 || channels > mostChannels)
         return 2;
+    if (hears)
+        return hear_input(channels);
+    unsigned const frames = (unsigned)(atof(words[4]) * rate);
     int const device = open_device(words[2], plays, channels);
     short samples[period * mostChannels];
     unsigned late = 0; // a clock that leaps, as after a suspend, ends the kernel's wait for room once, and nothing else
@@ -116,6 +134,6 @@ int main(int count, char** words)
     if (plays && ioctl(device, SNDRV_PCM_IOCTL_DRAIN) != 0)
         fail("playing to the end");
     if (!plays)
-        printf("%u %u\n", heard.longest, heard.others);
+        tell();
     return 0;
 }

@@ -9,6 +9,7 @@ import subprocess
 import time
 from unittest import mock
 
+from l1_usb import RATE
 from machines import PATIENCE, ChronovisorMachine, Failure
 from scenario import Skip, check_equal, lab_test
 
@@ -18,7 +19,6 @@ KEY_A, KEYS, POSITIONS = 30, 1, 3
 REPEATED = KEYS, 2
 BTN_SOUTH, BTN_START = 0x130, 0x13b
 ABS_X, ABS_GAS, ABS_HAT0Y = 0, 9, 17
-RATE = 48000
 
 
 def sticks(machine) -> dict[str, str]:

@@ -6,7 +6,7 @@ import os
 import pathlib
 import subprocess
 
-from l1_usb import MIB, STICK_SERIAL, stick_file
+from l1_usb import STICK_SERIAL, stick_file
 from machines import ChronovisorMachine, Failure, wait_until
 from scenario import Skip, check_equal, lab_test
 from scenarios.e_usb import wait_in
@@ -24,10 +24,10 @@ def wait_for_disk(machine, there: bool) -> None:
     wait_in(machine, f"[ {test} /dev/sda ]")
 
 
-def disk_on_host(port: str) -> str:
+def disk_on_host(port: str, driver: str = "usb-storage") -> str:
     """The block device that the host's driver makes of the stick, once it is there."""
     disks = pathlib.Path(f"/sys/bus/usb/devices/{port}:1.0")
-    wait_until("the host's driver has the stick again", lambda: driver_of(port) == "usb-storage")
+    wait_until("the host's driver has the stick again", lambda: driver_of(port) == driver)
     wait_until("the host sees the stick's disk again", lambda: any(disks.glob("host*/target*/*/block/*")))
     node = pathlib.Path("/dev", next(disks.glob("host*/target*/*/block/*")).name)
     wait_until(f"{node} is there", node.is_block_device)
@@ -54,6 +54,13 @@ def check_file(machine, disk: str = "sda") -> None:
     check_equal("checksum of the file on the stick", machine.run("sha256sum </mnt/large").split()[0],
                 hashlib.sha256(stick_file()).hexdigest())
     machine.run("umount /mnt")
+
+
+def check_written(disk: str, at: int, written: str) -> None:
+    """The four MiB from there on, as the host reads them, have that checksum."""
+    read = subprocess.run(["dd", f"if={disk}", "bs=1M", f"skip={at}", "count=4", "iflag=direct"], capture_output=True,
+                          check=True).stdout
+    check_equal("checksum of what was written, read on the host", hashlib.sha256(read).hexdigest(), written)
 
 
 def open_files(machine) -> int:
@@ -118,9 +125,7 @@ def a_stick_of_the_host_works_in_the_guest(lab):
                 .split()[0], written)
     machine.console.send("poweroff -f\n")
     machine.wait_for_end(30)
-    read = subprocess.run(["dd", f"if={disk_on_host(port)}", "bs=1M", "skip=20", "count=4", "iflag=direct"],
-                          capture_output=True, check=True).stdout
-    check_equal("checksum of what was written, read on the host", hashlib.sha256(read).hexdigest(), written)
+    check_written(disk_on_host(port), 20, written)
 
 
 @lab_test(seconds=200, needs=("hardware",))
@@ -148,8 +153,7 @@ def a_stick_of_another_computer_works_in_the_guest(lab):
         machine.set_plugged(device, False)
         wait_for_disk(machine, False)
         passing.wait(20)  # it serves one guest
-    read = subprocess.run(["dd", f"if={disk_on_host(port)}", "bs=1M", "iflag=direct"], capture_output=True, check=True).stdout
-    check_equal("checksum of what was written, read on the host", hashlib.sha256(read[16 * MIB:20 * MIB]).hexdigest(), written)
+    check_written(disk_on_host(port), 16, written)
     # The connection's end in the middle of reading is an unplug.
     with subprocess.Popen(["usbredirect", "--device", stick["id"], "--as", "127.0.0.1:4001"]) as passing:
         wait_for_usbredirect(port, 4001)

@@ -8,8 +8,8 @@ import subprocess
 from l1_usb import STICK_SERIAL, Hand, Line, Refused, start_udev
 from machines import ChronovisorMachine, Failure, wait_until
 from scenario import Skip, check_equal, lab_test
-from scenarios.e_usb import KEYS, POSITIONS, Input, end_without_trouble, wait_in
-from scenarios.f_host_usb import check_file, driver_of
+from scenarios.e_usb import KEYS, POSITIONS, Input, build_tone, check_heard, end_without_trouble, wait_in
+from scenarios.f_host_usb import check_file, check_written, disk_on_host, driver_of
 
 KEY_B = 48
 DEVICES = pathlib.Path("/sys/bus/usb/devices")
@@ -48,8 +48,8 @@ def attach(machine, port: str) -> None:
     wait_until(f"the machine has the device at {port}", lambda: driver_of(port) == "usbfs")
 
 
-def give(machine, hand: Hand, driver: str, name: str, **properties) -> None:
-    """Plugged into L1, and given to the machine."""
+def give(machine, hand: Hand, driver: str, name: str, **properties) -> str:
+    """Plugged into L1, and given to the machine; its port."""
     before = {entry.name for entry in DEVICES.iterdir()}
     hand.plug_in(driver, name, **properties)
 
@@ -57,7 +57,9 @@ def give(machine, hand: Hand, driver: str, name: str, **properties) -> None:
         return [entry.name[:-4] for entry in DEVICES.iterdir() if entry.name not in before and entry.name.endswith(":1.0")]
 
     wait_until(f"L1 has the {name}", came)
-    attach(machine, came()[0])
+    port = came()[0]
+    attach(machine, port)
+    return port
 
 
 def asked(machine, numbers: str, out: str, into: str, answers: int, question: str) -> list[str]:
@@ -179,7 +181,10 @@ def suspend_and_restore(machine) -> None:
     before = numbers_of(machine)
     machine.suspend()
     machine.restore()
+    wait_for_new_devices(machine, before)
 
+
+def wait_for_new_devices(machine, before: set[tuple[str, ...]]) -> None:
     def all_are_new() -> bool:
         after = numbers_of(machine)
         return len(after) == len(before) and not after & before and all(len(entry) == 2 for entry in after)
@@ -187,16 +192,22 @@ def suspend_and_restore(machine) -> None:
     wait_until("the guest has all its devices anew", all_are_new)
 
 
-@lab_test(seconds=240, needs=("hardware",))
-def devices_of_the_host_work_in_the_guest(lab):
+def plug_into(lab, program: str, content: bytes):
+    """A guest that has a past, this program in its /tmp, and what a hand will plug in."""
     if lab.kind is not ChronovisorMachine:
         raise Skip("the peer is driven without USB")
     if "LAB_UDEV" not in os.environ:
         raise Skip("nothing can be plugged into this L1 while it runs")
     start_udev(os.environ["LAB_UDEV"])
-    disc = lab.iso({"bulk": build_bulk(lab)})
-    machine = lab.linux("lab.cd", "hardware", tablet=False, usbControllers=[{}], cds=[{"path": str(disc)}])
-    machine.run("dmesg -n 1; cp /cd/bulk /tmp/bulk; chmod +x /tmp/bulk")
+    disc = lab.iso({program: content})
+    machine = lab.linux("lab.cd", "hardware", with_past=True, tablet=False, usbControllers=[{}], cds=[{"path": str(disc)}])
+    machine.run(f"dmesg -n 1; cp /cd/{program} /tmp; chmod +x /tmp/{program}")
+    return machine
+
+
+@lab_test(seconds=240, needs=("hardware",))
+def devices_of_the_host_work_in_the_guest(lab):
+    machine = plug_into(lab, "bulk", build_bulk(lab))
     line = Line("line")
     with Hand() as hand:
         hand.plug_in("usb-mouse", "mouse", **XHCI, port="8")  # L1's own: its only pointer a restore would not take
@@ -211,3 +222,70 @@ def devices_of_the_host_work_in_the_guest(lab):
         # Its driver says that it cannot talk to an adapter that is pulled out while it is open.
         end_without_trouble(machine, besides="ftdi_sio ttyUSB")
     line.close()
+
+
+def disk_of_uas(machine) -> str:
+    """The disk's commands travel in streams: it is one of USB 3's."""
+    wait_in(machine, "readlink -f /sys/block/sd?/device/../../../driver | grep -q /uas$")
+    check_equal("speed", machine.run("cat /sys/block/sd?/device/../../../../speed"), "5000")
+    return disk_of_stick(machine)
+
+
+@lab_test(seconds=200, needs=("hardware",))
+def a_uas_disk_of_the_host_works_in_the_guest(lab):
+    machine = plug_into(lab, "bulk", build_bulk(lab))
+    subprocess.run(["modprobe", "uas"], check=True)
+    with Hand() as hand:
+        port = give(machine, hand, "usb-uas", "uas", disk="disk", **XHCI)
+        disk = disk_of_uas(machine)
+        check_file(machine, disk)
+        machine.run(f"dd if=/dev/urandom of=/tmp/new bs=1M count=4 2>/dev/null; dd if=/tmp/new of=/dev/{disk} bs=1M seek=16 "
+                    "2>/dev/null; sync")
+        written = machine.run("sha256sum </tmp/new").split()[0]
+        # Several commands at once, each in its stream, when the machine goes to a moment.
+        machine.run(f"{{ for i in 0 1 2 3; do while [ ! -e /tmp/stop ] && dd if=/dev/{disk} of=/dev/null bs=64k "
+                    "skip=$((i * 64)) 2>/dev/null; do echo 3 >/proc/sys/vm/drop_caches; done & done; wait; "
+                    "echo gone >/tmp/ended; } &")
+        machine.keep("while it is read")
+        before = numbers_of(machine)
+        machine.go_to("while it is read")
+        wait_for_new_devices(machine, before)
+        machine.run("touch /tmp/stop")
+        wait_in(machine, "[ -s /tmp/ended ]")
+        disk = disk_of_uas(machine)
+        check_file(machine, disk)
+        check_equal("checksum of what was written",
+                    machine.run(f"dd if=/dev/{disk} bs=1M skip=16 count=4 2>/dev/null | sha256sum").split()[0], written)
+        end_without_trouble(machine)
+        check_written(disk_on_host(port, "uas"), 16, written)
+
+
+def check_heard_by_card(machine, tone: pathlib.Path) -> None:
+    """Two seconds of the guest's are what the card has had, whole."""
+    heard = pathlib.Path(os.environ["LAB_HEARD"])
+    before = heard.stat().st_size
+    wait_in(machine, "[ -c /dev/snd/pcmC0D0p ]")
+    machine.run("/tmp/tone play /dev/snd/pcmC0D0p 2 2", 60)
+    with open(heard, "rb") as file:
+        file.seek(before)
+        check_heard(subprocess.run([tone, "hear", "2"], stdin=file, stdout=subprocess.PIPE, text=True, check=True).stdout, 1.9)
+
+
+@lab_test(seconds=240, needs=("hardware",), steady=True)
+def a_sound_card_of_the_host_plays_without_a_gap(lab):
+    """A thousand packets a second that go through usbfs, and go on after the machine has gone to a moment."""
+    tone = build_tone(lab)
+    machine = plug_into(lab, "tone", tone.read_bytes())
+    with Hand() as hand:
+        give(machine, hand, "usb-audio", "card", **XHCI, audiodev="heard")
+        wait_in(machine, "[ -c /dev/snd/pcmC0D0p ]")
+        machine.run("/tmp/tone play /dev/snd/pcmC0D0p 2 0.3", 30)  # from the disk, which takes its time
+        check_heard_by_card(machine, tone)
+        machine.run("{ /tmp/tone play /dev/snd/pcmC0D0p 2 60; echo $? >/tmp/ended; } 2>/dev/null &")
+        machine.keep("while it plays")
+        before = numbers_of(machine)
+        machine.go_to("while it plays")
+        wait_in(machine, "[ -s /tmp/ended ]")  # to the guest that card was pulled out
+        wait_for_new_devices(machine, before)
+        check_heard_by_card(machine, tone)
+        end_without_trouble(machine)

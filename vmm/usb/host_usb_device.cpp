@@ -551,6 +551,8 @@ bool HostUsbDevice::setStreams(std::uint8_t endpoint, unsigned count)
     auto const index = usb::indexOf(endpoint);
     if (count != 0 && (m_mayStream >> index & 1) == 0)
         return false;
+    if (count != 0)
+        m_isFresh = false;
     if (m_wantedStreams[index].exchange(count) != count && !m_streamsChange.exchange(true))
         doWork(nullptr, [this] { return applyStreams(); });
     return true;
@@ -593,6 +595,8 @@ int HostUsbDevice::resetPort()
 {
     auto const code = libusb_reset_device(m_handle.get());
     m_streams.fill(0); // the kernel has freed them
+    if (code == LIBUSB_SUCCESS)
+        return applyStreams(); // those that were wanted since
     if (code != LIBUSB_ERROR_NOT_FOUND)
         return code;
     noteGone(); // it has come back as another device

@@ -52,9 +52,11 @@ void XhciController::queue(Ring& ring)
 bool XhciController::mayServe(Ring const& ring) const
 {
     auto const& endpoint = *ring.endpoint;
+    // Where a cancelled TD lands as one that is to begin anew, those behind it are too.
+    bool const mayBeginAnew = !ring.flying.empty() && ring.flying.back()->cancelled;
     bool const standing
         = m_command && m_command->slot() == endpoint.slot->number && (m_standing >> endpoint.state.id & 1) != 0;
-    return mayStart() && !standing && ring.state.active && ring.state.known && !ring.rewound
+    return mayStart() && !standing && ring.state.active && ring.state.known && !ring.rewound && !mayBeginAnew
         && endpoint.state.context.state() == EndpointRunning && !eventsWait();
 }
 

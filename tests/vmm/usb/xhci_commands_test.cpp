@@ -75,18 +75,23 @@ private slots:
         QCOMPARE(stopped.code(), unsigned(CommandStopped));
         QCOMPARE(stopped.parameter, next);
         QCOMPARE(d.read(D::Crcr), 0u);
-        // What it waited for goes on, and ends no command.
+        // What it waited for goes on, and ends no command. What comes behind it waits for its turn.
+        auto const behind = d.put(in, D::Normal, 0xf100, 8, D::Ioc);
+        d.kick(in);
+        QCOMPARE(d.device.waiting.size(), std::size_t(1));
         d.device.end(UsbStatus::Cancelled);
         QVERIFY(!d.hasEvent());
         QCOMPARE(d.endpointState(in), unsigned(Running));
-        QCOMPARE(d.device.waiting.size(), std::size_t(1));
+        QCOMPARE(d.device.waiting.size(), std::size_t(2));
         d.device.cancelsLater = false;
         d.controller.pause();
         REQUIRE_OK(d.controller.load(d.controller.save()));
         d.controller.resume();
         QVERIFY(!d.hasEvent());
-        d.device.send(Bytes(8));
-        QCOMPARE(d.event().parameter, at);
+        for (auto const its : { at, behind }) {
+            d.device.send(Bytes(8));
+            QCOMPARE(d.event().parameter, its);
+        }
         d.write(0x2000, 0);
         auto const done = d.event();
         QCOMPARE(done.code(), unsigned(Success));

@@ -263,6 +263,10 @@ private slots:
         chain.make(chain.top,
             { .size = size, .backingFile = from("../common/") + "middle", .backingFormat = ImageFormat::Qcow2 }, 0, mib,
             7);
+        // On its base directly it could not be opened again.
+        chain.config.disks[0].backing = { common + "middle" };
+        QCOMPARE(chain.stream(chain.base).error().code, ErrorCode::InvalidArgument);
+        QCOMPARE(chain.problem(), QString());
         chain.config.disks[0].backing = chain.allowed;
         REQUIRE_OK(chain.stream(chain.base));
         fs::remove(common + "middle");

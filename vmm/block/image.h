@@ -273,4 +273,8 @@ Result<> formatImage(BlockFile& file, NewImage const& what);
 /// The format by the file's first bytes; Unsupported, by name, for those that are known and not served.
 Result<ImageFormat> detectFormat(BlockFile& file);
 
+/// Whether an image may stand on that file, directly: it lies in the same folder, or is one of `allowed`
+/// (ImageOptions::backing). Links are followed first, for they may come with the image.
+Result<> checkBacking(std::string const& imagePath, std::string const& below, std::vector<std::string> const& allowed);
+
 }

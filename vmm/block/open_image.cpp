@@ -76,7 +76,8 @@ Result<ImageFormat> unsaidFormat(std::string const& imagePath, std::string const
             imagePath, below));
 }
 
-/// Links are followed first: they may come with the image.
+}
+
 Result<> checkBacking(std::string const& imagePath, std::string const& below, std::vector<std::string> const& allowed)
 {
     namespace fs = std::filesystem;
@@ -95,6 +96,8 @@ Result<> checkBacking(std::string const& imagePath, std::string const& below, st
             imagePath, file.string(), beside ? "no regular file" : "outside of its folder",
             beside ? "" : "put it beside the image, or ", file.string()));
 }
+
+namespace {
 
 Result<std::unique_ptr<BlockImage>> openInChain(ChainState& chain, std::string const& path)
 {

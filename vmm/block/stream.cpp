@@ -144,6 +144,7 @@ Result<ImageStream> streamDisk(CheckpointedDisk& disk, std::string const& onto)
             return fail(ErrorCode::NotFound, disk.path + " does not stand on " + onto);
         if (found == info.backing.begin())
             return fail(ErrorCode::InvalidArgument, disk.path + " stands on " + onto + " directly already");
+        TRY(checkBacking(disk.path, found->path, disk.options.backing)); // or nobody could open it afterwards
         auto const layers = static_cast<std::size_t>(found - info.backing.begin());
         return ImageStream::begin(*disk.image,
             { TRY(nameBelow(info, layers)), layers,

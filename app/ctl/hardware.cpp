@@ -154,7 +154,7 @@ vmm::Result<vmm::PortForward> parseForward(std::string const& text)
         forward.hostAddress = parts[1];
     forward.hostPort = TRY(number<std::uint16_t>(parts[parts.size() - 2]));
     forward.guestPort = TRY(number<std::uint16_t>(parts.back()));
-    TRY(vmm::checkForward(forward));
+    TRY(vmm::checkHostAddress(forward));
     return forward;
 }
 

@@ -378,7 +378,12 @@ void MachineRunner::Private::setForwards(vmm::command::SetForwards const& comman
     auto const network = std::ranges::find(wanted.networks, command.network, &vmm::NetworkConfig::id);
     if (network != wanted.networks.end())
         network->forwards = command.forwards;
-    if (auto const possible = vmm::checkConfig(wanted); !possible)
+    auto possible = vmm::checkConfig(wanted);
+    for (auto const& forward : command.forwards) {
+        if (possible)
+            possible = vmm::checkHostAddress(forward);
+    }
+    if (!possible)
         return finish(done, possible);
     auto const note = [this, command] {
         return changeNetwork(

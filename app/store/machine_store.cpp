@@ -92,6 +92,17 @@ auto* diskOf(Config& config, std::string const& id)
     return disk == config.disks.end() ? nullptr : &*disk;
 }
 
+/// As a person has set it.
+vmm::Result<> checkSet(vmm::VmConfig const& config)
+{
+    TRY(vmm::checkConfig(config));
+    for (auto const& network : config.networks) {
+        for (auto const& forward : network.forwards)
+            TRY_WITHIN(network.id, vmm::checkHostAddress(forward));
+    }
+    return {};
+}
+
 /// Gives a disk that is to be made its place in the machine's directory, under a name that nothing has there.
 vmm::Result<> placeNewDisk(vmm::VmConfig& config, NewDisk const& made, std::string const& directory)
 {
@@ -281,7 +292,7 @@ vmm::Result<StoredMachine> MachineStore::create(MachineRequest request)
         config.firmwareVariables = directory + "/nvram.fd";
     for (auto const& made : request.newDisks)
         TRY(placeNewDisk(config, made, directory));
-    TRY(vmm::checkConfig(config));
+    TRY(checkSet(config));
     for (auto& disk : config.disks)
         TRY(attachDisk(disk));
 
@@ -305,7 +316,7 @@ vmm::Result<> MachineStore::save(
     // Names that are free: an image that a person has kept may lie there.
     for (auto const& made : newDisks)
         TRY(placeNewDisk(config, made, directoryOf(config.uuid)));
-    TRY(vmm::checkConfig(config));
+    TRY(checkSet(config));
     auto const before = load(config.uuid);
     for (auto& disk : config.disks) {
         auto const* old = before ? diskOf(before->config, disk.id) : nullptr;

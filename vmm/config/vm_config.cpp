@@ -56,10 +56,8 @@ Result<std::set<std::string>> collectIds(VmConfig const& config)
 
 }
 
-Result<> checkForward(PortForward const& forward)
+Result<> checkHostAddress(PortForward const& forward)
 {
-    if (forward.hostPort == 0 || forward.guestPort == 0)
-        return fail(ErrorCode::InvalidArgument, "port 0 cannot be forwarded");
     in_addr address {};
     if (!forward.hostAddress.empty() && ::inet_pton(AF_INET, forward.hostAddress.c_str(), &address) != 1) {
         return fail(ErrorCode::InvalidArgument,
@@ -109,7 +107,8 @@ Result<> checkConfig(VmConfig const& config)
     for (auto const& network : config.networks) {
         TRY_WITHIN(network.id, parseMac(network.mac));
         for (auto const& forward : network.forwards) {
-            TRY_WITHIN(network.id, checkForward(forward));
+            if (forward.hostPort == 0 || forward.guestPort == 0)
+                return fail(ErrorCode::InvalidArgument, fmt::format("{} forwards port 0", network.id));
             if (!hostPorts.emplace(forward.protocol, forward.hostAddress, forward.hostPort).second) {
                 return fail(
                     ErrorCode::InvalidArgument, fmt::format("host port {} is forwarded twice", forward.hostPort));

@@ -254,8 +254,9 @@ struct VmConfig {
     }
 };
 
-/// What is wrong with it in itself: a port 0, an address that is no IPv4 address.
-Result<> checkForward(PortForward const& forward);
+/// Whether it is an IPv4 address. Asked of what a person sets, and not by checkConfig(): a machine that has had another
+/// one for long can be read, and mended.
+Result<> checkHostAddress(PortForward const& forward);
 
 /// What is wrong with it in itself: ids that occur twice, a MAC that is none, a boot order that names nobody, firmware
 /// and kernel that exclude each other. Whether files exist is found out when they are opened.

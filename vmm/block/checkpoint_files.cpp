@@ -5,6 +5,7 @@
 #include "vmm/base/write_behind.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -31,6 +32,36 @@ Result<> syncFolder(std::string const& path)
     if (::fsync(folder.get()) != 0)
         return failOs("cannot make the names in " + folderOf(path) + " durable");
     return {};
+}
+
+Result<> writeFileSynced(std::string const& path, std::string_view text)
+{
+    auto const file = TRY(openFile(path, O_WRONLY | O_CREAT | O_TRUNC, 0600));
+    while (!text.empty()) {
+        auto const written = ::write(file.get(), text.data(), text.size());
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written <= 0)
+            return failOs("cannot write " + path);
+        text.remove_prefix(static_cast<std::size_t>(written));
+    }
+    if (::fsync(file.get()) != 0)
+        return failOs("cannot write " + path + " to the disk");
+    return {};
+}
+
+Result<> replaceFile(std::string const& path, ConstByteSpan contents)
+{
+    auto const fresh = path + ".new";
+    auto const replaced = [&]() -> Result<> {
+        TRY(writeFileSynced(fresh, { reinterpret_cast<char const*>(contents.data()), contents.size() }));
+        return renameFile(fresh, path);
+    }();
+    if (!replaced) {
+        ignore(removeFile(fresh));
+        return replaced;
+    }
+    return syncFolder(path);
 }
 
 Result<> cloneFile(std::string const& from, std::string const& to)

@@ -1,17 +1,22 @@
 #pragma once
 
+#include "vmm/base/bytes.h"
 #include "vmm/base/result.h"
 
 #include <functional>
 #include <string>
 
-/// What checkpoints do with names and whole files.
+/// What is done with names and whole files.
 namespace vmm {
 
 std::string folderOf(std::string const& path); ///< with its '/'
 std::string nameOf(std::string const& path);
 /// The names in the folder of `path` are durable after.
 Result<> syncFolder(std::string const& path);
+/// Durable, but for its name.
+Result<> writeFileSynced(std::string const& path, std::string_view text);
+/// At `path` is either what was there before or the new file, whole, whatever cuts it off. It is "PATH.new" until then.
+Result<> replaceFile(std::string const& path, ConstByteSpan contents);
 /// A new file that shares all blocks of `from`. Unsupported where the file system cannot do that.
 Result<> cloneFile(std::string const& from, std::string const& to);
 /// How far a copy is, in bytes; false cancels.

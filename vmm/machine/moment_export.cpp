@@ -1,6 +1,7 @@
 #include "vmm/machine/moment_export.h"
 
 #include "vmm/block/checkpoint.h"
+#include "vmm/block/checkpoint_files.h"
 #include "vmm/block/image.h"
 #include "vmm/machine/new_directory.h"
 #include "vmm/machine/past_disk.h"

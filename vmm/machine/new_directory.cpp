@@ -1,7 +1,7 @@
 #include "vmm/machine/new_directory.h"
 
 #include "vmm/base/random.h"
-#include "vmm/base/unique_fd.h"
+#include "vmm/block/checkpoint_files.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -40,10 +40,11 @@ bool tryLock(UniqueFd const& directory)
     return ::flock(directory.get(), LOCK_EX | LOCK_NB) == 0;
 }
 
-void removeParts(fs::path const& directory, fs::path const& parent)
+void removeParts(fs::path const& directory)
 {
     std::error_code ignored;
-    for (fs::directory_iterator entry(parent, ignored), end; entry != end; entry.increment(ignored)) {
+    for (fs::directory_iterator entry(folderOf(directory.string()), ignored), end; entry != end;
+         entry.increment(ignored)) {
         if (!isPartOf(directory.filename().string(), entry->path().filename().string()))
             continue;
         if (auto const open = openDirectory(entry->path()); open && tryLock(*open))
@@ -60,30 +61,33 @@ Result<> place(fs::path const& fresh, fs::path const& directory)
     return moved == 0 ? Result<>() : failOs(fmt::format("cannot rename {} to {}", fresh.string(), directory.string()));
 }
 
-Result<> sync(UniqueFd const& directory, fs::path const& path)
-{
-    return ::fsync(directory.get()) == 0 ? Result<>() : failOs("cannot sync " + path.string());
 }
 
+fs::path withoutSlash(std::string const& directory)
+{
+    fs::path const path(directory);
+    return path.has_filename() ? path : path.parent_path();
+}
+
+Result<UniqueFd> lockParent(fs::path const& directory)
+{
+    auto folder = TRY(openFile(folderOf(directory.string()), O_RDONLY | O_DIRECTORY));
+    ::flock(folder.get(), LOCK_EX);
+    return folder;
 }
 
 Result<> makeDirectory(std::string const& name, std::function<Result<>(std::string const& fresh)> const& write)
 {
-    auto directory = fs::path(name);
-    if (!directory.has_filename())
-        directory = directory.parent_path(); // "/a/b/" is /a/b
+    auto const directory = withoutSlash(name);
     std::error_code unknown;
     if (fs::exists(fs::symlink_status(directory, unknown)))
         return fail(ErrorCode::AlreadyExists, directory.string() + " is there already");
-    auto const parent = directory.has_parent_path() ? directory.parent_path() : fs::path(".");
-    auto const folder = TRY(openFile(parent, O_RDONLY | O_DIRECTORY));
     fs::path const fresh = fmt::format("{}.{}{}", directory.string(), makeUuid(), ending);
     UniqueFd made;
     {
         // One at a time, so that nobody looks at what has not been locked yet.
-        auto const turn = TRY(openFile(parent, O_RDONLY | O_DIRECTORY));
-        ::flock(turn.get(), LOCK_EX);
-        removeParts(directory, parent);
+        auto const turn = TRY(lockParent(directory));
+        removeParts(directory);
         if (::mkdir(fresh.c_str(), 0700) != 0)
             return failOs("cannot create " + fresh.string());
         auto open = openDirectory(fresh);
@@ -97,10 +101,10 @@ Result<> makeDirectory(std::string const& name, std::function<Result<>(std::stri
     auto at = fresh;
     auto const outcome = [&]() -> Result<> {
         TRY(write(fresh.string()));
-        TRY(sync(made, fresh));
+        TRY(syncFolder(fresh.string() + "/"));
         TRY(place(fresh, directory));
         at = directory; // until it is sure to stay there
-        return sync(folder, parent);
+        return syncFolder(directory.string());
     }();
     if (!outcome)
         fs::remove_all(at, unknown);

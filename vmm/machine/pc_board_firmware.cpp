@@ -1,5 +1,6 @@
 #include "vmm/base/log.h"
 #include "vmm/base/unique_fd.h"
+#include "vmm/block/checkpoint_files.h"
 #include "vmm/boot/acpi.h"
 #include "vmm/boot/direct_boot.h"
 #include "vmm/boot/memory_map.h"
@@ -10,7 +11,6 @@
 #include "vmm/devices/rtc_mc146818.h"
 #include "vmm/kvm/vm.h"
 #include "vmm/machine/pc_board.h"
-#include "vmm/machine/saved_machine.h"
 #include "vmm/memory/layout.h"
 
 #include <algorithm>

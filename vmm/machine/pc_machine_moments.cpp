@@ -12,9 +12,10 @@ namespace vmm {
 
 void PcMachine::keepMoment(command::KeepMoment const& command, Completion done)
 {
-    if (m_keeping) {
+    if (m_keeping || m_suspendToCome) {
         if (done)
-            done(fail(ErrorCode::Busy, "another moment is still being kept"));
+            done(fail(ErrorCode::Busy,
+                m_keeping ? "another moment is still being kept" : "the machine is about to be suspended"));
         return;
     }
     if (m_streaming) {

@@ -1,4 +1,5 @@
 #include "vmm/base/unique_fd.h"
+#include "vmm/block/checkpoint_files.h"
 #include "vmm/machine/pc_machine.h"
 #include "vmm/state/reader.h"
 #include "vmm/state/writer.h"

@@ -5,6 +5,7 @@
 #include "vmm/block/checkpoint_files.h"
 #include "vmm/block/overlay_files.h"
 #include "vmm/config/config_paths.h"
+#include "vmm/machine/new_directory.h"
 #include "vmm/machine/state_file.h"
 #include "vmm/state/reader.h"
 #include "vmm/state/writer.h"
@@ -17,7 +18,6 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 #include <set>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -26,14 +26,6 @@ namespace vmm {
 namespace {
 
 constexpr std::size_t stateLimit = 64u << 20;
-
-Result<> syncDirectory(std::string const& path)
-{
-    auto const directory = TRY(openFile(path, O_RDONLY | O_DIRECTORY));
-    if (::fsync(directory.get()) != 0)
-        return failOs("cannot sync " + path);
-    return {};
-}
 
 Result<std::string> readTextFile(std::string const& path, std::size_t limit)
 {
@@ -196,36 +188,6 @@ Result<> checkFiles(std::vector<SavedFile> const& files)
     return {};
 }
 
-Result<> writeFileSynced(std::string const& path, std::string_view text)
-{
-    auto const file = TRY(openFile(path, O_WRONLY | O_CREAT | O_TRUNC, 0600));
-    while (!text.empty()) {
-        auto const written = ::write(file.get(), text.data(), text.size());
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written <= 0)
-            return failOs("cannot write " + path);
-        text.remove_prefix(static_cast<std::size_t>(written));
-    }
-    if (::fsync(file.get()) != 0)
-        return failOs("cannot write " + path + " to the disk");
-    return {};
-}
-
-Result<> replaceFile(std::string const& path, ConstByteSpan contents)
-{
-    auto const fresh = path + ".new";
-    auto const replaced = [&]() -> Result<> {
-        TRY(writeFileSynced(fresh, { reinterpret_cast<char const*>(contents.data()), contents.size() }));
-        return renameFile(fresh, path);
-    }();
-    if (!replaced) {
-        ignore(removeFile(fresh));
-        return replaced;
-    }
-    return syncFolder(path);
-}
-
 namespace {
 
 /// The name of a new state until it has the old one's.
@@ -260,13 +222,6 @@ std::filesystem::path freshBeside(std::filesystem::path const& directory)
     return directory.string() + ".new";
 }
 
-/// "/a/b/" is /a/b.
-std::filesystem::path withoutSlash(std::string const& directory)
-{
-    std::filesystem::path const path(directory);
-    return path.has_filename() ? path : path.parent_path();
-}
-
 /// Where the old state is for the instant between two renames. A name that nobody gives to a copy of his own.
 std::filesystem::path replacedBeside(std::filesystem::path const& directory)
 {
@@ -284,16 +239,6 @@ bool isThere(std::filesystem::path const& path)
 {
     std::error_code unknown;
     return std::filesystem::symlink_status(path, unknown).type() != std::filesystem::file_type::not_found;
-}
-
-/// One renamer or mender at a time in a folder, so that nobody mends what another is still doing. Where the file system
-/// has no locks everybody goes on without.
-Result<UniqueFd> lockParent(std::filesystem::path const& directory)
-{
-    auto const parent = directory.parent_path().string();
-    auto folder = TRY(openFile(parent.empty() ? "." : parent, O_RDONLY | O_DIRECTORY));
-    ::flock(folder.get(), LOCK_EX);
-    return folder;
 }
 
 Result<> renameDirectory(std::filesystem::path const& from, std::filesystem::path const& to)
@@ -349,8 +294,7 @@ Result<> mendSavedMachine(std::string const& name)
     TRY(checkReplaceable(aside));
     if (!isThere(directory)) {
         TRY(renameDirectory(isWhole(fresh) ? fresh : aside, directory));
-        auto const parent = directory.parent_path().string();
-        TRY(syncDirectory(parent.empty() ? "." : parent));
+        TRY(syncFolder(directory.string()));
     }
     // The new state is in its place: the old one must not come back when that is used up.
     std::error_code error;
@@ -389,7 +333,7 @@ Result<> replaceDirectory(std::string const& name, std::function<Result<>(std::s
         return failOs("cannot create " + fresh.string());
     auto written = write(fresh.string());
     if (written)
-        written = syncDirectory(fresh.string());
+        written = syncFolder(fresh.string() + "/");
     if (!written) {
         fs::remove_all(fresh, ignored);
         return written;
@@ -403,8 +347,7 @@ Result<> replaceDirectory(std::string const& name, std::function<Result<>(std::s
         fs::remove_all(fresh, ignored);
         return placed;
     }
-    auto const parent = directory.parent_path().string();
-    auto const durable = syncDirectory(parent.empty() ? "." : parent);
+    auto const durable = syncFolder(directory.string());
     // Who hears that it failed must not find it later: the machine may have gone on since.
     if (!durable && hasOlder)
         ignore(exchange(directory));

@@ -129,9 +129,4 @@ Result<> exchangeByRenames(std::string const& directory, unsigned steps = 3);
 /// it first.
 Result<> mendSavedMachine(std::string const& directory);
 
-/// Writes a text file and syncs it.
-Result<> writeFileSynced(std::string const& path, std::string_view text);
-/// At `path` is either what was there before or the new file, whole, whatever cuts it off. It is "PATH.new" until then.
-Result<> replaceFile(std::string const& path, ConstByteSpan contents);
-
 }

@@ -91,6 +91,15 @@ struct Moment {
     }
 };
 
+/// The memory of each.
+inline std::vector<std::vector<MemoryRoot>> treesOf(std::vector<Moment> const& moments)
+{
+    std::vector<std::vector<MemoryRoot>> trees;
+    for (auto const& moment : moments)
+        trees.push_back(moment.memory);
+    return trees;
+}
+
 /// Disks that keep what no moment needs, or maybe do: a moment that is being taken and has no record yet, or one that
 /// was ended. It is noted before there is anything, and until there is nothing any more; so a crash leaves nothing
 /// unknown.

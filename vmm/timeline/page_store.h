@@ -26,7 +26,7 @@ public:
     Result<Node> node(Reference node) const;
     /// As Pack::readFrame() has it. What cannot be read is remembered until it can.
     Result<> readFrame(Pack const& pack, std::uint32_t frame, ByteSpan pages) const;
-    /// Whether the page is among what could not be read: nothing new refers to it.
+    /// Whether the page is among what could not be read: nothing new refers to it but memory that has not come.
     bool isDamaged(Reference page) const;
     /// The pages of one frame, unpacked.
     struct Frame {

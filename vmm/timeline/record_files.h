@@ -49,14 +49,6 @@ inline void forEachDisk(TimelineRecord& record, auto const& visit)
     }
 }
 
-inline std::vector<std::vector<MemoryRoot>> treesOf(std::vector<Moment> const& moments)
-{
-    std::vector<std::vector<MemoryRoot>> trees;
-    for (auto const& moment : moments)
-        trees.push_back(moment.memory);
-    return trees;
-}
-
 /// Its disks as a file of the folder names them.
 template<typename T>
 T asWritten(T record, Folder const& folder)

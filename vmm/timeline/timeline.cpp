@@ -639,9 +639,10 @@ Result<std::vector<Damage>> Timeline::verify(Progress const& progress) const
                 TRY(checkFile(nameOf(moment.id, "png"), maximumPicture, moment.pictureHash));
             return census.checkWhole(i);
         }();
-        if (!whole && !isGone(moment.id))
+        if (!whole)
             damaged.push_back({ moment.id, whole.error() });
     }
+    std::erase_if(damaged, [this](Damage const& damage) { return isGone(damage.moment); });
     return damaged;
 }
 

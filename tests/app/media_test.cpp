@@ -113,6 +113,10 @@ private slots:
         row("xz", tests::xz(), unsupported, "is compressed with xz, to be unpacked first");
         row("gzip with a boot sector's mark", QByteArray("\x1f\x8b\x08").leftJustified(510, '\0') + "\x55\xaa",
             unsupported, "is compressed with gzip, to be unpacked first");
+        row("bzip2 in whole sectors", QByteArray("BZh9").leftJustified(1024, '\0'), unsupported,
+            "is compressed with bzip2, to be unpacked first");
+        row("tar", QByteArray(257, 'x') + QByteArray("ustar").leftJustified(767, '\0'), unsupported,
+            "is a tar archive (an OVA is one), to be unpacked first");
         row("VHD of fixed size", QByteArray(4096, '\0') + QByteArray("conectix").leftJustified(512, '\0'), unsupported,
             "is a VHD image of fixed size");
         row("LUKS", QByteArray("LUKS\xba\xbe").leftJustified(4096, '\0'), unsupported, "is encrypted with LUKS");

@@ -38,8 +38,10 @@ constexpr std::array knownFormats {
         "\xfd"
         "7zXZ\0"sv },
     KnownFormat { "compressed with gzip, to be unpacked first", 0, "\x1f\x8b\x08"sv },
+    KnownFormat { "compressed with bzip2, to be unpacked first", 0, "BZh"sv },
     KnownFormat { "compressed with zstd, to be unpacked first", 0, "\x28\xb5\x2f\xfd"sv },
     KnownFormat { "a zip archive, to be unpacked first", 0, "PK\x03\x04"sv },
+    KnownFormat { "a tar archive (an OVA is one), to be unpacked first", 257, "ustar"sv },
 };
 
 /// Where the files of a chain are that have been opened on the way to this one.
@@ -125,7 +127,7 @@ Result<std::unique_ptr<BlockImage>> openInChain(ChainState& chain, std::string c
 Result<ImageFormat> detectFormat(BlockFile& file)
 {
     auto const size = TRY(file.size());
-    std::array<std::uint8_t, 128> start {}, end {};
+    std::array<std::uint8_t, 512> start {}, end {};
     TRY(file.read(0, ByteSpan(start).first(std::min<std::size_t>(start.size(), size))));
     if (size >= 512)
         TRY(file.read(size - 512, end));

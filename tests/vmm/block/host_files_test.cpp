@@ -505,6 +505,9 @@ private slots:
         QTest::newRow("xz") << QByteArray("\xfd"
                                           "7zXZ\0",
             6) << "xz";
+        QTest::newRow("bzip2") << QByteArray("BZh9") << "bzip2";
+        QTest::newRow("tar") << QByteArray(257, 'x') + "ustar"
+                             << "a tar archive (an OVA is one)";
     }
 
     void otherFormatsAreRefusedByName()

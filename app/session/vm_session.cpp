@@ -46,6 +46,8 @@ void VmSession::take(Notice const& notice)
             m_job.reset();
             emit jobEnded();
         }
+        if (!isInMemory(m_state) || m_state == SessionState::Restoring)
+            m_forwardsMissed.clear();
         if (!isInMemory(m_state)) {
             m_statistics.reset();
             endWork(QStringLiteral("keep")); // of a machine that is gone
@@ -86,7 +88,7 @@ void VmSession::take(Notice const& notice)
     } else if (auto const* missed = std::get_if<notice::HostUsbFailed>(&notice)) {
         emit hostUsbFailed(missed->device, missed->error);
     } else if (auto const* ports = std::get_if<notice::ForwardsMissed>(&notice)) {
-        emit forwardsMissed(vmm::Error(ports->why).within(ports->network));
+        m_forwardsMissed.insert_or_assign(ports->network, ports->why);
     } else if (auto const* other = std::get_if<notice::ConfigChanged>(&notice)) {
         emit configChanged(other->config);
     } else if (std::holds_alternative<notice::GuestRebooted>(notice)) {
@@ -163,6 +165,19 @@ std::optional<vmm::MachineStatistics> VmSession::statistics()
         });
     }
     return m_statistics;
+}
+
+std::optional<vmm::Error> VmSession::takeForwardsMissed()
+{
+    std::optional<vmm::Error> all;
+    for (auto& [network, why] : std::exchange(m_forwardsMissed, {})) {
+        auto missed = std::move(why).within(network);
+        if (all)
+            all->detail += "; " + missed.detail;
+        else
+            all = std::move(missed);
+    }
+    return all;
 }
 
 ConsoleSession* VmSession::console(QString const& deviceId)

@@ -55,6 +55,9 @@ public:
     /// As of the last time it was asked for: measuring walks over all of the guest's memory, and is done meanwhile.
     /// Nothing before the first answer of a run.
     std::optional<vmm::MachineStatistics> statistics();
+    /// Why it came back without some of its port forwards, those of all networks. Once: who takes it tells it. Nothing
+    /// after it was off or has gone to a moment.
+    std::optional<vmm::Error> takeForwardsMissed();
     /// Why it cannot be suspended now; empty when it can.
     std::vector<vmm::Error> saveObstacles() const { return m_runner->saveObstacles(); }
 
@@ -138,7 +141,6 @@ signals:
     void redirectedUsbChanged(); ///< redirectedUsb(), by whomever
     /// It was to come to the machine by itself, and could not: told once each time that it is plugged in.
     void hostUsbFailed(vmm::HostUsbInfo device, vmm::Error error);
-    void forwardsMissed(vmm::Error why);
     /// A moment has brought back another one, and the machine is off.
     void configChanged(vmm::VmConfig const& config);
     void guestRebooted();
@@ -166,6 +168,7 @@ private:
     std::optional<vmm::MachineStatistics> m_statistics;
     std::vector<vmm::HostUsbInfo> m_attachedHostUsb;
     std::vector<UsbQuestion> m_usbQuestions;
+    std::map<std::string, vmm::Error> m_forwardsMissed; // by network
     bool m_measuring = false;
     bool m_absolutePointer = false;
     std::map<QString, std::unique_ptr<ConsoleSession>> m_consoles;

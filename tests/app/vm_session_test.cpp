@@ -33,6 +33,18 @@ struct Bench {
     {
         return QTest::qWaitFor([&] { return script->has(line); });
     }
+    /// A suspended machine whose networks find their ports taken when it comes back.
+    void suspendAndTakePorts()
+    {
+        auto config = session.config();
+        config.networks = { { "net0", {}, vmm::NetworkMode::User, {} }, { "net1", {}, vmm::NetworkMode::User, {} } };
+        runner->setConfig(config);
+        session.start();
+        QVERIFY(becomes(SessionState::Running));
+        session.suspend();
+        QVERIFY(becomes(SessionState::Suspended));
+        script->failForwards = vmm::Error { vmm::ErrorCode::Busy, "the port is taken", 0 };
+    }
     bool hasSavedState() const { return QFile::exists(directory.filePath("state/state.json")); }
 };
 
@@ -225,6 +237,32 @@ private slots:
         bench.session.resume();
         QVERIFY(bench.becomes(SessionState::Running));
         QVERIFY(!bench.hasSavedState());
+    }
+
+    void missingPortForwardsAreOfAllNetworksAndToldOnce()
+    {
+        Bench bench;
+        bench.suspendAndTakePorts();
+        bench.session.start();
+        QVERIFY(bench.becomes(SessionState::Running));
+        auto const missed = bench.session.takeForwardsMissed();
+        QVERIFY(missed);
+        QCOMPARE(missed->detail, std::string("net0: the port is taken; net1: the port is taken"));
+        QVERIFY(!bench.session.takeForwardsMissed());
+    }
+
+    void missingPortForwardsAreForgottenWithTheirRun()
+    {
+        Bench bench;
+        bench.suspendAndTakePorts();
+        bench.runner->startPaused();
+        QVERIFY(bench.becomes(SessionState::Paused));
+        bench.session.powerOff();
+        QVERIFY(bench.becomes(SessionState::Suspended));
+        bench.script->failForwards.reset();
+        bench.session.start();
+        QVERIFY(bench.becomes(SessionState::Running));
+        QVERIFY(!bench.session.takeForwardsMissed());
     }
 
     void aSuspendThatFailsLeavesTheMachineRunning()

@@ -123,8 +123,10 @@ public:
                 auto const text = TRY(app::readWholeFile(directory + "/state.json", 1u << 20));
                 auto const saved = TRY(vmm::savedMachineFromText(text, directory));
                 listener(vmm::event::Progress { "restore", 0.5 });
-                if (script->failForwards)
-                    listener(vmm::event::ForwardsMissed { "net0", *script->failForwards });
+                for (auto const& network : saved.config.networks) {
+                    if (script->failForwards)
+                        listener(vmm::event::ForwardsMissed { network.id, *script->failForwards });
+                }
                 return make(saved.config, saved.header.cpu, std::move(listener), script, vmm::RunState::Paused);
             },
             [script](std::shared_ptr<vmm::timeline::Timeline> const& timeline, std::string const& moment,

@@ -94,6 +94,7 @@ MachinePage::MachinePage(app::Library& library, QString id, QWidget* parent)
     connectUsb();
     updateTexts();
     refresh();
+    reportForwards();
 }
 
 void MachinePage::makeActions()
@@ -154,8 +155,7 @@ void MachinePage::connectSession()
                 report(Task::Run, *reason);
             else if (state == app::SessionState::Running)
                 m_messages->dismiss();
-            if (state == app::SessionState::Running && m_forwardsMissed)
-                report(Task::ForwardPorts, *std::exchange(m_forwardsMissed, {}));
+            reportForwards();
             updateState();
         });
     connect(m_session, &app::VmSession::jobProgressed, this, &MachinePage::updateJob);
@@ -171,9 +171,6 @@ void MachinePage::connectSession()
     };
     connect(m_session, &app::VmSession::usbAdded, this, devicesChanged);
     connect(m_session, &app::VmSession::usbRemoved, this, devicesChanged);
-    // It is told while the machine comes back, and is to be read when it has.
-    connect(
-        m_session, &app::VmSession::forwardsMissed, this, [this](vmm::Error const& why) { m_forwardsMissed = why; });
     connect(m_session, &app::VmSession::guestRebooted, this,
         [this] { m_messages->showNotice(tr("The guest has restarted.")); });
     connect(m_session, &app::VmSession::failed, this, [this](app::Action tried, vmm::Error const& error) {
@@ -290,6 +287,15 @@ void MachinePage::report(Task task, vmm::Error const& error)
         }
     }
     m_messages->showProblem(problem, remedyFor(problem.remedy, task, drive));
+}
+
+/// When the machine runs: the message would go when it begins to.
+void MachinePage::reportForwards()
+{
+    if (m_session->state() != app::SessionState::Running)
+        return;
+    if (auto const missed = m_session->takeForwardsMissed())
+        report(Task::ForwardPorts, *missed);
 }
 
 void MachinePage::startOrResume()

@@ -47,6 +47,7 @@ public:
     void setOwnWindow(bool own);
     void focusMachine();
     void report(Task task, vmm::Error const& error);
+    void reportForwards();
     /// All that can be asked of the machine, as the context menu of the library shows it too.
     void fillMenu(QMenu* menu);
 
@@ -120,7 +121,6 @@ private:
     Inspector* m_inspector;
     TimelinePanel* m_timeline;
     QTimer m_revealTimer;
-    std::optional<vmm::Error> m_forwardsMissed;
     bool m_fullScreen = false, m_ownWindow = false;
 };
 

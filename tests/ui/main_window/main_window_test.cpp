@@ -174,6 +174,23 @@ private slots:
         QVERIFY2(page->messages()->text().contains("port forwards"), qPrintable(page->messages()->text()));
     }
 
+    /// It came back while nobody looked.
+    void missingPortsAreToldByAPageThatIsMadeLater()
+    {
+        Desk desk;
+        auto const id = desk.create("first");
+        desk.session(id).start();
+        QVERIFY(desk.waitFor(id, app::SessionState::Running));
+        desk.session(id).suspend();
+        QVERIFY(desk.waitFor(id, app::SessionState::Suspended));
+        desk.script->failForwards = vmm::Error { vmm::ErrorCode::Busy, "cannot forward tcp :2222", EADDRINUSE };
+        desk.session(id).start();
+        QVERIFY(desk.waitFor(id, app::SessionState::Running));
+        desk.open();
+        auto const* messages = desk.window->pageOf(id)->messages();
+        QVERIFY2(messages->text().contains("port forwards"), qPrintable(messages->text()));
+    }
+
     void aCrashOffersReset()
     {
         Desk desk;

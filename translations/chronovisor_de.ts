@@ -2140,10 +2140,6 @@
         <translation>Endgültig löschen</translation>
     </message>
     <message>
-        <source>Put it back there. Or throw the suspended state away, and start afresh: the disks are not affected.</source>
-        <translation>Legen Sie sie dorthin zurück. Oder verwerfen Sie den gesicherten Zustand und starten Sie neu: Die Datenträger sind nicht betroffen.</translation>
-    </message>
-    <message>
         <source>Some port forwards of the machine are missing.</source>
         <translation>Der Maschine fehlen Portweiterleitungen.</translation>
     </message>
@@ -2154,6 +2150,10 @@
     <message>
         <source>Choose other ports in the settings, or free these before it starts the next time.</source>
         <translation>Wählen Sie in den Einstellungen andere Ports, oder geben Sie diese frei, bevor sie das nächste Mal startet.</translation>
+    </message>
+    <message>
+        <source>Put it back where it was, and try again. Without it the suspended state can only be thrown away, from the machine&apos;s menu: the disks are not affected.</source>
+        <translation>Legen Sie die Datei an ihren Platz zurück und versuchen Sie es noch einmal. Ohne sie lässt sich der gesicherte Zustand nur verwerfen, im Menü der Maschine: Die Datenträger sind nicht betroffen.</translation>
     </message>
 </context>
 <context>

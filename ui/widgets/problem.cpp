@@ -104,9 +104,10 @@ public:
         switch (code) {
         case vmm::ErrorCode::InvalidArgument: return tr("Check the settings of the machine.");
         case vmm::ErrorCode::NotFound:
-            return task == Task::Restore ? tr("Put it back there. Or throw the suspended state away, and start afresh: "
-                                              "the disks are not affected.")
-                                         : tr("Put the file back where it was, or choose another one in the settings.");
+            return task == Task::Restore
+                ? tr("Put it back where it was, and try again. Without it the suspended state "
+                     "can only be thrown away, from the machine's menu: the disks are not affected.")
+                : tr("Put the file back where it was, or choose another one in the settings.");
         case vmm::ErrorCode::AlreadyExists: return tr("Choose another name.");
         case vmm::ErrorCode::PermissionDenied: return tr("Check who owns the file, or ask the administrator.");
         case vmm::ErrorCode::Busy:
@@ -162,7 +163,7 @@ Remedy remedyFor(Task task, vmm::ErrorCode code)
     case vmm::ErrorCode::Unsupported: return task == Task::Start ? Remedy::ChangeSettings : Remedy::None;
     case vmm::ErrorCode::NotFound:
         return task == Task::Start  ? Remedy::ChangeSettings
-            : task == Task::Restore ? Remedy::DiscardState
+            : task == Task::Restore ? Remedy::Retry
             : task == Task::Run     ? Remedy::Resume
                                     : Remedy::None;
     case vmm::ErrorCode::OutOfMemory:

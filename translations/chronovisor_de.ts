@@ -2155,6 +2155,14 @@
         <source>Put it back where it was, and try again. Without it the suspended state can only be thrown away, from the machine&apos;s menu: the disks are not affected.</source>
         <translation>Legen Sie die Datei an ihren Platz zurück und versuchen Sie es noch einmal. Ohne sie lässt sich der gesicherte Zustand nur verwerfen, im Menü der Maschine: Die Datenträger sind nicht betroffen.</translation>
     </message>
+    <message>
+        <source>Something else has to end first, such as a moment that is being kept.</source>
+        <translation>Erst muss etwas anderes fertig werden, etwa ein Moment, der gerade festgehalten wird.</translation>
+    </message>
+    <message>
+        <source>Wait for it, or cancel it, and try again. The details say what it is.</source>
+        <translation>Warten Sie darauf, oder brechen Sie es ab, und versuchen Sie es noch einmal. Was es ist, steht in den Einzelheiten.</translation>
+    </message>
 </context>
 <context>
     <name>ui::Reasons</name>

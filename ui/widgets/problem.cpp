@@ -63,6 +63,8 @@ public:
             || task == Task::ForkMoment;
     }
 
+    static bool needsPresent(Task task) { return task == Task::KeepMoment || task == Task::GoToMoment; }
+
     static QString reason(Task task, vmm::ErrorCode code)
     {
         switch (code) {
@@ -70,7 +72,9 @@ public:
         case vmm::ErrorCode::NotFound: return tr("A file or device that it needs is not there.");
         case vmm::ErrorCode::AlreadyExists: return tr("Something with that name is already there.");
         case vmm::ErrorCode::PermissionDenied: return tr("You do not have the rights for that on this computer.");
-        case vmm::ErrorCode::Busy: return tr("Another program is using it at the moment.");
+        case vmm::ErrorCode::Busy:
+            return needsPresent(task) ? tr("Something else has to end first, such as a moment that is being kept.")
+                                      : tr("Another program is using it at the moment.");
         case vmm::ErrorCode::Unsupported:
             if (task == Task::KeepMoment)
                 return tr("A part of the machine cannot be kept in a moment.");
@@ -111,6 +115,8 @@ public:
         case vmm::ErrorCode::AlreadyExists: return tr("Choose another name.");
         case vmm::ErrorCode::PermissionDenied: return tr("Check who owns the file, or ask the administrator.");
         case vmm::ErrorCode::Busy:
+            if (needsPresent(task))
+                return tr("Wait for it, or cancel it, and try again. The details say what it is.");
             return task == Task::EjectMedium ? tr("The guest has locked the drive. Eject it there, or force it.")
                                              : tr("Close the other program and try again.");
         case vmm::ErrorCode::Unsupported:

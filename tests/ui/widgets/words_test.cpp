@@ -120,6 +120,15 @@ private slots:
         QCOMPARE(problem.remedy, ui::Remedy::ForceEject);
     }
 
+    void whatAMomentWaitsForIsNoOtherProgram()
+    {
+        for (auto const task : { ui::Task::KeepMoment, ui::Task::GoToMoment }) {
+            auto const problem = ui::problemFor(task, { vmm::ErrorCode::Busy, "a moment is being kept", 0 });
+            QVERIFY2(problem.reason.contains("a moment that is being kept"), qPrintable(problem.reason));
+            QVERIFY2(problem.advice.contains("cancel it"), qPrintable(problem.advice));
+        }
+    }
+
     void aFullDiskCanBeResumedFrom()
     {
         auto const problem = ui::problemFor(ui::Task::Run, { vmm::ErrorCode::NoSpace, "write", 28 });

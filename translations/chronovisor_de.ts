@@ -2163,6 +2163,10 @@
         <source>Wait for it, or cancel it, and try again. The details say what it is.</source>
         <translation>Warten Sie darauf, oder brechen Sie es ab, und versuchen Sie es noch einmal. Was es ist, steht in den Einzelheiten.</translation>
     </message>
+    <message>
+        <source>If it has not run since it came back, let it go on first. Otherwise try again when it has finished what it is doing.</source>
+        <translation>Wenn sie nicht gelaufen ist, seit sie wieder da ist, lassen Sie sie erst weiterlaufen. Sonst versuchen Sie es noch einmal, wenn sie damit fertig ist, was sie gerade tut.</translation>
+    </message>
 </context>
 <context>
     <name>ui::Reasons</name>

@@ -516,7 +516,11 @@ void TimelinePanel::fail(Step step, QString const&, vmm::Error const& error)
         Task::RemoveMoment, Task::CompareMoments };
     if (step == Step::Compare)
         endComparing();
-    emit problem(problemFor(tasks[static_cast<std::size_t>(step)], error), {});
+    auto const shown = problemFor(tasks[static_cast<std::size_t>(step)], error);
+    std::function<void()> remedy;
+    if (shown.remedy == Remedy::Resume && m_session.can(app::Action::Resume))
+        remedy = [this] { m_session.resume(); };
+    emit problem(shown, remedy);
 }
 
 /// Who goes elsewhere wants to see what is.

@@ -127,6 +127,9 @@ public:
             return task == Task::Start ? tr("The details say which one; choose another in the settings.")
                                        : tr("The details say what was asked for.");
         case vmm::ErrorCode::NotNow:
+            if (needsPresent(task))
+                return tr("If it has not run since it came back, let it go on first. Otherwise try again when it has "
+                          "finished what it is doing.");
             return task == Task::ChangeSettings ? tr("Shut the machine down first.")
                                                 : tr("Try again when it has finished what it is doing.");
         case vmm::ErrorCode::Corrupt:
@@ -177,6 +180,7 @@ Remedy remedyFor(Task task, vmm::ErrorCode code)
     case vmm::ErrorCode::NoSpace:
     case vmm::ErrorCode::IoError:
         return task == Task::Run ? Remedy::Resume : isStart || task == Task::Suspend ? Remedy::Retry : Remedy::None;
+    case vmm::ErrorCode::NotNow: return Sentences::needsPresent(task) ? Remedy::Resume : Remedy::None;
     case vmm::ErrorCode::GuestFault: return task == Task::Run ? Remedy::Reset : Remedy::None;
     case vmm::ErrorCode::NoKvm: return isStart ? Remedy::Retry : Remedy::None;
     default: return Remedy::None;

@@ -3,7 +3,9 @@
 #include "ui/library/library_model.h"
 #include "ui/library/library_panel.h"
 #include "ui/machine/machine_page.h"
+#include "ui/timeline/timeline_panel.h"
 #include "ui/widgets/message_bar.h"
+#include "ui/widgets/problem.h"
 
 #include <QApplication>
 #include <QClipboard>
@@ -161,6 +163,22 @@ private slots:
         emit dialog->fileSelected("/nowhere/shot.png");
         QVERIFY(desk.page->messages()->text().contains("The screenshot could not be saved."));
         dialog->close();
+    }
+
+    void aMachineThatHasNotRunSinceItCameBackGoesOnBeforeItsPresentIsKept()
+    {
+        Running desk;
+        auto& session = desk.session(desk.id);
+        session.suspend();
+        QVERIFY(desk.waitFor(desk.id, app::SessionState::Suspended));
+        session.runner()->startPaused();
+        QVERIFY(desk.waitFor(desk.id, app::SessionState::Paused));
+        desk.page->findChild<ui::TimelinePanel*>()->keep();
+        auto* messages = desk.page->messages();
+        QTRY_VERIFY(messages->isVisible());
+        QVERIFY2(messages->text().contains("has not run since it came back"), qPrintable(messages->text()));
+        tests::button(messages, ui::remedyText(ui::Remedy::Resume))->click();
+        QVERIFY(desk.waitFor(desk.id, app::SessionState::Running));
     }
 
     void keyCombinationsAreSentFromTheMenu()

@@ -586,30 +586,42 @@ vmm::Result<StoredMachine> MachineStore::restoreRemoved(std::string const& id)
 vmm::Result<> MachineStore::emptyTrash(std::uint64_t seconds)
 {
     std::error_code error;
+    vmm::Result<> outcome;
     auto const now = std::time(nullptr);
     for (files::directory_iterator item(m_root + "/trash", error), end; item != end; item.increment(error)) {
         struct stat status { };
         if (::stat(item->path().c_str(), &status) != 0)
             continue;
+        // What is ending cannot come back, and its directory's time is that of the last file that went.
+        bool const isEnding = item->path().filename().string().starts_with(endingPrefix);
         // A file system may be a tick ahead of time(2), and what was removed just now of a second that is to come.
         auto const age = std::max<std::int64_t>(0, now - status.st_mtime);
-        if (age >= static_cast<std::int64_t>(seconds))
-            TRY(endRemoved(item->path()));
+        if (!isEnding && age < static_cast<std::int64_t>(seconds))
+            continue;
+        if (auto ended = endRemoved(item->path()); !ended && outcome)
+            outcome = std::move(ended);
     }
-    return {};
+    return outcome;
 }
 
 vmm::Result<> MachineStore::endRemoved(std::string const& removed)
 {
     auto const trash = m_root + "/trash";
     auto name = removed.substr(trash.size() + 1);
-    // From here on nobody brings it back.
-    if (name.starts_with(endingPrefix))
+    // A lock is its file's, under whatever name. A full disk may have no room for one: that is emptied without.
+    auto const lock = MachineLock::take(removed + "/machine.lock");
+    if (!lock && lock.error().code == vmm::ErrorCode::Busy)
+        return {}; // another process is at it
+    bool const isEnding = name.starts_with(endingPrefix);
+    if (isEnding)
         name.erase(0, endingPrefix.size());
     auto const id = name.substr(0, name.find('.'));
-    auto const directory = fmt::format("{}/{}{}.{}", trash, endingPrefix, id, vmm::makeUuid());
-    if (auto const moved = moveDirectory(removed, directory); !moved) // NotFound: another process is at it
-        return moved.error().code == vmm::ErrorCode::NotFound ? vmm::Result<>() : moved;
+    auto const directory = isEnding ? removed : fmt::format("{}/{}{}.{}", trash, endingPrefix, id, vmm::makeUuid());
+    if (!isEnding) {
+        // From here on nobody brings it back.
+        if (auto const moved = moveDirectory(removed, directory); !moved) // NotFound: another process was faster
+            return moved.error().code == vmm::ErrorCode::NotFound ? vmm::Result<>() : moved;
+    }
     auto const hasMoment = [&](std::string const& moment) {
         std::error_code error;
         for (auto const& folder : { machinesDirectory(), trash }) {
@@ -627,6 +639,11 @@ vmm::Result<> MachineStore::endRemoved(std::string const& removed)
             vmm::LogLevel::Warning, "store", "the moments of the removed machine {}: {}", id, ended.error().message());
     }
     std::error_code error;
+    // The lock goes last.
+    for (files::directory_iterator item(directory, error), end; item != end; item.increment(error)) {
+        if (item->path().filename() != "machine.lock")
+            removeTree(item->path());
+    }
     files::remove_all(directory, error);
     if (error)
         return vmm::fail(vmm::osError(fmt::format("removing {}", directory), error.value()));

@@ -115,8 +115,9 @@ public:
     /// Into the trash. Not while in memory.
     vmm::Result<> remove(std::string const& id);
     vmm::Result<StoredMachine> restoreRemoved(std::string const& id);
-    /// Ends those that were removed more than `seconds` ago, and what disks elsewhere keep for their moments, as far as
-    /// those can be reached; what cannot be is logged.
+    /// Ends those that were removed more than `seconds` ago, and those at which another process died; with them what
+    /// disks elsewhere keep for their moments, as far as those can be reached: what cannot be is logged. The first
+    /// error, after all that could be done.
     vmm::Result<> emptyTrash(std::uint64_t seconds = 0);
     std::uint64_t trashUsage() const; ///< bytes
     /// Removes what was half made when a process was killed. What is being made now stays.

@@ -103,8 +103,26 @@ private slots:
         std::filesystem::rename(
             trash + "/" + bench.machine.id, trash + "/.ending-" + bench.machine.id + "." + vmm::makeUuid());
         QVERIFY(bench.store.removed().empty());
-        REQUIRE_OK(bench.store.emptyTrash());
+        REQUIRE_OK(bench.store.emptyTrash(3600)); // however fresh it is
         QCOMPARE(bench.kept(), std::size_t(0));
+        QVERIFY(bench.library("trash").isEmpty());
+    }
+
+    void whatAnotherProcessEndsIsLeftToIt()
+    {
+        Bench bench;
+        REQUIRE_OK(bench.store.remove(bench.machine.id));
+        auto const trash = bench.directory.filePath("library/trash").toStdString();
+        {
+            auto const others = MachineLock::take(trash + "/" + bench.machine.id + "/machine.lock");
+            REQUIRE_OK(others);
+            std::filesystem::rename(
+                trash + "/" + bench.machine.id, trash + "/.ending-" + bench.machine.id + "." + vmm::makeUuid());
+            REQUIRE_OK(bench.store.emptyTrash());
+            QCOMPARE(bench.library("trash").size(), 1);
+            QCOMPARE(bench.kept(), std::size_t(1));
+        }
+        REQUIRE_OK(bench.store.emptyTrash());
         QVERIFY(bench.library("trash").isEmpty());
     }
 };

@@ -160,9 +160,9 @@ public:
         m_pumps.clear(); // the terminal is as before when the last word is said
         if (m_failure)
             return m_output.failed(*m_failure);
-        if (m_code == GuestCrashed && m_reason)
+        if (m_hasCrashed && m_reason)
             complain("the guest has crashed", *m_reason);
-        return m_code;
+        return m_hasCrashed ? int(GuestCrashed) : m_code;
     }
 
 private:
@@ -236,12 +236,13 @@ private:
         if (auto const* missed = std::get_if<notice::ForwardsMissed>(&notice))
             complain(missed->network, missed->why);
         auto const* change = std::get_if<notice::StateChanged>(&notice);
-        if (change == nullptr)
+        if (change == nullptr || m_hasCrashed)
             return;
         m_reason = change->reason;
         if (change->state == SessionState::Crashed) {
-            m_code = GuestCrashed;
-            m_loop.stop();
+            m_hasCrashed = true;
+            // Which waits for a moment that somebody has asked for.
+            m_runner->powerOff([this](vmm::Result<> const&) { m_loop.post([this] { m_loop.stop(); }); });
         } else if (isInMemory(change->state)) {
             // Whether a start fails is told by started(), whichever of the two comes first.
             m_wasInMemory |= change->state != SessionState::Starting && change->state != SessionState::Restoring;
@@ -333,7 +334,7 @@ private:
     std::optional<vmm::Error> m_unreachable; // why there is no control socket
     int m_code = Done;
     int m_asked = 0;
-    bool m_wasInMemory = false, m_isSuspending = false;
+    bool m_wasInMemory = false, m_isSuspending = false, m_hasCrashed = false;
 };
 
 }

@@ -215,6 +215,24 @@ private slots:
         QCOMPARE(message(hosting), QString("cannot suspend: no room"));
     }
 
+    void whatAPersonKeepsIsStoredThoughTheGuestCrashes()
+    {
+        Bench bench;
+        QCOMPARE(bench.call({ "create", "web" }).code, 0);
+        bench.script->holdKeep = true;
+        Hosting hosting(bench, { "web" });
+        QVERIFY(hosting.isRunning("web"));
+        Hosting keeping(bench, { "take", "web", "--name", "mine" }, {}, -1, "moment");
+        QTRY_VERIFY(bench.script->has("keep mine"));
+        bench.script->last->guestCrashes();
+        QTRY_VERIFY(bench.script->has("power off"));
+        bench.script->last->keepWhatIsHeld();
+        QCOMPARE(hosting.end().code, int(ctl::GuestCrashed));
+        QVERIFY2(hosting.said.err.contains("triple fault"), hosting.said.err);
+        QCOMPARE(keeping.end().code, 0);
+        QCOMPARE(bench.json({ "moment", "list", "web" })["moments"][0]["name"].toString(), QString("mine"));
+    }
+
     /// That nobody can reach a machine is told of one that there is.
     void aMachineWithoutASocketSaysSoWhenItRuns()
     {

@@ -250,8 +250,8 @@ private:
             if (change->state == SessionState::Paused && change->reason)
                 complain("paused", *change->reason);
         } else if (m_wasInMemory) {
-            // Nobody asked for what has a reason: the guest has done it.
-            m_code = m_isSuspending ? MachineSuspended : m_reason ? Done : MachineStopped;
+            // Nobody asked for what has a reason: the guest has done it, also while a suspend waited for a moment.
+            m_code = m_reason ? Done : m_isSuspending ? MachineSuspended : MachineStopped;
             m_loop.stop();
         }
     }

@@ -233,6 +233,26 @@ private slots:
         QCOMPARE(bench.json({ "moment", "list", "web" })["moments"][0]["name"].toString(), QString("mine"));
     }
 
+    /// The guest runs on until a moment is stored that its suspend waits for.
+    void whatPowersOffBeforeItsSuspendIsNotSuspended()
+    {
+        Bench bench;
+        QCOMPARE(bench.call({ "create", "web" }).code, 0);
+        bench.script->holdKeep = true;
+        Hosting hosting(bench, { "web" });
+        QVERIFY(hosting.isRunning("web"));
+        Hosting keeping(bench, { "take", "web", "--name", "mine" }, {}, -1, "moment");
+        QTRY_VERIFY(bench.script->has("keep mine"));
+        Hosting suspending(bench, { "web" }, {}, -1, "suspend");
+        QTRY_COMPARE(bench.stateOf("web"), QString("suspending"));
+        bench.script->last->guestPowersOff();
+        bench.script->last->keepWhatIsHeld();
+        QCOMPARE(hosting.end().code, int(ctl::Done));
+        QCOMPARE(suspending.end().code, int(ctl::Failed));
+        QCOMPARE(keeping.end().code, 0);
+        QCOMPARE(bench.stateOf("web"), QString("off"));
+    }
+
     /// That nobody can reach a machine is told of one that there is.
     void aMachineWithoutASocketSaysSoWhenItRuns()
     {

@@ -311,6 +311,8 @@ private:
     void run(vmm::command::PowerOff const&, Completion const& done) { to(vmm::RunState::Off, "power off", done); }
     void run(vmm::command::Suspend const& command, Completion const& done)
     {
+        if (m_state != vmm::RunState::Running && m_state != vmm::RunState::Paused)
+            return answer(done, vmm::fail(vmm::ErrorCode::NotNow, "only a machine that is on can be suspended"));
         if (m_keeping) {
             m_suspendToCome.emplace(command, done);
             return;

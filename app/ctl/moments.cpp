@@ -22,6 +22,7 @@ vmm::Result<Json> callOnMachine(
         owner->client.onNotification([&](std::string const& event, Json const& told) {
             if (tells && event == "machine.progress")
                 writeAll(output.err, fmt::format("\r{:3.0f} %\r", told.value("fraction", 0.0) * 100));
+            noteMissedForwards(owner->uuid, event, told, output);
         });
         vmm::ignore(owner->client.call("events.subscribe"));
         params["machine"] = owner->uuid;

@@ -415,6 +415,9 @@ int start(std::string const& machine, bool paused, Surroundings& around, Output 
     // A desktop that has the library open hosts its machines.
     auto owner = findOwner(machine, around);
     if (owner) {
+        owner->client.onNotification(
+            [&](std::string const& event, Json const& told) { noteMissedForwards(owner->uuid, event, told, output); });
+        vmm::ignore(owner->client.call("events.subscribe"));
         auto const answer = owner->client.call("machine.start", { { "machine", owner->uuid }, { "paused", paused } });
         return answer ? output.answer({}, *answer) : output.failed(answer.error());
     }

@@ -127,6 +127,14 @@ vmm::Result<Owner> findOwner(std::string const& machine, Surroundings const& aro
         fmt::format("{} is {}", stored->config.name, stored->isSuspended ? "suspended" : "off"));
 }
 
+void noteMissedForwards(std::string const& machine, std::string const& event, Json const& told, Output const& output)
+{
+    if (event != "machine.forwardsMissed" || told.value("machine", "") != machine)
+        return;
+    auto why = control::errorFromJson(told.value("error", Json::object()));
+    output.failed(std::move(why).within(told.value("network", "")));
+}
+
 vmm::Result<Configured> findConfigured(std::string const& machine, Surroundings const& around)
 {
     auto owner = findOwner(machine, around);

@@ -154,6 +154,8 @@ struct Owner {
     std::string uuid;
 };
 vmm::Result<Owner> findOwner(std::string const& machine, Surroundings const& around);
+/// Of what that process tells: which ports of the host's `machine` came back without.
+void noteMissedForwards(std::string const& machine, std::string const& event, Json const& told, Output const& output);
 
 /// A machine's configuration, and who would change it: the process that has the machine, or nobody but its file.
 struct Configured {

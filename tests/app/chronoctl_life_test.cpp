@@ -63,6 +63,25 @@ private slots:
         QVERIFY(!tests::must(bench.store.find("web")).isSuspended);
     }
 
+    void portsThatItCameBackWithoutAreToldByWhoeverHasIt()
+    {
+        Bench bench;
+        makeSuspended(bench, "web");
+        auto const stored = tests::must(bench.store.find("web"));
+        auto const runner = std::make_shared<MachineRunner>(
+            stored.config, bench.store.placesOf(stored.id), FakeMachine::factory(bench.script));
+        auto const server = tests::must(control::ControlServer::start(bench.path("run"), "test"));
+        server->setRunners({ runner });
+        bench.script->failForwards = vmm::Error { vmm::ErrorCode::Busy, "127.0.0.1:80", 0 };
+        auto const started = bench.call({ "restore", "web" });
+        QCOMPARE(started.code, 0);
+        QCOMPARE(started.err, "chronoctl: net0: 127.0.0.1:80\n");
+        QCOMPARE(bench.call({ "moment", "take", "web", "--name", "one" }).code, 0);
+        auto const gone = bench.call({ "moment", "restore", "web", "one" });
+        QCOMPARE(gone.code, 0);
+        QCOMPARE(gone.err, "chronoctl: net0: 127.0.0.1:80\n");
+    }
+
     void onlyASuspendedMachineIsRestored()
     {
         Bench bench;

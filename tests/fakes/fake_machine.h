@@ -138,6 +138,8 @@ public:
                 if (leave)
                     TRY(leave());
                 TRY(timeline->setPresent(moment));
+                if (script->failForwards)
+                    listener(vmm::event::ForwardsMissed { "net0", *script->failForwards });
                 return make(saved.config, saved.header.cpu, std::move(listener), script, vmm::RunState::Paused);
             },
             [script](vmm::CpuFeatures const&) {

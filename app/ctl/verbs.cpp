@@ -389,7 +389,7 @@ int removeMachine(std::string const& machine, Surroundings& around, Output const
     auto const found = around.store.find(machine);
     // One whose configuration cannot be read goes by its uuid.
     auto removed = around.store.remove(found ? found->id : machine);
-    if (!found && !removed)
+    if (!found && !removed && removed.error().code == vmm::ErrorCode::NotFound)
         removed = vmm::fail(found.error());
     return output.answer(removed);
 }

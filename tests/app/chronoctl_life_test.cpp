@@ -1,5 +1,6 @@
 #include "app/control/control_server.h"
 #include "app/control/key_names.h"
+#include "app/store/machine_lock.h"
 #include "tests/support/chronoctl_bench.h"
 #include "tests/support/stopped_host.h"
 
@@ -198,6 +199,11 @@ private slots:
         QCOMPARE(bench.call({ "create", "web" }).code, 0);
         auto const stored = tests::must(bench.store.find("web"));
         REQUIRE_OK(writeWholeFile(stored.directory + "/machine.json", vmm::bytesOf("{}")));
+        {
+            auto const lock = tests::must(MachineLock::take(bench.store.placesOf(stored.id).lockFile));
+            auto const refused = bench.call({ "remove", stored.id });
+            QVERIFY2(refused.err.contains("has the machine in memory"), refused.err);
+        }
         QCOMPARE(bench.call({ "remove", stored.id }).code, 0);
         QVERIFY(bench.store.list().empty());
     }

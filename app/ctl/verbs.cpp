@@ -78,6 +78,16 @@ Json describe(StoredMachine const& machine, std::string const& state)
 
 namespace {
 
+/// Refuses a name that another machine than `id` has.
+vmm::Result<> checkIsFree(std::string const& name, MachineStore const& store, std::string const& id = {})
+{
+    auto const taken = store.find(name);
+    // Another error than that there is none: several have it, or one that cannot be read.
+    if (taken ? taken->id != id : taken.error().code != vmm::ErrorCode::NotFound)
+        return vmm::fail(vmm::ErrorCode::AlreadyExists, fmt::format("there is a machine called {}", name));
+    return {};
+}
+
 /// What the desktop would propose for this medium.
 vmm::Result<MachineRequest> propose(std::string const& given, Surroundings const& around, Output const& output)
 {
@@ -202,8 +212,7 @@ int create(CreateOptions const& options, Surroundings& around, Output const& out
             request = TRY(propose(options.from, around, output));
         config.name = options.name;
         config.notes = options.notes;
-        if (around.store.find(options.name))
-            return vmm::fail(vmm::ErrorCode::AlreadyExists, fmt::format("there is a machine called {}", options.name));
+        TRY(checkIsFree(options.name, around.store));
         if (!options.newDisk.empty()) {
             auto const bytes = TRY(parseSize(options.newDisk));
             if (request.newDisks.empty()) {
@@ -377,8 +386,7 @@ int renameMachine(std::string const& machine, std::string const& name, Surroundi
 {
     auto const renamed = [&]() -> vmm::Result<> {
         auto const id = TRY(around.store.find(machine)).id;
-        if (auto const taken = around.store.find(name); taken && taken->id != id)
-            return vmm::fail(vmm::ErrorCode::AlreadyExists, fmt::format("there is a machine called {}", name));
+        TRY(checkIsFree(name, around.store, id));
         return around.store.rename(id, name);
     }();
     return output.answer(renamed);

@@ -174,6 +174,24 @@ private slots:
         QCOMPARE(bench.call({ "rename", "site", "site" }).code, 0);
     }
 
+    /// As they come from a desktop, or out of bundles.
+    void whatTwoMachinesAreCalledNoThirdIs()
+    {
+        Bench bench;
+        for (int i = 0; i < 2; ++i) {
+            MachineRequest request;
+            request.config = tests::exampleConfig("web");
+            request.config.uuid.clear();
+            tests::must(bench.store.create(std::move(request)));
+        }
+        QCOMPARE(bench.call({ "create", "mail" }).code, 0);
+        auto const refused = QByteArray("chronoctl: there is a machine called web\n");
+        QCOMPARE(bench.call({ "create", "web" }).err, refused);
+        QCOMPARE(bench.call({ "rename", "mail", "web" }).err, refused);
+        QCOMPARE(bench.store.list().size(), std::size_t(3));
+        REQUIRE_OK(bench.store.find("mail"));
+    }
+
     void aMachineGoesIntoTheTrash()
     {
         Bench bench;

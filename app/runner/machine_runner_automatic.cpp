@@ -83,12 +83,11 @@ void MachineRunner::Private::makeSchedule()
         thread->loop(), MomentSchedule::Calls { [this] { return runner.statistics(); }, keep }, minute);
 }
 
-/// What was asked for meanwhile has waited.
 void MachineRunner::Private::keptAutomatically()
 {
     keepsAutomatically = false;
-    for (auto& [what, done, meanwhile] : std::exchange(keepsWaiting, {}))
-        keepMoment(std::move(what), done, meanwhile);
+    for (auto const& task : std::exchange(afterAutomatic, {}))
+        task();
 }
 
 void MachineRunner::Private::followSchedule()

@@ -409,6 +409,8 @@ void MachineRunner::Private::suspend(std::string directory, bool thenPowerOff, C
             vmm::fail(vmm::ErrorCode::InvalidArgument,
                 "the state of a machine that goes on running needs a directory elsewhere"));
     }
+    if (!afterAutomatic.empty())
+        return suspendAfterAutomatic(directory, thenPowerOff, done);
     setState(SessionState::Suspending);
     machine->post(vmm::command::Suspend { directory, thenPowerOff },
         [this, done, directory, mine = generation](vmm::Result<> const& outcome) {
@@ -424,6 +426,21 @@ void MachineRunner::Private::suspend(std::string directory, bool thenPowerOff, C
                 },
                 done);
         });
+}
+
+/// An automatic moment gives way to a suspend, and one that was asked for comes first.
+void MachineRunner::Private::suspendAfterAutomatic(
+    std::string const& directory, bool thenPowerOff, Completion const& done)
+{
+    // Else the machine is keeping another that was asked for, and has refused the automatic one.
+    if (keepsAsked == 0)
+        machine->post(vmm::command::CancelKeeping {});
+    afterAutomatic.push_back([this, directory, thenPowerOff, done, cancelled = beginJob()] {
+        endJob(cancelled);
+        if (*cancelled)
+            return finish(done, vmm::fail(vmm::ErrorCode::Cancelled, "suspending was cancelled"));
+        suspend(directory, thenPowerOff, done);
+    });
 }
 
 }

@@ -37,8 +37,9 @@ void MachineRunner::Private::keepMoment(vmm::timeline::NewMoment what, Kept cons
             done(std::move(outcome));
     };
     if (keepsAutomatically && what.reason != vmm::timeline::Reason::Automatic) {
-        keepsWaiting.push_back({ std::move(what), done, meanwhile }); // the machine keeps one at a time
-        return;
+        // The machine keeps one at a time.
+        return afterAutomatic.push_back(
+            [this, what = std::move(what), done, meanwhile] { keepMoment(what, done, meanwhile); });
     }
     auto const state = runner.m_state.load();
     if (!machine && (state == SessionState::Off || state == SessionState::Suspended)) {
@@ -127,7 +128,7 @@ void MachineRunner::Private::goTo(std::string const& moment, Present present, Co
         return finish(done, vmm::fail(notNow("go to another moment with", state)));
     if (isGoing())
         return finish(done, vmm::fail(vmm::ErrorCode::Busy, "the machine is on its way to a moment already"));
-    if (keepsAsked > 0)
+    if (keepsWhatWasAsked())
         return finish(
             done, vmm::fail(vmm::ErrorCode::Busy, "a moment is being kept: wait for that, or cancel it, and then go"));
     auto const ready = [&]() -> vmm::Result<> {

@@ -143,7 +143,7 @@ vmm::Result<> MachineRunner::Private::disksMayGo() const
         return vmm::fail(vmm::ErrorCode::Busy,
             "a disk is being made independent of its base: to remove a stick wait for that, or cancel it (what was "
             "copied stays)");
-    if (keepsAsked > 0)
+    if (keepsWhatWasAsked())
         return vmm::fail(vmm::ErrorCode::Busy, "a moment is being kept: to remove a stick wait for that, or cancel it");
     return {};
 }

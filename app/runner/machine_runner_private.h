@@ -102,16 +102,11 @@ struct MachineRunner::Private {
     std::unique_ptr<MomentSchedule> schedule; // of the machine in memory
     /// What the machine does until a moment of it is stored.
     enum class Meanwhile : std::uint8_t { GoOn, StandStill };
-    struct ToKeep {
-        vmm::timeline::NewMoment what;
-        Kept done;
-        Meanwhile meanwhile;
-    };
-    bool keepsAutomatically = false;               // it was told that one is due, and has not answered yet
-    std::vector<ToKeep> keepsWaiting;              // until it has
-    std::vector<std::function<void()>> whenStored; // by the machine, which is off: see endWhenStored()
-    bool standsForGoing = false;                   // the machine ran until goTo() had its present kept
-    std::string complaint;                         // of neglect(), told once
+    bool keepsAutomatically = false;                   // it was told that one is due, and has not answered yet
+    std::vector<std::function<void()>> afterAutomatic; // when it has: what was asked for meanwhile
+    std::vector<std::function<void()>> whenStored;     // by the machine, which is off: see endWhenStored()
+    bool standsForGoing = false;                       // the machine ran until goTo() had its present kept
+    std::string complaint;                             // of neglect(), told once
     vmm::EventLoop::Handle pruneTimer;
     std::shared_ptr<std::atomic<bool>> prunesUnasked; // while it does; true: it shall not go on
     bool prunesAgain = false;                         // there is more to thin out than it knows
@@ -130,7 +125,7 @@ struct MachineRunner::Private {
         std::shared_ptr<std::atomic<bool>> cancelled; ///< to be set
         std::string disk;                             ///< whose files are being put together; else empty
     };
-    std::vector<UnderWay> jobs; ///< of work()
+    std::vector<UnderWay> jobs; ///< of work(), and a suspend that waits
 
     std::once_flag loopStarted;
     vmm::Result<> loopOutcome;
@@ -214,6 +209,7 @@ struct MachineRunner::Private {
     /// After a step that was under way: the state is the machine's own again.
     void settle(vmm::Result<> const& outcome);
     void suspend(std::string directory, bool thenPowerOff, Completion const& done);
+    void suspendAfterAutomatic(std::string const& directory, bool thenPowerOff, Completion const& done);
 
     // machine_runner_moments.cpp
 
@@ -229,6 +225,8 @@ struct MachineRunner::Private {
     void goTo(std::string const& moment, Present present, Completion const& done);
     /// It is not gone, for that reason: what has stood still for it runs on.
     void stayHere(vmm::Error const& why, Completion const& done);
+    /// A moment that was asked for is being kept, or waits for an automatic one.
+    bool keepsWhatWasAsked() const { return keepsAsked > 0 || !afterAutomatic.empty(); }
     /// A goTo() is under way.
     bool isGoing();
     void forgetHeading();
@@ -278,6 +276,9 @@ struct MachineRunner::Private {
 
     void work(Pace pace, std::string const& job, Job const& what, Completion const& done, std::string const& disk = {});
     void workOnTimeline(std::string const& job, TimelineJob const& what, Completion const& done);
+    /// What cancelJobs() sets, until endJob().
+    std::shared_ptr<std::atomic<bool>> beginJob(std::string const& disk = {});
+    void endJob(std::shared_ptr<std::atomic<bool>> const& cancelled);
     /// Whether there was one.
     bool cancelJobs();
     bool cancelDisk(std::string const& disk);

@@ -30,12 +30,7 @@ void MachineRunner::Private::work(
         if (pace == Patient)
             worker->loop().post(&yieldToOthers);
     }
-    auto const cancelled = std::make_shared<std::atomic<bool>>(false);
-    {
-        std::lock_guard const guard(jobsMutex);
-        jobs.push_back({ cancelled, disk });
-    }
-    worker->loop().post([this, job, what, done, cancelled] {
+    worker->loop().post([this, job, what, done, cancelled = beginJob(disk)] {
         double told = -1;
         auto const progress = [&](double fraction) {
             if (fraction >= told + 0.01) {
@@ -47,10 +42,7 @@ void MachineRunner::Private::work(
         auto const outcome
             = cancelled->load() ? vmm::fail(vmm::ErrorCode::Cancelled, job + " was cancelled") : what(progress);
         tell(notice::JobEnded { job });
-        {
-            std::lock_guard const guard(jobsMutex);
-            std::erase_if(jobs, [&](UnderWay const& one) { return one.cancelled == cancelled; });
-        }
+        endJob(cancelled);
         post([done, outcome] { finish(done, outcome); }, {});
     });
 }
@@ -72,6 +64,20 @@ void MachineRunner::Private::workOnTimeline(std::string const& job, TimelineJob 
             letGo();
             finish(done, outcome);
         });
+}
+
+std::shared_ptr<std::atomic<bool>> MachineRunner::Private::beginJob(std::string const& disk)
+{
+    auto const cancelled = std::make_shared<std::atomic<bool>>(false);
+    std::lock_guard const guard(jobsMutex);
+    jobs.push_back({ cancelled, disk });
+    return cancelled;
+}
+
+void MachineRunner::Private::endJob(std::shared_ptr<std::atomic<bool>> const& cancelled)
+{
+    std::lock_guard const guard(jobsMutex);
+    std::erase_if(jobs, [&](UnderWay const& one) { return one.cancelled == cancelled; });
 }
 
 bool MachineRunner::Private::cancelJobs()

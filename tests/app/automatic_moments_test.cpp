@@ -62,6 +62,18 @@ struct Bench {
     {
         tests::must(tests::answerOf([&](auto done) { runner->start(done); }));
     }
+    void startWithOneThatIsHeld()
+    {
+        script->holdKeep = true;
+        setPolicy(every(1));
+        start();
+        works();
+        QTRY_VERIFY(script->has("keep automatic"));
+    }
+    std::future<vmm::Result<Moment>> askFor(std::string const& name) const
+    {
+        return tests::laterAnswerOf<Moment>([&](auto done) { runner->keepMoment({ .name = name }, done); });
+    }
     void setPolicy(Policy const& policy)
     {
         tests::must(tests::answerOf([&](auto done) { runner->setPolicy(policy, done); }));
@@ -270,14 +282,8 @@ private slots:
     void whatIsAskedForWaitsForOneKeptUnasked()
     {
         Bench bench(1ms);
-        bench.script->holdKeep = true;
-        bench.setPolicy(every(1));
-        bench.start();
-        bench.works();
-        QTRY_VERIFY(bench.script->has("keep automatic"));
-        std::promise<vmm::Result<Moment>> kept;
-        auto answer = kept.get_future();
-        bench.runner->keepMoment({ .name = "mine" }, [&](auto outcome) { kept.set_value(std::move(outcome)); });
+        bench.startWithOneThatIsHeld();
+        auto answer = bench.askFor("mine");
         bench.runner->drain();
         QVERIFY(!bench.script->has("keep mine"));
         QVERIFY(answer.wait_for(0s) == std::future_status::timeout); // and is not refused
@@ -289,14 +295,69 @@ private slots:
         QCOMPARE(bench.reasons(), (std::vector { Reason::Automatic, Reason::Kept }));
     }
 
+    void whatWaitsForOneIsStoredBeforeASuspend()
+    {
+        Bench bench(1ms);
+        bench.startWithOneThatIsHeld();
+        auto mine = bench.askFor("mine");
+        auto suspended = tests::laterAnswerOf([&](auto done) { bench.runner->suspend(done); });
+        QTRY_VERIFY(bench.script->has("keep mine")); // the automatic one has given way
+        QTRY_COMPARE(bench.runner->state(), SessionState::Suspending);
+        QVERIFY(!bench.script->has("suspend"));
+        bench.script->last->keepWhatIsHeld();
+        REQUIRE_OK(mine.get());
+        REQUIRE_OK(suspended.get());
+        QCOMPARE(bench.runner->state(), SessionState::Suspended);
+        QCOMPARE(bench.reasons(), std::vector { Reason::Kept });
+    }
+
+    void aSuspendThatWaitsCanBeCancelled()
+    {
+        Bench bench(1ms);
+        bench.startWithOneThatIsHeld();
+        std::future<vmm::Result<Moment>> mine;
+        auto suspended = tests::laterAnswerOf([&](auto done) {
+            // On the runner's thread, which gets to them one after the other before the machine answers.
+            bench.runner->measure([&, done](vmm::MachineStatistics const&) {
+                mine = bench.askFor("mine");
+                bench.runner->suspend(done);
+                bench.runner->cancelJob();
+            });
+        });
+        QCOMPARE(suspended.get().error().code, vmm::ErrorCode::Cancelled);
+        QTRY_VERIFY(bench.script->has("keep mine"));
+        bench.script->holdKeep = false;
+        bench.script->last->keepWhatIsHeld();
+        REQUIRE_OK(mine.get());
+        QCOMPARE(bench.runner->state(), SessionState::Running);
+        QVERIFY(!bench.script->has("suspend"));
+    }
+
+    void nobodyGoesPastWhatWaitsForOne()
+    {
+        Bench bench(1ms);
+        bench.config.usbControllers = { { "usb0" } };
+        bench.config.disks.push_back({ .id = "stick",
+            .path = bench.path("stick.img"),
+            .format = vmm::DiskFormat::Raw,
+            .bus = vmm::DiskBus::Usb });
+        bench.runner->setConfig(bench.config);
+        bench.startWithOneThatIsHeld();
+        auto mine = bench.askFor("mine");
+        auto const gone = tests::answerOf(
+            [&](auto done) { bench.runner->goTo(vmm::makeUuid(), MachineRunner::Present::Lose, done); });
+        QCOMPARE(gone.error().code, vmm::ErrorCode::Busy);
+        auto const removed = tests::answerOf([&](auto done) { bench.runner->removeUsb("stick", done); });
+        QCOMPARE(removed.error().code, vmm::ErrorCode::Busy);
+        bench.script->holdKeep = false;
+        bench.script->last->keepWhatIsHeld();
+        REQUIRE_OK(mine.get());
+    }
+
     void oneThatIsCancelledLeavesNothingAndIsTriedAgain()
     {
         Bench bench(1ms);
-        bench.script->holdKeep = true;
-        bench.setPolicy(every(1));
-        bench.start();
-        bench.works();
-        QTRY_VERIFY(bench.script->has("keep automatic"));
+        bench.startWithOneThatIsHeld();
         REQUIRE_OK(tests::answerOf([&](auto done) { bench.runner->cancelKeeping(done); }));
         bench.runner->drain();
         QVERIFY(bench.moments().empty()); // what is tried again is held too

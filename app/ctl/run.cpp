@@ -85,6 +85,19 @@ vmm::Result<Subject> findSubject(RunOptions const& options, Surroundings& around
     return subject;
 }
 
+/// On the descriptor that who waits for a machine in the background reads.
+constexpr std::string_view readyLine = "ready\n";
+
+/// Takes that line out of what a process has said, where it is there.
+bool takeReady(std::string& said)
+{
+    auto const place = ("\n" + said).find("\n" + std::string(readyLine));
+    if (place == std::string::npos)
+        return false;
+    said.erase(place, readyLine.size());
+    return true;
+}
+
 /// SIGINT, SIGTERM and SIGHUP come through a descriptor while the object lives. Made before any thread, which would
 /// otherwise take them.
 class Signals {
@@ -219,7 +232,7 @@ private:
         if (m_unreachable)
             complain("no control socket", *m_unreachable);
         if (m_options.readyFd >= 0) {
-            writeAll(m_options.readyFd, "ready\n");
+            writeAll(m_options.readyFd, readyLine);
             ::close(m_options.readyFd);
         }
         // It went to a moment at which it was off.
@@ -397,8 +410,8 @@ int runDetached(std::vector<std::string> arguments, Surroundings& around, Output
         if (got <= 0)
             break;
         said.append(buffer, static_cast<std::size_t>(got));
-        if (constexpr std::string_view ready = "ready\n"; said.ends_with(ready)) {
-            writeAll(output.err, std::string_view(said).substr(0, said.size() - ready.size()));
+        if (takeReady(said)) {
+            writeAll(output.err, said);
             return output.answer({});
         }
     }

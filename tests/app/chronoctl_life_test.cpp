@@ -83,6 +83,32 @@ private slots:
         QCOMPARE(gone.err, "chronoctl: net0: 127.0.0.1:80\n");
     }
 
+    void aMachineInTheBackgroundRunsWhenItsProcessSaysSo_data()
+    {
+        QTest::addColumn<std::string>("script");
+        QTest::addColumn<int>("code");
+        QTest::addColumn<QByteArray>("told");
+        QTest::newRow("first") << std::string("printf 'ready\\n' >&3") << 0 << QByteArray();
+        QTest::newRow("in between") << std::string("printf 'net0: taken\\nready\\nmore\\n' >&3") << 0
+                                    << QByteArray("net0: taken\nmore\n");
+        QTest::newRow("end of another line")
+            << std::string("printf 'it is ready\\n' >&2; exit 5") << 5 << QByteArray("it is ready\n");
+    }
+    void aMachineInTheBackgroundRunsWhenItsProcessSaysSo()
+    {
+        QFETCH(std::string, script);
+        QFETCH(int, code);
+        QFETCH(QByteArray, told);
+        Bench bench;
+        QCOMPARE(bench.call({ "create", "web" }).code, 0);
+        bench.program = bench.path("program");
+        REQUIRE_OK(writeWholeFile(bench.program, vmm::bytesOf("#!/bin/sh\n" + script + "\n")));
+        std::filesystem::permissions(bench.program, std::filesystem::perms::owner_all);
+        auto const said = bench.call({ "start", "web" });
+        QCOMPARE(said.code, code);
+        QCOMPARE(said.err, told);
+    }
+
     void onlyASuspendedMachineIsRestored()
     {
         Bench bench;

@@ -20,6 +20,7 @@ struct ChronoctlBench {
     QTemporaryDir directory;
     std::shared_ptr<FakeMachine::Script> script = std::make_shared<FakeMachine::Script>();
     app::MachineStore store { path("data") };
+    std::string program = "/bin/false"; ///< what is run for a machine in the background
 
     ChronoctlBench()
     {
@@ -45,7 +46,7 @@ struct ChronoctlBench {
         vmm::UniqueFd const out(::open((name + ".out").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
         vmm::UniqueFd const err(::open((name + ".err").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
         app::ctl::Surroundings around { store, path("run"), FakeMachine::factory(script),
-            terminal >= 0 ? terminal : in.get(), out.get(), err.get(), "/bin/false",
+            terminal >= 0 ? terminal : in.get(), out.get(), err.get(), program,
             CHRONOVISOR_BINARY "/lib/chronovisor/systems.so" };
         Said said;
         said.code = app::ctl::runChronoctl(arguments, around);

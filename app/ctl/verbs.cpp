@@ -311,7 +311,8 @@ int suspend(std::string const& machine, std::string const& directory, bool keepR
         return output.failed(owner.error());
     bool const tells = !output.json && ::isatty(output.err) == 1;
     owner->client.onNotification([&](std::string const& method, Json const& params) {
-        if (tells && method == "machine.progress")
+        if (tells && method == "machine.progress" && params.value("machine", "") == owner->uuid
+            && params.value("job", "") == "suspend")
             writeAll(output.err, fmt::format("\rsuspending: {:3.0f} %", params.value("fraction", 0.0) * 100));
     });
     vmm::ignore(owner->client.call("events.subscribe"));

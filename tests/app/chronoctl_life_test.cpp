@@ -1,8 +1,10 @@
 #include "app/control/control_server.h"
 #include "app/control/key_names.h"
 #include "app/store/machine_lock.h"
+#include "tests/support/answer.h"
 #include "tests/support/chronoctl_bench.h"
 #include "tests/support/stopped_host.h"
+#include "tests/support/terminal.h"
 
 #include <QJsonArray>
 #include <algorithm>
@@ -81,6 +83,44 @@ private slots:
         auto const gone = bench.call({ "moment", "restore", "web", "one" });
         QCOMPARE(gone.code, 0);
         QCOMPARE(gone.err, "chronoctl: net0: 127.0.0.1:80\n");
+    }
+
+    /// And of nothing else that the process does which has it.
+    void aSuspendTellsHowFarItIs()
+    {
+        Bench bench;
+        std::vector<std::shared_ptr<MachineRunner>> runners;
+        for (auto const* name : { "web", "mail" }) {
+            QCOMPARE(bench.call({ "create", name }).code, 0);
+            auto const stored = tests::must(bench.store.find(name));
+            runners.push_back(std::make_shared<MachineRunner>(
+                stored.config, bench.store.placesOf(stored.id), FakeMachine::factory(bench.script)));
+            REQUIRE_OK(tests::answerOf([&](auto done) { runners.back()->start(done); }));
+        }
+        auto const server = tests::must(control::ControlServer::start(bench.path("run"), "test"));
+        server->setRunners(runners);
+        bench.script->holdSuspend = true;
+        tests::Terminal terminal(80, 24);
+        vmm::UniqueFd const none(::open("/dev/null", O_RDWR | O_CLOEXEC));
+        ctl::Surroundings around { bench.store, bench.path("run"), FakeMachine::factory(bench.script), none.get(),
+            none.get(), terminal.program.get() };
+        std::jthread const suspending([&] { ctl::runChronoctl({ "suspend", "web" }, around); });
+        QTRY_VERIFY(terminal.hasShown("suspending:  25 %"));
+        REQUIRE_OK(tests::answerOf([&](auto done) {
+            auto const look = [](MachineRunner::JobProgress const& progress) {
+                progress(0.5);
+                return vmm::Result<>();
+            };
+            runners.front()->work("verify", look, done);
+        }));
+        runners.back()->suspend();
+        QTRY_COMPARE(runners.back()->state(), SessionState::Suspending);
+        for (auto const& runner : { runners.back(), runners.front() }) {
+            REQUIRE_OK(tests::answerOf([&](auto done) { runner->cancelJob(done); }));
+            QTRY_COMPARE(runner->state(), SessionState::Running);
+        }
+        QTRY_VERIFY(terminal.hasShown("cancelled"));
+        QCOMPARE(terminal.shown.count('%'), 1);
     }
 
     void aMachineInTheBackgroundRunsWhenItsProcessSaysSo_data()

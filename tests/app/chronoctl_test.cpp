@@ -6,6 +6,7 @@
 #include "tests/support/chronoctl_bench.h"
 #include "tests/support/media.h"
 #include "tests/support/suite.h"
+#include "tests/support/terminal.h"
 #include "tests/vmm/usb/redir_peer.h"
 #include "vmm/block/image.h"
 
@@ -18,39 +19,13 @@
 #include <QTemporaryDir>
 #include <csignal>
 #include <fcntl.h>
-#include <sys/ioctl.h>
 #include <thread>
 
 using namespace app;
 using tests::FakeMachine;
 using tests::Hosting;
+using tests::Terminal;
 using Bench = tests::ChronoctlBench;
-
-namespace {
-
-/// A pseudo terminal: what a person sits at, and what a program sees.
-struct Terminal {
-    vmm::UniqueFd person { ::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC) };
-    vmm::UniqueFd program;
-
-    Terminal(unsigned short columns, unsigned short rows)
-    {
-        char name[64];
-        if (::grantpt(person.get()) != 0 || ::unlockpt(person.get()) != 0
-            || ::ptsname_r(person.get(), name, sizeof name) != 0)
-            qFatal("no pseudo terminal");
-        program.reset(::open(name, O_RDWR | O_NOCTTY | O_CLOEXEC));
-        resize(columns, rows);
-    }
-    void resize(unsigned short columns, unsigned short rows) const
-    {
-        winsize const size { rows, columns, 0, 0 };
-        ::ioctl(person.get(), TIOCSWINSZ, &size);
-    }
-    void type(std::string_view text) const { ctl::writeAll(person.get(), text); }
-};
-
-}
 
 class ChronoctlTest : public QObject {
     Q_OBJECT

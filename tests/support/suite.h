@@ -1,8 +1,18 @@
 #pragma once
 
+#include "tests/support/patience.h"
+
 #include <QObject>
 #include <QTest>
 #include <memory>
+
+// Qt's own wait for five seconds, however slow the build or the host.
+#undef QTRY_VERIFY
+#undef QTRY_VERIFY2
+#undef QTRY_COMPARE
+#define QTRY_VERIFY(condition) QTRY_VERIFY_WITH_TIMEOUT(condition, 5000 * ::tests::patience())
+#define QTRY_VERIFY2(condition, message) QTRY_VERIFY2_WITH_TIMEOUT(condition, message, 5000 * ::tests::patience())
+#define QTRY_COMPARE(actual, expected) QTRY_COMPARE_WITH_TIMEOUT(actual, expected, 5000 * ::tests::patience())
 
 /// All test classes of one program, so that it links once and CTest still runs each class by itself.
 namespace tests {

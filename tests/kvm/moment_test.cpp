@@ -232,12 +232,12 @@ void MomentTest::computationGoesOnFromEachMoment()
 {
     GuestMachine guest("guests/compute.elf", "seconds=5 work=32");
     REQUIRE_OK(guest.start());
-    QVERIFY2(guest.waitForLine("NOTE second 1", 20s), qPrintable(said(guest)));
+    QVERIFY2(guest.waitForLine("NOTE second ", 20s), qPrintable(said(guest)));
     std::vector<std::string> moments;
     for (int i = 0; i < 3; ++i) {
         auto const moment = guest.keepMoment(std::to_string(i));
-        if (!moment && !moments.empty() && moment.error().code == ErrorCode::NotNow)
-            break; // a slow host: the guest is done
+        if (!moments.empty() && guest.said("serial0").contains(" compute.computes"))
+            break; // a slow host: the guest is done, or is saying so
         moments.push_back(tests::must(moment));
     }
     QVERIFY2(guest.waitForWholeLine("DONE 4 0 1", 30s), qPrintable(said(guest)));

@@ -63,11 +63,7 @@ static void allMemoryIsThereOnce(void)
             mapGib(memoryMap[i].start + memoryMap[i].size - 1);
     }
     runInRing3(touch, 0x5a5a5a5a5a5a5a51);
-    if (option("pause", 0)) {
-        NOTE("suspend me");
-        while (serialGet(com1) != 'x')
-            halt();
-    }
+    pauseIfAsked();
     EXPECT_EQUAL(runInRing3(touch, 0x5a5a5a5a5a5a5a50), 0);
 }
 

@@ -4,7 +4,8 @@
 #include "lib/apic.h"
 #include "lib/check.h"
 
-/// Several processors: option cpus=N says how many there must be.
+/// Several processors: option cpus=N says how many there must be. With pause=1 the machine goes away and comes back
+/// while the others wait.
 
 enum { pokeVector = 0x60, replyVector = 0x61 };
 
@@ -93,6 +94,7 @@ static void allComputeTheSame(void)
 void program(void)
 {
     run("smp.allArrive", allArrive);
+    pauseIfAsked();
     run("smp.interruptsReachEachAndComeBack", interruptsReachEachAndComeBack);
     run("smp.broadcastReachesAll", broadcastReachesAll);
     run("smp.allCountTogether", allCountTogether);

@@ -59,11 +59,12 @@ void SuspendTest::processorsGoOn_data()
 void SuspendTest::processorsGoOn()
 {
     QFETCH(int, cpus);
-    GuestMachine guest("guests/smp.elf", "cpus=" + std::to_string(cpus));
+    GuestMachine guest("guests/smp.elf", "pause=1 cpus=" + std::to_string(cpus));
     guest.config.cpus = std::uint16_t(cpus);
     REQUIRE_OK(guest.start());
-    QVERIFY2(guest.waitForLine("PASS smp.allArrive", 20s), qPrintable(allLines(guest)));
+    QVERIFY2(guest.waitForWholeLine("NOTE suspend me", 20s), qPrintable(allLines(guest)));
     REQUIRE_OK(guest.suspendAndRestore());
+    guest.type("serial0", "x");
     QVERIFY2(guest.waitForWholeLine("DONE ", 60s), qPrintable(guest.reason() + allLines(guest)));
     QVERIFY2(guest.lines().contains("DONE 5 0 0"), qPrintable(allLines(guest)));
 }

@@ -49,6 +49,15 @@ void wait(unsigned ticks)
         halt();
 }
 
+void pauseIfAsked(void)
+{
+    if (!option("pause", 0))
+        return;
+    NOTE("suspend me");
+    while (serialGet(com1) != 'x')
+        halt();
+}
+
 void unexpectedFault(struct Frame const* frame)
 {
     uint64_t cr2;

@@ -55,5 +55,8 @@ void failed(unsigned line, char const* what);
 
 void wait(unsigned ticks);
 
+/// With the option pause=1: says "NOTE suspend me", and waits until it is told "x" on the first serial port.
+void pauseIfAsked(void);
+
 /// Turns the machine off; it goes on when the machine has no such register.
 void powerOff(void);

@@ -127,8 +127,6 @@ Result<> GuestMachine::suspendAndRestore(Then then)
     auto const directory = m_folder.filePath("suspended");
     QDir().mkpath(directory);
     TRY(m_machine->call(command::Suspend { directory.toStdString(), true }));
-    takeOutput();
-    end();
     if (!shuffleParts(directory + "/state.json"))
         return fail(ErrorCode::Internal, "the parts of the state could not be shuffled");
     return restore(then);
@@ -136,6 +134,7 @@ Result<> GuestMachine::suspendAndRestore(Then then)
 
 Result<> GuestMachine::restore(Then then)
 {
+    takeOutput();
     end();
     m_machine = TRY(Machine::restore(m_folder.filePath("suspended").toStdString(), listener()));
     m_position = 0; // a new machine's console begins anew
@@ -205,8 +204,10 @@ bool GuestMachine::wait(std::chrono::seconds limit, std::function<bool()> const&
     auto const end = std::chrono::steady_clock::now() + limit * patience();
     while (true) {
         takeOutput();
-        if (done())
+        if (done()) {
+            takeOutput(); // all that was said before
             return true;
+        }
         if (std::chrono::steady_clock::now() > end)
             return false;
         QThread::msleep(5);

@@ -36,27 +36,6 @@ private:
     rlimit m_before {};
 };
 
-/// A file system in memory with room for little.
-class SmallFileSystem {
-public:
-    explicit SmallFileSystem(QString const& path) : m_path(path.toStdString())
-    {
-        std::filesystem::create_directory(m_path);
-        m_mounted = ::mount("small", m_path.c_str(), "tmpfs", 0, "size=256k") == 0;
-    }
-    ~SmallFileSystem()
-    {
-        if (m_mounted)
-            ::umount2(m_path.c_str(), MNT_DETACH);
-    }
-    bool isMounted() const { return m_mounted; }
-    bool grow() { return ::mount("small", m_path.c_str(), "tmpfs", MS_REMOUNT, "size=16m") == 0; }
-
-private:
-    std::string m_path;
-    bool m_mounted;
-};
-
 /// This process's largest anonymous memory of exactly this size: a guest's RAM.
 std::uint8_t* findMemory(std::uint64_t size)
 {
@@ -253,9 +232,10 @@ std::pair<std::unique_ptr<GuestMachine>, QString> HostFailuresTest::guestOverAFi
 }
 
 void HostFailuresTest::shortenedBacking()
+    REQUIRE_OK(guest->machine().call(command::Start {}));
 {
     auto const [guest, base] = guestOverAFile();
-    REQUIRE_OK(guest->start());
+    REQUIRE_OK(guest->create());
     QVERIFY(QFile::resize(base, 0));
     QVERIFY(paused(*guest, "disk0: reading " + base + ": somebody has made the file shorter"));
     // The cause is still there: the same again.
@@ -268,9 +248,10 @@ void HostFailuresTest::shortenedBacking()
 
 void HostFailuresTest::deletedBacking()
 {
+    REQUIRE_OK(guest->machine().call(command::Start {}));
     auto const [guest, base] = guestOverAFile();
     guest->imagesAreJudged = false; // without its file none can be
-    REQUIRE_OK(guest->start());
+    REQUIRE_OK(guest->create());
     QVERIFY(QFile::remove(base));
     QVERIFY(paused(*guest, "disk0: reading " + base + ": the file was deleted"));
     REQUIRE_OK(guest->machine().call(command::Resume {}));
@@ -280,9 +261,10 @@ void HostFailuresTest::deletedBacking()
 void HostFailuresTest::deletedImage()
 {
     QFETCH(DiskBus, bus);
+    REQUIRE_OK(guest->machine().call(command::Start {}));
     QFETCH(ImageFormat, format);
     auto const guest = diskGuest(bus, format);
-    REQUIRE_OK(guest->start());
+    REQUIRE_OK(guest->create());
     QVERIFY(QFile::remove(QString::fromStdString(guest->config.disks[0].path)));
     // It is noticed at the guest's next flush; every system does that each few seconds.
     QVERIFY(paused(*guest, "the file was deleted"));

@@ -114,11 +114,17 @@ Machine::Listener GuestMachine::listener()
     };
 }
 
-Result<> GuestMachine::start()
+Result<> GuestMachine::create()
 {
     end();
     m_position = 0;
     m_machine = TRY(Machine::create(config, listener(), cpu));
+    return {};
+}
+
+Result<> GuestMachine::start()
+{
+    TRY(create());
     return m_machine->call(command::Start {});
 }
 

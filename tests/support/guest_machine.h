@@ -39,6 +39,8 @@ public:
     QString diskFolder;
 
     vmm::Result<> start();
+    /// As start(), and leaves it off.
+    vmm::Result<> create();
     vmm::Machine& machine() { return *m_machine; }
     /// Ends the machine and lets go of its files. qemu-img judges each qcow2 image that it had; what is wrong with one
     /// fails the test.

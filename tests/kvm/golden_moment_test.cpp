@@ -58,10 +58,7 @@ void addKernel(QString const& folder)
 /// agree, or it says nothing.
 QString count(GuestMachine& guest)
 {
-    guest.type("serial0", "\r"); // the moment may have been in the middle of a line
-    guest.clearLines();
-    guest.type("serial0", "count\r");
-    if (!guest.waitForLine("Memory and disk agree. Boot 1,", 20s))
+    if (!guest.ask("count", "Memory and disk agree. Boot 1,"))
         return {};
     guest.type("serial0", "echo\r");
     guest.waitForLine("echo", 2s); // the line before it is whole then

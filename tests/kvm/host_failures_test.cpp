@@ -182,9 +182,7 @@ void HostFailuresTest::fullFileSystem()
 
 bool HostFailuresTest::demoAnswers(GuestMachine& guest)
 {
-    guest.clearLines();
-    guest.type("serial0", "count\r");
-    bool const answered = guest.waitForLine("Memory and disk agree. Boot 1,", 20s);
+    bool const answered = guest.ask("count", "Memory and disk agree. Boot 1,");
     if (!answered)
         qWarning("%s\n%s", qPrintable(guest.reason()), qPrintable(guest.lines().join('\n')));
     return answered;

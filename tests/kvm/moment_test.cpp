@@ -319,26 +319,17 @@ private:
     QString m_dataset;
 };
 
-/// An empty line first: the moment may have been in the middle of one.
-bool ask(GuestMachine& guest, std::string const& question, QString const& answer)
-{
-    guest.type("serial0", "\r");
-    guest.clearLines();
-    guest.type("serial0", question + "\r");
-    return guest.waitForLine(answer, 20s);
-}
-
 /// The demo machine counts in memory and on its disk each second, and says when the two differ; how much of its memory
 /// was filled tells moments apart.
 bool isAt(GuestMachine& guest, int mebibytes, int boot = 1)
 {
-    return ask(guest, "mem check", QString("%1 MiB read, 0 of").arg(mebibytes))
-        && ask(guest, "count", QString("Memory and disk agree. Boot %1,").arg(boot));
+    return guest.ask("mem check", QString("%1 MiB read, 0 of").arg(mebibytes))
+        && guest.ask("count", QString("Memory and disk agree. Boot %1,").arg(boot));
 }
 
 std::string keepAt(GuestMachine& guest, int mebibytes)
 {
-    if (!ask(guest, "mem fill " + std::to_string(mebibytes), QString("%1 MiB filled").arg(mebibytes)))
+    if (!guest.ask("mem fill " + std::to_string(mebibytes), QString("%1 MiB filled").arg(mebibytes)))
         qFatal("%s", qPrintable(said(guest)));
     auto moment = tests::must(guest.keepMoment(std::to_string(mebibytes)));
     QTest::qWait(1200); // it counts on
@@ -454,7 +445,7 @@ void MomentTest::momentsOfARawDiskGoInAnyOrder()
     guest.clearLines();
     REQUIRE_OK(guest.start());
     QVERIFY2(guest.waitForLine("Chronovisor demo machine", 20s), qPrintable(said(guest)));
-    QVERIFY2(ask(guest, "count", "Memory and disk agree. Boot 2,"), qPrintable(said(guest)));
+    QVERIFY2(guest.ask("count", "Memory and disk agree. Boot 2,"), qPrintable(said(guest)));
 }
 
 void MomentTest::aCancelledMomentLeavesNothingOfDisks()
@@ -464,7 +455,7 @@ void MomentTest::aCancelledMomentLeavesNothingOfDisks()
     guest.addDisk(DiskBus::Ahci);
     REQUIRE_OK(guest.start());
     QVERIFY(guest.waitForLine("Chronovisor demo machine", 20s));
-    QVERIFY2(ask(guest, "mem fill 128", "128 MiB filled"), qPrintable(said(guest)));
+    QVERIFY2(guest.ask("mem fill 128", "128 MiB filled"), qPrintable(said(guest)));
     std::promise<Result<>> promise;
     // The disks have it, and the memory is being stored.
     guest.atFirstProgress = [&] { guest.machine().post(command::CancelJob {}, {}); };
@@ -507,7 +498,7 @@ void MomentTest::whatACrashLeftIsTidied()
     guest.clearLines();
     REQUIRE_OK(guest.start());
     QVERIFY2(guest.waitForLine("Chronovisor demo machine", 20s), qPrintable(said(guest)));
-    QVERIFY2(ask(guest, "count", "Memory and disk agree. Boot 2,"), qPrintable(said(guest)));
+    QVERIFY2(guest.ask("count", "Memory and disk agree. Boot 2,"), qPrintable(said(guest)));
 }
 
 void MomentTest::aMachineThatIsOffHasMoments()
@@ -525,7 +516,7 @@ void MomentTest::aMachineThatIsOffHasMoments()
     guest.clearLines();
     REQUIRE_OK(guest.start());
     QVERIFY(guest.waitForLine("Chronovisor demo machine", 20s));
-    QVERIFY2(ask(guest, "count", "Memory and disk agree. Boot 2,"), qPrintable(said(guest)));
+    QVERIFY2(guest.ask("count", "Memory and disk agree. Boot 2,"), qPrintable(said(guest)));
     REQUIRE_OK(guest.goTo(on));
     QVERIFY2(isAt(guest, 8), qPrintable(said(guest)));
     guest.end();
@@ -536,7 +527,7 @@ void MomentTest::aMachineThatIsOffHasMoments()
     guest.clearLines();
     REQUIRE_OK(guest.start());
     QVERIFY(guest.waitForLine("Chronovisor demo machine", 20s));
-    QVERIFY2(ask(guest, "count", "Memory and disk agree. Boot 2,"), qPrintable(said(guest)));
+    QVERIFY2(guest.ask("count", "Memory and disk agree. Boot 2,"), qPrintable(said(guest)));
     QVERIFY(tests::must(guest.timeline()->verify()).empty());
 }
 
@@ -548,7 +539,7 @@ void MomentTest::aSuspendedMachineHasMoments()
     guest.addDisk(DiskBus::Ahci);
     REQUIRE_OK(guest.start());
     QVERIFY(guest.waitForLine("Chronovisor demo machine", 20s));
-    QVERIFY2(ask(guest, "mem fill 24", "24 MiB filled"), qPrintable(said(guest)));
+    QVERIFY2(guest.ask("mem fill 24", "24 MiB filled"), qPrintable(said(guest)));
     auto const directory = guest.folder().toStdString() + "/suspended";
     QDir().mkpath(QString::fromStdString(directory));
     REQUIRE_OK(guest.machine().call(command::Suspend { directory, true }));
@@ -590,7 +581,7 @@ void MomentTest::aForkHasTheDisksOfItsMoment()
     REQUIRE_OK(fork.start());
     guest.type("serial0", "x");
     QVERIFY2(fork.waitForLine("Chronovisor demo machine", 20s), qPrintable(said(fork)));
-    QVERIFY2(ask(fork, "count", "Memory and disk agree. Boot 2,"), qPrintable(said(fork)));
+    QVERIFY2(fork.ask("count", "Memory and disk agree. Boot 2,"), qPrintable(said(fork)));
     QVERIFY2(isAt(guest, 8), qPrintable(said(guest)));
     fork.end();
     QCOMPARE(checkedByQemu(fork), QString());
@@ -691,7 +682,7 @@ void MomentTest::whatIsKeptIsStoredThoughTheMachineEnds()
     GuestMachine guest("share/chronovisor/demo.elf");
     REQUIRE_OK(guest.start());
     QVERIFY(guest.waitForLine("Chronovisor demo machine", 20s));
-    QVERIFY2(ask(guest, "mem fill 128", "128 MiB filled"), qPrintable(said(guest)));
+    QVERIFY2(guest.ask("mem fill 128", "128 MiB filled"), qPrintable(said(guest)));
     Command const end = isSuspended ? Command(command::Suspend { guest.folder().toStdString() + "/suspended" })
                                     : Command(command::PowerOff {});
     std::promise<Result<>> kept, ended;
@@ -704,7 +695,7 @@ void MomentTest::whatIsKeptIsStoredThoughTheMachineEnds()
     REQUIRE_OK(ended.get_future().get());
     QCOMPARE(guest.machine().state(), RunState::Off);
     REQUIRE_OK(guest.goTo(guest.timeline()->moments().front().id));
-    QVERIFY2(ask(guest, "mem check", "128 MiB read, 0 of"), qPrintable(said(guest)));
+    QVERIFY2(guest.ask("mem check", "128 MiB read, 0 of"), qPrintable(said(guest)));
 }
 
 void MomentTest::aSuspendThatWaitsForAMomentIsCancelledAlone()
@@ -712,7 +703,7 @@ void MomentTest::aSuspendThatWaitsForAMomentIsCancelledAlone()
     GuestMachine guest("share/chronovisor/demo.elf");
     REQUIRE_OK(guest.start());
     QVERIFY(guest.waitForLine("Chronovisor demo machine", 20s));
-    QVERIFY2(ask(guest, "mem fill 128", "128 MiB filled"), qPrintable(said(guest)));
+    QVERIFY2(guest.ask("mem fill 128", "128 MiB filled"), qPrintable(said(guest)));
     std::promise<Result<>> kept, suspended;
     guest.atFirstProgress = [&] {
         guest.machine().post(command::Suspend { guest.folder().toStdString() + "/suspended" },

@@ -89,24 +89,18 @@ void MomentTravelTest::anExportedMomentGoesOn()
     guest.addDisk(vmm::DiskBus::Ahci);
     REQUIRE_OK(guest.start());
     QVERIFY(guest.waitForLine("Chronovisor demo machine", 20s));
-    auto const ask = [](tests::GuestMachine& machine, std::string const& question, QString const& answer) {
-        machine.type("serial0", "\r");
-        machine.clearLines();
-        machine.type("serial0", question + "\r");
-        return machine.waitForLine(answer, 20s);
-    };
-    QVERIFY(ask(guest, "mem fill 16", "16 MiB filled"));
+    QVERIFY(guest.ask("mem fill 16", "16 MiB filled"));
     auto const moment = tests::must(guest.keepMoment("sixteen"));
-    QVERIFY(ask(guest, "mem fill 24", "24 MiB filled"));
+    QVERIFY(guest.ask("mem fill 24", "24 MiB filled"));
     REQUIRE_OK(exportMoment(guest.timeline(), moment, other.folder().toStdString() + "/suspended",
         vmm::ExportFiles::All, [](double) { return true; }));
-    QVERIFY(ask(guest, "mem check", "24 MiB read, 0 of"));
+    QVERIFY(guest.ask("mem check", "24 MiB read, 0 of"));
     guest.end();
     QVERIFY(QDir(guest.folder()).removeRecursively());
 
     REQUIRE_OK(other.restore());
-    QVERIFY2(ask(other, "mem check", "16 MiB read, 0 of"), qPrintable(other.lines().join('\n')));
-    QVERIFY2(ask(other, "count", "Memory and disk agree. Boot 1,"), qPrintable(other.lines().join('\n')));
+    QVERIFY2(other.ask("mem check", "16 MiB read, 0 of"), qPrintable(other.lines().join('\n')));
+    QVERIFY2(other.ask("count", "Memory and disk agree. Boot 1,"), qPrintable(other.lines().join('\n')));
 }
 
 namespace {

@@ -273,6 +273,14 @@ QString GuestMachine::said(std::string_view console)
     return QString::fromLatin1(reinterpret_cast<char const*>(bytes.data()), qsizetype(bytes.size()));
 }
 
+bool GuestMachine::ask(std::string const& command, QString const& answer)
+{
+    type("serial0", "\r");
+    clearLines();
+    type("serial0", command + "\r");
+    return waitForLine(answer, std::chrono::seconds(20));
+}
+
 QString GuestMachine::reason()
 {
     std::scoped_lock const lock(m_mutex);

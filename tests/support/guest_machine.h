@@ -83,6 +83,9 @@ public:
     void type(std::string_view console, std::string_view text);
     void pressKey(std::uint16_t code);
     QString said(std::string_view console);
+    /// Types the command at the first serial port, after an empty line: the guest may have been in the middle of one.
+    /// What it says from then on is waited for.
+    bool ask(std::string const& command, QString const& answer);
 
     /// Why the machine stopped, as its last event has it.
     QString reason();

@@ -1,48 +1,12 @@
-#include "tests/images/qemu_tools.h"
 #include "tests/support/asks.h"
 #include "tests/support/checkpoint_story.h"
+#include "tests/support/mounted_image.h"
 #include "tests/support/still_machine.h"
 #include "vmm/block/image_diff.h"
 #include "vmm/machine/disk_costs.h"
 
-#include <QDir>
-#include <QFile>
-#include <QTemporaryDir>
-#include <unistd.h>
-
 using namespace vmm;
 using namespace tests;
-
-namespace {
-
-/// A file system in a file, for as long as this is there.
-struct Mounted {
-    QTemporaryDir folder;
-    QString whyNot; ///< empty: it is there
-
-    explicit Mounted(QString const& kind)
-    {
-        QDir().mkpath(path());
-        QFile file(folder.filePath("fs"));
-        if (!file.open(QIODevice::WriteOnly) || !file.resize(512 << 20))
-            qFatal("there is no room for a file system");
-        file.close();
-        auto const made = runTool("mkfs." + kind, { file.fileName() });
-        auto const mounted = runTool("mount", { "-o", "loop", file.fileName(), path() });
-        if (made.status == 0 && mounted.status == 0)
-            return;
-        whyNot = "CHRONOVISOR-SKIP: " + kind + " cannot be made and mounted here (as root, with "
-            + "btrfs-progs and xfsprogs): " + made.output.section('\n', 0, 0) + mounted.output;
-    }
-    ~Mounted()
-    {
-        if (whyNot.isEmpty() && runTool("umount", { path() }).status != 0)
-            qFatal("it is still in use");
-    }
-    QString path() const { return folder.filePath("mnt"); }
-};
-
-}
 
 /// Checkpoints on file systems that share blocks between files, made in a file and mounted; that needs root.
 class ReflinkTest : public QObject {
@@ -61,7 +25,7 @@ private slots:
     {
         constexpr std::uint64_t cluster = 64 << 10;
         QFETCH(QString, fileSystem);
-        Mounted const there(fileSystem);
+        MountedImage const there(fileSystem);
         if (!there.whyNot.isEmpty())
             QSKIP(qPrintable(there.whyNot));
         StillMachine machine(there.path().toStdString());
@@ -100,7 +64,7 @@ private slots:
     /// To a file system of another kind the kernel copies nothing by itself.
     void aForkElsewhereIsCopiedAndCancelled()
     {
-        Mounted const there(QStringLiteral("btrfs"));
+        MountedImage const there(QStringLiteral("btrfs"));
         if (!there.whyNot.isEmpty())
             QSKIP(qPrintable(there.whyNot));
         auto const source = there.path().toStdString() + "/disk";
@@ -140,7 +104,7 @@ private slots:
     {
         QFETCH(QString, fileSystem);
         QFETCH(ImageFormat, format);
-        Mounted const there(fileSystem);
+        MountedImage const there(fileSystem);
         if (!there.whyNot.isEmpty())
             QSKIP(qPrintable(there.whyNot));
         auto const method = CheckpointMethod::create(CheckpointWay::Reflink);

@@ -1,5 +1,5 @@
-#include "tests/images/qemu_tools.h"
 #include "tests/support/guest_machine.h"
+#include "tests/support/mounted_image.h"
 #include "tests/support/pagers.h"
 #include "tests/support/suite.h"
 #include "vmm/base/random.h"
@@ -13,6 +13,7 @@
 #include <csignal>
 #include <future>
 #include <list>
+#include <optional>
 
 using namespace std::chrono_literals;
 using namespace vmm;
@@ -256,46 +257,39 @@ QString zfsPool()
     return qEnvironmentVariable("CHRONOVISOR_ZFS_POOL");
 }
 
-/// A file system in a file, mounted for as long as the object lives; of ZFS one of a pool that is there.
+/// A file system, mounted for as long as the object lives; of ZFS one of a pool that is there.
 class Mounted {
 public:
     explicit Mounted(QString const& type)
     {
-        if (type.isEmpty())
-            return;
-        auto const place = m_folder.filePath("mnt");
-        QDir().mkpath(place);
-        if (type == "zfs" ? makeDataset({ "-o", "mountpoint=" + place }) : mountImage(type, place))
-            path = place;
+        if (type == "zfs")
+            makeDataset();
+        else if (!type.isEmpty())
+            m_image.emplace(type);
     }
+    Mounted(Mounted const&) = delete;
+    Mounted& operator=(Mounted const&) = delete;
     ~Mounted()
     {
         if (!m_dataset.isEmpty())
             tests::runTool("zfs", { "destroy", "-r", m_dataset });
-        else if (!path.isEmpty())
-            tests::runTool("umount", { path });
     }
-    QString path; ///< empty: it cannot be had here
+    QString path() const { return m_image ? m_image->path() : m_dataset.isEmpty() ? QString() : m_folder.path(); }
+    /// Empty: it is there.
+    QString whyNot() const { return m_image ? m_image->whyNot : QString(); }
 
 private:
-    bool mountImage(QString const& type, QString const& place) const
-    {
-        auto const image = m_folder.filePath("fs");
-        QFile file(image);
-        if (!file.open(QIODevice::WriteOnly) || !file.resize(512 << 20))
-            return false;
-        file.close();
-        return tests::runTool("mkfs." + type, { image }).status == 0
-            && tests::runTool("mount", { "-o", "loop", image, place }).status == 0;
-    }
-    bool makeDataset(QStringList const& options)
+    void makeDataset()
     {
         m_dataset = zfsPool() + "/files";
-        return tests::runTool("zfs", QStringList { "create" } + options + QStringList { m_dataset }).status == 0;
+        auto const made = tests::runTool("zfs", { "create", "-o", "mountpoint=" + m_folder.path(), m_dataset });
+        if (made.status != 0)
+            qFatal("%s", qPrintable(made.output));
     }
 
     QTemporaryDir m_folder;
     QString m_dataset;
+    std::optional<tests::MountedImage> m_image;
 };
 
 /// A volume of ZFS for as long as the object lives.
@@ -377,13 +371,11 @@ void MomentTest::disksFollow()
     QFETCH(CheckpointWay, way);
     bool const onVolumes = fileSystem == "volumes";
     Mounted const mounted(onVolumes ? "" : fileSystem);
-    if (!fileSystem.isEmpty() && !onVolumes && mounted.path.isEmpty()) {
-        auto const reason = "CHRONOVISOR-SKIP: " + fileSystem + " cannot be made and mounted here";
-        QSKIP(qPrintable(reason));
-    }
+    if (!mounted.whyNot().isEmpty())
+        QSKIP(qPrintable(mounted.whyNot()));
     std::list<Volume> volumes; // outlive the machine
     GuestMachine guest("share/chronovisor/demo.elf");
-    guest.diskFolder = mounted.path;
+    guest.diskFolder = mounted.path();
     for (auto const bus : { DiskBus::Virtio, DiskBus::Ahci, DiskBus::Virtio }) {
         if (onVolumes)
             guest.addDiskAt(volumes.emplace_back(QString::number(volumes.size())).path(), bus);
@@ -575,11 +567,9 @@ void MomentTest::aForkHasTheDisksOfItsMoment()
     QVERIFY2(isAt(guest, 8), qPrintable(said(guest)));
     REQUIRE_OK(guest.endMoment(moment.id));
 
-    guest.type("serial0", "x");
     GuestMachine fork("share/chronovisor/demo.elf");
     fork.config.disks = forked.disks;
     REQUIRE_OK(fork.start());
-    guest.type("serial0", "x");
     QVERIFY2(fork.waitForLine("Chronovisor demo machine", 20s), qPrintable(said(fork)));
     QVERIFY2(fork.ask("count", "Memory and disk agree. Boot 2,"), qPrintable(said(fork)));
     QVERIFY2(isAt(guest, 8), qPrintable(said(guest)));
@@ -594,9 +584,11 @@ void MomentTest::processorsGoOn()
     REQUIRE_OK(guest.start());
     QVERIFY2(guest.waitForWholeLine("NOTE suspend me", 20s), qPrintable(said(guest)));
     auto const moment = tests::must(guest.keepMoment("arrived"));
+    guest.type("serial0", "x");
     QVERIFY2(guest.waitForWholeLine("DONE 5 0 0", 60s), qPrintable(said(guest)));
     guest.clearLines();
     REQUIRE_OK(guest.goTo(moment));
+    guest.type("serial0", "x");
     QVERIFY2(guest.waitForWholeLine("DONE 5 0 0", 60s), qPrintable(said(guest)));
 }
 

@@ -1,10 +1,10 @@
 #include "tests/support/guest_machine.h"
+#include "tests/support/small_file_system.h"
 #include "tests/support/suite.h"
 
 #include <QDir>
 #include <QFile>
 #include <QTemporaryDir>
-#include <sys/mount.h>
 #include <sys/stat.h>
 
 using namespace vmm;
@@ -186,29 +186,25 @@ void FirmwareTest::emptyVariablesAreNone()
 /// A piece of the variables would be in the way of all later starts.
 void FirmwareTest::aFirstStartOnAFullDiskLeavesNothing()
 {
-    auto const place = file("mounted").toLocal8Bit();
-    QVERIFY(QDir().mkpath(place));
-    if (::mount("variables", place, "tmpfs", 0, "size=32k") != 0)
+    tests::SmallFileSystem const small(file("mounted"), "size=32k");
+    if (!small.isMounted())
         QSKIP("only root may mount the file system that this needs");
-    auto const unmount = qScopeGuard([&] { ::umount2(place, MNT_DETACH); });
     auto const made = make(Firmware::Ovmf, file("mounted/own.fd"));
     REQUIRE_OK(made);
     auto const started = (*made)->call(command::Start {});
     QVERIFY(!started);
     QCOMPARE(started.error().code, ErrorCode::NoSpace);
-    QVERIFY(QDir(place).isEmpty());
+    QVERIFY(QDir(file("mounted")).isEmpty());
 }
 
 /// On a file system that nobody may write to, for root may write to any file.
 void FirmwareTest::variablesThatCannotBeWrittenAreRefused()
 {
-    auto const place = file("mounted").toLocal8Bit();
-    QVERIFY(QDir().mkpath(place));
-    if (::mount("variables", place, "tmpfs", 0, "size=1m") != 0)
+    tests::SmallFileSystem small(file("mounted"), "size=1m");
+    if (!small.isMounted())
         QSKIP("only root may mount the file system that this needs");
-    auto const unmount = qScopeGuard([&] { ::umount2(place, MNT_DETACH); });
     QVERIFY(write(file("mounted/own.fd"), QByteArray(64 * kib, '\0')));
-    QCOMPARE(::mount("variables", place, "tmpfs", MS_REMOUNT | MS_RDONLY, nullptr), 0);
+    QVERIFY(small.makeReadOnly());
     auto const made = make(Firmware::Ovmf, file("mounted/own.fd"));
     REQUIRE_OK(made);
     auto const started = (*made)->call(command::Start {});

@@ -1,4 +1,5 @@
 #include "tests/support/guest_machine.h"
+#include "tests/support/small_file_system.h"
 #include "tests/support/suite.h"
 #include "vmm/block/image.h"
 
@@ -6,10 +7,7 @@
 #include <QRegularExpression>
 #include <QTemporaryDir>
 #include <csignal>
-#include <filesystem>
-#include <sched.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -160,7 +158,7 @@ void HostFailuresTest::fullFileSystem()
     QFETCH(DiskBus, bus);
     QFETCH(ImageFormat, format);
     QTemporaryDir folder;
-    SmallFileSystem small(folder.filePath("small"));
+    tests::SmallFileSystem small(folder.filePath("small"), "size=256k");
     if (!small.isMounted())
         QSKIP("only root may mount the file system that this needs");
     auto const guest = diskGuest(bus, format, folder.filePath("small"));
@@ -175,7 +173,7 @@ void HostFailuresTest::fullFileSystem()
     // A machine that waits for room can still be suspended, elsewhere, and its request goes with it.
     if (format == ImageFormat::Raw)
         REQUIRE_OK(guest->suspendAndRestore(GuestMachine::Then::StayPaused));
-    QVERIFY(small.grow());
+    QVERIFY(small.grow("size=16m"));
     REQUIRE_OK(guest->machine().call(command::Resume {}));
     QVERIFY(finishes(*guest));
 }
@@ -230,11 +228,11 @@ std::pair<std::unique_ptr<GuestMachine>, QString> HostFailuresTest::guestOverAFi
 }
 
 void HostFailuresTest::shortenedBacking()
-    REQUIRE_OK(guest->machine().call(command::Start {}));
 {
     auto const [guest, base] = guestOverAFile();
     REQUIRE_OK(guest->create());
     QVERIFY(QFile::resize(base, 0));
+    REQUIRE_OK(guest->machine().call(command::Start {}));
     QVERIFY(paused(*guest, "disk0: reading " + base + ": somebody has made the file shorter"));
     // The cause is still there: the same again.
     REQUIRE_OK(guest->machine().call(command::Resume {}));
@@ -246,11 +244,11 @@ void HostFailuresTest::shortenedBacking()
 
 void HostFailuresTest::deletedBacking()
 {
-    REQUIRE_OK(guest->machine().call(command::Start {}));
     auto const [guest, base] = guestOverAFile();
     guest->imagesAreJudged = false; // without its file none can be
     REQUIRE_OK(guest->create());
     QVERIFY(QFile::remove(base));
+    REQUIRE_OK(guest->machine().call(command::Start {}));
     QVERIFY(paused(*guest, "disk0: reading " + base + ": the file was deleted"));
     REQUIRE_OK(guest->machine().call(command::Resume {}));
     QVERIFY(finishes(*guest));
@@ -259,11 +257,11 @@ void HostFailuresTest::deletedBacking()
 void HostFailuresTest::deletedImage()
 {
     QFETCH(DiskBus, bus);
-    REQUIRE_OK(guest->machine().call(command::Start {}));
     QFETCH(ImageFormat, format);
     auto const guest = diskGuest(bus, format);
     REQUIRE_OK(guest->create());
     QVERIFY(QFile::remove(QString::fromStdString(guest->config.disks[0].path)));
+    REQUIRE_OK(guest->machine().call(command::Start {}));
     // It is noticed at the guest's next flush; every system does that each few seconds.
     QVERIFY(paused(*guest, "the file was deleted"));
     // Without its file it cannot be suspended, and says so; but it can go on for as long as it is on.

@@ -10,7 +10,6 @@
 #include "vmm/machine/disk_chains.h"
 
 #include <QDir>
-#include <QElapsedTimer>
 #include <QFile>
 #include <filesystem>
 
@@ -549,10 +548,7 @@ private slots:
                 isCheckpoints ? DiskFormat::Raw : DiskFormat::Qcow2, ImageFormat::Raw);
             auto const run = [&] { return streams ? chain.stream() : chain.commit(); };
             if (longest == 0) {
-                QElapsedTimer timer;
-                timer.start();
-                REQUIRE_OK(run());
-                longest = static_cast<unsigned>(timer.nsecsElapsed() / 1000 * 5 / 2);
+                longest = longestOf([&] { must(run()); });
                 fs::remove_all(folder);
                 continue;
             }
@@ -574,7 +570,7 @@ private slots:
                 again || again.error().code == ErrorCode::Unsupported, again ? "" : again.error().message().c_str());
             bool const isDone = said.back().what == Word::What::Done;
             ended += isDone ? 1 : 0;
-            longest = isDone ? longest - longest / 4 : longest + longest / 4;
+            longest = longestAfter(longest, isDone);
             QCOMPARE(chain.problem(), QString());
             fs::remove_all(folder);
         }

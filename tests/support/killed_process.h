@@ -26,6 +26,12 @@ inline unsigned longestOf(std::function<void()> const& work)
     return static_cast<unsigned>(std::max<qint64>(10'000, timer.nsecsElapsed() / 1000 * 5 / 2));
 }
 
+/// The same for the next one, after one that has come to an end or has not: the host is as busy as it is by then.
+inline unsigned longestAfter(unsigned longest, bool hasEnded)
+{
+    return hasEnded ? longest - longest / 4 : longest + longest / 4;
+}
+
 /// A process that works, and is killed at a random instant within `longest` microseconds after it has said that it is
 /// ready: all that it has said. `work` has a seed of its own and the descriptor to say its words to; it never returns.
 template<typename Word>

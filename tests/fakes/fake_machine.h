@@ -397,12 +397,13 @@ private:
     {
         auto const reason = stateNames(command.what.reason)[static_cast<std::size_t>(command.what.reason)];
         m_script->note(
+        bool const isHeld = m_script->holdKeep; // who waits for the note may let go of the next one
             "keep " + (command.what.reason == vmm::timeline::Reason::Kept ? command.what.name : std::string(reason)));
         if (m_script->failKeep)
             return answer(done, vmm::fail(*m_script->failKeep));
         if (m_keeping)
             return answer(done, vmm::fail(vmm::ErrorCode::Busy, "a moment is being kept"));
-        if (!m_script->holdKeep)
+        if (!isHeld)
             return keep(command, done);
         m_keeping.emplace(command, done);
         m_listener(vmm::event::Progress { "keep", 0.5 });

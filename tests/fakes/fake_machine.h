@@ -98,11 +98,12 @@ public:
             std::lock_guard const lock(mutex);
             log.push_back(std::move(line));
         }
-        bool has(std::string const& line)
+        std::ptrdiff_t times(std::string const& line)
         {
             std::lock_guard const lock(mutex);
-            return std::find(log.begin(), log.end(), line) != log.end();
+            return std::count(log.begin(), log.end(), line);
         }
+        bool has(std::string const& line) { return times(line) > 0; }
     };
 
     static app::MachineFactory factory(std::shared_ptr<Script> script = std::make_shared<Script>())
@@ -396,8 +397,8 @@ private:
     void run(vmm::command::KeepMoment const& command, Completion const& done)
     {
         auto const reason = stateNames(command.what.reason)[static_cast<std::size_t>(command.what.reason)];
-        m_script->note(
         bool const isHeld = m_script->holdKeep; // who waits for the note may let go of the next one
+        m_script->note(
             "keep " + (command.what.reason == vmm::timeline::Reason::Kept ? command.what.name : std::string(reason)));
         if (m_script->failKeep)
             return answer(done, vmm::fail(*m_script->failKeep));

@@ -128,11 +128,6 @@ struct Bench {
         if (visitor)
             visitor->busReset();
     }
-    long times(std::string const& entry) const
-    {
-        std::lock_guard const lock(script->mutex);
-        return std::count(script->log.begin(), script->log.end(), entry);
-    }
 };
 
 vmm::HostUsbInfo device(std::string port, std::string serial)
@@ -185,7 +180,7 @@ private slots:
         QCOMPARE(bench.detach("1-2").error().code, vmm::ErrorCode::NotFound);
         REQUIRE_OK(bench.detach("1-1"));
         QCOMPARE(bench.attached(), "");
-        QCOMPARE(bench.times("usb 1-1 out"), 1);
+        QCOMPARE(bench.script->times("usb 1-1 out"), 1);
         QTRY_VERIFY(simulated.hasDriver());
     }
 
@@ -208,7 +203,7 @@ private slots:
         REQUIRE_OK(bench.attach("1-1"));
         simulated.unplug();
         QTRY_COMPARE(bench.attached(), "");
-        QCOMPARE(bench.times("usb 1-1 out"), 1);
+        QCOMPARE(bench.script->times("usb 1-1 out"), 1);
     }
 
     void givenBackWhenTheMachineEnds()
@@ -233,9 +228,9 @@ private slots:
         bench.start();
         auto const moment = bench.keep();
         REQUIRE_OK(bench.attach("1-1"));
-        QCOMPARE(bench.times("usb 1-1 in"), 1);
+        QCOMPARE(bench.script->times("usb 1-1 in"), 1);
         REQUIRE_OK(bench.goTo(moment));
-        QTRY_COMPARE(bench.times("usb 1-1 in"), 2);
+        QTRY_COMPARE(bench.script->times("usb 1-1 in"), 2);
         QCOMPARE(bench.attached(), "1-1 ");
         QVERIFY(!simulated.hasDriver());
     }
@@ -268,8 +263,8 @@ private slots:
             simulated.unplug();
             QTRY_COMPARE(bench.attached(), "");
         }
-        QCOMPARE(bench.times("usb 1-1 in"), 5);
-        QCOMPARE(bench.times("usb 1-1 out"), 5);
+        QCOMPARE(bench.script->times("usb 1-1 in"), 5);
+        QCOMPARE(bench.script->times("usb 1-1 out"), 5);
         QCOMPARE(bench.failed(), "");
     }
 
@@ -281,7 +276,7 @@ private slots:
         REQUIRE_OK(bench.attach("1-1"));
         simulated.reset(); // firmware is loaded, or the host sleeps: it comes back at another address
         simulated = std::make_unique<SimulatedUsbDevice>("1-1", 3);
-        QTRY_COMPARE(bench.times("usb 1-1 in"), 2);
+        QTRY_COMPARE(bench.script->times("usb 1-1 in"), 2);
         QTRY_COMPARE(bench.attached(), "1-1 ");
         QCOMPARE(bench.runner->attachedHostUsb().front().address, 3);
         QCOMPARE(bench.asked(), "");
@@ -299,13 +294,13 @@ private slots:
         REQUIRE_OK(bench.attach("1-1"));
         simulated.changeAtReset(); // the kernel ends the handle, and no device comes or goes
         bench.resetVisitor("1-1");
-        QTRY_COMPARE(bench.times("usb 1-1 in"), 2);
+        QTRY_COMPARE(bench.script->times("usb 1-1 in"), 2);
         QTRY_COMPARE(bench.attached(), "1-1 ");
-        QCOMPARE(bench.times("usb 1-1 out"), 1);
+        QCOMPARE(bench.script->times("usb 1-1 out"), 1);
         // One that does nothing but die is left to the host, and that is told.
         for (int round = 2; round <= 3; ++round) {
             bench.resetVisitor("1-1");
-            QTRY_COMPARE(bench.times("usb 1-1 in"), round + 1);
+            QTRY_COMPARE(bench.script->times("usb 1-1 in"), round + 1);
             QTRY_COMPARE(bench.attached(), "1-1 ");
         }
         bench.resetVisitor("1-1");

@@ -91,11 +91,6 @@ struct Bench {
             all += one.id + (one.isListening ? " listens " : one.listener.empty() ? " " : " by " + one.listener + " ");
         return all;
     }
-    long times(std::string const& entry) const
-    {
-        std::lock_guard const lock(script->mutex);
-        return std::count(script->log.begin(), script->log.end(), entry);
-    }
     std::string path(char const* name) const { return directory.filePath(name).toStdString(); }
 
     QTemporaryDir directory;
@@ -304,11 +299,11 @@ private slots:
         QCOMPARE(redirected.id, "redir1");
         QCOMPARE(redirected.address, server.listener.address.text());
         QCOMPARE(redirected.device.product, 1);
-        QCOMPARE(bench.times("usb redir1 in"), 1);
+        QCOMPARE(bench.script->times("usb redir1 in"), 1);
         QCOMPARE(bench.list(), "redir1 ");
         QVERIFY(!simulated.hasDriver());
         REQUIRE_OK(bench.end("redir1"));
-        QCOMPARE(bench.times("usb redir1 out"), 1);
+        QCOMPARE(bench.script->times("usb redir1 out"), 1);
         QCOMPARE(bench.list(), "");
         QCOMPARE(bench.end("redir1").error().code, ErrorCode::NotFound);
         QTRY_VERIFY(simulated.hasDriver());
@@ -363,9 +358,8 @@ private slots:
         QTRY_COMPARE(bench.list(), "redir1 listens redir2 by redir1 ");
         host.reset();
         QTRY_COMPARE(bench.list(), "redir1 listens ");
-        QCOMPARE(bench.times("usb redir2 out"), 1);
-        std::lock_guard const lock(bench.mutex);
-        QCOMPARE(bench.lost.size(), 1u);
+        QCOMPARE(bench.script->times("usb redir2 out"), 1);
+        QTRY_COMPARE((std::lock_guard(bench.mutex), bench.lost.size()), 1u);
         QVERIFY2(bench.lost.front().starts_with("redir2: "), bench.lost.front().c_str());
     }
 
@@ -377,7 +371,7 @@ private slots:
             tests::answerOf<timeline::Moment>([&](auto done) { bench.runner->keepMoment({ .name = "one" }, done); }));
         auto const place = tests::must(bench.listen("127.0.0.1:0"));
         auto const host = bring(place.address);
-        QTRY_COMPARE(bench.times("usb redir2 in"), 1);
+        QTRY_COMPARE(bench.script->times("usb redir2 in"), 1);
         QTRY_COMPARE(bench.list(), "redir1 listens redir2 by redir1 ");
         // Which is told before; and after a suspend it has to be passed on anew.
         auto const fates = tests::must(bench.runner->foreseeUsb(moment.id));
@@ -388,7 +382,7 @@ private slots:
         QCOMPARE(tests::must(bench.runner->foreseeUsb("")).at(0).outcome, UsbFate::Outcome::NotHere);
         REQUIRE_OK(
             tests::answerOf([&](auto done) { bench.runner->goTo(moment.id, MachineRunner::Present::Lose, done); }));
-        QTRY_COMPARE(bench.times("usb redir2 in"), 2);
+        QTRY_COMPARE(bench.script->times("usb redir2 in"), 2);
         QCOMPARE(bench.list(), "redir1 listens redir2 by redir1 ");
     }
 

@@ -28,18 +28,29 @@ private:
 
 namespace {
 
-/// Of the host's, free a moment ago.
-std::uint16_t freePort()
+/// One of the host's that nobody else has meanwhile.
+struct Port {
+    vmm::UniqueFd socket { ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) };
+    std::uint16_t number = 0;
+
+    Port()
+    {
+        sockaddr_in address {};
+        address.sin_family = AF_INET;
+        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        socklen_t length = sizeof address;
+        if (::bind(socket.get(), reinterpret_cast<sockaddr*>(&address), length) != 0
+            || ::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &length) != 0)
+            qFatal("this host has no port");
+        number = ntohs(address.sin_port);
+    }
+};
+
+/// Free a moment ago.
+std::pair<std::uint16_t, std::uint16_t> twoFreePorts()
 {
-    vmm::UniqueFd const socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    sockaddr_in address {};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t length = sizeof address;
-    if (::bind(socket.get(), reinterpret_cast<sockaddr*>(&address), length) != 0
-        || ::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &length) != 0)
-        qFatal("this host has no port");
-    return ntohs(address.sin_port);
+    Port const one, other;
+    return { one.number, other.number };
 }
 
 /// What the demo guest has counted on its disk: how often it was started, and seconds.
@@ -120,9 +131,9 @@ void ForkTest::bothGoOn()
 void ForkTest::itComesWithoutTheOriginalsPorts()
 {
     auto request = tests::demoMachine("with ports");
+    auto const [ssh, web] = twoFreePorts();
     request.config.networks = { { "net0", {}, vmm::NetworkMode::User,
-        { { vmm::Protocol::Tcp, "127.0.0.1", freePort(), 22 },
-            { vmm::Protocol::Tcp, "127.0.0.1", freePort(), 80 } } } };
+        { { vmm::Protocol::Tcp, "127.0.0.1", ssh, 22 }, { vmm::Protocol::Tcp, "127.0.0.1", web, 80 } } } };
     auto const first = tests::must(m_store.create(std::move(request)));
     Guest original(m_store, first);
     REQUIRE_OK(original.start());

@@ -439,10 +439,9 @@ private slots:
             QCOMPARE(picture.takeChanges(), (std::vector<vmm::RowRange> { { 7, 8 } }));
             QCOMPARE(picture.pixels()[7 * 64], 0x00ffffffu);
         }
-        QTest::qWait(150);
         auto const before = fake.refreshes.load();
-        QTest::qWait(100);
-        QCOMPARE(fake.refreshes.load(), before);
+        QTest::qWait(400);
+        QVERIFY(fake.refreshes - before <= 1); // which had begun
     }
 
     void aStillPictureIsLookedAtSeldom()

@@ -1,7 +1,9 @@
 #pragma once
 
+#include "tests/support/patience.h"
 #include "vmm/base/result.h"
 
+#include <chrono>
 #include <future>
 #include <memory>
 
@@ -16,11 +18,14 @@ std::future<vmm::Result<T>> laterAnswerOf(Ask ask)
     return answered->get_future();
 }
 
-/// answerOf([&](auto done) { runner->start(done); }) waits for it, for as long as the test may take.
+/// answerOf([&](auto done) { runner->start(done); }) waits for it. TimedOut: there was none within a minute.
 template<typename T = void, typename Ask>
 vmm::Result<T> answerOf(Ask ask)
 {
-    return laterAnswerOf<T>(std::move(ask)).get();
+    auto answer = laterAnswerOf<T>(std::move(ask));
+    if (answer.wait_for(std::chrono::minutes(1) * patience()) != std::future_status::ready)
+        return vmm::fail(vmm::ErrorCode::TimedOut, "the test has got no answer");
+    return answer.get();
 }
 
 }

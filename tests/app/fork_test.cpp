@@ -88,7 +88,6 @@ struct Bench {
         return std::make_unique<MachineRunner>(
             store.load(id)->config, store.placesOf(id), FakeMachine::factory(script));
     }
-    /// Returns when `step` has told its outcome.
     std::unique_ptr<vmm::timeline::Timeline> timelineOf(std::string const& id)
     {
         return tests::must(

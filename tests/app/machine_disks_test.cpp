@@ -41,7 +41,6 @@ struct Bench : tests::ChronoctlBench {
     }
 };
 
-/// Waits for what a function of the runner says of its end.
 }
 
 /// The files that a machine's disks stand on, from the command line to the files, whether it runs or not.

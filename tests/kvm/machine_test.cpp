@@ -1,6 +1,7 @@
 #include "tests/support/patience.h"
 #include "tests/support/suite.h"
 #include "vmm/base/random.h"
+#include "vmm/block/checkpoint_files.h"
 #include "vmm/block/image.h"
 #include "vmm/kvm/kvm.h"
 #include "vmm/machine/machine.h"

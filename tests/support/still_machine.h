@@ -1,6 +1,7 @@
 #pragma once
 
 #include "tests/support/suite.h"
+#include "vmm/block/checkpoint_files.h"
 #include "vmm/block/image.h"
 #include "vmm/block/overlay_files.h"
 #include "vmm/devices/uart_16550.h"

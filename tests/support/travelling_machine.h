@@ -5,6 +5,7 @@
 #include "app/store/whole_file.h"
 #include "tests/support/still_machine.h"
 #include "vmm/base/unique_fd.h"
+#include "vmm/block/checkpoint_files.h"
 #include "vmm/machine/moment_export.h"
 #include "vmm/timeline/thinning.h"
 

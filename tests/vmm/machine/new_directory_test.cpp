@@ -1,7 +1,7 @@
 #include "tests/support/suite.h"
 #include "vmm/base/random.h"
+#include "vmm/block/checkpoint_files.h"
 #include "vmm/machine/new_directory.h"
-#include "vmm/machine/saved_machine.h"
 
 #include <QDir>
 #include <QFile>

@@ -1,4 +1,5 @@
 #include "tests/support/suite.h"
+#include "vmm/block/checkpoint_files.h"
 #include "vmm/machine/saved_machine.h"
 
 #include <QDir>

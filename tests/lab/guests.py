@@ -24,7 +24,7 @@ MIB = 1 << 20
 SECTOR = 512
 LINUX_MODULES = ["virtio_pci", "virtio_blk", "virtio_net", "virtio_console", "virtio_rng", "virtio_input",
                  "ahci", "sd_mod", "sr_mod", "ext4", "isofs", "evdev", "xhci_pci", "usb_storage", "uas", "usbhid",
-                 "hid_generic", "cdc_acm", "ftdi_sio", "cdc_ether", "snd_usb_audio"]
+                 "hid_generic", "cdc_acm", "ftdi_sio", "cdc_ether", "snd_usb_audio", "usbtest"]
 
 
 def linux(name: str = "guest-linux", flavour: str = "cloud-amd64") -> pathlib.Path:

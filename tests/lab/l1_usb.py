@@ -1,5 +1,6 @@
 """The USB of L1: what its QEMU has, and the hand that plugs devices in and out there and types on them, from inside of L1."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -16,6 +17,7 @@ STICK_SERIAL = "chronovisor-lab"
 STICK_MIB, STICK_FILES_MIB = 24, 16  # behind its file system tests write as they like
 RATE = 48000  # frames of sound a second
 PORTS = pathlib.Path("/sys/class/virtio-ports")
+GADGETS = pathlib.Path("/sys/kernel/config/usb_gadget")
 
 
 def stick_file() -> bytes:
@@ -77,6 +79,33 @@ def start_udev(program: str) -> None:
     if not daemon.exists():
         shutil.copy(program, daemon)
         subprocess.run([daemon, "--daemon"], check=True)
+
+
+@contextlib.contextmanager
+def gadget_zero(speed: str):
+    """A device that L1's kernel plays, on a controller that it plays too: what it sends and wants is a pattern, in which
+    usbtest sees each byte that is wrong. `speed`: "high-speed" or "super-speed" (Documentation/ABI/testing/configfs-usb-gadget)."""
+    if not GADGETS.exists():
+        subprocess.run(["modprobe", "-a", "libcomposite", "usb_f_ss_lb"], check=True)
+        subprocess.run(["modprobe", "dummy_hcd", "is_super_speed=1"], check=True)
+        subprocess.run(["mount", "-t", "configfs", "none", GADGETS.parent], check=False)
+    gadget = GADGETS / "zero"
+    settings = {"idVendor": "0x0525", "idProduct": "0xa4a0", "max_speed": speed, "strings/0x409/serialnumber": "zero",
+                "functions/SourceSink.0/pattern": "1", "configs/c.1/MaxPower": "100"}
+    for name, value in settings.items():
+        (gadget / name).parent.mkdir(parents=True, exist_ok=True)
+        (gadget / name).write_text(value, encoding="ascii")
+    link = gadget / "configs/c.1/SourceSink.0"
+    link.symlink_to(gadget / "functions/SourceSink.0")
+    controller = gadget / "UDC"
+    controller.write_text("dummy_udc.0", encoding="ascii")
+    try:
+        yield
+    finally:
+        controller.write_text("\n", encoding="ascii")
+        link.unlink()
+        for folder in ("configs/c.1", "functions/SourceSink.0", "strings/0x409", "."):
+            (gadget / folder).rmdir()
 
 
 class Refused(Exception):

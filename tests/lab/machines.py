@@ -298,6 +298,10 @@ class ChronovisorMachine(Machine):
     def press(self, key: str) -> None:
         self._ctl("send-keys", self.state["name"], key)
 
+    def shut_down(self) -> None:
+        """Presses the power button."""
+        self._ctl("shutdown", self.state["name"])
+
     def move_pointer(self, x: int, y: int) -> None:
         self._ctl("send-pointer", self.state["name"], str(x), str(y))
 

@@ -133,6 +133,13 @@ class Lab:
         make_ext4(disk, mebibytes, content or {})
         return disk
 
+    def program(self, name: str) -> pathlib.Path:
+        """One of this folder's in C, for L1 and for guests without libraries."""
+        program = self.directory / name
+        source = pathlib.Path(__file__).resolve().with_name(f"{name}.c")
+        subprocess.run(["gcc", "-static", "-O1", "-o", program, source, "-lm"], check=True)
+        return program
+
     def iso(self, content: dict[str, bytes]) -> pathlib.Path:
         """An image of a CD with these files."""
         tree = self.directory / "tree"

@@ -18,16 +18,20 @@ def check_variable(machine, name: str) -> None:
     check_equal("firmware's variable", machine.run(f"cat {EFI_VARIABLES}/{name}-{VENDOR} | tail -c +5"), name)
 
 
+def wait_for_shell(machine) -> None:
+    machine.console.expect(r"root@debian:[^\n]*# ", 400)
+    # A shell without line editing, so that the console carries only what commands print.
+    machine.console.send("exec sh\n")
+    machine.console.send("stty -echo; PS1=\n")
+
+
 def boot_debian(lab, **configuration) -> None:
     by_uefi = configuration["firmware"] == "ovmf"
     base = lab.guest("debian") / "disk.raw"
     disk = lab.overlay(base)
     machine = lab.machine(with_past=True, memoryMiB=768, disks=[{"path": str(disk), "format": "qcow2", "backing": [str(base)]}], networks=[{}],
                           **configuration)
-    machine.console.expect(r"root@debian:[^\n]*# ", 400)
-    # A shell without line editing, so that the console carries only what commands print.
-    machine.console.send("exec sh\n")
-    machine.console.send("stty -echo; PS1=\n")
+    wait_for_shell(machine)
     check_equal("processors", machine.run("nproc"), "2")
     machine.run("for n in $(seq 60); do ip -4 addr show scope global | grep -q inet && break; sleep 1; done", 120)
     check_equal("address", re.search(r"inet (10\.0\.2\.\d+)/24", machine.run("ip -4 addr show scope global"))[1],
@@ -54,7 +58,13 @@ def boot_debian(lab, **configuration) -> None:
         check_variable(machine, "ChronovisorBefore")
         machine.run(f"! ls {EFI_VARIABLES} | grep ChronovisorLater")
         write_variable(machine, "ChronovisorThird")
-    machine.console.send("systemctl poweroff\n")
+    # Firmware meets all devices as it did the first time, and the system what its power button asks for.
+    machine.console.send("systemctl reboot\n")
+    wait_for_shell(machine)
+    machine.run("cmp /root/small /root/third")
+    if by_uefi:
+        check_variable(machine, "ChronovisorThird")
+    machine.shut_down()
     machine.wait_for_end(120)
     if by_uefi:
         kept = pathlib.Path(configuration["firmwareVariables"]).read_bytes()

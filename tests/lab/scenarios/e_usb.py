@@ -178,13 +178,6 @@ def usb_works_with_4_processors(lab):
     usb_works(lab, 4)
 
 
-def build_tone(lab) -> pathlib.Path:
-    program = lab.directory / "tone"
-    subprocess.run(["gcc", "-static", "-O1", "-o", str(program),
-                    str(pathlib.Path(__file__).resolve().parent.parent / "tone.c"), "-lm"], check=True)
-    return program
-
-
 def loopback() -> int:
     """A sound card of L1's, whose two devices hear each other; its number."""
     subprocess.run(["modprobe", "snd-aloop"], check=True)
@@ -278,7 +271,7 @@ def sound_is_heard(lab):
     if lab.kind is not ChronovisorMachine:
         raise Skip("the peer is driven without USB")
     card = loopback()
-    tone = build_tone(lab)
+    tone = lab.program("tone")
     disc = lab.iso({"tone": tone.read_bytes()})
     with mock.patch.dict(os.environ, SDL_AUDIODRIVER="alsa", AUDIODEV=f"hw:{card},0"):
         machine = with_play(lab, cds=[{"path": str(disc)}])

@@ -8,7 +8,7 @@ import subprocess
 from l1_usb import STICK_SERIAL, Hand, Line, Refused, start_udev
 from machines import ChronovisorMachine, Failure, wait_until
 from scenario import Skip, check_equal, lab_test
-from scenarios.e_usb import KEYS, POSITIONS, Input, build_tone, check_heard, end_without_trouble, wait_in
+from scenarios.e_usb import KEYS, POSITIONS, Input, check_heard, end_without_trouble, wait_in
 from scenarios.f_host_usb import check_file, check_written, disk_on_host, driver_of
 
 KEY_B = 48
@@ -27,11 +27,9 @@ PHONE_INFO = "c 0 0 0 1 0 1 10 0 0 0 0"  # PIMA 15740, GetDeviceInfo, in a conta
 PHONE_ANSWERS = [("0200", "0110"), ("0300", "0120")]  # data, and that all is well: at bytes 4 and 6
 
 
-def build_bulk(lab) -> bytes:
-    program = lab.directory / "bulk"
-    subprocess.run(["gcc", "-static", "-O1", "-o", str(program),
-                    str(pathlib.Path(__file__).resolve().parent.parent / "bulk.c")], check=True)
-    return program.read_bytes()
+def ports() -> set[str]:
+    """Of L1, where something is plugged in; a controller's own hub is at its port 0."""
+    return {entry.name[:-4] for entry in DEVICES.iterdir() if entry.name.endswith(":1.0") and "-0:" not in entry.name}
 
 
 def attach(machine, port: str) -> None:
@@ -48,18 +46,19 @@ def attach(machine, port: str) -> None:
     wait_until(f"the machine has the device at {port}", lambda: driver_of(port) == "usbfs")
 
 
-def give(machine, hand: Hand, driver: str, name: str, **properties) -> str:
-    """Plugged into L1, and given to the machine; its port."""
-    before = {entry.name for entry in DEVICES.iterdir()}
-    hand.plug_in(driver, name, **properties)
-
-    def came() -> list[str]:
-        return [entry.name[:-4] for entry in DEVICES.iterdir() if entry.name not in before and entry.name.endswith(":1.0")]
-
-    wait_until(f"L1 has the {name}", came)
-    port = came()[0]
+def attach_new(machine, before: set[str], name: str) -> str:
+    """What comes to another port than those; its port."""
+    wait_until(f"L1 has the {name}", lambda: ports() - before)
+    port = min(ports() - before)
     attach(machine, port)
     return port
+
+
+def give(machine, hand: Hand, driver: str, name: str, **properties) -> str:
+    """Plugged into L1, and given to the machine; its port."""
+    before = ports()
+    hand.plug_in(driver, name, **properties)
+    return attach_new(machine, before, name)
 
 
 def asked(machine, numbers: str, out: str, into: str, answers: int, question: str) -> list[str]:
@@ -111,12 +110,7 @@ class Devices:
         give(machine, hand, "usb-serial", "adapter", **XHCI, chardev="line")
         give(machine, hand, "usb-net", "network", **XHCI, netdev="net")
         give(machine, hand, "usb-mtp", "phone", **EHCI, rootdir=os.environ["LAB_PHONE"])
-        try:
-            give(machine, hand, "usb-ccid", "reader", **XHCI)
-            self.has_reader = True
-        except Refused as why:
-            print(f"    (no smart card reader in this L1: {why})", flush=True)
-            self.has_reader = False
+        give(machine, hand, "usb-ccid", "reader", **XHCI)
 
     def check(self) -> None:
         check_typing(self.machine, self.hand)
@@ -125,9 +119,8 @@ class Devices:
         check_network(self.machine)
         told = asked(self.machine, "46f4/4", "2", "81", len(PHONE_ANSWERS), PHONE_INFO)
         check_equal("answers of the phone", [(answer[8:12], answer[12:16]) for answer in told], PHONE_ANSWERS)
-        if self.has_reader:
-            told = asked(self.machine, "8e6/4433", "3", "82", len(READER_ANSWERS), READER_STATUS)
-            check_equal("answers of the reader", [answer[:14] for answer in told], READER_ANSWERS)
+        told = asked(self.machine, "8e6/4433", "3", "82", len(READER_ANSWERS), READER_STATUS)
+        check_equal("answers of the reader", [answer[:14] for answer in told], READER_ANSWERS)
 
 
 def disk_of_stick(machine) -> str:
@@ -192,22 +185,23 @@ def wait_for_new_devices(machine, before: set[tuple[str, ...]]) -> None:
     wait_until("the guest has all its devices anew", all_are_new)
 
 
-def plug_into(lab, program: str, content: bytes):
-    """A guest that has a past, this program in its /tmp, and what a hand will plug in."""
+def plug_into(lab, program: pathlib.Path, cpus: int = 2):
+    """A guest that has a past, this program in its /tmp, and room for what will be plugged in."""
     if lab.kind is not ChronovisorMachine:
         raise Skip("the peer is driven without USB")
     if "LAB_UDEV" not in os.environ:
         raise Skip("nothing can be plugged into this L1 while it runs")
     start_udev(os.environ["LAB_UDEV"])
-    disc = lab.iso({program: content})
-    machine = lab.linux("lab.cd", "hardware", with_past=True, tablet=False, usbControllers=[{}], cds=[{"path": str(disc)}])
-    machine.run(f"dmesg -n 1; cp /cd/{program} /tmp; chmod +x /tmp/{program}")
+    disc = lab.iso({program.name: program.read_bytes()})
+    machine = lab.linux("lab.cd", "hardware", with_past=True, cpus=cpus, tablet=False, usbControllers=[{}],
+                        cds=[{"path": str(disc)}])
+    machine.run(f"dmesg -n 1; cp /cd/{program.name} /tmp; chmod +x /tmp/{program.name}")
     return machine
 
 
 @lab_test(seconds=240, needs=("hardware",))
 def devices_of_the_host_work_in_the_guest(lab):
-    machine = plug_into(lab, "bulk", build_bulk(lab))
+    machine = plug_into(lab, lab.program("bulk"))
     line = Line("line")
     with Hand() as hand:
         hand.plug_in("usb-mouse", "mouse", **XHCI, port="8")  # L1's own: its only pointer a restore would not take
@@ -233,7 +227,7 @@ def disk_of_uas(machine) -> str:
 
 @lab_test(seconds=200, needs=("hardware",))
 def a_uas_disk_of_the_host_works_in_the_guest(lab):
-    machine = plug_into(lab, "bulk", build_bulk(lab))
+    machine = plug_into(lab, lab.program("bulk"))
     subprocess.run(["modprobe", "uas"], check=True)
     with Hand() as hand:
         port = give(machine, hand, "usb-uas", "uas", disk="disk", **XHCI)
@@ -274,8 +268,8 @@ def check_heard_by_card(machine, tone: pathlib.Path) -> None:
 @lab_test(seconds=240, needs=("hardware",), steady=True)
 def a_sound_card_of_the_host_plays_without_a_gap(lab):
     """A thousand packets a second that go through usbfs, and go on after the machine has gone to a moment."""
-    tone = build_tone(lab)
-    machine = plug_into(lab, "tone", tone.read_bytes())
+    tone = lab.program("tone")
+    machine = plug_into(lab, tone)
     with Hand() as hand:
         give(machine, hand, "usb-audio", "card", **XHCI, audiodev="heard")
         wait_in(machine, "[ -c /dev/snd/pcmC0D0p ]")

@@ -89,7 +89,7 @@ vmm::Result<> converse(
         from = output.size();
         TRY(type(owner, console, unescaped(*options.send)));
     }
-    if (!options.wait)
+    if (!options.wait || !pattern)
         return {};
     auto const deadline
         = Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(options.timeout));

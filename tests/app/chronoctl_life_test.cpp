@@ -18,9 +18,9 @@ using Bench = tests::ChronoctlBench;
 namespace {
 
 /// Made, run, and suspended by who has had it.
-void makeSuspended(Bench& bench, std::string const& machine)
+void makeSuspended(Bench& bench, std::string const& machine, std::string const& network = "none")
 {
-    bench.call({ "create", machine });
+    QCOMPARE(bench.call({ "create", machine, "--net", network }).code, 0);
     Hosting hosting(bench, { machine });
     QVERIFY(hosting.isRunning(machine.c_str()));
     QCOMPARE(bench.call({ "suspend", machine }).code, 0);
@@ -69,7 +69,7 @@ private slots:
     void portsThatItCameBackWithoutAreToldByWhoeverHasIt()
     {
         Bench bench;
-        makeSuspended(bench, "web");
+        makeSuspended(bench, "web", "user");
         auto const stored = tests::must(bench.store.find("web"));
         auto const runner = std::make_shared<MachineRunner>(
             stored.config, bench.store.placesOf(stored.id), FakeMachine::factory(bench.script));

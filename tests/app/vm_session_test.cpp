@@ -37,7 +37,7 @@ struct Bench {
     void suspendAndTakePorts()
     {
         auto config = session.config();
-        config.networks = { { "net0", {}, vmm::NetworkMode::User, {} }, { "net1", {}, vmm::NetworkMode::User, {} } };
+        config.networks = { { "net0", "52:54:00:00:00:01" }, { "net1", "52:54:00:00:00:02" } };
         runner->setConfig(config);
         session.start();
         QVERIFY(becomes(SessionState::Running));

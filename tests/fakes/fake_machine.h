@@ -124,10 +124,7 @@ public:
                 auto const text = TRY(app::readWholeFile(directory + "/state.json", 1u << 20));
                 auto const saved = TRY(vmm::savedMachineFromText(text, directory));
                 listener(vmm::event::Progress { "restore", 0.5 });
-                for (auto const& network : saved.config.networks) {
-                    if (script->failForwards)
-                        listener(vmm::event::ForwardsMissed { network.id, *script->failForwards });
-                }
+                missForwards(*script, saved.config, listener);
                 return make(saved.config, saved.header.cpu, std::move(listener), script, vmm::RunState::Paused);
             },
             [script](std::shared_ptr<vmm::timeline::Timeline> const& timeline, std::string const& moment,
@@ -139,13 +136,20 @@ public:
                 if (leave)
                     TRY(leave());
                 TRY(timeline->setPresent(moment));
-                if (script->failForwards)
-                    listener(vmm::event::ForwardsMissed { "net0", *script->failForwards });
+                missForwards(*script, saved.config, listener);
                 return make(saved.config, saved.header.cpu, std::move(listener), script, vmm::RunState::Paused);
             },
             [script](vmm::CpuFeatures const&) {
                 return script->failHost ? vmm::Result<>(vmm::fail(*script->failHost)) : vmm::Result<>();
             } };
+    }
+
+    static void missForwards(Script const& script, vmm::VmConfig const& config, Listener const& listener)
+    {
+        for (auto const& network : config.networks) {
+            if (script.failForwards)
+                listener(vmm::event::ForwardsMissed { network.id, *script.failForwards });
+        }
     }
 
     ~FakeMachine() override

@@ -77,8 +77,8 @@ public:
     /// In the order of their times, those that are removed too.
     std::vector<Moment> moments() const;
     Result<Moment> moment(std::string_view id) const;
-    /// It has been purged: looks on the disk, for that may have been another process since this was opened. What was read
-    /// of a moment is right where it is not gone afterwards.
+    /// It has been purged: looks on the disk, for that may have been another process since this was opened. What was
+    /// read of a moment is right where it is not gone afterwards.
     bool isGone(std::string_view id) const;
     /// Empty: the machine has not come from a moment.
     std::string present() const;

@@ -78,6 +78,23 @@ private slots:
         hosting.end();
     }
 
+    void withoutTheRightToItTheLineThatHelpsIsSaid()
+    {
+        SimulatedUsbDevice simulated("1-1", 2);
+        simulated.denyAccess();
+        Bench bench;
+        QCOMPARE(bench.call({ "create", "web" }).code, 0);
+        Hosting hosting(bench, { "web" });
+        QVERIFY(hosting.isRunning("web"));
+        auto const refused = bench.call({ "usb", "attach", "web", "1-1" });
+        QCOMPARE(refused.code, 1);
+        QVERIFY2(refused.err.contains("sudo setfacl -m u:$USER:rw /dev/bus/usb/001/002"), refused.err.constData());
+        QVERIFY(bench.json({ "usb", "list", "web" }).array().isEmpty());
+        QVERIFY(bench.json({ "usb", "list" })[0]["holder"].isUndefined());
+        QCOMPARE(bench.call({ "stop", "web" }).code, 0);
+        hosting.end();
+    }
+
     void aRestoreSaysWhatWillBeUnplugged()
     {
         SimulatedUsbDevice const simulated("1-1", 2);

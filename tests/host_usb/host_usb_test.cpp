@@ -87,6 +87,20 @@ private slots:
         QCOMPARE(joined(device.calls()), "detach 0, claim 0, set-interface 0 0, release 0, reset, attach 0");
     }
 
+    void whoHasNoRightToItIsToldWhatHelps()
+    {
+        SimulatedUsbDevice simulated("1-1", 2);
+        simulated.denyAccess();
+        auto const usb = tests::must(HostUsb::open());
+        auto const refused = HostUsbDevice::open(usb, usb->devices().front(), [] {});
+        QVERIFY(!refused);
+        QCOMPARE(refused.error().code, ErrorCode::PermissionDenied);
+        auto const& told = refused.error().detail;
+        QVERIFY2(told.starts_with("no right to use /dev/bus/usb/001/002"), told.c_str());
+        QVERIFY2(told.ends_with("sudo setfacl -m u:$USER:rw /dev/bus/usb/001/002"), told.c_str());
+        QVERIFY(simulated.hasDriver());
+    }
+
     void givenBackWhenItsProcessIsKilled()
     {
         SimulatedUsbDevice const device("1-1", 2);

@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <filesystem>
 #include <fmt/format.h>
 #include <fstream>
+#include <libusb.h>
 #include <linux/usbdevice_fs.h>
 #include <map>
 #include <optional>
@@ -24,6 +26,12 @@ using vmm::Bytes;
 
 constexpr unsigned vendor = 0x1209, product = 0x0001;
 constexpr char const* hubPath = "/devices/pci0000:00/0000:00:14.0/usb1";
+
+/// The addresses of those that nobody may open.
+struct {
+    std::mutex mutex;
+    std::set<unsigned> addresses;
+} denied;
 
 /// The whole machine as umockdev shows it, with one hub, for as long as the program runs.
 UMockdevTestbed* testbed()
@@ -54,6 +62,7 @@ UMockdevTestbed* testbed()
 
 struct SimulatedUsbDevice::Private {
     std::string port, node, path;
+    unsigned address = 0;
     std::string made; // by the host's drivers: the path of a keyboard, or a serial port
     UMockdevIoctlBase* ioctls = nullptr;
     int fifo = -1;
@@ -428,6 +437,7 @@ SimulatedUsbDevice::SimulatedUsbDevice(
     its.interfaces = interfacesOf(descriptors);
     its.drivers = its.interfaces[1];
     its.port = port;
+    its.address = address;
     its.node = fmt::format("/dev/bus/usb/001/{:03}", address);
     its.path = pathOf(port);
     its.ioctls = umockdev_ioctl_base_new();
@@ -465,6 +475,10 @@ SimulatedUsbDevice::~SimulatedUsbDevice()
 {
     if (!m_private->gone)
         unplug();
+    {
+        std::lock_guard const lock(denied.mutex);
+        denied.addresses.erase(m_private->address);
+    }
     umockdev_testbed_detach_ioctl(testbed(), m_private->node.c_str(), nullptr);
     g_object_unref(m_private->ioctls);
     ::close(m_private->fifo);
@@ -489,6 +503,12 @@ void SimulatedUsbDevice::typeOnTheHost()
 {
     m_private->make("input/input7",
         "E: SUBSYSTEM=input\nA: name=Example Keys\\n\nA: capabilities/key=febeffdfffefffff fffffffffffffffe\\n\n");
+}
+
+void SimulatedUsbDevice::denyAccess()
+{
+    std::lock_guard const lock(denied.mutex);
+    denied.addresses.insert(m_private->address);
 }
 
 void SimulatedUsbDevice::becomePort()
@@ -621,4 +641,16 @@ Bytes SimulatedUsbDevice::kept() const
     return m_private->kept;
 }
 
+}
+
+/// libusb's own, but for the nodes that nobody has the right to open.
+extern "C" int libusb_open(libusb_device* device, libusb_device_handle** handle)
+{
+    {
+        std::lock_guard const lock(tests::denied.mutex);
+        if (tests::denied.addresses.contains(libusb_get_device_address(device)))
+            return LIBUSB_ERROR_ACCESS;
+    }
+    static auto const real = reinterpret_cast<decltype(&libusb_open)>(::dlsym(RTLD_NEXT, "libusb_open"));
+    return real(device, handle);
 }

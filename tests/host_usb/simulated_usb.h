@@ -45,6 +45,8 @@ public:
     void unplug();
     /// It becomes the only keyboard of this host.
     void typeOnTheHost();
+    /// Nobody has the right to open its node: libusb says so, for nothing is closed to root.
+    void denyAccess();
     /// The host has a serial port of it, whose node is a file that anybody can open: /dev/full.
     void becomePort();
     void interrupt(vmm::Bytes const& report);

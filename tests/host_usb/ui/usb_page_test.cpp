@@ -312,6 +312,22 @@ private slots:
         QTRY_VERIFY(simulated.hasDriver());
     }
 
+    void withoutTheRightToItTheLineThatHelpsIsShown()
+    {
+        SimulatedUsbDevice simulated("1-1", 2);
+        simulated.denyAccess();
+        Bench bench;
+        auto* page = bench.run();
+        page->setInspectorVisible(true);
+        QTRY_VERIFY(bench.find(page, loop));
+        QTest::mouseClick(bench.find(page, loop), Qt::LeftButton);
+        QTRY_VERIFY(page->messages()->isVisible());
+        auto const told = page->messages()->text();
+        QVERIFY2(told.contains("The USB device could not be attached."), qPrintable(told));
+        QVERIFY2(told.contains("sudo setfacl -m u:") && told.endsWith(":rw /dev/bus/usb/001/002"), qPrintable(told));
+        QVERIFY(!bench.find(page, loop)->isChecked());
+    }
+
     void goingBackTellsWhatIsUnplugged()
     {
         SimulatedUsbDevice const simulated("1-1", 2);

@@ -328,6 +328,31 @@ private slots:
         QVERIFY(!bench.find(page, loop)->isChecked());
     }
 
+    void whatThisComputerUsesIsAskedAboutFirst()
+    {
+        SimulatedUsbDevice simulated("1-1", 2);
+        simulated.typeOnTheHost();
+        Bench bench;
+        auto* page = bench.run();
+        page->setInspectorVisible(true);
+        QTRY_VERIFY(bench.find(page, loop)
+            && bench.find(page, loop)->accessibleDescription().contains("the only keyboard of this computer"));
+        QTest::mouseClick(bench.find(page, loop), Qt::LeftButton);
+        QTRY_VERIFY(bench.bar()->isVisible());
+        QVERIFY2(bench.bar()->accessibleName().contains("It is the only keyboard of this computer"),
+            qPrintable(bench.bar()->accessibleName()));
+        QTest::mouseClick(bench.answer("Keep on this computer"), Qt::LeftButton);
+        QVERIFY(!bench.bar()->isVisible());
+        QVERIFY(!bench.find(page, loop)->isChecked());
+        QTest::mouseClick(bench.find(page, loop), Qt::LeftButton);
+        QTRY_VERIFY(bench.bar()->isVisible());
+        QVERIFY(!bench.script->has("usb 1-1 in"));
+        QVERIFY(simulated.hasDriver());
+        QTest::mouseClick(bench.answer("Attach anyway"), Qt::LeftButton);
+        QTRY_VERIFY(bench.script->has("usb 1-1 in"));
+        QTRY_VERIFY(bench.find(page, loop)->isChecked());
+    }
+
     void goingBackTellsWhatIsUnplugged()
     {
         SimulatedUsbDevice const simulated("1-1", 2);

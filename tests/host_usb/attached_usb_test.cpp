@@ -286,6 +286,31 @@ private slots:
         QTRY_COMPARE(bench.attached(), "");
     }
 
+    /// Firmware is loaded into it, or a telephone changes its mode: no number but the vendor's is as it was.
+    void soDoesWhatHasBecomeAnotherProduct()
+    {
+        auto simulated = std::make_unique<SimulatedUsbDevice>("1-1", 2);
+        Bench bench;
+        bench.start();
+        REQUIRE_OK(bench.attach("1-1"));
+        auto loaded = SimulatedUsbDevice::usualDescriptors();
+        loaded[10] = 0x34; // [idProduct]
+        simulated.reset();
+        simulated = std::make_unique<SimulatedUsbDevice>("1-1", 3, loaded);
+        QTRY_COMPARE(bench.script->times("usb 1-1 in"), 2);
+        QTRY_COMPARE(bench.attached(), "1-1 ");
+        QCOMPARE(bench.runner->attachedHostUsb().front().product, 0x0034);
+        QVERIFY(!simulated->hasDriver());
+        QCOMPARE(bench.asked(), "");
+        auto other = loaded;
+        other[8] = 0x35; // [idVendor]
+        simulated.reset();
+        simulated = std::make_unique<SimulatedUsbDevice>("1-1", 4, other);
+        QTRY_COMPARE(bench.asked(), "1-1 "); // somebody has plugged in another one there
+        QCOMPARE(bench.attached(), "");
+        QVERIFY(simulated->hasDriver());
+    }
+
     void whatDiesWhereItIsIsTakenAgain()
     {
         SimulatedUsbDevice simulated("1-1", 2);

@@ -455,12 +455,16 @@ SimulatedUsbDevice::SimulatedUsbDevice(
     its.fifo = ::open(file.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC);
     its.showReadiness();
 
+    auto const idAt = [&](std::size_t at) {
+        return at + 1 < descriptors.size() ? unsigned(descriptors[at] | descriptors[at + 1] << 8) : 0u;
+    };
+    auto const idVendor = idAt(8), idProduct = idAt(10);
     auto text
         = fmt::format("P: {}\nE: SUBSYSTEM=usb\nE: DRIVER=usb\nE: BUSNUM=001\nE: DEVNUM={:03}\nE: DEVNAME={}\n"
                       "E: DEVTYPE=usb_device\nE: PRODUCT={:x}/{:x}/100\nA: busnum=1\\n\nA: devnum={}\\n\n"
                       "A: bConfigurationValue=1\\n\nA: speed={}\\n\nA: idVendor={:04x}\\n\nA: idProduct={:04x}\\n\n"
                       "A: manufacturer=Example\\n\nA: product=Loop\\n\nA: dev=189:{}\n",
-            its.path, address, its.node, vendor, product, address, speed, vendor, product, address - 1);
+            its.path, address, its.node, idVendor, idProduct, address, speed, idVendor, idProduct, address - 1);
     if (descriptors.size() > serialNumber && descriptors[serialNumber] != 0)
         text += fmt::format("A: serial=S{}\\n\n", address);
     text += "H: descriptors=";

@@ -221,6 +221,20 @@ private slots:
         QVERIFY(simulated.hasDriver());
     }
 
+    void staysWhenTheMachineIsReset()
+    {
+        SimulatedUsbDevice const simulated("1-1", 2);
+        Bench bench;
+        bench.start();
+        REQUIRE_OK(bench.attach("1-1"));
+        REQUIRE_OK(tests::answerOf([&](auto done) { bench.runner->reset(done); }));
+        bench.runner->drain();
+        QCOMPARE(bench.attached(), "1-1 ");
+        QCOMPARE(bench.script->times("usb 1-1 in"), 1);
+        QCOMPARE(bench.script->times("usb 1-1 out"), 0);
+        QVERIFY(!simulated.hasDriver());
+    }
+
     void pluggedInAnewWhenAMomentTakesTheMachinesPlace()
     {
         SimulatedUsbDevice const simulated("1-1", 2);

@@ -173,6 +173,47 @@ private slots:
         QVERIFY(::mallinfo2().uordblks < bytes + 100 * least);
     }
 
+    /// What it waits for is cancelled, and its firmware and its system find the device again.
+    void aGuestThatRebootsKeepsIt()
+    {
+        SimulatedUsbDevice const simulated("1-1", 2);
+        auto const usb = tests::must(HostUsb::open());
+        std::atomic<int> gone = 0;
+        auto const device = tests::must(HostUsbDevice::open(usb, usb->devices().front(), [&] { ++gone; }));
+        XhciDriver d;
+        REQUIRE_OK(d.controller.plug(0, *device));
+        for (int boot = 0; boot < 3; ++boot) {
+            d.start();
+            auto const slot = d.address(1).slot;
+            QCOMPARE(d.lastCode, unsigned(tests::usb::Success));
+            auto out = d.addEndpoint(slot, 4, tests::usb::BulkOut), in = d.addEndpoint(slot, 3, tests::usb::BulkIn),
+                 waiting = d.addEndpoint(slot, 7, tests::usb::InterruptIn);
+            d.dropEvents();
+            std::fill_n(d.ram(0xf000), 0x200, std::uint8_t(0x5a));
+            d.put(out, XhciDriver::Normal, 0xf000, 0x200, XhciDriver::Ioc);
+            d.kick(out);
+            QTRY_VERIFY(d.hasEvent());
+            QCOMPARE(d.event().code(), unsigned(tests::usb::Success));
+            d.put(in, XhciDriver::Normal, 0xf800, 0x200, XhciDriver::Ioc);
+            d.kick(in);
+            QTRY_VERIFY(d.hasEvent());
+            QCOMPARE(d.event().code(), unsigned(tests::usb::Success));
+            QCOMPARE(d.bytes(0xf800, 0x200), Bytes(0x200, 0x5a));
+            d.put(in, XhciDriver::Normal, 0xf800, 0x200, XhciDriver::Ioc);
+            d.kick(in);
+            d.put(waiting, XhciDriver::Normal, 0xe000, 8, XhciDriver::Ioc);
+            d.kick(waiting);
+            QTRY_COMPARE(simulated.waiting(), 2u);
+            d.controller.pause();
+            d.controller.reset();
+            d.controller.resume();
+            QCOMPARE(simulated.waiting(), 0u);
+            QVERIFY(device->isPlugged() && !simulated.hasDriver());
+        }
+        QCOMPARE(gone.load(), 0);
+        d.controller.unplug(0);
+    }
+
     void controlTransfersGoThrough()
     {
         SimulatedUsbDevice const device("1-1", 2);

@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 #include <random>
+#include <thread>
 
 using namespace vmm;
 using namespace std::chrono_literals;
@@ -343,6 +344,46 @@ private slots:
         d.device.cancelsLater = false;
         d.address(1);
         QCOMPARE(d.lastCode, unsigned(Success));
+    }
+
+    /// As a machine has it that is reset, with a device that ends what it has when it gets round to it.
+    void afterAResetOfTheMachineTheDeviceIsFoundAgain()
+    {
+        XhciDriver d;
+        REQUIRE_OK(d.controller.plug(0, d.device));
+        d.start();
+        d.address(1);
+        auto in = d.addEndpoint(1, 3, BulkIn);
+        d.put(in, D::Normal, 0xf000, 16, D::Ioc);
+        d.kick(in);
+        d.device.cancelsLater = true;
+        std::thread machine([&] {
+            d.controller.pause();
+            d.controller.reset();
+            d.controller.resume();
+        });
+        auto const isCancelled = [&] {
+            std::lock_guard const lock(d.controller.mutex());
+            return d.device.cancels > 0;
+        };
+        bool const wasCancelled = QTest::qWaitFor(isCancelled);
+        d.device.cancelsLater = false;
+        d.device.end(UsbStatus::Cancelled);
+        machine.join();
+        QVERIFY(wasCancelled);
+        QVERIFY(d.device.isPlugged());
+        d.start();
+        QCOMPARE(d.portStatus(1) & (1 << 17 | 3), std::uint32_t(1 << 17 | 1));
+        d.address(1);
+        QCOMPARE(d.lastCode, unsigned(Success));
+        auto again = d.addEndpoint(1, 3, BulkIn);
+        d.put(again, D::Normal, 0xf000, 16, D::Ioc);
+        d.kick(again);
+        d.dropEvents();
+        QCOMPARE(d.device.waiting.size(), std::size_t(1));
+        d.device.send(Bytes(16, 7));
+        QCOMPARE(d.event().code(), unsigned(Success));
+        QCOMPARE(d.bytes(0xf000, 16), Bytes(16, 7));
     }
 
     void nothingThatForgetsSlotsWritesToMemory()

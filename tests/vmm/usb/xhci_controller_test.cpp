@@ -34,6 +34,7 @@ private slots:
         d.start();
         QCOMPARE(d.read(0x00), 0x01100040u);
         QCOMPARE(d.read(0x04), 64u | 8u << 8 | 16u << 24);
+        QCOMPARE(d.read(0x10) & 1, 1u); // AC64
         QCOMPARE(d.read(0x14), 0x2000u);
         QCOMPARE(d.read(0x18), 0x1000u);
         auto const first = (d.read(0x10) >> 16) * 4;
@@ -816,6 +817,31 @@ private slots:
         d.write64(D::Crcr, 0xffff'0000 | 1);
         d.write(0x2000, 0);
         QCOMPARE(d.read(D::UsbSts) & 5, 5u);
+    }
+
+    void ringAndBufferAboveFourGibibytes()
+    {
+        constexpr std::uint64_t high = 5ull << 32, ring = high + 0x100, buffer = high + 0x200;
+        auto const block = tests::must(MemoryBlock::create("high", 0x1000));
+        XhciDriver d;
+        d.board.ram.add({ high, block->size(), block.get(), 0 });
+        REQUIRE_OK(d.controller.plug(0, d.device));
+        d.start();
+        d.address(1);
+        auto const in = d.addEndpoint(1, 3, BulkIn);
+        d.command(D::StopEndpoint, 0, D::slotBits(1, 3));
+        QCOMPARE(d.command(D::SetDequeue, ring | 1, D::slotBits(1, 3)).code(), unsigned(Success));
+        d.dropEvents();
+        QVERIFY(d.board.ram.store(ring, buffer) && d.board.ram.store(ring + 8, 16u)
+            && d.board.ram.store<std::uint32_t>(ring + 12, D::Normal << 10 | D::Ioc | 1));
+        d.kick(in);
+        QCOMPARE(d.device.waiting.size(), std::size_t(1));
+        d.device.send(Bytes(16, 7));
+        auto const event = d.event();
+        QCOMPARE(event.code(), unsigned(Success));
+        QCOMPARE(event.parameter, ring);
+        auto const got = block->bytes().subspan(0x200, 16);
+        QCOMPARE(Bytes(got.begin(), got.end()), Bytes(16, 7));
     }
 
     void mfindexFollowsTheGuestsClock()

@@ -1,5 +1,6 @@
 #include "tests/battery/battery.h"
 #include "tests/vmm/usb/usb_guest.h"
+#include "tests/vmm/usb/xhci_driver.h"
 #include "vmm/usb/hid_device.h"
 
 #include <linux/input-event-codes.h>
@@ -7,6 +8,7 @@
 using namespace vmm;
 using namespace std::chrono_literals;
 using tests::UsbGuest;
+using tests::XhciDriver;
 
 class HidDeviceTest : public QObject {
     Q_OBJECT
@@ -170,6 +172,38 @@ private slots:
         guest.put({ 0x21, 11, 0, 0, 0, 0, 0, 0 }); // the boot protocol
         mouse.move(RelativeMove { 1, 1 });
         QCOMPARE(guest.read(0x81, 8).data, (Bytes { 1, 1, 1 }));
+    }
+
+    /// As a driver has it: found by its descriptors, and asked by interrupt transfers.
+    void mouseAtAController()
+    {
+        UsbPointer mouse("m", UsbPointer::Kind::Mouse);
+        XhciDriver d;
+        REQUIRE_OK(d.controller.plug(0, mouse));
+        d.start();
+        constexpr unsigned fullSpeed = 1;
+        auto control = d.address(1, fullSpeed);
+        QCOMPARE(d.lastCode, unsigned(tests::usb::Success));
+        d.request(control, { 0x80, 6, 0, 2, 0, 0, 34, 0 }, 0xf000, 34);
+        QCOMPARE(d.bytes(0xf000 + 9, 9), (Bytes { 9, 4, 0, 0, 1, 3, 1, 2, 0 })); // HID, boot, mouse
+        QCOMPARE(*d.ram(0xf000 + 29), 0x81);
+        mouse.move(RelativeMove { 9, 9 });
+        QVERIFY(!mouse.isListenedTo());
+        d.request(control, { 0, 9, 1, 0, 0, 0, 0, 0 }, 0, 0);
+        QVERIFY(mouse.isListenedTo());
+        auto in = d.addEndpoint(control.slot, 3, tests::usb::InterruptIn, 6);
+        d.dropEvents();
+        d.put(in, XhciDriver::Normal, 0xf000, 8, XhciDriver::Ioc);
+        d.put(in, XhciDriver::Normal, 0xf008, 8, XhciDriver::Ioc);
+        d.kick(in);
+        QVERIFY(!d.hasEvent()); // it does not move
+        mouse.move(RelativeMove { 5, -3 });
+        QCOMPARE(d.event().length(), 3u); // of 8 that are missing
+        QCOMPARE(d.bytes(0xf000, 5), (Bytes { 0, 5, 0xfd, 0, 0 }));
+        QVERIFY(!d.hasEvent());
+        mouse.button({ PointerButton::Left, true });
+        QCOMPARE(d.event().code(), unsigned(tests::usb::ShortPacket));
+        QCOMPARE(d.bytes(0xf008, 5), (Bytes { 1, 0, 0, 0, 0 }));
     }
 
     void sleepingHostIsWoken()

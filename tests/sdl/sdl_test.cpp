@@ -1,6 +1,9 @@
+#include "app/runner/machine_runner.h"
 #include "app/sdl/host_gamepads.h"
 #include "app/sdl/host_sdl.h"
 #include "app/sdl/host_sound.h"
+#include "tests/fakes/fake_machine.h"
+#include "tests/support/answer.h"
 #include "tests/support/suite.h"
 
 #include <QFile>
@@ -9,16 +12,26 @@
 #include <atomic>
 
 using namespace app;
+using tests::FakeMachine;
 using vmm::GamepadButton;
 
 namespace {
 
-/// A pad that hangs on nothing, with the buttons and axes of SDL's game controllers.
+/// A pad that hangs on nothing, with the buttons and axes of SDL's game controllers, and two motors.
 struct VirtualPad {
     VirtualPad()
     {
-        auto const index = SDL_JoystickAttachVirtual(
-            SDL_JOYSTICK_TYPE_GAMECONTROLLER, SDL_CONTROLLER_AXIS_MAX, SDL_CONTROLLER_BUTTON_MAX, 0);
+        SDL_VirtualJoystickDesc description {};
+        description.version = SDL_VIRTUAL_JOYSTICK_DESC_VERSION;
+        description.type = SDL_JOYSTICK_TYPE_GAMECONTROLLER;
+        description.naxes = SDL_CONTROLLER_AXIS_MAX;
+        description.nbuttons = SDL_CONTROLLER_BUTTON_MAX;
+        description.userdata = this;
+        description.Rumble = [](void* self, Uint16 strong, Uint16 weak) {
+            static_cast<VirtualPad*>(self)->motors = unsigned(strong) << 16 | weak;
+            return 0;
+        };
+        auto const index = SDL_JoystickAttachVirtualEx(&description);
         if (index < 0)
             qFatal("%s", SDL_GetError());
         joystick = SDL_JoystickOpen(index);
@@ -40,9 +53,11 @@ struct VirtualPad {
         SDL_JoystickSetVirtualButton(joystick, button, down ? 1 : 0);
     }
     void move(SDL_GameControllerAxis axis, std::int16_t to) const { SDL_JoystickSetVirtualAxis(joystick, axis, to); }
+    bool shakes(unsigned strong, unsigned weak) const { return motors == (strong << 16 | weak); }
 
     SDL_Joystick* joystick = nullptr;
     SDL_JoystickID id = 0;
+    std::atomic<unsigned> motors = 0;
 };
 
 SdlFunctions functions()
@@ -169,7 +184,8 @@ private slots:
         QCOMPARE(int(state.leftTrigger), 0);
         QCOMPARE(int(state.rightTrigger), 255);
         QVERIFY(all[before + 1].state.has(GamepadButton::Capture));
-        pads->rumble(all[before].id, 1000, 1000); // it has no motors
+        pads->rumble(all[before].id, 1000, 2000);
+        QVERIFY(first->shakes(1000, 2000) && second.shakes(0, 0));
         auto const gone = all[before].id;
         first.reset();
         all = pads->look();
@@ -200,6 +216,31 @@ private slots:
         seat.rumble(1, 2);
         sdlLoop()->call([&] { pad.reset(); });
         QTRY_VERIFY(hasLast([](auto const& state) { return state == vmm::GamepadState(); }));
+    }
+
+    void machinesGamepadIsPlayedAndShakes()
+    {
+        auto const script = std::make_shared<FakeMachine::Script>();
+        auto factory = FakeMachine::factory(script);
+        factory.gamepads = &HostGamepads::ofThisProcess();
+        auto config = tests::exampleConfig("web");
+        config.usbControllers = { { "usb0" } };
+        config.usbDevices = { { "pad0", vmm::UsbKind::Gamepad } };
+        MachineRunner runner(config, {}, factory);
+        REQUIRE_OK(tests::answerOf([&](auto done) { runner.start(done); }));
+        QTRY_VERIFY(script->has("pad pad0 0")); // there is none yet
+        std::unique_ptr<VirtualPad> pad;
+        sdlLoop()->call([&] {
+            pad = std::make_unique<VirtualPad>();
+            pad->press(SDL_CONTROLLER_BUTTON_A, true);
+        });
+        QTRY_VERIFY(script->has("pad pad0 1"));
+        script->last->guestShakes("pad0");
+        QTRY_VERIFY(pad->shakes(1000, 2000));
+        auto const before = script->times("pad pad0 0");
+        sdlLoop()->call([&] { pad.reset(); }); // in the middle of it
+        QTRY_COMPARE(script->times("pad pad0 0"), before + 1);
+        REQUIRE_OK(tests::answerOf([&](auto done) { runner.powerOff(done); }));
     }
 };
 

@@ -7,7 +7,9 @@
 
 #include <QAccessible>
 #include <QApplication>
+#include <QDrag>
 #include <QDropEvent>
+#include <QMouseEvent>
 #include <QPushButton>
 #include <QSignalSpy>
 
@@ -73,6 +75,27 @@ struct Bench {
                 return one;
         }
         qFatal("there is no group %s", qPrintable(heading));
+    }
+    ui::UsbRowView* row(QString const& id) const
+    {
+        for (auto* one : panel->findChildren<ui::UsbRowView*>()) {
+            if (one->row().id == id)
+                return one;
+        }
+        qFatal("there is no row %s", qPrintable(id));
+    }
+    /// The mouse, pressed on a row and moved to the right; what hangs on it then. Offscreen a drag ends where it began.
+    std::optional<ui::DraggedUsb> drag(QString const& id, int distance, Qt::MouseButton button = Qt::LeftButton) const
+    {
+        auto* over = row(id);
+        auto const send = [over, button](QEvent::Type type, QPoint at) {
+            QMouseEvent event(type, at, over->mapToGlobal(at), button, button, {});
+            QApplication::sendEvent(over, &event);
+        };
+        send(QEvent::MouseButtonPress, { 3, 3 });
+        send(QEvent::MouseMove, { 3 + distance, 3 });
+        std::unique_ptr<QDrag> const dragged(panel->findChild<QDrag*>());
+        return dragged ? ui::DraggedUsb::from(dragged->mimeData()) : std::nullopt;
     }
     QList<QVariant> takeWanted() { return wanted.isEmpty() ? QList<QVariant>() : wanted.takeFirst(); }
 };
@@ -170,6 +193,35 @@ private slots:
         QCOMPARE(bench.takeWanted(), (QList<QVariant> { "redir2", false }));
         bench.panel->setRows({ stick() });
         QVERIFY(!bench.group("From other computers")->isVisible());
+    }
+
+    void aDragBeginsWhenTheMouseHasGoneFarEnough()
+    {
+        Bench bench({ stick() });
+        QSignalSpy began(bench.panel, &UsbPanel::dragBegan);
+        QSignalSpy const ended(bench.panel, &UsbPanel::dragEnded);
+        auto const enough = QApplication::startDragDistance();
+        QVERIFY(!bench.drag("1-2", enough - 1));
+        QVERIFY(!bench.drag("1-2", enough, Qt::RightButton));
+        QVERIFY(began.isEmpty());
+        auto const dragged = bench.drag("1-2", enough);
+        QVERIFY(dragged && dragged->id == "1-2" && !dragged->plugged);
+        QCOMPARE(began.takeFirst(), QList<QVariant> { "Kingston DataTraveler" });
+        QCOMPARE(ended.size(), 1);
+        bench.panel->setRows({ stick(true) });
+        auto const back = bench.drag("1-2", enough);
+        QVERIFY(back && back->id == "1-2" && back->plugged);
+        QVERIFY(began.isEmpty()); // the display has nothing to take
+        QCOMPARE(ended.size(), 2);
+    }
+
+    void whatCannotGoElsewhereIsNotDragged()
+    {
+        auto taken = keyboard();
+        taken.whyNot = "“mail” has it: give it back there first.";
+        Bench bench({ taken, tablet(), remote(), place() });
+        for (auto const* id : { "1-3", "usb-tablet-0", "redir1", "redir2" })
+            QVERIFY(!bench.drag(id, 2 * QApplication::startDragDistance()));
     }
 
     void draggedFromOneGroupToTheOther()

@@ -1,25 +1,41 @@
 #include "tests/fuzz/fuzz_input.h"
 #include "tests/vmm/usb/xhci_driver.h"
 #include "vmm/usb/hid_device.h"
+#include "vmm/usb/usb_hub.h"
 
-/// A driver that has gone mad, and a device that may do anything it is allowed to: registers, rings, contexts,
-/// commands, transfers that end in any way and at any time, being plugged, paused and restored.
+/// A driver that has gone mad, and devices, one of them behind a hub, that may do anything they are allowed to:
+/// registers, rings, contexts, commands, transfers that end in any way and at any time, being plugged, paused and
+/// restored.
 extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size)
 {
     using D = tests::XhciDriver;
     fuzz::Input input(data, size);
-    tests::FakeUsbDevice fast(vmm::UsbSpeed::Super, "fast");
+    tests::FakeUsbDevice fast(vmm::UsbSpeed::Super, "fast"), behind(vmm::UsbSpeed::High, "behind");
     vmm::UsbKeyboard keyboard("k");
+    vmm::UsbHub hub("h");
     D d;
-    if (!d.controller.plug(0, d.device) || !d.controller.plug(1, fast) || !d.controller.plug(2, keyboard))
+    constexpr unsigned port = 2; // of the hub
+    if (!d.controller.plug(0, d.device) || !d.controller.plug(1, fast) || !d.controller.plug(2, keyboard)
+        || !d.controller.plug(3, hub) || !hub.plug(port, behind))
         __builtin_trap();
     d.start();
-    d.tellsDequeue = (size & 1) != 0;
     std::vector<D::TransferRing> rings { d.address(1), d.address(10, 4), d.address(3, 1) };
     rings.push_back(d.addEndpoint(1, 3, tests::usb::BulkIn));
     rings.push_back(d.addEndpoint(1, 4, tests::usb::IsochOut, 3));
     rings.push_back(d.addEndpoint(2, 5, tests::usb::BulkIn, 0, 2));
     rings.push_back(d.addEndpoint(3, 3, tests::usb::InterruptIn, 3));
+    rings.push_back(d.address(4));
+    constexpr std::uint8_t power = 8, reset = 4; // features of the hub's port
+    d.request(rings.back(), { 0, 9, 1, 0, 0, 0, 0, 0 }, 0, 0);
+    for (auto const feature : { power, reset })
+        d.request(rings.back(), { 0x23, 3, feature, 0, port, 0, 0, 0 }, 0, 0);
+    rings.push_back(d.addEndpoint(4, 3, tests::usb::InterruptIn, 3));
+    rings.push_back(d.address(4, 3, port));
+    rings.push_back(d.addEndpoint(5, 3, tests::usb::BulkIn));
+    if (d.lastCode != tests::usb::Success || !hub.child(port))
+        __builtin_trap();
+    d.tellsDequeue = (size & 1) != 0;
+    std::array<vmm::Device*, 2> const parts { &hub, &d.controller }; // as a machine has them
     auto const end = [&](tests::FakeUsbDevice& device) {
         auto const status = static_cast<vmm::UsbStatus>(input.take<std::uint8_t>() % 5);
         if (device.waiting.empty() || !device.isPlugged())
@@ -29,15 +45,15 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
         device.end(cancelled ? vmm::UsbStatus::Stall : status, input.take<std::uint16_t>());
     };
     auto const settle = [&] {
-        d.device.cancelsLater = fast.cancelsLater = false;
-        while (!d.device.waiting.empty() && d.device.isPlugged())
-            d.device.end(vmm::UsbStatus::Stall);
-        while (!fast.waiting.empty() && fast.isPlugged())
-            fast.end(vmm::UsbStatus::Stall);
+        for (auto* const device : { &d.device, &fast, &behind }) {
+            device->cancelsLater = false;
+            while (!device->waiting.empty() && device->isPlugged())
+                device->end(vmm::UsbStatus::Stall);
+        }
     };
     for (unsigned steps = 0; !input.empty() && steps < 4096; ++steps) {
         auto& ring = rings[input.take<std::uint8_t>() % rings.size()];
-        switch (input.take<std::uint8_t>() % 16) {
+        switch (input.take<std::uint8_t>() % 18) {
         case 0: d.write(input.take<std::uint16_t>() % 0x2200u & ~3u, input.take<std::uint32_t>()); break;
         case 1: d.read(input.take<std::uint16_t>() % 0x2200u); break;
         case 2: { // anything in the structures
@@ -46,7 +62,7 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
             break;
         }
         case 3: {
-            auto const slot = input.take<std::uint8_t>() % 5u, endpoint = input.take<std::uint8_t>() % 8u;
+            auto const slot = input.take<std::uint8_t>() % 7u, endpoint = input.take<std::uint8_t>() % 8u;
             d.postCommand(input.take<std::uint8_t>() % 26u, D::inputContext, D::slotBits(slot, endpoint),
                 input.take<std::uint8_t>() % 4u << 16);
             break;
@@ -74,11 +90,15 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
         case 12: d.board.time.advance(std::chrono::microseconds(16 * input.take<std::uint16_t>())); break;
         case 13: {
             settle();
-            d.controller.pause();
-            auto const saved = d.controller.save();
-            if (!d.controller.load(saved) || !(d.controller.save() == saved))
-                __builtin_trap();
-            d.controller.resume();
+            for (auto* const part : parts)
+                part->pause();
+            for (auto* const part : parts) {
+                auto const saved = part->save();
+                if (!part->load(saved) || !(part->save() == saved))
+                    __builtin_trap();
+            }
+            for (auto* const part : parts)
+                part->resume();
             break;
         }
         case 14:
@@ -88,8 +108,16 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
             else
                 vmm::ignore(d.controller.plug(0, d.device));
             break;
+        case 15: end(behind); break;
+        case 16:
+            settle();
+            if (behind.isPlugged())
+                hub.unplug(port);
+            else
+                vmm::ignore(hub.plug(port, behind));
+            break;
         default:
-            d.device.cancelsLater = fast.cancelsLater = (input.take<std::uint8_t>() & 1) != 0;
+            d.device.cancelsLater = fast.cancelsLater = behind.cancelsLater = (input.take<std::uint8_t>() & 1) != 0;
             keyboard.key({ input.take<std::uint8_t>(), true });
             d.event();
             break;

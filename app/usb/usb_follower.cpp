@@ -199,6 +199,8 @@ std::vector<UsbFollower::Step> UsbFollower::look(
             ask(entry, UsbQuestion::Reason::Restored);
         } else if (isNew && !m_cameUp && isAskedFor(entry, now)) {
             ask(entry, UsbQuestion::Reason::PluggedIn);
+        } else if (isNew && !m_cameUp && entry.holder && entry.holder->machine == m_machine) {
+            seen.erase(appearanceOf(device)); // what was there before it is being given back: it is new after that
         }
     }
     std::erase_if(m_givenBack, [&](Appearance const& one) { return !seen.contains(one); });

@@ -181,6 +181,24 @@ private slots:
         QCOMPARE(bench.look({ entry(second) }), (Steps { { second, Cause::Comeback } }));
     }
 
+    void anotherOneIsAskedAboutWhenTheOneBeforeItIsGivenBack()
+    {
+        Bench bench;
+        auto const first = device("1-1", 2);
+        auto other = device("1-1", 3);
+        other.vendor = 0x1209;
+        bench.attached = { first };
+        bench.look({ entry(first) });
+        bench.attached.clear();
+        auto held = entry(other);
+        held.holder = UsbHolder { "web", "Web", 7 }; // the port, still
+        QVERIFY(bench.look({ held }).empty());
+        QVERIFY(bench.reasons().empty());
+        bench.lose(first);
+        QVERIFY(bench.look({ entry(other) }).empty());
+        QCOMPARE(bench.reasons(), std::vector { Reason::PluggedIn });
+    }
+
     void whatDiedWhereItIsIsOpenedAgain()
     {
         Bench bench;

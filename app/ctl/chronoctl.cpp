@@ -98,14 +98,14 @@ struct CommandLine {
         verb.add_option("--usb", hardware.usb,
             "Another USB device: keyboard, mouse, tablet, serial, audio, gamepad or hub[,on=PARENT]; controller: one "
             "more of"
-            " those; none takes all away");
+            " those, up to 16 with 8 connectors each; none takes all away");
         verb.add_option("--cpus", hardware.cpus, "Virtual CPUs, 1 to 16");
         verb.add_option("--memory", hardware.memory, "Memory in MiB");
         verb.add_option("--cpu", hardware.cpu, "The CPU's model: host, or baseline, which is the same on every host")
             ->check(CLI::IsMember({ "host", "baseline" }));
         verb.add_option("--firmware", hardware.firmware, "The firmware")->check(CLI::IsMember({ "seabios", "ovmf" }));
         verb.add_option("--console", hardware.consoles,
-                "Another serial console: serial (a 16550), or virtio; none takes all away")
+                "Another serial console: serial (a 16550, up to 4), or virtio; none takes all away")
             ->check(CLI::IsMember({ "serial", "virtio", "none" }));
         auto* const displays = verb.add_option("--displays", hardware.displays, "How many screens it has, up to 4");
         verb.add_flag("--no-display", hardware.noDisplay, "A machine without a screen")->excludes(displays);

@@ -81,11 +81,11 @@ void Schema::leaf(std::string_view type, unsigned bits, Notes const& notes)
     tree.text += fmt::format(" {}", type);
     if (bits != 0)
         tree.text += std::to_string(bits);
-    if (notes.low)
+    if (notes.low && !notes.ofList)
         tree.text += fmt::format(" min={}", *notes.low);
-    if (notes.high)
+    if (notes.high && !notes.ofList)
         tree.text += fmt::format(" max={}", *notes.high);
-    if (notes.max)
+    if (notes.max && !notes.ofList)
         tree.text += fmt::format(" max={}", *notes.max);
 
     if (type == "bool")

@@ -43,6 +43,7 @@ private:
         std::optional<std::uint64_t> max, low, high;
         unsigned since = 1;
         bool optional = false;
+        bool ofList = false; ///< a list's element has its bounds, as the reader has it, and the list has said them
         void take(Max option) { max = option.count; }
         void take(Range option) { low = option.low, high = option.high; }
         void take(Since option) { since = option.version; }
@@ -96,10 +97,13 @@ private:
             if constexpr (std::is_same_v<Element, std::uint8_t>) {
                 Notes exact = notes;
                 exact.low = exact.max = ListTraits<T>::fixed;
+                exact.ofList = false;
                 leaf("bytes", 0, exact);
             } else {
                 beginList(ListTraits<T>::fixed, notes);
-                type<Element>({});
+                Notes element = notes;
+                element.ofList = true;
+                type<Element>(element);
                 endList();
             }
         } else {

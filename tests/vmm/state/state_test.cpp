@@ -63,6 +63,14 @@ Everything sample()
         { 4, 5, 6, 7 }, { 8, 9 }, { { 10 }, { 255 } }, Inner { 12 }, 13 };
 }
 
+struct Names {
+    static constexpr std::string_view kind = "names";
+    static constexpr unsigned version = 1;
+    std::vector<std::string> names;
+    bool operator==(Names const&) const = default;
+    static void describe(auto& v, auto& s) { v.field("names", s.names, state::Max { 9 }); }
+};
+
 }
 
 class StateTest : public QObject {
@@ -252,6 +260,17 @@ private slots:
         QVERIFY(!fields(1)["properties"].contains("late") && fields(1)["properties"].contains("early"));
         QCOMPARE(fields(1)["required"].size(), fields(2)["required"].size());
         QCOMPARE(fields(2)["properties"]["list"]["items"]["properties"]["index"]["maximum"].get<int>(), 255);
+    }
+
+    /// Which is what is said of their list.
+    void textsOfAListHaveABound()
+    {
+        auto const names = state::sectionSchema<Names>(1)["properties"]["state"]["properties"]["names"];
+        QCOMPARE(names["maxItems"].get<int>(), 9);
+        QCOMPARE(names["items"]["maxLength"].get<int>(), 9);
+        REQUIRE_OK(state::load<Names>(state::save(Names { { "123456789" } })));
+        QVERIFY(!state::load<Names>(state::save(Names { { "1234567890" } })));
+        QCOMPARE(state::schemaText<Names>(), std::string("names version 1\nnames list max=9 string\n"));
     }
 
     void schemaListsEveryFieldWithItsBounds()

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What a release promises is kept by something: of each one that the changelog names there are golden moments, of the demo machine and
-of one with all devices, which kvm_tests has go on from there (GoldenMomentTest takes what it finds). Before the first release it is
-the version to come."""
+of one with all devices, on a processor of either vendor, which kvm_tests has go on from there (GoldenMomentTest takes what it
+finds). Before the first release it is the version to come."""
 
 import pathlib
 import re
@@ -17,7 +17,7 @@ def main() -> None:
         rf"^## Unreleased \({version}\)", changelog, re.M)
     assert releases, "the changelog names no version"
     for release in releases:
-        for name in (release, f"{release}-everything"):
+        for name in (f"{release}{machine}-{vendor}" for machine in ("", "-everything") for vendor in ("amd", "intel")):
             moments = list((GOLDEN / name / "timeline" / "moments").glob("*.state"))
             assert len(moments) == 1, f"tests/golden/moments/{name} has {len(moments)} moments (CONTRIBUTING.md, \"A release\")"
     print(f"golden moments of {', '.join(releases)}")

@@ -8,6 +8,7 @@
 #include <QDirIterator>
 #include <QFile>
 #include <QFileInfo>
+#include <algorithm>
 
 using namespace std::chrono_literals;
 using namespace vmm;
@@ -15,8 +16,9 @@ using tests::GuestMachine;
 
 /// Moments of the demo machine, as each release has kept them: whatever has changed since, it goes on from there.
 ///
-/// tests/golden/moments/VERSION has one's timeline and disk, VERSION-everything those of a machine with all devices
-/// that there are; nothing in them says where that was. A release adds its own (CONTRIBUTING.md):
+/// tests/golden/moments/VERSION-VENDOR has one's timeline and disk, VERSION-everything-VENDOR those of a machine with
+/// all devices that there are; nothing in them says where that was. A processor's state can go on with its vendor's
+/// only, so there are two of each, and the lab's is always tried. A release adds its own (CONTRIBUTING.md):
 /// `CHRONOVISOR_REWRITE_GOLDEN=1 build/…/bin/kvm_tests GoldenMomentTest` writes them.
 class GoldenMomentTest final : public QObject {
     Q_OBJECT
@@ -93,6 +95,12 @@ void addEverything(GuestMachine& guest)
     config.randomGenerators = 2;
 }
 
+QString vendorOf(CpuFeatures const& cpu)
+{
+    auto const first = std::ranges::find(cpu.entries, 0u, &CpuidEntry::function);
+    return first != cpu.entries.end() && first->ecx == 0x444d'4163 ? "amd" : "intel"; // AuthenticAMD's end
+}
+
 QString said(GuestMachine& guest)
 {
     return guest.reason() + guest.lines().join('\n');
@@ -123,6 +131,7 @@ void GoldenMomentTest::thisVersionIsWritten()
     addKernel(guest.folder());
     guest.config.name = "golden";
     guest.config.memoryMiB = 64;
+    guest.config.cpuModel = CpuModel::Baseline; // what each host of the vendor has
     guest.config.kernel->kernel = pathIn(guest, "demo.elf");
     auto const path = pathIn(guest, "disk0.qcow2");
     REQUIRE_OK(createImage(path, { .size = 1 << 20, .clusterBits = 9 }));
@@ -133,11 +142,11 @@ void GoldenMomentTest::thisVersionIsWritten()
     QVERIFY2(guest.waitForLine("Chronovisor demo machine", 20s), qPrintable(said(guest)));
     QVERIFY2(!count(guest).isEmpty(), qPrintable(said(guest)));
     auto const moment = tests::must(guest.keepMoment("golden"));
-    auto const program = tests::must(savedMachineAt(*guest.timeline(), moment)).header.program;
+    auto const header = tests::must(savedMachineAt(*guest.timeline(), moment)).header;
     guest.end();
 
-    auto const target
-        = goldenFolder + "/" + QString::fromStdString(program).section(' ', -1) + (hasEverything ? "-everything" : "");
+    auto const version = QString::fromStdString(header.program).section(' ', -1);
+    auto const target = goldenFolder + "/" + version + (hasEverything ? "-everything-" : "-") + vendorOf(header.cpu);
     QDir(target).removeRecursively();
     copyTree(guest.folder() + "/timeline", target + "/timeline");
     for (auto const& disk : QDir(guest.folder()).entryList({ "disk*" }))

@@ -43,6 +43,7 @@ private slots:
     void whatACrashLeftIsTidied();
     void aMachineThatIsOffHasMoments();
     void aSuspendedMachineHasMoments();
+    void aForkHasTheDisksOfItsMoment_data();
     void aForkHasTheDisksOfItsMoment();
     void processorsGoOn();
     void whoGoesBackHearsOfItAndTellsTheNetwork_data();
@@ -301,7 +302,7 @@ public:
     }
     Volume(Volume const&) = delete;
     Volume& operator=(Volume const&) = delete;
-    ~Volume() { tests::runTool("zfs", { "destroy", "-r", m_dataset }); }
+    ~Volume() { tests::runTool("zfs", { "destroy", "-R", m_dataset }); } // with its clones
     /// Made by udev, in its own time.
     QString path() const
     {
@@ -396,6 +397,12 @@ void MomentTest::disksFollow()
         REQUIRE_OK(guest.goTo(moments[unsigned(turn)]));
         QVERIFY2(isAt(guest, 8 * (turn + 1)), qPrintable(said(guest)));
         QTest::qWait(1200);
+        QVERIFY2(isAt(guest, 8 * (turn + 1)), qPrintable(said(guest)));
+    }
+    // One in the middle goes beside the guest, and the others are whole.
+    REQUIRE_OK(guest.endMoment(moments[1]));
+    for (auto const turn : { 2, 0 }) {
+        REQUIRE_OK(guest.goTo(moments[unsigned(turn)]));
         QVERIFY2(isAt(guest, 8 * (turn + 1)), qPrintable(said(guest)));
     }
     guest.end();
@@ -548,22 +555,49 @@ void MomentTest::aSuspendedMachineHasMoments()
 }
 
 /// While the original runs; neither harms the other.
+void MomentTest::aForkHasTheDisksOfItsMoment_data()
+{
+    QTest::addColumn<QString>("fileSystem");
+    QTest::newRow("any") << "";
+    QTest::newRow("btrfs") << "btrfs";
+    if (!zfsPool().isEmpty()) {
+        QTest::newRow("ZFS") << "zfs";
+        QTest::newRow("ZFS, volumes") << "volumes";
+    }
+}
+
 void MomentTest::aForkHasTheDisksOfItsMoment()
 {
+    QFETCH(QString, fileSystem);
+    bool const onVolumes = fileSystem == "volumes";
+    Mounted const mounted(onVolumes ? "" : fileSystem);
+    if (!mounted.whyNot().isEmpty())
+        QSKIP(qPrintable(mounted.whyNot()));
+    std::list<Volume> volumes; // outlive the machines
     GuestMachine guest("share/chronovisor/demo.elf");
-    guest.addQcow2Disk(DiskBus::Virtio);
-    guest.addDisk(DiskBus::Virtio);
+    guest.diskFolder = mounted.path();
+    if (onVolumes) {
+        for (auto const* name : { "first", "second" })
+            guest.addDiskAt(volumes.emplace_back(name).path(), DiskBus::Virtio);
+    } else {
+        guest.addQcow2Disk(DiskBus::Virtio);
+        guest.addDisk(DiskBus::Virtio);
+    }
     REQUIRE_OK(guest.start());
     QVERIFY(guest.waitForLine("Chronovisor demo machine", 20s));
     auto const moment = tests::must(guest.timeline()->moment(keepAt(guest, 8)));
-    QTemporaryDir folder;
+    QTemporaryDir const folder((mounted.path().isEmpty() ? QDir::tempPath() : mounted.path()) + "/fork-XXXXXX");
+    auto const place = onVolumes ? "/dev/zvol/" + zfsPool() + "/" : folder.path() + "/";
     auto forked = guest.config;
-    forked.disks[0].path = folder.filePath("one").toStdString();
-    forked.disks[1].path = folder.filePath("two").toStdString();
+    forked.disks[0].path = (place + "one").toStdString();
+    forked.disks[1].path = (place + "two").toStdString();
     auto const made = tests::must(forkDisks(guest.config, moment, forked, makeUuid(), [](double) { return true; }));
-    QCOMPARE(made.kept.size(), 2u);
-    QCOMPARE(made.loose.disks.size(), 1u); // what the raw one was
-    QCOMPARE(forked.disks[1].format, DiskFormat::Qcow2);
+    if (fileSystem.isEmpty()) {
+        QCOMPARE(made.kept.size(), 2u);
+        QCOMPARE(made.loose.disks.size(), 1u); // what the raw one was
+        QCOMPARE(forked.disks[1].format, DiskFormat::Qcow2);
+    }
+    QTRY_VERIFY_WITH_TIMEOUT(QFile::exists(place + "one") && QFile::exists(place + "two"), 10'000); // udev's volumes
     QVERIFY2(isAt(guest, 8), qPrintable(said(guest)));
     REQUIRE_OK(guest.endMoment(moment.id));
 

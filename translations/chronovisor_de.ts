@@ -2485,8 +2485,8 @@
         <translation>Größter Platz für alle Momente, in GiB</translation>
     </message>
     <message>
-        <source>They take %1 now.</source>
-        <translation>Sie belegen jetzt %1.</translation>
+        <source>They take %1 now, without what disks keep for them.</source>
+        <translation>Sie belegen jetzt %1, ohne das, was Datenträger für sie aufheben.</translation>
     </message>
     <message>
         <source>Keep a moment before its settings c&amp;hange</source>

@@ -71,8 +71,8 @@ void print(Json const& list, Output const& output)
     for (auto const& [why, count] : unknown)
         output.text(fmt::format("what disks take is unknown of {} of them: {}", count, why));
     auto const budget = list.value("budgetBytes", std::uint64_t(0)), over = list.value("overBytes", std::uint64_t(0));
-    output.text(fmt::format("{} in all{}{}", sizeText(list.value("totalBytes", std::uint64_t(0))),
-        budget == 0 ? "" : ", of a budget of " + sizeText(budget),
+    output.text(fmt::format("{} in all, without what disks keep{}{}",
+        sizeText(list.value("totalBytes", std::uint64_t(0))), budget == 0 ? "" : ", of a budget of " + sizeText(budget),
         over == 0                         ? ""
             : list.value("mayThin", true) ? ": " + sizeText(over) + " too much"
                                           : ": " + sizeText(over) + " over it, which only you can free"));

@@ -212,7 +212,7 @@ void TimelineCard::updateTexts()
     m_onClose->setText(tr("Keep a moment when the program is c&losed"));
     m_isBounded->setText(tr("All moments &together take at most"));
     m_budget->setAccessibleName(tr("Most space for all moments, in GiB"));
-    auto used = m_used ? tr("They take %1 now.").arg(bytesText(*m_used)) : QString();
+    auto used = m_used ? tr("They take %1 now, without what disks keep for them.").arg(bytesText(*m_used)) : QString();
     if (m_used && m_policy.budget != 0 && *m_used > m_policy.budget) {
         used += QLatin1Char(' ')
             + tr("That is %1 too much: the oldest of those that the machine has kept by itself go first.")

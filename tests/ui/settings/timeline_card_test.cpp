@@ -159,7 +159,7 @@ private slots:
         card.setUsed(std::nullopt);
         QVERIFY(!says(card, "now"));
         card.setUsed(512 << 20);
-        QVERIFY(says(card, "They take 512 MiB now."));
+        QVERIFY(says(card, "They take 512 MiB now, without what disks keep for them."));
         QVERIFY(!says(card, "too much"));
         card.setUsed(std::uint64_t(3) << 30);
         QVERIFY(says(card, "That is 2 GiB too much"));

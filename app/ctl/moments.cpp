@@ -20,7 +20,7 @@ vmm::Result<Json> callOnMachine(
     if (owner) {
         bool const tells = !output.json && ::isatty(output.err) == 1;
         owner->client.onNotification([&](std::string const& event, Json const& told) {
-            if (tells && event == "machine.progress")
+            if (tells && event == "machine.progress" && told.value("machine", "") == owner->uuid)
                 writeAll(output.err, fmt::format("\r{:3.0f} %\r", told.value("fraction", 0.0) * 100));
             noteMissedForwards(owner->uuid, event, told, output);
         });

@@ -36,6 +36,7 @@ vmm::Result<vmm::UsbAddition> stickFromJson(Json const& params)
     if (params.contains("format"))
         stick.format = TRY(named(params, "format", vmm::DiskFormat::Raw));
     stick.readOnly = flagIn(params, "readOnly");
+    stick.moments = TRY(named(params, "moments", vmm::MomentPlace::Automatic));
     if (auto const backing = params.find("backing"); backing != params.end()) {
         auto const isText = [](Json const& one) { return one.is_string(); };
         if (!backing->is_array() || !std::all_of(backing->begin(), backing->end(), isText))
@@ -60,6 +61,8 @@ Json ownUsbToJson(vmm::UsbAddition const& addition)
             json["format"] = stateNames(*stick.format)[static_cast<std::size_t>(*stick.format)];
         if (!stick.backing.empty())
             json["backing"] = stick.backing;
+        if (stick.moments != vmm::MomentPlace::Automatic)
+            json["moments"] = stateNames(stick.moments)[static_cast<std::size_t>(stick.moments)];
     }
     auto const& parent = std::visit([](auto const& one) -> std::string const& { return one.parent; }, addition);
     if (!parent.empty())

@@ -89,9 +89,12 @@ struct CommandLine {
         verb.add_option("--initrd", hardware.initrd, "The kernel's initial RAM disk");
         verb.add_option("--append", hardware.append, "The kernel's command line");
         verb.add_option("--disk", hardware.disks,
-            "Another disk: PATH[,bus=virtio|ahci|usb|uas][,format=raw|qcow2][,readonly][,queues=N][,backing=FILE]. Each"
-            " file that the image stands on and that is not beside it has to be named with backing=. In a path ,,"
-            " stands for a comma");
+            "Another disk: PATH[,bus=virtio|ahci|usb|uas][,format=raw|qcow2][,readonly][,queues=N][,backing=FILE]"
+            "[,moments=beside|inside]. Each file that the image stands on and that is not beside it has to be named "
+            "with"
+            " backing=. Moments beside a disk are files that a fork shares; inside a qcow2 image they are its "
+            "snapshots,"
+            " and a fork copies it. In a path ,, stands for a comma");
         verb.add_option("--cd", hardware.cds, "Another CD drive, with this image in it");
         verb.add_option("--net", hardware.networks,
             "Another network: user[,forward=tcp:ADDRESS:PORT:GUEST-PORT]…, isolated; none takes all away");
@@ -395,7 +398,7 @@ struct CommandLine {
             "does");
         added->add_option("--stick", usb.stick,
             "Of add: a memory stick with this disk image: PATH[,bus=usb|uas][,format=raw|qcow2][,readonly]"
-            "[,backing=FILE]. In a path ,, stands for a comma");
+            "[,backing=FILE][,moments=beside|inside]. In a path ,, stands for a comma");
         added->add_flag("--always", usb.always, "Of attach: and from now on by itself, whenever it is plugged in");
         added->add_flag("--force", usb.force, "Of attach: also what this host uses, or what a rule keeps for it");
         added->add_option("--attach", usb.attachTo, "Of rule add: to this machine, by themselves");

@@ -82,6 +82,8 @@ vmm::Result<vmm::DiskConfig> parseDisk(std::string const& text, vmm::DiskBus bus
             disk.readOnly = true;
         else if (key == "backing")
             disk.backing.push_back(TRY(existing(value)));
+        else if (key == "moments" && (value == "inside" || value == "beside"))
+            disk.moments = value == "inside" ? vmm::MomentPlace::Inside : vmm::MomentPlace::Beside;
         else if (key == "queues")
             disk.queues = TRY(number<std::uint16_t>(value));
         else

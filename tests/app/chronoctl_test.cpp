@@ -110,13 +110,17 @@ private slots:
         Bench bench;
         auto const plain = bench.path("a,b,,c.img"), written = bench.path("a,,b,,,,c.img");
         REQUIRE_OK(writeWholeFile(plain, vmm::Bytes(4096, 'x')));
-        QCOMPARE(
-            bench.call({ "create", "web", "--disk", written + ",bus=ahci,backing=" + written + ",readonly" }).code, 0);
+        QCOMPARE(bench
+                     .call({ "create", "web", "--disk",
+                         written + ",bus=ahci,backing=" + written + ",readonly,moments=inside" })
+                     .code,
+            0);
         auto const disk = bench.store.find("web")->config.disks.at(0);
         QCOMPARE(disk.path, plain);
         QCOMPARE(disk.backing, std::vector { plain });
         QCOMPARE(disk.bus, vmm::DiskBus::Ahci);
         QVERIFY(disk.readOnly);
+        QCOMPARE(disk.moments, vmm::MomentPlace::Inside);
         REQUIRE_OK(writeWholeFile(bench.path("pen,"), vmm::Bytes(4096, 'x')));
         QCOMPARE(bench.call({ "create", "db" }).code, 0);
         QCOMPARE(bench.call({ "usb", "add", "db", "--stick", bench.path("pen,,") + ",bus=uas" }).code, 0);

@@ -57,6 +57,7 @@ struct Counter : GuestMachine {
                 config.disks.back().format = DiskFormat::Raw;
             } else {
                 addQcow2Disk(DiskBus::Virtio);
+                config.disks.back().moments = i == 0 ? MomentPlace::Inside : MomentPlace::Beside;
             }
         }
         if (has == Has::Disks)
@@ -68,6 +69,7 @@ struct Counter : GuestMachine {
             { UsbKind::Keyboard, UsbKind::Tablet, UsbKind::Serial, UsbKind::Audio, UsbKind::Gamepad })
             config.usbDevices.push_back({ .id = "usb-" + std::to_string(int(kind)), .kind = kind });
         addQcow2Disk(DiskBus::Ahci);
+        config.disks.back().moments = MomentPlace::Inside;
         addQcow2Disk(DiskBus::Usb);
     }
 

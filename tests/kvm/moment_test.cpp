@@ -352,7 +352,8 @@ void MomentTest::disksFollow_data()
     QTest::addColumn<QString>("fileSystem");
     QTest::addColumn<bool>("raw");
     QTest::addColumn<CheckpointWay>("way");
-    QTest::newRow("qcow2: internal snapshots") << "" << false << CheckpointWay::Internal;
+    QTest::newRow("qcow2, inside: internal snapshots") << "" << false << CheckpointWay::Internal;
+    QTest::newRow("qcow2: overlays") << "" << false << CheckpointWay::Overlay;
     QTest::newRow("raw: overlays") << "" << true << CheckpointWay::Overlay;
     QTest::newRow("btrfs, qcow2: reflinks") << "btrfs" << false << CheckpointWay::Reflink;
     QTest::newRow("btrfs, raw: reflinks") << "btrfs" << true << CheckpointWay::Reflink;
@@ -382,6 +383,8 @@ void MomentTest::disksFollow()
             guest.addDiskAt(volumes.emplace_back(QString::number(volumes.size())).path(), bus);
         else
             raw ? guest.addDisk(bus) : guest.addQcow2Disk(bus);
+        guest.config.disks.back().moments
+            = way == CheckpointWay::Overlay ? MomentPlace::Beside : MomentPlace::Automatic;
     }
     REQUIRE_OK(guest.start());
     QVERIFY2(guest.waitForLine("Chronovisor demo machine", 20s), qPrintable(said(guest)));
@@ -451,6 +454,7 @@ void MomentTest::aCancelledMomentLeavesNothingOfDisks()
 {
     GuestMachine guest("share/chronovisor/demo.elf");
     guest.addQcow2Disk(DiskBus::Virtio);
+    guest.config.disks.back().moments = MomentPlace::Inside;
     guest.addDisk(DiskBus::Ahci);
     REQUIRE_OK(guest.start());
     QVERIFY(guest.waitForLine("Chronovisor demo machine", 20s));
@@ -476,6 +480,7 @@ void MomentTest::whatACrashLeftIsTidied()
 {
     GuestMachine guest("share/chronovisor/demo.elf");
     guest.addQcow2Disk(DiskBus::Virtio);
+    guest.config.disks.back().moments = MomentPlace::Inside;
     guest.addDisk(DiskBus::Virtio);
     REQUIRE_OK(guest.start());
     QVERIFY(guest.waitForLine("Chronovisor demo machine", 20s));
@@ -504,6 +509,7 @@ void MomentTest::aMachineThatIsOffHasMoments()
 {
     GuestMachine guest("share/chronovisor/demo.elf");
     guest.addQcow2Disk(DiskBus::Virtio);
+    guest.config.disks.back().moments = MomentPlace::Inside;
     guest.addDisk(DiskBus::Virtio);
     REQUIRE_OK(guest.start());
     QVERIFY(guest.waitForLine("Chronovisor demo machine", 20s));
@@ -535,6 +541,7 @@ void MomentTest::aSuspendedMachineHasMoments()
 {
     GuestMachine guest("share/chronovisor/demo.elf");
     guest.addQcow2Disk(DiskBus::Virtio);
+    guest.config.disks.back().moments = MomentPlace::Inside;
     guest.addDisk(DiskBus::Ahci);
     REQUIRE_OK(guest.start());
     QVERIFY(guest.waitForLine("Chronovisor demo machine", 20s));
@@ -558,17 +565,20 @@ void MomentTest::aSuspendedMachineHasMoments()
 void MomentTest::aForkHasTheDisksOfItsMoment_data()
 {
     QTest::addColumn<QString>("fileSystem");
-    QTest::newRow("any") << "";
-    QTest::newRow("btrfs") << "btrfs";
+    QTest::addColumn<bool>("inside");
+    QTest::newRow("any") << "" << false;
+    QTest::newRow("any, one that has its moments inside") << "" << true;
+    QTest::newRow("btrfs") << "btrfs" << false;
     if (!zfsPool().isEmpty()) {
-        QTest::newRow("ZFS") << "zfs";
-        QTest::newRow("ZFS, volumes") << "volumes";
+        QTest::newRow("ZFS") << "zfs" << false;
+        QTest::newRow("ZFS, volumes") << "volumes" << false;
     }
 }
 
 void MomentTest::aForkHasTheDisksOfItsMoment()
 {
     QFETCH(QString, fileSystem);
+    QFETCH(bool, inside);
     bool const onVolumes = fileSystem == "volumes";
     Mounted const mounted(onVolumes ? "" : fileSystem);
     if (!mounted.whyNot().isEmpty())
@@ -581,6 +591,7 @@ void MomentTest::aForkHasTheDisksOfItsMoment()
             guest.addDiskAt(volumes.emplace_back(name).path(), DiskBus::Virtio);
     } else {
         guest.addQcow2Disk(DiskBus::Virtio);
+        guest.config.disks.back().moments = inside ? MomentPlace::Inside : MomentPlace::Beside;
         guest.addDisk(DiskBus::Virtio);
     }
     REQUIRE_OK(guest.start());
@@ -594,7 +605,7 @@ void MomentTest::aForkHasTheDisksOfItsMoment()
     auto const made = tests::must(forkDisks(guest.config, moment, forked, makeUuid(), [](double) { return true; }));
     if (fileSystem.isEmpty()) {
         QCOMPARE(made.kept.size(), 2u);
-        QCOMPARE(made.loose.disks.size(), 1u); // what the raw one was
+        QCOMPARE(made.loose.disks.size(), inside ? 1u : 2u); // what they stand on, where they are no copies
         QCOMPARE(forked.disks[1].format, DiskFormat::Qcow2);
     }
     QTRY_VERIFY_WITH_TIMEOUT(QFile::exists(place + "one") && QFile::exists(place + "two"), 10'000); // udev's volumes

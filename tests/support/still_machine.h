@@ -18,8 +18,8 @@
 
 namespace tests {
 
-/// A machine that is off, in a folder: a raw disk, which goes on in overlays, and a qcow2 one. What both hold at a
-/// moment follows from the number that it is called; each block changes every so many numbers.
+/// A machine that is off, in a folder: a raw disk, which goes on in overlays, and a qcow2 one with snapshots inside.
+/// What both hold at a moment follows from the number that it is called; each block changes every so many numbers.
 struct StillMachine {
     static constexpr std::uint64_t blocks = 24, blockSize = 64 << 10, markSize = 512;
 
@@ -30,7 +30,10 @@ struct StillMachine {
     {
         config = { .uuid = "8f3a4c1e-2a4f-4d0a-9a64-0d4f0e5b7c11", .name = "still" };
         config.disks = { { .id = "disk0", .path = folder + "/one.img", .format = vmm::DiskFormat::Raw },
-            { .id = "disk1", .path = folder + "/two.qcow2", .format = vmm::DiskFormat::Qcow2 } };
+            { .id = "disk1",
+                .path = folder + "/two.qcow2",
+                .format = vmm::DiskFormat::Qcow2,
+                .moments = vmm::MomentPlace::Inside } };
     }
     void make() const
     {

@@ -309,6 +309,11 @@ Result<std::vector<CheckpointWay>> suitableWays(CheckpointedDisk& disk, std::vec
         = !info.backing.empty() && info.backing[0].path.starts_with(disk.path + "."); // its moment may be gone
     if (isUsed(Overlay) || isUsed(Reflink) || isOverlay)
         return std::vector { Reflink, Overlay };
+    if (disk.preferred == Internal)
+        return std::vector { Internal, Reflink, Zfs, Overlay };
+    // A person's own snapshots are looked for in the file where they are.
+    if (disk.preferred == Overlay && inside.empty())
+        return std::vector { Reflink, Zfs, Overlay, Internal };
     return std::vector { Reflink, Zfs, Internal, Overlay };
 }
 

@@ -52,6 +52,7 @@ struct CheckpointedDisk {
     std::string path;                  ///< of the top file; stays what it is
     ImageOptions options;              ///< as it was opened; Overlay makes the format qcow2
     std::unique_ptr<BlockImage> image; ///< empty where a going back has failed so that nothing could be opened
+    std::optional<CheckpointWay> preferred; ///< where that is open to it, and nothing else keeps it already
 };
 
 /// One of the ways. Everything on the disk's thread, and while a take or a going back runs nobody submits, or the image
@@ -92,8 +93,9 @@ public:
     virtual Result<> remove(CheckpointedDisk& disk, Checkpoint const& checkpoint) = 0;
 
     static std::unique_ptr<CheckpointMethod> create(CheckpointWay way);
-    /// The way that suits the disk best: a reflink or ZFS, where it lies on what can do that; else internal for qcow2,
-    /// an overlay for raw. `used`: the ways of the checkpoints that it has; what would harm those is not chosen.
+    /// The way that suits the disk best: a reflink or ZFS, where it lies on what can do that; else what is preferred;
+    /// else internal for qcow2, an overlay for raw. Internal, where that is preferred, before all. `used`: the ways of
+    /// the checkpoints that it has; what would harm those is not chosen.
     static Result<std::unique_ptr<CheckpointMethod>> choose(
         CheckpointedDisk& disk, std::vector<CheckpointWay> const& used);
 };

@@ -280,7 +280,7 @@ Result<bool> OverlayFiles::shorten(std::size_t most)
     auto const info = TRY(open(m_disk, ImageFormat::Qcow2))->info();
     if (info.backing.size() <= most || !isCheckpointName(info.backing[0].path))
         return false;
-    TRY(mergeBelow(info.backing[0].path, info.backing.size()));
+    TRY(mergeBelow(info.backing[0].path, info.backing.size() - most / 2));
     return true;
 }
 

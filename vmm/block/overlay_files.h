@@ -34,8 +34,8 @@ public:
     /// on it, or after all that does was merged with it; else the blocks that everybody above has in a file of his own.
     /// True: it is gone.
     Result<bool> freeBase(std::string const& place, MayMerge merge);
-    /// Before the disk stands on more files than can be opened: the nearest is made to do without all others. True: it
-    /// was.
+    /// Before the disk stands on more files than can be opened: the nearest is made to do without those below it, but
+    /// for the lowest half of `most`, where what is large usually lies. True: it was.
     Result<bool> shorten(std::size_t most = 32);
     /// Puts in the place of `path` (no disk, but what others stand on) a file that reads the same and does without the
     /// `layers` files below it.

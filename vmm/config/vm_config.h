@@ -81,6 +81,14 @@ struct KernelConfig {
     }
 };
 
+/// Where a disk's moments are kept. Beside it: files that a fork shares. Inside it: snapshots of a qcow2 image, which
+/// stays one file, and of which a fork is a copy. What a disk has, it keeps.
+enum class MomentPlace : std::uint8_t { Automatic, Beside, Inside };
+constexpr auto stateNames(MomentPlace)
+{
+    return std::to_array<std::string_view>({ "automatic", "beside", "inside" });
+}
+
 struct DiskConfig {
     std::string id; ///< "disk0"
     std::string path;
@@ -90,6 +98,7 @@ struct DiskConfig {
     std::uint16_t queues = 1; ///< virtio only
     /// Files that may lie below the image wherever they are; see ImageOptions::backing.
     std::vector<std::string> backing {};
+    MomentPlace moments = MomentPlace::Automatic;
     bool plugged = true;        ///< of a stick: it is plugged in
     std::string parent {};      ///< of a stick: the controller; empty: the first with a connector that is left
     std::uint8_t connector = 0; ///< of that, from 1 on; 0: the first that is left
@@ -103,6 +112,7 @@ struct DiskConfig {
         v.field("readOnly", s.readOnly, state::Optional {});
         v.field("queues", s.queues, state::Range { 1, 16 }, state::Optional {});
         v.field("backing", s.backing, state::Max { maximumPath }, state::Optional {});
+        v.field("moments", s.moments, state::Optional {});
         v.field("plugged", s.plugged, state::Optional {});
         v.field("parent", s.parent, state::Max { maximumId }, state::Optional {});
         v.field("connector", s.connector, state::Range { 0, usbConnectors }, state::Optional {});

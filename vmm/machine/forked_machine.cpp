@@ -31,7 +31,7 @@ Result<> appendLoose(DiskConfig const& disk, std::vector<timeline::MomentDisk>& 
 Result<timeline::MomentDisk> keep(DiskConfig& disk, std::string const& moment)
 {
     InlineEngine engine;
-    CheckpointedDisk file { engine, disk.path, imageOptions(disk), nullptr };
+    CheckpointedDisk file { engine, disk.path, imageOptions(disk), nullptr, preferredWay(disk) };
     file.image = TRY(BlockImage::open(engine, file.path, file.options));
     auto const method = TRY(chooseMethod(file, {}));
     auto const checkpoint = TRY(method->plan(file, moment));

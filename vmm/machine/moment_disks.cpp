@@ -21,6 +21,16 @@ ImageOptions imageOptions(DiskConfig const& config)
     return options;
 }
 
+std::optional<CheckpointWay> preferredWay(DiskConfig const& config)
+{
+    switch (config.moments) {
+    case MomentPlace::Automatic: return std::nullopt;
+    case MomentPlace::Beside: return CheckpointWay::Overlay;
+    case MomentPlace::Inside: return CheckpointWay::Internal;
+    }
+    return std::nullopt;
+}
+
 std::optional<DiskFormat> formatNow(DiskConfig const& config)
 {
     bool const isOverlay

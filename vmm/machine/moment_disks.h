@@ -9,6 +9,8 @@ namespace vmm {
 
 ImageOptions imageOptions(DiskConfig const& config);
 
+std::optional<CheckpointWay> preferredWay(DiskConfig const& config);
+
 /// What lies there now; see formatInPlace().
 std::optional<DiskFormat> formatNow(DiskConfig const& config);
 

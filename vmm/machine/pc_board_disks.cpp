@@ -38,7 +38,8 @@ Result<PcBoard::Disk*> PcBoard::openDisk(DiskConfig const& config)
     disk->thread->loop().call([&] {
         outcome = [&]() -> Result<> {
             disk->engine = TRY(IoEngine::create(disk->thread->loop()));
-            disk->file.reset(new CheckpointedDisk { *disk->engine, config.path, imageOptions(config), nullptr });
+            disk->file.reset(new CheckpointedDisk {
+                *disk->engine, config.path, imageOptions(config), nullptr, preferredWay(config) });
             if (!config.path.empty())
                 disk->file->image
                     = TRY_WITHIN(config.id, BlockImage::open(*disk->engine, config.path, disk->file->options));

@@ -33,8 +33,8 @@ public:
                 continue;
             auto its = disk;
             its.format = formatNow(disk);
-            auto& one = *m_disks.emplace_back(
-                std::make_unique<One>(disk.id, CheckpointedDisk { m_engine, disk.path, imageOptions(its), nullptr }));
+            auto& one = *m_disks.emplace_back(std::make_unique<One>(
+                disk.id, CheckpointedDisk { m_engine, disk.path, imageOptions(its), nullptr, preferredWay(disk) }));
             one.file.image = TRY_WITHIN(disk.id, BlockImage::open(m_engine, disk.path, one.file.options));
         }
         return {};

@@ -213,6 +213,11 @@ private slots:
         QVERIFY(chosen({ Overlay }) == Overlay || chosen({ Overlay }) == Reflink);
         QCOMPARE(chosen({ Internal, Overlay }), Internal);
         QVERIFY(!CheckpointMethod::choose(story.disk(), { Zfs })); // it is on no ZFS any more
+        // A person's own snapshots are looked for in the file where they are, whatever is preferred.
+        story.disk().preferred = Overlay;
+        must(story.disk().image->takeSnapshot({ .id = "mine", .name = "before the upgrade" }));
+        QVERIFY(chosen({}) == Internal || chosen({}) == Reflink);
+        QVERIFY(chosen({ Overlay }) == Overlay || chosen({ Overlay }) == Reflink);
         // One that nobody remembers, of a moment whose record cannot be read, counts too.
         must(story.disk().image->takeSnapshot({ .id = "one", .name = std::string(momentSnapshotName) }));
         QCOMPARE(chosen({}), Internal);
@@ -224,13 +229,15 @@ private slots:
         using enum CheckpointWay;
         using Ways = std::vector<CheckpointWay>;
         QTest::addColumn<ImageFormat>("format");
+        QTest::addColumn<std::optional<CheckpointWay>>("preferred");
         QTest::addColumn<Ways>("used");
         QTest::addColumn<Ways>("open");
         QTest::addColumn<int>("chosen"); // -1: none
         for (auto const format : { ImageFormat::Raw, ImageFormat::Qcow2 }) {
-            auto const row = [&](char const* what, Ways const& used, Ways const& open, int chosen) {
+            auto const row = [&](char const* what, Ways const& used, Ways const& open, int chosen,
+                                 std::optional<CheckpointWay> preferred = {}) {
                 QTest::addRow("%s, %s", format == ImageFormat::Raw ? "raw" : "qcow2", what)
-                    << format << used << open << chosen;
+                    << format << preferred << used << open << chosen;
             };
             row("on btrfs or XFS", {}, { Reflink, Internal, Overlay }, int(Reflink));
             row("on ZFS that shares blocks", {}, { Reflink, Zfs, Internal, Overlay }, int(Reflink));
@@ -244,17 +251,26 @@ private slots:
             row("has internal ones", { Internal }, { Reflink, Zfs, Internal, Overlay }, int(Internal));
             row("has some of ZFS", { Zfs }, { Reflink, Zfs, Internal, Overlay }, int(Zfs));
             row("has some of ZFS, and was copied elsewhere", { Zfs }, { Reflink, Internal, Overlay }, -1);
+            row("inside, on btrfs", {}, { Reflink, Internal, Overlay }, int(Internal), Internal);
+            row("inside, where that cannot be", {}, { Zfs, Overlay }, int(Zfs), Internal);
+            row("inside, but has overlays", { Overlay }, { Internal, Overlay }, int(Overlay), Internal);
+            row("beside, on btrfs", {}, { Reflink, Internal, Overlay }, int(Reflink), Overlay);
+            row("beside, on anything else", {}, { Internal, Overlay }, int(Overlay), Overlay);
+            row("beside, where names cannot be exchanged", {}, { Internal }, int(Internal), Overlay);
+            row("beside, but has internal ones", { Internal }, { Internal, Overlay }, int(Internal), Overlay);
         }
     }
 
     void theBestThatIsOpenIsChosen()
     {
         QFETCH(ImageFormat, format);
+        QFETCH(std::optional<CheckpointWay>, preferred);
         QFETCH(std::vector<CheckpointWay>, used);
         QFETCH(std::vector<CheckpointWay>, open);
         QFETCH(int, chosen);
         auto const method = CheckpointMethod::create(CheckpointWay::Overlay);
         CheckpointStory story(*method, path("disk"), format);
+        story.disk().preferred = preferred;
         auto const make = [&](CheckpointWay way) -> std::unique_ptr<CheckpointMethod> {
             return std::make_unique<Pretended>(way, std::ranges::find(open, way) != open.end());
         };

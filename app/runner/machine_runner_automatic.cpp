@@ -1,4 +1,5 @@
 #include "app/runner/machine_runner_private.h"
+#include "vmm/block/overlay_files.h"
 
 #include <algorithm>
 
@@ -42,11 +43,13 @@ vmm::VmConfig whatIsGoneBackTo(vmm::VmConfig config)
     return config;
 }
 
+/// Or stands on what does: its own file has little in it just after a moment, and in a fork.
 bool holdsAnything(vmm::DiskConfig const& disk)
 {
     struct stat status { };
     return !disk.readOnly && ::stat(disk.path.c_str(), &status) == 0
-        && static_cast<std::uint64_t>(status.st_blocks) * 512 > emptyDisk;
+        && (static_cast<std::uint64_t>(status.st_blocks) * 512 > emptyDisk
+            || !vmm::backingNameOf(disk.path).value_or("").empty());
 }
 
 }

@@ -1,7 +1,7 @@
 #include "app/session/vm_session.h"
 
 #include "app/session/timeline_session.h"
-#include "vmm/block/stream.h"
+#include "vmm/block/overlay_files.h"
 
 #include <algorithm>
 #include <utility>
@@ -309,13 +309,17 @@ void VmSession::lookAtDisks(std::function<void(std::vector<DiskBase>)> done)
     (*loop)->post([config = m_runner->config(), gate = m_gate, done = std::move(done)] {
         std::vector<DiskBase> bases;
         for (auto const& chain : vmm::diskChains(config)) {
-            auto const files = chain.image ? vmm::filesBelow(*chain.image) : 0;
-            if (files == 0)
+            DiskBase base { QString::fromStdString(chain.disk) };
+            if (!chain.image)
                 continue; // what cannot be read is told when the machine starts
-            DiskBase base { QString::fromStdString(chain.disk), static_cast<int>(files) };
-            for (std::size_t i = 0; i < files; ++i)
-                base.bytes += chain.image->backing[i].allocatedBytes;
-            bases.push_back(std::move(base));
+            for (auto const& below : chain.image->backing) {
+                if (vmm::isCheckpointName(below.path))
+                    continue; // the machine's own, which comes and goes with its moments
+                ++base.files;
+                base.bytes += below.allocatedBytes;
+            }
+            if (base.files != 0)
+                bases.push_back(std::move(base));
         }
         Gate<VmSession>::post(gate, [done, bases](VmSession&) { done(bases); });
     });

@@ -1,11 +1,13 @@
 #include "app/runner/machine_runner.h"
 #include "app/runner/moment_schedule.h"
 #include "app/store/machine_lock.h"
+#include "app/store/whole_file.h"
 #include "tests/fakes/fake_machine.h"
 #include "tests/fakes/manual_loop.h"
 #include "tests/support/answer.h"
 #include "tests/support/suite.h"
 #include "vmm/base/random.h"
+#include "vmm/block/image.h"
 
 #include <QFile>
 #include <QTemporaryDir>
@@ -432,6 +434,19 @@ private slots:
         QCOMPARE(bench.reasons(), (std::vector { Reason::BeforeChange }));
         QCOMPARE(bench.moments().front().power, vmm::timeline::Power::Off);
         QVERIFY(!MachineLock::owner(bench.path("machine.lock")));
+    }
+
+    /// As a disk is just after a moment, and a fork's.
+    void aDiskThatHasLittleOfItsOwnHoldsWhatItStandsOn()
+    {
+        Bench bench;
+        REQUIRE_OK(writeWholeFile(bench.path("base.img"), vmm::Bytes(2 << 20, 'x')));
+        REQUIRE_OK(vmm::createImage(bench.path("disk0.qcow2"),
+            { .size = 16 << 20, .backingFile = "base.img", .backingFormat = vmm::ImageFormat::Raw }));
+        bench.config.disks.push_back({ "disk0", bench.path("disk0.qcow2"), vmm::DiskFormat::Qcow2 });
+        bench.runner->setConfig(bench.config);
+        bench.keepUnasked(Reason::BeforeChange);
+        QCOMPARE(bench.reasons(), (std::vector { Reason::BeforeChange }));
     }
 
     void aMachineInMemoryIsKeptBeforeItsForwardsChange()

@@ -230,7 +230,10 @@ public:
         auto const place = TRY(placeOf(disk.path, checkpoint));
         TRY(removeFile(place));
         TRY(createImage(place,
-            { .size = disk.image->size(), .backingFile = checkpoint.place, .backingFormat = checkpoint.format }));
+            { .size = disk.image->size(),
+                .backingFile = checkpoint.place,
+                .backingFormat = checkpoint.format,
+                .permissionsOf = disk.path }));
         return disk.image->flushSync();
     }
     Result<> take(CheckpointedDisk& disk, Checkpoint const& checkpoint, DiskSnapshot const&) override
@@ -262,7 +265,11 @@ public:
         auto const size = TRY(openAside(disk.engine, place, checkpoint.format, disk.options.backing))->size();
         auto const fresh = disk.path + ".going-back";
         TRY(removeFile(fresh));
-        TRY(createImage(fresh, { .size = size, .backingFile = checkpoint.place, .backingFormat = checkpoint.format }));
+        TRY(createImage(fresh,
+            { .size = size,
+                .backingFile = checkpoint.place,
+                .backingFormat = checkpoint.format,
+                .permissionsOf = disk.path }));
         return replaceDisk(disk, fresh, ImageFormat::Qcow2);
     }
     Result<std::unique_ptr<BlockImage>> openReadOnly(IoEngine& engine, std::string const& diskPath,
@@ -277,7 +284,11 @@ public:
     {
         auto const place = TRY(placeOf(disk.path, checkpoint));
         auto const size = TRY(openAside(disk.engine, place, checkpoint.format, disk.options.backing))->size();
-        TRY(createImage(path, { .size = size, .backingFile = checkpoint.place, .backingFormat = checkpoint.format }));
+        TRY(createImage(path,
+            { .size = size,
+                .backingFile = checkpoint.place,
+                .backingFormat = checkpoint.format,
+                .permissionsOf = place }));
         if (auto const shared = shareBases(path, folderOf(disk.path), folderOf(path), progress); !shared) {
             ignore(removeFile(path));
             return fail(shared.error());
@@ -376,7 +387,7 @@ ImageFormat formatInPlace(std::string const& path, ImageFormat configured)
 Result<> copyImage(BlockImage& image, std::string const& path, ImageFormat format, CopyProgress const& progress)
 {
     constexpr std::uint64_t pieceSize = 1u << 20, granule = 64u << 10, flushEach = 64u << 20;
-    TRY(createImage(path, { .format = format, .size = image.size() }));
+    TRY(createImage(path, { .format = format, .size = image.size(), .permissionsOf = image.info().path }));
     auto const copied = [&]() -> Result<> {
         ImageOptions options;
         options.format = format;

@@ -64,12 +64,40 @@ Result<> replaceFile(std::string const& path, ConstByteSpan contents)
     return syncFolder(path);
 }
 
+namespace {
+
+Result<> copyPermissions(UniqueFd const& from, UniqueFd const& to, std::string const& name)
+{
+    struct stat status { };
+    if (::fstat(from.get(), &status) != 0)
+        return failOs("cannot examine " + name);
+    auto mode = status.st_mode & (S_IRWXU | S_IRWXG | S_IRWXO);
+    struct stat made { };
+    if (::fchown(to.get(), static_cast<uid_t>(-1), status.st_gid) != 0
+        && (::fstat(to.get(), &made) != 0 || made.st_gid != status.st_gid))
+        mode &= ~static_cast<mode_t>(S_IRWXG); // it would be another group's
+    if (::fchmod(to.get(), mode | S_IRUSR | S_IWUSR) != 0)
+        return failOs("cannot set the permissions of what follows " + name);
+    return {};
+}
+
+}
+
+Result<> copyPermissions(std::string const& from, std::string const& to)
+{
+    return copyPermissions(TRY(openFile(from, O_RDONLY)), TRY(openFile(to, O_RDONLY)), from);
+}
+
 Result<> cloneFile(std::string const& from, std::string const& to)
 {
     auto const source = TRY(openFile(from, O_RDONLY));
-    auto const target = TRY(openFile(to, O_WRONLY | O_CREAT | O_EXCL, 0644));
-    if (::ioctl(target.get(), FICLONE, source.get()) == 0)
-        return {};
+    auto const target = TRY(openFile(to, O_WRONLY | O_CREAT | O_EXCL, 0600));
+    if (::ioctl(target.get(), FICLONE, source.get()) == 0) {
+        auto const permitted = copyPermissions(source, target, from);
+        if (!permitted)
+            ::unlink(to.c_str());
+        return permitted;
+    }
     auto error = osError("sharing the blocks of " + from);
     if (error.osError == EOPNOTSUPP || error.osError == ENOTTY || error.osError == EINVAL || error.osError == EXDEV)
         error = { ErrorCode::Unsupported, "the file system of " + from + " cannot share blocks between files",
@@ -100,8 +128,9 @@ Result<> copyFile(std::string const& from, std::string const& to, CopyProgress c
     if (cloneFile(from, to))
         return syncFile(to);
     auto const source = TRY(openFile(from, O_RDONLY));
-    auto const target = TRY(openFile(to, O_WRONLY | O_CREAT | O_EXCL, 0644));
+    auto const target = TRY(openFile(to, O_WRONLY | O_CREAT | O_EXCL, 0600));
     auto const copied = [&]() -> Result<> {
+        TRY(copyPermissions(source, target, from));
         struct stat status { };
         if (::fstat(source.get(), &status) != 0 || ::ftruncate(target.get(), status.st_size) != 0)
             return failOs("copying " + from);

@@ -17,11 +17,13 @@ Result<> syncFolder(std::string const& path);
 Result<> writeFileSynced(std::string const& path, std::string_view text);
 /// At `path` is either what was there before or the new file, whole, whatever cuts it off. It is "PATH.new" until then.
 Result<> replaceFile(std::string const& path, ConstByteSpan contents);
-/// A new file that shares all blocks of `from`. Unsupported where the file system cannot do that.
+/// Whoever may read and write `from` may do so with `to`, and nobody else; the group's only where it can be the same.
+Result<> copyPermissions(std::string const& from, std::string const& to);
+/// A new file that shares all blocks of `from`, with its permissions. Unsupported where the file system cannot do that.
 Result<> cloneFile(std::string const& from, std::string const& to);
 /// How far a copy is, in bytes; false cancels.
 using CopyProgress = std::function<bool(std::uint64_t done, std::uint64_t total)>;
-/// A new file with the same bytes and holes, durable; sharing its blocks where that can be.
+/// A new file with the same bytes, holes and permissions, durable; sharing its blocks where that can be.
 Result<> copyFile(std::string const& from, std::string const& to, CopyProgress const& progress);
 /// By any name.
 bool isSameFile(std::string const& one, std::string const& other);

@@ -155,6 +155,7 @@ public:
         TRY(checkPlace(where, checkpoint));
         if (where.isVolume && path.starts_with(volumes)) {
             TRY(zfs(where, { "clone", checkpoint.place, path.substr(volumes.size()) }));
+            waitFor(path);
             return checkpoint.format;
         }
         auto const image = TRY(openReadOnly(disk.engine, disk.path, checkpoint, disk.options.backing));

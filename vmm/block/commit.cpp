@@ -47,8 +47,11 @@ Result<> emptyFile(ClosedDisk const& disk, ImageInfo const& top)
     TRY(removeFile(fresh));
     auto const placed = [&]() -> Result<> {
         auto const below = TRY(backingNameOf(disk.path));
-        TRY(createImage(
-            fresh, { .size = top.virtualSize, .backingFile = below, .backingFormat = top.backing[0].format }));
+        TRY(createImage(fresh,
+            { .size = top.virtualSize,
+                .backingFile = below,
+                .backingFormat = top.backing[0].format,
+                .permissionsOf = disk.path }));
         TRY(syncFile(fresh));
         return renameFile(fresh, disk.path);
     }();

@@ -1,4 +1,5 @@
 #include "vmm/base/log.h"
+#include "vmm/block/checkpoint_files.h"
 #include "vmm/block/qcow2_format.h"
 
 #include <bit>
@@ -135,6 +136,8 @@ Result<> createImage(std::string const& path, NewImage const& what)
     auto const temporary = fmt::format("{}.new-{:08x}", path, std::random_device {}());
     auto file = TRY(HostFile::create(temporary));
     Unfinished unfinished(temporary);
+    if (!what.permissionsOf.empty())
+        TRY(copyPermissions(what.permissionsOf, temporary));
     TRY(formatImage(*file, image));
     TRY(file->sync());
     if (::renameat2(AT_FDCWD, temporary.c_str(), AT_FDCWD, path.c_str(), RENAME_NOREPLACE) != 0) {

@@ -261,6 +261,7 @@ struct NewImage {
     unsigned version = 3;       ///< qcow2: 2 or 3
     std::string backingFile {}; ///< as it shall be named in the image: relative to the image, or absolute
     ImageFormat backingFormat = ImageFormat::Qcow2;
+    std::string permissionsOf {}; ///< a file that no more people shall be able to read and write than this one
 };
 
 /// Makes an empty image under another name and renames it when it is whole and durable: after a crash there is the

@@ -447,21 +447,27 @@ Result<Qcow2Image::Step> Qcow2Image::zeroClusters(BlockRequest& request, std::ui
         startCommit();
         return Step::WaitForCommit;
     }
-    auto const stays = [&](Entry const& entry) {
-        if (entry.kind == Entry::Kind::Unallocated)
-            return m_backing == nullptr || discard;
-        return entry.kind == Entry::Kind::Zero && (entry.hostOffset == 0 || !giveBack);
+    auto const stays = [&](std::uint64_t index, Entry const& entry) -> Result<bool> {
+        if (entry.kind != Entry::Kind::Unallocated)
+            return entry.kind == Entry::Kind::Zero && (entry.hostOffset == 0 || !giveBack);
+        if (m_backing == nullptr)
+            return true;
+        // What is given back hides what is below, so that nobody keeps that for it.
+        auto const at = offset + index * clusterSize();
+        return discard ? readsAsZeros(at, std::min(clusterSize(), m_size - at)) : Result<bool>(false);
     };
     auto const first = l2Index(offset);
     bool change = false;
-    for (std::uint64_t i = 0; i < clusters && !change; ++i)
-        change = !stays(table == nullptr ? Entry {} : TRY(m_qcow.decode(table->get(first + i))));
+    for (std::uint64_t i = 0; i < clusters && !change; ++i) {
+        auto const entry = table == nullptr ? Entry {} : TRY(m_qcow.decode(table->get(first + i)));
+        change = !TRY(stays(i, entry));
+    }
     if (change) {
         table = TRY(m_tables.forWriting(l1Index(offset), m_refcounts, m_replacedTables));
         m_tables.noteDirty(*table);
         for (std::uint64_t i = 0; i < clusters; ++i) {
             auto const entry = TRY(m_qcow.decode(table->get(first + i)));
-            if (stays(entry))
+            if (TRY(stays(i, entry)))
                 continue;
             bool const keep = !giveBack && entry.kind == Entry::Kind::Data && entry.copied && modern;
             if (keep) {

@@ -1,5 +1,6 @@
 #include "tests/ui/main_window/desk.h"
 #include "ui/machine/machine_page.h"
+#include "vmm/base/random.h"
 #include "vmm/block/image.h"
 
 using tests::Desk;
@@ -15,11 +16,12 @@ struct OnABase : Desk {
     QWidget* page = nullptr;
     std::string const top = directory.filePath("top").toStdString();
 
-    OnABase()
+    explicit OnABase(std::string const& base = "base")
     {
         using namespace vmm;
-        tests::must(createImage(directory.filePath("base").toStdString(), { .format = ImageFormat::Raw, .size = mib }));
-        tests::must(createImage(top, { .size = mib, .backingFile = "base", .backingFormat = ImageFormat::Raw }));
+        auto const below = directory.filePath(QString::fromStdString(base)).toStdString();
+        tests::must(createImage(below, { .format = ImageFormat::Raw, .size = mib }));
+        tests::must(createImage(top, { .size = mib, .backingFile = base, .backingFormat = ImageFormat::Raw }));
         open();
         id = create("first");
         auto config = library->config(id);
@@ -60,6 +62,19 @@ private slots:
         QTRY_VERIFY(!desk.find(make) && !shows(desk.page, "Stands on"));
         vmm::InlineEngine engine;
         QVERIFY(tests::must(vmm::BlockImage::open(engine, desk.top))->info().backing.empty());
+    }
+
+    /// What its moments have put there comes and goes with them, and is no business of a person's.
+    void whatMomentsHavePutBelowIsNotTold()
+    {
+        OnABase desk("top." + vmm::makeUuid());
+        auto told = false;
+        desk.session(desk.id).lookAtDisks([&](auto const& bases) {
+            QVERIFY(bases.empty());
+            told = true;
+        });
+        QTRY_VERIFY(told);
+        QVERIFY(!desk.find(make) && !shows(desk.page, "Stands on"));
     }
 
     void aMachineThatRunsTellsHowFarItIs()

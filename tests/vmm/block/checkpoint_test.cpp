@@ -10,6 +10,7 @@
 #include <QFile>
 #include <QTemporaryDir>
 #include <map>
+#include <sys/stat.h>
 
 using namespace vmm;
 using namespace tests;
@@ -198,6 +199,29 @@ private slots:
                 QVERIFY2(!method->openReadOnly(story.engine(), story.disk().path, hostile), place.c_str());
             }
             QVERIFY(other.exists());
+        }
+    }
+
+    /// Who may not read a disk cannot read it at a moment, nor after going back to one.
+    void whatFollowsADiskIsAsPrivate()
+    {
+        for (auto const way : { CheckpointWay::Overlay, CheckpointWay::Reflink }) {
+            auto const method = CheckpointMethod::create(way);
+            CheckpointStory story(*method, path(way == CheckpointWay::Overlay ? "one" : "other"), ImageFormat::Raw);
+            auto const mode = [](std::string const& file) {
+                struct stat status { };
+                return ::stat(file.c_str(), &status) == 0 ? unsigned(status.st_mode) & 07777u : 0u;
+            };
+            QCOMPARE(::chmod(story.disk().path.c_str(), 0600), 0);
+            if (!method->probe(story.disk()))
+                continue; // no reflinks here
+            auto const kept = story.keep("kept");
+            QCOMPARE(mode(story.disk().path), 0600u);
+            QCOMPARE(mode(path(kept.place.c_str())), 0600u);
+            REQUIRE_OK(method->goBack(story.disk(), kept));
+            QCOMPARE(mode(story.disk().path), 0600u);
+            must(method->fork(story.disk(), kept, path(way == CheckpointWay::Overlay ? "fork" : "other fork")));
+            QCOMPARE(mode(path(way == CheckpointWay::Overlay ? "fork" : "other fork")), 0600u);
         }
     }
 

@@ -109,6 +109,8 @@ Result<SavedMachine> savedMachineFromJson(Json const& json)
     SavedMachine machine;
     auto const header = TRY(Section::fromJson(json["header"]));
     machine.header = TRY(state::load<SavedHeader>(header));
+    if (machine.header.guestTime < 0 || machine.header.guestTime > maximumGuestTime)
+        return fail(ErrorCode::Corrupt, "the machine has not run for as long as the state says");
     auto const config = TRY(Section::fromJson(json["config"]));
     machine.config = TRY(state::load<VmConfig>(config));
     TRY(checkConfig(machine.config));

@@ -76,7 +76,9 @@ struct SavedMachine {
 /// What the state's JSON says of itself, beside "header", "config" and "parts".
 constexpr std::string_view savedFormatName = "chronovisor-machine-state";
 constexpr unsigned savedFormatVersion = 1;
-constexpr std::size_t maximumSavedParts = 512;
+constexpr std::size_t maximumSavedParts = 1024;
+/// 73 years: timers that are due later than that can be added to it.
+constexpr std::int64_t maximumGuestTime = std::int64_t(1) << 61;
 
 /// The names of the two files in the directory.
 constexpr std::string_view savedStateName = "state.json", savedRamName = "ram";

@@ -2,6 +2,7 @@
 #include "vmm/base/random.h"
 
 #include <QFile>
+#include <QRegularExpression>
 #include <QTemporaryDir>
 #include <nlohmann/json.hpp>
 
@@ -47,6 +48,26 @@ private slots:
         }
         QVERIFY(QFile::exists(letter));
         isAsItWas({ 10, 20, 30 });
+    }
+
+    /// Timers would be due before now, for ever.
+    void aTimeThatNoMachineHasRun()
+    {
+        auto const directory = m_folder->filePath("state").toStdString();
+        m_machine->suspendTo(directory);
+        QFile file(m_folder->filePath("state/state.json"));
+        QVERIFY(file.open(QIODevice::ReadOnly));
+        auto const good = QString::fromUtf8(file.readAll());
+        REQUIRE_OK(savedMachineFromText(good.toStdString(), directory));
+        QRegularExpression const time(R"RE(("guestTime": \{\s*"i64": ")-?\d+)RE");
+        QVERIFY(good.contains(time));
+        for (auto const* wrong : { "9223372036854775000", "-1" }) {
+            auto bad = good;
+            auto const read
+                = savedMachineFromText(bad.replace(time, QStringLiteral("\\1") + wrong).toStdString(), directory);
+            QVERIFY2(!read && read.error().code == ErrorCode::Corrupt, wrong);
+            QVERIFY2(read.error().message().find("has not run") != std::string::npos, read.error().message().c_str());
+        }
     }
 
     /// A snapshot that a person has made with other programs is no moment's.

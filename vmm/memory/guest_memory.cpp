@@ -57,9 +57,11 @@ std::uint64_t MemoryBlock::residentBytes() const
     })) * pageSize;
 }
 
-void MemoryBlock::setInherited(bool inherited)
+Result<> MemoryBlock::setInherited(bool inherited)
 {
-    ::madvise(m_data, m_size, inherited ? MADV_DOFORK : MADV_DONTFORK);
+    if (::madvise(m_data, m_size, inherited ? MADV_DOFORK : MADV_DONTFORK) != 0)
+        return failOs(fmt::format("cannot say whether a child has {}", m_name));
+    return {};
 }
 
 void MemoryBlock::clear()
@@ -72,7 +74,7 @@ void MemoryBlock::clear()
     ::mmap(m_data, m_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
     ::madvise(m_data, m_size, MADV_HUGEPAGE);
     ::madvise(m_data, m_size, MADV_DONTDUMP);
-    setInherited(false);
+    ignore(setInherited(false));
     setShown(0, m_size, false);
 }
 

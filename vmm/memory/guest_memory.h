@@ -37,7 +37,7 @@ public:
 
     /// Whether a process that is forked off us has this memory too. At first it has not: starting a program need not
     /// copy page tables of gigabytes.
-    void setInherited(bool inherited);
+    Result<> setInherited(bool inherited);
 
     /// Gives all pages back to the host; the block reads as zero again.
     void clear();

@@ -40,6 +40,12 @@ struct Range {
     }
 }
 
+/// A process of which nothing is left reads as one without memory.
+Error ended()
+{
+    return { ErrorCode::OutOfMemory, "the host has ended what held the memory as it was: it may be short of memory", 0 };
+}
+
 }
 
 Result<std::unique_ptr<ForkedMemory>> ForkedMemory::freeze(
@@ -69,7 +75,7 @@ Result<> ForkedMemory::fork(std::vector<MemoryBlock*> const& blocks)
     UniqueFd const leash(ends[0]);
     m_leash = UniqueFd(ends[1]);
     for (auto* block : blocks)
-        block->setInherited(true);
+        TRY(block->setInherited(true)); // without it the child has none, which would read as zeros
     // What is meant for us is not for the child, whose handlers would act on what is ours.
     sigset_t all, before;
     ::sigfillset(&all);
@@ -81,10 +87,13 @@ Result<> ForkedMemory::fork(std::vector<MemoryBlock*> const& blocks)
     auto const error = errno;
     ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
     for (auto* block : blocks)
-        block->setInherited(false);
+        ignore(block->setInherited(false));
     if (child < 0)
         return fail(osError("the host cannot hold the machine's memory twice, if only for a while", error));
     m_child = child;
+    // Where the host runs out of memory the moment goes, and not the machine.
+    if (auto const score = openFile(fmt::format("/proc/{}/oom_score_adj", child), O_WRONLY))
+        static_cast<void>(::write(score->get(), "1000", 4));
     return {};
 }
 
@@ -130,10 +139,11 @@ Result<std::uint64_t> ForkedMemory::entryOf(std::uint64_t page, std::uint64_t en
     if (page < m_entriesFrom || page >= m_entriesFrom + m_entries.size()) {
         m_entries.resize(std::min<std::uint64_t>(entriesAtOnce, end - page));
         auto const size = m_entries.size() * sizeof(std::uint64_t);
-        if (::pread(m_pagemap.get(), m_entries.data(), size, static_cast<off_t>(page * sizeof(std::uint64_t)))
-            != static_cast<ssize_t>(size)) {
+        auto const got
+            = ::pread(m_pagemap.get(), m_entries.data(), size, static_cast<off_t>(page * sizeof(std::uint64_t)));
+        if (got != static_cast<ssize_t>(size)) {
             m_entries.clear();
-            return failOs("cannot find out which memory is in use");
+            return got < 0 ? failOs("cannot find out which memory is in use") : fail(ended());
         }
         m_entriesFrom = page;
     }
@@ -146,8 +156,10 @@ Result<> ForkedMemory::read(std::size_t block, std::uint64_t offset, ByteSpan da
     auto const address = reinterpret_cast<std::uintptr_t>(m_addresses[block]);
     while (!data.empty()) {
         auto const got = ::pread(m_contents.get(), data.data(), data.size(), static_cast<off_t>(address + offset));
-        if (got <= 0)
+        if (got < 0)
             return failOs(fmt::format("cannot read the memory of {} as it was", m_blocks[block].name));
+        if (got == 0)
+            return fail(ended());
         data = data.subspan(static_cast<std::size_t>(got));
         offset += static_cast<std::uint64_t>(got);
     }

@@ -99,6 +99,8 @@ public:
     /// After a saved state was loaded: a new VM generation id, network cards that announce themselves. Of the host's
     /// ports those that can be had lead to it: what is suspended cannot be told to use others.
     virtual Result<> restored() = 0;
+    /// What the chip of the firmware's variables holds becomes what its file holds, durably.
+    virtual Result<> storeVariables() = 0;
 
     virtual void pressPowerButton() = 0;
     virtual void input(Input const& input) = 0;

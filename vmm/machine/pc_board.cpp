@@ -126,7 +126,7 @@ Result<> PcBoard::restored()
     for (auto const& [id, card] : m_networkCards)
         card->announce();
     openForwardsThatCanBeHad();
-    return storeVariables();
+    return m_variablesFile ? Result<>() : storeVariables();
 }
 
 void PcBoard::pressPowerButton()

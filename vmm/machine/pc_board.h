@@ -56,6 +56,7 @@ public:
     Result<std::optional<BootCpuState>> prepareBoot() override;
     Result<> openForwards() override;
     Result<> restored() override;
+    Result<> storeVariables() override;
     void pressPowerButton() override;
     void input(Input const& input) override;
     bool pointerIsAbsolute() const override { return tablet() != nullptr; }
@@ -115,7 +116,6 @@ private:
     Result<MemoryBlock*> loadDisplayBios(std::string const& display);
     Result<> addVariables(std::uint64_t codeSize);
     Result<> writeVariables(std::uint64_t offset, ConstByteSpan bytes);
-    Result<> storeVariables();
     Result<> addChipset();
     Result<> addLegacyDevices();
     Result<> addSerials();

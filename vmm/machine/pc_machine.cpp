@@ -90,6 +90,7 @@ Result<std::unique_ptr<Machine>> Machine::goTo(std::shared_ptr<timeline::Timelin
     }
     if (!disks.empty()) {
         TRY(machine->board().takeDisksTo(disks));
+        TRY(machine->board().storeVariables()); // which go with the disks: cut off before it is there, it goes again
         TRY(timeline->setPresent(moment));
     }
     TRY(machine->arrive());
@@ -343,6 +344,8 @@ Result<> PcMachine::execute(command::Resume const&)
 {
     if (state() != RunState::Paused)
         return fail(ErrorCode::NotNow, "the machine is not paused");
+    if (hasLostPages())
+        return fail(lostPage());
     letRun();
     setState(RunState::Running);
     return {};
@@ -628,17 +631,25 @@ void PcMachine::pagesLost()
 {
     std::uint64_t count = 0;
     static_cast<void>(::read(m_pagesLost.get(), &count, sizeof count) == sizeof count);
-    // While memory comes in, who brings it knows more of what is missing, and says it first.
-    if (m_loader)
-        m_pagesLostDue = m_thread->loop().at(EventLoop::now() + std::chrono::seconds(1), [this] { memoryLost(); });
-    else
-        memoryLost();
+    if (!m_loader)
+        return memoryLost();
+    // While memory comes in, who brings it knows more of what is missing, and says it first. Meanwhile nothing of the
+    // zeros that are there instead goes anywhere.
+    if (hasLostPages() && state() == RunState::Running) {
+        stopRunning();
+        setState(RunState::Paused);
+    }
+    m_pagesLostDue = m_thread->loop().at(EventLoop::now() + std::chrono::seconds(1), [this] { memoryLost(); });
+}
+
+bool PcMachine::hasLostPages() const
+{
+    return std::any_of(m_guards.begin(), m_guards.end(), [](auto const& guard) { return guard->lost(); });
 }
 
 void PcMachine::memoryLost()
 {
-    auto const isLost = [](auto const& guard) { return guard->lost(); };
-    if (state() == RunState::Off || m_memoryIsLost || std::none_of(m_guards.begin(), m_guards.end(), isLost))
+    if (state() == RunState::Off || m_memoryIsLost || !hasLostPages())
         return;
     m_memoryIsLost = true;
     if (m_keeping)

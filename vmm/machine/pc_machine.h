@@ -148,6 +148,7 @@ private:
     Result<> guardMemory();
     void pagesLost();
     void memoryLost();
+    bool hasLostPages() const;
     static Error lostPage() { return { ErrorCode::IoError, "the host has lost a page of the guest's memory", 0 }; }
 
     VmConfig m_config;

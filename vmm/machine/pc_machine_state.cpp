@@ -106,7 +106,7 @@ void PcMachine::suspend(command::Suspend const& command, Completion done)
             if (loader)
                 TRY(loader->wait([&] { return !job.cancelled.load(); }));
             saved.header.ram = TRY(writeRamFile(fmt::format("{}/{}", fresh, savedRamName), blocks, progress));
-            if (std::any_of(m_guards.begin(), m_guards.end(), [](auto const& guard) { return guard->lost(); }))
+            if (hasLostPages())
                 return fail(lostPage());
             auto const text = savedMachineText(saved, directory);
             auto const readable = TRY_WITHIN("the state could not be read back", savedMachineFromText(text, directory));
@@ -259,8 +259,10 @@ void PcMachine::memoryLoaded(Result<> const& outcome)
         return;
     if (state() == RunState::Running)
         stopRunning();
-    m_memoryIsLost = outcome.error().code == ErrorCode::Corrupt;
-    setState(m_memoryIsLost ? RunState::Crashed : RunState::Paused, outcome.error());
+    if (outcome.error().code == ErrorCode::Corrupt || hasLostPages())
+        m_memoryIsLost = true;
+    if (m_memoryIsLost || state() != RunState::Crashed)
+        setState(m_memoryIsLost ? RunState::Crashed : RunState::Paused, outcome.error());
 }
 
 }

@@ -66,9 +66,16 @@ FaultLoader::FaultLoader(
 
 FaultLoader::~FaultLoader()
 {
+    stop();
+}
+
+void FaultLoader::interrupt()
+{
     m_ending = true;
-    m_touches.hurry();
-    joinThread();
+}
+
+void FaultLoader::letGo()
+{
     finish();
     m_faults->stop();
     m_server.join();

@@ -20,6 +20,8 @@ private:
 
     FaultLoader(std::unique_ptr<SavedMemory> source, std::vector<Part> parts, std::unique_ptr<PageFaults> faults);
     Result<> load() override;
+    void interrupt() override;
+    void letGo() override;
     /// On a thread of its own: what is touched comes at once, whatever else is under way.
     void serve();
     void serveTouch(std::uint8_t* page);

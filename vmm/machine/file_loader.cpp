@@ -50,13 +50,14 @@ Result<> FileLoader::makeFiles()
 
 FileLoader::~FileLoader()
 {
-    {
-        std::lock_guard const lock(m_exchange->mutex);
-        m_exchange->cancelled = true;
-        m_exchange->changed.notify_all();
-    }
-    m_touches.hurry();
-    joinThread();
+    stop();
+}
+
+void FileLoader::interrupt()
+{
+    std::lock_guard const lock(m_exchange->mutex);
+    m_exchange->cancelled = true;
+    m_exchange->changed.notify_all();
 }
 
 Result<> FileLoader::load()

@@ -29,6 +29,7 @@ private:
     using RamLoader::RamLoader;
     Result<> makeFiles();
     Result<> load() override;
+    void interrupt() override;
     Result<> exchange(Loaded loaded);
 
     std::vector<Part> m_parts;

@@ -269,7 +269,7 @@ PcMachine::~PcMachine()
         // In this order: what has not come yet is zeros without a loader.
         if (m_board && state() == RunState::Running)
             stopRunning();
-        m_loader.reset();
+        endLoading();
         m_pagesLostWatch.reset();
         m_pagesLostDue.reset();
     });
@@ -374,7 +374,7 @@ Result<> PcMachine::execute(command::PowerOff const&)
         return fail(ErrorCode::NotNow, "the machine is off");
     if (state() == RunState::Running)
         stopRunning();
-    m_loader.reset();
+    endLoading();
     m_board->forgetMemory();
     setState(RunState::Off);
     return {};
@@ -527,7 +527,7 @@ Result<> PcMachine::resetAll()
     m_crash.reset();
     ++m_life;
     if (m_memoryIsLost) {
-        m_loader.reset();
+        endLoading();
         m_board->forgetMemory();
         TRY(guardMemory());
         m_memoryIsLost = false;
@@ -540,6 +540,13 @@ Result<> PcMachine::resetAll()
     if (boot)
         TRY(m_vcpus.front()->setBootState(*boot));
     return {};
+}
+
+/// At once, and whoever holds the loader too, as one who keeps a moment does, waits no longer for what is not to come.
+void PcMachine::endLoading()
+{
+    if (auto const loader = std::exchange(m_loader, nullptr))
+        loader->stop();
 }
 
 void PcMachine::stopRunning()
@@ -598,7 +605,7 @@ void PcMachine::serveRequest()
         break;
     case GuestRequest::PowerOff:
         stopRunning();
-        m_loader.reset();
+        endLoading();
         m_board->forgetMemory();
         // With a reason: nobody out here asked for it.
         setState(RunState::Off, Error { ErrorCode::Cancelled, "the guest powered off", 0 });

@@ -143,6 +143,7 @@ private:
         timeline::Timeline const& timeline, RamLoader const& loader) const;
     /// Starts reading the rest of a restored machine's memory, or goes on where an error has stopped it.
     void loadMemory();
+    void endLoading();
     void memoryLoaded(Result<> const& outcome);
     /// From now on a page of the board's memory that breaks ends the guest, and not the process.
     Result<> guardMemory();

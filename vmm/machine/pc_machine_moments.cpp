@@ -236,7 +236,9 @@ Result<> PcMachine::tidy(timeline::Timeline& timeline, std::function<bool()> con
         how.merge = OverlayFiles::MayMerge::Yes;
         how.goOn = goOn;
     }
-    return DiskTidier(timeline, m_config, std::move(how)).run();
+    VmConfig config; // which changes while this is under way: sticks are plugged in
+    m_thread->loop().call([&] { config = m_config; });
+    return DiskTidier(timeline, config, std::move(how)).run();
 }
 
 void PcMachine::finishAside(std::unique_ptr<Job>& which, Result<> const& outcome)

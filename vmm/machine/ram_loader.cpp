@@ -100,6 +100,18 @@ void RamLoader::joinThread()
         m_thread.join();
 }
 
+void RamLoader::stop()
+{
+    if (std::exchange(m_isStopped, true))
+        return;
+    interrupt();
+    m_touches.hurry();
+    joinThread();
+    letGo();
+    std::lock_guard const lock(m_mutex);
+    m_outcome = fail(ErrorCode::Cancelled, "reading the memory was cancelled");
+}
+
 void RamLoader::start(StandStill standStill, Ended ended)
 {
     joinThread(); // it has said that it ended

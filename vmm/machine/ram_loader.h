@@ -37,9 +37,11 @@ public:
     /// (firmware, flash) are read at once.
     static Result<std::unique_ptr<RamLoader>> open(
         std::unique_ptr<SavedMemory> source, std::vector<MemoryBlock*> const& blocks, MemoryWay way = MemoryWay::Best);
-    /// Leaves what is not read yet as it is: the blocks are of no use then but to be cleared.
     virtual ~RamLoader() = default;
 
+    /// For good, also where others hold it still: who waits is answered Cancelled. Leaves what is not read yet as it
+    /// is: the blocks are of no use then but to be cleared.
+    void stop();
     /// The rest comes only when somebody waits for it: whoever shares the source's pages with others does so until
     /// then.
     void leaveTheRest() { m_leavesRest = true; }
@@ -61,8 +63,9 @@ protected:
     /// Waits until the guest has settled, and has the source remember what it needed; then, where the rest is left,
     /// until somebody waits for it.
     void settle();
-    /// Who derives calls it in its destructor, once load() will not go on.
-    void joinThread();
+    /// Brings load() to its end and, after it, lets go of the blocks. Who derives calls stop() in its destructor.
+    virtual void interrupt() = 0;
+    virtual void letGo() { }
 
     FirstTouches m_touches;
     std::unique_ptr<SavedMemory> m_source; // may have threads that tell of touches
@@ -70,9 +73,10 @@ protected:
 
 private:
     void rememberTouches();
+    void joinThread();
 
     std::vector<Part> m_latecomers;
-    bool m_leavesRest = false;
+    bool m_leavesRest = false, m_isStopped = false;
     mutable std::mutex m_mutex;
     std::condition_variable m_stopped;
     bool m_running = false;

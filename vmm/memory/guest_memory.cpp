@@ -92,7 +92,7 @@ void MemoryBlock::setShown(std::uint64_t offset, std::uint64_t size, bool shown)
     auto const first = m_shown.begin() + static_cast<std::ptrdiff_t>(offset / granule);
     std::fill_n(first, alignUp(size, granule) / granule, shown);
     if (!shown && std::find(m_shown.begin(), m_shown.end(), true) == m_shown.end())
-        m_guard.reset();
+        setComplete();
 }
 
 Result<> MemoryBlock::showFile(std::uint64_t offset, std::uint64_t size, int fd, std::uint64_t fileOffset)
@@ -104,8 +104,8 @@ Result<> MemoryBlock::showFile(std::uint64_t offset, std::uint64_t size, int fd,
     auto const fileSize = static_cast<std::uint64_t>(status.st_size);
     if (fileOffset % pageSize != 0 || fileOffset > fileSize || size > fileSize - fileOffset)
         return fail(ErrorCode::Corrupt, fmt::format("the memory file is too short for {}", m_name));
-    if (!m_guard)
-        m_guard = TRY(BusErrorGuard::watch(bytes()));
+    if (isComplete())
+        TRY(setIncomplete());
     void* const mapped = ::mmap(m_data + offset, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED,
         fd, static_cast<off_t>(fileOffset));
     if (mapped == MAP_FAILED)
@@ -118,13 +118,28 @@ Result<> MemoryBlock::showFile(std::uint64_t offset, std::uint64_t size, int fd,
 
 Result<> MemoryBlock::setIncomplete()
 {
-    m_guard = TRY(BusErrorGuard::watch(bytes()));
+    auto guard = TRY(BusErrorGuard::watch(bytes()));
+    std::lock_guard const lock(m_guardMutex);
+    m_guard = std::move(guard);
     return {};
 }
 
 void MemoryBlock::setComplete()
 {
+    std::lock_guard const lock(m_guardMutex);
     m_guard.reset();
+}
+
+bool MemoryBlock::lostPages() const
+{
+    std::lock_guard const lock(m_guardMutex);
+    return m_guard && m_guard->lost();
+}
+
+bool MemoryBlock::isComplete() const
+{
+    std::lock_guard const lock(m_guardMutex);
+    return m_guard == nullptr;
 }
 
 Result<> MemoryBlock::lose(std::uint64_t offset)

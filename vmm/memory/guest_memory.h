@@ -8,6 +8,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -52,13 +53,13 @@ public:
     /// showFile(), which stay as they are. Nothing may write to it meanwhile; reading is harmless.
     Result<> replace(std::uint64_t offset, AnonymousMemory contents);
     /// Whether the file was cut off under us, and pages are gone.
-    bool lostPages() const { return m_guard && m_guard->lost(); }
+    bool lostPages() const;
 
     /// Other memory than what is here belongs into it, and comes piece by piece (PageFaults), until setComplete().
     Result<> setIncomplete();
     void setComplete();
     /// Whether all that belongs here is here: no part shows a file, and none is still to come.
-    bool isComplete() const { return m_guard == nullptr; }
+    bool isComplete() const;
     /// What belongs into that page cannot be had: whoever touches it meets an error, as where a file was cut off. Only
     /// of an incomplete block. Any thread.
     Result<> lose(std::uint64_t offset);
@@ -77,6 +78,7 @@ private:
     std::uint8_t* m_data;
     std::uint64_t m_size;
     std::vector<bool> m_shown; // granules that show a file
+    mutable std::mutex m_guardMutex; // of m_guard: who brings memory has threads
     std::unique_ptr<BusErrorGuard> m_guard;
     std::atomic<bool> m_lost { false };
 };

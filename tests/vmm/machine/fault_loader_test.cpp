@@ -263,6 +263,30 @@ private slots:
         QCOMPARE(f.at(*f.ram, 10 * mib), Source::contents(0, 10 * mib));
     }
 
+    /// Power goes off while somebody keeps a moment of what is still coming: he is not left waiting, and what he holds
+    /// does not reach into the memory any more.
+    void whoHoldsAStoppedOneDoesNotWait()
+    {
+        Fixture f;
+        f.notes->barrier = 0;
+        f.loader->start([](auto const& task) { task(); }, [](auto const&) {});
+        auto waited = std::async(std::launch::async, [&] { return f.loader->wait([] { return true; }); });
+        auto stopped = std::async(std::launch::async, [&] { f.loader->stop(); });
+        {
+            std::lock_guard const lock(f.notes->mutex);
+            f.notes->barrier = ~0ull;
+            f.notes->changed.notify_all();
+        }
+        QVERIFY(stopped.wait_for(std::chrono::seconds(30) * tests::patience()) == std::future_status::ready);
+        QVERIFY(waited.wait_for(std::chrono::seconds(30) * tests::patience()) == std::future_status::ready);
+        f.ram->clear();
+        auto const reads = f.reads();
+        QCOMPARE(f.at(*f.ram, 10 * mib), 0u);
+        QCOMPARE(f.reads(), reads);
+        QCOMPARE(f.loader->wait([] { return true; }).error().code, ErrorCode::Cancelled);
+        QVERIFY(f.ram->isComplete());
+    }
+
     void whereNothingElseIsAllowedAllIsReadAtOnce()
     {
         Fixture f({}, MemoryWay::AtOnce);

@@ -1,5 +1,6 @@
 #include "app/library/library.h"
 
+#include "app/control/control_client.h"
 #include "app/store/whole_file.h"
 #include "app/usb/usb_rule_store.h"
 #include "vmm/base/event_loop.h"
@@ -743,6 +744,18 @@ void Library::inspectHost(Done<HostReport> done)
 {
     m_private->inBackground(
         [this] { return vmm::Result<HostReport>(app::inspectHost(m_store.machinesDirectory())); }, std::move(done));
+}
+
+void Library::suspendElsewhere(QString const& id, Done<void> done)
+{
+    m_private->inBackground(
+        [id = id.toStdString()]() -> vmm::Result<> {
+            auto client = TRY(control::connectToOwner(control::runtimeDirectory(), id));
+            auto const answer = client.call("machine.suspend", { { "machine", id } }, control::hostPatience);
+            bool const isAtIt = !answer && answer.error().code == vmm::ErrorCode::TimedOut;
+            return answer || isAtIt ? vmm::Result<>() : vmm::fail(answer.error());
+        },
+        std::move(done));
 }
 
 QStringList Library::inMemory() const

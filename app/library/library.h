@@ -104,6 +104,10 @@ public:
     void listSystems(Done<std::vector<System>> done);
     void inspectHost(Done<HostReport> done);
 
+    /// Asks the process that has the machine to suspend it. `done` when it has, or is still at it after some seconds;
+    /// entry() tells when it has ended.
+    void suspendElsewhere(QString const& id, Done<void> done);
+
     QStringList inMemory() const; ///< machines of ours that run, pause, crashed …
     // One of the two at a time; both mean the machines that are in memory now, and none that is started later.
     /// Suspends them; `done` when all have ended, with the first error (those stay as they were).

@@ -8,6 +8,7 @@
 #include <QDir>
 #include <QElapsedTimer>
 #include <QFile>
+#include <QScopeGuard>
 #include <QSignalSpy>
 #include <QTemporaryDir>
 #include <csignal>
@@ -456,6 +457,32 @@ private slots:
         ::kill(child, SIGKILL);
         ::waitpid(child, nullptr, 0);
         QTRY_VERIFY(!bench.library.entry(id)->otherOwner);
+    }
+
+    void whoHasAMachineIsAskedToSuspendIt()
+    {
+        Bench bench;
+        qputenv("XDG_RUNTIME_DIR", bench.directory.path().toUtf8());
+        auto const unset = qScopeGuard([] { qunsetenv("XDG_RUNTIME_DIR"); });
+        auto const id = bench.create("elsewhere");
+        std::optional<vmm::Result<>> asked;
+        auto const ask = [&] {
+            asked.reset();
+            bench.library.suspendElsewhere(id, [&](vmm::Result<> const& outcome) { asked = outcome; });
+            return QTest::qWaitFor([&] { return asked.has_value(); });
+        };
+        QVERIFY(ask());
+        QCOMPARE(asked->error().code, vmm::ErrorCode::NotFound);
+        auto const runner = std::make_shared<MachineRunner>(
+            bench.library.config(id), bench.store.placesOf(id.toStdString()), FakeMachine::factory());
+        auto const server = tests::must(control::ControlServer::start(control::runtimeDirectory(), "test"));
+        server->setRunners({ runner });
+        runner->start();
+        QTRY_COMPARE(runner->state(), SessionState::Running);
+        QVERIFY(ask());
+        REQUIRE_OK(*asked);
+        QCOMPARE(runner->state(), SessionState::Suspended);
+        QVERIFY(bench.becomes(id, SessionState::Suspended));
     }
 
     void itsMachinesAreDrivenFromOutside()

@@ -697,6 +697,22 @@
         <source>USB: attach and detach</source>
         <translation>USB: anschließen und trennen</translation>
     </message>
+    <message>
+        <source>The guest has not shut down so far.</source>
+        <translation>Das Gastsystem ist bisher nicht heruntergefahren.</translation>
+    </message>
+    <message>
+        <source>The guest was asked to shut down.</source>
+        <translation>Das Gastsystem wurde gebeten, herunterzufahren.</translation>
+    </message>
+    <message>
+        <source>Power</source>
+        <translation>Ausschalten</translation>
+    </message>
+    <message>
+        <source>Power: shut down, reset and power off</source>
+        <translation>Ausschalten: herunterfahren, zurücksetzen, sofort ausschalten</translation>
+    </message>
 </context>
 <context>
     <name>ui::MachineSettingsPage</name>
@@ -1269,6 +1285,14 @@
     <message>
         <source>Rename it</source>
         <translation>Umbenennen</translation>
+    </message>
+    <message>
+        <source>“%1” is in memory here: shut it down or suspend it, and then remove it.</source>
+        <translation>„%1“ ist hier im Speicher: Fahren Sie sie herunter oder sichern Sie sie, und entfernen Sie sie dann.</translation>
+    </message>
+    <message>
+        <source>Shut down</source>
+        <translation>Herunterfahren</translation>
     </message>
 </context>
 <context>
@@ -2166,6 +2190,14 @@
     <message>
         <source>If it has not run since it came back, let it go on first. Otherwise try again when it has finished what it is doing.</source>
         <translation>Wenn sie nicht gelaufen ist, seit sie wieder da ist, lassen Sie sie erst weiterlaufen. Sonst versuchen Sie es noch einmal, wenn sie damit fertig ist, was sie gerade tut.</translation>
+    </message>
+    <message>
+        <source>Take it out of the machine, or wait until it has finished, and try again.</source>
+        <translation>Nehmen Sie ihn aus der Maschine, oder warten Sie, bis er fertig ist, und versuchen Sie es noch einmal.</translation>
+    </message>
+    <message>
+        <source>A part of the machine cannot be written to disk: %1.</source>
+        <translation>Ein Teil der Maschine kann nicht auf die Festplatte geschrieben werden: %1.</translation>
     </message>
 </context>
 <context>

@@ -7,6 +7,7 @@
 #include "ui/serial/console_tabs.h"
 #include "ui/timeline/timeline_panel.h"
 #include "ui/usb/usb_control.h"
+#include "ui/usb/usb_words.h"
 #include "ui/widgets/guarded.h"
 #include "ui/widgets/message_bar.h"
 #include "ui/widgets/words.h"
@@ -26,6 +27,7 @@
 #include <QSplitter>
 #include <QStandardPaths>
 #include <QToolButton>
+#include <utility>
 
 namespace ui {
 
@@ -87,6 +89,12 @@ MachinePage::MachinePage(app::Library& library, QString id, QWidget* parent)
     m_inspector->setVisible(settings::showInspector());
     m_revealTimer.setInterval(80);
     connect(&m_revealTimer, &QTimer::timeout, this, &MachinePage::revealToolbar);
+    m_shutDownTimer.setSingleShot(true);
+    m_shutDownTimer.setInterval(std::chrono::seconds(15));
+    connect(&m_shutDownTimer, &QTimer::timeout, this, [this] {
+        tellShutDown(
+            tr("The guest has not shut down so far."), tr("Power off at once"), [this] { m_session->powerOff(); });
+    });
     connect(m_columns, &QSplitter::splitterMoved, this, &MachinePage::saveSplitters);
     connect(m_rows, &QSplitter::splitterMoved, this, &MachinePage::saveSplitters);
     connectSession();
@@ -94,7 +102,9 @@ MachinePage::MachinePage(app::Library& library, QString id, QWidget* parent)
     connectUsb();
     updateTexts();
     refresh();
+    reportReason();
     reportForwards();
+    foreseeUsb();
 }
 
 void MachinePage::makeActions()
@@ -108,7 +118,7 @@ void MachinePage::makeActions()
     };
     m_actions.run = add([this] { m_session->can(app::Action::Pause) ? m_session->pause() : startOrResume(); });
     m_actions.suspend = add([this] { m_session->suspend(); });
-    m_actions.shutDown = add([this] { m_session->pressPowerButton(); });
+    m_actions.shutDown = add([this] { shutDown(); });
     m_actions.reset = add([this] { m_session->reset(); });
     m_actions.powerOff = add([this] { m_session->powerOff(); });
     m_actions.discard = add([this] { m_session->discardState(); });
@@ -149,15 +159,15 @@ void MachinePage::makeActions()
 
 void MachinePage::connectSession()
 {
-    connect(m_session, &app::VmSession::stateChanged, this,
-        [this](app::SessionState state, std::optional<vmm::Error> const& reason) {
-            if (reason && (state == app::SessionState::Paused || state == app::SessionState::Crashed))
-                report(Task::Run, *reason);
-            else if (state == app::SessionState::Running)
-                m_messages->dismiss();
-            reportForwards();
-            updateState();
-        });
+    connect(m_session, &app::VmSession::stateChanged, this, [this](app::SessionState state) {
+        tellShutDown({});
+        if (state == app::SessionState::Running)
+            m_messages->dismiss();
+        reportReason();
+        reportForwards();
+        foreseeUsb();
+        updateState();
+    });
     connect(m_session, &app::VmSession::jobProgressed, this, &MachinePage::updateJob);
     connect(m_session, &app::VmSession::jobEnded, this, &MachinePage::updateState);
     connect(m_session, &app::VmSession::workChanged, this,
@@ -171,14 +181,18 @@ void MachinePage::connectSession()
     };
     connect(m_session, &app::VmSession::usbAdded, this, devicesChanged);
     connect(m_session, &app::VmSession::usbRemoved, this, devicesChanged);
-    connect(m_session, &app::VmSession::guestRebooted, this,
-        [this] { m_messages->showNotice(tr("The guest has restarted.")); });
+    connect(m_session, &app::VmSession::guestRebooted, this, [this] {
+        if (!m_messages->hasProblem()) // which nobody may have read yet
+            m_messages->showNotice(tr("The guest has restarted."));
+    });
     connect(m_session, &app::VmSession::failed, this, [this](app::Action tried, vmm::Error const& error) {
         static constexpr Task tasks[] = { Task::Start, Task::Pause, Task::Resume, Task::Reset, Task::PressPowerButton,
             Task::PowerOff, Task::Suspend, Task::DiscardState, Task::Cancel };
         auto task = tasks[static_cast<std::size_t>(tried)];
         if (task == Task::Start && m_session->state() == app::SessionState::Suspended)
             task = Task::Restore;
+        if (task == Task::PressPowerButton)
+            tellShutDown({});
         if (error.code != vmm::ErrorCode::Cancelled)
             report(task, error);
     });
@@ -223,6 +237,20 @@ void MachinePage::connectUsb()
     connect(m_usb, &UsbControl::rulesRequested, this, &MachinePage::usbRulesRequested);
     connect(m_usb, &UsbControl::panelRequested, this, &MachinePage::goToUsb);
     connect(m_usb, &UsbControl::leaveRequested, this, &MachinePage::focusMachine);
+    connect(m_session, &app::VmSession::hostUsbChanged, this, &MachinePage::foreseeUsb);
+    connect(m_session, &app::VmSession::redirectedUsbChanged, this, &MachinePage::foreseeUsb);
+    connect(&m_library.hostUsb(), &app::HostUsbWatch::changed, this, &MachinePage::foreseeUsb); // the rules
+}
+
+/// What suspending does to devices of this computer and of others: for its tip.
+void MachinePage::foreseeUsb()
+{
+    if (!app::isInMemory(m_session->state()))
+        return;
+    m_session->foreseeUsb({}, guarded(this, [this](vmm::Result<std::vector<app::UsbFate>> const& fates) {
+        m_usbFates = fates ? fatesText(*fates) : QString();
+        updateTexts();
+    }));
 }
 
 /// To what is asked, or to the panel; on a whole screen, where that has no place, to the menu.
@@ -289,6 +317,14 @@ void MachinePage::report(Task task, vmm::Error const& error)
     m_messages->showProblem(problem, remedyFor(problem.remedy, task, drive));
 }
 
+/// Why it stands still, where nobody asked for that.
+void MachinePage::reportReason()
+{
+    auto const state = m_session->state();
+    if (m_session->reason() && (state == app::SessionState::Paused || state == app::SessionState::Crashed))
+        report(Task::Run, *m_session->reason());
+}
+
 /// When the machine runs: the message would go when it begins to.
 void MachinePage::reportForwards()
 {
@@ -306,6 +342,23 @@ void MachinePage::startOrResume()
     else
         m_session->start();
     focusMachine();
+}
+
+void MachinePage::shutDown()
+{
+    tellShutDown(tr("The guest was asked to shut down."));
+    m_shutDownTimer.start();
+    m_session->pressPowerButton();
+}
+
+/// In the place of what was told of it before; an empty `text`: nothing more is to be told.
+void MachinePage::tellShutDown(QString const& text, QString const& button, std::function<void()> action)
+{
+    m_shutDownTimer.stop();
+    if (m_messages->text() == std::exchange(m_shutDownText, text))
+        m_messages->dismissNotice();
+    if (!text.isEmpty())
+        m_messages->showNotice(text, button, std::move(action));
 }
 
 void MachinePage::focusMachine()
@@ -355,11 +408,11 @@ void MachinePage::updateState()
     m_actions.typeClipboard->setEnabled(running);
     auto const config = m_session->config();
     m_cdButton->setVisible(!config.cds.empty());
-    m_powerButton->setEnabled(can(Action::PressPowerButton) || can(Action::PowerOff) || can(Action::DiscardState));
+    m_powerButton->setEnabled(can(Action::PowerOff) || m_actions.discard->isEnabled());
 
     // An empty terminal of a machine that is off would only ask what it is for.
-    auto const showConsoles = m_actions.consoles->isChecked() && m_consoles->count() > 0 && !m_fullScreen
-        && (app::isInMemory(state) || m_consoles->hasText());
+    auto const showConsoles = m_actions.consoles->isChecked() && m_consoles->count() > 0
+        && !(m_fullScreen && m_screen->hasScreen()) && (app::isInMemory(state) || m_consoles->hasText());
     m_consoles->setVisible(showConsoles);
     m_consolesButton->setVisible(m_consoles->count() > 0);
     m_actions.consoles->setEnabled(app::isInMemory(state) || m_consoles->hasText());
@@ -383,6 +436,7 @@ void MachinePage::updateJob()
     if (!job)
         return;
     m_jobText->setText(jobWord(job->name));
+    m_jobBar->setAccessibleName(m_jobText->text());
     m_jobBar->setValue(qRound(job->fraction * 1000));
     m_jobCancel->setEnabled(m_session->can(app::Action::CancelJob));
 }
@@ -477,7 +531,7 @@ void MachinePage::setFullScreen(bool on)
         m_toolbar->hide();
         m_revealTimer.start();
         m_inspector->hide();
-        m_messages->dismiss();
+        m_messages->dismissNotice();
         m_screen->screen()->showHint(
             tr("Move the pointer to the upper edge, or press Ctrl+Alt, to get the tools back."));
     } else {

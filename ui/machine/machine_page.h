@@ -48,6 +48,10 @@ public:
     void focusMachine();
     void report(Task task, vmm::Error const& error);
     void reportForwards();
+    /// Asks the guest, and offers to power off where nothing comes of it.
+    void shutDown();
+    /// How long that is waited for; tests have less time.
+    void setPatience(std::chrono::milliseconds patience) { m_shutDownTimer.setInterval(patience); }
     /// All that can be asked of the machine, as the context menu of the library shows it too.
     void fillMenu(QMenu* menu);
 
@@ -86,7 +90,10 @@ private:
     void updateKeepText(QString const& whyNot);
     void connectTimeline();
     void connectUsb();
+    void reportReason();
     void goToUsb();
+    void foreseeUsb();
+    void tellShutDown(QString const& text, QString const& button = {}, std::function<void()> action = {});
     void updateTexts();
     void updateToolStyle();
     void fillCdMenu();
@@ -120,7 +127,9 @@ private:
     UsbControl* m_usb;
     Inspector* m_inspector;
     TimelinePanel* m_timeline;
-    QTimer m_revealTimer;
+    QTimer m_revealTimer, m_shutDownTimer;
+    QString m_shutDownText; // told last of a guest that was asked to shut down
+    QString m_usbFates;
     bool m_fullScreen = false, m_ownWindow = false;
 };
 

@@ -46,7 +46,7 @@ void MachinePage::makeToolbar()
 
     m_runButton = button(m_actions.run);
     m_suspendButton = button(m_actions.suspend);
-    m_powerButton = button(m_actions.shutDown, m_powerMenu);
+    m_powerButton = button(nullptr, m_powerMenu);
     m_keepButton = button(m_actions.keep);
     gap();
     m_usbButton = button(nullptr, m_usbMenu);
@@ -189,6 +189,8 @@ void MachinePage::updateTexts()
         set(m_actions.run, tr("Start"), QStringLiteral("start"), tr("Start the machine"));
     set(m_actions.suspend, tr("Suspend"), QStringLiteral("suspend"),
         tr("Write the machine's state to disk, and bring it back later"));
+    if (!m_usbFates.isEmpty())
+        m_actions.suspend->setToolTip(QStringLiteral("%1\n%2").arg(m_actions.suspend->toolTip(), m_usbFates));
     set(m_actions.shutDown, tr("Shut down"), QStringLiteral("power"), tr("Press the machine's power button"));
     set(m_actions.reset, tr("Reset"), QStringLiteral("restart"));
     set(m_actions.powerOff, tr("Power off at once"), QStringLiteral("plug"));
@@ -216,6 +218,7 @@ void MachinePage::updateTexts()
         button->setToolTip(help);
         button->setAccessibleName(help);
     };
+    tool(m_powerButton, tr("Power"), QStringLiteral("power"), tr("Power: shut down, reset and power off"));
     tool(m_usbButton, tr("USB"), QStringLiteral("usb"), tr("USB: attach and detach"));
     tool(m_cdButton, tr("CD"), QStringLiteral("disc"), tr("CD: insert and eject"));
     tool(m_keysButton, tr("Keys"), QStringLiteral("keyboard"), tr("Send key combinations and text"));
@@ -223,8 +226,8 @@ void MachinePage::updateTexts()
     tool(
         m_zoomButton, tr("Size"), QStringLiteral("search"), tr("The machine's screen: its size, and which of several"));
     m_jobCancel->setText(tr("Cancel"));
-    for (auto* button : { m_runButton, m_suspendButton, m_powerButton, m_keepButton, m_fullScreenButton,
-             m_consolesButton, m_windowButton, m_settingsButton, m_inspectorButton })
+    for (auto* button : { m_runButton, m_suspendButton, m_keepButton, m_fullScreenButton, m_consolesButton,
+             m_windowButton, m_settingsButton, m_inspectorButton })
         button->setAccessibleName(button->defaultAction()->text());
 }
 

@@ -342,6 +342,15 @@ void MainWindow::removeMachine(QString const& id)
 {
     auto const entry = m_library.entry(id);
     auto const name = entry ? entry->name : id;
+    if (auto const* session = m_library.session(id); session != nullptr && app::isInMemory(session->state())) {
+        auto const canShutDown = session->can(app::Action::PressPowerButton);
+        m_messages->showNotice(tr("“%1” is in memory here: shut it down or suspend it, and then remove it.").arg(name),
+            canShutDown ? tr("Shut down") : QString(), [this, id] {
+                showMachine(id);
+                pageOf(id)->shutDown();
+            });
+        return;
+    }
     m_library.remove(id, guarded(this, [this, id, name](vmm::Result<> const& removed) {
         if (!removed)
             return m_messages->showProblem(problemFor(Task::Remove, removed.error()));
@@ -366,7 +375,7 @@ void MainWindow::cloneMachine(QString const& id)
     m_library.clone(id, name,
         guarded(this,
             [this](vmm::Result<QString> copy) {
-                m_messages->dismiss();
+                m_messages->dismissNotice();
                 if (copy)
                     showMachine(*copy);
                 else if (copy.error().code != vmm::ErrorCode::Cancelled)

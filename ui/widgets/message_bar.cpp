@@ -53,16 +53,16 @@ MessageBar::MessageBar(QWidget* parent)
     layout->addLayout(m_below);
     layout->addWidget(m_detailsView);
 
-    connect(m_close, &QToolButton::clicked, this, &MessageBar::dismiss);
+    connect(m_close, &QToolButton::clicked, this, &MessageBar::dismissShown);
     connect(m_details, &QPushButton::toggled, this, [this](bool on) {
         m_detailsView->setVisible(on);
         m_copy->setVisible(on);
     });
     connect(m_copy, &QPushButton::clicked, this,
-        [this] { QApplication::clipboard()->setText(text() + QLatin1Char('\n') + m_detailsText); });
+        [this] { QApplication::clipboard()->setText(text() + QLatin1Char('\n') + m_message.details); });
     connect(m_action, &QPushButton::clicked, this, [this] {
-        auto const run = m_run;
-        dismiss();
+        auto const run = m_message.action;
+        dismissShown();
         if (run)
             run();
     });
@@ -79,29 +79,28 @@ void MessageBar::showProblem(Problem const& problem, std::function<void()> remed
             rest += sentence.toHtmlEscaped();
     }
     auto const button = remedy ? remedyText(problem.remedy) : QString();
-    present(QStringLiteral("warning"),
+    m_problem = Message { QStringLiteral("warning"),
         QStringLiteral("<b>%1</b> %2").arg(problem.title.toHtmlEscaped(), rest.join(QLatin1Char(' '))), button,
-        std::move(remedy), problem.details);
+        problem.details, std::move(remedy) };
+    present(*m_problem);
 }
 
 void MessageBar::showNotice(QString const& text, QString const& button, std::function<void()> action)
 {
-    present(QStringLiteral("inspector"), text.toHtmlEscaped(), button, std::move(action), {});
+    present({ QStringLiteral("inspector"), text.toHtmlEscaped(), button, {}, std::move(action) });
 }
 
-void MessageBar::present(QString const& iconName, QString const& text, QString const& button,
-    std::function<void()> action, QString const& details)
+void MessageBar::present(Message const& message)
 {
-    m_iconName = iconName;
-    m_text->setText(text);
-    m_run = std::move(action);
-    m_action->setText(button);
+    m_message = message;
+    auto const& details = message.details;
+    m_text->setText(message.text);
+    m_action->setText(message.button);
     // A problem has much to say, and needs the whole width for it.
     details.isEmpty() ? m_row->insertWidget(2, m_action) : m_below->insertWidget(0, m_action);
     for (auto* edge : std::initializer_list<QWidget*> { m_icon, m_close })
         m_row->setAlignment(edge, details.isEmpty() ? Qt::AlignVCenter : Qt::AlignTop);
-    m_action->setVisible(!button.isEmpty());
-    m_detailsText = details;
+    m_action->setVisible(!message.button.isEmpty());
     m_detailsView->setPlainText(details);
     m_details->setVisible(!details.isEmpty());
     m_details->setChecked(false);
@@ -117,7 +116,24 @@ void MessageBar::present(QString const& iconName, QString const& text, QString c
 void MessageBar::dismiss()
 {
     hide();
-    m_run = {};
+    m_message = {};
+    m_problem.reset();
+}
+
+void MessageBar::dismissNotice()
+{
+    if (!isProblem())
+        m_problem ? present(*m_problem) : dismiss();
+}
+
+void MessageBar::dismissShown()
+{
+    isProblem() ? dismiss() : dismissNotice();
+}
+
+bool MessageBar::isProblem() const
+{
+    return m_message.iconName == QLatin1String("warning");
 }
 
 QString MessageBar::text() const
@@ -142,9 +158,8 @@ void MessageBar::updateTexts()
 void MessageBar::updateColors()
 {
     auto const colors = themeColors();
-    auto const isProblem = m_iconName == QLatin1String("warning");
-    auto const tint = isProblem ? colors.problem : QApplication::palette().color(QPalette::Highlight);
-    m_icon->setPixmap(icon(m_iconName, tint).pixmap(QSize(20, 20), devicePixelRatioF()));
+    auto const tint = isProblem() ? colors.problem : QApplication::palette().color(QPalette::Highlight);
+    m_icon->setPixmap(icon(m_message.iconName, tint).pixmap(QSize(20, 20), devicePixelRatioF()));
     m_close->setIcon(icon(QStringLiteral("close")));
     m_tint = tint;
     update();
@@ -164,14 +179,14 @@ void MessageBar::changeEvent(QEvent* event)
     QFrame::changeEvent(event);
     if (event->type() == QEvent::LanguageChange)
         updateTexts();
-    else if (event->type() == QEvent::PaletteChange && !m_iconName.isEmpty())
+    else if (event->type() == QEvent::PaletteChange && !m_message.iconName.isEmpty())
         updateColors();
 }
 
 void MessageBar::keyPressEvent(QKeyEvent* event)
 {
     if (event->key() == Qt::Key_Escape)
-        dismiss();
+        dismissShown();
     else
         QFrame::keyPressEvent(event);
 }

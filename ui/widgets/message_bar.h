@@ -4,6 +4,7 @@
 
 #include <QFrame>
 #include <functional>
+#include <optional>
 
 class QLabel;
 class QPushButton;
@@ -21,9 +22,12 @@ public:
     explicit MessageBar(QWidget* parent = nullptr);
 
     void showProblem(Problem const& problem, std::function<void()> remedy = {});
-    /// A plain sentence, with an optional button.
+    /// A plain sentence, with an optional button. A problem that it covers is there again when it goes.
     void showNotice(QString const& text, QString const& button = {}, std::function<void()> action = {});
     void dismiss();
+    void dismissNotice();
+    /// Shown, or covered.
+    bool hasProblem() const { return m_problem.has_value(); }
     QString text() const;
 
 protected:
@@ -32,19 +36,25 @@ protected:
     void keyPressEvent(QKeyEvent* event) override;
 
 private:
-    void present(QString const& iconName, QString const& text, QString const& button, std::function<void()> action,
-        QString const& details);
+    struct Message {
+        QString iconName, text, button, details;
+        std::function<void()> action;
+    };
+
+    void present(Message const& message);
+    bool isProblem() const;
+    void dismissShown();
     void updateTexts();
     void updateColors();
 
-    QString m_iconName, m_detailsText;
+    Message m_message; // shown
+    std::optional<Message> m_problem;
     QColor m_tint;
     QLabel *m_icon, *m_text;
     QPushButton *m_action, *m_details, *m_copy;
     QToolButton* m_close;
     QPlainTextEdit* m_detailsView;
     QHBoxLayout *m_row, *m_below;
-    std::function<void()> m_run;
 };
 
 }

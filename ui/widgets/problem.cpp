@@ -122,6 +122,8 @@ public:
         case vmm::ErrorCode::Unsupported:
             if (task == Task::KeepMoment)
                 return tr("The details say which one, and what helps.");
+            if (task == Task::Suspend)
+                return tr("Take it out of the machine, or wait until it has finished, and try again.");
             if (task == Task::ReadFile)
                 return tr("The details say what the file is.");
             return task == Task::Start ? tr("The details say which one; choose another in the settings.")
@@ -197,6 +199,10 @@ Problem problemFor(Task task, vmm::Error const& error)
                   vmm::errorCodeName(error.code).data(), static_cast<qsizetype>(vmm::errorCodeName(error.code).size()))
                   + QStringLiteral(": ") + QString::fromStdString(error.message()),
               remedyFor(task, error.code) };
+    if (task == Task::Suspend && error.code == vmm::ErrorCode::Unsupported) {
+        problem.reason = Sentences::tr("A part of the machine cannot be written to disk: %1.")
+                             .arg(QString::fromStdString(error.detail));
+    }
     if (error.code == vmm::ErrorCode::NoKvm && (error.osError == EACCES || error.osError == EPERM)) {
         problem.reason = Sentences::tr("You may not use the virtualization of this computer (/dev/kvm).");
         problem.advice = Sentences::tr("Add yourself to the group “kvm” (in a terminal: sudo usermod -aG kvm %1) and "

@@ -365,6 +365,9 @@ private slots:
         bench.session(bench.id).attachHostUsb(
             "1-1", app::Really::No, [&](vmm::Result<> const& done) { attached = done; });
         QTRY_VERIFY(attached && *attached);
+        auto const* suspend = bench.named<QToolButton>(page, "Suspend");
+        QTRY_VERIFY2(suspend->toolTip().contains("Unplugged and plugged in anew: “Example Loop”"),
+            qPrintable(suspend->toolTip()));
         auto* axis = page->timeline()->axis();
         axis->setFocus();
         axis->selectIndex(0);
@@ -379,6 +382,7 @@ private slots:
         QTest::keyClick(QApplication::focusWidget(), Qt::Key_Return);
         settings->save();
         QTRY_COMPARE(bench.library->hostUsb().rules().restoreOf(bench.id.toStdString()), app::UsbRestore::Ask);
+        QTRY_VERIFY2(suspend->toolTip().contains("you are asked about it then"), qPrintable(suspend->toolTip()));
         bench.window->showMachine(bench.id);
         axis->setFocus();
         axis->selectIndex(0);

@@ -3,17 +3,22 @@
 #include "ui/library/library_model.h"
 #include "ui/library/library_panel.h"
 #include "ui/machine/machine_page.h"
+#include "ui/serial/console_tabs.h"
 #include "ui/timeline/timeline_panel.h"
 #include "ui/widgets/message_bar.h"
 #include "ui/widgets/problem.h"
+#include "ui/widgets/words.h"
 
 #include <QApplication>
 #include <QClipboard>
 #include <QFileDialog>
 #include <QListView>
 #include <QMenu>
+#include <QProgressBar>
 #include <QStatusBar>
 #include <QToolButton>
+#include <algorithm>
+#include <cerrno>
 #include <linux/input-event-codes.h>
 
 using tests::Desk;
@@ -21,6 +26,11 @@ using tests::Desk;
 namespace {
 
 constexpr QRgb painted = 0xff204060; // by a fake screen
+
+vmm::Error fullDisk()
+{
+    return { vmm::ErrorCode::NoSpace, "writing disk0.qcow2", ENOSPC };
+}
 
 /// A machine that runs, on its page.
 struct Running : Desk {
@@ -178,6 +188,129 @@ private slots:
         QTRY_VERIFY(messages->isVisible());
         QVERIFY2(messages->text().contains("has not run since it came back"), qPrintable(messages->text()));
         tests::button(messages, ui::remedyText(ui::Remedy::Resume))->click();
+        QVERIFY(desk.waitFor(desk.id, app::SessionState::Running));
+    }
+
+    void whatStandsStillIsPoweredOffWithTheTools()
+    {
+        Running desk;
+        auto* power = desk.named<QToolButton>(desk.page, "Power: shut down, reset and power off");
+        auto const offers = [&](QString const& text) {
+            auto const actions = power->menu()->actions();
+            return power->isEnabled() && std::ranges::any_of(actions, [&](auto const* action) {
+                return action->isEnabled() && action->text() == text;
+            });
+        };
+        auto const isReached = [&] {
+            desk.toolbar()->findChildren<QToolButton*>().first()->setFocus();
+            for (int tabs = 0; tabs < 3 && !power->hasFocus(); ++tabs)
+                QTest::keyClick(QApplication::focusWidget(), Qt::Key_Tab);
+            return power->hasFocus();
+        };
+        QVERIFY(offers("Shut down") && isReached());
+        desk.session(desk.id).pause();
+        QVERIFY(desk.waitFor(desk.id, app::SessionState::Paused));
+        QVERIFY(offers("Reset") && offers("Power off at once") && isReached());
+        desk.script->last->guestCrashes();
+        QVERIFY(desk.waitFor(desk.id, app::SessionState::Crashed));
+        QVERIFY(offers("Reset") && offers("Power off at once") && isReached());
+        Running::trigger(desk.page, "Reset");
+        QVERIFY(desk.waitFor(desk.id, app::SessionState::Running));
+        desk.session(desk.id).suspend();
+        QVERIFY(desk.waitFor(desk.id, app::SessionState::Suspended));
+        QVERIFY(offers("Throw the suspended state away") && isReached());
+        Running::trigger(desk.page, "Throw the suspended state away");
+        QVERIFY(desk.waitFor(desk.id, app::SessionState::Off));
+        QVERIFY(!power->isEnabled());
+    }
+
+    void whoDoesNotShutDownCanBePoweredOff()
+    {
+        Running desk;
+        desk.page->setPatience(std::chrono::milliseconds(1));
+        Running::trigger(desk.page, "Shut down");
+        auto* messages = desk.page->messages();
+        QCOMPARE(messages->text(), "The guest was asked to shut down.");
+        QTRY_VERIFY(desk.script->has("power button"));
+        QTRY_COMPARE(messages->text(), "The guest has not shut down so far.");
+        tests::button(messages, "Power off at once")->click();
+        QVERIFY(desk.waitFor(desk.id, app::SessionState::Off));
+    }
+
+    void whoShutsDownIsNotToldAboutAnyMore()
+    {
+        Running desk;
+        Running::trigger(desk.page, "Shut down");
+        QVERIFY(desk.page->messages()->isVisible());
+        desk.script->last->guestPowersOff();
+        QVERIFY(desk.waitFor(desk.id, app::SessionState::Off));
+        QVERIFY(!desk.page->messages()->isVisible());
+    }
+
+    void whyItStandsStillIsToldByAPageThatIsMadeLater()
+    {
+        Desk desk;
+        auto const id = desk.create("first");
+        desk.session(id).start();
+        QVERIFY(desk.waitFor(id, app::SessionState::Running));
+        desk.script->last->hostPauses(fullDisk());
+        QVERIFY(desk.waitFor(id, app::SessionState::Paused));
+        desk.open();
+        auto const* messages = desk.window->pageOf(id)->messages();
+        QVERIFY(messages->isVisible());
+        QVERIFY2(messages->text().contains("The machine has stopped."), qPrintable(messages->text()));
+    }
+
+    void aNoticeGivesTheProblemBackThatItCovers()
+    {
+        Running desk;
+        desk.script->last->hostPauses(fullDisk());
+        QVERIFY(desk.waitFor(desk.id, app::SessionState::Paused));
+        auto* messages = desk.page->messages();
+        auto* dismiss = desk.named<QToolButton>(messages, "Dismiss this message");
+        emit desk.session(desk.id).guestRebooted(); // which nobody has asked for
+        QVERIFY2(messages->text().contains("The machine has stopped."), qPrintable(messages->text()));
+        Running::trigger(desk.page, "Copy a screenshot");
+        QVERIFY2(messages->text().contains("in the clipboard"), qPrintable(messages->text()));
+        dismiss->click();
+        QVERIFY(messages->isVisible());
+        QVERIFY2(messages->text().contains("The machine has stopped."), qPrintable(messages->text()));
+        Running::trigger(desk.page, "Copy a screenshot");
+        emit desk.page->fullScreenToggled();
+        QVERIFY2(messages->text().contains("The machine has stopped."), qPrintable(messages->text()));
+        tests::button(messages, ui::remedyText(ui::Remedy::Resume))->click();
+        QVERIFY(desk.waitFor(desk.id, app::SessionState::Running));
+        QVERIFY(!messages->isVisible());
+    }
+
+    void aMachineWithoutAScreenHasItsConsoleOnTheWholeScreen()
+    {
+        Desk desk;
+        auto const id = desk.create("first");
+        auto config = desk.library->config(id);
+        config.displays.clear();
+        QVERIFY(desk.change(config));
+        desk.open();
+        auto* page = desk.window->pageOf(id);
+        page->startOrResume();
+        QVERIFY(desk.waitFor(id, app::SessionState::Running));
+        emit page->fullScreenToggled();
+        QVERIFY(page->isFullScreen());
+        QVERIFY(page->consoles()->isVisible() && !page->screenView()->isVisible());
+        auto* terminal = page->consoles()->currentTerminal();
+        QTRY_COMPARE(QApplication::focusWidget(), terminal);
+        QTest::keyClick(terminal, Qt::Key_F11);
+        QVERIFY(!page->isFullScreen());
+    }
+
+    void aScreenReaderIsToldWhatTheMachineIsAt()
+    {
+        Running desk;
+        desk.script->holdSuspend = true;
+        desk.session(desk.id).suspend();
+        QTRY_VERIFY(desk.session(desk.id).job());
+        QVERIFY(desk.named<QProgressBar>(desk.page, ui::jobWord("suspend")));
+        desk.session(desk.id).cancelJob();
         QVERIFY(desk.waitFor(desk.id, app::SessionState::Running));
     }
 

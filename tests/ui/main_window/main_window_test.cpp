@@ -294,6 +294,23 @@ private slots:
         QTRY_COMPARE(desk.library->ids(), QStringList { id });
     }
 
+    void whatRunsHereIsShutDownBeforeItIsRemoved()
+    {
+        Desk desk;
+        auto const id = desk.create("first");
+        desk.open();
+        desk.session(id).start();
+        QVERIFY(desk.waitFor(id, app::SessionState::Running));
+        desk.window->libraryPanel()->focusList();
+        QTest::keyClick(desk.window->libraryPanel()->list(), Qt::Key_Delete);
+        auto* messages = desk.window->findChild<ui::MessageBar*>("windowMessages");
+        QVERIFY2(messages->text().contains("is in memory here"), qPrintable(messages->text()));
+        button(messages, "Shut down")->click();
+        QTRY_VERIFY(desk.script->has("power button"));
+        QCOMPARE(desk.window->pageOf(id)->messages()->text(), "The guest was asked to shut down.");
+        QCOMPARE(desk.library->ids(), QStringList { id });
+    }
+
     void settingsAreSavedAndRefusedWhileRunning()
     {
         Desk desk;

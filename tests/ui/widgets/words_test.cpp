@@ -129,6 +129,14 @@ private slots:
         }
     }
 
+    void whatCannotBeSuspendedIsNamed()
+    {
+        auto const problem
+            = ui::problemFor(ui::Task::Suspend, { vmm::ErrorCode::Unsupported, "usb-disk-0: it is being reset", 0 });
+        QVERIFY2(problem.reason.contains("usb-disk-0: it is being reset"), qPrintable(problem.reason));
+        QVERIFY2(problem.advice.contains("Take it out"), qPrintable(problem.advice));
+    }
+
     void aFullDiskCanBeResumedFrom()
     {
         auto const problem = ui::problemFor(ui::Task::Run, { vmm::ErrorCode::NoSpace, "write", 28 });

@@ -385,10 +385,6 @@
         <translation>Nicht lesbar</translation>
     </message>
     <message>
-        <source>In use by another program</source>
-        <translation>Von einem anderen Programm benutzt</translation>
-    </message>
-    <message>
         <source>%1 · %2 %</source>
         <translation>%1 · %2 %</translation>
     </message>
@@ -700,6 +696,10 @@
     <message>
         <source>The guest has not shut down so far.</source>
         <translation>Das Gastsystem ist bisher nicht heruntergefahren.</translation>
+    </message>
+    <message>
+        <source>The other program was asked to suspend the machine.</source>
+        <translation>Das andere Programm wurde gebeten, die Maschine zu sichern.</translation>
     </message>
     <message>
         <source>The guest was asked to shut down.</source>
@@ -2289,6 +2289,10 @@
         <source>Settings</source>
         <translation>Einstellungen</translation>
     </message>
+    <message>
+        <source>Suspend it there</source>
+        <translation>Dort sichern</translation>
+    </message>
 </context>
 <context>
     <name>ui::ScreenWidget</name>
@@ -3304,6 +3308,14 @@
     <message>
         <source>Merging the files of a disk …</source>
         <translation>Die Dateien einer Festplatte werden vereinigt …</translation>
+    </message>
+    <message>
+        <source>In use by another program (process %1)</source>
+        <translation>Von einem anderen Programm benutzt (Prozess %1)</translation>
+    </message>
+    <message>
+        <source>In use by another program</source>
+        <translation>Von einem anderen Programm benutzt</translation>
     </message>
 </context>
 </TS>

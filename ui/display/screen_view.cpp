@@ -58,6 +58,7 @@ ScreenView::ScreenView(app::VmSession& session, QWidget* parent)
       m_name(new QLabel(m_card)),
       m_state(new QLabel(m_card)),
       m_start(new QPushButton(m_card)),
+      m_suspendThere(new QPushButton(m_card)),
       m_settings(new QPushButton(m_card)),
       m_scroll(new QScrollArea(this)),
       m_screen(new ScreenWidget(m_scroll->viewport()))
@@ -80,6 +81,7 @@ ScreenView::ScreenView(app::VmSession& session, QWidget* parent)
     layout->addWidget(m_state, 0, Qt::AlignHCenter);
     layout->addSpacing(12);
     layout->addWidget(m_start, 0, Qt::AlignHCenter);
+    layout->addWidget(m_suspendThere, 0, Qt::AlignHCenter);
     layout->addWidget(m_settings, 0, Qt::AlignHCenter);
     layout->addStretch(3);
 
@@ -93,6 +95,7 @@ ScreenView::ScreenView(app::VmSession& session, QWidget* parent)
     m_scroll->viewport()->installEventFilter(this);
 
     connect(m_start, &QPushButton::clicked, this, &ScreenView::startRequested);
+    connect(m_suspendThere, &QPushButton::clicked, this, &ScreenView::suspendThereRequested);
     connect(m_settings, &QPushButton::clicked, this, &ScreenView::settingsRequested);
     connect(m_screen, &ScreenWidget::key, this, [this](vmm::KeyInput input) { m_session.sendKey(input); });
     connect(m_screen, &ScreenWidget::button, this, [this](vmm::ButtonInput input) { m_session.sendButton(input); });
@@ -181,7 +184,8 @@ void ScreenView::setZoom(int zoom)
 void ScreenView::focusPicture()
 {
     m_wantsFocus = showsCard();
-    m_wantsFocus ? m_start->setFocus(Qt::OtherFocusReason) : m_screen->setFocus(Qt::OtherFocusReason);
+    auto* card = m_otherOwner ? m_suspendThere : m_start;
+    m_wantsFocus ? card->setFocus(Qt::OtherFocusReason) : m_screen->setFocus(Qt::OtherFocusReason);
 }
 
 bool ScreenView::eventFilter(QObject* watched, QEvent* event)
@@ -216,6 +220,12 @@ void ScreenView::setName(QString const& name)
 {
     m_name->setText(name);
     m_screen->setAccessibleName(tr("Screen of %1").arg(name));
+}
+
+void ScreenView::setOtherOwner(std::optional<qint64> pid)
+{
+    m_otherOwner = pid;
+    updateTexts();
 }
 
 void ScreenView::takeFrame()
@@ -287,12 +297,15 @@ void ScreenView::updateTexts()
 {
     auto const state = m_session.state();
     m_picture->setAccessibleName(tr("The machine's last picture"));
-    m_state->setText(m_session.job() ? jobWord(m_session.job()->name)
+    m_state->setText(m_otherOwner ? otherOwnerWord(*m_otherOwner)
+            : m_session.job()     ? jobWord(m_session.job()->name)
             : app::isInMemory(state) && !hasScreen() && state == app::SessionState::Running
             ? tr("Running without a screen: use its serial console.")
             : stateWord(state));
     m_start->setText(state == app::SessionState::Suspended ? tr("Restore") : tr("Start"));
-    m_start->setVisible(m_session.can(app::Action::Start));
+    m_start->setVisible(m_session.can(app::Action::Start) && !m_otherOwner);
+    m_suspendThere->setText(tr("Suspend it there"));
+    m_suspendThere->setVisible(m_otherOwner.has_value());
     m_settings->setText(tr("Settings"));
 }
 

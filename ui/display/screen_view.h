@@ -46,9 +46,12 @@ public:
 
     void setCardPicture(QImage const& picture);
     void setName(QString const& name);
+    /// Another process, by its pid, has the machine in memory: it cannot be started here, and is suspended there.
+    void setOtherOwner(std::optional<qint64> pid);
 
 signals:
     void startRequested();
+    void suspendThereRequested();
     void settingsRequested();
     void leaveRequested();
     void fullScreenRequested();
@@ -70,13 +73,14 @@ private:
     app::VmSession& m_session;
     QWidget* m_card;
     QLabel *m_picture, *m_name, *m_state;
-    QPushButton *m_start, *m_settings;
+    QPushButton *m_start, *m_suspendThere, *m_settings;
     QScrollArea* m_scroll;
     ScreenWidget* m_screen;
     QString m_display; // that was chosen
     QPointer<app::ScreenSession> m_source;
     TextTypist m_typist;
     QImage m_cardPicture;
+    std::optional<qint64> m_otherOwner;
     std::optional<app::ScreenSession::Viewer> m_viewer;
     bool m_wantsFocus = false; // as soon as there is a picture
     QWidget* m_instead = nullptr;

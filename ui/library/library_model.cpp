@@ -119,7 +119,7 @@ QString LibraryModel::statusOf(QString const& id) const
     if (!entry || entry->problem || session == nullptr)
         return tr("Cannot be read");
     if (entry->otherOwner && !app::isInMemory(session->state()))
-        return tr("In use by another program");
+        return otherOwnerWord(*entry->otherOwner);
     if (auto const job = jobOf(*session))
         return jobWord(job->name);
     if (session->state() == app::SessionState::Running) {

@@ -202,6 +202,7 @@ void MachinePage::connectSession()
         m_messages->showProblem(problem, remedyFor(problem.remedy, task, drive));
     });
     connect(m_screen, &ScreenView::startRequested, this, &MachinePage::startOrResume);
+    connect(m_screen, &ScreenView::suspendThereRequested, this, &MachinePage::suspendThere);
     connect(m_screen, &ScreenView::settingsRequested, this, &MachinePage::settingsRequested);
     connect(m_screen, &ScreenView::fullScreenRequested, this, &MachinePage::fullScreenToggled);
     connect(m_screen, &ScreenView::leaveRequested, this, [this] {
@@ -344,6 +345,21 @@ void MachinePage::startOrResume()
     focusMachine();
 }
 
+/// The process that has the machine, where that is not this one.
+std::optional<qint64> MachinePage::otherOwner() const
+{
+    auto const entry = m_library.entry(m_id);
+    return entry && !app::isInMemory(m_session->state()) ? entry->otherOwner : std::nullopt;
+}
+
+void MachinePage::suspendThere()
+{
+    m_messages->showNotice(tr("The other program was asked to suspend the machine."));
+    m_library.suspendElsewhere(m_id, guarded(this, [this](vmm::Result<> const& asked) {
+        asked ? m_messages->dismissNotice() : m_messages->showProblem(problemFor(Task::Suspend, asked.error()));
+    }));
+}
+
 void MachinePage::shutDown()
 {
     tellShutDown(tr("The guest was asked to shut down."));
@@ -391,12 +407,14 @@ void MachinePage::updateState()
     auto const state = m_session->state();
     QPointer<QWidget> const before(QApplication::focusWidget());
     auto const hadFocus = before != nullptr && isAncestorOf(before);
-    m_actions.run->setEnabled(can(Action::Start) || can(Action::Pause) || can(Action::Resume));
+    auto const owner = otherOwner();
+    m_screen->setOtherOwner(owner);
+    m_actions.run->setEnabled(!owner && (can(Action::Start) || can(Action::Pause) || can(Action::Resume)));
     m_actions.suspend->setEnabled(can(Action::Suspend));
     m_actions.shutDown->setEnabled(can(Action::PressPowerButton));
     m_actions.reset->setEnabled(can(Action::Reset));
     m_actions.powerOff->setEnabled(can(Action::PowerOff));
-    m_actions.discard->setEnabled(can(Action::DiscardState));
+    m_actions.discard->setEnabled(!owner && can(Action::DiscardState));
     m_actions.cancel->setEnabled(m_session->canCancel());
     auto const running = state == app::SessionState::Running;
     auto const hasPicture = app::isInMemory(state) && m_screen->hasScreen();

@@ -90,6 +90,8 @@ private:
     void updateKeepText(QString const& whyNot);
     void connectTimeline();
     void connectUsb();
+    std::optional<qint64> otherOwner() const;
+    void suspendThere();
     void reportReason();
     void goToUsb();
     void foreseeUsb();

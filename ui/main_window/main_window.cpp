@@ -538,7 +538,10 @@ void MainWindow::updateStatus()
     QStringList parts;
     if (auto const entry = m_library.entry(m_current)) {
         parts += entry->name;
-        if (auto const* session = m_library.session(m_current))
+        auto const* session = m_library.session(m_current);
+        if (session != nullptr && entry->otherOwner && !app::isInMemory(session->state()))
+            parts += otherOwnerWord(*entry->otherOwner);
+        else if (session != nullptr)
             parts += stateWord(session->state());
     }
     auto const running = m_library.inMemory().size();

@@ -28,6 +28,12 @@ QString stateWord(app::SessionState state)
     return {};
 }
 
+QString otherOwnerWord(qint64 pid)
+{
+    return pid > 0 ? Words::tr("In use by another program (process %1)").arg(pid)
+                   : Words::tr("In use by another program");
+}
+
 QColor stateColor(app::SessionState state)
 {
     auto const colors = themeColors();

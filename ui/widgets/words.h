@@ -9,6 +9,8 @@ namespace ui {
 
 /// "Running", "Suspended" …, as the library, the status line and a screen reader say it.
 QString stateWord(app::SessionState state);
+/// "In use by another program (process 4711)"; 0: one that has not said so.
+QString otherOwnerWord(qint64 pid);
 QColor stateColor(app::SessionState state);
 /// "Suspending …", "Keeping a moment …" of app::Job::name.
 QString jobWord(QString const& name);

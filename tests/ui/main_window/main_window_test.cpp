@@ -1,5 +1,6 @@
 #include "app/media/medium.h"
 #include "app/settings/settings.h"
+#include "app/store/machine_lock.h"
 #include "tests/fakes/fake_machine.h"
 #include "tests/support/suite.h"
 #include "tests/ui/main_window/desk.h"
@@ -16,6 +17,7 @@
 #include "ui/settings/preferences_page.h"
 #include "ui/theme/theme.h"
 #include "ui/widgets/message_bar.h"
+#include "ui/widgets/words.h"
 
 #include <QApplication>
 #include <QCheckBox>
@@ -26,10 +28,15 @@
 #include <QMenu>
 #include <QPlainTextEdit>
 #include <QPushButton>
+#include <QScopeGuard>
 #include <QSpinBox>
+#include <QStatusBar>
 #include <QTemporaryDir>
 #include <QToolButton>
 #include <QWheelEvent>
+#include <csignal>
+#include <sys/wait.h>
+#include <unistd.h>
 
 using tests::button;
 using tests::Desk;
@@ -309,6 +316,40 @@ private slots:
         QTRY_VERIFY(desk.script->has("power button"));
         QCOMPARE(desk.window->pageOf(id)->messages()->text(), "The guest was asked to shut down.");
         QCOMPARE(desk.library->ids(), QStringList { id });
+    }
+
+    void whatAnotherProgramHasIsSuspendedThereAndNotStartedHere()
+    {
+        Desk desk;
+        auto const id = desk.create("first");
+        auto const path = desk.library->store().placesOf(id.toStdString()).lockFile;
+        auto const child = ::fork();
+        if (child == 0) {
+            auto const lock = app::MachineLock::take(path);
+            ::pause();
+            ::_exit(lock ? 0 : 1);
+        }
+        auto const end = qScopeGuard([child] {
+            ::kill(child, SIGKILL);
+            ::waitpid(child, nullptr, 0);
+        });
+        qputenv("XDG_RUNTIME_DIR", desk.directory.path().toUtf8());
+        auto const unset = qScopeGuard([] { qunsetenv("XDG_RUNTIME_DIR"); });
+        desk.open();
+        auto* page = desk.window->pageOf(id);
+        auto const word = ui::otherOwnerWord(child);
+        QTRY_VERIFY(tests::shows(page, word));
+        QVERIFY(tests::shows(desk.window->statusBar(), word));
+        auto const* run = desk.named<QToolButton>(page, "Start");
+        QVERIFY(!run->isEnabled());
+        page->focusMachine();
+        auto* suspend = button(page, "Suspend it there");
+        QCOMPARE(QApplication::focusWidget(), suspend);
+        suspend->click(); // that process has no socket
+        QTRY_VERIFY(page->messages()->text().contains("could not be suspended"));
+        ::kill(child, SIGKILL);
+        QTRY_VERIFY(run->isEnabled());
+        QVERIFY(button(page->screenView(), "Start")->isEnabled());
     }
 
     void settingsAreSavedAndRefusedWhileRunning()

@@ -113,6 +113,8 @@ vmm::Result<MachineRequest> propose(std::string const& given, Surroundings const
         medium.systemName.empty() ? medium.label.empty() ? "an unknown system" : medium.label : medium.systemName,
         request.config.cpus, request.config.memoryMiB,
         request.newDisks.empty() ? "" : fmt::format(", a new disk of {} GiB", request.newDisks.front().bytes >> 30)));
+    if (proposal.lacksNetworkDriver)
+        output.note("its network card needs a driver for virtio 1.0, which this system may not have");
     return request;
 }
 

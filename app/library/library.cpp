@@ -437,6 +437,18 @@ std::optional<LibraryEntry> Library::entry(QString const& id) const
     return entry;
 }
 
+QString Library::freeName(QString const& wanted) const
+{
+    auto const isTaken = [this](QString const& name) {
+        return std::ranges::any_of(
+            m_private->members, [&](auto const& member) { return text(member.second.stored.config.name) == name; });
+    };
+    auto name = wanted;
+    for (int number = 2; isTaken(name); ++number)
+        name = QStringLiteral("%1 %2").arg(wanted).arg(number);
+    return name;
+}
+
 VmSession* Library::session(QString const& id) const
 {
     auto const found = m_private->members.find(id);
@@ -721,10 +733,11 @@ void Library::emptyTrash(Done<void> done)
     m_private->inBackground([this] { return m_store.emptyTrash(); }, std::move(done));
 }
 
-void Library::advise(QString const& path, Done<Advice> done, QString const& system)
+void Library::advise(QString const& path, Done<Advice> done, std::optional<QString> const& system)
 {
+    auto chosen = system ? std::optional(system->toStdString()) : std::nullopt;
     m_private->inBackground(
-        [this, path = path.toStdString(), system = system.toStdString()]() -> vmm::Result<Advice> {
+        [this, path = path.toStdString(), system = std::move(chosen)]() -> vmm::Result<Advice> {
             Advice advice;
             advice.host = app::inspectHost(m_store.machinesDirectory());
             advice.medium = TRY(m_private->mediaAdvisor().recognise(path));

@@ -40,6 +40,8 @@ public:
 
     QStringList ids() const; ///< by name
     std::optional<LibraryEntry> entry(QString const& id) const;
+    /// `wanted`, or that with a number where a machine is called so.
+    QString freeName(QString const& wanted) const;
     VmSession* session(QString const& id) const; ///< null: no such machine, or it cannot be read
     vmm::VmConfig config(QString const& id) const;
     MachineStore const& store() const { return m_store; }
@@ -100,7 +102,8 @@ public:
         Proposal proposal;
         HostReport host;
     };
-    void advise(QString const& path, Done<Advice> done, QString const& system = {});
+    /// For the `system` that a person chose, or for the medium's own; see MediaAdvisor.
+    void advise(QString const& path, Done<Advice> done, std::optional<QString> const& system = {});
     void listSystems(Done<std::vector<System>> done);
     void inspectHost(Done<HostReport> done);
 

@@ -1,6 +1,7 @@
 #include "app/media/proposal.h"
 
 #include "app/media/initrd.h"
+#include "app/store/own_usb.h"
 
 #include <algorithm>
 #include <filesystem>
@@ -27,6 +28,22 @@ std::string nameOf(Medium const& medium)
     bool const isWhole = medium.kind == MediumKind::Kernel && file.extension() != ".elf";
     auto const name = (isWhole ? file : file.stem()).string();
     return name.empty() ? "machine" : name.substr(0, 200);
+}
+
+/// In place of virtio devices that the system does not know, ones that it does, where there are such.
+void fitDrivers(Proposal& proposal, SystemNeeds const& system)
+{
+    auto& config = proposal.request.config;
+    if (!system.drivesVirtioDisk) {
+        for (auto& disk : config.disks)
+            disk.bus = vmm::DiskBus::Ahci;
+    }
+    if (!system.drivesVirtioInput) {
+        config.tablet = false;
+        config.usbDevices
+            = { { freeUsbDeviceId(config, vmm::UsbKind::Tablet), vmm::UsbKind::Tablet, freeUsbController(config) } };
+    }
+    proposal.lacksNetworkDriver = !system.drivesVirtioNetwork;
 }
 
 }
@@ -91,6 +108,8 @@ Proposal propose(Medium const& medium, HostReport const& host, std::optional<Sys
     }
     if (medium.kind == MediumKind::Iso && !config.disks.empty())
         config.bootOrder = { "disk0", "cd0" }; // an empty disk is passed over, an installed one comes first
+    if (system)
+        fitDrivers(proposal, *system);
 
     if (medium.kind == MediumKind::Kernel || medium.kind == MediumKind::PvhKernel) {
         config.firmware = vmm::Firmware::None;

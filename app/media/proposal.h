@@ -25,6 +25,7 @@ struct Proposal {
     MachineRequest request;
     Reason name = Reason::UsualDefault, cpus = Reason::UsualDefault, memory = Reason::UsualDefault,
            disk = Reason::UsualDefault, firmware = Reason::UsualDefault;
+    bool lacksNetworkDriver = false; ///< the system may have to be given one
     std::vector<HostConcern> concerns;
 };
 

@@ -23,10 +23,11 @@ std::vector<System> MediaAdvisor::systems() const
     return m_database ? m_database->systems() : std::vector<System>();
 }
 
-Proposal MediaAdvisor::propose(Medium const& medium, HostReport const& host, std::string const& system) const
+Proposal MediaAdvisor::propose(Medium medium, HostReport const& host, std::optional<std::string> const& system) const
 {
-    return app::propose(
-        medium, host, m_database ? m_database->needs(system.empty() ? medium.system : system) : std::nullopt);
+    if (system)
+        medium.system = *system;
+    return app::propose(medium, host, m_database ? m_database->needs(medium.system) : std::nullopt);
 }
 
 }

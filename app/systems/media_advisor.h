@@ -4,6 +4,7 @@
 #include "app/systems/system_database.h"
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,8 +32,8 @@ public:
     /// See SystemDatabase.
     std::vector<System> systems() const;
 
-    /// For `medium`, or for the `system` that a person chose instead (empty: the medium's own).
-    Proposal propose(Medium const& medium, HostReport const& host, std::string const& system = {}) const;
+    /// For `medium`, or for the `system` that a person chose instead of its own (empty: one that nobody knows).
+    Proposal propose(Medium medium, HostReport const& host, std::optional<std::string> const& system = {}) const;
 
 private:
     std::unique_ptr<SystemDatabase> m_database;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <gio/gio.h>
+#include <set>
 
 // Its headers do not say so themselves; GLib's, which they include, must have been seen before.
 extern "C" {
@@ -44,6 +45,17 @@ SystemNeeds::Figures figures(OsinfoResourcesList* list)
         take(most.disk, osinfo_resources_get_storage(one));
     }
     return most;
+}
+
+/// The database's ids of all that the system, or one that it derives from, comes with drivers for.
+std::set<std::string> devicesOf(OsinfoOs* os)
+{
+    std::set<std::string> ids;
+    Owned<OsinfoDeviceList> const list(osinfo_os_get_all_devices(os, nullptr));
+    auto const count = list ? osinfo_list_get_length(OSINFO_LIST(list.get())) : 0;
+    for (int i = 0; i < count; ++i)
+        ids.insert(textOf(osinfo_entity_get_id(osinfo_list_get_nth(OSINFO_LIST(list.get()), i))));
+    return ids;
 }
 
 }
@@ -94,8 +106,17 @@ std::optional<SystemNeeds> SystemDatabase::needs(std::string const& system) cons
     auto* os = m_private->db != nullptr && !system.empty() ? osinfo_db_get_os(m_private->db, system.c_str()) : nullptr;
     if (os == nullptr)
         return {};
-    return SystemNeeds { system, textOf(osinfo_product_get_short_id(OSINFO_PRODUCT(os))),
-        figures(osinfo_os_get_recommended_resources(os)), figures(osinfo_os_get_minimum_resources(os)) };
+    auto const devices = devicesOf(os);
+    auto const drives = [&](char const* device) { return devices.empty() || devices.contains(device); };
+    return SystemNeeds {
+        .id = system,
+        .shortName = textOf(osinfo_product_get_short_id(OSINFO_PRODUCT(os))),
+        .recommended = figures(osinfo_os_get_recommended_resources(os)),
+        .minimum = figures(osinfo_os_get_minimum_resources(os)),
+        .drivesVirtioDisk = drives("http://pcisig.com/pci/1af4/1042"),
+        .drivesVirtioNetwork = drives("http://pcisig.com/pci/1af4/1041"),
+        .drivesVirtioInput = drives("http://pcisig.com/pci/1af4/1052"),
+    };
 }
 
 std::vector<System> SystemDatabase::systems() const

@@ -102,6 +102,16 @@ private slots:
             0);
     }
 
+    void aNameThatIsTakenGetsANumber()
+    {
+        Bench bench;
+        QCOMPARE(bench.library.freeName("first"), "first");
+        QVERIFY(!bench.create("first").isEmpty());
+        QCOMPARE(bench.library.freeName("first"), "first 2");
+        QVERIFY(!bench.create("first 2").isEmpty());
+        QCOMPARE(bench.library.freeName("first"), "first 3");
+    }
+
     void aCloneIsAMachineOfItsOwn()
     {
         QTemporaryDir directory;

@@ -235,6 +235,39 @@ private slots:
         QCOMPARE(bench.advisor.propose(medium, bare).firmware, Reason::FirmwareMissing);
     }
 
+    void whatTheSystemHasNoDriversForIsNotProposed()
+    {
+        Bench bench;
+        auto const medium = bench.recognise(iso("Other", { 0 }));
+        SystemNeeds needs;
+        needs.id = "http://example.org/other/1";
+        needs.shortName = "other1";
+        auto const usual = propose(medium, goodHost(), needs);
+        QCOMPARE(usual.request.config.disks.at(0).bus, vmm::DiskBus::Virtio);
+        QVERIFY(usual.request.config.tablet);
+        QVERIFY(usual.request.config.usbDevices.empty());
+        QVERIFY(!usual.lacksNetworkDriver);
+        needs.drivesVirtioDisk = needs.drivesVirtioNetwork = needs.drivesVirtioInput = false;
+        auto const other = propose(medium, goodHost(), needs);
+        auto const& config = other.request.config;
+        QCOMPARE(config.disks.at(0).bus, vmm::DiskBus::Ahci);
+        QVERIFY(!config.tablet);
+        QCOMPARE(config.usbDevices.at(0).kind, vmm::UsbKind::Tablet);
+        QCOMPARE(config.usbDevices[0].parent, config.usbControllers.at(0).id);
+        QVERIFY(other.lacksNetworkDriver);
+        MachineStore store(bench.directory.path().toStdString());
+        REQUIRE_OK(store.create(other.request));
+    }
+
+    void anotherSystemThanTheMediumsOwnCanBeOneThatNobodyKnows()
+    {
+        Bench bench;
+        auto medium = bench.recognise(iso("Known", { 0 }));
+        medium.system = "http://example.org/known/1";
+        QCOMPARE(bench.advisor.propose(medium, goodHost()).request.config.system, medium.system);
+        QCOMPARE(bench.advisor.propose(medium, goodHost(), std::string()).request.config.system, std::string());
+    }
+
     void everyProposalPassesItsOwnCheck()
     {
         Bench bench;
@@ -260,6 +293,14 @@ private slots:
         auto const proposal = advisor.propose(*medium, goodHost());
         QCOMPARE(proposal.memory, Reason::SystemRecommends);
         QCOMPARE(proposal.request.config.name, std::string("debian11"));
+        QCOMPARE(proposal.request.config.disks.at(0).bus, vmm::DiskBus::Virtio);
+        QVERIFY(proposal.request.config.tablet);
+        QVERIFY(!proposal.lacksNetworkDriver);
+        QCOMPARE(advisor.propose(*medium, goodHost(), std::string()).memory, Reason::UsualDefault);
+        auto const windows = advisor.propose(*medium, goodHost(), "http://microsoft.com/win/10");
+        QCOMPARE(windows.request.config.disks.at(0).bus, vmm::DiskBus::Ahci);
+        QCOMPARE(windows.request.config.usbDevices.size(), 1u);
+        QVERIFY(windows.lacksNetworkDriver);
     }
 };
 

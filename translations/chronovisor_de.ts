@@ -712,6 +712,8 @@
     <message>
         <source>Power: shut down, reset and power off</source>
         <translation>Ausschalten: herunterfahren, zurücksetzen, sofort ausschalten</translation>
+        <source>Function key</source>
+        <translation>Funktionstaste</translation>
     </message>
 </context>
 <context>

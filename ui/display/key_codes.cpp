@@ -78,6 +78,7 @@ std::vector<KeyChord> const& keyChords()
             { QStringLiteral("Ctrl+Alt+Del"), { KEY_LEFTCTRL, KEY_LEFTALT, KEY_DELETE } },
             { QStringLiteral("Ctrl+Alt+Backspace"), { KEY_LEFTCTRL, KEY_LEFTALT, KEY_BACKSPACE } },
             { QStringLiteral("Ctrl+Esc"), { KEY_LEFTCTRL, KEY_ESC } },
+            { QStringLiteral("Esc"), { KEY_ESC } },
             { QStringLiteral("Alt+Tab"), { KEY_LEFTALT, KEY_TAB } },
             { QStringLiteral("Alt+F4"), { KEY_LEFTALT, KEY_F4 } },
             { QStringLiteral("Super"), { KEY_LEFTMETA } },
@@ -88,8 +89,9 @@ std::vector<KeyChord> const& keyChords()
         };
         for (std::uint16_t number = 1; number <= 12; ++number) {
             auto const key = static_cast<std::uint16_t>(number <= 10 ? KEY_F1 + number - 1 : KEY_F11 + number - 11);
-            all.push_back(
-                { QStringLiteral("Ctrl+Alt+F%1").arg(number), { KEY_LEFTCTRL, KEY_LEFTALT, key }, number == 1 });
+            all.push_back({ QStringLiteral("F%1").arg(number), { key }, false, KeyChord::Group::FunctionKeys });
+            all.push_back({ QStringLiteral("Ctrl+Alt+F%1").arg(number), { KEY_LEFTCTRL, KEY_LEFTALT, key }, false,
+                KeyChord::Group::ConsoleKeys });
         }
         return all;
     }();

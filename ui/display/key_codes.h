@@ -14,9 +14,12 @@ std::uint16_t evdevCode(QKeyEvent const& event);
 
 /// A combination that the host keeps for itself or that is awkward to press: sent from a menu.
 struct KeyChord {
+    enum class Group { Common, FunctionKeys, ConsoleKeys }; ///< ConsoleKeys: function keys with Ctrl+Alt
+
     QString label;                    ///< "Ctrl+Alt+Del": the keys' own names, not translated
     std::vector<std::uint16_t> codes; ///< pressed in this order
     bool separatorBefore = false;
+    Group group = Group::Common;
 };
 std::vector<KeyChord> const& keyChords();
 

@@ -14,6 +14,7 @@
 #include <QHBoxLayout>
 #include <QPushButton>
 #include <QToolButton>
+#include <map>
 
 namespace ui {
 
@@ -96,23 +97,24 @@ void MachinePage::fillCdMenu()
 void MachinePage::fillKeysMenu()
 {
     m_keysMenu->clear();
+    qDeleteAll(m_keysMenu->findChildren<QMenu*>(Qt::FindDirectChildrenOnly));
     m_keysMenu->addAction(m_actions.typeClipboard);
     m_keysMenu->addSeparator();
-    QMenu* functionKeys = nullptr;
+    auto* functionKeys = new QMenu(tr("Function key"), m_keysMenu);
+    auto* consoleKeys = new QMenu(tr("Ctrl+Alt with a function key"), m_keysMenu);
+    std::map<KeyChord::Group, QMenu*> const menus { { KeyChord::Group::Common, m_keysMenu },
+        { KeyChord::Group::FunctionKeys, functionKeys }, { KeyChord::Group::ConsoleKeys, consoleKeys } };
     for (auto const& chord : keyChords()) {
-        auto* menu = m_keysMenu;
-        if (chord.label.startsWith(QLatin1String("Ctrl+Alt+F"))) {
-            if (functionKeys == nullptr)
-                functionKeys = m_keysMenu->addMenu(tr("Ctrl+Alt with a function key"));
-            menu = functionKeys;
-        } else if (chord.separatorBefore) {
+        auto* menu = menus.at(chord.group);
+        if (chord.separatorBefore)
             menu->addSeparator();
-        }
         menu->addAction(chord.label, this, [this, &chord] {
             m_screen->sendChord(chord.codes);
             m_screen->screen()->setFocus();
         });
     }
+    m_keysMenu->addMenu(functionKeys);
+    m_keysMenu->addMenu(consoleKeys);
 }
 
 void MachinePage::fillZoomMenu()

@@ -323,10 +323,12 @@ private slots:
         for (int const code : codes)
             QTRY_VERIFY(desk.script->has("key " + std::to_string(code) + " 1"));
         QTRY_VERIFY(desk.script->has("key " + std::to_string(KEY_LEFTCTRL) + " 0"));
-        auto* more = keys->findChild<QMenu*>();
-        QVERIFY(more);
-        Running::trigger(more, "Ctrl+Alt+F2");
+        Running::trigger(keys, "Ctrl+Alt+F2");
         QTRY_VERIFY(desk.script->has("key " + std::to_string(KEY_F2) + " 1"));
+        Running::trigger(keys, "F11");
+        QTRY_VERIFY(desk.script->has("key " + std::to_string(KEY_F11) + " 1"));
+        Running::trigger(keys, "Esc");
+        QTRY_VERIFY(desk.script->has("key " + std::to_string(KEY_ESC) + " 1"));
         Running::trigger(keys, "Print");
         QTRY_VERIFY(desk.script->has("key " + std::to_string(KEY_SYSRQ) + " 1"));
         QApplication::clipboard()->setText("z");

@@ -419,6 +419,10 @@
         <source>New machine (%1)</source>
         <translation>Neue Maschine (%1)</translation>
     </message>
+    <message>
+        <source>No machine has that in its name.</source>
+        <translation>Keine Maschine hat das im Namen.</translation>
+    </message>
 </context>
 <context>
     <name>ui::MachinePage</name>

@@ -5,6 +5,7 @@
 
 #include <QHBoxLayout>
 #include <QKeyEvent>
+#include <QLabel>
 #include <QLineEdit>
 #include <QListView>
 #include <QMenu>
@@ -19,6 +20,7 @@ LibraryPanel::LibraryPanel(app::Library& library, QWidget* parent)
       m_model(library),
       m_filter(new QLineEdit),
       m_menuButton(new QToolButton),
+      m_noHit(new QLabel),
       m_list(new QListView),
       m_new(new QPushButton)
 {
@@ -45,6 +47,9 @@ LibraryPanel::LibraryPanel(app::Library& library, QWidget* parent)
     m_list->installEventFilter(this);
     m_list->viewport()->setAutoFillBackground(false);
 
+    m_noHit->setWordWrap(true);
+    m_noHit->setProperty("quiet", true);
+    m_noHit->setContentsMargins(12, 6, 12, 6);
     auto* header = new QHBoxLayout;
     header->setContentsMargins(10, 8, 8, 6);
     header->addWidget(m_filter, 1);
@@ -56,6 +61,7 @@ LibraryPanel::LibraryPanel(app::Library& library, QWidget* parent)
     layout->setContentsMargins(0, 0, 0, 0);
     layout->setSpacing(0);
     layout->addLayout(header);
+    layout->addWidget(m_noHit);
     layout->addWidget(m_list, 1);
     layout->addLayout(footer);
     setMinimumWidth(190);
@@ -73,6 +79,9 @@ LibraryPanel::LibraryPanel(app::Library& library, QWidget* parent)
         if (!m_selected.isEmpty())
             select(m_selected);
     });
+    for (auto const rowsChange : { &QAbstractItemModel::rowsInserted, &QAbstractItemModel::rowsRemoved })
+        connect(&m_filtered, rowsChange, this, &LibraryPanel::updateNoHit);
+    connect(&m_filtered, &QAbstractItemModel::modelReset, this, &LibraryPanel::updateNoHit);
     connect(m_list, &QListView::doubleClicked, this,
         [this](QModelIndex const& index) { emit activated(index.data(LibraryModel::IdRole).toString()); });
     connect(m_list, &QListView::customContextMenuRequested, this, [this](QPoint const& at) {
@@ -89,6 +98,14 @@ LibraryPanel::LibraryPanel(app::Library& library, QWidget* parent)
     });
     connect(&m_model, &LibraryModel::renameFailed, this, &LibraryPanel::renameFailed);
     updateTexts();
+    updateNoHit();
+}
+
+void LibraryPanel::updateNoHit()
+{
+    auto const hasNone = m_filtered.rowCount() == 0 && m_model.rowCount() != 0;
+    m_noHit->setVisible(hasNone);
+    m_filter->setAccessibleDescription(hasNone ? m_noHit->text() : QString());
 }
 
 QString LibraryPanel::currentId() const
@@ -165,6 +182,7 @@ void LibraryPanel::updateTexts()
     m_filter->setAccessibleName(tr("Filter the machines"));
     m_menuButton->setToolTip(tr("Menu (F10)"));
     m_menuButton->setAccessibleName(tr("Menu"));
+    m_noHit->setText(tr("No machine has that in its name."));
     m_list->setAccessibleName(tr("Machines"));
     m_new->setText(tr("New machine…"));
     m_new->setIcon(icon(QStringLiteral("add")));

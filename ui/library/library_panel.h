@@ -5,6 +5,7 @@
 #include <QFrame>
 #include <QSortFilterProxyModel>
 
+class QLabel;
 class QLineEdit;
 class QListView;
 class QPushButton;
@@ -43,12 +44,14 @@ protected:
 
 private:
     void updateTexts();
+    void updateNoHit();
 
     app::Library& m_library;
     LibraryModel m_model;
     QSortFilterProxyModel m_filtered;
     QLineEdit* m_filter;
     QToolButton* m_menuButton;
+    QLabel* m_noHit;
     QListView* m_list;
     QPushButton* m_new;
     QAction* m_filterIcon;

@@ -1299,6 +1299,16 @@
     <message>
         <source>Shut down</source>
         <translation>Herunterfahren</translation>
+        <source>What shall be done with “%1”?</source>
+        <translation>Was soll mit „%1“ geschehen?</translation>
+    </message>
+    <message>
+        <source>Insert it into %1</source>
+        <translation>In %1 einlegen</translation>
+    </message>
+    <message>
+        <source>New machine</source>
+        <translation>Neue Maschine</translation>
     </message>
 </context>
 <context>
@@ -1664,6 +1674,18 @@
     <message>
         <source>The kernel&apos;s command line</source>
         <translation>Befehlszeile des Kernels</translation>
+    </message>
+    <message>
+        <source>The machine writes to this file where it lies. It is not copied.</source>
+        <translation>Die Maschine schreibt in diese Datei, wo sie liegt. Sie wird nicht kopiert.</translation>
+    </message>
+    <message>
+        <source>The network card needs a driver for virtio 1.0, which this system may not have.</source>
+        <translation>Die Netzwerkkarte braucht einen Treiber für Virtio 1.0, den dieses System vielleicht nicht hat.</translation>
+    </message>
+    <message>
+        <source>Another machine has this name.</source>
+        <translation>Eine andere Maschine heißt schon so.</translation>
     </message>
 </context>
 <context>
@@ -2204,6 +2226,12 @@
     <message>
         <source>A part of the machine cannot be written to disk: %1.</source>
         <translation>Ein Teil der Maschine kann nicht auf die Festplatte geschrieben werden: %1.</translation>
+        <source>One of its disks is an image that lies elsewhere, or of a kind that cannot be copied with it.</source>
+        <translation>Eine ihrer Platten ist ein Abbild, das anderswo liegt, oder von einer Art, die nicht mitkopiert werden kann.</translation>
+    </message>
+    <message>
+        <source>Copy the image that the details name, and make a new machine of the copy.</source>
+        <translation>Kopieren Sie das Abbild, das die Details nennen, und machen Sie aus der Kopie eine neue Maschine.</translation>
     </message>
 </context>
 <context>

@@ -27,6 +27,7 @@
 #include <QSplitter>
 #include <QStandardPaths>
 #include <QToolButton>
+#include <algorithm>
 #include <utility>
 
 namespace ui {
@@ -498,6 +499,17 @@ void MachinePage::insertCd(QString const& drive)
     connect(dialog, &QFileDialog::fileSelected, this,
         [this, drive](QString const& path) { m_session->insertMedium(drive, path); });
     dialog->open();
+}
+
+QString MachinePage::driveFor(QString const& path) const
+{
+    auto const cds = m_session->config().cds;
+    if (cds.empty() || !app::isInMemory(m_session->state())
+        || !path.endsWith(QLatin1String(".iso"), Qt::CaseInsensitive))
+        return {};
+    auto const empty = std::ranges::find_if(
+        cds, [this](auto const& cd) { return m_session->mediumPath(QString::fromStdString(cd.id)).isEmpty(); });
+    return QString::fromStdString(empty != cds.end() ? empty->id : cds.front().id);
 }
 
 void MachinePage::saveScreenshot()

@@ -52,6 +52,8 @@ public:
     void shutDown();
     /// How long that is waited for; tests have less time.
     void setPatience(std::chrono::milliseconds patience) { m_shutDownTimer.setInterval(patience); }
+    /// Where the image of a CD can be inserted while the machine is in memory; empty: nowhere, or it is none.
+    QString driveFor(QString const& path) const;
     /// All that can be asked of the machine, as the context menu of the library shows it too.
     void fillMenu(QMenu* menu);
 

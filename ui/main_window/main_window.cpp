@@ -19,6 +19,7 @@
 
 #include <QApplication>
 #include <QCloseEvent>
+#include <QFileInfo>
 #include <QLabel>
 #include <QLocale>
 #include <QMenu>
@@ -75,6 +76,7 @@ MainWindow::MainWindow(app::Library& library, QString const& demoKernel, QWidget
 
     makePages(demoKernel);
     makeMenu();
+    m_demoAction->setVisible(!demoKernel.isEmpty());
     connectLibrary();
     updateTexts();
 
@@ -298,7 +300,8 @@ void MainWindow::showMachine(QString const& id)
 
 void MainWindow::showNewMachine()
 {
-    m_newMachine->begin();
+    if (m_newMachine->isEmpty())
+        m_newMachine->begin();
     showPage(m_newMachine);
     m_newMachine->setFocus();
 }
@@ -366,7 +369,9 @@ void MainWindow::removeMachine(QString const& id)
 void MainWindow::cloneMachine(QString const& id)
 {
     auto const entry = m_library.entry(id);
-    auto const name = tr("%1 (copy)").arg(entry ? entry->name : QString());
+    if (!entry || std::exchange(m_isCopying, true))
+        return;
+    auto const name = m_library.freeName(tr("%1 (copy)").arg(entry->name));
     auto progress = guarded(this, [this, name](double fraction) {
         m_messages->showNotice(tr("Copying to “%1”: %2 %").arg(name, QLocale().toString(qRound(fraction * 100))),
             tr("Cancel"), [this] { m_library.cancelClone(); });
@@ -375,6 +380,7 @@ void MainWindow::cloneMachine(QString const& id)
     m_library.clone(id, name,
         guarded(this,
             [this](vmm::Result<QString> copy) {
+                m_isCopying = false;
                 m_messages->dismissNotice();
                 if (copy)
                     showMachine(*copy);
@@ -384,23 +390,12 @@ void MainWindow::cloneMachine(QString const& id)
         progress);
 }
 
-QString MainWindow::freeName(QString const& wanted) const
-{
-    QStringList names;
-    for (auto const& id : m_library.ids())
-        names += m_library.entry(id)->name;
-    auto name = wanted;
-    for (int number = 2; names.contains(name); ++number)
-        name = QStringLiteral("%1 %2").arg(wanted).arg(number);
-    return name;
-}
-
 void MainWindow::forkMachine(QString const& id, QString const& moment, QString const& title)
 {
     auto const entry = m_library.entry(id);
     if (!entry || !m_forking.insert(id).second)
         return; // a key that is held down makes one machine
-    auto const name = freeName(tr("%1 (%2)", "a machine, a moment").arg(entry->name, title));
+    auto const name = m_library.freeName(tr("%1 (%2)", "a machine, a moment").arg(entry->name, title));
     m_library.fork(id, { moment.toStdString(), title.toStdString() }, name,
         guarded(this, [this, id, name, title](vmm::Result<QString> const& made) {
             m_forking.erase(id);
@@ -610,10 +605,25 @@ void MainWindow::dragEnterEvent(QDragEnterEvent* event)
 void MainWindow::dropEvent(QDropEvent* event)
 {
     auto const urls = event->mimeData()->urls();
-    if (urls.size() == 1) {
-        showNewMachine();
-        m_newMachine->useFile(urls.front().toLocalFile());
-    }
+    if (urls.size() != 1)
+        return;
+    auto const path = urls.front().toLocalFile();
+    auto* page = qobject_cast<MachinePage*>(currentPage());
+    auto const drive = page != nullptr ? page->driveFor(path) : QString();
+    drive.isEmpty() ? makeMachineFrom(path) : offerCd(*page, drive, path);
+}
+
+void MainWindow::makeMachineFrom(QString const& path)
+{
+    showNewMachine();
+    m_newMachine->useFile(path);
+}
+
+void MainWindow::offerCd(MachinePage& page, QString const& drive, QString const& path)
+{
+    page.messages()->showChoice(tr("What shall be done with “%1”?").arg(QFileInfo(path).fileName()),
+        { tr("Insert it into %1").arg(drive), [&page, drive, path] { page.session().insertMedium(drive, path); } },
+        { tr("New machine"), [this, path] { makeMachineFrom(path); } });
 }
 
 }

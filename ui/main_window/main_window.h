@@ -67,7 +67,8 @@ private:
     void removeMachine(QString const& id);
     void cloneMachine(QString const& id);
     void forkMachine(QString const& id, QString const& moment, QString const& title);
-    QString freeName(QString const& wanted) const;
+    void makeMachineFrom(QString const& path);
+    void offerCd(MachinePage& page, QString const& drive, QString const& path);
     void toggleOwnWindow(QString const& id);
     void toggleFullScreen(MachinePage* page);
     void goToBackground();
@@ -91,6 +92,7 @@ private:
     std::map<QString, MachineWindow*> m_windows;
     QString m_current;
     std::set<QString> m_forking; // machines that one is being made of
+    bool m_isCopying = false;
     QLabel *m_status, *m_host;
     app::KvmStatus m_kvm = app::KvmStatus::Usable;
     QMenu* m_menu;

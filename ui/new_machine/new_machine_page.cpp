@@ -48,6 +48,9 @@ NewMachinePage::NewMachinePage(app::Library& library, QString demoKernel, QWidge
     m_chooseFile->setDefault(true);
     setFocusProxy(m_chooseFile);
     connect(m_start, &QCheckBox::toggled, this, &NewMachinePage::updateTexts);
+    for (auto const namesChange :
+        { &app::Library::machineAdded, &app::Library::machineRemoved, &app::Library::machineChanged })
+        connect(&m_library, namesChange, this, &NewMachinePage::updateState);
     updateTexts();
     begin();
 }
@@ -125,6 +128,9 @@ void NewMachinePage::makeProposalCard()
     auto* grid = makeGrid(fields);
     addRow(grid, m_systemLabel, m_system, nullptr);
     addRow(grid, m_nameLabel, m_name, nullptr);
+    m_nameTaken = new QLabel;
+    m_nameTaken->setWordWrap(true);
+    grid->addWidget(m_nameTaken, grid->rowCount(), 1, 1, 2);
     addRow(grid, m_cpusLabel, m_cpus, &m_cpusReason);
     addRow(grid, m_memoryLabel, m_memory, &m_memoryReason);
     addRow(grid, m_diskLabel, m_disk, &m_diskReason);
@@ -148,10 +154,19 @@ void NewMachinePage::makeProposalCard()
 
     connect(m_more, &QPushButton::toggled, m_moreFields, &QWidget::setVisible);
     connect(m_system, &QComboBox::activated, this, &NewMachinePage::chooseSystem);
-    connect(m_name, &QLineEdit::textChanged, this, &NewMachinePage::updateState);
+    auto const watch = [this](auto* field, auto changed) {
+        connect(field, changed, this, [this, field] {
+            if (!m_filling)
+                m_touched.insert(field);
+            updateConcerns();
+        });
+    };
+    for (auto* field : { m_name, m_initrd, m_commandLine })
+        watch(field, &QLineEdit::textChanged);
     for (auto* field : { m_cpus, m_memory, m_disk })
-        connect(field, &QSpinBox::valueChanged, this, &NewMachinePage::updateConcerns);
-    connect(m_firmware, &QComboBox::currentIndexChanged, this, &NewMachinePage::updateConcerns);
+        watch(field, &QSpinBox::valueChanged);
+    for (auto* field : { m_firmware, m_network })
+        watch(field, &QComboBox::currentIndexChanged);
 }
 
 /// What else a kernel is started with that has no firmware to look for it.
@@ -193,6 +208,7 @@ void NewMachinePage::begin()
     ++m_question;
     m_ready = m_busy = m_isDemo = false;
     m_medium = {};
+    m_touched.clear();
     m_mediumText->hide();
     m_proposalCard->hide();
     m_proposalHeading->hide();
@@ -205,6 +221,11 @@ void NewMachinePage::begin()
         }
     }));
     updateState();
+}
+
+bool NewMachinePage::isEmpty() const
+{
+    return m_mediumText->isHidden();
 }
 
 void NewMachinePage::chooseFile()
@@ -247,6 +268,7 @@ void NewMachinePage::useDemo()
                              "its disk. Nothing is downloaded."));
     m_mediumText->show();
     takeProposal(m_proposal);
+    m_create->setFocus(Qt::OtherFocusReason);
 }
 
 void NewMachinePage::takeAdvice(app::Library::Advice const& advice)
@@ -269,7 +291,8 @@ void NewMachinePage::takeAdvice(app::Library::Advice const& advice)
         break;
     case app::MediumKind::Disk:
         text = tr("<b>%1</b>: a disk image of %2 (%3)")
-                   .arg(file, bytesText(m_medium.diskBytes), QString::fromStdString(m_medium.format));
+                   .arg(file, bytesText(m_medium.diskBytes), QString::fromStdString(m_medium.format))
+            + QStringLiteral("<br>") + tr("The machine writes to this file where it lies. It is not copied.");
         break;
     case app::MediumKind::Kernel:
     case app::MediumKind::PvhKernel: text = tr("<b>%1</b>: a kernel that is started directly").arg(file); break;
@@ -278,40 +301,43 @@ void NewMachinePage::takeAdvice(app::Library::Advice const& advice)
     m_mediumText->setText(text);
     m_mediumText->show();
     takeProposal(advice.proposal);
+    m_create->setFocus(Qt::OtherFocusReason);
 }
 
 void NewMachinePage::takeProposal(app::Proposal const& proposal)
 {
     m_proposal = proposal;
     auto const& config = proposal.request.config;
+    auto const isOpen = [this](QWidget* field) { return !m_touched.contains(field); };
     m_filling = true;
-    m_name->setText(QString::fromStdString(config.name));
-    m_cpus->setValue(config.cpus);
-    m_memory->setValue(static_cast<int>(config.memoryMiB));
+    if (isOpen(m_name))
+        m_name->setText(m_library.freeName(QString::fromStdString(config.name)));
+    if (isOpen(m_cpus))
+        m_cpus->setValue(config.cpus);
+    if (isOpen(m_memory))
+        m_memory->setValue(static_cast<int>(config.memoryMiB));
     auto const hasNewDisk = !proposal.request.newDisks.empty();
     auto const newBytes = hasNewDisk ? proposal.request.newDisks.front().bytes : 0;
     auto const isSmall = newBytes < (1ull << 30);
     m_disk->setSuffix(isSmall ? QStringLiteral(" MiB") : QStringLiteral(" GiB"));
-    m_disk->setValue(static_cast<int>(newBytes >> (isSmall ? 20 : 30)));
+    if (isOpen(m_disk))
+        m_disk->setValue(static_cast<int>(newBytes >> (isSmall ? 20 : 30)));
     m_disk->setVisible(hasNewDisk);
     m_diskLabel->setVisible(hasNewDisk);
     m_diskReason->setVisible(hasNewDisk);
-    m_firmware->setCurrentIndex(m_firmware->findData(static_cast<int>(config.firmware)));
+    if (isOpen(m_firmware))
+        m_firmware->setCurrentIndex(m_firmware->findData(static_cast<int>(config.firmware)));
     m_firmware->setEnabled(!config.kernel);
-    m_network->setCurrentIndex(
-        config.networks.empty() || config.networks.front().mode == vmm::NetworkMode::None ? 1 : 0);
+    if (isOpen(m_network))
+        m_network->setCurrentIndex(
+            config.networks.empty() || config.networks.front().mode == vmm::NetworkMode::None ? 1 : 0);
     m_system->setVisible(!m_isDemo);
     m_systemLabel->setVisible(!m_isDemo);
     m_kernelFields->setVisible(config.kernel && !m_isDemo);
-    if (config.kernel) {
+    if (config.kernel && isOpen(m_initrd))
         m_initrd->setText(QString::fromStdString(config.kernel->initrd));
+    if (config.kernel && isOpen(m_commandLine))
         m_commandLine->setText(QString::fromStdString(config.kernel->commandLine));
-    }
-    m_cpusReason->setText(reasonText(proposal.cpus));
-    m_memoryReason->setText(reasonText(proposal.memory));
-    m_diskReason->setText(tr("grows as it fills; %1").arg(reasonText(proposal.disk)));
-    m_firmwareReason->setText(
-        config.kernel ? tr("a kernel is started without firmware") : reasonText(proposal.firmware));
     m_filling = false;
     m_ready = true;
     m_proposalHeading->show();
@@ -319,43 +345,50 @@ void NewMachinePage::takeProposal(app::Proposal const& proposal)
     if (!m_isDemo)
         loadSystems();
     updateConcerns();
-    m_create->setFocus(Qt::OtherFocusReason);
 }
 
 void NewMachinePage::loadSystems()
 {
-    auto select = [this] {
-        auto const known = m_system->findData(QString::fromStdString(m_proposal.request.config.system));
-        m_system->setCurrentIndex(std::max(0, known));
-    };
     if (m_system->count() > 1) {
-        select();
+        selectSystem();
         return;
     }
-    m_library.listSystems(guarded(this, [this, select](vmm::Result<std::vector<app::System>> systems) {
+    m_library.listSystems(guarded(this, [this](vmm::Result<std::vector<app::System>> systems) {
         m_system->clear();
         m_system->addItem(tr("Another system"), QString());
         if (systems) {
             for (auto const& system : *systems)
                 m_system->addItem(QString::fromStdString(system.name), QString::fromStdString(system.id));
         }
-        select();
+        selectSystem();
     }));
+}
+
+void NewMachinePage::selectSystem()
+{
+    auto const known = m_system->findData(QString::fromStdString(m_proposal.request.config.system));
+    m_system->setCurrentIndex(std::max(0, known));
 }
 
 void NewMachinePage::chooseSystem(int index)
 {
-    auto const system = m_system->itemData(index).toString();
-    if (m_medium.path.empty() || system.isEmpty())
+    if (m_medium.path.empty())
         return;
+    m_messages->dismiss();
     auto const question = ++m_question;
     m_library.advise(QString::fromStdString(m_medium.path),
         guarded(this,
             [this, question](vmm::Result<app::Library::Advice> advice) {
-                if (question == m_question && advice)
-                    takeProposal(advice->proposal);
+                if (question != m_question)
+                    return;
+                if (!advice) {
+                    selectSystem();
+                    m_messages->showProblem(problemFor(Task::ReadFile, advice.error()));
+                    return;
+                }
+                takeProposal(advice->proposal);
             }),
-        system);
+        m_system->itemData(index).toString());
 }
 
 app::MachineRequest NewMachinePage::request() const
@@ -382,19 +415,37 @@ app::MachineRequest NewMachinePage::request() const
     return request;
 }
 
+/// Why the values are as they are that were proposed and not changed.
+void NewMachinePage::updateReasons()
+{
+    auto const reason
+        = [this](QWidget* field, app::Reason why) { return m_touched.contains(field) ? QString() : reasonText(why); };
+    m_cpusReason->setText(reason(m_cpus, m_proposal.cpus));
+    m_memoryReason->setText(reason(m_memory, m_proposal.memory));
+    auto const disk = reason(m_disk, m_proposal.disk);
+    m_diskReason->setText(disk.isEmpty() ? disk : tr("grows as it fills; %1").arg(disk));
+    m_firmwareReason->setText(m_proposal.request.config.kernel ? tr("a kernel is started without firmware")
+                                                               : reason(m_firmware, m_proposal.firmware));
+}
+
 void NewMachinePage::updateConcerns()
 {
     if (m_filling || !m_ready)
         return;
+    updateReasons();
     auto const wanted = request();
     std::uint64_t newBytes = 0;
     for (auto const& disk : wanted.newDisks)
         newBytes += disk.bytes;
+    QStringList sentences;
+    for (auto const& concern : app::concerns(m_host, wanted.config, newBytes))
+        sentences += concernText(concern, m_host.kvm);
+    if (m_proposal.lacksNetworkDriver && m_network->currentIndex() == 0)
+        sentences += tr("The network card needs a driver for virtio 1.0, which this system may not have.");
     QStringList lines;
     auto const tint = themeColors().problem.name();
-    for (auto const& concern : app::concerns(m_host, wanted.config, newBytes))
-        lines += QStringLiteral("<span style=\"color:%1\">%2</span>")
-                     .arg(tint, concernText(concern, m_host.kvm).toHtmlEscaped());
+    for (auto const& sentence : std::as_const(sentences))
+        lines += QStringLiteral("<span style=\"color:%1\">%2</span>").arg(tint, sentence.toHtmlEscaped());
     m_concerns->setText(lines.join(QStringLiteral("<br>")));
     m_concerns->setVisible(!lines.isEmpty());
     updateState();
@@ -402,18 +453,21 @@ void NewMachinePage::updateConcerns()
 
 void NewMachinePage::createMachine()
 {
-    if (!m_ready || m_busy)
+    if (!m_create->isEnabled())
         return;
     m_busy = true;
     updateState();
     auto const startNow = m_start->isChecked();
-    m_library.create(request(), guarded(this, [this, startNow](vmm::Result<QString> id) {
+    auto const question = ++m_question;
+    m_library.create(request(), guarded(this, [this, startNow, question](vmm::Result<QString> id) {
         m_busy = false;
         updateState();
         if (!id) {
             m_messages->showProblem(problemFor(Task::Create, id.error()));
             return;
         }
+        if (question == m_question) // else the page is for the next machine already
+            begin();
         emit created(*id);
         if (auto* session = m_library.session(*id); session != nullptr && startNow)
             session->start();
@@ -422,7 +476,11 @@ void NewMachinePage::createMachine()
 
 void NewMachinePage::updateState()
 {
-    m_create->setEnabled(m_ready && !m_busy && !m_name->text().trimmed().isEmpty());
+    auto const name = m_name->text().trimmed();
+    auto const isTaken = m_ready && !m_busy && m_library.freeName(name) != name;
+    m_nameTaken->setVisible(isTaken);
+    m_name->setAccessibleDescription(isTaken ? m_nameTaken->text() : QString());
+    m_create->setEnabled(m_ready && !m_busy && !name.isEmpty() && !isTaken);
     m_start->setVisible(m_ready);
 }
 
@@ -453,6 +511,7 @@ void NewMachinePage::updateTexts()
     m_proposalHeading->setText(tr("The machine"));
     m_systemLabel->setText(tr("S&ystem"));
     m_nameLabel->setText(tr("&Name"));
+    m_nameTaken->setText(tr("Another machine has this name."));
     m_cpusLabel->setText(tr("&Processors"));
     m_memoryLabel->setText(tr("&Memory"));
     m_diskLabel->setText(tr("&Disk"));
@@ -490,8 +549,6 @@ void NewMachinePage::updateTexts()
             { tr("None"), static_cast<int>(vmm::Firmware::None) } });
     refill(m_network, { { tr("Shared with this computer"), 0 }, { tr("Not connected"), 1 } });
     m_filling = wasFilling;
-    if (m_ready)
-        m_firmware->setCurrentIndex(m_firmware->findData(static_cast<int>(m_proposal.request.config.firmware)));
     QStringList host;
     host += m_host.kvm == app::KvmStatus::Usable || m_host.memoryBytes == 0 ? QString() : kvmText(m_host.kvm);
     if (m_host.memoryBytes != 0)

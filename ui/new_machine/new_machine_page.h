@@ -3,6 +3,8 @@
 #include "app/library/library.h"
 #include "ui/widgets/page_frame.h"
 
+#include <set>
+
 class QCheckBox;
 class QComboBox;
 class QFormLayout;
@@ -28,6 +30,8 @@ public:
     /// Creates what the page shows, as the button does.
     void createMachine();
     bool isReady() const { return m_ready; }
+    /// Nothing has been chosen that a machine could be made of.
+    bool isEmpty() const;
 
 signals:
     void created(QString id);
@@ -46,8 +50,10 @@ private:
     void takeAdvice(app::Library::Advice const& advice);
     void takeProposal(app::Proposal const& proposal);
     void loadSystems();
+    void selectSystem();
     void chooseSystem(int index);
     app::MachineRequest request() const;
+    void updateReasons();
     void updateConcerns();
     void updateState();
 
@@ -57,7 +63,8 @@ private:
     app::Medium m_medium;
     app::Proposal m_proposal;
     bool m_ready = false, m_busy = false, m_isDemo = false, m_filling = false;
-    unsigned m_question = 0; // answers to older questions are dropped
+    unsigned m_question = 0;      // answers to older questions are dropped
+    std::set<QWidget*> m_touched; // fields that the person has changed
 
     QLabel *m_sourceHeading, *m_dropText, *m_mediumText, *m_proposalHeading, *m_hostText, *m_concerns;
     QPushButton *m_chooseFile, *m_demo, *m_create;
@@ -69,7 +76,7 @@ private:
     QCheckBox* m_start;
     QLabel *m_systemLabel, *m_nameLabel, *m_cpusLabel, *m_memoryLabel, *m_diskLabel, *m_firmwareLabel, *m_networkLabel;
     QLabel *m_initrdLabel, *m_commandLineLabel;
-    QLabel *m_cpusReason, *m_memoryReason, *m_diskReason, *m_firmwareReason;
+    QLabel *m_nameTaken, *m_cpusReason, *m_memoryReason, *m_diskReason, *m_firmwareReason;
     QPushButton *m_more, *m_chooseInitrd;
     QWidget *m_moreFields, *m_kernelFields;
     MessageBar* m_messages;

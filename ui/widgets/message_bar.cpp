@@ -22,6 +22,7 @@ MessageBar::MessageBar(QWidget* parent)
       m_icon(new QLabel(this)),
       m_text(new QLabel(this)),
       m_action(new QPushButton(this)),
+      m_second(new QPushButton(this)),
       m_details(new QPushButton(this)),
       m_copy(new QPushButton(this)),
       m_close(new QToolButton(this)),
@@ -41,6 +42,7 @@ MessageBar::MessageBar(QWidget* parent)
     m_row->setSpacing(10);
     m_row->addWidget(m_icon, 0, Qt::AlignTop);
     m_row->addWidget(m_text, 1);
+    m_row->addWidget(m_second);
     m_row->addWidget(m_close, 0, Qt::AlignTop);
     m_below = new QHBoxLayout;
     m_below->setContentsMargins(30, 0, 0, 0);
@@ -60,13 +62,15 @@ MessageBar::MessageBar(QWidget* parent)
     });
     connect(m_copy, &QPushButton::clicked, this,
         [this] { QApplication::clipboard()->setText(text() + QLatin1Char('\n') + m_message.details); });
-    connect(m_action, &QPushButton::clicked, this, [this] {
-        auto const run = m_message.action;
-        dismissShown();
-        if (run)
-            run();
-    });
-    m_action->hide();
+    for (auto const& [button, choice] : { std::pair(m_action, &m_message.first), { m_second, &m_message.second } }) {
+        connect(button, &QPushButton::clicked, this, [this, choice = choice] {
+            auto const run = choice->action;
+            dismissShown();
+            if (run)
+                run();
+        });
+        button->hide();
+    }
     updateTexts();
     hide();
 }
@@ -80,14 +84,19 @@ void MessageBar::showProblem(Problem const& problem, std::function<void()> remed
     }
     auto const button = remedy ? remedyText(problem.remedy) : QString();
     m_problem = Message { QStringLiteral("warning"),
-        QStringLiteral("<b>%1</b> %2").arg(problem.title.toHtmlEscaped(), rest.join(QLatin1Char(' '))), button,
-        problem.details, std::move(remedy) };
+        QStringLiteral("<b>%1</b> %2").arg(problem.title.toHtmlEscaped(), rest.join(QLatin1Char(' '))), problem.details,
+        { button, std::move(remedy) }, {} };
     present(*m_problem);
 }
 
 void MessageBar::showNotice(QString const& text, QString const& button, std::function<void()> action)
 {
-    present({ QStringLiteral("inspector"), text.toHtmlEscaped(), button, {}, std::move(action) });
+    showChoice(text, { button, std::move(action) }, {});
+}
+
+void MessageBar::showChoice(QString const& text, Choice first, Choice second)
+{
+    present({ QStringLiteral("inspector"), text.toHtmlEscaped(), {}, std::move(first), std::move(second) });
 }
 
 void MessageBar::present(Message const& message)
@@ -95,12 +104,14 @@ void MessageBar::present(Message const& message)
     m_message = message;
     auto const& details = message.details;
     m_text->setText(message.text);
-    m_action->setText(message.button);
+    m_action->setText(message.first.button);
+    m_second->setText(message.second.button);
     // A problem has much to say, and needs the whole width for it.
     details.isEmpty() ? m_row->insertWidget(2, m_action) : m_below->insertWidget(0, m_action);
     for (auto* edge : std::initializer_list<QWidget*> { m_icon, m_close })
         m_row->setAlignment(edge, details.isEmpty() ? Qt::AlignVCenter : Qt::AlignTop);
-    m_action->setVisible(!message.button.isEmpty());
+    m_action->setVisible(!message.first.button.isEmpty());
+    m_second->setVisible(!message.second.button.isEmpty());
     m_detailsView->setPlainText(details);
     m_details->setVisible(!details.isEmpty());
     m_details->setChecked(false);

@@ -24,6 +24,11 @@ public:
     void showProblem(Problem const& problem, std::function<void()> remedy = {});
     /// A plain sentence, with an optional button. A problem that it covers is there again when it goes.
     void showNotice(QString const& text, QString const& button = {}, std::function<void()> action = {});
+    struct Choice {
+        QString button;
+        std::function<void()> action;
+    };
+    void showChoice(QString const& text, Choice first, Choice second);
     void dismiss();
     void dismissNotice();
     /// Shown, or covered.
@@ -37,8 +42,8 @@ protected:
 
 private:
     struct Message {
-        QString iconName, text, button, details;
-        std::function<void()> action;
+        QString iconName, text, details;
+        Choice first, second;
     };
 
     void present(Message const& message);
@@ -51,7 +56,7 @@ private:
     std::optional<Message> m_problem;
     QColor m_tint;
     QLabel *m_icon, *m_text;
-    QPushButton *m_action, *m_details, *m_copy;
+    QPushButton *m_action, *m_second, *m_details, *m_copy;
     QToolButton* m_close;
     QPlainTextEdit* m_detailsView;
     QHBoxLayout *m_row, *m_below;

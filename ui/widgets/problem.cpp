@@ -78,6 +78,9 @@ public:
         case vmm::ErrorCode::Unsupported:
             if (task == Task::KeepMoment)
                 return tr("A part of the machine cannot be kept in a moment.");
+            if (task == Task::Clone)
+                return tr(
+                    "One of its disks is an image that lies elsewhere, or of a kind that cannot be copied with it.");
             return task == Task::Start ? tr("One of its files is of a kind that this version does not know.")
                                        : tr("This version cannot do that.");
         case vmm::ErrorCode::NotNow: return tr("That is not possible in the machine's present state.");
@@ -124,6 +127,8 @@ public:
                 return tr("The details say which one, and what helps.");
             if (task == Task::Suspend)
                 return tr("Take it out of the machine, or wait until it has finished, and try again.");
+            if (task == Task::Clone)
+                return tr("Copy the image that the details name, and make a new machine of the copy.");
             if (task == Task::ReadFile)
                 return tr("The details say what the file is.");
             return task == Task::Start ? tr("The details say which one; choose another in the settings.")

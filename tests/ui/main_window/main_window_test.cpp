@@ -657,6 +657,57 @@ private slots:
         QCOMPARE(desk.window->libraryPanel()->list()->model()->rowCount(), 1);
         QTest::keyClick(filter, Qt::Key_Return);
         QCOMPARE(desk.window->libraryPanel()->list()->currentIndex().data().toString(), "windmill");
+        QVERIFY(!tests::shows(desk.window->libraryPanel(), "No machine has that in its name."));
+        QTest::keyClicks(filter, "owless");
+        QVERIFY(tests::shows(desk.window->libraryPanel(), "No machine has that in its name."));
+        QTest::keyClick(filter, Qt::Key_Escape);
+        QVERIFY(!tests::shows(desk.window->libraryPanel(), "No machine has that in its name."));
+    }
+
+    void withoutADemoNothingOffersIt()
+    {
+        Desk desk;
+        ui::MainWindow const window(*desk.library, {});
+        auto const actions = window.libraryPanel()->menuButton()->menu()->actions();
+        QVERIFY(std::ranges::none_of(
+            actions, [](auto* one) { return one->text() == "Try the demo machine" && one->isVisible(); }));
+    }
+
+    void eachCopyHasANameOfItsOwn()
+    {
+        Desk desk;
+        auto const id = desk.create("first");
+        desk.open();
+        auto* page = desk.window->pageOf(id);
+        for (qsizetype copies = 1; copies <= 2; ++copies) {
+            desk.window->showMachine(id);
+            emit page->cloneRequested();
+            emit page->cloneRequested(); // a key that is held down makes one
+            QTRY_VERIFY(desk.window->libraryPanel()->currentId() != id);
+            QCOMPARE(desk.library->ids().size(), copies + 1);
+        }
+        QStringList names;
+        for (auto const& one : desk.library->ids())
+            names += desk.library->entry(one)->name;
+        QCOMPARE(names, (QStringList { "first", "first (copy)", "first (copy) 2" }));
+    }
+
+    void aDiskThatTwoMachinesWouldWriteToIsNotCopied()
+    {
+        Desk desk;
+        auto const id = desk.create("first");
+        auto config = desk.library->config(id);
+        config.disks.resize(1);
+        config.disks[0].id = "disk0";
+        config.disks[0].path = desk.directory.filePath("elsewhere.img").toStdString();
+        config.disks[0].format = vmm::DiskFormat::Raw;
+        QVERIFY(desk.change(config));
+        desk.open();
+        emit desk.window->pageOf(id)->cloneRequested();
+        auto* messages = desk.window->findChild<ui::MessageBar*>("windowMessages");
+        QTRY_VERIFY2(messages->text().contains("is an image that lies elsewhere"), qPrintable(messages->text()));
+        QVERIFY(messages->text().contains("Copy the image"));
+        QCOMPARE(desk.library->ids().size(), 1);
     }
 
     void aMachineHasAWindowOfItsOwnAndComesBack()

@@ -2,6 +2,7 @@
 #include "app/systems/media_advisor.h"
 #include "tests/support/media.h"
 #include "tests/ui/main_window/desk.h"
+#include "ui/machine/machine_page.h"
 #include "ui/new_machine/new_machine_page.h"
 #include "ui/widgets/message_bar.h"
 #include "vmm/block/image.h"
@@ -47,6 +48,15 @@ struct Bench : tests::Desk {
         what.size = 2ull << 30;
         tests::must(vmm::createImage(path.toStdString(), what));
         return path;
+    }
+    /// Chooses a system, when they are listed; an empty one is "Another system".
+    void choose(QString const& system)
+    {
+        auto* systems = named<QComboBox>(page, "System");
+        if (!QTest::qWaitFor([&] { return systems->findData(system) >= 0; }, patience))
+            qFatal("there is no %s", qPrintable(system));
+        systems->setCurrentIndex(systems->findData(system));
+        emit systems->activated(systems->currentIndex());
     }
     QSpinBox* number(QString const& name) { return named<QSpinBox>(page, name); }
     bool isReady() const
@@ -119,6 +129,7 @@ private slots:
         bench.page->useFile(path);
         QVERIFY(bench.isReady());
         QVERIFY(shows(bench.page, "<b>old.qcow2</b>: a disk image of 2 GiB (qcow2)"));
+        QVERIFY(shows(bench.page, "The machine writes to this file where it lies."));
         for (auto* box : bench.page->findChildren<QSpinBox*>())
             QVERIFY(box->accessibleName() != "Disk" || !box->isVisible()); // it has one
         bench.number("Processors")->setValue(4);
@@ -271,6 +282,98 @@ private slots:
         QCOMPARE(bench.create().system, "http://debian.org/debian/11");
     }
 
+    void whatWasChangedByHandIsNotProposedOver()
+    {
+        if (app::MediaAdvisor().systems().empty())
+            QSKIP("CHRONOVISOR-SKIP: no osinfo-db installed");
+        Bench bench;
+        bench.page->useFile(bench.write("some.iso", tests::iso("Some System", { 0 })));
+        QVERIFY(bench.isReady());
+        bench.named<QLineEdit>(bench.page, "Name")->setText("typed");
+        bench.number("Memory")->setValue(192);
+        button(bench.page, "More")->click();
+        bench.named<QComboBox>(bench.page, "Firmware")->setCurrentText("UEFI");
+        bench.choose("http://microsoft.com/win/11");
+        QTRY_VERIFY_WITH_TIMEOUT(bench.number("Disk")->value() != 20, patience);
+        QCOMPARE(bench.named<QLineEdit>(bench.page, "Name")->text(), "typed");
+        QCOMPARE(bench.number("Memory")->value(), 192);
+        bench.choose({});
+        QTRY_COMPARE_WITH_TIMEOUT(bench.number("Disk")->value(), 20, patience);
+        QCOMPARE(bench.named<QLineEdit>(bench.page, "Name")->text(), "typed");
+        auto const made = bench.create();
+        QCOMPARE(made.system, "");
+        QCOMPARE(made.memoryMiB, 192u);
+        QCOMPARE(made.firmware, vmm::Firmware::Ovmf);
+    }
+
+    void aSystemWithoutVirtioDriversGetsWhatItKnows()
+    {
+        if (app::MediaAdvisor().systems().empty())
+            QSKIP("CHRONOVISOR-SKIP: no osinfo-db installed");
+        Bench bench;
+        bench.page->useFile(bench.write("some.iso", tests::iso("Some System", { 0 })));
+        QVERIFY(bench.isReady());
+        bench.choose("http://microsoft.com/win/11");
+        QTRY_VERIFY_WITH_TIMEOUT(shows(bench.page, "The network card needs a driver"), patience);
+        button(bench.page, "More")->click();
+        bench.named<QComboBox>(bench.page, "Network")->setCurrentText("Not connected");
+        QVERIFY(!shows(bench.page, "The network card needs a driver"));
+        auto const made = bench.create();
+        QCOMPARE(made.disks.at(0).bus, vmm::DiskBus::Ahci);
+        QVERIFY(!made.tablet);
+        QCOMPARE(made.usbDevices.at(0).kind, vmm::UsbKind::Tablet);
+    }
+
+    void aSystemForAFileThatIsGoneIsNotChosen()
+    {
+        if (app::MediaAdvisor().systems().empty())
+            QSKIP("CHRONOVISOR-SKIP: no osinfo-db installed");
+        Bench bench;
+        auto const path = bench.write("some.iso", tests::iso("Some System", { 0 }));
+        bench.page->useFile(path);
+        QVERIFY(bench.isReady());
+        QVERIFY(QFile::remove(path));
+        bench.choose("http://debian.org/debian/11");
+        QTRY_VERIFY_WITH_TIMEOUT(bench.page->findChild<ui::MessageBar*>()->isVisible(), patience);
+        QCOMPARE(bench.named<QComboBox>(bench.page, "System")->currentText(), "Another system");
+    }
+
+    void thePageKeepsWhatIsOnItUntilTheMachineIsMade()
+    {
+        Bench bench;
+        bench.page->useFile(bench.write("some.iso", tests::iso("Some System")));
+        QVERIFY(bench.isReady());
+        bench.named<QLineEdit>(bench.page, "Name")->setText("typed");
+        QTest::keyClick(bench.page, Qt::Key_Escape);
+        QVERIFY(bench.window->currentPage() != bench.page);
+        bench.window->showNewMachine();
+        QVERIFY(bench.page->isReady());
+        QCOMPARE(bench.named<QLineEdit>(bench.page, "Name")->text(), "typed");
+        QCOMPARE(bench.create().name, "mine");
+        QTRY_VERIFY(bench.window->currentPage() != bench.page);
+        QVERIFY(!bench.page->isReady());
+    }
+
+    void aNameThatIsTakenIsNeitherProposedNorAccepted()
+    {
+        Bench bench;
+        QVERIFY(!bench.Desk::create("some").isEmpty());
+        bench.page->useFile(bench.write("some.iso", tests::iso("Some System")));
+        QVERIFY(bench.isReady());
+        auto* name = bench.named<QLineEdit>(bench.page, "Name");
+        auto* create = button(bench.page, "&Create and start");
+        QCOMPARE(name->text(), "some 2");
+        QVERIFY(create->isEnabled());
+        name->setText("some");
+        QVERIFY(!create->isEnabled());
+        QVERIFY(shows(bench.page, "Another machine has this name."));
+        name->setText("some other");
+        QVERIFY(create->isEnabled());
+        QVERIFY(!shows(bench.page, "Another machine has this name."));
+        QVERIFY(!bench.Desk::create("some other").isEmpty());
+        QVERIFY(!create->isEnabled());
+    }
+
     void theDemoCanBeConnected()
     {
         Bench bench;
@@ -305,6 +408,37 @@ private slots:
         QVERIFY(bench.drop(bench.window.get(), { second }));
         QCOMPARE(bench.window->currentPage(), bench.page);
         QTRY_VERIFY_WITH_TIMEOUT(shows(bench.page, "<b>Second</b>"), patience);
+    }
+
+    void aCdDroppedOnAMachineThatRunsIsInsertedOrTheNextMachines()
+    {
+        Bench bench;
+        auto const id = bench.Desk::create("first");
+        auto const path = bench.write("some.iso", tests::iso("Some System"));
+        bench.session(id).start();
+        QVERIFY(bench.waitFor(id, app::SessionState::Running));
+        bench.window->showMachine(id);
+        auto* messages = bench.window->pageOf(id)->messages();
+        QVERIFY(bench.drop(bench.window.get(), { QUrl::fromLocalFile(path) }));
+        QVERIFY(messages->isVisible());
+        QVERIFY2(messages->text().contains("“some.iso”"), qPrintable(messages->text()));
+        button(messages, "Insert it into cd0")->click();
+        QVERIFY(!messages->isVisible());
+        QTRY_COMPARE(bench.session(id).mediumPath("cd0"), path);
+        QVERIFY(bench.drop(bench.window.get(), { QUrl::fromLocalFile(path) }));
+        QCOMPARE(bench.window->currentPage(), bench.window->pageOf(id));
+        button(messages, "New machine")->click();
+        QCOMPARE(bench.window->currentPage(), bench.page);
+        QTRY_VERIFY_WITH_TIMEOUT(shows(bench.page, "<b>Some System</b>"), patience);
+        // What is no CD, or for a machine that is off, is for a new one.
+        bench.window->showMachine(id);
+        QVERIFY(bench.drop(bench.window.get(), { QUrl::fromLocalFile(bench.write("vmlinuz", tests::elf())) }));
+        QCOMPARE(bench.window->currentPage(), bench.page);
+        bench.session(id).powerOff();
+        QVERIFY(bench.waitFor(id, app::SessionState::Off));
+        bench.window->showMachine(id);
+        QVERIFY(bench.drop(bench.window.get(), { QUrl::fromLocalFile(path) }));
+        QCOMPARE(bench.window->currentPage(), bench.page);
     }
 };
 

@@ -23,7 +23,7 @@ struct StateChanged {
     std::optional<vmm::Error> reason; ///< why, where nobody asked for it
 };
 struct Progress {
-    std::string job; ///< "suspend", "restore", "keep", and those of work(): "verify", "prune", "fork", "stream"
+    std::string job; ///< "suspend", "keep", and those of work(): "verify", "prune", "fork", "stream"
     double fraction; ///< 0 to 1; a state change ends the job, KeepingEnded a "keep", JobEnded the rest
 };
 /// One of work().

@@ -98,7 +98,7 @@ void VmSession::take(Notice const& notice)
 
 void VmSession::takeProgress(Job job)
 {
-    if (job.name == QLatin1String("suspend") || job.name == QLatin1String("restore")) {
+    if (job.name == QLatin1String("suspend")) {
         m_job = std::move(job);
         emit jobProgressed(*m_job);
         return;

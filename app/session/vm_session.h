@@ -40,7 +40,7 @@ public:
     /// Why it is in this state, where nobody asked for it.
     std::optional<vmm::Error> const& reason() const { return m_reason; }
     bool can(Action action) const { return isPossible(action, m_state); }
-    /// What the machine itself is at: "suspend", "restore".
+    /// What the machine itself is at: "suspend".
     std::optional<Job> const& job() const { return m_job; }
     /// What is being done with its moments beside that: "keep", "fork", "verify" …; of several what was begun first.
     std::optional<Job> work() const;

@@ -123,7 +123,6 @@ public:
                     return vmm::fail(*script->failRestore);
                 auto const text = TRY(app::readWholeFile(directory + "/state.json", 1u << 20));
                 auto const saved = TRY(vmm::savedMachineFromText(text, directory));
-                listener(vmm::event::Progress { "restore", 0.5 });
                 missForwards(*script, saved.config, listener);
                 return make(saved.config, saved.header.cpu, std::move(listener), script, vmm::RunState::Paused);
             },

@@ -52,8 +52,6 @@ QColor stateColor(app::SessionState state)
 
 QString jobWord(QString const& name)
 {
-    if (name == QLatin1String("restore"))
-        return Words::tr("Restoring …");
     if (name == QLatin1String("suspend"))
         return Words::tr("Suspending …");
     if (name == QLatin1String("keep"))

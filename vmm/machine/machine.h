@@ -130,7 +130,7 @@ struct StateChanged {
     std::optional<Error> reason;
 };
 struct Progress {
-    std::string job; ///< "suspend", "restore", "keep"
+    std::string job; ///< "suspend", "keep"; a restore is over before it could tell how far it is
     double fraction; ///< 0 to 1
 };
 struct MomentKept {

@@ -435,6 +435,14 @@
         <translation>Das Gastsystem ist neu gestartet.</translation>
     </message>
     <message>
+        <source>The machine as it was is kept as “%1”.</source>
+        <translation>Der bisherige Stand der Maschine ist als „%1“ festgehalten.</translation>
+    </message>
+    <message>
+        <source>Undo</source>
+        <translation>Rückgängig</translation>
+    </message>
+    <message>
         <source>Insert a CD</source>
         <translation>CD einlegen</translation>
     </message>

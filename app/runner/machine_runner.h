@@ -86,6 +86,11 @@ struct MomentKept {
     std::string id;
     std::chrono::nanoseconds stoodStill; ///< how long the guest did
 };
+/// The machine has gone on elsewhere. What it was until then is that moment, kept for this reason.
+struct PresentLeft {
+    std::string moment;
+    vmm::timeline::Reason reason;
+};
 /// No moment is being kept any more, whether one came of it or not.
 struct KeepingEnded { };
 /// What the machine does for its past without being asked does not work; told once until it works again.
@@ -102,8 +107,8 @@ struct PastNeglected {
 using Notice = std::variant<notice::StateChanged, notice::Progress, notice::PointerModeChanged, notice::MediumChanged,
     notice::NetworkChanged, notice::PluggedChanged, notice::UsbAdded, notice::UsbRemoved, notice::HostUsbChanged,
     notice::RedirectedUsbChanged, notice::UsbQuestionsChanged, notice::HostUsbFailed, notice::ForwardsMissed,
-    notice::ConfigChanged, notice::GuestRebooted, notice::MomentKept, notice::KeepingEnded, notice::JobEnded,
-    notice::PastNeglected>;
+    notice::ConfigChanged, notice::GuestRebooted, notice::MomentKept, notice::PresentLeft,
+    notice::KeepingEnded, notice::JobEnded, notice::PastNeglected>;
 
 /// Where a machine keeps what is its own.
 struct MachinePlaces {

@@ -157,7 +157,7 @@ void MachineRunner::Private::goTo(std::string const& moment, Present present, Co
     if (isStill) {
         auto const kept = keepStill(now);
         tell(notice::KeepingEnded {});
-        return kept ? goThere(moment, Then::Run, done)
+        return kept ? goThere(moment, Then::Run, left(*kept, done))
                     : refuse(vmm::Error(kept.error()).within("the present could not be kept"));
     }
     if (state == SessionState::Crashed) {
@@ -169,7 +169,7 @@ void MachineRunner::Private::goTo(std::string const& moment, Present present, Co
         post(
             [this, moment, done, then, mine, kept] {
                 if (kept && mine == generation && machine)
-                    return goThere(moment, Then::Run, done, Back { kept->id, then });
+                    return goThere(moment, Then::Run, left(*kept, done), Back { kept->id, then });
                 stayHere(kept ? notNow("go to another moment with", runner.m_state)
                               : vmm::Error(kept.error()).within("the present could not be kept"),
                     done);
@@ -178,6 +178,16 @@ void MachineRunner::Private::goTo(std::string const& moment, Present present, Co
     };
     // What the guest did after the instant would be in neither of the two moments.
     keepMoment(now, go, Meanwhile::StandStill);
+}
+
+MachineRunner::Completion MachineRunner::Private::left(
+    vmm::timeline::Moment const& present, Completion const& done)
+{
+    return [this, id = present.id, reason = present.reason, done](vmm::Result<> const& outcome) {
+        if (outcome)
+            tell(notice::PresentLeft { id, reason });
+        finish(done, outcome);
+    };
 }
 
 void MachineRunner::Private::stayHere(vmm::Error const& why, Completion const& done)

@@ -223,6 +223,8 @@ struct MachineRunner::Private {
     /// Makes the picture of a moment; empty where the machine has no screen.
     std::function<vmm::Bytes()> pictureMaker();
     void goTo(std::string const& moment, Present present, Completion const& done);
+    /// Tells where the present went, if the machine has left it, and then `done`.
+    Completion left(vmm::timeline::Moment const& present, Completion const& done);
     /// It is not gone, for that reason: what has stood still for it runs on.
     void stayHere(vmm::Error const& why, Completion const& done);
     /// A moment that was asked for is being kept, or waits for an automatic one.

@@ -623,6 +623,8 @@ void TimelineSession::take(Notice const& notice)
         if (m_keeping)
             m_lastKeepTook = std::chrono::milliseconds(m_keepBegan.elapsed());
         emit kept(QString::fromStdString(one->id), one->stoodStill);
+    } else if (auto const* present = std::get_if<notice::PresentLeft>(&notice)) {
+        emit left(QString::fromStdString(present->moment), present->reason);
     } else if (std::holds_alternative<notice::KeepingEnded>(notice)) {
         setKeeping(std::nullopt);
     } else if (auto const* neglected = std::get_if<notice::PastNeglected>(&notice)) {

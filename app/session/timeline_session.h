@@ -144,6 +144,8 @@ signals:
     void keepingChanged();
     void neglectedChanged();
     void kept(QString id, std::chrono::nanoseconds stoodStill);
+    /// The machine has gone on elsewhere, and was `id` until then.
+    void left(QString id, app::MomentReason reason);
     void compared(app::MomentComparison comparison);
     void comparingDisks(double fraction); ///< 0 to 1
     void disksCompared(std::vector<app::DiskComparison> disks);

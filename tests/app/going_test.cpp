@@ -21,6 +21,7 @@ struct Bench {
     std::unique_ptr<MachineRunner> runner;
     std::mutex mutex;
     std::vector<notice::PastNeglected> neglected;
+    std::vector<notice::PresentLeft> left;
 
     Bench() { open(tests::exampleConfig()); }
     void open(vmm::VmConfig const& config)
@@ -31,6 +32,8 @@ struct Bench {
             std::lock_guard const lock(mutex);
             if (auto const* one = std::get_if<notice::PastNeglected>(&notice))
                 neglected.push_back(*one);
+            else if (auto const* present = std::get_if<notice::PresentLeft>(&notice))
+                left.push_back(*present);
         });
     }
     /// As another process would find it.
@@ -105,6 +108,27 @@ struct Bench {
 class GoingTest final : public QObject {
     Q_OBJECT
 private slots:
+    void whereThePresentWentIsTold()
+    {
+        Bench bench;
+        auto const off = bench.keep("off");
+        tests::must(bench.start());
+        tests::must(bench.goTo(off, Present::Keep));
+        auto const past = tests::must(bench.runner->timeline());
+        QCOMPARE(bench.left.size(), std::size_t(1));
+        auto const running = tests::must(past->moment(bench.left[0].moment));
+        QCOMPARE(running.reason, vmm::timeline::Reason::BeforeGoing);
+        QCOMPARE(running.power, vmm::timeline::Power::On);
+        tests::must(bench.goTo(running.id, Present::Keep));
+        QCOMPARE(bench.left.size(), std::size_t(2));
+        QCOMPARE(tests::must(tests::must(bench.runner->timeline())->moment(bench.left[1].moment)).power,
+            vmm::timeline::Power::Off);
+        tests::must(bench.goTo(off, Present::Lose));
+        bench.script->failGo = vmm::Error { vmm::ErrorCode::IoError, "no", 0 };
+        QVERIFY(!bench.goTo(running.id, Present::Keep));
+        QCOMPARE(bench.left.size(), std::size_t(2));
+    }
+
     void whatIsNotUnderstoodChangesNothing_data()
     {
         QTest::addColumn<std::function<void(vmm::Json&)>>("alter");

@@ -5,6 +5,7 @@
 #include "ui/machine/inspector.h"
 #include "ui/machine/page_settings.h"
 #include "ui/serial/console_tabs.h"
+#include "ui/timeline/moment_words.h"
 #include "ui/timeline/timeline_panel.h"
 #include "ui/usb/usb_control.h"
 #include "ui/usb/usb_words.h"
@@ -229,6 +230,15 @@ void MachinePage::connectTimeline()
     connect(m_timeline, &TimelinePanel::leaveRequested, this, &MachinePage::focusMachine);
     connect(m_timeline, &TimelinePanel::problem, m_messages, &MessageBar::showProblem);
     connect(m_timeline, &TimelinePanel::notice, m_messages, &MessageBar::showNotice);
+    connect(&m_timeline->timeline(), &app::TimelineSession::left, this, &MachinePage::tellLeft);
+}
+
+void MachinePage::tellLeft(QString const& moment, app::MomentReason reason)
+{
+    if (m_messages->showsProblem())
+        return; // of where the machine is now, which matters more
+    m_messages->showNotice(tr("The machine as it was is kept as “%1”.").arg(momentTitle(reason)), tr("Undo"),
+        [this, moment] { m_timeline->goTo(moment); });
 }
 
 void MachinePage::connectUsb()

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "app/library/library.h"
+#include "app/session/timeline_session.h"
 #include "ui/widgets/problem.h"
 
 #include <QMenu>
@@ -91,6 +92,7 @@ private:
     void updateKeep();
     void updateKeepText(QString const& whyNot);
     void connectTimeline();
+    void tellLeft(QString const& moment, app::MomentReason reason);
     void connectUsb();
     std::optional<qint64> otherOwner() const;
     void suspendThere();

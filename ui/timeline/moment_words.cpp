@@ -34,11 +34,9 @@ QString joined(QStringList const& parts)
 
 }
 
-QString momentTitle(app::MomentEntry const& moment)
+QString momentTitle(app::MomentReason reason)
 {
-    if (!moment.name.isEmpty())
-        return moment.name;
-    switch (moment.reason) {
+    switch (reason) {
     case app::MomentReason::Kept: return Words::tr("Moment");
     case app::MomentReason::Automatic: return Words::tr("Automatic moment");
     case app::MomentReason::BeforeGoing: return Words::tr("Before going back");
@@ -46,6 +44,11 @@ QString momentTitle(app::MomentEntry const& moment)
     case app::MomentReason::OnClose: return Words::tr("When the program was closed");
     }
     return {};
+}
+
+QString momentTitle(app::MomentEntry const& moment)
+{
+    return moment.name.isEmpty() ? momentTitle(moment.reason) : moment.name;
 }
 
 QString momentTime(qint64 milliseconds, QDateTime const& now)

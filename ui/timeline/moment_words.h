@@ -7,7 +7,9 @@
 
 namespace ui {
 
-/// What a moment is called: its name, else what it was kept for.
+/// What a moment without a name is called: what it was kept for.
+QString momentTitle(app::MomentReason reason);
+/// What a moment is called: its name, else that.
 QString momentTitle(app::MomentEntry const& moment);
 /// "Today, 12:18:03", "Yesterday, …", "23 November, …" in the person's own way.
 QString momentTime(qint64 milliseconds, QDateTime const& now = QDateTime::currentDateTime());

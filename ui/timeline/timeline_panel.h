@@ -42,6 +42,8 @@ public:
     void keep();
     /// Of what is now.
     void fork();
+    /// Keeps the present, or asks where that is not possible.
+    void goTo(QString const& id);
 
 signals:
     /// `view` is to be seen in the place of the screen; null: the screen itself.
@@ -67,7 +69,6 @@ private:
     void makeComparison();
     void perform(TimelineAxis::Request request);
     void performOn(TimelineAxis::Request request, app::MomentEntry const& moment);
-    void goTo(QString const& id);
     void remove(app::MomentEntry const& moment);
     void undoRemove();
     void showUnreadable();

@@ -157,6 +157,11 @@ QString MessageBar::text() const
         .replace(QStringLiteral("&amp;"), QStringLiteral("&"));
 }
 
+bool MessageBar::showsProblem() const
+{
+    return !isHidden() && m_iconName == QLatin1String("warning");
+}
+
 void MessageBar::updateTexts()
 {
     m_details->setText(tr("Details"));

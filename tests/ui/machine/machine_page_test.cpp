@@ -15,6 +15,7 @@
 #include <QListView>
 #include <QMenu>
 #include <QProgressBar>
+#include <QSignalSpy>
 #include <QStatusBar>
 #include <QToolButton>
 #include <algorithm>
@@ -312,6 +313,37 @@ private slots:
         QVERIFY(desk.named<QProgressBar>(desk.page, ui::jobWord("suspend")));
         desk.session(desk.id).cancelJob();
         QVERIFY(desk.waitFor(desk.id, app::SessionState::Running));
+    void whoGoesBackIsToldWhereThePresentWentAndCanReturn()
+    {
+        Running desk;
+        auto& timeline = desk.session(desk.id).timeline();
+        timeline.keep("good");
+        QTRY_COMPARE(timeline.moments().size(), std::size_t(1));
+        QTRY_VERIFY(!timeline.keeping());
+        timeline.goTo(timeline.moments()[0].id);
+        auto* messages = desk.page->messages();
+        QTRY_VERIFY(messages->isVisible());
+        QCOMPARE(messages->text(), QStringLiteral("The machine as it was is kept as “Before going back”."));
+        QTRY_COMPARE(timeline.moments().size(), std::size_t(2));
+        auto const left = timeline.moments()[1].id;
+        tests::button(messages, "Undo")->click();
+        QTRY_COMPARE(timeline.present(), left);
+        QVERIFY(desk.waitFor(desk.id, app::SessionState::Running));
+        QTRY_VERIFY(messages->isVisible()); // and back again
+    }
+
+    void aProblemIsNotCoveredByWhereThePresentWent()
+    {
+        Running desk;
+        auto& timeline = desk.session(desk.id).timeline();
+        timeline.keep("good");
+        QTRY_COMPARE(timeline.moments().size(), std::size_t(1));
+        QTRY_VERIFY(!timeline.keeping());
+        desk.script->failForwards = vmm::Error { vmm::ErrorCode::Busy, "127.0.0.1:2222 is taken", 0 };
+        QSignalSpy left(&timeline, &app::TimelineSession::left);
+        timeline.goTo(timeline.moments()[0].id);
+        QTRY_COMPARE(left.size(), 1);
+        QVERIFY(desk.page->messages()->showsProblem());
     }
 
     void keyCombinationsAreSentFromTheMenu()

@@ -435,6 +435,10 @@
         <translation>Das Gastsystem ist neu gestartet.</translation>
     </message>
     <message>
+        <source>The machine as it was could not be kept as a moment.</source>
+        <translation>Der bisherige Stand der Maschine konnte nicht als Moment festgehalten werden.</translation>
+    </message>
+    <message>
         <source>The machine as it was is kept as “%1”.</source>
         <translation>Der bisherige Stand der Maschine ist als „%1“ festgehalten.</translation>
     </message>
@@ -1363,6 +1367,10 @@
     <message>
         <source>When the program was closed</source>
         <translation>Beim Schließen des Programms</translation>
+    </message>
+    <message>
+        <source>Before the suspended state was thrown away</source>
+        <translation>Vor dem Verwerfen des gesicherten Zustands</translation>
     </message>
     <message>
         <source>Today, %1</source>
@@ -2569,6 +2577,10 @@
     <message>
         <source>Keep a moment before its settings c&amp;hange</source>
         <translation>Einen Moment festhalten, bevor sich ihre Einstellungen än&amp;dern</translation>
+    </message>
+    <message>
+        <source>Also before its suspended state is thrown away</source>
+        <translation>Auch bevor ihr gesicherter Zustand verworfen wird</translation>
     </message>
     <message>
         <source>Keep a moment when the program is c&amp;losed</source>

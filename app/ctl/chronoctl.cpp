@@ -76,7 +76,8 @@ struct CommandLine {
             ->check(onOff);
         verb.add_option("--every", moment.everyMinutes, "Of policy: after so many minutes");
         verb.add_option("--before-change", moment.beforeChange,
-                "Of policy: a moment before the machine's settings change: on or off")
+                "Of policy: a moment before the machine's settings change, or its suspended state is thrown away: on or"
+                " off")
             ->check(onOff);
         verb.add_option("--on-close", moment.onClose,
                 "Of policy: a moment before the program ends that has the machine in memory: on or off")

@@ -158,22 +158,7 @@ void MachineRunner::suspend(Completion const& done, std::string directory, bool 
 
 void MachineRunner::discardState(Completion const& done)
 {
-    m_private->post(
-        [this, done] {
-            if (!isPossible(Action::DiscardState, state()))
-                return Private::finish(done, vmm::fail(notNow("discard the state of", state())));
-            auto outcome = m_private->takeLock();
-            if (outcome)
-                outcome = m_private->arriveWithoutMemory();
-            if (outcome)
-                outcome = m_private->dropSavedState();
-            if (outcome)
-                m_private->readPasts();
-            m_private->letGo();
-            m_private->setState(m_private->restingState());
-            Private::finish(done, outcome);
-        },
-        done);
+    m_private->post([this, done] { m_private->discardState(done); }, done);
 }
 
 void MachineRunner::cancelJob(Completion const& done)

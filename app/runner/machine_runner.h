@@ -86,9 +86,10 @@ struct MomentKept {
     std::string id;
     std::chrono::nanoseconds stoodStill; ///< how long the guest did
 };
-/// The machine has gone on elsewhere. What it was until then is that moment, kept for this reason.
+/// The machine has gone on elsewhere, or without its suspended state. What it was until then is that moment, kept for
+/// this reason.
 struct PresentLeft {
-    std::string moment;
+    std::string moment; ///< empty: it could not be kept
     vmm::timeline::Reason reason;
 };
 /// No moment is being kept any more, whether one came of it or not.
@@ -107,8 +108,8 @@ struct PastNeglected {
 using Notice = std::variant<notice::StateChanged, notice::Progress, notice::PointerModeChanged, notice::MediumChanged,
     notice::NetworkChanged, notice::PluggedChanged, notice::UsbAdded, notice::UsbRemoved, notice::HostUsbChanged,
     notice::RedirectedUsbChanged, notice::UsbQuestionsChanged, notice::HostUsbFailed, notice::ForwardsMissed,
-    notice::ConfigChanged, notice::GuestRebooted, notice::MomentKept, notice::PresentLeft,
-    notice::KeepingEnded, notice::JobEnded, notice::PastNeglected>;
+    notice::ConfigChanged, notice::GuestRebooted, notice::MomentKept, notice::PresentLeft, notice::KeepingEnded,
+    notice::JobEnded, notice::PastNeglected>;
 
 /// Where a machine keeps what is its own.
 struct MachinePlaces {
@@ -169,6 +170,8 @@ public:
     void powerOff(Completion const& done = {});
     /// Into `directory`, or where it is empty into the machine's own place; there only with `thenPowerOff`.
     void suspend(Completion const& done = {}, std::string directory = {}, bool thenPowerOff = true);
+    /// The state is kept as a moment first, where the timeline's policy wants that: who cancels the keeping keeps the
+    /// state. One that cannot be kept goes all the same.
     void discardState(Completion const& done = {});
     /// Keeps the present as a moment; `done` hears which. Running, Paused: with a picture of the first screen. Off:
     /// disks, configuration and the firmware's variables. Suspended: what the state has.

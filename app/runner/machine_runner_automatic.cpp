@@ -20,7 +20,8 @@ bool isWanted(Reason reason, Policy const& policy)
 {
     switch (reason) {
     case Reason::Automatic: return policy.automatic;
-    case Reason::BeforeChange: return policy.beforeChange;
+    case Reason::BeforeChange:
+    case Reason::BeforeDiscard: return policy.beforeChange;
     case Reason::OnClose: return policy.onClose;
     case Reason::Kept:
     case Reason::BeforeGoing: break;
@@ -106,6 +107,9 @@ void MachineRunner::Private::followSchedule()
 bool MachineRunner::Private::isWorthKeeping(Reason reason)
 {
     auto const state = runner.m_state.load();
+    if (reason == Reason::BeforeDiscard)
+        return state == SessionState::Suspended && hasSavedState(runner.m_places.stateDirectory)
+            && !runner.m_places.timelineFolder.empty();
     // What a saved state still holds needs no moment.
     if (state == SessionState::Running || state == SessionState::Paused)
         return machine && schedule && !savedStateInUse && schedule->hasAnythingNew();
@@ -117,20 +121,25 @@ bool MachineRunner::Private::isWorthKeeping(Reason reason)
 
 void MachineRunner::Private::keepUnasked(Reason reason, Completion const& done)
 {
+    tryKeeping(reason, [done](auto const&) { finish(done, {}); });
+}
+
+void MachineRunner::Private::tryKeeping(Reason reason, Unasked const& done)
+{
     if (!isWanted(reason, policy()) || !isWorthKeeping(reason))
-        return finish(done, {});
+        return done(std::optional<vmm::timeline::Moment>());
     vmm::timeline::NewMoment what;
     what.reason = reason;
     keepMoment(what, [this, reason, done](vmm::Result<vmm::timeline::Moment> const& kept) {
         post(
-            [this, reason, done, outcome = kept ? vmm::Result<>() : vmm::fail(kept.error())] {
-                if (!outcome)
-                    couldNotKeep(outcome.error());
+            [this, reason, done, kept] {
+                if (!kept)
+                    couldNotKeep(kept.error());
                 else if (reason != Reason::OnClose) // which shall not take longer
                     pruneUnasked();
-                finish(done, {});
+                done(kept ? vmm::Result<std::optional<vmm::timeline::Moment>>(*kept) : vmm::fail(kept.error()));
             },
-            done);
+            {});
     });
 }
 

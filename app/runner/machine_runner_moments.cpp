@@ -180,8 +180,7 @@ void MachineRunner::Private::goTo(std::string const& moment, Present present, Co
     keepMoment(now, go, Meanwhile::StandStill);
 }
 
-MachineRunner::Completion MachineRunner::Private::left(
-    vmm::timeline::Moment const& present, Completion const& done)
+MachineRunner::Completion MachineRunner::Private::left(vmm::timeline::Moment const& present, Completion const& done)
 {
     return [this, id = present.id, reason = present.reason, done](vmm::Result<> const& outcome) {
         if (outcome)
@@ -320,6 +319,28 @@ vmm::Result<> MachineRunner::Private::arriveWithoutMemory()
         return {};
     TRY(openTimeline());
     return vmm::Machine::arriveOff(runner.config(), timeline);
+}
+
+void MachineRunner::Private::discardState(Completion const& done)
+{
+    tryKeeping(vmm::timeline::Reason::BeforeDiscard, [this, done](auto const& kept) {
+        if (!isPossible(Action::DiscardState, runner.m_state))
+            return finish(done, vmm::fail(notNow("discard the state of", runner.m_state)));
+        if (!kept && kept.error().code == vmm::ErrorCode::Cancelled)
+            return finish(done, vmm::fail(kept.error()));
+        auto outcome = takeLock();
+        if (outcome)
+            outcome = arriveWithoutMemory();
+        if (outcome)
+            outcome = dropSavedState();
+        if (outcome)
+            readPasts();
+        letGo();
+        setState(restingState());
+        if (outcome && (!kept || *kept))
+            tell(notice::PresentLeft { kept ? (*kept)->id : std::string(), vmm::timeline::Reason::BeforeDiscard });
+        finish(done, outcome);
+    });
 }
 
 void MachineRunner::Private::withTimeline(std::function<vmm::Result<>()> const& what, Completion const& done)

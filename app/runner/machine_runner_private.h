@@ -250,6 +250,7 @@ struct MachineRunner::Private {
     vmm::Result<std::string> onTheWay();
     /// To where the machine is on its way, with its disks alone: what its memory was there is let go.
     vmm::Result<> arriveWithoutMemory();
+    void discardState(Completion const& done);
     /// Does `what` while the lock and the timeline are ours.
     void withTimeline(std::function<vmm::Result<>()> const& what, Completion const& done);
 
@@ -262,6 +263,9 @@ struct MachineRunner::Private {
     bool isWorthKeeping(vmm::timeline::Reason reason);
     void keepBeforeChange(vmm::VmConfig const& wanted, Completion const& done);
     void keepUnasked(vmm::timeline::Reason reason, Completion const& done);
+    /// keepUnasked(), and `done` hears what came of it; nothing where nothing was to be kept.
+    using Unasked = std::function<void(vmm::Result<std::optional<vmm::timeline::Moment>> const&)>;
+    void tryKeeping(vmm::timeline::Reason reason, Unasked const& done);
     void couldNotKeep(vmm::Error const& error);
     vmm::Result<vmm::timeline::Pruned> pruneNow(
         vmm::timeline::Timeline& timeline, vmm::timeline::Policy const& policy, JobProgress const& progress);

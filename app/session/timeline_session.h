@@ -144,7 +144,7 @@ signals:
     void keepingChanged();
     void neglectedChanged();
     void kept(QString id, std::chrono::nanoseconds stoodStill);
-    /// The machine has gone on elsewhere, and was `id` until then.
+    /// As notice::PresentLeft.
     void left(QString id, app::MomentReason reason);
     void compared(app::MomentComparison comparison);
     void comparingDisks(double fraction); ///< 0 to 1

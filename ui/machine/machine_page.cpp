@@ -123,7 +123,10 @@ void MachinePage::makeActions()
     m_actions.shutDown = add([this] { shutDown(); });
     m_actions.reset = add([this] { m_session->reset(); });
     m_actions.powerOff = add([this] { m_session->powerOff(); });
-    m_actions.discard = add([this] { m_session->discardState(); });
+    m_actions.discard = add([this] {
+        m_messages->dismiss();
+        m_session->discardState();
+    });
     m_actions.cancel = add([this] { m_session->cancelJob(); });
     m_actions.keep = add([this] { m_timeline->keep(); });
     m_actions.fork = add([this] { m_timeline->fork(); });
@@ -237,6 +240,8 @@ void MachinePage::tellLeft(QString const& moment, app::MomentReason reason)
 {
     if (m_messages->showsProblem())
         return; // of where the machine is now, which matters more
+    if (moment.isEmpty())
+        return m_messages->showNotice(tr("The machine as it was could not be kept as a moment."));
     m_messages->showNotice(tr("The machine as it was is kept as “%1”.").arg(momentTitle(reason)), tr("Undo"),
         [this, moment] { m_timeline->goTo(moment); });
 }

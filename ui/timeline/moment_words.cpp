@@ -42,6 +42,7 @@ QString momentTitle(app::MomentReason reason)
     case app::MomentReason::BeforeGoing: return Words::tr("Before going back");
     case app::MomentReason::BeforeChange: return Words::tr("Before a change of settings");
     case app::MomentReason::OnClose: return Words::tr("When the program was closed");
+    case app::MomentReason::BeforeDiscard: return Words::tr("Before the suspended state was thrown away");
     }
     return {};
 }

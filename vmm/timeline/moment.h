@@ -9,15 +9,17 @@
 namespace vmm::timeline {
 
 enum class Reason : std::uint8_t {
-    Kept,         ///< A person wanted it.
-    Automatic,    ///< Every so often.
-    BeforeGoing,  ///< The present, before somebody went elsewhere on the timeline.
-    BeforeChange, ///< Before the settings were changed.
-    OnClose,      ///< The program ended.
+    Kept,          ///< A person wanted it.
+    Automatic,     ///< Every so often.
+    BeforeGoing,   ///< The present, before somebody went elsewhere on the timeline.
+    BeforeChange,  ///< Before the settings were changed.
+    OnClose,       ///< The program ended.
+    BeforeDiscard, ///< Before the suspended state was thrown away.
 };
 constexpr auto stateNames(Reason)
 {
-    return std::to_array<std::string_view>({ "kept", "automatic", "before-going", "before-change", "on-close" });
+    return std::to_array<std::string_view>(
+        { "kept", "automatic", "before-going", "before-change", "on-close", "before-discard" });
 }
 
 constexpr std::size_t idLength = 36;
@@ -52,7 +54,7 @@ constexpr auto stateNames(Power)
 /// devices, and "ID.png", what it showed, if it showed anything.
 struct Moment {
     static constexpr std::string_view kind = "moment";
-    static constexpr unsigned version = 1;
+    static constexpr unsigned version = 2; // 2: a reason more, before-discard
 
     std::string id;     ///< a UUID, as the file's name says it
     std::string parent; ///< the moment that it came from; empty: the first of its kind

@@ -27,7 +27,7 @@ struct Tier {
 struct Policy {
     bool automatic = true;           ///< every so many minutes, where the guest was busy
     std::uint16_t everyMinutes = 10; ///< of running, between two of those
-    bool beforeChange = true;        ///< before the machine's settings are changed
+    bool beforeChange = true;        ///< before its settings are changed, or its suspended state is thrown away
     bool onClose = true;             ///< before the program ends that has the machine in memory
     /// A moment stays while one of them keeps it: all of the last hour, hourly for a day, daily for a month.
     std::vector<Tier> tiers { { 0, 1 }, { 60, 24 }, { 24 * 60, 30 * 24 } };

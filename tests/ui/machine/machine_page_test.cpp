@@ -11,6 +11,7 @@
 
 #include <QApplication>
 #include <QClipboard>
+#include <QFile>
 #include <QFileDialog>
 #include <QListView>
 #include <QMenu>
@@ -330,6 +331,39 @@ private slots:
         QTRY_COMPARE(timeline.present(), left);
         QVERIFY(desk.waitFor(desk.id, app::SessionState::Running));
         QTRY_VERIFY(messages->isVisible()); // and back again
+    }
+
+    void aSuspendedStateThatIsThrownAwayCanBeHadBack()
+    {
+        Running desk;
+        desk.session(desk.id).suspend();
+        QVERIFY(desk.waitFor(desk.id, app::SessionState::Suspended));
+        // The fake's file is of no size that a record of memory has.
+        QVERIFY(QFile::resize(desk.directory.filePath("data/machines/" + desk.id + "/state/ram"), 0));
+        Running::trigger(desk.page, "Throw the suspended state away");
+        auto* messages = desk.page->messages();
+        QTRY_VERIFY(messages->isVisible());
+        QCOMPARE(desk.session(desk.id).state(), app::SessionState::Off);
+        QVERIFY2(
+            messages->text().contains("“Before the suspended state was thrown away”"), qPrintable(messages->text()));
+        auto& timeline = desk.session(desk.id).timeline();
+        QTRY_COMPARE(timeline.moments().size(), std::size_t(1));
+        auto const thrownAway = timeline.moments()[0].id;
+        tests::button(messages, "Undo")->click();
+        QVERIFY(desk.waitFor(desk.id, app::SessionState::Running));
+        QTRY_COMPARE(timeline.present(), thrownAway);
+    }
+
+    void aSuspendedStateThatCouldNotBeKeptIsSaidToBeGone()
+    {
+        Running desk;
+        desk.session(desk.id).suspend();
+        QVERIFY(desk.waitFor(desk.id, app::SessionState::Suspended));
+        Running::trigger(desk.page, "Throw the suspended state away"); // whose memory is no record's
+        auto* messages = desk.page->messages();
+        QTRY_VERIFY(messages->isVisible());
+        QCOMPARE(messages->text(), QStringLiteral("The machine as it was could not be kept as a moment."));
+        QCOMPARE(desk.session(desk.id).state(), app::SessionState::Off);
     }
 
     void aProblemIsNotCoveredByWhereThePresentWent()

@@ -76,7 +76,8 @@ private slots:
     {
         Past past;
         auto const file = "moments/" + past.first + ".json";
-        past.replace(file, "\"version\": 1", "\"version\": 7");
+        past.replace(
+            file, fmt::format("\"version\": {}", Moment::version), fmt::format("\"version\": {}", Moment::version + 1));
         auto const before = past.files();
         auto const timeline = tests::must(past.open());
         QCOMPARE(timeline->damages().size(), 1u);

@@ -1,0 +1,110 @@
+#include "app/runner/machine_runner.h"
+#include "tests/fakes/fake_machine.h"
+#include "tests/support/answer.h"
+#include "tests/support/still_machine.h"
+#include "tests/support/suite.h"
+
+#include <QFile>
+#include <QTemporaryDir>
+
+using namespace app;
+using tests::StillMachine;
+using vmm::timeline::Moment;
+using vmm::timeline::Reason;
+
+namespace {
+
+constexpr unsigned onItsDisks = 7;
+
+/// A suspended machine with memory and disks.
+struct Bench {
+    QTemporaryDir directory;
+    StillMachine machine { directory.path().toStdString() };
+    std::string state = machine.folder + "/state";
+    std::vector<notice::PresentLeft> left;
+    bool cancelsKeeping = false;
+    std::unique_ptr<MachineRunner> runner;
+
+    Bench()
+    {
+        machine.make();
+        machine.write(onItsDisks);
+        machine.suspendTo(state);
+        runner = std::make_unique<MachineRunner>(machine.config,
+            MachinePlaces { state, machine.folder + "/machine.lock", machine.folder + "/timeline" },
+            tests::FakeMachine::factory());
+        runner->addObserver([this](Notice const& notice) {
+            if (auto const* present = std::get_if<notice::PresentLeft>(&notice))
+                left.push_back(*present);
+            if (std::holds_alternative<notice::Progress>(notice) && cancelsKeeping)
+                runner->cancelKeeping();
+        });
+    }
+    vmm::Result<> discard() const
+    {
+        return tests::answerOf([&](auto done) { runner->discardState(done); });
+    }
+    std::vector<Moment> moments() const { return tests::must(runner->timeline())->moments(); }
+};
+
+}
+
+/// What is thrown away of a suspended machine is a moment before.
+class DiscardStateTest final : public QObject {
+    Q_OBJECT
+private slots:
+    void theStateIsKeptFirst()
+    {
+        Bench bench;
+        REQUIRE_OK(bench.discard());
+        QCOMPARE(bench.runner->state(), SessionState::Off);
+        QVERIFY(!QFile::exists(QString::fromStdString(bench.state + "/state.json")));
+        auto const moments = bench.moments();
+        QCOMPARE(moments.size(), std::size_t(1));
+        QCOMPARE(moments[0].reason, Reason::BeforeDiscard);
+        QCOMPARE(moments[0].power, vmm::timeline::Power::On);
+        QCOMPARE(bench.machine.problem(bench.machine.open(), { moments[0].id }), QString());
+        QCOMPARE(bench.machine.differenceNow(onItsDisks), QString());
+        QCOMPARE(bench.left.size(), std::size_t(1));
+        QCOMPARE(bench.left[0].moment, moments[0].id);
+    }
+
+    void whatCannotBeKeptGoesAllTheSameAndIsTold()
+    {
+        Bench bench;
+        QVERIFY(QFile::resize(QString::fromStdString(bench.state + "/ram"), 1));
+        REQUIRE_OK(bench.discard());
+        QCOMPARE(bench.runner->state(), SessionState::Off);
+        QVERIFY(bench.moments().empty());
+        QCOMPARE(bench.left.size(), std::size_t(1));
+        QCOMPARE(bench.left[0].moment, std::string());
+    }
+
+    void whoCancelsTheKeepingKeepsTheState()
+    {
+        Bench bench;
+        bench.cancelsKeeping = true;
+        auto const discarded = bench.discard();
+        QVERIFY(!discarded);
+        QCOMPARE(discarded.error().code, vmm::ErrorCode::Cancelled);
+        QCOMPARE(bench.runner->state(), SessionState::Suspended);
+        QCOMPARE(bench.machine.problemOfState(bench.state, StillMachine::Asks::AsBefore), QString());
+        QVERIFY(bench.moments().empty());
+        QVERIFY(bench.left.empty());
+    }
+
+    void whereThePolicyDoesNotWantItNothingIsKept()
+    {
+        Bench bench;
+        vmm::timeline::Policy policy;
+        policy.beforeChange = false;
+        REQUIRE_OK(tests::answerOf([&](auto done) { bench.runner->setPolicy(policy, done); }));
+        REQUIRE_OK(bench.discard());
+        QCOMPARE(bench.runner->state(), SessionState::Off);
+        QVERIFY(bench.moments().empty());
+        QVERIFY(bench.left.empty());
+    }
+};
+
+REGISTER_SUITE(DiscardStateTest);
+#include "discard_state_test.moc"

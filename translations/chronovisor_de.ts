@@ -1011,8 +1011,8 @@
         <translation>Format von %1</translation>
     </message>
     <message>
-        <source>The image of %1 is deleted when you save.</source>
-        <translation>Das Abbild von %1 wird beim Speichern gelöscht.</translation>
+        <source>When you save, the image of %1 goes into the trash, and is deleted after 30 days. Without it nobody can go back to a moment that has this disk.</source>
+        <translation>Beim Speichern kommt das Abbild von %1 in den Papierkorb, und nach 30 Tagen wird es gelöscht. Ohne es ist kein Moment mehr zu erreichen, der diese Platte hat.</translation>
     </message>
     <message>
         <source>new</source>
@@ -1027,8 +1027,8 @@
         <translation>Entfernen und das Abbild behalten</translation>
     </message>
     <message>
-        <source>Remove, and delete its image</source>
-        <translation>Entfernen und das Abbild löschen</translation>
+        <source>Remove, with its image</source>
+        <translation>Mit dem Abbild entfernen</translation>
     </message>
     <message numerus="yes">
         <source>This computer has %n core(s), %1 of free memory and %2 of free disk.</source>
@@ -1199,6 +1199,10 @@
     <message>
         <source>Undo</source>
         <translation>Rückgängig</translation>
+    </message>
+    <message>
+        <source>Images of “%1” are in the trash.</source>
+        <translation>Abbilder von „%1“ liegen im Papierkorb.</translation>
     </message>
     <message>
         <source>%1 (copy)</source>

@@ -547,7 +547,7 @@ void Library::changeSettings(
         return done(vmm::fail(vmm::ErrorCode::NotNow,
             std::string("the machine is ") + std::string(stateName(changed->runner()->state()))));
     }
-    // Nobody can go back to where an image was that is to go for good.
+    // Nobody can go back to where an image was that is in the trash.
     auto const before = changed != nullptr && unwanted.empty() ? changed->runner() : nullptr;
     m_private->write(
         [this, before, config = std::move(config), newDisks = std::move(newDisks), unwanted = std::move(unwanted)] {
@@ -702,6 +702,11 @@ void Library::undoRemove(QString const& id, Done<void> done)
             return {};
         },
         std::move(done));
+}
+
+void Library::restoreImages(QString const& id, Done<void> done)
+{
+    m_private->write([this, id = id.toStdString()] { return m_store.restoreImages(id); }, std::move(done));
 }
 
 void Library::lastPicture(QString const& id, Done<Picture> done)

@@ -59,7 +59,7 @@ public:
     // that.
     void rename(QString const& id, QString const& name, Done<void> done);
     /// The next start's; refused while the machine is in memory. Disks without a path are made as `newDisks` says;
-    /// `unwanted` are images of the machine's own that go for good.
+    /// `unwanted` are images of the machine's own that go into the trash.
     void changeSettings(
         vmm::VmConfig config, std::vector<NewDisk> newDisks, std::vector<std::string> unwanted, Done<void> done);
     /// At any time: when the machine keeps moments by itself, how long those stay, and in how much space.
@@ -88,6 +88,8 @@ public:
     /// Into the trash, from where undoRemove() takes it back.
     void remove(QString const& id, Done<void> done);
     void undoRemove(QString const& id, Done<void> done);
+    /// The images that went into the trash last are disks of the machine again.
+    void restoreImages(QString const& id, Done<void> done);
     /// The last picture of a machine that is not in memory; a null picture where there is none.
     void lastPicture(QString const& id, Done<Picture> done);
     void diskUsage(QString const& id, Done<quint64> done);

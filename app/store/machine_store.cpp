@@ -38,6 +38,8 @@ namespace {
 constexpr std::uint64_t configLimit = 4u << 20;
 /// How the names of removed machines begin that are ending.
 constexpr std::string_view endingPrefix = ".ending-";
+/// What follows the uuid in those of images that were removed alone.
+constexpr std::string_view imagesInfix = ".images-";
 
 bool isMachineId(std::string const& text)
 {
@@ -351,12 +353,63 @@ vmm::Result<> MachineStore::save(
         if (!cpu || (*cpu && (*cpu)->model != config.cpuModel))
             TRY(removeCpuFile(path));
     }
+    std::vector<std::string> removed;
     for (auto const& path : unwanted) {
         auto const isUsed = std::any_of(
             config.disks.begin(), config.disks.end(), [&](vmm::DiskConfig const& disk) { return disk.path == path; });
         if (owns(config.uuid, path) && !isUsed)
-            leftovers.paths.push_back(path);
+            removed.push_back(path);
     }
+    return before && !removed.empty() ? removeImages(before->config, removed) : vmm::Result<>();
+}
+
+vmm::Result<> MachineStore::removeImages(vmm::VmConfig before, std::vector<std::string> const& paths)
+{
+    auto const trash = fmt::format("{}/trash/{}{}{}", m_root, before.uuid, imagesInfix, vmm::makeUuid());
+    std::erase_if(before.disks, [&](vmm::DiskConfig const& disk) {
+        return std::find(paths.begin(), paths.end(), disk.path) == paths.end()
+            || ::access(disk.path.c_str(), F_OK) != 0;
+    });
+    if (before.disks.empty())
+        return {};
+    vmm::VmConfig removed;
+    removed.uuid = before.uuid;
+    removed.name = before.name;
+    TRY(makeDirectories(trash));
+    for (auto& disk : before.disks) {
+        auto const from = std::exchange(disk.path, trash + "/" + files::path(disk.path).filename().string());
+        removed.disks.push_back(disk);
+        TRY(writeConfig(removed, trash)); // first, so that what lies there can come back
+        TRY(moveDirectory(from, disk.path));
+    }
+    return {};
+}
+
+vmm::Result<> MachineStore::restoreImages(std::string const& id)
+{
+    auto config = TRY(load(id)).config;
+    auto const lock = TRY(MachineLock::take(placesOf(id).lockFile));
+    files::path trash;
+    std::error_code error;
+    for (files::directory_iterator item(m_root + "/trash", error), end; item != end; item.increment(error)) {
+        if (item->path().filename().string().starts_with(id + std::string(imagesInfix))
+            && (trash.empty() || files::last_write_time(trash, error) < files::last_write_time(*item, error)))
+            trash = item->path();
+    }
+    if (trash.empty())
+        return vmm::fail(vmm::ErrorCode::NotFound, "no image of the machine is in the trash");
+    auto const removed = TRY(readConfigIn(trash, id));
+    for (auto disk : removed.disks) {
+        auto const from = std::exchange(disk.path, directoryOf(id) + "/" + files::path(disk.path).filename().string());
+        if (::access(disk.path.c_str(), F_OK) == 0)
+            return vmm::fail(vmm::ErrorCode::AlreadyExists, fmt::format("there is another {} now", disk.path));
+        TRY(moveDirectory(from, disk.path));
+        if (diskOf(config, disk.id) != nullptr)
+            disk.id = freeDeviceId(config, "disk");
+        config.disks.push_back(std::move(disk));
+    }
+    TRY(save(std::move(config)));
+    removeTree(trash);
     return {};
 }
 

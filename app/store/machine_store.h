@@ -50,7 +50,8 @@ struct StoredMachine {
 ///                     machine.lock    locked, with a pid in it, by who has the machine in memory
 ///     machines/.making-<uuid>/        being made; with a machine.lock held by who does
 ///     trash/<uuid>/                   removed, until emptied; trash/<uuid>.<number>/ one of the same uuid, removed
-///     before; trash/.ending-<uuid>.<number>/ one that is being emptied
+///     before; trash/<uuid>.images-<number>/ images alone, with a machine.json that has their disks;
+///     trash/.ending-<uuid>.<number>/ one that is being emptied
 ///
 /// Every change of a file is whole or not at all. Any thread; several processes may use one store.
 class MachineStore {
@@ -76,10 +77,12 @@ public:
 
     vmm::Result<StoredMachine> create(MachineRequest request);
     /// Replaces the configuration. Busy while another process has the machine in memory; the uuid stays. Disks whose
-    /// path is empty are made as `newDisks` says; `unwanted` are images in the machine's directory that go for good,
-    /// except those that the configuration still names.
+    /// path is empty are made as `newDisks` says; `unwanted` are images in the machine's directory that go into the
+    /// trash, except those that the configuration still names.
     vmm::Result<> save(
         vmm::VmConfig config, std::vector<NewDisk> const& newDisks = {}, std::vector<std::string> const& unwanted = {});
+    /// The images that went there last, from where they come back as disks of the machine. Not while in memory.
+    vmm::Result<> restoreImages(std::string const& id);
     /// What is in a CD drive at the next start.
     vmm::Result<> keepMedium(std::string const& id, std::string const& drive, std::string const& path);
     /// The cable and the port forwards of a network card at the next start.
@@ -128,6 +131,7 @@ public:
 
 private:
     vmm::Result<> endRemoved(std::string const& removed);
+    vmm::Result<> removeImages(vmm::VmConfig before, std::vector<std::string> const& paths);
 
     std::string m_root;
 };

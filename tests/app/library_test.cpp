@@ -152,6 +152,39 @@ private slots:
         QVERIFY(!store.restoreRemoved(made->id));
     }
 
+    void anImageThatIsRemovedAloneComesBack()
+    {
+        QTemporaryDir directory;
+        MachineStore store(directory.path().toStdString());
+        auto const made = tests::must(store.create(request("precious")));
+        auto const path = made.config.disks[0].path;
+        QFile image(QString::fromStdString(path));
+        QVERIFY(image.open(QIODevice::ReadWrite));
+        image.write("something");
+        image.close();
+        auto without = made.config;
+        without.disks.clear();
+        REQUIRE_OK(store.save(without, {}, { path }));
+        QVERIFY(!image.exists());
+        QCOMPARE(store.removed().size(), std::size_t(1)); // which others that stand on it are told
+        QVERIFY(!store.removed()[0].problem);
+        REQUIRE_OK(store.emptyTrash(3600)); // too young
+        REQUIRE_OK(store.restoreImages(made.id));
+        QVERIFY(image.open(QIODevice::ReadOnly));
+        QCOMPARE(image.read(9), QByteArray("something"));
+        image.close();
+        QVERIFY(tests::must(store.load(made.id)).config.disks == made.config.disks);
+        QVERIFY(store.removed().empty());
+
+        REQUIRE_OK(store.save(without, {}, { path }));
+        QVERIFY(image.open(QIODevice::WriteOnly)); // another one, which is not replaced
+        QCOMPARE(store.restoreImages(made.id).error().code, vmm::ErrorCode::AlreadyExists);
+        QCOMPARE(store.removed().size(), std::size_t(1));
+        REQUIRE_OK(store.emptyTrash());
+        QVERIFY(store.removed().empty());
+        QCOMPARE(store.restoreImages(made.id).error().code, vmm::ErrorCode::NotFound);
+    }
+
     void whatWasRemovedLongAgoGoesWhenTheLibraryComes()
     {
         QTemporaryDir directory;
@@ -265,7 +298,7 @@ private slots:
         config.notes = "three processors";
         QVERIFY(change(config)); // which is no change of the machine
         QCOMPARE(moments().size(), std::size_t(1));
-        // Nobody could go back to where the image was that is to go.
+        // Nobody could go back to where the image was that goes into the trash.
         config = bench.library.config(id);
         config.disks.clear();
         QVERIFY(change(config, { path }));

@@ -130,6 +130,7 @@ void MainWindow::makePages(QString const& demoKernel)
             page->refresh();
         back();
     });
+    connect(m_settingsPage, &MachineSettingsPage::imagesRemoved, this, &MainWindow::tellImagesRemoved);
     for (PageFrame* page : std::initializer_list<PageFrame*> { m_newMachine, m_settingsPage, m_preferences })
         connect(page, &PageFrame::backRequested, this, &MainWindow::back);
     connect(m_closing, &ClosingPage::cancelled, this, &MainWindow::back);
@@ -364,6 +365,18 @@ void MainWindow::removeMachine(QString const& id)
             }));
         });
     }));
+}
+
+void MainWindow::tellImagesRemoved(QString const& id)
+{
+    auto const entry = m_library.entry(id);
+    m_messages->showNotice(
+        tr("Images of “%1” are in the trash.").arg(entry ? entry->name : id), tr("Undo"), [this, id] {
+            m_library.restoreImages(id, guarded(this, [this](vmm::Result<> const& restored) {
+                if (!restored)
+                    m_messages->showProblem(problemFor(Task::ChangeSettings, restored.error()));
+            }));
+        });
 }
 
 void MainWindow::cloneMachine(QString const& id)

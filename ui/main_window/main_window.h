@@ -65,6 +65,7 @@ private:
     void tellUnsaved(QString const& id);
     void back();
     void removeMachine(QString const& id);
+    void tellImagesRemoved(QString const& id);
     void cloneMachine(QString const& id);
     void forkMachine(QString const& id, QString const& moment, QString const& title);
     void makeMachineFrom(QString const& path);

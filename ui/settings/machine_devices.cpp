@@ -93,7 +93,9 @@ void MachineSettingsPage::removeDisk(std::size_t index, bool withImage)
     m_config.disks.erase(m_config.disks.begin() + static_cast<std::ptrdiff_t>(index));
     if (withImage) {
         m_unwanted.push_back(disk.path);
-        m_messages->showNotice(tr("The image of %1 is deleted when you save.").arg(QString::fromStdString(disk.id)));
+        m_messages->showNotice(tr("When you save, the image of %1 goes into the trash, and is deleted after 30 days. "
+                                  "Without it nobody can go back to a moment that has this disk.")
+                                   .arg(QString::fromStdString(disk.id)));
     }
     fillDisks();
     fillBootOrder();
@@ -137,7 +139,7 @@ void MachineSettingsPage::fillDisks()
         auto* button = addRemove(row, id, {});
         auto* menu = new QMenu(button);
         menu->addAction(tr("Remove, and keep its image"), this, [this, i] { removeDisk(i, false); });
-        menu->addAction(tr("Remove, and delete its image"), this, [this, i] { removeDisk(i, true); });
+        menu->addAction(tr("Remove, with its image"), this, [this, i] { removeDisk(i, true); });
         button->setMenu(menu);
         button->setPopupMode(QToolButton::InstantPopup);
     }

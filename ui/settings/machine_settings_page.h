@@ -42,6 +42,8 @@ public:
 
 signals:
     void saved(QString id);
+    /// Images of that machine's went into the trash.
+    void imagesRemoved(QString id);
 
 protected:
     void updateTexts() override;

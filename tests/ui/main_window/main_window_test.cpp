@@ -286,6 +286,33 @@ private slots:
         QTRY_VERIFY(!QFileInfo::exists(desk.directory.filePath("data/trash/" + id)));
     }
 
+    void anImageThatIsRemovedCanBeHadBack()
+    {
+        Desk desk;
+        app::MachineRequest request { tests::exampleConfig("first"), { { "disk0", 1u << 20 } } };
+        request.config.disks = { { .id = "disk0" } };
+        auto const id = QString::fromStdString(request.config.uuid);
+        std::optional<vmm::Result<QString>> made;
+        desk.library->create(request, [&](vmm::Result<QString> const& outcome) { made = outcome; });
+        QTRY_VERIFY(made);
+        REQUIRE_OK(*made);
+        auto const disks = desk.library->config(id).disks;
+        auto const image = QString::fromStdString(disks[0].path);
+        desk.open();
+        auto* page = desk.settings(id);
+        auto const choices = desk.named<QToolButton>(page, "Remove disk0")->menu()->actions();
+        QCOMPARE(choices[1]->text(), "Remove, with its image");
+        choices[1]->trigger();
+        page->save();
+        QTRY_VERIFY(!QFileInfo::exists(image));
+        auto* messages = desk.window->findChild<ui::MessageBar*>("windowMessages");
+        QTRY_VERIFY(messages->isVisible());
+        QVERIFY(desk.library->config(id).disks.empty());
+        button(messages, "Undo")->click();
+        QTRY_VERIFY(desk.library->config(id).disks == disks);
+        QVERIFY(QFileInfo::exists(image));
+    }
+
     void removingIsUndone()
     {
         Desk desk;

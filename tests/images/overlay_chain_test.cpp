@@ -71,6 +71,36 @@ private slots:
         QVERIFY(std::all_of(data.begin() + (512 << 10), data.end(), [](auto byte) { return byte == 7; }));
     }
 
+    /// Its name does not tell a disk from a checkpoint: a person may have copied one, and attached the copy.
+    void aDiskOfACheckpointsNameIsNotReplaced()
+    {
+        m_story = std::make_unique<CheckpointStory>(*m_method, path("disk." + makeUuid()), ImageFormat::Qcow2);
+        auto const kept = keep(1);
+        m_story->write(2);
+        QVERIFY(!end(kept[0]));
+        OverlayFiles files(m_story->engine(), m_story->disk().path, {});
+        QCOMPARE(files.mergeBelow(m_story->disk().path, 1).error().code, ErrorCode::InvalidArgument);
+        m_story->write(3);
+        m_story->openAgain();
+        QCOMPARE(m_story->now(), 3);
+    }
+
+    /// The same of a disk that another machine writes to.
+    void whatSomebodyWritesToIsNotReplaced()
+    {
+        auto const kept = keep(2);
+        REQUIRE_OK(m_method->goBack(m_story->disk(), kept[0]));
+        auto const others = path("other." + makeUuid());
+        must(createImage(others, { .backingFile = kept[1].place }));
+        InlineEngine engine;
+        auto image = must(BlockImage::open(engine, others));
+        OverlayFiles files(m_story->engine(), m_story->disk().path, {});
+        QCOMPARE(files.freeBase(path(kept[1].place), OverlayFiles::MayMerge::Yes).error().code, ErrorCode::Busy);
+        must(image->writeSync(CheckpointStory::size / 2, Bytes(8192, 7)));
+        image.reset();
+        QCOMPARE(CheckpointStory::read(*must(BlockImage::open(engine, others))), 7);
+    }
+
     /// A base that a fork has too is never written to, and outlives the original.
     void aForkIsNotHarmed()
     {

@@ -135,12 +135,13 @@ Result<> OverlayFiles::tell(std::uint64_t done, std::uint64_t total) const
     return {};
 }
 
-Result<std::unique_ptr<BlockImage>> OverlayFiles::open(std::string const& path, ImageFormat format) const
+Result<std::unique_ptr<BlockImage>> OverlayFiles::open(
+    std::string const& path, ImageFormat format, HostFile::Lock lock) const
 {
     ImageOptions options;
     options.access = Access::ReadOnly;
     options.format = format;
-    options.lock = HostFile::Lock::No; // the running machine has it, and does not write to what is read here
+    options.lock = lock; // none: the running machine has it, and does not write to what is read here
     options.backing = m_allowed;
     return BlockImage::open(m_engine, path, options);
 }
@@ -172,8 +173,10 @@ Result<> OverlayFiles::copyLayers(BlockImage& from, std::size_t layers, BlockIma
 
 Result<> OverlayFiles::mergeBelow(std::string const& path, std::size_t layers)
 {
+    if (isSameFile(path, m_disk))
+        return fail(ErrorCode::InvalidArgument, path + " is the disk itself, which is written to");
     auto const fresh = path + std::string(merging);
-    auto const whole = TRY(open(path, ImageFormat::Qcow2));
+    auto const whole = TRY(open(path, ImageFormat::Qcow2, HostFile::Lock::Yes));
     auto const info = whole->info();
     layers = std::min(layers, info.backing.size());
     if (layers == 0)
@@ -266,7 +269,8 @@ Result<bool> OverlayFiles::freeBase(std::string const& place, MayMerge merge)
     }
     TRY(freeCoveredBlocks(place, above));
     // A disk that is written to is not replaced by another file; what was its checkpoint is.
-    bool const allRest = std::ranges::all_of(above, isCheckpointName);
+    bool const allRest = std::ranges::all_of(
+        above, [&](auto const& image) { return isCheckpointName(image) && !isSameFile(image, m_disk); });
     if (merge == MayMerge::No || !allRest || allocatedBytes(place) > worthMerging)
         return false;
     for (auto const& image : above)

@@ -38,12 +38,13 @@ public:
     /// for the lowest half of `most`, where what is large usually lies. True: it was.
     Result<bool> shorten(std::size_t most = 32);
     /// Puts in the place of `path` (no disk, but what others stand on) a file that reads the same and does without the
-    /// `layers` files below it.
+    /// `layers` files below it. Busy where somebody writes to it.
     Result<> mergeBelow(std::string const& path, std::size_t layers);
 
 private:
     Result<> tell(std::uint64_t done, std::uint64_t total) const;
-    Result<std::unique_ptr<BlockImage>> open(std::string const& path, ImageFormat format) const;
+    Result<std::unique_ptr<BlockImage>> open(
+        std::string const& path, ImageFormat format, HostFile::Lock lock = HostFile::Lock::No) const;
     Result<> copyLayers(BlockImage& from, std::size_t layers, BlockImage& to) const;
     Result<> freeCoveredBlocks(std::string const& place, std::vector<std::string> const& above) const;
 

@@ -113,6 +113,8 @@ private slots:
         for (auto const& one : kept)
             end(one);
         QCOMPARE(m_story->now(), 8);
+        for (auto const& shared : { kept[0].place, kept[1].place })
+            QVERIFY(isSameFile(path(shared), path("fork/" + shared))); // merged, each would have all of it
         m_story.reset();
         for (auto const& name : imageFiles())
             QVERIFY(QFile::remove(m_folder->filePath(name)));
@@ -124,6 +126,37 @@ private slots:
         must(image->writeSync(0, Bytes(4096, 3)));
         must(image->flushSync());
         QCOMPARE(runTool("qemu-img", { "check", "-U", QString::fromStdString(fork) }).status, 0);
+    }
+
+    /// What a fork gathers is not written anew for what it shares, until it is the only one to have that.
+    void aForkStaysShared()
+    {
+        auto const kept = keep(2);
+        QDir().mkpath(m_folder->filePath("fork"));
+        auto const fork = path("fork/disk");
+        must(m_method->fork(m_story->disk(), kept[1], fork));
+        InlineEngine engine;
+        CheckpointedDisk disk { engine, fork, {}, nullptr };
+        disk.options.format = ImageFormat::Qcow2;
+        disk.image = must(BlockImage::open(engine, fork, disk.options));
+        auto const as = must(m_method->plan(disk, makeUuid()));
+        must(m_method->prepare(disk, as));
+        must(m_method->take(disk, as, { .id = as.id, .name = "" }));
+        auto const endBelow = [&](Checkpoint const& one) {
+            OverlayFiles files(engine, fork, {});
+            return must(files.freeBase(path("fork/" + one.place), OverlayFiles::MayMerge::Yes));
+        };
+        for (auto const& one : { kept[1], kept[0] }) {
+            QVERIFY(!endBelow(one));
+            QVERIFY(isSameFile(path(one.place), path("fork/" + one.place)));
+        }
+        m_story.reset();
+        for (auto const& name : imageFiles())
+            QVERIFY(QFile::remove(m_folder->filePath(name)));
+        for (auto const& one : { kept[1], kept[0] })
+            QVERIFY(endBelow(one));
+        REQUIRE_OK(openBelowAgain(disk));
+        QCOMPARE(CheckpointStory::read(*disk.image), 2);
     }
 
     /// A fork may be open, and written to, while the original is: they share what neither writes to.

@@ -67,6 +67,13 @@ std::uint64_t allocatedBytes(std::string const& path)
     return ::stat(path.c_str(), &status) == 0 ? static_cast<std::uint64_t>(status.st_blocks) * 512 : 0;
 }
 
+/// A fork has it too.
+bool isShared(std::string const& path)
+{
+    struct stat status { };
+    return ::stat(path.c_str(), &status) == 0 && status.st_nlink != 1;
+}
+
 }
 
 Result<std::string> backingNameOf(std::string const& path)
@@ -213,11 +220,6 @@ Result<> OverlayFiles::mergeBelow(std::string const& path, std::size_t layers)
 Result<> OverlayFiles::freeCoveredBlocks(std::string const& place, std::vector<std::string> const& above) const
 {
     using Kind = BlockImage::Mapping::Kind;
-    struct stat status { };
-    if (::stat(place.c_str(), &status) != 0)
-        return failOs("cannot examine " + place);
-    if (status.st_nlink != 1)
-        return {}; // a fork has it too
     std::vector<std::unique_ptr<BlockImage>> images;
     for (auto const& path : above)
         images.push_back(TRY(open(path, ImageFormat::Qcow2)));
@@ -267,6 +269,8 @@ Result<bool> OverlayFiles::freeBase(std::string const& place, MayMerge merge)
         TRY(removeFile(place));
         return true;
     }
+    if (isShared(place))
+        return false; // it would not be given back, and what is above would be written once more
     TRY(freeCoveredBlocks(place, above));
     // A disk that is written to is not replaced by another file; what was its checkpoint is.
     bool const allRest = std::ranges::all_of(

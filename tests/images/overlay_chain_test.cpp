@@ -5,6 +5,7 @@
 
 #include <QDir>
 #include <QFile>
+#include <set>
 #include <sys/stat.h>
 
 using namespace vmm;
@@ -95,7 +96,7 @@ private slots:
         InlineEngine engine;
         auto image = must(BlockImage::open(engine, others));
         OverlayFiles files(m_story->engine(), m_story->disk().path, {});
-        QCOMPARE(files.freeBase(path(kept[1].place), OverlayFiles::MayMerge::Yes).error().code, ErrorCode::Busy);
+        QCOMPARE(files.freeBases({ path(kept[1].place) }, OverlayFiles::MayMerge::Yes).error().code, ErrorCode::Busy);
         must(image->writeSync(CheckpointStory::size / 2, Bytes(8192, 7)));
         image.reset();
         QCOMPARE(CheckpointStory::read(*must(BlockImage::open(engine, others))), 7);
@@ -144,7 +145,8 @@ private slots:
         must(m_method->take(disk, as, { .id = as.id, .name = "" }));
         auto const endBelow = [&](Checkpoint const& one) {
             OverlayFiles files(engine, fork, {});
-            return must(files.freeBase(path("fork/" + one.place), OverlayFiles::MayMerge::Yes));
+            must(files.freeBases({ path("fork/" + one.place) }, OverlayFiles::MayMerge::Yes));
+            return !existsFile(path("fork/" + one.place));
         };
         for (auto const& one : { kept[1], kept[0] }) {
             QVERIFY(!endBelow(one));
@@ -175,6 +177,74 @@ private slots:
         QCOMPARE(CheckpointStory::read(*image), 5);
         QCOMPARE(m_story->now(), 6);
         QCOMPARE(m_story->at(kept[0]), 1);
+    }
+
+    /// However they are told of, what nothing stands on goes with all that only it stood on.
+    void aBranchThatWasLeftGoesWhole()
+    {
+        auto const kept = keep(4);
+        REQUIRE_OK(m_method->goBack(m_story->disk(), kept[0]));
+        OverlayFiles files(m_story->engine(), m_story->disk().path, {});
+        must(files.freeBases(
+            { path(kept[1].place), path(kept[2].place), path(kept[3].place) }, OverlayFiles::MayMerge::No));
+        QCOMPARE(imageFiles(), (QStringList { "disk", QString::fromStdString(kept[0].place) }));
+        QCOMPARE(m_story->now(), 1);
+    }
+
+    /// A whole run of what nobody needs costs one merge: what is between is not written for nobody.
+    void aRunIsMergedAtOnce()
+    {
+        auto const kept = keep(5);
+        m_story->write(9);
+        must(m_story->disk().image->flushSync());
+        std::set<std::string> written;
+        auto const note = [&](std::uint64_t, std::uint64_t) {
+            for (auto const& name : imageFiles()) {
+                if (name.contains(".merging"))
+                    written.insert(name.toStdString());
+            }
+            return true;
+        };
+        OverlayFiles files(m_story->engine(), m_story->disk().path, {}, note);
+        must(files.freeBases(
+            { path(kept[0].place), path(kept[1].place), path(kept[2].place) }, OverlayFiles::MayMerge::Yes));
+        QCOMPARE(written, std::set { kept[3].place + ".merging" });
+        REQUIRE_OK(openBelowAgain(m_story->disk()));
+        QCOMPARE(m_story->disk().image->info().backing.size(), 2u);
+        QCOMPARE(m_story->at(kept[3]), 4);
+        QCOMPARE(m_story->at(kept[4]), 5);
+        QCOMPARE(m_story->now(), 9);
+    }
+
+    void bothBranchesTakeInWhatTheyStandOn()
+    {
+        auto const kept = keep(2);
+        REQUIRE_OK(m_method->goBack(m_story->disk(), kept[0]));
+        must(m_story->disk().image->writeSync(0, Bytes(8192, 7)));
+        auto const other = m_story->keep(makeUuid());
+        QVERIFY(end(kept[0]));
+        QCOMPARE(m_story->at(kept[1]), 2);
+        QCOMPARE(m_story->at(other), 1);
+        QCOMPARE(m_story->now(), 1);
+    }
+
+    /// The bound of a merge is what is written, above the base too.
+    void whatIsLargeIsNotWrittenForASmallBase()
+    {
+        auto const kept = keep(2);
+        m_story->write(9);
+        must(m_story->disk().image->flushSync());
+        OverlayFiles files(m_story->engine(), m_story->disk().path, {});
+        auto const freed = [&](qint64 most) {
+            must(files.freeBases({ path(kept[0].place) }, OverlayFiles::MayMerge::Yes, std::uint64_t(most)));
+            return !existsFile(path(kept[0].place));
+        };
+        QVERIFY(!freed(0)); // but what is above has of its own is given back
+        auto const both = allocated(path(kept[0].place)) + allocated(path(kept[1].place));
+        QVERIFY(!freed(both - 1));
+        QVERIFY(freed(both));
+        QCOMPARE(m_story->at(kept[1]), 2);
+        QCOMPARE(m_story->now(), 9);
     }
 
     void longChainsAreShortened()
@@ -278,9 +348,9 @@ private:
         if (m_method->remove(m_story->disk(), checkpoint))
             return true;
         OverlayFiles files(m_story->engine(), m_story->disk().path, {});
-        bool const gone = must(files.freeBase(path(checkpoint.place), OverlayFiles::MayMerge::Yes));
+        must(files.freeBases({ path(checkpoint.place) }, OverlayFiles::MayMerge::Yes));
         must(openBelowAgain(m_story->disk()));
-        return gone;
+        return !existsFile(path(checkpoint.place));
     }
 
     std::unique_ptr<QTemporaryDir> m_folder;

@@ -7,17 +7,18 @@
 #include <algorithm>
 #include <array>
 #include <dirent.h>
+#include <map>
+#include <optional>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <utility>
 
 namespace vmm {
 
 namespace {
 
 constexpr std::string_view merging = ".merging", goingBack = ".going-back";
-constexpr std::uint64_t pieceBytes = 64u << 10, lookBytes = 64u << 20;
-/// What is below is merged when it is no larger: some seconds of copying, once.
-constexpr std::uint64_t worthMerging = 1u << 30;
+constexpr std::uint64_t pieceBytes = 64u << 10, lookBytes = 64u << 20, flushEach = 64u << 20;
 
 /// A file that is to take another's place, or what createImage() was about to make of it.
 bool isUnfinished(std::string const& name)
@@ -53,12 +54,35 @@ Result<qcow2::Header> headerOf(std::string const& path)
     return qcow2::Header::read(*file, size);
 }
 
-Result<bool> standsOn(std::string const& image, std::string const& place)
+/// Of all files of a folder that are whole, by their paths.
+using Headers = std::map<std::string, Result<qcow2::Header>>;
+
+Result<Headers> headersIn(std::string const& folder)
 {
-    if (image == place)
-        return false; // an overlay that is prepared already has the name of what it will stand on
-    auto const base = TRY(backingNameOf(image));
-    return base == nameOf(place) || base == place;
+    Headers headers;
+    for (auto const& name : TRY(namesIn(folder))) {
+        if (!isUnfinished(name))
+            headers.emplace(folder + name, headerOf(folder + name));
+    }
+    return headers;
+}
+
+Result<std::vector<std::string>> imagesAmong(Headers const& headers, std::string const& path)
+{
+    auto const name = nameOf(path);
+    auto const disk = isCheckpointName(name) ? name.substr(0, name.rfind('.')) : name;
+    std::vector<std::string> images;
+    for (auto const& [image, header] : headers) {
+        // One of the disk's own that cannot be read just now may need the file; what else lies there, only if it says
+        // so.
+        if (!header && nameOf(image).starts_with(disk) && existsFile(image))
+            return fail(header.error());
+        if (image == path)
+            continue; // an overlay that is prepared already has the name of what it will stand on
+        if (header && (header->backingFile == name || header->backingFile == path))
+            images.push_back(image);
+    }
+    return images;
 }
 
 std::uint64_t allocatedBytes(std::string const& path)
@@ -73,6 +97,69 @@ bool isShared(std::string const& path)
     struct stat status { };
     return ::stat(path.c_str(), &status) == 0 && status.st_nlink != 1;
 }
+
+/// Which bases that no moment needs go, because all that stands on them can take in what they hold.
+class GoingBases {
+public:
+    GoingBases(
+        Headers const& headers, std::vector<std::string> const& unneeded, std::string const& disk, std::uint64_t most)
+        : m_headers(headers), m_unneeded(unneeded), m_disk(disk), m_most(most)
+    {
+    }
+
+    Result<bool> has(std::string const& path) { return TRY(copied(path)).has_value(); }
+
+    /// How many of them an image that stays stands on, down to the next one that stays too.
+    Result<std::size_t> below(std::string image)
+    {
+        std::size_t count = 0;
+        while (count < BlockImage::maximumDepth) {
+            auto const known = m_headers.find(image);
+            if (known == m_headers.end() || !known->second)
+                break;
+            auto const& name = known->second->backingFile;
+            image = name.starts_with('/') ? name : folderOf(m_disk) + name;
+            if (!TRY(has(image)))
+                break;
+            ++count;
+        }
+        return count;
+    }
+
+private:
+    /// The bytes of it, of what goes above it and of what stays there, which are copied when it goes; nothing: it
+    /// stays.
+    Result<std::optional<std::uint64_t>> copied(std::string const& path)
+    {
+        if (auto const known = m_copied.find(path); known != m_copied.end())
+            return known->second;
+        m_copied[path] = std::nullopt; // if files stand on each other in a ring, it ends here
+        if (std::ranges::find(m_unneeded, path) == m_unneeded.end() || !mayGo(path))
+            return std::nullopt;
+        std::uint64_t aboveIt = 0;
+        auto const above = TRY(imagesAmong(m_headers, path));
+        for (auto const& image : above) {
+            if (!mayGo(image) || !isCheckpointName(image) || isSameFile(image, m_disk))
+                return std::nullopt;
+            aboveIt = std::max(aboveIt, TRY(copied(image)).value_or(allocatedBytes(image)));
+        }
+        if (auto const all = allocatedBytes(path) + aboveIt; !above.empty() && all <= m_most)
+            m_copied[path] = all;
+        return m_copied[path];
+    }
+    /// The file can, or another can take its place: nobody would miss this one.
+    bool mayGo(std::string const& path) const
+    {
+        auto const known = m_headers.find(path);
+        return known != m_headers.end() && known->second && known->second->snapshotCount == 0 && !isShared(path);
+    }
+
+    Headers const& m_headers;
+    std::vector<std::string> const& m_unneeded;
+    std::string const& m_disk;
+    std::uint64_t const m_most;
+    std::map<std::string, std::optional<std::uint64_t>> m_copied;
+};
 
 }
 
@@ -107,22 +194,7 @@ bool isCheckpointName(std::string const& path)
 
 Result<std::vector<std::string>> imagesOn(std::string const& path)
 {
-    auto const name = nameOf(path);
-    auto const disk = isCheckpointName(name) ? name.substr(0, name.rfind('.')) : name;
-    std::vector<std::string> images;
-    for (auto const& other : TRY(namesIn(folderOf(path)))) {
-        auto const image = folderOf(path) + other;
-        if (isUnfinished(other))
-            continue;
-        auto const stands = standsOn(image, path);
-        // One of the disk's own that cannot be read just now may need the file; what else lies there, only if it says
-        // so.
-        if (!stands && other.starts_with(disk) && existsFile(image))
-            return fail(stands.error());
-        if (stands && *stands)
-            images.push_back(image);
-    }
-    return images;
+    return imagesAmong(TRY(headersIn(folderOf(path))), path);
 }
 
 Result<std::vector<std::string>> checkpointFilesOf(std::string const& disk)
@@ -157,8 +229,13 @@ Result<> OverlayFiles::copyLayers(BlockImage& from, std::size_t layers, BlockIma
 {
     using Kind = BlockImage::Mapping::Kind;
     Bytes data(pieceBytes);
+    std::uint64_t unflushed = 0;
     for (std::uint64_t offset = 0; offset < from.size();) {
         TRY(tell(offset, from.size()));
+        if (unflushed >= flushEach) { // so that the last flush, which nobody can cancel, is short
+            TRY(to.flushSync());
+            unflushed = 0;
+        }
         auto const mapped = TRY(from.resolveWithin(layers, offset, std::min(from.size() - offset, lookBytes)));
         auto length = mapped.length;
         if (mapped.kind == Kind::Zero && to.backing() != nullptr) {
@@ -168,6 +245,7 @@ Result<> OverlayFiles::copyLayers(BlockImage& from, std::size_t layers, BlockIma
             auto const part = ByteSpan(data).first(length);
             TRY(from.readSync(offset, part));
             bool const onlyZeros = std::ranges::all_of(part, [](std::uint8_t byte) { return byte == 0; });
+            unflushed += onlyZeros ? 0 : length;
             if (!onlyZeros)
                 TRY(to.writeSync(offset, part));
             else if (to.backing() != nullptr)
@@ -199,6 +277,7 @@ Result<> OverlayFiles::mergeBelow(std::string const& path, std::size_t layers)
         what.backingFormat = info.backing[layers].format;
     }
     TRY(removeFile(fresh));
+    TRY(tell(0, info.virtualSize));
     auto const made = [&]() -> Result<> {
         TRY(createImage(fresh, what));
         {
@@ -220,6 +299,8 @@ Result<> OverlayFiles::mergeBelow(std::string const& path, std::size_t layers)
 Result<> OverlayFiles::freeCoveredBlocks(std::string const& place, std::vector<std::string> const& above) const
 {
     using Kind = BlockImage::Mapping::Kind;
+    if (isShared(place))
+        return {};
     std::vector<std::unique_ptr<BlockImage>> images;
     for (auto const& path : above)
         images.push_back(TRY(open(path, ImageFormat::Qcow2)));
@@ -256,37 +337,63 @@ Result<> OverlayFiles::freeCoveredBlocks(std::string const& place, std::vector<s
     return {};
 }
 
-Result<bool> OverlayFiles::freeBase(std::string const& place, MayMerge merge)
+/// Those on which nothing stands, and then what only they stood on.
+Result<> OverlayFiles::removeUnneeded(std::vector<std::string> const& places) const
+{
+    auto headers = TRY(headersIn(folderOf(m_disk)));
+    bool removed = false;
+    for (bool again = true; std::exchange(again, false);) {
+        for (auto const& place : places) {
+            if (!existsFile(place) || !TRY(imagesAmong(headers, place)).empty())
+                continue;
+            TRY(removeFile(place));
+            headers.erase(place);
+            removed = again = true;
+        }
+    }
+    return removed ? syncFolder(m_disk) : Result<>();
+}
+
+/// A disk that is written to is not replaced by another file; what was its checkpoint is, once for all that go below.
+Result<> OverlayFiles::mergeRuns(std::vector<std::string> const& places, std::uint64_t most)
+{
+    auto const headers = TRY(headersIn(folderOf(m_disk)));
+    GoingBases going(headers, places, m_disk, most);
+    Result<> outcome;
+    for (auto const& [image, header] : headers) {
+        auto const layers = TRY(going.has(image)) ? 0 : TRY(going.below(image));
+        if (auto const merged = layers == 0 ? Result<>() : mergeBelow(image, layers); !merged && outcome)
+            outcome = merged;
+    }
+    return outcome;
+}
+
+Result<> OverlayFiles::freeBases(std::vector<std::string> const& places, MayMerge merge, std::uint64_t most)
 {
     for (auto const& name : TRY(namesIn(folderOf(m_disk)))) {
         if (name.starts_with(nameOf(m_disk) + ".") && isUnfinished(name))
             TRY(removeFile(folderOf(m_disk) + name));
     }
-    if (!existsFile(place))
-        return true;
-    auto const above = TRY(imagesOn(place));
-    if (above.empty()) {
-        TRY(removeFile(place));
-        return true;
+    TRY(removeUnneeded(places));
+    Result<> outcome;
+    auto const headers = TRY(headersIn(folderOf(m_disk)));
+    for (auto const& place : places) {
+        auto const freed = existsFile(place) ? freeCoveredBlocks(place, TRY(imagesAmong(headers, place))) : Result<>();
+        if (!freed && outcome)
+            outcome = freed;
     }
-    if (isShared(place))
-        return false; // it would not be given back, and what is above would be written once more
-    TRY(freeCoveredBlocks(place, above));
-    // A disk that is written to is not replaced by another file; what was its checkpoint is.
-    bool const allRest = std::ranges::all_of(
-        above, [&](auto const& image) { return isCheckpointName(image) && !isSameFile(image, m_disk); });
-    if (merge == MayMerge::No || !allRest || allocatedBytes(place) > worthMerging)
-        return false;
-    for (auto const& image : above)
-        TRY(mergeBelow(image, 1));
-    TRY(removeFile(place));
-    return true;
+    if (merge == MayMerge::No)
+        return outcome;
+    if (auto const merged = mergeRuns(places, most); !merged && outcome)
+        outcome = merged;
+    TRY(removeUnneeded(places));
+    return outcome;
 }
 
 Result<bool> OverlayFiles::shorten(std::size_t most)
 {
     auto const info = TRY(open(m_disk, ImageFormat::Qcow2))->info();
-    if (info.backing.size() <= most || !isCheckpointName(info.backing[0].path))
+    if (info.backing.size() <= most || !isCheckpointName(info.backing[0].path) || info.backing[0].snapshots != 0)
         return false;
     TRY(mergeBelow(info.backing[0].path, info.backing.size() - most / 2));
     return true;

@@ -30,15 +30,16 @@ public:
     }
 
     enum class MayMerge : std::uint8_t { No, Yes };
-    /// Frees of a checkpoint's file, which no moment needs, what nobody else needs: the whole file where nothing stands
-    /// on it, or after all that does was merged with it; else the blocks that everybody above has in a file of his own.
-    /// True: it is gone.
-    Result<bool> freeBase(std::string const& place, MayMerge merge);
+    /// Frees of checkpoints' files beside the disk, which no moment needs, what nobody else needs: a whole file where
+    /// nothing stands on it, or after all that does has taken in what it holds; else the blocks that everybody above
+    /// has in a file of his own. For one that goes no more than `most` bytes are copied: some seconds, once. The first
+    /// error, after all that could be done.
+    Result<> freeBases(std::vector<std::string> const& places, MayMerge merge, std::uint64_t most = 1u << 30);
     /// Before the disk stands on more files than can be opened: the nearest is made to do without those below it, but
     /// for the lowest half of `most`, where what is large usually lies. True: it was.
     Result<bool> shorten(std::size_t most = 32);
     /// Puts in the place of `path` (no disk, but what others stand on) a file that reads the same and does without the
-    /// `layers` files below it. Busy where somebody writes to it.
+    /// `layers` files below it.
     Result<> mergeBelow(std::string const& path, std::size_t layers);
 
 private:
@@ -46,6 +47,8 @@ private:
     Result<std::unique_ptr<BlockImage>> open(
         std::string const& path, ImageFormat format, HostFile::Lock lock = HostFile::Lock::No) const;
     Result<> copyLayers(BlockImage& from, std::size_t layers, BlockImage& to) const;
+    Result<> removeUnneeded(std::vector<std::string> const& places) const;
+    Result<> mergeRuns(std::vector<std::string> const& places, std::uint64_t most);
     Result<> freeCoveredBlocks(std::string const& place, std::vector<std::string> const& above) const;
 
     IoEngine& m_engine;

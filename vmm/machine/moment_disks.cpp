@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <ctime>
 #include <fmt/format.h>
+#include <map>
 #include <sys/stat.h>
 
 namespace vmm {
@@ -125,26 +126,56 @@ Result<> DiskTidier::run()
         if (outcome)
             outcome = fail(Error(error).within(disk));
     };
-    for (auto const& loose : m_timeline.loose()) {
-        timeline::LooseDisks left { loose.moment, {} };
-        for (auto const& disk : loose.disks) {
-            auto const gone = !m_how.goOn() ? Result<bool>(false) : letGo(disk);
-            if (!gone)
+    auto const before = m_timeline.loose();
+    auto left = before;
+    std::map<std::string, std::vector<std::string>> bases; // on which others stand, by the disk
+    auto const placeOf = [](timeline::MomentDisk const& disk) { return folderOf(disk.path) + disk.checkpoint.place; };
+    for (auto& loose : left) {
+        std::erase_if(loose.disks, [&](timeline::MomentDisk const& disk) {
+            auto const gone = m_how.goOn() ? letGo(disk) : Result<bool>(false);
+            auto const way = disk.checkpoint.way;
+            bool const isFile = way == CheckpointWay::Overlay || way == CheckpointWay::Reflink;
+            if (!gone && gone.error().code == ErrorCode::Busy && isFile)
+                bases[disk.path].push_back(placeOf(disk));
+            else if (!gone)
                 note(disk.device, gone.error());
-            if (!gone || !*gone)
-                left.disks.push_back(disk);
-        }
-        if (left != loose)
-            TRY(m_timeline.setLoose(left));
+            return gone && *gone;
+        });
+    }
+    for (auto const& [path, places] : bases) {
+        if (!m_how.goOn())
+            break;
+        if (auto const freed = filesOf(path).freeBases(places, m_how.merge); !freed)
+            note(nameOf(path), freed.error());
+    }
+    for (std::size_t i = 0; i < left.size(); ++i) {
+        std::erase_if(left[i].disks, [&](auto const& disk) {
+            auto const found = bases.find(disk.path);
+            return found != bases.end() && std::ranges::count(found->second, placeOf(disk)) != 0
+                && !existsFile(placeOf(disk));
+        });
+        if (left[i] != before[i])
+            TRY(m_timeline.setLoose(left[i]));
     }
     if (m_how.merge == OverlayFiles::MayMerge::Yes && m_how.goOn()) {
-        if (auto const shortened = shortenChains(); !shortened)
-            note("disks", shortened.error());
+        for (auto const& disk : m_config.disks) {
+            if (disk.readOnly || !backingNameOf(disk.path).value_or("").starts_with(nameOf(disk.path) + "."))
+                continue;
+            auto const shortened = filesOf(disk.path).shorten();
+            if (!shortened)
+                note(disk.id, shortened.error());
+            else if (*shortened)
+                bases.try_emplace(disk.path);
+        }
         // What cannot be read may need any of them.
         for (auto const& disk : m_timeline.damages().empty() ? m_config.disks : std::vector<DiskConfig>()) {
             if (auto const removed = disk.readOnly ? Result<>() : removeEmptyBases(m_timeline, disk.path); !removed)
                 note(disk.id, removed.error());
         }
+    }
+    for (auto const& [path, places] : bases) {
+        if (auto const reopened = m_how.belowChanged(path); !reopened)
+            note(nameOf(path), reopened.error());
     }
     return outcome;
 }
@@ -157,26 +188,8 @@ Result<bool> DiskTidier::letGo(timeline::MomentDisk const& disk)
         return false; // it may come back
     if (!existsFile(disk.path) && disk.checkpoint.way == CheckpointWay::Internal)
         return true; // it went, with all that was in it
-    auto const forgotten = m_how.forget(disk, backingOf(disk.path));
-    if (forgotten || forgotten.error().code != ErrorCode::Busy || disk.checkpoint.place.empty())
-        return forgotten ? Result<bool>(true) : fail(forgotten.error());
-    // Others stand on it.
-    auto const place = folderOf(disk.path) + disk.checkpoint.place;
-    bool const gone = TRY(filesOf(disk.path).freeBase(place, m_how.merge));
-    if (gone)
-        TRY(m_how.belowChanged(disk.path));
-    return gone;
-}
-
-Result<> DiskTidier::shortenChains()
-{
-    for (auto const& disk : m_config.disks) {
-        if (disk.readOnly || !backingNameOf(disk.path).value_or("").starts_with(nameOf(disk.path) + "."))
-            continue;
-        if (TRY_WITHIN(disk.id, filesOf(disk.path).shorten()))
-            TRY_WITHIN(disk.id, m_how.belowChanged(disk.path));
-    }
-    return {};
+    TRY(m_how.forget(disk, backingOf(disk.path)));
+    return true;
 }
 
 OverlayFiles DiskTidier::filesOf(std::string const& path)

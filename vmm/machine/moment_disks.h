@@ -38,7 +38,7 @@ public:
         /// One disk's own part, as CheckpointMethod::remove().
         std::function<Result<>(timeline::MomentDisk const&, std::vector<std::string> const& backing)> forget
             = &forgetAside;
-        /// What is below a disk was replaced by what reads the same.
+        /// What is below a disk may have been replaced by what reads the same.
         std::function<Result<>(std::string const& path)> belowChanged = [](std::string const&) { return Result<>(); };
         std::function<bool()> goOn = [] { return true; };
     };
@@ -51,8 +51,8 @@ public:
     Result<> run();
 
 private:
+    /// Busy: others stand on it.
     Result<bool> letGo(timeline::MomentDisk const& disk);
-    Result<> shortenChains();
     OverlayFiles filesOf(std::string const& path);
     std::vector<std::string> backingOf(std::string const& path) const;
 

@@ -1,3 +1,4 @@
+#include "vmm/base/give_way.h"
 #include "vmm/base/random.h"
 #include "vmm/machine/moment_disks.h"
 #include "vmm/machine/pc_machine.h"
@@ -214,6 +215,7 @@ void PcMachine::tidyDisks(std::shared_ptr<timeline::Timeline> const& timeline, C
     m_tidying->done = std::move(done);
     m_tidying->worker = std::thread([this, &job = *m_tidying, timeline] {
         ::pthread_setname_np(::pthread_self(), "tidy disks");
+        giveWay();
         std::unique_lock turn(m_checkpoints);
         auto const outcome = tidy(*timeline, [&] { return !job.cancelled.load(); });
         turn.unlock();

@@ -2,11 +2,13 @@
 
 #include "vmm/base/random.h"
 #include "vmm/block/checkpoint_files.h"
+#include "vmm/block/file_extents.h"
 #include "vmm/block/qcow2_format.h"
 
 #include <algorithm>
 #include <array>
 #include <dirent.h>
+#include <functional>
 #include <map>
 #include <optional>
 #include <sys/stat.h>
@@ -299,6 +301,7 @@ Result<> OverlayFiles::mergeBelow(std::string const& path, std::size_t layers)
 Result<> OverlayFiles::freeCoveredBlocks(std::string const& place, std::vector<std::string> const& above) const
 {
     using Kind = BlockImage::Mapping::Kind;
+    constexpr std::uint64_t blockSize = 4096; // of the host's file systems: a part of one is not given back
     if (isShared(place))
         return {};
     std::vector<std::unique_ptr<BlockImage>> images;
@@ -324,16 +327,30 @@ Result<> OverlayFiles::freeCoveredBlocks(std::string const& place, std::vector<s
         }
         auto const mapped = TRY(base.map(offset, length));
         length = std::min(length, mapped.length);
-        if (covered && mapped.kind == Kind::Data)
-            free.emplace_back(mapped.hostOffset, length);
+        auto const start = alignUp(mapped.hostOffset, blockSize);
+        auto const end = (mapped.hostOffset + length) / blockSize * blockSize;
+        if (covered && mapped.kind == Kind::Data && start < end)
+            free.emplace_back(start, end - start);
         offset += length;
     }
+    auto const file = TRY(HostFile::open(place, Access::ReadWrite, CacheMode::Writeback, HostFile::Lock::No));
+    auto const extents = TRY(fileExtents(file->fd()));
+    std::erase_if(free, [&](auto const& range) { // what was given back the last time
+        auto const behind
+            = std::ranges::lower_bound(extents, range.first + range.second, std::less(), &FileExtent::offset);
+        return behind == extents.begin() || (behind - 1)->offset + (behind - 1)->length <= range.first;
+    });
+    if (free.empty())
+        return {};
     // That they have what was seen must not be undone by a power cut.
     for (auto const& path : above)
         TRY(syncFile(path));
-    auto const file = TRY(HostFile::open(place, Access::ReadWrite, CacheMode::Writeback, HostFile::Lock::No));
-    for (auto const& [offset, length] : free)
-        TRY(file->deallocate(offset, length));
+    for (auto const& [offset, length] : free) {
+        auto const freed = file->deallocate(offset, length);
+        if (!freed && freed.error().code == ErrorCode::Unsupported)
+            break; // the file system cannot: all stays
+        TRY(freed);
+    }
     return {};
 }
 

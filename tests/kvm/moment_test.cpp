@@ -605,7 +605,8 @@ void MomentTest::aForkHasTheDisksOfItsMoment()
     auto const made = tests::must(forkDisks(guest.config, moment, forked, makeUuid(), [](double) { return true; }));
     if (fileSystem.isEmpty()) {
         QCOMPARE(made.kept.size(), 2u);
-        QCOMPARE(made.loose.disks.size(), inside ? 1u : 2u); // what they stand on, where they are no copies
+        QCOMPARE(made.loose.size(), 1u);
+        QCOMPARE(made.loose[0].disks.size(), inside ? 1u : 2u); // what they stand on, where they are no copies
         QCOMPARE(forked.disks[1].format, DiskFormat::Qcow2);
     }
     QTRY_VERIFY_WITH_TIMEOUT(QFile::exists(place + "one") && QFile::exists(place + "two"), 10'000); // udev's volumes

@@ -55,6 +55,11 @@ std::string checkpointName(std::string const& diskPath, std::string const& id)
     return nameOf(diskPath) + "." + id;
 }
 
+/// As long as what checkpoints' names have behind the disk's, and as what has those of the files that are to take their
+/// places: see OverlayFiles, createImage().
+constexpr std::string_view trialSuffix = ".00000000-0000-0000-0000-000000000000";
+constexpr std::array unfinishedSuffixes { ".trial-of-the-names-1", ".trial-of-the-names-2" };
+
 /// Whichever way made it: a copy of a disk may have been put below an overlay since.
 Result<> removeUnlessBase(std::string const& place)
 {
@@ -136,7 +141,7 @@ class ReflinkMethod final : public CheckpointMethod {
 public:
     Result<> probe(CheckpointedDisk& disk) override
     {
-        auto const trial = disk.path + ".reflink-trial";
+        auto const trial = disk.path + std::string(trialSuffix);
         TRY(removeFile(trial));
         auto const cloned = cloneFile(disk.path, trial);
         TRY(removeFile(trial));
@@ -205,7 +210,8 @@ public:
         if (!S_ISREG(status.st_mode))
             return fail(ErrorCode::Unsupported,
                 disk.path + (S_ISLNK(status.st_mode) ? " is a link: name the file itself" : " is no regular file"));
-        auto const one = disk.path + ".trial-1", other = disk.path + ".trial-2";
+        auto const one = disk.path + std::string(trialSuffix) + unfinishedSuffixes[0];
+        auto const other = disk.path + std::string(trialSuffix) + unfinishedSuffixes[1];
         auto const exchanged = [&]() -> Result<> {
             for (auto const& name : { one, other }) {
                 TRY(removeFile(name));

@@ -13,8 +13,9 @@ namespace vmm {
 
 namespace {
 
-/// What the new image stands on, as checkpoints of a moment that it does not have.
-Result<> appendLoose(DiskConfig const& disk, std::vector<timeline::MomentDisk>& loose)
+/// What the new image stands on, as checkpoints of moments that it does not have: each under its own, of which a record
+/// may have as many as a machine has disks.
+Result<> appendLoose(DiskConfig const& disk, std::vector<timeline::LooseDisks>& loose)
 {
     if (disk.format != DiskFormat::Qcow2)
         return {};
@@ -22,7 +23,10 @@ Result<> appendLoose(DiskConfig const& disk, std::vector<timeline::MomentDisk>& 
         if (!isCheckpointName(base.name))
             break;
         auto const id = base.name.substr(base.name.rfind('.') + 1);
-        loose.push_back({ disk.id, disk.path, { CheckpointWay::Overlay, id, base.name, base.format } });
+        auto its = std::ranges::find(loose, id, &timeline::LooseDisks::moment);
+        if (its == loose.end())
+            its = loose.insert(its, { id, {} });
+        its->disks.push_back({ disk.id, disk.path, { CheckpointWay::Overlay, id, base.name, base.format } });
     }
     return {};
 }
@@ -72,7 +76,6 @@ Result<timeline::ForkedDisks> forkDisks(VmConfig const& original, timeline::Mome
 {
     InlineEngine engine;
     timeline::ForkedDisks made;
-    made.loose.moment = moment.id;
     auto const share = 1 / static_cast<double>(std::max<std::size_t>(1, forked.disks.size()));
     double done = 0;
     for (auto& disk : forked.disks) {
@@ -90,7 +93,7 @@ Result<timeline::ForkedDisks> forkDisks(VmConfig const& original, timeline::Mome
             auto const method = CheckpointMethod::create(checkpoint.way);
             auto const format = TRY_WITHIN(disk.id, method->fork(its, checkpoint, disk.path, goOn));
             disk.format = format == ImageFormat::Raw ? DiskFormat::Raw : DiskFormat::Qcow2;
-            TRY_WITHIN(disk.id, appendLoose(disk, made.loose.disks));
+            TRY_WITHIN(disk.id, appendLoose(disk, made.loose));
             if (!goOn(1, 1))
                 return fail(ErrorCode::Cancelled, "copying the disks was cancelled");
             made.kept.push_back(TRY_WITHIN(disk.id, keep(disk, as)));

@@ -496,9 +496,9 @@ Result<Moment> Timeline::fork(std::string_view id, std::string const& as, std::s
         TRY(writeWhole(into, nameOf(as, "png"), picture));
     TRY(writeMoment(into, forked));
     // The last one: without its record it is no timeline.
-    TimelineRecord record { .seed = m_pages->seed(), .present = {}, .goingTo = as, .loose = {}, .policy = policy() };
-    if (!disks.loose.disks.empty())
-        record.loose.push_back(disks.loose);
+    TimelineRecord record {
+        .seed = m_pages->seed(), .present = {}, .goingTo = as, .loose = disks.loose, .policy = policy()
+    };
     TRY(writeWhole(into, recordName, bytesOf(textOf(asWritten(record, into)))));
     return forked;
 }

@@ -27,8 +27,8 @@ struct NewMoment {
 
 /// What a timeline that is made from another has to know of its machine's disks.
 struct ForkedDisks {
-    std::vector<MomentDisk> kept; ///< of its moment
-    LooseDisks loose;             ///< shared with the other machine, and not needed for ever
+    std::vector<MomentDisk> kept;  ///< of its moment
+    std::vector<LooseDisks> loose; ///< shared with the other machine, and not needed for ever
 };
 
 /// What moments cost.

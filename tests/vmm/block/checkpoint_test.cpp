@@ -164,6 +164,21 @@ private slots:
         QCOMPARE(story.now(), 1);
     }
 
+    /// The longest names are those of what is to become a merged file.
+    void aNameThatLeavesNoRoomIsNoOverlays()
+    {
+        auto const method = CheckpointMethod::create(CheckpointWay::Overlay);
+        for (auto const& [length, isOpen] : { std::pair { 197u, true }, { 198u, false } }) {
+            auto const name = std::string(length, 'd');
+            {
+                CheckpointStory story(*method, path(name), ImageFormat::Qcow2);
+                QCOMPARE(method->probe(story.disk()).has_value(), isOpen);
+                QCOMPARE(QDir(m_folder->path()).entryList(QDir::Files), QStringList { QString::fromStdString(name) });
+            }
+            QVERIFY(QFile::remove(QString::fromStdString(path(name))));
+        }
+    }
+
     void anOverlayThatWasNotPreparedIsAnError()
     {
         auto const method = CheckpointMethod::create(CheckpointWay::Overlay);

@@ -271,6 +271,32 @@ private slots:
             QCOMPARE(m_story->at(kept[i]), int(i) + 1);
     }
 
+    /// What a person has made in the disk's file with other tools is in the base then, and stays with it.
+    void aPersonsSnapshotIsNoErrorAndStays()
+    {
+        auto const first = keep(2);
+        must(m_story->disk().image->takeSnapshot({ .id = "1", .name = "mine" }));
+        auto const with = keep(1);
+        m_story->write(9);
+        must(m_story->disk().image->flushSync());
+        OverlayFiles files(m_story->engine(), m_story->disk().path, {});
+        QVERIFY(!must(files.shorten(2)));
+        auto const last = keep(1);
+        m_story->write(9);
+        must(m_story->disk().image->flushSync());
+        must(files.freeBases(
+            { path(first[0].place), path(first[1].place), path(with[0].place) }, OverlayFiles::MayMerge::Yes));
+        QVERIFY(!existsFile(path(first[0].place))); // what the one with the snapshot stands on has taken it in
+        QVERIFY(existsFile(path(first[1].place)) && existsFile(path(with[0].place)));
+        ImageOptions options;
+        options.access = Access::ReadOnly;
+        options.format = ImageFormat::Qcow2;
+        auto const image = must(BlockImage::open(m_story->engine(), path(with[0].place), options));
+        QCOMPARE(must(image->snapshots()).size(), 1u);
+        QCOMPARE(m_story->now(), 9);
+        QCOMPARE(m_story->at(last[0]), 1);
+    }
+
     void aCancelledMergeLeavesNothing()
     {
         auto const kept = keep(3);

@@ -322,8 +322,9 @@ Result<std::vector<CheckpointWay>> suitableWays(CheckpointedDisk& disk, std::vec
         return std::vector { Internal };
     if (isUsed(Zfs))
         return std::vector { Zfs };
-    bool const isOverlay
-        = !info.backing.empty() && info.backing[0].path.starts_with(disk.path + "."); // its moment may be gone
+    // Its moment may be gone, and be one of a machine that this one was forked from.
+    bool const isOverlay = !info.backing.empty()
+        && (info.backing[0].path.starts_with(disk.path + ".") || isCheckpointName(info.backing[0].path));
     if (isUsed(Overlay) || isUsed(Reflink) || isOverlay)
         return std::vector { Reflink, Overlay };
     if (disk.preferred == Internal)

@@ -1,5 +1,6 @@
 #include "tests/support/checkpoint_story.h"
 #include "vmm/base/log.h"
+#include "vmm/base/random.h"
 #include "vmm/block/checkpoint_choice.h"
 #include "vmm/block/checkpoint_files.h"
 #include "vmm/block/checkpoint_zfs.h"
@@ -318,6 +319,25 @@ private slots:
         // The reasons, of each that was tried.
         if (!found)
             QVERIFY(found.error().detail.find("is not open") != std::string::npos);
+    }
+
+    /// What a disk stands on says what it has, whatever is preferred: its moments may be gone, or another machine's.
+    void whatAnOverlayStandsOnCounts()
+    {
+        using enum CheckpointWay;
+        auto const method = CheckpointMethod::create(Overlay);
+        CheckpointStory story(*method, path("disk"), ImageFormat::Qcow2);
+        auto const kept = story.keep(makeUuid());
+        auto const fork = path("fork");
+        must(method->fork(story.disk(), kept, fork));
+        CheckpointedDisk disk { story.engine(), fork, {}, nullptr, true };
+        disk.options.format = ImageFormat::Qcow2;
+        disk.image = must(BlockImage::open(disk.engine, fork, disk.options));
+        story.disk().prefersInside = true;
+        for (auto* const one : { &disk, &story.disk() }) {
+            auto const chosen = must(must(CheckpointMethod::choose(*one, {}))->plan(*one, "some")).way;
+            QVERIFY(chosen == Overlay || chosen == Reflink);
+        }
     }
 
     void zfs_data() { formats(); }

@@ -150,6 +150,7 @@ private slots:
         disk.options.format = ImageFormat::Qcow2;
         disk.image = must(BlockImage::open(engine, fork, disk.options));
         auto const as = must(m_method->plan(disk, makeUuid()));
+        must(m_method->prepareFiles(disk, as));
         must(m_method->prepare(disk, as));
         must(m_method->take(disk, as, { .id = as.id, .name = "" }));
         auto const endBelow = [&](Checkpoint const& one) {
@@ -295,6 +296,27 @@ private slots:
         QCOMPARE(must(image->snapshots()).size(), 1u);
         QCOMPARE(m_story->now(), 9);
         QCOMPARE(m_story->at(last[0]), 1);
+    }
+
+    /// And that alone: what is above keeps its tables.
+    void onlyWhatWasReplacedIsOpenedAgain()
+    {
+        auto const kept = keep(4);
+        m_story->write(9);
+        must(m_story->disk().image->flushSync());
+        auto* const nearest = m_story->disk().image->backing();
+        auto* const next = nearest->backing();
+        REQUIRE_OK(openBelowAgain(m_story->disk()));
+        QCOMPARE(m_story->disk().image->backing(), nearest);
+        QCOMPARE(nearest->backing(), next);
+        OverlayFiles files(m_story->engine(), m_story->disk().path, {});
+        must(files.freeBases({ path(kept[0].place), path(kept[1].place) }, OverlayFiles::MayMerge::Yes));
+        REQUIRE_OK(openBelowAgain(m_story->disk()));
+        QCOMPARE(m_story->disk().image->backing(), nearest);
+        QVERIFY(!nearest->backing()->backing());
+        QCOMPARE(nearest->backing()->file().name(), path(kept[2].place));
+        QCOMPARE(m_story->now(), 9);
+        must(m_story->disk().image->flushSync());
     }
 
     void aCancelledMergeLeavesNothing()

@@ -36,6 +36,7 @@ public:
     vmm::Checkpoint keep(std::string const& id)
     {
         auto checkpoint = must(m_method.plan(m_disk, id));
+        must(m_method.prepareFiles(m_disk, checkpoint));
         must(m_method.prepare(m_disk, checkpoint));
         must(m_method.take(m_disk, checkpoint, { .id = id, .name = "" }));
         must(m_method.seal(m_disk, checkpoint));

@@ -231,17 +231,17 @@ public:
             return fail(ErrorCode::Busy, disk.path + " stands on too many files, until they have been merged");
         return Checkpoint { CheckpointWay::Overlay, id, checkpointName(disk.path, id), info.format };
     }
-    Result<> prepare(CheckpointedDisk& disk, Checkpoint const& checkpoint) override
+    Result<> prepareFiles(CheckpointedDisk const& disk, Checkpoint const& checkpoint) override
     {
         auto const place = TRY(placeOf(disk.path, checkpoint));
         TRY(removeFile(place));
-        TRY(createImage(place,
+        return createImage(place,
             { .size = disk.image->size(),
                 .backingFile = checkpoint.place,
                 .backingFormat = checkpoint.format,
-                .permissionsOf = disk.path }));
-        return disk.image->flushSync();
+                .permissionsOf = disk.path });
     }
+    Result<> prepare(CheckpointedDisk& disk, Checkpoint const&) override { return disk.image->flushSync(); }
     Result<> take(CheckpointedDisk& disk, Checkpoint const& checkpoint, DiskSnapshot const&) override
     {
         auto const place = TRY(placeOf(disk.path, checkpoint));

@@ -452,17 +452,25 @@ Result<> shareBases(
 
 Result<> openBelowAgain(CheckpointedDisk& disk)
 {
-    auto const info = disk.image->info();
-    if (info.backing.empty())
+    auto const isInPlace = [](BlockImage& image) {
+        auto const there
+            = HostFile::open(image.file().name(), Access::ReadOnly, CacheMode::Writeback, HostFile::Lock::No);
+        return there && (*there)->identity() == image.file().identity();
+    };
+    auto* above = disk.image.get();
+    while (above->backing() != nullptr && isInPlace(*above->backing()))
+        above = above->backing();
+    if (above->backing() == nullptr)
         return {};
+    auto const below = above->backing()->info();
     auto options = disk.options;
     options.access = Access::ReadOnly;
-    options.format = info.backing[0].format;
-    auto fresh = TRY(BlockImage::open(disk.engine, info.backing[0].path, options));
+    options.format = below.format;
+    auto fresh = TRY(BlockImage::open(disk.engine, below.path, options));
     bool const wasHeld = disk.image->isHeld();
     disk.image->hold();
     disk.image->drain();
-    disk.image->replaceBacking(std::move(fresh));
+    above->replaceBacking(std::move(fresh));
     if (!wasHeld)
         disk.image->letGo();
     return {};

@@ -70,7 +70,7 @@ Result<std::vector<Base>> basesOf(std::string const& image, std::string const& f
 Result<> shareBases(
     std::string const& image, std::string const& from, std::string const& to, CopyProgress const& progress = {});
 
-/// After files below a disk were replaced: it reads the new ones. On the disk's thread.
+/// After files below a disk were replaced: it reads the new ones, from the first one on. On the disk's thread.
 Result<> openBelowAgain(CheckpointedDisk& disk);
 
 }

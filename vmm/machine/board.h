@@ -85,8 +85,8 @@ public:
     virtual Result<> checkDisksHave(std::vector<timeline::MomentDisk> const& kept) const = 0;
     /// While the machine stands still: the disks become what they were, one after the other.
     virtual Result<> takeDisksTo(std::vector<timeline::MomentDisk> const& kept) = 0;
-    /// What one disk has kept is not needed any more; fine where there is nothing of it. Busy where other images stand
-    /// on it. Nothing: it is none of the machine's disks.
+    /// What one disk has kept in its own file is not needed any more; fine where there is nothing of it. Nothing: it is
+    /// none of the machine's disks, or is kept elsewhere.
     virtual std::optional<Result<>> forgetDisk(timeline::MomentDisk const& kept) = 0;
     /// Files below the disk at that path were replaced.
     virtual Result<> openBelowAgain(std::string const& path) = 0;

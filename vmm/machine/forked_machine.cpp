@@ -39,6 +39,7 @@ Result<timeline::MomentDisk> keep(DiskConfig& disk, std::string const& moment)
     file.image = TRY(BlockImage::open(engine, file.path, file.options));
     auto const method = TRY(chooseMethod(file, {}));
     auto const checkpoint = TRY(method->plan(file, moment));
+    TRY(method->prepareFiles(file, checkpoint));
     TRY(method->prepare(file, checkpoint));
     TRY(method->take(file, checkpoint, snapshotNow(moment, 0)));
     TRY(method->seal(file, checkpoint));

@@ -163,6 +163,9 @@ private:
     /// With each of those disks and what is kept of it, one after the other; ends with the first error.
     Result<> onDisksOf(std::vector<timeline::MomentDisk> const& kept,
         std::function<Result<>(CheckpointedDisk&, Checkpoint const&)> const& what) const;
+    /// The same on the caller's thread: of files beside the disks, which nobody waits for.
+    Result<> besideDisksOf(std::vector<timeline::MomentDisk> const& kept,
+        std::function<Result<>(CheckpointedDisk&, Checkpoint const&)> const& what) const;
     /// The disk's thread: its device gets the image, if that is another one than `before`.
     void imageChanged(Disk& disk, BlockImage const* before) const;
     /// The disk's thread: the image does what it left for later, piece by piece.

@@ -124,8 +124,21 @@ Result<> PcBoard::onDisksOf(std::vector<timeline::MomentDisk> const& kept,
     return {};
 }
 
+Result<> PcBoard::besideDisksOf(std::vector<timeline::MomentDisk> const& kept,
+    std::function<Result<>(CheckpointedDisk&, Checkpoint const&)> const& what) const
+{
+    for (auto* disk : followingDisks()) {
+        auto const checkpoint = TRY_WITHIN(disk->id, checkpointOf(kept, disk->id));
+        TRY_WITHIN(disk->id, what(*disk->file, checkpoint));
+    }
+    return {};
+}
+
 Result<> PcBoard::prepareDisks(std::vector<timeline::MomentDisk> const& planned)
 {
+    TRY(besideDisksOf(planned, [](CheckpointedDisk& disk, Checkpoint const& checkpoint) {
+        return CheckpointMethod::create(checkpoint.way)->prepareFiles(disk, checkpoint);
+    }));
     return onDisksOf(planned, [](CheckpointedDisk& disk, Checkpoint const& checkpoint) {
         return CheckpointMethod::create(checkpoint.way)->prepare(disk, checkpoint);
     });
@@ -133,7 +146,7 @@ Result<> PcBoard::prepareDisks(std::vector<timeline::MomentDisk> const& planned)
 
 Result<> PcBoard::sealDisks(std::vector<timeline::MomentDisk> const& kept)
 {
-    return onDisksOf(kept, [](CheckpointedDisk& disk, Checkpoint const& checkpoint) {
+    return besideDisksOf(kept, [](CheckpointedDisk& disk, Checkpoint const& checkpoint) {
         return CheckpointMethod::create(checkpoint.way)->seal(disk, checkpoint);
     });
 }
@@ -164,9 +177,9 @@ PcBoard::Disk* PcBoard::diskAt(std::string const& path) const
 
 std::optional<Result<>> PcBoard::forgetDisk(timeline::MomentDisk const& kept)
 {
-    auto* const disk = diskAt(kept.path);
+    auto* const disk = kept.checkpoint.way == CheckpointWay::Internal ? diskAt(kept.path) : nullptr;
     if (disk == nullptr)
-        return std::nullopt;
+        return std::nullopt; // files, which its thread need not wait for
     return onDisk(*disk, [&]() -> Result<> {
         TRY(CheckpointMethod::create(kept.checkpoint.way)->remove(*disk->file, kept.checkpoint));
         workWhenIdle(*disk);

@@ -57,6 +57,7 @@ public:
         return each(planned, [&](CheckpointedDisk& disk, Checkpoint const& checkpoint) -> Result<> {
             TRY(goOn(progress));
             auto const method = CheckpointMethod::create(checkpoint.way);
+            TRY(method->prepareFiles(disk, checkpoint));
             TRY(method->prepare(disk, checkpoint));
             TRY(method->take(disk, checkpoint, snapshotNow(checkpoint.id, guestTime)));
             return method->seal(disk, checkpoint);

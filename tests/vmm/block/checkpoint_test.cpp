@@ -128,6 +128,7 @@ private slots:
         CheckpointStory story(*method, path("disk"), ImageFormat::Raw);
         story.write(1);
         auto const one = must(method->plan(story.disk(), "one"));
+        REQUIRE_OK(method->prepareFiles(story.disk(), one));
         REQUIRE_OK(method->prepare(story.disk(), one));
         story.disk().image->hold();
         Bytes data(8192, 2);

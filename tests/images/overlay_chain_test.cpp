@@ -171,6 +171,42 @@ private slots:
         QCOMPARE(CheckpointStory::read(*disk.image), 2);
     }
 
+    /// Where the names of what is below are others' already, or lead elsewhere, the fork has all of it itself.
+    void whatCannotBeSharedIsCopied()
+    {
+        auto const kept = keep(2);
+        QDir().mkpath(m_folder->filePath("fork"));
+        QFile others(m_folder->filePath("fork/" + QString::fromStdString(kept[0].place)));
+        QVERIFY(others.open(QIODevice::WriteOnly) && others.write("other") == 5);
+        others.close();
+        auto const refused = shareBases(m_story->disk().path, path(""), path("fork/"));
+        QCOMPARE(refused.error().code, ErrorCode::AlreadyExists);
+        QVERIFY(!existsFile(path("fork/" + kept[1].place))); // nor is half of it there
+        must(m_method->fork(m_story->disk(), kept[1], path("fork/one")));
+        QCOMPARE(others.size(), qint64(5));
+
+        // A disk on a file in a folder beside it, and a fork from where that name leads nowhere.
+        must(createImage(path("fork/base"), { .size = CheckpointStory::size }));
+        InlineEngine engine;
+        must(must(BlockImage::open(engine, path("fork/base")))->writeSync(CheckpointStory::size / 2, Bytes(8192, 2)));
+        must(createImage(path("above"), { .backingFile = "fork/base" }));
+        CheckpointedDisk disk { engine, path("above"), {}, nullptr };
+        disk.options.format = ImageFormat::Qcow2;
+        disk.options.backing = { path("fork/base") };
+        disk.image = must(BlockImage::open(engine, disk.path, disk.options));
+        auto const as = must(m_method->plan(disk, makeUuid()));
+        must(m_method->prepareFiles(disk, as));
+        must(m_method->prepare(disk, as));
+        must(m_method->take(disk, as, { .id = as.id, .name = "" }));
+        must(m_method->fork(disk, as, path("fork/two")));
+
+        for (auto const* const name : { "fork/one", "fork/two" }) {
+            auto const image = must(BlockImage::open(engine, path(name)));
+            QVERIFY(image->info().backing.empty());
+            QCOMPARE(CheckpointStory::read(*image), 2);
+        }
+    }
+
     /// A fork may be open, and written to, while the original is: they share what neither writes to.
     void bothAreOpen()
     {

@@ -68,6 +68,33 @@ Result<> removeUnlessBase(std::string const& place)
     return removeFile(place);
 }
 
+/// As shareBases(), for a fork at `path` of a disk that may run and merge files meanwhile. False: the names of what is
+/// below cannot hold in the fork's folder, and the image is gone again.
+Result<bool> shareWithFork(std::string const& diskPath, std::string const& path, CopyProgress const& progress)
+{
+    constexpr unsigned tries = 3;
+    Result<> shared;
+    for (unsigned i = 0; i < tries; ++i) {
+        shared = shareBases(path, folderOf(diskPath), folderOf(path), progress);
+        if (shared)
+            return true;
+        if (shared.error().code != ErrorCode::NotFound)
+            break;
+    }
+    TRY(removeFile(path));
+    auto const code = shared.error().code;
+    if (code == ErrorCode::AlreadyExists || code == ErrorCode::Unsupported || code == ErrorCode::NotFound)
+        return false;
+    return fail(shared.error());
+}
+
+Result<ImageFormat> copyForFork(BlockImage& then, std::string const& path, CopyProgress const& progress)
+{
+    TRY(copyImage(then, path, ImageFormat::Qcow2, progress));
+    TRY(syncFolder(path));
+    return ImageFormat::Qcow2;
+}
+
 class InternalMethod final : public CheckpointMethod {
 public:
     Result<> probe(CheckpointedDisk& disk) override
@@ -104,12 +131,9 @@ public:
         CopyProgress const& progress) override
     {
         auto const then = TRY(openReadOnly(disk.engine, disk.path, checkpoint, disk.options.backing));
-        if (!cloneFile(disk.path, path)) {
-            TRY(copyImage(*then, path, ImageFormat::Qcow2, progress));
-            return ImageFormat::Qcow2;
-        }
+        if (!cloneFile(disk.path, path) || !TRY(shareWithFork(disk.path, path, progress)))
+            return copyForFork(*then, path, progress);
         auto const made = [&]() -> Result<> {
-            TRY(shareBases(disk.path, folderOf(disk.path), folderOf(path), progress));
             ImageOptions options;
             options.format = ImageFormat::Qcow2;
             options.backing = disk.options.backing;
@@ -185,9 +209,11 @@ public:
         CopyProgress const& progress) override
     {
         auto const place = TRY(placeOf(disk.path, checkpoint));
-        if (checkpoint.format == ImageFormat::Qcow2)
-            TRY(shareBases(place, folderOf(disk.path), folderOf(path), progress));
         TRY(copyFile(place, path, progress));
+        if (checkpoint.format == ImageFormat::Qcow2 && !TRY(shareWithFork(disk.path, path, progress))) {
+            auto const then = TRY(openAside(disk.engine, place, checkpoint.format, disk.options.backing));
+            return copyForFork(*then, path, progress);
+        }
         TRY(syncFolder(path));
         return checkpoint.format;
     }
@@ -289,16 +315,14 @@ public:
         CopyProgress const& progress) override
     {
         auto const place = TRY(placeOf(disk.path, checkpoint));
-        auto const size = TRY(openAside(disk.engine, place, checkpoint.format, disk.options.backing))->size();
+        auto const then = TRY(openAside(disk.engine, place, checkpoint.format, disk.options.backing));
         TRY(createImage(path,
-            { .size = size,
+            { .size = then->size(),
                 .backingFile = checkpoint.place,
                 .backingFormat = checkpoint.format,
                 .permissionsOf = place }));
-        if (auto const shared = shareBases(path, folderOf(disk.path), folderOf(path), progress); !shared) {
-            ignore(removeFile(path));
-            return fail(shared.error());
-        }
+        if (!TRY(shareWithFork(disk.path, path, progress)))
+            return copyForFork(*then, path, progress);
         TRY(syncFolder(path));
         return ImageFormat::Qcow2;
     }

@@ -55,10 +55,10 @@ struct CheckpointedDisk {
     std::optional<CheckpointWay> preferred; ///< where that is open to it, and nothing else keeps it already
 };
 
-/// One of the ways. All but prepareFiles() and seal() on the disk's thread, and remove() where the way is Internal; the
-/// others' remove() needs no image, on any thread. While a take or a going back runs nobody submits, or
-/// the image is held. What fails has changed nothing. After a crash there is the old or the new state of the disk; a
-/// checkpoint that no record names is removed with remove().
+/// One of the ways. Everything on the disk's thread, but for prepareFiles(), seal() and, where the way is not Internal,
+/// remove(), which may be called on any. While a take or a going back runs nobody submits, or the image is held. What
+/// fails has changed nothing. After a crash there is the old or the new state of the disk; a checkpoint that no record
+/// names is removed with remove().
 class CheckpointMethod {
 public:
     CheckpointMethod() = default;
@@ -71,14 +71,13 @@ public:
     /// What take() will keep under that id (file-name safe: a UUID), so that it can be remembered before there is
     /// anything of it. Does nothing.
     virtual Result<Checkpoint> plan(CheckpointedDisk& disk, std::string const& id) = 0;
-    /// Makes what take() needs beside the disk, and waits for the host to have it: on any thread, so that the guest
-    /// does not.
+    /// Makes what take() needs beside the disk, and waits for the host to have it.
     virtual Result<> prepareFiles(CheckpointedDisk const&, Checkpoint const&) { return {}; }
     /// Does ahead, after that, what else can be done before the instant. Changes nothing that a guest sees.
     virtual Result<> prepare(CheckpointedDisk& disk, Checkpoint const& checkpoint) = 0;
     /// Keeps what the disk holds now. `what`: the same id, and times.
     virtual Result<> take(CheckpointedDisk& disk, Checkpoint const& checkpoint, DiskSnapshot const& what) = 0;
-    /// After it the checkpoint is durable. On any thread.
+    /// After it the checkpoint is durable.
     virtual Result<> seal(CheckpointedDisk& disk, Checkpoint const& checkpoint) = 0;
     /// The disk becomes what it was; the machine stands still. What it was until now is gone, checkpoints stay.
     virtual Result<> goBack(CheckpointedDisk& disk, Checkpoint const& checkpoint) = 0;

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <dirent.h>
+#include <fmt/format.h>
 #include <functional>
 #include <map>
 #include <optional>
@@ -422,7 +423,7 @@ Result<std::vector<Base>> basesOf(std::string const& image, std::string const& f
     auto above = image;
     while (bases.size() < BlockImage::maximumDepth) {
         auto const header = TRY(headerOf(above));
-        // Anywhere else it has the same name from everywhere.
+        // Anywhere else it is a person's own.
         if (header.backingFile.empty() || header.backingFile.find('/') != std::string::npos)
             break;
         bool const goesOn = header.backingFormat == "qcow2";
@@ -434,20 +435,47 @@ Result<std::vector<Base>> basesOf(std::string const& image, std::string const& f
     return bases;
 }
 
+namespace {
+
+/// A name that is not of the image's own folder leads to the same file from the other folder.
+Result<> checkLeadsToTheSame(std::string const& image, std::string const& from, std::string const& to)
+{
+    auto const name = TRY(backingNameOf(image));
+    if (name.find('/') == std::string::npos || name.starts_with('/') || name.starts_with("file:/")
+        || isSameFile(from + name, to + name))
+        return {};
+    return fail(ErrorCode::Unsupported, fmt::format("{} stands on {}, which is not there from {}", image, name, to));
+}
+
+}
+
 Result<> shareBases(
     std::string const& image, std::string const& from, std::string const& to, CopyProgress const& progress)
 {
     if (from == to)
         return {};
-    for (auto const& base : TRY(basesOf(image, from))) {
-        auto const own = from + base.name, shared = to + base.name;
-        if (::link(own.c_str(), shared.c_str()) == 0 || isSameFile(own, shared))
-            continue;
-        if (errno == EEXIST)
-            return fail(ErrorCode::AlreadyExists, shared + " is there already, and another file");
-        TRY(copyFile(own, shared, progress));
-    }
-    return {};
+    auto const bases = TRY(basesOf(image, from));
+    if (bases.empty() || bases.back().format == ImageFormat::Qcow2)
+        TRY(checkLeadsToTheSame(bases.empty() ? image : from + bases.back().name, from, to));
+    std::vector<std::string> made;
+    auto const share = [&]() -> Result<> {
+        for (auto const& base : bases) {
+            auto const own = from + base.name, shared = to + base.name;
+            if (isSameFile(own, shared))
+                continue;
+            if (::link(own.c_str(), shared.c_str()) != 0) {
+                if (errno == EEXIST)
+                    return fail(ErrorCode::AlreadyExists, shared + " is there already, and another file");
+                TRY(copyFile(own, shared, progress));
+            }
+            made.push_back(shared);
+        }
+        return {};
+    };
+    auto const outcome = share();
+    for (auto const& file : outcome ? std::vector<std::string>() : made)
+        ignore(removeFile(file));
+    return outcome;
 }
 
 Result<> openBelowAgain(CheckpointedDisk& disk)

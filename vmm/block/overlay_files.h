@@ -67,6 +67,8 @@ Result<std::vector<Base>> basesOf(std::string const& image, std::string const& f
 
 /// Makes the names that an image has for what is below it hold in another folder too, all the way down: by hard links,
 /// or copies where the two are on different file systems. The files are in the folder `from`, wherever the image is.
+/// AlreadyExists where such a name is another file's, Unsupported where one leads out of the folder and elsewhere from
+/// there, NotFound where files were merged meanwhile, which the next try knows. On an error nothing of it is there.
 Result<> shareBases(
     std::string const& image, std::string const& from, std::string const& to, CopyProgress const& progress = {});
 

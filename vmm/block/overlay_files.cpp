@@ -271,7 +271,7 @@ Result<> OverlayFiles::mergeBelow(std::string const& path, std::size_t layers)
         return {};
     if (info.snapshots != 0)
         return fail(ErrorCode::Unsupported, path + " has internal snapshots, which would be lost");
-    NewImage what { .size = info.virtualSize };
+    NewImage what { .size = info.virtualSize, .permissionsOf = path };
     ImageOptions options;
     options.format = ImageFormat::Qcow2;
     options.backing = m_allowed;

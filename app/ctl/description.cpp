@@ -60,9 +60,20 @@ std::string optionNames(CLI::App const& verb)
     return text;
 }
 
-bool takesMachine(CLI::App const& verb)
+/// The verb that lists what may follow an argument of this name; empty: none does.
+std::string_view listing(std::string_view argument)
 {
-    return verb.get_option_no_throw("machine") != nullptr;
+    return argument == "machine" ? "list" : argument == "removed" ? "removed" : "";
+}
+
+/// That of a verb's arguments.
+std::string_view listing(CLI::App const& verb)
+{
+    for (auto const* argument : argumentsOf(verb)) {
+        if (auto const found = listing(argument->get_name(true)); !found.empty())
+            return found;
+    }
+    return {};
 }
 
 std::string quoted(std::string text, std::string_view quote)
@@ -100,16 +111,18 @@ std::string verbCases(CLI::App const& description)
 {
     std::string text;
     for (auto const* verb : verbs(description)) {
-        text
-            += fmt::format("    {}) flags=({}){}\n        case $place in{} esac\n        case $previous in{} esac ;;\n",
-                verb->get_name(), optionNames(*verb), takesMachine(*verb) ? "; machines=1" : "", placeCases(*verb),
-                optionCases(*verb));
+        text += fmt::format(
+            "    {}) flags=({}) listing={}\n        case $place in{} esac\n        case $previous in{} esac ;;\n",
+            verb->get_name(), optionNames(*verb), listing(*verb), placeCases(*verb), optionCases(*verb));
     }
     return text;
 }
 
-constexpr std::string_view machineNames
-    = "chronoctl --json list 2>/dev/null | sed -n 's/^ *\"name\": \"\\(.*\\)\",*$/\\1/p'";
+/// A shell's words for the names that this verb lists.
+std::string namesListed(std::string_view verb)
+{
+    return fmt::format("chronoctl --json {} 2>/dev/null | sed -n 's/^ *\"name\": \"\\(.*\\)\",*$/\\1/p'", verb);
+}
 
 std::string bash(CLI::App const& description)
 {
@@ -119,7 +132,7 @@ std::string bash(CLI::App const& description)
     // A machine's name is anybody's text: it is quoted, and never a word list of compgen, which would expand it.
     return fmt::format(R"bash(# bash completion for chronoctl
 _chronoctl() {{
-    local current=${{COMP_WORDS[COMP_CWORD]}} previous=${{COMP_WORDS[COMP_CWORD-1]}} verb= place=0 machines= only= word
+    local current=${{COMP_WORDS[COMP_CWORD]}} previous=${{COMP_WORDS[COMP_CWORD-1]}} verb= place=0 listing= only= word
     local -a flags=() choices=()
     for word in "${{COMP_WORDS[@]:1:COMP_CWORD-1}}"; do
         case $word in -*) ;; *) if [ -z "$verb" ]; then verb=$word; else place=$((place + 1)); fi ;; esac
@@ -133,7 +146,7 @@ _chronoctl() {{
     *)
         if [ -z "$only" ]; then
             local IFS=$'\n'
-            if [ -n "$machines" ]; then
+            if [ -n "$listing" ]; then
                 while read -r word; do
                     printf -v word %q "$word"
                     [[ $word != "$current"* ]] || COMPREPLY+=("$word")
@@ -148,7 +161,7 @@ _chronoctl() {{
 }}
 complete -F _chronoctl chronoctl
 )bash",
-        optionNames(description), names, verbCases(description), machineNames);
+        optionNames(description), names, verbCases(description), namesListed("\"$listing\""));
 }
 
 std::string zsh(CLI::App const& description)
@@ -158,7 +171,7 @@ std::string zsh(CLI::App const& description)
         names += fmt::format("    '{}:{}'\n", verb->get_name(), quoted(verb->get_description(), "'\\''"));
     return fmt::format(R"zsh(#compdef chronoctl
 _chronoctl() {{
-    local current=$words[CURRENT] previous=$words[CURRENT-1] verb= place=0 machines= only= word
+    local current=$words[CURRENT] previous=$words[CURRENT-1] verb= place=0 listing= only= word
     local -a flags choices verbs
     verbs=(
 {}    )
@@ -177,12 +190,12 @@ _chronoctl() {{
     fi
     compadd -- $choices
     [ -z "$only" ] || return 0
-    [ -z "$machines" ] || compadd -- ${{(f)"$({})"}}
+    [ -z "$listing" ] || compadd -- ${{(f)"$({})"}}
     _files
 }}
 _chronoctl "$@"
 )zsh",
-        names, optionNames(description), verbCases(description), machineNames);
+        names, optionNames(description), verbCases(description), namesListed("$listing"));
 }
 
 std::string fish(CLI::App const& description)
@@ -219,9 +232,9 @@ end
             if (auto const choices = choicesOf(*arguments[place]); !choices.empty())
                 text += fmt::format(
                     "complete -c chronoctl -f -n '__chronoctl_at {} {}' -a '{}'\n", name, place, choices);
-            else if (arguments[place]->get_name(true) == "machine")
+            else if (auto const lists = listing(arguments[place]->get_name(true)); !lists.empty())
                 text += fmt::format("complete -c chronoctl -n '__chronoctl_at {} {}' -a '({})'\n", name, place,
-                    quoted(std::string(machineNames), "\\'"));
+                    quoted(namesListed(lists), "\\'"));
         }
     }
     return text;

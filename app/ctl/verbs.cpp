@@ -7,7 +7,9 @@
 #include "app/systems/module.h"
 
 #include <algorithm>
+#include <ctime>
 #include <dlfcn.h>
+#include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <future>
 #include <unistd.h>
@@ -86,6 +88,29 @@ vmm::Result<> checkIsFree(std::string const& name, MachineStore const& store, st
     if (taken ? taken->id != id : taken.error().code != vmm::ErrorCode::NotFound)
         return vmm::fail(vmm::ErrorCode::AlreadyExists, fmt::format("there is a machine called {}", name));
     return {};
+}
+
+/// Of a machine in the trash.
+vmm::Result<std::string> placeOf(std::string const& given, MachineStore const& store)
+{
+    std::vector<std::string> named, begun;
+    for (auto const& machine : store.removed()) {
+        auto const place = machine.place();
+        if (place == given)
+            return place;
+        if (machine.config.name == given)
+            named.push_back(place);
+        else if (given.size() >= 4 && place.starts_with(given))
+            begun.push_back(place);
+    }
+    auto const& found = named.empty() ? begun : named;
+    if (found.empty())
+        return vmm::fail(vmm::ErrorCode::NotFound, fmt::format("there is no removed machine called {}", given));
+    if (found.size() > 1) {
+        return vmm::fail(vmm::ErrorCode::InvalidArgument,
+            fmt::format("{} removed machines are called {}; name one by its uuid", found.size(), given));
+    }
+    return found.front();
 }
 
 /// What the desktop would propose for this medium.
@@ -403,6 +428,33 @@ int removeMachine(std::string const& machine, Surroundings& around, Output const
     if (!found && !removed && removed.error().code == vmm::ErrorCode::NotFound)
         removed = vmm::fail(found.error());
     return output.answer(removed);
+}
+
+int listRemoved(Surroundings& around, Output const& output)
+{
+    auto const removed = around.store.removed();
+    if (output.json) {
+        Json all = Json::array();
+        for (auto const& machine : removed) {
+            all.push_back(describe(machine, "removed"));
+            all.back()["removedAt"] = machine.removedAt * 1'000'000'000;
+        }
+        output.value(all);
+        return Done;
+    }
+    output.text(fmt::format("{:<24} {:<19}  {}", "NAME", "REMOVED", "UUID"));
+    for (auto const& machine : removed) {
+        output.text(fmt::format("{:<24} {:%Y-%m-%d %H:%M:%S}  {}", machine.config.name,
+            fmt::localtime(static_cast<std::time_t>(machine.removedAt)), machine.place()));
+    }
+    return Done;
+}
+
+int bringBack(std::string const& removed, Surroundings& around, Output const& output)
+{
+    auto const back
+        = [&]() -> vmm::Result<> { return around.store.restoreRemoved(TRY(placeOf(removed, around.store))); }();
+    return output.answer(back);
 }
 
 int emptyTrash(unsigned days, Surroundings& around, Output const& output)

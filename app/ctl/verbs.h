@@ -87,6 +87,9 @@ int discardState(std::string const& machine, Surroundings& around, Output const&
 int renameMachine(std::string const& machine, std::string const& name, Surroundings& around, Output const& output);
 /// Into the trash.
 int removeMachine(std::string const& machine, Surroundings& around, Output const& output);
+int listRemoved(Surroundings& around, Output const& output);
+/// Out of the trash: by its name, its uuid, or the unambiguous beginning of that (4 characters and more).
+int bringBack(std::string const& removed, Surroundings& around, Output const& output);
 /// Ends machines that were removed `days` ago and before.
 int emptyTrash(unsigned days, Surroundings& around, Output const& output);
 int screenshot(std::string const& machine, std::string const& path, Surroundings& around, Output const& output);

@@ -694,14 +694,15 @@ void Library::remove(QString const& id, Done<void> done)
     m_private->write([this, id = id.toStdString()] { return m_store.remove(id); }, std::move(done));
 }
 
-void Library::undoRemove(QString const& id, Done<void> done)
+void Library::listRemoved(Done<std::vector<RemovedMachine>> done)
 {
-    m_private->write(
-        [this, id = id.toStdString()]() -> vmm::Result<> {
-            TRY(m_store.restoreRemoved(id));
-            return {};
-        },
-        std::move(done));
+    m_private->inBackground(
+        [this] { return vmm::Result<std::vector<RemovedMachine>>(m_store.removed()); }, std::move(done));
+}
+
+void Library::bringBack(QString const& place, Done<void> done)
+{
+    m_private->write([this, place = place.toStdString()] { return m_store.restoreRemoved(place); }, std::move(done));
 }
 
 void Library::restoreImages(QString const& id, Done<void> done)

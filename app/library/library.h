@@ -85,9 +85,12 @@ public:
     /// when they are on the disk. HostUsbWatch tells when it has read them. `change` is called on a worker, once.
     void changeUsbRules(std::function<vmm::Result<>(UsbRules&)> change, Done<void> done);
 
-    /// Into the trash, from where undoRemove() takes it back.
+    /// Into the trash, from where bringBack() takes it.
     void remove(QString const& id, Done<void> done);
-    void undoRemove(QString const& id, Done<void> done);
+    /// What can come back; what was removed last is first.
+    void listRemoved(Done<std::vector<RemovedMachine>> done);
+    /// By RemovedMachine::place(), which is the id of what was removed last.
+    void bringBack(QString const& place, Done<void> done);
     /// The images that went into the trash last are disks of the machine again.
     void restoreImages(QString const& id, Done<void> done);
     /// The last picture of a machine that is not in memory; a null picture where there is none.

@@ -227,17 +227,18 @@ std::vector<StoredMachine> MachineStore::list() const
     return machines;
 }
 
-std::vector<StoredMachine> MachineStore::removed() const
+std::vector<RemovedMachine> MachineStore::removed() const
 {
-    std::vector<StoredMachine> machines;
+    std::vector<RemovedMachine> machines;
     std::error_code error;
     for (files::directory_iterator item(m_root + "/trash", error), end; item != end; item.increment(error)) {
         auto const name = item->path().filename().string();
         auto const id = name.substr(0, name.find('.'));
-        if (!isMachineId(id))
+        struct stat status { };
+        if (!isMachineId(id) || ::stat(item->path().c_str(), &status) != 0)
             continue;
         auto config = readConfigIn(item->path(), id);
-        machines.push_back({ id, item->path(), {}, {}, false, {} });
+        machines.push_back({ { id, item->path(), {}, {}, false, {} }, status.st_mtime });
         if (config) {
             machines.back().config = std::move(*config);
         } else {
@@ -245,6 +246,9 @@ std::vector<StoredMachine> MachineStore::removed() const
             machines.back().problem = config.error();
         }
     }
+    std::sort(machines.begin(), machines.end(), [](RemovedMachine const& left, RemovedMachine const& right) {
+        return std::tie(right.removedAt, left.directory) < std::tie(left.removedAt, right.directory);
+    });
     return machines;
 }
 
@@ -628,12 +632,12 @@ vmm::Result<> MachineStore::remove(std::string const& id)
     return {};
 }
 
-vmm::Result<StoredMachine> MachineStore::restoreRemoved(std::string const& id)
+vmm::Result<> MachineStore::restoreRemoved(std::string const& place)
 {
+    auto const id = place.substr(0, place.find('.'));
     if (!isMachineId(id))
-        return vmm::fail(vmm::ErrorCode::NotFound, fmt::format("\"{}\" is no machine's uuid", id));
-    TRY(moveDirectory(m_root + "/trash/" + id, directoryOf(id)));
-    return load(id);
+        return vmm::fail(vmm::ErrorCode::NotFound, fmt::format("\"{}\" is no machine's place in the trash", place));
+    return moveDirectory(m_root + "/trash/" + place, directoryOf(id));
 }
 
 vmm::Result<> MachineStore::emptyTrash(std::uint64_t seconds)

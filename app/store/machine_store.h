@@ -39,6 +39,13 @@ struct StoredMachine {
     std::optional<pid_t> owner;        ///< the process that has it in memory (ourselves too)
 };
 
+/// A machine in the trash; `directory` is where it lies there.
+struct RemovedMachine : StoredMachine {
+    std::int64_t removedAt = 0; ///< in seconds since 1970
+    /// What restoreRemoved() takes it by: the uuid, with a number where another of the same was removed later.
+    std::string place() const { return directory.substr(directory.rfind('/') + 1); }
+};
+
 /// The person's machines on disk, without Qt:
 ///
 ///     machines/<uuid>/machine.json    the configuration; paths inside the directory are kept relative
@@ -70,8 +77,8 @@ public:
     /// Sorted by name, then id.
     std::vector<StoredMachine> list() const;
     vmm::Result<StoredMachine> load(std::string const& id) const;
-    /// What lies in the trash and can still come back.
-    std::vector<StoredMachine> removed() const;
+    /// What lies in the trash and can still come back; what was removed last is first.
+    std::vector<RemovedMachine> removed() const;
     /// By uuid, name, or the unambiguous beginning of a uuid (4 characters and more).
     vmm::Result<StoredMachine> find(std::string const& nameOrId) const;
 
@@ -117,7 +124,8 @@ public:
 
     /// Into the trash. Not while in memory.
     vmm::Result<> remove(std::string const& id);
-    vmm::Result<StoredMachine> restoreRemoved(std::string const& id);
+    /// AlreadyExists while one of the same uuid is in the library.
+    vmm::Result<> restoreRemoved(std::string const& place);
     /// Ends those that were removed more than `seconds` ago, and those at which another process died; with them what
     /// disks elsewhere keep for their moments, as far as those can be reached: what cannot be is logged. The first
     /// error, after all that could be done.

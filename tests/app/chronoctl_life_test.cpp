@@ -6,6 +6,7 @@
 #include "tests/support/stopped_host.h"
 #include "tests/support/terminal.h"
 
+#include <QDateTime>
 #include <QJsonArray>
 #include <algorithm>
 #include <csignal>
@@ -274,7 +275,8 @@ private slots:
         QCOMPARE(bench.call({ "remove", "nobody" }).code, 1);
         QCOMPARE(bench.call({ "remove", "web" }).code, 0);
         QVERIFY(bench.json({ "list" }).array().isEmpty());
-        QCOMPARE(tests::must(bench.store.restoreRemoved(id)).config.name, std::string("web"));
+        REQUIRE_OK(bench.store.restoreRemoved(id));
+        REQUIRE_OK(bench.store.find("web"));
     }
 
     void aMachineThatCannotBeReadIsRemovedByItsUuid()
@@ -290,6 +292,44 @@ private slots:
         }
         QCOMPARE(bench.call({ "remove", stored.id }).code, 0);
         QVERIFY(bench.store.list().empty());
+    }
+
+    void aRemovedMachineIsBroughtBack()
+    {
+        Bench bench;
+        for (auto const* name : { "web", "mail" })
+            QCOMPARE(bench.call({ "create", name }).code, 0);
+        auto const id = tests::must(bench.store.find("web")).id;
+        QCOMPARE(bench.call({ "remove", "web" }).code, 0);
+        auto const listed = bench.json({ "removed" }).array();
+        QCOMPARE(listed.size(), 1);
+        QCOMPARE(listed[0]["name"].toString(), "web");
+        QCOMPARE(listed[0]["uuid"].toString().toStdString(), id);
+        QVERIFY(qAbs(listed[0]["removedAt"].toInteger() / 1'000'000'000 - QDateTime::currentSecsSinceEpoch()) < 3600);
+        QVERIFY(bench.call({ "removed" }).out.contains("web "));
+        auto const unknown = bench.call({ "bring-back", "mail" });
+        QCOMPARE(unknown.code, 1);
+        QCOMPARE(unknown.err, "chronoctl: there is no removed machine called mail\n");
+        QCOMPARE(bench.call({ "bring-back", "web" }).code, 0);
+        QCOMPARE(tests::must(bench.store.find("web")).id, id);
+        QVERIFY(bench.json({ "removed" }).array().isEmpty());
+    }
+
+    void whichIsBroughtBackIsSaidByItsUuid()
+    {
+        Bench bench;
+        QCOMPARE(bench.call({ "create", "web" }).code, 0);
+        auto const id = tests::must(bench.store.find("web")).id;
+        QCOMPARE(bench.call({ "remove", "web" }).code, 0);
+        QCOMPARE(bench.call({ "create", "web" }).code, 0);
+        QCOMPARE(bench.call({ "remove", "web" }).code, 0);
+        auto const several = bench.call({ "bring-back", "web" });
+        QCOMPARE(several.code, 1);
+        QCOMPARE(several.err, "chronoctl: 2 removed machines are called web; name one by its uuid\n");
+        QCOMPARE(bench.call({ "bring-back", id.substr(0, 13) }).code, 0);
+        REQUIRE_OK(bench.store.load(id));
+        QCOMPARE(bench.call({ "bring-back", "web" }).code, 0); // the other one is the only one now
+        QCOMPARE(bench.store.list().size(), std::size_t(2));
     }
 
     void whatRunTellsIsJsonToo()

@@ -123,7 +123,10 @@ private slots:
             { "chronoctl create web --firmware o", { "ovmf" } }, { "chronoctl run --ready", {} } };
         // A machine, where one is to be named, in the shell's own quotes.
         QStringList const wantsMachine { "chronoctl start we", "chronoctl moment take we", "chronoctl cable we" };
-        auto const found = completions(bench, shell, wanted.keys() + wantsMachine + QStringList { "chronoctl start " });
+        QCOMPARE(bench.call({ "create", "gone" }).code, 0);
+        QCOMPARE(bench.call({ "remove", "gone" }).code, 0);
+        auto const found = completions(
+            bench, shell, wanted.keys() + wantsMachine + QStringList { "chronoctl start ", "chronoctl bring-back " });
         for (auto line = wanted.begin(); line != wanted.end(); ++line) {
             auto offered = found[line.key()], expected = line.value();
             offered.sort();
@@ -134,6 +137,9 @@ private slots:
             QVERIFY2(found[line].contains(shell == "fish" ? "web server" : "web\\ server"),
                 qPrintable(line + ": " + found[line].join(' ')));
         QVERIFY(found["chronoctl start "].size() >= 2);
+        QVERIFY(!found["chronoctl start "].contains("gone"));
+        QVERIFY2(found["chronoctl bring-back "].contains("gone"), qPrintable(found["chronoctl bring-back "].join(' ')));
+        QVERIFY(!found["chronoctl bring-back "].contains(shell == "fish" ? "web server" : "web\\ server"));
         QVERIFY(!QFile::exists(bench.directory.filePath("taken"))); // a name is never run
     }
 

@@ -11,6 +11,7 @@
 #include <QScopeGuard>
 #include <QSignalSpy>
 #include <QTemporaryDir>
+#include <algorithm>
 #include <csignal>
 #include <ctime>
 #include <fcntl.h>
@@ -183,6 +184,42 @@ private slots:
         REQUIRE_OK(store.emptyTrash());
         QVERIFY(store.removed().empty());
         QCOMPARE(store.restoreImages(made.id).error().code, vmm::ErrorCode::NotFound);
+    }
+
+    /// It came out of a bundle again after it was removed.
+    void eachOfTwoRemovedAlikeComesBack()
+    {
+        QTemporaryDir directory;
+        MachineStore store(directory.path().toStdString());
+        auto const first = store.create(request("first"));
+        REQUIRE_OK(first);
+        REQUIRE_OK(store.remove(first->id));
+        auto again = request("second");
+        again.config.uuid = first->id;
+        REQUIRE_OK(store.create(again));
+        REQUIRE_OK(store.remove(first->id));
+        auto const removed = store.removed();
+        QCOMPARE(removed.size(), std::size_t(2));
+        auto const older = std::ranges::find_if(removed, [](auto const& one) { return one.config.name == "first"; });
+        QVERIFY(older != removed.end() && older->place() != first->id);
+        REQUIRE_OK(store.restoreRemoved(older->place()));
+        QCOMPARE(store.load(first->id)->config.name, std::string("first"));
+        auto const refused = store.restoreRemoved(first->id);
+        QVERIFY(!refused);
+        QCOMPARE(refused.error().code, vmm::ErrorCode::AlreadyExists);
+    }
+
+    void whatCannotBeReadIsRemovedAndComesBack()
+    {
+        QTemporaryDir directory;
+        MachineStore store(directory.path().toStdString());
+        auto const made = store.create(request("broken"));
+        REQUIRE_OK(made);
+        REQUIRE_OK(writeWholeFile(made->directory + "/machine.json", vmm::bytesOf(std::string("nothing"))));
+        REQUIRE_OK(store.remove(made->id));
+        QVERIFY(store.removed().front().problem);
+        REQUIRE_OK(store.restoreRemoved(made->id));
+        QVERIFY(store.list().front().problem);
     }
 
     void whatWasRemovedLongAgoGoesWhenTheLibraryComes()

@@ -360,7 +360,7 @@ void MainWindow::removeMachine(QString const& id)
             return m_messages->showProblem(problemFor(Task::Remove, removed.error()));
         // Undone rather than asked about.
         m_messages->showNotice(tr("“%1” was removed, with its disks.").arg(name), tr("Undo"), [this, id] {
-            m_library.undoRemove(id, guarded(this, [this, id](vmm::Result<> const& undone) {
+            m_library.bringBack(id, guarded(this, [this, id](vmm::Result<> const& undone) {
                 undone ? showMachine(id) : m_messages->showProblem(problemFor(Task::Remove, undone.error()));
             }));
         });

@@ -728,6 +728,8 @@
     <message>
         <source>Power: shut down, reset and power off</source>
         <translation>Ausschalten: herunterfahren, zurücksetzen, sofort ausschalten</translation>
+    </message>
+    <message>
         <source>Function key</source>
         <translation>Funktionstaste</translation>
     </message>
@@ -1284,10 +1286,6 @@
         <translation>Maschinen können nicht starten: warum?</translation>
     </message>
     <message>
-        <source>The changes to the settings of “%1” are not saved yet.</source>
-        <translation>Die Änderungen an den Einstellungen von „%1“ sind noch nicht gespeichert.</translation>
-    </message>
-    <message>
         <source>Back to them</source>
         <translation>Zurück zu ihnen</translation>
     </message>
@@ -1315,6 +1313,8 @@
     <message>
         <source>Shut down</source>
         <translation>Herunterfahren</translation>
+    </message>
+    <message>
         <source>What shall be done with “%1”?</source>
         <translation>Was soll mit „%1“ geschehen?</translation>
     </message>
@@ -1325,6 +1325,10 @@
     <message>
         <source>New machine</source>
         <translation>Neue Maschine</translation>
+    </message>
+    <message>
+        <source>The changes to the settings of “%1” are not saved yet.</source>
+        <translation>Die Änderungen an den Einstellungen von „%1“ sind noch nicht gespeichert.</translation>
     </message>
 </context>
 <context>
@@ -1821,20 +1825,12 @@
         <translation>behandelt, wie ich dann sage</translation>
     </message>
     <message>
-        <source>Removed machines take %1. They are deleted after 30 days.</source>
-        <translation>Entfernte Maschinen belegen %1. Nach 30 Tagen werden sie gelöscht.</translation>
-    </message>
-    <message>
-        <source>&amp;Empty the trash now</source>
-        <translation>&amp;Papierkorb jetzt leeren</translation>
-    </message>
-    <message>
         <source>USB devices</source>
         <translation>USB-Geräte</translation>
     </message>
     <message>
-        <source>There are no removed machines. One that is removed can be had back for 30 days.</source>
-        <translation>Es gibt keine entfernten Maschinen. Eine entfernte ist noch 30 Tage lang zurückzuholen.</translation>
+        <source>Removed machines</source>
+        <translation>Entfernte Maschinen</translation>
     </message>
 </context>
 <context>
@@ -2246,12 +2242,34 @@
     <message>
         <source>A part of the machine cannot be written to disk: %1.</source>
         <translation>Ein Teil der Maschine kann nicht auf die Festplatte geschrieben werden: %1.</translation>
+    </message>
+    <message>
         <source>One of its disks is an image that lies elsewhere, or of a kind that cannot be copied with it.</source>
         <translation>Eine ihrer Platten ist ein Abbild, das anderswo liegt, oder von einer Art, die nicht mitkopiert werden kann.</translation>
     </message>
     <message>
         <source>Copy the image that the details name, and make a new machine of the copy.</source>
         <translation>Kopieren Sie das Abbild, das die Details nennen, und machen Sie aus der Kopie eine neue Maschine.</translation>
+    </message>
+    <message>
+        <source>The machine could not be brought back.</source>
+        <translation>Die Maschine konnte nicht zurückgeholt werden.</translation>
+    </message>
+    <message>
+        <source>The trash could not be emptied.</source>
+        <translation>Der Papierkorb konnte nicht geleert werden.</translation>
+    </message>
+    <message>
+        <source>Mend the file machine.json in its folder, or put another copy of it there.</source>
+        <translation>Reparieren Sie die Datei machine.json in ihrem Ordner, oder legen Sie eine andere Kopie davon dorthin.</translation>
+    </message>
+    <message>
+        <source>It may be back already, or have been deleted for good.</source>
+        <translation>Vielleicht ist sie schon zurück, oder endgültig gelöscht.</translation>
+    </message>
+    <message>
+        <source>Another copy of it is in the list. Remove that one first.</source>
+        <translation>Eine andere Kopie von ihr ist in der Liste. Entfernen Sie zuerst diese.</translation>
     </message>
 </context>
 <context>
@@ -2756,6 +2774,48 @@
     <message>
         <source>Why moments cannot be read</source>
         <translation>Warum Momente sich nicht lesen lassen</translation>
+    </message>
+</context>
+<context>
+    <name>ui::TrashCard</name>
+    <message>
+        <source>Bring back</source>
+        <translation>Zurückholen</translation>
+    </message>
+    <message>
+        <source>Bring “%1” back</source>
+        <translation>„%1“ zurückholen</translation>
+    </message>
+    <message>
+        <source>The trash is being emptied …</source>
+        <translation>Der Papierkorb wird geleert …</translation>
+    </message>
+    <message>
+        <source>There are no removed machines. One that is removed can be had back for 30 days.</source>
+        <translation>Es gibt keine entfernten Maschinen. Eine entfernte ist noch 30 Tage lang zurückzuholen.</translation>
+    </message>
+    <message>
+        <source>Removed machines take %1. They are deleted after 30 days.</source>
+        <translation>Entfernte Maschinen belegen %1. Nach 30 Tagen werden sie gelöscht.</translation>
+    </message>
+    <message numerus="yes">
+        <source>%n machine(s) (%1) will be deleted for good.</source>
+        <translation>
+            <numerusform>%n Maschine (%1) wird endgültig gelöscht.</numerusform>
+            <numerusform>%n Maschinen (%1) werden endgültig gelöscht.</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>&amp;Empty the trash now…</source>
+        <translation>&amp;Papierkorb jetzt leeren …</translation>
+    </message>
+    <message>
+        <source>&amp;Keep them</source>
+        <translation>&amp;Behalten</translation>
+    </message>
+    <message>
+        <source>&amp;Delete for good</source>
+        <translation>&amp;Endgültig löschen</translation>
     </message>
 </context>
 <context>

@@ -188,6 +188,16 @@
     </message>
 </context>
 <context>
+    <name>ui::TrashCard</name>
+    <message numerus="yes">
+        <source>%n machine(s) (%1) will be deleted for good.</source>
+        <translation>
+            <numerusform>%n machine (%1) will be deleted for good.</numerusform>
+            <numerusform>%n machines (%1) will be deleted for good.</numerusform>
+        </translation>
+    </message>
+</context>
+<context>
     <name>ui::UsbBar</name>
     <message numerus="yes">
         <source>%n more</source>

@@ -1,32 +1,27 @@
 #include "ui/settings/preferences_page.h"
 
-#include "app/library/library.h"
 #include "app/settings/settings.h"
 #include "ui/settings/language.h"
+#include "ui/settings/trash_card.h"
 #include "ui/theme/theme.h"
 #include "ui/usb/usb_rules_card.h"
-#include "ui/widgets/guarded.h"
 #include "ui/widgets/message_bar.h"
-#include "ui/widgets/words.h"
 
 #include <QApplication>
 #include <QComboBox>
 #include <QGridLayout>
 #include <QLabel>
-#include <QPushButton>
 #include <QSignalBlocker>
 
 namespace ui {
 
 PreferencesPage::PreferencesPage(app::Library& library, QWidget* parent)
     : PageFrame(parent),
-      m_library(library),
       m_messages(new MessageBar),
-      m_trashLabel(new QLabel),
       m_theme(new QComboBox),
       m_language(new QComboBox),
       m_close(new QComboBox),
-      m_emptyTrash(new QPushButton),
+      m_trash(new TrashCard(library)),
       m_usb(new UsbRulesCard(library))
 {
     above()->addWidget(m_messages);
@@ -54,11 +49,7 @@ PreferencesPage::PreferencesPage(app::Library& library, QWidget* parent)
     m_closeHint->setProperty("quiet", true);
     m_closeHint->setWordWrap(true);
     machinesCard->addWidget(m_closeHint);
-    m_trashLabel->setWordWrap(true);
-    m_emptyTrash->setEnabled(false);
-    machinesCard->addSpacing(8);
-    machinesCard->addWidget(m_trashLabel);
-    machinesCard->addWidget(m_emptyTrash, 0, Qt::AlignLeft);
+    addCard(m_trashHeading)->addWidget(m_trash);
     addCard(m_usbHeading)->addWidget(m_usb);
     content()->addStretch(1);
 
@@ -73,10 +64,6 @@ PreferencesPage::PreferencesPage(app::Library& library, QWidget* parent)
     });
     connect(m_close, &QComboBox::activated, this,
         [](int index) { app::settings::onClose.set(static_cast<app::OnClose>(index)); });
-    connect(m_emptyTrash, &QPushButton::clicked, this, [this] {
-        m_emptyTrash->setEnabled(false);
-        m_library.emptyTrash(guarded(this, [this](vmm::Result<> const&) { measureTrash(); }));
-    });
     connect(m_usb, &UsbRulesCard::failed, this, [this](std::optional<vmm::Error> const& error) {
         error ? m_messages->showProblem(problemFor(Task::ChangeUsbRules, *error)) : m_messages->dismiss();
     });
@@ -89,35 +76,17 @@ void PreferencesPage::focusUsb()
     ensureVisible(m_usb);
 }
 
-void PreferencesPage::showEvent(QShowEvent* event)
-{
-    PageFrame::showEvent(event);
-    measureTrash();
-}
-
-void PreferencesPage::measureTrash()
-{
-    m_library.trashUsage(guarded(this, [this](vmm::Result<quint64> const& bytes) {
-        m_trashBytes = bytes ? *bytes : 0;
-        m_emptyTrash->setEnabled(m_trashBytes > 0);
-        updateTexts();
-    }));
-}
-
 void PreferencesPage::updateTexts()
 {
     setTitle(tr("Preferences"));
     m_looksHeading->setText(tr("Looks"));
     m_machinesHeading->setText(tr("Machines"));
+    m_trashHeading->setText(tr("Removed machines"));
     m_usbHeading->setText(tr("USB devices"));
     m_themeLabel->setText(tr("&Colours"));
     m_languageLabel->setText(tr("&Language"));
     m_closeLabel->setText(tr("When the application is closed, machines that &run are"));
     m_closeHint->setText(tr("A suspended machine goes on where it was when it is restored."));
-    m_trashLabel->setText(m_trashBytes == 0
-            ? tr("There are no removed machines. One that is removed can be had back for 30 days.")
-            : tr("Removed machines take %1. They are deleted after 30 days.").arg(bytesText(m_trashBytes)));
-    m_emptyTrash->setText(tr("&Empty the trash now"));
     m_theme->setAccessibleName(tr("Colours"));
     m_language->setAccessibleName(tr("Language"));
     m_close->setAccessibleName(tr("When the application is closed"));

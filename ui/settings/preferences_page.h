@@ -3,7 +3,6 @@
 #include "ui/widgets/page_frame.h"
 
 class QComboBox;
-class QPushButton;
 
 namespace app {
 class Library;
@@ -12,6 +11,7 @@ class Library;
 namespace ui {
 
 class MessageBar;
+class TrashCard;
 class UsbRulesCard;
 
 /// The person's preferences; each takes effect as it is changed.
@@ -27,18 +27,13 @@ signals:
 
 protected:
     void updateTexts() override;
-    void showEvent(QShowEvent* event) override;
 
 private:
-    void measureTrash();
-
-    app::Library& m_library;
-    quint64 m_trashBytes = 0;
     MessageBar* m_messages;
-    QLabel *m_looksHeading, *m_machinesHeading, *m_usbHeading;
-    QLabel *m_themeLabel, *m_languageLabel, *m_closeLabel, *m_closeHint, *m_trashLabel;
+    QLabel *m_looksHeading, *m_machinesHeading, *m_trashHeading, *m_usbHeading;
+    QLabel *m_themeLabel, *m_languageLabel, *m_closeLabel, *m_closeHint;
     QComboBox *m_theme, *m_language, *m_close;
-    QPushButton* m_emptyTrash;
+    TrashCard* m_trash;
     UsbRulesCard* m_usb;
 };
 

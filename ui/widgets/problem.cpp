@@ -32,6 +32,8 @@ public:
         case Task::Clone: return tr("The machine could not be copied.");
         case Task::Rename: return tr("The machine could not be renamed.");
         case Task::Remove: return tr("The machine could not be removed.");
+        case Task::BringBack: return tr("The machine could not be brought back.");
+        case Task::EmptyTrash: return tr("The trash could not be emptied.");
         case Task::ChangeSettings: return tr("The settings could not be saved.");
         case Task::OpenMachine: return tr("This machine cannot be read.");
         case Task::ReadFile: return tr("This file cannot be used.");
@@ -107,15 +109,22 @@ public:
                 "be read, or is deleted too.");
         if (task == Task::ForwardPorts)
             return tr("Choose other ports in the settings, or free these before it starts the next time.");
+        auto const isFile = code == vmm::ErrorCode::Corrupt || code == vmm::ErrorCode::InvalidArgument;
+        if (task == Task::OpenMachine && isFile)
+            return tr("Mend the file machine.json in its folder, or put another copy of it there.");
         auto const stopped = task == Task::Run || task == Task::Resume;
         switch (code) {
         case vmm::ErrorCode::InvalidArgument: return tr("Check the settings of the machine.");
         case vmm::ErrorCode::NotFound:
+            if (task == Task::BringBack)
+                return tr("It may be back already, or have been deleted for good.");
             return task == Task::Restore
                 ? tr("Put it back where it was, and try again. Without it the suspended state "
                      "can only be thrown away, from the machine's menu: the disks are not affected.")
                 : tr("Put the file back where it was, or choose another one in the settings.");
-        case vmm::ErrorCode::AlreadyExists: return tr("Choose another name.");
+        case vmm::ErrorCode::AlreadyExists:
+            return task == Task::BringBack ? tr("Another copy of it is in the list. Remove that one first.")
+                                           : tr("Choose another name.");
         case vmm::ErrorCode::PermissionDenied: return tr("Check who owns the file, or ask the administrator.");
         case vmm::ErrorCode::Busy:
             if (needsPresent(task))
@@ -169,6 +178,8 @@ Remedy remedyFor(Task task, vmm::ErrorCode code)
 {
     if (task == Task::ReadMoments)
         return Remedy::DeleteForGood;
+    if (task == Task::OpenMachine)
+        return Remedy::ShowFolder;
     auto const isStart = task == Task::Start || task == Task::Restore;
     switch (code) {
     case vmm::ErrorCode::Busy:

@@ -24,6 +24,8 @@ enum class Task {
     Clone,
     Rename,
     Remove,
+    BringBack,
+    EmptyTrash,
     ChangeSettings,
     OpenMachine,
     ReadFile,

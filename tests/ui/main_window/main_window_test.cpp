@@ -271,21 +271,6 @@ private slots:
         QCOMPARE(desk.window->size(), QSize(711, 566));
     }
 
-    void theTrashIsEmptiedFromThePreferences()
-    {
-        Desk desk;
-        auto const id = desk.create("first");
-        desk.open();
-        desk.library->remove(id, [](vmm::Result<> const& removed) { REQUIRE_OK(removed); });
-        QTRY_VERIFY(desk.library->ids().isEmpty());
-        desk.window->showPreferences();
-        auto* empty = button(desk.window->currentPage(), "&Empty the trash now");
-        QTRY_VERIFY(empty->isEnabled());
-        empty->click();
-        QTRY_VERIFY(!empty->isEnabled());
-        QTRY_VERIFY(!QFileInfo::exists(desk.directory.filePath("data/trash/" + id)));
-    }
-
     void anImageThatIsRemovedCanBeHadBack()
     {
         Desk desk;

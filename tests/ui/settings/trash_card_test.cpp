@@ -1,0 +1,102 @@
+#include "tests/ui/main_window/desk.h"
+
+#include <QDir>
+#include <QFileInfo>
+
+using tests::button;
+using tests::Desk;
+using tests::shows;
+
+namespace {
+
+/// The preferences, with a machine in the trash.
+struct Trash : Desk {
+    QString id = create("first");
+    QWidget* page = nullptr;
+
+    Trash()
+    {
+        open();
+        library->remove(id, [](vmm::Result<> const& removed) { REQUIRE_OK(removed); });
+        if (!QTest::qWaitFor([&] { return library->ids().isEmpty(); }))
+            qFatal("the machine is still there");
+        window->showPreferences();
+        page = window->currentPage();
+        if (!QTest::qWaitFor([&] { return emptying()->isEnabled() && back() != nullptr; }))
+            qFatal("the trash is not shown");
+    }
+    QPushButton* emptying() const { return button(page, "&Empty the trash now…"); }
+    /// Null: it is not there.
+    QPushButton* back() const
+    {
+        auto const all = page->findChildren<QPushButton*>();
+        auto const found = std::ranges::find_if(all, [&](auto const* one) {
+            return one->accessibleName() == QStringLiteral("Bring “first” back") && one->isVisibleTo(page);
+        });
+        return found == all.end() ? nullptr : *found;
+    }
+    bool isThere() const { return QFileInfo::exists(directory.filePath("data/trash/" + id)); }
+};
+
+}
+
+/// Removed machines, in the preferences.
+class TrashCardTest final : public QObject {
+    Q_OBJECT
+private slots:
+    void aRemovedMachineIsBroughtBack()
+    {
+        Trash trash;
+        QVERIFY(shows(trash.page, "first"));
+        QVERIFY(shows(trash.page, "Today, "));
+        trash.back()->click();
+        QTRY_COMPARE(trash.library->ids(), QStringList { trash.id });
+        QTRY_VERIFY(trash.back() == nullptr);
+        QTRY_VERIFY(shows(trash.page, "There are no removed machines."));
+        QVERIFY(!trash.isThere());
+    }
+
+    void whatCannotComeBackIsTold()
+    {
+        Trash trash;
+        QDir(trash.directory.filePath("data")).rename("trash/" + trash.id, "elsewhere");
+        trash.back()->click();
+        QTRY_VERIFY(shows(trash.page, "The machine could not be brought back."));
+        QTRY_VERIFY(trash.back() == nullptr);
+    }
+
+    void itIsEmptiedAfterAQuestion()
+    {
+        Trash trash;
+        trash.emptying()->click();
+        QVERIFY(!trash.emptying()->isEnabled());
+        QVERIFY(shows(trash.page, "will be deleted for good"));
+        QVERIFY(button(trash.page, "&Keep them")->hasFocus());
+        button(trash.page, "&Keep them")->click();
+        QVERIFY(!shows(trash.page, "will be deleted for good"));
+        trash.emptying()->click();
+        QTest::keyClick(button(trash.page, "&Keep them"), Qt::Key_Escape);
+        QVERIFY(!shows(trash.page, "will be deleted for good"));
+        QCOMPARE(trash.window->currentPage(), trash.page);
+        QVERIFY(trash.isThere());
+        trash.emptying()->click();
+        button(trash.page, "&Delete for good")->click();
+        QTRY_VERIFY(!trash.isThere());
+        QTRY_VERIFY(shows(trash.page, "There are no removed machines."));
+        QVERIFY(!trash.emptying()->isEnabled());
+    }
+
+    void whatCannotBeDeletedIsTold()
+    {
+        Trash trash;
+        // It cannot be renamed to what ends: that name would be too long.
+        QVERIFY(QDir(trash.directory.filePath("data/trash")).mkdir(QString(250, 'x')));
+        trash.emptying()->click();
+        button(trash.page, "&Delete for good")->click();
+        QTRY_VERIFY(shows(trash.page, "The trash could not be emptied."));
+        QVERIFY(!trash.isThere());
+    }
+};
+
+REGISTER_SUITE(TrashCardTest);
+#include "trash_card_test.moc"

@@ -1,0 +1,43 @@
+#pragma once
+
+#include "app/library/library.h"
+
+#include <QWidget>
+
+class QLabel;
+class QPushButton;
+
+namespace ui {
+
+class MessageBar;
+
+/// The machines in the trash: each can be brought back, and all can be deleted for good, after a question in place.
+class TrashCard final : public QWidget {
+    Q_OBJECT
+public:
+    explicit TrashCard(app::Library& library, QWidget* parent = nullptr);
+
+protected:
+    void changeEvent(QEvent* event) override;
+    void showEvent(QShowEvent* event) override;
+    void keyPressEvent(QKeyEvent* event) override;
+
+private:
+    void look();
+    void fillRows();
+    void bringBack(QString const& place);
+    void setAsking(bool asks);
+    void empty();
+    void updateTexts();
+
+    app::Library& m_library;
+    std::vector<app::RemovedMachine> m_removed;
+    quint64 m_bytes = 0;
+    bool m_isEmptying = false;
+    MessageBar* m_messages;
+    QLabel *m_summary, *m_warning;
+    QWidget *m_rows, *m_question;
+    QPushButton *m_empty, *m_keep, *m_delete;
+};
+
+}

@@ -53,6 +53,32 @@
         <source>The window closes when all of them have ended. The preferences say what is done with them.</source>
         <translation>Das Fenster schließt sich, sobald alle beendet sind. Was mit ihnen geschieht, steht in den Einstellungen.</translation>
     </message>
+    <message>
+        <source>Back to them</source>
+        <translation>Zurück zu ihnen</translation>
+    </message>
+    <message numerus="yes">
+        <source>%1 could not be suspended.</source>
+        <translation>
+            <numerusform>%1 konnte nicht gesichert werden.</numerusform>
+            <numerusform>%1 konnten nicht gesichert werden.</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>Close Chronovisor?</source>
+        <translation>Chronovisor schließen?</translation>
+    </message>
+    <message>
+        <source>C&amp;lose</source>
+        <translation>&amp;Schließen</translation>
+    </message>
+    <message numerus="yes">
+        <source>The window closes when all of them have ended. Those that have not shut down in %n second(s) are powered off.</source>
+        <translation>
+            <numerusform>Das Fenster schließt sich, sobald alle beendet sind. Was in %n Sekunde nicht heruntergefahren ist, wird ausgeschaltet.</numerusform>
+            <numerusform>Das Fenster schließt sich, sobald alle beendet sind. Was in %n Sekunden nicht heruntergefahren ist, wird ausgeschaltet.</numerusform>
+        </translation>
+    </message>
 </context>
 <context>
     <name>ui::CompareView</name>
@@ -1329,6 +1355,26 @@
     <message>
         <source>The changes to the settings of “%1” are not saved yet.</source>
         <translation>Die Änderungen an den Einstellungen von „%1“ sind noch nicht gespeichert.</translation>
+    </message>
+    <message>
+        <source>Remove the machine</source>
+        <translation>Maschine entfernen</translation>
+    </message>
+    <message>
+        <source>The changes to the settings of %1 are not saved yet.</source>
+        <translation>Die Änderungen an den Einstellungen von %1 sind noch nicht gespeichert.</translation>
+    </message>
+    <message>
+        <source>The folder is %1.</source>
+        <translation>Der Ordner ist %1.</translation>
+    </message>
+    <message>
+        <source>“%1” was removed, with its folder. Disk images elsewhere stay where they are.</source>
+        <translation>„%1“ wurde mit ihrem Ordner entfernt. Festplattenabbilder an anderen Orten bleiben, wo sie sind.</translation>
+    </message>
+    <message>
+        <source>Open Chronovisor</source>
+        <translation>Chronovisor öffnen</translation>
     </message>
 </context>
 <context>
@@ -3434,6 +3480,10 @@
     <message>
         <source>In use by another program</source>
         <translation>Von einem anderen Programm benutzt</translation>
+    </message>
+    <message>
+        <source>“%1”</source>
+        <translation>„%1“</translation>
     </message>
 </context>
 </TS>

@@ -10,6 +10,20 @@
             <numerusform>%n machines still run</numerusform>
         </translation>
     </message>
+    <message numerus="yes">
+        <source>%1 could not be suspended.</source>
+        <translation>
+            <numerusform>%1 could not be suspended.</numerusform>
+            <numerusform>%1 could not be suspended.</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>The window closes when all of them have ended. Those that have not shut down in %n second(s) are powered off.</source>
+        <translation>
+            <numerusform>The window closes when all of them have ended. Those that have not shut down in %n second are powered off.</numerusform>
+            <numerusform>The window closes when all of them have ended. Those that have not shut down in %n seconds are powered off.</numerusform>
+        </translation>
+    </message>
 </context>
 <context>
     <name>ui::CompareView</name>

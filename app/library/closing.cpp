@@ -63,6 +63,8 @@ void Closing::look()
     // A guest has its time from when it hears of it.
     if (std::none_of(m_steps.begin(), m_steps.end(), [](Step const& step) { return step.isKeeping(); }))
         --m_ticksLeft;
+    if (m_way == Way::ShutDown && m_ticksLeft >= 0 && m_ticksLeft % ticksPerSecond == 0)
+        emit secondsLeft(m_ticksLeft / ticksPerSecond);
     bool const isOverdue = m_way == Way::ShutDown && m_ticksLeft < 0;
     for (auto& step : m_steps)
         advance(step, isOverdue);

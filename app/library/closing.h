@@ -26,6 +26,8 @@ public:
     void cancel();
 
 signals:
+    /// Way::ShutDown: how long the guests still have, each second.
+    void secondsLeft(int seconds);
     /// Each has ended, or could not: the first error (those stay as they were).
     void finished(vmm::Result<> outcome);
 

@@ -76,7 +76,7 @@ struct Library::Private {
         Listing listing { store.list(), { text(store.machinesDirectory()) } };
         for (auto const& machine : listing.machines) {
             listing.paths << text(machine.directory);
-            for (auto const* name : { "/machine.lock", "/state" }) {
+            for (auto const* name : { "/machine.lock", "/machine.json", "/state" }) {
                 if (auto const path = text(machine.directory + name); QFileInfo::exists(path))
                     listing.paths << path;
             }
@@ -790,12 +790,12 @@ void Library::suspendAll(Done<void> done)
     close(Closing::Way::Suspend, 0, std::move(done));
 }
 
-void Library::shutDownAll(int seconds, Done<void> done)
+void Library::shutDownAll(int seconds, Done<void> done, std::function<void(int)> left)
 {
-    close(Closing::Way::ShutDown, seconds, std::move(done));
+    close(Closing::Way::ShutDown, seconds, std::move(done), std::move(left));
 }
 
-void Library::close(Closing::Way way, int seconds, Done<void> done)
+void Library::close(Closing::Way way, int seconds, Done<void> done, std::function<void(int)> left)
 {
     cancelClosing();
     std::vector<std::shared_ptr<MachineRunner>> runners;
@@ -807,6 +807,8 @@ void Library::close(Closing::Way way, int seconds, Done<void> done)
             m_private->closing.release()->deleteLater();
             done(outcome);
         });
+    if (left)
+        connect(m_private->closing.get(), &Closing::secondsLeft, this, std::move(left));
 }
 
 void Library::cancelClosing()

@@ -120,8 +120,9 @@ public:
     // One of the two at a time; both mean the machines that are in memory now, and none that is started later.
     /// Suspends them; `done` when all have ended, with the first error (those stay as they were).
     void suspendAll(Done<void> done);
-    /// Asks their guests to shut down; who has not after `seconds` is powered off.
-    void shutDownAll(int seconds, Done<void> done);
+    /// Asks their guests to shut down; who has not after `seconds` is powered off. `left` hears each second how many
+    /// those still are.
+    void shutDownAll(int seconds, Done<void> done, std::function<void(int)> left = {});
     /// Gives that up: its `done` is not called, a suspend under way ends, and nobody is powered off.
     void cancelClosing();
 
@@ -136,7 +137,7 @@ signals:
     void notKept(QString id, vmm::Error error);
 
 private:
-    void close(Closing::Way way, int seconds, Done<void> done);
+    void close(Closing::Way way, int seconds, Done<void> done, std::function<void(int)> left = {});
 
     struct Private;
     MachineStore m_store;

@@ -189,6 +189,16 @@ private slots:
         QVERIFY(bench.script->has("power off"));
     }
 
+    void theSecondsThatAreLeftAreTold()
+    {
+        Bench bench;
+        bench.createRunning("deaf");
+        std::vector<int> left;
+        bench.library.shutDownAll(3, bench.done(), [&](int seconds) { left.push_back(seconds); });
+        QTRY_VERIFY(bench.outcome);
+        QCOMPARE(left, (std::vector { 2, 1, 0 }));
+    }
+
     void afterCancelNobodyIsPoweredOff()
     {
         Bench bench;

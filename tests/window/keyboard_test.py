@@ -93,7 +93,7 @@ def run(desktop):
 
 
 def into_the_background_and_back(desktop):
-    """There is no tray here."""
+    """There is no tray here, and so it is asked about."""
     folder = os.path.join(os.environ["XDG_CONFIG_HOME"], "chronovisor")
     os.makedirs(folder, exist_ok=True)
     with open(os.path.join(folder, "chronovisor.ini"), "a") as preferences:
@@ -103,6 +103,8 @@ def into_the_background_and_back(desktop):
     desktop.keys("ctrl+shift+l", "ctrl+r")
     desktop.await_node("push button", "Pause")
     desktop.keys("ctrl+alt", "ctrl+shift+l", "ctrl+q")
+    desktop.await_node("push button", "Keep running")
+    desktop.keys("alt+k")
     wait_until("the window hides", lambda: desktop.find("push button", "Pause") is None, PATIENCE)
     if desktop.process.poll() is not None:
         raise RuntimeError("the program has ended with the machine that was to run on")

@@ -25,6 +25,7 @@ ClosingPage::ClosingPage(app::Library& library, QWidget* parent)
       m_suspend(new QPushButton),
       m_background(new QPushButton),
       m_shutDown(new QPushButton),
+      m_close(new QPushButton),
       m_cancel(new QPushButton),
       m_powerOff(new QPushButton),
       m_remember(new QCheckBox)
@@ -49,16 +50,19 @@ ClosingPage::ClosingPage(app::Library& library, QWidget* parent)
     inner->addWidget(m_text);
     inner->addWidget(m_messages);
     inner->addWidget(m_rows);
-    auto* buttons = new QHBoxLayout;
-    buttons->addWidget(m_suspend);
-    buttons->addWidget(m_background);
-    buttons->addWidget(m_shutDown);
-    buttons->addWidget(m_powerOff);
-    buttons->addStretch(1);
-    buttons->addWidget(m_cancel);
+    auto* answers = new QHBoxLayout;
+    for (auto* button : { m_suspend, m_background, m_shutDown })
+        answers->addWidget(button);
+    answers->addStretch(1);
+    auto* others = new QHBoxLayout;
+    others->addWidget(m_close);
+    others->addWidget(m_powerOff);
+    others->addStretch(1);
+    others->addWidget(m_cancel);
     inner->addWidget(m_remember);
     inner->addSpacing(8);
-    inner->addLayout(buttons);
+    inner->addLayout(answers);
+    inner->addLayout(others);
     auto* centring = new QHBoxLayout;
     centring->addStretch(1);
     centring->addWidget(column, 100);
@@ -72,29 +76,36 @@ ClosingPage::ClosingPage(app::Library& library, QWidget* parent)
     connect(m_background, &QPushButton::clicked, this, [this] { choose(app::OnClose::KeepRunning); });
     connect(m_shutDown, &QPushButton::clicked, this, [this] { choose(app::OnClose::ShutDown); });
     connect(m_powerOff, &QPushButton::clicked, this, &ClosingPage::powerOffAll);
+    connect(m_close, &QPushButton::clicked, this, &ClosingPage::finished);
     connect(m_cancel, &QPushButton::clicked, this, [this] {
         m_library.cancelClosing();
         m_working = false;
         emit cancelled();
     });
     connect(&library, &app::Library::machineStateChanged, this, [this] {
-        if (isVisible())
+        if (isVisible()) {
             fillRows();
+            updateTexts();
+        }
     });
     updateTexts();
 }
 
-void ClosingPage::begin()
+void ClosingPage::begin(app::OnClose choice, QString const& unsaved)
 {
     m_messages->dismiss();
-    m_working = false;
+    m_remember->setChecked(false);
+    m_working = m_hasFailed = false;
     fillRows();
-    auto const choice = app::settings::onClose();
-    if (choice != app::OnClose::Ask)
+    if (choice != app::OnClose::Ask) {
         work(choice);
-    else
-        updateTexts();
-    m_suspend->setFocus();
+        m_cancel->setFocus();
+        return;
+    }
+    updateTexts();
+    if (!unsaved.isEmpty())
+        m_messages->showNotice(unsaved, tr("Back to them"), [this] { emit unsavedRequested(); });
+    (m_library.inMemory().isEmpty() ? m_cancel : m_suspend)->setFocus();
 }
 
 void ClosingPage::choose(app::OnClose choice)
@@ -111,7 +122,10 @@ void ClosingPage::work(app::OnClose choice)
         emit background();
         return;
     }
+    constexpr int patience = 60; // seconds
     m_working = true;
+    m_hasFailed = false;
+    m_secondsLeft = choice == app::OnClose::ShutDown ? std::optional(patience) : std::nullopt;
     updateTexts();
     fillRows();
     auto done = guarded(this, [this, choice](vmm::Result<> result) {
@@ -122,15 +136,30 @@ void ClosingPage::work(app::OnClose choice)
         }
         if (result)
             return work(choice); // somebody has started one since
-        m_messages->showProblem(
-            problemFor(choice == app::OnClose::Suspend ? Task::Suspend : Task::PressPowerButton, result.error()));
+        m_hasFailed = true;
+        tellNotSuspended(result.error());
         updateTexts();
         fillRows();
     });
     if (choice == app::OnClose::Suspend)
         m_library.suspendAll(done);
     else
-        m_library.shutDownAll(60, done);
+        m_library.shutDownAll(patience, done, guarded(this, [this](int seconds) {
+            m_secondsLeft = seconds;
+            updateText();
+        }));
+}
+
+/// All that are still there could not.
+void ClosingPage::tellNotSuspended(vmm::Error const& error)
+{
+    QStringList names;
+    for (auto const& id : m_library.inMemory())
+        names += m_library.entry(id)->name;
+    auto problem = problemFor(Task::Suspend, error);
+    problem.title = tr("%1 could not be suspended.", nullptr, static_cast<int>(names.size())).arg(quotedNames(names));
+    problem.remedy = Remedy::Retry;
+    m_messages->showProblem(problem, [this] { work(app::OnClose::Suspend); });
 }
 
 void ClosingPage::powerOffAll()
@@ -181,23 +210,36 @@ void ClosingPage::fillRows()
 void ClosingPage::updateTexts()
 {
     auto const count = static_cast<int>(m_library.inMemory().size());
-    m_title->setText(tr("%n machine(s) still run", nullptr, count));
-    m_text->setText(m_working
-            ? tr("The window closes when all of them have ended. The preferences say what is done with them.")
-            : tr("A suspended machine goes on where it was when you restore it. What keeps running is there again as "
-                 "soon "
-                 "as you open Chronovisor."));
+    auto const asks = !m_working && count > 0;
+    m_title->setText(m_working || asks ? tr("%n machine(s) still run", nullptr, count) : tr("Close Chronovisor?"));
+    m_text->setVisible(m_working || asks);
+    updateText();
     m_suspend->setText(tr("&Suspend"));
     m_background->setText(tr("&Keep running"));
     m_shutDown->setText(tr("Shut &down"));
     m_powerOff->setText(tr("&Power off at once"));
     m_cancel->setText(tr("&Cancel"));
     m_remember->setText(tr("&Always do that"));
-    for (auto* button : { m_suspend, m_background, m_shutDown })
-        button->setVisible(!m_working);
-    m_powerOff->setVisible(m_working || m_messages->isVisible());
-    m_remember->setVisible(!m_working);
+    m_close->setText(tr("C&lose"));
+    for (QWidget* one : std::initializer_list<QWidget*> { m_suspend, m_background, m_shutDown, m_remember })
+        one->setVisible(asks);
+    m_powerOff->setVisible(m_working || (asks && m_hasFailed));
+    m_close->setVisible(!m_working && !asks);
     setAccessibleName(m_title->text());
+}
+
+void ClosingPage::updateText()
+{
+    if (!m_working)
+        m_text->setText(tr("A suspended machine goes on where it was when you restore it. What keeps running is there "
+                           "again as soon as you open Chronovisor."));
+    else if (m_secondsLeft)
+        m_text->setText(tr("The window closes when all of them have ended. Those that have not shut down in %n "
+                           "second(s) are powered off.",
+            nullptr, *m_secondsLeft));
+    else
+        m_text->setText(
+            tr("The window closes when all of them have ended. The preferences say what is done with them."));
 }
 
 void ClosingPage::changeEvent(QEvent* event)

@@ -14,14 +14,15 @@ namespace ui {
 
 class MessageBar;
 
-/// What happens to machines that run when the application is closed: asked once, done with progress.
+/// What happens to machines that run, and to settings that are not saved, when the application is closed: asked once,
+/// done with progress.
 class ClosingPage final : public QWidget {
     Q_OBJECT
 public:
     explicit ClosingPage(app::Library& library, QWidget* parent = nullptr);
 
-    /// By the setting: asks, or begins at once.
-    void begin();
+    /// OnClose::Ask asks, and tells what would be lost; all else is work().
+    void begin(app::OnClose choice, QString const& unsaved = {});
     /// Without asking; finished(), background() or a message follows.
     void work(app::OnClose choice);
 
@@ -29,6 +30,7 @@ signals:
     void finished();   ///< nothing runs any more
     void background(); ///< the machines go on, the window goes
     void cancelled();
+    void unsavedRequested(); ///< what is not saved is to be seen first
 
 protected:
     void changeEvent(QEvent* event) override;
@@ -38,14 +40,17 @@ private:
     void choose(app::OnClose choice);
     void fillRows();
     void updateTexts();
+    void updateText();
+    void tellNotSuspended(vmm::Error const& error);
     void powerOffAll();
 
     app::Library& m_library;
-    bool m_working = false;
+    bool m_working = false, m_hasFailed = false;
+    std::optional<int> m_secondsLeft; // for the guests to shut down
     QLabel *m_title, *m_text;
     QWidget* m_rows;
     MessageBar* m_messages;
-    QPushButton *m_suspend, *m_background, *m_shutDown, *m_cancel, *m_powerOff;
+    QPushButton *m_suspend, *m_background, *m_shutDown, *m_close, *m_cancel, *m_powerOff;
     QCheckBox* m_remember;
 };
 

@@ -1,6 +1,5 @@
 #include "ui/main_window/main_window.h"
 
-#include "app/settings/settings.h"
 #include "ui/display/screen_view.h"
 #include "ui/library/library_panel.h"
 #include "ui/machine/machine_page.h"
@@ -19,6 +18,8 @@
 
 #include <QApplication>
 #include <QCloseEvent>
+#include <QDesktopServices>
+#include <QDir>
 #include <QFileInfo>
 #include <QLabel>
 #include <QLocale>
@@ -29,6 +30,7 @@
 #include <QStatusBar>
 #include <QToolButton>
 #include <QVBoxLayout>
+#include <algorithm>
 
 namespace ui {
 
@@ -135,10 +137,8 @@ void MainWindow::makePages(QString const& demoKernel)
         connect(page, &PageFrame::backRequested, this, &MainWindow::back);
     connect(m_closing, &ClosingPage::cancelled, this, &MainWindow::back);
     connect(m_closing, &ClosingPage::background, this, &MainWindow::goToBackground);
-    connect(m_closing, &ClosingPage::finished, this, [this] {
-        m_mayClose = true;
-        close();
-    });
+    connect(m_closing, &ClosingPage::finished, this, &MainWindow::end);
+    connect(m_closing, &ClosingPage::unsavedRequested, this, [this] { showSettings(unsaved().value(0, m_current)); });
 
     connect(m_panel, &LibraryPanel::currentChanged, this, &MainWindow::showMachine);
     connect(m_panel, &LibraryPanel::newMachineRequested, this, &MainWindow::showNewMachine);
@@ -157,9 +157,15 @@ void MainWindow::makePages(QString const& demoKernel)
         page->session().can(app::Action::Start) ? page->startOrResume() : page->focusMachine();
     });
     connect(m_panel, &LibraryPanel::contextMenuRequested, this, [this](QString const& id, QMenu* menu) {
-        if (auto* page = pageOf(id))
+        if (auto* page = pageOf(id)) {
             page->fillMenu(menu);
-        menu->addAction(m_renameAction);
+            menu->addAction(m_renameAction);
+            return;
+        }
+        menu->addAction(
+            icon(QStringLiteral("folder")), remedyText(Remedy::ShowFolder), this, [this, id] { showFolder(id); });
+        menu->addAction(
+            icon(QStringLiteral("trash")), tr("Remove the machine"), this, [this, id] { removeMachine(id); });
     });
     connect(m_panel, &LibraryPanel::renameFailed, this,
         [this](QString const&, vmm::Error const& error) { m_messages->showProblem(problemFor(Task::Rename, error)); });
@@ -186,7 +192,8 @@ void MainWindow::makeMenu()
     m_listAction = add(Qt::CTRL | Qt::SHIFT | Qt::Key_L, [this] { m_panel->focusList(); });
     m_renameAction = add(Qt::Key_F2, [this] { m_panel->renameCurrent(); });
     m_aboutAction = add({}, [this] { showAbout(); });
-    m_quitAction = add(QKeySequence::Quit, [this] { close(); });
+    m_quitAction = add(QKeySequence::Quit, [this] { quit(); });
+    m_openAction = add({}, [this] { comeBack(); });
     m_menuAction = add(Qt::Key_F10, [this] { m_panel->menuButton()->showMenu(); });
     m_menu->addActions({ m_newAction, m_demoAction });
     m_menu->addSeparator();
@@ -196,6 +203,9 @@ void MainWindow::makeMenu()
     m_menu->addSeparator();
     m_menu->addAction(m_quitAction);
     m_panel->menuButton()->setMenu(m_menu);
+    m_trayMenu = new QMenu(this);
+    m_trayMenu->setObjectName(QStringLiteral("trayMenu"));
+    m_trayMenu->addActions({ m_openAction, m_quitAction });
 }
 
 void MainWindow::connectLibrary()
@@ -223,7 +233,9 @@ void MainWindow::connectLibrary()
         auto const entry = m_library.entry(id);
         if (auto const window = m_windows.find(id); window != m_windows.end() && entry)
             window->second->setName(entry->name);
-        if (id == m_current)
+        if (id == m_current && m_stack->currentWidget() == m_blank && !m_windows.contains(id))
+            showMachine(id); // it may be read by now
+        else if (id == m_current)
             updateStatus();
     });
     connect(&m_library, &app::Library::machineStateChanged, this, &MainWindow::updateStatus);
@@ -270,10 +282,23 @@ void MainWindow::showPage(QWidget* page)
 
 void MainWindow::tellUnsaved(QString const& id)
 {
-    auto const entry = m_library.entry(id);
-    if (entry)
-        m_messages->showNotice(tr("The changes to the settings of “%1” are not saved yet.").arg(entry->name),
-            tr("Back to them"), [this, id] { showSettings(id); });
+    if (m_library.entry(id))
+        m_messages->showNotice(unsavedText({ id }), tr("Back to them"), [this, id] { showSettings(id); });
+}
+
+QStringList MainWindow::unsaved() const
+{
+    auto ids = m_library.ids();
+    ids.removeIf([this](QString const& id) { return !m_settingsPage->hasUnsaved(id); });
+    return ids;
+}
+
+QString MainWindow::unsavedText(QStringList const& ids) const
+{
+    QStringList names;
+    for (auto const& id : ids)
+        names += m_library.entry(id)->name;
+    return tr("The changes to the settings of %1 are not saved yet.").arg(quotedNames(names));
 }
 
 void MainWindow::showMachine(QString const& id)
@@ -296,7 +321,14 @@ void MainWindow::showMachine(QString const& id)
     }
     showPage(m_blank);
     if (auto const entry = m_library.entry(id); entry && entry->problem)
-        m_messages->showProblem(problemFor(Task::OpenMachine, *entry->problem));
+        m_messages->showProblem(problemFor(Task::OpenMachine, *entry->problem), [this, id] { showFolder(id); });
+}
+
+void MainWindow::showFolder(QString const& id)
+{
+    auto const entry = m_library.entry(id);
+    if (entry && !QDesktopServices::openUrl(QUrl::fromLocalFile(entry->directory)))
+        m_messages->showNotice(tr("The folder is %1.").arg(QDir::toNativeSeparators(entry->directory)));
 }
 
 void MainWindow::showNewMachine()
@@ -355,13 +387,19 @@ void MainWindow::removeMachine(QString const& id)
             });
         return;
     }
-    m_library.remove(id, guarded(this, [this, id, name](vmm::Result<> const& removed) {
+    auto const disks = m_library.config(id).disks;
+    auto const isWhole = entry && !entry->problem && std::ranges::all_of(disks, [&](vmm::DiskConfig const& disk) {
+        return m_library.store().owns(id.toStdString(), disk.path);
+    });
+    m_library.remove(id, guarded(this, [this, id, name, isWhole](vmm::Result<> const& removed) {
         if (!removed)
             return m_messages->showProblem(problemFor(Task::Remove, removed.error()));
         // Undone rather than asked about.
-        m_messages->showNotice(tr("“%1” was removed, with its disks.").arg(name), tr("Undo"), [this, id] {
+        auto const text = isWhole ? tr("“%1” was removed, with its disks.")
+                                  : tr("“%1” was removed, with its folder. Disk images elsewhere stay where they are.");
+        m_messages->showNotice(text.arg(name), tr("Undo"), [this, id] {
             m_library.bringBack(id, guarded(this, [this, id](vmm::Result<> const& undone) {
-                undone ? showMachine(id) : m_messages->showProblem(problemFor(Task::Remove, undone.error()));
+                undone ? showMachine(id) : m_messages->showProblem(problemFor(Task::BringBack, undone.error()));
             }));
         });
     }));
@@ -475,11 +513,16 @@ void MainWindow::goToBackground()
         window->hide();
     if (!m_tray && QSystemTrayIcon::isSystemTrayAvailable()) {
         m_tray = std::make_unique<QSystemTrayIcon>(applicationIcon());
-        connect(m_tray.get(), &QSystemTrayIcon::activated, this, &MainWindow::comeBack);
-        m_tray->setToolTip(tr("Chronovisor: machines run in the background"));
+        m_tray->setContextMenu(m_trayMenu);
+        connect(m_tray.get(), &QSystemTrayIcon::activated, this, [this](QSystemTrayIcon::ActivationReason reason) {
+            if (reason != QSystemTrayIcon::Context)
+                comeBack();
+        });
     }
-    if (m_tray)
+    if (m_tray) {
+        m_tray->setToolTip(tr("Chronovisor: machines run in the background"));
         m_tray->show();
+    }
 }
 
 void MainWindow::comeBack()
@@ -497,34 +540,63 @@ void MainWindow::comeBack()
 
 void MainWindow::endWithoutAsking()
 {
-    if (m_library.inMemory().isEmpty()) {
-        m_mayClose = true;
-        close();
-        QApplication::quit();
-        return;
-    }
+    if (m_library.inMemory().isEmpty())
+        return end();
     if (m_stack->currentWidget() != m_closing)
         showPage(m_closing);
     m_closing->work(app::OnClose::Suspend);
 }
 
+void MainWindow::end()
+{
+    m_mayClose = true;
+    close();
+    QApplication::quit(); // the window may be hidden, and its closing none
+}
+
+bool MainWindow::mayEnd() const
+{
+    return m_mayClose || (m_library.inMemory().isEmpty() && unsaved().isEmpty());
+}
+
+/// Unlike closing the window never into the background unasked.
+void MainWindow::quit()
+{
+    if (mayEnd())
+        return end();
+    if (!isVisible())
+        comeBack();
+    auto const choice = app::settings::onClose();
+    leave(choice == app::OnClose::KeepRunning ? app::OnClose::Ask : choice);
+}
+
 void MainWindow::closeEvent(QCloseEvent* event)
 {
-    if (m_mayClose || m_library.inMemory().isEmpty()) {
+    if (mayEnd()) {
         saveState();
         event->accept();
         QApplication::quit();
         return;
     }
     event->ignore();
+    // Nobody looks for a window that has gone without a trace.
+    auto const choice = app::settings::onClose();
+    auto const isUntraceable = choice == app::OnClose::KeepRunning && !QSystemTrayIcon::isSystemTrayAvailable();
+    leave(isUntraceable ? app::OnClose::Ask : choice);
+}
+
+void MainWindow::leave(app::OnClose choice)
+{
     if (isFullScreen()) {
         if (auto* page = qobject_cast<MachinePage*>(m_stack->currentWidget()))
             toggleFullScreen(page);
     }
-    if (m_stack->currentWidget() != m_closing) {
-        showPage(m_closing);
-        m_closing->begin();
-    }
+    if (m_stack->currentWidget() == m_closing)
+        return;
+    auto const lost = unsaved();
+    auto const isLost = !lost.isEmpty() && (choice != app::OnClose::KeepRunning || m_library.inMemory().isEmpty());
+    showPage(m_closing);
+    m_closing->begin(isLost ? app::OnClose::Ask : choice, lost.isEmpty() ? QString() : unsavedText(lost));
 }
 
 void MainWindow::saveState()
@@ -588,6 +660,7 @@ void MainWindow::updateTexts()
     set(m_renameAction, tr("Rename"), QStringLiteral("note"));
     set(m_aboutAction, tr("About Chronovisor"), QStringLiteral("inspector"));
     set(m_quitAction, tr("Quit"), QStringLiteral("power"));
+    set(m_openAction, tr("Open Chronovisor"), QStringLiteral("window"));
     m_menuAction->setText(tr("Menu"));
     m_status->setAccessibleName(tr("State"));
     m_host->setAccessibleName(tr("This computer"));

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "app/library/library.h"
+#include "app/settings/settings.h"
 #include "ui/widgets/problem.h"
 
 #include <QMainWindow>
@@ -63,7 +64,10 @@ private:
     void connectLibrary();
     void showPage(QWidget* page);
     void tellUnsaved(QString const& id);
+    QStringList unsaved() const;
+    QString unsavedText(QStringList const& ids) const;
     void back();
+    void showFolder(QString const& id);
     void removeMachine(QString const& id);
     void tellImagesRemoved(QString const& id);
     void cloneMachine(QString const& id);
@@ -73,6 +77,10 @@ private:
     void toggleOwnWindow(QString const& id);
     void toggleFullScreen(MachinePage* page);
     void goToBackground();
+    void quit();
+    void end();
+    void leave(app::OnClose choice);
+    bool mayEnd() const;
     void updateStatus();
     void updateTexts();
     void saveState();
@@ -98,7 +106,8 @@ private:
     app::KvmStatus m_kvm = app::KvmStatus::Usable;
     QMenu* m_menu;
     QAction *m_newAction, *m_demoAction, *m_preferencesAction, *m_filterAction, *m_listAction, *m_aboutAction,
-        *m_quitAction, *m_menuAction, *m_renameAction;
+        *m_quitAction, *m_menuAction, *m_renameAction, *m_openAction;
+    QMenu* m_trayMenu;
     QTimer m_hostTimer;
     std::unique_ptr<QSystemTrayIcon> m_tray;
     bool m_mayClose = false;

@@ -82,4 +82,12 @@ QString bytesText(quint64 bytes)
         static_cast<qint64>(bytes), bytes % unit == 0 ? 0 : 1, QLocale::DataSizeIecFormat);
 }
 
+QString quotedNames(QStringList const& names)
+{
+    QStringList quoted;
+    for (auto const& name : names)
+        quoted += Words::tr("“%1”").arg(name);
+    return quoted.join(QStringLiteral(", "));
+}
+
 }

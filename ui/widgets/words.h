@@ -17,5 +17,7 @@ QString jobWord(QString const& name);
 
 /// "512 MiB", "20 GiB" in the person's own number format.
 QString bytesText(quint64 bytes);
+/// "“web”, “mail”", for a sentence.
+QString quotedNames(QStringList const& names);
 
 }

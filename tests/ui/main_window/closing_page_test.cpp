@@ -1,9 +1,13 @@
 #include "tests/ui/main_window/desk.h"
 #include "ui/machine/machine_page.h"
 #include "ui/main_window/closing_page.h"
+#include "ui/widgets/message_bar.h"
 
 #include <QApplication>
 #include <QCheckBox>
+#include <QLineEdit>
+#include <QMenu>
+#include <QSignalSpy>
 
 using app::OnClose;
 using app::SessionState;
@@ -153,8 +157,11 @@ private slots:
         desk.window->comeBack();
         QVERIFY(desk.window->isVisible());
         QCOMPARE(desk.window->currentPage(), desk.window->pageOf(desk.id));
-        // From now on unasked.
+        // Nobody would know where it has gone, so that is asked again, for this once.
         desk.window->close();
+        QVERIFY(desk.page());
+        QVERIFY(!desk.page()->findChild<QCheckBox*>()->isChecked());
+        button(desk.page(), "&Keep running")->click();
         QVERIFY(!desk.window->isVisible());
         QCOMPARE(desk.session(desk.id).state(), SessionState::Running);
         // The session's end suspends what goes on unseen.
@@ -163,13 +170,104 @@ private slots:
         QTRY_COMPARE(desk.script->alive.load(), 0);
     }
 
-    void windowsOfMachinesHideAndComeBackWithIt()
+    void withATrayItGoesThereUnasked()
+    {
+        Asking desk;
+        ui::ClosingPage page(*desk.library);
+        QSignalSpy hides(&page, &ui::ClosingPage::background);
+        page.begin(OnClose::Ask);
+        QCOMPARE(hides.count(), 0);
+        page.begin(OnClose::KeepRunning);
+        QCOMPARE(hides.count(), 1);
+    }
+
+    void whatRunsInTheBackgroundCanBeQuit()
     {
         Asking desk(OnClose::KeepRunning);
+        desk.choose("&Keep running", false);
+        QVERIFY(!desk.window->isVisible());
+        auto* quit = desk.window->findChild<QMenu*>("trayMenu")->actions().last();
+        QCOMPARE(quit->text(), "Quit");
+        quit->trigger();
+        QVERIFY(desk.window->isVisible());
+        QVERIFY(desk.page());
+        button(desk.page(), "&Suspend")->click();
+        QVERIFY(desk.isHidden());
+        QCOMPARE(desk.session(desk.id).state(), SessionState::Suspended);
+        QCOMPARE(app::settings::onClose(), OnClose::KeepRunning);
+    }
+
+    void theTrayOpensTheWindow()
+    {
+        Asking desk;
+        desk.choose("&Keep running", false);
+        desk.window->findChild<QMenu*>("trayMenu")->actions().first()->trigger();
+        QVERIFY(desk.window->isVisible());
+    }
+
+    void whenThePlugIsPulledIsToldBefore()
+    {
+        Asking desk;
+        desk.choose("Shut &down", false);
+        QVERIFY(tests::shows(desk.page(), "in 60 second"));
+        QTRY_VERIFY(tests::shows(desk.page(), "in 5")); // 59 seconds, and less
+        button(desk.page(), "&Cancel")->click();
+    }
+
+    void whoCannotBeSuspendedIsNamedAndTriedAgain()
+    {
+        Asking desk;
+        desk.script->failSuspend = vmm::Error { vmm::ErrorCode::NoSpace, "full", 0 };
+        desk.choose("&Suspend", false);
+        auto* messages = desk.page()->findChild<ui::MessageBar*>();
+        QTRY_VERIFY(messages->isVisible());
+        QVERIFY2(messages->text().contains("“first” could not be suspended."), qPrintable(messages->text()));
+        QVERIFY(button(desk.page(), "&Power off at once")->isVisible());
+        desk.script->failSuspend.reset();
+        button(messages, "Try again")->click();
+        QVERIFY(desk.isHidden());
+        QCOMPARE(desk.session(desk.id).state(), SessionState::Suspended);
+    }
+
+    void unsavedSettingsAreAskedAboutFirst_data()
+    {
+        QTest::addColumn<bool>("runs");
+        QTest::newRow("while the machine runs") << true;
+        QTest::newRow("while it is off") << false;
+    }
+    void unsavedSettingsAreAskedAboutFirst()
+    {
+        QFETCH(bool, runs);
+        Asking desk(OnClose::Suspend);
+        if (!runs) {
+            desk.session(desk.id).powerOff();
+            QVERIFY(desk.waitFor(desk.id, SessionState::Off));
+        }
+        auto* settings = desk.settings(desk.id);
+        desk.named<QLineEdit>(settings, "Name")->selectAll();
+        QTest::keyClicks(desk.named<QLineEdit>(settings, "Name"), "second");
+        QVERIFY(settings->hasUnsaved(desk.id));
+        desk.window->close();
+        QVERIFY(desk.window->isVisible());
+        QVERIFY(desk.page());
+        auto* messages = desk.page()->findChild<ui::MessageBar*>();
+        QVERIFY2(messages->text().contains("“first” are not saved"), qPrintable(messages->text()));
+        button(messages, "Back to them")->click();
+        QCOMPARE(desk.window->currentPage(), settings);
+        QCOMPARE(settings->edited().name, std::string("second"));
+        QVERIFY(!desk.script->has("suspend"));
+        desk.window->close();
+        button(desk.page(), runs ? "&Suspend" : "C&lose")->click();
+        QVERIFY(desk.isHidden());
+    }
+
+    void windowsOfMachinesHideAndComeBackWithIt()
+    {
+        Asking desk;
         auto* page = desk.window->pageOf(desk.id);
         emit page->ownWindowToggled();
         QVERIFY(page->window() != desk.window.get() && page->window()->isVisible());
-        desk.window->close();
+        desk.choose("&Keep running", false);
         QVERIFY(!desk.window->isVisible());
         QVERIFY(!page->window()->isVisible());
         desk.window->comeBack();

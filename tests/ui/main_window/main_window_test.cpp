@@ -298,21 +298,6 @@ private slots:
         QVERIFY(QFileInfo::exists(image));
     }
 
-    void removingIsUndone()
-    {
-        Desk desk;
-        auto const id = desk.create("first");
-        desk.open();
-        desk.window->libraryPanel()->focusList();
-        QTest::keyClick(desk.window->libraryPanel()->list(), Qt::Key_Delete);
-        QTRY_VERIFY(desk.library->ids().isEmpty());
-        auto const undo = desk.window->findChildren<QPushButton*>();
-        auto const button = std::find_if(undo.begin(), undo.end(), [](auto* one) { return one->text() == "Undo"; });
-        QVERIFY(button != undo.end());
-        (*button)->click();
-        QTRY_COMPARE(desk.library->ids(), QStringList { id });
-    }
-
     void whatRunsHereIsShutDownBeforeItIsRemoved()
     {
         Desk desk;

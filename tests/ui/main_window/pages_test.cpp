@@ -233,6 +233,13 @@ class PagesTest final : public QObject {
         visit(desk, "settings while it runs");
         desk.window->showPreferences();
         visit(desk, "preferences");
+        auto const gone = desk.create("second");
+        desk.library->remove(gone, [](vmm::Result<> const& removed) { REQUIRE_OK(removed); });
+        QTRY_VERIFY(!desk.library->ids().contains(gone));
+        auto const empty = QCoreApplication::translate("ui::TrashCard", "&Empty the trash now…");
+        QTRY_VERIFY(button(desk.window->currentPage(), empty)->isEnabled());
+        button(desk.window->currentPage(), empty)->click();
+        visit(desk, "preferences, the trash is to be emptied");
         app::settings::onClose.set(app::OnClose::Ask);
         desk.window->close();
         visit(desk, "closing");
@@ -302,6 +309,30 @@ private slots:
             auto const missed = outOfReach(one.window.get());
             QVERIFY2(missed.isEmpty(), qPrintable(where + QStringLiteral(": ") + missed.join(", ")));
         });
+    }
+
+    /// After a failure it has the most to say, and the most buttons.
+    void theClosingPageHasRoomInTheSmallestWindow()
+    {
+        Desk desk;
+        ui::settings::language.set("de");
+        ui::applyLanguage();
+        auto const id = desk.create("first");
+        desk.open();
+        desk.session(id).start();
+        QVERIFY(desk.waitFor(id, app::SessionState::Running));
+        desk.script->failSuspend = vmm::Error { vmm::ErrorCode::NoSpace, "full", 28 };
+        desk.window->resize(1, 600);
+        desk.window->close();
+        auto* page = desk.window->currentPage();
+        QVERIFY(qobject_cast<ui::ClosingPage*>(page));
+        QTRY_VERIFY(page->findChild<ui::MessageBar*>()->isVisible());
+        QTest::qWait(1);
+        QCoreApplication::sendPostedEvents(nullptr, QEvent::LayoutRequest);
+        QVERIFY(button(page, "Sofort ausschalten")->isVisible());
+        QCOMPARE(cutOff(page), QStringList());
+        ui::settings::language.set("en");
+        ui::applyLanguage();
     }
 
     void fromOneTerminalToTheNext()

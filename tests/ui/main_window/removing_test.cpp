@@ -1,0 +1,134 @@
+#include "app/store/whole_file.h"
+#include "tests/ui/main_window/desk.h"
+#include "ui/library/library_panel.h"
+#include "ui/machine/machine_page.h"
+#include "ui/widgets/message_bar.h"
+
+#include <QApplication>
+#include <QDesktopServices>
+#include <QListView>
+#include <QMenu>
+#include <QUrl>
+
+using tests::button;
+using tests::Desk;
+
+/// In place of the person's file manager.
+class Folders final : public QObject {
+    Q_OBJECT
+public:
+    Folders() { QDesktopServices::setUrlHandler("file", this, "open"); }
+    ~Folders() override { QDesktopServices::unsetUrlHandler("file"); }
+    QStringList opened;
+
+public slots:
+    void open(QUrl const& url) { opened += url.toLocalFile(); }
+};
+
+namespace {
+
+/// A window in front of a machine whose configuration is damaged.
+struct Damaged : Desk {
+    Folders folders;
+    QString id = create("first");
+    std::string file = library->store().directoryOf(id.toStdString()) + "/machine.json";
+    std::string good = tests::must(app::readWholeFile(file, 1u << 20));
+
+    Damaged()
+    {
+        write("nothing");
+        if (!QTest::qWaitFor([&] { return library->entry(id)->problem.has_value(); }))
+            qFatal("the machine can be read");
+        // As the next start of the program finds it.
+        library = std::make_unique<app::Library>(directory.filePath("data"), tests::FakeMachine::factory(script));
+        open();
+    }
+    void write(std::string const& text) const { tests::must(app::writeWholeFile(file, vmm::bytesOf(text))); }
+    ui::MessageBar* messages() const { return window->findChild<ui::MessageBar*>("windowMessages"); }
+};
+
+}
+
+/// Machines that go, and those that cannot be read.
+class RemovingTest final : public QObject {
+    Q_OBJECT
+private slots:
+    void init() { QApplication::setQuitOnLastWindowClosed(false); }
+
+    void removingIsUndone()
+    {
+        Desk desk;
+        auto const id = desk.create("first");
+        desk.open();
+        desk.window->libraryPanel()->focusList();
+        QTest::keyClick(desk.window->libraryPanel()->list(), Qt::Key_Delete);
+        QTRY_VERIFY(desk.library->ids().isEmpty());
+        auto* messages = desk.window->findChild<ui::MessageBar*>("windowMessages");
+        QTRY_VERIFY(messages->isVisible());
+        button(messages, "Undo")->click();
+        QTRY_COMPARE(desk.library->ids(), QStringList { id });
+    }
+
+    void whatBecomesOfTheDisksIsTold_data()
+    {
+        QTest::addColumn<bool>("isElsewhere");
+        QTest::addColumn<QString>("told");
+        QTest::newRow("in its folder") << false << "“first” was removed, with its disks.";
+        QTest::newRow("elsewhere") << true << "Disk images elsewhere stay where they are.";
+    }
+    void whatBecomesOfTheDisksIsTold()
+    {
+        QFETCH(bool, isElsewhere);
+        QFETCH(QString, told);
+        Desk desk;
+        auto const id = desk.create("first");
+        auto config = desk.library->config(id);
+        auto const folder
+            = isElsewhere ? desk.directory.path().toStdString() : desk.library->store().directoryOf(id.toStdString());
+        vmm::DiskConfig disk;
+        disk.id = "disk9";
+        disk.path = folder + "/image.img";
+        tests::must(app::writeWholeFile(disk.path, std::vector<std::uint8_t>(1u << 20)));
+        config.disks = { disk };
+        QVERIFY(desk.change(config));
+        desk.open();
+        emit desk.window->libraryPanel()->removeRequested(id);
+        auto* messages = desk.window->findChild<ui::MessageBar*>("windowMessages");
+        QTRY_VERIFY(messages->isVisible());
+        QVERIFY2(messages->text().contains(told), qPrintable(messages->text()));
+    }
+
+    void aMachineThatCannotBeReadHasItsFolderShown()
+    {
+        Damaged desk;
+        QVERIFY(desk.messages()->isVisible());
+        QVERIFY2(desk.messages()->text().contains("machine.json"), qPrintable(desk.messages()->text()));
+        button(desk.messages(), "Show the folder")->click();
+        auto const folder = QString::fromStdString(desk.library->store().directoryOf(desk.id.toStdString()));
+        QCOMPARE(desk.folders.opened, QStringList { folder });
+        // Once it is mended it is shown.
+        desk.write(desk.good);
+        QTRY_VERIFY(desk.library->session(desk.id) != nullptr);
+        QTRY_COMPARE(desk.window->currentPage(), static_cast<QWidget*>(desk.window->pageOf(desk.id)));
+    }
+
+    void aMachineThatCannotBeReadIsRemovedAndComesBack()
+    {
+        Damaged desk;
+        QMenu menu;
+        emit desk.window->libraryPanel()->contextMenuRequested(desk.id, &menu);
+        QStringList texts;
+        for (auto const* action : menu.actions())
+            texts += action->text();
+        QCOMPARE(texts, (QStringList { "Show the folder", "Remove the machine" }));
+        menu.actions().last()->trigger();
+        QTRY_VERIFY(desk.library->ids().isEmpty());
+        QTRY_VERIFY2(desk.messages()->text().contains("was removed"), qPrintable(desk.messages()->text()));
+        button(desk.messages(), "Undo")->click();
+        QTRY_COMPARE(desk.library->ids(), QStringList { desk.id });
+        QTRY_VERIFY2(desk.messages()->text().contains("cannot be read"), qPrintable(desk.messages()->text()));
+    }
+};
+
+REGISTER_SUITE(RemovingTest);
+#include "removing_test.moc"

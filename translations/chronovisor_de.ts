@@ -1353,10 +1353,6 @@
         <translation>Neue Maschine</translation>
     </message>
     <message>
-        <source>The changes to the settings of “%1” are not saved yet.</source>
-        <translation>Die Änderungen an den Einstellungen von „%1“ sind noch nicht gespeichert.</translation>
-    </message>
-    <message>
         <source>Remove the machine</source>
         <translation>Maschine entfernen</translation>
     </message>
@@ -2845,10 +2841,17 @@
         <translation>Entfernte Maschinen belegen %1. Nach 30 Tagen werden sie gelöscht.</translation>
     </message>
     <message numerus="yes">
-        <source>%n machine(s) (%1) will be deleted for good.</source>
+        <source>%n image(s) of %1</source>
         <translation>
-            <numerusform>%n Maschine (%1) wird endgültig gelöscht.</numerusform>
-            <numerusform>%n Maschinen (%1) werden endgültig gelöscht.</numerusform>
+            <numerusform>%n Abbild von %1</numerusform>
+            <numerusform>%n Abbilder von %1</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n entry(s) (%1) will be deleted for good.</source>
+        <translation>
+            <numerusform>%n Eintrag (%1) wird endgültig gelöscht.</numerusform>
+            <numerusform>%n Einträge (%1) werden endgültig gelöscht.</numerusform>
         </translation>
     </message>
     <message>

@@ -204,10 +204,17 @@
 <context>
     <name>ui::TrashCard</name>
     <message numerus="yes">
-        <source>%n machine(s) (%1) will be deleted for good.</source>
+        <source>%n image(s) of %1</source>
         <translation>
-            <numerusform>%n machine (%1) will be deleted for good.</numerusform>
-            <numerusform>%n machines (%1) will be deleted for good.</numerusform>
+            <numerusform>%n image of %1</numerusform>
+            <numerusform>%n images of %1</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n entry(s) (%1) will be deleted for good.</source>
+        <translation>
+            <numerusform>%n entry (%1) will be deleted for good.</numerusform>
+            <numerusform>%n entries (%1) will be deleted for good.</numerusform>
         </translation>
     </message>
 </context>

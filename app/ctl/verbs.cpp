@@ -98,7 +98,7 @@ vmm::Result<std::string> placeOf(std::string const& given, MachineStore const& s
         auto const place = machine.place();
         if (place == given)
             return place;
-        if (machine.config.name == given)
+        if (machine.config.name == given && !machine.isImages)
             named.push_back(place);
         else if (given.size() >= 4 && place.starts_with(given))
             begun.push_back(place);
@@ -438,13 +438,16 @@ int listRemoved(Surroundings& around, Output const& output)
         for (auto const& machine : removed) {
             all.push_back(describe(machine, "removed"));
             all.back()["removedAt"] = machine.removedAt * 1'000'000'000;
+            if (machine.isImages)
+                all.back()["place"] = machine.place();
         }
         output.value(all);
         return Done;
     }
     output.text(fmt::format("{:<24} {:<19}  {}", "NAME", "REMOVED", "UUID"));
     for (auto const& machine : removed) {
-        output.text(fmt::format("{:<24} {:%Y-%m-%d %H:%M:%S}  {}", machine.config.name,
+        output.text(fmt::format("{:<24} {:%Y-%m-%d %H:%M:%S}  {}",
+            machine.isImages ? "images of " + machine.config.name : machine.config.name,
             fmt::localtime(static_cast<std::time_t>(machine.removedAt)), machine.place()));
     }
     return Done;

@@ -238,7 +238,8 @@ std::vector<RemovedMachine> MachineStore::removed() const
         if (!isMachineId(id) || ::stat(item->path().c_str(), &status) != 0)
             continue;
         auto config = readConfigIn(item->path(), id);
-        machines.push_back({ { id, item->path(), {}, {}, false, {} }, status.st_mtime });
+        bool const isImages = name.find(imagesInfix) != std::string::npos;
+        machines.push_back({ { id, item->path(), {}, {}, false, {} }, status.st_mtime, isImages });
         if (config) {
             machines.back().config = std::move(*config);
         } else {
@@ -391,8 +392,6 @@ vmm::Result<> MachineStore::removeImages(vmm::VmConfig before, std::vector<std::
 
 vmm::Result<> MachineStore::restoreImages(std::string const& id)
 {
-    auto config = TRY(load(id)).config;
-    auto const lock = TRY(MachineLock::take(placesOf(id).lockFile));
     files::path trash;
     std::error_code error;
     for (files::directory_iterator item(m_root + "/trash", error), end; item != end; item.increment(error)) {
@@ -402,6 +401,13 @@ vmm::Result<> MachineStore::restoreImages(std::string const& id)
     }
     if (trash.empty())
         return vmm::fail(vmm::ErrorCode::NotFound, "no image of the machine is in the trash");
+    return restoreImagesFrom(trash, id);
+}
+
+vmm::Result<> MachineStore::restoreImagesFrom(std::string const& trash, std::string const& id)
+{
+    auto config = TRY(load(id)).config;
+    auto const lock = TRY(MachineLock::take(placesOf(id).lockFile));
     auto const removed = TRY(readConfigIn(trash, id));
     for (auto disk : removed.disks) {
         auto const from = std::exchange(disk.path, directoryOf(id) + "/" + files::path(disk.path).filename().string());
@@ -637,7 +643,9 @@ vmm::Result<> MachineStore::restoreRemoved(std::string const& place)
     auto const id = place.substr(0, place.find('.'));
     if (!isMachineId(id))
         return vmm::fail(vmm::ErrorCode::NotFound, fmt::format("\"{}\" is no machine's place in the trash", place));
-    return moveDirectory(m_root + "/trash/" + place, directoryOf(id));
+    auto const removed = m_root + "/trash/" + place;
+    return place.find(imagesInfix) == std::string::npos ? moveDirectory(removed, directoryOf(id))
+                                                        : restoreImagesFrom(removed, id);
 }
 
 vmm::Result<> MachineStore::emptyTrash(std::uint64_t seconds)

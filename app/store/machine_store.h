@@ -42,6 +42,7 @@ struct StoredMachine {
 /// A machine in the trash; `directory` is where it lies there.
 struct RemovedMachine : StoredMachine {
     std::int64_t removedAt = 0; ///< in seconds since 1970
+    bool isImages = false;      ///< not the machine itself: disks of it, whose images were removed alone
     /// What restoreRemoved() takes it by: the uuid, with a number where another of the same was removed later.
     std::string place() const { return directory.substr(directory.rfind('/') + 1); }
 };
@@ -124,7 +125,7 @@ public:
 
     /// Into the trash. Not while in memory.
     vmm::Result<> remove(std::string const& id);
-    /// AlreadyExists while one of the same uuid is in the library.
+    /// AlreadyExists while one of the same uuid is in the library. Of images: as restoreImages().
     vmm::Result<> restoreRemoved(std::string const& place);
     /// Ends those that were removed more than `seconds` ago, and those at which another process died; with them what
     /// disks elsewhere keep for their moments, as far as those can be reached: what cannot be is logged. The first
@@ -139,6 +140,7 @@ public:
 
 private:
     vmm::Result<> endRemoved(std::string const& removed);
+    vmm::Result<> restoreImagesFrom(std::string const& trash, std::string const& id);
     vmm::Result<> removeImages(vmm::VmConfig before, std::vector<std::string> const& paths);
 
     std::string m_root;

@@ -170,7 +170,8 @@ private slots:
         QCOMPARE(store.removed().size(), std::size_t(1)); // which others that stand on it are told
         QVERIFY(!store.removed()[0].problem);
         REQUIRE_OK(store.emptyTrash(3600)); // too young
-        REQUIRE_OK(store.restoreImages(made.id));
+        QVERIFY(store.removed()[0].isImages);
+        REQUIRE_OK(store.restoreRemoved(store.removed()[0].place())); // as restoreImages() does
         QVERIFY(image.open(QIODevice::ReadOnly));
         QCOMPARE(image.read(9), QByteArray("something"));
         image.close();

@@ -84,7 +84,9 @@ void TrashCard::fillRows()
     while (last->focusPolicy() == Qt::NoFocus)
         last = last->previousInFocusChain();
     for (auto const& machine : m_removed) {
-        auto const name = QString::fromStdString(machine.config.name);
+        auto name = QString::fromStdString(machine.config.name);
+        if (machine.isImages)
+            name = tr("%n image(s) of %1", nullptr, static_cast<int>(machine.config.disks.size())).arg(name);
         auto* label = new ElidedLabel;
         label->setText(name);
         auto* when = new QLabel(momentTime(machine.removedAt * 1000));
@@ -141,7 +143,7 @@ void TrashCard::updateTexts()
     m_summary->setText(m_isEmptying ? tr("The trash is being emptied …")
             : isEmpty ? tr("There are no removed machines. One that is removed can be had back for 30 days.")
                       : tr("Removed machines take %1. They are deleted after 30 days.").arg(bytesText(m_bytes)));
-    m_warning->setText(tr("%n machine(s) (%1) will be deleted for good.", nullptr, static_cast<int>(m_removed.size()))
+    m_warning->setText(tr("%n entry(s) (%1) will be deleted for good.", nullptr, static_cast<int>(m_removed.size()))
                            .arg(bytesText(m_bytes)));
     m_empty->setText(tr("&Empty the trash now…"));
     m_keep->setText(tr("&Keep them"));

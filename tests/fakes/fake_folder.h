@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <functional>
 #include <map>
 #include <random>
+#include <utility>
 
 namespace tests {
 
@@ -24,6 +26,8 @@ public:
     bool isFull = false;    ///< nothing more can be written; what is there can go
     std::string unreadable; ///< the name of a file whose bytes cannot be read
     bool hasLinks = true;   ///< a file can have several names
+    /// Called once, when the next file was opened and whoever has opened it does not have it yet.
+    mutable std::function<void()> opened;
 
     struct Content {
         vmm::Bytes bytes;
@@ -106,7 +110,10 @@ public:
         auto const found = m_disk.files.find(name);
         if (found == m_disk.files.end())
             return vmm::fail(vmm::ErrorCode::NotFound, "there is no " + name);
-        return std::make_shared<Stored>(m_disk, name, found->second);
+        auto const file = std::make_shared<Stored>(m_disk, name, found->second);
+        if (auto const opened = std::exchange(m_disk.opened, {}))
+            opened();
+        return file;
     }
 
     vmm::Result<std::unique_ptr<vmm::timeline::NewFile>> create(std::string const& name) override

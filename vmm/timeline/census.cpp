@@ -11,9 +11,28 @@ Census::Counted::Counted(Pack const& pack)
       fileSize(pack.fileSize()),
       pages(pageCount),
       nodes(nodeCount),
+      isStored(pageCount),
       m_levels(nodeCount),
       m_below(nodeCount)
 {
+}
+
+Result<> Census::Counted::readTables(Pack const& pack, std::function<Result<>()> const& goesOn)
+{
+    frameLengths.resize(pack.frames());
+    TRY(pack.readLengths(0, frameLengths));
+    constexpr std::uint32_t atOnce = 16384;
+    std::vector<PageHash> hashes;
+    for (std::uint32_t first = 0; first < pageCount; first += atOnce) {
+        TRY(goesOn());
+        hashes.resize(std::min(atOnce, pageCount - first));
+        TRY(pack.readHashes(first, hashes));
+        for (std::uint32_t i = 0; i < hashes.size(); ++i) {
+            if (hashes[i] != PageHash {})
+                isStored.at(first + i) = 1;
+        }
+    }
+    return {};
 }
 
 std::uint32_t Census::Counted::sizeOf(std::uint32_t page) const
@@ -31,9 +50,11 @@ Result<Census> Census::of(PageStore const& store, std::vector<std::vector<Memory
         if (!pack)
             continue; // what needs it will say so
         Counted counted(**pack);
-        counted.frameLengths.resize((*pack)->frames());
-        if ((*pack)->readLengths(0, counted.frameLengths))
+        auto const read = counted.readTables(**pack, [&] { return census.goesOn(); });
+        if (read)
             census.m_byNumber[number] = &census.m_packs.emplace(number, std::move(counted)).first->second;
+        else if (read.error().code == ErrorCode::Cancelled)
+            return fail(read.error());
     }
     for (std::size_t tree = 0; tree < census.m_trees.size(); ++tree) {
         for (auto const& root : census.m_trees[tree]) {
@@ -165,7 +186,7 @@ Census::Counted::Below Census::belowPage(Reference page) const
         return {};
     auto const bad = m_how.badFrames.find(page.pack);
     bool const isBad = bad != m_how.badFrames.end() && bad->second.contains(page.number / pagesPerFrame);
-    return { pack->sizeOf(page.number), !isBad };
+    return { pack->sizeOf(page.number), !isBad && pack->isStored[page.number] != 0 };
 }
 
 std::uint64_t Census::sizeOf(std::size_t tree) const
@@ -228,9 +249,10 @@ Error Census::damageOf(Reference node, unsigned level) const
 Error Census::damageOfPage(Reference page) const
 {
     auto const* const pack = packOf(page.pack);
-    auto const what = !pack              ? "is missing or cannot be read"
-        : page.number >= pack->pageCount ? fmt::format("does not have page {}", page.number)
-                                         : fmt::format("is damaged at page {}", page.number);
+    bool const isThere = pack && page.number < pack->pageCount && pack->isStored[page.number] != 0;
+    auto const what = !pack ? "is missing or cannot be read"
+        : isThere           ? fmt::format("is damaged at page {}", page.number)
+                            : fmt::format("does not have page {}", page.number);
     return { ErrorCode::Corrupt, fmt::format("pack {:08x} {}", page.pack, what), 0 };
 }
 

@@ -76,12 +76,13 @@ public:
         std::uint32_t pageCount, nodeCount;
         std::uint64_t fileSize;
         Sparse<std::uint32_t> pages, nodes; ///< who owns each
+        Sparse<std::uint8_t> isStored;      ///< 1: the pack has that page
         std::vector<std::uint32_t> frameLengths;
 
     private:
         friend Census;
-        struct Below { // all zeros: what is there is not whole
-
+        Result<> readTables(Pack const& pack, std::function<Result<>()> const& goesOn);
+        struct Below {              // all zeros: what is there is not whole
             std::uint64_t size = 0; // with the node
             bool isWhole = false;
         };

@@ -23,6 +23,11 @@ std::uint64_t keyOf(Reference reference)
     return std::uint64_t(reference.pack) << 32 | reference.number;
 }
 
+Error noPage(Reference page)
+{
+    return { ErrorCode::Corrupt, fmt::format("pack {:08x} has no page {}", page.pack, page.number), 0 };
+}
+
 }
 
 Result<> PageStore::open(bool tidy)
@@ -46,56 +51,49 @@ std::vector<std::uint32_t> PageStore::packs() const
     return m_packs;
 }
 
-Result<std::shared_ptr<Pack const>> PageStore::pack(std::uint32_t number) const
+template<typename Value, typename Read>
+Result<Value> PageStore::recent(Recent<Value>& kept, std::uint64_t key, Read const& read) const
 {
+    std::uint64_t changes = 0;
     {
         std::lock_guard const lock(m_mutex);
-        if (auto const known = m_open.find(number))
-            return *known;
+        if (auto known = kept.find(key))
+            return std::move(*known);
+        changes = m_changes;
     }
-    auto opened = TRY(Pack::open(m_folder, number, m_seed));
+    Value value = TRY(read());
     std::lock_guard const lock(m_mutex);
-    m_open.put(number, opened);
-    return opened;
+    if (changes == m_changes)
+        kept.put(key, value);
+    return value;
+}
+
+Result<std::shared_ptr<Pack const>> PageStore::pack(std::uint32_t number) const
+{
+    return recent(m_open, number, [&] { return Pack::open(m_folder, number, m_seed); });
 }
 
 Result<PageHash> PageStore::hash(Reference page) const
 {
     auto const first = alignDown<std::uint32_t>(page.number, hashesAtOnce);
-    auto const key = keyOf({ page.pack, first });
-    std::shared_ptr<std::vector<PageHash> const> hashes;
-    {
-        std::lock_guard const lock(m_mutex);
-        hashes = m_hashes.find(key).value_or(nullptr);
-    }
-    if (!hashes) {
+    auto const read = [&]() -> Result<std::shared_ptr<std::vector<PageHash> const>> {
         auto const from = TRY(pack(page.pack));
         if (page.number >= from->pages())
-            return fail(ErrorCode::Corrupt, fmt::format("pack {:08x} has no page {}", page.pack, page.number));
-        auto read = std::make_shared<std::vector<PageHash>>(std::min<std::size_t>(hashesAtOnce, from->pages() - first));
-        TRY(from->readHashes(first, *read));
-        hashes = std::move(read);
-        std::lock_guard const lock(m_mutex);
-        m_hashes.put(key, hashes);
-    }
-    if (page.number - first >= hashes->size())
-        return fail(ErrorCode::Corrupt, fmt::format("pack {:08x} has no page {}", page.pack, page.number));
+            return fail(noPage(page));
+        auto hashes
+            = std::make_shared<std::vector<PageHash>>(std::min<std::size_t>(hashesAtOnce, from->pages() - first));
+        TRY(from->readHashes(first, *hashes));
+        return hashes;
+    };
+    auto const hashes = TRY(recent(m_hashes, keyOf({ page.pack, first }), read));
+    if (page.number - first >= hashes->size() || (*hashes)[page.number - first] == PageHash {})
+        return fail(noPage(page));
     return (*hashes)[page.number - first];
 }
 
 Result<Node> PageStore::node(Reference node) const
 {
-    auto const key = keyOf(node);
-    {
-        std::lock_guard const lock(m_mutex);
-        if (auto const known = m_nodes.find(key))
-            return *known;
-    }
-    auto const from = TRY(pack(node.pack));
-    auto const read = TRY(from->readNode(node.number));
-    std::lock_guard const lock(m_mutex);
-    m_nodes.put(key, read);
-    return read;
+    return recent(m_nodes, keyOf(node), [&]() -> Result<Node> { return TRY(pack(node.pack))->readNode(node.number); });
 }
 
 Result<> PageStore::readFrame(Pack const& pack, std::uint32_t frame, ByteSpan pages) const
@@ -117,20 +115,14 @@ bool PageStore::isDamaged(Reference page) const
 
 Result<std::shared_ptr<Bytes const>> PageStore::frame(std::uint32_t number, std::uint32_t frame) const
 {
-    auto const key = keyOf({ number, frame });
-    {
-        std::lock_guard const lock(m_mutex);
-        if (auto known = m_frames.find(key))
-            return std::move(*known);
-    }
-    auto const from = TRY(pack(number));
-    if (frame >= from->frames())
-        return fail(ErrorCode::Corrupt, fmt::format("pack {:08x} has no frame {}", number, frame));
-    auto const read = std::make_shared<Bytes>(from->pagesIn(frame) * pageSize);
-    TRY(readFrame(*from, frame, *read));
-    std::lock_guard const lock(m_mutex);
-    m_frames.put(key, read);
-    return read;
+    return recent(m_frames, keyOf({ number, frame }), [&]() -> Result<FrameData> {
+        auto const from = TRY(pack(number));
+        if (frame >= from->frames())
+            return fail(ErrorCode::Corrupt, fmt::format("pack {:08x} has no frame {}", number, frame));
+        auto const read = std::make_shared<Bytes>(from->pagesIn(frame) * pageSize);
+        TRY(readFrame(*from, frame, *read));
+        return read;
+    });
 }
 
 Result<> PageStore::readPage(Reference page, ByteSpan data, Frame& last) const
@@ -140,8 +132,12 @@ Result<> PageStore::readPage(Reference page, ByteSpan data, Frame& last) const
         last = { page.pack, number, TRY(frame(page.pack, number)) };
     auto const offset = page.number % pagesPerFrame * pageSize;
     if (offset >= last.pages->size())
-        return fail(ErrorCode::Corrupt, fmt::format("pack {:08x} has no page {}", page.pack, page.number));
-    std::copy_n(last.pages->begin() + static_cast<std::ptrdiff_t>(offset), pageSize, data.begin());
+        return fail(noPage(page));
+    auto const stored = ConstByteSpan(*last.pages).subspan(offset, pageSize);
+    // What was left out reads as zeros, which memory has no reference to.
+    if (std::ranges::all_of(stored, [](auto byte) { return byte == 0; }))
+        TRY(hash(page));
+    std::ranges::copy(stored, data.begin());
     return {};
 }
 
@@ -180,6 +176,7 @@ void PageStore::add(std::uint32_t number)
 void PageStore::replaced(std::uint32_t number)
 {
     std::lock_guard const lock(m_mutex);
+    ++m_changes;
     m_open.erase(number);
     // Few and small: all of them, rather than those of one pack.
     m_frames.clear();

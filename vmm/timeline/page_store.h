@@ -22,6 +22,7 @@ public:
     std::vector<std::uint32_t> packs() const;
     Result<std::shared_ptr<Pack const>> pack(std::uint32_t number) const;
 
+    /// Corrupt, where the pack has the page no more.
     Result<PageHash> hash(Reference page) const;
     Result<Node> node(Reference node) const;
     /// As Pack::readFrame() has it. What cannot be read is remembered until it can.
@@ -33,7 +34,7 @@ public:
         std::uint32_t pack = 0, number = 0;
         std::shared_ptr<Bytes const> pages;
     };
-    /// One page. `last` is a frame that may have it, and becomes the one that has.
+    /// One page; Corrupt as hash() is. `last` is a frame that may have it, and becomes the one that has.
     Result<> readPage(Reference page, ByteSpan data, Frame& last) const;
     /// These will be read soon: the disk may begin. Any order.
     void readAhead(std::vector<Reference> pages) const;
@@ -97,10 +98,16 @@ private:
         std::unordered_map<std::uint64_t, typename std::list<std::pair<std::uint64_t, Value>>::iterator> m_places;
     };
 
+    /// What is kept under the key, or else what `read` gives: kept from then on, unless a pack has changed meanwhile,
+    /// for it may be of what that was before.
+    template<typename Value, typename Read>
+    Result<Value> recent(Recent<Value>& kept, std::uint64_t key, Read const& read) const;
+
     Folder& m_folder;
     std::uint64_t const m_seed;
     mutable std::mutex m_mutex;
     std::vector<std::uint32_t> m_packs; // sorted
+    std::uint64_t m_changes = 0;        // of packs that were there, so far
     mutable Recent<std::shared_ptr<Pack const>> m_open { openPacks };
     mutable Recent<Node> m_nodes { keptNodes };
     mutable Recent<FrameData> m_frames { keptFrames };

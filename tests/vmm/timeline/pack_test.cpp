@@ -1,6 +1,6 @@
 #include "tests/fakes/fake_folder.h"
 #include "tests/support/suite.h"
-#include "vmm/timeline/pack.h"
+#include "vmm/timeline/census.h"
 
 #include <limits>
 #include <zstd.h>
@@ -73,6 +73,38 @@ private slots:
         Bytes pages(4 * pageSize);
         REQUIRE_OK(read->readFrame(1, pages));
         QCOMPARE(pages[3 * pageSize], std::uint8_t(20));
+    }
+
+    /// Memory that refers to it has lost a page: it does not read as zeros.
+    void aReferenceToAPageThatWasLeftOutIsDamage()
+    {
+        constexpr std::uint32_t leftOut = 7;
+        tests::FakeFolderDisk disk;
+        tests::FakeFolder folder(disk);
+        auto const writer = tests::must(PackWriter::create(folder, number, seed));
+        Node leaf {};
+        for (std::uint32_t page = 0; page < pageCount; ++page) {
+            Bytes const data(pageSize, static_cast<std::uint8_t>(page + 1));
+            tests::must(writer->addPage(data, page == leftOut ? PageHash {} : hashOf(data, seed)));
+            leaf[page] = packReference({ number, page });
+        }
+        auto const damaged = writer->addNode(leaf);
+        leaf[leftOut] = 0;
+        auto const whole = writer->addNode(leaf);
+        tests::must(writer->seal());
+
+        PageStore store(folder, seed);
+        REQUIRE_OK(store.open(false));
+        std::vector<MemoryRoot> const lost { { "ram", pageCount * pageSize, number, damaged } };
+        std::vector<MemoryRoot> const zeros { { "ram", pageCount * pageSize, number, whole } };
+        Bytes page(pageSize);
+        QCOMPARE(MemoryTree(store, lost).read(0, leftOut * pageSize, page).error().code, ErrorCode::Corrupt);
+        REQUIRE_OK(MemoryTree(store, lost).read(0, (leftOut + 1) * pageSize, page));
+        QCOMPARE(page[0], std::uint8_t(leftOut + 2));
+        REQUIRE_OK(MemoryTree(store, zeros).read(0, leftOut * pageSize, page));
+        auto const census = tests::must(Census::of(store, { lost, zeros }));
+        QCOMPARE(census.checkWhole(0).error().code, ErrorCode::Corrupt);
+        REQUIRE_OK(census.checkWhole(1));
     }
 
     void sizesOfTablesThatLieAreRefused_data()

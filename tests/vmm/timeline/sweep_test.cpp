@@ -156,6 +156,29 @@ private slots:
         }
     }
 
+    /// Memory is read while a sweep goes on, and has the old file then: for itself, and for nobody after it.
+    void aPackThatIsWrittenAnewWhileItIsOpened()
+    {
+        Past past;
+        auto const first = past.take(1000);
+        auto const before = past.memory.data[0];
+        auto const second = past.take(900);
+        past.purge(first);
+        past.open();
+        auto const tree = tests::must(past.timeline->memory(second));
+        Bytes page(pageSize);
+        REQUIRE_OK(tree.read(0, 0, page)); // opens the second pack, and the nodes
+        auto const size = past.size(1);
+        past.disk.opened = [&] { tests::must(past.timeline->sweep()); };
+        REQUIRE_OK(tree.read(0, 950 * pageSize, page));
+        QVERIFY(past.size(1) < size / 4);
+        QVERIFY(std::equal(page.begin(), page.end(), past.memory.data[0].begin() + 950 * pageSize));
+        past.memory.data[0] = before;
+        QCOMPARE(past.keep().newPages, std::uint64_t(900));
+        past.open();
+        QVERIFY(past.isWhole());
+    }
+
     void whatIsKnownToBeDamagedIsStoredAnew_data()
     {
         QTest::addColumn<bool>("byReading");

@@ -58,27 +58,39 @@ namespace state {
 namespace {
 
 constexpr std::size_t maximumDepth = 64;
+/// Each member is compared with those before it in its object as it is read: so often in all, about a second.
+constexpr std::size_t maximumComparisons = std::size_t(1) << 28;
 
-/// Depth of the brackets outside strings; enough to refuse a document before a tree is built from it.
-bool deeperThanAllowed(std::string_view text)
+/// Looks at the brackets and colons outside strings: what would be dear is refused before a tree is built from it.
+Result<> checkShape(std::string_view text)
 {
-    std::size_t depth = 0;
+    std::array<std::size_t, maximumDepth + 1> members {}; // so far, of what is open at each depth
+    std::size_t depth = 0, comparisons = 0;
     bool inString = false;
     for (std::size_t i = 0; i < text.size(); ++i) {
+        if (inString && text[i] != '"') {
+            i += text[i] == '\\' ? 1 : 0;
+            continue;
+        }
         switch (text[i]) {
         case '"': inString = !inString; break;
-        case '\\': i += inString ? 1 : 0; break;
         case '{':
         case '[':
-            if (!inString && ++depth > maximumDepth)
-                return true;
+            if (++depth > maximumDepth)
+                return fail(ErrorCode::Corrupt, fmt::format("JSON nested deeper than {}", maximumDepth));
+            members[depth] = 0;
             break;
         case '}':
-        case ']': depth -= !inString && depth > 0 ? 1 : 0; break;
+        case ']': depth -= depth > 0 ? 1 : 0; break;
+        case ':':
+            comparisons += members[depth]++;
+            if (comparisons > maximumComparisons)
+                return fail(ErrorCode::Corrupt, "JSON with too many members in its objects");
+            break;
         default: break;
         }
     }
-    return false;
+    return {};
 }
 
 /// The member of an object that only says the type of a value: {"u64": "5"}.
@@ -214,8 +226,7 @@ Result<Json> parseJson(std::string_view text, std::size_t limit)
 {
     if (text.size() > limit)
         return fail(ErrorCode::Corrupt, fmt::format("{} bytes of JSON, more than the {} allowed", text.size(), limit));
-    if (deeperThanAllowed(text))
-        return fail(ErrorCode::Corrupt, fmt::format("JSON nested deeper than {}", maximumDepth));
+    TRY(checkShape(text));
     try {
         return Json::parse(text);
     } catch (Json::exception const& error) {

@@ -37,7 +37,8 @@ private:
 
 namespace state {
 
-/// Parses one JSON document. Refuses more than `limit` bytes, and nesting deeper than 64.
+/// Parses one JSON document. Refuses more than `limit` bytes, nesting deeper than 64, and objects of more members than
+/// can be read in a second or so: 20 000 in one.
 Result<Json> parseJson(std::string_view text, std::size_t limit = 64u << 20);
 std::string toText(Json const& json, int indent = 2);
 

@@ -193,6 +193,33 @@ private slots:
         QVERIFY(!state::parseJson("[1,2,3]", 3));
     }
 
+    /// Each member is looked for among those before it: a file of a few megabytes could take minutes.
+    void objectsOfTooManyMembersAreRefusedBeforeParsing()
+    {
+        auto const object = [](unsigned members) {
+            auto text = std::string("{\"a:b\\\":\": 0");
+            for (unsigned i = 1; i < members; ++i)
+                text += ",\"" + std::to_string(i) + "\":{}";
+            return text + "}";
+        };
+        auto const list = [](std::string const& element, unsigned count) {
+            auto text = "[" + element;
+            for (unsigned i = 1; i < count; ++i)
+                text += "," + element;
+            return text + "]";
+        };
+        auto const wide = object(2000);
+        QCOMPARE(state::parseJson(wide)->size(), 2000u);
+        QCOMPARE(state::parseJson(list(wide, 3))->size(), 3u);
+        QCOMPARE(state::parseJson(list("{\"a\":1}", 100'000))->size(), 100'000u);
+        for (auto const& text : { object(500'000), list(wide, 500), "{\"a\":[" + object(500'000) + "]}" }) {
+            auto const parsed = state::parseJson(text);
+            QVERIFY(!parsed);
+            QCOMPARE(parsed.error().code, ErrorCode::Corrupt);
+            QVERIFY(parsed.error().detail.find("too many members") != std::string::npos);
+        }
+    }
+
     void differenceNamesTheFieldThatChanged()
     {
         auto after = sample();

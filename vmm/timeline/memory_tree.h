@@ -64,6 +64,7 @@ struct StoredMemory {
     std::uint64_t changedPages = 0; ///< other than in the base, and not zero
     std::uint64_t newPages = 0;     ///< of those, held by nothing before
     std::uint64_t bytes = 0;        ///< that the new pack has
+    std::uint32_t pack = 0;         ///< its number; 0: there is none
 };
 
 /// Stores memory as a change of `base` (empty: of nothing). Durable when it returns. On an error, Cancelled among them,

@@ -126,7 +126,7 @@ struct TimelineRecord {
     std::string goingTo;    ///< the disks are on their way there, some maybe arrived; empty: no
     std::vector<LooseDisks> loose;
     Policy policy;
-    bool unswept = false; ///< Moments were purged since sweep() has gone through all.
+    bool unswept = false; ///< There may be packs of no moment: sweep() has not gone through all since.
     Bytes check;          ///< XXH3-64, little-endian, of the file as it is written without it
     bool operator==(TimelineRecord const&) const = default;
 

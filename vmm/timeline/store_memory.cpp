@@ -481,8 +481,12 @@ Result<StoredMemory> storeMemory(
     }
     if (writer->isEmpty())
         return stored;
-    TRY(writer->seal());
+    if (auto const sealed = writer->seal(); !sealed) {
+        ignore(store.remove(writer->number())); // it may have its name already
+        return fail(sealed.error());
+    }
     stored.bytes = writer->size();
+    stored.pack = writer->number();
     store.add(writer->number());
     return stored;
 }

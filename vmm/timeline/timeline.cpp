@@ -151,7 +151,21 @@ Result<> Timeline::load()
         if (isId(id) && !damaged && (name.ends_with(".new") || !m_moments.contains(id)))
             TRY(m_folder->remove(fmt::format("{}/{}", momentFolder, name)));
     }
+    m_record.unswept |= isPackLeft();
     return {};
+}
+
+/// Whether the last pack was sealed for a moment that a crash kept from its record: trees refer to no pack behind that
+/// of their root. (What else nobody needs was purged, and is noted.)
+bool Timeline::isPackLeft() const
+{
+    auto const packs = m_pages->packs();
+    if (packs.empty() || !m_damages.empty())
+        return false;
+    return std::ranges::none_of(m_moments, [&](auto const& moment) {
+        return std::ranges::any_of(
+            moment.second.memory, [&](MemoryRoot const& root) { return root.pack >= packs.back(); });
+    });
 }
 
 // Looking
@@ -442,6 +456,16 @@ Result<Moment> Timeline::take(NewMoment const& what, FrozenMemory& memory, Progr
     taken.memory = stored.roots;
     taken.power = what.power;
     taken.disks = what.disks;
+    if (auto const committed = commit(taken, what); !committed) {
+        leaveNothingOf(taken.id, stored.pack);
+        return fail(committed.error());
+    }
+    return taken;
+}
+
+/// The moment's own files, then its record, then the timeline's.
+Result<> Timeline::commit(Moment& taken, NewMoment const& what)
+{
     taken.stateHash = hashBytes(bytesOf(what.state), m_pages->seed());
     TRY(writeWhole(*m_folder, nameOf(taken.id, "state"), bytesOf(what.state)));
     if (!what.picture.empty()) {
@@ -454,8 +478,20 @@ Result<Moment> Timeline::take(NewMoment const& what, FrozenMemory& memory, Progr
     auto record = m_record;
     record.present = taken.id;
     std::erase_if(record.loose, [&](auto const& one) { return one.moment == taken.id; });
-    TRY(storeRecord(record));
-    return taken;
+    return storeRecord(record);
+}
+
+/// Unless its record is there all the same, and only not known to be durable.
+void Timeline::leaveNothingOf(std::string const& id, std::uint32_t pack)
+{
+    if (!isGone(id))
+        return;
+    for (auto const* ending : { "state", "png" })
+        ignore(m_folder->remove(nameOf(id, ending)));
+    if (pack == 0 || m_pages->remove(pack))
+        return;
+    std::scoped_lock const lock(m_changing, m_mutex);
+    m_record.unswept = true;
 }
 
 Result<Moment> Timeline::fork(std::string_view id, std::string const& as, std::string const& state, Folder& into,

@@ -89,7 +89,7 @@ public:
     /// Which moment the present came from, where the disks were on their way to, what they keep for no moment, and the
     /// policy are not known any more; the policy keeps everything, for nothing must go that a person's would have kept.
     bool wasRebuilt() const { return m_wasRebuilt; }
-    /// Moments were purged since sweep() has given back what they needed.
+    /// sweep() has not given back yet what purged moments needed, or what is left of one that was not taken to its end.
     bool hasWaste() const;
 
     Result<std::string> state(std::string_view id) const;
@@ -164,6 +164,9 @@ private:
     Result<> swept(unsigned purges);
     Result<> storeRecord(TimelineRecord const& record);
     Result<> store(Moment const& moment);
+    Result<> commit(Moment& taken, NewMoment const& what);
+    void leaveNothingOf(std::string const& id, std::uint32_t pack);
+    bool isPackLeft() const;
     Result<> change(std::string_view id, std::function<void(Moment&)> const& what);
     Result<> writable() const;
     std::vector<Moment> list() const;

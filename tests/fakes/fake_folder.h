@@ -25,6 +25,7 @@ public:
     bool powered = true;
     bool isFull = false;    ///< nothing more can be written; what is there can go
     std::string unreadable; ///< the name of a file whose bytes cannot be read
+    int readError = EIO;    ///< why not
     bool hasLinks = true;   ///< a file can have several names
     /// Called once, when the next file was opened and whoever has opened it does not have it yet.
     mutable std::function<void()> opened;
@@ -185,7 +186,7 @@ private:
         vmm::Result<> read(std::uint64_t offset, vmm::ByteSpan data) const override
         {
             if (m_name == m_disk.unreadable)
-                return vmm::fail(vmm::osError("cannot read " + m_name, EIO));
+                return vmm::fail(vmm::osError("cannot read " + m_name, m_disk.readError));
             auto const& bytes = m_content->bytes;
             if (offset > bytes.size() || data.size() > bytes.size() - offset)
                 return vmm::fail(vmm::ErrorCode::Corrupt, m_name + " is shorter than it was");

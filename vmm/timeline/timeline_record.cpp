@@ -3,6 +3,7 @@
 #include "vmm/timeline/record_files.h"
 #include "vmm/timeline/timeline.h"
 
+#include <cerrno>
 #include <fmt/format.h>
 #include <set>
 #include <utility>
@@ -33,14 +34,20 @@ Result<TimelineRecord> readOneRecord(Folder const& folder, char const* name)
     return asRead(std::move(record), folder);
 }
 
-/// Where it is damaged, the copy: at most a step behind, one that nobody has been told of.
+/// What the disk does not give any more; all else may be another time, or to another version.
+bool isLost(Error const& error)
+{
+    return error.code == ErrorCode::Corrupt || error.code == ErrorCode::NotFound || error.osError == EIO;
+}
+
+/// Where it is lost, the copy: at most a step behind, one that nobody has been told of.
 Result<TimelineRecord> readTimelineRecord(Folder const& folder)
 {
     auto record = readOneRecord(folder, recordName);
-    if (record || record.error().code == ErrorCode::VersionTooNew)
+    if (record || !isLost(record.error()))
         return record;
     auto copy = readOneRecord(folder, copyName);
-    return copy ? copy : record;
+    return copy || !isLost(copy.error()) ? copy : record;
 }
 
 }
@@ -116,21 +123,14 @@ Result<> Timeline::storeRecord(TimelineRecord const& record)
     return {};
 }
 
-/// Nothing waits for the disk: what a power cut makes of it is mended by the next open(). An old one is worse than
-/// none.
+/// An old one is worse than none.
 void Timeline::storeCopy(std::string const& text)
 {
-    auto const fresh = std::string(copyName) + ".new";
-    auto const stored = [&]() -> Result<> {
-        auto const file = TRY(m_folder->create(fresh));
-        TRY(file->append(bytesOf(text)));
-        return m_folder->rename(fresh, copyName);
-    }();
+    auto const stored = writeWhole(*m_folder, copyName, bytesOf(text));
     if (stored)
         return;
     log(LogLevel::Warning, "timeline", "the timeline's record has no copy: {}", stored.error().message());
     ignore(m_folder->remove(copyName));
-    ignore(m_folder->remove(fresh));
 }
 
 namespace {

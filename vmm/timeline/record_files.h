@@ -22,11 +22,26 @@ std::string recordText(T const& record)
     return state::toText(state::save(record).toJson(), 1) + "\n";
 }
 
+inline Result<Section> sectionFrom(std::string_view text)
+{
+    return Section::fromJson(TRY(state::parseJson(text, maximumRecord)));
+}
+
+/// The text of a record for its file. InvalidArgument, where it could not be read again: lists and texts have bounds,
+/// and so has the file.
+template<typename T>
+Result<std::string> readableText(std::string text)
+{
+    auto const read = [&]() -> Result<T> { return state::load<T>(TRY(sectionFrom(text))); }();
+    if (!read)
+        return fail(ErrorCode::InvalidArgument, "the record could not be read again: " + read.error().detail);
+    return text;
+}
+
 inline Result<Section> readSection(Folder const& folder, std::string const& name)
 {
     auto const bytes = TRY(readWhole(folder, name, maximumRecord));
-    auto const json = TRY(state::parseJson({ reinterpret_cast<char const*>(bytes.data()), bytes.size() }));
-    return Section::fromJson(json);
+    return sectionFrom({ reinterpret_cast<char const*>(bytes.data()), bytes.size() });
 }
 
 template<typename T>

@@ -25,7 +25,8 @@ Result<Moment> readMoment(Folder const& folder, std::string_view id)
 
 Result<> writeMoment(Folder& folder, Moment const& moment)
 {
-    return writeWhole(folder, nameOf(moment.id, "json"), bytesOf(recordText(asWritten(moment, folder))));
+    auto const text = TRY(readableText<Moment>(recordText(asWritten(moment, folder))));
+    return writeWhole(folder, nameOf(moment.id, "json"), bytesOf(text));
 }
 
 Bytes hashBytes(ConstByteSpan data, std::uint64_t seed)
@@ -535,7 +536,8 @@ Result<Moment> Timeline::fork(std::string_view id, std::string const& as, std::s
     TimelineRecord record {
         .seed = m_pages->seed(), .present = {}, .goingTo = as, .loose = disks.loose, .policy = policy()
     };
-    TRY(writeWhole(into, recordName, bytesOf(textOf(asWritten(record, into)))));
+    auto const text = TRY(readableText<TimelineRecord>(textOf(asWritten(record, into))));
+    TRY(writeWhole(into, recordName, bytesOf(text)));
     return forked;
 }
 

@@ -115,7 +115,7 @@ Result<> Timeline::rebuildRecord(Error const& why)
 
 Result<> Timeline::storeRecord(TimelineRecord const& record)
 {
-    auto const text = textOf(asWritten(record, *m_folder));
+    auto const text = TRY(readableText<TimelineRecord>(textOf(asWritten(record, *m_folder))));
     TRY(writeWhole(*m_folder, recordName, bytesOf(text)));
     storeCopy(text);
     std::lock_guard const lock(m_mutex);

@@ -1,6 +1,7 @@
 #include "tests/fakes/fake_folder.h"
 #include "tests/fakes/fake_memory.h"
 #include "tests/support/suite.h"
+#include "vmm/base/random.h"
 #include "vmm/timeline/timeline.h"
 
 using namespace vmm;
@@ -86,6 +87,61 @@ private slots:
         QCOMPARE(disk.operations, before);
         disk.unreadable.clear();
         QCOMPARE(tests::must(open(disk))->goingTo(), id);
+    }
+
+    /// By its bytes, and by what lists may have: it says no, and is what it was at the next open.
+    void aRecordThatCouldNotBeReadAgainIsNotWritten_data()
+    {
+        QTest::addColumn<int>("pathLength");
+        QTest::addColumn<int>("disks");
+        QTest::newRow("more bytes than the file may have") << 4000 << 200;
+        QTest::newRow("a path that is too long") << 5000 << 1;
+        QTest::newRow("too many disks") << 10 << 257;
+    }
+    void aRecordThatCouldNotBeReadAgainIsNotWritten()
+    {
+        QFETCH(int, pathLength);
+        QFETCH(int, disks);
+        FakeFolderDisk disk;
+        auto const id = begin(disk);
+        auto timeline = tests::must(open(disk));
+        REQUIRE_OK(timeline->setGoingTo(id));
+        std::vector<LooseDisks> known;
+        Result<> noted;
+        while (noted) {
+            LooseDisks loose { makeUuid(), {} };
+            MomentDisk const one { "disk0", "/" + std::string(std::size_t(pathLength - 1), 'd'),
+                { CheckpointWay::Internal, loose.moment, "", ImageFormat::Qcow2 } };
+            loose.disks.assign(std::size_t(disks), one);
+            noted = timeline->setLoose(loose);
+            if (noted)
+                known.push_back(loose);
+            QVERIFY(known.size() < 100);
+        }
+        QCOMPARE(noted.error().code, ErrorCode::InvalidArgument);
+        QCOMPARE(timeline->loose(), known);
+        REQUIRE_OK(timeline->rename(id, "it goes on"));
+        timeline = tests::must(open(disk));
+        QVERIFY(!timeline->wasRebuilt());
+        QCOMPARE(timeline->goingTo(), id);
+        QCOMPARE(timeline->loose(), known);
+    }
+
+    /// It would be a damaged one.
+    void aMomentThatCouldNotBeReadAgainIsNotTaken()
+    {
+        FakeFolderDisk disk;
+        auto const id = begin(disk);
+        auto timeline = tests::must(open(disk));
+        tests::FakeMemory memory({ 64u << 10 });
+        memory.fill(0, 0, 2);
+        NewMoment what { .time = 2, .state = "state" };
+        what.disks = { { "disk0", std::string(5000, 'd'), {} } };
+        QCOMPARE(timeline->take(what, memory, {}).error().code, ErrorCode::InvalidArgument);
+        timeline = tests::must(open(disk));
+        QVERIFY(timeline->damages().empty());
+        QCOMPARE(timeline->moments().size(), std::size_t(1));
+        QCOMPARE(timeline->present(), id);
     }
 };
 

@@ -12,6 +12,7 @@ Census::Counted::Counted(Pack const& pack)
       pages(pageCount),
       nodes(nodeCount),
       isStored(pageCount),
+      frameLengths(pack.frames()),
       m_levels(nodeCount),
       m_below(nodeCount)
 {
@@ -19,9 +20,17 @@ Census::Counted::Counted(Pack const& pack)
 
 Result<> Census::Counted::readTables(Pack const& pack, std::function<Result<>()> const& goesOn)
 {
-    frameLengths.resize(pack.frames());
-    TRY(pack.readLengths(0, frameLengths));
     constexpr std::uint32_t atOnce = 16384;
+    std::vector<std::uint32_t> lengths;
+    for (std::uint32_t first = 0; first < pack.frames(); first += atOnce) {
+        TRY(goesOn());
+        lengths.resize(std::min(atOnce, pack.frames() - first));
+        TRY(pack.readLengths(first, lengths));
+        for (std::uint32_t i = 0; i < lengths.size(); ++i) {
+            if (lengths[i] != 0 && lengths[i] <= maximumFrameSize)
+                frameLengths.at(first + i) = lengths[i];
+        }
+    }
     std::vector<PageHash> hashes;
     for (std::uint32_t first = 0; first < pageCount; first += atOnce) {
         TRY(goesOn());
@@ -184,8 +193,7 @@ Census::Counted::Below Census::belowPage(Reference page) const
     auto const* const pack = packOf(page.pack);
     if (!pack || page.number >= pack->pageCount)
         return {};
-    auto const bad = m_how.badFrames.find(page.pack);
-    bool const isBad = bad != m_how.badFrames.end() && bad->second.contains(page.number / pagesPerFrame);
+    bool const isBad = m_how.badFrames.contains(page.pack, page.number / pagesPerFrame);
     return { pack->sizeOf(page.number), !isBad && pack->isStored[page.number] != 0 };
 }
 

@@ -16,16 +16,13 @@ class Census {
 public:
     static constexpr std::uint32_t nobody = 0, several = 0xffffffff;
 
-    /// Frames whose pages are not what their hashes say, by pack.
-    using BadFrames = std::map<std::uint32_t, std::set<std::uint32_t>>;
-
     /// Who owns what several need.
     enum class Shared : std::uint8_t {
         Several, ///< nobody in particular
         Last,    ///< the last of them in the order of the trees
     };
     struct How {
-        BadFrames badFrames = {};
+        FrameSet badFrames = {}; ///< whose pages are not what their hashes say
         Shared shared = Shared::Several;
         std::function<bool()> goOn = {}; ///< asked now and then; false gives up
     };
@@ -77,7 +74,7 @@ public:
         std::uint64_t fileSize;
         Sparse<std::uint32_t> pages, nodes; ///< who owns each
         Sparse<std::uint8_t> isStored;      ///< 1: the pack has that page
-        std::vector<std::uint32_t> frameLengths;
+        Sparse<std::uint32_t> frameLengths; ///< in the file; 0: it cannot be there
 
     private:
         friend Census;

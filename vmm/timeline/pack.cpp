@@ -13,7 +13,6 @@ namespace {
 constexpr std::string_view magic = "CHRONOPK";
 constexpr std::uint32_t version = 1;
 constexpr std::size_t headerSize = 64, footerSize = 64, storedNodeSize = 8 + nodeSize, hashSize = 16, placeSize = 16;
-constexpr std::size_t frameSize = pagesPerFrame * pageSize;
 constexpr std::uint64_t readOver = 128u << 10;
 constexpr std::size_t writeSize = 1u << 20;
 
@@ -119,6 +118,8 @@ Result<std::shared_ptr<Pack const>> Pack::open(Folder const& folder, std::uint32
     pack->m_pages = loadLittle<std::uint32_t>(foot.subspan(0, 4));
     pack->m_nodes = loadLittle<std::uint32_t>(foot.subspan(4, 4));
     pack->m_nodesAt = loadLittle<std::uint64_t>(foot.subspan(8, 8));
+    if (pack->m_pages > mostPages || pack->m_nodes > mostNodes)
+        return fail(pack->corrupt("it says to have more than any machine has"));
     auto const tables = std::uint64_t(pack->m_nodes) * storedNodeSize + std::uint64_t(pack->m_pages) * hashSize
         + std::uint64_t(pack->frames()) * placeSize;
     auto const end = pack->m_fileSize - footerSize;
@@ -166,7 +167,7 @@ Result<> Pack::readStored(std::uint32_t frame, Bytes& stored) const
     TRY(m_file->read(m_placesAt + std::uint64_t(frame) * placeSize, place));
     auto const offset = loadLittle<std::uint64_t>(place);
     auto const length = loadLittle<std::uint32_t>(ConstByteSpan(place).subspan(8, 4));
-    if (offset < headerSize || offset > m_nodesAt || length > m_nodesAt - offset || length > frameSize)
+    if (offset < headerSize || offset > m_nodesAt || length > m_nodesAt - offset || length > maximumFrameSize)
         return fail(corrupt(fmt::format("frame {} is not where it can be", frame)));
     stored.resize(length);
     return m_file->read(offset, stored);
@@ -201,12 +202,18 @@ void Pack::readAhead(std::vector<std::uint32_t> const& numbers) const
 {
     if (numbers.empty() || numbers.back() >= frames())
         return;
-    auto const first = numbers.front();
-    Bytes places((numbers.back() - first + 1) * placeSize);
-    if (!m_file->read(m_placesAt + std::uint64_t(first) * placeSize, places))
-        return;
+    constexpr std::uint32_t atOnce = 4096; // whose places are read
+    Bytes places;
     std::uint64_t from = 0, to = 0;
+    std::uint32_t first = 0, end = 0;
     for (auto const number : numbers) {
+        if (number >= end) {
+            first = number;
+            end = std::min(first + atOnce, frames());
+            places.resize((end - first) * placeSize);
+            if (!m_file->read(m_placesAt + std::uint64_t(first) * placeSize, places))
+                return;
+        }
         auto const place = ConstByteSpan(places).subspan((number - first) * placeSize, placeSize);
         auto const offset = loadLittle<std::uint64_t>(place);
         auto const length = loadLittle<std::uint32_t>(place.subspan(8, 4));
@@ -296,7 +303,7 @@ Result<std::uint32_t> PackWriter::addPage(ConstByteSpan page, PageHash hash)
     else
         m_frame.insert(m_frame.end(), page.begin(), page.end());
     m_hashes.push_back(hash);
-    if (m_frame.size() == frameSize)
+    if (m_frame.size() == maximumFrameSize)
         TRY(finishFrame());
     return pages() - 1;
 }
@@ -305,7 +312,7 @@ Result<> PackWriter::finishFrame()
 {
     if (m_frame.empty())
         return {};
-    m_compressed.resize(ZSTD_compressBound(frameSize));
+    m_compressed.resize(ZSTD_compressBound(maximumFrameSize));
     auto const size = ZSTD_compress2(
         m_compressor->context, m_compressed.data(), m_compressed.size(), m_frame.data(), m_frame.size());
     if (ZSTD_isError(size) != 0)

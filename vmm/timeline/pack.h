@@ -33,6 +33,8 @@ constexpr std::size_t nodeSize = 512;
 constexpr std::uint32_t pagesPerFrame = 16;
 constexpr std::size_t wordsPerNode = nodeSize / 8;
 using Node = std::array<std::uint64_t, wordsPerNode>;
+/// A frame's bytes in the file, at most.
+constexpr std::size_t maximumFrameSize = pagesPerFrame * pageSize;
 
 constexpr char const* packFolder = "packs";
 /// "packs/0000002a".
@@ -44,6 +46,9 @@ Result<std::uint64_t> seedOf(Folder const& folder, std::uint32_t number);
 /// A pack that is whole. Any thread.
 class Pack {
 public:
+    /// What one can have: the largest machine has half as many pages, and a leaf for each 64 of them.
+    static constexpr std::uint32_t mostPages = 1u << 29, mostNodes = mostPages / 32;
+
     /// Looks at header and footer. Corrupt, VersionTooNew, or what the host says.
     static Result<std::shared_ptr<Pack const>> open(Folder const& folder, std::uint32_t number, std::uint64_t seed);
 

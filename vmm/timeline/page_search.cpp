@@ -69,10 +69,10 @@ Result<std::vector<Reference>> findPages(
     constexpr std::uint32_t atOnce = 16384;
     std::vector<PageHash> hashes;
     for (auto const number : store.packs()) {
-        if (stop)
-            return fail(ErrorCode::Cancelled, "looking for pages was cancelled");
         auto const pack = store.pack(number);
         for (std::uint32_t first = 0; pack && first < (*pack)->pages(); first += atOnce) {
+            if (stop)
+                return fail(ErrorCode::Cancelled, "looking for pages was cancelled");
             hashes.resize(std::min(atOnce, (*pack)->pages() - first));
             if (!(*pack)->readHashes(first, hashes))
                 break;

@@ -101,16 +101,16 @@ Result<> PageStore::readFrame(Pack const& pack, std::uint32_t frame, ByteSpan pa
     auto const read = pack.readFrame(frame, pages);
     std::lock_guard const lock(m_mutex);
     if (read)
-        m_damagedFrames.erase({ pack.number(), frame });
+        m_damagedFrames.erase(pack, frame);
     else
-        m_damagedFrames.insert({ pack.number(), frame });
+        m_damagedFrames.insert(pack, frame);
     return read;
 }
 
 bool PageStore::isDamaged(Reference page) const
 {
     std::lock_guard const lock(m_mutex);
-    return m_damagedFrames.contains({ page.pack, page.number / pagesPerFrame });
+    return m_damagedFrames.contains(page.pack, page.number / pagesPerFrame);
 }
 
 Result<std::shared_ptr<Bytes const>> PageStore::frame(std::uint32_t number, std::uint32_t frame) const
@@ -190,7 +190,7 @@ Result<> PageStore::remove(std::uint32_t number)
     replaced(number);
     std::lock_guard const lock(m_mutex);
     std::erase(m_packs, number);
-    std::erase_if(m_damagedFrames, [number](Reference frame) { return frame.pack == number; });
+    m_damagedFrames.erase(number);
     return {};
 }
 

@@ -3,12 +3,37 @@
 #include "vmm/timeline/pack.h"
 
 #include <list>
+#include <map>
 #include <mutex>
 #include <optional>
-#include <set>
 #include <unordered_map>
 
 namespace vmm::timeline {
+
+/// Some frames of packs; a bit for each that the pack has.
+class FrameSet {
+public:
+    void insert(Pack const& pack, std::uint32_t frame)
+    {
+        auto& bits = m_bits[pack.number()];
+        bits.resize(pack.frames());
+        bits[frame] = true;
+    }
+    void erase(Pack const& pack, std::uint32_t frame)
+    {
+        if (contains(pack.number(), frame))
+            m_bits.at(pack.number())[frame] = false;
+    }
+    void erase(std::uint32_t pack) { m_bits.erase(pack); }
+    bool contains(std::uint32_t pack, std::uint32_t frame) const
+    {
+        auto const bits = m_bits.find(pack);
+        return bits != m_bits.end() && frame < bits->second.size() && bits->second[frame];
+    }
+
+private:
+    std::map<std::uint32_t, std::vector<bool>> m_bits;
+};
 
 /// All packs of a timeline, and caches of what was read of them last. Reading: any thread. Writing (begin() to add(),
 /// replace(), remove()): one at a time, which the caller sees to.
@@ -112,7 +137,7 @@ private:
     mutable Recent<Node> m_nodes { keptNodes };
     mutable Recent<FrameData> m_frames { keptFrames };
     mutable Recent<std::shared_ptr<std::vector<PageHash> const>> m_hashes { keptHashes };
-    mutable std::set<Reference> m_damagedFrames;
+    mutable FrameSet m_damagedFrames;
 };
 
 }

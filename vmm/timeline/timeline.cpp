@@ -599,11 +599,13 @@ std::uint64_t Timeline::size() const
     return sum;
 }
 
-Result<Usage> Timeline::usage() const
+Result<Usage> Timeline::usage(std::function<bool()> const& goOn) const
 {
     std::shared_lock const storing(m_storing);
     auto const moments = list();
-    auto const census = TRY(Census::of(*m_pages, treesOf(moments)));
+    Census::How how;
+    how.goOn = goOn;
+    auto const census = TRY(Census::of(*m_pages, treesOf(moments), std::move(how)));
     std::uint64_t none = 0; // what several need is nobody's own
     Usage usage;
     std::vector<std::uint64_t> own(moments.size());
@@ -611,6 +613,8 @@ Result<Usage> Timeline::usage() const
         return owner == Census::nobody ? usage.free : owner == Census::several ? none : own[owner - 1];
     };
     for (auto const& [number, pack] : census.packs()) {
+        if (goOn && !goOn())
+            return fail(cancelled("counting the timeline was cancelled"));
         usage.total += pack.fileSize;
         for (std::uint32_t page = 0; page < pack.pageCount; ++page)
             of(pack.pages[page]) += pack.sizeOf(page);
@@ -661,7 +665,7 @@ Result<std::vector<Damage>> Timeline::verify(Progress const& progress) const
         for (std::uint32_t frame = 0; pack && frame < (*pack)->frames(); ++frame) {
             pages.resize((*pack)->pagesIn(frame) * pageSize);
             if (!m_pages->readFrame(**pack, frame, pages))
-                how.badFrames[number].insert(frame);
+                how.badFrames.insert(**pack, frame);
             if (frame % 64 == 0 && !goOn(progress, done, packs.size()))
                 return fail(cancelled("checking the timeline was cancelled"));
         }

@@ -141,8 +141,8 @@ public:
 
     /// Bytes of all packs and of what moments have beside them. Quick.
     std::uint64_t size() const;
-    /// Reads the trees of all moments.
-    Result<Usage> usage() const;
+    /// Reads the trees of all moments, for as long as `goOn` says so.
+    Result<Usage> usage(std::function<bool()> const& goOn = {}) const;
     /// What each of these moments gives back once it and those before it are purged and swept away. Reads all trees
     /// once, for as long as `goOn` says so. Refuses what sweep() would: a plan that cannot come true costs moments for
     /// nothing.

@@ -21,17 +21,14 @@ bool isWorthShrinking(std::uint64_t waste, std::uint64_t size)
 
 /// What sweep() gives back of a pack after each of the first `going` owners has gone, added to `each`, which begins
 /// with what nobody needs now. Each page's owner is the last one that needs it.
-Result<> addGivenBack(
-    Pack const& pack, Census::Counted const& counted, std::uint32_t going, std::vector<std::uint64_t>& each)
+void addGivenBack(Census::Counted const& counted, std::uint32_t going, std::vector<std::uint64_t>& each)
 {
-    std::vector<PageHash> hashes(pack.pages());
-    TRY(pack.readHashes(0, hashes));
     std::uint32_t last = Census::nobody;
     std::map<std::uint32_t, std::uint64_t> waste; // once that owner has gone
     for (std::uint32_t page = 0; page < counted.pageCount; ++page) {
         auto const owner = counted.pages[page];
         last = std::max(last, owner);
-        if (owner <= going && hashes[page] != PageHash {})
+        if (owner <= going && counted.isStored[page] != 0)
             waste[owner] += counted.sizeOf(page);
     }
     for (std::uint32_t node = 0; node < counted.nodeCount; ++node)
@@ -48,7 +45,6 @@ Result<> addGivenBack(
     }
     if (last <= going)
         each[last] += size;
-    return {};
 }
 
 }
@@ -83,9 +79,10 @@ Result<Freed> Timeline::freed(std::vector<std::string> const& order, std::functi
             each[i + 1] += beside;
     }
     for (auto const& [number, counted] : census.packs()) {
+        if (goOn && !goOn())
+            return fail(ErrorCode::Cancelled, "counting was given up");
         freed.total += counted.fileSize;
-        auto const pack = TRY(m_pages->pack(number));
-        TRY(addGivenBack(*pack, counted, static_cast<std::uint32_t>(order.size()), each));
+        addGivenBack(counted, static_cast<std::uint32_t>(order.size()), each);
     }
     freed.first = each.front();
     freed.each.assign(each.begin() + 1, each.end());
@@ -199,37 +196,31 @@ Result<> Timeline::giveBack(Census const& census, std::function<bool()> const& g
 Result<> Timeline::shrink(std::uint32_t number, Census::Counted const& counted, std::function<bool()> const& goOn)
 {
     auto const pack = TRY(m_pages->pack(number));
-    auto const& owners = counted.pages;
-    std::uint64_t unneeded = 0; // what was left out before is among it
-    for (std::uint32_t page = 0; page < pack->pages(); ++page)
-        unneeded += owners[page] == Census::nobody ? counted.sizeOf(page) : 0;
-    if (!isWorthShrinking(unneeded, pack->fileSize()))
-        return {};
-    std::vector<PageHash> hashes(pack->pages());
-    TRY(pack->readHashes(0, hashes));
+    auto const isWaste
+        = [&](std::uint32_t page) { return counted.pages[page] == Census::nobody && counted.isStored[page] != 0; };
     std::uint64_t waste = 0;
-    for (std::uint32_t page = 0; page < pack->pages(); ++page) {
-        if (owners[page] == Census::nobody && hashes[page] != PageHash {})
-            waste += counted.sizeOf(page);
-    }
+    for (std::uint32_t page = 0; page < counted.pageCount; ++page)
+        waste += isWaste(page) ? counted.sizeOf(page) : 0;
     if (!isWorthShrinking(waste, pack->fileSize()))
         return {};
 
     auto const writer = TRY(PackWriter::create(*m_folder, number, m_pages->seed()));
     Bytes stored, pages;
+    std::vector<PageHash> kept;
     for (std::uint32_t frame = 0; frame < pack->frames(); ++frame) {
         if (!goOn())
             return fail(ErrorCode::Cancelled, sweepCancelled);
         auto const count = pack->pagesIn(frame);
         auto const first = frame * pagesPerFrame;
+        kept.resize(count);
+        TRY(pack->readHashes(first, kept));
         bool changes = false;
-        for (auto page = first; page < first + count; ++page) {
-            if (owners[page] == Census::nobody && hashes[page] != PageHash {}) {
-                hashes[page] = {};
+        for (std::uint32_t i = 0; i < count; ++i) {
+            if (isWaste(first + i)) {
+                kept[i] = {};
                 changes = true;
             }
         }
-        auto const kept = std::span(hashes).subspan(first, count);
         bool const isNeeded = std::ranges::any_of(kept, [](PageHash hash) { return hash != PageHash {}; });
         pages.resize(count * pageSize);
         if (!isNeeded || (changes && m_pages->readFrame(*pack, frame, pages))) {

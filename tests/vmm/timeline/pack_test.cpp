@@ -42,6 +42,17 @@ struct Liar {
         ends.insert(ends.end(), footer().begin(), footer().end() - 16);
         storeLittle(footer().subspan(endSize - 16, 8), XXH3_64bits_withSeed(ends.data(), ends.size(), seed));
     }
+    /// The ends of a file that claims so many pages, in which all else is a hole.
+    Bytes endsOfHollow(std::uint32_t pages)
+    {
+        storeLittle(footer().first(4), std::uint64_t(pages));
+        storeLittle(footer().subspan(4, 4), std::uint64_t(0));
+        storeLittle(footer().subspan(8, 8), std::uint64_t(endSize));
+        sign();
+        Bytes ends(file().begin(), file().begin() + endSize);
+        ends.insert(ends.end(), footer().begin(), footer().end());
+        return ends;
+    }
     Result<std::shared_ptr<Pack const>> open() { return Pack::open(folder, number, seed); }
     /// What is said of a frame that the pack has, by all that read it.
     ErrorCode frame(std::uint32_t frame)
@@ -56,6 +67,61 @@ struct Liar {
             return ErrorCode::OutOfMemory;
         return read.error().code;
     }
+};
+
+/// One pack that claims so many pages, and takes no room; it notes the most that was read at once.
+class HollowFolder final : public Folder {
+public:
+    explicit HollowFolder(std::uint32_t pages)
+        : m_ends(Liar().endsOfHollow(pages)),
+          m_size(
+              2 * endSize + std::uint64_t(pages) * 16 + (std::uint64_t(pages) + pagesPerFrame - 1) / pagesPerFrame * 16)
+    {
+    }
+    std::size_t mostAtOnce() const { return m_most; }
+
+    Result<std::shared_ptr<StoredFile const>> open(std::string const& name) const override
+    {
+        return std::make_shared<File>(*this, name);
+    }
+    Result<std::vector<std::string>> list(std::string const&) override
+    {
+        return std::vector { packName(number).substr(std::string(packFolder).size() + 1) };
+    }
+    Result<std::unique_ptr<NewFile>> create(std::string const&) override { return refused(); }
+    Result<> rename(std::string const&, std::string const&) override { return refused(); }
+    Result<> remove(std::string const&) override { return refused(); }
+    Result<> link(StoredFile const&, std::string const&) override { return refused(); }
+    Result<> sync(std::string const&) override { return refused(); }
+
+private:
+    class File final : public StoredFile {
+    public:
+        File(HollowFolder const& folder, std::string name) : m_folder(folder), m_name(std::move(name)) { }
+        std::string const& name() const override { return m_name; }
+        Result<std::uint64_t> size() const override { return m_folder.m_size; }
+        Result<> read(std::uint64_t offset, ByteSpan data) const override
+        {
+            m_folder.m_most = std::max(m_folder.m_most, data.size());
+            std::ranges::fill(data, std::uint8_t(0));
+            auto const ends = ConstByteSpan(m_folder.m_ends);
+            if (offset == 0)
+                std::ranges::copy(ends.first(data.size()), data.begin());
+            else if (offset == m_folder.m_size - endSize)
+                std::ranges::copy(ends.last(data.size()), data.begin());
+            return {};
+        }
+
+    private:
+        HollowFolder const& m_folder;
+        std::string m_name;
+    };
+
+    static tl::unexpected<Error> refused() { return fail(ErrorCode::PermissionDenied, "it is for reading"); }
+
+    Bytes m_ends;
+    std::uint64_t m_size;
+    mutable std::size_t m_most = 0;
 };
 
 }
@@ -158,6 +224,41 @@ private slots:
         QCOMPARE(pack.frame(0), ErrorCode::Corrupt);
         Bytes pages(4 * pageSize);
         REQUIRE_OK(tests::must(pack.open())->readFrame(1, pages)); // the other one is as good as it was
+    }
+
+    /// A file with holes can be as large as it likes.
+    void whatNoMachineHasIsRefused()
+    {
+        HollowFolder const largest(Pack::mostPages), beyond(Pack::mostPages + 1), all(0xffffffff);
+        REQUIRE_OK(Pack::open(largest, number, seed));
+        QCOMPARE(Pack::open(beyond, number, seed).error().code, ErrorCode::Corrupt);
+        QCOMPARE(Pack::open(all, number, seed).error().code, ErrorCode::Corrupt);
+    }
+
+    /// And is neither counted nor read ahead in one piece, nor without a question.
+    void whatAPackClaimsTakesNoMemory()
+    {
+        constexpr std::uint32_t claimed = 1u << 22;
+        constexpr std::size_t most = 1u << 20;
+        HollowFolder folder(claimed);
+        PageStore store(folder, seed);
+        REQUIRE_OK(store.open(false));
+        auto const pack = tests::must(store.pack(number));
+        pack->readAhead({ 0, pack->frames() / 2, pack->frames() - 1 });
+        QVERIFY2(folder.mostAtOnce() <= most, qPrintable(QString::number(folder.mostAtOnce())));
+        std::vector<MemoryRoot> const tree { { "ram", pageSize, number, 0 } };
+        unsigned asked = 0;
+        auto const census = tests::must(Census::of(store, { tree }, { .goOn = [&] { return ++asked > 0; } }));
+        QVERIFY2(folder.mostAtOnce() <= most, qPrintable(QString::number(folder.mostAtOnce())));
+        auto const& counted = census.packs().at(number);
+        QCOMPARE(counted.pageCount, claimed);
+        QVERIFY(counted.isStored.isEmpty() && counted.frameLengths.isEmpty());
+        QVERIFY(!census.checkWhole(0));
+        for (unsigned refused = 1; refused < asked; refused += asked / 8) {
+            unsigned left = refused;
+            auto const cancelled = Census::of(store, { tree }, { .goOn = [&] { return left-- > 0; } });
+            QCOMPARE(cancelled.error().code, ErrorCode::Cancelled);
+        }
     }
 
     /// A frame of zstd says itself how much comes out of it.

@@ -100,6 +100,18 @@ private slots:
         QVERIFY(past.timeline->isGone(past.moments[1]) && !past.timeline->isGone(past.moments[2]));
     }
 
+    void counting()
+    {
+        Branch const past;
+        Asks all;
+        REQUIRE_OK(past.timeline->usage([&] { return all.goOn(); }));
+        QVERIFY2(all.count > past.packs() + 4, qPrintable(QString::number(all.count)));
+        for (auto const at : Asks::toTry(all.count)) {
+            Asks asks { at };
+            QCOMPARE(past.timeline->usage([&] { return asks.goOn(); }).error().code, ErrorCode::Cancelled);
+        }
+    }
+
     void planning()
     {
         Branch const past;

@@ -13,15 +13,15 @@
 /// A pack: a file of pages of memory, and of nodes of the trees that say where they belong. Written once, by one
 /// moment, and then only ever replaced whole. All integers are little-endian.
 ///
-/// part     | at             | what
-/// -------- | -------------- | --------------------------------------------------------------------------------------
-/// header   | 0, 64 bytes    | "CHRONOPK", version (4), number of the pack (4), seed of the store (8), zeros
-/// frames   | 64             | 16 pages each, the last one fewer; compressed with zstd, or as they are where that is
-/// shorter nodes    | after them     | 520 bytes each: XXH3-64 of the rest with the seed, 64 words hashes   | after
-/// them     | 16 bytes a page: PageHash low, high; all zeros: nobody needs the page, it reads as zeros places   | after
-/// them     | 16 bytes a frame: offset (8), length (4), zeros (4) footer   | last 64 bytes  | number of pages (4), of
-/// nodes (4), offset of the nodes (8), zeros, XXH3-64 of header and footer
-///          |                | without this with the seed (8), "CHRONOPK"
+/// part   | at           | what
+/// ------ | ------------ | -----------------------------------------------------------------------------------------
+/// header | 0, 64 bytes  | "CHRONOPK", version (4), number of the pack (4), seed of the store (8), zeros
+/// frames | 64           | 16 pages each, the last one fewer; packed by zstd, or as they are where that is shorter
+/// nodes  | after them   | 520 bytes each: XXH3-64 of the rest with the seed, 64 words
+/// hashes | after them   | 16 bytes a page: PageHash low, high; all zeros: the page was left out
+/// places | after them   | 16 bytes a frame: offset (8), length (4), zeros (4)
+/// footer | the last 64  | number of pages (4), of nodes (4), offset of the nodes (8), zeros, XXH3-64 of header and
+///        |              | footer without this with the seed (8), "CHRONOPK"
 ///
 /// A node refers only to nodes before it: of a lower number, or in packs of a lower one.
 ///

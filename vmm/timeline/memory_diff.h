@@ -16,6 +16,7 @@ struct MemoryDiff {
 
 /// Compares the memory of two moments of one timeline; blocks that are alike are left out. A part of a tree that both
 /// refer to is alike without being read, so that it takes as long as the changes are many. Cancelled or Corrupt.
+/// Progress: bytes of memory.
 Result<std::vector<MemoryDiff>> compareMemory(
     MemoryTree const& before, MemoryTree const& after, std::size_t mostRuns, Progress const& progress);
 

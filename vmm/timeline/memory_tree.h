@@ -52,7 +52,8 @@ public:
     virtual void letGo(std::size_t, std::uint64_t /*offset*/, std::uint64_t /*size*/) { }
 };
 
-/// Called with what is done so far and all there is to do; false cancels. None: nobody wants to know.
+/// Called with what is done so far and all there is to do, which are bytes of memory or packs: whoever calls it says
+/// which. False cancels. None: nobody wants to know.
 using Progress = std::function<bool(std::uint64_t done, std::uint64_t total)>;
 inline bool goOn(Progress const& progress, std::uint64_t done, std::uint64_t total)
 {
@@ -69,7 +70,7 @@ struct StoredMemory {
 
 /// Stores memory as a change of `base` (empty: of nothing). Durable when it returns. On an error, Cancelled among them,
 /// the store is as before. What changed at the moment before is read first, for that is what the guest is likely to
-/// write to next; compressing goes on beside.
+/// write to next; compressing goes on beside. Progress: bytes of memory.
 Result<StoredMemory> storeMemory(
     PageStore& store, FrozenMemory& memory, std::vector<MemoryRoot> const& base, Progress const& progress);
 

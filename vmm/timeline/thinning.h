@@ -92,7 +92,8 @@ struct Pruned {
     std::uint64_t over = 0;                        ///< as BudgetPlan has it
 };
 /// Ends what planThinning() says and gives back what nothing needs, until the budget is kept or nothing is left that
-/// may go. `purge` does the first for one moment, or returns false: not now. Cancelled it leaves less to do.
+/// may go. `purge` does the first for one moment, or returns false: not now. Cancelled it leaves less to do. Progress:
+/// nothing of 1 until what goes has gone, then sweep()'s, and so again in each round.
 using Purge = std::function<Result<bool>(std::string const& moment)>;
 Result<Pruned> prune(
     Timeline& timeline, Policy const& policy, std::uint64_t now, Purge const& purge, Progress const& progress = {});

@@ -105,12 +105,12 @@ public:
 
     /// Stores a moment whose parent is the present, and which is the present then. Cancelled it leaves nothing;
     /// failed it leaves nothing, or, where only the last step to the disk could not be confirmed, the whole moment.
-    /// Takes as long as the memory needs to be written.
+    /// Takes as long as the memory needs to be written. Progress: bytes of memory.
     Result<Moment> take(NewMoment const& what, FrozenMemory& memory, Progress const& progress);
     /// Makes another timeline in `into`, which is empty: that moment under the fresh id `as`, with the state that the
     /// other machine has then. That machine is on its way there, so its first start goes there. What is stored is
     /// shared where the host can, and from then on nothing that happens to one of the two concerns the other. What has
-    /// failed or was cut off leaves no timeline, at worst files, which are the caller's to remove.
+    /// failed or was cut off leaves no timeline, at worst files, which are the caller's to remove. Progress: packs.
     Result<Moment> fork(std::string_view id, std::string const& as, std::string const& state, Folder& into,
         Progress const& progress = {}, ForkedDisks const& disks = {}) const;
     /// Before the first disk goes to that moment: until setPresent() the machine's disks are of no one moment, and
@@ -149,10 +149,10 @@ public:
     Result<Freed> freed(std::vector<std::string> const& order, std::function<bool()> const& goOn = {}) const;
     /// Gives back what no moment needs. Refuses while a moment's tree cannot be read, for what it needs is not known.
     /// A moment that is to be taken does not wait for it: it goes before, and this begins anew. Where something fails
-    /// it gives back what it can all the same.
+    /// it gives back what it can all the same. Progress: packs.
     Result<> sweep(Progress const& progress = {});
     /// Compares everything with its hash. What is damaged is stored anew by the next take() that has it. Not damaged: a
-    /// moment that is purged meanwhile.
+    /// moment that is purged meanwhile. Progress: packs.
     Result<std::vector<Damage>> verify(Progress const& progress = {}) const;
 
 private:

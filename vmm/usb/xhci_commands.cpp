@@ -106,9 +106,12 @@ bool XhciController::finishCommand()
 void XhciController::endCommand(Code code, unsigned slot)
 {
     auto const address = m_command->address;
+    for (unsigned id = controlEndpoint; id <= lastEndpoint; ++id) { // what has waited meanwhile
+        if (auto* const endpoint = findEndpoint(m_command->slot(), id); endpoint && (m_standing >> id & 1) != 0)
+            queueActive(*endpoint);
+    }
     m_command.reset();
     m_commandsQueued = true;
-    queueAll(); // what has waited meanwhile
     postEvent(0, address, std::uint32_t(code) << 24, CommandCompletion << 10 | slot << 24);
 }
 
@@ -125,8 +128,10 @@ Code XhciController::quiesceFor(Trb const& command)
         return command.endpoint() == 0 ? Code::Trb : Code::EndpointNotEnabled;
     m_standing = endpointsOf(command);
     for (unsigned id = controlEndpoint; id <= lastEndpoint; ++id) {
-        if (auto* const endpoint = findEndpoint(command.slot(), id); endpoint && (m_standing >> id & 1) != 0)
+        if (auto* const endpoint = findEndpoint(command.slot(), id); endpoint && (m_standing >> id & 1) != 0) {
+            spend(endpoint->rings.size());
             cancelEndpoint(*endpoint);
+        }
     }
     return Code::Success;
 }
@@ -258,6 +263,8 @@ XhciController::Endpoint& XhciController::addEndpoint(Slot& slot, unsigned id, E
         ring.endpoint = &endpoint;
         ring.stream = i;
     }
+    spend(count);
+    m_streamRings += endpoint.hasStreams() ? count : 0;
     if (!endpoint.hasStreams()) {
         auto& ring = endpoint.rings.front();
         ring.state.dequeue = context.pointer() & ~std::uint64_t(0xf);
@@ -270,9 +277,12 @@ XhciController::Endpoint& XhciController::addEndpoint(Slot& slot, unsigned id, E
     return endpoint;
 }
 
-/// False where the device has not so many.
+/// False where the device has not so many, or the controller has no room for them. Of a device that is lost nobody says
+/// how many it has.
 bool XhciController::allocateStreams(Endpoint const& endpoint) const
 {
+    if (m_streamRings > mostStreamRings)
+        return false;
     auto* const device = endpoint.hasStreams() ? deviceOf(*endpoint.slot) : nullptr;
     return !device || device->setStreams(endpoint.address(), static_cast<unsigned>(endpoint.rings.size()) - 1);
 }
@@ -283,11 +293,13 @@ void XhciController::dropEndpoint(Slot& slot, unsigned id)
     auto& endpoint = slot.endpoints[id];
     if (!endpoint)
         return;
-    std::erase_if(m_queued, [&](Ring const* ring) { return ring->endpoint == endpoint.get(); });
+    if (std::ranges::any_of(endpoint->rings, &Ring::queued))
+        std::erase_if(m_queued, [&](Ring const* ring) { return ring->endpoint == endpoint.get(); });
     std::erase_if(m_later, [&](Ring const* ring) { return ring->endpoint == endpoint.get(); });
     std::erase(m_timed, endpoint.get());
     if (auto* const device = deviceOf(slot); device && endpoint->hasStreams())
         device->setStreams(endpoint->address(), 0);
+    m_streamRings -= endpoint->hasStreams() ? endpoint->rings.size() : 0;
     endpoint.reset();
 }
 

@@ -219,15 +219,19 @@ void XhciController::queueAll()
 {
     for (auto const& slot : m_slots) {
         for (auto const& endpoint : slot->endpoints) {
-            if (!endpoint)
-                continue;
-            for (auto& ring : endpoint->rings) {
-                if (ring.state.active)
-                    queue(ring);
-            }
+            if (endpoint)
+                queueActive(*endpoint);
         }
     }
     m_commandsQueued = true;
+}
+
+void XhciController::queueActive(Endpoint& endpoint)
+{
+    for (auto& ring : endpoint.rings) {
+        if (ring.state.active)
+            queue(ring);
+    }
 }
 
 void XhciController::start()
@@ -258,7 +262,6 @@ void XhciController::resetChip()
 {
     for (auto& slot : m_slots)
         forgetSlot(*slot);
-    auto const ports = std::move(m_state.ports);
     m_state = {};
     m_state.interrupters.resize(interrupterCount);
     m_state.ports.resize(portCount);

@@ -4,6 +4,7 @@
 #include "vmm/usb/usb_device.h"
 #include "vmm/usb/xhci_state.h"
 
+#include <algorithm>
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -138,6 +139,8 @@ private:
     bool mayStart() const { return isRunning() && !m_paused && !m_resetting && isBusMaster(); }
     void start();
     void queueAll();
+    void queueActive(Endpoint& endpoint);
+    void spend(std::size_t trbs) { m_budget -= static_cast<unsigned>(std::min<std::size_t>(m_budget, trbs)); }
     void resetChip();
     void finishWork();
     void schedule();
@@ -261,7 +264,8 @@ private:
     bool m_abortCommand = false, m_stopCommands = false;
     unsigned m_inFlight = 0; // transfers that devices have
     unsigned m_depth = 0;    // of Work
-    unsigned m_budget = 0;   // TRBs that may still be read within it
+    unsigned m_budget = 0;   // TRBs that may still be read within it, and rings visited by commands
+    std::size_t m_streamRings = 0;
     bool m_commandsQueued = false;
     bool m_paused = false, m_resetting = false;
     std::condition_variable m_idle;

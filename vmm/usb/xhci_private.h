@@ -27,7 +27,7 @@ constexpr std::uint32_t commandStop = 1 << 1, commandAbort = 1 << 2, commandRunn
 constexpr std::uint32_t interruptPending = 1 << 0, interrupterEnable = 1 << 1, handlerBusy = 1 << 3;
 
 constexpr Nanoseconds microframeTime { 125'000 };
-constexpr unsigned mostTrbsOfTd = 4096, mostTrbsAtOnce = 16384, mostLinks = 64;
+constexpr unsigned mostTrbsOfTd = 4096, mostTrbsAtOnce = 16384, mostLinks = 64, mostStreamRings = 16384;
 constexpr std::uint64_t mostBytesOfTd = 16u << 20;
 
 }
@@ -58,13 +58,14 @@ struct XhciController::Ring {
     unsigned stream = 0;
     bool queued = false;
     bool rewound = false; // what is in flight is of no interest, and what is in the ring waits for it to land
-    std::deque<std::unique_ptr<Td>> flying {};
+    std::vector<std::unique_ptr<Td>> flying {}; // the first is the oldest; there may be thousands of empty ones
 };
 
 struct XhciController::Endpoint {
     XhciEndpointState state; // but for `rings`
     Slot* slot = nullptr;
     std::deque<Ring> rings {};                     // stay where they are
+    std::size_t flying = 0;                        // TDs of all rings
     std::uint64_t timeOf = 0;                      // when to look at its rings again, in microframes; 0: never
     std::uint64_t givesUpAt = 0;                   // the same, while nobody answers what is in them
     std::uint64_t waitingTd = 0, waitingFrame = 0; // which TD waits for its microframe
@@ -76,10 +77,6 @@ struct XhciController::Endpoint {
     bool hasStreams() const { return state.context.maxStreams() != 0; }
     std::uint64_t interval() const { return std::uint64_t(1) << std::min(state.context.interval(), 15u); }
     std::uint8_t address() const { return static_cast<std::uint8_t>(state.id / 2 | (state.id % 2 != 0 ? 0x80 : 0)); }
-    bool isFlying() const
-    {
-        return std::any_of(rings.begin(), rings.end(), [](Ring const& ring) { return !ring.flying.empty(); });
-    }
 };
 
 struct XhciController::Slot {
@@ -97,7 +94,7 @@ struct XhciController::Slot {
     bool isFlying(std::uint32_t ids = ~0u) const
     {
         return std::any_of(endpoints.begin(), endpoints.end(),
-            [&](auto const& e) { return e && (ids >> e->state.id & 1) != 0 && e->isFlying(); });
+            [&](auto const& e) { return e && (ids >> e->state.id & 1) != 0 && e->flying != 0; });
     }
 };
 

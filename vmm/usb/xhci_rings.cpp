@@ -23,7 +23,7 @@ XhciController::Fetched XhciController::fetch(XhciRingState& position, Trb& trb)
         if (!parameter || !status)
             return { Fetched::Broken };
         trb = { *parameter, *status, *control, position.dequeue };
-        m_budget -= m_budget != 0 ? 1 : 0;
+        spend(1);
         if (trb.type() != Link) {
             position.dequeue += Trb::size;
             return { Fetched::Ready };

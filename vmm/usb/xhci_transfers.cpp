@@ -104,6 +104,7 @@ void XhciController::serve(Ring& ring)
 void XhciController::submit(Ring& ring, std::unique_ptr<Td> pointer)
 {
     auto& td = *ring.flying.emplace_back(std::move(pointer));
+    ++ring.endpoint->flying;
     td.device = deviceOf(*ring.endpoint->slot);
     bool const asksForNothing = std::all_of(
         td.trbs.begin(), td.trbs.end(), [](Trb const& trb) { return trb.type() == NoOp || trb.type() == EventData; });
@@ -132,7 +133,8 @@ void XhciController::retire(Ring& ring)
 {
     while (!ring.flying.empty() && ring.flying.front()->landed) {
         auto td = std::move(ring.flying.front());
-        ring.flying.pop_front();
+        ring.flying.erase(ring.flying.begin());
+        --ring.endpoint->flying;
         // Behind one that begins anew from the ring it does so too.
         bool const counts = !ring.rewound && !m_resetting;
         if (counts && td->status == UsbStatus::Cancelled && td->broken == Code::Success)

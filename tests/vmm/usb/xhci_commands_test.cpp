@@ -39,6 +39,56 @@ private slots:
         QCOMPARE(d.command(D::EnableSlot).slot(), 1u);
     }
 
+    void streamsRunOut()
+    {
+        XhciDriver d;
+        REQUIRE_OK(d.controller.plug(0, d.device));
+        d.start();
+        unsigned slot = 0, endpoints = 0;
+        do {
+            slot = d.address(1).slot;
+            d.setPort(1, 0x10); // the slot has no device any more that could say how many it has
+            for (unsigned id = 2; id < 32 && d.lastCode == Success; ++id) {
+                d.addEndpoint(slot, id, id % 2 != 0 ? BulkIn : BulkOut, 0, 7);
+                endpoints += d.lastCode == Success;
+            }
+        } while (d.lastCode == Success);
+        QCOMPARE(d.lastCode, unsigned(Resource));
+        QCOMPARE(endpoints, 64u); // of 256 streams
+        QCOMPARE(d.command(D::DisableSlot, 0, D::slotBits(1)).code(), unsigned(Success));
+        d.addEndpoint(slot, 31, BulkIn, 0, 7);
+        QCOMPARE(d.lastCode, unsigned(Success));
+    }
+
+    void commandsOnManyRingsAreNotAllDoneAtOnce()
+    {
+        XhciDriver d;
+        REQUIRE_OK(d.controller.plug(0, d.device));
+        d.start();
+        auto const slot = d.address(1).slot;
+        std::fill_n(d.ram(D::inputContext), 0x420, 0);
+        d.store<std::uint32_t>(D::inputContext + 4, ~2u);
+        for (unsigned id = 2; id < 32; ++id) {
+            auto const context = D::inputContext + 0x20 * (id + 1);
+            d.store<std::uint32_t>(context, 7 << 10 | 1 << 15);
+            d.store<std::uint32_t>(context + 4, 512u << 16 | (id % 2 != 0 ? BulkIn : BulkOut) << 3);
+        }
+        d.dropEvents();
+        d.config(0x04, 2); // the commands wait until the controller may read them
+        for (unsigned i = 0; i < 4; ++i)
+            d.postCommand(D::ConfigureEndpoint, D::inputContext, D::slotBits(slot));
+        d.config(0x04, 6);
+        auto const done = [&] {
+            unsigned count = 0;
+            while (d.event(D::CommandEvent).code() == Success)
+                ++count;
+            return count;
+        };
+        QCOMPARE(done(), 2u);
+        d.board.time.advance(std::chrono::milliseconds(1));
+        QCOMPARE(done(), 2u);
+    }
+
     void commandRingWrapsAndStops()
     {
         XhciDriver d;

@@ -26,6 +26,7 @@ enum Code : unsigned {
     Transaction = 4,
     TrbError = 5,
     Stall = 6,
+    Resource = 7,
     NoSlots = 9,
     SlotNotEnabled = 11,
     EndpointNotEnabled = 12,

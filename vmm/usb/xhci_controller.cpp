@@ -343,6 +343,8 @@ Result<> XhciController::checkSlot(XhciSlotState const& saved) const
         if (checkEndpoint(endpoint.id, endpoint.context) != Code::Success
             || endpoint.rings.size() != (streams == 0 ? 1u : 2u << streams))
             return corrupt(fmt::format("endpoint {} with {} rings", endpoint.id, endpoint.rings.size()));
+        if (endpoint.nextFrame > mostMicroframes)
+            return corrupt(fmt::format("endpoint {} waits for microframe {}", endpoint.id, endpoint.nextFrame));
     }
     return {};
 }
@@ -353,6 +355,9 @@ Result<> XhciController::checkState(State const& saved) const
     if (saved.interrupters.size() != interrupterCount || saved.ports.size() != portCount
         || saved.deviceSlots.size() != slotCount)
         return corrupt("a USB controller of another size");
+    auto const base = saved.frameBase / static_cast<std::uint64_t>(microframeTime.count());
+    if (std::max({ base, saved.frame, saved.nextWrap }) > mostMicroframes)
+        return corrupt("a USB controller with microframes that no machine gets to");
     for (auto const& interrupter : saved.interrupters) {
         bool const inside = interrupter.segments.empty()
             || (interrupter.segment < interrupter.segments.size()

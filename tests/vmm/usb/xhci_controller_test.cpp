@@ -752,6 +752,11 @@ private slots:
         QVERIFY(refused([](Json& state) { state["slots"][0]["enabled"] = false; }));
         QVERIFY(refused([](Json& state) { state["interrupters"][0]["place"] = 16; }));
         QVERIFY(refused([](Json& state) { state["interrupters"][0]["segment"] = 1; }));
+        auto const never = Json { { "u64", "4611686018427387904" } };
+        QVERIFY(refused([&](Json& state) { state["nextWrap"] = never; }));
+        QVERIFY(refused([&](Json& state) { state["frame"] = never; }));
+        QVERIFY(refused([&](Json& state) { state["frameBase"] = never; }));
+        QVERIFY(refused([&](Json& state) { state["slots"][0]["endpoints"][0]["nextFrame"] = never; }));
     }
 
     void savedContextsComeBack()

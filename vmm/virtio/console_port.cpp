@@ -53,11 +53,23 @@ void ConsolePort::serve(unsigned index)
 {
     if (index == receiveQueue)
         return receive();
-    serveAll(index, m_chain, [this, index](Chain& chain) {
-        for (auto const& part : chain.readable)
-            m_console.output({ static_cast<std::uint8_t const*>(part.iov_base), part.iov_len });
-        give(index, chain.head, 0);
-    });
+    serveAll(
+        index, m_chain,
+        [this, index](Chain& chain) {
+            print(chain);
+            give(index, chain.head, 0);
+        },
+        Console::scrollback);
+}
+
+/// Of more than the console keeps only the end could ever be read.
+void ConsolePort::print(Chain const& chain)
+{
+    auto const kept = std::min<std::uint64_t>(chain.readableBytes, Console::scrollback);
+    m_printed.clear();
+    sliceParts(chain.readable, chain.readableBytes - kept, kept, m_printed);
+    for (auto const& part : m_printed)
+        m_console.output({ static_cast<std::uint8_t const*>(part.iov_base), part.iov_len });
 }
 
 void ConsolePort::receive()

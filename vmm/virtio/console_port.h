@@ -41,11 +41,13 @@ private:
     void resumed() override;
     void readDeviceConfig(std::uint64_t offset, ByteSpan data) override;
     void writeDeviceConfig(std::uint64_t offset, ConstByteSpan data) override;
+    void print(Chain const& chain);
     void receive();
     void takeSize();
 
     Console& m_console;
     Chain m_chain;
+    std::vector<iovec> m_printed; // here for its room
     TerminalSize m_size;
 };
 

@@ -105,17 +105,19 @@ protected:
     /// Gives a chain back; the driver sees it, and is interrupted, before the loop sleeps.
     void give(unsigned queue, std::uint16_t head, std::uint32_t written);
     /// Takes chain after chain and hands each to `handle`, with the driver's kicks held off. Lets others have the loop
-    /// after as many as the queue is long.
+    /// after as many as the queue is long, or when `mostBytes` were in them.
     template<typename Handle>
-    void serveAll(unsigned index, Chain& chain, Handle const& handle)
+    void serveAll(unsigned index, Chain& chain, Handle const& handle, std::uint64_t mostBytes = ~std::uint64_t(0))
     {
         auto& ring = queue(index);
         unsigned left = ring.state().size;
+        std::uint64_t bytes = 0;
         do {
             ring.suppressKicks();
             while (ring.take(chain) == Queue::Taken::Chain) {
+                bytes += chain.readableBytes;
                 handle(chain);
-                if (--left == 0)
+                if (--left == 0 || bytes >= mostBytes)
                     return kick(index);
             }
         } while (ring.allowKicks());

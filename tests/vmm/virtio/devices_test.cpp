@@ -1,4 +1,5 @@
 #include "tests/battery/battery.h"
+#include "tests/fakes/manual_loop.h"
 #include "tests/vmm/virtio/driver.h"
 #include "vmm/backends/checksum.h"
 #include "vmm/state/reader.h"
@@ -373,6 +374,36 @@ private slots:
         QVERIFY(s.driver.request(
             1, { { s.driver.put(bytesOf("hello ")), 6, false }, { s.driver.put(bytesOf("world")), 5, false } }));
         QCOMPARE(textOf(s.console), QStringLiteral("hello world"));
+    }
+
+    void ofMoreThanTheConsoleKeepsTheEndIsCopied()
+    {
+        ConsoleSetup s;
+        QVERIFY(s.driver.start(0, { 16, 16 }));
+        VirtioDriver::Part const all { 0, 1 << 20, false };
+        auto const end = s.driver.put(bytesOf("the end"));
+        QVERIFY(s.driver.request(1, { all, all, { end, 7, false } }));
+        Bytes kept;
+        QCOMPARE(s.console.readFrom(0, kept), std::uint64_t(Console::scrollback));
+        QVERIFY(std::equal(kept.end() - 7, kept.end(), bytesOf("the end").begin()));
+    }
+
+    void outputOfATurnIsBounded()
+    {
+        tests::FakeBoard board;
+        tests::ManualLoop loop;
+        Console console;
+        ConsolePort device(board.pci, loop, console);
+        VirtioDriver driver(board, device);
+        QVERIFY(driver.start(0, { 16, 16 }));
+        for (int i = 0; i < 3; ++i)
+            driver.add(1, { { 0, 1 << 20, false } });
+        driver.ring(1);
+        for (std::uint64_t turns = 1; turns <= 3; ++turns) {
+            loop.turn();
+            Bytes kept;
+            QCOMPARE(console.readFrom(0, kept), turns * Console::scrollback);
+        }
     }
 
     void typedTextWaitsForABuffer()

@@ -151,12 +151,20 @@ private:
             task();
     }
 
+    /// What they arm meanwhile waits for the next round, so that the loop's other work has its turn.
     void runDueTimers()
     {
-        while (!m_timers.empty() && m_timers.begin()->first.first <= now()) {
-            auto const due = std::move(m_timers.begin()->second);
-            m_timers.erase(m_timers.begin());
+        auto const present = now();
+        auto const firstOfNext = m_nextKey;
+        for (auto timer = m_timers.begin(); timer != m_timers.end() && timer->first.first <= present;) {
+            if (timer->first.second >= firstOfNext) {
+                ++timer;
+                continue;
+            }
+            auto const due = std::move(timer->second);
+            m_timers.erase(timer);
             due();
+            timer = m_timers.begin();
         }
     }
 

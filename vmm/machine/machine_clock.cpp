@@ -1,5 +1,6 @@
 #include "vmm/machine/machine_clock.h"
 
+#include <algorithm>
 #include <ctime>
 
 namespace vmm {
@@ -76,8 +77,8 @@ void MachineClock::arm(ClockTimer& timer, Nanoseconds deadline)
     bool earliest = false;
     {
         std::lock_guard const lock(m_mutex);
-        std::erase_if(m_armed, [&](auto const& entry) { return entry.second == &timer; });
-        auto const place = m_armed.emplace(deadline, &timer);
+        std::erase_if(m_armed, [&](auto const& entry) { return entry.second.timer == &timer; });
+        auto const place = m_armed.emplace(deadline, Armed { &timer, m_round });
         earliest = m_running && place == m_armed.begin();
     }
     if (!earliest)
@@ -91,35 +92,54 @@ void MachineClock::arm(ClockTimer& timer, Nanoseconds deadline)
 void MachineClock::cancel(ClockTimer& timer)
 {
     std::lock_guard const lock(m_mutex);
-    std::erase_if(m_armed, [&](auto const& entry) { return entry.second == &timer; });
+    std::erase_if(m_armed, [&](auto const& entry) { return entry.second.timer == &timer; });
 }
 
 void MachineClock::schedule()
 {
     std::lock_guard const lock(m_mutex);
+    constexpr auto latest = Nanoseconds::max() / 2; // a century and a half: room for the host's time
     m_wakeUp.reset();
     if (m_running && !m_armed.empty())
-        m_wakeUp = m_loop.at(m_armed.begin()->first + m_offset, [this] { serve(); });
+        m_wakeUp = m_loop.at(std::min(m_armed.begin()->first, latest) + m_offset, [this] { serve(); });
 }
 
+/// With m_mutex held: the first that has come and was armed before this round.
+MachineClock::Timers::iterator MachineClock::nextDue(Nanoseconds present)
+{
+    auto const end = m_running ? m_armed.upper_bound(present) : m_armed.begin();
+    auto const found
+        = std::find_if(m_armed.begin(), end, [this](auto const& entry) { return entry.second.round != m_round; });
+    return found != end ? found : m_armed.end();
+}
+
+/// Timers that are armed meanwhile, though it be in the past, wait for the next round.
 void MachineClock::serve()
 {
+    Nanoseconds present {};
+    {
+        std::lock_guard const lock(m_mutex);
+        present = nowLocked();
+        ++m_round;
+    }
     for (;;) {
         ClockTimer* timer = nullptr;
         Nanoseconds deadline {};
         {
             std::lock_guard const lock(m_mutex);
-            if (!m_running || m_armed.empty() || m_armed.begin()->first > nowLocked())
+            auto const next = nextDue(present);
+            if (next == m_armed.end())
                 break;
-            std::tie(deadline, timer) = *m_armed.begin();
+            deadline = next->first;
+            timer = next->second.timer;
         }
         // The device's lock comes first, as it does where a device arms or cancels; only then is it sure that nobody
         // cancels between the look and the call.
         std::lock_guard const device(timer->mutex);
         {
             std::lock_guard const lock(m_mutex);
-            auto const still = m_armed.begin();
-            if (still == m_armed.end() || still->second != timer || still->first != deadline)
+            auto const still = nextDue(present);
+            if (still == m_armed.end() || still->second.timer != timer || still->first != deadline)
                 continue;
             m_armed.erase(still);
         }

@@ -24,11 +24,17 @@ public:
 
 private:
     class ClockTimer;
+    struct Armed {
+        ClockTimer* timer = nullptr;
+        std::uint64_t round = 0; // of serve(), in which it was armed
+    };
+    using Timers = std::multimap<Nanoseconds, Armed>;
 
     void arm(ClockTimer& timer, Nanoseconds deadline);
     void cancel(ClockTimer& timer);
     void schedule();
     void serve();
+    Timers::iterator nextDue(Nanoseconds present);
     Nanoseconds nowLocked() const;
 
     EventLoop& m_loop;
@@ -36,7 +42,8 @@ private:
     bool m_running = false;
     Nanoseconds m_stoppedAt { 0 };
     Nanoseconds m_offset { 0 }; // host time at guest time 0, while it runs
-    std::multimap<Nanoseconds, ClockTimer*> m_armed;
+    Timers m_armed;
+    std::uint64_t m_round = 0;
     EventLoop::Handle m_wakeUp; // loop thread
 };
 

@@ -102,6 +102,24 @@ private slots:
         QCOMPARE(came, std::vector<int>({ 1, 2 }));
     }
 
+    void whatIsArmedInThePastWaitsForTheNextRound()
+    {
+        Setup s;
+        int came = 0, seen = 0;
+        std::unique_ptr<Timer> timer;
+        timer = s.clock.makeTimer(s.mutex, [&] {
+            if (++came < 1000)
+                timer->arm(0ns);
+        });
+        timer->arm(0ns);
+        s.call([&] {
+            s.clock.start();
+            s.thread->loop().post([&] { seen = came; });
+        });
+        s.call([&] { s.clock.stop(); });
+        QCOMPARE(seen, 1);
+    }
+
     /// A machine that comes back finds its timers due where they were, whatever the host's clock says by then.
     void aDeadlineIsOneOfTheGuestsTime()
     {

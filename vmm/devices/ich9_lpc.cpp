@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <fmt/format.h>
 
 namespace vmm {
 
@@ -128,6 +129,8 @@ Result<> Ich9Lpc::load(Section const& section)
 {
     auto const next = TRY(state::load<State>(section));
     TRY(checkPci(next.pci));
+    if (next.timerOverflow > ticks() + timerPeriod)
+        return fail(ErrorCode::Corrupt, fmt::format("the power management timer overflows at {}", next.timerOverflow));
     loadPci(next.pci);
     m_state = next;
     mapPm();

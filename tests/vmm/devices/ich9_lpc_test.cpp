@@ -3,6 +3,7 @@
 #include "vmm/bus/pci_bus.h"
 #include "vmm/devices/ich9_lpc.h"
 
+#include <nlohmann/json.hpp>
 #include <random>
 
 using namespace vmm;
@@ -201,6 +202,19 @@ private slots:
         QVERIFY(!g.gsi[9].level);
         QVERIFY(!g.gsi[11].level);
         QCOMPARE(g.in<std::uint16_t>(pm), 0xffff);
+    }
+
+    void aTimerThatNeverOverflowsIsRefused()
+    {
+        Fixture f;
+        auto state = f.lpc.save().toJson();
+        state["state"]["timerOverflow"] = { { "u64", "18446744073709551615" } };
+        QVERIFY(!f.lpc.load(tests::must(Section::fromJson(state))));
+        f.lpc.setUpLikeFirmware();
+        f.out<std::uint16_t>(pm + 2, 1);
+        QCOMPARE(f.time.armedTimers(), std::size_t(1));
+        f.time.advance(std::chrono::seconds(3));
+        QCOMPARE(f.in<std::uint16_t>(pm) & 1, 1);
     }
 
     void anyAccessIsSafe()

@@ -134,7 +134,9 @@ void AhciController::changeDevice(unsigned port, std::function<void()> const& ch
 {
     std::unique_lock lock(mutex());
     change();
-    m_idle.wait(lock, [&] { return m_ports[port]->flying == 0; });
+    auto& its = *m_ports[port];
+    its.awaited |= its.flying; // a guest may always have something new in flight
+    m_idle.wait(lock, [&] { return its.awaited == 0; });
 }
 
 void AhciController::replaceImage(unsigned port, BlockImage const& old, BlockImage& image)
@@ -417,6 +419,7 @@ void AhciController::sendSignature(Port& port)
 void AhciController::landed(Port& port, std::uint32_t bit)
 {
     port.flying &= ~bit;
+    port.awaited &= ~bit;
     --m_inFlight;
     if (port.flying == 0) {
         port.stopping = false;
@@ -424,8 +427,8 @@ void AhciController::landed(Port& port, std::uint32_t bit)
             linkUp(port);
         m_resetting
             = m_resetting && std::any_of(m_ports.begin(), m_ports.end(), [](auto const& p) { return p->stopping; });
-        m_idle.notify_all();
     }
+    m_idle.notify_all();
 }
 
 void AhciController::updateMsi()

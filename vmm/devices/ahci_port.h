@@ -40,10 +40,11 @@ struct AhciController::Port {
     std::unique_ptr<SataDevice> device;
     AhciPortState state {};
     std::array<std::unique_ptr<Slot>, slotCount> slots {};
-    std::uint32_t flying = 0; // slots whose work is with the host
-    std::uint32_t kept = 0;   // slots that the host has refused, until the machine resumes
-    bool stopping = false;    // what flies is abandoned
-    bool wantsLink = false;   // once nothing flies
+    std::uint32_t flying = 0;  // slots whose work is with the host
+    std::uint32_t awaited = 0; // of those, the ones that changeDevice() waits for
+    std::uint32_t kept = 0;    // slots that the host has refused, until the machine resumes
+    bool stopping = false;     // what flies is abandoned
+    bool wantsLink = false;    // once nothing flies
     bool errorReported = false;
     std::uint32_t asked = 0; // interrupts that were enabled and pending when last looked at
 };

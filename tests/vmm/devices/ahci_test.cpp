@@ -2,6 +2,7 @@
 #include "tests/vmm/devices/ahci_driver.h"
 #include "vmm/state/reader.h"
 
+#include <future>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -626,6 +627,27 @@ private slots:
         QCOMPARE(s.packet({ 0 }), goodTaskFile);
         s.drive->noteEjectRequest();
         QCOMPARE(event(), (std::pair(1, 2)));
+    }
+
+    void aChangeWaitsForWhatWasInFlightBefore()
+    {
+        AhciSetup s;
+        s.startPort(1);
+        s.sense();
+        for (unsigned slot = 0; slot < 2; ++slot)
+            s.prepare(1, slot, AhciSetup::fis(0xa0, 0xfeff00, 0, 1), { { AhciSetup::dataAt, 2048 } },
+                { 0x28, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0 });
+        s.issue(1, 3);
+        s.loop.turn(); // the first is with the host
+        std::promise<void> changed;
+        auto returned
+            = std::async(std::launch::async, [&] { s.controller.changeDevice(1, [&] { changed.set_value(); }); });
+        changed.get_future().wait();
+        QVERIFY(s.engine.wait()); // it is done, and the second in flight
+        bool const inTime = returned.wait_for(std::chrono::seconds(10)) == std::future_status::ready;
+        QCOMPARE(s.port(1, AhciSetup::Ci), 2u);
+        s.settle();
+        QVERIFY(inTime);
     }
 
     void guestLocksAndEjects()

@@ -92,10 +92,11 @@ bool AhciController::begin(Port& port, unsigned index)
     bool const resumed = (state.accepted & bit) != 0;
     if (!fetch(port, slot))
         return (state.issued & bit) == 0;
-    port.device->begin(slot);
     // A command in memory may have become another one meanwhile.
-    if (!slot.isQueued && (port.flying | port.kept) != 0)
+    if (!port.device->isQueued(slot.in) && (port.flying | port.kept) != 0)
         return false;
+    collectRegions(slot);
+    port.device->begin(slot);
     if (!slot.isQueued)
         state.accepted &= ~bit;
     state.command = (state.command & ~currentSlot) | index << 8;
@@ -115,6 +116,7 @@ bool AhciController::begin(Port& port, unsigned index)
         return false;
     if (slot.steps.empty()) {
         finish(port, slot);
+        slot.shrink();
         return !state.halted;
     }
     launch(port, slot);
@@ -153,20 +155,21 @@ bool AhciController::fetch(Port& port, Slot& slot)
         return false;
     }
     slot.in = registersOf(fis);
-    collectRegions(slot, table + regionsOffset, loadLittle<std::uint16_t>(ConstByteSpan(header).subspan(2)));
+    slot.table = table + regionsOffset;
+    slot.descriptors = loadLittle<std::uint16_t>(ConstByteSpan(header).subspan(2));
     return true;
 }
 
 /// 4.2.3.3 "Physical Region Descriptor Table".
-void AhciController::collectRegions(Slot& slot, std::uint64_t table, unsigned count)
+void AhciController::collectRegions(Slot& slot) const
 {
     slot.regions.clear();
     slot.regionBytes = 0;
     slot.regionsBroken = slot.descriptorInterrupt = false;
     auto const& ram = services().ram;
-    for (unsigned i = 0; i < count && slot.regionBytes < mostBytes; ++i) {
+    for (unsigned i = 0; i < slot.descriptors && slot.regionBytes < mostBytes; ++i) {
         std::array<std::uint8_t, regionSize> entry {};
-        slot.regionsBroken = !ram.read(table + i * regionSize, entry);
+        slot.regionsBroken = !ram.read(slot.table + i * regionSize, entry);
         if (slot.regionsBroken)
             return;
         constexpr std::uint32_t countMask = 0x3fffff, interrupt = 1u << 31;
@@ -253,6 +256,7 @@ void AhciController::completed(Slot& slot, Result<> result)
         (isWrite(slot) ? m_bytesWritten : m_bytesRead) += slot.transferred;
         finish(port, slot);
     }
+    slot.shrink();
     landed(port, bit);
     serve(port);
     updateInterrupt();

@@ -143,7 +143,7 @@ private:
     void serve(Port& port);
     bool begin(Port& port, unsigned index);
     bool fetch(Port& port, Slot& slot);
-    void collectRegions(Slot& slot, std::uint64_t table, unsigned count);
+    void collectRegions(Slot& slot) const;
     void softReset(Port& port, bool asserted);
     void launch(Port& port, Slot& slot);
     void submit(Slot& slot);

@@ -28,11 +28,23 @@ constexpr std::uint32_t phyChanged = 1 << 16, exchanged = 1 << 26;
 
 struct AhciController::Slot : SataCommand {
     Port* port = nullptr;
-    bool abandoned = false; // what becomes of it is of no interest any more
+    bool abandoned = false;  // what becomes of it is of no interest any more
+    std::uint64_t table = 0; // of its physical region descriptors
+    unsigned descriptors = 0;
     bool descriptorInterrupt = false;
     std::size_t step = 0;
     BlockRequest io;
     std::vector<iovec> buffers;
+
+    /// Where a driver describes its memory in very many regions, the room for them is not kept.
+    void shrink()
+    {
+        constexpr std::size_t usual = 1024;
+        for (auto* list : { &regions, &buffers }) {
+            if (list->capacity() > usual)
+                std::vector<iovec>().swap(*list);
+        }
+    }
 };
 
 struct AhciController::Port {

@@ -102,6 +102,11 @@ Result<> AtaDisk::check(SataDeviceState const& saved) const
     return {};
 }
 
+bool AtaDisk::isQueued(SataRegisters const& in) const
+{
+    return in.command == ReadFpdmaQueued || in.command == WriteFpdmaQueued;
+}
+
 void AtaDisk::begin(SataCommand& command)
 {
     command.begin();

@@ -18,6 +18,7 @@ public:
     std::uint8_t statusAfterReset() const override { return SataRegisters::ready; }
     void powerOn() override;
     void reset() override;
+    bool isQueued(SataRegisters const& in) const override;
     void begin(SataCommand& command) override;
     void queuedFailed(SataCommand const& command) override;
     SataDeviceState state() const override { return { m_state, std::nullopt }; }

@@ -136,6 +136,8 @@ public:
     virtual void powerOn() = 0;
     /// COMRESET or a software reset.
     virtual void reset() = 0;
+    /// Whether it runs beside others.
+    virtual bool isQueued(SataRegisters const& in) const { return (void)in, false; }
     /// Answers the command, or says with which steps it is done and what the answer is then.
     virtual void begin(SataCommand& command) = 0;
     /// A queued command has failed, begun or not.

@@ -217,6 +217,25 @@ private slots:
         QCOMPARE(s.data(512)[3], 0x14);
     }
 
+    void aCommandThatWaitsForQueuedOnesIsNotBegun()
+    {
+        AhciSetup s;
+        s.startPort(0);
+        s.prepare(0, 5, AhciSetup::fis(0x60, AhciSetup::diskSize / 512, 5 << 3, 1), { { 0x30000, 512 } });
+        s.setPort(0, AhciSetup::Sact, 1 << 5);
+        s.issue(0, 1 << 5);
+        s.settle();
+        s.recover(0);
+        s.prepare(0, 1, AhciSetup::fis(0x60, 0, 1 << 3, 1), { { 0x30000, 512 } });
+        s.setPort(0, AhciSetup::Sact, 1 << 1);
+        s.issue(0, 1 << 1);
+        s.prepare(0, 0, AhciSetup::fis(0x2f, 0x10, 1), { { AhciSetup::dataAt, 512 } });
+        s.issue(0, 1); // which tag has failed is told once
+        s.settle();
+        QCOMPARE(s.port(0, AhciSetup::Ci), 0u);
+        QCOMPARE(s.data(512)[0], 5);
+    }
+
     void errorHaltsThePortUntilItIsStopped()
     {
         AhciSetup s;

@@ -266,6 +266,8 @@ private:
     unsigned m_depth = 0;    // of Work
     unsigned m_budget = 0;   // TRBs that may still be read within it, and rings visited by commands
     std::size_t m_streamRings = 0;
+    std::size_t m_trbsInFlight = 0;
+    bool m_isCrowded = false; // until there are half as many
     bool m_commandsQueued = false;
     bool m_paused = false, m_resetting = false;
     std::condition_variable m_idle;

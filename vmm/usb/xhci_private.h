@@ -28,6 +28,7 @@ constexpr std::uint32_t interruptPending = 1 << 0, interrupterEnable = 1 << 1, h
 
 constexpr Nanoseconds microframeTime { 125'000 };
 constexpr unsigned mostTrbsOfTd = 4096, mostTrbsAtOnce = 16384, mostLinks = 64, mostStreamRings = 16384;
+constexpr std::size_t mostTrbsInFlight = 1u << 18; // some 10 MB; no driver queues as many
 constexpr std::uint64_t mostBytesOfTd = 16u << 20;
 // A century of them: no machine gets there, and its nanoseconds can be counted.
 constexpr std::uint64_t mostMicroframes = std::uint64_t(100) * 365 * 24 * 3600 * 8000;

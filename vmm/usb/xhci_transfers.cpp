@@ -75,6 +75,9 @@ void XhciController::serve(Ring& ring)
                                                                                 : UsbTransfer::Kind::Bulk;
         if (ring.flying.size() >= mostInFlight(kind))
             return;
+        m_isCrowded |= m_trbsInFlight >= mostTrbsInFlight;
+        if (m_isCrowded)
+            return;
         auto td = obtainTd();
         td->ring = &ring;
         auto const fetched = fetchTd(ring, *td);
@@ -105,6 +108,7 @@ void XhciController::submit(Ring& ring, std::unique_ptr<Td> pointer)
 {
     auto& td = *ring.flying.emplace_back(std::move(pointer));
     ++ring.endpoint->flying;
+    m_trbsInFlight += td.trbs.size();
     td.device = deviceOf(*ring.endpoint->slot);
     bool const asksForNothing = std::all_of(
         td.trbs.begin(), td.trbs.end(), [](Trb const& trb) { return trb.type() == NoOp || trb.type() == EventData; });
@@ -135,6 +139,7 @@ void XhciController::retire(Ring& ring)
         auto td = std::move(ring.flying.front());
         ring.flying.erase(ring.flying.begin());
         --ring.endpoint->flying;
+        m_trbsInFlight -= td->trbs.size();
         // Behind one that begins anew from the ring it does so too.
         bool const counts = !ring.rewound && !m_resetting;
         if (counts && td->status == UsbStatus::Cancelled && td->broken == Code::Success)
@@ -145,6 +150,10 @@ void XhciController::retire(Ring& ring)
     }
     if (ring.flying.empty() && std::exchange(ring.rewound, false) && ring.state.active)
         queue(ring);
+    if (m_isCrowded && m_trbsInFlight < mostTrbsInFlight / 2) {
+        m_isCrowded = false;
+        queueAll();
+    }
 }
 
 /// The TD is where it was before it was begun, but for the bytes that are done.

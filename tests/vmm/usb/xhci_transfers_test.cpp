@@ -634,6 +634,33 @@ private slots:
         QCOMPARE(d.event(D::TransferEvent).code(), unsigned(TrbError));
         QCOMPARE(d.endpointState(in), unsigned(ErrorState));
     }
+
+    void whatIsInFlightAtOnceIsBounded()
+    {
+        XhciDriver d;
+        REQUIRE_OK(d.controller.plug(0, d.device));
+        d.start();
+        d.address(1);
+        d.addEndpoint(1, 3, BulkIn, 0, 2);
+        // One TD of 4095 TRBs, over and over, on all streams.
+        constexpr unsigned trbs = 4096, streams = 6;
+        auto const ring = d.allocate(trbs * D::trbSize);
+        for (unsigned i = 0; i < trbs - 1; ++i)
+            d.putTrb(ring + D::trbSize * i, { 0xf000, 1, D::Normal << 10 | (i < trbs - 2 ? D::Chain : 0u) | 1 });
+        d.putTrb(ring + D::trbSize * (trbs - 1), { ring, 0, D::Link << 10 | 1 });
+        for (unsigned stream = 1; stream <= streams; ++stream) {
+            d.store<std::uint64_t>(d.streamArray + 16 * stream, ring | 1 << 1 | 1);
+            d.write(0x2000 + 4, 3 | stream << 16);
+        }
+        d.board.time.advance(10ms);
+        QCOMPARE(d.device.waiting.size(), std::size_t(65)); // else it were 16 of each stream
+        for (int i = 0; i < 32; ++i)
+            d.device.end(UsbStatus::Success, trbs - 1);
+        QCOMPARE(d.device.waiting.size(), std::size_t(33));
+        d.device.end(UsbStatus::Success, trbs - 1);
+        d.board.time.advance(10ms);
+        QCOMPARE(d.device.waiting.size(), std::size_t(65));
+    }
 };
 
 REGISTER_SUITE(XhciTransfersTest);

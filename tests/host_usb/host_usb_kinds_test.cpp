@@ -372,6 +372,24 @@ private slots:
         QTRY_COMPARE(streamCalls(simulated), all);
     }
 
+    void resetsThatWaitAreOne()
+    {
+        SimulatedUsbDevice const simulated(
+            "1-1", 2, descriptorsOf({ { { 0, 0, joined(bulkWithStreams(0x81), bulk(0x06)) } } }), "5000");
+        Plugged plugged;
+        {
+            std::lock_guard const lock(plugged.host.usbMutex()); // without which none but the first ends
+            for (int i = 0; i < 100; ++i) {
+                QVERIFY(plugged.device->setStreams(0x81, 7));
+                plugged.device->busReset();
+            }
+        }
+        Asked after(Kind::Control, 0x80, Bytes(18), { 0x80, 6, 0, 1, 0, 0, 18, 0 }); // it waits for all of them
+        QVERIFY(plugged.run(after));
+        auto const calls = simulated.calls();
+        QVERIFY(std::count(calls.begin(), calls.end(), "reset") <= 2);
+    }
+
     void memoryOfTheKernelIsUsedWhereThereIsSome()
     {
         KernelMemory memory(true);

@@ -568,7 +568,8 @@ void HostUsbDevice::busReset()
 {
     m_ahead = 0;
     forgetStreams();
-    if (!std::exchange(m_isFresh, true))
+    // Behind one that waits there is nothing but streams, for the guest's requests wait for it.
+    if (!std::exchange(m_isFresh, true) && !m_resetWaits.exchange(true))
         doWork(nullptr, [this] { return resetPort(); });
 }
 
@@ -593,6 +594,7 @@ int HostUsbDevice::applyStreams()
 
 int HostUsbDevice::resetPort()
 {
+    m_resetWaits = false;
     auto const code = libusb_reset_device(m_handle.get());
     m_streams.fill(0); // the kernel has freed them
     if (code == LIBUSB_SUCCESS)

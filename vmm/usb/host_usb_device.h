@@ -160,7 +160,7 @@ private:
     std::atomic<unsigned> m_works = 0;                     // under way
     std::map<UsbTransfer const*, std::uint64_t> m_working; // what waits for which of them
     std::uint64_t m_lastWork = 0;
-    std::atomic<bool> m_triesAgain = false, m_servesSoon = false, m_streamsChange = false;
+    std::atomic<bool> m_triesAgain = false, m_servesSoon = false, m_streamsChange = false, m_resetWaits = false;
     bool m_lands = false; // isochronous packets, and what is submitted for them comes together
     unsigned m_ahead = 0; // of the guest's clock, in microframes
     std::array<std::atomic<std::uint32_t>, 32> m_wantedStreams {}; // by endpoint, as indexOf() counts them

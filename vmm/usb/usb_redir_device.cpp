@@ -201,14 +201,16 @@ void UsbRedirDevice::flush()
         }
     }
     m_bytesOut += total;
-    if (total > 0) {
-        alone([&] {
-            bool const wasFull = m_unsent >= redir::mostUnsent;
-            m_unsent -= total;
-            if (wasFull)
-                serveAll();
-        });
-    }
+    bool isTooMuch = false;
+    alone([&] {
+        bool const wasFull = m_unsent >= redir::mostUnsent;
+        m_unsent -= total;
+        isTooMuch = m_unsent > redir::mostUnsentEver;
+        if (wasFull && total > 0)
+            serveAll();
+    });
+    if (isTooMuch)
+        return end({ ErrorCode::TimedOut, m_peer + " does not read what is sent to it", 0 });
     watch(m_sending.empty() ? EPOLLIN : EPOLLIN | EPOLLOUT);
     if (!m_sending.empty())
         watchOutput();

@@ -116,7 +116,7 @@ private:
         UsbTransfer* transfer = nullptr; ///< null: for us alone
         std::uint64_t done = 0;          ///< bytes of the transfer, before this part
         std::uint32_t part = 0;          ///< bytes of this part
-        std::uint64_t cancelled = 0;     ///< which cancellation it was; 0: none
+        std::uint64_t cancelled = 0;     ///< which cancellation it was, since when its answer is due; 0: none
     };
     /// What is submitted to one endpoint, or stream: in order.
     struct Pipe {

@@ -19,6 +19,8 @@ constexpr std::uint32_t mostOfBulk = 256u << 10;
 constexpr std::uint32_t mostOfShort = 60u << 10;
 /// Bytes that are on their way there; what is asked beyond that waits.
 constexpr std::size_t mostUnsent = 4u << 20;
+/// With resets and all else that does not wait.
+constexpr std::size_t mostUnsentEver = 5u << 20;
 
 }
 

@@ -79,6 +79,8 @@ UsbRedirDevice::Flight& UsbRedirDevice::ask(Asked what, std::uint8_t endpoint, U
     if (transfer) {
         flight.stream = transfer->stream;
         transfer->deviceData = &flight;
+    } else {
+        flight.cancelled = ++m_cancels; // nobody else waits for the answer
     }
     return flight;
 }

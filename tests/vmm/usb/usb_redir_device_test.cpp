@@ -226,6 +226,20 @@ private slots:
         bench.peer.configured(1);
     }
 
+    void whoDoesNotAnswerASettingIsGone()
+    {
+        Bench bench;
+        bench.plug();
+        Asked setting(Kind::Control, 0, {}, { 1, 11, 2, 0, 3, 0, 0, 0 });
+        bench.ask(setting);
+        bench.peer.setting(3, 2);
+        bench.settle();
+        Asked set(Kind::Control, 0, {}, { 0, 9, 1, 0, 0, 0, 0, 0 });
+        QCOMPARE(bench.ask(set), "set-setting 3 0, set-configuration 1");
+        bench.loop.runTimers();
+        QCOMPARE(bench.why(), "desk:4000 does not answer");
+    }
+
     void longTransfersGoInParts()
     {
         constexpr std::size_t size = (300u << 10) + 1;
@@ -336,6 +350,19 @@ private slots:
         QCOMPARE(bench.gone.back().code, ErrorCode::TimedOut);
         QCOMPARE(out.transfer.status, UsbStatus::TransactionError);
         QCOMPARE(more.transfer.status, UsbStatus::TransactionError);
+    }
+
+    void resetsThatNobodyReadsTakeNoMemory()
+    {
+        Bench bench;
+        bench.plug();
+        {
+            std::lock_guard const lock(bench.host.usbMutex());
+            for (int i = 0; i < 400'000; ++i)
+                bench.device->busReset();
+        }
+        bench.loop.turn();
+        QCOMPARE(bench.why(), "desk:4000 does not read what is sent to it");
     }
 
     void cancelledOnesEndAsTheOtherSideSays()

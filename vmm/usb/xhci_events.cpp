@@ -12,34 +12,44 @@ namespace {
 constexpr std::uint64_t pointerMask = ~std::uint64_t(0xf);
 constexpr std::uint16_t leastTrbs = 16, mostTrbs = 4096;
 
-std::uint64_t placeOf(XhciInterrupterState const& interrupter)
+struct Cursor {
+    std::size_t segment, place;
+};
+
+Cursor after(XhciInterrupterState const& ring, Cursor at)
 {
-    return interrupter.segments[interrupter.segment].base + interrupter.place * Trb::size;
+    if (++at.place < ring.segments[at.segment].size)
+        return at;
+    return { at.segment + 1 < ring.segments.size() ? at.segment + 1 : 0, 0 };
 }
 
-void advance(XhciInterrupterState& interrupter)
+std::uint64_t addressOf(XhciInterrupterState const& ring, Cursor at)
 {
-    if (++interrupter.place < interrupter.segments[interrupter.segment].size)
-        return;
-    interrupter.place = 0;
-    if (++interrupter.segment < interrupter.segments.size())
-        return;
-    interrupter.segment = 0;
-    interrupter.cycle = !interrupter.cycle;
+    return ring.segments[at.segment].base + at.place * Trb::size;
+}
+
+void advance(XhciInterrupterState& ring)
+{
+    auto const next = after(ring, { ring.segment, ring.place });
+    ring.segment = static_cast<std::uint16_t>(next.segment);
+    ring.place = static_cast<std::uint16_t>(next.place);
+    if (next.segment == 0 && next.place == 0)
+        ring.cycle = !ring.cycle;
 }
 
 /// Whether the driver has seen all events.
-bool isEmpty(XhciInterrupterState const& interrupter)
+bool isEmpty(XhciInterrupterState const& ring)
 {
-    return placeOf(interrupter) == (interrupter.dequeue & pointerMask);
+    return addressOf(ring, { ring.segment, ring.place }) == (ring.dequeue & pointerMask);
 }
 
 /// Whether after `count` more events the next place is the one that the driver reads next.
-bool fullAfter(XhciInterrupterState ring, unsigned count)
+bool fullAfter(XhciInterrupterState const& ring, unsigned count)
 {
+    Cursor at { ring.segment, ring.place };
     for (unsigned i = 0; i < count; ++i) {
-        advance(ring);
-        if (isEmpty(ring))
+        at = after(ring, at);
+        if (addressOf(ring, at) == (ring.dequeue & pointerMask))
             return true;
     }
     return false;
@@ -89,7 +99,7 @@ void XhciController::postEvent(
 
 bool XhciController::storeEvent(XhciInterrupterState& interrupter, XhciEvent const& event)
 {
-    auto const at = placeOf(interrupter);
+    auto const at = addressOf(interrupter, { interrupter.segment, interrupter.place });
     std::uint32_t const control = event.control | (interrupter.cycle ? cycleBit : 0);
     advance(interrupter);
     // The word with the cycle bit is last: with it the event is there.

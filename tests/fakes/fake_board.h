@@ -79,8 +79,11 @@ public:
     vmm::Result<Slot> map(vmm::GuestAddress address, vmm::MemoryBlock& block, std::uint64_t offset, std::uint64_t size,
         Access access, DirtyLog) override
     {
-        mappings[m_next] = { address, &block, offset, size, access, std::vector<std::uint64_t>(size / 4096 / 64 + 1) };
-        return m_next++;
+        Slot slot = 0; // the lowest that is free, as KVM's are given
+        while (mappings.contains(slot))
+            ++slot;
+        mappings[slot] = { address, &block, offset, size, access, std::vector<std::uint64_t>(size / 4096 / 64 + 1) };
+        return slot;
     }
     void unmap(Slot slot) override { mappings.erase(slot); }
     vmm::Result<> takeDirtyLog(Slot slot, std::vector<std::uint64_t>& bitmap) override
@@ -91,9 +94,6 @@ public:
         return {};
     }
     std::map<Slot, Mapping> mappings;
-
-private:
-    Slot m_next = 0;
 };
 
 class FakeMsi final : public vmm::MsiRouter {

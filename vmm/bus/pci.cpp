@@ -369,6 +369,12 @@ std::optional<MemoryMapper::Slot> PciFunction::ramBarSlot(unsigned index) const
     return bar && bar->block && bar->mapped ? std::optional(bar->slot) : std::nullopt;
 }
 
+std::optional<GuestAddress> PciFunction::ramBarAddress(unsigned index) const
+{
+    auto const* bar = findBar(index);
+    return bar && bar->block ? bar->mapped : std::nullopt;
+}
+
 void PciFunction::setInterrupt(bool level)
 {
     m_pci.intx = level;

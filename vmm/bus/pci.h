@@ -143,6 +143,8 @@ protected:
 
     /// The slot of a RAM BAR while it is mapped.
     std::optional<MemoryMapper::Slot> ramBarSlot(unsigned index) const;
+    /// And where that is. Of two mappings in a row the slots may have the same number.
+    std::optional<GuestAddress> ramBarAddress(unsigned index) const;
 
     /// The PCI part of reset(): a reset() calls it. Needless in the constructor.
     void resetPci();

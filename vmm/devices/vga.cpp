@@ -111,8 +111,8 @@ Result<> Vga::load(Section const& section)
 void Vga::configWritten(unsigned, unsigned)
 {
     // What the guest wrote before its memory was moved went with the old slot's log.
-    if (ramBarSlot(0) != m_lastSlot) {
-        m_lastSlot = ramBarSlot(0);
+    if (auto const address = ramBarAddress(0); address != m_lastAddress) {
+        m_lastAddress = address;
         markAll();
     }
 }

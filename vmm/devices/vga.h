@@ -91,8 +91,8 @@ private:
     MemoryBlock& m_memory;
     Edid m_edid;
     VgaCore m_core;
-    std::optional<MemoryMapper::Slot> m_lastSlot; // that the dirty log was taken from
-    std::map<Frame const*, Reader> m_readers;     // each used by its frame's owner, outside mutex() too
+    std::optional<GuestAddress> m_lastAddress; // of the memory, where the dirty log was taken
+    std::map<Frame const*, Reader> m_readers;  // each used by its frame's owner, outside mutex() too
     BusWindow<Vga> m_ports { *this, &Vga::readPorts, &Vga::writePorts };
     BusWindow<Vga> m_dispi { *this, &Vga::readDispi, &Vga::writeDispi };
     BusWindow<Vga> m_window { *this, &Vga::readWindow, &Vga::writeWindow };

@@ -212,6 +212,9 @@ bool FwCfg::copyToGuest(Item const* item, GuestAddress address, std::uint32_t le
     auto const size = item ? item->contents.size() : 0;
     auto const fromItem
         = static_cast<std::uint32_t>(offset < size ? std::min<std::uint64_t>(size - offset, length) : 0);
+    constexpr std::uint32_t mostPadding = 1 << 20; // nobody wants as many zeros, and a processor would wait for them
+    if (length - fromItem > mostPadding)
+        return false;
     if (fromItem != 0 && !m_ram.write(address, ConstByteSpan(item->contents).subspan(offset, fromItem)))
         return false;
     advance(item, fromItem);

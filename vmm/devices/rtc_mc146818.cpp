@@ -292,6 +292,9 @@ std::optional<unsigned> RtcMc146818::nextAlarm(std::int64_t after) const
         auto const byte = m_state.cmos[index];
         return (byte & 0xc0) == 0xc0 || (isHour ? decodeHour(byte) : decode(byte)) == value;
     };
+    // No second is like that, and a whole day of them would be tried.
+    if (auto const second = m_state.cmos[SecondsAlarm]; (second & 0xc0) != 0xc0 && decode(second) > 59)
+        return std::nullopt;
     auto const start = static_cast<unsigned>(after - floorDivide(after, secondsPerDay) * secondsPerDay);
     for (unsigned delta = 1; delta <= secondsPerDay;) {
         auto const ofDay = (start + delta) % secondsPerDay;

@@ -217,6 +217,14 @@ private slots:
         port.device.dmaWindow().write(0, bytesOf(~std::uint64_t(0))); // no answer possible, and no crash
     }
 
+    void dmaOfNothingButZerosFails()
+    {
+        Port port;
+        std::memset(port.board.ram.at(bufferAt, 8), 0xff, 8);
+        QCOMPARE(port.dma((0x21u << 16) | selectBit | readBit, 0xffffffff, bufferAt), 1u);
+        QCOMPARE(port.memory(3), std::string("\xff\xff\xff"));
+    }
+
     void dmaDoesNotWrite()
     {
         Port port;

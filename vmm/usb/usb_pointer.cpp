@@ -87,13 +87,15 @@ void UsbPointer::post(Event event, bool mayMerge)
         return;
     // Moves in a row become one; what a button changes stays where it was.
     bool const absolute = m_kind == Kind::Tablet;
-    if (mayMerge && !m_queue.empty() && m_queue.back().buttons == event.buttons) {
+    bool const isLike = mayMerge && !m_queue.empty() && m_queue.back().buttons == event.buttons;
+    if (isLike || m_queue.size() >= queueLimit) { // what is missed is a click, and no button stays down
         auto& last = m_queue.back();
+        last.buttons = event.buttons;
         last.x = absolute ? event.x : sum(last.x, event.x);
         last.y = absolute ? event.y : sum(last.y, event.y);
         last.wheel = sum(last.wheel, event.wheel);
         last.pan = sum(last.pan, event.pan);
-    } else if (m_queue.size() < queueLimit) {
+    } else {
         m_queue.push_back(event);
     }
     serve();

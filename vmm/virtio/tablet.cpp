@@ -136,9 +136,18 @@ void Tablet::post(std::initializer_list<TabletEvent> events)
         bool const afterMove = m_events.size() >= 3 && m_events[m_events.size() - 3].type == EV_ABS;
         if (isMove && afterMove)
             m_events.resize(m_events.size() - 3);
-        // A guest that does not listen misses whole reports, never a part of one.
-        if (m_events.size() + events.size() > queuedEvents)
-            return;
+        // A guest that does not listen misses whole reports, never a part of one, and never how a button is at last.
+        constexpr std::size_t roomForButtons = 2 * std::size(buttonCodes);
+        auto const size = m_events.size() + events.size();
+        if (size > queuedEvents - roomForButtons) {
+            auto const& first = *events.begin();
+            auto const same = std::find_if(m_events.rbegin(), m_events.rend(),
+                [&](TabletEvent const& event) { return event.type == EV_KEY && event.code == first.code; });
+            if (first.type == EV_KEY && same != m_events.rend())
+                same->value = first.value;
+            if (first.type != EV_KEY || same != m_events.rend() || size > queuedEvents)
+                return;
+        }
         m_events.insert(m_events.end(), events);
     }
     kick(eventQueue);

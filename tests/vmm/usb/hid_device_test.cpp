@@ -158,6 +158,21 @@ private slots:
         QVERIFY(!guest.read(0x81, 8).done);
     }
 
+    void ofMoreClicksThanFitNoButtonStaysDown()
+    {
+        UsbPointer tablet("t", UsbPointer::Kind::Tablet);
+        UsbGuest guest(tablet);
+        guest.configure();
+        tablet.button({ PointerButton::Right, true });
+        for (int i = 0; i < 1000; ++i)
+            tablet.button({ PointerButton::Left, i % 2 == 0 });
+        tablet.button({ PointerButton::Right, false });
+        Bytes last;
+        for (auto next = guest.read(0x81, 8); next.done; next = guest.read(0x81, 8))
+            last = next.data;
+        QCOMPARE(last.at(0), 0);
+    }
+
     void mouseMovesInPieces()
     {
         UsbPointer mouse("m", UsbPointer::Kind::Mouse);

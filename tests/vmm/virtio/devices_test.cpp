@@ -562,8 +562,28 @@ private slots:
         s.device.pause();
         auto const saved = state::load<Tablet::State>(s.device.save());
         REQUIRE_OK(saved);
-        QCOMPARE(saved->events.size(), Tablet::queuedEvents);
+        QCOMPARE(saved->events.size(), Tablet::queuedEvents - 10); // which are for other buttons
         QVERIFY(saved->events.back() == TabletEvent {});
+    }
+
+    void guestThatDoesNotListenMissesNoRelease()
+    {
+        TabletSetup s;
+        QVERIFY(s.driver.start(0, { 64, 16 }));
+        s.device.button({ PointerButton::Right, true });
+        s.bringBuffers(2);
+        QCOMPARE(s.take().size(), std::size_t(2));
+        for (int i = 0; i < 2001; ++i)
+            s.device.button({ PointerButton::Left, i % 2 == 0 });
+        s.device.button({ PointerButton::Right, false });
+        s.device.button({ PointerButton::Left, false });
+        s.device.pause();
+        auto const saved = state::load<Tablet::State>(s.device.save());
+        REQUIRE_OK(saved);
+        auto const& events = saved->events;
+        auto const size = events.size();
+        QVERIFY((events[size - 2] == TabletEvent { 1, 0x111, 0 }));
+        QVERIFY((events[size - 4] == TabletEvent { 1, 0x110, 0 }));
     }
 
     void resetByTheDriverEndsListening()

@@ -18,7 +18,7 @@ struct ComPort {
 inline constexpr std::array comPorts { ComPort { 0x3f8, 4 }, ComPort { 0x2f8, 3 }, ComPort { 0x3e8, 4 },
     ComPort { 0x2e8, 3 } };
 
-/// A serial port (TI SLLS057, PC16550D/TL16C550, "Register Description"), eight byte-wide registers:
+/// A serial port (TI SNLS378, PC16550D, "Registers"), eight byte-wide registers:
 ///
 ///   offset | DLAB | read | write
 ///   0      | 0    | RBR  | THR

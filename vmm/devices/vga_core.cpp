@@ -21,7 +21,6 @@ enum Dispi : unsigned {
 };
 constexpr std::uint16_t enableOn = 0x01, enableCapabilities = 0x02, enable8BitDac = 0x20, enableNoClear = 0x80;
 
-constexpr std::uint32_t planeMemory = 256 << 10; // of the four planes together
 constexpr std::uint8_t attributeOn = 0x20;
 
 /// Each of the low four bits as a byte of ones or zeros: a mask for the four planes.

@@ -7,7 +7,6 @@ namespace vmm {
 namespace {
 
 constexpr std::uint32_t black = 0xff000000;
-constexpr std::uint32_t planeMemory = 256 << 10;
 
 /// A pixel of 15 or 16 bits, its components stretched to eight.
 template<unsigned greenBits>

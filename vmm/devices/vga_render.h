@@ -7,6 +7,9 @@
 
 namespace vmm {
 
+/// Of the four planes together.
+constexpr std::uint32_t planeMemory = 256 << 10;
+
 /// All that decides, besides the memory itself, what a VGA shows. Offsets and lengths are bytes of video memory.
 struct VgaPicture {
     enum class Kind : std::uint8_t {

@@ -1,11 +1,11 @@
 #include "vmm/devices/vm_generation_id.h"
 
+#include "vmm/base/random.h"
 #include "vmm/memory/layout.h"
 #include "vmm/state/reader.h"
 #include "vmm/state/writer.h"
 
 #include <algorithm>
-#include <random>
 
 namespace vmm {
 
@@ -32,9 +32,8 @@ VmGenerationId::~VmGenerationId()
 
 VmGenerationId::Id VmGenerationId::randomId()
 {
-    std::random_device source;
     Id id {};
-    std::generate(id.begin(), id.end(), [&] { return static_cast<std::uint8_t>(source()); });
+    fillRandom(id);
     return id;
 }
 

@@ -124,12 +124,13 @@ std::optional<Bytes> UsbKeyboard::nextReport()
 
 Bytes UsbKeyboard::currentReport() const
 {
-    Bytes report { m_modifiers, 0 };
+    Bytes report(2 + keysAtOnce);
+    report[0] = m_modifiers;
+    auto const keys = ByteSpan(report).subspan(2);
     if (m_pressed.size() > keysAtOnce)
-        report.resize(2 + keysAtOnce, rollOver);
+        std::ranges::fill(keys, rollOver);
     else
-        report.insert(report.end(), m_pressed.begin(), m_pressed.end());
-    report.resize(2 + keysAtOnce);
+        std::ranges::copy(m_pressed, keys.begin());
     return report;
 }
 

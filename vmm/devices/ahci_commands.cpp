@@ -1,3 +1,4 @@
+#include "vmm/base/iovec.h"
 #include "vmm/base/log.h"
 #include "vmm/devices/ahci_port.h"
 
@@ -220,16 +221,8 @@ void AhciController::submit(Slot& slot)
     slot.io.offset = step.offset;
     slot.io.length = step.length;
     slot.buffers.clear();
-    if (step.kind == BlockRequest::Kind::Read || step.kind == BlockRequest::Kind::Write) {
-        auto left = step.length;
-        for (auto const& region : slot.regions) {
-            auto const count = std::min<std::uint64_t>(left, region.iov_len);
-            if (count == 0)
-                break;
-            slot.buffers.push_back({ region.iov_base, count });
-            left -= count;
-        }
-    }
+    if (step.kind == BlockRequest::Kind::Read || step.kind == BlockRequest::Kind::Write)
+        slicePieces(slot.regions, 0, step.length, slot.buffers);
     slot.io.buffers = slot.buffers;
     slot.image->submit(slot.io);
 }

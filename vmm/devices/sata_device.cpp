@@ -1,5 +1,7 @@
 #include "vmm/devices/sata_device.h"
 
+#include "vmm/base/iovec.h"
+
 #include <algorithm>
 
 namespace vmm {
@@ -43,13 +45,7 @@ void SataCommand::answer(Transfer how, ConstByteSpan data)
     }
     data = data.first(std::min<std::uint64_t>(data.size(), regionBytes));
     transferred = data.size();
-    for (auto const& region : regions) {
-        auto const part = data.first(std::min(data.size(), region.iov_len));
-        std::copy(part.begin(), part.end(), static_cast<std::uint8_t*>(region.iov_base));
-        data = data.subspan(part.size());
-        if (data.empty())
-            break;
-    }
+    copyToPieces(regions, 0, data);
     succeed();
 }
 
@@ -59,13 +55,7 @@ bool SataCommand::take(Transfer how, ByteSpan data)
     if (!hasMemoryFor(data.size()))
         return false;
     transferred = data.size();
-    for (auto const& region : regions) {
-        auto const count = std::min(data.size(), region.iov_len);
-        std::copy_n(static_cast<std::uint8_t const*>(region.iov_base), count, data.begin());
-        data = data.subspan(count);
-        if (data.empty())
-            break;
-    }
+    copyFromPieces(regions, 0, data);
     return true;
 }
 

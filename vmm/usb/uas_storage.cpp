@@ -1,5 +1,6 @@
 #include "vmm/usb/uas_storage.h"
 
+#include "vmm/base/iovec.h"
 #include "vmm/base/log.h"
 #include "vmm/state/reader.h"
 #include "vmm/state/writer.h"
@@ -267,7 +268,8 @@ void UasStorage::moveData(Slot& slot, UsbTransfer& transfer)
         task.phase = Phase::Status;
         return complete(transfer, UsbStatus::Success, 0);
     }
-    firstBuffers(transfer, count, slot.buffers);
+    slot.buffers.clear();
+    slicePieces(transfer.buffers, 0, count, slot.buffers);
     slot.work.buffers = slot.buffers;
     beginWork(
         slot, transfer, task.in ? BlockRequest::Kind::Read : BlockRequest::Kind::Write, task.offset + task.done, count);

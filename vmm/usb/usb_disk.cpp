@@ -59,16 +59,4 @@ void UsbDisk::reportHostError(Error const& error)
         m_hostError(error);
 }
 
-void firstBuffers(UsbTransfer const& transfer, std::uint64_t length, std::vector<iovec>& into)
-{
-    into.clear();
-    for (auto const& buffer : transfer.buffers) {
-        auto const part = std::min<std::uint64_t>(length, buffer.iov_len);
-        if (part == 0)
-            break;
-        into.push_back({ buffer.iov_base, part });
-        length -= part;
-    }
-}
-
 }

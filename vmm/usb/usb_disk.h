@@ -50,7 +50,4 @@ private:
     std::atomic<std::uint64_t> m_bytesRead { 0 }, m_bytesWritten { 0 };
 };
 
-/// The first `length` bytes of a transfer's buffers.
-void firstBuffers(UsbTransfer const& transfer, std::uint64_t length, std::vector<iovec>& into);
-
 }

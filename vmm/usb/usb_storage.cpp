@@ -1,5 +1,6 @@
 #include "vmm/usb/usb_storage.h"
 
+#include "vmm/base/iovec.h"
 #include "vmm/base/log.h"
 #include "vmm/state/reader.h"
 #include "vmm/state/writer.h"
@@ -189,7 +190,8 @@ void UsbStorage::moveData(UsbTransfer& transfer)
         m_state.length = m_state.done;
         return dataMoved(transfer, 0);
     }
-    firstBuffers(transfer, count, m_buffers);
+    m_buffers.clear();
+    slicePieces(transfer.buffers, 0, count, m_buffers);
     m_work.buffers = m_buffers;
     beginWork(transfer, m_state.in ? BlockRequest::Kind::Read : BlockRequest::Kind::Write, at, count);
 }

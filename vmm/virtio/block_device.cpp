@@ -205,7 +205,7 @@ void BlockDevice::startTransfer(Request& request)
     }
     if (length == 0)
         return finish(request, Ok);
-    sliceParts(write ? chain.readable : chain.writable, write ? headerSize : 0, length, request.buffers);
+    slicePieces(write ? chain.readable : chain.writable, write ? headerSize : 0, length, request.buffers);
     request.io.kind = write ? BlockRequest::Kind::Write : BlockRequest::Kind::Read;
     request.io.offset = request.sector * sectorSize;
     request.io.length = length;

@@ -67,7 +67,7 @@ void ConsolePort::print(Chain const& chain)
 {
     auto const kept = std::min<std::uint64_t>(chain.readableBytes, Console::scrollback);
     m_printed.clear();
-    sliceParts(chain.readable, chain.readableBytes - kept, kept, m_printed);
+    slicePieces(chain.readable, chain.readableBytes - kept, kept, m_printed);
     for (auto const& part : m_printed)
         m_console.output({ static_cast<std::uint8_t const*>(part.iov_base), part.iov_len });
 }

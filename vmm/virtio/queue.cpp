@@ -28,25 +28,6 @@ void store16(std::uint8_t* at, std::uint16_t value)
     std::atomic_ref(*reinterpret_cast<std::uint16_t*>(at)).store(value, std::memory_order_release);
 }
 
-template<typename Copy>
-std::size_t copyParts(std::vector<iovec> const& parts, std::uint64_t offset, std::size_t length, Copy const& copy)
-{
-    std::size_t done = 0;
-    for (auto const& part : parts) {
-        if (offset >= part.iov_len) {
-            offset -= part.iov_len;
-            continue;
-        }
-        auto const here = std::min<std::size_t>(length - done, part.iov_len - offset);
-        copy(static_cast<std::uint8_t*>(part.iov_base) + offset, done, here);
-        done += here;
-        offset = 0;
-        if (done == length)
-            break;
-    }
-    return done;
-}
-
 }
 
 void Chain::clear()
@@ -58,31 +39,12 @@ void Chain::clear()
 
 std::size_t Chain::read(std::uint64_t offset, ByteSpan data) const
 {
-    return copyParts(readable, offset, data.size(), [&](std::uint8_t const* at, std::size_t done, std::size_t length) {
-        std::memcpy(data.data() + done, at, length);
-    });
+    return copyFromPieces(readable, offset, data);
 }
 
 std::size_t Chain::write(std::uint64_t offset, ConstByteSpan data) const
 {
-    return copyParts(writable, offset, data.size(),
-        [&](std::uint8_t* at, std::size_t done, std::size_t length) { std::memcpy(at, data.data() + done, length); });
-}
-
-void sliceParts(std::vector<iovec> const& parts, std::uint64_t offset, std::uint64_t length, std::vector<iovec>& into)
-{
-    for (auto const& part : parts) {
-        if (length == 0)
-            return;
-        if (offset >= part.iov_len) {
-            offset -= part.iov_len;
-            continue;
-        }
-        auto const here = std::min<std::uint64_t>(length, part.iov_len - offset);
-        into.push_back({ static_cast<std::uint8_t*>(part.iov_base) + offset, here });
-        length -= here;
-        offset = 0;
-    }
+    return copyToPieces(writable, offset, data);
 }
 
 struct Queue::Descriptor {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "vmm/base/iovec.h"
 #include "vmm/memory/guest_memory.h"
 #include "vmm/state/options.h"
 
@@ -49,9 +50,6 @@ struct Chain {
     std::size_t read(std::uint64_t offset, ByteSpan data) const;
     std::size_t write(std::uint64_t offset, ConstByteSpan data) const;
 };
-
-/// The part of `parts` that begins `offset` bytes into it and is `length` bytes long, appended to `into`.
-void sliceParts(std::vector<iovec> const& parts, std::uint64_t offset, std::uint64_t length, std::vector<iovec>& into);
 
 /// A split virtqueue (Virtual I/O Device (VIRTIO) Version 1.2, 2.7 "Split Virtqueues"), the device's side. Descriptors
 /// are read once into host memory and then checked: the guest may change them meanwhile. Whatever the driver cannot

@@ -2798,8 +2798,8 @@
         <translation>Dieser Moment hat kein Bild.</translation>
     </message>
     <message>
-        <source>Enter goes back · F forks · Space compares · R renames · N notes · P pins · Del deletes · Esc: now</source>
-        <translation>Eingabe geht zurück · F zweigt ab · Leertaste vergleicht · R benennt um · N notiert · P heftet an · Entf löscht · Esc: jetzt</translation>
+        <source>Enter goes back · Esc: now · F forks · Del deletes · Space compares · R renames · N notes · P pins</source>
+        <translation>Eingabe geht zurück · Esc: jetzt · F zweigt ab · Entf löscht · Leertaste vergleicht · R benennt um · N notiert · P heftet an</translation>
     </message>
     <message>
         <source>No moments yet.</source>

@@ -482,8 +482,9 @@ void TimelinePanel::updateFooter()
     if (work)
         words = jobWord(work->name);
     else if (words.isEmpty() && moment != nullptr)
+        // What is cut off where there is little room is in the menu.
         words
-            = tr("Enter goes back · F forks · Space compares · R renames · N notes · P pins · Del deletes · Esc: now");
+            = tr("Enter goes back · Esc: now · F forks · Del deletes · Space compares · R renames · N notes · P pins");
     else if (words.isEmpty() && m_timeline.neglected())
         words = neglectText(*m_timeline.neglected());
     else if (words.isEmpty() && isUnreadable)
@@ -497,10 +498,10 @@ void TimelinePanel::updateFooter()
     bool const isOfNeglect = m_timeline.neglected() && words == neglectText(*m_timeline.neglected());
     m_words->setToolTip(isOfNeglect ? QString::fromStdString(m_timeline.neglected()->why.message()) : QString());
     auto summary = timelineSummary(m_timeline);
-    // Who looks at the past has the keys' names there.
-    if (auto const next = moment == nullptr ? forecastText(m_timeline) : QString(); !next.isEmpty())
+    if (auto const next = forecastText(m_timeline); !next.isEmpty())
         summary += QStringLiteral(" · ") + next;
     m_summary->setText(summary);
+    m_summary->setVisible(moment == nullptr); // who looks at the past has the keys' names there
     m_summary->setAccessibleDescription(tr("Moments, their size on the disk, how much memory changed a second between "
                                            "the last of them, and what a moment would take on the disk now"));
     m_summary->setStatusTip(m_summary->accessibleDescription());

@@ -14,6 +14,7 @@
 #include <QAction>
 #include <QDateTime>
 #include <QFile>
+#include <QLabel>
 #include <QLineEdit>
 #include <QListView>
 #include <QPlainTextEdit>
@@ -281,6 +282,23 @@ private slots:
         QCOMPARE(scene.axis->selected(), red);
         scene.key(Qt::Key_End);
         QCOMPARE(scene.axis->selected(), "");
+    }
+
+    void aNarrowWindowSaysHowToLeaveThePast()
+    {
+        Scene scene;
+        scene.window->resize(1024, 700);
+        QVERIFY(scene.run());
+        QVERIFY(!scene.keep().isEmpty());
+        scene.key(Qt::Key_Left);
+        auto const labels = scene.panel->findChildren<QLabel*>();
+        auto const words = std::ranges::find_if(
+            labels, [](QLabel const* label) { return label->text().startsWith("Enter goes back"); });
+        QVERIFY(words != labels.end());
+        auto const shown = [&] {
+            return (*words)->fontMetrics().elidedText((*words)->text(), Qt::ElideRight, (*words)->width());
+        };
+        QTRY_VERIFY2(shown().contains("Esc: now") && shown().contains("Del deletes"), qPrintable(shown()));
     }
 
     void thePointerScrubs()

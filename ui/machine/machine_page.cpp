@@ -9,6 +9,7 @@
 #include "ui/timeline/timeline_panel.h"
 #include "ui/usb/usb_control.h"
 #include "ui/usb/usb_words.h"
+#include "ui/widgets/file_dialog.h"
 #include "ui/widgets/guarded.h"
 #include "ui/widgets/message_bar.h"
 #include "ui/widgets/words.h"
@@ -507,13 +508,11 @@ void MachinePage::saveSplitters()
 
 void MachinePage::insertCd(QString const& drive)
 {
-    auto* dialog = new QFileDialog(this, tr("Insert a CD"),
+    auto* dialog = fileDialog(this, tr("Insert a CD"),
         QStandardPaths::writableLocation(QStandardPaths::DownloadLocation), tr("CD images (*.iso);;All files (*)"));
-    dialog->setFileMode(QFileDialog::ExistingFile);
-    dialog->setAttribute(Qt::WA_DeleteOnClose);
     connect(dialog, &QFileDialog::fileSelected, this,
         [this, drive](QString const& path) { m_session->insertMedium(drive, path); });
-    dialog->open();
+    dialog->show();
 }
 
 QString MachinePage::driveFor(QString const& path) const
@@ -536,19 +535,18 @@ void MachinePage::saveScreenshot()
     auto const folder = QStandardPaths::writableLocation(QStandardPaths::PicturesLocation);
     auto name = entry ? entry->name : m_id;
     name.replace(QLatin1Char('/'), QLatin1Char('-'));
-    auto* dialog = new QFileDialog(this, tr("Save the screenshot"), folder, tr("Pictures (*.png)"));
+    auto* dialog = fileDialog(this, tr("Save the screenshot"), folder, tr("Pictures (*.png)"));
     dialog->setAcceptMode(QFileDialog::AcceptSave);
     dialog->setDefaultSuffix(QStringLiteral("png"));
     dialog->selectFile(QStringLiteral("%1 %2.png")
                            .arg(name, QDateTime::currentDateTime().toString(QStringLiteral("yyyy-MM-dd hh-mm-ss"))));
-    dialog->setAttribute(Qt::WA_DeleteOnClose);
     connect(dialog, &QFileDialog::fileSelected, this, [this, image](QString const& path) {
         if (image.save(path))
             m_messages->showNotice(tr("The screenshot is in %1.").arg(QDir::toNativeSeparators(path)));
         else
             report(Task::SaveScreenshot, vmm::osError("writing " + path.toStdString()));
     });
-    dialog->open();
+    dialog->show();
 }
 
 void MachinePage::typeClipboard()

@@ -3,6 +3,7 @@
 #include "ui/new_machine/reasons.h"
 #include "ui/theme/icons.h"
 #include "ui/theme/theme.h"
+#include "ui/widgets/file_dialog.h"
 #include "ui/widgets/guarded.h"
 #include "ui/widgets/message_bar.h"
 #include "ui/widgets/words.h"
@@ -195,12 +196,10 @@ void NewMachinePage::makeKernelFields()
 
 void NewMachinePage::chooseInitrd()
 {
-    auto* dialog = new QFileDialog(this, tr("Choose the initial RAM disk"),
+    auto* dialog = fileDialog(this, tr("Choose the initial RAM disk"),
         QFileInfo(QString::fromStdString(m_medium.path)).path(), tr("All files (*)"));
-    dialog->setFileMode(QFileDialog::ExistingFile);
-    dialog->setAttribute(Qt::WA_DeleteOnClose);
     connect(dialog, &QFileDialog::fileSelected, m_initrd, &QLineEdit::setText);
-    dialog->open();
+    dialog->show();
 }
 
 void NewMachinePage::begin()
@@ -230,14 +229,12 @@ bool NewMachinePage::isEmpty() const
 
 void NewMachinePage::chooseFile()
 {
-    auto* dialog = new QFileDialog(
-        this, tr("Choose a medium"), QStandardPaths::writableLocation(QStandardPaths::DownloadLocation));
-    dialog->setNameFilters({ tr("CDs, disk images and kernels (*.iso *.qcow2 *.img *.raw *.elf vmlinuz* bzImage*)"),
-        tr("All files (*)") });
-    dialog->setFileMode(QFileDialog::ExistingFile);
-    dialog->setAttribute(Qt::WA_DeleteOnClose);
+    auto* dialog
+        = fileDialog(this, tr("Choose a medium"), QStandardPaths::writableLocation(QStandardPaths::DownloadLocation),
+            tr("CDs, disk images and kernels (*.iso *.qcow2 *.img *.raw *.elf vmlinuz* bzImage*)")
+                + QStringLiteral(";;") + tr("All files (*)"));
     connect(dialog, &QFileDialog::fileSelected, this, &NewMachinePage::useFile);
-    dialog->open();
+    dialog->show();
 }
 
 void NewMachinePage::useFile(QString const& path)

@@ -156,10 +156,12 @@ void MachineSettingsPage::fillCds()
                 id, cd.path.empty() ? tr("empty") : QFileInfo(QString::fromStdString(cd.path)).fileName()));
         auto* choose = new QPushButton(tr("Insert…"));
         choose->setAccessibleName(tr("Insert a CD into %1").arg(id));
-        connect(choose, &QPushButton::clicked, this, [this, i] {
-            addMedium(tr("Insert a CD"), tr("CD images (*.iso);;All files (*)"), [this, i](std::string const& path) {
-                if (i < m_config.cds.size())
-                    changeCd(i, path);
+        connect(choose, &QPushButton::clicked, this, [this, drive = cd.id] {
+            addMedium(tr("Insert a CD"), tr("CD images (*.iso);;All files (*)"), [this, drive](auto const& path) {
+                // The rows can have changed meanwhile.
+                auto const at = std::ranges::find(m_config.cds, drive, &vmm::CdConfig::id);
+                if (at != m_config.cds.end())
+                    changeCd(static_cast<std::size_t>(at - m_config.cds.begin()), path);
             });
         });
         choose->setEnabled(!isLocked() || isLive());

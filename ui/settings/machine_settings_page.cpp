@@ -2,6 +2,7 @@
 
 #include "ui/settings/timeline_card.h"
 #include "ui/theme/icons.h"
+#include "ui/widgets/file_dialog.h"
 #include "ui/widgets/guarded.h"
 #include "ui/widgets/message_bar.h"
 #include "ui/widgets/words.h"
@@ -241,6 +242,7 @@ void MachineSettingsPage::open(QString const& id)
     for (auto const& connection : m_sessionConnections)
         disconnect(connection);
     m_sessionConnections.clear();
+    closeFileDialogs(this);
     putAside();
     m_id = id;
     m_config = m_before = m_library.config(id);
@@ -450,11 +452,9 @@ void MachineSettingsPage::finishSave(Draft const& was, vmm::Result<> const& outc
 void MachineSettingsPage::addMedium(
     QString const& title, QString const& filter, std::function<void(std::string const&)> use)
 {
-    auto* dialog = new QFileDialog(this, title, QStandardPaths::writableLocation(QStandardPaths::HomeLocation), filter);
-    dialog->setFileMode(QFileDialog::ExistingFile);
-    dialog->setAttribute(Qt::WA_DeleteOnClose);
+    auto* dialog = fileDialog(this, title, QStandardPaths::writableLocation(QStandardPaths::HomeLocation), filter);
     connect(dialog, &QFileDialog::fileSelected, this, [use](QString const& path) { use(path.toStdString()); });
-    dialog->open();
+    dialog->show();
 }
 
 void MachineSettingsPage::fillFields()

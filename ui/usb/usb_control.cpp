@@ -5,6 +5,7 @@
 #include "ui/usb/usb_drop.h"
 #include "ui/usb/usb_panel.h"
 #include "ui/usb/usb_words.h"
+#include "ui/widgets/file_dialog.h"
 
 #include <QEvent>
 #include <QFileDialog>
@@ -191,12 +192,10 @@ void UsbControl::fillAddMenu()
 
 void UsbControl::chooseStick()
 {
-    auto* dialog = new QFileDialog(m_page, tr("Add a stick"), {},
+    auto* dialog = fileDialog(m_page, tr("Add a stick"), {},
         tr("Disk images (*.img *.raw *.qcow2 *.iso)") + QStringLiteral(";;") + tr("All files (*)"));
-    dialog->setFileMode(QFileDialog::ExistingFile);
-    dialog->setAttribute(Qt::WA_DeleteOnClose);
     connect(dialog, &QFileDialog::fileSelected, m_model, &UsbModel::addStick);
-    dialog->open();
+    dialog->show();
 }
 
 void UsbControl::addToMenu(QMenu* menu, UsbRow const& row)

@@ -51,7 +51,7 @@
     </message>
     <message>
         <source>The window closes when all of them have ended. The preferences say what is done with them.</source>
-        <translation>Das Fenster schließt sich, sobald alle beendet sind. Was mit ihnen geschieht, steht in den Einstellungen.</translation>
+        <translation>Das Fenster schließt sich, sobald alle beendet sind. Was mit ihnen geschieht, steht in den Vorlieben.</translation>
     </message>
     <message>
         <source>Back to them</source>
@@ -1883,7 +1883,7 @@
     </message>
     <message>
         <source>The machine could not be paused.</source>
-        <translation>Die Maschine konnte nicht angehalten werden.</translation>
+        <translation>Die Maschine konnte nicht pausiert werden.</translation>
     </message>
     <message>
         <source>The machine could not go on.</source>

@@ -40,6 +40,26 @@ Texts readTexts(QString const& path)
     return texts;
 }
 
+/// Each English text and its German one.
+std::vector<std::pair<QString, QString>> germanTexts()
+{
+    std::vector<std::pair<QString, QString>> texts;
+    QFile file(QStringLiteral(CHRONOVISOR_SOURCE "/translations/chronovisor_de.ts"));
+    if (!file.open(QIODevice::ReadOnly))
+        qFatal("there is no German");
+    QXmlStreamReader xml(&file);
+    QString source;
+    while (!xml.atEnd()) {
+        if (xml.readNext() != QXmlStreamReader::StartElement)
+            continue;
+        if (xml.name() == QLatin1String("source"))
+            source = xml.readElementText();
+        else if (xml.name() == QLatin1String("translation"))
+            texts.emplace_back(source, xml.readElementText(QXmlStreamReader::IncludeChildElements));
+    }
+    return texts;
+}
+
 }
 
 class TranslationTest final : public QObject {
@@ -78,21 +98,32 @@ private slots:
 
     void placeholdersSurviveTranslation()
     {
-        QFile file(QStringLiteral(CHRONOVISOR_SOURCE "/translations/chronovisor_de.ts"));
-        QVERIFY(file.open(QIODevice::ReadOnly));
-        QXmlStreamReader xml(&file);
-        QString source;
-        while (!xml.atEnd()) {
-            if (xml.readNext() != QXmlStreamReader::StartElement)
-                continue;
-            if (xml.name() == QLatin1String("source")) {
-                source = xml.readElementText();
-            } else if (xml.name() == QLatin1String("translation")) {
-                auto const text = xml.readElementText(QXmlStreamReader::IncludeChildElements);
-                for (auto const* mark : { "%1", "%2", "%3", "%n" })
-                    QVERIFY2(source.contains(mark) == text.contains(mark), qPrintable(source));
-            }
+        for (auto const& [source, text] : germanTexts()) {
+            for (auto const* mark : { "%1", "%2", "%3", "%n" })
+                QVERIFY2(source.contains(mark) == text.contains(mark), qPrintable(source));
         }
+    }
+
+    /// As translations/README.md has them.
+    void aWordOfTheProductIsOneWord_data()
+    {
+        QTest::addColumn<QString>("german");
+        QTest::newRow("timeline") << "zeitleiste";
+        QTest::newRow("suspend") << "sicher";
+        QTest::newRow("paused") << "pausiert";
+        QTest::newRow("preferences") << "vorlieben";
+    }
+    void aWordOfTheProductIsOneWord()
+    {
+        QFETCH(QString, german);
+        auto found = 0;
+        for (auto [source, text] : germanTexts()) {
+            if (!source.remove('&').contains(QTest::currentDataTag(), Qt::CaseInsensitive))
+                continue;
+            QVERIFY2(text.remove('&').contains(german, Qt::CaseInsensitive), qPrintable(text));
+            ++found;
+        }
+        QVERIFY(found > 1);
     }
 };
 

@@ -133,8 +133,12 @@
         <translation>Was sich unterscheidet</translation>
     </message>
     <message>
-        <source>cannot be compared: %1</source>
-        <translation>kann nicht verglichen werden: %1</translation>
+        <source>cannot be compared</source>
+        <translation>kann nicht verglichen werden</translation>
+    </message>
+    <message>
+        <source>Details</source>
+        <translation>Einzelheiten</translation>
     </message>
     <message>
         <source>What %1 holds</source>
@@ -179,8 +183,8 @@
         </translation>
     </message>
     <message>
-        <source>cannot be told: %1</source>
-        <translation>lassen sich nicht nennen: %1</translation>
+        <source>cannot be told</source>
+        <translation>lassen sich nicht nennen</translation>
     </message>
     <message>
         <source>is not there</source>
@@ -1479,8 +1483,8 @@
         <translation>Ein Moment wird gerade festgehalten.</translation>
     </message>
     <message>
-        <source>A device cannot be kept now: %1. Detach it, or wait until it has finished.</source>
-        <translation>Ein Gerät lässt sich jetzt nicht festhalten: %1. Trennen Sie es, oder warten Sie, bis es fertig ist.</translation>
+        <source>A device cannot be kept now. Detach it, or wait until it has finished.</source>
+        <translation>Ein Gerät lässt sich jetzt nicht festhalten. Trennen Sie es, oder warten Sie, bis es fertig ist.</translation>
     </message>
     <message>
         <source>The machine is busy: wait until it has finished.</source>
@@ -3370,8 +3374,8 @@
 <context>
     <name>ui::UsbRulesCard</name>
     <message>
-        <source>The rules cannot be read, and none holds: %1. Mend or remove that file.</source>
-        <translation>Die Regeln sind nicht zu lesen, und keine gilt: %1. Berichtigen oder entfernen Sie diese Datei.</translation>
+        <source>The rules cannot be read, and none holds. %1 Mend or remove the file %2.</source>
+        <translation>Die Regeln sind nicht zu lesen, und keine gilt. %1 Berichtigen oder entfernen Sie die Datei %2.</translation>
     </message>
     <message>
         <source>This one only (%1)</source>

@@ -103,6 +103,11 @@ void HostUsbWatch::look()
     });
 }
 
+std::string HostUsbWatch::rulesFile() const
+{
+    return m_private->store.path();
+}
+
 void HostUsbWatch::take(Found found)
 {
     auto& its = *m_private;

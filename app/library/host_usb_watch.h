@@ -27,6 +27,7 @@ public:
     /// Why nothing is known of them: this host has no USB, or we may not use it.
     std::optional<vmm::Error> const& problem() const { return m_problem; }
     UsbRules const& rules() const { return m_rules; }
+    std::string rulesFile() const;
     /// The rules' file cannot be read, and no rule holds; it can be mended by hand or removed.
     std::optional<vmm::Error> const& rulesProblem() const { return m_rulesProblem; }
 

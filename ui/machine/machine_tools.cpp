@@ -1,5 +1,6 @@
 // MachinePage's toolbar and menus: their making and their words.
 
+#include "app/session/timeline_session.h"
 #include "ui/display/key_codes.h"
 #include "ui/display/screen_view.h"
 #include "ui/machine/machine_page.h"
@@ -241,8 +242,11 @@ void MachinePage::updateKeepText(QString const& whyNot)
     auto const tip = !whyNot.isEmpty()        ? whyNot
         : app::isInMemory(m_session->state()) ? tr("Keep the whole machine as it is now, while it runs on")
                                               : tr("Keep the machine as it is now, with its disks");
-    m_actions.keep->setToolTip(
-        QStringLiteral("%1 (%2)").arg(tip, m_actions.keep->shortcut().toString(QKeySequence::NativeText)));
+    auto withDetails
+        = QStringLiteral("%1 (%2)").arg(tip, m_actions.keep->shortcut().toString(QKeySequence::NativeText));
+    for (auto const& obstacle : m_session->timeline().obstacles())
+        withDetails += QLatin1Char('\n') + QString::fromStdString(obstacle.message());
+    m_actions.keep->setToolTip(withDetails);
     m_keepButton->setAccessibleDescription(tip);
 }
 

@@ -158,7 +158,8 @@ void CompareView::addDisk(app::DiskComparison const& disk)
 {
     auto* item = new QTreeWidgetItem(m_list, { tr("What %1 holds").arg(disk.id) });
     if (!disk.problem.isEmpty()) {
-        item->setText(2, tr("cannot be compared: %1").arg(disk.problem));
+        item->setText(2, tr("cannot be compared"));
+        addDetails(item, disk.problem);
         return;
     }
     item->setText(2, tr("%1 changed").arg(bytesText(disk.changedBytes)));
@@ -180,9 +181,10 @@ void CompareView::addFiles(QTreeWidgetItem* disk, app::DiskComparison::Partition
     using What = app::DiskComparison::File::What;
     auto* item
         = new QTreeWidgetItem(disk, { part.number == 0 ? tr("Files") : tr("Files of partition %1").arg(part.number) });
-    item->setText(2,
-        part.problem.isEmpty() ? tr("%n file(s)", nullptr, static_cast<int>(part.count))
-                               : tr("cannot be told: %1").arg(part.problem));
+    item->setText(
+        2, part.problem.isEmpty() ? tr("%n file(s)", nullptr, static_cast<int>(part.count)) : tr("cannot be told"));
+    if (!part.problem.isEmpty())
+        addDetails(item, part.problem);
     for (auto const& file : part.files) {
         auto const size
             = [](bool there, quint64 bytes, QString const& otherwise) { return there ? bytesText(bytes) : otherwise; };
@@ -190,7 +192,13 @@ void CompareView::addFiles(QTreeWidgetItem* disk, app::DiskComparison::Partition
             { file.path, size(file.what != What::Added, file.before, tr("is not there")),
                 size(file.what != What::Removed, file.after, tr("is not there any more")) });
     }
-    item->setExpanded(part.files.size() <= 50);
+    item->setExpanded(part.problem.isEmpty() && part.files.size() <= 50);
+}
+
+/// The log's words, for who opens the row.
+void CompareView::addDetails(QTreeWidgetItem* to, QString const& problem)
+{
+    new QTreeWidgetItem(to, { tr("Details"), {}, problem });
 }
 
 void CompareView::setDisks(Disks disks)

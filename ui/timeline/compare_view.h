@@ -44,6 +44,7 @@ private:
     enum class Disks : std::uint8_t { Coming, Stopped, Here };
     class Pictures;
     void addFiles(QTreeWidgetItem* disk, app::DiskComparison::Partition const& part);
+    void addDetails(QTreeWidgetItem* to, QString const& problem);
     void addDisk(app::DiskComparison const& disk);
     void setDisks(Disks disks);
     void updateSummary();

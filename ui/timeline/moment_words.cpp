@@ -21,7 +21,8 @@ QString disksTake(app::MomentDiskCost const* cost)
     if (cost == nullptr)
         return {};
     if (!*cost)
-        return Words::tr("what its disks take is not known: %1").arg(QString::fromStdString(cost->error().message()));
+        return Words::tr("what its disks take is not known: %1")
+            .arg(problemFor(Task::ReadMoments, cost->error()).reason);
     auto const [own, shared] = **cost;
     return own + shared == 0 ? QString()
                              : Words::tr("its disks: %1 their own, %2 shared").arg(bytesText(own), bytesText(shared));
@@ -146,13 +147,9 @@ QString whyNotKeep(app::TimelineSession const& timeline, app::SessionState state
             ? Words::tr("The machine is busy: wait until it has finished.")
             : Words::tr("The machine is on its way to a moment: start it, then its present can be kept.");
     }
-    QStringList reasons;
-    for (auto const& obstacle : timeline.obstacles())
-        reasons += QString::fromStdString(obstacle.message());
-    if (reasons.isEmpty())
-        return {};
-    return Words::tr("A device cannot be kept now: %1. Detach it, or wait until it has finished.")
-        .arg(reasons.join(QStringLiteral("; ")));
+    return timeline.obstacles().empty()
+        ? QString()
+        : Words::tr("A device cannot be kept now. Detach it, or wait until it has finished.");
 }
 
 QString neglectText(app::notice::PastNeglected const& neglected)

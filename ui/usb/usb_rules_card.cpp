@@ -4,6 +4,7 @@
 #include "ui/usb/usb_rule_row.h"
 #include "ui/usb/usb_words.h"
 #include "ui/widgets/guarded.h"
+#include "ui/widgets/problem.h"
 
 #include <QComboBox>
 #include <QEvent>
@@ -29,6 +30,7 @@ UsbRulesCard::UsbRulesCard(app::Library& library, QWidget* parent)
     m_hint->setProperty("quiet", true);
     m_hint->setWordWrap(true);
     m_problem->setWordWrap(true);
+    m_problem->setTextFormat(Qt::PlainText);
     m_layout->setSpacing(8);
     auto* layout = new QVBoxLayout(this);
     layout->setContentsMargins(0, 0, 0, 0);
@@ -81,8 +83,11 @@ void UsbRulesCard::fill()
     m_problem->setVisible(problem.has_value());
     m_add->setEnabled(!problem);
     if (problem) {
-        m_problem->setText(tr("The rules cannot be read, and none holds: %1. Mend or remove that file.")
-                               .arg(QString::fromStdString(problem->message())));
+        auto const words = problemFor(Task::ChangeUsbRules, *problem);
+        m_problem->setText(tr("The rules cannot be read, and none holds. %1 Mend or remove the file %2.")
+                               .arg(words.reason, QString::fromStdString(m_library.hostUsb().rulesFile())));
+        m_problem->setToolTip(words.details);
+        m_problem->setAccessibleDescription(words.details);
     }
 }
 

@@ -295,9 +295,8 @@ private slots:
         auto const words = std::ranges::find_if(
             labels, [](QLabel const* label) { return label->text().startsWith("Enter goes back"); });
         QVERIFY(words != labels.end());
-        auto const shown = [&] {
-            return (*words)->fontMetrics().elidedText((*words)->text(), Qt::ElideRight, (*words)->width());
-        };
+        auto const shown
+            = [&] { return (*words)->fontMetrics().elidedText((*words)->text(), Qt::ElideRight, (*words)->width()); };
         QTRY_VERIFY2(shown().contains("Esc: now") && shown().contains("Del deletes"), qPrintable(shown()));
     }
 
@@ -464,6 +463,18 @@ private slots:
         QVERIFY(!scene.session(scene.id).canCancel());
     }
 
+    void aDeviceThatCannotBeKeptIsToldAndNamedInTheDetails()
+    {
+        Scene scene;
+        scene.script->obstacles = { { vmm::ErrorCode::Unsupported, "disk0: a command is in flight", 0 } };
+        scene.session(scene.id).start();
+        QTRY_COMPARE(
+            scene.panel->whyNotKeep(), "A device cannot be kept now. Detach it, or wait until it has finished.");
+        auto* keep = scene.named<QToolButton>(scene.page, "Keep this moment");
+        QTRY_VERIFY2(keep->toolTip().endsWith("disk0: a command is in flight"), qPrintable(keep->toolTip()));
+        QVERIFY(!keep->accessibleDescription().contains("in flight"));
+    }
+
     void keepingIsCancelledUnderTheTimelineAndInTheLibrary()
     {
         Scene scene;
@@ -580,7 +591,8 @@ private slots:
         // Somebody takes the file away.
         QVERIFY(QFile::remove(QString::fromStdString(disk)));
         scene.timeline().setNote(scene.axis->entry(index).id, "a note");
-        QTRY_VERIFY2(told().contains("what its disks take is not known: "), qPrintable(told()));
+        QTRY_VERIFY2(
+            told().contains("what its disks take is not known: A file or device that it needs"), qPrintable(told()));
     }
 
     void whatIsDeletedComesBack()
@@ -749,7 +761,10 @@ private slots:
         QCOMPARE(item->child(0)->child(0)->text(2), "2 KiB");
         QCOMPARE(item->child(0)->child(1)->text(1), "is not there");
         QCOMPARE(item->child(1)->child(0)->text(0), "from 0x10000");
-        QCOMPARE(view.list()->topLevelItem(1)->text(2), "cannot be compared: it is gone");
+        auto const* unknown = view.list()->topLevelItem(1);
+        QCOMPARE(unknown->text(2), "cannot be compared");
+        QCOMPARE(unknown->child(0)->text(0), "Details");
+        QCOMPARE(unknown->child(0)->text(2), "it is gone");
     }
 
     void comparingTheDisksCanBeStopped()

@@ -217,7 +217,8 @@ private slots:
         desk.window->showUsbRules();
         auto* page = desk.window->currentPage();
         QTRY_VERIFY(!button(page, "Add a rule for…")->isEnabled());
-        QVERIFY(tests::shows(page, "The rules cannot be read"));
+        QVERIFY(tests::shows(page, "The rules cannot be read, and none holds. A file is damaged"));
+        QVERIFY(tests::shows(page, file.fileName()));
     }
 };
 

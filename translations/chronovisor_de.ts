@@ -224,6 +224,10 @@
         <source>Serial %1</source>
         <translation>Seriell %1</translation>
     </message>
+    <message>
+        <source>Keys go to the machine. Ctrl+Shift+T leads to the timeline.</source>
+        <translation>Die Tasten gehen an die Maschine. Strg+Umschalt+T führt zur Zeitleiste.</translation>
+    </message>
 </context>
 <context>
     <name>ui::EmptyPage</name>
@@ -2410,6 +2414,10 @@
     <message>
         <source>Suspend it there</source>
         <translation>Dort sichern</translation>
+    </message>
+    <message>
+        <source>Keys go to the machine. Ctrl+Alt leads back to the tools.</source>
+        <translation>Die Tasten gehen an die Maschine. Strg+Alt führt zurück zu den Werkzeugen.</translation>
     </message>
 </context>
 <context>

@@ -307,6 +307,7 @@ void ScreenView::updateTexts()
     m_suspendThere->setText(tr("Suspend it there"));
     m_suspendThere->setVisible(m_otherOwner.has_value());
     m_settings->setText(tr("Settings"));
+    m_screen->setAccessibleDescription(tr("Keys go to the machine. Ctrl+Alt leads back to the tools."));
 }
 
 void ScreenView::changeEvent(QEvent* event)

@@ -2,11 +2,10 @@
 
 #include "ui/display/key_codes.h"
 #include "ui/display/pointer_lock.h"
+#include "ui/widgets/hint.h"
 
-#include <QLabel>
 #include <QMouseEvent>
 #include <QPainter>
-#include <QTimer>
 #include <cstring>
 #include <linux/input-event-codes.h>
 #include <optional>
@@ -29,18 +28,11 @@ std::optional<vmm::PointerButton> buttonOf(Qt::MouseButton button)
 
 }
 
-ScreenWidget::ScreenWidget(QWidget* parent) : QWidget(parent), m_hint(new QLabel(this))
+ScreenWidget::ScreenWidget(QWidget* parent) : QWidget(parent), m_hint(new Hint(this))
 {
     setFocusPolicy(Qt::StrongFocus);
     setMouseTracking(true);
     setAttribute(Qt::WA_OpaquePaintEvent);
-    m_hint->setObjectName(QStringLiteral("captureHint"));
-    m_hint->setStyleSheet(QStringLiteral(
-        "background: rgba(20, 23, 27, 215); color: #f2f4f7; border-radius: 8px; padding: 8px 14px; font-weight: 600;"));
-    m_hint->setAttribute(Qt::WA_TransparentForMouseEvents);
-    m_hint->hide();
-    m_hintTimer.setSingleShot(true);
-    connect(&m_hintTimer, &QTimer::timeout, m_hint, &QWidget::hide);
 }
 
 ScreenWidget::~ScreenWidget() = default;
@@ -281,6 +273,16 @@ void ScreenWidget::wheelEvent(QWheelEvent* event)
         emit wheel(move);
 }
 
+void ScreenWidget::focusInEvent(QFocusEvent* event)
+{
+    QWidget::focusInEvent(event);
+    auto const isTold = m_wayOutTold || !m_hint->isHidden() || accessibleDescription().isEmpty();
+    if (!m_inputEnabled || isTold || event->reason() == Qt::MouseFocusReason)
+        return;
+    m_wayOutTold = true;
+    m_hint->say(accessibleDescription());
+}
+
 void ScreenWidget::focusOutEvent(QFocusEvent* event)
 {
     releaseEverything(); // or the guest would believe them held for ever
@@ -322,7 +324,7 @@ void ScreenWidget::updateHint()
         m_hint->hide();
         return;
     }
-    if (!std::exchange(m_hintShown, true))
+    if (!std::exchange(m_captureTold, true))
         showHint(m_lock->isHeld()
                 ? tr("Press Ctrl+Alt to get the pointer back")
                 : tr("This desktop does not let programs hold the pointer: it stops at the edge. Ctrl+Alt lets it "
@@ -331,15 +333,7 @@ void ScreenWidget::updateHint()
 
 void ScreenWidget::showHint(QString const& text)
 {
-    m_hint->setText(text);
-    auto const room = std::max(200, width() - 40);
-    m_hint->setWordWrap(m_hint->fontMetrics().boundingRect(text).width() + 40 > room);
-    m_hint->setMaximumWidth(room);
-    m_hint->adjustSize();
-    m_hint->move((width() - m_hint->width()) / 2, 24);
-    m_hint->show();
-    m_hint->raise();
-    m_hintTimer.start(6000);
+    m_hint->say(text);
 }
 
 }

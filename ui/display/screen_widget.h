@@ -5,17 +5,17 @@
 
 #include <QBasicTimer>
 #include <QImage>
-#include <QLabel>
 #include <QSet>
-#include <QTimer>
 #include <QWidget>
 
 namespace ui {
 
+class Hint;
 class PointerLock;
 
 /// The picture of a machine's screen, and a person's keys and pointer over it. It knows no machine: rows of pixels come
-/// in, input goes out as signals.
+/// in, input goes out as signals. Its accessible description says how the keys are had back, and is shown once to who
+/// came without the pointer.
 class ScreenWidget final : public QWidget {
     Q_OBJECT
 public:
@@ -70,6 +70,7 @@ protected:
     void mouseDoubleClickEvent(QMouseEvent* event) override { mousePressEvent(event); }
     void mouseMoveEvent(QMouseEvent* event) override;
     void wheelEvent(QWheelEvent* event) override;
+    void focusInEvent(QFocusEvent* event) override;
     void focusOutEvent(QFocusEvent* event) override;
     void leaveEvent(QEvent* event) override;
     bool focusNextPrevChild(bool) override { return false; } // Tab belongs to the guest
@@ -84,13 +85,12 @@ private:
     bool m_inputEnabled = false, m_absolute = false, m_dimmed = false, m_blackSurround = false;
     std::unique_ptr<PointerLock> m_lock; // while the pointer is captured
     bool m_leaveArmed = false;           // Ctrl and Alt are down and no other key was pressed since
-    bool m_hintShown = false;
+    bool m_captureTold = false, m_wayOutTold = false;
     QSet<std::uint16_t> m_keysDown;
     QSet<int> m_buttonsDown;
     QPointF m_lastPointer;
     QPoint m_wheelRemainder;
-    QLabel* m_hint;
-    QTimer m_hintTimer;
+    Hint* m_hint;
 };
 
 }

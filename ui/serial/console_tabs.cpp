@@ -98,6 +98,7 @@ void ConsoleTabs::updateTexts()
         setTabText(i, name);
         setTabToolTip(i, m_ids.value(i));
         widget(i)->setAccessibleName(name);
+        widget(i)->setAccessibleDescription(tr("Keys go to the machine. Ctrl+Shift+T leads to the timeline."));
     }
 }
 

@@ -2,6 +2,7 @@
 
 #include "ui/serial/terminal_accessible.h"
 #include "ui/serial/terminal_keys.h"
+#include "ui/widgets/hint.h"
 
 #include <QApplication>
 #include <QClipboard>
@@ -26,7 +27,7 @@ bool isWordCharacter(QChar character)
 
 }
 
-TerminalWidget::TerminalWidget(QWidget* parent) : QAbstractScrollArea(parent)
+TerminalWidget::TerminalWidget(QWidget* parent) : QAbstractScrollArea(parent), m_hint(new Hint(this))
 {
     installTerminalAccessibility();
     setFrameShape(QFrame::NoFrame);
@@ -496,6 +497,10 @@ void TerminalWidget::focusInEvent(QFocusEvent* event)
     QAbstractScrollArea::focusInEvent(event);
     m_screen.setFocused(true);
     updateCursor();
+    if (m_wayOutTold || accessibleDescription().isEmpty() || event->reason() == Qt::MouseFocusReason)
+        return;
+    m_wayOutTold = true;
+    m_hint->say(accessibleDescription());
 }
 
 void TerminalWidget::focusOutEvent(QFocusEvent* event)

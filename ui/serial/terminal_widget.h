@@ -8,8 +8,11 @@
 
 namespace ui {
 
+class Hint;
+
 /// A serial console as a terminal. Bytes from the guest go into feed(), what is typed comes out of typed(). It knows no
-/// machine. Large output is taken in slices, so that the window never stands still.
+/// machine. Large output is taken in slices, so that the window never stands still. Its accessible description says how
+/// the keys are had back, and is shown once to who came without the pointer.
 class TerminalWidget final : public QAbstractScrollArea {
     Q_OBJECT
 public:
@@ -111,6 +114,8 @@ private:
     int m_wheelRemainder = 0;
     QString m_composing; // what an input method has not finished yet
     QString m_announced; // the text that a screen reader was last told
+    bool m_wayOutTold = false;
+    Hint* m_hint;
     QBasicTimer m_sliceTimer, m_blinkTimer, m_bellTimer, m_announceTimer, m_dragTimer;
 };
 

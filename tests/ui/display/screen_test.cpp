@@ -4,6 +4,7 @@
 #include "ui/display/text_typist.h"
 
 #include <QApplication>
+#include <QLabel>
 #include <QPaintEvent>
 #include <QProcess>
 #include <QSignalSpy>
@@ -271,6 +272,26 @@ private slots:
         QTest::keyPress(&screen, Qt::Key_Alt);
         QTest::keyRelease(&screen, Qt::Key_Alt);
         QCOMPARE(leave.count(), 1);
+    }
+
+    void whoComesWithoutThePointerIsToldTheWayOutOnce()
+    {
+        ui::ScreenWidget screen;
+        screen.setAccessibleDescription("Ctrl+Alt leads out.");
+        screen.setInputEnabled(true);
+        auto const* hint = screen.findChild<QLabel*>();
+        auto const come = [&](Qt::FocusReason reason) {
+            QFocusEvent event(QEvent::FocusIn, reason);
+            QCoreApplication::sendEvent(&screen, &event);
+        };
+        come(Qt::MouseFocusReason);
+        QVERIFY(hint->isHidden());
+        come(Qt::TabFocusReason);
+        QVERIFY(!hint->isHidden());
+        QCOMPARE(hint->text(), "Ctrl+Alt leads out.");
+        screen.findChild<QLabel*>()->hide();
+        come(Qt::TabFocusReason);
+        QVERIFY(hint->isHidden());
     }
 
     void absolutePointerNeedsNoCapture()

@@ -13,6 +13,7 @@
 #include <QClipboard>
 #include <QFile>
 #include <QFileDialog>
+#include <QLabel>
 #include <QListView>
 #include <QMenu>
 #include <QPointer>
@@ -118,6 +119,21 @@ private slots:
         QVERIFY(!desk.script->has("key 28 1")); // Enter was no guest's
         desk.controlAltAnd(Qt::Key_Return);
         QVERIFY(desk.window->isFullScreen());
+    }
+
+    void theScreenAndTheTerminalSayHowToLeaveThem()
+    {
+        Running desk;
+        QVERIFY(desk.screen()->accessibleDescription().contains("Ctrl+Alt leads back"));
+        auto* terminal = desk.page->consoles()->currentTerminal();
+        QVERIFY(terminal->accessibleDescription().contains("Ctrl+Shift+T leads to the timeline"));
+        terminal->setFocus(Qt::ShortcutFocusReason);
+        auto const labels = terminal->findChildren<QLabel*>();
+        QVERIFY(std::ranges::any_of(labels, [&](QLabel const* label) {
+            return label->isVisible() && label->text() == terminal->accessibleDescription();
+        }));
+        QTest::keyClick(terminal, Qt::Key_T, Qt::ControlModifier | Qt::ShiftModifier);
+        QCOMPARE(QApplication::focusWidget(), desk.page->timeline()->axis());
     }
 
     void theToolsComeBackAtTheUpperEdgeAndWithCtrlAlt()

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <QLabel>
+#include <QTimer>
+#include <algorithm>
+
+namespace ui {
+
+/// A sentence over a widget, for some seconds.
+class Hint final : public QLabel {
+public:
+    explicit Hint(QWidget* over) : QLabel(over)
+    {
+        setStyleSheet(QStringLiteral("background: rgba(20, 23, 27, 215); color: #f2f4f7; border-radius: 8px; padding: "
+                                     "8px 14px; font-weight: 600;"));
+        setAttribute(Qt::WA_TransparentForMouseEvents);
+        hide();
+        m_timer.setSingleShot(true);
+        m_timer.setInterval(6000);
+        m_timer.callOnTimeout(this, &QWidget::hide);
+    }
+
+    void say(QString const& text)
+    {
+        ensurePolished(); // the letters have their size only then
+        setText(text);
+        auto const room = std::max(200, parentWidget()->width() - 40);
+        setWordWrap(fontMetrics().boundingRect(text).width() + 40 > room);
+        setMaximumWidth(room);
+        adjustSize();
+        move((parentWidget()->width() - width()) / 2, 24);
+        show();
+        raise();
+        m_timer.start();
+    }
+
+private:
+    QTimer m_timer;
+};
+
+}

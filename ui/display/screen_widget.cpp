@@ -1,6 +1,7 @@
 #include "ui/display/screen_widget.h"
 
 #include "ui/display/key_codes.h"
+#include "ui/display/keyboard_grab.h"
 #include "ui/display/pointer_lock.h"
 #include "ui/widgets/hint.h"
 
@@ -94,6 +95,7 @@ void ScreenWidget::setInputEnabled(bool on)
         releaseEverything();
     m_inputEnabled = on;
     updateCursorShape();
+    updateKeyboardGrab();
 }
 
 void ScreenWidget::setAbsolutePointer(bool absolute)
@@ -112,10 +114,19 @@ void ScreenWidget::setDimmed(bool dimmed)
     update();
 }
 
-void ScreenWidget::setBlackSurround(bool black)
+void ScreenWidget::setFullScreen(bool on)
 {
-    m_blackSurround = black;
+    m_fullScreen = on;
+    updateKeyboardGrab();
     update();
+}
+
+void ScreenWidget::updateKeyboardGrab()
+{
+    if (!m_fullScreen || !m_inputEnabled || !hasFocus())
+        m_keyboard.reset();
+    else if (m_keyboard == nullptr)
+        m_keyboard = KeyboardGrab::over(*this);
 }
 
 QSize ScreenWidget::sizeHint() const
@@ -131,6 +142,7 @@ void ScreenWidget::releaseEverything()
     for (auto const pressed : std::exchange(m_buttonsDown, {}))
         emit button({ static_cast<vmm::PointerButton>(pressed), false });
     m_leaveArmed = false;
+    m_keyboard.reset();
     setCaptured(false);
 }
 
@@ -148,7 +160,7 @@ void ScreenWidget::paintEvent(QPaintEvent* event)
 {
     QPainter painter(this);
     auto const window = palette().color(QPalette::Window);
-    auto const surround = m_blackSurround ? QColor(Qt::black) : window.darker(window.lightness() < 128 ? 140 : 106);
+    auto const surround = m_fullScreen ? QColor(Qt::black) : window.darker(window.lightness() < 128 ? 140 : 106);
     if (m_image.isNull()) {
         painter.fillRect(event->rect(), surround);
         return;
@@ -227,6 +239,7 @@ void ScreenWidget::keyReleaseEvent(QKeyEvent* event)
 void ScreenWidget::mousePressEvent(QMouseEvent* event)
 {
     setFocus(Qt::MouseFocusReason);
+    updateKeyboardGrab();
     if (!m_inputEnabled)
         return;
     if (!m_absolute && !isCaptured()) {
@@ -276,6 +289,7 @@ void ScreenWidget::wheelEvent(QWheelEvent* event)
 void ScreenWidget::focusInEvent(QFocusEvent* event)
 {
     QWidget::focusInEvent(event);
+    updateKeyboardGrab();
     auto const isTold = m_wayOutTold || !m_hint->isHidden() || accessibleDescription().isEmpty();
     if (!m_inputEnabled || isTold || event->reason() == Qt::MouseFocusReason)
         return;

@@ -11,6 +11,7 @@
 namespace ui {
 
 class Hint;
+class KeyboardGrab;
 class PointerLock;
 
 /// The picture of a machine's screen, and a person's keys and pointer over it. It knows no machine: rows of pixels come
@@ -41,8 +42,9 @@ public:
     /// Darkened, for a machine that stands still.
     void setDimmed(bool dimmed);
 
-    /// What is around the picture is black, as on a whole screen, and not the window's.
-    void setBlackSurround(bool black);
+    /// What is around the picture is black, and not the window's; and while the machine listens, the host's own
+    /// shortcuts are the machine's, until Ctrl+Alt.
+    void setFullScreen(bool on);
     /// A sentence over the picture, for some seconds.
     void showHint(QString const& text);
 
@@ -77,14 +79,16 @@ protected:
 
 private:
     void setCaptured(bool captured);
+    void updateKeyboardGrab();
     void updateCursorShape();
     void updateHint();
 
     QImage m_image;
     int m_zoom = 0;
-    bool m_inputEnabled = false, m_absolute = false, m_dimmed = false, m_blackSurround = false;
-    std::unique_ptr<PointerLock> m_lock; // while the pointer is captured
-    bool m_leaveArmed = false;           // Ctrl and Alt are down and no other key was pressed since
+    bool m_inputEnabled = false, m_absolute = false, m_dimmed = false, m_fullScreen = false;
+    std::unique_ptr<PointerLock> m_lock;      // while the pointer is captured
+    std::unique_ptr<KeyboardGrab> m_keyboard; // while it has the host's shortcuts
+    bool m_leaveArmed = false;                // Ctrl and Alt are down and no other key was pressed since
     bool m_captureTold = false, m_wayOutTold = false;
     QSet<std::uint16_t> m_keysDown;
     QSet<int> m_buttonsDown;

@@ -1,7 +1,7 @@
-// The pointer held on Wayland: protocols pointer-constraints-unstable-v1 and relative-pointer-unstable-v1. Qt 6.4 has
-// neither, but lets us at its connection.
+// The pointer held on Wayland: protocols pointer-constraints-unstable-v1 and relative-pointer-unstable-v1.
 
 #include "ui/display/pointer_lock.h"
+#include "ui/display/wayland_globals.h"
 
 #if CHRONOVISOR_WAYLAND
 
@@ -10,58 +10,14 @@
 #include <pointer-constraints-unstable-v1-client-protocol.h>
 #include <qpa/qplatformnativeinterface.h>
 #include <relative-pointer-unstable-v1-client-protocol.h>
-#include <string_view>
 
 namespace ui {
 
 namespace {
 
-struct Globals {
-    zwp_pointer_constraints_v1* constraints = nullptr;
-    zwp_relative_pointer_manager_v1* relative = nullptr;
-};
-
-/// Asks the compositor once; the two objects then live as long as the connection.
-Globals const& globals(wl_display* display)
-{
-    static Globals const found = [display] {
-        Globals globals;
-        static wl_registry_listener const listener {
-            [](void* data, wl_registry* registry, std::uint32_t name, char const* interface, std::uint32_t) {
-                auto& into = *static_cast<Globals*>(data);
-                if (interface == std::string_view(zwp_pointer_constraints_v1_interface.name))
-                    into.constraints = static_cast<zwp_pointer_constraints_v1*>(
-                        wl_registry_bind(registry, name, &zwp_pointer_constraints_v1_interface, 1));
-                else if (interface == std::string_view(zwp_relative_pointer_manager_v1_interface.name))
-                    into.relative = static_cast<zwp_relative_pointer_manager_v1*>(
-                        wl_registry_bind(registry, name, &zwp_relative_pointer_manager_v1_interface, 1));
-            },
-            [](void*, wl_registry*, std::uint32_t) {}
-        };
-        // A queue of our own for the answers: Qt's events stay where Qt looks for them.
-        auto* queue = wl_display_create_queue(display);
-        auto* wrapper = static_cast<wl_display*>(wl_proxy_create_wrapper(display));
-        wl_proxy_set_queue(reinterpret_cast<wl_proxy*>(wrapper), queue);
-        auto* registry = wl_display_get_registry(wrapper);
-        wl_proxy_wrapper_destroy(wrapper);
-        wl_registry_add_listener(registry, &listener, &globals);
-        wl_display_roundtrip_queue(display, queue);
-        wl_registry_destroy(registry);
-        // What is made with them from now on tells Qt's queue, which Qt empties on this thread.
-        for (auto* proxy :
-            { reinterpret_cast<wl_proxy*>(globals.constraints), reinterpret_cast<wl_proxy*>(globals.relative) }) {
-            if (proxy != nullptr)
-                wl_proxy_set_queue(proxy, nullptr);
-        }
-        wl_event_queue_destroy(queue);
-        return globals;
-    }();
-    return found;
-}
-
 class WaylandPointer final : public PointerLock {
 public:
-    WaylandPointer(Globals const& globals, wl_surface* surface, wl_pointer* pointer)
+    WaylandPointer(WaylandGlobals const& globals, wl_surface* surface, wl_pointer* pointer)
         : m_lock(zwp_pointer_constraints_v1_lock_pointer(
             globals.constraints, surface, pointer, nullptr, ZWP_POINTER_CONSTRAINTS_V1_LIFETIME_PERSISTENT)),
           m_relative(zwp_relative_pointer_manager_v1_get_relative_pointer(globals.relative, pointer))
@@ -109,7 +65,7 @@ std::unique_ptr<PointerLock> lockWaylandPointer(QWidget& widget)
     auto* surface = static_cast<wl_surface*>(native->nativeResourceForWindow("surface", window));
     if (display == nullptr || pointer == nullptr || surface == nullptr)
         return nullptr;
-    auto const& found = globals(display);
+    auto const& found = waylandGlobals(display);
     if (found.constraints == nullptr || found.relative == nullptr)
         return nullptr;
     return std::make_unique<WaylandPointer>(found, surface, pointer);

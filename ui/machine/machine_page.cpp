@@ -568,7 +568,7 @@ void MachinePage::setFullScreen(bool on)
     if (m_fullScreen == on)
         return;
     m_fullScreen = on;
-    m_screen->screen()->setBlackSurround(on);
+    m_screen->screen()->setFullScreen(on);
     if (on) {
         layout()->removeWidget(m_toolbar);
         m_toolbar->hide();

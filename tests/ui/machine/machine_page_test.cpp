@@ -121,6 +121,48 @@ private slots:
         QVERIFY(desk.window->isFullScreen());
     }
 
+    void inFullScreenTheKeyboardIsTheMachinesWhileItListens()
+    {
+        Running desk;
+        desk.screen()->setFocus();
+        QVERIFY(!QWidget::keyboardGrabber());
+        desk.controlAltAnd(Qt::Key_Return);
+        QTRY_COMPARE(QWidget::keyboardGrabber(), desk.screen());
+        QTest::keyPress(desk.screen(), Qt::Key_Control);
+        QTest::keyPress(desk.screen(), Qt::Key_Alt);
+        QTest::keyRelease(desk.screen(), Qt::Key_Alt);
+        QVERIFY(!QWidget::keyboardGrabber());
+        QTest::mouseClick(desk.screen(), Qt::LeftButton);
+        QCOMPARE(QWidget::keyboardGrabber(), desk.screen());
+
+        QWidget other; // of another program, as far as the window knows
+        other.show();
+        other.activateWindow();
+        QVERIFY(QTest::qWaitForWindowActive(&other));
+        QVERIFY(!QWidget::keyboardGrabber());
+        other.close();
+        desk.window->activateWindow();
+        desk.screen()->setFocus();
+        QTRY_COMPARE(QWidget::keyboardGrabber(), desk.screen());
+
+        desk.session(desk.id).pause();
+        QVERIFY(desk.waitFor(desk.id, app::SessionState::Paused));
+        QTRY_VERIFY(!QWidget::keyboardGrabber());
+        desk.session(desk.id).resume();
+        QVERIFY(desk.waitFor(desk.id, app::SessionState::Running));
+        desk.screen()->setFocus();
+        QTRY_COMPARE(QWidget::keyboardGrabber(), desk.screen());
+        desk.window->hide();
+        QVERIFY(!QWidget::keyboardGrabber());
+        desk.window->show();
+        QVERIFY(QTest::qWaitForWindowActive(desk.window.get()));
+        desk.screen()->setFocus();
+        QTRY_COMPARE(QWidget::keyboardGrabber(), desk.screen());
+        desk.controlAltAnd(Qt::Key_Return);
+        QVERIFY(!QWidget::keyboardGrabber());
+        QVERIFY(!desk.window->isFullScreen());
+    }
+
     void theScreenAndTheTerminalSayHowToLeaveThem()
     {
         Running desk;

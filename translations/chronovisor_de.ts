@@ -504,13 +504,6 @@
         <source>There is no text in the clipboard.</source>
         <translation>In der Zwischenablage ist kein Text.</translation>
     </message>
-    <message numerus="yes">
-        <source>%n character(s) could not be typed: a US keyboard has no key for them.</source>
-        <translation>
-            <numerusform>%n Zeichen konnte nicht getippt werden: Eine US-Tastatur hat keine Taste dafür.</numerusform>
-            <numerusform>%n Zeichen konnten nicht getippt werden: Eine US-Tastatur hat keine Tasten dafür.</numerusform>
-        </translation>
-    </message>
     <message>
         <source>Move the pointer to the upper edge, or press Ctrl+Alt, to get the tools back.</source>
         <translation>Bewegen Sie den Zeiger an den oberen Rand oder drücken Sie Strg+Alt, um die Werkzeuge zurückzuholen.</translation>
@@ -766,6 +759,28 @@
     <message>
         <source>Function key</source>
         <translation>Funktionstaste</translation>
+    </message>
+    <message>
+        <source>Typing the clipboard&apos;s text …</source>
+        <translation>Der Text der Zwischenablage wird getippt …</translation>
+    </message>
+    <message numerus="yes">
+        <source>Only the first %n character(s) are typed.</source>
+        <translation>
+            <numerusform>Nur das erste Zeichen wird getippt (%n).</numerusform>
+            <numerusform>Nur die ersten %n Zeichen werden getippt.</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n character(s) could not be typed: the guest&apos;s keyboard layout has no key for them.</source>
+        <translation>
+            <numerusform>%n Zeichen konnte nicht getippt werden: Die Tastaturbelegung des Gastes hat keine Taste dafür.</numerusform>
+            <numerusform>%n Zeichen konnten nicht getippt werden: Die Tastaturbelegung des Gastes hat keine Tasten dafür.</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>Keyboard layout of the guest</source>
+        <translation>Tastaturbelegung des Gastes</translation>
     </message>
 </context>
 <context>

@@ -90,10 +90,17 @@
 <context>
     <name>ui::MachinePage</name>
     <message numerus="yes">
-        <source>%n character(s) could not be typed: a US keyboard has no key for them.</source>
+        <source>Only the first %n character(s) are typed.</source>
         <translation>
-            <numerusform>%n character could not be typed: a US keyboard has no key for it.</numerusform>
-            <numerusform>%n characters could not be typed: a US keyboard has no key for them.</numerusform>
+            <numerusform>Only the first character is typed (%n).</numerusform>
+            <numerusform>Only the first %n characters are typed.</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n character(s) could not be typed: the guest&apos;s keyboard layout has no key for them.</source>
+        <translation>
+            <numerusform>%n character could not be typed: the guest&apos;s keyboard layout has no key for it.</numerusform>
+            <numerusform>%n characters could not be typed: the guest&apos;s keyboard layout has no key for them.</numerusform>
         </translation>
     </message>
 </context>

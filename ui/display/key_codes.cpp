@@ -1,7 +1,8 @@
 #include "ui/display/key_codes.h"
 
+#include "ui/display/keyboard_layout.h"
+
 #include <linux/input-event-codes.h>
-#include <string_view>
 
 namespace ui {
 
@@ -56,9 +57,9 @@ std::uint16_t codeOfKey(int key)
     case Qt::Key_Menu: return KEY_COMPOSE;
     default: break;
     }
-    auto const codes
-        = key > 0 && key < 0x80 ? keysForCharacter(static_cast<char32_t>(key)) : std::vector<std::uint16_t> {};
-    return codes.empty() ? 0 : codes.back();
+    static KeyboardLayout const us(QStringLiteral("us"));
+    auto const strokes = key > 0 && key < 0x80 ? us.strokesFor(static_cast<char32_t>(key)) : std::vector<KeyStroke> {};
+    return strokes.empty() ? 0 : strokes.front().back();
 }
 
 }
@@ -96,37 +97,6 @@ std::vector<KeyChord> const& keyChords()
         return all;
     }();
     return chords;
-}
-
-std::vector<std::uint16_t> keysForCharacter(char32_t character)
-{
-    struct Row {
-        std::string_view plain, shifted;
-        std::uint16_t first;
-    };
-    static constexpr Row rows[] = {
-        { "1234567890-=", "!@#$%^&*()_+", KEY_1 },
-        { "qwertyuiop[]", "QWERTYUIOP{}", KEY_Q },
-        { "asdfghjkl;'`", "ASDFGHJKL:\"~", KEY_A },
-        { "\\zxcvbnm,./", "|ZXCVBNM<>?", KEY_BACKSLASH },
-    };
-    switch (character) {
-    case U'\n':
-    case U'\r': return { KEY_ENTER };
-    case U'\t': return { KEY_TAB };
-    case U' ': return { KEY_SPACE };
-    default: break;
-    }
-    if (character > 0x7f || character == 0)
-        return {};
-    auto const letter = static_cast<char>(character);
-    for (auto const& row : rows) {
-        if (auto const at = row.plain.find(letter); at != std::string_view::npos)
-            return { static_cast<std::uint16_t>(row.first + at) };
-        if (auto const at = row.shifted.find(letter); at != std::string_view::npos)
-            return { KEY_LEFTSHIFT, static_cast<std::uint16_t>(row.first + at) };
-    }
-    return {};
 }
 
 }

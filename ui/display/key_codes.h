@@ -23,7 +23,4 @@ struct KeyChord {
 };
 std::vector<KeyChord> const& keyChords();
 
-/// The keys that type `character` on a US keyboard; empty for what it has no key for.
-std::vector<std::uint16_t> keysForCharacter(char32_t character);
-
 }

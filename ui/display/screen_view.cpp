@@ -110,6 +110,8 @@ ScreenView::ScreenView(app::VmSession& session, QWidget* parent)
             m_session.preferGamepads();
     });
     connect(&m_typist, &TextTypist::key, this, [this](vmm::KeyInput input) { m_session.sendKey(input); });
+    connect(&m_typist, &TextTypist::progressed, this, &ScreenView::typingChanged);
+    connect(&m_typist, &TextTypist::finished, this, &ScreenView::typingChanged);
     connect(&session, &app::VmSession::stateChanged, this, &ScreenView::update);
     connect(&session, &app::VmSession::jobProgressed, this, &ScreenView::update);
     connect(&session, &app::VmSession::pointerModeChanged, m_screen, &ScreenWidget::setAbsolutePointer);
@@ -200,9 +202,9 @@ void ScreenView::sendChord(std::vector<std::uint16_t> const& codes)
     m_session.sendChord(codes);
 }
 
-int ScreenView::typeText(QString const& text)
+TextTypist::LeftOut ScreenView::typeText(QString const& text, KeyboardLayout const& layout)
 {
-    return m_typist.type(text);
+    return m_typist.type(text, layout);
 }
 
 QImage ScreenView::screenshot() const
@@ -250,6 +252,7 @@ void ScreenView::update()
     m_screen->setInputEnabled(state == app::SessionState::Running);
     m_screen->setAbsolutePointer(m_session.isPointerAbsolute());
     m_screen->setDimmed(hasPicture && state != app::SessionState::Running);
+    m_typist.setPaused(state != app::SessionState::Running);
     if (!app::isInMemory(state)) {
         m_typist.stop();
         m_screen->showNothing();

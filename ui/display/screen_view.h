@@ -40,8 +40,10 @@ public:
     /// Gives the keys to the machine: now, or as soon as it has a picture.
     void focusPicture();
     void sendChord(std::vector<std::uint16_t> const& codes);
-    /// Characters that could not be typed.
-    int typeText(QString const& text);
+    TextTypist::LeftOut typeText(QString const& text, KeyboardLayout const& layout);
+    /// What is not typed yet is left out.
+    void stopTyping() { m_typist.stop(); }
+    TextTypist const& typist() const { return m_typist; }
     QImage screenshot() const;
 
     void setCardPicture(QImage const& picture);
@@ -55,6 +57,7 @@ signals:
     void settingsRequested();
     void leaveRequested();
     void fullScreenRequested();
+    void typingChanged(); ///< typist() is elsewhere, or idle
 
 protected:
     void changeEvent(QEvent* event) override;

@@ -223,7 +223,9 @@ void MachinePage::connectSession()
     connect(m_inspector, &Inspector::settingsRequested, this, &MachinePage::settingsRequested);
     connect(m_inspector, &Inspector::failed, this,
         [this](vmm::Error const& error) { report(Task::ChangeSettings, error); });
-    connect(m_jobCancel, &QPushButton::clicked, m_session, &app::VmSession::cancelJob);
+    connect(m_screen, &ScreenView::typingChanged, this, &MachinePage::updateJob);
+    connect(m_jobCancel, &QPushButton::clicked, this,
+        [this] { m_session->job() ? m_session->cancelJob() : m_screen->stopTyping(); });
 }
 
 void MachinePage::connectTimeline()
@@ -440,7 +442,6 @@ void MachinePage::updateState()
     m_zoomButton->setEnabled(m_screen->hasScreen());
     m_actions.screenshotFile->setEnabled(hasPicture);
     m_actions.screenshotCopy->setEnabled(hasPicture);
-    m_actions.typeClipboard->setEnabled(running);
     auto const config = m_session->config();
     m_cdButton->setVisible(!config.cds.empty());
     m_powerButton->setEnabled(can(Action::PowerOff) || m_actions.discard->isEnabled());
@@ -467,13 +468,16 @@ void MachinePage::updateState()
 void MachinePage::updateJob()
 {
     auto const& job = m_session->job();
-    m_jobLine->setVisible(job.has_value());
-    if (!job)
+    auto const typed = m_screen->typist().progress();
+    m_actions.typeClipboard->setEnabled(
+        m_session->state() == app::SessionState::Running && !m_screen->typist().isTyping());
+    m_jobLine->setVisible(job || typed);
+    if (!job && !typed)
         return;
-    m_jobText->setText(jobWord(job->name));
+    m_jobText->setText(job ? jobWord(job->name) : tr("Typing the clipboard's text …"));
     m_jobBar->setAccessibleName(m_jobText->text());
-    m_jobBar->setValue(qRound(job->fraction * 1000));
-    m_jobCancel->setEnabled(m_session->can(app::Action::CancelJob));
+    m_jobBar->setValue(qRound((job ? job->fraction : *typed) * 1000));
+    m_jobCancel->setEnabled(!job || m_session->can(app::Action::CancelJob));
 }
 
 void MachinePage::updateKeep()
@@ -556,10 +560,15 @@ void MachinePage::typeClipboard()
         m_messages->showNotice(tr("There is no text in the clipboard."));
         return;
     }
-    auto const without = m_screen->typeText(text);
-    if (without > 0)
-        m_messages->showNotice(
-            tr("%n character(s) could not be typed: a US keyboard has no key for them.", nullptr, without));
+    auto const left = m_screen->typeText(text, KeyboardLayout(guestLayout()));
+    QStringList sentences;
+    if (left.isCut)
+        sentences += tr("Only the first %n character(s) are typed.", nullptr, TextTypist::limit);
+    if (left.withoutKey > 0)
+        sentences += tr("%n character(s) could not be typed: the guest's keyboard layout has no key for them.", nullptr,
+            left.withoutKey);
+    if (!sentences.isEmpty())
+        m_messages->showNotice(sentences.join(QLatin1Char(' ')));
     m_screen->screen()->setFocus();
 }
 

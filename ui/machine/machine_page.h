@@ -106,9 +106,11 @@ private:
     void fillKeysMenu();
     void fillZoomMenu();
     void fillDisplays();
+    void fillLayouts();
     void insertCd(QString const& drive);
     void saveScreenshot();
     void typeClipboard();
+    static QString guestLayout();
     void revealToolbar();
     void saveSplitters();
     std::function<void()> remedyFor(Remedy remedy, Task task, QString const& drive = {});

@@ -2,6 +2,7 @@
 
 #include "app/session/timeline_session.h"
 #include "ui/display/key_codes.h"
+#include "ui/display/keyboard_layout.h"
 #include "ui/display/screen_view.h"
 #include "ui/machine/machine_page.h"
 #include "ui/machine/page_settings.h"
@@ -116,6 +117,28 @@ void MachinePage::fillKeysMenu()
     }
     m_keysMenu->addMenu(functionKeys);
     m_keysMenu->addMenu(consoleKeys);
+    fillLayouts();
+}
+
+/// Which keys the clipboard's text is typed with.
+void MachinePage::fillLayouts()
+{
+    m_keysMenu->addSeparator();
+    auto* menu = m_keysMenu->addMenu(tr("Keyboard layout of the guest"));
+    auto* group = new QActionGroup(menu);
+    auto const chosen = guestLayout();
+    for (auto const& [name, label] : keyboardLayouts()) {
+        auto* action = menu->addAction(label, this, [name = name] { settings::guestLayout.set(name); });
+        action->setCheckable(true);
+        action->setChecked(name == chosen);
+        group->addAction(action);
+    }
+}
+
+QString MachinePage::guestLayout()
+{
+    auto const chosen = settings::guestLayout();
+    return chosen.isEmpty() ? hostLayout() : chosen;
 }
 
 void MachinePage::fillZoomMenu()

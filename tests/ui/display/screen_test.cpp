@@ -325,14 +325,36 @@ private slots:
         QVERIFY(!screen.isCaptured());
     }
 
-    void everyPrintableCharacterHasKeys()
+    void everyLayoutHasKeysForAsciiText_data()
     {
+        QTest::addColumn<QString>("name");
+        for (auto const& layout : ui::keyboardLayouts())
+            QTest::newRow(qPrintable(layout.name)) << layout.name;
+    }
+    void everyLayoutHasKeysForAsciiText()
+    {
+        QFETCH(QString, name);
+        ui::KeyboardLayout const layout(name);
         for (char32_t character = 0x20; character < 0x7f; ++character)
-            QVERIFY2(!ui::keysForCharacter(character).empty(), qPrintable(QString::number(character)));
-        QVERIFY(ui::keysForCharacter(U'ä').empty());
-        QCOMPARE(ui::keysForCharacter(U'A'), (std::vector<std::uint16_t> { KEY_LEFTSHIFT, KEY_A }));
-        QCOMPARE(ui::keysForCharacter(U'`'), (std::vector<std::uint16_t> { KEY_GRAVE }));
-        QCOMPARE(ui::keysForCharacter(U'/'), (std::vector<std::uint16_t> { KEY_SLASH }));
+            QVERIFY2(!layout.strokesFor(character).empty(), qPrintable(QString::number(character)));
+        QCOMPARE(layout.strokesFor(U'\n'), (std::vector<ui::KeyStroke> { { KEY_ENTER } }));
+        QVERIFY(layout.strokesFor(U'\x1b').empty()); // the key is there, and no text
+    }
+
+    void charactersAreTypedWithTheGuestsKeys()
+    {
+        using Strokes = std::vector<ui::KeyStroke>;
+        ui::KeyboardLayout const us("us"), german("de");
+        QCOMPARE(us.strokesFor(U'z'), (Strokes { { KEY_Z } }));
+        QCOMPARE(us.strokesFor(U'A'), (Strokes { { KEY_LEFTSHIFT, KEY_A } }));
+        QCOMPARE(us.strokesFor(U'<'), (Strokes { { KEY_LEFTSHIFT, KEY_COMMA } })); // most have no 102nd key
+        QVERIFY(us.strokesFor(U'ä').empty());
+        QCOMPARE(german.strokesFor(U'z'), (Strokes { { KEY_Y } }));
+        QCOMPARE(german.strokesFor(U'ä'), (Strokes { { KEY_APOSTROPHE } }));
+        QCOMPARE(german.strokesFor(U'/'), (Strokes { { KEY_LEFTSHIFT, KEY_7 } })); // and not the keypad's
+        QCOMPARE(german.strokesFor(U'@'), (Strokes { { KEY_RIGHTALT, KEY_Q } }));
+        QCOMPARE(german.strokesFor(U'<'), (Strokes { { KEY_102ND } }));
+        QCOMPARE(german.strokesFor(U'^'), (Strokes { { KEY_GRAVE }, { KEY_SPACE } })); // a dead key
     }
 
     void textIsTypedKeyByKey()
@@ -340,11 +362,50 @@ private slots:
         ui::TextTypist typist;
         QSignalSpy keys(&typist, &ui::TextTypist::key);
         QSignalSpy finished(&typist, &ui::TextTypist::finished);
-        QCOMPARE(typist.type(QString::fromUtf8("Aß")), 1);
+        auto const left = typist.type(QString::fromUtf8("Aß"), ui::KeyboardLayout("us"));
+        QCOMPARE(left.withoutKey, 1);
+        QVERIFY(!left.isCut);
+        QVERIFY(!typist.progress()); // it is done at once
         QTRY_COMPARE(finished.count(), 1);
         QCOMPARE(valuesOf<vmm::KeyInput>(keys),
             (std::vector<vmm::KeyInput> {
                 { KEY_LEFTSHIFT, true }, { KEY_A, true }, { KEY_A, false }, { KEY_LEFTSHIFT, false } }));
+    }
+
+    void typingWaitsWhileTheMachineIsPaused()
+    {
+        ui::TextTypist typist;
+        QSignalSpy keys(&typist, &ui::TextTypist::key);
+        typist.setPaused(true);
+        typist.type("a", ui::KeyboardLayout("us"));
+        QTest::qWait(50);
+        QCOMPARE(keys.count(), 0);
+        typist.setPaused(false);
+        QTRY_COMPARE(keys.count(), 2);
+    }
+
+    void whoStopsTypingLeavesNoKeyDown()
+    {
+        ui::TextTypist typist;
+        QSignalSpy keys(&typist, &ui::TextTypist::key);
+        QSignalSpy finished(&typist, &ui::TextTypist::finished);
+        connect(&typist, &ui::TextTypist::key, &typist, &ui::TextTypist::stop); // when Shift is down
+        typist.type("AA", ui::KeyboardLayout("us"));
+        QTRY_COMPARE(finished.count(), 1);
+        QVERIFY(!typist.isTyping());
+        QCOMPARE(valuesOf<vmm::KeyInput>(keys),
+            (std::vector<vmm::KeyInput> { { KEY_LEFTSHIFT, true }, { KEY_LEFTSHIFT, false } }));
+    }
+
+    void aTextThatIsTooLongIsCutAndSaysHowFarItIs()
+    {
+        ui::TextTypist typist;
+        auto const left = typist.type(QString(ui::TextTypist::limit + 1, 'x'), ui::KeyboardLayout("us"));
+        QVERIFY(left.isCut);
+        QVERIFY(typist.progress());
+        QTRY_VERIFY(typist.progress() > 0.0);
+        typist.stop();
+        QVERIFY(!typist.progress());
     }
 };
 

@@ -386,137 +386,167 @@ private slots:
         QVERIFY(desk.named<QProgressBar>(desk.page, ui::jobWord("suspend")));
         desk.session(desk.id).cancelJob();
         QVERIFY(desk.waitFor(desk.id, app::SessionState::Running));
-        void whoGoesBackIsToldWhereThePresentWentAndCanReturn()
-        {
-            Running desk;
-            auto& timeline = desk.session(desk.id).timeline();
-            timeline.keep("good");
-            QTRY_COMPARE(timeline.moments().size(), std::size_t(1));
-            QTRY_VERIFY(!timeline.keeping());
-            timeline.goTo(timeline.moments()[0].id);
-            auto* messages = desk.page->messages();
-            QTRY_VERIFY(messages->isVisible());
-            QCOMPARE(messages->text(), QStringLiteral("The machine as it was is kept as “Before going back”."));
-            QTRY_COMPARE(timeline.moments().size(), std::size_t(2));
-            auto const left = timeline.moments()[1].id;
-            tests::button(messages, "Undo")->click();
-            QTRY_COMPARE(timeline.present(), left);
-            QVERIFY(desk.waitFor(desk.id, app::SessionState::Running));
-            QTRY_VERIFY(messages->isVisible()); // and back again
-        }
+    }
 
-        void aSuspendedStateThatIsThrownAwayCanBeHadBack()
-        {
-            Running desk;
-            desk.session(desk.id).suspend();
-            QVERIFY(desk.waitFor(desk.id, app::SessionState::Suspended));
-            // The fake's file is of no size that a record of memory has.
-            QVERIFY(QFile::resize(desk.directory.filePath("data/machines/" + desk.id + "/state/ram"), 0));
-            Running::trigger(desk.page, "Throw the suspended state away");
-            auto* messages = desk.page->messages();
-            QTRY_VERIFY(messages->isVisible());
-            QCOMPARE(desk.session(desk.id).state(), app::SessionState::Off);
-            QVERIFY2(messages->text().contains("“Before the suspended state was thrown away”"),
-                qPrintable(messages->text()));
-            auto& timeline = desk.session(desk.id).timeline();
-            QTRY_COMPARE(timeline.moments().size(), std::size_t(1));
-            auto const thrownAway = timeline.moments()[0].id;
-            tests::button(messages, "Undo")->click();
-            QVERIFY(desk.waitFor(desk.id, app::SessionState::Running));
-            QTRY_COMPARE(timeline.present(), thrownAway);
-        }
+    void whoGoesBackIsToldWhereThePresentWentAndCanReturn()
+    {
+        Running desk;
+        auto& timeline = desk.session(desk.id).timeline();
+        timeline.keep("good");
+        QTRY_COMPARE(timeline.moments().size(), std::size_t(1));
+        QTRY_VERIFY(!timeline.keeping());
+        timeline.goTo(timeline.moments()[0].id);
+        auto* messages = desk.page->messages();
+        QTRY_VERIFY(messages->isVisible());
+        QCOMPARE(messages->text(), QStringLiteral("The machine as it was is kept as “Before going back”."));
+        QTRY_COMPARE(timeline.moments().size(), std::size_t(2));
+        auto const left = timeline.moments()[1].id;
+        tests::button(messages, "Undo")->click();
+        QTRY_COMPARE(timeline.present(), left);
+        QVERIFY(desk.waitFor(desk.id, app::SessionState::Running));
+        QTRY_VERIFY(messages->isVisible()); // and back again
+    }
 
-        void aSuspendedStateThatCouldNotBeKeptIsSaidToBeGone()
-        {
-            Running desk;
-            desk.session(desk.id).suspend();
-            QVERIFY(desk.waitFor(desk.id, app::SessionState::Suspended));
-            Running::trigger(desk.page, "Throw the suspended state away"); // whose memory is no record's
-            auto* messages = desk.page->messages();
-            QTRY_VERIFY(messages->isVisible());
-            QCOMPARE(messages->text(), QStringLiteral("The machine as it was could not be kept as a moment."));
-            QCOMPARE(desk.session(desk.id).state(), app::SessionState::Off);
-        }
+    void aSuspendedStateThatIsThrownAwayCanBeHadBack()
+    {
+        Running desk;
+        desk.session(desk.id).suspend();
+        QVERIFY(desk.waitFor(desk.id, app::SessionState::Suspended));
+        // The fake's file is of no size that a record of memory has.
+        QVERIFY(QFile::resize(desk.directory.filePath("data/machines/" + desk.id + "/state/ram"), 0));
+        Running::trigger(desk.page, "Throw the suspended state away");
+        auto* messages = desk.page->messages();
+        QTRY_VERIFY(messages->isVisible());
+        QCOMPARE(desk.session(desk.id).state(), app::SessionState::Off);
+        QVERIFY2(
+            messages->text().contains("“Before the suspended state was thrown away”"), qPrintable(messages->text()));
+        auto& timeline = desk.session(desk.id).timeline();
+        QTRY_COMPARE(timeline.moments().size(), std::size_t(1));
+        auto const thrownAway = timeline.moments()[0].id;
+        tests::button(messages, "Undo")->click();
+        QVERIFY(desk.waitFor(desk.id, app::SessionState::Running));
+        QTRY_COMPARE(timeline.present(), thrownAway);
+    }
 
-        void aProblemIsNotCoveredByWhereThePresentWent()
-        {
-            Running desk;
-            auto& timeline = desk.session(desk.id).timeline();
-            timeline.keep("good");
-            QTRY_COMPARE(timeline.moments().size(), std::size_t(1));
-            QTRY_VERIFY(!timeline.keeping());
-            desk.script->failForwards = vmm::Error { vmm::ErrorCode::Busy, "127.0.0.1:2222 is taken", 0 };
-            QSignalSpy left(&timeline, &app::TimelineSession::left);
-            timeline.goTo(timeline.moments()[0].id);
-            QTRY_COMPARE(left.size(), 1);
-            QVERIFY(desk.page->messages()->showsProblem());
-        }
+    void aSuspendedStateThatCouldNotBeKeptIsSaidToBeGone()
+    {
+        Running desk;
+        desk.session(desk.id).suspend();
+        QVERIFY(desk.waitFor(desk.id, app::SessionState::Suspended));
+        Running::trigger(desk.page, "Throw the suspended state away"); // whose memory is no record's
+        auto* messages = desk.page->messages();
+        QTRY_VERIFY(messages->isVisible());
+        QCOMPARE(messages->text(), QStringLiteral("The machine as it was could not be kept as a moment."));
+        QCOMPARE(desk.session(desk.id).state(), app::SessionState::Off);
+    }
 
-        void keyCombinationsAreSentFromTheMenu()
-        {
-            Running desk;
-            auto* keys = desk.menuOf("Send key combinations and text");
-            Running::trigger(keys, "Ctrl+Alt+Del");
-            auto const codes = { KEY_LEFTCTRL, KEY_LEFTALT, KEY_DELETE };
-            for (int const code : codes)
-                QTRY_VERIFY(desk.script->has("key " + std::to_string(code) + " 1"));
-            QTRY_VERIFY(desk.script->has("key " + std::to_string(KEY_LEFTCTRL) + " 0"));
-            Running::trigger(keys, "Ctrl+Alt+F2");
-            QTRY_VERIFY(desk.script->has("key " + std::to_string(KEY_F2) + " 1"));
-            Running::trigger(keys, "F11");
-            QTRY_VERIFY(desk.script->has("key " + std::to_string(KEY_F11) + " 1"));
-            Running::trigger(keys, "Esc");
-            QTRY_VERIFY(desk.script->has("key " + std::to_string(KEY_ESC) + " 1"));
-            Running::trigger(keys, "Print");
-            QTRY_VERIFY(desk.script->has("key " + std::to_string(KEY_SYSRQ) + " 1"));
-            QApplication::clipboard()->setText("z");
-            Running::trigger(desk.page, "Type the clipboard's text");
-            QTRY_VERIFY(desk.script->has("key " + std::to_string(KEY_Z) + " 0"));
-            QCOMPARE(QApplication::focusWidget(), desk.screen());
-        }
+    void aProblemIsNotCoveredByWhereThePresentWent()
+    {
+        Running desk;
+        auto& timeline = desk.session(desk.id).timeline();
+        timeline.keep("good");
+        QTRY_COMPARE(timeline.moments().size(), std::size_t(1));
+        QTRY_VERIFY(!timeline.keeping());
+        desk.script->failForwards = vmm::Error { vmm::ErrorCode::Busy, "127.0.0.1:2222 is taken", 0 };
+        QSignalSpy left(&timeline, &app::TimelineSession::left);
+        timeline.goTo(timeline.moments()[0].id);
+        QTRY_COMPARE(left.size(), 1);
+        QVERIFY(desk.page->messages()->showsProblem());
+    }
 
-        void theLibrarysPictureFollowsTheScreen()
-        {
-            Running desk;
-            QTRY_VERIFY(!desk.thumbnail().isNull());
-            QTRY_COMPARE(desk.thumbnail().pixel(3, 3), painted);
-            desk.script->last->screens.at("display0")->paint(64, 48, 0x00c00000);
-            QTRY_COMPARE(desk.thumbnail().pixel(3, 3), 0xffc00000);
-            // It stays when the machine goes.
-            desk.session(desk.id).powerOff();
-            QVERIFY(desk.waitFor(desk.id, app::SessionState::Off));
-            QTest::qWait(1);
-            QCOMPARE(desk.thumbnail().pixel(3, 3), 0xffc00000);
-        }
+    void keyCombinationsAreSentFromTheMenu()
+    {
+        Running desk;
+        auto* keys = desk.menuOf("Send key combinations and text");
+        Running::trigger(keys, "Ctrl+Alt+Del");
+        auto const codes = { KEY_LEFTCTRL, KEY_LEFTALT, KEY_DELETE };
+        for (int const code : codes)
+            QTRY_VERIFY(desk.script->has("key " + std::to_string(code) + " 1"));
+        QTRY_VERIFY(desk.script->has("key " + std::to_string(KEY_LEFTCTRL) + " 0"));
+        Running::trigger(keys, "Ctrl+Alt+F2");
+        QTRY_VERIFY(desk.script->has("key " + std::to_string(KEY_F2) + " 1"));
+        Running::trigger(keys, "F11");
+        QTRY_VERIFY(desk.script->has("key " + std::to_string(KEY_F11) + " 1"));
+        Running::trigger(keys, "Esc");
+        QTRY_VERIFY(desk.script->has("key " + std::to_string(KEY_ESC) + " 1"));
+        Running::trigger(keys, "Print");
+        QTRY_VERIFY(desk.script->has("key " + std::to_string(KEY_SYSRQ) + " 1"));
+    }
 
-        void ofSeveralDisplaysOneIsChosen()
-        {
-            Running desk({ { "display0" }, { "display1" } });
-            desk.script->last->screens.at("display1")->paint(32, 20, 0x00c00000);
-            QCOMPARE(desk.picture().size(), QSize(64, 48));
-            auto const sizes = QStringLiteral("The machine's screen: its size, and which of several");
-            Running::trigger(desk.menuOf(sizes), "Display 2");
-            QTRY_COMPARE(desk.picture().size(), QSize(32, 20));
-            QCOMPARE(desk.picture().pixel(3, 3), 0xffc00000);
-            desk.script->last->screens.at("display1")->paintRow(3, 0x0000c000);
-            QTRY_COMPARE(desk.picture().pixel(3, 3), 0xff00c000);
-            Running::trigger(desk.page, "Copy a screenshot");
-            QCOMPARE(QApplication::clipboard()->image().size(), QSize(32, 20));
-            // The first one is not looked at meanwhile, and is whole again.
-            desk.script->last->screens.at("display0")->paint(64, 48, 0x000000c0);
-            Running::trigger(desk.menuOf(sizes), "Display 1");
-            QTRY_COMPARE(desk.picture().size(), QSize(64, 48));
-            QTRY_COMPARE(desk.picture().pixel(3, 3), 0xff0000c0);
-            // The choice outlives a run.
-            Running::trigger(desk.menuOf(sizes), "Display 2");
-            desk.session(desk.id).powerOff();
-            QVERIFY(desk.waitFor(desk.id, app::SessionState::Off));
-            desk.page->startOrResume();
-            QVERIFY(desk.waitFor(desk.id, app::SessionState::Running));
-            desk.script->last->screens.at("display1")->paint(40, 30, 0x00c000c0);
-            QTRY_COMPARE(desk.picture().size(), QSize(40, 30));
-        }
-    };
+    void theClipboardsTextIsTypedWithTheGuestsLayout()
+    {
+        Running desk;
+        QApplication::clipboard()->setText("z");
+        Running::trigger(desk.menuOf("Send key combinations and text"), "Deutsch");
+        Running::trigger(desk.page, "Type the clipboard's text");
+        QTRY_VERIFY(desk.script->has("key " + std::to_string(KEY_Y) + " 0"));
+        QCOMPARE(QApplication::focusWidget(), desk.screen());
+        Running::trigger(desk.menuOf("Send key combinations and text"), "English (US)");
+        Running::trigger(desk.page, "Type the clipboard's text");
+        QTRY_VERIFY(desk.script->has("key " + std::to_string(KEY_Z) + " 0"));
+    }
 
-    REGISTER_SUITE(MachinePageTest);
+    void aLongTextIsTypedWithProgressAndCanBeCancelled()
+    {
+        Running desk;
+        QApplication::clipboard()->setText(QString(ui::TextTypist::limit + 1, 'z'));
+        Running::trigger(desk.page, "Type the clipboard's text");
+        QVERIFY(tests::shows(desk.page, "Typing the clipboard's text …"));
+        QVERIFY(desk.page->messages()->text().contains("Only the first 10000"));
+        auto const isOffered = [&] {
+            auto const actions = desk.page->actions();
+            return std::ranges::any_of(actions, [](QAction const* action) {
+                return action->text() == "Type the clipboard's text" && action->isEnabled();
+            });
+        };
+        QVERIFY(!isOffered());
+        tests::button(desk.page, "Cancel")->click();
+        QVERIFY(!tests::shows(desk.page, "Typing the clipboard's text …"));
+        QVERIFY(isOffered());
+    }
+
+    void theLibrarysPictureFollowsTheScreen()
+    {
+        Running desk;
+        QTRY_VERIFY(!desk.thumbnail().isNull());
+        QTRY_COMPARE(desk.thumbnail().pixel(3, 3), painted);
+        desk.script->last->screens.at("display0")->paint(64, 48, 0x00c00000);
+        QTRY_COMPARE(desk.thumbnail().pixel(3, 3), 0xffc00000);
+        // It stays when the machine goes.
+        desk.session(desk.id).powerOff();
+        QVERIFY(desk.waitFor(desk.id, app::SessionState::Off));
+        QTest::qWait(1);
+        QCOMPARE(desk.thumbnail().pixel(3, 3), 0xffc00000);
+    }
+
+    void ofSeveralDisplaysOneIsChosen()
+    {
+        Running desk({ { "display0" }, { "display1" } });
+        desk.script->last->screens.at("display1")->paint(32, 20, 0x00c00000);
+        QCOMPARE(desk.picture().size(), QSize(64, 48));
+        auto const sizes = QStringLiteral("The machine's screen: its size, and which of several");
+        Running::trigger(desk.menuOf(sizes), "Display 2");
+        QTRY_COMPARE(desk.picture().size(), QSize(32, 20));
+        QCOMPARE(desk.picture().pixel(3, 3), 0xffc00000);
+        desk.script->last->screens.at("display1")->paintRow(3, 0x0000c000);
+        QTRY_COMPARE(desk.picture().pixel(3, 3), 0xff00c000);
+        Running::trigger(desk.page, "Copy a screenshot");
+        QCOMPARE(QApplication::clipboard()->image().size(), QSize(32, 20));
+        // The first one is not looked at meanwhile, and is whole again.
+        desk.script->last->screens.at("display0")->paint(64, 48, 0x000000c0);
+        Running::trigger(desk.menuOf(sizes), "Display 1");
+        QTRY_COMPARE(desk.picture().size(), QSize(64, 48));
+        QTRY_COMPARE(desk.picture().pixel(3, 3), 0xff0000c0);
+        // The choice outlives a run.
+        Running::trigger(desk.menuOf(sizes), "Display 2");
+        desk.session(desk.id).powerOff();
+        QVERIFY(desk.waitFor(desk.id, app::SessionState::Off));
+        desk.page->startOrResume();
+        QVERIFY(desk.waitFor(desk.id, app::SessionState::Running));
+        desk.script->last->screens.at("display1")->paint(40, 30, 0x00c000c0);
+        QTRY_COMPARE(desk.picture().size(), QSize(40, 30));
+    }
+};
+
+REGISTER_SUITE(MachinePageTest);
 #include "machine_page_test.moc"

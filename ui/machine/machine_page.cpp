@@ -241,7 +241,7 @@ void MachinePage::connectTimeline()
 
 void MachinePage::tellLeft(QString const& moment, app::MomentReason reason)
 {
-    if (m_messages->showsProblem())
+    if (m_messages->hasProblem())
         return; // of where the machine is now, which matters more
     if (moment.isEmpty())
         return m_messages->showNotice(tr("The machine as it was could not be kept as a moment."));

@@ -157,11 +157,6 @@ QString MessageBar::text() const
         .replace(QStringLiteral("&amp;"), QStringLiteral("&"));
 }
 
-bool MessageBar::showsProblem() const
-{
-    return !isHidden() && m_iconName == QLatin1String("warning");
-}
-
 void MessageBar::updateTexts()
 {
     m_details->setText(tr("Details"));

@@ -34,7 +34,6 @@ public:
     /// Shown, or covered.
     bool hasProblem() const { return m_problem.has_value(); }
     QString text() const;
-    bool showsProblem() const;
 
 protected:
     void changeEvent(QEvent* event) override;

@@ -451,7 +451,7 @@ private slots:
         QSignalSpy left(&timeline, &app::TimelineSession::left);
         timeline.goTo(timeline.moments()[0].id);
         QTRY_COMPARE(left.size(), 1);
-        QVERIFY(desk.page->messages()->showsProblem());
+        QVERIFY(desk.page->messages()->hasProblem());
     }
 
     void keyCombinationsAreSentFromTheMenu()

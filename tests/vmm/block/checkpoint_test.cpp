@@ -331,10 +331,10 @@ private slots:
         auto const kept = story.keep(makeUuid());
         auto const fork = path("fork");
         must(method->fork(story.disk(), kept, fork));
-        CheckpointedDisk disk { story.engine(), fork, {}, nullptr, true };
+        CheckpointedDisk disk { story.engine(), fork, {}, nullptr, Internal };
         disk.options.format = ImageFormat::Qcow2;
         disk.image = must(BlockImage::open(disk.engine, fork, disk.options));
-        story.disk().prefersInside = true;
+        story.disk().preferred = Internal;
         for (auto* const one : { &disk, &story.disk() }) {
             auto const chosen = must(must(CheckpointMethod::choose(*one, {}))->plan(*one, "some")).way;
             QVERIFY(chosen == Overlay || chosen == Reflink);

@@ -54,13 +54,14 @@ void AutomaticMomentTest::aBusyMachineKeepsItselfAndThinsOut()
     for (unsigned turn = 0; turn < 1000 && kept < 5; ++turn)
         QVERIFY2(guest.ask("mem fill 16", "16 MiB filled").hasMatch(), qPrintable(guest.said()));
     QVERIFY2(kept >= 5, qPrintable(QString::number(kept)));
+    QTRY_VERIFY(tests::must(guest.runner.timeline())->moments().size() < kept);
 
     // From here on as it is.
     policy.automatic = false;
     REQUIRE_OK(tests::answerOf([&](auto done) { guest.runner.setPolicy(policy, done); }));
-    auto const isKeeping
+    auto const cancels
         = [&] { return tests::answerOf([&](auto done) { guest.runner.cancelKeeping(done); }).has_value(); };
-    QTRY_VERIFY(!isKeeping());
+    QTRY_VERIFY(!cancels());
     REQUIRE_OK(tests::answerOf<vmm::timeline::Pruned>([&](auto done) { guest.runner.prune(policy, done); }));
     auto const moments = tests::must(guest.runner.timeline())->moments();
     QCOMPARE(moments.size(), std::size_t(1));

@@ -238,6 +238,8 @@ void MomentTest::computationGoesOnFromEachMoment()
     std::vector<std::string> moments;
     for (int i = 0; i < 3; ++i) {
         auto const moment = guest.keepMoment(std::to_string(i));
+        if (!moment)
+            QCOMPARE(moment.error().code, ErrorCode::NotNow);
         if (!moments.empty() && guest.said("serial0").contains(" compute.computes"))
             break; // a slow host: the guest is done, or is saying so
         moments.push_back(tests::must(moment));
@@ -256,6 +258,14 @@ namespace {
 QString zfsPool()
 {
     return qEnvironmentVariable("CHRONOVISOR_ZFS_POOL");
+}
+
+/// What one leaves behind is in the way of the next one, which says so.
+void createInPool(QStringList const& arguments)
+{
+    auto const created = tests::runTool("zfs", QStringList { "create" } + arguments);
+    if (created.status != 0)
+        qFatal("zfs create %s: %s", qPrintable(arguments.join(' ')), qPrintable(created.output));
 }
 
 /// A file system, mounted for as long as the object lives; of ZFS one of a pool that is there.
@@ -283,9 +293,7 @@ private:
     void makeDataset()
     {
         m_dataset = zfsPool() + "/files";
-        auto const made = tests::runTool("zfs", { "create", "-o", "mountpoint=" + m_folder.path(), m_dataset });
-        if (made.status != 0)
-            qFatal("%s", qPrintable(made.output));
+        createInPool({ "-o", "mountpoint=" + m_folder.path(), m_dataset });
     }
 
     QTemporaryDir m_folder;
@@ -298,7 +306,7 @@ class Volume {
 public:
     explicit Volume(QString const& name) : m_dataset(zfsPool() + "/" + name)
     {
-        tests::runTool("zfs", { "create", "-V", "64M", m_dataset });
+        createInPool({ "-V", "64M", m_dataset });
     }
     Volume(Volume const&) = delete;
     Volume& operator=(Volume const&) = delete;
@@ -307,7 +315,7 @@ public:
     QString path() const
     {
         auto const path = "/dev/zvol/" + m_dataset;
-        return QTest::qWaitFor([&] { return QFile::exists(path); }, 10'000) ? path : QString();
+        return QTest::qWaitFor([&] { return QFile::exists(path); }, 10'000 * tests::patience()) ? path : QString();
     }
 
 private:
@@ -561,24 +569,26 @@ void MomentTest::aSuspendedMachineHasMoments()
     QVERIFY2(isAt(guest, 40), qPrintable(said(guest)));
 }
 
-/// While the original runs; neither harms the other.
 void MomentTest::aForkHasTheDisksOfItsMoment_data()
 {
     QTest::addColumn<QString>("fileSystem");
     QTest::addColumn<bool>("inside");
-    QTest::newRow("any") << "" << false;
-    QTest::newRow("any, one that has its moments inside") << "" << true;
-    QTest::newRow("btrfs") << "btrfs" << false;
+    QTest::addColumn<CheckpointWay>("way");
+    QTest::newRow("any") << "" << false << CheckpointWay::Overlay;
+    QTest::newRow("any, one that has its moments inside") << "" << true << CheckpointWay::Overlay;
+    QTest::newRow("btrfs") << "btrfs" << false << CheckpointWay::Reflink;
     if (!zfsPool().isEmpty()) {
-        QTest::newRow("ZFS") << "zfs" << false;
-        QTest::newRow("ZFS, volumes") << "volumes" << false;
+        QTest::newRow("ZFS") << "zfs" << false << CheckpointWay::Zfs;
+        QTest::newRow("ZFS, volumes") << "volumes" << false << CheckpointWay::Zfs;
     }
 }
 
+/// While the original runs; neither harms the other.
 void MomentTest::aForkHasTheDisksOfItsMoment()
 {
     QFETCH(QString, fileSystem);
     QFETCH(bool, inside);
+    QFETCH(CheckpointWay, way);
     bool const onVolumes = fileSystem == "volumes";
     Mounted const mounted(onVolumes ? "" : fileSystem);
     if (!mounted.whyNot().isEmpty())
@@ -597,6 +607,9 @@ void MomentTest::aForkHasTheDisksOfItsMoment()
     REQUIRE_OK(guest.start());
     QVERIFY(guest.waitForLine("Chronovisor demo machine", 20s));
     auto const moment = tests::must(guest.timeline()->moment(keepAt(guest, 8)));
+    QCOMPARE(moment.disks.size(), 2u);
+    QCOMPARE(moment.disks[0].checkpoint.way, inside ? CheckpointWay::Internal : way);
+    QCOMPARE(moment.disks[1].checkpoint.way, way);
     QTemporaryDir const folder((mounted.path().isEmpty() ? QDir::tempPath() : mounted.path()) + "/fork-XXXXXX");
     auto const place = onVolumes ? "/dev/zvol/" + zfsPool() + "/" : folder.path() + "/";
     auto forked = guest.config;
@@ -609,7 +622,8 @@ void MomentTest::aForkHasTheDisksOfItsMoment()
         QCOMPARE(made.loose[0].disks.size(), inside ? 1u : 2u); // what they stand on, where they are no copies
         QCOMPARE(forked.disks[1].format, DiskFormat::Qcow2);
     }
-    QTRY_VERIFY_WITH_TIMEOUT(QFile::exists(place + "one") && QFile::exists(place + "two"), 10'000); // udev's volumes
+    QTRY_VERIFY_WITH_TIMEOUT(QFile::exists(place + "one") && QFile::exists(place + "two"),
+        10'000 * tests::patience()); // udev's volumes
     QVERIFY2(isAt(guest, 8), qPrintable(said(guest)));
     REQUIRE_OK(guest.endMoment(moment.id));
 

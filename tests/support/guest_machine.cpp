@@ -276,6 +276,8 @@ QString GuestMachine::said(std::string_view console)
 bool GuestMachine::ask(std::string const& command, QString const& answer)
 {
     type("serial0", "\r");
+    takeOutput();
+    m_rest.clear();
     clearLines();
     type("serial0", command + "\r");
     return waitForLine(answer, std::chrono::seconds(20));

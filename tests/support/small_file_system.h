@@ -23,7 +23,11 @@ public:
         if (m_mounted)
             ::umount2(m_path.c_str(), MNT_DETACH);
     }
-    bool isMounted() const { return m_mounted; }
+    /// Empty: it is there.
+    QString whyNot() const
+    {
+        return m_mounted ? QString() : "CHRONOVISOR-SKIP: only root may mount the file system that this needs";
+    }
     bool grow(char const* options) { return mount(MS_REMOUNT, options); }
     bool makeReadOnly() { return mount(MS_REMOUNT | MS_RDONLY, nullptr); }
 

@@ -5,12 +5,12 @@
 #include "lib/check.h"
 
 /// Several processors: option cpus=N says how many there must be. With pause=1 the machine goes away and comes back
-/// while the others wait.
+/// while the others wait, or with busy=1 while they count.
 
 enum { pokeVector = 0x60, replyVector = 0x61 };
 
-static unsigned volatile seen[maxCpus], counted, ready, go, done, poked[maxCpus];
-static uint64_t volatile sums[maxCpus];
+static unsigned volatile seen[maxCpus], counted, ready, go, done, poked[maxCpus], told;
+static uint64_t volatile sums[maxCpus], counts[maxCpus], agreed[maxCpus];
 static unsigned cpus;
 
 static void onInterrupt(struct Frame* frame)
@@ -31,10 +31,21 @@ static uint64_t work(uint64_t cpu)
     return sum;
 }
 
+/// In memory and in a register, until it is told to stop; whether the two were the same all the while.
+static uint64_t count(uint64_t cpu)
+{
+    uint64_t own = 0;
+    while (!told && counts[cpu] == own)
+        counts[cpu] = ++own;
+    return counts[cpu] == own;
+}
+
 static void other(unsigned cpu)
 {
     seen[cpu] = apicRead(apicId) >> 24;
     __atomic_fetch_add(&ready, 1, __ATOMIC_SEQ_CST);
+    if (option("busy", 0))
+        agreed[cpu] = runInRing3(count, cpu);
     while (!go)
         halt();
     for (unsigned i = 0; i < 2000; i++)
@@ -54,6 +65,20 @@ static void allArrive(void)
             EXPECT(seen[i] != seen[j]);
     }
     NOTE("%u processors", cpus);
+}
+
+static void whoCountsGoesOn(void)
+{
+    for (unsigned i = 1; i < cpus; i++)
+        EXPECT(WAIT(counts[i] != 0, 30));
+    pauseIfAsked();
+    for (unsigned i = 1; i < cpus; i++) {
+        uint64_t const before = counts[i];
+        EXPECT(WAIT(counts[i] != before, 30));
+    }
+    told = 1;
+    for (unsigned i = 1; i < cpus; i++)
+        EXPECT(WAIT(agreed[i], 30));
 }
 
 static void interruptsReachEachAndComeBack(void)
@@ -94,7 +119,10 @@ static void allComputeTheSame(void)
 void program(void)
 {
     run("smp.allArrive", allArrive);
-    pauseIfAsked();
+    if (option("busy", 0))
+        run("smp.whoCountsGoesOn", whoCountsGoesOn);
+    else
+        pauseIfAsked();
     run("smp.interruptsReachEachAndComeBack", interruptsReachEachAndComeBack);
     run("smp.broadcastReachesAll", broadcastReachesAll);
     run("smp.allCountTogether", allCountTogether);

@@ -57,12 +57,11 @@ uint64_t option(char const* name, uint64_t otherwise)
 void* allocate(size_t size, size_t alignment)
 {
     static uintptr_t next;
-    if (!next)
-        next = (uintptr_t)imageEnd;
-    next = (next + alignment - 1) & ~(alignment - 1);
-    void* const memory = (void*)next;
-    next += size;
-    return memset(memory, 0, size);
+    uintptr_t seen = next, start;
+    do
+        start = ((seen ? seen : (uintptr_t)imageEnd) + alignment - 1) & ~(alignment - 1);
+    while (!__atomic_compare_exchange_n(&next, &seen, start + size, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));
+    return memset((void*)start, 0, size);
 }
 
 // Eight bytes at a time: where ring 0 is emulated, each step of a string instruction costs the same.

@@ -129,7 +129,7 @@ uint64_t option(char const* name, uint64_t otherwise);
 
 // ---- Memory and text ----
 
-/// Zeroed memory that is never given back.
+/// Zeroed memory that is never given back. Any processor.
 void* allocate(size_t size, size_t alignment);
 
 void* memset(void* to, int value, size_t size);

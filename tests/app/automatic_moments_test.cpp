@@ -291,7 +291,7 @@ private slots:
         QVERIFY(answer.wait_for(0s) == std::future_status::timeout); // and is not refused
         bench.script->holdKeep = false;
         bench.script->last->keepWhatIsHeld();
-        auto const mine = answer.get();
+        auto const mine = tests::answered(answer);
         REQUIRE_OK(mine);
         QCOMPARE(mine->name, "mine");
         QCOMPARE(bench.reasons(), (std::vector { Reason::Automatic, Reason::Kept }));
@@ -307,8 +307,8 @@ private slots:
         QTRY_COMPARE(bench.runner->state(), SessionState::Suspending);
         QVERIFY(!bench.script->has("suspend"));
         bench.script->last->keepWhatIsHeld();
-        REQUIRE_OK(mine.get());
-        REQUIRE_OK(suspended.get());
+        REQUIRE_OK(tests::answered(mine));
+        REQUIRE_OK(tests::answered(suspended));
         QCOMPARE(bench.runner->state(), SessionState::Suspended);
         QCOMPARE(bench.reasons(), std::vector { Reason::Kept });
     }
@@ -326,11 +326,11 @@ private slots:
                 bench.runner->cancelJob();
             });
         });
-        QCOMPARE(suspended.get().error().code, vmm::ErrorCode::Cancelled);
+        QCOMPARE(tests::answered(suspended).error().code, vmm::ErrorCode::Cancelled);
         QTRY_VERIFY(bench.script->has("keep mine"));
         bench.script->holdKeep = false;
         bench.script->last->keepWhatIsHeld();
-        REQUIRE_OK(mine.get());
+        REQUIRE_OK(tests::answered(mine));
         QCOMPARE(bench.runner->state(), SessionState::Running);
         QVERIFY(!bench.script->has("suspend"));
     }
@@ -353,7 +353,7 @@ private slots:
         QCOMPARE(removed.error().code, vmm::ErrorCode::Busy);
         bench.script->holdKeep = false;
         bench.script->last->keepWhatIsHeld();
-        REQUIRE_OK(mine.get());
+        REQUIRE_OK(tests::answered(mine));
     }
 
     void oneThatIsCancelledLeavesNothingAndIsTriedAgain()

@@ -27,6 +27,67 @@ void makeSuspended(Bench& bench, std::string const& machine, std::string const& 
     QCOMPARE(bench.call({ "suspend", machine }).code, 0);
 }
 
+/// A process that has machines, as the desktop does.
+struct Owner {
+    std::vector<std::shared_ptr<MachineRunner>> runners;
+    std::unique_ptr<control::ControlServer> server;
+
+    Owner(Bench const& bench, std::vector<std::string> const& machines)
+        : server(tests::must(control::ControlServer::start(bench.path("run"), "test")))
+    {
+        for (auto const& machine : machines) {
+            auto const stored = tests::must(bench.store.find(machine));
+            runners.push_back(std::make_shared<MachineRunner>(
+                stored.config, bench.store.placesOf(stored.id), FakeMachine::factory(bench.script)));
+        }
+        server->setRunners(runners);
+    }
+};
+
+Owner ownerOfTwoThatRun(Bench& bench)
+{
+    for (auto const* machine : { "web", "mail" })
+        bench.call({ "create", machine });
+    Owner owner(bench, { "web", "mail" });
+    for (auto const& runner : owner.runners)
+        tests::must(tests::answerOf([&](auto done) { runner->start(done); }));
+    return owner;
+}
+
+/// A call at a terminal, on a thread of its own.
+struct AtTerminal {
+    Bench& bench;
+    Owner const& owner;
+    tests::Terminal terminal { 80, 24 };
+    vmm::UniqueFd none { ::open("/dev/null", O_RDWR | O_CLOEXEC) };
+    int code = -1;
+    std::jthread thread; // last: it uses the others
+
+    AtTerminal(Bench& inBench, Owner const& ofMachines, std::vector<std::string> const& arguments)
+        : bench(inBench), owner(ofMachines), thread([this, arguments] {
+              ctl::Surroundings around { bench.store, bench.path("run"), FakeMachine::factory(bench.script), none.get(),
+                  none.get(), terminal.program.get() };
+              code = ctl::runChronoctl(arguments, around);
+          })
+    {
+    }
+    /// Where the test has failed, it may wait for what is held.
+    ~AtTerminal()
+    {
+        bench.script->holdSuspend = false;
+        bench.script->holdKeep = false;
+        for (auto const& runner : owner.runners) {
+            runner->cancelJob();
+            runner->cancelKeeping();
+        }
+    }
+    int end()
+    {
+        thread.join();
+        return code;
+    }
+};
+
 }
 
 /// A machine as a whole: its saved state, its name, its end, and what `run` tells of that.
@@ -56,11 +117,8 @@ private slots:
     {
         Bench bench;
         makeSuspended(bench, "web");
-        auto const stored = tests::must(bench.store.find("web"));
-        auto const runner = std::make_shared<MachineRunner>(
-            stored.config, bench.store.placesOf(stored.id), FakeMachine::factory(bench.script));
-        auto const server = tests::must(control::ControlServer::start(bench.path("run"), "test"));
-        server->setRunners({ runner });
+        Owner const owner(bench, { "web" });
+        auto const& runner = owner.runners.front();
         QCOMPARE(runner->state(), SessionState::Suspended);
         QCOMPARE(bench.call({ "discard-state", "web" }).code, 0);
         QCOMPARE(runner->state(), SessionState::Off);
@@ -71,11 +129,7 @@ private slots:
     {
         Bench bench;
         makeSuspended(bench, "web", "user");
-        auto const stored = tests::must(bench.store.find("web"));
-        auto const runner = std::make_shared<MachineRunner>(
-            stored.config, bench.store.placesOf(stored.id), FakeMachine::factory(bench.script));
-        auto const server = tests::must(control::ControlServer::start(bench.path("run"), "test"));
-        server->setRunners({ runner });
+        Owner const owner(bench, { "web" });
         bench.script->failForwards = vmm::Error { vmm::ErrorCode::Busy, "127.0.0.1:80", 0 };
         auto const started = bench.call({ "restore", "web" });
         QCOMPARE(started.code, 0);
@@ -90,38 +144,45 @@ private slots:
     void aSuspendTellsHowFarItIs()
     {
         Bench bench;
-        std::vector<std::shared_ptr<MachineRunner>> runners;
-        for (auto const* name : { "web", "mail" }) {
-            QCOMPARE(bench.call({ "create", name }).code, 0);
-            auto const stored = tests::must(bench.store.find(name));
-            runners.push_back(std::make_shared<MachineRunner>(
-                stored.config, bench.store.placesOf(stored.id), FakeMachine::factory(bench.script)));
-            REQUIRE_OK(tests::answerOf([&](auto done) { runners.back()->start(done); }));
-        }
-        auto const server = tests::must(control::ControlServer::start(bench.path("run"), "test"));
-        server->setRunners(runners);
+        Owner const owner = ownerOfTwoThatRun(bench);
+        auto const &web = owner.runners.front(), &mail = owner.runners.back();
         bench.script->holdSuspend = true;
-        tests::Terminal terminal(80, 24);
-        vmm::UniqueFd const none(::open("/dev/null", O_RDWR | O_CLOEXEC));
-        ctl::Surroundings around { bench.store, bench.path("run"), FakeMachine::factory(bench.script), none.get(),
-            none.get(), terminal.program.get() };
-        std::jthread const suspending([&] { ctl::runChronoctl({ "suspend", "web" }, around); });
-        QTRY_VERIFY(terminal.hasShown("suspending:  25 %"));
+        AtTerminal suspending(bench, owner, { "suspend", "web" });
+        QTRY_VERIFY(suspending.terminal.hasShown("suspending:  25 %"));
         REQUIRE_OK(tests::answerOf([&](auto done) {
             auto const look = [](MachineRunner::JobProgress const& progress) {
                 progress(0.5);
                 return vmm::Result<>();
             };
-            runners.front()->work("verify", look, done);
+            web->work("verify", look, done);
         }));
-        runners.back()->suspend();
-        QTRY_COMPARE(runners.back()->state(), SessionState::Suspending);
-        for (auto const& runner : { runners.back(), runners.front() }) {
+        mail->suspend();
+        QTRY_COMPARE(mail->state(), SessionState::Suspending);
+        for (auto const& runner : { mail, web }) {
             REQUIRE_OK(tests::answerOf([&](auto done) { runner->cancelJob(done); }));
             QTRY_COMPARE(runner->state(), SessionState::Running);
         }
-        QTRY_VERIFY(terminal.hasShown("cancelled"));
-        QCOMPARE(terminal.shown.count('%'), 1);
+        QCOMPARE(suspending.end(), int(ctl::Failed));
+        QVERIFY(suspending.terminal.hasShown("cancelled"));
+        QCOMPARE(suspending.terminal.shown.count('%'), 1);
+    }
+
+    /// And not of the one that another machine of the same process keeps.
+    void aMomentTellsHowFarItIs()
+    {
+        Bench bench;
+        Owner const owner = ownerOfTwoThatRun(bench);
+        auto const &web = owner.runners.front(), &mail = owner.runners.back();
+        bench.script->holdKeep = true;
+        AtTerminal taking(bench, owner, { "moment", "take", "web" });
+        QTRY_VERIFY(taking.terminal.hasShown(" 50 %"));
+        mail->keepMoment({ .name = "mail's" });
+        QTRY_VERIFY(bench.script->has("keep mail's"));
+        for (auto const& runner : { mail, web })
+            REQUIRE_OK(tests::answerOf([&](auto done) { runner->cancelKeeping(done); }));
+        QCOMPARE(taking.end(), int(ctl::Failed));
+        QVERIFY(taking.terminal.hasShown("cancelled"));
+        QCOMPARE(taking.terminal.shown.count('%'), 1);
     }
 
     void aMachineInTheBackgroundRunsWhenItsProcessSaysSo_data()

@@ -1,5 +1,4 @@
 #include "app/ctl/chronoctl.h"
-#include "app/ctl/output.h"
 #include "app/runner/usb_peer_address.h"
 #include "app/store/cpu_file.h"
 #include "app/store/whole_file.h"
@@ -18,7 +17,6 @@
 #include <QProcess>
 #include <QTemporaryDir>
 #include <csignal>
-#include <fcntl.h>
 #include <thread>
 
 using namespace app;

@@ -18,14 +18,21 @@ std::future<vmm::Result<T>> laterAnswerOf(Ask ask)
     return answered->get_future();
 }
 
-/// answerOf([&](auto done) { runner->start(done); }) waits for it. TimedOut: there was none within a minute.
+/// That answer, when it is there. TimedOut: there was none within a minute.
+template<typename T>
+vmm::Result<T> answered(std::future<vmm::Result<T>>& answer)
+{
+    if (answer.wait_for(std::chrono::minutes(1) * patience()) != std::future_status::ready)
+        return vmm::fail(vmm::ErrorCode::TimedOut, "the test has got no answer");
+    return answer.get();
+}
+
+/// answerOf([&](auto done) { runner->start(done); }) waits for it, as answered() does.
 template<typename T = void, typename Ask>
 vmm::Result<T> answerOf(Ask ask)
 {
     auto answer = laterAnswerOf<T>(std::move(ask));
-    if (answer.wait_for(std::chrono::minutes(1) * patience()) != std::future_status::ready)
-        return vmm::fail(vmm::ErrorCode::TimedOut, "the test has got no answer");
-    return answer.get();
+    return answered(answer);
 }
 
 }

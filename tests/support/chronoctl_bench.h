@@ -110,8 +110,11 @@ struct Hosting {
     ~Hosting()
     {
         // Only where the test has failed.
-        if (thread.joinable() && bench.script->alive > 0)
+        if (thread.joinable() && bench.script->alive > 0) {
+            bench.script->holdKeep = false;
+            bench.script->last->keepWhatIsHeld();
             bench.script->last->guestPowersOff();
+        }
         end();
     }
     bool isRunning(char const* machine)

@@ -88,24 +88,24 @@ def gadget_zero(speed: str):
     if not GADGETS.exists():
         subprocess.run(["modprobe", "-a", "libcomposite", "usb_f_ss_lb"], check=True)
         subprocess.run(["modprobe", "dummy_hcd", "is_super_speed=1"], check=True)
-        subprocess.run(["mount", "-t", "configfs", "none", GADGETS.parent], check=False)
+        if not GADGETS.parent.is_mount():
+            subprocess.run(["mount", "-t", "configfs", "none", GADGETS.parent], check=True)
     gadget = GADGETS / "zero"
     settings = {"idVendor": "0x0525", "idProduct": "0xa4a0", "max_speed": speed, "strings/0x409/serialnumber": "zero",
                 "functions/SourceSink.0/pattern": "1", "configs/c.1/MaxPower": "100"}
-    for name, value in settings.items():
-        (gadget / name).parent.mkdir(parents=True, exist_ok=True)
-        (gadget / name).write_text(value, encoding="ascii")
-    link = gadget / "configs/c.1/SourceSink.0"
-    link.symlink_to(gadget / "functions/SourceSink.0")
-    controller = gadget / "UDC"
-    controller.write_text("dummy_udc.0", encoding="ascii")
-    try:
+    with contextlib.ExitStack() as undo:
+        for folder in (gadget, gadget / "strings/0x409", gadget / "functions/SourceSink.0", gadget / "configs/c.1"):
+            folder.mkdir()
+            undo.callback(folder.rmdir)
+        for name, value in settings.items():
+            (gadget / name).write_text(value, encoding="ascii")
+        link = gadget / "configs/c.1/SourceSink.0"
+        link.symlink_to(gadget / "functions/SourceSink.0")
+        undo.callback(link.unlink)
+        controller = gadget / "UDC"
+        controller.write_text("dummy_udc.0", encoding="ascii")
+        undo.callback(controller.write_text, "\n", encoding="ascii")
         yield
-    finally:
-        controller.write_text("\n", encoding="ascii")
-        link.unlink()
-        for folder in ("configs/c.1", "functions/SourceSink.0", "strings/0x409", "."):
-            (gadget / folder).rmdir()
 
 
 class Refused(Exception):

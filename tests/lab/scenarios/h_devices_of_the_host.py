@@ -237,9 +237,12 @@ def a_uas_disk_of_the_host_works_in_the_guest(lab):
                     "2>/dev/null; sync")
         written = machine.run("sha256sum </tmp/new").split()[0]
         # Several commands at once, each in its stream, when the machine goes to a moment.
+        reads = f"cut -c 1-8 /sys/block/{disk}/stat"  # Linux, Documentation/block/stat.rst: the first of its numbers
+        reads_before = machine.run(reads)
         machine.run(f"{{ for i in 0 1 2 3; do while [ ! -e /tmp/stop ] && dd if=/dev/{disk} of=/dev/null bs=64k "
                     "skip=$((i * 64)) 2>/dev/null; do echo 3 >/proc/sys/vm/drop_caches; done & done; wait; "
                     "echo gone >/tmp/ended; } &")
+        wait_in(machine, f"[ $({reads}) -gt {reads_before} ]")
         machine.keep("while it is read")
         before = numbers_of(machine)
         machine.go_to("while it is read")
@@ -276,10 +279,13 @@ def a_sound_card_of_the_host_plays_without_a_gap(lab):
         machine.run("/tmp/tone play /dev/snd/pcmC0D0p 2 0.3", 30)  # from the disk, which takes its time
         check_heard_by_card(machine, tone)
         machine.run("{ /tmp/tone play /dev/snd/pcmC0D0p 2 60; echo $? >/tmp/ended; } 2>/dev/null &")
+        wait_in(machine, "grep -q RUNNING /proc/asound/card0/pcm0p/sub0/status")
         machine.keep("while it plays")
         before = numbers_of(machine)
         machine.go_to("while it plays")
         wait_in(machine, "[ -s /tmp/ended ]")  # to the guest that card was pulled out
+        if machine.run("cat /tmp/ended") == "0":
+            raise Failure("the player has played to its end, as if the card had stayed")
         wait_for_new_devices(machine, before)
         check_heard_by_card(machine, tone)
         end_without_trouble(machine)

@@ -92,6 +92,11 @@ struct Bench {
         return all;
     }
     std::string path(char const* name) const { return directory.filePath(name).toStdString(); }
+    std::vector<std::string> lostSoFar()
+    {
+        std::lock_guard const lock(mutex);
+        return lost;
+    }
 
     QTemporaryDir directory;
     std::mutex mutex;
@@ -359,8 +364,9 @@ private slots:
         host.reset();
         QTRY_COMPARE(bench.list(), "redir1 listens ");
         QCOMPARE(bench.script->times("usb redir2 out"), 1);
-        QTRY_COMPARE((std::lock_guard(bench.mutex), bench.lost.size()), 1u);
-        QVERIFY2(bench.lost.front().starts_with("redir2: "), bench.lost.front().c_str());
+        QTRY_COMPARE(bench.lostSoFar().size(), 1u);
+        auto const lost = bench.lostSoFar().front();
+        QVERIFY2(lost.starts_with("redir2: "), lost.c_str());
     }
 
     void pluggedInAnewWhenAMomentTakesTheMachinesPlace()

@@ -6,7 +6,7 @@
 #include <QTest>
 #include <memory>
 
-// Qt's own wait for five seconds, however slow the build or the host.
+// Qt's own wait for five seconds as they are; these wait longer where the build or the host is slow.
 #undef QTRY_VERIFY
 #undef QTRY_VERIFY2
 #undef QTRY_COMPARE

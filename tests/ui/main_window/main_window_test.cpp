@@ -162,6 +162,28 @@ private slots:
         desk.script->failRestore.reset(); // the stick with it is plugged in again
         button(page->messages(), ui::remedyText(ui::Remedy::Retry))->click();
         QVERIFY(desk.waitFor(id, app::SessionState::Running));
+        QCOMPARE(desk.script->times("restore"), 2);
+        QCOMPARE(desk.script->times("create"), 1);
+    }
+
+    void aStateThatCannotBeReadCanBeThrownAway()
+    {
+        Desk desk;
+        auto const id = desk.create("first");
+        desk.open();
+        desk.session(id).start();
+        QVERIFY(desk.waitFor(id, app::SessionState::Running));
+        desk.session(id).suspend();
+        QVERIFY(desk.waitFor(id, app::SessionState::Suspended));
+        desk.script->failRestore = vmm::Error { vmm::ErrorCode::Corrupt, "state.json ends too early", 0 };
+        auto* page = desk.window->pageOf(id);
+        page->startOrResume();
+        QTRY_VERIFY(page->messages()->isVisible());
+        button(page->messages(), ui::remedyText(ui::Remedy::DiscardState))->click();
+        QVERIFY(desk.waitFor(id, app::SessionState::Off));
+        desk.session(id).start();
+        QVERIFY(desk.waitFor(id, app::SessionState::Running));
+        QCOMPARE(desk.script->times("restore"), 1);
     }
 
     /// The message is there when the machine runs, though it was told of before.

@@ -38,7 +38,7 @@ private slots:
             "localhost") << QByteArray("host port 2222 is forwarded from \"localhost\", which is no IPv4 address");
         QTest::newRow("IPv6") << QByteArray("::1") << QByteArray("no IPv4 address");
     }
-    /// Which does not keep a machine from being read that has had none.
+    /// A machine that was made with another one can be read all the same: checkConfig() does not look at it.
     void aForwardHasAnAddressOfTheHost()
     {
         QFETCH(QByteArray, address);

@@ -12,8 +12,8 @@ class Attempts:
     def __init__(self, *outcomes: dict[str, str]) -> None:
         self.outcomes, self.asked = list(outcomes), []
 
-    def __call__(self, names: list[str], again: bool) -> dict[str, str]:
-        self.asked.append((names, again))
+    def __call__(self, names: list[str]) -> dict[str, str]:
+        self.asked.append(names)
         return self.outcomes.pop(0)
 
 
@@ -21,13 +21,13 @@ class RetryTest(unittest.TestCase):
     def test_what_failed_has_failed(self) -> None:
         attempts = Attempts({"a": "PASS", "b": "FAIL: wrong checksum"})
         self.assertEqual(retry.outcomes_of(["a", "b"], attempts), {"a": "PASS", "b": "FAIL: wrong checksum"})
-        self.assertEqual(attempts.asked, [(["a", "b"], False)])
+        self.assertEqual(attempts.asked, [["a", "b"]])
 
     def test_what_l1_ended_is_tried_again(self) -> None:
         attempts = Attempts({"a": "FAIL: wrong checksum"}, {"b": "PASS", "c": "FAIL: no address"})
         self.assertEqual(retry.outcomes_of(["a", "b", "c"], attempts),
                          {"a": "FAIL: wrong checksum", "b": "PASS", "c": "FAIL: no address"})
-        self.assertEqual(attempts.asked, [(["a", "b", "c"], False), (["b", "c"], True)])
+        self.assertEqual(attempts.asked, [["a", "b", "c"], ["b", "c"]])
 
     def test_what_l1_ends_twice_has_failed(self) -> None:
         attempts = Attempts({"a": "SKIP: no guest"}, {})

@@ -74,11 +74,11 @@ def boot_debian(lab, **configuration) -> None:
     lab.check_image(pathlib.Path(machine.configuration()["disks"][0]["path"]))
 
 
-@lab_test(seconds=600, needs=("debian",))
+@lab_test(seconds=700, needs=("debian",))
 def debian_boots_from_disk_through_seabios(lab):
     boot_debian(lab, firmware="seabios")
 
 
-@lab_test(seconds=700, needs=("debian",))
+@lab_test(seconds=800, needs=("debian",))
 def debian_boots_from_disk_through_ovmf(lab):
     boot_debian(lab, firmware="ovmf", firmwareVariables=str(lab.firmware_variables()))

@@ -86,7 +86,7 @@ def come_and_go(machine, port: str, rounds: int) -> None:
                lambda: open_files(machine) <= files_before and threads(machine) <= threads_before)
 
 
-@lab_test(seconds=400, needs=("hardware",))
+@lab_test(seconds=500, needs=("hardware",))
 def a_stick_of_the_host_works_in_the_guest(lab):
     if lab.kind is not ChronovisorMachine:
         raise Skip("the peer is driven without USB")

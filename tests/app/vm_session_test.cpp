@@ -34,16 +34,19 @@ struct Bench {
         return QTest::qWaitFor([&] { return script->has(line); });
     }
     /// A suspended machine whose networks find their ports taken when it comes back.
-    void suspendAndTakePorts()
+    bool suspendsAndTakesPorts()
     {
         auto config = session.config();
         config.networks = { { "net0", "52:54:00:00:00:01" }, { "net1", "52:54:00:00:00:02" } };
         runner->setConfig(config);
         session.start();
-        QVERIFY(becomes(SessionState::Running));
+        if (!becomes(SessionState::Running))
+            return false;
         session.suspend();
-        QVERIFY(becomes(SessionState::Suspended));
+        if (!becomes(SessionState::Suspended))
+            return false;
         script->failForwards = vmm::Error { vmm::ErrorCode::Busy, "the port is taken", 0 };
+        return true;
     }
     bool hasSavedState() const { return QFile::exists(directory.filePath("state/state.json")); }
 };
@@ -242,7 +245,7 @@ private slots:
     void missingPortForwardsAreOfAllNetworksAndToldOnce()
     {
         Bench bench;
-        bench.suspendAndTakePorts();
+        QVERIFY(bench.suspendsAndTakesPorts());
         bench.session.start();
         QVERIFY(bench.becomes(SessionState::Running));
         auto const missed = bench.session.takeForwardsMissed();
@@ -254,7 +257,7 @@ private slots:
     void missingPortForwardsAreForgottenWithTheirRun()
     {
         Bench bench;
-        bench.suspendAndTakePorts();
+        QVERIFY(bench.suspendsAndTakesPorts());
         bench.runner->startPaused();
         QVERIFY(bench.becomes(SessionState::Paused));
         bench.session.powerOff();

@@ -67,7 +67,11 @@ void MachineRunner::Private::plugRedirected(
             redirections->refuse(id);
             return answer(done, vmm::fail(outcome ? notNow(attaching, runner.m_state) : outcome.error()));
         }
-        redirections->keep(id); // which may tell that it is lost already
+        if (!redirections->keep(id)) { // which may tell that it is lost already
+            return forward({}, attaching, vmm::command::UnplugUsb { id }, [done](vmm::Result<> const&) {
+                answer(done, vmm::fail(vmm::ErrorCode::Disconnected, "nobody waits for such devices any more"));
+            });
+        }
         tellRedirected();
         auto const all = redirections->list();
         auto const its = std::find_if(all.begin(), all.end(), [&](auto const& one) { return one.id == id; });

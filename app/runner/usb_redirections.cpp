@@ -127,12 +127,15 @@ void UsbRedirections::gone(std::string const& id, vmm::Error const& why)
         opened(vmm::fail(why));
 }
 
-void UsbRedirections::keep(std::string const& id)
+bool UsbRedirections::keep(std::string const& id)
 {
-    auto& arrival = m_arrivals.at(id);
-    arrival.isKept = true;
-    if (arrival.end)
-        m_events.lost(id, *arrival.end);
+    auto const found = m_arrivals.find(id);
+    if (found == m_arrivals.end())
+        return false;
+    found->second.isKept = true;
+    if (auto const end = found->second.end)
+        m_events.lost(id, *end);
+    return true;
 }
 
 void UsbRedirections::refuse(std::string const& id)

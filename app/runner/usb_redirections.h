@@ -45,7 +45,8 @@ public:
     void connect(UsbPeerAddress const& address, Opened opened);
     vmm::Result<RedirectedUsb> listen(UsbPeerAddress const& address);
 
-    void keep(std::string const& id);
+    /// False: it is there no more, for the place where it came was removed.
+    bool keep(std::string const& id);
     /// Says so to the other side.
     void refuse(std::string const& id);
     /// The device, or the place with all that came there and is not kept; false: there is none.

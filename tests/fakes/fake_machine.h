@@ -85,6 +85,7 @@ public:
         std::optional<vmm::Error> failKeep;
         std::optional<vmm::Error> failGo;      ///< the next one alone, by the machine that is made
         std::function<void()> beforeObstacles; ///< called by who asks for them
+        std::function<void()> beforePlug;      ///< called by the machine, before it plugs a visitor in
         std::vector<vmm::Error> obstacles;     ///< to saving
         vmm::CpuFeatures hostCpu { { { 0, 0, false, 1, 0, 0, 0 },
             { 1, 0, false, 0, 0, 1, 0 } } }; ///< of a machine that has had none
@@ -506,6 +507,8 @@ private:
     void run(vmm::command::PlugUsb const& command, Completion const& done)
     {
         m_script->note("usb " + command.id + " in");
+        if (m_script->beforePlug)
+            m_script->beforePlug();
         if (m_script->failPlug)
             return answer(done, vmm::fail(*m_script->failPlug));
         command.device->setHost(&m_usb);

@@ -295,6 +295,19 @@ private slots:
         QCOMPARE(bench.list(), "redir1 listens ");
     }
 
+    void thePlaceGoesWhileADeviceIsPluggedIn()
+    {
+        SimulatedUsbDevice const simulated("1-1", 2);
+        Bench bench;
+        bench.script->beforePlug = [&] { tests::must(bench.end("redir1")); };
+        auto const place = tests::must(bench.listen("127.0.0.1:0"));
+        auto const host = bring(place.address);
+        QTRY_COMPARE(bench.script->times("usb redir2 out"), 1);
+        QTRY_VERIFY(host->hasEnded());
+        QCOMPARE(bench.list(), "");
+        QTRY_VERIFY(simulated.hasDriver());
+    }
+
     void aMachineConnects()
     {
         SimulatedUsbDevice const simulated("1-1", 2);

@@ -1,5 +1,6 @@
 #include "app/control/control_client.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fmt/format.h>
@@ -105,11 +106,17 @@ vmm::Result<ControlClient> connectToOwner(std::string const& directory, std::str
     std::optional<ControlClient> idle;
     for (auto const& path : liveSockets(directory)) {
         auto client = ControlClient::connect(path);
-        auto const shown = client ? client->call("machine.show", { { "machine", machine } }, hostPatience)
-                                  : vmm::Result<Json>(vmm::fail(client.error()));
-        if (!shown)
+        // Which is answered whatever the machines are at.
+        auto const host = client ? client->call("host.describe", Json::object(), hostPatience)
+                                 : vmm::Result<Json>(vmm::fail(client.error()));
+        if (!host)
             continue;
-        auto const state = shown->value("state", "off");
+        auto const machines = host->value("machines", Json::array());
+        auto const its = std::find_if(machines.begin(), machines.end(),
+            [&](Json const& one) { return one.value("uuid", "") == machine || one.value("name", "") == machine; });
+        if (its == machines.end())
+            continue;
+        auto const state = its->value("state", "off");
         if (state != "off" && state != "suspended")
             return client;
         if (!idle)

@@ -16,6 +16,7 @@
 #include <fmt/format.h>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -97,7 +98,8 @@ struct ControlServer::Private {
         Private* server = nullptr;
     };
     std::shared_ptr<Gate> gate = std::make_shared<Gate>();
-    std::unique_ptr<vmm::LoopThread> thread; // last: ends before what it uses
+    std::map<std::string, std::unique_ptr<vmm::LoopThread>> readers; // by machine, made when they are needed
+    std::unique_ptr<vmm::LoopThread> thread;                         // last: ends before what it uses
 
     using Reply = std::function<void(vmm::Result<Json>)>;
 
@@ -237,32 +239,29 @@ struct ControlServer::Private {
         if (!params.is_object())
             return answer(connection, id, invalidParams, "parameters are given by name");
         connection.hasSpoken = true;
-        auto const number = connection.number;
         bool const isNotification = idMember == message.end(); // 4.1: gets no answer
-        bool known = true;
-        Reply const reply = [gate = gate, number, id, isNotification](vmm::Result<Json> outcome) {
+        auto const tell = [gate = gate, number = connection.number, id, isNotification](char const* what, Json its) {
             std::lock_guard const guard(gate->mutex);
             if (gate->server == nullptr || isNotification)
                 return;
-            gate->server->loop->post([server = gate->server, number, id, outcome = std::move(outcome)] {
-                auto* found = server->find(number);
-                if (found == nullptr)
-                    return;
-                if (outcome)
-                    server->send(*found, { { "jsonrpc", "2.0" }, { "id", id }, { "result", *outcome } });
-                else
-                    server->send(
-                        *found, { { "jsonrpc", "2.0" }, { "id", id }, { "error", errorToJson(outcome.error()) } });
+            gate->server->loop->post([server = gate->server, number, id, what, its = std::move(its)] {
+                if (auto* found = server->find(number))
+                    server->send(*found, { { "jsonrpc", "2.0" }, { "id", id }, { what, its } });
             });
+        };
+        Reply const reply = [tell](vmm::Result<Json> outcome) {
+            outcome ? tell("result", std::move(*outcome)) : tell("error", errorToJson(outcome.error()));
+        };
+        auto const method = textIn(message, "method");
+        auto const refuse = [tell, method] {
+            tell("error", { { "code", methodNotFound }, { "message", fmt::format("there is no method {}", method) } });
         };
         if (auto const understood = checkParams(params); !understood)
             return reply(vmm::fail(understood.error()));
         std::function<bool()> isWanted;
         if (!isNotification)
             isWanted = [isThere = connection.isThere] { return isThere->load(); };
-        dispatch(connection, textIn(message, "method"), params, reply, isWanted, known);
-        if (!known && !isNotification)
-            answer(connection, id, methodNotFound, fmt::format("there is no method {}", textIn(message, "method")));
+        dispatch(connection, method, params, reply, isWanted, refuse);
     }
 
     vmm::Result<std::shared_ptr<MachineRunner>> machineIn(Json const& params)
@@ -299,7 +298,7 @@ struct ControlServer::Private {
     }
 
     void dispatch(Connection& connection, std::string const& method, Json const& params, Reply const& reply,
-        std::function<bool()> const& isWanted, bool& known)
+        std::function<bool()> const& isWanted, std::function<void()> const& refuse)
     {
         if (method == "host.describe") {
             Json machines = Json::array();
@@ -314,7 +313,6 @@ struct ControlServer::Private {
         using Handler
             = void (Private::*)(Connection&, std::shared_ptr<MachineRunner> const&, Json const&, Reply const&);
         static std::map<std::string_view, Handler> const handlers {
-            { "machine.show", &Private::show },
             { "machine.start", &Private::start },
             { "machine.pause", &Private::pause },
             { "machine.resume", &Private::resume },
@@ -349,32 +347,52 @@ struct ControlServer::Private {
         };
         auto const handler = handlers.find(method);
         bool const isMoments = method.starts_with("moment."), isDisks = method.starts_with("disk.");
-        if (handler == handlers.end() && !isMoments && !isDisks) {
-            known = false;
-            return;
-        }
+        if (handler == handlers.end() && !isMoments && !isDisks && method != "machine.show")
+            return refuse();
         auto const machine = machineIn(params);
         if (!machine)
             return reply(vmm::fail(machine.error()));
-        if (isMoments)
-            known = callMomentMethod(**machine, method, params, reply, isWanted);
-        else if (isDisks)
-            known = callDiskMethod(**machine, method, params, reply);
-        else
-            (this->*handler->second)(connection, *machine, params, reply);
+        if (handler != handlers.end())
+            return (this->*handler->second)(connection, *machine, params, reply);
+        auto const call = [=, machine = *machine] {
+            if (method == "machine.show")
+                return reply(show(*machine));
+            bool const isKnown = isMoments ? callMomentMethod(*machine, method, params, reply, isWanted)
+                                           : callDiskMethod(*machine, method, params, reply);
+            if (!isKnown)
+                refuse();
+        };
+        // These wait for nobody, and are done in the order of asking, as what else changes the machine.
+        static std::set<std::string_view> const neverWait { "moment.keep", "moment.verify", "disk.stream",
+            "disk.cancel" };
+        neverWait.contains(method) ? call() : onReader((*machine)->id(), call, reply);
+    }
+
+    /// What waits for one of the machine's threads, or reads the disk, holds up nothing but more of that.
+    void onReader(std::string const& machine, std::function<void()> task, Reply const& reply)
+    {
+        auto& reader = readers[machine];
+        if (!reader) {
+            auto started = vmm::LoopThread::start("control reader");
+            if (!started)
+                return reply(vmm::fail(started.error()));
+            reader = std::move(*started);
+        }
+        reader->loop().post(std::move(task));
+    }
+
+    static Json show(MachineRunner const& machine)
+    {
+        auto json = describe(machine);
+        json["config"] = *vmm::state::parseJson(vmm::configToText(machine.config()));
+        Json obstacles = Json::array();
+        for (auto const& error : machine.saveObstacles())
+            obstacles.push_back(errorToJson(error));
+        json["saveObstacles"] = std::move(obstacles);
+        return json;
     }
 
     using Machine = std::shared_ptr<MachineRunner>;
-    void show(Connection&, Machine const& machine, Json const&, Reply const& reply)
-    {
-        auto json = describe(*machine);
-        json["config"] = *vmm::state::parseJson(vmm::configToText(machine->config()));
-        Json obstacles = Json::array();
-        for (auto const& error : machine->saveObstacles())
-            obstacles.push_back(errorToJson(error));
-        json["saveObstacles"] = std::move(obstacles);
-        reply(std::move(json));
-    }
     void start(Connection&, Machine const& machine, Json const& params, Reply const& reply)
     {
         flagIn(params, "paused") ? machine->startPaused(plain(reply)) : machine->start(plain(reply));

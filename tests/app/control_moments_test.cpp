@@ -8,6 +8,7 @@
 #include <QTemporaryDir>
 #include <algorithm>
 #include <atomic>
+#include <future>
 #include <sys/socket.h>
 #include <thread>
 
@@ -294,6 +295,26 @@ private slots:
             vmm::ErrorCode::NotFound);
         QCOMPARE(bench.runner->state(), bench.state);
         QCOMPARE(bench.known(), before);
+    }
+
+    /// As while it keeps one that was suspended.
+    void whatWaitsForTheMachineHoldsUpNobody_data()
+    {
+        QTest::addColumn<std::size_t>("method");
+        for (std::size_t i = 0; i < methods.size(); ++i)
+            QTest::addRow("%s", methods[i].name) << i;
+    }
+
+    void whatWaitsForTheMachineHoldsUpNobody()
+    {
+        QFETCH(std::size_t, method);
+        Bench bench(SessionState::Suspended);
+        std::promise<void> mayGoOn; // its end is told too
+        bench.runner->measure([goesOn = mayGoOn.get_future().share()](auto const&) { goesOn.wait(); });
+        vmm::ignore(bench.client->call(methods[method].name,
+            { { "machine", "web" }, { "moment", "one" }, { "to", bench.path("there") } },
+            std::chrono::milliseconds(0)));
+        REQUIRE_OK(bench.client->call("host.describe", Json::object(), std::chrono::seconds(5)));
     }
 
     void inMemoryItIsKeptBeforeItsForwardsChange_data()

@@ -158,6 +158,31 @@ private slots:
         QCOMPARE(bench.runner->state(), SessionState::Running);
     }
 
+    void aMachineThatDoesNotAnswerHoldsUpNoOther()
+    {
+        Bench bench;
+        auto const other = std::make_shared<MachineRunner>(
+            tests::exampleConfig("mail"), MachinePlaces { bench.path("other"), {} }, FakeMachine::factory());
+        bench.server->setRunners({ bench.runner, other });
+        std::future<vmm::Result<Json>> shown;
+        std::promise<void> asked, mayAnswer; // which whoever waits hears the end of
+        bench.script->beforeObstacles = [&asked, answers = mayAnswer.get_future().share()] {
+            asked.set_value();
+            answers.wait();
+        };
+        auto client = bench.client();
+        REQUIRE_OK(client.call("machine.start", { { "machine", "web" } }));
+        shown = std::async(std::launch::async, [&] {
+            return bench.client().call("machine.show", { { "machine", "web" } });
+        });
+        QCOMPARE(asked.get_future().wait_for(std::chrono::minutes(1)), std::future_status::ready);
+        REQUIRE_OK(client.call("machine.show", { { "machine", "mail" } }, std::chrono::seconds(5)));
+        REQUIRE_OK(client.call("machine.pause", { { "machine", "web" } }, std::chrono::seconds(5)));
+        REQUIRE_OK(connectToOwner(bench.path("run"), bench.runner->id()));
+        mayAnswer.set_value();
+        REQUIRE_OK(shown.get());
+    }
+
     void aMachineMayAnswerWhenTheServerHasGone()
     {
         Bench bench;

@@ -10,6 +10,9 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <filesystem>
+#include <fmt/ranges.h>
+#include <map>
+#include <set>
 #include <sstream>
 
 namespace app::ctl {
@@ -36,11 +39,32 @@ struct CommandLine {
 
     using Action = std::function<int(Surroundings&, Output const&)>;
 
-    CLI::App* verb(char const* name, char const* what, Action does)
+    /// Throws what CLI11 does where the verb is not to be said so.
+    using Check = std::function<void(CLI::App const&)>;
+
+    CLI::App* verb(
+        char const* name, char const* what, Action does, Check check = [](CLI::App const&) {})
     {
         auto* added = root.add_subcommand(name, what);
-        added->callback([this, does = std::move(does)] { action = does; });
+        added->callback([this, added, does = std::move(does), check = std::move(check)] {
+            check(*added);
+            action = does;
+        });
         return added;
+    }
+    /// Which of its actions each option goes with, or an argument; all others go with each.
+    using Places = std::map<std::string, std::set<std::string_view>>;
+    static void refuseMisplaced(CLI::App const& verb, std::string_view action, Places const& places)
+    {
+        for (auto const& [option, actions] : places) {
+            if (verb.count(option) > 0 && !actions.contains(action))
+                throw CLI::ValidationError(option, fmt::format("goes with {}", fmt::join(actions, ", ")));
+        }
+    }
+    static void demand(CLI::App const& verb, char const* argument)
+    {
+        if (verb.count(argument) == 0 || verb.get_option(argument)->results().front().empty())
+            throw CLI::RequiredError(argument);
     }
     CLI::App* onMachine(char const* name, char const* what, Action does)
     {
@@ -54,6 +78,37 @@ struct CommandLine {
         onMachine(name, what, [this, method](Surroundings& around, Output const& output) {
             return control(machine, method, Json::object(), around, output);
         });
+    }
+
+    static void checkMoment(CLI::App const& verb, std::string const& action)
+    {
+        static std::set<std::string_view> const needMoment { "restore", "delete", "change", "diff", "inspect",
+            "export" };
+        static Places const places {
+            { "moment", { "take", "fork", "restore", "delete", "change", "diff", "inspect", "export" } },
+            { "other", { "diff" } },
+            { "--name", { "take", "change", "fork", "import" } },
+            { "--note", { "take", "change" } },
+            { "--pin", { "change" } },
+            { "--lose-present", { "restore" } },
+            { "--part", { "inspect" } },
+            { "--schema", { "inspect" } },
+            { "--to", { "export" } },
+            { "--bundle", { "export" } },
+            { "--without-files", { "export" } },
+            { "--dry-run", { "prune" } },
+            { "--tiers", { "prune", "policy" } },
+            { "--budget", { "prune", "policy" } },
+            { "--automatic", { "policy" } },
+            { "--every", { "policy" } },
+            { "--before-change", { "policy" } },
+            { "--on-close", { "policy" } },
+        };
+        refuseMisplaced(verb, action, places);
+        if (needMoment.contains(action))
+            demand(verb, "moment");
+        if (action == "export")
+            demand(verb, "--to");
     }
 
     static void addInspection(CLI::App& verb, InspectOptions& options)
@@ -172,10 +227,12 @@ struct CommandLine {
             });
         suspending->add_option("--to", directory, "Into this directory, not the machine's own");
         suspending->add_flag("--keep-running", keepRunning, "Let it go on afterwards; with --to");
-        auto* momentous = verb("moment",
+        auto* momentous = verb(
+            "moment",
             "A machine's past: take, list, restore, fork, delete, change, diff, inspect, export, import, verify, prune,"
             " policy",
-            [this](Surroundings& around, Output const& output) { return ctl::moment(moment, around, output); });
+            [this](Surroundings& around, Output const& output) { return ctl::moment(moment, around, output); },
+            [this](CLI::App const& said) { checkMoment(said, moment.action); });
         momentous
             ->add_option("action", moment.action,
                 "take keeps the present; restore goes to a moment; fork makes another machine that goes on from it, or "
@@ -208,9 +265,12 @@ struct CommandLine {
             "Of export: a directory that is not there yet, for the machine's state and memory with all that it reads; "
             "of"
             " a bundle the file, or - for the standard output");
-        momentous->add_flag("--bundle", moment.bundle, "Of export: one file, which import understands on any host");
-        momentous->add_flag("--without-files", moment.withoutFiles,
-            "Of export to a directory: state and memory alone; it fits no disks but those as they were then");
+        auto* const bundle = momentous->add_flag(
+            "--bundle", moment.bundle, "Of export: one file, which import understands on any host");
+        momentous
+            ->add_flag("--without-files", moment.withoutFiles,
+                "Of export to a directory: state and memory alone; it fits no disks but those as they were then")
+            ->excludes(bundle);
         addThinning(*momentous);
         auto* restoring
             = verb("restore", "Bring a suspended machine back", [this](Surroundings& around, Output const& output) {
@@ -330,8 +390,15 @@ struct CommandLine {
 
     void addDisk()
     {
-        auto* added = verb("disk", "The files that a machine's disks stand on: list, stream, commit, cancel",
-            [this](Surroundings& around, Output const& output) { return ctl::disk(disk, around, output); });
+        auto* added = verb(
+            "disk", "The files that a machine's disks stand on: list, stream, commit, cancel",
+            [this](Surroundings& around, Output const& output) { return ctl::disk(disk, around, output); },
+            [this](CLI::App const& said) {
+                refuseMisplaced(said, disk.action,
+                    { { "--onto", { "stream" } }, { "--files", { "commit" } }, { "--force", { "commit" } } });
+                if (disk.action != "list")
+                    demand(said, "disk");
+            });
         added
             ->add_option("action", disk.action,
                 "list tells which files those are; stream makes a disk independent of them, also while the machine "
@@ -350,34 +417,24 @@ struct CommandLine {
         added->add_flag("--force", disk.force, "Of commit: images of other machines that cannot be read do not matter");
     }
 
-    /// Null: all are where they belong.
-    char const* misplacedUsbOption() const
-    {
-        bool const attaches = usb.action == "attach", addsRule = usb.action == "rule" && usb.machine == "add";
-        if (!(usb.from + usb.listen).empty() && !attaches)
-            return "--from and --listen go with attach";
-        if ((usb.always || usb.force) && !attaches)
-            return "--always and --force go with attach";
-        if ((!usb.attachTo.empty() || usb.asks || usb.never) && !addsRule)
-            return "--attach, --ask and --never go with rule add";
-        if (!usb.stick.empty() && usb.action != "add")
-            return "--stick goes with add";
-        return nullptr;
-    }
-
     void addUsb()
     {
-        auto* added = verb("usb",
+        auto* added = verb(
+            "usb",
             "USB devices of this host and of a machine, also while it runs, and the rules for them: list, add, "
             "remove, attach, detach, rule, restore, foresee",
             [this](Surroundings& around, Output const& output) {
-                if (char const* const wrong = misplacedUsbOption())
-                    return output.failed({ vmm::ErrorCode::InvalidArgument, wrong, 0 });
                 if (!usb.from.empty())
                     return redirectUsb(usb.machine, RedirectUsb::From, usb.from, around, output);
                 if (!usb.listen.empty())
                     return redirectUsb(usb.machine, RedirectUsb::Listen, usb.listen, around, output);
                 return ctl::usb(usb, around, output);
+            },
+            [this](CLI::App const& said) {
+                refuseMisplaced(said, usb.action == "rule" ? "rule " + usb.machine : usb.action,
+                    { { "--from", { "attach" } }, { "--listen", { "attach" } }, { "--always", { "attach" } },
+                        { "--force", { "attach" } }, { "--stick", { "add" } }, { "--attach", { "rule add" } },
+                        { "--ask", { "rule add" } }, { "--never", { "rule add" } } });
             });
         added
             ->add_option("action", usb.action,

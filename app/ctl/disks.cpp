@@ -32,14 +32,6 @@ void print(Json const& disks, Output const& output)
 int disk(DiskOptions const& options, Surroundings& around, Output const& output)
 {
     bool const isList = options.action == "list";
-    if (!isList && options.disk.empty())
-        return output.failed({ vmm::ErrorCode::InvalidArgument, "say which disk: its id, as disk list tells it", 0 });
-    if (!options.onto.empty() && options.action != "stream")
-        return output.failed({ vmm::ErrorCode::InvalidArgument, "--onto goes with stream", 0 });
-    if (options.files && options.action != "commit")
-        return output.failed({ vmm::ErrorCode::InvalidArgument, "--files goes with commit", 0 });
-    if (options.force && options.action != "commit")
-        return output.failed({ vmm::ErrorCode::InvalidArgument, "--force goes with commit", 0 });
     Json params = Json::object();
     if (!isList)
         params["disk"] = options.disk;

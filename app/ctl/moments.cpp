@@ -6,7 +6,6 @@
 #include <fmt/format.h>
 #include <future>
 #include <map>
-#include <set>
 #include <string_view>
 #include <unistd.h>
 
@@ -105,11 +104,6 @@ int moment(MomentOptions const& options, Surroundings& around, Output const& out
 {
     if (options.action == "import")
         return importMoment(options, around, output);
-    std::set<std::string_view> const withoutMoment { "take", "list", "fork", "verify", "prune", "policy" };
-    bool const needsMoment = !withoutMoment.contains(options.action);
-    if (needsMoment && options.moment.empty())
-        return output.failed(
-            { vmm::ErrorCode::InvalidArgument, "say which moment: its id, the beginning of it, or its name", 0 });
     if (options.action == "diff" || options.action == "inspect" || options.action == "export")
         return lookAtMoment(options, around, output);
     if (options.action == "prune")

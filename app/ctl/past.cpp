@@ -156,8 +156,6 @@ vmm::Result<> exportIt(
     auto const id = TRY(control::findMoment(*timeline, options.moment));
     Interruption const interruption;
     auto const progress = progressOn(output, interruption);
-    if (options.to.empty())
-        return vmm::fail(vmm::ErrorCode::InvalidArgument, "say with --to where it shall be");
     noteWhatStays(*timeline, id, output);
     if (!options.bundle) {
         auto const files = options.withoutFiles ? vmm::ExportFiles::None : vmm::ExportFiles::All;

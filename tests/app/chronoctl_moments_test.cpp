@@ -57,7 +57,8 @@ private slots:
             QCOMPARE(bench.call({ "moment", "restore", "web", "after", "--lose-present" }).code, 0);
             QCOMPARE(bench.json({ "moment", "list", "web" })["moments"].toArray().size(), 3);
             QCOMPARE(bench.call({ "moment", "restore", "web", "nowhere" }).code, 1);
-            QCOMPARE(bench.call({ "moment", "restore", "web" }).code, 1);
+            QCOMPARE(bench.call({ "moment", "restore", "web" }).code, 2);
+            QCOMPARE(bench.call({ "moment", "restore", "web", "" }).code, 2);
 
             QCOMPARE(bench.call({ "moment", "change", "web", "before", "--name", "good", "--pin" }).code, 0);
             QVERIFY(bench.json({ "moment", "list", "web" })["moments"][0]["pinned"].toBool());
@@ -71,6 +72,29 @@ private slots:
         auto const list = bench.call({ "moment", "list", "web" });
         QVERIFY2(list.out.contains("good") && !list.out.contains("pinned"), list.out.constData());
         QCOMPARE(bench.call({ "moment", "verify", "web" }).code, 0);
+    }
+
+    /// Nothing is done by somebody who has meant something else.
+    void whatGoesWithAnotherActionIsRefused()
+    {
+        Bench bench;
+        QCOMPARE(bench.call({ "create", "web" }).code, 0);
+        QCOMPARE(bench.call({ "moment", "take", "web", "one" }).code, 0);
+        for (std::vector<std::string> const& misplaced :
+            { std::vector<std::string> { "delete", "web", "one", "--dry-run" }, { "policy", "web", "--dry-run" },
+                { "take", "web", "--pin" }, { "change", "web", "one", "--unpin", "--lose-present" },
+                { "delete", "web", "one", "two" }, { "prune", "web", "one" }, { "list", "web", "--tiers", "none" },
+                { "import", bench.path("one.bundle"), "--note", "mine" }, { "restore", "web", "one", "--bundle" },
+                { "verify", "web", "--part", "serial0" }, { "prune", "web", "--automatic", "off" } }) {
+            std::vector<std::string> words { "moment" };
+            words.insert(words.end(), misplaced.begin(), misplaced.end());
+            auto const told = bench.call(words);
+            QCOMPARE(told.code, int(ctl::WrongUsage));
+            QVERIFY2(told.err.contains("goes with"), told.err.constData());
+        }
+        QCOMPARE(bench.call({ "moment", "export", "web", "one", "--to", "-", "--bundle", "--without-files" }).code,
+            int(ctl::WrongUsage));
+        QCOMPARE(bench.json({ "moment", "list", "web" })["moments"].toArray().size(), 1);
     }
 
     /// What comes slowly is cancelled by a signal, and leaves nothing.
@@ -308,7 +332,7 @@ private slots:
             Hosting hosting(bench, { "web" });
             QVERIFY(hosting.isRunning("web"));
             QCOMPARE(bench.call({ "moment", "take", "web", "one" }).code, 0);
-            QCOMPARE(bench.call({ "moment", "export", "web", "one" }).code, 1); // where to?
+            QCOMPARE(bench.call({ "moment", "export", "web", "one" }).code, 2); // where to?
             QCOMPARE(
                 bench.call({ "moment", "export", "web", "one", "--bundle", "--to", bench.path("one.bundle") }).code, 0);
             QCOMPARE(

@@ -342,7 +342,7 @@ private slots:
         Hosting hosting(bench, { "web" });
         QVERIFY(hosting.isRunning("web"));
         QVERIFY(bench.call({ "usb", "attach", "web", "--from", "desk" }).err.contains("HOST:PORT"));
-        QCOMPARE(bench.call({ "usb", "list", "web", "--from", "desk:1" }).code, 1);
+        QCOMPARE(bench.call({ "usb", "list", "web", "--from", "desk:1" }).code, 2);
         QCOMPARE(bench.call({ "usb", "attach", "web", "--from", "desk:1", "--listen", "2" }).code, 2);
         auto const place = bench.json({ "usb", "attach", "web", "--listen", "127.0.0.1:0" });
         QCOMPARE(place["id"].toString(), "redir1");
@@ -416,7 +416,7 @@ private slots:
             std::vector<std::string> words { "usb" };
             words.insert(words.end(), misplaced.begin(), misplaced.end());
             auto const told = bench.call(words);
-            QCOMPARE(told.code, 1);
+            QCOMPARE(told.code, 2);
             QVERIFY2(told.err.contains(" with "), told.err.constData());
         }
         QCOMPARE(config().disks.size(), 0u);

@@ -363,8 +363,8 @@ struct ControlServer::Private {
                 refuse();
         };
         // These wait for nobody, and are done in the order of asking, as what else changes the machine.
-        static std::set<std::string_view> const neverWait { "moment.keep", "moment.verify", "disk.stream",
-            "disk.cancel" };
+        static std::set<std::string_view> const neverWait { "moment.keep", "moment.cancel", "moment.verify",
+            "disk.stream", "disk.cancel" };
         neverWait.contains(method) ? call() : onReader((*machine)->id(), call, reply);
     }
 
@@ -750,6 +750,8 @@ struct ControlServer::Private {
             tellAll("machine.guestRebooted", { { "machine", machine } });
         } else if (auto const* kept = std::get_if<notice::MomentKept>(&notice)) {
             tellAll("machine.momentKept", { { "machine", machine }, { "moment", kept->id } });
+        } else if (std::holds_alternative<notice::KeepingEnded>(notice)) {
+            tellAll("machine.jobEnded", { { "machine", machine }, { "job", "keep" } });
         } else if (auto const* ended = std::get_if<notice::JobEnded>(&notice)) {
             tellAll("machine.jobEnded", { { "machine", machine }, { "job", ended->job } });
         }

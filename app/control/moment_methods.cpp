@@ -175,6 +175,11 @@ void keep(MachineRunner& machine, Json const& params, Reply const& reply)
     });
 }
 
+void cancel(MachineRunner& machine, Json const&, Reply const& reply)
+{
+    machine.cancelKeeping(plain(reply));
+}
+
 void list(MachineRunner& machine, Json const& params, Reply const& reply)
 {
     auto const told = [&]() -> vmm::Result<Json> {
@@ -507,6 +512,7 @@ bool callMomentMethod(MachineRunner& machine, std::string const& method, Json co
     using Handler = void (*)(MachineRunner&, Json const&, Reply const&);
     static std::map<std::string_view, Handler> const handlers {
         { "moment.keep", &keep },
+        { "moment.cancel", &cancel },
         { "moment.list", &list },
         { "moment.go", &go },
         { "moment.foreseeUsb", &foreseeUsb },

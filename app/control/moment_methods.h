@@ -28,6 +28,7 @@ Json momentDiffToJson(vmm::MomentDiff const& diff, std::string const& before, st
 /// method | parameters | result
 /// ------ | ---------- | ------
 /// keep   | name, note | the moment
+/// cancel | the moment that is being kept: nothing of it stays | nothing
 /// list   | costs: true also tells what each costs, the budget, and whether anything may go for it without being asked
 ///        | | present, moments, damaged
 /// go     | moment, losePresent | nothing

@@ -229,13 +229,15 @@ struct CommandLine {
         suspending->add_flag("--keep-running", keepRunning, "Let it go on afterwards; with --to");
         auto* momentous = verb(
             "moment",
-            "A machine's past: take, list, restore, fork, delete, change, diff, inspect, export, import, verify, prune,"
+            "A machine's past: take, cancel, list, restore, fork, delete, change, diff, inspect, export, import, "
+            "verify, prune,"
             " policy",
             [this](Surroundings& around, Output const& output) { return ctl::moment(moment, around, output); },
             [this](CLI::App const& said) { checkMoment(said, moment.action); });
         momentous
             ->add_option("action", moment.action,
-                "take keeps the present; restore goes to a moment; fork makes another machine that goes on from it, or "
+                "take keeps the present; cancel breaks that off, and nothing of it stays; restore goes to a moment; "
+                "fork makes another machine that goes on from it, or "
                 "from the present; change gives it another name, note or pin; diff "
                 "tells"
                 " what is otherwise at one than at another, or what it has changed; inspect shows all that it knows"
@@ -244,8 +246,8 @@ struct CommandLine {
                 " what no moment needs; policy shows when the machine keeps moments by itself, how long and in how much"
                 " space, or changes that")
             ->required()
-            ->check(CLI::IsMember({ "take", "list", "restore", "fork", "delete", "change", "diff", "inspect", "export",
-                "import", "verify", "prune", "policy" }));
+            ->check(CLI::IsMember({ "take", "cancel", "list", "restore", "fork", "delete", "change", "diff", "inspect",
+                "export", "import", "verify", "prune", "policy" }));
         momentous
             ->add_option("machine", moment.machine,
                 "The machine's name or uuid; of import: the bundle's file, or - for the standard input")

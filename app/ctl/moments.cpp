@@ -117,6 +117,8 @@ int moment(MomentOptions const& options, Surroundings& around, Output const& out
     if (options.action == "take") {
         method = "moment.keep";
         params = { { "name", options.name.value_or(options.moment) }, { "note", options.note.value_or("") } };
+    } else if (options.action == "cancel") {
+        method = "moment.cancel";
     } else if (options.action == "list") {
         method = "moment.list";
         params["costs"] = true;

@@ -101,7 +101,7 @@ struct InspectOptions {
 };
 
 struct MomentOptions {
-    std::string action; ///< take list restore fork delete change diff inspect export import verify prune policy
+    std::string action; ///< take cancel list restore fork delete change diff inspect export import verify prune policy
     std::string machine, moment;
     std::string other; ///< diff: the moment to compare with
     std::optional<std::string> name, note;

@@ -85,7 +85,6 @@ vmm::Result<vmm::timeline::Moment> MachineRunner::Private::keepStill(vmm::timeli
     TRY(disksAreLeftAlone());
     TRY(takeLock());
     TRY(openTimeline());
-    cancelStill = false;
     double told = 0;
     auto const progress = [&](double fraction) {
         if (fraction >= told + 0.01)
@@ -100,6 +99,8 @@ vmm::Result<vmm::timeline::Moment> MachineRunner::Private::keepStill(vmm::timeli
                                          : vmm::Machine::keepOff(runner.config(), *timeline, std::move(what), progress);
     if (kept)
         tell(notice::MomentKept { kept->id, {} });
+    else if (kept.error().code == vmm::ErrorCode::Cancelled)
+        cancelStill = false; // which tells cancelKeeping() that it is done
     return kept;
 }
 
@@ -369,6 +370,8 @@ void MachineRunner::cancelKeeping(Completion const& done)
     m_private->cancelStill = true; // that one holds up what is posted
     m_private->post(
         [this, done] {
+            if (!m_private->cancelStill.exchange(false))
+                return Private::finish(done, {});
             m_private->forward({}, "cancel the keeping of a moment of", vmm::command::CancelKeeping {}, done);
         },
         done);

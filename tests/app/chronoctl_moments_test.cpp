@@ -68,6 +68,7 @@ private slots:
             QCOMPARE(bench.call({ "moment", "verify", "web" }).code, 0);
             QCOMPARE(bench.call({ "suspend", "web" }).code, 0);
         }
+        QVERIFY(bench.call({ "moment", "cancel", "web" }).err.contains("cannot cancel")); // nothing is under way
         QCOMPARE(bench.call({ "moment", "change", "web", "good", "--unpin", "--note", "" }).code, 0);
         auto const list = bench.call({ "moment", "list", "web" });
         QVERIFY2(list.out.contains("good") && !list.out.contains("pinned"), list.out.constData());

@@ -2,6 +2,7 @@
 #include "app/control/control_server.h"
 #include "app/store/moment_bundles.h"
 #include "tests/fakes/fake_machine.h"
+#include "tests/support/answer.h"
 #include "tests/support/suite.h"
 
 #include <QFile>
@@ -295,6 +296,46 @@ private slots:
             vmm::ErrorCode::NotFound);
         QCOMPARE(bench.runner->state(), bench.state);
         QCOMPARE(bench.known(), before);
+    }
+
+    void whatIsBeingKeptIsCancelled()
+    {
+        Bench bench(SessionState::Running);
+        std::vector<std::string> ended;
+        bench.client->onNotification([&](std::string const& event, Json const& told) {
+            if (event == "machine.jobEnded")
+                ended.push_back(told["job"]);
+        });
+        bench.call("events.subscribe");
+        bench.script->holdKeep = true;
+        auto other = tests::must(ControlClient::connect(bench.server->path()));
+        auto kept = std::async(std::launch::async, [&] {
+            return other.call("moment.keep", { { "machine", "web" }, { "name", "three" } }, std::chrono::minutes(1));
+        });
+        QTRY_VERIFY(bench.script->has("keep three"));
+        bench.call("moment.cancel");
+        auto const outcome = kept.get();
+        QVERIFY(!outcome);
+        QCOMPARE(outcome.error().code, vmm::ErrorCode::Cancelled);
+        QTRY_COMPARE(
+            (vmm::ignore(bench.client->serve(std::chrono::milliseconds(10))), std::ranges::count(ended, "keep")), 1);
+        QCOMPARE(bench.known(), bench.moments);
+    }
+
+    void whatIsBeingKeptOfOneThatIsSuspendedIsCancelled()
+    {
+        Bench bench(SessionState::Suspended);
+        std::promise<void> mayGoOn; // its end is told too
+        bench.runner->measure([goesOn = mayGoOn.get_future().share()](auto const&) { goesOn.wait(); });
+        auto kept = tests::laterAnswerOf<vmm::timeline::Moment>(
+            [&](auto done) { bench.runner->keepMoment({ .name = "three" }, done); });
+        auto cancelled = tests::laterAnswerOf([&](auto done) { bench.runner->cancelKeeping(done); });
+        mayGoOn.set_value();
+        auto const outcome = kept.get();
+        QVERIFY(!outcome);
+        QCOMPARE(outcome.error().code, vmm::ErrorCode::Cancelled);
+        REQUIRE_OK(cancelled.get());
+        QCOMPARE(bench.known(), bench.moments);
     }
 
     /// As while it keeps one that was suspended.

@@ -35,7 +35,8 @@ struct Library::Private {
         StoredMachine stored;
         std::shared_ptr<MachineRunner> runner;
         std::unique_ptr<VmSession> session;
-        QElapsedTimer pictureKept; // since the last picture was written to disk
+        ScreenSession* screen = nullptr; // the first one, of a machine in memory
+        QElapsedTimer pictureKept;       // since the last picture was written to disk
     };
 
     Library& library;
@@ -235,14 +236,30 @@ struct Library::Private {
         });
         QObject::connect(member.session.get(), &VmSession::configChanged, &library,
             [this](vmm::VmConfig const& config) { keepConfig(config); });
-        if (auto* screen = member.session->mainScreen()) {
-            QObject::connect(screen, &ScreenSession::thumbnailChanged, &library, [this, id] { keepThumbnail(id); });
-            QObject::connect(
-                member.session.get(), &VmSession::stateChanged, screen, [this, id, screen](SessionState state) {
-                    screen->setThumbnails(isInMemory(state));
-                    if (!isInMemory(state))
-                        keepThumbnail(id);
-                });
+        QObject::connect(session, &VmSession::stateChanged, &library,
+            [this, id](SessionState state) { followScreen(id, isInMemory(state)); });
+    }
+
+    /// Which screen is the first one changes with the settings, and with the moment that the machine goes to.
+    void followScreen(QString const& id, bool isThere)
+    {
+        auto const found = members.find(id);
+        if (found == members.end())
+            return;
+        auto& member = found->second;
+        if (!isThere)
+            keepThumbnail(id);
+        auto* const first = isThere ? member.session->mainScreen() : nullptr;
+        auto* const before = std::exchange(member.screen, first);
+        if (before == first)
+            return;
+        if (before != nullptr) {
+            before->setThumbnails(false);
+            QObject::disconnect(before, nullptr, &library, nullptr);
+        }
+        if (first != nullptr) {
+            QObject::connect(first, &ScreenSession::thumbnailChanged, &library, [this, id] { keepThumbnail(id); });
+            first->setThumbnails(true);
         }
     }
 
@@ -334,14 +351,14 @@ struct Library::Private {
     void keepThumbnail(QString const& id)
     {
         auto const found = members.find(id);
-        if (found == members.end() || !found->second.session->mainScreen())
+        if (found == members.end() || found->second.screen == nullptr)
             return;
         auto& member = found->second;
         bool const isLast = !isInMemory(member.session->state());
         if (!isLast && member.pictureKept.isValid() && member.pictureKept.elapsed() < 10000)
             return;
         member.pictureKept.start();
-        auto picture = member.session->mainScreen()->thumbnail();
+        auto picture = member.screen->thumbnail();
         if (picture.isNull())
             return;
         auto path = store.thumbnailOf(id.toStdString());

@@ -1,5 +1,7 @@
 #include "app/runner/machine_runner_private.h"
 
+#include <algorithm>
+
 namespace app {
 
 MachineRunner::MachineRunner(
@@ -237,16 +239,17 @@ void MachineRunner::sendInput(vmm::Input input)
 
 std::shared_ptr<ConsoleLink> MachineRunner::console(std::string const& id) const
 {
-    std::lock_guard const guard(m_private->configMutex);
-    auto const found = m_private->consoles.find(id);
-    return found == m_private->consoles.end() ? nullptr : found->second;
+    auto const links = m_private->consoleLinks();
+    auto const found = links.find(id);
+    return found == links.end() ? nullptr : found->second;
 }
 
 std::shared_ptr<ScreenLink> MachineRunner::screen(std::string const& id) const
 {
     std::lock_guard const guard(m_private->configMutex);
-    auto const found = m_private->screens.find(id);
-    return found == m_private->screens.end() ? nullptr : found->second;
+    auto const& displays = m_private->config.displays;
+    bool const isThere = std::ranges::find(displays, id, &vmm::DisplayConfig::id) != displays.end();
+    return isThere ? m_private->screens.at(id) : nullptr;
 }
 
 void MachineRunner::drain()
@@ -292,21 +295,22 @@ void MachineRunner::Private::setNextConfig(vmm::VmConfig next)
 void MachineRunner::Private::takeConfig(vmm::VmConfig const& taken)
 {
     config = taken;
-    decltype(consoles) nextConsoles;
-    for (auto const& id : vmm::consoleIds(config)) {
-        auto& link = consoles[id];
-        nextConsoles[id] = link ? link : std::make_shared<ConsoleLink>();
-    }
-    consoles = std::move(nextConsoles);
-    decltype(screens) nextScreens;
+    makeConsoles();
     for (auto const& display : config.displays) {
-        auto& link = screens[display.id];
-        nextScreens[display.id] = link ? link : std::make_shared<ScreenLink>();
+        if (auto& link = screens[display.id]; !link)
+            link = std::make_shared<ScreenLink>();
     }
-    screens = std::move(nextScreens);
     media.clear();
     for (auto const& cd : config.cds)
         media[cd.id] = cd.path;
+}
+
+void MachineRunner::Private::makeConsoles()
+{
+    for (auto const& id : vmm::consoleIds(config)) {
+        if (auto& link = consoles[id]; !link)
+            link = std::make_shared<ConsoleLink>();
+    }
 }
 
 vmm::Result<> MachineRunner::Private::changeNetwork(
@@ -423,7 +427,10 @@ SessionState MachineRunner::Private::restingState() const
 std::map<std::string, std::shared_ptr<ConsoleLink>> MachineRunner::Private::consoleLinks()
 {
     std::lock_guard const guard(configMutex);
-    return consoles;
+    std::map<std::string, std::shared_ptr<ConsoleLink>> links;
+    for (auto const& id : vmm::consoleIds(config))
+        links[id] = consoles[id];
+    return links;
 }
 
 void MachineRunner::Private::forward(

@@ -205,10 +205,7 @@ void MachineRunner::Private::usbAdded(UsbAddition const& addition)
         if (auto const kept = adoptUsb(nextConfig, addition); !kept)
             vmm::log(vmm::LogLevel::Warning, "runner", "the next start goes without {}: {}", idOf(addition),
                 kept.error().message());
-        for (auto const& id : vmm::consoleIds(config)) {
-            if (auto& link = consoles[id]; !link)
-                link = std::make_shared<ConsoleLink>();
-        }
+        makeConsoles();
     }
     if (auto const* device = std::get_if<vmm::UsbDeviceConfig>(&addition)) {
         attachConsole(device->id);
@@ -223,7 +220,6 @@ void MachineRunner::Private::usbRemoved(std::string const& device)
         std::lock_guard const guard(configMutex);
         for (auto* one : { &config, &nextConfig })
             vmm::ignore(vmm::removeUsb(*one, device)); // the next start may be without it already
-        consoles.erase(device);
     }
     disconnectPlay(device);
     tell(notice::UsbRemoved { device });

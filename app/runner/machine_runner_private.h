@@ -79,6 +79,7 @@ struct MachineRunner::Private {
     vmm::VmConfig nextConfig; // for the next start
     vmm::VmConfig config;     // of the machine in memory, else the next
     bool hasMachine = false;  // `config` is a machine's
+    // Of every device that there has been, for who shows one that comes again has its link still.
     std::map<std::string, std::shared_ptr<ConsoleLink>> consoles;
     std::map<std::string, std::shared_ptr<ScreenLink>> screens;
     std::map<std::string, std::string> media;
@@ -148,6 +149,7 @@ struct MachineRunner::Private {
     void setNextConfig(vmm::VmConfig next);
     /// With configMutex held.
     void takeConfig(vmm::VmConfig const& taken);
+    void makeConsoles();
     /// What the machine has taken is the next start's too.
     vmm::Result<> changeNetwork(std::string const& id, std::function<void(vmm::NetworkConfig&)> const& change);
     vmm::Result<> changePlugged(std::string const& device, bool plugged);
@@ -160,6 +162,7 @@ struct MachineRunner::Private {
     /// Runs `task` on the loop's thread; where there can be no thread, `done` hears why.
     void post(std::function<void()> task, Completion const& done);
     SessionState restingState() const;
+    /// Of the devices that `config` has.
     std::map<std::string, std::shared_ptr<ConsoleLink>> consoleLinks();
     /// Passes `command` to the machine; commands that let the guest run drop the saved state first.
     void forward(std::optional<Action> action, std::string_view name, vmm::Command command, Completion const& done);

@@ -75,7 +75,6 @@ void VmSession::take(Notice const& notice)
     } else if (auto const* added = std::get_if<notice::UsbAdded>(&notice)) {
         emit usbAdded(added->device);
     } else if (auto const* removed = std::get_if<notice::UsbRemoved>(&notice)) {
-        m_consoles.erase(QString::fromStdString(removed->device));
         emit usbRemoved(QString::fromStdString(removed->device));
     } else if (auto const* visitors = std::get_if<notice::HostUsbChanged>(&notice)) {
         m_attachedHostUsb = visitors->devices;
@@ -182,24 +181,24 @@ std::optional<vmm::Error> VmSession::takeForwardsMissed()
 
 ConsoleSession* VmSession::console(QString const& deviceId)
 {
-    auto const found = m_consoles.find(deviceId);
-    if (found != m_consoles.end())
-        return found->second.get();
     auto link = m_runner->console(deviceId.toStdString());
     if (!link)
         return nullptr;
-    return (m_consoles[deviceId] = std::make_unique<ConsoleSession>(deviceId, std::move(link))).get();
+    auto& session = m_consoles[deviceId];
+    if (!session)
+        session = std::make_unique<ConsoleSession>(deviceId, std::move(link));
+    return session.get();
 }
 
 ScreenSession* VmSession::screen(QString const& deviceId)
 {
-    auto const found = m_screens.find(deviceId);
-    if (found != m_screens.end())
-        return found->second.get();
     auto link = m_runner->screen(deviceId.toStdString());
     if (!link)
         return nullptr;
-    return (m_screens[deviceId] = std::make_unique<ScreenSession>(deviceId, std::move(link))).get();
+    auto& session = m_screens[deviceId];
+    if (!session)
+        session = std::make_unique<ScreenSession>(deviceId, std::move(link));
+    return session.get();
 }
 
 ScreenSession* VmSession::mainScreen()

@@ -594,6 +594,25 @@ private slots:
         QCOMPARE((*found)->pixels, painted.pixels);
     }
 
+    void theFirstPictureIsOfAScreenThatHasComeLater()
+    {
+        Bench bench;
+        auto const id = bench.create("seen");
+        auto const change = [&](std::vector<vmm::DisplayConfig> const& displays) {
+            auto config = bench.library.config(id);
+            config.displays = displays;
+            std::optional<vmm::Result<>> saved;
+            bench.library.changeSettings(config, {}, {}, [&](auto const& outcome) { saved = outcome; });
+            return QTest::qWaitFor([&] { return saved.has_value(); }) && *saved;
+        };
+        QVERIFY(change({}));
+        Library again(bench.directory.path(), FakeMachine::factory());
+        QVERIFY(change({ { "display1" } }));
+        QTRY_COMPARE(again.config(id).displays.size(), std::size_t(1));
+        again.session(id)->start();
+        QTRY_VERIFY(QFile::exists(QString::fromStdString(bench.store.thumbnailOf(id.toStdString()))));
+    }
+
     void aMediumIsKeptForTheNextStart()
     {
         Bench bench;

@@ -370,6 +370,29 @@ private slots:
         QCOMPARE(output.data, QByteArray("boot\n"));
     }
 
+    void aDeviceThatComesAgainHasItsTerminalAndScreen()
+    {
+        Bench bench;
+        auto* const console = bench.session.console("serial0");
+        auto* const screen = bench.session.mainScreen();
+        auto const with = bench.session.config();
+        auto without = with;
+        without.serials.clear();
+        without.displays.clear();
+        bench.runner->setConfig(without);
+        QVERIFY(bench.session.console("serial0") == nullptr);
+        QVERIFY(bench.session.screen("display0") == nullptr);
+        bench.runner->setConfig(with);
+        QCOMPARE(bench.session.console("serial0"), console);
+        QCOMPARE(bench.session.mainScreen(), screen);
+        bench.session.start();
+        QVERIFY(bench.becomes(SessionState::Running));
+        ConsoleSession::Position position;
+        QCOMPARE(console->read(position).data, QByteArray("boot\n"));
+        QVERIFY(console->type("x"));
+        QCOMPARE(int(screen->screenshot().width), 64);
+    }
+
     void aSuspendedMachinesTerminalIsThereInANewProcess()
     {
         Bench bench;

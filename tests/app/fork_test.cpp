@@ -117,6 +117,17 @@ class ForkTest : public QObject {
     Q_OBJECT
 
 private slots:
+    /// Its disks are not yet what its first start makes of them.
+    void isNotClonedBeforeItHasStarted()
+    {
+        Bench bench;
+        auto const fork = tests::must(bench.store.fork(bench.machine.id, bench.moment, "copy"));
+        auto const known = bench.machinesOnDisk();
+        QCOMPARE(bench.store.clone(fork.id, "copy of it").error().code, vmm::ErrorCode::NotNow);
+        QCOMPARE(bench.machinesOnDisk(), known);
+        REQUIRE_OK(bench.store.clone(bench.machine.id, "copy of the original"));
+    }
+
     void isAMachineOfItsOwn()
     {
         Bench bench;

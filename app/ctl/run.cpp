@@ -263,8 +263,11 @@ private:
             if (change->state == SessionState::Paused && change->reason)
                 complain("paused", *change->reason);
         } else if (m_wasInMemory) {
-            // Nobody asked for what has a reason: the guest has done it, also while a suspend waited for a moment.
-            m_code = m_reason ? Done : m_isSuspending ? MachineSuspended : MachineStopped;
+            // Nobody asked for what has a reason. The guest may power off while a suspend waits for a moment, too.
+            bool const hasPoweredOff = m_reason && m_reason->code == vmm::ErrorCode::Cancelled;
+            if (m_reason && !hasPoweredOff)
+                m_failure = vmm::Error(*m_reason).within("the machine has ended");
+            m_code = hasPoweredOff ? Done : m_isSuspending ? MachineSuspended : MachineStopped;
             m_loop.stop();
         }
     }

@@ -98,6 +98,21 @@ private slots:
         QCOMPARE(bench.json({ "moment", "list", "web" })["moments"].toArray().size(), 1);
     }
 
+    /// The guest has not powered off where the machine was lost on its way to a moment.
+    void whoseMachineIsLostIsToldWhy()
+    {
+        Bench bench;
+        QCOMPARE(bench.call({ "create", "web" }).code, 0);
+        Hosting hosting(bench, { "web" });
+        QVERIFY(hosting.isRunning("web"));
+        QCOMPARE(bench.call({ "moment", "take", "web", "--name", "there" }).code, 0);
+        bench.script->failGo = vmm::Error { vmm::ErrorCode::Corrupt, "vcpu0: cr4", 0 };
+        QCOMPARE(bench.call({ "moment", "restore", "web", "there", "--lose-present" }).code, int(ctl::Failed));
+        hosting.end();
+        QCOMPARE(hosting.said.code, int(ctl::Failed));
+        QVERIFY2(hosting.said.err.contains("vcpu0: cr4"), hosting.said.err.constData());
+    }
+
     /// What comes slowly is cancelled by a signal, and leaves nothing.
     void aSignalCancelsAnImport()
     {

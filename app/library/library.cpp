@@ -47,13 +47,14 @@ struct Library::Private {
     QTimer scanSoon, ownerCheck;
     bool isScanning = false, scanAgain = false;
     std::unique_ptr<Closing> closing; // under way
-    std::shared_ptr<std::atomic<bool>> cloneCancelled;
+    /// Of all copies that were asked for since one was cancelled last.
+    std::shared_ptr<std::atomic<bool>> copiesCancelled = std::make_shared<std::atomic<bool>>(false);
     /// Taken away when the library goes, so that no answer reaches it afterwards.
     std::shared_ptr<std::atomic<Library*>> alive = std::make_shared<std::atomic<Library*>>(nullptr);
     std::unique_ptr<HostUsbWatch> hostUsb;
     std::unique_ptr<MediaAdvisor> advisor; // the worker's
-    // Last: they end before what they use. What takes long does not keep a change waiting.
-    std::unique_ptr<vmm::LoopThread> worker, writer;
+    // Last: they end before what they use. What takes long keeps neither a change nor who looks waiting.
+    std::unique_ptr<vmm::LoopThread> worker, copier, writer;
 
     explicit Private(Library& owner) : library(owner), store(owner.m_store), factory(owner.m_factory)
     {
@@ -65,6 +66,13 @@ struct Library::Private {
     void inBackground(Work work, Answer done)
     {
         on(worker, "library", std::move(work), std::move(done));
+    }
+
+    /// The same for what takes as long as disks are large.
+    template<typename Work, typename Answer>
+    void onCopier(Work work, Answer done)
+    {
+        on(copier, "library copier", std::move(work), std::move(done));
     }
 
     /// What is on the disk now, and what of it can be watched. Any thread.
@@ -406,7 +414,7 @@ Library::Library(QString const& root, MachineFactory factory, QObject* parent)
     });
     m_private->ownerCheck.start();
     m_private->take(m_private->list()); // here, so that the window opens with what there is
-    m_private->inBackground(
+    m_private->onCopier(
         [this] {
             m_store.sweepHalfMade();
             return m_store.emptyTrash(trashSeconds);
@@ -423,6 +431,7 @@ Library::~Library()
     m_private->closing.reset();
     cancelClone();
     m_private->worker.reset();
+    m_private->copier.reset();
     m_private->writer.reset(); // when all is written
     m_private->members.clear();
 }
@@ -500,9 +509,8 @@ void Library::create(MachineRequest request, Done<QString> done)
 
 void Library::clone(QString const& id, QString const& name, Done<QString> done, std::function<void(double)> progress)
 {
-    auto const cancelled = std::make_shared<std::atomic<bool>>(false);
-    m_private->cloneCancelled = cancelled;
-    auto const tell = [this, cancelled, progress = std::move(progress), guard = m_private->alive](double fraction) {
+    auto const tell = [this, cancelled = m_private->copiesCancelled, progress = std::move(progress),
+                          guard = m_private->alive](double fraction) {
         if (progress) {
             QMetaObject::invokeMethod(
                 this,
@@ -514,7 +522,7 @@ void Library::clone(QString const& id, QString const& name, Done<QString> done, 
         }
         return !cancelled->load();
     };
-    m_private->inBackground(
+    m_private->onCopier(
         [this, id = id.toStdString(), name = name.toStdString(), tell] { return m_store.clone(id, name, tell); },
         [this, done = std::move(done)](vmm::Result<StoredMachine> made) {
             if (!made)
@@ -525,8 +533,7 @@ void Library::clone(QString const& id, QString const& name, Done<QString> done, 
 
 void Library::cancelClone()
 {
-    if (m_private->cloneCancelled)
-        m_private->cloneCancelled->store(true);
+    std::exchange(m_private->copiesCancelled, std::make_shared<std::atomic<bool>>(false))->store(true);
 }
 
 void Library::fork(QString const& id, ForkPoint const& point, QString const& name, Done<QString> done)
@@ -753,7 +760,7 @@ void Library::trashUsage(Done<quint64> done)
 
 void Library::emptyTrash(Done<void> done)
 {
-    m_private->inBackground([this] { return m_store.emptyTrash(); }, std::move(done));
+    m_private->onCopier([this] { return m_store.emptyTrash(); }, std::move(done));
 }
 
 void Library::advise(QString const& path, Done<Advice> done, std::optional<QString> const& system)

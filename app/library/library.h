@@ -50,7 +50,7 @@ public:
 
     void create(MachineRequest request, Done<QString> done);
     void clone(QString const& id, QString const& name, Done<QString> done, std::function<void(double)> progress = {});
-    void cancelClone();
+    void cancelClone(); ///< the one under way, and those that wait for it
     /// A machine that goes on from there at its first start. The original may be in memory, for a moment that is there
     /// of any process. Its session tells how far it is, and cancels it.
     void fork(QString const& id, ForkPoint const& point, QString const& name, Done<QString> done);

@@ -562,6 +562,8 @@ vmm::Result<StoredMachine> MachineStore::clone(std::string const& id, std::strin
                 disk.id, vmm::shareBases(disk.path, folder, workplace + folder.substr(source.directory.size()), goOn));
         }
     }
+    if (progress && !progress(1))
+        return vmm::fail(vmm::ErrorCode::Cancelled, "copying the machine was cancelled");
     makePathsRelative(config, source.directory);
     TRY(vmm::checkConfig(config));
     TRY(writeConfig(config, workplace));

@@ -135,6 +135,28 @@ private slots:
         QCOMPARE(copy.read(9), QByteArray("something"));
     }
 
+    void aCopyKeepsNobodyWaitingAndEachIsCancelled()
+    {
+        vmm::UniqueFd writer; // is there until the library is gone, whatever fails
+        Bench bench;
+        auto const id = bench.create("large");
+        // A disk of which nothing comes.
+        auto const disk = bench.library.config(id).disks[0].path;
+        QVERIFY(QFile::remove(QString::fromStdString(disk)));
+        QCOMPARE(::mkfifo(disk.c_str(), 0600), 0);
+        auto const goOn = qScopeGuard([&] { writer.reset(::open(disk.c_str(), O_RDWR | O_CLOEXEC)); });
+        std::vector<vmm::Result<QString>> copies;
+        for (auto const* name : { "first", "second" })
+            bench.library.clone(id, name, [&](vmm::Result<QString> made) { copies.push_back(std::move(made)); });
+        QTRY_VERIFY(MachineLock::owner(bench.store.placesOf(id.toStdString()).lockFile));
+        QVERIFY(!bench.create("meanwhile").isEmpty());
+        bench.library.cancelClone();
+        writer.reset(::open(disk.c_str(), O_RDWR | O_CLOEXEC));
+        QTRY_COMPARE(copies.size(), std::size_t(2));
+        for (auto const& copy : copies)
+            QCOMPARE(copy.error().code, vmm::ErrorCode::Cancelled);
+    }
+
     void removingCanBeUndone()
     {
         QTemporaryDir directory;
@@ -239,8 +261,9 @@ private slots:
         QVERIFY(QFile::exists(trash + QString::fromStdString(young->id)));
         std::optional<quint64> before, after;
         library.trashUsage([&](vmm::Result<quint64> bytes) { before = *bytes; });
-        library.emptyTrash([](vmm::Result<> const&) {});
-        library.trashUsage([&](vmm::Result<quint64> bytes) { after = *bytes; });
+        QTRY_VERIFY(before);
+        library.emptyTrash(
+            [&](vmm::Result<> const&) { library.trashUsage([&](vmm::Result<quint64> bytes) { after = *bytes; }); });
         QTRY_VERIFY(after);
         QVERIFY(*before > 0);
         QCOMPARE(*after, 0u);

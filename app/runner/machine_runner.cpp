@@ -254,8 +254,8 @@ std::shared_ptr<ScreenLink> MachineRunner::screen(std::string const& id) const
 
 void MachineRunner::drain()
 {
-    if (m_private->thread)
-        m_private->thread->loop().call([] {});
+    if (auto* const loop = m_private->loop())
+        loop->call([] {});
 }
 
 MachineRunner::ObserverId MachineRunner::addObserver(Observer observer)
@@ -402,7 +402,7 @@ void MachineRunner::Private::setState(SessionState state, std::optional<vmm::Err
     followPlay(state);
 }
 
-void MachineRunner::Private::post(std::function<void()> task, Completion const& done)
+vmm::EventLoop* MachineRunner::Private::loop()
 {
     std::call_once(loopStarted, [this] {
         auto started = vmm::LoopThread::start("machine runner");
@@ -411,8 +411,13 @@ void MachineRunner::Private::post(std::function<void()> task, Completion const& 
         else
             loopOutcome = vmm::fail(started.error());
     });
-    if (thread)
-        thread->loop().post(std::move(task));
+    return thread ? &thread->loop() : nullptr;
+}
+
+void MachineRunner::Private::post(std::function<void()> task, Completion const& done)
+{
+    if (auto* const posted = loop())
+        posted->post(std::move(task));
     else if (done)
         done(loopOutcome);
 }

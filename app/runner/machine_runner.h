@@ -196,7 +196,7 @@ public:
     /// The machine becomes what it was at that moment, and runs, or is off if it was then. What was Suspended is a
     /// present like any other.
     void goTo(std::string moment, Present present, Completion const& done = {});
-    /// The moments go on being as they are told. Reads the disk.
+    /// The moments go on being as they are told. Reads the disk, and waits for the runner's thread.
     vmm::Result<std::shared_ptr<vmm::timeline::Timeline const>> timeline() const;
     /// Does `what` with the timeline; the machine is this process's meanwhile.
     void changeTimeline(std::function<vmm::Result<>(vmm::timeline::Timeline&)> what, Completion const& done = {});
@@ -223,7 +223,7 @@ public:
     void cancelDisk(std::string disk, Completion const& done = {});
     /// What is under way in the machine, and all that is being worked on beside it.
     void cancelJob(Completion const& done = {});
-    /// The moment that is being kept, if one is: nothing of it stays.
+    /// The moment that is being kept, and what waits to be kept: nothing of it stays.
     void cancelKeeping(Completion const& done = {});
     void insertMedium(std::string drive, std::string path, Completion const& done = {});
     void ejectMedium(std::string drive, bool force = false, Completion const& done = {});

@@ -130,7 +130,7 @@ void MachineRunner::Private::tryKeeping(Reason reason, Unasked const& done)
         return done(std::optional<vmm::timeline::Moment>());
     vmm::timeline::NewMoment what;
     what.reason = reason;
-    keepMoment(what, [this, reason, done](vmm::Result<vmm::timeline::Moment> const& kept) {
+    keepMoment(keepingCancelled, what, [this, reason, done](vmm::Result<vmm::timeline::Moment> const& kept) {
         post(
             [this, reason, done, kept] {
                 if (!kept)

@@ -30,7 +30,8 @@ void MachineRunner::Private::neglect(notice::PastNeglected::What what, vmm::Erro
     tell(notice::PastNeglected { what, why });
 }
 
-void MachineRunner::Private::keepMoment(vmm::timeline::NewMoment what, Kept const& done, Meanwhile meanwhile)
+void MachineRunner::Private::keepMoment(
+    unsigned asked, vmm::timeline::NewMoment what, Kept const& done, Meanwhile meanwhile)
 {
     auto const hear = [done](vmm::Result<vmm::timeline::Moment> outcome) {
         if (done)
@@ -39,11 +40,15 @@ void MachineRunner::Private::keepMoment(vmm::timeline::NewMoment what, Kept cons
     if (keepsAutomatically && what.reason != vmm::timeline::Reason::Automatic) {
         // The machine keeps one at a time.
         return afterAutomatic.push_back(
-            [this, what = std::move(what), done, meanwhile] { keepMoment(what, done, meanwhile); });
+            [this, asked, what = std::move(what), done, meanwhile] { keepMoment(asked, what, done, meanwhile); });
+    }
+    if (asked != keepingCancelled) {
+        aKeepWasCancelled = true;
+        return hear(vmm::fail(vmm::ErrorCode::Cancelled, "keeping was cancelled"));
     }
     auto const state = runner.m_state.load();
     if (!machine && (state == SessionState::Off || state == SessionState::Suspended)) {
-        auto kept = keepStill(std::move(what));
+        auto kept = keepStill(asked, std::move(what));
         letGo();
         tell(notice::KeepingEnded {});
         return hear(std::move(kept));
@@ -58,11 +63,13 @@ void MachineRunner::Private::keepMoment(vmm::timeline::NewMoment what, Kept cons
         standsForGoing = true;
         machine->post(vmm::command::Pause {});
     }
-    unsigned const asked = what.reason == vmm::timeline::Reason::Automatic ? 0 : 1;
-    keepsAsked += asked;
+    aKeepWasCancelled = false; // this is the one to be cancelled
+    unsigned const counted = what.reason == vmm::timeline::Reason::Automatic ? 0 : 1;
+    keepsAsked += counted;
     machine->post(vmm::command::KeepMoment { timeline, std::move(what), pictureMaker() },
-        [this, hear, asked, kept = timeline, upTo = schedule->mark(), mine = generation](vmm::Result<> const& outcome) {
-            keepsAsked -= asked;
+        [this, hear, counted, kept = timeline, upTo = schedule->mark(), mine = generation](
+            vmm::Result<> const& outcome) {
+            keepsAsked -= counted;
             post(
                 [this, upTo, mine, isKept = outcome.has_value()] {
                     if (isKept && mine == generation && schedule)
@@ -80,7 +87,7 @@ void MachineRunner::Private::keepMoment(vmm::timeline::NewMoment what, Kept cons
         });
 }
 
-vmm::Result<vmm::timeline::Moment> MachineRunner::Private::keepStill(vmm::timeline::NewMoment what)
+vmm::Result<vmm::timeline::Moment> MachineRunner::Private::keepStill(unsigned asked, vmm::timeline::NewMoment what)
 {
     TRY(disksAreLeftAlone());
     TRY(takeLock());
@@ -89,7 +96,7 @@ vmm::Result<vmm::timeline::Moment> MachineRunner::Private::keepStill(vmm::timeli
     auto const progress = [&](double fraction) {
         if (fraction >= told + 0.01)
             tell(notice::Progress { "keep", told = fraction });
-        return !cancelStill.load();
+        return asked == keepingCancelled;
     };
     auto const& directory = runner.m_places.stateDirectory;
     if (auto const going = TRY(momentOnTheWay(runner.m_places.timelineFolder)); !going.empty())
@@ -100,7 +107,7 @@ vmm::Result<vmm::timeline::Moment> MachineRunner::Private::keepStill(vmm::timeli
     if (kept)
         tell(notice::MomentKept { kept->id, {} });
     else if (kept.error().code == vmm::ErrorCode::Cancelled)
-        cancelStill = false; // which tells cancelKeeping() that it is done
+        aKeepWasCancelled = true;
     return kept;
 }
 
@@ -118,7 +125,7 @@ std::function<vmm::Bytes()> MachineRunner::Private::pictureMaker()
     };
 }
 
-void MachineRunner::Private::goTo(std::string const& moment, Present present, Completion const& done)
+void MachineRunner::Private::goTo(unsigned asked, std::string const& moment, Present present, Completion const& done)
 {
     auto const state = runner.m_state.load();
     bool const isStill = !machine && (state == SessionState::Off || state == SessionState::Suspended);
@@ -156,7 +163,7 @@ void MachineRunner::Private::goTo(std::string const& moment, Present present, Co
     vmm::timeline::NewMoment now;
     now.reason = vmm::timeline::Reason::BeforeGoing;
     if (isStill) {
-        auto const kept = keepStill(now);
+        auto const kept = keepStill(asked, now);
         tell(notice::KeepingEnded {});
         return kept ? goThere(moment, Then::Run, left(*kept, done))
                     : refuse(vmm::Error(kept.error()).within("the present could not be kept"));
@@ -178,7 +185,7 @@ void MachineRunner::Private::goTo(std::string const& moment, Present present, Co
             done);
     };
     // What the guest did after the instant would be in neither of the two moments.
-    keepMoment(now, go, Meanwhile::StandStill);
+    keepMoment(asked, now, go, Meanwhile::StandStill);
 }
 
 MachineRunner::Completion MachineRunner::Private::left(vmm::timeline::Moment const& present, Completion const& done)
@@ -362,15 +369,17 @@ void MachineRunner::keepMoment(vmm::timeline::NewMoment what, Kept const& done)
         if (done && !outcome)
             done(vmm::fail(outcome.error()));
     };
-    m_private->post([this, done, what = std::move(what)] { m_private->keepMoment(what, done); }, hearError);
+    m_private->post([this, asked = m_private->keepingCancelled.load(), done,
+                        what = std::move(what)] { m_private->keepMoment(asked, what, done); },
+        hearError);
 }
 
 void MachineRunner::cancelKeeping(Completion const& done)
 {
-    m_private->cancelStill = true; // that one holds up what is posted
+    ++m_private->keepingCancelled; // of a machine that is not in memory it holds up what is posted
     m_private->post(
         [this, done] {
-            if (!m_private->cancelStill.exchange(false))
+            if (std::exchange(m_private->aKeepWasCancelled, false))
                 return Private::finish(done, {});
             m_private->forward({}, "cancel the keeping of a moment of", vmm::command::CancelKeeping {}, done);
         },
@@ -379,15 +388,16 @@ void MachineRunner::cancelKeeping(Completion const& done)
 
 void MachineRunner::goTo(std::string moment, Present present, Completion const& done)
 {
-    m_private->post(
-        [this, done, moment = std::move(moment), present] { m_private->goTo(moment, present, done); }, done);
+    m_private->post([this, asked = m_private->keepingCancelled.load(), done, moment = std::move(moment),
+                        present] { m_private->goTo(asked, moment, present, done); },
+        done);
 }
 
 vmm::Result<std::shared_ptr<vmm::timeline::Timeline const>> MachineRunner::timeline() const
 {
     std::shared_ptr<vmm::timeline::Timeline const> open;
-    if (m_private->thread)
-        m_private->thread->loop().call([&] { open = m_private->timeline; });
+    if (auto* const loop = m_private->loop())
+        loop->call([&] { open = m_private->timeline; });
     if (open)
         return open;
     if (m_places.timelineFolder.empty())

@@ -110,7 +110,7 @@ void MachineRunner::Private::removeUsb(std::string const& device, Completion con
             return finish(done, unplugged);
         vmm::timeline::NewMoment now;
         now.reason = vmm::timeline::Reason::BeforeChange;
-        keepMoment(now, [this, device, done, mine](vmm::Result<vmm::timeline::Moment> const& moment) {
+        keepMoment(keepingCancelled, now, [this, device, done, mine](vmm::Result<vmm::timeline::Moment> const& moment) {
             auto outcome = moment ? vmm::Result<>() : vmm::fail(moment.error());
             post(
                 [this, device, done, mine, outcome = std::move(outcome)]() mutable {

@@ -97,7 +97,9 @@ struct MachineRunner::Private {
     std::atomic<bool> savedStateInUse { false };       // the machine came from it and has not run since
     std::shared_ptr<vmm::timeline::Timeline> timeline; // open for writing, for as long as we have the lock
     std::string lastKept;                              // the machine's thread
-    std::atomic<bool> cancelStill { false };           // a moment of a machine that is not in memory
+    /// How often keeping was cancelled. What was asked for before the last time is not kept.
+    std::atomic<unsigned> keepingCancelled { 0 };
+    bool aKeepWasCancelled = false; // of those that wait, or hold up the thread; cancelKeeping() has not said so yet
 
     vmm::Nanoseconds const minute;
     std::unique_ptr<MomentSchedule> schedule; // of the machine in memory
@@ -159,6 +161,8 @@ struct MachineRunner::Private {
     void setForwards(vmm::command::SetForwards const& command, Completion const& done);
     void tell(Notice const& notice);
     void setState(SessionState state, std::optional<vmm::Error> why = {});
+    /// Null where there can be no thread. Any thread.
+    vmm::EventLoop* loop();
     /// Runs `task` on the loop's thread; where there can be no thread, `done` hears why.
     void post(std::function<void()> task, Completion const& done);
     SessionState restingState() const;
@@ -218,14 +222,16 @@ struct MachineRunner::Private {
 
     /// For writing. The machine's lock is ours.
     vmm::Result<> openTimeline();
-    void keepMoment(vmm::timeline::NewMoment what, Kept const& done, Meanwhile meanwhile = Meanwhile::GoOn);
+    /// `asked`: what keepingCancelled was when somebody wanted it.
+    void keepMoment(
+        unsigned asked, vmm::timeline::NewMoment what, Kept const& done, Meanwhile meanwhile = Meanwhile::GoOn);
     /// The machine is off or suspended, and ours then.
-    vmm::Result<vmm::timeline::Moment> keepStill(vmm::timeline::NewMoment what);
+    vmm::Result<vmm::timeline::Moment> keepStill(unsigned asked, vmm::timeline::NewMoment what);
     /// It has gone to a moment at which it was that.
     void isOffNow(vmm::VmConfig then, Completion const& done);
     /// Makes the picture of a moment; empty where the machine has no screen.
     std::function<vmm::Bytes()> pictureMaker();
-    void goTo(std::string const& moment, Present present, Completion const& done);
+    void goTo(unsigned asked, std::string const& moment, Present present, Completion const& done);
     /// Tells where the present went, if the machine has left it, and then `done`.
     Completion left(vmm::timeline::Moment const& present, Completion const& done);
     /// It is not gone, for that reason: what has stood still for it runs on.

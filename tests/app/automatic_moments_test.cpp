@@ -368,6 +368,34 @@ private slots:
         QTRY_COMPARE(bench.reasons(), std::vector { Reason::Automatic });
     }
 
+    void whatWaitsForOneIsCancelledWithIt()
+    {
+        Bench bench(1ms);
+        bench.startWithOneThatIsHeld();
+        auto mine = bench.askFor("mine");
+        bench.script->holdKeep = false;
+        REQUIRE_OK(tests::answerOf([&](auto done) { bench.runner->cancelKeeping(done); }));
+        QCOMPARE(mine.get().error().code, vmm::ErrorCode::Cancelled);
+        QVERIFY(!bench.script->has("keep mine"));
+    }
+
+    void whatHasNotBegunIsCancelledAndWhatIsAskedForLaterIsNot()
+    {
+        Bench bench;
+        std::future<vmm::Result<Moment>> first, second;
+        std::ignore = tests::answerOf([&](auto done) {
+            // On the runner's thread, which gets to them one after the other.
+            bench.runner->measure([&, done](vmm::MachineStatistics const&) {
+                first = bench.askFor("first");
+                bench.runner->cancelKeeping(done);
+                second = bench.askFor("second");
+            });
+        });
+        QCOMPARE(first.get().error().code, vmm::ErrorCode::Cancelled);
+        REQUIRE_OK(second.get());
+        QCOMPARE(bench.moments().size(), std::size_t(1));
+    }
+
     void aPolicyHoldsAtOnce()
     {
         Bench bench(5ms);

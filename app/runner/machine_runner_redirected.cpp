@@ -108,7 +108,10 @@ void MachineRunner::Private::endRedirection(
         return finish(
             done, vmm::fail(vmm::ErrorCode::NotFound, fmt::format("the machine has no USB redirection {}", id)));
     }
-    auto const out = [this, id, done, reason](vmm::Result<> const& outcome) {
+    auto const out = [this, id, done, reason, mine = generation](vmm::Result<> const& outcome) {
+        // The machine that has taken the place of the one that was asked was given the device, too.
+        if (machine && mine != generation && redirections && redirections->devices().contains(id))
+            return endRedirection(id, done, reason);
         bool const isOut = outcome || outcome.error().code == vmm::ErrorCode::NotFound;
         if (isOut && redirections && redirections->remove(id))
             tellRedirected(reason ? id : "", reason);

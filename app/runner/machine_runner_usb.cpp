@@ -124,7 +124,10 @@ void MachineRunner::Private::detachHostUsb(std::string const& port, Completion c
         return finish(
             done, vmm::fail(vmm::ErrorCode::NotFound, fmt::format("the machine has no USB device of port {}", port)));
     }
-    auto const back = [this, port, done](vmm::Result<> const& outcome) {
+    auto const back = [this, port, done, mine = generation](vmm::Result<> const& outcome) {
+        // The machine that has taken the place of the one that was asked was given the device, too.
+        if (machine && mine != generation && hostUsbDevices && hostUsbDevices->devices().contains(port))
+            return detachHostUsb(port, done);
         bool const isOut = outcome || outcome.error().code == vmm::ErrorCode::NotFound;
         if (!isOut || !hostUsbDevices)
             return finish(done, isOut ? vmm::Result<>() : outcome);

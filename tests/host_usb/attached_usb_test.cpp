@@ -249,6 +249,26 @@ private slots:
         QVERIFY(!simulated.hasDriver());
     }
 
+    void whatIsDetachedAsAMomentTakesTheMachinesPlaceIsInNeither()
+    {
+        SimulatedUsbDevice const simulated("1-1", 2);
+        Bench bench;
+        bench.start();
+        auto const moment = bench.keep();
+        REQUIRE_OK(bench.attach("1-1"));
+        REQUIRE_OK(tests::answerOf([&](auto done) {
+            // On the runner's thread, which gets to them one after the other before the machine answers.
+            bench.runner->measure([&, done](vmm::MachineStatistics const&) {
+                bench.runner->detachHostUsb("1-1", done);
+                bench.runner->goTo(moment, MachineRunner::Present::Lose);
+            });
+        }));
+        QCOMPARE(bench.attached(), "");
+        QCOMPARE(bench.script->times("usb 1-1 in"), 2);
+        QCOMPARE(bench.script->times("usb 1-1 out"), 2);
+        QVERIFY(simulated.hasDriver());
+    }
+
     void whatIsSetToTheMachineComesWhenItStarts()
     {
         SimulatedUsbDevice const first("1-1", 2), second("1-2", 3);

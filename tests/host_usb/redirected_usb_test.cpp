@@ -405,6 +405,27 @@ private slots:
         QCOMPARE(bench.list(), "redir1 listens redir2 by redir1 ");
     }
 
+    void whatIsEndedAsAMomentTakesTheMachinesPlaceIsInNeither()
+    {
+        SimulatedUsbDevice const simulated("1-1", 2);
+        Bench bench;
+        auto const moment = tests::must(
+            tests::answerOf<timeline::Moment>([&](auto done) { bench.runner->keepMoment({ .name = "one" }, done); }));
+        auto const place = tests::must(bench.listen("127.0.0.1:0"));
+        auto const host = bring(place.address);
+        QTRY_COMPARE(bench.list(), "redir1 listens redir2 by redir1 ");
+        REQUIRE_OK(tests::answerOf([&](auto done) {
+            // On the runner's thread, which gets to them one after the other before the machine answers.
+            bench.runner->measure([&, done](MachineStatistics const&) {
+                bench.runner->endUsbRedirection("redir2", done);
+                bench.runner->goTo(moment.id, MachineRunner::Present::Lose);
+            });
+        }));
+        QCOMPARE(bench.list(), "redir1 listens ");
+        QCOMPARE(bench.script->times("usb redir2 in"), 2);
+        QCOMPARE(bench.script->times("usb redir2 out"), 2);
+    }
+
     void notForAMachineThatIsOff()
     {
         Bench bench;

@@ -1,5 +1,7 @@
 #include "app/store/bundle.h"
+#include "app/store/moment_bundles.h"
 #include "app/store/whole_file.h"
+#include "tests/fakes/fake_machine.h"
 #include "tests/support/suite.h"
 #include "vmm/base/bytes.h"
 #include "vmm/base/unique_fd.h"
@@ -303,6 +305,33 @@ private slots:
     }
 
     /// Nothing of ours is needed in order to get at what is in there.
+    void noDiskIsCalledAsWhatIsOurs_data()
+    {
+        QTest::addColumn<QByteArray>("ours");
+        for (auto const* ours : { "machine.json", "machine.lock", "cpu.json", "thumbnail.png" })
+            QTest::newRow(ours) << QByteArray(ours);
+    }
+    void noDiskIsCalledAsWhatIsOurs()
+    {
+        QFETCH(QByteArray, ours);
+        Bench bench;
+        vmm::SavedMachine saved { .config = tests::exampleConfig() };
+        saved.config.disks
+            = { { .id = "disk0", .path = bench.from + "/" + ours.toStdString(), .format = vmm::DiskFormat::Raw } };
+        bench.write("state.json", QByteArray::fromStdString(vmm::savedMachineText(saved, bench.from)));
+        bench.write(ours.constData(), "a disk");
+        bench.write("ram", "memory");
+        auto record = example();
+        record.files[1].name = ours.toStdString();
+        REQUIRE_OK(bench.pack(record));
+        MachineStore store(bench.path("library"));
+        auto const file = tests::must(vmm::openFile(bench.bundle, O_RDONLY));
+        auto const made = importBundle(store, file.get(), "", [](auto const&) { return vmm::Result<>(); });
+        QVERIFY(!made);
+        QVERIFY2(made.error().message().find("can be called " + ours.toStdString()) != std::string::npos,
+            made.error().message().c_str());
+    }
+
     void tarUnderstandsIt()
     {
         Bench bench;

@@ -23,7 +23,9 @@ struct StateChanged {
     std::optional<vmm::Error> reason; ///< why, where nobody asked for it
 };
 struct Progress {
-    std::string job; ///< "suspend", "keep", and those of work(): "verify", "prune", "fork", "stream"
+    /// "suspend", "keep", and those of work(): "fork", "verify", "prune", "stream", "commit", "compare",
+    /// "inspect", "costs", "disks", "export".
+    std::string job;
     double fraction; ///< 0 to 1; a state change ends the job, KeepingEnded a "keep", JobEnded the rest
 };
 /// One of work().
@@ -153,9 +155,11 @@ public:
     std::optional<vmm::Error> reason() const; ///< of the present state
     bool isPointerAbsolute() const { return m_absolutePointer.load(); }
     std::string mediumPath(std::string const& drive) const;
-    vmm::MachineStatistics statistics() const; ///< zeroes while no machine is in memory
+    /// Zeroes while no machine is in memory. Walks over all of the guest's memory.
+    vmm::MachineStatistics statistics() const;
     /// The same on the runner's own thread, for who must not wait: `done` is called there, unless nothing runs there.
     void measure(std::function<void(vmm::MachineStatistics const&)> done);
+    /// Why it cannot be saved now; empty when it can. Waits for the machine's thread.
     std::vector<vmm::Error> saveObstacles() const;
 
     // Each returns at once. `done` is called once, on another thread, when the step is complete or refused

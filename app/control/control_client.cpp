@@ -45,7 +45,7 @@ vmm::Result<Json> ControlClient::call(std::string const& method, Json params, st
             return vmm::fail(vmm::ErrorCode::Disconnected, "the process that has the machine went away");
         rest.remove_prefix(static_cast<std::size_t>(sent));
     }
-    auto const deadline = Clock::now() + timeout;
+    auto deadline = Clock::now() + timeout;
     for (;;) {
         for (auto answer = m_answers.begin(); answer != m_answers.end(); ++answer) {
             auto const member = answer->find("id");
@@ -60,24 +60,26 @@ vmm::Result<Json> ControlClient::call(std::string const& method, Json params, st
         auto const left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now());
         if (left.count() <= 0)
             return vmm::fail(vmm::ErrorCode::TimedOut, fmt::format("no answer to {}", method));
-        TRY(read(left));
+        if (TRY(read(left)))
+            deadline = Clock::now() + timeout;
     }
 }
 
 vmm::Result<> ControlClient::serve(std::chrono::milliseconds timeout)
 {
-    return read(timeout);
+    TRY(read(timeout));
+    return {};
 }
 
-vmm::Result<> ControlClient::read(std::chrono::milliseconds timeout)
+vmm::Result<bool> ControlClient::read(std::chrono::milliseconds timeout)
 {
     pollfd wait { m_fd.get(), POLLIN, 0 };
     if (::poll(&wait, 1, static_cast<int>(timeout.count())) <= 0)
-        return {};
+        return false;
     char buffer[65536];
     auto const got = ::recv(m_fd.get(), buffer, sizeof buffer, 0);
     if (got < 0 && (errno == EINTR || errno == EAGAIN))
-        return {};
+        return false;
     if (got <= 0)
         return vmm::fail(vmm::ErrorCode::Disconnected, "the process that has the machine went away");
     std::vector<std::string> lines;
@@ -85,7 +87,7 @@ vmm::Result<> ControlClient::read(std::chrono::milliseconds timeout)
         return vmm::fail(vmm::ErrorCode::Corrupt, "an answer without an end");
     for (auto const& line : lines)
         take(line);
-    return {};
+    return !lines.empty();
 }
 
 void ControlClient::take(std::string const& line)

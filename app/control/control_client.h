@@ -17,8 +17,8 @@ class ControlClient {
 public:
     static vmm::Result<ControlClient> connect(std::string const& path);
 
-    /// The result of `method`. Notifications that come meanwhile are kept for the handler. Disconnected, TimedOut, or
-    /// the server's own error.
+    /// The result of `method`. Notifications that come meanwhile are for the handler, and each shows that there is
+    /// life: the time begins anew. Disconnected, TimedOut, or the server's own error.
     vmm::Result<Json> call(std::string const& method, Json params = Json::object(),
         std::chrono::milliseconds timeout = std::chrono::hours(1));
 
@@ -33,7 +33,8 @@ public:
 
 private:
     explicit ControlClient(vmm::UniqueFd fd) : m_fd(std::move(fd)) { }
-    vmm::Result<> read(std::chrono::milliseconds timeout);
+    /// Whether a message has come.
+    vmm::Result<bool> read(std::chrono::milliseconds timeout);
     void take(std::string const& line);
 
     vmm::UniqueFd m_fd;

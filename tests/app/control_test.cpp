@@ -7,12 +7,14 @@
 
 #include <QFile>
 #include <QTemporaryDir>
+#include <atomic>
 #include <future>
 #include <linux/input-event-codes.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <thread>
 #include <unistd.h>
 
 using namespace app;
@@ -334,6 +336,25 @@ private slots:
         for (int i = 0; i < 50 && states.size() < 2; ++i)
             REQUIRE_OK(client.serve(std::chrono::milliseconds(100)));
         QCOMPARE(states, (std::vector<std::string> { "starting", "running" }));
+    }
+
+    void whoHearsHowFarItIsGoesOnWaiting()
+    {
+        std::atomic<bool> isLate = false;
+        Bench bench;
+        auto client = bench.client();
+        REQUIRE_OK(client.call("events.subscribe"));
+        constexpr std::chrono::milliseconds patience { 1000 };
+        client.onNotification([&, begun = std::chrono::steady_clock::now()](std::string const&, Json const&) {
+            isLate = std::chrono::steady_clock::now() - begun > 2 * patience;
+        });
+        bench.runner->work("wait", [&](MachineRunner::JobProgress const& progress) {
+            for (int percent = 0; !isLate && progress(percent / 100.0); ++percent)
+                std::this_thread::sleep_for(patience / 20);
+            return vmm::Result<>();
+        });
+        REQUIRE_OK(client.call("disk.list", Json::object(), patience)); // when that is done
+        QVERIFY(isLate);
     }
 
     void aConsoleIsFollowedAndTypedInto()

@@ -371,7 +371,7 @@ private slots:
     void whatWaitsForOneIsCancelledWithIt()
     {
         Bench bench(1ms);
-        bench.startWithOneThatIsHeld();
+        QVERIFY(bench.startsWithOneThatIsHeld());
         auto mine = bench.askFor("mine");
         bench.script->holdKeep = false;
         REQUIRE_OK(tests::answerOf([&](auto done) { bench.runner->cancelKeeping(done); }));

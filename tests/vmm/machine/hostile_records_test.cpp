@@ -59,7 +59,7 @@ private slots:
         QVERIFY(file.open(QIODevice::ReadOnly));
         auto const good = QString::fromUtf8(file.readAll());
         REQUIRE_OK(savedMachineFromText(good.toStdString(), directory));
-        QRegularExpression const time(R"RE(("guestTime": \{\s*"i64": ")-?\d+)RE");
+        QRegularExpression const time("(\"guestTime\": \\{\\s*\"i64\": \")-?\\d+");
         QVERIFY(good.contains(time));
         for (auto const* wrong : { "9223372036854775000", "-1" }) {
             auto bad = good;

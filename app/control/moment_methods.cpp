@@ -21,6 +21,8 @@ namespace app::control {
 vmm::Result<std::string> findMoment(
     vmm::timeline::Timeline const& timeline, std::string const& wanted, DamagedOnes damagedOnes)
 {
+    if (wanted.empty()) // which is the name of all that have none
+        return vmm::fail(vmm::ErrorCode::InvalidArgument, "no moment was named");
     auto const begins = [&](std::string const& id) { return wanted.size() >= 4 && id.starts_with(wanted); };
     std::vector<std::string> found;
     for (auto const& moment : timeline.moments()) {

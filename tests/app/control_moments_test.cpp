@@ -147,6 +147,7 @@ void change(Bench& bench)
 
 void end(Bench& bench)
 {
+    QCOMPARE(bench.refusal("moment.end", Json::object()), vmm::ErrorCode::InvalidArgument); // nobody is meant
     bench.call("moment.end", { { "moment", bench.moments[1].substr(0, 8) } });
     QCOMPARE(bench.known(), (std::vector { bench.moments[0], bench.moments[2], bench.moments[3], bench.moments[4] }));
 }

@@ -49,9 +49,9 @@ struct Checkpoint {
 /// `image`: whoever has a pointer to the old one asks again. What was submitted while it was held waits in the new one.
 struct CheckpointedDisk {
     IoEngine& engine;
-    std::string path;                  ///< of the top file; stays what it is
-    ImageOptions options;              ///< as it was opened; Overlay makes the format qcow2
-    std::unique_ptr<BlockImage> image; ///< empty where a going back has failed so that nothing could be opened
+    std::string path;                       ///< of the top file; stays what it is
+    ImageOptions options;                   ///< as it was opened; Overlay makes the format qcow2
+    std::unique_ptr<BlockImage> image;      ///< empty where a going back has failed so that nothing could be opened
     std::optional<CheckpointWay> preferred; ///< where that is open to it, and nothing else keeps it already
 };
 

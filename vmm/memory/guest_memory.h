@@ -77,7 +77,7 @@ private:
     std::string m_name;
     std::uint8_t* m_data;
     std::uint64_t m_size;
-    std::vector<bool> m_shown; // granules that show a file
+    std::vector<bool> m_shown;       // granules that show a file
     mutable std::mutex m_guardMutex; // of m_guard: who brings memory has threads
     std::unique_ptr<BusErrorGuard> m_guard;
     std::atomic<bool> m_lost { false };

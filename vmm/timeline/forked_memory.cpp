@@ -43,7 +43,8 @@ struct Range {
 /// A process of which nothing is left reads as one without memory.
 Error ended()
 {
-    return { ErrorCode::OutOfMemory, "the host has ended what held the memory as it was: it may be short of memory", 0 };
+    return { ErrorCode::OutOfMemory, "the host has ended what held the memory as it was: it may be short of memory",
+        0 };
 }
 
 }

@@ -264,7 +264,7 @@ private:
                 complain("paused", *change->reason);
         } else if (m_wasInMemory) {
             // Nobody asked for what has a reason. The guest may power off while a suspend waits for a moment, too.
-            bool const hasPoweredOff = m_reason && m_reason->code == vmm::ErrorCode::Cancelled;
+            bool const hasPoweredOff = m_reason && (m_isSuspending || m_reason->code == vmm::ErrorCode::Cancelled);
             if (m_reason && !hasPoweredOff)
                 m_failure = vmm::Error(*m_reason).within("the machine has ended");
             m_code = hasPoweredOff ? Done : m_isSuspending ? MachineSuspended : MachineStopped;

@@ -316,8 +316,7 @@ private slots:
         QFETCH(QByteArray, ours);
         Bench bench;
         vmm::SavedMachine saved { .config = tests::exampleConfig() };
-        saved.config.disks
-            = { { .id = "disk0", .path = bench.from + "/" + ours.toStdString(), .format = vmm::DiskFormat::Raw } };
+        saved.config.disks = { { .id = "disk0", .path = ours.toStdString(), .format = vmm::DiskFormat::Raw } };
         bench.write("state.json", QByteArray::fromStdString(vmm::savedMachineText(saved, bench.from)));
         bench.write(ours.constData(), "a disk");
         bench.write("ram", "memory");

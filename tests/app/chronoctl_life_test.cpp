@@ -457,7 +457,7 @@ private slots:
         QTRY_COMPARE(bench.stateOf("web"), QString("suspending"));
         bench.script->last->guestPowersOff();
         bench.script->last->keepWhatIsHeld();
-        QCOMPARE(hosting.end().code, int(ctl::Done));
+        QVERIFY2(hosting.end().code == int(ctl::Done), hosting.said.err);
         QCOMPARE(suspending.end().code, int(ctl::Failed));
         QCOMPARE(keeping.end().code, 0);
         QCOMPARE(bench.stateOf("web"), QString("off"));

@@ -696,6 +696,7 @@ private slots:
         check({ "moment", "policy", "web" });
         check({ "moment", "prune", "web", "--dry-run" });
         check({ "moment", "verify", "web" });
+        check({ "moment", "cancel", "web" }, 1); // nothing is being kept
         check({ "moment", "delete", "web", "two" });
         check({ "moment", "restore", "web", "one" });
         check({ "stop", "web" });
@@ -707,6 +708,9 @@ private slots:
         check({ "renew-cpu", "web" }, 1); // its saved state has it
         check({ "discard-state", "web" });
         check({ "rename", "web", "site" });
+        check({ "remove", "site" });
+        check({ "removed" });
+        check({ "bring-back", "site" });
         check({ "remove", "site" });
         check({ "empty-trash" });
         QVERIFY2(left.isEmpty(), qPrintable(left.join(", ") + " is not tried here"));

@@ -123,7 +123,7 @@ void ScreenWidget::setFullScreen(bool on)
 
 void ScreenWidget::updateKeyboardGrab()
 {
-    if (!m_fullScreen || !m_inputEnabled || !hasFocus())
+    if (!m_fullScreen || !m_inputEnabled || !hasFocus() || !isVisible())
         m_keyboard.reset();
     else if (m_keyboard == nullptr)
         m_keyboard = KeyboardGrab::over(*this);
@@ -295,6 +295,19 @@ void ScreenWidget::focusInEvent(QFocusEvent* event)
         return;
     m_wayOutTold = true;
     m_hint->say(accessibleDescription());
+}
+
+/// Qt has let go of the keyboard by then, and the focus may stay.
+void ScreenWidget::hideEvent(QHideEvent* event)
+{
+    QWidget::hideEvent(event);
+    updateKeyboardGrab();
+}
+
+void ScreenWidget::showEvent(QShowEvent* event)
+{
+    QWidget::showEvent(event);
+    updateKeyboardGrab();
 }
 
 void ScreenWidget::focusOutEvent(QFocusEvent* event)

@@ -410,7 +410,7 @@ private slots:
 
         page = desk.settings(id);
         for (auto* action : desk.named<QToolButton>(page, "Remove disk0")->menu()->actions()) {
-            if (action->text().contains("delete"))
+            if (action->text().contains("with its image"))
                 action->trigger();
         }
         QVERIFY(QFileInfo::exists(path)); // not before it is saved

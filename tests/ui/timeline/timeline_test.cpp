@@ -175,7 +175,10 @@ private slots:
         auto const labels = scene.panel->findChildren<QLabel*>();
         auto const words = std::ranges::find_if(
             labels, [](QLabel const* label) { return label->text().startsWith("Enter goes back"); });
-        QVERIFY(words != labels.end());
+        QStringList texts;
+        for (auto const* label : labels)
+            texts += label->text();
+        QVERIFY2(words != labels.end(), qPrintable(texts.join(" | ")));
         auto const shown
             = [&] { return (*words)->fontMetrics().elidedText((*words)->text(), Qt::ElideRight, (*words)->width()); };
         QTRY_VERIFY2(shown().contains("Esc: now") && shown().contains("Del deletes"), qPrintable(shown()));

@@ -74,7 +74,8 @@ private slots:
             d.store<std::uint32_t>(context + 4, 512u << 16 | (id % 2 != 0 ? BulkIn : BulkOut) << 3);
         }
         d.dropEvents();
-        d.config(0x04, 2); // the commands wait until the controller may read them
+        d.tellsDequeue = false; // each such write would have it go on
+        d.config(0x04, 2);      // the commands wait until the controller may read them
         for (unsigned i = 0; i < 4; ++i)
             d.postCommand(D::ConfigureEndpoint, D::inputContext, D::slotBits(slot));
         d.config(0x04, 6);

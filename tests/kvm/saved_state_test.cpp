@@ -200,7 +200,7 @@ void SavedStateTest::structureIsChecked()
     QVERIFY(refused([](Json& json) { json["parts"][0]["kind"] = "flux-capacitor"; }, "flux-capacitor"));
     QVERIFY(refused(
         [](Json& json) { json["parts"][0]["version"] = 1000u; }, m_state["parts"][0]["id"].get<std::string>().c_str()));
-    QVERIFY(refused([](Json& json) { json["parts"] = std::vector<int>(1000); }, "list of parts"));
+    QVERIFY(refused([](Json& json) { json["parts"] = std::vector<int>(maximumSavedParts + 1); }, "list of parts"));
     QVERIFY(refused([](Json& json) { json["config"]["state"]["cpus"] = 17u; }, "17 is outside 1 to 16"));
 }
 

@@ -172,15 +172,17 @@ private slots:
         QVERIFY(scene.run());
         QVERIFY(!scene.keep().isEmpty());
         scene.key(Qt::Key_Left);
-        auto const labels = scene.panel->findChildren<QLabel*>();
-        auto const words = std::ranges::find_if(
-            labels, [](QLabel const* label) { return label->text().startsWith("Enter goes back"); });
-        QStringList texts;
-        for (auto const* label : labels)
-            texts += label->text();
-        QVERIFY2(words != labels.end(), qPrintable(texts.join(" | ")));
+        QLabel const* words = nullptr;
+        auto const isThere = [&] { // what the keeping has told goes first
+            auto const labels = scene.panel->findChildren<QLabel*>();
+            auto const found = std::ranges::find_if(
+                labels, [](QLabel const* label) { return label->text().startsWith("Enter goes back"); });
+            words = found != labels.end() ? *found : nullptr;
+            return words != nullptr;
+        };
+        QTRY_VERIFY_WITH_TIMEOUT(isThere(), 10'000 * tests::patience());
         auto const shown
-            = [&] { return (*words)->fontMetrics().elidedText((*words)->text(), Qt::ElideRight, (*words)->width()); };
+            = [&] { return words->fontMetrics().elidedText(words->text(), Qt::ElideRight, words->width()); };
         QTRY_VERIFY2(shown().contains("Esc: now") && shown().contains("Del deletes"), qPrintable(shown()));
     }
 

@@ -93,6 +93,7 @@ public:
         std::atomic<std::uint8_t> moments = 0;                         ///< that were kept
         FakeMachine* last = nullptr;                                   ///< the machine made last
         std::map<std::string, std::weak_ptr<vmm::UsbDevice>> visitors; ///< of any machine, by PlugUsb::id
+        FakeUsbHost usb;                                               ///< that they are plugged into
 
         void note(std::string line)
         {
@@ -511,7 +512,7 @@ private:
             m_script->beforePlug();
         if (m_script->failPlug)
             return answer(done, vmm::fail(*m_script->failPlug));
-        command.device->setHost(&m_usb);
+        command.device->setHost(&m_script->usb);
         m_visitors[command.id] = command.device;
         {
             std::lock_guard const lock(m_script->mutex);
@@ -547,7 +548,6 @@ private:
     std::shared_ptr<Script> m_script;
     std::atomic<vmm::RunState> m_state;
     vmm::RunState m_before = vmm::RunState::Off;
-    FakeUsbHost m_usb;
     std::map<std::string, std::shared_ptr<vmm::UsbDevice>> m_visitors;
     Completion m_suspending;
     std::optional<std::pair<vmm::command::Suspend, Completion>> m_suspendToCome; ///< when the moment is stored

@@ -122,11 +122,19 @@ struct Bench {
     /// As a guest does, once it has found it.
     void resetVisitor(std::string const& port)
     {
-        std::unique_lock lock(script->mutex);
-        auto const visitor = script->visitors.at(port).lock();
-        lock.unlock();
-        if (visitor)
-            visitor->busReset();
+        if (auto const there = visitor(port))
+            there->busReset();
+    }
+    void submit(std::string const& port, tests::Asked& asked)
+    {
+        auto const there = visitor(port);
+        std::lock_guard const lock(script->usb.usbMutex());
+        there->submit(asked.transfer);
+    }
+    std::shared_ptr<vmm::UsbDevice> visitor(std::string const& port)
+    {
+        std::lock_guard const lock(script->mutex);
+        return script->visitors.at(port).lock();
     }
 };
 
@@ -343,6 +351,21 @@ private slots:
         QTRY_COMPARE(bench.asked(), "1-1 "); // somebody has plugged in another one there
         QCOMPARE(bench.attached(), "");
         QVERIFY(simulated->hasDriver());
+    }
+
+    void whatTheHostsDriverTookWhileItSleptIsTakenAgain()
+    {
+        SimulatedUsbDevice simulated("1-1", 2);
+        Bench bench;
+        bench.start();
+        REQUIRE_OK(bench.attach("1-1"));
+        simulated.resetByTheHost();
+        tests::Asked out(vmm::UsbTransfer::Kind::Bulk, 0x02, vmm::Bytes(8));
+        bench.submit("1-1", out);
+        QTRY_COMPARE(bench.script->times("usb 1-1 in"), 2);
+        QTRY_COMPARE(bench.attached(), "1-1 ");
+        QCOMPARE(bench.script->times("usb 1-1 out"), 1);
+        QVERIFY(!simulated.hasDriver());
     }
 
     void whatDiesWhereItIsIsTakenAgain()

@@ -754,6 +754,33 @@ private slots:
         QTRY_COMPARE(plugged.gone.load(), 1);
     }
 
+    void takenByADriverOfTheHost_data()
+    {
+        QTest::addColumn<bool>("isAsked");
+        QTest::newRow("while the guest waits for it") << true;
+        QTest::newRow("before the guest asks") << false;
+    }
+
+    void takenByADriverOfTheHost()
+    {
+        QFETCH(bool, isAsked);
+        SimulatedUsbDevice device("1-1", 2);
+        Plugged plugged;
+        Asked waiting(Kind::Interrupt, 0x83, Bytes(8)), later(Kind::Bulk, 0x02, Bytes(8));
+        if (isAsked) {
+            plugged.submit(waiting);
+            QTRY_COMPARE(device.waiting(), 1u);
+        }
+        device.resetByTheHost();
+        if (isAsked)
+            QVERIFY(plugged.ends(waiting));
+        else
+            QVERIFY(plugged.run(later, UsbStatus::TransactionError));
+        QTRY_COMPARE(plugged.gone.load(), 1);
+        QVERIFY(plugged.run(later, UsbStatus::TransactionError));
+        QVERIFY(device.hasDriver());
+    }
+
     void anotherDeviceAfterItsReset()
     {
         SimulatedUsbDevice device("1-1", 2);

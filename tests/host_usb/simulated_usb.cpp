@@ -231,6 +231,8 @@ struct SimulatedUsbDevice::Private {
             --refusals;
             return -ENOMEM;
         }
+        if (urb->type != USBDEVFS_URB_TYPE_CONTROL && drivers.contains(0))
+            return -EBUSY;
         if (urb->type == USBDEVFS_URB_TYPE_BULK)
             noteBulk(*urb);
         urb->status = -EINPROGRESS;
@@ -607,6 +609,15 @@ void SimulatedUsbDevice::changeAtReset()
 {
     std::lock_guard const lock(m_private->mutex);
     m_private->changes = true;
+}
+
+void SimulatedUsbDevice::resetByTheHost()
+{
+    std::lock_guard const lock(m_private->mutex);
+    m_private->claimed.clear();
+    for (auto* const urb : std::vector(m_private->pending))
+        m_private->end(urb, -ENOENT, 0);
+    m_private->drivers = m_private->interfaces[m_private->configuration];
 }
 
 void SimulatedUsbDevice::losesDriver(unsigned interface)

@@ -76,6 +76,8 @@ public:
     void refuseForMemory(unsigned count);
     /// The reset that comes next finds another device.
     void changeAtReset();
+    /// The host has slept, or another program has reset it: drivers of the host have it, wherever it was.
+    void resetByTheHost();
     /// The host has none for this interface.
     void losesDriver(unsigned interface);
 

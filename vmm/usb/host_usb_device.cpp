@@ -209,6 +209,20 @@ void HostUsbDevice::noteGone()
         m_gone();
 }
 
+/// Where the host has slept, or another program has reset the device, the kernel ends what is in flight without an
+/// error and lets its own drivers take the interfaces, for usbfs keeps none through a reset that is not its own (Linux,
+/// drivers/usb/core/driver.c, usb_resume_interface() and rebind_marked_interfaces()).
+void HostUsbDevice::lookSoonWhoHasIt()
+{
+    if (m_isGone || m_looksSoon.exchange(true))
+        return;
+    m_worker->loop().post([this] {
+        m_looksSoon = false;
+        if (isTaken())
+            noteGone();
+    });
+}
+
 // What the guest asks for
 
 void HostUsbDevice::submit(UsbTransfer& transfer)
@@ -398,10 +412,18 @@ int HostUsbDevice::request(Flight& flight)
     case UsbTransfer::Kind::Isochronous: break; // they go together
     }
     request.num_iso_packets = 0;
-    auto const code = libusb_submit_transfer(&request);
+    auto const code = submitToHost(request);
     bool const isLast = transfer.kind == UsbTransfer::Kind::Control || flight.done + count == transfer.length;
     if (code == LIBUSB_SUCCESS)
         pipeOf(transfer).unfinished = isLast ? nullptr : flight.transfer;
+    return code;
+}
+
+int HostUsbDevice::submitToHost(libusb_transfer& request)
+{
+    auto const code = libusb_submit_transfer(&request);
+    if (code == LIBUSB_ERROR_IO)
+        lookSoonWhoHasIt();
     return code;
 }
 
@@ -437,6 +459,8 @@ void HostUsbDevice::cancel(UsbTransfer& transfer)
 void HostUsbDevice::landed(Flight& flight)
 {
     bool const isGone = flight.request->status == LIBUSB_TRANSFER_NO_DEVICE;
+    if (flight.packets.empty() && !flight.cancelled && flight.request->actual_length == 0)
+        lookSoonWhoHasIt();
     {
         std::lock_guard const lock(host().usbMutex()); // which cannot go while this is in flight
         if (!flight.packets.empty())
@@ -669,6 +693,12 @@ void HostUsbDevice::releaseInterfaces()
     for (auto const interface : m_claimed)
         libusb_release_interface(m_handle.get(), interface);
     m_claimed.clear();
+}
+
+bool HostUsbDevice::isTaken() const
+{
+    return std::ranges::any_of(
+        m_claimed, [this](int interface) { return libusb_kernel_driver_active(m_handle.get(), interface) == 1; });
 }
 
 // State

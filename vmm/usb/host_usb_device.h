@@ -56,8 +56,9 @@ public:
         }
     };
 
-    /// `gone` is called once, on libusb's thread or the device's own, when the device has been plugged out or does not
-    /// come back from a reset; from then on every transfer fails. It must not wait.
+    /// `gone` is called once, on libusb's thread or the device's own, when the device has been plugged out, does not
+    /// come back from a reset, or is a driver's of this host again; from then on every transfer fails. It must not
+    /// wait.
     using Gone = std::function<void()>;
     static Result<std::unique_ptr<HostUsbDevice>> open(
         std::shared_ptr<HostUsb> usb, HostUsbInfo const& info, Gone gone);
@@ -123,6 +124,7 @@ private:
     void doWork(UsbTransfer* transfer, Work work);
     bool start(UsbTransfer& transfer);
     int request(Flight& flight);
+    int submitToHost(libusb_transfer& request);
     bool goesOn(Flight& flight);
     void end(Flight& flight, UsbStatus status);
     void tryAgainSoon();
@@ -139,12 +141,14 @@ private:
 
     void landed(Flight& flight);
     void noteGone();
+    void lookSoonWhoHasIt();
 
     // On the worker, without the lock.
     int setConfiguration(int value);
     int setInterface(int number, int setting);
     int claimInterfaces();
     void releaseInterfaces();
+    bool isTaken() const;
     int applyStreams();
     int resetPort();
 
@@ -160,7 +164,8 @@ private:
     std::atomic<unsigned> m_works = 0;                     // under way
     std::map<UsbTransfer const*, std::uint64_t> m_working; // what waits for which of them
     std::uint64_t m_lastWork = 0;
-    std::atomic<bool> m_triesAgain = false, m_servesSoon = false, m_streamsChange = false, m_resetWaits = false;
+    std::atomic<bool> m_triesAgain = false, m_servesSoon = false, m_streamsChange = false, m_resetWaits = false,
+                      m_looksSoon = false;
     bool m_lands = false; // isochronous packets, and what is submitted for them comes together
     unsigned m_ahead = 0; // of the guest's clock, in microframes
     std::array<std::atomic<std::uint32_t>, 32> m_wantedStreams {}; // by endpoint, as indexOf() counts them

@@ -71,7 +71,7 @@ int HostUsbDevice::requestTogether(
         offset += transfer.length;
     }
     flight.cancelled = false;
-    return libusb_submit_transfer(&request);
+    return submitToHost(request);
 }
 
 /// Each packet has an outcome of its own. In a request that was cancelled those that the device has not had are errors

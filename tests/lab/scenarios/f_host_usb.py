@@ -1,6 +1,7 @@
 """A USB stick of the host's (L1's QEMU gives it one, l1_usb.py) in a guest: through usbfs, and by way of usbredirect,
 which passes it on as another computer would."""
 
+import fcntl
 import hashlib
 import os
 import pathlib
@@ -12,6 +13,7 @@ from scenario import Skip, check_equal, lab_test
 from scenarios.e_usb import wait_in
 
 ROUNDS = int(os.environ.get("LAB_ROUNDS", "100"))  # of attaching and giving back
+USBDEVFS_RESET = 0x5514  # linux/usbdevice_fs.h
 
 
 def driver_of(port: str) -> str | None:
@@ -39,6 +41,18 @@ def read_by_guest(machine) -> str:
     machine.run("{ while dd if=/dev/sda of=/dev/null bs=64k 2>/dev/null; do echo 3 >/proc/sys/vm/drop_caches; done; "
                 "echo gone >/tmp/ended; } &")
     return machine.run("cat /sys/bus/usb/devices/2-1/devnum")
+
+
+def wait_for_another(machine, number: str) -> None:
+    """A stick that was plugged in after the one of that number."""
+    wait_in(machine, f"[ \"$(cat /sys/bus/usb/devices/2-1/devnum 2>/dev/null)\" -gt {number} ] 2>/dev/null && [ -b /dev/sda ]")
+
+
+def reset_by_host(port: str) -> None:
+    device = pathlib.Path("/sys/bus/usb/devices", port)
+    bus, address = (int((device / name).read_text(encoding="ascii")) for name in ("busnum", "devnum"))
+    with open(f"/dev/bus/usb/{bus:03}/{address:03}", "wb", buffering=0) as node:
+        fcntl.ioctl(node, USBDEVFS_RESET)
 
 
 def wait_for_usbredirect(port: str, listens_at: int) -> None:
@@ -119,7 +133,7 @@ def a_stick_of_the_host_works_in_the_guest(lab):
     machine.restore()
     wait_until("the machine has the stick again", lambda: driver_of(port) == "usbfs")
     wait_in(machine, "[ -e /tmp/ended ]")
-    wait_in(machine, f"[ \"$(cat /sys/bus/usb/devices/2-1/devnum 2>/dev/null)\" -gt {before} ] 2>/dev/null && [ -b /dev/sda ]")
+    wait_for_another(machine, before)
     # Pulled out by hand and once by the restore; Linux has not taken it for the one that it knew.
     check_equal("devices pulled out", machine.run("dmesg | grep -c 'USB disconnect'"), str(ROUNDS + 2))
     check_equal("resets by drivers", machine.run("dmesg | grep -c 'reset .* USB device' || true"), "0")
@@ -131,6 +145,13 @@ def a_stick_of_the_host_works_in_the_guest(lab):
     machine.console.expect("GUEST-READY", 120)
     check_equal("driver of the host's after a reset", driver_of(port), "usbfs")
     wait_for_disk(machine, True)
+    check_file(machine)
+    # Nor does another program's reset take it away for good, after which the host's own driver has it, as after a sleep.
+    before = read_by_guest(machine)
+    reset_by_host(port)
+    wait_in(machine, "[ -e /tmp/ended ]")
+    wait_for_another(machine, before)
+    check_equal("driver of the host's after its reset", driver_of(port), "usbfs")
     check_file(machine)
     machine.console.send("poweroff -f\n")
     machine.wait_for_end(30)

@@ -143,8 +143,12 @@ def backports(*packages: str) -> pathlib.Path:
 
 
 def udev() -> pathlib.Path:
-    """Debian's udev, unpacked: its one program."""
-    return entry("udev", key("udev", 1), lambda directory: fetch_package("udev", directory)) / "bin" / "udevadm"
+    """Debian's udev, unpacked, with the rules that systemd has for it."""
+    def fetch(directory: pathlib.Path) -> None:
+        for package in ("udev", "systemd"):
+            fetch_package(package, directory)
+
+    return entry("udev", key("udev", 2), fetch)
 
 
 def zfs() -> pathlib.Path:

@@ -73,12 +73,39 @@ class Line:
         return line.decode().strip("\r")
 
 
-def start_udev(program: str) -> None:
+def udevadm() -> pathlib.Path:
+    return pathlib.Path(os.environ["LAB_UDEV"]) / "bin" / "udevadm"
+
+
+def start_udev() -> None:
     """Who tells programs what was plugged in and out, as on any host; once for all tests."""
     daemon = pathlib.Path("/run/systemd-udevd")  # it is told from udevadm by its name
     if not daemon.exists():
-        shutil.copy(program, daemon)
+        shutil.copy(udevadm(), daemon)
         subprocess.run([daemon, "--daemon"], check=True)
+
+
+@contextlib.contextmanager
+def udev_rules(*files: pathlib.Path):
+    """udev acts on these, too, as long as that goes."""
+    folder = pathlib.Path("/run/udev/rules.d")
+    folder.mkdir(parents=True, exist_ok=True)
+    copies = [pathlib.Path(shutil.copy(file, folder)) for file in files]
+    subprocess.run([udevadm(), "control", "--reload"], check=True)
+    try:
+        yield
+    finally:
+        for copy in copies:
+            copy.unlink()
+        subprocess.run([udevadm(), "control", "--reload"], check=True)
+
+
+def sit_down(user: int) -> None:
+    """It is the one at this computer now, as far as udev asks logind (systemd, sd_seat_get_active(3))."""
+    seats = pathlib.Path("/run/systemd/seats")
+    seats.mkdir(parents=True, exist_ok=True)
+    (seats / "seat0").write_text(f"IS_SEAT0=1\nACTIVE=1\nACTIVE_UID={user}\n", encoding="ascii")
+    subprocess.run([udevadm(), "trigger", "--subsystem-match=usb", "--settle"], check=True)
 
 
 @contextlib.contextmanager

@@ -6,12 +6,14 @@ import hashlib
 import os
 import pathlib
 import subprocess
+import sys
 
-from l1_usb import STICK_SERIAL, stick_file
+from l1_usb import STICK_SERIAL, Hand, sit_down, start_udev, stick_file, udev_rules
 from machines import ChronovisorMachine, Failure, wait_until
 from scenario import Skip, check_equal, lab_test
 from scenarios.e_usb import wait_in
 
+DEVICES = pathlib.Path("/sys/bus/usb/devices")
 ROUNDS = int(os.environ.get("LAB_ROUNDS", "100"))  # of attaching and giving back
 USBDEVFS_RESET = 0x5514  # linux/usbdevice_fs.h
 
@@ -48,10 +50,13 @@ def wait_for_another(machine, number: str) -> None:
     wait_in(machine, f"[ \"$(cat /sys/bus/usb/devices/2-1/devnum 2>/dev/null)\" -gt {number} ] 2>/dev/null && [ -b /dev/sda ]")
 
 
-def reset_by_host(port: str) -> None:
-    device = pathlib.Path("/sys/bus/usb/devices", port)
+def node_of(device: pathlib.Path) -> pathlib.Path:
     bus, address = (int((device / name).read_text(encoding="ascii")) for name in ("busnum", "devnum"))
-    with open(f"/dev/bus/usb/{bus:03}/{address:03}", "wb", buffering=0) as node:
+    return pathlib.Path(f"/dev/bus/usb/{bus:03}/{address:03}")
+
+
+def reset_by_host(port: str) -> None:
+    with open(node_of(DEVICES / port), "wb", buffering=0) as node:
         fcntl.ioctl(node, USBDEVFS_RESET)
 
 
@@ -198,3 +203,46 @@ def a_stick_of_another_computer_works_in_the_guest(lab):
     machine.process.kill()
     machine.wait_for_end(30)
     wait_until("the host's driver has the stick of the killed process", lambda: driver_of(port) == "usb-storage")
+
+
+def may_take(user: int, device: pathlib.Path) -> bool:
+    """Whoever can open its node can take it: usbfs asks for nothing else."""
+    opens = "import os, sys; os.open(sys.argv[1], os.O_RDWR)"
+    tried = subprocess.run([sys.executable, "-c", opens, node_of(device)], user=user, group=user, extra_groups=[],
+                           cwd="/", stderr=subprocess.PIPE, text=True, check=False)
+    if tried.returncode and "PermissionError" not in tried.stderr:
+        raise Failure(f"{device}: {tried.stderr}")
+    return tried.returncode == 0
+
+
+@lab_test(seconds=60, needs=())
+def who_sits_at_the_host_may_take_its_devices(lab):
+    """The rule of our package, in udev itself; it needs nothing but those that systemd brings for all devices of a seat."""
+    if lab.kind is not ChronovisorMachine:
+        raise Skip("the peer has no rule")
+    if "LAB_UDEV" not in os.environ:
+        raise Skip("this L1 has no udev")
+    start_udev()
+    rule = pathlib.Path(__file__).parents[3] / "packaging" / "70-chronovisor-usb.rules"
+    seats = pathlib.Path(os.environ["LAB_UDEV"]) / "lib/udev/rules.d/73-seat-late.rules"
+    devices = [device for device in DEVICES.iterdir() if (device / "devnum").exists()]
+    hubs = [device for device in devices if (device / "bDeviceClass").read_text(encoding="ascii").strip() == "09"]
+    others = [device for device in devices if device not in hubs]
+    if not hubs or not others:
+        raise Failure("this L1 has no USB stick; run_lab_tests gives it one")
+    at_home, elsewhere = 1000, 1001
+    with udev_rules(seats):
+        sit_down(at_home)
+        check_equal("devices without our rule", [device for device in others if may_take(at_home, device)], [])
+        with udev_rules(rule):
+            for user, other in (at_home, elsewhere), (elsewhere, at_home):
+                sit_down(user)
+                check_equal("devices", [device for device in others if may_take(user, device)], others)
+                check_equal("hubs", [device for device in hubs if may_take(user, device)], [])
+                check_equal("devices of another person's", [device for device in others if may_take(other, device)], [])
+            sit_down(at_home)
+            with Hand() as hand:
+                hand.plug_in("usb-mouse", "mouse", bus="usb.0", port="7")
+                wait_until("what is plugged in now may be taken", lambda: any(
+                    may_take(at_home, device) for device in DEVICES.iterdir()
+                    if (device / "devnum").exists() and device not in devices))

@@ -191,7 +191,7 @@ def plug_into(lab, program: pathlib.Path, cpus: int = 2):
         raise Skip("the peer is driven without USB")
     if "LAB_UDEV" not in os.environ:
         raise Skip("nothing can be plugged into this L1 while it runs")
-    start_udev(os.environ["LAB_UDEV"])
+    start_udev()
     disc = lab.iso({program.name: program.read_bytes()})
     machine = lab.linux("lab.cd", "hardware", with_past=True, cpus=cpus, tablet=False, usbControllers=[{}],
                         cds=[{"path": str(disc)}])

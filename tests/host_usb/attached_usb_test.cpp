@@ -573,7 +573,7 @@ private slots:
         REQUIRE_OK(bench.attach("1-1"));
         REQUIRE_OK(tests::answerOf([&](auto done) { bench.runner->suspend(done); }));
         QTRY_VERIFY(simulated.hasDriver());
-        QCOMPARE(tests::must(bench.runner->foreseeUsb({})).front().outcome, UsbFate::Outcome::PluggedAnew);
+        QTRY_COMPARE(tests::must(bench.runner->foreseeUsb({})).front().outcome, UsbFate::Outcome::PluggedAnew);
         bench.start();
         QTRY_COMPARE(bench.attached(), "1-1 ");
         REQUIRE_OK(tests::answerOf([&](auto done) { bench.runner->suspend(done); }));

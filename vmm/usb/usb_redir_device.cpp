@@ -351,8 +351,8 @@ void UsbRedirDevice::endTransfers()
             endReader(endpoint, UsbStatus::TransactionError);
     }
     for (auto& [key, pipe] : m_pipes) {
-        for (auto* const transfer : std::exchange(pipe.waiting, {}))
-            complete(*transfer, UsbStatus::TransactionError);
+        for (auto const& [transfer, done] : std::exchange(pipe.waiting, {}))
+            complete(*transfer, UsbStatus::TransactionError, done);
     }
 }
 

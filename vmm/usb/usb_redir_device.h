@@ -118,19 +118,18 @@ private:
         std::uint32_t part = 0;          ///< bytes of this part
         std::uint64_t cancelled = 0;     ///< which cancellation it was, since when its answer is due; 0: none
     };
+    struct Partial {
+        UsbTransfer* transfer = nullptr;
+        std::uint64_t done = 0; ///< bytes of it
+    };
     /// What is submitted to one endpoint, or stream: in order.
     struct Pipe {
-        std::deque<UsbTransfer*> waiting {}; ///< for room on the way there
-        UsbTransfer* unfinished = nullptr;   ///< of several parts, of which the last is not on its way yet
+        std::deque<Partial> waiting {};    ///< for room on the way there
+        UsbTransfer* unfinished = nullptr; ///< of several parts, of which the last is not on its way yet
     };
     struct Packet {
         UsbStatus status = UsbStatus::Success;
         Bytes data;
-    };
-    /// A transfer that is filled by what the other side sends by itself.
-    struct Reader {
-        UsbTransfer* transfer = nullptr;
-        std::uint64_t done = 0;
     };
     /// Whether the other side sends by itself, or takes isochronous data.
     enum class Stream : std::uint8_t {
@@ -149,7 +148,7 @@ private:
         std::deque<Packet> packets {};        ///< that nobody has asked for yet
         std::size_t bytes = 0;                ///< in them
         std::size_t mostPackets = 0;
-        std::deque<Reader> readers {};              ///< that wait for some
+        std::deque<Partial> readers {};             ///< that wait for some
         std::uint64_t ended = 0, endedWhenFull = 0; ///< readers
     };
     struct Buffer {
@@ -187,7 +186,7 @@ private:
     Pipe& pipeOf(UsbTransfer const& transfer);
     void serve(Pipe& pipe);
     void serveAll();
-    void begin(UsbTransfer& transfer);
+    void begin(UsbTransfer& transfer, std::uint64_t done);
     void control(UsbTransfer& transfer);
     bool configure(UsbTransfer& transfer);
     Flight& ask(Asked what, std::uint8_t endpoint, UsbTransfer* transfer);

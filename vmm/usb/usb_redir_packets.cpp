@@ -259,14 +259,14 @@ void UsbRedirDevice::landed(Flight const& flight, UsbStatus status, std::uint64_
     auto const done = flight.done + count;
     bool const goesOn = transfer.kind != UsbTransfer::Kind::Control && status == UsbStatus::Success
         && count == flight.part && done < transfer.length;
-    if (goesOn && flight.cancelled == 0 && !m_ending) {
-        auto& next = ask(flight.what, flight.endpoint, &transfer);
-        next.done = done;
-        return sendPart(next);
-    }
     auto& pipe = pipeOf(transfer);
     if (pipe.unfinished == &transfer)
         pipe.unfinished = nullptr;
+    if (goesOn && flight.cancelled == 0 && !m_ending) {
+        transfer.deviceData = nullptr;
+        pipe.waiting.push_front({ &transfer, done });
+        return serve(pipe);
+    }
     complete(transfer, goesOn && flight.cancelled != 0 ? UsbStatus::Cancelled : status, done);
     serve(pipe);
 }

@@ -34,7 +34,7 @@ void UsbRedirDevice::submit(UsbTransfer& transfer)
     if (isStream(transfer))
         return stream(transfer);
     auto& pipe = pipeOf(transfer);
-    pipe.waiting.push_back(&transfer);
+    pipe.waiting.push_back({ &transfer });
     serve(pipe);
 }
 
@@ -47,9 +47,9 @@ UsbRedirDevice::Pipe& UsbRedirDevice::pipeOf(UsbTransfer const& transfer)
 void UsbRedirDevice::serve(Pipe& pipe)
 {
     while (!pipe.unfinished && !pipe.waiting.empty() && m_unsent < redir::mostUnsent) {
-        auto& transfer = *pipe.waiting.front();
+        auto const [transfer, done] = pipe.waiting.front();
         pipe.waiting.pop_front();
-        begin(transfer);
+        begin(*transfer, done);
     }
 }
 
@@ -59,14 +59,16 @@ void UsbRedirDevice::serveAll()
         serve(pipe);
 }
 
-void UsbRedirDevice::begin(UsbTransfer& transfer)
+void UsbRedirDevice::begin(UsbTransfer& transfer, std::uint64_t done)
 {
     if (m_isGone)
         return complete(transfer, UsbStatus::TransactionError);
     if (transfer.kind == UsbTransfer::Kind::Control)
         return control(transfer);
     auto const what = transfer.kind == UsbTransfer::Kind::Bulk ? Asked::Bulk : Asked::Interrupt;
-    sendPart(ask(what, transfer.endpoint, &transfer));
+    auto& flight = ask(what, transfer.endpoint, &transfer);
+    flight.done = done;
+    sendPart(flight);
 }
 
 UsbRedirDevice::Flight& UsbRedirDevice::ask(Asked what, std::uint8_t endpoint, UsbTransfer* transfer)
@@ -186,7 +188,7 @@ void UsbRedirDevice::cancel(UsbTransfer& transfer)
     if (isStream(transfer)) {
         auto& readers = m_endpoints[usb::indexOf(transfer.endpoint)].readers;
         auto const found = std::find_if(
-            readers.begin(), readers.end(), [&](Reader const& reader) { return reader.transfer == &transfer; });
+            readers.begin(), readers.end(), [&](Partial const& reader) { return reader.transfer == &transfer; });
         if (found == readers.end())
             return;
         auto const done = found->done;
@@ -194,9 +196,10 @@ void UsbRedirDevice::cancel(UsbTransfer& transfer)
         return complete(transfer, UsbStatus::Cancelled, done);
     }
     auto& waiting = pipeOf(transfer).waiting;
-    if (auto const found = std::find(waiting.begin(), waiting.end(), &transfer); found != waiting.end()) {
+    if (auto const found = std::ranges::find(waiting, &transfer, &Partial::transfer); found != waiting.end()) {
+        auto const done = found->done;
         waiting.erase(found);
-        return complete(transfer, UsbStatus::Cancelled);
+        return complete(transfer, UsbStatus::Cancelled, done);
     }
     auto* const flight = static_cast<Flight*>(transfer.deviceData);
     if (!flight || flight->cancelled != 0)

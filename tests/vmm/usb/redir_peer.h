@@ -114,10 +114,10 @@ public:
             parser, id, &header, data.empty() ? nullptr : data.data(), static_cast<int>(data.size()));
         pump();
     }
-    void bulkTaken(
-        std::uint64_t id, std::uint8_t endpoint, std::uint32_t length, std::uint8_t status = usb_redir_success)
+    void bulkTaken(std::uint64_t id, std::uint8_t endpoint, std::uint32_t length,
+        std::uint8_t status = usb_redir_success, std::uint32_t stream = 0)
     {
-        usb_redir_bulk_packet_header header { endpoint, status, static_cast<std::uint16_t>(length), 0,
+        usb_redir_bulk_packet_header header { endpoint, status, static_cast<std::uint16_t>(length), stream,
             static_cast<std::uint16_t>(length >> 16) };
         usbredirparser_send_bulk_packet(parser, id, &header, nullptr, 0);
         pump();
@@ -163,7 +163,8 @@ public:
     usbredirparser* parser;
     vmm::UniqueFd theirs; ///< for the device
     std::uint64_t lastId = 0;
-    std::vector<std::uint64_t> ids; ///< of all data packets
+    std::vector<std::uint64_t> ids;     ///< of all data packets
+    std::vector<std::uint32_t> streams; ///< of the same
     usb_redir_control_packet_header lastControl {};
     vmm::Bytes lastData;
 
@@ -187,10 +188,11 @@ private:
     }
     static RedirPeer& its(void* self) { return *static_cast<RedirPeer*>(self); }
     void note(std::string what) { m_heard.push_back(std::move(what)); }
-    void noteData(std::uint64_t id, std::uint8_t* data, int size)
+    void noteData(std::uint64_t id, std::uint8_t* data, int size, std::uint32_t stream = 0)
     {
         lastId = id;
         ids.push_back(id);
+        streams.push_back(stream);
         lastData.assign(data, data + size);
         usbredirparser_free_packet_data(parser, data);
     }
@@ -252,7 +254,7 @@ private:
             auto const stream = header->stream_id == 0 ? "" : fmt::format(" stream {}", unsigned(header->stream_id));
             its(self).note(
                 fmt::format("bulk {:02x} {}{}", header->endpoint, header->length_high << 16 | header->length, stream));
-            its(self).noteData(id, data, size);
+            its(self).noteData(id, data, size, header->stream_id);
         };
         parser->interrupt_packet_func = [](void* self, std::uint64_t id, usb_redir_interrupt_packet_header* header,
                                             std::uint8_t* data, int size) {

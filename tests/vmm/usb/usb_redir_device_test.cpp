@@ -6,6 +6,7 @@
 
 #include <QTest>
 #include <list>
+#include <map>
 
 using namespace vmm;
 using tests::Asked;
@@ -334,6 +335,42 @@ private slots:
         bench.settle();
         for (auto const& one : all)
             QCOMPARE(one.transfer.transferred, 256u << 10);
+    }
+
+    void soDoTheRestsOfManyAtOnce()
+    {
+        constexpr std::uint32_t part = 256u << 10, streams = 32;
+        Bench bench;
+        bench.plug();
+        std::list<Asked> all;
+        for (std::uint32_t stream = 1; stream <= streams; ++stream) {
+            all.emplace_back(Kind::Bulk, 0x02, counting(2 * part)).transfer.stream = stream;
+            bench.submit(all.back());
+        }
+        std::map<std::uint32_t, int> answered; // by stream
+        auto const answer = [&](std::size_t from) {
+            for (; from < bench.peer.ids.size(); ++from) {
+                auto const stream = bench.peer.streams[from];
+                ++answered[stream];
+                bench.peer.bulkTaken(bench.peer.ids[from], 0x02, part, usb_redir_success, stream);
+            }
+            return from;
+        };
+        bench.settle();
+        QCOMPARE(bench.peer.ids.size(), std::size_t(streams));
+        auto from = answer(0); // it reads nothing until it has answered all of them
+        for (int i = 0; i < 10; ++i)
+            bench.loop.turn();
+        QCOMPARE(bench.why(), "");
+        for (int round = 0; round < 10; ++round) {
+            bench.settle();
+            from = answer(from);
+        }
+        for (auto const& one : all) {
+            QVERIFY(bench.ended(one));
+            QCOMPARE(one.transfer.transferred, 2 * part);
+            QCOMPARE(answered[one.transfer.stream], 2);
+        }
     }
 
     void whoNeverReadsIsGone()

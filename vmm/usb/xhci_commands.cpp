@@ -281,9 +281,11 @@ XhciController::Endpoint& XhciController::addEndpoint(Slot& slot, unsigned id, E
 /// how many it has.
 bool XhciController::allocateStreams(Endpoint const& endpoint) const
 {
+    if (!endpoint.hasStreams())
+        return true;
     if (m_streamRings > mostStreamRings)
         return false;
-    auto* const device = endpoint.hasStreams() ? deviceOf(*endpoint.slot) : nullptr;
+    auto* const device = deviceOf(*endpoint.slot);
     return !device || device->setStreams(endpoint.address(), static_cast<unsigned>(endpoint.rings.size()) - 1);
 }
 

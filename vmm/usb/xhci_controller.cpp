@@ -365,8 +365,14 @@ Result<> XhciController::checkState(State const& saved) const
         if (!inside)
             return corrupt("an event ring that is continued outside of itself");
     }
-    for (auto const& slot : saved.deviceSlots)
+    std::size_t streamRings = 0;
+    for (auto const& slot : saved.deviceSlots) {
         TRY(checkSlot(slot));
+        for (auto const& endpoint : slot.endpoints)
+            streamRings += endpoint.context.maxStreams() != 0 ? endpoint.rings.size() : 0;
+    }
+    if (streamRings > mostStreamRings)
+        return corrupt(fmt::format("a USB controller with {} rings of streams", streamRings));
     return {};
 }
 

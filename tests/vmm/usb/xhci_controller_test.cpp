@@ -759,6 +759,30 @@ private slots:
         QVERIFY(refused([&](Json& state) { state["slots"][0]["endpoints"][0]["nextFrame"] = never; }));
     }
 
+    void soAreMoreStreamsThanTheGuestMayHave()
+    {
+        XhciDriver d;
+        REQUIRE_OK(d.controller.plug(0, d.device));
+        d.start();
+        d.address(1);
+        d.controller.pause();
+        auto json = d.controller.save().toJson();
+        auto& slots = json["state"]["slots"];
+        auto& endpoints = slots[0]["endpoints"];
+        for (unsigned id = 2; id < 32; ++id) { // 30 x 256 rings
+            auto endpoint = endpoints[0];
+            endpoint["id"] = id;
+            endpoint["context"]["words"][0] = 7u << 10;
+            endpoint["context"]["words"][1] = 512u << 16 | (id % 2 == 0 ? BulkOut : BulkIn) << 3;
+            endpoint["rings"] = Json::array_t(256, endpoints[0]["rings"][0]);
+            endpoints.push_back(endpoint);
+        }
+        slots[1] = slots[0];
+        REQUIRE_OK(d.controller.load(*Section::fromJson(json)));
+        slots[2] = slots[0];
+        QVERIFY(!d.controller.load(*Section::fromJson(json)));
+    }
+
     void savedContextsComeBack()
     {
         XhciDriver d;

@@ -526,7 +526,8 @@ Result<> PcMachine::resetAll()
     m_requested = GuestRequest::None;
     m_crash.reset();
     ++m_life;
-    if (m_memoryIsLost) {
+    m_pagesLostDue.reset();
+    if (m_memoryIsLost || hasLostPages()) {
         endLoading();
         m_board->forgetMemory();
         TRY(guardMemory());
@@ -656,9 +657,11 @@ bool PcMachine::hasLostPages() const
 
 void PcMachine::memoryLost()
 {
-    if (state() == RunState::Off || m_memoryIsLost || !hasLostPages())
+    if (state() == RunState::Off || !hasLostPages())
         return;
-    m_memoryIsLost = true;
+    bool const isKnown = std::exchange(m_memoryIsLost, true) && state() == RunState::Crashed;
+    if (isKnown)
+        return;
     if (m_keeping)
         m_keeping->cancelled = true;
     if (m_job)

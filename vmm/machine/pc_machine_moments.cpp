@@ -125,6 +125,8 @@ Result<PcMachine::Instant> PcMachine::holdInstant(
     auto instant = [&]() -> Result<Instant> {
         auto saved = TRY(captureState(Board::Disks::ThoseThatStay));
         auto memory = TRY(timeline::ForkedMemory::freeze(m_board->memoryBlocks(), std::move(origin)));
+        if (hasLostPages())
+            return fail(lostPage());
         auto const kept = std::make_shared<std::promise<Result<>>>();
         m_board->keepDisks(disks, static_cast<std::uint64_t>(m_clock->now().count()),
             [kept](Result<> outcome) { kept->set_value(std::move(outcome)); });

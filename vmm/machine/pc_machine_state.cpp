@@ -127,8 +127,8 @@ void PcMachine::finishSuspend(Result<> const& outcome, bool wasRunning, bool the
     job->worker.join();
     if (outcome && thenPowerOff) {
         ignore(execute(command::PowerOff {}));
-    } else if (m_memoryIsLost && state() != RunState::Crashed) {
-        setState(RunState::Crashed, lostPage());
+    } else if (hasLostPages()) {
+        memoryLost();
     } else if (wasRunning && state() == RunState::Paused) {
         letRun();
         setState(RunState::Running);

@@ -1,11 +1,11 @@
 #include "vmm/base/log.h"
+#include "vmm/base/random.h"
 #include "vmm/block/checkpoint_files.h"
 #include "vmm/block/qcow2_format.h"
 
 #include <bit>
 #include <cstdio>
 #include <fcntl.h>
-#include <random>
 #include <sys/stat.h>
 
 namespace vmm {
@@ -133,7 +133,7 @@ Result<> createImage(std::string const& path, NewImage const& what)
     TRY(checkParameters(image));
 
     auto const directory = directoryOf(path);
-    auto const temporary = fmt::format("{}.new-{:08x}", path, std::random_device {}());
+    auto const temporary = fmt::format("{}.new-{}", path, makeUuid().substr(0, 8));
     auto file = TRY(HostFile::create(temporary));
     Unfinished unfinished(temporary);
     if (!what.permissionsOf.empty())

@@ -205,7 +205,7 @@ void FwCfg::transfer(GuestAddress request)
     answer(good ? 0 : dmaError);
 }
 
-/// What is beyond the end of the item reads as zero.
+/// What is beyond the end of the item reads as zero; false where that is too much, or goes nowhere.
 bool FwCfg::copyToGuest(Item const* item, GuestAddress address, std::uint32_t length)
 {
     auto const offset = m_state.offset;

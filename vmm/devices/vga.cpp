@@ -1,6 +1,7 @@
 #include "vmm/devices/vga.h"
 
 #include "vmm/base/log.h"
+#include "vmm/devices/vga_render.h"
 #include "vmm/state/reader.h"
 #include "vmm/state/writer.h"
 
@@ -12,7 +13,6 @@ namespace vmm {
 namespace {
 
 constexpr std::uint64_t pageSize = 4096;
-constexpr std::uint64_t legacyMemory = 256 << 10;
 constexpr std::uint64_t registersSize = 4096;
 constexpr std::uint32_t littleEndian = 0x1e1e1e1e, bigEndian = 0xbebebebe;
 /// A cursor shows for 16 frames of 60 in a second, and is gone for as long.
@@ -265,7 +265,7 @@ std::vector<RowRange> Vga::refresh(Frame& frame)
                 return {};
             // Windows and planes are written under the mutex, a copy is quick, and drawing then takes its time.
             auto const large = now.depth == 4 ? std::size_t(now.stride) * now.height + now.start : 0;
-            auto const length = std::min<std::size_t>(std::max<std::size_t>(legacyMemory, large), m_memory.size());
+            auto const length = std::min<std::size_t>(std::max<std::size_t>(planeMemory, large), m_memory.size());
             reader->legacy.assign(m_memory.data(), m_memory.data() + alignDown<std::size_t>(length, 4));
         }
     }

@@ -75,8 +75,16 @@ Result<> ForkedMemory::fork(std::vector<MemoryBlock*> const& blocks)
         return failOs("cannot make a pair of sockets");
     UniqueFd const leash(ends[0]);
     m_leash = UniqueFd(ends[1]);
-    for (auto* block : blocks)
-        TRY(block->setInherited(true)); // without it the child has none, which would read as zeros
+    auto const leave = [&] {
+        for (auto* block : blocks)
+            ignore(block->setInherited(false));
+    };
+    for (auto* block : blocks) {
+        if (auto const done = block->setInherited(true); !done) { // the child would have none, which reads as zeros
+            leave();
+            return done;
+        }
+    }
     // What is meant for us is not for the child, whose handlers would act on what is ours.
     sigset_t all, before;
     ::sigfillset(&all);
@@ -87,8 +95,7 @@ Result<> ForkedMemory::fork(std::vector<MemoryBlock*> const& blocks)
         stand(leash.get());
     auto const error = errno;
     ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    for (auto* block : blocks)
-        ignore(block->setInherited(false));
+    leave();
     if (child < 0)
         return fail(osError("the host cannot hold the machine's memory twice, if only for a while", error));
     m_child = child;

@@ -70,7 +70,7 @@ struct Bench {
         setPolicy(every(1));
         start();
         works();
-        return QTest::qWaitFor([&] { return script->has("keep automatic"); }, 5000 * tests::patience());
+        return tests::becomes([&] { return script->has("keep automatic"); });
     }
     std::future<vmm::Result<Moment>> askFor(std::string const& name) const
     {

@@ -22,7 +22,7 @@ struct Bench {
         auto config = tests::exampleConfig(name);
         config.uuid.clear();
         library.create({ config, {} }, [&](vmm::Result<QString> made) { id = made ? *made : QString("failed"); });
-        return QTest::qWaitFor([&] { return !id.isEmpty(); }) ? id : QString();
+        return tests::becomes([&] { return !id.isEmpty(); }) ? id : QString();
     }
     QString createRunning(char const* name)
     {
@@ -32,7 +32,7 @@ struct Bench {
     }
     bool becomes(QString const& id, SessionState state)
     {
-        return QTest::qWaitFor([&] { return library.session(id)->state() == state; });
+        return tests::becomes([&] { return library.session(id)->state() == state; });
     }
     Library::Done<void> done()
     {

@@ -86,7 +86,7 @@ struct Bench {
         auto answered = std::make_shared<std::promise<vmm::Result<>>>();
         auto answer = answered->get_future();
         runner->goTo(moment, Present::Keep, [answered](auto outcome) { answered->set_value(std::move(outcome)); });
-        if (!QTest::qWaitFor([this] { return script->has("keep before-going"); }))
+        if (!tests::becomes([this] { return script->has("keep before-going"); }))
             qFatal("nothing is kept");
         script->holdKeep = false;
         return answer;

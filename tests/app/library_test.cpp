@@ -47,11 +47,11 @@ struct Bench {
     {
         std::optional<vmm::Result<QString>> outcome;
         library.create(request(name), [&](vmm::Result<QString> made) { outcome = made; });
-        return QTest::qWaitFor([&] { return outcome.has_value(); }) && *outcome ? **outcome : QString();
+        return tests::becomes([&] { return outcome.has_value(); }) && *outcome ? **outcome : QString();
     }
     bool becomes(QString const& id, SessionState state)
     {
-        return QTest::qWaitFor([&] { return library.session(id)->state() == state; });
+        return tests::becomes([&] { return library.session(id)->state() == state; });
     }
 };
 
@@ -338,7 +338,7 @@ private slots:
         auto const change = [&](vmm::VmConfig const& config, std::vector<std::string> const& unwanted = {}) {
             std::optional<vmm::Result<>> saved;
             bench.library.changeSettings(config, {}, unwanted, [&](auto const& outcome) { saved = outcome; });
-            return QTest::qWaitFor([&] { return saved.has_value(); }) && *saved;
+            return tests::becomes([&] { return saved.has_value(); }) && *saved;
         };
         auto config = bench.library.config(id);
         config.cpus = 2;
@@ -381,7 +381,7 @@ private slots:
         auto const change = [&](vmm::VmConfig const& wanted) {
             saved.reset();
             bench.library.changeWhileInMemory(wanted, [&](auto const& outcome) { saved = outcome; });
-            return QTest::qWaitFor([&] { return saved.has_value(); }) && *saved;
+            return tests::becomes([&] { return saved.has_value(); }) && *saved;
         };
         config.notes = "of no matter";
         QVERIFY(change(config));
@@ -573,7 +573,7 @@ private slots:
         auto const ask = [&] {
             asked.reset();
             bench.library.suspendElsewhere(id, [&](vmm::Result<> const& outcome) { asked = outcome; });
-            return QTest::qWaitFor([&] { return asked.has_value(); });
+            return tests::becomes([&] { return asked.has_value(); });
         };
         QVERIFY(ask());
         QCOMPARE(asked->error().code, vmm::ErrorCode::NotFound);
@@ -626,7 +626,7 @@ private slots:
             config.displays = displays;
             std::optional<vmm::Result<>> saved;
             bench.library.changeSettings(config, {}, {}, [&](auto const& outcome) { saved = outcome; });
-            return QTest::qWaitFor([&] { return saved.has_value(); }) && *saved;
+            return tests::becomes([&] { return saved.has_value(); }) && *saved;
         };
         QVERIFY(change({}));
         Library again(bench.directory.path(), FakeMachine::factory());

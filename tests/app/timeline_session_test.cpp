@@ -25,13 +25,13 @@ struct Past {
     std::string path(char const* name) const { return directory.filePath(name).toStdString(); }
     bool becomes(SessionState state)
     {
-        return QTest::qWaitFor([&] { return session.state() == state; });
+        return tests::becomes([&] { return session.state() == state; });
     }
     bool run()
     {
         timeline.open();
         session.start();
-        return becomes(SessionState::Running) && QTest::qWaitFor([&] { return timeline.isRead(); });
+        return becomes(SessionState::Running) && tests::becomes([&] { return timeline.isRead(); });
     }
     QString keep(QString const& name)
     {
@@ -41,7 +41,7 @@ struct Past {
             return timeline.moments().size() == before + 1 && timeline.present() == timeline.moments().back().id
                 && !timeline.keeping();
         };
-        if (!QTest::qWaitFor(isKept))
+        if (!tests::becomes(isKept))
             qFatal("no moment was kept");
         return timeline.moments().back().id;
     }
@@ -54,7 +54,7 @@ struct Past {
         config.disks.push_back({ "disk0", disk, vmm::DiskFormat::Qcow2 });
         runner->setConfig(config);
         timeline.open();
-        if (!QTest::qWaitFor([&] { return timeline.isRead(); }))
+        if (!tests::becomes([&] { return timeline.isRead(); }))
             qFatal("the timeline is not read");
         auto const first = keep("first");
         vmm::InlineEngine engine;
@@ -66,7 +66,7 @@ struct Past {
     }
     bool has(std::size_t count)
     {
-        return QTest::qWaitFor([&] { return timeline.moments().size() == count; });
+        return tests::becomes([&] { return timeline.moments().size() == count; });
     }
 };
 
@@ -79,7 +79,7 @@ private slots:
     {
         Past past;
         past.timeline.open();
-        QVERIFY(QTest::qWaitFor([&] { return past.timeline.isRead(); }));
+        QTRY_VERIFY(past.timeline.isRead());
         QVERIFY(past.timeline.moments().empty());
         QVERIFY(past.timeline.present().isEmpty());
         QVERIFY(!QFile::exists(past.directory.filePath("timeline")));
@@ -110,7 +110,7 @@ private slots:
         QVERIFY(past.timeline.moment(id)->hasPicture);
         auto& pictures = past.timeline.pictures();
         QVERIFY(!pictures.find(id, MomentPictures::Size::Whole));
-        QVERIFY(QTest::qWaitFor([&] { return pictures.peek(id, MomentPictures::Size::Whole) != nullptr; }));
+        QTRY_VERIFY(pictures.peek(id, MomentPictures::Size::Whole) != nullptr);
         auto const whole = pictures.find(id, MomentPictures::Size::Whole);
         QCOMPARE(whole->width, 640u);
         QCOMPARE(whole->height, 400u);
@@ -142,7 +142,7 @@ private slots:
             QVERIFY(wholeWasHere.back() || !pictures.find(id, MomentPictures::Size::Whole)); // asked again, made once
         });
         pictures.find(id, MomentPictures::Size::Whole);
-        QVERIFY(QTest::qWaitFor([&] { return wholeWasHere.size() == 2; }));
+        QTRY_VERIFY(wholeWasHere.size() == 2);
         QCOMPARE(wholeWasHere, (std::vector { false, true }));
     }
 
@@ -175,7 +175,7 @@ private slots:
         QVERIFY(file.resize(file.size() / 2));
         auto& pictures = past.timeline.pictures();
         pictures.find(id, MomentPictures::Size::Whole);
-        QVERIFY(QTest::qWaitFor([&] { return pictures.peek(id, MomentPictures::Size::Whole) != nullptr; }));
+        QTRY_VERIFY(pictures.peek(id, MomentPictures::Size::Whole) != nullptr);
         QVERIFY(pictures.find(id, MomentPictures::Size::Whole)->isNull());
     }
 
@@ -190,7 +190,7 @@ private slots:
         auto& pictures = past.timeline.pictures();
         for (auto const& id : ids) {
             pictures.find(id, MomentPictures::Size::Whole);
-            QVERIFY(QTest::qWaitFor([&] { return pictures.peek(id, MomentPictures::Size::Whole) != nullptr; }));
+            QTRY_VERIFY(pictures.peek(id, MomentPictures::Size::Whole) != nullptr);
         }
         QVERIFY(pictures.keptBytes() <= MomentPictures::mostSmall + MomentPictures::mostWhole);
         QVERIFY(!pictures.peek(ids.front(), MomentPictures::Size::Whole));
@@ -205,7 +205,7 @@ private slots:
         past.timeline.rename(id, "new");
         past.timeline.setNote(id, "two\nlines");
         past.timeline.setPinned(id, true);
-        QVERIFY(QTest::qWaitFor([&] { return past.timeline.moment(id)->pinned; }));
+        QTRY_VERIFY(past.timeline.moment(id)->pinned);
         QCOMPARE(past.timeline.moment(id)->name, "new");
         QCOMPARE(past.timeline.moment(id)->note, "two\nlines");
     }
@@ -218,7 +218,7 @@ private slots:
         auto const second = past.keep("second");
         past.timeline.goTo(first);
         QVERIFY(past.has(3));
-        QVERIFY(QTest::qWaitFor([&] { return past.timeline.present() == first; }));
+        QTRY_VERIFY(past.timeline.present() == first);
         QVERIFY(past.becomes(SessionState::Running));
         auto const& kept = past.timeline.moments().back();
         QCOMPARE(kept.reason, MomentReason::BeforeGoing);
@@ -231,7 +231,7 @@ private slots:
     {
         Past past;
         past.timeline.open();
-        QVERIFY(QTest::qWaitFor([&] { return past.timeline.isRead(); }));
+        QTRY_VERIFY(past.timeline.isRead());
         QVERIFY(past.timeline.canKeep() && past.timeline.canGo() && past.timeline.keepsPresent());
         auto const off = past.keep("off");
         QVERIFY(past.timeline.moment(off)->wasOff);
@@ -258,7 +258,7 @@ private slots:
         QVERIFY(past.becomes(SessionState::Off));
         past.runner->changeTimeline(
             [id = id.toStdString()](vmm::timeline::Timeline& timeline) { return timeline.setGoingTo(id); });
-        QVERIFY(QTest::qWaitFor([&] { return past.timeline.isOnItsWay(); }));
+        QTRY_VERIFY(past.timeline.isOnItsWay());
         QCOMPARE(past.timeline.present(), id);
         QVERIFY(!past.timeline.canKeep());
         QVERIFY(past.timeline.canGo() && past.timeline.keepsPresent());
@@ -266,7 +266,7 @@ private slots:
         QVERIFY(past.becomes(SessionState::Suspended));
         past.timeline.goTo(id);
         QVERIFY(past.becomes(SessionState::Running));
-        QVERIFY(QTest::qWaitFor([&] { return !past.timeline.isOnItsWay(); }));
+        QTRY_VERIFY(!past.timeline.isOnItsWay());
         QVERIFY(past.timeline.canKeep());
         QCOMPARE(past.timeline.moments().size(), std::size_t(2));
     }
@@ -301,7 +301,7 @@ private slots:
         QTest::qWait(0);
         past.runner->changeTimeline(
             [id = id.toStdString()](vmm::timeline::Timeline& timeline) { return timeline.rename(id, "theirs"); });
-        QVERIFY(QTest::qWaitFor([&] { return past.timeline.moment(id)->name == "theirs"; }));
+        QTRY_VERIFY(past.timeline.moment(id)->name == "theirs");
     }
 
     void whatCannotBeDoneIsToldWithTheMoment()
@@ -313,11 +313,11 @@ private slots:
         config.disks.push_back({ "disk0", "/no/such/disk", vmm::DiskFormat::Raw });
         past.runner->setConfig(config);
         past.timeline.keep("of nothing");
-        QVERIFY(QTest::qWaitFor([&] { return failed.size() == 1; }));
+        QTRY_COMPARE(failed.size(), 1);
         QCOMPARE(failed[0][0].value<TimelineSession::Step>(), TimelineSession::Step::Keep);
         QVERIFY(!past.timeline.keeping());
         past.timeline.goTo("no-such-moment");
-        QVERIFY(QTest::qWaitFor([&] { return failed.size() == 2; }));
+        QTRY_COMPARE(failed.size(), 2);
         QCOMPARE(failed[1][1].toString(), "no-such-moment");
     }
 
@@ -390,7 +390,7 @@ private slots:
             past.script->cpuNanoseconds += 5'000'000'000;
             past.runner->keepUnasked(MomentReason::BeforeChange);
         }
-        QVERIFY(QTest::qWaitFor([&] { return past.timeline.neglected().has_value(); }));
+        QTRY_VERIFY(past.timeline.neglected().has_value());
         past.runner->drain();
         QCoreApplication::processEvents();
         QCOMPARE(changes.size(), 1);
@@ -455,7 +455,7 @@ private slots:
             disks = found;
         });
         past.timeline.compare(after, before); // in whichever order
-        QVERIFY(QTest::qWaitFor([&] { return disks.has_value(); }));
+        QTRY_VERIFY(disks.has_value());
         QCOMPARE(disks->size(), std::size_t(1));
         QCOMPARE(disks->front().id, "disk0");
         QCOMPARE(disks->front().changedBytes, 8192u);
@@ -473,7 +473,7 @@ private slots:
         past.timeline.compare(before, after);
         past.timeline.stopComparing();
         past.timeline.compare(before, after);
-        QVERIFY(QTest::qWaitFor([&] { return disks.size() == 1; }));
+        QTRY_COMPARE(disks.size(), 1);
         QCOMPARE(compared.size(), 1);
         QVERIFY(failed.isEmpty());
     }
@@ -487,9 +487,9 @@ private slots:
             disks(&past.timeline, &TimelineSession::disksCompared), failed(&past.timeline, &TimelineSession::failed);
         past.timeline.compare(before, after);
         past.timeline.stopComparingDisks();
-        QVERIFY(QTest::qWaitFor([&] { return compared.size() == 1; }));
+        QTRY_COMPARE(compared.size(), 1);
         past.timeline.compare(before, after); // is done after all of the first
-        QVERIFY(QTest::qWaitFor([&] { return disks.size() == 1; }));
+        QTRY_COMPARE(disks.size(), 1);
         QCOMPARE(compared.size(), 2);
         QVERIFY(failed.isEmpty());
     }
@@ -501,7 +501,7 @@ private slots:
         QSignalSpy const lookedAt(&past.timeline, &TimelineSession::disksLookedAt);
         QVERIFY(!past.timeline.diskChange(before)); // which came from none
         QVERIFY(!past.timeline.diskChange(after));
-        QVERIFY(QTest::qWaitFor([&] { return lookedAt.size() == 1; }));
+        QTRY_COMPARE(lookedAt.size(), 1);
         QCOMPARE(past.timeline.diskChange(after), std::optional<quint64>(8192));
     }
 
@@ -512,7 +512,7 @@ private slots:
         QSignalSpy const lookedAt(&past.timeline, &TimelineSession::disksLookedAt);
         QVERIFY(past.timeline.diskCost(after) == nullptr);
         past.timeline.findDiskCosts();
-        QVERIFY(QTest::qWaitFor([&] { return lookedAt.size() == 1; }));
+        QTRY_COMPARE(lookedAt.size(), 1);
         QCOMPARE(**past.timeline.diskCost(before), (vmm::DiskCost {}));
         auto const cost = **past.timeline.diskCost(after);
         QVERIFY(cost.own == 0 && cost.shared >= 8192); // with the disk as it is now
@@ -522,13 +522,13 @@ private slots:
         auto const third = past.keep("third");
         QVERIFY(past.timeline.diskCost(third) == nullptr);
         past.timeline.findDiskCosts();
-        QVERIFY(QTest::qWaitFor([&] { return past.timeline.diskCost(third) != nullptr; }));
+        QTRY_VERIFY(past.timeline.diskCost(third) != nullptr);
         QCOMPARE(lookedAt.size(), 2);
         QVERIFY(QFile::remove(QString::fromStdString(past.path("disk.qcow2"))));
         past.timeline.remove(third);
         QVERIFY(past.has(2));
         past.timeline.findDiskCosts();
-        QVERIFY(QTest::qWaitFor([&] { return lookedAt.size() == 3; }));
+        QTRY_COMPARE(lookedAt.size(), 3);
         QVERIFY(!*past.timeline.diskCost(after)); // and says why
     }
 
@@ -542,7 +542,7 @@ private slots:
             auto const costs = past.timeline.costs();
             return costs && costs->moments.contains(id) && costs->moments.at(id).own > 0;
         };
-        QVERIFY(QTest::qWaitFor(isCounted));
+        QVERIFY(tests::becomes(isCounted));
         QVERIFY(past.timeline.costs()->total > 0);
     }
 };

@@ -27,11 +27,11 @@ struct Bench {
     std::string path(char const* name) const { return directory.filePath(name).toStdString(); }
     bool becomes(SessionState state)
     {
-        return QTest::qWaitFor([&] { return session.state() == state; });
+        return tests::becomes([&] { return session.state() == state; });
     }
     bool isLogged(char const* line)
     {
-        return QTest::qWaitFor([&] { return script->has(line); });
+        return tests::becomes([&] { return script->has(line); });
     }
     /// A suspended machine whose networks find their ports taken when it comes back.
     bool suspendsAndTakesPorts()
@@ -76,13 +76,13 @@ private slots:
                 std::this_thread::yield();
             return vmm::fail(vmm::ErrorCode::Cancelled, "exporting was cancelled");
         });
-        QVERIFY(QTest::qWaitFor([&] { return bench.session.work().has_value(); }));
+        QTRY_VERIFY(bench.session.work().has_value());
         QCOMPARE(bench.session.work()->name, "export");
         QCOMPARE(bench.session.work()->fraction, 0.5);
         QVERIFY(!bench.session.job()); // the machine itself is at nothing
         QVERIFY(bench.session.canCancel());
         bench.session.cancelJob();
-        QVERIFY(QTest::qWaitFor([&] { return !bench.session.work(); }));
+        QTRY_VERIFY(!bench.session.work());
         QCOMPARE(bench.session.state(), SessionState::Running);
     }
 

@@ -420,8 +420,7 @@ private slots:
                         (*opened)->submit(asked.transfer);
                     }
                 }
-                QTRY_VERIFY_WITH_TIMEOUT(
-                    (std::lock_guard(host.usbMutex()), host.ended.size() == transfers.size()), waitLimit);
+                QTRY_VERIFY((std::lock_guard(host.usbMutex()), host.ended.size() == transfers.size()));
                 (*opened)->setHost(nullptr);
             }
         }

@@ -1,16 +1,13 @@
 #pragma once
 
-#include "tests/support/patience.h"
+#include "tests/support/suite.h"
 #include "tests/vmm/usb/usb_guest.h"
 
-#include <QTest>
 #include <algorithm>
 #include <memory>
 #include <mutex>
 
 namespace tests {
-
-inline int const waitLimit = 5000 * patience(); // ms, of threads
 
 /// A device from outside, plugged into a controller of nothing, and transfers for it. Who derives from it makes the
 /// device, and ends it before what that needs.
@@ -28,12 +25,10 @@ struct PluggedIn {
     }
     bool ends(Asked const& asked)
     {
-        return QTest::qWaitFor(
-            [&] {
-                std::lock_guard const lock(host.usbMutex());
-                return std::find(host.ended.begin(), host.ended.end(), &asked.transfer) != host.ended.end();
-            },
-            waitLimit);
+        return becomes([&] {
+            std::lock_guard const lock(host.usbMutex());
+            return std::find(host.ended.begin(), host.ended.end(), &asked.transfer) != host.ended.end();
+        });
     }
     /// Ended, with that status.
     bool run(Asked& asked, vmm::UsbStatus status = vmm::UsbStatus::Success)

@@ -39,7 +39,7 @@ struct Redirected : tests::PluggedIn<UsbRedirDevice> {
                     std::lock_guard const lock(mutex);
                     gone = why.detail;
                 } });
-        if (!QTest::qWaitFor([this] { return offered.load(); }, waitLimit))
+        if (!tests::becomes([this] { return offered.load(); }))
             qFatal("it is not offered");
         device->setHost(&host);
     }

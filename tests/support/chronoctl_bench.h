@@ -119,7 +119,7 @@ struct Hosting {
     }
     bool isRunning(char const* machine)
     {
-        return QTest::qWaitFor([&] { return bench.stateOf(machine) == "running"; });
+        return becomes([&] { return bench.stateOf(machine) == "running"; });
     }
     ChronoctlBench::Said const& end()
     {

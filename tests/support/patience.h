@@ -11,4 +11,6 @@ inline int patience()
     return times;
 }
 
+inline int const waitLimit = 5000 * patience(); // ms, of what another thread does
+
 }

@@ -6,13 +6,13 @@
 #include <QTest>
 #include <memory>
 
-// Qt's own wait for five seconds as they are; these wait longer where the build or the host is slow.
+// Qt's own, as qWaitFor(), wait for five seconds; these wait longer where the build or the host is slow.
 #undef QTRY_VERIFY
 #undef QTRY_VERIFY2
 #undef QTRY_COMPARE
-#define QTRY_VERIFY(condition) QTRY_VERIFY_WITH_TIMEOUT(condition, 5000 * ::tests::patience())
-#define QTRY_VERIFY2(condition, message) QTRY_VERIFY2_WITH_TIMEOUT(condition, message, 5000 * ::tests::patience())
-#define QTRY_COMPARE(actual, expected) QTRY_COMPARE_WITH_TIMEOUT(actual, expected, 5000 * ::tests::patience())
+#define QTRY_VERIFY(condition) QTRY_VERIFY_WITH_TIMEOUT(condition, ::tests::waitLimit)
+#define QTRY_VERIFY2(condition, message) QTRY_VERIFY2_WITH_TIMEOUT(condition, message, ::tests::waitLimit)
+#define QTRY_COMPARE(actual, expected) QTRY_COMPARE_WITH_TIMEOUT(actual, expected, ::tests::waitLimit)
 
 /// All test classes of one program, so that it links once and CTest still runs each class by itself.
 namespace tests {
@@ -34,9 +34,16 @@ struct Registration {
 /// At the end of each test file, before its #include "….moc".
 #define REGISTER_SUITE(Suite) static ::tests::Registration<Suite> const registration##Suite(#Suite)
 
-/// The value of a result that the test cannot do without; where it is an error the program ends with its text.
 namespace tests {
 
+/// QTRY_VERIFY for a helper that has something to return.
+template<typename Condition>
+bool becomes(Condition const& condition, int limit = waitLimit)
+{
+    return QTest::qWaitFor(condition, limit);
+}
+
+/// The value of a result that the test cannot do without; where it is an error the program ends with its text.
 template<typename Result>
 auto must(Result&& result)
 {

@@ -80,10 +80,10 @@ struct Bench : Desk {
 /// Plugs it in until the machine asks: what is there when a machine first looks was not plugged in just now.
 std::unique_ptr<SimulatedUsbDevice> plugIn(Bench const& bench)
 {
-    constexpr int patience = 2000; // ms
+    int const limit = 2000 * tests::patience();
     for (int tries = 0; tries < 5; ++tries) {
         auto device = std::make_unique<SimulatedUsbDevice>("1-1", 2);
-        if (QTest::qWaitFor([&] { return bench.bar()->isVisible(); }, patience))
+        if (tests::becomes([&] { return bench.bar()->isVisible(); }, limit))
             return device;
     }
     return {};

@@ -52,7 +52,7 @@ struct Running : Desk {
         open();
         page = window->pageOf(id);
         page->startOrResume();
-        if (!waitFor(id, app::SessionState::Running) || !QTest::qWaitFor([&] { return !picture().isNull(); }))
+        if (!waitFor(id, app::SessionState::Running) || !tests::becomes([&] { return !picture().isNull(); }))
             qFatal("no picture");
     }
     ui::ScreenWidget* screen() const { return page->screenView()->screen(); }

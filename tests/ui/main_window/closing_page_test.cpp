@@ -37,7 +37,7 @@ struct Asking : Desk {
     }
     bool isHidden() const
     {
-        return QTest::qWaitFor([&] { return !window->isVisible(); });
+        return tests::becomes([&] { return !window->isVisible(); });
     }
     /// A window as the next start of the program makes it, and the machine running in it.
     void reopen()

@@ -37,7 +37,7 @@ struct Desk {
         request.config.uuid.clear();
         request.config.networks = { { "net0", {}, vmm::NetworkMode::User, {} } };
         library->create(request, [&](vmm::Result<QString> made) { id = made ? *made : QStringLiteral("failed"); });
-        if (!QTest::qWaitFor([&] { return !id.isEmpty(); }))
+        if (!becomes([&] { return !id.isEmpty(); }))
             return {};
         return id;
     }
@@ -45,7 +45,7 @@ struct Desk {
     {
         std::optional<vmm::Result<>> saved;
         library->changeSettings(config, {}, {}, [&](vmm::Result<> const& outcome) { saved = outcome; });
-        return QTest::qWaitFor([&] { return saved.has_value(); }) && *saved;
+        return becomes([&] { return saved.has_value(); }) && *saved;
     }
     ui::MachineSettingsPage* settings(QString const& id)
     {
@@ -66,7 +66,7 @@ struct Desk {
     app::VmSession& session(QString const& id) const { return *library->session(id); }
     bool waitFor(QString const& id, app::SessionState state) const
     {
-        return QTest::qWaitFor([&] { return session(id).state() == state; });
+        return becomes([&] { return session(id).state() == state; });
     }
 };
 

@@ -37,7 +37,7 @@ struct Damaged : Desk {
     Damaged()
     {
         write("nothing");
-        if (!QTest::qWaitFor([&] { return library->entry(id)->problem.has_value(); }))
+        if (!tests::becomes([&] { return library->entry(id)->problem.has_value(); }))
             qFatal("the machine can be read");
         // As the next start of the program finds it.
         library = std::make_unique<app::Library>(directory.filePath("data"), tests::FakeMachine::factory(script));

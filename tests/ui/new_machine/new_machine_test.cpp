@@ -21,7 +21,7 @@ using tests::shows;
 
 namespace {
 
-constexpr int patience = 60000; // libosinfo's database is read first
+int const limit = 60'000 * tests::patience(); // libosinfo's database is read first
 
 /// A window on its page for a new machine, and files to make one for.
 struct Bench : tests::Desk {
@@ -53,7 +53,7 @@ struct Bench : tests::Desk {
     void choose(QString const& system)
     {
         auto* systems = named<QComboBox>(page, "System");
-        if (!QTest::qWaitFor([&] { return systems->findData(system) >= 0; }, patience))
+        if (!tests::becomes([&] { return systems->findData(system) >= 0; }, limit))
             qFatal("there is no %s", qPrintable(system));
         systems->setCurrentIndex(systems->findData(system));
         emit systems->activated(systems->currentIndex());
@@ -61,7 +61,7 @@ struct Bench : tests::Desk {
     QSpinBox* number(QString const& name) { return named<QSpinBox>(page, name); }
     bool isReady() const
     {
-        return QTest::qWaitFor([&] { return page->isReady(); }, patience);
+        return tests::becomes([&] { return page->isReady(); }, limit);
     }
     /// What stands in the library after the button was pressed.
     vmm::VmConfig create()
@@ -70,7 +70,7 @@ struct Bench : tests::Desk {
         for (auto* box : page->findChildren<QCheckBox*>())
             box->setChecked(false); // "Start it at once"
         button(page, "&Create")->click();
-        if (!QTest::qWaitFor([&] { return !library->ids().isEmpty(); }))
+        if (!tests::becomes([&] { return !library->ids().isEmpty(); }))
             return {};
         return library->config(library->ids().front());
     }
@@ -223,7 +223,7 @@ private slots:
         Bench bench;
         bench.page->useFile(bench.write("file", contents));
         auto* messages = bench.page->findChild<ui::MessageBar*>();
-        QTRY_VERIFY_WITH_TIMEOUT(messages->isVisible(), patience);
+        QTRY_VERIFY_WITH_TIMEOUT(messages->isVisible(), limit);
         QVERIFY2(messages->text().contains("This file cannot be used."), qPrintable(messages->text()));
         QVERIFY2(messages->text().contains(why), qPrintable(messages->text()));
         for (auto* one : messages->findChildren<QPushButton*>())
@@ -243,7 +243,7 @@ private slots:
     {
         Bench bench;
         bench.page->useFile("/nowhere/at.all");
-        QTRY_VERIFY_WITH_TIMEOUT(bench.page->findChild<ui::MessageBar*>()->isVisible(), patience);
+        QTRY_VERIFY_WITH_TIMEOUT(bench.page->findChild<ui::MessageBar*>()->isVisible(), limit);
         QVERIFY(bench.page->findChild<ui::MessageBar*>()->text().contains("not there"));
         bench.page->useFile(bench.write("first.iso", tests::iso("First")));
         bench.page->useFile(bench.write("second.iso", tests::iso("Second")));
@@ -270,13 +270,13 @@ private slots:
         bench.page->useFile(bench.write("some.iso", tests::iso("Some System", { 0 })));
         QVERIFY(bench.isReady());
         auto* systems = bench.named<QComboBox>(bench.page, "System");
-        QTRY_VERIFY_WITH_TIMEOUT(systems->count() > 1, patience);
+        QTRY_VERIFY_WITH_TIMEOUT(systems->count() > 1, limit);
         QCOMPARE(systems->currentText(), "Another system");
         auto const debian = systems->findData("http://debian.org/debian/11");
         QVERIFY(debian > 0);
         systems->setCurrentIndex(debian);
         emit systems->activated(debian);
-        QTRY_COMPARE_WITH_TIMEOUT(bench.named<QLineEdit>(bench.page, "Name")->text(), "debian11", patience);
+        QTRY_COMPARE_WITH_TIMEOUT(bench.named<QLineEdit>(bench.page, "Name")->text(), "debian11", limit);
         QVERIFY(shows(bench.page, "what this system's makers recommend"));
         QCOMPARE(systems->currentIndex(), debian);
         QCOMPARE(bench.create().system, "http://debian.org/debian/11");
@@ -294,11 +294,11 @@ private slots:
         button(bench.page, "More")->click();
         bench.named<QComboBox>(bench.page, "Firmware")->setCurrentText("UEFI");
         bench.choose("http://microsoft.com/win/11");
-        QTRY_VERIFY_WITH_TIMEOUT(bench.number("Disk")->value() != 20, patience);
+        QTRY_VERIFY_WITH_TIMEOUT(bench.number("Disk")->value() != 20, limit);
         QCOMPARE(bench.named<QLineEdit>(bench.page, "Name")->text(), "typed");
         QCOMPARE(bench.number("Memory")->value(), 192);
         bench.choose({});
-        QTRY_COMPARE_WITH_TIMEOUT(bench.number("Disk")->value(), 20, patience);
+        QTRY_COMPARE_WITH_TIMEOUT(bench.number("Disk")->value(), 20, limit);
         QCOMPARE(bench.named<QLineEdit>(bench.page, "Name")->text(), "typed");
         auto const made = bench.create();
         QCOMPARE(made.system, "");
@@ -314,7 +314,7 @@ private slots:
         bench.page->useFile(bench.write("some.iso", tests::iso("Some System", { 0 })));
         QVERIFY(bench.isReady());
         bench.choose("http://microsoft.com/win/11");
-        QTRY_VERIFY_WITH_TIMEOUT(shows(bench.page, "The network card needs a driver"), patience);
+        QTRY_VERIFY_WITH_TIMEOUT(shows(bench.page, "The network card needs a driver"), limit);
         button(bench.page, "More")->click();
         bench.named<QComboBox>(bench.page, "Network")->setCurrentText("Not connected");
         QVERIFY(!shows(bench.page, "The network card needs a driver"));
@@ -334,7 +334,7 @@ private slots:
         QVERIFY(bench.isReady());
         QVERIFY(QFile::remove(path));
         bench.choose("http://debian.org/debian/11");
-        QTRY_VERIFY_WITH_TIMEOUT(bench.page->findChild<ui::MessageBar*>()->isVisible(), patience);
+        QTRY_VERIFY_WITH_TIMEOUT(bench.page->findChild<ui::MessageBar*>()->isVisible(), limit);
         QCOMPARE(bench.named<QComboBox>(bench.page, "System")->currentText(), "Another system");
     }
 
@@ -402,12 +402,12 @@ private slots:
             QVERIFY(!bench.drop(where, { QUrl("http://example.org/some.iso") }));
         }
         QVERIFY(bench.drop(bench.page, { first }));
-        QTRY_VERIFY_WITH_TIMEOUT(shows(bench.page, "<b>First</b>"), patience);
+        QTRY_VERIFY_WITH_TIMEOUT(shows(bench.page, "<b>First</b>"), limit);
         QTest::keyClick(bench.page, Qt::Key_Escape);
         QVERIFY(bench.window->currentPage() != bench.page);
         QVERIFY(bench.drop(bench.window.get(), { second }));
         QCOMPARE(bench.window->currentPage(), bench.page);
-        QTRY_VERIFY_WITH_TIMEOUT(shows(bench.page, "<b>Second</b>"), patience);
+        QTRY_VERIFY_WITH_TIMEOUT(shows(bench.page, "<b>Second</b>"), limit);
     }
 
     void aCdDroppedOnAMachineThatRunsIsInsertedOrTheNextMachines()
@@ -429,7 +429,7 @@ private slots:
         QCOMPARE(bench.window->currentPage(), bench.window->pageOf(id));
         button(messages, "New machine")->click();
         QCOMPARE(bench.window->currentPage(), bench.page);
-        QTRY_VERIFY_WITH_TIMEOUT(shows(bench.page, "<b>Some System</b>"), patience);
+        QTRY_VERIFY_WITH_TIMEOUT(shows(bench.page, "<b>Some System</b>"), limit);
         // What is no CD, or for a machine that is off, is for a new one.
         bench.window->showMachine(id);
         QVERIFY(bench.drop(bench.window.get(), { QUrl::fromLocalFile(bench.write("vmlinuz", tests::elf())) }));

@@ -197,7 +197,7 @@ private slots:
         QTRY_VERIFY(!page->hasUnsaved(first));
         // It is the timeline's, and no part of the machine's configuration.
         QVERIFY(desk.session(first).timeline().policy() == known()
-            || QTest::qWaitFor([&] { return desk.session(first).timeline().policy() == known(); }));
+            || tests::becomes([&] { return desk.session(first).timeline().policy() == known(); }));
     }
 
     void theLineUnderTheTimelineTellsTheBudget()

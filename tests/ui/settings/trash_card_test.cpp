@@ -18,11 +18,11 @@ struct Trash : Desk {
     {
         open();
         library->remove(id, [](vmm::Result<> const& removed) { REQUIRE_OK(removed); });
-        if (!QTest::qWaitFor([&] { return library->ids().isEmpty(); }))
+        if (!tests::becomes([&] { return library->ids().isEmpty(); }))
             qFatal("the machine is still there");
         window->showPreferences();
         page = window->currentPage();
-        if (!QTest::qWaitFor([&] { return emptying()->isEnabled() && back() != nullptr; }))
+        if (!tests::becomes([&] { return emptying()->isEnabled() && back() != nullptr; }))
             qFatal("the trash is not shown");
     }
     QPushButton* emptying() const { return button(page, "&Empty the trash now…"); }

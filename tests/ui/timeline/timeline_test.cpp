@@ -57,7 +57,7 @@ class TimelinePanelTest final : public QObject {
         {
             session(id).start();
             return waitFor(id, app::SessionState::Running)
-                && QTest::qWaitFor([&] { return timeline().isRead() && panel->whyNotKeep().isEmpty(); });
+                && tests::becomes([&] { return timeline().isRead() && panel->whyNotKeep().isEmpty(); });
         }
         void paint(std::uint32_t colour) const { script->last->screens["display0"]->paint(320, 200, colour); }
         void key(Qt::Key key) const
@@ -73,17 +73,17 @@ class TimelinePanelTest final : public QObject {
                 return axis->count() == before + 1 && timeline().present() == axis->entry(before).id
                     && !timeline().keeping();
             };
-            return QTest::qWaitFor(isKept) ? axis->entry(before).id : QString();
+            return tests::becomes(isKept) ? axis->entry(before).id : QString();
         }
         bool hasMachines(int count)
         {
-            return QTest::qWaitFor([&] { return library->ids().size() == count; });
+            return tests::becomes([&] { return library->ids().size() == count; });
         }
         QString other() const { return library->ids()[0] == id ? library->ids()[1] : library->ids()[0]; }
         bool showsPast() const { return panel->past()->isVisible(); }
         bool has(int count)
         {
-            return QTest::qWaitFor([&] { return axis->count() == count; });
+            return tests::becomes([&] { return axis->count() == count; });
         }
     };
 
@@ -99,7 +99,7 @@ private slots:
     void aMachineThatIsOffIsKeptToo()
     {
         Scene scene;
-        QVERIFY(QTest::qWaitFor([&] { return scene.timeline().isRead(); }));
+        QTRY_VERIFY(scene.timeline().isRead());
         QVERIFY(scene.named<QToolButton>(scene.page, "Keep this moment")->isEnabled());
         QVERIFY(!scene.keep().isEmpty());
         scene.key(Qt::Key_Left);
@@ -144,7 +144,7 @@ private slots:
         auto const blue = scene.keep();
         auto* past = scene.panel->past();
         auto const shows = [&](std::uint32_t colour) {
-            return QTest::qWaitFor([&] {
+            return tests::becomes([&] {
                 auto const whole
                     = scene.timeline().pictures().peek(scene.axis->selected(), app::MomentPictures::Size::Whole);
                 return whole && past->picture() == whole && (whole->pixels[100] & 0xffffff) == colour;
@@ -224,9 +224,9 @@ private slots:
         scene.keep();
         scene.key(Qt::Key_Home);
         scene.key(Qt::Key_Return);
-        QVERIFY(QTest::qWaitFor([&] { return scene.script->has("go Moment 1"); }));
+        QTRY_VERIFY(scene.script->has("go Moment 1"));
         QVERIFY(scene.has(3));
-        QVERIFY(QTest::qWaitFor([&] { return scene.timeline().present() == first; }));
+        QTRY_VERIFY(scene.timeline().present() == first);
         QCOMPARE(scene.axis->entry(2).reason, app::MomentReason::BeforeGoing);
         QCOMPARE(scene.axis->layoutOfMoments().lanes(), 2);
         QVERIFY(!scene.showsPast());
@@ -241,7 +241,7 @@ private slots:
         QVERIFY(scene.waitFor(scene.id, app::SessionState::Off));
         scene.key(Qt::Key_Home);
         scene.key(Qt::Key_Return);
-        QVERIFY(QTest::qWaitFor([&] { return scene.script->has("go Moment 1"); }));
+        QTRY_VERIFY(scene.script->has("go Moment 1"));
         QVERIFY(scene.waitFor(scene.id, app::SessionState::Running));
         QVERIFY(scene.has(2));
         QCOMPARE(scene.axis->entry(1).reason, app::MomentReason::BeforeGoing);
@@ -261,7 +261,7 @@ private slots:
         QVERIFY(scene.page->messages()->isVisible());
         QVERIFY(!scene.script->has("go Moment 1"));
         button(scene.page, "Go back anyway")->click();
-        QVERIFY(QTest::qWaitFor([&] { return scene.script->has("go Moment 1"); }));
+        QTRY_VERIFY(scene.script->has("go Moment 1"));
         QVERIFY(scene.waitFor(scene.id, app::SessionState::Running));
     }
 
@@ -275,7 +275,7 @@ private slots:
         QVERIFY(scene.hasMachines(2));
         auto const fork = scene.other();
         QCOMPARE(scene.library->entry(fork)->name, "web (Moment 1)");
-        QVERIFY(QTest::qWaitFor([&] { return scene.window->currentPage() == scene.window->pageOf(fork); }));
+        QTRY_VERIFY(scene.window->currentPage() == scene.window->pageOf(fork));
         QCOMPARE(scene.session(scene.id).state(), app::SessionState::Running);
         QCOMPARE(scene.session(fork).state(), app::SessionState::Suspended);
         // Its name is a proposal.
@@ -306,7 +306,7 @@ private slots:
             scene.axis->select(moment);
             button(scene.panel->past(), "Fork")->click();
             QVERIFY(scene.hasMachines(machines));
-            QVERIFY(QTest::qWaitFor([&] { return scene.window->currentPage() != scene.page; }));
+            QTRY_VERIFY(scene.window->currentPage() != scene.page);
         }
         QStringList names;
         for (auto const& id : scene.library->ids())
@@ -324,7 +324,7 @@ private slots:
             QStringLiteral("%1/moments/%2.state").arg(QString::fromStdString(places.timelineFolder), moment)));
         scene.axis->select(moment);
         scene.key(Qt::Key_F);
-        QVERIFY(QTest::qWaitFor([&] { return scene.page->messages()->isVisible(); }));
+        QTRY_VERIFY(scene.page->messages()->isVisible());
         QVERIFY(scene.page->messages()->text().contains("No machine could be made of this moment."));
         QCOMPARE(scene.library->ids().size(), 1);
     }
@@ -332,7 +332,7 @@ private slots:
     void whatIsDoneWithMomentsIsUnderThemAndInTheLibrary()
     {
         Scene scene;
-        QVERIFY(QTest::qWaitFor([&] { return scene.timeline().isRead(); }));
+        QTRY_VERIFY(scene.timeline().isRead());
         scene.session(scene.id).runner()->work(
             "verify", [](app::MachineRunner::JobProgress const& progress) -> vmm::Result<> {
                 while (progress(0.25))
@@ -341,11 +341,11 @@ private slots:
             });
         auto* list = scene.window->libraryPanel()->list();
         auto const row = [&] { return list->model()->index(0, 0); };
-        QVERIFY(QTest::qWaitFor([&] { return row().data(ui::LibraryModel::ProgressRole).toDouble() == 0.25; }));
+        QTRY_VERIFY(row().data(ui::LibraryModel::ProgressRole).toDouble() == 0.25);
         QCOMPARE(row().data(ui::LibraryModel::StatusRole).toString(), "Checking its moments …");
         QVERIFY(scene.named<QProgressBar>(scene.panel, "Checking its moments …")->isVisible());
         button(scene.panel, "Cancel")->click();
-        QVERIFY(QTest::qWaitFor([&] { return !row().data(ui::LibraryModel::ProgressRole).isValid(); }));
+        QTRY_VERIFY(!row().data(ui::LibraryModel::ProgressRole).isValid());
         QVERIFY(!scene.session(scene.id).canCancel());
     }
 
@@ -369,13 +369,13 @@ private slots:
         auto* list = scene.window->libraryPanel()->list();
         auto const row = [&] { return list->model()->index(0, 0); };
         auto const isUnderWay = [&] {
-            return QTest::qWaitFor([&] {
+            return tests::becomes([&] {
                 return scene.timeline().keeping() == 0.5
                     && row().data(ui::LibraryModel::ProgressRole).toDouble() == 0.5;
             });
         };
         auto const isOver = [&] {
-            return QTest::qWaitFor(
+            return tests::becomes(
                 [&] { return !scene.timeline().keeping() && !row().data(ui::LibraryModel::ProgressRole).isValid(); });
         };
         scene.key(Qt::Key_M);
@@ -537,16 +537,16 @@ private slots:
         QVERIFY(name->hasFocus());
         QTest::keyClicks(name, "before upgrade");
         QTest::keyClick(name, Qt::Key_Return);
-        QVERIFY(QTest::qWaitFor([&] { return scene.timeline().moment(id)->name == "before upgrade"; }));
+        QTRY_VERIFY(scene.timeline().moment(id)->name == "before upgrade");
         QVERIFY(scene.axis->hasFocus());
         QCOMPARE(scene.axis->selected(), id);
         scene.key(Qt::Key_N);
         auto* note = scene.named<QPlainTextEdit>(scene.page, "Note on the moment");
         QTest::keyClicks(note, "all tests pass");
         QTest::keyClick(note, Qt::Key_Return, Qt::ControlModifier);
-        QVERIFY(QTest::qWaitFor([&] { return scene.timeline().moment(id)->note == "all tests pass"; }));
+        QTRY_VERIFY(scene.timeline().moment(id)->note == "all tests pass");
         scene.key(Qt::Key_P);
-        QVERIFY(QTest::qWaitFor([&] { return scene.timeline().moment(id)->pinned; }));
+        QTRY_VERIFY(scene.timeline().moment(id)->pinned);
         scene.key(Qt::Key_F2);
         QVERIFY(name->isVisible());
         QTest::keyClick(name, Qt::Key_Escape);
@@ -604,7 +604,7 @@ private slots:
         // The fake's memory is one page, another one with each moment.
         auto const isCompared
             = [&] { return scene.panel->comparison()->accessibleDescription().startsWith("4 KiB of memory"); };
-        QVERIFY2(QTest::qWaitFor(isCompared), qPrintable(scene.panel->comparison()->accessibleDescription()));
+        QVERIFY2(tests::becomes(isCompared), qPrintable(scene.panel->comparison()->accessibleDescription()));
     }
 
     void aComparisonIsAListOfWhatDiffers()
@@ -706,7 +706,7 @@ private slots:
         QVERIFY(moment->state().focused);
         QCOMPARE(actions->keyBindingsForAction("Fork"), QStringList("F"));
         actions->doAction("Pin");
-        QVERIFY(QTest::qWaitFor([&] { return scene.timeline().moment(id)->pinned; }));
+        QTRY_VERIFY(scene.timeline().moment(id)->pinned);
         actions->doAction("Delete");
         QVERIFY(scene.has(0));
         QCOMPARE(list->childCount(), 1);

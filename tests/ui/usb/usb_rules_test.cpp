@@ -19,7 +19,7 @@ bool change(Desk& desk, std::function<vmm::Result<>(app::UsbRules&)> const& what
 {
     std::optional<vmm::Result<>> saved;
     desk.library->changeUsbRules(what, [&](vmm::Result<> const& outcome) { saved = outcome; });
-    return QTest::qWaitFor([&] { return saved.has_value(); }) && *saved;
+    return tests::becomes([&] { return saved.has_value(); }) && *saved;
 }
 
 app::UsbRule stickRule(std::string machine = {})

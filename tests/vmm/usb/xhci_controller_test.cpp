@@ -367,7 +367,7 @@ private slots:
             std::lock_guard const lock(d.controller.mutex());
             return d.device.cancels > 0;
         };
-        bool const wasCancelled = QTest::qWaitFor(isCancelled);
+        bool const wasCancelled = tests::becomes(isCancelled);
         d.device.cancelsLater = false;
         d.device.end(UsbStatus::Cancelled);
         machine.join();

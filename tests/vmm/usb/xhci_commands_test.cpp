@@ -63,9 +63,7 @@ private slots:
     void commandsOnManyRingsAreNotAllDoneAtOnce()
     {
         XhciDriver d;
-        REQUIRE_OK(d.controller.plug(0, d.device));
-        d.start();
-        auto const slot = d.address(1).slot;
+        auto const slot = d.startWithDevice().slot;
         std::fill_n(d.ram(D::inputContext), 0x420, 0);
         d.store<std::uint32_t>(D::inputContext + 4, ~2u);
         for (unsigned id = 2; id < 32; ++id) {
@@ -106,9 +104,7 @@ private slots:
     void aCommandThatWaitsIsAborted()
     {
         XhciDriver d;
-        REQUIRE_OK(d.controller.plug(0, d.device));
-        d.start();
-        d.address(1);
+        d.startWithDevice();
         auto in = d.addEndpoint(1, 3, BulkIn);
         auto const at = d.put(in, D::Normal, 0xf000, 8, D::Ioc);
         d.kick(in);
@@ -153,9 +149,7 @@ private slots:
     void aRingThatIsToStopLetsTheCommandEnd()
     {
         XhciDriver d;
-        REQUIRE_OK(d.controller.plug(0, d.device));
-        d.start();
-        d.address(1);
+        d.startWithDevice();
         auto in = d.addEndpoint(1, 3, BulkIn);
         d.put(in, D::Normal, 0xf000, 8, D::Ioc);
         d.kick(in);
@@ -195,9 +189,7 @@ private slots:
     void resetDeviceDropsEndpoints()
     {
         XhciDriver d;
-        REQUIRE_OK(d.controller.plug(0, d.device));
-        d.start();
-        d.address(1);
+        d.startWithDevice();
         auto in = d.addEndpoint(1, 3, BulkIn);
         d.put(in, D::Normal, 0xf000, 8, D::Ioc);
         d.kick(in);
@@ -213,9 +205,7 @@ private slots:
     {
         constexpr std::uint32_t deconfigure = 1 << 9;
         XhciDriver d;
-        REQUIRE_OK(d.controller.plug(0, d.device));
-        d.start();
-        d.address(1);
+        d.startWithDevice();
         auto const in = d.addEndpoint(1, 3, BulkIn), out = d.addEndpoint(1, 4, BulkOut);
         QCOMPARE(d.endpointState(in), unsigned(Running));
         std::fill_n(d.ram(D::inputContext), 0x420, 0);
@@ -231,9 +221,7 @@ private slots:
     void configuringLeavesOtherEndpointsAlone()
     {
         XhciDriver d;
-        REQUIRE_OK(d.controller.plug(0, d.device));
-        d.start();
-        d.address(1);
+        d.startWithDevice();
         auto in = d.addEndpoint(1, 3, BulkIn);
         d.put(in, D::Normal, 0xf000, 8, D::Ioc);
         d.kick(in);
@@ -260,9 +248,7 @@ private slots:
     void anInputContextThatChangesWhileEndpointsStopIsRefused()
     {
         XhciDriver d;
-        REQUIRE_OK(d.controller.plug(0, d.device));
-        d.start();
-        d.address(1);
+        d.startWithDevice();
         auto in = d.addEndpoint(1, 3, BulkIn), out = d.addEndpoint(1, 4, BulkOut);
         for (auto* ring : { &in, &out }) {
             d.put(*ring, D::Normal, 0xf000, 8, D::Ioc);
@@ -282,9 +268,7 @@ private slots:
     void commandsForAnEndpointThatStandsDoNotWaitForOneThatRuns()
     {
         XhciDriver d;
-        REQUIRE_OK(d.controller.plug(0, d.device));
-        d.start();
-        d.address(1);
+        d.startWithDevice();
         auto in = d.addEndpoint(1, 3, BulkIn);
         d.put(in, D::Normal, 0xf000, 8, D::Ioc);
         d.kick(in);
@@ -296,9 +280,7 @@ private slots:
     void evaluateContextTakesWhatCanBe()
     {
         XhciDriver d;
-        REQUIRE_OK(d.controller.plug(0, d.device));
-        d.start();
-        d.address(1);
+        d.startWithDevice();
         auto const context = d.load<std::uint64_t>(D::contexts + 8);
         d.store<std::uint32_t>(D::inputContext + 0x44, 8u << 16);
         QCOMPARE(d.command(D::EvaluateContext, D::inputContext, D::slotBits(1)).code(), unsigned(Success));
@@ -316,9 +298,7 @@ private slots:
     void aDisabledSlotsContextSaysSo()
     {
         XhciDriver d;
-        REQUIRE_OK(d.controller.plug(0, d.device));
-        d.start();
-        d.address(1);
+        d.startWithDevice();
         auto const state = d.load<std::uint64_t>(D::contexts + 8) + 0xc;
         QCOMPARE(d.load<std::uint32_t>(state) >> 27, 2u);
         QCOMPARE(d.command(D::DisableSlot, 0, D::slotBits(1)).code(), unsigned(Success));

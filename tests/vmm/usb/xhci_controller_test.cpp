@@ -122,9 +122,7 @@ private slots:
     void suspendedPortWakesUp()
     {
         XhciDriver d;
-        REQUIRE_OK(d.controller.plug(0, d.device));
-        d.start();
-        d.address(1);
+        d.startWithDevice();
         d.setPort(1, 0xfe0000); // all changes seen
         d.dropEvents();
         d.setPort(1, 1 << 16 | 3 << 5);
@@ -151,9 +149,7 @@ private slots:
     void fullEventRingLosesNothing()
     {
         XhciDriver d;
-        REQUIRE_OK(d.controller.plug(0, d.device));
-        d.start();
-        d.address(1);
+        d.startWithDevice();
         auto in = d.addEndpoint(1, 3, BulkIn);
         d.dropEvents();
         d.tellsDequeue = false;
@@ -239,9 +235,7 @@ private slots:
     void unplugInFlightEndsTransfers()
     {
         XhciDriver d;
-        REQUIRE_OK(d.controller.plug(0, d.device));
-        d.start();
-        auto control = d.address(1);
+        auto control = d.startWithDevice();
         auto in = d.addEndpoint(1, 3, BulkIn);
         d.setPort(1, 0xfe0000);
         d.dropEvents();
@@ -304,9 +298,7 @@ private slots:
     void haltedControllerHoldsEverything()
     {
         XhciDriver d;
-        REQUIRE_OK(d.controller.plug(0, d.device));
-        d.start();
-        d.address(1);
+        d.startWithDevice();
         auto in = d.addEndpoint(1, 3, BulkIn);
         d.put(in, D::Normal, 0xf000, 16, D::Ioc);
         d.kick(in);
@@ -325,9 +317,7 @@ private slots:
     void resetWaitsForWhatIsInFlight()
     {
         XhciDriver d;
-        REQUIRE_OK(d.controller.plug(0, d.device));
-        d.start();
-        d.address(1);
+        d.startWithDevice();
         auto in = d.addEndpoint(1, 3, BulkIn);
         d.put(in, D::Normal, 0xf000, 16, D::Ioc);
         d.kick(in);
@@ -351,9 +341,7 @@ private slots:
     void afterAResetOfTheMachineTheDeviceIsFoundAgain()
     {
         XhciDriver d;
-        REQUIRE_OK(d.controller.plug(0, d.device));
-        d.start();
-        d.address(1);
+        d.startWithDevice();
         auto in = d.addEndpoint(1, 3, BulkIn);
         d.put(in, D::Normal, 0xf000, 16, D::Ioc);
         d.kick(in);
@@ -390,9 +378,7 @@ private slots:
     void nothingThatForgetsSlotsWritesToMemory()
     {
         XhciDriver d;
-        REQUIRE_OK(d.controller.plug(0, d.device));
-        d.start();
-        d.address(1);
+        d.startWithDevice();
         d.write(D::UsbCmd, 4);
         auto const memory = d.bytes(0, 1 << 20);
         d.controller.pause();
@@ -414,9 +400,7 @@ private slots:
     void whatAResetInterruptsIsNotTold()
     {
         XhciDriver d;
-        REQUIRE_OK(d.controller.plug(0, d.device));
-        d.start();
-        d.address(1);
+        d.startWithDevice();
         auto in = d.addEndpoint(1, 3, BulkIn);
         d.put(in, D::Normal, 0xf000, 16, D::Ioc);
         d.kick(in);
@@ -434,9 +418,7 @@ private slots:
     void pausedControllerBeginsAnew()
     {
         XhciDriver d;
-        REQUIRE_OK(d.controller.plug(0, d.device));
-        d.start();
-        d.address(1);
+        d.startWithDevice();
         auto in = d.addEndpoint(1, 3, BulkIn);
         d.put(in, D::Normal, 0xf000, 16, D::Ioc);
         d.put(in, D::Normal, 0xf100, 16, D::Ioc);
@@ -457,9 +439,7 @@ private slots:
     void restoredControllerGoesOn()
     {
         XhciDriver d;
-        REQUIRE_OK(d.controller.plug(0, d.device));
-        d.start();
-        auto control = d.address(1);
+        auto control = d.startWithDevice();
         auto in = d.addEndpoint(1, 3, BulkIn);
         d.put(in, D::Normal, 0xf000, 16, D::Ioc);
         d.kick(in);
@@ -488,9 +468,7 @@ private slots:
     void restoreWithoutTheDeviceUnplugsIt()
     {
         XhciDriver d;
-        REQUIRE_OK(d.controller.plug(0, d.device));
-        d.start();
-        d.address(1);
+        d.startWithDevice();
         d.setPort(1, 0xfe0000);
         d.dropEvents();
         d.controller.pause();
@@ -506,9 +484,7 @@ private slots:
     void aDeviceThatWasOutWhileTheMachineStoodStillIsNew()
     {
         XhciDriver d;
-        REQUIRE_OK(d.controller.plug(0, d.device));
-        d.start();
-        d.address(1);
+        d.startWithDevice();
         d.setPort(1, 0xfe0000);
         d.dropEvents();
         d.controller.pause();
@@ -646,9 +622,7 @@ private slots:
     void aResetTakesTheAddress()
     {
         XhciDriver d;
-        REQUIRE_OK(d.controller.plug(0, d.device));
-        d.start();
-        auto control = d.address(1);
+        auto control = d.startWithDevice();
         auto in = d.addEndpoint(1, 3, BulkIn);
         d.setPort(1, 0x10);
         d.put(in, D::Normal, 0xf000, 16, D::Ioc);
@@ -675,9 +649,7 @@ private slots:
     void statesBeforeThePortsStayedEmptyAreRead()
     {
         XhciDriver d;
-        REQUIRE_OK(d.controller.plug(0, d.device));
-        d.start();
-        d.address(1);
+        d.startWithDevice();
         d.controller.pause();
         auto const saved = d.controller.save();
         auto old = saved.toJson();
@@ -713,9 +685,7 @@ private slots:
     void partOfATransferIsNotDoneTwice()
     {
         XhciDriver d;
-        REQUIRE_OK(d.controller.plug(0, d.device));
-        d.start();
-        d.address(1);
+        d.startWithDevice();
         auto in = d.addEndpoint(1, 3, BulkIn);
         d.put(in, D::Normal, 0xf000, 8, D::Ioc);
         d.kick(in);
@@ -735,9 +705,7 @@ private slots:
     void statesThatContradictThemselvesAreRefused()
     {
         XhciDriver d;
-        REQUIRE_OK(d.controller.plug(0, d.device));
-        d.start();
-        d.address(1);
+        d.startWithDevice();
         d.controller.pause();
         auto const good = d.controller.save();
         auto const refused = [&](auto change) {
@@ -826,9 +794,7 @@ private slots:
     void structuresOutsideOfMemoryEndInErrors()
     {
         XhciDriver d;
-        REQUIRE_OK(d.controller.plug(0, d.device));
-        d.start();
-        d.address(1);
+        d.startWithDevice();
         auto in = d.addEndpoint(1, 3, BulkIn);
         d.put(in, D::Normal, 0xffff'0000, 16, D::Ioc);
         d.kick(in);
@@ -854,9 +820,7 @@ private slots:
         auto const block = tests::must(MemoryBlock::create("high", 0x1000));
         XhciDriver d;
         d.board.ram.add({ high, block->size(), block.get(), 0 });
-        REQUIRE_OK(d.controller.plug(0, d.device));
-        d.start();
-        d.address(1);
+        d.startWithDevice();
         auto const in = d.addEndpoint(1, 3, BulkIn);
         d.command(D::StopEndpoint, 0, D::slotBits(1, 3));
         QCOMPARE(d.command(D::SetDequeue, ring | 1, D::slotBits(1, 3)).code(), unsigned(Success));

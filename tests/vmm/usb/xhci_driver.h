@@ -277,6 +277,13 @@ public:
         lastCode = command(AddressDevice, inputContext, slotBits(slot)).code();
         return ring;
     }
+    /// Runs, with `device` at port 1, which has an address; its control ring.
+    TransferRing startWithDevice()
+    {
+        vmm::ignore(controller.plug(0, device)); // nothing is there yet
+        start();
+        return address(1);
+    }
     /// Adds one endpoint: type as in an endpoint context, interval as a power of two of microframes.
     TransferRing addEndpoint(unsigned slot, unsigned id, unsigned type, unsigned interval = 0, unsigned streams = 0,
         unsigned trbs = ringTrbs)

@@ -14,9 +14,7 @@ private slots:
     void addressedDeviceAnswers()
     {
         XhciDriver d;
-        REQUIRE_OK(d.controller.plug(0, d.device));
-        d.start();
-        auto ring = d.address(1);
+        auto ring = d.startWithDevice();
         QCOMPARE(d.lastCode, unsigned(Success));
         auto const context = d.load<std::uint64_t>(D::contexts + 8);
         QCOMPARE(d.load<std::uint32_t>(context + 12), 2u << 27 | 1u); // addressed
@@ -37,9 +35,7 @@ private slots:
     void shortControlDataAreTold()
     {
         XhciDriver d;
-        REQUIRE_OK(d.controller.plug(0, d.device));
-        d.start();
-        auto ring = d.address(1);
+        auto ring = d.startWithDevice();
         d.dropEvents();
         d.request(ring, getDescriptor, 0xf000, 64);
         auto const data = d.event(), status = d.event();
@@ -53,9 +49,7 @@ private slots:
     void stalledRequestHaltsUntilReset()
     {
         XhciDriver d;
-        REQUIRE_OK(d.controller.plug(0, d.device));
-        d.start();
-        auto ring = d.address(1);
+        auto ring = d.startWithDevice();
         d.dropEvents();
         d.device.controlStatus = UsbStatus::Stall;
         d.request(ring, getDescriptor, 0xf000, 64);
@@ -76,9 +70,7 @@ private slots:
     void setAddressIsRefused()
     {
         XhciDriver d;
-        REQUIRE_OK(d.controller.plug(0, d.device));
-        d.start();
-        auto ring = d.address(1);
+        auto ring = d.startWithDevice();
         d.dropEvents();
         d.request(ring, { 0, 5, 7, 0, 0, 0, 0, 0 }, 0, 0);
         QCOMPARE(d.event().code(), unsigned(TrbError));
@@ -88,9 +80,7 @@ private slots:
     void bulkDataTravelChained()
     {
         XhciDriver d;
-        REQUIRE_OK(d.controller.plug(0, d.device));
-        d.start();
-        d.address(1);
+        d.startWithDevice();
         auto out = d.addEndpoint(1, 4, BulkOut), in = d.addEndpoint(1, 5, BulkIn);
         QCOMPARE(d.lastCode, unsigned(Success));
         for (unsigned i = 0; i < 16; ++i)
@@ -122,9 +112,7 @@ private slots:
     void shortPacketIsToldOnceMoreAtTheEnd()
     {
         XhciDriver d;
-        REQUIRE_OK(d.controller.plug(0, d.device));
-        d.start();
-        d.address(1);
+        d.startWithDevice();
         auto in = d.addEndpoint(1, 3, BulkIn);
         auto const first = d.put(in, D::Normal, 0xf000, 16, D::Chain | D::Isp);
         auto const last = d.put(in, D::Normal, 0xf100, 16, D::Ioc);
@@ -143,9 +131,7 @@ private slots:
     void eventDataTellsWhatWasTransferred()
     {
         XhciDriver d;
-        REQUIRE_OK(d.controller.plug(0, d.device));
-        d.start();
-        d.address(1);
+        d.startWithDevice();
         auto in = d.addEndpoint(1, 3, BulkIn);
         d.put(in, D::Normal, 0xf000, 16, D::Chain);
         d.put(in, D::Normal, 0xf100, 16, D::Chain);
@@ -162,9 +148,7 @@ private slots:
     void immediateDataAreSent()
     {
         XhciDriver d;
-        REQUIRE_OK(d.controller.plug(0, d.device));
-        d.start();
-        d.address(1);
+        d.startWithDevice();
         auto out = d.addEndpoint(1, 4, BulkOut);
         d.put(out, D::Normal, 0x0605040302010000, 7, D::Ioc | D::Idt);
         d.kick(out);
@@ -182,9 +166,7 @@ private slots:
     void laterTransfersWaitForAHaltedEndpoint()
     {
         XhciDriver d;
-        REQUIRE_OK(d.controller.plug(0, d.device));
-        d.start();
-        d.address(1);
+        d.startWithDevice();
         auto in = d.addEndpoint(1, 3, BulkIn);
         for (int i = 0; i < 3; ++i)
             d.put(in, D::Normal, 0xf000, 16, D::Ioc);
@@ -208,9 +190,7 @@ private slots:
     void babbleAndTransactionErrorsHalt()
     {
         XhciDriver d;
-        REQUIRE_OK(d.controller.plug(0, d.device));
-        d.start();
-        d.address(1);
+        d.startWithDevice();
         auto in = d.addEndpoint(1, 3, BulkIn), other = d.addEndpoint(1, 5, InterruptIn, 3);
         d.put(in, D::Normal, 0xf000, 16, 0);
         d.kick(in);
@@ -228,9 +208,7 @@ private slots:
     {
         constexpr std::uint32_t preserve = 1 << 9;
         XhciDriver d;
-        REQUIRE_OK(d.controller.plug(0, d.device));
-        d.start();
-        d.address(1);
+        d.startWithDevice();
         auto out = d.addEndpoint(1, 4, BulkOut);
         for (unsigned i = 0; i < 8; ++i)
             *d.ram(0xf000 + i) = static_cast<std::uint8_t>(i);
@@ -266,9 +244,7 @@ private slots:
     void stopTellsWhatWasBeingDone()
     {
         XhciDriver d;
-        REQUIRE_OK(d.controller.plug(0, d.device));
-        d.start();
-        d.address(1);
+        d.startWithDevice();
         auto in = d.addEndpoint(1, 3, BulkIn);
         auto const at = d.put(in, D::Normal, 0xf000, 512, D::Ioc);
         d.put(in, D::Normal, 0xf200, 512, D::Ioc);
@@ -291,9 +267,7 @@ private slots:
     void stopOfAnIdleEndpointIsTold()
     {
         XhciDriver d;
-        REQUIRE_OK(d.controller.plug(0, d.device));
-        d.start();
-        d.address(1);
+        d.startWithDevice();
         auto in = d.addEndpoint(1, 3, BulkIn);
         d.postCommand(D::StopEndpoint, 0, D::slotBits(1, 3));
         auto const event = d.event();
@@ -306,9 +280,7 @@ private slots:
     void stopWaitsForASlowDevice()
     {
         XhciDriver d;
-        REQUIRE_OK(d.controller.plug(0, d.device));
-        d.start();
-        d.address(1);
+        d.startWithDevice();
         auto in = d.addEndpoint(1, 3, BulkIn);
         auto const at = d.put(in, D::Normal, 0xf000, 8, D::Ioc);
         d.kick(in);
@@ -329,9 +301,7 @@ private slots:
     void stoppedTransferGoesOnWhereItWas()
     {
         XhciDriver d;
-        REQUIRE_OK(d.controller.plug(0, d.device));
-        d.start();
-        d.address(1);
+        d.startWithDevice();
         auto in = d.addEndpoint(1, 3, BulkIn);
         d.put(in, D::Normal, 0xf000, 8, D::Chain);
         auto const second = d.put(in, D::Normal, 0xf100, 8, D::Ioc);
@@ -356,9 +326,7 @@ private slots:
     void newDequeuePointerIsTaken()
     {
         XhciDriver d;
-        REQUIRE_OK(d.controller.plug(0, d.device));
-        d.start();
-        d.address(1);
+        d.startWithDevice();
         auto in = d.addEndpoint(1, 3, BulkIn);
         d.put(in, D::Normal, 0xf000, 8, D::Ioc);
         d.put(in, D::Normal, 0xf100, 16, D::Ioc);
@@ -374,9 +342,7 @@ private slots:
     void ringsWrap()
     {
         XhciDriver d;
-        REQUIRE_OK(d.controller.plug(0, d.device));
-        d.start();
-        d.address(1);
+        d.startWithDevice();
         auto in = d.addEndpoint(1, 3, BulkIn);
         for (unsigned i = 0; i < 100; ++i) {
             d.put(in, D::Normal, 0xf000, 4, D::Chain);
@@ -494,9 +460,7 @@ private slots:
     void isochronousKeepsTheClock()
     {
         XhciDriver d;
-        REQUIRE_OK(d.controller.plug(0, d.device));
-        d.start();
-        d.address(1);
+        d.startWithDevice();
         auto out = d.addEndpoint(1, 4, IsochOut, 3); // 1 ms
         d.dropEvents();
         for (int i = 0; i < 4; ++i)
@@ -521,9 +485,7 @@ private slots:
     void isochronousFramesAreMet()
     {
         XhciDriver d;
-        REQUIRE_OK(d.controller.plug(0, d.device));
-        d.start();
-        d.address(1);
+        d.startWithDevice();
         auto in = d.addEndpoint(1, 5, IsochIn, 2); // two in each frame
         d.dropEvents();
         d.board.time.advance(5ms);
@@ -545,9 +507,7 @@ private slots:
     void lateFrameIsMissed()
     {
         XhciDriver d;
-        REQUIRE_OK(d.controller.plug(0, d.device));
-        d.start();
-        d.address(1);
+        d.startWithDevice();
         auto in = d.addEndpoint(1, 5, IsochIn, 3);
         d.dropEvents();
         d.board.time.advance(20ms);
@@ -571,9 +531,7 @@ private slots:
     void emptyIsochronousRingIsTold()
     {
         XhciDriver d;
-        REQUIRE_OK(d.controller.plug(0, d.device));
-        d.start();
-        d.address(1);
+        d.startWithDevice();
         auto out = d.addEndpoint(1, 4, IsochOut, 3), in = d.addEndpoint(1, 5, IsochIn, 3);
         d.dropEvents();
         d.put(out, D::Isoch, 0xf000, 100, D::Sia);
@@ -599,9 +557,7 @@ private slots:
     void ringThatNeverEndsHoldsNobody()
     {
         XhciDriver d;
-        REQUIRE_OK(d.controller.plug(0, d.device));
-        d.start();
-        d.address(1);
+        d.startWithDevice();
         auto in = d.addEndpoint(1, 3, BulkIn);
         // A ring without a toggle: its TRBs are there for ever.
         for (unsigned i = 0; i < 15; ++i)
@@ -625,9 +581,7 @@ private slots:
     void linksThatLeadNowhereEndInAnError()
     {
         XhciDriver d;
-        REQUIRE_OK(d.controller.plug(0, d.device));
-        d.start();
-        d.address(1);
+        d.startWithDevice();
         auto in = d.addEndpoint(1, 3, BulkIn);
         d.putTrb(in.base, { in.base, 0, D::Link << 10 | 1 });
         d.kick(in);
@@ -638,9 +592,7 @@ private slots:
     void whatIsInFlightAtOnceIsBounded()
     {
         XhciDriver d;
-        REQUIRE_OK(d.controller.plug(0, d.device));
-        d.start();
-        d.address(1);
+        d.startWithDevice();
         d.addEndpoint(1, 3, BulkIn, 0, 2);
         // One TD of 4095 TRBs, over and over, on all streams.
         constexpr unsigned trbs = 4096, streams = 6;

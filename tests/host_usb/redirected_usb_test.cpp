@@ -58,6 +58,13 @@ struct Redirected : tests::PluggedIn<UsbRedirDevice> {
     std::unique_ptr<RedirHost> other;
 };
 
+std::unique_ptr<RedirHost> bring(std::string const& to)
+{
+    auto const cancel = tests::must(makeEventFd());
+    return std::make_unique<RedirHost>(
+        tests::must(connectToUsbPeer(tests::must(parseUsbPeerAddress(to)), waitLimit, cancel.get())));
+}
+
 /// A runner whose machine is on.
 struct Bench {
     Bench()
@@ -75,6 +82,8 @@ struct Bench {
         return tests::answerOf<RedirectedUsb>(
             [&](auto done) { runner->listenForUsb(tests::must(parseUsbPeerAddress(at)), done); });
     }
+    /// One that comes where the machine waits.
+    std::unique_ptr<RedirHost> bringOne() { return bring(tests::must(listen("127.0.0.1:0")).address); }
     Result<RedirectedUsb> connect(std::string const& from)
     {
         return tests::answerOf<RedirectedUsb>(
@@ -91,6 +100,12 @@ struct Bench {
             all += one.id + (one.isListening ? " listens " : one.listener.empty() ? " " : " by " + one.listener + " ");
         return all;
     }
+    std::string keep()
+    {
+        return tests::must(tests::answerOf<timeline::Moment>([&](auto done) {
+            runner->keepMoment({ .name = "one" }, done);
+        })).id;
+    }
     std::string path(char const* name) const { return directory.filePath(name).toStdString(); }
     std::vector<std::string> lostSoFar()
     {
@@ -105,13 +120,6 @@ struct Bench {
     std::unique_ptr<MachineRunner> runner = std::make_unique<MachineRunner>(tests::exampleConfig(),
         MachinePlaces { path("state"), path("machine.lock"), path("timeline") }, FakeMachine::factory(script));
 };
-
-std::unique_ptr<RedirHost> bring(std::string const& to)
-{
-    auto const cancel = tests::must(makeEventFd());
-    return std::make_unique<RedirHost>(
-        tests::must(connectToUsbPeer(tests::must(parseUsbPeerAddress(to)), waitLimit, cancel.get())));
-}
 
 /// What "usbredirect --as" is.
 struct Server {
@@ -288,8 +296,7 @@ private slots:
         SimulatedUsbDevice const simulated("1-1", 2);
         Bench bench;
         bench.script->failPlug = Error { ErrorCode::NotNow, "every connector is taken", 0 };
-        auto const place = tests::must(bench.listen("127.0.0.1:0"));
-        auto const host = bring(place.address);
+        auto const host = bench.bringOne();
         QTRY_VERIFY(host->hasEnded());
         QVERIFY(host->wasRefused());
         QCOMPARE(bench.list(), "redir1 listens ");
@@ -300,8 +307,7 @@ private slots:
         SimulatedUsbDevice const simulated("1-1", 2);
         Bench bench;
         bench.script->beforePlug = [&] { tests::must(bench.end("redir1")); };
-        auto const place = tests::must(bench.listen("127.0.0.1:0"));
-        auto const host = bring(place.address);
+        auto const host = bench.bringOne();
         QTRY_COMPARE(bench.script->times("usb redir2 out"), 1);
         QTRY_VERIFY(host->hasEnded());
         QCOMPARE(bench.list(), "");
@@ -371,8 +377,7 @@ private slots:
     {
         SimulatedUsbDevice const simulated("1-1", 2);
         Bench bench;
-        auto const place = tests::must(bench.listen("127.0.0.1:0"));
-        auto host = bring(place.address);
+        auto host = bench.bringOne();
         QTRY_COMPARE(bench.list(), "redir1 listens redir2 by redir1 ");
         host.reset();
         QTRY_COMPARE(bench.list(), "redir1 listens ");
@@ -386,21 +391,18 @@ private slots:
     {
         SimulatedUsbDevice const simulated("1-1", 2);
         Bench bench;
-        auto const moment = tests::must(
-            tests::answerOf<timeline::Moment>([&](auto done) { bench.runner->keepMoment({ .name = "one" }, done); }));
-        auto const place = tests::must(bench.listen("127.0.0.1:0"));
-        auto const host = bring(place.address);
+        auto const moment = bench.keep();
+        auto const host = bench.bringOne();
         QTRY_COMPARE(bench.script->times("usb redir2 in"), 1);
         QTRY_COMPARE(bench.list(), "redir1 listens redir2 by redir1 ");
         // Which is told before; and after a suspend it has to be passed on anew.
-        auto const fates = tests::must(bench.runner->foreseeUsb(moment.id));
+        auto const fates = tests::must(bench.runner->foreseeUsb(moment));
         QCOMPARE(fates.size(), 1u);
         QVERIFY(fates[0].vendor == 0x1209 && fates[0].product == 1 && fates[0].isAttached);
         QVERIFY2(fates[0].from.starts_with("127.0.0.1:"), fates[0].from.c_str());
         QCOMPARE(fates[0].outcome, UsbFate::Outcome::PluggedAnew);
         QCOMPARE(tests::must(bench.runner->foreseeUsb("")).at(0).outcome, UsbFate::Outcome::NotHere);
-        REQUIRE_OK(
-            tests::answerOf([&](auto done) { bench.runner->goTo(moment.id, MachineRunner::Present::Lose, done); }));
+        REQUIRE_OK(tests::answerOf([&](auto done) { bench.runner->goTo(moment, MachineRunner::Present::Lose, done); }));
         QTRY_COMPARE(bench.script->times("usb redir2 in"), 2);
         QCOMPARE(bench.list(), "redir1 listens redir2 by redir1 ");
     }
@@ -409,16 +411,14 @@ private slots:
     {
         SimulatedUsbDevice const simulated("1-1", 2);
         Bench bench;
-        auto const moment = tests::must(
-            tests::answerOf<timeline::Moment>([&](auto done) { bench.runner->keepMoment({ .name = "one" }, done); }));
-        auto const place = tests::must(bench.listen("127.0.0.1:0"));
-        auto const host = bring(place.address);
+        auto const moment = bench.keep();
+        auto const host = bench.bringOne();
         QTRY_COMPARE(bench.list(), "redir1 listens redir2 by redir1 ");
         REQUIRE_OK(tests::answerOf([&](auto done) {
             // On the runner's thread, which gets to them one after the other before the machine answers.
             bench.runner->measure([&, done](MachineStatistics const&) {
                 bench.runner->endUsbRedirection("redir2", done);
-                bench.runner->goTo(moment.id, MachineRunner::Present::Lose);
+                bench.runner->goTo(moment, MachineRunner::Present::Lose);
             });
         }));
         QCOMPARE(bench.list(), "redir1 listens ");

@@ -17,6 +17,16 @@ constexpr std::uint32_t goodTaskFile = 0x50;
 
 using Sense = std::array<int, 3>;
 
+/// Reads behind the disk's end.
+void failTag5(AhciSetup& s)
+{
+    s.startPort(0);
+    s.prepare(0, 5, AhciSetup::fis(0x60, AhciSetup::diskSize / 512, 5 << 3, 1), { { 0x30000, 512 } });
+    s.setPort(0, AhciSetup::Sact, 1 << 5);
+    s.issue(0, 1 << 5);
+    s.settle();
+}
+
 }
 
 class AhciTest : public QObject {
@@ -204,11 +214,7 @@ private slots:
     void queuedErrorIsInTheLog()
     {
         AhciSetup s;
-        s.startPort(0);
-        s.prepare(0, 5, AhciSetup::fis(0x60, AhciSetup::diskSize / 512, 5 << 3, 1), { { 0x30000, 512 } });
-        s.setPort(0, AhciSetup::Sact, 1 << 5);
-        s.issue(0, 1 << 5);
-        s.settle();
+        failTag5(s);
         QVERIFY((s.port(0, AhciSetup::Is) & taskFileError) != 0);
         QCOMPARE(s.port(0, AhciSetup::Sact), 1u << 5);
         s.recover(0);
@@ -220,11 +226,7 @@ private slots:
     void aCommandThatWaitsForQueuedOnesIsNotBegun()
     {
         AhciSetup s;
-        s.startPort(0);
-        s.prepare(0, 5, AhciSetup::fis(0x60, AhciSetup::diskSize / 512, 5 << 3, 1), { { 0x30000, 512 } });
-        s.setPort(0, AhciSetup::Sact, 1 << 5);
-        s.issue(0, 1 << 5);
-        s.settle();
+        failTag5(s);
         s.recover(0);
         s.prepare(0, 1, AhciSetup::fis(0x60, 0, 1 << 3, 1), { { 0x30000, 512 } });
         s.setPort(0, AhciSetup::Sact, 1 << 1);

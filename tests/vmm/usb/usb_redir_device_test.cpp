@@ -75,6 +75,13 @@ struct Bench {
         settle();
         return peer.heard();
     }
+    void chooseSetting()
+    {
+        Asked setting(Kind::Control, 0, {}, { 1, 11, 2, 0, 3, 0, 0, 0 });
+        ask(setting);
+        peer.setting(3, 2);
+        settle();
+    }
     std::string why() const { return gone.empty() ? "" : gone.back().detail; }
 
     tests::ManualLoop loop;
@@ -209,11 +216,7 @@ private slots:
     void aConfigurationBeginsWithFirstSettings()
     {
         Bench bench;
-        bench.plug();
-        Asked setting(Kind::Control, 0, {}, { 1, 11, 2, 0, 3, 0, 0, 0 });
-        bench.ask(setting);
-        bench.peer.setting(3, 2);
-        bench.settle();
+        bench.plug().chooseSetting();
         Asked set(Kind::Control, 0, {}, { 0, 9, 1, 0, 0, 0, 0, 0 });
         QCOMPARE(bench.ask(set), "set-setting 3 0, set-configuration 1");
         --bench.peer.lastId;
@@ -230,11 +233,7 @@ private slots:
     void whoDoesNotAnswerASettingIsGone()
     {
         Bench bench;
-        bench.plug();
-        Asked setting(Kind::Control, 0, {}, { 1, 11, 2, 0, 3, 0, 0, 0 });
-        bench.ask(setting);
-        bench.peer.setting(3, 2);
-        bench.settle();
+        bench.plug().chooseSetting();
         Asked set(Kind::Control, 0, {}, { 0, 9, 1, 0, 0, 0, 0, 0 });
         QCOMPARE(bench.ask(set), "set-setting 3 0, set-configuration 1");
         bench.loop.runTimers();

@@ -265,8 +265,7 @@ private slots:
         Bench bench;
         auto const other = bench.createWithUsb("mail");
         bench.run();
-        bench.session(other).start();
-        QVERIFY(bench.waitFor(other, app::SessionState::Running));
+        QVERIFY(bench.start(other));
         auto* otherPage = bench.window->pageOf(other);
         auto const simulated = plugIn(bench);
         QVERIFY(simulated);
@@ -285,8 +284,7 @@ private slots:
         Bench bench;
         auto const other = bench.createWithUsb("mail");
         auto* page = bench.run();
-        bench.session(other).start();
-        QVERIFY(bench.waitFor(other, app::SessionState::Running));
+        QVERIFY(bench.start(other));
         std::optional<vmm::Result<>> attached;
         bench.session(other).attachHostUsb("1-1", app::Really::No, [&](vmm::Result<> const& done) { attached = done; });
         QTRY_VERIFY(attached.has_value());

@@ -81,8 +81,7 @@ private slots:
     {
         OnABase desk;
         desk.script->holdStream = true;
-        desk.session(desk.id).start();
-        QVERIFY(desk.waitFor(desk.id, app::SessionState::Running));
+        QVERIFY(desk.start(desk.id));
         QTRY_VERIFY(desk.find(make));
         desk.find(make)->click();
         QTRY_VERIFY(desk.find(stop));
@@ -97,10 +96,8 @@ private slots:
     void aSuspendedMachineIsLeftAlone()
     {
         OnABase desk;
-        desk.session(desk.id).start();
-        QVERIFY(desk.waitFor(desk.id, app::SessionState::Running));
-        desk.session(desk.id).suspend();
-        QVERIFY(desk.waitFor(desk.id, app::SessionState::Suspended));
+        QVERIFY(desk.start(desk.id));
+        QVERIFY(desk.suspend(desk.id));
         QTRY_VERIFY(desk.find(make) && !desk.find(make)->isEnabled());
     }
 };

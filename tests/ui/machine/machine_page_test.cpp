@@ -288,8 +288,7 @@ private slots:
         QVERIFY(offers("Reset") && offers("Power off at once") && isReached());
         Running::trigger(desk.page, "Reset");
         QVERIFY(desk.waitFor(desk.id, app::SessionState::Running));
-        desk.session(desk.id).suspend();
-        QVERIFY(desk.waitFor(desk.id, app::SessionState::Suspended));
+        QVERIFY(desk.suspend(desk.id));
         QVERIFY(offers("Throw the suspended state away") && isReached());
         Running::trigger(desk.page, "Throw the suspended state away");
         QVERIFY(desk.waitFor(desk.id, app::SessionState::Off));
@@ -323,8 +322,7 @@ private slots:
     {
         Desk desk;
         auto const id = desk.create("first");
-        desk.session(id).start();
-        QVERIFY(desk.waitFor(id, app::SessionState::Running));
+        QVERIFY(desk.start(id));
         desk.script->last->hostPauses(fullDisk());
         QVERIFY(desk.waitFor(id, app::SessionState::Paused));
         desk.open();
@@ -408,8 +406,7 @@ private slots:
     void aSuspendedStateThatIsThrownAwayCanBeHadBack()
     {
         Running desk;
-        desk.session(desk.id).suspend();
-        QVERIFY(desk.waitFor(desk.id, app::SessionState::Suspended));
+        QVERIFY(desk.suspend(desk.id));
         // The fake's file is of no size that a record of memory has.
         QVERIFY(QFile::resize(desk.directory.filePath("data/machines/" + desk.id + "/state/ram"), 0));
         Running::trigger(desk.page, "Throw the suspended state away");
@@ -429,8 +426,7 @@ private slots:
     void aSuspendedStateThatCouldNotBeKeptIsSaidToBeGone()
     {
         Running desk;
-        desk.session(desk.id).suspend();
-        QVERIFY(desk.waitFor(desk.id, app::SessionState::Suspended));
+        QVERIFY(desk.suspend(desk.id));
         Running::trigger(desk.page, "Throw the suspended state away"); // whose memory is no record's
         auto* messages = desk.page->messages();
         QTRY_VERIFY(messages->isVisible());

@@ -68,6 +68,16 @@ struct Desk {
     {
         return becomes([&] { return session(id).state() == state; });
     }
+    bool start(QString const& id) const
+    {
+        session(id).start();
+        return waitFor(id, app::SessionState::Running);
+    }
+    bool suspend(QString const& id) const
+    {
+        session(id).suspend();
+        return waitFor(id, app::SessionState::Suspended);
+    }
 };
 
 }

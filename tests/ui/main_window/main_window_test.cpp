@@ -76,8 +76,7 @@ private slots:
         QTRY_COMPARE(page->screenView()->screen()->image().size(), QSize(64, 48));
         QTest::keyClick(page->screenView()->screen(), Qt::Key_A);
         QTRY_VERIFY(desk.script->has("key 30 1") && desk.script->has("key 30 0"));
-        desk.session(id).suspend();
-        QVERIFY(desk.waitFor(id, app::SessionState::Suspended));
+        QVERIFY(desk.suspend(id));
         QVERIFY(page->screenView()->showsCard());
         page->startOrResume();
         QVERIFY(desk.waitFor(id, app::SessionState::Running));
@@ -88,8 +87,7 @@ private slots:
         Desk desk;
         auto const id = desk.create("first");
         desk.open();
-        desk.session(id).start();
-        QVERIFY(desk.waitFor(id, app::SessionState::Running));
+        QVERIFY(desk.start(id));
         auto* terminal = desk.window->pageOf(id)->consoles()->currentTerminal();
         auto const shown = [&] {
             return std::optional(vmm::TerminalSize { static_cast<std::uint16_t>(terminal->screen().columns()),
@@ -104,8 +102,7 @@ private slots:
         // The next run hears of it too.
         desk.session(id).powerOff();
         QVERIFY(desk.waitFor(id, app::SessionState::Off));
-        desk.session(id).start();
-        QVERIFY(desk.waitFor(id, app::SessionState::Running));
+        QVERIFY(desk.start(id));
         QCOMPARE(told(), shown());
     }
 
@@ -150,10 +147,8 @@ private slots:
         config.cds[0].path = "/nowhere/gone.iso";
         QVERIFY(desk.change(config));
         desk.open();
-        desk.session(id).start();
-        QVERIFY(desk.waitFor(id, app::SessionState::Running));
-        desk.session(id).suspend();
-        QVERIFY(desk.waitFor(id, app::SessionState::Suspended));
+        QVERIFY(desk.start(id));
+        QVERIFY(desk.suspend(id));
         desk.script->failRestore = vmm::Error { vmm::ErrorCode::NotFound, "opening gone.iso", 2 };
         auto* page = desk.window->pageOf(id);
         page->startOrResume();
@@ -171,18 +166,15 @@ private slots:
         Desk desk;
         auto const id = desk.create("first");
         desk.open();
-        desk.session(id).start();
-        QVERIFY(desk.waitFor(id, app::SessionState::Running));
-        desk.session(id).suspend();
-        QVERIFY(desk.waitFor(id, app::SessionState::Suspended));
+        QVERIFY(desk.start(id));
+        QVERIFY(desk.suspend(id));
         desk.script->failRestore = vmm::Error { vmm::ErrorCode::Corrupt, "state.json ends too early", 0 };
         auto* page = desk.window->pageOf(id);
         page->startOrResume();
         QTRY_VERIFY(page->messages()->isVisible());
         button(page->messages(), ui::remedyText(ui::Remedy::DiscardState))->click();
         QVERIFY(desk.waitFor(id, app::SessionState::Off));
-        desk.session(id).start();
-        QVERIFY(desk.waitFor(id, app::SessionState::Running));
+        QVERIFY(desk.start(id));
         QCOMPARE(desk.script->times("restore"), 1);
     }
 
@@ -192,10 +184,8 @@ private slots:
         Desk desk;
         auto const id = desk.create("first");
         desk.open();
-        desk.session(id).start();
-        QVERIFY(desk.waitFor(id, app::SessionState::Running));
-        desk.session(id).suspend();
-        QVERIFY(desk.waitFor(id, app::SessionState::Suspended));
+        QVERIFY(desk.start(id));
+        QVERIFY(desk.suspend(id));
         desk.script->failForwards = vmm::Error { vmm::ErrorCode::Busy, "cannot forward tcp :2222", EADDRINUSE };
         auto* page = desk.window->pageOf(id);
         page->startOrResume();
@@ -209,13 +199,10 @@ private slots:
     {
         Desk desk;
         auto const id = desk.create("first");
-        desk.session(id).start();
-        QVERIFY(desk.waitFor(id, app::SessionState::Running));
-        desk.session(id).suspend();
-        QVERIFY(desk.waitFor(id, app::SessionState::Suspended));
+        QVERIFY(desk.start(id));
+        QVERIFY(desk.suspend(id));
         desk.script->failForwards = vmm::Error { vmm::ErrorCode::Busy, "cannot forward tcp :2222", EADDRINUSE };
-        desk.session(id).start();
-        QVERIFY(desk.waitFor(id, app::SessionState::Running));
+        QVERIFY(desk.start(id));
         desk.open();
         auto const* messages = desk.window->pageOf(id)->messages();
         QVERIFY2(messages->text().contains("port forwards"), qPrintable(messages->text()));
@@ -226,8 +213,7 @@ private slots:
         Desk desk;
         auto const id = desk.create("first");
         desk.open();
-        desk.session(id).start();
-        QVERIFY(desk.waitFor(id, app::SessionState::Running));
+        QVERIFY(desk.start(id));
         desk.script->last->guestCrashes();
         auto* messages = desk.window->pageOf(id)->messages();
         QTRY_VERIFY(messages->isVisible());
@@ -244,8 +230,7 @@ private slots:
         Desk desk;
         auto const id = desk.create("first");
         desk.open();
-        desk.session(id).start();
-        QVERIFY(desk.waitFor(id, app::SessionState::Running));
+        QVERIFY(desk.start(id));
         desk.script->holdSuspend = true;
         desk.window->close();
         QVERIFY(desk.waitFor(id, app::SessionState::Suspending));
@@ -263,8 +248,7 @@ private slots:
         Desk desk;
         auto const id = desk.create("first");
         desk.open();
-        desk.session(id).start();
-        QVERIFY(desk.waitFor(id, app::SessionState::Running));
+        QVERIFY(desk.start(id));
         app::settings::onClose.set(app::OnClose::Ask);
         desk.window->close();
         QVERIFY(desk.window->isVisible());
@@ -325,8 +309,7 @@ private slots:
         Desk desk;
         auto const id = desk.create("first");
         desk.open();
-        desk.session(id).start();
-        QVERIFY(desk.waitFor(id, app::SessionState::Running));
+        QVERIFY(desk.start(id));
         desk.window->libraryPanel()->focusList();
         QTest::keyClick(desk.window->libraryPanel()->list(), Qt::Key_Delete);
         auto* messages = desk.window->findChild<ui::MessageBar*>("windowMessages");
@@ -385,8 +368,7 @@ private slots:
         (*cpus)->setValue(3);
         page->save();
         QTRY_COMPARE(int(desk.library->config(id).cpus), 3);
-        desk.session(id).start();
-        QVERIFY(desk.waitFor(id, app::SessionState::Running));
+        QVERIFY(desk.start(id));
         desk.window->showSettings(id);
         QVERIFY(!(*cpus)->isEnabled());
     }
@@ -493,8 +475,7 @@ private slots:
         Desk desk;
         auto const id = desk.create("first");
         desk.open();
-        desk.session(id).start();
-        QVERIFY(desk.waitFor(id, app::SessionState::Running));
+        QVERIFY(desk.start(id));
         auto* page = desk.settings(id);
         auto const names = { "Remove serial1", "Remove display0", "Remove net0", "Remove cd0" };
         for (auto const* name : names)
@@ -512,8 +493,7 @@ private slots:
         Desk desk;
         auto const id = desk.create("first");
         desk.open();
-        desk.session(id).start();
-        QVERIFY(desk.waitFor(id, app::SessionState::Running));
+        QVERIFY(desk.start(id));
         auto* page = desk.settings(id);
         desk.named<QLineEdit>(page, "Name")->selectAll();
         QTest::keyClicks(desk.named<QLineEdit>(page, "Name"), "second");

@@ -217,8 +217,7 @@ class PagesTest final : public QObject {
                 one->setChecked(true);
         }
         visit(desk, "a problem with its details");
-        desk.session(id).start();
-        QVERIFY(desk.waitFor(id, app::SessionState::Running));
+        QVERIFY(desk.start(id));
         visit(desk, "running");
         app::UsbQuestion question;
         question.device.manufacturer = "Kingston";
@@ -319,8 +318,7 @@ private slots:
         ui::applyLanguage();
         auto const id = desk.create("first");
         desk.open();
-        desk.session(id).start();
-        QVERIFY(desk.waitFor(id, app::SessionState::Running));
+        QVERIFY(desk.start(id));
         desk.script->failSuspend = vmm::Error { vmm::ErrorCode::NoSpace, "full", 28 };
         desk.window->resize(1, 600);
         desk.window->close();
@@ -340,8 +338,7 @@ private slots:
         Desk desk;
         auto const id = desk.create("first");
         desk.open();
-        desk.session(id).start();
-        QVERIFY(desk.waitFor(id, app::SessionState::Running));
+        QVERIFY(desk.start(id));
         auto* consoles = desk.window->pageOf(id)->consoles();
         QCOMPARE(consoles->count(), 2);
         for (auto const& [key, tab] :

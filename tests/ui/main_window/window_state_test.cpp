@@ -52,8 +52,7 @@ private slots:
         desk.open();
         desk.window->resize(780, 740);
         desk.window->showMachine(first);
-        desk.session(first).start();
-        QVERIFY(desk.waitFor(first, app::SessionState::Running));
+        QVERIFY(desk.start(first));
         auto* page = desk.window->pageOf(first);
         page->setInspectorVisible(true);
         QCoreApplication::processEvents();
@@ -93,8 +92,7 @@ private slots:
         own = desk.window->pageOf(second);
         QVERIFY(own->window() != desk.window.get() && own->window()->isVisible());
         QCOMPARE(own->window()->size(), QSize(640, 555));
-        desk.session(first).start();
-        QVERIFY(desk.waitFor(first, app::SessionState::Running));
+        QVERIFY(desk.start(first));
         QCoreApplication::processEvents();
         library = qobject_cast<QSplitter*>(desk.window->centralWidget());
         rows = splitterOf(page, Qt::Vertical);
@@ -110,8 +108,7 @@ private slots:
         QTRY_VERIFY(!desk.window->isVisible());
         desk.window.reset();
         desk.open();
-        desk.session(first).start();
-        QVERIFY(desk.waitFor(first, app::SessionState::Running));
+        QVERIFY(desk.start(first));
         page = desk.window->pageOf(first);
         QVERIFY(!page->consoles()->isVisible());
         QCOMPARE(splitterOf(page, Qt::Horizontal)->sizes().at(1), 0);

@@ -415,8 +415,7 @@ private slots:
         Bench bench;
         auto const id = bench.Desk::create("first");
         auto const path = bench.write("some.iso", tests::iso("Some System"));
-        bench.session(id).start();
-        QVERIFY(bench.waitFor(id, app::SessionState::Running));
+        QVERIFY(bench.start(id));
         bench.window->showMachine(id);
         auto* messages = bench.window->pageOf(id)->messages();
         QVERIFY(bench.drop(bench.window.get(), { QUrl::fromLocalFile(path) }));

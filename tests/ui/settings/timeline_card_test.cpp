@@ -185,8 +185,7 @@ private slots:
         page = desk.settings(first);
         QCOMPARE(desk.named<QSpinBox>(page, "Minutes between two moments")->value(), 7);
 
-        desk.session(first).start();
-        QVERIFY(desk.waitFor(first, app::SessionState::Running));
+        QVERIFY(desk.start(first));
         auto const known = [&] {
             return tests::must(app::policyOf(desk.library->store().placesOf(first.toStdString()).timelineFolder));
         };
@@ -206,8 +205,7 @@ private slots:
         auto const id = desk.create("web");
         desk.open();
         desk.window->showMachine(id);
-        desk.session(id).start();
-        QVERIFY(desk.waitFor(id, app::SessionState::Running));
+        QVERIFY(desk.start(id));
         auto& timeline = desk.session(id).timeline();
         timeline.keep("one");
         QTRY_VERIFY(timeline.costs() && !timeline.costs()->moments.empty());

@@ -29,8 +29,7 @@ private slots:
         QCOMPARE(desk.named<QComboBox>(page, name)->currentText(), "plugged in anew");
         page = desk.settings(first);
         QCOMPARE(desk.named<QComboBox>(page, name)->currentText(), "left on this computer");
-        desk.session(first).start();
-        QVERIFY(desk.waitFor(first, app::SessionState::Running)); // at any time
+        QVERIFY(desk.start(first)); // at any time
         page->save();
         auto const& rules = desk.library->hostUsb();
         QTRY_COMPARE(rules.rules().restoreOf(first.toStdString()), UsbRestore::Leave);

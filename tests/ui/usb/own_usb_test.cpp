@@ -32,8 +32,7 @@ private slots:
         QTest::mouseClick(desk.named<ui::Switch>(machine, "USB keyboard"), Qt::LeftButton);
         QTRY_VERIFY(!desk.library->config(id).usbDevices[0].plugged);
         QTRY_VERIFY(!desk.named<ui::Switch>(machine, "USB keyboard")->isChecked());
-        desk.session(id).start();
-        QVERIFY(desk.waitFor(id, app::SessionState::Running));
+        QVERIFY(desk.start(id));
         desk.named<ui::Switch>(machine, "USB keyboard")->setFocus();
         QTest::keyClick(QApplication::focusWidget(), Qt::Key_Space);
         QTRY_VERIFY(desk.script->has("usb usb-keyboard-0 in"));
@@ -59,8 +58,7 @@ private slots:
         };
         choose("USB keyboard");
         QTRY_COMPARE(desk.library->config(id).usbDevices.size(), std::size_t(1));
-        desk.session(id).start();
-        QVERIFY(desk.waitFor(id, app::SessionState::Running));
+        QVERIFY(desk.start(id));
         QTRY_VERIFY(desk.named<ui::Switch>(machine, "USB keyboard")->isChecked());
 
         // A stick from an image, by its file dialog.
@@ -101,8 +99,7 @@ private slots:
         desk.window->showMachine(id);
         auto* machine = desk.window->pageOf(id);
         machine->setInspectorVisible(true);
-        desk.session(id).start();
-        QVERIFY(desk.waitFor(id, app::SessionState::Running));
+        QVERIFY(desk.start(id));
         auto* menu = button(machine, "Add")->menu();
         emit menu->aboutToShow();
         auto actions = menu->actions();
@@ -133,10 +130,8 @@ private slots:
         config.usbDevices = { { "usb-tablet-0", vmm::UsbKind::Tablet, "usb0", true } };
         QVERIFY(desk.change(config));
         desk.open();
-        desk.session(id).start();
-        QVERIFY(desk.waitFor(id, app::SessionState::Running));
-        desk.session(id).suspend();
-        QVERIFY(desk.waitFor(id, app::SessionState::Suspended));
+        QVERIFY(desk.start(id));
+        QVERIFY(desk.suspend(id));
         desk.window->showMachine(id);
         auto* machine = desk.window->pageOf(id);
         machine->setInspectorVisible(true);

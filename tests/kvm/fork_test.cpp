@@ -1,12 +1,11 @@
 #include "tests/support/answer.h"
+#include "tests/support/held_port.h"
 #include "tests/support/library_guest.h"
 #include "tests/support/suite.h"
 #include "vmm/block/image.h"
 
 #include <QTemporaryDir>
-#include <arpa/inet.h>
 #include <cstring>
-#include <sys/socket.h>
 
 using namespace app;
 using Guest = tests::LibraryGuest;
@@ -28,29 +27,11 @@ private:
 
 namespace {
 
-/// One of the host's that nobody else has meanwhile.
-struct Port {
-    vmm::UniqueFd socket { ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) };
-    std::uint16_t number = 0;
-
-    Port()
-    {
-        sockaddr_in address {};
-        address.sin_family = AF_INET;
-        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        socklen_t length = sizeof address;
-        if (::bind(socket.get(), reinterpret_cast<sockaddr*>(&address), length) != 0
-            || ::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &length) != 0)
-            qFatal("this host has no port");
-        number = ntohs(address.sin_port);
-    }
-};
-
 /// Free a moment ago.
 std::pair<std::uint16_t, std::uint16_t> twoFreePorts()
 {
-    Port const one, other;
-    return { one.number, other.number };
+    tests::HeldPort const one, other;
+    return { one.port, other.port };
 }
 
 /// What the demo guest has counted on its disk: how often it was started, and seconds.

@@ -1,5 +1,6 @@
 #include "tests/battery/battery.h"
 #include "tests/fakes/fake_board.h"
+#include "tests/support/held_port.h"
 #include "vmm/backends/checksum.h"
 #include "vmm/backends/user_network.h"
 
@@ -127,28 +128,14 @@ private:
     std::deque<Bytes> m_frames;
 };
 
-/// A listening TCP socket on 127.0.0.1.
-struct Server {
-    Server()
-    {
-        fd.reset(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-        sockaddr_in address {
-            .sin_family = AF_INET, .sin_port = 0, .sin_addr = { htonl(INADDR_LOOPBACK) }, .sin_zero = {}
-        };
-        std::ignore = ::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address);
-        ::listen(fd.get(), 4);
-        socklen_t size = sizeof address;
-        ::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address), &size);
-        port = ntohs(address.sin_port);
-    }
-    UniqueFd fd;
-    std::uint16_t port = 0;
+struct Server : tests::HeldPort {
+    Server() { ::listen(fd.get(), 4); }
 };
 
 /// One that nobody has, until somebody takes it: for whileBusy().
 std::uint16_t freePort()
 {
-    return Server().port;
+    return tests::HeldPort().port;
 }
 
 /// What comes of `attempt`, which is made again where a port turns out to be taken.

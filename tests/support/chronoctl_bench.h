@@ -10,6 +10,7 @@
 #include <QJsonDocument>
 #include <QJsonObject>
 #include <QTemporaryDir>
+#include <atomic>
 #include <fcntl.h>
 #include <thread>
 
@@ -98,6 +99,7 @@ struct ChronoctlBench {
 struct Hosting {
     ChronoctlBench& bench;
     ChronoctlBench::Said said;
+    std::atomic<bool> hasEnded = false;
     std::thread thread;
 
     Hosting(ChronoctlBench& owner, std::vector<std::string> arguments, QByteArray const& typed = {}, int terminal = -1,
@@ -105,15 +107,20 @@ struct Hosting {
         : bench(owner)
     {
         arguments.insert(arguments.begin(), verb);
-        thread = std::thread([this, arguments, typed, terminal] { said = bench.call(arguments, typed, terminal); });
+        thread = std::thread([this, arguments, typed, terminal] {
+            said = bench.call(arguments, typed, terminal);
+            hasEnded = true;
+        });
     }
     ~Hosting()
     {
-        // Only where the test has failed.
-        if (thread.joinable() && bench.script->alive > 0) {
+        // Only where the test has failed; and the machine may be about to come.
+        while (!becomes([this] { return hasEnded.load(); })) {
             bench.script->holdKeep = false;
-            bench.script->last->keepWhatIsHeld();
-            bench.script->last->guestPowersOff();
+            if (bench.script->alive > 0) {
+                bench.script->last->keepWhatIsHeld();
+                bench.script->last->guestPowersOff();
+            }
         }
         end();
     }

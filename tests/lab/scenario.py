@@ -30,15 +30,16 @@ class LabTest:
     seconds: int
     needs: tuple[str, ...]
     steady: bool
+    usb: bool
 
 
 all_tests: list[LabTest] = []
 
 
-def lab_test(seconds: int, needs: tuple[str, ...] = ("linux",), steady: bool = False):
-    """`steady`: in an L1 of its own, which is never late (lab --steady)."""
+def lab_test(seconds: int, needs: tuple[str, ...] = ("linux",), steady: bool = False, usb: bool = False):
+    """`steady`: in an L1 of its own, which is never late (lab --steady). `usb`: with what the peer is driven without."""
     def register(function):
-        all_tests.append(LabTest(function.__name__, function, seconds, needs, steady))
+        all_tests.append(LabTest(function.__name__, function, seconds, needs, steady, usb))
         return function
 
     return register
@@ -72,6 +73,8 @@ class Lab:
             raise Failure("there is no chronoctl in this build")
         if not os.access("/dev/kvm", os.R_OK | os.W_OK):
             raise Failure("there is no /dev/kvm")
+        if test.usb and self.kind is not ChronovisorMachine:
+            raise Skip("the peer is driven without USB")
         for guest in test.needs:
             if f"LAB_BROKEN_{guest.upper()}" in os.environ:
                 raise Failure(f"the guest {guest} could not be made; before L1 began it was told why")

@@ -16,8 +16,8 @@ BROKEN = "FAIL: the guest linux could not be made; before L1 began it was told w
 
 
 class SkipTest(unittest.TestCase):
-    def outcome(self, kind: type = QemuMachine, kvm: bool = True, **environment: str) -> str:
-        test = scenario.LabTest("passes", lambda lab: None, seconds=60, needs=("linux",), steady=False)
+    def outcome(self, kind: type = QemuMachine, kvm: bool = True, usb: bool = False, **environment: str) -> str:
+        test = scenario.LabTest("passes", lambda lab: None, seconds=60, needs=("linux",), steady=False, usb=usb)
         lab = scenario.Lab(kind)
         self.addCleanup(lab.directory.rmdir)
         with mock.patch.dict(os.environ, environment), \
@@ -40,6 +40,11 @@ class SkipTest(unittest.TestCase):
 
     def test_an_l1_without_kvm_fails(self) -> None:
         self.assertEqual(self.outcome(kvm=False, LAB_GUEST_LINUX="/"), "FAIL: there is no /dev/kvm")
+
+    def test_the_peer_is_not_asked_for_usb(self) -> None:
+        self.assertEqual(self.outcome(usb=True, LAB_GUEST_LINUX="/"), "SKIP: the peer is driven without USB")
+        with mock.patch.object(scenario.ChronovisorMachine, "program", "/bin/true"):
+            self.assertEqual(self.outcome(scenario.ChronovisorMachine, usb=True, LAB_GUEST_LINUX="/"), "PASS")
 
     def test_only_what_apt_cannot_fetch_is_a_download(self) -> None:
         fetching = "echo 'E: Failed to fetch http://mirror/file  Could not resolve \"mirror\"' >&2; exit 100"

@@ -10,8 +10,8 @@ import time
 from unittest import mock
 
 from l1_usb import RATE
-from machines import PATIENCE, ChronovisorMachine, Failure
-from scenario import Skip, check_equal, lab_test
+from machines import PATIENCE, Failure
+from scenario import check_equal, lab_test
 
 MIB = 1 << 20
 EVENT = struct.Struct("<qqHHi")  # struct input_event
@@ -97,8 +97,6 @@ class Sticks:
     """A guest with a stick of either kind, each with a file."""
 
     def __init__(self, lab, cpus: int, mebibytes: int, **more) -> None:
-        if lab.kind is not ChronovisorMachine:
-            raise Skip("the peer is driven without USB")
         self.content = [random.Random(seed).randbytes(mebibytes * MIB) for seed in (3, 4)]
         self.images = [lab.ext4_disk(64, {"large": content}) for content in self.content]
         self.machine = lab.linux("", "hardware", cpus=cpus, tablet=False, usbControllers=[{}], disks=[
@@ -158,22 +156,22 @@ def sticks_work(lab, cpus: int) -> None:
     both.end(lab)
 
 
-@lab_test(seconds=200, needs=("hardware",))
+@lab_test(seconds=200, needs=("hardware",), usb=True)
 def usb_works_with_1_processor(lab):
     usb_works(lab, 1)
 
 
-@lab_test(seconds=120, needs=("hardware",))
+@lab_test(seconds=120, needs=("hardware",), usb=True)
 def sticks_work_with_2_processors(lab):
     sticks_work(lab, 2)
 
 
-@lab_test(seconds=120, needs=("hardware",))
+@lab_test(seconds=120, needs=("hardware",), usb=True)
 def sticks_work_with_3_processors(lab):
     sticks_work(lab, 3)
 
 
-@lab_test(seconds=200, needs=("hardware",))
+@lab_test(seconds=200, needs=("hardware",), usb=True)
 def usb_works_with_4_processors(lab):
     usb_works(lab, 4)
 
@@ -249,10 +247,8 @@ def end_without_trouble(machine, besides: str = "^$") -> None:
     machine.wait_for_end(30)
 
 
-@lab_test(seconds=200, needs=("hardware",))
+@lab_test(seconds=200, needs=("hardware",), usb=True)
 def a_pad_plays_beside_a_sound_card(lab):
-    if lab.kind is not ChronovisorMachine:
-        raise Skip("the peer is driven without USB")
     machine = with_play(lab)
     wait_in(machine, "[ -c /dev/snd/pcmC0D0p ] && [ -c /dev/snd/pcmC0D0c ]")
     check_equal("name of the card", machine.run("cat /proc/asound/card0/id"), "Audio")
@@ -264,12 +260,10 @@ def a_pad_plays_beside_a_sound_card(lab):
     end_without_trouble(machine)
 
 
-@lab_test(seconds=240, needs=("hardware",), steady=True)
+@lab_test(seconds=240, needs=("hardware",), usb=True, steady=True)
 def sound_is_heard(lab):
     """A thousand packets a second, each in its millisecond: more than a software CPU keeps up with, but in an L1 where that
     takes as long as it takes."""
-    if lab.kind is not ChronovisorMachine:
-        raise Skip("the peer is driven without USB")
     card = loopback()
     tone = lab.program("tone")
     disc = lab.iso({"tone": tone.read_bytes()})

@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 from l1_usb import STICK_SERIAL, Hand, sit_down, start_udev, stick_file, udev_rules
-from machines import ChronovisorMachine, Failure, wait_until
+from machines import Failure, wait_until
 from scenario import Skip, check_equal, lab_test
 from scenarios.e_usb import wait_in
 
@@ -75,6 +75,18 @@ def check_file(machine, disk: str = "sda") -> None:
     machine.run("umount /mnt")
 
 
+def write_random(machine, disk: str, at: int) -> str:
+    """Four MiB from there on, by the guest, which does not remember them; their checksum."""
+    machine.run(f"dd if=/dev/urandom of=/tmp/new bs=1M count=4 2>/dev/null; dd if=/tmp/new of=/dev/{disk} bs=1M seek={at} "
+                "2>/dev/null; sync; echo 3 >/proc/sys/vm/drop_caches")
+    return machine.run("sha256sum </tmp/new").split()[0]
+
+
+def check_in_guest(machine, disk: str, at: int, written: str) -> None:
+    read = machine.run(f"dd if=/dev/{disk} bs=1M skip={at} count=4 2>/dev/null | sha256sum").split()[0]
+    check_equal("checksum of what was written", read, written)
+
+
 def check_written(disk: str, at: int, written: str) -> None:
     """The four MiB from there on, as the host reads them, have that checksum."""
     read = subprocess.run(["dd", f"if={disk}", "bs=1M", f"skip={at}", "count=4", "iflag=direct"], capture_output=True,
@@ -105,10 +117,8 @@ def come_and_go(machine, port: str, rounds: int) -> None:
                lambda: open_files(machine) <= files_before and threads(machine) <= threads_before)
 
 
-@lab_test(seconds=500, needs=("hardware",))
+@lab_test(seconds=500, needs=("hardware",), usb=True)
 def a_stick_of_the_host_works_in_the_guest(lab):
-    if lab.kind is not ChronovisorMachine:
-        raise Skip("the peer is driven without USB")
     machine = lab.linux("", "hardware", tablet=False, usbControllers=[{}])
     machine.run("dmesg -n 1")  # what the kernel has to say of a stick that goes would be in between our lines
     stick = next((device for device in machine.host_usb() if device["serial"] == STICK_SERIAL), None)
@@ -128,9 +138,7 @@ def a_stick_of_the_host_works_in_the_guest(lab):
     check_file(machine)
     if "/dev/bus/usb/" not in pathlib.Path(f"/proc/{machine.process.pid}/maps").read_text(encoding="ascii"):
         raise Failure("transfers do not lie in the kernel's memory")
-    machine.run(f"dd if=/dev/urandom of=/tmp/new bs=1M count=4 2>/dev/null; dd if=/tmp/new of=/dev/sda bs=1M seek=20 "
-                "2>/dev/null; sync")
-    written = machine.run("sha256sum </tmp/new").split()[0]
+    written = write_random(machine, "sda", 20)
     # A restore finds it unplugged, for what was in it was not saved, and plugs it in anew.
     before = read_by_guest(machine)
     machine.suspend()
@@ -142,8 +150,7 @@ def a_stick_of_the_host_works_in_the_guest(lab):
     # Pulled out by hand and once by the restore; Linux has not taken it for the one that it knew.
     check_equal("devices pulled out", machine.run("dmesg | grep -c 'USB disconnect'"), str(ROUNDS + 2))
     check_equal("resets by drivers", machine.run("dmesg | grep -c 'reset .* USB device' || true"), "0")
-    check_equal("checksum of what was written", machine.run("dd if=/dev/sda bs=1M skip=20 count=4 2>/dev/null | sha256sum")
-                .split()[0], written)
+    check_in_guest(machine, "sda", 20, written)
     # A reset in the middle of reading: the stick is the machine's all the while.
     read_by_guest(machine)
     machine.call("machine.reset")
@@ -163,10 +170,8 @@ def a_stick_of_the_host_works_in_the_guest(lab):
     check_written(disk_on_host(port), 20, written)
 
 
-@lab_test(seconds=200, needs=("hardware",))
+@lab_test(seconds=200, needs=("hardware",), usb=True)
 def a_stick_of_another_computer_works_in_the_guest(lab):
-    if lab.kind is not ChronovisorMachine:
-        raise Skip("the peer is driven without USB")
     machine = lab.linux("", "hardware", tablet=False, usbControllers=[{}])
     machine.run("dmesg -n 1")
     stick = next((device for device in machine.host_usb() if device["serial"] == STICK_SERIAL), None)
@@ -180,11 +185,8 @@ def a_stick_of_another_computer_works_in_the_guest(lab):
         device = machine.redirect_usb("127.0.0.1:4000")
         wait_for_disk(machine, True)
         check_file(machine)
-        machine.run("dd if=/dev/urandom of=/tmp/new bs=1M count=4 2>/dev/null; dd if=/tmp/new of=/dev/sda bs=1M seek=16 "
-                    "2>/dev/null; sync; echo 3 >/proc/sys/vm/drop_caches")
-        written = machine.run("sha256sum </tmp/new").split()[0]
-        check_equal("checksum of what was written", machine.run("dd if=/dev/sda bs=1M skip=16 count=4 2>/dev/null | "
-                                                                "sha256sum").split()[0], written)
+        written = write_random(machine, "sda", 16)
+        check_in_guest(machine, "sda", 16, written)
         machine.set_plugged(device, False)
         wait_for_disk(machine, False)
         passing.wait(20)  # it serves one guest
@@ -215,11 +217,9 @@ def may_take(user: int, device: pathlib.Path) -> bool:
     return tried.returncode == 0
 
 
-@lab_test(seconds=60, needs=())
-def who_sits_at_the_host_may_take_its_devices(lab):
+@lab_test(seconds=60, needs=(), usb=True)
+def who_sits_at_the_host_may_take_its_devices(_):
     """The rule of our package, in udev itself; it needs nothing but those that systemd brings for all devices of a seat."""
-    if lab.kind is not ChronovisorMachine:
-        raise Skip("the peer has no rule")
     if "LAB_UDEV" not in os.environ:
         raise Skip("this L1 has no udev")
     start_udev()

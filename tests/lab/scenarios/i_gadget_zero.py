@@ -25,7 +25,7 @@ def usbtest_finds_no_fault(lab, program: pathlib.Path, cpus: int, speed: str) ->
         end_without_trouble(machine)
 
 
-@lab_test(seconds=400, needs=("hardware",))
+@lab_test(seconds=400, needs=("hardware",), usb=True)
 def usbtest_finds_no_fault_with_1_to_4_processors(lab):
     program = lab.program("usbtest")
     for cpus, speed in (1, "super-speed"), (2, "high-speed"), (3, "high-speed"), (4, "super-speed"):

@@ -217,10 +217,7 @@ private slots:
         desk.script->last->guestCrashes();
         auto* messages = desk.window->pageOf(id)->messages();
         QTRY_VERIFY(messages->isVisible());
-        for (auto* button : messages->findChildren<QPushButton*>()) {
-            if (button->text() == ui::remedyText(ui::Remedy::Reset))
-                button->click();
-        }
+        button(messages, ui::remedyText(ui::Remedy::Reset))->click();
         QVERIFY(desk.waitFor(id, app::SessionState::Running));
         QVERIFY(desk.script->has("reset"));
     }
@@ -359,18 +356,13 @@ private slots:
         Desk desk;
         auto const id = desk.create("first");
         desk.open();
-        desk.window->showSettings(id);
-        auto* page = qobject_cast<ui::MachineSettingsPage*>(desk.window->currentPage());
-        QVERIFY(page);
-        auto const boxes = page->findChildren<QSpinBox*>();
-        auto const cpus
-            = std::find_if(boxes.begin(), boxes.end(), [](auto* box) { return box->accessibleName() == "Processors"; });
-        (*cpus)->setValue(3);
+        auto* page = desk.settings(id);
+        desk.named<QSpinBox>(page, "Processors")->setValue(3);
         page->save();
         QTRY_COMPARE(int(desk.library->config(id).cpus), 3);
         QVERIFY(desk.start(id));
-        desk.window->showSettings(id);
-        QVERIFY(!(*cpus)->isEnabled());
+        page = desk.settings(id);
+        QVERIFY(!desk.named<QSpinBox>(page, "Processors")->isEnabled());
     }
 
     void disksAreMadeAndRemovedWithTheSettings()
@@ -666,10 +658,15 @@ private slots:
     void withoutADemoNothingOffersIt()
     {
         Desk desk;
-        ui::MainWindow const window(*desk.library, {});
-        auto const actions = window.libraryPanel()->menuButton()->menu()->actions();
-        QVERIFY(std::ranges::none_of(
-            actions, [](auto* one) { return one->text() == "Try the demo machine" && one->isVisible(); }));
+        desk.open();
+        ui::MainWindow const without(*desk.library, {});
+        auto const offersIt = [](ui::MainWindow const& window) {
+            auto const actions = window.libraryPanel()->menuButton()->menu()->actions();
+            return std::ranges::any_of(
+                actions, [](auto const* one) { return one->text() == "Try the demo machine" && one->isVisible(); });
+        };
+        QVERIFY(offersIt(*desk.window));
+        QVERIFY(!offersIt(without));
     }
 
     void eachCopyHasANameOfItsOwn()

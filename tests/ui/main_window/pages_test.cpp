@@ -89,8 +89,6 @@ QStringList doubledLetters(QWidget* window)
     return found;
 }
 
-}
-
 QString nameOf(QWidget const* widget)
 {
     auto const* action = qobject_cast<QToolButton const*>(widget);
@@ -156,6 +154,23 @@ QStringList outOfReach(QWidget* window)
     return missed;
 }
 
+/// The window's, until the test's end, however that comes.
+struct Language {
+    explicit Language(QString const& name) { speak(name); }
+    ~Language() { speak("en"); }
+    Language(Language const&) = delete;
+    Language& operator=(Language const&) = delete;
+
+private:
+    static void speak(QString const& name)
+    {
+        ui::settings::language.set(name);
+        ui::applyLanguage();
+    }
+};
+
+}
+
 /// Every page and state of the window, in both languages and in a small window: each control has a name, each word its
 /// room, each letter after Alt one meaning, and each can be reached without a pointer.
 class PagesTest final : public QObject {
@@ -196,7 +211,7 @@ class PagesTest final : public QObject {
         QVERIFY(kernel.open(QIODevice::WriteOnly) && kernel.write(tests::bzImage("6.1.0")) > 0);
         kernel.close();
         desk.window->newMachinePage()->useFile(kernel.fileName());
-        QTRY_VERIFY_WITH_TIMEOUT(desk.window->newMachinePage()->isReady(), 60000);
+        QTRY_VERIFY_WITH_TIMEOUT(desk.window->newMachinePage()->isReady(), 60'000 * tests::patience());
         visit(desk, "new machine, for a kernel");
         desk.window->newMachinePage()->useDemo();
         for (auto* one : desk.window->newMachinePage()->findChildren<QPushButton*>()) {
@@ -292,12 +307,9 @@ private slots:
     {
         QFETCH(QString, language);
         Desk desk;
-        ui::settings::language.set(language);
-        ui::applyLanguage();
+        Language const spoken(language);
         desk.open();
         visitAll(desk, &look);
-        ui::settings::language.set("en");
-        ui::applyLanguage();
     }
 
     void everythingIsReachedWithTheKeyboard()
@@ -314,8 +326,7 @@ private slots:
     void theClosingPageHasRoomInTheSmallestWindow()
     {
         Desk desk;
-        ui::settings::language.set("de");
-        ui::applyLanguage();
+        Language const german("de");
         auto const id = desk.create("first");
         desk.open();
         QVERIFY(desk.start(id));
@@ -329,8 +340,6 @@ private slots:
         QCoreApplication::sendPostedEvents(nullptr, QEvent::LayoutRequest);
         QVERIFY(button(page, "Sofort ausschalten")->isVisible());
         QCOMPARE(cutOff(page), QStringList());
-        ui::settings::language.set("en");
-        ui::applyLanguage();
     }
 
     void fromOneTerminalToTheNext()

@@ -195,8 +195,7 @@ private slots:
         QTRY_COMPARE(known().everyMinutes, 8);
         QTRY_VERIFY(!page->hasUnsaved(first));
         // It is the timeline's, and no part of the machine's configuration.
-        QVERIFY(desk.session(first).timeline().policy() == known()
-            || tests::becomes([&] { return desk.session(first).timeline().policy() == known(); }));
+        QTRY_VERIFY(desk.session(first).timeline().policy() == known());
     }
 
     void theLineUnderTheTimelineTellsTheBudget()

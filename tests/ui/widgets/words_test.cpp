@@ -80,7 +80,7 @@ private slots:
         process.start(lupdate,
             { "-silent", "-I", ".", "-locations", "none", "-extensions", "cpp,h", "ui", "app/desktop", "-ts",
                 directory.filePath("now.ts") });
-        QVERIFY(process.waitForFinished(60000));
+        QVERIFY(process.waitForFinished(60'000 * tests::patience()));
         auto const now = readTexts(directory.filePath("now.ts"));
         QVERIFY(now.sources.size() > 100);
         QStringList missing, superfluous;

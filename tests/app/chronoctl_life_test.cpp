@@ -393,6 +393,78 @@ private slots:
         QCOMPARE(bench.store.list().size(), std::size_t(2));
     }
 
+    void aSignalEndsItAsWasAsked_data()
+    {
+        using Options = std::vector<std::string>;
+        QTest::addColumn<int>("signal");
+        QTest::addColumn<Options>("options");
+        QTest::addColumn<std::string>("done");
+        QTest::addColumn<int>("code");
+        QTest::newRow("as usual") << SIGHUP << Options { "web" } << std::string("suspend")
+                                  << int(ctl::MachineSuspended);
+        QTest::newRow("suspend") << SIGTERM << Options { "web", "--on-signal", "suspend" } << std::string("suspend")
+                                 << int(ctl::MachineSuspended);
+        QTest::newRow("poweroff") << SIGINT << Options { "web", "--on-signal", "poweroff" } << std::string("power off")
+                                  << int(ctl::MachineStopped);
+    }
+    void aSignalEndsItAsWasAsked()
+    {
+        QFETCH(int, signal);
+        QFETCH(std::vector<std::string>, options);
+        QFETCH(std::string, done);
+        QFETCH(int, code);
+        Bench bench;
+        QCOMPARE(bench.call({ "create", "web" }).code, 0);
+        Hosting hosting(bench, options);
+        QVERIFY(hosting.isRunning("web"));
+        ::pthread_kill(hosting.thread.native_handle(), signal);
+        QTRY_VERIFY(hosting.hasEnded.load());
+        QCOMPARE(hosting.end().code, code);
+        QVERIFY(bench.script->has(done));
+    }
+
+    void aSecondSignalPowersOffWhoDoesNotShutDown()
+    {
+        Bench bench;
+        QCOMPARE(bench.call({ "create", "web" }).code, 0);
+        Hosting hosting(bench, { "web", "--on-signal", "shutdown" });
+        QVERIFY(hosting.isRunning("web"));
+        ::pthread_kill(hosting.thread.native_handle(), SIGTERM);
+        QTRY_VERIFY(bench.script->has("power button"));
+        QCOMPARE(bench.stateOf("web"), QString("running"));
+        ::pthread_kill(hosting.thread.native_handle(), SIGTERM);
+        QTRY_VERIFY(hosting.hasEnded.load());
+        QCOMPARE(hosting.end().code, int(ctl::MachineStopped));
+    }
+
+    /// At a terminal: the key after it is for us, and not for the guest.
+    void ctrlBracketIsTheEscapeKey()
+    {
+        Bench bench;
+        QCOMPARE(bench.call({ "create", "web" }).code, 0);
+        tests::Terminal const terminal(80, 24);
+        {
+            Hosting hosting(bench, { "web" }, {}, terminal.program.get());
+            QVERIFY(hosting.isRunning("web"));
+            terminal.type("\x1d?");    // which is none: what there is is told
+            terminal.type("\x1d\x1d"); // the key itself
+            terminal.type("\x1dr");
+            QTRY_VERIFY(bench.script->has("reset"));
+            terminal.type("\x1dp");
+            QTRY_VERIFY(bench.script->has("power button"));
+            terminal.type("\x1ds");
+            QTRY_VERIFY(hosting.hasEnded.load());
+            QCOMPARE(hosting.end().code, int(ctl::MachineSuspended));
+            QVERIFY2(hosting.said.err.contains("q powers off"), hosting.said.err);
+            QCOMPARE(hosting.said.out, QByteArray("boot\n[\x1d]"));
+        }
+        Hosting hosting(bench, { "web" }, {}, terminal.program.get());
+        QVERIFY(hosting.isRunning("web"));
+        terminal.type("\x1dq");
+        QTRY_VERIFY(hosting.hasEnded.load());
+        QCOMPARE(hosting.end().code, int(ctl::MachineStopped));
+    }
+
     void whatRunTellsIsJsonToo()
     {
         Bench bench;

@@ -1,7 +1,9 @@
+#include "app/store/whole_file.h"
 #include "tests/ui/main_window/desk.h"
 
 #include <QDir>
 #include <QFileInfo>
+#include <QLocale>
 
 using tests::button;
 using tests::Desk;
@@ -13,9 +15,12 @@ namespace {
 struct Trash : Desk {
     QString id = create("first");
     QWidget* page = nullptr;
+    static constexpr int imageBytes = 3 << 20; // beside which the rest of it is nothing
 
     Trash()
     {
+        auto const image = directory.filePath("data/machines/" + id + "/image").toStdString();
+        tests::must(app::writeWholeFile(image, vmm::Bytes(imageBytes, 7)));
         open();
         library->remove(id, [](vmm::Result<> const& removed) { REQUIRE_OK(removed); });
         if (!tests::becomes([&] { return library->ids().isEmpty(); }))
@@ -68,9 +73,11 @@ private slots:
     void itIsEmptiedAfterAQuestion()
     {
         Trash trash;
+        auto const size = QLocale().formattedDataSize(Trash::imageBytes, 1, QLocale::DataSizeIecFormat);
+        QTRY_VERIFY(shows(trash.page, "Removed machines take " + size));
         trash.emptying()->click();
         QVERIFY(!trash.emptying()->isEnabled());
-        QVERIFY(shows(trash.page, "will be deleted for good"));
+        QVERIFY(shows(trash.page, "(" + size + ") will be deleted for good"));
         QVERIFY(button(trash.page, "&Keep them")->hasFocus());
         button(trash.page, "&Keep them")->click();
         QVERIFY(!shows(trash.page, "will be deleted for good"));

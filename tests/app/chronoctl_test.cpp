@@ -17,7 +17,6 @@
 #include <QProcess>
 #include <QTemporaryDir>
 #include <csignal>
-#include <thread>
 
 using namespace app;
 using tests::FakeMachine;
@@ -610,13 +609,13 @@ private slots:
         QCOMPARE(size(), (vmm::TerminalSize { 100, 30 }));
         // One that is attached later, and is resized: the signal comes to the thread that is the program here.
         Terminal const second(132, 43);
-        std::thread console([&] { bench.call({ "console", "web" }, {}, second.program.get()); });
+        Hosting console(bench, { "web" }, {}, second.program.get(), "console");
         QTRY_COMPARE(size(), (vmm::TerminalSize { 132, 43 }));
         second.resize(90, 20);
-        ::pthread_kill(console.native_handle(), SIGWINCH);
+        ::pthread_kill(console.thread.native_handle(), SIGWINCH);
         QTRY_COMPARE(size(), (vmm::TerminalSize { 90, 20 }));
         second.type("\x1d");
-        console.join();
+        console.end();
         host.resize(80, 24);
         ::pthread_kill(hosting.thread.native_handle(), SIGWINCH);
         QTRY_COMPARE(size(), (vmm::TerminalSize { 80, 24 }));

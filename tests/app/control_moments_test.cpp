@@ -332,10 +332,10 @@ private slots:
             [&](auto done) { bench.runner->keepMoment({ .name = "three" }, done); });
         auto cancelled = tests::laterAnswerOf([&](auto done) { bench.runner->cancelKeeping(done); });
         mayGoOn.set_value();
-        auto const outcome = kept.get();
+        auto const outcome = tests::answered(kept);
         QVERIFY(!outcome);
         QCOMPARE(outcome.error().code, vmm::ErrorCode::Cancelled);
-        REQUIRE_OK(cancelled.get());
+        REQUIRE_OK(tests::answered(cancelled));
         QCOMPARE(bench.known(), bench.moments);
     }
 

@@ -83,9 +83,7 @@ struct Bench {
     std::future<vmm::Result<>> goToWhileKeepingIsHeld(std::string const& moment) const
     {
         script->holdKeep = true;
-        auto answered = std::make_shared<std::promise<vmm::Result<>>>();
-        auto answer = answered->get_future();
-        runner->goTo(moment, Present::Keep, [answered](auto outcome) { answered->set_value(std::move(outcome)); });
+        auto answer = tests::laterAnswerOf([&](auto done) { runner->goTo(moment, Present::Keep, done); });
         if (!tests::becomes([this] { return script->has("keep before-going"); }))
             qFatal("nothing is kept");
         script->holdKeep = false;
@@ -220,7 +218,7 @@ private slots:
         QCOMPARE(bench.goTo(there, Present::Lose).error().code, vmm::ErrorCode::Busy); // one way at a time
         QCOMPARE(bench.script->last->state(), vmm::RunState::Paused);
         bench.script->last->keepWhatIsHeld();
-        REQUIRE_OK(gone.get());
+        REQUIRE_OK(tests::answered(gone));
         QCOMPARE(bench.runner->state(), SessionState::Running);
         std::vector<std::string> const did(bench.script->log.begin() + std::ptrdiff_t(known), bench.script->log.end());
         QCOMPARE(did, (std::vector<std::string> { "pause", "keep before-going", "go there", "resume" }));
@@ -266,7 +264,7 @@ private slots:
         auto const there = bench.keep("there");
         auto gone = bench.goToWhileKeepingIsHeld(there);
         instead(bench);
-        QCOMPARE(gone.get().error().code, vmm::ErrorCode::Cancelled);
+        QCOMPARE(tests::answered(gone).error().code, vmm::ErrorCode::Cancelled);
         QTRY_COMPARE(bench.runner->state(), SessionState::Running);
         QCOMPARE(bench.moments(), std::size_t(1));
         QVERIFY(!bench.script->has("go there"));

@@ -505,13 +505,13 @@ private slots:
         MachineStore other(bench.directory.path().toStdString());
         auto const made = other.create(request("new"));
         REQUIRE_OK(made);
-        QVERIFY(added.wait());
+        QVERIFY(added.wait(tests::waitLimit));
         auto const id = QString::fromStdString(made->id);
         REQUIRE_OK(other.rename(made->id, "renamed"));
-        QVERIFY(changed.wait());
+        QVERIFY(changed.wait(tests::waitLimit));
         QCOMPARE(bench.library.entry(id)->name, QString("renamed"));
         REQUIRE_OK(other.remove(made->id));
-        QVERIFY(removed.wait());
+        QVERIFY(removed.wait(tests::waitLimit));
         QVERIFY(bench.library.ids().isEmpty());
     }
 

@@ -163,28 +163,24 @@ private slots:
     {
         Bench bench;
         bench.script->holdStream = true;
+        std::atomic<bool> hasBegun = false, otherMayEnd = false, otherWasCancelled = false;
         auto const runner = bench.runner();
         REQUIRE_OK(tests::answerOf([&](auto done) { runner->start(done); }));
-        std::promise<void> begun;
-        runner->addObserver([&, told = false](Notice const& notice) mutable {
+        runner->addObserver([&](Notice const& notice) {
             auto const* const progress = std::get_if<notice::Progress>(&notice);
-            if (progress && progress->job == "stream" && !std::exchange(told, true))
-                begun.set_value();
+            if (progress && progress->job == "stream")
+                hasBegun = true;
         });
-        std::promise<vmm::Result<>> streamed, other;
-        std::atomic<bool> otherMayEnd = false, otherWasCancelled = false;
-        runner->work(
-            "other",
-            [&](MachineRunner::JobProgress const& progress) -> vmm::Result<> {
-                while (!otherMayEnd && !otherWasCancelled) {
-                    otherWasCancelled = !progress(0.5);
-                    std::this_thread::yield();
-                }
-                return {};
-            },
-            [&](vmm::Result<> outcome) { other.set_value(std::move(outcome)); });
-        runner->streamDisk("disk0", {}, [&](vmm::Result<> outcome) { streamed.set_value(std::move(outcome)); });
-        begun.get_future().wait();
+        auto const work = [&](MachineRunner::JobProgress const& progress) -> vmm::Result<> {
+            while (!otherMayEnd && !otherWasCancelled) {
+                otherWasCancelled = !progress(0.5);
+                std::this_thread::yield();
+            }
+            return {};
+        };
+        auto other = tests::laterAnswerOf([&](auto done) { runner->work("other", work, done); });
+        auto streamed = tests::laterAnswerOf([&](auto done) { runner->streamDisk("disk0", {}, done); });
+        QTRY_VERIFY(hasBegun.load());
 
         auto const second = tests::answerOf([&](auto done) { runner->streamDisk("disk1", {}, done); });
         QCOMPARE(second.error().code, vmm::ErrorCode::Busy);
@@ -192,9 +188,9 @@ private slots:
         QCOMPARE(tests::answerOf([&](auto done) { runner->cancelDisk("disk1", done); }).error().code,
             vmm::ErrorCode::NotNow);
         REQUIRE_OK(tests::answerOf([&](auto done) { runner->cancelDisk("disk0", done); }));
-        QCOMPARE(streamed.get_future().get().error().code, vmm::ErrorCode::Cancelled);
+        QCOMPARE(tests::answered(streamed).error().code, vmm::ErrorCode::Cancelled);
         otherMayEnd = true;
-        REQUIRE_OK(other.get_future().get());
+        REQUIRE_OK(tests::answered(other));
         QVERIFY(!otherWasCancelled);
         QCOMPARE(runner->state(), SessionState::Running);
         // And now the other disk.

@@ -156,25 +156,23 @@ private slots:
         tests::must(bench.add(bench.stick()));
         bench.keep("with it");
         bench.script->holdStream = true;
-        std::promise<vmm::Result<>> streamed;
-        bench.runner->streamDisk("disk0", {}, [&](auto outcome) { streamed.set_value(std::move(outcome)); });
+        auto streamed = tests::laterAnswerOf([&](auto done) { bench.runner->streamDisk("disk0", {}, done); });
         auto const streaming = bench.remove("disk0");
         QCOMPARE(streaming.error().code, vmm::ErrorCode::Busy);
         QVERIFY(streaming.error().message().find("independent of its base") != std::string::npos);
         bench.script->holdStream = false;
-        tests::must(streamed.get_future().get());
+        tests::must(tests::answered(streamed));
 
         bench.script->holdKeep = true;
-        std::promise<vmm::Result<>> kept;
-        bench.runner->keepMoment({ .name = "mine" },
-            [&](auto const& outcome) { kept.set_value(outcome ? vmm::Result<>() : vmm::fail(outcome.error())); });
+        auto kept = tests::laterAnswerOf<vmm::timeline::Moment>(
+            [&](auto done) { bench.runner->keepMoment({ .name = "mine" }, done); });
         QCOMPARE(bench.remove("disk0").error().code, vmm::ErrorCode::Busy);
         QVERIFY(bench.runner->config().disks[0].plugged);
         QVERIFY(!bench.script->has("usb disk0 out"));
         QTRY_VERIFY(bench.script->has("keep mine"));
         bench.script->holdKeep = false;
         bench.script->last->keepWhatIsHeld();
-        REQUIRE_OK(kept.get_future().get());
+        REQUIRE_OK(tests::answered(kept));
         REQUIRE_OK(bench.remove("disk0"));
     }
 
@@ -182,14 +180,15 @@ private slots:
     {
         Bench bench;
         bench.start();
-        std::array<std::promise<vmm::Result<std::string>>, 3> answered;
-        for (auto& one : answered) {
-            bench.runner->addUsb(vmm::UsbDeviceConfig { {}, vmm::UsbKind::Tablet },
-                [&one](auto outcome) { one.set_value(std::move(outcome)); });
+        std::array<std::future<vmm::Result<std::string>>, 3> added;
+        for (auto& one : added) {
+            one = tests::laterAnswerOf<std::string>([&](auto done) {
+                bench.runner->addUsb(vmm::UsbDeviceConfig { {}, vmm::UsbKind::Tablet }, done);
+            });
         }
         std::set<std::string> ids;
-        for (auto& one : answered)
-            ids.insert(tests::must(one.get_future().get()));
+        for (auto& one : added)
+            ids.insert(tests::must(tests::answered(one)));
         QCOMPARE(ids, (std::set<std::string> { "usb-tablet-0", "usb-tablet-1", "usb-tablet-2" }));
         QCOMPARE(bench.runner->config().usbDevices.size(), std::size_t(3));
     }

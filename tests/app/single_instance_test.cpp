@@ -27,7 +27,7 @@ private slots:
         QVERIFY(!first.handOver({}));
         QSignalSpy asked(&first, &SingleInstance::asked);
         auto second = std::async(std::launch::async, [] { return SingleInstance("/library").handOver("/some.iso"); });
-        QVERIFY(asked.wait());
+        QVERIFY(asked.wait(tests::waitLimit));
         QVERIFY(second.get());
         QCOMPARE(asked[0][0].toString(), QString("/some.iso"));
         SingleInstance other("/another library");
@@ -72,7 +72,7 @@ private slots:
         QVERIFY(!next.handOver({}));
         QSignalSpy asked(&next, &SingleInstance::asked);
         auto third = std::async(std::launch::async, [] { return SingleInstance("/crash").handOver("/some.iso"); });
-        QVERIFY(asked.wait());
+        QVERIFY(asked.wait(tests::waitLimit));
         QVERIFY(third.get());
     }
 

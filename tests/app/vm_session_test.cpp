@@ -105,7 +105,7 @@ private slots:
         Bench bench;
         QSignalSpy failed(&bench.session, &VmSession::failed);
         bench.session.pause();
-        QVERIFY(failed.wait());
+        QVERIFY(failed.wait(tests::waitLimit));
         QCOMPARE(failed[0][0].value<Action>(), Action::Pause);
         QCOMPARE(failed[0][1].value<vmm::Error>().code, vmm::ErrorCode::NotNow);
     }
@@ -116,7 +116,7 @@ private slots:
         bench.script->failCreate = vmm::Error { vmm::ErrorCode::NoKvm, "no /dev/kvm", 0 };
         QSignalSpy failed(&bench.session, &VmSession::failed);
         bench.session.start();
-        QVERIFY(failed.wait());
+        QVERIFY(failed.wait(tests::waitLimit));
         QCOMPARE(failed[0][1].value<vmm::Error>().code, vmm::ErrorCode::NoKvm);
         QVERIFY(bench.becomes(SessionState::Off));
         QVERIFY(!MachineLock::owner(bench.path("machine.lock")));
@@ -128,7 +128,7 @@ private slots:
         bench.script->failStart = vmm::Error { vmm::ErrorCode::IoError, "no", 0 };
         QSignalSpy failed(&bench.session, &VmSession::failed);
         bench.session.start();
-        QVERIFY(failed.wait());
+        QVERIFY(failed.wait(tests::waitLimit));
         QVERIFY(bench.becomes(SessionState::Off));
         QTRY_COMPARE(bench.script->alive.load(), 0);
     }
@@ -181,7 +181,7 @@ private slots:
         QVERIFY(bench.becomes(SessionState::Running));
         QSignalSpy changed(&bench.session, &VmSession::mediumChanged);
         bench.session.ejectMedium("cd0");
-        QVERIFY(changed.wait());
+        QVERIFY(changed.wait(tests::waitLimit));
         bench.session.powerOff();
         QVERIFY(bench.becomes(SessionState::Off));
         QCOMPARE(bench.session.mediumPath("cd0"), QString());
@@ -209,13 +209,14 @@ private slots:
         Bench bench;
         bench.session.start();
         QVERIFY(bench.becomes(SessionState::Running));
-        std::promise<void> asked, goOn;
-        bench.script->beforeObstacles = [&] {
+        std::jthread other;
+        std::promise<void> asked, goOn; // which whoever waits hears the end of
+        bench.script->beforeObstacles = [&asked, goesOn = goOn.get_future().share()] {
             asked.set_value();
-            goOn.get_future().wait();
+            goesOn.wait();
         };
-        std::thread other([&] { std::ignore = bench.runner->saveObstacles(); });
-        asked.get_future().wait();
+        other = std::jthread([&] { std::ignore = bench.runner->saveObstacles(); });
+        QCOMPARE(asked.get_future().wait_for(std::chrono::minutes(1)), std::future_status::ready);
         bench.session.sendKey({ 30, true });
         QCOMPARE(bench.runner->statistics().cpuNanoseconds, 42u);
         goOn.set_value();
@@ -276,7 +277,7 @@ private slots:
         bench.session.start();
         QVERIFY(bench.becomes(SessionState::Running));
         bench.session.suspend();
-        QVERIFY(failed.wait());
+        QVERIFY(failed.wait(tests::waitLimit));
         QCOMPARE(failed[0][0].value<Action>(), Action::Suspend);
         QVERIFY(bench.becomes(SessionState::Running));
     }
@@ -314,7 +315,7 @@ private slots:
         REQUIRE_OK(lock);
         QSignalSpy failed(&bench.session, &VmSession::failed);
         bench.session.start();
-        QVERIFY(failed.wait());
+        QVERIFY(failed.wait(tests::waitLimit));
         QCOMPARE(failed[0][1].value<vmm::Error>().code, vmm::ErrorCode::Busy);
         QVERIFY(!bench.script->has("create"));
     }
@@ -452,7 +453,7 @@ private slots:
         QSignalSpy changed(screen, &ScreenSession::frameChanged);
         {
             ScreenSession::Viewer const viewer(*screen);
-            QVERIFY(changed.wait());
+            QVERIFY(changed.wait(tests::waitLimit));
             {
                 ScreenSession::Picture picture(*screen);
                 QCOMPARE(picture.width(), 64u);
@@ -460,7 +461,7 @@ private slots:
                 QCOMPARE(picture.takeChanges(), (std::vector<vmm::RowRange> { { 0, 48 } }));
             }
             fake.paintRow(7, 0x00ffffff);
-            QVERIFY(changed.wait());
+            QVERIFY(changed.wait(tests::waitLimit));
             ScreenSession::Picture picture(*screen);
             QCOMPARE(picture.takeChanges(), (std::vector<vmm::RowRange> { { 7, 8 } }));
             QCOMPARE(picture.pixels()[7 * 64], 0x00ffffffu);
@@ -494,7 +495,7 @@ private slots:
         auto* screen = bench.session.mainScreen();
         QSignalSpy changed(screen, &ScreenSession::thumbnailChanged);
         screen->setThumbnails(true, { 16, 16 });
-        QVERIFY(changed.wait());
+        QVERIFY(changed.wait(tests::waitLimit));
         auto const picture = screen->thumbnail();
         QCOMPARE(picture.width, 16u);
         QCOMPARE(picture.height, 12u);
@@ -506,11 +507,11 @@ private slots:
         Bench bench;
         QSignalSpy changed(&bench.session, &VmSession::mediumChanged);
         bench.session.insertMedium("cd0", "/tmp/some.iso");
-        QVERIFY(changed.wait());
+        QVERIFY(changed.wait(tests::waitLimit));
         QCOMPARE(bench.session.config().cds[0].path, std::string("/tmp/some.iso"));
         QSignalSpy failed(&bench.session, &VmSession::mediumFailed);
         bench.session.ejectMedium("cd9");
-        QVERIFY(failed.wait());
+        QVERIFY(failed.wait(tests::waitLimit));
     }
 
     void aChordLetsGoInTheOtherOrder()

@@ -8,6 +8,7 @@
 #include "app/control/own_usb_json.h"
 #include "app/control/redirected_usb_json.h"
 #include "app/runner/picture.h"
+#include "vmm/base/accept_from.h"
 
 #include <array>
 #include <cerrno>
@@ -83,7 +84,7 @@ Json describe(MachineRunner const& runner)
 struct ControlServer::Private {
     std::string program;
     vmm::UniqueFd listening;
-    vmm::EventLoop::Handle acceptable;
+    vmm::EventLoop::Handle accepting;
     std::map<std::uint64_t, std::unique_ptr<Connection>> connections;
     std::uint64_t nextNumber = 1;
     struct Served {
@@ -103,11 +104,8 @@ struct ControlServer::Private {
 
     using Reply = std::function<void(vmm::Result<Json>)>;
 
-    void accept()
+    void admit(vmm::UniqueFd fd)
     {
-        vmm::UniqueFd fd(::accept4(listening.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-        if (!fd)
-            return;
         ucred peer {};
         socklen_t size = sizeof peer;
         if (::getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 || peer.uid != ::getuid())
@@ -801,8 +799,8 @@ vmm::Result<std::unique_ptr<ControlServer>> ControlServer::start(std::string con
     state.loop = &state.thread->loop();
     state.gate->server = &state;
     state.loop->call([&state] {
-        state.acceptable
-            = state.loop->watch(state.listening.get(), EPOLLIN, [&state](std::uint32_t) { state.accept(); });
+        state.accepting = vmm::acceptFrom(*state.loop, state.listening.get(),
+            [&state](vmm::UniqueFd fd, sockaddr_storage const&) { state.admit(std::move(fd)); });
     });
     return server;
 }
@@ -819,7 +817,7 @@ ControlServer::~ControlServer()
     m_private->loop->call([this] {
         m_private->serve({});
         m_private->connections.clear();
-        m_private->acceptable.reset();
+        m_private->accepting.reset();
     });
     m_private->thread.reset();
 }

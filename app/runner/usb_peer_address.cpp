@@ -196,14 +196,8 @@ vmm::Result<UsbPeerListener> listenForUsbPeers(UsbPeerAddress const& address)
     return UsbPeerListener { std::move(made), addressOf(bound) };
 }
 
-UsbPeerConnection acceptUsbPeer(UsbPeerListener const& listener)
+UsbPeerConnection receiveUsbPeer(UsbPeerListener const& listener, vmm::UniqueFd accepted, sockaddr_storage const& from)
 {
-    sockaddr_storage from {};
-    socklen_t length = sizeof from;
-    vmm::UniqueFd accepted(
-        ::accept4(listener.socket.get(), reinterpret_cast<sockaddr*>(&from), &length, SOCK_CLOEXEC | SOCK_NONBLOCK));
-    if (!accepted)
-        return {};
     if (!listener.address.path.empty())
         return { std::move(accepted), listener.address.path };
     keepAlive(accepted.get());

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <sys/socket.h>
 
 namespace app {
 
@@ -31,11 +32,12 @@ struct UsbPeerListener {
 /// A socket that was forgotten at the path is replaced, one that somebody listens at is not.
 vmm::Result<UsbPeerListener> listenForUsbPeers(UsbPeerAddress const& address);
 
-/// One who has connected, and what it is called. Nothing: nobody has, or it is gone again.
+/// One who has connected, and what it is called.
 struct UsbPeerConnection {
     vmm::UniqueFd socket;
     std::string name;
 };
-UsbPeerConnection acceptUsbPeer(UsbPeerListener const& listener);
+/// Of what vmm::acceptFrom() gives.
+UsbPeerConnection receiveUsbPeer(UsbPeerListener const& listener, vmm::UniqueFd accepted, sockaddr_storage const& from);
 
 }

@@ -1,11 +1,11 @@
 #include "app/runner/usb_redirections.h"
 
+#include "vmm/base/accept_from.h"
 #include "vmm/base/log.h"
 
 #include <algorithm>
 #include <cstring>
 #include <fmt/format.h>
-#include <sys/epoll.h>
 
 namespace app {
 
@@ -59,13 +59,14 @@ vmm::Result<RedirectedUsb> UsbRedirections::listen(UsbPeerAddress const& address
     };
     auto& its = *listener;
     m_thread->loop().call([this, &its, arrive] {
-        its.watch = m_thread->loop().watch(its.listening.socket.get(), EPOLLIN, [&its, loop = &m_loop, arrive](auto) {
-            auto const connection = std::make_shared<UsbPeerConnection>(acceptUsbPeer(its.listening));
-            if (connection->socket)
+        its.accepting = vmm::acceptFrom(m_thread->loop(), its.listening.socket.get(),
+            [&its, loop = &m_loop, arrive](vmm::UniqueFd socket, sockaddr_storage const& from) {
+                auto const connection
+                    = std::make_shared<UsbPeerConnection>(receiveUsbPeer(its.listening, std::move(socket), from));
                 loop->post([arrive, connection] { arrive(connection); });
-        });
+            });
     });
-    if (!its.watch)
+    if (!its.accepting)
         return vmm::fail(vmm::ErrorCode::IoError, "cannot watch the socket at " + its.listening.address.text());
     RedirectedUsb const place { .id = id, .address = its.listening.address.text(), .isListening = true };
     m_listeners[id] = std::move(listener);
@@ -151,7 +152,7 @@ void UsbRedirections::refuse(std::string const& id)
 bool UsbRedirections::remove(std::string const& id)
 {
     if (auto const found = m_listeners.find(id); found != m_listeners.end()) {
-        m_thread->loop().call([&] { found->second->watch.reset(); });
+        m_thread->loop().call([&] { found->second->accepting.reset(); });
         if (auto const& path = found->second->listening.address.path; !path.empty())
             ::unlink(path.c_str());
         m_listeners.erase(found);

@@ -68,7 +68,7 @@ private:
     };
     struct Listener {
         UsbPeerListener listening;
-        vmm::EventLoop::Handle watch; ///< of m_thread
+        vmm::EventLoop::Handle accepting; ///< of m_thread
     };
     vmm::Result<> needThreads();
     void add(vmm::UniqueFd socket, std::string const& peer, std::string const& listener, Opened opened);

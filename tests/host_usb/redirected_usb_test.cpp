@@ -126,12 +126,10 @@ struct Server {
     UsbPeerListener listener = tests::must(listenForUsbPeers({ "127.0.0.1", 0, {} }));
     std::unique_ptr<RedirHost> host;
     std::thread accepting { [this] {
-        for (UsbPeerConnection one; !one.socket; std::this_thread::sleep_for(std::chrono::milliseconds(1))) {
-            if (one = acceptUsbPeer(listener); one.socket)
-                host = std::make_unique<RedirHost>(std::move(one.socket));
-            if (host)
-                return;
-        }
+        UniqueFd one;
+        for (; !one; std::this_thread::sleep_for(std::chrono::milliseconds(1)))
+            one.reset(::accept4(listener.socket.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+        host = std::make_unique<RedirHost>(std::move(one));
     } };
     ~Server() { accepting.join(); }
 };

@@ -44,6 +44,8 @@ struct Connection {
     bool wantsEvents = false;
     bool isClosing = false;
     bool isBlocked = false; // waits until it can be written to again
+    bool hasAsked = false;  // all that it will: it has closed its half
+    std::size_t unanswered = 0;
     vmm::EventLoop::Handle watch;
     std::vector<std::unique_ptr<Console>> consoles;
     std::shared_ptr<std::atomic<bool>> isThere = std::make_shared<std::atomic<bool>>(true); // for who works for it
@@ -126,17 +128,21 @@ struct ControlServer::Private {
         connections.emplace(number, std::move(connection));
     }
 
-    /// Reading always, writing where something waits for it.
+    /// Reading while something may come, writing where something waits for it; that it hangs up is always told.
     void watch(Connection& connection)
     {
         connection.watch.reset(); // a descriptor is watched once
-        std::uint32_t const events = connection.isBlocked ? EPOLLIN | EPOLLOUT : EPOLLIN;
+        std::uint32_t events = 0;
+        if (!connection.hasAsked)
+            events |= EPOLLIN;
+        if (connection.isBlocked)
+            events |= EPOLLOUT;
         connection.watch
             = loop->watch(connection.fd.get(), events, [this, number = connection.number](std::uint32_t ready) {
                   if (auto* found = find(number); found != nullptr && !found->isClosing && (ready & EPOLLOUT) != 0)
                       flush(*found);
                   if ((ready & ~std::uint32_t(EPOLLOUT)) != 0)
-                      read(number);
+                      read(number, (ready & EPOLLHUP) != 0);
               });
     }
 
@@ -155,7 +161,7 @@ struct ControlServer::Private {
         loop->post([this, number = connection.number] { connections.erase(number); });
     }
 
-    void read(std::uint64_t number)
+    void read(std::uint64_t number, bool hasHungUp)
     {
         auto* connection = find(number);
         if (connection == nullptr || connection->isClosing)
@@ -164,6 +170,11 @@ struct ControlServer::Private {
         auto const got = ::recv(connection->fd.get(), buffer, sizeof buffer, 0);
         if (got < 0 && (errno == EAGAIN || errno == EINTR))
             return;
+        if (got == 0 && !hasHungUp) {
+            connection->hasAsked = true;
+            watch(*connection);
+            return closeAnswered(*connection);
+        }
         if (got <= 0)
             return close(*connection);
         std::vector<std::string> lines;
@@ -176,6 +187,13 @@ struct ControlServer::Private {
             answer(*connection, Json(), invalidRequest, "the message is too long");
             close(*connection);
         }
+    }
+
+    /// One that does not ask any more and has all its answers.
+    void closeAnswered(Connection& connection)
+    {
+        if (connection.hasAsked && connection.unanswered == 0 && connection.output.empty())
+            close(connection);
     }
 
     void send(Connection& connection, Json const& message)
@@ -201,6 +219,9 @@ struct ControlServer::Private {
         }
         if (connection.output.size() > answerLimit)
             return close(connection);
+        closeAnswered(connection);
+        if (connection.isClosing)
+            return;
         if (connection.output.empty()) {
             // Who was too slow for its consoles goes on with them; by way of the loop, as printing ends here again.
             if (std::exchange(connection.isBlocked, false)) {
@@ -238,13 +259,17 @@ struct ControlServer::Private {
             return answer(connection, id, invalidParams, "parameters are given by name");
         connection.hasSpoken = true;
         bool const isNotification = idMember == message.end(); // 4.1: gets no answer
+        if (!isNotification)
+            ++connection.unanswered;
         auto const tell = [gate = gate, number = connection.number, id, isNotification](char const* what, Json its) {
             std::lock_guard const guard(gate->mutex);
             if (gate->server == nullptr || isNotification)
                 return;
             gate->server->loop->post([server = gate->server, number, id, what, its = std::move(its)] {
-                if (auto* found = server->find(number))
+                if (auto* found = server->find(number)) {
+                    --found->unanswered;
                     server->send(*found, { { "jsonrpc", "2.0" }, { "id", id }, { what, its } });
+                }
             });
         };
         Reply const reply = [tell](vmm::Result<Json> outcome) {

@@ -62,6 +62,18 @@ struct Bench {
         auto const got = ::recv(connection.fd(), answer, sizeof answer, 0);
         return got > 0 ? std::string(answer, std::size_t(got)) : std::string();
     }
+    /// What still comes; nothing where it does not end.
+    static std::optional<std::string> heardToTheEnd(ControlClient const& peer)
+    {
+        timeval const patience { 60, 0 };
+        ::setsockopt(peer.fd(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+        std::string heard;
+        char part[4096];
+        ssize_t got = 0;
+        while ((got = ::recv(peer.fd(), part, sizeof part, 0)) > 0)
+            heard.append(part, std::size_t(got));
+        return got == 0 ? std::optional(heard) : std::nullopt;
+    }
     bool isAlive() { return client().call("host.describe", Json::object(), std::chrono::seconds(5)).has_value(); }
 };
 
@@ -183,6 +195,26 @@ private slots:
         REQUIRE_OK(connectToOwner(bench.path("run"), bench.runner->id()));
         mayAnswer.set_value();
         REQUIRE_OK(shown.get());
+    }
+
+    /// As "echo … | socat - UNIX:…" asks.
+    void whoHasAskedAllIsAnsweredAndThenClosed()
+    {
+        Bench bench;
+        bench.script->holdSuspend = true;
+        REQUIRE_OK(bench.client().call("machine.start"));
+        auto const peer = bench.client();
+        auto const request = encode({ { "jsonrpc", "2.0" }, { "id", 7 }, { "method", "machine.suspend" } });
+        QCOMPARE(::send(peer.fd(), request.data(), request.size(), 0), ssize_t(request.size()));
+        QCOMPARE(::shutdown(peer.fd(), SHUT_WR), 0);
+        QTRY_COMPARE(bench.runner->state(), SessionState::Suspending);
+        QVERIFY(bench.isAlive()); // and has seen that nothing more is asked
+        bench.runner->cancelJob();
+        auto const heard = Bench::heardToTheEnd(peer);
+        QVERIFY2(heard && heard->find("\"id\":7") != std::string::npos, heard.value_or("it is not closed").c_str());
+        auto const silent = bench.client();
+        QCOMPARE(::shutdown(silent.fd(), SHUT_WR), 0);
+        QCOMPARE(Bench::heardToTheEnd(silent), std::string());
     }
 
     void aMachineMayAnswerWhenTheServerHasGone()

@@ -61,14 +61,24 @@ struct CommandLine {
                 throw CLI::ValidationError(option, fmt::format("goes with {}", fmt::join(actions, ", ")));
         }
     }
+    static bool isSaid(CLI::App const& verb, char const* argument)
+    {
+        return verb.count(argument) > 0 && !verb.get_option(argument)->results().front().empty();
+    }
     static void demand(CLI::App const& verb, char const* argument)
     {
-        if (verb.count(argument) == 0 || verb.get_option(argument)->results().front().empty())
+        if (!isSaid(verb, argument))
             throw CLI::RequiredError(argument);
     }
-    CLI::App* onMachine(char const* name, char const* what, Action does)
+    static void demandOne(CLI::App const& verb, std::initializer_list<char const*> arguments)
     {
-        auto* added = verb(name, what, std::move(does));
+        if (std::ranges::count_if(arguments, [&](char const* one) { return isSaid(verb, one); }) != 1)
+            throw CLI::RequiredError(fmt::format("one of {}", fmt::join(arguments, ", ")));
+    }
+    CLI::App* onMachine(
+        char const* name, char const* what, Action does, Check check = [](CLI::App const&) {})
+    {
+        auto* added = verb(name, what, std::move(does), std::move(check));
         added->add_option("machine", machine, "The machine's name or uuid")->required();
         return added;
     }
@@ -107,8 +117,43 @@ struct CommandLine {
         refuseMisplaced(verb, action, places);
         if (needMoment.contains(action))
             demand(verb, "moment");
-        if (action == "export")
+        if (action == "export") {
             demand(verb, "--to");
+            if (verb.get_option("--to")->results().front() == "-" && verb.count("--bundle") == 0)
+                throw CLI::ValidationError("--to", "- goes with --bundle");
+        }
+        if (action == "take" && verb.count("moment") > 0 && verb.count("--name") > 0)
+            throw CLI::ExcludesError("--name", "moment");
+    }
+
+    void checkUsb(CLI::App const& verb) const
+    {
+        static Places const places {
+            { "device", { "add", "remove", "attach", "detach", "restore", "foresee", "rule add", "rule remove" } },
+            { "--from", { "attach" } },
+            { "--listen", { "attach" } },
+            { "--always", { "attach" } },
+            { "--force", { "attach" } },
+            { "--stick", { "add" } },
+            { "--attach", { "rule add" } },
+            { "--ask", { "rule add" } },
+            { "--never", { "rule add" } },
+        };
+        static std::set<std::string_view> const rules { "list", "add", "remove" };
+        if (usb.action == "rule" && !rules.contains(usb.machine))
+            throw CLI::RequiredError(fmt::format("one of {}", fmt::join(rules, ", ")));
+        auto const action = usb.action == "rule" ? "rule " + usb.machine : usb.action;
+        refuseMisplaced(verb, action, places);
+        if (action != "list")
+            demand(verb, "machine");
+        if (action == "add")
+            demandOne(verb, { "device", "--stick" });
+        else if (action == "attach")
+            demandOne(verb, { "device", "--from", "--listen" });
+        else if (action == "remove" || action == "detach" || action == "rule add" || action == "rule remove")
+            demand(verb, "device");
+        if (action == "rule add")
+            demandOne(verb, { "--attach", "--ask", "--never" });
     }
 
     static void addInspection(CLI::App& verb, InspectOptions& options)
@@ -180,8 +225,13 @@ struct CommandLine {
         root.add_flag("--json", json, "Answer in JSON");
         root.set_version_flag("--version", CHRONOVISOR_VERSION, "The version");
 
-        auto* making = verb("create", "Make a machine in the library",
-            [this](Surroundings& around, Output const& output) { return ctl::create(create, around, output); });
+        auto* making = verb(
+            "create", "Make a machine in the library",
+            [this](Surroundings& around, Output const& output) { return ctl::create(create, around, output); },
+            [](CLI::App const& said) {
+                if (said.count("--initrd") + said.count("--append") > 0 && said.count("--from") == 0)
+                    demand(said, "--kernel");
+            });
         making->add_option("name", create.name, "What it is called")->required();
         making->add_option("--from", create.from,
             "What it is for: an installation CD, a disk image or a kernel. Memory, CPUs and disk are then proposed as"
@@ -221,9 +271,14 @@ struct CommandLine {
         verb("empty-trash", "Delete for good the machines that were removed, with their disks",
             [this](Surroundings& around, Output const& output) { return emptyTrash(days, around, output); })
             ->add_option("--older-than", days, "Only those that were removed this many days ago and before");
-        auto* suspending = onMachine("suspend", "Write a machine's state to the disk and end it",
+        auto* suspending = onMachine(
+            "suspend", "Write a machine's state to the disk and end it",
             [this](Surroundings& around, Output const& output) {
                 return suspend(machine, directory, keepRunning, around, output);
+            },
+            [this](CLI::App const& said) {
+                if (keepRunning) // what goes on has no saved state of its own
+                    demand(said, "--to");
             });
         suspending->add_option("--to", directory, "Into this directory, not the machine's own");
         suspending->add_flag("--keep-running", keepRunning, "Let it go on afterwards; with --to");
@@ -283,15 +338,20 @@ struct CommandLine {
         auto* picturing = onMachine("screenshot", "Save the picture of a machine's screen",
             [this](Surroundings& around, Output const& output) { return screenshot(machine, path, around, output); });
         picturing->add_option("file", path, "A .png or .ppm file")->required();
-        auto* talking = verb("console", "Use a machine's serial port",
-            [this](Surroundings& around, Output const& output) { return ctl::console(console, around, output); });
+        auto* talking = verb(
+            "console", "Use a machine's serial port, until Ctrl-], the end of what is typed, or the machine's end",
+            [this](Surroundings& around, Output const& output) { return ctl::console(console, around, output); },
+            [this](CLI::App const& said) {
+                if (json && said.count("--send") + said.count("--wait") == 0) // or it has no end that JSON could tell
+                    throw CLI::RequiredError("--send or --wait");
+            });
         talking->add_option("machine", console.machine, "The machine's name or uuid")->required();
         talking->add_option("port", console.console, "The port's id; without it the first: serial0");
         talking->add_option("--send", console.send, "Type this (\\n, \\r, \\t, \\e, \\xNN) and leave, or wait");
-        talking->add_option("--wait", console.wait,
+        auto* const waiting = talking->add_option("--wait", console.wait,
             "Wait until this extended regular expression is in the output: in all that is kept, or after --send in "
             "what follows");
-        talking->add_option("--timeout", console.timeout, "Seconds to wait")->capture_default_str();
+        talking->add_option("--timeout", console.timeout, "Seconds to wait")->needs(waiting)->capture_default_str();
         auto* typing = onMachine("send-keys", "Press keys", [this](Surroundings& around, Output const& output) {
             return control(machine, "machine.sendKeys", { { "keys", keys } }, around, output);
         });
@@ -344,10 +404,14 @@ struct CommandLine {
                 return cable(machine, network, plug == "in", around, output);
             });
         plugging->add_option("where", plug, "in or out")->required()->check(CLI::IsMember({ "in", "out" }));
-        auto* forwarding = onMachine("forward",
-            "List, add or take away the ports of this host that lead to the machine; also while it runs",
+        auto* forwarding = onMachine(
+            "forward", "List, add or take away the ports of this host that lead to the machine; also while it runs",
             [this](Surroundings& around, Output const& output) {
                 return forward(machine, network, forwardText, remove, around, output);
+            },
+            [this](CLI::App const& said) {
+                if (remove)
+                    demand(said, "forward");
             });
         forwarding->add_option("forward", forwardText, "PROTOCOL:[HOST-ADDRESS:]HOST-PORT:GUEST-PORT: tcp:2222:22");
         forwarding->add_flag("--remove", remove, "Take it away");
@@ -432,12 +496,7 @@ struct CommandLine {
                     return redirectUsb(usb.machine, RedirectUsb::Listen, usb.listen, around, output);
                 return ctl::usb(usb, around, output);
             },
-            [this](CLI::App const& said) {
-                refuseMisplaced(said, usb.action == "rule" ? "rule " + usb.machine : usb.action,
-                    { { "--from", { "attach" } }, { "--listen", { "attach" } }, { "--always", { "attach" } },
-                        { "--force", { "attach" } }, { "--stick", { "add" } }, { "--attach", { "rule add" } },
-                        { "--ask", { "rule add" } }, { "--never", { "rule add" } } });
-            });
+            [this](CLI::App const& said) { checkUsb(said); });
         added
             ->add_option("action", usb.action,
                 "list shows which this host has, what it does with them and which machine has one; with a machine "
@@ -465,8 +524,10 @@ struct CommandLine {
         added->add_option("--stick", usb.stick,
             "Of add: a memory stick with this disk image: PATH[,bus=usb|uas][,format=raw|qcow2][,readonly]"
             "[,backing=FILE][,moments=beside|inside]. In a path ,, stands for a comma");
-        added->add_flag("--always", usb.always, "Of attach: and from now on by itself, whenever it is plugged in");
-        added->add_flag("--force", usb.force, "Of attach: also what this host uses, or what a rule keeps for it");
+        auto* const always = added->add_flag(
+            "--always", usb.always, "Of attach: and from now on by itself, whenever it is plugged in");
+        auto* const force
+            = added->add_flag("--force", usb.force, "Of attach: also what this host uses, or what a rule keeps for it");
         added->add_option("--attach", usb.attachTo, "Of rule add: to this machine, by themselves");
         added->add_flag("--ask", usb.asks, "Of rule add: the desktop asks when one is plugged in");
         added->add_flag("--never", usb.never, "Of rule add: neither by themselves nor asked about");
@@ -474,30 +535,37 @@ struct CommandLine {
             "Of attach: a device of another computer, where \"usbredirect --as\" passes it on: HOST:PORT, or a "
             "socket's "
             "path. Nothing is encrypted; where that matters, take a tunnel (ssh -L)");
-        added
-            ->add_option("--listen", usb.listen,
-                "Of attach: wait for devices of other computers, which \"usbredirect --to\" brings, at "
-                "[ADDRESS:]PORT or the path of a socket; without an address only this host can bring some (or ssh -R)")
-            ->excludes(from);
+        auto* const listen = added->add_option("--listen", usb.listen,
+            "Of attach: wait for devices of other computers, which \"usbredirect --to\" brings, at "
+            "[ADDRESS:]PORT or the path of a socket; without an address only this host can bring some (or ssh -R)");
+        for (auto* ofTheHost : { always, force })
+            ofTheHost->excludes(from)->excludes(listen);
     }
 
     void addRun()
     {
         auto* running = verb("run", "Run a machine here, without a desktop",
             [this](Surroundings& around, Output const& output) { return ctl::run(run, around, output); });
-        running->add_option("machine", run.machine,
+        auto* const subject = running->add_option("machine", run.machine,
             "A machine of the library, or a configuration's file; without it a machine is made up from the options");
         addHardware(*running, run.hardware);
         running->add_option("--serial", run.hardware.serials,
             "Where each serial port goes: stdio (Ctrl-] is the escape key), pty, file:PATH, none");
-        running->add_option("--state", run.stateDirectory, "Where a machine that is in no library is suspended to");
-        running->add_option("--restore", run.restoreFrom, "Bring back the machine whose state is in this directory");
+        auto* const state = running->add_option(
+            "--state", run.stateDirectory, "Where a machine that is in no library is suspended to");
+        auto* const restoring = running->add_option(
+            "--restore", run.restoreFrom, "Bring back the machine whose state is in this directory");
+        restoring->excludes(subject)->excludes(state);
         running->add_option("--on-signal", run.onSignal, "What SIGINT, SIGTERM and SIGHUP do; a second one powers off")
             ->check(CLI::IsMember({ "suspend", "shutdown", "poweroff" }))
             ->capture_default_str();
-        running->add_flag("--paused", run.paused, "Bring a suspended machine back, and let it stand still");
-        running->add_option("--moment", run.moment, "Go to this moment of its timeline instead of starting it");
-        running->add_flag("--lose-present", run.losePresent, "With --moment: what its disks hold now need not be kept");
+        auto* const still
+            = running->add_flag("--paused", run.paused, "Bring a suspended machine back, and let it stand still");
+        auto* const going
+            = running->add_option("--moment", run.moment, "Go to this moment of its timeline instead of starting it");
+        going->needs(subject)->excludes(still);
+        running->add_flag("--lose-present", run.losePresent, "With --moment: what its disks hold now need not be kept")
+            ->needs(going);
         running->add_option("--ready-fd", run.readyFd)->group("");
     }
 };

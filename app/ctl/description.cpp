@@ -283,7 +283,8 @@ std::string manualPage(CLI::App const& description)
     }
     text += ".SH EXIT STATUS\n.TP\n0\nDone; of \\fBrun\\fR: the guest powered off.\n.TP\n1\nIt failed; the reason is "
             "on the "
-            "standard error.\n.TP\n2\nIt was called wrongly.\n.TP\n3\nOf \\fBrun\\fR: the guest has "
+            "standard error.\n.TP\n2\nIt was called wrongly: something is missing, or does not go with the "
+            "rest.\n.TP\n3\nOf \\fBrun\\fR: the guest has "
             "crashed.\n.TP\n4\nOf "
             "\\fBrun\\fR: the machine was suspended.\n.TP\n5\nOf \\fBrun\\fR: the machine was powered off from "
             "outside.\n"

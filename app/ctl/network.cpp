@@ -10,13 +10,8 @@ namespace app::ctl {
 
 namespace {
 
-/// A machine's network cards, where they can be changed.
+/// A machine's network cards.
 struct Wiring : Configured {
-    static vmm::Result<Wiring> of(std::string const& machine, Surroundings const& around)
-    {
-        return Wiring { TRY(findChangeable(machine, around)) };
-    }
-
     vmm::Result<vmm::NetworkConfig*> network(std::string const& id)
     {
         for (auto& one : config.networks) {
@@ -67,7 +62,7 @@ int cable(
     std::string const& machine, std::string const& network, bool connected, Surroundings& around, Output const& output)
 {
     auto const outcome = [&]() -> vmm::Result<> {
-        auto wiring = TRY(Wiring::of(machine, around));
+        Wiring wiring { TRY(findChangeable(machine, around)) };
         return wiring.connect(*TRY(wiring.network(network)), connected, around);
     }();
     return output.answer(outcome);
@@ -77,7 +72,7 @@ int forward(std::string const& machine, std::string const& network, std::string 
     Surroundings& around, Output const& output)
 {
     auto const outcome = [&]() -> vmm::Result<Json> {
-        auto wiring = TRY(Wiring::of(machine, around));
+        Wiring wiring { TRY(text.empty() ? findConfigured(machine, around) : findChangeable(machine, around)) };
         auto const* changed = TRY(wiring.network(network));
         auto forwards = changed->forwards;
         if (text.empty()) {

@@ -145,10 +145,6 @@ vmm::Result<> change(UsbOptions const& options, Surroundings& around, Output con
 {
     auto const &machine = options.machine, &device = options.device;
     bool const attach = options.action == "attach";
-    if (machine.empty() || device.empty())
-        return vmm::fail(vmm::ErrorCode::InvalidArgument,
-            "say which machine and which USB device; \"chronoctl usb list\" tells those of this host, with a machine "
-            "its own");
     auto configured = TRY(options.always ? findConfigured(machine, around) : findChangeable(machine, around));
     if (vmm::pluggedMark(configured.config, device)) {
         if (options.always || options.force)
@@ -195,11 +191,6 @@ vmm::Result<> change(UsbOptions const& options, Surroundings& around, Output con
 /// One more of the machine's own, whether it runs or not; its id.
 vmm::Result<Json> add(UsbOptions const& options, Surroundings& around, Output const& output)
 {
-    if (options.machine.empty() || options.device.empty() == options.stick.empty()) {
-        return vmm::fail(vmm::ErrorCode::InvalidArgument,
-            "say which machine, and what comes to it: keyboard, mouse, tablet, hub, serial, audio or gamepad, or "
-            "--stick with a disk image");
-    }
     vmm::UsbAddition addition;
     if (options.stick.empty())
         addition = TRY(parseUsbDevice(options.device));
@@ -226,9 +217,6 @@ vmm::Result<Json> add(UsbOptions const& options, Surroundings& around, Output co
 
 vmm::Result<> remove(UsbOptions const& options, Surroundings& around)
 {
-    if (options.machine.empty() || options.device.empty())
-        return vmm::fail(vmm::ErrorCode::InvalidArgument,
-            "say which machine and which of its own USB devices; \"chronoctl usb list MACHINE\" tells them");
     auto configured = TRY(findChangeable(options.machine, around));
     if (!vmm::pluggedMark(configured.config, options.device)) {
         return vmm::fail(vmm::ErrorCode::NotFound,
@@ -257,8 +245,6 @@ vmm::Result<Json> listRules(Surroundings const& around, Output const& output)
 
 vmm::Result<> addRule(UsbOptions const& options, Surroundings const& around)
 {
-    if (int(!options.attachTo.empty()) + int(options.asks) + int(options.never) != 1)
-        return vmm::fail(vmm::ErrorCode::InvalidArgument, "say one of --attach MACHINE, --ask and --never");
     UsbRule rule;
     rule.match = TRY(parseUsbMatch(options.device));
     rule.action = options.asks ? UsbAction::Ask : options.never ? UsbAction::Never : UsbAction::Attach;
@@ -289,12 +275,7 @@ int rule(UsbOptions const& options, Surroundings& around, Output const& output)
         auto const listed = listRules(around, output);
         return listed ? output.answer({}, *listed) : output.failed(listed.error());
     }
-    if (action == "add" && !options.device.empty())
-        return output.answer(addRule(options, around));
-    if (action == "remove" && !options.device.empty())
-        return output.answer(removeRule(options.device, around));
-    return output.failed({ vmm::ErrorCode::InvalidArgument,
-        "rule list, rule add MATCH --attach MACHINE (or --ask, or --never), or rule remove MATCH", 0 });
+    return output.answer(action == "add" ? addRule(options, around) : removeRule(options.device, around));
 }
 
 /// What becomes of the host's devices when the machine comes back.

@@ -1,9 +1,9 @@
 // USB devices that come from other computers.
 
 #include "app/control/redirected_usb_json.h"
+#include "app/ctl/paths.h"
 #include "app/ctl/verbs.h"
 
-#include <filesystem>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -13,11 +13,9 @@ namespace {
 
 vmm::Result<Json> redirect(std::string const& machine, RedirectUsb how, std::string address, Surroundings& around)
 {
-    if (machine.empty())
-        return vmm::fail(vmm::ErrorCode::InvalidArgument, "say which machine gets the USB device");
     auto const meant = TRY(parseUsbPeerAddress(address));
     if (!meant.path.empty()) // who hosts the machine may be somewhere else
-        address = std::filesystem::absolute(meant.path).string();
+        address = absolute(meant.path);
     auto configured = TRY(findConfigured(machine, around));
     if (!configured.owner) {
         return vmm::fail(vmm::ErrorCode::NotNow,

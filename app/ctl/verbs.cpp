@@ -329,10 +329,6 @@ int control(
 int suspend(std::string const& machine, std::string const& directory, bool keepRunning, Surroundings& around,
     Output const& output)
 {
-    if (keepRunning && directory.empty()) {
-        return output.failed({ vmm::ErrorCode::InvalidArgument,
-            "what goes on running keeps no saved state of its own: say where to with --to", 0 });
-    }
     auto owner = findOwner(machine, around);
     if (!owner)
         return output.failed(owner.error());

@@ -1,5 +1,6 @@
 #include "app/ctl/verbs.h"
 
+#include <cerrno>
 #include <fmt/format.h>
 #include <poll.h>
 #include <regex.h>
@@ -66,17 +67,35 @@ private:
     bool m_isCompiled = true;
 };
 
+/// What has come from the machine.
+struct Heard {
+    std::uint64_t bytes = 0;
+    std::string text;      ///< all of it, where somebody wants that
+    bool hasEnded = false; ///< nothing is in memory any more
+};
+
+/// All that was printed until now; of a machine that has ended all that it ever will.
+vmm::Result<> hearAll(Owner& owner, Heard const& heard)
+{
+    std::uint64_t before = 0;
+    do {
+        before = heard.bytes;
+        TRY(owner.client.call(
+            "host.describe", Json::object(), control::hostPatience)); // output that is older comes first
+    } while (heard.hasEnded && heard.bytes != before);
+    return {};
+}
+
 vmm::Result<> type(Owner& owner, std::string const& console, std::string_view text)
 {
     TRY(owner.client.call("console.write",
-        { { "machine", owner.uuid }, { "console", console },
-            { "data", vmm::state::base64Encode(vmm::bytesOf(text)) } }));
+        { { "machine", owner.uuid }, { "console", console }, { "data", vmm::state::base64Encode(vmm::bytesOf(text)) } },
+        control::hostPatience));
     return {};
 }
 
 /// Types and waits, for scripts. What comes is printed as it comes.
-vmm::Result<> converse(
-    Owner& owner, ConsoleOptions const& options, std::string const& console, std::string const& output)
+vmm::Result<> converse(Owner& owner, ConsoleOptions const& options, std::string const& console, Heard const& heard)
 {
     using Clock = std::chrono::steady_clock;
     std::unique_ptr<Pattern> pattern;
@@ -84,23 +103,22 @@ vmm::Result<> converse(
         pattern = TRY(Pattern::compile(*options.wait));
     std::size_t from = 0;
     if (options.send) {
-        // What was printed before is no answer. It has come when the answer to another question has.
-        TRY(owner.client.call("machine.statistics", { { "machine", owner.uuid } }));
-        from = output.size();
+        TRY(hearAll(owner, heard)); // what was printed before is no answer
+        from = heard.text.size();
         TRY(type(owner, console, unescaped(*options.send)));
     }
-    if (!options.wait || !pattern)
+    if (!pattern)
         return {};
+    auto const isThere = [&] {
+        auto const size = heard.text.size();
+        return pattern->isIn(heard.text.substr(std::max(from, size > searchWindow ? size - searchWindow : 0)));
+    };
     auto const deadline
         = Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(options.timeout));
     std::size_t seen = std::string::npos;
-    for (;;) {
-        if (output.size() != seen) {
-            seen = output.size();
-            auto const start = std::max(from, seen > searchWindow ? seen - searchWindow : 0);
-            if (pattern->isIn(output.substr(start)))
-                return {};
-        }
+    while (!heard.hasEnded) {
+        if (std::exchange(seen, heard.text.size()) != heard.text.size() && isThere())
+            return {};
         auto const left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now());
         if (left.count() <= 0) {
             return vmm::fail(vmm::ErrorCode::TimedOut,
@@ -108,6 +126,11 @@ vmm::Result<> converse(
         }
         TRY(owner.client.serve(left));
     }
+    vmm::ignore(hearAll(owner, heard)); // unless who has had it goes, too
+    if (isThere())
+        return {};
+    return vmm::fail(
+        vmm::ErrorCode::Disconnected, fmt::format("the machine has ended, and \"{}\" did not come", *options.wait));
 }
 
 vmm::Result<> tellSize(Owner& owner, std::string const& console, TerminalSizes& sizes)
@@ -120,41 +143,53 @@ vmm::Result<> tellSize(Owner& owner, std::string const& console, TerminalSizes& 
     return {};
 }
 
-/// A terminal of a person, until Ctrl-] or the machine's end.
-vmm::Result<> interact(Owner& owner, std::string const& console, Surroundings& around, Output const& output)
+/// A terminal of a person until Ctrl-], what is typed otherwise until its end, and either until the machine's.
+vmm::Result<> interact(
+    Owner& owner, std::string const& console, Heard const& heard, Surroundings& around, Output const& output)
 {
+    constexpr int untilNextTry = 20;     // ms
+    constexpr std::size_t atOnce = 4096; // of what is typed
     RawTerminal const terminal(around.in);
     if (terminal.isTerminal())
         output.note("Ctrl-] leaves.\r");
     TerminalSizes sizes(around.in);
     TRY(tellSize(owner, console, sizes));
-    bool canType = true;
-    for (;;) {
-        pollfd waits[] { { owner.client.fd(), POLLIN, 0 }, { canType ? around.in : -1, POLLIN, 0 },
+    std::string typed; // and not taken yet: there may be no machine, or one that does not listen
+    for (bool isOver = false; !heard.hasEnded && !(isOver && typed.empty());) {
+        // A person is heard meanwhile, who may want to leave; a file waits.
+        bool const listens = !isOver && (typed.empty() || terminal.isTerminal());
+        pollfd waits[] { { owner.client.fd(), POLLIN, 0 }, { listens ? around.in : -1, POLLIN, 0 },
             { sizes.fd(), POLLIN, 0 } };
-        if (::poll(waits, std::size(waits), -1) < 0)
+        if (::poll(waits, std::size(waits), typed.empty() ? -1 : untilNextTry) < 0)
             continue;
         if (waits[2].revents != 0)
             TRY(tellSize(owner, console, sizes));
         if (waits[0].revents != 0)
             TRY(owner.client.serve(std::chrono::milliseconds(0)));
-        if (waits[1].revents == 0)
-            continue;
-        char buffer[4096];
-        auto const got = ::read(around.in, buffer, sizeof buffer);
-        if (got <= 0) {
-            canType = false;
-            if (terminal.isTerminal())
-                return {};
-            continue;
+        bool leaves = false;
+        if (waits[1].revents != 0) {
+            char buffer[atOnce];
+            auto const got = ::read(around.in, buffer, sizeof buffer);
+            if (got < 0 && (errno == EINTR || errno == EAGAIN))
+                continue;
+            std::string_view const part(buffer, got > 0 ? static_cast<std::size_t>(got) : 0);
+            auto const leave = terminal.isTerminal() ? part.find('\x1d') : std::string_view::npos;
+            typed += part.substr(0, leave);
+            isOver = got <= 0;
+            leaves = terminal.isTerminal() && (isOver || leave != std::string_view::npos);
         }
-        std::string_view const typed(buffer, static_cast<std::size_t>(got));
-        auto const leave = terminal.isTerminal() ? typed.find('\x1d') : std::string_view::npos;
-        if (!typed.substr(0, leave).empty())
-            TRY(type(owner, console, typed.substr(0, leave)));
-        if (leave != std::string_view::npos)
+        if (!typed.empty()) {
+            auto const now = typed.substr(0, atOnce);
+            auto const taken = type(owner, console, now);
+            if (!taken && taken.error().code != vmm::ErrorCode::Busy)
+                return taken;
+            if (taken)
+                typed.erase(0, now.size());
+        }
+        if (leaves)
             return {};
     }
+    return hearAll(owner, heard);
 }
 
 }
@@ -162,35 +197,38 @@ vmm::Result<> interact(Owner& owner, std::string const& console, Surroundings& a
 int console(ConsoleOptions const& options, Surroundings& around, Output const& output)
 {
     bool const isScript = options.send || options.wait;
-    if (output.json && !isScript) {
-        return output.failed({ vmm::ErrorCode::InvalidArgument,
-            "a conversation has no end that JSON could tell: say what to --send or to --wait for", 0 });
-    }
     auto owner = findOwner(options.machine, around);
     if (!owner)
         return output.failed(owner.error());
-    std::string said;
+    Heard heard;
     owner->client.onNotification([&](std::string const& method, Json const& params) {
+        if (method == "machine.stateChanged" && params.value("machine", "") == owner->uuid) {
+            auto const state = params.value("state", "");
+            heard.hasEnded = state == "off" || state == "suspended";
+        }
         if (method != "console.output")
             return;
         auto const data = vmm::state::base64Decode(params.value("data", ""));
         if (!data)
             return;
         std::string_view const text(reinterpret_cast<char const*>(data->data()), data->size());
-        said += text;
+        heard.bytes += text.size();
+        if (isScript)
+            heard.text += text;
         if (!output.json)
             writeAll(around.out, text);
     });
-    auto const attached
-        = owner->client.call("console.attach", { { "machine", owner->uuid }, { "console", options.console } });
+    auto attached = owner->client.call("events.subscribe");
+    if (attached)
+        attached = owner->client.call("console.attach", { { "machine", owner->uuid }, { "console", options.console } });
     if (!attached)
         return output.failed(attached.error());
     auto const id = attached->value("console", "");
-    auto outcome = isScript ? converse(*owner, options, id, said) : interact(*owner, id, around, output);
+    auto outcome = isScript ? converse(*owner, options, id, heard) : interact(*owner, id, heard, around, output);
     // The machine's end is no failure of a terminal.
     if (!outcome && outcome.error().code == vmm::ErrorCode::Disconnected && !options.wait)
         outcome = {};
-    return output.answer(outcome, { { "output", said } });
+    return output.answer(outcome, { { "output", heard.text } });
 }
 
 }

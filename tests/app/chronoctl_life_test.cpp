@@ -1,8 +1,8 @@
-#include "app/control/control_server.h"
 #include "app/control/key_names.h"
 #include "app/store/machine_lock.h"
 #include "tests/support/answer.h"
 #include "tests/support/chronoctl_bench.h"
+#include "tests/support/machine_owner.h"
 #include "tests/support/stopped_host.h"
 #include "tests/support/terminal.h"
 
@@ -15,6 +15,7 @@ using namespace app;
 using tests::FakeMachine;
 using tests::Hosting;
 using Bench = tests::ChronoctlBench;
+using Owner = tests::MachineOwner;
 
 namespace {
 
@@ -26,23 +27,6 @@ bool makeSuspended(Bench& bench, std::string const& machine, std::string const& 
     Hosting hosting(bench, { machine });
     return hosting.isRunning(machine.c_str()) && bench.call({ "suspend", machine }).code == 0;
 }
-
-/// A process that has machines, as the desktop does.
-struct Owner {
-    std::vector<std::shared_ptr<MachineRunner>> runners;
-    std::unique_ptr<control::ControlServer> server;
-
-    Owner(Bench const& bench, std::vector<std::string> const& machines)
-        : server(tests::must(control::ControlServer::start(bench.path("run"), "test")))
-    {
-        for (auto const& machine : machines) {
-            auto const stored = tests::must(bench.store.find(machine));
-            runners.push_back(std::make_shared<MachineRunner>(
-                stored.config, bench.store.placesOf(stored.id), FakeMachine::factory(bench.script)));
-        }
-        server->setRunners(runners);
-    }
-};
 
 Owner ownerOfTwoThatRun(Bench& bench)
 {

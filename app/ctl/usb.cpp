@@ -156,13 +156,13 @@ vmm::Result<> change(UsbOptions const& options, Surroundings& around, Output con
             { { "machine", configured.owner->uuid }, { "device", device }, { "plugged", attach } }));
         return {};
     }
-    if (!configured.owner && !options.always) {
+    if (!configured.isInMemory && !options.always) {
         return vmm::fail(vmm::ErrorCode::NotNow,
             fmt::format("{} has no USB device {} of its own, and one of the host's can be attached while it runs; "
                         "with --always it comes when the machine does",
                 configured.config.name, device));
     }
-    if (configured.owner && !attach) {
+    if (!attach) {
         for (auto const& one : TRY(redirectionsOf(*configured.owner))) {
             if (one.value("id", "") != device)
                 continue;
@@ -171,7 +171,7 @@ vmm::Result<> change(UsbOptions const& options, Surroundings& around, Output con
             return {};
         }
     }
-    if (configured.owner) {
+    if (configured.isInMemory) {
         auto const done = configured.owner->client.call(attach ? "machine.attachUsb" : "machine.detachUsb",
             { { "machine", configured.owner->uuid }, { "device", device }, { "really", options.force } });
         // It has it already: what is new is that it shall come again.

@@ -179,11 +179,13 @@ vmm::Result<Configured> findConfigured(std::string const& machine, Surroundings 
         return vmm::fail(owner.error());
     if (!owner) {
         auto stored = TRY(around.store.find(machine));
-        return Configured { {}, std::move(stored.config), stored.isSuspended };
+        return Configured { {}, std::move(stored.config), stored.isSuspended, false };
     }
     auto const shown = TRY(owner->client.call("machine.show", { { "machine", owner->uuid } }));
     auto config = TRY(vmm::configFromText(shown.value("config", Json::object()).dump()));
-    return Configured { std::move(*owner), std::move(config), false };
+    auto const state = shown.value("state", "off");
+    bool const isInMemory = state != "off" && state != "suspended";
+    return Configured { std::move(*owner), std::move(config), false, isInMemory };
 }
 
 vmm::Result<Configured> findChangeable(std::string const& machine, Surroundings const& around)

@@ -165,6 +165,7 @@ struct Configured {
     std::optional<Owner> owner;
     vmm::VmConfig config;
     bool isSuspended = false; ///< its saved state has a configuration of its own, which it would come back with
+    bool isInMemory = false;  ///< of the owner
 };
 vmm::Result<Configured> findConfigured(std::string const& machine, Surroundings const& around);
 /// Refuses one that is suspended.

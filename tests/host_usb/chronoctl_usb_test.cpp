@@ -1,7 +1,7 @@
 #include "app/usb/usb_claim.h"
 #include "app/usb/usb_rule_store.h"
 #include "tests/host_usb/simulated_usb.h"
-#include "tests/support/chronoctl_bench.h"
+#include "tests/support/machine_owner.h"
 #include "tests/support/suite.h"
 
 #include <QJsonArray>
@@ -76,6 +76,29 @@ private slots:
         QVERIFY(simulated.hasDriver());
         QCOMPARE(bench.call({ "stop", "web" }).code, 0);
         hosting.end();
+    }
+
+    /// Whether another process has it, as the desktop does, or nobody.
+    void alwaysMakesARuleAlsoForAMachineThatIsOff_data()
+    {
+        QTest::addColumn<bool>("hasOwner");
+        QTest::newRow("nobody has it") << false;
+        QTest::newRow("a desktop has it") << true;
+    }
+    void alwaysMakesARuleAlsoForAMachineThatIsOff()
+    {
+        QFETCH(bool, hasOwner);
+        SimulatedUsbDevice const simulated("1-1", 2);
+        Bench bench;
+        QCOMPARE(bench.call({ "create", "web" }).code, 0);
+        tests::MachineOwner const owner(
+            bench, hasOwner ? std::vector<std::string> { "web" } : std::vector<std::string> {});
+        auto const refused = bench.call({ "usb", "attach", "web", "1-1" });
+        QCOMPARE(refused.code, 1);
+        QVERIFY2(refused.err.contains("with --always it comes when the machine does"), refused.err.constData());
+        QVERIFY(bench.json({ "usb", "rule", "list" }).array().isEmpty());
+        QCOMPARE(bench.call({ "usb", "attach", "web", "1-1", "--always" }).code, 0);
+        QCOMPARE(bench.json({ "usb", "rule", "list" })[0]["match"].toString(), "1209:0001,serial=S2");
     }
 
     void withoutTheRightToItTheLineThatHelpsIsSaid()

@@ -311,8 +311,8 @@ struct CommandLine {
             "The moment's id, the beginning of it, or its name; of take: what it is to be called");
         momentous->add_option(
             "other", moment.other, "Of diff: the moment to compare it with; without it the one before");
-        momentous->add_option(
-            "--name", moment.name, "Of take and change: what it is called; of fork: what the new machine is called");
+        momentous->add_option("--name", moment.name,
+            "Of take and change: what it is called; of fork and import: what the new machine is called");
         momentous->add_option("--note", moment.note, "Of take and change: a note on it");
         momentous->add_flag("--pin,!--unpin", moment.pinned, "Of change: whether it is never thinned out");
         momentous->add_flag(
@@ -351,7 +351,11 @@ struct CommandLine {
         auto* const waiting = talking->add_option("--wait", console.wait,
             "Wait until this extended regular expression is in the output: in all that is kept, or after --send in "
             "what follows");
-        talking->add_option("--timeout", console.timeout, "Seconds to wait")->needs(waiting)->capture_default_str();
+        constexpr double week = 7.0 * 24 * 3600;
+        talking->add_option("--timeout", console.timeout, "Seconds to wait")
+            ->needs(waiting)
+            ->check(CLI::Range(0.0, week))
+            ->capture_default_str();
         auto* typing = onMachine("send-keys", "Press keys", [this](Surroundings& around, Output const& output) {
             return control(machine, "machine.sendKeys", { { "keys", keys } }, around, output);
         });

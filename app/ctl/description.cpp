@@ -250,11 +250,28 @@ std::string roff(std::string text)
     return text.starts_with('.') || text.starts_with('\'') ? "\\&" + text : text;
 }
 
+/// "--pin,--unpin", as it is said; CLI11 adds what a flag stands for: "--unpin{false}".
+std::string namesOf(CLI::Option const& option)
+{
+    auto names = option.get_name(option.get_positional(), true);
+    for (std::size_t at; (at = names.find('{')) != std::string::npos;)
+        names.erase(at, names.find('}', at) - at + 1);
+    return names;
+}
+
 std::string roffOption(CLI::Option const& option)
 {
-    return fmt::format(
-        ".TP\n.B {}\n{}\n", roff(option.get_name(option.get_positional(), true)), roff(option.get_description()));
+    auto what = option.get_description();
+    if (auto choices = choicesOf(option); !choices.empty()) {
+        for (std::size_t at = 0; (at = choices.find(' ', at)) != std::string::npos; at += 2)
+            choices.replace(at, 1, ", ");
+        what += fmt::format(" ({})", choices);
+    }
+    if (auto const otherwise = option.get_default_str(); !otherwise.empty())
+        what += fmt::format("; {} without it", otherwise);
+    return fmt::format(".TP\n.B {}\n{}\n", roff(namesOf(option)), roff(what));
 }
+
 }
 
 std::string completionScript(CLI::App const& description, std::string const& shell)

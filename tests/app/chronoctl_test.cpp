@@ -859,14 +859,23 @@ private slots:
         QVERIFY(!bench.store.restoreRemoved(id));
     }
 
-    void theManualPageHasEveryVerb()
+    void theManualPageHasEveryVerbAndOption()
     {
         Bench bench;
         auto const page = bench.call({ "manual" }).out;
         QVERIFY(page.startsWith(".TH CHRONOCTL 1"));
         QVERIFY(bench.verbs().size() >= 18);
-        for (auto const& verb : bench.verbs())
-            QVERIFY2(page.contains(".SS " + verb.toUtf8().replace("-", "\\-")), qPrintable(verb));
+        auto const written = [](QString const& name) { return name.toUtf8().replace("-", "\\-"); };
+        for (auto const& verb : bench.verbs()) {
+            auto const begin = page.indexOf(".SS " + written(verb) + "\n");
+            QVERIFY2(begin >= 0, qPrintable(verb));
+            auto const part = page.mid(begin, page.indexOf("\n.S", begin) - begin);
+            for (auto const& option : bench.options(verb))
+                QVERIFY2(part.contains(".B " + written(option)), qPrintable(verb + " " + option));
+        }
+        QVERIFY(page.contains("The firmware (seabios, ovmf)") && page.contains("Seconds to wait; 30 without it"));
+        QVERIFY(page.contains(".B \\-\\-pin,\\-\\-unpin\n"));
+        QVERIFY(!page.contains("ready\\-fd"));
     }
 };
 

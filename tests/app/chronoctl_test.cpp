@@ -15,7 +15,6 @@
 #include <QJsonObject>
 #include <QProcess>
 #include <QTemporaryDir>
-#include <csignal>
 
 using namespace app;
 using tests::FakeMachine;

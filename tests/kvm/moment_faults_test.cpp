@@ -57,7 +57,7 @@ struct Counter : GuestMachine {
                 config.disks.back().format = DiskFormat::Raw;
             } else {
                 addQcow2Disk(DiskBus::Virtio);
-                config.disks.back().moments = MomentPlace::Inside;
+                config.disks.back().moments = i == 0 ? MomentPlace::Inside : MomentPlace::Beside;
             }
         }
         if (has == Has::Disks)
@@ -193,7 +193,7 @@ void MomentFaultsTest::whatIsTouchedLaterIsKeptAsItWas()
 }
 
 /// The timeline's disk fails at each of its steps: the machine runs on, its disks keep nothing of the moment that is
-/// not, and the next one is kept.
+/// not, and the next one is kept, however many files the disks stand on by then.
 void MomentFaultsTest::everyStepOfKeepingCanFail()
 {
     Counter guest;

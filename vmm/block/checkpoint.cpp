@@ -253,7 +253,7 @@ public:
     {
         TRY(checkFileName(id));
         auto const info = disk.image->info();
-        if (info.backing.size() + 2 > BlockImage::maximumDepth)
+        if (info.backing.size() > OverlayFiles::mostBelow)
             return fail(ErrorCode::Busy, disk.path + " stands on too many files, until they have been merged");
         return Checkpoint { CheckpointWay::Overlay, id, checkpointName(disk.path, id), info.format };
     }

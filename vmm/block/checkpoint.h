@@ -69,7 +69,7 @@ public:
     /// Unsupported or PermissionDenied, with the reason, where that way is not open to the disk.
     virtual Result<> probe(CheckpointedDisk& disk) = 0;
     /// What take() will keep under that id (file-name safe: a UUID), so that it can be remembered before there is
-    /// anything of it. Does nothing.
+    /// anything of it. Does nothing. Busy where the disk stands on too many files (Overlay): OverlayFiles::shorten().
     virtual Result<Checkpoint> plan(CheckpointedDisk& disk, std::string const& id) = 0;
     /// Makes what take() needs beside the disk, and waits for the host to have it.
     virtual Result<> prepareFiles(CheckpointedDisk const&, Checkpoint const&) { return {}; }

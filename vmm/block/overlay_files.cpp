@@ -410,10 +410,16 @@ Result<> OverlayFiles::freeBases(std::vector<std::string> const& places, MayMerg
 
 Result<bool> OverlayFiles::shorten(std::size_t most)
 {
-    auto const info = TRY(open(m_disk, ImageFormat::Qcow2))->info();
-    if (info.backing.size() <= most || !isCheckpointName(info.backing[0].path) || info.backing[0].snapshots != 0)
+    auto const below = TRY(open(m_disk, ImageFormat::Qcow2))->info().backing;
+    auto const canBeReplaced = [&](ImageInfo const& file) {
+        return isCheckpointName(file.path) && folderOf(file.path) == folderOf(m_disk)
+            && file.format == ImageFormat::Qcow2 && file.snapshots == 0;
+    };
+    auto const nearest = std::ranges::find_if(below, canBeReplaced);
+    auto const left = static_cast<std::size_t>(nearest - below.begin()) + most / 2;
+    if (below.size() <= std::max(most, left) || nearest == below.end())
         return false;
-    TRY(mergeBelow(info.backing[0].path, info.backing.size() - most / 2));
+    TRY(mergeBelow(nearest->path, below.size() - left));
     return true;
 }
 

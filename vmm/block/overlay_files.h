@@ -35,8 +35,10 @@ public:
     /// has in a file of his own. For one that goes no more than `most` bytes are copied: some seconds, once. The first
     /// error, after all that could be done.
     Result<> freeBases(std::vector<std::string> const& places, MayMerge merge, std::uint64_t most = 1u << 30);
-    /// Before the disk stands on more files than can be opened: the nearest is made to do without those below it, but
-    /// for the lowest half of `most`, where what is large usually lies. True: it was.
+    /// On no more files a disk may stand that is to be kept: its own becomes one of them.
+    static constexpr std::size_t mostBelow = BlockImage::maximumDepth - 2;
+    /// Before the disk stands on more files than can be opened: the nearest that can be replaced is made to do without
+    /// those below it, but for the lowest half of `most`, where what is large usually lies. True: it was.
     Result<bool> shorten(std::size_t most = 32);
     /// Puts in the place of `path` (no disk, but what others stand on) a file that reads the same and does without the
     /// `layers` files below it.

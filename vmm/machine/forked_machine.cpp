@@ -32,13 +32,13 @@ Result<> appendLoose(DiskConfig const& disk, std::vector<timeline::LooseDisks>& 
 }
 
 /// What the new image holds is its own moment.
-Result<timeline::MomentDisk> keep(DiskConfig& disk, std::string const& moment)
+Result<timeline::MomentDisk> keep(DiskConfig& disk, std::string const& moment, CopyProgress const& progress)
 {
     InlineEngine engine;
     CheckpointedDisk file { engine, disk.path, imageOptions(disk), nullptr, preferredWay(disk) };
     file.image = TRY(BlockImage::open(engine, file.path, file.options));
     auto const method = TRY(chooseMethod(file, {}));
-    auto const checkpoint = TRY(method->plan(file, moment));
+    auto const checkpoint = TRY(planStill(*method, file, moment, progress));
     TRY(method->prepareFiles(file, checkpoint));
     TRY(method->prepare(file, checkpoint));
     TRY(method->take(file, checkpoint, snapshotNow(moment, 0)));
@@ -97,7 +97,7 @@ Result<timeline::ForkedDisks> forkDisks(VmConfig const& original, timeline::Mome
             TRY_WITHIN(disk.id, appendLoose(disk, made.loose));
             if (!goOn(1, 1))
                 return fail(ErrorCode::Cancelled, "copying the disks was cancelled");
-            made.kept.push_back(TRY_WITHIN(disk.id, keep(disk, as)));
+            made.kept.push_back(TRY_WITHIN(disk.id, keep(disk, as, goOn)));
         }
         done += share;
     }

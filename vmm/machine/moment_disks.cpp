@@ -52,6 +52,17 @@ Result<std::unique_ptr<CheckpointMethod>> chooseMethod(
     return CheckpointMethod::choose(disk, used);
 }
 
+Result<Checkpoint> planStill(
+    CheckpointMethod& method, CheckpointedDisk& disk, std::string const& moment, CopyProgress const& progress)
+{
+    auto planned = method.plan(disk, moment);
+    if (planned || planned.error().code != ErrorCode::Busy)
+        return planned;
+    TRY(OverlayFiles(disk.engine, disk.path, disk.options.backing, progress).shorten(OverlayFiles::mostBelow));
+    TRY(openBelowAgain(disk));
+    return method.plan(disk, moment);
+}
+
 DiskSnapshot snapshotNow(std::string const& moment, std::uint64_t guestTime)
 {
     timespec now {};

@@ -18,6 +18,10 @@ std::optional<DiskFormat> formatNow(DiskConfig const& config);
 Result<std::unique_ptr<CheckpointMethod>> chooseMethod(
     CheckpointedDisk& disk, std::vector<timeline::Moment> const& moments);
 
+/// CheckpointMethod::plan(), where nobody else uses the disk: if it stands on too many files, some are merged first.
+Result<Checkpoint> planStill(
+    CheckpointMethod& method, CheckpointedDisk& disk, std::string const& moment, CopyProgress const& progress);
+
 /// What an internal snapshot says of itself.
 DiskSnapshot snapshotNow(std::string const& moment, std::uint64_t guestTime);
 

@@ -78,17 +78,26 @@ void PcBoard::workWhenIdle(Disk& disk) const
 }
 
 Result<std::vector<timeline::MomentDisk>> PcBoard::planDisks(
-    std::string const& moment, std::vector<timeline::Moment> const& moments)
+    std::string const& moment, std::vector<timeline::Moment> const& moments, CopyProgress const& progress)
 {
+    InlineEngine engine;
     std::vector<timeline::MomentDisk> planned;
     for (auto* disk : followingDisks()) {
+        auto& file = *disk->file;
         auto const plan = [&]() -> Result<> {
             if (!disk->method)
-                disk->method = TRY(chooseMethod(*disk->file, moments));
-            planned.push_back({ disk->id, disk->file->path, TRY(disk->method->plan(*disk->file, moment)) });
+                disk->method = TRY(chooseMethod(file, moments));
+            planned.push_back({ disk->id, file.path, TRY(disk->method->plan(file, moment)) });
             return {};
         };
-        TRY(onDisk(*disk, plan));
+        auto outcome = onDisk(*disk, plan);
+        if (!outcome && outcome.error().code == ErrorCode::Busy) { // the guest has the disk meanwhile
+            OverlayFiles files(engine, file.path, file.options.backing, progress);
+            TRY_WITHIN(disk->id, files.shorten(OverlayFiles::mostBelow));
+            TRY(onDisk(*disk, [&] { return vmm::openBelowAgain(file); }));
+            outcome = onDisk(*disk, plan);
+        }
+        TRY(outcome);
     }
     return planned;
 }

@@ -98,9 +98,11 @@ private:
     void suspend(command::Suspend const& command, Completion done);
     void keepMoment(command::KeepMoment const& command, Completion done);
     Result<event::MomentKept> keep(Job const& job, RamLoader* loader, command::KeepMoment const& command);
+    /// Tells how far a part of keeping is, from 0 to 1, each percent of the whole once.
+    CopyProgress tellKeeping(Job const& job, double begins, double ends);
     /// What the instant needs is there and durable: the moment is written.
     Result<timeline::Moment> store(
-        Job const& job, timeline::Timeline& timeline, timeline::NewMoment& what, Instant& instant);
+        timeline::Timeline& timeline, timeline::NewMoment& what, Instant& instant, CopyProgress const& progress);
     void finishKeeping(Result<event::MomentKept> const& kept, std::shared_ptr<timeline::Timeline> const& timeline);
     void tidyDisks(std::shared_ptr<timeline::Timeline> const& timeline, Completion done);
     /// On a worker, with m_checkpoints held.

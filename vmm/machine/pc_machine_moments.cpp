@@ -52,7 +52,12 @@ Result<event::MomentKept> PcMachine::keep(Job const& job, RamLoader* loader, com
         TRY(loader->wait([&] { return !job.cancelled.load(); }));
     auto what = command.what;
     what.id = makeUuid();
-    what.disks = TRY(m_board->planDisks(what.id, timeline.moments()));
+    bool merged = false; // files below a disk: that is the first half of what is told
+    auto const merging = [&merged, tell = tellKeeping(job, 0, 0.5)](std::uint64_t done, std::uint64_t total) {
+        merged = true;
+        return tell(done, total);
+    };
+    what.disks = TRY(m_board->planDisks(what.id, timeline.moments(), merging));
     // What a crash may leave of it is known from here on.
     TRY(timeline.setLoose({ what.id, what.disks }));
     auto const kept = [&]() -> Result<event::MomentKept> {
@@ -65,7 +70,7 @@ Result<event::MomentKept> PcMachine::keep(Job const& job, RamLoader* loader, com
         TRY(instant.disks.get());
         TRY(m_board->sealDisks(what.disks));
         m_thread->loop().post([this] { disksAreKept(); });
-        auto const id = TRY(store(job, timeline, what, instant)).id;
+        auto const id = TRY(store(timeline, what, instant, tellKeeping(job, merged ? 0.5 : 0, 1))).id;
         instant.memory.reset();
         for (auto* const block : m_board->memoryBlocks()) {
             if (!loader)
@@ -80,21 +85,25 @@ Result<event::MomentKept> PcMachine::keep(Job const& job, RamLoader* loader, com
     return kept;
 }
 
-Result<timeline::Moment> PcMachine::store(
-    Job const& job, timeline::Timeline& timeline, timeline::NewMoment& what, Instant& instant)
+CopyProgress PcMachine::tellKeeping(Job const& job, double begins, double ends)
 {
-    what.state = savedMachineText(instant.saved, timeline.path());
-    TRY_WITHIN("the state could not be read back", savedMachineFromText(what.state, timeline.path()));
-    what.time = instant.saved.header.savedAt;
-    double told = 0;
-    return timeline.take(what, *instant.memory, [&](std::uint64_t bytes, std::uint64_t total) {
-        auto const fraction = static_cast<double>(bytes) / static_cast<double>(total);
+    return [this, &job, begins, ends, told = begins](std::uint64_t done, std::uint64_t total) mutable {
+        auto const fraction = begins + (ends - begins) * static_cast<double>(done) / static_cast<double>(total);
         if (fraction >= told + 0.01) {
             told = fraction;
             m_thread->loop().post([this, fraction] { m_listener(event::Progress { "keep", fraction }); });
         }
         return !job.cancelled.load();
-    });
+    };
+}
+
+Result<timeline::Moment> PcMachine::store(
+    timeline::Timeline& timeline, timeline::NewMoment& what, Instant& instant, CopyProgress const& progress)
+{
+    what.state = savedMachineText(instant.saved, timeline.path());
+    TRY_WITHIN("the state could not be read back", savedMachineFromText(what.state, timeline.path()));
+    what.time = instant.saved.header.savedAt;
+    return timeline.take(what, *instant.memory, progress);
 }
 
 Result<std::optional<timeline::ForkedMemory::Origin>> PcMachine::originFor(

@@ -41,12 +41,13 @@ public:
     }
 
     Result<std::vector<timeline::MomentDisk>> plan(
-        std::string const& moment, std::vector<timeline::Moment> const& moments)
+        std::string const& moment, std::vector<timeline::Moment> const& moments, CopyProgress const& progress)
     {
         std::vector<timeline::MomentDisk> planned;
         for (auto const& disk : m_disks) {
             auto const method = TRY_WITHIN(disk->id, chooseMethod(disk->file, moments));
-            planned.push_back({ disk->id, disk->file.path, TRY_WITHIN(disk->id, method->plan(disk->file, moment)) });
+            auto const checkpoint = TRY_WITHIN(disk->id, planStill(*method, disk->file, moment, progress));
+            planned.push_back({ disk->id, disk->file.path, checkpoint });
         }
         return planned;
     }
@@ -214,16 +215,25 @@ Result<timeline::Moment> keepStill(timeline::Timeline& timeline, StillDisks& dis
     what.time = saved.header.savedAt;
     what.state = savedMachineText(saved, timeline.path());
     TRY_WITHIN("the state could not be read back", savedMachineFromText(what.state, timeline.path()));
-    what.disks = TRY(disks.plan(what.id, timeline.moments()));
+    auto const partOf = [](std::uint64_t done, std::uint64_t total) {
+        return total == 0 ? 1 : static_cast<double>(done) / static_cast<double>(total);
+    };
+    double begins = 0; // where files below a disk are merged, that is the first half of what is told
+    auto const merging = [&](std::uint64_t done, std::uint64_t total) {
+        begins = 0.5;
+        return !progress || progress(begins * partOf(done, total));
+    };
+    Machine::StillProgress const rest
+        = [&](double part) { return !progress || progress(begins + (1 - begins) * part); };
+    what.disks = TRY(disks.plan(what.id, timeline.moments(), merging));
     TRY(timeline.setLoose({ what.id, what.disks }));
     return [&]() -> Result<timeline::Moment> {
         TRY(before());
-        TRY(disks.take(what.disks, static_cast<std::uint64_t>(saved.header.guestTime), progress));
+        TRY(disks.take(what.disks, static_cast<std::uint64_t>(saved.header.guestTime), rest));
         TRY(after());
-        TRY(goOn(progress)); // there may be no memory that would ask
-        return timeline.take(what, memory, [&](std::uint64_t done, std::uint64_t total) {
-            return !progress || progress(total == 0 ? 1 : static_cast<double>(done) / static_cast<double>(total));
-        });
+        TRY(goOn(rest)); // there may be no memory that would ask
+        return timeline.take(
+            what, memory, [&](std::uint64_t done, std::uint64_t total) { return rest(partOf(done, total)); });
     }();
 }
 

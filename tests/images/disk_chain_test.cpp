@@ -222,6 +222,40 @@ private slots:
         QCOMPARE(story.at(kept[3]), 4);
     }
 
+    /// A disk that was raw is still known as qcow2, also where a merge has taken in its first file; one that never was
+    /// stands alone.
+    void onlyADiskThatWasRawGetsAnEmptyBase_data()
+    {
+        QTest::addColumn<ImageFormat>("format");
+        QTest::newRow("raw") << ImageFormat::Raw;
+        QTest::newRow("qcow2") << ImageFormat::Qcow2;
+    }
+    void onlyADiskThatWasRawGetsAnEmptyBase()
+    {
+        QFETCH(ImageFormat, format);
+        auto const method = CheckpointMethod::create(CheckpointWay::Overlay);
+        CheckpointStory story(*method, path("disk"), format);
+        story.write(1);
+        auto const first = story.keep(makeUuid());
+        story.write(2);
+        auto const second = story.keep(makeUuid());
+        story.write(3);
+        must(story.disk().image->flushSync());
+        OverlayFiles files(story.engine(), path("disk"), {});
+        REQUIRE_OK(files.freeBases({ path(first.place) }, OverlayFiles::MayMerge::Yes));
+        REQUIRE_OK(openBelowAgain(story.disk()));
+        {
+            auto stream = must(streamDisk(story.disk(), {}));
+            while (must(stream.step())) { }
+        }
+        QCOMPARE(filesBelow(story.disk().image->info()), std::size_t(0));
+        QCOMPARE(must(backingNameOf(path("disk"))).empty(), format == ImageFormat::Qcow2);
+        QCOMPARE(formatInPlace(path("disk"), format), ImageFormat::Qcow2);
+        REQUIRE_OK(method->remove(story.disk(), second));
+        story.openAgain();
+        QCOMPARE(story.now(), 3);
+    }
+
     void ontoAFileFurtherBelow()
     {
         Chain chain(path("a"), "base.img", DiskFormat::Qcow2, ImageFormat::Raw);

@@ -2,6 +2,7 @@
 #include "tests/support/checkpoint_story.h"
 #include "vmm/base/random.h"
 #include "vmm/block/overlay_files.h"
+#include "vmm/block/stream.h"
 
 #include <QDir>
 #include <QFile>
@@ -26,7 +27,8 @@ private slots:
     }
     void cleanup() { m_story.reset(); }
 
-    /// Of each order of deletion: the others stay, and in the end there is the disk and at most its first base.
+    /// Of each order of deletion: the others stay, and in the end there is the disk and at most its first base, with
+    /// the empty file that tells of the raw one.
     void anyOrder_data()
     {
         QTest::addColumn<QList<int>>("order");
@@ -51,7 +53,7 @@ private slots:
         }
         m_story->openAgain();
         QCOMPARE(m_story->now(), 9);
-        QVERIFY2(imageFiles().size() <= 2, qPrintable(imageFiles().join(' ')));
+        QVERIFY2(imageFiles().size() <= 3, qPrintable(imageFiles().join(' ')));
         m_story.reset();
         QCOMPARE(QemuTools::check(QString::fromStdString(path("disk"))), QString());
     }
@@ -256,7 +258,7 @@ private slots:
             { path(kept[0].place), path(kept[1].place), path(kept[2].place) }, OverlayFiles::MayMerge::Yes));
         QCOMPARE(written, std::set { kept[3].place + ".merging" });
         REQUIRE_OK(openBelowAgain(m_story->disk()));
-        QCOMPARE(m_story->disk().image->info().backing.size(), 2u);
+        QCOMPARE(filesBelow(m_story->disk().image->info()), 2u);
         QCOMPARE(m_story->at(kept[3]), 4);
         QCOMPARE(m_story->at(kept[4]), 5);
         QCOMPARE(m_story->now(), 9);
@@ -351,10 +353,33 @@ private slots:
         must(files.freeBases({ path(kept[0].place), path(kept[1].place) }, OverlayFiles::MayMerge::Yes));
         REQUIRE_OK(openBelowAgain(m_story->disk()));
         QCOMPARE(m_story->disk().image->backing(), nearest);
-        QVERIFY(!nearest->backing()->backing());
+        QCOMPARE(filesBelow(m_story->disk().image->info()), 2u);
         QCOMPARE(nearest->backing()->file().name(), path(kept[2].place));
         QCOMPARE(m_story->now(), 9);
         must(m_story->disk().image->flushSync());
+    }
+
+    /// What a raw disk was is known after its first file was merged, and no merge makes another empty one.
+    void aRawDiskEndsInARawFile()
+    {
+        auto const kept = keep(4);
+        for (unsigned i = 0; i < 3; ++i) {
+            QVERIFY(end(kept[i]));
+            auto const below = m_story->disk().image->info().backing;
+            QVERIFY(isEmptyBase(below.back()));
+            QCOMPARE(imageFiles().size(), qsizetype(1 + below.size()));
+        }
+        QCOMPARE(m_story->now(), 4);
+        // One that was never raw ends in none.
+        CheckpointStory never(*m_method, path("never"), ImageFormat::Qcow2);
+        never.write(1);
+        auto const first = never.keep(makeUuid());
+        never.write(2);
+        auto const second = never.keep(makeUuid());
+        must(never.disk().image->flushSync());
+        REQUIRE_OK(OverlayFiles(never.engine(), path("never"), {}).mergeBelow(path(second.place), 1));
+        QVERIFY(must(backingNameOf(path(second.place))).empty());
+        QCOMPARE(never.at(second), 2);
     }
 
     void aCancelledMergeLeavesNothing()
@@ -397,7 +422,7 @@ private slots:
             m_folder->filePath(QString::fromStdString(kept[1].place + ".merging"))));
         QVERIFY(end(kept[0]));
         QCOMPARE(m_story->at(kept[1]), 2);
-        QCOMPARE(imageFiles().size(), 2);
+        QCOMPARE(imageFiles().size(), 3); // one of them is empty: see wasRaw()
     }
 
     /// An overlay says that it has taken a raw disk's place, whatever the configuration still says; a guest that writes

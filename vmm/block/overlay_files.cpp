@@ -195,6 +195,25 @@ bool isCheckpointName(std::string const& path)
         && isUuid(std::string_view(path).substr(path.size() - uuidLength));
 }
 
+bool isEmptyBase(ImageInfo const& below)
+{
+    return below.format == ImageFormat::Raw && below.virtualSize == BlockImage::sectorSize
+        && isCheckpointName(below.path);
+}
+
+Result<> makeEmptyBase(std::string const& path)
+{
+    return createImage(path, { .format = ImageFormat::Raw, .size = BlockImage::sectorSize });
+}
+
+bool wasRaw(std::string const& disk, ImageInfo const& image)
+{
+    auto const ends = [&](ImageInfo const& last) {
+        return last.format == ImageFormat::Raw && last.path.starts_with(disk + ".") && isCheckpointName(last.path);
+    };
+    return !image.backing.empty() && ends(image.backing.back());
+}
+
 Result<std::vector<std::string>> imagesOn(std::string const& path)
 {
     return imagesAmong(TRY(headersIn(folderOf(path))), path);
@@ -233,6 +252,7 @@ Result<> OverlayFiles::copyLayers(BlockImage& from, std::size_t layers, BlockIma
     using Kind = BlockImage::Mapping::Kind;
     Bytes data(pieceBytes);
     std::uint64_t unflushed = 0;
+    bool const hidesSome = to.backing() != nullptr && !isEmptyBase(to.backing()->info());
     for (std::uint64_t offset = 0; offset < from.size();) {
         TRY(tell(offset, from.size()));
         if (unflushed >= flushEach) { // so that the last flush, which nobody can cancel, is short
@@ -241,7 +261,7 @@ Result<> OverlayFiles::copyLayers(BlockImage& from, std::size_t layers, BlockIma
         }
         auto const mapped = TRY(from.resolveWithin(layers, offset, std::min(from.size() - offset, lookBytes)));
         auto length = mapped.length;
-        if (mapped.kind == Kind::Zero && to.backing() != nullptr) {
+        if (mapped.kind == Kind::Zero && hidesSome) {
             TRY(to.runSync(BlockRequest::Kind::WriteZeroes, offset, length));
         } else if (mapped.kind == Kind::Data || mapped.kind == Kind::Compressed) {
             length = std::min(length, pieceBytes);
@@ -251,7 +271,7 @@ Result<> OverlayFiles::copyLayers(BlockImage& from, std::size_t layers, BlockIma
             unflushed += onlyZeros ? 0 : length;
             if (!onlyZeros)
                 TRY(to.writeSync(offset, part));
-            else if (to.backing() != nullptr)
+            else if (hidesSome)
                 TRY(to.runSync(BlockRequest::Kind::WriteZeroes, offset, length));
         }
         offset += length;
@@ -267,6 +287,9 @@ Result<> OverlayFiles::mergeBelow(std::string const& path, std::size_t layers)
     auto const whole = TRY(open(path, ImageFormat::Qcow2, HostFile::Lock::Yes));
     auto const info = whole->info();
     layers = std::min(layers, info.backing.size());
+    bool const endsRaw = layers == info.backing.size() && wasRaw(m_disk, info);
+    if (endsRaw && isEmptyBase(info.backing.back()))
+        --layers; // which stays
     if (layers == 0)
         return {};
     if (info.snapshots != 0)
@@ -279,9 +302,16 @@ Result<> OverlayFiles::mergeBelow(std::string const& path, std::size_t layers)
         what.backingFile = TRY(nameBelow(info, layers));
         what.backingFormat = info.backing[layers].format;
     }
+    auto const empty = what.backingFile.empty() && endsRaw ? m_disk + "." + makeUuid() : std::string();
+    if (!empty.empty()) {
+        what.backingFile = nameOf(empty);
+        what.backingFormat = ImageFormat::Raw;
+    }
     TRY(removeFile(fresh));
     TRY(tell(0, info.virtualSize));
     auto const made = [&]() -> Result<> {
+        if (!empty.empty())
+            TRY(makeEmptyBase(empty));
         TRY(createImage(fresh, what));
         {
             auto const target = TRY(BlockImage::open(m_engine, fresh, options));
@@ -292,7 +322,8 @@ Result<> OverlayFiles::mergeBelow(std::string const& path, std::size_t layers)
         return renameFile(fresh, path);
     }();
     if (!made) {
-        ignore(removeFile(fresh));
+        for (auto const& file : { fresh, empty })
+            ignore(removeFile(file));
         return made;
     }
     return syncFolder(path);

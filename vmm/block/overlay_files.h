@@ -14,6 +14,12 @@ Result<std::string> backingNameOf(std::string const& path);
 Result<std::string> nameBelow(ImageInfo const& image, std::size_t index);
 /// Whether a file's name is one that a checkpoint gives: it ends in the checkpoint's UUID.
 bool isCheckpointName(std::string const& path);
+/// A file that is below others for its name alone: nothing is in it.
+bool isEmptyBase(ImageInfo const& below);
+Result<> makeEmptyBase(std::string const& path);
+/// Whether the disk was raw once, and what remembers that may still say so (formatInPlace()): its checkpoints' files
+/// end in one that is raw, its first or an empty one.
+bool wasRaw(std::string const& disk, ImageInfo const& image);
 /// The images of the same folder that stand on this file.
 Result<std::vector<std::string>> imagesOn(std::string const& path);
 /// What the checkpoints of a disk have put beside it.
@@ -41,7 +47,7 @@ public:
     /// those below it, but for the lowest half of `most`, where what is large usually lies. True: it was.
     Result<bool> shorten(std::size_t most = 32);
     /// Puts in the place of `path` (no disk, but what others stand on) a file that reads the same and does without the
-    /// `layers` files below it.
+    /// `layers` files below it. Of a disk that was raw it still ends in a raw one.
     Result<> mergeBelow(std::string const& path, std::size_t layers);
 
 private:

@@ -21,21 +21,6 @@ Result<std::unique_ptr<BlockImage>> openBase(CheckpointedDisk const& disk, std::
     return BlockImage::open(disk.engine, path, options);
 }
 
-Result<std::unique_ptr<BlockImage>> makeEmptyBase(CheckpointedDisk const& disk, std::string const& path)
-{
-    TRY(createImage(path, { .format = ImageFormat::Raw, .size = BlockImage::sectorSize }));
-    auto made = openBase(disk, path, ImageFormat::Raw);
-    if (!made)
-        ignore(removeFile(path));
-    return made;
-}
-
-}
-
-bool isEmptyBase(ImageInfo const& below)
-{
-    return below.format == ImageFormat::Raw && below.virtualSize == BlockImage::sectorSize
-        && isCheckpointName(below.path);
 }
 
 std::size_t filesBelow(ImageInfo const& disk)
@@ -150,20 +135,16 @@ Result<ImageStream> streamDisk(CheckpointedDisk& disk, std::string const& onto)
             { TRY(nameBelow(info, layers)), layers,
                 [&disk, path = found->path, format = found->format] { return openBase(disk, path, format); } });
     }
-    bool const isCheckpoints
-        = info.backing[0].path.starts_with(disk.path + ".") && isCheckpointName(info.backing[0].path);
-    if (!isCheckpoints)
+    if (!wasRaw(disk.path, info))
         return ImageStream::begin(*disk.image);
-    if (isEmptyBase(info.backing.back())) {
-        auto const& last = info.backing.back();
-        return ImageStream::begin(*disk.image,
-            { TRY(nameBelow(info, info.backing.size() - 1)), std::numeric_limits<std::size_t>::max(),
-                [&disk, path = last.path] { return openBase(disk, path, ImageFormat::Raw); } });
-    }
-    auto const place = disk.path + "." + makeUuid();
-    return ImageStream::begin(*disk.image, { nameOf(place), std::numeric_limits<std::size_t>::max(), [&disk, place] {
-                                                return makeEmptyBase(disk, place);
-                                            } });
+    bool const isThere = isEmptyBase(info.backing.back());
+    auto const place = isThere ? info.backing.back().path : disk.path + "." + makeUuid();
+    auto const openEmpty = [&disk, isThere, place]() -> Result<std::unique_ptr<BlockImage>> {
+        if (!isThere)
+            TRY(makeEmptyBase(place));
+        return openBase(disk, place, ImageFormat::Raw);
+    };
+    return ImageStream::begin(*disk.image, { nameOf(place), std::numeric_limits<std::size_t>::max(), openEmpty });
 }
 
 }

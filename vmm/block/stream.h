@@ -41,12 +41,9 @@ private:
 };
 
 /// The stream of a machine's disk. `onto`: the path of a file below it that it goes on standing on; empty: none. A disk
-/// that stands on a checkpoint's file is known as qcow2 by the name of what it stands on (formatInPlace()), so it gets
-/// an empty file of such a name below it instead of nothing.
+/// that was raw once is known as qcow2 by the name of what it stands on (formatInPlace()), so it gets an empty file of
+/// such a name below it instead of nothing.
 Result<ImageStream> streamDisk(CheckpointedDisk& disk, std::string const& onto);
-
-/// A file that a stream has put below a disk for its name alone: nothing is in it.
-bool isEmptyBase(ImageInfo const& below);
 
 /// How many files a disk stands on that hold anything.
 std::size_t filesBelow(ImageInfo const& disk);

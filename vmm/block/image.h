@@ -12,6 +12,10 @@
 
 namespace vmm {
 
+namespace qcow2 {
+class TableCache;
+}
+
 /// One piece of work of a disk device. The device owns it, keeps it where it is until `completed` was called, and uses
 /// it again for the next: nothing is allocated for a request.
 struct BlockRequest {
@@ -124,7 +128,7 @@ public:
     /// From now on only read, as the backing file of another image. After flushSync().
     void becomeBacking();
     /// Other files with the same contents below this one. Nothing in flight.
-    void replaceBacking(std::unique_ptr<BlockImage> backing) { m_backing = std::move(backing); }
+    virtual void replaceBacking(std::unique_ptr<BlockImage> backing) { m_backing = std::move(backing); }
 
     /// Starts the request. What lies outside of the disk, is not aligned or writes to a read-only image is refused.
     void submit(BlockRequest& request);
@@ -181,6 +185,8 @@ public:
     Result<Mapping> resolveWithin(std::size_t below, std::uint64_t offset, std::uint64_t length);
     /// The part of a compressed cluster at `offset`.
     virtual Result<> readCompressed(Mapping const& mapping, std::uint64_t offset, ByteSpan data);
+    /// What it and the files below it have of their tables in memory counts there, with that of those above.
+    virtual void shareTables(std::shared_ptr<qcow2::TableCache> const&) { }
     BlockFile& file() { return *m_file; }
     BlockImage* backing() { return m_backing.get(); }
     IoEngine& engine() { return m_engine; }

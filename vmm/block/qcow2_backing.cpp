@@ -86,7 +86,7 @@ Result<> Qcow2Image::nameBacking(std::string const& name, std::string const& for
 Result<> Qcow2Image::changeBacking(std::string const& name, std::unique_ptr<BlockImage> backing)
 {
     TRY(nameBacking(name, backing && backing->info().format == ImageFormat::Qcow2 ? "qcow2" : "raw"));
-    m_backing = std::move(backing);
+    replaceBacking(std::move(backing));
     return {};
 }
 

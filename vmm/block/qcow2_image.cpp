@@ -38,8 +38,8 @@ Result<std::unique_ptr<Qcow2Image>> Qcow2Image::open(
         else if (!named.backingFormat.empty())
             return fail(ErrorCode::Unsupported,
                 fmt::format("{}: its backing file is of format \"{}\"", image->m_file->name(), named.backingFormat));
-        image->m_backing
-            = TRY_WITHIN("backing file of " + image->m_file->name(), openBacking(named.backingFile, format));
+        image->replaceBacking(
+            TRY_WITHIN("backing file of " + image->m_file->name(), openBacking(named.backingFile, format)));
     }
     // Until here nothing must be written, not even by the destructor.
     image->m_readOnly = readOnly;
@@ -83,6 +83,19 @@ ImageInfo Qcow2Image::info() const
         std::ranges::move(further, std::back_inserter(info.backing));
     }
     return info;
+}
+
+void Qcow2Image::replaceBacking(std::unique_ptr<BlockImage> backing)
+{
+    BlockImage::replaceBacking(std::move(backing));
+    shareTables(m_tables.cache());
+}
+
+void Qcow2Image::shareTables(std::shared_ptr<TableCache> const& cache)
+{
+    m_tables.join(cache);
+    if (m_backing)
+        m_backing->shareTables(cache);
 }
 
 Result<BlockImage::Mapping> Qcow2Image::map(std::uint64_t offset, std::uint64_t length)

@@ -22,6 +22,8 @@ public:
 
     Result<> flushSync() override;
     ImageInfo info() const override;
+    void replaceBacking(std::unique_ptr<BlockImage> backing) override;
+    void shareTables(std::shared_ptr<qcow2::TableCache> const& cache) override;
     Result<Mapping> map(std::uint64_t offset, std::uint64_t length) override;
     Result<> readCompressed(Mapping const& mapping, std::uint64_t offset, ByteSpan data) override;
 

@@ -6,17 +6,56 @@
 
 namespace vmm::qcow2 {
 
-namespace {
+TableCache::Place TableCache::add(Tables& owner, std::uint64_t l1Index)
+{
+    m_bytes += owner.tableBytes();
+    return m_byUse.insert(m_byUse.end(), { &owner, l1Index });
+}
 
-constexpr std::uint64_t cacheBytes = 32 << 20; // with 64 KiB clusters the tables of 256 GiB
+void TableCache::remove(Place place)
+{
+    m_bytes -= place->owner->tableBytes();
+    m_byUse.erase(place);
+}
 
+void TableCache::makeRoom(std::uint64_t bytes)
+{
+    for (auto place = m_byUse.begin(); place != m_byUse.end() && m_bytes + bytes > m_most;) {
+        auto const entry = *place++;
+        entry.owner->letGo(entry.l1Index);
+    }
+}
+
+void TableCache::takeAll(TableCache& other)
+{
+    m_byUse.splice(m_byUse.begin(), other.m_byUse);
+    m_bytes += std::exchange(other.m_bytes, 0);
 }
 
 Tables::Tables(File& file)
-    : m_file(file),
-      m_maximumLoaded(std::max<std::uint64_t>(cacheBytes / file.clusterSize(), 16)),
-      m_maximumDirty(m_maximumLoaded / 2)
+    : m_file(file), m_maximumDirty(std::max<std::uint64_t>(m_cache->most() / file.clusterSize(), 16) / 2)
 {
+}
+
+Tables::~Tables()
+{
+    for (std::uint64_t i = 0; i < m_tables.size(); ++i)
+        drop(i);
+}
+
+void Tables::join(std::shared_ptr<TableCache> const& cache)
+{
+    if (m_cache == cache)
+        return;
+    cache->takeAll(*m_cache);
+    m_cache = cache;
+}
+
+void Tables::letGo(std::uint64_t l1Index)
+{
+    constexpr std::size_t lastFew = 4;
+    if (!m_tables[l1Index]->listed && m_loaded - m_dirty.size() > lastFew)
+        drop(l1Index);
 }
 
 Result<> Tables::open()
@@ -38,36 +77,35 @@ Result<> Tables::open()
 
 Result<std::unique_ptr<Tables::Table>> Tables::makeTable()
 {
-    evict();
+    m_cache->makeRoom(m_file.clusterSize());
     auto table = std::make_unique<Table>();
     table->entries = allocateAligned(m_file.clusterSize());
     if (!table->entries)
         return fail(ErrorCode::OutOfMemory, "no memory for an L2 table");
-    table->lastUse = ++m_clock;
     return table;
 }
 
-void Tables::evict()
+Tables::Table* Tables::enter(std::uint64_t l1Index, std::unique_ptr<Table> table)
 {
-    if (m_loaded < m_maximumLoaded)
+    table->place = m_cache->add(*this, l1Index);
+    ++m_loaded;
+    return (m_tables[l1Index] = std::move(table)).get();
+}
+
+void Tables::drop(std::uint64_t l1Index)
+{
+    auto const table = std::move(m_tables[l1Index]);
+    if (!table)
         return;
-    std::unique_ptr<Table>* oldest = nullptr;
-    for (auto& table : m_tables) {
-        if (table && !table->listed && (oldest == nullptr || table->lastUse < (*oldest)->lastUse))
-            oldest = &table;
-    }
-    if (oldest != nullptr) {
-        oldest->reset();
-        --m_loaded;
-    }
+    m_cache->remove(table->place);
+    --m_loaded;
 }
 
 Result<Tables::Table*> Tables::find(std::uint64_t l1Index)
 {
-    auto& slot = m_tables[l1Index];
-    if (slot) {
-        slot->lastUse = ++m_clock;
-        return slot.get();
+    if (auto const& known = m_tables[l1Index]) {
+        m_cache->use(known->place);
+        return known.get();
     }
     auto const offset = m_l1[l1Index] & offsetMask;
     if (offset == 0)
@@ -76,9 +114,7 @@ Result<Tables::Table*> Tables::find(std::uint64_t l1Index)
     TRY(m_file.file().read(offset, { table->entries.get(), m_file.clusterSize() }));
     table->hostOffset = offset;
     table->shared = (m_l1[l1Index] & copiedFlag) == 0;
-    slot = std::move(table);
-    ++m_loaded;
-    return slot.get();
+    return enter(l1Index, std::move(table));
 }
 
 Result<Tables::Table*> Tables::forWriting(
@@ -97,8 +133,7 @@ Result<Tables::Table*> Tables::forWriting(
     auto const offset = run.first << m_file.header().clusterBits;
     TRY(m_file.claimMetadata(offset, m_file.clusterSize(), "a new L2 table"));
     if (fresh) {
-        m_tables[l1Index] = std::move(fresh);
-        ++m_loaded;
+        enter(l1Index, std::move(fresh));
     } else {
         replaced.push_back(table->hostOffset);
         m_file.metadata().erase(table->hostOffset >> m_file.header().clusterBits);
@@ -154,9 +189,10 @@ std::map<std::uint64_t, AlignedBuffer> Tables::cached() const
 
 void Tables::adopt(std::vector<std::uint64_t> l1, std::map<std::uint64_t, AlignedBuffer> rewritten)
 {
+    for (auto i = l1.size(); i < m_tables.size(); ++i)
+        drop(i);
     m_l1 = std::move(l1);
     m_tables.resize(m_l1.size());
-    m_loaded = 0;
     for (std::uint64_t i = 0; i < m_tables.size(); ++i) {
         auto& table = m_tables[i];
         if (!table)
@@ -165,12 +201,11 @@ void Tables::adopt(std::vector<std::uint64_t> l1, std::map<std::uint64_t, Aligne
         if (auto const found = rewritten.find(i); found != rewritten.end() && found->second)
             table->entries = std::move(found->second);
         else if (table->hostOffset != offset) {
-            table.reset();
+            drop(i);
             continue;
         }
         table->hostOffset = offset;
         table->shared = (m_l1[i] & copiedFlag) == 0;
-        ++m_loaded;
     }
 }
 

@@ -263,6 +263,7 @@ public:
         TRY(removeFile(place));
         return createImage(place,
             { .size = disk.image->size(),
+                .clusterBits = TRY(clusterBitsOn(disk.path, checkpoint.format)),
                 .backingFile = checkpoint.place,
                 .backingFormat = checkpoint.format,
                 .permissionsOf = disk.path });
@@ -299,6 +300,7 @@ public:
         TRY(removeFile(fresh));
         TRY(createImage(fresh,
             { .size = size,
+                .clusterBits = TRY(clusterBitsOn(place, checkpoint.format)),
                 .backingFile = checkpoint.place,
                 .backingFormat = checkpoint.format,
                 .permissionsOf = disk.path }));
@@ -318,6 +320,7 @@ public:
         auto const then = TRY(openAside(disk.engine, place, checkpoint.format, disk.options.backing));
         TRY(createImage(path,
             { .size = then->size(),
+                .clusterBits = TRY(clusterBitsOn(place, checkpoint.format)),
                 .backingFile = checkpoint.place,
                 .backingFormat = checkpoint.format,
                 .permissionsOf = place }));

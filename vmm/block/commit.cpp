@@ -49,6 +49,7 @@ Result<> emptyFile(ClosedDisk const& disk, ImageInfo const& top)
         auto const below = TRY(backingNameOf(disk.path));
         TRY(createImage(fresh,
             { .size = top.virtualSize,
+                .clusterBits = TRY(clusterBitsOn(disk.path, ImageFormat::Qcow2)),
                 .backingFile = below,
                 .backingFormat = top.backing[0].format,
                 .permissionsOf = disk.path }));

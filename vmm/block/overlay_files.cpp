@@ -195,6 +195,12 @@ bool isCheckpointName(std::string const& path)
         && isUuid(std::string_view(path).substr(path.size() - uuidLength));
 }
 
+Result<unsigned> clusterBitsOn(std::string const& path, ImageFormat format)
+{
+    constexpr unsigned least = 12, most = 16;
+    return format == ImageFormat::Raw ? most : std::clamp(TRY(headerOf(path)).clusterBits, least, most);
+}
+
 bool isEmptyBase(ImageInfo const& below)
 {
     return below.format == ImageFormat::Raw && below.virtualSize == BlockImage::sectorSize
@@ -294,7 +300,9 @@ Result<> OverlayFiles::mergeBelow(std::string const& path, std::size_t layers)
         return {};
     if (info.snapshots != 0)
         return fail(ErrorCode::Unsupported, path + " has internal snapshots, which would be lost");
-    NewImage what { .size = info.virtualSize, .permissionsOf = path };
+    NewImage what {
+        .size = info.virtualSize, .clusterBits = TRY(clusterBitsOn(path, ImageFormat::Qcow2)), .permissionsOf = path
+    };
     ImageOptions options;
     options.format = ImageFormat::Qcow2;
     options.backing = m_allowed;

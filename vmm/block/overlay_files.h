@@ -14,6 +14,9 @@ Result<std::string> backingNameOf(std::string const& path);
 Result<std::string> nameBelow(ImageInfo const& image, std::size_t index);
 /// Whether a file's name is one that a checkpoint gives: it ends in the checkpoint's UUID.
 bool isCheckpointName(std::string const& path);
+/// The clusters of an image that is to stand on this one: as small, so that a write copies, and a discard leaves, no
+/// more than there; between 4 and 64 KiB, for they cost tables, or copies.
+Result<unsigned> clusterBitsOn(std::string const& path, ImageFormat format);
 /// A file that is below others for its name alone: nothing is in it.
 bool isEmptyBase(ImageInfo const& below);
 Result<> makeEmptyBase(std::string const& path);

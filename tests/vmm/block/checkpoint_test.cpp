@@ -4,6 +4,7 @@
 #include "vmm/block/checkpoint_choice.h"
 #include "vmm/block/checkpoint_files.h"
 #include "vmm/block/checkpoint_zfs.h"
+#include "vmm/block/overlay_files.h"
 #include "vmm/state/reader.h"
 #include "vmm/state/writer.h"
 
@@ -150,6 +151,42 @@ private slots:
         QCOMPARE(story.now(), 2);
         QCOMPARE(story.disk().image->info().path, path("disk"));
         QCOMPARE(story.disk().image->info().backing[0].path, path("disk.one"));
+    }
+
+    /// What the guest has been told of discards holds on, and 4 KiB that it writes cost no 64.
+    void anOverlayHasTheClustersOfWhatIsBelow_data()
+    {
+        QTest::addColumn<unsigned>("below");
+        QTest::addColumn<std::uint64_t>("above");
+        QTest::newRow("as small") << 12u << std::uint64_t(4 << 10);
+        QTest::newRow("in between") << 14u << std::uint64_t(16 << 10);
+        QTest::newRow("smaller than the host's blocks") << 9u << std::uint64_t(4 << 10);
+        QTest::newRow("large") << 21u << std::uint64_t(64 << 10);
+    }
+
+    void anOverlayHasTheClustersOfWhatIsBelow()
+    {
+        QFETCH(unsigned, below);
+        QFETCH(std::uint64_t, above);
+        auto const method = CheckpointMethod::create(CheckpointWay::Overlay);
+        CheckpointStory story(*method, path("disk"), ImageFormat::Qcow2);
+        story.disk().image.reset();
+        REQUIRE_OK(removeFile(path("disk")));
+        must(createImage(path("disk"), { .size = CheckpointStory::size, .clusterBits = below }));
+        story.openAgain();
+        story.write(1);
+        auto const one = story.keep(makeUuid());
+        QCOMPARE(story.disk().image->info().clusterSize, above);
+        story.write(2);
+        auto const two = story.keep(makeUuid());
+        REQUIRE_OK(method->goBack(story.disk(), one));
+        QCOMPARE(story.disk().image->info().clusterSize, above);
+        must(method->fork(story.disk(), one, path("fork")));
+        QCOMPARE(must(BlockImage::open(story.engine(), path("fork")))->info().clusterSize, above);
+        REQUIRE_OK(OverlayFiles(story.engine(), path("disk"), {}).mergeBelow(path(two.place), 1));
+        QCOMPARE(must(method->openReadOnly(story.engine(), path("disk"), two))->info().clusterSize, above);
+        QCOMPARE(story.at(two), 2);
+        QCOMPARE(story.now(), 1);
     }
 
     void aBaseThatIsInUseStays()

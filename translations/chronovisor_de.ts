@@ -1232,6 +1232,10 @@
         <source>Ports on which firmware writes its log</source>
         <translation>Ports, auf die Firmware ihr Protokoll schreibt</translation>
     </message>
+    <message>
+        <source>Another machine has this name.</source>
+        <translation>Eine andere Maschine heißt schon so.</translation>
+    </message>
 </context>
 <context>
     <name>ui::MainWindow</name>
@@ -2335,6 +2339,10 @@
     <message>
         <source>Another copy of it is in the list. Remove that one first.</source>
         <translation>Eine andere Kopie von ihr ist in der Liste. Entfernen Sie zuerst diese.</translation>
+    </message>
+    <message>
+        <source>Another machine has this name.</source>
+        <translation>Eine andere Maschine heißt schon so.</translation>
     </message>
 </context>
 <context>

@@ -463,12 +463,15 @@ std::optional<LibraryEntry> Library::entry(QString const& id) const
     return entry;
 }
 
+bool Library::isTaken(QString const& name, QString const& besides) const
+{
+    return std::ranges::any_of(m_private->members, [&](auto const& member) {
+        return member.first != besides && text(member.second.stored.config.name) == name;
+    });
+}
+
 QString Library::freeName(QString const& wanted) const
 {
-    auto const isTaken = [this](QString const& name) {
-        return std::ranges::any_of(
-            m_private->members, [&](auto const& member) { return text(member.second.stored.config.name) == name; });
-    };
     auto name = wanted;
     for (int number = 2; isTaken(name); ++number)
         name = QStringLiteral("%1 %2").arg(wanted).arg(number);
@@ -559,6 +562,8 @@ void Library::fork(QString const& id, ForkPoint const& point, QString const& nam
 
 void Library::rename(QString const& id, QString const& name, Done<void> done)
 {
+    if (isTaken(name, id))
+        return done(vmm::fail(vmm::ErrorCode::AlreadyExists, "there is a machine called " + name.toStdString()));
     m_private->write(
         [this, id = id.toStdString(), name = name.toStdString()] { return m_store.rename(id, name); }, std::move(done));
 }

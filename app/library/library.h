@@ -40,6 +40,7 @@ public:
 
     QStringList ids() const; ///< by name
     std::optional<LibraryEntry> entry(QString const& id) const;
+    bool isTaken(QString const& name, QString const& besides = {}) const; ///< by another machine than that one
     /// `wanted`, or that with a number where a machine is called so.
     QString freeName(QString const& wanted) const;
     VmSession* session(QString const& id) const; ///< null: no such machine, or it cannot be read
@@ -57,7 +58,7 @@ public:
     // Changes are written in the order in which they are asked for; `done` hears when that is so, and entry() and
     // config() tell it. Before settings change, the machine is kept as a moment, where its timeline's policy wants
     // that.
-    void rename(QString const& id, QString const& name, Done<void> done);
+    void rename(QString const& id, QString const& name, Done<void> done); ///< AlreadyExists where it isTaken()
     /// The next start's; refused while the machine is in memory. Disks without a path are made as `newDisks` says;
     /// `unwanted` are images of the machine's own that go into the trash.
     void changeSettings(

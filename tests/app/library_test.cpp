@@ -441,6 +441,22 @@ private slots:
         QCOMPARE(bench.library.session(id)->config().name, std::string("last"));
     }
 
+    void aNameThatIsTakenIsRefused()
+    {
+        Bench bench;
+        auto const id = bench.create("web");
+        bench.create("mail");
+        std::optional<vmm::Result<>> renamed;
+        bench.library.rename(id, "mail", [&](vmm::Result<> const& outcome) { renamed = outcome; });
+        QTRY_VERIFY(renamed);
+        QCOMPARE(renamed->error().code, vmm::ErrorCode::AlreadyExists);
+        QCOMPARE(bench.store.load(id.toStdString())->config.name, std::string("web"));
+        renamed.reset();
+        bench.library.rename(id, "web", [&](vmm::Result<> const& outcome) { renamed = outcome; }); // its own
+        QTRY_VERIFY(renamed);
+        REQUIRE_OK(*renamed);
+    }
+
     void whatIsAskedForLastIsWrittenThoughTheLibraryGoes()
     {
         QTemporaryDir directory;

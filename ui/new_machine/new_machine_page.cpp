@@ -474,7 +474,7 @@ void NewMachinePage::createMachine()
 void NewMachinePage::updateState()
 {
     auto const name = m_name->text().trimmed();
-    auto const isTaken = m_ready && !m_busy && m_library.freeName(name) != name;
+    auto const isTaken = m_ready && !m_busy && m_library.isTaken(name);
     m_nameTaken->setVisible(isTaken);
     m_name->setAccessibleDescription(isTaken ? m_nameTaken->text() : QString());
     m_create->setEnabled(m_ready && !m_busy && !name.isEmpty() && !isTaken);

@@ -387,6 +387,11 @@ void MachineSettingsPage::save()
         m_messages->showNotice(tr("A machine needs a name."));
         return;
     }
+    if (m_config.name != m_before.name && m_library.isTaken(QString::fromStdString(m_config.name), m_id)) {
+        m_name->setFocus();
+        m_messages->showNotice(tr("Another machine has this name."));
+        return;
+    }
     m_save->setEnabled(false);
     // The page may show another machine by then, or have been changed again.
     auto finish = guarded(

@@ -72,7 +72,9 @@ public:
         switch (code) {
         case vmm::ErrorCode::InvalidArgument: return tr("A setting has a value that is not possible.");
         case vmm::ErrorCode::NotFound: return tr("A file or device that it needs is not there.");
-        case vmm::ErrorCode::AlreadyExists: return tr("Something with that name is already there.");
+        case vmm::ErrorCode::AlreadyExists:
+            return task == Task::Rename ? tr("Another machine has this name.")
+                                        : tr("Something with that name is already there.");
         case vmm::ErrorCode::PermissionDenied: return tr("You do not have the rights for that on this computer.");
         case vmm::ErrorCode::Busy:
             return needsPresent(task) ? tr("Something else has to end first, such as a moment that is being kept.")

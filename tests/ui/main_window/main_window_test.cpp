@@ -637,6 +637,30 @@ private slots:
         QCOMPARE(desk.settings(id)->newDisks().size(), 3u);
     }
 
+    void aNameThatAnotherMachineHasIsRefused()
+    {
+        Desk desk;
+        auto const id = desk.create("web");
+        desk.create("mail");
+        desk.open();
+        auto* model = desk.window->libraryPanel()->list()->model();
+        QCOMPARE(model->index(1, 0).data().toString(), "web");
+        model->setData(model->index(1, 0), "mail");
+        auto* messages = desk.window->findChild<ui::MessageBar*>("windowMessages");
+        QTRY_VERIFY(messages->text().contains("Another machine has this name."));
+        QCOMPARE(desk.library->entry(id)->name, "web");
+
+        auto* page = desk.settings(id);
+        auto* name = desk.named<QLineEdit>(page, "Name");
+        name->selectAll();
+        QTest::keyClicks(name, "mail");
+        page->save();
+        QCOMPARE(page->findChild<ui::MessageBar*>()->text(), "Another machine has this name.");
+        QTest::keyClicks(name, "box");
+        page->save();
+        QTRY_COMPARE(desk.library->entry(id)->name, "mailbox");
+    }
+
     void filterFindsByName()
     {
         Desk desk;

@@ -9,6 +9,7 @@
 #include "app/control/redirected_usb_json.h"
 #include "app/runner/picture.h"
 #include "vmm/base/accept_from.h"
+#include "vmm/base/cases.h"
 
 #include <array>
 #include <cerrno>
@@ -722,62 +723,68 @@ struct ControlServer::Private {
 
     void tell(std::string const& machine, Notice const& notice)
     {
-        if (auto const* change = std::get_if<notice::StateChanged>(&notice)) {
-            Json params { { "machine", machine }, { "state", std::string(stateName(change->state)) } };
-            if (change->reason)
-                params["reason"] = errorToJson(*change->reason);
-            tellAll("machine.stateChanged", params);
-        } else if (auto const* progress = std::get_if<notice::Progress>(&notice)) {
-            tellAll("machine.progress",
-                { { "machine", machine }, { "job", progress->job }, { "fraction", progress->fraction } });
-        } else if (auto const* medium = std::get_if<notice::MediumChanged>(&notice)) {
-            tellAll("machine.mediumChanged",
-                { { "machine", machine }, { "drive", medium->drive }, { "path", medium->path } });
-        } else if (auto const* changed = std::get_if<notice::NetworkChanged>(&notice)) {
-            tellAll("machine.networkChanged",
-                { { "machine", machine }, { "network", changed->network.id },
-                    { "connected", changed->network.connected },
-                    { "forwards", forwardsToJson(changed->network.forwards) } });
-        } else if (auto const* usb = std::get_if<notice::PluggedChanged>(&notice)) {
-            tellAll("machine.pluggedChanged",
-                { { "machine", machine }, { "device", usb->device }, { "plugged", usb->plugged } });
-        } else if (auto const* added = std::get_if<notice::UsbAdded>(&notice)) {
-            auto params = ownUsbToJson(added->device);
+        auto const all = [&](char const* method, Json params) {
             params["machine"] = machine;
-            tellAll("machine.usbAdded", params);
-        } else if (auto const* removed = std::get_if<notice::UsbRemoved>(&notice)) {
-            tellAll("machine.usbRemoved", { { "machine", machine }, { "device", removed->device } });
-        } else if (auto const* visitors = std::get_if<notice::HostUsbChanged>(&notice)) {
-            auto devices = Json::array();
-            for (auto const& device : visitors->devices)
-                devices.push_back(hostUsbToJson(device));
-            tellAll("machine.hostUsbChanged", { { "machine", machine }, { "devices", std::move(devices) } });
-        } else if (auto const* redirected = std::get_if<notice::RedirectedUsbChanged>(&notice)) {
-            Json params { { "machine", machine }, { "redirected", redirectedToJson(redirected->redirected) } };
-            if (redirected->reason) {
-                params["lost"] = redirected->lost;
-                params["reason"] = errorToJson(*redirected->reason);
-            }
-            tellAll("machine.redirectedUsbChanged", params);
-        } else if (auto const* asked = std::get_if<notice::UsbQuestionsChanged>(&notice)) {
-            tellAll("machine.usbQuestionsChanged",
-                { { "machine", machine }, { "questions", usbQuestionsToJson(asked->questions) } });
-        } else if (auto const* missed = std::get_if<notice::HostUsbFailed>(&notice)) {
-            tellAll("machine.hostUsbFailed",
-                { { "machine", machine }, { "device", hostUsbToJson(missed->device) },
-                    { "error", errorToJson(missed->error) } });
-        } else if (auto const* ports = std::get_if<notice::ForwardsMissed>(&notice)) {
-            tellAll("machine.forwardsMissed",
-                { { "machine", machine }, { "network", ports->network }, { "error", errorToJson(ports->why) } });
-        } else if (std::holds_alternative<notice::GuestRebooted>(notice)) {
-            tellAll("machine.guestRebooted", { { "machine", machine } });
-        } else if (auto const* kept = std::get_if<notice::MomentKept>(&notice)) {
-            tellAll("machine.momentKept", { { "machine", machine }, { "moment", kept->id } });
-        } else if (std::holds_alternative<notice::KeepingEnded>(notice)) {
-            tellAll("machine.jobEnded", { { "machine", machine }, { "job", "keep" } });
-        } else if (auto const* ended = std::get_if<notice::JobEnded>(&notice)) {
-            tellAll("machine.jobEnded", { { "machine", machine }, { "job", ended->job } });
-        }
+            tellAll(method, params);
+        };
+        std::visit(
+            vmm::Cases {
+                [&](notice::StateChanged const& one) {
+                    Json params { { "state", std::string(stateName(one.state)) } };
+                    if (one.reason)
+                        params["reason"] = errorToJson(*one.reason);
+                    all("machine.stateChanged", std::move(params));
+                },
+                [&](notice::Progress const& one) {
+                    all("machine.progress", { { "job", one.job }, { "fraction", one.fraction } });
+                },
+                [&](notice::MediumChanged const& one) {
+                    all("machine.mediumChanged", { { "drive", one.drive }, { "path", one.path } });
+                },
+                [&](notice::NetworkChanged const& one) {
+                    all("machine.networkChanged",
+                        { { "network", one.network.id }, { "connected", one.network.connected },
+                            { "forwards", forwardsToJson(one.network.forwards) } });
+                },
+                [&](notice::PluggedChanged const& one) {
+                    all("machine.pluggedChanged", { { "device", one.device }, { "plugged", one.plugged } });
+                },
+                [&](notice::UsbAdded const& one) { all("machine.usbAdded", ownUsbToJson(one.device)); },
+                [&](notice::UsbRemoved const& one) { all("machine.usbRemoved", { { "device", one.device } }); },
+                [&](notice::HostUsbChanged const& one) {
+                    auto devices = Json::array();
+                    for (auto const& device : one.devices)
+                        devices.push_back(hostUsbToJson(device));
+                    all("machine.hostUsbChanged", { { "devices", std::move(devices) } });
+                },
+                [&](notice::RedirectedUsbChanged const& one) {
+                    Json params { { "redirected", redirectedToJson(one.redirected) } };
+                    if (one.reason) {
+                        params["lost"] = one.lost;
+                        params["reason"] = errorToJson(*one.reason);
+                    }
+                    all("machine.redirectedUsbChanged", std::move(params));
+                },
+                [&](notice::UsbQuestionsChanged const& one) {
+                    all("machine.usbQuestionsChanged", { { "questions", usbQuestionsToJson(one.questions) } });
+                },
+                [&](notice::HostUsbFailed const& one) {
+                    all("machine.hostUsbFailed",
+                        { { "device", hostUsbToJson(one.device) }, { "error", errorToJson(one.error) } });
+                },
+                [&](notice::ForwardsMissed const& one) {
+                    all("machine.forwardsMissed", { { "network", one.network }, { "error", errorToJson(one.why) } });
+                },
+                [&](notice::GuestRebooted const&) { all("machine.guestRebooted", Json::object()); },
+                [&](notice::MomentKept const& one) { all("machine.momentKept", { { "moment", one.id } }); },
+                [&](notice::KeepingEnded const&) { all("machine.jobEnded", { { "job", "keep" } }); },
+                [&](notice::JobEnded const& one) { all("machine.jobEnded", { { "job", one.job } }); },
+                [](vmm::OneOf<notice::PointerModeChanged, notice::ConfigChanged, notice::PresentLeft,
+                    notice::PastNeglected> auto const&) {
+                    // for who has the machine in memory
+                },
+            },
+            notice);
     }
 
     void serve(std::vector<std::shared_ptr<MachineRunner>> const& runners)

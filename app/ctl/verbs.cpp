@@ -5,6 +5,7 @@
 #include "app/store/whole_file.h"
 #include "app/systems/media_advisor.h"
 #include "app/systems/module.h"
+#include "vmm/base/cases.h"
 
 #include <algorithm>
 #include <ctime>
@@ -198,19 +199,22 @@ vmm::Result<Configured> findChangeable(std::string const& machine, Surroundings 
 
 vmm::Result<> keepChange(MachineStore& store, std::string const& id, Notice const& notice)
 {
-    if (auto const* medium = std::get_if<notice::MediumChanged>(&notice))
-        return store.keepMedium(id, medium->drive, medium->path);
-    if (auto const* changed = std::get_if<notice::NetworkChanged>(&notice))
-        return store.keepNetwork(id, changed->network);
-    if (auto const* usb = std::get_if<notice::PluggedChanged>(&notice))
-        return store.keepPlugged(id, usb->device, usb->plugged);
-    if (auto const* added = std::get_if<notice::UsbAdded>(&notice))
-        return store.keepUsbAdded(id, added->device);
-    if (auto const* removed = std::get_if<notice::UsbRemoved>(&notice))
-        return store.keepUsbRemoved(id, removed->device);
-    if (auto const* changed = std::get_if<notice::ConfigChanged>(&notice))
-        return store.keepConfig(changed->config);
-    return {};
+    return std::visit(
+        vmm::Cases {
+            [&](notice::MediumChanged const& one) { return store.keepMedium(id, one.drive, one.path); },
+            [&](notice::NetworkChanged const& one) { return store.keepNetwork(id, one.network); },
+            [&](notice::PluggedChanged const& one) { return store.keepPlugged(id, one.device, one.plugged); },
+            [&](notice::UsbAdded const& one) { return store.keepUsbAdded(id, one.device); },
+            [&](notice::UsbRemoved const& one) { return store.keepUsbRemoved(id, one.device); },
+            [&](notice::ConfigChanged const& one) { return store.keepConfig(one.config); },
+            [](vmm::OneOf<notice::StateChanged, notice::Progress, notice::JobEnded, notice::PointerModeChanged,
+                notice::HostUsbChanged, notice::RedirectedUsbChanged, notice::UsbQuestionsChanged,
+                notice::HostUsbFailed, notice::ForwardsMissed, notice::GuestRebooted, notice::MomentKept,
+                notice::PresentLeft, notice::KeepingEnded, notice::PastNeglected> auto const&) {
+                return vmm::Result<>(); // nothing that is on the disk
+            },
+        },
+        notice);
 }
 
 vmm::Result<> changeHere(std::string const& machine, Surroundings& around,

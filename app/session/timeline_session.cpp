@@ -1,5 +1,6 @@
 #include "app/session/timeline_session.h"
 
+#include "vmm/base/cases.h"
 #include "vmm/base/give_way.h"
 
 #include <QDateTime>
@@ -614,33 +615,45 @@ void TimelineSession::setKeeping(std::optional<double> fraction)
 
 void TimelineSession::take(Notice const& notice)
 {
-    if (auto const* progress = std::get_if<notice::Progress>(&notice)) {
-        if (progress->job == "keep")
-            setKeeping(progress->fraction);
-    } else if (auto const* one = std::get_if<notice::MomentKept>(&notice)) {
-        readNow();
-        setNeglected(std::nullopt);
-        if (m_keeping)
-            m_lastKeepTook = std::chrono::milliseconds(m_keepBegan.elapsed());
-        emit kept(QString::fromStdString(one->id), one->stoodStill);
-    } else if (auto const* present = std::get_if<notice::PresentLeft>(&notice)) {
-        emit left(QString::fromStdString(present->moment), present->reason);
-    } else if (std::holds_alternative<notice::KeepingEnded>(notice)) {
+    std::visit(
+        vmm::Cases {
+            [this](notice::Progress const& one) {
+                if (one.job == "keep")
+                    setKeeping(one.fraction);
+            },
+            [this](notice::MomentKept const& one) {
+                readNow();
+                setNeglected(std::nullopt);
+                if (m_keeping)
+                    m_lastKeepTook = std::chrono::milliseconds(m_keepBegan.elapsed());
+                emit kept(QString::fromStdString(one.id), one.stoodStill);
+            },
+            [this](notice::PresentLeft const& one) { emit left(QString::fromStdString(one.moment), one.reason); },
+            [this](notice::KeepingEnded const&) { setKeeping(std::nullopt); },
+            [this](notice::PastNeglected const& one) { setNeglected(one); },
+            [this](notice::StateChanged const& one) { takeState(one.state); },
+            [](vmm::OneOf<notice::JobEnded, notice::PointerModeChanged, notice::MediumChanged, notice::NetworkChanged,
+                notice::PluggedChanged, notice::UsbAdded, notice::UsbRemoved, notice::HostUsbChanged,
+                notice::RedirectedUsbChanged, notice::UsbQuestionsChanged, notice::HostUsbFailed,
+                notice::ForwardsMissed, notice::ConfigChanged, notice::GuestRebooted> auto const&) {
+                // the session's
+            },
+        },
+        notice);
+}
+
+void TimelineSession::takeState(SessionState state)
+{
+    if (!isInMemory(state))
         setKeeping(std::nullopt);
-    } else if (auto const* neglected = std::get_if<notice::PastNeglected>(&notice)) {
-        setNeglected(*neglected);
-    } else if (auto const* state = std::get_if<notice::StateChanged>(&notice)) {
-        if (!isInMemory(state->state))
-            setKeeping(std::nullopt);
-        if (m_running.isValid())
-            m_ranMilliseconds += m_running.restart();
-        state->state == SessionState::Running ? m_running.start() : m_running.invalidate();
-        if (!m_isOpen)
-            return;
-        isInMemory(state->state) ? m_obstacleTimer.start() : m_obstacleTimer.stop();
-        lookForObstacles();
-        readSoon(); // of a machine that is gone, another process may have the timeline
-    }
+    if (m_running.isValid())
+        m_ranMilliseconds += m_running.restart();
+    state == SessionState::Running ? m_running.start() : m_running.invalidate();
+    if (!m_isOpen)
+        return;
+    isInMemory(state) ? m_obstacleTimer.start() : m_obstacleTimer.stop();
+    lookForObstacles();
+    readSoon(); // of a machine that is gone, another process may have the timeline
 }
 
 }

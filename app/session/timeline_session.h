@@ -179,6 +179,7 @@ private:
     void readSoon();
     void readNow();
     void take(vmm::Result<Reading> reading);
+    void takeState(SessionState state);
     void follow();
     void count();
     void lookForObstacles();

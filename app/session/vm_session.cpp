@@ -1,6 +1,7 @@
 #include "app/session/vm_session.h"
 
 #include "app/session/timeline_session.h"
+#include "vmm/base/cases.h"
 #include "vmm/block/overlay_files.h"
 
 #include <algorithm>
@@ -39,60 +40,64 @@ void VmSession::take(Notice const& notice)
 {
     if (m_timeline)
         m_timeline->take(notice);
-    if (auto const* change = std::get_if<notice::StateChanged>(&notice)) {
-        m_state = change->state;
-        m_reason = change->reason;
-        if (m_job) {
-            m_job.reset();
-            emit jobEnded();
-        }
-        if (!isInMemory(m_state) || m_state == SessionState::Restoring)
-            m_forwardsMissed.clear();
-        if (!isInMemory(m_state)) {
-            m_statistics.reset();
-            endWork(QStringLiteral("keep")); // of a machine that is gone
-        }
-        if (!isInMemory(m_state) && m_absolutePointer) {
-            m_absolutePointer = false;
-            emit pointerModeChanged(false);
-        }
-        emit stateChanged(m_state, m_reason);
-    } else if (auto const* progress = std::get_if<notice::Progress>(&notice)) {
-        takeProgress({ QString::fromStdString(progress->job), progress->fraction });
-    } else if (auto const* ended = std::get_if<notice::JobEnded>(&notice)) {
-        endWork(QString::fromStdString(ended->job));
-    } else if (std::holds_alternative<notice::KeepingEnded>(notice)) {
-        endWork(QStringLiteral("keep"));
-    } else if (auto const* pointer = std::get_if<notice::PointerModeChanged>(&notice)) {
-        m_absolutePointer = pointer->absolute;
-        emit pointerModeChanged(pointer->absolute);
-    } else if (auto const* medium = std::get_if<notice::MediumChanged>(&notice)) {
-        emit mediumChanged(QString::fromStdString(medium->drive), QString::fromStdString(medium->path));
-    } else if (auto const* changed = std::get_if<notice::NetworkChanged>(&notice)) {
-        emit networkChanged(changed->network);
-    } else if (auto const* usb = std::get_if<notice::PluggedChanged>(&notice)) {
-        emit pluggedChanged(QString::fromStdString(usb->device), usb->plugged);
-    } else if (auto const* added = std::get_if<notice::UsbAdded>(&notice)) {
-        emit usbAdded(added->device);
-    } else if (auto const* removed = std::get_if<notice::UsbRemoved>(&notice)) {
-        emit usbRemoved(QString::fromStdString(removed->device));
-    } else if (auto const* visitors = std::get_if<notice::HostUsbChanged>(&notice)) {
-        m_attachedHostUsb = visitors->devices;
-        emit hostUsbChanged();
-    } else if (std::holds_alternative<notice::RedirectedUsbChanged>(notice)) {
-        emit redirectedUsbChanged();
-    } else if (auto const* asked = std::get_if<notice::UsbQuestionsChanged>(&notice)) {
-        m_usbQuestions = asked->questions;
-        emit hostUsbChanged();
-    } else if (auto const* missed = std::get_if<notice::HostUsbFailed>(&notice)) {
-        emit hostUsbFailed(missed->device, missed->error);
-    } else if (auto const* ports = std::get_if<notice::ForwardsMissed>(&notice)) {
-        m_forwardsMissed.insert_or_assign(ports->network, ports->why);
-    } else if (auto const* other = std::get_if<notice::ConfigChanged>(&notice)) {
-        emit configChanged(other->config);
-    } else if (std::holds_alternative<notice::GuestRebooted>(notice)) {
-        emit guestRebooted();
+    std::visit(
+        vmm::Cases {
+            [this](notice::StateChanged const& change) { takeState(change); },
+            [this](notice::Progress const& one) { takeProgress({ QString::fromStdString(one.job), one.fraction }); },
+            [this](notice::JobEnded const& one) { endWork(QString::fromStdString(one.job)); },
+            [this](notice::KeepingEnded const&) { endWork(QStringLiteral("keep")); },
+            [this](notice::PointerModeChanged const& one) {
+                m_absolutePointer = one.absolute;
+                emit pointerModeChanged(one.absolute);
+            },
+            [this](notice::MediumChanged const& one) {
+                emit mediumChanged(QString::fromStdString(one.drive), QString::fromStdString(one.path));
+            },
+            [this](notice::NetworkChanged const& one) { emit networkChanged(one.network); },
+            [this](notice::PluggedChanged const& one) {
+                emit pluggedChanged(QString::fromStdString(one.device), one.plugged);
+            },
+            [this](notice::UsbAdded const& one) { emit usbAdded(one.device); },
+            [this](notice::UsbRemoved const& one) { emit usbRemoved(QString::fromStdString(one.device)); },
+            [this](notice::HostUsbChanged const& one) {
+                m_attachedHostUsb = one.devices;
+                emit hostUsbChanged();
+            },
+            [this](notice::RedirectedUsbChanged const&) { emit redirectedUsbChanged(); },
+            [this](notice::UsbQuestionsChanged const& one) {
+                m_usbQuestions = one.questions;
+                emit hostUsbChanged();
+            },
+            [this](notice::HostUsbFailed const& one) { emit hostUsbFailed(one.device, one.error); },
+            [this](notice::ForwardsMissed const& one) { m_forwardsMissed.insert_or_assign(one.network, one.why); },
+            [this](notice::ConfigChanged const& one) { emit configChanged(one.config); },
+            [this](notice::GuestRebooted const&) { emit guestRebooted(); },
+            [](vmm::OneOf<notice::MomentKept, notice::PresentLeft, notice::PastNeglected> auto const&) {
+                // the timeline's
+            },
+        },
+        notice);
+}
+
+void VmSession::takeState(notice::StateChanged const& change)
+{
+    m_state = change.state;
+    m_reason = change.reason;
+    if (m_job) {
+        m_job.reset();
+        emit jobEnded();
     }
+    if (!isInMemory(m_state) || m_state == SessionState::Restoring)
+        m_forwardsMissed.clear();
+    if (!isInMemory(m_state)) {
+        m_statistics.reset();
+        endWork(QStringLiteral("keep")); // of a machine that is gone
+    }
+    if (!isInMemory(m_state) && m_absolutePointer) {
+        m_absolutePointer = false;
+        emit pointerModeChanged(false);
+    }
+    emit stateChanged(m_state, m_reason);
 }
 
 void VmSession::takeProgress(Job job)

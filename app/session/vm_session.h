@@ -150,6 +150,7 @@ signals:
 
 private:
     void take(Notice const& notice);
+    void takeState(notice::StateChanged const& change);
     void takeProgress(Job job);
     void endWork(QString const& name);
     MachineRunner::Completion reporting(Action tried);

@@ -750,7 +750,9 @@ struct ControlServer::Private {
                     all("machine.pluggedChanged", { { "device", one.device }, { "plugged", one.plugged } });
                 },
                 [&](notice::UsbAdded const& one) { all("machine.usbAdded", ownUsbToJson(one.device)); },
-                [&](notice::UsbRemoved const& one) { all("machine.usbRemoved", { { "device", one.device } }); },
+                [&](notice::UsbRemoved const& one) {
+                    all("machine.usbRemoved", { { "device", one.device } });
+                },
                 [&](notice::HostUsbChanged const& one) {
                     auto devices = Json::array();
                     for (auto const& device : one.devices)
@@ -776,9 +778,15 @@ struct ControlServer::Private {
                     all("machine.forwardsMissed", { { "network", one.network }, { "error", errorToJson(one.why) } });
                 },
                 [&](notice::GuestRebooted const&) { all("machine.guestRebooted", Json::object()); },
-                [&](notice::MomentKept const& one) { all("machine.momentKept", { { "moment", one.id } }); },
-                [&](notice::KeepingEnded const&) { all("machine.jobEnded", { { "job", "keep" } }); },
-                [&](notice::JobEnded const& one) { all("machine.jobEnded", { { "job", one.job } }); },
+                [&](notice::MomentKept const& one) {
+                    all("machine.momentKept", { { "moment", one.id } });
+                },
+                [&](notice::KeepingEnded const&) {
+                    all("machine.jobEnded", { { "job", "keep" } });
+                },
+                [&](notice::JobEnded const& one) {
+                    all("machine.jobEnded", { { "job", one.job } });
+                },
                 [](vmm::OneOf<notice::PointerModeChanged, notice::ConfigChanged, notice::PresentLeft,
                     notice::PastNeglected> auto const&) {
                     // for who has the machine in memory

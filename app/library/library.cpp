@@ -16,6 +16,7 @@
 #include <algorithm>
 #include <atomic>
 #include <future>
+#include <set>
 
 namespace app {
 
@@ -53,6 +54,7 @@ struct Library::Private {
     std::shared_ptr<std::atomic<Library*>> alive = std::make_shared<std::atomic<Library*>>(nullptr);
     std::unique_ptr<HostUsbWatch> hostUsb;
     std::unique_ptr<MediaAdvisor> advisor; // the worker's
+    std::set<std::string> withRunner;      // the writer's: the machines that have one, as far as it has listed them
     // Last: they end before what they use. What takes long keeps neither a change nor who looks waiting.
     std::unique_ptr<vmm::LoopThread> worker, copier, writer;
 
@@ -75,15 +77,24 @@ struct Library::Private {
         on(copier, "library copier", std::move(work), std::move(done));
     }
 
-    /// What is on the disk now, and what of it can be watched. Any thread.
+    /// What is on the disk now, and what of it can be watched. Each is taken over, in its order.
     struct Listing {
         std::vector<StoredMachine> machines;
+        std::map<std::string, std::shared_ptr<MachineRunner>> runners; // of machines that had none: they read the disk
         QStringList paths;
     };
-    Listing list() const
+    Listing list()
     {
-        Listing listing { store.list(), { text(store.machinesDirectory()) } };
+        Listing listing { store.list(), {}, { text(store.machinesDirectory()) } };
+        std::set<std::string> before;
+        std::swap(before, withRunner);
         for (auto const& machine : listing.machines) {
+            bool const hasRunner = before.contains(machine.id);
+            if (!hasRunner && !machine.problem)
+                listing.runners[machine.id]
+                    = std::make_shared<MachineRunner>(machine.config, store.placesOf(machine.id), factory);
+            if (hasRunner || !machine.problem)
+                withRunner.insert(machine.id);
             listing.paths << text(machine.directory);
             for (auto const* name : { "/machine.lock", "/machine.json", "/state" }) {
                 if (auto const path = text(machine.directory + name); QFileInfo::exists(path))
@@ -200,30 +211,30 @@ struct Library::Private {
             auto const id = text(machine.id);
             gone.removeAll(id);
             auto const known = members.find(id);
+            auto runner = std::move(listing.runners[machine.id]);
             if (known == members.end())
-                add(id, std::move(machine));
+                add(id, std::move(machine), std::move(runner));
             else
-                update(id, known->second, std::move(machine));
+                update(id, known->second, std::move(machine), std::move(runner));
         }
         for (auto const& id : gone)
             drop(id);
         watch(listing.paths);
     }
 
-    void add(QString const& id, StoredMachine machine)
+    /// `runner`: null where there is a problem.
+    void add(QString const& id, StoredMachine machine, std::shared_ptr<MachineRunner> runner)
     {
         auto& member = members[id];
         member.stored = std::move(machine);
-        makeSession(id, member);
+        if (runner)
+            makeSession(id, member, std::move(runner));
         emit library.machineAdded(id);
     }
 
-    void makeSession(QString const& id, Member& member)
+    void makeSession(QString const& id, Member& member, std::shared_ptr<MachineRunner> runner)
     {
-        if (member.stored.problem)
-            return;
-        member.runner
-            = std::make_shared<MachineRunner>(member.stored.config, store.placesOf(member.stored.id), factory);
+        member.runner = std::move(runner);
         member.session = std::make_unique<VmSession>(member.runner);
         QObject::connect(member.session.get(), &VmSession::stateChanged, &library,
             [this, id](SessionState state) { emit library.machineStateChanged(id, state); });
@@ -271,7 +282,8 @@ struct Library::Private {
         }
     }
 
-    void update(QString const& id, Member& member, StoredMachine machine)
+    /// `runner`: of a machine that can be read now, and could not be before.
+    void update(QString const& id, Member& member, StoredMachine machine, std::shared_ptr<MachineRunner> runner)
     {
         bool const isSame = member.stored.config == machine.config && member.stored.owner == machine.owner
             && member.stored.isSuspended == machine.isSuspended
@@ -280,8 +292,8 @@ struct Library::Private {
             return;
         bool const configChanged = member.stored.config != machine.config;
         member.stored = std::move(machine);
-        if (!member.session && !member.stored.problem)
-            makeSession(id, member);
+        if (runner)
+            makeSession(id, member, std::move(runner));
         if (member.runner && configChanged && !member.stored.problem)
             member.runner->setConfig(member.stored.config);
         if (member.runner)
@@ -298,8 +310,16 @@ struct Library::Private {
         auto member = std::move(found->second);
         members.erase(found);
         emit library.machineRemoved(id);
-        if (member.session)
-            member.session.release()->deleteLater();
+        if (!member.session)
+            return;
+        auto const threads = std::make_shared<VmSession::Threads>(member.session->retire());
+        inBackground(
+            [threads] {
+                threads->clear();
+                return vmm::Result<>();
+            },
+            [](vmm::Result<> const&) {});
+        member.session.release()->deleteLater();
     }
 
     void watch(QStringList const& wanted)
@@ -465,9 +485,8 @@ std::optional<LibraryEntry> Library::entry(QString const& id) const
 
 bool Library::isTaken(QString const& name, QString const& besides) const
 {
-    return std::ranges::any_of(m_private->members, [&](auto const& member) {
-        return member.first != besides && text(member.second.stored.config.name) == name;
-    });
+    return std::ranges::any_of(m_private->members,
+        [&](auto const& member) { return member.first != besides && text(member.second.stored.config.name) == name; });
 }
 
 QString Library::freeName(QString const& wanted) const

@@ -81,11 +81,24 @@ TimelineSession::TimelineSession(std::shared_ptr<MachineRunner> runner, QObject*
 
 TimelineSession::~TimelineSession()
 {
+    retire();
+}
+
+std::vector<std::unique_ptr<vmm::LoopThread>> TimelineSession::retire()
+{
+    *m_isOver = true;
     stopComparing();
     stopCountingDisks();
     if (m_looking)
         *m_looking = false;
     m_gate->close();
+    m_pictures.setSource(nullptr);
+    if (m_thread) // ends the timeline, as after a reading
+        m_thread->loop().post([source = std::exchange(m_source, nullptr)] {});
+    std::vector<std::unique_ptr<vmm::LoopThread>> threads;
+    for (auto* thread : { &m_thread, &m_lookThread, &m_countThread })
+        threads.push_back(std::move(*thread));
+    return threads;
 }
 
 void TimelineSession::open()
@@ -135,6 +148,8 @@ void TimelineSession::lookOn(
 template<typename Work, typename Answer>
 void TimelineSession::on(std::unique_ptr<vmm::LoopThread>& thread, char const* name, Work work, Answer done)
 {
+    if (m_isOver->load())
+        return;
     if (!thread) {
         auto started = vmm::LoopThread::start(name);
         if (!started)
@@ -251,8 +266,8 @@ void TimelineSession::count()
         return m_countTimer.start();
     if (!m_source)
         return;
-    auto const counted = [source = m_source]() -> vmm::Result<TimelineCosts> {
-        auto const usage = TRY(source->usage());
+    auto const counted = [source = m_source, isOver = m_isOver]() -> vmm::Result<TimelineCosts> {
+        auto const usage = TRY(source->usage([&] { return !isOver->load(); }));
         TimelineCosts costs;
         costs.total = usage.total;
         costs.mayThin = vmm::timeline::mayThin(*source, source->policy(), vmm::timeline::timeNow());

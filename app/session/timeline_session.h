@@ -136,6 +136,7 @@ public:
 
     /// Of VmSession.
     void take(Notice const& notice);
+    std::vector<std::unique_ptr<vmm::LoopThread>> retire();
 
 signals:
     void changed(); ///< moments(), removed(), present(), policy()
@@ -215,6 +216,7 @@ private:
     std::shared_ptr<std::atomic<bool>> m_countingDisks; // false: they are not wanted any more; null: nobody counts
     QFileSystemWatcher m_watcher;
     QTimer m_readTimer, m_countTimer, m_obstacleTimer, m_purgeTimer, m_diskTimer, m_diskCostTimer;
+    std::shared_ptr<std::atomic<bool>> m_isOver = std::make_shared<std::atomic<bool>>(false); // see retire()
     bool m_isOpen = false, m_isRead = false, m_isReading = false, m_readAgain = false, m_isLooking = false;
     QElapsedTimer m_running;      // since when the guest runs; not valid: it stands still
     qint64 m_ranMilliseconds = 0; // since the last moment, before that

@@ -36,6 +36,14 @@ TimelineSession& VmSession::timeline()
     return *m_timeline;
 }
 
+VmSession::Threads VmSession::retire()
+{
+    m_isOver = true;
+    auto threads = m_timeline ? m_timeline->retire() : Threads();
+    threads.push_back(std::move(m_reader));
+    return threads;
+}
+
 void VmSession::take(Notice const& notice)
 {
     if (m_timeline)
@@ -43,7 +51,9 @@ void VmSession::take(Notice const& notice)
     std::visit(
         vmm::Cases {
             [this](notice::StateChanged const& change) { takeState(change); },
-            [this](notice::Progress const& one) { takeProgress({ QString::fromStdString(one.job), one.fraction }); },
+            [this](notice::Progress const& one) {
+                takeProgress({ QString::fromStdString(one.job), one.fraction });
+            },
             [this](notice::JobEnded const& one) { endWork(QString::fromStdString(one.job)); },
             [this](notice::KeepingEnded const&) { endWork(QStringLiteral("keep")); },
             [this](notice::PointerModeChanged const& one) {
@@ -290,6 +300,8 @@ void VmSession::endUsbRedirection(QString const& id, UsbDone done)
 
 vmm::Result<vmm::EventLoop*> VmSession::reader()
 {
+    if (m_isOver)
+        return vmm::fail(vmm::ErrorCode::Cancelled, "the machine is gone");
     if (!m_reader)
         m_reader = TRY(vmm::LoopThread::start("session reader"));
     return &m_reader->loop();

@@ -97,6 +97,11 @@ public:
     /// The machine's past. It reads nothing before it is opened.
     TimelineSession& timeline();
 
+    /// What has threads of its own tells nothing any more, and begins nothing. To end them waits for what they are at:
+    /// that is for another thread than the GUI's, and the destructor's where nobody has asked for them.
+    using Threads = std::vector<std::unique_ptr<vmm::LoopThread>>;
+    Threads retire();
+
     std::shared_ptr<MachineRunner> const& runner() const { return m_runner; }
 
 public slots:
@@ -171,6 +176,7 @@ private:
     std::vector<UsbQuestion> m_usbQuestions;
     std::map<std::string, vmm::Error> m_forwardsMissed; // by network
     bool m_measuring = false;
+    bool m_isOver = false; // see retire()
     bool m_absolutePointer = false;
     std::map<QString, std::unique_ptr<ConsoleSession>> m_consoles;
     std::map<QString, std::unique_ptr<ScreenSession>> m_screens;

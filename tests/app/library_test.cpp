@@ -1,6 +1,7 @@
 #include "app/control/control_client.h"
 #include "app/library/library.h"
 #include "app/library/library_control.h"
+#include "app/session/timeline_session.h"
 #include "app/store/whole_file.h"
 #include "tests/fakes/fake_machine.h"
 #include "tests/support/suite.h"
@@ -8,6 +9,7 @@
 #include <QDir>
 #include <QElapsedTimer>
 #include <QFile>
+#include <QPointer>
 #include <QScopeGuard>
 #include <QSignalSpy>
 #include <QTemporaryDir>
@@ -16,6 +18,7 @@
 #include <ctime>
 #include <fcntl.h>
 #include <filesystem>
+#include <future>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <thread>
@@ -36,6 +39,15 @@ MachineRequest request(char const* name, std::uint64_t diskBytes = 1u << 20, Dis
     made.newDisks = { { "disk0", diskBytes, format } };
     return made;
 }
+
+/// The threads on which it was copied: each runner has a factory of its own.
+struct CopiedOn {
+    std::shared_ptr<std::vector<std::thread::id>> threads = std::make_shared<std::vector<std::thread::id>>();
+
+    CopiedOn() = default;
+    CopiedOn(CopiedOn const& other) : threads(other.threads) { threads->push_back(std::this_thread::get_id()); }
+    vmm::Result<> operator()(vmm::CpuFeatures const&) const { return {}; }
+};
 
 struct Bench {
     QTemporaryDir directory;
@@ -618,6 +630,42 @@ private slots:
             REQUIRE_OK(client->call("machine.start", { { "machine", id.toStdString() } }));
             QVERIFY(bench.becomes(id, SessionState::Running));
         }
+    }
+
+    void theRunnerOfAMachineThatAppearsIsMadeOnAnotherThread()
+    {
+        QTemporaryDir directory;
+        MachineStore store(directory.path().toStdString());
+        CopiedOn copied;
+        auto factory = FakeMachine::factory();
+        factory.checkHost = copied;
+        Library const library(directory.path(), factory);
+        copied.threads->clear();
+        REQUIRE_OK(store.create(request("web")));
+        QTRY_COMPARE(library.ids().size(), 1);
+        QVERIFY(!copied.threads->empty());
+        QCOMPARE(std::ranges::count(*copied.threads, std::this_thread::get_id()), 0);
+    }
+
+    void whatAMachineIsAtThatGoesKeepsNobodyWaiting()
+    {
+        std::promise<void> release;
+        std::atomic<bool> isHeld = false, isOver = false;
+        Bench bench;
+        auto const id = bench.create("web");
+        QPointer const session(bench.library.session(id));
+        session->runner()->changeTimeline([&](vmm::timeline::Timeline&) {
+            isHeld = true;
+            release.get_future().wait_for(std::chrono::seconds(20));
+            isOver = true;
+            return vmm::Result<>();
+        });
+        QTRY_VERIFY(isHeld);
+        session->timeline().open(); // reads it, for which the runner is waited for
+        QVERIFY(QDir(bench.directory.filePath("machines/" + id)).removeRecursively());
+        QTRY_VERIFY_WITH_TIMEOUT(session.isNull(), 15000);
+        QVERIFY(!isOver);
+        release.set_value();
     }
 
     void theLastPictureIsOpaque()

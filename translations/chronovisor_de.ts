@@ -1399,6 +1399,18 @@
         <source>Open Chronovisor</source>
         <translation>Chronovisor öffnen</translation>
     </message>
+    <message>
+        <source>Import a moment as a machine</source>
+        <translation>Einen Moment als Maschine importieren</translation>
+    </message>
+    <message>
+        <source>Import a moment as a machine…</source>
+        <translation>Einen Moment als Maschine importieren …</translation>
+    </message>
+    <message>
+        <source>Importing “%1”: %2 %</source>
+        <translation>„%1“ wird importiert: %2 %</translation>
+    </message>
 </context>
 <context>
     <name>ui::MessageBar</name>
@@ -1565,6 +1577,14 @@
             <numerusform>%n Moment lässt sich nicht lesen.</numerusform>
             <numerusform>%n Momente lassen sich nicht lesen.</numerusform>
         </translation>
+    </message>
+    <message>
+        <source>Moments (*%1)</source>
+        <translation>Momente (*%1)</translation>
+    </message>
+    <message>
+        <source>All files (*)</source>
+        <translation>Alle Dateien (*)</translation>
     </message>
 </context>
 <context>
@@ -2344,6 +2364,18 @@
         <source>Another machine has this name.</source>
         <translation>Eine andere Maschine heißt schon so.</translation>
     </message>
+    <message>
+        <source>The moment could not be exported.</source>
+        <translation>Der Moment konnte nicht exportiert werden.</translation>
+    </message>
+    <message>
+        <source>No machine could be made of this file.</source>
+        <translation>Aus dieser Datei konnte keine Maschine gemacht werden.</translation>
+    </message>
+    <message>
+        <source>This computer cannot run the machine in it.</source>
+        <translation>Dieser Rechner kann die Maschine darin nicht ausführen.</translation>
+    </message>
 </context>
 <context>
     <name>ui::Reasons</name>
@@ -2628,6 +2660,10 @@
         <source>Note</source>
         <translation>Notiz</translation>
     </message>
+    <message>
+        <source>Export as one file</source>
+        <translation>Als eine Datei exportieren</translation>
+    </message>
 </context>
 <context>
     <name>ui::TimelineAxis</name>
@@ -2851,6 +2887,30 @@
     <message>
         <source>Why moments cannot be read</source>
         <translation>Warum Momente sich nicht lesen lassen</translation>
+    </message>
+    <message>
+        <source>Export “%1” as one file</source>
+        <translation>„%1“ als eine Datei exportieren</translation>
+    </message>
+    <message>
+        <source>Export “%1” as a folder</source>
+        <translation>„%1“ als Ordner exportieren</translation>
+    </message>
+    <message>
+        <source>Export as one file…</source>
+        <translation>Als eine Datei exportieren …</translation>
+    </message>
+    <message>
+        <source>Export as a folder…</source>
+        <translation>Als Ordner exportieren …</translation>
+    </message>
+    <message>
+        <source>Import a moment as a machine…</source>
+        <translation>Einen Moment als Maschine importieren …</translation>
+    </message>
+    <message>
+        <source>The moment is in %1.</source>
+        <translation>Der Moment liegt in %1.</translation>
     </message>
 </context>
 <context>

@@ -1,10 +1,12 @@
 #include "app/library/library.h"
 
 #include "app/control/control_client.h"
+#include "app/store/moment_bundles.h"
 #include "app/store/whole_file.h"
 #include "app/usb/usb_rule_store.h"
 #include "vmm/base/event_loop.h"
 #include "vmm/base/log.h"
+#include "vmm/base/unique_fd.h"
 
 #include <QCoreApplication>
 #include <QDir>
@@ -15,6 +17,7 @@
 #include <QTimer>
 #include <algorithm>
 #include <atomic>
+#include <fcntl.h>
 #include <future>
 #include <set>
 
@@ -77,6 +80,33 @@ struct Library::Private {
         on(copier, "library copier", std::move(work), std::move(done));
     }
 
+    /// Hears of a copy on its thread, and passes it on; false when copies are cancelled that were asked for by now.
+    MachineStore::Progress tellingCopy(std::function<void(double)> progress)
+    {
+        return [this, cancelled = copiesCancelled, progress = std::move(progress), guard = alive](double fraction) {
+            if (progress) {
+                QMetaObject::invokeMethod(
+                    &library,
+                    [progress, fraction, guard] {
+                        if (guard->load() != nullptr)
+                            progress(fraction);
+                    },
+                    Qt::QueuedConnection);
+            }
+            return !cancelled->load();
+        };
+    }
+
+    /// `done` when the machine that was made is one of ours.
+    std::function<void(vmm::Result<StoredMachine> const&)> whenMade(Done<QString> done)
+    {
+        return [this, done = std::move(done)](vmm::Result<StoredMachine> const& made) {
+            if (!made)
+                return done(vmm::fail(made.error()));
+            scan([done, id = text(made->id)] { done(id); });
+        };
+    }
+
     /// What is on the disk now, and what of it can be watched. Each is taken over, in its order.
     struct Listing {
         std::vector<StoredMachine> machines;
@@ -89,11 +119,10 @@ struct Library::Private {
         std::set<std::string> before;
         std::swap(before, withRunner);
         for (auto const& machine : listing.machines) {
-            bool const hasRunner = before.contains(machine.id);
-            if (!hasRunner && !machine.problem)
+            if (!machine.problem && !before.contains(machine.id))
                 listing.runners[machine.id]
                     = std::make_shared<MachineRunner>(machine.config, store.placesOf(machine.id), factory);
-            if (hasRunner || !machine.problem)
+            if (!machine.problem || before.contains(machine.id))
                 withRunner.insert(machine.id);
             listing.paths << text(machine.directory);
             for (auto const* name : { "/machine.lock", "/machine.json", "/state" }) {
@@ -449,7 +478,7 @@ Library::~Library()
 {
     m_private->alive->store(nullptr);
     m_private->closing.reset();
-    cancelClone();
+    cancelCopies();
     m_private->worker.reset();
     m_private->copier.reset();
     m_private->writer.reset(); // when all is written
@@ -521,39 +550,38 @@ std::vector<std::shared_ptr<MachineRunner>> Library::runners() const
 
 void Library::create(MachineRequest request, Done<QString> done)
 {
-    m_private->inBackground([this, request = std::move(request)] { return m_store.create(request); },
-        [this, done = std::move(done)](vmm::Result<StoredMachine> const& made) {
-            if (!made)
-                return done(vmm::fail(made.error()));
-            m_private->scan([done, id = text(made->id)] { done(id); });
-        });
+    m_private->inBackground(
+        [this, request = std::move(request)] { return m_store.create(request); }, m_private->whenMade(std::move(done)));
 }
 
 void Library::clone(QString const& id, QString const& name, Done<QString> done, std::function<void(double)> progress)
 {
-    auto const tell = [this, cancelled = m_private->copiesCancelled, progress = std::move(progress),
-                          guard = m_private->alive](double fraction) {
-        if (progress) {
-            QMetaObject::invokeMethod(
-                this,
-                [progress, fraction, guard] {
-                    if (guard->load() != nullptr)
-                        progress(fraction);
-                },
-                Qt::QueuedConnection);
-        }
-        return !cancelled->load();
-    };
     m_private->onCopier(
-        [this, id = id.toStdString(), name = name.toStdString(), tell] { return m_store.clone(id, name, tell); },
-        [this, done = std::move(done)](vmm::Result<StoredMachine> made) {
-            if (!made)
-                return done(vmm::fail(made.error()));
-            m_private->scan([done, id = text(made->id)] { done(id); });
-        });
+        [this, id = id.toStdString(), name = name.toStdString(), tell = m_private->tellingCopy(std::move(progress))] {
+            return m_store.clone(id, name, tell);
+        },
+        m_private->whenMade(std::move(done)));
 }
 
-void Library::cancelClone()
+void Library::importMoment(QString const& path, Done<QString> done, std::function<void(double)> progress)
+{
+    auto const give = [this, done = std::move(done)](vmm::Result<QString> const& id) {
+        auto const made = id ? entry(*id) : std::nullopt;
+        if (!made || !isTaken(made->name, *id))
+            return done(id);
+        rename(*id, freeName(made->name),
+            [done, id](vmm::Result<> const& renamed) { renamed ? done(id) : done(vmm::fail(renamed.error())); });
+    };
+    m_private->onCopier(
+        [this, path = path.toStdString(),
+            tell = m_private->tellingCopy(std::move(progress))]() -> vmm::Result<StoredMachine> {
+            auto const file = TRY(vmm::openFile(path, O_RDONLY));
+            return importBundle(m_store, file.get(), {}, m_factory.checkHost, tell);
+        },
+        m_private->whenMade(give));
+}
+
+void Library::cancelCopies()
 {
     std::exchange(m_private->copiesCancelled, std::make_shared<std::atomic<bool>>(false))->store(true);
 }

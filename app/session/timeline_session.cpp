@@ -1,7 +1,9 @@
 #include "app/session/timeline_session.h"
 
+#include "app/store/moment_bundles.h"
 #include "vmm/base/cases.h"
 #include "vmm/base/give_way.h"
+#include "vmm/machine/moment_export.h"
 
 #include <QDateTime>
 #include <QFileInfo>
@@ -457,6 +459,22 @@ void TimelineSession::endDamaged()
 {
     for (auto const& damage : m_damages)
         m_runner->endMoment(damage.moment, reporting(Step::Remove, QString::fromStdString(damage.moment)));
+}
+
+void TimelineSession::exportTo(QString const& path, QString const& id, Form form)
+{
+    if (!m_source)
+        return;
+    auto const write = [source = m_source, root = m_runner->places().libraryRoot, to = path.toStdString(),
+                           moment = id.toStdString(), form](MachineRunner::JobProgress const& progress) {
+        return form == Form::Bundle ? exportBundleFile(MachineStore(root), source, moment, to, progress)
+                                    : vmm::exportMoment(source, moment, to, vmm::ExportFiles::All, progress);
+    };
+    m_runner->work("export", write, [gate = m_gate, path, report = reporting(Step::Export, id)](auto const& outcome) {
+        report(outcome);
+        if (outcome)
+            Gate<TimelineSession>::post(gate, [path](TimelineSession& session) { emit session.exported(path); });
+    });
 }
 
 void TimelineSession::compare(QString const& one, QString const& other)

@@ -60,8 +60,13 @@ class TimelineSession final : public QObject {
 public:
     using Present = MachineRunner::Present;
     /// What can fail.
-    enum class Step : std::uint8_t { Read, Keep, Go, Change, Remove, Compare };
+    enum class Step : std::uint8_t { Read, Keep, Go, Change, Remove, Compare, Export };
     Q_ENUM(Step)
+    /// What a moment becomes outside of its timeline.
+    enum class Form : std::uint8_t {
+        Bundle, ///< one file, of which Library::importMoment() makes a machine on any host
+        Folder, ///< state and memory as files, with all that the machine reads
+    };
     /// So long what was removed can be brought back; then it goes for good.
     static constexpr qint64 undoMilliseconds = vmm::timeline::removedStays / 1'000'000;
 
@@ -119,6 +124,8 @@ public:
     void bringBack(QString const& id);
     /// For good: what cannot be read is not brought back.
     void endDamaged();
+    /// To a place where nothing is yet; exported() tells when it is there whole, and VmSession::work() how far it is.
+    void exportTo(QString const& path, QString const& id, Form form);
     /// The later of the two against the earlier: compared() tells, and then, as that may take long, disksCompared() of
     /// the disks. Ends the one before.
     void compare(QString const& one, QString const& other);
@@ -147,6 +154,7 @@ signals:
     void kept(QString id, std::chrono::nanoseconds stoodStill);
     /// As notice::PresentLeft.
     void left(QString id, app::MomentReason reason);
+    void exported(QString path);
     void compared(app::MomentComparison comparison);
     void comparingDisks(double fraction); ///< 0 to 1
     void disksCompared(std::vector<app::DiskComparison> disks);

@@ -162,7 +162,7 @@ private slots:
             bench.library.clone(id, name, [&](vmm::Result<QString> made) { copies.push_back(std::move(made)); });
         QTRY_VERIFY(MachineLock::owner(bench.store.placesOf(id.toStdString()).lockFile));
         QVERIFY(!bench.create("meanwhile").isEmpty());
-        bench.library.cancelClone();
+        bench.library.cancelCopies();
         writer.reset(::open(disk.c_str(), O_RDWR | O_CLOEXEC));
         QTRY_COMPARE(copies.size(), std::size_t(2));
         for (auto const& copy : copies)

@@ -233,6 +233,7 @@ void MachinePage::connectTimeline()
     connect(m_timeline, &TimelinePanel::viewWanted, m_screen, &ScreenView::showInstead);
     connect(m_timeline, &TimelinePanel::possibilitiesChanged, this, &MachinePage::updateKeep);
     connect(m_timeline, &TimelinePanel::forkRequested, this, &MachinePage::forkRequested);
+    connect(m_timeline, &TimelinePanel::importRequested, this, &MachinePage::importRequested);
     connect(m_timeline, &TimelinePanel::leaveRequested, this, &MachinePage::focusMachine);
     connect(m_timeline, &TimelinePanel::problem, m_messages, &MessageBar::showProblem);
     connect(m_timeline, &TimelinePanel::notice, m_messages, &MessageBar::showNotice);

@@ -70,6 +70,7 @@ signals:
     void usbRulesRequested();
     void removeRequested();
     void cloneRequested();
+    void importRequested();
     /// As TimelinePanel has it.
     void forkRequested(QString moment, QString title);
 

@@ -11,6 +11,8 @@
 #include "ui/settings/machine_settings_page.h"
 #include "ui/settings/preferences_page.h"
 #include "ui/theme/icons.h"
+#include "ui/timeline/moment_words.h"
+#include "ui/widgets/file_dialog.h"
 #include "ui/widgets/guarded.h"
 #include "ui/widgets/message_bar.h"
 #include "ui/widgets/window_place.h"
@@ -20,6 +22,7 @@
 #include <QCloseEvent>
 #include <QDesktopServices>
 #include <QDir>
+#include <QFileDialog>
 #include <QFileInfo>
 #include <QLabel>
 #include <QLocale>
@@ -27,6 +30,7 @@
 #include <QMimeData>
 #include <QSplitter>
 #include <QStackedWidget>
+#include <QStandardPaths>
 #include <QStatusBar>
 #include <QToolButton>
 #include <QVBoxLayout>
@@ -186,6 +190,7 @@ void MainWindow::makeMenu()
     };
     m_newAction = add(QKeySequence::New, [this] { showNewMachine(); });
     m_demoAction = add({}, [this] { emit m_empty->demoRequested(); });
+    m_importAction = add({}, [this] { chooseImport(); });
     m_preferencesAction = add(Qt::CTRL | Qt::Key_Comma, [this] { showPreferences(); });
     m_filterAction = add(QKeySequence::Find, [this] { m_panel->focusFilter(); });
     // With Shift, as the terminal lets such keys pass: the way out of it without a pointer.
@@ -195,7 +200,7 @@ void MainWindow::makeMenu()
     m_quitAction = add(QKeySequence::Quit, [this] { quit(); });
     m_openAction = add({}, [this] { comeBack(); });
     m_menuAction = add(Qt::Key_F10, [this] { m_panel->menuButton()->showMenu(); });
-    m_menu->addActions({ m_newAction, m_demoAction });
+    m_menu->addActions({ m_newAction, m_importAction, m_demoAction });
     m_menu->addSeparator();
     m_menu->addActions({ m_filterAction, m_listAction, m_renameAction });
     m_menu->addSeparator();
@@ -254,6 +259,7 @@ MachinePage* MainWindow::pageOf(QString const& id)
     connect(page, &MachinePage::ownWindowToggled, this, [this, id] { toggleOwnWindow(id); });
     connect(page, &MachinePage::removeRequested, this, [this, id] { removeMachine(id); });
     connect(page, &MachinePage::usbRulesRequested, this, &MainWindow::showUsbRules);
+    connect(page, &MachinePage::importRequested, this, &MainWindow::chooseImport);
     connect(page, &MachinePage::cloneRequested, this, [this, id] { cloneMachine(id); });
     connect(page, &MachinePage::forkRequested, this,
         [this, id](QString const& moment, QString const& title) { forkMachine(id, moment, title); });
@@ -424,8 +430,7 @@ void MainWindow::cloneMachine(QString const& id)
         return;
     auto const name = m_library.freeName(tr("%1 (copy)").arg(entry->name));
     auto progress = guarded(this, [this, name](double fraction) {
-        m_messages->showNotice(tr("Copying to “%1”: %2 %").arg(name, QLocale().toString(qRound(fraction * 100))),
-            tr("Cancel"), [this] { m_library.cancelClone(); });
+        tellCopy(tr("Copying to “%1”: %2 %").arg(name, QLocale().toString(qRound(fraction * 100))));
     });
     progress(0);
     m_library.clone(id, name,
@@ -437,6 +442,37 @@ void MainWindow::cloneMachine(QString const& id)
                     showMachine(*copy);
                 else if (copy.error().code != vmm::ErrorCode::Cancelled)
                     m_messages->showProblem(problemFor(Task::Clone, copy.error()));
+            }),
+        progress);
+}
+
+void MainWindow::tellCopy(QString const& progress)
+{
+    m_messages->showNotice(progress, tr("Cancel"), [this] { m_library.cancelCopies(); });
+}
+
+void MainWindow::chooseImport()
+{
+    auto* dialog = fileDialog(this, tr("Import a moment as a machine"),
+        QStandardPaths::writableLocation(QStandardPaths::DocumentsLocation), bundleFilter());
+    connect(dialog, &QFileDialog::fileSelected, this, &MainWindow::importMoment);
+    dialog->show();
+}
+
+void MainWindow::importMoment(QString const& path)
+{
+    auto progress = guarded(this, [this, file = QFileInfo(path).fileName()](double fraction) {
+        tellCopy(tr("Importing “%1”: %2 %").arg(file, QLocale().toString(qRound(fraction * 100))));
+    });
+    progress(0);
+    m_library.importMoment(path,
+        guarded(this,
+            [this](vmm::Result<QString> const& made) {
+                m_messages->dismissNotice();
+                if (made)
+                    showMachine(*made);
+                else if (made.error().code != vmm::ErrorCode::Cancelled)
+                    m_messages->showProblem(problemFor(Task::ImportMoment, made.error()));
             }),
         progress);
 }
@@ -653,6 +689,7 @@ void MainWindow::updateTexts()
         action->setIcon(icon(iconName));
     };
     set(m_newAction, tr("New machine…"), QStringLiteral("add"));
+    set(m_importAction, tr("Import a moment as a machine…"), QStringLiteral("down"));
     set(m_demoAction, tr("Try the demo machine"), QStringLiteral("demo"));
     set(m_preferencesAction, tr("Preferences"), QStringLiteral("settings"));
     set(m_filterAction, tr("Find a machine"), QStringLiteral("search"));

@@ -71,6 +71,9 @@ private:
     void removeMachine(QString const& id);
     void tellImagesRemoved(QString const& id);
     void cloneMachine(QString const& id);
+    void tellCopy(QString const& progress);
+    void chooseImport();
+    void importMoment(QString const& path);
     void forkMachine(QString const& id, QString const& moment, QString const& title);
     void makeMachineFrom(QString const& path);
     void offerCd(MachinePage& page, QString const& drive, QString const& path);
@@ -105,8 +108,8 @@ private:
     QLabel *m_status, *m_host;
     app::KvmStatus m_kvm = app::KvmStatus::Usable;
     QMenu* m_menu;
-    QAction *m_newAction, *m_demoAction, *m_preferencesAction, *m_filterAction, *m_listAction, *m_aboutAction,
-        *m_quitAction, *m_menuAction, *m_renameAction, *m_openAction;
+    QAction *m_newAction, *m_importAction, *m_demoAction, *m_preferencesAction, *m_filterAction, *m_listAction,
+        *m_aboutAction, *m_quitAction, *m_menuAction, *m_renameAction, *m_openAction;
     QMenu* m_trayMenu;
     QTimer m_hostTimer;
     std::unique_ptr<QSystemTrayIcon> m_tray;

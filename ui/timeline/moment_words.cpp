@@ -152,6 +152,11 @@ QString whyNotKeep(app::TimelineSession const& timeline, app::SessionState state
         : Words::tr("A device cannot be kept now. Detach it, or wait until it has finished.");
 }
 
+QString bundleFilter()
+{
+    return Words::tr("Moments (*%1)").arg(bundleEnding) + QStringLiteral(";;") + Words::tr("All files (*)");
+}
+
 QString neglectText(app::notice::PastNeglected const& neglected)
 {
     using What = app::notice::PastNeglected::What;

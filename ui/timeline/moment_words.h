@@ -28,6 +28,9 @@ QString whyNotKeep(app::TimelineSession const& timeline, app::SessionState state
 QString whyNotGo(app::TimelineSession const& timeline);
 /// Of what lies among the moments and cannot be read.
 QString unreadableText(std::size_t count);
+/// The files that a moment can be, as file dialogs have them; and how one is called that has just been made.
+QString bundleFilter();
+inline constexpr QLatin1String bundleEnding(".tar.zst");
 /// What the machine did not do for its past, and why.
 QString neglectText(app::notice::PastNeglected const& neglected);
 

@@ -31,6 +31,7 @@ constexpr MomentAction momentActions[] = {
     { "Rename", QT_TRANSLATE_NOOP("ui::TimelineAccessible", "Rename"), "R", TimelineAxis::Request::Rename },
     { "Note", QT_TRANSLATE_NOOP("ui::TimelineAccessible", "Note"), "N", TimelineAxis::Request::Note },
     { "Pin", QT_TRANSLATE_NOOP("ui::TimelineAccessible", "Pin or unpin"), "P", TimelineAxis::Request::Pin },
+    { "Export", QT_TRANSLATE_NOOP("ui::TimelineAccessible", "Export as one file"), "E", TimelineAxis::Request::Export },
     { "Delete", QT_TRANSLATE_NOOP("ui::TimelineAccessible", "Delete"), "Delete", TimelineAxis::Request::Remove },
 };
 

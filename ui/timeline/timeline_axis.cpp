@@ -282,6 +282,7 @@ std::optional<TimelineAxis::Request> TimelineAxis::requestOf(QKeyEvent const& ev
     case Qt::Key_N: return Request::Note;
     case Qt::Key_P: return Request::Pin;
     case Qt::Key_Space: return Request::Mark;
+    case Qt::Key_E: return Request::Export;
     case Qt::Key_Menu: return Request::Menu;
     default: return std::nullopt;
     }

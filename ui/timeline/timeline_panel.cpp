@@ -7,11 +7,14 @@
 #include "ui/timeline/past_view.h"
 #include "ui/usb/usb_words.h"
 #include "ui/widgets/elided_label.h"
+#include "ui/widgets/file_dialog.h"
 #include "ui/widgets/guarded.h"
 #include "ui/widgets/words.h"
 
 #include <QApplication>
 #include <QBoxLayout>
+#include <QDir>
+#include <QFileDialog>
 #include <QKeyEvent>
 #include <QLineEdit>
 #include <QLocale>
@@ -20,6 +23,7 @@
 #include <QProgressBar>
 #include <QPushButton>
 #include <QShortcut>
+#include <QStandardPaths>
 #include <QTextDocument>
 #include <QToolButton>
 
@@ -27,6 +31,7 @@ namespace ui {
 
 using Request = TimelineAxis::Request;
 using Step = app::TimelineSession::Step;
+using Form = app::TimelineSession::Form;
 
 TimelinePanel::TimelinePanel(app::VmSession& session, QWidget* parent)
     : QFrame(parent),
@@ -73,6 +78,9 @@ TimelinePanel::TimelinePanel(app::VmSession& session, QWidget* parent)
         tell(stood.count() == 0 ? tr("Kept.")
                                 : tr("Kept. The machine stood still for %1 ms.")
                                       .arg(QLocale().toString(static_cast<double>(stood.count()) / 1e6, 'f', 1)));
+    });
+    connect(&m_timeline, &app::TimelineSession::exported, this, [this](QString const& path) {
+        emit notice(tr("The moment is in %1.").arg(QDir::toNativeSeparators(path)), {}, {});
     });
     connect(&session, &app::VmSession::stateChanged, this, &TimelinePanel::updateFooter);
     connect(&session, &app::VmSession::workChanged, this, &TimelinePanel::updateFooter);
@@ -198,6 +206,7 @@ void TimelinePanel::performOn(Request request, app::MomentEntry const& moment)
     case Request::Note: return edit(Editing::Note, moment);
     case Request::Pin: return m_timeline.setPinned(moment.id, !moment.pinned);
     case Request::Mark: return markOrCompare(moment.id);
+    case Request::Export: return exportMoment(moment, Form::Bundle);
     default: return;
     }
 }
@@ -268,6 +277,24 @@ void TimelinePanel::undoRemove()
         m_timeline.bringBack(m_timeline.removed().front().id);
 }
 
+void TimelinePanel::exportMoment(app::MomentEntry const& moment, Form form)
+{
+    bool const isBundle = form == Form::Bundle;
+    auto const title = momentTitle(moment);
+    auto* dialog = fileDialog(this,
+        isBundle ? tr("Export “%1” as one file").arg(title) : tr("Export “%1” as a folder").arg(title),
+        QStandardPaths::writableLocation(QStandardPaths::DocumentsLocation), isBundle ? bundleFilter() : QString());
+    dialog->setAcceptMode(QFileDialog::AcceptSave);
+    dialog->setFileMode(QFileDialog::AnyFile);
+    dialog->setOption(QFileDialog::DontConfirmOverwrite); // nothing that is there is replaced
+    auto name = QStringLiteral("%1 %2").arg(QString::fromStdString(m_session.config().name), title);
+    name.replace(QLatin1Char('/'), QLatin1Char('-'));
+    dialog->selectFile(isBundle ? name + bundleEnding : name);
+    connect(dialog, &QFileDialog::fileSelected, this,
+        [this, id = moment.id, form](QString const& path) { m_timeline.exportTo(path, id, form); });
+    dialog->show();
+}
+
 void TimelinePanel::showUnreadable()
 {
     auto const& damages = m_timeline.damages();
@@ -304,6 +331,12 @@ void TimelinePanel::showMenu()
             Qt::Key_Space, Request::Mark);
         add("pin", moment->pinned ? tr("Unpin") : tr("Pin"), Qt::Key_P, Request::Pin);
         m_menu->addSeparator();
+        add("up", tr("Export as one file…"), Qt::Key_E, Request::Export);
+        m_menu->addAction(icon(QStringLiteral("folder")), tr("Export as a folder…"), this, [this] {
+            if (auto const* selected = m_axis->selectedMoment())
+                exportMoment(*selected, Form::Folder);
+        });
+        m_menu->addSeparator();
         add("trash", tr("Delete"), Qt::Key_Delete, Request::Remove);
     }
     if (!m_timeline.removed().empty())
@@ -314,6 +347,8 @@ void TimelinePanel::showMenu()
     add("moment", tr("Keep this moment"), Qt::Key_M, Request::Keep, whyNotKeep());
     if (m_axis->selectedMoment() == nullptr)
         add("fork", tr("Fork: another machine from now"), Qt::Key_F, Request::Fork, whyNotKeep());
+    m_menu->addAction(
+        icon(QStringLiteral("down")), tr("Import a moment as a machine…"), this, &TimelinePanel::importRequested);
     if (!m_timeline.damages().empty())
         m_menu->addAction(
             icon("warning"), unreadableText(m_timeline.damages().size()), this, &TimelinePanel::showUnreadable);
@@ -514,7 +549,7 @@ void TimelinePanel::updateFooter()
 void TimelinePanel::fail(Step step, QString const&, vmm::Error const& error)
 {
     static constexpr Task tasks[] = { Task::ReadTimeline, Task::KeepMoment, Task::GoToMoment, Task::ChangeMoment,
-        Task::RemoveMoment, Task::CompareMoments };
+        Task::RemoveMoment, Task::CompareMoments, Task::ExportMoment };
     if (step == Step::Compare)
         endComparing();
     auto const shown = problemFor(tasks[static_cast<std::size_t>(step)], error);

@@ -50,6 +50,7 @@ signals:
     void viewWanted(QWidget* view);
     /// Another machine shall go on from that moment; empty: from the present, which is kept first. `title`: its name.
     void forkRequested(QString moment, QString title);
+    void importRequested();
     /// What keep() and fork() ask has changed.
     void possibilitiesChanged();
     void problem(ui::Problem problem, std::function<void()> remedy);
@@ -71,6 +72,7 @@ private:
     void performOn(TimelineAxis::Request request, app::MomentEntry const& moment);
     void remove(app::MomentEntry const& moment);
     void undoRemove();
+    void exportMoment(app::MomentEntry const& moment, app::TimelineSession::Form form);
     void showUnreadable();
     void showMenu();
     void edit(Editing what, app::MomentEntry const& moment);

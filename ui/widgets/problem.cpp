@@ -46,6 +46,8 @@ public:
         case Task::RemoveMoment: return tr("The moment could not be deleted or brought back.");
         case Task::CompareMoments: return tr("The moments could not be compared.");
         case Task::ForkMoment: return tr("No machine could be made of this moment.");
+        case Task::ExportMoment: return tr("The moment could not be exported.");
+        case Task::ImportMoment: return tr("No machine could be made of this file.");
         case Task::AttachUsb: return tr("The USB device could not be attached.");
         case Task::DetachUsb: return tr("The USB device could not be detached.");
         case Task::PlugUsb: return tr("The device could not be plugged in or out.");
@@ -85,6 +87,8 @@ public:
             if (task == Task::Clone)
                 return tr(
                     "One of its disks is an image that lies elsewhere, or of a kind that cannot be copied with it.");
+            if (task == Task::ImportMoment)
+                return tr("This computer cannot run the machine in it.");
             return task == Task::Start ? tr("One of its files is of a kind that this version does not know.")
                                        : tr("This version cannot do that.");
         case vmm::ErrorCode::NotNow: return tr("That is not possible in the machine's present state.");

@@ -38,6 +38,8 @@ enum class Task {
     RemoveMoment,
     CompareMoments,
     ForkMoment,
+    ExportMoment,
+    ImportMoment,
     AttachUsb,
     DetachUsb,
     PlugUsb,

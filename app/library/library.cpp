@@ -342,7 +342,7 @@ struct Library::Private {
         if (!member.session)
             return;
         auto const threads = std::make_shared<VmSession::Threads>(member.session->retire());
-        inBackground(
+        onCopier(
             [threads] {
                 threads->clear();
                 return vmm::Result<>();

@@ -97,8 +97,8 @@ public:
     /// The machine's past. It reads nothing before it is opened.
     TimelineSession& timeline();
 
-    /// What has threads of its own tells nothing any more, and begins nothing. To end them waits for what they are at:
-    /// that is for another thread than the GUI's, and the destructor's where nobody has asked for them.
+    /// Gives away the threads of what is looked at for it, and begins none any more: each ends when what it is at has
+    /// ended, for which the GUI thread need not wait.
     using Threads = std::vector<std::unique_ptr<vmm::LoopThread>>;
     Threads retire();
 

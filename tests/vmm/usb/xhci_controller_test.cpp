@@ -735,8 +735,8 @@ private slots:
         d.address(1);
         d.controller.pause();
         auto json = d.controller.save().toJson();
-        auto& slots = json["state"]["slots"];
-        auto& endpoints = slots[0]["endpoints"];
+        auto& all = json["state"]["slots"];
+        auto& endpoints = all[0]["endpoints"];
         for (unsigned id = 2; id < 32; ++id) { // 30 x 256 rings
             auto endpoint = endpoints[0];
             endpoint["id"] = id;
@@ -745,9 +745,9 @@ private slots:
             endpoint["rings"] = Json::array_t(256, endpoints[0]["rings"][0]);
             endpoints.push_back(endpoint);
         }
-        slots[1] = slots[0];
+        all[1] = all[0];
         REQUIRE_OK(d.controller.load(*Section::fromJson(json)));
-        slots[2] = slots[0];
+        all[2] = all[0];
         QVERIFY(!d.controller.load(*Section::fromJson(json)));
     }
 

@@ -296,11 +296,12 @@ public:
     {
         auto const place = TRY(placeOf(disk.path, checkpoint));
         auto const size = TRY(openAside(disk.engine, place, checkpoint.format, disk.options.backing))->size();
+        auto const clusterBits = TRY(clusterBitsOn(place, checkpoint.format));
         auto const fresh = disk.path + ".going-back";
         TRY(removeFile(fresh));
         TRY(createImage(fresh,
             { .size = size,
-                .clusterBits = TRY(clusterBitsOn(place, checkpoint.format)),
+                .clusterBits = clusterBits,
                 .backingFile = checkpoint.place,
                 .backingFormat = checkpoint.format,
                 .permissionsOf = disk.path }));
@@ -318,9 +319,10 @@ public:
     {
         auto const place = TRY(placeOf(disk.path, checkpoint));
         auto const then = TRY(openAside(disk.engine, place, checkpoint.format, disk.options.backing));
+        auto const clusterBits = TRY(clusterBitsOn(place, checkpoint.format));
         TRY(createImage(path,
             { .size = then->size(),
-                .clusterBits = TRY(clusterBitsOn(place, checkpoint.format)),
+                .clusterBits = clusterBits,
                 .backingFile = checkpoint.place,
                 .backingFormat = checkpoint.format,
                 .permissionsOf = place }));

@@ -47,9 +47,10 @@ Result<> emptyFile(ClosedDisk const& disk, ImageInfo const& top)
     TRY(removeFile(fresh));
     auto const placed = [&]() -> Result<> {
         auto const below = TRY(backingNameOf(disk.path));
+        auto const clusterBits = TRY(clusterBitsOn(disk.path, ImageFormat::Qcow2));
         TRY(createImage(fresh,
             { .size = top.virtualSize,
-                .clusterBits = TRY(clusterBitsOn(disk.path, ImageFormat::Qcow2)),
+                .clusterBits = clusterBits,
                 .backingFile = below,
                 .backingFormat = top.backing[0].format,
                 .permissionsOf = disk.path }));

@@ -1,96 +1,17 @@
-#include "tests/fakes/manual_loop.h"
 #include "tests/support/suite.h"
-#include "tests/vmm/usb/redir_peer.h"
-#include "tests/vmm/usb/usb_guest.h"
-#include "vmm/usb/usb_redir_device.h"
+#include "tests/vmm/usb/redir_bench.h"
 
 #include <QTest>
 #include <list>
-#include <map>
 
 using namespace vmm;
 using tests::Asked;
 using tests::counting;
 using tests::RedirPeer;
+using Bench = tests::RedirBench;
 using Kind = UsbTransfer::Kind;
 
 namespace {
-
-/// A device whose other end is a test, and a controller of nothing.
-struct Bench {
-    explicit Bench(std::uint32_t capabilities = RedirPeer::allCapabilities) : peer(capabilities)
-    {
-        device = std::make_unique<UsbRedirDevice>(loop, std::move(peer.theirs), "desk:4000",
-            UsbRedirDevice::Events { [this] { ++offers; }, [this](Error const& why) { gone.push_back(why); } });
-        peer.addEndpoint(0x02, usb_redir_type_bulk, 512);
-        peer.addEndpoint(0x81, usb_redir_type_bulk, 512);
-        peer.addEndpoint(0x83, usb_redir_type_interrupt, 8);
-        peer.addEndpoint(0x03, usb_redir_type_interrupt, 8);
-        peer.addEndpoint(0x84, usb_redir_type_iso, 192);
-        peer.addEndpoint(0x04, usb_redir_type_iso, 192, 4);
-    }
-    ~Bench()
-    {
-        if (device && device->isPlugged())
-            device->setHost(nullptr);
-    }
-    /// Until nothing moves any more.
-    void settle()
-    {
-        for (int round = 0; round < 40; ++round) {
-            loop.turn();
-            peer.pump();
-        }
-    }
-    Bench& plug()
-    {
-        settle(); // both hellos
-        peer.offer();
-        settle();
-        if (offers != 1)
-            qFatal("it is not offered");
-        device->setHost(&host);
-        settle();
-        peer.heard();
-        return *this;
-    }
-    void submit(Asked& asked)
-    {
-        std::lock_guard const lock(host.usbMutex());
-        device->submit(asked.transfer);
-    }
-    void cancel(Asked& asked)
-    {
-        std::lock_guard const lock(host.usbMutex());
-        device->cancel(asked.transfer);
-    }
-    bool ended(Asked const& asked) const
-    {
-        return std::find(host.ended.begin(), host.ended.end(), &asked.transfer) != host.ended.end();
-    }
-    /// What the other side hears of it.
-    std::string ask(Asked& asked)
-    {
-        submit(asked);
-        settle();
-        return peer.heard();
-    }
-    void chooseSetting()
-    {
-        Asked setting(Kind::Control, 0, {}, { 1, 11, 2, 0, 3, 0, 0, 0 });
-        ask(setting);
-        peer.setting(3, 2);
-        settle();
-    }
-    std::string why() const { return gone.empty() ? "" : gone.back().detail; }
-
-    tests::ManualLoop loop;
-    RedirPeer peer;
-    tests::FakeUsbHost host;
-    int offers = 0;
-    std::vector<Error> gone;
-    std::unique_ptr<UsbRedirDevice> device;
-};
 
 using Packet = std::vector<std::uint8_t>;
 
@@ -311,94 +232,6 @@ private slots:
         bench.peer.bulk(bench.peer.ids[1], 0x81, { 2 });
         bench.settle();
         QCOMPARE(bench.host.ended, (std::vector { &none.transfer, &first.transfer, &second.transfer }));
-    }
-
-    void whoDoesNotReadTakesNoMemory()
-    {
-        Bench bench;
-        bench.plug();
-        std::list<Asked> all;
-        for (int i = 0; i < 40; ++i)
-            bench.submit(all.emplace_back(Kind::Bulk, 0x02, counting(256u << 10)));
-        for (int i = 0; i < 10; ++i)
-            bench.loop.turn();
-        bench.cancel(all.back());
-        QVERIFY(bench.ended(all.back())); // at once: it has not been sent
-        QCOMPARE(all.back().transfer.status, UsbStatus::Cancelled);
-        all.pop_back();
-        for (std::size_t answered = 0; answered < all.size() && bench.gone.empty();) {
-            bench.settle();
-            for (; answered < bench.peer.ids.size(); ++answered)
-                bench.peer.bulkTaken(bench.peer.ids[answered], 0x02, 256u << 10);
-        }
-        bench.settle();
-        for (auto const& one : all)
-            QCOMPARE(one.transfer.transferred, 256u << 10);
-    }
-
-    void soDoTheRestsOfManyAtOnce()
-    {
-        constexpr std::uint32_t part = 256u << 10, streams = 32;
-        Bench bench;
-        bench.plug();
-        std::list<Asked> all;
-        for (std::uint32_t stream = 1; stream <= streams; ++stream) {
-            all.emplace_back(Kind::Bulk, 0x02, counting(2 * part)).transfer.stream = stream;
-            bench.submit(all.back());
-        }
-        std::map<std::uint32_t, int> answered; // by stream
-        auto const answer = [&](std::size_t from) {
-            for (; from < bench.peer.ids.size(); ++from) {
-                auto const stream = bench.peer.streams[from];
-                ++answered[stream];
-                bench.peer.bulkTaken(bench.peer.ids[from], 0x02, part, usb_redir_success, stream);
-            }
-            return from;
-        };
-        bench.settle();
-        QCOMPARE(bench.peer.ids.size(), std::size_t(streams));
-        auto from = answer(0); // it reads nothing until it has answered all of them
-        for (int i = 0; i < 10; ++i)
-            bench.loop.turn();
-        QCOMPARE(bench.why(), "");
-        for (int round = 0; round < 10; ++round) {
-            bench.settle();
-            from = answer(from);
-        }
-        for (auto const& one : all) {
-            QVERIFY(bench.ended(one));
-            QCOMPARE(one.transfer.transferred, 2 * part);
-            QCOMPARE(answered[one.transfer.stream], 2);
-        }
-    }
-
-    void whoNeverReadsIsGone()
-    {
-        Bench bench;
-        bench.plug();
-        Asked out(Kind::Bulk, 0x02, counting(256u << 10)), more(Kind::Bulk, 0x02, counting(256u << 10));
-        bench.submit(out);
-        bench.submit(more);
-        for (int i = 0; i < 10; ++i)
-            bench.loop.turn();
-        bench.loop.runTimers();
-        QCOMPARE(bench.why(), "desk:4000 does not read what is sent to it");
-        QCOMPARE(bench.gone.back().code, ErrorCode::TimedOut);
-        QCOMPARE(out.transfer.status, UsbStatus::TransactionError);
-        QCOMPARE(more.transfer.status, UsbStatus::TransactionError);
-    }
-
-    void resetsThatNobodyReadsTakeNoMemory()
-    {
-        Bench bench;
-        bench.plug();
-        {
-            std::lock_guard const lock(bench.host.usbMutex());
-            for (int i = 0; i < 400'000; ++i)
-                bench.device->busReset();
-        }
-        bench.loop.turn();
-        QCOMPARE(bench.why(), "desk:4000 does not read what is sent to it");
     }
 
     void cancelledOnesEndAsTheOtherSideSays()

@@ -36,6 +36,13 @@ std::vector<files::path> entriesOf(files::path const& directory)
     return found;
 }
 
+/// Where one cannot look, nothing is.
+bool isThere(files::path const& path)
+{
+    std::error_code unknown;
+    return files::exists(path, unknown);
+}
+
 bool isVirtual(files::path const& path)
 {
     return path.string().find("/devices/virtual/") != std::string::npos;
@@ -151,7 +158,7 @@ public:
         for (auto const& disk : disks) {
             add(disk, 0);
             for (auto const& part : entriesOf(disk)) {
-                if (files::exists(part / "partition"))
+                if (isThere(part / "partition"))
                     add(part, 0);
             }
         }
@@ -169,7 +176,7 @@ public:
                 tell(fmt::format("{} in the pool {}", volume.name, pool));
             // A file system of several disks is mounted from one of them.
             for (auto const& tree : entriesOf(m_places.sys + "/fs/btrfs")) {
-                if (uses.size() == before && files::exists(tree / "devices" / volume.name))
+                if (uses.size() == before && isThere(tree / "devices" / volume.name))
                     tell(volume.name + " in a btrfs");
             }
         }
@@ -270,7 +277,7 @@ private:
                 pool = line.substr(14);
         }
         bool const isName = !pool.empty() && pool.find('/') == std::string::npos;
-        return isMember && isName && files::exists(m_places.proc + "/spl/kstat/zfs/" + pool) ? pool : std::string();
+        return isMember && isName && isThere(m_places.proc + "/spl/kstat/zfs/" + pool) ? pool : std::string();
     }
 
     HostPlaces const& m_places;

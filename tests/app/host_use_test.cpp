@@ -189,6 +189,9 @@ private slots:
         QCOMPARE(host.uses(), (std::vector<HostUse> { { Kind::DiskInUse, "sda1 in the pool tank" } }));
         host.write("run/udev/data/b8:1", "E:ID_FS_TYPE=zfs_member\nE:ID_FS_LABEL=../..\n");
         QVERIFY(host.uses().empty());
+        auto const longerThanNamesAre = std::string(300, 'a');
+        host.write("run/udev/data/b8:1", "E:ID_FS_TYPE=zfs_member\nE:ID_FS_LABEL=" + longerThanNamesAre + "\n");
+        QVERIFY(host.uses().empty());
         host.write("sys/fs/btrfs/12-34/devices/sda1/x", "");
         QCOMPARE(host.uses(), (std::vector<HostUse> { { Kind::DiskInUse, "sda1 in a btrfs" } }));
     }

@@ -3,7 +3,7 @@
 #include "app/ctl/paths.h"
 #include "app/ctl/serial_pump.h"
 #include "app/ctl/verbs.h"
-#include "app/runner/host_signals.h"
+#include "app/runner/host_process.h"
 #include "app/store/whole_file.h"
 #include "vmm/base/random.h"
 #include "vmm/config/config_paths.h"
@@ -360,7 +360,7 @@ int run(RunOptions const& options, Surroundings& around, Output const& output)
     auto subject = findSubject(options, around);
     if (!subject)
         return output.failed(subject.error());
-    ignoreHostSignals();
+    becomeHostProcess();
     Signals const signals;
     TerminalSizes sizes(around.in);
     auto loop = vmm::EventLoop::create();

@@ -2,7 +2,7 @@
 #include "app/desktop/single_instance.h"
 #include "app/library/library.h"
 #include "app/library/library_control.h"
-#include "app/runner/host_signals.h"
+#include "app/runner/host_process.h"
 #include "ui/main_window/main_window.h"
 #include "ui/main_window/stall_monitor.h"
 #include "ui/new_machine/new_machine_page.h"
@@ -32,7 +32,7 @@ QString demoKernel()
 
 int main(int argc, char** argv)
 {
-    app::ignoreHostSignals();
+    app::becomeHostProcess();
     app::EndSignals endSignals;
     QApplication application(argc, argv);
     QCoreApplication::setOrganizationName(QStringLiteral("chronovisor"));

@@ -58,7 +58,7 @@ class HostFailuresTest final : public QObject {
     Q_OBJECT
 
 private slots:
-    void initTestCase() { std::signal(SIGXFSZ, SIG_IGN); } // as app/runner/host_signals.h
+    void initTestCase() { std::signal(SIGXFSZ, SIG_IGN); } // as app/runner/host_process.h
     void fileSizeLimit_data() { formats(); }
     void fileSizeLimit();
     void fullFileSystem_data();

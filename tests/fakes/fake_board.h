@@ -96,23 +96,10 @@ public:
     std::map<Slot, Mapping> mappings;
 };
 
-class FakeMsi final : public vmm::MsiRouter {
+class FakeMsi final : public vmm::MsiSender {
 public:
-    std::unique_ptr<vmm::MsiRoute> makeRoute() override { return std::make_unique<Route>(*this); }
+    void send(vmm::MsiMessage const& message) override { sent.push_back(message); }
     std::vector<vmm::MsiMessage> sent;
-
-private:
-    struct Route final : vmm::MsiRoute {
-        explicit Route(FakeMsi& owner) : router(owner) { }
-        void update(std::optional<vmm::MsiMessage> next) override { message = next; }
-        void trigger() override
-        {
-            if (message)
-                router.sent.push_back(*message);
-        }
-        FakeMsi& router;
-        std::optional<vmm::MsiMessage> message;
-    };
 };
 
 class FakeDoorbells final : public vmm::DoorbellRegistry {

@@ -112,10 +112,6 @@ private slots:
         vm->line(5).set(true);
         vm->line(6).set(true);
         vm->line(6).set(false);
-        auto const stayingRoute = vm->makeRoute(), leavingRoute = vm->makeRoute();
-        stayingRoute->update(MsiMessage { 0xfee00000, 0x41 });
-        leavingRoute->update(MsiMessage { 0xfee00000, 0x42 });
-        leavingRoute->update(std::nullopt);
 
         tests::must(vm->createInterruptControllers());
         KvmInterruptChips const chips(*vm);
@@ -129,18 +125,22 @@ private slots:
         QVERIFY(vm->add(space, 0x80001000, goes));
         vm->remove(space, 0x80000000, stays);
         QVERIFY(vm->add(space, 0x80000000, stays));
+    }
 
-        auto const vcpu = tests::must(vm->createVcpu(
-            0, cpuidFor(tests::must(cpuFeatures(CpuModel::Host, tests::must(m_kvm->supportedCpuid()))), 0, 1)));
-        tests::must(vcpu->setBootState({ .rip = 4096, .rsp = 0x8000 }));
+    /// Each is a broadcast, which KVM's fast path does not do: who saves the processor next finds it there all the
+    /// same.
+    void messagesHaveArrivedWhenTheyAreSent()
+    {
+        Guest guest(*m_kvm, {});
         constexpr std::size_t spuriousVector = 0xf0, interruptRequests = 0x200; // registers of the local APIC
-        auto state = tests::must(vcpu->save());
+        auto state = tests::must(guest.vcpu->save());
         state.lapic.at(spuriousVector + 1) |= 0x01; // bit 8: enabled by software
-        tests::must(vcpu->load(state));
-        leavingRoute->trigger();
-        stayingRoute->trigger();
-        auto const arrived = [&]() -> int { return tests::must(vcpu->save()).lapic.at(interruptRequests + 0x20); };
-        QTRY_COMPARE(arrived(), 1 << 1); // of the vectors from 0x40 on
+        tests::must(guest.vcpu->load(state));
+        for (unsigned vector = 0x40; vector < 0x60; ++vector) {
+            guest.vm->send({ .address = 0xfeeff000, .data = vector });
+            auto const requests = tests::must(guest.vcpu->save()).lapic.at(interruptRequests + 0x20 + vector % 32 / 8);
+            QVERIFY2((requests & 1 << vector % 8) != 0, qPrintable(QString::number(vector, 16)));
+        }
     }
 
     void savedStateGoesOnInAnotherMachine()

@@ -1,8 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
-#include <optional>
 
 namespace vmm {
 
@@ -21,19 +19,12 @@ struct MsiMessage {
     bool operator==(MsiMessage const&) const = default;
 };
 
-/// One message that can be sent again and again; how it travels (irqfd) is the hypervisor's matter. Any thread.
-class MsiRoute {
+/// Takes messages to the processors. Any thread.
+class MsiSender {
 public:
-    virtual ~MsiRoute() = default;
-    /// Where the next trigger() goes; none: nowhere.
-    virtual void update(std::optional<MsiMessage> message) = 0;
-    virtual void trigger() = 0;
-};
-
-class MsiRouter {
-public:
-    virtual ~MsiRouter() = default;
-    virtual std::unique_ptr<MsiRoute> makeRoute() = 0;
+    virtual ~MsiSender() = default;
+    /// It has arrived when this returns: what a device says before it stands still is in the state of the processors.
+    virtual void send(MsiMessage const& message) = 0;
 };
 
 }

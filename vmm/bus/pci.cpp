@@ -205,9 +205,6 @@ void PciFunction::addMsix(unsigned index, unsigned vectors)
 
     m_pci.msix.resize(vectors);
     m_pci.pending.resize((vectors + 63) / 64);
-    m_routes.resize(vectors);
-    for (auto& [route, message] : m_routes)
-        route = m_services.msi.makeRoute();
 }
 
 bool PciFunction::isBusMaster() const
@@ -247,7 +244,8 @@ void PciFunction::writeConfig(unsigned offset, ConstByteSpan data)
     if (overlaps(offset, data.size(), barOffset, barEnd) || overlaps(offset, data.size(), romOffset, romEnd))
         updateMappings();
     if (hasMsix() && overlaps(offset, data.size(), m_msixCapability + 2, m_msixCapability + 4)) {
-        updateMsix();
+        for (unsigned vector = 0; vector < m_msixVectors; ++vector)
+            sendPending(vector);
         updateInterrupt();
     }
     configWritten(offset, static_cast<unsigned>(data.size()));
@@ -408,37 +406,18 @@ void PciFunction::sendMsix(unsigned vector)
         return;
     }
     if (isBusMaster()) // An MSI is a write to memory.
-        m_routes[vector].route->trigger();
+        m_services.msi.send({ m_pci.msix[vector].address, m_pci.msix[vector].data });
 }
 
-/// Brings the route in line with the table, and sends what waited for the unmasking. A masked vector keeps its old
-/// route: guests mask and unmask far more often than they change a message, and changing one is dear.
-void PciFunction::updateVector(unsigned vector)
+/// What waited for the unmasking.
+void PciFunction::sendPending(unsigned vector)
 {
-    auto& [route, message] = m_routes[vector];
-    if (!msixEnabled()) {
-        if (message)
-            route->update(message = std::nullopt);
-        return;
-    }
-    if (msixMasked(vector))
-        return;
-    MsiMessage const wanted { m_pci.msix[vector].address, m_pci.msix[vector].data };
-    if (message != wanted)
-        route->update(message = wanted);
     auto& word = m_pci.pending[vector / 64];
     auto const bit = std::uint64_t(1) << vector % 64;
-    if ((word & bit) != 0) {
-        word &= ~bit;
-        if (isBusMaster())
-            route->trigger();
-    }
-}
-
-void PciFunction::updateMsix()
-{
-    for (unsigned vector = 0; vector < m_msixVectors; ++vector)
-        updateVector(vector);
+    if ((word & bit) == 0 || !msixEnabled() || msixMasked(vector))
+        return;
+    word &= ~bit;
+    sendMsix(vector);
 }
 
 void PciFunction::readMsix(std::uint64_t offset, ByteSpan data) const
@@ -467,7 +446,7 @@ void PciFunction::writeMsix(std::uint64_t offset, ConstByteSpan data)
         entry.address = loadLittle<std::uint64_t>(bytes) & ~std::uint64_t(3);
         entry.data = loadLittle<std::uint32_t>(ConstByteSpan(bytes).subspan(8, 4));
         entry.masked = (bytes[12] & 1) != 0;
-        updateVector(vector);
+        sendPending(vector);
         data = data.subspan(length);
         offset += length;
     }
@@ -480,7 +459,6 @@ void PciFunction::resetPci()
     std::fill(m_pci.pending.begin(), m_pci.pending.end(), 0);
     m_pci.intx = false;
     updateMappings();
-    updateMsix();
     updateInterrupt();
 }
 
@@ -512,7 +490,6 @@ void PciFunction::loadPci(PciState const& saved)
 {
     m_pci = saved;
     updateMappings();
-    updateMsix();
     updateInterrupt();
 }
 

@@ -41,7 +41,7 @@ struct PciServices {
     Bus& memory;
     MemoryMapper& mapper;
     DoorbellRegistry& doorbells;
-    MsiRouter& msi;
+    MsiSender& msi;
     GuestMemory& ram;
 };
 
@@ -152,7 +152,7 @@ protected:
     PciState const& pciState() const { return m_pci; }
     /// Checks a saved state against this function (same identity, capabilities and BAR layout) and changes nothing.
     Result<> checkPci(PciState const& saved) const;
-    /// Takes over a state that checkPci() accepted: maps the BARs, programs the vectors, drives INTA#.
+    /// Takes over a state that checkPci() accepted: maps the BARs, drives INTA#.
     void loadPci(PciState const& saved);
 
     PciServices const& services() const { return m_services; }
@@ -170,8 +170,7 @@ private:
     void addDoorbells(Bar& bar);
     void removeDoorbells(Bar& bar);
     bool msixMasked(unsigned vector) const;
-    void updateVector(unsigned vector);
-    void updateMsix();
+    void sendPending(unsigned vector);
     void updateInterrupt();
     void readMsix(std::uint64_t offset, ByteSpan data) const;
     void writeMsix(std::uint64_t offset, ConstByteSpan data);
@@ -184,11 +183,6 @@ private:
     unsigned m_capabilityEnd = 0x40, m_lastCapability = 0;
     unsigned m_msixVectors = 0, m_msixCapability = 0;
     std::uint64_t m_pendingOffset = 0; // of the pending bits in the MSI-X BAR
-    struct Route {
-        std::unique_ptr<MsiRoute> route;
-        std::optional<MsiMessage> message; // as the route has it
-    };
-    std::vector<Route> m_routes;
     IrqLine* m_intxLine = nullptr;
     PciState m_pci;
 };

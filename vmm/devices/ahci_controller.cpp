@@ -81,7 +81,6 @@ AhciController::AhciController(
     constexpr std::array<std::uint8_t, 12> body { 0x80 },
         writable { 1, 0, 0xfc, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
     m_msiCapability = addCapability(msiId, body, writable);
-    m_msi = services.msi.makeRoute();
     for (auto& device : devices) {
         auto& port = *m_ports.emplace_back(std::make_unique<Port>());
         port.index = static_cast<unsigned>(m_ports.size() - 1);
@@ -434,12 +433,10 @@ void AhciController::landed(Port& port, std::uint32_t bit)
 void AhciController::updateMsi()
 {
     auto const capability = ConstByteSpan(config()).subspan(m_msiCapability, 14);
-    std::optional<MsiMessage> wanted;
+    m_message.reset();
     if ((capability[2] & 1) != 0)
-        wanted
+        m_message
             = { loadLittle<std::uint64_t>(capability.subspan(4)), loadLittle<std::uint16_t>(capability.subspan(12)) };
-    if (m_message != wanted)
-        m_msi->update(m_message = wanted);
 }
 
 /// 3.1.3 "IS": a bit stays until it is cleared, and comes back while the port still asks. INTA# follows the bits; a
@@ -457,7 +454,7 @@ void AhciController::updateInterrupt()
     m_wereEnabled = m_interruptsEnabled;
     setInterrupt(m_interruptsEnabled && m_interrupts != 0 && !m_message);
     if (m_message && m_interruptsEnabled && (news || (m_interrupts & ~before) != 0) && isBusMaster())
-        m_msi->trigger();
+        services().msi.send(*m_message);
 }
 
 }

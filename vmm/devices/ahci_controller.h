@@ -160,8 +160,7 @@ private:
     bool m_interruptsEnabled = false;
     std::uint32_t m_interrupts = 0;
     unsigned m_msiCapability = 0;
-    std::unique_ptr<MsiRoute> m_msi;
-    std::optional<MsiMessage> m_message; // as the route has it
+    std::optional<MsiMessage> m_message; // while MSI is enabled
     bool m_wereEnabled = false;          // interrupts, when they were last looked at
     bool m_resetting = false;            // GHC.HR, until nothing is in flight
     bool m_paused = false;

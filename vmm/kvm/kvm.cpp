@@ -23,7 +23,6 @@ constexpr auto needed = std::to_array<Needed>({
     { KVM_CAP_USER_MEMORY, "user memory" },
     { KVM_CAP_READONLY_MEM, "read-only memory" },
     { KVM_CAP_IOEVENTFD, "ioeventfd" },
-    { KVM_CAP_IRQFD, "irqfd" },
     { KVM_CAP_IRQ_ROUTING, "interrupt routing" },
     { KVM_CAP_SIGNAL_MSI, "message-signalled interrupts" },
     { KVM_CAP_IMMEDIATE_EXIT, "immediate exit" },

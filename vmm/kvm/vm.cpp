@@ -13,8 +13,6 @@ namespace vmm {
 
 namespace {
 
-constexpr unsigned maximumMsiRoutes = 1024;
-
 /// Whether the processor itself runs a guest's kernel (VMX or SVM), and not KVM's emulator.
 bool hasVirtualisation()
 {
@@ -55,84 +53,6 @@ private:
     unsigned m_gsi;
     std::atomic<bool> m_level { false };
 };
-
-/// A GSI of its own whose route is the message, and an irqfd on it: triggering is one write to an eventfd, which any
-/// thread can do, a sandboxed one too.
-class Vm::Route final : public MsiRoute {
-public:
-    Route(Vm& vm, unsigned gsi, UniqueFd eventFd) : m_vm(vm), m_gsi(gsi), m_eventFd(std::move(eventFd)) { }
-    ~Route() override
-    {
-        update(std::nullopt);
-        std::lock_guard const lock(m_vm.m_mutex);
-        m_vm.m_usedGsis.erase(m_gsi);
-    }
-
-    void update(std::optional<MsiMessage> message) override
-    {
-        std::lock_guard const lock(m_vm.m_mutex);
-        if (message == m_message)
-            return;
-        bool const wasConnected = m_message.has_value();
-        m_message = message;
-        if (!message && m_vm.m_isConnected)
-            warn(m_vm.connectToRoute(m_gsi, m_eventFd.get(), false));
-        if (message)
-            m_vm.m_routes[m_gsi] = { *message, m_eventFd.get() };
-        else
-            m_vm.m_routes.erase(m_gsi);
-        if (!m_vm.m_isConnected)
-            return;
-        warn(m_vm.publishRoutes());
-        if (message && !wasConnected)
-            warn(m_vm.connectToRoute(m_gsi, m_eventFd.get(), true));
-    }
-
-    void trigger() override { signalEventFd(m_eventFd.get()); }
-
-private:
-    static void warn(Result<> const& outcome)
-    {
-        if (!outcome)
-            log(LogLevel::Warning, "kvm", "{}", outcome.error().message());
-    }
-
-    Vm& m_vm;
-    unsigned m_gsi;
-    UniqueFd m_eventFd;
-    std::optional<MsiMessage> m_message;
-};
-
-namespace {
-
-/// Where no GSI is left: the message goes by ioctl instead.
-class DirectRoute final : public MsiRoute {
-public:
-    explicit DirectRoute(int vm) : m_vm(vm) { }
-    void update(std::optional<MsiMessage> message) override
-    {
-        std::lock_guard const lock(m_mutex);
-        m_message = message;
-    }
-    void trigger() override
-    {
-        std::lock_guard const lock(m_mutex);
-        if (!m_message)
-            return;
-        kvm_msi request {};
-        request.address_lo = static_cast<std::uint32_t>(m_message->address);
-        request.address_hi = static_cast<std::uint32_t>(m_message->address >> 32);
-        request.data = m_message->data;
-        ::ioctl(m_vm, KVM_SIGNAL_MSI, &request);
-    }
-
-private:
-    int m_vm;
-    std::mutex m_mutex;
-    std::optional<MsiMessage> m_message;
-};
-
-}
 
 Result<std::unique_ptr<Vm>> Vm::create(Kvm const& kvm)
 {
@@ -191,9 +111,7 @@ Result<> Vm::createInterruptControllers()
 Result<> Vm::connect()
 {
     std::lock_guard const lock(m_mutex);
-    TRY(publishRoutes());
-    for (auto const& [gsi, route] : m_routes)
-        TRY(connectToRoute(gsi, route.eventFd, true));
+    TRY(routePins());
     for (auto const& placed : m_notedDoorbells) {
         // A write to one that KVM refuses comes out to the bus instead.
         if (auto const added = doorbellIoctl(placed, false); !added)
@@ -204,15 +122,6 @@ Result<> Vm::connect()
         line->connect();
     m_isConnected = true;
     return {};
-}
-
-Result<> Vm::connectToRoute(unsigned gsi, int eventFd, bool connected)
-{
-    kvm_irqfd request {};
-    request.fd = static_cast<std::uint32_t>(eventFd);
-    request.gsi = gsi;
-    request.flags = connected ? 0 : KVM_IRQFD_FLAG_DEASSIGN;
-    return ioctlChecked(fd(), KVM_IRQFD, &request, "cannot connect an interrupt");
 }
 
 Result<> Vm::enable(unsigned capability, std::uint64_t argument, char const* refusal)
@@ -320,12 +229,11 @@ void Vm::remove(Space space, std::uint64_t address, Doorbell const& doorbell)
         std::erase(m_notedDoorbells, placed);
 }
 
-Result<> Vm::publishRoutes()
+Result<> Vm::routePins()
 {
-    FlexibleArray<kvm_irq_routing, kvm_irq_routing_entry> table(gsiCount + 16 + m_routes.size());
-    auto const next = [&]() -> kvm_irq_routing_entry& { return table->entries[table->nr++]; };
+    FlexibleArray<kvm_irq_routing, kvm_irq_routing_entry> table(gsiCount + 16);
     auto const pin = [&](unsigned gsi, unsigned chip, unsigned number) {
-        auto& entry = next();
+        auto& entry = table->entries[table->nr++];
         entry.gsi = gsi;
         entry.type = KVM_IRQ_ROUTING_IRQCHIP;
         entry.u.irqchip.irqchip = chip;
@@ -340,29 +248,19 @@ Result<> Vm::publishRoutes()
         if (gsi != 2)
             pin(gsi, KVM_IRQCHIP_IOAPIC, gsi == 0 ? 2 : gsi);
     }
-    for (auto const& [gsi, route] : m_routes) {
-        auto const& message = route.message;
-        auto& entry = next();
-        entry.gsi = gsi;
-        entry.type = KVM_IRQ_ROUTING_MSI;
-        entry.u.msi.address_lo = static_cast<std::uint32_t>(message.address);
-        entry.u.msi.address_hi = static_cast<std::uint32_t>(message.address >> 32);
-        entry.u.msi.data = message.data;
-    }
     return ioctlChecked(fd(), KVM_SET_GSI_ROUTING, table.get(), "KVM refuses the interrupt routes");
 }
 
-std::unique_ptr<MsiRoute> Vm::makeRoute()
+/// Also what KVM's fast path cannot do (broadcasts, logical destinations of APICs in mixed modes) is done when the call
+/// returns. An irqfd leaves that to a workqueue (Linux, virt/kvm/eventfd.c, irqfd_wakeup()), maybe until after the
+/// local APICs were saved, and what waits for it, irqfd_shutdown(), also waits for a grace period.
+void Vm::send(MsiMessage const& message)
 {
-    auto eventFd = makeEventFd();
-    std::lock_guard const lock(m_mutex);
-    unsigned gsi = gsiCount;
-    while (m_usedGsis.contains(gsi))
-        ++gsi;
-    if (!eventFd || gsi >= gsiCount + maximumMsiRoutes)
-        return std::make_unique<DirectRoute>(fd());
-    m_usedGsis.insert(gsi);
-    return std::make_unique<Route>(*this, gsi, std::move(*eventFd));
+    kvm_msi request {};
+    request.address_lo = static_cast<std::uint32_t>(message.address);
+    request.address_hi = static_cast<std::uint32_t>(message.address >> 32);
+    request.data = message.data;
+    ::ioctl(fd(), KVM_SIGNAL_MSI, &request);
 }
 
 }

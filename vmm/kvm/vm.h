@@ -9,7 +9,6 @@
 #include <atomic>
 #include <map>
 #include <mutex>
-#include <set>
 #include <vector>
 
 namespace vmm {
@@ -17,9 +16,9 @@ namespace vmm {
 class Vcpu;
 
 /// One virtual machine of KVM with the in-kernel PICs, IOAPIC, local APICs and PIT: its memory slots, doorbells and
-/// interrupt routes. Any thread. It begins with memory alone: levels of lines, messages and doorbells are noted until
-/// connect() makes what they lead to.
-class Vm final : public MemoryMapper, public DoorbellRegistry, public MsiRouter {
+/// interrupts. Any thread. It begins with memory alone: levels of lines and doorbells are noted until connect() makes
+/// what they lead to.
+class Vm final : public MemoryMapper, public DoorbellRegistry, public MsiSender {
 public:
     static constexpr unsigned gsiCount = 24; ///< pins of the IOAPIC; 0 to 15 reach the PICs too
 
@@ -52,18 +51,14 @@ public:
     Result<> add(Space space, std::uint64_t address, Doorbell const& doorbell) override;
     void remove(Space space, std::uint64_t address, Doorbell const& doorbell) override;
 
-    std::unique_ptr<MsiRoute> makeRoute() override;
+    /// To nobody before there are vCPUs.
+    void send(MsiMessage const& message) override;
 
 private:
     class Line;
-    class Route;
     struct SlotRange {
         GuestAddress address;
         std::uint64_t size;
-    };
-    struct RoutedMessage {
-        MsiMessage message;
-        int eventFd;
     };
     struct PlacedDoorbell {
         Space space;
@@ -76,10 +71,7 @@ private:
     Result<> open();
     Result<> enable(unsigned capability, std::uint64_t argument, char const* refusal);
     Result<> doorbellIoctl(PlacedDoorbell const& placed, bool remove);
-    /// Writes the whole routing table: the pins, and every MSI route that has a message. Called with m_mutex held.
-    Result<> publishRoutes();
-    /// Or away from it.
-    Result<> connectToRoute(unsigned gsi, int eventFd, bool connected);
+    Result<> routePins();
 
     Kvm const& m_kvm;
     bool m_tellsTripleFaults = false;
@@ -89,8 +81,6 @@ private:
     std::mutex m_mutex;
     std::map<Slot, SlotRange> m_slots;
     unsigned m_maximumSlots = 0;
-    std::map<unsigned, RoutedMessage> m_routes; // by GSI, from gsiCount on
-    std::set<unsigned> m_usedGsis;
     std::vector<PlacedDoorbell> m_notedDoorbells; // until connect()
 };
 

@@ -15,6 +15,7 @@ class MomentClockTest final : public QObject {
 
 private slots:
     void timeGoesOnFromEachMoment();
+    void nothingOfItIsLostToMoments();
 
 private:
     /// A timeline that has this moment only, with its memory, as if it had been kept so long ago, takes the place of
@@ -70,6 +71,27 @@ void MomentClockTest::timeGoesOnFromEachMoment()
     QVERIFY2(clock.isAheadBy(1h), qPrintable(lines()));
     QVERIFY2(clock.neverWentBack(), qPrintable(lines()));
     QCOMPARE(clock.leaps(), 2u);
+}
+
+/// For as long as the processors stand still for the instants, in which the clock goes on.
+void MomentClockTest::nothingOfItIsLostToMoments()
+{
+    GuestMachine guest("guests/kvmclock.elf");
+    if (auto const started = guest.start(); !started && started.error().code == ErrorCode::NoKvm)
+        QSKIP(("CHRONOVISOR-SKIP: " + started.error().message()).c_str());
+    tests::GuestClock clock(guest);
+    QVERIFY2(clock.isReady(), qPrintable(guest.reason()));
+    auto const before = clock.lead();
+    std::chrono::duration<double, std::milli> stoodStill {};
+    while (stoodStill < 100ms) {
+        REQUIRE_OK(guest.keepMoment("one"));
+        stoodStill += std::chrono::duration<double, std::milli>(guest.stoodStill().back());
+    }
+    auto const after = clock.lead();
+    QVERIFY(before && after);
+    QVERIFY2(before->least - after->most < stoodStill / 2,
+        qPrintable(QString("from %1 to %2 ns").arg(before->least.count()).arg(after->most.count())));
+    QVERIFY2(clock.neverWentBack(), qPrintable(guest.reason()));
 }
 
 REGISTER_SUITE(MomentClockTest);

@@ -1,5 +1,6 @@
 #include "tests/support/patience.h"
 #include "tests/support/suite.h"
+#include "vmm/base/event_loop.h"
 #include "vmm/bus/bus.h"
 #include "vmm/kvm/boot_cpu_state.h"
 #include "vmm/kvm/chips.h"
@@ -16,6 +17,7 @@
 #include <linux/kvm.h>
 #include <sys/ioctl.h>
 
+using namespace std::chrono_literals;
 using namespace vmm;
 
 namespace {
@@ -279,6 +281,32 @@ private slots:
         QCOMPARE(back->redirection[5], std::uint64_t(0x1000000000008031));
         QCOMPARE(back->slave.imr, 0xfe);
         REQUIRE_OK(pit.load(pit.save()));
+    }
+
+    void theClockStandsStillInAPauseUnlessItCatchesUp()
+    {
+        Guest guest(*m_kvm, {});
+        KvmClock clock(*guest.vm);
+        auto const now
+            = [&] { return std::chrono::nanoseconds(tests::must(state::load<KvmClock::State>(clock.save())).clock); };
+        auto const wait = [](auto time) {
+            for (auto const end = EventLoop::now() + time; EventLoop::now() < end;) { }
+        };
+        clock.pause();
+        auto const paused = now();
+        wait(50ms);
+        QCOMPARE(now(), paused);
+        auto const host = EventLoop::now();
+        clock.resume();
+        QVERIFY(now() - paused <= EventLoop::now() - host + 10ms);
+
+        clock.pause();
+        auto const again = now();
+        wait(50ms);
+        QCOMPARE(now(), again);
+        clock.catchUp();
+        clock.resume();
+        QVERIFY(now() - again >= 40ms);
     }
 
     void doorbellReplacesAnExit()

@@ -4,6 +4,7 @@
 #include "tests/support/guest_machine.h"
 
 #include <algorithm>
+#include <optional>
 
 namespace tests {
 
@@ -20,14 +21,27 @@ public:
     {
         using namespace std::chrono_literals;
         constexpr auto little = 1s; // on a host that tells its two clocks one after the other
-        countLeaps();
         auto const before = timeOfDay();
-        m_guest.type("serial0", "t");
-        if (!m_guest.waitForWholeLine("NOTE time ", 20s))
-            return false;
-        auto const told = m_guest.lines().filter("NOTE time ").last().section(' ', -1).toLongLong();
-        auto const then = std::chrono::nanoseconds(told) - wanted;
-        return then > before - little && then < timeOfDay() + little;
+        auto const told = ask();
+        return told && *told - wanted > before - little && *told - wanted < timeOfDay() + little;
+    }
+    /// How far it is ahead of the host's steady clock, as well as that can be told from out here.
+    struct Lead {
+        std::chrono::nanoseconds least, most;
+    };
+    std::optional<Lead> lead()
+    {
+        std::optional<Lead> best;
+        for (int i = 0; i < 10; ++i) {
+            auto const before = std::chrono::steady_clock::now().time_since_epoch();
+            auto const told = ask();
+            if (!told)
+                return {};
+            Lead const one { *told - std::chrono::steady_clock::now().time_since_epoch(), *told - before };
+            if (!best || one.most - one.least < best->most - best->least)
+                best = one;
+        }
+        return best;
     }
     /// How often its clock has gone on by half an hour or more between two looks.
     unsigned leaps()
@@ -51,6 +65,16 @@ public:
 
 private:
     static std::chrono::nanoseconds timeOfDay() { return std::chrono::system_clock::now().time_since_epoch(); }
+
+    /// Since 1970.
+    std::optional<std::chrono::nanoseconds> ask()
+    {
+        countLeaps();
+        m_guest.type("serial0", "t");
+        if (!m_guest.waitForWholeLine("NOTE time ", std::chrono::seconds(20)))
+            return {};
+        return std::chrono::nanoseconds(m_guest.lines().filter("NOTE time ").last().section(' ', -1).toLongLong());
+    }
 
     void countLeaps()
     {

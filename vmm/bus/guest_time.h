@@ -17,7 +17,8 @@ public:
     virtual void cancel() = 0;
 };
 
-/// The machine's clock: monotonic, from 0 at its power-on, and standing still while the machine is paused or saved.
+/// The machine's clock: monotonic, from 0 at its power-on, and standing still while the machine is paused or saved. The
+/// instant of a moment is no pause: it goes on behind that.
 class GuestTime {
 public:
     virtual ~GuestTime() = default;

@@ -158,6 +158,8 @@ public:
     Result<> load(Section const& section) override;
     /// A pause stands still: what was read at pause() is set again at resume().
     void pause() override;
+    /// It was not paused, and resume() leaves it alone: in the kernel it has gone on.
+    void catchUp() { m_stopped.reset(); }
     void resume() override;
 
 private:

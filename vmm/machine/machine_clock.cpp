@@ -65,6 +65,13 @@ void MachineClock::stop()
     m_wakeUp.reset();
 }
 
+void MachineClock::catchUp()
+{
+    std::lock_guard const lock(m_mutex);
+    if (!m_running)
+        m_stoppedAt = EventLoop::now() - m_offset;
+}
+
 void MachineClock::set(Nanoseconds now)
 {
     std::lock_guard const lock(m_mutex);

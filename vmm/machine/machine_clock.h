@@ -19,6 +19,8 @@ public:
 
     void start();
     void stop();
+    /// Only while it stands still: it was not stopped, and is only started again.
+    void catchUp();
     /// Only while it stands still.
     void set(Nanoseconds now);
 

@@ -581,6 +581,13 @@ void PcMachine::letRun()
         m_thread->loop().post([this, report = *std::exchange(m_crash, std::nullopt)] { crashed(report); });
 }
 
+void PcMachine::letRunOn()
+{
+    m_clock->catchUp();
+    m_kvmClock->catchUp();
+    letRun();
+}
+
 void PcMachine::setState(RunState newState, std::optional<Error> reason)
 {
     m_state = newState;

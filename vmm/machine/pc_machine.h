@@ -128,6 +128,9 @@ private:
     /// The barrier: returns when no vCPU runs, no queue is served and no DMA is in flight.
     void stopRunning();
     void letRun();
+    /// The same after a stop of our own, of milliseconds, which is no pause: the guest's clocks have gone on. They
+    /// would lose each of them, and beside the TSC, which goes on in any case, a guest calls one of both unstable.
+    void letRunOn();
     void setState(RunState state, std::optional<Error> reason = {});
     void vcpuStopped(VcpuExit const& exit);
     /// Does what the guest has asked its board for, unless the machine stands still: then it waits for letRun().

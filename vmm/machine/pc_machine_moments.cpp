@@ -142,7 +142,7 @@ Result<PcMachine::Instant> PcMachine::holdInstant(
         return Instant { std::move(saved), std::move(memory), kept->get_future() };
     }();
     if (running)
-        letRun();
+        letRunOn();
     if (instant)
         instant->stoodStill = std::chrono::steady_clock::now() - began;
     return instant;

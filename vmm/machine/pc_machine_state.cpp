@@ -240,7 +240,7 @@ void PcMachine::loadMemory()
                 stopRunning();
             task();
             if (running)
-                letRun();
+                letRunOn();
         });
     };
     m_loader->start(standStill,

@@ -67,6 +67,24 @@ private slots:
         });
     }
 
+    void whatPassesIsCountedWhereItCatchesUp()
+    {
+        Setup s;
+        s.call([&] {
+            s.clock.start();
+            s.clock.stop();
+            auto const stopped = s.clock.now();
+            auto const host = EventLoop::now();
+            for (auto const end = host + 2ms; EventLoop::now() < end;) { }
+            s.clock.catchUp();
+            QVERIFY(s.clock.now() - stopped >= 2ms);
+            QCOMPARE(s.clock.now(), s.clock.now()); // it stands
+            s.clock.start();
+            s.clock.catchUp(); // which changes nothing
+            QVERIFY(s.clock.now() - stopped >= 2ms);
+        });
+    }
+
     void itIsSetOnlyWhileItStands()
     {
         Setup s;

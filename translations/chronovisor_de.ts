@@ -2474,6 +2474,10 @@
         <source>Keys go to the machine. Ctrl+Alt leads back to the tools.</source>
         <translation>Die Tasten gehen an die Maschine. Strg+Alt führt zurück zu den Werkzeugen.</translation>
     </message>
+    <message>
+        <source>The rest of the text was not typed.</source>
+        <translation>Der Rest des Textes wurde nicht getippt.</translation>
+    </message>
 </context>
 <context>
     <name>ui::ScreenWidget</name>

@@ -113,6 +113,7 @@ ScreenView::ScreenView(app::VmSession& session, QWidget* parent)
     connect(&m_typist, &TextTypist::progressed, this, &ScreenView::typingChanged);
     connect(&m_typist, &TextTypist::finished, this, &ScreenView::typingChanged);
     connect(&session, &app::VmSession::stateChanged, this, &ScreenView::update);
+    connect(&session, &app::VmSession::guestRebooted, this, &ScreenView::cutTyping);
     connect(&session, &app::VmSession::jobProgressed, this, &ScreenView::update);
     connect(&session, &app::VmSession::pointerModeChanged, m_screen, &ScreenWidget::setAbsolutePointer);
     updateTexts();
@@ -207,6 +208,14 @@ TextTypist::LeftOut ScreenView::typeText(QString const& text, KeyboardLayout con
     return m_typist.type(text, layout);
 }
 
+void ScreenView::cutTyping()
+{
+    if (!m_typist.isTyping())
+        return;
+    m_typist.stop();
+    m_screen->showHint(tr("The rest of the text was not typed."));
+}
+
 QImage ScreenView::screenshot() const
 {
     return m_source != nullptr ? LibraryModel::imageOf(m_source->screenshot()) : QImage();
@@ -252,11 +261,11 @@ void ScreenView::update()
     m_screen->setInputEnabled(state == app::SessionState::Running);
     m_screen->setAbsolutePointer(m_session.isPointerAbsolute());
     m_screen->setDimmed(hasPicture && state != app::SessionState::Running);
-    m_typist.setPaused(state != app::SessionState::Running);
-    if (!app::isInMemory(state)) {
-        m_typist.stop();
+    m_typist.setPaused(state == app::SessionState::Paused);
+    if (state != app::SessionState::Running && state != app::SessionState::Paused)
+        cutTyping();
+    if (!app::isInMemory(state))
         m_screen->showNothing();
-    }
     if (hasPicture && m_instead == nullptr && (std::exchange(m_wantsFocus, false) || hadFocus))
         m_screen->setFocus();
     updateTexts();

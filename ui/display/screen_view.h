@@ -43,6 +43,8 @@ public:
     TextTypist::LeftOut typeText(QString const& text, KeyboardLayout const& layout);
     /// What is not typed yet is left out.
     void stopTyping() { m_typist.stop(); }
+    /// The same, and says so: the guest that the text was for is no more.
+    void cutTyping();
     TextTypist const& typist() const { return m_typist; }
     QImage screenshot() const;
 

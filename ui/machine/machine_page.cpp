@@ -122,7 +122,7 @@ void MachinePage::makeActions()
     m_actions.run = add([this] { m_session->can(app::Action::Pause) ? m_session->pause() : startOrResume(); });
     m_actions.suspend = add([this] { m_session->suspend(); });
     m_actions.shutDown = add([this] { shutDown(); });
-    m_actions.reset = add([this] { m_session->reset(); });
+    m_actions.reset = add([this] { reset(); });
     m_actions.powerOff = add([this] { m_session->powerOff(); });
     m_actions.discard = add([this] {
         m_messages->dismiss();
@@ -304,7 +304,7 @@ std::function<void()> MachinePage::remedyFor(Remedy remedy, Task task, QString c
     case Remedy::ForceEject: return [this, drive] { m_session->ejectMedium(drive, true); };
     case Remedy::ChangeSettings: return [this] { emit settingsRequested(); };
     case Remedy::DiscardState: return [this] { m_session->discardState(); };
-    case Remedy::Reset: return [this] { m_session->reset(); };
+    case Remedy::Reset: return [this] { reset(); };
     case Remedy::Resume: return [this] { m_session->resume(); };
     case Remedy::ShowFolder:
     case Remedy::DeleteForGood:
@@ -378,6 +378,12 @@ void MachinePage::suspendThere()
     m_library.suspendElsewhere(m_id, guarded(this, [this](vmm::Result<> const& asked) {
         asked ? m_messages->dismissNotice() : m_messages->showProblem(problemFor(Task::Suspend, asked.error()));
     }));
+}
+
+void MachinePage::reset()
+{
+    m_screen->cutTyping();
+    m_session->reset();
 }
 
 void MachinePage::shutDown()

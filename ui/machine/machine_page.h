@@ -97,6 +97,7 @@ private:
     void connectUsb();
     std::optional<qint64> otherOwner() const;
     void suspendThere();
+    void reset();
     void reportReason();
     void goToUsb();
     void foreseeUsb();

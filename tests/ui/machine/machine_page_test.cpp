@@ -503,6 +503,41 @@ private slots:
         QVERIFY(isOffered());
     }
 
+    void theRestOfATextIsNotTypedIntoAnotherPresent()
+    {
+        Running desk;
+        auto& session = desk.session(desk.id);
+        auto& timeline = session.timeline();
+        timeline.keep("good");
+        QTRY_COMPARE(timeline.moments().size(), std::size_t(1));
+        QTRY_VERIFY(!timeline.keeping());
+        QApplication::clipboard()->setText(QString(ui::TextTypist::limit, 'z')); // which takes minutes
+        auto const& typist = desk.page->screenView()->typist();
+        auto const begins = [&] {
+            Running::trigger(desk.page, "Type the clipboard's text");
+            return typist.isTyping();
+        };
+        QVERIFY(begins());
+        session.pause();
+        QVERIFY(desk.waitFor(desk.id, app::SessionState::Paused));
+        session.resume();
+        QVERIFY(desk.waitFor(desk.id, app::SessionState::Running));
+        QVERIFY(typist.isTyping()); // it is the same one
+        timeline.goTo(timeline.moments()[0].id);
+        QTRY_VERIFY(!typist.isTyping());
+        QVERIFY(tests::shows(desk.screen(), "The rest of the text was not typed."));
+        QVERIFY(desk.waitFor(desk.id, app::SessionState::Running));
+        QVERIFY(begins());
+        Running::trigger(desk.page, "Reset");
+        QVERIFY(!typist.isTyping());
+        QVERIFY(begins());
+        emit session.guestRebooted();
+        QVERIFY(!typist.isTyping());
+        QVERIFY(begins());
+        desk.script->last->guestCrashes();
+        QTRY_VERIFY(!typist.isTyping());
+    }
+
     void theLibrarysPictureFollowsTheScreen()
     {
         Running desk;

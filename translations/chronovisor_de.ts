@@ -79,6 +79,10 @@
             <numerusform>Das Fenster schließt sich, sobald alle beendet sind. Was in %n Sekunden nicht heruntergefahren ist, wird ausgeschaltet.</numerusform>
         </translation>
     </message>
+    <message>
+        <source>The window closes when all of them have ended.</source>
+        <translation>Das Fenster schließt sich, sobald alle beendet sind.</translation>
+    </message>
 </context>
 <context>
     <name>ui::CompareView</name>

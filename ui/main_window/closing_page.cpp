@@ -78,8 +78,7 @@ ClosingPage::ClosingPage(app::Library& library, QWidget* parent)
     connect(m_powerOff, &QPushButton::clicked, this, &ClosingPage::powerOffAll);
     connect(m_close, &QPushButton::clicked, this, &ClosingPage::finished);
     connect(m_cancel, &QPushButton::clicked, this, [this] {
-        m_library.cancelClosing();
-        m_working = false;
+        giveUp();
         emit cancelled();
     });
     connect(&library, &app::Library::machineStateChanged, this, [this] {
@@ -97,11 +96,8 @@ void ClosingPage::begin(app::OnClose choice, QString const& unsaved)
     m_remember->setChecked(false);
     m_working = m_hasFailed = false;
     fillRows();
-    if (choice != app::OnClose::Ask) {
-        work(choice);
-        m_cancel->setFocus();
-        return;
-    }
+    if (choice != app::OnClose::Ask)
+        return work(choice);
     updateTexts();
     if (!unsaved.isEmpty())
         m_messages->showNotice(unsaved, tr("Back to them"), [this] { emit unsavedRequested(); });
@@ -123,8 +119,11 @@ void ClosingPage::work(app::OnClose choice)
         return;
     }
     constexpr int patience = 60; // seconds
+    m_cancel->setFocus();        // before what had it is hidden: Qt would take it on, as far as to powering off
     m_working = true;
     m_hasFailed = false;
+    m_choice = choice;
+    m_asked = m_library.inMemory();
     m_secondsLeft = choice == app::OnClose::ShutDown ? std::optional(patience) : std::nullopt;
     updateTexts();
     fillRows();
@@ -134,10 +133,12 @@ void ClosingPage::work(app::OnClose choice)
             emit finished();
             return;
         }
-        if (result)
+        auto left = m_library.inMemory();
+        left.removeIf([this](QString const& id) { return !m_asked.contains(id); });
+        if (result || left.isEmpty())
             return work(choice); // somebody has started one since
         m_hasFailed = true;
-        tellNotSuspended(result.error());
+        tellNotSuspended(left, result.error());
         updateTexts();
         fillRows();
     });
@@ -150,11 +151,16 @@ void ClosingPage::work(app::OnClose choice)
         }));
 }
 
-/// All that are still there could not.
-void ClosingPage::tellNotSuspended(vmm::Error const& error)
+void ClosingPage::giveUp()
+{
+    m_library.cancelClosing();
+    m_working = false;
+}
+
+void ClosingPage::tellNotSuspended(QStringList const& ids, vmm::Error const& error)
 {
     QStringList names;
-    for (auto const& id : m_library.inMemory())
+    for (auto const& id : ids)
         names += m_library.entry(id)->name;
     auto problem = problemFor(Task::Suspend, error);
     problem.title = tr("%1 could not be suspended.", nullptr, static_cast<int>(names.size())).arg(quotedNames(names));
@@ -237,9 +243,11 @@ void ClosingPage::updateText()
         m_text->setText(tr("The window closes when all of them have ended. Those that have not shut down in %n "
                            "second(s) are powered off.",
             nullptr, *m_secondsLeft));
-    else
+    else if (app::settings::onClose() == m_choice)
         m_text->setText(
             tr("The window closes when all of them have ended. The preferences say what is done with them."));
+    else
+        m_text->setText(tr("The window closes when all of them have ended."));
 }
 
 void ClosingPage::changeEvent(QEvent* event)

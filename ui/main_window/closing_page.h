@@ -25,6 +25,8 @@ public:
     void begin(app::OnClose choice, QString const& unsaved = {});
     /// Without asking; finished(), background() or a message follows.
     void work(app::OnClose choice);
+    /// What is under way is ended as if it had not begun, for who goes on.
+    void giveUp();
 
 signals:
     void finished();   ///< nothing runs any more
@@ -41,12 +43,14 @@ private:
     void fillRows();
     void updateTexts();
     void updateText();
-    void tellNotSuspended(vmm::Error const& error);
+    void tellNotSuspended(QStringList const& ids, vmm::Error const& error);
     void powerOffAll();
 
     app::Library& m_library;
     bool m_working = false, m_hasFailed = false;
-    std::optional<int> m_secondsLeft; // for the guests to shut down
+    app::OnClose m_choice = app::OnClose::Ask; // being done
+    QStringList m_asked;                       // machines that it is done with
+    std::optional<int> m_secondsLeft;          // for the guests to shut down
     QLabel *m_title, *m_text;
     QWidget* m_rows;
     MessageBar* m_messages;

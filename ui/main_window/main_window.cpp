@@ -127,6 +127,8 @@ void MainWindow::makePages(QString const& demoKernel)
         m_newMachine->createMachine();
     });
     connect(m_newMachine, &NewMachinePage::created, this, [this](QString const& id) {
+        if (currentPage() == m_closing)
+            return; // which leaving it would give up
         showMachine(id);
         if (auto* page = pageOf(id))
             page->focusMachine();
@@ -139,7 +141,10 @@ void MainWindow::makePages(QString const& demoKernel)
     connect(m_settingsPage, &MachineSettingsPage::imagesRemoved, this, &MainWindow::tellImagesRemoved);
     for (PageFrame* page : std::initializer_list<PageFrame*> { m_newMachine, m_settingsPage, m_preferences })
         connect(page, &PageFrame::backRequested, this, &MainWindow::back);
-    connect(m_closing, &ClosingPage::cancelled, this, &MainWindow::back);
+    connect(m_closing, &ClosingPage::cancelled, this, [this] {
+        m_endsUnasked = false;
+        back();
+    });
     connect(m_closing, &ClosingPage::background, this, &MainWindow::goToBackground);
     connect(m_closing, &ClosingPage::finished, this, &MainWindow::end);
     connect(m_closing, &ClosingPage::unsavedRequested, this, [this] { showSettings(unsaved().value(0, m_current)); });
@@ -280,6 +285,8 @@ void MainWindow::showPage(QWidget* page)
     if (m_stack->currentWidget() == page)
         return; // what is told there stays
     m_messages->dismiss();
+    if (m_stack->currentWidget() == m_closing && !m_endsUnasked)
+        m_closing->giveUp(); // or the program would end under the hands of who goes on
     auto const wasSettings = m_stack->currentWidget() == m_settingsPage;
     m_stack->setCurrentWidget(page);
     if (wasSettings && page != m_closing && m_settingsPage->hasUnsaved(m_settingsPage->id()))
@@ -438,9 +445,9 @@ void MainWindow::cloneMachine(QString const& id)
             [this](vmm::Result<QString> copy) {
                 m_isCopying = false;
                 m_messages->dismissNotice();
-                if (copy)
+                if (copy && currentPage() != m_closing)
                     showMachine(*copy);
-                else if (copy.error().code != vmm::ErrorCode::Cancelled)
+                else if (!copy && copy.error().code != vmm::ErrorCode::Cancelled)
                     m_messages->showProblem(problemFor(Task::Clone, copy.error()));
             }),
         progress);
@@ -578,8 +585,8 @@ void MainWindow::endWithoutAsking()
 {
     if (m_library.inMemory().isEmpty())
         return end();
-    if (m_stack->currentWidget() != m_closing)
-        showPage(m_closing);
+    m_endsUnasked = true;
+    showPage(m_closing);
     m_closing->work(app::OnClose::Suspend);
 }
 

@@ -113,7 +113,7 @@ private:
     QMenu* m_trayMenu;
     QTimer m_hostTimer;
     std::unique_ptr<QSystemTrayIcon> m_tray;
-    bool m_mayClose = false;
+    bool m_mayClose = false, m_endsUnasked = false;
 };
 
 }

@@ -229,6 +229,81 @@ private slots:
         QCOMPARE(desk.session(desk.id).state(), SessionState::Suspended);
     }
 
+    void whoTriesAgainDoesNotComeToPoweringOff()
+    {
+        Asking desk;
+        desk.script->failSuspend = vmm::Error { vmm::ErrorCode::NoSpace, "full", 0 };
+        desk.choose("&Suspend", false);
+        QTRY_VERIFY(button(desk.page(), "&Power off at once")->isVisible());
+        desk.script->failSuspend.reset();
+        desk.script->holdSuspend = true;
+        auto* suspend = button(desk.page(), "&Suspend");
+        suspend->setFocus();
+        QTest::keyClick(suspend, Qt::Key_Space);
+        QVERIFY(desk.waitFor(desk.id, SessionState::Suspending));
+        QCOMPARE(QApplication::focusWidget(), button(desk.page(), "&Cancel"));
+        button(desk.page(), "&Cancel")->click();
+        QVERIFY(desk.waitFor(desk.id, SessionState::Running));
+    }
+
+    void whoWasStartedMeanwhileIsNotSaidToHaveFailed()
+    {
+        Asking desk;
+        auto const other = desk.create("second");
+        desk.script->holdSuspend = true;
+        desk.choose("&Suspend", false);
+        QVERIFY(desk.waitFor(desk.id, SessionState::Suspending));
+        desk.session(other).start();
+        QVERIFY(desk.waitFor(other, SessionState::Running));
+        desk.session(desk.id).cancelJob();
+        auto const* messages = desk.page()->findChild<ui::MessageBar*>();
+        QTRY_VERIFY(messages->isVisible());
+        QVERIFY2(messages->text().contains("“first” could not be suspended."), qPrintable(messages->text()));
+    }
+
+    void thePreferencesAreNamedWhereTheyDecide()
+    {
+        Asking desk;
+        desk.script->holdSuspend = true;
+        desk.choose("&Suspend", false);
+        QVERIFY(tests::shows(desk.page(), "The window closes when all of them have ended."));
+        QVERIFY(!tests::shows(desk.page(), "The preferences say"));
+        button(desk.page(), "&Cancel")->click();
+        QVERIFY(desk.waitFor(desk.id, SessionState::Running));
+        app::settings::onClose.set(OnClose::Suspend);
+        desk.window->close();
+        QVERIFY(tests::shows(desk.page(), "The preferences say"));
+        button(desk.page(), "&Cancel")->click();
+        QVERIFY(desk.waitFor(desk.id, SessionState::Running));
+    }
+
+    void whoGoesElsewhereMeanwhileHasCancelled()
+    {
+        Asking desk(OnClose::Suspend);
+        auto const other = desk.create("second");
+        desk.script->holdSuspend = true;
+        desk.window->close();
+        QVERIFY(desk.waitFor(desk.id, SessionState::Suspending));
+        auto* settings = desk.settings(other); // where something may be changed, and not be saved yet
+        QVERIFY(desk.waitFor(desk.id, SessionState::Running));
+        QCOMPARE(desk.window->currentPage(), settings);
+        QVERIFY(desk.window->isVisible());
+    }
+
+    void theSessionEndsWhereverSomebodyGoes()
+    {
+        Asking desk;
+        auto const other = desk.create("second");
+        desk.script->cpuNanoseconds = 5'000'000'000; // worth a moment
+        desk.script->holdKeep = true;
+        desk.window->endWithoutAsking();
+        QTRY_VERIFY(desk.script->has("keep on-close"));
+        desk.window->showMachine(other);
+        desk.script->last->keepWhatIsHeld();
+        QVERIFY(desk.isHidden());
+        QCOMPARE(desk.session(desk.id).state(), SessionState::Suspended);
+    }
+
     void unsavedSettingsAreAskedAboutFirst_data()
     {
         QTest::addColumn<bool>("runs");

@@ -786,6 +786,10 @@
         <source>Keyboard layout of the guest</source>
         <translation>Tastaturbelegung des Gastes</translation>
     </message>
+    <message>
+        <source>Move the pointer to the upper edge to get the tools back, or press F11 to leave full screen.</source>
+        <translation>Bewegen Sie den Zeiger an den oberen Rand, um die Werkzeuge zurückzuholen, oder drücken Sie F11, um das Vollbild zu verlassen.</translation>
+    </message>
 </context>
 <context>
     <name>ui::MachineSettingsPage</name>

@@ -3,6 +3,7 @@
 #include "ui/library/library_model.h"
 #include "ui/theme/icons.h"
 #include "ui/theme/theme.h"
+#include "ui/widgets/hint.h"
 #include "ui/widgets/words.h"
 
 #include <QApplication>
@@ -54,6 +55,7 @@ ScreenView::ScreenView(app::VmSession& session, QWidget* parent)
     : QStackedWidget(parent),
       m_session(session),
       m_card(new QWidget(this)),
+      m_cardHint(new Hint(m_card)),
       m_picture(new QLabel(m_card)),
       m_name(new QLabel(m_card)),
       m_state(new QLabel(m_card)),
@@ -213,7 +215,12 @@ void ScreenView::cutTyping()
     if (!m_typist.isTyping())
         return;
     m_typist.stop();
-    m_screen->showHint(tr("The rest of the text was not typed."));
+    showHint(tr("The rest of the text was not typed."));
+}
+
+void ScreenView::showHint(QString const& text)
+{
+    showsCard() ? m_cardHint->say(text) : m_screen->showHint(text);
 }
 
 QImage ScreenView::screenshot() const

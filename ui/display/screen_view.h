@@ -47,6 +47,8 @@ public:
     void cutTyping();
     TextTypist const& typist() const { return m_typist; }
     QImage screenshot() const;
+    /// A sentence over the screen or the card, for some seconds.
+    void showHint(QString const& text);
 
     void setCardPicture(QImage const& picture);
     void setName(QString const& name);
@@ -77,6 +79,7 @@ private:
 
     app::VmSession& m_session;
     QWidget* m_card;
+    Hint* m_cardHint;
     QLabel *m_picture, *m_name, *m_state;
     QPushButton *m_start, *m_suspendThere, *m_settings;
     QScrollArea* m_scroll;

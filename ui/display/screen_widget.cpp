@@ -290,11 +290,8 @@ void ScreenWidget::focusInEvent(QFocusEvent* event)
 {
     QWidget::focusInEvent(event);
     updateKeyboardGrab();
-    auto const isTold = m_wayOutTold || !m_hint->isHidden() || accessibleDescription().isEmpty();
-    if (!m_inputEnabled || isTold || event->reason() == Qt::MouseFocusReason)
-        return;
-    m_wayOutTold = true;
-    m_hint->say(accessibleDescription());
+    if (m_inputEnabled)
+        m_hint->sayWayOut(event->reason());
 }
 
 /// Qt has let go of the keyboard by then, and the focus may stay.

@@ -91,7 +91,7 @@ private:
     std::unique_ptr<PointerLock> m_lock;      // while the pointer is captured
     std::unique_ptr<KeyboardGrab> m_keyboard; // while it has the host's shortcuts
     bool m_leaveArmed = false;                // Ctrl and Alt are down and no other key was pressed since
-    bool m_captureTold = false, m_wayOutTold = false;
+    bool m_captureTold = false;
     QSet<std::uint16_t> m_keysDown;
     QSet<int> m_buttonsDown;
     QPointF m_lastPointer;

@@ -131,7 +131,11 @@ void MachinePage::makeActions()
     m_actions.cancel = add([this] { m_session->cancelJob(); });
     m_actions.keep = add([this] { m_timeline->keep(); });
     m_actions.fork = add([this] { m_timeline->fork(); });
-    m_actions.timeline = add([this] { m_timeline->axis()->setFocus(Qt::ShortcutFocusReason); });
+    m_actions.timeline = add([this] {
+        if (m_fullScreen)
+            emit fullScreenToggled(); // where it is hidden
+        m_timeline->axis()->setFocus(Qt::ShortcutFocusReason);
+    });
     m_actions.usb = add([this] { goToUsb(); });
     m_actions.fullScreen = add([this] { emit fullScreenToggled(); });
     m_actions.screenshotFile = add([this] { saveScreenshot(); });
@@ -167,8 +171,8 @@ void MachinePage::connectSession()
 {
     connect(m_session, &app::VmSession::stateChanged, this, [this](app::SessionState state) {
         tellShutDown({});
-        if (state == app::SessionState::Running)
-            m_messages->dismiss();
+        if (state == app::SessionState::Running || state == app::SessionState::Restoring)
+            m_messages->dismiss(); // it is about what was before
         reportReason();
         reportForwards();
         foreseeUsb();
@@ -242,7 +246,7 @@ void MachinePage::connectTimeline()
 
 void MachinePage::tellLeft(QString const& moment, app::MomentReason reason)
 {
-    if (m_messages->hasProblem())
+    if (m_messages->hasProblem() && reason == app::MomentReason::BeforeGoing)
         return; // of where the machine is now, which matters more
     if (moment.isEmpty())
         return m_messages->showNotice(tr("The machine as it was could not be kept as a moment."));
@@ -266,8 +270,10 @@ void MachinePage::connectUsb()
 /// What suspending does to devices of this computer and of others: for its tip.
 void MachinePage::foreseeUsb()
 {
-    if (!app::isInMemory(m_session->state()))
+    if (!app::isInMemory(m_session->state())) {
+        m_usbFates.clear();
         return;
+    }
     m_session->foreseeUsb({}, guarded(this, [this](vmm::Result<std::vector<app::UsbFate>> const& fates) {
         m_usbFates = fates ? fatesText(*fates) : QString();
         updateTexts();
@@ -591,8 +597,6 @@ void MachinePage::setFullScreen(bool on)
         m_revealTimer.start();
         m_inspector->hide();
         m_messages->dismissNotice();
-        m_screen->screen()->showHint(
-            tr("Move the pointer to the upper edge, or press Ctrl+Alt, to get the tools back."));
     } else {
         m_revealTimer.stop();
         static_cast<QBoxLayout*>(layout())->insertWidget(0, m_toolbar);
@@ -600,7 +604,21 @@ void MachinePage::setFullScreen(bool on)
         m_inspector->setVisible(m_actions.inspector->isChecked());
     }
     updateState();
+    if (on)
+        tellWayOut();
     focusMachine();
+}
+
+/// How the tools are had back, over what is seen. Only a screen takes F11 for the guest.
+void MachinePage::tellWayOut()
+{
+    if (m_screen->isHidden() || m_screen->showsCard()) {
+        auto const text
+            = tr("Move the pointer to the upper edge to get the tools back, or press F11 to leave full screen.");
+        m_screen->isHidden() ? m_consoles->currentTerminal()->showHint(text) : m_screen->showHint(text);
+    } else {
+        m_screen->showHint(tr("Move the pointer to the upper edge, or press Ctrl+Alt, to get the tools back."));
+    }
 }
 
 void MachinePage::revealToolbar()

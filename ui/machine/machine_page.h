@@ -113,6 +113,7 @@ private:
     void saveScreenshot();
     void typeClipboard();
     static QString guestLayout();
+    void tellWayOut();
     void revealToolbar();
     void saveSplitters();
     std::function<void()> remedyFor(Remedy remedy, Task task, QString const& drive = {});

@@ -497,10 +497,12 @@ void TerminalWidget::focusInEvent(QFocusEvent* event)
     QAbstractScrollArea::focusInEvent(event);
     m_screen.setFocused(true);
     updateCursor();
-    if (m_wayOutTold || accessibleDescription().isEmpty() || event->reason() == Qt::MouseFocusReason)
-        return;
-    m_wayOutTold = true;
-    m_hint->say(accessibleDescription());
+    m_hint->sayWayOut(event->reason());
+}
+
+void TerminalWidget::showHint(QString const& text)
+{
+    m_hint->say(text);
 }
 
 void TerminalWidget::focusOutEvent(QFocusEvent* event)

@@ -39,6 +39,8 @@ public:
     int zoom() const { return m_zoom; } ///< points added to the font
     void setZoom(int zoom);
     bool markMode() const { return m_markMode; }
+    /// A sentence over the text, for some seconds.
+    void showHint(QString const& text);
 
     QSize sizeHint() const override;
 
@@ -114,7 +116,6 @@ private:
     int m_wheelRemainder = 0;
     QString m_composing; // what an input method has not finished yet
     QString m_announced; // the text that a screen reader was last told
-    bool m_wayOutTold = false;
     Hint* m_hint;
     QBasicTimer m_sliceTimer, m_blinkTimer, m_bellTimer, m_announceTimer, m_dragTimer;
 };

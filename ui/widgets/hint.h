@@ -34,7 +34,19 @@ public:
         m_timer.start();
     }
 
+    /// The accessible description of what it is over: once, to who came without the pointer, and not in the place of
+    /// what it says now.
+    void sayWayOut(Qt::FocusReason reason)
+    {
+        auto const text = parentWidget()->accessibleDescription();
+        if (m_wayOutSaid || !isHidden() || text.isEmpty() || reason == Qt::MouseFocusReason)
+            return;
+        m_wayOutSaid = true;
+        say(text);
+    }
+
 private:
+    bool m_wayOutSaid = false;
     QTimer m_timer;
 };
 

@@ -373,8 +373,24 @@ private slots:
         QVERIFY(page->consoles()->isVisible() && !page->screenView()->isVisible());
         auto* terminal = page->consoles()->currentTerminal();
         QTRY_COMPARE(QApplication::focusWidget(), terminal);
+        QVERIFY(tests::shows(terminal, "press F11 to leave full screen"));
         QTest::keyClick(terminal, Qt::Key_F11);
         QVERIFY(!page->isFullScreen());
+        emit page->fullScreenToggled();
+        QTest::keyClick(terminal, Qt::Key_T, Qt::ControlModifier | Qt::ShiftModifier); // as the terminal says
+        QVERIFY(!page->isFullScreen());
+        QCOMPARE(QApplication::focusWidget(), page->timeline()->axis());
+    }
+
+    void theCardOnTheWholeScreenSaysHowToLeaveIt()
+    {
+        Desk desk;
+        auto const id = desk.create("first");
+        desk.open();
+        auto* page = desk.window->pageOf(id);
+        emit page->fullScreenToggled();
+        QVERIFY(page->isFullScreen() && page->screenView()->showsCard());
+        QVERIFY(tests::shows(page->screenView(), "press F11 to leave full screen"));
     }
 
     void aScreenReaderIsToldWhatTheMachineIsAt()
@@ -450,6 +466,41 @@ private slots:
         timeline.goTo(timeline.moments()[0].id);
         QTRY_COMPARE(left.size(), 1);
         QVERIFY(desk.page->messages()->hasProblem());
+    }
+
+    void aProblemOfBeforeDoesNotHideWhereThePresentWent()
+    {
+        Desk desk;
+        auto const id = desk.create("first");
+        desk.open();
+        auto& session = desk.session(id);
+        auto& timeline = session.timeline();
+        timeline.keep("as it was made");
+        QTRY_COMPARE(timeline.moments().size(), std::size_t(1));
+        QTRY_VERIFY(!timeline.keeping());
+        desk.script->failCreate = fullDisk();
+        auto* page = desk.window->pageOf(id);
+        page->startOrResume();
+        QTRY_VERIFY(page->messages()->hasProblem());
+        timeline.goTo(timeline.moments()[0].id); // at which it was off: it does not run
+        QTRY_VERIFY2(page->messages()->text().contains("“Before going back”"), qPrintable(page->messages()->text()));
+    }
+
+    void aProblemIsCoveredByWhereASuspendedStateWentAndComesBack()
+    {
+        Running desk;
+        auto& session = desk.session(desk.id);
+        session.suspend();
+        QVERIFY(desk.waitFor(desk.id, app::SessionState::Suspended));
+        desk.script->failRestore = fullDisk();
+        desk.page->startOrResume();
+        auto* messages = desk.page->messages();
+        QTRY_VERIFY(messages->hasProblem());
+        auto const problem = messages->text();
+        session.discardState(); // as another program asks for it
+        QTRY_COMPARE(messages->text(), QStringLiteral("The machine as it was could not be kept as a moment."));
+        desk.named<QToolButton>(messages, "Dismiss this message")->click();
+        QCOMPARE(messages->text(), problem);
     }
 
     void keyCombinationsAreSentFromTheMenu()

@@ -2384,6 +2384,22 @@
         <source>This computer cannot run the machine in it.</source>
         <translation>Dieser Rechner kann die Maschine darin nicht ausführen.</translation>
     </message>
+    <message>
+        <source>The disk images could not be brought back.</source>
+        <translation>Die Abbilder konnten nicht zurückgeholt werden.</translation>
+    </message>
+    <message>
+        <source>The machine is in memory, or being copied.</source>
+        <translation>Die Maschine ist im Speicher oder wird gerade kopiert.</translation>
+    </message>
+    <message>
+        <source>If the machine itself is in the trash, bring it back first. Otherwise they may be back already, or have been deleted for good.</source>
+        <translation>Liegt die Maschine selbst im Papierkorb, holen Sie zuerst sie zurück. Sonst sind sie vielleicht schon wieder da oder endgültig gelöscht.</translation>
+    </message>
+    <message>
+        <source>Shut it down, or wait for the copy, and try again.</source>
+        <translation>Fahren Sie sie herunter oder warten Sie auf die Kopie, und versuchen Sie es noch einmal.</translation>
+    </message>
 </context>
 <context>
     <name>ui::Reasons</name>

@@ -625,13 +625,21 @@ void Library::changeSettings(
     }
     // Nobody can go back to where an image was that is in the trash.
     auto const before = changed != nullptr && unwanted.empty() ? changed->runner() : nullptr;
+    auto const id = text(config.uuid);
+    auto const trashed = std::make_shared<std::string>();
     m_private->write(
-        [this, before, config = std::move(config), newDisks = std::move(newDisks), unwanted = std::move(unwanted)] {
+        [this, before, trashed, config = std::move(config), newDisks = std::move(newDisks),
+            unwanted = std::move(unwanted)]() -> vmm::Result<> {
             if (before)
                 Private::keepBeforeChange(*before, config);
-            return m_store.save(config, newDisks, unwanted);
+            *trashed = TRY(m_store.save(config, newDisks, unwanted));
+            return {};
         },
-        std::move(done));
+        [this, id, trashed, done = std::move(done)](vmm::Result<> const& saved) {
+            done(saved);
+            if (!trashed->empty())
+                emit imagesRemoved(id, text(*trashed));
+        });
 }
 
 void Library::changePolicy(QString const& id, vmm::timeline::Policy const& policy, Done<void> done)
@@ -781,11 +789,6 @@ void Library::bringBack(QString const& place, Done<void> done)
     m_private->write([this, place = place.toStdString()] { return m_store.restoreRemoved(place); }, std::move(done));
 }
 
-void Library::restoreImages(QString const& id, Done<void> done)
-{
-    m_private->write([this, id = id.toStdString()] { return m_store.restoreImages(id); }, std::move(done));
-}
-
 void Library::lastPicture(QString const& id, Done<Picture> done)
 {
     m_private->inBackground(
@@ -810,9 +813,9 @@ void Library::trashUsage(Done<quint64> done)
     m_private->inBackground([this] { return vmm::Result<quint64>(m_store.trashUsage()); }, std::move(done));
 }
 
-void Library::emptyTrash(Done<void> done)
+void Library::emptyTrash(std::vector<RemovedMachine> those, Done<void> done)
 {
-    m_private->onCopier([this] { return m_store.emptyTrash(); }, std::move(done));
+    m_private->onCopier([this, those = std::move(those)] { return m_store.emptyTrash(those); }, std::move(done));
 }
 
 void Library::advise(QString const& path, Done<Advice> done, std::optional<QString> const& system)

@@ -95,15 +95,14 @@ public:
     void listRemoved(Done<std::vector<RemovedMachine>> done);
     /// By RemovedMachine::place(), which is the id of what was removed last.
     void bringBack(QString const& place, Done<void> done);
-    /// The images that went into the trash last are disks of the machine again.
-    void restoreImages(QString const& id, Done<void> done);
     /// The last picture of a machine that is not in memory; a null picture where there is none.
     void lastPicture(QString const& id, Done<Picture> done);
     void diskUsage(QString const& id, Done<quint64> done);
 
-    /// What removed machines take, and their end now; they are ended anyway when they have been there for 30 days.
+    /// What removed machines take, and the end of those that were listed, behind copies that are under way: what has
+    /// come back by then, or was removed since, stays. All are ended when they have been there for 30 days.
     void trashUsage(Done<quint64> done);
-    void emptyTrash(Done<void> done);
+    void emptyTrash(std::vector<RemovedMachine> those, Done<void> done);
 
     /// What the file is, and a machine that would suit it.
     struct Advice {
@@ -134,6 +133,8 @@ signals:
     void machineAdded(QString id);
     void machineRemoved(QString id);
     void machineChanged(QString id); ///< name, settings, owner, thumbnail
+    /// Images of its own have gone into the trash with a change of its settings, to where bringBack() finds them.
+    void imagesRemoved(QString id, QString place);
     /// Any machine's state changed: for the list.
     void machineStateChanged(QString id, app::SessionState state);
     /// A machine that is in memory has changed (a medium, a cable, a USB device …), and its next start will not have

@@ -105,17 +105,24 @@ vmm::Result<> checkSet(vmm::VmConfig const& config)
     return {};
 }
 
+/// `name` in that directory, with a number where something is called so there.
+std::string freePath(std::string const& directory, files::path const& name)
+{
+    auto const stem = name.stem().string(), ending = name.extension().string();
+    auto path = fmt::format("{}/{}{}", directory, stem, ending);
+    for (unsigned number = 2; ::access(path.c_str(), F_OK) == 0; ++number)
+        path = fmt::format("{}/{}-{}{}", directory, stem, number, ending);
+    return path;
+}
+
 /// Gives a disk that is to be made its place in the machine's directory, under a name that nothing has there.
 vmm::Result<> placeNewDisk(vmm::VmConfig& config, NewDisk const& made, std::string const& directory)
 {
     auto* disk = diskOf(config, made.id);
     if (disk == nullptr)
         return vmm::fail(vmm::ErrorCode::InvalidArgument, fmt::format("the new disk {} has no drive", made.id));
-    auto const* ending = made.format == DiskFormat::Qcow2 ? "qcow2" : "img";
     disk->format = made.format;
-    disk->path = fmt::format("{}/{}.{}", directory, made.id, ending);
-    for (unsigned number = 2; ::access(disk->path.c_str(), F_OK) == 0; ++number)
-        disk->path = fmt::format("{}/{}-{}.{}", directory, made.id, number, ending);
+    disk->path = freePath(directory, made.id + (made.format == DiskFormat::Qcow2 ? ".qcow2" : ".img"));
     return {};
 }
 
@@ -317,7 +324,7 @@ vmm::Result<StoredMachine> MachineStore::create(MachineRequest request)
     return load(config.uuid);
 }
 
-vmm::Result<> MachineStore::save(
+vmm::Result<std::string> MachineStore::save(
     vmm::VmConfig config, std::vector<NewDisk> const& newDisks, std::vector<std::string> const& unwanted)
 {
     // Names that are free: an image that a person has kept may lie there.
@@ -365,18 +372,19 @@ vmm::Result<> MachineStore::save(
         if (owns(config.uuid, path) && !isUsed)
             removed.push_back(path);
     }
-    return before && !removed.empty() ? removeImages(before->config, removed) : vmm::Result<>();
+    return before && !removed.empty() ? removeImages(before->config, removed) : std::string();
 }
 
-vmm::Result<> MachineStore::removeImages(vmm::VmConfig before, std::vector<std::string> const& paths)
+vmm::Result<std::string> MachineStore::removeImages(vmm::VmConfig before, std::vector<std::string> const& paths)
 {
-    auto const trash = fmt::format("{}/trash/{}{}{}", m_root, before.uuid, imagesInfix, vmm::makeUuid());
+    auto const place = fmt::format("{}{}{}", before.uuid, imagesInfix, vmm::makeUuid());
+    auto const trash = fmt::format("{}/trash/{}", m_root, place);
     std::erase_if(before.disks, [&](vmm::DiskConfig const& disk) {
         return std::find(paths.begin(), paths.end(), disk.path) == paths.end()
             || ::access(disk.path.c_str(), F_OK) != 0;
     });
     if (before.disks.empty())
-        return {};
+        return std::string();
     vmm::VmConfig removed;
     removed.uuid = before.uuid;
     removed.name = before.name;
@@ -387,21 +395,7 @@ vmm::Result<> MachineStore::removeImages(vmm::VmConfig before, std::vector<std::
         TRY(writeConfig(removed, trash)); // first, so that what lies there can come back
         TRY(moveDirectory(from, disk.path));
     }
-    return {};
-}
-
-vmm::Result<> MachineStore::restoreImages(std::string const& id)
-{
-    files::path trash;
-    std::error_code error;
-    for (files::directory_iterator item(m_root + "/trash", error), end; item != end; item.increment(error)) {
-        if (item->path().filename().string().starts_with(id + std::string(imagesInfix))
-            && (trash.empty() || files::last_write_time(trash, error) < files::last_write_time(*item, error)))
-            trash = item->path();
-    }
-    if (trash.empty())
-        return vmm::fail(vmm::ErrorCode::NotFound, "no image of the machine is in the trash");
-    return restoreImagesFrom(trash, id);
+    return place;
 }
 
 vmm::Result<> MachineStore::restoreImagesFrom(std::string const& trash, std::string const& id)
@@ -410,15 +404,20 @@ vmm::Result<> MachineStore::restoreImagesFrom(std::string const& trash, std::str
     auto const lock = TRY(MachineLock::take(placesOf(id).lockFile));
     auto const removed = TRY(readConfigIn(trash, id));
     for (auto disk : removed.disks) {
-        auto const from = std::exchange(disk.path, directoryOf(id) + "/" + files::path(disk.path).filename().string());
-        if (::access(disk.path.c_str(), F_OK) == 0)
-            return vmm::fail(vmm::ErrorCode::AlreadyExists, fmt::format("there is another {} now", disk.path));
+        auto const from = disk.path;
+        if (::access(from.c_str(), F_OK) != 0)
+            continue; // it is back already
+        disk.path = freePath(directoryOf(id), files::path(from).filename());
+        // The configuration comes first, so that the image is nowhere without it. It may have it from a time before.
+        if (std::none_of(config.disks.begin(), config.disks.end(),
+                [&](vmm::DiskConfig const& one) { return one.path == disk.path; })) {
+            if (diskOf(config, disk.id) != nullptr)
+                disk.id = freeDeviceId(config, "disk");
+            config.disks.push_back(disk);
+            TRY(save(config));
+        }
         TRY(moveDirectory(from, disk.path));
-        if (diskOf(config, disk.id) != nullptr)
-            disk.id = freeDeviceId(config, "disk");
-        config.disks.push_back(std::move(disk));
     }
-    TRY(save(std::move(config)));
     removeTree(trash);
     return {};
 }
@@ -433,9 +432,9 @@ vmm::Result<> MachineStore::change(std::string const& id, std::function<void(vmm
     auto machine = TRY(load(id));
     auto const before = machine.config;
     change(machine.config);
-    if (machine.config == before)
-        return {};
-    return save(std::move(machine.config));
+    if (machine.config != before)
+        TRY(save(std::move(machine.config)));
+    return {};
 }
 
 vmm::Result<> MachineStore::rename(std::string const& id, std::string const& name)
@@ -490,7 +489,8 @@ vmm::Result<> MachineStore::keepUsbAdded(std::string const& id, vmm::UsbAddition
 {
     auto config = TRY(load(id)).config;
     TRY(adoptUsb(config, device));
-    return save(std::move(config));
+    TRY(save(std::move(config)));
+    return {};
 }
 
 vmm::Result<> MachineStore::keepUsbRemoved(std::string const& id, std::string const& device)
@@ -499,7 +499,8 @@ vmm::Result<> MachineStore::keepUsbRemoved(std::string const& id, std::string co
     if (vmm::pluggedMark(config, device) == nullptr)
         return {};
     TRY(vmm::removeUsb(config, device));
-    return save(std::move(config));
+    TRY(save(std::move(config)));
+    return {};
 }
 
 vmm::Result<> MachineStore::keepConfig(vmm::VmConfig const& kept)
@@ -654,18 +655,34 @@ vmm::Result<> MachineStore::restoreRemoved(std::string const& place)
 
 vmm::Result<> MachineStore::emptyTrash(std::uint64_t seconds)
 {
+    auto const now = std::time(nullptr);
+    return endRemovedWhere([&](std::string const&, std::int64_t removedAt) {
+        // A file system may be a tick ahead of time(2), and what was removed just now of a second that is to come.
+        return std::max<std::int64_t>(0, now - removedAt) >= static_cast<std::int64_t>(seconds);
+    });
+}
+
+vmm::Result<> MachineStore::emptyTrash(std::vector<RemovedMachine> const& those)
+{
+    return endRemovedWhere([&](std::string const& name, std::int64_t removedAt) {
+        // What is nobody's machine is in no list.
+        return !isMachineId(name.substr(0, name.find('.')))
+            || std::any_of(those.begin(), those.end(),
+                [&](RemovedMachine const& one) { return one.place() == name && one.removedAt == removedAt; });
+    });
+}
+
+vmm::Result<> MachineStore::endRemovedWhere(IsToEnd const& isToEnd)
+{
     std::error_code error;
     vmm::Result<> outcome;
-    auto const now = std::time(nullptr);
     for (files::directory_iterator item(m_root + "/trash", error), end; item != end; item.increment(error)) {
         struct stat status { };
         if (::stat(item->path().c_str(), &status) != 0)
             continue;
         // What is ending cannot come back, and its directory's time is that of the last file that went.
-        bool const isEnding = item->path().filename().string().starts_with(endingPrefix);
-        // A file system may be a tick ahead of time(2), and what was removed just now of a second that is to come.
-        auto const age = std::max<std::int64_t>(0, now - status.st_mtime);
-        if (!isEnding && age < static_cast<std::int64_t>(seconds))
+        auto const name = item->path().filename().string();
+        if (!name.starts_with(endingPrefix) && !isToEnd(name, status.st_mtime))
             continue;
         if (auto ended = endRemoved(item->path()); !ended && outcome)
             outcome = std::move(ended);

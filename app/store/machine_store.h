@@ -43,7 +43,8 @@ struct StoredMachine {
 struct RemovedMachine : StoredMachine {
     std::int64_t removedAt = 0; ///< in seconds since 1970
     bool isImages = false;      ///< not the machine itself: disks of it, whose images were removed alone
-    /// What restoreRemoved() takes it by: the uuid, with a number where another of the same was removed later.
+    /// What restoreRemoved() takes it by: the uuid, followed by another one where a machine of the same was removed
+    /// later, and by ".images-" and another one where it is images.
     std::string place() const { return directory.substr(directory.rfind('/') + 1); }
 };
 
@@ -86,11 +87,9 @@ public:
     vmm::Result<StoredMachine> create(MachineRequest request);
     /// Replaces the configuration. Busy while another process has the machine in memory; the uuid stays. Disks whose
     /// path is empty are made as `newDisks` says; `unwanted` are images in the machine's directory that go into the
-    /// trash, except those that the configuration still names.
-    vmm::Result<> save(
+    /// trash, except those that the configuration still names. The place where they lie there; empty: none does.
+    vmm::Result<std::string> save(
         vmm::VmConfig config, std::vector<NewDisk> const& newDisks = {}, std::vector<std::string> const& unwanted = {});
-    /// The images that went there last, from where they come back as disks of the machine. Not while in memory.
-    vmm::Result<> restoreImages(std::string const& id);
     /// What is in a CD drive at the next start.
     vmm::Result<> keepMedium(std::string const& id, std::string const& drive, std::string const& path);
     /// The cable and the port forwards of a network card at the next start.
@@ -125,12 +124,15 @@ public:
 
     /// Into the trash. Not while in memory.
     vmm::Result<> remove(std::string const& id);
-    /// AlreadyExists while one of the same uuid is in the library. Of images: as restoreImages().
+    /// AlreadyExists while one of the same uuid is in the library. Images become disks of the machine again, under
+    /// names that are free; not while it is in memory. What was cut off in that goes on where it was.
     vmm::Result<> restoreRemoved(std::string const& place);
     /// Ends those that were removed more than `seconds` ago, and those at which another process died; with them what
     /// disks elsewhere keep for their moments, as far as those can be reached: what cannot be is logged. The first
     /// error, after all that could be done.
     vmm::Result<> emptyTrash(std::uint64_t seconds = 0);
+    /// Ends these as they were listed, in place of those of an age: what has come back, or was removed anew, stays.
+    vmm::Result<> emptyTrash(std::vector<RemovedMachine> const& those);
     std::uint64_t trashUsage() const; ///< bytes
     /// Removes what was half made when a process was killed. What is being made now stays.
     void sweepHalfMade();
@@ -139,9 +141,12 @@ public:
     std::uint64_t diskUsage(std::string const& id) const;
 
 private:
+    /// By the name in the trash, and when it was removed.
+    using IsToEnd = std::function<bool(std::string const& name, std::int64_t removedAt)>;
+    vmm::Result<> endRemovedWhere(IsToEnd const& isToEnd);
     vmm::Result<> endRemoved(std::string const& removed);
     vmm::Result<> restoreImagesFrom(std::string const& trash, std::string const& id);
-    vmm::Result<> removeImages(vmm::VmConfig before, std::vector<std::string> const& paths);
+    vmm::Result<std::string> removeImages(vmm::VmConfig before, std::vector<std::string> const& paths);
 
     std::string m_root;
 };

@@ -169,6 +169,42 @@ private slots:
             QCOMPARE(copy.error().code, vmm::ErrorCode::Cancelled);
     }
 
+    /// Emptying waits for copies, and what a person removes meanwhile was not in what they have agreed to.
+    void whatIsRemovedWhileTheTrashWaitsToBeEmptiedStays()
+    {
+        vmm::UniqueFd writer; // is there until the library is gone, whatever fails
+        Bench bench;
+        auto const large = bench.create("large"), old = bench.create("old"), again = bench.create("again"),
+                   young = bench.create("young");
+        auto const disk = bench.library.config(large).disks[0].path;
+        QVERIFY(QFile::remove(QString::fromStdString(disk)));
+        QCOMPARE(::mkfifo(disk.c_str(), 0600), 0);
+        auto const goOn = qScopeGuard([&] { writer.reset(::open(disk.c_str(), O_RDWR | O_CLOEXEC)); });
+        for (auto const& id : { old, again })
+            REQUIRE_OK(bench.store.remove(id.toStdString()));
+        auto const listed = bench.store.removed();
+        QCOMPARE(listed.size(), std::size_t(2));
+        bench.library.clone(large, "copy", [](vmm::Result<QString> const&) {});
+        QTRY_VERIFY(MachineLock::owner(bench.store.placesOf(large.toStdString()).lockFile));
+        std::optional<vmm::Result<>> emptied;
+        bench.library.emptyTrash(listed, [&](vmm::Result<> const& outcome) { emptied = outcome; });
+        REQUIRE_OK(bench.store.remove(young.toStdString()));
+        // One that has come back and was removed once more, a minute later.
+        REQUIRE_OK(bench.store.restoreRemoved(again.toStdString()));
+        REQUIRE_OK(bench.store.remove(again.toStdString()));
+        timespec const later[2] = { { std::time(nullptr) + 60, 0 }, { std::time(nullptr) + 60, 0 } };
+        auto const place = bench.directory.filePath("trash/" + again).toUtf8();
+        QCOMPARE(::utimensat(AT_FDCWD, place.constData(), later, 0), 0);
+        bench.library.cancelClone();
+        writer.reset(::open(disk.c_str(), O_RDWR | O_CLOEXEC));
+        QTRY_VERIFY(emptied);
+        REQUIRE_OK(*emptied);
+        QStringList left;
+        for (auto const& machine : bench.store.removed())
+            left += QString::fromStdString(machine.config.name);
+        QCOMPARE(left, (QStringList { "again", "young" }));
+    }
+
     void removingCanBeUndone()
     {
         QTemporaryDir directory;
@@ -205,20 +241,92 @@ private slots:
         QVERIFY(!store.removed()[0].problem);
         REQUIRE_OK(store.emptyTrash(3600)); // too young
         QVERIFY(store.removed()[0].isImages);
-        REQUIRE_OK(store.restoreRemoved(store.removed()[0].place())); // as restoreImages() does
+        REQUIRE_OK(store.restoreRemoved(store.removed()[0].place()));
         QVERIFY(image.open(QIODevice::ReadOnly));
         QCOMPARE(image.read(9), QByteArray("something"));
         image.close();
         QVERIFY(tests::must(store.load(made.id)).config.disks == made.config.disks);
         QVERIFY(store.removed().empty());
 
-        REQUIRE_OK(store.save(without, {}, { path }));
-        QVERIFY(image.open(QIODevice::WriteOnly)); // another one, which is not replaced
-        QCOMPARE(store.restoreImages(made.id).error().code, vmm::ErrorCode::AlreadyExists);
-        QCOMPARE(store.removed().size(), std::size_t(1));
+        auto const place = tests::must(store.save(without, {}, { path }));
+        QCOMPARE(place, store.removed()[0].place());
         REQUIRE_OK(store.emptyTrash());
         QVERIFY(store.removed().empty());
-        QCOMPARE(store.restoreImages(made.id).error().code, vmm::ErrorCode::NotFound);
+        QCOMPARE(store.restoreRemoved(place).error().code, vmm::ErrorCode::NotFound);
+    }
+
+    /// Its name is another one's by now, which is not replaced.
+    void anImageWhoseNameIsTakenComesBackUnderAnother()
+    {
+        QTemporaryDir directory;
+        MachineStore store(directory.path().toStdString());
+        auto const made = tests::must(store.create(request("precious")));
+        auto const path = made.config.disks[0].path;
+        REQUIRE_OK(writeWholeFile(path, vmm::bytesOf(std::string("something"))));
+        auto without = made.config;
+        without.disks.clear();
+        auto const place = tests::must(store.save(without, {}, { path }));
+        auto with = without;
+        with.disks.resize(1);
+        with.disks[0].id = "disk0";
+        REQUIRE_OK(store.save(with, { { "disk0", 1u << 20, DiskFormat::Raw } }));
+        REQUIRE_OK(store.restoreRemoved(place));
+        auto const disks = tests::must(store.load(made.id)).config.disks;
+        QCOMPARE(disks.size(), std::size_t(2));
+        QCOMPARE(disks[0].path, path);
+        QCOMPARE(disks[1].id, std::string("disk1"));
+        QCOMPARE(disks[1].path, made.directory + "/disk0-2.img");
+        QCOMPARE(tests::must(readWholeFile(disks[1].path, 100)), std::string("something"));
+        QVERIFY(store.removed().empty());
+    }
+
+    void bringingImagesBackGoesOnWhereItWasCutOff()
+    {
+        QTemporaryDir directory;
+        MachineStore store(directory.path().toStdString());
+        auto two = request("precious");
+        two.config.disks.resize(2);
+        two.config.disks[1].id = "disk1";
+        two.newDisks.push_back({ "disk1", 1u << 20, DiskFormat::Raw });
+        auto const made = tests::must(store.create(two));
+        auto const first = made.config.disks[0].path, second = made.config.disks[1].path;
+        auto without = made.config;
+        without.disks.clear();
+        auto const place = tests::must(store.save(without, {}, { first, second }));
+        // The first one is back, and the second only in the configuration.
+        auto const trash = directory.path().toStdString() + "/trash/" + place;
+        QCOMPARE(::rename((trash + "/disk0.img").c_str(), first.c_str()), 0);
+        REQUIRE_OK(store.save(made.config));
+        REQUIRE_OK(store.restoreRemoved(place));
+        QVERIFY(tests::must(store.load(made.id)).config.disks == made.config.disks);
+        QVERIFY(QFile::exists(QString::fromStdString(first)));
+        QVERIFY(QFile::exists(QString::fromStdString(second)));
+        QVERIFY(store.removed().empty());
+    }
+
+    void whereImagesLieThatWentIntoTheTrashIsTold()
+    {
+        Bench bench;
+        auto const id = bench.create("web");
+        QSignalSpy told(&bench.library, &Library::imagesRemoved);
+        auto const before = bench.library.config(id);
+        auto without = before;
+        without.disks.clear();
+        bench.library.changeSettings(without, {}, { before.disks[0].path }, [](vmm::Result<> const&) {});
+        QTRY_COMPARE(told.count(), 1);
+        QCOMPARE(told[0][0].toString(), id);
+        std::optional<vmm::Result<>> back;
+        bench.library.bringBack(told[0][1].toString(), [&](vmm::Result<> const& outcome) { back = outcome; });
+        QTRY_VERIFY(back);
+        REQUIRE_OK(*back);
+        QVERIFY(bench.library.config(id).disks == before.disks);
+        without.disks = before.disks;
+        without.disks[0].path = bench.directory.filePath("elsewhere.img").toStdString();
+        std::optional<vmm::Result<>> saved;
+        bench.library.changeSettings(without, {}, { "/elsewhere.img" }, [&](auto const& outcome) { saved = outcome; });
+        QTRY_VERIFY(saved);
+        QCoreApplication::processEvents();
+        QCOMPARE(told.count(), 1); // nothing has moved
     }
 
     /// It came out of a bundle again after it was removed.
@@ -274,7 +382,7 @@ private slots:
         std::optional<quint64> before, after;
         library.trashUsage([&](vmm::Result<quint64> bytes) { before = *bytes; });
         QTRY_VERIFY(before);
-        library.emptyTrash(
+        library.emptyTrash(store.removed(),
             [&](vmm::Result<> const&) { library.trashUsage([&](vmm::Result<quint64> bytes) { after = *bytes; }); });
         QTRY_VERIFY(after);
         QVERIFY(*before > 0);

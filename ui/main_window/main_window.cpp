@@ -138,7 +138,6 @@ void MainWindow::makePages(QString const& demoKernel)
             page->refresh();
         back();
     });
-    connect(m_settingsPage, &MachineSettingsPage::imagesRemoved, this, &MainWindow::tellImagesRemoved);
     for (PageFrame* page : std::initializer_list<PageFrame*> { m_newMachine, m_settingsPage, m_preferences })
         connect(page, &PageFrame::backRequested, this, &MainWindow::back);
     connect(m_closing, &ClosingPage::cancelled, this, [this] {
@@ -178,6 +177,7 @@ void MainWindow::makePages(QString const& demoKernel)
     });
     connect(m_panel, &LibraryPanel::renameFailed, this,
         [this](QString const&, vmm::Error const& error) { m_messages->showProblem(problemFor(Task::Rename, error)); });
+    connect(&m_library, &app::Library::imagesRemoved, this, &MainWindow::tellImagesRemoved);
     connect(&m_library, &app::Library::notKept, this, [this](QString const&, vmm::Error const& error) {
         m_messages->showProblem(problemFor(Task::ChangeSettings, error));
     });
@@ -418,14 +418,14 @@ void MainWindow::removeMachine(QString const& id)
     }));
 }
 
-void MainWindow::tellImagesRemoved(QString const& id)
+void MainWindow::tellImagesRemoved(QString const& id, QString const& place)
 {
     auto const entry = m_library.entry(id);
     m_messages->showNotice(
-        tr("Images of “%1” are in the trash.").arg(entry ? entry->name : id), tr("Undo"), [this, id] {
-            m_library.restoreImages(id, guarded(this, [this](vmm::Result<> const& restored) {
+        tr("Images of “%1” are in the trash.").arg(entry ? entry->name : id), tr("Undo"), [this, place] {
+            m_library.bringBack(place, guarded(this, [this](vmm::Result<> const& restored) {
                 if (!restored)
-                    m_messages->showProblem(problemFor(Task::ChangeSettings, restored.error()));
+                    m_messages->showProblem(problemFor(Task::BringImagesBack, restored.error()));
             }));
         });
 }

@@ -69,7 +69,7 @@ private:
     void back();
     void showFolder(QString const& id);
     void removeMachine(QString const& id);
-    void tellImagesRemoved(QString const& id);
+    void tellImagesRemoved(QString const& id, QString const& place);
     void cloneMachine(QString const& id);
     void tellCopy(QString const& progress);
     void chooseImport();

@@ -450,8 +450,6 @@ void MachineSettingsPage::finishSave(Draft const& was, vmm::Result<> const& outc
     }
     m_before = now;
     emit saved(m_id);
-    if (!was.unwanted.empty())
-        emit imagesRemoved(id);
 }
 
 void MachineSettingsPage::addMedium(

@@ -42,8 +42,6 @@ public:
 
 signals:
     void saved(QString id);
-    /// Images of that machine's went into the trash.
-    void imagesRemoved(QString id);
 
 protected:
     void updateTexts() override;

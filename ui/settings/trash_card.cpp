@@ -93,10 +93,12 @@ void TrashCard::fillRows()
         when->setProperty("quiet", true);
         auto* back = new QPushButton(tr("Bring back"));
         back->setAccessibleName(tr("Bring “%1” back").arg(name));
-        connect(back, &QPushButton::clicked, this, [this, back, place = QString::fromStdString(machine.place())] {
-            back->setEnabled(false);
-            bringBack(place);
-        });
+        connect(back, &QPushButton::clicked, this,
+            [this, back, place = QString::fromStdString(machine.place()),
+                task = machine.isImages ? Task::BringImagesBack : Task::BringBack] {
+                back->setEnabled(false);
+                bringBack(place, task);
+            });
         auto* row = new QWidget;
         auto* line = new QHBoxLayout(row);
         line->setContentsMargins(0, 0, 0, 0);
@@ -110,10 +112,10 @@ void TrashCard::fillRows()
     }
 }
 
-void TrashCard::bringBack(QString const& place)
+void TrashCard::bringBack(QString const& place, Task task)
 {
-    m_library.bringBack(place, guarded(this, [this](vmm::Result<> const& outcome) {
-        outcome ? m_messages->dismiss() : m_messages->showProblem(problemFor(Task::BringBack, outcome.error()));
+    m_library.bringBack(place, guarded(this, [this, task](vmm::Result<> const& outcome) {
+        outcome ? m_messages->dismiss() : m_messages->showProblem(problemFor(task, outcome.error()));
         look();
     }));
 }
@@ -129,7 +131,7 @@ void TrashCard::empty()
     m_isEmptying = true;
     m_messages->dismiss();
     setAsking(false);
-    m_library.emptyTrash(guarded(this, [this](vmm::Result<> const& outcome) {
+    m_library.emptyTrash(m_removed, guarded(this, [this](vmm::Result<> const& outcome) {
         m_isEmptying = false;
         if (!outcome)
             m_messages->showProblem(problemFor(Task::EmptyTrash, outcome.error()));

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "app/library/library.h"
+#include "ui/widgets/problem.h"
 
 #include <QWidget>
 
@@ -25,7 +26,7 @@ protected:
 private:
     void look();
     void fillRows();
-    void bringBack(QString const& place);
+    void bringBack(QString const& place, Task task);
     void setAsking(bool asks);
     void empty();
     void updateTexts();

@@ -33,6 +33,7 @@ public:
         case Task::Rename: return tr("The machine could not be renamed.");
         case Task::Remove: return tr("The machine could not be removed.");
         case Task::BringBack: return tr("The machine could not be brought back.");
+        case Task::BringImagesBack: return tr("The disk images could not be brought back.");
         case Task::EmptyTrash: return tr("The trash could not be emptied.");
         case Task::ChangeSettings: return tr("The settings could not be saved.");
         case Task::OpenMachine: return tr("This machine cannot be read.");
@@ -79,6 +80,8 @@ public:
                                         : tr("Something with that name is already there.");
         case vmm::ErrorCode::PermissionDenied: return tr("You do not have the rights for that on this computer.");
         case vmm::ErrorCode::Busy:
+            if (task == Task::BringImagesBack)
+                return tr("The machine is in memory, or being copied.");
             return needsPresent(task) ? tr("Something else has to end first, such as a moment that is being kept.")
                                       : tr("Another program is using it at the moment.");
         case vmm::ErrorCode::Unsupported:
@@ -122,6 +125,9 @@ public:
         switch (code) {
         case vmm::ErrorCode::InvalidArgument: return tr("Check the settings of the machine.");
         case vmm::ErrorCode::NotFound:
+            if (task == Task::BringImagesBack)
+                return tr("If the machine itself is in the trash, bring it back first. Otherwise they may be back "
+                          "already, or have been deleted for good.");
             if (task == Task::BringBack)
                 return tr("It may be back already, or have been deleted for good.");
             return task == Task::Restore
@@ -135,6 +141,8 @@ public:
         case vmm::ErrorCode::Busy:
             if (needsPresent(task))
                 return tr("Wait for it, or cancel it, and try again. The details say what it is.");
+            if (task == Task::BringImagesBack)
+                return tr("Shut it down, or wait for the copy, and try again.");
             return task == Task::EjectMedium ? tr("The guest has locked the drive. Eject it there, or force it.")
                                              : tr("Close the other program and try again.");
         case vmm::ErrorCode::Unsupported:

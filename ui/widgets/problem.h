@@ -25,6 +25,7 @@ enum class Task {
     Rename,
     Remove,
     BringBack,
+    BringImagesBack,
     EmptyTrash,
     ChangeSettings,
     OpenMachine,

@@ -8,6 +8,8 @@
 #include <QDesktopServices>
 #include <QListView>
 #include <QMenu>
+#include <QPlainTextEdit>
+#include <QToolButton>
 #include <QUrl>
 
 using tests::button;
@@ -96,6 +98,29 @@ private slots:
         auto* messages = desk.window->findChild<ui::MessageBar*>("windowMessages");
         QTRY_VERIFY(messages->isVisible());
         QVERIFY2(messages->text().contains(told), qPrintable(messages->text()));
+    }
+
+    /// Of a machine in memory only a part of what was changed is saved.
+    void imagesThatStayAreNotToldOfAsRemoved()
+    {
+        Desk desk;
+        app::MachineRequest request { tests::exampleConfig("first"), { { "disk0", 1u << 20 } } };
+        request.config.disks = { { .id = "disk0" } };
+        auto const id = QString::fromStdString(request.config.uuid);
+        desk.library->create(request, [](vmm::Result<QString> const& made) { REQUIRE_OK(made); });
+        QTRY_VERIFY(desk.library->entry(id));
+        desk.open();
+        auto* page = desk.settings(id);
+        desk.named<QToolButton>(page, "Remove disk0")->menu()->actions()[1]->trigger();
+        desk.session(id).start();
+        QVERIFY(desk.waitFor(id, app::SessionState::Running));
+        desk.named<QPlainTextEdit>(page, "Notes")->setPlainText("runs");
+        page->save();
+        QTRY_COMPARE(desk.window->currentPage(), static_cast<QWidget*>(desk.window->pageOf(id)));
+        QCOMPARE(desk.library->config(id).notes, std::string("runs"));
+        auto const* messages = desk.window->findChild<ui::MessageBar*>("windowMessages");
+        QVERIFY2(!messages->text().contains("in the trash"), qPrintable(messages->text()));
+        QCOMPARE(desk.library->config(id).disks.size(), std::size_t(1));
     }
 
     void aMachineThatCannotBeReadHasItsFolderShown()

@@ -4,6 +4,7 @@
 #include <QDir>
 #include <QFileInfo>
 #include <QLocale>
+#include <QSignalSpy>
 
 using tests::button;
 using tests::Desk;
@@ -68,6 +69,30 @@ private slots:
         trash.back()->click();
         QTRY_VERIFY(shows(trash.page, "The machine could not be brought back."));
         QTRY_VERIFY(trash.back() == nullptr);
+    }
+
+    void imagesOfAMachineInMemoryWaitForItsEnd()
+    {
+        Desk desk;
+        app::MachineRequest request { tests::exampleConfig("first"), { { "disk0", 1u << 20 } } };
+        request.config.disks = { { .id = "disk0" } };
+        auto const id = QString::fromStdString(request.config.uuid);
+        desk.library->create(request, [](vmm::Result<QString> const& made) { REQUIRE_OK(made); });
+        QTRY_VERIFY(desk.library->entry(id));
+        auto without = desk.library->config(id);
+        auto const image = without.disks[0].path;
+        without.disks.clear();
+        QSignalSpy removed(desk.library.get(), &app::Library::imagesRemoved);
+        desk.library->changeSettings(without, {}, { image }, [](vmm::Result<> const&) {});
+        QTRY_COMPARE(removed.count(), 1);
+        desk.session(id).start();
+        QVERIFY(desk.waitFor(id, app::SessionState::Running));
+        desk.open();
+        desk.window->showPreferences();
+        auto* page = desk.window->currentPage();
+        QTRY_VERIFY(shows(page, "1 image(s) of first"));
+        desk.named<QPushButton>(page, "Bring “1 image(s) of first” back")->click();
+        QTRY_VERIFY(shows(page, "The machine is in memory, or being copied."));
     }
 
     void itIsEmptiedAfterAQuestion()

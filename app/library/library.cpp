@@ -507,7 +507,9 @@ std::optional<LibraryEntry> Library::entry(QString const& id) const
         return std::nullopt;
     auto const& stored = found->second.stored;
     LibraryEntry entry { id, text(stored.config.name), text(stored.directory), stored.problem, {} };
-    if (stored.owner && *stored.owner != QCoreApplication::applicationPid())
+    auto const* its = found->second.session.get();
+    if (stored.owner && *stored.owner != QCoreApplication::applicationPid()
+        && !(its != nullptr && isInMemory(its->state())))
         entry.otherOwner = *stored.owner;
     return entry;
 }

@@ -21,7 +21,7 @@ struct LibraryEntry {
     QString name;
     QString directory;
     std::optional<vmm::Error> problem; ///< its machine.json cannot be read
-    /// Another process has it in memory: it can be looked at, not used.
+    /// Another process, and not this one, has it in memory: it can be looked at, not used.
     std::optional<qint64> otherOwner;
 };
 

@@ -118,7 +118,7 @@ QString LibraryModel::statusOf(QString const& id) const
     auto const* session = m_library.session(id);
     if (!entry || entry->problem || session == nullptr)
         return tr("Cannot be read");
-    if (entry->otherOwner && !app::isInMemory(session->state()))
+    if (entry->otherOwner)
         return otherOwnerWord(*entry->otherOwner);
     if (auto const job = jobOf(*session))
         return jobWord(job->name);

@@ -180,8 +180,10 @@ void MachinePage::connectSession()
     });
     connect(m_session, &app::VmSession::jobProgressed, this, &MachinePage::updateJob);
     connect(m_session, &app::VmSession::jobEnded, this, &MachinePage::updateState);
-    connect(m_session, &app::VmSession::workChanged, this,
-        [this] { m_actions.cancel->setEnabled(m_session->canCancel()); });
+    connect(m_session, &app::VmSession::workChanged, this, [this] {
+        m_actions.cancel->setEnabled(m_session->canCancel());
+        updateStillState();
+    });
     connect(m_session, &app::VmSession::mediumChanged, this, [this] { m_inspector->refresh(); });
     connect(m_session, &app::VmSession::networkChanged, this, [this] { m_inspector->refresh(); });
     auto const devicesChanged = [this] {
@@ -375,7 +377,7 @@ void MachinePage::startOrResume()
 std::optional<qint64> MachinePage::otherOwner() const
 {
     auto const entry = m_library.entry(m_id);
-    return entry && !app::isInMemory(m_session->state()) ? entry->otherOwner : std::nullopt;
+    return entry ? entry->otherOwner : std::nullopt;
 }
 
 void MachinePage::suspendThere()
@@ -441,12 +443,12 @@ void MachinePage::updateState()
     auto const hadFocus = before != nullptr && isAncestorOf(before);
     auto const owner = otherOwner();
     m_screen->setOtherOwner(owner);
-    m_actions.run->setEnabled(!owner && (can(Action::Start) || can(Action::Pause) || can(Action::Resume)));
+    m_timeline->setOtherOwner(owner);
     m_actions.suspend->setEnabled(can(Action::Suspend));
     m_actions.shutDown->setEnabled(can(Action::PressPowerButton));
     m_actions.reset->setEnabled(can(Action::Reset));
     m_actions.powerOff->setEnabled(can(Action::PowerOff));
-    m_actions.discard->setEnabled(!owner && can(Action::DiscardState));
+    updateStillState();
     m_actions.cancel->setEnabled(m_session->canCancel());
     auto const running = state == app::SessionState::Running;
     auto const hasPicture = app::isInMemory(state) && m_screen->hasScreen();
@@ -457,7 +459,6 @@ void MachinePage::updateState()
     m_actions.screenshotCopy->setEnabled(hasPicture);
     auto const config = m_session->config();
     m_cdButton->setVisible(!config.cds.empty());
-    m_powerButton->setEnabled(can(Action::PowerOff) || m_actions.discard->isEnabled());
 
     // An empty terminal of a machine that is off would only ask what it is for.
     auto const showConsoles = m_actions.consoles->isChecked() && m_consoles->count() > 0
@@ -476,6 +477,18 @@ void MachinePage::updateState()
     // What had the focus may just have been greyed: on to what a person wants next.
     if (hadFocus && before && (!before->isEnabled() || !before->isVisible()))
         m_runButton->setFocus(Qt::OtherFocusReason);
+}
+
+/// What a machine that is kept while it is suspended has to wait with.
+void MachinePage::updateStillState()
+{
+    using app::Action;
+    auto const isKept = m_session->state() == app::SessionState::Suspended && m_session->work(QLatin1String("keep"));
+    auto const isFree = !isKept && !otherOwner();
+    auto const can = [this](Action action) { return m_session->can(action); };
+    m_actions.run->setEnabled(isFree && (can(Action::Start) || can(Action::Pause) || can(Action::Resume)));
+    m_actions.discard->setEnabled(isFree && can(Action::DiscardState));
+    m_powerButton->setEnabled(can(Action::PowerOff) || m_actions.discard->isEnabled());
 }
 
 void MachinePage::updateJob()

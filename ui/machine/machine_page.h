@@ -89,6 +89,7 @@ private:
     void makeToolbar();
     void connectSession();
     void updateState();
+    void updateStillState();
     void updateJob();
     void updateKeep();
     void updateKeepText(QString const& whyNot);

@@ -186,11 +186,12 @@ void MachinePage::fillMenu(QMenu* menu)
         menu->addAction(m_actions.discard);
     menu->addSeparator();
     menu->addActions({ m_actions.settings, m_actions.ownWindow, m_actions.fork });
+    auto const isFree = !app::isInMemory(m_session->state()) && !otherOwner();
     menu->addAction(icon(QStringLiteral("copy")), tr("Copy the machine…"), this, &MachinePage::cloneRequested)
-        ->setEnabled(!app::isInMemory(m_session->state()));
+        ->setEnabled(isFree);
     auto* remove
         = menu->addAction(icon(QStringLiteral("trash")), tr("Remove the machine"), this, &MachinePage::removeRequested);
-    remove->setEnabled(!app::isInMemory(m_session->state()));
+    remove->setEnabled(isFree);
 }
 
 void MachinePage::updateTexts()

@@ -162,7 +162,8 @@ void MainWindow::makePages(QString const& demoKernel)
         auto* page = pageOf(id);
         if (page == nullptr)
             return;
-        page->session().can(app::Action::Start) ? page->startOrResume() : page->focusMachine();
+        auto const isElsewhere = m_library.entry(id)->otherOwner.has_value();
+        page->session().can(app::Action::Start) && !isElsewhere ? page->startOrResume() : page->focusMachine();
     });
     connect(m_panel, &LibraryPanel::contextMenuRequested, this, [this](QString const& id, QMenu* menu) {
         if (auto* page = pageOf(id)) {
@@ -662,7 +663,7 @@ void MainWindow::updateStatus()
     if (auto const entry = m_library.entry(m_current)) {
         parts += entry->name;
         auto const* session = m_library.session(m_current);
-        if (session != nullptr && entry->otherOwner && !app::isInMemory(session->state()))
+        if (session != nullptr && entry->otherOwner)
             parts += otherOwnerWord(*entry->otherOwner);
         else if (session != nullptr)
             parts += stateWord(session->state());

@@ -211,9 +211,20 @@ void TimelinePanel::performOn(Request request, app::MomentEntry const& moment)
     }
 }
 
+void TimelinePanel::setOtherOwner(std::optional<qint64> pid)
+{
+    if (std::exchange(m_otherOwner, pid) != pid)
+        showSelected();
+}
+
 QString TimelinePanel::whyNotKeep() const
 {
-    return ui::whyNotKeep(m_timeline, m_session.state());
+    return m_otherOwner ? otherOwnerWord(*m_otherOwner) : ui::whyNotKeep(m_timeline, m_session.state());
+}
+
+QString TimelinePanel::whyNotGo() const
+{
+    return m_otherOwner ? otherOwnerWord(*m_otherOwner) : ui::whyNotGo(m_timeline);
 }
 
 QString TimelinePanel::usualName() const
@@ -241,7 +252,7 @@ void TimelinePanel::fork()
 
 void TimelinePanel::goTo(QString const& id)
 {
-    if (auto const reason = whyNotGo(m_timeline); !reason.isEmpty())
+    if (auto const reason = whyNotGo(); !reason.isEmpty())
         return tell(reason);
     if (m_timeline.keepsPresent()) {
         m_timeline.goTo(id);
@@ -318,7 +329,7 @@ void TimelinePanel::showMenu()
     };
     m_menu->setToolTipsVisible(true);
     if (auto const* moment = m_axis->selectedMoment()) {
-        add("back", tr("Go back to this moment"), Qt::Key_Return, Request::Go, whyNotGo(m_timeline));
+        add("back", tr("Go back to this moment"), Qt::Key_Return, Request::Go, whyNotGo());
         add("fork", tr("Fork: another machine from this moment"), Qt::Key_F, Request::Fork);
         m_menu->addSeparator();
         add("pencil", tr("Rename"), Qt::Key_R, Request::Rename);
@@ -412,7 +423,7 @@ void TimelinePanel::showSelected()
         m_past->showWords(momentTitle(*moment), momentTime(moment->time),
             momentDetails(*moment, m_timeline, diskChange),
             moment->wasOff ? tr("The machine was off.") : tr("This moment has no picture."));
-        m_past->setWhyNotGo(whyNotGo(m_timeline));
+        m_past->setWhyNotGo(whyNotGo());
         showPictureOfSelected();
     } else {
         m_past->showPicture(nullptr);

@@ -37,6 +37,8 @@ public:
     /// Null until two moments are compared.
     CompareView* comparison() const { return m_compare; }
     app::TimelineSession& timeline() const { return m_timeline; }
+    /// Another process, by its pid, has the machine in memory: its present is kept, and left, there alone.
+    void setOtherOwner(std::optional<qint64> pid);
     /// Why the present cannot be kept now; empty: it can.
     QString whyNotKeep() const;
     void keep();
@@ -89,6 +91,7 @@ private:
     void updateTexts();
     void updateEditorTexts();
     void focusChanged(QWidget* now);
+    QString whyNotGo() const;
     QString usualName() const;
 
     app::VmSession& m_session;
@@ -106,6 +109,7 @@ private:
     QPlainTextEdit* m_note = nullptr;
     QMenu* m_menu;
     QTimer m_toldTimer, m_usbTimer;
+    std::optional<qint64> m_otherOwner;
     Editing m_editing = Editing::Nothing;
     QString m_edited, m_told;
     QString m_foreseen;        // the moment that USB devices are told of, or are about to be

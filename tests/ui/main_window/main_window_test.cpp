@@ -341,6 +341,20 @@ private slots:
         QVERIFY(tests::shows(desk.window->statusBar(), word));
         auto const* run = desk.named<QToolButton>(page, "Start");
         QVERIFY(!run->isEnabled());
+        auto const* keep = desk.named<QToolButton>(page, "Keep this moment");
+        QVERIFY(!keep->isEnabled());
+        QVERIFY2(keep->toolTip().contains(word), qPrintable(keep->toolTip()));
+        QMenu menu;
+        page->fillMenu(&menu);
+        for (auto const* text : { "Copy the machine…", "Remove the machine", "Fork the machine" }) {
+            auto const actions = menu.actions();
+            auto const found = std::ranges::find(actions, QString(text), &QAction::text);
+            QVERIFY2(found != actions.end() && !(*found)->isEnabled(), text);
+        }
+        emit desk.window->libraryPanel()->startRequested(id);
+        desk.session(id).runner()->drain();
+        QCoreApplication::processEvents();
+        QVERIFY(!page->messages()->isVisible()); // nothing was tried
         page->focusMachine();
         auto* suspend = button(page, "Suspend it there");
         QCOMPARE(QApplication::focusWidget(), suspend);
@@ -348,6 +362,7 @@ private slots:
         QTRY_VERIFY(page->messages()->text().contains("could not be suspended"));
         ::kill(child, SIGKILL);
         QTRY_VERIFY(run->isEnabled());
+        QVERIFY(keep->isEnabled());
         QVERIFY(button(page->screenView(), "Start")->isEnabled());
     }
 

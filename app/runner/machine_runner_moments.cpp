@@ -43,7 +43,7 @@ void MachineRunner::Private::keepMoment(
             [this, asked, what = std::move(what), done, meanwhile] { keepMoment(asked, what, done, meanwhile); });
     }
     if (asked != keepingCancelled) {
-        aKeepWasCancelled = true;
+        keptBackAt = keepingCancelled;
         return hear(vmm::fail(vmm::ErrorCode::Cancelled, "keeping was cancelled"));
     }
     auto const state = runner.m_state.load();
@@ -63,7 +63,6 @@ void MachineRunner::Private::keepMoment(
         standsForGoing = true;
         machine->post(vmm::command::Pause {});
     }
-    aKeepWasCancelled = false; // this is the one to be cancelled
     unsigned const counted = what.reason == vmm::timeline::Reason::Automatic ? 0 : 1;
     keepsAsked += counted;
     machine->post(vmm::command::KeepMoment { timeline, std::move(what), pictureMaker() },
@@ -107,7 +106,7 @@ vmm::Result<vmm::timeline::Moment> MachineRunner::Private::keepStill(unsigned as
     if (kept)
         tell(notice::MomentKept { kept->id, {} });
     else if (kept.error().code == vmm::ErrorCode::Cancelled)
-        aKeepWasCancelled = true;
+        keptBackAt = keepingCancelled;
     return kept;
 }
 
@@ -331,11 +330,19 @@ vmm::Result<> MachineRunner::Private::arriveWithoutMemory()
 
 void MachineRunner::Private::discardState(Completion const& done)
 {
-    tryKeeping(vmm::timeline::Reason::BeforeDiscard, [this, done](auto const& kept) {
+    // Keeping it takes as long as the memory is large: who asks again meanwhile hears what becomes of that.
+    discards.push_back(done);
+    if (discards.size() > 1)
+        return;
+    auto const hear = [this](vmm::Result<> const& outcome) {
+        for (auto const& one : std::exchange(discards, {}))
+            finish(one, outcome);
+    };
+    tryKeeping(vmm::timeline::Reason::BeforeDiscard, [this, hear](auto const& kept) {
         if (!isPossible(Action::DiscardState, runner.m_state))
-            return finish(done, vmm::fail(notNow("discard the state of", runner.m_state)));
+            return hear(vmm::fail(notNow("discard the state of", runner.m_state)));
         if (!kept && kept.error().code == vmm::ErrorCode::Cancelled)
-            return finish(done, vmm::fail(kept.error()));
+            return hear(vmm::fail(kept.error()));
         auto outcome = takeLock();
         if (outcome)
             outcome = arriveWithoutMemory();
@@ -347,7 +354,7 @@ void MachineRunner::Private::discardState(Completion const& done)
         setState(restingState());
         if (outcome && (!kept || *kept))
             tell(notice::PresentLeft { kept ? (*kept)->id : std::string(), vmm::timeline::Reason::BeforeDiscard });
-        finish(done, outcome);
+        hear(outcome);
     });
 }
 
@@ -376,12 +383,15 @@ void MachineRunner::keepMoment(vmm::timeline::NewMoment what, Kept const& done)
 
 void MachineRunner::cancelKeeping(Completion const& done)
 {
-    ++m_private->keepingCancelled; // of a machine that is not in memory it holds up what is posted
+    auto const mine = ++m_private->keepingCancelled; // of a machine that is not in memory it holds up what is posted
     m_private->post(
-        [this, done] {
-            if (std::exchange(m_private->aKeepWasCancelled, false))
-                return Private::finish(done, {});
-            m_private->forward({}, "cancel the keeping of a moment of", vmm::command::CancelKeeping {}, done);
+        [this, done, mine] {
+            // What the machine writes ends too. It may write nothing, where what is cancelled was only waiting.
+            bool const wasOneGivenUp = m_private->keptBackAt >= mine;
+            m_private->forward({}, "cancel the keeping of a moment of", vmm::command::CancelKeeping {},
+                [done, wasOneGivenUp](vmm::Result<> const& outcome) {
+                    Private::finish(done, wasOneGivenUp ? vmm::Result<>() : outcome);
+                });
         },
         done);
 }

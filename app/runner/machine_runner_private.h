@@ -99,7 +99,7 @@ struct MachineRunner::Private {
     std::string lastKept;                              // the machine's thread
     /// How often keeping was cancelled. What was asked for before the last time is not kept.
     std::atomic<unsigned> keepingCancelled { 0 };
-    bool aKeepWasCancelled = false; // of those that wait, or hold up the thread; cancelKeeping() has not said so yet
+    unsigned keptBackAt = 0; // what that was when one of those was given up that wait, or hold up the thread
 
     vmm::Nanoseconds const minute;
     std::unique_ptr<MomentSchedule> schedule; // of the machine in memory
@@ -110,6 +110,7 @@ struct MachineRunner::Private {
     std::vector<std::function<void()>> whenStored;     // by the machine, which is off: see endWhenStored()
     bool standsForGoing = false;                       // the machine ran until goTo() had its present kept
     std::string complaint;                             // of neglect(), told once
+    std::vector<Completion> discards;                  // of the discardState() under way
     vmm::EventLoop::Handle pruneTimer;
     std::shared_ptr<std::atomic<bool>> prunesUnasked; // while it does; true: it shall not go on
     bool prunesAgain = false;                         // there is more to thin out than it knows

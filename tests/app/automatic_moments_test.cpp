@@ -379,6 +379,44 @@ private slots:
         QVERIFY(!bench.script->has("keep mine"));
     }
 
+    void whatIsBeingWrittenIsCancelledWithWhatHasNotBegun()
+    {
+        Bench bench;
+        bench.start();
+        bench.script->holdKeep = true;
+        auto written = bench.askFor("written");
+        QTRY_VERIFY(bench.script->has("keep written"));
+        std::future<vmm::Result<Moment>> waiting;
+        REQUIRE_OK(tests::answerOf([&](auto done) {
+            // On the runner's thread, which gets to them one after the other.
+            bench.runner->measure([&, done](vmm::MachineStatistics const&) {
+                waiting = bench.askFor("waiting");
+                bench.runner->cancelKeeping(done);
+            });
+        }));
+        QCOMPARE(tests::answered(waiting).error().code, vmm::ErrorCode::Cancelled);
+        QCOMPARE(tests::answered(written).error().code, vmm::ErrorCode::Cancelled);
+        QVERIFY(bench.moments().empty());
+    }
+
+    /// Also when one was cancelled before that waited for it.
+    void whereNothingIsKeptThereIsNothingToCancel()
+    {
+        Bench bench(1ms);
+        QVERIFY(bench.startsWithOneThatIsHeld());
+        auto mine = bench.askFor("mine");
+        auto policy = every(1);
+        policy.automatic = false; // so that it is not tried again
+        bench.setPolicy(policy);
+        bench.script->holdKeep = false;
+        auto const cancel = [&] { return tests::answerOf([&](auto done) { bench.runner->cancelKeeping(done); }); };
+        REQUIRE_OK(cancel());
+        QCOMPARE(tests::answered(mine).error().code, vmm::ErrorCode::Cancelled);
+        REQUIRE_OK(tests::answerOf([&](auto done) { bench.runner->powerOff(done); }));
+        QTRY_COMPARE(bench.runner->state(), SessionState::Off);
+        QCOMPARE(cancel().error().code, vmm::ErrorCode::NotNow);
+    }
+
     void whatHasNotBegunIsCancelledAndWhatIsAskedForLaterIsNot()
     {
         Bench bench;

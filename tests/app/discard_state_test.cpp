@@ -69,6 +69,23 @@ private slots:
         QCOMPARE(bench.left[0].moment, moments[0].id);
     }
 
+    void whoAsksAgainMeanwhileHasItKeptOnce()
+    {
+        Bench bench;
+        std::future<vmm::Result<>> second;
+        auto first = tests::laterAnswerOf([&](auto done) {
+            // On the runner's thread, which gets to them one after the other.
+            bench.runner->measure([&, done](vmm::MachineStatistics const&) {
+                bench.runner->discardState(done);
+                second = tests::laterAnswerOf([&](auto again) { bench.runner->discardState(again); });
+            });
+        });
+        REQUIRE_OK(tests::answered(first));
+        REQUIRE_OK(tests::answered(second));
+        QCOMPARE(bench.moments().size(), std::size_t(1));
+        QCOMPARE(bench.left.size(), std::size_t(1));
+    }
+
     void whatCannotBeKeptGoesAllTheSameAndIsTold()
     {
         Bench bench;

@@ -102,10 +102,30 @@ struct ControlServer::Private {
         Private* server = nullptr;
     };
     std::shared_ptr<Gate> gate = std::make_shared<Gate>();
-    std::map<std::string, std::unique_ptr<vmm::LoopThread>> readers; // by machine, made when they are needed
-    std::unique_ptr<vmm::LoopThread> thread;                         // last: ends before what it uses
 
     using Reply = std::function<void(vmm::Result<Json>)>;
+    /// Does what waits for one machine, one thing after the other, so that it holds up nothing else.
+    struct Reader {
+        std::atomic<unsigned> changes = 0;       ///< that are still to come there
+        std::unique_ptr<vmm::LoopThread> thread; ///< made when it is needed
+
+        /// False where there can be no thread, which is answered.
+        bool post(std::function<void()> task, Reply const& reply)
+        {
+            if (!thread) {
+                auto started = vmm::LoopThread::start("control reader");
+                if (!started) {
+                    reply(vmm::fail(started.error()));
+                    return false;
+                }
+                thread = std::move(*started);
+            }
+            thread->loop().post(std::move(task));
+            return true;
+        }
+    };
+    std::map<std::string, Reader> readers;   // by machine
+    std::unique_ptr<vmm::LoopThread> thread; // last: ends before what it uses
 
     void admit(vmm::UniqueFd fd)
     {
@@ -334,9 +354,9 @@ struct ControlServer::Private {
             connection.wantsEvents = true;
             return reply(Json::object());
         }
-        using Handler
-            = void (Private::*)(Connection&, std::shared_ptr<MachineRunner> const&, Json const&, Reply const&);
+        using Handler = void (Private::*)(std::shared_ptr<MachineRunner> const&, Json const&, Reply const&);
         static std::map<std::string_view, Handler> const handlers {
+            { "machine.show", &Private::show },
             { "machine.start", &Private::start },
             { "machine.pause", &Private::pause },
             { "machine.resume", &Private::resume },
@@ -367,104 +387,94 @@ struct ControlServer::Private {
             { "machine.statistics", &Private::statistics },
             { "console.write", &Private::writeConsole },
             { "console.resize", &Private::resizeConsole },
-            { "console.attach", &Private::attachConsole },
         };
+        // These wait for the machine's threads or the disk, and change nothing.
+        static std::set<std::string_view> const reads { "machine.show", "moment.list", "moment.foreseeUsb",
+            "moment.diff", "moment.inspect", "moment.diskCosts", "moment.export", "disk.list" };
+        // These look something up there first, such as a moment by its name.
+        static std::set<std::string_view> const lookUp { "moment.go", "moment.change", "moment.end", "moment.fork",
+            "moment.policy", "moment.prune", "disk.commit" };
         auto const handler = handlers.find(method);
         bool const isMoments = method.starts_with("moment."), isDisks = method.starts_with("disk.");
-        if (handler == handlers.end() && !isMoments && !isDisks && method != "machine.show")
+        if (handler == handlers.end() && !isMoments && !isDisks && method != "console.attach")
             return refuse();
         auto const machine = machineIn(params);
         if (!machine)
             return reply(vmm::fail(machine.error()));
-        if (handler != handlers.end())
-            return (this->*handler->second)(connection, *machine, params, reply);
-        auto const call = [=, machine = *machine] {
-            if (method == "machine.show")
-                return reply(show(*machine));
+        if (method == "console.attach")
+            return attachConsole(connection, *machine, params, reply);
+        auto const call = [=, this, machine = *machine] {
+            if (handler != handlers.end())
+                return (this->*handler->second)(machine, params, reply);
             bool const isKnown = isMoments ? callMomentMethod(*machine, method, params, reply, isWanted)
                                            : callDiskMethod(*machine, method, params, reply);
             if (!isKnown)
                 refuse();
         };
-        // These wait for nobody, and are done in the order of asking, as what else changes the machine.
-        static std::set<std::string_view> const neverWait { "moment.keep", "moment.cancel", "moment.verify",
-            "disk.stream", "disk.cancel" };
-        neverWait.contains(method) ? call() : onReader((*machine)->id(), call, reply);
-    }
-
-    /// What waits for one of the machine's threads, or reads the disk, holds up nothing but more of that.
-    void onReader(std::string const& machine, std::function<void()> task, Reply const& reply)
-    {
-        auto& reader = readers[machine];
-        if (!reader) {
-            auto started = vmm::LoopThread::start("control reader");
-            if (!started)
-                return reply(vmm::fail(started.error()));
-            reader = std::move(*started);
+        auto& reader = readers[(*machine)->id()];
+        if (reads.contains(method)) {
+            reader.post(call, reply);
+            return;
         }
-        reader->loop().post(std::move(task));
-    }
-
-    static Json show(MachineRunner const& machine)
-    {
-        auto json = describe(machine);
-        json["config"] = *vmm::state::parseJson(vmm::configToText(machine.config()));
-        Json obstacles = Json::array();
-        for (auto const& error : machine.saveObstacles())
-            obstacles.push_back(errorToJson(error));
-        json["saveObstacles"] = std::move(obstacles);
-        return json;
+        // What changes the machine is done in the order of asking, whoever has asked.
+        if (!lookUp.contains(method) && reader.changes == 0)
+            return call();
+        ++reader.changes;
+        auto const change = [call, &reader] {
+            call();
+            --reader.changes;
+        };
+        if (!reader.post(change, reply))
+            --reader.changes;
     }
 
     using Machine = std::shared_ptr<MachineRunner>;
-    void start(Connection&, Machine const& machine, Json const& params, Reply const& reply)
+    void show(Machine const& machine, Json const&, Reply const& reply)
+    {
+        auto json = describe(*machine);
+        json["config"] = *vmm::state::parseJson(vmm::configToText(machine->config()));
+        Json obstacles = Json::array();
+        for (auto const& error : machine->saveObstacles())
+            obstacles.push_back(errorToJson(error));
+        json["saveObstacles"] = std::move(obstacles);
+        reply(std::move(json));
+    }
+    void start(Machine const& machine, Json const& params, Reply const& reply)
     {
         flagIn(params, "paused") ? machine->startPaused(plain(reply)) : machine->start(plain(reply));
     }
-    void pause(Connection&, Machine const& machine, Json const&, Reply const& reply) { machine->pause(plain(reply)); }
-    void resume(Connection&, Machine const& machine, Json const&, Reply const& reply) { machine->resume(plain(reply)); }
-    void reset(Connection&, Machine const& machine, Json const&, Reply const& reply) { machine->reset(plain(reply)); }
-    void shutdown(Connection&, Machine const& machine, Json const&, Reply const& reply)
-    {
-        machine->pressPowerButton(plain(reply));
-    }
-    void powerOff(Connection&, Machine const& machine, Json const&, Reply const& reply)
-    {
-        machine->powerOff(plain(reply));
-    }
-    void suspend(Connection&, Machine const& machine, Json const& params, Reply const& reply)
+    void pause(Machine const& machine, Json const&, Reply const& reply) { machine->pause(plain(reply)); }
+    void resume(Machine const& machine, Json const&, Reply const& reply) { machine->resume(plain(reply)); }
+    void reset(Machine const& machine, Json const&, Reply const& reply) { machine->reset(plain(reply)); }
+    void shutdown(Machine const& machine, Json const&, Reply const& reply) { machine->pressPowerButton(plain(reply)); }
+    void powerOff(Machine const& machine, Json const&, Reply const& reply) { machine->powerOff(plain(reply)); }
+    void suspend(Machine const& machine, Json const& params, Reply const& reply)
     {
         machine->suspend(plain(reply), textIn(params, "directory"), !flagIn(params, "keepRunning"));
     }
-    void discardState(Connection&, Machine const& machine, Json const&, Reply const& reply)
-    {
-        machine->discardState(plain(reply));
-    }
-    void cancel(Connection&, Machine const& machine, Json const&, Reply const& reply)
-    {
-        machine->cancelJob(plain(reply));
-    }
-    void insert(Connection&, Machine const& machine, Json const& params, Reply const& reply)
+    void discardState(Machine const& machine, Json const&, Reply const& reply) { machine->discardState(plain(reply)); }
+    void cancel(Machine const& machine, Json const&, Reply const& reply) { machine->cancelJob(plain(reply)); }
+    void insert(Machine const& machine, Json const& params, Reply const& reply)
     {
         machine->insertMedium(textIn(params, "drive"), textIn(params, "path"), plain(reply));
     }
-    void eject(Connection&, Machine const& machine, Json const& params, Reply const& reply)
+    void eject(Machine const& machine, Json const& params, Reply const& reply)
     {
         machine->ejectMedium(textIn(params, "drive"), flagIn(params, "force"), plain(reply));
     }
-    void setCable(Connection&, Machine const& machine, Json const& params, Reply const& reply)
+    void setCable(Machine const& machine, Json const& params, Reply const& reply)
     {
         if (!params.contains("connected"))
             return reply(vmm::fail(vmm::ErrorCode::InvalidArgument, "\"connected\" is true or false"));
         machine->setConnected(textIn(params, "network"), flagIn(params, "connected"), plain(reply));
     }
-    void setPlugged(Connection&, Machine const& machine, Json const& params, Reply const& reply)
+    void setPlugged(Machine const& machine, Json const& params, Reply const& reply)
     {
         if (!params.contains("plugged"))
             return reply(vmm::fail(vmm::ErrorCode::InvalidArgument, "\"plugged\" is true or false"));
         machine->setPlugged(textIn(params, "device"), flagIn(params, "plugged"), plain(reply));
     }
-    void addUsb(Connection&, Machine const& machine, Json const& params, Reply const& reply)
+    void addUsb(Machine const& machine, Json const& params, Reply const& reply)
     {
         auto const addition = ownUsbFromJson(params);
         if (!addition)
@@ -473,32 +483,32 @@ struct ControlServer::Private {
             reply(id ? vmm::Result<Json>(Json { { "device", *id } }) : vmm::fail(id.error()));
         });
     }
-    void removeUsb(Connection&, Machine const& machine, Json const& params, Reply const& reply)
+    void removeUsb(Machine const& machine, Json const& params, Reply const& reply)
     {
         machine->removeUsb(textIn(params, "device"), plain(reply));
     }
-    void hostUsb(Connection&, Machine const& machine, Json const&, Reply const& reply)
+    void hostUsb(Machine const& machine, Json const&, Reply const& reply)
     {
         auto devices = Json::array();
         for (auto const& device : machine->attachedHostUsb())
             devices.push_back(hostUsbToJson(device));
         reply(Json { { "devices", std::move(devices) }, { "questions", usbQuestionsToJson(machine->usbQuestions()) } });
     }
-    void dismissUsb(Connection&, Machine const& machine, Json const& params, Reply const& reply)
+    void dismissUsb(Machine const& machine, Json const& params, Reply const& reply)
     {
         machine->dismissUsbQuestion(textIn(params, "port"));
         reply(Json::object());
     }
-    void attachUsb(Connection&, Machine const& machine, Json const& params, Reply const& reply)
+    void attachUsb(Machine const& machine, Json const& params, Reply const& reply)
     {
         machine->attachHostUsb(
             textIn(params, "device"), flagIn(params, "really") ? Really::Yes : Really::No, plain(reply));
     }
-    void detachUsb(Connection&, Machine const& machine, Json const& params, Reply const& reply)
+    void detachUsb(Machine const& machine, Json const& params, Reply const& reply)
     {
         machine->detachHostUsb(textIn(params, "device"), plain(reply));
     }
-    void redirectUsb(Connection&, Machine const& machine, Json const& params, Reply const& reply)
+    void redirectUsb(Machine const& machine, Json const& params, Reply const& reply)
     {
         auto const from = textIn(params, "from"), listen = textIn(params, "listen");
         if (from.empty() == listen.empty())
@@ -519,22 +529,22 @@ struct ControlServer::Private {
             all.push_back(redirectedUsbToJson(one));
         return all;
     }
-    void redirectedUsb(Connection&, Machine const& machine, Json const&, Reply const& reply)
+    void redirectedUsb(Machine const& machine, Json const&, Reply const& reply)
     {
         reply(Json { { "redirected", redirectedToJson(machine->redirectedUsb()) } });
     }
-    void endUsbRedirection(Connection&, Machine const& machine, Json const& params, Reply const& reply)
+    void endUsbRedirection(Machine const& machine, Json const& params, Reply const& reply)
     {
         machine->endUsbRedirection(textIn(params, "id"), plain(reply));
     }
-    void setForwards(Connection&, Machine const& machine, Json const& params, Reply const& reply)
+    void setForwards(Machine const& machine, Json const& params, Reply const& reply)
     {
         auto const forwards = forwardsFromJson(params.value("forwards", Json()));
         if (!forwards)
             return reply(vmm::fail(forwards.error()));
         machine->setForwards(textIn(params, "network"), *forwards, plain(reply));
     }
-    void statistics(Connection&, Machine const& machine, Json const&, Reply const& reply)
+    void statistics(Machine const& machine, Json const&, Reply const& reply)
     {
         auto const figures = machine->statistics();
         reply(Json { { "cpuNanoseconds", figures.cpuNanoseconds }, { "residentBytes", figures.residentBytes },
@@ -542,7 +552,7 @@ struct ControlServer::Private {
             { "networkBytesReceived", figures.networkBytesReceived },
             { "networkBytesSent", figures.networkBytesSent } });
     }
-    void sendKeys(Connection&, Machine const& machine, Json const& params, Reply const& reply)
+    void sendKeys(Machine const& machine, Json const& params, Reply const& reply)
     {
         auto const keys = params.find("keys");
         if (keys == params.end() || !keys->is_array() || keys->size() > 1024)
@@ -565,7 +575,7 @@ struct ControlServer::Private {
         }
         reply(Json::object());
     }
-    void sendPointer(Connection&, Machine const& machine, Json const& params, Reply const& reply)
+    void sendPointer(Machine const& machine, Json const& params, Reply const& reply)
     {
         static constexpr std::array<std::string_view, 3> buttons { "left", "right", "middle" };
         constexpr std::uint64_t farthest = 32767;
@@ -587,7 +597,7 @@ struct ControlServer::Private {
         reply(Json::object());
     }
     /// As a whole: what is not named is let go.
-    void sendGamepad(Connection&, Machine const& machine, Json const& params, Reply const& reply)
+    void sendGamepad(Machine const& machine, Json const& params, Reply const& reply)
     {
         auto input = gamepadFromJson(params);
         if (!input)
@@ -604,7 +614,7 @@ struct ControlServer::Private {
         machine->sendInput(std::move(*input));
         reply(Json::object());
     }
-    void screenshot(Connection&, Machine const& machine, Json const& params, Reply const& reply)
+    void screenshot(Machine const& machine, Json const& params, Reply const& reply)
     {
         auto display = textIn(params, "display");
         auto const displays = machine->config().displays;
@@ -632,7 +642,7 @@ struct ControlServer::Private {
             id = consoles.front();
         return machine->console(id);
     }
-    void writeConsole(Connection&, Machine const& machine, Json const& params, Reply const& reply)
+    void writeConsole(Machine const& machine, Json const& params, Reply const& reply)
     {
         std::string id;
         auto const link = consoleIn(machine, params, id);
@@ -645,7 +655,7 @@ struct ControlServer::Private {
             return reply(vmm::fail(vmm::ErrorCode::Busy, "nobody reads what is typed there"));
         reply(Json::object());
     }
-    void resizeConsole(Connection&, Machine const& machine, Json const& params, Reply const& reply)
+    void resizeConsole(Machine const& machine, Json const& params, Reply const& reply)
     {
         std::string id;
         auto const link = consoleIn(machine, params, id);
@@ -810,6 +820,10 @@ struct ControlServer::Private {
             });
             served.push_back({ runner, observer });
         }
+        std::erase_if(readers, [&](auto const& reader) {
+            return std::none_of(
+                runners.begin(), runners.end(), [&](auto const& runner) { return runner->id() == reader.first; });
+        });
     }
 };
 

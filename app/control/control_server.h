@@ -11,8 +11,8 @@
 
 namespace app::control {
 
-/// Serves the machines of this process on a UNIX socket, on a thread of its own. Only processes of the same user are
-/// heard. README.md has the methods.
+/// Serves the machines of this process on a UNIX socket, on a thread of its own; what waits for a machine, or reads its
+/// past, has another one for each. Only processes of the same user are heard. README.md has the methods.
 class ControlServer {
 public:
     /// The socket is `directory`/PID.sock; `program` is how this process calls itself to others.

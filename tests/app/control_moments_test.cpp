@@ -10,7 +10,9 @@
 #include <algorithm>
 #include <atomic>
 #include <future>
+#include <map>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <thread>
 
 using namespace app;
@@ -271,6 +273,48 @@ class ControlMomentsTest final : public QObject {
     Q_OBJECT
 
 private slots:
+    /// Also for who does not wait for the answers, while the machine is slow to tell what it is.
+    void whatChangesTheMachineKeepsItsOrder()
+    {
+        Bench bench(SessionState::Running);
+        std::promise<void> asked, mayAnswer;
+        bench.script->beforeObstacles = [&asked, answers = mayAnswer.get_future().share()] {
+            asked.set_value();
+            answers.wait();
+        };
+        bench.script->holdKeep = true;
+        auto const client = tests::must(ControlClient::connect(bench.server->path()));
+        timeval const patience { 60, 0 };
+        ::setsockopt(client.fd(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+        auto const say = [&](int id, char const* method, Json const& params) {
+            auto const line
+                = encode({ { "jsonrpc", "2.0" }, { "id", id }, { "method", method }, { "params", params } });
+            QCOMPARE(::send(client.fd(), line.data(), line.size(), 0), ssize_t(line.size()));
+        };
+        say(1, "machine.show", Json::object());
+        say(2, "moment.go", { { "moment", "two" } });
+        say(3, "moment.cancel", Json::object());
+        QCOMPARE(asked.get_future().wait_for(std::chrono::minutes(1)), std::future_status::ready);
+        mayAnswer.set_value();
+        std::map<int, Json> answers;
+        LineBuffer buffer(answerLimit);
+        while (answers.size() < 3) {
+            char some[4096];
+            auto const got = ::recv(client.fd(), some, sizeof some, 0);
+            QVERIFY(got > 0);
+            std::vector<std::string> lines;
+            QVERIFY(buffer.add({ some, std::size_t(got) }, lines));
+            for (auto const& line : lines) {
+                auto const answer = tests::must(vmm::state::parseJson(line, answerLimit));
+                answers[answer["id"].get<int>()] = answer;
+            }
+        }
+        QVERIFY(answers[1].contains("result"));
+        QCOMPARE(errorFromJson(answers[2]["error"]).code, vmm::ErrorCode::Cancelled);
+        QVERIFY(answers[3].contains("result"));
+        QTRY_COMPARE(bench.runner->state(), SessionState::Running);
+    }
+
     void answers_data()
     {
         QTest::addColumn<SessionState>("state");

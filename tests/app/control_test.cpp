@@ -1,6 +1,7 @@
 #include "app/control/control_client.h"
 #include "app/control/control_server.h"
 #include "app/control/key_names.h"
+#include "app/store/whole_file.h"
 #include "tests/fakes/fake_machine.h"
 #include "tests/support/stopped_host.h"
 #include "tests/support/suite.h"
@@ -8,6 +9,7 @@
 #include <QFile>
 #include <QTemporaryDir>
 #include <atomic>
+#include <filesystem>
 #include <future>
 #include <linux/input-event-codes.h>
 #include <sys/socket.h>
@@ -215,6 +217,21 @@ private slots:
         auto const silent = bench.client();
         QCOMPARE(::shutdown(silent.fd(), SHUT_WR), 0);
         QCOMPARE(Bench::heardToTheEnd(silent), std::string());
+    }
+
+    void whoReadsForAMachineGoesWithIt()
+    {
+        Bench bench;
+        auto const readers = [] {
+            int count = 0;
+            for (auto const& thread : std::filesystem::directory_iterator("/proc/self/task"))
+                count += readWholeFile(thread.path() / "comm", 100).value_or("") == "control reader\n" ? 1 : 0;
+            return count;
+        };
+        REQUIRE_OK(bench.client().call("machine.show"));
+        QCOMPARE(readers(), 1);
+        bench.server->setRunners({});
+        QTRY_COMPARE(readers(), 0);
     }
 
     void aMachineMayAnswerWhenTheServerHasGone()

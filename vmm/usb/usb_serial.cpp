@@ -1,5 +1,6 @@
 #include "vmm/usb/usb_serial.h"
 
+#include "vmm/base/iovec.h"
 #include "vmm/state/reader.h"
 #include "vmm/state/writer.h"
 
@@ -42,10 +43,10 @@ UsbDescriptors descriptorsOf(std::string const& id)
 }
 
 UsbSerial::UsbSerial(std::string const& id, EventLoop& loop, Console& console)
-    : EmulatedUsbDevice(UsbSpeed::High, "serial " + id, descriptorsOf(id)), m_console(console)
+    : EmulatedUsbDevice(UsbSpeed::High, "serial " + id, descriptorsOf(id)), m_loop(loop), m_console(console)
 {
-    m_console.setInputReady([this, &loop, alive = std::weak_ptr(m_alive)] {
-        loop.post([this, alive] {
+    m_console.setInputReady([this, alive = std::weak_ptr(m_alive)] {
+        m_loop.post([this, alive] {
             if (!alive.expired())
                 typed();
         });
@@ -113,17 +114,14 @@ void UsbSerial::data(UsbTransfer& transfer)
     switch (transfer.endpoint) {
     case inEndpoint: m_reading.push_back(&transfer); return serve();
     case notifyEndpoint: m_notifying.push_back(&transfer); return tellState();
-    case outEndpoint:
-        for (auto const& buffer : transfer.buffers)
-            m_console.output({ static_cast<std::uint8_t const*>(buffer.iov_base), buffer.iov_len });
-        return complete(transfer, UsbStatus::Success, transfer.length);
+    case outEndpoint: m_writing.push_back(&transfer); return print();
     default: return complete(transfer, UsbStatus::Stall);
     }
 }
 
 void UsbSerial::cancel(UsbTransfer& transfer)
 {
-    if (std::erase(m_reading, &transfer) + std::erase(m_notifying, &transfer) != 0)
+    if (std::erase(m_reading, &transfer) + std::erase(m_writing, &transfer) + std::erase(m_notifying, &transfer) != 0)
         complete(transfer, UsbStatus::Cancelled);
 }
 
@@ -141,6 +139,36 @@ void UsbSerial::serve()
         }
         complete(transfer, UsbStatus::Success, taken);
     }
+}
+
+/// Of more than the console keeps only the end could ever be read.
+void UsbSerial::print()
+{
+    while (!m_writing.empty() && m_printed < Console::scrollback) {
+        auto& transfer = *m_writing.front();
+        m_writing.pop_front();
+        auto const kept = std::min<std::uint64_t>(transfer.length, Console::scrollback);
+        m_pieces.clear();
+        slicePieces(transfer.buffers, transfer.length - kept, kept, m_pieces);
+        for (auto const& piece : m_pieces)
+            m_console.output({ static_cast<std::uint8_t const*>(piece.iov_base), piece.iov_len });
+        m_printed += kept;
+        if (m_printed >= Console::scrollback) { // Others want the loop too.
+            m_loop.post([this, alive = std::weak_ptr(m_alive)] {
+                if (!alive.expired())
+                    printOn();
+            });
+        }
+        complete(transfer, UsbStatus::Success, transfer.length);
+    }
+}
+
+/// On the machine's thread, as typed(). Nothing waits in a port that is unplugged.
+void UsbSerial::printOn()
+{
+    auto const lock = isPlugged() ? std::unique_lock(host().usbMutex()) : std::unique_lock<std::mutex>();
+    m_printed = 0;
+    print();
 }
 
 /// PSTN 1.2, "SerialState".

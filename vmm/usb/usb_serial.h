@@ -19,7 +19,7 @@ namespace vmm {
 ///
 /// Left out: breaks, parity and framing errors, and the time that bytes take at a bit rate.
 ///
-/// Threads: as UsbDevice. `loop` is the machine's thread.
+/// Threads: as UsbDevice. `loop` is the machine's thread, of which a turn prints no more than the console keeps.
 class UsbSerial final : public EmulatedUsbDevice {
 public:
     struct State {
@@ -58,11 +58,16 @@ private:
     void request(UsbTransfer& transfer) override;
     void typed();
     void serve();
+    void print();
+    void printOn();
     void tellState();
 
+    EventLoop& m_loop;
     Console& m_console;
     State m_state; // but for `standard`
-    std::deque<UsbTransfer*> m_reading, m_notifying;
+    std::deque<UsbTransfer*> m_reading, m_writing, m_notifying;
+    std::uint64_t m_printed = 0; // since printOn(), which is posted when that is enough
+    std::vector<iovec> m_pieces;
     std::shared_ptr<int> m_alive = std::make_shared<int>(); // tasks that were posted look whether it is
 };
 

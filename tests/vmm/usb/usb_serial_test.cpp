@@ -65,6 +65,41 @@ private slots:
         QCOMPARE(port.guest.result().data, bytesOfText("after"));
     }
 
+    void aTurnPrintsWhatTheConsoleKeeps()
+    {
+        Port port;
+        QVERIFY(port.guest.write(0x02, Bytes(Console::scrollback, 'a')).done);
+        QVERIFY(!port.guest.write(0x02, bytesOfText("waits")).done);
+        QVERIFY(port.said().ends_with('a'));
+        port.loop.turn();
+        QCOMPARE(port.guest.result().status, UsbStatus::Success);
+        QVERIFY(port.guest.result().done);
+        QVERIFY(port.said().ends_with("aawaits"));
+        QVERIFY(port.guest.write(0x02, bytesOfText("!")).done);
+    }
+
+    void whatWaitsToBePrintedCanBeCancelled()
+    {
+        Port port;
+        port.guest.write(0x02, Bytes(Console::scrollback, 'a'));
+        port.guest.write(0x02, bytesOfText("waits"));
+        port.guest.cancel();
+        QVERIFY(port.guest.result().done);
+        QCOMPARE(port.guest.result().status, UsbStatus::Cancelled);
+        port.loop.turn();
+        QVERIFY(port.said().ends_with('a'));
+    }
+
+    void ofALongTransferTheEndIsPrinted()
+    {
+        Port port;
+        auto const all = tests::counting(3 * Console::scrollback + 1);
+        QVERIFY(port.guest.write(0x02, all).done);
+        Bytes printed;
+        QCOMPARE(port.console.readFrom(0, printed), std::uint64_t(Console::scrollback));
+        QVERIFY(std::ranges::equal(printed, std::span(all).last(Console::scrollback)));
+    }
+
     void lineCodingIsKept()
     {
         Port port;

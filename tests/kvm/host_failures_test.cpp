@@ -72,6 +72,7 @@ private slots:
     void memoryDenied();
     void memoryRefusedAtStart();
     void brokenMemory();
+    void brokenMemoryOfAMachineThatIsOff();
 
 private:
     static void formats();
@@ -320,6 +321,26 @@ void HostFailuresTest::brokenMemory()
     QCOMPARE(guest.machine().state(), RunState::Running);
     other.type("serial0", "mem fill 1\r");
     QVERIFY(other.waitForLine("1 MiB filled", 20s));
+}
+
+/// One that broke while the machine was off is none of the next start's.
+void HostFailuresTest::brokenMemoryOfAMachineThatIsOff()
+{
+    GuestMachine guest("share/chronovisor/demo.elf");
+    guest.config.displays = { { "display0", 64 } };
+    REQUIRE_OK(guest.start());
+    QVERIFY(guest.waitForLine("Chronovisor demo machine", 20s));
+    auto* const memory = findMemory(64 << 20);
+    QVERIFY(memory);
+    REQUIRE_OK(guest.machine().call(command::PowerOff {}));
+    UniqueFd const nothing(::memfd_create("nothing", MFD_CLOEXEC));
+    QVERIFY(::mmap(memory, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, nothing.get(), 0) == memory);
+    QCOMPARE(int(*static_cast<std::uint8_t volatile*>(memory)), 0);
+    guest.clearLines();
+    REQUIRE_OK(guest.machine().call(command::Start {}));
+    QVERIFY2(guest.waitForLine("Chronovisor demo machine", 20s), qPrintable(guest.reason()));
+    REQUIRE_OK(guest.machine().call(command::Pause {}));
+    REQUIRE_OK(guest.machine().call(command::Resume {}));
 }
 
 void HostFailuresTest::memoryRefusedAtStart()

@@ -3,6 +3,7 @@
 #include "app/control/host_usb_json.h"
 #include "app/store/forking.h"
 #include "app/store/moment_bundles.h"
+#include "vmm/base/time_of_day.h"
 #include "vmm/machine/disk_costs.h"
 #include "vmm/machine/moment_diff.h"
 #include "vmm/machine/moment_export.h"
@@ -203,7 +204,7 @@ void list(MachineRunner& machine, Json const& params, Reply const& reply)
             all["totalBytes"] = costs.total;
             all["budgetBytes"] = budget;
             all["overBytes"] = bytesOver(costs.total, budget);
-            all["mayThin"] = vmm::timeline::mayThin(*timeline, timeline->policy(), vmm::timeline::timeNow());
+            all["mayThin"] = vmm::timeline::mayThin(*timeline, timeline->policy(), vmm::timeOfDay());
         }
         return all;
     }();
@@ -456,8 +457,8 @@ void prune(MachineRunner& machine, Json const& params, Reply const& reply)
     }
     answerFromTimeline(machine, "prune", reply,
         [wanted = *wanted](auto const& timeline, MachineRunner::JobProgress const& progress) -> vmm::Result<Json> {
-            auto const plan = TRY(
-                vmm::timeline::planThinning(*timeline, wanted, vmm::timeline::timeNow(), [&] { return progress(0); }));
+            auto const plan
+                = TRY(vmm::timeline::planThinning(*timeline, wanted, vmm::timeOfDay(), [&] { return progress(0); }));
             Json gone = Json::array();
             for (auto const& one : plan.going)
                 gone.push_back(goneToJson(TRY(timeline->moment(one.id)), one.why));

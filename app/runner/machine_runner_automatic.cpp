@@ -1,4 +1,5 @@
 #include "app/runner/machine_runner_private.h"
+#include "vmm/base/time_of_day.h"
 #include "vmm/block/overlay_files.h"
 
 #include <algorithm>
@@ -171,10 +172,9 @@ vmm::Result<Pruned> MachineRunner::Private::pruneNow(Timeline& past, Policy cons
         TRY(past.purge(moment));
         return true;
     };
-    return vmm::timeline::prune(
-        past, policy, vmm::timeline::timeNow(), purge, [&](std::uint64_t part, std::uint64_t all) {
-            return progress(static_cast<double>(part) / static_cast<double>(std::max<std::uint64_t>(all, 1)));
-        });
+    return vmm::timeline::prune(past, policy, vmm::timeOfDay(), purge, [&](std::uint64_t part, std::uint64_t all) {
+        return progress(static_cast<double>(part) / static_cast<double>(std::max<std::uint64_t>(all, 1)));
+    });
 }
 
 void MachineRunner::Private::prune(std::optional<Policy> const& once, PruneDone const& done)
@@ -211,7 +211,7 @@ void MachineRunner::Private::pruneUnasked()
     prunesUnasked = std::make_shared<std::atomic<bool>>(false);
     auto const what = [this, stop = prunesUnasked](Timeline& past, JobProgress const& progress) -> vmm::Result<> {
         auto const goOn = [&](double part) { return progress(part) && !*stop; };
-        if (vmm::timeline::isPruningDue(past, past.policy(), vmm::timeline::timeNow()))
+        if (vmm::timeline::isPruningDue(past, past.policy(), vmm::timeOfDay()))
             TRY(pruneNow(past, past.policy(), goOn));
         return {};
     };

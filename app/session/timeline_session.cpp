@@ -3,6 +3,7 @@
 #include "app/store/moment_bundles.h"
 #include "vmm/base/cases.h"
 #include "vmm/base/give_way.h"
+#include "vmm/base/time_of_day.h"
 #include "vmm/machine/moment_export.h"
 
 #include <QDateTime>
@@ -272,7 +273,7 @@ void TimelineSession::count()
         auto const usage = TRY(source->usage([&] { return !isOver->load(); }));
         TimelineCosts costs;
         costs.total = usage.total;
-        costs.mayThin = vmm::timeline::mayThin(*source, source->policy(), vmm::timeline::timeNow());
+        costs.mayThin = vmm::timeline::mayThin(*source, source->policy(), vmm::timeOfDay());
         for (auto const& [id, cost] : usage.moments)
             costs.moments[QString::fromStdString(id)] = cost;
         return costs;

@@ -12,6 +12,7 @@
 #include "vmm/config/config_paths.h"
 #include "vmm/machine/forked_machine.h"
 #include "vmm/machine/moment_disks.h"
+#include "vmm/machine/past_disk.h"
 #include "vmm/machine/saved_machine.h"
 
 #include <algorithm>

@@ -3,6 +3,7 @@
 #include "tests/support/guest_machine.h"
 #include "tests/support/suite.h"
 #include "vmm/base/random.h"
+#include "vmm/base/time_of_day.h"
 #include "vmm/machine/moment_disks.h"
 #include "vmm/machine/moment_export.h"
 #include "vmm/machine/saved_machine.h"
@@ -268,7 +269,7 @@ namespace {
                 tests::must(guest.machine().call(command::KeepMoment { guest.timeline(), own }));
             timeline::Policy none;
             none.tiers.clear();
-            tests::must(timeline::prune(*guest.timeline(), none, timeline::timeNow(), purge));
+            tests::must(timeline::prune(*guest.timeline(), none, timeOfDay(), purge));
             tests::must(guest.machine().call(command::TidyDisks { guest.timeline() }));
         } else if (chance == 0) {
             auto const place = guest.folder().toStdString() + "/export-" + makeUuid();

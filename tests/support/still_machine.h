@@ -1,6 +1,7 @@
 #pragma once
 
 #include "tests/support/suite.h"
+#include "vmm/base/time_of_day.h"
 #include "vmm/block/checkpoint_files.h"
 #include "vmm/block/image.h"
 #include "vmm/block/overlay_files.h"
@@ -10,7 +11,6 @@
 #include "vmm/machine/past_disk.h"
 #include "vmm/machine/saved_machine.h"
 #include "vmm/state/writer.h"
-#include "vmm/timeline/thinning.h"
 
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -78,7 +78,7 @@ struct StillMachine {
     {
         vmm::SavedMachine saved;
         saved.config = config;
-        saved.header.savedAt = vmm::timeline::timeNow();
+        saved.header.savedAt = vmm::timeOfDay();
         saved.parts = { { "serial0", vmm::state::save(vmm::Uart16550::State {}) } };
         vmm::InlineEngine engine;
         for (auto disk : config.disks) {

@@ -4,6 +4,7 @@
 #include "app/store/scaffold.h"
 #include "app/store/whole_file.h"
 #include "tests/support/still_machine.h"
+#include "vmm/base/time_of_day.h"
 #include "vmm/base/unique_fd.h"
 #include "vmm/block/checkpoint_files.h"
 #include "vmm/machine/moment_export.h"
@@ -95,7 +96,7 @@ struct Work : Place {
             return true;
         };
         TRY(vmm::timeline::prune(
-            *timeline, nothing, vmm::timeline::timeNow(), purge, [this](auto, auto) { return !goOn || goOn(0); }));
+            *timeline, nothing, vmm::timeOfDay(), purge, [this](auto, auto) { return !goOn || goOn(0); }));
         if (timeline->moment(moments[1].id))
             return vmm::fail(vmm::ErrorCode::Internal, "what may go did not");
         return machine.tidy(*timeline);

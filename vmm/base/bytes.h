@@ -35,6 +35,12 @@ ByteSpan writableBytesOf(T& value)
     return { reinterpret_cast<std::uint8_t*>(&value), sizeof value };
 }
 
+/// Whether there is nothing but zeros in it.
+inline bool isZero(ConstByteSpan data)
+{
+    return data.empty() || (data[0] == 0 && std::memcmp(data.data(), data.data() + 1, data.size() - 1) == 0);
+}
+
 /// Little-endian integer at the start of `data`; bytes that are not there read as zero. The hosts we run on are
 /// little-endian, and so is everything a PC's bus carries.
 template<typename T>

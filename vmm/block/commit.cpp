@@ -3,7 +3,6 @@
 #include "vmm/base/random.h"
 #include "vmm/block/overlay_files.h"
 #include "vmm/block/stream.h"
-#include "vmm/block/zeros.h"
 
 #include <algorithm>
 #include <fmt/format.h>

@@ -2,7 +2,6 @@
 
 #include "vmm/base/random.h"
 #include "vmm/block/overlay_files.h"
-#include "vmm/block/zeros.h"
 
 #include <algorithm>
 

@@ -11,10 +11,4 @@ namespace vmm {
 /// Appends `length` bytes of zeros to a list of buffers to be written. The memory is shared and never written to.
 void appendZeros(std::vector<iovec>& buffers, std::uint64_t length);
 
-/// Whether there is nothing but zeros in it.
-inline bool isZero(ConstByteSpan data)
-{
-    return data.empty() || (data[0] == 0 && std::memcmp(data.data(), data.data() + 1, data.size() - 1) == 0);
-}
-
 }

@@ -1,13 +1,13 @@
 #include "vmm/kvm/chips.h"
 
 #include "vmm/base/log.h"
+#include "vmm/base/time_of_day.h"
 #include "vmm/kvm/ioctl.h"
 #include "vmm/kvm/vm.h"
 #include "vmm/state/reader.h"
 #include "vmm/state/writer.h"
 
 #include <algorithm>
-#include <ctime>
 
 namespace vmm {
 
@@ -49,13 +49,6 @@ kvm_irqchip readChip(int vm, std::uint32_t id)
     chip.chip_id = id;
     ::ioctl(vm, KVM_GET_IRQCHIP, &chip);
     return chip;
-}
-
-std::uint64_t timeOfDay()
-{
-    timespec now {};
-    ::clock_gettime(CLOCK_REALTIME, &now);
-    return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000u + static_cast<std::uint64_t>(now.tv_nsec);
 }
 
 }

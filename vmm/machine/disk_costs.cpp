@@ -4,6 +4,7 @@
 #include "vmm/block/checkpoint_zfs.h"
 #include "vmm/block/file_extents.h"
 #include "vmm/machine/moment_disks.h"
+#include "vmm/machine/past_disk.h"
 
 #include <algorithm>
 #include <cstdint>
@@ -195,12 +196,6 @@ public:
 private:
     std::map<std::string, Result<std::map<std::string, ZfsSpace>>> m_spaces; // by a disk's path
 };
-
-std::vector<std::string> backingOf(VmConfig const& config, std::string const& path)
-{
-    auto const known = std::ranges::find(config.disks, path, &DiskConfig::path);
-    return known == config.disks.end() ? std::vector<std::string>() : known->backing;
-}
 
 /// The machine may have put other tables or files in the place of those that were being read. What was added before
 /// that counts once.

@@ -2,6 +2,7 @@
 
 #include "vmm/block/overlay_files.h"
 #include "vmm/machine/moment_disks.h"
+#include "vmm/machine/past_disk.h"
 #include "vmm/state/reader.h"
 #include "vmm/state/writer.h"
 #include "vmm/virtio/network_card.h"
@@ -65,11 +66,6 @@ Result<> changeIdentity(SavedMachine& saved, VmConfig config)
     }
     saved.config = std::move(config);
     return {};
-}
-
-bool followsMoments(DiskConfig const& disk)
-{
-    return !disk.readOnly;
 }
 
 Result<timeline::ForkedDisks> forkDisks(VmConfig const& original, timeline::Moment const& moment, VmConfig& forked,

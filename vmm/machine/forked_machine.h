@@ -13,11 +13,8 @@ namespace vmm {
 /// A guest that goes on from there is told nothing: it finds the new values where it looks the next time (README.md).
 Result<> changeIdentity(SavedMachine& saved, VmConfig config);
 
-/// Whether a machine's moments have what that disk held.
-bool followsMoments(DiskConfig const& disk);
-
-/// Makes the disks that follow: a new image at each one's path in `forked`, whose format is then set, with what the
-/// disk of the same id in `original` held at `moment`, and holding that itself as its moment `as`. At once for
+/// Makes the disks that follow moments: a new image at each one's path in `forked`, whose format is then set, with what
+/// the disk of the same id in `original` held at `moment`, and holding that itself as its moment `as`. At once for
 /// overlays, and where the file system shares blocks; else each disk is copied. `progress` hears from 0 to 1, and ends
 /// it with false. On an error there may be images, which are the caller's to remove.
 Result<timeline::ForkedDisks> forkDisks(VmConfig const& original, timeline::Moment const& moment, VmConfig& forked,

@@ -1,7 +1,8 @@
 #include "vmm/machine/machine_clock.h"
 
+#include "vmm/base/time_of_day.h"
+
 #include <algorithm>
-#include <ctime>
 
 namespace vmm {
 
@@ -35,9 +36,7 @@ Nanoseconds MachineClock::now() const
 
 Nanoseconds MachineClock::timeOfDay() const
 {
-    timespec time {};
-    ::clock_gettime(CLOCK_REALTIME, &time);
-    return std::chrono::seconds(time.tv_sec) + Nanoseconds(time.tv_nsec);
+    return Nanoseconds(vmm::timeOfDay());
 }
 
 std::unique_ptr<Timer> MachineClock::makeTimer(std::mutex& mutex, std::function<void()> due)

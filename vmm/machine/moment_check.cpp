@@ -14,7 +14,7 @@ Result<SavedMachine> checkMoment(std::shared_ptr<timeline::Timeline const> const
     TRY(timeline::MomentMemory::open(timeline, moment));
     InlineEngine engine;
     for (auto const& disk : saved.config.disks) {
-        if (!hasPast(disk))
+        if (!followsMoments(disk))
             continue;
         auto then = openDiskAt(engine, known, disk);
         // The machine may have put other tables or files in the place of those that were being read.

@@ -49,7 +49,7 @@ struct DiskComparison {
         std::vector<DiskDiff> differences;
         for (std::size_t i = 0; i < fresh.disks.size(); ++i) {
             auto const was = std::ranges::find(old.disks, fresh.disks[i].id, &DiskConfig::id);
-            if (was == old.disks.end() || !hasPast(*was) || !hasPast(fresh.disks[i]))
+            if (was == old.disks.end() || !followsMoments(*was) || !followsMoments(fresh.disks[i]))
                 continue;
             auto const step = [&](double part) {
                 return progress((static_cast<double>(i) + part) / static_cast<double>(fresh.disks.size()));

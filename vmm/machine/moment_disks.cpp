@@ -2,10 +2,11 @@
 
 #include "vmm/base/log.h"
 #include "vmm/base/random.h"
+#include "vmm/base/time_of_day.h"
 #include "vmm/block/checkpoint_files.h"
+#include "vmm/machine/past_disk.h"
 
 #include <algorithm>
-#include <ctime>
 #include <fmt/format.h>
 #include <map>
 #include <sys/stat.h>
@@ -65,12 +66,10 @@ Result<Checkpoint> planStill(
 
 DiskSnapshot snapshotNow(std::string const& moment, std::uint64_t guestTime)
 {
-    timespec now {};
-    ::clock_gettime(CLOCK_REALTIME, &now);
     DiskSnapshot snapshot;
     snapshot.id = moment;
     snapshot.name = momentSnapshotName;
-    snapshot.time = static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000u + static_cast<std::uint64_t>(now.tv_nsec);
+    snapshot.time = timeOfDay();
     snapshot.guestTime = guestTime;
     return snapshot;
 }
@@ -199,19 +198,14 @@ Result<bool> DiskTidier::letGo(timeline::MomentDisk const& disk)
         return false; // it may come back
     if (!existsFile(disk.path) && disk.checkpoint.way == CheckpointWay::Internal)
         return true; // it went, with all that was in it
-    TRY(m_how.forget(disk, backingOf(disk.path)));
+    TRY(m_how.forget(disk, backingOf(m_config, disk.path)));
     return true;
 }
 
 OverlayFiles DiskTidier::filesOf(std::string const& path)
 {
-    return OverlayFiles(m_engine, path, backingOf(path), [this](std::uint64_t, std::uint64_t) { return m_how.goOn(); });
-}
-
-std::vector<std::string> DiskTidier::backingOf(std::string const& path) const
-{
-    auto const known = std::ranges::find_if(m_config.disks, [&](auto const& disk) { return disk.path == path; });
-    return known == m_config.disks.end() ? std::vector<std::string>() : known->backing;
+    return OverlayFiles(
+        m_engine, path, backingOf(m_config, path), [this](std::uint64_t, std::uint64_t) { return m_how.goOn(); });
 }
 
 }

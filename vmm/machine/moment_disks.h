@@ -58,7 +58,6 @@ private:
     /// Busy: others stand on it.
     Result<bool> letGo(timeline::MomentDisk const& disk);
     OverlayFiles filesOf(std::string const& path);
-    std::vector<std::string> backingOf(std::string const& path) const;
 
     timeline::Timeline& m_timeline;
     VmConfig const& m_config;

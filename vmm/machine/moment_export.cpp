@@ -80,7 +80,7 @@ private:
 
     Result<std::unique_ptr<BlockImage>> openDisk(IoEngine& engine, DiskConfig const& disk) const
     {
-        if (hasPast(disk))
+        if (followsMoments(disk))
             return openDiskAt(engine, m_moment, disk);
         ImageOptions options;
         options.access = Access::ReadOnly;
@@ -116,7 +116,7 @@ private:
 void distrustDisks(SavedMachine& saved)
 {
     for (auto const& disk : saved.config.disks) {
-        if (hasPast(disk))
+        if (followsMoments(disk))
             saved.header.files.push_back({ disk.id, disk.path, 0, 0 });
     }
 }

@@ -6,10 +6,13 @@
 
 namespace vmm {
 
-/// Whether moments have what that disk held.
-bool hasPast(DiskConfig const& disk);
+/// Whether a machine's moments have what that disk held.
+bool followsMoments(DiskConfig const& disk);
 
-/// A disk that has a past as it was at that moment, for reading only, while the machine may go on; valid until the
+/// The files that the disk at `path` is known to stand on.
+std::vector<std::string> backingOf(VmConfig const& config, std::string const& path);
+
+/// A disk that follows them as it was at that moment, for reading only, while the machine may go on; valid until the
 /// moment is deleted.
 Result<std::unique_ptr<BlockImage>> openDiskAt(
     IoEngine& engine, timeline::Moment const& moment, DiskConfig const& disk);

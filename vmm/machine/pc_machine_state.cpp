@@ -1,3 +1,4 @@
+#include "vmm/base/time_of_day.h"
 #include "vmm/base/unique_fd.h"
 #include "vmm/block/checkpoint_files.h"
 #include "vmm/machine/pc_machine.h"
@@ -5,7 +6,6 @@
 #include "vmm/state/writer.h"
 
 #include <cstdio>
-#include <ctime>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -29,13 +29,6 @@ SavedPart const* findPart(std::vector<SavedPart> const& parts, std::string_view 
 std::string vcpuId(unsigned index)
 {
     return fmt::format("vcpu{}", index);
-}
-
-std::uint64_t timeOfDayNow()
-{
-    timespec now {};
-    ::clock_gettime(CLOCK_REALTIME, &now);
-    return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000u + static_cast<std::uint64_t>(now.tv_nsec);
 }
 
 }
@@ -159,7 +152,7 @@ Result<SavedMachine> PcMachine::captureState(Board::Disks files) const
     saved.config = m_config;
     m_board->describeMedia(saved.config);
     saved.header.program = CHRONOVISOR_VERSION_TEXT;
-    saved.header.savedAt = timeOfDayNow();
+    saved.header.savedAt = timeOfDay();
     saved.header.guestTime = m_clock->now().count();
     saved.header.requested = m_requested;
     saved.header.cpu = m_cpu;

@@ -22,11 +22,6 @@ constexpr std::uint64_t progressStep = 32u << 20;
 
 alignas(pageSize) constexpr std::array<std::uint8_t, pageSize> zeroPage {};
 
-bool isZero(std::uint8_t const* page)
-{
-    return std::memcmp(page, zeroPage.data(), pageSize) == 0;
-}
-
 /// Writes large pieces straight from the machine's memory, several at a time, past the host's page cache: a disk is
 /// fastest so, and the host keeps its cache for what is read again. Small pieces go through the cache, which joins
 /// them.
@@ -186,12 +181,12 @@ Result<> writeRun(
     PieceWriter& file, std::uint8_t const* data, std::uint64_t size, std::uint64_t fileOffset, ChunkHash& hash)
 {
     for (std::uint64_t page = 0; page < size;) {
-        if (isZero(data + page)) {
+        if (isZero({ data + page, pageSize })) {
             page += pageSize;
             continue;
         }
         auto end = page + pageSize;
-        while (end < size && !isZero(data + end))
+        while (end < size && !isZero({ data + end, pageSize }))
             end += pageSize;
         ConstByteSpan const piece { data + page, end - page };
         hash.add((fileOffset + page) % RamFileRecord::chunkSize, piece);
@@ -315,11 +310,8 @@ Result<> readChunks(int fd, RamFileRecord const& record, std::uint64_t fileOffse
     auto chunk = fileOffset / RamFileRecord::chunkSize;
     for (; !chunks.empty(); ++chunk, chunks = chunks.subspan(std::min(chunks.size(), RamFileRecord::chunkSize))) {
         auto const data = chunks.first(std::min(chunks.size(), RamFileRecord::chunkSize));
-        bool zeroes = true;
-        for (std::size_t at = 0; zeroes && at < data.size(); at += pageSize)
-            zeroes = isZero(data.data() + at);
         std::array<std::uint8_t, sizeof(XXH64_canonical_t)> found {};
-        if (!zeroes) {
+        if (!isZero(data)) {
             ChunkHash hash;
             hash.add(0, data);
             hash.finish(RamFileRecord::chunkSize, found);

@@ -1,5 +1,6 @@
 #include "vmm/base/log.h"
 #include "vmm/base/random.h"
+#include "vmm/base/time_of_day.h"
 #include "vmm/base/unique_fd.h"
 #include "vmm/block/checkpoint_files.h"
 #include "vmm/machine/board.h"
@@ -9,7 +10,6 @@
 #include "vmm/timeline/moment_memory.h"
 
 #include <algorithm>
-#include <ctime>
 #include <fcntl.h>
 #include <fmt/format.h>
 
@@ -237,13 +237,6 @@ Result<timeline::Moment> keepStill(timeline::Timeline& timeline, StillDisks& dis
     }();
 }
 
-std::uint64_t timeOfDayNow()
-{
-    timespec now {};
-    ::clock_gettime(CLOCK_REALTIME, &now);
-    return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000u + static_cast<std::uint64_t>(now.tv_nsec);
-}
-
 /// What disks have kept for a moment that has come to nothing.
 template<typename T>
 Result<T> tidied(Result<T> outcome, VmConfig const& config, timeline::Timeline& timeline)
@@ -289,7 +282,7 @@ Result<timeline::Moment> Machine::keepOff(
     SavedMachine saved;
     saved.config = config;
     saved.header.program = CHRONOVISOR_VERSION_TEXT;
-    saved.header.savedAt = timeOfDayNow();
+    saved.header.savedAt = timeOfDay();
     auto memory = TRY(StillVariables::read(config));
     what.power = timeline::Power::Off;
     auto const kept = [&]() -> Result<timeline::Moment> {

@@ -1,6 +1,7 @@
 #include "vmm/memory/guest_memory.h"
 
 #include "vmm/base/unique_fd.h"
+#include "vmm/memory/pagemap.h"
 
 #include <algorithm>
 #include <cassert>
@@ -14,10 +15,6 @@ namespace vmm {
 namespace {
 
 constexpr std::uint64_t pageSize = AnonymousMemory::pageSize;
-
-// /proc/self/pagemap has 64 bits a page (Documentation/admin-guide/mm/pagemap.rst): bit 63 present, 62 swapped, 61 of a
-// file or shared.
-constexpr std::uint64_t usedBits = 3ull << 62, ofFileBit = 1ull << 61;
 
 Result<> readPagemap(UniqueFd const& pagemap, std::uint8_t const* address, std::span<std::uint64_t> entries)
 {
@@ -163,7 +160,7 @@ Result<> MemoryBlock::replace(std::uint64_t offset, AnonymousMemory contents)
     TRY(readPagemap(pagemap, m_data + offset, entries));
     for (std::size_t page = 0; page < entries.size(); ++page) {
         // A page of its own is one that was written to.
-        if ((entries[page] & usedBits) != 0 && (entries[page] & ofFileBit) == 0)
+        if ((entries[page] & pagemapUsed) != 0 && (entries[page] & pagemapOfFile) == 0)
             std::memcpy(contents.bytes().data() + page * pageSize, m_data + offset + page * pageSize, pageSize);
     }
     // One system call: whoever reads meanwhile waits, and sees either the old pages or the new ones.
@@ -188,12 +185,12 @@ Result<> MemoryBlock::visitPages(
     for (std::uint64_t start = 0; start < m_size; start += chunk) {
         auto const pages = std::min(chunk, m_size - start) / pageSize;
         if (isShown(start, start + pages * pageSize))
-            std::fill(entries.begin(), entries.end(), usedBits);
+            std::fill(entries.begin(), entries.end(), pagemapUsed);
         else
             TRY(readPagemap(pagemap, m_data + start, std::span(entries).first(pages)));
         for (std::uint64_t page = 0; page < pages;) {
             auto end = page;
-            while (end < pages && (entries[end] & usedBits) != 0)
+            while (end < pages && (entries[end] & pagemapUsed) != 0)
                 ++end;
             if (end > page && !visit(start + page * pageSize, (end - page) * pageSize))
                 return {};

@@ -7,11 +7,13 @@
 #include <cerrno>
 #include <sys/mman.h>
 
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE 25 // include/uapi/asm-generic/mman-common.h
-#endif
-
 namespace vmm {
+
+bool makeLarge(ByteSpan memory)
+{
+    constexpr int collapse = 25; // MADV_COLLAPSE (include/uapi/asm-generic/mman-common.h), unknown to glibc 2.36
+    return ::madvise(memory.data(), memory.size(), collapse) == 0;
+}
 
 void joinPages(ByteSpan memory, std::function<bool()> const& goOn)
 {
@@ -24,7 +26,7 @@ void joinPages(ByteSpan memory, std::function<bool()> const& goOn)
         if (2 * static_cast<std::size_t>(used) < resident.size())
             continue;
         // One that is large already costs nothing. EINVAL: neither this kernel nor this one's settings know how.
-        if (::madvise(memory.data(), large, MADV_COLLAPSE) != 0 && errno == EINVAL)
+        if (!makeLarge(memory.first(large)) && errno == EINVAL)
             return;
     }
 }

@@ -1,6 +1,7 @@
 #include "vmm/memory/page_faults.h"
 
 #include "vmm/memory/anonymous_memory.h"
+#include "vmm/memory/large_pages.h"
 
 #include <array>
 #include <cerrno>
@@ -38,11 +39,6 @@ Result<UniqueFd> openUserFaults()
     return UniqueFd(fd);
 }
 
-bool isZero(ConstByteSpan page)
-{
-    return page[0] == 0 && std::memcmp(page.data(), page.data() + 1, page.size() - 1) == 0;
-}
-
 }
 
 Result<std::unique_ptr<PageFaults>> PageFaults::open()
@@ -74,9 +70,8 @@ void PageFaults::unwatch(ByteSpan memory)
 
 void PageFaults::complete(ByteSpan memory)
 {
-    constexpr int collapse = 25; // MADV_COLLAPSE, since Linux 6.1; glibc 2.36 has no name for it
     unwatch(memory);
-    ::madvise(memory.data(), memory.size(), collapse);
+    makeLarge(memory);
 }
 
 Result<std::vector<std::uint8_t*>> PageFaults::next()

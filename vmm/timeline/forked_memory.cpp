@@ -1,5 +1,7 @@
 #include "vmm/timeline/forked_memory.h"
 
+#include "vmm/memory/pagemap.h"
+
 #include <algorithm>
 #include <csignal>
 #include <fcntl.h>
@@ -14,9 +16,6 @@ namespace vmm::timeline {
 
 namespace {
 
-// /proc/PID/pagemap has 64 bits a page (Documentation/admin-guide/mm/pagemap.rst): bit 63 present, 62 swapped, 61 a
-// file's.
-constexpr std::uint64_t usedBits = 3ull << 62, fileBit = 1ull << 61;
 constexpr std::size_t entriesAtOnce = 2048;
 
 /// What the child is told at the other end of its leash.
@@ -118,7 +117,7 @@ Result<std::uint64_t> ForkedMemory::nextUsed(std::size_t block, std::uint64_t of
     auto const base = reinterpret_cast<std::uintptr_t>(m_addresses[block]) / pageSize;
     auto const end = base + m_blocks[block].size / pageSize;
     for (auto page = base + offset / pageSize; page < end; ++page) {
-        if ((TRY(entryOf(page, end)) & usedBits) != 0)
+        if ((TRY(entryOf(page, end)) & pagemapUsed) != 0)
             return (page - base) * pageSize;
     }
     return m_blocks[block].size;
@@ -136,7 +135,7 @@ Result<std::uint64_t> ForkedMemory::away(std::size_t block, std::uint64_t offset
     auto const end = base + m_blocks[block].size / pageSize, first = base + offset / pageSize;
     for (auto page = first; page < std::min(first + pagesPerLeaf, end); ++page) {
         auto const entry = TRY(entryOf(page, end));
-        if ((entry & usedBits) == 0 || (entry & fileBit) != 0)
+        if ((entry & pagemapUsed) == 0 || (entry & pagemapOfFile) != 0)
             away |= 1ull << (page - first);
     }
     return away;

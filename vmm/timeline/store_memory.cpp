@@ -24,11 +24,6 @@ constexpr std::uint64_t waitingShare = 8;
 constexpr std::size_t fewestBatches = 2, mostBatches = 32;
 constexpr std::chrono::milliseconds patience { 20 };
 
-bool isZero(ConstByteSpan page)
-{
-    return page[0] == 0 && std::memcmp(page.data(), page.data() + 1, page.size() - 1) == 0;
-}
-
 Error cancelled()
 {
     return { ErrorCode::Cancelled, "keeping the moment was cancelled", 0 };

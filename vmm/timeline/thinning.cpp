@@ -1,7 +1,6 @@
 #include "vmm/timeline/thinning.h"
 
 #include <algorithm>
-#include <chrono>
 #include <numeric>
 #include <set>
 #include <tuple>
@@ -53,12 +52,6 @@ std::uint64_t bytesOver(std::uint64_t bytes, Policy const& policy)
     return policy.budget != 0 && bytes > policy.budget ? bytes - policy.budget : 0;
 }
 
-}
-
-std::uint64_t timeNow()
-{
-    auto const now = std::chrono::system_clock::now().time_since_epoch();
-    return static_cast<std::uint64_t>(std::chrono::nanoseconds(now).count());
 }
 
 bool isOwn(Moment const& moment)

@@ -22,9 +22,6 @@ struct ThinnedMoment {
     bool operator==(ThinnedMoment const&) const = default;
 };
 
-/// ns since 1970, as moments have their times.
-std::uint64_t timeNow();
-
 /// So long what was removed can be brought back.
 constexpr std::uint64_t removedStays = 3600ULL * 1'000'000'000; // ns
 

@@ -1,6 +1,7 @@
 #include "tests/support/killed_process.h"
 #include "tests/support/still_machine.h"
 #include "vmm/base/random.h"
+#include "vmm/base/time_of_day.h"
 #include "vmm/base/unique_fd.h"
 #include "vmm/machine/moment_export.h"
 #include "vmm/timeline/thinning.h"
@@ -82,7 +83,7 @@ public:
             TRY(m_timeline->purge(id));
             return true;
         };
-        tests::must(vmm::timeline::prune(*m_timeline, none, timeNow(), purge));
+        tests::must(vmm::timeline::prune(*m_timeline, none, timeOfDay(), purge));
         tests::must(m_machine.tidy(*m_timeline));
     }
     void exportIt()

@@ -193,9 +193,9 @@ struct CommandLine {
             "Another disk: PATH[,bus=virtio|ahci|usb|uas][,format=raw|qcow2][,readonly][,queues=N][,backing=FILE]"
             "[,moments=beside|inside]. Each file that the image stands on and that is not beside it has to be named "
             "with"
-            " backing=. Moments beside a disk are files that a fork shares; inside a qcow2 image they are its "
-            "snapshots,"
-            " and a fork copies it. In a path ,, stands for a comma");
+            " backing=. Moments beside a disk are files that a fork shares: that is so for disks in the machine's own "
+            "folder. Inside a qcow2 image they are its snapshots, and a fork copies it: so for images elsewhere. In a "
+            "path ,, stands for a comma");
         verb.add_option("--cd", hardware.cds, "Another CD drive, with this image in it");
         verb.add_option("--net", hardware.networks,
             "Another network: user[,forward=tcp:ADDRESS:PORT:GUEST-PORT]…, isolated; none takes all away");
@@ -474,7 +474,8 @@ struct CommandLine {
                 "list tells which files those are; stream makes a disk independent of them, also while the machine "
                 "runs: what it has of them is copied into its own file; commit puts what its own file holds into the "
                 "file below it, while the machine is off and nobody else needs that as it is; cancel breaks either "
-                "off: nothing is lost. A file on which nobody stands any more is yours to delete")
+                "off: nothing is lost. A file of yours on which nobody stands any more is yours to delete; those of "
+                "moments go with them")
             ->required()
             ->check(CLI::IsMember({ "list", "stream", "commit", "cancel" }));
         added->add_option("machine", disk.machine, "The machine's name or uuid")->required();

@@ -155,10 +155,16 @@ private slots:
         auto const card = tests::must(vmm::state::load<vmm::virtio::NetworkCard::State>(saved.parts.back().section));
         QVERIFY(card.mac == tests::must(vmm::parseMac(fork.config.networks[0].mac)));
         // Its disk can go back to where it began.
+        writeDisk(Bench::disk(fork), 3);
+        QCOMPARE(moment.disks.size(), 1u);
+        auto const& kept = moment.disks[0].checkpoint;
+        QCOMPARE(kept.id, moment.id);
+        QVERIFY(kept.way != vmm::CheckpointWay::Internal); // so that its own forks share
         vmm::InlineEngine engine;
-        auto const snapshots = tests::must(openDisk(engine, Bench::disk(fork))->snapshots());
-        QCOMPARE(snapshots.size(), 1u);
-        QCOMPARE(snapshots.front().id, moment.id);
+        auto const method = vmm::CheckpointMethod::create(kept.way);
+        vmm::Bytes sector(512);
+        tests::must(tests::must(method->openReadOnly(engine, Bench::disk(fork), kept))->readSync(0, sector));
+        QCOMPARE(sector[0], std::uint8_t(1));
     }
 
     void outlivesTheOriginal()

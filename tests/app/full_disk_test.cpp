@@ -112,7 +112,9 @@ struct Original {
     {
         auto const path = folder + "/disk.qcow2";
         tests::must(vmm::createImage(path, { .size = diskBytes }));
-        config.disks = { { .id = "disk0", .path = path, .format = vmm::DiskFormat::Qcow2 } };
+        config.disks = {
+            { .id = "disk0", .path = path, .format = vmm::DiskFormat::Qcow2, .moments = vmm::MomentPlace::Inside }
+        };
         vmm::InlineEngine engine;
         tests::must(tests::must(vmm::BlockImage::open(engine, path))->writeSync(0, noise(diskBytes)));
         moment = tests::must(vmm::Machine::keepOff(config, *timeline, {}));

@@ -392,7 +392,7 @@ void MomentTest::disksFollow()
         else
             raw ? guest.addDisk(bus) : guest.addQcow2Disk(bus);
         guest.config.disks.back().moments
-            = way == CheckpointWay::Overlay ? MomentPlace::Beside : MomentPlace::Automatic;
+            = way == CheckpointWay::Internal ? MomentPlace::Inside : MomentPlace::Automatic;
     }
     REQUIRE_OK(guest.start());
     QVERIFY2(guest.waitForLine("Chronovisor demo machine", 20s), qPrintable(said(guest)));

@@ -97,8 +97,8 @@ public:
 
     static std::unique_ptr<CheckpointMethod> create(CheckpointWay way);
     /// The way that suits the disk best: a reflink or ZFS, where it lies on what can do that; else what is preferred;
-    /// else internal for qcow2, an overlay for raw. Internal, where that is preferred, before all. `used`: the ways of
-    /// the checkpoints that it has; what would harm those is not chosen.
+    /// else internal for qcow2, an overlay for raw (whose file it is, the caller knows). Internal, where that is
+    /// preferred, before all. `used`: the ways of the checkpoints that it has; what would harm those is not chosen.
     static Result<std::unique_ptr<CheckpointMethod>> choose(
         CheckpointedDisk& disk, std::vector<CheckpointWay> const& used);
 };

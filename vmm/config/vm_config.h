@@ -82,7 +82,8 @@ struct KernelConfig {
 };
 
 /// Where a disk's moments are kept. Beside it: files that a fork shares. Inside it: snapshots of a qcow2 image, which
-/// stays one file, and of which a fork is a copy. What a disk has, it keeps.
+/// stays one file, and of which a fork is a copy. Automatic: beside it in the machine's own folder, inside a qcow2
+/// image that lies elsewhere. What a disk has, it keeps.
 enum class MomentPlace : std::uint8_t { Automatic, Beside, Inside };
 constexpr auto stateNames(MomentPlace)
 {

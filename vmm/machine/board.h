@@ -68,10 +68,10 @@ public:
 
     // Moments: the disks that the guest writes to go back with it. Any thread, besides where it says otherwise.
 
-    /// What each will keep for a moment of that id, or why one of them cannot; `moments`: those that there are. Where
-    /// one stands on too many files, some are merged first, beside the guest: `progress` is how far that is.
+    /// What each will keep for a moment of that id, or why one of them cannot. Where one stands on too many files, some
+    /// are merged first, beside the guest: `progress` is how far that is.
     virtual Result<std::vector<timeline::MomentDisk>> planDisks(
-        std::string const& moment, std::vector<timeline::Moment> const& moments, CopyProgress const& progress)
+        std::string const& moment, timeline::Timeline const& timeline, CopyProgress const& progress)
         = 0;
     /// Does ahead what would otherwise be done while the disks wait.
     virtual Result<> prepareDisks(std::vector<timeline::MomentDisk> const& planned) = 0;

@@ -36,9 +36,10 @@ Result<> appendLoose(DiskConfig const& disk, std::vector<timeline::LooseDisks>& 
 Result<timeline::MomentDisk> keep(DiskConfig& disk, std::string const& moment, CopyProgress const& progress)
 {
     InlineEngine engine;
-    CheckpointedDisk file { engine, disk.path, imageOptions(disk), nullptr, preferredWay(disk) };
+    auto const preferred = preferredWay(disk).value_or(CheckpointWay::Overlay); // it is the fork's own
+    CheckpointedDisk file { engine, disk.path, imageOptions(disk), nullptr, preferred };
     file.image = TRY(BlockImage::open(engine, file.path, file.options));
-    auto const method = TRY(chooseMethod(file, {}));
+    auto const method = TRY(CheckpointMethod::choose(file, {}));
     auto const checkpoint = TRY(planStill(*method, file, moment, progress));
     TRY(method->prepareFiles(file, checkpoint));
     TRY(method->prepare(file, checkpoint));

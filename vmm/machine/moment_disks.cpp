@@ -40,11 +40,12 @@ std::optional<DiskFormat> formatNow(DiskConfig const& config)
     return isOverlay ? DiskFormat::Qcow2 : config.format;
 }
 
-Result<std::unique_ptr<CheckpointMethod>> chooseMethod(
-    CheckpointedDisk& disk, std::vector<timeline::Moment> const& moments)
+Result<std::unique_ptr<CheckpointMethod>> chooseMethod(CheckpointedDisk& disk, timeline::Timeline const& timeline)
 {
+    if (!disk.preferred && isSameFile(folderOf(disk.path), folderOf(timeline.path())))
+        disk.preferred = CheckpointWay::Overlay;
     std::vector<CheckpointWay> used;
-    for (auto const& moment : moments) {
+    for (auto const& moment : timeline.moments()) {
         for (auto const& its : moment.disks) {
             if (its.path == disk.path)
                 used.push_back(its.checkpoint.way);

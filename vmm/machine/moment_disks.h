@@ -14,9 +14,9 @@ std::optional<CheckpointWay> preferredWay(DiskConfig const& config);
 /// What lies there now; see formatInPlace().
 std::optional<DiskFormat> formatNow(DiskConfig const& config);
 
-/// How the disk follows; `moments`: those that there are, of which some may be its own.
-Result<std::unique_ptr<CheckpointMethod>> chooseMethod(
-    CheckpointedDisk& disk, std::vector<timeline::Moment> const& moments);
+/// How the disk follows, of whose moments some may be in the timeline. One that lies with that is the machine's own and
+/// prefers overlays, which forks share on any file system; a person's file elsewhere stays one file where it can.
+Result<std::unique_ptr<CheckpointMethod>> chooseMethod(CheckpointedDisk& disk, timeline::Timeline const& timeline);
 
 /// CheckpointMethod::plan(), where nobody else uses the disk: if it stands on too many files, some are merged first.
 Result<Checkpoint> planStill(

@@ -43,7 +43,7 @@ public:
     void forgetMemory() override;
     Result<std::vector<SavedFile>> files(Disks which) const override;
     Result<std::vector<timeline::MomentDisk>> planDisks(
-        std::string const& moment, std::vector<timeline::Moment> const& moments, CopyProgress const& progress) override;
+        std::string const& moment, timeline::Timeline const& timeline, CopyProgress const& progress) override;
     Result<> prepareDisks(std::vector<timeline::MomentDisk> const& planned) override;
     void keepDisks(std::vector<timeline::MomentDisk> const& kept, std::uint64_t guestTime, DisksKept done) override;
     Result<> sealDisks(std::vector<timeline::MomentDisk> const& kept) override;

@@ -78,7 +78,7 @@ void PcBoard::workWhenIdle(Disk& disk) const
 }
 
 Result<std::vector<timeline::MomentDisk>> PcBoard::planDisks(
-    std::string const& moment, std::vector<timeline::Moment> const& moments, CopyProgress const& progress)
+    std::string const& moment, timeline::Timeline const& timeline, CopyProgress const& progress)
 {
     InlineEngine engine;
     std::vector<timeline::MomentDisk> planned;
@@ -86,7 +86,7 @@ Result<std::vector<timeline::MomentDisk>> PcBoard::planDisks(
         auto& file = *disk->file;
         auto const plan = [&]() -> Result<> {
             if (!disk->method)
-                disk->method = TRY(chooseMethod(file, moments));
+                disk->method = TRY(chooseMethod(file, timeline));
             planned.push_back({ disk->id, file.path, TRY(disk->method->plan(file, moment)) });
             return {};
         };

@@ -57,7 +57,7 @@ Result<event::MomentKept> PcMachine::keep(Job const& job, RamLoader* loader, com
         merged = true;
         return tell(done, total);
     };
-    what.disks = TRY(m_board->planDisks(what.id, timeline.moments(), merging));
+    what.disks = TRY(m_board->planDisks(what.id, timeline, merging));
     // What a crash may leave of it is known from here on.
     TRY(timeline.setLoose({ what.id, what.disks }));
     auto const kept = [&]() -> Result<event::MomentKept> {

@@ -41,11 +41,11 @@ public:
     }
 
     Result<std::vector<timeline::MomentDisk>> plan(
-        std::string const& moment, std::vector<timeline::Moment> const& moments, CopyProgress const& progress)
+        std::string const& moment, timeline::Timeline const& timeline, CopyProgress const& progress)
     {
         std::vector<timeline::MomentDisk> planned;
         for (auto const& disk : m_disks) {
-            auto const method = TRY_WITHIN(disk->id, chooseMethod(disk->file, moments));
+            auto const method = TRY_WITHIN(disk->id, chooseMethod(disk->file, timeline));
             auto const checkpoint = TRY_WITHIN(disk->id, planStill(*method, disk->file, moment, progress));
             planned.push_back({ disk->id, disk->file.path, checkpoint });
         }
@@ -225,7 +225,7 @@ Result<timeline::Moment> keepStill(timeline::Timeline& timeline, StillDisks& dis
     };
     Machine::StillProgress const rest
         = [&](double part) { return !progress || progress(begins + (1 - begins) * part); };
-    what.disks = TRY(disks.plan(what.id, timeline.moments(), merging));
+    what.disks = TRY(disks.plan(what.id, timeline, merging));
     TRY(timeline.setLoose({ what.id, what.disks }));
     return [&]() -> Result<timeline::Moment> {
         TRY(before());

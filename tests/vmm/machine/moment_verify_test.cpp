@@ -26,7 +26,7 @@ struct Past {
     Past()
     {
         config.disks = { { .id = "disk0", .path = path("one.img"), .format = DiskFormat::Raw },
-            { .id = "disk1", .path = path("two.qcow2"), .format = DiskFormat::Qcow2 } };
+            { .id = "disk1", .path = path("two.qcow2"), .format = DiskFormat::Qcow2, .moments = MomentPlace::Inside } };
         tests::must(createImage(config.disks[0].path, { .format = ImageFormat::Raw, .size = 8 << 20 }));
         tests::must(createImage(config.disks[1].path, { .size = 8 << 20 }));
         for (std::uint8_t number : { 1, 2, 3 }) {

@@ -1419,6 +1419,10 @@
         <source>Importing “%1”: %2 %</source>
         <translation>„%1“ wird importiert: %2 %</translation>
     </message>
+    <message>
+        <source>“%1” is being copied.</source>
+        <translation>„%1“ wird kopiert.</translation>
+    </message>
 </context>
 <context>
     <name>ui::MessageBar</name>

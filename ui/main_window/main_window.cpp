@@ -138,6 +138,7 @@ void MainWindow::makePages(QString const& demoKernel)
             page->refresh();
         back();
     });
+    connect(m_settingsPage, &MachineSettingsPage::shutDownRequested, this, &MainWindow::shutDown);
     for (PageFrame* page : std::initializer_list<PageFrame*> { m_newMachine, m_settingsPage, m_preferences })
         connect(page, &PageFrame::backRequested, this, &MainWindow::back);
     connect(m_closing, &ClosingPage::cancelled, this, [this] {
@@ -395,10 +396,7 @@ void MainWindow::removeMachine(QString const& id)
     if (auto const* session = m_library.session(id); session != nullptr && app::isInMemory(session->state())) {
         auto const canShutDown = session->can(app::Action::PressPowerButton);
         m_messages->showNotice(tr("“%1” is in memory here: shut it down or suspend it, and then remove it.").arg(name),
-            canShutDown ? tr("Shut down") : QString(), [this, id] {
-                showMachine(id);
-                pageOf(id)->shutDown();
-            });
+            canShutDown ? tr("Shut down") : QString(), [this, id] { shutDown(id); });
         return;
     }
     auto const disks = m_library.config(id).disks;
@@ -419,6 +417,16 @@ void MainWindow::removeMachine(QString const& id)
     }));
 }
 
+/// On its page, which tells what comes of it.
+void MainWindow::shutDown(QString const& id)
+{
+    auto* page = pageOf(id);
+    if (page == nullptr)
+        return; // it has gone since that was offered
+    showMachine(id);
+    page->shutDown();
+}
+
 void MainWindow::tellImagesRemoved(QString const& id, QString const& place)
 {
     auto const entry = m_library.entry(id);
@@ -434,8 +442,10 @@ void MainWindow::tellImagesRemoved(QString const& id, QString const& place)
 void MainWindow::cloneMachine(QString const& id)
 {
     auto const entry = m_library.entry(id);
-    if (!entry || std::exchange(m_isCopying, true))
+    if (!entry)
         return;
+    if (!m_copying.insert(id).second)
+        return tellCopy(tr("“%1” is being copied.").arg(entry->name));
     auto const name = m_library.freeName(tr("%1 (copy)").arg(entry->name));
     auto progress = guarded(this, [this, name](double fraction) {
         tellCopy(tr("Copying to “%1”: %2 %").arg(name, QLocale().toString(qRound(fraction * 100))));
@@ -443,8 +453,8 @@ void MainWindow::cloneMachine(QString const& id)
     progress(0);
     m_library.clone(id, name,
         guarded(this,
-            [this](vmm::Result<QString> copy) {
-                m_isCopying = false;
+            [this, id](vmm::Result<QString> copy) {
+                m_copying.erase(id);
                 m_messages->dismissNotice();
                 if (copy && currentPage() != m_closing)
                     showMachine(*copy);

@@ -69,6 +69,7 @@ private:
     void back();
     void showFolder(QString const& id);
     void removeMachine(QString const& id);
+    void shutDown(QString const& id);
     void tellImagesRemoved(QString const& id, QString const& place);
     void cloneMachine(QString const& id);
     void tellCopy(QString const& progress);
@@ -103,8 +104,7 @@ private:
     std::map<QString, MachinePage*> m_pages;
     std::map<QString, MachineWindow*> m_windows;
     QString m_current;
-    std::set<QString> m_forking; // machines that one is being made of
-    bool m_isCopying = false;
+    std::set<QString> m_forking, m_copying; // machines that one is being made of
     QLabel *m_status, *m_host;
     app::KvmStatus m_kvm = app::KvmStatus::Usable;
     QMenu* m_menu;

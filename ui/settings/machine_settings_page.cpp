@@ -309,7 +309,10 @@ void MachineSettingsPage::open(QString const& id)
                 auto const problem
                     = problemFor(session->mediumPath(drive).isEmpty() ? Task::InsertMedium : Task::EjectMedium, error);
                 if (problem.remedy == Remedy::ForceEject)
-                    m_messages->showProblem(problem, [session, drive] { session->ejectMedium(drive, true); });
+                    m_messages->showProblem(problem, [this, id = m_id, drive] {
+                        if (auto* of = m_library.session(id))
+                            of->ejectMedium(drive, true);
+                    });
                 else
                     m_messages->showProblem(problem);
             }));
@@ -345,9 +348,9 @@ void MachineSettingsPage::updateEnabled()
         widget->setToolTip(isLocked() ? reason : QString());
     }
     m_discard->setVisible(isChanged());
-    auto* session = m_library.session(m_id);
+    auto const* session = m_library.session(m_id);
     if (isLocked() && session->can(app::Action::PressPowerButton))
-        m_messages->showNotice(reason, tr("Shut down"), [session] { session->pressPowerButton(); });
+        m_messages->showNotice(reason, tr("Shut down"), [this, id = m_id] { emit shutDownRequested(id); });
     else if (isLocked())
         m_messages->showNotice(reason);
     else if (isChanged())

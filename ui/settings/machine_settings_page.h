@@ -42,6 +42,7 @@ public:
 
 signals:
     void saved(QString id);
+    void shutDownRequested(QString id);
 
 protected:
     void updateTexts() override;

@@ -317,6 +317,37 @@ private slots:
         QCOMPARE(desk.library->ids(), QStringList { id });
     }
 
+    void whatHasGoneMeanwhileIsNotShutDown()
+    {
+        Desk desk;
+        auto const first = desk.create("first"), second = desk.create("second");
+        desk.open();
+        desk.session(first).start();
+        QVERIFY(desk.waitFor(first, app::SessionState::Running));
+        desk.window->showMachine(second);
+        emit desk.window->libraryPanel()->removeRequested(first);
+        desk.session(first).powerOff();
+        QVERIFY(desk.waitFor(first, app::SessionState::Off));
+        desk.library->remove(first, [](vmm::Result<> const&) {}); // as another program does
+        QTRY_COMPARE(desk.library->ids(), QStringList { second });
+        button(desk.window->findChild<ui::MessageBar*>("windowMessages"), "Shut down")->click();
+        QCOMPARE(desk.window->currentPage(), desk.window->pageOf(second));
+    }
+
+    void whoShutsDownForTheSettingsHearsWhatComesOfIt()
+    {
+        Desk desk;
+        auto const id = desk.create("first");
+        desk.open();
+        desk.session(id).start();
+        QVERIFY(desk.waitFor(id, app::SessionState::Running));
+        button(desk.settings(id), "Shut down")->click();
+        QTRY_VERIFY(desk.script->has("power button"));
+        auto* page = desk.window->pageOf(id);
+        QCOMPARE(desk.window->currentPage(), page);
+        QCOMPARE(page->messages()->text(), "The guest was asked to shut down.");
+    }
+
     void whatAnotherProgramHasIsSuspendedThereAndNotStartedHere()
     {
         Desk desk;
@@ -725,6 +756,20 @@ private slots:
         for (auto const& one : desk.library->ids())
             names += desk.library->entry(one)->name;
         QCOMPARE(names, (QStringList { "first", "first (copy)", "first (copy) 2" }));
+    }
+
+    void whatIsBeingCopiedIsToldAndAnotherIsCopiedToo()
+    {
+        Desk desk;
+        auto const first = desk.create("first"), second = desk.create("second");
+        desk.open();
+        auto* pageOfFirst = desk.window->pageOf(first);
+        emit pageOfFirst->cloneRequested();
+        emit pageOfFirst->cloneRequested();
+        auto const* messages = desk.window->findChild<ui::MessageBar*>("windowMessages");
+        QCOMPARE(messages->text(), QStringLiteral("“first” is being copied."));
+        emit desk.window->pageOf(second)->cloneRequested();
+        QTRY_COMPARE(desk.library->ids().size(), 4);
     }
 
     void aDiskThatTwoMachinesWouldWriteToIsNotCopied()

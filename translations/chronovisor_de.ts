@@ -754,11 +754,11 @@
     </message>
     <message>
         <source>Power</source>
-        <translation>Ausschalten</translation>
+        <translation>Ein/Aus</translation>
     </message>
     <message>
         <source>Power: shut down, reset and power off</source>
-        <translation>Ausschalten: herunterfahren, zurücksetzen, sofort ausschalten</translation>
+        <translation>Ein/Aus: herunterfahren, zurücksetzen, sofort ausschalten</translation>
     </message>
     <message>
         <source>Function key</source>
@@ -1071,7 +1071,7 @@
     </message>
     <message>
         <source>When you save, the image of %1 goes into the trash, and is deleted after 30 days. Without it nobody can go back to a moment that has this disk.</source>
-        <translation>Beim Speichern kommt das Abbild von %1 in den Papierkorb, und nach 30 Tagen wird es gelöscht. Ohne es ist kein Moment mehr zu erreichen, der diese Platte hat.</translation>
+        <translation>Beim Speichern kommt das Abbild von %1 in den Papierkorb, und nach 30 Tagen wird es gelöscht. Ohne es ist kein Moment mehr zu erreichen, der diese Festplatte hat.</translation>
     </message>
     <message>
         <source>new</source>
@@ -1092,8 +1092,8 @@
     <message numerus="yes">
         <source>This computer has %n core(s), %1 of free memory and %2 of free disk.</source>
         <translation>
-            <numerusform>Dieser Rechner hat %n Kern, %1 freien Arbeitsspeicher und %2 freien Plattenplatz.</numerusform>
-            <numerusform>Dieser Rechner hat %n Kerne, %1 freien Arbeitsspeicher und %2 freien Plattenplatz.</numerusform>
+            <numerusform>Dieser Rechner hat %n Kern, %1 freien Arbeitsspeicher und %2 freien Festplattenplatz.</numerusform>
+            <numerusform>Dieser Rechner hat %n Kerne, %1 freien Arbeitsspeicher und %2 freien Festplattenplatz.</numerusform>
         </translation>
     </message>
     <message>
@@ -1102,7 +1102,7 @@
     </message>
     <message>
         <source>Add a new disk</source>
-        <translation>Neue Platte hinzufügen</translation>
+        <translation>Neue Festplatte hinzufügen</translation>
     </message>
     <message>
         <source>Choose…</source>
@@ -1496,15 +1496,15 @@
     </message>
     <message>
         <source>its disks: %1 their own, %2 shared</source>
-        <translation>seine Platten: %1 eigen, %2 geteilt</translation>
+        <translation>seine Festplatten: %1 eigen, %2 geteilt</translation>
     </message>
     <message>
         <source>what its disks take is not known: %1</source>
-        <translation>was seine Platten belegen, ist nicht bekannt: %1</translation>
+        <translation>was seine Festplatten belegen, ist nicht bekannt: %1</translation>
     </message>
     <message>
         <source>%1 on the disk</source>
-        <translation>%1 auf der Platte</translation>
+        <translation>%1 auf der Festplatte</translation>
     </message>
     <message>
         <source>kept by the program</source>
@@ -2322,7 +2322,7 @@
     </message>
     <message>
         <source>Put it back where it was, and try again. Without it the suspended state can only be thrown away, from the machine&apos;s menu: the disks are not affected.</source>
-        <translation>Legen Sie die Datei an ihren Platz zurück und versuchen Sie es noch einmal. Ohne sie lässt sich der gesicherte Zustand nur verwerfen, im Menü der Maschine: Die Datenträger sind nicht betroffen.</translation>
+        <translation>Legen Sie die Datei an ihren Platz zurück und versuchen Sie es noch einmal. Ohne sie lässt sich der gesicherte Zustand nur verwerfen, im Menü der Maschine: Die Festplatten sind nicht betroffen.</translation>
     </message>
     <message>
         <source>Something else has to end first, such as a moment that is being kept.</source>
@@ -2346,11 +2346,11 @@
     </message>
     <message>
         <source>One of its disks is an image that lies elsewhere, or of a kind that cannot be copied with it.</source>
-        <translation>Eine ihrer Platten ist ein Abbild, das anderswo liegt, oder von einer Art, die nicht mitkopiert werden kann.</translation>
+        <translation>Eine ihrer Festplatten ist ein Abbild, das anderswo liegt, oder von einer Art, die nicht mitkopiert werden kann.</translation>
     </message>
     <message>
         <source>Copy the image that the details name, and make a new machine of the copy.</source>
-        <translation>Kopieren Sie das Abbild, das die Details nennen, und machen Sie aus der Kopie eine neue Maschine.</translation>
+        <translation>Kopieren Sie das Abbild, das in den Einzelheiten steht, und machen Sie aus der Kopie eine neue Maschine.</translation>
     </message>
     <message>
         <source>The machine could not be brought back.</source>
@@ -2739,7 +2739,7 @@
     </message>
     <message>
         <source>They take %1 now, without what disks keep for them.</source>
-        <translation>Sie belegen jetzt %1, ohne das, was Datenträger für sie aufheben.</translation>
+        <translation>Sie belegen jetzt %1, ohne das, was Festplatten für sie aufheben.</translation>
     </message>
     <message>
         <source>Keep a moment before its settings c&amp;hange</source>
@@ -2910,7 +2910,7 @@
     </message>
     <message>
         <source>Moments, their size on the disk, how much memory changed a second between the last of them, and what a moment would take on the disk now</source>
-        <translation>Momente, ihre Größe auf der Platte, wie viel Speicher sich zwischen den letzten von ihnen in der Sekunde geändert hat, und was ein Moment jetzt auf der Platte bräuchte</translation>
+        <translation>Momente, ihre Größe auf der Festplatte, wie viel Speicher sich zwischen den letzten von ihnen in der Sekunde geändert hat, und was ein Moment jetzt auf der Festplatte bräuchte</translation>
     </message>
     <message>
         <source>Why?</source>
@@ -3275,7 +3275,7 @@
     </message>
     <message>
         <source>Disk images (*.img *.raw *.qcow2 *.iso)</source>
-        <translation>Datenträgerabbilder (*.img *.raw *.qcow2 *.iso)</translation>
+        <translation>Festplattenabbilder (*.img *.raw *.qcow2 *.iso)</translation>
     </message>
     <message>
         <source>All files (*)</source>

@@ -112,6 +112,8 @@ private slots:
         QTest::newRow("suspend") << "sicher";
         QTest::newRow("paused") << "pausiert";
         QTest::newRow("preferences") << "vorlieben";
+        QTest::newRow("disks") << "festplatte";
+        QTest::newRow("details") << "einzelheiten";
     }
     void aWordOfTheProductIsOneWord()
     {

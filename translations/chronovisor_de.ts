@@ -2404,6 +2404,10 @@
         <source>Shut it down, or wait for the copy, and try again.</source>
         <translation>Fahren Sie sie herunter oder warten Sie auf die Kopie, und versuchen Sie es noch einmal.</translation>
     </message>
+    <message>
+        <source>Throw it away for good</source>
+        <translation>Endgültig verwerfen</translation>
+    </message>
 </context>
 <context>
     <name>ui::Reasons</name>

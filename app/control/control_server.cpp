@@ -452,7 +452,10 @@ struct ControlServer::Private {
     {
         machine->suspend(plain(reply), textIn(params, "directory"), !flagIn(params, "keepRunning"));
     }
-    void discardState(Machine const& machine, Json const&, Reply const& reply) { machine->discardState(plain(reply)); }
+    void discardState(Machine const& machine, Json const& params, Reply const& reply)
+    {
+        machine->discardState(plain(reply), flagIn(params, "really") ? Really::Yes : Really::No);
+    }
     void cancel(Machine const& machine, Json const&, Reply const& reply) { machine->cancelJob(plain(reply)); }
     void insert(Machine const& machine, Json const& params, Reply const& reply)
     {
@@ -797,8 +800,12 @@ struct ControlServer::Private {
                 [&](notice::JobEnded const& one) {
                     all("machine.jobEnded", { { "job", one.job } });
                 },
-                [](vmm::OneOf<notice::PointerModeChanged, notice::ConfigChanged, notice::PresentLeft,
-                    notice::PastNeglected> auto const&) {
+                [&](notice::PresentLeft const& one) {
+                    all("machine.presentLeft",
+                        { { "moment", one.moment },
+                            { "reason", stateNames(one.reason)[static_cast<std::size_t>(one.reason)] } });
+                },
+                [](vmm::OneOf<notice::PointerModeChanged, notice::ConfigChanged, notice::PastNeglected> auto const&) {
                     // for who has the machine in memory
                 },
             },

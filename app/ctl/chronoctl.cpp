@@ -25,7 +25,8 @@ struct CommandLine {
     bool json = false;
     unsigned days = 0, x = 0, y = 0;
     std::string machine, name, path, directory, drive, shell, network, plug, forwardText, click;
-    bool force = false, remove = false, keepRunning = false, paused = false, detach = false, foreground = false;
+    bool force = false, remove = false, keepRunning = false, paused = false, detach = false, foreground = false,
+         really = false;
     std::vector<std::string> keys, padButtons;
     std::string pad;
     std::vector<double> leftStick, rightStick, triggers;
@@ -255,7 +256,10 @@ struct CommandLine {
         onMachine("renew-cpu", "Give a machine at its next start what its model of CPU is on this host now",
             [this](Surroundings& around, Output const& output) { return renewCpu(machine, around, output); });
         onMachine("discard-state", "Throw a suspended machine's saved state away; its next start begins it anew",
-            [this](Surroundings& around, Output const& output) { return discardState(machine, around, output); });
+            [this](
+                Surroundings& around, Output const& output) { return discardState(machine, really, around, output); })
+            ->add_flag(
+                "--really", really, "Also where the disk is full or fails, so that no moment can be kept of it first");
         onMachine("rename", "Give a machine another name",
             [this](Surroundings& around, Output const& output) { return renameMachine(machine, name, around, output); })
             ->add_option("name", name, "What it is called from now on")

@@ -22,6 +22,7 @@ vmm::Result<Json> callOnMachine(
             if (tells && event == "machine.progress" && told.value("machine", "") == owner->uuid)
                 writeAll(output.err, fmt::format("\r{:3.0f} %\r", told.value("fraction", 0.0) * 100));
             noteMissedForwards(owner->uuid, event, told, output);
+            notePresentLeft(owner->uuid, event, told, output);
         });
         vmm::ignore(owner->client.call("events.subscribe"));
         params["machine"] = owner->uuid;

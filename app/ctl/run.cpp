@@ -248,6 +248,8 @@ private:
             complain("the next start goes without this change", kept.error());
         if (auto const* missed = std::get_if<notice::ForwardsMissed>(&notice))
             complain(missed->network, missed->why);
+        if (auto const* left = std::get_if<notice::PresentLeft>(&notice))
+            notePresentLeft(left->moment, m_output);
         auto const* change = std::get_if<notice::StateChanged>(&notice);
         if (change == nullptr || m_hasCrashed)
             return;

@@ -94,19 +94,25 @@ vmm::Result<> checkIsFree(std::string const& name, MachineStore const& store, st
 /// Of a machine in the trash.
 vmm::Result<std::string> placeOf(std::string const& given, MachineStore const& store)
 {
-    std::vector<std::string> named, begun;
+    std::vector<std::string> named, begun, images;
     for (auto const& machine : store.removed()) {
         auto const place = machine.place();
         if (place == given)
             return place;
-        if (machine.config.name == given && !machine.isImages)
-            named.push_back(place);
+        if (machine.config.name == given)
+            (machine.isImages ? images : named).push_back(place);
         else if (given.size() >= 4 && place.starts_with(given))
             begun.push_back(place);
     }
-    auto const& found = named.empty() ? begun : named;
+    // Its images where it is not there itself.
+    auto const& found = !named.empty() ? named : !images.empty() ? images : begun;
     if (found.empty())
         return vmm::fail(vmm::ErrorCode::NotFound, fmt::format("there is no removed machine called {}", given));
+    if (found.size() > 1 && named.empty() && !images.empty()) {
+        return vmm::fail(vmm::ErrorCode::InvalidArgument,
+            fmt::format("images of {} were removed {} times; name them by what \"removed\" lists as UUID", given,
+                found.size()));
+    }
     if (found.size() > 1) {
         return vmm::fail(vmm::ErrorCode::InvalidArgument,
             fmt::format("{} removed machines are called {}; name one by its uuid", found.size(), given));
@@ -171,6 +177,18 @@ void noteMissedForwards(std::string const& machine, std::string const& event, Js
         return;
     auto why = control::errorFromJson(told.value("error", Json::object()));
     output.failed(std::move(why).within(told.value("network", "")));
+}
+
+void notePresentLeft(std::string const& moment, Output const& output)
+{
+    output.note(moment.empty() ? "chronoctl: what the machine was could not be kept as a moment"
+                               : fmt::format("chronoctl: what the machine was is the moment {}", moment.substr(0, 8)));
+}
+
+void notePresentLeft(std::string const& machine, std::string const& event, Json const& told, Output const& output)
+{
+    if (event == "machine.presentLeft" && told.value("machine", "") == machine)
+        notePresentLeft(told.value("moment", ""), output);
 }
 
 vmm::Result<Configured> findConfigured(std::string const& machine, Surroundings const& around)
@@ -397,17 +415,26 @@ int restore(std::string const& machine, bool foreground, Surroundings& around, O
     return foreground ? run(options, around, output) : start(stored->id, false, around, output);
 }
 
-int discardState(std::string const& machine, Surroundings& around, Output const& output)
+int discardState(std::string const& machine, bool really, Surroundings& around, Output const& output)
 {
     auto const discarded = [&]() -> vmm::Result<> {
         auto owner = findOwner(machine, around);
         if (owner) {
-            TRY(owner->client.call("machine.discardState", { { "machine", owner->uuid } }));
+            owner->client.onNotification(
+                [&](std::string const& event, Json const& told) { notePresentLeft(owner->uuid, event, told, output); });
+            vmm::ignore(owner->client.call("events.subscribe"));
+            TRY(owner->client.call("machine.discardState", { { "machine", owner->uuid }, { "really", really } }));
             return {};
         }
         if (owner.error().code != vmm::ErrorCode::NotNow)
             return vmm::fail(owner.error());
-        return changeHere(machine, around, [](MachineRunner& runner, auto const& done) { runner.discardState(done); });
+        return changeHere(machine, around, [&](MachineRunner& runner, auto const& done) {
+            runner.addObserver([&output](Notice const& notice) {
+                if (auto const* left = std::get_if<notice::PresentLeft>(&notice))
+                    notePresentLeft(left->moment, output);
+            });
+            runner.discardState(done, really ? Really::Yes : Really::No);
+        });
     }();
     return output.answer(discarded);
 }

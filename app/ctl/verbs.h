@@ -82,13 +82,15 @@ int suspend(std::string const& machine, std::string const& directory, bool keepR
     Output const& output);
 /// The CPU that the machine has had is not kept any more.
 int renewCpu(std::string const& machine, Surroundings& around, Output const& output);
-/// Of a suspended machine; its next start begins it anew.
-int discardState(std::string const& machine, Surroundings& around, Output const& output);
+/// Of a suspended machine; its next start begins it anew. `really`: also where it cannot be kept as a moment first, as
+/// the disk is full or fails.
+int discardState(std::string const& machine, bool really, Surroundings& around, Output const& output);
 int renameMachine(std::string const& machine, std::string const& name, Surroundings& around, Output const& output);
 /// Into the trash.
 int removeMachine(std::string const& machine, Surroundings& around, Output const& output);
 int listRemoved(Surroundings& around, Output const& output);
-/// Out of the trash: by its name, its uuid, or the unambiguous beginning of that (4 characters and more).
+/// Out of the trash: by its name, its uuid, or the unambiguous beginning of that (4 characters and more). Of images
+/// alone by the name too, where they are the only ones that are called so.
 int bringBack(std::string const& removed, Surroundings& around, Output const& output);
 /// Ends machines that were removed `days` ago and before.
 int emptyTrash(unsigned days, Surroundings& around, Output const& output);
@@ -159,6 +161,9 @@ struct Owner {
 vmm::Result<Owner> findOwner(std::string const& machine, Surroundings const& around);
 /// Of what that process tells: which ports of the host's `machine` came back without.
 void noteMissedForwards(std::string const& machine, std::string const& event, Json const& told, Output const& output);
+/// Which moment the present went to, when the machine left it.
+void notePresentLeft(std::string const& moment, Output const& output);
+void notePresentLeft(std::string const& machine, std::string const& event, Json const& told, Output const& output);
 
 /// A machine's configuration, and who would change it: the process that has the machine, or nobody but its file.
 struct Configured {

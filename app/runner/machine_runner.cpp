@@ -158,9 +158,9 @@ void MachineRunner::suspend(Completion const& done, std::string directory, bool 
         done);
 }
 
-void MachineRunner::discardState(Completion const& done)
+void MachineRunner::discardState(Completion const& done, Really really)
 {
-    m_private->post([this, done] { m_private->discardState(done); }, done);
+    m_private->post([this, done, really] { m_private->discardState(really, done); }, done);
 }
 
 void MachineRunner::cancelJob(Completion const& done)

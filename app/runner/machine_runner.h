@@ -175,8 +175,9 @@ public:
     /// Into `directory`, or where it is empty into the machine's own place; there only with `thenPowerOff`.
     void suspend(Completion const& done = {}, std::string directory = {}, bool thenPowerOff = true);
     /// The state is kept as a moment first, where the timeline's policy wants that: who cancels the keeping keeps the
-    /// state. One that cannot be kept goes all the same. Who asks while it is kept hears the same.
-    void discardState(Completion const& done = {});
+    /// state. One that cannot be kept goes all the same, but for `really` No where the disk is full or fails. Who asks
+    /// while it is kept hears the same.
+    void discardState(Completion const& done = {}, Really really = Really::No);
     /// Keeps the present as a moment; `done` hears which. Running, Paused: with a picture of the first screen. Off:
     /// disks, configuration and the firmware's variables. Suspended: what the state has.
     using Kept = std::function<void(vmm::Result<vmm::timeline::Moment>)>;

@@ -127,7 +127,9 @@ void MachineRunner::Private::keepUnasked(Reason reason, Completion const& done)
 
 void MachineRunner::Private::tryKeeping(Reason reason, Unasked const& done)
 {
-    if (!isWanted(reason, policy()) || !isWorthKeeping(reason))
+    // Where it cannot be read, nobody has said that a state may be lost.
+    bool const isUnread = reason == Reason::BeforeDiscard && !timeline && !policyOf(runner.m_places.timelineFolder);
+    if (!(isUnread || isWanted(reason, policy())) || !isWorthKeeping(reason))
         return done(std::optional<vmm::timeline::Moment>());
     vmm::timeline::NewMoment what;
     what.reason = reason;

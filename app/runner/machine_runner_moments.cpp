@@ -328,7 +328,7 @@ vmm::Result<> MachineRunner::Private::arriveWithoutMemory()
     return vmm::Machine::arriveOff(runner.config(), timeline);
 }
 
-void MachineRunner::Private::discardState(Completion const& done)
+void MachineRunner::Private::discardState(Really really, Completion const& done)
 {
     // Keeping it takes as long as the memory is large: who asks again meanwhile hears what becomes of that.
     discards.push_back(done);
@@ -338,11 +338,15 @@ void MachineRunner::Private::discardState(Completion const& done)
         for (auto const& one : std::exchange(discards, {}))
             finish(one, outcome);
     };
-    tryKeeping(vmm::timeline::Reason::BeforeDiscard, [this, hear](auto const& kept) {
+    tryKeeping(vmm::timeline::Reason::BeforeDiscard, [this, hear, really](auto const& kept) {
         if (!isPossible(Action::DiscardState, runner.m_state))
             return hear(vmm::fail(notNow("discard the state of", runner.m_state)));
         if (!kept && kept.error().code == vmm::ErrorCode::Cancelled)
             return hear(vmm::fail(kept.error()));
+        // Room can be made, and a disk be connected again, where a damaged state stays damaged.
+        if (!kept && really == Really::No
+            && (kept.error().code == vmm::ErrorCode::NoSpace || kept.error().code == vmm::ErrorCode::IoError))
+            return hear(vmm::fail(vmm::Error(kept.error()).within("it could not be kept as a moment first")));
         auto outcome = takeLock();
         if (outcome)
             outcome = arriveWithoutMemory();

@@ -260,7 +260,7 @@ struct MachineRunner::Private {
     vmm::Result<std::string> onTheWay();
     /// To where the machine is on its way, with its disks alone: what its memory was there is let go.
     vmm::Result<> arriveWithoutMemory();
-    void discardState(Completion const& done);
+    void discardState(Really really, Completion const& done);
     /// Does `what` while the lock and the timeline are ours.
     void withTimeline(std::function<vmm::Result<>()> const& what, Completion const& done);
 

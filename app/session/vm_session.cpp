@@ -250,9 +250,9 @@ void VmSession::suspend()
 {
     m_runner->suspend(reporting(Action::Suspend));
 }
-void VmSession::discardState()
+void VmSession::discardState(Really really)
 {
-    m_runner->discardState(reporting(Action::DiscardState));
+    m_runner->discardState(reporting(Action::DiscardState), really);
 }
 void VmSession::cancelJob()
 {

@@ -113,7 +113,7 @@ public slots:
     void powerOff();
     void suspend();
     void restore() { start(); }
-    void discardState();
+    void discardState(Really really = Really::No);
     /// What job() tells of, or else work().
     void cancelJob();
     void insertMedium(QString const& drive, QString const& path);

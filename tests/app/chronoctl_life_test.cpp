@@ -83,7 +83,10 @@ private slots:
         Bench bench;
         QVERIFY(makeSuspended(bench, "web"));
         QCOMPARE(bench.stateOf("web"), QString("suspended"));
-        QCOMPARE(bench.call({ "discard-state", "web" }).code, 0);
+        auto const discarded = bench.call({ "discard-state", "web" });
+        QCOMPARE(discarded.code, 0);
+        // The fake's file is of no size that a record of memory has.
+        QCOMPARE(discarded.err, "chronoctl: what the machine was could not be kept as a moment\n");
         QCOMPARE(bench.stateOf("web"), QString("off"));
         QVERIFY(bench.call({ "discard-state", "web" }).err.contains("off"));
         QCOMPARE(bench.call({ "discard-state", "nobody" }).code, 1);
@@ -104,7 +107,9 @@ private slots:
         Owner const owner(bench, { "web" });
         auto const& runner = owner.runners.front();
         QCOMPARE(runner->state(), SessionState::Suspended);
-        QCOMPARE(bench.call({ "discard-state", "web" }).code, 0);
+        auto const discarded = bench.call({ "discard-state", "web" });
+        QCOMPARE(discarded.code, 0);
+        QCOMPARE(discarded.err, "chronoctl: what the machine was could not be kept as a moment\n");
         QCOMPARE(runner->state(), SessionState::Off);
         QVERIFY(!tests::must(bench.store.find("web")).isSuspended);
     }
@@ -121,7 +126,10 @@ private slots:
         QCOMPARE(bench.call({ "moment", "take", "web", "--name", "one" }).code, 0);
         auto const gone = bench.call({ "moment", "restore", "web", "one" });
         QCOMPARE(gone.code, 0);
-        QCOMPARE(gone.err, "chronoctl: net0: 127.0.0.1:80\n");
+        QVERIFY2(gone.err.contains("chronoctl: net0: 127.0.0.1:80\n"), gone.err.constData());
+        auto const left = tests::must(owner.runners.front()->timeline())->moments().back().id.substr(0, 8);
+        auto const told = "chronoctl: what the machine was is the moment " + left + "\n";
+        QVERIFY2(gone.err.contains(told.c_str()), gone.err.constData());
     }
 
     /// And of nothing else that the process does which has it.
@@ -358,6 +366,30 @@ private slots:
         QCOMPARE(bench.call({ "bring-back", "web" }).code, 0);
         QCOMPARE(tests::must(bench.store.find("web")).id, id);
         QVERIFY(bench.json({ "removed" }).array().isEmpty());
+    }
+
+    void imagesComeBackByTheNameOfTheirMachine()
+    {
+        Bench bench;
+        QCOMPARE(bench.call({ "create", "web", "--new-disk", "1M" }).code, 0);
+        auto const machine = tests::must(bench.store.find("web"));
+        auto const path = machine.config.disks[0].path;
+        auto without = machine.config;
+        without.disks.clear();
+        REQUIRE_OK(bench.store.save(without, {}, { path }));
+        QCOMPARE(bench.call({ "bring-back", "web" }).code, 0);
+        QVERIFY(tests::must(bench.store.find("web")).config.disks == machine.config.disks);
+        for (int i = 0; i < 2; ++i) {
+            auto with = without;
+            with.disks.resize(1);
+            with.disks[0].id = "disk0";
+            REQUIRE_OK(bench.store.save(with, { { "disk0", 1u << 20, DiskFormat::Raw } }));
+            auto const made = tests::must(bench.store.find("web")).config.disks[0].path;
+            REQUIRE_OK(bench.store.save(without, {}, { made }));
+        }
+        auto const several = bench.call({ "bring-back", "web" });
+        QCOMPARE(several.code, 1);
+        QVERIFY2(several.err.contains("images of web were removed 2 times"), several.err.constData());
     }
 
     void whichIsBroughtBackIsSaidByItsUuid()

@@ -1,9 +1,11 @@
 #include "app/runner/machine_runner.h"
+#include "app/store/whole_file.h"
 #include "tests/fakes/fake_machine.h"
 #include "tests/support/answer.h"
 #include "tests/support/still_machine.h"
 #include "tests/support/suite.h"
 
+#include <QDir>
 #include <QFile>
 #include <QTemporaryDir>
 
@@ -40,9 +42,9 @@ struct Bench {
                 runner->cancelKeeping();
         });
     }
-    vmm::Result<> discard() const
+    vmm::Result<> discard(Really really = Really::No) const
     {
-        return tests::answerOf([&](auto done) { runner->discardState(done); });
+        return tests::answerOf([&](auto done) { runner->discardState(done, really); });
     }
     std::vector<Moment> moments() const { return tests::must(runner->timeline())->moments(); }
 };
@@ -95,6 +97,38 @@ private slots:
         QVERIFY(bench.moments().empty());
         QCOMPARE(bench.left.size(), std::size_t(1));
         QCOMPARE(bench.left[0].moment, std::string());
+    }
+
+    /// What stands in the way of the moment can be mended, and the state is not damaged.
+    void whereTheDiskFailsItGoesOnlyReally()
+    {
+        Bench bench;
+        REQUIRE_OK(tests::answerOf([&](auto done) { bench.runner->setPolicy({}, done); }));
+        // A file in the place of a folder, which nobody can look into.
+        auto const folder = QString::fromStdString(bench.machine.folder + "/timeline/moments");
+        QVERIFY(QDir(folder).removeRecursively());
+        QFile file(folder);
+        QVERIFY(file.open(QIODevice::WriteOnly));
+        QCOMPARE(bench.discard().error().code, vmm::ErrorCode::IoError);
+        QCOMPARE(bench.runner->state(), SessionState::Suspended);
+        QVERIFY(QFile::exists(QString::fromStdString(bench.state + "/state.json")));
+        QVERIFY(bench.left.empty());
+        REQUIRE_OK(bench.discard(Really::Yes));
+        QCOMPARE(bench.runner->state(), SessionState::Off);
+        QCOMPARE(bench.left.size(), std::size_t(1));
+        QCOMPARE(bench.left[0].moment, std::string());
+    }
+
+    void whereThePolicyCannotBeReadItIsNotLostInSilence()
+    {
+        Bench bench;
+        REQUIRE_OK(tests::answerOf<Moment>([&](auto done) { bench.runner->keepMoment({ .name = "one" }, done); }));
+        for (auto const* name : { "timeline.json", "timeline.copy.json" })
+            REQUIRE_OK(
+                writeWholeFile(bench.machine.folder + "/timeline/" + name, vmm::bytesOf(std::string("nothing"))));
+        REQUIRE_OK(bench.discard());
+        QCOMPARE(bench.runner->state(), SessionState::Off);
+        QCOMPARE(bench.left.size(), std::size_t(1));
     }
 
     void whoCancelsTheKeepingKeepsTheState()

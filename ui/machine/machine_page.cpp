@@ -313,6 +313,7 @@ std::function<void()> MachinePage::remedyFor(Remedy remedy, Task task, QString c
     case Remedy::ChangeSettings: return [this] { emit settingsRequested(); };
     case Remedy::DiscardState: return [this] { m_session->discardState(); };
     case Remedy::Reset: return [this] { reset(); };
+    case Remedy::DiscardReally: return [this] { m_session->discardState(app::Really::Yes); };
     case Remedy::Resume: return [this] { m_session->resume(); };
     case Remedy::ShowFolder:
     case Remedy::DeleteForGood:

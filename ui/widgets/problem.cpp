@@ -211,6 +211,8 @@ Remedy remedyFor(Task task, vmm::ErrorCode code)
         return isStart ? Remedy::ChangeSettings : task == Task::Run ? Remedy::Resume : Remedy::None;
     case vmm::ErrorCode::NoSpace:
     case vmm::ErrorCode::IoError:
+        if (task == Task::DiscardState)
+            return Remedy::DiscardReally;
         return task == Task::Run ? Remedy::Resume : isStart || task == Task::Suspend ? Remedy::Retry : Remedy::None;
     case vmm::ErrorCode::NotNow: return Sentences::needsPresent(task) ? Remedy::Resume : Remedy::None;
     case vmm::ErrorCode::GuestFault: return task == Task::Run ? Remedy::Reset : Remedy::None;
@@ -262,6 +264,7 @@ QString remedyText(Remedy remedy)
     case Remedy::ForceEject: return Sentences::tr("Eject anyway");
     case Remedy::ChangeSettings: return Sentences::tr("Open the settings");
     case Remedy::DiscardState: return Sentences::tr("Throw the state away");
+    case Remedy::DiscardReally: return Sentences::tr("Throw it away for good");
     case Remedy::StartWithoutCd: return Sentences::tr("Start without the CD");
     case Remedy::Reset: return Sentences::tr("Reset");
     case Remedy::Resume: return Sentences::tr("Go on");

@@ -59,6 +59,7 @@ enum class Remedy {
     StartWithoutCd,
     ChangeSettings,
     DiscardState,
+    DiscardReally, ///< though it cannot be kept first
     Reset,
     Resume,
     ShowFolder,

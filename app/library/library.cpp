@@ -53,6 +53,7 @@ struct Library::Private {
     std::unique_ptr<Closing> closing; // under way
     /// Of all copies that were asked for since one was cancelled last.
     std::shared_ptr<std::atomic<bool>> copiesCancelled = std::make_shared<std::atomic<bool>>(false);
+    std::atomic<bool> isClosing { false };
     /// Taken away when the library goes, so that no answer reaches it afterwards.
     std::shared_ptr<std::atomic<Library*>> alive = std::make_shared<std::atomic<Library*>>(nullptr);
     std::unique_ptr<HostUsbWatch> hostUsb;
@@ -105,6 +106,12 @@ struct Library::Private {
                 return done(vmm::fail(made.error()));
             scan([done, id = text(made->id)] { done(id); });
         };
+    }
+
+    /// Of emptying the trash: what a closing library leaves is gone on with the next time.
+    MachineStore::Progress untilClosing()
+    {
+        return [this](double) { return !isClosing; };
     }
 
     /// What is on the disk now, and what of it can be watched. Each is taken over, in its order.
@@ -466,7 +473,7 @@ Library::Library(QString const& root, MachineFactory factory, QObject* parent)
     m_private->onCopier(
         [this] {
             m_store.sweepHalfMade();
-            return m_store.emptyTrash(trashSeconds);
+            return m_store.emptyTrash(trashSeconds, m_private->untilClosing());
         },
         [](vmm::Result<> const& emptied) {
             if (!emptied)
@@ -479,6 +486,7 @@ Library::~Library()
     m_private->alive->store(nullptr);
     m_private->closing.reset();
     cancelCopies();
+    m_private->isClosing = true;
     m_private->worker.reset();
     m_private->copier.reset();
     m_private->writer.reset(); // when all is written
@@ -817,7 +825,9 @@ void Library::trashUsage(Done<quint64> done)
 
 void Library::emptyTrash(std::vector<RemovedMachine> those, Done<void> done)
 {
-    m_private->onCopier([this, those = std::move(those)] { return m_store.emptyTrash(those); }, std::move(done));
+    m_private->onCopier(
+        [this, those = std::move(those)] { return m_store.emptyTrash(those, m_private->untilClosing()); },
+        std::move(done));
 }
 
 void Library::advise(QString const& path, Done<Advice> done, std::optional<QString> const& system)

@@ -8,10 +8,18 @@
 
 namespace app {
 
+/// What else may need what a machine leaves behind: a copy of it that was made by hand, or one with its disk.
+struct OtherNeeds {
+    std::function<bool(std::string const& moment)> hasMoment; ///< of that id
+    std::function<bool(std::string const& path)> hasDisk;
+};
+
 /// Lets disks go of what they keep for the moments of a machine that is about to end, where that does not go with its
-/// directory: what lies elsewhere, and snapshots of ZFS. It has no moments then. `isNeeded`: whether another machine
-/// (a copy that was made by hand) has a moment of that id. The first error, after all that could be done.
-vmm::Result<> endMoments(std::string const& directory, vmm::VmConfig const& config,
-    std::function<bool(std::string const& moment)> const& isNeeded);
+/// directory: what lies elsewhere, and snapshots of ZFS. It has no moments then, and a disk image that lies elsewhere
+/// is one file with what its moments have put beside it. `progress` hears from 0 to 1 for each such image; false gives
+/// up. On an error the directory is needed for the next try: that knows which files those are. False: it is needed
+/// until another machine has let go of the image. What cannot be reached, or read by anybody, is no error, but logged.
+vmm::Result<bool> endMoments(std::string const& directory, vmm::VmConfig const& config, OtherNeeds const& others,
+    std::function<bool(double)> const& progress);
 
 }

@@ -73,6 +73,15 @@ struct Leftovers {
     }
 };
 
+void removeAllBut(std::string const& directory, std::set<std::string> const& names)
+{
+    std::error_code error;
+    for (files::directory_iterator item(directory, error), end; item != end; item.increment(error)) {
+        if (!names.contains(item->path().filename().string()))
+            removeTree(item->path());
+    }
+}
+
 /// With paths made absolute, and disks of the formats that they have now.
 vmm::Result<vmm::VmConfig> readConfigIn(std::string const& directory, std::string const& id)
 {
@@ -654,26 +663,30 @@ vmm::Result<> MachineStore::restoreRemoved(std::string const& place)
                                                         : restoreImagesFrom(removed, id);
 }
 
-vmm::Result<> MachineStore::emptyTrash(std::uint64_t seconds)
+vmm::Result<> MachineStore::emptyTrash(std::uint64_t seconds, Progress const& progress)
 {
     auto const now = std::time(nullptr);
-    return endRemovedWhere([&](std::string const&, std::int64_t removedAt) {
-        // A file system may be a tick ahead of time(2), and what was removed just now of a second that is to come.
-        return std::max<std::int64_t>(0, now - removedAt) >= static_cast<std::int64_t>(seconds);
-    });
+    return endRemovedWhere(
+        [&](std::string const&, std::int64_t removedAt) {
+            // A file system may be a tick ahead of time(2), and what was removed just now of a second that is to come.
+            return std::max<std::int64_t>(0, now - removedAt) >= static_cast<std::int64_t>(seconds);
+        },
+        progress);
 }
 
-vmm::Result<> MachineStore::emptyTrash(std::vector<RemovedMachine> const& those)
+vmm::Result<> MachineStore::emptyTrash(std::vector<RemovedMachine> const& those, Progress const& progress)
 {
-    return endRemovedWhere([&](std::string const& name, std::int64_t removedAt) {
-        // What is nobody's machine is in no list.
-        return !isMachineId(name.substr(0, name.find('.')))
-            || std::any_of(those.begin(), those.end(),
-                [&](RemovedMachine const& one) { return one.place() == name && one.removedAt == removedAt; });
-    });
+    return endRemovedWhere(
+        [&](std::string const& name, std::int64_t removedAt) {
+            // What is nobody's machine is in no list.
+            return !isMachineId(name.substr(0, name.find('.')))
+                || std::any_of(those.begin(), those.end(),
+                    [&](RemovedMachine const& one) { return one.place() == name && one.removedAt == removedAt; });
+        },
+        progress);
 }
 
-vmm::Result<> MachineStore::endRemovedWhere(IsToEnd const& isToEnd)
+vmm::Result<> MachineStore::endRemovedWhere(IsToEnd const& isToEnd, Progress const& progress)
 {
     std::error_code error;
     vmm::Result<> outcome;
@@ -685,13 +698,15 @@ vmm::Result<> MachineStore::endRemovedWhere(IsToEnd const& isToEnd)
         auto const name = item->path().filename().string();
         if (!name.starts_with(endingPrefix) && !isToEnd(name, status.st_mtime))
             continue;
-        if (auto ended = endRemoved(item->path()); !ended && outcome)
+        if (progress && !progress(0))
+            return vmm::fail(vmm::ErrorCode::Cancelled, "emptying the trash was cancelled");
+        if (auto ended = endRemoved(item->path(), progress); !ended && outcome)
             outcome = std::move(ended);
     }
     return outcome;
 }
 
-vmm::Result<> MachineStore::endRemoved(std::string const& removed)
+vmm::Result<> MachineStore::endRemoved(std::string const& removed, Progress const& progress)
 {
     auto const trash = m_root + "/trash";
     auto name = removed.substr(trash.size() + 1);
@@ -709,7 +724,8 @@ vmm::Result<> MachineStore::endRemoved(std::string const& removed)
         if (auto const moved = moveDirectory(removed, directory); !moved) // NotFound: another process was faster
             return moved.error().code == vmm::ErrorCode::NotFound ? vmm::Result<>() : moved;
     }
-    auto const hasMoment = [&](std::string const& moment) {
+    OtherNeeds others;
+    others.hasMoment = [&](std::string const& moment) {
         std::error_code error;
         for (auto const& folder : { machinesDirectory(), trash }) {
             for (files::directory_iterator item(folder, error), end; item != end; item.increment(error)) {
@@ -720,17 +736,21 @@ vmm::Result<> MachineStore::endRemoved(std::string const& removed)
         }
         return false;
     };
+    others.hasDisk = [&](std::string const& path) {
+        auto const has = [&](StoredMachine const& machine) {
+            return std::ranges::any_of(
+                machine.config.disks, [&](vmm::DiskConfig const& disk) { return vmm::isSameFile(disk.path, path); });
+        };
+        return std::ranges::any_of(list(), has) || std::ranges::any_of(this->removed(), has);
+    };
     auto const config = readConfigIn(directory, id).value_or(vmm::VmConfig());
-    if (auto const ended = endMoments(directory, config, hasMoment); !ended) {
-        vmm::log(
-            vmm::LogLevel::Warning, "store", "the moments of the removed machine {}: {}", id, ended.error().message());
-    }
+    // Room first: to let moments go takes some.
+    removeAllBut(directory, { "machine.json", "timeline", "machine.lock" });
+    auto const goOn = [&](double part) { return !progress || progress(part); };
+    if (!TRY_WITHIN(config.name, endMoments(directory, config, others, goOn)))
+        return {};
+    removeAllBut(directory, { "machine.lock" }); // which goes last
     std::error_code error;
-    // The lock goes last.
-    for (files::directory_iterator item(directory, error), end; item != end; item.increment(error)) {
-        if (item->path().filename() != "machine.lock")
-            removeTree(item->path());
-    }
     files::remove_all(directory, error);
     if (error)
         return vmm::fail(vmm::osError(fmt::format("removing {}", directory), error.value()));

@@ -60,7 +60,7 @@ struct RemovedMachine : StoredMachine {
 ///     machines/.making-<uuid>/        being made; with a machine.lock held by who does
 ///     trash/<uuid>/                   removed, until emptied; trash/<uuid>.<number>/ one of the same uuid, removed
 ///     before; trash/<uuid>.images-<number>/ images alone, with a machine.json that has their disks;
-///     trash/.ending-<uuid>.<number>/ one that is being emptied
+///     trash/.ending-<uuid>.<number>/ one that is being emptied, or what is needed of it until its disks can be
 ///
 /// Every change of a file is whole or not at all. Any thread; several processes may use one store.
 class MachineStore {
@@ -127,12 +127,13 @@ public:
     /// AlreadyExists while one of the same uuid is in the library. Images become disks of the machine again, under
     /// names that are free; not while it is in memory. What was cut off in that goes on where it was.
     vmm::Result<> restoreRemoved(std::string const& place);
-    /// Ends those that were removed more than `seconds` ago, and those at which another process died; with them what
-    /// disks elsewhere keep for their moments, as far as those can be reached: what cannot be is logged. The first
-    /// error, after all that could be done.
-    vmm::Result<> emptyTrash(std::uint64_t seconds = 0);
+    /// Ends those that were removed more than `seconds` ago, and those that could not be ended before; with them what
+    /// disks elsewhere keep for their moments, as far as those can be reached: what cannot be is logged. A disk image
+    /// elsewhere becomes one file, which `progress` hears of; what is left of a machine of which one cannot be is
+    /// some files that know of it. The first error, after all that could be done.
+    vmm::Result<> emptyTrash(std::uint64_t seconds = 0, Progress const& progress = {});
     /// Ends these as they were listed, in place of those of an age: what has come back, or was removed anew, stays.
-    vmm::Result<> emptyTrash(std::vector<RemovedMachine> const& those);
+    vmm::Result<> emptyTrash(std::vector<RemovedMachine> const& those, Progress const& progress = {});
     std::uint64_t trashUsage() const; ///< bytes
     /// Removes what was half made when a process was killed. What is being made now stays.
     void sweepHalfMade();
@@ -143,8 +144,8 @@ public:
 private:
     /// By the name in the trash, and when it was removed.
     using IsToEnd = std::function<bool(std::string const& name, std::int64_t removedAt)>;
-    vmm::Result<> endRemovedWhere(IsToEnd const& isToEnd);
-    vmm::Result<> endRemoved(std::string const& removed);
+    vmm::Result<> endRemovedWhere(IsToEnd const& isToEnd, Progress const& progress);
+    vmm::Result<> endRemoved(std::string const& removed, Progress const& progress);
     vmm::Result<> restoreImagesFrom(std::string const& trash, std::string const& id);
     vmm::Result<std::string> removeImages(vmm::VmConfig before, std::vector<std::string> const& paths);
 

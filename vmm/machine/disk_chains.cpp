@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 namespace vmm {
 
@@ -130,6 +131,42 @@ Result<> checkNoOtherNeeds(IoEngine& engine, OtherImages const& others, std::str
     return {};
 }
 
+/// A fork goes on with the file that there is.
+Result<> takeFromForks(std::string const& path, CopyProgress const& progress)
+{
+    struct stat status { };
+    if (::stat(path.c_str(), &status) != 0)
+        return failOs("cannot examine " + path);
+    if (status.st_nlink == 1)
+        return {};
+    auto const own = path + ".merging"; // which OverlayFiles removes where it is left
+    TRY(removeFile(own));
+    auto const taken = [&]() -> Result<> {
+        TRY(copyFile(path, own, progress));
+        return renameFile(own, path);
+    }();
+    if (!taken) {
+        ignore(removeFile(own));
+        return taken;
+    }
+    return syncFolder(path);
+}
+
+/// See streamDisk().
+Result<> leaveEmptyBase(IoEngine& engine, DiskConfig const& disk)
+{
+    auto const info = TRY(look(engine, disk.path, optionsNow(disk)));
+    if (info.backing.size() != 1 || !isEmptyBase(info.backing[0]))
+        return {};
+    {
+        auto const image = TRY(BlockImage::open(engine, disk.path, optionsNow(disk)));
+        auto stream = TRY(ImageStream::begin(*image));
+        while (TRY(stream.step())) { }
+    }
+    auto const& empty = info.backing[0].path;
+    return TRY(imagesOn(empty)).empty() ? removeFile(empty) : Result<>();
+}
+
 }
 
 std::vector<DiskChain> diskChains(VmConfig const& config)
@@ -184,6 +221,29 @@ Result<> commitStillDisk(VmConfig const& config, std::string const& disk, unsign
             return {}; // the file below has kept its name, and what is below that its own
     }
     return {};
+}
+
+Result<> mergeCheckpoints(
+    DiskConfig const& disk, std::vector<std::string> const& checkpoints, ChainProgress const& progress)
+{
+    InlineEngine engine;
+    auto const options = optionsNow(disk);
+    auto const below = TRY(look(engine, disk.path, options)).backing;
+    auto const kept = std::ranges::find_if_not(below, [&](ImageInfo const& file) {
+        return std::ranges::any_of(checkpoints, [&](auto const& path) { return isSameFile(file.path, path); });
+    });
+    if (kept != below.begin()) {
+        auto const& lowest = *(kept - 1);
+        auto const tell = [&](std::uint64_t done, std::uint64_t all) {
+            return !progress || progress(static_cast<double>(done) / static_cast<double>(all));
+        };
+        TRY(takeFromForks(lowest.path, tell));
+        ClosedDisk const closed { disk.path, options, lowest.format };
+        TRY(commitDisk(engine, closed, tell, static_cast<std::size_t>(kept - below.begin()) - 1));
+        if (existsFile(lowest.path))
+            return fail(ErrorCode::Unsupported, fmt::format("{} cannot take the place of {}", lowest.path, disk.path));
+    }
+    return leaveEmptyBase(engine, disk);
 }
 
 }

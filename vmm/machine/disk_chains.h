@@ -38,4 +38,11 @@ struct OtherImages {
 /// null: it has none.
 Result<> commitStillDisk(VmConfig const& config, std::string const& disk, unsigned files,
     timeline::Timeline const* past, OtherImages const& others, ChainProgress const& progress);
+
+/// Makes one file of a disk, which no process has in memory, and of those of `checkpoints` (paths) that it stands on
+/// before all else; none of them is needed by anybody, but for a fork, which has what it shares for itself then. The
+/// lowest becomes the disk, so that what is written is no more than what the others hold; those are left to a
+/// DiskTidier. What is below that stays. Cut off or failed, the disk reads as before, and the next try goes on.
+Result<> mergeCheckpoints(
+    DiskConfig const& disk, std::vector<std::string> const& checkpoints, ChainProgress const& progress);
 }

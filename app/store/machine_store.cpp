@@ -3,6 +3,7 @@
 #include "app/store/cpu_file.h"
 #include "app/store/disk_images.h"
 #include "app/store/ended_machine.h"
+#include "app/store/file_lock.h"
 #include "app/store/own_usb.h"
 #include "app/store/scaffold.h"
 #include "app/store/whole_file.h"
@@ -337,6 +338,22 @@ vmm::Result<StoredMachine> MachineStore::create(MachineRequest request)
 vmm::Result<std::string> MachineStore::save(
     vmm::VmConfig config, std::vector<NewDisk> const& newDisks, std::vector<std::string> const& unwanted)
 {
+    auto const lock = TRY(lockConfig(config.uuid));
+    return saveLocked(std::move(config), newDisks, unwanted);
+}
+
+vmm::Result<vmm::UniqueFd> MachineStore::lockConfig(std::string const& id) const
+{
+    std::error_code unknown;
+    auto const directory = directoryOf(id);
+    if (!isMachineId(id) || !files::is_directory(directory, unknown))
+        return vmm::fail(vmm::ErrorCode::NotFound, fmt::format("there is no machine {}", id));
+    return lockForChange(directory + "/machine.json");
+}
+
+vmm::Result<std::string> MachineStore::saveLocked(
+    vmm::VmConfig config, std::vector<NewDisk> const& newDisks, std::vector<std::string> const& unwanted)
+{
     // Names that are free: an image that a person has kept may lie there.
     for (auto const& made : newDisks)
         TRY(placeNewDisk(config, made, directoryOf(config.uuid)));
@@ -353,9 +370,6 @@ vmm::Result<std::string> MachineStore::save(
         return vmm::fail(vmm::ErrorCode::Busy, fmt::format("process {} has {} in memory", *owner, config.name));
     }
     auto const directory = directoryOf(config.uuid);
-    std::error_code error;
-    if (!files::is_directory(directory, error))
-        return vmm::fail(vmm::ErrorCode::NotFound, fmt::format("there is no machine {}", config.uuid));
     // Images come and go only while nobody has the machine in memory, nor takes it there.
     std::optional<MachineLock> lock;
     if (!newDisks.empty() || !unwanted.empty())
@@ -410,6 +424,7 @@ vmm::Result<std::string> MachineStore::removeImages(vmm::VmConfig before, std::v
 
 vmm::Result<> MachineStore::restoreImagesFrom(std::string const& trash, std::string const& id)
 {
+    auto const changing = TRY(lockConfig(id));
     auto config = TRY(load(id)).config;
     auto const lock = TRY(MachineLock::take(placesOf(id).lockFile));
     auto const removed = TRY(readConfigIn(trash, id));
@@ -424,7 +439,7 @@ vmm::Result<> MachineStore::restoreImagesFrom(std::string const& trash, std::str
             if (diskOf(config, disk.id) != nullptr)
                 disk.id = freeDeviceId(config, "disk");
             config.disks.push_back(disk);
-            TRY(save(config));
+            TRY(saveLocked(config, {}, {}));
         }
         TRY(moveDirectory(from, disk.path));
     }
@@ -437,14 +452,25 @@ bool MachineStore::owns(std::string const& id, std::string const& path) const
     return isWithin(files::path(path).lexically_normal(), directoryOf(id));
 }
 
-vmm::Result<> MachineStore::change(std::string const& id, std::function<void(vmm::VmConfig&)> const& change)
+vmm::Result<> MachineStore::changeIfPossible(
+    std::string const& id, std::function<vmm::Result<>(vmm::VmConfig&)> const& change)
 {
+    auto const lock = TRY(lockConfig(id));
     auto machine = TRY(load(id));
     auto const before = machine.config;
-    change(machine.config);
-    if (machine.config != before)
-        TRY(save(std::move(machine.config)));
+    TRY(change(machine.config));
+    if (machine.config == before)
+        return {};
+    TRY(saveLocked(std::move(machine.config), {}, {}));
     return {};
+}
+
+vmm::Result<> MachineStore::change(std::string const& id, std::function<void(vmm::VmConfig&)> const& change)
+{
+    return changeIfPossible(id, [&](vmm::VmConfig& config) {
+        change(config);
+        return vmm::Result<>();
+    });
 }
 
 vmm::Result<> MachineStore::rename(std::string const& id, std::string const& name)
@@ -497,20 +523,14 @@ vmm::Result<> MachineStore::keepPlugged(std::string const& id, std::string const
 
 vmm::Result<> MachineStore::keepUsbAdded(std::string const& id, vmm::UsbAddition const& device)
 {
-    auto config = TRY(load(id)).config;
-    TRY(adoptUsb(config, device));
-    TRY(save(std::move(config)));
-    return {};
+    return changeIfPossible(id, [&](vmm::VmConfig& config) { return adoptUsb(config, device); });
 }
 
 vmm::Result<> MachineStore::keepUsbRemoved(std::string const& id, std::string const& device)
 {
-    auto config = TRY(load(id)).config;
-    if (vmm::pluggedMark(config, device) == nullptr)
-        return {};
-    TRY(vmm::removeUsb(config, device));
-    TRY(save(std::move(config)));
-    return {};
+    return changeIfPossible(id, [&](vmm::VmConfig& config) {
+        return vmm::pluggedMark(config, device) != nullptr ? vmm::removeUsb(config, device) : vmm::Result<>();
+    });
 }
 
 vmm::Result<> MachineStore::keepConfig(vmm::VmConfig const& kept)

@@ -57,6 +57,7 @@ struct RemovedMachine : StoredMachine {
 ///                     state/          of a suspended machine: state.json, ram
 ///                     thumbnail.png
 ///                     machine.lock    locked, with a pid in it, by who has the machine in memory
+///                     machine.json.lock  locked while the configuration is read, changed and written
 ///     machines/.making-<uuid>/        being made; with a machine.lock held by who does
 ///     trash/<uuid>/                   removed, until emptied; trash/<uuid>.<number>/ one of the same uuid, removed
 ///     before; trash/<uuid>.images-<number>/ images alone, with a machine.json that has their disks;
@@ -145,6 +146,10 @@ private:
     /// By the name in the trash, and when it was removed.
     using IsToEnd = std::function<bool(std::string const& name, std::int64_t removedAt)>;
     vmm::Result<> endRemovedWhere(IsToEnd const& isToEnd, Progress const& progress);
+    vmm::Result<vmm::UniqueFd> lockConfig(std::string const& id) const;
+    vmm::Result<> changeIfPossible(std::string const& id, std::function<vmm::Result<>(vmm::VmConfig&)> const& change);
+    vmm::Result<std::string> saveLocked(
+        vmm::VmConfig config, std::vector<NewDisk> const& newDisks, std::vector<std::string> const& unwanted);
     vmm::Result<> endRemoved(std::string const& removed, Progress const& progress);
     vmm::Result<> restoreImagesFrom(std::string const& trash, std::string const& id);
     vmm::Result<std::string> removeImages(vmm::VmConfig before, std::vector<std::string> const& paths);

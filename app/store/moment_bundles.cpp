@@ -70,8 +70,8 @@ vmm::Result<> checkFiles(vmm::SavedMachine const& saved, BundleRecord const& rec
     });
     for (auto const& file : saved.header.files)
         wanted.insert(file.path);
-    for (auto const* ours :
-        { "machine.json", "machine.lock", "cpu.json", "state", "timeline", "thumbnail.png", "nvram.fd" }) {
+    for (auto const* ours : { "machine.json", "machine.json.lock", "machine.lock", "cpu.json", "state", "timeline",
+             "thumbnail.png", "nvram.fd" }) {
         if (wanted.contains(ours))
             return vmm::fail(vmm::ErrorCode::Corrupt, fmt::format("no file of a bundle can be called {}", ours));
     }

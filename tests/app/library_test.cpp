@@ -115,6 +115,24 @@ private slots:
             0);
     }
 
+    void changesOfTwoAtOnceAreBothKept()
+    {
+        QTemporaryDir directory;
+        MachineStore store(directory.path().toStdString()), other(directory.path().toStdString());
+        auto const made = store.create(request("web"));
+        REQUIRE_OK(made);
+        std::future<vmm::Result<>> renamed;
+        REQUIRE_OK(store.change(made->id, [&](vmm::VmConfig& config) {
+            config.notes = "noted";
+            renamed = std::async(std::launch::async, [&] { return other.rename(made->id, "renamed"); });
+            renamed.wait_for(std::chrono::milliseconds(200)); // it waits for us
+        }));
+        REQUIRE_OK(renamed.get());
+        auto const now = tests::must(store.load(made->id));
+        QCOMPARE(now.config.name, std::string("renamed"));
+        QCOMPARE(now.config.notes, std::string("noted"));
+    }
+
     void aNameThatIsTakenGetsANumber()
     {
         Bench bench;

@@ -4,6 +4,7 @@
 #include "app/store/disk_images.h"
 #include "app/store/ended_machine.h"
 #include "app/store/file_lock.h"
+#include "app/store/image_bases.h"
 #include "app/store/own_usb.h"
 #include "app/store/scaffold.h"
 #include "app/store/whole_file.h"
@@ -413,12 +414,19 @@ vmm::Result<std::string> MachineStore::removeImages(vmm::VmConfig before, std::v
     removed.uuid = before.uuid;
     removed.name = before.name;
     TRY(makeDirectories(trash));
+    auto const timeline = placesOf(before.uuid).timelineFolder;
+    bool areWhole = noteBases(timeline, before.disks).has_value();
     for (auto& disk : before.disks) {
         auto const from = std::exchange(disk.path, trash + "/" + files::path(disk.path).filename().string());
         removed.disks.push_back(disk);
         TRY(writeConfig(removed, trash)); // first, so that what lies there can come back
+        // What it stands on comes along; one that cannot be read goes as it is.
+        if (disk.format == DiskFormat::Qcow2 && !vmm::shareBases(from, vmm::folderOf(from), trash + "/"))
+            areWhole = false;
         TRY(moveDirectory(from, disk.path));
     }
+    if (areWhole)
+        TRY(removeUnneededBases(timeline, TRY(load(before.uuid)).config));
     return place;
 }
 
@@ -441,7 +449,10 @@ vmm::Result<> MachineStore::restoreImagesFrom(std::string const& trash, std::str
             config.disks.push_back(disk);
             TRY(saveLocked(config, {}, {}));
         }
+        if (disk.format == DiskFormat::Qcow2)
+            vmm::ignore(moveBases(from, trash + "/", directoryOf(id) + "/"));
         TRY(moveDirectory(from, disk.path));
+        vmm::ignore(noteBases(placesOf(id).timelineFolder, { disk }));
     }
     removeTree(trash);
     return {};
@@ -596,6 +607,10 @@ vmm::Result<StoredMachine> MachineStore::clone(std::string const& id, std::strin
     if (progress && !progress(1))
         return vmm::fail(vmm::ErrorCode::Cancelled, "copying the machine was cancelled");
     makePathsRelative(config, source.directory);
+    auto placed = config;
+    makePathsAbsolute(placed, workplace);
+    std::erase_if(placed.disks, [&](vmm::DiskConfig const& disk) { return !isWithin(disk.path, workplace); });
+    TRY(noteBases(workplace + "/timeline", placed.disks));
     TRY(vmm::checkConfig(config));
     TRY(writeConfig(config, workplace));
     TRY(scaffold.moveTo(directory));

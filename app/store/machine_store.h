@@ -114,8 +114,9 @@ public:
     /// 0 to 1; returns false to give up (the copy is removed, ErrorCode::Cancelled).
     using Progress = std::function<bool(double)>;
     /// A machine of its own with a new uuid, MACs and copies of the disks in the directory (shared blocks where the
-    /// file system can). Disks elsewhere are refused unless read-only. The saved state is not copied. Not while in
-    /// memory, nor on its way to a moment.
+    /// file system can; what moments have put below them is shared anyway, and goes with the last who needs it). Disks
+    /// elsewhere are refused unless read-only. The saved state is not copied. Not while in memory, nor on its way to a
+    /// moment.
     vmm::Result<StoredMachine> clone(std::string const& id, std::string const& name, Progress progress = {});
     /// A machine of its own that goes on from that moment (its id) at its first start: with a new uuid and MACs, the
     /// disks as they were then, and what is stored of the moment shared with the original as far as the file system

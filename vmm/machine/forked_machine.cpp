@@ -14,24 +14,6 @@ namespace vmm {
 
 namespace {
 
-/// What the new image stands on, as checkpoints of moments that it does not have: each under its own, of which a record
-/// may have as many as a machine has disks.
-Result<> appendLoose(DiskConfig const& disk, std::vector<timeline::LooseDisks>& loose)
-{
-    if (disk.format != DiskFormat::Qcow2)
-        return {};
-    for (auto const& base : TRY(basesOf(disk.path, folderOf(disk.path)))) {
-        if (!isCheckpointName(base.name))
-            break;
-        auto const id = base.name.substr(base.name.rfind('.') + 1);
-        auto its = std::ranges::find(loose, id, &timeline::LooseDisks::moment);
-        if (its == loose.end())
-            its = loose.insert(its, { id, {} });
-        its->disks.push_back({ disk.id, disk.path, { CheckpointWay::Overlay, id, base.name, base.format } });
-    }
-    return {};
-}
-
 /// What the new image holds is its own moment.
 Result<timeline::MomentDisk> keep(DiskConfig& disk, std::string const& moment, CopyProgress const& progress)
 {
@@ -49,6 +31,22 @@ Result<timeline::MomentDisk> keep(DiskConfig& disk, std::string const& moment, C
     return timeline::MomentDisk { disk.id, disk.path, checkpoint };
 }
 
+}
+
+Result<> appendBases(DiskConfig const& disk, std::vector<timeline::LooseDisks>& loose)
+{
+    if (disk.format != DiskFormat::Qcow2)
+        return {};
+    for (auto const& base : TRY(basesOf(disk.path, folderOf(disk.path)))) {
+        if (!isCheckpointName(base.name))
+            break;
+        auto const id = base.name.substr(base.name.rfind('.') + 1);
+        auto its = std::ranges::find(loose, id, &timeline::LooseDisks::moment);
+        if (its == loose.end())
+            its = loose.insert(its, { id, {} });
+        its->disks.push_back({ disk.id, disk.path, { CheckpointWay::Overlay, id, base.name, base.format } });
+    }
+    return {};
 }
 
 Result<> changeIdentity(SavedMachine& saved, VmConfig config)
@@ -91,7 +89,7 @@ Result<timeline::ForkedDisks> forkDisks(VmConfig const& original, timeline::Mome
             auto const method = CheckpointMethod::create(checkpoint.way);
             auto const format = TRY_WITHIN(disk.id, method->fork(its, checkpoint, disk.path, goOn));
             disk.format = format == ImageFormat::Raw ? DiskFormat::Raw : DiskFormat::Qcow2;
-            TRY_WITHIN(disk.id, appendLoose(disk, made.loose));
+            TRY_WITHIN(disk.id, appendBases(disk, made.loose));
             if (!goOn(1, 1))
                 return fail(ErrorCode::Cancelled, "copying the disks was cancelled");
             made.kept.push_back(TRY_WITHIN(disk.id, keep(disk, as, goOn)));

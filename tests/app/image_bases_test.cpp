@@ -1,0 +1,115 @@
+#include "app/store/machine_store.h"
+#include "tests/fakes/fake_machine.h"
+#include "tests/support/suite.h"
+#include "vmm/machine/disk_chains.h"
+#include "vmm/machine/machine.h"
+#include "vmm/machine/moment_disks.h"
+
+#include <QDir>
+#include <QTemporaryDir>
+
+using namespace app;
+using vmm::timeline::Timeline;
+
+namespace {
+
+/// A library with one machine, whose disk stands on the file of its moment.
+struct Bench {
+    QTemporaryDir directory;
+    MachineStore store { directory.path().toStdString() };
+    StoredMachine machine;
+    std::string moment, base; ///< the file's name
+
+    Bench()
+    {
+        MachineRequest request;
+        request.config = tests::exampleConfig("web");
+        request.config.uuid.clear();
+        request.config.disks = { { .id = "disk0", .moments = vmm::MomentPlace::Beside } };
+        request.newDisks = { { "disk0", 1u << 20, DiskFormat::Raw } };
+        machine = tests::must(store.create(std::move(request)));
+        write(1);
+        auto const kept = tests::must(vmm::Machine::keepOff(machine.config, *timelineOf(machine), {}));
+        moment = kept.id;
+        base = kept.disks.front().checkpoint.place;
+        machine = tests::must(store.load(machine.id));
+        write(2);
+    }
+    std::string const& disk() const { return machine.config.disks[0].path; }
+    std::unique_ptr<Timeline> timelineOf(StoredMachine const& whose) const
+    {
+        return tests::must(Timeline::open(
+            tests::must(vmm::timeline::openFolder(whose.directory + "/timeline")), Timeline::Access::ReadWrite));
+    }
+    static std::unique_ptr<vmm::BlockImage> open(vmm::IoEngine& engine, vmm::DiskConfig const& disk)
+    {
+        return tests::must(vmm::BlockImage::open(engine, disk.path, vmm::imageOptions(disk)));
+    }
+    void write(std::uint8_t part) const
+    {
+        vmm::InlineEngine engine;
+        auto const image = open(engine, machine.config.disks[0]);
+        tests::must(image->writeSync(part * (64U << 10), vmm::Bytes(512, part)));
+        tests::must(image->flushSync());
+    }
+    bool hasAll() const
+    {
+        vmm::InlineEngine engine;
+        vmm::Bytes data(1 << 20);
+        tests::must(open(engine, tests::must(store.load(machine.id)).config.disks[0])->readSync(0, data));
+        return data[1 << 16] == 1 && data[2 << 16] == 2;
+    }
+    void removeDisk()
+    {
+        auto config = machine.config;
+        config.disks.clear();
+        tests::must(store.save(config, {}, { disk() }));
+    }
+    bool hasBase(StoredMachine const& whose) const { return vmm::existsFile(whose.directory + "/" + base); }
+};
+
+}
+
+/// What a disk stands on since its moment was kept, when the disk is copied or goes.
+class ImageBasesTest final : public QObject {
+    Q_OBJECT
+
+private slots:
+    void aClonesBasesGoWhenItDoesNotStandOnThem()
+    {
+        Bench bench;
+        auto const clone = tests::must(bench.store.clone(bench.machine.id, "copy"));
+        QVERIFY(bench.hasBase(clone));
+        REQUIRE_OK(vmm::streamStillDisk(clone.config, "disk0", {}, {}));
+        auto const timeline = bench.timelineOf(clone);
+        REQUIRE_OK(vmm::DiskTidier(*timeline, clone.config, {}).run());
+        QVERIFY(!bench.hasBase(clone));
+        QVERIFY(timeline->loose().empty());
+        QVERIFY(bench.hasBase(bench.machine) && bench.hasAll());
+    }
+
+    void aRemovedImagesBasesGoWithIt()
+    {
+        Bench bench;
+        REQUIRE_OK(bench.timelineOf(bench.machine)->purge(bench.moment));
+        bench.removeDisk();
+        QVERIFY(!bench.hasBase(bench.machine));
+        REQUIRE_OK(bench.store.restoreImages(bench.machine.id));
+        QVERIFY(bench.hasBase(bench.machine) && bench.hasAll());
+        bench.removeDisk(); // they are known again
+        QVERIFY(!bench.hasBase(bench.machine));
+    }
+
+    void whatAMomentNeedsStays()
+    {
+        Bench bench;
+        bench.removeDisk();
+        QVERIFY(bench.hasBase(bench.machine));
+        REQUIRE_OK(bench.store.emptyTrash());
+        QVERIFY(bench.hasBase(bench.machine));
+        QVERIFY(bench.timelineOf(bench.machine)->loose().empty());
+    }
+};
+
+REGISTER_SUITE(ImageBasesTest);
+#include "image_bases_test.moc"

@@ -1530,10 +1530,6 @@
         <translation>Ein Moment wird gerade festgehalten.</translation>
     </message>
     <message>
-        <source>A device cannot be kept now. Detach it, or wait until it has finished.</source>
-        <translation>Ein Gerät lässt sich jetzt nicht festhalten. Trennen Sie es, oder warten Sie, bis es fertig ist.</translation>
-    </message>
-    <message>
         <source>The machine is busy: wait until it has finished.</source>
         <translation>Die Maschine ist beschäftigt: Warten Sie, bis sie fertig ist.</translation>
     </message>
@@ -1597,6 +1593,10 @@
     <message>
         <source>All files (*)</source>
         <translation>Alle Dateien (*)</translation>
+    </message>
+    <message>
+        <source>This cannot be kept now: %1. Detach it, or wait until it has finished.</source>
+        <translation>Das lässt sich jetzt nicht festhalten: %1. Trennen Sie es, oder warten Sie, bis es fertig ist.</translation>
     </message>
 </context>
 <context>
@@ -2407,6 +2407,10 @@
     <message>
         <source>Throw it away for good</source>
         <translation>Endgültig verwerfen</translation>
+    </message>
+    <message>
+        <source>A part of the machine cannot be written to disk.</source>
+        <translation>Ein Teil der Maschine kann nicht auf die Festplatte geschrieben werden.</translation>
     </message>
 </context>
 <context>

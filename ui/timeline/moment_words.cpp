@@ -147,9 +147,12 @@ QString whyNotKeep(app::TimelineSession const& timeline, app::SessionState state
             ? Words::tr("The machine is busy: wait until it has finished.")
             : Words::tr("The machine is on its way to a moment: start it, then its present can be kept.");
     }
-    return timeline.obstacles().empty()
+    QStringList parts;
+    for (auto const& obstacle : timeline.obstacles())
+        parts += partOf(obstacle);
+    return parts.isEmpty()
         ? QString()
-        : Words::tr("A device cannot be kept now. Detach it, or wait until it has finished.");
+        : Words::tr("This cannot be kept now: %1. Detach it, or wait until it has finished.").arg(quotedNames(parts));
 }
 
 QString bundleFilter()

@@ -87,6 +87,8 @@ public:
         case vmm::ErrorCode::Unsupported:
             if (task == Task::KeepMoment)
                 return tr("A part of the machine cannot be kept in a moment.");
+            if (task == Task::Suspend)
+                return tr("A part of the machine cannot be written to disk.");
             if (task == Task::Clone)
                 return tr(
                     "One of its disks is an image that lies elsewhere, or of a kind that cannot be copied with it.");
@@ -231,10 +233,9 @@ Problem problemFor(Task task, vmm::Error const& error)
                   vmm::errorCodeName(error.code).data(), static_cast<qsizetype>(vmm::errorCodeName(error.code).size()))
                   + QStringLiteral(": ") + QString::fromStdString(error.message()),
               remedyFor(task, error.code) };
-    if (task == Task::Suspend && error.code == vmm::ErrorCode::Unsupported) {
-        problem.reason = Sentences::tr("A part of the machine cannot be written to disk: %1.")
-                             .arg(QString::fromStdString(error.detail));
-    }
+    auto const part = partOf(error);
+    if (task == Task::Suspend && error.code == vmm::ErrorCode::Unsupported && !part.isEmpty())
+        problem.reason = Sentences::tr("A part of the machine cannot be written to disk: %1.").arg(part);
     if (error.code == vmm::ErrorCode::NoKvm && (error.osError == EACCES || error.osError == EPERM)) {
         problem.reason = Sentences::tr("You may not use the virtualization of this computer (/dev/kvm).");
         problem.advice = Sentences::tr("Add yourself to the group “kvm” (in a terminal: sudo usermod -aG kvm %1) and "
@@ -242,6 +243,13 @@ Problem problemFor(Task task, vmm::Error const& error)
                              .arg(qEnvironmentVariable("USER", QStringLiteral("$USER")));
     }
     return problem;
+}
+
+QString partOf(vmm::Error const& error)
+{
+    auto const end = error.detail.find(": ");
+    auto const part = QString::fromStdString(error.detail.substr(0, end));
+    return end == std::string::npos || part.contains(QLatin1Char(' ')) ? QString() : part;
 }
 
 Problem withMissingFile(Problem problem, QString const& path, bool isCd)

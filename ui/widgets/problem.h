@@ -75,6 +75,9 @@ struct Problem {
     Remedy remedy = Remedy::None;
 };
 
+/// Which part of the machine it is about, by its id, where that stands in front as of an obstacle to saving; else
+/// empty.
+QString partOf(vmm::Error const& error);
 Problem problemFor(Task task, vmm::Error const& error);
 /// The same, where it is known which of the machine's files is missing.
 Problem withMissingFile(Problem problem, QString const& path, bool isCd);

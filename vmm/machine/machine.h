@@ -241,7 +241,7 @@ public:
     virtual Screen* screen(std::string_view id) = 0;
     virtual AudioPort* audio(std::string_view id) = 0;
 
-    /// Why the machine cannot be saved now: one error a device that says no; empty when it can.
+    /// Why the machine cannot be saved now: one error a device that says no, its id in front; empty when it can.
     virtual std::vector<Error> saveObstacles() = 0;
 };
 

@@ -349,15 +349,16 @@ private slots:
         QVERIFY(!scene.session(scene.id).canCancel());
     }
 
-    void aDeviceThatCannotBeKeptIsToldAndNamedInTheDetails()
+    void aDeviceThatCannotBeKeptIsNamedAndItsErrorIsInTheDetails()
     {
         Scene scene;
         scene.script->obstacles = { { vmm::ErrorCode::Unsupported, "disk0: a command is in flight", 0 } };
         scene.session(scene.id).start();
-        QTRY_COMPARE(
-            scene.panel->whyNotKeep(), "A device cannot be kept now. Detach it, or wait until it has finished.");
+        QTRY_COMPARE(scene.panel->whyNotKeep(),
+            QStringLiteral("This cannot be kept now: “disk0”. Detach it, or wait until it has finished."));
         auto* keep = scene.named<QToolButton>(scene.page, "Keep this moment");
         QTRY_VERIFY2(keep->toolTip().endsWith("disk0: a command is in flight"), qPrintable(keep->toolTip()));
+        QVERIFY2(keep->accessibleDescription().contains("disk0"), qPrintable(keep->accessibleDescription()));
         QVERIFY(!keep->accessibleDescription().contains("in flight"));
     }
 

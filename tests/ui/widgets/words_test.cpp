@@ -166,8 +166,14 @@ private slots:
     {
         auto const problem
             = ui::problemFor(ui::Task::Suspend, { vmm::ErrorCode::Unsupported, "usb-disk-0: it is being reset", 0 });
-        QVERIFY2(problem.reason.contains("usb-disk-0: it is being reset"), qPrintable(problem.reason));
+        QCOMPARE(problem.reason, "A part of the machine cannot be written to disk: usb-disk-0.");
+        QVERIFY2(problem.details.contains("it is being reset"), qPrintable(problem.details));
         QVERIFY2(problem.advice.contains("Take it out"), qPrintable(problem.advice));
+        // No id, and no words of the log in its place.
+        for (auto const* detail : { "the path of an image is not UTF-8", "writing the state: it is too long" }) {
+            QCOMPARE(ui::problemFor(ui::Task::Suspend, { vmm::ErrorCode::Unsupported, detail, 0 }).reason,
+                "A part of the machine cannot be written to disk.");
+        }
     }
 
     void aFullDiskCanBeResumedFrom()

@@ -425,8 +425,10 @@ vmm::Result<std::string> MachineStore::removeImages(vmm::VmConfig before, std::v
             areWhole = false;
         TRY(moveDirectory(from, disk.path));
     }
-    if (areWhole)
-        TRY(removeUnneededBases(timeline, TRY(load(before.uuid)).config));
+    if (areWhole) {
+        auto const now = TRY(load(before.uuid));
+        TRY(removeUnneededBases(timeline, now.config));
+    }
     return place;
 }
 

@@ -13,6 +13,12 @@
 
 namespace app::control {
 
+namespace {
+
+constexpr std::chrono::milliseconds wantedEvery { 100 };
+
+}
+
 vmm::Result<ControlClient> ControlClient::connect(std::string const& path)
 {
     sockaddr_un address {};
@@ -60,7 +66,9 @@ vmm::Result<Json> ControlClient::call(std::string const& method, Json params, st
         auto const left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now());
         if (left.count() <= 0)
             return vmm::fail(vmm::ErrorCode::TimedOut, fmt::format("no answer to {}", method));
-        if (TRY(read(left)))
+        if (m_isWanted && !m_isWanted())
+            return vmm::fail(vmm::ErrorCode::Cancelled, fmt::format("{} is of no use any more", method));
+        if (TRY(read(m_isWanted ? std::min(left, wantedEvery) : left)))
             deadline = Clock::now() + timeout;
     }
 }
@@ -102,12 +110,16 @@ void ControlClient::take(std::string const& line)
         m_handler(method->get<std::string>(), message->value("params", Json::object()));
 }
 
-vmm::Result<ControlClient> connectToOwner(std::string const& directory, std::string const& machine)
+vmm::Result<ControlClient> connectToOwner(
+    std::string const& directory, std::string const& machine, Idle idle, std::function<bool()> const& isWanted)
 {
-    // A desktop serves all machines of its library, and one of them may be in another process' memory.
-    std::optional<ControlClient> idle;
+    std::optional<ControlClient> second;
     for (auto const& path : liveSockets(directory)) {
+        if (isWanted && !isWanted())
+            return vmm::fail(vmm::ErrorCode::Cancelled, "the machine's process is of no use any more");
         auto client = ControlClient::connect(path);
+        if (client)
+            client->whileWanted(isWanted);
         // Which is answered whatever the machines are at.
         auto const host = client ? client->call("host.describe", Json::object(), hostPatience)
                                  : vmm::Result<Json>(vmm::fail(client.error()));
@@ -121,11 +133,11 @@ vmm::Result<ControlClient> connectToOwner(std::string const& directory, std::str
         auto const state = its->value("state", "off");
         if (state != "off" && state != "suspended")
             return client;
-        if (!idle)
-            idle = std::move(*client);
+        if (!second && idle == Idle::Too)
+            second = std::move(*client);
     }
-    if (idle)
-        return std::move(*idle);
+    if (second)
+        return std::move(*second);
     return vmm::fail(vmm::ErrorCode::NotFound, fmt::format("no process serves the machine {}", machine));
 }
 

@@ -22,6 +22,8 @@ public:
     vmm::Result<Json> call(std::string const& method, Json params = Json::object(),
         std::chrono::milliseconds timeout = std::chrono::hours(1));
 
+    /// call() gives up with Cancelled once this does not hold any more; it is asked ten times a second.
+    void whileWanted(std::function<bool()> isWanted) { m_isWanted = std::move(isWanted); }
     /// Called with method and params, from within call() and serve().
     void onNotification(std::function<void(std::string const&, Json const&)> handler)
     {
@@ -41,10 +43,15 @@ private:
     LineBuffer m_lines { answerLimit };
     std::uint64_t m_nextId = 1;
     std::vector<Json> m_answers;
+    std::function<bool()> m_isWanted;
     std::function<void(std::string const&, Json const&)> m_handler;
 };
 
-/// A client of the process that serves `machine`: of the one that has it in memory, where there are several.
-vmm::Result<ControlClient> connectToOwner(std::string const& directory, std::string const& machine);
+/// Processes that serve a machine and do not have it in memory, as a desktop does with all of its library.
+enum class Idle : bool { LeftOut, Too };
+/// A client of the process that serves `machine`: of the one that has it in memory, where there are several. `isWanted`
+/// as ControlClient::whileWanted(), which it stays.
+vmm::Result<ControlClient> connectToOwner(std::string const& directory, std::string const& machine,
+    Idle idle = Idle::Too, std::function<bool()> const& isWanted = {});
 
 }

@@ -60,7 +60,7 @@ struct Library::Private {
     std::unique_ptr<MediaAdvisor> advisor; // the worker's
     std::set<std::string> withRunner;      // the writer's: the machines that have one, as far as it has listed them
     // Last: they end before what they use. What takes long keeps neither a change nor who looks waiting.
-    std::unique_ptr<vmm::LoopThread> worker, copier, writer;
+    std::unique_ptr<vmm::LoopThread> worker, copier, writer, asker;
 
     explicit Private(Library& owner) : library(owner), store(owner.m_store), factory(owner.m_factory)
     {
@@ -487,6 +487,7 @@ Library::~Library()
     m_private->closing.reset();
     cancelCopies();
     m_private->isClosing = true;
+    m_private->asker.reset();
     m_private->worker.reset();
     m_private->copier.reset();
     m_private->writer.reset(); // when all is written
@@ -858,12 +859,17 @@ void Library::inspectHost(Done<HostReport> done)
 
 void Library::suspendElsewhere(QString const& id, Done<void> done)
 {
-    m_private->inBackground(
-        [id = id.toStdString()]() -> vmm::Result<> {
-            auto client = TRY(control::connectToOwner(control::runtimeDirectory(), id));
-            auto const answer = client.call("machine.suspend", { { "machine", id } }, control::hostPatience);
-            bool const isAtIt = !answer && answer.error().code == vmm::ErrorCode::TimedOut;
-            return answer || isAtIt ? vmm::Result<>() : vmm::fail(answer.error());
+    // What it tells of itself meanwhile shows that it lives; a large memory is made durable in silence.
+    constexpr std::chrono::minutes silence(1);
+    m_private->on(
+        m_private->asker, "library asker",
+        [id = id.toStdString(), guard = m_private->alive]() -> vmm::Result<> {
+            auto const isWanted = [guard] { return guard->load() != nullptr; };
+            auto client
+                = TRY(control::connectToOwner(control::runtimeDirectory(), id, control::Idle::LeftOut, isWanted));
+            TRY(client.call("events.subscribe", control::Json::object(), control::hostPatience));
+            TRY(client.call("machine.suspend", { { "machine", id } }, silence));
+            return {};
         },
         std::move(done));
 }

@@ -115,8 +115,8 @@ public:
     void listSystems(Done<std::vector<System>> done);
     void inspectHost(Done<HostReport> done);
 
-    /// Asks the process that has the machine to suspend it. `done` when it has, or is still at it after some seconds;
-    /// entry() tells when it has ended.
+    /// Asks the process that has the machine to suspend it; entry() tells when that has ended. NotFound where none
+    /// answers that has it, TimedOut where that one does not say anything any more.
     void suspendElsewhere(QString const& id, Done<void> done);
 
     QStringList inMemory() const; ///< machines of ours that run, pause, crashed …

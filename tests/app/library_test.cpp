@@ -731,11 +731,30 @@ private slots:
         };
         QVERIFY(ask());
         QCOMPARE(asked->error().code, vmm::ErrorCode::NotFound);
+        {
+            // Nor is it we, who serve it as one that is off.
+            LibraryControl const control(bench.library, control::runtimeDirectory());
+            QVERIFY(ask());
+            QCOMPARE(asked->error().code, vmm::ErrorCode::NotFound);
+        }
+        auto const script = std::make_shared<FakeMachine::Script>();
         auto const runner = std::make_shared<MachineRunner>(
-            bench.library.config(id), bench.store.placesOf(id.toStdString()), FakeMachine::factory());
+            bench.library.config(id), bench.store.placesOf(id.toStdString()), FakeMachine::factory(script));
         auto const server = tests::must(control::ControlServer::start(control::runtimeDirectory(), "test"));
         server->setRunners({ runner });
         runner->start();
+        QTRY_COMPARE(runner->state(), SessionState::Running);
+        // While it takes its time, nobody else here waits; and that it fails in the end is told.
+        script->holdSuspend = true;
+        asked.reset();
+        bench.library.suspendElsewhere(id, [&](vmm::Result<> const& outcome) { asked = outcome; });
+        QTRY_COMPARE(runner->state(), SessionState::Suspending);
+        QVERIFY(!bench.create("meanwhile").isEmpty());
+        QVERIFY(!asked);
+        runner->cancelJob();
+        QTRY_VERIFY(asked);
+        QCOMPARE(asked->error().code, vmm::ErrorCode::Cancelled);
+        script->holdSuspend = false;
         QTRY_COMPARE(runner->state(), SessionState::Running);
         QVERIFY(ask());
         REQUIRE_OK(*asked);

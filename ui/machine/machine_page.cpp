@@ -384,8 +384,11 @@ std::optional<qint64> MachinePage::otherOwner() const
 void MachinePage::suspendThere()
 {
     m_messages->showNotice(tr("The other program was asked to suspend the machine."));
+    m_screen->setSuspendThereEnabled(false);
     m_library.suspendElsewhere(m_id, guarded(this, [this](vmm::Result<> const& asked) {
-        asked ? m_messages->dismissNotice() : m_messages->showProblem(problemFor(Task::Suspend, asked.error()));
+        m_screen->setSuspendThereEnabled(true);
+        asked ? m_messages->dismissNotice()
+              : m_messages->showProblem(problemFor(Task::SuspendElsewhere, asked.error()));
     }));
 }
 

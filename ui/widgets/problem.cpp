@@ -22,7 +22,8 @@ public:
         case Task::Reset: return tr("The machine could not be reset.");
         case Task::PressPowerButton: return tr("The machine could not be asked to shut down.");
         case Task::PowerOff: return tr("The machine could not be powered off.");
-        case Task::Suspend: return tr("The machine could not be suspended.");
+        case Task::Suspend:
+        case Task::SuspendElsewhere: return tr("The machine could not be suspended.");
         case Task::Restore: return tr("The suspended machine could not be restored.");
         case Task::DiscardState: return tr("The suspended state could not be thrown away.");
         case Task::Cancel: return tr("The work could not be cancelled.");
@@ -70,8 +71,17 @@ public:
 
     static bool needsPresent(Task task) { return task == Task::KeepMoment || task == Task::GoToMoment; }
 
+    static bool isSilent(Task task, vmm::ErrorCode code)
+    {
+        return task == Task::SuspendElsewhere
+            && (code == vmm::ErrorCode::NotFound || code == vmm::ErrorCode::TimedOut
+                || code == vmm::ErrorCode::Disconnected);
+    }
+
     static QString reason(Task task, vmm::ErrorCode code)
     {
+        if (isSilent(task, code))
+            return tr("The other program does not answer.");
         switch (code) {
         case vmm::ErrorCode::InvalidArgument: return tr("A setting has a value that is not possible.");
         case vmm::ErrorCode::NotFound: return tr("A file or device that it needs is not there.");
@@ -87,7 +97,7 @@ public:
         case vmm::ErrorCode::Unsupported:
             if (task == Task::KeepMoment)
                 return tr("A part of the machine cannot be kept in a moment.");
-            if (task == Task::Suspend)
+            if (task == Task::Suspend || task == Task::SuspendElsewhere)
                 return tr("A part of the machine cannot be written to disk.");
             if (task == Task::Clone)
                 return tr(
@@ -118,6 +128,8 @@ public:
             return tr(
                 "Other moments are not affected. But nothing that deleted moments took is given back until it can "
                 "be read, or is deleted too.");
+        if (isSilent(task, code))
+            return tr("Look whether it still runs, and suspend the machine or shut it down there.");
         if (task == Task::ForwardPorts)
             return tr("Choose other ports in the settings, or free these before it starts the next time.");
         auto const isFile = code == vmm::ErrorCode::Corrupt || code == vmm::ErrorCode::InvalidArgument;
@@ -150,7 +162,7 @@ public:
         case vmm::ErrorCode::Unsupported:
             if (task == Task::KeepMoment)
                 return tr("The details say which one, and what helps.");
-            if (task == Task::Suspend)
+            if (task == Task::Suspend || task == Task::SuspendElsewhere)
                 return tr("Take it out of the machine, or wait until it has finished, and try again.");
             if (task == Task::Clone)
                 return tr("Copy the image that the details name, and make a new machine of the copy.");

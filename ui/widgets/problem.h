@@ -15,6 +15,7 @@ enum class Task {
     PressPowerButton,
     PowerOff,
     Suspend,
+    SuspendElsewhere, ///< by the other program that has it
     Restore,
     DiscardState,
     Cancel,

@@ -2412,6 +2412,14 @@
         <source>A part of the machine cannot be written to disk.</source>
         <translation>Ein Teil der Maschine kann nicht auf die Festplatte geschrieben werden.</translation>
     </message>
+    <message>
+        <source>The other program does not answer.</source>
+        <translation>Das andere Programm antwortet nicht.</translation>
+    </message>
+    <message>
+        <source>Look whether it still runs, and suspend the machine or shut it down there.</source>
+        <translation>Sehen Sie nach, ob es noch läuft, und sichern Sie die Maschine dort oder fahren Sie sie herunter.</translation>
+    </message>
 </context>
 <context>
     <name>ui::Reasons</name>

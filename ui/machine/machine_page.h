@@ -113,7 +113,7 @@ private:
     void insertCd(QString const& drive);
     void saveScreenshot();
     void typeClipboard();
-    static QString guestLayout();
+    QString guestLayout() const;
     void tellWayOut();
     void revealToolbar();
     void saveSplitters();

@@ -128,17 +128,16 @@ void MachinePage::fillLayouts()
     auto* group = new QActionGroup(menu);
     auto const chosen = guestLayout();
     for (auto const& [name, label] : keyboardLayouts()) {
-        auto* action = menu->addAction(label, this, [name = name] { settings::guestLayout.set(name); });
+        auto* action = menu->addAction(label, this, [this, name = name] { settings::setGuestLayout(m_id, name); });
         action->setCheckable(true);
         action->setChecked(name == chosen);
         group->addAction(action);
     }
 }
 
-QString MachinePage::guestLayout()
+QString MachinePage::guestLayout() const
 {
-    auto const chosen = settings::guestLayout();
-    return chosen.isEmpty() ? hostLayout() : chosen;
+    return settings::guestLayouts().value(m_id, hostLayout()).toString();
 }
 
 void MachinePage::fillZoomMenu()

@@ -3,6 +3,7 @@
 #include "ui/display/screen_view.h"
 #include "ui/library/library_panel.h"
 #include "ui/machine/machine_page.h"
+#include "ui/machine/page_settings.h"
 #include "ui/main_window/closing_page.h"
 #include "ui/main_window/empty_page.h"
 #include "ui/main_window/machine_window.h"
@@ -43,6 +44,17 @@ inline app::Setting<QByteArray> const windowGeometry { "ui/windowGeometry", {} }
 inline app::Setting<QByteArray> const windowSplitter { "ui/windowSplitter", {} };
 inline app::Setting<QString> const selectedMachine { "ui/selectedMachine", {} };
 inline app::Setting<QStringList> const ownWindows { "ui/ownWindows", {} };
+}
+
+namespace {
+
+/// The guest of `copy` is set up as that of `of` is.
+void takeGuestLayout(QString const& copy, QString const& of)
+{
+    if (auto const chosen = settings::guestLayouts().value(of); chosen.isValid())
+        settings::setGuestLayout(copy, chosen);
+}
+
 }
 
 MainWindow::MainWindow(app::Library& library, QString const& demoKernel, QWidget* parent)
@@ -456,6 +468,8 @@ void MainWindow::cloneMachine(QString const& id)
             [this, id](vmm::Result<QString> copy) {
                 m_copying.erase(id);
                 m_messages->dismissNotice();
+                if (copy)
+                    takeGuestLayout(*copy, id);
                 if (copy && currentPage() != m_closing)
                     showMachine(*copy);
                 else if (!copy && copy.error().code != vmm::ErrorCode::Cancelled)
@@ -504,6 +518,8 @@ void MainWindow::forkMachine(QString const& id, QString const& moment, QString c
     m_library.fork(id, { moment.toStdString(), title.toStdString() }, name,
         guarded(this, [this, id, name, title](vmm::Result<QString> const& made) {
             m_forking.erase(id);
+            if (made)
+                takeGuestLayout(*made, id);
             auto* page = pageOf(id);
             if (page == nullptr)
                 return;

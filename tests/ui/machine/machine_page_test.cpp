@@ -18,6 +18,7 @@
 #include <QMenu>
 #include <QPointer>
 #include <QProgressBar>
+#include <QScopeGuard>
 #include <QSignalSpy>
 #include <QStatusBar>
 #include <QToolButton>
@@ -533,6 +534,28 @@ private slots:
         Running::trigger(desk.menuOf("Send key combinations and text"), "English (US)");
         Running::trigger(desk.page, "Type the clipboard's text");
         QTRY_VERIFY(desk.script->has("key " + std::to_string(KEY_Z) + " 0"));
+    }
+
+    void eachGuestHasAKeyboardLayoutOfItsOwnThatACopyTakes()
+    {
+        qputenv("XKB_DEFAULT_LAYOUT", "us");
+        auto const unset = qScopeGuard([] { qunsetenv("XKB_DEFAULT_LAYOUT"); });
+        Desk desk;
+        auto const first = desk.create("first"), second = desk.create("second");
+        desk.open();
+        auto const action = [&](QString const& id, QString const& layout) {
+            auto* menu = desk.named<QToolButton>(desk.window->pageOf(id), "Send key combinations and text")->menu();
+            emit menu->aboutToShow();
+            auto const all = menu->findChildren<QAction*>();
+            return *std::ranges::find(all, layout, &QAction::text);
+        };
+        action(first, "Deutsch")->trigger();
+        QVERIFY(action(first, "Deutsch")->isChecked());
+        QVERIFY(action(second, "English (US)")->isChecked());
+        desk.window->showMachine(first);
+        emit desk.window->pageOf(first)->cloneRequested();
+        QTRY_VERIFY(desk.window->libraryPanel()->currentId() != first);
+        QVERIFY(action(desk.window->libraryPanel()->currentId(), "Deutsch")->isChecked());
     }
 
     void aLongTextIsTypedWithProgressAndCanBeCancelled()

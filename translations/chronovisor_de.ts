@@ -2417,6 +2417,10 @@
         <translation>Das andere Programm antwortet nicht.</translation>
     </message>
     <message>
+        <source>A part of the machine cannot be written to disk.</source>
+        <translation>Ein Teil der Maschine kann nicht auf die Festplatte geschrieben werden.</translation>
+    </message>
+    <message>
         <source>Look whether it still runs, and suspend the machine or shut it down there.</source>
         <translation>Sehen Sie nach, ob es noch läuft, und sichern Sie die Maschine dort oder fahren Sie sie herunter.</translation>
     </message>
@@ -2758,14 +2762,6 @@
         <translation>Sie belegen jetzt %1, ohne das, was Festplatten für sie aufheben.</translation>
     </message>
     <message>
-        <source>Keep a moment before its settings c&amp;hange</source>
-        <translation>Einen Moment festhalten, bevor sich ihre Einstellungen än&amp;dern</translation>
-    </message>
-    <message>
-        <source>Also before its suspended state is thrown away</source>
-        <translation>Auch bevor ihr gesicherter Zustand verworfen wird</translation>
-    </message>
-    <message>
         <source>Keep a moment when the program is c&amp;losed</source>
         <translation>Einen Moment festhalten, wenn das Programm ges&amp;chlossen wird</translation>
     </message>
@@ -2784,6 +2780,10 @@
     <message>
         <source>Add another</source>
         <translation>Weitere hinzufügen</translation>
+    </message>
+    <message>
+        <source>Keep a moment before its settings c&amp;hange, or its suspended state is thrown away</source>
+        <translation>Einen Moment festhalten, bevor sich ihre Einstellungen än&amp;dern oder ihr gesicherter Zustand verworfen wird</translation>
     </message>
 </context>
 <context>

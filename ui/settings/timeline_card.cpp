@@ -208,8 +208,7 @@ void TimelineCard::updateTexts()
     m_automatic->setText(tr("Keep moments while the machine is &busy, every"));
     m_minutesLabel->setText(tr("minute(s)", nullptr, m_policy.everyMinutes));
     m_minutes->setAccessibleName(tr("Minutes between two moments"));
-    m_beforeChange->setText(tr("Keep a moment before its settings c&hange"));
-    m_beforeChange->setToolTip(tr("Also before its suspended state is thrown away"));
+    m_beforeChange->setText(tr("Keep a moment before its settings c&hange, or its suspended state is thrown away"));
     m_onClose->setText(tr("Keep a moment when the program is c&losed"));
     m_isBounded->setText(tr("All moments &together take at most"));
     m_budget->setAccessibleName(tr("Most space for all moments, in GiB"));

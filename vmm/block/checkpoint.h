@@ -92,7 +92,7 @@ public:
         CopyProgress const& progress = {})
         = 0;
     /// In any order; fine where there is nothing of it. Busy where another image still stands on it (Overlay):
-    /// freeBase() goes on from there.
+    /// freeBases() goes on from there.
     virtual Result<> remove(CheckpointedDisk& disk, Checkpoint const& checkpoint) = 0;
 
     static std::unique_ptr<CheckpointMethod> create(CheckpointWay way);

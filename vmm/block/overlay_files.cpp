@@ -130,8 +130,8 @@ public:
     }
 
 private:
-    /// The bytes of it, of what goes above it and of what stays there, which are copied when it goes; nothing: it
-    /// stays.
+    /// The bytes of it, of what goes above it and of what stays there, which are copied when it goes, into each branch;
+    /// nothing: it stays.
     Result<std::optional<std::uint64_t>> copied(std::string const& path)
     {
         if (auto const known = m_copied.find(path); known != m_copied.end())
@@ -139,14 +139,14 @@ private:
         m_copied[path] = std::nullopt; // if files stand on each other in a ring, it ends here
         if (std::ranges::find(m_unneeded, path) == m_unneeded.end() || !mayGo(path))
             return std::nullopt;
-        std::uint64_t aboveIt = 0;
+        std::uint64_t all = 0;
         auto const above = TRY(imagesAmong(m_headers, path));
         for (auto const& image : above) {
             if (!mayGo(image) || !isCheckpointName(image) || isSameFile(image, m_disk))
                 return std::nullopt;
-            aboveIt = std::max(aboveIt, TRY(copied(image)).value_or(allocatedBytes(image)));
+            all += allocatedBytes(path) + TRY(copied(image)).value_or(allocatedBytes(image));
         }
-        if (auto const all = allocatedBytes(path) + aboveIt; !above.empty() && all <= m_most)
+        if (!above.empty() && all <= m_most)
             m_copied[path] = all;
         return m_copied[path];
     }
@@ -350,6 +350,8 @@ Result<> OverlayFiles::freeCoveredBlocks(std::string const& place, std::vector<s
     // The internal snapshots of an image need other blocks than it does.
     if (std::ranges::any_of(images, [](auto const& image) { return image->info().snapshots != 0; }))
         return {};
+    if (images.empty() || !images.front()->backing())
+        return {}; // what stood on it has gone meanwhile
     auto& base = *images.front()->backing();
     if (base.info().snapshots != 0)
         return {};

@@ -165,8 +165,9 @@ Result<> DiskTidier::run()
             return found != bases.end() && std::ranges::count(found->second, placeOf(disk)) != 0
                 && !existsFile(placeOf(disk));
         });
-        if (left[i] != before[i])
-            TRY(m_timeline.setLoose(left[i]));
+        // What has gone is gone all the same, and the disk opens anew what is below it.
+        if (auto const noted = left[i] != before[i] ? m_timeline.setLoose(left[i]) : Result<>(); !noted)
+            note("a moment's files", noted.error());
     }
     if (m_how.merge == OverlayFiles::MayMerge::Yes && m_how.goOn()) {
         for (auto const& disk : m_config.disks) {

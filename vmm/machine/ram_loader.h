@@ -63,9 +63,9 @@ protected:
     /// Waits until the guest has settled, and has the source remember what it needed; then, where the rest is left,
     /// until somebody waits for it.
     void settle();
-    /// Brings load() to its end and, after it, lets go of the blocks. Who derives calls stop() in its destructor.
+    /// Brings load() to its end. Who derives calls stop() in its destructor.
     virtual void interrupt() = 0;
-    virtual void letGo() { }
+    virtual void letGo() { } ///< of the blocks, after that
 
     FirstTouches m_touches;
     std::unique_ptr<SavedMemory> m_source; // may have threads that tell of touches

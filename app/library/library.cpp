@@ -264,7 +264,7 @@ void Library::inspectHost(Done<HostReport> done)
 void Library::suspendElsewhere(QString const& id, Done<void> done)
 {
     // What it tells of itself meanwhile shows that it lives; a large memory is made durable in silence.
-    constexpr std::chrono::minutes silence(1);
+    static constexpr std::chrono::minutes silence(1);
     m_private->on(
         m_private->asker, "library asker",
         [id = id.toStdString(), guard = m_private->alive]() -> vmm::Result<> {

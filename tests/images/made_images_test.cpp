@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::uint64_t kib = 1024, mib = 1024 * kib, gib = 1024 * mib, tib = 1024 * gib;
 
-std::string const raw = "raw", qcow2 = "qcow2";
+std::string const rawName = "raw", qcow2Name = "qcow2";
 
 }
 
@@ -55,7 +55,7 @@ private slots:
         auto const path = m_tools.fresh();
         REQUIRE_OK(createImage(path.toStdString(), what));
         QCOMPARE(QemuTools::check(path), QString());
-        auto const info = described(path, qcow2);
+        auto const info = described(path, qcow2Name);
         QCOMPARE(info["virtual-size"].toInteger(), qint64(what.size));
         QCOMPARE(info["cluster-size"].toInteger(), 1ll << what.clusterBits);
         auto const form = info["format-specific"]["data"];
@@ -93,13 +93,13 @@ private slots:
         QFETCH(ImageFormat, below);
         QFETCH(std::uint64_t, size);
         auto const base = m_tools.fresh(), path = m_tools.fresh();
-        auto const format = QString::fromStdString(below == ImageFormat::Raw ? raw : qcow2);
+        auto const format = QString::fromStdString(below == ImageFormat::Raw ? rawName : qcow2Name);
         REQUIRE_OK(createImage(base.toStdString(), { .format = below, .size = 3 * mib }));
         write(base, below, mib, Bytes(300 * kib, 'x'));
         REQUIRE_OK(createImage(
             path.toStdString(), { .size = size, .backingFile = base.toStdString(), .backingFormat = below }));
         QCOMPARE(QemuTools::check(path), QString());
-        auto const info = described(path, qcow2);
+        auto const info = described(path, qcow2Name);
         QCOMPARE(info["virtual-size"].toInteger(), qint64(size == 0 ? 3 * mib : size));
         QCOMPARE(info["full-backing-filename"].toString(), base);
         QCOMPARE(info["backing-filename-format"].toString(), format);
@@ -122,7 +122,7 @@ private slots:
     void copiesOfTheLibrary()
     {
         QFETCH(app::DiskFormat, format);
-        auto const name = QString::fromStdString(format == app::DiskFormat::Raw ? raw : qcow2);
+        auto const name = QString::fromStdString(format == app::DiskFormat::Raw ? rawName : qcow2Name);
         QTemporaryDir directory;
         app::MachineStore store(directory.path().toStdString());
         app::MachineRequest request;

@@ -781,11 +781,12 @@ vmm::Result<> MachineStore::endRemoved(std::string const& removed, Progress cons
         return std::ranges::any_of(list(), has) || std::ranges::any_of(this->removed(), has);
     };
     auto const config = readConfigIn(directory, id).value_or(vmm::VmConfig());
-    // Room first: to let moments go takes some.
-    removeAllBut(directory, { "machine.json", "timeline", "machine.lock" });
-    auto const goOn = [&](double part) { return !progress || progress(part); };
-    if (!TRY_WITHIN(config.name, endMoments(directory, config, others, goOn)))
-        return {};
+    auto const ended = endMoments(directory, config, others, [&](double part) { return !progress || progress(part); });
+    if (!ended || !*ended) {
+        if (ended || ended.error().code != vmm::ErrorCode::Cancelled) // else disks are needed to let go
+            removeAllBut(directory, { "machine.json", "timeline", "machine.lock" });
+        return ended ? vmm::Result<>() : vmm::fail(vmm::Error(ended.error()).within(config.name));
+    }
     removeAllBut(directory, { "machine.lock" }); // which goes last
     std::error_code error;
     files::remove_all(directory, error);

@@ -70,7 +70,7 @@ private slots:
         for (auto const size : { std::uint64_t(512), 3 * mib + 512, 100 * gib }) {
             auto const path = m_tools.fresh();
             REQUIRE_OK(createImage(path.toStdString(), { .format = ImageFormat::Raw, .size = size }));
-            auto const info = described(path, raw);
+            auto const info = described(path, rawName);
             QCOMPARE(info["virtual-size"].toInteger(), qint64(size));
             QVERIFY(info["actual-size"].toInteger() < 64 * qint64(kib));
         }

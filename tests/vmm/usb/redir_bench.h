@@ -72,7 +72,7 @@ struct RedirBench {
     }
     void chooseSetting()
     {
-        Asked setting(Kind::Control, 0, {}, { 1, 11, 2, 0, 3, 0, 0, 0 });
+        Asked setting(vmm::UsbTransfer::Kind::Control, 0, {}, { 1, 11, 2, 0, 3, 0, 0, 0 });
         ask(setting);
         peer.setting(3, 2);
         settle();

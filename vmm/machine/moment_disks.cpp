@@ -165,9 +165,10 @@ Result<> DiskTidier::run()
             return found != bases.end() && std::ranges::count(found->second, placeOf(disk)) != 0
                 && !existsFile(placeOf(disk));
         });
-        // What has gone is gone all the same, and the disk opens anew what is below it.
-        if (auto const noted = left[i] != before[i] ? m_timeline.setLoose(left[i]) : Result<>(); !noted)
-            note("a moment's files", noted.error());
+        if (left[i] == before[i])
+            continue;
+        if (auto const noted = m_timeline.setLoose(left[i]); !noted)
+            note("the timeline", noted.error());
     }
     if (m_how.merge == OverlayFiles::MayMerge::Yes && m_how.goOn()) {
         for (auto const& disk : m_config.disks) {

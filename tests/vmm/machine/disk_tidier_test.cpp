@@ -1,0 +1,69 @@
+#include "tests/fakes/fake_folder.h"
+#include "tests/support/still_machine.h"
+
+#include <QTemporaryDir>
+
+using namespace vmm;
+using namespace vmm::timeline;
+using tests::StillMachine;
+
+/// What disks let go of when moments have gone, with a timeline that fails on demand.
+class DiskTidierTest final : public QObject {
+    Q_OBJECT
+
+private slots:
+    void init()
+    {
+        m_folder = std::make_unique<QTemporaryDir>();
+        m_machine = std::make_unique<StillMachine>(m_folder->path().toStdString());
+        m_machine->make();
+        m_machine->config.disks.resize(1);
+        m_files = std::make_unique<tests::FakeFolderDisk>();
+        m_timeline
+            = tests::must(Timeline::open(std::make_unique<tests::FakeFolder>(*m_files), Timeline::Access::ReadWrite));
+        m_moments.clear();
+        for (auto const number : { 10u, 20u, 30u, 40u, 50u })
+            m_moments.push_back(tests::must(m_machine->keep(*m_timeline, number)));
+        if (m_moments[0].disks[0].checkpoint.way != CheckpointWay::Overlay)
+            QSKIP("CHRONOVISOR-SKIP: raw disks have no overlays here");
+    }
+
+    /// The next time nobody knows of what was replaced now.
+    void aDiskIsOpenedAgainThoughNothingCanBeNoted()
+    {
+        REQUIRE_OK(m_timeline->purge(m_moments[1].id));
+        std::vector<std::string> changed;
+        auto const tidy = [&] {
+            changed.clear();
+            DiskTidier::How how { .merge = OverlayFiles::MayMerge::Yes };
+            how.belowChanged = [&](std::string const& path) {
+                changed.push_back(path);
+                return Result<>();
+            };
+            return DiskTidier(*m_timeline, m_machine->config, std::move(how)).run();
+        };
+        m_files->isFull = true;
+        QVERIFY(!tidy());
+        QVERIFY(!existsFile(fileOf(1)));
+        QCOMPARE(changed, std::vector { m_machine->config.disks[0].path });
+        m_files->isFull = false;
+        REQUIRE_OK(tidy());
+        QVERIFY(m_timeline->loose().empty());
+        QCOMPARE(m_machine->differenceNow(50), QString());
+    }
+
+private:
+    std::string fileOf(std::size_t moment) const
+    {
+        return m_machine->folder + "/" + m_moments[moment].disks[0].checkpoint.place;
+    }
+
+    std::unique_ptr<QTemporaryDir> m_folder;
+    std::unique_ptr<StillMachine> m_machine;
+    std::unique_ptr<tests::FakeFolderDisk> m_files;
+    std::unique_ptr<Timeline> m_timeline;
+    std::vector<Moment> m_moments;
+};
+
+REGISTER_SUITE(DiskTidierTest);
+#include "disk_tidier_test.moc"

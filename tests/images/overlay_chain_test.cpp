@@ -83,6 +83,29 @@ private slots:
         QVERIFY(std::all_of(data.begin() + (512 << 10), data.end(), [](auto byte) { return byte == 7; }));
     }
 
+    /// Another program may put an image in the place of one that stands on a base.
+    void aBaseThatIsNobodysMeanwhileIsLeftAlone()
+    {
+        std::vector<std::string> bases, above;
+        for (auto const* const name : { "one", "two" }) {
+            bases.push_back(path("disk." + makeUuid()));
+            above.push_back(path(name));
+            must(createImage(bases.back(), { .size = 1 << 20 }));
+            must(createImage(above.back(), { .backingFile = nameOf(bases.back()) }));
+        }
+        bool isReplaced = false;
+        auto const replace = [&](std::uint64_t, std::uint64_t) { // while the first base is looked at
+            if (!std::exchange(isReplaced, true)) {
+                must(removeFile(above[1]));
+                must(createImage(above[1], { .size = 1 << 20 }));
+            }
+            return true;
+        };
+        OverlayFiles files(m_story->engine(), m_story->disk().path, {}, replace);
+        REQUIRE_OK(files.freeBases(bases, OverlayFiles::MayMerge::No));
+        QVERIFY(isReplaced && existsFile(bases[1]));
+    }
+
     /// Its name does not tell a disk from a checkpoint: a person may have copied one, and attached the copy.
     void aDiskOfACheckpointsNameIsNotReplaced()
     {

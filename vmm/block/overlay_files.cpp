@@ -10,7 +10,6 @@
 #include <dirent.h>
 #include <fmt/format.h>
 #include <functional>
-#include <map>
 #include <optional>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -57,12 +56,9 @@ Result<qcow2::Header> headerOf(std::string const& path)
     return qcow2::Header::read(*file, size);
 }
 
-/// Of all files of a folder that are whole, by their paths.
-using Headers = std::map<std::string, Result<qcow2::Header>>;
-
-Result<Headers> headersIn(std::string const& folder)
+Result<ImageHeaders> headersIn(std::string const& folder)
 {
-    Headers headers;
+    ImageHeaders headers;
     for (auto const& name : TRY(namesIn(folder))) {
         if (!isUnfinished(name))
             headers.emplace(folder + name, headerOf(folder + name));
@@ -70,7 +66,7 @@ Result<Headers> headersIn(std::string const& folder)
     return headers;
 }
 
-Result<std::vector<std::string>> imagesAmong(Headers const& headers, std::string const& path)
+Result<std::vector<std::string>> imagesAmong(ImageHeaders const& headers, std::string const& path)
 {
     auto const name = nameOf(path);
     auto const disk = isCheckpointName(name) ? name.substr(0, name.rfind('.')) : name;
@@ -104,8 +100,8 @@ bool isShared(std::string const& path)
 /// Which bases that no moment needs go, because all that stands on them can take in what they hold.
 class GoingBases {
 public:
-    GoingBases(
-        Headers const& headers, std::vector<std::string> const& unneeded, std::string const& disk, std::uint64_t most)
+    GoingBases(ImageHeaders const& headers, std::vector<std::string> const& unneeded, std::string const& disk,
+        std::uint64_t most)
         : m_headers(headers), m_unneeded(unneeded), m_disk(disk), m_most(most)
     {
     }
@@ -157,7 +153,7 @@ private:
         return known != m_headers.end() && known->second && known->second->snapshotCount == 0 && !isShared(path);
     }
 
-    Headers const& m_headers;
+    ImageHeaders const& m_headers;
     std::vector<std::string> const& m_unneeded;
     std::string const& m_disk;
     std::uint64_t const m_most;
@@ -350,8 +346,11 @@ Result<> OverlayFiles::freeCoveredBlocks(std::string const& place, std::vector<s
     // The internal snapshots of an image need other blocks than it does.
     if (std::ranges::any_of(images, [](auto const& image) { return image->info().snapshots != 0; }))
         return {};
-    if (images.empty() || !images.front()->backing())
-        return {}; // what stood on it has gone meanwhile
+    auto const standsOnIt = [&](auto const& image) {
+        return image->backing() != nullptr && isSameFile(image->backing()->info().path, place);
+    };
+    if (images.empty() || !std::ranges::all_of(images, standsOnIt)) // others have merged or removed files meanwhile
+        return {};
     auto& base = *images.front()->backing();
     if (base.info().snapshots != 0)
         return {};
@@ -397,9 +396,8 @@ Result<> OverlayFiles::freeCoveredBlocks(std::string const& place, std::vector<s
 }
 
 /// Those on which nothing stands, and then what only they stood on.
-Result<> OverlayFiles::removeUnneeded(std::vector<std::string> const& places) const
+Result<> OverlayFiles::removeUnneeded(std::vector<std::string> const& places, ImageHeaders& headers) const
 {
-    auto headers = TRY(headersIn(folderOf(m_disk)));
     bool removed = false;
     for (bool again = true; std::exchange(again, false);) {
         for (auto const& place : places) {
@@ -414,9 +412,9 @@ Result<> OverlayFiles::removeUnneeded(std::vector<std::string> const& places) co
 }
 
 /// A disk that is written to is not replaced by another file; what was its checkpoint is, once for all that go below.
-Result<> OverlayFiles::mergeRuns(std::vector<std::string> const& places, std::uint64_t most)
+Result<> OverlayFiles::mergeRuns(
+    std::vector<std::string> const& places, ImageHeaders const& headers, std::uint64_t most)
 {
-    auto const headers = TRY(headersIn(folderOf(m_disk)));
     GoingBases going(headers, places, m_disk, most);
     Result<> outcome;
     for (auto const& [image, header] : headers) {
@@ -433,9 +431,9 @@ Result<> OverlayFiles::freeBases(std::vector<std::string> const& places, MayMerg
         if (name.starts_with(nameOf(m_disk) + ".") && isUnfinished(name))
             TRY(removeFile(folderOf(m_disk) + name));
     }
-    TRY(removeUnneeded(places));
+    auto headers = TRY(headersIn(folderOf(m_disk)));
+    TRY(removeUnneeded(places, headers));
     Result<> outcome;
-    auto const headers = TRY(headersIn(folderOf(m_disk)));
     for (auto const& place : places) {
         auto const freed = existsFile(place) ? freeCoveredBlocks(place, TRY(imagesAmong(headers, place))) : Result<>();
         if (!freed && outcome)
@@ -443,9 +441,10 @@ Result<> OverlayFiles::freeBases(std::vector<std::string> const& places, MayMerg
     }
     if (merge == MayMerge::No)
         return outcome;
-    if (auto const merged = mergeRuns(places, most); !merged && outcome)
+    if (auto const merged = mergeRuns(places, headers, most); !merged && outcome)
         outcome = merged;
-    TRY(removeUnneeded(places));
+    headers = TRY(headersIn(folderOf(m_disk)));
+    TRY(removeUnneeded(places, headers));
     return outcome;
 }
 

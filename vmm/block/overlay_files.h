@@ -2,10 +2,19 @@
 
 #include "vmm/block/checkpoint.h"
 
+#include <map>
+
 /// The files that overlays stand on: a tree in the folder of a disk, at whose leaves are disks. All but the disks hold
 /// still, and one that two folders share (by hard links: a fork) is never written to. So what changes about them
 /// changes by a new file in the place of an old one, in one step; whoever has the old one open goes on with that.
 namespace vmm {
+
+namespace qcow2 {
+struct Header;
+}
+
+/// Of all files of a folder that are whole, by their paths.
+using ImageHeaders = std::map<std::string, Result<qcow2::Header>>;
 
 /// As its header has it; empty: it is no qcow2 image, or has none.
 Result<std::string> backingNameOf(std::string const& path);
@@ -58,8 +67,8 @@ private:
     Result<std::unique_ptr<BlockImage>> open(
         std::string const& path, ImageFormat format, HostFile::Lock lock = HostFile::Lock::No) const;
     Result<> copyLayers(BlockImage& from, std::size_t layers, BlockImage& to) const;
-    Result<> removeUnneeded(std::vector<std::string> const& places) const;
-    Result<> mergeRuns(std::vector<std::string> const& places, std::uint64_t most);
+    Result<> removeUnneeded(std::vector<std::string> const& places, ImageHeaders& headers) const;
+    Result<> mergeRuns(std::vector<std::string> const& places, ImageHeaders const& headers, std::uint64_t most);
     Result<> freeCoveredBlocks(std::string const& place, std::vector<std::string> const& above) const;
 
     IoEngine& m_engine;

@@ -246,6 +246,11 @@ void ScreenView::setOtherOwner(std::optional<qint64> pid)
     updateTexts();
 }
 
+void ScreenView::setSuspendThereEnabled(bool enabled)
+{
+    m_suspendThere->setEnabled(enabled);
+}
+
 void ScreenView::takeFrame()
 {
     if (m_source == nullptr || !m_viewer)

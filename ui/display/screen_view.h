@@ -55,7 +55,7 @@ public:
     /// Another process, by its pid, has the machine in memory: it cannot be started here, and is suspended there.
     void setOtherOwner(std::optional<qint64> pid);
     /// While it is asked to, it need not be asked again.
-    void setSuspendThereEnabled(bool enabled) { m_suspendThere->setEnabled(enabled); }
+    void setSuspendThereEnabled(bool enabled);
 
 signals:
     void startRequested();

@@ -94,7 +94,7 @@ private slots:
         REQUIRE_OK(bench.timelineOf(bench.machine)->purge(bench.moment));
         bench.removeDisk();
         QVERIFY(!bench.hasBase(bench.machine));
-        REQUIRE_OK(bench.store.restoreImages(bench.machine.id));
+        REQUIRE_OK(bench.store.restoreRemoved(bench.store.removed().front().place()));
         QVERIFY(bench.hasBase(bench.machine) && bench.hasAll());
         bench.removeDisk(); // they are known again
         QVERIFY(!bench.hasBase(bench.machine));

@@ -213,7 +213,7 @@ private slots:
         timespec const later[2] = { { std::time(nullptr) + 60, 0 }, { std::time(nullptr) + 60, 0 } };
         auto const place = bench.directory.filePath("trash/" + again).toUtf8();
         QCOMPARE(::utimensat(AT_FDCWD, place.constData(), later, 0), 0);
-        bench.library.cancelClone();
+        bench.library.cancelCopies();
         writer.reset(::open(disk.c_str(), O_RDWR | O_CLOEXEC));
         QTRY_VERIFY(emptied);
         REQUIRE_OK(*emptied);

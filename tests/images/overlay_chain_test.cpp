@@ -83,6 +83,55 @@ private slots:
         QVERIFY(std::all_of(data.begin() + (512 << 10), data.end(), [](auto byte) { return byte == 7; }));
     }
 
+    /// A guest's raw disk is never taken for an image, wherever it lies by now.
+    void whatAGuestWritesIsNoHeader_data()
+    {
+        QTest::addColumn<QByteArray>("header");
+        QTest::newRow("version 1") << QByteArray("QFI\xfb\0\0\0\1", 8);
+        QTest::newRow("version 99") << QByteArray("QFI\xfb\0\0\0\x63", 8);
+        QTest::newRow("damaged") << QByteArray("QFI\xfb\0\0\0\3", 8);
+        QTest::newRow("VMDK") << QByteArray("KDMV");
+        QTest::newRow("VHDX") << QByteArray("vhdxfile");
+        QTemporaryDir const folder;
+        auto const image = folder.filePath("image").toStdString();
+        must(createImage(image, { .size = 1 << 20 }));
+        InlineEngine engine;
+        must(must(BlockImage::open(engine, image))->takeSnapshot({ .id = "1", .name = "forged" }));
+        QFile file(QString::fromStdString(image));
+        QVERIFY(file.open(QIODevice::ReadOnly));
+        QTest::newRow("with a snapshot") << file.read(512);
+    }
+
+    void whatAGuestWritesIsNoHeader()
+    {
+        QFETCH(QByteArray, header);
+        Bytes sector(512);
+        std::ranges::copy(header, sector.begin());
+        must(m_story->disk().image->writeSync(0, sector));
+        must(m_story->disk().image->writeSync(CheckpointStory::size - sector.size(), sector));
+        auto const kept = keep(3);
+        m_story->write(9);
+        for (auto const& one : { kept[1], kept[0] })
+            QVERIFY(end(one));
+        QCOMPARE(m_story->at(kept[2]), 3);
+        QCOMPARE(m_story->now(), 9);
+    }
+
+    /// Nothing stands on a disk and its copies that would say so.
+    void norIsItWhereARecordSaysRaw()
+    {
+        Bytes sector(512);
+        std::ranges::copy(bytesOf("QFI\xfb"), sector.begin());
+        must(m_story->disk().image->writeSync(0, sector));
+        auto const disk = m_story->disk().path, kept = disk + "." + makeUuid(), gone = disk + "." + makeUuid();
+        for (auto const& copy : { kept, gone })
+            must(copyFile(disk, copy));
+        OverlayFiles files(m_story->engine(), disk, {});
+        QVERIFY(!files.freeBases({ gone }, OverlayFiles::MayMerge::Yes));
+        REQUIRE_OK(files.freeBases({ gone }, OverlayFiles::MayMerge::Yes, 0, { disk, kept, gone }));
+        QVERIFY(existsFile(kept) && !existsFile(gone));
+    }
+
     /// Another program may put an image in the place of one that stands on a base.
     void aBaseThatIsNobodysMeanwhileIsLeftAlone()
     {

@@ -50,18 +50,35 @@ Result<qcow2::Header> headerOf(std::string const& path)
 {
     auto const file = TRY(HostFile::open(path, Access::ReadOnly, CacheMode::Writeback, HostFile::Lock::No));
     auto const format = detectFormat(*file);
+    if (!format && format.error().code != ErrorCode::Unsupported)
+        return fail(format.error());
     if (!format || *format != ImageFormat::Qcow2)
         return qcow2::Header {};
     auto const size = TRY(file->size());
     return qcow2::Header::read(*file, size);
 }
 
-Result<ImageHeaders> headersIn(std::string const& folder)
+/// What is raw, as `raw` or all that stand on it say, has an empty one: what it looks like, a guest has written.
+Result<ImageHeaders> headersIn(std::string const& folder, std::set<std::string> const& raw = {})
 {
     ImageHeaders headers;
     for (auto const& name : TRY(namesIn(folder))) {
         if (!isUnfinished(name))
             headers.emplace(folder + name, headerOf(folder + name));
+    }
+    std::map<std::string, bool> saidRaw;
+    for (auto const& [image, header] : headers) {
+        auto const name = header ? header->backingFile : std::string();
+        auto const below = name.starts_with('/') ? name : folder + name;
+        if (name.empty() || below == image)
+            continue;
+        auto const said = saidRaw.try_emplace(below, true).first;
+        said->second = said->second && header->backingFormat == "raw";
+    }
+    for (auto& [image, header] : headers) {
+        auto const said = saidRaw.find(image);
+        if (raw.contains(image) || (said != saidRaw.end() && said->second))
+            header = qcow2::Header {};
     }
     return headers;
 }
@@ -425,13 +442,14 @@ Result<> OverlayFiles::mergeRuns(
     return outcome;
 }
 
-Result<> OverlayFiles::freeBases(std::vector<std::string> const& places, MayMerge merge, std::uint64_t most)
+Result<> OverlayFiles::freeBases(
+    std::vector<std::string> const& places, MayMerge merge, std::uint64_t most, std::set<std::string> const& raw)
 {
     for (auto const& name : TRY(namesIn(folderOf(m_disk)))) {
         if (name.starts_with(nameOf(m_disk) + ".") && isUnfinished(name))
             TRY(removeFile(folderOf(m_disk) + name));
     }
-    auto headers = TRY(headersIn(folderOf(m_disk)));
+    auto headers = TRY(headersIn(folderOf(m_disk), raw));
     TRY(removeUnneeded(places, headers));
     Result<> outcome;
     for (auto const& place : places) {
@@ -443,7 +461,7 @@ Result<> OverlayFiles::freeBases(std::vector<std::string> const& places, MayMerg
         return outcome;
     if (auto const merged = mergeRuns(places, headers, most); !merged && outcome)
         outcome = merged;
-    headers = TRY(headersIn(folderOf(m_disk)));
+    headers = TRY(headersIn(folderOf(m_disk), raw));
     TRY(removeUnneeded(places, headers));
     return outcome;
 }

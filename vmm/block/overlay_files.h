@@ -3,6 +3,7 @@
 #include "vmm/block/checkpoint.h"
 
 #include <map>
+#include <set>
 
 /// The files that overlays stand on: a tree in the folder of a disk, at whose leaves are disks. All but the disks hold
 /// still, and one that two folders share (by hard links: a fork) is never written to. So what changes about them
@@ -51,8 +52,10 @@ public:
     /// Frees of checkpoints' files beside the disk, which no moment needs, what nobody else needs: a whole file where
     /// nothing stands on it, or after all that does has taken in what it holds; else the blocks that everybody above
     /// has in a file of his own. For one that goes no more than `most` bytes are copied: some seconds, once. The first
-    /// error, after all that could be done.
-    Result<> freeBases(std::vector<std::string> const& places, MayMerge merge, std::uint64_t most = 1u << 30);
+    /// error, after all that could be done. `raw`: the files of which a record says that they are, whatever a guest has
+    /// written into them.
+    Result<> freeBases(std::vector<std::string> const& places, MayMerge merge, std::uint64_t most = 1u << 30,
+        std::set<std::string> const& raw = {});
     /// On no more files a disk may stand that is to be kept: its own becomes one of them.
     static constexpr std::size_t mostBelow = BlockImage::maximumDepth - 2;
     /// Before the disk stands on more files than can be opened: the nearest that can be replaced is made to do without

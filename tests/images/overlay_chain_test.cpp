@@ -348,6 +348,48 @@ private slots:
         QCOMPARE(m_story->now(), 1);
     }
 
+    /// It would be held once for each of them.
+    void whatIsLargeIsNotCopiedIntoSeveralBranches()
+    {
+        must(m_story->disk().image->writeSync(0, Bytes(3 << 19, 7)));
+        auto const kept = keep(2);
+        REQUIRE_OK(m_method->goBack(m_story->disk(), kept[0]));
+        auto const other = m_story->keep(makeUuid());
+        std::vector const places { path(kept[0].place), path(kept[1].place), path(other.place) };
+        auto const held = [&] {
+            qint64 bytes = 0;
+            for (auto const& place : places)
+                bytes += allocated(place);
+            return bytes;
+        };
+        auto const before = held();
+        QVERIFY(!end(kept[0]));
+        QVERIFY(held() <= before);
+        QCOMPARE(m_story->at(other), 1);
+        QCOMPARE(m_story->at(kept[1]), 2);
+        QCOMPARE(m_story->now(), 1);
+    }
+
+    /// Nor counted once that is written twice.
+    void whatBothBranchesWriteCounts()
+    {
+        auto const kept = keep(2);
+        REQUIRE_OK(m_method->goBack(m_story->disk(), kept[0]));
+        must(m_story->disk().image->writeSync(0, Bytes(8192, 7)));
+        auto const other = m_story->keep(makeUuid());
+        must(m_story->disk().image->flushSync());
+        OverlayFiles files(m_story->engine(), m_story->disk().path, {});
+        auto const freed = [&](qint64 most) {
+            must(files.freeBases({ path(kept[0].place) }, OverlayFiles::MayMerge::Yes, std::uint64_t(most)));
+            return !existsFile(path(kept[0].place));
+        };
+        QVERIFY(!freed(0)); // but what both have of their own is given back
+        auto const all
+            = 2 * allocated(path(kept[0].place)) + allocated(path(kept[1].place)) + allocated(path(other.place));
+        QVERIFY(!freed(all - 1));
+        QVERIFY(freed(all));
+    }
+
     /// The bound of a merge is what is written, above the base too.
     void whatIsLargeIsNotWrittenForASmallBase()
     {

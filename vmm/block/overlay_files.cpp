@@ -21,6 +21,7 @@ namespace {
 
 constexpr std::string_view merging = ".merging", goingBack = ".going-back";
 constexpr std::uint64_t pieceBytes = 64u << 10, lookBytes = 64u << 20, flushEach = 64u << 20;
+constexpr std::uint64_t mostGrowth = 1u << 20; // for one file less, where several images take in what one has held
 
 /// A file that is to take another's place, or what createImage() was about to make of it.
 bool isUnfinished(std::string const& name)
@@ -123,7 +124,7 @@ public:
     {
     }
 
-    Result<bool> has(std::string const& path) { return TRY(copied(path)).has_value(); }
+    Result<bool> has(std::string const& path) { return TRY(costOf(path)).has_value(); }
 
     /// How many of them an image that stays stands on, down to the next one that stays too.
     Result<std::size_t> below(std::string image)
@@ -143,25 +144,33 @@ public:
     }
 
 private:
-    /// The bytes of it, of what goes above it and of what stays there, which are copied when it goes, into each branch;
-    /// nothing: it stays.
-    Result<std::optional<std::uint64_t>> copied(std::string const& path)
+    struct Cost {
+        std::uint64_t copied = 0;
+        std::uint64_t images = 1; ///< that stay, and take it in
+    };
+    /// What it costs that this one goes: each image that takes it in is written anew, with all that goes between. For
+    /// an image that stays, what it has. Nothing: it stays although no moment needs it.
+    Result<std::optional<Cost>> costOf(std::string const& path)
     {
-        if (auto const known = m_copied.find(path); known != m_copied.end())
+        if (auto const known = m_costs.find(path); known != m_costs.end())
             return known->second;
-        m_copied[path] = std::nullopt; // if files stand on each other in a ring, it ends here
+        m_costs[path] = std::nullopt; // if files stand on each other in a ring, it ends here
         if (std::ranges::find(m_unneeded, path) == m_unneeded.end() || !mayGo(path))
             return std::nullopt;
-        std::uint64_t all = 0;
         auto const above = TRY(imagesAmong(m_headers, path));
+        Cost all { 0, 0 };
         for (auto const& image : above) {
             if (!mayGo(image) || !isCheckpointName(image) || isSameFile(image, m_disk))
                 return std::nullopt;
-            all += allocatedBytes(path) + TRY(copied(image)).value_or(allocatedBytes(image));
+            auto const its = TRY(costOf(image)).value_or(Cost { allocatedBytes(image) });
+            all.copied += its.copied;
+            all.images += its.images;
         }
-        if (!above.empty() && all <= m_most)
-            m_copied[path] = all;
-        return m_copied[path];
+        auto const own = allocatedBytes(path);
+        all.copied += all.images * own;
+        if (!above.empty() && all.copied <= m_most && (all.images - 1) * own <= mostGrowth)
+            m_costs[path] = all;
+        return m_costs[path];
     }
     /// The file can, or another can take its place: nobody would miss this one.
     bool mayGo(std::string const& path) const
@@ -174,7 +183,7 @@ private:
     std::vector<std::string> const& m_unneeded;
     std::string const& m_disk;
     std::uint64_t const m_most;
-    std::map<std::string, std::optional<std::uint64_t>> m_copied;
+    std::map<std::string, std::optional<Cost>> m_costs;
 };
 
 }

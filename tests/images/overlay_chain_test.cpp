@@ -496,6 +496,41 @@ private slots:
         QCOMPARE(never.at(second), 2);
     }
 
+    void whatCannotBeFreedKeepsNothingElse()
+    {
+        auto const kept = keep(2);
+        auto const other = path("other." + makeUuid());
+        must(writeFileSynced(path("other"), "QFI\xfb")); // no one knows what it stands on
+        must(writeFileSynced(other, "a checkpoint's"));
+        OverlayFiles files(m_story->engine(), m_story->disk().path, {});
+        QVERIFY(!files.freeBases({ other, path(kept[0].place) }, OverlayFiles::MayMerge::Yes));
+        QVERIFY(existsFile(other) && !existsFile(path(kept[0].place)));
+        QCOMPARE(m_story->at(kept[1]), 2);
+    }
+
+    void nothingIsAskedForAfterACancel()
+    {
+        auto const kept = keep(3);
+        REQUIRE_OK(m_method->goBack(m_story->disk(), kept[0]));
+        auto const others = keep(2);
+        must(m_story->disk().image->flushSync());
+        int asked = 0, last = 0;
+        OverlayFiles files(
+            m_story->engine(), m_story->disk().path, {}, [&](std::uint64_t, std::uint64_t) { return ++asked < last; });
+        auto const free = [&] {
+            asked = 0;
+            ++last;
+            return files.freeBases({ path(kept[1].place), path(others[0].place) }, OverlayFiles::MayMerge::Yes);
+        };
+        for (auto freed = free(); !freed; freed = free()) {
+            QCOMPARE(freed.error().code, ErrorCode::Cancelled);
+            QCOMPARE(asked, last);
+        }
+        QVERIFY(!existsFile(path(kept[1].place)) && !existsFile(path(others[0].place)));
+        QCOMPARE(m_story->at(kept[2]), 3);
+        QCOMPARE(m_story->at(others[1]), 2);
+    }
+
     void aCancelledMergeLeavesNothing()
     {
         auto const kept = keep(3);

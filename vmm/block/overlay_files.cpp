@@ -115,6 +115,16 @@ bool isShared(std::string const& path)
     return ::stat(path.c_str(), &status) == 0 && status.st_nlink != 1;
 }
 
+/// What follows a step that has failed is done all the same; not what follows one that was cancelled.
+Result<> noteFirst(Result<>& outcome, Result<> const& step)
+{
+    if (!step && step.error().code == ErrorCode::Cancelled)
+        return step;
+    if (!step && outcome)
+        outcome = step;
+    return {};
+}
+
 /// Which bases that no moment needs go, because all that stands on them can take in what they hold.
 class GoingBases {
 public:
@@ -424,17 +434,29 @@ Result<> OverlayFiles::freeCoveredBlocks(std::string const& place, std::vector<s
 /// Those on which nothing stands, and then what only they stood on.
 Result<> OverlayFiles::removeUnneeded(std::vector<std::string> const& places, ImageHeaders& headers) const
 {
+    Result<> outcome;
+    auto const remove = [&](std::string const& place) -> Result<bool> {
+        if (!existsFile(place) || !TRY(imagesAmong(headers, place)).empty())
+            return false;
+        TRY(removeFile(place));
+        headers.erase(place);
+        return true;
+    };
     bool removed = false;
     for (bool again = true; std::exchange(again, false);) {
         for (auto const& place : places) {
-            if (!existsFile(place) || !TRY(imagesAmong(headers, place)).empty())
-                continue;
-            TRY(removeFile(place));
-            headers.erase(place);
-            removed = again = true;
+            TRY(tell(0, places.size()));
+            auto const gone = remove(place);
+            if (gone)
+                again = again || *gone;
+            else
+                TRY(noteFirst(outcome, fail(gone.error())));
         }
+        removed = removed || again;
     }
-    return removed ? syncFolder(m_disk) : Result<>();
+    if (removed)
+        TRY(noteFirst(outcome, syncFolder(m_disk)));
+    return outcome;
 }
 
 /// A disk that is written to is not replaced by another file; what was its checkpoint is, once for all that go below.
@@ -443,11 +465,12 @@ Result<> OverlayFiles::mergeRuns(
 {
     GoingBases going(headers, places, m_disk, most);
     Result<> outcome;
-    for (auto const& [image, header] : headers) {
+    auto const merge = [&](std::string const& image) -> Result<> {
         auto const layers = TRY(going.has(image)) ? 0 : TRY(going.below(image));
-        if (auto const merged = layers == 0 ? Result<>() : mergeBelow(image, layers); !merged && outcome)
-            outcome = merged;
-    }
+        return layers == 0 ? Result<>() : mergeBelow(image, layers);
+    };
+    for (auto const& [image, header] : headers)
+        TRY(noteFirst(outcome, merge(image)));
     return outcome;
 }
 
@@ -459,19 +482,18 @@ Result<> OverlayFiles::freeBases(
             TRY(removeFile(folderOf(m_disk) + name));
     }
     auto headers = TRY(headersIn(folderOf(m_disk), raw));
-    TRY(removeUnneeded(places, headers));
     Result<> outcome;
-    for (auto const& place : places) {
-        auto const freed = existsFile(place) ? freeCoveredBlocks(place, TRY(imagesAmong(headers, place))) : Result<>();
-        if (!freed && outcome)
-            outcome = freed;
-    }
+    TRY(noteFirst(outcome, removeUnneeded(places, headers)));
+    auto const freeCovered = [&](std::string const& place) -> Result<> {
+        return existsFile(place) ? freeCoveredBlocks(place, TRY(imagesAmong(headers, place))) : Result<>();
+    };
+    for (auto const& place : places)
+        TRY(noteFirst(outcome, freeCovered(place)));
     if (merge == MayMerge::No)
         return outcome;
-    if (auto const merged = mergeRuns(places, headers, most); !merged && outcome)
-        outcome = merged;
+    TRY(noteFirst(outcome, mergeRuns(places, headers, most)));
     headers = TRY(headersIn(folderOf(m_disk), raw));
-    TRY(removeUnneeded(places, headers));
+    TRY(noteFirst(outcome, removeUnneeded(places, headers)));
     return outcome;
 }
 

@@ -281,6 +281,33 @@ private slots:
         }
     }
 
+    /// A merge between the names of a fork that are made one by one; here, while the first file is copied.
+    void whatIsMergedMeanwhileIsNotSharedByHalves()
+    {
+        auto const kept = keep(3);
+        m_story->write(9);
+        must(m_story->disk().image->flushSync());
+        OverlayFiles files(m_story->engine(), m_story->disk().path, {});
+        auto const bases = must(basesOf(m_story->disk().path, path("")));
+        QTemporaryDir const elsewhere("/dev/shm/chronovisor-XXXXXX");
+        if (!elsewhere.isValid())
+            QSKIP("CHRONOVISOR-SKIP: this host has no second file system");
+        auto const to = elsewhere.path().toStdString() + "/";
+        bool isMerged = false;
+        auto const merge = [&](std::uint64_t, std::uint64_t) {
+            if (!std::exchange(isMerged, true))
+                must(files.mergeBelow(path(kept[2].place), 1));
+            return true;
+        };
+        auto const shared = shareBases(m_story->disk().path, path(""), to, merge);
+        if (!isMerged)
+            QSKIP("CHRONOVISOR-SKIP: both folders are on one file system");
+        QCOMPARE(shared.error().code, ErrorCode::NotFound);
+        QVERIFY(QDir(elsewhere.path()).isEmpty());
+        REQUIRE_OK(shareBases(m_story->disk().path, path(""), to));
+        QVERIFY(existsFile(to + kept[2].place) && !existsFile(to + kept[1].place));
+    }
+
     /// A fork may be open, and written to, while the original is: they share what neither writes to.
     void bothAreOpen()
     {

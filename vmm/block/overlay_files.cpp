@@ -565,6 +565,10 @@ Result<> shareBases(
             }
             made.push_back(shared);
         }
+        auto const isSame = [](Base const& one, Base const& other) { return one.name == other.name; };
+        if (!std::ranges::equal(
+                bases, TRY(basesOf(image, from)), isSame)) // what has gone would be kept by its link here
+            return fail(ErrorCode::NotFound, fmt::format("what {} stands on was merged meanwhile", image));
         return {};
     };
     auto const outcome = share();

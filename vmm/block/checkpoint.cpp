@@ -352,8 +352,7 @@ Result<std::vector<CheckpointWay>> suitableWays(CheckpointedDisk& disk, std::vec
     if (isUsed(Zfs))
         return std::vector { Zfs };
     // Its moment may be gone, and be one of a machine that this one was forked from.
-    bool const isOverlay = !info.backing.empty()
-        && (info.backing[0].path.starts_with(disk.path + ".") || isCheckpointName(info.backing[0].path));
+    bool const isOverlay = !info.backing.empty() && isCheckpointName(info.backing[0].path);
     if (isUsed(Overlay) || isUsed(Reflink) || isOverlay)
         return std::vector { Reflink, Overlay };
     if (disk.preferred == Internal)

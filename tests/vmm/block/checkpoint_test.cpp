@@ -279,6 +279,19 @@ private slots:
         }
     }
 
+    /// A person may name a base after the disk; it is no checkpoint's file for that.
+    void aPersonsBaseIsNoCheckpoint()
+    {
+        must(createImage(path("disk.base"), { .size = 1 << 20 }));
+        must(createImage(path("disk"), { .backingFile = "disk.base" }));
+        InlineEngine engine;
+        CheckpointedDisk disk { engine, path("disk"), {}, nullptr, CheckpointWay::Internal };
+        disk.options.format = ImageFormat::Qcow2;
+        disk.image = must(BlockImage::open(engine, disk.path, disk.options));
+        auto const method = must(CheckpointMethod::choose(disk, {}));
+        QCOMPARE(must(method->plan(disk, makeUuid())).way, CheckpointWay::Internal);
+    }
+
     /// What would harm the checkpoints that a disk has is not chosen.
     void waysAreNotMixed()
     {

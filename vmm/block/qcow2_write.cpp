@@ -435,7 +435,6 @@ Result<Qcow2Image::Step> Qcow2Image::zeroClusters(BlockRequest& request, std::ui
         return Step::Wait;
     auto const bytes = std::min(clusters * clusterSize(), request.length - request.m_position);
 
-    auto* table = TRY(m_tables.find(l1Index(offset)));
     // Version 2 has no zero clusters: an entry that is gone shows the backing file.
     if (!modern && m_backing != nullptr) {
         if (!discard)
@@ -447,27 +446,33 @@ Result<Qcow2Image::Step> Qcow2Image::zeroClusters(BlockRequest& request, std::ui
         startCommit();
         return Step::WaitForCommit;
     }
-    auto const stays = [&](std::uint64_t index, Entry const& entry) -> Result<bool> {
+    // What is given back hides what is below, so that nobody keeps that for it.
+    std::vector<bool> zeros(discard && m_backing != nullptr ? clusters : 0, true);
+    for (std::uint64_t at = 0; !zeros.empty() && at < bytes;) {
+        auto const mapping = TRY(resolve(offset + at, bytes - at));
+        auto const end = at + mapping.length;
+        for (auto i = at / clusterSize(); mapping.kind != Mapping::Kind::Zero && i * clusterSize() < end; ++i)
+            zeros[i] = false;
+        at = end;
+    }
+    auto const stays = [&](std::uint64_t index, Entry const& entry) {
         if (entry.kind != Entry::Kind::Unallocated)
             return entry.kind == Entry::Kind::Zero && (entry.hostOffset == 0 || !giveBack);
-        if (m_backing == nullptr)
-            return true;
-        // What is given back hides what is below, so that nobody keeps that for it.
-        auto const at = offset + index * clusterSize();
-        return discard ? readsAsZeros(at, std::min(clusterSize(), m_size - at)) : Result<bool>(false);
+        return m_backing == nullptr || (discard && zeros[index]);
     };
+    auto* table = TRY(m_tables.find(l1Index(offset)));
     auto const first = l2Index(offset);
     bool change = false;
     for (std::uint64_t i = 0; i < clusters && !change; ++i) {
         auto const entry = table == nullptr ? Entry {} : TRY(m_qcow.decode(table->get(first + i)));
-        change = !TRY(stays(i, entry));
+        change = !stays(i, entry);
     }
     if (change) {
         table = TRY(m_tables.forWriting(l1Index(offset), m_refcounts, m_replacedTables));
         m_tables.noteDirty(*table);
         for (std::uint64_t i = 0; i < clusters; ++i) {
             auto const entry = TRY(m_qcow.decode(table->get(first + i)));
-            if (TRY(stays(i, entry)))
+            if (stays(i, entry))
                 continue;
             bool const keep = !giveBack && entry.kind == Entry::Kind::Data && entry.copied && modern;
             if (keep) {

@@ -125,7 +125,7 @@ private slots:
         must(m_story->disk().image->writeSync(0, sector));
         auto const disk = m_story->disk().path, kept = disk + "." + makeUuid(), gone = disk + "." + makeUuid();
         for (auto const& copy : { kept, gone })
-            must(copyFile(disk, copy));
+            must(copyFile(disk, copy, {}));
         OverlayFiles files(m_story->engine(), disk, {});
         QVERIFY(!files.freeBases({ gone }, OverlayFiles::MayMerge::Yes));
         REQUIRE_OK(files.freeBases({ gone }, OverlayFiles::MayMerge::Yes, 0, { disk, kept, gone }));

@@ -2783,7 +2783,7 @@
     </message>
     <message>
         <source>Keep a moment before its settings c&amp;hange, or its suspended state is thrown away</source>
-        <translation>Einen Moment festhalten, bevor sich ihre Einstellungen än&amp;dern oder ihr gesicherter Zustand verworfen wird</translation>
+        <translation>Moment festhalten, bevor sich Einstellungen än&amp;dern oder Gesichertes verworfen wird</translation>
     </message>
 </context>
 <context>

@@ -248,6 +248,10 @@ int libusb_attach_kernel_driver(libusb_device_handle*, int)
 {
     return world->answer();
 }
+int libusb_kernel_driver_active(libusb_device_handle*, int)
+{
+    return world->answer() == LIBUSB_SUCCESS ? 0 : 1;
+}
 int libusb_alloc_streams(libusb_device_handle*, uint32_t count, unsigned char*, int)
 {
     auto const code = world->answer();

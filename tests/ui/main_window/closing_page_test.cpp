@@ -234,7 +234,8 @@ private slots:
         Asking desk;
         desk.script->failSuspend = vmm::Error { vmm::ErrorCode::NoSpace, "full", 0 };
         desk.choose("&Suspend", false);
-        QTRY_VERIFY(button(desk.page(), "&Power off at once")->isVisible());
+        QTRY_VERIFY(desk.page()->findChild<ui::MessageBar*>()->isVisible());
+        QVERIFY(button(desk.page(), "&Power off at once")->isVisible());
         desk.script->failSuspend.reset();
         desk.script->holdSuspend = true;
         auto* suspend = button(desk.page(), "&Suspend");

@@ -242,7 +242,7 @@ private slots:
         suspend->setFocus();
         QTest::keyClick(suspend, Qt::Key_Space);
         QVERIFY(desk.waitFor(desk.id, SessionState::Suspending));
-        QCOMPARE(QApplication::focusWidget(), button(desk.page(), "&Cancel"));
+        QCOMPARE(desk.window->focusWidget(), button(desk.page(), "&Cancel"));
         button(desk.page(), "&Cancel")->click();
         QVERIFY(desk.waitFor(desk.id, SessionState::Running));
     }

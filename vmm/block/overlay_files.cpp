@@ -482,6 +482,13 @@ Result<> OverlayFiles::freeBases(
             TRY(removeFile(folderOf(m_disk) + name));
     }
     auto headers = TRY(headersIn(folderOf(m_disk), raw));
+    // What is raw is so still when nothing stands on it any more that says it.
+    auto known = raw;
+    for (auto const& place : places) {
+        auto const found = headers.find(place);
+        if (found != headers.end() && found->second && found->second->refcountTableOffset == 0)
+            known.insert(place);
+    }
     Result<> outcome;
     TRY(noteFirst(outcome, removeUnneeded(places, headers)));
     auto const freeCovered = [&](std::string const& place) -> Result<> {
@@ -492,7 +499,7 @@ Result<> OverlayFiles::freeBases(
     if (merge == MayMerge::No)
         return outcome;
     TRY(noteFirst(outcome, mergeRuns(places, headers, most)));
-    headers = TRY(headersIn(folderOf(m_disk), raw));
+    headers = TRY(headersIn(folderOf(m_disk), known));
     TRY(noteFirst(outcome, removeUnneeded(places, headers)));
     return outcome;
 }

@@ -59,7 +59,8 @@ Result<qcow2::Header> headerOf(std::string const& path)
     return qcow2::Header::read(*file, size);
 }
 
-/// What is raw, as `raw` or all that stand on it say, has an empty one: what it looks like, a guest has written.
+/// What is raw, as all that stand on it say, has an empty one: what it looks like, a guest has written. So has what
+/// cannot be read and is in `raw`; one that can be may need what it names, whatever a record says.
 Result<ImageHeaders> headersIn(std::string const& folder, std::set<std::string> const& raw = {})
 {
     ImageHeaders headers;
@@ -78,7 +79,7 @@ Result<ImageHeaders> headersIn(std::string const& folder, std::set<std::string> 
     }
     for (auto& [image, header] : headers) {
         auto const said = saidRaw.find(image);
-        if (raw.contains(image) || (said != saidRaw.end() && said->second))
+        if ((!header && raw.contains(image)) || (said != saidRaw.end() && said->second))
             header = qcow2::Header {};
     }
     return headers;
@@ -90,12 +91,12 @@ Result<std::vector<std::string>> imagesAmong(ImageHeaders const& headers, std::s
     auto const disk = isCheckpointName(name) ? name.substr(0, name.rfind('.')) : name;
     std::vector<std::string> images;
     for (auto const& [image, header] : headers) {
+        if (image == path)
+            continue; // an overlay that is prepared already has the name of what it will stand on
         // One of the disk's own that cannot be read just now may need the file; what else lies there, only if it says
         // so.
         if (!header && nameOf(image).starts_with(disk) && existsFile(image))
             return fail(header.error());
-        if (image == path)
-            continue; // an overlay that is prepared already has the name of what it will stand on
         if (header && (header->backingFile == name || header->backingFile == path))
             images.push_back(image);
     }

@@ -49,17 +49,19 @@ public:
     }
 
     enum class MayMerge : std::uint8_t { No, Yes };
+    static constexpr std::uint64_t mostCopied = 1u << 30; ///< when a base goes
     /// Frees of checkpoints' files beside the disk, which no moment needs, what nobody else needs: a whole file where
     /// nothing stands on it, or after all that does has taken in what it holds; else the blocks that everybody above
     /// has in a file of his own. For one that goes no more than `most` bytes are copied: some seconds, once. The first
     /// error, after all that could be done. `raw`: the files of which a record says that they are, whatever a guest has
     /// written into them.
-    Result<> freeBases(std::vector<std::string> const& places, MayMerge merge, std::uint64_t most = 1u << 30,
+    Result<> freeBases(std::vector<std::string> const& places, MayMerge merge, std::uint64_t most = mostCopied,
         std::set<std::string> const& raw = {});
     /// On no more files a disk may stand that is to be kept: its own becomes one of them.
     static constexpr std::size_t mostBelow = BlockImage::maximumDepth - 2;
     /// Before the disk stands on more files than can be opened: the nearest that can be replaced is made to do without
-    /// those below it, but for the lowest half of `most`, where what is large usually lies. True: it was.
+    /// those below it, but for the lowest ones, one less than half of `most`, where what is large usually lies. True:
+    /// it was.
     Result<bool> shorten(std::size_t most = 32);
     /// Puts in the place of `path` (no disk, but what others stand on) a file that reads the same and does without the
     /// `layers` files below it. Of a disk that was raw it still ends in a raw one.

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <fmt/format.h>
 #include <map>
+#include <set>
 #include <sys/stat.h>
 
 namespace vmm {
@@ -140,9 +141,12 @@ Result<> DiskTidier::run()
     auto const before = m_timeline.loose();
     auto left = before;
     std::map<std::string, std::vector<std::string>> bases; // on which others stand, by the disk
+    std::set<std::string> raw;                             // as the record has it, whatever a guest has written there
     auto const placeOf = [](timeline::MomentDisk const& disk) { return folderOf(disk.path) + disk.checkpoint.place; };
     for (auto& loose : left) {
         std::erase_if(loose.disks, [&](timeline::MomentDisk const& disk) {
+            if (disk.checkpoint.format == ImageFormat::Raw)
+                raw.insert(placeOf(disk));
             auto const gone = m_how.goOn() ? letGo(disk) : Result<bool>(false);
             auto const way = disk.checkpoint.way;
             bool const isFile = way == CheckpointWay::Overlay || way == CheckpointWay::Reflink;
@@ -156,7 +160,7 @@ Result<> DiskTidier::run()
     for (auto const& [path, places] : bases) {
         if (!m_how.goOn())
             break;
-        if (auto const freed = filesOf(path).freeBases(places, m_how.merge); !freed)
+        if (auto const freed = filesOf(path).freeBases(places, m_how.merge, OverlayFiles::mostCopied, raw); !freed)
             note(nameOf(path), freed.error());
     }
     for (std::size_t i = 0; i < left.size(); ++i) {

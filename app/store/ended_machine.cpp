@@ -74,10 +74,8 @@ private:
     void tidy() const
     {
         vmm::DiskTidier::How how;
-        how.forget = [&](MomentDisk const& kept, std::vector<std::string> const& backing) {
-            bool const goes = staysBehind(kept) && !m_others.hasMoment(kept.checkpoint.id);
-            return goes ? vmm::forgetAside(kept, backing) : vmm::Result<>();
-        };
+        how.isOthers
+            = [&](MomentDisk const& kept) { return !staysBehind(kept) || m_others.hasMoment(kept.checkpoint.id); };
         how.goOn = [&] { return m_progress(0); };
         if (auto const tidied = vmm::DiskTidier(m_timeline, m_config, std::move(how)).run(); !tidied)
             tell(tidied.error().message());

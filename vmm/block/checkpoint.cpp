@@ -39,8 +39,8 @@ Result<> checkFileName(std::string const& id)
     return {};
 }
 
-/// The checkpoint's file is beside the disk and called after the checkpoint; a record from elsewhere does not lead
-/// anywhere else. What precedes the id may be another disk's name: that of a fork's original.
+}
+
 Result<std::string> placeOf(std::string const& diskPath, Checkpoint const& checkpoint)
 {
     TRY(checkFileName(checkpoint.id));
@@ -49,6 +49,8 @@ Result<std::string> placeOf(std::string const& diskPath, Checkpoint const& check
         return fail(ErrorCode::Corrupt, "\"" + checkpoint.place + "\" is no name of a checkpoint's file");
     return folderOf(diskPath) + checkpoint.place;
 }
+
+namespace {
 
 std::string checkpointName(std::string const& diskPath, std::string const& id)
 {

@@ -92,7 +92,7 @@ public:
         CopyProgress const& progress = {})
         = 0;
     /// In any order; fine where there is nothing of it. Busy where another image still stands on it (Overlay):
-    /// freeBases() goes on from there.
+    /// OverlayFiles::freeBases() goes on from there.
     virtual Result<> remove(CheckpointedDisk& disk, Checkpoint const& checkpoint) = 0;
 
     static std::unique_ptr<CheckpointMethod> create(CheckpointWay way);
@@ -102,6 +102,10 @@ public:
     static Result<std::unique_ptr<CheckpointMethod>> choose(
         CheckpointedDisk& disk, std::vector<CheckpointWay> const& used);
 };
+
+/// Of an overlay or a reflink: its file, which is beside the disk and called after the checkpoint; a record from
+/// elsewhere does not lead anywhere else. What precedes the id may be another disk's name: that of a fork's original.
+Result<std::string> placeOf(std::string const& diskPath, Checkpoint const& checkpoint);
 
 /// The name that internal snapshots of moments have, for people.
 constexpr std::string_view momentSnapshotName = "Chronovisor";

@@ -281,7 +281,7 @@ Result<std::unique_ptr<BlockImage>> OverlayFiles::open(
     ImageOptions options;
     options.access = Access::ReadOnly;
     options.format = format;
-    options.lock = lock; // none: the running machine has it, and does not write to what is read here
+    options.lock = lock; // none: the machine has it, and does not move tables while it has no internal snapshots
     options.backing = m_allowed;
     return BlockImage::open(m_engine, path, options);
 }

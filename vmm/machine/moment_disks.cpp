@@ -8,8 +8,6 @@
 
 #include <algorithm>
 #include <fmt/format.h>
-#include <map>
-#include <set>
 #include <sys/stat.h>
 
 namespace vmm {
@@ -134,46 +132,41 @@ Result<> DiskTidier::run()
 {
     Result<> outcome;
     auto const note = [&](std::string const& disk, Error const& error) {
-        log(LogLevel::Warning, "machine", "{}: {}", disk, error.message());
+        if (error.code != ErrorCode::Cancelled)
+            log(LogLevel::Warning, "machine", "{}: {}", disk, error.message());
         if (outcome)
             outcome = fail(Error(error).within(disk));
     };
     auto const before = m_timeline.loose();
     auto left = before;
-    std::map<std::string, std::vector<std::string>> bases; // on which others stand, by the disk
-    std::set<std::string> raw;                             // as the record has it, whatever a guest has written there
-    auto const placeOf = [](timeline::MomentDisk const& disk) { return folderOf(disk.path) + disk.checkpoint.place; };
+    Files files;
     for (auto& loose : left) {
         std::erase_if(loose.disks, [&](timeline::MomentDisk const& disk) {
-            if (disk.checkpoint.format == ImageFormat::Raw)
-                raw.insert(placeOf(disk));
-            auto const gone = m_how.goOn() ? letGo(disk) : Result<bool>(false);
-            auto const way = disk.checkpoint.way;
-            bool const isFile = way == CheckpointWay::Overlay || way == CheckpointWay::Reflink;
-            if (!gone && gone.error().code == ErrorCode::Busy && isFile)
-                bases[disk.path].push_back(placeOf(disk));
-            else if (!gone)
+            auto const gone = m_how.goOn() ? letGo(disk, files) : Result<bool>(false);
+            if (!gone)
                 note(disk.device, gone.error());
             return gone && *gone;
         });
     }
-    for (auto const& [path, places] : bases) {
+    for (auto const& [path, places] : files) {
         if (!m_how.goOn())
             break;
+        auto const raw = rawFilesOf(path);
         if (auto const freed = filesOf(path).freeBases(places, m_how.merge, OverlayFiles::mostCopied, raw); !freed)
             note(nameOf(path), freed.error());
     }
+    std::vector<timeline::LooseDisks> changed;
     for (std::size_t i = 0; i < left.size(); ++i) {
         std::erase_if(left[i].disks, [&](auto const& disk) {
-            auto const found = bases.find(disk.path);
-            return found != bases.end() && std::ranges::count(found->second, placeOf(disk)) != 0
-                && !existsFile(placeOf(disk));
+            auto const found = files.find(disk.path);
+            auto const place = folderOf(disk.path) + disk.checkpoint.place;
+            return found != files.end() && std::ranges::count(found->second, place) != 0 && !existsFile(place);
         });
-        if (left[i] == before[i])
-            continue;
-        if (auto const noted = m_timeline.setLoose(left[i]); !noted)
-            note("the timeline", noted.error());
+        if (left[i] != before[i])
+            changed.push_back(left[i]);
     }
+    if (auto const noted = m_timeline.setLoose(changed); !noted)
+        note("the timeline", noted.error());
     if (m_how.merge == OverlayFiles::MayMerge::Yes && m_how.goOn()) {
         for (auto const& disk : m_config.disks) {
             if (disk.readOnly || !backingNameOf(disk.path).value_or("").starts_with(nameOf(disk.path) + "."))
@@ -182,7 +175,7 @@ Result<> DiskTidier::run()
             if (!shortened)
                 note(disk.id, shortened.error());
             else if (*shortened)
-                bases.try_emplace(disk.path);
+                files.try_emplace(disk.path);
         }
         // What cannot be read may need any of them.
         for (auto const& disk : m_timeline.damages().empty() ? m_config.disks : std::vector<DiskConfig>()) {
@@ -190,19 +183,25 @@ Result<> DiskTidier::run()
                 note(disk.id, removed.error());
         }
     }
-    for (auto const& [path, places] : bases) {
+    for (auto const& [path, places] : files) {
         if (auto const reopened = m_how.belowChanged(path); !reopened)
             note(nameOf(path), reopened.error());
     }
     return outcome;
 }
 
-Result<bool> DiskTidier::letGo(timeline::MomentDisk const& disk)
+Result<bool> DiskTidier::letGo(timeline::MomentDisk const& disk, Files& files)
 {
     if (!isUuid(disk.checkpoint.id)) // no moment has made that
         return fail(ErrorCode::Corrupt, fmt::format("\"{}\" is nothing that it keeps", disk.checkpoint.id));
     if (!existsFile(folderOf(disk.path)))
         return false; // it may come back
+    if (m_how.isOthers(disk))
+        return true;
+    if (disk.checkpoint.way == CheckpointWay::Overlay || disk.checkpoint.way == CheckpointWay::Reflink) {
+        files[disk.path].push_back(TRY(placeOf(disk.path, disk.checkpoint)));
+        return false;
+    }
     if (!existsFile(disk.path) && disk.checkpoint.way == CheckpointWay::Internal)
         return true; // it went, with all that was in it
     TRY(m_how.forget(disk, backingOf(m_config, disk.path)));
@@ -213,6 +212,31 @@ OverlayFiles DiskTidier::filesOf(std::string const& path)
 {
     return OverlayFiles(
         m_engine, path, backingOf(m_config, path), [this](std::uint64_t, std::uint64_t) { return m_how.goOn(); });
+}
+
+/// As the records say. The disk's own file is raw where its configuration says so and no overlay has taken its place.
+std::set<std::string> DiskTidier::rawFilesOf(std::string const& path) const
+{
+    std::set<std::string> raw;
+    bool isRaw = m_timeline.damages().empty() && std::ranges::any_of(m_config.disks, [&](auto const& disk) {
+        return disk.path == path && disk.format == DiskFormat::Raw;
+    });
+    auto const look = [&](auto const& all) {
+        for (auto const& one : all) {
+            for (auto const& [device, of, kept] : one.disks) {
+                if (of != path)
+                    continue;
+                isRaw = isRaw && kept.format == ImageFormat::Raw && kept.way == CheckpointWay::Reflink;
+                if (kept.format == ImageFormat::Raw)
+                    raw.insert(folderOf(path) + kept.place);
+            }
+        }
+    };
+    look(m_timeline.moments());
+    look(m_timeline.loose());
+    if (isRaw)
+        raw.insert(path);
+    return raw;
 }
 
 }

@@ -39,7 +39,9 @@ class DiskTidier {
 public:
     struct How {
         OverlayFiles::MayMerge merge = OverlayFiles::MayMerge::No;
-        /// One disk's own part, as CheckpointMethod::remove().
+        /// What a disk is said to keep, and somebody else answers for: it is forgotten, and left alone.
+        std::function<bool(timeline::MomentDisk const&)> isOthers = [](timeline::MomentDisk const&) { return false; };
+        /// One disk's own part, as CheckpointMethod::remove(). Not of files, which go together.
         std::function<Result<>(timeline::MomentDisk const&, std::vector<std::string> const& backing)> forget
             = &forgetAside;
         /// What is below a disk may have been replaced by what reads the same.
@@ -55,9 +57,11 @@ public:
     Result<> run();
 
 private:
-    /// Busy: others stand on it.
-    Result<bool> letGo(timeline::MomentDisk const& disk);
+    /// Of files it notes the place only, by the disk.
+    using Files = std::map<std::string, std::vector<std::string>>;
+    Result<bool> letGo(timeline::MomentDisk const& disk, Files& files);
     OverlayFiles filesOf(std::string const& path);
+    std::set<std::string> rawFilesOf(std::string const& path) const;
 
     timeline::Timeline& m_timeline;
     VmConfig const& m_config;

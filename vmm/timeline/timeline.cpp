@@ -422,12 +422,19 @@ std::vector<LooseDisks> Timeline::loose() const
 
 Result<> Timeline::setLoose(LooseDisks const& disks)
 {
+    return setLoose(std::vector { disks });
+}
+
+Result<> Timeline::setLoose(std::vector<LooseDisks> const& all)
+{
     TRY(writable());
     std::lock_guard const changing(m_changing);
     auto record = m_record;
-    std::erase_if(record.loose, [&](auto const& one) { return one.moment == disks.moment; });
-    if (!disks.disks.empty())
-        record.loose.push_back(disks);
+    for (auto const& disks : all) {
+        std::erase_if(record.loose, [&](auto const& one) { return one.moment == disks.moment; });
+        if (!disks.disks.empty())
+            record.loose.push_back(disks);
+    }
     return record == m_record ? Result<>() : storeRecord(record);
 }
 

@@ -103,9 +103,9 @@ public:
     std::optional<WorkingSet> workingSet(std::string_view id) const;
     Result<> setWorkingSet(std::string_view id, WorkingSet const& set);
 
-    /// Stores a moment whose parent is the present, and which is the present then. Cancelled it leaves nothing;
-    /// failed it leaves nothing, or, where only the last step to the disk could not be confirmed, the whole moment.
-    /// Takes as long as the memory needs to be written. Progress: bytes of memory.
+    /// Stores a moment whose parent is the present, and which is the present then. Cancelled it leaves nothing, or a
+    /// pack that could not be removed (hasWaste()); failed the same, or, where only the last step to the disk could not
+    /// be confirmed, the whole moment. Takes as long as the memory needs to be written. Progress: bytes of memory.
     Result<Moment> take(NewMoment const& what, FrozenMemory& memory, Progress const& progress);
     /// Makes another timeline in `into`, which is empty: that moment under the fresh id `as`, with the state that the
     /// other machine has then. That machine is on its way there, so its first start goes there. What is stored is
@@ -138,6 +138,8 @@ public:
     std::vector<LooseDisks> loose() const;
     /// Before disks keep something for a moment of that id; and without those that have let go of it. None: forgotten.
     Result<> setLoose(LooseDisks const& disks);
+    /// In one step, however many they are.
+    Result<> setLoose(std::vector<LooseDisks> const& all);
 
     /// Bytes of all packs and of what moments have beside them. Quick.
     std::uint64_t size() const;

@@ -1,5 +1,6 @@
 #include "tests/fakes/fake_folder.h"
 #include "tests/support/still_machine.h"
+#include "vmm/base/random.h"
 
 #include <QTemporaryDir>
 
@@ -50,6 +51,38 @@ private slots:
         REQUIRE_OK(tidy());
         QVERIFY(m_timeline->loose().empty());
         QCOMPARE(m_machine->differenceNow(50), QString());
+    }
+
+    /// While everybody waits for the disks.
+    void allIsNotedInOneStep()
+    {
+        auto const stepsOf = [&](std::initializer_list<std::size_t> moments) {
+            for (auto const one : moments)
+                tests::must(m_timeline->purge(m_moments[one].id));
+            auto const before = m_files->operations;
+            tests::must(m_machine->tidy(*m_timeline));
+            return m_files->operations - before;
+        };
+        auto const one = stepsOf({ 3 });
+        QCOMPARE(stepsOf({ 2, 1 }), one);
+        QVERIFY(m_timeline->loose().empty());
+    }
+
+    /// As on a file system that shares blocks: a raw disk beside raw files, and nothing stands on anything.
+    void whatAGuestWroteKeepsNothing()
+    {
+        auto config = m_machine->config;
+        auto& disk = config.disks[0];
+        disk.path = m_machine->folder + "/other";
+        Checkpoint const kept { CheckpointWay::Reflink, makeUuid(), "other.", ImageFormat::Raw };
+        LooseDisks loose { makeUuid(), { { "disk0", disk.path, kept } } };
+        auto& place = loose.disks[0].checkpoint.place;
+        place += kept.id;
+        for (auto const& path : { disk.path, m_machine->folder + "/" + place })
+            tests::must(writeFileSynced(path, "QFI\xfb"));
+        REQUIRE_OK(m_timeline->setLoose(loose));
+        REQUIRE_OK(DiskTidier(*m_timeline, config, {}).run());
+        QVERIFY(m_timeline->loose().empty() && existsFile(disk.path) && !existsFile(m_machine->folder + "/" + place));
     }
 
 private:

@@ -475,10 +475,10 @@ struct CommandLine {
             });
         added
             ->add_option("action", disk.action,
-                "list tells which files those are; stream makes a disk independent of them, also while the machine "
-                "runs: what it has of them is copied into its own file; commit puts what its own file holds into the "
-                "file below it, while the machine is off and nobody else needs that as it is; cancel breaks either "
-                "off: nothing is lost. A file of yours on which nobody stands any more is yours to delete; those of "
+                "list tells which files those are; stream makes a disk independent of them: what it has of them is "
+                "copied into its own file; commit puts what its own file holds into the file below it, where nobody "
+                "else needs that as it is; both also while the machine runs; cancel breaks either off: nothing is "
+                "lost. A file of yours on which nobody stands any more is yours to delete; those of "
                 "moments go with them")
             ->required()
             ->check(CLI::IsMember({ "list", "stream", "commit", "cancel" }));

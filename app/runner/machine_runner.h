@@ -222,7 +222,7 @@ public:
     /// what they stand on, and a file on which nobody stands any more is not deleted.
     void streamDisk(std::string disk, std::string onto, Completion const& done = {});
     /// What a disk's own file holds goes into the file below it, up to `files` times down the chain, where neither a
-    /// moment nor one of `others` needs that as it is: job "commit", of a machine that is off.
+    /// moment nor one of `others` needs that as it is: job "commit", otherwise as streamDisk().
     void commitDisk(std::string disk, unsigned files, vmm::OtherImages others, Completion const& done = {});
     /// The stream or commit of that disk, and nothing else. NotNow where there is none.
     void cancelDisk(std::string disk, Completion const& done = {});

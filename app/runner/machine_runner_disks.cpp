@@ -37,13 +37,21 @@ void MachineRunner::Private::streamDisk(std::string const& disk, std::string con
         };
         return workOnStillDisk("stream", disk, what, done);
     }
+    workOnLiveDisk(
+        "stream", disk,
+        [disk, onto](JobProgress const& progress) {
+            return vmm::command::StreamDisk { disk, onto, progress };
+        },
+        done);
+}
+
+void MachineRunner::Private::workOnLiveDisk(std::string const& job, std::string const& disk,
+    std::function<vmm::Command(JobProgress const&)> const& command, Completion const& done)
+{
     if (auto const other = diskAtWork(); !other.empty())
         return finish(done, vmm::fail(vmm::ErrorCode::Busy, atWorkOn(other)));
     work(
-        Patient, "stream",
-        [this, disk, onto](JobProgress const& progress) {
-            return streamLive({ disk, onto, progress });
-        },
+        Patient, job, [this, command](JobProgress const& progress) { return carryOutLive(command(progress)); },
         [this, done](vmm::Result<> const& outcome) {
             tidyLoose(); // which has waited; and perhaps nothing stands on a file any more
             finish(done, outcome);
@@ -51,7 +59,7 @@ void MachineRunner::Private::streamDisk(std::string const& disk, std::string con
         disk);
 }
 
-vmm::Result<> MachineRunner::Private::streamLive(vmm::command::StreamDisk const& command)
+vmm::Result<> MachineRunner::Private::carryOutLive(vmm::Command const& command)
 {
     auto const ended = std::make_shared<std::promise<vmm::Result<>>>();
     {
@@ -68,17 +76,35 @@ vmm::Result<> MachineRunner::Private::streamLive(vmm::command::StreamDisk const&
 void MachineRunner::Private::commitDisk(
     std::string const& disk, unsigned files, vmm::OtherImages const& others, Completion const& done)
 {
-    if (machine) {
-        return finish(done,
-            vmm::fail(vmm::ErrorCode::NotNow,
-                "a disk goes into the file below it only while its machine is off; what can be done now is to make it "
-                "independent of that (stream)"));
-    }
+    if (machine)
+        return commitLive(disk, files, others, done);
     // Looked for where it must not be missed: a timeline that cannot be opened may need anything.
     auto const what = [this, config = runner.config(), disk, files, others](JobProgress const& progress) {
         return vmm::commitStillDisk(config, disk, files, timeline.get(), others, progress);
     };
     workOnStillDisk("commit", disk, what, done);
+}
+
+void MachineRunner::Private::commitLive(
+    std::string const& disk, unsigned files, vmm::OtherImages const& others, Completion const& done)
+{
+    if (hasTimeline()) {
+        if (auto const opened = openTimeline(); !opened)
+            return finish(done, opened);
+    }
+    auto const config = runner.config();
+    auto const its = std::ranges::find(config.disks, disk, &vmm::DiskConfig::id);
+    if (its == config.disks.end())
+        return finish(done, vmm::fail(vmm::ErrorCode::NotFound, fmt::format("there is no disk {}", disk)));
+    auto const mayChange = [past = timeline, its = *its, others](std::string const& base) {
+        return vmm::checkNobodyNeeds(its, base, past.get(), others);
+    };
+    workOnLiveDisk(
+        "commit", disk,
+        [disk, files, mayChange](JobProgress const& progress) {
+            return vmm::command::CommitDisk { disk, files, mayChange, progress };
+        },
+        done);
 }
 
 void MachineRunner::Private::workOnStillDisk(std::string const& job, std::string const& disk,

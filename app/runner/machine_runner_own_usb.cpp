@@ -141,8 +141,7 @@ vmm::Result<> MachineRunner::Private::disksMayGo() const
     TRY(savedStateIsLeft());
     if (!diskAtWork().empty())
         return vmm::fail(vmm::ErrorCode::Busy,
-            "a disk is being made independent of its base: to remove a stick wait for that, or cancel it (what was "
-            "copied stays)");
+            "the files of a disk are being put together: to remove a stick wait for that, or cancel it");
     if (keepsWhatWasAsked())
         return vmm::fail(vmm::ErrorCode::Busy, "a moment is being kept: to remove a stick wait for that, or cancel it");
     return {};

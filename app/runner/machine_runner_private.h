@@ -305,8 +305,12 @@ struct MachineRunner::Private {
 
     void streamDisk(std::string const& disk, std::string const& onto, Completion const& done);
     void commitDisk(std::string const& disk, unsigned files, vmm::OtherImages const& others, Completion const& done);
+    void commitLive(std::string const& disk, unsigned files, vmm::OtherImages const& others, Completion const& done);
+    /// Does `command` while the machine goes on.
+    void workOnLiveDisk(std::string const& job, std::string const& disk,
+        std::function<vmm::Command(JobProgress const&)> const& command, Completion const& done);
     /// On a worker: tells the machine, and waits.
-    vmm::Result<> streamLive(vmm::command::StreamDisk const& command);
+    vmm::Result<> carryOutLive(vmm::Command const& command);
     /// Does `what` while the machine is off and stays so.
     void workOnStillDisk(std::string const& job, std::string const& disk,
         std::function<vmm::Result<>(JobProgress const&)> const& what, Completion const& done);

@@ -5,6 +5,7 @@
 #include "tests/support/still_machine.h"
 #include "vmm/base/log.h"
 #include "vmm/base/random.h"
+#include "vmm/block/commit.h"
 #include "vmm/block/overlay_files.h"
 #include "vmm/block/stream.h"
 #include "vmm/machine/disk_chains.h"
@@ -106,6 +107,25 @@ struct Chain {
     Result<> commit(OtherImages const& others = {}, unsigned files = 1) const
     {
         return commitStillDisk(config, "disk0", files, nullptr, others, {});
+    }
+    /// As of a machine that is on. Its guest does `meanwhile` after each step.
+    Result<> commitLive(std::function<void(BlockImage&)> const& meanwhile = [](BlockImage&) {}) const
+    {
+        InlineEngine engine;
+        CheckpointedDisk disk { engine, top, {}, nullptr, {} };
+        disk.options.format = formatNow();
+        disk.options.backing = allowed;
+        disk.image = TRY(BlockImage::open(engine, top, disk.options));
+        TRY(LiveCommit::check(disk.image->info()));
+        auto const isRaw = config.disks[0].format == DiskFormat::Raw;
+        auto const commit = TRY(LiveCommit::begin(disk, isRaw ? ImageFormat::Raw : ImageFormat::Qcow2));
+        for (bool more = true; more;) {
+            disk.image->hold();
+            more = TRY(commit->step());
+            disk.image->letGo();
+            meanwhile(*disk.image);
+        }
+        return disk.image->flushSync();
     }
 };
 
@@ -310,10 +330,56 @@ private slots:
     /// The file below takes the disk's place, and the disk is raw again.
     void aCommitMakesTheChainShorter()
     {
-        Chain const chain(path("a"), "disk." + makeUuid(), DiskFormat::Raw, ImageFormat::Raw);
-        REQUIRE_OK(chain.commit());
-        QVERIFY(!fs::exists(chain.base));
-        QCOMPARE(chain.formatNow(), ImageFormat::Raw);
+        for (bool const live : { false, true }) {
+            Chain const chain(path(live ? "live" : "still"), "disk." + makeUuid(), DiskFormat::Raw, ImageFormat::Raw);
+            REQUIRE_OK(live ? chain.commitLive() : chain.commit());
+            QVERIFY(!fs::exists(chain.base));
+            QCOMPARE(chain.formatNow(), ImageFormat::Raw);
+            QCOMPARE(chain.problem(), QString());
+        }
+    }
+
+    void whatIsWrittenMeanwhileGoesAlong_data()
+    {
+        QTest::addColumn<bool>("isCheckpoints");
+        QTest::addColumn<ImageFormat>("below");
+        QTest::newRow("to a person's raw base") << false << ImageFormat::Raw;
+        QTest::newRow("to a person's qcow2 base") << false << ImageFormat::Qcow2;
+        QTest::newRow("to a checkpoint's raw base") << true << ImageFormat::Raw;
+        QTest::newRow("to a checkpoint's qcow2 base") << true << ImageFormat::Qcow2;
+    }
+
+    /// Before it is there, where it was already, after the last of it, and in the image that has come at last.
+    void whatIsWrittenMeanwhileGoesAlong()
+    {
+        QFETCH(bool, isCheckpoints);
+        QFETCH(ImageFormat, below);
+        Chain chain(path("a"), isCheckpoints ? "disk." + makeUuid() : "base.img",
+            isCheckpoints && below == ImageFormat::Raw ? DiskFormat::Raw : DiskFormat::Qcow2, below);
+        std::mt19937 random(3);
+        std::uint8_t written = 0;
+        REQUIRE_OK(chain.commitLive([&](BlockImage& image) {
+            for (int i = 0; i < 4; ++i) {
+                Bytes const data((1 + random() % 40) << 9, ++written);
+                auto const at = random() % (size / 512 - 40) * 512;
+                must(image.writeSync(at, data));
+                std::ranges::copy(data, chain.content.begin() + static_cast<std::ptrdiff_t>(at));
+            }
+        }));
+        QVERIFY(written > 12);
+        QCOMPARE(chain.problem(), QString());
+        QCOMPARE(chain.below(), isCheckpoints ? 0U : 1U);
+        QCOMPARE(fs::exists(chain.base), !isCheckpoints);
+        REQUIRE_OK(isCheckpoints ? Result<>() : chain.commitLive());
+        QCOMPARE(chain.problem(), QString());
+    }
+
+    /// Another program has it: the disk goes on, and nothing was written.
+    void aBaseThatIsInUseIsNotCommittedTo()
+    {
+        Chain const chain(path("a"), "base.img", DiskFormat::Qcow2, ImageFormat::Raw);
+        auto const reader = must(HostFile::open(chain.base, Access::ReadOnly, CacheMode::Writeback));
+        QCOMPARE(chain.commitLive().error().code, ErrorCode::Busy);
         QCOMPARE(chain.problem(), QString());
     }
 
@@ -500,10 +566,14 @@ private slots:
         QTest::addColumn<bool>("isCheckpoints");
         QTest::addColumn<ImageFormat>("below");
         QTest::addColumn<std::uint64_t>("baseSize");
-        QTest::newRow("to a person's raw base") << false << ImageFormat::Raw << size;
-        QTest::newRow("to a raw base that is shorter") << false << ImageFormat::Raw << 6 * mib;
-        QTest::newRow("to a person's qcow2 base") << false << ImageFormat::Qcow2 << size;
-        QTest::newRow("to a checkpoint's base") << true << ImageFormat::Raw << size;
+        QTest::addColumn<bool>("live");
+        for (bool const live : { false, true }) {
+            auto const when = live ? ", live" : "";
+            QTest::addRow("to a person's raw base%s", when) << false << ImageFormat::Raw << size << live;
+            QTest::addRow("to a raw base that is shorter%s", when) << false << ImageFormat::Raw << 6 * mib << live;
+            QTest::addRow("to a person's qcow2 base%s", when) << false << ImageFormat::Qcow2 << size << live;
+            QTest::addRow("to a checkpoint's base%s", when) << true << ImageFormat::Raw << size << live;
+        }
     }
 
     /// With a full disk or an I/O error, once or for good, and with writes of which only half is done: the disk reads
@@ -513,6 +583,7 @@ private slots:
         QFETCH(bool, isCheckpoints);
         QFETCH(ImageFormat, below);
         QFETCH(std::uint64_t, baseSize);
+        QFETCH(bool, live);
         auto const folder = path("a");
         Chain const chain(folder, isCheckpoints ? "disk." + makeUuid() : "base.img",
             isCheckpoints ? DiskFormat::Raw : DiskFormat::Qcow2, below, mib / 4);
@@ -531,7 +602,7 @@ private slots:
                         ::_exit(3);
                     setLogLevel(LogLevel::Off);
                     CallFaults::plan(fault);
-                    auto const outcome = chain.commit();
+                    auto const outcome = live ? chain.commitLive() : chain.commit();
                     CallFaults::end();
                     bool const mayFail = CallFaults::hasStruck() && fault.way != Short;
                     return outcome || mayFail ? QString() : QString::fromStdString(outcome.error().message());
@@ -560,18 +631,18 @@ private slots:
 
     void killedAtAnyInstant_data()
     {
-        QTest::addColumn<bool>("streams");
+        QTest::addColumn<QString>("work");
         QTest::addColumn<bool>("isCheckpoints");
-        QTest::newRow("stream of a person's overlay") << true << false;
-        QTest::newRow("stream of a checkpoint's overlay") << true << true;
-        QTest::newRow("commit to a person's base") << false << false;
-        QTest::newRow("commit to a checkpoint's base") << false << true;
+        for (auto const* work : { "stream", "commit", "live commit" }) {
+            QTest::addRow("%s, over a person's file", work) << QString(work) << false;
+            QTest::addRow("%s, over a checkpoint's", work) << QString(work) << true;
+        }
     }
 
     /// The old chain or the new one; and what was begun can be done again.
     void killedAtAnyInstant()
     {
-        QFETCH(bool, streams);
+        QFETCH(QString, work);
         QFETCH(bool, isCheckpoints);
         std::mt19937 random(7);
         int ended = 0;
@@ -580,7 +651,9 @@ private slots:
             auto const folder = path(std::to_string(i));
             Chain const chain(folder, isCheckpoints ? "disk." + makeUuid() : "base.img",
                 isCheckpoints ? DiskFormat::Raw : DiskFormat::Qcow2, ImageFormat::Raw);
-            auto const run = [&] { return streams ? chain.stream() : chain.commit(); };
+            auto const run = [&] {
+                return work == "stream" ? chain.stream() : work == "commit" ? chain.commit() : chain.commitLive();
+            };
             if (longest == 0) {
                 longest = longestOf([&] { must(run()); });
                 fs::remove_all(folder);

@@ -1,6 +1,7 @@
 #include "tests/support/guest_machine.h"
 #include "tests/support/suite.h"
-#include "vmm/block/checkpoint_files.h"
+#include "vmm/base/random.h"
+#include "vmm/block/checkpoint.h"
 #include "vmm/block/image.h"
 
 #include <QFile>
@@ -10,8 +11,8 @@ using namespace std::chrono_literals;
 using namespace vmm;
 using tests::GuestMachine;
 
-/// A disk that takes over what it stands on while its guest writes. The guest is tests/guests/counter.c, which counts
-/// in memory and on its disk, and compares each time.
+/// A disk that takes over what it stands on, or gives that what it has, while its guest writes. The guest is
+/// tests/guests/counter.c, which counts in memory and on its disk, and compares each time.
 class DiskStreamTest final : public QObject {
     Q_OBJECT
 
@@ -20,6 +21,9 @@ private slots:
     void theGuestWritesMeanwhile();
     void whatIsCancelledGoesOnLater();
     void aSuspendEndsIt();
+    void theGuestWritesWhileItsDiskGoesDown_data();
+    void theGuestWritesWhileItsDiskGoesDown();
+    void aCommitThatIsCancelledLeavesTheDiskAsItWas();
 };
 
 namespace {
@@ -27,17 +31,18 @@ namespace {
 constexpr std::uint64_t size = 16 << 20, counted = 1 << 20; // the guest's part is at the beginning
 
 struct Overlay : GuestMachine {
-    QString const base = makeFile("base", size);
+    QString const base;
     QString const top = folder() + "/top";
 
-    Overlay() : GuestMachine("guests/counter.elf", "disks=1")
+    explicit Overlay(QString const& baseName = "base")
+        : GuestMachine("guests/counter.elf", "disks=1"), base(makeFile(baseName, size))
     {
         config.memoryMiB = 64;
         QFile file(base);
         if (!file.open(QIODevice::ReadWrite) || !file.seek(counted) || file.write(content()) != content().size())
             qFatal("cannot fill the base");
-        tests::must(
-            createImage(top.toStdString(), { .size = size, .backingFile = "base", .backingFormat = ImageFormat::Raw }));
+        tests::must(createImage(top.toStdString(),
+            { .size = size, .backingFile = baseName.toStdString(), .backingFormat = ImageFormat::Raw }));
         addDiskAt(top, DiskBus::Virtio);
         config.disks.back().format = DiskFormat::Qcow2;
     }
@@ -57,12 +62,19 @@ struct Overlay : GuestMachine {
     {
         return machine().call(command::StreamDisk { config.disks[0].id, {}, std::move(progress) });
     }
-    /// What is wrong with what the disk has from below.
+    Result<> commit(std::function<bool(double)> progress = {})
+    {
+        command::CommitDisk command { config.disks[0].id };
+        command.progress = std::move(progress);
+        return machine().call(command);
+    }
+    /// What is wrong with what the disk had from below.
     QString problem()
     {
         InlineEngine engine;
         ImageOptions options;
-        options.format = ImageFormat::Qcow2;
+        bool const isRaw = config.disks.back().format == DiskFormat::Raw;
+        options.format = formatInPlace(top.toStdString(), isRaw ? ImageFormat::Raw : ImageFormat::Qcow2);
         auto const image = tests::must(BlockImage::open(engine, top.toStdString(), options));
         Bytes data(size - counted);
         tests::must(image->readSync(counted, data));
@@ -145,6 +157,64 @@ void DiskStreamTest::aSuspendEndsIt()
     REQUIRE_OK(guest.restore());
     QVERIFY2(guest.countsOn(), qPrintable(guest.said()));
     REQUIRE_OK(guest.stream());
+    guest.end();
+    QCOMPARE(guest.problem(), QString());
+}
+
+void DiskStreamTest::theGuestWritesWhileItsDiskGoesDown_data()
+{
+    QTest::addColumn<bool>("isCheckpoints");
+    QTest::newRow("to a person's file") << false;
+    QTest::newRow("to a checkpoint's") << true;
+}
+
+void DiskStreamTest::theGuestWritesWhileItsDiskGoesDown()
+{
+    QFETCH(bool, isCheckpoints);
+    Overlay guest(isCheckpoints ? "top." + QString::fromStdString(makeUuid()) : "base");
+    if (isCheckpoints)
+        guest.config.disks.back().format = DiskFormat::Raw; // as before its moment
+    REQUIRE_OK(guest.start());
+    QVERIFY2(guest.countsOn(), qPrintable(guest.said()));
+    std::optional<Result<>> kept, second;
+    auto const progress = [&](double) {
+        if (!kept) {
+            kept = guest.machine().call(command::KeepMoment { guest.timeline(), {} });
+            second = guest.commit();
+        }
+        return true;
+    };
+    REQUIRE_OK(guest.commit(progress));
+    QCOMPARE(kept->error().code, ErrorCode::Busy);
+    QCOMPARE(second->error().code, ErrorCode::Busy);
+    QVERIFY2(guest.countsOn(), qPrintable(guest.said()));
+    QCOMPARE(QFile::exists(guest.base), !isCheckpoints);
+    auto const again = guest.commit(); // of what was written since
+    QVERIFY(isCheckpoints ? !again && again.error().code == ErrorCode::Unsupported : again.has_value());
+    QVERIFY2(guest.countsOn(), qPrintable(guest.said()));
+    // It is a disk like any other.
+    auto const after = tests::must(guest.keepMoment("after"));
+    QVERIFY2(guest.countsOn(), qPrintable(guest.said()));
+    REQUIRE_OK(guest.goTo(after));
+    QVERIFY2(guest.countsOn(), qPrintable(guest.said()));
+    guest.end();
+    QCOMPARE(guest.problem(), QString());
+}
+
+void DiskStreamTest::aCommitThatIsCancelledLeavesTheDiskAsItWas()
+{
+    Overlay guest;
+    REQUIRE_OK(guest.start());
+    QVERIFY2(guest.countsOn(), qPrintable(guest.said()));
+    QCOMPARE(guest.commit([](double part) { return part < 0.5; }).error().code, ErrorCode::Cancelled);
+    QVERIFY2(guest.countsOn(), qPrintable(guest.said()));
+    auto refused = command::CommitDisk { guest.config.disks[0].id };
+    refused.mayChange = [](std::string const& base) { return fail(ErrorCode::Busy, base + " is needed"); };
+    QCOMPARE(guest.machine().call(refused).error().code, ErrorCode::Busy);
+    auto const kept = tests::must(guest.keepMoment("meanwhile"));
+    QVERIFY2(guest.countsOn(), qPrintable(guest.said()));
+    REQUIRE_OK(guest.goTo(kept));
+    QVERIFY2(guest.countsOn(), qPrintable(guest.said()));
     guest.end();
     QCOMPARE(guest.problem(), QString());
 }

@@ -13,6 +13,7 @@ namespace vmm {
 namespace {
 
 constexpr std::uint64_t pieceBytes = 1 << 20, lookBytes = 1 << 30, zeroPiece = 64 << 10;
+constexpr std::uint64_t changedPiece = 64 << 10, mostAtOnce = 64 << 20, syncBytes = 16 << 20;
 
 /// Nor on what is between the two, and with that on the base.
 Result<> checkNobodyElse(ImageInfo const& disk, std::size_t between)
@@ -35,80 +36,15 @@ Result<> checkNobodyElse(ImageInfo const& disk, std::size_t between)
     return {};
 }
 
-/// Whether the disk is taken for what it is when it is the file that is now `base`: see formatInPlace().
-bool canTakeThePlace(ClosedDisk const& disk, ImageInfo const& top, ImageInfo const& base)
+/// What of the chain needs what is below as it is, or is not there.
+Result<> checkFiles(ImageInfo const& disk, std::size_t between)
 {
-    if (!isCheckpointName(base.path) || !base.path.starts_with(disk.path + ".") || base.virtualSize > top.virtualSize)
-        return false; // one that was smaller has been made as large
-    if (base.format == disk.configured)
-        return true;
-    auto const prefix = nameOf(disk.path) + ".";
-    auto const below = backingNameOf(base.path).value_or("");
-    return base.format == ImageFormat::Qcow2 && below.starts_with(prefix) && isUuid(below.substr(prefix.size()));
-}
-
-Result<> emptyFile(ClosedDisk const& disk, ImageInfo const& top, std::size_t between)
-{
-    auto const fresh = disk.path + ".going-back"; // the name of what is about to take a disk's place
-    TRY(removeFile(fresh));
-    auto const placed = [&]() -> Result<> {
-        auto const below = TRY(nameBelow(top, between));
-        auto const clusterBits = TRY(clusterBitsOn(disk.path, ImageFormat::Qcow2));
-        TRY(createImage(fresh,
-            { .size = top.virtualSize,
-                .clusterBits = clusterBits,
-                .backingFile = below,
-                .backingFormat = top.backing[between].format,
-                .permissionsOf = disk.path }));
-        TRY(syncFile(fresh));
-        return renameFile(fresh, disk.path);
-    }();
-    if (!placed)
-        ignore(removeFile(fresh));
-    return placed;
-}
-
-}
-
-Result<> writeToBase(BlockImage& disk, BlockImage& base, CopyProgress const& progress, std::size_t between)
-{
-    using Kind = BlockImage::Mapping::Kind;
-    Bytes data(pieceBytes);
-    for (std::uint64_t offset = 0; offset < disk.size();) {
-        if (progress && !progress(offset, disk.size()))
-            return fail(ErrorCode::Cancelled, "the disk is as it was");
-        auto const own = TRY(disk.resolveWithin(between, offset, std::min(disk.size() - offset, lookBytes)));
-        if (own.kind == Kind::Zero)
-            TRY(base.runSync(BlockRequest::Kind::WriteZeroes, offset, own.length));
-        if (own.kind == Kind::Zero || own.kind == Kind::Unallocated) {
-            offset += own.length;
-            continue;
-        }
-        auto const part = ByteSpan(data).first(std::min(own.length, pieceBytes));
-        TRY(disk.readSync(offset, part));
-        for (std::size_t at = 0; at < part.size(); at += zeroPiece) {
-            auto const piece = part.subspan(at, std::min(zeroPiece, part.size() - at));
-            if (!isZero(piece))
-                TRY(base.writeSync(offset + at, piece));
-            else
-                TRY(base.runSync(BlockRequest::Kind::WriteZeroes, offset + at, piece.size()));
-        }
-        offset += part.size();
-    }
-    return base.flushSync();
-}
-
-Result<> commitDisk(IoEngine& engine, ClosedDisk const& disk, CopyProgress const& progress, std::size_t between)
-{
-    auto options = disk.options;
-    options.access = Access::ReadOnly;
-    auto const info = TRY(BlockImage::open(engine, disk.path, options))->info();
-    if (info.format != ImageFormat::Qcow2 || filesBelow(info) <= between)
+    if (disk.format != ImageFormat::Qcow2 || filesBelow(disk) <= between)
         return fail(ErrorCode::Unsupported, disk.path + " stands on no other file");
-    auto const& base = info.backing[between];
-    auto const* above = &info;
+    auto const& base = disk.backing[between];
+    auto const* above = &disk;
     for (std::size_t i = 0; i <= between; ++i) {
-        auto const& below = info.backing[i];
+        auto const& below = disk.backing[i];
         if (above->snapshots != 0 || below.snapshots != 0) {
             return fail(ErrorCode::Busy,
                 fmt::format("{} has moments or snapshots inside, which need {} as it is",
@@ -116,26 +52,186 @@ Result<> commitDisk(IoEngine& engine, ClosedDisk const& disk, CopyProgress const
         }
         above = &below;
     }
-    TRY(checkNobodyElse(info, between));
-    if (base.virtualSize < info.virtualSize && base.format != ImageFormat::Raw)
+    TRY(checkNobodyElse(disk, between));
+    if (base.virtualSize < disk.virtualSize && base.format != ImageFormat::Raw)
         return fail(ErrorCode::Unsupported,
             fmt::format("{} is smaller than the disk; make it larger first (qemu-img resize)", base.path));
+    return {};
+}
+
+/// What is below, for writing, and as large as the disk.
+Result<std::unique_ptr<BlockImage>> openBase(
+    IoEngine& engine, ImageInfo const& base, std::uint64_t size, ImageOptions options)
+{
+    options.access = Access::ReadWrite;
+    options.format = base.format;
+    if (base.virtualSize < size) {
+        auto const file = TRY(HostFile::open(base.path, Access::ReadWrite, options.cache, options.lock));
+        TRY(file->resize(size)); // zeros, as they were read there
+    }
+    return BlockImage::open(engine, base.path, options);
+}
+
+/// Whether the disk is taken for what it is when it is the file that is now `base`: see formatInPlace().
+bool canTakeThePlace(std::string const& disk, ImageFormat configured, ImageInfo const& top, ImageInfo const& base)
+{
+    if (!isCheckpointName(base.path) || !base.path.starts_with(disk + ".") || base.virtualSize > top.virtualSize)
+        return false; // one that was smaller has been made as large
+    if (base.format == configured)
+        return true;
+    auto const prefix = nameOf(disk) + ".";
+    auto const below = backingNameOf(base.path).value_or("");
+    return base.format == ImageFormat::Qcow2 && below.starts_with(prefix) && isUuid(below.substr(prefix.size()));
+}
+
+/// Puts an empty file that stands on the base into the place of the disk's own: by `place`, which gets its name.
+Result<> placeEmptyFile(std::string const& disk, ImageInfo const& top, std::size_t between,
+    std::function<Result<>(std::string const& fresh)> const& place)
+{
+    auto const fresh = disk + ".going-back"; // the name of what is about to take a disk's place
+    TRY(removeFile(fresh));
+    auto const placed = [&]() -> Result<> {
+        auto const below = TRY(nameBelow(top, between));
+        auto const clusterBits = TRY(clusterBitsOn(disk, ImageFormat::Qcow2));
+        TRY(createImage(fresh,
+            { .size = top.virtualSize,
+                .clusterBits = clusterBits,
+                .backingFile = below,
+                .backingFormat = top.backing[between].format,
+                .permissionsOf = disk }));
+        TRY(syncFile(fresh));
+        return place(fresh);
+    }();
+    if (!placed)
+        ignore(removeFile(fresh));
+    return placed;
+}
+
+struct Run {
+    std::uint64_t length;  ///< bytes that were looked at
+    std::uint64_t written; ///< of them
+};
+/// Writes to the base what the disk, and the `between` ones below it, have of the first of `length` bytes.
+Result<Run> writeRun(
+    BlockImage& disk, BlockImage& base, std::size_t between, std::uint64_t offset, std::uint64_t length, Bytes& data)
+{
+    using Kind = BlockImage::Mapping::Kind;
+    auto const own = TRY(disk.resolveWithin(between, offset, std::min(length, lookBytes)));
+    if (own.kind == Kind::Zero)
+        TRY(base.runSync(BlockRequest::Kind::WriteZeroes, offset, own.length));
+    if (own.kind == Kind::Zero || own.kind == Kind::Unallocated)
+        return Run { own.length, 0 };
+    data.resize(pieceBytes);
+    auto const part = ByteSpan(data).first(std::min(own.length, pieceBytes));
+    TRY(disk.readSync(offset, part));
+    for (std::size_t at = 0; at < part.size(); at += zeroPiece) {
+        auto const piece = part.subspan(at, std::min(zeroPiece, part.size() - at));
+        if (!isZero(piece))
+            TRY(base.writeSync(offset + at, piece));
+        else
+            TRY(base.runSync(BlockRequest::Kind::WriteZeroes, offset + at, piece.size()));
+    }
+    return Run { part.size(), part.size() };
+}
+
+}
+
+Result<> writeToBase(BlockImage& disk, BlockImage& base, CopyProgress const& progress, std::size_t between)
+{
+    Bytes data;
+    for (std::uint64_t offset = 0; offset < disk.size();) {
+        if (progress && !progress(offset, disk.size()))
+            return fail(ErrorCode::Cancelled, "the disk is as it was");
+        offset += TRY(writeRun(disk, base, between, offset, disk.size() - offset, data)).length;
+    }
+    return base.flushSync();
+}
+
+BaseWriter::BaseWriter(BlockImage& disk, BlockImage& base)
+    : m_disk(disk), m_base(base), m_changed((disk.size() + changedPiece - 1) / changedPiece)
+{
+    m_disk.watchChanges([this](BlockRequest const& request) { noteChange(request); });
+}
+
+BaseWriter::~BaseWriter()
+{
+    m_disk.watchChanges({});
+}
+
+void BaseWriter::noteChange(BlockRequest const& request)
+{
+    auto const end = std::min(request.offset + request.length, m_position); // the rest is still to be written
+    for (auto at = alignDown(request.offset, changedPiece); at < end; at += changedPiece) {
+        if (!m_changed[at / changedPiece]) {
+            m_changed[at / changedPiece] = true;
+            ++m_changedPieces;
+        }
+    }
+}
+
+Result<bool> BaseWriter::writePiece()
+{
+    if (m_position < m_disk.size()) {
+        TRY(writeFirst());
+        return true;
+    }
+    TRY(writeChanged());
+    if (m_changedPieces > 0)
+        return true;
+    TRY(m_base.flushSync());
+    return false;
+}
+
+Result<> BaseWriter::writeFirst()
+{
+    auto const end = m_disk.size() - m_position > lookBytes ? m_position + lookBytes : m_disk.size();
+    for (std::uint64_t written = 0; m_position < end && written < pieceBytes;) {
+        auto const run = TRY(writeRun(m_disk, m_base, 0, m_position, end - m_position, m_data));
+        m_position += run.length;
+        written += run.written;
+        m_unsynced += run.written;
+    }
+    if (m_unsynced >= syncBytes || m_position == m_disk.size()) { // so that the last one has little to do
+        m_unsynced = 0;
+        TRY(m_base.flushSync());
+    }
+    return {};
+}
+
+Result<> BaseWriter::writeChanged()
+{
+    for (std::uint64_t done = 0; m_changedPieces > 0 && done < m_budget; done += changedPiece) {
+        while (!m_changed[m_nextPiece])
+            m_nextPiece = (m_nextPiece + 1) % m_changed.size();
+        auto const end = std::min((m_nextPiece + 1) * changedPiece, m_disk.size());
+        for (auto at = m_nextPiece * changedPiece; at < end;)
+            at += TRY(writeRun(m_disk, m_base, 0, at, end - at, m_data)).length;
+        m_changed[m_nextPiece] = false;
+        --m_changedPieces;
+    }
+    m_budget = std::min(m_budget * 2, mostAtOnce);
+    return {};
+}
+
+double BaseWriter::part() const
+{
+    return m_disk.size() == 0 ? 1 : static_cast<double>(m_position) / static_cast<double>(m_disk.size());
+}
+
+Result<> commitDisk(IoEngine& engine, ClosedDisk const& disk, CopyProgress const& progress, std::size_t between)
+{
+    auto options = disk.options;
+    options.access = Access::ReadOnly;
+    auto const info = TRY(BlockImage::open(engine, disk.path, options))->info();
+    TRY(checkFiles(info, between));
+    auto const& base = info.backing[between];
     {
         options.access = Access::ReadWrite;
-        auto below = options;
-        below.format = base.format;
-        auto const openBase = [&]() -> Result<std::unique_ptr<BlockImage>> {
-            if (base.virtualSize < info.virtualSize) {
-                auto const file = TRY(HostFile::open(base.path, Access::ReadWrite, options.cache, options.lock));
-                TRY(file->resize(info.virtualSize)); // zeros, as they were read there
-            }
-            return BlockImage::open(engine, base.path, below);
-        };
         std::size_t opened = 0;
         BlockImage::OpenBacking openBelow;
         openBelow = [&](std::string const&, std::optional<ImageFormat>) -> Result<std::unique_ptr<BlockImage>> {
             if (opened == between)
-                return openBase();
+                return openBase(engine, base, info.virtualSize, options);
             auto middle = options;
             middle.access = Access::ReadOnly;
             middle.format = ImageFormat::Qcow2;
@@ -150,8 +246,112 @@ Result<> commitDisk(IoEngine& engine, ClosedDisk const& disk, CopyProgress const
             lowest = lowest->backing();
         TRY(writeToBase(*top, *lowest, progress, between));
     }
-    TRY(canTakeThePlace(disk, info, base) ? renameFile(base.path, disk.path) : emptyFile(disk, info, between));
+    if (canTakeThePlace(disk.path, disk.configured, info, base))
+        TRY(renameFile(base.path, disk.path));
+    else
+        TRY(placeEmptyFile(
+            disk.path, info, between, [&](std::string const& fresh) { return renameFile(fresh, disk.path); }));
     return syncFolder(disk.path);
+}
+
+Result<> LiveCommit::check(ImageInfo const& disk)
+{
+    return checkFiles(disk, 0);
+}
+
+Result<std::unique_ptr<LiveCommit>> LiveCommit::begin(CheckpointedDisk& disk, ImageFormat configured)
+{
+    auto& image = *disk.image;
+    auto const info = image.info();
+    auto const& base = info.backing.at(0);
+    auto const openReadOnly = [&](HostFile::Lock lock) {
+        auto options = disk.options;
+        options.access = Access::ReadOnly;
+        options.format = base.format;
+        options.lock = lock;
+        return BlockImage::open(disk.engine, base.path, options);
+    };
+    bool const wasHeld = image.isHeld();
+    image.hold();
+    image.drain();
+    auto const opened = [&]() -> Result<> {
+        image.replaceBacking(TRY(openReadOnly(HostFile::Lock::No))); // or our own lock would be in the way
+        auto writable = openBase(disk.engine, base, info.virtualSize, disk.options);
+        if (writable)
+            image.replaceBacking(std::move(*writable));
+        else if (auto again = openReadOnly(disk.options.lock))
+            image.replaceBacking(std::move(*again));
+        return writable ? Result<>() : fail(writable.error());
+    }();
+    if (!wasHeld)
+        image.letGo();
+    TRY(opened);
+    return std::unique_ptr<LiveCommit>(new LiveCommit(disk, configured));
+}
+
+LiveCommit::LiveCommit(CheckpointedDisk& disk, ImageFormat configured) : m_disk(disk), m_configured(configured)
+{
+    m_writer.emplace(*disk.image, *disk.image->backing());
+}
+
+LiveCommit::~LiveCommit()
+{
+    if (!m_writer)
+        return;
+    m_writer.reset();
+    auto& base = *m_disk.image->backing();
+    ignore(base.flushSync());
+    base.becomeBacking();
+}
+
+Result<bool> LiveCommit::step()
+{
+    m_disk.image->drain();
+    if (TRY(m_writer->writePiece()))
+        return true;
+    TRY(changeFiles());
+    return false;
+}
+
+Result<> LiveCommit::changeFiles()
+{
+    auto const info = m_disk.image->info();
+    auto const& base = info.backing[0];
+    if (canTakeThePlace(m_disk.path, m_configured, info, base)) {
+        TRY(renameFile(base.path, m_disk.path));
+        letBaseBeTheDisk(base.format);
+    } else {
+        TRY(standOnBase(info));
+    }
+    return syncFolder(m_disk.path);
+}
+
+void LiveCommit::letBaseBeTheDisk(ImageFormat format)
+{
+    m_writer.reset();
+    auto base = m_disk.image->takeBacking();
+    base->file().renamed(m_disk.path);
+    m_disk.image->passWaitingTo(*base);
+    m_disk.image = std::move(base);
+    m_disk.options.format = format;
+}
+
+Result<> LiveCommit::standOnBase(ImageInfo const& info)
+{
+    return placeEmptyFile(m_disk.path, info, 0, [&](std::string const& fresh) -> Result<> {
+        auto file = TRY(HostFile::open(fresh, Access::ReadWrite, m_disk.options.cache, m_disk.options.lock));
+        auto const place = [&](std::string const&, std::optional<ImageFormat>) -> Result<std::unique_ptr<BlockImage>> {
+            TRY(renameFile(fresh, m_disk.path));
+            m_writer.reset();
+            m_disk.image->backing()->becomeBacking();
+            return m_disk.image->takeBacking();
+        };
+        auto empty = TRY(BlockImage::open(m_disk.engine, std::move(file), m_disk.options, place));
+        m_disk.image->passWaitingTo(*empty);
+        empty->file().renamed(m_disk.path);
+        m_disk.image = std::move(empty);
+        return {};
+    });
 }
 
 }

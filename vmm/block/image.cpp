@@ -73,6 +73,8 @@ void BlockImage::begin(BlockRequest& request)
         return complete(request, {});
     if (request.kind == Kind::Read)
         return startRead(request);
+    if (m_watch && request.kind != Kind::Flush)
+        m_watch(request);
     start(request);
 }
 

@@ -127,6 +127,8 @@ public:
     void passWaitingTo(BlockImage& other);
     /// From now on only read, as the backing file of another image. After flushSync().
     void becomeBacking();
+    /// `watch` hears of each request that changes the disk, before it does; empty: nobody. Nothing in flight.
+    void watchChanges(std::function<void(BlockRequest const&)> watch) { m_watch = std::move(watch); }
     /// Other files with the same contents below this one. Nothing in flight.
     virtual void replaceBacking(std::unique_ptr<BlockImage> backing) { m_backing = std::move(backing); }
 
@@ -189,6 +191,8 @@ public:
     virtual void shareTables(std::shared_ptr<qcow2::TableCache> const&) { }
     BlockFile& file() { return *m_file; }
     BlockImage* backing() { return m_backing.get(); }
+    /// What was below goes on without this one, which reads as nothing there.
+    std::unique_ptr<BlockImage> takeBacking() { return std::move(m_backing); }
     IoEngine& engine() { return m_engine; }
 
 protected:
@@ -249,6 +253,7 @@ protected:
 private:
     static void operationDone(IoOperation& operation, int error);
 
+    std::function<void(BlockRequest const&)> m_watch;
     std::atomic<bool> m_held { false };
     std::vector<BlockRequest*> m_waiting; // for letGo()
     std::vector<iovec> m_parts;           // of startRead(), kept for its memory

@@ -139,6 +139,14 @@ public:
     /// the part that is done; where it says false, Cancelled.
     virtual Result<> streamDisk(std::string_view disk, std::string const& onto, std::function<bool(double)> const& goOn)
         = 0;
+    struct CommitHow {
+        unsigned files;         ///< see command::CommitDisk
+        ImageFormat configured; ///< see ClosedDisk
+        std::function<Result<>(std::string const& base)> mayChange;
+    };
+    /// The opposite, likewise: what its own file holds goes down.
+    virtual Result<> commitDisk(std::string_view disk, CommitHow const& how, std::function<bool(double)> const& goOn)
+        = 0;
 };
 
 }

@@ -194,6 +194,15 @@ Result<> streamStillDisk(
     return {};
 }
 
+Result<> checkNobodyNeeds(
+    DiskConfig const& disk, std::string const& base, timeline::Timeline const* past, OtherImages const& others)
+{
+    InlineEngine engine;
+    if (past)
+        TRY(checkNoMomentNeeds(*past, disk, base));
+    return checkNoOtherNeeds(engine, others, base);
+}
+
 Result<> commitStillDisk(VmConfig const& config, std::string const& disk, unsigned files,
     timeline::Timeline const* past, OtherImages const& others, ChainProgress const& progress)
 {
@@ -204,12 +213,8 @@ Result<> commitStillDisk(VmConfig const& config, std::string const& disk, unsign
         auto const before = TRY_WITHIN(disk, look(engine, its.path, options));
         if (filesBelow(before) == 0 && done > 0)
             return {};
-        if (filesBelow(before) > 0) {
-            auto const& base = before.backing[0].path;
-            if (past)
-                TRY_WITHIN(disk, checkNoMomentNeeds(*past, its, base));
-            TRY_WITHIN(disk, checkNoOtherNeeds(engine, others, base));
-        }
+        if (filesBelow(before) > 0)
+            TRY_WITHIN(disk, checkNobodyNeeds(its, before.backing[0].path, past, others));
         ClosedDisk const closed { its.path, options,
             its.format == DiskFormat::Raw ? ImageFormat::Raw : ImageFormat::Qcow2 };
         auto const tell = [&](std::uint64_t part, std::uint64_t all) {

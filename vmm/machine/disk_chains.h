@@ -33,9 +33,14 @@ struct OtherImages {
     /// Of what cannot be read nobody knows what it stands on.
     enum class Unreadable : std::uint8_t { Refuse, Ignore } unreadable = Unreadable::Refuse;
 };
-/// As commitDisk(), up to `files` times, of a machine that is off and in no process's memory. Busy, by name, where a
-/// moment or one of `others` needs the file that would change, or may need it and cannot be read. `past`: its moments;
-/// null: it has none.
+/// Whether nobody but the disk needs `base`, the file below it, as it is. Busy, by name, where a moment or one of
+/// `others` does, or may and cannot be read; of what stands on it by name in its folder commitDisk() knows. `past`: the
+/// machine's moments; null: it has none.
+Result<> checkNobodyNeeds(
+    DiskConfig const& disk, std::string const& base, timeline::Timeline const* past, OtherImages const& others);
+
+/// As commitDisk(), up to `files` times, of a machine that is off and in no process's memory. See
+/// checkNobodyNeeds(), and command::CommitDisk for one that is in memory.
 Result<> commitStillDisk(VmConfig const& config, std::string const& disk, unsigned files,
     timeline::Timeline const* past, OtherImages const& others, ChainProgress const& progress);
 

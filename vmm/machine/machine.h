@@ -64,6 +64,15 @@ struct StreamDisk {
     std::string onto = {};                     ///< a path
     std::function<bool(double)> progress = {}; ///< 0 to 1, on a thread of its own; false ends it
 };
+/// Any time, and with the same said of other commands: what the disk's own file holds goes into the file below it, up
+/// to `files` times, see commitDisk(). A Suspend ends it, and then the disk is as it was.
+struct CommitDisk {
+    std::string disk;
+    unsigned files = 1;
+    /// Asked on a thread of its own, each time, with the path of the file that would change.
+    std::function<Result<>(std::string const& base)> mayChange = [](std::string const&) { return Result<>(); };
+    std::function<bool(double)> progress = {}; ///< as StreamDisk's
+};
 struct InsertMedium { ///< Any time.
     std::string drive, path;
 };
@@ -119,7 +128,7 @@ using Command = std::variant<command::Start, command::Pause, command::Resume, co
     command::PowerOff, command::Suspend, command::KeepMoment, command::TidyDisks, command::InsertMedium,
     command::EjectMedium, command::SetForwards, command::SetConnected, command::SetPlugged, command::AddUsb,
     command::RemoveUsb, command::PlugUsb, command::UnplugUsb, command::SendInput, command::CancelJob,
-    command::CancelKeeping, command::StreamDisk>;
+    command::CancelKeeping, command::StreamDisk, command::CommitDisk>;
 
 /// What a machine tells. Sent from the machine's thread; a receiver takes it to its own thread and returns at once.
 namespace event {

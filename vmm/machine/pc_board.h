@@ -52,6 +52,7 @@ public:
     std::optional<Result<>> forgetDisk(timeline::MomentDisk const& kept) override;
     Result<> streamDisk(
         std::string_view disk, std::string const& onto, std::function<bool(double)> const& goOn) override;
+    Result<> commitDisk(std::string_view disk, CommitHow const& how, std::function<bool(double)> const& goOn) override;
     Result<> openBelowAgain(std::string const& path) override;
     Result<std::optional<BootCpuState>> prepareBoot() override;
     Result<> openForwards() override;
@@ -158,6 +159,8 @@ private:
     Result<> addCdDrive(CdConfig const& config, std::vector<std::unique_ptr<SataDevice>>& devices);
     /// Those that the guest writes to.
     std::vector<Disk*> followingDisks() const;
+    Result<Disk*> followingDisk(std::string_view id) const;
+    Result<> commitOnce(Disk& disk, ImageFormat configured, std::function<bool(double)> const& goOn);
     /// On the disk's thread; the device learns of another image.
     Result<> onDisk(Disk& disk, std::function<Result<>()> const& what) const;
     /// With each of those disks and what is kept of it, one after the other; ends with the first error.

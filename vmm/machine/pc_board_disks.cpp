@@ -1,3 +1,4 @@
+#include "vmm/block/commit.h"
 #include "vmm/block/stream.h"
 #include "vmm/devices/ahci_controller.h"
 #include "vmm/devices/ata_disk.h"
@@ -239,13 +240,18 @@ Result<std::vector<SavedFile>> PcBoard::files(Disks which) const
     return files;
 }
 
-Result<> PcBoard::streamDisk(std::string_view id, std::string const& onto, std::function<bool(double)> const& goOn)
+Result<PcBoard::Disk*> PcBoard::followingDisk(std::string_view id) const
 {
     auto const disks = followingDisks();
     auto const found = std::ranges::find_if(disks, [&](auto const* disk) { return disk->id == id; });
     if (found == disks.end())
         return fail(ErrorCode::NotFound, fmt::format("there is no disk {} that the guest writes to", id));
-    auto& disk = **found;
+    return *found;
+}
+
+Result<> PcBoard::streamDisk(std::string_view id, std::string const& onto, std::function<bool(double)> const& goOn)
+{
+    auto& disk = *TRY(followingDisk(id));
     std::optional<ImageStream> stream;
     double size = 1;
     auto const begin = [&]() -> Result<> {
@@ -268,6 +274,72 @@ Result<> PcBoard::streamDisk(std::string_view id, std::string const& onto, std::
         std::this_thread::sleep_for(std::chrono::steady_clock::now() - began);
     }
     return {};
+}
+
+Result<> PcBoard::commitDisk(std::string_view id, CommitHow const& how, std::function<bool(double)> const& goOn)
+{
+    auto& disk = *TRY(followingDisk(id));
+    auto const look = [&]() -> Result<ImageInfo> {
+        ImageInfo info;
+        TRY(onDisk(disk, [&]() -> Result<> {
+            info = disk.file->image->info();
+            return {};
+        }));
+        return info;
+    };
+    for (unsigned done = 0; done < how.files; ++done) {
+        auto const before = TRY(look());
+        if (filesBelow(before) == 0 && done > 0)
+            return {};
+        TRY_WITHIN(disk.id, LiveCommit::check(before));
+        TRY_WITHIN(disk.id, how.mayChange(before.backing[0].path));
+        TRY(commitOnce(disk, how.configured, [&](double part) { return goOn((done + part) / how.files); }));
+        auto const after = TRY(look());
+        if (after.backing.size() == before.backing.size())
+            return {}; // the file below has kept its name, and what is below that its own
+    }
+    return {};
+}
+
+Result<> PcBoard::commitOnce(Disk& disk, ImageFormat configured, std::function<bool(double)> const& goOn)
+{
+    std::unique_ptr<LiveCommit> commit;
+    auto const begin = [&]() -> Result<> {
+        commit = TRY(LiveCommit::begin(*disk.file, configured));
+        return {};
+    };
+    TRY(onDisk(disk, begin));
+    bool more = true;
+    auto const step = [&]() -> Result<> {
+        disk.file->image->hold();
+        more = TRY(commit->step());
+        return {};
+    };
+    // Once the device has the image that is there then.
+    auto const letGo = [&]() -> Result<> {
+        disk.file->image->letGo();
+        return {};
+    };
+    auto const run = [&]() -> Result<> {
+        for (auto part = commit->part(); more; part = more ? commit->part() : 1) {
+            if (!goOn(part))
+                return fail(ErrorCode::Cancelled, fmt::format("{} stands on what it stood on", disk.id));
+            auto const began = std::chrono::steady_clock::now();
+            auto const stepped = onDisk(disk, step);
+            TRY(onDisk(disk, letGo));
+            TRY(stepped);
+            if (part < 1) // the guest has the disk for as long
+                std::this_thread::sleep_for(std::chrono::steady_clock::now() - began);
+        }
+        return {};
+    };
+    auto const outcome = run();
+    auto const end = [&]() -> Result<> {
+        commit.reset();
+        return {};
+    };
+    TRY(onDisk(disk, end));
+    return outcome;
 }
 
 Board::Traffic PcBoard::traffic() const

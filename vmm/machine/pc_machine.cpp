@@ -241,7 +241,7 @@ PcMachine::~PcMachine()
     decltype(m_usbChanges) usbChanges;
     decltype(m_suspendToCome) suspendToCome;
     m_thread->loop().call([&] {
-        jobs = { std::move(m_job), std::move(m_keeping), std::move(m_tidying), std::move(m_streaming) };
+        jobs = { std::move(m_job), std::move(m_keeping), std::move(m_tidying), std::move(m_merging) };
         m_whenLeftAlone.clear();
         usbChanges = std::move(m_usbChanges);
         suspendToCome = std::exchange(m_suspendToCome, std::nullopt);
@@ -303,6 +303,8 @@ void PcMachine::post(Command command, Completion done)
             return tidyDisks(tidy->timeline, done);
         if (auto const* stream = std::get_if<command::StreamDisk>(&command))
             return streamDisk(*stream, done);
+        if (auto const* commit = std::get_if<command::CommitDisk>(&command))
+            return commitDisk(*commit, done);
         if (std::holds_alternative<command::AddUsb>(command) || std::holds_alternative<command::RemoveUsb>(command))
             return changeUsb(command, done);
         finish(carryOut(command));

@@ -108,7 +108,11 @@ private:
     /// On a worker, with m_checkpoints held.
     Result<> tidy(timeline::Timeline& timeline, std::function<bool()> const& goOn);
     void streamDisk(command::StreamDisk const& command, Completion done);
-    void finishAside(std::unique_ptr<Job>& which, Result<> const& outcome); // m_tidying or m_streaming
+    void commitDisk(command::CommitDisk const& command, Completion done);
+    /// Of one disk: `work`, beside the machine.
+    void putFilesTogether(char const* name, std::function<Result<>(std::function<bool(double)> const& goOn)> work,
+        std::function<bool(double)> progress, Completion done);
+    void finishAside(std::unique_ptr<Job>& which, Result<> const& outcome); // m_tidying or m_merging
     /// Suspends when no worker changes disks any more.
     void suspendLater(command::Suspend const& command, Completion done);
     void leftAlone();
@@ -174,7 +178,7 @@ private:
     std::unique_ptr<Job> m_job;                   // the machine stands still meanwhile
     std::unique_ptr<Job> m_keeping;               // of a moment, while the machine does what it wants
     std::unique_ptr<Job> m_tidying;               // of disks, as well
-    std::unique_ptr<Job> m_streaming;             // of one disk, as well
+    std::unique_ptr<Job> m_merging;               // of one disk, as well: a stream or a commit
     std::mutex m_checkpoints;                     // held by that of the three whose turn it is
     std::shared_ptr<timeline::Timeline> m_tidied; // that of m_tidying
     std::optional<std::pair<command::Suspend, Completion>> m_suspendToCome; // when the disks are left alone; then …

@@ -19,11 +19,10 @@ void PcMachine::keepMoment(command::KeepMoment const& command, Completion done)
                 m_keeping ? "another moment is still being kept" : "the machine is about to be suspended"));
         return;
     }
-    if (m_streaming) {
+    if (m_merging) {
         if (done)
             done(fail(ErrorCode::Busy,
-                "a disk is being made independent of its base: to keep a moment wait for that, or cancel it (what was "
-                "copied stays)"));
+                "the files of a disk are being put together: to keep a moment wait for that, or cancel it"));
         return;
     }
     if (m_tidying)
@@ -187,11 +186,10 @@ bool PcMachine::isAboutStick(Command const& command) const
 
 void PcMachine::changeUsb(Command const& command, Completion const& done)
 {
-    if (m_streaming && isAboutStick(command)) {
+    if (m_merging && isAboutStick(command)) {
         if (done)
             done(fail(ErrorCode::Busy,
-                "a disk is being made independent of its base: to add or remove a stick wait for that, or cancel it "
-                "(what was copied stays)"));
+                "the files of a disk are being put together: to add or remove a stick wait for that, or cancel it"));
         return;
     }
     m_usbChanges.emplace_back(command, done);
@@ -203,7 +201,7 @@ void PcMachine::changeUsb(Command const& command, Completion const& done)
 
 void PcMachine::leftAlone()
 {
-    if (m_keeping || m_tidying || m_streaming)
+    if (m_keeping || m_tidying || m_merging)
         return;
     if (auto const next = std::exchange(m_suspendToCome, std::nullopt))
         suspend(next->first, next->second);
@@ -269,25 +267,42 @@ void PcMachine::finishAside(std::unique_ptr<Job>& which, Result<> const& outcome
 
 void PcMachine::streamDisk(command::StreamDisk const& command, Completion done)
 {
-    if (m_streaming || m_suspendToCome || !m_whenLeftAlone.empty() || !m_usbChanges.empty()) {
+    auto const stream = [this, disk = command.disk, onto = command.onto](
+                            std::function<bool(double)> const& goOn) { return m_board->streamDisk(disk, onto, goOn); };
+    putFilesTogether("stream", stream, command.progress, std::move(done));
+}
+
+void PcMachine::commitDisk(command::CommitDisk const& command, Completion done)
+{
+    auto const its = std::ranges::find(m_config.disks, command.disk, &DiskConfig::id);
+    bool const isRaw = its != m_config.disks.end() && its->format == DiskFormat::Raw;
+    Board::CommitHow how { command.files, isRaw ? ImageFormat::Raw : ImageFormat::Qcow2, command.mayChange };
+    auto const commit = [this, disk = command.disk, how = std::move(how)](
+                            std::function<bool(double)> const& goOn) { return m_board->commitDisk(disk, how, goOn); };
+    putFilesTogether("commit", commit, command.progress, std::move(done));
+}
+
+void PcMachine::putFilesTogether(char const* name,
+    std::function<Result<>(std::function<bool(double)> const& goOn)> work, std::function<bool(double)> progress,
+    Completion done)
+{
+    if (m_merging || m_suspendToCome || !m_whenLeftAlone.empty() || !m_usbChanges.empty()) {
         if (done)
             done(fail(ErrorCode::Busy,
-                m_streaming ? "another disk is being made independent of its base"
-                            : "the disks must be left alone now"));
+                m_merging ? "the files of another disk are being put together" : "the disks must be left alone now"));
         return;
     }
     if (m_tidying)
         m_tidying->cancelled = true; // whoever asked for this asks for that again
-    m_streaming = std::make_unique<Job>();
-    m_streaming->name = "stream";
-    m_streaming->done = std::move(done);
-    m_streaming->worker = std::thread([this, &job = *m_streaming, command] {
-        ::pthread_setname_np(::pthread_self(), "stream disk");
+    m_merging = std::make_unique<Job>();
+    m_merging->name = name;
+    m_merging->done = std::move(done);
+    m_merging->worker = std::thread([this, &job = *m_merging, work = std::move(work), progress = std::move(progress)] {
+        ::pthread_setname_np(::pthread_self(), "merge files");
         std::unique_lock turn(m_checkpoints);
-        auto const outcome = m_board->streamDisk(command.disk, command.onto,
-            [&](double part) { return !job.cancelled && (!command.progress || command.progress(part)); });
+        auto const outcome = work([&](double part) { return !job.cancelled && (!progress || progress(part)); });
         turn.unlock();
-        m_thread->loop().post([this, outcome] { finishAside(m_streaming, outcome); });
+        m_thread->loop().post([this, outcome] { finishAside(m_merging, outcome); });
     });
 }
 

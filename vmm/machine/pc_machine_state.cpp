@@ -69,7 +69,7 @@ void PcMachine::suspend(command::Suspend const& command, Completion done)
     if (m_suspendToCome)
         return finish(fail(ErrorCode::Busy, "the machine is about to be suspended already"));
     // The state remembers its disks to the byte.
-    if (m_keeping || m_tidying || m_streaming)
+    if (m_keeping || m_tidying || m_merging)
         return suspendLater(command, std::move(done));
     bool const wasRunning = state() == RunState::Running;
     if (wasRunning) {
@@ -132,7 +132,7 @@ void PcMachine::finishSuspend(Result<> const& outcome, bool wasRunning, bool the
 
 void PcMachine::suspendLater(command::Suspend const& command, Completion done)
 {
-    for (auto* job : { m_keeping.get(), m_tidying.get(), m_streaming.get() }) {
+    for (auto* job : { m_keeping.get(), m_tidying.get(), m_merging.get() }) {
         if (job && job->givesWay)
             job->cancelled = true;
     }

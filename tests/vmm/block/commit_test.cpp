@@ -70,6 +70,63 @@ struct Chain {
     }
 };
 
+/// The same of a disk that is in use.
+struct UsedChain {
+    static constexpr std::uint64_t bytes = 3 << 20;
+    ImageFormat below;
+    FakeDisk base, top;
+    DiskModel model { bytes, 11 };
+    ShufflingEngine engine { 3 };
+
+    UsedChain(ImageFormat format, unsigned clusterBits) : below(format)
+    {
+        make(base, { .format = below, .size = bytes, .clusterBits = clusterBits });
+        {
+            auto const image = must(open(base, base));
+            fill(*image, 40);
+            must(image->flushSync());
+        }
+        make(top, { .size = bytes, .clusterBits = 14, .backingFile = "base", .backingFormat = below });
+        auto const disk = must(open(top, base));
+        fill(*disk, 20);
+        must(disk->flushSync());
+        model.noteDurable();
+    }
+    void fill(BlockImage& image, unsigned batches)
+    {
+        if (auto const wrong = model.run(image, engine, batches, false); !wrong.empty())
+            qFatal("%s", wrong.c_str());
+    }
+    static void make(FakeDisk& disk, NewImage const& what)
+    {
+        FakeBlockFile file(disk);
+        must(formatImage(file, what));
+        must(file.sync());
+    }
+    /// The overlay stands on `under`.
+    Result<std::unique_ptr<BlockImage>> open(FakeDisk& disk, FakeDisk& under, bool isOverlay = false)
+    {
+        ImageOptions options;
+        options.format = isOverlay || &disk == &top ? ImageFormat::Qcow2 : below;
+        return BlockImage::open(engine, std::make_unique<FakeBlockFile>(disk), options,
+            [this, &under](std::string const&, std::optional<ImageFormat>) { return open(under, under); });
+    }
+    /// The guest does `between` batches between two pieces; what was wrong with them, else how the writing went.
+    Result<> write(BlockImage& disk, unsigned between, unsigned* pieces = nullptr)
+    {
+        BaseWriter writer(disk, *disk.backing());
+        for (;;) {
+            if (auto const wrong = model.run(disk, engine, between); !wrong.empty())
+                return fail(ErrorCode::Internal, wrong);
+            disk.drain();
+            if (pieces)
+                ++*pieces;
+            if (!TRY(writer.writePiece()))
+                return {};
+        }
+    }
+};
+
 }
 
 /// The file below a disk gets what the disk has of its own. What the host does to the files' names and to a whole
@@ -134,6 +191,84 @@ private slots:
             }
         }
         QVERIFY(total > 8);
+    }
+
+    void whatTheGuestWritesMeanwhileGoesAlong_data()
+    {
+        QTest::addColumn<ImageFormat>("below");
+        QTest::addColumn<unsigned>("clusterBits");
+        QTest::newRow("raw") << ImageFormat::Raw << 16U;
+        QTest::newRow("qcow2") << ImageFormat::Qcow2 << 16U;
+        QTest::newRow("qcow2 of small clusters") << ImageFormat::Qcow2 << 10U;
+        QTest::newRow("qcow2 of large clusters") << ImageFormat::Qcow2 << 20U;
+    }
+
+    void whatTheGuestWritesMeanwhileGoesAlong()
+    {
+        QFETCH(ImageFormat, below);
+        QFETCH(unsigned, clusterBits);
+        UsedChain chain(below, clusterBits);
+        {
+            auto const disk = must(chain.open(chain.top, chain.base));
+            unsigned pieces = 0;
+            REQUIRE_OK(chain.write(*disk, 3, &pieces));
+            QVERIFY(pieces >= 4);
+            QCOMPARE(chain.model.compare(*disk), std::string());
+            QCOMPARE(chain.model.failures(), 0U);
+        }
+        auto const alone = must(chain.open(chain.base, chain.base));
+        QCOMPARE(chain.model.compare(*alone), std::string());
+    }
+
+    void aPowerCutWhileTheGuestWritesLosesNothing_data() { whatTheGuestWritesMeanwhileGoesAlong_data(); }
+
+    /// Of what the guest was told to be durable. Both files lose what was not synced.
+    void aPowerCutWhileTheGuestWritesLosesNothing()
+    {
+        QFETCH(ImageFormat, below);
+        QFETCH(unsigned, clusterBits);
+        std::uint64_t total = 0;
+        for (std::uint64_t at = 0; at <= total; at += at < 16 ? 1 : 1 + total / 64) {
+            UsedChain chain(below, clusterBits);
+            auto const disk = must(chain.open(chain.top, chain.base));
+            auto const before = chain.base.operations;
+            chain.base.fault = at == 0 ? FakeDisk::Fault::None : FakeDisk::Fault::PowerCut;
+            chain.base.faultAt = before + at - 1;
+            auto const written = chain.write(*disk, 2);
+            QVERIFY2(written.has_value() == (at == 0), written ? "" : written.error().message().c_str());
+            if (at == 0)
+                total = chain.base.operations - before;
+            for (unsigned survivors = 0; survivors < 3; ++survivors) {
+                FakeDisk top(chain.top.afterPowerCut(survivors)), base(chain.base.afterPowerCut(survivors));
+                auto const left = must(chain.open(top, base, true));
+                auto const wrong = chain.model.compareDurable(*left);
+                QVERIFY2(wrong.empty(),
+                    qPrintable(QString("operation %1 of %2, survivors %3: %4")
+                                   .arg(at)
+                                   .arg(total)
+                                   .arg(survivors)
+                                   .arg(wrong.c_str())));
+            }
+        }
+        QVERIFY(total > 8);
+    }
+
+    void whatIsBrokenOffCanBeDoneAgain()
+    {
+        UsedChain chain(ImageFormat::Qcow2, 16);
+        {
+            auto const disk = must(chain.open(chain.top, chain.base));
+            {
+                BaseWriter writer(*disk, *disk->backing());
+                QVERIFY(must(writer.writePiece()));
+                QVERIFY(writer.part() > 0 && writer.part() < 1);
+            }
+            QCOMPARE(chain.model.run(*disk, chain.engine, 5), std::string());
+            QCOMPARE(chain.model.compare(*disk), std::string());
+            REQUIRE_OK(chain.write(*disk, 1));
+        }
+        auto const alone = must(chain.open(chain.base, chain.base));
+        QCOMPARE(chain.model.compare(*alone), std::string());
     }
 };
 

@@ -132,6 +132,16 @@ private slots:
         QVERIFY(existsFile(kept) && !existsFile(gone));
     }
 
+    /// On its raw disk a guest may write that what it has beside that, by the name of a disk, is raw.
+    void norDoesItMakeAnotherDiskRaw()
+    {
+        auto const kept = keep(1).front();
+        must(createImage(path("raw"), { .backingFile = "disk", .backingFormat = ImageFormat::Raw }));
+        QVERIFY(!end(kept));
+        m_story->openAgain();
+        QCOMPARE(m_story->now(), 1);
+    }
+
     /// Another program may put an image in the place of one that stands on a base.
     void aBaseThatIsNobodysMeanwhileIsLeftAlone()
     {

@@ -59,8 +59,8 @@ Result<qcow2::Header> headerOf(std::string const& path)
     return qcow2::Header::read(*file, size);
 }
 
-/// What is raw, as all that stand on it say, has an empty one: what it looks like, a guest has written. So has what
-/// cannot be read and is in `raw`; one that can be may need what it names, whatever a record says.
+/// A checkpoint's file that is raw, as all that stand on it say, has an empty one: what it looks like, a guest has
+/// written. So has what cannot be read and is in `raw`; one that can be may need what it names, whatever a record says.
 Result<ImageHeaders> headersIn(std::string const& folder, std::set<std::string> const& raw = {})
 {
     ImageHeaders headers;
@@ -72,7 +72,8 @@ Result<ImageHeaders> headersIn(std::string const& folder, std::set<std::string> 
     for (auto const& [image, header] : headers) {
         auto const name = header ? header->backingFile : std::string();
         auto const below = name.starts_with('/') ? name : folder + name;
-        if (name.empty() || below == image)
+        // On a raw disk a guest may have written that another one is raw; it knows no checkpoint's name.
+        if (!isCheckpointName(below) || below == image)
             continue;
         auto const said = saidRaw.try_emplace(below, true).first;
         said->second = said->second && header->backingFormat == "raw";

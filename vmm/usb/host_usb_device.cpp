@@ -459,8 +459,6 @@ void HostUsbDevice::cancel(UsbTransfer& transfer)
 void HostUsbDevice::landed(Flight& flight)
 {
     bool const isGone = flight.request->status == LIBUSB_TRANSFER_NO_DEVICE;
-    if (flight.packets.empty() && !flight.cancelled && flight.request->actual_length == 0)
-        lookSoonWhoHasIt();
     {
         std::lock_guard const lock(host().usbMutex()); // which cannot go while this is in flight
         if (!flight.packets.empty())
@@ -477,6 +475,8 @@ bool HostUsbDevice::goesOn(Flight& flight)
 {
     auto& transfer = *flight.transfer;
     auto const& request = *flight.request;
+    if (request.actual_length == 0 && !flight.cancelled)
+        lookSoonWhoHasIt();
     auto status = statusOf(request.status);
     auto count = static_cast<std::uint64_t>(std::max(0, request.actual_length));
     bool const isControl = transfer.kind == UsbTransfer::Kind::Control;

@@ -444,7 +444,7 @@ Result<> copyImage(BlockImage& image, std::string const& path, ImageFormat forma
             // Only what is not zero, in the target's own pieces.
             for (std::size_t at = 0; at < part.size(); at += granule) {
                 auto const piece = part.subspan(at, std::min<std::size_t>(granule, part.size() - at));
-                if (std::ranges::any_of(piece, [](std::uint8_t byte) { return byte != 0; }))
+                if (!isZero(piece))
                     TRY(target->writeSync(offset + at, piece));
             }
             offset += part.size();

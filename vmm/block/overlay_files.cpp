@@ -307,12 +307,12 @@ Result<> OverlayFiles::copyLayers(BlockImage& from, std::size_t layers, BlockIma
             length = std::min(length, pieceBytes);
             auto const part = ByteSpan(data).first(length);
             TRY(from.readSync(offset, part));
-            bool const onlyZeros = std::ranges::all_of(part, [](std::uint8_t byte) { return byte == 0; });
-            unflushed += onlyZeros ? 0 : length;
-            if (!onlyZeros)
+            if (!isZero(part)) {
                 TRY(to.writeSync(offset, part));
-            else if (hidesSome)
+                unflushed += length;
+            } else if (hidesSome) {
                 TRY(to.runSync(BlockRequest::Kind::WriteZeroes, offset, length));
+            }
         }
         offset += length;
     }

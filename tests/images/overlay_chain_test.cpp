@@ -600,12 +600,13 @@ private slots:
         QCOMPARE(data, Bytes(512, 7));
     }
 
-    /// What a crash cut off in a merge is removed by the next one.
-    void halfAMergeIsRemoved()
+    /// What a crash cut off in a merge, or where a moment was kept, is removed by the next merge.
+    void whatIsHalfMadeIsRemoved()
     {
         auto const kept = keep(2);
-        QVERIFY(QFile::copy(m_folder->filePath(QString::fromStdString(kept[1].place)),
-            m_folder->filePath(QString::fromStdString(kept[1].place + ".merging"))));
+        auto const whole = m_folder->filePath(QString::fromStdString(kept[1].place));
+        for (auto const* const half : { ".merging", ".merging.new-01234567", ".new-01234567" })
+            QVERIFY(QFile::copy(whole, whole + half));
         QVERIFY(end(kept[0]));
         QCOMPARE(m_story->at(kept[1]), 2);
         QCOMPARE(imageFiles().size(), 3); // one of them is empty: see wasRaw()

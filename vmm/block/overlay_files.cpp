@@ -6,7 +6,6 @@
 #include "vmm/block/qcow2_format.h"
 
 #include <algorithm>
-#include <array>
 #include <dirent.h>
 #include <fmt/format.h>
 #include <functional>
@@ -23,14 +22,13 @@ constexpr std::string_view merging = ".merging", goingBack = ".going-back";
 constexpr std::uint64_t pieceBytes = 64u << 10, lookBytes = 64u << 20, flushEach = 64u << 20;
 constexpr std::uint64_t mostGrowth = 1u << 20; // for one file less, where several images take in what one has held
 
-/// A file that is to take another's place, or what createImage() was about to make of it.
+/// A file that is to take another's place, or what createImage() was about to make of it or of a checkpoint's.
 bool isUnfinished(std::string const& name)
 {
-    return std::ranges::any_of(std::array { merging, goingBack }, [&](auto const suffix) {
-        auto const at = name.rfind(suffix);
-        return at != std::string::npos
-            && (at + suffix.size() == name.size() || name.compare(at + suffix.size(), 5, ".new-") == 0);
-    });
+    auto const made = name.rfind(".new-");
+    auto const whole = name.substr(0, made);
+    return whole.ends_with(merging) || whole.ends_with(goingBack)
+        || (made != std::string::npos && isCheckpointName(whole));
 }
 
 Result<std::vector<std::string>> namesIn(std::string const& folder)

@@ -235,7 +235,8 @@ Result<> mergeCheckpoints(
     auto const options = optionsNow(disk);
     auto const below = TRY(look(engine, disk.path, options)).backing;
     auto const kept = std::ranges::find_if_not(below, [&](ImageInfo const& file) {
-        return std::ranges::any_of(checkpoints, [&](auto const& path) { return isSameFile(file.path, path); });
+        return isCheckpointName(file.path) // whatever a record says
+            && std::ranges::any_of(checkpoints, [&](auto const& path) { return isSameFile(file.path, path); });
     });
     if (kept != below.begin()) {
         auto const& lowest = *(kept - 1);

@@ -1,5 +1,6 @@
 #include "tests/support/still_machine.h"
 #include "vmm/base/random.h"
+#include "vmm/machine/disk_chains.h"
 
 #include <QFile>
 #include <QRegularExpression>
@@ -48,6 +49,20 @@ private slots:
         }
         QVERIFY(QFile::exists(letter));
         isAsItWas({ 10, 20, 30 });
+    }
+
+    /// As if it were of a moment: what a machine that ends has kept becomes one file with its disk.
+    void whatAPersonHasPutBelowADiskStays()
+    {
+        auto const base = m_folder->filePath("base").toStdString(), top = m_folder->filePath("top").toStdString();
+        tests::must(createImage(base, { .size = 1 << 20 }));
+        tests::must(createImage(top, { .backingFile = "base" }));
+        InlineEngine engine;
+        tests::must(tests::must(BlockImage::open(engine, top))->writeSync(0, Bytes(512, 7)));
+        REQUIRE_OK(mergeCheckpoints({ .id = "disk2", .path = top, .format = DiskFormat::Qcow2 }, { base }, {}));
+        Bytes data(512);
+        tests::must(tests::must(BlockImage::open(engine, base))->readSync(0, data));
+        QCOMPARE(data, Bytes(512));
     }
 
     /// Timers would be due before now, for ever.

@@ -77,13 +77,25 @@ struct Chain {
         options.backing = allowed;
         return must(BlockImage::open(engine, top, options));
     }
+    /// The disk alone, with something in what it gains.
+    void grow(std::uint64_t bytes)
+    {
+        InlineEngine engine;
+        auto const image = open(engine);
+        must(image->grow(bytes));
+        Bytes const data(48 << 10, 201);
+        must(image->writeSync(bytes - mib, data));
+        must(image->flushSync());
+        content.resize(bytes);
+        std::ranges::copy(data, content.begin() + static_cast<std::ptrdiff_t>(bytes - mib));
+    }
     /// What is wrong with the disk; empty: nothing.
     QString problem() const
     {
         InlineEngine engine;
         {
             auto const image = open(engine);
-            Bytes data(size);
+            Bytes data(content.size());
             if (auto const got = image->readSync(0, data); !got)
                 return QString::fromStdString(got.error().message());
             if (data != content)
@@ -442,6 +454,38 @@ private slots:
         QCOMPARE(chain.problem(), QString());
     }
 
+    void aDiskThatWasMadeLargerGoesIntoItsBase_data() { kindsOfBase(); }
+
+    void aDiskThatWasMadeLargerGoesIntoItsBase()
+    {
+        QFETCH(bool, isCheckpoints);
+        QFETCH(ImageFormat, below);
+        auto chain = Chain(path("a"), isCheckpoints ? "disk." + makeUuid() : "base.img",
+            isCheckpoints && below == ImageFormat::Raw ? DiskFormat::Raw : DiskFormat::Qcow2, below);
+        chain.grow(2 * size + 512);
+        REQUIRE_OK(chain.commit());
+        QCOMPARE(chain.problem(), QString());
+        QCOMPARE(fs::exists(chain.base), !isCheckpoints); // it has taken the disk's place
+        InlineEngine engine;
+        auto const all = isCheckpoints ? chain.open(engine)->info() : chain.open(engine)->info().backing[0];
+        QCOMPARE(all.virtualSize, 2 * size + 512);
+        QCOMPARE(all.format, below);
+    }
+
+    void aDiskThatWasMadeLargerStandsAlone_data() { kindsOfBase(); }
+
+    void aDiskThatWasMadeLargerStandsAlone()
+    {
+        QFETCH(bool, isCheckpoints);
+        QFETCH(ImageFormat, below);
+        auto chain = Chain(path("a"), isCheckpoints ? "disk." + makeUuid() : "base.img",
+            isCheckpoints && below == ImageFormat::Raw ? DiskFormat::Raw : DiskFormat::Qcow2, below);
+        chain.grow(2 * size + 512);
+        REQUIRE_OK(chain.stream());
+        fs::remove(chain.base);
+        QCOMPARE(chain.problem(), QString());
+    }
+
     void whoNeedsTheBaseIsNamed()
     {
         auto const refusal = [](Result<> const& outcome) {
@@ -565,14 +609,15 @@ private slots:
     {
         QTest::addColumn<bool>("isCheckpoints");
         QTest::addColumn<ImageFormat>("below");
-        QTest::addColumn<std::uint64_t>("baseSize");
+        QTest::addColumn<bool>("isSmaller");
         QTest::addColumn<bool>("live");
         for (bool const live : { false, true }) {
             auto const when = live ? ", live" : "";
-            QTest::addRow("to a person's raw base%s", when) << false << ImageFormat::Raw << size << live;
-            QTest::addRow("to a raw base that is shorter%s", when) << false << ImageFormat::Raw << 6 * mib << live;
-            QTest::addRow("to a person's qcow2 base%s", when) << false << ImageFormat::Qcow2 << size << live;
-            QTest::addRow("to a checkpoint's base%s", when) << true << ImageFormat::Raw << size << live;
+            QTest::addRow("to a person's raw base%s", when) << false << ImageFormat::Raw << false << live;
+            QTest::addRow("to a raw base that is smaller%s", when) << false << ImageFormat::Raw << true << live;
+            QTest::addRow("to a person's qcow2 base%s", when) << false << ImageFormat::Qcow2 << false << live;
+            QTest::addRow("to a qcow2 base that is smaller%s", when) << false << ImageFormat::Qcow2 << true << live;
+            QTest::addRow("to a checkpoint's base%s", when) << true << ImageFormat::Raw << false << live;
         }
     }
 
@@ -582,13 +627,13 @@ private slots:
     {
         QFETCH(bool, isCheckpoints);
         QFETCH(ImageFormat, below);
-        QFETCH(std::uint64_t, baseSize);
+        QFETCH(bool, isSmaller);
         QFETCH(bool, live);
         auto const folder = path("a");
-        Chain const chain(folder, isCheckpoints ? "disk." + makeUuid() : "base.img",
+        Chain chain(folder, isCheckpoints ? "disk." + makeUuid() : "base.img",
             isCheckpoints ? DiskFormat::Raw : DiskFormat::Qcow2, below, mib / 4);
-        if (baseSize != size)
-            fs::resize_file(chain.base, baseSize);
+        if (isSmaller)
+            chain.grow(10 * mib);
         auto const before = path("before");
         fs::copy(folder, before);
         unsigned at = 0;
@@ -685,6 +730,15 @@ private slots:
     }
 
 private:
+    static void kindsOfBase()
+    {
+        QTest::addColumn<bool>("isCheckpoints");
+        QTest::addColumn<ImageFormat>("below");
+        for (auto const& [name, format] : { std::pair("raw", ImageFormat::Raw), { "qcow2", ImageFormat::Qcow2 } }) {
+            QTest::addRow("a person's %s base", name) << false << format;
+            QTest::addRow("a checkpoint's %s base", name) << true << format;
+        }
+    }
     std::string path(std::string const& name) const
     {
         return m_folder->filePath(QString::fromStdString(name)).toStdString();

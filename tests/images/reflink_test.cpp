@@ -110,6 +110,7 @@ private slots:
         auto const method = CheckpointMethod::create(CheckpointWay::Reflink);
         CheckpointStory story(*method, there.path().toStdString() + "/disk", format);
         story.tell(there.path().toStdString() + "/fork");
+        CheckpointStory(*method, there.path().toStdString() + "/larger", format).tellOfGrowth();
         auto const chosen = must(CheckpointMethod::choose(story.disk(), {}));
         QCOMPARE(must(chosen->plan(story.disk(), "chosen")).way, CheckpointWay::Reflink);
     }

@@ -92,6 +92,34 @@ public:
         REQUIRE_OK(m_method.remove(m_disk, two));
     }
 
+    /// Of a disk that is made larger each moment has the size that it had.
+    void tellOfGrowth()
+    {
+        auto const end = [&] {
+            vmm::Bytes data(512, 1);
+            must(m_disk.image->readSync(2 * size - data.size(), data));
+            return int(data[0]);
+        };
+        write(1);
+        auto const small = keep("small");
+        REQUIRE_OK(m_disk.image->grow(2 * size));
+        QCOMPARE(end(), 0);
+        must(m_disk.image->writeSync(2 * size - 512, vmm::Bytes(512, 8)));
+        write(2);
+        auto const large = keep("large");
+        REQUIRE_OK(m_method.goBack(m_disk, small));
+        QCOMPARE(m_disk.image->size(), size);
+        QCOMPARE(now(), 1);
+        REQUIRE_OK(m_disk.image->grow(2 * size));
+        QCOMPARE(end(), 0);
+        QCOMPARE(must(m_method.openReadOnly(m_engine, m_disk.path, small))->size(), size);
+        REQUIRE_OK(m_method.goBack(m_disk, large));
+        openAgain();
+        QCOMPARE(m_disk.image->size(), 2 * size);
+        QCOMPARE(end(), 8);
+        QCOMPARE(now(), 2);
+    }
+
 private:
     vmm::CheckpointMethod& m_method;
     vmm::InlineEngine m_engine;

@@ -52,11 +52,7 @@ Result<> checkFiles(ImageInfo const& disk, std::size_t between)
         }
         above = &below;
     }
-    TRY(checkNobodyElse(disk, between));
-    if (base.virtualSize < disk.virtualSize && base.format != ImageFormat::Raw)
-        return fail(ErrorCode::Unsupported,
-            fmt::format("{} is smaller than the disk; make it larger first (qemu-img resize)", base.path));
-    return {};
+    return checkNobodyElse(disk, between);
 }
 
 /// What is below, for writing, and as large as the disk.
@@ -65,11 +61,10 @@ Result<std::unique_ptr<BlockImage>> openBase(
 {
     options.access = Access::ReadWrite;
     options.format = base.format;
-    if (base.virtualSize < size) {
-        auto const file = TRY(HostFile::open(base.path, Access::ReadWrite, options.cache, options.lock));
-        TRY(file->resize(size)); // zeros, as they were read there
-    }
-    return BlockImage::open(engine, base.path, options);
+    auto image = TRY(BlockImage::open(engine, base.path, options));
+    if (image->size() < size)
+        TRY(image->grow(size)); // zeros, as they were read there
+    return image;
 }
 
 /// Whether the disk is taken for what it is when it is the file that is now `base`: see formatInPlace().

@@ -78,7 +78,7 @@ Result<> writeQcow2(BlockFile& file, NewImage const& what)
 Result<> checkParameters(NewImage const& what)
 {
     auto const invalid = [](std::string detail) { return fail(ErrorCode::InvalidArgument, std::move(detail)); };
-    if (what.size == 0 || what.size % BlockImage::sectorSize != 0 || what.size > (1ULL << 62))
+    if (what.size == 0 || what.size % BlockImage::sectorSize != 0 || what.size > BlockImage::maximumSize)
         return invalid(fmt::format("a disk of {} bytes", what.size));
     if (what.format == ImageFormat::Raw) {
         if (!what.backingFile.empty())

@@ -1,6 +1,7 @@
 #include "vmm/block/image.h"
 
 #include <algorithm>
+#include <fmt/format.h>
 
 namespace vmm {
 
@@ -76,6 +77,29 @@ void BlockImage::begin(BlockRequest& request)
     if (m_watch && request.kind != Kind::Flush)
         m_watch(request);
     start(request);
+}
+
+Result<> BlockImage::checkGrowth(std::uint64_t size) const
+{
+    auto const invalid = [&](std::string detail) {
+        return fail(ErrorCode::InvalidArgument, m_file->name() + ": " + std::move(detail));
+    };
+    if (size % sectorSize != 0)
+        return invalid(fmt::format("a disk of {} bytes: its size is a multiple of {}", size, sectorSize));
+    if (size > maximumSize)
+        return invalid(fmt::format("{} bytes are more than a disk can have", size));
+    if (size <= m_size)
+        return invalid(fmt::format("it has {} bytes, and a disk can only be made larger", m_size));
+    return {};
+}
+
+Result<> BlockImage::grow(std::uint64_t size)
+{
+    if (m_readOnly)
+        return fail(ErrorCode::PermissionDenied, m_file->name() + " is open for reading only");
+    TRY(checkGrowth(size));
+    drain();
+    return growTo(size);
 }
 
 Result<> BlockImage::changeBacking(std::string const&, std::unique_ptr<BlockImage>)

@@ -94,6 +94,7 @@ struct ImageInfo {
 class BlockImage {
 public:
     static constexpr std::uint64_t sectorSize = 512;
+    static constexpr std::uint64_t maximumSize = 1ULL << 62; ///< bytes
     /// How many files a chain may have.
     static constexpr unsigned maximumDepth = 64;
 
@@ -138,6 +139,16 @@ public:
     virtual void drain();
     /// drain(), and everything durable, the image's own tables too.
     virtual Result<> flushSync() = 0;
+
+    /// Makes the disk larger, to `size` bytes; what it gains reads as zeros, whatever is below. Meanwhile nobody
+    /// submits. When it returns that is durable; after an error or a crash the disk has the old size or the new one.
+    Result<> grow(std::uint64_t size);
+    /// What is known to speak against that before it is tried, also of an image that is open for reading only:
+    /// InvalidArgument where the size is no larger one, no multiple of sectorSize, or more than maximumSize or what the
+    /// image's clusters can hold; Unsupported for a block device, and where an internal snapshot does not say how large
+    /// its own disk is.
+    virtual Result<> checkGrowth(std::uint64_t size) const;
+
     virtual ImageInfo info() const = 0;
 
     // Internal snapshots. Each first lets end what is in flight; meanwhile nobody submits. When one returns it is
@@ -221,6 +232,7 @@ protected:
     }
 
     virtual void start(BlockRequest& request) = 0;
+    virtual Result<> growTo(std::uint64_t size) = 0; ///< which nothing that is known speaks against
     /// submit(), also while the image is held: what it does itself does not wait.
     void begin(BlockRequest& request);
     /// Reads the request's range from wherever in the chain it is.

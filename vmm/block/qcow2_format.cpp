@@ -148,7 +148,7 @@ Result<Header> Header::read(BlockFile& file, std::uint64_t fileSize)
     if ((header.compression != 0) != ((header.incompatible & compressionBit) != 0))
         return corrupt("the compression type and its feature bit contradict each other");
 
-    if (header.size > (1ULL << 62))
+    if (header.size > BlockImage::maximumSize)
         return corrupt("the disk is larger than a disk can be");
     header.size = alignDown<std::uint64_t>(header.size, BlockImage::sectorSize);
     if (header.l1Size > maximumL1Bytes / 8 || header.neededL1() > header.l1Size)

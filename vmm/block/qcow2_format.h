@@ -77,7 +77,8 @@ struct Snapshot {
     std::uint64_t l1Offset = 0;
     std::uint32_t l1Size = 0; ///< entries
     DiskSnapshot what;
-    Bytes raw; ///< the entry as it is in the file, with extra data that is not ours to know, padded
+    bool saysDiskSize = true; ///< in version 2 it need not: then `what` has the image's
+    Bytes raw;                ///< the entry as it is in the file, with extra data that is not ours to know, padded
 };
 
 /// What a new snapshot may be called.

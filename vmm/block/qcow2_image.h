@@ -34,6 +34,7 @@ public:
     Result<> deleteSnapshot(std::string_view id) override;
     bool workWhenIdle() override;
     Result<> changeBacking(std::string const& name, std::unique_ptr<BlockImage> backing) override;
+    Result<> checkGrowth(std::uint64_t size) const override;
 
 private:
     using Entry = qcow2::Entry;
@@ -133,6 +134,12 @@ private:
 
     // qcow2_backing.cpp
     Result<> nameBacking(std::string const& name, std::string const& format);
+
+    // qcow2_grow.cpp
+    Result<> growTo(std::uint64_t size) override;
+    Result<> enlargeL1(std::uint64_t entries);
+    Result<> zeroFrom(std::uint64_t offset);
+    Result<> writeSize();
 
     // qcow2_snapshots.cpp
     struct Change;

@@ -160,7 +160,8 @@ Result<std::vector<Snapshot>> File::readSnapshots() const
         snapshot.raw.insert(snapshot.raw.end(), variable.begin(), variable.end());
         if (extraBytes >= 8)
             what.stateSize = field<std::uint64_t>(variable, 0);
-        if (extraBytes >= 16)
+        snapshot.saysDiskSize = extraBytes >= 16;
+        if (snapshot.saysDiskSize)
             what.diskSize = field<std::uint64_t>(variable, 8);
         what.id = text(variable.subspan(extraBytes, idBytes));
         what.name = text(variable.subspan(extraBytes + idBytes, nameBytes));
@@ -170,7 +171,7 @@ Result<std::vector<Snapshot>> File::readSnapshots() const
             return corrupt(fmt::format("has the id \"{}\", which another one has too", what.id));
         auto disk = m_header;
         disk.size = what.diskSize;
-        if (what.diskSize > (1ULL << 62) || disk.neededL1() > maximumL1Bytes / 8)
+        if (what.diskSize > BlockImage::maximumSize || disk.neededL1() > maximumL1Bytes / 8)
             return corrupt(fmt::format("is of a disk of {} bytes", what.diskSize));
         snapshots.push_back(std::move(snapshot));
     }

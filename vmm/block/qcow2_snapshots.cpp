@@ -1,6 +1,5 @@
 #include "vmm/base/log.h"
-#include "vmm/block/qcow2_image.h"
-#include "vmm/block/qcow2_rewrite.h"
+#include "vmm/block/qcow2_change.h"
 
 #include <algorithm>
 
@@ -11,47 +10,6 @@
 namespace vmm {
 
 using namespace qcow2;
-
-/// One Rewrite, with what it makes of the tables that are in memory.
-struct Qcow2Image::Change {
-    Change(File& file, Refcounts& refcounts, Tables const& tables)
-        : rewrite(file, refcounts), next(file.header()), l1(tables.l1()), cached(tables.cached())
-    {
-    }
-
-    /// The active L1 table is written to a new place; what becomes of the old one is the caller's business.
-    Result<> moveL1()
-    {
-        next.l1Size = static_cast<std::uint32_t>(l1.size());
-        if (l1.empty())
-            return {};
-        next.l1Offset = TRY(rewrite.allocate((l1.size() * 8 + next.clusterSize() - 1) / next.clusterSize()));
-        return rewrite.writeTable(next.l1Offset, l1);
-    }
-
-    Result<> writeSnapshots(std::uint64_t oldBytes)
-    {
-        TRY(rewrite.countRange(next.snapshotsOffset, oldBytes, -1));
-        auto const bytes = snapshotTableBytes(snapshots);
-        next.snapshotCount = static_cast<std::uint32_t>(snapshots.size());
-        next.snapshotsOffset = 0;
-        if (bytes == 0)
-            return {};
-        next.snapshotsOffset = TRY(rewrite.allocate((bytes + next.clusterSize() - 1) / next.clusterSize()));
-        Bytes table;
-        table.reserve(alignUp(bytes, next.clusterSize()));
-        for (auto const& snapshot : snapshots)
-            table.insert(table.end(), snapshot.raw.begin(), snapshot.raw.end());
-        table.resize(alignUp(bytes, next.clusterSize()));
-        return rewrite.write(next.snapshotsOffset, table);
-    }
-
-    Rewrite rewrite;
-    Header next;
-    std::vector<std::uint64_t> l1;
-    Rewrite::Rewritten cached;
-    std::vector<Snapshot> snapshots;
-};
 
 /// Notes where all tables are. On an error the notes are as they were.
 Result<> Qcow2Image::claimTables(Header const& header, std::vector<std::uint64_t> const& refcountTable,

@@ -9,7 +9,7 @@ namespace vmm {
 Result<std::unique_ptr<RawImage>> RawImage::open(IoEngine& engine, std::unique_ptr<BlockFile> file, Access access)
 {
     auto const bytes = TRY(file->size());
-    if (bytes > (1ULL << 62))
+    if (bytes > maximumSize)
         return fail(ErrorCode::InvalidArgument, file->name() + " is larger than a disk can be");
     std::unique_ptr<RawImage> image(new RawImage(engine, std::move(file), access == Access::ReadOnly));
     // A last sector that is not whole reads as if zeros followed; it becomes whole when it is written.
@@ -45,6 +45,21 @@ ImageInfo RawImage::info() const
 Result<BlockImage::Mapping> RawImage::map(std::uint64_t offset, std::uint64_t length)
 {
     return Mapping { .kind = Mapping::Kind::Data, .length = length, .hostOffset = offset, .image = this };
+}
+
+Result<> RawImage::checkGrowth(std::uint64_t size) const
+{
+    if (m_file->isBlockDevice())
+        return fail(ErrorCode::Unsupported, m_file->name() + " is a block device and keeps its size");
+    return BlockImage::checkGrowth(size);
+}
+
+Result<> RawImage::growTo(std::uint64_t size)
+{
+    TRY(m_file->resize(size));
+    TRY(m_file->sync());
+    m_size = size;
+    return {};
 }
 
 void RawImage::start(BlockRequest& request)

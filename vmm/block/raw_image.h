@@ -13,6 +13,7 @@ public:
     Result<> flushSync() override;
     ImageInfo info() const override;
     Result<Mapping> map(std::uint64_t offset, std::uint64_t length) override;
+    Result<> checkGrowth(std::uint64_t size) const override;
 
 private:
     RawImage(IoEngine& engine, std::unique_ptr<BlockFile> file, bool readOnly)
@@ -21,6 +22,7 @@ private:
     }
 
     void start(BlockRequest& request) override;
+    Result<> growTo(std::uint64_t size) override;
     void startRange(BlockRequest& request);
     void rangeDone(Transfer& transfer, int error);
     void writeZeroBuffers(BlockRequest& request);

@@ -104,6 +104,7 @@ private slots:
     {
         auto const method = CheckpointMethod::create(CheckpointWay::Internal);
         CheckpointStory(*method, path("disk"), ImageFormat::Qcow2).tell(path("fork"));
+        CheckpointStory(*method, path("larger"), ImageFormat::Qcow2).tellOfGrowth();
     }
 
     void internalIsNotForRawImages()
@@ -120,6 +121,7 @@ private slots:
         QFETCH(ImageFormat, format);
         auto const method = CheckpointMethod::create(CheckpointWay::Overlay);
         CheckpointStory(*method, path("disk"), format).tell(path("fork"));
+        CheckpointStory(*method, path("larger"), format).tellOfGrowth();
     }
 
     /// What waits while the disk is held goes to the overlay, not to the base.

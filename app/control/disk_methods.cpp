@@ -64,6 +64,14 @@ void commit(MachineRunner& machine, Json const& params, Reply const& reply)
         plain(reply));
 }
 
+void grow(MachineRunner& machine, Json const& params, Reply const& reply)
+{
+    auto const bytes = params.value("bytes", Json());
+    if (!bytes.is_number_unsigned())
+        return reply(vmm::fail(vmm::ErrorCode::InvalidArgument, "\"bytes\" is a number, without a sign"));
+    machine.growDisk(textIn(params, "disk"), bytes.get<std::uint64_t>(), plain(reply));
+}
+
 void cancel(MachineRunner& machine, Json const& params, Reply const& reply)
 {
     machine.cancelDisk(textIn(params, "disk"), plain(reply));
@@ -78,6 +86,8 @@ bool callDiskMethod(MachineRunner& machine, std::string const& method, Json cons
         stream(machine, params, reply);
     else if (method == "disk.commit")
         commit(machine, params, reply);
+    else if (method == "disk.grow")
+        grow(machine, params, reply);
     else if (method == "disk.cancel")
         cancel(machine, params, reply);
     else

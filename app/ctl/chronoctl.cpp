@@ -465,25 +465,30 @@ struct CommandLine {
     void addDisk()
     {
         auto* added = verb(
-            "disk", "The files that a machine's disks stand on: list, stream, commit, cancel",
+            "disk", "A machine's disks, and the files that they stand on: list, stream, commit, grow, cancel",
             [this](Surroundings& around, Output const& output) { return ctl::disk(disk, around, output); },
             [this](CLI::App const& said) {
                 refuseMisplaced(said, disk.action,
-                    { { "--onto", { "stream" } }, { "--files", { "commit" } }, { "--force", { "commit" } } });
+                    { { "--onto", { "stream" } }, { "--files", { "commit" } }, { "--force", { "commit" } },
+                        { "size", { "grow" } } });
                 if (disk.action != "list")
                     demand(said, "disk");
+                if (disk.action == "grow")
+                    demand(said, "size");
             });
         added
             ->add_option("action", disk.action,
                 "list tells which files those are; stream makes a disk independent of them: what it has of them is "
                 "copied into its own file; commit puts what its own file holds into the file below it, where nobody "
                 "else needs that as it is; both also while the machine runs; cancel breaks either off: nothing is "
-                "lost. A file of yours on which nobody stands any more is yours to delete; those of "
+                "lost; grow makes a disk larger, while the machine is off: moments keep the size that it had. A file "
+                "of yours on which nobody stands any more is yours to delete; those of "
                 "moments go with them")
             ->required()
-            ->check(CLI::IsMember({ "list", "stream", "commit", "cancel" }));
+            ->check(CLI::IsMember({ "list", "stream", "commit", "grow", "cancel" }));
         added->add_option("machine", disk.machine, "The machine's name or uuid")->required();
         added->add_option("disk", disk.disk, "The disk's id: disk0");
+        added->add_option("size", disk.size, "Of grow: how large the disk shall be, as 40G");
         added->add_option(
             "--onto", disk.onto, "Of stream: the file further below that it goes on standing on; without it on none");
         added

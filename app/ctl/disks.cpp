@@ -18,8 +18,9 @@ void print(Json const& disks, Output const& output)
             continue;
         }
         auto const line = [&](Json const& file, std::string_view before) {
-            output.text(fmt::format("{}{} ({}, {} on this host)", before, file.value("path", ""),
-                file.value("format", ""), sizeText(file.value("allocatedBytes", std::uint64_t(0)))));
+            output.text(fmt::format("{}{} ({} of {}, {} on this host)", before, file.value("path", ""),
+                file.value("format", ""), sizeText(file.value("bytes", std::uint64_t(0))),
+                sizeText(file.value("allocatedBytes", std::uint64_t(0)))));
         };
         line(disk, id + ": ");
         for (auto const& below : disk["below"])
@@ -41,6 +42,11 @@ int disk(DiskOptions const& options, Surroundings& around, Output const& output)
         params["files"] = *options.files;
     if (options.force)
         params["force"] = true;
+    auto const size = options.size.empty() ? vmm::Result<std::uint64_t>(std::uint64_t(0)) : parseSize(options.size);
+    if (!size)
+        return output.failed(size.error());
+    if (*size != 0)
+        params["bytes"] = *size;
     auto const answer = callOnMachine(options.machine, "disk." + options.action, std::move(params), around, output);
     if (!answer)
         return output.failed(answer.error());
@@ -52,6 +58,10 @@ int disk(DiskOptions const& options, Surroundings& around, Output const& output)
         output.text(fmt::format("{} does not need what it stood on any more. Files of yours stay: delete them if "
                                 "nothing else needs them.",
             options.disk));
+    else if (options.action == "grow")
+        output.text(fmt::format("{} has {} now. Its guest finds that at the next start; what is on it grows when a "
+                                "partition and a file system are made larger there.",
+            options.disk, sizeText(*size)));
     return Done;
 }
 

@@ -132,8 +132,9 @@ int lookAtMoment(MomentOptions const& options, Surroundings& around, Output cons
 int importMoment(MomentOptions const& options, Surroundings& around, Output const& output);
 
 struct DiskOptions {
-    std::string action; ///< list stream commit cancel
+    std::string action; ///< list stream commit grow cancel
     std::string machine, disk;
+    std::string size;              ///< grow
     std::string onto;              ///< stream
     std::optional<unsigned> files; ///< commit
     bool force = false;            ///< commit

@@ -23,8 +23,8 @@ struct StateChanged {
     std::optional<vmm::Error> reason; ///< why, where nobody asked for it
 };
 struct Progress {
-    /// "suspend", "keep", and those of work(): "fork", "verify", "prune", "stream", "commit", "compare",
-    /// "inspect", "costs", "disks", "export".
+    /// "suspend", "keep", and those of work(): "fork", "verify", "prune", "stream", "commit", "grow",
+    /// "compare", "inspect", "costs", "disks", "export".
     std::string job;
     double fraction; ///< 0 to 1; a state change ends the job, KeepingEnded a "keep", JobEnded the rest
 };
@@ -224,6 +224,9 @@ public:
     /// What a disk's own file holds goes into the file below it, up to `files` times down the chain, where neither a
     /// moment nor one of `others` needs that as it is: job "commit", otherwise as streamDisk().
     void commitDisk(std::string disk, unsigned files, vmm::OtherImages others, Completion const& done = {});
+    /// A disk of a machine that is off gets `bytes` (a multiple of 512), more than it has: job "grow". A moment is kept
+    /// before, as before a change of the settings; moments have the size of their time.
+    void growDisk(std::string disk, std::uint64_t bytes, Completion const& done = {});
     /// The stream or commit of that disk, and nothing else. NotNow where there is none.
     void cancelDisk(std::string disk, Completion const& done = {});
     /// What is under way in the machine, and all that is being worked on beside it.

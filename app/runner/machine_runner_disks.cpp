@@ -107,6 +107,27 @@ void MachineRunner::Private::commitLive(
         done);
 }
 
+void MachineRunner::Private::growDisk(std::string const& disk, std::uint64_t bytes, Completion const& done)
+{
+    auto const ready = [this, disk, bytes]() -> vmm::Result<> {
+        if (machine)
+            return vmm::fail(
+                vmm::ErrorCode::NotNow, "a disk is made larger only while its machine is off; switch it off");
+        TRY(disksAreLeftAlone());
+        return vmm::checkGrowth(runner.config(), disk, bytes);
+    };
+    if (auto const first = ready(); !first)
+        return finish(done, first);
+    keepUnasked(vmm::timeline::Reason::BeforeChange, [this, disk, bytes, ready, done](vmm::Result<> const&) {
+        // It may have been started meanwhile.
+        if (auto const still = ready(); !still)
+            return finish(done, still);
+        auto const what = [config = runner.config(), disk, bytes](
+                              JobProgress const&) { return vmm::growStillDisk(config, disk, bytes); };
+        workOnStillDisk("grow", disk, what, done);
+    });
+}
+
 void MachineRunner::Private::workOnStillDisk(std::string const& job, std::string const& disk,
     std::function<vmm::Result<>(JobProgress const&)> const& what, Completion const& done)
 {
@@ -152,6 +173,11 @@ void MachineRunner::commitDisk(std::string disk, unsigned files, vmm::OtherImage
     m_private->post([this, done, files, disk = std::move(disk),
                         others = std::move(others)] { m_private->commitDisk(disk, files, others, done); },
         done);
+}
+
+void MachineRunner::growDisk(std::string disk, std::uint64_t bytes, Completion const& done)
+{
+    m_private->post([this, done, bytes, disk = std::move(disk)] { m_private->growDisk(disk, bytes, done); }, done);
 }
 
 void MachineRunner::cancelDisk(std::string disk, Completion const& done)

@@ -309,6 +309,7 @@ struct MachineRunner::Private {
     /// Does `command` while the machine goes on.
     void workOnLiveDisk(std::string const& job, std::string const& disk,
         std::function<vmm::Command(JobProgress const&)> const& command, Completion const& done);
+    void growDisk(std::string const& disk, std::uint64_t bytes, Completion const& done);
     /// On a worker: tells the machine, and waits.
     vmm::Result<> carryOutLive(vmm::Command const& command);
     /// Does `what` while the machine is off and stays so.

@@ -248,6 +248,8 @@ private slots:
         row("usb rule add 0951:1666", "--never");
         row("usb rule add 0951:1666 --ask --never", "--never");
         row("disk stream web", "disk");
+        row("disk grow web disk0", "size");
+        row("disk stream web disk0 12M", "size");
     }
     void whatIsMissingOrMisplacedIsWrongUse()
     {

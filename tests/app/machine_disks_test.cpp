@@ -123,6 +123,32 @@ private slots:
         QCOMPARE(bench.below().size(), 1); // the person's base keeps its name
     }
 
+    /// A moment has been kept before, as before a change of the settings.
+    void aDiskIsMadeLarger()
+    {
+        Bench bench;
+        auto const size = [&] { return bench.json({ "disk", "list", "web" })["disks"][0]["bytes"].toInteger(); };
+        auto const moments = [&] { return bench.json({ "moment", "list", "web" })["moments"].toArray(); };
+        for (auto const* const wrong : { "8M", "4M", "1", "no" }) {
+            auto const refused = bench.call({ "disk", "grow", "web", "disk0", wrong });
+            QCOMPARE(refused.code, 1);
+            QVERIFY2(!refused.err.isEmpty(), wrong);
+        }
+        QCOMPARE(bench.call({ "disk", "grow", "web", "disk7", "12M" }).code, 1);
+        QCOMPARE(moments().size(), 0);
+        QCOMPARE(size(), qint64(8 * mib));
+
+        auto const told = bench.call({ "disk", "grow", "web", "disk0", "12M" });
+        QVERIFY2(told.code == 0 && told.out.contains("disk0 has 12 MiB now"), told.err.constData());
+        QCOMPARE(size(), qint64(12 * mib));
+        QVERIFY(bench.call({ "disk", "list", "web" }).out.contains("of 12 MiB"));
+        QCOMPARE(moments().size(), 1);
+        QCOMPARE(moments()[0].toObject()["reason"].toString(), QString("before-change"));
+        QCOMPARE(
+            bench.json({ "disk", "list", "web" })["disks"][0]["below"].toArray().last().toObject()["bytes"].toInteger(),
+            qint64(8 * mib));
+    }
+
     void aMachineThatRunsDoesItItself()
     {
         Bench bench;
@@ -134,7 +160,13 @@ private slots:
         auto const refused = bench.call({ "disk", "commit", "web", "disk0" });
         QCOMPARE(refused.code, 1);
         QVERIFY2(refused.err.contains("while its machine is off"), refused.err.constData());
+        auto const larger = bench.call({ "disk", "grow", "web", "disk0", "12M" });
+        QCOMPARE(larger.code, 1);
+        QVERIFY2(larger.err.contains("switch it off"), larger.err.constData());
         QCOMPARE(bench.call({ "suspend", "web" }).code, 0);
+        auto const notYet = bench.call({ "disk", "grow", "web", "disk0", "12M" });
+        QCOMPARE(notYet.code, 1);
+        QVERIFY2(notYet.err.contains("is suspended"), notYet.err.constData());
         auto const suspended = bench.call({ "disk", "stream", "web", "disk0" });
         QCOMPARE(suspended.code, 1);
         QVERIFY2(suspended.err.contains("is suspended"), suspended.err.constData());
@@ -211,9 +243,10 @@ private slots:
                 return;
             refused.push_back(tests::answerOf([&](auto done) { runner->start(done); }));
             refused.push_back(tests::answerOf([&](auto done) { runner->commitDisk("disk0", 1, {}, done); }));
+            refused.push_back(tests::answerOf([&](auto done) { runner->growDisk("disk0", 12 * mib, done); }));
         });
         REQUIRE_OK(tests::answerOf([&](auto done) { runner->streamDisk("disk0", {}, done); }));
-        QCOMPARE(refused.size(), std::size_t(2));
+        QCOMPARE(refused.size(), std::size_t(3));
         for (auto const& outcome : refused)
             QCOMPARE(outcome.error().code, vmm::ErrorCode::Busy);
         REQUIRE_OK(tests::answerOf([&](auto done) { runner->start(done); }));

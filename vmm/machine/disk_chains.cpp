@@ -22,11 +22,16 @@ ImageOptions optionsNow(DiskConfig const& disk)
     return imageOptions(its);
 }
 
-Result<ImageInfo> look(IoEngine& engine, std::string const& path, ImageOptions options)
+Result<std::unique_ptr<BlockImage>> openToLook(IoEngine& engine, std::string const& path, ImageOptions options)
 {
     options.access = Access::ReadOnly;
     options.lock = HostFile::Lock::No;
-    return TRY(BlockImage::open(engine, path, options))->info();
+    return BlockImage::open(engine, path, options);
+}
+
+Result<ImageInfo> look(IoEngine& engine, std::string const& path, ImageOptions const& options)
+{
+    return TRY(openToLook(engine, path, options))->info();
 }
 
 Result<DiskConfig const*> writableDisk(VmConfig const& config, std::string const& id)
@@ -201,6 +206,24 @@ Result<> checkNobodyNeeds(
     if (past)
         TRY(checkNoMomentNeeds(*past, disk, base));
     return checkNoOtherNeeds(engine, others, base);
+}
+
+Result<> growStillDisk(VmConfig const& config, std::string const& disk, std::uint64_t bytes)
+{
+    auto const& its = *TRY(writableDisk(config, disk));
+    InlineEngine engine;
+    auto const image = TRY_WITHIN(disk, BlockImage::open(engine, its.path, optionsNow(its)));
+    TRY_WITHIN(disk, image->grow(bytes));
+    return {};
+}
+
+Result<> checkGrowth(VmConfig const& config, std::string const& disk, std::uint64_t bytes)
+{
+    auto const& its = *TRY(writableDisk(config, disk));
+    InlineEngine engine;
+    auto const image = TRY_WITHIN(disk, openToLook(engine, its.path, optionsNow(its)));
+    TRY_WITHIN(disk, image->checkGrowth(bytes));
+    return {};
 }
 
 Result<> commitStillDisk(VmConfig const& config, std::string const& disk, unsigned files,

@@ -22,6 +22,11 @@ using ChainProgress = std::function<bool(double)>; ///< 0 to 1; false cancels
 Result<> streamStillDisk(
     VmConfig const& config, std::string const& disk, std::string const& onto, ChainProgress const& progress);
 
+/// Makes a disk of a machine that is off, and in no process's memory, larger: see BlockImage::grow().
+Result<> growStillDisk(VmConfig const& config, std::string const& disk, std::uint64_t bytes);
+/// What is known to speak against that. Reads headers only.
+Result<> checkGrowth(VmConfig const& config, std::string const& disk, std::uint64_t bytes);
+
 /// What may stand on what another disk stands on.
 struct OtherImages {
     struct Image {

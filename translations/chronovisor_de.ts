@@ -1244,6 +1244,18 @@
         <source>Another machine has this name.</source>
         <translation>Eine andere Maschine heißt schon so.</translation>
     </message>
+    <message>
+        <source>Make larger…</source>
+        <translation>Vergrößern…</translation>
+    </message>
+    <message>
+        <source>New size of %1</source>
+        <translation>Neue Größe von %1</translation>
+    </message>
+    <message>
+        <source>When you save, %1 becomes larger, and nobody can make it smaller again. What is on it grows when you make a partition and its file system larger in the machine.</source>
+        <translation>Beim Speichern wird %1 größer, und niemand kann sie wieder kleiner machen. Was auf ihr ist, wächst, wenn in der Maschine eine Partition und deren Dateisystem vergrößert werden.</translation>
+    </message>
 </context>
 <context>
     <name>ui::MainWindow</name>
@@ -2415,10 +2427,6 @@
     <message>
         <source>The other program does not answer.</source>
         <translation>Das andere Programm antwortet nicht.</translation>
-    </message>
-    <message>
-        <source>A part of the machine cannot be written to disk.</source>
-        <translation>Ein Teil der Maschine kann nicht auf die Festplatte geschrieben werden.</translation>
     </message>
     <message>
         <source>Look whether it still runs, and suspend the machine or shut it down there.</source>
@@ -3630,6 +3638,10 @@
     <message>
         <source>“%1”</source>
         <translation>„%1“</translation>
+    </message>
+    <message>
+        <source>Making a disk larger …</source>
+        <translation>Eine Festplatte wird vergrößert …</translation>
     </message>
 </context>
 </TS>

@@ -341,6 +341,26 @@ void VmSession::lookAtDisks(std::function<void(std::vector<DiskBase>)> done)
     });
 }
 
+void VmSession::lookAtDiskSizes(std::function<void(DiskSizes)> done)
+{
+    auto const loop = reader();
+    if (!loop)
+        return done({});
+    (*loop)->post([config = m_runner->config(), gate = m_gate, done = std::move(done)] {
+        DiskSizes sizes;
+        for (auto const& chain : vmm::diskChains(config)) {
+            if (chain.image)
+                sizes[chain.disk] = chain.image->virtualSize;
+        }
+        Gate<VmSession>::post(gate, [done, sizes](VmSession&) { done(sizes); });
+    });
+}
+
+void VmSession::growDisk(std::string const& disk, std::uint64_t bytes, std::function<void(vmm::Result<>)> done)
+{
+    m_runner->growDisk(disk, bytes, here(std::move(done)));
+}
+
 void VmSession::streamDisk(QString const& disk, std::function<void(vmm::Result<>)> done)
 {
     m_runner->streamDisk(disk.toStdString(), {}, here(std::move(done)));

@@ -89,6 +89,11 @@ public:
     /// Which of its disks stand on other files; on a thread of its own, `done` on the GUI thread, unless this is gone
     /// then.
     void lookAtDisks(std::function<void(std::vector<DiskBase>)> done);
+    /// How large its disks are in bytes, by their ids; those that cannot be read are not among them. `done` as above.
+    using DiskSizes = std::map<std::string, std::uint64_t>;
+    void lookAtDiskSizes(std::function<void(DiskSizes)> done);
+    /// See MachineRunner::growDisk(); `done` as above.
+    void growDisk(std::string const& disk, std::uint64_t bytes, std::function<void(vmm::Result<>)> done);
     /// See MachineRunner::streamDisk(); work() tells of it as "stream". `done` as above.
     void streamDisk(QString const& disk, std::function<void(vmm::Result<>)> done);
     /// That disk's stream, and nothing else that the machine is at.

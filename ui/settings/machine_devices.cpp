@@ -6,6 +6,7 @@
 #include "ui/widgets/guarded.h"
 #include "ui/widgets/message_bar.h"
 #include "ui/widgets/refill.h"
+#include "ui/widgets/words.h"
 
 #include <QApplication>
 #include <QCheckBox>
@@ -21,6 +22,8 @@
 namespace ui {
 
 namespace {
+
+constexpr std::uint64_t mostGib = 16384; // of a disk, here
 
 QVBoxLayout* rowsOf(QWidget* rows)
 {
@@ -68,7 +71,7 @@ void MachineSettingsPage::fillNewDisk(QHBoxLayout* line, std::string const& id)
     };
     auto const name = QString::fromStdString(id);
     auto* size = new QSpinBox;
-    size->setRange(1, 16384);
+    size->setRange(1, static_cast<int>(mostGib));
     size->setSuffix(QStringLiteral(" GiB"));
     size->setValue(static_cast<int>(made().bytes >> 30));
     size->setAccessibleName(tr("Size of %1").arg(name));
@@ -85,11 +88,62 @@ void MachineSettingsPage::fillNewDisk(QHBoxLayout* line, std::string const& id)
     line->addWidget(format);
 }
 
+/// Of a disk that the guest writes to.
+void MachineSettingsPage::fillDiskSize(QHBoxLayout* line, std::string const& id, std::uint64_t bytes)
+{
+    auto const leastGib = (bytes >> 30) + 1;
+    if (leastGib > mostGib)
+        return;
+    auto const least = static_cast<int>(leastGib);
+    auto const name = QString::fromStdString(id);
+    auto const larger = m_larger.find(id);
+    if (larger == m_larger.end()) {
+        auto* grow = new QPushButton(tr("Make larger…"));
+        grow->setAccessibleName(tr("New size of %1").arg(name)); // what takes its place gets the focus
+        connect(grow, &QPushButton::clicked, this, [this, id, name, least] {
+            m_larger[id] = static_cast<std::uint64_t>(least) << 30;
+            fillDisks();
+            m_messages->showNotice(
+                tr("When you save, %1 becomes larger, and nobody can make it smaller again. What is "
+                   "on it grows when you make a partition and its file system larger in the machine.")
+                    .arg(name));
+        });
+        line->addWidget(grow);
+        return;
+    }
+    auto* size = new QSpinBox;
+    size->setRange(least, static_cast<int>(mostGib));
+    size->setSuffix(QStringLiteral(" GiB"));
+    size->setValue(static_cast<int>(larger->second >> 30));
+    size->setAccessibleName(tr("New size of %1").arg(name));
+    connect(size, &QSpinBox::valueChanged, this,
+        [this, id](int value) { m_larger[id] = static_cast<std::uint64_t>(value) << 30; });
+    line->addWidget(size);
+}
+
+void MachineSettingsPage::lookAtDiskSizes()
+{
+    auto* session = m_library.session(m_id);
+    if (session == nullptr)
+        return;
+    session->lookAtDiskSizes(guarded(this, [this, id = m_id](app::VmSession::DiskSizes const& sizes) {
+        if (id != m_id || sizes == m_sizes)
+            return;
+        m_sizes = sizes;
+        std::erase_if(m_larger, [this](auto const& disk) {
+            auto const now = m_sizes.find(disk.first);
+            return now != m_sizes.end() && now->second >= disk.second;
+        });
+        fillDisks();
+    }));
+}
+
 void MachineSettingsPage::removeDisk(std::size_t index, bool withImage)
 {
     auto const disk = m_config.disks[index];
     std::erase(m_config.bootOrder, disk.id);
     std::erase_if(m_newDisks, [&](app::NewDisk const& made) { return made.id == disk.id; });
+    m_larger.erase(disk.id);
     m_config.disks.erase(m_config.disks.begin() + static_cast<std::ptrdiff_t>(index));
     if (withImage) {
         m_unwanted.push_back(disk.path);
@@ -108,12 +162,20 @@ void MachineSettingsPage::fillDisks()
         auto const& disk = m_config.disks[i];
         auto const id = QString::fromStdString(disk.id);
         auto const isNew = disk.path.empty();
-        auto* row = addRow(rowsOf(m_disks), QStringLiteral("disk"),
-            QStringLiteral("%1 – %2").arg(
-                id, isNew ? tr("new") : QFileInfo(QString::fromStdString(disk.path)).fileName()));
+        auto const isStored = [&](vmm::DiskConfig const& one) { return one.id == disk.id && one.path == disk.path; };
+        auto const stored = std::ranges::find_if(m_before.disks, isStored);
+        auto const size = stored == m_before.disks.end() ? m_sizes.end() : m_sizes.find(disk.id);
+        auto text = QStringLiteral("%1 – %2").arg(
+            id, isNew ? tr("new") : QFileInfo(QString::fromStdString(disk.path)).fileName());
+        if (size != m_sizes.end())
+            text += QStringLiteral(", ") + bytesText(size->second);
+        auto* row = addRow(rowsOf(m_disks), QStringLiteral("disk"), text);
         row->setToolTip(QString::fromStdString(disk.path));
+        auto* line = static_cast<QHBoxLayout*>(row->layout());
         if (isNew)
-            fillNewDisk(static_cast<QHBoxLayout*>(row->layout()), disk.id);
+            fillNewDisk(line, disk.id);
+        else if (size != m_sizes.end() && !stored->readOnly)
+            fillDiskSize(line, disk.id, size->second);
         auto* bus = new QComboBox;
         bus->addItems({ tr("Virtio"), tr("SATA"), tr("USB stick"), tr("USB stick (UAS)") });
         bus->setCurrentIndex(static_cast<int>(disk.bus));

@@ -248,6 +248,8 @@ void MachineSettingsPage::open(QString const& id)
     m_config = m_before = m_library.config(id);
     m_newDisks.clear();
     m_unwanted.clear();
+    m_sizes.clear();
+    m_larger.clear();
     m_timeline->setPolicy(m_policyBefore);
     m_library.hostUsb().open();
     m_restoreBefore = m_library.hostUsb().rules().restoreOf(id.toStdString());
@@ -259,6 +261,7 @@ void MachineSettingsPage::open(QString const& id)
         m_config = rebased(kept.config, kept.before, m_before);
         m_newDisks = std::move(kept.newDisks);
         m_unwanted = std::move(kept.unwanted);
+        m_larger = std::move(kept.larger);
         m_timeline->setPolicy(kept.policy.value_or(m_policyBefore));
         setUsbRestore(kept.restore.value_or(m_restoreBefore));
     }
@@ -267,6 +270,7 @@ void MachineSettingsPage::open(QString const& id)
         m_sessionConnections.push_back(connect(session, &app::VmSession::stateChanged, this, [this] {
             updateEnabled();
             fillDevices();
+            lookAtDiskSizes(); // which going to a moment changes
         }));
         m_sessionConnections.push_back(
             connect(session, &app::VmSession::mediumChanged, this, [this](QString const& drive, QString const& path) {
@@ -327,6 +331,7 @@ void MachineSettingsPage::open(QString const& id)
     fillFields();
     updateTexts();
     updateEnabled();
+    lookAtDiskSizes();
 }
 
 app::SessionState MachineSettingsPage::state() const
@@ -367,7 +372,7 @@ bool MachineSettingsPage::hasUnsaved(QString const& id) const
 void MachineSettingsPage::putAside()
 {
     if (isChanged() && m_library.entry(m_id))
-        m_drafts[m_id] = { m_config, m_before, m_newDisks, m_unwanted,
+        m_drafts[m_id] = { m_config, m_before, m_newDisks, m_unwanted, m_larger,
             isPolicyChanged() ? std::optional(m_timeline->policy()) : std::nullopt,
             m_restore != m_restoreBefore ? std::optional(m_restore) : std::nullopt };
 }
@@ -377,6 +382,7 @@ void MachineSettingsPage::discard()
     m_config = m_before = m_library.config(m_id);
     m_newDisks.clear();
     m_unwanted.clear();
+    m_larger.clear();
     m_timeline->setPolicy(m_policyBefore);
     setUsbRestore(m_restoreBefore);
     updateTexts();
@@ -397,19 +403,23 @@ void MachineSettingsPage::save()
     }
     m_save->setEnabled(false);
     // The page may show another machine by then, or have been changed again.
-    auto finish = guarded(
-        this, [this, was = Draft { m_config, m_before, m_newDisks, m_unwanted, {}, {} }](vmm::Result<> const& outcome) {
+    auto finish = guarded(this,
+        [this, was = Draft { m_config, m_before, m_newDisks, m_unwanted, {}, {}, {} }](vmm::Result<> const& outcome) {
             m_save->setEnabled(true);
             finishSave(was, outcome);
         });
-    auto saveRest = [this, finish, locked = isLocked(), config = m_config, newDisks = m_newDisks,
-                        unwanted = m_unwanted](vmm::Result<> const& outcome) mutable {
+    auto saveSettings = [this, finish, config = m_config, newDisks = m_newDisks, unwanted = m_unwanted](
+                            vmm::Result<> const& outcome) mutable {
+        outcome ? m_library.changeSettings(config, newDisks, unwanted, finish) : finish(outcome);
+    };
+    auto saveRest = [this, finish, saveSettings, locked = isLocked(), config = m_config, larger = m_larger, id = m_id](
+                        vmm::Result<> const& outcome) mutable {
         if (!outcome)
             finish(outcome);
         else if (locked)
             m_library.changeWhileInMemory(config, finish);
         else
-            m_library.changeSettings(config, newDisks, unwanted, finish);
+            growDisks(id, larger, saveSettings);
     };
     auto saveConfig = [this, saveRest](vmm::Result<> const& outcome) mutable {
         outcome ? saveUsbRestore(saveRest) : saveRest(outcome);
@@ -423,6 +433,28 @@ void MachineSettingsPage::save()
                     m_policyBefore = policy;
                 saveConfig(outcome);
             }));
+}
+
+/// One after the other. What is done is no change any more, whatever becomes of the rest.
+void MachineSettingsPage::growDisks(
+    QString const& id, app::VmSession::DiskSizes left, app::Library::Done<void> const& next)
+{
+    auto* session = m_library.session(id);
+    if (left.empty() || session == nullptr)
+        return next({});
+    auto const first = left.extract(left.begin());
+    auto grown = [this, id, left, next, disk = first.key()](vmm::Result<> const& outcome) {
+        if (!outcome)
+            return next(outcome);
+        if (id == m_id) {
+            m_larger.erase(disk);
+            lookAtDiskSizes();
+        } else if (auto const draft = m_drafts.find(id); draft != m_drafts.end()) {
+            draft->second.larger.erase(disk);
+        }
+        growDisks(id, left, next);
+    };
+    session->growDisk(first.key(), first.mapped(), guarded(this, grown));
 }
 
 void MachineSettingsPage::finishSave(Draft const& was, vmm::Result<> const& outcome)
@@ -452,6 +484,7 @@ void MachineSettingsPage::finishSave(Draft const& was, vmm::Result<> const& outc
             [&](std::string const& path) { return std::ranges::find(was.unwanted, path) != was.unwanted.end(); });
     }
     m_before = now;
+    lookAtDiskSizes();
     emit saved(m_id);
 }
 

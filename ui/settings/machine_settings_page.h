@@ -35,6 +35,7 @@ public:
     /// What the page would save.
     vmm::VmConfig const& edited() const { return m_config; }
     std::vector<app::NewDisk> const& newDisks() const { return m_newDisks; }
+    app::VmSession::DiskSizes const& largerDisks() const { return m_larger; }
     /// Answered with saved(), or a message on the page.
     void save();
     /// The machine has changes here that are not saved.
@@ -60,6 +61,8 @@ private:
     void fillDevices();
     void fillDisks();
     void fillNewDisk(QHBoxLayout* line, std::string const& id);
+    void fillDiskSize(QHBoxLayout* line, std::string const& id, std::uint64_t bytes);
+    void lookAtDiskSizes();
     void removeDisk(std::size_t index, bool withImage);
     void fillCds();
     void changeCd(std::size_t index, std::string const& path);
@@ -85,19 +88,21 @@ private:
     bool isPolicyChanged() const;
     bool isChanged() const
     {
-        return m_config != m_before || !m_newDisks.empty() || !m_unwanted.empty() || isPolicyChanged()
-            || m_restore != m_restoreBefore;
+        return m_config != m_before || !m_newDisks.empty() || !m_unwanted.empty() || !m_larger.empty()
+            || isPolicyChanged() || m_restore != m_restoreBefore;
     }
     /// What was edited and is not stored.
     struct Draft {
         vmm::VmConfig config, before;
         std::vector<app::NewDisk> newDisks;
         std::vector<std::string> unwanted;
+        app::VmSession::DiskSizes larger;
         std::optional<app::TimelinePolicy> policy; // where it is changed
         std::optional<app::UsbRestore> restore;    // likewise
     };
     void putAside();
     void discard();
+    void growDisks(QString const& id, app::VmSession::DiskSizes left, app::Library::Done<void> const& next);
     void finishSave(Draft const& was, vmm::Result<> const& outcome);
     QWidget* addRow(QVBoxLayout* layout, QString const& iconName, QString const& text);
     QToolButton* addRemove(QWidget* row, QString const& what, std::function<void()> remove);
@@ -107,6 +112,8 @@ private:
     vmm::VmConfig m_config, m_before;
     std::vector<app::NewDisk> m_newDisks; // made when it is saved
     std::vector<std::string> m_unwanted;  // images that then go
+    app::VmSession::DiskSizes m_sizes;    // of the disks that are stored
+    app::VmSession::DiskSizes m_larger;   // what some of them then have
     app::TimelinePolicy m_policyBefore;   // what is edited is in m_timeline
     app::UsbRestore m_restore = app::UsbRestore::Attach, m_restoreBefore = app::UsbRestore::Attach;
     std::map<QString, Draft> m_drafts; // of the machines that are not on the page

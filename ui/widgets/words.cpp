@@ -70,6 +70,8 @@ QString jobWord(QString const& name)
         return Words::tr("Making a disk independent …");
     if (name == QLatin1String("commit"))
         return Words::tr("Merging the files of a disk …");
+    if (name == QLatin1String("grow"))
+        return Words::tr("Making a disk larger …");
     return Words::tr("Working …");
 }
 

@@ -1,6 +1,7 @@
 #include "app/store/moment_bundles.h"
 #include "app/store/scaffold.h"
 #include "tests/support/killed_process.h"
+#include "tests/support/nothing_durable.h"
 #include "tests/support/still_machine.h"
 #include "vmm/base/random.h"
 #include "vmm/base/unique_fd.h"
@@ -108,6 +109,8 @@ class BundleKillTest final : public QObject {
     Q_OBJECT
 
 private slots:
+    void initTestCase() { tests::makeNothingDurable(); }
+
     void exporting()
     {
         Place place;

@@ -1,4 +1,5 @@
 #include "tests/support/asks.h"
+#include "tests/support/nothing_durable.h"
 #include "tests/support/suite.h"
 #include "tests/support/travelling_machine.h"
 
@@ -65,6 +66,8 @@ class CancelTest final : public QObject {
     Q_OBJECT
 
 private slots:
+    void initTestCase() { tests::makeNothingDurable(); }
+
     void atEachAsk_data()
     {
         QTest::addColumn<int>("operation");

@@ -1,4 +1,5 @@
 #include "tests/support/call_faults.h"
+#include "tests/support/nothing_durable.h"
 #include "tests/support/suite.h"
 #include "tests/support/travelling_machine.h"
 
@@ -51,6 +52,8 @@ class WriteFaultsTest final : public QObject {
     Q_OBJECT
 
 private slots:
+    void initTestCase() { tests::makeNothingDurable(); } // each call is still counted, and fails
+
     void everyCallCanFail_data()
     {
         QTest::addColumn<int>("operation");

@@ -1,3 +1,4 @@
+#include "tests/support/nothing_durable.h"
 #include "tests/support/still_machine.h"
 #include "vmm/base/random.h"
 #include "vmm/machine/forked_machine.h"
@@ -14,6 +15,7 @@ class LongChainsTest final : public QObject {
     Q_OBJECT
 
 private slots:
+    void initTestCase() { tests::makeNothingDurable(); }
     void init()
     {
         m_folder = std::make_unique<QTemporaryDir>();

@@ -1,4 +1,5 @@
 #include "tests/support/killed_process.h"
+#include "tests/support/nothing_durable.h"
 #include "tests/support/still_machine.h"
 #include "vmm/base/random.h"
 #include "vmm/base/time_of_day.h"
@@ -146,6 +147,8 @@ class StillMachineKillTest : public QObject {
     Q_OBJECT
 
 private slots:
+    void initTestCase() { tests::makeNothingDurable(); }
+
     void killed_data()
     {
         QTest::addColumn<int>("operation");

@@ -1,10 +1,13 @@
 #include "tests/support/killed_process.h"
+#include "tests/support/nothing_durable.h"
 #include "tests/support/suite.h"
+#include "vmm/base/unique_fd.h"
 #include "vmm/timeline/thinning.h"
 
 #include <QDir>
 #include <QFile>
 #include <QTemporaryDir>
+#include <fcntl.h>
 #include <random>
 #include <set>
 #include <unistd.h>
@@ -15,7 +18,7 @@ using namespace vmm::timeline;
 namespace {
 
 constexpr std::uint64_t pages = 300;
-constexpr unsigned killsOfEach = 50, longest = 25'000; // microseconds that a process may work
+constexpr unsigned killsOfEach = 50;
 constexpr std::size_t keptMoments = 4;
 
 /// Memory that follows from a number; each page changes every so many numbers.
@@ -55,7 +58,11 @@ struct Word {
 /// Works on a timeline in a process that is killed at it.
 class Worker {
 public:
-    Worker(Timeline& timeline, unsigned seed, int to) : m_timeline(timeline), m_random(seed), m_to(to) { }
+    Worker(Timeline& timeline, unsigned seed, int to) : m_timeline(timeline), m_random(seed), m_to(to)
+    {
+        while (timeline.moments().size() < keptMoments)
+            take();
+    }
 
     void say(Word::What what, std::string const& id = {}) const
     {
@@ -148,13 +155,11 @@ std::unique_ptr<Timeline> openIn(QString const& path)
 }
 
 /// A process does the operation over and over until it is killed. What it has said.
-std::vector<Word> workAndBeKilled(QString const& path, Operation operation, std::mt19937& random)
+std::vector<Word> workAndBeKilled(QString const& path, Operation operation, unsigned longest, std::mt19937& random)
 {
     return tests::workAndBeKilled<Word>(random, longest, [&](unsigned seed, int words) {
         auto const timeline = openIn(path);
         Worker worker(*timeline, seed, words);
-        while (timeline->moments().size() < keptMoments)
-            worker.take();
         worker.say(Word::What::Ready);
         for (;;)
             (worker.*operation)();
@@ -219,6 +224,8 @@ class TimelineKillTest : public QObject {
     Q_OBJECT
 
 private slots:
+    void initTestCase() { tests::makeNothingDurable(); }
+
     void killed_data()
     {
         QTest::addColumn<int>("operation");
@@ -231,10 +238,17 @@ private slots:
         QFETCH(int, operation);
         QTemporaryDir directory;
         auto const path = directory.filePath("timeline");
+        auto const work = operations[unsigned(operation)].second;
         std::mt19937 random(static_cast<unsigned>(operation) + 1);
         std::set<std::string> ids;
+        auto const longest = [&] {
+            auto const timeline = openIn(path);
+            UniqueFd const nobody(::open("/dev/null", O_WRONLY | O_CLOEXEC));
+            Worker worker(*timeline, 1, nobody.get());
+            return tests::longestOf([&] { (worker.*work)(); });
+        }();
         for (unsigned turn = 0; turn < killsOfEach; ++turn) {
-            for (auto const& word : workAndBeKilled(path, operations[unsigned(operation)].second, random)) {
+            for (auto const& word : workAndBeKilled(path, work, longest, random)) {
                 if (word.what == Word::What::Taken)
                     ids.insert(word.id);
                 else if (word.what == Word::What::WillBePurged)

@@ -38,12 +38,7 @@ struct Desktop : Bench {
         console = std::async(std::launch::async, [this, in, arguments] { return call(arguments, {}, in); });
     }
     /// What it has said; a code of -1 where it goes on.
-    Said end()
-    {
-        return console.wait_for(std::chrono::minutes(1) * tests::patience()) == std::future_status::ready
-            ? console.get()
-            : Said {};
-    }
+    Said end() { return tests::comes(console) ? console.get() : Said {}; }
 };
 
 }

@@ -294,7 +294,7 @@ private slots:
         say(1, "machine.show", Json::object());
         say(2, "moment.go", { { "moment", "two" } });
         say(3, "moment.cancel", Json::object());
-        QCOMPARE(asked.get_future().wait_for(std::chrono::minutes(1)), std::future_status::ready);
+        QVERIFY(tests::comes(asked.get_future()));
         mayAnswer.set_value();
         std::map<int, Json> answers;
         LineBuffer buffer(answerLimit);

@@ -330,12 +330,12 @@ private slots:
         std::optional<vmm::Result<QString>> made;
         auto const id = QString::fromStdString(bench.machine.id);
         library.fork(id, { .moment = bench.moment }, "copy", [&](vmm::Result<QString> outcome) { made = outcome; });
-        QVERIFY(QTest::qWaitFor([&] { return made.has_value(); }));
+        QTRY_VERIFY(made);
         REQUIRE_OK(*made);
         QCOMPARE(library.entry(**made)->name, QString("copy"));
         QCOMPARE(library.session(**made)->state(), SessionState::Suspended);
         library.fork(id, { .moment = "no-such-moment" }, "other", [&](auto const& outcome) { made = outcome; });
-        QVERIFY(QTest::qWaitFor([&] { return !*made; }));
+        QTRY_VERIFY(!*made);
         QCOMPARE(made->error().code, vmm::ErrorCode::NotFound);
     }
 
@@ -358,12 +358,12 @@ private slots:
         library.fork(id, { .moment = bench.moment }, "copy", [&](vmm::Result<QString> outcome) { made = outcome; });
         QTRY_VERIFY(isWaiting);
         session->cancelJob();
-        QVERIFY(QTest::qWaitFor([&] { return made.has_value(); }));
+        QTRY_VERIFY(made);
         QVERIFY(isCancelled);
         QCOMPARE(made->error().code, vmm::ErrorCode::Cancelled);
         QCOMPARE(bench.machinesOnDisk(), 1);
         library.fork(id, { .moment = bench.moment }, "copy", [&](auto const& outcome) { made = outcome; });
-        QVERIFY(QTest::qWaitFor([&] { return made->has_value(); }));
+        QTRY_VERIFY(*made);
     }
 
     void thePresentIsKeptFirst()
@@ -373,7 +373,7 @@ private slots:
         std::optional<vmm::Result<QString>> made;
         library.fork(QString::fromStdString(bench.machine.id), { .keptAs = "now" }, "copy",
             [&](vmm::Result<QString> outcome) { made = outcome; });
-        QVERIFY(QTest::qWaitFor([&] { return made.has_value(); }));
+        QTRY_VERIFY(made);
         REQUIRE_OK(*made);
         QCOMPARE(bench.timelineOf(bench.machine.id)->moments().back().name, std::string("now"));
         // Both are off, as the original is.

@@ -801,14 +801,14 @@ private slots:
         QPointer const session(bench.library.session(id));
         session->runner()->changeTimeline([&](vmm::timeline::Timeline&) {
             isHeld = true;
-            release.get_future().wait_for(std::chrono::seconds(20));
+            release.get_future().wait_for(std::chrono::seconds(20) * tests::patience());
             isOver = true;
             return vmm::Result<>();
         });
         QTRY_VERIFY(isHeld);
         session->timeline().open(); // reads it, for which the runner is waited for
         QVERIFY(QDir(bench.directory.filePath("machines/" + id)).removeRecursively());
-        QTRY_VERIFY_WITH_TIMEOUT(session.isNull(), 15000);
+        QTRY_VERIFY_WITH_TIMEOUT(session.isNull(), 15'000 * tests::patience());
         QVERIFY(!isOver);
         release.set_value();
     }

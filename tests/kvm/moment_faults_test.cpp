@@ -1,5 +1,6 @@
 #include "tests/fakes/fake_folder.h"
 #include "tests/images/qemu_tools.h"
+#include "tests/support/answer.h"
 #include "tests/support/guest_machine.h"
 #include "tests/support/suite.h"
 #include "vmm/base/random.h"
@@ -16,7 +17,6 @@
 #include <QThread>
 #include <csignal>
 #include <fcntl.h>
-#include <future>
 #include <random>
 #include <set>
 #include <sys/wait.h>
@@ -158,8 +158,6 @@ void MomentFaultsTest::memoryAndDisksAreOfOneInstant()
 void MomentFaultsTest::whatIsTouchedLaterIsKeptAsItWas()
 {
     QSemaphore held, goOn;
-    std::promise<Result<>> promise;
-    auto kept = promise.get_future();
     Counter guest;
     auto const endsAnyway = qScopeGuard([&] { goOn.release(); });
     REQUIRE_OK(guest.start());
@@ -171,16 +169,17 @@ void MomentFaultsTest::whatIsTouchedLaterIsKeptAsItWas()
         goOn.acquire();
         return {};
     };
-    guest.machine().post(command::KeepMoment { guest.timeline(), {}, picture },
-        [&](Result<> outcome) { promise.set_value(std::move(outcome)); });
-    held.acquire();
+    auto kept = tests::laterAnswerOf([&](auto done) {
+        guest.machine().post(command::KeepMoment { guest.timeline(), {}, picture }, done);
+    });
+    QVERIFY(held.tryAcquire(1, 60'000 * tests::patience()));
     auto const before = guest.countsOn();
     QVERIFY2(before, qPrintable(said(guest)));
     for (unsigned line = 0; line < 20; ++line)
         QVERIFY2(guest.countsOn(), qPrintable(said(guest)));
     QVERIFY(guest.timeline()->moments().empty());
     goOn.release();
-    REQUIRE_OK(kept.get());
+    REQUIRE_OK(tests::answered(kept));
 
     guest.clearLines();
     REQUIRE_OK(guest.goTo(guest.timeline()->present()));

@@ -1,3 +1,4 @@
+#include "tests/support/answer.h"
 #include "tests/support/guest_machine.h"
 #include "tests/support/mounted_image.h"
 #include "tests/support/pagers.h"
@@ -64,6 +65,14 @@ namespace {
 QString said(GuestMachine& guest)
 {
     return guest.reason() + guest.lines().join('\n');
+}
+
+/// How that ends.
+std::future<Result<>> beginToKeep(GuestMachine& guest)
+{
+    return tests::laterAnswerOf([&](auto done) {
+        guest.machine().post(command::KeepMoment { guest.timeline(), {} }, done);
+    });
 }
 
 /// The demo machine with so much of its memory filled, and a moment of that.
@@ -315,7 +324,7 @@ public:
     QString path() const
     {
         auto const path = "/dev/zvol/" + m_dataset;
-        return QTest::qWaitFor([&] { return QFile::exists(path); }, 10'000 * tests::patience()) ? path : QString();
+        return tests::becomes([&] { return QFile::exists(path); }, 10'000 * tests::patience()) ? path : QString();
     }
 
 private:
@@ -467,14 +476,10 @@ void MomentTest::aCancelledMomentLeavesNothingOfDisks()
     REQUIRE_OK(guest.start());
     QVERIFY(guest.waitForLine("Chronovisor demo machine", 20s));
     QVERIFY2(guest.ask("mem fill 128", "128 MiB filled"), qPrintable(said(guest)));
-    std::promise<Result<>> promise;
     // The disks have it, and the memory is being stored.
     guest.atFirstProgress = [&] { guest.machine().post(command::CancelJob {}, {}); };
-    guest.machine().post(
-        command::KeepMoment { guest.timeline(), {} }, [&](Result<> outcome) { promise.set_value(std::move(outcome)); });
-    auto const kept = promise.get_future().get();
-    QVERIFY(!kept);
-    QCOMPARE(kept.error().code, ErrorCode::Cancelled);
+    auto kept = beginToKeep(guest);
+    QCOMPARE(tests::answered(kept).error().code, ErrorCode::Cancelled);
     QVERIFY2(isAt(guest, 128), qPrintable(said(guest)));
     guest.end();
     auto const listed
@@ -690,9 +695,7 @@ void MomentTest::theMachineRunsOnWhileAMomentIsWritten()
     QVERIFY(guest.waitForLine("Chronovisor demo machine", 20s));
     guest.type("serial0", "mem fill 128\r");
     QVERIFY2(guest.waitForLine("128 MiB filled", 20s), qPrintable(said(guest)));
-    std::promise<Result<>> kept;
-    guest.machine().post(
-        command::KeepMoment { guest.timeline(), {} }, [&](Result<> outcome) { kept.set_value(std::move(outcome)); });
+    auto kept = beginToKeep(guest);
     // One at a time; the rest of the commands are as ever.
     QCOMPARE(guest.machine().call(command::KeepMoment { guest.timeline(), {} }).error().code, ErrorCode::Busy);
     REQUIRE_OK(guest.machine().call(command::Pause {}));
@@ -700,7 +703,7 @@ void MomentTest::theMachineRunsOnWhileAMomentIsWritten()
     guest.clearLines();
     guest.type("serial0", "mem check\r");
     QVERIFY2(guest.waitForLine("128 MiB read, 0 of", 20s), qPrintable(said(guest)));
-    REQUIRE_OK(kept.get_future().get());
+    REQUIRE_OK(tests::answered(kept));
     QCOMPARE(guest.timeline()->moments().size(), 1u);
 }
 
@@ -711,11 +714,9 @@ void MomentTest::keepingIsCancelled()
     QVERIFY(guest.waitForLine("Chronovisor demo machine", 20s));
     guest.type("serial0", "mem fill 128\r");
     QVERIFY2(guest.waitForLine("128 MiB filled", 20s), qPrintable(said(guest)));
-    std::promise<Result<>> kept;
-    guest.machine().post(
-        command::KeepMoment { guest.timeline(), {} }, [&](Result<> outcome) { kept.set_value(std::move(outcome)); });
+    auto kept = beginToKeep(guest);
     REQUIRE_OK(guest.machine().call(command::CancelJob {}));
-    QCOMPARE(kept.get_future().get().error().code, ErrorCode::Cancelled);
+    QCOMPARE(tests::answered(kept).error().code, ErrorCode::Cancelled);
     QVERIFY(guest.timeline()->moments().empty());
     QCOMPARE(guest.machine().state(), RunState::Running);
     REQUIRE_OK(guest.keepMoment("then"));
@@ -737,14 +738,13 @@ void MomentTest::whatIsKeptIsStoredThoughTheMachineEnds()
     QVERIFY2(guest.ask("mem fill 128", "128 MiB filled"), qPrintable(said(guest)));
     Command const end = isSuspended ? Command(command::Suspend { guest.folder().toStdString() + "/suspended" })
                                     : Command(command::PowerOff {});
-    std::promise<Result<>> kept, ended;
+    std::future<Result<>> ended;
     // The instant was.
-    guest.atFirstProgress
-        = [&] { guest.machine().post(end, [&](Result<> outcome) { ended.set_value(std::move(outcome)); }); };
-    guest.machine().post(
-        command::KeepMoment { guest.timeline(), {} }, [&](Result<> outcome) { kept.set_value(std::move(outcome)); });
-    REQUIRE_OK(kept.get_future().get());
-    REQUIRE_OK(ended.get_future().get());
+    guest.atFirstProgress = [&] { ended = tests::laterAnswerOf([&](auto done) { guest.machine().post(end, done); }); };
+    auto kept = beginToKeep(guest);
+    REQUIRE_OK(tests::answered(kept));
+    QVERIFY(ended.valid());
+    REQUIRE_OK(tests::answered(ended));
     QCOMPARE(guest.machine().state(), RunState::Off);
     REQUIRE_OK(guest.goTo(guest.timeline()->moments().front().id));
     QVERIFY2(guest.ask("mem check", "128 MiB read, 0 of"), qPrintable(said(guest)));
@@ -756,16 +756,17 @@ void MomentTest::aSuspendThatWaitsForAMomentIsCancelledAlone()
     REQUIRE_OK(guest.start());
     QVERIFY(guest.waitForLine("Chronovisor demo machine", 20s));
     QVERIFY2(guest.ask("mem fill 128", "128 MiB filled"), qPrintable(said(guest)));
-    std::promise<Result<>> kept, suspended;
+    std::future<Result<>> suspended;
     guest.atFirstProgress = [&] {
-        guest.machine().post(command::Suspend { guest.folder().toStdString() + "/suspended" },
-            [&](Result<> outcome) { suspended.set_value(std::move(outcome)); });
+        suspended = tests::laterAnswerOf([&](auto done) {
+            guest.machine().post(command::Suspend { guest.folder().toStdString() + "/suspended" }, done);
+        });
         guest.machine().post(command::CancelJob {}, {});
     };
-    guest.machine().post(
-        command::KeepMoment { guest.timeline(), {} }, [&](Result<> outcome) { kept.set_value(std::move(outcome)); });
-    REQUIRE_OK(kept.get_future().get());
-    QCOMPARE(suspended.get_future().get().error().code, ErrorCode::Cancelled);
+    auto kept = beginToKeep(guest);
+    REQUIRE_OK(tests::answered(kept));
+    QVERIFY(suspended.valid());
+    QCOMPARE(tests::answered(suspended).error().code, ErrorCode::Cancelled);
     QCOMPARE(guest.machine().state(), RunState::Running);
 }
 
@@ -776,12 +777,11 @@ void MomentTest::aMachineThatEndsLeavesNoHalfMoment()
     QVERIFY(guest.waitForLine("Chronovisor demo machine", 20s));
     guest.type("serial0", "mem fill 128\r");
     QVERIFY2(guest.waitForLine("128 MiB filled", 20s), qPrintable(said(guest)));
-    std::promise<Result<>> kept;
-    guest.machine().post(
-        command::KeepMoment { guest.timeline(), {} }, [&](Result<> outcome) { kept.set_value(std::move(outcome)); });
+    auto kept = beginToKeep(guest);
     guest.end();
     // Whole or not at all.
-    auto const outcome = kept.get_future().get();
+    QVERIFY(tests::comes(kept));
+    auto const outcome = kept.get();
     QCOMPARE(guest.timeline()->moments().size(), outcome ? 1u : 0u);
     QVERIFY(tests::must(guest.timeline()->verify()).empty());
 }

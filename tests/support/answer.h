@@ -18,11 +18,18 @@ std::future<vmm::Result<T>> laterAnswerOf(Ask ask)
     return answered->get_future();
 }
 
+/// Whether it comes within a minute.
+template<typename T>
+bool comes(std::future<T> const& what)
+{
+    return what.wait_for(std::chrono::minutes(1) * patience()) == std::future_status::ready;
+}
+
 /// That answer, when it is there. TimedOut: there was none within a minute.
 template<typename T>
 vmm::Result<T> answered(std::future<vmm::Result<T>>& answer)
 {
-    if (answer.wait_for(std::chrono::minutes(1) * patience()) != std::future_status::ready)
+    if (!comes(answer))
         return vmm::fail(vmm::ErrorCode::TimedOut, "the test has got no answer");
     return answer.get();
 }

@@ -404,8 +404,8 @@ private slots:
         QTRY_COMPARE(session.redirectedUsb().size(), 1u);
         auto const place = session.redirectedUsb().front().address;
         auto const cancel = tests::must(vmm::makeEventFd());
-        tests::RedirHost const other(
-            tests::must(app::connectToUsbPeer(tests::must(app::parseUsbPeerAddress(place)), 5000, cancel.get())));
+        tests::RedirHost const other(tests::must(
+            app::connectToUsbPeer(tests::must(app::parseUsbPeerAddress(place)), tests::waitLimit, cancel.get())));
         QTRY_VERIFY(bench.find(page, "1209:0001"));
         auto* device = bench.find(page, "1209:0001");
         QVERIFY2(device->accessibleDescription().startsWith("480 Mbit/s · from 127.0.0.1:"),

@@ -1,6 +1,7 @@
 #include "tests/battery/battery.h"
 #include "tests/fakes/fake_board.h"
 #include "tests/support/held_port.h"
+#include "tests/support/patience.h"
 #include "vmm/backends/checksum.h"
 #include "vmm/backends/user_network.h"
 
@@ -47,7 +48,7 @@ public:
     {
         std::unique_lock lock(m_mutex);
         Bytes found;
-        m_arrived.wait_for(lock, std::chrono::seconds(10), [&] {
+        m_arrived.wait_for(lock, std::chrono::seconds(10) * tests::patience(), [&] {
             while (found.empty() && !m_frames.empty()) {
                 if (wanted(m_frames.front()))
                     found = m_frames.front();

@@ -1,3 +1,4 @@
+#include "tests/support/answer.h"
 #include "tests/support/suite.h"
 #include "vmm/machine/ram_loader.h"
 #include "vmm/memory/page_faults.h"
@@ -277,8 +278,8 @@ private slots:
             f.notes->barrier = ~0ull;
             f.notes->changed.notify_all();
         }
-        QVERIFY(stopped.wait_for(std::chrono::seconds(30) * tests::patience()) == std::future_status::ready);
-        QVERIFY(waited.wait_for(std::chrono::seconds(30) * tests::patience()) == std::future_status::ready);
+        QVERIFY(tests::comes(stopped));
+        QVERIFY(tests::comes(waited));
         f.ram->clear();
         auto const reads = f.reads();
         QCOMPARE(f.at(*f.ram, 10 * mib), 0u);

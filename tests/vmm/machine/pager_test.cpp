@@ -76,7 +76,7 @@ struct Fixture {
     bool settleAndLoadAll()
     {
         loader->start([](auto const& task) { task(); }, [](auto const&) {});
-        return QTest::qWaitFor([&] { return !loader->isUnderWay(); }, 20000);
+        return tests::becomes([&] { return !loader->isUnderWay(); }, 20'000 * tests::patience());
     }
     /// Turns a byte around in the pack's frames.
     void damage(qint64 position)

@@ -7,7 +7,6 @@
 
 #include <QDir>
 #include <QFile>
-#include <QTemporaryDir>
 
 using namespace app;
 using tests::StillMachine;
@@ -20,8 +19,7 @@ constexpr unsigned onItsDisks = 7;
 
 /// A suspended machine with memory and disks.
 struct Bench {
-    QTemporaryDir directory;
-    StillMachine machine { directory.path().toStdString() };
+    tests::TemporaryStillMachine machine;
     std::string state = machine.folder + "/state";
     std::vector<notice::PresentLeft> left;
     bool cancelsKeeping = false;
@@ -29,7 +27,6 @@ struct Bench {
 
     Bench()
     {
-        machine.make();
         machine.write(onItsDisks);
         machine.suspendTo(state);
         runner = std::make_unique<MachineRunner>(machine.config,

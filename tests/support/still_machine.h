@@ -12,6 +12,7 @@
 #include "vmm/machine/saved_machine.h"
 #include "vmm/state/writer.h"
 
+#include <QTemporaryDir>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
@@ -207,6 +208,15 @@ struct StillMachine {
         }
         return number ? QString() : QStringLiteral("it has no disks");
     }
+};
+
+struct OwnFolder {
+    QTemporaryDir directory;
+};
+
+/// One that is made, in a folder that goes with it.
+struct TemporaryStillMachine : OwnFolder, StillMachine {
+    TemporaryStillMachine() : StillMachine(directory.path().toStdString()) { make(); }
 };
 
 }

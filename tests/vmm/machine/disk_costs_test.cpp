@@ -2,11 +2,9 @@
 #include "tests/support/suite.h"
 #include "vmm/machine/disk_costs.h"
 
-#include <QTemporaryDir>
 #include <filesystem>
 
 using namespace vmm;
-using tests::StillMachine;
 
 namespace {
 
@@ -14,15 +12,10 @@ constexpr std::uint64_t cluster = 64 << 10;
 
 /// The machine's disks have so many clusters of each kind; each is written by itself.
 struct Past {
-    QTemporaryDir directory;
-    StillMachine machine { directory.path().toStdString() };
+    tests::TemporaryStillMachine machine;
     std::shared_ptr<timeline::Timeline> timeline;
 
-    Past()
-    {
-        machine.make();
-        timeline = machine.open();
-    }
+    Past() { timeline = machine.open(); }
     /// On both disks.
     void write(std::vector<std::uint64_t> const& clusters) const
     {

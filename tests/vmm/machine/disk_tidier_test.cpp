@@ -2,11 +2,8 @@
 #include "tests/support/still_machine.h"
 #include "vmm/base/random.h"
 
-#include <QTemporaryDir>
-
 using namespace vmm;
 using namespace vmm::timeline;
-using tests::StillMachine;
 
 /// What disks let go of when moments have gone, with a timeline that fails on demand.
 class DiskTidierTest final : public QObject {
@@ -15,9 +12,7 @@ class DiskTidierTest final : public QObject {
 private slots:
     void init()
     {
-        m_folder = std::make_unique<QTemporaryDir>();
-        m_machine = std::make_unique<StillMachine>(m_folder->path().toStdString());
-        m_machine->make();
+        m_machine = std::make_unique<tests::TemporaryStillMachine>();
         m_machine->config.disks.resize(1);
         m_files = std::make_unique<tests::FakeFolderDisk>();
         m_timeline
@@ -91,8 +86,7 @@ private:
         return m_machine->folder + "/" + m_moments[moment].disks[0].checkpoint.place;
     }
 
-    std::unique_ptr<QTemporaryDir> m_folder;
-    std::unique_ptr<StillMachine> m_machine;
+    std::unique_ptr<tests::TemporaryStillMachine> m_machine;
     std::unique_ptr<tests::FakeFolderDisk> m_files;
     std::unique_ptr<Timeline> m_timeline;
     std::vector<Moment> m_moments;

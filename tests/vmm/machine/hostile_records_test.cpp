@@ -4,7 +4,6 @@
 
 #include <QFile>
 #include <QRegularExpression>
-#include <QTemporaryDir>
 #include <nlohmann/json.hpp>
 
 using namespace vmm;
@@ -19,9 +18,7 @@ class HostileRecordsTest final : public QObject {
 private slots:
     void init()
     {
-        m_folder = std::make_unique<QTemporaryDir>();
-        m_machine = std::make_unique<StillMachine>(m_folder->path().toStdString());
-        m_machine->make();
+        m_machine = std::make_unique<tests::TemporaryStillMachine>();
         auto const timeline = m_machine->open();
         m_moments.clear();
         for (auto const number : { 10u, 20u, 30u })
@@ -32,7 +29,7 @@ private slots:
     void whatNobodyKeptStays()
     {
         auto const timeline = m_machine->open();
-        auto const letter = m_folder->filePath("letter.txt");
+        auto const letter = m_machine->directory.filePath("letter.txt");
         QFile file(letter);
         QVERIFY(file.open(QIODevice::WriteOnly) && file.write("dear") == 4);
         file.close();
@@ -68,9 +65,9 @@ private slots:
     /// Timers would be due before now, for ever.
     void aTimeThatNoMachineHasRun()
     {
-        auto const directory = m_folder->filePath("state").toStdString();
+        auto const directory = m_machine->directory.filePath("state").toStdString();
         m_machine->suspendTo(directory);
-        QFile file(m_folder->filePath("state/state.json"));
+        QFile file(m_machine->directory.filePath("state/state.json"));
         QVERIFY(file.open(QIODevice::ReadOnly));
         auto const good = QString::fromUtf8(file.readAll());
         REQUIRE_OK(savedMachineFromText(good.toStdString(), directory));
@@ -142,7 +139,8 @@ private slots:
 private:
     QString nameOfRecord(std::size_t which) const
     {
-        return m_folder->filePath("timeline/moments/" + QString::fromStdString(m_moments[which].id) + ".json");
+        return m_machine->directory.filePath(
+            "timeline/moments/" + QString::fromStdString(m_moments[which].id) + ".json");
     }
     QByteArray recordOf(std::size_t which) const
     {
@@ -170,8 +168,7 @@ private:
         QCOMPARE(m_machine->differenceNow(30), QString());
     }
 
-    std::unique_ptr<QTemporaryDir> m_folder;
-    std::unique_ptr<StillMachine> m_machine;
+    std::unique_ptr<tests::TemporaryStillMachine> m_machine;
     std::vector<Moment> m_moments;
 };
 

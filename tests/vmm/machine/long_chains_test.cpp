@@ -4,7 +4,6 @@
 #include "vmm/machine/forked_machine.h"
 
 #include <QDir>
-#include <QTemporaryDir>
 
 using namespace vmm;
 using tests::StillMachine;
@@ -18,9 +17,7 @@ private slots:
     void initTestCase() { tests::makeNothingDurable(); }
     void init()
     {
-        m_folder = std::make_unique<QTemporaryDir>();
-        m_machine = std::make_unique<StillMachine>(m_folder->path().toStdString());
-        m_machine->make();
+        m_machine = std::make_unique<tests::TemporaryStillMachine>();
         m_machine->config.disks.resize(1);
         m_timeline = m_machine->open();
         m_number = 0;
@@ -58,10 +55,10 @@ private slots:
 
     void itIsCancelled()
     {
-        auto const files = QDir(m_folder->path()).entryList(QDir::Files);
+        auto const files = QDir(m_machine->directory.path()).entryList(QDir::Files);
         auto const cancelled = keep([](double part) { return part == 0 || part >= 0.5; });
         QCOMPARE(cancelled.error().code, ErrorCode::Cancelled);
-        QCOMPARE(QDir(m_folder->path()).entryList(QDir::Files), files);
+        QCOMPARE(QDir(m_machine->directory.path()).entryList(QDir::Files), files);
         QVERIFY(m_timeline->loose().empty());
         REQUIRE_OK(keep());
         isWhole();
@@ -69,7 +66,7 @@ private slots:
 
     void oneThatIsSuspended()
     {
-        auto const state = m_folder->filePath("state").toStdString();
+        auto const state = m_machine->directory.filePath("state").toStdString();
         m_machine->suspendTo(state);
         for (unsigned i = 0; i < 2; ++i) {
             auto const kept
@@ -83,10 +80,10 @@ private slots:
     /// It would stand on one file more than the original did.
     void aFork()
     {
-        QVERIFY(QDir(m_folder->path()).mkdir("fork"));
+        QVERIFY(QDir(m_machine->directory.path()).mkdir("fork"));
         auto forked = m_machine->config;
         for (auto& disk : forked.disks)
-            disk.path = m_folder->filePath("fork/" + QString::fromStdString(disk.id)).toStdString();
+            disk.path = m_machine->directory.filePath("fork/" + QString::fromStdString(disk.id)).toStdString();
         auto const moment = tests::must(m_timeline->moment(m_timeline->present()));
         auto const made
             = tests::must(forkDisks(m_machine->config, moment, forked, makeUuid(), [](double) { return true; }));
@@ -118,8 +115,7 @@ private:
         QCOMPARE(m_machine->differenceNow(m_number), QString());
     }
 
-    std::unique_ptr<QTemporaryDir> m_folder;
-    std::unique_ptr<StillMachine> m_machine;
+    std::unique_ptr<tests::TemporaryStillMachine> m_machine;
     std::shared_ptr<timeline::Timeline> m_timeline;
     unsigned m_number = 0;
     std::set<std::string> m_ids;

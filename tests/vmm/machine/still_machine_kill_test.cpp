@@ -8,7 +8,6 @@
 #include "vmm/timeline/thinning.h"
 
 #include <QDir>
-#include <QTemporaryDir>
 #include <filesystem>
 #include <random>
 #include <unistd.h>
@@ -160,9 +159,7 @@ private slots:
     {
         QFETCH(int, operation);
         auto const& what = operations[unsigned(operation)];
-        QTemporaryDir directory;
-        StillMachine const machine(directory.path().toStdString());
-        machine.make();
+        tests::TemporaryStillMachine const machine;
         std::mt19937 random(static_cast<unsigned>(operation) + 1);
         std::set<std::string> ids;
         auto const longest = [&] {
@@ -184,8 +181,8 @@ private slots:
             QCOMPARE(machine.problem(timeline, ids), QString());
             QCOMPARE(machine.leftover(*timeline), QString());
             QCOMPARE(problemOfExports(machine), QString());
-            for (auto const& name : QDir(directory.path()).entryList({ "export", "export-*" }))
-                QVERIFY(QDir(directory.filePath(name)).removeRecursively());
+            for (auto const& name : QDir(machine.directory.path()).entryList({ "export", "export-*" }))
+                QVERIFY(QDir(machine.directory.filePath(name)).removeRecursively());
             // It does not grow from turn to turn.
             while (timeline->moments().size() > keptMoments) {
                 auto const id = timeline->moments()[random() % timeline->moments().size()].id;

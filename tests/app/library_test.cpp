@@ -125,7 +125,7 @@ private slots:
         REQUIRE_OK(store.change(made->id, [&](vmm::VmConfig& config) {
             config.notes = "noted";
             renamed = std::async(std::launch::async, [&] { return other.rename(made->id, "renamed"); });
-            renamed.wait_for(std::chrono::milliseconds(200)); // it waits for us
+            QCOMPARE(renamed.wait_for(std::chrono::milliseconds(200)), std::future_status::timeout); // it waits for us
         }));
         REQUIRE_OK(renamed.get());
         auto const now = tests::must(store.load(made->id));

@@ -211,7 +211,7 @@ struct StillMachine {
 };
 
 struct OwnFolder {
-    QTemporaryDir directory;
+    QTemporaryDir directory; ///< there before the machine is
 };
 
 /// One that is made, in a folder that goes with it.

@@ -13,9 +13,8 @@ constexpr std::uint64_t cluster = 64 << 10;
 /// The machine's disks have so many clusters of each kind; each is written by itself.
 struct Past {
     tests::TemporaryStillMachine machine;
-    std::shared_ptr<timeline::Timeline> timeline;
+    std::shared_ptr<timeline::Timeline> timeline = machine.open();
 
-    Past() { timeline = machine.open(); }
     /// On both disks.
     void write(std::vector<std::uint64_t> const& clusters) const
     {

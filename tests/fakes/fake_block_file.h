@@ -123,11 +123,11 @@ public:
     vmm::Result<std::uint64_t> size() const override { return m_disk.content.size(); }
     vmm::Result<> read(std::uint64_t offset, vmm::ByteSpan data) override
     {
-        std::ranges::fill(data, 0);
-        if (offset < m_disk.content.size()) {
-            std::copy_n(m_disk.content.begin() + static_cast<std::ptrdiff_t>(offset),
-                std::min<std::size_t>(data.size(), m_disk.content.size() - offset), data.begin());
-        }
+        auto const& content = m_disk.content;
+        auto const from = std::min<std::size_t>(offset, content.size());
+        auto const count = std::min(data.size(), content.size() - from);
+        std::copy_n(content.begin() + static_cast<std::ptrdiff_t>(from), count, data.begin());
+        std::ranges::fill(data.subspan(count), 0);
         return {};
     }
     vmm::Result<> write(std::uint64_t offset, vmm::ConstByteSpan data) override { return m_disk.write(offset, data); }

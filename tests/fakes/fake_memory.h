@@ -55,9 +55,11 @@ public:
     /// Fills a page with numbers that follow from `value`; 0: zeros.
     void fill(std::size_t block, std::uint64_t page, std::uint32_t value)
     {
+        auto const bytes = vmm::ByteSpan(data[block]).subspan(page * 4096, 4096);
+        std::ranges::fill(bytes, static_cast<std::uint8_t>(value));
         std::mt19937 random(value);
-        for (std::uint64_t i = 0; i < 4096; ++i)
-            data[block][page * 4096 + i] = static_cast<std::uint8_t>(value == 0 ? 0 : i < 2048 ? random() : value);
+        for (std::size_t at = 0; value != 0 && at < 2048; at += 4)
+            vmm::storeLittle(bytes.subspan(at, 4), static_cast<std::uint32_t>(random()));
     }
     void scribble(std::mt19937& random, unsigned pages)
     {

@@ -10,17 +10,29 @@ namespace {
 
 constexpr std::uint64_t mib = 1 << 20, size = 6 * mib + 512;
 
+/// So many zeros first, and then data that differ from sector to sector.
+Bytes rawContent(std::size_t zeros)
+{
+    static auto const data = [] {
+        Bytes made(5 * mib);
+        for (std::size_t i = 0; i < made.size(); ++i)
+            made[i] = static_cast<std::uint8_t>(i / 512 * 7 + i);
+        return made;
+    }();
+    auto content = data;
+    std::fill_n(content.begin(), zeros, std::uint8_t(0));
+    return content;
+}
+
 /// An overlay over a raw file that is shorter, with zeros and data in it.
 struct Chain {
-    FakeDisk below { Bytes(5 * mib) };
+    FakeDisk below { rawContent(mib) };
     FakeDisk top;
     DiskModel model;
     ShufflingEngine engine { 3 };
 
     explicit Chain(unsigned clusterBits, unsigned version = 3) : model(size, clusterBits)
     {
-        for (std::size_t i = mib; i < below.content.size(); ++i)
-            below.content[i] = static_cast<std::uint8_t>(i / 512 * 7 + i);
         std::ranges::copy(below.content, model.content().begin());
         FakeBlockFile file(top);
         must(formatImage(file,
@@ -47,15 +59,13 @@ struct Chain {
 /// An overlay over an overlay over a raw file, of different clusters: what the middle one has, and has zeros for, goes
 /// up.
 struct LongChain {
-    FakeDisk bottom { Bytes(5 * mib) };
+    FakeDisk bottom { rawContent(0) };
     FakeDisk middle, top;
     DiskModel model { size, 16 };
     ShufflingEngine engine { 5 };
 
     LongChain()
     {
-        for (std::size_t i = 0; i < bottom.content.size(); ++i)
-            bottom.content[i] = static_cast<std::uint8_t>(i / 512 * 7 + i);
         std::ranges::copy(bottom.content, model.content().begin());
         format(middle, "bottom", ImageFormat::Raw, 12);
         {

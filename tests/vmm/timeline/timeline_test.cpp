@@ -593,25 +593,31 @@ private slots:
     {
         QFETCH(int, kind);
         QFETCH(bool, stays);
+        FakeFolderDisk begun;
+        auto const first = open(begun);
+        Memory before({ mib, 64 * kib });
+        std::mt19937 random(5);
+        Model known;
+        std::vector<std::string> ids;
+        for (unsigned i = 0; i < 4; ++i) {
+            for (unsigned page = 0; page < 120; ++page)
+                before.fill(0, page, i * 1000 + page + 1);
+            before.scribble(random, 20);
+            ids.push_back(tests::must(first->take(named("m" + std::to_string(i)), before, {})).id);
+            known[ids.back()] = before.data;
+        }
+        auto now = before;
+        now.scribble(random, 50);
         for (std::uint64_t at = 0;; ++at) {
-            FakeFolderDisk disk;
+            auto const copy = begun.afterPowerCut(1);
+            auto& disk = *copy;
             auto timeline = open(disk);
-            Memory memory({ mib, 64 * kib });
-            std::mt19937 random(5);
-            Model model;
-            std::vector<std::string> ids;
-            for (unsigned i = 0; i < 4; ++i) {
-                for (unsigned page = 0; page < 120; ++page)
-                    memory.fill(0, page, i * 1000 + page + 1);
-                memory.scribble(random, 20);
-                ids.push_back(tests::must(timeline->take(named("m" + std::to_string(i)), memory, {})).id);
-                model[ids.back()] = memory.data;
-            }
+            auto memory = now;
+            auto model = known;
             disk.fault = static_cast<FakeFolderDisk::Fault>(kind);
             disk.faultAt = disk.operations + at;
             disk.faultStays = stays;
 
-            memory.scribble(random, 50);
             auto const taken = timeline->take(named("late"), memory, {});
             if (taken)
                 model[taken->id] = memory.data;

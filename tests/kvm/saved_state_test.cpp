@@ -374,12 +374,12 @@ void SavedStateTest::suspendedBeforeItsMemoryWasRead()
 void SavedStateTest::memoryIsAnonymousInTheEnd()
 {
     GuestMachine guest("share/chronovisor/demo.elf");
-    guest.config.memoryMiB = 1024;
+    guest.config.memoryMiB = 512;
     auto const directory = guest.folder() + "/large";
     REQUIRE_OK(guest.start());
     QVERIFY(guest.waitForLine("Chronovisor demo machine", 20s));
-    guest.type("serial0", "mem fill 256\r");
-    QVERIFY(guest.waitForLine("256 MiB filled", 30s));
+    guest.type("serial0", "mem fill 64\r");
+    QVERIFY(guest.waitForLine("64 MiB filled", 30s));
     REQUIRE_OK(guest.machine().call(command::Suspend { directory.toStdString(), true }));
     guest.end();
     QElapsedTimer timer;
@@ -396,7 +396,7 @@ void SavedStateTest::memoryIsAnonymousInTheEnd()
     QTRY_VERIFY_WITH_TIMEOUT(!isShown(), 60'000 * tests::patience());
     qInfo("complete after %lld ms", timer.elapsed());
     QVERIFY(QDir(directory).removeRecursively());
-    QTRY_VERIFY_WITH_TIMEOUT(hasSaid(*console, "256 MiB read, 0 of"), 30'000 * tests::patience());
+    QTRY_VERIFY_WITH_TIMEOUT(hasSaid(*console, "64 MiB read, 0 of"), 30'000 * tests::patience());
 }
 
 void SavedStateTest::killedAtAnyInstant()

@@ -4,6 +4,7 @@
 #include "app/control/gamepad_json.h"
 #include "app/control/host_usb_json.h"
 #include "app/control/key_names.h"
+#include "app/control/machine_readers.h"
 #include "app/control/moment_methods.h"
 #include "app/control/own_usb_json.h"
 #include "app/control/redirected_usb_json.h"
@@ -14,7 +15,6 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <deque>
 #include <fmt/format.h>
 #include <mutex>
 #include <nlohmann/json.hpp>
@@ -104,27 +104,7 @@ struct ControlServer::Private {
     std::shared_ptr<Gate> gate = std::make_shared<Gate>();
 
     using Reply = std::function<void(vmm::Result<Json>)>;
-    /// Does what waits for one machine, one thing after the other, so that it holds up nothing else.
-    struct Reader {
-        std::atomic<unsigned> changes = 0;       ///< that are still to come there
-        std::unique_ptr<vmm::LoopThread> thread; ///< made when it is needed
-
-        /// False where there can be no thread, which is answered.
-        bool post(std::function<void()> task, Reply const& reply)
-        {
-            if (!thread) {
-                auto started = vmm::LoopThread::start("control reader");
-                if (!started) {
-                    reply(vmm::fail(started.error()));
-                    return false;
-                }
-                thread = std::move(*started);
-            }
-            thread->loop().post(std::move(task));
-            return true;
-        }
-    };
-    std::map<std::string, Reader> readers;   // by machine
+    MachineReaders readers;
     std::unique_ptr<vmm::LoopThread> thread; // last: ends before what it uses
 
     void admit(vmm::UniqueFd fd)
@@ -411,21 +391,12 @@ struct ControlServer::Private {
             if (!isKnown)
                 refuse();
         };
-        auto& reader = readers[(*machine)->id()];
-        if (reads.contains(method)) {
-            reader.post(call, reply);
-            return;
-        }
-        // What changes the machine is done in the order of asking, whoever has asked.
-        if (!lookUp.contains(method) && reader.changes == 0)
-            return call();
-        ++reader.changes;
-        auto const change = [call, &reader] {
-            call();
-            --reader.changes;
-        };
-        if (!reader.post(change, reply))
-            --reader.changes;
+        auto const id = (*machine)->id();
+        using enum MachineReaders::LooksUp;
+        auto const asked = reads.contains(method) ? readers.read(id, call)
+                                                  : readers.change(id, call, lookUp.contains(method) ? Yes : No);
+        if (!asked)
+            reply(vmm::fail(asked.error()));
     }
 
     using Machine = std::shared_ptr<MachineRunner>;
@@ -827,10 +798,10 @@ struct ControlServer::Private {
             });
             served.push_back({ runner, observer });
         }
-        std::erase_if(readers, [&](auto const& reader) {
-            return std::none_of(
-                runners.begin(), runners.end(), [&](auto const& runner) { return runner->id() == reader.first; });
-        });
+        std::set<std::string> ids;
+        for (auto const& runner : runners)
+            ids.insert(runner->id());
+        readers.keepOnly(ids);
     }
 };
 

@@ -235,6 +235,24 @@ private slots:
         QTRY_COMPARE(readers(), 0);
     }
 
+    void aMachineThatGoesWhileItIsAskedHoldsUpNobody()
+    {
+        Bench bench;
+        std::future<vmm::Result<Json>> shown;
+        std::promise<void> asked, mayAnswer; // which whoever waits hears the end of
+        bench.script->beforeObstacles = [&asked, answers = mayAnswer.get_future().share()] {
+            asked.set_value();
+            answers.wait();
+        };
+        REQUIRE_OK(bench.client().call("machine.start"));
+        shown = std::async(std::launch::async, [&] { return bench.client().call("machine.show"); });
+        QCOMPARE(asked.get_future().wait_for(std::chrono::minutes(1)), std::future_status::ready);
+        bench.server->setRunners({});
+        QVERIFY(bench.isAlive());
+        mayAnswer.set_value();
+        REQUIRE_OK(shown.get());
+    }
+
     void aMachineMayAnswerWhenTheServerHasGone()
     {
         Bench bench;

@@ -56,13 +56,4 @@ vmm::Result<> removeUnneededBases(std::string const& timelineFolder, vmm::VmConf
     return vmm::DiskTidier(*timeline, config, {}).run();
 }
 
-vmm::Result<> moveBases(std::string const& image, std::string const& from, std::string const& to)
-{
-    for (auto const& base : TRY(vmm::basesOf(image, from))) {
-        if (!vmm::existsFile(to + base.name))
-            TRY(moveDirectory(from + base.name, to + base.name));
-    }
-    return {};
-}
-
 }

@@ -16,7 +16,4 @@ vmm::Result<> noteBases(std::string const& timelineFolder, std::vector<vmm::Disk
 /// Lets those go that neither a disk nor a moment needs.
 vmm::Result<> removeUnneededBases(std::string const& timelineFolder, vmm::VmConfig const& config);
 
-/// The image's have come along into the folder `from`, and move to `to` where they are not there still.
-vmm::Result<> moveBases(std::string const& image, std::string const& from, std::string const& to);
-
 }

@@ -84,6 +84,18 @@ void removeAllBut(std::string const& directory, std::set<std::string> const& nam
     }
 }
 
+/// What has a name that something has there stays.
+vmm::Result<> moveAllBut(std::string const& from, std::string const& to, std::set<std::string> const& names)
+{
+    std::error_code error;
+    for (files::directory_iterator item(from, error), end; item != end; item.increment(error)) {
+        auto const name = item->path().filename().string();
+        if (!names.contains(name) && !vmm::existsFile(to + "/" + name))
+            TRY(moveDirectory(item->path(), to + "/" + name));
+    }
+    return error ? vmm::fail(vmm::osError(fmt::format("reading {}", from), error.value())) : vmm::Result<>();
+}
+
 /// With paths made absolute, and disks of the formats that they have now.
 vmm::Result<vmm::VmConfig> readConfigIn(std::string const& directory, std::string const& id)
 {
@@ -437,7 +449,12 @@ vmm::Result<> MachineStore::restoreImagesFrom(std::string const& trash, std::str
     auto const changing = TRY(lockConfig(id));
     auto config = TRY(load(id)).config;
     auto const lock = TRY(MachineLock::take(placesOf(id).lockFile));
+    // What is ended meanwhile would be taken for what is back.
+    auto const trashLock = TRY(MachineLock::take(trash + "/machine.lock"));
     auto const removed = TRY(readConfigIn(trash, id));
+    std::set<std::string> noBases { "machine.json", "machine.lock" };
+    for (auto const& disk : removed.disks)
+        noBases.insert(files::path(disk.path).filename().string());
     for (auto disk : removed.disks) {
         auto const from = disk.path;
         if (::access(from.c_str(), F_OK) != 0)
@@ -451,8 +468,7 @@ vmm::Result<> MachineStore::restoreImagesFrom(std::string const& trash, std::str
             config.disks.push_back(disk);
             TRY(saveLocked(config, {}, {}));
         }
-        if (disk.format == DiskFormat::Qcow2)
-            vmm::ignore(moveBases(from, trash + "/", directoryOf(id) + "/"));
+        TRY(moveAllBut(trash, directoryOf(id), noBases));
         TRY(moveDirectory(from, disk.path));
         vmm::ignore(noteBases(placesOf(id).timelineFolder, { disk }));
     }

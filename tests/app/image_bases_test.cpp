@@ -7,6 +7,7 @@
 
 #include <QDir>
 #include <QTemporaryDir>
+#include <fstream>
 
 using namespace app;
 using vmm::timeline::Timeline;
@@ -98,6 +99,44 @@ private slots:
         QVERIFY(bench.hasBase(bench.machine) && bench.hasAll());
         bench.removeDisk(); // they are known again
         QVERIFY(!bench.hasBase(bench.machine));
+    }
+
+    /// A person may still mend it.
+    void anImageThatCannotBeReadComesBackWithItsBases()
+    {
+        Bench bench;
+        REQUIRE_OK(bench.timelineOf(bench.machine)->purge(bench.moment));
+        bench.removeDisk();
+        auto const removed = bench.store.removed().front();
+        auto const name = bench.disk().substr(bench.disk().rfind('/'));
+        auto const swapMagic = [](std::string const& image, vmm::Bytes const& with) {
+            std::fstream file(image, std::ios::in | std::ios::out | std::ios::binary);
+            vmm::Bytes before(with.size());
+            file.read(reinterpret_cast<char*>(before.data()), std::streamsize(before.size()));
+            file.seekp(0);
+            file.write(reinterpret_cast<char const*>(with.data()), std::streamsize(with.size()));
+            return before;
+        };
+        auto const magic = swapMagic(removed.directory + name, vmm::Bytes(4));
+        REQUIRE_OK(bench.store.restoreRemoved(removed.place()));
+        QVERIFY(bench.hasBase(bench.machine));
+        swapMagic(bench.disk(), magic);
+        QVERIFY(bench.hasAll());
+    }
+
+    void whatIsBeingEndedDoesNotComeBack()
+    {
+        Bench bench;
+        bench.removeDisk();
+        auto const removed = bench.store.removed().front();
+        {
+            auto const ends = MachineLock::take(removed.directory + "/machine.lock");
+            REQUIRE_OK(ends);
+            QCOMPARE(bench.store.restoreRemoved(removed.place()).error().code, vmm::ErrorCode::Busy);
+            QVERIFY(tests::must(bench.store.load(bench.machine.id)).config.disks.empty());
+        }
+        REQUIRE_OK(bench.store.restoreRemoved(removed.place()));
+        QVERIFY(bench.hasAll());
     }
 
     void whatAMomentNeedsStays()

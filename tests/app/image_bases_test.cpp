@@ -1,6 +1,7 @@
 #include "app/store/machine_store.h"
 #include "tests/fakes/fake_machine.h"
 #include "tests/support/suite.h"
+#include "vmm/base/random.h"
 #include "vmm/machine/disk_chains.h"
 #include "vmm/machine/machine.h"
 #include "vmm/machine/moment_disks.h"
@@ -99,6 +100,20 @@ private slots:
         QVERIFY(bench.hasBase(bench.machine) && bench.hasAll());
         bench.removeDisk(); // they are known again
         QVERIFY(!bench.hasBase(bench.machine));
+    }
+
+    void whatElseCannotGoIsNoObstacle()
+    {
+        Bench bench;
+        auto const other = vmm::makeUuid(), noImage = bench.machine.directory + "/machine.json";
+        REQUIRE_OK(bench.timelineOf(bench.machine)
+                       ->setLoose({ other, { { "disk9", noImage, { vmm::CheckpointWay::Internal, other, {} } } } }));
+        auto config = bench.machine.config;
+        config.disks.clear();
+        auto const place = bench.store.save(config, {}, { bench.disk() });
+        REQUIRE_OK(place);
+        QCOMPARE(*place, bench.store.removed().front().place());
+        QCOMPARE(bench.timelineOf(bench.machine)->loose().size(), std::size_t(1));
     }
 
     /// A person may still mend it.

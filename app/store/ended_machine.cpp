@@ -16,6 +16,11 @@ namespace {
 using vmm::timeline::MomentDisk;
 using vmm::timeline::Timeline;
 
+void tell(vmm::VmConfig const& removed, std::string const& problem)
+{
+    vmm::log(vmm::LogLevel::Warning, "store", "the moments of the removed machine {}: {}", removed.uuid, problem);
+}
+
 /// The moments of a machine that ends, and what its disks keep for them.
 class EndingMoments {
 public:
@@ -56,13 +61,8 @@ public:
         if (!outcome || !*outcome) // memory is of no use for that
             vmm::ignore(m_timeline.sweep([&](std::uint64_t, std::uint64_t) { return m_progress(0); }));
         else if (!left.empty())
-            tell(left.front().disks.front().path + " keeps something for nobody now");
+            tell(m_config, left.front().disks.front().path + " keeps something for nobody now");
         return outcome;
-    }
-
-    void tell(std::string const& problem) const
-    {
-        vmm::log(vmm::LogLevel::Warning, "store", "the moments of the removed machine {}: {}", m_config.uuid, problem);
     }
 
 private:
@@ -78,7 +78,7 @@ private:
             = [&](MomentDisk const& kept) { return !staysBehind(kept) || m_others.hasMoment(kept.checkpoint.id); };
         how.goOn = [&] { return m_progress(0); };
         if (auto const tidied = vmm::DiskTidier(m_timeline, m_config, std::move(how)).run(); !tidied)
-            tell(tidied.error().message());
+            tell(m_config, tidied.error().message());
     }
 
     vmm::Result<bool> merge(vmm::DiskConfig const& disk) const
@@ -104,7 +104,7 @@ private:
         using enum vmm::ErrorCode;
         if (auto const code = merged.error().code; code != NotFound && code != Corrupt)
             return vmm::fail(vmm::Error(merged.error()).within(disk.path));
-        tell(merged.error().message());
+        tell(m_config, merged.error().message());
         return true;
     }
 
@@ -127,8 +127,7 @@ vmm::Result<bool> endMoments(std::string const& directory, vmm::VmConfig const& 
         return Timeline::open(TRY(vmm::timeline::openFolder(path)), Timeline::Access::ReadWrite);
     }();
     if (!opened) {
-        vmm::log(vmm::LogLevel::Warning, "store", "the moments of the removed machine {}: {}", config.uuid,
-            opened.error().message());
+        tell(config, opened.error().message());
         return true;
     }
     EndingMoments const moments(**opened, directory, config, others, progress);

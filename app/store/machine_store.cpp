@@ -740,19 +740,23 @@ vmm::Result<> MachineStore::emptyTrash(std::vector<RemovedMachine> const& those,
 
 vmm::Result<> MachineStore::endRemovedWhere(IsToEnd const& isToEnd, Progress const& progress)
 {
+    // Listed first: what is ended gets another name there, and would be met again.
+    std::vector<std::string> all;
     std::error_code error;
+    for (files::directory_iterator item(m_root + "/trash", error), end; item != end; item.increment(error))
+        all.push_back(item->path());
     vmm::Result<> outcome;
-    for (files::directory_iterator item(m_root + "/trash", error), end; item != end; item.increment(error)) {
+    for (auto const& removed : all) {
         struct stat status { };
-        if (::stat(item->path().c_str(), &status) != 0)
+        if (::stat(removed.c_str(), &status) != 0)
             continue;
         // What is ending cannot come back, and its directory's time is that of the last file that went.
-        auto const name = item->path().filename().string();
+        auto const name = files::path(removed).filename().string();
         if (!name.starts_with(endingPrefix) && !isToEnd(name, status.st_mtime))
             continue;
         if (progress && !progress(0))
             return vmm::fail(vmm::ErrorCode::Cancelled, "emptying the trash was cancelled");
-        if (auto ended = endRemoved(item->path(), progress); !ended && outcome)
+        if (auto ended = endRemoved(removed, progress); !ended && outcome)
             outcome = std::move(ended);
     }
     return outcome;
@@ -795,7 +799,9 @@ vmm::Result<> MachineStore::endRemoved(std::string const& removed, Progress cons
         };
         return std::ranges::any_of(list(), has) || std::ranges::any_of(this->removed(), has);
     };
-    auto const config = readConfigIn(directory, id).value_or(vmm::VmConfig());
+    vmm::VmConfig nameless;
+    nameless.uuid = nameless.name = id;
+    auto const config = readConfigIn(directory, id).value_or(nameless);
     auto const ended = endMoments(directory, config, others, [&](double part) { return !progress || progress(part); });
     if (!ended || !*ended) {
         if (ended || ended.error().code != vmm::ErrorCode::Cancelled) // else disks are needed to let go

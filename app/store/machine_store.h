@@ -59,9 +59,9 @@ struct RemovedMachine : StoredMachine {
 ///                     machine.lock    locked, with a pid in it, by who has the machine in memory
 ///                     machine.json.lock  locked while the configuration is read, changed and written
 ///     machines/.making-<uuid>/        being made; with a machine.lock held by who does
-///     trash/<uuid>/                   removed, until emptied; trash/<uuid>.<number>/ one of the same uuid, removed
-///     before; trash/<uuid>.images-<number>/ images alone, with a machine.json that has their disks;
-///     trash/.ending-<uuid>.<number>/ one that is being emptied, or what is needed of it until its disks can be
+///     trash/<uuid>/                   removed, until emptied; trash/<uuid>.<another>/ one of the same uuid, removed
+///     before; trash/<uuid>.images-<another>/ images alone, with a machine.json that has their disks;
+///     trash/.ending-<uuid>.<another>/ one that is being emptied, or what is needed of it until its disks can be
 ///
 /// Every change of a file is whole or not at all. Any thread; several processes may use one store.
 class MachineStore {

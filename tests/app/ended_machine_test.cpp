@@ -2,6 +2,8 @@
 #include "app/store/whole_file.h"
 #include "tests/fakes/fake_machine.h"
 #include "tests/support/suite.h"
+#include "vmm/base/bytes.h"
+#include "vmm/base/log.h"
 #include "vmm/base/random.h"
 #include "vmm/block/image.h"
 #include "vmm/block/overlay_files.h"
@@ -9,6 +11,7 @@
 #include "vmm/machine/moment_disks.h"
 
 #include <QDir>
+#include <QScopeGuard>
 #include <QTemporaryDir>
 #include <filesystem>
 
@@ -256,6 +259,22 @@ private slots:
         QCOMPARE(bench.files(), QStringList({ "one.qcow2", "two.img" }));
         QCOMPARE(bench.problem(), QString());
         QVERIFY(bench.library("trash").isEmpty());
+    }
+
+    void ofOneThatCannotBeReadTheUuidIsTold()
+    {
+        static std::string told;
+        told.clear();
+        Bench bench;
+        REQUIRE_OK(bench.store.remove(bench.machine.id));
+        auto const removed = bench.store.removed().front().directory;
+        REQUIRE_OK(writeWholeFile(removed + "/machine.json", vmm::bytesOf(std::string("nothing"))));
+        std::filesystem::remove_all(Bench::past(removed));
+        REQUIRE_OK(writeWholeFile(Bench::past(removed), vmm::bytesOf(std::string("no folder"))));
+        auto const asBefore = qScopeGuard([] { vmm::setLogSink(nullptr); });
+        vmm::setLogSink([](vmm::LogLevel, std::string_view, std::string_view text) { told += text; });
+        REQUIRE_OK(bench.store.emptyTrash());
+        QVERIFY2(told.find("the removed machine " + bench.machine.id + ":") != std::string::npos, told.c_str());
     }
 
     /// Another process was killed at it.

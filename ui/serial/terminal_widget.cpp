@@ -5,7 +5,6 @@
 #include "ui/widgets/hint.h"
 
 #include <QApplication>
-#include <QClipboard>
 #include <QContextMenuEvent>
 #include <QFontDatabase>
 #include <QMenu>
@@ -194,9 +193,10 @@ void TerminalWidget::copy()
         QApplication::clipboard()->setText(selectedText());
 }
 
-void TerminalWidget::paste()
+void TerminalWidget::paste(QClipboard::Mode from)
 {
-    m_screen.paste(QApplication::clipboard()->text());
+    verticalScrollBar()->setValue(verticalScrollBar()->maximum()); // to where it appears
+    m_screen.paste(QApplication::clipboard()->text(from));
 }
 
 void TerminalWidget::selectAll()
@@ -309,11 +309,11 @@ void TerminalWidget::extendSelection(TerminalPosition to)
 
 bool TerminalWidget::event(QEvent* event)
 {
-    // Keys belong to the guest before they belong to the window's shortcuts, except those with Ctrl+Shift.
+    // Keys belong to the guest before they belong to the window's shortcuts, except those with Ctrl+Shift, and F11.
     if (event->type() == QEvent::ShortcutOverride) {
         auto* key = static_cast<QKeyEvent*>(event);
         auto const both = Qt::ControlModifier | Qt::ShiftModifier;
-        if ((key->modifiers() & both) != both && !(key->key() >= Qt::Key_F11 && key->key() <= Qt::Key_F11)) {
+        if ((key->modifiers() & both) != both && key->key() != Qt::Key_F11) {
             event->accept();
             return true;
         }
@@ -432,7 +432,7 @@ void TerminalWidget::mousePressEvent(QMouseEvent* event)
         else
             setSelection(m_anchor = position, position);
     } else if (event->button() == Qt::MiddleButton) {
-        m_screen.paste(QApplication::clipboard()->text(QClipboard::Selection));
+        paste(QClipboard::Selection);
     }
 }
 
@@ -514,20 +514,22 @@ void TerminalWidget::focusOutEvent(QFocusEvent* event)
 
 void TerminalWidget::contextMenuEvent(QContextMenuEvent* event)
 {
-    QMenu menu(this);
-    menu.addAction(tr("&Copy"), QKeySequence(Qt::CTRL | Qt::SHIFT | Qt::Key_C), this, &TerminalWidget::copy)
+    auto* menu = new QMenu(this); // nothing waits for it: its console may go meanwhile
+    menu->setAttribute(Qt::WA_DeleteOnClose);
+    menu->addAction(tr("&Copy"), QKeySequence(Qt::CTRL | Qt::SHIFT | Qt::Key_C), this, &TerminalWidget::copy)
         ->setEnabled(hasSelection());
-    menu.addAction(tr("&Paste"), QKeySequence(Qt::CTRL | Qt::SHIFT | Qt::Key_V), this, &TerminalWidget::paste);
-    menu.addAction(tr("Select &all"), QKeySequence(Qt::CTRL | Qt::SHIFT | Qt::Key_A), this, &TerminalWidget::selectAll);
-    menu.addAction(tr("Select with the &keyboard"), QKeySequence(Qt::CTRL | Qt::SHIFT | Qt::Key_M), this,
+    menu->addAction(tr("&Paste"), QKeySequence(Qt::CTRL | Qt::SHIFT | Qt::Key_V), this, [this] { paste(); });
+    menu->addAction(
+        tr("Select &all"), QKeySequence(Qt::CTRL | Qt::SHIFT | Qt::Key_A), this, &TerminalWidget::selectAll);
+    menu->addAction(tr("Select with the &keyboard"), QKeySequence(Qt::CTRL | Qt::SHIFT | Qt::Key_M), this,
         [this] { setMarkMode(true); });
-    menu.addSeparator();
-    menu.addAction(tr("&Larger text"), QKeySequence(Qt::CTRL | Qt::Key_Plus), this, &TerminalWidget::zoomIn);
-    menu.addAction(tr("&Smaller text"), QKeySequence(Qt::CTRL | Qt::Key_Minus), this, &TerminalWidget::zoomOut);
-    menu.addAction(tr("&Normal size"), QKeySequence(Qt::CTRL | Qt::Key_0), this, &TerminalWidget::zoomReset);
-    menu.addSeparator();
-    menu.addAction(tr("Clear the &window"), this, &TerminalWidget::clearScrollback);
-    menu.exec(event->globalPos());
+    menu->addSeparator();
+    menu->addAction(tr("&Larger text"), QKeySequence(Qt::CTRL | Qt::Key_Plus), this, &TerminalWidget::zoomIn);
+    menu->addAction(tr("&Smaller text"), QKeySequence(Qt::CTRL | Qt::Key_Minus), this, &TerminalWidget::zoomOut);
+    menu->addAction(tr("&Normal size"), QKeySequence(Qt::CTRL | Qt::Key_0), this, &TerminalWidget::zoomReset);
+    menu->addSeparator();
+    menu->addAction(tr("Clear the &window"), this, &TerminalWidget::clearScrollback);
+    menu->popup(event->globalPos());
 }
 
 void TerminalWidget::inputMethodEvent(QInputMethodEvent* event)

@@ -5,6 +5,7 @@
 
 #include <QAbstractScrollArea>
 #include <QBasicTimer>
+#include <QClipboard>
 
 namespace ui {
 
@@ -46,7 +47,7 @@ public:
 
 public slots:
     void copy();
-    void paste();
+    void paste(QClipboard::Mode from = QClipboard::Clipboard);
     void selectAll();
     void clearScrollback();
     /// Arrow keys then move a mark; Shift extends the selection, Enter copies, Esc leaves.

@@ -2,10 +2,13 @@
 #include "ui/serial/terminal_widget.h"
 
 #include <QAccessible>
+#include <QApplication>
 #include <QClipboard>
-#include <QGuiApplication>
+#include <QContextMenuEvent>
+#include <QPointer>
 #include <QScrollBar>
 #include <QSignalSpy>
+#include <QTimer>
 
 namespace {
 
@@ -189,6 +192,64 @@ private slots:
         for (auto const& call : typed)
             all += call[0].toByteArray();
         QCOMPARE(all, QByteArray("ls\r\x04"));
+    }
+
+    void keysPasteAndWhereTheGuestAsksInBrackets_data()
+    {
+        QTest::addColumn<Qt::Key>("key");
+        QTest::addColumn<Qt::KeyboardModifiers>("modifiers");
+        QTest::newRow("Ctrl+Shift+V") << Qt::Key_V << Qt::KeyboardModifiers(Qt::ControlModifier | Qt::ShiftModifier);
+        QTest::newRow("Shift+Insert") << Qt::Key_Insert << Qt::KeyboardModifiers(Qt::ShiftModifier);
+    }
+    void keysPasteAndWhereTheGuestAsksInBrackets()
+    {
+        QFETCH(Qt::Key, key);
+        QFETCH(Qt::KeyboardModifiers, modifiers);
+        ui::TerminalWidget terminal;
+        QByteArray all;
+        connect(&terminal, &ui::TerminalWidget::typed, this, [&](QByteArray const& bytes) { all += bytes; });
+        QGuiApplication::clipboard()->setText("ls\ncd");
+        QTest::keyClick(&terminal, key, modifiers);
+        QCOMPARE(all, QByteArray("ls\rcd"));
+        all.clear();
+        terminal.feed("\x1b[?2004h");
+        QTest::keyClick(&terminal, key, modifiers);
+        QCOMPARE(all, QByteArray("\x1b[200~ls\rcd\x1b[201~"));
+        all.clear();
+        terminal.feed("\x1b[?2004l");
+        QTest::keyClick(&terminal, key, modifiers);
+        QCOMPARE(all, QByteArray("ls\rcd"));
+    }
+
+    void whatIsPastedIsSeen()
+    {
+        ui::TerminalWidget terminal;
+        terminal.resize(600, 300);
+        terminal.show();
+        terminal.feed(numberedLines(200));
+        auto const* bar = terminal.verticalScrollBar();
+        terminal.verticalScrollBar()->setValue(50);
+        QVERIFY(bar->value() != bar->maximum());
+        terminal.paste();
+        QCOMPARE(bar->value(), bar->maximum());
+    }
+
+    /// A serial console of USB can be pulled out under it.
+    void itsMenuGoesWithIt()
+    {
+        auto terminal = std::make_unique<ui::TerminalWidget>();
+        terminal->resize(600, 300);
+        terminal->show();
+        QTimer::singleShot(0, this, [] {
+            if (auto* waiting = QApplication::activePopupWidget())
+                waiting->close();
+        });
+        QContextMenuEvent event(QContextMenuEvent::Keyboard, QPoint(), terminal->mapToGlobal(QPoint(10, 10)));
+        QCoreApplication::sendEvent(terminal.get(), &event);
+        QPointer<QWidget> const menu(QApplication::activePopupWidget());
+        QVERIFY(menu); // nobody has waited for it
+        terminal.reset();
+        QVERIFY(!menu);
     }
 
     void pastQuestionsAreNotAnsweredAgain()

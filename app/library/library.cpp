@@ -41,9 +41,9 @@ Library::Library(QString const& root, MachineFactory factory, QObject* parent)
     m_private->ownerCheck.start();
     m_private->take(m_private->list()); // here, so that the window opens with what there is
     m_private->onCopier(
-        [this] {
+        [this, goesOn = m_private->telling({}, m_private->emptyingCancelled)] {
             m_store.sweepHalfMade();
-            return m_store.emptyTrash(trashSeconds, m_private->untilClosing());
+            return m_store.emptyTrash(trashSeconds, goesOn);
         },
         [](vmm::Result<> const& emptied) {
             if (!emptied)
@@ -56,7 +56,7 @@ Library::~Library()
     m_private->alive->store(nullptr);
     m_private->closing.reset();
     cancelCopies();
-    m_private->isClosing = true;
+    cancelEmptying();
     m_private->asker.reset();
     m_private->worker.reset();
     m_private->copier.reset();
@@ -137,10 +137,9 @@ void Library::create(MachineRequest request, Done<QString> done)
 
 void Library::clone(QString const& id, QString const& name, Done<QString> done, std::function<void(double)> progress)
 {
-    m_private->onCopier(
-        [this, id = id.toStdString(), name = name.toStdString(), tell = m_private->tellingCopy(std::move(progress))] {
-            return m_store.clone(id, name, tell);
-        },
+    m_private->onCopier([this, id = id.toStdString(), name = name.toStdString(),
+                            tell = m_private->telling(std::move(progress),
+                                m_private->copiesCancelled)] { return m_store.clone(id, name, tell); },
         m_private->whenMade(std::move(done)));
 }
 
@@ -154,8 +153,8 @@ void Library::importMoment(QString const& path, Done<QString> done, std::functio
             [done, id](vmm::Result<> const& renamed) { renamed ? done(id) : done(vmm::fail(renamed.error())); });
     };
     m_private->onCopier(
-        [this, path = path.toStdString(),
-            tell = m_private->tellingCopy(std::move(progress))]() -> vmm::Result<StoredMachine> {
+        [this, path = path.toStdString(), tell = m_private->telling(std::move(progress), m_private->copiesCancelled)]()
+            -> vmm::Result<StoredMachine> {
             auto const file = TRY(vmm::openFile(path, O_RDONLY));
             return importBundle(m_store, file.get(), {}, m_factory.checkHost, tell);
         },
@@ -164,7 +163,7 @@ void Library::importMoment(QString const& path, Done<QString> done, std::functio
 
 void Library::cancelCopies()
 {
-    std::exchange(m_private->copiesCancelled, std::make_shared<std::atomic<bool>>(false))->store(true);
+    Private::cancel(m_private->copiesCancelled);
 }
 
 void Library::fork(QString const& id, ForkPoint const& point, QString const& name, Done<QString> done)
@@ -228,11 +227,18 @@ void Library::trashUsage(Done<quint64> done)
     m_private->inBackground([this] { return vmm::Result<quint64>(m_store.trashUsage()); }, std::move(done));
 }
 
-void Library::emptyTrash(std::vector<RemovedMachine> those, Done<void> done)
+void Library::emptyTrash(std::vector<RemovedMachine> those, Done<void> done, std::function<void(double)> progress)
 {
     m_private->onCopier(
-        [this, those = std::move(those)] { return m_store.emptyTrash(those, m_private->untilClosing()); },
+        [this, those = std::move(those), tell = m_private->telling(std::move(progress), m_private->emptyingCancelled)] {
+            return m_store.emptyTrash(those, tell);
+        },
         std::move(done));
+}
+
+void Library::cancelEmptying()
+{
+    Private::cancel(m_private->emptyingCancelled);
 }
 
 void Library::advise(QString const& path, Done<Advice> done, std::optional<QString> const& system)

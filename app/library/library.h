@@ -102,7 +102,9 @@ public:
     /// What removed machines take, and the end of those that were listed, behind copies that are under way: what has
     /// come back by then, or was removed since, stays. All are ended when they have been there for 30 days.
     void trashUsage(Done<quint64> done);
-    void emptyTrash(std::vector<RemovedMachine> those, Done<void> done);
+    void emptyTrash(std::vector<RemovedMachine> those, Done<void> done, std::function<void(double)> progress = {});
+    /// What is half ended by then is gone on with when the trash is emptied again, or a library opened.
+    void cancelEmptying();
 
     /// What the file is, and a machine that would suit it.
     struct Advice {

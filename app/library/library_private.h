@@ -41,9 +41,10 @@ struct Library::Private {
     QTimer scanSoon, ownerCheck;
     bool isScanning = false, scanAgain = false;
     std::unique_ptr<Closing> closing; // under way
-    /// Of all copies that were asked for since one was cancelled last.
-    std::shared_ptr<std::atomic<bool>> copiesCancelled = std::make_shared<std::atomic<bool>>(false);
-    std::atomic<bool> isClosing { false };
+    /// Of all work of a kind that was asked for since some was cancelled last.
+    using Cancelled = std::shared_ptr<std::atomic<bool>>;
+    Cancelled copiesCancelled = std::make_shared<std::atomic<bool>>(false),
+              emptyingCancelled = std::make_shared<std::atomic<bool>>(false);
     /// Taken away when the library goes, so that no answer reaches it afterwards.
     std::shared_ptr<std::atomic<Library*>> alive = std::make_shared<std::atomic<Library*>>(nullptr);
     std::unique_ptr<HostUsbWatch> hostUsb;
@@ -71,11 +72,13 @@ struct Library::Private {
         on(copier, "library copier", std::move(work), std::move(done));
     }
 
-    /// Hears of a copy on its thread, and passes it on; false when copies are cancelled that were asked for by now.
-    MachineStore::Progress tellingCopy(std::function<void(double)> progress)
+    /// Hears of work on its thread, and passes on each per mille; false when it is `cancelled`.
+    MachineStore::Progress telling(std::function<void(double)> progress, Cancelled cancelled)
     {
-        return [this, cancelled = copiesCancelled, progress = std::move(progress), guard = alive](double fraction) {
-            if (progress) {
+        return [this, cancelled = std::move(cancelled), progress = std::move(progress), guard = alive, told = -1](
+                   double fraction) mutable {
+            auto const now = static_cast<int>(fraction * 1000);
+            if (progress && std::exchange(told, now) != now) {
                 QMetaObject::invokeMethod(
                     &library,
                     [progress, fraction, guard] {
@@ -98,10 +101,9 @@ struct Library::Private {
         };
     }
 
-    /// Of emptying the trash: what a closing library leaves is gone on with the next time.
-    MachineStore::Progress untilClosing()
+    static void cancel(Cancelled& those)
     {
-        return [this](double) { return !isClosing; };
+        std::exchange(those, std::make_shared<std::atomic<bool>>(false))->store(true);
     }
 
     /// What is on the disk now, and what of it can be watched. Each is taken over, in its order.

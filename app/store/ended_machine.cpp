@@ -49,8 +49,11 @@ public:
             TRY(m_timeline.purge(damage.moment));
         tidy();
         vmm::Result<bool> outcome(true);
+        auto const count = static_cast<double>(m_config.disks.size());
+        double number = 0;
         for (auto const& disk : m_config.disks) {
-            auto merged = merge(disk);
+            auto merged = merge(disk, [&](double part) { return m_progress((number + part) / count); });
+            ++number;
             if (outcome && (!merged || !*merged))
                 outcome = std::move(merged);
         }
@@ -81,7 +84,7 @@ private:
             tell(m_config, tidied.error().message());
     }
 
-    vmm::Result<bool> merge(vmm::DiskConfig const& disk) const
+    vmm::Result<bool> merge(vmm::DiskConfig const& disk, std::function<bool(double)> const& progress) const
     {
         if (disk.readOnly || isWithin(disk.path, m_directory) || !vmm::existsFile(disk.path))
             return true;
@@ -98,7 +101,7 @@ private:
             return true;
         if (m_others.hasDisk(disk.path))
             return false;
-        auto const merged = vmm::mergeCheckpoints(disk, checkpoints, m_progress);
+        auto const merged = vmm::mergeCheckpoints(disk, checkpoints, progress);
         if (merged)
             return true;
         using enum vmm::ErrorCode;

@@ -16,9 +16,10 @@ struct OtherNeeds {
 
 /// Lets disks go of what they keep for the moments of a machine that is about to end, where that does not go with its
 /// directory: what lies elsewhere, and snapshots of ZFS. It has no moments then, and a disk image that lies elsewhere
-/// is one file with what its moments have put beside it. `progress` hears from 0 to 1 for each such image; false gives
-/// up. On an error the directory is needed for the next try: that knows which files those are. False: it is needed
-/// until another machine has let go of the image. What cannot be reached, or read by anybody, is no error, but logged.
+/// is one file with what its moments have put beside it. `progress` hears how far all such images are, from 0 to 1, and
+/// 0 where it is only asked; false gives up. On an error the directory is needed for the next try: that knows which
+/// files those are. False: it is needed until another machine has let go of the image. What cannot be reached, or read
+/// by anybody, is no error, but logged.
 vmm::Result<bool> endMoments(std::string const& directory, vmm::VmConfig const& config, OtherNeeds const& others,
     std::function<bool(double)> const& progress);
 

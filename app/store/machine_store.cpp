@@ -75,13 +75,25 @@ struct Leftovers {
     }
 };
 
-void removeAllBut(std::string const& directory, std::set<std::string> const& names)
+/// Asks before each file, as there may be many, and large ones; false: it was given up.
+bool removeAllBut(std::string const& directory, std::set<std::string> const& names, std::function<bool()> const& goesOn)
 {
     std::error_code error;
     for (files::directory_iterator item(directory, error), end; item != end; item.increment(error)) {
-        if (!names.contains(item->path().filename().string()))
-            removeTree(item->path());
+        if (names.contains(item->path().filename().string()))
+            continue;
+        std::error_code ignored;
+        bool const isFolder = item->symlink_status(ignored).type() == files::file_type::directory;
+        if (!goesOn() || (isFolder && !removeAllBut(item->path(), {}, goesOn)))
+            return false;
+        files::remove(item->path(), ignored);
     }
+    return true;
+}
+
+auto emptyingCancelled()
+{
+    return vmm::fail(vmm::ErrorCode::Cancelled, "emptying the trash was cancelled");
 }
 
 /// What has a name that something has there stays.
@@ -740,23 +752,32 @@ vmm::Result<> MachineStore::emptyTrash(std::vector<RemovedMachine> const& those,
 
 vmm::Result<> MachineStore::endRemovedWhere(IsToEnd const& isToEnd, Progress const& progress)
 {
-    // Listed first: what is ended gets another name there, and would be met again.
-    std::vector<std::string> all;
-    std::error_code error;
-    for (files::directory_iterator item(m_root + "/trash", error), end; item != end; item.increment(error))
-        all.push_back(item->path());
-    vmm::Result<> outcome;
-    for (auto const& removed : all) {
+    auto const isToGo = [&](files::path const& path) {
         struct stat status { };
-        if (::stat(removed.c_str(), &status) != 0)
-            continue;
+        if (::stat(path.c_str(), &status) != 0)
+            return false;
         // What is ending cannot come back, and its directory's time is that of the last file that went.
-        auto const name = files::path(removed).filename().string();
-        if (!name.starts_with(endingPrefix) && !isToEnd(name, status.st_mtime))
-            continue;
-        if (progress && !progress(0))
-            return vmm::fail(vmm::ErrorCode::Cancelled, "emptying the trash was cancelled");
-        if (auto ended = endRemoved(removed, progress); !ended && outcome)
+        auto const name = path.filename().string();
+        return name.starts_with(endingPrefix) || isToEnd(name, status.st_mtime);
+    };
+    std::error_code error;
+    std::vector<files::path> listed;
+    for (files::directory_iterator item(m_root + "/trash", error), end; item != end; item.increment(error)) {
+        if (isToGo(item->path()))
+            listed.push_back(item->path());
+    }
+    vmm::Result<> outcome;
+    double reached = 0;
+    for (std::size_t number = 0; number < listed.size(); ++number) {
+        auto const goesOn = [&](double part) {
+            reached = std::max(reached, (static_cast<double>(number) + part) / static_cast<double>(listed.size()));
+            return !progress || progress(reached);
+        };
+        if (!goesOn(0))
+            return emptyingCancelled();
+        if (!isToGo(listed[number]))
+            continue; // it has come back meanwhile
+        if (auto ended = endRemoved(listed[number], goesOn); !ended && outcome)
             outcome = std::move(ended);
     }
     return outcome;
@@ -802,13 +823,15 @@ vmm::Result<> MachineStore::endRemoved(std::string const& removed, Progress cons
     vmm::VmConfig nameless;
     nameless.uuid = nameless.name = id;
     auto const config = readConfigIn(directory, id).value_or(nameless);
-    auto const ended = endMoments(directory, config, others, [&](double part) { return !progress || progress(part); });
+    auto const ended = endMoments(directory, config, others, progress);
+    auto const goesOn = [&] { return progress(0); };
     if (!ended || !*ended) {
         if (ended || ended.error().code != vmm::ErrorCode::Cancelled) // else disks are needed to let go
-            removeAllBut(directory, { "machine.json", "timeline", "machine.lock" });
+            removeAllBut(directory, { "machine.json", "timeline", "machine.lock" }, goesOn);
         return ended ? vmm::Result<>() : vmm::fail(vmm::Error(ended.error()).within(config.name));
     }
-    removeAllBut(directory, { "machine.lock" }); // which goes last
+    if (!removeAllBut(directory, { "machine.lock" }, goesOn)) // which goes last
+        return emptyingCancelled();
     std::error_code error;
     files::remove_all(directory, error);
     if (error)

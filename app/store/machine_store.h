@@ -131,8 +131,9 @@ public:
     vmm::Result<> restoreRemoved(std::string const& place);
     /// Ends those that were removed more than `seconds` ago, and those that could not be ended before; with them what
     /// disks elsewhere keep for their moments, as far as those can be reached: what cannot be is logged. A disk image
-    /// elsewhere becomes one file, which `progress` hears of; what is left of a machine of which one cannot be is
-    /// some files that know of it. The first error, after all that could be done.
+    /// elsewhere becomes one file; what is left of a machine of which one cannot be is some files that know of it. The
+    /// first error, after all that could be done. `progress` is asked before each machine and each file: what it ends
+    /// at is gone on with the next time.
     vmm::Result<> emptyTrash(std::uint64_t seconds = 0, Progress const& progress = {});
     /// Ends these as they were listed, in place of those of an age: what has come back, or was removed anew, stays.
     vmm::Result<> emptyTrash(std::vector<RemovedMachine> const& those, Progress const& progress = {});

@@ -240,6 +240,21 @@ private slots:
         QCOMPARE(bench.files(), QStringList({ "one.qcow2", "two.img" }));
     }
 
+    void howFarItIsNeverGoesBack()
+    {
+        Bench bench(vmm::MomentPlace::Beside);
+        bench.writeAndKeep();
+        REQUIRE_OK(bench.store.remove(bench.machine.id));
+        std::vector<double> told;
+        REQUIRE_OK(bench.store.emptyTrash(0, [&](double part) {
+            told.push_back(part);
+            return true;
+        }));
+        QVERIFY(std::ranges::is_sorted(told));
+        QCOMPARE(told.back(), 1.0);
+        QVERIFY(std::ranges::any_of(told, [](double part) { return part > 0 && part < 1; })); // one of its two disks
+    }
+
     void anImageOfAnotherMachineWaitsForThatOne()
     {
         Bench bench(vmm::MomentPlace::Beside);

@@ -241,6 +241,44 @@ private slots:
         QVERIFY(!store.restoreRemoved(made->id));
     }
 
+    void emptyingTheTrashTellsHowFarItIs()
+    {
+        QTemporaryDir directory;
+        MachineStore store(directory.path().toStdString());
+        for (auto const* name : { "one", "another" })
+            REQUIRE_OK(store.remove(tests::must(store.create(request(name))).id));
+        std::vector<double> told;
+        REQUIRE_OK(store.emptyTrash(0, [&](double part) {
+            told.push_back(part);
+            return true;
+        }));
+        QCOMPARE(told.front(), 0.0);
+        QCOMPARE(told.back(), 0.5); // at the last file of the second
+        QVERIFY(std::ranges::is_sorted(told));
+    }
+
+    void whatTheTrashStillHasWhenThatIsCancelledComesBack()
+    {
+        QTemporaryDir directory;
+        MachineStore store(directory.path().toStdString());
+        for (auto const* name : { "one", "another" })
+            REQUIRE_OK(store.remove(tests::must(store.create(request(name))).id));
+        auto emptied = store.emptyTrash(0, [](double part) { return part < 0.5; });
+        QVERIFY(!emptied && emptied.error().code == vmm::ErrorCode::Cancelled);
+        auto const left = store.removed();
+        QCOMPARE(left.size(), std::size_t(1));
+        // Between two files of one machine, which cannot come back.
+        int asked = 0;
+        emptied = store.emptyTrash(0, [&](double) { return ++asked < 3; });
+        QVERIFY(!emptied && emptied.error().code == vmm::ErrorCode::Cancelled);
+        QVERIFY(store.removed().empty());
+        QDir const trash(directory.filePath("trash"));
+        auto const everything = QDir::AllEntries | QDir::Hidden | QDir::NoDotAndDotDot;
+        QVERIFY(!trash.isEmpty(everything));
+        REQUIRE_OK(store.emptyTrash(3600));
+        QVERIFY(trash.isEmpty(everything));
+    }
+
     void anImageThatIsRemovedAloneComesBack()
     {
         QTemporaryDir directory;

@@ -9,6 +9,7 @@
 
 #include <QEvent>
 #include <QKeyEvent>
+#include <QProgressBar>
 #include <QPushButton>
 #include <QVBoxLayout>
 
@@ -22,9 +23,12 @@ TrashCard::TrashCard(app::Library& library, QWidget* parent)
       m_warning(new QLabel),
       m_rows(new QWidget),
       m_question(new QWidget),
+      m_work(new QWidget),
+      m_progress(new QProgressBar),
       m_empty(new QPushButton),
       m_keep(new QPushButton),
-      m_delete(new QPushButton)
+      m_delete(new QPushButton),
+      m_cancel(new QPushButton)
 {
     m_summary->setWordWrap(true);
     m_warning->setWordWrap(true);
@@ -39,15 +43,23 @@ TrashCard::TrashCard(app::Library& library, QWidget* parent)
     answers->addStretch(1);
     question->addWidget(m_warning);
     question->addLayout(answers);
+    m_progress->setTextVisible(false);
+    m_progress->setRange(0, 1000);
+    auto* work = new QHBoxLayout(m_work);
+    work->setContentsMargins(0, 0, 0, 0);
+    work->addWidget(m_progress, 1);
+    work->addWidget(m_cancel);
     auto* layout = new QVBoxLayout(this);
     layout->setContentsMargins(0, 0, 0, 0);
     layout->setSpacing(10);
     layout->addWidget(m_messages);
     layout->addWidget(m_summary);
+    layout->addWidget(m_work);
     layout->addWidget(m_rows);
     layout->addWidget(m_empty, 0, Qt::AlignLeft);
     layout->addWidget(m_question);
     m_question->hide();
+    m_work->hide();
 
     connect(m_empty, &QPushButton::clicked, this, [this] {
         setAsking(true);
@@ -58,6 +70,10 @@ TrashCard::TrashCard(app::Library& library, QWidget* parent)
         m_empty->setFocus();
     });
     connect(m_delete, &QPushButton::clicked, this, &TrashCard::empty);
+    connect(m_cancel, &QPushButton::clicked, this, [this] {
+        m_cancel->setEnabled(false);
+        m_library.cancelEmptying();
+    });
     auto const lookIfSeen = [this] {
         if (isVisible())
             look();
@@ -130,13 +146,20 @@ void TrashCard::empty()
 {
     m_isEmptying = true;
     m_messages->dismiss();
+    m_progress->setValue(0);
+    m_cancel->setEnabled(true);
+    updateTexts();
+    m_cancel->setFocus(); // before what had it is hidden
     setAsking(false);
-    m_library.emptyTrash(m_removed, guarded(this, [this](vmm::Result<> const& outcome) {
-        m_isEmptying = false;
-        if (!outcome)
-            m_messages->showProblem(problemFor(Task::EmptyTrash, outcome.error()));
-        look();
-    }));
+    m_library.emptyTrash(m_removed,
+        guarded(this,
+            [this](vmm::Result<> const& outcome) {
+                m_isEmptying = false;
+                if (!outcome && outcome.error().code != vmm::ErrorCode::Cancelled)
+                    m_messages->showProblem(problemFor(Task::EmptyTrash, outcome.error()));
+                look();
+            }),
+        guarded(this, [this](double fraction) { m_progress->setValue(qRound(fraction * 1000)); }));
 }
 
 void TrashCard::updateTexts()
@@ -153,6 +176,11 @@ void TrashCard::updateTexts()
     m_delete->setAccessibleDescription(m_warning->text());
     m_empty->setEnabled(!isEmpty && !m_isEmptying && m_question->isHidden());
     m_rows->setEnabled(!m_isEmptying);
+    m_progress->setAccessibleName(m_summary->text());
+    m_cancel->setText(tr("Cancel"));
+    if (!m_isEmptying && m_cancel->hasFocus())
+        m_empty->setFocus();
+    m_work->setVisible(m_isEmptying);
 }
 
 void TrashCard::showEvent(QShowEvent* event)

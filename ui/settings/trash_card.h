@@ -6,13 +6,15 @@
 #include <QWidget>
 
 class QLabel;
+class QProgressBar;
 class QPushButton;
 
 namespace ui {
 
 class MessageBar;
 
-/// The machines in the trash: each can be brought back, and all can be deleted for good, after a question in place.
+/// The machines in the trash: each can be brought back, and all can be deleted for good, after a question in place;
+/// how far that is, and a way to cancel it, is there too.
 class TrashCard final : public QWidget {
     Q_OBJECT
 public:
@@ -37,8 +39,9 @@ private:
     bool m_isEmptying = false;
     MessageBar* m_messages;
     QLabel *m_summary, *m_warning;
-    QWidget *m_rows, *m_question;
-    QPushButton *m_empty, *m_keep, *m_delete;
+    QWidget *m_rows, *m_question, *m_work;
+    QProgressBar* m_progress;
+    QPushButton *m_empty, *m_keep, *m_delete, *m_cancel;
 };
 
 }

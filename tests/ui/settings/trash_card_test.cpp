@@ -1,10 +1,14 @@
 #include "app/store/whole_file.h"
 #include "tests/ui/main_window/desk.h"
+#include "vmm/base/unique_fd.h"
 
 #include <QDir>
 #include <QFileInfo>
 #include <QLocale>
+#include <QProgressBar>
 #include <QSignalSpy>
+#include <fcntl.h>
+#include <sys/stat.h>
 
 using tests::button;
 using tests::Desk;
@@ -116,6 +120,46 @@ private slots:
         QTRY_VERIFY(!trash.isThere());
         QTRY_VERIFY(shows(trash.page, "There are no removed machines."));
         QVERIFY(!trash.emptying()->isEnabled());
+    }
+
+    void howFarItIsIsTold()
+    {
+        Trash trash;
+        auto const second = trash.create("second");
+        trash.library->remove(second, [](vmm::Result<> const& removed) { REQUIRE_OK(removed); });
+        QTRY_VERIFY(shows(trash.page, "second"));
+        auto const* bar = trash.page->findChild<QProgressBar*>();
+        QVERIFY(!bar->isVisible());
+        trash.emptying()->click();
+        QSignalSpy told(bar, &QProgressBar::valueChanged);
+        button(trash.page, "&Delete for good")->click();
+        QVERIFY(bar->isVisible());
+        QVERIFY(button(trash.page, "Cancel")->hasFocus());
+        QTRY_VERIFY(!bar->isVisible());
+        QVERIFY(!trash.isThere());
+        QVERIFY(std::ranges::any_of(told, [](auto const& call) { return call[0].toInt() == 500; }));
+    }
+
+    void itIsCancelledWhileItWaitsForACopy()
+    {
+        Trash trash;
+        // A file of which nothing comes.
+        auto const slow = trash.directory.filePath("slow");
+        QCOMPARE(::mkfifo(slow.toUtf8().constData(), 0600), 0);
+        vmm::UniqueFd writing(::open(slow.toUtf8().constData(), O_RDWR | O_NONBLOCK | O_CLOEXEC));
+        trash.library->importMoment(slow, [](vmm::Result<QString> const&) {});
+        QDir const machines(trash.directory.filePath("data/machines"));
+        QTRY_COMPARE(machines.entryList({ ".making-*" }, QDir::Dirs | QDir::Hidden).size(), 1); // it is being read
+        trash.emptying()->click();
+        button(trash.page, "&Delete for good")->click();
+        auto* cancel = button(trash.page, "Cancel");
+        cancel->click();
+        QVERIFY(!cancel->isEnabled());
+        QVERIFY(shows(trash.page, "The trash is being emptied"));
+        writing.reset();
+        QTRY_VERIFY(trash.emptying()->isEnabled());
+        QVERIFY(trash.isThere());
+        QVERIFY(!shows(trash.page, "could not be emptied"));
     }
 
     void whatCannotBeDeletedIsTold()

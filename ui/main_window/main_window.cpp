@@ -139,9 +139,8 @@ void MainWindow::makePages(QString const& demoKernel)
         m_newMachine->createMachine();
     });
     connect(m_newMachine, &NewMachinePage::created, this, [this](QString const& id) {
-        if (currentPage() == m_closing)
-            return; // which leaving it would give up
-        showMachine(id);
+        if (!showMade(id))
+            return;
         if (auto* page = pageOf(id))
             page->focusMachine();
     });
@@ -246,7 +245,8 @@ void MainWindow::connectLibrary()
         }
         if (m_current == id) {
             m_current.clear();
-            back();
+            if (currentPage() != m_closing) // which leaving it would give up
+                back();
         }
         updateStatus();
     });
@@ -349,6 +349,15 @@ void MainWindow::showMachine(QString const& id)
     showPage(m_blank);
     if (auto const entry = m_library.entry(id); entry && entry->problem)
         m_messages->showProblem(problemFor(Task::OpenMachine, *entry->problem), [this, id] { showFolder(id); });
+}
+
+/// Not in the place of the closing page, which leaving it would give up; false: so it is.
+bool MainWindow::showMade(QString const& id)
+{
+    if (currentPage() == m_closing)
+        return false;
+    showMachine(id);
+    return true;
 }
 
 void MainWindow::showFolder(QString const& id)
@@ -468,12 +477,12 @@ void MainWindow::cloneMachine(QString const& id)
             [this, id](vmm::Result<QString> copy) {
                 m_copying.erase(id);
                 m_messages->dismissNotice();
-                if (copy)
+                if (copy) {
                     takeGuestLayout(*copy, id);
-                if (copy && currentPage() != m_closing)
-                    showMachine(*copy);
-                else if (!copy && copy.error().code != vmm::ErrorCode::Cancelled)
+                    showMade(*copy);
+                } else if (copy.error().code != vmm::ErrorCode::Cancelled) {
                     m_messages->showProblem(problemFor(Task::Clone, copy.error()));
+                }
             }),
         progress);
 }
@@ -502,7 +511,7 @@ void MainWindow::importMoment(QString const& path)
             [this](vmm::Result<QString> const& made) {
                 m_messages->dismissNotice();
                 if (made)
-                    showMachine(*made);
+                    showMade(*made);
                 else if (made.error().code != vmm::ErrorCode::Cancelled)
                     m_messages->showProblem(problemFor(Task::ImportMoment, made.error()));
             }),
@@ -663,6 +672,7 @@ void MainWindow::leave(app::OnClose choice)
     }
     if (m_stack->currentWidget() == m_closing)
         return;
+    m_endsUnasked = false; // it did not end then
     auto const lost = unsaved();
     auto const isLost = !lost.isEmpty() && (choice != app::OnClose::KeepRunning || m_library.inMemory().isEmpty());
     showPage(m_closing);

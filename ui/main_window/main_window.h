@@ -67,6 +67,7 @@ private:
     QStringList unsaved() const;
     QString unsavedText(QStringList const& ids) const;
     void back();
+    bool showMade(QString const& id);
     void showFolder(QString const& id);
     void removeMachine(QString const& id);
     void shutDown(QString const& id);

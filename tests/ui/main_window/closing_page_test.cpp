@@ -1,3 +1,4 @@
+#include "app/session/timeline_session.h"
 #include "tests/ui/main_window/desk.h"
 #include "ui/machine/machine_page.h"
 #include "ui/main_window/closing_page.h"
@@ -5,6 +6,7 @@
 
 #include <QApplication>
 #include <QCheckBox>
+#include <QFileDialog>
 #include <QLineEdit>
 #include <QMenu>
 #include <QSignalSpy>
@@ -303,6 +305,57 @@ private slots:
         desk.script->last->keepWhatIsHeld();
         QVERIFY(desk.isHidden());
         QCOMPARE(desk.session(desk.id).state(), SessionState::Suspended);
+    }
+
+    void whoClosesAfterASessionThatDidNotEndCanGiveUp()
+    {
+        Asking desk;
+        auto const other = desk.create("second");
+        desk.script->failSuspend = vmm::Error { vmm::ErrorCode::NoSpace, "full", 0 };
+        desk.window->endWithoutAsking();
+        QTRY_VERIFY(desk.page()->findChild<ui::MessageBar*>()->isVisible());
+        desk.window->showMachine(other);
+        desk.script->failSuspend.reset();
+        desk.script->holdSuspend = true;
+        desk.choose("&Suspend", false);
+        QVERIFY(desk.waitFor(desk.id, SessionState::Suspending));
+        desk.window->showMachine(other);
+        QVERIFY(desk.waitFor(desk.id, SessionState::Running));
+        QVERIFY(desk.window->isVisible());
+    }
+
+    void whatComesOrGoesMeanwhileDoesNotGiveUp()
+    {
+        Asking desk;
+        auto const other = desk.create("second"), gone = desk.create("third");
+        auto& timeline = desk.session(other).timeline();
+        timeline.keep("good");
+        QTRY_VERIFY(timeline.moments().size() == 1 && !timeline.keeping());
+        auto const bundle = desk.directory.filePath("good.tar.zst");
+        QSignalSpy exported(&timeline, &app::TimelineSession::exported);
+        timeline.exportTo(bundle, timeline.moments()[0].id, app::TimelineSession::Form::Bundle);
+        QTRY_COMPARE(exported.count(), 1);
+        desk.window->showMachine(gone);
+        desk.script->holdSuspend = true;
+        desk.choose("&Suspend", false);
+        QVERIFY(desk.waitFor(desk.id, SessionState::Suspending));
+        auto const* page = desk.page();
+        auto const actions = desk.window->findChildren<QAction*>();
+        (*std::ranges::find(actions, QStringLiteral("Import a moment as a machine…"), &QAction::text))->trigger();
+        emit desk.window->findChild<QFileDialog*>()->fileSelected(bundle);
+        auto const names = [&] {
+            QStringList all;
+            for (auto const& one : desk.library->ids())
+                all += desk.library->entry(one)->name;
+            return all;
+        };
+        QTRY_COMPARE(names(), (QStringList { "first", "second", "second 2", "third" }));
+        desk.library->remove(gone, [](vmm::Result<> const&) {}); // as another program does
+        QTRY_COMPARE(names(), (QStringList { "first", "second", "second 2" }));
+        QVERIFY(desk.window->currentPage() == page);
+        QCOMPARE(desk.session(desk.id).state(), SessionState::Suspending);
+        button(desk.page(), "&Cancel")->click();
+        QVERIFY(desk.waitFor(desk.id, SessionState::Running));
     }
 
     void unsavedSettingsAreAskedAboutFirst_data()

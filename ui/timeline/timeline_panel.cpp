@@ -300,6 +300,8 @@ void TimelinePanel::exportMoment(app::MomentEntry const& moment, Form form)
     dialog->setOption(QFileDialog::DontConfirmOverwrite); // nothing that is there is replaced
     auto name = QStringLiteral("%1 %2").arg(QString::fromStdString(m_session.config().name), title);
     name.replace(QLatin1Char('/'), QLatin1Char('-'));
+    if (isBundle)
+        dialog->setDefaultSuffix(bundleEnding); // else who imports it would not see it
     dialog->selectFile(isBundle ? name + bundleEnding : name);
     connect(dialog, &QFileDialog::fileSelected, this,
         [this, id = moment.id, form](QString const& path) { m_timeline.exportTo(path, id, form); });

@@ -84,7 +84,9 @@ private slots:
     {
         Scene scene;
         QTest::keyClick(scene.panel->axis(), Qt::Key_E);
-        QVERIFY(Scene::dialogOf(scene.panel)->selectedFiles().value(0).endsWith("/web good.tar.zst"));
+        auto const* dialog = Scene::dialogOf(scene.panel);
+        QVERIFY(dialog->selectedFiles().value(0).endsWith("/web good.tar.zst"));
+        QCOMPARE(dialog->defaultSuffix(), QStringLiteral("tar.zst")); // of any other name
         auto const path = scene.exported();
         QVERIFY(QFile::exists(path));
         scene.import(path);

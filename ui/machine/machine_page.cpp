@@ -55,10 +55,13 @@ MachinePage::MachinePage(app::Library& library, QString id, QWidget* parent)
 {
     m_rows->setStretchFactor(0, 3);
     m_rows->setStretchFactor(1, 1);
-    m_rows->setCollapsible(0, false);
     m_columns->setStretchFactor(0, 1);
     m_columns->setStretchFactor(1, 0);
-    m_columns->setCollapsible(0, false);
+    // Keys go to what is shown: who hides it says so, with its button.
+    for (auto* splitter : { m_rows, m_columns }) {
+        splitter->setCollapsible(0, false);
+        splitter->setCollapsible(1, false);
+    }
     m_columns->setHandleWidth(1);
     m_rows->setHandleWidth(1);
     m_rows->setSizes({ 520, 190 });

@@ -81,6 +81,7 @@ MainWindow::MainWindow(app::Library& library, QString const& demoKernel, QWidget
     m_splitter->setStretchFactor(0, 0);
     m_splitter->setStretchFactor(1, 1);
     m_splitter->setHandleWidth(1);
+    m_splitter->setCollapsible(0, false); // nobody would find it again
     m_splitter->setCollapsible(1, false);
     m_splitter->setSizes({ 250, 900 });
     setCentralWidget(m_splitter);

@@ -113,6 +113,26 @@ private slots:
         QVERIFY(!page->consoles()->isVisible());
         QCOMPARE(splitterOf(page, Qt::Horizontal)->sizes().at(1), 0);
     }
+
+    /// Its keys would go on leading to what nobody sees.
+    void nothingIsDraggedShut()
+    {
+        Desk desk;
+        auto const id = desk.create("first");
+        desk.open();
+        QVERIFY(desk.start(id));
+        auto* page = desk.window->pageOf(id);
+        page->setInspectorVisible(true);
+        QCoreApplication::processEvents();
+        auto* library = qobject_cast<QSplitter*>(desk.window->centralWidget());
+        auto* rows = splitterOf(page, Qt::Vertical);
+        auto* columns = splitterOf(page, Qt::Horizontal);
+        drag(library, { -2000, 0 });
+        drag(rows, { 0, 2000 });
+        drag(columns, { 2000, 0 });
+        for (auto const* one : { library, rows, columns })
+            QVERIFY(!one->sizes().contains(0));
+    }
 };
 
 REGISTER_SUITE(WindowStateTest);

@@ -467,7 +467,8 @@ void MainWindow::cloneMachine(QString const& id)
     if (!entry)
         return;
     if (!m_copying.insert(id).second)
-        return tellCopy(tr("“%1” is being copied.").arg(entry->name));
+        return m_messages->showNotice(
+            tr("“%1” is being copied.").arg(entry->name), tr("Cancel"), [this] { m_library.cancelCopies(); });
     auto const name = m_library.freeName(tr("%1 (copy)").arg(entry->name));
     auto progress = guarded(this, [this, name](double fraction) {
         tellCopy(tr("Copying to “%1”: %2 %").arg(name, QLocale().toString(qRound(fraction * 100))));
@@ -490,7 +491,7 @@ void MainWindow::cloneMachine(QString const& id)
 
 void MainWindow::tellCopy(QString const& progress)
 {
-    m_messages->showNotice(progress, tr("Cancel"), [this] { m_library.cancelCopies(); });
+    m_messages->showProgress(progress, tr("Cancel"), [this] { m_library.cancelCopies(); });
 }
 
 void MainWindow::chooseImport()

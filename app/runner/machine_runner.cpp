@@ -28,9 +28,8 @@ MachineRunner::~MachineRunner()
         m_private->pruneTimer.reset();
         if (m_private->machine)
             m_private->end();
-        m_private->usbFollowing.reset();
-        m_private->hostUsbDevices.reset();
-        m_private->redirections.reset();
+        m_private->hostUsb.close();
+        m_private->redirectedUsb.close();
     });
     m_private->thread.reset();
 }
@@ -275,7 +274,16 @@ void MachineRunner::removeObserver(ObserverId id)
 
 MachineRunner::Private::Private(
     MachineRunner& owner, vmm::VmConfig initial, MachineFactory machines, vmm::Nanoseconds itsMinute)
-    : runner(owner), factory(std::move(machines)), minute(itsMinute)
+    : runner(owner),
+      factory(std::move(machines)),
+      minute(itsMinute),
+      hostUsb(
+          usbPorts("attach a USB device of the host's to"), runner.m_places.libraryRoot,
+          [this] { return runner.config(); }, hostUsbEvents()),
+      redirectedUsb(usbPorts("attach a USB device of another computer to"),
+          [this](auto const& all, auto const& lost, auto const& why) {
+              tell(notice::RedirectedUsbChanged { all, lost, why });
+          })
 {
     setNextConfig(std::move(initial));
 }

@@ -109,8 +109,9 @@ void MachineRunner::Private::attach()
 void MachineRunner::Private::end(std::optional<vmm::Error> why)
 {
     drop();
-    giveBackHostUsb();
-    endRedirections();
+    hadHostUsb = nullptr;
+    hostUsb.machineEnded();
+    redirectedUsb.machineEnded();
     letGo();
     runner.m_absolutePointer = false;
     setState(restingState(), std::move(why));
@@ -258,7 +259,7 @@ void MachineRunner::Private::start(bool paused, Completion const& done)
     }
     if (savedStateInUse && paused) {
         setState(SessionState::Paused);
-        startHostUsb();
+        hostUsb.machineCameUp(std::exchange(hadHostUsb, {}));
         return finish(done, {});
     }
     if (savedStateInUse) {
@@ -277,7 +278,7 @@ void MachineRunner::Private::start(bool paused, Completion const& done)
                 if (mine == generation)
                     settle(started);
                 if (mine == generation && started)
-                    startHostUsb();
+                    hostUsb.machineCameUp(std::exchange(hadHostUsb, {}));
                 mendTimeline();
                 finish(done, started);
             },
@@ -377,7 +378,7 @@ vmm::Result<> MachineRunner::Private::restore()
     bringCpu(*made);
     savedStateInUse = true; // before anybody sees the machine
     keep(std::move(made));
-    noteSavedHostUsb(directory);
+    hadHostUsb = noteSavedHostUsb(directory);
     return {};
 }
 

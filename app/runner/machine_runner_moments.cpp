@@ -272,8 +272,8 @@ void MachineRunner::Private::goOn(
 {
     bringCpu(*made);
     keep(std::move(made));
-    comeBackHostUsb([timeline = timeline, moment = timeline->present()] { return hostUsbAt(*timeline, moment); });
-    plugRedirectedAnew();
+    hostUsb.machineCameUp([timeline = timeline, moment = timeline->present()] { return hostUsbAt(*timeline, moment); });
+    redirectedUsb.machineCameUp();
     if (then == Then::StandStill) {
         setState(SessionState::Paused);
         return finish(done, outcome);

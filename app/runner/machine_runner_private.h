@@ -1,12 +1,12 @@
 #pragma once
 
-#include "app/runner/host_usb_devices.h"
+#include "app/runner/host_usb_passthrough.h"
 #include "app/runner/machine_runner.h"
 #include "app/runner/moment_schedule.h"
+#include "app/runner/redirected_usb_devices.h"
 #include "app/store/cpu_file.h"
 #include "app/store/machine_lock.h"
 #include "app/store/whole_file.h"
-#include "app/usb/usb_follower.h"
 #include "vmm/base/log.h"
 #include "vmm/machine/saved_machine.h"
 
@@ -48,28 +48,6 @@ inline vmm::Error notNow(std::string_view what, SessionState state)
     return { vmm::ErrorCode::NotNow, fmt::format("cannot {} a machine that is {}", what, stateName(state)), 0 };
 }
 
-/// Reads which devices of the host's the machine had where it came from, on a thread that may wait.
-using HadUsb = std::function<std::vector<vmm::HostUsbTrace>()>;
-
-std::vector<vmm::HostUsbTrace> hostUsbAt(vmm::timeline::Timeline const& timeline, std::string const& moment);
-
-/// While a machine in memory may get devices of the host's by itself.
-struct UsbFollowing {
-    struct CameUp {
-        HadUsb had;                           ///< null: it was started
-        std::vector<vmm::HostUsbTrace> given; ///< that it had until now
-        UsbRestore policy = UsbRestore::Attach;
-    };
-    UsbFollower follower;
-    std::optional<CameUp> cameUp; ///< until the next look
-    std::shared_ptr<vmm::HostUsb> usb;
-    std::unique_ptr<vmm::HostUsb::Listener> listener;
-    vmm::UniqueFd claims; ///< told when a machine takes a device or lets it go
-    vmm::EventLoop::Handle claimsChange;
-    vmm::EventLoop::Handle nextLook; ///< while the follower waits
-    bool isLooking = false, looksAgain = false;
-};
-
 /// Everything here belongs to the loop's thread, besides what a mutex is named for.
 struct MachineRunner::Private {
     MachineRunner& runner;
@@ -84,9 +62,6 @@ struct MachineRunner::Private {
     std::map<std::string, std::shared_ptr<ScreenLink>> screens;
     std::map<std::string, std::string> media;
     std::optional<vmm::Error> reason;
-    std::vector<vmm::HostUsbInfo> attachedHostUsb;
-    std::vector<RedirectedUsb> redirectedUsb;
-    std::vector<UsbQuestion> usbQuestions;
 
     /// The pointer. Shared by who looks at the machine from other threads, so that nobody there waits for another;
     /// alone when it is set.
@@ -131,14 +106,14 @@ struct MachineRunner::Private {
     };
     std::vector<UnderWay> jobs; ///< of work(), and a suspend that waits
 
+    HostUsbPassthrough hostUsb;
+    HadUsb hadHostUsb; // in the state that is restored, until the machine has come up
+    RedirectedUsbDevices redirectedUsb;
+
     std::once_flag loopStarted;
     vmm::Result<> loopOutcome;
     std::unique_ptr<vmm::LoopThread> thread;                 // after what it uses, so that it ends before
     std::array<std::unique_ptr<vmm::LoopThread>, 2> workers; // of work(), by Pace; they post to `thread`
-    std::unique_ptr<HostUsbDevices> hostUsbDevices;          // made when it is needed
-    std::shared_ptr<UsbFollowing> usbFollowing;              // the same; of the machine in memory
-    std::string savedHostUsb;                                // the state that is restored, where it tells of devices
-    std::unique_ptr<UsbRedirections> redirections;           // the same
     std::vector<std::unique_ptr<HostGamepads::Seat>> seats;  // of the machine's gamepads …
     std::vector<std::string> seatsOf;                        // … and their ids
     std::string changesDisk;                // of a machine that is off: what a job is doing, in a sentence
@@ -322,26 +297,9 @@ struct MachineRunner::Private {
 
     // machine_runner_usb.cpp
 
-    HostUsbDevices& hostDevices();
-    UsbHolder usbHolder();
-    /// None hold where they cannot be read.
-    UsbRules usbRules() const;
-    void attachHostUsb(std::string const& which, HostUsbDevices::Allows const& allows, Completion const& done);
-    void detachHostUsb(std::string const& port, Completion const& done);
-    void loseHostUsb(std::string const& port);
-    void comeBackHostUsb(HadUsb had);
-    void plugAnew(std::string const& port);
-    void cameUpWithHostUsb(UsbFollowing::CameUp cameUp);
-    void followHostUsb();
-    void lookAtHostUsb();
-    void takeLook(HostUsbDevices::Look looked);
-    void takeStep(UsbFollower::Step const& step);
-    void giveBackHostUsb();
-    void tellHostUsb();
-    void tellUsbQuestions();
-    /// The machine has been started, or has come back from its saved state.
-    void startHostUsb();
-    void noteSavedHostUsb(std::string const& directory);
+    /// `attaching`: what is refused where there is no machine.
+    UsbPorts usbPorts(std::string const& attaching);
+    HostUsbPassthrough::Events hostUsbEvents();
 
     // machine_runner_own_usb.cpp
 
@@ -357,17 +315,6 @@ struct MachineRunner::Private {
     /// The machine in memory has done it.
     void usbAdded(vmm::UsbAddition const& addition);
     void usbRemoved(std::string const& device);
-
-    // machine_runner_redirected.cpp
-
-    UsbRedirections& usbRedirections();
-    void redirectUsb(UsbPeerAddress const& from, Redirected const& done);
-    void listenForUsb(UsbPeerAddress const& at, Redirected const& done);
-    void plugRedirected(std::string const& id, UsbRedirections::Device const& device, Redirected const& done);
-    void plugRedirectedAnew();
-    void endRedirection(std::string const& id, Completion const& done, std::optional<vmm::Error> const& reason = {});
-    void endRedirections();
-    void tellRedirected(std::string const& lost = {}, std::optional<vmm::Error> const& reason = {});
 
     // machine_runner_play.cpp
 

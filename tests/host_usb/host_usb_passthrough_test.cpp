@@ -1,0 +1,153 @@
+#include "app/runner/host_usb_passthrough.h"
+#include "tests/fakes/fake_usb_ports.h"
+#include "tests/host_usb/simulated_usb.h"
+#include "tests/support/answer.h"
+#include "tests/support/suite.h"
+
+#include <QTemporaryDir>
+#include <QTest>
+
+using namespace app;
+using tests::SimulatedUsbDevice;
+
+namespace {
+
+/// Of a machine that is in no library: no rule holds.
+struct Bench {
+    ~Bench()
+    {
+        ports.on([&] {
+            passthrough.machineEnded();
+            passthrough.close();
+        });
+        ports.thread->end();
+    }
+    static HostUsbPassthrough::Events events(std::string& failures)
+    {
+        HostUsbPassthrough::Events made;
+        made.devicesChanged = [](auto const&) {};
+        made.questionsChanged = [](auto const&) {};
+        made.failed = [&failures](auto const& device, auto const& why) { failures += device.port + ": " + why.detail; };
+        return made;
+    }
+    static vmm::VmConfig config()
+    {
+        vmm::VmConfig made;
+        made.uuid = "7f1f1f0e-6a3c-4d0f-9f55-0c0000000001";
+        return made;
+    }
+    auto attach(std::string const& which)
+    {
+        return tests::laterAnswerOf([&](auto done) { ports.on([&] { passthrough.attach(which, Really::No, done); }); });
+    }
+    vmm::Result<> attachNow(std::string const& which)
+    {
+        auto attached = attach(which);
+        return tests::answered(attached);
+    }
+    void exchangeMachine()
+    {
+        ports.machine = 2;
+        passthrough.machineCameUp([] { return std::vector<vmm::HostUsbTrace>(); });
+    }
+    std::string list() const
+    {
+        std::string all;
+        for (auto const& device : passthrough.devices())
+            all += device.port + " ";
+        return all;
+    }
+    std::string failuresSoFar()
+    {
+        std::string all;
+        ports.on([&] { all = failures; });
+        return all;
+    }
+
+    std::string failures; // the loop's
+    tests::FakeUsbPorts ports;
+    HostUsbPassthrough passthrough { ports.ports(), {}, &Bench::config, events(failures) };
+};
+
+}
+
+/// Devices of the host's, and a machine that comes and goes while they are plugged in and out.
+class HostUsbPassthroughTest final : public QObject {
+    Q_OBJECT
+private slots:
+    void initTestCase()
+    {
+        if (!qEnvironmentVariable("LD_PRELOAD").contains("umockdev"))
+            QSKIP("CHRONOVISOR-SKIP: umockdev-preload is not in this program");
+        qputenv("XDG_RUNTIME_DIR", m_runtime.path().toUtf8());
+    }
+    void cleanupTestCase() { qunsetenv("XDG_RUNTIME_DIR"); }
+
+    void withoutAMachineNothingIsTaken()
+    {
+        SimulatedUsbDevice const simulated("1-1", 2);
+        Bench bench;
+        bench.ports.on([&] { bench.ports.machine.reset(); });
+        QCOMPARE(bench.attachNow("1-1").error().detail, "there is no machine");
+        QCOMPARE(simulated.calls(), std::vector<std::string>());
+    }
+
+    void aMachineThatEndsMeanwhileLeavesItToTheHost()
+    {
+        SimulatedUsbDevice const simulated("1-1", 2);
+        Bench bench;
+        bench.ports.on([&] { bench.ports.answersLater = true; });
+        auto attached = bench.attach("1-1");
+        QTRY_COMPARE(bench.ports.askedSoFar(), "1+1-1 ");
+        QVERIFY(!simulated.hasDriver());
+        bench.ports.on([&] {
+            bench.ports.machine.reset();
+            bench.passthrough.machineEnded();
+            bench.ports.answer();
+        });
+        QCOMPARE(tests::answered(attached).error().detail, "there is no machine");
+        QCOMPARE(bench.list(), "");
+        QTRY_VERIFY(simulated.hasDriver());
+    }
+
+    void whatIsDetachedMeanwhileIsTakenOutOfTheNextMachineToo()
+    {
+        SimulatedUsbDevice const simulated("1-1", 2);
+        Bench bench;
+        REQUIRE_OK(bench.attachNow("1-1"));
+        QCOMPARE(bench.list(), "1-1 ");
+        auto detached = tests::laterAnswerOf([&](auto done) {
+            bench.ports.on([&] {
+                bench.ports.answersLater = true;
+                bench.passthrough.detach("1-1", done);
+                bench.exchangeMachine();
+                bench.ports.answer();
+                bench.ports.answer();
+            });
+        });
+        REQUIRE_OK(tests::answered(detached));
+        QVERIFY(simulated.hasDriver());
+        QCOMPARE(bench.ports.askedSoFar(), "1+1-1 1-1-1 2+1-1 2-1-1 ");
+        QCOMPARE(bench.list(), "");
+    }
+
+    void whatTheNextMachineHasNoRoomForGoesBackToTheHost()
+    {
+        SimulatedUsbDevice const simulated("1-1", 2);
+        Bench bench;
+        REQUIRE_OK(bench.attachNow("1-1"));
+        bench.ports.on([&] {
+            bench.ports.failPlug = vmm::Error { vmm::ErrorCode::NotNow, "every connector is taken", 0 };
+            bench.exchangeMachine();
+        });
+        QTRY_COMPARE(bench.list(), "");
+        QCOMPARE(bench.failuresSoFar(), "1-1: every connector is taken");
+        QTRY_VERIFY(simulated.hasDriver());
+    }
+
+private:
+    QTemporaryDir m_runtime;
+};
+
+REGISTER_SUITE(HostUsbPassthroughTest);
+#include "host_usb_passthrough_test.moc"

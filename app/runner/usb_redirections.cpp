@@ -9,10 +9,20 @@
 
 namespace app {
 
+namespace {
+
+vmm::Error removed()
+{
+    return { vmm::ErrorCode::Cancelled, "the machine has ended", 0 };
+}
+
+}
+
 UsbRedirections::UsbRedirections(vmm::EventLoop& loop, Events events) : m_loop(loop), m_events(std::move(events)) { }
 
 UsbRedirections::~UsbRedirections()
 {
+    m_arrivals.clear(); // without a word
     removeAll();
     if (m_cancel)
         vmm::signalEventFd(m_cancel.get());
@@ -35,9 +45,11 @@ void UsbRedirections::connect(UsbPeerAddress const& address, Opened opened)
     constexpr int patience = 10'000; // ms
     if (auto const ready = needThreads(); !ready)
         return opened(vmm::fail(ready.error()));
-    auto const take = [this, self = std::weak_ptr(m_self), address, opened](auto const& socket) {
+    auto const take = [this, self = std::weak_ptr(m_self), address, opened, removals = m_removals](auto const& socket) {
         if (self.expired())
             return;
+        if (removals != m_removals)
+            return opened(vmm::fail(removed()));
         if (!*socket)
             return opened(vmm::fail(socket->error()));
         add(std::move(**socket), address.text(), {}, opened);
@@ -164,9 +176,13 @@ bool UsbRedirections::remove(std::string const& id)
 
 void UsbRedirections::removeAll()
 {
+    ++m_removals;
     while (!m_listeners.empty())
         remove(m_listeners.begin()->first);
-    m_arrivals.clear();
+    for (auto const& [id, arrival] : std::exchange(m_arrivals, {})) {
+        if (arrival.opened)
+            arrival.opened(vmm::fail(removed()));
+    }
 }
 
 std::map<std::string, UsbRedirections::Device> UsbRedirections::devices() const

@@ -39,8 +39,8 @@ public:
     UsbRedirections(UsbRedirections const&) = delete;
     UsbRedirections& operator=(UsbRedirections const&) = delete;
 
-    /// `opened` hears of the device when it can be plugged in: keep() or refuse() it. Not at all when this object is
-    /// gone before.
+    /// `opened` hears of the device when it can be plugged in: keep() or refuse() it. Cancelled where removeAll() comes
+    /// before; not at all when this object is gone.
     using Opened = std::function<void(vmm::Result<std::pair<std::string, Device>>)>;
     void connect(UsbPeerAddress const& address, Opened opened);
     vmm::Result<RedirectedUsb> listen(UsbPeerAddress const& address);
@@ -51,6 +51,7 @@ public:
     void refuse(std::string const& id);
     /// The device, or the place with all that came there and is not kept; false: there is none.
     bool remove(std::string const& id);
+    /// Also those that are still connecting.
     void removeAll();
 
     bool isListener(std::string const& id) const { return m_listeners.contains(id); }
@@ -79,6 +80,7 @@ private:
     vmm::EventLoop& m_loop;
     Events m_events;
     unsigned m_last = 0;
+    unsigned m_removals = 0; // of all
     std::map<std::string, Arrival> m_arrivals;
     std::map<std::string, std::unique_ptr<Listener>> m_listeners;
     std::shared_ptr<int> m_self = std::make_shared<int>(); // what was posted to the loop may come after us

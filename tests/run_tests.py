@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """run_tests.py BUILD_TREE LABEL...: runs CTest label by label and counts what passed, failed and was skipped.
 
-The last line is `N passed, N failed, N skipped`. A Qt Test program counts with each of its test functions, the lab with
+Where this machine's KVM cannot be used, what needs one runs in the lab: the kvm tests and the desktop in its window, and
+beside them the lab's own tests, for an L1 by itself does not keep two processors busy. The last line is `N passed, N failed, N skipped`. A Qt Test program counts with each of its test functions, the lab with
 each of its tests, anything else as one.
 """
 
@@ -11,8 +12,10 @@ import pathlib
 import re
 import subprocess
 import sys
+import threading
 import time
 import xml.etree.ElementTree
+from collections.abc import Callable, Iterator
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LABELS = ("unit", "tools", "kvm", "window", "lab", "slow")
@@ -21,6 +24,7 @@ OUR_TOTALS = re.compile(r"^(\d+) passed, (\d+) failed, (\d+) skipped$", re.MULTI
 QT_SKIP = re.compile(r"^SKIP\s*: (.+)$", re.MULTILINE)
 OWN_SKIP = re.compile(r"^(?:CHRONOVISOR-SKIP|SKIP):? (.+)$", re.MULTILINE)
 SKIPPED = "SKIP_RETURN_CODE"  # CTest's reason, where a program has ended with 77
+WINDOW_IN_LAB = "^window\\.desktop$"
 QT_OVERHEAD = 2  # initTestCase and cleanupTestCase pass in every Qt Test class and test nothing
 
 
@@ -29,6 +33,16 @@ class Count:
         self.passed = self.failed = self.skipped = 0
         self.failures: list[str] = []
         self.reasons: list[str] = []
+        self.lock = threading.Lock()
+
+    def read(self, run: "Run") -> None:
+        with self.lock:
+            if not run.report.exists():
+                self.failed += 1
+                self.failures.append(f"the {run.name} tests ended without a report")
+                return
+            for case in xml.etree.ElementTree.parse(run.report).getroot().iter("testcase"):
+                self.add(case)
 
     def add(self, case: xml.etree.ElementTree.Element) -> None:
         name = case.get("name", "?")
@@ -68,25 +82,75 @@ def usable_kvm() -> bool:
     return os.access("/dev/kvm", os.R_OK | os.W_OK)
 
 
-def run_label(tree: pathlib.Path, label: str, count: Count) -> None:
-    report = tree / "Testing" / f"{label}.xml"
-    report.parent.mkdir(exist_ok=True)
-    report.unlink(missing_ok=True)
-    command = ["ctest", "--test-dir", str(tree), "-L", f"^{label}$", "--output-on-failure", "--no-tests=ignore",
-               "--output-junit", str(report), "--test-output-size-passed", "4000000",
-               "--test-output-size-failed", "4000000", "-j", str(os.cpu_count() if label in ("unit", "kvm") else 1)]
-    if label == "kvm" and not usable_kvm():
-        print("This machine's KVM cannot be used; these tests run in the lab instead.", flush=True)
-        command = [str(ROOT / "tests/lab/lab"), "-t", "1500", "-w", str(report.parent), "--", *command]
-    if label in ("lab", "slow"):
-        command.insert(1, "--verbose")  # one long test: show it while it runs
-    subprocess.run(command, check=False)
-    if not report.exists():
-        count.failed += 1
-        count.failures.append(f"the {label} tests ended without a report")
+class Run:
+    """One start of CTest, of the tests of a label or some of them."""
+
+    def __init__(self, tree: pathlib.Path, label: str, *, choice: tuple[str, ...] = (), lab_seconds: int = 0) -> None:
+        """`lab_seconds`: in the lab, for so long at most."""
+        self.tree, self.label = tree, label
+        self.name = f"{label} in the lab" if lab_seconds else label
+        self.report = tree / "Testing" / f"{self.name.replace(' ', '-')}.xml"
+        jobs = os.cpu_count() if label in ("unit", "tools", "kvm") else 1
+        self.command = ["ctest", "--test-dir", str(tree), "-L", f"^{label}$", "--output-on-failure", "--no-tests=ignore",
+                        "--output-junit", str(self.report), "--test-output-size-passed", "4000000",
+                        "--test-output-size-failed", "4000000", "-j", str(jobs), *choice]
+        if label in ("lab", "slow"):
+            self.command.insert(1, "--verbose")  # one long test: show it while it runs
+        if lab_seconds:
+            # L1's copy of the tree goes with it; what the tests leave there shall stay.
+            shared = [self.report.parent, *(tree / f"{one}-test" for one in ("window", "timeline", "wayland", "long-timeline"))]
+            writable = [word for folder in shared for word in ("-w", str(folder))]
+            self.command = [str(ROOT / "tests/lab/lab"), "-t", str(lab_seconds), *writable, "--", *self.command]
+
+    def carry_out(self, count: Count, tell: Callable[[str], None], environment: dict[str, str]) -> None:
+        self.report.parent.mkdir(exist_ok=True)
+        self.report.unlink(missing_ok=True)
+        began = time.monotonic()
+        tell(f"=== {self.name}: begins")
+        running = subprocess.Popen(self.command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+                                   env={**os.environ, **environment})
+        for line in running.stdout:
+            tell(line.rstrip("\n"))
+        running.wait()
+        tell(f"=== {self.name}: {time.monotonic() - began:.0f} s")
+        count.read(self)
+
+
+def stages(tree: pathlib.Path, labels: list[str]) -> Iterator[list[list[Run]]]:
+    """One after the other; of each the lanes, side by side; of each of those the runs, one after the other."""
+    if usable_kvm():
+        yield from ([[Run(tree, label)]] for label in labels)
         return
-    for case in xml.etree.ElementTree.parse(report).getroot().iter("testcase"):
-        count.add(case)
+    # Each window in the lab takes minutes: one of them is enough but for --all.
+    windows = "" if "slow" in labels else WINDOW_IN_LAB
+    in_lab = [Run(tree, "kvm", lab_seconds=2400)] if "kvm" in labels else []
+    if "window" in labels:
+        in_lab.append(Run(tree, "window", choice=("-R", windows), lab_seconds=3600 if not windows else 1500))
+    for label in labels:
+        if label == "window" and windows:
+            yield [[Run(tree, label, choice=("-E", windows))]]
+        elif label not in ("kvm", "window", "lab", "slow"):
+            yield [[Run(tree, label)]]
+    yield [lane for lane in (in_lab, [Run(tree, "lab")] if "lab" in labels else []) if lane]
+    if "slow" in labels:
+        yield [[Run(tree, "slow")]]
+
+
+def carry_out(lanes: list[list[Run]], count: Count) -> None:
+    whole = threading.Lock()
+
+    def follow(lane: list[Run]) -> None:
+        for run in lane:
+            def tell(line: str, name: str = run.label) -> None:
+                with whole:
+                    print(f"{name:6} | {line}" if len(lanes) > 1 else line, flush=True)
+            run.carry_out(count, tell, {"LAB_SHARE": str(len(lanes))})
+
+    threads = [threading.Thread(target=follow, args=[lane]) for lane in lanes]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
 def main(tree: pathlib.Path, labels: list[str]) -> int:
@@ -99,13 +163,10 @@ def main(tree: pathlib.Path, labels: list[str]) -> int:
         if "SKIP_REGULAR_EXPRESSION" in properties:
             count.failed += 1
             count.failures.append(f"{name}: a text that it prints would hide that it failed; skip with SKIP_RETURN_CODE")
-    for label in labels:
-        number = sum(label in properties.get("LABELS", []) for properties in entries.values())
-        print(f"\n=== {label}: {number} {'entry' if number == 1 else 'entries'}", flush=True)
-        began = time.monotonic()
-        if number:
-            run_label(tree, label, count)
-        print(f"=== {label}: {time.monotonic() - began:.0f} s", flush=True)
+    used = {label for properties in entries.values() for label in properties.get("LABELS", [])}
+    for lanes in stages(tree, [label for label in labels if label in used]):
+        print(flush=True)
+        carry_out(lanes, count)
     print()
     for reason in sorted(set(count.reasons)):
         print(f"skipped: {reason}")

@@ -268,9 +268,9 @@ struct CommandLine {
             [this](Surroundings& around, Output const& output) { return removeMachine(machine, around, output); });
         verb("removed", "List the machines in the trash, from where they can be brought back for 30 days",
             [](Surroundings& around, Output const& output) { return listRemoved(around, output); });
-        verb("bring-back", "Take a machine out of the trash again",
+        verb("bring-back", "Take a machine, or images of one, out of the trash again",
             [this](Surroundings& around, Output const& output) { return bringBack(machine, around, output); })
-            ->add_option("removed", machine, "The removed machine's name or uuid")
+            ->add_option("removed", machine, "The removed machine's name or uuid, as \"removed\" lists it")
             ->required();
         verb("empty-trash", "Delete for good the machines that were removed, with their disks",
             [this](Surroundings& around, Output const& output) { return emptyTrash(days, around, output); })

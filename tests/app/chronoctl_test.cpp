@@ -4,6 +4,7 @@
 #include "app/store/whole_file.h"
 #include "tests/support/chronoctl_bench.h"
 #include "tests/support/media.h"
+#include "tests/support/open_timeline.h"
 #include "tests/support/suite.h"
 #include "tests/vmm/usb/redir_peer.h"
 #include "vmm/block/image.h"
@@ -612,9 +613,7 @@ private slots:
         }
         {
             auto const places = bench.store.placesOf(bench.store.find("web")->id);
-            auto folder = tests::must(vmm::timeline::openFolder(places.timelineFolder));
-            auto const timeline = tests::must(
-                vmm::timeline::Timeline::open(std::move(folder), vmm::timeline::Timeline::Access::ReadWrite));
+            auto const timeline = tests::openTimeline(places.timelineFolder);
             REQUIRE_OK(timeline->setGoingTo(timeline->moments().front().id));
         }
         Hosting hosting(bench, { "web" });

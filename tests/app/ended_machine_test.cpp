@@ -1,6 +1,7 @@
 #include "app/store/machine_store.h"
 #include "app/store/whole_file.h"
 #include "tests/fakes/fake_machine.h"
+#include "tests/support/open_timeline.h"
 #include "tests/support/suite.h"
 #include "vmm/base/bytes.h"
 #include "vmm/base/log.h"
@@ -50,9 +51,7 @@ struct Bench {
     }
     void keep() const
     {
-        auto const timeline
-            = tests::must(vmm::timeline::Timeline::open(tests::must(vmm::timeline::openFolder(past(machine.directory))),
-                vmm::timeline::Timeline::Access::ReadWrite));
+        auto const timeline = tests::openTimeline(past(machine.directory));
         tests::must(vmm::Machine::keepOff(tests::must(store.load(machine.id)).config, *timeline, {}));
     }
     static std::unique_ptr<vmm::BlockImage> open(vmm::InlineEngine& engine, vmm::DiskConfig disk)

@@ -1,3 +1,4 @@
+#include "tests/support/open_timeline.h"
 #include "tests/support/suite.h"
 #include "tests/support/travelling_machine.h"
 
@@ -25,8 +26,7 @@ struct Bench {
     Bench()
     {
         place.make();
-        timeline = tests::must(timeline::Timeline::open(
-            tests::must(timeline::openFolder(place.its.timelineFolder)), timeline::Timeline::Access::ReadOnly));
+        timeline = tests::openTimeline(place.its.timelineFolder, timeline::Timeline::Access::ReadOnly);
         moment = timeline->moments().front().id;
     }
     /// Deletes the moment once more than that part is done, and what its disks have kept with it.

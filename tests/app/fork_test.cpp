@@ -3,6 +3,7 @@
 #include "app/store/cpu_file.h"
 #include "tests/fakes/fake_machine.h"
 #include "tests/support/answer.h"
+#include "tests/support/open_timeline.h"
 #include "tests/support/suite.h"
 #include "vmm/base/random.h"
 #include "vmm/block/image.h"
@@ -90,9 +91,7 @@ struct Bench {
     }
     std::unique_ptr<vmm::timeline::Timeline> timelineOf(std::string const& id)
     {
-        return tests::must(
-            vmm::timeline::Timeline::open(tests::must(vmm::timeline::openFolder(store.placesOf(id).timelineFolder)),
-                vmm::timeline::Timeline::Access::ReadOnly));
+        return tests::openTimeline(store.placesOf(id).timelineFolder, vmm::timeline::Timeline::Access::ReadOnly);
     }
     /// The one file of the machine's timeline that is called so, behind what begins it.
     void damage(std::string const& id, QString const& name) const

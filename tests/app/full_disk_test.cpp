@@ -1,5 +1,6 @@
 #include "app/store/moment_bundles.h"
 #include "tests/fakes/fake_machine.h"
+#include "tests/support/open_timeline.h"
 #include "tests/support/suite.h"
 #include "vmm/block/image.h"
 #include "vmm/machine/moment_disks.h"
@@ -87,12 +88,6 @@ struct Noise final : vmm::timeline::FrozenMemory {
     }
 };
 
-std::shared_ptr<vmm::timeline::Timeline> timelineIn(std::string const& path)
-{
-    return tests::must(vmm::timeline::Timeline::open(
-        tests::must(vmm::timeline::openFolder(path)), vmm::timeline::Timeline::Access::ReadWrite));
-}
-
 std::size_t filesIn(std::string const& path)
 {
     std::size_t count = 0;
@@ -108,7 +103,7 @@ struct Original {
     vmm::timeline::Moment moment;
 
     explicit Original(std::string const& folder, std::uint64_t diskBytes = 4 * mib)
-        : config(tests::exampleConfig("web")), timeline(timelineIn(folder + "/timeline"))
+        : config(tests::exampleConfig("web")), timeline(tests::openTimeline(folder + "/timeline"))
     {
         auto const path = folder + "/disk.qcow2";
         tests::must(vmm::createImage(path, { .size = diskBytes }));
@@ -146,7 +141,7 @@ private slots:
     void aMomentThatDoesNotFit()
     {
         judge(withSmallDisk(place("take"), 4 * mib, [](std::string const& path) -> Outcome {
-            auto const timeline = timelineIn(path);
+            auto const timeline = tests::openTimeline(path);
             Noise small(mib), large(8 * mib);
             auto const first = tests::must(timeline->take({ .state = "{}" }, small, {}));
             auto const files = filesIn(path);
@@ -156,7 +151,7 @@ private slots:
                 return "something is left of it";
             Noise other(mib / 2);
             tests::must(timeline->take({ .state = "{}" }, other, {}));
-            return tests::must(timelineIn(path)->verify()).empty() ? "" : "what was there is damaged";
+            return tests::must(tests::openTimeline(path)->verify()).empty() ? "" : "what was there is damaged";
         }));
     }
 

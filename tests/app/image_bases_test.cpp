@@ -1,5 +1,6 @@
 #include "app/store/machine_store.h"
 #include "tests/fakes/fake_machine.h"
+#include "tests/support/open_timeline.h"
 #include "tests/support/suite.h"
 #include "vmm/base/random.h"
 #include "vmm/machine/disk_chains.h"
@@ -40,8 +41,7 @@ struct Bench {
     std::string const& disk() const { return machine.config.disks[0].path; }
     std::unique_ptr<Timeline> timelineOf(StoredMachine const& whose) const
     {
-        return tests::must(Timeline::open(
-            tests::must(vmm::timeline::openFolder(whose.directory + "/timeline")), Timeline::Access::ReadWrite));
+        return tests::openTimeline(whose.directory + "/timeline");
     }
     static std::unique_ptr<vmm::BlockImage> open(vmm::IoEngine& engine, vmm::DiskConfig const& disk)
     {

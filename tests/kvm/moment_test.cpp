@@ -1,6 +1,7 @@
 #include "tests/support/answer.h"
 #include "tests/support/guest_machine.h"
 #include "tests/support/mounted_image.h"
+#include "tests/support/open_timeline.h"
 #include "tests/support/pagers.h"
 #include "tests/support/suite.h"
 #include "vmm/base/random.h"
@@ -520,9 +521,7 @@ void MomentTest::whatACrashLeftIsTidied()
     auto const folder = guest.folder() + "/timeline/moments/";
     for (QString const ending : { ".json", ".state" })
         QVERIFY(QFile::remove(folder + QString::fromStdString(moment) + ending));
-    auto timeline = tests::must(
-        timeline::Timeline::open(tests::must(timeline::openFolder((guest.folder() + "/timeline").toStdString())),
-            timeline::Timeline::Access::ReadWrite));
+    auto const timeline = tests::openTimeline((guest.folder() + "/timeline").toStdString());
     REQUIRE_OK(timeline->setLoose({ moment, known.disks }));
     REQUIRE_OK(Machine::tidyDisks(guest.config, *timeline));
     auto const path = [&](std::size_t disk) { return QString::fromStdString(guest.config.disks[disk].path); };

@@ -1,6 +1,7 @@
 #include "tests/support/guest_machine.h"
 
 #include "tests/images/qemu_tools.h"
+#include "tests/support/open_timeline.h"
 #include "tests/support/patience.h"
 #include "tests/support/suite.h"
 #include "vmm/base/random.h"
@@ -151,10 +152,8 @@ Result<> GuestMachine::restore(Then then)
 
 std::shared_ptr<timeline::Timeline> GuestMachine::timeline()
 {
-    if (!m_timeline) {
-        auto folder = must(timeline::openFolder(m_folder.filePath("timeline").toStdString()));
-        m_timeline = must(timeline::Timeline::open(std::move(folder), timeline::Timeline::Access::ReadWrite));
-    }
+    if (!m_timeline)
+        m_timeline = openTimeline(m_folder.filePath("timeline").toStdString());
     return m_timeline;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "tests/support/open_timeline.h"
 #include "tests/support/suite.h"
 #include "vmm/base/time_of_day.h"
 #include "vmm/block/checkpoint_files.h"
@@ -42,12 +43,7 @@ struct StillMachine {
         must(vmm::createImage(config.disks[0].path, { .format = ImageFormat::Raw, .size = blocks * blockSize }));
         must(vmm::createImage(config.disks[1].path, { .size = blocks * blockSize }));
     }
-    std::shared_ptr<vmm::timeline::Timeline> open() const
-    {
-        using vmm::timeline::Timeline;
-        auto files = must(vmm::timeline::openFolder(folder + "/timeline"));
-        return must(Timeline::open(std::move(files), Timeline::Access::ReadWrite));
-    }
+    std::shared_ptr<vmm::timeline::Timeline> open() const { return openTimeline(folder + "/timeline"); }
     static std::uint64_t mark(unsigned number, std::uint64_t block) { return number / (block % 5 + 1) + 1; }
 
     void write(unsigned number) const

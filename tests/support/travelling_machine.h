@@ -3,6 +3,7 @@
 #include "app/store/moment_bundles.h"
 #include "app/store/scaffold.h"
 #include "app/store/whole_file.h"
+#include "tests/support/open_timeline.h"
 #include "tests/support/still_machine.h"
 #include "vmm/base/time_of_day.h"
 #include "vmm/base/unique_fd.h"
@@ -182,8 +183,7 @@ private:
         auto const past = store.placesOf(made.id).timelineFolder;
         if (!std::filesystem::exists(past))
             return {};
-        auto const kept = must(vmm::timeline::Timeline::open(
-            must(vmm::timeline::openFolder(past)), vmm::timeline::Timeline::Access::ReadOnly));
+        auto const kept = openTimeline(past, vmm::timeline::Timeline::Access::ReadOnly);
         auto const damaged = must(kept->verify());
         return damaged.empty() ? QString() : QString::fromStdString(damaged.front().error.message());
     }

@@ -1,3 +1,4 @@
+#include "tests/support/open_timeline.h"
 #include "tests/support/suite.h"
 #include "vmm/base/random.h"
 #include "vmm/block/checkpoint_files.h"
@@ -22,8 +23,7 @@ struct Still {
     {
         for (auto const* folder : { "machine", "elsewhere" })
             QDir(directory.path()).mkdir(folder);
-        timeline = tests::must(timeline::Timeline::open(
-            tests::must(timeline::openFolder(path("machine/timeline"))), timeline::Timeline::Access::ReadWrite));
+        timeline = tests::openTimeline(path("machine/timeline"));
         config.disks = { { .id = "disk0", .path = path(disk), .format = DiskFormat::Qcow2, .moments = place } };
         tests::must(createImage(config.disks[0].path, { .size = 1 << 20 }));
     }

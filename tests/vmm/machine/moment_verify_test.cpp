@@ -1,4 +1,5 @@
 #include "tests/support/asks.h"
+#include "tests/support/open_timeline.h"
 #include "tests/support/suite.h"
 #include "vmm/block/image.h"
 #include "vmm/machine/machine.h"
@@ -19,8 +20,7 @@ namespace {
 struct Past {
     QTemporaryDir directory;
     VmConfig config { .uuid = "8f3a4c1e-2a4f-4d0a-9a64-0d4f0e5b7c11", .name = "still" };
-    std::unique_ptr<Timeline> timeline
-        = tests::must(Timeline::open(tests::must(openFolder(path("timeline"))), Timeline::Access::ReadWrite));
+    std::unique_ptr<Timeline> timeline = tests::openTimeline(path("timeline"));
     std::vector<Moment> moments;
 
     Past()

@@ -1,4 +1,5 @@
 #include "tests/support/folder_contents.h"
+#include "tests/support/open_timeline.h"
 #include "tests/support/still_machine.h"
 
 #include <QTemporaryDir>
@@ -117,8 +118,7 @@ private slots:
         QVERIFY(!loose.empty());
         REQUIRE_OK(timeline::writeWhole(*tests::must(timeline::openFolder(elsewhere)), "timeline.json",
             bytesOf(timeline::textOf({ .seed = 1, .loose = loose }))));
-        auto const opened = tests::must(timeline::Timeline::open(
-            tests::must(timeline::openFolder(elsewhere)), timeline::Timeline::Access::ReadOnly));
+        auto const opened = tests::openTimeline(elsewhere, timeline::Timeline::Access::ReadOnly);
         QVERIFY(opened->loose() == loose);
     }
 };

@@ -1,3 +1,4 @@
+#include "tests/support/open_timeline.h"
 #include "tests/support/pagers.h"
 #include "tests/support/suite.h"
 #include "vmm/base/unique_fd.h"
@@ -47,8 +48,7 @@ private:
 struct Fixture {
     Fixture()
     {
-        auto folder = tests::must(openFolder(directory.filePath("timeline").toStdString()));
-        timeline = tests::must(Timeline::open(std::move(folder), Timeline::Access::ReadWrite));
+        timeline = tests::openTimeline(directory.filePath("timeline").toStdString());
         Memory memory;
         moment = tests::must(timeline->take({ .name = "moment" }, memory, {})).id;
     }

@@ -1,3 +1,4 @@
+#include "tests/support/open_timeline.h"
 #include "tests/support/suite.h"
 #include "vmm/machine/machine.h"
 #include "vmm/timeline/timeline.h"
@@ -14,9 +15,7 @@ struct StillMachine {
     QTemporaryDir directory;
     QString const variables = directory.filePath("nvram.fd");
     VmConfig config;
-    std::shared_ptr<timeline::Timeline> timeline = tests::must(
-        timeline::Timeline::open(tests::must(timeline::openFolder(directory.filePath("timeline").toStdString())),
-            timeline::Timeline::Access::ReadWrite));
+    std::shared_ptr<timeline::Timeline> timeline = tests::openTimeline(directory.filePath("timeline").toStdString());
 
     StillMachine()
     {
@@ -42,9 +41,7 @@ struct StillMachine {
         if (!pack.open(QIODevice::ReadWrite) || !pack.seek(70) || pack.write("damaged") != 7)
             qFatal("the pack cannot be written");
         pack.close();
-        timeline = tests::must(
-            timeline::Timeline::open(tests::must(timeline::openFolder(directory.filePath("timeline").toStdString())),
-                timeline::Timeline::Access::ReadWrite));
+        timeline = tests::openTimeline(directory.filePath("timeline").toStdString());
     }
     Result<std::string> keep() const { return TRY(Machine::keepOff(config, *timeline, {})).id; }
 };

@@ -1,5 +1,6 @@
 #include "tests/support/killed_process.h"
 #include "tests/support/nothing_durable.h"
+#include "tests/support/open_timeline.h"
 #include "tests/support/suite.h"
 #include "vmm/base/unique_fd.h"
 #include "vmm/timeline/thinning.h"
@@ -151,7 +152,7 @@ using Operation = void (Worker::*)();
 
 std::unique_ptr<Timeline> openIn(QString const& path)
 {
-    return tests::must(Timeline::open(tests::must(openFolder(path.toStdString())), Timeline::Access::ReadWrite));
+    return tests::openTimeline(path.toStdString());
 }
 
 /// A process does the operation over and over until it is killed. What it has said.

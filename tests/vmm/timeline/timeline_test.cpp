@@ -1,6 +1,7 @@
 #include "tests/battery/battery.h"
 #include "tests/fakes/fake_folder.h"
 #include "tests/fakes/fake_memory.h"
+#include "tests/support/open_timeline.h"
 #include "tests/support/suite.h"
 #include "vmm/base/random.h"
 #include "vmm/timeline/thinning.h"
@@ -828,10 +829,7 @@ private slots:
     void inARealFolder()
     {
         QTemporaryDir directory;
-        auto const openHere = [&] {
-            return tests::must(Timeline::open(
-                tests::must(openFolder(directory.filePath("timeline").toStdString())), Timeline::Access::ReadWrite));
-        };
+        auto const openHere = [&] { return tests::openTimeline(directory.filePath("timeline").toStdString()); };
         Memory memory({ 2 * mib });
         std::mt19937 random(2);
         Model model;
@@ -857,9 +855,7 @@ private slots:
         REQUIRE_OK(timeline->sweep());
         QCOMPARE(difference(*timeline, model), QString());
         QVERIFY(QDir(directory.filePath("timeline")).removeRecursively());
-        auto const open = tests::must(Timeline::open(
-            tests::must(openFolder(directory.filePath("fork").toStdString())), Timeline::Access::ReadWrite));
-        QCOMPARE(difference(*open, fork), QString());
+        QCOMPARE(difference(*tests::openTimeline(directory.filePath("fork").toStdString()), fork), QString());
     }
 };
 

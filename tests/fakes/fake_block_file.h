@@ -1,5 +1,6 @@
 #pragma once
 
+#include "vmm/block/image.h"
 #include "vmm/block/io_engine.h"
 
 #include <algorithm>
@@ -10,6 +11,15 @@
 #include <vector>
 
 namespace tests {
+
+/// Data that differ from sector to sector.
+inline vmm::Bytes patternBytes(std::size_t size)
+{
+    vmm::Bytes bytes(size);
+    for (std::size_t i = 0; i < size; ++i)
+        bytes[i] = static_cast<std::uint8_t>(i / 512 * 7 + i);
+    return bytes;
+}
 
 /// A file in memory that fails when told to, and that forgets on a power cut what was not made durable: of the writes
 /// since the last sync any subset survives, in sectors of 512 bytes.
@@ -147,6 +157,14 @@ private:
     FakeDisk& m_disk;
     std::string m_name;
 };
+
+/// What a new image has in it; nothing where it cannot be made.
+inline vmm::Bytes emptyImage(vmm::NewImage const& what)
+{
+    FakeDisk disk;
+    FakeBlockFile file(disk);
+    return vmm::formatImage(file, what) ? disk.content : vmm::Bytes {};
+}
 
 /// Completes transfers in a random order.
 class ShufflingEngine final : public vmm::InlineEngine {

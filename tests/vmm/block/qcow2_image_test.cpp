@@ -9,14 +9,6 @@ namespace {
 
 constexpr std::uint64_t kib = 1024, mib = 1024 * kib;
 
-Bytes emptyImage(NewImage const& what)
-{
-    FakeDisk disk;
-    FakeBlockFile file(disk);
-    auto const made = formatImage(file, what);
-    return made ? disk.content : Bytes {};
-}
-
 Result<std::unique_ptr<BlockImage>> openImage(IoEngine& engine, FakeDisk& disk, Access access = Access::ReadWrite,
     BlockImage::OpenBacking const& backing = {}, std::string name = "fake")
 {
@@ -112,12 +104,9 @@ private slots:
         }
         FakeDisk disk(emptyImage(what));
         DiskModel model(what.size, clusterBits * 7 + version);
-        FakeDisk below(Bytes(mib + 512)); // shorter than what lies over it
-        if (backing) {
-            for (std::size_t i = 0; i < below.content.size(); ++i)
-                below.content[i] = static_cast<std::uint8_t>(i / 512 * 7 + i);
+        FakeDisk below(patternBytes(mib + 512)); // shorter than what lies over it
+        if (backing)
             std::ranges::copy(below.content, model.content().begin());
-        }
         ShufflingEngine engine(clusterBits);
         auto const openBacking = [&](std::string const&, std::optional<ImageFormat>) {
             return openImage(engine, below, Access::ReadOnly, {}, "below");

@@ -14,13 +14,6 @@ constexpr std::uint64_t kib = 1024, mib = 1024 * kib;
 
 using Moments = std::map<std::string, DiskModel::Moment>;
 
-Bytes emptyImage(NewImage const& what)
-{
-    FakeDisk disk;
-    FakeBlockFile file(disk);
-    return formatImage(file, what) ? disk.content : Bytes {};
-}
-
 Result<std::unique_ptr<BlockImage>> openImage(IoEngine& engine, FakeDisk& disk, ImageOptions const& options = {})
 {
     return BlockImage::open(engine, std::make_unique<FakeBlockFile>(disk), options, {});

@@ -10,15 +10,10 @@ namespace {
 
 constexpr std::uint64_t mib = 1 << 20, size = 6 * mib + 512;
 
-/// So many zeros first, and then data that differ from sector to sector.
+/// So many zeros first.
 Bytes rawContent(std::size_t zeros)
 {
-    static auto const data = [] {
-        Bytes made(5 * mib);
-        for (std::size_t i = 0; i < made.size(); ++i)
-            made[i] = static_cast<std::uint8_t>(i / 512 * 7 + i);
-        return made;
-    }();
+    static auto const data = patternBytes(5 * mib); // takes long
     auto content = data;
     std::fill_n(content.begin(), zeros, std::uint8_t(0));
     return content;

@@ -9,14 +9,6 @@
 
 namespace tests {
 
-inline vmm::Bytes patternBytes(std::size_t size)
-{
-    vmm::Bytes bytes(size);
-    for (std::size_t i = 0; i < bytes.size(); ++i)
-        bytes[i] = static_cast<std::uint8_t>(i / 512 * 7 + i);
-    return bytes;
-}
-
 /// An AHCI controller with a disk at port 0 and a CD drive at port 1, and a driver of it.
 struct AhciSetup {
     static constexpr std::uint64_t bar = 0xe0000000, diskSize = 256 << 10, cdSize = 64 * 2048;

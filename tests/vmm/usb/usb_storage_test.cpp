@@ -11,19 +11,12 @@ using namespace vmm;
 using tests::FakeBlockFile;
 using tests::FakeDisk;
 using tests::ManualLoop;
+using tests::patternBytes;
 using tests::UsbGuest;
 
 namespace {
 
 constexpr std::uint64_t diskSize = 64 << 10;
-
-Bytes patternBytes(std::size_t size)
-{
-    Bytes bytes(size);
-    for (std::size_t i = 0; i < size; ++i)
-        bytes[i] = static_cast<std::uint8_t>(i / 512 * 7 + i);
-    return bytes;
-}
 
 /// A stick and who uses it.
 struct Stick {

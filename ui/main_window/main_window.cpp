@@ -148,7 +148,8 @@ void MainWindow::makePages(QString const& demoKernel)
     connect(m_settingsPage, &MachineSettingsPage::saved, this, [this](QString const& id) {
         if (auto* page = pageOf(id))
             page->refresh();
-        back();
+        if (currentPage() == m_settingsPage) // else somebody has gone on meanwhile
+            back();
     });
     connect(m_settingsPage, &MachineSettingsPage::shutDownRequested, this, &MainWindow::shutDown);
     for (PageFrame* page : std::initializer_list<PageFrame*> { m_newMachine, m_settingsPage, m_preferences })

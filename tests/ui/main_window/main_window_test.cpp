@@ -29,6 +29,7 @@
 #include <QPlainTextEdit>
 #include <QPushButton>
 #include <QScopeGuard>
+#include <QSignalSpy>
 #include <QSpinBox>
 #include <QStatusBar>
 #include <QTemporaryDir>
@@ -412,6 +413,22 @@ private slots:
         QVERIFY(desk.start(id));
         page = desk.settings(id);
         QVERIFY(!desk.named<QSpinBox>(page, "Processors")->isEnabled());
+    }
+
+    void whoGoesOnWhileSettingsAreSavedIsNotLedBack()
+    {
+        Desk desk;
+        auto const id = desk.create("first");
+        desk.open();
+        auto* page = desk.settings(id);
+        desk.named<QSpinBox>(page, "Processors")->setValue(3);
+        QSignalSpy const saved(page, &ui::MachineSettingsPage::saved);
+        page->save();
+        desk.window->showPreferences();
+        auto* preferences = desk.window->currentPage();
+        QTRY_COMPARE(saved.count(), 1);
+        QCOMPARE(int(desk.library->config(id).cpus), 3);
+        QCOMPARE(desk.window->currentPage(), preferences);
     }
 
     void disksAreMadeAndRemovedWithTheSettings()

@@ -2925,8 +2925,8 @@
         <translation>Dieser Moment hat kein Bild.</translation>
     </message>
     <message>
-        <source>Enter goes back · Esc: now · F forks · Del deletes · Space compares · R renames · N notes · P pins</source>
-        <translation>Eingabe geht zurück · Esc: jetzt · F zweigt ab · Entf löscht · Leertaste vergleicht · R benennt um · N notiert · P heftet an</translation>
+        <source>Enter goes back · Esc: now · F forks · Del deletes · Space compares · R renames · N notes · P pins · E exports</source>
+        <translation>Eingabe geht zurück · Esc: jetzt · F zweigt ab · Entf löscht · Leertaste vergleicht · R benennt um · N notiert · P heftet an · E exportiert</translation>
     </message>
     <message>
         <source>No moments yet.</source>

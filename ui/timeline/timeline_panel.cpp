@@ -532,7 +532,8 @@ void TimelinePanel::updateFooter()
     else if (words.isEmpty() && moment != nullptr)
         // What is cut off where there is little room is in the menu.
         words
-            = tr("Enter goes back · Esc: now · F forks · Del deletes · Space compares · R renames · N notes · P pins");
+            = tr("Enter goes back · Esc: now · F forks · Del deletes · Space compares · R renames · N notes · P pins · "
+                 "E exports");
     else if (words.isEmpty() && m_timeline.neglected())
         words = neglectText(*m_timeline.neglected());
     else if (words.isEmpty() && isUnreadable)

@@ -237,6 +237,7 @@ void MainWindow::connectLibrary()
 {
     connect(&m_library, &app::Library::machineAdded, this, &MainWindow::updateStatus);
     connect(&m_library, &app::Library::machineRemoved, this, [this](QString const& id) {
+        auto const isSeen = isOf(id, currentPage());
         if (auto const window = m_windows.find(id); window != m_windows.end()) {
             window->second->deleteLater();
             m_windows.erase(window);
@@ -245,11 +246,10 @@ void MainWindow::connectLibrary()
             page->second->deleteLater();
             m_pages.erase(page);
         }
-        if (m_current == id) {
+        if (m_current == id)
             m_current.clear();
-            if (currentPage() != m_closing) // which leaving it would give up
-                back();
-        }
+        if (isSeen)
+            back();
         updateStatus();
     });
     connect(&m_library, &app::Library::machineChanged, this, [this](QString const& id) {
@@ -289,6 +289,13 @@ MachinePage* MainWindow::pageOf(QString const& id)
             toggleFullScreen(page);
     });
     return page;
+}
+
+bool MainWindow::isOf(QString const& id, QWidget const* page) const
+{
+    auto const its = m_pages.find(id);
+    return (its != m_pages.end() && its->second == page) || (page == m_blank && id == m_current)
+        || (page == m_settingsPage && id == m_settingsPage->id());
 }
 
 QWidget* MainWindow::currentPage() const

@@ -62,6 +62,7 @@ private:
     void makePages(QString const& demoKernel);
     void makeMenu();
     void connectLibrary();
+    bool isOf(QString const& id, QWidget const* page) const; ///< a page that shows that machine
     void showPage(QWidget* page);
     void tellUnsaved(QString const& id);
     QStringList unsaved() const;

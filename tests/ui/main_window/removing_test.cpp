@@ -100,6 +100,24 @@ private slots:
         QVERIFY2(messages->text().contains(told), qPrintable(messages->text()));
     }
 
+    void whoIsElsewhereIsNotLedAwayByAMachineThatGoes()
+    {
+        Desk desk;
+        auto const first = desk.create("first"), second = desk.create("second");
+        desk.open();
+        desk.window->showMachine(first);
+        desk.window->showPreferences();
+        auto* preferences = desk.window->currentPage();
+        desk.library->remove(first, [](vmm::Result<> const&) {}); // as another program does
+        QTRY_COMPARE(desk.library->ids(), QStringList { second });
+        QCOMPARE(desk.window->currentPage(), preferences);
+        // But its settings go with it.
+        desk.settings(second);
+        desk.library->remove(second, [](vmm::Result<> const&) {});
+        QTRY_VERIFY(desk.library->ids().isEmpty());
+        QVERIFY(!qobject_cast<ui::MachineSettingsPage*>(desk.window->currentPage()));
+    }
+
     /// Of a machine in memory only a part of what was changed is saved.
     void imagesThatStayAreNotToldOfAsRemoved()
     {

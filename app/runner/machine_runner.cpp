@@ -22,8 +22,8 @@ MachineRunner::~MachineRunner()
         std::lock_guard const guard(m_private->observersMutex);
         m_private->observers.clear();
     }
-    m_private->cancelJobs();
     m_private->thread->loop().call([this] {
+        m_private->cancelJobs(); // also those that began since we were called
         m_private->workers = {}; // they look at the timeline, not at the machine
         m_private->pruneTimer.reset();
         if (m_private->machine)

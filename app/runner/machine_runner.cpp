@@ -25,7 +25,7 @@ MachineRunner::~MachineRunner()
     m_private->thread->loop().call([this] {
         m_private->cancelJobs(); // also those that began since we were called
         m_private->workers = {}; // they look at the timeline, not at the machine
-        m_private->pruneTimer.reset();
+        m_private->thinning.end();
         if (m_private->machine)
             m_private->end();
         m_private->hostUsb.close();
@@ -277,6 +277,8 @@ MachineRunner::Private::Private(
     : runner(owner),
       factory(std::move(machines)),
       minute(itsMinute),
+      thinning([this]() -> vmm::EventLoop& { return thread->loop(); }, itsMinute,
+          [this](auto const& stop, auto const& ended) { thinOut(stop, ended); }),
       hostUsb(
           usbPorts("attach a USB device of the host's to"), runner.m_places.libraryRoot,
           [this] { return runner.config(); }, hostUsbEvents()),

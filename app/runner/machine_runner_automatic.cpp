@@ -138,8 +138,8 @@ void MachineRunner::Private::tryKeeping(Reason reason, Unasked const& done)
             [this, reason, done, kept] {
                 if (!kept)
                     couldNotKeep(kept.error());
-                else if (reason != Reason::OnClose) // which shall not take longer
-                    pruneUnasked();
+                else if (machine && reason != Reason::OnClose) // which shall not take longer
+                    thinning.now();
                 done(kept ? vmm::Result<std::optional<vmm::timeline::Moment>>(*kept) : vmm::fail(kept.error()));
             },
             {});
@@ -199,29 +199,18 @@ void MachineRunner::Private::prune(std::optional<Policy> const& once, PruneDone 
     });
 }
 
-void MachineRunner::Private::pruneSoon()
+void MachineRunner::Private::thinOut(
+    std::shared_ptr<std::atomic<bool> const> const& stop, std::function<void()> const& ended)
 {
-    if (thread)
-        pruneTimer = thread->loop().at(vmm::EventLoop::now() + minute, [this] { pruneUnasked(); });
-}
-
-void MachineRunner::Private::pruneUnasked()
-{
-    prunesAgain = prunesUnasked != nullptr;
-    if (prunesUnasked || !machine)
-        return;
-    prunesUnasked = std::make_shared<std::atomic<bool>>(false);
-    auto const what = [this, stop = prunesUnasked](Timeline& past, JobProgress const& progress) -> vmm::Result<> {
+    auto const what = [this, stop](Timeline& past, JobProgress const& progress) -> vmm::Result<> {
         auto const goOn = [&](double part) { return progress(part) && !*stop; };
         if (vmm::timeline::isPruningDue(past, past.policy(), vmm::timeOfDay()))
             TRY(pruneNow(past, past.policy(), goOn));
         return {};
     };
-    workOnTimeline("prune", what, [this](vmm::Result<> const& outcome) {
-        prunesUnasked.reset();
+    workOnTimeline("prune", what, [this, ended](vmm::Result<> const& outcome) {
         tidyLoose();
-        if (prunesAgain)
-            pruneUnasked();
+        ended();
         if (!outcome && outcome.error().code != vmm::ErrorCode::Cancelled)
             vmm::log(
                 vmm::LogLevel::Warning, "runner", "the timeline was not thinned out: {}", outcome.error().message());
@@ -269,7 +258,7 @@ void MachineRunner::setPolicy(Policy policy, Completion const& done)
             m_private->withTimeline(set, [this, done](vmm::Result<> const& outcome) {
                 // A person who has lowered the budget by mistake has a minute.
                 if (outcome && m_private->machine)
-                    m_private->pruneSoon();
+                    m_private->thinning.soon();
                 Private::finish(done, outcome);
             });
         },

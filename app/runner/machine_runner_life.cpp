@@ -131,9 +131,7 @@ void MachineRunner::Private::endWhenStored(std::optional<vmm::Error> const& why,
 void MachineRunner::Private::drop()
 {
     schedule.reset();
-    pruneTimer.reset();
-    if (prunesUnasked)
-        *prunesUnasked = true; // it would keep the lock
+    thinning.end(); // it would keep the lock
     disconnectPlay();
     {
         std::lock_guard const guard(configMutex);
@@ -300,7 +298,7 @@ void MachineRunner::Private::mendTimeline()
     if (auto const opened = openTimeline(); !opened)
         return neglect(notice::PastNeglected::What::Timeline, opened.error());
     tidyLoose();
-    pruneSoon();
+    thinning.soon();
 }
 
 void MachineRunner::Private::tidyLoose()

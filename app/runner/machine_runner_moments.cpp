@@ -445,7 +445,7 @@ void MachineRunner::endMoment(std::string moment, Completion const& done)
                     return Private::finish(done, outcome);
                 if (!m_private->machine)
                     return m_private->giveBack(done);
-                m_private->pruneUnasked();
+                m_private->thinning.now();
                 Private::finish(done, {});
             });
         },

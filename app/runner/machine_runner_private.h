@@ -4,6 +4,7 @@
 #include "app/runner/machine_runner.h"
 #include "app/runner/moment_schedule.h"
 #include "app/runner/redirected_usb_devices.h"
+#include "app/runner/unasked_thinning.h"
 #include "app/store/cpu_file.h"
 #include "app/store/machine_lock.h"
 #include "app/store/whole_file.h"
@@ -86,9 +87,7 @@ struct MachineRunner::Private {
     bool standsForGoing = false;                       // the machine ran until goTo() had its present kept
     std::string complaint;                             // of neglect(), told once
     std::vector<Completion> discards;                  // of the discardState() under way
-    vmm::EventLoop::Handle pruneTimer;
-    std::shared_ptr<std::atomic<bool>> prunesUnasked; // while it does; true: it shall not go on
-    bool prunesAgain = false;                         // there is more to thin out than it knows
+    UnaskedThinning thinning;
     std::mutex headingMutex;
     std::string heading; // the moment that goTo() will arrive at: it must not be thinned out
 
@@ -255,9 +254,8 @@ struct MachineRunner::Private {
     vmm::Result<vmm::timeline::Pruned> pruneNow(
         vmm::timeline::Timeline& timeline, vmm::timeline::Policy const& policy, JobProgress const& progress);
     void prune(std::optional<vmm::timeline::Policy> const& once, PruneDone const& done);
-    /// A while after the machine runs, when it has come to rest.
-    void pruneSoon();
-    void pruneUnasked();
+    /// As the timeline's policy has it, if that is due.
+    void thinOut(std::shared_ptr<std::atomic<bool> const> const& stop, std::function<void()> const& ended);
     /// What no moment needs, without thinning anything out. `done` hears no error: it is tried again.
     void giveBack(Completion const& done);
     /// Tells that the machine does not do what it should for its past, once for each reason.

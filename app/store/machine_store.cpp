@@ -2,9 +2,9 @@
 
 #include "app/store/cpu_file.h"
 #include "app/store/disk_images.h"
-#include "app/store/ended_machine.h"
 #include "app/store/file_lock.h"
 #include "app/store/image_bases.h"
+#include "app/store/machine_directory.h"
 #include "app/store/own_usb.h"
 #include "app/store/scaffold.h"
 #include "app/store/whole_file.h"
@@ -19,10 +19,8 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <csignal>
 #include <cstdlib>
 #include <ctime>
-#include <fcntl.h>
 #include <filesystem>
 #include <fmt/format.h>
 #include <map>
@@ -38,33 +36,6 @@ namespace files = std::filesystem;
 
 namespace {
 
-constexpr std::uint64_t configLimit = 4u << 20;
-/// How the names of removed machines begin that are ending.
-constexpr std::string_view endingPrefix = ".ending-";
-/// What follows the uuid in those of images that were removed alone.
-constexpr std::string_view imagesInfix = ".images-";
-
-bool isMachineId(std::string const& text)
-{
-    return text.size() == 36 && text.find_first_not_of("0123456789abcdef-") == std::string::npos;
-}
-
-std::uint64_t bytesIn(std::string const& directory)
-{
-    std::uint64_t bytes = 0;
-    std::error_code error;
-    // What goes meanwhile (a suspend replaces its directory) has no bytes. In a range-for the steps would throw.
-    for (files::directory_iterator item(directory, error), end; item != end; item.increment(error)) {
-        struct stat status { };
-        if (::lstat(item->path().c_str(), &status) != 0)
-            continue;
-        bytes += static_cast<std::uint64_t>(status.st_blocks) * 512;
-        if (S_ISDIR(status.st_mode))
-            bytes += bytesIn(item->path());
-    }
-    return bytes;
-}
-
 /// Removes the files it names when it goes.
 struct Leftovers {
     std::vector<std::string> paths;
@@ -74,53 +45,6 @@ struct Leftovers {
             ::unlink(path.c_str());
     }
 };
-
-/// Asks before each file, as there may be many, and large ones; false: it was given up.
-bool removeAllBut(std::string const& directory, std::set<std::string> const& names, std::function<bool()> const& goesOn)
-{
-    std::error_code error;
-    for (files::directory_iterator item(directory, error), end; item != end; item.increment(error)) {
-        if (names.contains(item->path().filename().string()))
-            continue;
-        std::error_code ignored;
-        bool const isFolder = item->symlink_status(ignored).type() == files::file_type::directory;
-        if (!goesOn() || (isFolder && !removeAllBut(item->path(), {}, goesOn)))
-            return false;
-        files::remove(item->path(), ignored);
-    }
-    return true;
-}
-
-auto emptyingCancelled()
-{
-    return vmm::fail(vmm::ErrorCode::Cancelled, "emptying the trash was cancelled");
-}
-
-/// What has a name that something has there stays.
-vmm::Result<> moveAllBut(std::string const& from, std::string const& to, std::set<std::string> const& names)
-{
-    std::error_code error;
-    for (files::directory_iterator item(from, error), end; item != end; item.increment(error)) {
-        auto const name = item->path().filename().string();
-        if (!names.contains(name) && !vmm::existsFile(to + "/" + name))
-            TRY(moveDirectory(item->path(), to + "/" + name));
-    }
-    return error ? vmm::fail(vmm::osError(fmt::format("reading {}", from), error.value())) : vmm::Result<>();
-}
-
-/// With paths made absolute, and disks of the formats that they have now.
-vmm::Result<vmm::VmConfig> readConfigIn(std::string const& directory, std::string const& id)
-{
-    auto const path = directory + "/machine.json";
-    auto const text = TRY(readWholeFile(path, configLimit));
-    auto config = TRY_WITHIN(path, vmm::configFromText(text));
-    if (config.uuid != id)
-        return vmm::fail(vmm::ErrorCode::Corrupt, fmt::format("{} says that it is machine {}", path, config.uuid));
-    makePathsAbsolute(config, directory);
-    for (auto& disk : config.disks)
-        disk.format = vmm::formatNow(disk); // a moment may have made a raw one qcow2
-    return config;
-}
 
 template<typename Config>
 auto* diskOf(Config& config, std::string const& id)
@@ -139,16 +63,6 @@ vmm::Result<> checkSet(vmm::VmConfig const& config)
             TRY_WITHIN(network.id, vmm::checkHostAddress(forward));
     }
     return {};
-}
-
-/// `name` in that directory, with a number where something is called so there.
-std::string freePath(std::string const& directory, files::path const& name)
-{
-    auto const stem = name.stem().string(), ending = name.extension().string();
-    auto path = fmt::format("{}/{}{}", directory, stem, ending);
-    for (unsigned number = 2; ::access(path.c_str(), F_OK) == 0; ++number)
-        path = fmt::format("{}/{}-{}{}", directory, stem, number, ending);
-    return path;
 }
 
 /// Gives a disk that is to be made its place in the machine's directory, under a name that nothing has there.
@@ -266,32 +180,6 @@ std::vector<StoredMachine> MachineStore::list() const
     }
     std::sort(machines.begin(), machines.end(), [](StoredMachine const& left, StoredMachine const& right) {
         return std::tie(left.config.name, left.id) < std::tie(right.config.name, right.id);
-    });
-    return machines;
-}
-
-std::vector<RemovedMachine> MachineStore::removed() const
-{
-    std::vector<RemovedMachine> machines;
-    std::error_code error;
-    for (files::directory_iterator item(m_root + "/trash", error), end; item != end; item.increment(error)) {
-        auto const name = item->path().filename().string();
-        auto const id = name.substr(0, name.find('.'));
-        struct stat status { };
-        if (!isMachineId(id) || ::stat(item->path().c_str(), &status) != 0)
-            continue;
-        auto config = readConfigIn(item->path(), id);
-        bool const isImages = name.find(imagesInfix) != std::string::npos;
-        machines.push_back({ { id, item->path(), {}, {}, false, {} }, status.st_mtime, isImages });
-        if (config) {
-            machines.back().config = std::move(*config);
-        } else {
-            machines.back().config.name = id;
-            machines.back().problem = config.error();
-        }
-    }
-    std::sort(machines.begin(), machines.end(), [](RemovedMachine const& left, RemovedMachine const& right) {
-        return std::tie(right.removedAt, left.directory) < std::tie(left.removedAt, right.directory);
     });
     return machines;
 }
@@ -422,69 +310,6 @@ vmm::Result<std::string> MachineStore::saveLocked(
             removed.push_back(path);
     }
     return before && !removed.empty() ? removeImages(before->config, removed) : std::string();
-}
-
-vmm::Result<std::string> MachineStore::removeImages(vmm::VmConfig before, std::vector<std::string> const& paths)
-{
-    auto const place = fmt::format("{}{}{}", before.uuid, imagesInfix, vmm::makeUuid());
-    auto const trash = fmt::format("{}/trash/{}", m_root, place);
-    std::erase_if(before.disks, [&](vmm::DiskConfig const& disk) {
-        return std::find(paths.begin(), paths.end(), disk.path) == paths.end()
-            || ::access(disk.path.c_str(), F_OK) != 0;
-    });
-    if (before.disks.empty())
-        return std::string();
-    vmm::VmConfig removed;
-    removed.uuid = before.uuid;
-    removed.name = before.name;
-    TRY(makeDirectories(trash));
-    auto const timeline = placesOf(before.uuid).timelineFolder;
-    bool areWhole = noteBases(timeline, before.disks).has_value();
-    for (auto& disk : before.disks) {
-        auto const from = std::exchange(disk.path, trash + "/" + files::path(disk.path).filename().string());
-        removed.disks.push_back(disk);
-        TRY(writeConfig(removed, trash)); // first, so that what lies there can come back
-        // What it stands on comes along; one that cannot be read goes as it is.
-        if (disk.format == DiskFormat::Qcow2 && !vmm::shareBases(from, vmm::folderOf(from), trash + "/"))
-            areWhole = false;
-        TRY(moveDirectory(from, disk.path));
-    }
-    // What cannot go stays noted, and is no reason to say that the images have not gone.
-    if (auto const now = load(before.uuid); areWhole && now)
-        vmm::ignore(removeUnneededBases(timeline, now->config));
-    return place;
-}
-
-vmm::Result<> MachineStore::restoreImagesFrom(std::string const& trash, std::string const& id)
-{
-    auto const changing = TRY(lockConfig(id));
-    auto config = TRY(load(id)).config;
-    auto const lock = TRY(MachineLock::take(placesOf(id).lockFile));
-    // What is ended meanwhile would be taken for what is back.
-    auto const trashLock = TRY(MachineLock::take(trash + "/machine.lock"));
-    auto const removed = TRY(readConfigIn(trash, id));
-    std::set<std::string> noBases { "machine.json", "machine.lock" };
-    for (auto const& disk : removed.disks)
-        noBases.insert(files::path(disk.path).filename().string());
-    for (auto disk : removed.disks) {
-        auto const from = disk.path;
-        if (::access(from.c_str(), F_OK) != 0)
-            continue; // it is back already
-        disk.path = freePath(directoryOf(id), files::path(from).filename());
-        // The configuration comes first, so that the image is nowhere without it. It may have it from a time before.
-        if (std::none_of(config.disks.begin(), config.disks.end(),
-                [&](vmm::DiskConfig const& one) { return one.path == disk.path; })) {
-            if (diskOf(config, disk.id) != nullptr)
-                disk.id = freeDeviceId(config, "disk");
-            config.disks.push_back(disk);
-            TRY(saveLocked(config, {}, {}));
-        }
-        TRY(moveAllBut(trash, directoryOf(id), noBases));
-        TRY(moveDirectory(from, disk.path));
-        vmm::ignore(noteBases(placesOf(id).timelineFolder, { disk }));
-    }
-    removeTree(trash);
-    return {};
 }
 
 bool MachineStore::owns(std::string const& id, std::string const& path) const
@@ -700,145 +525,6 @@ vmm::Result<StoredMachine> MachineStore::fork(
     return load(config.uuid);
 }
 
-vmm::Result<> MachineStore::remove(std::string const& id)
-{
-    if (!isMachineId(id))
-        return vmm::fail(vmm::ErrorCode::NotFound, fmt::format("\"{}\" is no machine's uuid", id));
-    auto const lock = TRY(MachineLock::take(placesOf(id).lockFile));
-    auto const trash = m_root + "/trash";
-    TRY(makeDirectories(trash));
-    // One of the same uuid may lie there, from before this one came out of a bundle: it stays as long as the others do.
-    struct stat status { };
-    if (::stat((trash + "/" + id).c_str(), &status) == 0)
-        TRY(moveDirectory(trash + "/" + id, fmt::format("{}/{}.{}", trash, id, vmm::makeUuid())));
-    TRY(moveDirectory(directoryOf(id), trash + "/" + id));
-    // The directory's own time tells when it was thrown away.
-    ::utimensat(AT_FDCWD, (trash + "/" + id).c_str(), nullptr, 0);
-    return {};
-}
-
-vmm::Result<> MachineStore::restoreRemoved(std::string const& place)
-{
-    auto const id = place.substr(0, place.find('.'));
-    if (!isMachineId(id))
-        return vmm::fail(vmm::ErrorCode::NotFound, fmt::format("\"{}\" is no machine's place in the trash", place));
-    auto const removed = m_root + "/trash/" + place;
-    return place.find(imagesInfix) == std::string::npos ? moveDirectory(removed, directoryOf(id))
-                                                        : restoreImagesFrom(removed, id);
-}
-
-vmm::Result<> MachineStore::emptyTrash(std::uint64_t seconds, Progress const& progress)
-{
-    auto const now = std::time(nullptr);
-    return endRemovedWhere(
-        [&](std::string const&, std::int64_t removedAt) {
-            // A file system may be a tick ahead of time(2), and what was removed just now of a second that is to come.
-            return std::max<std::int64_t>(0, now - removedAt) >= static_cast<std::int64_t>(seconds);
-        },
-        progress);
-}
-
-vmm::Result<> MachineStore::emptyTrash(std::vector<RemovedMachine> const& those, Progress const& progress)
-{
-    return endRemovedWhere(
-        [&](std::string const& name, std::int64_t removedAt) {
-            // What is nobody's machine is in no list.
-            return !isMachineId(name.substr(0, name.find('.')))
-                || std::any_of(those.begin(), those.end(),
-                    [&](RemovedMachine const& one) { return one.place() == name && one.removedAt == removedAt; });
-        },
-        progress);
-}
-
-vmm::Result<> MachineStore::endRemovedWhere(IsToEnd const& isToEnd, Progress const& progress)
-{
-    auto const isToGo = [&](files::path const& path) {
-        struct stat status { };
-        if (::stat(path.c_str(), &status) != 0)
-            return false;
-        // What is ending cannot come back, and its directory's time is that of the last file that went.
-        auto const name = path.filename().string();
-        return name.starts_with(endingPrefix) || isToEnd(name, status.st_mtime);
-    };
-    std::error_code error;
-    std::vector<files::path> listed;
-    for (files::directory_iterator item(m_root + "/trash", error), end; item != end; item.increment(error)) {
-        if (isToGo(item->path()))
-            listed.push_back(item->path());
-    }
-    vmm::Result<> outcome;
-    double reached = 0;
-    for (std::size_t number = 0; number < listed.size(); ++number) {
-        auto const goesOn = [&](double part) {
-            reached = std::max(reached, (static_cast<double>(number) + part) / static_cast<double>(listed.size()));
-            return !progress || progress(reached);
-        };
-        if (!goesOn(0))
-            return emptyingCancelled();
-        if (!isToGo(listed[number]))
-            continue; // it has come back meanwhile
-        if (auto ended = endRemoved(listed[number], goesOn); !ended && outcome)
-            outcome = std::move(ended);
-    }
-    return outcome;
-}
-
-vmm::Result<> MachineStore::endRemoved(std::string const& removed, Progress const& progress)
-{
-    auto const trash = m_root + "/trash";
-    auto name = removed.substr(trash.size() + 1);
-    // A lock is its file's, under whatever name. A full disk may have no room for one: that is emptied without.
-    auto const lock = MachineLock::take(removed + "/machine.lock");
-    if (!lock && lock.error().code == vmm::ErrorCode::Busy)
-        return {}; // another process is at it
-    bool const isEnding = name.starts_with(endingPrefix);
-    if (isEnding)
-        name.erase(0, endingPrefix.size());
-    auto const id = name.substr(0, name.find('.'));
-    auto const directory = isEnding ? removed : fmt::format("{}/{}{}.{}", trash, endingPrefix, id, vmm::makeUuid());
-    if (!isEnding) {
-        // From here on nobody brings it back.
-        if (auto const moved = moveDirectory(removed, directory); !moved) // NotFound: another process was faster
-            return moved.error().code == vmm::ErrorCode::NotFound ? vmm::Result<>() : moved;
-    }
-    OtherNeeds others;
-    others.hasMoment = [&](std::string const& moment) {
-        std::error_code error;
-        for (auto const& folder : { machinesDirectory(), trash }) {
-            for (files::directory_iterator item(folder, error), end; item != end; item.increment(error)) {
-                auto const record = fmt::format("{}/timeline/moments/{}.json", item->path().string(), moment);
-                if (item->path() != directory && ::access(record.c_str(), F_OK) == 0)
-                    return true;
-            }
-        }
-        return false;
-    };
-    others.hasDisk = [&](std::string const& path) {
-        auto const has = [&](StoredMachine const& machine) {
-            return std::ranges::any_of(
-                machine.config.disks, [&](vmm::DiskConfig const& disk) { return vmm::isSameFile(disk.path, path); });
-        };
-        return std::ranges::any_of(list(), has) || std::ranges::any_of(this->removed(), has);
-    };
-    vmm::VmConfig nameless;
-    nameless.uuid = nameless.name = id;
-    auto const config = readConfigIn(directory, id).value_or(nameless);
-    auto const ended = endMoments(directory, config, others, progress);
-    auto const goesOn = [&] { return progress(0); };
-    if (!ended || !*ended) {
-        if (ended || ended.error().code != vmm::ErrorCode::Cancelled) // else disks are needed to let go
-            removeAllBut(directory, { "machine.json", "timeline", "machine.lock" }, goesOn);
-        return ended ? vmm::Result<>() : vmm::fail(vmm::Error(ended.error()).within(config.name));
-    }
-    if (!removeAllBut(directory, { "machine.lock" }, goesOn)) // which goes last
-        return emptyingCancelled();
-    std::error_code error;
-    files::remove_all(directory, error);
-    if (error)
-        return vmm::fail(vmm::osError(fmt::format("removing {}", directory), error.value()));
-    return {};
-}
-
 void MachineStore::sweepHalfMade()
 {
     std::error_code error;
@@ -856,11 +542,6 @@ void MachineStore::sweepHalfMade()
 std::uint64_t MachineStore::diskUsage(std::string const& id) const
 {
     return bytesIn(directoryOf(id));
-}
-
-std::uint64_t MachineStore::trashUsage() const
-{
-    return bytesIn(m_root + "/trash");
 }
 
 std::string freeDeviceId(vmm::VmConfig const& config, std::string_view prefix)

@@ -8,6 +8,7 @@ import io
 import json
 import pathlib
 import re
+import struct
 import sys
 import tarfile
 
@@ -122,6 +123,23 @@ def saved_seeds(known: dict[str, Layout]) -> list[dict]:
     return [whole, *parts]
 
 
+def timeline_record_seeds(known: dict[str, Layout]) -> list[dict]:
+    """Each small file of a timeline: that of the machine, that of a moment, and what was needed of its memory first."""
+    seeds = []
+    for full in (False, True):
+        timeline, moment = known["timeline"].section(full), known["moment"].section(full)
+        moment["state"]["id"] = UUID
+        for root in moment["state"]["memory"]:
+            root["size"] = {"u64": "4096"}
+        for disk in [*moment["state"]["disks"], *(disk for one in timeline["state"]["loose"] for disk in one["disks"])]:
+            disk["checkpoint"]["id"] = UUID
+        seeds += [timeline, moment]
+    needed = known["working-set"].section(True)
+    pieces = struct.pack("<9I", 0, 1, 2, 1, 0, 16, 0, 2047, 1)  # each a block, its first page, and how many
+    needed["state"] = {"blocks": ["ram", "vram"], "pieces": {"base64": base64.b64encode(pieces).decode()}}
+    return [*seeds, needed]
+
+
 def control_seeds() -> list[list[dict]]:
     def request(method: str, **params) -> dict:
         return {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
@@ -199,6 +217,33 @@ def network_seeds() -> list[bytes]:
     return [who_has + discover + question + waits, get + echo + solicit, discover + connect + waits + loads + connect]
 
 
+def step_over_seeds() -> list[bytes]:
+    """Instructions that are stepped over, in the kernel's 64-bit and 32-bit code: behind the processor's mode, what is under
+    way, CR0, and three registers."""
+    codes = ["f3480fb8c1", "66f30fbdc1", "f34d0fbcd1", "cc", "cd80", "0f01ca", "0f01c8", "0f01d0", "9b"]
+    protected = 0x11
+    return [bytes([mode, 0, protected]) + bytes(24) + bytes.fromhex(code) for mode in (0x11, 0x12) for code in codes]
+
+
+def terminal_seeds() -> list[bytes]:
+    """What programs print: colours, places, the other screen, letters of each width; between it another size of window."""
+    prints = [b"\x1b[1;31mroot\x1b[0m# ls\r\n", b"\x1b[?1049h\x1b[2J\x1b[5;10Hvim\x1b[?1049l",
+              b"\x1b[3;8r\x1b[2S\x1b[2T\x1b[4@\x1b[3P", "日本 e\u0301 ".encode(),
+              b"\x1b]0;title\7\x1b[6n\x1b[?1000h\x1b[38;2;1;2;3m", b"line\r\n" * 40]
+    smaller, feed = bytes([0, 8, 20]), 2
+    fed = [bytes([feed, len(one)]) + one for one in prints]
+    return [b"".join(fed), smaller.join(fed)]
+
+
+def usb_pointer_seeds() -> list[bytes]:
+    """Of each kind: configured, moved, a button, a wheel, and what the driver has read of it."""
+    configure, absolute, relative, button, wheel, read = 1, 2, 3, 4, 5, 9
+    steps = bytes([configure, absolute, 1, 2, 3, 4, relative]) + struct.pack("<2i", 300, -5) + bytes([button, 128, wheel])
+    boot_protocol = bytes([0]) + bytes.fromhex("210b000000000000")
+    return [bytes([kind]) + steps + struct.pack("<2i", -1, 0) + bytes([read, 8]) * 3 + boot_protocol + bytes([read, 8])
+            for kind in (0, 1)]
+
+
 def medium_seeds() -> list[bytes]:
     """Volume names that libosinfo's database knows, over the first descriptor of system_database_fuzzer's CD."""
     name = 40  # ECMA-119, 8.4.7 "Volume Identifier"
@@ -212,6 +257,7 @@ def write(folder: pathlib.Path) -> None:
         "machine_config_fuzzer": [json.dumps(seed) for seed in (*machine_seeds(known), cpu_seed(known))],
         "saved_machine_fuzzer": [json.dumps(seed) for seed in saved_seeds(known)],
         "control_fuzzer": ["\n".join(map(json.dumps, seed)) for seed in control_seeds()],
+        "timeline_record_fuzzer": [json.dumps(seed) for seed in timeline_record_seeds(known)],
         "usb_rules_fuzzer": usb_rule_seeds(),
     }
     spoken = {word for seed in seeds["control_fuzzer"] for word in re.findall(r'"([^"]+)"', seed)}
@@ -223,7 +269,8 @@ def write(folder: pathlib.Path) -> None:
         lines = [f'"\\"{word}\\""' for word in sorted(of_it) if re.fullmatch(r"[\w .-]+", word)]
         (folder / f"{name}.dict").write_text("\n".join(lines) + "\n", encoding="utf-8")
     for name, seeds_of_it in (("bundle_fuzzer", bundle_seeds()), ("user_network_fuzzer", network_seeds()),
-                              ("system_database_fuzzer", medium_seeds())):
+                              ("system_database_fuzzer", medium_seeds()), ("step_over_fuzzer", step_over_seeds()),
+                              ("terminal_fuzzer", terminal_seeds()), ("usb_pointer_fuzzer", usb_pointer_seeds())):
         (folder / name).mkdir(parents=True, exist_ok=True)
         for number, seed in enumerate(seeds_of_it):
             (folder / name / f"seed{number}").write_bytes(seed)

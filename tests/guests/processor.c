@@ -2,7 +2,7 @@
 #include "lib/check.h"
 
 /// Memory as the loader described it, faults in both rings, and ring 3. With pause=1 the machine goes away and comes
-/// back while all of its memory is in use.
+/// back while all of its memory is in use; with stride=64 that is a word in every 64 MiB.
 
 extern uint64_t pagePointers[];
 
@@ -35,7 +35,8 @@ static void mapGib(uint64_t address)
     pagePointers[gib] = (uint64_t)directory + 7;
 }
 
-static uint64_t const first = 16 << 20, stride = 2 << 20; // above this program; one word in each large page
+static uint64_t const first = 16 << 20; // above this program
+static uint64_t stride;
 
 static uint64_t touch(uint64_t seed)
 {
@@ -62,6 +63,7 @@ static void allMemoryIsThereOnce(void)
         if (memoryMap[i].type == 1)
             mapGib(memoryMap[i].start + memoryMap[i].size - 1);
     }
+    stride = option("stride", 2) << 20; // else one word in each large page
     runInRing3(touch, 0x5a5a5a5a5a5a5a51);
     pauseIfAsked();
     EXPECT_EQUAL(runInRing3(touch, 0x5a5a5a5a5a5a5a50), 0);

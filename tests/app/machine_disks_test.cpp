@@ -157,9 +157,13 @@ private slots:
         QCOMPARE(bench.below().size(), 1);
         QCOMPARE(bench.call({ "disk", "stream", "web", "disk0", "--onto", bench.base }).code, 0);
         QVERIFY(bench.script->has("stream disk0 onto " + bench.base));
+        bench.script->below = bench.base;
+        QCOMPARE(bench.call({ "disk", "commit", "web", "disk0", "--files", "2" }).code, 0);
+        QVERIFY(bench.script->has("commit disk0 by 2"));
+        QCOMPARE(bench.call({ "create", "db", "--disk", bench.base + ",format=raw" }).code, 0);
         auto const refused = bench.call({ "disk", "commit", "web", "disk0" });
         QCOMPARE(refused.code, 1);
-        QVERIFY2(refused.err.contains("while its machine is off"), refused.err.constData());
+        QVERIFY2(refused.err.contains("the machine \"db\" needs"), refused.err.constData());
         auto const larger = bench.call({ "disk", "grow", "web", "disk0", "12M" });
         QCOMPARE(larger.code, 1);
         QVERIFY2(larger.err.contains("switch it off"), larger.err.constData());

@@ -77,7 +77,8 @@ public:
         std::optional<vmm::Error> failCreate, failStart, failSuspend, failForwards, failHost, failPlug, failRemove,
             failRestore;
         std::atomic<bool> holdSuspend = false; ///< a suspend waits until it is cancelled
-        std::atomic<bool> holdStream = false;  ///< a disk's stream waits until it is cancelled
+        std::atomic<bool> holdStream = false;  ///< a disk's stream or commit waits until it is cancelled
+        std::string below;                     ///< what a commit writes to
         std::atomic<bool> holdKeep = false;    ///< a moment waits until it is cancelled, or keepWhatIsHeld() is called
         std::vector<std::string> log;          ///< "create", "start", "key 30 1" …
         std::atomic<std::thread::id> measuredOn;
@@ -359,12 +360,22 @@ private:
     void run(vmm::command::StreamDisk const& command, Completion const& done)
     {
         m_script->note("stream " + command.disk + (command.onto.empty() ? "" : " onto " + command.onto));
-        bool goesOn = command.progress(0.5);
+        answer(done, putFilesTogether(command.progress));
+    }
+    void run(vmm::command::CommitDisk const& command, Completion const& done)
+    {
+        m_script->note(fmt::format("commit {} by {}", command.disk, command.files));
+        auto const may = command.mayChange(m_script->below);
+        answer(done, may ? putFilesTogether(command.progress) : may);
+    }
+    vmm::Result<> putFilesTogether(std::function<bool(double)> const& progress)
+    {
+        bool goesOn = progress(0.5);
         while (goesOn && m_script->holdStream) {
             std::this_thread::yield();
-            goesOn = command.progress(0.5);
+            goesOn = progress(0.5);
         }
-        answer(done, goesOn ? vmm::Result<>() : vmm::fail(vmm::ErrorCode::Cancelled, "what was copied so far stays"));
+        return goesOn ? vmm::Result<>() : vmm::fail(vmm::ErrorCode::Cancelled, "what was copied so far stays");
     }
     void run(vmm::command::CancelJob const&, Completion const& done)
     {

@@ -10,14 +10,6 @@ namespace {
 constexpr std::uint64_t kib = 1024, mib = 1024 * kib, gib = 1024 * mib;
 constexpr std::uint64_t oldSize = 96 * kib + 512, largeSize = 256 * kib, newSize = 400 * kib + 512;
 
-Bytes emptyImage(NewImage const& what)
-{
-    FakeDisk disk;
-    FakeBlockFile file(disk);
-    must(formatImage(file, what));
-    return disk.content;
-}
-
 Result<std::unique_ptr<BlockImage>> openImage(IoEngine& engine, FakeDisk& disk, ImageOptions const& options = {})
 {
     return BlockImage::open(engine, std::make_unique<FakeBlockFile>(disk), options, {});

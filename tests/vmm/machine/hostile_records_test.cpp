@@ -51,7 +51,8 @@ private slots:
     /// As if it were of a moment: what a machine that ends has kept becomes one file with its disk.
     void whatAPersonHasPutBelowADiskStays()
     {
-        auto const base = m_folder->filePath("base").toStdString(), top = m_folder->filePath("top").toStdString();
+        auto const base = m_machine->directory.filePath("base").toStdString(),
+                   top = m_machine->directory.filePath("top").toStdString();
         tests::must(createImage(base, { .size = 1 << 20 }));
         tests::must(createImage(top, { .backingFile = "base" }));
         InlineEngine engine;

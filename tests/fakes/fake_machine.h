@@ -364,7 +364,7 @@ private:
     }
     void run(vmm::command::CommitDisk const& command, Completion const& done)
     {
-        m_script->note(fmt::format("commit {} by {}", command.disk, command.files));
+        m_script->note("commit " + command.disk + " by " + std::to_string(command.files));
         auto const may = command.mayChange(m_script->below);
         answer(done, may ? putFilesTogether(command.progress) : may);
     }

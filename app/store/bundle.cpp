@@ -33,23 +33,6 @@ constexpr char const *recordName = "bundle.json", *stateName = "state.json", *en
 constexpr std::uint64_t recordLimit = 1u << 20, stateLimit = 64u << 20;
 constexpr std::size_t pieceSize = 1u << 20, pageSize = 4096;
 
-struct BundleEnd {
-    static constexpr std::string_view kind = "bundle-end";
-    static constexpr unsigned version = 1;
-    struct Sum {
-        std::string name;
-        std::array<std::uint8_t, sizeof(XXH128_canonical_t)> hash {};
-        bool operator==(Sum const&) const = default;
-        static void describe(auto& v, auto& s)
-        {
-            v.field("name", s.name, vmm::state::Max { 100 });
-            v.field("hash", s.hash);
-        }
-    };
-    std::vector<Sum> files; ///< "bundle.json" too
-    static void describe(auto& v, auto& s) { v.field("files", s.files, vmm::state::Max { 1025 }); }
-};
-
 /// What a file holds, fed in its order, with holes as zeros.
 class Hash {
 public:

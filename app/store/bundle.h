@@ -3,6 +3,7 @@
 #include "vmm/base/result.h"
 #include "vmm/state/options.h"
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -49,6 +50,24 @@ struct BundleRecord {
         v.field("time", s.time);
         v.field("files", s.files, vmm::state::Max { 1024 });
     }
+};
+
+struct BundleEnd {
+    static constexpr std::string_view kind = "bundle-end";
+    static constexpr unsigned version = 1;
+
+    struct Sum {
+        std::string name;
+        std::array<std::uint8_t, 16> hash {}; ///< XXH3-128 of what the file holds, canonical
+        bool operator==(Sum const&) const = default;
+        static void describe(auto& v, auto& s)
+        {
+            v.field("name", s.name, vmm::state::Max { 100 });
+            v.field("hash", s.hash);
+        }
+    };
+    std::vector<Sum> files; ///< "bundle.json" too
+    static void describe(auto& v, auto& s) { v.field("files", s.files, vmm::state::Max { 1025 }); }
 };
 
 /// The part that is done, 0 to 1; false gives up (ErrorCode::Cancelled).

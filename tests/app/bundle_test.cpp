@@ -1,6 +1,7 @@
 #include "app/store/bundle.h"
 #include "app/store/moment_bundles.h"
 #include "app/store/whole_file.h"
+#include "tests/battery/battery.h"
 #include "tests/fakes/fake_machine.h"
 #include "tests/support/suite.h"
 #include "vmm/base/bytes.h"
@@ -115,6 +116,9 @@ class BundleTest : public QObject {
     Q_OBJECT
 
 private slots:
+    void layoutOfTheRecord() { tests::goldenSchema<BundleRecord>(); }
+    void layoutOfTheEnd() { tests::goldenSchema<BundleEnd>(); }
+
     void filesComeBackWithTheirHoles()
     {
         Bench bench;

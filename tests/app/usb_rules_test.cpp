@@ -1,5 +1,6 @@
 #include "app/store/whole_file.h"
 #include "app/usb/usb_rule_store.h"
+#include "tests/battery/battery.h"
 #include "tests/support/suite.h"
 
 #include <QProcess>
@@ -66,6 +67,8 @@ struct Place {
 class UsbRulesTest final : public QObject {
     Q_OBJECT
 private slots:
+    void layoutOfTheFile() { tests::goldenSchema<UsbRules>(); }
+
     void matchesAreReadAsTheyAreWritten_data()
     {
         QTest::addColumn<QString>("text");

@@ -5,7 +5,7 @@
 #include "app/ctl/description.h"
 #include "app/ctl/paths.h"
 #include "app/ctl/verbs.h"
-#include "vmm/machine/file_schemas.h"
+#include "app/store/file_schemas.h"
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -437,10 +437,10 @@ struct CommandLine {
         verb("schema", "Print the JSON Schema of a kind of file",
             [this](Surroundings&, Output const& output) { return schema(path, output); })
             ->add_option("file", path,
-                "machine: machine.json; cpu: cpu.json beside it; moment, timeline: of a timeline; state: of a "
-                "suspended machine, or of a moment")
+                "machine: machine.json; cpu: cpu.json beside it; moment, timeline, working-set: of a timeline; state: "
+                "of a suspended machine, or of a moment; bundle, checksums: of a bundle; usb-rules: usb.json")
             ->required()
-            ->check(CLI::IsMember(std::vector<std::string>(vmm::fileKinds.begin(), vmm::fileKinds.end())));
+            ->check(CLI::IsMember(fileKinds()));
         verb("validate", "Check a configuration, a disk image, a saved state with its memory, or all of a machine",
             [this](Surroundings& around, Output const& output) { return validate(path, around, output); })
             ->add_option(

@@ -1,8 +1,8 @@
 #include "app/ctl/verbs.h"
 #include "app/store/cpu_file.h"
+#include "app/store/file_schemas.h"
 #include "app/store/whole_file.h"
 #include "vmm/block/image.h"
-#include "vmm/machine/file_schemas.h"
 #include "vmm/machine/saved_machine.h"
 #include "vmm/state/leaf_text.h"
 
@@ -158,7 +158,7 @@ int inspect(std::string const& given, InspectOptions const& options, Surrounding
 
 int schema(std::string const& kind, Output const& output)
 {
-    output.value(vmm::fileSchema(kind));
+    output.value(fileSchema(kind));
     return Done;
 }
 

@@ -577,7 +577,8 @@ private slots:
     void schemasOfFilesArePrinted()
     {
         Bench bench;
-        for (auto const* kind : { "machine", "cpu", "moment", "timeline", "state" })
+        for (auto const* kind :
+            { "machine", "cpu", "moment", "timeline", "working-set", "state", "bundle", "checksums", "usb-rules" })
             QCOMPARE(bench.json({ "schema", kind })["title"].toString(), kind);
         QCOMPARE(bench.call({ "schema", "teapot" }).code, int(ctl::WrongUsage));
     }

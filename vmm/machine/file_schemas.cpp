@@ -2,26 +2,13 @@
 
 #include "vmm/machine/kept_cpu.h"
 #include "vmm/machine/saved_machine.h"
-#include "vmm/state/schema.h"
+#include "vmm/state/file_schema.h"
 #include "vmm/timeline/moment.h"
-
-#include <nlohmann/json.hpp>
+#include "vmm/timeline/working_set.h"
 
 namespace vmm {
 
 namespace {
-
-constexpr char const* draft = "https://json-schema.org/draft/2020-12/schema";
-
-/// A section of any version until the present one.
-template<typename State>
-Json anyVersion()
-{
-    auto versions = Json::array();
-    for (unsigned version = 1; version <= State::version; ++version)
-        versions.push_back(state::sectionSchema<State>(version));
-    return { { "anyOf", std::move(versions) } };
-}
 
 /// Parts are sections with an id.
 Json partSchema()
@@ -39,7 +26,7 @@ Json stateSchema()
     return { { "type", "object" },
         { "properties",
             { { "format", { { "const", savedFormatName } } }, { "formatVersion", { { "const", savedFormatVersion } } },
-                { "header", anyVersion<SavedHeader>() }, { "config", anyVersion<VmConfig>() },
+                { "header", state::anyVersion<SavedHeader>() }, { "config", state::anyVersion<VmConfig>() },
                 { "parts", { { "type", "array" }, { "maxItems", maximumSavedParts }, { "items", partSchema() } } } } },
         { "required", { "format", "formatVersion", "header", "config", "parts" } }, { "additionalProperties", false } };
 }
@@ -48,13 +35,13 @@ Json stateSchema()
 
 Json fileSchema(std::string_view kind)
 {
-    Json schema { { "$schema", draft }, { "title", kind } };
-    schema.update(kind == "machine" ? anyVersion<VmConfig>()
-            : kind == "cpu"         ? anyVersion<KeptCpu>()
-            : kind == "moment"      ? anyVersion<timeline::Moment>()
-            : kind == "timeline"    ? anyVersion<timeline::TimelineRecord>()
+    return state::schemaDocument(kind,
+        kind == "machine"           ? state::anyVersion<VmConfig>()
+            : kind == "cpu"         ? state::anyVersion<KeptCpu>()
+            : kind == "moment"      ? state::anyVersion<timeline::Moment>()
+            : kind == "timeline"    ? state::anyVersion<timeline::TimelineRecord>()
+            : kind == "working-set" ? state::anyVersion<timeline::WorkingSet>()
                                     : stateSchema());
-    return schema;
 }
 
 }

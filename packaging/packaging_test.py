@@ -14,8 +14,8 @@ INSTALLED = (
     "bin/chronovisor", "bin/chronoctl", "libexec/chronovisor-pager", "libexec/chronovisor-usb-return",
     "lib/chronovisor/systems.so", "lib/chronovisor/archive.so", "lib/chronovisor/sdl.so",
     "lib/udev/rules.d/70-chronovisor-usb.rules", "share/chronovisor/demo.elf",
-    "share/chronovisor/schema/machine.schema.json", "share/chronovisor/schema/moment.schema.json",
-    "share/chronovisor/schema/state.schema.json", "share/chronovisor/schema/timeline.schema.json",
+    *(f"share/chronovisor/schema/{kind}.schema.json" for kind in (
+        "bundle", "checksums", "cpu", "machine", "moment", "state", "timeline", "usb-rules", "working-set")),
     "share/applications/chronovisor.desktop", "share/metainfo/org.chronovisor.Chronovisor.metainfo.xml",
     "share/icons/hicolor/scalable/apps/chronovisor.svg", "share/bash-completion/completions/chronoctl",
     "share/zsh/vendor-completions/_chronoctl", "share/fish/vendor_completions.d/chronoctl.fish",

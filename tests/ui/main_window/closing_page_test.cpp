@@ -329,6 +329,7 @@ private slots:
         Asking desk;
         auto const other = desk.create("second"), gone = desk.create("third");
         auto& timeline = desk.session(other).timeline();
+        desk.window->showMachine(other);
         timeline.keep("good");
         QTRY_VERIFY(timeline.moments().size() == 1 && !timeline.keeping());
         auto const bundle = desk.directory.filePath("good.tar.zst");

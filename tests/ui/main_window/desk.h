@@ -52,16 +52,23 @@ struct Desk {
         window->showSettings(id);
         return qobject_cast<ui::MachineSettingsPage*>(window->currentPage());
     }
-    /// The control that a screen reader calls so; rows made anew leave their old ones hidden for a moment.
+    /// The control that a screen reader calls so; rows are made anew when a disk's size is known, and leave their old
+    /// ones hidden for a moment.
     template<typename Widget>
     Widget* named(QWidget* page, QString const& name)
     {
+        Widget* found = nullptr;
+        auto const isThere = [&] {
+            for (auto* widget : page->findChildren<Widget*>()) {
+                if (widget->accessibleName() == name && widget->isVisibleTo(page))
+                    found = widget;
+            }
+            return found != nullptr;
+        };
         QCoreApplication::processEvents(); // new rows are shown then
-        for (auto* widget : page->findChildren<Widget*>()) {
-            if (widget->accessibleName() == name && widget->isVisibleTo(page))
-                return widget;
-        }
-        qFatal("there is no %s", qPrintable(name));
+        if (!becomes(isThere))
+            qFatal("there is no %s", qPrintable(name));
+        return found;
     }
     app::VmSession& session(QString const& id) const { return *library->session(id); }
     bool waitFor(QString const& id, app::SessionState state) const

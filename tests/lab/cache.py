@@ -151,27 +151,57 @@ def udev() -> pathlib.Path:
     return entry("udev", key("udev", 2), fetch)
 
 
+def bookworm() -> str:
+    """Lines of sources.list."""
+    mirror = debian_mirror()
+    return (f"deb {mirror} bookworm main contrib\ndeb {mirror} bookworm-updates main contrib\n"
+            "deb http://deb.debian.org/debian-security bookworm-security main\n")
+
+
+def header_packages(release: str) -> tuple[str, ...]:
+    return (f"linux-headers-{release}", f"linux-headers-{release.removesuffix('-amd64')}-common", "linux-kbuild-6.1")
+
+
+def usable_headers(release: str, work: pathlib.Path) -> pathlib.Path:
+    """The folder to build modules with, of header_packages() that lie unpacked in `work`."""
+    headers = work / "usr" / "src" / f"linux-headers-{release}"
+    makefile = headers / "Makefile"
+    makefile.write_text(makefile.read_text().replace("/usr/src/", f"{work}/usr/src/"))
+    return headers
+
+
+def module(source: pathlib.Path) -> pathlib.Path:
+    """A module for L1's kernel, of this file."""
+    release = newest_kernel("amd64").removeprefix("linux-image-")
+
+    def build(directory: pathlib.Path) -> None:
+        work = directory / "build"
+        (work / "module").mkdir(parents=True)
+        download_from(bookworm(), header_packages(release), work)
+        shutil.copy(source, work / "module")
+        (work / "module" / "Kbuild").write_text(f"obj-m := {source.stem}.o\n", encoding="ascii")
+        run("make", "-C", usable_headers(release, work), f"M={work / 'module'}", "modules")
+        (work / "module" / f"{source.stem}.ko").rename(directory / f"{source.stem}.ko")
+        shutil.rmtree(work)
+
+    return entry(f"module-{source.stem}", key(source, release, 1), build) / f"{source.stem}.ko"
+
+
 def zfs() -> pathlib.Path:
     """ZFS of Debian's contrib for L1's kernel: modules/ with a file "order", and root/, the tools as they lie in a system.
     The modules are built here, which takes minutes, once for each kernel."""
     release = newest_kernel("amd64").removeprefix("linux-image-")
-    mirror = debian_mirror()
-    sources = (f"deb {mirror} bookworm main contrib\ndeb {mirror} bookworm-updates main contrib\n"
-               "deb http://deb.debian.org/debian-security bookworm-security main\n")
     tools = ("zfsutils-linux", "libzfs4linux", "libzpool5linux", "libnvpair3linux", "libuutil3linux",
              "udev")
-    build_from = ("zfs-dkms", f"linux-headers-{release}", f"linux-headers-{release.removesuffix('-amd64')}-common",
-                  "linux-kbuild-6.1")
+    build_from = ("zfs-dkms", *header_packages(release))
 
     def build(directory: pathlib.Path) -> None:
         (directory / "root").mkdir()
-        download_from(sources, tools, directory / "root")
+        download_from(bookworm(), tools, directory / "root")
         work = directory / "build"
         work.mkdir()
-        download_from(sources, build_from, work)
-        headers = work / "usr" / "src" / f"linux-headers-{release}"
-        makefile = headers / "Makefile"
-        makefile.write_text(makefile.read_text().replace("/usr/src/", f"{work}/usr/src/"))
+        download_from(bookworm(), build_from, work)
+        headers = usable_headers(release, work)
         source = next((work / "usr" / "src").glob("zfs-*"))
         run("./configure", "--with-config=kernel", f"--with-linux-obj={headers}",
             f"--with-linux={headers.parent / build_from[2]}", cwd=source)

@@ -16,11 +16,20 @@ from scenarios.e_usb import wait_in
 DEVICES = pathlib.Path("/sys/bus/usb/devices")
 ROUNDS = int(os.environ.get("LAB_ROUNDS", "100"))  # of attaching and giving back
 USBDEVFS_RESET = 0x5514  # linux/usbdevice_fs.h
+POWER = pathlib.Path("/sys/power")
 
 
 def driver_of(port: str) -> str | None:
     link = pathlib.Path(f"/sys/bus/usb/devices/{port}:1.0/driver")
     return link.resolve().name if link.exists() else None
+
+
+def stick_of_host(machine) -> dict:
+    """As `chronoctl usb list` tells of it."""
+    stick = next((device for device in machine.host_usb() if device["serial"] == STICK_SERIAL), None)
+    if not stick:
+        raise Failure("this L1 has no USB stick; run_lab_tests gives it one")
+    return stick
 
 
 def wait_for_disk(machine, there: bool) -> None:
@@ -38,16 +47,26 @@ def disk_on_host(port: str, driver: str = "usb-storage") -> str:
     return str(node)
 
 
+def number_of_stick(machine) -> str:
+    """The one that it has on its bus in the guest."""
+    return machine.run("cat /sys/bus/usb/devices/2-1/devnum")
+
+
 def read_by_guest(machine) -> str:
-    """Reads the stick without end, until it is gone; the number that it has on its bus."""
+    """Reads the stick without end, until it is gone; its number."""
     machine.run("{ while dd if=/dev/sda of=/dev/null bs=64k 2>/dev/null; do echo 3 >/proc/sys/vm/drop_caches; done; "
                 "echo gone >/tmp/ended; } &")
-    return machine.run("cat /sys/bus/usb/devices/2-1/devnum")
+    return number_of_stick(machine)
 
 
 def wait_for_another(machine, number: str) -> None:
     """A stick that was plugged in after the one of that number."""
     wait_in(machine, f"[ \"$(cat /sys/bus/usb/devices/2-1/devnum 2>/dev/null)\" -gt {number} ] 2>/dev/null && [ -b /dev/sda ]")
+
+
+def disk_of_stick(machine) -> str:
+    wait_in(machine, "ls -d /sys/block/sd?")
+    return machine.run("basename /sys/block/sd?")
 
 
 def node_of(device: pathlib.Path) -> pathlib.Path:
@@ -121,10 +140,7 @@ def come_and_go(machine, port: str, rounds: int) -> None:
 def a_stick_of_the_host_works_in_the_guest(lab):
     machine = lab.linux("", "hardware", tablet=False, usbControllers=[{}])
     machine.run("dmesg -n 1")  # what the kernel has to say of a stick that goes would be in between our lines
-    stick = next((device for device in machine.host_usb() if device["serial"] == STICK_SERIAL), None)
-    if not stick:
-        raise Failure("this L1 has no USB stick; run_lab_tests gives it one")
-    port = stick["port"]
+    port = stick_of_host(machine)["port"]
     wait_until("the host's own driver has the stick", lambda: driver_of(port) == "usb-storage")
     for turn in range(2):
         machine.set_plugged(port, True)
@@ -174,9 +190,7 @@ def a_stick_of_the_host_works_in_the_guest(lab):
 def a_stick_of_another_computer_works_in_the_guest(lab):
     machine = lab.linux("", "hardware", tablet=False, usbControllers=[{}])
     machine.run("dmesg -n 1")
-    stick = next((device for device in machine.host_usb() if device["serial"] == STICK_SERIAL), None)
-    if not stick:
-        raise Failure("this L1 has no USB stick; run_lab_tests gives it one")
+    stick = stick_of_host(machine)
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     port = stick["port"]
     wait_until("the host's own driver has the stick", lambda: driver_of(port) == "usb-storage")
@@ -205,6 +219,44 @@ def a_stick_of_another_computer_works_in_the_guest(lab):
     machine.process.kill()
     machine.wait_for_end(30)
     wait_until("the host's driver has the stick of the killed process", lambda: driver_of(port) == "usb-storage")
+
+
+def let_host_sleep() -> None:
+    """All of L1's devices sleep for a second, without its processors, and wake (Linux,
+    Documentation/power/basic-pm-debugging.rst, "platform"). The stick's controller has forgotten it then."""
+    pathlib.Path("/sys/module/suspend/parameters/pm_test_delay").write_text("1", encoding="ascii")
+    (POWER / "pm_test").write_text("platform", encoding="ascii")
+    (POWER / "state").write_text("freeze", encoding="ascii")
+
+
+@lab_test(seconds=200, needs=("hardware",), usb=True)
+def a_stick_is_the_guests_again_when_the_host_wakes(lab):
+    if "LAB_VIRTIO_STAYS" not in os.environ:
+        raise Skip("this L1 would lose its root")
+    subprocess.run(["insmod", os.environ["LAB_VIRTIO_STAYS"]], check=True)
+    machine = lab.linux("", "hardware", tablet=False, usbControllers=[{}])
+    machine.run("dmesg -n 1")
+    port = stick_of_host(machine)["port"]
+    machine.set_plugged(port, True)
+    wait_for_disk(machine, True)
+    check_file(machine)
+    written = write_random(machine, "sda", 20)
+    before = read_by_guest(machine)
+    let_host_sleep()
+    wait_in(machine, "[ -e /tmp/ended ]")
+    wait_for_another(machine, before)
+    check_file(machine)
+    # While nobody reads: it is still mounted when it comes back.
+    machine.run("mount -t ext4 -o ro /dev/sda /mnt")
+    before = number_of_stick(machine)
+    let_host_sleep()
+    wait_in(machine, f"[ \"$(cat /sys/bus/usb/devices/2-1/devnum 2>/dev/null)\" -gt {before} ] 2>/dev/null")
+    machine.run("umount /mnt")
+    disk = disk_of_stick(machine)
+    check_file(machine, disk)
+    check_in_guest(machine, disk, 20, written)
+    check_equal("driver of the host's after its sleeps", driver_of(port), "usbfs")
+    check_equal("who has the stick", stick_of_host(machine)["holder"]["name"], machine.state["name"])
 
 
 def may_take(user: int, device: pathlib.Path) -> bool:

@@ -9,7 +9,8 @@ from l1_usb import STICK_SERIAL, Hand, Line, Refused, start_udev
 from machines import Failure, wait_until
 from scenario import Skip, check_equal, lab_test
 from scenarios.e_usb import KEYS, POSITIONS, Input, check_heard, end_without_trouble, wait_in
-from scenarios.f_host_usb import check_file, check_in_guest, check_written, disk_on_host, driver_of, write_random
+from scenarios.f_host_usb import (check_file, check_in_guest, check_written, disk_of_stick, disk_on_host, driver_of,
+                                  write_random)
 
 KEY_B = 48
 DEVICES = pathlib.Path("/sys/bus/usb/devices")
@@ -121,11 +122,6 @@ class Devices:
         check_equal("answers of the phone", [(answer[8:12], answer[12:16]) for answer in told], PHONE_ANSWERS)
         told = asked(self.machine, "8e6/4433", "3", "82", len(READER_ANSWERS), READER_STATUS)
         check_equal("answers of the reader", [answer[:14] for answer in told], READER_ANSWERS)
-
-
-def disk_of_stick(machine) -> str:
-    wait_in(machine, "ls -d /sys/block/sd?")
-    return machine.run("basename /sys/block/sd?")
 
 
 def pull_out_in_mid_copy(machine, hand: Hand) -> None:

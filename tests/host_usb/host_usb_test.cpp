@@ -780,6 +780,14 @@ private slots:
         QVERIFY(device.hasDriver());
     }
 
+    void takenWhileNobodyAsksItAnything()
+    {
+        SimulatedUsbDevice device("1-1", 2);
+        Plugged plugged;
+        device.resetByTheHost();
+        QTRY_COMPARE(plugged.gone.load(), 1);
+    }
+
     void anotherDeviceAfterItsReset()
     {
         SimulatedUsbDevice device("1-1", 2);

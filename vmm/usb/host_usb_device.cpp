@@ -166,6 +166,7 @@ Result<> HostUsbDevice::take()
     });
     if (!m_usb->isThere(m_info))
         noteGone();
+    m_worker->loop().post([this] { lookNowAndThen(); });
     return {};
 }
 
@@ -220,6 +221,16 @@ void HostUsbDevice::lookSoonWhoHasIt()
         m_looksSoon = false;
         if (isTaken())
             noteGone();
+    });
+}
+
+/// Where nothing is in flight, nothing else tells of it.
+void HostUsbDevice::lookNowAndThen()
+{
+    constexpr Nanoseconds pause = std::chrono::seconds(2);
+    m_nextLook = m_worker->loop().at(EventLoop::now() + pause, [this] {
+        lookSoonWhoHasIt();
+        lookNowAndThen();
     });
 }
 

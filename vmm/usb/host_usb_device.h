@@ -142,6 +142,7 @@ private:
     void landed(Flight& flight);
     void noteGone();
     void lookSoonWhoHasIt();
+    void lookNowAndThen(); // on the worker
 
     // On the worker, without the lock.
     int setConfiguration(int value);
@@ -182,6 +183,7 @@ private:
 
     std::unique_ptr<HostUsb::Listener> m_listener;
     std::unique_ptr<LoopThread> m_worker;
+    EventLoop::Handle m_nextLook;
 };
 
 }

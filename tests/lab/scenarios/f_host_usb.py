@@ -233,6 +233,8 @@ def let_host_sleep() -> None:
 def a_stick_is_the_guests_again_when_the_host_wakes(lab):
     if "LAB_VIRTIO_STAYS" not in os.environ:
         raise Skip("this L1 would lose its root")
+    if not os.environ["LAB_VIRTIO_STAYS"]:
+        raise Failure("the module virtio_stays could not be made; run_lab_tests has said why")
     subprocess.run(["insmod", os.environ["LAB_VIRTIO_STAYS"]], check=True)
     machine = lab.linux("", "hardware", tablet=False, usbControllers=[{}])
     machine.run("dmesg -n 1")

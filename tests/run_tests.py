@@ -89,7 +89,8 @@ class Run:
         """`lab_seconds`: in the lab, for so long at most."""
         self.tree, self.label = tree, label
         self.name = f"{label} in the lab" if lab_seconds else label
-        self.report = tree / "Testing" / f"{self.name.replace(' ', '-')}.xml"
+        # L1's CTest has a log of its own, in its copy of the tree.
+        self.report = tree / ("lab-reports" if lab_seconds else "Testing") / f"{label}.xml"
         jobs = os.cpu_count() if label in ("unit", "tools", "kvm") else 1
         self.command = ["ctest", "--test-dir", str(tree), "-L", f"^{label}$", "--output-on-failure", "--no-tests=ignore",
                         "--output-junit", str(self.report), "--test-output-size-passed", "4000000",

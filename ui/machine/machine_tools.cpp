@@ -50,6 +50,8 @@ void MachinePage::makeToolbar()
     m_runButton = button(m_actions.run);
     m_suspendButton = button(m_actions.suspend);
     m_powerButton = button(nullptr, m_powerMenu);
+    m_powerButton->setObjectName(QStringLiteral("power"));
+    connect(m_powerButton, &QToolButton::clicked, m_actions.shutDown, &QAction::trigger);
     m_keepButton = button(m_actions.keep);
     gap();
     m_usbButton = button(nullptr, m_usbMenu);
@@ -244,7 +246,11 @@ void MachinePage::updateTexts()
         button->setToolTip(help);
         button->setAccessibleName(help);
     };
-    tool(m_powerButton, tr("Power"), QStringLiteral("power"), tr("Power: shut down, reset and power off"));
+    // One click for what is wanted most; where that cannot be, it is a menu alone.
+    bool const shutsDown = m_actions.shutDown->isEnabled();
+    m_powerButton->setPopupMode(shutsDown ? QToolButton::MenuButtonPopup : QToolButton::InstantPopup);
+    tool(m_powerButton, shutsDown ? m_actions.shutDown->text() : tr("Power"), QStringLiteral("power"),
+        shutsDown ? m_actions.shutDown->toolTip() : tr("Power: shut down, reset and power off"));
     tool(m_usbButton, tr("USB"), QStringLiteral("usb"), tr("USB: attach and detach"));
     tool(m_cdButton, tr("CD"), QStringLiteral("disc"), tr("CD: insert and eject"));
     tool(m_keysButton, tr("Keys"), QStringLiteral("keyboard"), tr("Send key combinations and text"));

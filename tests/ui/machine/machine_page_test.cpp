@@ -271,7 +271,7 @@ private slots:
     void whatStandsStillIsPoweredOffWithTheTools()
     {
         Running desk;
-        auto* power = desk.named<QToolButton>(desk.page, "Power: shut down, reset and power off");
+        auto* power = desk.toolbar()->findChild<QToolButton*>("power");
         auto const offers = [&](QString const& text) {
             auto const actions = power->menu()->actions();
             return power->isEnabled() && std::ranges::any_of(actions, [&](auto const* action) {
@@ -298,6 +298,18 @@ private slots:
         Running::trigger(desk.page, "Throw the suspended state away");
         QVERIFY(desk.waitFor(desk.id, app::SessionState::Off));
         QVERIFY(!power->isEnabled());
+    }
+
+    void oneClickShutsDown()
+    {
+        Running desk;
+        auto* power = desk.toolbar()->findChild<QToolButton*>("power");
+        QCOMPARE(power->text(), "Shut down");
+        power->click();
+        QTRY_VERIFY(desk.script->has("power button"));
+        desk.session(desk.id).pause();
+        QVERIFY(desk.waitFor(desk.id, app::SessionState::Paused));
+        QCOMPARE(power->text(), "Power");
     }
 
     void whoDoesNotShutDownCanBePoweredOff()

@@ -97,7 +97,11 @@ class Run:
                         "--test-output-size-failed", "4000000", "-j", str(jobs), *choice]
         if label in ("lab", "slow"):
             self.command.insert(1, "--verbose")  # one long test: show it while it runs
+        self.environment = {}
         if lab_seconds:
+            # Its X server and its screen reader are emulated, too.
+            if label == "window":
+                self.environment["CHRONOVISOR_TEST_PATIENCE"] = "8"
             # L1's copy of the tree goes with it; what the tests leave there shall stay.
             shared = [self.report.parent, *(tree / f"{one}-test" for one in ("window", "timeline", "wayland", "long-timeline"))]
             writable = [word for folder in shared for word in ("-w", str(folder))]
@@ -109,7 +113,7 @@ class Run:
         began = time.monotonic()
         tell(f"=== {self.name}: begins")
         running = subprocess.Popen(self.command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
-                                   env={**os.environ, **environment})
+                                   env={**os.environ, **self.environment, **environment})
         for line in running.stdout:
             tell(line.rstrip("\n"))
         running.wait()

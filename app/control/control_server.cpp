@@ -789,10 +789,20 @@ struct ControlServer::Private {
             [](Served const& one, auto const& other) { return one.runner == other; });
         if (isSame)
             return;
-        for (auto& one : served)
-            one.runner->removeObserver(one.observer);
+        std::vector<Served> stay;
+        for (auto& one : served) {
+            if (std::ranges::find(runners, one.runner) != runners.end())
+                stay.push_back(one);
+            else
+                one.runner->removeObserver(one.observer);
+        }
         served.clear();
         for (auto const& runner : runners) {
+            // What a machine tells while others come and go is heard.
+            if (auto const known = std::ranges::find(stay, runner, &Served::runner); known != stay.end()) {
+                served.push_back(*known);
+                continue;
+            }
             auto const observer = runner->addObserver([this, id = runner->id()](Notice const& notice) {
                 loop->post([this, id, notice] { tell(id, notice); });
             });

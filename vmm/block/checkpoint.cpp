@@ -373,10 +373,9 @@ Result<> replaceDisk(CheckpointedDisk& disk, std::string const& with, ImageForma
     disk.image.reset(); // first, because it may have open for writing what the new one stands on
     auto const renamed = [&]() -> Result<> {
         TRY(renameFile(with, disk.path));
+        disk.options.format = format;
         return syncFolder(disk.path);
     }();
-    if (renamed)
-        disk.options.format = format;
     TRY(reopen(disk));
     return renamed;
 }

@@ -169,7 +169,9 @@ Result<> DiskTidier::run()
         note("the timeline", noted.error());
     if (m_how.merge == OverlayFiles::MayMerge::Yes && m_how.goOn()) {
         for (auto const& disk : m_config.disks) {
-            if (disk.readOnly || !backingNameOf(disk.path).value_or("").starts_with(nameOf(disk.path) + "."))
+            if (disk.readOnly || formatNow(disk) == DiskFormat::Raw)
+                continue; // whatever its guest has written there
+            if (!backingNameOf(disk.path).value_or("").starts_with(nameOf(disk.path) + "."))
                 continue;
             auto const shortened = filesOf(disk.path).shorten();
             if (!shortened)

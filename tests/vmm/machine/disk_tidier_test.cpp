@@ -80,6 +80,18 @@ private slots:
         QVERIFY(m_timeline->loose().empty() && existsFile(disk.path) && !existsFile(m_machine->folder + "/" + place));
     }
 
+    void norDoesItEndTheTidying()
+    {
+        auto config = m_machine->config;
+        config.disks[0].path = m_machine->folder + "/other";
+        QCOMPARE(*config.disks[0].format, DiskFormat::Raw);
+        tests::must(createImage(
+            config.disks[0].path, { .size = 1 << 20, .backingFile = "other.gone", .backingFormat = ImageFormat::Raw }));
+        DiskTidier::How how;
+        how.merge = OverlayFiles::MayMerge::Yes;
+        REQUIRE_OK(DiskTidier(*m_timeline, config, std::move(how)).run());
+    }
+
 private:
     std::string fileOf(std::size_t moment) const
     {

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """run_tests.py BUILD_TREE LABEL...: runs CTest label by label and counts what passed, failed and was skipped.
 
-Where this machine's KVM cannot be used, what needs one runs in the lab: the kvm tests and the desktop in its window, and
-beside them the lab's own tests, for an L1 by itself does not keep two processors busy. The last line is `N passed, N failed, N skipped`. A Qt Test program counts with each of its test functions, the lab with
+Where this machine's KVM cannot be used, what needs one runs in the lab: the kvm tests, and the desktop in its window. One
+after the other: an L1 keeps two processors busy. The last line is `N passed, N failed, N skipped`. A Qt Test program counts with each of its test functions, the lab with
 each of its tests, anything else as one.
 """
 
@@ -12,10 +12,9 @@ import pathlib
 import re
 import subprocess
 import sys
-import threading
 import time
 import xml.etree.ElementTree
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LABELS = ("unit", "tools", "kvm", "window", "lab", "slow")
@@ -33,16 +32,14 @@ class Count:
         self.passed = self.failed = self.skipped = 0
         self.failures: list[str] = []
         self.reasons: list[str] = []
-        self.lock = threading.Lock()
 
     def read(self, run: "Run") -> None:
-        with self.lock:
-            if not run.report.exists():
-                self.failed += 1
-                self.failures.append(f"the {run.name} tests ended without a report")
-                return
-            for case in xml.etree.ElementTree.parse(run.report).getroot().iter("testcase"):
-                self.add(case)
+        if not run.report.exists():
+            self.failed += 1
+            self.failures.append(f"the {run.name} tests ended without a report")
+            return
+        for case in xml.etree.ElementTree.parse(run.report).getroot().iter("testcase"):
+            self.add(case)
 
     def add(self, case: xml.etree.ElementTree.Element) -> None:
         name = case.get("name", "?")
@@ -87,7 +84,6 @@ class Run:
 
     def __init__(self, tree: pathlib.Path, label: str, *, choice: tuple[str, ...] = (), lab_seconds: int = 0) -> None:
         """`lab_seconds`: in the lab, for so long at most."""
-        self.tree, self.label = tree, label
         self.name = f"{label} in the lab" if lab_seconds else label
         # L1's CTest has a log of its own, in its copy of the tree.
         self.report = tree / ("lab-reports" if lab_seconds else "Testing") / f"{label}.xml"
@@ -97,65 +93,38 @@ class Run:
                         "--test-output-size-failed", "4000000", "-j", str(jobs), *choice]
         if label in ("lab", "slow"):
             self.command.insert(1, "--verbose")  # one long test: show it while it runs
-        self.environment = {}
+        self.environment = dict(os.environ)
         if lab_seconds:
             # Its X server and its screen reader are emulated, too.
             if label == "window":
                 self.environment["CHRONOVISOR_TEST_PATIENCE"] = "8"
             # L1's copy of the tree goes with it; what the tests leave there shall stay.
-            shared = [self.report.parent, *(tree / f"{one}-test" for one in ("window", "timeline", "wayland", "long-timeline"))]
+            shared = [self.report.parent, *(tree / f"{one}-test" for one in ("window", "timeline", "wayland"))]
             writable = [word for folder in shared for word in ("-w", str(folder))]
             self.command = [str(ROOT / "tests/lab/lab"), "-t", str(lab_seconds), *writable, "--", *self.command]
 
-    def carry_out(self, count: Count, tell: Callable[[str], None], environment: dict[str, str]) -> None:
+    def carry_out(self, count: Count) -> None:
+        print(f"\n=== {self.name}", flush=True)
         self.report.parent.mkdir(exist_ok=True)
         self.report.unlink(missing_ok=True)
         began = time.monotonic()
-        tell(f"=== {self.name}: begins")
-        running = subprocess.Popen(self.command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
-                                   env={**os.environ, **self.environment, **environment})
-        for line in running.stdout:
-            tell(line.rstrip("\n"))
-        running.wait()
-        tell(f"=== {self.name}: {time.monotonic() - began:.0f} s")
+        subprocess.run(self.command, env=self.environment, check=False)
+        print(f"=== {self.name}: {time.monotonic() - began:.0f} s", flush=True)
         count.read(self)
 
 
-def stages(tree: pathlib.Path, labels: list[str]) -> Iterator[list[list[Run]]]:
-    """One after the other; of each the lanes, side by side; of each of those the runs, one after the other."""
-    if usable_kvm():
-        yield from ([[Run(tree, label)]] for label in labels)
-        return
+def runs(tree: pathlib.Path, labels: list[str]) -> Iterator[Run]:
     # Each window in the lab takes minutes: one of them is enough but for --all.
     windows = "" if "slow" in labels else WINDOW_IN_LAB
-    in_lab = [Run(tree, "kvm", lab_seconds=2400)] if "kvm" in labels else []
-    if "window" in labels:
-        in_lab.append(Run(tree, "window", choice=("-R", windows), lab_seconds=3600 if not windows else 1500))
     for label in labels:
-        if label == "window" and windows:
-            yield [[Run(tree, label, choice=("-E", windows))]]
-        elif label not in ("kvm", "window", "lab", "slow"):
-            yield [[Run(tree, label)]]
-    yield [lane for lane in (in_lab, [Run(tree, "lab")] if "lab" in labels else []) if lane]
-    if "slow" in labels:
-        yield [[Run(tree, "slow")]]
-
-
-def carry_out(lanes: list[list[Run]], count: Count) -> None:
-    whole = threading.Lock()
-
-    def follow(lane: list[Run]) -> None:
-        for run in lane:
-            def tell(line: str, name: str = run.label) -> None:
-                with whole:
-                    print(f"{name:6} | {line}" if len(lanes) > 1 else line, flush=True)
-            run.carry_out(count, tell, {"LAB_SHARE": str(len(lanes))})
-
-    threads = [threading.Thread(target=follow, args=[lane]) for lane in lanes]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+        if usable_kvm() or label not in ("kvm", "window"):
+            yield Run(tree, label)
+        elif label == "kvm":
+            yield Run(tree, label, lab_seconds=2400)
+        else:
+            if windows:
+                yield Run(tree, label, choice=("-E", windows))
+            yield Run(tree, label, choice=("-R", windows), lab_seconds=1500 if windows else 3600)
 
 
 def main(tree: pathlib.Path, labels: list[str]) -> int:
@@ -169,9 +138,8 @@ def main(tree: pathlib.Path, labels: list[str]) -> int:
             count.failed += 1
             count.failures.append(f"{name}: a text that it prints would hide that it failed; skip with SKIP_RETURN_CODE")
     used = {label for properties in entries.values() for label in properties.get("LABELS", [])}
-    for lanes in stages(tree, [label for label in labels if label in used]):
-        print(flush=True)
-        carry_out(lanes, count)
+    for run in runs(tree, [label for label in labels if label in used]):
+        run.carry_out(count)
     print()
     for reason in sorted(set(count.reasons)):
         print(f"skipped: {reason}")

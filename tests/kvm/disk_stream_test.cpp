@@ -31,18 +31,25 @@ namespace {
 constexpr std::uint64_t size = 16 << 20, counted = 1 << 20; // the guest's part is at the beginning
 
 struct Overlay : GuestMachine {
-    QString const base;
-    QString const top = folder() + "/top";
+    QString const base, top = folder() + "/top";
 
-    explicit Overlay(QString const& baseName = "base")
-        : GuestMachine("guests/counter.elf", "disks=1"), base(makeFile(baseName, size))
+    explicit Overlay(QString const& baseName = "base", ImageFormat baseFormat = ImageFormat::Raw)
+        : GuestMachine("guests/counter.elf", "disks=1"), base(folder() + "/" + baseName)
     {
         config.memoryMiB = 64;
-        QFile file(base);
-        if (!file.open(QIODevice::ReadWrite) || !file.seek(counted) || file.write(content()) != content().size())
-            qFatal("cannot fill the base");
-        tests::must(createImage(top.toStdString(),
-            { .size = size, .backingFile = baseName.toStdString(), .backingFormat = ImageFormat::Raw }));
+        tests::must(createImage(base.toStdString(), { .format = baseFormat, .size = size }));
+        {
+            InlineEngine engine;
+            ImageOptions options;
+            options.format = baseFormat;
+            auto const image = tests::must(BlockImage::open(engine, base.toStdString(), options));
+            auto const bytes = content();
+            tests::must(image->writeSync(
+                counted, ConstByteSpan(reinterpret_cast<std::uint8_t const*>(bytes.constData()), bytes.size())));
+            tests::must(image->flushSync());
+        }
+        tests::must(createImage(
+            top.toStdString(), { .size = size, .backingFile = baseName.toStdString(), .backingFormat = baseFormat }));
         addDiskAt(top, DiskBus::Virtio);
         config.disks.back().format = DiskFormat::Qcow2;
     }
@@ -73,8 +80,7 @@ struct Overlay : GuestMachine {
     {
         InlineEngine engine;
         ImageOptions options;
-        bool const isRaw = config.disks.back().format == DiskFormat::Raw;
-        options.format = formatInPlace(top.toStdString(), isRaw ? ImageFormat::Raw : ImageFormat::Qcow2);
+        options.format = ImageFormat::Qcow2;
         auto const image = tests::must(BlockImage::open(engine, top.toStdString(), options));
         Bytes data(size - counted);
         tests::must(image->readSync(counted, data));
@@ -171,9 +177,8 @@ void DiskStreamTest::theGuestWritesWhileItsDiskGoesDown_data()
 void DiskStreamTest::theGuestWritesWhileItsDiskGoesDown()
 {
     QFETCH(bool, isCheckpoints);
-    Overlay guest(isCheckpoints ? "top." + QString::fromStdString(makeUuid()) : "base");
-    if (isCheckpoints)
-        guest.config.disks.back().format = DiskFormat::Raw; // as before its moment
+    Overlay guest(isCheckpoints ? "top." + QString::fromStdString(makeUuid()) : "base",
+        isCheckpoints ? ImageFormat::Qcow2 : ImageFormat::Raw);
     REQUIRE_OK(guest.start());
     QVERIFY2(guest.countsOn(), qPrintable(guest.said()));
     std::optional<Result<>> kept, second;

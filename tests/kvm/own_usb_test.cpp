@@ -1,3 +1,4 @@
+#include "tests/fakes/fake_usb_device.h"
 #include "tests/support/answer.h"
 #include "tests/support/guest_machine.h"
 #include "tests/support/suite.h"
@@ -45,7 +46,7 @@ bool hasStick(GuestMachine& guest)
 
 }
 
-/// USB devices that come to a machine that runs, and go.
+/// USB devices that come to a machine that runs, and go: its own, and visitors.
 class OwnUsbTest final : public QObject {
     Q_OBJECT
 private slots:
@@ -253,6 +254,35 @@ private slots:
         REQUIRE_OK(guest.machine().call(command::RemoveUsb { "tablet3" }));
         REQUIRE_OK(guest.machine().call(command::AddUsb { more }));
         QCOMPARE(guest.machine().config().usbDevices.back().connector, 4);
+    }
+
+    void visitorsFillOneControllerAfterTheOther()
+    {
+        GuestMachine guest(demo);
+        guest.config.usbControllers = { { "usb0" }, { "usb1" } };
+        REQUIRE_OK(guest.start());
+        auto& machine = guest.machine();
+        auto const plug = [&](std::string id, std::shared_ptr<UsbDevice> device) {
+            return machine.call(command::PlugUsb { std::move(id), std::move(device) });
+        };
+        std::vector<UsbHost*> hosts;
+        for (unsigned i = 0; i < 2 * usbConnectors; ++i) {
+            auto const visitor = std::make_shared<tests::FakeUsbDevice>();
+            REQUIRE_OK(plug("visitor" + std::to_string(i), visitor));
+            hosts.push_back(&visitor->host());
+        }
+        QVERIFY(hosts.front() != hosts.back());
+        std::vector<UsbHost*> filled(usbConnectors, hosts.front());
+        filled.resize(2 * usbConnectors, hosts.back());
+        QVERIFY(hosts == filled);
+        auto const more = std::make_shared<tests::FakeUsbDevice>();
+        auto const full = plug("more", more);
+        QCOMPARE(full.error().code, ErrorCode::NotNow);
+        QCOMPARE(full.error().message(),
+            std::string("every connector of the machine's USB controllers is taken; unplug something first"));
+        REQUIRE_OK(machine.call(command::UnplugUsb { "visitor3" }));
+        REQUIRE_OK(plug("more", more));
+        QVERIFY(&more->host() == hosts.front());
     }
 
     void whatIsRefusedChangesNothing()

@@ -114,7 +114,32 @@ private slots:
         added = stick("disk2");
         auto const full = chooseUsbConnector(config, added, [](UsbConnector const&) { return false; });
         QCOMPARE(full.error().code, ErrorCode::NotNow);
+        QCOMPARE(full.error().message(),
+            std::string("every connector of the machine's USB controllers is taken; unplug or remove something first"));
         QVERIFY(!chooseUsbConnector(VmConfig {}, added, everywhere));
+    }
+
+    void whatAFullControllerHasNoRoomForGoesToTheNext()
+    {
+        auto config = withUsb();
+        for (unsigned number = 4; number <= usbConnectors; ++number) // the others are keyboard0's, hub0's and disk1's
+            REQUIRE_OK(addUsb(config, stick("more" + std::to_string(number))));
+        UsbAddition added = stick("disk2");
+        REQUIRE_OK(chooseUsbConnector(config, added, everywhere));
+        REQUIRE_OK(addUsb(config, added));
+        auto const placed = tests::must(usbConnectorsOf(config));
+        QVERIFY((placed.at("more8") == UsbConnector { "usb0", 8 }));
+        QVERIFY((placed.at("disk2") == UsbConnector { "usb1", 2 })); // beside mouse0
+    }
+
+    void thereAreSixteenControllersAtMost()
+    {
+        auto config = withUsb();
+        while (config.usbControllers.size() < 16)
+            config.usbControllers.push_back({ "usb" + std::to_string(config.usbControllers.size()) });
+        REQUIRE_OK(checkConfig(config));
+        config.usbControllers.push_back({ "usb16" });
+        QCOMPARE(checkConfig(config).error().code, ErrorCode::InvalidArgument);
     }
 
     void whatIsRefusedChangesNothing()

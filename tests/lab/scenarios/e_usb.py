@@ -17,7 +17,7 @@ MIB = 1 << 20
 EVENT = struct.Struct("<qqHHi")  # struct input_event
 KEY_A, KEYS, POSITIONS = 30, 1, 3
 REPEATED = KEYS, 2
-BTN_SOUTH, BTN_START = 0x130, 0x13b
+BTN_LEFT, BTN_SOUTH, BTN_START = 0x110, 0x130, 0x13b
 ABS_X, ABS_GAS, ABS_HAT0Y = 0, 9, 17
 
 
@@ -233,9 +233,14 @@ def check_pad(machine, pad: Input, times: int) -> None:
         check_equal(f"times of {expected}", axes.count(expected), times)
 
 
+def check_mouse(machine, mouse: Input, times: int) -> None:
+    machine.call("machine.sendPointer", x=0, y=0, click="left")  # there is no tablet to have it
+    check_equal("clicks", mouse.events(KEYS, 2 * times), times * [(BTN_LEFT, 1), (BTN_LEFT, 0)])
+
+
 def with_play(lab, **more):
     return lab.linux("lab.cd" if "cds" in more else "", "hardware", cpus=2, tablet=False, usbControllers=[{}],
-                     usbDevices=[{"kind": "audio"}, {"kind": "gamepad"}], **more)
+                     usbDevices=[{"kind": "audio"}, {"kind": "gamepad"}, {"kind": "mouse"}], **more)
 
 
 def end_without_trouble(machine, besides: str = "^$") -> None:
@@ -248,15 +253,19 @@ def end_without_trouble(machine, besides: str = "^$") -> None:
 
 
 @lab_test(seconds=200, needs=("hardware",), usb=True)
-def a_pad_plays_beside_a_sound_card(lab):
+def a_pad_and_a_mouse_play_beside_a_sound_card(lab):
     machine = with_play(lab)
     wait_in(machine, "[ -c /dev/snd/pcmC0D0p ] && [ -c /dev/snd/pcmC0D0c ]")
     check_equal("name of the card", machine.run("cat /proc/asound/card0/id"), "Audio")
-    pad = Input(machine, "Chronovisor USB Gamepad")
+    pad, mouse = Input(machine, "Chronovisor USB Gamepad"), Input(machine, "Chronovisor USB Mouse")
+    told = machine.run("grep -A8 'Name=\"Chronovisor USB Mouse\"' /proc/bus/input/devices | grep REL=")
+    check_equal("relative axes", told.split("REL=")[1], "1943")  # X, Y and two wheels, these in fine steps as well
     check_pad(machine, pad, 1)
+    check_mouse(machine, mouse, 1)
     machine.suspend()
     machine.restore()
     check_pad(machine, pad, 2)
+    check_mouse(machine, mouse, 2)
     end_without_trouble(machine)
 
 

@@ -1,6 +1,7 @@
 #include "app/runner/host_usb_traces.h"
 
 #include "app/store/whole_file.h"
+#include "app/usb/usb_follower.h"
 
 #include <nlohmann/json.hpp>
 
@@ -13,7 +14,7 @@ constexpr std::uint64_t savedStateLimit = 64u << 20;
 /// Most states do not, and are not parsed to find that out.
 bool tellsOfHostUsb(std::string const& state)
 {
-    return state.find("\"host ") != std::string::npos;
+    return state.find("\"host ") != std::string::npos || state.find("\"redirected ") != std::string::npos;
 }
 
 std::vector<vmm::HostUsbTrace> hostUsbIn(std::string const& state)
@@ -36,6 +37,11 @@ std::vector<vmm::HostUsbTrace> hostUsbAt(vmm::timeline::Timeline const& timeline
 {
     auto const saved = vmm::savedMachineAt(timeline, moment);
     return saved ? vmm::hostUsbIn(*saved) : std::vector<vmm::HostUsbTrace>();
+}
+
+std::vector<UsbFate> usbThatStays(vmm::timeline::Timeline const& timeline, std::string const& moment)
+{
+    return foresee({}, hostUsbAt(timeline, moment), {}, {}, {});
 }
 
 vmm::Result<std::vector<vmm::HostUsbTrace>> savedHostUsb(std::string const& directory)

@@ -1,11 +1,12 @@
 #pragma once
 
+#include "app/usb/usb_question.h"
 #include "vmm/machine/saved_usb.h"
 #include "vmm/timeline/timeline.h"
 
 #include <functional>
 
-/// Which of the host's USB devices a machine had where it comes from.
+/// Which USB devices of the host, and of other computers, a machine had where it comes from.
 namespace app {
 
 /// Tells that, on a thread that may wait some milliseconds.
@@ -13,6 +14,9 @@ using HadUsb = std::function<std::vector<vmm::HostUsbTrace>()>;
 
 /// At that moment; none where it cannot be read.
 std::vector<vmm::HostUsbTrace> hostUsbAt(vmm::timeline::Timeline const& timeline, std::string const& moment);
+
+/// What does not travel with that moment: as a computer sees it where none of these devices is.
+std::vector<UsbFate> usbThatStays(vmm::timeline::Timeline const& timeline, std::string const& moment);
 
 /// In the state that is saved there.
 vmm::Result<std::vector<vmm::HostUsbTrace>> savedHostUsb(std::string const& directory);

@@ -1,5 +1,7 @@
 #include "app/runner/machine_runner_private.h"
 
+#include <algorithm>
+
 /// USB devices from outside, as the runner brings them and the machine together: the host's, and other computers'.
 namespace app {
 
@@ -62,13 +64,23 @@ vmm::Result<std::vector<UsbFate>> MachineRunner::foreseeUsb(std::string const& m
         had = hostUsbAt(*TRY(timeline()), to);
     else if (!isInMemory(state()) && hasSavedState(directory))
         had = TRY(savedHostUsb(directory));
-    auto fates = m_private->hostUsb.foresee(had);
     // Those of other computers stay while a moment takes the machine's place, and end with the process of a suspend.
     auto const outcome = moment.empty() ? UsbFate::Outcome::NotHere : UsbFate::Outcome::PluggedAnew;
+    std::vector<UsbFate> redirected;
     for (auto const& one : redirectedUsb()) {
-        if (!one.isListening)
-            fates.push_back({ one.device.vendor, one.device.product, {}, {}, {}, one.address, true, outcome });
+        if (one.isListening)
+            continue;
+        auto const& device = one.device;
+        redirected.push_back({ device.vendor, device.product, {}, {}, {}, one.address, true, outcome });
+        // A state tells the model alone: that is taken for the one which is still there.
+        auto const same = std::ranges::find_if(had, [&](vmm::HostUsbTrace const& trace) {
+            return trace.isRedirected() && trace.vendor == device.vendor && trace.product == device.product;
+        });
+        if (same != had.end())
+            had.erase(same);
     }
+    auto fates = m_private->hostUsb.foresee(had);
+    fates.insert(fates.end(), redirected.begin(), redirected.end());
     return fates;
 }
 

@@ -230,7 +230,7 @@ std::vector<UsbFate> foresee(std::vector<vmm::HostUsbInfo> const& attached, std:
             continue;
         UsbFate fate { trace.vendor, trace.product, {}, trace.serial, trace.port, {}, false, Outcome::NotHere };
         auto const here = std::ranges::find_if(plugged, [&](auto const& entry) { return trace.fits(entry.device); });
-        if (here != plugged.end() && !here->holder) {
+        if (here != plugged.end() && (!here->holder || here->holder->machine == machine)) { // which gives it back now
             auto const* const rule = ruleOf(*here);
             fate.name = usbDeviceName(here->device);
             fate.port = here->device.port;

@@ -37,9 +37,10 @@ struct UsbFate {
                      ///< computer's: nobody passes it on then.
     };
     std::uint16_t vendor = 0, product = 0;
-    std::string name, serial, port; ///< empty where the state does not tell; `name` only of devices that are here
-    std::string from;               ///< who passes it on, where it is of another computer
-    bool isAttached = false;        ///< the machine has it now
+    std::string name, serial; ///< empty where the state does not tell; `name` only of devices that are here
+    std::string port;         ///< empty: it is of another computer
+    std::string from;         ///< who passes it on now
+    bool isAttached = false;  ///< the machine has it now
     Outcome outcome = Outcome::Unplugged;
     bool operator==(UsbFate const&) const = default;
 };

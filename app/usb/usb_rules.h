@@ -70,8 +70,9 @@ struct UsbRule {
     }
 };
 
-/// What becomes of the host's devices when a machine comes back from a moment or from a saved state, where they have
-/// been unplugged in any case: no state knows what a real device is at.
+/// What becomes of this host's devices when a machine comes back from a moment or from a saved state, where they have
+/// been unplugged in any case: no state knows what a real device is at. Those of other computers are plugged in anew as
+/// long as they are passed on, and else have to be passed on again.
 enum class UsbRestore : std::uint8_t {
     Attach, ///< They are plugged in anew.
     Leave,  ///< They go back to the host, and its connectors stay empty; those that rules attach come nevertheless.

@@ -391,6 +391,16 @@ private slots:
         QVERIFY(bench.look({ entry(elsewhere) }).empty()); // the restore is over
     }
 
+    void whatAMachineIsGivingBackItCanHaveAgain()
+    {
+        auto const had = device("1-1", 2);
+        auto plugged = std::vector { entry(had) };
+        plugged[0].holder = UsbHolder { "web", "Web", 1 };
+        QCOMPARE(foresee({}, { vmm::HostUsbTrace::of(had) }, plugged, {}, "web").front().outcome, Outcome::PluggedAnew);
+        plugged[0].holder->machine = "mail";
+        QCOMPARE(foresee({}, { vmm::HostUsbTrace::of(had) }, plugged, {}, "web").front().outcome, Outcome::NotHere);
+    }
+
     void aRestoreTakesNothingThatTheHostUses()
     {
         Bench bench;
@@ -470,9 +480,13 @@ private slots:
         HostUsbTrace const without { 0x0951, 0x1666, "1-2.3", "" };
         QVERIFY(without.fits(device("1-2.3", 1, 0x1666, "")));
         QVERIFY(!without.fits(device("1-2.4", 1, 0x1666, "")));
-        for (auto const* text :
-            { "", "host ", "keyboard kbd0", "host 0951:1666", "host 0951:1666 ", "host 0951:1666 1-2",
-                "host 0951:1666 1-2 7", "host 0951-1666 1-2 7 S", "host 095x:1666 1-2 7 S", "host -951:1666 1-2 7 S" })
+        auto const redirected = HostUsbTrace::in("redirected 0951:1666 123456789");
+        QCOMPARE(redirected, std::optional(HostUsbTrace { 0x0951, 0x1666, "", "" }));
+        QVERIFY(redirected->isRedirected() && !trace->isRedirected());
+        QVERIFY(!redirected->fits(device("1-2.3", 1, 0x1666, "")));
+        for (auto const* text : { "", "host ", "redirected ", "redirected 0951", "host 0951:1666  7 S", "keyboard kbd0",
+                 "host 0951:1666", "host 0951:1666 ", "host 0951:1666 1-2", "host 0951:1666 1-2 7",
+                 "host 0951-1666 1-2 7 S", "host 095x:1666 1-2 7 S", "host -951:1666 1-2 7 S" })
             QVERIFY2(!HostUsbTrace::in(text), text);
     }
 

@@ -405,6 +405,22 @@ private slots:
         QCOMPARE(bench.list(), "redir1 listens redir2 by redir1 ");
     }
 
+    void whatIsNotPassedOnAnyMoreIsMissedAtItsMoment()
+    {
+        SimulatedUsbDevice const simulated("1-1", 2);
+        Bench bench;
+        auto host = bench.bringOne();
+        QTRY_COMPARE(bench.list(), "redir1 listens redir2 by redir1 ");
+        auto const moment = bench.keep();
+        auto const fates = tests::must(bench.runner->foreseeUsb(moment));
+        QCOMPARE(fates.size(), 1u); // it is the same one
+        QCOMPARE(fates[0].outcome, UsbFate::Outcome::PluggedAnew);
+        host.reset();
+        QTRY_COMPARE(bench.list(), "redir1 listens ");
+        UsbFate const missed { .vendor = 0x1209, .product = 1, .outcome = UsbFate::Outcome::NotHere };
+        QCOMPARE(tests::must(bench.runner->foreseeUsb(moment)), std::vector { missed });
+    }
+
     void whatIsEndedAsAMomentTakesTheMachinesPlaceIsInNeither()
     {
         SimulatedUsbDevice const simulated("1-1", 2);

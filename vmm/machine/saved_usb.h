@@ -5,7 +5,8 @@
 
 namespace vmm {
 
-/// The host's USB devices that the guest had. What a state tells of a part that cannot be read is left out.
+/// The real USB devices that the guest had, of the host or of other computers. What a state tells of a part that cannot
+/// be read is left out.
 std::vector<HostUsbTrace> hostUsbIn(SavedMachine const& machine);
 
 }

@@ -89,12 +89,16 @@ bool HostUsbTrace::fits(HostUsbInfo const& device) const
 
 std::optional<HostUsbTrace> HostUsbTrace::in(std::string_view identity)
 {
-    // "host 0951:1666 1-2.3 123456789 SERIAL", where the last may have blanks in it, or be nothing.
-    constexpr std::string_view begin = "host ";
+    // "host 0951:1666 1-2.3 123456789 SERIAL", where the last may have blanks in it, or be nothing; "redirected
+    // 0951:1666 123456789".
+    constexpr std::string_view ofHost = "host ", ofAnother = "redirected ";
     constexpr std::size_t numbers = 9, digits = 4;
-    if (!identity.starts_with(begin) || identity.size() < begin.size() + numbers + 1)
+    bool const isRedirected = identity.starts_with(ofAnother);
+    if (!isRedirected && !identity.starts_with(ofHost))
         return std::nullopt;
-    identity.remove_prefix(begin.size());
+    identity.remove_prefix((isRedirected ? ofAnother : ofHost).size());
+    if (identity.size() < numbers + 1)
+        return std::nullopt;
     HostUsbTrace trace;
     auto const read = [](std::string_view text, std::uint16_t& into) {
         auto const [end, error] = std::from_chars(text.data(), text.data() + text.size(), into, 16);
@@ -103,9 +107,11 @@ std::optional<HostUsbTrace> HostUsbTrace::in(std::string_view identity)
     if (identity[digits] != ':' || identity[numbers] != ' ' || !read(identity.substr(0, digits), trace.vendor)
         || !read(identity.substr(digits + 1, digits), trace.product))
         return std::nullopt;
+    if (isRedirected)
+        return trace;
     identity.remove_prefix(numbers + 1);
     auto const blank = identity.find(' '), next = identity.find(' ', std::min(blank, identity.size() - 1) + 1);
-    if (blank == std::string_view::npos || next == std::string_view::npos)
+    if (blank == 0 || blank == std::string_view::npos || next == std::string_view::npos)
         return std::nullopt;
     trace.port = identity.substr(0, blank);
     trace.serial = identity.substr(next + 1);

@@ -13,17 +13,18 @@ struct libusb_transfer;
 
 namespace vmm {
 
-/// What a saved state tells of a device of the host's that the guest had: the beginning of its serial number, where it
-/// had a long one.
+/// What a saved state tells of a real device that the guest had: of one of the host's its port and the beginning of its
+/// serial number, of another computer's neither.
 struct HostUsbTrace {
     std::uint16_t vendor = 0, product = 0;
     std::string port, serial;
     bool operator==(HostUsbTrace const&) const = default;
 
     static HostUsbTrace of(HostUsbInfo const& device);
-    /// Whether it is the same device: by its serial number, or without one by its port.
+    /// Whether it is the same device: by its serial number, or without one by its port. None is, of another computer's.
     bool fits(HostUsbInfo const& device) const;
-    /// Of UsbDevice::identity(); nothing where it is no device of a host's.
+    bool isRedirected() const { return port.empty(); }
+    /// Of UsbDevice::identity(); nothing where we made the device.
     static std::optional<HostUsbTrace> in(std::string_view identity);
 };
 

@@ -1,6 +1,7 @@
 #include "app/control/moment_methods.h"
 
 #include "app/control/host_usb_json.h"
+#include "app/runner/host_usb_traces.h"
 #include "app/store/forking.h"
 #include "app/store/moment_bundles.h"
 #include "vmm/base/time_of_day.h"
@@ -482,11 +483,12 @@ void exportIt(MachineRunner& machine, Json const& params, Reply const& reply)
             if (!wanted.is_boolean())
                 return vmm::fail(vmm::ErrorCode::InvalidArgument, "\"files\" is true or false");
             auto const files = wanted.get<bool>() ? vmm::ExportFiles::All : vmm::ExportFiles::None;
+            auto const devices = usbThatStays(*timeline, id);
             if (bundle.empty())
                 TRY(vmm::exportMoment(timeline, id, to, files, progress));
             else
                 TRY(exportBundleFile(MachineStore(root), timeline, id, bundle, progress));
-            return Json::object();
+            return Json { { "devices", usbFatesToJson(devices) } };
         });
 }
 

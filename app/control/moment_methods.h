@@ -43,7 +43,8 @@ Json momentDiffToJson(vmm::MomentDiff const& diff, std::string const& before, st
 /// fork   | name; moment, without which the present is kept (keptAs: its name) | uuid and name of the new machine
 /// diff   | moment, other, as momentsToCompare() has them | as momentDiffToJson()
 /// inspect | moment | moment, machine (its state, as in state.json)
-/// export | moment; to: a directory (files: with all that the machine reads), or bundle: a file | nothing
+/// export | moment; to: a directory (files: with all that the machine reads), or bundle: a file | devices: those that
+///        | | do not travel, each as in foreseeUsb
 ///
 /// verify, prune, fork, diff and export take long: machine.progress tells of them, machine.cancel ends them. What only
 /// who asks has something of (all of these but prune) ends too when `isWanted` does not hold any more; any thread.

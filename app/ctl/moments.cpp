@@ -136,7 +136,8 @@ int moment(MomentOptions const& options, Surroundings& around, Output const& out
             return runDetached(std::move(arguments), around, output);
         }
         method = "moment.go";
-        noteUsbFates(options.machine, options.moment, around, output);
+        if (!output.json)
+            noteUsbFates(options.machine, options.moment, around, output);
         params["losePresent"] = options.losePresent;
     } else if (options.action == "delete") {
         method = "moment.end";

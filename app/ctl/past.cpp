@@ -1,10 +1,11 @@
+#include "app/control/host_usb_json.h"
 #include "app/control/moment_methods.h"
 #include "app/ctl/verbs.h"
+#include "app/runner/host_usb_traces.h"
 #include "app/store/moment_bundles.h"
 #include "vmm/base/unique_fd.h"
 #include "vmm/machine/moment_diff.h"
 #include "vmm/machine/moment_export.h"
-#include "vmm/machine/saved_usb.h"
 
 #include <algorithm>
 #include <fcntl.h>
@@ -136,34 +137,38 @@ vmm::Result<> inspectMoment(TimelinePointer const& timeline, MomentOptions const
     return printMachine(machine, options.inspect, output);
 }
 
-/// What does not travel with the machine; elsewhere `usb foresee` tells more.
-void noteWhatStays(vmm::timeline::Timeline const& timeline, std::string const& moment, Output const& output)
+/// Elsewhere `usb foresee` tells more.
+void noteWhatStays(std::vector<UsbFate> const& devices, Output const& output)
 {
-    auto const saved = vmm::savedMachineAt(timeline, moment);
-    if (output.json || !saved)
-        return;
-    for (auto const& device : vmm::hostUsbIn(*saved)) {
-        output.note(
-            fmt::format("chronoctl: the guest has a USB device of this host ({:04x}:{:04x}, port {}): where the "
-                        "machine goes it is unplugged, unless the device is there too",
-                device.vendor, device.product, device.port));
+    for (auto const& device : devices) {
+        auto const id = fmt::format("{:04x}:{:04x}", device.vendor, device.product);
+        output.note(device.port.empty()
+                ? fmt::format("chronoctl: the guest has a USB device of another computer ({}): where the machine goes "
+                              "it is unplugged, and has to be passed on anew",
+                    id)
+                : fmt::format("chronoctl: the guest has a USB device of this host ({}, port {}): where the machine "
+                              "goes it is unplugged, unless the device is there too",
+                    id, device.port));
     }
 }
 
-vmm::Result<> exportIt(
+vmm::Result<Json> exportIt(
     TimelinePointer const& timeline, MomentOptions const& options, Surroundings& around, Output const& output)
 {
     auto const id = TRY(control::findMoment(*timeline, options.moment));
     Interruption const interruption;
     auto const progress = progressOn(output, interruption);
-    noteWhatStays(*timeline, id, output);
-    if (!options.bundle) {
-        auto const files = options.withoutFiles ? vmm::ExportFiles::None : vmm::ExportFiles::All;
-        return vmm::exportMoment(timeline, id, options.to, files, progress);
-    }
-    if (options.to == "-")
-        return exportBundle(around.store, timeline, id, output.out, progress);
-    return exportBundleFile(around.store, timeline, id, options.to, progress);
+    auto const devices = usbThatStays(*timeline, id);
+    if (!output.json)
+        noteWhatStays(devices, output);
+    if (!options.bundle)
+        TRY(vmm::exportMoment(
+            timeline, id, options.to, options.withoutFiles ? vmm::ExportFiles::None : vmm::ExportFiles::All, progress));
+    else if (options.to == "-")
+        TRY(exportBundle(around.store, timeline, id, output.out, progress));
+    else
+        TRY(exportBundleFile(around.store, timeline, id, options.to, progress));
+    return Json { { "to", options.to }, { "devices", control::usbFatesToJson(devices) } };
 }
 
 }
@@ -178,8 +183,10 @@ int lookAtMoment(MomentOptions const& options, Surroundings& around, Output cons
     if (options.action == "inspect")
         return output.finish(inspectMoment(*timeline, options, output));
     auto const exported = exportIt(*timeline, options, around, output);
+    if (!exported)
+        return output.failed(exported.error());
     // Where the bundle itself goes to the standard output there is no room for an answer.
-    return options.to == "-" ? output.finish(exported) : output.answer(exported, { { "to", options.to } });
+    return options.to == "-" ? int(Done) : output.answer({}, *exported);
 }
 
 int importMoment(MomentOptions const& options, Surroundings& around, Output const& output)
@@ -193,11 +200,11 @@ int importMoment(MomentOptions const& options, Surroundings& around, Output cons
         around.factory.checkHost, progressOn(output, interruption));
     if (!made)
         return output.failed(made.error());
+    auto const devices = noteUsbFates(made->id, {}, around, output);
     if (output.json)
-        output.value({ { "uuid", made->id }, { "name", made->config.name } });
+        output.value({ { "uuid", made->id }, { "name", made->config.name }, { "devices", devices } });
     else
         output.text(made->id);
-    noteUsbFates(made->id, {}, around, output);
     return Done;
 }
 

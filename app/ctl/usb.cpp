@@ -303,16 +303,16 @@ vmm::Result<Json> restorePolicy(UsbOptions const& options, Surroundings& around,
 std::string fateText(Json const& fate)
 {
     auto const name = fate.value("name", "");
-    auto const from = fate.value("from", "");
-    auto const what = fmt::format("{} ({} {})", name.empty() ? fate.value("id", "") : name,
-        from.empty() ? "port" : "of", from.empty() ? fate.value("port", "") : from);
+    auto const from = fate.value("from", ""), port = fate.value("port", "");
+    auto const where = !port.empty() ? "port " + port : "of " + (from.empty() ? "another computer" : from);
+    auto const what = fmt::format("{} ({})", name.empty() ? fate.value("id", "") : name, where);
     auto const outcome = fate.value("outcome", "");
     if (outcome == "plugged-anew")
         return fmt::format("{} is pulled out and plugged in again", what);
     if (outcome == "asked")
         return fmt::format("{} is unplugged; whether it comes back is asked", what);
     auto const* const why = outcome != "not-here" ? ""
-        : from.empty()                            ? ", and not to be had on this host now"
+        : !port.empty()                           ? ", and not to be had on this host now"
                                                   : ", and has to be passed on anew";
     return fmt::format("{} is unplugged{}", what, why);
 }
@@ -329,13 +329,14 @@ vmm::Result<Json> foreseen(
 
 }
 
-void noteUsbFates(std::string const& machine, std::string const& moment, Surroundings& around, Output const& output)
+Json noteUsbFates(std::string const& machine, std::string const& moment, Surroundings& around, Output const& output)
 {
-    if (output.json)
-        return;
-    auto const fates = foreseen(machine, moment, around, output);
-    for (auto const& fate : fates.value_or(Json::array()))
-        output.note(fmt::format("chronoctl: {}", fateText(fate)));
+    auto fates = foreseen(machine, moment, around, output).value_or(Json::array());
+    for (auto const& fate : fates) {
+        if (!output.json)
+            output.note(fmt::format("chronoctl: {}", fateText(fate)));
+    }
+    return fates;
 }
 
 int usb(UsbOptions const& options, Surroundings& around, Output const& output)

@@ -75,9 +75,9 @@ struct UsbOptions {
 };
 /// This host's USB devices, a machine's, as cable(), and the person's rules.
 int usb(UsbOptions const& options, Surroundings& around, Output const& output);
-/// What becomes of the host's USB devices when the machine goes to that moment, for the person to know before. Nothing
-/// where nothing does, or where it cannot be told.
-void noteUsbFates(std::string const& machine, std::string const& moment, Surroundings& around, Output const& output);
+/// What becomes of USB devices when the machine goes to that moment, as moment.foreseeUsb has it: people are told.
+/// Nothing where it cannot be foreseen.
+Json noteUsbFates(std::string const& machine, std::string const& moment, Surroundings& around, Output const& output);
 int suspend(std::string const& machine, std::string const& directory, bool keepRunning, Surroundings& around,
     Output const& output);
 /// The CPU that the machine has had is not kept any more.

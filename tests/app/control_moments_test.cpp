@@ -225,7 +225,8 @@ void diskCosts(Bench& bench)
 void exportIt(Bench& bench)
 {
     auto const folder = bench.path("exported"), bundle = bench.path("one.bundle");
-    bench.call("moment.export", { { "moment", "one" }, { "to", folder }, { "files", true } });
+    auto told = bench.call("moment.export", { { "moment", "one" }, { "to", folder }, { "files", true } });
+    QVERIFY(told["devices"] == Json::array()); // it had none
     REQUIRE_OK(vmm::readSavedMachine(folder));
     bench.call("moment.export", { { "moment", "one" }, { "bundle", bundle } });
     QFile file(QString::fromStdString(bundle));

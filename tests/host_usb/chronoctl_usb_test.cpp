@@ -152,12 +152,19 @@ private slots:
             auto const left = bench.call({ "moment", "export", "web", "good", "--bundle", "--to", bundle });
             QCOMPARE(left.code, 0);
             QVERIFY2(left.err.contains("a USB device of this host (1209:0001, port 1-1)"), left.err.constData());
+            auto const told = bench.json({ "moment", "export", "web", "good", "--to", bench.path("folder") });
+            QCOMPARE(told["devices"][0]["id"].toString(), "1209:0001");
+            QCOMPARE(told["devices"][0]["outcome"].toString(), "not-here");
             QCOMPARE(bench.call({ "stop", "web" }).code, 0);
             hosting.end();
         }
         auto const here = bench.call({ "moment", "import", bundle, "--name", "here" });
         QCOMPARE(here.code, 0);
         QVERIFY2(here.err.contains("Example Loop (port 1-1) is pulled out and plugged in again"), here.err.constData());
+        auto const told = bench.json({ "moment", "import", bundle, "--name", "told" });
+        QCOMPARE(told["name"].toString(), "told");
+        QCOMPARE(told["devices"][0]["name"].toString(), "Example Loop");
+        QCOMPARE(told["devices"][0]["outcome"].toString(), "plugged-anew");
         simulated.reset();
         auto const elsewhere = bench.call({ "moment", "import", bundle, "--name", "elsewhere" });
         QCOMPARE(elsewhere.code, 0);

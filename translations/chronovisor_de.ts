@@ -790,6 +790,10 @@
         <source>Move the pointer to the upper edge to get the tools back, or press F11 to leave full screen.</source>
         <translation>Bewegen Sie den Zeiger an den oberen Rand, um die Werkzeuge zurückzuholen, oder drücken Sie F11, um das Vollbild zu verlassen.</translation>
     </message>
+    <message>
+        <source>The machine had USB devices. When it goes on here, this becomes of them. %1</source>
+        <translation>Die Maschine hatte USB-Geräte. Wenn sie hier weiterläuft, geschieht mit ihnen Folgendes. %1</translation>
+    </message>
 </context>
 <context>
     <name>ui::MachineSettingsPage</name>
@@ -3189,10 +3193,6 @@
         <translation>Ausgesteckt, und Sie werden dann danach gefragt: %1.</translation>
     </message>
     <message>
-        <source>Not here any more: %1.</source>
-        <translation>Nicht mehr hier: %1.</translation>
-    </message>
-    <message>
         <source>every device</source>
         <translation>jedes Gerät</translation>
     </message>
@@ -3219,6 +3219,14 @@
     <message>
         <source>“%1” from %2</source>
         <translation>„%1“ von %2</translation>
+    </message>
+    <message>
+        <source>Unplugged, and not here after that: %1.</source>
+        <translation>Ausgesteckt, und danach nicht hier: %1.</translation>
+    </message>
+    <message>
+        <source>USB devices do not travel with it: %1.</source>
+        <translation>USB-Geräte reisen nicht mit: %1.</translation>
     </message>
 </context>
 <context>

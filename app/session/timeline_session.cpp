@@ -1,5 +1,6 @@
 #include "app/session/timeline_session.h"
 
+#include "app/runner/host_usb_traces.h"
 #include "app/store/moment_bundles.h"
 #include "vmm/base/cases.h"
 #include "vmm/base/give_way.h"
@@ -466,16 +467,21 @@ void TimelineSession::exportTo(QString const& path, QString const& id, Form form
 {
     if (!m_source)
         return;
+    auto const stay = std::make_shared<std::vector<UsbFate>>();
     auto const write = [source = m_source, root = m_runner->places().libraryRoot, to = path.toStdString(),
-                           moment = id.toStdString(), form](MachineRunner::JobProgress const& progress) {
+                           moment = id.toStdString(), form, stay](MachineRunner::JobProgress const& progress) {
+        *stay = usbThatStays(*source, moment);
         return form == Form::Bundle ? exportBundleFile(MachineStore(root), source, moment, to, progress)
                                     : vmm::exportMoment(source, moment, to, vmm::ExportFiles::All, progress);
     };
-    m_runner->work("export", write, [gate = m_gate, path, report = reporting(Step::Export, id)](auto const& outcome) {
-        report(outcome);
-        if (outcome)
-            Gate<TimelineSession>::post(gate, [path](TimelineSession& session) { emit session.exported(path); });
-    });
+    m_runner->work(
+        "export", write, [gate = m_gate, path, stay, report = reporting(Step::Export, id)](auto const& outcome) {
+            report(outcome);
+            if (!outcome)
+                return;
+            Gate<TimelineSession>::post(
+                gate, [path, stay](TimelineSession& session) { emit session.exported(path, *stay); });
+        });
 }
 
 void TimelineSession::compare(QString const& one, QString const& other)

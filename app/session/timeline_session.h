@@ -154,7 +154,8 @@ signals:
     void kept(QString id, std::chrono::nanoseconds stoodStill);
     /// As notice::PresentLeft.
     void left(QString id, app::MomentReason reason);
-    void exported(QString path);
+    /// `stay`: the USB devices that do not travel with it.
+    void exported(QString path, std::vector<app::UsbFate> stay);
     void compared(app::MomentComparison comparison);
     void comparingDisks(double fraction); ///< 0 to 1
     void disksCompared(std::vector<app::DiskComparison> disks);

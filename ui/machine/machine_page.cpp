@@ -272,16 +272,26 @@ void MachinePage::connectUsb()
     connect(&m_library.hostUsb(), &app::HostUsbWatch::changed, this, &MachinePage::foreseeUsb); // the rules
 }
 
-/// What suspending does to devices of this computer and of others: for its tip.
+/// What suspending, or coming back, does to devices of this computer and of others: for its tip.
 void MachinePage::foreseeUsb()
 {
-    if (!app::isInMemory(m_session->state())) {
+    auto const state = m_session->state();
+    if (!app::isInMemory(state) && state != app::SessionState::Suspended) {
         m_usbFates.clear();
         return;
     }
     m_session->foreseeUsb({}, guarded(this, [this](vmm::Result<std::vector<app::UsbFate>> const& fates) {
         m_usbFates = fates ? fatesText(*fates) : QString();
         updateTexts();
+    }));
+}
+
+void MachinePage::tellUsb()
+{
+    m_session->foreseeUsb({}, guarded(this, [this](vmm::Result<std::vector<app::UsbFate>> const& fates) {
+        if (fates && !fates->empty())
+            m_messages->showNotice(tr("The machine had USB devices. When it goes on here, this becomes of them. %1")
+                                       .arg(fatesText(*fates)));
     }));
 }
 

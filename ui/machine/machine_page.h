@@ -61,6 +61,8 @@ public:
     void startOrResume();
     void setConsolesVisible(bool visible);
     void setInspectorVisible(bool visible);
+    /// Where the machine has come from elsewhere: what becomes here of the USB devices that it had.
+    void tellUsb();
 
 signals:
     void settingsRequested();

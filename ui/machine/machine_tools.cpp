@@ -217,8 +217,10 @@ void MachinePage::updateTexts()
         set(m_actions.run, tr("Start"), QStringLiteral("start"), tr("Start the machine"));
     set(m_actions.suspend, tr("Suspend"), QStringLiteral("suspend"),
         tr("Write the machine's state to disk, and bring it back later"));
-    if (!m_usbFates.isEmpty())
-        m_actions.suspend->setToolTip(QStringLiteral("%1\n%2").arg(m_actions.suspend->toolTip(), m_usbFates));
+    if (!m_usbFates.isEmpty()) {
+        auto* action = app::isInMemory(state) ? m_actions.suspend : m_actions.run;
+        action->setToolTip(QStringLiteral("%1\n%2").arg(action->toolTip(), m_usbFates));
+    }
     set(m_actions.shutDown, tr("Shut down"), QStringLiteral("power"), tr("Press the machine's power button"));
     set(m_actions.reset, tr("Reset"), QStringLiteral("restart"));
     set(m_actions.powerOff, tr("Power off at once"), QStringLiteral("plug"));

@@ -520,10 +520,12 @@ void MainWindow::importMoment(QString const& path)
         guarded(this,
             [this](vmm::Result<QString> const& made) {
                 m_messages->dismissNotice();
-                if (made)
-                    showMade(*made);
-                else if (made.error().code != vmm::ErrorCode::Cancelled)
+                if (made) {
+                    if (auto* page = showMade(*made) ? pageOf(*made) : nullptr)
+                        page->tellUsb();
+                } else if (made.error().code != vmm::ErrorCode::Cancelled) {
                     m_messages->showProblem(problemFor(Task::ImportMoment, made.error()));
+                }
             }),
         progress);
 }

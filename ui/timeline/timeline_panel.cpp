@@ -79,9 +79,11 @@ TimelinePanel::TimelinePanel(app::VmSession& session, QWidget* parent)
                                 : tr("Kept. The machine stood still for %1 ms.")
                                       .arg(QLocale().toString(static_cast<double>(stood.count()) / 1e6, 'f', 1)));
     });
-    connect(&m_timeline, &app::TimelineSession::exported, this, [this](QString const& path) {
-        emit notice(tr("The moment is in %1.").arg(QDir::toNativeSeparators(path)), {}, {});
-    });
+    connect(&m_timeline, &app::TimelineSession::exported, this,
+        [this](QString const& path, std::vector<app::UsbFate> const& stay) {
+            auto const text = tr("The moment is in %1.").arg(QDir::toNativeSeparators(path));
+            emit notice(stay.empty() ? text : text + QLatin1Char(' ') + stayingText(stay), {}, {});
+        });
     connect(&session, &app::VmSession::stateChanged, this, &TimelinePanel::updateFooter);
     connect(&session, &app::VmSession::workChanged, this, &TimelinePanel::updateFooter);
     connect(m_past, &PastView::goRequested, this, [this] { perform(Request::Go); });

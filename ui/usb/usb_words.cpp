@@ -54,6 +54,13 @@ QString numbers(std::uint16_t vendor, std::uint16_t product)
     return QStringLiteral("%1:%2").arg(vendor, 4, 16, QLatin1Char('0')).arg(product, 4, 16, QLatin1Char('0'));
 }
 
+QString fateName(app::UsbFate const& fate)
+{
+    auto const model = numbers(fate.vendor, fate.product);
+    return fate.from.empty() ? QStringLiteral("“%1”").arg(fate.name.empty() ? model : text(fate.name))
+                             : Words::tr("“%1” from %2").arg(model, text(fate.from));
+}
+
 /// Of several classes the one that says most about what it is for a person.
 QString iconOfClasses(std::vector<std::uint8_t> const& classes)
 {
@@ -211,10 +218,7 @@ QString fatesText(std::vector<app::UsbFate> const& fates)
         QStringList names;
         for (auto const& fate : fates) {
             if (((fate.outcome == outcomes) || ...))
-                names += fate.from.empty()
-                    ? QStringLiteral("“%1”").arg(
-                        fate.name.empty() ? numbers(fate.vendor, fate.product) : text(fate.name))
-                    : Words::tr("“%1” from %2").arg(numbers(fate.vendor, fate.product), text(fate.from));
+                names += fateName(fate);
         }
         return names.join(QStringLiteral(", "));
     };
@@ -226,8 +230,16 @@ QString fatesText(std::vector<app::UsbFate> const& fates)
     if (auto const names = named(Outcome::Asked); !names.isEmpty())
         sentences += Words::tr("Unplugged, and you are asked about it then: %1.").arg(names);
     if (auto const names = named(Outcome::NotHere); !names.isEmpty())
-        sentences += Words::tr("Not here any more: %1.").arg(names);
+        sentences += Words::tr("Unplugged, and not here after that: %1.").arg(names);
     return sentences.join(QLatin1Char(' '));
+}
+
+QString stayingText(std::vector<app::UsbFate> const& fates)
+{
+    QStringList names;
+    for (auto const& fate : fates)
+        names += fateName(fate);
+    return Words::tr("USB devices do not travel with it: %1.").arg(names.join(QStringLiteral(", ")));
 }
 
 QString usbMatchWords(app::UsbMatch const& match)

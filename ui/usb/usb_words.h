@@ -26,6 +26,8 @@ QString hostUseWords(app::HostUse const& use);
 QString takingText(std::vector<app::HostUse> const& uses);
 /// "is unplugged", "is plugged in anew" … of all that a moment's return changes; empty: nothing.
 QString fatesText(std::vector<app::UsbFate> const& fates);
+/// Of those that do not travel with a moment.
+QString stayingText(std::vector<app::UsbFate> const& fates);
 
 /// Which devices a rule is about, in words.
 QString usbMatchWords(app::UsbMatch const& match);

@@ -17,6 +17,7 @@
 #include <QCheckBox>
 #include <QComboBox>
 #include <QDropEvent>
+#include <QFileDialog>
 #include <QMenu>
 #include <QToolButton>
 
@@ -47,6 +48,21 @@ struct Bench : Desk {
         session(id).start();
         [&] { QVERIFY(waitFor(id, app::SessionState::Running)); }();
         return window->pageOf(id);
+    }
+    /// What is simulated, to the machine.
+    bool attach() const
+    {
+        std::optional<vmm::Result<>> attached;
+        session(id).attachHostUsb("1-1", app::Really::No, [&](vmm::Result<> const& done) { attached = done; });
+        return tests::becomes([&] { return attached.has_value(); }) && *attached;
+    }
+    /// One moment.
+    app::TimelineSession& keep() const
+    {
+        auto& timeline = session(id).timeline();
+        timeline.keep("one");
+        [&] { QTRY_VERIFY(!timeline.moments().empty() && !timeline.keeping()); }();
+        return timeline;
     }
     ui::UsbBar* bar() const { return window->pageOf(id)->usb()->bar(); }
     QPushButton* answer(QString const& text) const
@@ -356,13 +372,8 @@ private slots:
         SimulatedUsbDevice const simulated("1-1", 2);
         Bench bench;
         auto* page = bench.run();
-        auto& timeline = bench.session(bench.id).timeline();
-        timeline.keep("one");
-        QTRY_VERIFY(!timeline.moments().empty());
-        std::optional<vmm::Result<>> attached;
-        bench.session(bench.id).attachHostUsb(
-            "1-1", app::Really::No, [&](vmm::Result<> const& done) { attached = done; });
-        QTRY_VERIFY(attached && *attached);
+        bench.keep();
+        QVERIFY(bench.attach());
         auto const* suspend = bench.named<QToolButton>(page, "Suspend");
         QTRY_VERIFY2(suspend->toolTip().contains("Unplugged and plugged in anew: “Example Loop”"),
             qPrintable(suspend->toolTip()));
@@ -391,6 +402,66 @@ private slots:
         QVERIFY(bench.bar()->accessibleName().contains("was in the machine before"));
         QTest::mouseClick(bench.answer("Attach again"), Qt::LeftButton);
         QTRY_COMPARE(bench.session(bench.id).attachedHostUsb().size(), 1u);
+    }
+
+    void aSuspendedMachineTellsWhatComingBackDoes()
+    {
+        SimulatedUsbDevice const simulated("1-1", 2);
+        Bench bench;
+        auto* page = bench.run();
+        QVERIFY(bench.attach());
+        auto const* suspend = bench.named<QToolButton>(page, "Suspend");
+        QTRY_VERIFY(suspend->toolTip().contains(loop));
+        QVERIFY(bench.suspend(bench.id));
+        auto const* restore = bench.named<QToolButton>(page, "Restore");
+        QTRY_VERIFY2(restore->toolTip().contains("Unplugged and plugged in anew: “Example Loop”"),
+            qPrintable(restore->toolTip()));
+        QVERIFY2(!suspend->toolTip().contains(loop), qPrintable(suspend->toolTip()));
+    }
+
+    void aForkTellsWhatItsFirstStartDoes()
+    {
+        SimulatedUsbDevice const simulated("1-1", 2);
+        Bench bench;
+        bench.run();
+        QVERIFY(bench.attach());
+        auto const& timeline = bench.keep();
+        QString fork;
+        bench.library->fork(bench.id, { timeline.moments()[0].id.toStdString(), "one" }, "fork",
+            [&](vmm::Result<QString> const& made) { fork = tests::must(made); });
+        QTRY_VERIFY(!fork.isEmpty());
+        bench.window->showMachine(fork);
+        auto const* restore = bench.named<QToolButton>(bench.window->pageOf(fork), "Restore");
+        // The machine that it comes from has the device.
+        QTRY_VERIFY2(restore->toolTip().contains("Unplugged, and not here after that: “1209:0001”"),
+            qPrintable(restore->toolTip()));
+    }
+
+    /// On both sides: as it is exported, and as it is imported.
+    void aMomentThatTravelsTellsOfItsDevices()
+    {
+        SimulatedUsbDevice const simulated("1-1", 2);
+        Bench bench;
+        auto* page = bench.run();
+        QVERIFY(bench.attach());
+        auto& timeline = bench.keep();
+        auto const path = bench.directory.filePath("one.tar.zst");
+        timeline.exportTo(path, timeline.moments()[0].id, app::TimelineSession::Form::Bundle);
+        QTRY_VERIFY2(page->messages()->text().endsWith("USB devices do not travel with it: “1209:0001”."),
+            qPrintable(page->messages()->text()));
+
+        std::optional<vmm::Result<>> detached;
+        bench.session(bench.id).detachHostUsb("1-1", [&](vmm::Result<> const& done) { detached = done; });
+        QTRY_VERIFY(detached && *detached);
+        emit page->importRequested();
+        auto* dialog = bench.window->findChild<QFileDialog*>(QString(), Qt::FindDirectChildrenOnly);
+        QVERIFY(dialog);
+        emit dialog->fileSelected(path);
+        dialog->close();
+        QTRY_COMPARE(bench.library->ids().size(), 2);
+        auto const* imported = bench.window->pageOf(bench.library->ids().last());
+        QTRY_VERIFY2(imported->messages()->text().contains("Unplugged and plugged in anew: “Example Loop”"),
+            qPrintable(imported->messages()->text()));
     }
 
     void ofAnotherComputerIsNamedAndGivenBack()

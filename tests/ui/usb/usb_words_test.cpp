@@ -104,7 +104,9 @@ private slots:
         };
         app::UsbFate gone { .vendor = 0x1209, .product = 1, .outcome = Outcome::NotHere };
         QCOMPARE(ui::fatesText({}), "");
-        QCOMPARE(ui::fatesText({ stick, gone }), "Unplugged: “DataTraveler”. Not here any more: “1209:0001”.");
+        QCOMPARE(ui::fatesText({ stick, gone }),
+            "Unplugged: “DataTraveler”. Unplugged, and not here after that: “1209:0001”.");
+        QCOMPARE(ui::stayingText({ stick, gone }), "USB devices do not travel with it: “DataTraveler”, “1209:0001”.");
         app::UsbFate const remote {
             .vendor = 0x0951, .product = 0x1666, .from = "10.0.0.7:4000", .outcome = Outcome::PluggedAnew
         };

@@ -1,3 +1,4 @@
+#include "app/control/moment_methods.h"
 #include "app/runner/machine_runner.h"
 #include "app/store/whole_file.h"
 #include "app/usb/host_usb_list.h"
@@ -12,6 +13,7 @@
 #include <csignal>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -583,6 +585,24 @@ private slots:
         QTRY_COMPARE(bench.asked(), "1-1 ");
         QCOMPARE(bench.runner->usbQuestions().front().reason, UsbQuestion::Reason::Restored);
         QCOMPARE(bench.attached(), "");
+    }
+
+    void aProgramThatExportsIsToldWhatDoesNotTravel()
+    {
+        SimulatedUsbDevice const simulated("1-1", 2);
+        Bench bench;
+        bench.start();
+        REQUIRE_OK(bench.attach("1-1"));
+        auto const moment = bench.keep();
+        auto const told = tests::must(tests::answerOf<vmm::Json>([&](auto done) {
+            control::callMomentMethod(
+                *bench.runner, "moment.export", { { "moment", moment }, { "to", bench.path("exported") } }, done);
+        }));
+        auto const devices = told.at("devices");
+        QCOMPARE(devices.size(), 1u);
+        QCOMPARE(devices[0].at("id").get<std::string>(), "1209:0001");
+        QCOMPARE(devices[0].at("serial").get<std::string>(), "S2");
+        QCOMPARE(devices[0].at("outcome").get<std::string>(), "not-here");
     }
 
     void aDeviceThatIsNotThereAnyMoreIsNamedBefore()

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """run_tests.py BUILD_TREE LABEL...: runs CTest label by label and counts what passed, failed and was skipped.
 
-Where this machine's KVM cannot be used, what needs one runs in the lab: the kvm tests, and the desktop in its window. One
-after the other: an L1 keeps two processors busy. The last line is `N passed, N failed, N skipped`. A Qt Test program counts with each of its test functions, the lab with
+Where this machine's KVM cannot be used, what needs one runs in the lab: the kvm tests, and with the label slow the desktop's
+windows. One after the other: an L1 keeps two processors busy. The last line is `N passed, N failed, N skipped`. A Qt Test program counts with each of its test functions, the lab with
 each of its tests, anything else as one.
 """
 
@@ -23,7 +23,6 @@ OUR_TOTALS = re.compile(r"^(\d+) passed, (\d+) failed, (\d+) skipped$", re.MULTI
 QT_SKIP = re.compile(r"^SKIP\s*: (.+)$", re.MULTILINE)
 OWN_SKIP = re.compile(r"^(?:CHRONOVISOR-SKIP|SKIP):? (.+)$", re.MULTILINE)
 SKIPPED = "SKIP_RETURN_CODE"  # CTest's reason, where a program has ended with 77
-WINDOW_IN_LAB = "^window\\.desktop$"
 QT_OVERHEAD = 2  # initTestCase and cleanupTestCase pass in every Qt Test class and test nothing
 
 
@@ -80,9 +79,9 @@ def usable_kvm() -> bool:
 
 
 class Run:
-    """One start of CTest, of the tests of a label or some of them."""
+    """One start of CTest, of the tests of a label."""
 
-    def __init__(self, tree: pathlib.Path, label: str, *, choice: tuple[str, ...] = (), lab_seconds: int = 0) -> None:
+    def __init__(self, tree: pathlib.Path, label: str, lab_seconds: int = 0) -> None:
         """`lab_seconds`: in the lab, for so long at most."""
         self.name = f"{label} in the lab" if lab_seconds else label
         # L1's CTest has a log of its own, in its copy of the tree.
@@ -90,7 +89,7 @@ class Run:
         jobs = os.cpu_count() if label in ("unit", "tools", "kvm") else 1
         self.command = ["ctest", "--test-dir", str(tree), "-L", f"^{label}$", "--output-on-failure", "--no-tests=ignore",
                         "--output-junit", str(self.report), "--test-output-size-passed", "4000000",
-                        "--test-output-size-failed", "4000000", "-j", str(jobs), *choice]
+                        "--test-output-size-failed", "4000000", "-j", str(jobs)]
         if label in ("lab", "slow"):
             self.command.insert(1, "--verbose")  # one long test: show it while it runs
         self.environment = dict(os.environ)
@@ -114,17 +113,9 @@ class Run:
 
 
 def runs(tree: pathlib.Path, labels: list[str]) -> Iterator[Run]:
-    # Each window in the lab takes minutes: one of them is enough but for --all.
-    windows = "" if "slow" in labels else WINDOW_IN_LAB
+    in_lab = () if usable_kvm() else ("kvm", "window") if "slow" in labels else ("kvm",)  # each window takes minutes there
     for label in labels:
-        if usable_kvm() or label not in ("kvm", "window"):
-            yield Run(tree, label)
-        elif label == "kvm":
-            yield Run(tree, label, lab_seconds=2400)
-        else:
-            if windows:
-                yield Run(tree, label, choice=("-E", windows))
-            yield Run(tree, label, choice=("-R", windows), lab_seconds=1500 if windows else 3600)
+        yield Run(tree, label, lab_seconds=3600 if label in in_lab else 0)
 
 
 def main(tree: pathlib.Path, labels: list[str]) -> int:

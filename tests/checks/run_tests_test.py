@@ -9,6 +9,8 @@ import tempfile
 import unittest
 
 RUN_TESTS = pathlib.Path(__file__).resolve().parents[1] / "run_tests.py"
+sys.path.insert(0, str(RUN_TESTS.parent))
+import run_tests
 
 
 class RunTestsTest(unittest.TestCase):
@@ -65,6 +67,26 @@ class RunTestsTest(unittest.TestCase):
         said, status, _ = self.run_entry("true", skip="SKIP_REGULAR_EXPRESSION CHRONOVISOR-SKIP")
         self.assertIn("would hide that it failed", said[0])
         self.assertEqual((said[-1], status), ("1 passed, 1 failed, 0 skipped", 1))
+
+    def started(self, command: str) -> tuple[int, run_tests.Count]:
+        """How often a run in the lab was begun, and what it counted. The command finds where its report goes in $report."""
+        with tempfile.TemporaryDirectory() as tree:
+            run = run_tests.Run(pathlib.Path(tree), "kvm", lab_seconds=60)
+            run.command = ["sh", "-c", f"cd {tree}; report={run.report}; echo >>starts; {command}"]
+            count = run_tests.Count()
+            run.carry_out(count)
+            return len(pathlib.Path(tree, "starts").read_bytes()), count
+
+    def test_where_l1_ended_it_is_tried_once_more(self) -> None:
+        one = """echo "<tests><testcase name='one' status='run'/></tests>" >$report"""
+        starts, count = self.started(f"[ $(wc -l <starts) = 2 ] || exit 124; {one}")
+        self.assertEqual((starts, count.passed, count.failed), (2, 1, 0))
+        starts, count = self.started("exit 124")
+        self.assertEqual((starts, count.passed, count.failed), (2, 0, 1))
+
+    def test_what_failed_in_the_lab_has_failed(self) -> None:
+        starts, count = self.started("""echo "<tests><testcase name='one' status='fail'/></tests>" >$report; exit 8""")
+        self.assertEqual((starts, count.failures), (1, ["one"]))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ import pathlib
 import signal
 import subprocess
 import sys
-import threading
 import time
 import traceback
 
@@ -32,12 +31,6 @@ def start_tracing() -> None:
             (TRACING / "events/kvm" / event / "enable").write_text("1")
     except OSError as error:
         print(f"(no trace of KVM: {error})", flush=True)
-
-
-def show_life(file: pathlib.Path) -> None:
-    while True:
-        file.touch()
-        time.sleep(2)
 
 
 def expired(*_) -> None:
@@ -107,8 +100,6 @@ def main() -> int:
     print(f"LAB_SEED={scenario.SEED}", flush=True)
     outcomes = {}
     results = pathlib.Path(os.environ["LAB_RESULTS"]) if "LAB_RESULTS" in os.environ else None
-    if results:
-        threading.Thread(target=show_life, args=(results / "alive",), daemon=True).start()
     for number, test in enumerate(tests, 1):
         print(f"[{number}/{len(tests)}] {test.name}", flush=True)
         began = time.monotonic()

@@ -85,11 +85,12 @@ static void periodicInterrupts(void)
     uint8_t const rate = readCmos(0x0a), control = readCmos(0x0b);
     writeCmos(0x0a, (rate & 0xf0) | 0x0b); // 32 Hz
     readCmos(0x0c);
+    uint64_t before = interrupts[picBase + 8];
     enableIrq(8, true);
     writeCmos(0x0b, control | 0x40);
     uint64_t const start = now();
     unsigned seen = 0;
-    for (uint64_t before = interrupts[picBase + 8]; seen < 8 && now() < start + 3 * ticksPerSecond;) {
+    while (seen < 8 && now() < start + 3 * ticksPerSecond) {
         if (interrupts[picBase + 8] != before) {
             before = interrupts[picBase + 8];
             seen++;

@@ -42,7 +42,7 @@ private slots:
 
 namespace {
 
-constexpr unsigned disks = 3, instants = 50, kills = 30;
+constexpr unsigned disks = 3, instants = 20, kills = 12;
 constexpr unsigned turnsPerLine = 8; // of the guest
 
 enum class Has { Disks, Everything };

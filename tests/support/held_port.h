@@ -8,12 +8,13 @@
 
 namespace tests {
 
-/// A TCP port of 127.0.0.1 that nobody else has meanwhile.
+/// A port of 127.0.0.1 that nobody else has meanwhile.
 struct HeldPort {
-    vmm::UniqueFd fd { ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) };
+    vmm::UniqueFd fd;
     std::uint16_t port = 0;
 
-    HeldPort()
+    /// `type`: of TCP, or SOCK_DGRAM: of UDP.
+    explicit HeldPort(int type = SOCK_STREAM) : fd(::socket(AF_INET, type | SOCK_CLOEXEC, 0))
     {
         sockaddr_in address {};
         address.sin_family = AF_INET;

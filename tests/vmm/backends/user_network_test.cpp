@@ -17,7 +17,7 @@ namespace {
 constexpr MacAddress guestMac { 0x52, 0x54, 0, 0x12, 0x34, 0x56 };
 constexpr std::uint8_t fin = 1, syn = 2, rst = 4, ack = 16;
 
-/// A guest's own little network stack: enough to ask for an address and to speak TCP.
+/// A guest's own little network stack: enough to ask for an address and to speak TCP and UDP.
 class Guest final : public FrameReceiver {
 public:
     explicit Guest(UserNetwork& network) : m_network(network)
@@ -61,19 +61,8 @@ public:
     Bytes tcp(std::uint16_t port, std::uint16_t peerPort, std::uint32_t sequence, std::uint32_t acknowledge,
         std::uint8_t flags, std::string_view data = {})
     {
-        Bytes frame(54 + data.size());
-        ByteSpan const whole(frame);
-        std::fill_n(frame.begin(), 6, 0xff);
-        std::copy(guestMac.begin(), guestMac.end(), frame.begin() + 6);
-        storeBig(whole.subspan(12, 2), std::uint16_t(0x0800));
-        auto const ip = whole.subspan(14);
-        ip[0] = 0x45;
-        storeBig(ip.subspan(2, 2), static_cast<std::uint16_t>(ip.size()));
-        ip[8] = 64;
-        ip[9] = 6;
-        storeBig(ip.subspan(12, 4), 0x0a00020fu);
-        storeBig(ip.subspan(16, 4), 0x0a000202u);
-        storeLittle(ip.subspan(10, 2), static_cast<std::uint16_t>(~onesSum(ip.first(20))));
+        auto frame = packet(6, 20 + data.size());
+        auto const ip = ByteSpan(frame).subspan(14);
         auto const segment = ip.subspan(20);
         storeBig(segment.subspan(0, 2), port);
         storeBig(segment.subspan(2, 2), peerPort);
@@ -88,6 +77,21 @@ public:
         storeLittle(segment.subspan(16, 2),
             static_cast<std::uint16_t>(~onesSum(segment, std::uint64_t(onesSum(ip.subspan(12, 8))) + onesSum(tail))));
         return frame;
+    }
+    Bytes udp(std::uint16_t port, std::uint16_t peerPort, std::string_view data)
+    {
+        auto frame = packet(17, 8 + data.size());
+        auto const datagram = ByteSpan(frame).subspan(34); // without a checksum
+        storeBig(datagram.subspan(0, 2), port);
+        storeBig(datagram.subspan(2, 2), peerPort);
+        storeBig(datagram.subspan(4, 2), static_cast<std::uint16_t>(datagram.size()));
+        std::copy(data.begin(), data.end(), datagram.begin() + 8);
+        return frame;
+    }
+    static bool isUdp(ConstByteSpan frame, std::uint16_t port)
+    {
+        return frame.size() >= 42 && loadBig<std::uint16_t>(frame.subspan(12, 2)) == 0x0800 && frame[23] == 17
+            && loadBig<std::uint16_t>(frame.subspan(36, 2)) == port;
     }
     static bool isTcp(ConstByteSpan frame, std::uint16_t port, std::uint8_t flags)
     {
@@ -107,6 +111,24 @@ public:
     }
 
 private:
+    /// To the gateway, with `size` bytes of the protocol's own to fill in.
+    static Bytes packet(std::uint8_t protocol, std::size_t size)
+    {
+        Bytes frame(34 + size);
+        ByteSpan const whole(frame);
+        std::fill_n(frame.begin(), 6, 0xff);
+        std::copy(guestMac.begin(), guestMac.end(), frame.begin() + 6);
+        storeBig(whole.subspan(12, 2), std::uint16_t(0x0800));
+        auto const ip = whole.subspan(14);
+        ip[0] = 0x45;
+        storeBig(ip.subspan(2, 2), static_cast<std::uint16_t>(ip.size()));
+        ip[8] = 64;
+        ip[9] = protocol;
+        storeBig(ip.subspan(12, 4), 0x0a00020fu);
+        storeBig(ip.subspan(16, 4), 0x0a000202u);
+        storeLittle(ip.subspan(10, 2), static_cast<std::uint16_t>(~onesSum(ip.first(20))));
+        return frame;
+    }
     void answerArp(ConstByteSpan request)
     {
         if (loadBig<std::uint16_t>(request.subspan(20, 2)) != 1
@@ -134,9 +156,18 @@ struct Server : tests::HeldPort {
 };
 
 /// One that nobody has, until somebody takes it: for whileBusy().
-std::uint16_t freePort()
+std::uint16_t freePort(int type = SOCK_STREAM)
 {
-    return tests::HeldPort().port;
+    return tests::HeldPort(type).port;
+}
+
+/// To this port of the host.
+bool connectTo(UniqueFd const& client, std::uint16_t port)
+{
+    sockaddr_in const address {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = { htonl(INADDR_LOOPBACK) }, .sin_zero = {}
+    };
+    return ::connect(client.get(), reinterpret_cast<sockaddr const*>(&address), sizeof address) == 0;
 }
 
 /// What comes of `attempt`, which is made again where a port turns out to be taken.
@@ -152,10 +183,7 @@ auto whileBusy(auto const& attempt)
 bool isBusy(std::uint16_t port)
 {
     UniqueFd const client(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    sockaddr_in const address {
-        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = { htonl(INADDR_LOOPBACK) }, .sin_zero = {}
-    };
-    return ::connect(client.get(), reinterpret_cast<sockaddr const*>(&address), sizeof address) == 0;
+    return connectTo(client, port);
 }
 
 Bytes dhcpDiscover()
@@ -269,15 +297,41 @@ private slots:
             return (*network)->addForward(forward);
         }));
         UniqueFd const client(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-        sockaddr_in const address { .sin_family = AF_INET,
-            .sin_port = htons(forward.hostPort),
-            .sin_addr = { htonl(INADDR_LOOPBACK) },
-            .sin_zero = {} };
         Guest guest(**network);
-        QCOMPARE(::connect(client.get(), reinterpret_cast<sockaddr const*>(&address), sizeof address), 0);
+        QVERIFY(connectTo(client, forward.hostPort));
         QVERIFY(!guest.wait([](ConstByteSpan frame) { return Guest::isTcp(frame, 22, syn); }).empty());
         REQUIRE_OK((*network)->removeForward(forward));
         QCOMPARE((*network)->removeForward(forward).error().code, ErrorCode::NotFound);
+    }
+
+    void datagramsAreForwardedAndAnswered()
+    {
+        tests::FakeTime time;
+        auto const network = UserNetwork::create(time);
+        REQUIRE_OK(network);
+        Guest guest(**network);
+        tests::HeldPort const client(SOCK_DGRAM);
+        PortForward forward { Protocol::Udp, "127.0.0.1", client.port, 7 };
+        auto const refused = (*network)->addForward(forward);
+        QVERIFY(!refused);
+        QCOMPARE(refused.error().code, ErrorCode::Busy);
+        REQUIRE_OK(whileBusy([&] {
+            forward.hostPort = freePort(SOCK_DGRAM);
+            return (*network)->addForward(forward);
+        }));
+        QVERIFY(connectTo(client.fd, forward.hostPort));
+        QCOMPARE(::send(client.fd.get(), "ping", 4, 0), 4);
+        auto const arrived = guest.wait([](ConstByteSpan frame) { return Guest::isUdp(frame, 7); });
+        QVERIFY(arrived.size() >= 46);
+        QCOMPARE(std::string_view(reinterpret_cast<char const*>(arrived.data() + 42), 4), "ping");
+        QCOMPARE(loadBig<std::uint16_t>(ConstByteSpan(arrived).subspan(34, 2)), client.port);
+        guest.send(guest.udp(7, client.port, "pong"));
+        char text[4] = {};
+        QCOMPARE(::recv(client.fd.get(), text, sizeof text, 0), 4);
+        QCOMPARE(std::string_view(text, 4), "pong");
+        REQUIRE_OK((*network)->removeForward(forward));
+        QCOMPARE(::send(client.fd.get(), "ping", 4, 0), 4);
+        QVERIFY(::recv(client.fd.get(), text, sizeof text, 0) == -1 && errno == ECONNREFUSED);
     }
 
     void forwardsAreReplacedAllOrNone()

@@ -23,7 +23,7 @@ struct Stick {
     explicit Stick(Access access = Access::ReadWrite)
         : image(std::move(*BlockImage::open(
             engine, std::make_unique<FakeBlockFile>(file), { .access = access, .format = ImageFormat::Raw }, {}))),
-          storage("stick", loop, *image, false, [this](Error const&) { ++errors; }),
+          storage("stick", loop, *image, false, [this](Error const& error) { errors.push_back(error); }),
           initiator(storage)
     {
     }
@@ -60,7 +60,7 @@ struct Stick {
     InlineEngine engine;
     FakeDisk file { patternBytes(diskSize) };
     std::unique_ptr<BlockImage> image;
-    int errors = 0;
+    std::vector<Error> errors;
     UasStorage storage;
     UasInitiator initiator;
 };
@@ -223,7 +223,7 @@ private slots:
         s.initiator.command(2, Stick::blocks(0x2a, 1, 1));
         s.initiator.write(2, Bytes(512, 0x22));
         s.settle();
-        QCOMPARE(s.errors, 1); // said once
+        QCOMPARE(s.errors.size(), 1u); // said once
         s.initiator.cancelAll();
         s.file.fault = FakeDisk::Fault::None;
         s.storage.resume();
@@ -235,6 +235,58 @@ private slots:
         QCOMPARE(s.initiator.answer(1), Stick::good(1));
         QCOMPARE(s.initiator.answer(2), Stick::good(2));
         QCOMPARE(s.file.content[512], 0x22);
+    }
+
+    /// The same again for as long as there is no room; and what waits goes along with a suspended machine.
+    void fullHostIsWaitedFor()
+    {
+        Stick s;
+        s.getReady();
+        s.file.fault = FakeDisk::Fault::Fail;
+        s.file.faultAt = 0;
+        s.file.faultStays = true;
+        Bytes const data(512, 0x77);
+        s.initiator.command(1, Stick::blocks(0x2a, 3, 1));
+        for (std::size_t told = 1; told <= 2; ++told) {
+            s.initiator.write(1, data);
+            s.settle();
+            QCOMPARE(s.errors.size(), told);
+            QCOMPARE(s.errors.back().osError, ENOSPC);
+            s.initiator.cancelAll();
+            s.storage.resume();
+        }
+        Stick elsewhere;
+        REQUIRE_OK(elsewhere.storage.load(s.storage.save()));
+        elsewhere.initiator.write(1, data);
+        elsewhere.initiator.status(1);
+        elsewhere.settle();
+        QCOMPARE(elsewhere.initiator.answer(1), Stick::good(1));
+        QCOMPARE(Bytes(elsewhere.file.content.begin() + 1536, elsewhere.file.content.begin() + 2048), data);
+    }
+
+    void flushThatTheHostRefusesIsNotToldAsDone()
+    {
+        Stick s;
+        s.getReady();
+        s.initiator.write(1, Bytes(512, 0x77));
+        s.initiator.status(1);
+        s.initiator.command(1, Stick::blocks(0x2a, 3, 1));
+        s.settle();
+        QCOMPARE(s.initiator.answer(1), Stick::good(1));
+        s.file.fault = FakeDisk::Fault::Fail;
+        s.file.faultAt = 0;
+        s.file.faultStays = true;
+        s.initiator.command(1, { 0x35, 0, 0, 0, 0, 0, 0, 0, 0, 0 });
+        s.initiator.status(1);
+        s.settle();
+        QCOMPARE(s.errors.size(), 1u);
+        QCOMPARE(s.initiator.answer(1), Bytes {});
+        s.initiator.cancelAll();
+        s.file.fault = FakeDisk::Fault::None;
+        s.storage.resume();
+        s.initiator.status(1);
+        s.settle();
+        QCOMPARE(s.initiator.answer(1), Stick::good(1));
     }
 
     void statesThatContradictThemselvesAreRefused()

@@ -16,7 +16,7 @@ import lab_figures
 import moment_figures
 import timeline_figure
 import window_figure
-from figures import HEADER, Skip, write_json
+from figures import HEADER, Skip, tell, write_json
 
 FIGURES = {
     "start": (host_figures.HostBench, host_figures.start),
@@ -43,8 +43,10 @@ def main() -> int:
         parser.error(f"there is no figure {unknown.pop()}; there are {', '.join(FIGURES)}")
     tree = arguments.tree.resolve()
     results = []
+    wanted = arguments.figures or list(FIGURES)
     print(HEADER, flush=True)
-    for name in arguments.figures or FIGURES:
+    for number, name in enumerate(wanted, 1):
+        tell(f"{name}, {number} of {len(wanted)}")
         # In the build tree, which is on a disk: the system's place for temporary files may be memory.
         directory = pathlib.Path(tempfile.mkdtemp(prefix="bench-", dir=tree))
         bench, figure = FIGURES[name]

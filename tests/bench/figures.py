@@ -4,6 +4,7 @@ import dataclasses
 import json
 import pathlib
 import statistics
+import sys
 import typing
 
 
@@ -64,11 +65,22 @@ HEADER = f"{'':50} {'ours':>10} {'':5} {'the peer':>22} {'ratio':>7} {'floor':>7
 Measure = typing.Callable[[], float]
 
 
+def tell(what: str) -> None:
+    """What goes on now, beside the rows: the next of them may be minutes away."""
+    print(f"▸ {what}", file=sys.stderr, flush=True)
+
+
+def turns(count: int) -> typing.Iterator[int]:
+    for turn in range(count):
+        tell(f"  turn {turn + 1} of {count}")
+        yield turn
+
+
 def take_turns(runs: int, ways: dict[str, Measure], warm_up: bool = True) -> dict[str, float]:
     """The median of each way, all measured turn by turn, so that a busy moment of the host meets every one of them. A first
     turn warms caches and does not count."""
     results: dict[str, list[float]] = {name: [] for name in ways}
-    for turn in range(runs + warm_up):
+    for turn in turns(runs + warm_up):
         for name, measure in ways.items():
             value = measure()
             if turn >= warm_up:

@@ -7,7 +7,7 @@ import statistics
 import subprocess
 import time
 
-from figures import Goal, Row, Skip, take_turns
+from figures import Goal, Row, Skip, take_turns, tell, turns
 from host_figures import HostBench
 from subjects import Qemu, Subject
 
@@ -89,6 +89,7 @@ class MomentBench(HostBench):
             raise Skip(f"{program.name} is not built")
         words = f"fill={filled} area={area} rate={rate}" + ("" if rate else f" slice={WORD_EVERY}")
         guest = self.guest("dirty", words)
+        tell(f"  moments of a guest with {memory} MiB that writes {rate} MB/s: {moments}")
         done = subprocess.run([program, "run", self.directory / name, guest["kernel"], str(memory), guest["words"],
                                str(moments), str(every)], capture_output=True, text=True, timeout=LIMIT, check=False)
         if done.returncode != 0:
@@ -180,7 +181,7 @@ def fork(bench: MomentBench) -> list[Row]:
         original.wait_for(b"READY")
         whole = anonymous(original)
         ours.tell("moment", "take", "bench", "here")
-        for number in range(max(3, bench.runs)):
+        for number in turns(max(3, bench.runs)):
             forking.append(ours.tell("moment", "fork", "bench", "here", "--name", f"fork{number}"))
             with ours.run(f"fork{number}") as other:
                 first_words.append(other.since_start(other.wait_for(b"\n")))

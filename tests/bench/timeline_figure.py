@@ -6,7 +6,7 @@ import re
 import statistics
 import subprocess
 
-from figures import Goal, Row, Skip
+from figures import Goal, Row, Skip, turns
 
 MOMENTS = 1000
 
@@ -25,7 +25,7 @@ def timeline(bench: TimelineBench) -> list[Row]:
     stepped: list[float] = []
     seen: list[float] = []
     stalls: dict[str, list[float]] = {}
-    for turn in range(bench.runs):
+    for turn in turns(bench.runs):
         place = bench.directory / str(turn)
         place.mkdir()
         done = subprocess.run([str(bench.program), str(place), str(MOMENTS)], capture_output=True, text=True, check=False,

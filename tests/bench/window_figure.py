@@ -5,7 +5,7 @@ import re
 import statistics
 import subprocess
 
-from figures import Goal, Row, Skip
+from figures import Goal, Row, Skip, turns
 
 TEST = pathlib.Path(__file__).resolve().parents[1] / "window" / "desktop_test.py"
 
@@ -20,7 +20,7 @@ class WindowBench:
 def stall(bench: WindowBench) -> list[Row]:
     """The window test ends with a restore, a boot and a suspend by the keyboard alone, and says the longest stall."""
     stalls, own = [], []
-    for turn in range(bench.runs):
+    for turn in turns(bench.runs):
         done = subprocess.run([str(TEST), str(bench.program), str(bench.directory / str(turn))], capture_output=True,
                               text=True, check=False)
         if reason := re.search(r"CHRONOVISOR-SKIP: (.*)", done.stdout):

@@ -3,6 +3,10 @@
 PATH of its own: what it would start (dpkg-query, apt-get, sudo, cmake …) are stubs that write down how they were called, and
 what it reads of the computer (/dev/kvm, /proc/cpuinfo, /etc/os-release, apt's lists) are files of the test."""
 
+import argparse
+import importlib.machinery
+import importlib.util
+import io
 import os
 import pathlib
 import shutil
@@ -10,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+from unittest import mock
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TOOLS = ("bash", "dirname", "readlink", "grep", "mkdir", "tail", "cat", "env", "ls", "head")
@@ -260,6 +265,22 @@ class LabTest(unittest.TestCase):
                                   text=True, timeout=60, env={**os.environ, "CHRONOVISOR_CACHE": f"{file.name}/cache"})
             self.assertEqual(said.returncode, 124)
             self.assertEqual(said.stderr, f"lab: {file.name}/cache: Not a directory\n")
+
+    def said_before_l1_boots(self, terminal: bool) -> str:
+        loader = importlib.machinery.SourceFileLoader("lab", str(ROOT / "tests/lab/lab"))
+        lab = importlib.util.module_from_spec(importlib.util.spec_from_loader("lab", loader))
+        loader.exec_module(lab)
+        said = io.StringIO()
+        said.isatty = lambda: terminal
+        with mock.patch.object(lab.cache, "kernel"), mock.patch.object(lab, "write_settings"), \
+                mock.patch.object(lab, "shim", side_effect=lab.cache.LabError), mock.patch("sys.stderr", said), \
+                self.assertRaises(lab.cache.LabError):
+            lab.start(argparse.Namespace(time=1, command=["true"]), ROOT)
+        return said.getvalue()
+
+    def test_who_watches_is_told_that_l1_boots(self) -> None:
+        self.assertEqual(self.said_before_l1_boots(terminal=True), "lab: L1 boots, which takes some seconds\n")
+        self.assertEqual(self.said_before_l1_boots(terminal=False), "")
 
 
 if __name__ == "__main__":

@@ -247,7 +247,7 @@ bool TimelineAxis::moveByKey(int key)
             moveTo(count() - 1);
         return true;
     case Qt::Key_Right:
-        if (node != nowIndex && !m_layout.isLast(node))
+        if (node != nowIndex)
             moveTo(m_layout.after(node));
         return true;
     case Qt::Key_Up: moveTo(m_layout.above(node)); return true;

@@ -135,7 +135,12 @@ int TimelineLayout::before(int node) const
 
 int TimelineLayout::after(int node) const
 {
-    return node == none ? none : m_next[at(node)];
+    if (!isLast(node))
+        return node == none ? none : m_next[at(node)];
+    // There may be no moment in another lane that the next branch is the nearest to.
+    auto const& nodes = inLane(lane(node));
+    auto const next = std::upper_bound(nodes.begin(), nodes.end(), node);
+    return next == nodes.end() ? node : *next;
 }
 
 bool TimelineLayout::isLast(int node) const

@@ -46,7 +46,8 @@ public:
 
     // A step by the keyboard; none: there is nothing further. `none` as where it begins means now.
     int before(int node) const;
-    int after(int node) const;   ///< none after the last on the way to now: that is now
+    /// None after the last on the way to now: that is now. After the last of a branch the next branch of its lane.
+    int after(int node) const;
     bool isLast(int node) const; ///< of its lane's branch, and now does not come after it
     int above(int node) const;
     int below(int node) const;

@@ -2,8 +2,30 @@
 #include "ui/timeline/timeline_layout.h"
 
 #include <algorithm>
+#include <random>
+#include <set>
 
 using ui::TimelineLayout;
+
+namespace {
+
+/// How many moments the arrows and Home lead to, from now on.
+int reachedByKeys(TimelineLayout const& layout)
+{
+    std::set<int> reached { TimelineLayout::none, 0 };
+    std::vector<int> open { TimelineLayout::none, 0 };
+    while (!open.empty()) {
+        auto const node = open.back();
+        open.pop_back();
+        for (auto const next : { layout.before(node), layout.after(node), layout.above(node), layout.below(node) }) {
+            if (reached.insert(next).second)
+                open.push_back(next);
+        }
+    }
+    return static_cast<int>(reached.size()) - 1; // without now
+}
+
+}
 
 /// Where moments are on the axis, and which one a key leads to.
 class TimelineLayoutTest final : public QObject {
@@ -83,10 +105,27 @@ private slots:
         QCOMPARE(layout.before(1), 0);
         QCOMPARE(layout.after(1), 2);
         QVERIFY(layout.isLast(2));
+        QCOMPARE(layout.after(2), 2);
         QCOMPARE(layout.below(3), 2);
         QCOMPARE(layout.above(2), 3);
         QCOMPARE(layout.above(3), 3);
         QCOMPARE(layout.below(2), 2);
+    }
+
+    void keysLeadToEachMoment()
+    {
+        for (unsigned seed = 1; seed <= 200; ++seed) {
+            std::mt19937 random(seed);
+            std::vector<TimelineLayout::Node> nodes;
+            for (int i = 0; i < 100; ++i) {
+                auto const goesBack = i > 0 && random() % 25 == 0;
+                auto const parent = goesBack ? static_cast<int>(random() % nodes.size()) : i - 1;
+                auto const later = static_cast<qint64>(1000 * (1 + random() % 119));
+                nodes.push_back({ nodes.empty() ? later : nodes.back().time + later, parent });
+            }
+            TimelineLayout const layout(nodes, 99, 100 * minute);
+            QVERIFY2(reachedByKeys(layout) == 100, qPrintable(QString("of seed %1").arg(seed)));
+        }
     }
 
     void theNearestOfALaneIsFound()

@@ -1,10 +1,14 @@
-// scrub DIRECTORY MOMENTS [TURNS]: makes a timeline of so many moments in DIRECTORY, opens it in the desktop's widgets,
-// and scrubs. Prints milliseconds: "open", from asking for the timeline until its axis is painted with all moments;
-// "thumb N" and "scrub N", from the selection of a moment that was not looked at before until its small picture and its
-// whole one are painted in the place of the screen; "next N", the latter by the arrow key from its neighbour. And the
-// longest stalls of the GUI thread, and what remains of them without waits for a processor: "stall_NAME N", "own_NAME
-// N" while it is opened, while the pointer goes over it ("hover"), while it is dragged ("drag"), while the wheel turns
-// ("zoom"), and while a moment arrives.
+// scrub DIRECTORY MOMENTS [TURNS [walk]]: makes a timeline of so many moments in DIRECTORY, opens it in the desktop's
+// widgets, and scrubs. Prints milliseconds: "open", from asking for the timeline until its axis is painted with all
+// moments; "thumb N" and "scrub N", from the selection of a moment that was not looked at before until its small
+// picture and its whole one are painted in the place of the screen; "next N", the latter by the arrow key from its
+// neighbour. And the longest stalls of the GUI thread, and what remains of them without waits for a processor:
+// "stall_NAME N", "own_NAME N" while it is opened, while the pointer goes over it ("hover"), while it is dragged
+// ("drag"), while the wheel turns ("zoom"), and while a moment arrives.
+//
+// With "walk" also: "loaded", how many moments' pictures were read when it was open, and "unseen", of how many of them
+// that is not in sight; then, from now on to each moment that a key leads to, "reached", how many there are, "wrong",
+// how many of them showed another picture than theirs, and "kept", the MiB of all pictures that are still in memory.
 
 #include "app/runner/picture.h"
 #include "app/session/timeline_session.h"
@@ -17,6 +21,7 @@
 #include <QApplication>
 #include <QDateTime>
 #include <QElapsedTimer>
+#include <QKeyEvent>
 #include <QMouseEvent>
 #include <QPainter>
 #include <QTemporaryDir>
@@ -24,7 +29,10 @@
 #include <QWheelEvent>
 #include <cstdio>
 #include <functional>
+#include <map>
 #include <random>
+#include <set>
+#include <string_view>
 #include <thread>
 #include <utility>
 
@@ -67,18 +75,23 @@ vmm::Bytes desktopPicture(int number)
     return app::encodeMomentPicture(std::move(frame)).value_or(vmm::Bytes());
 }
 
-vmm::Result<> makeTimeline(std::string const& path, int count)
+constexpr int pictureCount = 24;
+/// Which of them each moment has.
+using Pictured = std::map<QString, std::size_t>;
+
+vmm::Result<Pictured> makeTimeline(std::string const& path, int count)
 {
     auto folder = TRY(vmm::timeline::openFolder(path));
     auto const timeline
         = TRY(vmm::timeline::Timeline::open(std::move(folder), vmm::timeline::Timeline::Access::ReadWrite));
-    std::vector<vmm::Bytes> pictures;
-    for (int i = 0; i < 24; ++i)
-        pictures.push_back(desktopPicture(i));
+    std::vector<vmm::Bytes> encoded;
+    for (int i = 0; i < pictureCount; ++i)
+        encoded.push_back(desktopPicture(i));
     Page page;
     std::mt19937 random(1); // the same in every run
     auto time = static_cast<std::uint64_t>(QDateTime::currentMSecsSinceEpoch() - qint64(count) * 60'000);
     std::vector<std::string> ids;
+    Pictured pictured;
     for (int i = 0; i < count; ++i) {
         // Now and then somebody goes back.
         if (i > 0 && random() % 25 == 0)
@@ -89,10 +102,12 @@ vmm::Result<> makeTimeline(std::string const& path, int count)
         what.name = i % 10 == 0 ? "Moment " + std::to_string(i) : "";
         what.time = (time += 1000 * (1 + random() % 119)) * 1'000'000;
         what.state = "{}";
-        what.picture = pictures[static_cast<std::size_t>(i) % pictures.size()];
+        auto const number = static_cast<std::size_t>(i) % encoded.size();
+        what.picture = encoded[number];
         ids.push_back(TRY(timeline->take(what, page, {})).id);
+        pictured[QString::fromStdString(ids.back())] = number;
     }
-    return {};
+    return pictured;
 }
 
 /// Handles events until `done`, or for ten seconds.
@@ -166,6 +181,62 @@ void turnWheel(QWidget* over)
     }
 }
 
+/// Says which pictures are here once no more come.
+void tellLoaded(ui::TimelineAxis const& axis)
+{
+    auto& here = axis.timeline().pictures();
+    QElapsedTimer quiet;
+    quiet.start();
+    auto const arrival = QObject::connect(&here, &app::MomentPictures::arrived, [&] { quiet.restart(); });
+    while (quiet.elapsed() < 300)
+        QCoreApplication::processEvents(QEventLoop::AllEvents, 10);
+    QObject::disconnect(arrival);
+    using Size = app::MomentPictures::Size;
+    int loaded = 0, unseen = 0;
+    for (int i = 0; i < axis.count(); ++i) {
+        auto const& id = axis.entry(i).id;
+        if (!here.peek(id, Size::Small) && !here.peek(id, Size::Whole))
+            continue;
+        ++loaded;
+        auto const place = axis.rectOf(i); // what begins beyond an edge is in sight, too
+        auto const sight = axis.viewport()->rect().adjusted(-place.width(), 0, place.width(), 0);
+        unseen += sight.intersects(place) ? 0 : 1;
+    }
+    std::printf("loaded %d\nunseen %d\n", loaded, unseen);
+}
+
+/// From now on to each moment that a key leads to; `isPainted`: whether its whole picture is on the screen.
+void walk(ui::TimelineAxis& axis, ui::PastView const& past, Pictured const& pictured,
+    std::function<bool(QString const&)> const& isPainted)
+{
+    std::vector<app::Picture> wanted;
+    for (int i = 0; i < pictureCount; ++i)
+        wanted.push_back(app::decodePng(desktopPicture(i)).value_or(app::Picture {}));
+    std::set<QString> reached;
+    int wrong = 0;
+    std::vector<int> open { axis.count() };
+    while (!open.empty() && wrong == 0) {
+        auto const from = open.back();
+        open.pop_back();
+        for (auto const key : { Qt::Key_Home, Qt::Key_Down, Qt::Key_Up, Qt::Key_Right, Qt::Key_Left }) {
+            axis.selectIndex(from);
+            QKeyEvent press(QEvent::KeyPress, key, Qt::NoModifier);
+            QCoreApplication::sendEvent(&axis, &press);
+            auto const id = axis.selected();
+            if (id.isEmpty() || !reached.insert(id).second)
+                continue;
+            open.push_back(axis.selectedIndex());
+            QElapsedTimer timer;
+            timer.start();
+            until(timer, [&] { return isPainted(id); });
+            auto const isRight = isPainted(id) && past.picture()->pixels == wanted[pictured.at(id)].pixels;
+            wrong += isRight ? 0 : 1;
+        }
+    }
+    auto const kept = static_cast<double>(axis.timeline().pictures().keptBytes()) / (1 << 20);
+    std::printf("reached %zu\nwrong %d\nkept %.2f\n", reached.size(), wrong, kept);
+}
+
 /// Tells when the axis has been painted.
 class Paints final : public QObject {
 public:
@@ -182,14 +253,16 @@ public:
 int main(int argc, char** argv)
 {
     QApplication application(argc, argv);
-    if (argc < 3 || argc > 4)
+    auto const walks = argc == 5 && std::string_view(argv[4]) == "walk";
+    if (argc < 3 || argc > (walks ? 5 : 4))
         return 2;
-    auto const turns = argc == 4 ? std::atoi(argv[3]) : 100;
+    auto const turns = argc >= 4 ? std::atoi(argv[3]) : 100;
     app::usePreferencesFile(QString::fromLocal8Bit(argv[1]) + QStringLiteral("/preferences"));
     ui::applyTheme(application);
     auto const path = std::string(argv[1]) + "/timeline";
     auto const count = std::atoi(argv[2]);
-    if (auto const made = makeTimeline(path, count); !made) {
+    auto const made = makeTimeline(path, count);
+    if (!made) {
         std::fprintf(stderr, "%s\n", made.error().message().c_str());
         return 1;
     }
@@ -220,6 +293,8 @@ int main(int argc, char** argv)
         [&] { std::printf("open %.2f\n", until(timer, [&] { return before >= 0 && paints.count > before; })); });
     if (axis->count() != count)
         return 1;
+    if (walks)
+        tellLoaded(*axis);
 
     using Size = app::MomentPictures::Size;
     QString seen, painted; // moments whose picture is on the screen: any, and the whole one
@@ -258,6 +333,8 @@ int main(int argc, char** argv)
         measure("next", index + 1);
     }
 
+    if (walks)
+        walk(*axis, *past, *made, [&](QString const& id) { return painted == id; });
     measureStall("hover", [&] { sweep(axis->viewport(), Qt::NoButton); });
     measureStall("drag", [&] { sweep(axis->viewport(), Qt::LeftButton); });
     measureStall("zoom", [&] { turnWheel(axis->viewport()); });

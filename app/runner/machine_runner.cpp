@@ -236,6 +236,11 @@ void MachineRunner::sendInput(vmm::Input input)
         m_private->machine->post(vmm::command::SendInput { std::move(input) });
 }
 
+void MachineRunner::preferGamepads()
+{
+    m_private->post([this] { m_private->play.prefer(); }, {});
+}
+
 std::shared_ptr<ConsoleLink> MachineRunner::console(std::string const& id) const
 {
     auto const links = m_private->consoleLinks();
@@ -285,7 +290,8 @@ MachineRunner::Private::Private(
       redirectedUsb(usbPorts("attach a USB device of another computer to"),
           [this](auto const& all, auto const& lost, auto const& why) {
               tell(notice::RedirectedUsbChanged { all, lost, why });
-          })
+          }),
+      play(factory, [this](vmm::GamepadInput const& input) { runner.sendInput(input); })
 {
     setNextConfig(std::move(initial));
 }
@@ -409,7 +415,8 @@ void MachineRunner::Private::setState(SessionState state, std::optional<vmm::Err
     if (runner.m_state.exchange(state) != state || why)
         tell(notice::StateChanged { state, std::move(why) });
     followSchedule();
-    followPlay(state);
+    if (state == SessionState::Running)
+        play.machineRuns();
 }
 
 vmm::EventLoop* MachineRunner::Private::loop()

@@ -30,7 +30,7 @@ void MachineRunner::Private::take(vmm::Event const& event, std::uint64_t from)
         post(
             [this, from, what = *rumbled] {
                 if (from == generation)
-                    rumble(what);
+                    play.rumble(what);
             },
             {});
     } else if (auto const* added = std::get_if<vmm::event::UsbAdded>(&event)) {
@@ -83,7 +83,9 @@ void MachineRunner::Private::keep(std::unique_ptr<vmm::Machine> made)
     }
     makeSchedule();
     attach();
-    connectPlay();
+    auto const its = runner.config();
+    for (auto const& device : its.usbDevices)
+        play.connect(*machine, its.name, device);
 }
 
 void MachineRunner::Private::attach()
@@ -132,7 +134,7 @@ void MachineRunner::Private::drop()
 {
     schedule.reset();
     thinning.end(); // it would keep the lock
-    disconnectPlay();
+    play.machineEnded();
     {
         std::lock_guard const guard(configMutex);
         for (auto const& [id, link] : consoles)

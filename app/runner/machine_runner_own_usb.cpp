@@ -208,7 +208,7 @@ void MachineRunner::Private::usbAdded(UsbAddition const& addition)
     }
     if (auto const* device = std::get_if<vmm::UsbDeviceConfig>(&addition)) {
         attachConsole(device->id);
-        connectPlay(*device);
+        play.connect(*machine, runner.config().name, *device);
     }
     tell(notice::UsbAdded { addition });
 }
@@ -220,7 +220,7 @@ void MachineRunner::Private::usbRemoved(std::string const& device)
         for (auto* one : { &config, &nextConfig })
             vmm::ignore(vmm::removeUsb(*one, device)); // the next start may be without it already
     }
-    disconnectPlay(device);
+    play.disconnect(device);
     tell(notice::UsbRemoved { device });
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "app/runner/host_usb_passthrough.h"
+#include "app/runner/machine_play.h"
 #include "app/runner/machine_runner.h"
 #include "app/runner/moment_schedule.h"
 #include "app/runner/redirected_usb_devices.h"
@@ -108,13 +109,12 @@ struct MachineRunner::Private {
     HostUsbPassthrough hostUsb;
     HadUsb hadHostUsb; // in the state that is restored, until the machine has come up
     RedirectedUsbDevices redirectedUsb;
+    MachinePlay play;
 
     std::once_flag loopStarted;
     vmm::Result<> loopOutcome;
     std::unique_ptr<vmm::LoopThread> thread;                 // after what it uses, so that it ends before
     std::array<std::unique_ptr<vmm::LoopThread>, 2> workers; // of work(), by Pace; they post to `thread`
-    std::vector<std::unique_ptr<HostGamepads::Seat>> seats;  // of the machine's gamepads …
-    std::vector<std::string> seatsOf;                        // … and their ids
     std::string changesDisk;                // of a machine that is off: what a job is doing, in a sentence
     std::atomic<unsigned> keepsAsked { 0 }; // under way, of that machine: moments that it does not keep by itself
     std::vector<std::string> comingUsb;     // ids of devices that the machine has been told to add
@@ -313,15 +313,6 @@ struct MachineRunner::Private {
     /// The machine in memory has done it.
     void usbAdded(vmm::UsbAddition const& addition);
     void usbRemoved(std::string const& device);
-
-    // machine_runner_play.cpp
-
-    void connectPlay();
-    void connectPlay(vmm::UsbDeviceConfig const& device);
-    void disconnectPlay();
-    void disconnectPlay(std::string const& device);
-    void followPlay(SessionState state);
-    void rumble(vmm::event::Rumbled const& what);
 };
 
 }

@@ -278,12 +278,12 @@ void MachineRunner::removeObserver(ObserverId id)
 // The inside
 
 MachineRunner::Private::Private(
-    MachineRunner& owner, vmm::VmConfig initial, MachineFactory machines, vmm::Nanoseconds itsMinute)
+    MachineRunner& owner, vmm::VmConfig initial, MachineFactory machines, vmm::Nanoseconds minute)
     : runner(owner),
       factory(std::move(machines)),
-      minute(itsMinute),
-      thinning([this]() -> vmm::EventLoop& { return thread->loop(); }, itsMinute,
+      thinning([this]() -> vmm::EventLoop& { return thread->loop(); }, minute,
           [this](auto const& stop, auto const& ended) { thinOut(stop, ended); }),
+      unasked(unaskedCalls(), minute, thinning),
       hostUsb(
           usbPorts("attach a USB device of the host's to"), runner.m_places.libraryRoot,
           [this] { return runner.config(); }, hostUsbEvents()),
@@ -394,7 +394,7 @@ void MachineRunner::Private::setForwards(vmm::command::SetForwards const& comman
         return changeNetwork(
             command.network, [&](vmm::NetworkConfig& changed) { changed.forwards = command.forwards; });
     };
-    keepBeforeChange(wanted, [this, command, note, done](vmm::Result<> const&) {
+    unasked.keepBefore(wanted, [this, command, note, done](vmm::Result<> const&) {
         changeWhatIsKept("change the port forwards of", command, note, done);
     });
 }
@@ -414,7 +414,7 @@ void MachineRunner::Private::setState(SessionState state, std::optional<vmm::Err
     }
     if (runner.m_state.exchange(state) != state || why)
         tell(notice::StateChanged { state, std::move(why) });
-    followSchedule();
+    unasked.follow();
     if (state == SessionState::Running)
         play.machineRuns();
 }

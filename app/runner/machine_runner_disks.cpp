@@ -118,7 +118,7 @@ void MachineRunner::Private::growDisk(std::string const& disk, std::uint64_t byt
     };
     if (auto const first = ready(); !first)
         return finish(done, first);
-    keepUnasked(vmm::timeline::Reason::BeforeChange, [this, disk, bytes, ready, done](vmm::Result<> const&) {
+    unasked.keep(vmm::timeline::Reason::BeforeChange, [this, disk, bytes, ready, done](vmm::Result<> const&) {
         // It may have been started meanwhile.
         if (auto const still = ready(); !still)
             return finish(done, still);

@@ -81,7 +81,7 @@ void MachineRunner::Private::keep(std::unique_ptr<vmm::Machine> made)
         std::lock_guard const guard(machineMutex);
         machine = std::move(made);
     }
-    makeSchedule();
+    unasked.machineCameUp();
     attach();
     auto const its = runner.config();
     for (auto const& device : its.usbDevices)
@@ -132,7 +132,7 @@ void MachineRunner::Private::endWhenStored(std::optional<vmm::Error> const& why,
 
 void MachineRunner::Private::drop()
 {
-    schedule.reset();
+    unasked.machineEnded();
     thinning.end(); // it would keep the lock
     play.machineEnded();
     {
@@ -410,7 +410,7 @@ void MachineRunner::Private::suspend(std::string directory, bool thenPowerOff, C
             vmm::fail(vmm::ErrorCode::InvalidArgument,
                 "the state of a machine that goes on running needs a directory elsewhere"));
     }
-    if (!afterAutomatic.empty())
+    if (unasked.isWaitedFor())
         return suspendAfterAutomatic(directory, thenPowerOff, done);
     setState(SessionState::Suspending);
     machine->post(vmm::command::Suspend { directory, thenPowerOff },
@@ -436,7 +436,7 @@ void MachineRunner::Private::suspendAfterAutomatic(
     // Else the machine is keeping another that was asked for, and has refused the automatic one.
     if (keepsAsked == 0)
         machine->post(vmm::command::CancelKeeping {});
-    afterAutomatic.push_back([this, directory, thenPowerOff, done, cancelled = beginJob()] {
+    unasked.afterAutomatic([this, directory, thenPowerOff, done, cancelled = beginJob()] {
         endJob(cancelled);
         if (*cancelled)
             return finish(done, vmm::fail(vmm::ErrorCode::Cancelled, "suspending was cancelled"));

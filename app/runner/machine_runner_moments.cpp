@@ -5,6 +5,28 @@
 /// Moments: keeping the present, going to one, and the timeline of a machine that is on or off.
 namespace app {
 
+UnaskedMoments::Calls MachineRunner::Private::unaskedCalls()
+{
+    UnaskedMoments::Calls calls;
+    calls.loop = [this]() -> vmm::EventLoop& { return thread->loop(); };
+    calls.present = [this] {
+        auto const state = runner.m_state.load();
+        bool const isSaved = machine ? savedStateInUse.load() : hasSavedState(runner.m_places.stateDirectory);
+        return UnaskedMoments::Present { state, !runner.m_places.timelineFolder.empty(), isSaved, runner.config() };
+    };
+    calls.measure = [this] { return runner.statistics(); };
+    calls.policy = [this]() -> vmm::Result<vmm::timeline::Policy> {
+        return timeline ? timeline->policy() : policyOf(runner.m_places.timelineFolder);
+    };
+    calls.keep = [this](vmm::timeline::NewMoment what, UnaskedMoments::Kept const& kept) {
+        keepMoment(keepingCancelled, std::move(what), [this, kept](vmm::Result<vmm::timeline::Moment> const& moment) {
+            post([kept, moment] { kept(moment); }, {});
+        });
+    };
+    calls.failed = [this](vmm::Error const& why) { neglect(notice::PastNeglected::What::Moment, why); };
+    return calls;
+}
+
 vmm::Result<> MachineRunner::Private::openTimeline()
 {
     if (timeline)
@@ -37,9 +59,9 @@ void MachineRunner::Private::keepMoment(
         if (done)
             done(std::move(outcome));
     };
-    if (keepsAutomatically && what.reason != vmm::timeline::Reason::Automatic) {
+    if (unasked.isKeepingAutomatically() && what.reason != vmm::timeline::Reason::Automatic) {
         // The machine keeps one at a time.
-        return afterAutomatic.push_back(
+        return unasked.afterAutomatic(
             [this, asked, what = std::move(what), done, meanwhile] { keepMoment(asked, what, done, meanwhile); });
     }
     if (asked != keepingCancelled) {
@@ -66,13 +88,12 @@ void MachineRunner::Private::keepMoment(
     unsigned const counted = what.reason == vmm::timeline::Reason::Automatic ? 0 : 1;
     keepsAsked += counted;
     machine->post(vmm::command::KeepMoment { timeline, std::move(what), pictureMaker() },
-        [this, hear, counted, kept = timeline, upTo = schedule->mark(), mine = generation](
-            vmm::Result<> const& outcome) {
+        [this, hear, counted, kept = timeline, upTo = unasked.mark(), mine = generation](vmm::Result<> const& outcome) {
             keepsAsked -= counted;
             post(
                 [this, upTo, mine, isKept = outcome.has_value()] {
-                    if (isKept && mine == generation && schedule)
-                        schedule->kept(upTo);
+                    if (isKept && mine == generation)
+                        unasked.kept(upTo);
                     if (keepsAsked > 0)
                         return;
                     for (auto const& task : std::exchange(whenStored, {}))
@@ -311,6 +332,15 @@ vmm::Result<std::string> momentOnTheWay(std::string const& timelineFolder)
     return vmm::timeline::Timeline::goingTo(*folder);
 }
 
+vmm::Result<vmm::timeline::Policy> policyOf(std::string const& timelineFolder)
+{
+    struct stat status { };
+    if (timelineFolder.empty() || ::stat(timelineFolder.c_str(), &status) != 0)
+        return vmm::timeline::Policy();
+    auto const folder = TRY(vmm::timeline::openFolder(timelineFolder));
+    return vmm::timeline::Timeline::policy(*folder);
+}
+
 vmm::Result<std::string> MachineRunner::Private::onTheWay()
 {
     auto going = momentOnTheWay(runner.m_places.timelineFolder);
@@ -338,7 +368,7 @@ void MachineRunner::Private::discardState(Really really, Completion const& done)
         for (auto const& one : std::exchange(discards, {}))
             finish(one, outcome);
     };
-    tryKeeping(vmm::timeline::Reason::BeforeDiscard, [this, hear, really](auto const& kept) {
+    unasked.tryKeeping(vmm::timeline::Reason::BeforeDiscard, [this, hear, really](auto const& kept) {
         if (!isPossible(Action::DiscardState, runner.m_state))
             return hear(vmm::fail(notNow("discard the state of", runner.m_state)));
         if (!kept && kept.error().code == vmm::ErrorCode::Cancelled)
@@ -369,7 +399,7 @@ void MachineRunner::Private::withTimeline(std::function<vmm::Result<>()> const& 
         outcome = openTimeline();
     if (outcome)
         outcome = what();
-    followSchedule(); // its policy may be another one
+    unasked.follow(); // its policy may be another one
     letGo();
     finish(done, std::move(outcome));
 }
@@ -383,6 +413,16 @@ void MachineRunner::keepMoment(vmm::timeline::NewMoment what, Kept const& done)
     m_private->post([this, asked = m_private->keepingCancelled.load(), done,
                         what = std::move(what)] { m_private->keepMoment(asked, what, done); },
         hearError);
+}
+
+void MachineRunner::keepUnasked(vmm::timeline::Reason reason, Completion const& done)
+{
+    m_private->post([this, reason, done] { m_private->unasked.keep(reason, done); }, done);
+}
+
+void MachineRunner::keepBeforeChange(vmm::VmConfig wanted, Completion const& done)
+{
+    m_private->post([this, wanted = std::move(wanted), done] { m_private->unasked.keepBefore(wanted, done); }, done);
 }
 
 void MachineRunner::cancelKeeping(Completion const& done)

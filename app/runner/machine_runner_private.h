@@ -3,9 +3,8 @@
 #include "app/runner/host_usb_passthrough.h"
 #include "app/runner/machine_play.h"
 #include "app/runner/machine_runner.h"
-#include "app/runner/moment_schedule.h"
 #include "app/runner/redirected_usb_devices.h"
-#include "app/runner/unasked_thinning.h"
+#include "app/runner/unasked_moments.h"
 #include "app/store/cpu_file.h"
 #include "app/store/machine_lock.h"
 #include "app/store/whole_file.h"
@@ -78,17 +77,14 @@ struct MachineRunner::Private {
     std::atomic<unsigned> keepingCancelled { 0 };
     unsigned keptBackAt = 0; // what that was when one of those was given up that wait, or hold up the thread
 
-    vmm::Nanoseconds const minute;
-    std::unique_ptr<MomentSchedule> schedule; // of the machine in memory
     /// What the machine does until a moment of it is stored.
     enum class Meanwhile : std::uint8_t { GoOn, StandStill };
-    bool keepsAutomatically = false;                   // it was told that one is due, and has not answered yet
-    std::vector<std::function<void()>> afterAutomatic; // when it has: what was asked for meanwhile
-    std::vector<std::function<void()>> whenStored;     // by the machine, which is off: see endWhenStored()
-    bool standsForGoing = false;                       // the machine ran until goTo() had its present kept
-    std::string complaint;                             // of neglect(), told once
-    std::vector<Completion> discards;                  // of the discardState() under way
+    std::vector<std::function<void()>> whenStored; // by the machine, which is off: see endWhenStored()
+    bool standsForGoing = false;                   // the machine ran until goTo() had its present kept
+    std::string complaint;                         // of neglect(), told once
+    std::vector<Completion> discards;              // of the discardState() under way
     UnaskedThinning thinning;
+    UnaskedMoments unasked;
     std::mutex headingMutex;
     std::string heading; // the moment that goTo() will arrive at: it must not be thinned out
 
@@ -119,7 +115,7 @@ struct MachineRunner::Private {
     std::atomic<unsigned> keepsAsked { 0 }; // under way, of that machine: moments that it does not keep by itself
     std::vector<std::string> comingUsb;     // ids of devices that the machine has been told to add
 
-    Private(MachineRunner& owner, vmm::VmConfig initial, MachineFactory machines, vmm::Nanoseconds itsMinute);
+    Private(MachineRunner& owner, vmm::VmConfig initial, MachineFactory machines, vmm::Nanoseconds minute);
 
     // machine_runner.cpp
 
@@ -195,8 +191,11 @@ struct MachineRunner::Private {
 
     // machine_runner_moments.cpp
 
+    UnaskedMoments::Calls unaskedCalls();
     /// For writing. The machine's lock is ours.
     vmm::Result<> openTimeline();
+    /// Tells that the machine does not do what it should for its past, once for each reason.
+    void neglect(notice::PastNeglected::What what, vmm::Error const& why);
     /// `asked`: what keepingCancelled was when somebody wanted it.
     void keepMoment(
         unsigned asked, vmm::timeline::NewMoment what, Kept const& done, Meanwhile meanwhile = Meanwhile::GoOn);
@@ -212,7 +211,7 @@ struct MachineRunner::Private {
     /// It is not gone, for that reason: what has stood still for it runs on.
     void stayHere(vmm::Error const& why, Completion const& done);
     /// A moment that was asked for is being kept, or waits for an automatic one.
-    bool keepsWhatWasAsked() const { return keepsAsked > 0 || !afterAutomatic.empty(); }
+    bool keepsWhatWasAsked() const { return keepsAsked > 0 || unasked.isWaitedFor(); }
     /// A goTo() is under way.
     bool isGoing();
     void forgetHeading();
@@ -238,19 +237,8 @@ struct MachineRunner::Private {
     /// Does `what` while the lock and the timeline are ours.
     void withTimeline(std::function<vmm::Result<>()> const& what, Completion const& done);
 
-    // machine_runner_automatic.cpp
+    // machine_runner_pruning.cpp
 
-    vmm::timeline::Policy policy();
-    void makeSchedule();
-    void keptAutomatically();
-    void followSchedule();
-    bool isWorthKeeping(vmm::timeline::Reason reason);
-    void keepBeforeChange(vmm::VmConfig const& wanted, Completion const& done);
-    void keepUnasked(vmm::timeline::Reason reason, Completion const& done);
-    /// keepUnasked(), and `done` hears what came of it; nothing where nothing was to be kept.
-    using Unasked = std::function<void(vmm::Result<std::optional<vmm::timeline::Moment>> const&)>;
-    void tryKeeping(vmm::timeline::Reason reason, Unasked const& done);
-    void couldNotKeep(vmm::Error const& error);
     vmm::Result<vmm::timeline::Pruned> pruneNow(
         vmm::timeline::Timeline& timeline, vmm::timeline::Policy const& policy, JobProgress const& progress);
     void prune(std::optional<vmm::timeline::Policy> const& once, PruneDone const& done);
@@ -258,8 +246,6 @@ struct MachineRunner::Private {
     void thinOut(std::shared_ptr<std::atomic<bool> const> const& stop, std::function<void()> const& ended);
     /// What no moment needs, without thinning anything out. `done` hears no error: it is tried again.
     void giveBack(Completion const& done);
-    /// Tells that the machine does not do what it should for its past, once for each reason.
-    void neglect(notice::PastNeglected::What what, vmm::Error const& why);
 
     // machine_runner_work.cpp
 

@@ -23,8 +23,8 @@ MachineRunner::~MachineRunner()
         m_private->observers.clear();
     }
     m_private->thread->loop().call([this] {
-        m_private->cancelJobs(); // also those that began since we were called
-        m_private->workers = {}; // they look at the timeline, not at the machine
+        m_private->jobs.cancel(); // also those that began since we were called
+        m_private->jobs.close();  // they look at the timeline, not at the machine
         m_private->thinning.end();
         if (m_private->machine)
             m_private->end();
@@ -166,11 +166,18 @@ void MachineRunner::cancelJob(Completion const& done)
 {
     m_private->post(
         [this, done] {
-            bool const hadJobs = m_private->cancelJobs();
+            bool const hadJobs = m_private->jobs.cancel();
             if (hadJobs && !isPossible(Action::CancelJob, state()))
                 return Private::finish(done, {});
             m_private->forward(Action::CancelJob, "cancel the suspending of", vmm::command::CancelJob {}, done);
         },
+        done);
+}
+
+void MachineRunner::work(std::string job, Job what, Completion const& done)
+{
+    m_private->post([this, job = std::move(job), what = std::move(what),
+                        done] { m_private->jobs.start(LongJobs::Pace::Prompt, job, what, done); },
         done);
 }
 
@@ -291,7 +298,8 @@ MachineRunner::Private::Private(
           [this](auto const& all, auto const& lost, auto const& why) {
               tell(notice::RedirectedUsbChanged { all, lost, why });
           }),
-      play(factory, [this](vmm::GamepadInput const& input) { runner.sendInput(input); })
+      play(factory, [this](vmm::GamepadInput const& input) { runner.sendInput(input); }),
+      jobs(jobCalls())
 {
     setNextConfig(std::move(initial));
 }
@@ -496,6 +504,15 @@ void MachineRunner::Private::changeIdleMedium(std::string const& drive, std::str
         return finish(done, {});
     }
     finish(done, vmm::fail(vmm::ErrorCode::NotFound, fmt::format("there is no drive called {}", drive)));
+}
+
+LongJobs::Calls MachineRunner::Private::jobCalls()
+{
+    LongJobs::Calls calls;
+    calls.post = [this](std::function<void()> task) { post(std::move(task), {}); };
+    calls.progress = [this](std::string const& job, double fraction) { tell(notice::Progress { job, fraction }); };
+    calls.ended = [this](std::string const& job) { tell(notice::JobEnded { job }); };
+    return calls;
 }
 
 void MachineRunner::Private::finish(Completion const& done, vmm::Result<> outcome)

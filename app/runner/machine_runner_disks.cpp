@@ -48,10 +48,11 @@ void MachineRunner::Private::streamDisk(std::string const& disk, std::string con
 void MachineRunner::Private::workOnLiveDisk(std::string const& job, std::string const& disk,
     std::function<vmm::Command(JobProgress const&)> const& command, Completion const& done)
 {
-    if (auto const other = diskAtWork(); !other.empty())
+    if (auto const other = jobs.diskAtWork(); !other.empty())
         return finish(done, vmm::fail(vmm::ErrorCode::Busy, atWorkOn(other)));
-    work(
-        Patient, job, [this, command](JobProgress const& progress) { return carryOutLive(command(progress)); },
+    jobs.start(
+        LongJobs::Pace::Patient, job,
+        [this, command](JobProgress const& progress) { return carryOutLive(command(progress)); },
         [this, done](vmm::Result<> const& outcome) {
             tidyLoose(); // which has waited; and perhaps nothing stands on a file any more
             finish(done, outcome);
@@ -149,8 +150,8 @@ void MachineRunner::Private::workOnStillDisk(std::string const& job, std::string
     }
     ++timelineJobs;
     changesDisk = atWorkOn(disk);
-    work(
-        Prompt, job, what,
+    jobs.start(
+        LongJobs::Pace::Prompt, job, what,
         [this, done](vmm::Result<> const& outcome) {
             --timelineJobs;
             changesDisk.clear();
@@ -185,9 +186,9 @@ void MachineRunner::cancelDisk(std::string disk, Completion const& done)
     m_private->post(
         [this, done, disk = std::move(disk)] {
             Private::finish(done,
-                m_private->cancelDisk(disk) ? vmm::Result<>()
-                                            : vmm::fail(vmm::ErrorCode::NotNow,
-                                                fmt::format("the files of {} are not being put together", disk)));
+                m_private->jobs.cancelDisk(disk) ? vmm::Result<>()
+                                                 : vmm::fail(vmm::ErrorCode::NotNow,
+                                                     fmt::format("the files of {} are not being put together", disk)));
         },
         done);
 }

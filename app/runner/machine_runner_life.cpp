@@ -436,8 +436,8 @@ void MachineRunner::Private::suspendAfterAutomatic(
     // Else the machine is keeping another that was asked for, and has refused the automatic one.
     if (keepsAsked == 0)
         machine->post(vmm::command::CancelKeeping {});
-    unasked.afterAutomatic([this, directory, thenPowerOff, done, cancelled = beginJob()] {
-        endJob(cancelled);
+    unasked.afterAutomatic([this, directory, thenPowerOff, done, cancelled = jobs.begin()] {
+        jobs.end(cancelled);
         if (*cancelled)
             return finish(done, vmm::fail(vmm::ErrorCode::Cancelled, "suspending was cancelled"));
         suspend(directory, thenPowerOff, done);

@@ -404,6 +404,26 @@ void MachineRunner::Private::withTimeline(std::function<vmm::Result<>()> const& 
     finish(done, std::move(outcome));
 }
 
+void MachineRunner::Private::workOnTimeline(std::string const& job, TimelineJob const& what, Completion const& done)
+{
+    auto ready = takeLock();
+    if (ready)
+        ready = openTimeline();
+    if (!ready) {
+        letGo();
+        return finish(done, ready);
+    }
+    ++timelineJobs;
+    jobs.start(
+        LongJobs::Pace::Patient, job,
+        [what, open = timeline](JobProgress const& progress) { return what(*open, progress); },
+        [this, done](vmm::Result<> const& outcome) {
+            --timelineJobs;
+            letGo();
+            finish(done, outcome);
+        });
+}
+
 void MachineRunner::keepMoment(vmm::timeline::NewMoment what, Kept const& done)
 {
     auto const hearError = [done](vmm::Result<> const& outcome) {
@@ -467,6 +487,13 @@ void MachineRunner::changeTimeline(std::function<vmm::Result<>(vmm::timeline::Ti
         [this, done, what = std::move(what)] {
             m_private->withTimeline([&] { return what(*m_private->timeline); }, done);
         },
+        done);
+}
+
+void MachineRunner::workOnTimeline(std::string job, TimelineJob what, Completion const& done)
+{
+    m_private->post(
+        [this, job = std::move(job), what = std::move(what), done] { m_private->workOnTimeline(job, what, done); },
         done);
 }
 

@@ -139,7 +139,7 @@ vmm::Result<> MachineRunner::Private::disksMayGo() const
 {
     TRY(disksAreLeftAlone());
     TRY(savedStateIsLeft());
-    if (!diskAtWork().empty())
+    if (!jobs.diskAtWork().empty())
         return vmm::fail(vmm::ErrorCode::Busy,
             "the files of a disk are being put together: to remove a stick wait for that, or cancel it");
     if (keepsWhatWasAsked())

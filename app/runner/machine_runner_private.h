@@ -1,6 +1,7 @@
 #pragma once
 
 #include "app/runner/host_usb_passthrough.h"
+#include "app/runner/long_jobs.h"
 #include "app/runner/machine_play.h"
 #include "app/runner/machine_runner.h"
 #include "app/runner/redirected_usb_devices.h"
@@ -11,7 +12,6 @@
 #include "vmm/base/log.h"
 #include "vmm/machine/saved_machine.h"
 
-#include <array>
 #include <filesystem>
 #include <fmt/format.h>
 #include <mutex>
@@ -92,15 +92,7 @@ struct MachineRunner::Private {
     std::map<ObserverId, Observer> observers;
     ObserverId nextObserver = 1;
 
-    /// A person waits for what is prompt; what is patient leaves the disk and the processor to the guest.
-    enum Pace : std::uint8_t { Prompt, Patient };
     unsigned timelineJobs = 0; ///< under way: the lock and the timeline stay
-    mutable std::mutex jobsMutex;
-    struct UnderWay {
-        std::shared_ptr<std::atomic<bool>> cancelled; ///< to be set
-        std::string disk;                             ///< whose files are being put together; else empty
-    };
-    std::vector<UnderWay> jobs; ///< of work(), and a suspend that waits
 
     HostUsbPassthrough hostUsb;
     HadUsb hadHostUsb; // in the state that is restored, until the machine has come up
@@ -109,11 +101,11 @@ struct MachineRunner::Private {
 
     std::once_flag loopStarted;
     vmm::Result<> loopOutcome;
-    std::unique_ptr<vmm::LoopThread> thread;                 // after what it uses, so that it ends before
-    std::array<std::unique_ptr<vmm::LoopThread>, 2> workers; // of work(), by Pace; they post to `thread`
-    std::string changesDisk;                // of a machine that is off: what a job is doing, in a sentence
-    std::atomic<unsigned> keepsAsked { 0 }; // under way, of that machine: moments that it does not keep by itself
-    std::vector<std::string> comingUsb;     // ids of devices that the machine has been told to add
+    std::unique_ptr<vmm::LoopThread> thread; // after what it uses, so that it ends before
+    LongJobs jobs;                           // they post to `thread`
+    std::string changesDisk;                 // of a machine that is off: what a job is doing, in a sentence
+    std::atomic<unsigned> keepsAsked { 0 };  // under way, of that machine: moments that it does not keep by itself
+    std::vector<std::string> comingUsb;      // ids of devices that the machine has been told to add
 
     Private(MachineRunner& owner, vmm::VmConfig initial, MachineFactory machines, vmm::Nanoseconds minute);
 
@@ -144,6 +136,7 @@ struct MachineRunner::Private {
     /// The next start's medium. A saved state has its own, which only the restored machine can change.
     void changeIdleMedium(std::string const& drive, std::string const& path, Completion const& done);
     static void finish(Completion const& done, vmm::Result<> outcome);
+    LongJobs::Calls jobCalls();
 
     // machine_runner_life.cpp
 
@@ -236,6 +229,7 @@ struct MachineRunner::Private {
     void discardState(Really really, Completion const& done);
     /// Does `what` while the lock and the timeline are ours.
     void withTimeline(std::function<vmm::Result<>()> const& what, Completion const& done);
+    void workOnTimeline(std::string const& job, TimelineJob const& what, Completion const& done);
 
     // machine_runner_pruning.cpp
 
@@ -246,19 +240,6 @@ struct MachineRunner::Private {
     void thinOut(std::shared_ptr<std::atomic<bool> const> const& stop, std::function<void()> const& ended);
     /// What no moment needs, without thinning anything out. `done` hears no error: it is tried again.
     void giveBack(Completion const& done);
-
-    // machine_runner_work.cpp
-
-    void work(Pace pace, std::string const& job, Job const& what, Completion const& done, std::string const& disk = {});
-    void workOnTimeline(std::string const& job, TimelineJob const& what, Completion const& done);
-    /// What cancelJobs() sets, until endJob().
-    std::shared_ptr<std::atomic<bool>> beginJob(std::string const& disk = {});
-    void endJob(std::shared_ptr<std::atomic<bool>> const& cancelled);
-    /// Whether there was one.
-    bool cancelJobs();
-    bool cancelDisk(std::string const& disk);
-    /// Whose files are being put together; empty: nobody's.
-    std::string diskAtWork() const;
 
     // machine_runner_disks.cpp
 

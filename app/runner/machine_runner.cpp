@@ -299,7 +299,8 @@ MachineRunner::Private::Private(
               tell(notice::RedirectedUsbChanged { all, lost, why });
           }),
       play(factory, [this](vmm::GamepadInput const& input) { runner.sendInput(input); }),
-      jobs(jobCalls())
+      jobs(jobCalls()),
+      disks(diskCalls(), jobs, unasked)
 {
     setNextConfig(std::move(initial));
 }

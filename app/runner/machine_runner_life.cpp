@@ -226,7 +226,7 @@ void MachineRunner::Private::start(bool paused, Completion const& done)
         return forward(Action::Start, "start", vmm::command::Start {}, done);
     if (!isPossible(Action::Start, state))
         return finish(done, vmm::fail(notNow("start", state)));
-    if (auto const free = disksAreLeftAlone(); !free)
+    if (auto const free = disks.areLeftAlone(); !free)
         return finish(done, free);
     if (auto const locked = takeLock(); !locked)
         return finish(done, locked);
@@ -311,7 +311,7 @@ void MachineRunner::Private::tidyLoose()
 
 void MachineRunner::Private::tidyDisks()
 {
-    if (!timeline || savedStateInUse || !changesDisk.empty())
+    if (!timeline || savedStateInUse || !disks.areLeftAlone())
         return;
     if (machine)
         machine->post(vmm::command::TidyDisks { timeline });

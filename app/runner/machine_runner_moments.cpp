@@ -109,7 +109,7 @@ void MachineRunner::Private::keepMoment(
 
 vmm::Result<vmm::timeline::Moment> MachineRunner::Private::keepStill(unsigned asked, vmm::timeline::NewMoment what)
 {
-    TRY(disksAreLeftAlone());
+    TRY(disks.areLeftAlone());
     TRY(takeLock());
     TRY(openTimeline());
     double told = 0;
@@ -160,7 +160,7 @@ void MachineRunner::Private::goTo(unsigned asked, std::string const& moment, Pre
         return finish(
             done, vmm::fail(vmm::ErrorCode::Busy, "a moment is being kept: wait for that, or cancel it, and then go"));
     auto const ready = [&]() -> vmm::Result<> {
-        TRY(disksAreLeftAlone());
+        TRY(disks.areLeftAlone());
         if (present == Present::Keep)
             TRY(savedStateIsLeft());
         TRY(takeLock());

@@ -137,7 +137,7 @@ void MachineRunner::Private::removeUsb(std::string const& device, Completion con
 /// What would keep its last moment from being kept is found out while the guest still has it.
 vmm::Result<> MachineRunner::Private::disksMayGo() const
 {
-    TRY(disksAreLeftAlone());
+    TRY(disks.areLeftAlone());
     TRY(savedStateIsLeft());
     if (!jobs.diskAtWork().empty())
         return vmm::fail(vmm::ErrorCode::Busy,

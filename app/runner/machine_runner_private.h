@@ -1,5 +1,6 @@
 #pragma once
 
+#include "app/runner/disk_jobs.h"
 #include "app/runner/host_usb_passthrough.h"
 #include "app/runner/long_jobs.h"
 #include "app/runner/machine_play.h"
@@ -103,9 +104,9 @@ struct MachineRunner::Private {
     vmm::Result<> loopOutcome;
     std::unique_ptr<vmm::LoopThread> thread; // after what it uses, so that it ends before
     LongJobs jobs;                           // they post to `thread`
-    std::string changesDisk;                 // of a machine that is off: what a job is doing, in a sentence
-    std::atomic<unsigned> keepsAsked { 0 };  // under way, of that machine: moments that it does not keep by itself
-    std::vector<std::string> comingUsb;      // ids of devices that the machine has been told to add
+    DiskJobs disks;
+    std::atomic<unsigned> keepsAsked { 0 }; // under way, of that machine: moments that it does not keep by itself
+    std::vector<std::string> comingUsb;     // ids of devices that the machine has been told to add
 
     Private(MachineRunner& owner, vmm::VmConfig initial, MachineFactory machines, vmm::Nanoseconds minute);
 
@@ -243,20 +244,11 @@ struct MachineRunner::Private {
 
     // machine_runner_disks.cpp
 
-    void streamDisk(std::string const& disk, std::string const& onto, Completion const& done);
-    void commitDisk(std::string const& disk, unsigned files, vmm::OtherImages const& others, Completion const& done);
-    void commitLive(std::string const& disk, unsigned files, vmm::OtherImages const& others, Completion const& done);
-    /// Does `command` while the machine goes on.
-    void workOnLiveDisk(std::string const& job, std::string const& disk,
-        std::function<vmm::Command(JobProgress const&)> const& command, Completion const& done);
-    void growDisk(std::string const& disk, std::uint64_t bytes, Completion const& done);
-    /// On a worker: tells the machine, and waits.
-    vmm::Result<> carryOutLive(vmm::Command const& command);
-    /// Does `what` while the machine is off and stays so.
-    void workOnStillDisk(std::string const& job, std::string const& disk,
-        std::function<vmm::Result<>(JobProgress const&)> const& what, Completion const& done);
-    /// Busy while the disks of a machine that is off are being changed.
-    vmm::Result<> disksAreLeftAlone() const;
+    DiskJobs::Calls diskCalls();
+    /// The lock of a machine that is off, and its timeline, where it has one.
+    vmm::Result<> takeStill();
+    /// On a worker: has the machine do it, and waits.
+    vmm::Result<> carryOut(vmm::Command const& command);
     /// NotNow while a machine stands still as it came back from its saved state, which knows its disks to the byte.
     vmm::Result<> savedStateIsLeft() const;
 

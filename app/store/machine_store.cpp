@@ -4,6 +4,7 @@
 #include "app/store/disk_images.h"
 #include "app/store/file_lock.h"
 #include "app/store/image_bases.h"
+#include "app/store/image_removal.h"
 #include "app/store/machine_directory.h"
 #include "app/store/own_usb.h"
 #include "app/store/scaffold.h"
@@ -293,7 +294,12 @@ vmm::Result<std::string> MachineStore::saveLocked(
         TRY(makeDiskImage(path, made.format, made.bytes));
         leftovers.paths.push_back(path);
     }
+    auto const removal = before ? TRY(prepareRemoval(before->config, config, unwanted)) : nullptr;
     TRY(writeConfig(config, directory));
+    if (auto const removed = removal ? removal->carryOut() : vmm::Result<>(); !removed) {
+        vmm::ignore(writeConfig(before->config, directory));
+        return vmm::fail(removed.error());
+    }
     leftovers.paths.clear();
     if (before && before->config.cpuModel != config.cpuModel) {
         // Another model is another CPU, and one that comes back is made anew; unless a moment has brought it along.
@@ -302,14 +308,12 @@ vmm::Result<std::string> MachineStore::saveLocked(
         if (!cpu || (*cpu && (*cpu)->model != config.cpuModel))
             TRY(removeCpuFile(path));
     }
-    std::vector<std::string> removed;
-    for (auto const& path : unwanted) {
-        auto const isUsed = std::any_of(
-            config.disks.begin(), config.disks.end(), [&](vmm::DiskConfig const& disk) { return disk.path == path; });
-        if (owns(config.uuid, path) && !isUsed)
-            removed.push_back(path);
-    }
-    return before && !removed.empty() ? removeImages(before->config, removed) : std::string();
+    if (!removal)
+        return std::string();
+    // What cannot go stays noted, and is no reason to say that the images have not gone.
+    if (auto const now = load(config.uuid); now && removal->areWhole())
+        vmm::ignore(removeUnneededBases(placesOf(config.uuid).timelineFolder, now->config));
+    return files::path(removal->place()).filename().string();
 }
 
 bool MachineStore::owns(std::string const& id, std::string const& path) const

@@ -5,6 +5,7 @@
 #include "vmm/config/vm_config.h"
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <sys/types.h>
@@ -13,6 +14,7 @@
 namespace app {
 
 using vmm::DiskFormat;
+class ImageRemoval;
 
 /// A disk image that is made together with its machine, empty.
 struct NewDisk {
@@ -88,7 +90,8 @@ public:
     vmm::Result<StoredMachine> create(MachineRequest request);
     /// Replaces the configuration. Busy while another process has the machine in memory; the uuid stays. Disks whose
     /// path is empty are made as `newDisks` says; `unwanted` are images in the machine's directory that go into the
-    /// trash, except those that the configuration still names. The place where they lie there; empty: none does.
+    /// trash, except those that a disk still is or stands on. The place where they lie there; empty: none does. On an
+    /// error nothing of it is done.
     vmm::Result<std::string> save(
         vmm::VmConfig config, std::vector<NewDisk> const& newDisks = {}, std::vector<std::string> const& unwanted = {});
     /// What is in a CD drive at the next start.
@@ -154,7 +157,9 @@ private:
         vmm::VmConfig config, std::vector<NewDisk> const& newDisks, std::vector<std::string> const& unwanted);
     vmm::Result<> endRemoved(std::string const& removed, Progress const& progress);
     vmm::Result<> restoreImagesFrom(std::string const& trash, std::string const& id);
-    vmm::Result<std::string> removeImages(vmm::VmConfig before, std::vector<std::string> const& paths);
+    /// Null: none of them goes.
+    vmm::Result<std::unique_ptr<ImageRemoval>> prepareRemoval(
+        vmm::VmConfig const& before, vmm::VmConfig const& after, std::vector<std::string> const& unwanted) const;
 
     std::string m_root;
 };

@@ -1,10 +1,12 @@
 #include "app/store/ended_machine.h"
 #include "app/store/image_bases.h"
+#include "app/store/image_removal.h"
 #include "app/store/machine_directory.h"
 #include "app/store/machine_store.h"
 #include "app/store/scaffold.h"
 #include "vmm/base/random.h"
 #include "vmm/block/overlay_files.h"
+#include "vmm/machine/disk_chains.h"
 
 #include <algorithm>
 #include <ctime>
@@ -229,35 +231,31 @@ vmm::Result<> MachineStore::endRemoved(std::string const& removed, Progress cons
     return {};
 }
 
-vmm::Result<std::string> MachineStore::removeImages(vmm::VmConfig before, std::vector<std::string> const& paths)
+vmm::Result<std::unique_ptr<ImageRemoval>> MachineStore::prepareRemoval(
+    vmm::VmConfig const& before, vmm::VmConfig const& after, std::vector<std::string> const& unwanted) const
 {
-    auto const place = fmt::format("{}{}{}", before.uuid, imagesInfix, vmm::makeUuid());
-    auto const trash = fmt::format("{}/trash/{}", m_root, place);
-    std::erase_if(before.disks, [&](vmm::DiskConfig const& disk) {
-        return std::find(paths.begin(), paths.end(), disk.path) == paths.end()
-            || ::access(disk.path.c_str(), F_OK) != 0;
-    });
-    if (before.disks.empty())
-        return std::string();
+    auto const chains = unwanted.empty() ? std::vector<vmm::DiskChain>() : vmm::diskChains(after);
+    auto const isNeeded = [&](std::string const& path) {
+        auto const isIt = [&](std::string const& one) { return vmm::isSameFile(one, path); };
+        auto const names
+            = [&](vmm::DiskConfig const& disk) { return isIt(disk.path) || std::ranges::any_of(disk.backing, isIt); };
+        auto const standsOn = [&](vmm::DiskChain const& chain) {
+            return chain.image && std::ranges::any_of(chain.image->backing, isIt, &vmm::ImageInfo::path);
+        };
+        return std::ranges::any_of(after.disks, names) || std::ranges::any_of(chains, standsOn);
+    };
     vmm::VmConfig removed;
     removed.uuid = before.uuid;
     removed.name = before.name;
-    TRY(makeDirectories(trash));
-    auto const timeline = placesOf(before.uuid).timelineFolder;
-    bool areWhole = noteBases(timeline, before.disks).has_value();
-    for (auto& disk : before.disks) {
-        auto const from = std::exchange(disk.path, trash + "/" + files::path(disk.path).filename().string());
-        removed.disks.push_back(disk);
-        TRY(writeConfig(removed, trash)); // first, so that what lies there can come back
-        // What it stands on comes along; one that cannot be read goes as it is.
-        if (disk.format == DiskFormat::Qcow2 && !vmm::shareBases(from, vmm::folderOf(from), trash + "/"))
-            areWhole = false;
-        TRY(moveDirectory(from, disk.path));
-    }
-    // What cannot go stays noted, and is no reason to say that the images have not gone.
-    if (auto const now = load(before.uuid); areWhole && now)
-        vmm::ignore(removeUnneededBases(timeline, now->config));
-    return place;
+    removed.disks = before.disks;
+    std::erase_if(removed.disks, [&](vmm::DiskConfig const& disk) {
+        return std::ranges::find(unwanted, disk.path) == unwanted.end() || !owns(before.uuid, disk.path)
+            || !vmm::existsFile(disk.path) || isNeeded(disk.path);
+    });
+    if (removed.disks.empty())
+        return std::unique_ptr<ImageRemoval>();
+    auto const place = fmt::format("{}/trash/{}{}{}", m_root, before.uuid, imagesInfix, vmm::makeUuid());
+    return ImageRemoval::prepare(std::move(removed), place, placesOf(before.uuid).timelineFolder);
 }
 
 vmm::Result<> MachineStore::restoreImagesFrom(std::string const& trash, std::string const& id)

@@ -39,9 +39,14 @@ vmm::Result<> Scaffold::moveTo(std::string const& directory)
     TRY(moveDirectory(m_path, directory));
     m_path = directory; // until it is sure to stay there
     TRY(syncDirectory(files::path(directory).parent_path()));
+    keep();
+    return {};
+}
+
+void Scaffold::keep()
+{
     m_path.clear();
     m_lock.reset();
-    return {};
 }
 
 bool isWithin(std::string const& path, std::string const& directory)

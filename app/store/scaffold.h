@@ -13,8 +13,8 @@ namespace app {
 /// How the names of directories begin that no list shows.
 constexpr std::string_view makingPrefix = ".making-";
 
-/// A machine's directory while it is made, under a name that no list shows: locked, so that nobody takes it for a
-/// leftover, and removed unless it is moved to its place.
+/// A directory while it is made: locked, so that nobody takes it for a leftover, and removed unless it is moved to its
+/// place, or kept in it.
 class Scaffold {
 public:
     static vmm::Result<Scaffold> make(std::string path);
@@ -22,6 +22,7 @@ public:
     ~Scaffold();
     std::string const& path() const { return m_path; }
     vmm::Result<> moveTo(std::string const& directory);
+    void keep();
 
 private:
     explicit Scaffold(std::string path) : m_path(std::move(path)) { }

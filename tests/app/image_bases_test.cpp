@@ -8,7 +8,9 @@
 #include "vmm/machine/moment_disks.h"
 
 #include <QDir>
+#include <QStorageInfo>
 #include <QTemporaryDir>
+#include <algorithm>
 #include <fstream>
 
 using namespace app;
@@ -68,6 +70,48 @@ struct Bench {
         tests::must(store.save(config, {}, { disk() }));
     }
     bool hasBase(StoredMachine const& whose) const { return vmm::existsFile(whose.directory + "/" + base); }
+};
+
+/// A library with one machine, which has a disk in its folder and one that stands on a file `below`.
+struct Pair {
+    QTemporaryDir directory;
+    MachineStore store { directory.path().toStdString() };
+    StoredMachine machine;
+    std::string base, top;
+
+    Pair()
+    {
+        MachineRequest request;
+        request.config = tests::exampleConfig("web");
+        request.config.uuid.clear();
+        request.config.disks = { { .id = "disk0" } };
+        request.newDisks = { { "disk0", 1u << 20, DiskFormat::Raw } };
+        machine = tests::must(store.create(std::move(request)));
+        base = machine.config.disks[0].path;
+    }
+    void putOn(std::string const& below, std::string const& folder, std::vector<std::string> backing)
+    {
+        top = folder + "/top.qcow2";
+        tests::must(
+            vmm::createImage(top, { .size = 1u << 20, .backingFile = below, .backingFormat = vmm::ImageFormat::Raw }));
+        auto config = machine.config;
+        config.disks.insert(config.disks.begin(),
+            { .id = "disk1", .path = top, .format = DiskFormat::Qcow2, .backing = std::move(backing) });
+        tests::must(store.save(config));
+        machine = tests::must(store.load(machine.id));
+    }
+    vmm::Result<std::string> remove(std::vector<std::string> const& images)
+    {
+        auto config = machine.config;
+        std::erase_if(config.disks,
+            [&](vmm::DiskConfig const& disk) { return std::ranges::find(images, disk.path) != images.end(); });
+        return store.save(config, {}, images);
+    }
+    bool isAsBefore() const
+    {
+        return tests::must(store.load(machine.id)).config == machine.config && vmm::existsFile(base)
+            && vmm::existsFile(top) && QDir(directory.filePath("trash")).isEmpty();
+    }
 };
 
 }
@@ -152,6 +196,69 @@ private slots:
         }
         REQUIRE_OK(bench.store.restoreRemoved(removed.place()));
         QVERIFY(bench.hasAll());
+    }
+
+    void whatAnotherDiskStandsOnStays_data()
+    {
+        QTest::addColumn<bool>("isElsewhere");
+        QTest::newRow("beside it") << false;
+        QTest::newRow("elsewhere, by its backing") << true;
+    }
+    void whatAnotherDiskStandsOnStays()
+    {
+        QFETCH(bool, isElsewhere);
+        Pair pair;
+        if (isElsewhere)
+            pair.putOn(pair.base, pair.directory.path().toStdString(), { pair.base });
+        else
+            pair.putOn("disk0.img", pair.machine.directory, {});
+        QCOMPARE(tests::must(pair.remove({ pair.base })), std::string());
+        QVERIFY(vmm::existsFile(pair.base));
+        QCOMPARE(tests::must(pair.store.load(pair.machine.id)).config.disks.size(), std::size_t(1));
+    }
+
+    void whatStandsOnEachOtherGoesAndComesBackTogether()
+    {
+        Pair pair;
+        pair.putOn("disk0.img", pair.machine.directory, {});
+        auto const place = tests::must(pair.remove({ pair.top, pair.base }));
+        QVERIFY(!vmm::existsFile(pair.top) && !vmm::existsFile(pair.base));
+        REQUIRE_OK(pair.store.restoreRemoved(place));
+        QVERIFY(pair.isAsBefore());
+    }
+
+    void whatWouldNotBeWholeInTheTrashIsRefused()
+    {
+        Pair pair;
+        auto const own = pair.store.machinesDirectory() + "/own";
+        QVERIFY(QDir().mkdir(QString::fromStdString(own)));
+        tests::must(vmm::createImage(own + "/base.img", { .format = vmm::ImageFormat::Raw, .size = 1u << 20 }));
+        pair.putOn("../own/base.img", pair.machine.directory, { own + "/base.img" });
+        auto const refused = pair.remove({ pair.top });
+        QCOMPARE(refused.error().code, vmm::ErrorCode::Unsupported);
+        QVERIFY2(
+            refused.error().message().find("disk1 stands on") != std::string::npos, refused.error().message().c_str());
+        QVERIFY(pair.isAsBefore());
+        // As it is nobody can read it.
+        QVERIFY(QDir(QString::fromStdString(own)).removeRecursively());
+        QVERIFY(!tests::must(pair.remove({ pair.top })).empty());
+        QVERIFY(!vmm::existsFile(pair.top));
+    }
+
+    void whereAnImageCannotGoNothingIsSaved()
+    {
+        Pair pair;
+        QTemporaryDir const elsewhere("/dev/shm/chronovisor-XXXXXX");
+        if (!elsewhere.isValid() || QStorageInfo(elsewhere.path()) == QStorageInfo(pair.directory.path()))
+            QSKIP("CHRONOVISOR-SKIP: this host has no second file system");
+        auto const folder = pair.machine.directory + "/images";
+        QVERIFY(QFile::link(elsewhere.path(), QString::fromStdString(folder)));
+        pair.putOn(pair.base, folder, { pair.base });
+        std::ranges::reverse(pair.machine.config.disks); // what can go is tried first
+        REQUIRE_OK(pair.store.save(pair.machine.config));
+        auto const refused = pair.remove({ pair.base, pair.top });
+        QVERIFY(!refused);
+        QVERIFY(pair.isAsBefore());
     }
 
     void whatAMomentNeedsStays()

@@ -149,8 +149,11 @@ void Library::importMoment(QString const& path, Done<QString> done, std::functio
         auto const made = id ? entry(*id) : std::nullopt;
         if (!made || !isTaken(made->name, *id))
             return done(id);
-        rename(*id, freeName(made->name),
-            [done, id](vmm::Result<> const& renamed) { renamed ? done(id) : done(vmm::fail(renamed.error())); });
+        rename(*id, freeName(made->name), [done, id](vmm::Result<> const& renamed) {
+            if (!renamed) // it is there all the same, under a name that another one has
+                vmm::log(vmm::LogLevel::Warning, "library", "{}: {}", id->toStdString(), renamed.error().message());
+            done(id);
+        });
     };
     m_private->onCopier(
         [this, path = path.toStdString(), tell = m_private->telling(std::move(progress), m_private->copiesCancelled)]()

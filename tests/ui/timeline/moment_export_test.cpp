@@ -108,6 +108,22 @@ private slots:
         QVERIFY(QFile::exists(path + "/ram"));
     }
 
+    void whatCannotBeRenamedIsImportedAllTheSame()
+    {
+        Scene scene;
+        auto const path = scene.exported();
+        QString made;
+        connect(scene.library.get(), &app::Library::machineAdded, this, [&](QString const& id) {
+            made = id;
+            auto const directory = QString::fromStdString(scene.library->store().directoryOf(id.toStdString()));
+            QVERIFY(QDir(directory).mkdir("machine.json.lock"));
+        });
+        scene.import(path);
+        QTRY_VERIFY(!made.isEmpty() && scene.window->currentPage() == scene.window->pageOf(made));
+        QCOMPARE(scene.library->entry(made)->name, "web");
+        QVERIFY(!scene.messages()->isVisible());
+    }
+
     void whatIsThereIsNotReplaced()
     {
         Scene scene;

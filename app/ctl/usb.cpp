@@ -156,6 +156,11 @@ vmm::Result<> change(UsbOptions const& options, Surroundings& around, Output con
             { { "machine", configured.owner->uuid }, { "device", device }, { "plugged", attach } }));
         return {};
     }
+    if (!configured.isInMemory && !attach) {
+        return vmm::fail(vmm::ErrorCode::NotNow,
+            fmt::format("{} has no USB device {} of its own, and none of the host's while it is off",
+                configured.config.name, device));
+    }
     if (!configured.isInMemory && !options.always) {
         return vmm::fail(vmm::ErrorCode::NotNow,
             fmt::format("{} has no USB device {} of its own, and one of the host's can be attached while it runs; "

@@ -3,6 +3,7 @@
 #include "ui/library/library_model.h"
 #include "ui/theme/icons.h"
 #include "ui/theme/theme.h"
+#include "ui/widgets/busy.h"
 #include "ui/widgets/hint.h"
 #include "ui/widgets/words.h"
 
@@ -248,7 +249,7 @@ void ScreenView::setOtherOwner(std::optional<qint64> pid)
 
 void ScreenView::setSuspendThereEnabled(bool enabled)
 {
-    m_suspendThere->setEnabled(enabled);
+    setBusy(m_suspendThere, !enabled);
 }
 
 void ScreenView::takeFrame()

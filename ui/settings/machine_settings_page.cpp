@@ -2,6 +2,7 @@
 
 #include "ui/settings/timeline_card.h"
 #include "ui/theme/icons.h"
+#include "ui/widgets/busy.h"
 #include "ui/widgets/file_dialog.h"
 #include "ui/widgets/guarded.h"
 #include "ui/widgets/message_bar.h"
@@ -401,11 +402,11 @@ void MachineSettingsPage::save()
         m_messages->showNotice(tr("Another machine has this name."));
         return;
     }
-    m_save->setEnabled(false);
+    setBusy(m_save, true);
     // The page may show another machine by then, or have been changed again.
     auto finish = guarded(this,
         [this, was = Draft { m_config, m_before, m_newDisks, m_unwanted, {}, {}, {} }](vmm::Result<> const& outcome) {
-            m_save->setEnabled(true);
+            setBusy(m_save, false);
             finishSave(was, outcome);
         });
     auto saveSettings = [this, finish, config = m_config, newDisks = m_newDisks, unwanted = m_unwanted](

@@ -1,6 +1,7 @@
 #include "ui/settings/trash_card.h"
 
 #include "ui/timeline/moment_words.h"
+#include "ui/widgets/busy.h"
 #include "ui/widgets/elided_label.h"
 #include "ui/widgets/guarded.h"
 #include "ui/widgets/message_bar.h"
@@ -71,7 +72,7 @@ TrashCard::TrashCard(app::Library& library, QWidget* parent)
     });
     connect(m_delete, &QPushButton::clicked, this, &TrashCard::empty);
     connect(m_cancel, &QPushButton::clicked, this, [this] {
-        m_cancel->setEnabled(false);
+        setBusy(m_cancel, true);
         m_library.cancelEmptying();
     });
     auto const lookIfSeen = [this] {
@@ -95,6 +96,8 @@ void TrashCard::look()
 
 void TrashCard::fillRows()
 {
+    if (m_removed.empty() && m_rows->isAncestorOf(window()->focusWidget()))
+        setFocus(); // before what had it is gone
     Refill const refill(m_rows);
     auto* last = m_empty->previousInFocusChain();
     while (last->focusPolicy() == Qt::NoFocus)
@@ -112,7 +115,7 @@ void TrashCard::fillRows()
         connect(back, &QPushButton::clicked, this,
             [this, back, place = QString::fromStdString(machine.place()),
                 task = machine.isImages ? Task::BringImagesBack : Task::BringBack] {
-                back->setEnabled(false);
+                setBusy(back, true);
                 bringBack(place, task);
             });
         auto* row = new QWidget;
@@ -178,9 +181,12 @@ void TrashCard::updateTexts()
     m_rows->setEnabled(!m_isEmptying);
     m_progress->setAccessibleName(m_summary->text());
     m_cancel->setText(tr("Cancel"));
-    if (!m_isEmptying && m_cancel->hasFocus())
-        m_empty->setFocus();
+    auto const* focus = window()->focusWidget();
+    if (!m_isEmptying && (focus == m_work || m_work->isAncestorOf(focus)))
+        setFocus();
     m_work->setVisible(m_isEmptying);
+    if (window()->focusWidget() == this && m_empty->isEnabled())
+        m_empty->setFocus();
 }
 
 void TrashCard::showEvent(QShowEvent* event)

@@ -22,6 +22,7 @@
 #include <QApplication>
 #include <QCheckBox>
 #include <QComboBox>
+#include <QDir>
 #include <QFileInfo>
 #include <QLineEdit>
 #include <QListView>
@@ -392,9 +393,11 @@ private slots:
         QCOMPARE(QApplication::focusWidget(), suspend);
         suspend->click(); // that process has no socket
         QVERIFY(!suspend->isEnabled());
+        QCOMPARE(QApplication::focusWidget(), suspend->parentWidget()); // and no other control
         QTRY_VERIFY2(page->messages()->text().contains("The other program does not answer."),
             qPrintable(page->messages()->text()));
         QVERIFY(suspend->isEnabled());
+        QCOMPARE(QApplication::focusWidget(), suspend);
         ::kill(child, SIGKILL);
         QTRY_VERIFY(run->isEnabled());
         QVERIFY(keep->isEnabled());
@@ -429,6 +432,24 @@ private slots:
         QTRY_COMPARE(saved.count(), 1);
         QCOMPARE(int(desk.library->config(id).cpus), 3);
         QCOMPARE(desk.window->currentPage(), preferences);
+    }
+
+    void whoSavesInVainCanTryAgainAtOnce()
+    {
+        Desk desk;
+        auto const id = desk.create("first");
+        desk.open();
+        auto* page = desk.settings(id);
+        desk.named<QSpinBox>(page, "Processors")->setValue(3);
+        auto const directory = QString::fromStdString(desk.library->store().directoryOf(id.toStdString()));
+        QVERIFY(QDir(directory).mkdir("machine.json.lock"));
+        auto* save = button(page, "&Save");
+        save->setFocus();
+        save->click();
+        QVERIFY(!save->isEnabled());
+        QCOMPARE(QApplication::focusWidget()->focusPolicy(), Qt::NoFocus); // no other control has it
+        QTRY_VERIFY(page->findChild<ui::MessageBar*>()->text().contains("The settings could not be saved."));
+        QCOMPARE(QApplication::focusWidget(), save);
     }
 
     void disksAreMadeAndRemovedWithTheSettings()

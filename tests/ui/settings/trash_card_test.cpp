@@ -2,6 +2,7 @@
 #include "tests/ui/main_window/desk.h"
 #include "vmm/base/unique_fd.h"
 
+#include <QApplication>
 #include <QDir>
 #include <QFileInfo>
 #include <QLocale>
@@ -59,9 +60,14 @@ private slots:
         Trash trash;
         QVERIFY(shows(trash.page, "first"));
         QVERIFY(shows(trash.page, "Today, "));
-        trash.back()->click();
+        auto* back = trash.back();
+        back->setFocus();
+        back->click();
+        QVERIFY(!back->isEnabled());
+        QCOMPARE(QApplication::focusWidget(), back->parentWidget()); // and no other control
         QTRY_COMPARE(trash.library->ids(), QStringList { trash.id });
         QTRY_VERIFY(trash.back() == nullptr);
+        QCOMPARE(QApplication::focusWidget(), trash.emptying()->parentWidget());
         QTRY_VERIFY(shows(trash.page, "There are no removed machines."));
         QVERIFY(!trash.isThere());
     }
@@ -136,6 +142,7 @@ private slots:
         QVERIFY(bar->isVisible());
         QVERIFY(button(trash.page, "Cancel")->hasFocus());
         QTRY_VERIFY(!bar->isVisible());
+        QCOMPARE(QApplication::focusWidget(), trash.emptying()->parentWidget());
         QVERIFY(!trash.isThere());
         QVERIFY(std::ranges::any_of(told, [](auto const& call) { return call[0].toInt() == 500; }));
     }
@@ -158,6 +165,7 @@ private slots:
         QVERIFY(shows(trash.page, "The trash is being emptied"));
         writing.reset();
         QTRY_VERIFY(trash.emptying()->isEnabled());
+        QVERIFY(trash.emptying()->hasFocus());
         QVERIFY(trash.isThere());
         QVERIFY(!shows(trash.page, "could not be emptied"));
     }

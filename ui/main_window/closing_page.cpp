@@ -141,6 +141,7 @@ void ClosingPage::work(app::OnClose choice)
         tellNotSuspended(left, result.error());
         updateTexts();
         fillRows();
+        emit failed();
     });
     if (choice == app::OnClose::Suspend)
         m_library.suspendAll(done);

@@ -30,6 +30,7 @@ public:
 
 signals:
     void finished();   ///< nothing runs any more
+    void failed();     ///< some run on, as a message here says
     void background(); ///< the machines go on, the window goes
     void cancelled();
     void unsavedRequested(); ///< what is not saved is to be seen first

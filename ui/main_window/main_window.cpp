@@ -113,6 +113,7 @@ MainWindow::MainWindow(app::Library& library, QString const& demoKernel, QWidget
     connect(&m_hostTimer, &QTimer::timeout, this, &MainWindow::updateStatus);
     m_hostTimer.start(15000);
     updateStatus();
+    forgetGuestLayouts();
     m_library.ids().isEmpty() ? m_empty->setFocus() : m_panel->focusList();
 }
 
@@ -120,6 +121,23 @@ MainWindow::~MainWindow()
 {
     for (auto const& [id, window] : m_windows)
         delete window;
+}
+
+/// Of machines that are gone for good; what is in the trash may come back.
+void MainWindow::forgetGuestLayouts()
+{
+    auto forget
+        = [this, known = m_library.ids()](vmm::Result<std::vector<app::RemovedMachine>> const& removed) mutable {
+              if (!removed)
+                  return;
+              known += m_library.ids();
+              for (auto const& machine : *removed)
+                  known += QString::fromStdString(machine.id);
+              auto layouts = settings::guestLayouts();
+              if (layouts.removeIf([&](auto const& layout) { return !known.contains(layout.key()); }) > 0)
+                  settings::guestLayouts.set(layouts);
+          };
+    m_library.listRemoved(guarded(this, std::move(forget)));
 }
 
 void MainWindow::makePages(QString const& demoKernel)
@@ -157,6 +175,12 @@ void MainWindow::makePages(QString const& demoKernel)
     connect(m_closing, &ClosingPage::cancelled, this, [this] {
         m_endsUnasked = false;
         back();
+    });
+    connect(m_closing, &ClosingPage::failed, this, [this] {
+        if (isVisible() && currentPage() == m_closing)
+            return;
+        comeBack(); // the session ends, and nobody would know why the program does not
+        showPage(m_closing);
     });
     connect(m_closing, &ClosingPage::background, this, &MainWindow::goToBackground);
     connect(m_closing, &ClosingPage::finished, this, &MainWindow::end);

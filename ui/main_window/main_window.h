@@ -90,6 +90,7 @@ private:
     void updateStatus();
     void updateTexts();
     void saveState();
+    void forgetGuestLayouts();
     void showAbout();
 
     app::Library& m_library;

@@ -307,6 +307,30 @@ private slots:
         QCOMPARE(desk.session(desk.id).state(), SessionState::Suspended);
     }
 
+    void whoIsElsewhereIsToldThatTheSessionDoesNotEnd_data()
+    {
+        QTest::addColumn<bool>("isHidden");
+        QTest::newRow("on another page") << false;
+        QTest::newRow("in the background") << true;
+    }
+    void whoIsElsewhereIsToldThatTheSessionDoesNotEnd()
+    {
+        QFETCH(bool, isHidden);
+        Asking desk;
+        auto const other = desk.create("second");
+        desk.script->cpuNanoseconds = 5'000'000'000; // worth a moment
+        desk.script->holdKeep = true;
+        desk.script->failSuspend = vmm::Error { vmm::ErrorCode::NoSpace, "full", 0 };
+        desk.window->endWithoutAsking();
+        QTRY_VERIFY(desk.script->has("keep on-close"));
+        isHidden ? desk.window->hide() : desk.window->showMachine(other);
+        desk.script->last->keepWhatIsHeld();
+        QTRY_VERIFY(desk.window->isVisible() && desk.page() != nullptr);
+        auto const* messages = desk.page()->findChild<ui::MessageBar*>();
+        QTRY_VERIFY2(messages->text().contains("“first” could not be suspended."), qPrintable(messages->text()));
+        QVERIFY(messages->isVisible());
+    }
+
     void whoClosesAfterASessionThatDidNotEndCanGiveUp()
     {
         Asking desk;

@@ -2,6 +2,7 @@
 #include "tests/ui/main_window/desk.h"
 #include "ui/library/library_panel.h"
 #include "ui/machine/machine_page.h"
+#include "ui/machine/page_settings.h"
 #include "ui/widgets/message_bar.h"
 
 #include <QApplication>
@@ -116,6 +117,20 @@ private slots:
         desk.library->remove(second, [](vmm::Result<> const&) {});
         QTRY_VERIFY(desk.library->ids().isEmpty());
         QVERIFY(!qobject_cast<ui::MachineSettingsPage*>(desk.window->currentPage()));
+    }
+
+    void whatIsGoneForGoodHasNoKeyboardLayoutLeft()
+    {
+        Desk desk;
+        auto const stays = desk.create("first"), removed = desk.create("second");
+        desk.library->remove(removed, [](vmm::Result<> const& outcome) { REQUIRE_OK(outcome); });
+        QTRY_COMPARE(desk.library->ids(), QStringList { stays });
+        for (auto const& id : { stays, removed, QStringLiteral("gone") })
+            ui::settings::setGuestLayout(id, "de");
+        desk.open();
+        QTRY_VERIFY(!ui::settings::guestLayouts().contains("gone"));
+        for (auto const& id : { stays, removed })
+            QVERIFY(ui::settings::guestLayouts().contains(id));
     }
 
     /// Of a machine in memory only a part of what was changed is saved.

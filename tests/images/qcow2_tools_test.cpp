@@ -196,22 +196,23 @@ private slots:
     void whatIsGivenBackHidesWhatIsBelow()
     {
         auto const base = fresh(), top = fresh();
-        QCOMPARE(runTool("qemu-img", { "create", "-q", "-f", "qcow2", base, "4M" }).status, 0);
-        QCOMPARE(runTool("qemu-io", { "-c", "write -P 0xaa 0 2M", base }).status, 0);
+        QCOMPARE(runTool("qemu-img", { "create", "-q", "-f", "qcow2", base, "16M" }).status, 0);
+        QCOMPARE(runTool("qemu-io", { "-c", "write -P 0xaa 0 2M", "-c", "write -P 0xaa 8M 1M", base }).status, 0);
         REQUIRE_OK(createImage(top.toStdString(), { .backingFile = base.section('/', -1).toStdString() }));
         {
             InlineEngine engine;
             auto image = BlockImage::open(engine, top.toStdString());
             REQUIRE_OK(image);
-            REQUIRE_OK((*image)->runSync(BlockRequest::Kind::Discard, mib, 2 * mib));
+            REQUIRE_OK((*image)->runSync(BlockRequest::Kind::Discard, mib, 10 * mib));
             REQUIRE_OK((*image)->flushSync());
             auto const own = [&](std::uint64_t offset) {
                 return must((*image)->map(offset, 64 * kib)).kind != BlockImage::Mapping::Kind::Unallocated;
             };
             QVERIFY(!own(0) && own(mib) && own(2 * mib - 64 * kib) && !own(2 * mib));
+            QVERIFY(!own(8 * mib - 64 * kib) && own(8 * mib) && own(9 * mib - 64 * kib) && !own(9 * mib));
         }
         QCOMPARE(check(top), QString());
-        auto const read = runTool("qemu-io", { "-c", "read -P 0xaa 0 1M", "-c", "read -P 0 1M 3M", top });
+        auto const read = runTool("qemu-io", { "-c", "read -P 0xaa 0 1M", "-c", "read -P 0 1M 15M", top });
         QVERIFY2(read.status == 0, qPrintable(read.output));
     }
 

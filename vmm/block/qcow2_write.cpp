@@ -448,8 +448,10 @@ Result<Qcow2Image::Step> Qcow2Image::zeroClusters(BlockRequest& request, std::ui
     }
     // What is given back hides what is below, so that nobody keeps that for it.
     std::vector<bool> zeros(discard && m_backing != nullptr ? clusters : 0, true);
+    // Where the clusters of a base alternate, each look begins anew: with all that is left, they took the square of it.
+    auto const lookBytes = 64 * clusterSize();
     for (std::uint64_t at = 0; !zeros.empty() && at < bytes;) {
-        auto const mapping = TRY(resolve(offset + at, bytes - at));
+        auto const mapping = TRY(resolve(offset + at, std::min(bytes - at, lookBytes)));
         auto const end = at + mapping.length;
         for (auto i = at / clusterSize(); mapping.kind != Mapping::Kind::Zero && i * clusterSize() < end; ++i)
             zeros[i] = false;

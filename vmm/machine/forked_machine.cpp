@@ -73,11 +73,12 @@ Result<timeline::ForkedDisks> forkDisks(VmConfig const& original, timeline::Mome
     InlineEngine engine;
     timeline::ForkedDisks made;
     auto const share = 1 / static_cast<double>(std::max<std::size_t>(1, forked.disks.size()));
-    double done = 0;
+    double done = 0, told = 0; // each file that is copied or merged begins anew
     for (auto& disk : forked.disks) {
         auto const goOn = [&](std::uint64_t part, std::uint64_t whole) {
-            return progress(
-                done + share * static_cast<double>(part) / static_cast<double>(std::max<std::uint64_t>(1, whole)));
+            auto const ofDisk = static_cast<double>(part) / static_cast<double>(std::max<std::uint64_t>(1, whole));
+            told = std::max(told, done + share * ofDisk);
+            return progress(told);
         };
         if (!goOn(0, 1))
             return fail(ErrorCode::Cancelled, "copying the disks was cancelled");
@@ -90,9 +91,9 @@ Result<timeline::ForkedDisks> forkDisks(VmConfig const& original, timeline::Mome
             auto const format = TRY_WITHIN(disk.id, method->fork(its, checkpoint, disk.path, goOn));
             disk.format = format == ImageFormat::Raw ? DiskFormat::Raw : DiskFormat::Qcow2;
             TRY_WITHIN(disk.id, appendBases(disk, made.loose));
+            made.kept.push_back(TRY_WITHIN(disk.id, keep(disk, as, goOn)));
             if (!goOn(1, 1))
                 return fail(ErrorCode::Cancelled, "copying the disks was cancelled");
-            made.kept.push_back(TRY_WITHIN(disk.id, keep(disk, as, goOn)));
         }
         done += share;
     }

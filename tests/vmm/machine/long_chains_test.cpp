@@ -85,8 +85,15 @@ private slots:
         for (auto& disk : forked.disks)
             disk.path = m_machine->directory.filePath("fork/" + QString::fromStdString(disk.id)).toStdString();
         auto const moment = tests::must(m_timeline->moment(m_timeline->present()));
-        auto const made
-            = tests::must(forkDisks(m_machine->config, moment, forked, makeUuid(), [](double) { return true; }));
+        std::vector<double> told;
+        auto const tell = [&](double part) {
+            told.push_back(part);
+            return true;
+        };
+        auto const made = tests::must(forkDisks(m_machine->config, moment, forked, makeUuid(), tell));
+        QVERIFY(std::ranges::is_sorted(told));
+        QVERIFY(std::ranges::count_if(told, [](double part) { return part > 0 && part < 1; }) > 8); // of the merging
+        QCOMPARE(told.back(), 1.0);
         QCOMPARE(made.loose.size(), OverlayFiles::mostBelow + 1); // what is merged goes when the fork tidies
         InlineEngine engine;
         for (auto const& disk : forked.disks) {

@@ -431,7 +431,7 @@ void MomentTest::disksFollow()
     for (auto const& disk : disks)
         QCOMPARE(disk.checkpoint.way, way);
     QVERIFY(guest.timeline()->loose().empty());
-    for (auto const turn : { 0, 2, 1, 2, 0 }) {
+    for (auto const turn : { 0, 2, 1 }) {
         REQUIRE_OK(guest.goTo(moments[unsigned(turn)]));
         QVERIFY2(isAt(guest, 8 * (turn + 1)), qPrintable(said(guest)));
         QVERIFY2(countsOn(guest), qPrintable(said(guest)));

@@ -90,8 +90,8 @@ struct Chain {
         content.resize(bytes);
         std::ranges::copy(data, content.begin() + static_cast<std::ptrdiff_t>(bytes - mib));
     }
-    /// What is wrong with the disk; empty: nothing.
-    QString problem() const
+    /// What is wrong with the disk; empty: nothing. `judged`: by qemu-img, too.
+    QString problem(bool judged = true) const
     {
         InlineEngine engine;
         {
@@ -103,7 +103,7 @@ struct Chain {
                 return QString("byte %1 is another").arg(std::ranges::mismatch(data, content).in1 - data.begin());
         }
         for (auto const& [path, format] : { std::pair(top, formatNow()), std::pair(base, baseFormat) }) {
-            if (!fs::exists(path) || format == ImageFormat::Raw)
+            if (!judged || !fs::exists(path) || format == ImageFormat::Raw)
                 continue;
             if (auto wrong = QemuTools::check(QString::fromStdString(path), QemuTools::Leaks::Allowed);
                 !wrong.isEmpty())
@@ -627,7 +627,8 @@ private slots:
     }
 
     /// With a full disk or an I/O error, once or for good, and with writes of which only half is done: the disk reads
-    /// the same, nothing half made is left, and the next try comes to the end.
+    /// the same, nothing half made is left, and the next try comes to the end. qemu-img, which takes longer than all
+    /// else, judges each third of both.
     void everyCallOfACommitCanFail()
     {
         QFETCH(bool, isCheckpoints);
@@ -662,7 +663,7 @@ private slots:
                     ways.push_back(at % 2 == 0 ? Torn : Short);
                 auto const where = QStringLiteral("call %1, way %2: ").arg(at).arg(int(fault.way));
                 QVERIFY2(told.wrong.isEmpty(), qPrintable(where + told.wrong));
-                auto const found = chain.problem();
+                auto const found = chain.problem((at + i) % 3 == 0);
                 QVERIFY2(found.isEmpty(), qPrintable(where + found));
                 for (auto const& entry : fs::directory_iterator(folder))
                     QVERIFY2(entry.path() == chain.base || entry.path() == chain.top,
@@ -670,7 +671,7 @@ private slots:
                 auto const again = chain.commit();
                 bool const wasDone = !again && again.error().code == ErrorCode::Unsupported;
                 QVERIFY2(again || wasDone, qPrintable(where + (again ? "" : again.error().message().c_str())));
-                QCOMPARE(chain.problem(), QString());
+                QCOMPARE(chain.problem((at + i) % 3 == 1), QString());
                 QCOMPARE(fs::exists(chain.base), !isCheckpoints);
                 fs::remove_all(folder);
                 fs::copy(before, folder);

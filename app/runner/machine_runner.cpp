@@ -36,19 +36,17 @@ MachineRunner::~MachineRunner()
 
 std::string MachineRunner::id() const
 {
-    std::lock_guard const guard(m_private->configMutex);
-    return m_private->config.uuid;
+    return m_private->configs.uuid();
 }
 
 vmm::VmConfig MachineRunner::config() const
 {
-    std::lock_guard const guard(m_private->configMutex);
-    return m_private->config;
+    return m_private->configs.now();
 }
 
 void MachineRunner::setConfig(vmm::VmConfig config)
 {
-    m_private->setNextConfig(std::move(config));
+    m_private->configs.setNext(std::move(config));
 }
 
 void MachineRunner::lookAgain()
@@ -68,15 +66,13 @@ void MachineRunner::lookAgain()
 
 std::optional<vmm::Error> MachineRunner::reason() const
 {
-    std::lock_guard const guard(m_private->configMutex);
+    std::lock_guard const guard(m_private->reasonMutex);
     return m_private->reason;
 }
 
 std::string MachineRunner::mediumPath(std::string const& drive) const
 {
-    std::lock_guard const guard(m_private->configMutex);
-    auto const found = m_private->media.find(drive);
-    return found == m_private->media.end() ? std::string() : found->second;
+    return m_private->configs.mediumPath(drive);
 }
 
 vmm::MachineStatistics MachineRunner::statistics() const
@@ -250,17 +246,14 @@ void MachineRunner::preferGamepads()
 
 std::shared_ptr<ConsoleLink> MachineRunner::console(std::string const& id) const
 {
-    auto const links = m_private->consoleLinks();
+    auto const links = m_private->configs.consoles();
     auto const found = links.find(id);
     return found == links.end() ? nullptr : found->second;
 }
 
 std::shared_ptr<ScreenLink> MachineRunner::screen(std::string const& id) const
 {
-    std::lock_guard const guard(m_private->configMutex);
-    auto const& displays = m_private->config.displays;
-    bool const isThere = std::ranges::find(displays, id, &vmm::DisplayConfig::id) != displays.end();
-    return isThere ? m_private->screens.at(id) : nullptr;
+    return m_private->configs.screen(id);
 }
 
 void MachineRunner::drain()
@@ -288,6 +281,7 @@ MachineRunner::Private::Private(
     MachineRunner& owner, vmm::VmConfig initial, MachineFactory machines, vmm::Nanoseconds minute)
     : runner(owner),
       factory(std::move(machines)),
+      configs(std::move(initial)),
       thinning([this]() -> vmm::EventLoop& { return thread->loop(); }, minute,
           [this](auto const& stop, auto const& ended) { thinOut(stop, ended); }),
       unasked(unaskedCalls(), minute, thinning),
@@ -302,77 +296,18 @@ MachineRunner::Private::Private(
       jobs(jobCalls()),
       disks(diskCalls(), jobs, unasked)
 {
-    setNextConfig(std::move(initial));
-}
-
-void MachineRunner::Private::setNextConfig(vmm::VmConfig next)
-{
-    std::lock_guard const guard(configMutex);
-    nextConfig = std::move(next);
-    if (!hasMachine) {
-        takeConfig(nextConfig);
-    } else {
-        config.name = nextConfig.name;
-        config.notes = nextConfig.notes;
-    }
-}
-
-void MachineRunner::Private::takeConfig(vmm::VmConfig const& taken)
-{
-    config = taken;
-    makeConsoles();
-    for (auto const& display : config.displays) {
-        if (auto& link = screens[display.id]; !link)
-            link = std::make_shared<ScreenLink>();
-    }
-    media.clear();
-    for (auto const& cd : config.cds)
-        media[cd.id] = cd.path;
-}
-
-void MachineRunner::Private::makeConsoles()
-{
-    for (auto const& id : vmm::consoleIds(config)) {
-        if (auto& link = consoles[id]; !link)
-            link = std::make_shared<ConsoleLink>();
-    }
 }
 
 vmm::Result<> MachineRunner::Private::changeNetwork(
     std::string const& id, std::function<void(vmm::NetworkConfig&)> const& change)
 {
-    std::optional<vmm::NetworkConfig> changed;
-    {
-        std::lock_guard const guard(configMutex);
-        for (auto* one : { &nextConfig, &config }) {
-            for (auto& network : one->networks) {
-                if (network.id == id) {
-                    change(network);
-                    changed = network;
-                }
-            }
-        }
-    }
-    if (!changed)
-        return vmm::fail(vmm::ErrorCode::NotFound, fmt::format("there is no network card called {}", id));
-    tell(notice::NetworkChanged { *changed });
+    tell(notice::NetworkChanged { TRY(configs.changeNetwork(id, change)) });
     return {};
 }
 
 vmm::Result<> MachineRunner::Private::changePlugged(std::string const& device, bool plugged)
 {
-    bool isKnown = false;
-    {
-        std::lock_guard const guard(configMutex);
-        for (auto* one : { &nextConfig, &config }) {
-            if (auto* const mark = vmm::pluggedMark(*one, device)) {
-                *mark = plugged;
-                isKnown = true;
-            }
-        }
-    }
-    if (!isKnown)
-        return vmm::fail(vmm::ErrorCode::NotFound, fmt::format("there is no USB device called {}", device));
+    TRY(configs.setPlugged(device, plugged));
     tell(notice::PluggedChanged { device, plugged });
     return {};
 }
@@ -418,7 +353,7 @@ void MachineRunner::Private::tell(Notice const& notice)
 void MachineRunner::Private::setState(SessionState state, std::optional<vmm::Error> why)
 {
     {
-        std::lock_guard const guard(configMutex);
+        std::lock_guard const guard(reasonMutex);
         reason = why;
     }
     if (runner.m_state.exchange(state) != state || why)
@@ -453,15 +388,6 @@ SessionState MachineRunner::Private::restingState() const
     auto const going = momentOnTheWay(runner.m_places.timelineFolder);
     bool const waits = hasSavedState(runner.m_places.stateDirectory) || (going && !going->empty());
     return waits ? SessionState::Suspended : SessionState::Off;
-}
-
-std::map<std::string, std::shared_ptr<ConsoleLink>> MachineRunner::Private::consoleLinks()
-{
-    std::lock_guard const guard(configMutex);
-    std::map<std::string, std::shared_ptr<ConsoleLink>> links;
-    for (auto const& id : vmm::consoleIds(config))
-        links[id] = consoles[id];
-    return links;
 }
 
 void MachineRunner::Private::forward(
@@ -500,7 +426,7 @@ void MachineRunner::Private::changeIdleMedium(std::string const& drive, std::str
         if (cd.id != drive)
             continue;
         cd.path = path;
-        setNextConfig(std::move(next));
+        configs.setNext(std::move(next));
         tell(notice::MediumChanged { drive, path });
         return finish(done, {});
     }

@@ -17,14 +17,7 @@ void MachineRunner::Private::take(vmm::Event const& event, std::uint64_t from)
         runner.m_absolutePointer = pointer->absolute;
         tell(notice::PointerModeChanged { pointer->absolute });
     } else if (auto const* medium = std::get_if<vmm::event::MediumChanged>(&event)) {
-        {
-            std::lock_guard const guard(configMutex);
-            media[medium->drive] = medium->path;
-            for (auto& cd : nextConfig.cds) {
-                if (cd.id == medium->drive)
-                    cd.path = medium->path;
-            }
-        }
+        configs.setMedium(medium->drive, medium->path);
         tell(notice::MediumChanged { medium->drive, medium->path });
     } else if (auto const* rumbled = std::get_if<vmm::event::Rumbled>(&event)) {
         post(
@@ -82,30 +75,10 @@ void MachineRunner::Private::keep(std::unique_ptr<vmm::Machine> made)
         machine = std::move(made);
     }
     unasked.machineCameUp();
-    attach();
+    configs.machineCameUp(*machine);
     auto const its = runner.config();
     for (auto const& device : its.usbDevices)
         play.connect(*machine, its.name, device);
-}
-
-void MachineRunner::Private::attach()
-{
-    std::lock_guard const guard(configMutex);
-    // The machine knows best what it is made of: a restored one brings its configuration along. What it is called
-    // is the person's, who may have changed it meanwhile.
-    auto its = machine->config();
-    its.name = nextConfig.name;
-    its.notes = nextConfig.notes;
-    hasMachine = true;
-    takeConfig(its);
-    for (auto const& [id, link] : consoles) {
-        if (auto* console = machine->console(id))
-            link->attach(*console);
-    }
-    for (auto const& [id, link] : screens) {
-        if (auto* screen = machine->screen(id))
-            link->attach(*screen);
-    }
 }
 
 void MachineRunner::Private::end(std::optional<vmm::Error> why)
@@ -135,24 +108,14 @@ void MachineRunner::Private::drop()
     unasked.machineEnded();
     thinning.end(); // it would keep the lock
     play.machineEnded();
-    {
-        std::lock_guard const guard(configMutex);
-        for (auto const& [id, link] : consoles)
-            link->detach();
-        for (auto const& [id, link] : screens)
-            link->detach();
-    }
+    configs.detach();
     std::unique_ptr<vmm::Machine> ended;
     {
         std::lock_guard const guard(machineMutex);
         ended = std::move(machine);
     }
     ended.reset();
-    {
-        std::lock_guard const guard(configMutex);
-        hasMachine = false;
-        takeConfig(nextConfig);
-    }
+    configs.machineEnded();
     ++generation;
     savedStateInUse = false;
     standsForGoing = false;
@@ -186,7 +149,7 @@ vmm::Result<> MachineRunner::Private::dropSavedState()
     // The disks must not move on before that is so after a power cut too: memory would meet a newer disk.
     TRY(syncDirectory(directory));
     ::unlink((directory + "/ram").c_str());
-    for (auto const& [id, link] : consoleLinks())
+    for (auto const& [id, link] : configs.consoles())
         ::unlink(pastFile(directory, id).c_str());
     return {};
 }
@@ -198,7 +161,7 @@ std::string MachineRunner::Private::pastFile(std::string const& directory, std::
 
 void MachineRunner::Private::keepPasts(std::string const& directory)
 {
-    for (auto const& [id, link] : consoleLinks()) {
+    for (auto const& [id, link] : configs.consoles()) {
         auto shown = link->past();
         std::uint64_t run = 0;
         link->readFrom(0, shown, run);
@@ -211,7 +174,7 @@ void MachineRunner::Private::keepPasts(std::string const& directory)
 
 void MachineRunner::Private::readPasts()
 {
-    for (auto const& [id, link] : consoleLinks()) {
+    for (auto const& [id, link] : configs.consoles()) {
         auto const text = hasSavedState(runner.m_places.stateDirectory)
             ? readWholeFile(pastFile(runner.m_places.stateDirectory, id), vmm::Console::scrollback)
             : vmm::Result<std::string>();

@@ -133,10 +133,10 @@ vmm::Result<vmm::timeline::Moment> MachineRunner::Private::keepStill(unsigned as
 
 std::function<vmm::Bytes()> MachineRunner::Private::pictureMaker()
 {
-    std::lock_guard const guard(configMutex);
-    if (config.displays.empty())
+    auto const screen = configs.firstScreen();
+    if (!screen)
         return {};
-    return [screen = screens[config.displays.front().id]]() -> vmm::Bytes {
+    return [screen]() -> vmm::Bytes {
         vmm::Frame frame;
         screen->refresh(frame);
         screen->forget(frame);
@@ -317,7 +317,7 @@ void MachineRunner::Private::isOffNow(vmm::VmConfig then, Completion const& done
     auto config = runner.config();
     std::swap(config.name, then.name); // what it is called is no part of its past
     std::swap(config.notes, then.notes);
-    setNextConfig(then);
+    configs.setNext(then);
     tell(notice::ConfigChanged { then });
     end();
     finish(done, {});

@@ -37,22 +37,22 @@ vmm::DiskConfig const* findStick(vmm::VmConfig const& config, std::string const&
 /// start anyway is the same.
 void MachineRunner::Private::giveId(UsbAddition& addition)
 {
-    std::lock_guard const guard(configMutex);
-    auto both = config;
-    both.disks.insert(both.disks.end(), nextConfig.disks.begin(), nextConfig.disks.end());
-    both.usbDevices.insert(both.usbDevices.end(), nextConfig.usbDevices.begin(), nextConfig.usbDevices.end());
+    auto const [now, next] = configs.both();
+    auto all = now;
+    all.disks.insert(all.disks.end(), next.disks.begin(), next.disks.end());
+    all.usbDevices.insert(all.usbDevices.end(), next.usbDevices.begin(), next.usbDevices.end());
     for (auto const& id : comingUsb)
-        both.usbDevices.push_back({ id, vmm::UsbKind::Tablet });
+        all.usbDevices.push_back({ id, vmm::UsbKind::Tablet });
     auto* const stick = std::get_if<vmm::DiskConfig>(&addition);
     if (stick == nullptr) {
         auto& device = std::get<vmm::UsbDeviceConfig>(addition);
-        device.id = freeUsbDeviceId(both, device.kind);
+        device.id = freeUsbDeviceId(all, device.kind);
         return;
     }
-    stick->id = freeDeviceId(both, "disk");
-    for (auto const& known : nextConfig.disks) {
+    stick->id = freeDeviceId(all, "disk");
+    for (auto const& known : next.disks) {
         auto const isKnown = [&](auto const& one) { return one.id == known.id; };
-        if (vmm::isUsb(known.bus) && known.path == stick->path && std::ranges::none_of(config.disks, isKnown))
+        if (vmm::isUsb(known.bus) && known.path == stick->path && std::ranges::none_of(now.disks, isKnown))
             stick->id = known.id;
     }
 }
@@ -168,7 +168,7 @@ void MachineRunner::Private::takeUsbAway(std::string const& device, Completion c
             tell(notice::UsbRemoved { device });
         return finish(done, removed);
     }
-    if (auto const links = consoleLinks(); links.contains(device))
+    if (auto const links = configs.consoles(); links.contains(device))
         links.at(device)->detach();
     forward({}, "remove a USB device from", vmm::command::RemoveUsb { device },
         [this, device, done, mine = generation](vmm::Result<> const& outcome) {
@@ -182,7 +182,7 @@ vmm::Result<> MachineRunner::Private::changeNext(std::function<vmm::Result<>(vmm
 {
     auto next = runner.config();
     TRY(change(next));
-    setNextConfig(std::move(next));
+    configs.setNext(std::move(next));
     return {};
 }
 
@@ -190,7 +190,7 @@ void MachineRunner::Private::attachConsole(std::string const& device)
 {
     if (!machine)
         return;
-    auto const links = consoleLinks();
+    auto const links = configs.consoles();
     auto* const console = links.contains(device) ? machine->console(device) : nullptr;
     if (console != nullptr)
         links.at(device)->attach(*console);
@@ -198,14 +198,9 @@ void MachineRunner::Private::attachConsole(std::string const& device)
 
 void MachineRunner::Private::usbAdded(UsbAddition const& addition)
 {
-    {
-        std::lock_guard const guard(configMutex);
-        vmm::ignore(vmm::addUsb(config, addition)); // as the machine has done it
-        if (auto const kept = adoptUsb(nextConfig, addition); !kept)
-            vmm::log(vmm::LogLevel::Warning, "runner", "the next start goes without {}: {}", idOf(addition),
-                kept.error().message());
-        makeConsoles();
-    }
+    if (auto const kept = configs.addUsb(addition); !kept)
+        vmm::log(vmm::LogLevel::Warning, "runner", "the next start goes without {}: {}", idOf(addition),
+            kept.error().message());
     if (auto const* device = std::get_if<vmm::UsbDeviceConfig>(&addition)) {
         attachConsole(device->id);
         play.connect(*machine, runner.config().name, *device);
@@ -215,11 +210,7 @@ void MachineRunner::Private::usbAdded(UsbAddition const& addition)
 
 void MachineRunner::Private::usbRemoved(std::string const& device)
 {
-    {
-        std::lock_guard const guard(configMutex);
-        for (auto* one : { &config, &nextConfig })
-            vmm::ignore(vmm::removeUsb(*one, device)); // the next start may be without it already
-    }
+    configs.removeUsb(device);
     play.disconnect(device);
     tell(notice::UsbRemoved { device });
 }

@@ -3,6 +3,7 @@
 #include "app/runner/disk_jobs.h"
 #include "app/runner/host_usb_passthrough.h"
 #include "app/runner/long_jobs.h"
+#include "app/runner/machine_configs.h"
 #include "app/runner/machine_play.h"
 #include "app/runner/machine_runner.h"
 #include "app/runner/redirected_usb_devices.h"
@@ -55,14 +56,8 @@ struct MachineRunner::Private {
     MachineRunner& runner;
     MachineFactory factory;
 
-    std::mutex configMutex;   // from here to `reason`
-    vmm::VmConfig nextConfig; // for the next start
-    vmm::VmConfig config;     // of the machine in memory, else the next
-    bool hasMachine = false;  // `config` is a machine's
-    // Of every device that there has been, for who shows one that comes again has its link still.
-    std::map<std::string, std::shared_ptr<ConsoleLink>> consoles;
-    std::map<std::string, std::shared_ptr<ScreenLink>> screens;
-    std::map<std::string, std::string> media;
+    MachineConfigs configs;
+    std::mutex reasonMutex;
     std::optional<vmm::Error> reason;
 
     /// The pointer. Shared by who looks at the machine from other threads, so that nobody there waits for another;
@@ -112,10 +107,6 @@ struct MachineRunner::Private {
 
     // machine_runner.cpp
 
-    void setNextConfig(vmm::VmConfig next);
-    /// With configMutex held.
-    void takeConfig(vmm::VmConfig const& taken);
-    void makeConsoles();
     /// What the machine has taken is the next start's too.
     vmm::Result<> changeNetwork(std::string const& id, std::function<void(vmm::NetworkConfig&)> const& change);
     vmm::Result<> changePlugged(std::string const& device, bool plugged);
@@ -130,8 +121,6 @@ struct MachineRunner::Private {
     /// Runs `task` on the loop's thread; where there can be no thread, `done` hears why.
     void post(std::function<void()> task, Completion const& done);
     SessionState restingState() const;
-    /// Of the devices that `config` has.
-    std::map<std::string, std::shared_ptr<ConsoleLink>> consoleLinks();
     /// Passes `command` to the machine; commands that let the guest run drop the saved state first.
     void forward(std::optional<Action> action, std::string_view name, vmm::Command command, Completion const& done);
     /// The next start's medium. A saved state has its own, which only the restored machine can change.
@@ -146,7 +135,6 @@ struct MachineRunner::Private {
     void take(vmm::Event const& event, std::uint64_t from);
     void follow(vmm::event::StateChanged const& change, std::uint64_t from);
     void keep(std::unique_ptr<vmm::Machine> made);
-    void attach();
     /// Destroys the machine and comes to rest.
     void end(std::optional<vmm::Error> why = {});
     /// The machine is off: it ends, and `then` is called, when the moments that were asked for are stored.

@@ -1,0 +1,191 @@
+#include "app/runner/machine_configs.h"
+
+#include "app/store/own_usb.h"
+
+#include <algorithm>
+#include <fmt/format.h>
+#include <optional>
+
+namespace app {
+
+MachineConfigs::MachineConfigs(vmm::VmConfig next)
+{
+    setNext(std::move(next));
+}
+
+vmm::VmConfig MachineConfigs::now() const
+{
+    std::lock_guard const guard(m_mutex);
+    return m_now;
+}
+
+MachineConfigs::Both MachineConfigs::both() const
+{
+    std::lock_guard const guard(m_mutex);
+    return { m_now, m_next };
+}
+
+std::string MachineConfigs::uuid() const
+{
+    std::lock_guard const guard(m_mutex);
+    return m_now.uuid;
+}
+
+void MachineConfigs::setNext(vmm::VmConfig next)
+{
+    std::lock_guard const guard(m_mutex);
+    m_next = std::move(next);
+    if (!m_hasMachine) {
+        take(m_next);
+    } else {
+        m_now.name = m_next.name;
+        m_now.notes = m_next.notes;
+    }
+}
+
+void MachineConfigs::take(vmm::VmConfig const& taken)
+{
+    m_now = taken;
+    makeConsoles();
+    for (auto const& display : m_now.displays) {
+        if (auto& link = m_screens[display.id]; !link)
+            link = std::make_shared<ScreenLink>();
+    }
+    m_media.clear();
+    for (auto const& cd : m_now.cds)
+        m_media[cd.id] = cd.path;
+}
+
+void MachineConfigs::makeConsoles()
+{
+    for (auto const& id : vmm::consoleIds(m_now)) {
+        if (auto& link = m_consoles[id]; !link)
+            link = std::make_shared<ConsoleLink>();
+    }
+}
+
+void MachineConfigs::machineCameUp(vmm::Machine& machine)
+{
+    std::lock_guard const guard(m_mutex);
+    // The machine knows best what it is made of: a restored one brings its configuration along. What it is called
+    // is the person's, who may have changed it meanwhile.
+    auto its = machine.config();
+    its.name = m_next.name;
+    its.notes = m_next.notes;
+    m_hasMachine = true;
+    take(its);
+    for (auto const& [id, link] : m_consoles) {
+        if (auto* console = machine.console(id))
+            link->attach(*console);
+    }
+    for (auto const& [id, link] : m_screens) {
+        if (auto* screen = machine.screen(id))
+            link->attach(*screen);
+    }
+}
+
+void MachineConfigs::detach()
+{
+    std::lock_guard const guard(m_mutex);
+    for (auto const& [id, link] : m_consoles)
+        link->detach();
+    for (auto const& [id, link] : m_screens)
+        link->detach();
+}
+
+void MachineConfigs::machineEnded()
+{
+    std::lock_guard const guard(m_mutex);
+    m_hasMachine = false;
+    take(m_next);
+}
+
+vmm::Result<vmm::NetworkConfig> MachineConfigs::changeNetwork(
+    std::string const& id, std::function<void(vmm::NetworkConfig&)> const& change)
+{
+    std::lock_guard const guard(m_mutex);
+    std::optional<vmm::NetworkConfig> changed;
+    for (auto* one : { &m_next, &m_now }) {
+        for (auto& network : one->networks) {
+            if (network.id == id) {
+                change(network);
+                changed = network;
+            }
+        }
+    }
+    if (!changed)
+        return vmm::fail(vmm::ErrorCode::NotFound, fmt::format("there is no network card called {}", id));
+    return *changed;
+}
+
+vmm::Result<> MachineConfigs::setPlugged(std::string const& device, bool plugged)
+{
+    std::lock_guard const guard(m_mutex);
+    bool isKnown = false;
+    for (auto* one : { &m_next, &m_now }) {
+        if (auto* const mark = vmm::pluggedMark(*one, device)) {
+            *mark = plugged;
+            isKnown = true;
+        }
+    }
+    if (!isKnown)
+        return vmm::fail(vmm::ErrorCode::NotFound, fmt::format("there is no USB device called {}", device));
+    return {};
+}
+
+void MachineConfigs::setMedium(std::string const& drive, std::string const& path)
+{
+    std::lock_guard const guard(m_mutex);
+    m_media[drive] = path;
+    for (auto& cd : m_next.cds) {
+        if (cd.id == drive)
+            cd.path = path;
+    }
+}
+
+vmm::Result<> MachineConfigs::addUsb(vmm::UsbAddition const& addition)
+{
+    std::lock_guard const guard(m_mutex);
+    vmm::ignore(vmm::addUsb(m_now, addition)); // as the machine has done it
+    auto const adopted = adoptUsb(m_next, addition);
+    makeConsoles();
+    return adopted;
+}
+
+void MachineConfigs::removeUsb(std::string const& device)
+{
+    std::lock_guard const guard(m_mutex);
+    for (auto* one : { &m_now, &m_next })
+        vmm::ignore(vmm::removeUsb(*one, device)); // the next start may be without it already
+}
+
+std::string MachineConfigs::mediumPath(std::string const& drive) const
+{
+    std::lock_guard const guard(m_mutex);
+    auto const found = m_media.find(drive);
+    return found == m_media.end() ? std::string() : found->second;
+}
+
+std::map<std::string, std::shared_ptr<ConsoleLink>> MachineConfigs::consoles()
+{
+    std::lock_guard const guard(m_mutex);
+    std::map<std::string, std::shared_ptr<ConsoleLink>> links;
+    for (auto const& id : vmm::consoleIds(m_now))
+        links[id] = m_consoles[id];
+    return links;
+}
+
+std::shared_ptr<ScreenLink> MachineConfigs::screen(std::string const& id) const
+{
+    std::lock_guard const guard(m_mutex);
+    bool const isThere = std::ranges::find(m_now.displays, id, &vmm::DisplayConfig::id) != m_now.displays.end();
+    return isThere ? m_screens.at(id) : nullptr;
+}
+
+std::shared_ptr<ScreenLink> MachineConfigs::firstScreen() const
+{
+    std::lock_guard const guard(m_mutex);
+    return m_now.displays.empty() ? nullptr : m_screens.at(m_now.displays.front().id);
+}
+
+}

@@ -20,9 +20,8 @@ public:
         std::function<void()> tidy;
         /// The timeline of the machine in memory; null: it has none.
         std::function<vmm::Result<std::shared_ptr<vmm::timeline::Timeline const>>()> timeline;
-        /// One that is off is ours until letGo(), with its timeline; null: it has none.
+        /// One that is off is ours until letGo(), which tidies, too; with its timeline, null: it has none.
         std::function<vmm::Result<vmm::timeline::Timeline const*>()> hold;
-        /// tidy(), and then that.
         std::function<void()> letGo;
     };
     DiskJobs(Calls calls, LongJobs& jobs, UnaskedMoments& moments);

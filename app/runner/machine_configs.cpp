@@ -159,6 +159,20 @@ void MachineConfigs::removeUsb(std::string const& device)
         vmm::ignore(vmm::removeUsb(*one, device)); // the next start may be without it already
 }
 
+void MachineConfigs::attachConsole(vmm::Machine& machine, std::string const& device)
+{
+    auto const links = consoles();
+    auto* const console = links.contains(device) ? machine.console(device) : nullptr;
+    if (console != nullptr)
+        links.at(device)->attach(*console);
+}
+
+void MachineConfigs::detachConsole(std::string const& device)
+{
+    if (auto const links = consoles(); links.contains(device))
+        links.at(device)->detach();
+}
+
 std::string MachineConfigs::mediumPath(std::string const& drive) const
 {
     std::lock_guard const guard(m_mutex);

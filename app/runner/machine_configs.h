@@ -41,6 +41,10 @@ public:
     vmm::Result<> addUsb(vmm::UsbAddition const& addition);
     void removeUsb(std::string const& device);
 
+    // One device's alone, where it has a console.
+    void attachConsole(vmm::Machine& machine, std::string const& device);
+    void detachConsole(std::string const& device);
+
     std::string mediumPath(std::string const& drive) const;
     /// Of the devices of now().
     std::map<std::string, std::shared_ptr<ConsoleLink>> consoles();

@@ -225,7 +225,8 @@ void MachineRunner::setPlugged(std::string device, bool plugged, Completion cons
 {
     m_private->post(
         [this, done, command = vmm::command::SetPlugged { std::move(device), plugged }] {
-            auto const note = [this, command] { return m_private->changePlugged(command.device, command.plugged); };
+            auto const note
+                = [this, command] { return m_private->ownUsb.notePlugged(command.device, command.plugged); };
             m_private->changeWhatIsKept("plug a USB device of", command, note, done);
         },
         done);
@@ -293,6 +294,7 @@ MachineRunner::Private::Private(
               tell(notice::RedirectedUsbChanged { all, lost, why });
           }),
       play(factory, [this](vmm::GamepadInput const& input) { runner.sendInput(input); }),
+      ownUsb(ownUsbCalls(), configs, play),
       jobs(jobCalls()),
       disks(diskCalls(), jobs, unasked)
 {
@@ -302,13 +304,6 @@ vmm::Result<> MachineRunner::Private::changeNetwork(
     std::string const& id, std::function<void(vmm::NetworkConfig&)> const& change)
 {
     tell(notice::NetworkChanged { TRY(configs.changeNetwork(id, change)) });
-    return {};
-}
-
-vmm::Result<> MachineRunner::Private::changePlugged(std::string const& device, bool plugged)
-{
-    TRY(configs.setPlugged(device, plugged));
-    tell(notice::PluggedChanged { device, plugged });
     return {};
 }
 

@@ -30,14 +30,15 @@ void MachineRunner::Private::take(vmm::Event const& event, std::uint64_t from)
         post(
             [this, from, device = added->device] {
                 if (from == generation)
-                    usbAdded(device);
+                    ownUsb.machineAdded(device);
             },
             {});
     } else if (auto const* removed = std::get_if<vmm::event::UsbRemoved>(&event)) {
         post(
             [this, from, what = *removed] {
                 if (from == generation)
-                    what.removed ? usbRemoved(what.device) : vmm::ignore(changePlugged(what.device, false));
+                    what.removed ? ownUsb.machineRemoved(what.device)
+                                 : vmm::ignore(ownUsb.notePlugged(what.device, false));
             },
             {});
     } else if (auto const* missed = std::get_if<vmm::event::ForwardsMissed>(&event)) {

@@ -6,6 +6,7 @@
 #include "app/runner/machine_configs.h"
 #include "app/runner/machine_play.h"
 #include "app/runner/machine_runner.h"
+#include "app/runner/own_usb_devices.h"
 #include "app/runner/redirected_usb_devices.h"
 #include "app/runner/unasked_moments.h"
 #include "app/store/cpu_file.h"
@@ -94,14 +95,14 @@ struct MachineRunner::Private {
     HadUsb hadHostUsb; // in the state that is restored, until the machine has come up
     RedirectedUsbDevices redirectedUsb;
     MachinePlay play;
+    OwnUsbDevices ownUsb;
 
     std::once_flag loopStarted;
     vmm::Result<> loopOutcome;
     std::unique_ptr<vmm::LoopThread> thread; // after what it uses, so that it ends before
     LongJobs jobs;                           // they post to `thread`
     DiskJobs disks;
-    std::atomic<unsigned> keepsAsked { 0 }; // under way, of that machine: moments that it does not keep by itself
-    std::vector<std::string> comingUsb;     // ids of devices that the machine has been told to add
+    std::atomic<unsigned> keepsAsked { 0 }; // under way in the machine: moments that it does not keep by itself
 
     Private(MachineRunner& owner, vmm::VmConfig initial, MachineFactory machines, vmm::Nanoseconds minute);
 
@@ -109,7 +110,6 @@ struct MachineRunner::Private {
 
     /// What the machine has taken is the next start's too.
     vmm::Result<> changeNetwork(std::string const& id, std::function<void(vmm::NetworkConfig&)> const& change);
-    vmm::Result<> changePlugged(std::string const& device, bool plugged);
     /// Has the machine in memory do it, and then `note` it; of a machine that is off there is but the next start.
     void changeWhatIsKept(std::string_view name, vmm::Command command, std::function<vmm::Result<>()> const& note,
         Completion const& done);
@@ -245,21 +245,9 @@ struct MachineRunner::Private {
     /// `attaching`: what is refused where there is no machine.
     UsbPorts usbPorts(std::string const& attaching);
     HostUsbPassthrough::Events hostUsbEvents();
-
-    // machine_runner_own_usb.cpp
-
-    void giveId(vmm::UsbAddition& addition);
-    void addUsb(vmm::UsbAddition addition, UsbAdded const& done);
-    void removeUsb(std::string const& device, Completion const& done);
+    OwnUsbDevices::Calls ownUsbCalls();
+    /// What would keep a stick from being kept once more is found out while the guest still has it.
     vmm::Result<> disksMayGo() const;
-    vmm::Result<bool> isInMoments(vmm::DiskConfig const* stick);
-    void takeUsbAway(std::string const& device, Completion const& done);
-    /// Of a machine that is off.
-    vmm::Result<> changeNext(std::function<vmm::Result<>(vmm::VmConfig&)> const& change);
-    void attachConsole(std::string const& device);
-    /// The machine in memory has done it.
-    void usbAdded(vmm::UsbAddition const& addition);
-    void usbRemoved(std::string const& device);
 };
 
 }

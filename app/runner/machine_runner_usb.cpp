@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-/// USB devices from outside, as the runner brings them and the machine together: the host's, and other computers'.
+/// USB devices, as the runner brings them and the machine together: its own, the host's, and other computers'.
 namespace app {
 
 UsbPorts MachineRunner::Private::usbPorts(std::string const& attaching)
@@ -27,6 +27,64 @@ HostUsbPassthrough::Events MachineRunner::Private::hostUsbEvents()
     events.questionsChanged = [this](auto const& questions) { tell(notice::UsbQuestionsChanged { questions }); };
     events.failed = [this](auto const& device, auto const& why) { tell(notice::HostUsbFailed { device, why }); };
     return events;
+}
+
+OwnUsbDevices::Calls MachineRunner::Private::ownUsbCalls()
+{
+    OwnUsbDevices::Calls calls;
+    calls.machine = [this] { return machine.get(); };
+    calls.number = [this] { return generation; };
+    calls.mayChange = [this](std::string_view what) -> vmm::Result<> {
+        auto const state = runner.m_state.load();
+        if (!machine && state != SessionState::Off)
+            return vmm::fail(notNow(what, state));
+        return {};
+    };
+    calls.forward = [this](std::string_view what, vmm::Command command, Completion const& done) {
+        forward({}, what, std::move(command), done);
+    };
+    calls.disksMayGo = [this] { return disksMayGo(); };
+    calls.timeline = [this]() -> vmm::Result<std::shared_ptr<vmm::timeline::Timeline const>> {
+        if (!hasTimeline())
+            return nullptr;
+        return runner.timeline();
+    };
+    calls.keepMoment = [this](Completion const& done) {
+        vmm::timeline::NewMoment now;
+        now.reason = vmm::timeline::Reason::BeforeChange;
+        keepMoment(keepingCancelled, now, [this, done](vmm::Result<vmm::timeline::Moment> const& moment) {
+            auto const outcome = moment ? vmm::Result<>() : vmm::fail(moment.error());
+            post([done, outcome] { done(outcome); }, {});
+        });
+    };
+    calls.tell = [this](Notice const& notice) { tell(notice); };
+    return calls;
+}
+
+vmm::Result<> MachineRunner::Private::disksMayGo() const
+{
+    TRY(disks.areLeftAlone());
+    TRY(savedStateIsLeft());
+    if (!jobs.diskAtWork().empty())
+        return vmm::fail(vmm::ErrorCode::Busy,
+            "the files of a disk are being put together: to remove a stick wait for that, or cancel it");
+    if (keepsWhatWasAsked())
+        return vmm::fail(vmm::ErrorCode::Busy, "a moment is being kept: to remove a stick wait for that, or cancel it");
+    return {};
+}
+
+void MachineRunner::addUsb(vmm::UsbAddition device, UsbAdded const& done)
+{
+    auto const hearError = [done](vmm::Result<> const& outcome) {
+        if (done && !outcome)
+            done(vmm::fail(outcome.error()));
+    };
+    m_private->post([this, device = std::move(device), done] { m_private->ownUsb.add(device, done); }, hearError);
+}
+
+void MachineRunner::removeUsb(std::string device, Completion const& done)
+{
+    m_private->post([this, device = std::move(device), done] { m_private->ownUsb.remove(device, done); }, done);
 }
 
 void MachineRunner::attachHostUsb(std::string which, Really really, Completion const& done)

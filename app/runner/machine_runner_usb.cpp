@@ -10,7 +10,10 @@ UsbPorts MachineRunner::Private::usbPorts(std::string const& attaching)
     UsbPorts ports;
     ports.loop = [this]() -> vmm::EventLoop& { return thread->loop(); };
     ports.machine = [this] { return machine ? std::optional(generation) : std::nullopt; };
-    ports.refusal = [this, attaching] { return notNow(attaching, runner.m_state); };
+    ports.refusal = [this, attaching] {
+        return machine ? vmm::Error { vmm::ErrorCode::NotNow, "the machine is another one meanwhile", 0 }
+                       : notNow(attaching, runner.m_state);
+    };
     ports.plug = [this, attaching](std::string const& id, std::shared_ptr<vmm::UsbDevice> device, auto const& done) {
         forward({}, attaching, vmm::command::PlugUsb { id, std::move(device) }, done);
     };

@@ -15,7 +15,7 @@ struct UsbPorts {
     std::function<vmm::EventLoop&()> loop;
     /// Each machine has a number of its own; nothing: none is in memory.
     std::function<std::optional<std::uint64_t>()> machine;
-    /// Why nothing can be plugged in while that is so.
+    /// Why nothing was plugged in: none is, or another one than it was meant for.
     std::function<vmm::Error()> refusal;
     /// `done` hears what that machine said, and the refusal where there is none.
     std::function<void(std::string const& id, std::shared_ptr<vmm::UsbDevice> device, Completion const& done)> plug;

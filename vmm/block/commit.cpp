@@ -5,6 +5,7 @@
 #include "vmm/block/stream.h"
 
 #include <algorithm>
+#include <bit>
 #include <fmt/format.h>
 #include <sys/stat.h>
 
@@ -13,7 +14,8 @@ namespace vmm {
 namespace {
 
 constexpr std::uint64_t pieceBytes = 1 << 20, lookBytes = 1 << 30, zeroPiece = 64 << 10;
-constexpr std::uint64_t changedPiece = 64 << 10, mostAtOnce = 64 << 20, syncBytes = 16 << 20;
+constexpr std::uint64_t mostAtOnce = 64 << 20, syncBytes = 16 << 20;
+constexpr unsigned mostChangedBits = 28; // 32 MiB of them, however large the disk is
 
 /// Nor on what is between the two, and with that on the base.
 Result<> checkNobodyElse(ImageInfo const& disk, std::size_t between)
@@ -143,7 +145,10 @@ Result<> writeToBase(BlockImage& disk, BlockImage& base, CopyProgress const& pro
 }
 
 BaseWriter::BaseWriter(BlockImage& disk, BlockImage& base)
-    : m_disk(disk), m_base(base), m_changed((disk.size() + changedPiece - 1) / changedPiece)
+    : m_disk(disk),
+      m_base(base),
+      m_changedPiece(std::max(zeroPiece, std::bit_ceil(disk.size() >> mostChangedBits))),
+      m_changed((disk.size() + m_changedPiece - 1) / m_changedPiece)
 {
     m_disk.watchChanges([this](BlockRequest const& request) { noteChange(request); });
 }
@@ -156,9 +161,9 @@ BaseWriter::~BaseWriter()
 void BaseWriter::noteChange(BlockRequest const& request)
 {
     auto const end = std::min(request.offset + request.length, m_position); // the rest is still to be written
-    for (auto at = alignDown(request.offset, changedPiece); at < end; at += changedPiece) {
-        if (!m_changed[at / changedPiece]) {
-            m_changed[at / changedPiece] = true;
+    for (auto at = alignDown(request.offset, m_changedPiece); at < end; at += m_changedPiece) {
+        if (!m_changed[at / m_changedPiece]) {
+            m_changed[at / m_changedPiece] = true;
             ++m_changedPieces;
         }
     }
@@ -179,7 +184,7 @@ Result<bool> BaseWriter::writePiece()
 
 Result<> BaseWriter::writeFirst()
 {
-    auto const end = m_disk.size() - m_position > lookBytes ? m_position + lookBytes : m_disk.size();
+    auto const end = m_position + std::min(m_disk.size() - m_position, mostAtOnce);
     for (std::uint64_t written = 0; m_position < end && written < pieceBytes;) {
         auto const run = TRY(writeRun(m_disk, m_base, 0, m_position, end - m_position, m_data));
         m_position += run.length;
@@ -195,16 +200,18 @@ Result<> BaseWriter::writeFirst()
 
 Result<> BaseWriter::writeChanged()
 {
-    for (std::uint64_t done = 0; m_changedPieces > 0 && done < m_budget; done += changedPiece) {
+    auto const came = (m_changedPieces - m_changedLeft) * m_changedPiece; // since the last time
+    for (std::uint64_t done = 0; m_changedPieces > 0 && done < m_budget; done += m_changedPiece) {
         while (!m_changed[m_nextPiece])
             m_nextPiece = (m_nextPiece + 1) % m_changed.size();
-        auto const end = std::min((m_nextPiece + 1) * changedPiece, m_disk.size());
-        for (auto at = m_nextPiece * changedPiece; at < end;)
+        auto const end = std::min((m_nextPiece + 1) * m_changedPiece, m_disk.size());
+        for (auto at = m_nextPiece * m_changedPiece; at < end;)
             at += TRY(writeRun(m_disk, m_base, 0, at, end - at, m_data)).length;
         m_changed[m_nextPiece] = false;
         --m_changedPieces;
     }
-    m_budget = std::min(m_budget * 2, mostAtOnce);
+    m_changedLeft = m_changedPieces;
+    m_budget = std::min(m_budget * 2, std::max(mostAtOnce, came * 2));
     return {};
 }
 

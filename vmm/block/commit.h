@@ -25,7 +25,7 @@ public:
 
     /// Nothing is in flight. Once nothing is left (false) the base has, durably, all that the disk has; what is written
     /// to the disk from then on is left again. So that this comes to an end however much is written meanwhile, the
-    /// pieces grow once everything was written: from 1 to 64 MiB.
+    /// pieces grow once everything was written: from 1 to 64 MiB, or twice what was written between two of them.
     Result<bool> writePiece();
     /// Of the disk, what was written once; 1: only what has changed since is left.
     double part() const;
@@ -38,12 +38,13 @@ private:
     BlockImage& m_disk;
     BlockImage& m_base;
     Bytes m_data;
-    std::uint64_t m_position = 0; // up to there everything was written once
-    std::vector<bool> m_changed;  // since it was written, by pieces of 64 KiB
-    std::size_t m_changedPieces = 0;
-    std::size_t m_nextPiece = 0;      // to be looked at
-    std::uint64_t m_budget = 1 << 20; // of a piece of those, bytes
-    std::uint64_t m_unsynced = 0;     // bytes
+    std::uint64_t m_position = 0;                       // up to there everything was written once
+    std::uint64_t m_changedPiece;                       // 64 KiB; more for very large disks
+    std::vector<bool> m_changed;                        // since it was written, by such pieces
+    std::size_t m_changedPieces = 0, m_changedLeft = 0; // now, and when the last ones were written
+    std::size_t m_nextPiece = 0;                        // to be looked at
+    std::uint64_t m_budget = 1 << 20;                   // of a piece of those, bytes
+    std::uint64_t m_unsynced = 0;                       // bytes
 };
 
 /// Puts what a disk's own file holds into the file directly below it. A file of the disk's checkpoints then takes the

@@ -9,7 +9,7 @@ using namespace tests;
 
 namespace {
 
-constexpr std::uint64_t part = 256 << 10, size = 3 * part;
+constexpr std::uint64_t mib = 1 << 20, part = 256 << 10, size = 3 * part;
 
 /// An overlay over a file that is to get all that it has.
 struct Chain {
@@ -67,6 +67,27 @@ struct Chain {
         return data == content
             ? QString()
             : QStringLiteral("byte %1 is another").arg(std::ranges::mismatch(data, content).in1 - data.begin());
+    }
+};
+
+/// An empty file, and over it zeros to the 128th MiB.
+struct ZeroedChain {
+    FakeDisk base, top;
+    InlineEngine engine;
+    std::unique_ptr<BlockImage> disk;
+
+    ZeroedChain(std::uint64_t bytes, unsigned clusterBits)
+        : base(emptyImage({ .size = bytes, .clusterBits = clusterBits })),
+          top(emptyImage({ .size = bytes,
+              .clusterBits = clusterBits,
+              .backingFile = "base",
+              .backingFormat = ImageFormat::Qcow2 }))
+    {
+        disk = must(BlockImage::open(
+            engine, std::make_unique<FakeBlockFile>(top), {}, [this](std::string const&, std::optional<ImageFormat>) {
+                return BlockImage::open(engine, std::make_unique<FakeBlockFile>(base), {}, {});
+            }));
+        must(disk->runSync(BlockRequest::Kind::WriteZeroes, 0, 128 * mib));
     }
 };
 
@@ -251,6 +272,48 @@ private slots:
             }
         }
         QVERIFY(total > 8);
+    }
+
+    /// Between two pieces it is more than one of them has at most otherwise.
+    void itComesToAnEndHoweverMuchIsWritten()
+    {
+        ZeroedChain chain(256 * mib, 16);
+        BaseWriter writer(*chain.disk, *chain.disk->backing());
+        unsigned pieces = 0;
+        do {
+            QVERIFY(++pieces < 40);
+            REQUIRE_OK(chain.disk->runSync(BlockRequest::Kind::WriteZeroes, 0, 256 * mib));
+        } while (must(writer.writePiece()));
+    }
+
+    /// Not every file has them for nothing, and the guest waits.
+    void zerosAreWrittenInPiecesToo()
+    {
+        ZeroedChain chain(128 * mib, 16);
+        auto& base = *chain.disk->backing();
+        REQUIRE_OK(base.writeSync(100 * mib, Bytes(512, 7)));
+        auto const there = [&] {
+            Bytes data(512);
+            must(base.readSync(100 * mib, data));
+            return int(data[0]);
+        };
+        BaseWriter writer(*chain.disk, base);
+        QVERIFY(must(writer.writePiece()));
+        QCOMPARE(there(), 7);
+        QVERIFY(must(writer.writePiece()));
+        QCOMPARE(there(), 0);
+    }
+
+    /// For each 64 KiB of it there would be a bit.
+    void aHugeDiskTakesLittleMemory()
+    {
+        ZeroedChain chain(1ULL << 60, 21);
+        auto& base = *chain.disk->backing();
+        BaseWriter writer(*chain.disk, base);
+        QVERIFY(must(writer.writePiece()));
+        REQUIRE_OK(chain.disk->writeSync(0, Bytes(512, 7))); // is noted
+        QVERIFY(must(writer.writePiece()));
+        QVERIFY(writer.part() > 0 && writer.part() < 1);
     }
 
     void whatIsBrokenOffCanBeDoneAgain()

@@ -13,6 +13,7 @@
 
 #include <QDir>
 #include <QFile>
+#include <QScopeGuard>
 #include <filesystem>
 
 using namespace vmm;
@@ -389,6 +390,24 @@ private slots:
         QCOMPARE(fs::exists(chain.base), !isCheckpoints);
         REQUIRE_OK(isCheckpoints ? Result<>() : chain.commitLive());
         QCOMPARE(chain.problem(), QString());
+    }
+
+    /// What the guest has not flushed is not written to the disk's old file, which has gone.
+    void nobodyMissesTheFileThatGoes()
+    {
+        static std::string missed;
+        missed.clear();
+        auto const asBefore = qScopeGuard([] { setLogSink(nullptr); });
+        setLogSink([](LogLevel level, std::string_view, std::string_view text) {
+            if (level == LogLevel::Error)
+                missed += text;
+        });
+        for (bool const isCheckpoints : { false, true }) {
+            Chain chain(path(isCheckpoints ? "checkpoint" : "person"),
+                isCheckpoints ? "disk." + makeUuid() : "base.img", DiskFormat::Qcow2, ImageFormat::Qcow2);
+            REQUIRE_OK(chain.commitLive([](BlockImage& image) { must(image.writeSync(0, Bytes(512, 7))); }));
+        }
+        QCOMPARE(missed, std::string());
     }
 
     /// Another program has it: the disk goes on, and nothing was written.

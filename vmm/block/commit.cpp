@@ -331,10 +331,7 @@ Result<> LiveCommit::changeFiles()
 void LiveCommit::letBaseBeTheDisk(ImageFormat format)
 {
     m_writer.reset();
-    auto base = m_disk.image->takeBacking();
-    base->file().renamed(m_disk.path);
-    m_disk.image->passWaitingTo(*base);
-    m_disk.image = std::move(base);
+    replaceImage(m_disk.image->takeBacking());
     m_disk.options.format = format;
 }
 
@@ -348,12 +345,17 @@ Result<> LiveCommit::standOnBase(ImageInfo const& info)
             m_disk.image->backing()->becomeBacking();
             return m_disk.image->takeBacking();
         };
-        auto empty = TRY(BlockImage::open(m_disk.engine, std::move(file), m_disk.options, place));
-        m_disk.image->passWaitingTo(*empty);
-        empty->file().renamed(m_disk.path);
-        m_disk.image = std::move(empty);
+        replaceImage(TRY(BlockImage::open(m_disk.engine, std::move(file), m_disk.options, place)));
         return {};
     });
+}
+
+void LiveCommit::replaceImage(std::unique_ptr<BlockImage> image)
+{
+    image->file().renamed(m_disk.path);
+    m_disk.image->passWaitingTo(*image);
+    m_disk.image->becomeBacking(); // or it would write what it has in memory to a file that has gone
+    m_disk.image = std::move(image);
 }
 
 }

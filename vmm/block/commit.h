@@ -77,6 +77,7 @@ private:
     Result<> changeFiles();
     void letBaseBeTheDisk(ImageFormat format);
     Result<> standOnBase(ImageInfo const& info);
+    void replaceImage(std::unique_ptr<BlockImage> image);
 
     CheckpointedDisk& m_disk;
     ImageFormat const m_configured;

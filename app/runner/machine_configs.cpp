@@ -1,6 +1,7 @@
 #include "app/runner/machine_configs.h"
 
 #include "app/store/own_usb.h"
+#include "vmm/machine/moment_disks.h"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -95,8 +96,18 @@ void MachineConfigs::detach()
 
 void MachineConfigs::machineEnded()
 {
+    auto raw = now().disks;
+    std::erase_if(raw, [](auto const& disk) { return disk.format != vmm::DiskFormat::Raw; });
+    for (auto& disk : raw)
+        disk.format = vmm::formatNow(disk);
     std::lock_guard const guard(m_mutex);
     m_hasMachine = false;
+    // While a moment had made it qcow2 it was read as such, and a commit may have made it raw again.
+    for (auto& next : m_next.disks) {
+        auto const its = std::ranges::find(raw, next.id, &vmm::DiskConfig::id);
+        if (its != raw.end() && its->path == next.path)
+            next.format = its->format;
+    }
     take(m_next);
 }
 

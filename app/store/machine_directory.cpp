@@ -17,7 +17,7 @@ bool isMachineId(std::string const& text)
     return text.size() == 36 && text.find_first_not_of("0123456789abcdef-") == std::string::npos;
 }
 
-vmm::Result<vmm::VmConfig> readConfigIn(std::string const& directory, std::string const& id)
+vmm::Result<vmm::VmConfig> readWrittenConfig(std::string const& directory, std::string const& id)
 {
     constexpr std::uint64_t configLimit = 4u << 20;
     auto const path = directory + "/machine.json";
@@ -26,6 +26,12 @@ vmm::Result<vmm::VmConfig> readConfigIn(std::string const& directory, std::strin
     if (config.uuid != id)
         return vmm::fail(vmm::ErrorCode::Corrupt, fmt::format("{} says that it is machine {}", path, config.uuid));
     makePathsAbsolute(config, directory);
+    return config;
+}
+
+vmm::Result<vmm::VmConfig> readConfigIn(std::string const& directory, std::string const& id)
+{
+    auto config = TRY(readWrittenConfig(directory, id));
     for (auto& disk : config.disks)
         disk.format = vmm::formatNow(disk); // a moment may have made a raw one qcow2
     return config;

@@ -11,7 +11,9 @@ namespace app {
 
 bool isMachineId(std::string const& text);
 
-/// Its machine.json, with paths made absolute, and disks of the formats that they have now.
+/// Its machine.json, with paths made absolute.
+vmm::Result<vmm::VmConfig> readWrittenConfig(std::string const& directory, std::string const& id);
+/// The same, with disks of the formats that they have now.
 vmm::Result<vmm::VmConfig> readConfigIn(std::string const& directory, std::string const& id);
 
 /// `name` in that directory, with a number where something is called so there.

@@ -66,6 +66,17 @@ vmm::Result<> checkSet(vmm::VmConfig const& config)
     return {};
 }
 
+/// A disk that a moment has made qcow2 is still said to be raw: one that goes into the file below it is raw again.
+void keepWrittenFormats(vmm::VmConfig& config, std::string const& directory)
+{
+    auto const written = readWrittenConfig(directory, config.uuid);
+    for (auto& disk : config.disks) {
+        auto const* old = written ? diskOf(*written, disk.id) : nullptr;
+        if (old && old->path == disk.path && vmm::formatNow(*old) == disk.format)
+            disk.format = old->format;
+    }
+}
+
 /// Gives a disk that is to be made its place in the machine's directory, under a name that nothing has there.
 vmm::Result<> placeNewDisk(vmm::VmConfig& config, NewDisk const& made, std::string const& directory)
 {
@@ -295,9 +306,11 @@ vmm::Result<std::string> MachineStore::saveLocked(
         leftovers.paths.push_back(path);
     }
     auto const removal = before ? TRY(prepareRemoval(before->config, config, unwanted)) : nullptr;
+    keepWrittenFormats(config, directory);
+    auto const written = readWrittenConfig(directory, config.uuid);
     TRY(writeConfig(config, directory));
     if (auto const removed = removal ? removal->carryOut() : vmm::Result<>(); !removed) {
-        vmm::ignore(writeConfig(before->config, directory));
+        vmm::ignore(written ? writeConfig(*written, directory) : vmm::fail(written.error()));
         return vmm::fail(removed.error());
     }
     leftovers.paths.clear();

@@ -121,6 +121,24 @@ class ImageBasesTest final : public QObject {
     Q_OBJECT
 
 private slots:
+    /// As it was said to be before its moment made it qcow2, whatever else was saved since.
+    void aDiskThatIsRawAgainIsReadSo()
+    {
+        Bench bench;
+        QCOMPARE(bench.machine.config.disks[0].format, std::optional(DiskFormat::Qcow2));
+        bench.machine.config.name = "other";
+        REQUIRE_OK(bench.store.save(bench.machine.config));
+        auto config = tests::must(bench.store.load(bench.machine.id)).config;
+        QCOMPARE(config.name, std::string("other"));
+        QCOMPARE(config.disks[0].format, std::optional(DiskFormat::Qcow2));
+        config.disks[0].format = DiskFormat::Raw; // as the machine knows it that was started before
+        REQUIRE_OK(vmm::commitStillDisk(config, "disk0", 1, nullptr, {}, {}));
+        QVERIFY(!bench.hasBase(bench.machine));
+        QCOMPARE(
+            tests::must(bench.store.load(bench.machine.id)).config.disks[0].format, std::optional(DiskFormat::Raw));
+        QVERIFY(bench.hasAll());
+    }
+
     void aClonesBasesGoWhenItDoesNotStandOnThem()
     {
         Bench bench;

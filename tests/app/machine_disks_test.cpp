@@ -235,6 +235,23 @@ private slots:
         QVERIFY(bench.script->has("stream disk1"));
     }
 
+    /// While a moment had made it qcow2 the library read it as such.
+    void aDiskThatIsRawAgainIsStartedAsOne()
+    {
+        Bench bench;
+        QCOMPARE(bench.call({ "create", "db", "--disk", bench.base + ",format=raw" }).code, 0);
+        auto const machine = tests::must(bench.store.find("db"));
+        MachineRunner runner(
+            machine.config, bench.store.placesOf(machine.id), tests::FakeMachine::factory(bench.script));
+        REQUIRE_OK(tests::answerOf([&](auto done) { runner.start(done); }));
+        auto meanwhile = machine.config;
+        meanwhile.disks[0].format = vmm::DiskFormat::Qcow2;
+        runner.setConfig(meanwhile);
+        REQUIRE_OK(tests::answerOf([&](auto done) { runner.powerOff(done); }));
+        QTRY_COMPARE(runner.state(), SessionState::Off);
+        QCOMPARE(runner.config().disks[0].format, std::optional(vmm::DiskFormat::Raw));
+    }
+
     /// Whatever wants its disks, or would run it, hears why it has to wait.
     void aMachineThatIsOffStaysOffMeanwhile()
     {

@@ -122,8 +122,10 @@ struct Chain {
     {
         return commitStillDisk(config, "disk0", files, nullptr, others, {});
     }
-    /// As of a machine that is on. Its guest does `meanwhile` after each step.
-    Result<> commitLive(std::function<void(BlockImage&)> const& meanwhile = [](BlockImage&) {}) const
+    /// As of a machine that is on. Its guest does `meanwhile` after each step, and goes on when it `ended`.
+    Result<> commitLive(
+        std::function<void(BlockImage&)> const& meanwhile = [](BlockImage&) {},
+        std::function<void()> const& ended = [] {}) const
     {
         InlineEngine engine;
         CheckpointedDisk disk { engine, top, {}, nullptr, {} };
@@ -131,15 +133,21 @@ struct Chain {
         disk.options.backing = allowed;
         disk.image = TRY(BlockImage::open(engine, top, disk.options));
         TRY(LiveCommit::check(disk.image->info()));
-        auto const isRaw = config.disks[0].format == DiskFormat::Raw;
-        auto const commit = TRY(LiveCommit::begin(disk, isRaw ? ImageFormat::Raw : ImageFormat::Qcow2));
-        for (bool more = true; more;) {
-            disk.image->hold();
-            more = TRY(commit->step());
-            disk.image->letGo();
-            meanwhile(*disk.image);
-        }
-        return disk.image->flushSync();
+        auto const outcome = [&]() -> Result<> {
+            auto const isRaw = config.disks[0].format == DiskFormat::Raw;
+            auto const commit = TRY(LiveCommit::begin(disk, isRaw ? ImageFormat::Raw : ImageFormat::Qcow2));
+            for (Result<bool> more = true; *more;) {
+                disk.image->hold();
+                more = commit->step();
+                disk.image->letGo();
+                TRY(more);
+                meanwhile(*disk.image);
+            }
+            return {};
+        }();
+        ended();
+        must(disk.image->flushSync());
+        return outcome;
     }
 };
 
@@ -672,7 +680,7 @@ private slots:
                         ::_exit(3);
                     setLogLevel(LogLevel::Off);
                     CallFaults::plan(fault);
-                    auto const outcome = live ? chain.commitLive() : chain.commit();
+                    auto const outcome = live ? chain.commitLive([](BlockImage&) {}, &CallFaults::end) : chain.commit();
                     CallFaults::end();
                     bool const mayFail = CallFaults::hasStruck() && fault.way != Short;
                     return outcome || mayFail ? QString() : QString::fromStdString(outcome.error().message());

@@ -69,6 +69,28 @@ Result<std::unique_ptr<BlockImage>> openBase(
     return image;
 }
 
+Result<std::unique_ptr<BlockImage>> openReadOnly(
+    CheckpointedDisk const& disk, ImageInfo const& base, HostFile::Lock lock)
+{
+    auto options = disk.options;
+    options.access = Access::ReadOnly;
+    options.format = base.format;
+    options.lock = lock;
+    return BlockImage::open(disk.engine, base.path, options);
+}
+
+/// With nothing in flight.
+Result<> whileHeld(BlockImage& image, std::function<Result<>()> const& what)
+{
+    bool const wasHeld = image.isHeld();
+    image.hold();
+    image.drain();
+    auto const outcome = what();
+    if (!wasHeld)
+        image.letGo();
+    return outcome;
+}
+
 /// Whether the disk is taken for what it is when it is the file that is now `base`: see formatInPlace().
 bool canTakeThePlace(std::string const& disk, ImageFormat configured, ImageInfo const& top, ImageInfo const& base)
 {
@@ -266,28 +288,17 @@ Result<std::unique_ptr<LiveCommit>> LiveCommit::begin(CheckpointedDisk& disk, Im
     auto& image = *disk.image;
     auto const info = image.info();
     auto const& base = info.backing.at(0);
-    auto const openReadOnly = [&](HostFile::Lock lock) {
-        auto options = disk.options;
-        options.access = Access::ReadOnly;
-        options.format = base.format;
-        options.lock = lock;
-        return BlockImage::open(disk.engine, base.path, options);
-    };
-    bool const wasHeld = image.isHeld();
-    image.hold();
-    image.drain();
-    auto const opened = [&]() -> Result<> {
-        image.replaceBacking(TRY(openReadOnly(HostFile::Lock::No))); // or our own lock would be in the way
+    auto const openWritable = [&]() -> Result<> {
+        // Or our own lock would be in the way.
+        image.replaceBacking(TRY(openReadOnly(disk, base, HostFile::Lock::No)));
         auto writable = openBase(disk.engine, base, info.virtualSize, disk.options);
         if (writable)
             image.replaceBacking(std::move(*writable));
-        else if (auto again = openReadOnly(disk.options.lock))
+        else if (auto again = openReadOnly(disk, base, disk.options.lock))
             image.replaceBacking(std::move(*again));
         return writable ? Result<>() : fail(writable.error());
-    }();
-    if (!wasHeld)
-        image.letGo();
-    TRY(opened);
+    };
+    TRY(whileHeld(image, openWritable));
     return std::unique_ptr<LiveCommit>(new LiveCommit(disk, configured));
 }
 
@@ -301,9 +312,16 @@ LiveCommit::~LiveCommit()
     if (!m_writer)
         return;
     m_writer.reset();
-    auto& base = *m_disk.image->backing();
-    ignore(base.flushSync());
-    base.becomeBacking();
+    auto& image = *m_disk.image;
+    auto const flushed = image.backing()->flushSync();
+    image.backing()->becomeBacking();
+    if (flushed)
+        return;
+    // The guest would meet that at each flush, though all that was to be made durable there is in the disk's own file.
+    ignore(whileHeld(image, [&]() -> Result<> {
+        image.replaceBacking(TRY(openReadOnly(m_disk, image.info().backing.at(0), m_disk.options.lock)));
+        return {};
+    }));
 }
 
 Result<bool> LiveCommit::step()

@@ -1288,14 +1288,6 @@
         <translation>%1 (Kopie)</translation>
     </message>
     <message>
-        <source>Copying to “%1”: %2 %</source>
-        <translation>Kopiere nach „%1“: %2 %</translation>
-    </message>
-    <message>
-        <source>Cancel</source>
-        <translation>Abbrechen</translation>
-    </message>
-    <message>
         <source>Chronovisor: machines run in the background</source>
         <translation>Chronovisor: Maschinen laufen im Hintergrund</translation>
     </message>
@@ -1432,12 +1424,12 @@
         <translation>Einen Moment als Maschine importieren …</translation>
     </message>
     <message>
-        <source>Importing “%1”: %2 %</source>
-        <translation>„%1“ wird importiert: %2 %</translation>
+        <source>Copying to “%1” …</source>
+        <translation>Kopiere nach „%1“ …</translation>
     </message>
     <message>
-        <source>“%1” is being copied.</source>
-        <translation>„%1“ wird kopiert.</translation>
+        <source>Importing “%1” …</source>
+        <translation>„%1“ wird importiert …</translation>
     </message>
 </context>
 <context>
@@ -3654,6 +3646,13 @@
     <message>
         <source>Making a disk larger …</source>
         <translation>Eine Festplatte wird vergrößert …</translation>
+    </message>
+</context>
+<context>
+    <name>ui::WorkLine</name>
+    <message>
+        <source>Cancel</source>
+        <translation>Abbrechen</translation>
     </message>
 </context>
 </TS>

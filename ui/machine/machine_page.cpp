@@ -13,6 +13,7 @@
 #include "ui/widgets/guarded.h"
 #include "ui/widgets/message_bar.h"
 #include "ui/widgets/words.h"
+#include "ui/widgets/work_line.h"
 
 #include <QApplication>
 #include <QBoxLayout>
@@ -24,7 +25,6 @@
 #include <QFileInfo>
 #include <QLabel>
 #include <QPointer>
-#include <QProgressBar>
 #include <QPushButton>
 #include <QSplitter>
 #include <QStandardPaths>
@@ -41,10 +41,7 @@ MachinePage::MachinePage(app::Library& library, QString id, QWidget* parent)
       m_session(library.session(m_id)),
       m_toolbar(new QFrame(this)),
       m_messages(new MessageBar(this)),
-      m_jobLine(new QFrame(this)),
-      m_jobText(new QLabel(m_jobLine)),
-      m_jobBar(new QProgressBar(m_jobLine)),
-      m_jobCancel(new QPushButton(m_jobLine)),
+      m_work(new WorkLine(this)),
       m_columns(new QSplitter(Qt::Horizontal, this)),
       m_rows(new QSplitter(Qt::Vertical, m_columns)),
       m_screen(new ScreenView(*m_session, m_rows)),
@@ -69,15 +66,6 @@ MachinePage::MachinePage(app::Library& library, QString id, QWidget* parent)
     m_rows->restoreState(settings::machineRows());
     m_columns->restoreState(settings::machineColumns());
 
-    auto* job = new QHBoxLayout(m_jobLine);
-    job->setContentsMargins(14, 8, 10, 8);
-    job->setSpacing(12);
-    m_jobBar->setTextVisible(false);
-    m_jobBar->setRange(0, 1000);
-    job->addWidget(m_jobText);
-    job->addWidget(m_jobBar, 1);
-    job->addWidget(m_jobCancel);
-
     makeActions();
     makeToolbar();
     auto* layout = new QVBoxLayout(this);
@@ -85,7 +73,7 @@ MachinePage::MachinePage(app::Library& library, QString id, QWidget* parent)
     layout->setSpacing(0);
     layout->addWidget(m_toolbar);
     layout->addWidget(m_messages);
-    layout->addWidget(m_jobLine);
+    layout->addWidget(m_work);
     layout->addWidget(m_columns, 1);
     layout->addWidget(m_timeline);
 
@@ -233,7 +221,7 @@ void MachinePage::connectSession()
     connect(m_inspector, &Inspector::failed, this,
         [this](vmm::Error const& error) { report(Task::ChangeSettings, error); });
     connect(m_screen, &ScreenView::typingChanged, this, &MachinePage::updateJob);
-    connect(m_jobCancel, &QPushButton::clicked, this,
+    connect(m_work, &WorkLine::cancelRequested, this,
         [this] { m_session->job() ? m_session->cancelJob() : m_screen->stopTyping(); });
 }
 
@@ -514,13 +502,10 @@ void MachinePage::updateJob()
     auto const typed = m_screen->typist().progress();
     m_actions.typeClipboard->setEnabled(
         m_session->state() == app::SessionState::Running && !m_screen->typist().isTyping());
-    m_jobLine->setVisible(job || typed);
     if (!job && !typed)
-        return;
-    m_jobText->setText(job ? jobWord(job->name) : tr("Typing the clipboard's text …"));
-    m_jobBar->setAccessibleName(m_jobText->text());
-    m_jobBar->setValue(qRound((job ? job->fraction : *typed) * 1000));
-    m_jobCancel->setEnabled(!job || m_session->can(app::Action::CancelJob));
+        return m_work->hide();
+    m_work->tell(job ? jobWord(job->name) : tr("Typing the clipboard's text …"), job ? job->fraction : *typed);
+    m_work->setCancellable(!job || m_session->can(app::Action::CancelJob));
 }
 
 void MachinePage::updateKeep()

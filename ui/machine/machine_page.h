@@ -13,7 +13,6 @@ class QSplitter;
 class QToolButton;
 class QFrame;
 class QLabel;
-class QProgressBar;
 class QPushButton;
 
 namespace ui {
@@ -24,6 +23,7 @@ class MessageBar;
 class ScreenView;
 class TimelinePanel;
 class UsbControl;
+class WorkLine;
 
 /// One machine: its tools, its screen or card, its serial consoles and the inspector. It lives in the main window or in
 /// one of its own, and is moved between them.
@@ -131,10 +131,7 @@ private:
         *m_inspectorButton;
     QMenu *m_powerMenu, *m_usbMenu, *m_cdMenu, *m_keysMenu, *m_cameraMenu, *m_zoomMenu;
     MessageBar* m_messages;
-    QFrame* m_jobLine;
-    QLabel* m_jobText;
-    QProgressBar* m_jobBar;
-    QPushButton* m_jobCancel;
+    WorkLine* m_work;
     QSplitter *m_columns, *m_rows;
     ScreenView* m_screen;
     ConsoleTabs* m_consoles;

@@ -259,7 +259,6 @@ void MachinePage::updateTexts()
     tool(m_cameraButton, tr("Screenshot"), QStringLiteral("camera"), tr("Screenshot"));
     tool(
         m_zoomButton, tr("Size"), QStringLiteral("search"), tr("The machine's screen: its size, and which of several"));
-    m_jobCancel->setText(tr("Cancel"));
     for (auto* button : { m_runButton, m_suspendButton, m_keepButton, m_fullScreenButton, m_consolesButton,
              m_windowButton, m_settingsButton, m_inspectorButton })
         button->setAccessibleName(button->defaultAction()->text());

@@ -18,6 +18,7 @@
 #include "ui/widgets/message_bar.h"
 #include "ui/widgets/window_place.h"
 #include "ui/widgets/words.h"
+#include "ui/widgets/work_line.h"
 
 #include <QApplication>
 #include <QCloseEvent>
@@ -26,7 +27,6 @@
 #include <QFileDialog>
 #include <QFileInfo>
 #include <QLabel>
-#include <QLocale>
 #include <QMenu>
 #include <QMimeData>
 #include <QSplitter>
@@ -64,17 +64,21 @@ MainWindow::MainWindow(app::Library& library, QString const& demoKernel, QWidget
       m_panel(new LibraryPanel(library)),
       m_stack(new QStackedWidget),
       m_messages(new MessageBar),
+      m_copies(new WorkLine),
       m_status(new QLabel),
       m_host(new QLabel)
 {
     setWindowIcon(applicationIcon());
     setAcceptDrops(true);
     m_messages->setObjectName(QStringLiteral("windowMessages"));
+    m_copies->setObjectName(QStringLiteral("copies"));
+    connect(m_copies, &WorkLine::cancelRequested, this, [this] { m_library.cancelCopies(); });
     auto* right = new QWidget;
     auto* column = new QVBoxLayout(right);
     column->setContentsMargins(0, 0, 0, 0);
     column->setSpacing(0);
     column->addWidget(m_messages);
+    column->addWidget(m_copies);
     column->addWidget(m_stack, 1);
     m_splitter->addWidget(m_panel);
     m_splitter->addWidget(right);
@@ -499,18 +503,14 @@ void MainWindow::cloneMachine(QString const& id)
     if (!entry)
         return;
     if (!m_copying.insert(id).second)
-        return m_messages->showNotice(
-            tr("“%1” is being copied.").arg(entry->name), tr("Cancel"), [this] { m_library.cancelCopies(); });
+        return; // a key that is held down makes one machine
     auto const name = m_library.freeName(tr("%1 (copy)").arg(entry->name));
-    auto progress = guarded(this, [this, name](double fraction) {
-        tellCopy(tr("Copying to “%1”: %2 %").arg(name, QLocale().toString(qRound(fraction * 100))));
-    });
-    progress(0);
+    auto progress = beginCopy(tr("Copying to “%1” …").arg(name));
     m_library.clone(id, name,
         guarded(this,
             [this, id](vmm::Result<QString> copy) {
                 m_copying.erase(id);
-                m_messages->dismissNotice();
+                endCopy();
                 if (copy) {
                     takeGuestLayout(*copy, id);
                     showMade(*copy);
@@ -521,9 +521,22 @@ void MainWindow::cloneMachine(QString const& id)
         progress);
 }
 
-void MainWindow::tellCopy(QString const& progress)
+/// To be told how far it is; of several the one that is at it is shown.
+std::function<void(double)> MainWindow::beginCopy(QString const& text)
 {
-    m_messages->showProgress(progress, tr("Cancel"), [this] { m_library.cancelCopies(); });
+    ++m_copiesLeft;
+    auto progress = guarded(this, [this, text](double fraction) { m_copies->tell(text, fraction); });
+    progress(0);
+    return progress;
+}
+
+void MainWindow::endCopy()
+{
+    if (--m_copiesLeft > 0)
+        return;
+    if (m_copies->isAncestorOf(focusWidget()))
+        m_panel->focusList();
+    m_copies->hide();
 }
 
 void MainWindow::chooseImport()
@@ -536,14 +549,11 @@ void MainWindow::chooseImport()
 
 void MainWindow::importMoment(QString const& path)
 {
-    auto progress = guarded(this, [this, file = QFileInfo(path).fileName()](double fraction) {
-        tellCopy(tr("Importing “%1”: %2 %").arg(file, QLocale().toString(qRound(fraction * 100))));
-    });
-    progress(0);
+    auto progress = beginCopy(tr("Importing “%1” …").arg(QFileInfo(path).fileName()));
     m_library.importMoment(path,
         guarded(this,
             [this](vmm::Result<QString> const& made) {
-                m_messages->dismissNotice();
+                endCopy();
                 if (made) {
                     if (auto* page = showMade(*made) ? pageOf(*made) : nullptr)
                         page->tellUsb();

@@ -26,6 +26,7 @@ class MachineWindow;
 class MessageBar;
 class NewMachinePage;
 class PreferencesPage;
+class WorkLine;
 
 /// The one window: the library on the left, on the right a machine or the page that was asked for.
 class MainWindow final : public QMainWindow {
@@ -74,7 +75,8 @@ private:
     void shutDown(QString const& id);
     void tellImagesRemoved(QString const& id, QString const& place);
     void cloneMachine(QString const& id);
-    void tellCopy(QString const& progress);
+    std::function<void(double)> beginCopy(QString const& text);
+    void endCopy();
     void chooseImport();
     void importMoment(QString const& path);
     void forkMachine(QString const& id, QString const& moment, QString const& title);
@@ -98,6 +100,8 @@ private:
     LibraryPanel* m_panel;
     QStackedWidget* m_stack;
     MessageBar* m_messages;
+    WorkLine* m_copies; // and imports, which a line of their own tells of
+    unsigned m_copiesLeft = 0;
     EmptyPage* m_empty;
     QWidget* m_blank; // beside a machine that cannot be shown here
     NewMachinePage* m_newMachine;

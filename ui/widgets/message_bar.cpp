@@ -94,11 +94,6 @@ void MessageBar::showNotice(QString const& text, QString const& button, std::fun
     showChoice(text, { button, std::move(action) }, {});
 }
 
-void MessageBar::showProgress(QString const& text, QString const& button, std::function<void()> action)
-{
-    present({ QStringLiteral("inspector"), text.toHtmlEscaped(), {}, { button, std::move(action) }, {}, true });
-}
-
 void MessageBar::showChoice(QString const& text, Choice first, Choice second)
 {
     present({ QStringLiteral("inspector"), text.toHtmlEscaped(), {}, std::move(first), std::move(second) });
@@ -106,7 +101,6 @@ void MessageBar::showChoice(QString const& text, Choice first, Choice second)
 
 void MessageBar::present(Message const& message)
 {
-    bool const isFurther = message.isProgress && m_message.isProgress;
     m_message = message;
     auto const& details = message.details;
     m_text->setText(message.text);
@@ -126,8 +120,6 @@ void MessageBar::present(Message const& message)
     updateColors();
     show();
     setAccessibleName(this->text());
-    if (isFurther)
-        return;
     QAccessibleEvent alert(this, QAccessible::Alert);
     QAccessible::updateAccessibility(&alert);
 }

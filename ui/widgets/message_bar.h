@@ -24,8 +24,6 @@ public:
     void showProblem(Problem const& problem, std::function<void()> remedy = {});
     /// A plain sentence, with an optional button. A problem that it covers is there again when it goes.
     void showNotice(QString const& text, QString const& button = {}, std::function<void()> action = {});
-    /// The same of work that goes on: said once, and not each time that it is further.
-    void showProgress(QString const& text, QString const& button, std::function<void()> action);
     struct Choice {
         QString button;
         std::function<void()> action;
@@ -46,7 +44,6 @@ private:
     struct Message {
         QString iconName, text, details;
         Choice first, second;
-        bool isProgress = false;
     };
 
     void present(Message const& message);

@@ -18,6 +18,7 @@
 #include "ui/theme/theme.h"
 #include "ui/widgets/message_bar.h"
 #include "ui/widgets/words.h"
+#include "ui/widgets/work_line.h"
 
 #include <QApplication>
 #include <QCheckBox>
@@ -807,10 +808,12 @@ private slots:
         auto* pageOfFirst = desk.window->pageOf(first);
         emit pageOfFirst->cloneRequested();
         emit pageOfFirst->cloneRequested();
-        auto const* messages = desk.window->findChild<ui::MessageBar*>("windowMessages");
-        QCOMPARE(messages->text(), QStringLiteral("“first” is being copied."));
+        auto const* line = desk.window->findChild<ui::WorkLine*>("copies");
+        QVERIFY(line->isVisible());
+        QCOMPARE(line->text(), QStringLiteral("Copying to “first (copy)” …"));
         emit desk.window->pageOf(second)->cloneRequested();
         QTRY_COMPARE(desk.library->ids().size(), 4);
+        QTRY_VERIFY(!line->isVisible());
     }
 
     void aDiskThatTwoMachinesWouldWriteToIsNotCopied()

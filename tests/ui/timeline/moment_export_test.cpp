@@ -1,11 +1,14 @@
 #include "tests/support/suite.h"
 #include "tests/ui/main_window/desk.h"
+#include "ui/library/library_panel.h"
 #include "ui/machine/machine_page.h"
 #include "ui/timeline/timeline_panel.h"
 #include "ui/widgets/message_bar.h"
+#include "ui/widgets/work_line.h"
 #include "vmm/base/unique_fd.h"
 
 #include <QAction>
+#include <QApplication>
 #include <QDir>
 #include <QFile>
 #include <QFileDialog>
@@ -157,14 +160,23 @@ private slots:
         QCOMPARE(::mkfifo(slow.c_str(), 0600), 0);
         vmm::UniqueFd writing(::open(slow.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC));
         scene.import(QString::fromStdString(slow));
-        QCOMPARE(scene.messages()->text(), QStringLiteral("Importing “slow”: 0 %"));
+        auto* line = scene.window->findChild<ui::WorkLine*>("copies");
+        QVERIFY(line->isVisible());
+        QCOMPARE(line->text(), QStringLiteral("Importing “slow” …"));
         QDir const machines(scene.directory.filePath("data/machines"));
         QTRY_COMPARE(machines.entryList({ ".making-*" }, QDir::Dirs | QDir::Hidden).size(), 1); // it is being read
-        button(scene.messages(), "Cancel")->click();
+        auto const other = scene.create("other");
+        emit scene.window->libraryPanel()->removeRequested(other);
+        QTRY_VERIFY(scene.messages()->text().contains("“other” was removed"));
+        auto* cancel = button(line, "Cancel");
+        cancel->setFocus();
+        cancel->click();
         QCOMPARE(::write(writing.get(), whole.constData(), std::size_t(whole.size())), ssize_t(whole.size()));
         writing.reset();
         QTRY_COMPARE(machines.entryList({ ".making-*" }, QDir::Dirs | QDir::Hidden).size(), 0);
-        QTRY_VERIFY(!scene.messages()->isVisible());
+        QTRY_VERIFY(!line->isVisible());
+        QVERIFY(scene.window->libraryPanel()->isAncestorOf(QApplication::focusWidget()));
+        QVERIFY(button(scene.messages(), "Undo")->isVisible()); // which nothing has covered
         QCOMPARE(scene.library->ids().size(), 1);
     }
 };

@@ -1,7 +1,8 @@
 #include "tests/support/suite.h"
-#include "ui/widgets/message_bar.h"
+#include "ui/widgets/work_line.h"
 
 #include <QAccessible>
+#include <QProgressBar>
 #include <QScopeGuard>
 #if __has_include(<qpa/qplatformaccessibility.h>)
 #include <private/qguiapplication_p.h>
@@ -9,7 +10,7 @@
 #include <qpa/qplatformintegration.h>
 #endif
 
-class MessageBarTest final : public QObject {
+class WorkLineTest final : public QObject {
     Q_OBJECT
 private slots:
     void aScreenReaderHearsOnceOfWorkThatGoesOn()
@@ -23,26 +24,27 @@ private slots:
 #else
         QSKIP("CHRONOVISOR-SKIP: Qt's private headers are not installed");
 #endif
-        ui::MessageBar bar;
+        ui::WorkLine line;
         static QStringList told;
         told.clear();
         auto const before = QAccessible::installUpdateHandler([](QAccessibleEvent* event) {
-            auto const* about = qobject_cast<ui::MessageBar*>(event->object());
+            auto const* about = qobject_cast<ui::WorkLine*>(event->object());
             if (about != nullptr && event->type() == QAccessible::Alert)
                 told += about->text();
         });
         auto const heard = qScopeGuard([&] { QAccessible::installUpdateHandler(before); });
-        for (auto const* text : { "Copying: 0 %", "Copying: 1 %", "Copying: 2 %" })
-            bar.showProgress(text, "Cancel", {});
-        QCOMPARE(bar.text(), QStringLiteral("Copying: 2 %"));
-        QCOMPARE(told, QStringList("Copying: 0 %"));
-        bar.showNotice("Something else.");
-        bar.showProgress("Copying: 3 %", "Cancel", {});
-        bar.dismissNotice();
-        bar.showProgress("Copying: 0 %", "Cancel", {});
-        QCOMPARE(told, (QStringList { "Copying: 0 %", "Something else.", "Copying: 3 %", "Copying: 0 %" }));
+        line.tell("Copying …", 0);
+        line.tell("Copying …", 0.1);
+        auto const* bar = line.findChild<QProgressBar*>();
+        QCOMPARE(bar->value(), 100);
+        QCOMPARE(bar->accessibleName(), QStringLiteral("Copying …"));
+        QCOMPARE(told, QStringList("Copying …"));
+        line.tell("Importing …", 0);
+        line.hide();
+        line.tell("Importing …", 0);
+        QCOMPARE(told, (QStringList { "Copying …", "Importing …", "Importing …" }));
     }
 };
 
-REGISTER_SUITE(MessageBarTest);
-#include "message_bar_test.moc"
+REGISTER_SUITE(WorkLineTest);
+#include "work_line_test.moc"

@@ -1431,6 +1431,10 @@
         <source>Importing “%1” …</source>
         <translation>„%1“ wird importiert …</translation>
     </message>
+    <message>
+        <source>The settings of “%1” could not be saved.</source>
+        <translation>Die Einstellungen von „%1“ konnten nicht gespeichert werden.</translation>
+    </message>
 </context>
 <context>
     <name>ui::MessageBar</name>

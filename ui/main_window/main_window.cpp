@@ -173,6 +173,12 @@ void MainWindow::makePages(QString const& demoKernel)
         if (currentPage() == m_settingsPage) // else somebody has gone on meanwhile
             back();
     });
+    connect(m_settingsPage, &MachineSettingsPage::failed, this, [this](QString const& id, vmm::Error const& error) {
+        auto problem = problemFor(Task::ChangeSettings, error);
+        if (auto const entry = m_library.entry(id))
+            problem.title = tr("The settings of “%1” could not be saved.").arg(entry->name);
+        m_messages->showProblem(problem);
+    });
     connect(m_settingsPage, &MachineSettingsPage::shutDownRequested, this, &MainWindow::shutDown);
     for (PageFrame* page : std::initializer_list<PageFrame*> { m_newMachine, m_settingsPage, m_preferences })
         connect(page, &PageFrame::backRequested, this, &MainWindow::back);

@@ -370,12 +370,17 @@ bool MachineSettingsPage::hasUnsaved(QString const& id) const
     return id == m_id ? isChanged() : m_drafts.contains(id);
 }
 
+MachineSettingsPage::Draft MachineSettingsPage::draft() const
+{
+    return { m_config, m_before, m_newDisks, m_unwanted, m_larger,
+        isPolicyChanged() ? std::optional(m_timeline->policy()) : std::nullopt,
+        m_restore != m_restoreBefore ? std::optional(m_restore) : std::nullopt };
+}
+
 void MachineSettingsPage::putAside()
 {
     if (isChanged() && m_library.entry(m_id))
-        m_drafts[m_id] = { m_config, m_before, m_newDisks, m_unwanted, m_larger,
-            isPolicyChanged() ? std::optional(m_timeline->policy()) : std::nullopt,
-            m_restore != m_restoreBefore ? std::optional(m_restore) : std::nullopt };
+        m_drafts[m_id] = draft();
 }
 
 void MachineSettingsPage::discard()
@@ -404,11 +409,10 @@ void MachineSettingsPage::save()
     }
     setBusy(m_save, true);
     // The page may show another machine by then, or have been changed again.
-    auto finish = guarded(this,
-        [this, was = Draft { m_config, m_before, m_newDisks, m_unwanted, {}, {}, {} }](vmm::Result<> const& outcome) {
-            setBusy(m_save, false);
-            finishSave(was, outcome);
-        });
+    auto finish = guarded(this, [this, was = draft()](vmm::Result<> const& outcome) {
+        setBusy(m_save, false);
+        finishSave(was, outcome);
+    });
     auto saveSettings = [this, finish, config = m_config, newDisks = m_newDisks, unwanted = m_unwanted](
                             vmm::Result<> const& outcome) mutable {
         outcome ? m_library.changeSettings(config, newDisks, unwanted, finish) : finish(outcome);
@@ -444,47 +448,70 @@ void MachineSettingsPage::growDisks(
     if (left.empty() || session == nullptr)
         return next({});
     auto const first = left.extract(left.begin());
-    auto grown = [this, id, left, next, disk = first.key()](vmm::Result<> const& outcome) {
+    auto grown = [this, id, left, next, disk = first.key(), bytes = first.mapped()](vmm::Result<> const& outcome) {
         if (!outcome)
             return next(outcome);
+        auto const isDone = [&](auto const& chosen) { return chosen.first == disk && chosen.second <= bytes; };
         if (id == m_id) {
-            m_larger.erase(disk);
+            std::erase_if(m_larger, isDone);
             lookAtDiskSizes();
-        } else if (auto const draft = m_drafts.find(id); draft != m_drafts.end()) {
-            draft->second.larger.erase(disk);
+        } else if (auto const aside = m_drafts.find(id); aside != m_drafts.end()) {
+            std::erase_if(aside->second.larger, isDone);
         }
         growDisks(id, left, next);
     };
     session->growDisk(first.key(), first.mapped(), guarded(this, grown));
 }
 
+void MachineSettingsPage::Draft::leaveOut(Draft const& was, vmm::VmConfig const& now, bool isPart)
+{
+    config = rebased(config, isPart ? before : was.config, now);
+    before = now;
+    if (policy == was.policy)
+        policy.reset();
+    if (restore == was.restore)
+        restore.reset();
+    if (isPart)
+        return;
+    for (auto& disk : config.disks) { // made meanwhile
+        auto const made = std::ranges::find(now.disks, disk.id, &vmm::DiskConfig::id);
+        if (disk.path.empty() && made != now.disks.end())
+            disk.path = made->path;
+    }
+    std::erase_if(newDisks, [&](app::NewDisk const& disk) {
+        return std::ranges::find(was.newDisks, disk.id, &app::NewDisk::id) != was.newDisks.end();
+    });
+    std::erase_if(
+        unwanted, [&](std::string const& path) { return std::ranges::find(was.unwanted, path) != was.unwanted.end(); });
+}
+
 void MachineSettingsPage::finishSave(Draft const& was, vmm::Result<> const& outcome)
 {
-    if (!outcome)
-        return m_messages->showProblem(problemFor(Task::ChangeSettings, outcome.error()));
     auto const id = QString::fromStdString(was.config.uuid);
-    if (id != m_id) {
-        m_drafts.erase(id);
+    if (!outcome && (id != m_id || !isVisible())) {
+        emit failed(id, outcome.error());
         return;
     }
-    // Of a machine in memory only a part is saved; the rest stays here.
-    auto const now = m_library.config(m_id);
-    if (isLocked()) {
-        m_config = rebased(m_config, m_before, now);
-    } else {
-        m_config = rebased(m_config, was.config, now);
-        for (auto& disk : m_config.disks) { // made meanwhile
-            auto const made = std::ranges::find(now.disks, disk.id, &vmm::DiskConfig::id);
-            if (disk.path.empty() && made != now.disks.end())
-                disk.path = made->path;
-        }
-        std::erase_if(m_newDisks, [&](app::NewDisk const& disk) {
-            return std::ranges::find(was.newDisks, disk.id, &app::NewDisk::id) != was.newDisks.end();
-        });
-        std::erase_if(m_unwanted,
-            [&](std::string const& path) { return std::ranges::find(was.unwanted, path) != was.unwanted.end(); });
+    if (!outcome)
+        return m_messages->showProblem(problemFor(Task::ChangeSettings, outcome.error()));
+    auto const now = m_library.config(id);
+    auto const* session = m_library.session(id);
+    bool const isPart = session != nullptr && session->state() != app::SessionState::Off;
+    if (id != m_id) {
+        auto const aside = m_drafts.find(id);
+        if (aside == m_drafts.end())
+            return;
+        aside->second.leaveOut(was, now, isPart);
+        if (aside->second.isEmpty())
+            m_drafts.erase(aside);
+        return;
     }
+    auto left = draft();
+    left.leaveOut(was, now, isPart);
+    m_config = std::move(left.config);
     m_before = now;
+    m_newDisks = std::move(left.newDisks);
+    m_unwanted = std::move(left.unwanted);
     lookAtDiskSizes();
     emit saved(m_id);
 }

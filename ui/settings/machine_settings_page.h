@@ -36,13 +36,15 @@ public:
     vmm::VmConfig const& edited() const { return m_config; }
     std::vector<app::NewDisk> const& newDisks() const { return m_newDisks; }
     app::VmSession::DiskSizes const& largerDisks() const { return m_larger; }
-    /// Answered with saved(), or a message on the page.
+    /// Answered with saved(), a message on the page, or failed().
     void save();
     /// The machine has changes here that are not saved.
     bool hasUnsaved(QString const& id) const;
 
 signals:
     void saved(QString id);
+    /// To save what was changed of a machine that is not seen here any more.
+    void failed(QString id, vmm::Error error);
     void shutDownRequested(QString id);
 
 protected:
@@ -86,11 +88,7 @@ private:
     bool isLocked() const { return state() != app::SessionState::Off; }
     bool isLive() const { return app::isInMemory(state()); }
     bool isPolicyChanged() const;
-    bool isChanged() const
-    {
-        return m_config != m_before || !m_newDisks.empty() || !m_unwanted.empty() || !m_larger.empty()
-            || isPolicyChanged() || m_restore != m_restoreBefore;
-    }
+    bool isChanged() const { return !draft().isEmpty(); }
     /// What was edited and is not stored.
     struct Draft {
         vmm::VmConfig config, before;
@@ -99,7 +97,14 @@ private:
         app::VmSession::DiskSizes larger;
         std::optional<app::TimelinePolicy> policy; // where it is changed
         std::optional<app::UsbRestore> restore;    // likewise
+        /// `was` has been saved, or of a machine in memory a part of it; `now` is stored.
+        void leaveOut(Draft const& was, vmm::VmConfig const& now, bool isPart);
+        bool isEmpty() const
+        {
+            return config == before && newDisks.empty() && unwanted.empty() && larger.empty() && !policy && !restore;
+        }
     };
+    Draft draft() const;
     void putAside();
     void discard();
     void growDisks(QString const& id, app::VmSession::DiskSizes left, app::Library::Done<void> const& next);

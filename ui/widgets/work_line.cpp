@@ -30,8 +30,8 @@ void WorkLine::tell(QString const& text, double fraction)
     auto const isFurther = !isHidden() && text == m_text->text();
     m_text->setText(text);
     m_bar->setAccessibleName(text);
+    show(); // or nobody is told of the value
     m_bar->setValue(qRound(fraction * 1000));
-    show();
     if (isFurther)
         return;
     setAccessibleName(text);

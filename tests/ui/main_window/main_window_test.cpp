@@ -23,7 +23,6 @@
 #include <QApplication>
 #include <QCheckBox>
 #include <QComboBox>
-#include <QDir>
 #include <QFileInfo>
 #include <QLineEdit>
 #include <QListView>
@@ -433,24 +432,6 @@ private slots:
         QTRY_COMPARE(saved.count(), 1);
         QCOMPARE(int(desk.library->config(id).cpus), 3);
         QCOMPARE(desk.window->currentPage(), preferences);
-    }
-
-    void whoSavesInVainCanTryAgainAtOnce()
-    {
-        Desk desk;
-        auto const id = desk.create("first");
-        desk.open();
-        auto* page = desk.settings(id);
-        desk.named<QSpinBox>(page, "Processors")->setValue(3);
-        auto const directory = QString::fromStdString(desk.library->store().directoryOf(id.toStdString()));
-        QVERIFY(QDir(directory).mkdir("machine.json.lock"));
-        auto* save = button(page, "&Save");
-        save->setFocus();
-        save->click();
-        QVERIFY(!save->isEnabled());
-        QCOMPARE(QApplication::focusWidget()->focusPolicy(), Qt::NoFocus); // no other control has it
-        QTRY_VERIFY(page->findChild<ui::MessageBar*>()->text().contains("The settings could not be saved."));
-        QCOMPARE(QApplication::focusWidget(), save);
     }
 
     void disksAreMadeAndRemovedWithTheSettings()

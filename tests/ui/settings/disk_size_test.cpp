@@ -77,6 +77,20 @@ private slots:
         QCOMPARE(bench.bytes(), 3 * gib);
     }
 
+    void whatIsChosenWhileItIsSavedIsAChangeStill()
+    {
+        Bench bench;
+        bench.open();
+        bench.chooseFive();
+        auto* size = bench.named<QSpinBox>(bench.page, "New size of disk0");
+        QSignalSpy const saved(bench.page, &ui::MachineSettingsPage::saved);
+        bench.page->save();
+        size->setValue(6);
+        QTRY_COMPARE(saved.size(), 1);
+        QCOMPARE(bench.bytes(), 5 * gib);
+        QCOMPARE(bench.page->largerDisks().at("disk0"), 6 * gib);
+    }
+
     /// Of a machine that runs the rest is saved all the same.
     void itWaitsUntilTheMachineIsOff()
     {

@@ -1,7 +1,10 @@
+#include "app/store/image_removal.h"
 #include "app/store/machine_store.h"
+#include "app/store/whole_file.h"
 #include "tests/fakes/fake_machine.h"
 #include "tests/support/open_timeline.h"
 #include "tests/support/suite.h"
+#include "vmm/base/bytes.h"
 #include "vmm/base/random.h"
 #include "vmm/machine/disk_chains.h"
 #include "vmm/machine/machine.h"
@@ -277,6 +280,32 @@ private slots:
         auto const refused = pair.remove({ pair.base, pair.top });
         QVERIFY(!refused);
         QVERIFY(pair.isAsBefore());
+    }
+
+    void withoutATrashNothingIsSaved()
+    {
+        Pair pair;
+        pair.putOn("disk0.img", pair.machine.directory, {});
+        REQUIRE_OK(writeWholeFile(pair.directory.path().toStdString() + "/trash", vmm::bytesOf(std::string("a file"))));
+        QVERIFY(!pair.remove({ pair.top }));
+        QVERIFY(pair.isAsBefore());
+    }
+
+    /// By another process, before they are there.
+    void whatIsOnItsWayIntoTheTrashIsNotEmptied()
+    {
+        Pair pair;
+        pair.putOn("disk0.img", pair.machine.directory, {});
+        auto removed = pair.machine.config;
+        std::erase_if(removed.disks, [&](vmm::DiskConfig const& disk) { return disk.path != pair.top; });
+        auto const place = pair.store.root() + "/trash/" + removed.uuid + ".images-" + vmm::makeUuid();
+        auto const removal
+            = tests::must(ImageRemoval::prepare(removed, place, pair.store.placesOf(removed.uuid).timelineFolder));
+        REQUIRE_OK(pair.store.emptyTrash());
+        REQUIRE_OK(removal->carryOut());
+        QVERIFY(!vmm::existsFile(pair.top) && vmm::existsFile(place + "/top.qcow2"));
+        REQUIRE_OK(pair.store.emptyTrash());
+        QVERIFY(pair.store.removed().empty());
     }
 
     void whatAMomentNeedsStays()

@@ -268,7 +268,9 @@ void MachinePage::foreseeUsb()
         m_usbFates.clear();
         return;
     }
-    m_session->foreseeUsb({}, guarded(this, [this](vmm::Result<std::vector<app::UsbFate>> const& fates) {
+    m_session->foreseeUsb({}, guarded(this, [this, state](vmm::Result<std::vector<app::UsbFate>> const& fates) {
+        if (m_session->state() != state)
+            return; // which has been asked about since
         m_usbFates = fates ? fatesText(*fates) : QString();
         updateTexts();
     }));

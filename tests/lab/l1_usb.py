@@ -108,31 +108,47 @@ def sit_down(user: int) -> None:
     subprocess.run([udevadm(), "trigger", "--subsystem-match=usb", "--settle"], check=True)
 
 
-@contextlib.contextmanager
-def gadget_zero(speed: str):
+class GadgetZero:
     """A device that L1's kernel plays, on a controller that it plays too: what it sends and wants is a pattern, in which
-    usbtest sees each byte that is wrong. `speed`: "high-speed" or "super-speed" (Documentation/ABI/testing/configfs-usb-gadget)."""
+    usbtest sees each byte that is wrong. Its settings are files (Documentation/ABI/testing/configfs-usb-gadget)."""
+
+    def __init__(self, folder: pathlib.Path, settings: dict[str, str]) -> None:
+        self._folder = folder
+        self._plug_in(settings)
+
+    def come_back(self, settings: dict[str, str]) -> None:
+        """It goes, and is there at once with these changed: at another address in any case."""
+        self.pull_out()
+        self._plug_in(settings)
+
+    def pull_out(self) -> None:
+        (self._folder / "UDC").write_text("\n", encoding="ascii")
+
+    def _plug_in(self, settings: dict[str, str]) -> None:
+        for name, value in {**settings, "UDC": "dummy_udc.0"}.items():
+            (self._folder / name).write_text(value, encoding="ascii")
+
+
+@contextlib.contextmanager
+def gadget_zero(settings: dict[str, str]):
+    """It is there for as long as that goes, with these and the settings that all have."""
     if not GADGETS.exists():
         subprocess.run(["modprobe", "-a", "libcomposite", "usb_f_ss_lb"], check=True)
         subprocess.run(["modprobe", "dummy_hcd", "is_super_speed=1"], check=True)
         if not GADGETS.parent.is_mount():
             subprocess.run(["mount", "-t", "configfs", "none", GADGETS.parent], check=True)
-    gadget = GADGETS / "zero"
-    settings = {"idVendor": "0x0525", "idProduct": "0xa4a0", "max_speed": speed, "strings/0x409/serialnumber": "zero",
-                "functions/SourceSink.0/pattern": "1", "configs/c.1/MaxPower": "100"}
+    folder = GADGETS / "zero"
     with contextlib.ExitStack() as undo:
-        for folder in (gadget, gadget / "strings/0x409", gadget / "functions/SourceSink.0", gadget / "configs/c.1"):
-            folder.mkdir()
-            undo.callback(folder.rmdir)
-        for name, value in settings.items():
-            (gadget / name).write_text(value, encoding="ascii")
-        link = gadget / "configs/c.1/SourceSink.0"
-        link.symlink_to(gadget / "functions/SourceSink.0")
+        for made in (folder, folder / "strings/0x409", folder / "functions/SourceSink.0", folder / "configs/c.1"):
+            made.mkdir()
+            undo.callback(made.rmdir)
+        (folder / "functions/SourceSink.0/pattern").write_text("1", encoding="ascii")  # fixed once it is linked
+        link = folder / "configs/c.1/SourceSink.0"
+        link.symlink_to(folder / "functions/SourceSink.0")
         undo.callback(link.unlink)
-        controller = gadget / "UDC"
-        controller.write_text("dummy_udc.0", encoding="ascii")
-        undo.callback(controller.write_text, "\n", encoding="ascii")
-        yield
+        gadget = GadgetZero(folder, {"configs/c.1/MaxPower": "100", **settings})
+        undo.callback(gadget.pull_out)
+        yield gadget
 
 
 class Refused(Exception):

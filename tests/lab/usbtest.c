@@ -1,11 +1,13 @@
 /// Has Linux's own usbtest try a device (gadget zero) that its driver has, by usbfs:
 ///   usbtest NODE          tells which tests failed; of those for isochronous endpoints none is made
+///   usbtest NODE TEST     only that one
 /// What the tests are, and what their parameters mean, is in the kernel's drivers/usb/misc/usbtest.c.
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/usbdevice_fs.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 
@@ -47,14 +49,17 @@ static struct Test const tests[] = {
 
 int main(int count, char** words)
 {
-    int const device = count == 2 ? open(words[1], O_RDWR) : -1;
+    int const device = count > 1 ? open(words[1], O_RDWR) : -1;
     if (device < 0) {
-        perror(count == 2 ? words[1] : "usbtest");
+        perror(count > 1 ? words[1] : "usbtest");
         return 2;
     }
+    char const* const only = count > 2 ? words[2] : NULL;
     int failed = 0;
     for (unsigned i = 0; i < sizeof tests / sizeof *tests; i++) {
         struct Test const* const test = &tests[i];
+        if (only && strtoul(only, NULL, 10) != test->number)
+            continue;
         struct Request request = { test->number, test->iterations, test->length, test->vary, test->parts, 0, 0 };
         struct usbdevfs_ioctl asked = { .ifno = 0, .ioctl_code = _IOWR('U', 100, struct Request), .data = &request };
         if (ioctl(device, USBDEVFS_IOCTL, &asked) < 0) {

@@ -1,28 +1,88 @@
 """Gadget zero, which L1's kernel plays, passed through to a guest whose usbtest tries on it all that USB has but
-isochronous transfers."""
+isochronous transfers. And it becomes another one, as a phone does whose mode is switched, or what has got a firmware."""
 
 import pathlib
+import time
 
-from l1_usb import gadget_zero
-from machines import Failure
-from scenario import lab_test
+from l1_usb import GadgetZero, gadget_zero
+from machines import Failure, wait_until
+from scenario import check_equal, lab_test
 from scenarios.e_usb import end_without_trouble, wait_in
 from scenarios.h_devices_of_the_host import attach_new, plug_into, ports
 
 DRIVEN = "/sys/bus/usb/drivers/usbtest/*:1.0"
+QUEUED_READS = 6  # of usbtest.c
+# usbtest's driver knows it by either product; the second can less.
+PHONE = {"idVendor": "0x0525", "idProduct": "0xa4a4", "strings/0x409/serialnumber": "as it comes"}
+SWITCHED = {"idProduct": "0xa4a0", "strings/0x409/serialnumber": "switched"}
+OTHER_VENDOR = {"idVendor": "0xfff0", "idProduct": "0xfff0"}
+
+
+def identity(machine) -> list[str]:
+    return machine.run(f"cd $(readlink -f {DRIVEN})/..; cat idVendor idProduct serial; cd /").splitlines()
+
+
+def unplugs(machine) -> int:
+    return int(machine.run("dmesg | grep -c 'USB disconnect' || true"))
+
+
+class Reads:
+    """The guest's, of which some are on their way at any time, until the device is gone."""
+
+    def __init__(self, lab, machine) -> None:
+        self.machine, self.unplugs = machine, unplugs(machine)
+        self.number = machine.run(f"cat $(readlink -f {DRIVEN})/../devnum")
+        machine.run(f"rm -f /tmp/ended; {{ . $(readlink -f {DRIVEN})/../uevent; while /tmp/usbtest /dev/$DEVNAME {QUEUED_READS}; "
+                    "do :; done; echo gone >/tmp/ended; } >/dev/null &")
+        time.sleep(lab.random.uniform(0.1, 0.5))
+        machine.run("[ ! -e /tmp/ended ]")
+
+    def check_end(self) -> None:
+        wait_in(self.machine, "[ -s /tmp/ended ]")
+
+    def check_another(self) -> None:
+        """The guest has seen one device go and one come."""
+        wait_in(self.machine, f"[ \"$(cat {DRIVEN}/../devnum 2>/dev/null)\" -gt {self.number} ] 2>/dev/null")
+        check_equal("devices that went", unplugs(self.machine) - self.unplugs, 1)
+
+
+def comes_back(lab, machine, gadget: GadgetZero, settings: dict[str, str], expected: list[str]) -> None:
+    """In the middle of reads, by itself: it was the machine's, and is of the same vendor at the same port."""
+    reads = Reads(lab, machine)
+    gadget.come_back(settings)
+    reads.check_end()
+    reads.check_another()
+    check_equal("what it is now", identity(machine), expected)
+
+
+def becomes_a_stranger(lab, machine, gadget: GadgetZero, port: str) -> None:
+    """What another vendor has at that port is not what the machine had: the person is asked."""
+    reads = Reads(lab, machine)
+    gadget.come_back(OTHER_VENDOR)
+    reads.check_end()
+    wait_until("the person is asked about it", lambda: [
+        (question["device"]["port"], question["device"]["id"], question["reason"])
+        for question in machine.call("machine.hostUsb")["questions"]] == [(port, "fff0:fff0", "plugged-in")])
+    check_equal("devices of the host's that the machine has", machine.call("machine.hostUsb")["devices"], [])
+    wait_in(machine, f"! ls -d {DRIVEN}")
+    check_equal("devices that went", unplugs(machine) - reads.unplugs, 1)
 
 
 def usbtest_finds_no_fault(lab, program: pathlib.Path, cpus: int, speed: str) -> None:
     machine = plug_into(lab, program, cpus)
     machine.run("echo 1 >/sys/module/usbtest/parameters/pattern")
     before = ports()
-    with gadget_zero(speed):
-        attach_new(machine, before, "gadget")
+    with gadget_zero({**PHONE, "max_speed": speed}) as gadget:
+        port = attach_new(machine, before, "gadget")
         wait_in(machine, f"ls -d {DRIVEN}")
+        comes_back(lab, machine, gadget, {}, ["0525", "a4a4", "as it comes"])
+        comes_back(lab, machine, gadget, SWITCHED, ["0525", "a4a0", "switched"])
         status, told = machine.try_run(f". $(readlink -f {DRIVEN})/../uevent; /tmp/usbtest /dev/$DEVNAME", 120)
         if status != 0:
             raise Failure(f"usbtest at {speed} with {cpus} processors: {told}")
-        end_without_trouble(machine)
+        becomes_a_stranger(lab, machine, gadget, port)
+        # Its driver says of each request that it was not answered.
+        end_without_trouble(machine, besides="usbtest")
 
 
 @lab_test(seconds=400, needs=("hardware",), usb=True)

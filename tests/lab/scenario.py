@@ -137,11 +137,8 @@ class Lab:
         return disk
 
     def program(self, name: str) -> pathlib.Path:
-        """One of this folder's in C, for L1 and for guests without libraries."""
-        program = self.directory / name
-        source = pathlib.Path(__file__).resolve().with_name(f"{name}.c")
-        subprocess.run(["gcc", "-static", "-O1", "-o", program, source, "-lm"], check=True)
-        return program
+        """One of this folder's in C, which needs no libraries: for L1, and for guests."""
+        return pathlib.Path(os.environ["LAB_PROGRAMS"]) / name
 
     def iso(self, content: dict[str, bytes]) -> pathlib.Path:
         """An image of a CD with these files."""

@@ -76,7 +76,6 @@ def check_serial(machine, text: str) -> None:
 def pull_out(lab, machine, device: str, driver: str, content: bytes) -> None:
     """A stick goes in the middle of a read, and comes back."""
     disk = sticks(machine)[driver]
-    machine.run("dmesg -n 1")  # what the kernel has to say of it would be in between our lines
     machine.run("echo 3 >/proc/sys/vm/drop_caches; rm -f /tmp/ended")
     machine.run(f"{{ while dd if=/dev/{disk} of=/dev/null bs=64k 2>/dev/null; do echo 3 >/proc/sys/vm/drop_caches; done; "
                 "echo gone >/tmp/ended; } &")
@@ -94,11 +93,11 @@ def pull_out(lab, machine, device: str, driver: str, content: bytes) -> None:
 
 
 class Sticks:
-    """A guest with a stick of either kind, each with a file."""
+    """A guest with a stick of either kind, each with a file; what it has from them in its /tmp is a program."""
 
-    def __init__(self, lab, cpus: int, mebibytes: int, **more) -> None:
+    def __init__(self, lab, program: pathlib.Path, cpus: int, mebibytes: int, **more) -> None:
         self.content = [random.Random(seed).randbytes(mebibytes * MIB) for seed in (3, 4)]
-        self.images = [lab.ext4_disk(64, {"large": content}) for content in self.content]
+        self.images = [lab.ext4_disk(64, {"large": content, "program": program.read_bytes()}) for content in self.content]
         self.machine = lab.linux("", "hardware", cpus=cpus, tablet=False, usbControllers=[{}], disks=[
             {"path": str(image), "bus": bus} for image, bus in zip(self.images, ("usb", "uas"))], **more)
         check_equal("processors", self.machine.run("nproc"), str(cpus))
@@ -106,7 +105,9 @@ class Sticks:
         disks = sticks(self.machine)
         check_equal("drivers of the sticks", sorted(disks), ["uas", "usb-storage"])
         self.machine.run(f"mkdir -p /uas; mount -t ext4 /dev/{disks['usb-storage']} /mnt; "
-                         f"mount -t ext4 /dev/{disks['uas']} /uas")
+                         f"mount -t ext4 /dev/{disks['uas']} /uas; "
+                         f"cp /mnt/program /tmp/{program.name}; chmod +x /tmp/{program.name}")
+        self.machine.run("dmesg -n 1")  # what the kernel has to say of a stick that goes would be in between our lines
 
     def copy_over_a_suspend(self, lab, mebibytes: int) -> None:
         """Both are read and written at once when the machine goes away and comes back. Then they are not mounted any more."""
@@ -128,52 +129,15 @@ class Sticks:
             check_equal("checksum of what was written, read on the host", hashlib.sha256(read).hexdigest(),
                         machine.run(f"cat /tmp/written-{folder}").split()[0])
 
-    def end(self, lab) -> None:
-        end_without_trouble(self.machine)
+    def unplug(self) -> None:
+        for device in ("disk0", "disk1"):
+            self.machine.call("machine.setPlugged", device=device, plugged=False)
+        wait_in(self.machine, "! ls -d /sys/block/sd?")
+
+    def end(self, lab, besides: str) -> None:
+        end_without_trouble(self.machine, besides)
         for image in self.images:
             lab.check_ext4(image)
-
-
-def usb_works(lab, cpus: int) -> None:
-    both = Sticks(lab, cpus, 24, usbDevices=[{"kind": "hub"}, {"kind": "keyboard", "parent": "usb-device0"},
-                                             {"kind": "tablet", "parent": "usb-device0"}, {"kind": "serial"}])
-    machine = both.machine
-    wait_in(machine, "[ -c /dev/ttyACM0 ]")
-    check_input(machine, 1000, 2000)
-    check_serial(machine, "before")
-    both.copy_over_a_suspend(lab, 16)
-    check_input(machine, 3000, 4000)  # other ones, or Linux finds nothing new in them
-    check_serial(machine, "after")
-    pull_out(lab, machine, "disk0", "usb-storage", both.content[0])
-    pull_out(lab, machine, "disk1", "uas", both.content[1])
-    both.end(lab)
-
-
-def sticks_work(lab, cpus: int) -> None:
-    """What more or fewer processors may make a difference to: commands and interrupts on several of them at once."""
-    both = Sticks(lab, cpus, 8)
-    both.copy_over_a_suspend(lab, 4)
-    both.end(lab)
-
-
-@lab_test(seconds=200, needs=("hardware",), usb=True)
-def usb_works_with_1_processor(lab):
-    usb_works(lab, 1)
-
-
-@lab_test(seconds=120, needs=("hardware",), usb=True)
-def sticks_work_with_2_processors(lab):
-    sticks_work(lab, 2)
-
-
-@lab_test(seconds=120, needs=("hardware",), usb=True)
-def sticks_work_with_3_processors(lab):
-    sticks_work(lab, 3)
-
-
-@lab_test(seconds=200, needs=("hardware",), usb=True)
-def usb_works_with_4_processors(lab):
-    usb_works(lab, 4)
 
 
 def loopback() -> int:

@@ -1,11 +1,12 @@
 """Devices of the host's of many kinds in a guest, under its own drivers: a hand (l1_usb.py) plugs them into L1, on either of
 its controllers, plays on them, and pulls them out in the middle of their work."""
 
+import hashlib
 import os
 import pathlib
 import subprocess
 
-from l1_usb import STICK_SERIAL, Hand, Line, Refused, start_udev
+from l1_usb import MIB, STICK_SERIAL, Hand, Line, Refused, start_udev, stick_file
 from machines import Failure, wait_until
 from scenario import Skip, check_equal, lab_test
 from scenarios.e_usb import KEYS, POSITIONS, Input, check_heard, end_without_trouble, wait_in
@@ -181,13 +182,18 @@ def wait_for_new_devices(machine, before: set[tuple[str, ...]]) -> None:
     wait_until("the guest has all its devices anew", all_are_new)
 
 
-def plug_into(lab, program: pathlib.Path, cpus: int = 2):
-    """A guest that has a past, this program in its /tmp, and room for what will be plugged in."""
+def tell_of_devices() -> None:
+    """udev does."""
     if "LAB_UDEV" not in os.environ:
         raise Skip("nothing can be plugged into this L1 while it runs")
     start_udev()
+
+
+def plug_into(lab, program: pathlib.Path):
+    """A guest that has a past, this program in its /tmp, and room for what will be plugged in."""
+    tell_of_devices()
     disc = lab.iso({program.name: program.read_bytes()})
-    machine = lab.linux("lab.cd", "hardware", with_past=True, cpus=cpus, tablet=False, usbControllers=[{}],
+    machine = lab.linux("lab.cd", "hardware", with_past=True, cpus=2, tablet=False, usbControllers=[{}],
                         cds=[{"path": str(disc)}])
     machine.run(f"dmesg -n 1; cp /cd/{program.name} /tmp; chmod +x /tmp/{program.name}")
     return machine
@@ -217,6 +223,27 @@ def disk_of_uas(machine) -> str:
     wait_in(machine, "readlink -f /sys/block/sd?/device/../../../driver | grep -q /uas$")
     check_equal("speed", machine.run("cat /sys/block/sd?/device/../../../../speed"), "5000")
     return disk_of_stick(machine)
+
+
+def check_file_in_parts(machine, disk: str) -> None:
+    """Read by four at once: as many commands are on their way, each in its stream."""
+    machine.run(f"until mount -t ext4 -o ro /dev/{disk} /mnt; do sleep 0.1; done")
+    told = machine.run("( for i in 0 1 2 3; do dd if=/mnt/large bs=1M skip=$((3 * i)) count=3 2>/dev/null | sha256sum >/tmp/part$i & "
+                       "done; wait ); umount /mnt; cat /tmp/part?")
+    content, part = stick_file(), 3 * MIB
+    check_equal("checksums of the parts", [line.split()[0] for line in told.splitlines()],
+                [hashlib.sha256(content[first:first + part]).hexdigest() for first in range(0, len(content), part)])
+
+
+def uas_disk_works(machine) -> None:
+    subprocess.run(["modprobe", "uas"], check=True)
+    with Hand() as hand:
+        port = give(machine, hand, "usb-uas", "uas", disk="disk", **XHCI)
+        disk = disk_of_uas(machine)
+        check_file_in_parts(machine, disk)
+        written = write_random(machine, disk, 16)
+        machine.call("machine.detachUsb", device=port)
+        check_written(disk_on_host(port, "uas"), 16, written)
 
 
 @lab_test(seconds=200, needs=("hardware",), usb=True)

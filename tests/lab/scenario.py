@@ -122,12 +122,12 @@ class Lab:
         machine.start()
         return machine
 
-    def linux(self, words: str = "", guest_name: str = "linux", **configuration) -> Machine:
-        """The small Linux guest (or "hardware") at its shell."""
+    def linux(self, words: str = "", guest_name: str = "linux", ready: str = "GUEST-READY", **configuration) -> Machine:
+        """The small Linux guest (or "hardware") at its shell; or what it hands over to, which says that it is `ready`."""
         guest = self.guest(guest_name)
         machine = self.machine(kernel={"kernel": str(guest / "vmlinuz"), "initrd": str(guest / "initrd.gz"),
                                        "commandLine": f"console=ttyS0 quiet panic=-1 {words}"}, **configuration)
-        machine.console.expect("GUEST-READY", 120)
+        machine.console.expect(ready, 120)
         return machine
 
     def ext4_disk(self, mebibytes: int, content: dict[str, bytes] | None = None) -> pathlib.Path:

@@ -6,6 +6,7 @@ import re
 from scenario import check_equal, lab_test
 
 
+PROMPT = r"root@debian:[^\n]*# "
 EFI_VARIABLES, VENDOR = "/sys/firmware/efi/efivars", "6f1f8a4e-6f0c-4c8f-9a60-0d3c5a7be921"
 
 
@@ -19,18 +20,32 @@ def check_variable(machine, name: str) -> None:
 
 
 def wait_for_shell(machine) -> None:
-    machine.console.expect(r"root@debian:[^\n]*# ", 400)
+    machine.console.expect(PROMPT, 400)
+    begin_typing(machine)
+
+
+def begin_typing(machine) -> None:
     # A shell without line editing, so that the console carries only what commands print.
     machine.console.send("exec sh\n")
     machine.console.send("stty -echo; PS1=\n")
 
 
+def overlay_of_disk(lab) -> dict:
+    base = lab.guest("debian") / "disk.raw"
+    return {"path": str(lab.overlay(base)), "format": "qcow2", "backing": [str(base)]}
+
+
+def debian_with_drivers(lab, **configuration):
+    """The same Debian at its shell, with the kernel of the guest "hardware": its own, for clouds, has no USB."""
+    machine = lab.linux("lab.root=vda3 systemd.show_status=0", "hardware", PROMPT, memoryMiB=768, disks=[overlay_of_disk(lab)],
+                        **configuration)
+    begin_typing(machine)
+    return machine
+
+
 def boot_debian(lab, **configuration) -> None:
     by_uefi = configuration["firmware"] == "ovmf"
-    base = lab.guest("debian") / "disk.raw"
-    disk = lab.overlay(base)
-    machine = lab.machine(with_past=True, memoryMiB=768, disks=[{"path": str(disk), "format": "qcow2", "backing": [str(base)]}], networks=[{}],
-                          **configuration)
+    machine = lab.machine(with_past=True, memoryMiB=768, disks=[overlay_of_disk(lab)], networks=[{}], **configuration)
     wait_for_shell(machine)
     check_equal("processors", machine.run("nproc"), "2")
     machine.run("for n in $(seq 60); do ip -4 addr show scope global | grep -q inet && break; sleep 1; done", 120)

@@ -11,10 +11,12 @@ import sys
 from l1_usb import STICK_SERIAL, Hand, sit_down, start_udev, stick_file, udev_rules
 from machines import Failure, wait_until
 from scenario import Skip, check_equal, lab_test
+from scenarios.b_debian_disk import debian_with_drivers
 from scenarios.e_usb import wait_in
 
 DEVICES = pathlib.Path("/sys/bus/usb/devices")
 ROUNDS = int(os.environ.get("LAB_ROUNDS", "100"))  # of attaching and giving back
+STICK_BY_ID = f"/dev/disk/by-id/usb-QEMU_QEMU_HARDDISK_{STICK_SERIAL}-0:0"  # as Debian's udev names it
 USBDEVFS_RESET = 0x5514  # linux/usbdevice_fs.h
 POWER = pathlib.Path("/sys/power")
 
@@ -186,9 +188,31 @@ def a_stick_of_the_host_works_in_the_guest(lab):
     check_written(disk_on_host(port), 20, written)
 
 
-@lab_test(seconds=200, needs=("hardware",), usb=True)
-def a_stick_of_another_computer_works_in_the_guest(lab):
-    machine = lab.linux("", "hardware", tablet=False, usbControllers=[{}])
+def let_systemd_mount(machine, device: str) -> None:
+    """At /stick, whenever udev has found that device, and as long as it is there."""
+    units = "/run/systemd/system"
+    machine.run(f"mkdir /stick; printf '[Mount]\\nWhat={device}\\nWhere=/stick\\nOptions=ro,x-systemd.device-bound\\n' "
+                f">{units}/stick.mount; wants={units}/$(systemd-escape -p --suffix=device {device}).wants; "
+                "mkdir $wants; ln -s ../stick.mount $wants; systemctl daemon-reload")
+
+
+def come_and_go_mounted(machine, port: str) -> None:
+    """The guest is told no word of a stick that goes, and lets go of its file system."""
+    let_systemd_mount(machine, STICK_BY_ID)
+    for _ in range(2):
+        machine.call("machine.attachUsb", device=port)
+        wait_in(machine, "mountpoint -q /stick")
+        check_equal("checksum of the file on the stick", machine.run("sha256sum </stick/large").split()[0],
+                    hashlib.sha256(stick_file()).hexdigest())
+        machine.call("machine.detachUsb", device=port)
+        wait_in(machine, f"! mountpoint -q /stick && [ ! -e {STICK_BY_ID} ]")
+        wait_until("the host's driver has the stick again", lambda: driver_of(port) == "usb-storage")
+
+
+@lab_test(seconds=300, needs=("hardware", "debian"), usb=True)
+def a_stick_of_another_computer_and_one_of_the_host_work_in_debian(lab):
+    """In a whole one, with udev and systemd."""
+    machine = debian_with_drivers(lab, tablet=False, usbControllers=[{}])
     machine.run("dmesg -n 1")
     stick = stick_of_host(machine)
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
@@ -205,6 +229,7 @@ def a_stick_of_another_computer_works_in_the_guest(lab):
         wait_for_disk(machine, False)
         passing.wait(20)  # it serves one guest
     check_written(disk_on_host(port), 16, written)
+    come_and_go_mounted(machine, port)
     # The connection's end in the middle of reading is an unplug.
     with subprocess.Popen(["usbredirect", "--device", stick["id"], "--as", "127.0.0.1:4001"]) as passing:
         wait_for_usbredirect(port, 4001)

@@ -273,9 +273,9 @@ class ChronovisorMachine(Machine):
         end = time.monotonic() + 60 * PATIENCE
         while self.process.poll() is None:  # if it ended at once, its console's end says so
             try:
-                if json.loads(self._ctl("--json", "show", self.state["name"]))["state"] not in ("starting", "restoring"):
+                if self.call("machine.show")["state"] not in ("starting", "restoring"):
                     return
-            except Failure:
+            except (OSError, Failure):  # nobody listens there yet
                 if time.monotonic() > end:
                     raise
             time.sleep(0.1)
@@ -316,11 +316,11 @@ class ChronovisorMachine(Machine):
         return json.loads(self._ctl("usb", "attach", self.state["name"], "--from", where, "--json"))["id"]
 
     def call(self, method: str, **parameters):
-        """A method of the control socket, for what is to be quick: chronoctl takes a second to start in L1."""
+        """A method of the control socket, for what is to be quick: chronoctl has to start first."""
         sockets = pathlib.Path(self._environment["XDG_RUNTIME_DIR"], "chronovisor")
         with socket.socket(socket.AF_UNIX) as connection:
             connection.connect(str(sockets / f"{self.process.pid}.sock"))
-            parameters = {"machine": self.state["uuid"], **parameters}
+            parameters = {"machine": self.state["name"], **parameters}
             connection.sendall((json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters}) + "\n").encode())
             for line in connection.makefile(encoding="utf-8"):
                 answer = json.loads(line)

@@ -88,7 +88,7 @@ class Download:
                          "echo $? >/tmp/end; } &")
 
     def end(self) -> None:
-        self.machine.run("n=0; while [ ! -s /tmp/end ] && [ $n -lt 30 ]; do sleep 1; n=$((n + 1)); done; "
+        self.machine.run("n=0; while [ ! -s /tmp/end ] && [ $n -lt 300 ]; do sleep 0.1; n=$((n + 1)); done; "
                          "[ -s /tmp/end ]", 60)
         if self.machine.run("cat /tmp/end") != "0":
             # What wget says of it depends on whether data was left to read; the kernel counts it either way.
@@ -149,7 +149,7 @@ def suspended_at_work(lab, number: int, mebibytes: int) -> None:
         # New connections work at once, while the old work goes on.
         machine.run(f"wget -q -O /tmp/small {lab.web.address('small')}", 30)
         check_equal("new download", machine.run("sha256sum </tmp/small").split()[0], lab.web.checksum("small"))
-        machine.run("touch /tmp/enough; n=0; while [ ! -e /tmp/ended ] && [ $n -lt 60 ]; do sleep 1; n=$((n + 1)); done; "
+        machine.run("touch /tmp/enough; n=0; while [ ! -e /tmp/ended ] && [ $n -lt 600 ]; do sleep 0.1; n=$((n + 1)); done; "
                     "[ -e /tmp/ended ]", 90)
         check_equal("checksums until after the gap", set(machine.run("cut -d ' ' -f 1 /tmp/sums").split()),
                     {hashlib.sha256(content).hexdigest()})

@@ -48,7 +48,7 @@ def boot_debian(lab, **configuration) -> None:
     machine = lab.machine(with_past=True, memoryMiB=768, disks=[overlay_of_disk(lab)], networks=[{}], **configuration)
     wait_for_shell(machine)
     check_equal("processors", machine.run("nproc"), "2")
-    machine.run("for n in $(seq 60); do ip -4 addr show scope global | grep -q inet && break; sleep 1; done", 120)
+    machine.run("for n in $(seq 300); do ip -4 addr show scope global | grep -q inet && break; sleep 0.2; done", 120)
     check_equal("address", re.search(r"inet (10\.0\.2\.\d+)/24", machine.run("ip -4 addr show scope global"))[1],
                 "10.0.2.15")
     machine.run(f"wget -q -O /root/small {lab.web.address('small')}")

@@ -10,7 +10,7 @@ import threading
 import time
 
 GATEWAY = "10.0.2.2"  # the host, as libslirp's guests see it
-SIZES = {"small": 1 << 20, "large": 12 << 20}
+SIZES = {"small": 1 << 20, "large": 6 << 20}
 
 
 class Handler(http.server.BaseHTTPRequestHandler):

@@ -84,7 +84,7 @@ class Download:
     def begin(self) -> None:
         self.resets = resets(self.machine)
         self.machine.run("rm -f /tmp/end /mnt/fetched; "
-                         f"{{ wget -O /mnt/fetched {self.lab.web.address('large', 3 * MIB)} 2>/tmp/said; "
+                         f"{{ wget -O /mnt/fetched {self.lab.web.address('large', 3 * MIB // 2)} 2>/tmp/said; "
                          "echo $? >/tmp/end; } &")
 
     def end(self) -> None:
@@ -139,7 +139,7 @@ def suspended_at_work(lab, number: int, mebibytes: int) -> None:
         machine.run("rm -f /tmp/enough /tmp/ended; { until [ -e /tmp/enough ]; do echo 3 >/proc/sys/vm/drop_caches; "
                     "sha256sum </mnt/large; done >/tmp/sums; echo >/tmp/ended; } &")
         download.begin()
-        time.sleep(lab.random.uniform(0.0, mebibytes / 60))
+        time.sleep(lab.random.uniform(0.0, mebibytes / 30))
         clock = Clock(machine)
         machine.suspend()
         if turn == 0:
@@ -160,7 +160,7 @@ def suspended_at_work(lab, number: int, mebibytes: int) -> None:
 
 @lab_test(seconds=900)
 def checksum_and_download_survive_20_suspends(lab):
-    suspended_at_work(lab, 20, 48)
+    suspended_at_work(lab, 20, 24)
 
 
 @lab_test(seconds=120, needs=())

@@ -3,9 +3,11 @@
 import contextlib
 import fcntl
 import hashlib
+import lzma
 import os
 import pathlib
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
@@ -250,6 +252,17 @@ def kernel(flavour: str) -> pathlib.Path:
         (directory / "release").write_text(release + "\n", encoding="ascii")
 
     return entry(f"kernel-{flavour}", key(package, 1), build)
+
+
+def vmlinux(kernel_directory: pathlib.Path) -> pathlib.Path:
+    """What Debian's ordinary kernel unpacks itself to at each boot, from xz (Linux, Documentation/x86/boot.rst, "payload_offset")."""
+    def build(directory: pathlib.Path) -> None:
+        packed = (kernel_directory / "vmlinuz").read_bytes()
+        offset, length = struct.unpack_from("<II", packed, 0x248)
+        start = (packed[0x1f1] + 1) * 512 + offset  # setup_sects
+        (directory / "vmlinux").write_bytes(lzma.LZMADecompressor().decompress(packed[start:start + length]))
+
+    return entry("vmlinux", key(kernel_directory.name, 1), build) / "vmlinux"
 
 
 def modules_with_dependencies(kernel_directory: pathlib.Path, names: list[str]) -> list[pathlib.Path]:

@@ -125,7 +125,8 @@ class Lab:
     def linux(self, words: str = "", guest_name: str = "linux", ready: str = "GUEST-READY", **configuration) -> Machine:
         """The small Linux guest (or "hardware") at its shell; or what it hands over to, which says that it is `ready`."""
         guest = self.guest(guest_name)
-        machine = self.machine(kernel={"kernel": str(guest / "vmlinuz"), "initrd": str(guest / "initrd.gz"),
+        kernel = os.environ["LAB_VMLINUX"] if guest_name == "hardware" else str(guest / "vmlinuz")
+        machine = self.machine(kernel={"kernel": kernel, "initrd": str(guest / "initrd.gz"),
                                        "commandLine": f"console=ttyS0 quiet panic=-1 {words}"}, **configuration)
         machine.console.expect(ready, 120)
         return machine

@@ -18,6 +18,9 @@ struct UsbPeerAddress {
     std::string text() const;
 };
 
+/// How both ends come together: this one calls who has the device, or waits until that one calls.
+enum class UsbMeeting : bool { Call, Wait };
+
 /// InvalidArgument, with how it is written.
 vmm::Result<UsbPeerAddress> parseUsbPeerAddress(std::string const& text);
 

@@ -293,6 +293,17 @@ void VmSession::dismissUsbQuestion(QString const& port)
     m_runner->dismissUsbQuestion(port.toStdString());
 }
 
+void VmSession::redirectUsb(UsbMeeting how, QString const& address, UsbDone done)
+{
+    auto const told = here(std::move(done));
+    auto const parsed = parseUsbPeerAddress(address.toStdString());
+    if (!parsed)
+        return told(vmm::fail(parsed.error()));
+    auto const outcome
+        = [told](vmm::Result<RedirectedUsb> const& made) { told(made ? vmm::Result<>() : vmm::fail(made.error())); };
+    how == UsbMeeting::Call ? m_runner->redirectUsb(*parsed, outcome) : m_runner->listenForUsb(*parsed, outcome);
+}
+
 void VmSession::endUsbRedirection(QString const& id, UsbDone done)
 {
     m_runner->endUsbRedirection(id.toStdString(), here(std::move(done)));

@@ -81,6 +81,8 @@ public:
     /// The USB devices of other computers that the machine has now, and the places where it waits for some;
     /// redirectedUsbChanged() tells of them.
     std::vector<RedirectedUsb> redirectedUsb() const { return m_runner->redirectedUsb(); }
+    /// See MachineRunner::redirectUsb() and listenForUsb(); `done` as above. InvalidArgument: that is no address.
+    void redirectUsb(UsbMeeting how, QString const& address, UsbDone done);
     /// See MachineRunner::endUsbRedirection(); `done` as above.
     void endUsbRedirection(QString const& id, UsbDone done);
     /// See MachineRunner::foreseeUsb(); on a thread of its own, `done` on the GUI thread, unless this is gone then.

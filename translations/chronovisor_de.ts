@@ -2432,6 +2432,66 @@
         <source>Look whether it still runs, and suspend the machine or shut it down there.</source>
         <translation>Sehen Sie nach, ob es noch läuft, und sichern Sie die Maschine dort oder fahren Sie sie herunter.</translation>
     </message>
+    <message>
+        <source>No USB device came from the other computer.</source>
+        <translation>Vom anderen Computer kam kein USB-Gerät.</translation>
+    </message>
+    <message>
+        <source>The machine cannot wait for USB devices there.</source>
+        <translation>Die Maschine kann dort nicht auf USB-Geräte warten.</translation>
+    </message>
+    <message>
+        <source>That is no address.</source>
+        <translation>Das ist keine Adresse.</translation>
+    </message>
+    <message>
+        <source>There is no such computer or socket.</source>
+        <translation>Diesen Computer oder Socket gibt es nicht.</translation>
+    </message>
+    <message>
+        <source>This computer has no such address.</source>
+        <translation>Diese Adresse hat dieser Computer nicht.</translation>
+    </message>
+    <message>
+        <source>The other computer cannot be reached.</source>
+        <translation>Der andere Computer ist nicht zu erreichen.</translation>
+    </message>
+    <message>
+        <source>No device is passed on there.</source>
+        <translation>Dort wird kein Gerät weitergereicht.</translation>
+    </message>
+    <message>
+        <source>It is a name and a port, such as desk:4000, a port of this computer alone, or the path of a socket.</source>
+        <translation>Sie besteht aus einem Namen und einem Port, etwa desk:4000, aus einem Port dieses Computers allein oder aus dem Pfad eines Sockets.</translation>
+    </message>
+    <message>
+        <source>Check the address, and the network of both.</source>
+        <translation>Prüfen Sie die Adresse und das Netzwerk beider Computer.</translation>
+    </message>
+    <message>
+        <source>Choose a port above 1023: those below are the system&apos;s.</source>
+        <translation>Wählen Sie einen Port über 1023: Die darunter gehören dem System.</translation>
+    </message>
+    <message>
+        <source>Choose another port.</source>
+        <translation>Wählen Sie einen anderen Port.</translation>
+    </message>
+    <message>
+        <source>Start usbredirect on the other computer first.</source>
+        <translation>Starten Sie zuerst usbredirect auf dem anderen Computer.</translation>
+    </message>
+    <message>
+        <source>What answers there is not usbredirect.</source>
+        <translation>Was dort antwortet, ist nicht usbredirect.</translation>
+    </message>
+    <message>
+        <source>Check whether usbredirect runs there, and whether the firewall lets the port through.</source>
+        <translation>Prüfen Sie, ob usbredirect dort läuft und ob die Firewall den Port durchlässt.</translation>
+    </message>
+    <message>
+        <source>At 0.0.0.0 the machine waits at all that it has.</source>
+        <translation>Mit 0.0.0.0 wartet die Maschine an allen, die er hat.</translation>
+    </message>
 </context>
 <context>
     <name>ui::Reasons</name>
@@ -3345,6 +3405,10 @@
         <source>Do not wait at “%1” any more</source>
         <translation>Nicht mehr an „%1“ warten</translation>
     </message>
+    <message>
+        <source>From another computer…</source>
+        <translation>Von einem anderen Computer…</translation>
+    </message>
 </context>
 <context>
     <name>ui::UsbModel</name>
@@ -3466,6 +3530,85 @@
     <message>
         <source>Waiting for devices of other computers</source>
         <translation>Wartet auf Geräte anderer Rechner</translation>
+    </message>
+    <message>
+        <source>From another computer…</source>
+        <translation>Von einem anderen Computer…</translation>
+    </message>
+    <message>
+        <source>A USB device that another computer passes on</source>
+        <translation>Ein USB-Gerät, das ein anderer Computer weiterreicht</translation>
+    </message>
+</context>
+<context>
+    <name>ui::UsbRedirectCard</name>
+    <message>
+        <source>Connecting…</source>
+        <translation>Verbindung wird aufgebaut…</translation>
+    </message>
+    <message>
+        <source>A USB device of another computer</source>
+        <translation>Ein USB-Gerät eines anderen Computers</translation>
+    </message>
+    <message>
+        <source>Connect to the computer that has it</source>
+        <translation>Mit dem Computer verbinden, der es hat</translation>
+    </message>
+    <message>
+        <source>Wait until that computer connects</source>
+        <translation>Warten, bis dieser Computer sich verbindet</translation>
+    </message>
+    <message>
+        <source>&amp;Address:</source>
+        <translation>&amp;Adresse:</translation>
+    </message>
+    <message>
+        <source>Address</source>
+        <translation>Adresse</translation>
+    </message>
+    <message>
+        <source>Start this on the other computer as soon as the machine waits.</source>
+        <translation>Starten Sie dies auf dem anderen Computer, sobald die Maschine wartet.</translation>
+    </message>
+    <message>
+        <source>Start this on the other computer first.</source>
+        <translation>Starten Sie zuerst dies auf dem anderen Computer.</translation>
+    </message>
+    <message>
+        <source>There lsusb tells what to write for VENDOR:PRODUCT, and Debian&apos;s package usbredirect has the command.</source>
+        <translation>Was für VENDOR:PRODUCT einzusetzen ist, sagt dort lsusb; der Befehl ist in Debians Paket usbredirect.</translation>
+    </message>
+    <message>
+        <source>What to start on the other computer</source>
+        <translation>Was auf dem anderen Computer zu starten ist</translation>
+    </message>
+    <message>
+        <source>Copy what to start on the other computer</source>
+        <translation>Kopieren, was auf dem anderen Computer zu starten ist</translation>
+    </message>
+    <message>
+        <source>Copy</source>
+        <translation>Kopieren</translation>
+    </message>
+    <message>
+        <source>Nothing is encrypted, and at 0.0.0.0 whoever reaches this computer can plug something in. A port alone is only for this computer, such as for a tunnel (ssh -R).</source>
+        <translation>Nichts wird verschlüsselt, und bei 0.0.0.0 kann jeder etwas anschließen, der diesen Computer erreicht. Ein Port allein gilt nur für diesen Computer, etwa für einen Tunnel (ssh -R).</translation>
+    </message>
+    <message>
+        <source>Nothing is encrypted. Where that matters, take a tunnel (ssh -L) and write its port alone.</source>
+        <translation>Nichts wird verschlüsselt. Wo das wichtig ist, nehmen Sie einen Tunnel (ssh -L) und schreiben nur dessen Port.</translation>
+    </message>
+    <message>
+        <source>&amp;Back</source>
+        <translation>&amp;Zurück</translation>
+    </message>
+    <message>
+        <source>&amp;Wait</source>
+        <translation>&amp;Warten</translation>
+    </message>
+    <message>
+        <source>&amp;Connect</source>
+        <translation>&amp;Verbinden</translation>
     </message>
 </context>
 <context>

@@ -4,8 +4,10 @@
 #include "ui/usb/usb_bar.h"
 #include "ui/usb/usb_drop.h"
 #include "ui/usb/usb_panel.h"
+#include "ui/usb/usb_redirect_card.h"
 #include "ui/usb/usb_words.h"
 #include "ui/widgets/file_dialog.h"
+#include "ui/widgets/guarded.h"
 
 #include <QEvent>
 #include <QFileDialog>
@@ -25,6 +27,7 @@ UsbControl::UsbControl(app::Library& library, QString id, QWidget* page, QWidget
       m_model(new UsbModel(library, m_id, this)),
       m_bar(new UsbBar(page)),
       m_drop(new UsbDropZone(page)),
+      m_redirect(new UsbRedirectCard(page)),
       m_addMenu(new QMenu(page)),
       m_removeMenu(new QMenu(page))
 {
@@ -35,6 +38,12 @@ UsbControl::UsbControl(app::Library& library, QString id, QWidget* page, QWidget
     connect(m_model, &UsbModel::failed, this, &UsbControl::report);
     connect(m_bar, &UsbBar::answered, this, &UsbControl::answer);
     connect(m_bar, &UsbBar::done, this, &UsbControl::leaveRequested);
+    connect(m_redirect, &UsbRedirectCard::wanted, this, &UsbControl::redirect);
+    connect(m_redirect, &UsbRedirectCard::done, this, &UsbControl::leaveRequested);
+    connect(m_model, &UsbModel::changed, m_redirect, [this] {
+        if (!m_model->whyNot().isEmpty())
+            m_redirect->leave();
+    });
     connect(m_drop, &UsbDropZone::dropped, this, [this](QString const& port) { m_model->setPlugged(port, true); });
     connect(session(), &app::VmSession::hostUsbChanged, this, &UsbControl::follow);
     connect(session(), &app::VmSession::hostUsbFailed, this,
@@ -100,13 +109,17 @@ bool UsbControl::focusQuestion()
 
 void UsbControl::connectPanel(UsbPanel* panel)
 {
-    auto const show = [this, panel] { panel->setRows(m_model->rows(), m_model->problem()); };
+    auto const show = [this, panel] {
+        panel->setRows(m_model->rows(), m_model->problem());
+        panel->setWhyNoOther(m_model->whyNot());
+    };
     connect(m_model, &UsbModel::changed, panel, show);
     connect(panel, &UsbPanel::shown, m_model, &UsbModel::open);
     connect(panel, &UsbPanel::wanted, m_model, &UsbModel::setPlugged);
     connect(panel, &UsbPanel::removalWanted, m_model, &UsbModel::remove);
     panel->setAddMenu(m_addMenu);
     connect(panel, &UsbPanel::rulesRequested, this, &UsbControl::rulesRequested);
+    connect(panel, &UsbPanel::otherRequested, this, &UsbControl::openRedirect);
     connect(panel, &UsbPanel::dragBegan, this, &UsbControl::offerDrop);
     connect(panel, &UsbPanel::dragEnded, m_drop, &QWidget::hide);
     show();
@@ -169,6 +182,12 @@ void UsbControl::fillMenu(QMenu* menu)
         menu->addMenu(m_removeMenu);
     }
     menu->addSeparator();
+    auto const why = m_model->whyNot();
+    auto* other = menu->addAction(
+        icon(QStringLiteral("network")), tr("From another computer…"), this, &UsbControl::openRedirect);
+    other->setEnabled(why.isEmpty());
+    other->setToolTip(why.isEmpty() ? other->text() : why);
+    menu->addSeparator();
     menu->addAction(icon(QStringLiteral("inspector")), tr("Show beside the screen"), this, &UsbControl::panelRequested);
     menu->addAction(icon(QStringLiteral("settings")), tr("Rules…"), this, &UsbControl::rulesRequested);
 }
@@ -196,6 +215,26 @@ void UsbControl::chooseStick()
         tr("Disk images (*.img *.raw *.qcow2 *.iso)") + QStringLiteral(";;") + tr("All files (*)"));
     connect(dialog, &QFileDialog::fileSelected, m_model, &UsbModel::addStick);
     dialog->show();
+}
+
+void UsbControl::openRedirect()
+{
+    m_redirect->place(displayRect());
+    m_redirect->open();
+}
+
+void UsbControl::redirect(UsbCall const& call)
+{
+    session()->redirectUsb(call.how, call.address, guarded(this, [this, call](vmm::Result<> const& outcome) {
+        std::optional<Problem> problem;
+        if (!outcome) {
+            auto const task = call.how == app::UsbMeeting::Call ? Task::CallForUsb : Task::WaitForUsb;
+            problem = problemFor(task, outcome.error());
+        }
+        auto const isHeard = m_redirect->answer(call, problem);
+        if (problem && !isHeard && outcome.error().code != vmm::ErrorCode::Cancelled)
+            emit failed(*problem);
+    }));
 }
 
 void UsbControl::addToMenu(QMenu* menu, UsbRow const& row)
@@ -239,8 +278,10 @@ QRect UsbControl::displayRect() const
 
 bool UsbControl::eventFilter(QObject* watched, QEvent* event)
 {
-    if (watched == m_display && (event->type() == QEvent::Resize || event->type() == QEvent::Move))
+    if (watched == m_display && (event->type() == QEvent::Resize || event->type() == QEvent::Move)) {
         m_bar->place(displayRect());
+        m_redirect->place(displayRect());
+    }
     return QObject::eventFilter(watched, event);
 }
 

@@ -13,9 +13,11 @@ namespace ui {
 class UsbBar;
 class UsbDropZone;
 class UsbPanel;
+class UsbRedirectCard;
+struct UsbCall;
 
-/// All of USB on one machine's page: the questions and the drop zone over its display, the menu, and what the panel in
-/// the inspector wants.
+/// All of USB on one machine's page: the questions, the drop zone and the card for other computers' devices over its
+/// display, the menu, and what the panel in the inspector wants.
 class UsbControl final : public QObject {
     Q_OBJECT
 public:
@@ -34,7 +36,7 @@ signals:
     void failed(ui::Problem problem);
     void rulesRequested();
     void panelRequested();
-    void leaveRequested(); ///< the focus was on a question, and there is none any more
+    void leaveRequested(); ///< the focus was over the display, and nothing is there any more
 
 protected:
     bool eventFilter(QObject* watched, QEvent* event) override;
@@ -47,6 +49,8 @@ private:
     void offerDrop(QString const& device);
     void fillAddMenu();
     void chooseStick();
+    void openRedirect();
+    void redirect(UsbCall const& call);
     void fillMenu(QMenu* menu);
     void addToMenu(QMenu* menu, UsbRow const& row);
     void report(Task task, vmm::Error const& error, QString const& node);
@@ -59,6 +63,7 @@ private:
     UsbModel* m_model;
     UsbBar* m_bar;
     UsbDropZone* m_drop;
+    UsbRedirectCard* m_redirect;
     QMenu *m_addMenu, *m_removeMenu;
     std::set<std::string> m_seen; // ports of the questions that stand
 };

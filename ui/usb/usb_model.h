@@ -31,6 +31,8 @@ public:
     void addStick(QString const& image);
     void add(vmm::UsbKind kind);
     void remove(QString const& id);
+    /// Why nothing can be plugged in from outside; empty: it can.
+    QString whyNot() const;
     /// Why nothing can be added; empty: it can.
     QString whyNotAdd() const;
     /// The person has said so.
@@ -54,7 +56,6 @@ private:
     void addHostRows(std::vector<UsbRow>& rows) const;
     void addRemoteRows(std::vector<UsbRow>& rows) const;
     void addOwnRows(std::vector<UsbRow>& rows) const;
-    QString whyNot() const;
     QString machineName(std::string const& uuid, std::string const& otherwise) const;
 
     app::Library& m_library;

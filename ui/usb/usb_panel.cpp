@@ -16,12 +16,12 @@
 namespace ui {
 
 UsbPanel::UsbPanel(QWidget* parent)
-    : QWidget(parent), m_title(new QLabel), m_add(new QPushButton), m_rules(new QPushButton)
+    : QWidget(parent), m_title(new QLabel), m_add(new QPushButton), m_rules(new QPushButton), m_other(new QPushButton)
 {
     auto font = m_title->font();
     font.setWeight(QFont::DemiBold);
     m_title->setFont(font);
-    for (auto* button : { m_add, m_rules })
+    for (auto* button : { m_add, m_rules, m_other })
         button->setProperty("link", true);
     auto* layout = new QVBoxLayout(this);
     layout->setContentsMargins(0, 0, 0, 0);
@@ -36,7 +36,9 @@ UsbPanel::UsbPanel(QWidget* parent)
         layout->addWidget(m_groups[i]);
         connect(m_groups[i], &UsbGroup::dropped, this, &UsbPanel::wanted);
     }
+    layout->addWidget(m_other, 0, Qt::AlignLeft);
     connect(m_rules, &QPushButton::clicked, this, &UsbPanel::rulesRequested);
+    connect(m_other, &QPushButton::clicked, this, &UsbPanel::otherRequested);
     setRows({});
 }
 
@@ -78,6 +80,7 @@ void UsbPanel::setRows(std::vector<UsbRow> rows, QString const& problem)
             last = view->plug();
         }
     }
+    setTabOrder(last, m_other);
     for (auto const& [id, view] : before) {
         view->hide(); // its switch may be the sender
         view->deleteLater();
@@ -91,6 +94,12 @@ void UsbPanel::setRows(std::vector<UsbRow> rows, QString const& problem)
 void UsbPanel::setAddMenu(QMenu* menu)
 {
     m_add->setMenu(menu);
+}
+
+void UsbPanel::setWhyNoOther(QString const& why)
+{
+    m_whyNoOther = why;
+    updateTexts();
 }
 
 void UsbPanel::focusFirst()
@@ -124,6 +133,10 @@ void UsbPanel::updateTexts()
     m_add->setToolTip(tr("A stick, or another device of the machine's own"));
     m_rules->setText(tr("Rules…"));
     m_rules->setToolTip(tr("What happens with a device when it is plugged in"));
+    m_other->setText(tr("From another computer…"));
+    m_other->setEnabled(m_whyNoOther.isEmpty());
+    m_other->setToolTip(m_whyNoOther.isEmpty() ? tr("A USB device that another computer passes on") : m_whyNoOther);
+    m_other->setAccessibleDescription(m_other->toolTip());
     auto const group = [this](UsbRow::Group which) { return m_groups[static_cast<std::size_t>(which)]; };
     group(UsbRow::Group::Machine)->setHeading(tr("In the machine"));
     group(UsbRow::Group::Remote)->setHeading(tr("From other computers"));

@@ -27,6 +27,8 @@ public:
     void setRows(std::vector<UsbRow> rows, QString const& problem = {});
     /// What can be added, from a button in the panel.
     void setAddMenu(QMenu* menu);
+    /// Why no device of another computer can come; empty: it can.
+    void setWhyNoOther(QString const& why);
     /// To the first switch, or where there is none to the rules.
     void focusFirst();
 
@@ -35,6 +37,7 @@ signals:
     void wanted(QString id, bool plugged);
     void removalWanted(QString id);
     void rulesRequested();
+    void otherRequested(); ///< a device of another computer
     /// A device of the host's that the machine does not have is dragged; until dragEnded().
     void dragBegan(QString name);
     void dragEnded();
@@ -51,11 +54,11 @@ private:
     void updateTexts();
 
     std::vector<UsbRow> m_rows;
-    QString m_problem;
+    QString m_problem, m_whyNoOther;
     std::map<QString, UsbRowView*> m_views;
     std::array<UsbGroup*, groups> m_groups {};
     QLabel* m_title;
-    QPushButton *m_add, *m_rules;
+    QPushButton *m_add, *m_rules, *m_other;
 };
 
 }

@@ -2,6 +2,7 @@
 
 #include <QCoreApplication>
 #include <QStringList>
+#include <QSysInfo>
 #include <algorithm>
 
 namespace ui {
@@ -240,6 +241,24 @@ QString stayingText(std::vector<app::UsbFate> const& fates)
     for (auto const& fate : fates)
         names += fateName(fate);
     return Words::tr("USB devices do not travel with it: %1.").arg(names.join(QStringLiteral(", ")));
+}
+
+/// As usbredirect 0.13 reads it: an address has no brackets, and that of --as is a number.
+QString usbredirectLine(app::UsbMeeting how, QString const& address)
+{
+    auto const said = app::parseUsbPeerAddress(address.toStdString()).value_or(app::UsbPeerAddress {});
+    auto const host = text(said.host);
+    bool const calls = how == app::UsbMeeting::Call;
+    bool const isTunnel = !said.path.empty() || host == QLatin1String("localhost") || host == QLatin1String("::1")
+        || host.startsWith(QLatin1String("127."));
+    bool const isName = !host.isEmpty() && host != QLatin1String("0.0.0.0") && !host.contains(QLatin1Char(':'));
+    auto const where = isTunnel ? QStringLiteral("127.0.0.1")
+        : calls                 ? QStringLiteral("0.0.0.0")
+        : isName                ? host
+                                : QSysInfo::machineHostName();
+    auto const port = said.port != 0 ? QString::number(said.port) : QStringLiteral("PORT");
+    return QStringLiteral("sudo usbredirect --device VENDOR:PRODUCT %1 %2:%3")
+        .arg(calls ? QStringLiteral("--as") : QStringLiteral("--to"), where, port);
 }
 
 QString usbMatchWords(app::UsbMatch const& match)

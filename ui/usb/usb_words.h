@@ -1,5 +1,6 @@
 #pragma once
 
+#include "app/runner/usb_peer_address.h"
 #include "app/usb/host_usb_list.h"
 #include "app/usb/usb_question.h"
 #include "vmm/config/vm_config.h"
@@ -28,6 +29,9 @@ QString takingText(std::vector<app::HostUse> const& uses);
 QString fatesText(std::vector<app::UsbFate> const& fates);
 /// Of those that do not travel with a moment.
 QString stayingText(std::vector<app::UsbFate> const& fates);
+
+/// What is started on the other computer, where `address` is what was said of it here.
+QString usbredirectLine(app::UsbMeeting how, QString const& address);
 
 /// Which devices a rule is about, in words.
 QString usbMatchWords(app::UsbMatch const& match);

@@ -56,6 +56,8 @@ public:
         case Task::AddUsb: return tr("The device could not be added.");
         case Task::RemoveUsb: return tr("The device could not be removed.");
         case Task::ChangeUsbRules: return tr("The rule for USB devices could not be saved.");
+        case Task::CallForUsb: return tr("No USB device came from the other computer.");
+        case Task::WaitForUsb: return tr("The machine cannot wait for USB devices there.");
         case Task::ForwardPorts: return tr("Some port forwards of the machine are missing.");
         case Task::Run: return tr("The machine has stopped.");
         }
@@ -78,10 +80,56 @@ public:
                 || code == vmm::ErrorCode::Disconnected);
     }
 
+    static bool isOfOtherComputers(Task task) { return task == Task::CallForUsb || task == Task::WaitForUsb; }
+
+    /// Empty: as for any other task.
+    static QString reasonOfOtherComputers(Task task, vmm::ErrorCode code)
+    {
+        if (!isOfOtherComputers(task))
+            return {};
+        auto const calls = task == Task::CallForUsb;
+        switch (code) {
+        case vmm::ErrorCode::InvalidArgument: return tr("That is no address.");
+        case vmm::ErrorCode::NotFound:
+            return calls ? tr("There is no such computer or socket.") : tr("This computer has no such address.");
+        case vmm::ErrorCode::IoError:
+            return calls ? tr("The other computer cannot be reached.") : tr("This computer has no such address.");
+        case vmm::ErrorCode::Corrupt: return tr("What answers there is not usbredirect.");
+        case vmm::ErrorCode::Disconnected: return tr("No device is passed on there.");
+        default: return {};
+        }
+    }
+
+    static QString adviceOfOtherComputers(Task task, vmm::ErrorCode code)
+    {
+        if (!isOfOtherComputers(task))
+            return {};
+        auto const calls = task == Task::CallForUsb;
+        switch (code) {
+        case vmm::ErrorCode::InvalidArgument:
+            return tr("It is a name and a port, such as desk:4000, a port of this computer alone, or the path of a "
+                      "socket.");
+        case vmm::ErrorCode::NotFound:
+        case vmm::ErrorCode::IoError:
+        case vmm::ErrorCode::Corrupt:
+            return calls ? tr("Check the address, and the network of both.")
+                         : tr("At 0.0.0.0 the machine waits at all that it has.");
+        case vmm::ErrorCode::PermissionDenied:
+            return calls ? QString() : tr("Choose a port above 1023: those below are the system's.");
+        case vmm::ErrorCode::Busy: return tr("Choose another port.");
+        case vmm::ErrorCode::TimedOut:
+            return tr("Check whether usbredirect runs there, and whether the firewall lets the port through.");
+        case vmm::ErrorCode::Disconnected: return tr("Start usbredirect on the other computer first.");
+        default: return {};
+        }
+    }
+
     static QString reason(Task task, vmm::ErrorCode code)
     {
         if (isSilent(task, code))
             return tr("The other program does not answer.");
+        if (auto const special = reasonOfOtherComputers(task, code); !special.isEmpty())
+            return special;
         switch (code) {
         case vmm::ErrorCode::InvalidArgument: return tr("A setting has a value that is not possible.");
         case vmm::ErrorCode::NotFound: return tr("A file or device that it needs is not there.");
@@ -130,6 +178,8 @@ public:
                 "be read, or is deleted too.");
         if (isSilent(task, code))
             return tr("Look whether it still runs, and suspend the machine or shut it down there.");
+        if (auto const special = adviceOfOtherComputers(task, code); !special.isEmpty())
+            return special;
         if (task == Task::ForwardPorts)
             return tr("Choose other ports in the settings, or free these before it starts the next time.");
         auto const isFile = code == vmm::ErrorCode::Corrupt || code == vmm::ErrorCode::InvalidArgument;

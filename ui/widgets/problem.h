@@ -48,6 +48,8 @@ enum class Task {
     AddUsb,
     RemoveUsb,
     ChangeUsbRules,
+    CallForUsb, ///< a device of another computer
+    WaitForUsb, ///< the same
     ForwardPorts,
     Run, ///< nobody asked for anything: the machine stopped by itself
 };

@@ -20,6 +20,7 @@
 #include <QFileDialog>
 #include <QMenu>
 #include <QToolButton>
+#include <sys/socket.h>
 
 using tests::Desk;
 using tests::SimulatedUsbDevice;
@@ -489,6 +490,30 @@ private slots:
         QVERIFY(waiting);
         QTest::mouseClick(waiting, Qt::LeftButton);
         QTRY_VERIFY(session.redirectedUsb().empty());
+    }
+
+    void ofAnotherComputerIsConnectedToByKeyboardAlone()
+    {
+        SimulatedUsbDevice const simulated("1-1", 2);
+        Bench bench;
+        auto* page = bench.run();
+        page->setInspectorVisible(true);
+        auto const listener = tests::must(app::listenForUsbPeers({ "127.0.0.1", 0, {} }));
+        auto* entry = tests::button(page, "From another computer…");
+        QTRY_VERIFY(entry->isEnabled());
+        entry->setFocus();
+        QTest::keyClick(entry, Qt::Key_Space);
+        QTest::keyClicks(QApplication::focusWidget(), QString::fromStdString(listener.address.text()));
+        QTest::keyClick(QApplication::focusWidget(), Qt::Key_Return);
+        vmm::UniqueFd connection;
+        QVERIFY(tests::becomes([&] {
+            connection.reset(::accept4(listener.socket.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+            return bool(connection);
+        }));
+        tests::RedirHost const other(std::move(connection));
+        QTRY_VERIFY(bench.find(page, "1209:0001"));
+        QVERIFY(bench.script->has("usb redir1 in"));
+        QTRY_VERIFY(entry->hasFocus());
     }
 
     void aRuleIsMadeFromADevice()

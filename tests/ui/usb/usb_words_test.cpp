@@ -5,6 +5,7 @@
 #include <QFile>
 #include <QIcon>
 #include <QSet>
+#include <QSysInfo>
 
 using app::HostUse;
 using Kind = app::HostUse::Kind;
@@ -118,6 +119,33 @@ private slots:
         other.outcome = Outcome::Asked;
         QCOMPARE(ui::fatesText({ stick, other }),
             "Unplugged and plugged in anew: “DataTraveler”. Unplugged, and you are asked about it then: “Token”.");
+    }
+
+    void whatIsStartedOnTheOtherComputer()
+    {
+        using app::UsbMeeting;
+        QString const start = "sudo usbredirect --device VENDOR:PRODUCT ", own = QSysInfo::machineHostName();
+        struct Case {
+            UsbMeeting how;
+            char const* address;
+            QString end;
+        };
+        std::vector<Case> const cases {
+            { UsbMeeting::Call, "", "--as 0.0.0.0:PORT" },
+            { UsbMeeting::Call, "desk", "--as 0.0.0.0:PORT" },
+            { UsbMeeting::Call, "desk:4000", "--as 0.0.0.0:4000" },
+            { UsbMeeting::Call, "4000", "--as 127.0.0.1:4000" },
+            { UsbMeeting::Call, "localhost:4000", "--as 127.0.0.1:4000" },
+            { UsbMeeting::Call, "/run/usb.sock", "--as 127.0.0.1:PORT" },
+            { UsbMeeting::Wait, "0.0.0.0:4000", "--to " + own + ":4000" },
+            { UsbMeeting::Wait, "[::]:4000", "--to " + own + ":4000" },
+            { UsbMeeting::Wait, "192.0.2.7:4000", "--to 192.0.2.7:4000" },
+            { UsbMeeting::Wait, "[::1]:4000", "--to 127.0.0.1:4000" },
+            { UsbMeeting::Wait, "4000", "--to 127.0.0.1:4000" },
+            { UsbMeeting::Wait, "", "--to " + own + ":PORT" },
+        };
+        for (auto const& [how, address, end] : cases)
+            QCOMPARE(ui::usbredirectLine(how, address), start + end);
     }
 
     void whomARuleMeans()

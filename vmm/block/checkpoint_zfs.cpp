@@ -196,6 +196,26 @@ public:
         return all;
     }
 
+    /// zfs-destroy(8): -n "Do a dry-run", -p "Print machine-parsable verbose information", -d for those with clones.
+    Result<std::uint64_t> reclaimed(std::vector<std::string> const& snapshots)
+    {
+        std::string all;
+        for (auto const& snapshot : snapshots) {
+            TRY(checkName(snapshot));
+            all += all.empty() ? snapshot : ',' + snapshot.substr(snapshot.find('@') + 1);
+        }
+        auto const told = TRY_WITHIN("zfs destroy -n", m_run({ "zfs", "destroy", "-d", "-n", "-p", all }));
+        constexpr std::string_view label = "reclaim\t";
+        for (auto const& line : lines(told)) {
+            std::uint64_t bytes = 0;
+            auto const* const end = line.data() + line.size();
+            if (line.size() > label.size() && line.starts_with(label)
+                && std::from_chars(line.data() + label.size(), end, bytes).ptr == end)
+                return bytes;
+        }
+        return fail(ErrorCode::IoError, "zfs destroy -n does not say what comes back");
+    }
+
 private:
     struct Where {
         std::string dataset;
@@ -335,6 +355,11 @@ std::unique_ptr<CheckpointMethod> createZfsMethod(RunProgram run)
 Result<std::map<std::string, ZfsSpace>> zfsSpaces(std::string const& diskPath, RunProgram run)
 {
     return ZfsMethod(std::move(run)).spaces(diskPath);
+}
+
+Result<std::uint64_t> zfsReclaimed(std::vector<std::string> const& snapshots, RunProgram run)
+{
+    return ZfsMethod(std::move(run)).reclaimed(snapshots);
 }
 
 }

@@ -23,5 +23,8 @@ struct ZfsSpace {
 };
 /// Of all snapshots of what holds the disk, by their names ("pool/name@snapshot"). Looking needs no rights.
 Result<std::map<std::string, ZfsSpace>> zfsSpaces(std::string const& diskPath, RunProgram run);
+/// Bytes that come back when all of these snapshots of one volume or file system are destroyed. Destroys nothing, and
+/// needs no rights either.
+Result<std::uint64_t> zfsReclaimed(std::vector<std::string> const& snapshots, RunProgram run);
 
 }

@@ -26,6 +26,7 @@ struct FakeZfs {
     std::vector<std::string> denied; ///< verbs
     std::vector<std::string> calls;
     std::string sizes = "\t8192\t20480"; ///< of each snapshot
+    std::string reclaim = "reclaim\t24576\n";
 
     Result<std::string> operator()(std::vector<std::string> const& arguments)
     {
@@ -53,6 +54,8 @@ struct FakeZfs {
                 QFile::copy(QString::fromStdString(mountPoint) + "/" + file, folder + "/" + file);
             return std::string();
         }
+        if (verb == "destroy" && std::ranges::find(arguments, "-n") != arguments.end())
+            return "destroy\tpool/disks@one\n" + reclaim;
         if (verb == "destroy") {
             std::erase(snapshots, name);
             QDir(folder).removeRecursively();
@@ -439,6 +442,23 @@ private slots:
             fake.sizes = sizes;
             QCOMPARE(spaces().error().code, ErrorCode::IoError);
         }
+    }
+
+    void zfsSaysWhatComesBackOfSeveral()
+    {
+        FakeZfs fake;
+        fake.snapshots = { "pool/disks@one", "pool/disks@two" };
+        auto const reclaimed
+            = [&] { return zfsReclaimed(fake.snapshots, [&](auto const& what) { return fake(what); }); };
+        QCOMPARE(must(reclaimed()), 24576u);
+        QCOMPARE(fake.calls, std::vector<std::string> { "destroy pool/disks@one,two" });
+        QCOMPARE(fake.snapshots.size(), 2u); // it only asks
+        for (auto const* told : { "", "reclaim\t", "reclaim\t24K\n", "reclaim\t-1\n" }) {
+            fake.reclaim = told;
+            QCOMPARE(reclaimed().error().code, ErrorCode::IoError);
+        }
+        fake.snapshots = { "pool/disks@one", "pool/disks@two\n-r" };
+        QCOMPARE(reclaimed().error().code, ErrorCode::InvalidArgument);
     }
 
     void aProgramThatIsNotThereIsNamed()

@@ -1,6 +1,7 @@
 #include "vmm/timeline/thinning.h"
 
 #include <algorithm>
+#include <functional>
 #include <numeric>
 #include <set>
 #include <tuple>
@@ -50,6 +51,19 @@ void keepByTier(
 std::uint64_t bytesOver(std::uint64_t bytes, Policy const& policy)
 {
     return policy.budget != 0 && bytes > policy.budget ? bytes - policy.budget : 0;
+}
+
+/// `known`: its total. What is not known is nothing here; fails only where it was cancelled.
+Result<Freed> freedByDisks(
+    DisksOfMoments const& disks, std::vector<std::string> const& order, Result<std::uint64_t>& known)
+{
+    auto freed = disks.freed ? disks.freed(order) : Freed {};
+    if (!freed && freed.error().code == ErrorCode::Cancelled)
+        return freed;
+    known = freed ? Result<std::uint64_t>(freed->total) : fail(freed.error());
+    auto kept = std::move(freed).value_or(Freed {});
+    kept.each.resize(order.size());
+    return kept;
 }
 
 }
@@ -111,8 +125,8 @@ BudgetPlan keepBudget(
     return plan;
 }
 
-Result<ThinningPlan> planThinning(
-    Timeline const& timeline, Policy const& policy, std::uint64_t now, std::function<bool()> const& goOn)
+Result<ThinningPlan> planThinning(Timeline const& timeline, Policy const& policy, std::uint64_t now,
+    std::function<bool()> const& goOn, DisksOfMoments const& disks)
 {
     auto const thinning = thin(pastOf(timeline, now), policy);
     std::vector<std::string> order;
@@ -120,15 +134,31 @@ Result<ThinningPlan> planThinning(
         order.push_back(moment.id);
     order.insert(order.end(), thinning.waiting.begin(), thinning.waiting.end());
     order.insert(order.end(), thinning.spare.begin(), thinning.spare.end());
-    auto const freed = TRY(timeline.freed(order, goOn));
+    auto freed = TRY(timeline.freed(order, goOn));
+    ThinningPlan plan;
+    auto const byDisks = TRY(freedByDisks(disks, order, plan.onDisks));
+    freed.total += byDisks.total;
+    freed.first += byDisks.first;
+    std::ranges::transform(freed.each, byDisks.each, freed.each.begin(), std::plus());
     auto const waiting = freed.each.begin() + static_cast<std::ptrdiff_t>(thinning.going.size());
     auto const spare = waiting + static_cast<std::ptrdiff_t>(thinning.waiting.size());
     auto const atOnce = std::accumulate(freed.each.begin(), waiting, freed.first);
     auto const later = std::accumulate(waiting, spare, std::uint64_t(0));
     auto const budget = keepBudget(
         thinning, policy, freed.total - std::min(freed.total, atOnce + later), { spare, freed.each.end() });
-    ThinningPlan plan { thinning.going, freed.total, budget.bytes + later, later, budget.over };
+    plan.going = thinning.going;
     plan.going.insert(plan.going.end(), budget.going.begin(), budget.going.end());
+    plan.bytes = freed.total;
+    plan.bytesAfter = budget.bytes + later;
+    plan.waiting = later;
+    plan.over = budget.over;
+    plan.loose = byDisks.first;
+    plan.onDisksAfter = byDisks.total - byDisks.first;
+    for (std::size_t i = 0; i < order.size(); ++i) {
+        bool const isWaiting = i >= thinning.going.size() && i < thinning.going.size() + thinning.waiting.size();
+        if (!isWaiting && i < plan.going.size() + thinning.waiting.size())
+            plan.onDisksAfter -= byDisks.each[i];
+    }
     return plan;
 }
 
@@ -144,10 +174,14 @@ bool isStillGoing(Timeline const& timeline, ThinnedMoment const& planned)
         && parentsIn(timeline.moments()).contains(planned.id);
 }
 
-bool isPruningDue(Timeline const& timeline, Policy const& policy, std::uint64_t now)
+bool isPruningDue(
+    Timeline const& timeline, Policy const& policy, std::uint64_t now, std::optional<std::uint64_t> onDisks)
 {
-    return timeline.hasWaste() || !thin(pastOf(timeline, now), policy).going.empty()
-        || (policy.budget != 0 && timeline.size() > policy.budget);
+    auto const thinning = thin(pastOf(timeline, now), policy);
+    if (timeline.hasWaste() || !thinning.going.empty())
+        return true;
+    bool const mayAsk = policy.budget != 0 && !thinning.spare.empty();
+    return mayAsk && (!onDisks || timeline.size() + *onDisks > policy.budget);
 }
 
 bool mayThin(Timeline const& timeline, Policy const& policy, std::uint64_t now)
@@ -156,8 +190,8 @@ bool mayThin(Timeline const& timeline, Policy const& policy, std::uint64_t now)
     return !thinning.going.empty() || !thinning.waiting.empty() || !thinning.spare.empty();
 }
 
-Result<Pruned> prune(
-    Timeline& timeline, Policy const& policy, std::uint64_t now, Purge const& purge, Progress const& progress)
+Result<Pruned> prune(Timeline& timeline, Policy const& policy, std::uint64_t now, Purge const& purge,
+    Progress const& progress, DisksOfMoments const& disks)
 {
     Pruned pruned;
     // What a person has deleted goes even where a damaged moment keeps anybody from telling what else may.
@@ -166,12 +200,16 @@ Result<Pruned> prune(
         if (going.why == Thinned::Removed && moment && isStillGoing(timeline, going) && TRY(purge(going.id)))
             pruned.gone.push_back({ *moment, going.why });
     }
+    std::uint64_t onDisksBefore = 0;
     bool hasGone = true;
     for (unsigned round = 0; hasGone; ++round) {
         hasGone = false;
-        auto const plan = TRY(planThinning(timeline, policy, now, [&] { return goOn(progress, 0, 1); }));
-        if (round == 0)
+        auto const plan = TRY(planThinning(
+            timeline, policy, now, [&] { return goOn(progress, 0, 1); }, disks));
+        if (round == 0) {
             pruned.bytesBefore = plan.bytes;
+            onDisksBefore = plan.onDisks.value_or(0);
+        }
         for (auto const& going : plan.going) {
             if (!goOn(progress, 0, 1))
                 return fail(ErrorCode::Cancelled, "thinning the timeline out was cancelled");
@@ -183,11 +221,20 @@ Result<Pruned> prune(
         }
         if (hasGone || round == 0)
             TRY(timeline.sweep(progress));
-        // What comes back of pages that are compressed together is an estimate: the budget decides by what is there.
-        pruned.bytesAfter = timeline.size();
+        // What comes back of pages that are compressed together is an estimate, and what disks let go of is not sure:
+        // the budget decides by what is there.
+        pruned.onDisks = plan.onDisks;
+        if (hasGone || plan.loose > 0) {
+            if (disks.tidy)
+                disks.tidy();
+            TRY(freedByDisks(disks, {}, pruned.onDisks));
+        }
+        pruned.bytesAfter = timeline.size() + pruned.onDisks.value_or(0);
         pruned.over = bytesOver(pruned.bytesAfter - std::min(pruned.bytesAfter, plan.waiting), policy);
         hasGone = hasGone && pruned.over > 0;
     }
+    if (!pruned.onDisks)
+        pruned.bytesBefore -= onDisksBefore;
     return pruned;
 }
 

@@ -58,22 +58,35 @@ struct BudgetPlan {
 BudgetPlan keepBudget(
     Thinning const& thinning, Policy const& policy, std::uint64_t bytes, std::vector<std::uint64_t> const& freed);
 
-/// Both, for a timeline as it is.
+/// What disks keep for moments, of which a timeline knows nothing. Empty: they keep nothing.
+struct DisksOfMoments {
+    /// As Timeline::freed() has it of what is in the timeline. What fails is not known, and not counted.
+    std::function<Result<Freed>(std::vector<std::string> const& order)> freed;
+    /// Has them let go of what no moment needs, as far as they can; returns when they have.
+    std::function<void()> tidy;
+};
+
+/// Both, for a timeline as it is, and its disks.
 struct ThinningPlan {
     std::vector<ThinnedMoment> going;
-    std::uint64_t bytes = 0, bytesAfter = 0; ///< as Usage::total has them, now and then, as far as that can be known
+    std::uint64_t bytes = 0, bytesAfter = 0; ///< all that moments take, now and then, as far as that can be known
     std::uint64_t waiting = 0;               ///< of bytesAfter, what goes with Thinning::waiting
     std::uint64_t over = 0;                  ///< as BudgetPlan has it
+    Result<std::uint64_t> onDisks = 0;       ///< of bytes, what disks keep; an error: nothing, for it is not known
+    std::uint64_t onDisksAfter = 0;          ///< of bytesAfter
+    std::uint64_t loose = 0;                 ///< of onDisks, for no moment any more
 };
 /// Refuses what Timeline::freed() does.
-Result<ThinningPlan> planThinning(
-    Timeline const& timeline, Policy const& policy, std::uint64_t now, std::function<bool()> const& goOn = {});
+Result<ThinningPlan> planThinning(Timeline const& timeline, Policy const& policy, std::uint64_t now,
+    std::function<bool()> const& goOn = {}, DisksOfMoments const& disks = {});
 
 /// Whether that one would still go, should the past have changed since the plan was made: a person may have pinned it.
 bool isStillGoing(Timeline const& timeline, ThinnedMoment const& planned);
 
-/// Whether there is anything to thin, or to give back. Quick: reads no tree.
-bool isPruningDue(Timeline const& timeline, Policy const& policy, std::uint64_t now);
+/// Whether there is anything to thin, or to give back. Quick: reads no tree. `onDisks`: what disks kept when somebody
+/// last looked; nothing: nobody has, or too long ago, so that it is due where the budget could ask for a moment.
+bool isPruningDue(Timeline const& timeline, Policy const& policy, std::uint64_t now,
+    std::optional<std::uint64_t> onDisks = std::uint64_t(0));
 
 /// Whether anything may go without a person's word: else what is over the budget is that person's to free.
 bool mayThin(Timeline const& timeline, Policy const& policy, std::uint64_t now);
@@ -85,14 +98,16 @@ struct Pruned {
         Thinned why;
     };
     std::vector<Gone> gone;
-    std::uint64_t bytesBefore = 0, bytesAfter = 0; ///< as Usage::total has them
+    std::uint64_t bytesBefore = 0, bytesAfter = 0; ///< all that moments take
     std::uint64_t over = 0;                        ///< as BudgetPlan has it
+    Result<std::uint64_t> onDisks = 0;             ///< of bytesAfter; an error: not known, and in none of the figures
 };
 /// Ends what planThinning() says and gives back what nothing needs, until the budget is kept or nothing is left that
-/// may go. `purge` does the first for one moment, or returns false: not now. Cancelled it leaves less to do. Progress:
-/// nothing of 1 until what goes has gone, then sweep()'s, and so again in each round.
+/// may go. What disks do not let go of ends no other moment: it is over the budget. `purge` does the first for one
+/// moment, or returns false: not now. Cancelled it leaves less to do. Progress: nothing of 1 until what goes has gone,
+/// then sweep()'s, and so again in each round.
 using Purge = std::function<Result<bool>(std::string const& moment)>;
-Result<Pruned> prune(
-    Timeline& timeline, Policy const& policy, std::uint64_t now, Purge const& purge, Progress const& progress = {});
+Result<Pruned> prune(Timeline& timeline, Policy const& policy, std::uint64_t now, Purge const& purge,
+    Progress const& progress = {}, DisksOfMoments const& disks = {});
 
 }

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 #include <random>
 #include <thread>
 
@@ -114,6 +115,45 @@ Policy anyPolicy(std::mt19937& random)
     }
     return policy;
 }
+
+}
+
+namespace {
+
+/// Disks that keep as much for each moment.
+struct Disks {
+    static constexpr std::uint64_t each = 10 << 20;
+    Timeline& timeline;
+    std::uint64_t loose = 0;
+    bool letGo = true;
+    unsigned tidied = 0;
+    std::optional<ErrorCode> problem = {};
+
+    DisksOfMoments calls()
+    {
+        DisksOfMoments calls;
+        calls.freed = [this](std::vector<std::string> const& order) -> Result<Freed> {
+            if (problem)
+                return fail(*problem, "the disk is away");
+            auto const total = loose + timeline.moments().size() * each;
+            return Freed { total, loose, std::vector<std::uint64_t>(order.size(), each) };
+        };
+        calls.tidy = [this] {
+            ++tidied;
+            loose = letGo ? 0 : loose;
+        };
+        return calls;
+    }
+    Result<Pruned> prune(Policy const& policy)
+    {
+        auto const purge = [this](std::string const& id) -> Result<bool> {
+            TRY(timeline.purge(id));
+            loose += each;
+            return true;
+        };
+        return vmm::timeline::prune(timeline, policy, today, purge, {}, calls());
+    }
+};
 
 }
 
@@ -517,6 +557,108 @@ private slots:
         QVERIFY(mayThin(*timeline, policy, today));
     }
 
+    void whatDisksKeepIsInTheBudget()
+    {
+        tests::FakeFolderDisk disk;
+        auto const timeline = open(disk);
+        auto const ids = keepFive(*timeline);
+        Disks disks { *timeline };
+        Policy policy;
+        policy.budget = bytesOn(disk) + 5 * Disks::each - 15 * mib; // a moment's disks are not enough
+        QVERIFY(tests::must(planThinning(*timeline, policy, today)).going.empty());
+        auto plan = tests::must(planThinning(*timeline, policy, today, {}, disks.calls()));
+        QCOMPARE(plan.going, (std::vector<ThinnedMoment> { { ids[0], Thinned::Budget }, { ids[1], Thinned::Budget } }));
+        QCOMPARE(plan.bytes, bytesOn(disk) + 5 * Disks::each);
+        QCOMPARE(tests::must(plan.onDisks), 5 * Disks::each);
+        QCOMPARE(plan.onDisksAfter, 3 * Disks::each);
+        QCOMPARE(plan.over, 0u);
+
+        // What a person has removed counts as gone there too.
+        REQUIRE_OK(timeline->setPinned(ids[2], true));
+        REQUIRE_OK(timeline->remove(ids[3], today));
+        plan = tests::must(planThinning(*timeline, policy, today, {}, disks.calls()));
+        QCOMPARE(plan.going, (std::vector<ThinnedMoment> { { ids[0], Thinned::Budget } }));
+        QVERIFY(plan.waiting > Disks::each);
+        QCOMPARE(plan.onDisksAfter, 4 * Disks::each);
+    }
+
+    void pruningSeesWhatDisksHaveLetGoOf()
+    {
+        tests::FakeFolderDisk disk;
+        auto const timeline = open(disk);
+        keepFive(*timeline);
+        Disks disks { *timeline };
+        Policy policy;
+        policy.budget = bytesOn(disk) + 5 * Disks::each - 15 * mib;
+        auto const before = bytesOn(disk);
+        auto const pruned = tests::must(disks.prune(policy));
+        QCOMPARE(pruned.gone.size(), std::size_t(2));
+        QCOMPARE(pruned.bytesBefore, before + 5 * Disks::each);
+        QCOMPARE(pruned.bytesAfter, bytesOn(disk) + 3 * Disks::each);
+        QCOMPARE(tests::must(pruned.onDisks), 3 * Disks::each);
+        QCOMPARE(pruned.over, 0u);
+        QCOMPARE(disks.tidied, 1u);
+    }
+
+    /// No other moment goes for it: it would give back as little.
+    void whatDisksDoNotLetGoOfIsOverTheBudget()
+    {
+        tests::FakeFolderDisk disk;
+        auto const timeline = open(disk);
+        keepFive(*timeline);
+        Disks disks { *timeline };
+        disks.letGo = false;
+        Policy policy;
+        policy.budget = bytesOn(disk) + 5 * Disks::each - 15 * mib;
+        for (unsigned time = 0; time < 2; ++time) {
+            auto const pruned = tests::must(disks.prune(policy));
+            QCOMPARE(pruned.gone.size(), std::size_t(time == 0 ? 2 : 0));
+            QCOMPARE(tests::must(pruned.onDisks), 5 * Disks::each);
+            QCOMPARE(pruned.bytesAfter, bytesOn(disk) + 5 * Disks::each);
+            QCOMPARE(pruned.over, pruned.bytesAfter - policy.budget);
+            QCOMPARE(timeline->moments().size(), std::size_t(3));
+        }
+    }
+
+    void whatIsNotKnownOfDisksEndsNoMoment()
+    {
+        tests::FakeFolderDisk disk;
+        auto const timeline = open(disk);
+        keepFive(*timeline);
+        Disks disks { *timeline };
+        disks.problem = ErrorCode::NotFound;
+        Policy policy;
+        policy.budget = bytesOn(disk);
+        auto const pruned = tests::must(disks.prune(policy));
+        QVERIFY(pruned.gone.empty());
+        QCOMPARE(pruned.onDisks.error().detail, "the disk is away");
+        QCOMPARE(pruned.bytesAfter, bytesOn(disk));
+        QCOMPARE(pruned.bytesBefore, bytesOn(disk));
+        QCOMPARE(pruned.over, 0u);
+        disks.problem = ErrorCode::Cancelled;
+        QCOMPARE(disks.prune(policy).error().code, ErrorCode::Cancelled);
+    }
+
+    void pruningIsDueByWhatDisksKept()
+    {
+        tests::FakeFolderDisk disk;
+        auto const timeline = open(disk);
+        auto const ids = keepFive(*timeline);
+        Policy policy;
+        policy.budget = bytesOn(disk) + mib;
+        QVERIFY(!isPruningDue(*timeline, policy, today));
+        QVERIFY(!isPruningDue(*timeline, policy, today, mib));
+        QVERIFY(isPruningDue(*timeline, policy, today, mib + 1));
+        QVERIFY(isPruningDue(*timeline, policy, today, std::nullopt)); // nobody knows
+        auto any = policy;
+        any.budget = 0;
+        QVERIFY(!isPruningDue(*timeline, any, today, std::nullopt));
+        for (auto const& id : ids) // and nothing may go
+            REQUIRE_OK(timeline->setPinned(id, true));
+        QVERIFY(!isPruningDue(*timeline, policy, today, std::nullopt));
+        QVERIFY(!isPruningDue(*timeline, policy, today, 2 * mib));
+    }
+
     /// A moment that is to be taken goes before a sweep, which begins anew after it.
     void aSweepGivesWayToAMoment()
     {
@@ -578,6 +720,19 @@ private:
     static std::unique_ptr<Timeline> open(tests::FakeFolderDisk& disk)
     {
         return tests::must(Timeline::open(std::make_unique<tests::FakeFolder>(disk), Timeline::Access::ReadWrite));
+    }
+    /// By itself, one after the other in the last hour; of each no page is another's.
+    static std::vector<std::string> keepFive(Timeline& timeline)
+    {
+        tests::FakeMemory memory({ 4 * mib });
+        std::vector<std::string> ids;
+        for (unsigned i = 0; i < 5; ++i) {
+            for (unsigned page = 0; page < 256; ++page)
+                memory.fill(0, page, 1 + i * 1000 + page);
+            NewMoment const what { .reason = Reason::Automatic, .time = today - (10 - i) * minute, .state = "s" };
+            ids.push_back(tests::must(timeline.take(what, memory, {})).id);
+        }
+        return ids;
     }
     /// All but the timeline's own record.
     static std::uint64_t bytesOn(tests::FakeFolderDisk const& disk)

@@ -1610,6 +1610,14 @@
         <source>This cannot be kept now: %1. Detach it, or wait until it has finished.</source>
         <translation>Das lässt sich jetzt nicht festhalten: %1. Trennen Sie es, oder warten Sie, bis es fertig ist.</translation>
     </message>
+    <message>
+        <source>%1 (disks: not known)</source>
+        <translation>%1 (Festplatten: nicht bekannt)</translation>
+    </message>
+    <message>
+        <source>%1 (disks: %2)</source>
+        <translation>%1 (Festplatten: %2)</translation>
+    </message>
 </context>
 <context>
     <name>ui::NewMachinePage</name>
@@ -2852,6 +2860,18 @@
     <message>
         <source>Keep a moment before its settings c&amp;hange, or its suspended state is thrown away</source>
         <translation>Moment festhalten, bevor sich Einstellungen än&amp;dern oder Gesichertes verworfen wird</translation>
+    </message>
+    <message>
+        <source>They take %1 now, and what disks keep for them, which is not known: %2</source>
+        <translation>Sie belegen jetzt %1 und das, was Festplatten für sie aufheben, was nicht bekannt ist: %2</translation>
+    </message>
+    <message>
+        <source>They take %1 now.</source>
+        <translation>Sie belegen jetzt %1.</translation>
+    </message>
+    <message>
+        <source>They take %1 now; %2 of that is what disks keep for them.</source>
+        <translation>Sie belegen jetzt %1; davon heben Festplatten %2 für sie auf.</translation>
     </message>
 </context>
 <context>

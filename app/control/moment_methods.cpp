@@ -184,34 +184,6 @@ void cancel(MachineRunner& machine, Json const&, Reply const& reply)
     machine.cancelKeeping(plain(reply));
 }
 
-void list(MachineRunner& machine, Json const& params, Reply const& reply)
-{
-    auto const told = [&]() -> vmm::Result<Json> {
-        auto const timeline = TRY(machine.timeline());
-        auto const costs = flagIn(params, "costs") ? TRY(timeline->usage()) : vmm::timeline::Usage {};
-        Json moments = Json::array();
-        for (auto const& moment : timeline->moments()) {
-            auto json = momentToJson(moment);
-            if (auto const cost = costs.moments.find(moment.id); cost != costs.moments.end()) {
-                json["ownBytes"] = cost->second.own;
-                json["sharedBytes"] = cost->second.shared;
-            }
-            moments.push_back(std::move(json));
-        }
-        Json all { { "present", timeline->present() }, { "moments", std::move(moments) },
-            { "damaged", damagesToJson(timeline->damages()) } };
-        if (flagIn(params, "costs")) {
-            auto const budget = timeline->policy().budget;
-            all["totalBytes"] = costs.total;
-            all["budgetBytes"] = budget;
-            all["overBytes"] = bytesOver(costs.total, budget);
-            all["mayThin"] = vmm::timeline::mayThin(*timeline, timeline->policy(), vmm::timeOfDay());
-        }
-        return all;
-    }();
-    reply(told);
-}
-
 /// Calls `then` with the id of the moment that the parameters name.
 void withMoment(MachineRunner& machine, Json const& params, Reply const& reply,
     std::function<void(std::string const&)> const& then, DamagedOnes damagedOnes = DamagedOnes::No)
@@ -312,6 +284,79 @@ void answerFromTimeline(MachineRunner& machine, std::string job, Reply const& re
     });
 }
 
+/// `json`: a moment's. With what its disks take.
+void addCost(Json& json, vmm::Result<vmm::DiskCost> const& cost)
+{
+    if (cost) {
+        json["diskOwnBytes"] = cost->own;
+        json["diskSharedBytes"] = cost->shared;
+    } else {
+        json["diskUnknown"] = cost.error().message();
+    }
+}
+
+Json listToJson(Timeline const& timeline)
+{
+    Json moments = Json::array();
+    for (auto const& moment : timeline.moments())
+        moments.push_back(momentToJson(moment));
+    return { { "present", timeline.present() }, { "moments", std::move(moments) },
+        { "damaged", damagesToJson(timeline.damages()) } };
+}
+
+/// What disks keep, in all or why that is not known.
+void addOnDisks(Json& json, vmm::Result<std::uint64_t> const& onDisks)
+{
+    if (onDisks)
+        json["diskBytes"] = *onDisks;
+    else
+        json["diskUnknown"] = onDisks.error().message();
+}
+
+vmm::Result<Json> listWithCosts(
+    Timeline const& timeline, vmm::VmConfig const& config, MachineRunner::JobProgress const& progress)
+{
+    auto const usage = TRY(timeline.usage([&] { return progress(0); }));
+    auto const disks = vmm::diskCosts(timeline, config, fractionOf(progress));
+    if (!disks && disks.error().code == vmm::ErrorCode::Cancelled)
+        return vmm::fail(disks.error());
+    auto const costOf = [&](std::string const& id) -> vmm::Result<vmm::DiskCost> {
+        if (!disks)
+            return vmm::fail(disks.error());
+        auto const known = disks->moments.find(id);
+        return known == disks->moments.end() ? vmm::fail(vmm::ErrorCode::NotFound, "it was not there yet")
+                                             : known->second;
+    };
+    auto all = listToJson(timeline);
+    for (auto& moment : all["moments"]) {
+        auto const id = textIn(moment, "id");
+        if (auto const cost = usage.moments.find(id); cost != usage.moments.end()) {
+            moment["ownBytes"] = cost->second.own;
+            moment["sharedBytes"] = cost->second.shared;
+        }
+        addCost(moment, costOf(id));
+    }
+    auto const onDisks = disks ? disks->total : vmm::fail(disks.error());
+    auto const total = usage.total + onDisks.value_or(0), budget = timeline.policy().budget;
+    addOnDisks(all, onDisks);
+    all["totalBytes"] = total;
+    all["budgetBytes"] = budget;
+    all["overBytes"] = bytesOver(total, budget);
+    all["mayThin"] = vmm::timeline::mayThin(timeline, timeline.policy(), vmm::timeOfDay());
+    return all;
+}
+
+void list(MachineRunner& machine, Json const& params, Reply const& reply)
+{
+    if (flagIn(params, "costs"))
+        return answerFromTimeline(machine, "costs", reply,
+            [config = machine.config()](auto const& timeline, MachineRunner::JobProgress const& progress) {
+                return listWithCosts(*timeline, config, progress);
+            });
+    auto const timeline = machine.timeline();
+    reply(timeline ? vmm::Result<Json>(listToJson(**timeline)) : vmm::fail(timeline.error()));
+}
+
 void compare(MachineRunner& machine, Json const& params, Reply const& reply)
 {
     answerFromTimeline(machine, "compare", reply,
@@ -339,11 +384,14 @@ void diskCosts(MachineRunner& machine, Json const&, Reply const& reply)
     answerFromTimeline(machine, "costs", reply,
         [config = machine.config()](
             auto const& timeline, MachineRunner::JobProgress const& progress) -> vmm::Result<Json> {
+            auto const costs = TRY(vmm::diskCosts(*timeline, config, fractionOf(progress)));
             Json moments = Json::object();
-            for (auto const& [id, cost] : TRY(vmm::diskCosts(*timeline, config, fractionOf(progress))))
+            for (auto const& [id, cost] : costs.moments)
                 moments[id] = cost ? Json { { "ownBytes", cost->own }, { "sharedBytes", cost->shared } }
                                    : Json { { "unknown", cost.error().message() } };
-            return Json { { "moments", std::move(moments) } };
+            Json all { { "moments", std::move(moments) } };
+            addOnDisks(all, costs.total);
+            return all;
         });
 }
 
@@ -433,10 +481,14 @@ Json goneToJson(Moment const& moment, vmm::timeline::Thinned why)
         { "why", std::string(stateNames(why)[static_cast<std::size_t>(why)]) } };
 }
 
-Json prunedToJson(Json gone, std::uint64_t before, std::uint64_t after, std::uint64_t over, std::uint64_t budget)
+/// `onDisks`: of what is left.
+Json prunedToJson(Json gone, std::uint64_t before, std::uint64_t after, vmm::Result<std::uint64_t> const& onDisks,
+    std::uint64_t over, std::uint64_t budget)
 {
-    return { { "gone", std::move(gone) }, { "bytesBefore", before }, { "bytesAfter", after },
+    Json json { { "gone", std::move(gone) }, { "bytesBefore", before }, { "bytesAfter", after },
         { "freedBytes", before - std::min(before, after) }, { "budgetBytes", budget }, { "overBytes", over } };
+    addOnDisks(json, onDisks);
+    return json;
 }
 
 void prune(MachineRunner& machine, Json const& params, Reply const& reply)
@@ -452,18 +504,25 @@ void prune(MachineRunner& machine, Json const& params, Reply const& reply)
             Json gone = Json::array();
             for (auto const& one : pruned->gone)
                 gone.push_back(goneToJson(one.moment, one.why));
-            reply(prunedToJson(std::move(gone), pruned->bytesBefore, pruned->bytesAfter, pruned->over, budget));
+            reply(prunedToJson(
+                std::move(gone), pruned->bytesBefore, pruned->bytesAfter, pruned->onDisks, pruned->over, budget));
         });
         return;
     }
     answerFromTimeline(machine, "prune", reply,
-        [wanted = *wanted](auto const& timeline, MachineRunner::JobProgress const& progress) -> vmm::Result<Json> {
-            auto const plan
-                = TRY(vmm::timeline::planThinning(*timeline, wanted, vmm::timeOfDay(), [&] { return progress(0); }));
+        [wanted = *wanted, config = machine.config()](
+            auto const& timeline, MachineRunner::JobProgress const& progress) -> vmm::Result<Json> {
+            auto const goOn = [&](auto...) { return progress(0); };
+            vmm::timeline::DisksOfMoments disks;
+            disks.freed = [&](std::vector<std::string> const& order) {
+                return vmm::freedByDisks(*timeline, config, order, goOn);
+            };
+            auto const plan = TRY(vmm::timeline::planThinning(*timeline, wanted, vmm::timeOfDay(), goOn, disks));
             Json gone = Json::array();
             for (auto const& one : plan.going)
                 gone.push_back(goneToJson(TRY(timeline->moment(one.id)), one.why));
-            return prunedToJson(std::move(gone), plan.bytes, plan.bytesAfter, plan.over, wanted.budget);
+            auto const onDisksAfter = plan.onDisks ? vmm::Result<std::uint64_t>(plan.onDisksAfter) : plan.onDisks;
+            return prunedToJson(std::move(gone), plan.bytes, plan.bytesAfter, onDisksAfter, plan.over, wanted.budget);
         });
 }
 

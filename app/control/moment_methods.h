@@ -29,8 +29,9 @@ Json momentDiffToJson(vmm::MomentDiff const& diff, std::string const& before, st
 /// ------ | ---------- | ------
 /// keep   | name, note | the moment
 /// cancel | the moment that is being kept: nothing of it stays | nothing
-/// list   | costs: true also tells what each costs, the budget, and whether anything may go for it without being asked
-///        | | present, moments, damaged
+/// list   | costs: true also tells what each costs, all of them and on disks, the budget, and whether anything may go
+/// for
+///        | it without being asked | present, moments, damaged
 /// go     | moment, losePresent | nothing
 /// foreseeUsb | moment; without it: of suspending the machine and bringing it back | devices: what becomes of those of
 ///        | | the host's, each id, name, serial, port, attached, outcome (plugged-anew, unplugged, asked, not-here)
@@ -38,7 +39,7 @@ Json momentDiffToJson(vmm::MomentDiff const& diff, std::string const& before, st
 /// end    | moment, also one that cannot be read | nothing
 /// verify | | damaged
 /// prune  | dryRun: only tell; tiers, budgetBytes: for this once | gone, bytesBefore, bytesAfter, freedBytes,
-///        | | budgetBytes, overBytes
+///        | | budgetBytes, overBytes, diskBytes (of what is left) or diskUnknown
 /// policy | what shall be otherwise | automatic, everyMinutes, beforeChange, onClose, tiers, budgetBytes, totalBytes
 /// fork   | name; moment, without which the present is kept (keptAs: its name) | uuid and name of the new machine
 /// diff   | moment, other, as momentsToCompare() has them | as momentDiffToJson()
@@ -46,8 +47,9 @@ Json momentDiffToJson(vmm::MomentDiff const& diff, std::string const& before, st
 /// export | moment; to: a directory (files: with all that the machine reads), or bundle: a file | devices: those that
 ///        | | do not travel, each as in foreseeUsb
 ///
-/// verify, prune, fork, diff and export take long: machine.progress tells of them, machine.cancel ends them. What only
-/// who asks has something of (all of these but prune) ends too when `isWanted` does not hold any more; any thread.
+/// list with costs, verify, prune, fork, diff and export take long: machine.progress tells of them, machine.cancel ends
+/// them. What only who asks has something of (all of these but prune) ends too when `isWanted` does not hold any more;
+/// any thread.
 ///
 /// A moment is told as findMoment() has it.
 bool callMomentMethod(MachineRunner& machine, std::string const& method, Json const& params,

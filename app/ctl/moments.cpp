@@ -71,8 +71,8 @@ void print(Json const& list, Output const& output)
     for (auto const& [why, count] : unknown)
         output.text(fmt::format("what disks take is unknown of {} of them: {}", count, why));
     auto const budget = list.value("budgetBytes", std::uint64_t(0)), over = list.value("overBytes", std::uint64_t(0));
-    output.text(fmt::format("{} in all, without what disks keep{}{}",
-        sizeText(list.value("totalBytes", std::uint64_t(0))), budget == 0 ? "" : ", of a budget of " + sizeText(budget),
+    output.text(fmt::format("{} in all, {}{}{}", sizeText(list.value("totalBytes", std::uint64_t(0))), disksText(list),
+        budget == 0 ? "" : ", of a budget of " + sizeText(budget),
         over == 0                         ? ""
             : list.value("mayThin", true) ? ": " + sizeText(over) + " too much"
                                           : ": " + sizeText(over) + " over it, which only you can free"));
@@ -82,21 +82,6 @@ void print(Json const& list, Output const& output)
             control::errorFromJson(damage["error"]).message()));
     if (!damaged.empty())
         output.text("while one cannot be read nothing is given back, for what it needs is not known; delete ends it");
-}
-
-void addDiskCosts(Json& list, MomentOptions const& options, Surroundings& around, Output const& output)
-{
-    auto const costs = callOnMachine(options.machine, "moment.diskCosts", Json::object(), around, output);
-    Json const none = Json::object();
-    for (auto& moment : list["moments"]) {
-        auto const& known = costs ? costs->value("moments", none).value(moment.value("id", ""), none) : none;
-        if (known.contains("ownBytes")) {
-            moment["diskOwnBytes"] = known["ownBytes"];
-            moment["diskSharedBytes"] = known["sharedBytes"];
-        } else {
-            moment["diskUnknown"] = !costs ? costs.error().message() : known.value("unknown", "it was not there yet");
-        }
-    }
 }
 
 }
@@ -158,8 +143,6 @@ int moment(MomentOptions const& options, Surroundings& around, Output const& out
     auto answer = callOnMachine(options.machine, method, std::move(params), around, output);
     if (!answer)
         return output.failed(answer.error());
-    if (options.action == "list")
-        addDiskCosts(*answer, options, around, output);
     auto const damaged = answer->value("damaged", Json::array());
     if (output.json) {
         output.value(*answer);

@@ -81,14 +81,21 @@ void printPruned(Json const& answer, bool isDryRun, Output const& output)
     }
     auto const bytes = [&](char const* name) { return sizeText(answer.value(name, std::uint64_t(0))); };
     output.text(
-        fmt::format("{} {}; {} left of a budget of {}", bytes("freedBytes"), isDryRun ? "would be freed" : "freed",
-            bytes("bytesAfter"), budgetText(answer.value("budgetBytes", std::uint64_t(0)))));
+        fmt::format("{} {}; {} left, {}, of a budget of {}", bytes("freedBytes"), isDryRun ? "would be freed" : "freed",
+            bytes("bytesAfter"), disksText(answer), budgetText(answer.value("budgetBytes", std::uint64_t(0)))));
     if (answer.value("overBytes", std::uint64_t(0)) > 0)
         output.text(fmt::format("{} over the budget, which only you can free: what is left was kept by hand, is the"
                                 " last of a branch, or is the present; delete some of it, or raise the budget",
             bytes("overBytes")));
 }
 
+}
+
+std::string disksText(Json const& answer)
+{
+    if (answer.contains("diskUnknown"))
+        return "without what disks keep, which is not known (" + answer.value("diskUnknown", "") + ")";
+    return sizeText(answer.value("diskBytes", std::uint64_t(0))) + " of it on disks";
 }
 
 vmm::Result<Json> parseTiers(std::string const& text)
@@ -156,7 +163,8 @@ int momentPolicy(MomentOptions const& options, Surroundings& around, Output cons
     output.text(fmt::format("on-close       {}", flag("onClose")));
     output.text(fmt::format("tiers          {}", tiersText(answer->value("tiers", Json::array()))));
     output.text(fmt::format("budget         {}", budgetText(answer->value("budgetBytes", std::uint64_t(0)))));
-    output.text(fmt::format("used           {}", sizeText(answer->value("totalBytes", std::uint64_t(0)))));
+    output.text(fmt::format("used           {}, without what disks keep, which list tells",
+        sizeText(answer->value("totalBytes", std::uint64_t(0)))));
     return Done;
 }
 

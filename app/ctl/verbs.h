@@ -127,6 +127,8 @@ int momentPolicy(MomentOptions const& options, Surroundings& around, Output cons
 /// "all:1h,1h:1d,1d:30d": all of the last hour, hourly for a day, daily for a month; "none": no tier. As "tiers" of the
 /// control socket has them.
 vmm::Result<Json> parseTiers(std::string const& text);
+/// How much of what moments take, as moment.list and moment.prune answer it, is what disks keep.
+std::string disksText(Json const& answer);
 /// diff, inspect and export: they only read, and do it here, whoever has the machine in memory.
 int lookAtMoment(MomentOptions const& options, Surroundings& around, Output const& output);
 int importMoment(MomentOptions const& options, Surroundings& around, Output const& output);

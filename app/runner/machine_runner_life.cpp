@@ -267,20 +267,23 @@ void MachineRunner::Private::mendTimeline()
     thinning.soon();
 }
 
-void MachineRunner::Private::tidyLoose()
+void MachineRunner::Private::tidyLoose(Completion const& done)
 {
     if (timeline && !timeline->loose().empty())
-        tidyDisks();
+        tidyDisks(done);
+    else
+        finish(done, {});
 }
 
-void MachineRunner::Private::tidyDisks()
+void MachineRunner::Private::tidyDisks(Completion const& done)
 {
     if (!timeline || savedStateInUse || !disks.areLeftAlone())
-        return;
+        return finish(done, {});
     if (machine)
-        machine->post(vmm::command::TidyDisks { timeline });
-    else if (restingState() == SessionState::Off)
+        return machine->post(vmm::command::TidyDisks { timeline }, done);
+    if (restingState() == SessionState::Off)
         vmm::ignore(vmm::Machine::tidyDisks(runner.config(), *timeline));
+    finish(done, {});
 }
 
 vmm::Result<> MachineRunner::Private::create()

@@ -84,6 +84,12 @@ struct MachineRunner::Private {
     UnaskedMoments unasked;
     std::mutex headingMutex;
     std::string heading; // the moment that goTo() will arrive at: it must not be thinned out
+    /// What disks kept for moments when pruneNow() last looked. The patient worker's.
+    struct OnDisks {
+        std::uint64_t bytes;
+        vmm::Nanoseconds at;
+    };
+    std::optional<OnDisks> onDisks;
 
     std::mutex observersMutex;
     std::map<ObserverId, Observer> observers;
@@ -155,9 +161,9 @@ struct MachineRunner::Private {
     bool hasTimeline() const;
     /// What an earlier process has left undone, if anything; the machine runs.
     void mendTimeline();
-    void tidyLoose();
+    void tidyLoose(Completion const& done = {});
     /// What no moment needs. A saved state knows its disks as they are, to the byte, so they wait for its end.
-    void tidyDisks();
+    void tidyDisks(Completion const& done = {});
     vmm::Result<> create();
     /// The CPU that the machine has had at an earlier start; nothing where it had none, or has another model now.
     vmm::Result<std::optional<vmm::KeptCpu>> keptCpu();
@@ -222,8 +228,14 @@ struct MachineRunner::Private {
 
     // machine_runner_pruning.cpp
 
-    vmm::Result<vmm::timeline::Pruned> pruneNow(
-        vmm::timeline::Timeline& timeline, vmm::timeline::Policy const& policy, JobProgress const& progress);
+    /// On a worker, as long as `goOn` says so: tidyLoose(), and waits for it.
+    void tidyAndWait(std::function<bool()> const& goOn);
+    enum class Disks : std::uint8_t { Asked, LeftOut };
+    /// On the patient worker. With disks left out the budget is of the timeline's files alone.
+    vmm::Result<vmm::timeline::Pruned> pruneNow(vmm::timeline::Timeline& timeline, vmm::timeline::Policy const& policy,
+        JobProgress const& progress, Disks which);
+    /// The same where it is due. What disks keep takes long to tell, so it is asked only if the budget is in doubt.
+    vmm::Result<> thinOutNow(vmm::timeline::Timeline& timeline, JobProgress const& progress);
     void prune(std::optional<vmm::timeline::Policy> const& once, PruneDone const& done);
     /// As the timeline's policy has it, if that is due.
     void thinOut(std::shared_ptr<std::atomic<bool> const> const& stop, std::function<void()> const& ended);

@@ -1,7 +1,9 @@
 #include "app/runner/machine_runner_private.h"
 #include "vmm/base/time_of_day.h"
+#include "vmm/machine/disk_costs.h"
 
 #include <algorithm>
+#include <future>
 
 /// A timeline lets go of old moments, and gives back what no moment needs.
 namespace app {
@@ -10,7 +12,28 @@ using vmm::timeline::Policy;
 using vmm::timeline::Pruned;
 using vmm::timeline::Timeline;
 
-vmm::Result<Pruned> MachineRunner::Private::pruneNow(Timeline& past, Policy const& policy, JobProgress const& progress)
+namespace {
+
+/// A guest that writes has its disks keep more, and to look takes long where there are many moments.
+constexpr auto onDisksStays = std::chrono::hours(1);
+
+}
+
+void MachineRunner::Private::tidyAndWait(std::function<bool()> const& goOn)
+{
+    std::future<void> answer;
+    { // A machine that ends may drop the answer: that is one too.
+        auto const ended = std::make_shared<std::promise<void>>();
+        answer = ended->get_future();
+        auto const tell = [ended](vmm::Result<> const&) { ended->set_value(); };
+        post([this, tell] { tidyLoose(tell); }, tell);
+    }
+    // The loop may be waiting for this worker to end.
+    while (answer.wait_for(std::chrono::milliseconds(50)) == std::future_status::timeout && goOn()) { }
+}
+
+vmm::Result<Pruned> MachineRunner::Private::pruneNow(
+    Timeline& past, Policy const& policy, JobProgress const& progress, Disks which)
 {
     auto const purge = [&](std::string const& moment) -> vmm::Result<bool> {
         std::lock_guard const guard(headingMutex);
@@ -19,9 +42,37 @@ vmm::Result<Pruned> MachineRunner::Private::pruneNow(Timeline& past, Policy cons
         TRY(past.purge(moment));
         return true;
     };
-    return vmm::timeline::prune(past, policy, vmm::timeOfDay(), purge, [&](std::uint64_t part, std::uint64_t all) {
+    auto const told = [&](std::uint64_t part, std::uint64_t all) {
         return progress(static_cast<double>(part) / static_cast<double>(std::max<std::uint64_t>(all, 1)));
-    });
+    };
+    auto const mayGoOn = [&](auto...) { return progress(0); };
+    vmm::timeline::DisksOfMoments ofMoments;
+    if (which == Disks::Asked) {
+        ofMoments.freed = [&](std::vector<std::string> const& order) {
+            return vmm::freedByDisks(past, runner.config(), order, mayGoOn);
+        };
+        ofMoments.tidy = [&] { tidyAndWait(mayGoOn); };
+    }
+    auto pruned = TRY(vmm::timeline::prune(past, policy, vmm::timeOfDay(), purge, told, ofMoments));
+    if (which == Disks::Asked)
+        onDisks = OnDisks { pruned.onDisks.value_or(0), vmm::EventLoop::now() };
+    if (!pruned.onDisks)
+        vmm::log(vmm::LogLevel::Warning, "runner", "what disks keep for moments is not known, nor in the budget: {}",
+            pruned.onDisks.error().message());
+    return pruned;
+}
+
+vmm::Result<> MachineRunner::Private::thinOutNow(Timeline& past, JobProgress const& progress)
+{
+    auto const policy = past.policy();
+    std::optional<std::uint64_t> known;
+    if (onDisks && vmm::EventLoop::now() - onDisks->at < onDisksStays)
+        known = onDisks->bytes;
+    if (!vmm::timeline::isPruningDue(past, policy, vmm::timeOfDay(), known))
+        return {};
+    bool const isInDoubt = policy.budget != 0 && (!known || past.size() + *known > policy.budget);
+    TRY(pruneNow(past, policy, progress, isInDoubt ? Disks::Asked : Disks::LeftOut));
+    return {};
 }
 
 void MachineRunner::Private::prune(std::optional<Policy> const& once, PruneDone const& done)
@@ -29,7 +80,7 @@ void MachineRunner::Private::prune(std::optional<Policy> const& once, PruneDone 
     auto const pruned = std::make_shared<Pruned>();
     auto const what = [this, pruned, wanted = once ? *once : unasked.policy()](
                           Timeline& past, JobProgress const& progress) -> vmm::Result<> {
-        *pruned = TRY(pruneNow(past, wanted, progress));
+        *pruned = TRY(pruneNow(past, wanted, progress, Disks::Asked));
         return {};
     };
     workOnTimeline("prune", what, [this, pruned, done](vmm::Result<> const& outcome) {
@@ -49,9 +100,7 @@ void MachineRunner::Private::thinOut(
 {
     auto const what = [this, stop](Timeline& past, JobProgress const& progress) -> vmm::Result<> {
         auto const goOn = [&](double part) { return progress(part) && !*stop; };
-        if (vmm::timeline::isPruningDue(past, past.policy(), vmm::timeOfDay()))
-            TRY(pruneNow(past, past.policy(), goOn));
-        return {};
+        return thinOutNow(past, goOn);
     };
     workOnTimeline("prune", what, [this, ended](vmm::Result<> const& outcome) {
         tidyLoose();

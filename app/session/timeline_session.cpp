@@ -273,7 +273,7 @@ void TimelineSession::count()
     auto const counted = [source = m_source, isOver = m_isOver]() -> vmm::Result<TimelineCosts> {
         auto const usage = TRY(source->usage([&] { return !isOver->load(); }));
         TimelineCosts costs;
-        costs.total = usage.total;
+        costs.files = usage.total;
         costs.mayThin = vmm::timeline::mayThin(*source, source->policy(), vmm::timeOfDay());
         for (auto const& [id, cost] : usage.moments)
             costs.moments[QString::fromStdString(id)] = cost;
@@ -283,6 +283,7 @@ void TimelineSession::count()
         if (!costs)
             return; // what cannot be counted is told when it is needed
         session.m_costs = *costs;
+        session.m_costs->onDisks = session.m_onDisks;
         emit session.costsChanged();
     });
 }
@@ -609,14 +610,18 @@ void TimelineSession::countDisks()
             session.m_countingDisks.reset();
             session.m_diskCostsAge.start();
             session.m_diskCosts.clear();
+            session.m_onDisks = costs ? costs->total : vmm::fail(costs.error());
+            if (session.m_costs)
+                session.m_costs->onDisks = session.m_onDisks;
             for (auto const& moment : session.m_moments) {
                 auto const id = moment.id.toStdString();
                 if (!costs)
                     session.m_diskCosts.emplace(moment.id, vmm::fail(costs.error()));
-                else if (auto const known = costs->find(id); known != costs->end())
+                else if (auto const known = costs->moments.find(id); known != costs->moments.end())
                     session.m_diskCosts.emplace(moment.id, known->second);
             }
             emit session.disksLookedAt();
+            emit session.costsChanged();
         });
 }
 

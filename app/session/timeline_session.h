@@ -37,8 +37,11 @@ struct MomentEntry {
 
 /// What moments of a machine take on the disk.
 struct TimelineCosts {
-    std::map<QString, vmm::timeline::Usage::Cost> moments;
-    quint64 total = 0;
+    std::map<QString, vmm::timeline::Usage::Cost> moments; ///< without what disks keep
+    quint64 files = 0;                                     ///< the timeline's
+    /// What disks keep, or why that is not known; nothing: nobody has found out yet.
+    std::optional<vmm::Result<quint64>> onDisks;
+    quint64 total() const { return files + (onDisks ? onDisks->value_or(0) : 0); }
     bool mayThin = true; ///< else what is over the budget is only the person's to free
 };
 
@@ -95,7 +98,7 @@ public:
     /// What the machine last failed to do for its past without being asked, until it keeps a moment again.
     std::optional<notice::PastNeglected> const& neglected() const { return m_neglected; }
 
-    /// As of the last time it was counted, which takes a while; nothing before the first.
+    /// As of the last time it was counted, which takes a while; nothing before the first. Disks: of findDiskCosts().
     std::optional<TimelineCosts> const& costs() const { return m_costs; }
     /// Bytes of memory a second that changed between the last moments before the present.
     std::optional<double> changeRate() const;
@@ -138,7 +141,7 @@ public:
     /// As of the last time that findDiskCosts() was asked for; null before that.
     MomentDiskCost const* diskCost(QString const& id) const;
     /// What the disks of all moments take, where that is old; disksLookedAt() tells when it is found. Takes a while,
-    /// for it reads the tables of each disk for each moment, and so is for who looks at one of them.
+    /// for it reads the tables of each disk for each moment, and so is for who looks at what moments take.
     void findDiskCosts();
 
     /// Of VmSession.
@@ -221,6 +224,7 @@ private:
     std::map<std::pair<QString, QString>, std::optional<quint64>> m_diskChanges;
     QString m_diskWish; // a moment
     std::map<QString, MomentDiskCost> m_diskCosts;
+    std::optional<vmm::Result<quint64>> m_onDisks;
     QElapsedTimer m_diskCostsAge;                       // not valid: they are of other moments
     std::shared_ptr<std::atomic<bool>> m_countingDisks; // false: they are not wanted any more; null: nobody counts
     QFileSystemWatcher m_watcher;

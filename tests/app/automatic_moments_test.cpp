@@ -8,6 +8,7 @@
 #include "tests/support/suite.h"
 #include "vmm/base/random.h"
 #include "vmm/block/image.h"
+#include "vmm/machine/moment_disks.h"
 
 #include <QFile>
 #include <QTemporaryDir>
@@ -117,6 +118,24 @@ struct Bench {
         });
         runner->drain();
         return outcome;
+    }
+    /// The machine is off: of 4 MiB the first half is other at each. False: by another way than overlays.
+    bool keepsThreeOfADisk()
+    {
+        config.disks.push_back({ "disk0", path("disk0.img"), vmm::DiskFormat::Raw });
+        runner->setConfig(config);
+        tests::must(vmm::createImage(path("disk0.img"), { .format = vmm::ImageFormat::Raw, .size = 4 << 20 }));
+        vmm::InlineEngine engine;
+        for (std::uint8_t round = 1; round <= 3; ++round) {
+            auto disk = config.disks[0];
+            disk.format = vmm::formatNow(disk);
+            auto const image = tests::must(vmm::BlockImage::open(engine, disk.path, vmm::imageOptions(disk)));
+            tests::must(image->writeSync(0, vmm::Bytes((round == 1 ? 4u : 2u) << 20, round)));
+            tests::must(image->flushSync());
+            keepUnasked(Reason::BeforeChange);
+        }
+        return std::ranges::all_of(
+            moments(), [](auto const& one) { return one.disks[0].checkpoint.way == vmm::CheckpointWay::Overlay; });
     }
     std::size_t placeOf(char const* step) const
     {
@@ -644,6 +663,56 @@ private slots:
         QCOMPARE(tests::must(bench.prune(policy)).gone.size(), std::size_t(1));
         QCOMPARE(bench.moments().size(), std::size_t(1));
         QTRY_VERIFY(!MachineLock::owner(bench.path("machine.lock")));
+    }
+
+    /// Of a machine that is off, which lets go of it at once.
+    void whatDisksKeepIsPrunedToo()
+    {
+        Bench bench;
+        if (!bench.keepsThreeOfADisk())
+            QSKIP("CHRONOVISOR-SKIP: raw disks have no overlays here");
+        auto pruned = tests::must(bench.prune());
+        QCOMPARE(tests::must(pruned.onDisks), 4u << 20);
+        Policy policy;
+        policy.budget = pruned.bytesAfter - (1 << 20);
+        pruned = tests::must(bench.prune(policy));
+        QCOMPARE(pruned.gone.size(), std::size_t(1));
+        QCOMPARE(tests::must(pruned.onDisks), 2u << 20);
+        QCOMPARE(pruned.over, 0u);
+        QVERIFY(pruned.bytesBefore - pruned.bytesAfter >= 2 << 20);
+        QCOMPARE(bench.moments().size(), std::size_t(2));
+    }
+
+    /// The fake machine says that it has tidied its disks, and has not.
+    void whatDisksDoNotLetGoOfIsOver()
+    {
+        Bench bench;
+        if (!bench.keepsThreeOfADisk())
+            QSKIP("CHRONOVISOR-SKIP: raw disks have no overlays here");
+        auto pruned = tests::must(bench.prune());
+        bench.start();
+        Policy policy;
+        policy.budget = pruned.bytesAfter - (1 << 20);
+        pruned = tests::must(bench.prune(policy));
+        QCOMPARE(pruned.gone.size(), std::size_t(1));
+        QVERIFY(bench.script->has("tidy"));
+        QCOMPARE(tests::must(pruned.onDisks), 4u << 20);
+        QCOMPARE(pruned.over, pruned.bytesAfter - policy.budget);
+        QVERIFY(pruned.over > 0);
+    }
+
+    void anUnreadableDiskIsNotKnownAndEndsNothing()
+    {
+        Bench bench;
+        if (!bench.keepsThreeOfADisk())
+            QSKIP("CHRONOVISOR-SKIP: raw disks have no overlays here");
+        QVERIFY(QFile::remove(bench.directory.filePath("disk0.img")));
+        Policy policy;
+        policy.budget = 1 << 20; // which the timeline alone keeps
+        auto const pruned = tests::must(bench.prune(policy));
+        QVERIFY(pruned.gone.empty());
+        QVERIFY(pruned.onDisks.error().message().find("disk0") != std::string::npos);
+        QCOMPARE(bench.moments().size(), std::size_t(3));
     }
 
     /// A saved state knows its disks as they are, to the byte: they are let go of when it is no more.

@@ -3,6 +3,7 @@
 #include "tests/support/chronoctl_bench.h"
 #include "tests/support/suite.h"
 #include "vmm/block/image.h"
+#include "vmm/machine/moment_disks.h"
 
 #include <QDir>
 #include <QFile>
@@ -170,13 +171,40 @@ private slots:
         QCOMPARE(one["diskSharedBytes"].toInt(-1), 0);
         auto const known = bench.call({ "moment", "list", "web" }).out;
         QVERIFY2(known.contains("DISKS OWN") && !known.contains("unknown"), known.constData());
-        QVERIFY(std::filesystem::remove(tests::must(bench.store.find("web")).config.disks[0].path));
-        auto const gone = bench.json({ "moment", "list", "web" })["moments"][0];
+
+        // A cluster that a moment has, and the disk has not any more.
+        auto const disk = tests::must(bench.store.find("web")).config.disks[0];
+        auto const write = [&](std::uint8_t what) {
+            vmm::InlineEngine engine;
+            auto const image = tests::must(vmm::BlockImage::open(engine, disk.path, vmm::imageOptions(disk)));
+            tests::must(image->writeSync(0, vmm::Bytes(64 << 10, what)));
+            tests::must(image->flushSync());
+        };
+        write(1);
+        QCOMPARE(bench.call({ "moment", "take", "web", "--name", "two" }).code, 0);
+        auto const before = bench.json({ "moment", "list", "web" });
+        write(2);
+        auto const list = bench.json({ "moment", "list", "web" });
+        QCOMPARE(list["diskBytes"].toInt() - before["diskBytes"].toInt(), 64 << 10);
+        QCOMPARE(list["totalBytes"].toInt() - before["totalBytes"].toInt(), 64 << 10);
+        auto const listed = bench.call({ "moment", "list", "web" }).out;
+        QVERIFY2(listed.contains("in all, 64 KiB of it on disks, of a budget of 20 GiB"), listed.constData());
+        auto const pruned = bench.json({ "moment", "prune", "web", "--dry-run" });
+        QCOMPARE(pruned["diskBytes"].toInt(), 64 << 10);
+        QCOMPARE(pruned["bytesAfter"], list["totalBytes"]);
+
+        QVERIFY(std::filesystem::remove(disk.path));
+        auto const without = bench.json({ "moment", "list", "web" });
+        QVERIFY(without["diskBytes"].isUndefined());
+        QVERIFY(without["diskUnknown"].toString().contains("disk0"));
+        QCOMPARE(without["totalBytes"].toInt(), list["totalBytes"].toInt() - (64 << 10));
+        auto const gone = without["moments"][0];
         QVERIFY(gone["diskOwnBytes"].isUndefined());
         QVERIFY(gone["diskUnknown"].toString().contains("disk0"));
+        QVERIFY(bench.call({ "moment", "prune", "web" }).out.contains("without what disks keep, which is not known"));
         auto const unknown = bench.call({ "moment", "list", "web" });
         QCOMPARE(unknown.code, 0);
-        QVERIFY2(unknown.out.contains("what disks take is unknown of 1 of them: "), unknown.out.constData());
+        QVERIFY2(unknown.out.contains("what disks take is unknown of 2 of them: "), unknown.out.constData());
     }
 
     void theTimelineIsThinnedOutByItsPolicy()

@@ -114,6 +114,7 @@ void list(Bench& bench)
     QCOMPARE(told["moments"][2]["reason"].get<std::string>(), "before-going");
     QVERIFY(told["totalBytes"].get<std::uint64_t>() > told["moments"][1]["ownBytes"].get<std::uint64_t>());
     QVERIFY(told["moments"][1]["ownBytes"].get<std::uint64_t>() > 0);
+    QCOMPARE(told["diskBytes"].get<std::uint64_t>(), 0u); // it has no disks
     QVERIFY(!bench.call("moment.list").contains("totalBytes"));
 }
 
@@ -176,6 +177,7 @@ void prune(Bench& bench)
         QCOMPARE(told["gone"].size(), 1u); // the others were asked for, or are the last of their branches
         QCOMPARE(told["gone"][0]["id"].get<std::string>(), bench.moments[2]);
         QCOMPARE(told["gone"][0]["why"].get<std::string>(), "tier");
+        QCOMPARE(told["diskBytes"].get<std::uint64_t>(), 0u);
     }
     QCOMPARE(bench.known().size(), 4u);
     QCOMPARE(bench.refusal("moment.prune", { { "tiers", "all" } }), vmm::ErrorCode::InvalidArgument);
@@ -217,7 +219,8 @@ void inspect(Bench& bench)
 
 void diskCosts(Bench& bench)
 {
-    auto const costs = bench.call("moment.diskCosts")["moments"];
+    auto const told = bench.call("moment.diskCosts"), costs = told["moments"];
+    QCOMPARE(told["diskBytes"].get<std::uint64_t>(), 0u);
     QCOMPARE(costs.size(), 5u);
     QCOMPARE(costs[bench.moments[0]]["ownBytes"].get<std::uint64_t>(), 0u); // it has no disks
 }

@@ -516,6 +516,11 @@ private slots:
         QCOMPARE(**past.timeline.diskCost(before), (vmm::DiskCost {}));
         auto const cost = **past.timeline.diskCost(after);
         QVERIFY(cost.own == 0 && cost.shared >= 8192); // with the disk as it is now
+        auto const onDisks = [&] {
+            auto const& costs = past.timeline.costs();
+            return costs && costs->onDisks ? *costs->onDisks : vmm::Result<quint64>(1);
+        };
+        QTRY_COMPARE(onDisks().value_or(2), quint64(0)); // so nothing is kept beyond that
 
         // It is known; with another moment it is not any more.
         past.timeline.findDiskCosts();
@@ -530,6 +535,7 @@ private slots:
         past.timeline.findDiskCosts();
         QTRY_COMPARE(lookedAt.size(), 3);
         QVERIFY(!*past.timeline.diskCost(after)); // and says why
+        QVERIFY(!onDisks());
     }
 
     void costsAreCounted()
@@ -543,7 +549,7 @@ private slots:
             return costs && costs->moments.contains(id) && costs->moments.at(id).own > 0;
         };
         QVERIFY(tests::becomes(isCounted));
-        QVERIFY(past.timeline.costs()->total > 0);
+        QVERIFY(past.timeline.costs()->total() > 0);
     }
 };
 

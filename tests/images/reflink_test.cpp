@@ -43,8 +43,9 @@ private slots:
             }
         };
         auto const keep = [&] { return must(Machine::keepOff(machine.config, *timeline, {})); };
-        auto const costOf
-            = [&](auto const& moment) { return must(must(diskCosts(*timeline, machine.config)).at(moment.id)); };
+        auto const costOf = [&](auto const& moment) {
+            return must(must(diskCosts(*timeline, machine.config)).moments.at(moment.id));
+        };
         // XFS goes on telling of the old blocks for a moment when the new ones are durable.
         write({ 0, 1, 2, 3 });
         auto const first = keep();
@@ -56,6 +57,14 @@ private slots:
         write({ 3, 4 });
         QTRY_COMPARE(costOf(first), (DiskCost { 3 * cluster, cluster }));
         QTRY_COMPARE(costOf(second), (DiskCost { cluster, 3 * cluster }));
+        // What only the two share comes back with the last of them.
+        write({ 0 });
+        using Each = std::vector<std::uint64_t>;
+        auto const eachOf = [&](std::vector<std::string> const& order) {
+            return must(freedByDisks(*timeline, machine.config, order)).each;
+        };
+        QTRY_COMPARE(eachOf({ first.id, second.id }), (Each { 3 * cluster, 2 * cluster }));
+        QTRY_COMPARE(eachOf({ second.id, first.id }), (Each { cluster, 4 * cluster }));
         auto const file = machine.folder + "/" + first.disks[0].checkpoint.place;
         must(cloneFile(file, machine.folder + "/of somebody"));
         QTRY_COMPARE(costOf(first), (DiskCost { 0, 4 * cluster }));

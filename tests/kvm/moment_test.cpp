@@ -5,6 +5,7 @@
 #include "tests/support/pagers.h"
 #include "tests/support/suite.h"
 #include "vmm/base/random.h"
+#include "vmm/machine/disk_costs.h"
 #include "vmm/machine/forked_machine.h"
 
 #include <QDir>
@@ -15,6 +16,7 @@
 #include <csignal>
 #include <future>
 #include <list>
+#include <numeric>
 #include <optional>
 
 using namespace std::chrono_literals;
@@ -437,6 +439,9 @@ void MomentTest::disksFollow()
         QVERIFY2(countsOn(guest), qPrintable(said(guest)));
         QVERIFY2(isAt(guest, 8 * (turn + 1)), qPrintable(said(guest)));
     }
+    // What that gives back can be told beside the guest, too.
+    auto const freed = tests::must(freedByDisks(*guest.timeline(), guest.config, moments));
+    QCOMPARE(std::accumulate(freed.each.begin(), freed.each.end(), freed.first), freed.total);
     // One in the middle goes beside the guest, and the others are whole.
     REQUIRE_OK(guest.endMoment(moments[1]));
     for (auto const turn : { 2, 0 }) {

@@ -229,13 +229,16 @@ void MachineSettingsPage::followTimeline(app::TimelineSession& timeline)
             m_timeline->setPolicy(m_policyBefore);
     };
     auto const count = [this, &timeline] {
-        m_timeline->setUsed(timeline.costs() ? std::optional(timeline.costs()->total) : std::nullopt);
+        m_timeline->setUsed(timeline.costs());
+        if (isVisible() && timeline.costs())
+            timeline.findDiskCosts();
     };
     m_sessionConnections.push_back(connect(&timeline, &app::TimelineSession::changed, this, take));
     m_sessionConnections.push_back(connect(&timeline, &app::TimelineSession::costsChanged, this, count));
     timeline.open();
     take();
     count();
+    timeline.findDiskCosts();
 }
 
 void MachineSettingsPage::open(QString const& id)

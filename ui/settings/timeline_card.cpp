@@ -2,6 +2,7 @@
 
 #include "ui/settings/tier_row.h"
 #include "ui/theme/icons.h"
+#include "ui/widgets/problem.h"
 #include "ui/widgets/words.h"
 
 #include <QCheckBox>
@@ -114,9 +115,9 @@ void TimelineCard::setPolicy(app::TimelinePolicy const& policy)
     updateTexts();
 }
 
-void TimelineCard::setUsed(std::optional<quint64> bytes)
+void TimelineCard::setUsed(std::optional<app::TimelineCosts> const& costs)
 {
-    m_used = bytes;
+    m_used = costs;
     updateTexts();
 }
 
@@ -203,6 +204,26 @@ QString TimelineCard::tiersText() const
     return tr("Of these moments stay: %1. %2").arg(parts.join(QStringLiteral(", ")), others);
 }
 
+QString TimelineCard::usedText() const
+{
+    if (!m_used)
+        return {};
+    auto const total = m_used->total();
+    auto const& onDisks = m_used->onDisks;
+    auto text = !onDisks ? tr("They take %1 now, without what disks keep for them.").arg(bytesText(total))
+        : !*onDisks      ? tr("They take %1 now, and what disks keep for them, which is not known: %2")
+                          .arg(bytesText(total), problemFor(Task::ReadMoments, onDisks->error()).reason)
+        : **onDisks == 0
+        ? tr("They take %1 now.").arg(bytesText(total))
+        : tr("They take %1 now; %2 of that is what disks keep for them.").arg(bytesText(total), bytesText(**onDisks));
+    if (m_policy.budget != 0 && total > m_policy.budget) {
+        text += QLatin1Char(' ')
+            + tr("That is %1 too much: the oldest of those that the machine has kept by itself go first.")
+                  .arg(bytesText(total - m_policy.budget));
+    }
+    return text;
+}
+
 void TimelineCard::updateTexts()
 {
     m_automatic->setText(tr("Keep moments while the machine is &busy, every"));
@@ -212,12 +233,7 @@ void TimelineCard::updateTexts()
     m_onClose->setText(tr("Keep a moment when the program is c&losed"));
     m_isBounded->setText(tr("All moments &together take at most"));
     m_budget->setAccessibleName(tr("Most space for all moments, in GiB"));
-    auto used = m_used ? tr("They take %1 now, without what disks keep for them.").arg(bytesText(*m_used)) : QString();
-    if (m_used && m_policy.budget != 0 && *m_used > m_policy.budget) {
-        used += QLatin1Char(' ')
-            + tr("That is %1 too much: the oldest of those that the machine has kept by itself go first.")
-                  .arg(bytesText(*m_used - m_policy.budget));
-    }
+    auto const used = usedText();
     m_usedLabel->setText(used);
     m_usedLabel->setVisible(!used.isEmpty());
     m_tiersLabel->setText(tiersText());

@@ -27,7 +27,7 @@ public:
     void setPolicy(app::TimelinePolicy const& policy);
     app::TimelinePolicy const& policy() const { return m_policy; }
     /// What the moments take now; nothing: it is not known yet.
-    void setUsed(std::optional<quint64> bytes);
+    void setUsed(std::optional<app::TimelineCosts> const& costs);
 
 protected:
     void changeEvent(QEvent* event) override;
@@ -40,9 +40,10 @@ private:
     void removeTier(TierRow* row);
     void updateTexts();
     QString tiersText() const;
+    QString usedText() const;
 
     app::TimelinePolicy m_policy;
-    std::optional<quint64> m_used;
+    std::optional<app::TimelineCosts> m_used;
     QCheckBox *m_automatic, *m_beforeChange, *m_onClose, *m_isBounded;
     QSpinBox* m_minutes;
     QDoubleSpinBox* m_budget;

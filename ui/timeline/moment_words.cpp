@@ -28,6 +28,18 @@ QString disksTake(app::MomentDiskCost const* cost)
                              : Words::tr("its disks: %1 their own, %2 shared").arg(bytesText(own), bytesText(shared));
 }
 
+/// All that moments take, and what of it is not in their files.
+QString takenText(app::TimelineCosts const& costs)
+{
+    auto const total = bytesText(costs.total());
+    if (!costs.onDisks)
+        return total;
+    if (!*costs.onDisks)
+        return Words::tr("%1 (disks: not known)").arg(total);
+    auto const onDisks = **costs.onDisks;
+    return onDisks == 0 ? total : Words::tr("%1 (disks: %2)").arg(total, bytesText(onDisks));
+}
+
 QString joined(QStringList const& parts)
 {
     return parts.join(QStringLiteral(" · "));
@@ -110,14 +122,15 @@ QString timelineSummary(app::TimelineSession const& timeline)
         return {};
     QStringList parts { Words::tr("%n moment(s)", nullptr, static_cast<int>(timeline.moments().size())) };
     if (timeline.costs()) {
-        auto const total = timeline.costs()->total, budget = quint64(timeline.policy().budget);
+        auto const total = timeline.costs()->total(), budget = quint64(timeline.policy().budget);
         auto const isHeld = total > budget && !timeline.costs()->mayThin;
-        parts += budget == 0 ? bytesText(total)
+        auto const taken = takenText(*timeline.costs());
+        parts += budget == 0 ? taken
             : isHeld         ? Words::tr("%1, %2 over the budget of %3, which only you can free")
-                           .arg(bytesText(total), bytesText(total - budget), bytesText(budget))
-            : total > budget ? Words::tr("%1, %2 over the budget of %3")
-                                   .arg(bytesText(total), bytesText(total - budget), bytesText(budget))
-                             : Words::tr("%1 of %2").arg(bytesText(total), bytesText(budget));
+                           .arg(taken, bytesText(total - budget), bytesText(budget))
+            : total > budget
+            ? Words::tr("%1, %2 over the budget of %3").arg(taken, bytesText(total - budget), bytesText(budget))
+            : Words::tr("%1 of %2").arg(taken, bytesText(budget));
     }
     if (auto const rate = timeline.changeRate())
         parts += Words::tr("%1/s").arg(bytesText(static_cast<quint64>(*rate)));

@@ -18,7 +18,7 @@ QString momentDetails(app::MomentEntry const& moment, app::TimelineSession const
     std::optional<quint64> diskChange = std::nullopt);
 /// All of it in a sentence for who does not see it.
 QString momentSpoken(app::MomentEntry const& moment);
-/// "12 moments · 410 MB of 20 GB · 3 MB/s".
+/// "12 moments · 1.4 GB (disks: 1 GB) of 20 GB · 3 MB/s".
 QString timelineSummary(app::TimelineSession const& timeline);
 /// "now: about 12 MB in 0.4 s": what a moment would take; empty where that cannot be told.
 QString forecastText(app::TimelineSession const& timeline);

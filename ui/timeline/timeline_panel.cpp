@@ -415,6 +415,7 @@ void TimelinePanel::endEditing(bool save)
 void TimelinePanel::showSelected()
 {
     auto const* moment = m_axis->selectedMoment();
+    findDiskCosts();
     if (moment == nullptr || moment->id != m_edited)
         endEditing(m_timeline.moment(m_edited) != nullptr);
     if (auto const id = moment != nullptr ? moment->id : QString(); std::exchange(m_foreseen, id) != id) {
@@ -423,7 +424,6 @@ void TimelinePanel::showSelected()
     }
     if (moment != nullptr) {
         auto const diskChange = m_before.isEmpty() ? m_timeline.diskChange(moment->id) : std::nullopt;
-        m_timeline.findDiskCosts();
         m_past->showWords(momentTitle(*moment), momentTime(moment->time),
             momentDetails(*moment, m_timeline, diskChange),
             moment->wasOff ? tr("The machine was off.") : tr("This moment has no picture."));
@@ -619,6 +619,19 @@ void TimelinePanel::changeEvent(QEvent* event)
             updateEditorTexts();
         showSelected();
     }
+}
+
+/// For who sees it: what they take is under the moments.
+void TimelinePanel::findDiskCosts()
+{
+    if (isVisible() && !m_timeline.moments().empty())
+        m_timeline.findDiskCosts();
+}
+
+void TimelinePanel::showEvent(QShowEvent* event)
+{
+    QFrame::showEvent(event);
+    findDiskCosts();
 }
 
 void TimelinePanel::hideEvent(QHideEvent* event)

@@ -61,6 +61,7 @@ signals:
 
 protected:
     void changeEvent(QEvent* event) override;
+    void showEvent(QShowEvent* event) override;
     void hideEvent(QHideEvent* event) override;
 
 private:
@@ -80,6 +81,7 @@ private:
     void edit(Editing what, app::MomentEntry const& moment);
     void endEditing(bool save);
     void showSelected();
+    void findDiskCosts();
     void showPictureOfSelected();
     void foreseeUsb();
     void markOrCompare(QString const& id);

@@ -16,8 +16,17 @@ namespace vmm {
 
 namespace {
 
-// Who needs something: else a moment's place in the list, from `firstMoment` on.
-constexpr std::size_t present = 0, somebodyElse = 1, firstMoment = 2, several = SIZE_MAX;
+// Who needs something: else moments, from `firstMoment` on. What stays are the disks as they are now, and what somebody
+// else has too.
+constexpr std::size_t loose = 0, firstMoment = 1, several = SIZE_MAX - 1, stays = SIZE_MAX;
+
+constexpr char const* wasCancelled = "finding out what the disks' past takes was cancelled";
+
+/// Who owns what several moments need.
+enum class Shared : std::uint8_t {
+    Several, ///< nobody in particular
+    Last,    ///< the last of them that was settled
+};
 
 struct Run {
     std::uint64_t begin, end;
@@ -40,8 +49,36 @@ void tidy(std::vector<Run>& runs)
     runs.resize(kept);
 }
 
+/// What is in one of several tidy lists and no other; `runs` has all of them.
+std::vector<Run> onlyOnce(std::vector<Run> const& runs)
+{
+    std::map<std::uint64_t, int> changes; // at a place, how many more begin than end
+    for (auto const& run : runs) {
+        ++changes[run.begin];
+        --changes[run.end];
+    }
+    std::vector<Run> once;
+    int count = 0;
+    std::uint64_t from = 0;
+    for (auto const& [at, change] : changes) {
+        if (count == 1)
+            once.push_back({ from, at });
+        count += change;
+        from = at;
+    }
+    return once;
+}
+
+std::size_t together(std::size_t known, std::size_t owner, Shared shared)
+{
+    if (known == stays || owner == stays)
+        return stays;
+    return shared == Shared::Last || known == loose || known == owner ? owner : several;
+}
+
 /// `known` with what `owner` needs as well; both in order.
-std::vector<Piece> merge(std::vector<Piece> const& known, std::vector<Run> const& runs, std::size_t owner)
+std::vector<Piece> merge(
+    std::vector<Piece> const& known, std::vector<Run> const& runs, std::size_t owner, Shared shared)
 {
     constexpr auto never = UINT64_MAX;
     std::vector<Piece> all;
@@ -53,7 +90,7 @@ std::vector<Piece> merge(std::vector<Piece> const& known, std::vector<Run> const
         at = std::min(nextKnown, nextRun);
         bool const isKnown = nextKnown == at, isNeeded = nextRun == at;
         auto const end = std::min(isKnown ? one->end : nextKnown, isNeeded ? run->end : nextRun);
-        auto const whose = !isKnown ? owner : !isNeeded || one->owner == owner ? one->owner : several;
+        auto const whose = !isKnown ? owner : !isNeeded ? one->owner : together(one->owner, owner, shared);
         if (!all.empty() && all.back().end == at && all.back().owner == whose)
             all.back().end = end;
         else
@@ -70,13 +107,13 @@ std::vector<Piece> merge(std::vector<Piece> const& known, std::vector<Run> const
 /// Where files have what somebody needs. Takes memory for the pieces that there are, however many need each.
 class Needs {
 public:
-    explicit Needs(std::size_t owners) : m_all(owners) { }
+    explicit Needs(Shared shared) : m_shared(shared) { }
 
     /// All that the image reads as; then settle().
     Result<> add(BlockImage& image)
     {
         BlockImage const* known = nullptr;
-        File const* file = nullptr;
+        File* file = nullptr;
         for (std::uint64_t at = 0; at < image.size();) {
             auto const mapping = TRY(image.resolve(at, image.size() - at));
             if (mapping.length == 0)
@@ -97,28 +134,43 @@ public:
             tidy(runs);
             for (auto const& run : runs)
                 m_all[owner] += run.end - run.begin;
-            m_pieces[space] = merge(m_pieces[space], runs, owner);
+            m_pieces[space] = merge(m_pieces[space], runs, owner, m_shared);
         }
-        for (auto& [space, runs] : m_addedElsewhere) {
-            tidy(runs);
-            m_pieces[space] = merge(m_pieces[space], runs, somebodyElse);
-        }
+        for (auto const& [space, runs] : m_elsewhere)
+            stay(space, runs);
+        for (auto* file : m_sharing)
+            tidy(file->shared);
         m_added.clear();
-        m_addedElsewhere.clear();
+        m_elsewhere.clear();
+        m_sharing.clear();
     }
-    /// In the order of the owners.
-    std::vector<DiskCost> costs() const
+    /// After all of them. A file system says of a piece that another file has it, not which: where no two of ours need
+    /// it, that is somebody else's, and it stays.
+    void settleElsewhere()
     {
-        std::vector<DiskCost> costs(m_all.size());
-        for (auto const& [space, pieces] : m_pieces) {
-            for (auto const& piece : pieces) {
-                if (piece.owner != several)
-                    costs[piece.owner].own += piece.end - piece.begin;
-            }
+        std::map<dev_t, std::vector<Run>> sharing;
+        for (auto const& [path, file] : m_files) {
+            auto& runs = sharing[file.space.first];
+            runs.insert(runs.end(), file.shared.begin(), file.shared.end());
         }
-        for (std::size_t owner = 0; owner < costs.size(); ++owner)
-            costs[owner].shared = owner == somebodyElse ? 0 : m_all[owner] - costs[owner].own;
-        return costs;
+        for (auto const& [device, runs] : sharing)
+            stay({ device, fileSystem }, onlyOnce(runs));
+    }
+    /// Bytes, by owner.
+    std::map<std::size_t, std::uint64_t> owned() const
+    {
+        std::map<std::size_t, std::uint64_t> owned;
+        for (auto const& [space, pieces] : m_pieces) {
+            for (auto const& piece : pieces)
+                owned[piece.owner] += piece.end - piece.begin;
+        }
+        return owned;
+    }
+    /// All that it needs, whoever owns it.
+    std::uint64_t neededBy(std::size_t owner) const
+    {
+        auto const found = m_all.find(owner);
+        return found == m_all.end() ? 0 : found->second;
     }
 
 private:
@@ -131,9 +183,10 @@ private:
         Space space {};
         std::vector<FileExtent> extents; // none of a device of the host's, which is no file that takes something
         bool hasOtherNames = false;      // a fork's, for example
+        std::vector<Run> shared;         // what of it is needed, and another file has too
     };
 
-    Result<File const*> fileAt(std::string const& path)
+    Result<File*> fileAt(std::string const& path)
     {
         auto const known = m_files.find(path);
         if (known != m_files.end())
@@ -142,14 +195,14 @@ private:
         struct stat status { };
         if (::fstat(descriptor.get(), &status) != 0)
             return failOs("cannot look at " + path);
-        File file { { status.st_dev, status.st_ino }, {}, status.st_nlink > 1 };
+        File file { { status.st_dev, status.st_ino }, {}, status.st_nlink > 1, {} };
         if (S_ISREG(status.st_mode))
             file.extents = TRY(fileExtents(descriptor.get()));
         return &m_files.emplace(path, std::move(file)).first->second;
     }
 
     /// Only what is no hole: of a base what nobody reads any more was given back.
-    void addRun(File const& file, std::uint64_t offset, std::uint64_t length)
+    void addRun(File& file, std::uint64_t offset, std::uint64_t length)
     {
         auto const end = offset + length;
         auto const endOf = [](FileExtent const& extent) { return extent.offset + extent.length; };
@@ -160,22 +213,83 @@ private:
             auto const space = one->place ? Space(file.space.first, fileSystem) : file.space;
             Run const run { begin, begin + (to - from) };
             m_added[space].push_back(run);
-            if (one->isShared || file.hasOtherNames) // by one of ours, maybe, who is counted anyway
-                m_addedElsewhere[space].push_back(run);
+            if (file.hasOtherNames || (one->isShared && !one->place)) {
+                m_elsewhere[space].push_back(run);
+            } else if (one->isShared) {
+                file.shared.push_back(run);
+                m_sharing.insert(&file);
+            }
         }
     }
 
+    void stay(Space const& space, std::vector<Run> runs)
+    {
+        tidy(runs);
+        m_pieces[space] = merge(m_pieces[space], runs, stays, m_shared);
+    }
+
+    Shared const m_shared;
     std::map<std::string, File> m_files; // by path
-    std::map<Space, std::vector<Run>> m_added, m_addedElsewhere;
+    std::map<Space, std::vector<Run>> m_added, m_elsewhere;
+    std::set<File*> m_sharing; // of what was added
     std::map<Space, std::vector<Piece>> m_pieces;
-    std::vector<std::uint64_t> m_all; // bytes, by owner
+    std::map<std::size_t, std::uint64_t> m_all; // bytes, by owner
 };
 
-/// What ZFS says of the snapshots that the disks of moments have.
-class ZfsFigures {
+/// Snapshots of ZFS that moments' disks have.
+class ZfsSnapshots {
 public:
-    /// `seen`: the file systems and volumes of the moment's other disks.
-    Result<> add(DiskCost& cost, std::set<std::string>& seen, timeline::MomentDisk const& disk)
+    Result<> add(timeline::MomentDisk const& disk, std::size_t owner)
+    {
+        TRY(spaceOf(disk));
+        m_owned[holderOf(disk)][owner].push_back(disk.checkpoint.place);
+        return {};
+    }
+    /// What ZFS says of those of one moment.
+    Result<DiskCost> costOf(std::vector<timeline::MomentDisk> const& disks)
+    {
+        DiskCost cost;
+        std::set<std::string> seen;
+        for (auto const& disk : disks) {
+            if (disk.checkpoint.way != CheckpointWay::Zfs)
+                continue;
+            auto const space = TRY_WITHIN(disk.device, spaceOf(disk));
+            if (!seen.insert(holderOf(disk)).second)
+                return fail(ErrorCode::Unsupported,
+                    disk.device
+                        + ": another disk has a snapshot of the same file system, and ZFS does not tell what only the"
+                          " two need");
+            cost.own += space.used;
+            cost.shared += space.referenced - std::min(space.used, space.referenced);
+        }
+        return cost;
+    }
+    /// What comes back when those of each owner go, in the order of their numbers.
+    Result<std::map<std::size_t, std::uint64_t>> freed(std::function<bool()> const& goOn) const
+    {
+        std::map<std::size_t, std::uint64_t> freed;
+        for (auto const& [holder, owners] : m_owned) {
+            std::vector<std::string> gone;
+            std::uint64_t before = 0;
+            for (auto const& [owner, snapshots] : owners) {
+                if (!goOn())
+                    return fail(ErrorCode::Cancelled, wasCancelled);
+                gone.insert(gone.end(), snapshots.begin(), snapshots.end());
+                auto const bytes = TRY(zfsReclaimed(gone, runProgram));
+                freed[owner] += bytes - std::min(bytes, before);
+                before = bytes;
+            }
+        }
+        return freed;
+    }
+
+private:
+    /// The file system or volume.
+    static std::string holderOf(timeline::MomentDisk const& disk)
+    {
+        return disk.checkpoint.place.substr(0, disk.checkpoint.place.find('@'));
+    }
+    Result<ZfsSpace> spaceOf(timeline::MomentDisk const& disk)
     {
         auto known = m_spaces.find(disk.path);
         if (known == m_spaces.end())
@@ -185,16 +299,11 @@ public:
         auto const space = known->second->find(disk.checkpoint.place);
         if (space == known->second->end())
             return fail(ErrorCode::NotFound, "there is no snapshot " + disk.checkpoint.place);
-        if (!seen.insert(disk.checkpoint.place.substr(0, disk.checkpoint.place.find('@'))).second)
-            return fail(ErrorCode::Unsupported,
-                "another disk has a snapshot of the same file system, and ZFS does not tell what only the two need");
-        cost.own += space->second.used;
-        cost.shared += space->second.referenced - std::min(space->second.used, space->second.referenced);
-        return {};
+        return space->second;
     }
 
-private:
-    std::map<std::string, Result<std::map<std::string, ZfsSpace>>> m_spaces; // by a disk's path
+    std::map<std::string, Result<std::map<std::string, ZfsSpace>>> m_spaces;        // by a disk's path
+    std::map<std::string, std::map<std::size_t, std::vector<std::string>>> m_owned; // by holder
 };
 
 /// The machine may have put other tables or files in the place of those that were being read. What was added before
@@ -206,26 +315,25 @@ Result<> twice(Work const& work)
     return first ? first : work();
 }
 
-/// What is not in `needs` is what it returns.
-Result<DiskCost> addMoment(Needs& needs, ZfsFigures& zfs, timeline::Moment const& moment, VmConfig const& config)
+/// Of a disk whose way is not Zfs.
+Result<> addFiles(Needs& needs, timeline::MomentDisk const& disk, VmConfig const& config)
 {
     InlineEngine engine;
-    DiskCost cost;
-    std::set<std::string> seen;
-    for (auto const& disk : moment.disks) {
-        auto const way = disk.checkpoint.way;
-        if (way == CheckpointWay::Zfs) {
-            TRY_WITHIN(disk.device, zfs.add(cost, seen, disk));
-            continue;
-        }
-        auto const add = [&]() -> Result<> {
-            auto const method = CheckpointMethod::create(way);
-            auto const backing = backingOf(config, disk.path);
-            return needs.add(*TRY(method->openReadOnly(engine, disk.path, disk.checkpoint, backing)));
-        };
-        TRY_WITHIN(disk.device, twice(add));
+    return twice([&]() -> Result<> {
+        auto const method = CheckpointMethod::create(disk.checkpoint.way);
+        auto const backing = backingOf(config, disk.path);
+        return needs.add(*TRY(method->openReadOnly(engine, disk.path, disk.checkpoint, backing)));
+    });
+}
+
+Result<> addDisks(Needs& needs, ZfsSnapshots& zfs, std::vector<timeline::MomentDisk> const& disks, std::size_t owner,
+    VmConfig const& config)
+{
+    for (auto const& disk : disks) {
+        auto const isInZfs = disk.checkpoint.way == CheckpointWay::Zfs;
+        TRY_WITHIN(disk.device, isInZfs ? zfs.add(disk, owner) : addFiles(needs, disk, config));
     }
-    return cost;
+    return {};
 }
 
 Result<> addPresent(Needs& needs, VmConfig const& config)
@@ -244,31 +352,107 @@ Result<> addPresent(Needs& needs, VmConfig const& config)
     return {};
 }
 
+/// What disks keep for no moment any more, or for one that is still being taken: what cannot be read of that may not be
+/// there.
+void addLoose(Needs& needs, ZfsSnapshots& zfs, timeline::Timeline const& timeline, VmConfig const& config)
+{
+    for (auto const& one : timeline.loose()) {
+        for (auto const& disk : one.disks)
+            ignore(addDisks(needs, zfs, { disk }, loose, config));
+    }
+    needs.settle(loose);
 }
 
-Result<std::map<std::string, Result<DiskCost>>> diskCosts(
+}
+
+Result<DiskCosts> diskCosts(
     timeline::Timeline const& timeline, VmConfig const& config, timeline::Progress const& progress)
 {
     auto const moments = timeline.moments();
-    Needs needs(firstMoment + moments.size());
-    ZfsFigures zfs;
+    Needs needs(Shared::Several);
+    ZfsSnapshots zfs;
     TRY(addPresent(needs, config));
-    needs.settle(present);
-    std::map<std::string, Result<DiskCost>> all;
+    needs.settle(stays);
+    addLoose(needs, zfs, timeline, config);
+    DiskCosts all;
     for (std::size_t i = 0; i < moments.size(); ++i) {
         if (!timeline::goOn(progress, i, moments.size()))
-            return fail(ErrorCode::Cancelled, "finding out what the disks' past takes was cancelled");
-        all.emplace(moments[i].id, addMoment(needs, zfs, moments[i], config));
+            return fail(ErrorCode::Cancelled, wasCancelled);
+        auto const added = addDisks(needs, zfs, moments[i].disks, firstMoment, config);
         needs.settle(firstMoment + i);
+        all.moments.emplace(moments[i].id, added ? zfs.costOf(moments[i].disks) : fail(added.error()));
+        if (!added)
+            all.total = fail(added.error());
     }
-    auto const inFiles = needs.costs();
+    needs.settleElsewhere();
+    auto owned = needs.owned();
     for (std::size_t i = 0; i < moments.size(); ++i) {
-        if (auto& cost = all.at(moments[i].id)) {
-            cost->own += inFiles[firstMoment + i].own;
-            cost->shared += inFiles[firstMoment + i].shared;
+        if (auto& cost = all.moments.at(moments[i].id)) {
+            auto const own = owned[firstMoment + i];
+            cost->own += own;
+            cost->shared += needs.neededBy(firstMoment + i) - own;
         }
     }
+    if (!all.total)
+        return all;
+    auto const inZfs = zfs.freed([&] { return timeline::goOn(progress, moments.size(), moments.size()); });
+    if (!inZfs) {
+        all.total = fail(inZfs.error());
+        return all;
+    }
+    owned.erase(stays);
+    for (auto const& part : { owned, *inZfs }) {
+        for (auto const& [owner, bytes] : part)
+            *all.total += bytes;
+    }
     return all;
+}
+
+Result<timeline::Freed> freedByDisks(timeline::Timeline const& timeline, VmConfig const& config,
+    std::vector<std::string> const& order, timeline::Progress const& progress)
+{
+    auto const others = firstMoment + order.size();
+    std::map<std::string, std::size_t> owners;
+    for (std::size_t i = 0; i < order.size(); ++i)
+        owners.emplace(order[i], firstMoment + i);
+    auto const ownerOf = [&](timeline::Moment const& moment) {
+        auto const found = owners.find(moment.id);
+        return found == owners.end() ? others : found->second;
+    };
+    auto moments = timeline.moments();
+    std::ranges::stable_sort(moments, {}, ownerOf);
+    std::uint64_t done = 0;
+    auto const mayGoOn = [&] { return timeline::goOn(progress, done, moments.size()); };
+
+    Needs needs(Shared::Last);
+    ZfsSnapshots zfs;
+    TRY(addPresent(needs, config));
+    needs.settle(stays);
+    addLoose(needs, zfs, timeline, config);
+    for (auto const& moment : moments) {
+        if (!mayGoOn())
+            return fail(ErrorCode::Cancelled, wasCancelled);
+        auto const added = addDisks(needs, zfs, moment.disks, ownerOf(moment), config);
+        if (!added && !timeline.isGone(moment.id)) // as it may be meanwhile
+            return fail(added.error());
+        needs.settle(ownerOf(moment));
+        ++done;
+    }
+    needs.settleElsewhere();
+
+    timeline::Freed freed { 0, 0, std::vector<std::uint64_t>(order.size()) };
+    for (auto const& owned : { needs.owned(), TRY(zfs.freed(mayGoOn)) }) {
+        for (auto const& [owner, bytes] : owned) {
+            if (owner == stays)
+                continue;
+            freed.total += bytes;
+            if (owner == loose)
+                freed.first += bytes;
+            else if (owner < others)
+                freed.each[owner - firstMoment] += bytes;
+        }
+    }
+    return freed;
 }
 
 }

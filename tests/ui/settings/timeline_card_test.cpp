@@ -1,17 +1,21 @@
 #include "app/session/vm_session.h"
+#include "tests/fakes/fake_machine.h"
 #include "tests/support/suite.h"
 #include "tests/ui/main_window/desk.h"
 #include "ui/settings/language.h"
 #include "ui/settings/tier_row.h"
 #include "ui/settings/timeline_card.h"
 #include "ui/timeline/moment_words.h"
+#include "vmm/block/image.h"
 
 #include <QApplication>
 #include <QCheckBox>
 #include <QComboBox>
 #include <QDoubleSpinBox>
+#include <QFile>
 #include <QLabel>
 #include <QSpinBox>
+#include <QTemporaryDir>
 #include <QToolButton>
 
 using tests::button;
@@ -158,10 +162,23 @@ private slots:
         card.setPolicy(policy);
         card.setUsed(std::nullopt);
         QVERIFY(!says(card, "now"));
-        card.setUsed(512 << 20);
+        app::TimelineCosts costs;
+        costs.files = 512 << 20;
+        card.setUsed(costs);
         QVERIFY(says(card, "They take 512 MiB now, without what disks keep for them."));
+        costs.onDisks = quint64(0);
+        card.setUsed(costs);
+        QVERIFY(says(card, "They take 512 MiB now."));
+        costs.onDisks = quint64(256) << 20;
+        card.setUsed(costs);
+        QVERIFY(says(card, "They take 768 MiB now; 256 MiB of that is what disks keep for them."));
         QVERIFY(!says(card, "too much"));
-        card.setUsed(std::uint64_t(3) << 30);
+        costs.onDisks = vmm::fail(vmm::ErrorCode::NotFound, "there is no disk0.img");
+        card.setUsed(costs);
+        QVERIFY(says(card, "They take 512 MiB now, and what disks keep for them, which is not known: "));
+        QVERIFY(!says(card, "too much"));
+        costs.onDisks = quint64(5) << 29;
+        card.setUsed(costs);
         QVERIFY(says(card, "That is 2 GiB too much"));
         policy.tiers.clear();
         card.setPolicy(policy);
@@ -196,6 +213,43 @@ private slots:
         QTRY_VERIFY(!page->hasUnsaved(first));
         // It is the timeline's, and no part of the machine's configuration.
         QTRY_VERIFY(desk.session(first).timeline().policy() == known());
+    }
+
+    void theLineUnderTheTimelineTellsWhatDisksKeep()
+    {
+        QTemporaryDir const directory;
+        auto const path = [&](char const* name) { return directory.filePath(name).toStdString(); };
+        auto config = tests::exampleConfig();
+        config.disks.push_back({ "disk0", path("disk.qcow2"), vmm::DiskFormat::Qcow2 });
+        tests::must(vmm::createImage(config.disks[0].path, { .size = 1 << 20 }));
+        auto const script = std::make_shared<tests::FakeMachine::Script>();
+        app::VmSession session(std::make_shared<app::MachineRunner>(config,
+            app::MachinePlaces { path("state"), path("machine.lock"), path("timeline") },
+            tests::FakeMachine::factory(script)));
+        auto& timeline = session.timeline();
+        auto const write = [&](std::uint8_t what) {
+            vmm::InlineEngine engine;
+            vmm::ImageOptions options;
+            options.format = vmm::ImageFormat::Qcow2;
+            auto const image = tests::must(vmm::BlockImage::open(engine, config.disks[0].path, options));
+            tests::must(image->writeSync(0, vmm::Bytes(64 << 10, what)));
+            tests::must(image->flushSync());
+        };
+        timeline.open();
+        QTRY_VERIFY(timeline.isRead());
+        write(1);
+        timeline.keep("one");
+        QTRY_VERIFY(!timeline.keeping() && !timeline.present().isEmpty());
+        write(2);
+        timeline.findDiskCosts();
+        QTRY_VERIFY2(ui::timelineSummary(timeline).contains(" (disks: 64 KiB) of 20 GiB"),
+            qPrintable(ui::timelineSummary(timeline)));
+        QVERIFY(QFile::remove(QString::fromStdString(config.disks[0].path)));
+        timeline.rename(timeline.moments()[0].id, "another"); // with which what was known is old
+        QTRY_COMPARE(timeline.moments()[0].name, "another");
+        timeline.findDiskCosts();
+        QTRY_VERIFY2(ui::timelineSummary(timeline).contains(" (disks: not known) of 20 GiB"),
+            qPrintable(ui::timelineSummary(timeline)));
     }
 
     void theLineUnderTheTimelineTellsTheBudget()

@@ -2,7 +2,10 @@
 #include "tests/support/suite.h"
 #include "vmm/machine/disk_costs.h"
 
+#include <algorithm>
 #include <filesystem>
+#include <numeric>
+#include <sys/stat.h>
 
 using namespace vmm;
 
@@ -30,7 +33,42 @@ struct Past {
     std::string keep() const { return tests::must(Machine::keepOff(machine.config, *timeline, {})).id; }
     DiskCost costOf(std::string const& moment) const
     {
-        return tests::must(tests::must(diskCosts(*timeline, machine.config)).at(moment));
+        return tests::must(tests::must(diskCosts(*timeline, machine.config)).moments.at(moment));
+    }
+    timeline::Freed freed(std::vector<std::string> const& order) const
+    {
+        return tests::must(freedByDisks(*timeline, machine.config, order));
+    }
+    /// On both disks, in clusters.
+    std::vector<std::uint64_t> eachOf(std::vector<std::string> const& order) const
+    {
+        auto each = freed(order).each;
+        for (auto& bytes : each)
+            bytes /= 2 * cluster;
+        return each;
+    }
+    /// What the first disk's files take.
+    std::uint64_t taken() const
+    {
+        std::uint64_t blocks = 0;
+        for (auto const& file : std::filesystem::directory_iterator(machine.folder)) {
+            struct stat status { };
+            if (file.path().filename().string().starts_with("one.img") && ::stat(file.path().c_str(), &status) == 0)
+                blocks += std::uint64_t(status.st_blocks);
+        }
+        return blocks * 512;
+    }
+    /// Four moments: of five clusters of each disk only the first three have what the last one, and the present, have
+    /// not: one is the first's, two are the first two's, one is the second's and third's, and one all three's.
+    std::vector<std::string> fourMoments() const
+    {
+        std::vector<std::string> ids;
+        for (auto const& clusters :
+            std::vector<std::vector<std::uint64_t>> { { 0, 1, 2, 3 }, { 1 }, { 0, 2 }, { 1, 3 } }) {
+            write(clusters);
+            ids.push_back(keep());
+        }
+        return ids;
     }
 };
 
@@ -80,6 +118,7 @@ private slots:
         auto const base = past.machine.folder + "/" + past.timeline->moment(first)->disks[0].checkpoint.place;
         std::filesystem::create_hard_link(base, past.machine.folder + "/of a fork");
         QCOMPARE(past.costOf(first), (DiskCost { 3 * cluster, (2 + 3) * cluster }));
+        QCOMPARE(past.freed({ first }).total, 3 * cluster); // the other disk's
         QVERIFY(std::filesystem::remove(past.machine.folder + "/of a fork"));
         QCOMPARE(past.costOf(first), (DiskCost { 2 * 3 * cluster, 2 * 1 * cluster }));
     }
@@ -98,10 +137,60 @@ private slots:
             REQUIRE_OK(image->deleteSnapshot(past.timeline->moment(first)->disks[1].checkpoint.id)); // by somebody else
         }
         auto const costs = tests::must(diskCosts(*past.timeline, past.machine.config));
-        QVERIFY(!costs.at(first));
-        QVERIFY(costs.at(first).error().message().find("disk1") != std::string::npos);
-        REQUIRE_OK(costs.at(second));
-        QCOMPARE(*costs.at(second), (DiskCost { 0, 2 * 2 * cluster }));
+        QVERIFY(!costs.moments.at(first));
+        QVERIFY(costs.moments.at(first).error().message().find("disk1") != std::string::npos);
+        REQUIRE_OK(costs.moments.at(second));
+        QCOMPARE(*costs.moments.at(second), (DiskCost { 0, 2 * 2 * cluster }));
+        // So what all of them take is not known, nor what comes back of any.
+        QVERIFY(!costs.total);
+        auto const freed = freedByDisks(*past.timeline, past.machine.config, { second });
+        QVERIFY(!freed);
+        QVERIFY(freed.error().message().find("disk1") != std::string::npos);
+        REQUIRE_OK(past.timeline->purge(first));
+        QCOMPARE(past.freed({ second }).total, 0u);
+    }
+
+    /// What several need comes back with the last of them, and all of it together in any order.
+    void whatIsSaidToComeBackComesBack()
+    {
+        std::vector<std::size_t> order { 0, 1, 2 };
+        do {
+            Past const past;
+            auto const ids = past.fourMoments();
+            std::vector<std::string> going;
+            for (auto const place : order)
+                going.push_back(ids[place]);
+            auto const told = past.freed(going);
+            QCOMPARE(told.total, 2 * 5 * cluster);
+            QCOMPARE(told.first, 0u);
+            QCOMPARE(std::accumulate(told.each.begin(), told.each.end(), std::uint64_t(0)), told.total);
+            QCOMPARE(tests::must(diskCosts(*past.timeline, past.machine.config).value().total), told.total);
+            auto left = told.total;
+            auto const before = past.taken();
+            for (std::size_t i = 0; i < going.size(); ++i) {
+                REQUIRE_OK(past.timeline->purge(going[i]));
+                auto const untidy = past.freed({});
+                QCOMPARE(untidy.total, left);
+                QCOMPARE(untidy.first, told.each[i]); // for no moment any more, and still there
+                REQUIRE_OK(past.machine.tidy(*past.timeline));
+                left -= told.each[i];
+                QCOMPARE(past.freed({}).total, left);
+            }
+            QVERIFY(before - past.taken() >= 5 * cluster); // on the host, too
+        } while (std::ranges::next_permutation(order).found);
+    }
+
+    void whatSeveralNeedBelongsToTheLastOfThem()
+    {
+        using Each = std::vector<std::uint64_t>;
+        Past const past;
+        auto const ids = past.fourMoments();
+        auto const &a = ids[0], &b = ids[1], &c = ids[2], &d = ids[3];
+        QCOMPARE(past.eachOf({ a, b, c }), (Each { 1, 2, 2 }));
+        QCOMPARE(past.eachOf({ c, b, a }), (Each { 0, 1, 4 }));
+        QCOMPARE(past.eachOf({ a, c, b }), (Each { 1, 0, 4 }));
+        QCOMPARE(past.eachOf({ b, a }), (Each { 0, 3 })); // the rest is still needed
+        QCOMPARE(past.eachOf({ d }), Each { 0 });         // it is what the disks are
     }
 
     void aDiskThatCannotBeReadIsNamed()
@@ -115,6 +204,7 @@ private slots:
         QVERIFY(std::filesystem::remove(past.machine.folder + "/" + place));
         auto const costs = diskCosts(*past.timeline, past.machine.config);
         QVERIFY(!costs); // the disk stands on it
+        QVERIFY(!freedByDisks(*past.timeline, past.machine.config, {}));
         QVERIFY(costs.error().message().find("disk0") != std::string::npos);
     }
 
@@ -125,6 +215,9 @@ private slots:
         auto const cancelled
             = diskCosts(*past.timeline, past.machine.config, [](std::uint64_t, std::uint64_t) { return false; });
         QCOMPARE(cancelled.error().code, ErrorCode::Cancelled);
+        auto const freed
+            = freedByDisks(*past.timeline, past.machine.config, {}, [](std::uint64_t, std::uint64_t) { return false; });
+        QCOMPARE(freed.error().code, ErrorCode::Cancelled);
     }
 };
 

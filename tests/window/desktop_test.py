@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""The desktop in a real window: create the demo machine, run it, type on its serial console, suspend it, close the program, open it again, restore, and find the machine as it was. Driven as a screen reader and a keyboard would.
+"""The desktop in a real window: create the demo machine, run it, type on its serial console, suspend it, close the program,
+open it again, restore, and find the machine as it was. Driven as a screen reader and a keyboard would.
 
     desktop_test.py PROGRAM RESULTS
 

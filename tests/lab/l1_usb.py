@@ -175,7 +175,8 @@ class Hand:
         self._line.close()
 
     def plug_in(self, driver: str, name: str, stays: bool = False, disk: str = "", **properties) -> None:
-        """`stays`: when the hand goes; it was there when it came. `disk`: what is in it, where it is made of two."""
+        """`stays`: when the hand goes; it was there when it came, or goes with its hub. `disk`: what is in it, where it is made
+        of two."""
         self._do("device_add", driver=driver, id=name, **properties)
         if disk:
             self._do("device_add", driver="scsi-hd", id=f"{name}-disk", bus=f"{name}.0", drive=disk)

@@ -1,5 +1,5 @@
 """Devices of the host's of many kinds in a guest, under its own drivers: a hand (l1_usb.py) plugs them into L1, on either of
-its controllers, plays on them, and pulls them out in the middle of their work."""
+its controllers and behind a hub, plays on them, and pulls them out in the middle of their work."""
 
 import hashlib
 import os
@@ -17,7 +17,7 @@ KEY_B = 48
 DEVICES = pathlib.Path("/sys/bus/usb/devices")
 XHCI, EHCI = {"bus": "usb.0"}, {"bus": "ehci.0"}
 # What is to come back says where: QEMU would take another port.
-KEYBOARD = {**XHCI, "port": "2"}
+HUB, KEYBOARD = {**XHCI, "port": "2"}, {**XHCI, "port": "2.1"}
 STICK = {**XHCI, "port": "1", "drive": "stick", "serial": STICK_SERIAL}
 # Linux counts the devices of a bus; SCSI hosts and disks get numbers that have become free.
 STICK_NUMBERS = "/sys/block/sd?/device/../../../../devnum"
@@ -48,10 +48,15 @@ def attach(machine, port: str) -> None:
     wait_until(f"the machine has the device at {port}", lambda: driver_of(port) == "usbfs")
 
 
+def new_port(before: set[str], name: str) -> str:
+    """Where something has come, beside those."""
+    wait_until(f"L1 has the {name}", lambda: ports() - before)
+    return min(ports() - before)
+
+
 def attach_new(machine, before: set[str], name: str) -> str:
     """What comes to another port than those; its port."""
-    wait_until(f"L1 has the {name}", lambda: ports() - before)
-    port = min(ports() - before)
+    port = new_port(before, name)
     attach(machine, port)
     return port
 
@@ -61,6 +66,19 @@ def give(machine, hand: Hand, driver: str, name: str, **properties) -> str:
     before = ports()
     hand.plug_in(driver, name, **properties)
     return attach_new(machine, before, name)
+
+
+def plug_in_hub(hand: Hand) -> None:
+    """With the keyboard in it."""
+    hand.plug_in("usb-hub", "hub", **HUB)
+    hand.plug_in("usb-kbd", "keyboard", stays=True, **KEYBOARD)
+
+
+def give_hub(machine, hand: Hand) -> None:
+    """The keyboard in it is the machine's then; the hub stays L1's."""
+    before = ports()
+    plug_in_hub(hand)
+    attach(machine, new_port(before, "hub") + ".1")  # a hub's port sorts before those of what is in it
 
 
 def asked(machine, numbers: str, out: str, into: str, answers: int, question: str) -> list[str]:
@@ -85,12 +103,16 @@ def check_pointing(machine, hand: Hand) -> None:
     check_equal("positions", tablet.events(POSITIONS, 4), [(0, 1), (1, 2), (0, 1234), (1, 4321)])
 
 
+def check_answer(line: Line) -> None:
+    # What comes while it is being opened its driver throws away.
+    wait_until("the guest answers on the serial adapter", lambda: (line.send("hello"), line.receive(2))[1] == "got hello")
+
+
 def check_line(machine, line: Line) -> None:
     wait_in(machine, "ls /dev/ttyUSB*")
     port = machine.run("ls /dev/ttyUSB*")
     machine.run(f"stty -F {port} raw -echo; {{ while read word; do echo \"got $word\"; done <{port} >{port}; }} &")
-    # What comes while it is being opened its driver throws away.
-    wait_until("the guest answers on the serial adapter", lambda: (line.send("hello"), line.receive(2))[1] == "got hello")
+    check_answer(line)
     line.send("again and in full, over more than one packet of the adapter's: " + "0123456789" * 8)
     wait_until("all of a long line comes back", lambda: line.receive(5).endswith("0123456789" * 8))
 
@@ -107,7 +129,7 @@ class Devices:
 
     def __init__(self, machine, hand: Hand, line: Line) -> None:
         self.machine, self.hand, self.line = machine, hand, line
-        give(machine, hand, "usb-kbd", "keyboard", **KEYBOARD)
+        give_hub(machine, hand)
         give(machine, hand, "usb-tablet", "tablet", **EHCI)
         give(machine, hand, "usb-serial", "adapter", **XHCI, chardev="line")
         give(machine, hand, "usb-net", "network", **XHCI, netdev="net")
@@ -153,15 +175,19 @@ def pull_out_in_mid_copy(machine, hand: Hand) -> None:
     check_file(machine, disk_of_stick(machine))
 
 
-def pull_out_keyboard(machine, hand: Hand) -> None:
-    hand.pull_out("keyboard")
+def pull_out_hub(machine, hand: Hand, line: Line) -> None:
+    """While the guest reads the keyboard that is in it. That one comes back by itself, too; the others stay."""
+    before = numbers_of(machine)
+    hand.pull_out("hub")
     wait_in(machine, "! grep -q 'QEMU USB Keyboard' /proc/bus/input/devices")
-    hand.plug_in("usb-kbd", "keyboard", **KEYBOARD)
+    check_answer(line)
+    plug_in_hub(hand)
     check_typing(machine, hand)
 
 
 def numbers_of(machine) -> set[tuple[str, ...]]:
     """The guest's USB devices and their numbers."""
+    check_equal("devices that are new", len(numbers_of(machine) - before), 1)
     told = machine.run("for device in /sys/bus/usb/devices/*-*/devnum; do echo $device $(cat $device); done 2>/dev/null")
     return {tuple(line.split()) for line in told.splitlines()}
 
@@ -209,7 +235,7 @@ def devices_of_the_host_work_in_the_guest(lab):
         devices = Devices(machine, hand, line)
         devices.check()
         pull_out_in_mid_copy(machine, hand)
-        pull_out_keyboard(machine, hand)
+        pull_out_hub(machine, hand, line)
         suspend_and_restore(machine)
         devices.check()
         check_file(machine, disk_of_stick(machine))

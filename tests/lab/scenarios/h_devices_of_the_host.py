@@ -147,10 +147,14 @@ class Devices:
         check_equal("answers of the reader", [answer[:14] for answer in told], READER_ANSWERS)
 
 
+def port_of_stick() -> str:
+    return next(entry.parent.name for entry in DEVICES.glob("*/serial")
+                if entry.read_text(encoding="ascii").strip() == STICK_SERIAL)
+
+
 def pull_out_in_mid_copy(machine, hand: Hand) -> None:
     """The stick, which comes back by itself: it was the machine's."""
-    attach(machine, next(entry.parent.name for entry in DEVICES.glob("*/serial")
-                         if entry.read_text(encoding="ascii").strip() == STICK_SERIAL))
+    attach(machine, port_of_stick())
     wait_in(machine, "mount -t ext4 -o ro /dev/sda /mnt")
     before = machine.run(f"cat {STICK_NUMBERS}")
     machine.run("{ while cp /mnt/large /tmp/copy 2>/dev/null; do echo 3 >/proc/sys/vm/drop_caches; done; "
@@ -183,11 +187,11 @@ def pull_out_hub(machine, hand: Hand, line: Line) -> None:
     check_answer(line)
     plug_in_hub(hand)
     check_typing(machine, hand)
+    check_equal("devices that are new", len(numbers_of(machine) - before), 1)
 
 
 def numbers_of(machine) -> set[tuple[str, ...]]:
     """The guest's USB devices and their numbers."""
-    check_equal("devices that are new", len(numbers_of(machine) - before), 1)
     told = machine.run("for device in /sys/bus/usb/devices/*-*/devnum; do echo $device $(cat $device); done 2>/dev/null")
     return {tuple(line.split()) for line in told.splitlines()}
 
@@ -252,7 +256,7 @@ def disk_of_uas(machine) -> str:
 
 
 def check_file_in_parts(machine, disk: str) -> None:
-    """Read by four at once: as many commands are on their way, each in its stream."""
+    """Read by four at once: of a UAS disk as many commands are on their way, each in its stream."""
     machine.run(f"until mount -t ext4 -o ro /dev/{disk} /mnt; do sleep 0.1; done")
     told = machine.run("( for i in 0 1 2 3; do dd if=/mnt/large bs=1M skip=$((3 * i)) count=3 2>/dev/null | sha256sum >/tmp/part$i & "
                        "done; wait ); umount /mnt; cat /tmp/part?")
@@ -261,15 +265,26 @@ def check_file_in_parts(machine, disk: str) -> None:
                 [hashlib.sha256(content[first:first + part]).hexdigest() for first in range(0, len(content), part)])
 
 
+def disk_works(machine, disk: str, port: str, driver: str) -> None:
+    """Read and written by the guest, which has no other; in the end that driver of the host's has it."""
+    check_file_in_parts(machine, disk)
+    written = write_random(machine, disk, 16)
+    machine.call("machine.detachUsb", device=port)
+    wait_in(machine, "! ls -d /sys/block/sd?")
+    check_written(disk_on_host(port, driver), 16, written)
+
+
+def stick_works(machine) -> None:
+    port = port_of_stick()
+    attach(machine, port)
+    disk_works(machine, disk_of_stick(machine), port, "usb-storage")
+
+
 def uas_disk_works(machine) -> None:
     subprocess.run(["modprobe", "uas"], check=True)
     with Hand() as hand:
         port = give(machine, hand, "usb-uas", "uas", disk="disk", **XHCI)
-        disk = disk_of_uas(machine)
-        check_file_in_parts(machine, disk)
-        written = write_random(machine, disk, 16)
-        machine.call("machine.detachUsb", device=port)
-        check_written(disk_on_host(port, "uas"), 16, written)
+        disk_works(machine, disk_of_uas(machine), port, "uas")
 
 
 @lab_test(seconds=200, needs=("hardware",), usb=True)

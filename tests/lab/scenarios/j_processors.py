@@ -1,15 +1,16 @@
 """USB with one to four processors, on several of which a disk's commands and a controller's interrupts are at once then: the
-machine's own sticks, a UAS disk of the host's, and gadget zero, one after the other in the same guest."""
+machine's own sticks, a stick and a UAS disk of the host's, and gadget zero, one after the other in the same guest."""
 
 from scenario import lab_test
 from scenarios.e_usb import Sticks, check_input, check_serial, pull_out, wait_in
-from scenarios.h_devices_of_the_host import tell_of_devices, uas_disk_works
+from scenarios.h_devices_of_the_host import stick_works, tell_of_devices, uas_disk_works
 from scenarios.i_gadget_zero import gadget_zero_works
 
 
 def devices_of_the_host_work(lab, own: Sticks, speed: str) -> None:
     own.unplug()
     tell_of_devices()
+    stick_works(own.machine)
     uas_disk_works(own.machine)
     gadget_zero_works(lab, own.machine, speed)
     # usbtest's driver says of each request that it was not answered, once its device has gone.

@@ -270,15 +270,15 @@ class ChronovisorMachine(Machine):
         self._wait_until_it_is_there()
 
     def _wait_until_it_is_there(self) -> None:
-        end = time.monotonic() + 60 * PATIENCE
-        while self.process.poll() is None:  # if it ended at once, its console's end says so
+        def is_there() -> bool:
+            if self.process.poll() is not None:
+                return True  # its console's end says that it ended at once
             try:
-                if self.call("machine.show")["state"] not in ("starting", "restoring"):
-                    return
+                return self.call("machine.show")["state"] not in ("starting", "restoring")
             except (OSError, Failure):  # nobody listens there yet
-                if time.monotonic() > end:
-                    raise
-            time.sleep(0.1)
+                return False
+
+        wait_until("the machine is there", is_there)
 
     def start(self) -> None:
         self._host("run", str(self._file), "--state", str(self._saved), "--serial", "stdio")
@@ -319,6 +319,7 @@ class ChronovisorMachine(Machine):
         """A method of the control socket, for what is to be quick: chronoctl has to start first."""
         sockets = pathlib.Path(self._environment["XDG_RUNTIME_DIR"], "chronovisor")
         with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(120 * PATIENCE)
             connection.connect(str(sockets / f"{self.process.pid}.sock"))
             parameters = {"machine": self.state["name"], **parameters}
             connection.sendall((json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters}) + "\n").encode())

@@ -1,6 +1,7 @@
 """A USB stick of the host's (L1's QEMU gives it one, l1_usb.py) in a guest: through usbfs, and by way of usbredirect,
 which passes it on as another computer would."""
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -86,6 +87,17 @@ def wait_for_usbredirect(port: str, listens_at: int) -> None:
     wait_until("usbredirect has the stick", lambda: driver_of(port) == "usbfs")
     listening = f":{listens_at:04X} 00000000:0000 0A"  # Documentation/networking/proc_net_tcp.rst
     wait_until("usbredirect listens", lambda: listening in pathlib.Path("/proc/net/tcp").read_text(encoding="ascii"))
+
+
+@contextlib.contextmanager
+def passed_on(stick: dict, listens_at: int):
+    """By usbredirect, to one guest, and no longer than that goes."""
+    with subprocess.Popen(["usbredirect", "--device", stick["id"], "--as", f"127.0.0.1:{listens_at}"]) as passing:
+        try:
+            wait_for_usbredirect(stick["port"], listens_at)
+            yield passing
+        finally:
+            passing.kill()
 
 
 def check_file(machine, disk: str = "sda") -> None:
@@ -218,8 +230,7 @@ def a_stick_of_another_computer_and_one_of_the_host_work_in_debian(lab):
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     port = stick["port"]
     wait_until("the host's own driver has the stick", lambda: driver_of(port) == "usb-storage")
-    with subprocess.Popen(["usbredirect", "--device", stick["id"], "--as", "127.0.0.1:4000"]) as passing:
-        wait_for_usbredirect(port, 4000)
+    with passed_on(stick, 4000) as passing:
         device = machine.redirect_usb("127.0.0.1:4000")
         wait_for_disk(machine, True)
         check_file(machine)
@@ -231,8 +242,7 @@ def a_stick_of_another_computer_and_one_of_the_host_work_in_debian(lab):
     check_written(disk_on_host(port), 16, written)
     come_and_go_mounted(machine, port)
     # The connection's end in the middle of reading is an unplug.
-    with subprocess.Popen(["usbredirect", "--device", stick["id"], "--as", "127.0.0.1:4001"]) as passing:
-        wait_for_usbredirect(port, 4001)
+    with passed_on(stick, 4001) as passing:
         machine.redirect_usb("127.0.0.1:4001")
         wait_for_disk(machine, True)
         read_by_guest(machine)

@@ -151,6 +151,17 @@ def gadget_zero(settings: dict[str, str]):
         yield gadget
 
 
+@contextlib.contextmanager
+def microphone(program: pathlib.Path):
+    """It is plugged in for as long as that goes."""
+    subprocess.run(["modprobe", "vhci-hcd"], check=True)
+    with subprocess.Popen([program]) as device:
+        try:
+            yield
+        finally:
+            device.kill()
+
+
 class Refused(Exception):
     """What QEMU has against it."""
 

@@ -81,11 +81,16 @@ def give_hub(machine, hand: Hand) -> None:
     attach(machine, new_port(before, "hub") + ".1")  # a hub's port sorts before those of what is in it
 
 
+def node_in_guest(machine, numbers: str) -> str:
+    """usbfs' of the device of these numbers, once it is there."""
+    wait_in(machine, f"grep -q 'PRODUCT={numbers}/' /sys/bus/usb/devices/*:1.0/uevent")
+    return machine.run(f". $(grep -l 'PRODUCT={numbers}/' /sys/bus/usb/devices/*/uevent | grep -v : | head -n 1); "
+                       "echo /dev/$DEVNAME")
+
+
 def asked(machine, numbers: str, out: str, into: str, answers: int, question: str) -> list[str]:
     """What the device of these numbers answers, in hexadecimal."""
-    wait_in(machine, f"grep -q 'PRODUCT={numbers}/' /sys/bus/usb/devices/*:1.0/uevent")
-    node = machine.run(f". $(grep -l 'PRODUCT={numbers}/' /sys/bus/usb/devices/*/uevent | grep -v : | head -n 1); "
-                       "echo /dev/$DEVNAME")
+    node = node_in_guest(machine, numbers)
     return machine.run(f"/tmp/bulk {node} {out} {into} {answers} {question}").split()
 
 

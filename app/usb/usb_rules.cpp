@@ -67,6 +67,16 @@ vmm::Error noMatch(std::string_view text)
         0 };
 }
 
+vmm::Error isThere(UsbMatch const& match)
+{
+    return { vmm::ErrorCode::AlreadyExists, fmt::format("there is a rule for {} already", usbMatchText(match)), 0 };
+}
+
+vmm::Error isNotThere(UsbMatch const& match)
+{
+    return { vmm::ErrorCode::NotFound, fmt::format("there is no rule for {}", usbMatchText(match)), 0 };
+}
+
 }
 
 bool UsbMatch::fits(vmm::HostUsbInfo const& device) const
@@ -167,10 +177,33 @@ vmm::Result<> UsbRules::set(UsbRule rule)
     return {};
 }
 
+vmm::Result<> UsbRules::add(UsbRule rule)
+{
+    if (std::ranges::count(rules, rule.match, &UsbRule::match) > 0)
+        return vmm::fail(isThere(rule.match));
+    return set(std::move(rule));
+}
+
+vmm::Result<> UsbRules::setMatch(UsbMatch const& from, UsbMatch const& to)
+{
+    auto const known = std::ranges::find(rules, from, &UsbRule::match);
+    if (known == rules.end())
+        return vmm::fail(isNotThere(from));
+    if (to != from && std::ranges::count(rules, to, &UsbRule::match) > 0)
+        return vmm::fail(isThere(to));
+    auto rule = *known;
+    rule.match = to;
+    if (to.vendor != from.vendor || to.product != from.product)
+        rule.name.clear();
+    TRY(checkRule(rule));
+    *known = std::move(rule);
+    return {};
+}
+
 vmm::Result<> UsbRules::remove(UsbMatch const& match)
 {
     if (std::erase_if(rules, [&](UsbRule const& rule) { return rule.match == match; }) == 0)
-        return vmm::fail(vmm::ErrorCode::NotFound, fmt::format("there is no rule for {}", usbMatchText(match)));
+        return vmm::fail(isNotThere(match));
     return {};
 }
 

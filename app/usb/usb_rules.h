@@ -58,7 +58,9 @@ struct UsbRule {
     UsbMatch match; ///< its identity: there is one rule of each
     UsbAction action = UsbAction::Ask;
     std::string machine; ///< the uuid, of Attach; else empty
-    std::string name;    ///< what the device called itself when the rule was made, for people: "Kingston DataTraveler"
+    /// What the device called itself when the rule was made, for people: "Kingston DataTraveler"; "Kingston" where all
+    /// of the vendor's are meant.
+    std::string name;
     bool operator==(UsbRule const&) const = default;
 
     static void describe(auto& v, auto& s)
@@ -114,6 +116,11 @@ struct UsbRules {
     /// In place of the rule with the same match, where there is one. InvalidArgument: Attach without a machine or of
     /// every device, a product without its vendor, or too many rules.
     vmm::Result<> set(UsbRule rule);
+    /// As set(); AlreadyExists where there is a rule with the same match.
+    vmm::Result<> add(UsbRule rule);
+    /// The rule for `from` is for `to` instead; where that is another model it loses its name. NotFound, AlreadyExists,
+    /// or InvalidArgument as of set().
+    vmm::Result<> setMatch(UsbMatch const& from, UsbMatch const& to);
     /// NotFound.
     vmm::Result<> remove(UsbMatch const& match);
     UsbRestore restoreOf(std::string_view machine) const;

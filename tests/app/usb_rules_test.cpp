@@ -143,6 +143,36 @@ private slots:
         QVERIFY(rules.rules.empty());
     }
 
+    void oneThatIsAddedReplacesNone()
+    {
+        auto rules = rulesOf({ ruleFor("0951:1666", UsbAction::Attach, "web") });
+        auto const before = rules;
+        QCOMPARE(rules.add(ruleFor("0951:1666", UsbAction::Ask)).error().code, ErrorCode::AlreadyExists);
+        QCOMPARE(rules, before);
+        REQUIRE_OK(rules.add(ruleFor("0951:*", UsbAction::Ask)));
+        QCOMPARE(rules.rules.size(), 2u);
+    }
+
+    void aRuleCanBeForOthers()
+    {
+        auto const match = [](char const* text) { return tests::must(parseUsbMatch(text)); };
+        auto named = ruleFor("0951:1666", UsbAction::Attach, "web");
+        named.name = "Kingston DataTraveler";
+        auto rules = rulesOf({ named, ruleFor("class=08", UsbAction::Never) });
+        REQUIRE_OK(rules.setMatch(match("0951:1666"), match("0951:1666,port=1-2")));
+        named.match.port = "1-2";
+        QCOMPARE(rules.rules.front(), named);
+        REQUIRE_OK(rules.setMatch(named.match, match("0951:*")));
+        QCOMPARE(rules.rules.front(), ruleFor("0951:*", UsbAction::Attach, "web")); // it is no DataTraveler's any more
+
+        auto const before = rules;
+        QCOMPARE(rules.setMatch(match("0951:*"), match("class=08")).error().code, ErrorCode::AlreadyExists);
+        QCOMPARE(rules.setMatch(match("0951:1666"), match("class=03")).error().code, ErrorCode::NotFound);
+        QCOMPARE(rules.setMatch(match("0951:*"), match("any")).error().code, ErrorCode::InvalidArgument);
+        REQUIRE_OK(rules.setMatch(match("0951:*"), match("0951:*")));
+        QCOMPARE(rules, before);
+    }
+
     void whatWouldTakeEverythingIsRefused()
     {
         UsbRules rules;

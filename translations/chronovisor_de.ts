@@ -3431,6 +3431,37 @@
     </message>
 </context>
 <context>
+    <name>ui::UsbMatchField</name>
+    <message>
+        <source>That does not say which devices are meant.</source>
+        <translation>Das sagt nicht, welche Geräte gemeint sind.</translation>
+    </message>
+    <message>
+        <source>Which devices are meant instead of: %1</source>
+        <translation>Welche Geräte gemeint sind statt: %1</translation>
+    </message>
+    <message>
+        <source>Which devices the rule is about</source>
+        <translation>Für welche Geräte die Regel gilt</translation>
+    </message>
+    <message>
+        <source>VENDOR:PRODUCT as lsusb tells it, such as 0951:1666, or 0951:* for all of that maker. class=08, port=1-2.3 and serial=AB12 can stand alone or after it, with commas between them and the serial number last.</source>
+        <translation>HERSTELLER:PRODUKT, wie lsusb es nennt, etwa 0951:1666, oder 0951:* für alle dieses Herstellers. class=08, port=1-2.3 und serial=AB12 können allein oder dahinter stehen, mit Kommas dazwischen und der Seriennummer zuletzt.</translation>
+    </message>
+    <message>
+        <source>&amp;Back</source>
+        <translation>&amp;Zurück</translation>
+    </message>
+    <message>
+        <source>&amp;Change</source>
+        <translation>Ä&amp;ndern</translation>
+    </message>
+    <message>
+        <source>&amp;Add</source>
+        <translation>&amp;Hinzufügen</translation>
+    </message>
+</context>
+<context>
     <name>ui::UsbModel</name>
     <message>
         <source>Looking for USB devices…</source>
@@ -3688,6 +3719,10 @@
         <source>Remove the rule for %1</source>
         <translation>Die Regel für %1 entfernen</translation>
     </message>
+    <message>
+        <source>Change which devices are meant: %1</source>
+        <translation>Ändern, welche Geräte gemeint sind: %1</translation>
+    </message>
 </context>
 <context>
     <name>ui::UsbRulesCard</name>
@@ -3712,10 +3747,6 @@
         <translation>Alle dieser Art: %1</translation>
     </message>
     <message>
-        <source>Plug a device in to make a rule for it.</source>
-        <translation>Stecken Sie ein Gerät ein, um eine Regel dafür zu machen.</translation>
-    </message>
-    <message>
         <source>All devices without another rule</source>
         <translation>Alle Geräte ohne andere Regel</translation>
     </message>
@@ -3726,6 +3757,26 @@
     <message>
         <source>Add a rule for…</source>
         <translation>Eine Regel hinzufügen für …</translation>
+    </message>
+    <message>
+        <source>There is a rule for these devices already.</source>
+        <translation>Für diese Geräte gibt es schon eine Regel.</translation>
+    </message>
+    <message>
+        <source>No rule takes every device into a machine: say which ones it takes.</source>
+        <translation>Keine Regel holt jedes Gerät in eine Maschine: Sagen Sie, welche gemeint sind.</translation>
+    </message>
+    <message>
+        <source>Every device of this maker (%1)</source>
+        <translation>Jedes Gerät dieses Herstellers (%1)</translation>
+    </message>
+    <message>
+        <source>Plug a device in to make a rule for it.</source>
+        <translation>Stecken Sie ein Gerät ein, um eine Regel dafür zu machen.</translation>
+    </message>
+    <message>
+        <source>Another device…</source>
+        <translation>Ein anderes Gerät …</translation>
     </message>
 </context>
 <context>

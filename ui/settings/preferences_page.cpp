@@ -64,6 +64,7 @@ PreferencesPage::PreferencesPage(app::Library& library, QWidget* parent)
     });
     connect(m_close, &QComboBox::activated, this,
         [](int index) { app::settings::onClose.set(static_cast<app::OnClose>(index)); });
+    connect(m_usb, &UsbRulesCard::partShown, this, &PreferencesPage::ensureVisible);
     connect(m_usb, &UsbRulesCard::failed, this, [this](std::optional<vmm::Error> const& error) {
         error ? m_messages->showProblem(problemFor(Task::ChangeUsbRules, *error)) : m_messages->dismiss();
     });

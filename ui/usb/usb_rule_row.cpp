@@ -20,6 +20,7 @@ UsbRuleRow::UsbRuleRow(QWidget* parent)
       m_meant(new QLabel),
       m_name(new ElidedLabel),
       m_choice(new QComboBox),
+      m_edit(new QToolButton),
       m_remove(new QToolButton)
 {
     m_meant->setProperty("quiet", true);
@@ -32,6 +33,7 @@ UsbRuleRow::UsbRuleRow(QWidget* parent)
     // No item has more room than a name of usual length: the list that opens has it.
     m_choice->setSizeAdjustPolicy(QComboBox::AdjustToMinimumContentsLengthWithIcon);
     m_choice->setMinimumContentsLength(18);
+    m_edit->setFocusPolicy(Qt::StrongFocus);
     m_remove->setFocusPolicy(Qt::StrongFocus);
     auto* layout = new QHBoxLayout(this);
     layout->setContentsMargins(0, 0, 0, 0);
@@ -39,6 +41,7 @@ UsbRuleRow::UsbRuleRow(QWidget* parent)
     layout->addWidget(m_picture);
     layout->addLayout(column, 1);
     layout->addWidget(m_choice);
+    layout->addWidget(m_edit);
     layout->addWidget(m_remove);
     connect(m_choice, &QComboBox::activated, this, [this](int index) {
         auto chosen = m_rule;
@@ -47,6 +50,7 @@ UsbRuleRow::UsbRuleRow(QWidget* parent)
         if (chosen != m_rule)
             emit changed(chosen);
     });
+    connect(m_edit, &QToolButton::clicked, this, [this] { emit editWanted(m_rule.match); });
     connect(m_remove, &QToolButton::clicked, this, [this] { emit removed(m_rule.match); });
 }
 
@@ -97,6 +101,9 @@ void UsbRuleRow::updateTexts()
     m_meant->setVisible(!named.isEmpty());
     auto const spoken = named.isEmpty() ? words : QStringLiteral("%1 (%2)").arg(named, words);
     m_choice->setAccessibleName(tr("What happens with %1").arg(spoken));
+    m_edit->setIcon(icon(QStringLiteral("pencil")));
+    m_edit->setToolTip(tr("Change which devices are meant: %1").arg(spoken));
+    m_edit->setAccessibleName(m_edit->toolTip());
     m_remove->setIcon(icon(QStringLiteral("trash")));
     m_remove->setToolTip(tr("Remove the rule for %1").arg(spoken));
     m_remove->setAccessibleName(m_remove->toolTip());

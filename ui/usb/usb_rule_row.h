@@ -26,10 +26,13 @@ public:
 
     void setRule(app::UsbRule const& rule, Machines const& machines);
     QComboBox* choice() const { return m_choice; }
+    QToolButton* editing() const { return m_edit; }
     QToolButton* removal() const { return m_remove; }
 
 signals:
     void changed(app::UsbRule rule);
+    /// Its devices are to be others.
+    void editWanted(app::UsbMatch match);
     void removed(app::UsbMatch match);
 
 protected:
@@ -45,7 +48,7 @@ private:
     QLabel *m_picture, *m_meant;
     ElidedLabel* m_name;
     QComboBox* m_choice;
-    QToolButton* m_remove;
+    QToolButton *m_edit, *m_remove;
 };
 
 }

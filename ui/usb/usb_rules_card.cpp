@@ -1,6 +1,7 @@
 #include "ui/usb/usb_rules_card.h"
 
 #include "ui/theme/icons.h"
+#include "ui/usb/usb_match_field.h"
 #include "ui/usb/usb_rule_row.h"
 #include "ui/usb/usb_words.h"
 #include "ui/widgets/guarded.h"
@@ -25,7 +26,8 @@ UsbRulesCard::UsbRulesCard(app::Library& library, QWidget* parent)
       m_problem(new QLabel),
       m_layout(new QVBoxLayout),
       m_add(new QPushButton),
-      m_addMenu(new QMenu(this))
+      m_addMenu(new QMenu(this)),
+      m_field(new UsbMatchField)
 {
     m_hint->setProperty("quiet", true);
     m_hint->setWordWrap(true);
@@ -39,8 +41,12 @@ UsbRulesCard::UsbRulesCard(app::Library& library, QWidget* parent)
     layout->addWidget(m_problem);
     layout->addLayout(m_layout);
     layout->addWidget(m_add, 0, Qt::AlignLeft);
+    layout->addWidget(m_field);
     m_add->setMenu(m_addMenu);
     connect(m_addMenu, &QMenu::aboutToShow, this, &UsbRulesCard::fillAddMenu);
+    connect(m_field, &UsbMatchField::entered, this, &UsbRulesCard::enter);
+    connect(m_field, &UsbMatchField::refused, this, [this] { emit partShown(m_field); });
+    connect(m_field, &UsbMatchField::left, this, &UsbRulesCard::leaveField);
     connect(&library.hostUsb(), &app::HostUsbWatch::changed, this, &UsbRulesCard::fill);
     connect(&library, &app::Library::machineAdded, this, &UsbRulesCard::fill);
     connect(&library, &app::Library::machineRemoved, this, &UsbRulesCard::fill);
@@ -99,6 +105,7 @@ UsbRuleRow* UsbRulesCard::makeRow()
     });
     connect(row, &UsbRuleRow::removed, this,
         [this](app::UsbMatch const& match) { change([match](app::UsbRules& rules) { return rules.remove(match); }); });
+    connect(row, &UsbRuleRow::editWanted, this, &UsbRulesCard::openField);
     return row;
 }
 
@@ -133,7 +140,8 @@ void UsbRulesCard::fillRows()
         row->show();
         if (last != nullptr)
             setTabOrder(last, row->choice());
-        setTabOrder(row->choice(), row->removal());
+        setTabOrder(row->choice(), row->editing());
+        setTabOrder(row->editing(), row->removal());
         last = row->removal();
         // Who has gone on meanwhile stays there.
         if (m_added == rule.match) {
@@ -144,6 +152,7 @@ void UsbRulesCard::fillRows()
     }
     if (last != nullptr)
         setTabOrder(last, m_add);
+    m_field->setTabOrderAfter(m_add);
     for (auto const& [match, row] : before) {
         m_layout->removeWidget(row);
         if (row->isAncestorOf(focused)) { // on to the next one, or what is the last now
@@ -154,6 +163,8 @@ void UsbRulesCard::fillRows()
         row->hide(); // one of its buttons may be the sender
         row->deleteLater();
     }
+    if (m_field->instead() && !m_rows.contains(app::usbMatchText(*m_field->instead())))
+        leaveField(); // there is nothing to change any more
 }
 
 void UsbRulesCard::offer(QMenu* menu, QString const& text, app::UsbMatch match, QString const& name)
@@ -163,10 +174,55 @@ void UsbRulesCard::offer(QMenu* menu, QString const& text, app::UsbMatch match, 
     auto* action = menu->addAction(text, this, [this, match, name] {
         m_added = match;
         change([match, name](app::UsbRules& all) {
-            return all.set({ match, app::UsbAction::Ask, {}, name.toStdString() });
+            return all.add({ match, app::UsbAction::Ask, {}, name.toStdString() });
         });
     });
     action->setEnabled(!isThere);
+}
+
+// What is written by hand
+
+void UsbRulesCard::openField(std::optional<app::UsbMatch> const& instead)
+{
+    m_field->open(instead);
+    emit partShown(m_field);
+}
+
+void UsbRulesCard::closeField(QWidget* next)
+{
+    if (m_field->isAncestorOf(window()->focusWidget()))
+        next->setFocus(Qt::OtherFocusReason);
+    m_field->hide();
+}
+
+void UsbRulesCard::leaveField()
+{
+    auto const instead = m_field->instead();
+    auto const row = instead ? m_rows.find(app::usbMatchText(*instead)) : m_rows.end();
+    closeField(row == m_rows.end() ? static_cast<QWidget*>(m_add) : row->second->editing());
+}
+
+void UsbRulesCard::enter(app::UsbMatch const& match)
+{
+    auto const instead = m_field->instead();
+    if (instead == match)
+        return leaveField();
+    auto const what = [instead, match](app::UsbRules& rules) {
+        return instead ? rules.setMatch(*instead, match) : rules.add({ match, app::UsbAction::Ask, {}, {} });
+    };
+    auto tried = m_library.hostUsb().rules();
+    if (auto const outcome = what(tried); !outcome) {
+        auto const words = problemFor(Task::ChangeUsbRules, outcome.error());
+        m_field->refuse(outcome.error().code == vmm::ErrorCode::AlreadyExists
+                ? tr("There is a rule for these devices already.")
+                : match.isEmpty() ? tr("No rule takes every device into a machine: say which ones it takes.")
+                                  : words.title,
+            words.details);
+        return;
+    }
+    m_added = match;
+    closeField(m_add);
+    change(what);
 }
 
 void UsbRulesCard::fillAddMenu()
@@ -187,6 +243,10 @@ void UsbRulesCard::fillAddMenu()
         }
         offer(menu, tr("Every one of this model (%1)").arg(QString::fromStdString(app::usbMatchText(model))), model,
             name);
+        app::UsbMatch maker;
+        maker.vendor = device.vendor;
+        offer(menu, tr("Every device of this maker (%1)").arg(QString::fromStdString(app::usbMatchText(maker))), maker,
+            QString::fromStdString(device.manufacturer));
         app::UsbMatch port;
         port.port = device.port;
         offer(menu, tr("Whatever is plugged in here (port %1)").arg(QString::fromStdString(device.port)), port, {});
@@ -204,6 +264,7 @@ void UsbRulesCard::fillAddMenu()
     if (devices.empty())
         m_addMenu->addAction(tr("Plug a device in to make a rule for it."))->setEnabled(false);
     m_addMenu->addSeparator();
+    m_addMenu->addAction(tr("Another device…"), this, [this] { openField({}); });
     offer(m_addMenu, tr("All devices without another rule"), {}, {});
 }
 

@@ -12,6 +12,7 @@ class QVBoxLayout;
 
 namespace ui {
 
+class UsbMatchField;
 class UsbRuleRow;
 
 /// The person's rules for USB devices, to look at and change; each change holds at once.
@@ -25,6 +26,8 @@ public:
 signals:
     /// Empty: that went well.
     void failed(std::optional<vmm::Error> error);
+    /// A person asked for it: it should be in view.
+    void partShown(QWidget* part);
 
 protected:
     void changeEvent(QEvent* event) override;
@@ -36,6 +39,12 @@ private:
     UsbRuleRow* makeRow();
     void fillAddMenu();
     void offer(QMenu* menu, QString const& text, app::UsbMatch match, QString const& name);
+    /// Empty: for a new rule.
+    void openField(std::optional<app::UsbMatch> const& instead);
+    /// `next` gets the focus, where the field had it.
+    void closeField(QWidget* next);
+    void leaveField();
+    void enter(app::UsbMatch const& match);
     void change(std::function<vmm::Result<>(app::UsbRules&)> what);
     void updateTexts();
 
@@ -45,6 +54,7 @@ private:
     std::map<std::string, UsbRuleRow*> m_rows; // by usbMatchText()
     QPushButton* m_add;
     QMenu* m_addMenu;
+    UsbMatchField* m_field;
     std::optional<app::UsbMatch> m_added; // its choice is what a person wants next
 };
 

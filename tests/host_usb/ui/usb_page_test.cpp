@@ -106,6 +106,18 @@ std::unique_ptr<SimulatedUsbDevice> plugIn(Bench const& bench)
     return {};
 }
 
+/// A wireless adapter with a disk and keys in it, the disk twice.
+vmm::Bytes ofThreeClasses()
+{
+    auto all = SimulatedUsbDevice::usualDescriptors();
+    all.resize(18);
+    all[4] = 0xe0;
+    all.insert(all.end(), { 9, 2, 9 + 3 * 9, 0, 3, 1, 0, 0x80, 50 });
+    for (std::uint8_t number = 0; auto const kind : std::to_array<std::uint8_t>({ 0x08, 0x03, 0x08 }))
+        all.insert(all.end(), { 9, 4, number++, 0, 0, kind, 0, 0, 0 });
+    return all;
+}
+
 /// Ctrl+Alt, as a person taps it.
 void leaveMachine(ui::MachinePage* page)
 {
@@ -539,6 +551,59 @@ private slots:
         bench.named<QToolButton>(preferences, "Remove the rule for Example Loop (1209:0001, serial number S2)")
             ->click();
         QTRY_COMPARE(bench.rules(), "");
+    }
+
+    void eachEntryMakesExactlyItsRule_data()
+    {
+        QTest::addColumn<int>("place");
+        QTest::addColumn<QString>("entry");
+        QTest::addColumn<QString>("match");
+        QTest::addColumn<QString>("name");
+        QTest::addRow("one") << 0 << "This one only (1209:0001, serial number S2)"
+                             << "1209:0001,serial=S2" << loop;
+        QTest::addRow("model") << 1 << "Every one of this model (1209:0001)"
+                               << "1209:0001" << loop;
+        QTest::addRow("maker") << 2 << "Every device of this maker (1209:*)"
+                               << "1209:*"
+                               << "Example";
+        QTest::addRow("port") << 3 << "Whatever is plugged in here (port 1-1)"
+                              << "port=1-1"
+                              << "";
+        QTest::addRow("an interface's class") << 4 << "All of its kind: keyboards, pointers and other input devices"
+                                              << "class=03"
+                                              << "";
+        QTest::addRow("another's") << 5 << "All of its kind: disks and memory sticks"
+                                   << "class=08"
+                                   << "";
+        QTest::addRow("the device's own") << 6 << "All of its kind: wireless adapters"
+                                          << "class=e0"
+                                          << "";
+    }
+    void eachEntryMakesExactlyItsRule()
+    {
+        QFETCH(int, place);
+        QFETCH(QString, entry);
+        QFETCH(QString, match);
+        QFETCH(QString, name);
+        SimulatedUsbDevice const simulated("1-1", 2, ofThreeClasses());
+        Bench bench;
+        bench.open();
+        bench.window->showUsbRules();
+        auto const& host = bench.library->hostUsb();
+        QTRY_COMPARE(host.devices().size(), 1u);
+        auto* menu = tests::button(bench.window->currentPage(), "Add a rule for…")->menu();
+        auto const entries = [menu] {
+            emit menu->aboutToShow();
+            return menu->actions().front()->menu()->actions();
+        };
+        QCOMPARE(entries().size(), 7);
+        QCOMPARE(entries()[place]->text(), entry);
+        entries()[place]->trigger();
+        QTRY_COMPARE(host.rules().rules.size(), 1u);
+        app::UsbRule const expected { tests::must(app::parseUsbMatch(match.toStdString())), app::UsbAction::Ask, {},
+            name.toStdString() };
+        QCOMPARE(host.rules().rules.front(), expected);
+        QVERIFY(!entries()[place]->isEnabled()); // there is one
     }
 };
 

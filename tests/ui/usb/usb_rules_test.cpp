@@ -1,12 +1,15 @@
 #include "tests/support/suite.h"
 #include "tests/ui/main_window/desk.h"
 #include "ui/settings/preferences_page.h"
+#include "ui/usb/usb_words.h"
 
 #include <QAbstractItemView>
 #include <QApplication>
 #include <QComboBox>
 #include <QFile>
+#include <QLineEdit>
 #include <QMenu>
+#include <QTimer>
 #include <QToolButton>
 
 using app::UsbAction;
@@ -41,6 +44,46 @@ QComboBox* choice(QWidget* page, QString const& about)
             return one;
     }
     return nullptr;
+}
+
+/// The field that is open for what is written by hand; null: none is.
+QLineEdit* field(QWidget* page)
+{
+    for (auto* one : page->findChildren<QLineEdit*>()) {
+        if (one->accessibleName().startsWith("Which devices") && one->isVisible())
+            return one;
+    }
+    return nullptr;
+}
+
+QAction* anotherDevice(QWidget* page)
+{
+    auto* menu = button(page, "Add a rule for…")->menu();
+    emit menu->aboutToShow();
+    for (auto* action : menu->actions()) {
+        if (action->text() == "Another device…")
+            return action;
+    }
+    qFatal("the menu has no such entry");
+}
+
+/// By keys alone, from the button on, in whichever event loop its menu is.
+void chooseAnotherDevice(QPushButton* add)
+{
+    QTimer::singleShot(0, add, [menu = add->menu()] {
+        for (int tries = 0; tries < 20 && (!menu->activeAction() || menu->activeAction()->text() != "Another device…");
+             ++tries)
+            QTest::keyClick(menu, Qt::Key_Up);
+        QTest::keyClick(menu, Qt::Key_Return);
+    });
+    QTest::keyClick(add, Qt::Key_Space);
+}
+
+void type(QString const& text)
+{
+    QTest::keyClick(QApplication::focusWidget(), Qt::Key_A, Qt::ControlModifier);
+    QTest::keyClicks(QApplication::focusWidget(), text);
+    QTest::keyClick(QApplication::focusWidget(), Qt::Key_Return);
 }
 
 constexpr char const* stick = "Kingston DataTraveler (0951:1666, every one of this model)";
@@ -92,6 +135,8 @@ private slots:
         QTest::keyClick(QApplication::focusWidget(), Qt::Key_Home); // and on from there
         QTRY_COMPARE(rules.rules().rules.front().action, UsbAction::Ask);
         QVERIFY(choice(page, stick) && choice(page, stick)->hasFocus());
+        QTest::keyClick(QApplication::focusWidget(), Qt::Key_Tab);
+        QCOMPARE(QApplication::focusWidget()->accessibleName(), QString("Change which devices are meant: ") + stick);
         QTest::keyClick(QApplication::focusWidget(), Qt::Key_Tab);
         QCOMPARE(QApplication::focusWidget()->accessibleName(), QString("Remove the rule for ") + stick);
         QTest::keyClick(QApplication::focusWidget(), Qt::Key_Space);
@@ -174,6 +219,157 @@ private slots:
         QTRY_VERIFY(choice(page, "every device"));
         QCoreApplication::processEvents();
         QVERIFY(colours->hasFocus());
+    }
+
+    void aDeviceThatIsNotHereIsWrittenByHand_data()
+    {
+        QTest::addColumn<QString>("written");
+        QTest::addColumn<QString>("match");
+        QTest::addRow("a model") << "0951:16AB"
+                                 << "0951:16ab";
+        QTest::addRow("a maker") << " 951:* "
+                                 << "0951:*";
+        QTest::addRow("a class") << "class=08"
+                                 << "class=08";
+        QTest::addRow("a port") << "port=1-2.3"
+                                << "port=1-2.3";
+        QTest::addRow("a serial number") << "serial=AB,12"
+                                         << "serial=AB,12";
+        QTest::addRow("all of it") << "port=1-2,0951:1666,class=8,serial=AB"
+                                   << "0951:1666,class=08,port=1-2,serial=AB";
+        QTest::addRow("every device") << "any"
+                                      << "any";
+    }
+    void aDeviceThatIsNotHereIsWrittenByHand()
+    {
+        QFETCH(QString, written);
+        QFETCH(QString, match);
+        Desk desk;
+        desk.open();
+        desk.window->showUsbRules();
+        auto* page = desk.window->currentPage();
+        anotherDevice(page)->trigger();
+        QVERIFY(field(page) && field(page)->hasFocus());
+        type(written);
+        QVERIFY(!field(page));
+        auto const& rules = desk.library->hostUsb();
+        QTRY_COMPARE(rules.rules().rules.size(), 1u);
+        QCOMPARE(app::usbMatchText(rules.rules().rules.front().match), match.toStdString());
+        app::UsbRule const expected { tests::must(app::parseUsbMatch(match.toStdString())), UsbAction::Ask, {}, {} };
+        QCOMPARE(rules.rules().rules.front(), expected);
+        QTRY_COMPARE(
+            QApplication::focusWidget()->accessibleName(), "What happens with " + ui::usbMatchWords(expected.match));
+    }
+
+    void whatIsWrittenWronglyIsToldUnderIt_data()
+    {
+        QTest::addColumn<QString>("written");
+        QTest::addColumn<QString>("told");
+        QString const saysNothing = "That does not say which devices are meant.";
+        QTest::addRow("nothing") << "" << saysNothing;
+        QTest::addRow("a name") << "Kingston" << saysNothing;
+        QTest::addRow("no product") << "0951:" << saysNothing;
+        QTest::addRow("a comma too many") << "0951:1666," << saysNothing;
+        QTest::addRow("one that is there") << "0951:1666"
+                                           << "There is a rule for these devices already.";
+    }
+    void whatIsWrittenWronglyIsToldUnderIt()
+    {
+        QFETCH(QString, written);
+        QFETCH(QString, told);
+        Desk desk;
+        desk.open();
+        QVERIFY(change(desk, [](app::UsbRules& rules) { return rules.set(stickRule()); }));
+        desk.window->showUsbRules();
+        auto* page = desk.window->currentPage();
+        QTRY_VERIFY(choice(page, stick));
+        anotherDevice(page)->trigger();
+        type(written);
+        QVERIFY(field(page) && field(page)->hasFocus());
+        QVERIFY(tests::shows(page, told));
+        QCOMPARE(field(page)->accessibleDescription(), told);
+        QTest::keyClicks(field(page), "0");
+        QVERIFY(!tests::shows(page, told));
+        type("0951:*");
+        auto const& rules = desk.library->hostUsb();
+        QTRY_COMPARE(rules.rules().rules.size(), 2u);
+        QCOMPARE(rules.rules().rules.front(), stickRule());
+    }
+
+    void writtenByKeyboardAlone()
+    {
+        Desk desk;
+        desk.open();
+        desk.window->showUsbRules();
+        auto* page = desk.window->currentPage();
+        auto* add = button(page, "Add a rule for…");
+        QTRY_VERIFY(add->hasFocus());
+        chooseAnotherDevice(add);
+        QTRY_VERIFY(field(page) && field(page)->hasFocus());
+        QCOMPARE(field(page)->accessibleName(), "Which devices the rule is about");
+        QVERIFY(field(page)->accessibleDescription().startsWith("VENDOR:PRODUCT as lsusb tells it"));
+        type("0951");
+        QVERIFY(tests::shows(page, "That does not say which devices are meant."));
+        QTest::keyClick(QApplication::focusWidget(), Qt::Key_Escape);
+        QVERIFY(!field(page));
+        QVERIFY(add->hasFocus());
+        QCOMPARE(desk.window->currentPage(), page);
+
+        chooseAnotherDevice(add);
+        QTRY_VERIFY(field(page) && field(page)->hasFocus());
+        QCOMPARE(field(page)->text(), "");
+        QTest::keyClicks(QApplication::focusWidget(), "0951:*");
+        QTest::keyClick(QApplication::focusWidget(), Qt::Key_Tab);
+        QVERIFY(button(page, "Back")->hasFocus());
+        QTest::keyClick(QApplication::focusWidget(), Qt::Key_Tab);
+        QVERIFY(button(page, "Add")->hasFocus());
+        QTest::keyClick(QApplication::focusWidget(), Qt::Key_Space);
+        QTRY_VERIFY(choice(page, "everything of maker 0951") && choice(page, "everything of maker 0951")->hasFocus());
+    }
+
+    void whomARuleIsForIsChangedByKeyboardAlone()
+    {
+        Desk desk;
+        auto const id = desk.create("web");
+        desk.open();
+        QVERIFY(change(desk, [&](app::UsbRules& rules) { return rules.set(stickRule(id.toStdString())); }));
+        desk.window->showUsbRules();
+        auto* page = desk.window->currentPage();
+        QTRY_VERIFY(choice(page, stick));
+        auto* edit = desk.named<QToolButton>(page, QString("Change which devices are meant: ") + stick);
+        edit->setFocus();
+        QTest::keyClick(edit, Qt::Key_Space);
+        QVERIFY(field(page) && field(page)->hasFocus());
+        QCOMPARE(field(page)->text(), "0951:1666");
+        QTest::keyClick(field(page), Qt::Key_Escape);
+        QVERIFY(!field(page));
+        QVERIFY(edit->hasFocus());
+
+        QTest::keyClick(edit, Qt::Key_Space);
+        type("any");
+        QVERIFY(tests::shows(page, "No rule takes every device into a machine: say which ones it takes."));
+        type("0951:1666,port=1-2");
+        QString const there = "Kingston DataTraveler (0951:1666, plugged in at 1-2)";
+        QTRY_VERIFY(choice(page, there) && choice(page, there)->hasFocus());
+        auto expected = stickRule(id.toStdString());
+        expected.match.port = "1-2";
+        QCOMPARE(desk.library->hostUsb().rules().rules, std::vector { expected });
+    }
+
+    void aRuleThatIsRemovedMeanwhileIsNotChanged()
+    {
+        Desk desk;
+        desk.open();
+        QVERIFY(change(desk, [](app::UsbRules& rules) { return rules.set(stickRule()); }));
+        desk.window->showUsbRules();
+        auto* page = desk.window->currentPage();
+        QTRY_VERIFY(choice(page, stick));
+        desk.named<QToolButton>(page, QString("Change which devices are meant: ") + stick)->click();
+        QVERIFY(field(page) && field(page)->hasFocus());
+        QVERIFY(change(desk, [](app::UsbRules& rules) { return rules.remove(stickRule().match); }));
+        desk.library->hostUsb().refresh();
+        QTRY_VERIFY(!field(page));
+        QVERIFY(button(page, "Add a rule for…")->hasFocus());
     }
 
     void aMachineThatIsNotHereAnyMoreIsNotForgotten()

@@ -129,11 +129,13 @@ struct Bench {
         for (std::uint8_t round = 1; round <= 3; ++round) {
             auto disk = config.disks[0];
             disk.format = vmm::formatNow(disk);
-            auto const image = tests::must(vmm::BlockImage::open(engine, disk.path, vmm::imageOptions(disk)));
+            auto image = tests::must(vmm::BlockImage::open(engine, disk.path, vmm::imageOptions(disk)));
             tests::must(image->writeSync(0, vmm::Bytes((round == 1 ? 4u : 2u) << 20, round)));
             tests::must(image->flushSync());
+            image.reset(); // who has it open has it alone
             keepUnasked(Reason::BeforeChange);
         }
+        [&] { QCOMPARE(moments().size(), std::size_t(3)); }();
         return std::ranges::all_of(
             moments(), [](auto const& one) { return one.disks[0].checkpoint.way == vmm::CheckpointWay::Overlay; });
     }

@@ -153,6 +153,8 @@ void UsbRedirectCard::place(QRect area)
 void UsbRedirectCard::fill()
 {
     m_address->setText(how() == UsbMeeting::Call ? settings::usbCalled() : settings::usbWaitsAt());
+    for (auto* choice : { m_calls, m_waits }) // Tab leads to the one that is chosen, and arrow keys to the other
+        choice->setFocusPolicy(choice->isChecked() ? Qt::StrongFocus : Qt::ClickFocus);
     begin();
 }
 

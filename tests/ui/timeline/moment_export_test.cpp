@@ -175,7 +175,7 @@ private slots:
         writing.reset();
         QTRY_COMPARE(machines.entryList({ ".making-*" }, QDir::Dirs | QDir::Hidden).size(), 0);
         QTRY_VERIFY(!line->isVisible());
-        QVERIFY(scene.window->libraryPanel()->isAncestorOf(QApplication::focusWidget()));
+        QVERIFY(scene.window->libraryPanel()->isAncestorOf(scene.window->focusWidget()));
         QVERIFY(button(scene.messages(), "Undo")->isVisible()); // which nothing has covered
         QCOMPARE(scene.library->ids().size(), 1);
     }

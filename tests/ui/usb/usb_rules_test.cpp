@@ -67,7 +67,8 @@ QAction* anotherDevice(QWidget* page)
     qFatal("the menu has no such entry");
 }
 
-/// By keys alone, from the button on, in whichever event loop its menu is.
+/// By keys alone, from the button on, in whichever event loop its menu is. Offscreen no window is the active one after
+/// that.
 void chooseAnotherDevice(QPushButton* add)
 {
     QTimer::singleShot(0, add, [menu = add->menu()] {
@@ -77,6 +78,9 @@ void chooseAnotherDevice(QPushButton* add)
         QTest::keyClick(menu, Qt::Key_Return);
     });
     QTest::keyClick(add, Qt::Key_Space);
+    [&] { QTRY_VERIFY(!add->menu()->isVisible()); }();
+    add->window()->activateWindow();
+    [&] { QVERIFY(QTest::qWaitForWindowActive(add->window())); }();
 }
 
 void type(QString const& text)

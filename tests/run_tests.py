@@ -91,8 +91,6 @@ class Run:
         # L1's CTest has a log of its own, in its copy of the tree.
         self.report = tree / ("lab-reports" if lab_seconds else "Testing") / f"{label}.xml"
         jobs = os.cpu_count() if label in ("unit", "tools", "kvm") else 1
-        if label == "kvm" and lab_seconds:
-            jobs += 1  # they wait for what their guests do each second
         self.command = ["ctest", "--test-dir", str(tree), "-L", f"^{label}$", *chosen, "--output-on-failure", "--no-tests=ignore",
                         "--output-junit", str(self.report), "--test-output-size-passed", "4000000",
                         "--test-output-size-failed", "4000000", "-j", str(jobs)]

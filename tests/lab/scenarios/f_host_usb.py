@@ -20,6 +20,7 @@ ROUNDS = int(os.environ.get("LAB_ROUNDS", "100"))  # of attaching and giving bac
 STICK_BY_ID = f"/dev/disk/by-id/usb-QEMU_QEMU_HARDDISK_{STICK_SERIAL}-0:0"  # as Debian's udev names it
 USBDEVFS_RESET = 0x5514  # linux/usbdevice_fs.h
 POWER = pathlib.Path("/sys/power")
+SAY_NOTHING = "dmesg -n 1"  # of a stick that goes: it would be in between our lines
 
 
 def driver_of(port: str) -> str | None:
@@ -153,7 +154,7 @@ def come_and_go(machine, port: str, rounds: int) -> None:
 @lab_test(seconds=500, needs=("hardware",), usb=True)
 def a_stick_of_the_host_works_in_the_guest(lab):
     machine = lab.linux("", "hardware", tablet=False, usbControllers=[{}])
-    machine.run("dmesg -n 1")  # what the kernel has to say of a stick that goes would be in between our lines
+    machine.run(SAY_NOTHING)
     port = stick_of_host(machine)["port"]
     wait_until("the host's own driver has the stick", lambda: driver_of(port) == "usb-storage")
     for turn in range(2):
@@ -185,6 +186,7 @@ def a_stick_of_the_host_works_in_the_guest(lab):
     read_by_guest(machine)
     machine.call("machine.reset")
     machine.console.expect("GUEST-READY", 120)
+    machine.run(SAY_NOTHING)
     check_equal("driver of the host's after a reset", driver_of(port), "usbfs")
     wait_for_disk(machine, True)
     check_file(machine)
@@ -225,7 +227,7 @@ def come_and_go_mounted(machine, port: str) -> None:
 def a_stick_of_another_computer_and_one_of_the_host_work_in_debian(lab):
     """In a whole one, with udev and systemd."""
     machine = debian_with_drivers(lab, tablet=False, usbControllers=[{}])
-    machine.run("dmesg -n 1")
+    machine.run(SAY_NOTHING)
     stick = stick_of_host(machine)
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     port = stick["port"]
@@ -272,7 +274,7 @@ def a_stick_is_the_guests_again_when_the_host_wakes(lab):
         raise Failure("the module virtio_stays could not be made; run_lab_tests has said why")
     subprocess.run(["insmod", os.environ["LAB_VIRTIO_STAYS"]], check=True)
     machine = lab.linux("", "hardware", tablet=False, usbControllers=[{}])
-    machine.run("dmesg -n 1")
+    machine.run(SAY_NOTHING)
     port = stick_of_host(machine)["port"]
     machine.set_plugged(port, True)
     wait_for_disk(machine, True)

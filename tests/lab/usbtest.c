@@ -1,6 +1,8 @@
-/// Has Linux's own usbtest try a device (gadget zero) that its driver has, by usbfs:
-///   usbtest NODE          tells which tests failed; none is made of those for isochronous endpoints, which dummy_hcd
-///   has not usbtest NODE TEST     only that one
+/// Has Linux's own usbtest try a device (gadget zero) that its driver has, by usbfs.
+///
+///   usbtest NODE [TEST]
+///
+/// Tells which tests failed, of all or only that one; there is none for isochronous endpoints, which dummy_hcd has not.
 /// What the tests are, and what their parameters mean, is in the kernel's drivers/usb/misc/usbtest.c.
 #include <errno.h>
 #include <fcntl.h>

@@ -49,7 +49,7 @@ def a_microphone_of_the_host_is_heard_without_a_gap(lab):
         attach(machine, port)
         node = node_in_guest(machine, NUMBERS)
         read_by_guest(machine, node, 1)  # L1 reads from its disk what the machine's process runs for it, and that is late
-        for _ in range(3):  # nor is it late each time for that
+        for _ in range(3):  # one that is late, for whatever L1 does, misses some: of three one is whole
             told = read_by_guest(machine, node, SECONDS)
             if told[1] == 0:
                 break

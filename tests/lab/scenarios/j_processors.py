@@ -1,5 +1,5 @@
 """USB with one to four processors, on several of which a disk's commands and a controller's interrupts are at once then: the
-machine's own sticks, a stick and a stick and a UAS disk of the host's, and gadget zero, one after the other in the same guest."""
+machine's own sticks, a stick and a UAS disk of the host's, and gadget zero, one after the other in the same guest."""
 
 from scenario import lab_test
 from scenarios.e_usb import Sticks, check_input, check_serial, pull_out, wait_in

@@ -411,10 +411,10 @@ void MachineSettingsPage::save()
         return;
     }
     setBusy(m_save, true);
-    // The page may show another machine by then, or have been changed again.
-    auto finish = guarded(this, [this, was = draft()](vmm::Result<> const& outcome) {
+    // By then the page may show another machine or have been changed again, and the machine be off or not.
+    auto finish = guarded(this, [this, was = draft(), locked = isLocked()](vmm::Result<> const& outcome) {
         setBusy(m_save, false);
-        finishSave(was, outcome);
+        finishSave(was, outcome, locked);
     });
     auto saveSettings = [this, finish, config = m_config, newDisks = m_newDisks, unwanted = m_unwanted](
                             vmm::Result<> const& outcome) mutable {
@@ -429,8 +429,11 @@ void MachineSettingsPage::save()
         else
             growDisks(id, larger, saveSettings);
     };
-    auto saveConfig = [this, saveRest](vmm::Result<> const& outcome) mutable {
-        outcome ? saveUsbRestore(saveRest) : saveRest(outcome);
+    auto saveConfig = [this, saveRest, id = m_id, restore = draft().restore](vmm::Result<> const& outcome) mutable {
+        if (outcome && restore)
+            saveUsbRestore(id, *restore, saveRest);
+        else
+            saveRest(outcome);
     };
     if (!isPolicyChanged())
         return saveConfig({});
@@ -488,7 +491,8 @@ void MachineSettingsPage::Draft::leaveOut(Draft const& was, vmm::VmConfig const&
         unwanted, [&](std::string const& path) { return std::ranges::find(was.unwanted, path) != was.unwanted.end(); });
 }
 
-void MachineSettingsPage::finishSave(Draft const& was, vmm::Result<> const& outcome)
+/// `isPart`: of a machine in memory, or suspended.
+void MachineSettingsPage::finishSave(Draft const& was, vmm::Result<> const& outcome, bool isPart)
 {
     auto const id = QString::fromStdString(was.config.uuid);
     if (!outcome && (id != m_id || !isVisible())) {
@@ -498,8 +502,6 @@ void MachineSettingsPage::finishSave(Draft const& was, vmm::Result<> const& outc
     if (!outcome)
         return m_messages->showProblem(problemFor(Task::ChangeSettings, outcome.error()));
     auto const now = m_library.config(id);
-    auto const* session = m_library.session(id);
-    bool const isPart = session != nullptr && session->state() != app::SessionState::Off;
     if (id != m_id) {
         auto const aside = m_drafts.find(id);
         if (aside == m_drafts.end())

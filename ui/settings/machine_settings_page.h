@@ -78,7 +78,7 @@ private:
     void fillAddUsb();
     void updateUsbTexts();
     void setUsbRestore(app::UsbRestore restore);
-    void saveUsbRestore(app::Library::Done<void> const& next);
+    void saveUsbRestore(QString const& id, app::UsbRestore restore, app::Library::Done<void> const& next);
     void fillBootOrder();
     void fillKernel();
     void moveInBootOrder(std::size_t index, int by);
@@ -108,7 +108,7 @@ private:
     void putAside();
     void discard();
     void growDisks(QString const& id, app::VmSession::DiskSizes left, app::Library::Done<void> const& next);
-    void finishSave(Draft const& was, vmm::Result<> const& outcome);
+    void finishSave(Draft const& was, vmm::Result<> const& outcome, bool isPart);
     QWidget* addRow(QVBoxLayout* layout, QString const& iconName, QString const& text);
     QToolButton* addRemove(QWidget* row, QString const& what, std::function<void()> remove);
 

@@ -70,16 +70,15 @@ void MachineSettingsPage::setUsbRestore(app::UsbRestore restore)
 }
 
 /// And then `next`, where that went well.
-void MachineSettingsPage::saveUsbRestore(app::Library::Done<void> const& next)
+void MachineSettingsPage::saveUsbRestore(
+    QString const& id, app::UsbRestore restore, app::Library::Done<void> const& next)
 {
-    if (m_restore == m_restoreBefore)
-        return next({});
     m_library.changeUsbRules(
-        [id = m_id.toStdString(), restore = m_restore](app::UsbRules& rules) -> vmm::Result<> {
+        [id = id.toStdString(), restore](app::UsbRules& rules) -> vmm::Result<> {
             rules.setRestore(id, restore);
             return {};
         },
-        guarded(this, [this, next, id = m_id, restore = m_restore](vmm::Result<> const& outcome) {
+        guarded(this, [this, next, id, restore](vmm::Result<> const& outcome) {
             if (outcome && m_id == id)
                 m_restoreBefore = restore;
             next(outcome);

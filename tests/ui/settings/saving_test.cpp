@@ -1,12 +1,15 @@
+#include "app/store/file_lock.h"
 #include "tests/support/suite.h"
 #include "tests/ui/main_window/desk.h"
 #include "ui/widgets/message_bar.h"
 
 #include <QApplication>
+#include <QComboBox>
 #include <QDir>
 #include <QSignalSpy>
 #include <QSpinBox>
 
+using app::UsbRestore;
 using tests::button;
 using tests::Desk;
 
@@ -31,6 +34,11 @@ struct Bench : Desk {
     {
         QDir const directory(QString::fromStdString(library->store().directoryOf(id.toStdString())));
         QVERIFY(directory.mkdir("machine.json.lock"));
+    }
+    /// Nothing is saved while that is there.
+    vmm::UniqueFd hold() const
+    {
+        return tests::must(app::lockForChange(library->store().directoryOf(id.toStdString()) + "/machine.json"));
     }
 };
 
@@ -74,6 +82,38 @@ private slots:
         bench.settings(bench.other);
         QTRY_COMPARE(bench.library->config(bench.id).memoryMiB, 128u);
         QVERIFY(!bench.page->hasUnsaved(bench.id));
+    }
+
+    void whatBecomesOfUsbDevicesIsSavedOfWhomItWasChosenFor()
+    {
+        Bench bench;
+        bench.named<QSpinBox>(bench.page, "Minutes between two moments")->setValue(7); // which takes a while
+        auto* restore = bench.named<QComboBox>(bench.page, "USB devices of this computer after going back");
+        restore->setFocus();
+        QTest::keyClick(restore, Qt::Key_Down);
+        bench.page->save();
+        bench.settings(bench.other);
+        QTRY_COMPARE(bench.library->config(bench.id).memoryMiB, 128u);
+        QTRY_VERIFY(!bench.page->hasUnsaved(bench.id));
+        auto const& host = bench.library->hostUsb();
+        QTRY_COMPARE(host.rules().restoreOf(bench.id.toStdString()), UsbRestore::Leave);
+        QCOMPARE(host.rules().restoreOf(bench.other.toStdString()), UsbRestore::Attach);
+    }
+
+    void whatWaitsForTheMachineToBeOffStaysThoughItIsByThen()
+    {
+        Bench bench;
+        QVERIFY(bench.start(bench.id));
+        auto held = bench.hold();
+        QSignalSpy const saved(bench.page, &ui::MachineSettingsPage::saved);
+        bench.page->save();
+        bench.session(bench.id).powerOff();
+        QVERIFY(bench.waitFor(bench.id, app::SessionState::Off));
+        held.reset();
+        QTRY_COMPARE(saved.size(), 1);
+        QVERIFY(bench.library->config(bench.id).memoryMiB != 128);
+        QVERIFY(bench.page->hasUnsaved(bench.id));
+        QCOMPARE(bench.page->edited().memoryMiB, 128u);
     }
 
     void whoHasGoneElsewhereIsToldWhoseSettingsAreNot()

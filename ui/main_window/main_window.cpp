@@ -170,6 +170,8 @@ void MainWindow::makePages(QString const& demoKernel)
     connect(m_settingsPage, &MachineSettingsPage::saved, this, [this](QString const& id) {
         if (auto* page = pageOf(id))
             page->refresh();
+    });
+    connect(m_settingsPage, &MachineSettingsPage::finished, this, [this] {
         if (currentPage() == m_settingsPage) // else somebody has gone on meanwhile
             back();
     });

@@ -511,14 +511,22 @@ void MachineSettingsPage::finishSave(Draft const& was, vmm::Result<> const& outc
             m_drafts.erase(aside);
         return;
     }
-    auto left = draft();
-    left.leaveOut(was, now, isPart);
+    auto left = draft(), unchanged = was;
+    for (auto* one : { &left, &unchanged })
+        one->leaveOut(was, now, isPart);
+    bool const isChangedSince = left.config != unchanged.config || left.policy || left.restore
+        || left.newDisks.size() != unchanged.newDisks.size() || left.unwanted != unchanged.unwanted
+        || (!isPart && !left.larger.empty());
     m_config = std::move(left.config);
     m_before = now;
     m_newDisks = std::move(left.newDisks);
     m_unwanted = std::move(left.unwanted);
     lookAtDiskSizes();
     emit saved(m_id);
+    if (!isChangedSince)
+        return emit finished();
+    fillDevices();
+    updateEnabled();
 }
 
 void MachineSettingsPage::addMedium(

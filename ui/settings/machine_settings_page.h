@@ -43,6 +43,8 @@ public:
 
 signals:
     void saved(QString id);
+    /// After that, unless a person has gone on with changes meanwhile.
+    void finished();
     /// To save what was changed of a machine that is not seen here any more.
     void failed(QString id, vmm::Error error);
     void shutDownRequested(QString id);

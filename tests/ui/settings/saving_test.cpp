@@ -116,6 +116,25 @@ private slots:
         QCOMPARE(bench.page->edited().memoryMiB, 128u);
     }
 
+    void whoGoesOnMeanwhileStaysThere()
+    {
+        Bench bench;
+        auto held = bench.hold();
+        QSignalSpy const saved(bench.page, &ui::MachineSettingsPage::saved);
+        bench.page->save();
+        bench.processors->setFocus();
+        bench.processors->setValue(3);
+        held.reset();
+        QTRY_COMPARE(saved.size(), 1);
+        QCOMPARE(bench.window->currentPage(), bench.page);
+        QCOMPARE(QApplication::focusWidget(), bench.processors);
+        QVERIFY(tests::shows(bench.page, "These changes are not saved yet."));
+        QVERIFY(button(bench.page, "Discard changes")->isVisible());
+        bench.page->save();
+        QTRY_VERIFY(bench.window->currentPage() != bench.page);
+        QCOMPARE(int(bench.library->config(bench.id).cpus), 3);
+    }
+
     void whoHasGoneElsewhereIsToldWhoseSettingsAreNot()
     {
         Bench bench;

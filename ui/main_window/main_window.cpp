@@ -189,7 +189,7 @@ void MainWindow::makePages(QString const& demoKernel)
         back();
     });
     connect(m_closing, &ClosingPage::failed, this, [this] {
-        if (isVisible() && currentPage() == m_closing)
+        if (isVisible() && !isMinimized() && currentPage() == m_closing)
             return;
         comeBack(); // the session ends, and nobody would know why the program does not
         showPage(m_closing);
@@ -664,6 +664,7 @@ void MainWindow::comeBack()
         m_tray->hide();
     if (m_stack->currentWidget() == m_closing)
         back();
+    setWindowState(windowState().setFlag(Qt::WindowMinimized, false));
     show();
     raise();
     activateWindow();

@@ -45,6 +45,16 @@ class WindowStateTest final : public QObject {
 private slots:
     void init() { QApplication::setQuitOnLastWindowClosed(false); }
 
+    void whatIsMinimisedComesBack()
+    {
+        Desk desk;
+        desk.open();
+        desk.window->showMinimized();
+        QVERIFY(desk.window->isMinimized());
+        desk.window->comeBack(); // the program is started again
+        QVERIFY(!desk.window->isMinimized());
+    }
+
     void theWindowIsAsItWasLeft()
     {
         Desk desk;

@@ -137,6 +137,8 @@ void MainWindow::forgetGuestLayouts()
               known += m_library.ids();
               for (auto const& machine : *removed)
                   known += QString::fromStdString(machine.id);
+              if (known.isEmpty())
+                  return; // the library may be on a disk that is not there
               auto layouts = settings::guestLayouts();
               if (layouts.removeIf([&](auto const& layout) { return !known.contains(layout.key()); }) > 0)
                   settings::guestLayouts.set(layouts);

@@ -133,6 +133,18 @@ private slots:
             QVERIFY(ui::settings::guestLayouts().contains(id));
     }
 
+    /// The disk that has the library may be connected later.
+    void withoutAnyMachineNothingIsForgotten()
+    {
+        Desk desk;
+        ui::settings::setGuestLayout("elsewhere", "de");
+        desk.open();
+        bool isRead = false; // after the window has
+        desk.library->listRemoved([&](auto const&) { isRead = true; });
+        QTRY_VERIFY(isRead);
+        QVERIFY(ui::settings::guestLayouts().contains("elsewhere"));
+    }
+
     /// Of a machine in memory only a part of what was changed is saved.
     void imagesThatStayAreNotToldOfAsRemoved()
     {

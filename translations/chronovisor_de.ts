@@ -1435,6 +1435,10 @@
         <source>The settings of “%1” could not be saved.</source>
         <translation>Die Einstellungen von „%1“ konnten nicht gespeichert werden.</translation>
     </message>
+    <message>
+        <source>“%1” is in the list now.</source>
+        <translation>„%1“ ist jetzt in der Liste.</translation>
+    </message>
 </context>
 <context>
     <name>ui::MessageBar</name>

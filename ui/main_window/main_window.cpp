@@ -164,8 +164,9 @@ void MainWindow::makePages(QString const& demoKernel)
         m_newMachine->createMachine();
     });
     connect(m_newMachine, &NewMachinePage::created, this, [this](QString const& id) {
-        if (!showMade(id))
-            return;
+        if (currentPage() != m_newMachine) // somebody has gone on meanwhile
+            return tellMade(id);
+        showMachine(id);
         if (auto* page = pageOf(id))
             page->focusMachine();
     });
@@ -276,6 +277,8 @@ void MainWindow::connectLibrary()
     connect(&m_library, &app::Library::machineAdded, this, &MainWindow::updateStatus);
     connect(&m_library, &app::Library::machineRemoved, this, [this](QString const& id) {
         auto const isSeen = isOf(id, currentPage());
+        if (auto* page = fullScreenPage(); page != nullptr && isOf(id, page))
+            setWhole(false); // the page goes as it is
         if (auto const window = m_windows.find(id); window != m_windows.end()) {
             window->second->deleteLater();
             m_windows.erase(window);
@@ -318,13 +321,24 @@ MachinePage* MainWindow::pageOf(QString const& id)
     connect(page, &MachinePage::ownWindowToggled, this, [this, id] { toggleOwnWindow(id); });
     connect(page, &MachinePage::removeRequested, this, [this, id] { removeMachine(id); });
     connect(page, &MachinePage::usbRulesRequested, this, &MainWindow::showUsbRules);
-    connect(page, &MachinePage::importRequested, this, &MainWindow::chooseImport);
-    connect(page, &MachinePage::cloneRequested, this, [this, id] { cloneMachine(id); });
+    // What comes of these two is told here, and the machine may be in a window of its own.
+    auto const showHere = [this, id] {
+        if (m_windows.contains(id))
+            comeBack();
+    };
+    connect(page, &MachinePage::importRequested, this, [this, showHere] {
+        showHere();
+        chooseImport();
+    });
+    connect(page, &MachinePage::cloneRequested, this, [this, id, showHere] {
+        showHere();
+        cloneMachine(id);
+    });
     connect(page, &MachinePage::forkRequested, this,
         [this, id](QString const& moment, QString const& title) { forkMachine(id, moment, title); });
     connect(page, &MachinePage::fullScreenToggled, this, [this, page, id] {
         if (!m_windows.contains(id))
-            toggleFullScreen(page);
+            setFullScreen(page, !isFullScreen());
     });
     return page;
 }
@@ -377,6 +391,8 @@ QString MainWindow::unsavedText(QStringList const& ids) const
 
 void MainWindow::showMachine(QString const& id)
 {
+    if (auto const its = m_pages.find(id); its == m_pages.end() || !its->second->isFullScreen())
+        endFullScreen(); // of another one
     m_current = id;
     m_panel->select(id);
     updateStatus();
@@ -398,13 +414,14 @@ void MainWindow::showMachine(QString const& id)
         m_messages->showProblem(problemFor(Task::OpenMachine, *entry->problem), [this, id] { showFolder(id); });
 }
 
-/// Not in the place of the closing page, which leaving it would give up; false: so it is.
-bool MainWindow::showMade(QString const& id)
+/// A machine that has come is in the list; what is told already stays, and so does the closing page, which leaving it
+/// would give up.
+void MainWindow::tellMade(QString const& id)
 {
-    if (currentPage() == m_closing)
-        return false;
-    showMachine(id);
-    return true;
+    auto const entry = m_library.entry(id);
+    if (entry && m_messages->isHidden() && currentPage() != m_closing)
+        m_messages->showNotice(
+            tr("“%1” is in the list now.").arg(entry->name), tr("Show it"), [this, id] { showMachine(id); });
 }
 
 void MainWindow::showFolder(QString const& id)
@@ -440,8 +457,7 @@ void MainWindow::showPreferences()
 void MainWindow::showUsbRules()
 {
     comeBack(); // the machine may be in a window of its own
-    if (auto* page = qobject_cast<MachinePage*>(m_stack->currentWidget()); page != nullptr && page->isFullScreen())
-        toggleFullScreen(page);
+    endFullScreen();
     showPage(m_preferences);
     m_preferences->focusUsb();
 }
@@ -518,17 +534,26 @@ void MainWindow::cloneMachine(QString const& id)
     auto progress = beginCopy(tr("Copying to “%1” …").arg(name));
     m_library.clone(id, name,
         guarded(this,
-            [this, id](vmm::Result<QString> copy) {
+            [this, id, stays = whileNobodyGoesOn()](vmm::Result<QString> const& copy) {
                 m_copying.erase(id);
                 endCopy();
                 if (copy) {
                     takeGuestLayout(*copy, id);
-                    showMade(*copy);
+                    stays() ? showMachine(*copy) : tellMade(*copy);
                 } else if (copy.error().code != vmm::ErrorCode::Cancelled) {
                     m_messages->showProblem(problemFor(Task::Clone, copy.error()));
                 }
             }),
         progress);
+}
+
+/// Whether the same is seen, with the focus where it is now, and no message that would go with it.
+std::function<bool()> MainWindow::whileNobodyGoesOn() const
+{
+    return [this, page = QPointer(currentPage()), focus = QPointer(focusWidget())] {
+        auto const isSame = currentPage() == page && focusWidget() == focus;
+        return isSame && page != m_closing && m_messages->isHidden() && fullScreenPage() == nullptr;
+    };
 }
 
 /// To be told how far it is; of several the one that is at it is shown.
@@ -562,10 +587,11 @@ void MainWindow::importMoment(QString const& path)
     auto progress = beginCopy(tr("Importing “%1” …").arg(QFileInfo(path).fileName()));
     m_library.importMoment(path,
         guarded(this,
-            [this](vmm::Result<QString> const& made) {
+            [this, stays = whileNobodyGoesOn()](vmm::Result<QString> const& made) {
                 endCopy();
                 if (made) {
-                    if (auto* page = showMade(*made) ? pageOf(*made) : nullptr)
+                    stays() ? showMachine(*made) : tellMade(*made);
+                    if (auto* page = pageOf(*made))
                         page->tellUsb();
                 } else if (made.error().code != vmm::ErrorCode::Cancelled) {
                     m_messages->showProblem(problemFor(Task::ImportMoment, made.error()));
@@ -595,7 +621,7 @@ void MainWindow::forkMachine(QString const& id, QString const& moment, QString c
             }
             auto const text
                 = tr("“%1” is a machine of its own, and goes on from “%2” at its first start.").arg(name, title);
-            if (currentPage() != page) { // who has gone on meanwhile is not taken away from there
+            if (currentPage() != page || page->isFullScreen()) { // nobody is taken away from what they have gone on to
                 page->messages()->showNotice(text, tr("Show it"), [this, fork = *made] {
                     showMachine(fork);
                     activateWindow();
@@ -618,7 +644,7 @@ void MainWindow::toggleOwnWindow(QString const& id)
         showMachine(id);
     } else if (auto* page = pageOf(id)) {
         if (page->isFullScreen())
-            toggleFullScreen(page);
+            setFullScreen(page, false);
         m_stack->removeWidget(page);
         auto* window = new MachineWindow(page);
         m_windows[id] = window;
@@ -631,13 +657,31 @@ void MainWindow::toggleOwnWindow(QString const& id)
     }
 }
 
-void MainWindow::toggleFullScreen(MachinePage* page)
+void MainWindow::setWhole(bool on)
 {
-    auto const on = !isFullScreen();
     m_panel->setVisible(!on);
     statusBar()->setVisible(!on);
     setWindowState(windowState().setFlag(Qt::WindowFullScreen, on)); // maximised before, maximised after
+}
+
+void MainWindow::setFullScreen(MachinePage* page, bool on)
+{
+    setWhole(on);
     page->setFullScreen(on);
+}
+
+/// Null: no machine has the whole screen, besides those in windows of their own.
+MachinePage* MainWindow::fullScreenPage() const
+{
+    auto const its = std::ranges::find_if(
+        m_pages, [this](auto const& one) { return one.second->isFullScreen() && !m_windows.contains(one.first); });
+    return its == m_pages.end() ? nullptr : its->second;
+}
+
+void MainWindow::endFullScreen()
+{
+    if (auto* page = fullScreenPage())
+        setFullScreen(page, false);
 }
 
 void MainWindow::goToBackground()
@@ -723,10 +767,7 @@ void MainWindow::closeEvent(QCloseEvent* event)
 
 void MainWindow::leave(app::OnClose choice)
 {
-    if (isFullScreen()) {
-        if (auto* page = qobject_cast<MachinePage*>(m_stack->currentWidget()))
-            toggleFullScreen(page);
-    }
+    endFullScreen();
     if (m_stack->currentWidget() == m_closing)
         return;
     m_endsUnasked = false; // it did not end then

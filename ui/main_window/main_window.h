@@ -69,7 +69,7 @@ private:
     QStringList unsaved() const;
     QString unsavedText(QStringList const& ids) const;
     void back();
-    bool showMade(QString const& id);
+    void tellMade(QString const& id);
     void showFolder(QString const& id);
     void removeMachine(QString const& id);
     void shutDown(QString const& id);
@@ -77,13 +77,17 @@ private:
     void cloneMachine(QString const& id);
     std::function<void(double)> beginCopy(QString const& text);
     void endCopy();
+    std::function<bool()> whileNobodyGoesOn() const;
     void chooseImport();
     void importMoment(QString const& path);
     void forkMachine(QString const& id, QString const& moment, QString const& title);
     void makeMachineFrom(QString const& path);
     void offerCd(MachinePage& page, QString const& drive, QString const& path);
     void toggleOwnWindow(QString const& id);
-    void toggleFullScreen(MachinePage* page);
+    void setWhole(bool on);
+    void setFullScreen(MachinePage* page, bool on);
+    MachinePage* fullScreenPage() const;
+    void endFullScreen();
     void goToBackground();
     void quit();
     void end();

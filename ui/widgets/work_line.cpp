@@ -1,18 +1,18 @@
 #include "ui/widgets/work_line.h"
 
+#include "ui/widgets/elided_label.h"
+
 #include <QAccessible>
 #include <QEvent>
 #include <QHBoxLayout>
-#include <QLabel>
 #include <QProgressBar>
 #include <QPushButton>
 
 namespace ui {
 
 WorkLine::WorkLine(QWidget* parent)
-    : QFrame(parent), m_text(new QLabel), m_bar(new QProgressBar), m_cancel(new QPushButton(tr("Cancel")))
+    : QFrame(parent), m_text(new ElidedLabel), m_bar(new QProgressBar), m_cancel(new QPushButton(tr("Cancel")))
 {
-    m_text->setTextFormat(Qt::PlainText);
     m_bar->setTextVisible(false);
     m_bar->setRange(0, 1000);
     auto* line = new QHBoxLayout(this);

@@ -2,11 +2,12 @@
 
 #include <QFrame>
 
-class QLabel;
 class QProgressBar;
 class QPushButton;
 
 namespace ui {
+
+class ElidedLabel;
 
 /// Work that takes long: what it is, how far it is, and a way to cancel it. Hidden while there is none. A screen reader
 /// says what it is once, and not each time that it is further.
@@ -27,7 +28,7 @@ protected:
     void changeEvent(QEvent* event) override;
 
 private:
-    QLabel* m_text;
+    ElidedLabel* m_text;
     QProgressBar* m_bar;
     QPushButton* m_cancel;
 };

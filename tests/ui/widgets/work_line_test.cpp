@@ -44,6 +44,15 @@ private slots:
         line.tell("Importing …", 0);
         QCOMPARE(told, (QStringList { "Copying …", "Importing …", "Importing …" }));
     }
+
+    void aLongNameMakesTheWindowNoWider()
+    {
+        ui::WorkLine line;
+        line.tell("Copying …", 0);
+        auto const least = line.minimumSizeHint().width();
+        line.tell(QString(500, 'x'), 0);
+        QCOMPARE(line.minimumSizeHint().width(), least);
+    }
 };
 
 REGISTER_SUITE(WorkLineTest);

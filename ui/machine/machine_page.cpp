@@ -504,8 +504,11 @@ void MachinePage::updateJob()
     auto const typed = m_screen->typist().progress();
     m_actions.typeClipboard->setEnabled(
         m_session->state() == app::SessionState::Running && !m_screen->typist().isTyping());
-    if (!job && !typed)
+    if (!job && !typed) {
+        if (m_work->isAncestorOf(window()->focusWidget()))
+            focusMachine(); // before Qt takes it to whatever is next
         return m_work->hide();
+    }
     m_work->tell(job ? jobWord(job->name) : tr("Typing the clipboard's text …"), job ? job->fraction : *typed);
     m_work->setCancellable(!job || m_session->can(app::Action::CancelJob));
 }

@@ -584,9 +584,12 @@ private slots:
             });
         };
         QVERIFY(!isOffered());
-        tests::button(desk.page, "Cancel")->click();
+        auto* cancel = tests::button(desk.page, "Cancel");
+        cancel->setFocus();
+        cancel->click();
         QVERIFY(!tests::shows(desk.page, "Typing the clipboard's text …"));
         QVERIFY(isOffered());
+        QCOMPARE(QApplication::focusWidget(), desk.screen());
     }
 
     void theRestOfATextIsNotTypedIntoAnotherPresent()

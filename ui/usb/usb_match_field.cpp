@@ -59,6 +59,12 @@ void UsbMatchField::open(std::optional<app::UsbMatch> const& instead)
     m_match->selectAll();
 }
 
+void UsbMatchField::openAgain(std::optional<app::UsbMatch> const& instead, app::UsbMatch const& entered)
+{
+    open(instead);
+    m_match->setText(QString::fromStdString(app::usbMatchText(entered)));
+}
+
 std::optional<app::UsbMatch> UsbMatchField::instead() const
 {
     return isHidden() ? std::nullopt : m_instead;

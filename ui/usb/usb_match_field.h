@@ -20,6 +20,8 @@ public:
     void open(std::optional<app::UsbMatch> const& instead);
     /// Empty also while it is not shown.
     std::optional<app::UsbMatch> instead() const;
+    /// The same with what was entered, and is not taken.
+    void openAgain(std::optional<app::UsbMatch> const& instead, app::UsbMatch const& entered);
     /// What was entered cannot be: it stays to be mended.
     void refuse(QString const& why, QString const& details);
     void setTabOrderAfter(QWidget* before);

@@ -69,14 +69,16 @@ void UsbRulesCard::focusFirst()
     wanted->setFocus(Qt::ShortcutFocusReason);
 }
 
-void UsbRulesCard::change(std::function<vmm::Result<>(app::UsbRules&)> what)
+void UsbRulesCard::change(std::function<vmm::Result<>(app::UsbRules&)> what, std::function<void()> refused)
 {
-    m_library.changeUsbRules(std::move(what), guarded(this, [this](vmm::Result<> const& outcome) {
+    m_library.changeUsbRules(std::move(what), guarded(this, [this, refused](vmm::Result<> const& outcome) {
         if (outcome) {
             m_library.hostUsb().refresh(); // it tells when it has read them
         } else {
             m_added.reset();
             fill(); // what is shown is what is
+            if (refused)
+                refused();
         }
         emit failed(outcome ? std::nullopt : std::optional(outcome.error()));
     }));
@@ -222,7 +224,12 @@ void UsbRulesCard::enter(app::UsbMatch const& match)
     }
     m_added = match;
     closeField(m_add);
-    change(what);
+    change(what, [this, instead, match] {
+        if (!m_field->isHidden() || window()->focusWidget() != m_add)
+            return; // somebody has gone on meanwhile
+        m_field->openAgain(instead, match);
+        emit partShown(m_field);
+    });
 }
 
 void UsbRulesCard::fillAddMenu()

@@ -45,7 +45,8 @@ private:
     void closeField(QWidget* next);
     void leaveField();
     void enter(app::UsbMatch const& match);
-    void change(std::function<vmm::Result<>(app::UsbRules&)> what);
+    /// `refused`: it could not be saved, as failed() tells.
+    void change(std::function<vmm::Result<>(app::UsbRules&)> what, std::function<void()> refused = {});
     void updateTexts();
 
     app::Library& m_library;

@@ -6,6 +6,7 @@
 #include <QAbstractItemView>
 #include <QApplication>
 #include <QComboBox>
+#include <QDir>
 #include <QFile>
 #include <QLineEdit>
 #include <QMenu>
@@ -298,6 +299,25 @@ private slots:
         auto const& rules = desk.library->hostUsb();
         QTRY_COMPARE(rules.rules().rules.size(), 2u);
         QCOMPARE(rules.rules().rules.front(), stickRule());
+    }
+
+    void whatCannotBeSavedIsThereToBeTriedAgain()
+    {
+        Desk desk;
+        desk.open();
+        desk.window->showUsbRules();
+        auto* page = desk.window->currentPage();
+        QTRY_VERIFY(button(page, "Add a rule for…")->hasFocus());
+        QDir const data(desk.directory.filePath("data"));
+        QVERIFY(data.mkdir("usb.json.lock"));
+        anotherDevice(page)->trigger();
+        type("0951:*");
+        QTRY_VERIFY(tests::shows(page, "The rule for USB devices could not be saved."));
+        QVERIFY(field(page) && field(page)->hasFocus());
+        QCOMPARE(field(page)->text(), "0951:*");
+        QVERIFY(data.rmdir("usb.json.lock"));
+        QTest::keyClick(QApplication::focusWidget(), Qt::Key_Return);
+        QTRY_VERIFY(choice(page, "everything of maker 0951") && choice(page, "everything of maker 0951")->hasFocus());
     }
 
     void writtenByKeyboardAlone()

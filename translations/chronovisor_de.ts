@@ -2504,6 +2504,14 @@
         <source>At 0.0.0.0 the machine waits at all that it has.</source>
         <translation>Mit 0.0.0.0 wartet die Maschine an allen, die er hat.</translation>
     </message>
+    <message>
+        <source>Every USB connector of the machine is taken, or the machine is not there any more.</source>
+        <translation>Alle USB-Anschlüsse der Maschine sind belegt, oder die Maschine ist nicht mehr da.</translation>
+    </message>
+    <message>
+        <source>Unplug another device, or look whether the machine still runs.</source>
+        <translation>Stecken Sie ein anderes Gerät ab, oder sehen Sie nach, ob die Maschine noch läuft.</translation>
+    </message>
 </context>
 <context>
     <name>ui::Reasons</name>

@@ -71,6 +71,11 @@ public:
             || task == Task::ForkMoment;
     }
 
+    static bool needsConnector(Task task)
+    {
+        return task == Task::AttachUsb || task == Task::PlugUsb || task == Task::AddUsb || task == Task::CallForUsb;
+    }
+
     static bool needsPresent(Task task) { return task == Task::KeepMoment || task == Task::GoToMoment; }
 
     static bool isSilent(Task task, vmm::ErrorCode code)
@@ -154,7 +159,10 @@ public:
                 return tr("This computer cannot run the machine in it.");
             return task == Task::Start ? tr("One of its files is of a kind that this version does not know.")
                                        : tr("This version cannot do that.");
-        case vmm::ErrorCode::NotNow: return tr("That is not possible in the machine's present state.");
+        case vmm::ErrorCode::NotNow:
+            return needsConnector(task)
+                ? tr("Every USB connector of the machine is taken, or the machine is not there any more.")
+                : tr("That is not possible in the machine's present state.");
         case vmm::ErrorCode::Corrupt: return tr("A file is damaged, or not what its name says.");
         case vmm::ErrorCode::VersionTooNew: return tr("It was written by a newer version of Chronovisor.");
         case vmm::ErrorCode::OutOfMemory: return tr("This computer has not enough free memory.");
@@ -224,6 +232,8 @@ public:
             if (needsPresent(task))
                 return tr("If it has not run since it came back, let it go on first. Otherwise try again when it has "
                           "finished what it is doing.");
+            if (needsConnector(task))
+                return tr("Unplug another device, or look whether the machine still runs.");
             return task == Task::ChangeSettings ? tr("Shut the machine down first.")
                                                 : tr("Try again when it has finished what it is doing.");
         case vmm::ErrorCode::Corrupt:

@@ -162,6 +162,16 @@ private slots:
         }
     }
 
+    void whereNoConnectorIsFreeAnotherDeviceIsUnplugged()
+    {
+        vmm::Error const error { vmm::ErrorCode::NotNow, "every connector is taken", 0 };
+        for (auto const task : { ui::Task::AttachUsb, ui::Task::PlugUsb, ui::Task::AddUsb, ui::Task::CallForUsb }) {
+            auto const problem = ui::problemFor(task, error);
+            QVERIFY2(problem.reason.startsWith("Every USB connector"), qPrintable(problem.reason));
+            QVERIFY2(problem.advice.startsWith("Unplug another device"), qPrintable(problem.advice));
+        }
+    }
+
     void whatCannotBeSuspendedIsNamed()
     {
         auto const problem

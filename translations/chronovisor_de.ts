@@ -3619,7 +3619,7 @@
     </message>
     <message>
         <source>Wait until that computer connects</source>
-        <translation>Warten, bis dieser Computer sich verbindet</translation>
+        <translation>Warten, bis der andere Computer sich verbindet</translation>
     </message>
     <message>
         <source>&amp;Address:</source>

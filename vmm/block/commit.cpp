@@ -233,7 +233,8 @@ Result<> BaseWriter::writeChanged()
         --m_changedPieces;
     }
     m_changedLeft = m_changedPieces;
-    m_budget = std::min(m_budget * 2, std::max(mostAtOnce, came * 2));
+    // Never less than before: a guest that writes much each other time would have the last word.
+    m_budget = std::max(m_budget, std::min(m_budget * 2, std::max(mostAtOnce, came * 2)));
     return {};
 }
 

@@ -25,7 +25,8 @@ public:
 
     /// Nothing is in flight. Once nothing is left (false) the base has, durably, all that the disk has; what is written
     /// to the disk from then on is left again. So that this comes to an end however much is written meanwhile, the
-    /// pieces grow once everything was written: from 1 to 64 MiB, or twice what was written between two of them.
+    /// pieces grow once everything was written: from 1 to 64 MiB, or twice the most that was written between two of
+    /// them.
     Result<bool> writePiece();
     /// Of the disk, what was written once; 1: only what has changed since is left.
     double part() const;

@@ -286,6 +286,19 @@ private slots:
         } while (must(writer.writePiece()));
     }
 
+    /// Each other time much, and nothing in between.
+    void itComesToAnEndThoughMuchIsWrittenNowAndThen()
+    {
+        ZeroedChain chain(256 * mib, 16);
+        BaseWriter writer(*chain.disk, *chain.disk->backing());
+        unsigned pieces = 0;
+        do {
+            QVERIFY(++pieces < 40);
+            if (pieces % 2 == 0)
+                REQUIRE_OK(chain.disk->runSync(BlockRequest::Kind::WriteZeroes, 0, 256 * mib));
+        } while (must(writer.writePiece()));
+    }
+
     /// Not every file has them for nothing, and the guest waits.
     void zerosAreWrittenInPiecesToo()
     {

@@ -22,6 +22,14 @@ constexpr std::size_t loose = 0, firstMoment = 1, several = SIZE_MAX - 1, stays 
 
 constexpr char const* wasCancelled = "finding out what the disks' past takes was cancelled";
 
+using MayGoOn = std::function<bool()>;
+
+template<typename T>
+bool isCancelled(Result<T> const& outcome)
+{
+    return !outcome && outcome.error().code == ErrorCode::Cancelled;
+}
+
 /// Who owns what several moments need.
 enum class Shared : std::uint8_t {
     Several, ///< nobody in particular
@@ -107,15 +115,25 @@ std::vector<Piece> merge(
 /// Where files have what somebody needs. Takes memory for the pieces that there are, however many need each.
 class Needs {
 public:
-    explicit Needs(Shared shared) : m_shared(shared) { }
+    /// `mayGoOn` is asked now and then, for one disk takes long where its guest has written here and there.
+    Needs(Shared shared, MayGoOn mayGoOn) : m_shared(shared), m_mayGoOn(std::move(mayGoOn)) { }
 
     /// All that the image reads as; then settle().
     Result<> add(BlockImage& image)
     {
         BlockImage const* known = nullptr;
         File* file = nullptr;
+        // Where the clusters of a base alternate, each look begins anew: with all that is left, it takes the square.
+        constexpr std::uint64_t leastLook = 1 << 20;
+        constexpr unsigned asksEach = 64;
+        auto look = leastLook;
+        unsigned looks = 0;
         for (std::uint64_t at = 0; at < image.size();) {
-            auto const mapping = TRY(image.resolve(at, image.size() - at));
+            if (++looks % asksEach == 0 && !m_mayGoOn())
+                return fail(ErrorCode::Cancelled, wasCancelled);
+            auto const length = std::min(image.size() - at, look);
+            auto const mapping = TRY(image.resolve(at, length));
+            look = mapping.length < length ? leastLook : look * 2;
             if (mapping.length == 0)
                 return fail(ErrorCode::Corrupt, "nothing says where a byte is");
             at += mapping.length;
@@ -229,6 +247,7 @@ private:
     }
 
     Shared const m_shared;
+    MayGoOn const m_mayGoOn;
     std::map<std::string, File> m_files; // by path
     std::map<Space, std::vector<Run>> m_added, m_elsewhere;
     std::set<File*> m_sharing; // of what was added
@@ -265,14 +284,14 @@ public:
         return cost;
     }
     /// What comes back when those of each owner go, in the order of their numbers.
-    Result<std::map<std::size_t, std::uint64_t>> freed(std::function<bool()> const& goOn) const
+    Result<std::map<std::size_t, std::uint64_t>> freed(MayGoOn const& mayGoOn) const
     {
         std::map<std::size_t, std::uint64_t> freed;
         for (auto const& [holder, owners] : m_owned) {
             std::vector<std::string> gone;
             std::uint64_t before = 0;
             for (auto const& [owner, snapshots] : owners) {
-                if (!goOn())
+                if (!mayGoOn())
                     return fail(ErrorCode::Cancelled, wasCancelled);
                 gone.insert(gone.end(), snapshots.begin(), snapshots.end());
                 auto const bytes = TRY(zfsReclaimed(gone, runProgram));
@@ -312,7 +331,7 @@ template<typename Work>
 Result<> twice(Work const& work)
 {
     auto const first = work();
-    return first ? first : work();
+    return first || isCancelled(first) ? first : work();
 }
 
 /// Of a disk whose way is not Zfs.
@@ -353,14 +372,17 @@ Result<> addPresent(Needs& needs, VmConfig const& config)
 }
 
 /// What disks keep for no moment any more, or for one that is still being taken: what cannot be read of that may not be
-/// there.
-void addLoose(Needs& needs, ZfsSnapshots& zfs, timeline::Timeline const& timeline, VmConfig const& config)
+/// there. Fails only where it was cancelled.
+Result<> addLoose(Needs& needs, ZfsSnapshots& zfs, timeline::Timeline const& timeline, VmConfig const& config)
 {
     for (auto const& one : timeline.loose()) {
-        for (auto const& disk : one.disks)
-            ignore(addDisks(needs, zfs, { disk }, loose, config));
+        for (auto const& disk : one.disks) {
+            if (auto const added = addDisks(needs, zfs, { disk }, loose, config); isCancelled(added))
+                return added;
+        }
     }
     needs.settle(loose);
+    return {};
 }
 
 }
@@ -369,19 +391,25 @@ Result<DiskCosts> diskCosts(
     timeline::Timeline const& timeline, VmConfig const& config, timeline::Progress const& progress)
 {
     auto const moments = timeline.moments();
-    Needs needs(Shared::Several);
+    std::size_t done = 0;
+    auto const mayGoOn = [&] { return timeline::goOn(progress, done, moments.size()); };
+
+    Needs needs(Shared::Several, mayGoOn);
     ZfsSnapshots zfs;
     TRY(addPresent(needs, config));
     needs.settle(stays);
-    addLoose(needs, zfs, timeline, config);
+    TRY(addLoose(needs, zfs, timeline, config));
     DiskCosts all;
-    for (std::size_t i = 0; i < moments.size(); ++i) {
-        if (!timeline::goOn(progress, i, moments.size()))
+    for (; done < moments.size(); ++done) {
+        auto const& moment = moments[done];
+        if (!mayGoOn())
             return fail(ErrorCode::Cancelled, wasCancelled);
-        auto const added = addDisks(needs, zfs, moments[i].disks, firstMoment, config);
-        needs.settle(firstMoment + i);
-        all.moments.emplace(moments[i].id, added ? zfs.costOf(moments[i].disks) : fail(added.error()));
-        if (!added)
+        auto const added = addDisks(needs, zfs, moment.disks, firstMoment, config);
+        if (isCancelled(added))
+            return fail(added.error());
+        needs.settle(firstMoment + done);
+        all.moments.emplace(moment.id, added ? zfs.costOf(moment.disks) : fail(added.error()));
+        if (!added && !timeline.isGone(moment.id)) // as it may be meanwhile
             all.total = fail(added.error());
     }
     needs.settleElsewhere();
@@ -395,7 +423,9 @@ Result<DiskCosts> diskCosts(
     }
     if (!all.total)
         return all;
-    auto const inZfs = zfs.freed([&] { return timeline::goOn(progress, moments.size(), moments.size()); });
+    auto const inZfs = zfs.freed(mayGoOn);
+    if (isCancelled(inZfs))
+        return fail(inZfs.error());
     if (!inZfs) {
         all.total = fail(inZfs.error());
         return all;
@@ -424,16 +454,16 @@ Result<timeline::Freed> freedByDisks(timeline::Timeline const& timeline, VmConfi
     std::uint64_t done = 0;
     auto const mayGoOn = [&] { return timeline::goOn(progress, done, moments.size()); };
 
-    Needs needs(Shared::Last);
+    Needs needs(Shared::Last, mayGoOn);
     ZfsSnapshots zfs;
     TRY(addPresent(needs, config));
     needs.settle(stays);
-    addLoose(needs, zfs, timeline, config);
+    TRY(addLoose(needs, zfs, timeline, config));
     for (auto const& moment : moments) {
         if (!mayGoOn())
             return fail(ErrorCode::Cancelled, wasCancelled);
         auto const added = addDisks(needs, zfs, moment.disks, ownerOf(moment), config);
-        if (!added && !timeline.isGone(moment.id)) // as it may be meanwhile
+        if (!added && (isCancelled(added) || !timeline.isGone(moment.id))) // as it may be meanwhile
             return fail(added.error());
         needs.settle(ownerOf(moment));
         ++done;

@@ -150,6 +150,31 @@ private slots:
         QCOMPARE(past.freed({ second }).total, 0u);
     }
 
+    /// Whoever waits for the end of this, to close, does not wait for all of a disk.
+    void itIsGivenUpWithinADisk()
+    {
+        Past const past;
+        auto const& disk = past.machine.config.disks[1];
+        REQUIRE_OK(removeFile(disk.path));
+        REQUIRE_OK(createImage(disk.path, { .size = 256 * cluster }));
+        {
+            InlineEngine engine;
+            auto const image = tests::must(BlockImage::open(engine, disk.path, imageOptions(disk)));
+            for (unsigned one = 0; one < 256; one += 2) // so there is much to look at
+                REQUIRE_OK(image->writeSync(one * cluster, Bytes(cluster, 7)));
+        }
+        past.keep();
+        for (unsigned most = 1; most < 6; ++most) {
+            unsigned asked = 0;
+            auto const goOn = [&](std::uint64_t, std::uint64_t) { return ++asked < most; };
+            QCOMPARE(freedByDisks(*past.timeline, past.machine.config, {}, goOn).error().code, ErrorCode::Cancelled);
+            QCOMPARE(asked, most);
+            asked = 0;
+            QCOMPARE(diskCosts(*past.timeline, past.machine.config, goOn).error().code, ErrorCode::Cancelled);
+            QCOMPARE(asked, most);
+        }
+    }
+
     /// What several need comes back with the last of them, and all of it together in any order.
     void whatIsSaidToComeBackComesBack()
     {

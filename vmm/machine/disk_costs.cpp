@@ -355,11 +355,19 @@ Result<> addDisks(Needs& needs, ZfsSnapshots& zfs, std::vector<timeline::MomentD
     return {};
 }
 
-Result<> addPresent(Needs& needs, VmConfig const& config)
+/// One that the guest only reads has no moments, unless it has become so since: then it stands on what they have.
+bool hasMoments(timeline::Timeline const& timeline, DiskConfig const& disk)
+{
+    return std::ranges::any_of(timeline.moments(), [&](timeline::Moment const& moment) {
+        return std::ranges::find(moment.disks, disk.path, &timeline::MomentDisk::path) != moment.disks.end();
+    });
+}
+
+Result<> addPresent(Needs& needs, timeline::Timeline const& timeline, VmConfig const& config)
 {
     InlineEngine engine;
     for (auto disk : config.disks) {
-        if (disk.readOnly)
+        if (disk.readOnly && !hasMoments(timeline, disk))
             continue;
         disk.format = formatNow(disk);
         auto options = imageOptions(disk);
@@ -396,7 +404,7 @@ Result<DiskCosts> diskCosts(
 
     Needs needs(Shared::Several, mayGoOn);
     ZfsSnapshots zfs;
-    TRY(addPresent(needs, config));
+    TRY(addPresent(needs, timeline, config));
     needs.settle(stays);
     TRY(addLoose(needs, zfs, timeline, config));
     DiskCosts all;
@@ -456,7 +464,7 @@ Result<timeline::Freed> freedByDisks(timeline::Timeline const& timeline, VmConfi
 
     Needs needs(Shared::Last, mayGoOn);
     ZfsSnapshots zfs;
-    TRY(addPresent(needs, config));
+    TRY(addPresent(needs, timeline, config));
     needs.settle(stays);
     TRY(addLoose(needs, zfs, timeline, config));
     for (auto const& moment : moments) {

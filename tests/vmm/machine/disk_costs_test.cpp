@@ -123,6 +123,17 @@ private slots:
         QCOMPARE(past.costOf(first), (DiskCost { 2 * 3 * cluster, 2 * 1 * cluster }));
     }
 
+    void whatIsOnlyReadSinceIsNeededToo()
+    {
+        Past past;
+        past.write({ 0, 1, 2, 3 });
+        auto const first = past.keep();
+        for (auto& disk : past.machine.config.disks)
+            disk.readOnly = true;
+        QCOMPARE(past.costOf(first), (DiskCost { 0, 2 * 4 * cluster }));
+        QCOMPARE(past.freed({ first }).total, 0u);
+    }
+
     void whatIsUnknownOfOneMomentIsKnownOfTheOthers()
     {
         Past const past;

@@ -90,8 +90,8 @@ public:
     vmm::Result<StoredMachine> create(MachineRequest request);
     /// Replaces the configuration. Busy while another process has the machine in memory; the uuid stays. Disks whose
     /// path is empty are made as `newDisks` says; `unwanted` are images in the machine's directory that go into the
-    /// trash, except those that a disk still is or stands on. The place where they lie there; empty: none does. On an
-    /// error nothing of it is done.
+    /// trash, except those that it still names or a disk stands on. The place where they lie there; empty: none does.
+    /// On an error nothing of it is done.
     vmm::Result<std::string> save(
         vmm::VmConfig config, std::vector<NewDisk> const& newDisks = {}, std::vector<std::string> const& unwanted = {});
     /// What is in a CD drive at the next start.

@@ -6,6 +6,7 @@
 #include "app/store/scaffold.h"
 #include "vmm/base/random.h"
 #include "vmm/block/overlay_files.h"
+#include "vmm/config/config_paths.h"
 #include "vmm/machine/disk_chains.h"
 
 #include <algorithm>
@@ -237,12 +238,13 @@ vmm::Result<std::unique_ptr<ImageRemoval>> MachineStore::prepareRemoval(
     auto const chains = unwanted.empty() ? std::vector<vmm::DiskChain>() : vmm::diskChains(after);
     auto const isNeeded = [&](std::string const& path) {
         auto const isIt = [&](std::string const& one) { return vmm::isSameFile(one, path); };
-        auto const names
-            = [&](vmm::DiskConfig const& disk) { return isIt(disk.path) || std::ranges::any_of(disk.backing, isIt); };
         auto const standsOn = [&](vmm::DiskChain const& chain) {
             return chain.image && std::ranges::any_of(chain.image->backing, isIt, &vmm::ImageInfo::path);
         };
-        return std::ranges::any_of(after.disks, names) || std::ranges::any_of(chains, standsOn);
+        bool isNamed = false; // also as what is in a drive
+        auto named = after;
+        vmm::forEachPath(named, [&](std::string const& one) { isNamed = isNamed || isIt(one); });
+        return isNamed || std::ranges::any_of(chains, standsOn);
     };
     vmm::VmConfig removed;
     removed.uuid = before.uuid;

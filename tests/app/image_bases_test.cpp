@@ -238,6 +238,15 @@ private slots:
         QCOMPARE(tests::must(pair.store.load(pair.machine.id)).config.disks.size(), std::size_t(1));
     }
 
+    void whatIsInADriveStays()
+    {
+        Pair pair;
+        pair.machine.config.cds.push_back({ .id = "cd7", .path = pair.base });
+        REQUIRE_OK(pair.store.save(pair.machine.config));
+        QCOMPARE(tests::must(pair.remove({ pair.base })), std::string());
+        QVERIFY(vmm::existsFile(pair.base));
+    }
+
     void whatStandsOnEachOtherGoesAndComesBackTogether()
     {
         Pair pair;

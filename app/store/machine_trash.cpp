@@ -273,9 +273,12 @@ vmm::Result<> MachineStore::restoreImagesFrom(std::string const& trash, std::str
         noBases.insert(files::path(disk.path).filename().string());
     for (auto disk : removed.disks) {
         auto const from = disk.path;
-        if (::access(from.c_str(), F_OK) != 0)
-            continue; // it is back already
-        disk.path = freePath(directoryOf(id), files::path(from).filename());
+        auto const name = files::path(from).filename();
+        // Cut off, it has not left its machine's directory, or is back there.
+        bool const isHere = vmm::existsFile(from);
+        disk.path = isHere ? freePath(directoryOf(id), name) : directoryOf(id) + "/" + name.string();
+        if (!isHere && !vmm::existsFile(disk.path))
+            continue;
         // The configuration comes first, so that the image is nowhere without it. It may have it from a time before.
         if (std::none_of(config.disks.begin(), config.disks.end(),
                 [&](vmm::DiskConfig const& one) { return one.path == disk.path; })) {
@@ -285,7 +288,8 @@ vmm::Result<> MachineStore::restoreImagesFrom(std::string const& trash, std::str
             TRY(saveLocked(config, {}, {}));
         }
         TRY(moveAllBut(trash, directoryOf(id), noBases));
-        TRY(moveDirectory(from, disk.path));
+        if (isHere)
+            TRY(moveDirectory(from, disk.path));
         vmm::ignore(noteBases(placesOf(id).timelineFolder, { disk }));
     }
     removeTree(trash);

@@ -1,5 +1,6 @@
 #include "app/store/image_removal.h"
 #include "app/store/machine_store.h"
+#include "app/store/scaffold.h"
 #include "app/store/whole_file.h"
 #include "tests/fakes/fake_machine.h"
 #include "tests/support/open_timeline.h"
@@ -245,6 +246,17 @@ private slots:
         REQUIRE_OK(pair.store.save(pair.machine.config));
         QCOMPARE(tests::must(pair.remove({ pair.base })), std::string());
         QVERIFY(vmm::existsFile(pair.base));
+    }
+
+    /// When the machine was saved without the disk, and its image not moved yet.
+    void whatHasNotLeftWhenThatWasCutOffComesBack()
+    {
+        Pair pair;
+        auto const place = tests::must(pair.remove({ pair.base }));
+        REQUIRE_OK(moveDirectory(pair.store.root() + "/trash/" + place + "/disk0.img", pair.base));
+        REQUIRE_OK(pair.store.restoreRemoved(place));
+        QCOMPARE(tests::must(pair.store.load(pair.machine.id)).config.disks, pair.machine.config.disks);
+        QVERIFY(vmm::existsFile(pair.base) && pair.store.removed().empty());
     }
 
     void whatStandsOnEachOtherGoesAndComesBackTogether()

@@ -4,7 +4,9 @@
 #include "app/store/image_bases.h"
 #include "vmm/block/overlay_files.h"
 
+#include <algorithm>
 #include <filesystem>
+#include <fmt/format.h>
 
 namespace app {
 
@@ -22,12 +24,21 @@ vmm::Result<std::unique_ptr<ImageRemoval>> ImageRemoval::prepare(
                 return vmm::fail(std::move(shared).error().within(disk.id + " stands on what cannot go with it"));
             removal->m_areWhole = false;
         }
-        auto const from = disk.path;
-        disk.path = place + "/" + std::filesystem::path(from).filename().string();
+        auto const from = std::exchange(disk.path, removal->placeFor(disk.path));
         removal->m_moves.push_back({ from, disk.path });
     }
     TRY(writeConfig(std::move(removed), place));
     return removal;
+}
+
+/// Images of two folders may have the same name.
+std::string ImageRemoval::placeFor(std::string const& from) const
+{
+    std::filesystem::path const name = std::filesystem::path(from).filename();
+    auto to = m_place + "/" + name.string();
+    for (unsigned number = 2; std::ranges::find(m_moves, to, &Move::to) != m_moves.end(); ++number)
+        to = fmt::format("{}/{}-{}{}", m_place, name.stem().string(), number, name.extension().string());
+    return to;
 }
 
 vmm::Result<> ImageRemoval::carryOut()

@@ -25,6 +25,7 @@ public:
 
 private:
     explicit ImageRemoval(Scaffold trash) : m_trash(std::move(trash)), m_place(m_trash.path()) { }
+    std::string placeFor(std::string const& from) const;
     void bringBack(std::size_t count);
 
     struct Move {

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <filesystem>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <utility>
 
 namespace app {
@@ -80,9 +81,14 @@ vmm::Result<> makeDirectories(std::string const& path)
 vmm::Result<> moveDirectory(std::string const& from, std::string const& to)
 {
     auto moved = ::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE);
-    // Not every file system has the flag. Without it a directory with something in it is not replaced either.
-    if (moved != 0 && (errno == EINVAL || errno == ENOSYS))
+    // Not every file system has the flag (ZFS since 2.2). Without it a directory with something in it is not replaced
+    // either, but a file is.
+    if (moved != 0 && (errno == EINVAL || errno == ENOSYS)) {
+        struct stat status { };
+        if (::lstat(to.c_str(), &status) == 0 && !S_ISDIR(status.st_mode))
+            return vmm::fail(vmm::osError(fmt::format("moving {} to {}", from, to), EEXIST));
         moved = ::rename(from.c_str(), to.c_str());
+    }
     if (moved != 0)
         return vmm::failOs(fmt::format("moving {} to {}", from, to));
     return {};

@@ -248,6 +248,28 @@ private slots:
         QVERIFY(vmm::existsFile(pair.base));
     }
 
+    void imagesOfTheSameNameGoAndComeBackTogether()
+    {
+        Pair pair;
+        for (auto const* folder : { "a", "b" }) {
+            auto const place = pair.machine.directory + "/" + folder;
+            QVERIFY(QDir().mkdir(QString::fromStdString(place)));
+            tests::must(vmm::createImage(
+                place + "/own.img", { .format = vmm::ImageFormat::Raw, .size = *folder == 'a' ? 1u << 20 : 2u << 20 }));
+            pair.machine.config.disks.push_back(
+                { .id = std::string("disk-") + folder, .path = place + "/own.img", .format = DiskFormat::Raw });
+        }
+        REQUIRE_OK(pair.store.save(pair.machine.config));
+        auto const &a = pair.machine.config.disks[1].path, &b = pair.machine.config.disks[2].path;
+        auto const place = tests::must(pair.remove({ a, b }));
+        QVERIFY(!vmm::existsFile(a) && !vmm::existsFile(b));
+        REQUIRE_OK(pair.store.restoreRemoved(place));
+        auto const disks = tests::must(pair.store.load(pair.machine.id)).config.disks;
+        QCOMPARE(disks.size(), std::size_t(3));
+        QCOMPARE(QFileInfo(QString::fromStdString(disks[1].path)).size(), qint64(1) << 20);
+        QCOMPARE(QFileInfo(QString::fromStdString(disks[2].path)).size(), qint64(2) << 20);
+    }
+
     /// When the machine was saved without the disk, and its image not moved yet.
     void whatHasNotLeftWhenThatWasCutOffComesBack()
     {

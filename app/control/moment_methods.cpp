@@ -504,8 +504,10 @@ void prune(MachineRunner& machine, Json const& params, Reply const& reply)
             Json gone = Json::array();
             for (auto const& one : pruned->gone)
                 gone.push_back(goneToJson(one.moment, one.why));
-            reply(prunedToJson(
-                std::move(gone), pruned->bytesBefore, pruned->bytesAfter, pruned->onDisks, pruned->over, budget));
+            auto json = prunedToJson(
+                std::move(gone), pruned->bytesBefore, pruned->bytesAfter, pruned->onDisks, pruned->over, budget);
+            json["looseBytes"] = pruned->loose;
+            reply(std::move(json));
         });
         return;
     }

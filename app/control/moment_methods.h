@@ -29,9 +29,8 @@ Json momentDiffToJson(vmm::MomentDiff const& diff, std::string const& before, st
 /// ------ | ---------- | ------
 /// keep   | name, note | the moment
 /// cancel | the moment that is being kept: nothing of it stays | nothing
-/// list   | costs: true also tells what each costs, all of them and on disks, the budget, and whether anything may go
-/// for
-///        | it without being asked | present, moments, damaged
+/// list   | costs: true also tells what each costs, all of them and on disks, the budget, and whether anything may
+///        | go for it without being asked | present, moments, damaged
 /// go     | moment, losePresent | nothing
 /// foreseeUsb | moment; without it: of suspending the machine and bringing it back | devices: what becomes of those of
 ///        | | the host's, each id, name, serial, port, attached, outcome (plugged-anew, unplugged, asked, not-here)
@@ -39,7 +38,8 @@ Json momentDiffToJson(vmm::MomentDiff const& diff, std::string const& before, st
 /// end    | moment, also one that cannot be read | nothing
 /// verify | | damaged
 /// prune  | dryRun: only tell; tiers, budgetBytes: for this once | gone, bytesBefore, bytesAfter, freedBytes,
-///        | | budgetBytes, overBytes, diskBytes (of what is left) or diskUnknown
+///        | | budgetBytes, overBytes, diskBytes (of what is left) or diskUnknown, looseBytes (not of a dryRun: of
+///        | | diskBytes, what disks have not let go of yet)
 /// policy | what shall be otherwise | automatic, everyMinutes, beforeChange, onClose, tiers, budgetBytes, totalBytes
 /// fork   | name; moment, without which the present is kept (keptAs: its name) | uuid and name of the new machine
 /// diff   | moment, other, as momentsToCompare() has them | as momentDiffToJson()

@@ -83,10 +83,15 @@ void printPruned(Json const& answer, bool isDryRun, Output const& output)
     output.text(
         fmt::format("{} {}; {} left, {}, of a budget of {}", bytes("freedBytes"), isDryRun ? "would be freed" : "freed",
             bytes("bytesAfter"), disksText(answer), budgetText(answer.value("budgetBytes", std::uint64_t(0)))));
-    if (answer.value("overBytes", std::uint64_t(0)) > 0)
+    auto const loose = answer.value("looseBytes", std::uint64_t(0)), over = answer.value("overBytes", std::uint64_t(0));
+    if (loose > 0)
+        output.text(fmt::format("{} of what disks keep is for no moment any more: it goes when they can let go of it,"
+                                " those of a suspended machine when it has run again",
+            sizeText(loose)));
+    if (over > loose)
         output.text(fmt::format("{} over the budget, which only you can free: what is left was kept by hand, is the"
                                 " last of a branch, or is the present; delete some of it, or raise the budget",
-            bytes("overBytes")));
+            sizeText(over - loose)));
 }
 
 }

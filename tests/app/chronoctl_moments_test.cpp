@@ -207,6 +207,34 @@ private slots:
         QVERIFY2(unknown.out.contains("what disks take is unknown of 2 of them: "), unknown.out.constData());
     }
 
+    /// It is nothing that a person frees by deleting moments.
+    void whatDisksHaveNotLetGoOfIsTold()
+    {
+        Bench bench;
+        QCOMPARE(bench.call({ "create", "web", "--new-disk", "1M" }).code, 0);
+        auto const write = [&](std::uint8_t what) {
+            vmm::InlineEngine engine;
+            auto const disk = tests::must(bench.store.find("web")).config.disks[0];
+            auto const image = tests::must(vmm::BlockImage::open(engine, disk.path, vmm::imageOptions(disk)));
+            tests::must(image->writeSync(0, vmm::Bytes(64 << 10, what)));
+            tests::must(image->flushSync());
+        };
+        write(1);
+        QCOMPARE(bench.call({ "moment", "take", "web", "--name", "one" }).code, 0);
+        write(2);
+        {
+            Hosting hosting(bench, { "web" });
+            QVERIFY(hosting.isRunning("web"));
+            QCOMPARE(bench.call({ "suspend", "web" }).code, 0);
+        }
+        QCOMPARE(
+            bench.call({ "moment", "delete", "web", "one" }).code, 0); // the suspended state's disks stay as they are
+        QCOMPARE(bench.json({ "moment", "prune", "web" })["looseBytes"].toInt(), 64 << 10);
+        auto const pruned = bench.call({ "moment", "prune", "web", "--budget", "32K" }).out;
+        QVERIFY2(pruned.contains("64 KiB of what disks keep is for no moment any more"), pruned.constData());
+        QVERIFY2(!pruned.contains("which only you can free"), pruned.constData());
+    }
+
     void theTimelineIsThinnedOutByItsPolicy()
     {
         Bench bench;

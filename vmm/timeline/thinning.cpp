@@ -227,7 +227,7 @@ Result<Pruned> prune(Timeline& timeline, Policy const& policy, std::uint64_t now
         if (hasGone || plan.loose > 0) {
             if (disks.tidy)
                 disks.tidy();
-            TRY(freedByDisks(disks, {}, pruned.onDisks));
+            pruned.loose = TRY(freedByDisks(disks, {}, pruned.onDisks)).first;
         }
         pruned.bytesAfter = timeline.size() + pruned.onDisks.value_or(0);
         pruned.over = bytesOver(pruned.bytesAfter - std::min(pruned.bytesAfter, plan.waiting), policy);

@@ -101,6 +101,7 @@ struct Pruned {
     std::uint64_t bytesBefore = 0, bytesAfter = 0; ///< all that moments take
     std::uint64_t over = 0;                        ///< as BudgetPlan has it
     Result<std::uint64_t> onDisks = 0;             ///< of bytesAfter; an error: not known, and in none of the figures
+    std::uint64_t loose = 0;                       ///< of onDisks, for no moment any more
 };
 /// Ends what planThinning() says and gives back what nothing needs, until the budget is kept or nothing is left that
 /// may go. What disks do not let go of ends no other moment: it is over the budget. `purge` does the first for one

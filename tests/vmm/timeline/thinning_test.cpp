@@ -597,6 +597,7 @@ private slots:
         QCOMPARE(pruned.bytesAfter, bytesOn(disk) + 3 * Disks::each);
         QCOMPARE(tests::must(pruned.onDisks), 3 * Disks::each);
         QCOMPARE(pruned.over, 0u);
+        QCOMPARE(pruned.loose, 0u);
         QCOMPARE(disks.tidied, 1u);
     }
 
@@ -616,6 +617,7 @@ private slots:
             QCOMPARE(tests::must(pruned.onDisks), 5 * Disks::each);
             QCOMPARE(pruned.bytesAfter, bytesOn(disk) + 5 * Disks::each);
             QCOMPARE(pruned.over, pruned.bytesAfter - policy.budget);
+            QCOMPARE(pruned.loose, 2 * Disks::each);
             QCOMPARE(timeline->moments().size(), std::size_t(3));
         }
     }

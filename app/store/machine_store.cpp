@@ -67,11 +67,10 @@ vmm::Result<> checkSet(vmm::VmConfig const& config)
 }
 
 /// A disk that a moment has made qcow2 is still said to be raw: one that goes into the file below it is raw again.
-void keepWrittenFormats(vmm::VmConfig& config, std::string const& directory)
+void keepWrittenFormats(vmm::VmConfig& config, vmm::VmConfig const& written)
 {
-    auto const written = readWrittenConfig(directory, config.uuid);
     for (auto& disk : config.disks) {
-        auto const* old = written ? diskOf(*written, disk.id) : nullptr;
+        auto const* old = diskOf(written, disk.id);
         if (old && old->path == disk.path && vmm::formatNow(*old) == disk.format)
             disk.format = old->format;
     }
@@ -306,8 +305,9 @@ vmm::Result<std::string> MachineStore::saveLocked(
         leftovers.paths.push_back(path);
     }
     auto const removal = before ? TRY(prepareRemoval(before->config, config, unwanted)) : nullptr;
-    keepWrittenFormats(config, directory);
     auto const written = readWrittenConfig(directory, config.uuid);
+    if (written)
+        keepWrittenFormats(config, *written);
     TRY(writeConfig(config, directory));
     if (auto const removed = removal ? removal->carryOut() : vmm::Result<>(); !removed) {
         vmm::ignore(written ? writeConfig(*written, directory) : vmm::fail(written.error()));

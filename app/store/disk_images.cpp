@@ -38,6 +38,14 @@ vmm::Result<> attachDisk(vmm::DiskConfig& disk)
     return {};
 }
 
+void findFormats(std::vector<vmm::DiskConfig>& disks)
+{
+    for (auto& disk : disks) {
+        if (!disk.format)
+            vmm::ignore(attachDisk(disk));
+    }
+}
+
 namespace {
 
 /// Block by block what is data.

@@ -4,12 +4,16 @@
 
 #include <functional>
 #include <string>
+#include <vector>
 
 namespace app {
 
 /// Before an image becomes a machine's disk: fixes its format, which nobody guesses again, and refuses a chain of files
 /// that must not be opened. An image that is not there is let pass; the machine's start will tell.
 vmm::Result<> attachDisk(vmm::DiskConfig& disk);
+/// The same of those whose configuration says no format, as where an image was not there when that was saved. What
+/// cannot be read is left as it is.
+void findFormats(std::vector<vmm::DiskConfig>& disks);
 
 /// An empty image of `bytes` (a multiple of 512), which takes no room to begin with.
 vmm::Result<> makeDiskImage(std::string const& path, DiskFormat format, std::uint64_t bytes);

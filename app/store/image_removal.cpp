@@ -14,7 +14,9 @@ vmm::Result<std::unique_ptr<ImageRemoval>> ImageRemoval::prepare(
     vmm::VmConfig removed, std::string const& place, std::string const& timelineFolder)
 {
     std::unique_ptr<ImageRemoval> removal(new ImageRemoval(TRY(Scaffold::make(place))));
-    removal->m_areWhole = noteBases(timelineFolder, removed.disks).has_value();
+    findFormats(removed.disks);
+    removal->m_areWhole = noteBases(timelineFolder, removed.disks).has_value()
+        && std::ranges::all_of(removed.disks, [](vmm::DiskConfig const& disk) { return disk.format.has_value(); });
     for (auto& disk : removed.disks) {
         auto shared = disk.format == vmm::DiskFormat::Qcow2
             ? vmm::shareBases(disk.path, vmm::folderOf(disk.path), place + "/")

@@ -427,11 +427,12 @@ vmm::Result<> MachineStore::keepConfig(vmm::VmConfig const& kept)
 
 vmm::Result<StoredMachine> MachineStore::clone(std::string const& id, std::string const& name, Progress progress)
 {
-    auto const source = TRY(load(id));
+    auto source = TRY(load(id));
     // Held while its disks are copied, so that nobody starts it meanwhile.
     auto const lock = TRY(MachineLock::take(placesOf(id).lockFile));
     if (auto const going = momentOnTheWay(placesOf(id).timelineFolder); going && !going->empty())
         return vmm::fail(vmm::ErrorCode::NotNow, "its disks are on their way to a moment; start it first");
+    findFormats(source.config.disks);
     auto config = source.config;
     takeIdentity(config, name);
     auto const directory = directoryOf(config.uuid);

@@ -168,6 +168,21 @@ private slots:
         QVERIFY(!bench.hasBase(bench.machine));
     }
 
+    /// As of a disk whose image was not there when its machine was saved.
+    void whereNobodySaysThatAnImageIsQcow2ItsBasesGoWithIt()
+    {
+        Bench bench;
+        REQUIRE_OK(bench.timelineOf(bench.machine)->purge(bench.moment));
+        auto unsaid = bench.machine.config;
+        unsaid.disks[0].format.reset();
+        REQUIRE_OK(writeConfig(unsaid, bench.machine.directory));
+        QVERIFY(bench.hasBase(tests::must(bench.store.clone(bench.machine.id, "copy"))));
+        bench.removeDisk();
+        QVERIFY(!bench.hasBase(bench.machine));
+        REQUIRE_OK(bench.store.restoreRemoved(bench.store.removed().front().place()));
+        QVERIFY(bench.hasBase(bench.machine) && bench.hasAll());
+    }
+
     void whatElseCannotGoIsNoObstacle()
     {
         Bench bench;

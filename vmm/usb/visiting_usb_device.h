@@ -17,10 +17,6 @@ public:
     void setHost(UsbHost* host) override;
     void reset() override { }
 
-    /// Of isochronousLead(), in microframes. More than a guest's controller has in flight at an interval of one: then
-    /// what it gives next follows what has landed, several together, and not its clock.
-    static constexpr unsigned usualLead = 192;
-
 protected:
     /// What identity() is when it is plugged in now.
     virtual std::string newIdentity() const = 0;

@@ -18,7 +18,6 @@ using tests::StillMachine;
 
 namespace {
 
-constexpr unsigned killsOfEach = 40;
 constexpr std::size_t keptMoments = 4;
 
 /// What the process says before it is killed.
@@ -109,6 +108,7 @@ private:
 struct Operation {
     char const* name;
     void (Worker::*work)();
+    unsigned kills; ///< with those of TimelineKillTest three hundred of each kind
     bool isOfSuspended = false;
 };
 
@@ -167,7 +167,7 @@ private slots:
             Worker worker(machine, what.isOfSuspended, 1, nobody.get());
             return tests::longestOf([&] { (worker.*what.work)(); });
         }();
-        for (unsigned turn = 0; turn < killsOfEach; ++turn) {
+        for (unsigned turn = 0; turn < what.kills; ++turn) {
             for (auto const& word : workAndBeKilled(machine, what, longest, random)) {
                 if (word.what == Word::What::Kept)
                     ids.insert(word.id);
@@ -198,12 +198,12 @@ private slots:
 
 private:
     static inline std::vector<Operation> const operations {
-        { "take", &Worker::keep },
-        { "take of a suspended machine", &Worker::keepSuspended, true },
-        { "restore", &Worker::go },
-        { "delete and merge", &Worker::merge },
-        { "prune", &Worker::prune },
-        { "export", &Worker::exportIt },
+        { "take", &Worker::keep, 100 },
+        { "take of a suspended machine", &Worker::keepSuspended, 50, true },
+        { "restore", &Worker::go, 150 },
+        { "delete and merge", &Worker::merge, 300 },
+        { "prune", &Worker::prune, 150 },
+        { "export", &Worker::exportIt, 300 },
     };
 };
 

@@ -19,7 +19,6 @@ using namespace vmm::timeline;
 namespace {
 
 constexpr std::uint64_t pages = 300;
-constexpr unsigned killsOfEach = 50;
 constexpr std::size_t keptMoments = 4;
 
 /// Memory that follows from a number; each page changes every so many numbers.
@@ -148,15 +147,14 @@ private:
     int m_to;
 };
 
-using Operation = void (Worker::*)();
-
 std::unique_ptr<Timeline> openIn(QString const& path)
 {
     return tests::openTimeline(path.toStdString());
 }
 
 /// A process does the operation over and over until it is killed. What it has said.
-std::vector<Word> workAndBeKilled(QString const& path, Operation operation, unsigned longest, std::mt19937& random)
+std::vector<Word> workAndBeKilled(
+    QString const& path, void (Worker::*operation)(), unsigned longest, std::mt19937& random)
 {
     return tests::workAndBeKilled<Word>(random, longest, [&](unsigned seed, int words) {
         auto const timeline = openIn(path);
@@ -231,7 +229,7 @@ private slots:
     {
         QTest::addColumn<int>("operation");
         for (int i = 0; i < int(operations.size()); ++i)
-            QTest::newRow(operations[unsigned(i)].first) << i;
+            QTest::newRow(operations[unsigned(i)].name) << i;
     }
 
     void killed()
@@ -239,7 +237,7 @@ private slots:
         QFETCH(int, operation);
         QTemporaryDir directory;
         auto const path = directory.filePath("timeline");
-        auto const work = operations[unsigned(operation)].second;
+        auto const work = operations[unsigned(operation)].work;
         std::mt19937 random(static_cast<unsigned>(operation) + 1);
         std::set<std::string> ids;
         auto const longest = [&] {
@@ -248,7 +246,7 @@ private slots:
             Worker worker(*timeline, 1, nobody.get());
             return tests::longestOf([&] { (worker.*work)(); });
         }();
-        for (unsigned turn = 0; turn < killsOfEach; ++turn) {
+        for (unsigned turn = 0; turn < operations[unsigned(operation)].kills; ++turn) {
             for (auto const& word : workAndBeKilled(path, work, longest, random)) {
                 if (word.what == Word::What::Taken)
                     ids.insert(word.id);
@@ -275,13 +273,18 @@ private slots:
     }
 
 private:
-    static inline std::vector<std::pair<char const*, Operation>> const operations {
-        { "take", &Worker::take },
-        { "go", &Worker::go },
-        { "change", &Worker::change },
-        { "purge", &Worker::purge },
-        { "sweep", &Worker::sweep },
-        { "prune", &Worker::prune },
+    struct Operation {
+        char const* name;
+        void (Worker::*work)();
+        unsigned kills; ///< with those of StillMachineKillTest three hundred of each kind
+    };
+    static inline std::vector<Operation> const operations {
+        { "take", &Worker::take, 150 },
+        { "go", &Worker::go, 150 },
+        { "change", &Worker::change, 50 },
+        { "purge", &Worker::purge, 150 },
+        { "sweep", &Worker::sweep, 150 },
+        { "prune", &Worker::prune, 150 },
     };
 };
 

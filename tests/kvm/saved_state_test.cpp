@@ -1,3 +1,4 @@
+#include "tests/support/each_value.h"
 #include "tests/support/guest_machine.h"
 #include "tests/support/killed_process.h"
 #include "tests/support/patience.h"
@@ -20,20 +21,6 @@ using tests::GuestMachine;
 
 namespace {
 
-/// Calls `visit` with the path of each value in `json`, objects and arrays too.
-void eachValue(
-    Json const& json, Json::json_pointer const& at, std::function<void(Json::json_pointer const&)> const& visit)
-{
-    visit(at);
-    if (json.is_object()) {
-        for (auto const& [key, value] : json.items())
-            eachValue(value, at / key, visit);
-    } else if (json.is_array()) {
-        for (std::size_t i = 0; i < json.size(); ++i)
-            eachValue(json[i], at / i, visit);
-    }
-}
-
 /// What the process says that is killed.
 struct Word {
     enum class What : std::uint8_t { Ready } what;
@@ -42,14 +29,12 @@ struct Word {
 }
 
 /// What is wrong with the files of a suspended machine is said before anything is made of them; what cannot be found
-/// out before ends in a machine that stops with a reason.
+/// out before ends in a machine that stops with a reason. What each field may be: SavedFieldsTest.
 class SavedStateTest final : public QObject {
     Q_OBJECT
 
 private slots:
     void initTestCase();
-    void eachFieldIsChecked();
-    void structureIsChecked();
     void wrongFilesAreRefused();
     void hostileValuesEndInAnErrorOrAMachine();
     void memoryFileCutOffUnderAMachine();
@@ -127,83 +112,6 @@ std::string SavedStateTest::copy(QString const& name)
     return to;
 }
 
-void SavedStateTest::eachFieldIsChecked()
-{
-    REQUIRE_OK(savedMachineFromJson(m_state));
-    unsigned fields = 0;
-    QStringList accepted;
-    // One part at a time, because a state with all of them takes long to copy.
-    auto const check = [&](Json const& whole) {
-        auto const tryWith = [&](Json const& bad, std::string const& what) {
-            if (savedMachineFromJson(bad))
-                accepted << QString::fromStdString(what);
-        };
-        eachValue(whole, Json::json_pointer(), [&](Json::json_pointer const& at) {
-            if (at.empty())
-                return;
-            ++fields;
-            auto bad = whole;
-            bad[at] = { { "no", "such type" } };
-            tryWith(bad, "another type for " + at.to_string());
-            auto const& parent = whole[at.parent_pointer()];
-            // Much of a configuration need not be said, and nothing was asked for in the oldest states.
-            if (!parent.is_object() || at.to_string().starts_with("/config/state/")
-                || at.to_string() == "/header/state/requested")
-                return;
-            bad = whole;
-            bad[at.parent_pointer()].erase(at.back());
-            tryWith(bad, "without " + at.to_string());
-        });
-    };
-    auto whole = m_state;
-    whole["parts"] = Json::array();
-    check(whole);
-    for (auto const& part : m_state["parts"]) {
-        Json const one = { { "format", m_state["format"] }, { "formatVersion", m_state["formatVersion"] },
-            { "header", m_state["header"] }, { "config", m_state["config"] }, { "parts", Json::array({ part }) } };
-        auto light = one;
-        eachValue(part, Json::json_pointer("/parts/0"), [&](Json::json_pointer const& at) {
-            ++fields;
-            light[at] = { { "no", "such type" } };
-            if (savedMachineFromJson(light))
-                accepted << QString::fromStdString(
-                    part["id"].get<std::string>() + ": another type for " + at.to_string());
-            light["parts"][0] = part;
-            auto const& parent = light[at.parent_pointer()];
-            if (!parent.is_object())
-                return;
-            light[at.parent_pointer()].erase(at.back());
-            if (savedMachineFromJson(light))
-                accepted << QString::fromStdString(part["id"].get<std::string>() + ": without " + at.to_string());
-            light["parts"][0] = part;
-        });
-    }
-    QVERIFY2(fields > 800, qPrintable(QString::number(fields)));
-    QVERIFY2(accepted.isEmpty(), qPrintable(accepted.join('\n')));
-}
-
-void SavedStateTest::structureIsChecked()
-{
-    auto const refused = [&](std::function<void(Json&)> const& spoil, char const* says) {
-        auto bad = m_state;
-        spoil(bad);
-        auto const loaded = savedMachineFromJson(bad);
-        bool const good = !loaded && loaded.error().detail.find(says) != std::string::npos;
-        if (!good)
-            qWarning("\"%s\" is not in \"%s\"", says, loaded ? "" : loaded.error().detail.c_str());
-        return good;
-    };
-    QVERIFY(refused([](Json& json) { json["formatVersion"] = 2u; }, "format version 2"));
-    QVERIFY(refused([](Json& json) { json["format"] = "another"; }, "not the state of a machine"));
-    QVERIFY(refused([](Json& json) { json["more"] = 1; }, "more"));
-    QVERIFY(refused([](Json& json) { json["parts"].push_back(json["parts"][0]); }, "two parts are called"));
-    QVERIFY(refused([](Json& json) { json["parts"][0]["kind"] = "flux-capacitor"; }, "flux-capacitor"));
-    QVERIFY(refused(
-        [](Json& json) { json["parts"][0]["version"] = 1000u; }, m_state["parts"][0]["id"].get<std::string>().c_str()));
-    QVERIFY(refused([](Json& json) { json["parts"] = std::vector<int>(maximumSavedParts + 1); }, "list of parts"));
-    QVERIFY(refused([](Json& json) { json["config"]["state"]["cpus"] = 17u; }, "17 is outside 1 to 16"));
-}
-
 void SavedStateTest::wrongFilesAreRefused()
 {
     namespace fs = std::filesystem;
@@ -261,7 +169,7 @@ void SavedStateTest::hostileValuesEndInAnErrorOrAMachine()
 {
     std::vector<Json::json_pointer> numbers, lists;
     for (auto const* root : { "/parts", "/header" }) {
-        eachValue(m_state[Json::json_pointer(root)], Json::json_pointer(root), [&](auto const& at) {
+        tests::eachValue(m_state[Json::json_pointer(root)], Json::json_pointer(root), [&](auto const& at) {
             auto const& value = m_state[at];
             if (value.is_number() || (value.is_object() && (value.contains("u64") || value.contains("base64"))))
                 numbers.push_back(at);

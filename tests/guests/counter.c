@@ -5,12 +5,12 @@
 /// Counts in memory and on each of its virtio disks, as fast as they go, and first looks whether what a disk has is
 /// what memory says was written there: a machine that comes back with the one but not the other tells by itself. Option
 /// disks=N. A sector of each disk is written, so it must hold nothing that matters. The pages that it writes to besides
-/// say when that was, and before each line of output all of them are looked at.
+/// (area=MEBIBYTES of them, 16 at most) say when that was, and before each line of output all of them are looked at.
 
 enum { typeRead = 0, typeWrite = 1, statusOk = 0, sector = 512, mostDisks = 8, vectorBase = 0x60, place = 64 };
-enum { patience = 3000, pagesPerTurn = 16, area = 16 << 20, turnsPerLine = 8 };
+enum { patience = 3000, pagesPerTurn = 16, mostMebibytes = 16, turnsPerLine = 8 };
 enum { noise = 0x1000000 }; ///< where memory is written to, so many pages a turn, and around
-enum { areaPages = area / 4096, turnsPerArea = areaPages / pagesPerTurn };
+static uint64_t areaPages, turnsPerArea;
 
 static struct Disk {
     struct Virtio device;
@@ -88,6 +88,9 @@ void program(void)
     }
     if (diskCount != option("disks", diskCount))
         print("DISAGREE %u disks\n", diskCount);
+    uint64_t const mebibytes = option("area", mostMebibytes);
+    areaPages = (mebibytes < mostMebibytes ? mebibytes : mostMebibytes) * (1 << 20) / 4096;
+    turnsPerArea = areaPages / pagesPerTurn;
     for (uint64_t turn = 0;; turn++) {
         for (unsigned i = 0; i < diskCount; i++)
             countOn(i);

@@ -2,8 +2,8 @@
 """run_tests.py BUILD_TREE LABEL...: runs CTest label by label and counts what passed, failed and was skipped.
 
 Where this machine's KVM cannot be used, what needs one runs in the lab: the kvm tests, and of the desktop's windows the one
-that goes from a new machine to a restored one; with the label slow all of them. One after the other: an L1 keeps two processors
-busy. The last line is `N passed, N failed, N skipped`. A Qt Test program counts with each of its test functions, the lab with
+that goes from a new machine to a restored one; with the label slow all of them. What may go side by side is one run of CTest,
+so that no processor waits for the last test of a label. The last line is `N passed, N failed, N skipped`. A Qt Test program counts with each of its test functions, the lab with
 each of its tests, anything else as one.
 """
 
@@ -11,6 +11,7 @@ import json
 import os
 import pathlib
 import re
+import resource
 import subprocess
 import sys
 import time
@@ -81,25 +82,31 @@ def usable_kvm() -> bool:
     return os.access("/dev/kvm", os.R_OK | os.W_OK)
 
 
-class Run:
-    """One start of CTest, of the tests of a label."""
+def processor_seconds() -> float:
+    """What all that has ended below us has taken."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
-    def __init__(self, tree: pathlib.Path, label: str, lab_seconds: int = 0, chosen: tuple[str, ...] = ()) -> None:
+
+class Run:
+    """One start of CTest, of the tests of one label or of several."""
+
+    def __init__(self, tree: pathlib.Path, *labels: str, lab_seconds: int = 0, chosen: tuple[str, ...] = ()) -> None:
         """`lab_seconds`: in the lab, for so long at most. `chosen`: CTest's options, which leave only some."""
-        self.name = f"{label} in the lab" if lab_seconds else label
+        self.name = " and ".join(labels) + (" in the lab" if lab_seconds else "")
         self.attempts = 2 if lab_seconds else 1  # L1's software CPU has faults that are not the product's
         # L1's CTest has a log of its own, in its copy of the tree.
-        self.report = tree / ("lab-reports" if lab_seconds else "Testing") / f"{label}.xml"
-        jobs = os.cpu_count() if label in ("unit", "tools", "kvm") else 1
-        self.command = ["ctest", "--test-dir", str(tree), "-L", f"^{label}$", *chosen, "--output-on-failure", "--no-tests=ignore",
+        self.report = tree / ("lab-reports" if lab_seconds else "Testing") / f"{'-'.join(labels)}.xml"
+        jobs = os.cpu_count() if set(labels) & {"unit", "tools", "kvm"} else 1
+        self.command = ["ctest", "--test-dir", str(tree), "-L", f"^({'|'.join(labels)})$", *chosen, "--output-on-failure", "--no-tests=ignore",
                         "--output-junit", str(self.report), "--test-output-size-passed", "4000000",
                         "--test-output-size-failed", "4000000", "-j", str(jobs)]
-        if label in ("lab", "slow"):
+        if set(labels) & {"lab", "slow"}:
             self.command.insert(1, "--verbose")  # one long test: show it while it runs
         self.environment = dict(os.environ)
         if lab_seconds:
             # Its X server and its screen reader are emulated, too.
-            if label == "window":
+            if "window" in labels:
                 self.environment["CHRONOVISOR_TEST_PATIENCE"] = "8"
             # L1's copy of the tree goes with it; what the tests leave there shall stay.
             shared = [self.report.parent, *(tree / f"{one}-test" for one in ("window", "timeline", "wayland"))]
@@ -111,9 +118,9 @@ class Run:
         self.report.unlink(missing_ok=True)
         for _ in range(self.attempts):
             print(f"\n=== {self.name}", flush=True)
-            began = time.monotonic()
+            began, used = time.monotonic(), processor_seconds()
             status = subprocess.run(self.command, env=self.environment, check=False).returncode
-            print(f"=== {self.name}: {time.monotonic() - began:.0f} s", flush=True)
+            print(f"=== {self.name}: {time.monotonic() - began:.0f} s, {processor_seconds() - used:.0f} s of processors", flush=True)
             if status != LAB_ENDED or self.report.exists():
                 break
             print("L1 ended before the tests did.", flush=True)
@@ -121,16 +128,20 @@ class Run:
 
 
 def runs(tree: pathlib.Path, labels: list[str]) -> Iterator[Run]:
+    joined = [label for label in ("unit", "tools") if label in labels]  # need nothing but processors
+    in_lab = [] if usable_kvm() else [label for label in ("kvm", "window") if label in labels]
+    if joined:
+        yield Run(tree, *joined)
+    if in_lab and "slow" in labels:  # each window takes minutes there
+        for label in in_lab:
+            yield Run(tree, label, lab_seconds=1200 if label == "kvm" else 3600)
+    elif in_lab:
+        if "window" in in_lab:
+            yield Run(tree, "window", chosen=("-E", WINDOW_IN_LAB))
+        yield Run(tree, *in_lab, lab_seconds=1500, chosen=("-R", f"^kvm|{WINDOW_IN_LAB}"))
     for label in labels:
-        if usable_kvm() or label not in ("kvm", "window"):
+        if label not in joined + in_lab:
             yield Run(tree, label)
-        elif label == "kvm":
-            yield Run(tree, label, lab_seconds=1200)
-        elif "slow" in labels:
-            yield Run(tree, label, lab_seconds=3600)
-        else:  # each takes minutes there
-            yield Run(tree, label, chosen=("-E", WINDOW_IN_LAB))
-            yield Run(tree, label, lab_seconds=900, chosen=("-R", WINDOW_IN_LAB))
 
 
 def main(tree: pathlib.Path, labels: list[str]) -> int:

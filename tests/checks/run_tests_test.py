@@ -3,10 +3,12 @@
 whatever was printed."""
 
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
 import unittest
+from unittest import mock
 
 RUN_TESTS = pathlib.Path(__file__).resolve().parents[1] / "run_tests.py"
 sys.path.insert(0, str(RUN_TESTS.parent))
@@ -87,6 +89,28 @@ class RunTestsTest(unittest.TestCase):
     def test_what_failed_in_the_lab_has_failed(self) -> None:
         starts, count = self.started("""echo "<tests><testcase name='one' status='fail'/></tests>" >$report; exit 8""")
         self.assertEqual((starts, count.failures), (1, ["one"]))
+
+    def planned(self, kvm: bool, *labels: str) -> list[str]:
+        with mock.patch("run_tests.usable_kvm", lambda: kvm):
+            return [run.name for run in run_tests.runs(pathlib.Path("/tree"), list(labels))]
+
+    def test_what_may_goes_side_by_side(self) -> None:
+        self.assertEqual(self.planned(True, "unit", "tools", "kvm", "window", "lab"), ["unit and tools", "kvm", "window", "lab"])
+        self.assertEqual(self.planned(False, "unit", "tools", "kvm", "window", "lab"),
+                         ["unit and tools", "window", "kvm and window in the lab", "lab"])
+        self.assertEqual(self.planned(False, "kvm"), ["kvm in the lab"])
+        self.assertEqual(self.planned(False, "tools", "window"), ["tools", "window", "window in the lab"])
+        self.assertEqual(self.planned(False, "kvm", "window", "slow"), ["kvm in the lab", "window in the lab", "slow"])
+
+    def test_of_the_windows_one_runs_in_the_lab_with_the_kvm_tests(self) -> None:
+        with mock.patch("run_tests.usable_kvm", lambda: False):
+            here, there = run_tests.runs(pathlib.Path("/tree"), ["kvm", "window"])
+        chosen = re.compile(there.command[there.command.index("-R") + 1])
+        for name in "kvm_tests.MomentTest", "kvm.chronoctl", "window.desktop":
+            self.assertTrue(chosen.search(name), name)
+        for name in "window.timeline", "window.desktop2":
+            self.assertFalse(chosen.search(name), name)
+        self.assertEqual(here.command[here.command.index("-E") + 1], run_tests.WINDOW_IN_LAB)
 
 
 if __name__ == "__main__":

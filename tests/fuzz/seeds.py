@@ -244,6 +244,180 @@ def usb_pointer_seeds() -> list[bytes]:
             for kind in (0, 1)]
 
 
+def usb_storage_seeds() -> list[bytes]:
+    """What a driver asks of a stick, as usb_storage_fuzzer takes it apart: finding out what it is, data both ways in one transfer
+    and in several, a host that fails meanwhile, a restore between a command and its data, stalls and their recovery."""
+    raw, reset, clear, host, restore, into, out, command = 0, 1, 2, 3, 4, 5, 7, 8
+    ready, sense, inquiry, mode, capacity, read10, write10, flush, read16, capacity16 = range(10)
+
+    def move(kind: int, size: int) -> bytes:
+        return bytes([kind]) + struct.pack("<H", size)
+
+    def ask(operation: int, length: int = 0, from_it: bool = True, cdb: str = "") -> bytes:
+        return (bytes([command]) + struct.pack("<I", length) + bytes([int(from_it), operation])
+                + bytes.fromhex(cdb).ljust(9, b"\0"))
+
+    def get(operation: int, length: int, cdb: str = "", pieces: int = 1) -> bytes:
+        return ask(operation, length, True, cdb) + move(into, length // pieces) * pieces + move(into, 13)
+
+    eight, four = "000000000000000800", "000000001000000400"  # blocks, from 0 and from 16 on
+    found = (get(inquiry, 36, "00000024") + ask(ready) + move(into, 13) + get(sense, 18, "00000012") + get(capacity, 8)
+             + get(mode, 192, "003f00c0") + get(capacity16, 32, "10") + b"".join(
+                 get(inquiry, 255, f"01{page:02x}00ff") for page in (0x00, 0x80, 0x83, 0xb0, 0xb1, 0xb2)))
+    read = get(read10, 4096, eight) + get(read10, 4096, eight, 4)
+    write = ask(write10, 2048, False, four) + move(out, 2048) + move(into, 13) + ask(flush) + move(into, 13)
+    failing = (bytes([host, 1]) + ask(read10, 4096, True, eight) + move(into, 4096) + bytes([host, 0, restore])
+               + move(into, 4096) + move(into, 13) + bytes([host, 1]) + ask(flush) + move(into, 13) + bytes([host, 0, restore])
+               + move(into, 13))
+    halves = (ask(write10, 2048, False, four) + move(out, 1024) + bytes([restore]) + move(out, 1024) + bytes([restore])
+              + move(into, 13))
+    recovery = bytes([raw, 31]) + b"\x55" * 31 + move(into, 13) + bytes([reset, clear, 0, clear, 1])
+    disagree = (get(read10, 512, eight) + ask(read10, 4096, False, eight) + move(out, 4096) + move(into, 13)
+                + ask(write10, 512, True, four) + move(into, 512) + bytes([clear, 1]) + move(into, 13)
+                + ask(read10, 4096, True, "00ffffffff00000800") + move(into, 4096) + bytes([clear, 1]) + move(into, 13))
+    attention = ask(ready) + move(into, 13)  # told first
+    return [found, attention + read + write, attention + failing + halves, recovery + attention + read, attention + disagree]
+
+
+def uas_storage_seeds() -> list[bytes]:
+    """The same of one with streams: commands on four tags at once, in the order of the data or before it, and their end by
+    the functions that manage tasks."""
+    raw, manage, cancel, settle, host, restore, status, into, out, command = range(10)
+    ready, sense, inquiry, mode, capacity, read10, write10, flush, read16, capacity16 = range(10)
+
+    def step(tag: int, kind: int, rest: bytes = b"") -> bytes:
+        return bytes([tag - 1, kind]) + rest
+
+    def move(tag: int, kind: int, size: int) -> bytes:
+        return step(tag, kind, struct.pack("<H", size))
+
+    def ask(tag: int, operation: int, cdb: str = "") -> bytes:
+        return step(tag, command, bytes([operation]) + bytes.fromhex(cdb).ljust(15, b"\0") + b"\1")
+
+    def whole(tag: int, operation: int, cdb: str, kind: int = into, size: int = 0) -> bytes:
+        data = move(tag, kind, size) if size else b""
+        return ask(tag, operation, cdb) + data + step(tag, settle) + step(tag, status) + step(tag, settle)
+
+    eight, four = "000000000000000800", "000000001000000400"
+    found = (whole(1, ready, "") + whole(1, inquiry, "00000024", into, 36) + whole(2, capacity, "", into, 8)
+             + whole(3, mode, "003f00c0", into, 192) + whole(4, capacity16, "10000000000000000000000020", into, 32)
+             + whole(1, sense, "00000012", into, 18))
+    attention = whole(1, ready, "")
+    moved = (whole(1, read10, eight, into, 4096) + whole(2, write10, four, out, 2048) + whole(3, flush, "")
+             + whole(4, read16, "00000000000000000000000008", into, 4096))
+    # The driver queues where the status and the data shall go before it sends the command.
+    before = b"".join(step(tag, status) + move(tag, into, 4096) for tag in (1, 2, 3, 4))
+    before += b"".join(ask(tag, read10, eight) for tag in (4, 3, 2, 1)) + step(1, settle)
+    pieces = (ask(1, read10, eight) + move(1, into, 2048) + step(1, settle) + step(1, restore) + move(1, into, 2048)
+              + step(1, settle) + step(1, status))
+    failing = (step(1, host, b"\1") + ask(1, read10, eight) + move(1, into, 4096) + step(1, settle) + step(1, host, b"\0")
+               + step(1, restore) + move(1, into, 4096) + step(1, settle) + step(1, status))
+    managed = b"".join(ask(2, read10, eight) + step(3, manage, bytes([function, 2])) + step(3, status)
+                       for function in (0x80, 0x01, 0x81, 0x02, 0x04, 0x08, 0x10, 0x33))
+    overlaps = ask(2, write10, four) * 2 + step(2, status) + step(1, raw, bytes([32, 1, 0, 0, 9]) + bytes(28))
+    # Aborted while the image works on it.
+    late = (ask(1, read10, eight) + move(1, into, 4096) + step(2, manage, bytes([0x01, 1])) + step(2, status)
+            + step(2, settle) + step(1, cancel))
+    return [found, attention + moved, attention + before + pieces, attention + failing, attention + managed + overlaps + late]
+
+
+def host_usb_seeds() -> list[bytes]:
+    """Devices of the host's, as host_usb_fuzzer takes them apart, and their drivers: a whole enumeration and data of each kind
+    of endpoint, streams, isochronous packets with an end of their own each, requests that are cancelled, and a host that
+    refuses in the middle."""
+    control, bulk, interrupt, isochronous = range(4)
+    submit, landed, cancelled, other = 0, 3, 6, 7
+    done, failed, timed_out, cancelled_there, stalled, gone, overflowed = range(7)
+    full = 256  # of an actual length: all of the transfer
+
+    def endpoint(address: int, kind: int, size: int) -> bytes:
+        return struct.pack("<BBH", address, kind, size)
+
+    def setting(interface: int, number: int, of_class: int, *endpoints: bytes) -> bytes:
+        return bytes([interface, number, of_class, len(endpoints)]) + b"".join(endpoints)
+
+    def device(speed: int, interfaces: list[list[bytes]], answers: bytes = b"") -> bytes:
+        told = b"host 1209:0001 1-2.3 123456789 AB 12"
+        return (bytes([len(interfaces)]) + b"".join(bytes([len(one)]) + b"".join(one) for one in interfaces)
+                + struct.pack("<BHHBB", 0, 0x1209, 1, 3, speed) + answers.ljust(32, b"\0") + bytes([len(told)]) + told)
+
+    def ask(setup: str, length: int) -> bytes:
+        request = bytes.fromhex(setup)
+        return bytes([submit, control, request[0] & 0x80]) + request + bytes([length])
+
+    def move(kind: int, address: int, length: int) -> bytes:  # for isochronous ones in 16 bytes
+        return bytes([submit, kind, address & 0x80, (address & 15) - 1, length])
+
+    def land(status: int = done, length: int = full, packets: bytes = b"", which: int = 0) -> bytes:
+        return bytes([landed, which, status]) + struct.pack("<h", length) + packets
+
+    # Behind the wLength's high byte stands which request it is: configuration, setting, halt.
+    configure, alternate, clear = "0009010000000000", "010b010000000002", "0201000081000004"
+    enumerated = (bytes([other, 1]) + b"".join(
+        ask(setup, length) + land() for setup, length in (
+            ("8006000100001200", 18), ("8006000200000900", 9), ("800600020000ff00", 255), ("800602030904ff00", 255)))
+        + ask("0005010000000001", 0) + ask(configure, 0) + ask(alternate, 0))
+    # An even number of endpoints, which libusb has read.
+    pair = [endpoint(0x81, 2, 512), endpoint(0x02, 2, 512)]
+    paced = [endpoint(0x83, 3, 8), endpoint(0x84, 1, 192)]
+    data = (move(bulk, 0x02, 31) + land() + move(bulk, 0x81, 200) + land(done, 2) + move(bulk, 0x81, 13) + land(stalled)
+            + ask(clear, 0) + move(bulk, 0x81, 255) + land() * 3 + move(interrupt, 0x83, 8) + move(bulk, 0x81, 9)
+            + bytes([cancelled, 0]) + land(overflowed) + land(cancelled_there, 0))
+    # The first sixteen go by themselves, the next eight together.
+    stream = move(isochronous, 0x84, 12) * 24
+    ends = bytes([done, 1, done, 2, overflowed, 0, failed, 0, done, 0, cancelled_there, 9, done, 255, timed_out, 1])
+    played = (stream + land(done, 0, ends, 16) + land(done, 0, bytes([done, 12])) + land(failed, 0, bytes([done, 0]))
+              + bytes([cancelled, 9]) + land(cancelled_there, 0, bytes([cancelled_there, 0]), 3) + stream)
+    disk = [endpoint(0x81, 2, 1), endpoint(0x02, 2, 5), endpoint(0x83, 2, 5), endpoint(0x04, 2, 5)]
+    streams = bytes([other, 0x42, other, 0x26, other, 0x02]) + data + bytes([other, 1]) + ask(alternate, 0)
+    usual = [[setting(0, 0, 0xff, *pair), setting(0, 1, 0xff, *pair, *paced)], [setting(1, 0, 3)]]
+    refuses = bytes([0] * 9 + [240, 0, 0, 242, 247, 0, 249, 251, 255, 0, 252])
+    long = move(bulk, 0x81, 255) + land(gone) + move(bulk, 0x81, 1) + move(isochronous, 0x84, 1)
+    return [device(3, usual) + enumerated + data, device(3, usual) + enumerated + played,
+            device(4, [[setting(0, 0, 8, *disk), setting(0, 1, 8, *disk)]]) + enumerated + streams,
+            device(3, usual, refuses) + enumerated + data + played, device(3, usual) + enumerated + long]
+
+
+def usb_audio_seeds() -> list[bytes]:
+    """Streams that open, play and listen, in another machine too, with what a mixer sets meanwhile."""
+    anything, configure, stream, volume, restore, suspend, play, listen = range(8)
+    packet = bytes([play, 192]) + bytes(range(192)) + b"\1"
+    mixer = b"".join(bytes([volume, what, unit, 0x80, 0xff]) for what in (0x01, 0x42, 0xc3) for unit in range(8))
+    questions = b"".join(bytes([anything]) + bytes.fromhex(setup) for setup in (
+        "8006000100001200", "800600020000ff00", "a181000100020200", "a182000200020200", "a183000200020200", "a184000200020200"))
+    opened = bytes([configure, stream, 1, 1, stream, 1, 2])
+    return [questions + opened + packet * 3 + mixer + bytes([restore]) + packet + bytes([listen, 2, 196]) * 3 + bytes(
+        [suspend, 1, suspend, 0, stream, 0, 1]) + packet]
+
+
+def usb_redir_device_seeds() -> list[bytes]:
+    """A good beginning of another computer's, and answers to all that is asked of it."""
+    packet, data, answer, turn, hear, timers, submit, cancel, other = 1, 2, 3, 4, 5, 6, 7, 9, 10
+    control, bulk, interrupt, isochronous = range(4)
+    begin, settle = b"\1", bytes([turn, hear])
+
+    def reply(status: int = 0, length: int = 255) -> bytes:
+        return bytes([answer, 0, status, length, 1])
+
+    def ask(setup: str, units: int) -> bytes:
+        request = bytes.fromhex(setup)
+        return bytes([submit, control, request[0]]) + request + bytes([units]) + settle + reply() + settle
+
+    def move(kind: int, way: int, endpoint: int, units: int) -> bytes:
+        return bytes([submit, kind, way, endpoint, units])
+
+    enumerated = b"".join(ask(setup, units) for setup, units in (
+        ("8006000100001200", 2), ("800600020000ff00", 15), ("0009010000000000", 0), ("010b010000000000", 0)))
+    bulks = (move(bulk, 0x80, 1, 32) + settle + reply() + settle + move(bulk, 0, 1, 32) + settle + reply() + settle
+             + move(bulk, 0x80, 1, 32) + settle + reply(2) + settle + move(bulk, 0x80, 1, 32) + settle + bytes([cancel, 6])
+             + settle + reply(1, 9) + settle)
+    told = bytes([data, 0, 0, 8]) + bytes(8) + b"\3"
+    paced = (move(interrupt, 0x80, 2, 1) + settle + reply() + told + settle + bytes([timers])
+             + move(isochronous, 0x80, 3, 12) * 4 + settle + reply() + bytes([1, data, 1, 0, 100]) + bytes(100) + b"\10" + settle
+             + bytes([timers]) + bytes([other, 1]) + settle)
+    return [begin + settle + enumerated + bulks, begin + settle + enumerated + paced + bytes([other, 0, 2]) + settle + bulks]
+
+
 def medium_seeds() -> list[bytes]:
     """Volume names that libosinfo's database knows, over the first descriptor of system_database_fuzzer's CD."""
     name = 40  # ECMA-119, 8.4.7 "Volume Identifier"
@@ -270,7 +444,10 @@ def write(folder: pathlib.Path) -> None:
         (folder / f"{name}.dict").write_text("\n".join(lines) + "\n", encoding="utf-8")
     for name, seeds_of_it in (("bundle_fuzzer", bundle_seeds()), ("user_network_fuzzer", network_seeds()),
                               ("system_database_fuzzer", medium_seeds()), ("step_over_fuzzer", step_over_seeds()),
-                              ("terminal_fuzzer", terminal_seeds()), ("usb_pointer_fuzzer", usb_pointer_seeds())):
+                              ("terminal_fuzzer", terminal_seeds()), ("usb_pointer_fuzzer", usb_pointer_seeds()),
+                              ("usb_storage_fuzzer", usb_storage_seeds()), ("uas_storage_fuzzer", uas_storage_seeds()),
+                              ("host_usb_fuzzer", host_usb_seeds()), ("usb_audio_fuzzer", usb_audio_seeds()),
+                              ("usb_redir_device_fuzzer", usb_redir_device_seeds())):
         (folder / name).mkdir(parents=True, exist_ok=True)
         for number, seed in enumerate(seeds_of_it):
             (folder / name / f"seed{number}").write_bytes(seed)

@@ -301,6 +301,8 @@ struct CommandLine {
                 "tells"
                 " what is otherwise at one than at another, or what it has changed; inspect shows all that it knows"
                 " of each device; export writes it to a directory or a bundle, import makes a machine from a bundle;"
+                " verify compares all memory with its hashes, and looks whether what the disks keep is there and fits"
+                " together, for what is in them has no hash;"
                 " prune lets go of what the machine has kept by itself and the policy does not want any more, and frees"
                 " what no moment needs; policy shows when the machine keeps moments by itself, how long and in how much"
                 " space, or changes that")

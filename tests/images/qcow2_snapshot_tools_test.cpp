@@ -2,6 +2,7 @@
 #include "tests/fakes/fake_block_file.h"
 #include "tests/images/qemu_tools.h"
 #include "tests/support/suite.h"
+#include "vmm/block/image_check.h"
 
 #include <QDateTime>
 #include <map>
@@ -89,6 +90,7 @@ private slots:
                 QCOMPARE(model.compare(**image), std::string());
             }
             QCOMPARE(QemuTools::check(path), QString());
+            QVERIFY(tests::must(checkCounts(path.toStdString(), [] { return Result<>(); })));
         }
         QVERIFY(moments.size() > 1);
         auto const list = runTool("qemu-img", { "snapshot", "-l", path });

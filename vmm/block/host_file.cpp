@@ -1,6 +1,7 @@
 #include "vmm/block/host_file.h"
 
 #include "vmm/base/log.h"
+#include "vmm/block/file_use.h"
 
 #include <array>
 #include <cstdlib>
@@ -116,6 +117,12 @@ Result<> HostFile::lock(Access access)
                                                : " is being written by another machine or program"));
     }
     return {};
+}
+
+bool isBeingWritten(HostFile const& file)
+{
+    // Of a file system without locks nobody knows.
+    return !lockByte(file.fd(), F_OFD_GETLK, F_WRLCK, usedBase + writing).value_or(true);
 }
 
 void HostFile::writeNoMore()

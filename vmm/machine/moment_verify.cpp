@@ -1,16 +1,19 @@
 #include "vmm/machine/moment_verify.h"
 
+#include "vmm/block/image_check.h"
 #include "vmm/machine/past_disk.h"
 #include "vmm/machine/saved_machine.h"
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <map>
 
 namespace vmm {
 
 namespace {
 
 using Mapping = BlockImage::Mapping;
+using GoOn = std::function<Result<>()>;
 
 Result<> checkPlace(Mapping const& mapping, std::uint64_t offset)
 {
@@ -25,7 +28,7 @@ Result<> checkPlace(Mapping const& mapping, std::uint64_t offset)
     return {};
 }
 
-Result<> checkImage(BlockImage& image, std::function<Result<>()> const& goOn)
+Result<> checkImage(BlockImage& image, GoOn const& goOn)
 {
     if (image.info().corrupt)
         return fail(ErrorCode::Corrupt, "the image is marked as corrupt");
@@ -38,12 +41,42 @@ Result<> checkImage(BlockImage& image, std::function<Result<>()> const& goOn)
     return {};
 }
 
-Result<> checkDisk(timeline::Moment const& moment, DiskConfig const& disk, std::function<Result<>()> const& goOn)
+/// Files are judged once, though many moments stand on them.
+class CountedFiles {
+public:
+    /// All files of the chain.
+    Result<> check(BlockImage const& image, GoOn const& goOn)
+    {
+        auto const info = image.info();
+        TRY(checkFile(info, goOn));
+        for (auto const& below : info.backing)
+            TRY(checkFile(below, goOn));
+        return {};
+    }
+
+private:
+    Result<> checkFile(ImageInfo const& info, GoOn const& goOn)
+    {
+        if (info.format != ImageFormat::Qcow2)
+            return {};
+        if (auto const known = m_known.find(info.path); known != m_known.end())
+            return known->second;
+        auto const checked = checkCounts(info.path, goOn);
+        if (!checked && checked.error().code == ErrorCode::Cancelled)
+            return fail(checked.error());
+        return m_known[info.path] = checked ? Result<>() : fail(checked.error());
+    }
+
+    std::map<std::string, Result<>> m_known;
+};
+
+Result<> checkDisk(timeline::Moment const& moment, DiskConfig const& disk, CountedFiles& files, GoOn const& goOn)
 {
     InlineEngine engine;
     auto const check = [&]() -> Result<> {
         auto const image = TRY(openDiskAt(engine, moment, disk));
-        return checkImage(*image, goOn);
+        TRY(checkImage(*image, goOn));
+        return files.check(*image, goOn);
     };
     auto const first = check();
     // The machine may have put other tables or files in the place of those that were being read.
@@ -56,6 +89,7 @@ Result<std::vector<timeline::Damage>> verifyDisks(
     timeline::Timeline const& timeline, timeline::Progress const& progress)
 {
     std::vector<timeline::Damage> damaged;
+    CountedFiles files;
     auto const moments = timeline.moments();
     for (std::size_t i = 0; i < moments.size(); ++i) {
         auto const& moment = moments[i];
@@ -72,7 +106,7 @@ Result<std::vector<timeline::Damage>> verifyDisks(
             auto const disk = std::ranges::find(saved->config.disks, kept.device, &DiskConfig::id);
             auto const checked = disk == saved->config.disks.end()
                 ? fail(ErrorCode::Corrupt, "the machine had no such disk then")
-                : checkDisk(moment, *disk, goOn);
+                : checkDisk(moment, *disk, files, goOn);
             if (!checked && checked.error().code == ErrorCode::Cancelled)
                 return fail(checked.error());
             if (!checked && !timeline.isGone(moment.id))

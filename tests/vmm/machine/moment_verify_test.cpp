@@ -9,6 +9,7 @@
 #include <QFile>
 #include <QTemporaryDir>
 #include <filesystem>
+#include <functional>
 #include <set>
 
 using namespace vmm;
@@ -44,6 +45,24 @@ struct Past {
             tests::must(image->writeSync(number * 1u << 20, Bytes(256 << 10, number)));
             tests::must(image->flushSync());
         }
+    }
+    /// The word of the qcow2 disk's file; the files are small enough for one block of counts.
+    std::uint64_t wordAt(std::uint64_t offset) const
+    {
+        QFile file(QString::fromStdString(config.disks[1].path));
+        std::uint64_t value = 0;
+        if (!file.open(QIODevice::ReadOnly) || !file.seek(qint64(offset))
+            || file.read(reinterpret_cast<char*>(&value), 8) != 8)
+            qFatal("cannot read the image");
+        return __builtin_bswap64(value);
+    }
+    void changeByte(std::uint64_t offset, std::function<char(char)> const& change) const
+    {
+        QFile file(QString::fromStdString(config.disks[1].path));
+        char byte = 0;
+        bool const isOpen = file.open(QIODevice::ReadWrite) && file.seek(qint64(offset)) && file.getChar(&byte);
+        if (!isOpen || !file.seek(qint64(offset)) || !file.putChar(change(byte)))
+            qFatal("cannot change the image");
     }
     std::vector<Damage> verify() const { return tests::must(verifyDisks(*timeline)); }
 };
@@ -86,6 +105,52 @@ private slots:
         for (auto const& moment : past.moments)
             all.insert(moment.id);
         QCOMPARE(told, all);
+    }
+
+    /// All reads well, until the next write to the disk.
+    void whatOneSnapshotWouldDestroyOfAnotherIsTold_data()
+    {
+        QTest::addColumn<bool>("countsTooFew");
+        QTest::newRow("it counts too few users") << true;
+        QTest::newRow("it calls its own what others use") << false;
+    }
+    void whatOneSnapshotWouldDestroyOfAnotherIsTold()
+    {
+        QFETCH(bool, countsTooFew);
+        Past const past;
+        auto const& image = past.config.disks[1].path;
+        constexpr std::uint64_t l1Field = 40, refcountsField = 48, offsets = 0x00fffffffffffe00, cluster = 64 << 10;
+        auto const table = past.wordAt(past.wordAt(l1Field)) & offsets;
+        constexpr std::uint64_t where = 1 << 20; // what the first moment has, and all others too
+        auto const entryAt = table + where / cluster * 8;
+        if (countsTooFew) {
+            auto const counts = past.wordAt(past.wordAt(refcountsField));
+            auto const low = counts + (past.wordAt(entryAt) & offsets) / cluster * 2 + 1;
+            past.changeByte(low, [](char count) { return char(count - 1); });
+        } else {
+            past.changeByte(entryAt, [](char flags) { return char(flags | 0x80); });
+        }
+        {
+            InlineEngine engine;
+            auto const user = tests::must(BlockImage::open(engine, image, {}));
+            QVERIFY(past.verify().empty()); // nobody can tell, for this one may be writing to it
+        }
+        std::set<std::string> told;
+        for (auto const& one : past.verify()) {
+            told.insert(one.moment);
+            QVERIFY2(one.error.message().find("disk1") != std::string::npos, one.error.message().c_str());
+        }
+        QCOMPARE(told.size(), past.moments.size());
+    }
+
+    /// Room that is lost is no damage.
+    void whatCountsTooOftenIsFoundWhole()
+    {
+        Past const past;
+        constexpr std::uint64_t refcountsField = 48;
+        auto const first = past.wordAt(past.wordAt(refcountsField));
+        past.changeByte(first + 1, [](char count) { return char(count + 1); }); // the header's
+        QVERIFY(past.verify().empty());
     }
 
     /// What is purged while it is looked at is not there as it was, and is no damage.

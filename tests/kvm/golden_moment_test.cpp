@@ -1,14 +1,7 @@
+#include "tests/support/golden.h"
 #include "tests/support/guest_machine.h"
-#include "tests/support/suite.h"
 #include "vmm/block/image.h"
 #include "vmm/machine/host_check.h"
-#include "vmm/machine/saved_machine.h"
-
-#include <QDir>
-#include <QDirIterator>
-#include <QFile>
-#include <QFileInfo>
-#include <algorithm>
 
 using namespace std::chrono_literals;
 using namespace vmm;
@@ -33,18 +26,7 @@ private slots:
 
 namespace {
 
-QString const goldenFolder = QStringLiteral(CHRONOVISOR_TEST_DATA "/golden/moments");
-
-void copyTree(QString const& from, QString const& to)
-{
-    for (QDirIterator found(from, QDir::Files, QDirIterator::Subdirectories); found.hasNext();) {
-        auto const file = found.next();
-        auto const target = to + file.mid(from.size());
-        QVERIFY(QDir().mkpath(QFileInfo(target).path()));
-        QVERIFY2(QFile::copy(file, target), qPrintable(target));
-        QVERIFY(QFile::setPermissions(target, QFile::ReadOwner | QFile::WriteOwner));
-    }
-}
+auto const goldenFolder = tests::goldenFolder("moments");
 
 std::string pathIn(GuestMachine const& guest, std::string const& name)
 {
@@ -95,16 +77,6 @@ void addEverything(GuestMachine& guest)
     config.randomGenerators = 2;
 }
 
-QString vendorOf(CpuFeatures const& cpu)
-{
-    auto const first = std::ranges::find(cpu.entries, 0u, &CpuidEntry::function);
-    switch (first != cpu.entries.end() ? first->ecx : 0) {
-    case 0x444d'4163: return "amd";   // AuthenticAMD's end
-    case 0x6c65'746e: return "intel"; // GenuineIntel's
-    default: qFatal("no release has kept moments of this vendor's processor");
-    }
-}
-
 QString said(GuestMachine& guest)
 {
     return guest.reason() + guest.lines().join('\n');
@@ -129,7 +101,7 @@ void GoldenMomentTest::thisVersionIsWritten_data()
 void GoldenMomentTest::thisVersionIsWritten()
 {
     QFETCH(bool, hasEverything);
-    if (!qEnvironmentVariableIsSet("CHRONOVISOR_REWRITE_GOLDEN"))
+    if (!tests::rewritesGolden())
         QSKIP("only where golden files are rewritten");
     GuestMachine guest("share/chronovisor/demo.elf");
     addKernel(guest.folder());
@@ -149,10 +121,9 @@ void GoldenMomentTest::thisVersionIsWritten()
     auto const header = tests::must(savedMachineAt(*guest.timeline(), moment)).header;
     guest.end();
 
-    auto const version = QString::fromStdString(header.program).section(' ', -1);
-    auto const target = goldenFolder + "/" + version + (hasEverything ? "-everything-" : "-") + vendorOf(header.cpu);
+    auto const target = goldenFolder + "/" + tests::goldenName(header, hasEverything ? "everything" : QString());
     QDir(target).removeRecursively();
-    copyTree(guest.folder() + "/timeline", target + "/timeline");
+    tests::copyTree(guest.folder() + "/timeline", target + "/timeline");
     for (auto const& disk : QDir(guest.folder()).entryList({ "disk*" }))
         QVERIFY(QFile::copy(guest.folder() + "/" + disk, target + "/" + disk));
 }
@@ -160,7 +131,7 @@ void GoldenMomentTest::thisVersionIsWritten()
 void GoldenMomentTest::itGoesOnFromThere_data()
 {
     QTest::addColumn<QString>("version");
-    for (auto const& version : QDir(goldenFolder).entryList(QDir::Dirs | QDir::NoDotAndDotDot))
+    for (auto const& version : tests::goldenOnes("moments"))
         QTest::newRow(qPrintable(version)) << version;
 }
 
@@ -168,7 +139,7 @@ void GoldenMomentTest::itGoesOnFromThere()
 {
     QFETCH(QString, version);
     GuestMachine guest("share/chronovisor/demo.elf");
-    copyTree(goldenFolder + "/" + version, guest.folder());
+    tests::copyTree(goldenFolder + "/" + version, guest.folder());
     // The first ones name their files as if those lay in the timeline's folder.
     for (auto const& folder : { guest.folder(), guest.folder() + "/timeline" }) {
         addKernel(folder);
@@ -183,11 +154,8 @@ void GoldenMomentTest::itGoesOnFromThere()
     auto const moment = timeline->moments().front();
     QCOMPARE(moment.name, "golden");
     auto const saved = tests::must(savedMachineAt(*timeline, moment.id));
-    if (auto const can = checkHost(saved.header.cpu); !can) {
-        bool const isLab = QFile::exists("/run/lab");
-        QVERIFY2(!isLab || !version.endsWith("-amd"), can.error().message().c_str());
-        QSKIP(("this host's CPU lacks what the moment's had: " + can.error().message()).c_str());
-    }
+    if (auto const why = tests::whyNotHere(checkHost(saved.header.cpu), version); !why.isEmpty())
+        QSKIP(qPrintable(why));
     REQUIRE_OK(guest.goTo(moment.id));
     auto const first = count(guest);
     QVERIFY2(!first.isEmpty(), qPrintable(said(guest)));

@@ -203,7 +203,7 @@ struct CommandLine {
         verb.add_option("--usb", hardware.usb,
             "Another USB device: keyboard, mouse, tablet, serial, audio, gamepad or hub[,on=PARENT]; controller: one "
             "more of"
-            " those, up to 16 with 8 connectors each; none takes all away");
+            " those, up to 16 with 15 connectors each; none takes all away");
         verb.add_option("--cpus", hardware.cpus, "Virtual CPUs, 1 to 16");
         verb.add_option("--memory", hardware.memory, "Memory in MiB");
         verb.add_option("--cpu", hardware.cpu, "The CPU's model: host, or baseline, which is the same on every host")

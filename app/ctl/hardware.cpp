@@ -185,7 +185,7 @@ vmm::Result<> addUsb(vmm::VmConfig& config, std::string const& text)
         return {};
     }
     if (text == "controller") {
-        config.usbControllers.push_back({ freeDeviceId(config, "usb") });
+        config.usbControllers.push_back(newUsbController(config));
         return {};
     }
     auto device = TRY(parseUsbDevice(text));

@@ -91,7 +91,7 @@ Proposal propose(Medium const& medium, HostReport const& host, std::optional<Sys
     config.displays = { {} };
     config.serials = { { "serial0" } };
     config.networks = { { "net0", {}, vmm::NetworkMode::User, {} } };
-    config.usbControllers = { { "usb0" } }; // so that something can be plugged in while it runs
+    config.usbControllers = { newUsbController(config) }; // so that something can be plugged in while it runs
     std::uint64_t newBytes = 0;
     if (medium.kind == MediumKind::Iso)
         config.cds = { { "cd0", medium.path } };
@@ -134,7 +134,7 @@ MachineRequest demoMachine(std::string const& kernel)
     config.kernel = vmm::KernelConfig { kernel, {}, {} };
     config.displays = { {} };
     config.serials = { { "serial0" } };
-    config.usbControllers = { { "usb0" } };
+    config.usbControllers = { newUsbController(config) };
     config.disks = { disk0({}) };
     // qcow2: it follows moments wherever it lies.
     request.newDisks = { { "disk0", 16 * mebibyte, DiskFormat::Qcow2 } };

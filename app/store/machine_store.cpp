@@ -583,6 +583,11 @@ std::string freeDeviceId(vmm::VmConfig const& config, std::string_view prefix)
     }
 }
 
+vmm::UsbControllerConfig newUsbController(vmm::VmConfig const& config)
+{
+    return { freeDeviceId(config, "usb"), vmm::mostUsbConnectors };
+}
+
 std::string freeUsbController(vmm::VmConfig& config)
 {
     std::map<std::string, std::size_t> used;
@@ -596,12 +601,12 @@ std::string freeUsbController(vmm::VmConfig& config)
     for (auto const& controller : config.usbControllers) {
         // Sticks take the connectors that are left, beginning with the first controller's.
         auto const taken = used[controller.id] + (&controller == config.usbControllers.data() ? used[""] : 0);
-        auto const left = vmm::usbConnectors - std::min<std::size_t>(taken, vmm::usbConnectors);
+        auto const left = controller.connectors - std::min<std::size_t>(taken, controller.connectors);
         if (sticks < left)
             return controller.id;
         sticks -= left;
     }
-    return config.usbControllers.emplace_back(vmm::UsbControllerConfig { freeDeviceId(config, "usb") }).id;
+    return config.usbControllers.emplace_back(newUsbController(config)).id;
 }
 
 }

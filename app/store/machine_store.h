@@ -166,6 +166,8 @@ private:
 
 /// Device ids in the order "disk0", "disk1"…: the first of `prefix` that is not taken.
 std::string freeDeviceId(vmm::VmConfig const& config, std::string_view prefix);
+/// One that is not in `config` yet.
+vmm::UsbControllerConfig newUsbController(vmm::VmConfig const& config);
 /// A USB controller with a connector that is free; a new one where there is none.
 std::string freeUsbController(vmm::VmConfig& config);
 

@@ -13,13 +13,13 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
     tests::FakeUsbDevice fast(vmm::UsbSpeed::Super, "fast"), behind(vmm::UsbSpeed::High, "behind");
     vmm::UsbKeyboard keyboard("k");
     vmm::UsbHub hub("h");
-    D d;
+    D d((size & 2) != 0 ? 15 : 8);
     constexpr unsigned port = 2; // of the hub
     if (!d.controller.plug(0, d.device) || !d.controller.plug(1, fast) || !d.controller.plug(2, keyboard)
         || !d.controller.plug(3, hub) || !hub.plug(port, behind))
         __builtin_trap();
     d.start();
-    std::vector<D::TransferRing> rings { d.address(1), d.address(10, 4), d.address(3, 1) };
+    std::vector<D::TransferRing> rings { d.address(1), d.address(d.controller.connectors() + 2, 4), d.address(3, 1) };
     rings.push_back(d.addEndpoint(1, 3, tests::usb::BulkIn));
     rings.push_back(d.addEndpoint(1, 4, tests::usb::IsochOut, 3));
     rings.push_back(d.addEndpoint(2, 5, tests::usb::BulkIn, 0, 2));

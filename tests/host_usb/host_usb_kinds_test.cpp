@@ -192,7 +192,8 @@ private slots:
         XhciDriver d;
         d.start();
         REQUIRE_OK(d.controller.plug(0, *device));
-        constexpr unsigned usb2 = 1, usb3 = 1 + XhciController::connectorCount, connected = 1;
+        auto const usb3 = 1 + d.controller.connectors();
+        constexpr unsigned usb2 = 1, connected = 1;
         auto const port = id == 4 ? usb3 : usb2, other = id == 4 ? usb2 : usb3;
         QVERIFY((d.portStatus(port) & connected) != 0);
         QVERIFY((d.portStatus(other) & connected) == 0);
@@ -316,7 +317,7 @@ private slots:
         XhciDriver d;
         d.start();
         REQUIRE_OK(d.controller.plug(0, *device));
-        d.address(1 + XhciController::connectorCount, 4);
+        d.address(1 + d.controller.connectors(), 4);
         d.addEndpoint(1, 12, tests::usb::BulkOut, 0, 2); // 06 has none
         QVERIFY(d.lastCode != unsigned(tests::usb::Success));
         auto out = d.addEndpoint(1, 4, tests::usb::BulkOut);

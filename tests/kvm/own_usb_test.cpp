@@ -242,7 +242,7 @@ private slots:
         GuestMachine guest(demo);
         guest.config.usbControllers = { { "usb0" } };
         REQUIRE_OK(guest.start());
-        for (unsigned i = 0; i < usbConnectors; ++i) {
+        for (unsigned i = 0; i < 8; ++i) {
             REQUIRE_OK(guest.machine().call(
                 command::AddUsb { UsbDeviceConfig { "tablet" + std::to_string(i), UsbKind::Tablet } }));
         }
@@ -266,14 +266,14 @@ private slots:
             return machine.call(command::PlugUsb { std::move(id), std::move(device) });
         };
         std::vector<UsbHost*> hosts;
-        for (unsigned i = 0; i < 2 * usbConnectors; ++i) {
+        for (unsigned i = 0; i < 16; ++i) {
             auto const visitor = std::make_shared<tests::FakeUsbDevice>();
             REQUIRE_OK(plug("visitor" + std::to_string(i), visitor));
             hosts.push_back(&visitor->host());
         }
         QVERIFY(hosts.front() != hosts.back());
-        std::vector<UsbHost*> filled(usbConnectors, hosts.front());
-        filled.resize(2 * usbConnectors, hosts.back());
+        std::vector<UsbHost*> filled(8, hosts.front());
+        filled.resize(16, hosts.back());
         QVERIFY(hosts == filled);
         auto const more = std::make_shared<tests::FakeUsbDevice>();
         auto const full = plug("more", more);
@@ -283,6 +283,25 @@ private slots:
         REQUIRE_OK(machine.call(command::UnplugUsb { "visitor3" }));
         REQUIRE_OK(plug("more", more));
         QVERIFY(&more->host() == hosts.front());
+    }
+
+    /// What a guest sees of a controller stays what it was, in a saved state too.
+    void aControllerKeepsItsSize()
+    {
+        for (auto const connectors : { std::uint8_t(8), std::uint8_t(15) }) {
+            GuestMachine guest(demo);
+            guest.config.usbControllers = { { "usb0", connectors } };
+            REQUIRE_OK(guest.start());
+            for (unsigned i = 0; i < connectors; ++i) {
+                REQUIRE_OK(guest.machine().call(
+                    command::AddUsb { UsbDeviceConfig { "tablet" + std::to_string(i), UsbKind::Tablet } }));
+            }
+            REQUIRE_OK(guest.suspendAndRestore());
+            QCOMPARE(guest.machine().config().usbControllers[0].connectors, connectors);
+            QCOMPARE(guest.machine().config().usbDevices.back().connector, connectors);
+            QCOMPARE(guest.machine().call(command::AddUsb { UsbDeviceConfig { "more", UsbKind::Tablet } }).error().code,
+                ErrorCode::NotNow);
+        }
     }
 
     void whatIsRefusedChangesNothing()

@@ -89,6 +89,8 @@ class Machine:
                              ("displays", "display"), ("usbControllers", "usb"), ("usbDevices", "usb-device")):
             for number, device in enumerate(self.state.get(kind, [])):
                 device.setdefault("id", f"{prefix}{number}")
+        for controller in self.state.get("usbControllers", []):
+            controller.setdefault("connectors", 15)  # as those of new machines have
         for network in self.state.get("networks", []):
             network.setdefault("mac", "52:54:00:%02x:%02x:%02x" % tuple(random.randbytes(3)))
         if self.state.get("kernel"):

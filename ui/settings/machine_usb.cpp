@@ -131,7 +131,7 @@ void MachineSettingsPage::fillAddUsb()
     }
     m_addUsbMenu->addSeparator();
     m_addUsbMenu->addAction(icon(QStringLiteral("usb")), tr("USB controller"), this, [this] {
-        m_config.usbControllers.push_back({ app::freeDeviceId(m_config, "usb") });
+        m_config.usbControllers.push_back(app::newUsbController(m_config));
         fillUsb();
     });
 }

@@ -10,13 +10,15 @@ namespace {
 
 /// What has connectors: a controller or a hub.
 struct Parent {
-    std::bitset<usbConnectors> taken;
+    unsigned connectors = 0;
+    std::bitset<mostUsbConnectors> taken {};
     unsigned tier = 0;
 
+    std::size_t left() const { return connectors - taken.count(); }
     unsigned firstFree() const
     {
         unsigned number = 1;
-        while (number <= usbConnectors && taken[number - 1])
+        while (number <= connectors && taken[number - 1])
             ++number;
         return number;
     }
@@ -27,7 +29,7 @@ public:
     explicit Connectors(VmConfig const& config) : m_config(config)
     {
         for (auto const& controller : config.usbControllers)
-            m_parents[controller.id] = {};
+            m_parents[controller.id] = { controller.connectors };
     }
 
     Result<UsbConnectors> placeAll()
@@ -75,16 +77,16 @@ private:
             return fail(
                 ErrorCode::InvalidArgument, fmt::format("{} is behind {} other hubs", device.id, parent->second.tier));
         }
-        m_parents[device.id] = { {}, parent->second.tier + 1 };
+        m_parents[device.id] = { .connectors = hubConnectors, .tier = parent->second.tier + 1 };
         return {};
     }
 
     Result<> take(std::string const& device, std::string const& parent, unsigned number)
     {
         auto& taken = m_parents[parent].taken;
-        if (number > usbConnectors) {
-            return fail(ErrorCode::InvalidArgument,
-                fmt::format("{} has {} connectors, and more devices", parent, usbConnectors));
+        if (auto const connectors = m_parents[parent].connectors; number > connectors) {
+            return fail(
+                ErrorCode::InvalidArgument, fmt::format("{} has {} connectors, and more devices", parent, connectors));
         }
         if (taken[number - 1]) {
             return fail(ErrorCode::InvalidArgument,
@@ -114,7 +116,7 @@ private:
     {
         std::size_t left = 0, sticks = 0;
         for (auto const& controller : m_config.usbControllers)
-            left += usbConnectors - m_parents[controller.id].taken.count();
+            left += m_parents[controller.id].left();
         for (auto const& stick : m_config.disks)
             sticks += isUsb(stick.bus) && !m_placed.contains(stick.id) ? 1 : 0;
         if (sticks > left)
@@ -124,7 +126,7 @@ private:
                 continue;
             auto parent = stick.parent;
             for (auto const& controller : m_config.usbControllers) {
-                if (parent.empty() && !m_parents[controller.id].taken.all())
+                if (parent.empty() && m_parents[controller.id].left() != 0)
                     parent = controller.id;
             }
             TRY(take(stick.id, parent, m_parents[parent].firstFree()));
@@ -136,6 +138,14 @@ private:
     std::map<std::string, Parent, std::less<>> m_parents;
     UsbConnectors m_placed;
 };
+
+/// Of a controller, or else of a hub.
+unsigned connectorsOf(VmConfig const& config, std::string_view parent)
+{
+    auto const found
+        = std::ranges::find_if(config.usbControllers, [&](auto const& controller) { return controller.id == parent; });
+    return found != config.usbControllers.end() ? found->connectors : hubConnectors;
+}
 
 /// Each names the connector that it is in.
 Result<> nameConnectors(VmConfig& config)
@@ -184,7 +194,7 @@ Result<> chooseUsbConnector(VmConfig const& config, UsbAddition& addition, MayTa
                     parents.push_back(controller.id);
             }
             for (auto const& parent : parents) {
-                for (unsigned number = 1; number <= usbConnectors; ++number) {
+                for (unsigned number = 1; number <= connectorsOf(config, parent); ++number) {
                     if (!isFree({ parent, number }))
                         continue;
                     device.parent = parent;

@@ -66,8 +66,10 @@ constexpr auto stateNames(Protocol)
 
 constexpr std::uint64_t maximumPath = 4096;
 constexpr std::uint64_t maximumId = 32;
-constexpr std::uint64_t maximumDevices = 255;       ///< of one kind
-constexpr unsigned usbConnectors = 8, usbTiers = 5; ///< of a USB controller or hub; hubs one behind the other
+constexpr std::uint64_t maximumDevices = 255; ///< of one kind
+constexpr unsigned mostUsbConnectors = 15;    ///< of a USB controller; so many a new one has
+constexpr unsigned hubConnectors = 8;         ///< of a USB hub
+constexpr unsigned usbTiers = 5;              ///< hubs one behind the other
 
 /// Direct boot: a Linux bzImage or a PVH ELF, without firmware.
 struct KernelConfig {
@@ -116,7 +118,7 @@ struct DiskConfig {
         v.field("moments", s.moments, state::Optional {});
         v.field("plugged", s.plugged, state::Optional {});
         v.field("parent", s.parent, state::Max { maximumId }, state::Optional {});
-        v.field("connector", s.connector, state::Range { 0, usbConnectors }, state::Optional {});
+        v.field("connector", s.connector, state::Range { 0, mostUsbConnectors }, state::Optional {});
     }
 };
 
@@ -186,11 +188,16 @@ struct DisplayConfig {
     }
 };
 
-/// An xHCI controller with usbConnectors places to plug something in. A hub has as many.
+/// An xHCI controller.
 struct UsbControllerConfig {
-    std::string id; ///< "usb0"
+    std::string id;              ///< "usb0"
+    std::uint8_t connectors = 8; ///< places to plug something in; as many as all had that do not say so
     bool operator==(UsbControllerConfig const&) const = default;
-    static void describe(auto& v, auto& s) { v.field("id", s.id, state::Max { maximumId }); }
+    static void describe(auto& v, auto& s)
+    {
+        v.field("id", s.id, state::Max { maximumId });
+        v.field("connectors", s.connectors, state::Range { 1, mostUsbConnectors }, state::Optional {});
+    }
 };
 
 /// A device that is emulated. It keeps its connector while it is not plugged in. Sticks are `disks`; they take the
@@ -208,7 +215,7 @@ struct UsbDeviceConfig {
         v.field("kind", s.kind);
         v.field("parent", s.parent, state::Max { maximumId }, state::Optional {});
         v.field("plugged", s.plugged, state::Optional {});
-        v.field("connector", s.connector, state::Range { 0, usbConnectors }, state::Optional {});
+        v.field("connector", s.connector, state::Range { 0, mostUsbConnectors }, state::Optional {});
     }
 };
 

@@ -38,7 +38,7 @@ Result<> PcBoard::addUsb()
             if (isUsb(disk.bus) && m_usbConnectors.at(disk.id).parent == config.id)
                 TRY(addUsbStick(disk));
         }
-        auto& controller = keep(config.id, std::make_unique<XhciController>(m_services, m_time));
+        auto& controller = keep(config.id, std::make_unique<XhciController>(m_services, m_time, config.connectors));
         m_usbControllers.push_back({ config.id, &controller, TRY(plug(controller)) });
         TRY(plugInAllOn(config.id));
         setBootPaths(m_usbControllers.back());
@@ -79,7 +79,7 @@ void PcBoard::setBootPaths(UsbController const& on)
             return fmt::format("/pci@i0cf8/usb@{}/storage@{:x}/channel@0/disk@0,0", on.slot, port);
         };
         m_bootPaths[id] = pathOf(place.connector + 1);
-        if (auto const port = XhciController::portOf(place.connector, *place.device); port != place.connector)
+        if (auto const port = place.controller->portOf(place.connector, *place.device); port != place.connector)
             m_bootPaths[id] += "\n" + pathOf(port + 1);
     }
 }
@@ -217,7 +217,7 @@ Result<> PcBoard::plugUsb(std::string const& id, std::shared_ptr<UsbDevice> devi
     if (m_usbVisitors.contains(id))
         return fail(ErrorCode::AlreadyExists, fmt::format("{} is plugged in already", id));
     for (auto const& one : m_usbControllers) {
-        for (unsigned connector = 0; connector < XhciController::connectorCount; ++connector) {
+        for (unsigned connector = 0; connector < one.controller->connectors(); ++connector) {
             if (!isFree(*one.controller, connector))
                 continue;
             TRY(one.controller->plug(connector, *device));

@@ -536,9 +536,10 @@ Code XhciController::resetDevice(Slot& slot)
 Code XhciController::portBandwidth(Trb const& command) const
 {
     constexpr std::uint8_t periodicShare = 80;
-    std::array<std::uint8_t, alignUp(portCount + 1, 8u)> context {};
-    std::fill_n(context.begin() + 1, portCount, periodicShare);
-    return services().ram.write(command.parameter & ~std::uint64_t(0xf), context) ? Code::Success : Code::Parameter;
+    std::array<std::uint8_t, alignUp(2 * mostConnectors + 1, 8u)> context {};
+    std::fill_n(context.begin() + 1, portCount(), periodicShare);
+    auto const used = ConstByteSpan(context).first(alignUp(portCount() + 1, 8u));
+    return services().ram.write(command.parameter & ~std::uint64_t(0xf), used) ? Code::Success : Code::Parameter;
 }
 
 // "xHCI Power Management": the driver has stopped all endpoints.

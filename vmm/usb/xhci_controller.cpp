@@ -6,19 +6,23 @@
 #include "vmm/usb/xhci_private.h"
 
 #include <bit>
+#include <cassert>
 #include <fmt/format.h>
 
 namespace vmm {
 
 using namespace xhci;
 
-XhciController::XhciController(PciServices const& services, GuestTime& time)
+XhciController::XhciController(PciServices const& services, GuestTime& time, unsigned connectors)
     : PciFunction(services,
         { .vendor = 0x1b36, .device = 0x000d, .classCode = 0x0c0330, .revision = 1, .hasInterruptPin = true }),
+      m_connectors(connectors),
       m_time(time),
       m_timer(time.makeTimer(mutex(), [this] { timeHasCome(); })),
-      m_goOn(time.makeTimer(mutex(), [this] { Work const work(*this); }))
+      m_goOn(time.makeTimer(mutex(), [this] { Work const work(*this); })),
+      m_devices(2 * connectors)
 {
+    assert(connectors >= 1 && connectors <= mostConnectors);
     addBar(0, BarKind::Memory64, barSize);
     addMsix(2, interrupterCount);
     // 5.2.3 "Serial Bus Release Number Register (SBRN)", 5.2.4 "Frame Length Adjustment Register (FLADJ)".
@@ -43,7 +47,7 @@ Result<> XhciController::plug(unsigned connector, UsbDevice& device)
 {
     std::lock_guard const lock(mutex());
     auto const port = portOf(connector, device);
-    if (connector >= connectorCount || m_devices[connector] || m_devices[connector + connectorCount])
+    if (connector >= m_connectors || m_devices[connector] || m_devices[connector + m_connectors])
         return vmm::fail(ErrorCode::Busy, fmt::format("there is no free USB connector {}", connector));
     Work const work(*this);
     m_devices[port] = &device;
@@ -58,7 +62,7 @@ Result<> XhciController::plug(unsigned connector, UsbDevice& device)
 void XhciController::unplug(unsigned connector)
 {
     std::unique_lock lock(mutex());
-    for (auto const port : { connector, connector + connectorCount }) {
+    for (auto const port : { connector, connector + m_connectors }) {
         auto* const device = m_devices.at(port);
         if (!device)
             continue;
@@ -92,8 +96,8 @@ void XhciController::drain(UsbDevice& device, std::function<void()> const& then)
 std::optional<unsigned> XhciController::freeConnector() const
 {
     std::lock_guard const lock(mutex());
-    for (unsigned i = 0; i < connectorCount; ++i) {
-        if (!m_devices[i] && !m_devices[i + connectorCount])
+    for (unsigned i = 0; i < m_connectors; ++i) {
+        if (!m_devices[i] && !m_devices[i + m_connectors])
             return i;
     }
     return std::nullopt;
@@ -164,7 +168,7 @@ void XhciController::schedule()
                 consider(timeOf(endpoint->timeOf));
         }
     }
-    for (unsigned port = 0; port < portCount && !m_paused; ++port) {
+    for (unsigned port = 0; port < portCount() && !m_paused; ++port) {
         if (waitsToConnect(port))
             consider(Nanoseconds(static_cast<std::int64_t>(m_state.ports[port].emptyUntil)));
     }
@@ -240,7 +244,7 @@ void XhciController::start()
     m_state.frameBase = static_cast<std::uint64_t>(m_time.now().count() - passed);
     m_state.command |= runStop;
     m_state.status &= ~halted;
-    for (unsigned port = 0; port < portCount; ++port) {
+    for (unsigned port = 0; port < portCount(); ++port) {
         if ((m_state.ports[port].status & port::changes) != 0)
             announcePort(port);
     }
@@ -264,7 +268,7 @@ void XhciController::resetChip()
         forgetSlot(*slot);
     m_state = {};
     m_state.interrupters.resize(interrupterCount);
-    m_state.ports.resize(portCount);
+    m_state.ports.resize(portCount());
     m_command.reset();
     m_abortCommand = m_stopCommands = m_commandsQueued = false;
     m_queued.clear();
@@ -352,7 +356,7 @@ Result<> XhciController::checkSlot(XhciSlotState const& saved) const
 Result<> XhciController::checkState(State const& saved) const
 {
     auto const corrupt = [](std::string what) { return vmm::fail(ErrorCode::Corrupt, std::move(what)); };
-    if (saved.interrupters.size() != interrupterCount || saved.ports.size() != portCount
+    if (saved.interrupters.size() != interrupterCount || saved.ports.size() != portCount()
         || saved.deviceSlots.size() != slotCount)
         return corrupt("a USB controller of another size");
     auto const base = saved.frameBase / static_cast<std::uint64_t>(microframeTime.count());

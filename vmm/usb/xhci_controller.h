@@ -20,7 +20,7 @@ namespace vmm {
 ///   0000    | capabilities, 5.3
 ///   0040    | USBCMD 00, USBSTS 04, PAGESIZE 08, DNCTRL 14, CRCR 18, DCBAAP 30, CONFIG 38, 5.4
 ///   0440 + 10 x port | PORTSC 0, PORTPMSC 4, PORTLI 8, PORTHLPMC C
-///   0600    | extended capabilities: supported protocols, 7.2
+///   0600    | extended capabilities: supported protocols, 7.2; with more than 13 connectors at 0800
 ///   1000    | MFINDEX; 1020 + 20 x n: IMAN 0, IMOD 4, ERSTSZ 8, ERSTBA 10, ERDP 18, 5.5
 ///   2000    | doorbells, 5.6
 ///
@@ -39,11 +39,12 @@ namespace vmm {
 /// Threads: all state is under mutex(), that of the devices on it too. Timers come from the machine's thread.
 class XhciController final : public PciFunction, public UsbHost {
 public:
-    static constexpr unsigned connectorCount = 8, portCount = 2 * connectorCount, slotCount = 64, interrupterCount = 8;
+    /// Linux takes no more ports of a USB 3 root hub.
+    static constexpr unsigned mostConnectors = 15, slotCount = 64, interrupterCount = 8;
 
     struct State {
         static constexpr std::string_view kind = "xhci";
-        static constexpr unsigned version = 2; // 2: slots that are lost, ports that stay empty
+        static constexpr unsigned version = 3; // 2: slots that are lost, ports that stay empty; 3: up to 30 ports
         PciState pci;
         std::uint32_t command = 0;       ///< [USBCMD]
         std::uint32_t status = 0x01;     ///< [USBSTS]
@@ -71,12 +72,12 @@ public:
             v.field("frame", s.frame);
             v.field("nextWrap", s.nextWrap);
             v.field("interrupters", s.interrupters, state::Max { interrupterCount });
-            v.field("ports", s.ports, state::Max { portCount });
+            v.field("ports", s.ports, state::Max { 2 * mostConnectors });
             v.field("slots", s.deviceSlots, state::Max { slotCount });
         }
     };
 
-    XhciController(PciServices const& services, GuestTime& time);
+    XhciController(PciServices const& services, GuestTime& time, unsigned connectors);
     ~XhciController() override;
 
     /// The device, which outlives its being plugged in, appears at a connector (from 0 on): where another one, or the
@@ -86,10 +87,11 @@ public:
     /// Returns when nothing of the device is in flight.
     void unplug(unsigned connector);
     /// Which of the controller's ports (from 0 on) a device takes there.
-    static unsigned portOf(unsigned connector, UsbDevice const& device)
+    unsigned portOf(unsigned connector, UsbDevice const& device) const
     {
-        return connector + (device.speed() == UsbSpeed::Super ? connectorCount : 0);
+        return connector + (device.speed() == UsbSpeed::Super ? m_connectors : 0);
     }
+    unsigned connectors() const { return m_connectors; }
     /// Which connector is free; nothing when all are taken.
     std::optional<unsigned> freeConnector() const;
 
@@ -176,7 +178,8 @@ private:
     void reconcilePorts();
     void notePortChange(unsigned port, std::uint32_t change);
     void announcePort(unsigned port);
-    static bool isUsb3(unsigned port) { return port >= connectorCount; }
+    unsigned portCount() const { return 2 * m_connectors; }
+    bool isUsb3(unsigned port) const { return port >= m_connectors; }
     static bool isIn(UsbDevice& tree, UsbDevice const& device);
     UsbDevice* deviceAt(unsigned rootPort, std::uint32_t route) const;
     UsbDevice* deviceOf(Slot const& slot) const;
@@ -247,11 +250,12 @@ private:
     std::unique_ptr<Td> obtainTd();
     void giveBack(std::unique_ptr<Td> td);
 
+    unsigned const m_connectors;
     GuestTime& m_time;
-    std::unique_ptr<Timer> m_timer;                 // the next isochronous TD, wrap or interrupt
-    std::unique_ptr<Timer> m_goOn;                  // work that was left
-    std::array<UsbDevice*, portCount> m_devices {}; // by port
-    State m_state;                                  // but for the slots
+    std::unique_ptr<Timer> m_timer;    // the next isochronous TD, wrap or interrupt
+    std::unique_ptr<Timer> m_goOn;     // work that was left
+    std::vector<UsbDevice*> m_devices; // by port
+    State m_state;                     // but for the slots
     std::vector<std::unique_ptr<Slot>> m_slots;
     std::vector<std::unique_ptr<Td>> m_freeTds;
     std::deque<Ring*> m_queued;           // rings to look at

@@ -193,7 +193,7 @@ bool XhciController::waitsToConnect(unsigned index) const
 
 void XhciController::connectThoseDue()
 {
-    for (unsigned i = 0; i < portCount; ++i) {
+    for (unsigned i = 0; i < portCount(); ++i) {
         if (waitsToConnect(i) && usb::hasCome(m_time, m_state.ports[i].emptyUntil, usb::mostEmpty))
             connectPort(i);
     }
@@ -201,14 +201,14 @@ void XhciController::connectThoseDue()
 
 void XhciController::resetPorts()
 {
-    for (unsigned i = 0; i < portCount; ++i)
+    for (unsigned i = 0; i < portCount(); ++i)
         connectPort(i);
 }
 
 /// What is plugged in is not what the guest knows of: after a restore, or a change while the machine stood still.
 void XhciController::reconcilePorts()
 {
-    for (unsigned i = 0; i < portCount; ++i) {
+    for (unsigned i = 0; i < portCount(); ++i) {
         auto const& port = m_state.ports[i];
         bool const known = (port.status & port::connected) != 0;
         auto* const device = m_devices[i];
@@ -224,7 +224,7 @@ void XhciController::reconcilePorts()
 
 UsbDevice* XhciController::deviceAt(unsigned rootPort, std::uint32_t route) const
 {
-    if (rootPort == 0 || rootPort > portCount || (m_state.ports[rootPort - 1].status & port::enabled) == 0)
+    if (rootPort == 0 || rootPort > portCount() || (m_state.ports[rootPort - 1].status & port::enabled) == 0)
         return nullptr;
     auto* device = m_devices[rootPort - 1];
     // 6.2.2: a route string has a hub's port in each four bits, the nearest in the lowest.
@@ -259,7 +259,7 @@ void XhciController::loseAddressesIn(UsbDevice& tree)
 void XhciController::wake(UsbDevice& device)
 {
     Work const work(*this);
-    for (unsigned i = 0; i < portCount; ++i) {
+    for (unsigned i = 0; i < portCount(); ++i) {
         auto& port = m_state.ports[i];
         if (!m_devices[i] || port.link != port::U3 || !isIn(*m_devices[i], device))
             continue;

@@ -12,8 +12,8 @@ namespace vmm {
 namespace xhci {
 
 // Where the registers are.
-constexpr unsigned barSize = 0x4000, operationalBase = 0x40, portBase = 0x440, extendedBase = 0x600,
-                   runtimeBase = 0x1000, interrupterBase = 0x1020, doorbellBase = 0x2000;
+constexpr unsigned barSize = 0x4000, operationalBase = 0x40, portBase = 0x440, runtimeBase = 0x1000,
+                   interrupterBase = 0x1020, doorbellBase = 0x2000;
 
 // 5.4.1 "USB Command Register (USBCMD)".
 constexpr std::uint32_t runStop = 1 << 0, hostReset = 1 << 1, interruptEnable = 1 << 2, systemErrorEnable = 1 << 3,

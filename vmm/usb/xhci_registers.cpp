@@ -11,20 +11,31 @@ namespace {
 
 // 5.3 "Host Controller Capability Registers".
 constexpr std::uint32_t capabilityLength = operationalBase | 0x0110u << 16;
-constexpr std::uint32_t structure1
-    = XhciController::slotCount | XhciController::interrupterCount << 8 | XhciController::portCount << 24;
+constexpr std::uint32_t structure1 = XhciController::slotCount | XhciController::interrupterCount << 8;
 constexpr std::uint32_t structure2 = 4 << 4; // 16 event ring segments, no scratchpad
 // 64-bit addresses, no secondary streams, short packets told when stopped, contiguous frame ids, 256 streams.
-constexpr std::uint32_t capabilities1 = 1 << 0 | 1 << 7 | 1 << 9 | 1 << 11 | 7 << 12 | (extendedBase / 4) << 16;
+constexpr std::uint32_t capabilities1 = 1 << 0 | 1 << 7 | 1 << 9 | 1 << 11 | 7 << 12;
 
 // 7.2 "xHCI Supported Protocol Capability".
 constexpr std::uint32_t protocol(unsigned major, bool last)
 {
     return 2 | (last ? 0u : 4u << 8) | major << 24;
 }
-constexpr std::array<std::uint32_t, 8> extended { protocol(2, false), 0x20425355,
-    1 | XhciController::connectorCount << 8, 0, protocol(3, true), 0x20425355,
-    (XhciController::connectorCount + 1) | XhciController::connectorCount << 8, 0 };
+/// The words of the capabilities: first the USB 2 ports, then as many USB 3 ports.
+constexpr std::array<std::uint32_t, 8> extendedOf(std::uint32_t connectors)
+{
+    constexpr std::uint32_t name = 0x20425355; // "USB "
+    return { protocol(2, false), name, 1 | connectors << 8, 0, protocol(3, true), name,
+        (connectors + 1) | connectors << 8, 0 };
+}
+/// Where they are: behind the ports, and as long as these leave room where they were from the beginning, for a guest
+/// that is restored knows it.
+constexpr unsigned extendedBaseOf(unsigned connectors)
+{
+    constexpr unsigned before = 0x600, later = 0x800;
+    return portBase + 0x10 * 2 * connectors <= before ? before : later;
+}
+static_assert(portBase + 0x10 * 2 * XhciController::mostConnectors <= extendedBaseOf(XhciController::mostConnectors));
 
 constexpr std::uint32_t commandWritable = interruptEnable | systemErrorEnable | wrapEnable | stopU3;
 
@@ -67,8 +78,10 @@ std::uint32_t XhciController::readRegister(unsigned offset) const
         return readCapability(offset);
     if (offset < portBase)
         return readOperational(offset - operationalBase);
-    if (offset < portBase + 0x10 * portCount)
+    if (offset < portBase + 0x10 * portCount())
         return readPort((offset - portBase) / 0x10, offset % 0x10);
+    auto const extended = extendedOf(m_connectors);
+    auto const extendedBase = extendedBaseOf(m_connectors);
     if (offset >= extendedBase && offset < extendedBase + 4 * extended.size())
         return extended[(offset - extendedBase) / 4];
     if (offset >= runtimeBase && offset < interrupterBase + 0x20 * interrupterCount)
@@ -80,9 +93,9 @@ std::uint32_t XhciController::readCapability(unsigned offset) const
 {
     switch (offset) {
     case 0x00: return capabilityLength;
-    case 0x04: return structure1;
+    case 0x04: return structure1 | portCount() << 24;
     case 0x08: return structure2;
-    case 0x10: return capabilities1;
+    case 0x10: return capabilities1 | extendedBaseOf(m_connectors) / 4 << 16;
     case 0x14: return doorbellBase;
     case 0x18: return runtimeBase;
     default: return 0;
@@ -127,7 +140,7 @@ void XhciController::writeRegister(unsigned offset, std::uint32_t value)
         return;
     if (offset >= operationalBase && offset < portBase)
         writeOperational(offset - operationalBase, value);
-    else if (offset >= portBase && offset < portBase + 0x10 * portCount)
+    else if (offset >= portBase && offset < portBase + 0x10 * portCount())
         writePort((offset - portBase) / 0x10, offset % 0x10, value);
     else if (offset >= interrupterBase && offset < interrupterBase + 0x20 * interrupterCount)
         writeRuntime(offset, value);

@@ -1,5 +1,8 @@
 #include "tests/support/suite.h"
 #include "vmm/config/usb_config.h"
+#include "vmm/state/section.h"
+
+#include <nlohmann/json.hpp>
 
 using namespace vmm;
 
@@ -122,7 +125,7 @@ private slots:
     void whatAFullControllerHasNoRoomForGoesToTheNext()
     {
         auto config = withUsb();
-        for (unsigned number = 4; number <= usbConnectors; ++number) // the others are keyboard0's, hub0's and disk1's
+        for (unsigned number = 4; number <= 8; ++number) // the others are keyboard0's, hub0's and disk1's
             REQUIRE_OK(addUsb(config, stick("more" + std::to_string(number))));
         UsbAddition added = stick("disk2");
         REQUIRE_OK(chooseUsbConnector(config, added, everywhere));
@@ -130,6 +133,37 @@ private slots:
         auto const placed = tests::must(usbConnectorsOf(config));
         QVERIFY((placed.at("more8") == UsbConnector { "usb0", 8 }));
         QVERIFY((placed.at("disk2") == UsbConnector { "usb1", 2 })); // beside mouse0
+    }
+
+    void aControllerHasAsManyConnectorsAsItSays()
+    {
+        auto config = withUsb();
+        config.usbControllers[0].connectors = 15;
+        for (unsigned number = 4; number <= 15; ++number)
+            REQUIRE_OK(addUsb(config, stick("more" + std::to_string(number))));
+        QVERIFY((tests::must(usbConnectorsOf(config)).at("more15") == UsbConnector { "usb0", 15 }));
+        QVERIFY(tests::must(configFromText(configToText(config))) == config);
+        UsbAddition added = stick("disk2");
+        REQUIRE_OK(chooseUsbConnector(config, added, everywhere));
+        QCOMPARE(std::get<DiskConfig>(added).parent, std::string("usb1"));
+        UsbDeviceConfig onHub { "tablet1", UsbKind::Tablet, "hub0" };
+        onHub.connector = 9; // a hub has eight
+        QVERIFY(!addUsb(config, onHub));
+        config.usbControllers[0].connectors = 16;
+        QVERIFY(!checkConfig(config));
+        config.usbControllers[0].connectors = 0;
+        QVERIFY(!checkConfig(config));
+    }
+
+    /// As all were before there could be more.
+    void aControllerThatDoesNotSayHasEight()
+    {
+        auto json = Json::parse(configToText(withUsb()));
+        for (auto& controller : json["state"]["usbControllers"])
+            QCOMPARE(controller.erase("connectors"), std::size_t(1));
+        auto const read = tests::must(configFromText(json.dump()));
+        QCOMPARE(unsigned(read.usbControllers[0].connectors), 8u);
+        QVERIFY(read == withUsb());
     }
 
     void thereAreSixteenControllersAtMost()

@@ -17,32 +17,48 @@ class XhciControllerTest : public QObject {
 private slots:
     void battery()
     {
-        tests::FakeBoard board;
-        FakeUsbDevice device;
-        tests::battery<XhciController>([&] { return std::make_unique<XhciController>(board.pci, board.time); },
-            [](XhciController& controller) {
-                std::uint32_t const bar = 0xe0000000, command = 6;
-                std::lock_guard const lock(controller.mutex());
-                controller.writeConfig(0x10, bytesOf(bar));
-                controller.writeConfig(4, bytesOf(command));
-            });
+        for (auto const connectors : { 8u, 15u }) {
+            tests::FakeBoard board;
+            tests::battery<XhciController>(
+                [&] { return std::make_unique<XhciController>(board.pci, board.time, connectors); },
+                [](XhciController& controller) {
+                    std::uint32_t const bar = 0xe0000000, command = 6;
+                    std::lock_guard const lock(controller.mutex());
+                    controller.writeConfig(0x10, bytesOf(bar));
+                    controller.writeConfig(4, bytesOf(command));
+                });
+        }
+    }
+
+    void capabilitiesSayWhatThereIs_data()
+    {
+        QTest::addColumn<unsigned>("connectors");
+        QTest::addColumn<unsigned>("usb2Ports"); // how many, and which is the first
+        QTest::addColumn<unsigned>("usb3Ports");
+        QTest::addColumn<unsigned>("capabilities");
+        QTest::newRow("8 connectors") << 8u << 0x0801u << 0x0809u << 0x600u;
+        QTest::newRow("13 connectors") << 13u << 0x0d01u << 0x0d0eu << 0x600u;
+        QTest::newRow("15 connectors") << 15u << 0x0f01u << 0x0f10u << 0x800u;
     }
 
     void capabilitiesSayWhatThereIs()
     {
-        XhciDriver d;
+        QFETCH(unsigned, connectors);
+        XhciDriver d(connectors);
         d.start();
         QCOMPARE(d.read(0x00), 0x01100040u);
-        QCOMPARE(d.read(0x04), 64u | 8u << 8 | 16u << 24);
+        QCOMPARE(d.read(0x04), 64u | 8u << 8 | 2 * connectors << 24);
         QCOMPARE(d.read(0x10) & 1, 1u); // AC64
         QCOMPARE(d.read(0x14), 0x2000u);
         QCOMPARE(d.read(0x18), 0x1000u);
         auto const first = (d.read(0x10) >> 16) * 4;
+        QTEST(first, "capabilities");
         QCOMPARE(d.read(first), 0x02000402u);
         QCOMPARE(d.read(first + 4), 0x20425355u);
-        QCOMPARE(d.read(first + 8), 0x0801u);
+        QTEST(d.read(first + 8), "usb2Ports");
         QCOMPARE(d.read(first + 16), 0x03000002u);
-        QCOMPARE(d.read(first + 24), 0x0809u);
+        QTEST(d.read(first + 24), "usb3Ports");
+        QCOMPARE(d.read(first + 32), 0u);
         std::uint8_t byte = 0;
         d.board.memory.read(D::bar + 3, { &byte, 1 });
         QCOMPARE(byte, 1);

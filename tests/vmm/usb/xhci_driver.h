@@ -80,7 +80,10 @@ public:
     };
     enum Flag : std::uint32_t { Isp = 1 << 2, Chain = 1 << 4, Ioc = 1 << 5, Idt = 1 << 6, Sia = 1u << 31 };
 
-    XhciDriver() { controller.connectInterrupt(irq); }
+    explicit XhciDriver(unsigned connectors = 8) : controller(board.pci, board.time, connectors)
+    {
+        controller.connectInterrupt(irq);
+    }
 
     void config(unsigned offset, std::uint32_t value)
     {
@@ -312,7 +315,7 @@ public:
     std::uint64_t streamArray = 0;
     bool tellsDequeue = true;
     FakeUsbDevice device;
-    vmm::XhciController controller { board.pci, board.time };
+    vmm::XhciController controller;
 
 private:
     std::uint64_t eventAt() const

@@ -1,0 +1,72 @@
+#include "tests/support/suite.h"
+#include "tests/vmm/usb/xhci_driver.h"
+
+#include <nlohmann/json.hpp>
+
+using namespace vmm;
+using namespace tests::usb;
+using tests::FakeUsbDevice;
+using tests::XhciDriver;
+using D = XhciDriver;
+
+/// How many ports a controller has.
+class XhciPortsTest final : public QObject {
+    Q_OBJECT
+private slots:
+    void theLastOfAllPortsIsAPort()
+    {
+        constexpr unsigned last = 30;
+        XhciDriver d(15);
+        d.start();
+        for (unsigned port = 1; port <= last; ++port)
+            QCOMPARE(d.portStatus(port), 5u << 5 | 1u << 9); // empty, with power
+        QCOMPARE(d.portStatus(last + 1), 0u);
+        FakeUsbDevice fast(UsbSpeed::Super);
+        REQUIRE_OK(d.controller.plug(14, fast));
+        auto const event = d.event();
+        QCOMPARE(event.type(), unsigned(D::PortEvent));
+        QCOMPARE(event.parameter, std::uint64_t(last) << 24);
+        QCOMPARE(d.portStatus(last) & 0x1ff, 3u);
+        QCOMPARE(d.portStatus(last) >> 10 & 0xf, 4u);
+        auto control = d.address(last, 4);
+        QCOMPARE(d.lastCode, unsigned(Success));
+        d.request(control, getDescriptor, 0xf000, 8);
+        QCOMPARE(d.event(D::TransferEvent).code(), unsigned(Success));
+        QCOMPARE(d.bytes(0xf000, 8), Bytes(8, 0x5a));
+        QCOMPARE(d.command(D::GetBandwidth, 0xf100).code(), unsigned(Success));
+        Bytes shares(33, 80); // a byte for each, behind one for none
+        shares[0] = shares[31] = shares[32] = 0;
+        QCOMPARE(d.bytes(0xf100, 33), shares);
+        QVERIFY(!d.controller.plug(15, d.device));
+        d.setPort(last, 1 << 17);
+        d.controller.unplug(14);
+        QCOMPARE(d.portStatus(last) & 3, 0u);
+        QCOMPARE(d.event(D::PortEvent).parameter, std::uint64_t(last) << 24);
+    }
+
+    void aStateOfAnotherSizeIsRefused()
+    {
+        XhciDriver few(8), many(15);
+        auto const refused = few.controller.load(many.controller.save());
+        QCOMPARE(refused.error().code, ErrorCode::Corrupt);
+        QVERIFY(!many.controller.load(few.controller.save()));
+    }
+
+    /// Of a machine from before there could be more.
+    void aStateOfVersion2IsOneOfEightConnectors()
+    {
+        XhciDriver before(8);
+        REQUIRE_OK(before.controller.plug(3, before.device));
+        before.start();
+        before.address(4);
+        before.controller.pause();
+        auto const now = before.controller.save();
+        Section const old(std::string(now.kind()), 2, now.fields());
+        XhciDriver after(8);
+        REQUIRE_OK(after.controller.load(old));
+        QVERIFY(after.controller.save() == now);
+    }
+};
+
+REGISTER_SUITE(XhciPortsTest);
+#include "xhci_ports_test.moc"

@@ -3430,6 +3430,14 @@
         <translation>Das Paket von Chronovisor bringt dafür eine Regel mit. Ohne sie hilft, bis das Gerät ausgesteckt wird, in einem Terminal: sudo setfacl -m u:%1:rw %2</translation>
     </message>
     <message>
+        <source>Every connector of its USB controllers is taken.</source>
+        <translation>Alle Anschlüsse ihrer USB-Controller sind belegt.</translation>
+    </message>
+    <message>
+        <source>Detach a device or unplug one, or give the machine another USB controller in its settings while it is off.</source>
+        <translation>Trennen Sie ein Gerät oder stecken Sie eines aus, oder geben Sie der Maschine in ihren Einstellungen einen weiteren USB-Controller, während sie aus ist.</translation>
+    </message>
+    <message>
         <source>Of other computers</source>
         <translation>Von anderen Rechnern</translation>
     </message>

@@ -87,7 +87,7 @@ vmm::Result<RedirectedUsb> UsbRedirections::listen(UsbPeerAddress const& address
 
 void UsbRedirections::add(vmm::UniqueFd socket, std::string const& peer, std::string const& listener, Opened opened)
 {
-    constexpr std::size_t most = 32; // a controller has connectors for fewer
+    constexpr std::size_t most = 32; // there are hardly more places to plug them in
     if (m_arrivals.size() >= most) {
         vmm::log(vmm::LogLevel::Info, "usb", "{} is refused: there are {} redirections", peer, most);
         if (opened)

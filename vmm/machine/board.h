@@ -56,7 +56,8 @@ public:
     virtual Bus& ports() = 0;
     virtual Bus& memory() = 0;
     virtual std::vector<Part> const& parts() const = 0;
-    /// What is plugged in now and is no part of the machine: it is asked whether it can be saved, and no more.
+    /// What is plugged in now and is no part of the machine: it pauses, resumes and is reset with it, before it, and is
+    /// asked whether it can be saved.
     virtual std::vector<Part> visitors() const = 0;
     /// All memory that is saved with the machine.
     virtual std::vector<MemoryBlock*> memoryBlocks() = 0;

@@ -30,8 +30,7 @@ PcBoard::PcBoard(VmConfig const& config, Vm& vm, EventLoop& loop, GuestTime& tim
 
 PcBoard::~PcBoard()
 {
-    while (!m_usbVisitors.empty())
-        ignore(unplugUsb(m_usbVisitors.begin()->first));
+    m_usbVisitors.clear();
     m_parts.clear();
     while (!m_devices.empty())
         m_devices.pop_back();

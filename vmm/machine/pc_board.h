@@ -8,6 +8,7 @@
 #include "vmm/devices/q35_host.h"
 #include "vmm/devices/vm_generation_id.h"
 #include "vmm/machine/board.h"
+#include "vmm/machine/usb_visitors.h"
 #include "vmm/virtio/network_card.h"
 
 #include <array>
@@ -24,8 +25,6 @@ class SataDevice;
 class UsbDevice;
 class UsbDisk;
 class UsbGamepad;
-class UsbHub;
-class XhciController;
 
 /// The PC: a Q35 chipset and what the configuration plugs into it. Each file pc_board_*.cpp puts one kind of
 /// part in; the order of m_parts is the order of reset, of saving and of loading.
@@ -38,7 +37,7 @@ public:
     Bus& ports() override { return m_ports; }
     Bus& memory() override { return m_memory; }
     std::vector<Part> const& parts() const override { return m_parts; }
-    std::vector<Part> visitors() const override;
+    std::vector<Part> visitors() const override { return m_usbVisitors.all(); }
     std::vector<MemoryBlock*> memoryBlocks() override { return m_blocks; }
     void forgetMemory() override;
     Result<std::vector<SavedFile>> files(Disks which) const override;
@@ -139,13 +138,7 @@ private:
     void findParent(UsbPlace& place) const;
     void setBootPaths(UsbController const& on);
     Console& addConsole(std::string const& id);
-    /// One that the configuration knows nothing of.
-    struct UsbVisitor {
-        std::shared_ptr<UsbDevice> device;
-        XhciController* controller;
-        unsigned connector;
-    };
-    bool isFree(XhciController const& controller, unsigned connector) const;
+    bool isOwn(XhciController const& controller, unsigned connector) const;
     static Result<> plugIn(UsbPlace const& place);
     /// The device has no power any more, and what hangs on it.
     void resetUnplugged(std::string_view device);
@@ -225,7 +218,8 @@ private:
     std::vector<UsbController> m_usbControllers;
     UsbConnectors m_usbConnectors;
     std::map<std::string, UsbPlace, std::less<>> m_usbPlaces; // by device id
-    std::map<std::string, UsbVisitor, std::less<>> m_usbVisitors;
+    UsbVisitors m_usbVisitors { [this](
+                                    auto const& controller, auto connector) { return isOwn(controller, connector); } };
     std::vector<UsbDisk*> m_sticks;
     Traffic m_trafficOfRemoved;
     /// Of m_disks, m_sticks, m_consoles and m_audio, which other threads look into: the machine's thread changes them.

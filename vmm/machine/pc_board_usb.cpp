@@ -40,6 +40,7 @@ Result<> PcBoard::addUsb()
         }
         auto& controller = keep(config.id, std::make_unique<XhciController>(m_services, m_time, config.connectors));
         m_usbControllers.push_back({ config.id, &controller, TRY(plug(controller)) });
+        m_usbVisitors.add(controller);
         TRY(plugInAllOn(config.id));
         setBootPaths(m_usbControllers.back());
     }
@@ -201,31 +202,21 @@ void PcBoard::resetUnplugged(std::string_view device)
     }
 }
 
-bool PcBoard::isFree(XhciController const& controller, unsigned connector) const
+bool PcBoard::isOwn(XhciController const& controller, unsigned connector) const
 {
-    auto const isHere = [&](auto const& taken) {
+    return std::ranges::any_of(m_usbPlaces, [&](auto const& taken) {
         return taken.second.controller == &controller && taken.second.connector == connector;
-    };
-    return std::none_of(m_usbPlaces.begin(), m_usbPlaces.end(), isHere)
-        && std::none_of(m_usbVisitors.begin(), m_usbVisitors.end(), isHere);
+    });
 }
 
 Result<> PcBoard::plugUsb(std::string const& id, std::shared_ptr<UsbDevice> device)
 {
-    if (m_usbControllers.empty())
-        return fail(ErrorCode::Unsupported, "the machine has no USB controller; give it one while it is off");
-    if (m_usbVisitors.contains(id))
-        return fail(ErrorCode::AlreadyExists, fmt::format("{} is plugged in already", id));
-    for (auto const& one : m_usbControllers) {
-        for (unsigned connector = 0; connector < one.controller->connectors(); ++connector) {
-            if (!isFree(*one.controller, connector))
-                continue;
-            TRY(one.controller->plug(connector, *device));
-            m_usbVisitors[id] = { std::move(device), one.controller, connector };
-            return {};
-        }
-    }
-    return fail(ErrorCode::NotNow, "every connector of the machine's USB controllers is taken; unplug something first");
+    return m_usbVisitors.plug(id, std::move(device));
+}
+
+Result<> PcBoard::unplugUsb(std::string_view id)
+{
+    return m_usbVisitors.unplug(id);
 }
 
 // What comes to a machine that is there already, and goes
@@ -235,7 +226,7 @@ Result<> PcBoard::chooseConnector(UsbAddition& addition) const
     return chooseUsbConnector(m_config, addition, [this](UsbConnector const& connector) {
         for (auto const& one : m_usbControllers) {
             if (one.id == connector.parent)
-                return isFree(*one.controller, connector.number - 1);
+                return !m_usbVisitors.isIn(*one.controller, connector.number - 1);
         }
         return true; // visitors take none of a hub's
     });
@@ -320,24 +311,6 @@ void PcBoard::usbChanged()
     for (auto const& one : m_usbControllers)
         setBootPaths(one);
     m_events.pointerModeChanged();
-}
-
-std::vector<Board::Part> PcBoard::visitors() const
-{
-    std::vector<Part> visitors;
-    for (auto const& [id, visitor] : m_usbVisitors)
-        visitors.push_back({ id, visitor.device.get() });
-    return visitors;
-}
-
-Result<> PcBoard::unplugUsb(std::string_view id)
-{
-    auto const found = m_usbVisitors.find(id);
-    if (found == m_usbVisitors.end())
-        return fail(ErrorCode::NotFound, fmt::format("there is no USB device {}", id));
-    found->second.controller->unplug(found->second.connector);
-    m_usbVisitors.erase(found);
-    return {};
 }
 
 }

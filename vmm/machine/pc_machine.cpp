@@ -464,7 +464,12 @@ void PcMachine::takeDevices(VmConfig& next)
 
 Result<> PcMachine::execute(command::PlugUsb const& command)
 {
-    return m_board->plugUsb(command.id, command.device);
+    TRY(m_board->plugUsb(command.id, command.device));
+    if (state() != RunState::Running) {
+        for (auto const& visitor : m_board->visitors())
+            visitor.device->pause();
+    }
+    return {};
 }
 
 Result<> PcMachine::execute(command::UnplugUsb const& command)
@@ -535,8 +540,10 @@ Result<> PcMachine::resetAll()
         TRY(guardMemory());
         m_memoryIsLost = false;
     }
-    for (auto const& part : m_parts)
-        part.device->reset();
+    for (auto const& all : { m_board->visitors(), m_parts }) {
+        for (auto const& part : all)
+            part.device->reset();
+    }
     for (auto& vcpu : m_vcpus)
         TRY(vcpu->reset());
     auto const boot = TRY(m_board->prepareBoot());
@@ -559,8 +566,10 @@ void PcMachine::stopRunning()
     for (auto& thread : m_threads)
         thread->waitUntilParked();
     m_clock->stop();
-    for (auto const& part : m_parts)
-        part.device->pause();
+    for (auto const& all : { m_board->visitors(), m_parts }) {
+        for (auto const& part : all)
+            part.device->pause();
+    }
     m_wasStopped = true;
 }
 
@@ -568,8 +577,10 @@ void PcMachine::letRun()
 {
     if (m_loader && !m_loader->isUnderWay())
         loadMemory();
-    for (auto const& part : m_parts)
-        part.device->resume();
+    for (auto const& all : { m_board->visitors(), m_parts }) {
+        for (auto const& part : all)
+            part.device->resume();
+    }
     m_clock->start();
     if (std::exchange(m_wasStopped, false)) {
         for (auto& vcpu : m_vcpus)

@@ -47,7 +47,7 @@ Result<> XhciController::plug(unsigned connector, UsbDevice& device)
 {
     std::lock_guard const lock(mutex());
     auto const port = portOf(connector, device);
-    if (connector >= m_connectors || m_devices[connector] || m_devices[connector + m_connectors])
+    if (connector >= m_connectors || m_devices[port])
         return vmm::fail(ErrorCode::Busy, fmt::format("there is no free USB connector {}", connector));
     Work const work(*this);
     m_devices[port] = &device;
@@ -63,20 +63,31 @@ void XhciController::unplug(unsigned connector)
 {
     std::unique_lock lock(mutex());
     for (auto const port : { connector, connector + m_connectors }) {
-        auto* const device = m_devices.at(port);
-        if (!device)
-            continue;
-        {
-            Work const work(*this);
-            bool const wasSeen = !waitsToConnect(port);
-            m_devices[port] = nullptr;
-            cancelDevice(*device);
-            if (!m_paused && wasSeen)
-                disconnectPort(port);
-        }
-        m_idle.wait(lock, [&] { return !isFlying(*device); });
-        device->setHost(nullptr);
+        if (m_devices[port])
+            unplugPort(lock, port);
     }
+}
+
+void XhciController::unplug(UsbDevice& device)
+{
+    std::unique_lock lock(mutex());
+    if (auto const found = std::ranges::find(m_devices, &device); found != m_devices.end())
+        unplugPort(lock, static_cast<unsigned>(found - m_devices.begin()));
+}
+
+void XhciController::unplugPort(std::unique_lock<std::mutex>& lock, unsigned port)
+{
+    auto* const device = m_devices[port];
+    {
+        Work const work(*this);
+        bool const wasSeen = !waitsToConnect(port);
+        m_devices[port] = nullptr;
+        cancelDevice(*device);
+        if (!m_paused && wasSeen)
+            disconnectPort(port);
+    }
+    m_idle.wait(lock, [&] { return !isFlying(*device); });
+    device->setHost(nullptr);
 }
 
 void XhciController::drain(UsbDevice& device, std::function<void()> const& then)

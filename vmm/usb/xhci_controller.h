@@ -80,12 +80,13 @@ public:
     XhciController(PciServices const& services, GuestTime& time, unsigned connectors);
     ~XhciController() override;
 
-    /// The device, which outlives its being plugged in, appears at a connector (from 0 on): where another one, or the
-    /// same, was just pulled out there, a little later, so that every driver has seen that it was. Not on a thread that
-    /// holds mutex().
+    /// The device, which outlives its being plugged in, appears at a connector (from 0 on), whose other port may have
+    /// another one, as a USB 3 hub is one at each. Where another one, or the same, was just pulled out there, it
+    /// appears a little later, so that every driver has seen that it was. Not on a thread that holds mutex().
     Result<> plug(unsigned connector, UsbDevice& device);
-    /// Returns when nothing of the device is in flight.
+    /// Both devices of a connector, or one that is plugged in. Returns when nothing of them is in flight.
     void unplug(unsigned connector);
+    void unplug(UsbDevice& device);
     /// Which of the controller's ports (from 0 on) a device takes there.
     unsigned portOf(unsigned connector, UsbDevice const& device) const
     {
@@ -172,6 +173,7 @@ private:
     void disablePort(unsigned port);
     void connectPort(unsigned port);
     void disconnectPort(unsigned port);
+    void unplugPort(std::unique_lock<std::mutex>& lock, unsigned port);
     bool waitsToConnect(unsigned port) const;
     void connectThoseDue();
     void resetPorts();

@@ -334,7 +334,10 @@ private slots:
         bench.script->failPlug = vmm::Error { vmm::ErrorCode::NotNow, "every connector is taken", 0 };
         QTest::mouseClick(bench.find(page, loop), Qt::LeftButton);
         QTRY_VERIFY(page->messages()->isVisible());
-        QVERIFY(page->messages()->text().contains("The USB device could not be attached."));
+        auto const told = page->messages()->text();
+        QVERIFY(told.contains("The USB device could not be attached."));
+        QVERIFY2(told.contains("Every connector of its USB controllers is taken."), qPrintable(told));
+        QVERIFY2(told.contains("give the machine another USB controller"), qPrintable(told));
         QVERIFY(!bench.find(page, loop)->isChecked());
         QTRY_VERIFY(simulated.hasDriver());
     }

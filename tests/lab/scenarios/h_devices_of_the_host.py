@@ -201,6 +201,10 @@ def numbers_of(machine) -> set[tuple[str, ...]]:
     return {tuple(line.split()) for line in told.splitlines()}
 
 
+def hubs_of(machine) -> int:
+    return int(machine.run("cat /sys/bus/usb/devices/*-*/bDeviceClass | grep -c 09"))
+
+
 def suspend_and_restore(machine) -> None:
     """Each device is a new one to the guest then, which has let go of the old ones."""
     before = numbers_of(machine)
@@ -224,11 +228,11 @@ def tell_of_devices() -> None:
     start_udev()
 
 
-def plug_into(lab, program: pathlib.Path):
+def plug_into(lab, program: pathlib.Path, **controller):
     """A guest that has a past, this program in its /tmp, and room for what will be plugged in."""
     tell_of_devices()
     disc = lab.iso({program.name: program.read_bytes()})
-    machine = lab.linux("lab.cd", "hardware", with_past=True, cpus=2, tablet=False, usbControllers=[{}],
+    machine = lab.linux("lab.cd", "hardware", with_past=True, cpus=2, tablet=False, usbControllers=[controller],
                         cds=[{"path": str(disc)}])
     machine.run(f"dmesg -n 1; cp /cd/{program.name} /tmp; chmod +x /tmp/{program.name}")
     return machine
@@ -236,13 +240,15 @@ def plug_into(lab, program: pathlib.Path):
 
 @lab_test(seconds=240, needs=("hardware",), usb=True)
 def devices_of_the_host_work_in_the_guest(lab):
-    machine = plug_into(lab, lab.program("bulk"))
+    # The keyboard has the first connector, the stick the USB 3 port of one; the others are behind a hub in the last.
+    machine = plug_into(lab, lab.program("bulk"), connectors=2)
     line = Line("line")
     with Hand() as hand:
         hand.plug_in("usb-mouse", "mouse", **XHCI, port="8")  # L1's own: its only pointer a restore would not take
         wait_until("L1 has a mouse", lambda: any(pathlib.Path("/sys/class/input").glob("mouse*")))
         devices = Devices(machine, hand, line)
         devices.check()
+        check_equal("hubs of the guest besides the controller's own", hubs_of(machine), 1)
         pull_out_in_mid_copy(machine, hand)
         pull_out_hub(machine, hand, line)
         suspend_and_restore(machine)

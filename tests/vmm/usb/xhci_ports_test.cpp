@@ -9,7 +9,7 @@ using tests::FakeUsbDevice;
 using tests::XhciDriver;
 using D = XhciDriver;
 
-/// How many ports a controller has.
+/// How many ports a controller has, and what is on the two of a connector.
 class XhciPortsTest final : public QObject {
     Q_OBJECT
 private slots:
@@ -65,6 +65,27 @@ private slots:
         XhciDriver after(8);
         REQUIRE_OK(after.controller.load(old));
         QVERIFY(after.controller.save() == now);
+    }
+
+    /// As where a USB 3 hub is plugged in, which is two devices.
+    void aConnectorsPortsHaveADeviceEach()
+    {
+        XhciDriver d(15);
+        d.start();
+        FakeUsbDevice fast(UsbSpeed::Super), other(UsbSpeed::Super);
+        REQUIRE_OK(d.controller.plug(2, d.device));
+        REQUIRE_OK(d.controller.plug(2, fast));
+        QVERIFY(!d.controller.plug(2, other));
+        QCOMPARE(d.portStatus(3) & 1, 1u);
+        QCOMPARE(d.portStatus(18) & 1, 1u);
+        d.controller.unplug(d.device);
+        QVERIFY(!d.device.isPlugged() && fast.isPlugged());
+        QCOMPARE(d.portStatus(3) & 1, 0u);
+        QCOMPARE(d.portStatus(18) & 1, 1u);
+        d.controller.unplug(other); // which was never there
+        REQUIRE_OK(d.controller.plug(2, d.device));
+        d.controller.unplug(2);
+        QVERIFY(!d.device.isPlugged() && !fast.isPlugged());
     }
 };
 

@@ -2,9 +2,9 @@
 """run_tests.py BUILD_TREE LABEL...: runs CTest label by label and counts what passed, failed and was skipped.
 
 Where this machine's KVM cannot be used, what needs one runs in the lab: the kvm tests, and of the desktop's windows the one
-that goes from a new machine to a restored one; with the label slow all of them. What may go side by side is one run of CTest,
-so that no processor waits for the last test of a label. The last line is `N passed, N failed, N skipped`. A Qt Test program counts with each of its test functions, the lab with
-each of its tests, anything else as one.
+that goes from a new machine to a restored one; with the label slow all of them. One after the other: an L1 keeps two processors
+busy. Units and tools are one run of CTest, so that no processor waits for the last test of a label. The last line is `N passed, N
+failed, N skipped`. A Qt Test program counts with each of its test functions, the lab with each of its tests, anything else as one.
 """
 
 import json
@@ -98,8 +98,8 @@ class Run:
         # L1's CTest has a log of its own, in its copy of the tree.
         self.report = tree / ("lab-reports" if lab_seconds else "Testing") / f"{'-'.join(labels)}.xml"
         jobs = os.cpu_count() if set(labels) & {"unit", "tools", "kvm"} else 1
-        self.command = ["ctest", "--test-dir", str(tree), "-L", f"^({'|'.join(labels)})$", *chosen, "--output-on-failure", "--no-tests=ignore",
-                        "--output-junit", str(self.report), "--test-output-size-passed", "4000000",
+        self.command = ["ctest", "--test-dir", str(tree), "-L", f"^({'|'.join(labels)})$", *chosen, "--output-on-failure",
+                        "--no-tests=ignore", "--output-junit", str(self.report), "--test-output-size-passed", "4000000",
                         "--test-output-size-failed", "4000000", "-j", str(jobs)]
         if set(labels) & {"lab", "slow"}:
             self.command.insert(1, "--verbose")  # one long test: show it while it runs
@@ -122,7 +122,8 @@ class Run:
             print(f"\n=== {self.name}", flush=True)
             began, used = time.monotonic(), processor_seconds()
             status = subprocess.run(self.command, env=self.environment, check=False).returncode
-            print(f"=== {self.name}: {time.monotonic() - began:.0f} s, {processor_seconds() - used:.0f} s of processors", flush=True)
+            took, used = time.monotonic() - began, processor_seconds() - used
+            print(f"=== {self.name}: {took:.0f} s, {used:.0f} s of processors", flush=True)
             if status != LAB_ENDED or self.report.exists():
                 break
             print("L1 ended before the tests did.", flush=True)
@@ -131,19 +132,20 @@ class Run:
 
 def runs(tree: pathlib.Path, labels: list[str]) -> Iterator[Run]:
     joined = [label for label in ("unit", "tools") if label in labels]  # need nothing but processors
-    in_lab = [] if usable_kvm() else [label for label in ("kvm", "window") if label in labels]
     if joined:
         yield Run(tree, *joined)
-    if in_lab and "slow" in labels:  # each window takes minutes there
-        for label in in_lab:
-            yield Run(tree, label, lab_seconds=1200 if label == "kvm" else 3600)
-    elif in_lab:
-        if "window" in in_lab:
-            yield Run(tree, "window", chosen=("-E", WINDOW_IN_LAB))
-        yield Run(tree, *in_lab, lab_seconds=1500, chosen=("-R", f"^kvm|{WINDOW_IN_LAB}"))
     for label in labels:
-        if label not in joined + in_lab:
+        if label in joined:
+            continue
+        if usable_kvm() or label not in ("kvm", "window"):
             yield Run(tree, label)
+        elif label == "kvm":
+            yield Run(tree, label, lab_seconds=1200)
+        elif "slow" in labels:
+            yield Run(tree, label, lab_seconds=3600)
+        else:  # each takes minutes there
+            yield Run(tree, label, chosen=("-E", WINDOW_IN_LAB))
+            yield Run(tree, label, lab_seconds=900, chosen=("-R", WINDOW_IN_LAB))
 
 
 def begin_to_prepare_guests() -> None:

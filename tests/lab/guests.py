@@ -66,7 +66,7 @@ def hardware() -> pathlib.Path:
 DISK_MIB, ESP_MIB, BIOS_MIB = 1400, 40, 1
 FIRST_BIOS, FIRST_ESP = MIB, MIB + BIOS_MIB * MIB
 FIRST_ROOT = FIRST_ESP + ESP_MIB * MIB
-DEBIAN_PACKAGES = "linux-image-cloud-amd64,systemd-sysv,udev,dbus,iproute2,wget,initramfs-tools,kmod"
+DEBIAN_PACKAGES = "linux-image-amd64,systemd-sysv,udev,dbus,iproute2,iputils-ping,wget,initramfs-tools,kmod"
 GRUB_MODULES = ["part_gpt", "ext2", "normal", "linux", "echo", "serial", "terminal", "search", "search_label", "test"]
 KERNEL_WORDS = "root=LABEL=root rw console=tty0 console=ttyS0,115200 systemd.show_status=0 quiet"
 
@@ -177,7 +177,7 @@ def debian() -> pathlib.Path:
         install_bios_grub(disk, work)
         shutil.rmtree(work)
 
-    return cache.entry("guest-debian", cache.key(pathlib.Path(__file__), cache.newest_kernel("cloud-amd64")), build)
+    return cache.entry("guest-debian", cache.key(pathlib.Path(__file__), cache.newest_kernel("amd64")), build)
 
 
 # ---- Debian's installer -----------------------------------------------------------------------------------------------

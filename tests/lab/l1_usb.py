@@ -15,6 +15,7 @@ from disks import make_ext4
 MIB = 1 << 20
 STICK_SERIAL = "chronovisor-lab"
 STICK_MIB, STICK_FILES_MIB = 24, 16  # behind its file system tests write as they like
+CARD_NETWORK = "10.0.3"  # behind a network card of L1's: not the one that machines are in
 RATE = 48000  # frames of sound a second
 PORTS = pathlib.Path("/sys/class/virtio-ports")
 GADGETS = pathlib.Path("/sys/kernel/config/usb_gadget")
@@ -43,7 +44,7 @@ def qemu_arguments(folder: pathlib.Path, heard: pathlib.Path) -> str:
     return (f"{joined} -mon chardev=monitor,mode=control -device qemu-xhci,id=usb,p2=8,p3=8 -device usb-ehci,id=ehci "
             f"-blockdev driver=raw,node-name=stick,file.driver=file,file.filename={folder}/stick "
             f"-blockdev driver=raw,node-name=disk,file.driver=file,file.filename={folder}/disk "
-            f"-netdev user,id=net,restrict=on -audiodev wav,id=heard,path={heard},out.frequency={RATE} "
+            f"-netdev user,id=net,restrict=on,net={CARD_NETWORK}.0/24 -audiodev wav,id=heard,path={heard},out.frequency={RATE} "
             f"-device usb-storage,id=stick,bus=usb.0,port=1,drive=stick,serial={STICK_SERIAL}")
 
 

@@ -122,13 +122,13 @@ class Lab:
         machine.start()
         return machine
 
-    def linux(self, words: str = "", guest_name: str = "linux", ready: str = "GUEST-READY", **configuration) -> Machine:
-        """The small Linux guest (or "hardware") at its shell; or what it hands over to, which says that it is `ready`."""
+    def linux(self, words: str = "", guest_name: str = "linux", **configuration) -> Machine:
+        """The small Linux guest (or "hardware") at its shell."""
         guest = self.guest(guest_name)
         kernel = os.environ["LAB_VMLINUX"] if guest_name == "hardware" else str(guest / "vmlinuz")
         machine = self.machine(kernel={"kernel": kernel, "initrd": str(guest / "initrd.gz"),
                                        "commandLine": f"console=ttyS0 quiet panic=-1 {words}"}, **configuration)
-        machine.console.expect(ready, 120)
+        machine.console.expect("GUEST-READY", 120)
         return machine
 
     def ext4_disk(self, mebibytes: int, content: dict[str, bytes] | None = None) -> pathlib.Path:

@@ -1,4 +1,4 @@
-"""A whole Debian on a disk, through both firmwares."""
+"""A whole Debian on a disk, through OVMF; through SeaBIOS it is with devices of the host's, in h_devices_of_the_host.py."""
 
 import pathlib
 import re
@@ -35,25 +35,35 @@ def overlay_of_disk(lab) -> dict:
     return {"path": str(lab.overlay(base)), "format": "qcow2", "backing": [str(base)]}
 
 
-def debian_with_drivers(lab, **configuration):
-    """The same Debian at its shell, with the kernel of the guest "hardware": its own, for clouds, has no USB."""
-    machine = lab.linux("lab.root=vda3 systemd.show_status=0", "hardware", PROMPT, memoryMiB=768, disks=[overlay_of_disk(lab)],
-                        **configuration)
-    begin_typing(machine)
-    return machine
-
-
-def boot_debian(lab, **configuration) -> None:
-    by_uefi = configuration["firmware"] == "ovmf"
+def debian(lab, **configuration):
+    """At its shell, with an address."""
     machine = lab.machine(with_past=True, memoryMiB=768, disks=[overlay_of_disk(lab)], networks=[{}], **configuration)
     wait_for_shell(machine)
     check_equal("processors", machine.run("nproc"), "2")
     machine.run("for n in $(seq 300); do ip -4 addr show scope global | grep -q inet && break; sleep 0.2; done", 120)
     check_equal("address", re.search(r"inet (10\.0\.2\.\d+)/24", machine.run("ip -4 addr show scope global"))[1],
                 "10.0.2.15")
+    return machine
+
+
+def reboot(machine) -> None:
+    machine.console.send("systemctl reboot\n")
+    wait_for_shell(machine)
+
+
+def switch_off(lab, machine) -> None:
+    """As its power button asks for."""
+    machine.shut_down()
+    machine.wait_for_end(120)
+    lab.check_image(pathlib.Path(machine.configuration()["disks"][0]["path"]))
+
+
+@lab_test(seconds=800, needs=("debian",))
+def debian_boots_from_disk_through_ovmf(lab):
+    variables = lab.firmware_variables()
+    machine = debian(lab, firmware="ovmf", firmwareVariables=str(variables))
     machine.run(f"wget -q -O /root/small {lab.web.address('small')}")
-    if by_uefi:
-        write_variable(machine, "ChronovisorBefore")
+    write_variable(machine, "ChronovisorBefore")
     machine.run("sync; echo 3 >/proc/sys/vm/drop_caches")
     machine.suspend()
     machine.restore()
@@ -62,38 +72,20 @@ def boot_debian(lab, **configuration) -> None:
     machine.run("cmp /root/small /root/again")
     machine.keep("with both")
     machine.run("rm /root/small; sync")
-    if by_uefi:
-        check_variable(machine, "ChronovisorBefore")
-        write_variable(machine, "ChronovisorLater")
-        check_variable(machine, "ChronovisorLater")
+    check_variable(machine, "ChronovisorBefore")
+    write_variable(machine, "ChronovisorLater")
+    check_variable(machine, "ChronovisorLater")
     machine.go_to("with both")
     machine.run("echo 3 >/proc/sys/vm/drop_caches; cmp /root/small /root/again")
     machine.run(f"wget -q -O /root/third {lab.web.address('small')} && cmp /root/small /root/third")
-    if by_uefi:
-        check_variable(machine, "ChronovisorBefore")
-        machine.run(f"! ls {EFI_VARIABLES} | grep ChronovisorLater")
-        write_variable(machine, "ChronovisorThird")
-    # Firmware meets all devices as it did the first time, and the system what its power button asks for.
-    machine.console.send("systemctl reboot\n")
-    wait_for_shell(machine)
+    check_variable(machine, "ChronovisorBefore")
+    machine.run(f"! ls {EFI_VARIABLES} | grep ChronovisorLater")
+    write_variable(machine, "ChronovisorThird")
+    reboot(machine)  # the firmware meets all devices as it did the first time
     machine.run("cmp /root/small /root/third")
-    if by_uefi:
-        check_variable(machine, "ChronovisorThird")
-    machine.shut_down()
-    machine.wait_for_end(120)
-    if by_uefi:
-        kept = pathlib.Path(configuration["firmwareVariables"]).read_bytes()
-        check_equal("variables in the machine's file",
-                    [name for name in ("Before", "Later", "Third") if f"Chronovisor{name}\0".encode("utf-16-le") in kept],
-                    ["Before", "Third"])
-    lab.check_image(pathlib.Path(machine.configuration()["disks"][0]["path"]))
-
-
-@lab_test(seconds=700, needs=("debian",))
-def debian_boots_from_disk_through_seabios(lab):
-    boot_debian(lab, firmware="seabios")
-
-
-@lab_test(seconds=800, needs=("debian",))
-def debian_boots_from_disk_through_ovmf(lab):
-    boot_debian(lab, firmware="ovmf", firmwareVariables=str(lab.firmware_variables()))
+    check_variable(machine, "ChronovisorThird")
+    switch_off(lab, machine)
+    kept = variables.read_bytes()
+    check_equal("variables in the machine's file",
+                [name for name in ("Before", "Later", "Third") if f"Chronovisor{name}\0".encode("utf-16-le") in kept],
+                ["Before", "Third"])

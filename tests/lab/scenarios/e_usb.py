@@ -53,7 +53,7 @@ class Input:
         end = time.monotonic() + 60 * PATIENCE
         found: list[tuple[int, int]] = []
         while len(found) < number and time.monotonic() < end:
-            data = bytes.fromhex(self.machine.run(f"hexdump -v -e '1/1 \"%02x\"' {self.file}"))
+            data = bytes.fromhex(self.machine.run(f"od -v -A n -t x1 {self.file}"))
             whole = data[:len(data) // EVENT.size * EVENT.size]
             found = [(code, value) for _, _, type, code, value in EVENT.iter_unpack(whole)
                      if type == kind and (type, value) != REPEATED]
@@ -207,11 +207,15 @@ def with_play(lab, **more):
                      usbDevices=[{"kind": "audio"}, {"kind": "gamepad"}, {"kind": "mouse"}], **more)
 
 
-def end_without_trouble(machine, besides: str = "^$") -> None:
+def check_for_trouble(machine, besides: str = "^$") -> None:
     trouble = machine.run(f"dmesg | grep -v '{besides}' | grep -iE 'xhci.*(error|warn|not respond|died|halt)|"
                           "reset .*USB device|uas_eh|usb.*(cannot|invalid|failed)|BUG:|Call Trace' || true")
     if trouble:
         raise Failure(f"the guest's kernel complains: {trouble}")
+
+
+def end_without_trouble(machine, besides: str = "^$") -> None:
+    check_for_trouble(machine, besides)
     machine.console.send("poweroff -f\n")
     machine.wait_for_end(30)
 

@@ -6,12 +6,13 @@ import os
 import pathlib
 import subprocess
 
-from l1_usb import MIB, STICK_SERIAL, Hand, Line, Refused, start_udev, stick_file
+from l1_usb import CARD_NETWORK, MIB, STICK_SERIAL, Hand, Line, Refused, start_udev, stick_file
 from machines import Failure, wait_until
 from scenario import Skip, check_equal, lab_test
-from scenarios.e_usb import KEYS, POSITIONS, Input, check_heard, end_without_trouble, wait_in
-from scenarios.f_host_usb import (check_file, check_in_guest, check_written, disk_of_stick, disk_on_host, driver_of,
-                                  write_random)
+from scenarios.b_debian_disk import debian, reboot, switch_off
+from scenarios.e_usb import KEYS, POSITIONS, Input, check_for_trouble, check_heard, end_without_trouble, wait_in
+from scenarios.f_host_usb import (ROUNDS, SAY_NOTHING, check_file, check_in_guest, check_written, come_and_go,
+                                  come_and_go_mounted, disk_of_stick, disk_on_host, driver_of, write_random)
 
 KEY_B = 48
 DEVICES = pathlib.Path("/sys/bus/usb/devices")
@@ -123,23 +124,23 @@ def check_line(machine, line: Line) -> None:
 
 
 def check_network(machine) -> None:
-    wait_in(machine, "ls /sys/class/net | grep -qv lo")
-    card = machine.run("ls /sys/class/net | grep -v lo")
-    machine.run(f"ip link set {card} up; udhcpc -q -n -t 20 -T 1 -i {card} -s /bin/udhcpc-script >/dev/null", 60)
-    machine.run("ping -c 3 -W 5 -s 1400 10.0.2.2", 30)
+    """A whole system has an address there by itself."""
+    wait_in(machine, f"ip -4 -o addr show | grep -qF ' {CARD_NETWORK}.'")
+    machine.run(f"ping -c 3 -W 5 -s 1400 {CARD_NETWORK}.2", 30)
 
 
 class Devices:
     """All that the hand plugs in, and what each of them is to do in the guest."""
 
-    def __init__(self, machine, hand: Hand, line: Line) -> None:
-        self.machine, self.hand, self.line = machine, hand, line
+    def __init__(self, machine, hand: Hand, line: Line, tone: pathlib.Path) -> None:
+        self.machine, self.hand, self.line, self.tone = machine, hand, line, tone
         give_hub(machine, hand)
         give(machine, hand, "usb-tablet", "tablet", **EHCI)
         give(machine, hand, "usb-serial", "adapter", **XHCI, chardev="line")
         give(machine, hand, "usb-net", "network", **XHCI, netdev="net")
         give(machine, hand, "usb-mtp", "phone", **EHCI, rootdir=os.environ["LAB_PHONE"])
         give(machine, hand, "usb-ccid", "reader", **XHCI)
+        give(machine, hand, "usb-audio", "card", **XHCI, audiodev="heard")
 
     def check(self) -> None:
         check_typing(self.machine, self.hand)
@@ -150,6 +151,7 @@ class Devices:
         check_equal("answers of the phone", [(answer[8:12], answer[12:16]) for answer in told], PHONE_ANSWERS)
         told = asked(self.machine, "8e6/4433", "3", "82", len(READER_ANSWERS), READER_STATUS)
         check_equal("answers of the reader", [answer[:14] for answer in told], READER_ANSWERS)
+        check_heard_by_card(self.machine, self.tone)
 
 
 def port_of_stick() -> str:
@@ -228,34 +230,54 @@ def tell_of_devices() -> None:
     start_udev()
 
 
-def plug_into(lab, program: pathlib.Path, **controller):
+def plug_into(lab, program: pathlib.Path):
     """A guest that has a past, this program in its /tmp, and room for what will be plugged in."""
     tell_of_devices()
     disc = lab.iso({program.name: program.read_bytes()})
-    machine = lab.linux("lab.cd", "hardware", with_past=True, cpus=2, tablet=False, usbControllers=[controller],
+    machine = lab.linux("lab.cd", "hardware", with_past=True, cpus=2, tablet=False, usbControllers=[{}],
                         cds=[{"path": str(disc)}])
     machine.run(f"dmesg -n 1; cp /cd/{program.name} /tmp; chmod +x /tmp/{program.name}")
     return machine
 
 
-@lab_test(seconds=240, needs=("hardware",), usb=True)
-def devices_of_the_host_work_in_the_guest(lab):
+def debian_with_programs(lab, *programs: pathlib.Path):
+    """Of this folder's, in its /tmp; nothing else in it is ours."""
+    disc = lab.iso({program.name: program.read_bytes() for program in programs})
     # The keyboard has the first connector, the stick the USB 3 port of one; the others are behind a hub in the last.
-    machine = plug_into(lab, lab.program("bulk"), connectors=2)
-    line = Line("line")
+    machine = debian(lab, firmware="seabios", tablet=False, usbControllers=[{"connectors": 2}], cds=[{"path": str(disc)}])
+    machine.run(f"{SAY_NOTHING}; mount -o ro /dev/sr0 /mnt && install -t /tmp /mnt/* && umount /mnt")
+    return machine
+
+
+@lab_test(seconds=900, needs=("debian",), usb=True, steady=True)
+def a_whole_debian_works_with_devices_of_the_host(lab):
+    """As SeaBIOS starts it, with its own kernel, initramfs, udev and systemd; through all that can happen to them."""
+    tell_of_devices()
+    tone, line = lab.program("tone"), Line("line")
+    machine = debian_with_programs(lab, lab.program("bulk"), tone)
+    machine.run(f"wget -q -O /root/small {lab.web.address('small')}")
     with Hand() as hand:
         hand.plug_in("usb-mouse", "mouse", **XHCI, port="8")  # L1's own: its only pointer a restore would not take
         wait_until("L1 has a mouse", lambda: any(pathlib.Path("/sys/class/input").glob("mouse*")))
-        devices = Devices(machine, hand, line)
+        devices = Devices(machine, hand, line, tone)
         devices.check()
         check_equal("hubs of the guest besides the controller's own", hubs_of(machine), 1)
+        come_and_go_mounted(machine, port_of_stick())
+        come_and_go(machine, port_of_stick(), ROUNDS)
         pull_out_in_mid_copy(machine, hand)
         pull_out_hub(machine, hand, line)
         suspend_and_restore(machine)
+        check_equal("checksum after coming back", machine.run("sha256sum /root/small").split()[0], lab.web.checksum("small"))
         devices.check()
         check_file(machine, disk_of_stick(machine))
         # Its driver says that it cannot talk to an adapter that is pulled out while it is open.
-        end_without_trouble(machine, besides="ftdi_sio ttyUSB")
+        check_for_trouble(machine, besides="ftdi_sio ttyUSB")
+        reboot(machine)  # the firmware, too, meets them all
+        machine.run(SAY_NOTHING)
+        check_typing(machine, hand)
+        check_file(machine, disk_of_stick(machine))
+        machine.run(f"wget -q -O /root/again {lab.web.address('small')} && cmp /root/small /root/again")
+        switch_off(lab, machine)
     line.close()
 
 

@@ -2512,6 +2512,14 @@
         <source>Unplug another device, or look whether the machine still runs.</source>
         <translation>Stecken Sie ein anderes Gerät ab, oder sehen Sie nach, ob die Maschine noch läuft.</translation>
     </message>
+    <message>
+        <source>A USB device of another computer is gone.</source>
+        <translation>Ein USB-Gerät eines anderen Computers ist weg.</translation>
+    </message>
+    <message>
+        <source>Bring it again when the other computer and the network are ready.</source>
+        <translation>Holen Sie es wieder, wenn der andere Computer und das Netzwerk bereit sind.</translation>
+    </message>
 </context>
 <context>
     <name>ui::Reasons</name>
@@ -3448,6 +3456,10 @@
     <message>
         <source>From another computer…</source>
         <translation>Von einem anderen Computer…</translation>
+    </message>
+    <message>
+        <source>The USB device “%1” (%2) is gone.</source>
+        <translation>Das USB-Gerät „%1“ (%2) ist weg.</translation>
     </message>
 </context>
 <context>

@@ -227,8 +227,8 @@ vmm::Result<> keepChange(MachineStore& store, std::string const& id, Notice cons
             [&](notice::ConfigChanged const& one) { return store.keepConfig(one.config); },
             [](vmm::OneOf<notice::StateChanged, notice::Progress, notice::JobEnded, notice::PointerModeChanged,
                 notice::HostUsbChanged, notice::RedirectedUsbChanged, notice::UsbQuestionsChanged,
-                notice::HostUsbFailed, notice::ForwardsMissed, notice::GuestRebooted, notice::MomentKept,
-                notice::PresentLeft, notice::KeepingEnded, notice::PastNeglected> auto const&) {
+                notice::HostUsbFailed, notice::ForwardsMissed, notice::GuestRebooted, notice::MachineReset,
+                notice::MomentKept, notice::PresentLeft, notice::KeepingEnded, notice::PastNeglected> auto const&) {
                 return vmm::Result<>(); // nothing that is on the disk
             },
         },

@@ -128,7 +128,16 @@ void MachineRunner::resume(Completion const& done)
 
 void MachineRunner::reset(Completion const& done)
 {
-    m_private->post([this, done] { m_private->forward(Action::Reset, "reset", vmm::command::Reset {}, done); }, done);
+    m_private->post(
+        [this, done] {
+            auto const reset = [this, done](vmm::Result<> const& outcome) {
+                if (outcome)
+                    m_private->tell(notice::MachineReset {});
+                Private::finish(done, outcome);
+            };
+            m_private->forward(Action::Reset, "reset", vmm::command::Reset {}, reset);
+        },
+        done);
 }
 
 void MachineRunner::pressPowerButton(Completion const& done)

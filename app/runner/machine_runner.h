@@ -84,6 +84,8 @@ struct ConfigChanged {
     vmm::VmConfig config;
 };
 struct GuestRebooted { };
+/// By whomever, from outside of it.
+struct MachineReset { };
 struct MomentKept {
     std::string id;
     std::chrono::nanoseconds stoodStill; ///< how long the guest did
@@ -110,8 +112,8 @@ struct PastNeglected {
 using Notice = std::variant<notice::StateChanged, notice::Progress, notice::PointerModeChanged, notice::MediumChanged,
     notice::NetworkChanged, notice::PluggedChanged, notice::UsbAdded, notice::UsbRemoved, notice::HostUsbChanged,
     notice::RedirectedUsbChanged, notice::UsbQuestionsChanged, notice::HostUsbFailed, notice::ForwardsMissed,
-    notice::ConfigChanged, notice::GuestRebooted, notice::MomentKept, notice::PresentLeft, notice::KeepingEnded,
-    notice::JobEnded, notice::PastNeglected>;
+    notice::ConfigChanged, notice::GuestRebooted, notice::MachineReset, notice::MomentKept, notice::PresentLeft,
+    notice::KeepingEnded, notice::JobEnded, notice::PastNeglected>;
 
 /// Where a machine keeps what is its own.
 struct MachinePlaces {

@@ -73,7 +73,11 @@ void VmSession::take(Notice const& notice)
                 m_attachedHostUsb = one.devices;
                 emit hostUsbChanged();
             },
-            [this](notice::RedirectedUsbChanged const&) { emit redirectedUsbChanged(); },
+            [this](notice::RedirectedUsbChanged const& one) {
+                if (one.reason) // before whoever shows it has let go of it
+                    emit redirectedUsbLost(QString::fromStdString(one.lost), *one.reason);
+                emit redirectedUsbChanged();
+            },
             [this](notice::UsbQuestionsChanged const& one) {
                 m_usbQuestions = one.questions;
                 emit hostUsbChanged();
@@ -82,6 +86,7 @@ void VmSession::take(Notice const& notice)
             [this](notice::ForwardsMissed const& one) { m_forwardsMissed.insert_or_assign(one.network, one.why); },
             [this](notice::ConfigChanged const& one) { emit configChanged(one.config); },
             [this](notice::GuestRebooted const&) { emit guestRebooted(); },
+            [this](notice::MachineReset const&) { emit machineReset(); },
             [](vmm::OneOf<notice::MomentKept, notice::PresentLeft, notice::PastNeglected> auto const&) {
                 // the timeline's
             },

@@ -151,11 +151,14 @@ signals:
     void usbRemoved(QString const& device);
     void hostUsbChanged();       ///< attachedHostUsb(), usbQuestions(), by whomever
     void redirectedUsbChanged(); ///< redirectedUsb(), by whomever
+    /// One has gone by itself; redirectedUsbChanged() comes after that.
+    void redirectedUsbLost(QString const& id, vmm::Error const& why);
     /// It was to come to the machine by itself, and could not: told once each time that it is plugged in.
     void hostUsbFailed(vmm::HostUsbInfo device, vmm::Error error);
     /// A moment has brought back another one, and the machine is off.
     void configChanged(vmm::VmConfig const& config);
-    void guestRebooted();
+    void guestRebooted(); ///< by itself
+    void machineReset();  ///< by whomever
     /// `tried` is what failed; for InsertMedium and EjectMedium see mediumFailed().
     void failed(app::Action tried, vmm::Error error);
     void mediumFailed(QString drive, vmm::Error error);

@@ -3,6 +3,7 @@
 #include "tests/fakes/fake_machine.h"
 #include "tests/support/answer.h"
 #include "tests/support/suite.h"
+#include "tests/vmm/usb/redir_peer.h"
 
 #include <QDir>
 #include <QElapsedTimer>
@@ -85,6 +86,37 @@ private slots:
         bench.session.cancelJob();
         QTRY_VERIFY(!bench.session.work());
         QCOMPARE(bench.session.state(), SessionState::Running);
+    }
+
+    void aDeviceOfAnotherComputerThatGoesIsToldOfWhileItIsKnownStill()
+    {
+        Bench bench;
+        bench.session.start();
+        QVERIFY(bench.becomes(SessionState::Running));
+        UsbPeerAddress const there { .path = bench.path("usb.sock") };
+        std::ignore
+            = tests::must(tests::answerOf<RedirectedUsb>([&](auto done) { bench.runner->listenForUsb(there, done); }));
+        auto const cancel = tests::must(vmm::makeEventFd());
+        tests::RedirPeer peer(tests::must(connectToUsbPeer(there, tests::waitLimit, cancel.get())));
+        QVERIFY(tests::becomes([&] {
+            peer.pump();
+            return peer.heard().starts_with("hello ");
+        }));
+        peer.offer();
+        QVERIFY(tests::becomes([&] {
+            peer.pump();
+            return bench.session.redirectedUsb().size() == 2;
+        }));
+        auto const id = QString::fromStdString(bench.session.redirectedUsb()[1].id);
+        QCoreApplication::processEvents();
+        QStringList told;
+        connect(&bench.session, &VmSession::redirectedUsbLost, this, [&](QString const& lost, vmm::Error const& why) {
+            QCOMPARE(why.code, vmm::ErrorCode::Disconnected);
+            told += lost;
+        });
+        connect(&bench.session, &VmSession::redirectedUsbChanged, this, [&] { told += "changed"; });
+        peer.close();
+        QTRY_COMPARE(told, (QStringList { id, "changed" }));
     }
 
     void startsPausesResumesAndPowersOff()

@@ -117,6 +117,7 @@ ScreenView::ScreenView(app::VmSession& session, QWidget* parent)
     connect(&m_typist, &TextTypist::finished, this, &ScreenView::typingChanged);
     connect(&session, &app::VmSession::stateChanged, this, &ScreenView::update);
     connect(&session, &app::VmSession::guestRebooted, this, &ScreenView::cutTyping);
+    connect(&session, &app::VmSession::machineReset, this, &ScreenView::cutTyping);
     connect(&session, &app::VmSession::jobProgressed, this, &ScreenView::update);
     connect(&session, &app::VmSession::pointerModeChanged, m_screen, &ScreenWidget::setAbsolutePointer);
     updateTexts();

@@ -50,6 +50,7 @@ UsbControl::UsbControl(app::Library& library, QString id, QWidget* page, QWidget
         [this](vmm::HostUsbInfo const& device, vmm::Error const& error) {
             report(Task::AttachUsb, error, QString::fromStdString(device.node()));
         });
+    connect(session(), &app::VmSession::redirectedUsbLost, this, &UsbControl::tellLost);
     follow();
 }
 
@@ -235,6 +236,16 @@ void UsbControl::redirect(UsbCall const& call)
         if (problem && !isHeard && outcome.error().code != vmm::ErrorCode::Cancelled)
             emit failed(*problem);
     }));
+}
+
+/// A device of another computer, which the guest has not any more.
+void UsbControl::tellLost(QString const& id, vmm::Error const& why)
+{
+    auto problem = problemFor(Task::HaveUsb, why);
+    auto const& rows = m_model->rows();
+    if (auto const row = std::ranges::find(rows, id, &UsbRow::id); row != rows.end())
+        problem.title = tr("The USB device “%1” (%2) is gone.").arg(row->name, row->details);
+    emit failed(problem);
 }
 
 void UsbControl::addToMenu(QMenu* menu, UsbRow const& row)

@@ -51,6 +51,7 @@ private:
     void chooseStick();
     void openRedirect();
     void redirect(UsbCall const& call);
+    void tellLost(QString const& id, vmm::Error const& why);
     void fillMenu(QMenu* menu);
     void addToMenu(QMenu* menu, UsbRow const& row);
     void report(Task task, vmm::Error const& error, QString const& node);

@@ -58,6 +58,7 @@ public:
         case Task::ChangeUsbRules: return tr("The rule for USB devices could not be saved.");
         case Task::CallForUsb: return tr("No USB device came from the other computer.");
         case Task::WaitForUsb: return tr("The machine cannot wait for USB devices there.");
+        case Task::HaveUsb: return tr("A USB device of another computer is gone.");
         case Task::ForwardPorts: return tr("Some port forwards of the machine are missing.");
         case Task::Run: return tr("The machine has stopped.");
         }
@@ -85,13 +86,18 @@ public:
                 || code == vmm::ErrorCode::Disconnected);
     }
 
-    static bool isOfOtherComputers(Task task) { return task == Task::CallForUsb || task == Task::WaitForUsb; }
+    static bool isOfOtherComputers(Task task)
+    {
+        return task == Task::CallForUsb || task == Task::WaitForUsb || task == Task::HaveUsb;
+    }
 
     /// Empty: as for any other task.
     static QString reasonOfOtherComputers(Task task, vmm::ErrorCode code)
     {
         if (!isOfOtherComputers(task))
             return {};
+        if (task == Task::HaveUsb) // the rest as for any other task
+            return code == vmm::ErrorCode::IoError ? tr("The other computer cannot be reached.") : QString();
         auto const calls = task == Task::CallForUsb;
         switch (code) {
         case vmm::ErrorCode::InvalidArgument: return tr("That is no address.");
@@ -109,6 +115,8 @@ public:
     {
         if (!isOfOtherComputers(task))
             return {};
+        if (task == Task::HaveUsb)
+            return tr("Bring it again when the other computer and the network are ready.");
         auto const calls = task == Task::CallForUsb;
         switch (code) {
         case vmm::ErrorCode::InvalidArgument:

@@ -50,6 +50,7 @@ enum class Task {
     ChangeUsbRules,
     CallForUsb, ///< a device of another computer
     WaitForUsb, ///< the same
+    HaveUsb,    ///< the same: it was there
     ForwardPorts,
     Run, ///< nobody asked for anything: the machine stopped by itself
 };

@@ -304,6 +304,16 @@ private slots:
         QVERIFY(room.entryInPanel()->hasFocus());
     }
 
+    void oneThatIsGoneIsToldOf()
+    {
+        Room room;
+        QVERIFY(room.start(room.id));
+        emit room.session(room.id).redirectedUsbLost(
+            "redir1", { vmm::ErrorCode::Disconnected, "desk:4000 has ended the connection", 0 });
+        QVERIFY(tests::shows(room.page, "A USB device of another computer is gone."));
+        QVERIFY(tests::shows(room.page, "The connection was closed by the other side. Bring it again"));
+    }
+
     void fromTheMenuAndBackToTheScreen()
     {
         Room room;

@@ -15,6 +15,7 @@ using namespace libusb;
 namespace {
 
 constexpr std::size_t setupSize = LIBUSB_CONTROL_SETUP_SIZE, page = 4096;
+constexpr std::string_view pluggedOut = "this host does not have it any more";
 
 bool changesNothing(UsbTransfer const& transfer)
 {
@@ -168,10 +169,10 @@ Result<> HostUsbDevice::take()
     }
     m_listener = m_usb->listen([this] {
         if (!m_usb->isThere(m_info))
-            noteGone();
+            noteGone(pluggedOut);
     });
     if (!m_usb->isThere(m_info))
-        noteGone();
+        noteGone(pluggedOut);
     m_worker->loop().post([this] { lookNowAndThen(); });
     return {};
 }
@@ -210,9 +211,13 @@ std::string HostUsbDevice::newIdentity() const
         EventLoop::now().count(), plainUsbText(m_info.serial, longestSerial));
 }
 
-void HostUsbDevice::noteGone()
+void HostUsbDevice::noteGone(std::string_view why)
 {
-    if (!m_isGone.exchange(true) && m_gone)
+    if (m_isGone.exchange(true))
+        return;
+    log(LogLevel::Warning, "usb", "{:04x}:{:04x} at port {} is lost: {}", m_info.vendor, m_info.product, m_info.port,
+        why);
+    if (m_gone)
         m_gone();
 }
 
@@ -226,7 +231,7 @@ void HostUsbDevice::lookSoonWhoHasIt()
     m_worker->loop().post([this] {
         m_looksSoon = false;
         if (isTaken())
-            noteGone();
+            noteGone("a driver of this host has taken it");
     });
 }
 
@@ -352,7 +357,7 @@ void HostUsbDevice::doWork(UsbTransfer* transfer, Work work)
     m_worker->loop().post([this, transfer, number, work = std::move(work)] {
         auto const code = m_isGone ? int(LIBUSB_ERROR_NO_DEVICE) : work();
         if (code == LIBUSB_ERROR_NO_DEVICE)
-            noteGone();
+            noteGone(pluggedOut);
         --m_works;
         withBus([&] {
             // It may have been cancelled, and be another one's by now.
@@ -484,7 +489,7 @@ void HostUsbDevice::landed(Flight& flight)
             serveAll();
     }
     if (isGone)
-        noteGone();
+        noteGone(pluggedOut);
 }
 
 /// Takes what has come; whether there is more to come.
@@ -642,7 +647,7 @@ int HostUsbDevice::resetPort()
         return applyStreams(); // those that were wanted since
     if (code != LIBUSB_ERROR_NOT_FOUND)
         return code;
-    noteGone(); // it has come back as another device
+    noteGone("it has come back from its reset as another device");
     return LIBUSB_ERROR_NO_DEVICE;
 }
 

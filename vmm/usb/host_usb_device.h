@@ -141,7 +141,7 @@ private:
     void freeMemory(Flight& flight);
 
     void landed(Flight& flight);
-    void noteGone();
+    void noteGone(std::string_view why);
     void lookSoonWhoHasIt();
     void lookNowAndThen(); // on the worker
 

@@ -38,6 +38,7 @@ public:
         complete(transfer, vmm::UsbStatus::Cancelled, cancelledAfter);
     }
     unsigned isochronousLead() const override { return lead; }
+    bool isVisitor() const override { return visits; }
     void resetEndpoint(std::uint8_t endpoint) override { endpointResets.push_back(endpoint); }
     bool setStreams(std::uint8_t, unsigned count) override
     {
@@ -70,6 +71,7 @@ public:
     vmm::UsbStatus controlStatus = vmm::UsbStatus::Success;
     bool keepsControl = false, cancelsLater = false, suspended = false;
     std::uint64_t cancelledAfter = 0;
+    bool visits = false; ///< is no part of the machine
     unsigned lead = 0, streams = 0;
     int resets = 0, cancels = 0;
     std::vector<std::uint8_t> endpointResets;

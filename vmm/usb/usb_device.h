@@ -108,6 +108,11 @@ public:
     /// Streams 1 to `count` of an endpoint come into use; 0: none any more. False: not with this device.
     virtual bool setStreams(std::uint8_t endpoint, unsigned count) { return (void)endpoint, count == 0; }
     virtual void setSuspended(bool suspended) { (void)suspended; }
+    /// Whether it is no part of the machine: then no saved state has it, and that it was there is known by its identity
+    /// alone.
+    virtual bool isVisitor() const { return false; }
+    /// Adds the identities of such ones that hang on it, at whatever depth.
+    virtual void addVisitors(std::vector<std::string>& identities) const { (void)identities; }
     /// What hangs on a hub's port (from 1 on).
     virtual UsbDevice* child(unsigned port) { return (void)port, nullptr; }
 

@@ -116,6 +116,17 @@ UsbDevice* UsbHub::child(unsigned port)
     return m_devices[port - 1];
 }
 
+void UsbHub::addVisitors(std::vector<std::string>& identities) const
+{
+    for (auto const* device : m_devices) {
+        if (!device)
+            continue;
+        if (device->isVisitor())
+            identities.emplace_back(device->identity());
+        device->addVisitors(identities);
+    }
+}
+
 void UsbHub::setSuspended(bool suspended)
 {
     EmulatedUsbDevice::setSuspended(suspended);

@@ -60,6 +60,7 @@ public:
     void setSuspended(bool suspended) override;
     void cancel(UsbTransfer& transfer) override;
     UsbDevice* child(unsigned port) override;
+    void addVisitors(std::vector<std::string>& identities) const override;
 
     std::mutex& usbMutex() const override { return host().usbMutex(); }
     GuestTime& time() override { return host().time(); }

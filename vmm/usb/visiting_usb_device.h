@@ -16,6 +16,7 @@ public:
     std::string_view identity() const override { return m_identity; }
     void setHost(UsbHost* host) override;
     void reset() override { }
+    bool isVisitor() const override { return true; }
 
 protected:
     /// What identity() is when it is plugged in now.

@@ -332,6 +332,12 @@ Section XhciController::save() const
 {
     auto state = m_state;
     state.pci = pciState();
+    for (unsigned i = 0; i < portCount(); ++i) {
+        if (auto const* const device = m_devices[i]) {
+            state.ports[i].behind.clear();
+            device->addVisitors(state.ports[i].behind);
+        }
+    }
     for (auto const& slot : m_slots) {
         auto& saved = state.deviceSlots.emplace_back(
             XhciSlotState { slot->enabled, slot->contextAddress, slot->lost, slot->context, {} });

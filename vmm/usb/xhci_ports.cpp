@@ -162,6 +162,7 @@ void XhciController::connectPort(unsigned index)
         return;
     }
     port.device = device->identity();
+    port.behind.clear(); // known when it is saved
     port.speed = speedId(device->speed());
     port.status = (port.status & ~port::enabled) | port::connected;
     port.link = port::Polling;
@@ -177,6 +178,7 @@ void XhciController::disconnectPort(unsigned index)
 {
     auto& port = m_state.ports[index];
     port.device.clear();
+    port.behind.clear();
     port.speed = 0;
     port.link = port::RxDetect;
     port.status &= ~(port::connected | port::enabled);

@@ -68,6 +68,8 @@ struct XhciPortState {
     std::uint32_t power = 0;      ///< [PORTPMSC]
     std::string device;           ///< what is connected, as UsbDevice::identity() has it
     std::uint64_t emptyUntil = 0; ///< guest time in nanoseconds: nothing appears before
+    /// The same of what hangs on that, if it is no part of the machine.
+    std::vector<std::string> behind;
     bool operator==(XhciPortState const&) const = default;
     static void describe(auto& v, auto& s)
     {
@@ -77,6 +79,7 @@ struct XhciPortState {
         v.field("power", s.power);
         v.field("device", s.device, state::Max { 128 });
         v.field("emptyUntil", s.emptyUntil, state::Since { 2 });
+        v.field("behind", s.behind, state::Max { 128 }, state::Since { 3 });
     }
 };
 

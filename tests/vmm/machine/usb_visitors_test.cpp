@@ -1,6 +1,7 @@
 #include "tests/support/suite.h"
 #include "tests/vmm/usb/xhci_driver.h"
 #include "vmm/machine/usb_visitors.h"
+#include "vmm/state/reader.h"
 
 #include <set>
 
@@ -179,6 +180,30 @@ private slots:
         QCOMPARE(b.visitors.all().size(), std::size_t(2));
         UsbVisitors none([](auto const&, unsigned) { return false; });
         QCOMPARE(none.plug("visitor", std::make_shared<FakeUsbDevice>()).error().code, ErrorCode::Unsupported);
+    }
+
+    /// By which they are plugged in again, and named before.
+    void aSavedStateKnowsWhatIsBehindAHub()
+    {
+        auto const behind = [](Bench const& b) {
+            auto const state = tests::must(state::load<XhciController::State>(b.d.controller.save()));
+            std::vector<std::string> all;
+            for (auto const& port : state.ports)
+                all.insert(all.end(), port.behind.begin(), port.behind.end());
+            return all;
+        };
+        Bench b(1);
+        b.d.start();
+        for (unsigned i = 0; i < 8; ++i) {
+            auto const device = b.plug("visitor" + std::to_string(i));
+            QVERIFY(device);
+            device->visits = i != 3;
+        }
+        QCOMPARE(b.hubs(), std::size_t(2));
+        QCOMPARE(behind(b).size(), std::size_t(7)); // not that which is part of the machine, nor the second hub
+        for (unsigned i = 0; i < 8; ++i)
+            REQUIRE_OK(b.visitors.unplug("visitor" + std::to_string(i)));
+        QVERIFY(behind(b).empty());
     }
 
     /// A saved state that knows a hub finds none, or another one: the guest sees it gone, and then what is there now.

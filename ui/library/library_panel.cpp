@@ -157,7 +157,8 @@ bool LibraryPanel::eventFilter(QObject* watched, QEvent* event)
         focusList();
         return true;
     }
-    if (watched == m_list && m_list->currentIndex().isValid()) {
+    // With the focus: keys that a name is edited with come here too.
+    if (watched == m_list && m_list->hasFocus() && m_list->currentIndex().isValid()) {
         if (key == Qt::Key_Return || key == Qt::Key_Enter) {
             emit startRequested(currentId());
             return true;

@@ -303,6 +303,21 @@ private slots:
         QVERIFY(QFileInfo::exists(image));
     }
 
+    void enterAfterANewNameStartsNothing()
+    {
+        Desk desk;
+        auto const id = desk.create("first");
+        desk.open();
+        desk.window->libraryPanel()->focusList();
+        desk.window->libraryPanel()->renameCurrent();
+        auto* name = qobject_cast<QLineEdit*>(QApplication::focusWidget());
+        QVERIFY(name != nullptr);
+        name->setText("second");
+        QTest::keyClick(name, Qt::Key_Return);
+        QTRY_COMPARE(desk.library->entry(id)->name, "second");
+        QCOMPARE(desk.session(id).state(), app::SessionState::Off);
+    }
+
     void whatRunsHereIsShutDownBeforeItIsRemoved()
     {
         Desk desk;

@@ -3,6 +3,7 @@
 #include "ui/settings/tier_row.h"
 #include "ui/theme/icons.h"
 #include "ui/widgets/problem.h"
+#include "ui/widgets/tab_order.h"
 #include "ui/widgets/words.h"
 
 #include <QCheckBox>
@@ -164,8 +165,11 @@ void TimelineCard::fillTiers()
         m_tierLayout->addWidget(row);
         row->show();
     }
-    for (std::size_t i = 0; i < tiers.size(); ++i)
+    QWidget* last = m_changeTiers;
+    for (std::size_t i = 0; i < tiers.size(); ++i) {
         m_tierRows[i]->setTier(tiers[i]);
+        last = tabThrough(last, m_tierRows[i]);
+    }
     auto more = m_policy;
     more.tiers.emplace_back();
     m_addTier->setEnabled(app::checkPolicy(more).has_value());

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "ui/widgets/tab_order.h"
+
 #include <QApplication>
 #include <QLayout>
 #include <QWidget>
@@ -7,7 +9,8 @@
 
 namespace ui {
 
-/// Rows are made anew; the focus stays on the control of the same name.
+/// Rows are made anew; the focus stays on the control of the same name, or goes on to what comes after the rows. The
+/// Tab key comes through them where they stand.
 class Refill {
 public:
     explicit Refill(QWidget* rows) : m_rows(rows)
@@ -25,8 +28,26 @@ public:
     ~Refill()
     {
         m_rows->setVisible(m_rows->layout()->count() > 0);
-        if (!m_focus)
-            return;
+        auto* last = before();
+        for (int i = 0; i < m_rows->layout()->count(); ++i)
+            last = tabThrough(last, m_rows->layout()->itemAt(i)->widget());
+        if (m_focus)
+            giveFocus();
+    }
+    Refill(Refill const&) = delete;
+    Refill& operator=(Refill const&) = delete;
+
+private:
+    /// What the Tab key comes from to the rows.
+    QWidget* before() const
+    {
+        auto* found = m_rows->previousInFocusChain();
+        while (found != m_rows && (!takesTab(found, m_rows->window()) || m_rows->isAncestorOf(found)))
+            found = found->previousInFocusChain();
+        return found;
+    }
+    void giveFocus() const
+    {
         auto* layout = m_rows->layout();
         QWidget* first = nullptr;
         for (int i = 0; i < layout->count(); ++i) {
@@ -42,13 +63,14 @@ public:
                     first = child;
             }
         }
+        for (auto* at = m_rows->nextInFocusChain(); first == nullptr && at != m_rows; at = at->nextInFocusChain()) {
+            if (takesTab(at, m_rows->window()) && at->isEnabled() && at->isVisible())
+                first = at;
+        }
         if (first != nullptr)
             first->setFocus(Qt::OtherFocusReason);
     }
-    Refill(Refill const&) = delete;
-    Refill& operator=(Refill const&) = delete;
 
-private:
     QWidget* m_rows;
     std::optional<QString> m_focus;
 };

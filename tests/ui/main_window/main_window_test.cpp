@@ -292,7 +292,9 @@ private slots:
         auto* page = desk.settings(id);
         auto const choices = desk.named<QToolButton>(page, "Remove disk0")->menu()->actions();
         QCOMPARE(choices[1]->text(), "Remove, with its image");
+        desk.named<QToolButton>(page, "Remove disk0")->setFocus();
         choices[1]->trigger();
+        QVERIFY(button(page, "Add a new disk")->hasFocus()); // there is no row any more
         page->save();
         QTRY_VERIFY(!QFileInfo::exists(image));
         auto* messages = desk.window->findChild<ui::MessageBar*>("windowMessages");

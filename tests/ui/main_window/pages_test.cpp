@@ -18,6 +18,8 @@
 #include <QLabel>
 #include <QLineEdit>
 #include <QPushButton>
+#include <QScrollArea>
+#include <QScrollBar>
 #include <QShortcut>
 #include <QStatusBar>
 #include <QTabBar>
@@ -122,6 +124,29 @@ void walk(QWidget* start, Qt::Key key, QSet<QWidget*>& reached)
         if (QApplication::focusWidget() == at) // it was led to its link first, as a label is on a host without KVM
             QTest::keyClick(at, key, modifier);
     }
+}
+
+/// Where the Tab key leads upwards within a page.
+QStringList outOfOrder(QWidget* window)
+{
+    QStringList found;
+    for (auto* page : window->findChildren<ui::PageFrame*>()) {
+        auto const* scroll = page->findChild<QScrollArea*>();
+        if (!page->isVisible() || scroll == nullptr)
+            continue;
+        QWidget const* before = nullptr;
+        for (auto* at = page->nextInFocusChain(); at != page; at = at->nextInFocusChain()) {
+            if (!scroll->widget()->isAncestorOf(at) || (at->focusPolicy() & Qt::TabFocus) == 0
+                || at->focusProxy() != nullptr || at->window() != window || !at->isVisible())
+                continue;
+            if (before != nullptr
+                && at->mapTo(scroll->widget(), at->rect().bottomLeft()).y()
+                    < before->mapTo(scroll->widget(), before->rect().topLeft()).y())
+                found += QStringLiteral("%1 after %2").arg(nameOf(at), nameOf(before));
+            before = at;
+        }
+    }
+    return found;
 }
 
 /// What can be operated in the window, and has neither a key of its own nor a place on the way of the Tab key, which
@@ -319,6 +344,8 @@ private slots:
         visitAll(desk, [](Desk& one, char const* where) {
             auto const missed = outOfReach(one.window.get());
             QVERIFY2(missed.isEmpty(), qPrintable(where + QStringLiteral(": ") + missed.join(", ")));
+            auto const wrong = outOfOrder(one.window.get());
+            QVERIFY2(wrong.isEmpty(), qPrintable(where + QStringLiteral(": ") + wrong.join(", ")));
         });
     }
 

@@ -4,6 +4,7 @@
 #include "ui/theme/icons.h"
 #include "ui/theme/theme.h"
 #include "ui/widgets/busy.h"
+#include "ui/widgets/elided_label.h"
 #include "ui/widgets/hint.h"
 #include "ui/widgets/words.h"
 
@@ -20,28 +21,29 @@ namespace ui {
 
 namespace {
 
-constexpr QSize cardPicture(320, 200);
+constexpr QSize cardPicture(320, 200), leastCardPicture(96, 60);
 
-QPixmap roundedPicture(QImage const& image, qreal ratio)
+QPixmap roundedPicture(QImage const& image, QSize room, qreal ratio)
 {
-    QPixmap result(cardPicture * ratio);
+    QPixmap result(room * ratio);
     result.setDevicePixelRatio(ratio);
     result.fill(Qt::transparent);
     QPainter painter(&result);
     painter.setRenderHint(QPainter::Antialiasing);
     painter.setRenderHint(QPainter::SmoothPixmapTransform);
     QPainterPath outline;
-    outline.addRoundedRect(QRectF(0.5, 0.5, cardPicture.width() - 1, cardPicture.height() - 1), 12, 12);
+    outline.addRoundedRect(QRectF(0.5, 0.5, room.width() - 1, room.height() - 1), 12, 12);
     painter.fillPath(outline, image.isNull() ? themeColors().raised : QColor(0x0c0e11));
     if (image.isNull()) {
-        icon(QStringLiteral("machine"), themeColors().faint).paint(&painter, QRect(124, 64, 72, 72));
+        auto const side = room.height() * 9 / 25;
+        icon(QStringLiteral("machine"), themeColors().faint)
+            .paint(&painter, QRect((room.width() - side) / 2, (room.height() - side) / 2, side, side));
     } else {
         painter.setClipPath(outline);
         painter.setOpacity(0.55);
-        auto const size = image.size().scaled(cardPicture, Qt::KeepAspectRatio);
+        auto const size = image.size().scaled(room, Qt::KeepAspectRatio);
         painter.drawImage(
-            QRect(QPoint((cardPicture.width() - size.width()) / 2, (cardPicture.height() - size.height()) / 2), size),
-            image);
+            QRect(QPoint((room.width() - size.width()) / 2, (room.height() - size.height()) / 2), size), image);
         painter.setOpacity(1);
         painter.setClipping(false);
     }
@@ -58,7 +60,7 @@ ScreenView::ScreenView(app::VmSession& session, QWidget* parent)
       m_card(new QWidget(this)),
       m_cardHint(new Hint(m_card)),
       m_picture(new QLabel(m_card)),
-      m_name(new QLabel(m_card)),
+      m_name(new ElidedLabel),
       m_state(new QLabel(m_card)),
       m_start(new QPushButton(m_card)),
       m_suspendThere(new QPushButton(m_card)),
@@ -70,7 +72,7 @@ ScreenView::ScreenView(app::VmSession& session, QWidget* parent)
     font.setPointSizeF(font.pointSizeF() * 1.5);
     font.setWeight(QFont::DemiBold);
     m_name->setFont(font);
-    m_name->setTextFormat(Qt::PlainText);
+    m_name->setAlignment(Qt::AlignCenter);
     m_state->setProperty("quiet", true);
     m_start->setProperty("primary", true);
     m_start->setDefault(true);
@@ -80,7 +82,7 @@ ScreenView::ScreenView(app::VmSession& session, QWidget* parent)
     layout->addStretch(2);
     layout->addWidget(m_picture, 0, Qt::AlignHCenter);
     layout->addSpacing(14);
-    layout->addWidget(m_name, 0, Qt::AlignHCenter);
+    layout->addWidget(m_name);
     layout->addWidget(m_state, 0, Qt::AlignHCenter);
     layout->addSpacing(12);
     layout->addWidget(m_start, 0, Qt::AlignHCenter);
@@ -283,6 +285,7 @@ void ScreenView::update()
     if (hasPicture && m_instead == nullptr && (std::exchange(m_wantsFocus, false) || hadFocus))
         m_screen->setFocus();
     updateTexts();
+    fitCardPicture();
     if (hasPicture && isVisible()) {
         if (!m_viewer) {
             m_viewer.emplace(*m_source);
@@ -312,9 +315,43 @@ void ScreenView::hideEvent(QHideEvent* event)
     m_viewer.reset();
 }
 
+QSize ScreenView::minimumSizeHint() const
+{
+    return { 200, cardHeightOfWords() };
+}
+
+int ScreenView::cardHeightOfWords() const
+{
+    auto const* layout = m_card->layout();
+    auto const picture = m_picture->isHidden() ? 0 : m_picture->sizeHint().height() + layout->spacing();
+    return layout->totalMinimumSize().height() - picture;
+}
+
+/// It gives way to the words where there is little room.
+void ScreenView::fitCardPicture()
+{
+    if (!isVisible())
+        return; // what is not seen is not drawn
+    auto const height = this->height() - cardHeightOfWords() - m_card->layout()->spacing();
+    auto const room = QSize(width(), height).boundedTo(cardPicture);
+    auto const isRoom = room.width() >= leastCardPicture.width() && room.height() >= leastCardPicture.height();
+    auto const size = isRoom ? cardPicture.scaled(room, Qt::KeepAspectRatio) : QSize();
+    if (std::exchange(m_cardPictureSize, size) == size)
+        return;
+    updateLook();
+    m_picture->setVisible(isRoom);
+}
+
+void ScreenView::resizeEvent(QResizeEvent* event)
+{
+    QStackedWidget::resizeEvent(event);
+    fitCardPicture();
+}
+
 void ScreenView::updateLook()
 {
-    m_picture->setPixmap(roundedPicture(m_cardPicture, devicePixelRatioF()));
+    if (!m_cardPictureSize.isEmpty())
+        m_picture->setPixmap(roundedPicture(m_cardPicture, m_cardPictureSize, devicePixelRatioF()));
     m_start->setIcon(icon(QStringLiteral("start"), palette().color(QPalette::HighlightedText)));
     m_settings->setIcon(icon(QStringLiteral("settings"), palette().color(QPalette::Link)));
 }

@@ -29,6 +29,8 @@ public:
     bool showsCard() const { return currentIndex() == 0; }
     /// The machine has a screen at all.
     bool hasScreen() const { return m_session.mainScreen() != nullptr; }
+    /// As little as the card needs without its picture: all pages of the window are as tall as the tallest may be.
+    QSize minimumSizeHint() const override;
 
     /// Which of the machine's displays is shown; the first, until one is chosen that it has.
     QString display() const;
@@ -69,12 +71,15 @@ protected:
     void changeEvent(QEvent* event) override;
     void showEvent(QShowEvent* event) override;
     void hideEvent(QHideEvent* event) override;
+    void resizeEvent(QResizeEvent* event) override;
     bool eventFilter(QObject* watched, QEvent* event) override;
 
 private:
     void update();
     void updateTexts();
     void updateLook();
+    int cardHeightOfWords() const;
+    void fitCardPicture();
     void takeFrame();
     void followDisplay();
     void showWhole();
@@ -90,6 +95,7 @@ private:
     QPointer<app::ScreenSession> m_source;
     TextTypist m_typist;
     QImage m_cardPicture;
+    QSize m_cardPictureSize; // empty: there is no room for it
     std::optional<qint64> m_otherOwner;
     std::optional<app::ScreenSession::Viewer> m_viewer;
     bool m_wantsFocus = false; // as soon as there is a picture

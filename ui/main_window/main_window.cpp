@@ -13,6 +13,7 @@
 #include "ui/settings/preferences_page.h"
 #include "ui/theme/icons.h"
 #include "ui/timeline/moment_words.h"
+#include "ui/widgets/elided_label.h"
 #include "ui/widgets/file_dialog.h"
 #include "ui/widgets/guarded.h"
 #include "ui/widgets/message_bar.h"
@@ -65,7 +66,7 @@ MainWindow::MainWindow(app::Library& library, QString const& demoKernel, QWidget
       m_stack(new QStackedWidget),
       m_messages(new MessageBar),
       m_copies(new WorkLine),
-      m_status(new QLabel),
+      m_status(new ElidedLabel),
       m_host(new QLabel)
 {
     setWindowIcon(applicationIcon());

@@ -3,6 +3,7 @@
 #include "ui/settings/machine_settings_page.h"
 #include "ui/theme/icons.h"
 #include "ui/theme/theme.h"
+#include "ui/widgets/elided_label.h"
 #include "ui/widgets/guarded.h"
 #include "ui/widgets/message_bar.h"
 #include "ui/widgets/refill.h"
@@ -40,9 +41,8 @@ QWidget* MachineSettingsPage::addRow(QVBoxLayout* layout, QString const& iconNam
     line->setSpacing(8);
     auto* picture = new QLabel;
     picture->setPixmap(icon(iconName, themeColors().faint).pixmap(QSize(18, 18), devicePixelRatioF()));
-    auto* label = new QLabel(text);
-    label->setTextFormat(Qt::PlainText);
-    label->setWordWrap(true);
+    auto* label = new ElidedLabel; // a file's name may have any length, and nowhere to be broken
+    label->setText(text);
     line->addWidget(picture);
     line->addWidget(label, 1);
     layout->addWidget(row);
@@ -286,8 +286,6 @@ void MachineSettingsPage::fillNetworks()
         });
         row->layout()->addWidget(mac);
         row->layout()->addWidget(mode);
-        if (network.mode == vmm::NetworkMode::User)
-            row->layout()->addWidget(makeCable(i));
         addRemove(row, id, [this, i] {
             std::erase(m_config.bootOrder, m_config.networks[i].id);
             m_config.networks.erase(m_config.networks.begin() + static_cast<std::ptrdiff_t>(i));
@@ -381,6 +379,8 @@ void MachineSettingsPage::fillForwards(QVBoxLayout* layout, std::size_t network)
     auto const [row, line] = indented();
     auto* add = new QPushButton(tr("Forward a port"));
     add->setProperty("link", true);
+    line->addWidget(makeCable(network));
+    line->addSpacing(10);
     line->addWidget(add);
     line->addStretch(1);
     connect(add, &QPushButton::clicked, this, [this, network] {

@@ -4,8 +4,8 @@
 #include "ui/settings/machine_settings_page.h"
 #include "ui/theme/icons.h"
 #include "ui/widgets/refill.h"
+#include "ui/widgets/wrapped_check_box.h"
 
-#include <QCheckBox>
 #include <QComboBox>
 #include <QLabel>
 #include <QPushButton>
@@ -31,8 +31,8 @@ void MachineSettingsPage::makeScreensCard()
     card->addWidget(m_screens);
     m_addScreen = new QPushButton;
     card->addWidget(m_addScreen, 0, Qt::AlignLeft);
-    m_tablet = new QCheckBox;
-    m_debugConsole = new QCheckBox;
+    m_tablet = new WrappedCheckBox;
+    m_debugConsole = new WrappedCheckBox;
     m_generators = new QSpinBox;
     m_generators->setRange(0, vmm::maximumDevices);
     m_generatorsLabel = new QLabel;

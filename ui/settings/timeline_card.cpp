@@ -5,6 +5,7 @@
 #include "ui/widgets/problem.h"
 #include "ui/widgets/tab_order.h"
 #include "ui/widgets/words.h"
+#include "ui/widgets/wrapped_check_box.h"
 
 #include <QCheckBox>
 #include <QComboBox>
@@ -42,10 +43,10 @@ QLabel* quietLabel()
 
 TimelineCard::TimelineCard(QWidget* parent)
     : QWidget(parent),
-      m_automatic(new QCheckBox),
-      m_beforeChange(new QCheckBox),
-      m_onClose(new QCheckBox),
-      m_isBounded(new QCheckBox),
+      m_automatic(new WrappedCheckBox),
+      m_beforeChange(new WrappedCheckBox),
+      m_onClose(new WrappedCheckBox),
+      m_isBounded(new WrappedCheckBox),
       m_minutes(new QSpinBox),
       m_budget(new QDoubleSpinBox),
       m_minutesLabel(new QLabel),

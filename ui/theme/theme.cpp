@@ -10,8 +10,11 @@ namespace ui {
 
 namespace {
 
-/// The wheel scrolls a page, and does not change by the way what lies under the pointer.
-class WheelGuard final : public QObject {
+constexpr int leastItem = 6; // letters of a list's item that are always seen
+
+/// The wheel scrolls a page, and does not change by the way what lies under the pointer. Where there is little room a
+/// long item of a list is cut off, and does not push what is beside it out of the window.
+class FieldHabits final : public QObject {
 public:
     using QObject::QObject;
     bool eventFilter(QObject* watched, QEvent* event) override
@@ -22,6 +25,8 @@ public:
         if (qobject_cast<QComboBox*>(field) == nullptr && qobject_cast<QAbstractSpinBox*>(field) == nullptr)
             return false;
         if (event->type() == QEvent::Polish) {
+            if (auto* box = qobject_cast<QComboBox*>(field); box != nullptr && box->minimumContentsLength() == 0)
+                box->setMinimumContentsLength(leastItem);
             // Or the wheel would give it the focus before it comes here.
             if (field->focusPolicy() == Qt::WheelFocus)
                 field->setFocusPolicy(Qt::StrongFocus);
@@ -189,7 +194,7 @@ void applyTheme(QApplication& application)
     auto const dark = theme == Theme::Dark || (theme == Theme::System && systemIsDark);
     static auto const styled = [] {
         QApplication::setStyle(QStyleFactory::create(QStringLiteral("Fusion")));
-        qApp->installEventFilter(new WheelGuard(qApp));
+        qApp->installEventFilter(new FieldHabits(qApp));
         return true;
     }();
     Q_UNUSED(styled)

@@ -3,6 +3,7 @@
 #include <QHelpEvent>
 #include <QLabel>
 #include <QPainter>
+#include <QStyle>
 #include <QToolTip>
 
 namespace ui {
@@ -29,12 +30,12 @@ protected:
     {
         QPainter painter(this);
         painter.setPen(palette().color(m_tone == Tone::Quiet ? QPalette::PlaceholderText : QPalette::WindowText));
-        auto const toward = isRightToLeft() ? Qt::AlignRight : Qt::AlignLeft;
-        painter.drawText(rect(), static_cast<int>(toward | Qt::AlignVCenter | Qt::TextSingleLine), shown());
+        auto const toward = QStyle::visualAlignment(layoutDirection(), alignment());
+        painter.drawText(contentsRect(), static_cast<int>(toward | Qt::TextSingleLine), shown());
     }
 
 private:
-    QString shown() const { return fontMetrics().elidedText(text(), Qt::ElideRight, width()); }
+    QString shown() const { return fontMetrics().elidedText(text(), Qt::ElideRight, contentsRect().width()); }
 
     Tone const m_tone;
 };

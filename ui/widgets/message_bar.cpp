@@ -35,6 +35,7 @@ MessageBar::MessageBar(QWidget* parent)
     m_details->setProperty("link", true);
     m_copy->setProperty("link", true);
     m_detailsView->setReadOnly(true);
+    m_detailsView->setMinimumHeight(44); // it is scrolled
     m_detailsView->setMaximumHeight(90);
     m_detailsView->setTabChangesFocus(true);
 

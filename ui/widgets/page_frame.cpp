@@ -1,6 +1,7 @@
 #include "ui/widgets/page_frame.h"
 
 #include "ui/theme/icons.h"
+#include "ui/widgets/elided_label.h"
 
 #include <QCoreApplication>
 #include <QEvent>
@@ -14,7 +15,7 @@ namespace ui {
 PageFrame::PageFrame(QWidget* parent)
     : QWidget(parent),
       m_back(new QToolButton),
-      m_title(new QLabel),
+      m_title(new ElidedLabel),
       m_scroll(new QScrollArea),
       m_above(new QVBoxLayout),
       m_content(new QVBoxLayout),
@@ -24,7 +25,6 @@ PageFrame::PageFrame(QWidget* parent)
     font.setPointSizeF(font.pointSizeF() * 1.35);
     font.setWeight(QFont::DemiBold);
     m_title->setFont(font);
-    m_title->setTextFormat(Qt::PlainText);
     m_back->setIcon(icon(QStringLiteral("back")));
     m_back->setFocusPolicy(Qt::StrongFocus);
 

@@ -49,6 +49,9 @@ void collectNameless(QAccessibleInterface* node, QStringList& found)
     }
 }
 
+/// A screen of 800x600 has room for it, with a title and a panel; so has one of 1920x1080 at twice the scale.
+constexpr QSize smallWindow(800, 520);
+
 /// Words that do not fit into where they stand.
 QStringList cutOff(QWidget* window)
 {
@@ -68,6 +71,23 @@ QStringList cutOff(QWidget* window)
                 || widget->height() < widget->minimumSizeHint().height();
         if (!text.isEmpty() && isTooSmall)
             found += QStringLiteral("“%1” has %2x%3").arg(text).arg(widget->width()).arg(widget->height());
+    }
+    return found;
+}
+
+/// What the window has no room for: it has become larger than a person made it, or a page has to be pushed sideways.
+QStringList tooLarge(QWidget* window)
+{
+    QStringList found;
+    if (window->size() != smallWindow)
+        found += QStringLiteral("the window itself: %1x%2").arg(window->width()).arg(window->height());
+    for (auto* page : window->findChildren<ui::PageFrame*>()) {
+        for (auto const* scroll : page->findChildren<QScrollArea*>()) {
+            if (scroll->isVisible() && scroll->horizontalScrollBar()->maximum() > 0)
+                found += QStringLiteral("“%1”, by %2 pixels")
+                             .arg(page->accessibleName())
+                             .arg(scroll->horizontalScrollBar()->maximum());
+        }
     }
     return found;
 }
@@ -212,6 +232,8 @@ class PagesTest final : public QObject {
         QVERIFY2(nameless.isEmpty(), qPrintable(where + QStringLiteral(": ") + nameless.join(", ")));
         auto const cut = cutOff(desk.window.get());
         QVERIFY2(cut.isEmpty(), qPrintable(where + QStringLiteral(": ") + cut.join(", ")));
+        auto const large = tooLarge(desk.window.get());
+        QVERIFY2(large.isEmpty(), qPrintable(where + QStringLiteral(": ") + large.join(", ")));
         auto const doubled = doubledLetters(desk.window.get());
         QVERIFY2(doubled.isEmpty(), qPrintable(where + QStringLiteral(": ") + doubled.join(", ")));
     }
@@ -220,7 +242,7 @@ class PagesTest final : public QObject {
     /// Leads the window through its pages and states.
     static void visitAll(Desk& desk, Visit const& visit)
     {
-        desk.window->resize(800, 600);
+        desk.window->resize(smallWindow);
         visit(desk, "empty");
         for (auto const kvm : { app::KvmStatus::Absent, app::KvmStatus::NoRights, app::KvmStatus::Unusable }) {
             app::HostReport host;
@@ -335,6 +357,20 @@ private slots:
         Language const spoken(language);
         desk.open();
         visitAll(desk, &look);
+    }
+
+    void aLongNameMakesNothingWider()
+    {
+        Desk desk;
+        auto const id = desk.create(std::string(200, 'n'));
+        desk.open();
+        desk.window->resize(smallWindow);
+        desk.window->showMachine(id);
+        look(desk, "off");
+        QVERIFY(desk.start(id));
+        look(desk, "running");
+        desk.settings(id);
+        look(desk, "settings");
     }
 
     void everythingIsReachedWithTheKeyboard()

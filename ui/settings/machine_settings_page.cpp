@@ -249,6 +249,7 @@ void MachineSettingsPage::open(QString const& id)
     closeFileDialogs(this);
     putAside();
     m_id = id;
+    toTop(); // it may have shown another machine just before
     m_config = m_before = m_library.config(id);
     m_newDisks.clear();
     m_unwanted.clear();

@@ -8,6 +8,8 @@
 #include <QFrame>
 #include <QKeyEvent>
 #include <QLabel>
+#include <QScrollBar>
+#include <QShowEvent>
 #include <QToolButton>
 
 namespace ui {
@@ -91,6 +93,19 @@ void PageFrame::ensureVisible(QWidget* part)
 {
     QCoreApplication::sendPostedEvents(nullptr, QEvent::LayoutRequest); // a page that is shown just now
     m_scroll->ensureWidgetVisible(part);
+}
+
+void PageFrame::toTop()
+{
+    m_scroll->verticalScrollBar()->setValue(0);
+}
+
+/// Wherever it was left: the focus is at its beginning.
+void PageFrame::showEvent(QShowEvent* event)
+{
+    QWidget::showEvent(event);
+    if (!event->spontaneous())
+        toTop();
 }
 
 void PageFrame::changeEvent(QEvent* event)

@@ -21,6 +21,7 @@ signals:
     void backRequested();
 
 protected:
+    void showEvent(QShowEvent* event) override;
     void changeEvent(QEvent* event) override;
     void keyPressEvent(QKeyEvent* event) override;
     virtual void updateTexts() { }
@@ -31,6 +32,7 @@ protected:
 
     /// A heading over a card, and the card to put rows into.
     QVBoxLayout* addCard(QLabel*& heading);
+    void toTop();
     /// Scrolls to it.
     void ensureVisible(QWidget* part);
 

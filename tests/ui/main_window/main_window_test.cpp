@@ -30,6 +30,8 @@
 #include <QPlainTextEdit>
 #include <QPushButton>
 #include <QScopeGuard>
+#include <QScrollArea>
+#include <QScrollBar>
 #include <QSignalSpy>
 #include <QSpinBox>
 #include <QStatusBar>
@@ -274,6 +276,23 @@ private slots:
         desk.open();
         QCOMPARE(desk.window->libraryPanel()->currentId(), second);
         QCOMPARE(desk.window->size(), QSize(711, 566));
+    }
+
+    void settingsAreShownFromTheirBeginning()
+    {
+        Desk desk;
+        auto const first = desk.create("first"), second = desk.create("second");
+        desk.open();
+        auto* bar = desk.settings(first)->findChild<QScrollArea*>()->verticalScrollBar();
+        QCoreApplication::processEvents();
+        bar->setValue(bar->maximum());
+        QVERIFY(bar->value() > 0);
+        desk.settings(second);
+        QCOMPARE(bar->value(), 0);
+        bar->setValue(bar->maximum());
+        desk.window->showMachine(first);
+        desk.settings(second);
+        QCOMPARE(bar->value(), 0);
     }
 
     void anImageThatIsRemovedCanBeHadBack()

@@ -15,6 +15,7 @@
 #include <QFrame>
 #include <QHBoxLayout>
 #include <QPushButton>
+#include <QStyle>
 #include <QToolButton>
 #include <map>
 
@@ -250,7 +251,11 @@ void MachinePage::updateTexts()
     };
     // One click for what is wanted most; where that cannot be, it is a menu alone.
     bool const shutsDown = m_actions.shutDown->isEnabled();
-    m_powerButton->setPopupMode(shutsDown ? QToolButton::MenuButtonPopup : QToolButton::InstantPopup);
+    if (auto const mode = shutsDown ? QToolButton::MenuButtonPopup : QToolButton::InstantPopup;
+        mode != m_powerButton->popupMode()) {
+        m_powerButton->setPopupMode(mode);
+        m_powerButton->style()->polish(m_powerButton); // its arrow has room only then
+    }
     tool(m_powerButton, shutsDown ? m_actions.shutDown->text() : tr("Power"), QStringLiteral("power"),
         shutsDown ? m_actions.shutDown->toolTip() : tr("Power: shut down, reset and power off"));
     tool(m_usbButton, tr("USB"), QStringLiteral("usb"), tr("USB: attach and detach"));

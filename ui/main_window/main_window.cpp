@@ -832,7 +832,7 @@ void MainWindow::updateTexts()
         action->setIcon(icon(iconName));
     };
     set(m_newAction, tr("New machine…"), QStringLiteral("add"));
-    set(m_importAction, tr("Import a moment as a machine…"), QStringLiteral("down"));
+    set(m_importAction, tr("Import a moment as a machine…"), QStringLiteral("import"));
     set(m_demoAction, tr("Try the demo machine"), QStringLiteral("demo"));
     set(m_preferencesAction, tr("Preferences"), QStringLiteral("settings"));
     set(m_filterAction, tr("Find a machine"), QStringLiteral("search"));

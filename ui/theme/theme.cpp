@@ -94,7 +94,7 @@ QToolButton::menu-indicator { width: 0px; image: none; }
 QToolButton[popupMode="1"] { padding-right: 18px; }
 QToolButton::menu-button { border: none; width: 16px; border-radius: 7px; }
 QToolButton::menu-button:hover { background: %hover; }
-QPushButton { border: 1px solid %border; border-radius: 7px; padding: 6px 14px; background: %button; min-height: 18px; }
+QPushButton { border: 1px solid %border; border-radius: 7px; padding: 6px 14px; background: %button; min-height: 18px; outline: none; }
 QPushButton:hover { background: %raised; }
 QPushButton:pressed { background: %pressed; }
 QPushButton:focus { border-color: %accent; }
@@ -104,7 +104,7 @@ QPushButton[primary="true"] { background: %accent; color: %accentText; border-co
 QPushButton[primary="true"]:hover { background: %accentHover; }
 QPushButton[primary="true"]:focus { border: 2px solid %text; padding: 5px 13px; }
 QPushButton[primary="true"]:disabled { background: %button; color: %quiet; border-color: %border; }
-QPushButton[link="true"] { border: 1px solid transparent; background: transparent; color: %link; padding: 4px 6px; text-align: left; }
+QPushButton[link="true"] { border: 1px solid transparent; background: transparent; color: %link; padding: 4px 6px 4px 2px; text-align: left; }
 QPushButton[link="true"]:hover { text-decoration: underline; }
 QPushButton[link="true"]:focus { border-color: %accent; }
 QScrollBar:vertical { width: 11px; background: transparent; margin: 0; }
@@ -115,7 +115,7 @@ QScrollBar::handle:horizontal { min-width: 32px; margin: 3px 2px; }
 QScrollBar::handle:hover { background: %quiet; }
 QScrollBar::add-line, QScrollBar::sub-line { width: 0; height: 0; }
 QScrollBar::add-page, QScrollBar::sub-page { background: transparent; }
-QMenu { border: 1px solid %border; border-radius: 8px; padding: 5px; background: %base; }
+QMenu { border: 1px solid %border; padding: 5px; background: %base; }
 QMenu::item { padding: 6px 26px 6px 12px; border-radius: 5px; }
 QMenu::icon { padding-left: 8px; }
 QMenu::item:selected { background: %accent; color: %accentText; }
@@ -129,10 +129,23 @@ QTabBar::tab:selected { color: %text; border-bottom-color: %accent; }
 QTabBar::tab:hover { color: %text; }
 QTabBar::tab:focus { background: %hover; }
 QTabWidget::pane { border: none; border-top: 1px solid %border; }
-QLineEdit, QPlainTextEdit { border: 1px solid %border; border-radius: 6px; padding: 5px 7px; background: %base; selection-background-color: %accent; selection-color: %accentText; }
-QLineEdit:focus, QPlainTextEdit:focus { border-color: %accent; }
-QLineEdit:disabled, QPlainTextEdit:disabled { color: %quiet; background: %window; }
-QComboBox, QSpinBox, QDoubleSpinBox { min-height: 26px; }
+QLineEdit, QPlainTextEdit, QComboBox, QAbstractSpinBox { border: 1px solid %border; border-radius: 6px; padding: 5px 7px; background: %base; selection-background-color: %accent; selection-color: %accentText; }
+QLineEdit, QComboBox, QAbstractSpinBox { min-height: 20px; }
+QComboBox:!editable { background: %button; }
+QComboBox:!editable:hover { background: %raised; }
+QLineEdit:focus, QPlainTextEdit:focus, QComboBox:focus, QAbstractSpinBox:focus { border-color: %accent; }
+QLineEdit:disabled, QPlainTextEdit:disabled, QComboBox:disabled, QAbstractSpinBox:disabled { color: %quiet; background: %window; }
+QComboBox::drop-down { border: none; width: 24px; }
+QComboBox::down-arrow { image: url(:/icons/field_down.svg); width: 12px; height: 12px; }
+QAbstractSpinBox { padding-right: 22px; }
+QAbstractSpinBox::up-button { subcontrol-origin: border; subcontrol-position: top right; width: 22px; border: none; margin: 2px 2px 0 0; border-radius: 4px; }
+QAbstractSpinBox::down-button { subcontrol-origin: border; subcontrol-position: bottom right; width: 22px; border: none; margin: 0 2px 2px 0; border-radius: 4px; }
+QAbstractSpinBox::up-button:hover, QAbstractSpinBox::down-button:hover { background: %hover; }
+QAbstractSpinBox::up-arrow { image: url(:/icons/field_up.svg); width: 10px; height: 10px; }
+QAbstractSpinBox::down-arrow { image: url(:/icons/field_down.svg); width: 10px; height: 10px; }
+QAbstractSpinBox::up-arrow:disabled, QAbstractSpinBox::up-arrow:off, QAbstractSpinBox::down-arrow:disabled, QAbstractSpinBox::down-arrow:off, QComboBox::down-arrow:disabled { image: none; }
+QComboBox QAbstractItemView { border: 1px solid %border; background: %base; outline: none; }
+QHeaderView::section { border: none; border-bottom: 1px solid %border; padding: 4px 6px; background: %window; color: %quiet; }
 QCheckBox::indicator { width: 14px; height: 14px; border: 1px solid %quiet; border-radius: 4px; background: %base; }
 QCheckBox::indicator:checked { border-color: %accent; background: %accent; image: url(:/icons/checked.svg); }
 QCheckBox::indicator:disabled { border-color: %border; background: %window; }

@@ -346,7 +346,7 @@ void TimelinePanel::showMenu()
             Qt::Key_Space, Request::Mark);
         add("pin", moment->pinned ? tr("Unpin") : tr("Pin"), Qt::Key_P, Request::Pin);
         m_menu->addSeparator();
-        add("up", tr("Export as one file…"), Qt::Key_E, Request::Export);
+        add("export", tr("Export as one file…"), Qt::Key_E, Request::Export);
         m_menu->addAction(icon(QStringLiteral("folder")), tr("Export as a folder…"), this, [this] {
             if (auto const* selected = m_axis->selectedMoment())
                 exportMoment(*selected, Form::Folder);
@@ -363,7 +363,7 @@ void TimelinePanel::showMenu()
     if (m_axis->selectedMoment() == nullptr)
         add("fork", tr("Fork: another machine from now"), Qt::Key_F, Request::Fork, whyNotKeep());
     m_menu->addAction(
-        icon(QStringLiteral("down")), tr("Import a moment as a machine…"), this, &TimelinePanel::importRequested);
+        icon(QStringLiteral("import")), tr("Import a moment as a machine…"), this, &TimelinePanel::importRequested);
     if (!m_timeline.damages().empty())
         m_menu->addAction(
             icon("warning"), unreadableText(m_timeline.damages().size()), this, &TimelinePanel::showUnreadable);

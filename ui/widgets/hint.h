@@ -11,8 +11,9 @@ class Hint final : public QLabel {
 public:
     explicit Hint(QWidget* over) : QLabel(over)
     {
-        setStyleSheet(QStringLiteral("background: rgba(20, 23, 27, 215); color: #f2f4f7; border-radius: 8px; padding: "
-                                     "8px 14px; font-weight: 600;"));
+        setStyleSheet(
+            QStringLiteral("background: rgba(20, 23, 27, 215); color: #f2f4f7; border: 1px solid rgba(255, 255, 255, "
+                           "60); border-radius: 8px; padding: 8px 14px; font-weight: 600;"));
         setAttribute(Qt::WA_TransparentForMouseEvents);
         hide();
         m_timer.setSingleShot(true);

@@ -1538,10 +1538,6 @@
         </translation>
     </message>
     <message>
-        <source>%1/s</source>
-        <translation>%1/s</translation>
-    </message>
-    <message>
         <source>A moment is being kept.</source>
         <translation>Ein Moment wird gerade festgehalten.</translation>
     </message>
@@ -1585,16 +1581,6 @@
         <source>%1 of %2</source>
         <translation>%1 von %2</translation>
     </message>
-    <message>
-        <source>now: about %1 in %2 s</source>
-        <comment>a moment</comment>
-        <translation>jetzt: etwa %1 in %2 s</translation>
-    </message>
-    <message>
-        <source>now: about %1</source>
-        <comment>a moment</comment>
-        <translation>jetzt: etwa %1</translation>
-    </message>
     <message numerus="yes">
         <source>%n moment(s) cannot be read.</source>
         <translation>
@@ -1621,6 +1607,20 @@
     <message>
         <source>%1 (disks: %2)</source>
         <translation>%1 (Festplatten: %2)</translation>
+    </message>
+    <message>
+        <source>memory changes by %1/s</source>
+        <translation>der Speicher ändert sich um %1/s</translation>
+    </message>
+    <message>
+        <source>one more: about %1</source>
+        <comment>moment</comment>
+        <translation>noch ein Moment: etwa %1</translation>
+    </message>
+    <message>
+        <source>one more: about %1 in %2 s</source>
+        <comment>moment</comment>
+        <translation>noch ein Moment: etwa %1 in %2 s</translation>
     </message>
 </context>
 <context>

@@ -6,6 +6,7 @@
 #include <QCoreApplication>
 #include <QLocale>
 #include <QStringList>
+#include <algorithm>
 
 namespace ui {
 
@@ -83,6 +84,8 @@ QString momentDetails(
 {
     auto const& costs = timeline.costs();
     QStringList parts;
+    if (!moment.note.isEmpty())
+        parts += moment.note.simplified(); // the end is cut off where there is little room
     if (moment.wasOff)
         parts += Words::tr("The machine was off");
     else if (!moment.parent.isEmpty())
@@ -96,8 +99,6 @@ QString momentDetails(
         parts += Words::tr("%1 on the disk").arg(bytesText(moment.storedBytes));
     if (auto const disks = disksTake(timeline.diskCost(moment.id)); !disks.isEmpty())
         parts += disks;
-    if (!moment.note.isEmpty())
-        parts += moment.note.simplified();
     return joined(parts);
 }
 
@@ -133,7 +134,7 @@ QString timelineSummary(app::TimelineSession const& timeline)
             : Words::tr("%1 of %2").arg(taken, bytesText(budget));
     }
     if (auto const rate = timeline.changeRate())
-        parts += Words::tr("%1/s").arg(bytesText(static_cast<quint64>(*rate)));
+        parts += Words::tr("memory changes by %1/s").arg(bytesText(static_cast<quint64>(*rate)));
     return joined(parts);
 }
 
@@ -144,9 +145,11 @@ QString forecastText(app::TimelineSession const& timeline)
         return {};
     auto const size = bytesText(next->storedBytes);
     if (!next->takes)
-        return Words::tr("now: about %1", "a moment").arg(size);
-    return Words::tr("now: about %1 in %2 s", "a moment")
-        .arg(size, QLocale().toString(static_cast<double>(next->takes->count()) / 1e3, 'f', 1));
+        return Words::tr("one more: about %1", "moment").arg(size);
+    auto const tenths
+        = std::max<qint64>(1, qRound64(static_cast<double>(next->takes->count()) / 100)); // never "in 0 s"
+    return Words::tr("one more: about %1 in %2 s", "moment")
+        .arg(size, QLocale().toString(static_cast<double>(tenths) / 10, 'f', 1));
 }
 
 QString whyNotKeep(app::TimelineSession const& timeline, app::SessionState state)

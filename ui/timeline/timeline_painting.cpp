@@ -326,13 +326,14 @@ void TimelineAxis::paintNames(QPainter& painter, Look const& look) const
             auto const x = look.snap(xOf(node) - metrics::pictureWidth / 2.0);
             auto end = lane == 0 ? xOfNow() - 24 : static_cast<double>(viewport()->width());
             if (i + 1 < nodes.size())
-                end = std::min(end, xOf(nodes[i + 1]) - metrics::pictureWidth / 2.0 - 8);
+                end = std::min(end, xOf(nodes[i + 1]) - metrics::pictureWidth / 2.0 - 4);
             auto const room = std::max(end - x, look.isPictured(node) ? metrics::pictureWidth : 0.0);
             if (x < taken || room < 26)
                 continue;
             auto const flag = 11.0;
+            // In the middle: names that are given end in a number.
             auto const text
-                = measure.elidedText(momentTitle(entry(node)), Qt::ElideRight, std::min(room, 190.0) - flag);
+                = measure.elidedText(momentTitle(entry(node)), Qt::ElideMiddle, std::min(room, 190.0) - flag);
             auto const top = laneTop(lane) + metrics::lineInLane + metrics::pictureHeight / 2.0 + 3;
             // Lines go on behind it.
             painter.fillRect(
@@ -347,7 +348,7 @@ void TimelineAxis::paintNames(QPainter& painter, Look const& look) const
             painter.setPen(isSelected ? look.accent : look.text);
             QRectF const rect(x + flag, top, std::min(room, 190.0) - flag, measure.height() + 1);
             painter.drawText(rect, Qt::AlignLeft | Qt::AlignVCenter, text);
-            taken = x + flag + measure.horizontalAdvance(text) + 8;
+            taken = x + flag + measure.horizontalAdvance(text) + 4;
         }
     }
 }

@@ -3512,10 +3512,6 @@
         <translation>Stellen Sie zuerst die Maschine wieder her.</translation>
     </message>
     <message>
-        <source>Start the machine first.</source>
-        <translation>Starten Sie zuerst die Maschine.</translation>
-    </message>
-    <message>
         <source>Giving it back…</source>
         <translation>Wird zurückgegeben …</translation>
     </message>
@@ -3566,6 +3562,14 @@
     <message>
         <source>from %1</source>
         <translation>von %1</translation>
+    </message>
+    <message>
+        <source>Restore the machine to plug something in.</source>
+        <translation>Stellen Sie die Maschine wieder her, um etwas einzustecken.</translation>
+    </message>
+    <message>
+        <source>Start the machine to plug something in.</source>
+        <translation>Starten Sie die Maschine, um etwas einzustecken.</translation>
     </message>
 </context>
 <context>
@@ -3620,7 +3624,11 @@
     </message>
     <message>
         <source>A USB device that another computer passes on</source>
-        <translation>Ein USB-Gerät, das ein anderer Computer weiterreicht</translation>
+        <translation>Ein USB-Gerät, das ein anderer Rechner weiterreicht</translation>
+    </message>
+    <message>
+        <source>No USB device is plugged in.</source>
+        <translation>Kein USB-Gerät ist eingesteckt.</translation>
     </message>
 </context>
 <context>

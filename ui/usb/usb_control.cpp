@@ -142,6 +142,9 @@ void UsbControl::setMenu(QMenu* menu)
 void UsbControl::fillMenu(QMenu* menu)
 {
     menu->clear();
+    auto const why = m_model->whyNot();
+    if (!why.isEmpty()) // said once, and not only to who points at what is disabled
+        menu->addAction(icon(QStringLiteral("inspector")), why)->setEnabled(false);
     auto const add = [&](std::initializer_list<UsbRow::Group> groups, QString const& heading) {
         auto const before = menu->actions().size();
         for (auto const group : groups) {
@@ -183,7 +186,6 @@ void UsbControl::fillMenu(QMenu* menu)
         menu->addMenu(m_removeMenu);
     }
     menu->addSeparator();
-    auto const why = m_model->whyNot();
     auto* other = menu->addAction(
         icon(QStringLiteral("network")), tr("From another computer…"), this, &UsbControl::openRedirect);
     other->setEnabled(why.isEmpty());

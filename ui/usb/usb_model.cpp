@@ -187,7 +187,8 @@ QString UsbModel::whyNot() const
         return tr("The machine has no USB controller: give it one in its settings.");
     if (app::isInMemory(state))
         return {};
-    return state == app::SessionState::Suspended ? tr("Restore the machine first.") : tr("Start the machine first.");
+    return state == app::SessionState::Suspended ? tr("Restore the machine to plug something in.")
+                                                 : tr("Start the machine to plug something in.");
 }
 
 QString UsbModel::whyNotAdd() const

@@ -11,12 +11,18 @@
 #include <QPushButton>
 #include <QToolButton>
 #include <QVBoxLayout>
+#include <algorithm>
 #include <utility>
 
 namespace ui {
 
 UsbPanel::UsbPanel(QWidget* parent)
-    : QWidget(parent), m_title(new QLabel), m_add(new QPushButton), m_rules(new QPushButton), m_other(new QPushButton)
+    : QWidget(parent),
+      m_title(new QLabel),
+      m_why(new QLabel),
+      m_add(new QPushButton),
+      m_rules(new QPushButton),
+      m_other(new QPushButton)
 {
     auto font = m_title->font();
     font.setWeight(QFont::DemiBold);
@@ -31,6 +37,8 @@ UsbPanel::UsbPanel(QWidget* parent)
     top->addWidget(m_add);
     top->addWidget(m_rules);
     layout->addLayout(top);
+    m_why->setWordWrap(true);
+    layout->addWidget(m_why);
     for (std::size_t i = 0; i < groups; ++i) {
         m_groups[i] = new UsbGroup(static_cast<UsbRow::Group>(i));
         layout->addWidget(m_groups[i]);
@@ -134,6 +142,8 @@ void UsbPanel::updateTexts()
     m_rules->setText(tr("Rules…"));
     m_rules->setToolTip(tr("What happens with a device when it is plugged in"));
     m_other->setText(tr("From another computer…"));
+    m_why->setText(m_whyNoOther);
+    m_why->setVisible(!m_whyNoOther.isEmpty());
     m_other->setEnabled(m_whyNoOther.isEmpty());
     m_other->setToolTip(m_whyNoOther.isEmpty() ? tr("A USB device that another computer passes on") : m_whyNoOther);
     m_other->setAccessibleDescription(m_other->toolTip());
@@ -142,7 +152,11 @@ void UsbPanel::updateTexts()
     group(UsbRow::Group::Remote)->setHeading(tr("From other computers"));
     group(UsbRow::Group::Place)->setHeading(tr("Waiting for devices of other computers"));
     group(UsbRow::Group::Host)->setHeading(tr("On this computer"));
-    group(UsbRow::Group::Host)->setNothing(!m_problem.isEmpty() ? m_problem : tr("No other USB device is plugged in."));
+    bool const hasSome = std::ranges::find(m_rows, UsbRow::Group::Machine, &UsbRow::group) != m_rows.end();
+    group(UsbRow::Group::Host)
+        ->setNothing(!m_problem.isEmpty() ? m_problem
+                : hasSome                 ? tr("No other USB device is plugged in.")
+                                          : tr("No USB device is plugged in."));
     group(UsbRow::Group::Own)->setHeading(tr("The machine's own"));
 }
 

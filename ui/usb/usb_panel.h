@@ -57,7 +57,7 @@ private:
     QString m_problem, m_whyNoOther;
     std::map<QString, UsbRowView*> m_views;
     std::array<UsbGroup*, groups> m_groups {};
-    QLabel* m_title;
+    QLabel *m_title, *m_why;
     QPushButton *m_add, *m_rules, *m_other;
 };
 

@@ -288,7 +288,10 @@ private slots:
     void whereNothingIsPluggedInThatIsSaid()
     {
         Bench bench({ tablet() });
+        QVERIFY(tests::shows(bench.panel, "No USB device is plugged in."));
+        bench.panel->setRows({ stick(true) });
         QVERIFY(tests::shows(bench.panel, "No other USB device is plugged in."));
+        bench.panel->setRows({ tablet() });
         QVERIFY(!bench.group("In the machine")->isVisible());
         bench.panel->setRows({}, "The USB devices of this computer cannot be used here.");
         QVERIFY(tests::shows(bench.panel, "The USB devices of this computer cannot be used here."));

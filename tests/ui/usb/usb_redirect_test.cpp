@@ -330,9 +330,14 @@ private slots:
     {
         Room room;
         QVERIFY(!room.entryInPanel()->isEnabled());
-        QCOMPARE(room.entryInPanel()->toolTip(), "Start the machine first.");
+        QCOMPARE(room.entryInPanel()->toolTip(), "Start the machine to plug something in.");
         QVERIFY(!room.entryInMenu()->isEnabled());
-        QCOMPARE(room.entryInMenu()->toolTip(), "Start the machine first.");
+        QCOMPARE(room.entryInMenu()->toolTip(), "Start the machine to plug something in.");
+        // Not only to who points at it.
+        QVERIFY(tests::shows(room.page, "Start the machine to plug something in."));
+        auto const* menu = qobject_cast<QMenu*>(room.entryInMenu()->parent());
+        QVERIFY(menu != nullptr);
+        QCOMPARE(menu->actions().front()->text(), "Start the machine to plug something in.");
         QVERIFY(room.start(room.id));
         QTRY_VERIFY(room.entryInPanel()->isEnabled());
         QVERIFY(room.entryInMenu()->isEnabled());

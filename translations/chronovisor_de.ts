@@ -1836,6 +1836,10 @@
         <source>Another machine has this name.</source>
         <translation>Eine andere Maschine heißt schon so.</translation>
     </message>
+    <message>
+        <source>all that it needs</source>
+        <translation>alles, was sie braucht</translation>
+    </message>
 </context>
 <context>
     <name>ui::PageFrame</name>
@@ -2519,6 +2523,12 @@
     <message>
         <source>Bring it again when the other computer and the network are ready.</source>
         <translation>Holen Sie es wieder, wenn der andere Computer und das Netzwerk bereit sind.</translation>
+        <source>It is damaged, or neither a CD image nor a disk image nor a kernel.</source>
+        <translation>Sie ist beschädigt oder weder CD-Abbild noch Festplattenabbild noch Kernel.</translation>
+    </message>
+    <message>
+        <source>Choose another file.</source>
+        <translation>Wählen Sie eine andere Datei.</translation>
     </message>
 </context>
 <context>
@@ -2537,7 +2547,7 @@
     </message>
     <message>
         <source>a good start for most systems</source>
-        <translation>ein guter Anfang für die meisten Systeme</translation>
+        <translation>passt für die meisten Systeme</translation>
     </message>
     <message>
         <source>the medium starts only this way</source>

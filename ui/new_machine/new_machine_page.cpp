@@ -21,6 +21,7 @@
 #include <QPushButton>
 #include <QSpinBox>
 #include <QStandardPaths>
+#include <algorithm>
 
 namespace ui {
 
@@ -131,6 +132,7 @@ void NewMachinePage::makeProposalCard()
     addRow(grid, m_nameLabel, m_name, nullptr);
     m_nameTaken = new QLabel;
     m_nameTaken->setWordWrap(true);
+    m_nameTaken->setProperty("problem", true);
     grid->addWidget(m_nameTaken, grid->rowCount(), 1, 1, 2);
     addRow(grid, m_cpusLabel, m_cpus, &m_cpusReason);
     addRow(grid, m_memoryLabel, m_memory, &m_memoryReason);
@@ -415,8 +417,9 @@ app::MachineRequest NewMachinePage::request() const
 /// Why the values are as they are that were proposed and not changed.
 void NewMachinePage::updateReasons()
 {
-    auto const reason
-        = [this](QWidget* field, app::Reason why) { return m_touched.contains(field) ? QString() : reasonText(why); };
+    auto const reason = [this](QWidget* field, app::Reason why) {
+        return m_touched.contains(field) ? QString() : m_isDemo ? tr("all that it needs") : reasonText(why);
+    };
     m_cpusReason->setText(reason(m_cpus, m_proposal.cpus));
     m_memoryReason->setText(reason(m_memory, m_proposal.memory));
     auto const disk = reason(m_disk, m_proposal.disk);
@@ -554,6 +557,13 @@ void NewMachinePage::updateTexts()
                     .arg(bytesText(m_host.freeMemoryBytes >> 20 << 20), bytesText(m_host.freeDiskBytes >> 20 << 20));
     host.removeAll(QString());
     m_hostText->setText(host.join(QLatin1Char(' ')));
+    // What is unfolded stands under the rest.
+    int widest = 0;
+    for (auto const* label :
+        { m_systemLabel, m_nameLabel, m_cpusLabel, m_memoryLabel, m_diskLabel, m_firmwareLabel, m_networkLabel })
+        widest = std::max(widest, label->sizeHint().width());
+    for (auto* label : { m_nameLabel, m_firmwareLabel })
+        label->setMinimumWidth(widest);
 }
 
 }

@@ -160,6 +160,7 @@ QFrame#sidebar { background: %side; }
 QFrame#timeline, QFrame#pastCaption { background: %window; border: none; border-top: 1px solid %border; }
 QFrame#toolbar { background: %window; border-bottom: 1px solid %border; }
 QLabel[quiet="true"] { color: %quiet; }
+QLabel[problem="true"] { color: %problem; }
 QStatusBar { border-top: 1px solid %border; color: %quiet; }
 QStatusBar::item { border: none; }
 )")
@@ -168,6 +169,7 @@ QStatusBar::item { border: none; }
         .replace(QStringLiteral("%accent"), name(accent))
         .replace(QStringLiteral("%border"), name(colors.border))
         .replace(QStringLiteral("%raised"), name(colors.raised))
+        .replace(QStringLiteral("%problem"), name(colors.problem))
         .replace(QStringLiteral("%quiet"), name(palette.color(QPalette::PlaceholderText)))
         .replace(QStringLiteral("%handle"), name(isDark ? QColor(255, 255, 255, 60) : QColor(20, 30, 50, 70)))
         .replace(QStringLiteral("%hover"), name(hover))

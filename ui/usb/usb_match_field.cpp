@@ -26,6 +26,7 @@ UsbMatchField::UsbMatchField(QWidget* parent)
         label->setTextFormat(Qt::PlainText);
     }
     m_hint->setProperty("quiet", true);
+    m_told->setProperty("problem", true);
     m_go->setProperty("primary", true);
     auto* line = new QHBoxLayout;
     line->setSpacing(8);

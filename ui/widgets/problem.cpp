@@ -171,7 +171,9 @@ public:
             return needsConnector(task)
                 ? tr("Every USB connector of the machine is taken, or the machine is not there any more.")
                 : tr("That is not possible in the machine's present state.");
-        case vmm::ErrorCode::Corrupt: return tr("A file is damaged, or not what its name says.");
+        case vmm::ErrorCode::Corrupt:
+            return task == Task::ReadFile ? tr("It is damaged, or neither a CD image nor a disk image nor a kernel.")
+                                          : tr("A file is damaged, or not what its name says.");
         case vmm::ErrorCode::VersionTooNew: return tr("It was written by a newer version of Chronovisor.");
         case vmm::ErrorCode::OutOfMemory: return tr("This computer has not enough free memory.");
         case vmm::ErrorCode::NoSpace: return tr("The disk of this computer is full.");
@@ -247,6 +249,8 @@ public:
         case vmm::ErrorCode::Corrupt:
             if (isOfMoments(task))
                 return tr("Other moments are not affected.");
+            if (task == Task::ReadFile)
+                return tr("Choose another file.");
             return task == Task::Restore
                 ? tr("The disks are not affected. You can throw the suspended state away and start afresh.")
                 : tr("Use another copy of the file.");

@@ -207,9 +207,10 @@ private slots:
                               << "is a VMDK image";
         QTest::newRow("xz") << tests::xz() << "The details say what the file is."
                             << "is compressed with xz, to be unpacked first";
-        QTest::newRow("rubbish") << QByteArray(4097, 'x') << "A file is damaged, or not what its name says."
+        QTest::newRow("rubbish") << QByteArray(4097, 'x')
+                                 << "It is damaged, or neither a CD image nor a disk image nor a kernel."
                                  << "neither a CD nor a disk image nor a kernel";
-        QTest::newRow("empty") << QByteArray() << "A file is damaged, or not what its name says."
+        QTest::newRow("empty") << QByteArray() << "It is damaged, or neither a CD image nor a disk image nor a kernel."
                                << "neither a CD nor a disk image nor a kernel";
         QTest::newRow("machine.json") << QByteArray(R"({"kind":"machine","version":1,"state":{}})")
                                       << "This version cannot do that."

@@ -537,10 +537,6 @@
         <translation>%1 %</translation>
     </message>
     <message>
-        <source>Copy the machine…</source>
-        <translation>Maschine kopieren …</translation>
-    </message>
-    <message>
         <source>Remove the machine</source>
         <translation>Maschine entfernen</translation>
     </message>
@@ -793,6 +789,10 @@
     <message>
         <source>The machine had USB devices. When it goes on here, this becomes of them. %1</source>
         <translation>Die Maschine hatte USB-Geräte. Wenn sie hier weiterläuft, geschieht mit ihnen Folgendes. %1</translation>
+    </message>
+    <message>
+        <source>Copy the machine</source>
+        <translation>Maschine kopieren</translation>
     </message>
 </context>
 <context>
@@ -1250,7 +1250,7 @@
     </message>
     <message>
         <source>Make larger…</source>
-        <translation>Vergrößern…</translation>
+        <translation>Vergrößern …</translation>
     </message>
     <message>
         <source>New size of %1</source>
@@ -2450,7 +2450,7 @@
     </message>
     <message>
         <source>No USB device came from the other computer.</source>
-        <translation>Vom anderen Computer kam kein USB-Gerät.</translation>
+        <translation>Vom anderen Rechner kam kein USB-Gerät.</translation>
     </message>
     <message>
         <source>The machine cannot wait for USB devices there.</source>
@@ -2462,15 +2462,15 @@
     </message>
     <message>
         <source>There is no such computer or socket.</source>
-        <translation>Diesen Computer oder Socket gibt es nicht.</translation>
+        <translation>Diesen Rechner oder Socket gibt es nicht.</translation>
     </message>
     <message>
         <source>This computer has no such address.</source>
-        <translation>Diese Adresse hat dieser Computer nicht.</translation>
+        <translation>Diese Adresse hat dieser Rechner nicht.</translation>
     </message>
     <message>
         <source>The other computer cannot be reached.</source>
-        <translation>Der andere Computer ist nicht zu erreichen.</translation>
+        <translation>Der andere Rechner ist nicht zu erreichen.</translation>
     </message>
     <message>
         <source>No device is passed on there.</source>
@@ -2478,11 +2478,11 @@
     </message>
     <message>
         <source>It is a name and a port, such as desk:4000, a port of this computer alone, or the path of a socket.</source>
-        <translation>Sie besteht aus einem Namen und einem Port, etwa desk:4000, aus einem Port dieses Computers allein oder aus dem Pfad eines Sockets.</translation>
+        <translation>Sie besteht aus einem Namen und einem Port, etwa desk:4000, aus einem Port dieses Rechners allein oder aus dem Pfad eines Sockets.</translation>
     </message>
     <message>
         <source>Check the address, and the network of both.</source>
-        <translation>Prüfen Sie die Adresse und das Netzwerk beider Computer.</translation>
+        <translation>Prüfen Sie die Adresse und das Netzwerk beider Rechner.</translation>
     </message>
     <message>
         <source>Choose a port above 1023: those below are the system&apos;s.</source>
@@ -2494,7 +2494,7 @@
     </message>
     <message>
         <source>Start usbredirect on the other computer first.</source>
-        <translation>Starten Sie zuerst usbredirect auf dem anderen Computer.</translation>
+        <translation>Starten Sie zuerst usbredirect auf dem anderen Rechner.</translation>
     </message>
     <message>
         <source>What answers there is not usbredirect.</source>
@@ -3465,7 +3465,7 @@
     </message>
     <message>
         <source>From another computer…</source>
-        <translation>Von einem anderen Computer…</translation>
+        <translation>Von einem anderen Rechner …</translation>
     </message>
     <message>
         <source>The USB device “%1” (%2) is gone.</source>
@@ -3630,7 +3630,7 @@
     </message>
     <message>
         <source>From another computer…</source>
-        <translation>Von einem anderen Computer…</translation>
+        <translation>Von einem anderen Rechner …</translation>
     </message>
     <message>
         <source>A USB device that another computer passes on</source>
@@ -3645,15 +3645,15 @@
     <name>ui::UsbRedirectCard</name>
     <message>
         <source>Connecting…</source>
-        <translation>Verbindung wird aufgebaut…</translation>
+        <translation>Verbindung wird aufgebaut …</translation>
     </message>
     <message>
         <source>A USB device of another computer</source>
-        <translation>Ein USB-Gerät eines anderen Computers</translation>
+        <translation>Ein USB-Gerät eines anderen Rechners</translation>
     </message>
     <message>
         <source>Connect to the computer that has it</source>
-        <translation>Mit dem Computer verbinden, der es hat</translation>
+        <translation>Mit dem Rechner verbinden, der es hat</translation>
     </message>
     <message>
         <source>Wait until that computer connects</source>
@@ -3669,11 +3669,11 @@
     </message>
     <message>
         <source>Start this on the other computer as soon as the machine waits.</source>
-        <translation>Starten Sie dies auf dem anderen Computer, sobald die Maschine wartet.</translation>
+        <translation>Starten Sie dies auf dem anderen Rechner, sobald die Maschine wartet.</translation>
     </message>
     <message>
         <source>Start this on the other computer first.</source>
-        <translation>Starten Sie zuerst dies auf dem anderen Computer.</translation>
+        <translation>Starten Sie zuerst dies auf dem anderen Rechner.</translation>
     </message>
     <message>
         <source>There lsusb tells what to write for VENDOR:PRODUCT, and Debian&apos;s package usbredirect has the command.</source>
@@ -3681,11 +3681,11 @@
     </message>
     <message>
         <source>What to start on the other computer</source>
-        <translation>Was auf dem anderen Computer zu starten ist</translation>
+        <translation>Was auf dem anderen Rechner zu starten ist</translation>
     </message>
     <message>
         <source>Copy what to start on the other computer</source>
-        <translation>Kopieren, was auf dem anderen Computer zu starten ist</translation>
+        <translation>Kopieren, was auf dem anderen Rechner zu starten ist</translation>
     </message>
     <message>
         <source>Copy</source>
@@ -3693,7 +3693,7 @@
     </message>
     <message>
         <source>Nothing is encrypted, and at 0.0.0.0 whoever reaches this computer can plug something in. A port alone is only for this computer, such as for a tunnel (ssh -R).</source>
-        <translation>Nichts wird verschlüsselt, und bei 0.0.0.0 kann jeder etwas anschließen, der diesen Computer erreicht. Ein Port allein gilt nur für diesen Computer, etwa für einen Tunnel (ssh -R).</translation>
+        <translation>Nichts wird verschlüsselt, und bei 0.0.0.0 kann jeder etwas anschließen, der diesen Rechner erreicht. Ein Port allein gilt nur für diesen Rechner, etwa für einen Tunnel (ssh -R).</translation>
     </message>
     <message>
         <source>Nothing is encrypted. Where that matters, take a tunnel (ssh -L) and write its port alone.</source>

@@ -189,7 +189,7 @@ void MachinePage::fillMenu(QMenu* menu)
     menu->addSeparator();
     menu->addActions({ m_actions.settings, m_actions.ownWindow, m_actions.fork });
     auto const isFree = !app::isInMemory(m_session->state()) && !otherOwner();
-    menu->addAction(icon(QStringLiteral("copy")), tr("Copy the machine…"), this, &MachinePage::cloneRequested)
+    menu->addAction(icon(QStringLiteral("copy")), tr("Copy the machine"), this, &MachinePage::cloneRequested)
         ->setEnabled(isFree);
     auto* remove
         = menu->addAction(icon(QStringLiteral("trash")), tr("Remove the machine"), this, &MachinePage::removeRequested);

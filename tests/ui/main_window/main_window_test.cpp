@@ -415,7 +415,7 @@ private slots:
         QVERIFY2(keep->toolTip().contains(word), qPrintable(keep->toolTip()));
         QMenu menu;
         page->fillMenu(&menu);
-        for (auto const* text : { "Copy the machine…", "Remove the machine", "Fork the machine" }) {
+        for (auto const* text : { "Copy the machine", "Remove the machine", "Fork the machine" }) {
             auto const actions = menu.actions();
             auto const found = std::ranges::find(actions, QString(text), &QAction::text);
             QVERIFY2(found != actions.end() && !(*found)->isEnabled(), text);

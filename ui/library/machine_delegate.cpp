@@ -92,7 +92,9 @@ void MachineDelegate::paint(QPainter* painter, QStyleOptionViewItem const& optio
     painter->setPen(palette.color(QPalette::Text));
     QFontMetrics const bold(font), plain(option.font);
     auto const progress = index.data(LibraryModel::ProgressRole);
-    auto const nameTop = progress.isValid() ? text.top() - 4 : text.top() + 2;
+    auto const wordsHeight = bold.height() + 3 + plain.height();
+    auto const nameTop
+        = progress.isValid() ? text.top() - 4 : option.rect.top() + (option.rect.height() - wordsHeight) / 2;
     painter->drawText(QRect(text.left(), nameTop, text.width(), bold.height()), Qt::AlignVCenter | Qt::AlignLeft,
         bold.elidedText(index.data().toString(), Qt::ElideRight, text.width()));
 

@@ -2513,22 +2513,24 @@
         <translation>Alle USB-Anschlüsse der Maschine sind belegt, oder die Maschine ist nicht mehr da.</translation>
     </message>
     <message>
-        <source>Unplug another device, or look whether the machine still runs.</source>
-        <translation>Stecken Sie ein anderes Gerät ab, oder sehen Sie nach, ob die Maschine noch läuft.</translation>
+        <source>Unplug another device, or look whether the machine still runs. While it is off you can give it another USB controller in its settings.</source>
+        <translation>Stecken Sie ein anderes Gerät ab, oder sehen Sie nach, ob die Maschine noch läuft. Solange sie aus ist, können Sie ihr in ihren Einstellungen einen weiteren USB-Controller geben.</translation>
     </message>
     <message>
         <source>A USB device of another computer is gone.</source>
-        <translation>Ein USB-Gerät eines anderen Computers ist weg.</translation>
+        <translation>Ein USB-Gerät eines anderen Rechners ist weg.</translation>
     </message>
     <message>
-        <source>Bring it again when the other computer and the network are ready.</source>
-        <translation>Holen Sie es wieder, wenn der andere Computer und das Netzwerk bereit sind.</translation>
         <source>It is damaged, or neither a CD image nor a disk image nor a kernel.</source>
         <translation>Sie ist beschädigt oder weder CD-Abbild noch Festplattenabbild noch Kernel.</translation>
     </message>
     <message>
         <source>Choose another file.</source>
         <translation>Wählen Sie eine andere Datei.</translation>
+    </message>
+    <message>
+        <source>Bring it again when the other computer and the network are ready.</source>
+        <translation>Holen Sie es wieder, wenn der andere Rechner und das Netzwerk bereit sind.</translation>
     </message>
 </context>
 <context>
@@ -3448,14 +3450,6 @@
         <translation>Das Paket von Chronovisor bringt dafür eine Regel mit. Ohne sie hilft, bis das Gerät ausgesteckt wird, in einem Terminal: sudo setfacl -m u:%1:rw %2</translation>
     </message>
     <message>
-        <source>Every connector of its USB controllers is taken.</source>
-        <translation>Alle Anschlüsse ihrer USB-Controller sind belegt.</translation>
-    </message>
-    <message>
-        <source>Detach a device or unplug one, or give the machine another USB controller in its settings while it is off.</source>
-        <translation>Trennen Sie ein Gerät oder stecken Sie eines aus, oder geben Sie der Maschine in ihren Einstellungen einen weiteren USB-Controller, während sie aus ist.</translation>
-    </message>
-    <message>
         <source>Of other computers</source>
         <translation>Von anderen Rechnern</translation>
     </message>
@@ -3657,7 +3651,7 @@
     </message>
     <message>
         <source>Wait until that computer connects</source>
-        <translation>Warten, bis der andere Computer sich verbindet</translation>
+        <translation>Warten, bis der andere Rechner sich verbindet</translation>
     </message>
     <message>
         <source>&amp;Address:</source>

@@ -279,14 +279,6 @@ void UsbControl::report(Task task, vmm::Error const& error, QString const& node)
                  "this helps in a terminal: sudo setfacl -m u:%1:rw %2")
                   .arg(qEnvironmentVariable("USER", QStringLiteral("$USER")), node);
     }
-    auto const state = session()->state();
-    auto const isOn = state == app::SessionState::Running || state == app::SessionState::Paused;
-    if ((task == Task::AttachUsb || task == Task::AddUsb) && error.code == vmm::ErrorCode::NotNow && isOn) {
-        problem.reason = tr("Every connector of its USB controllers is taken.");
-        problem.advice
-            = tr("Detach a device or unplug one, or give the machine another USB controller in its settings while it "
-                 "is off.");
-    }
     emit failed(problem);
 }
 

@@ -243,7 +243,8 @@ public:
                 return tr("If it has not run since it came back, let it go on first. Otherwise try again when it has "
                           "finished what it is doing.");
             if (needsConnector(task))
-                return tr("Unplug another device, or look whether the machine still runs.");
+                return tr("Unplug another device, or look whether the machine still runs. While it is off you can give "
+                          "it another USB controller in its settings.");
             return task == Task::ChangeSettings ? tr("Shut the machine down first.")
                                                 : tr("Try again when it has finished what it is doing.");
         case vmm::ErrorCode::Corrupt:

@@ -44,7 +44,7 @@ public:
 
     struct State {
         static constexpr std::string_view kind = "xhci";
-        static constexpr unsigned version = 3; // 2: slots that are lost, ports that stay empty; 3: up to 30 ports, and what is behind them
+        static constexpr unsigned version = 3; // 2: slots that are lost, empty ports; 3: 30 ports, what is behind them
         PciState pci;
         std::uint32_t command = 0;       ///< [USBCMD]
         std::uint32_t status = 0x01;     ///< [USBSTS]

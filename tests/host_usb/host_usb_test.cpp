@@ -427,6 +427,18 @@ private slots:
         QVERIFY(taken > all.size() / 2);
     }
 
+    /// It offers to wake the guest up, and nobody could tell that it does.
+    void noDeviceWakesTheGuestUp()
+    {
+        SimulatedUsbDevice const device("1-1", 2);
+        Plugged plugged;
+        Asked asked(Kind::Control, 0x80, Bytes(9), { 0x80, 6, 0, 2, 0, 0, 9, 0 });
+        plugged.submit(asked);
+        QVERIFY(plugged.ends(asked));
+        QCOMPARE(asked.got().size(), std::size_t(9));
+        QCOMPARE(asked.got()[7], 0x80);
+    }
+
     void anInterruptEndpointWaitsUntilThereIsSomething()
     {
         SimulatedUsbDevice device("1-1", 2);

@@ -417,7 +417,7 @@ Bytes SimulatedUsbDevice::usualDescriptors()
         0, 1, 7, 5, 0x05, 5, 192, 0, 1 };
     Bytes all { 18, 1, 0, 2, 0, 0, 0, 64, vendor & 0xff, vendor >> 8, product & 0xff, product >> 8, 0, 1, 1, 2, 3, 1 };
     auto const total = static_cast<std::uint8_t>(9 + 2 * (9 + endpoints.size()));
-    all.insert(all.end(), { 9, 2, total, 0, 1, 1, 0, 0x80, 50 });
+    all.insert(all.end(), { 9, 2, total, 0, 1, 1, 0, 0xa0, 50 });
     for (std::uint8_t const setting : { 0, 1 }) {
         all.insert(all.end(), { 9, 4, 0, setting, 5, 0xff, 0, 0, 0 });
         all.insert(all.end(), endpoints.begin(), endpoints.end());

@@ -504,6 +504,8 @@ bool HostUsbDevice::goesOn(Flight& flight)
     bool const isControl = transfer.kind == UsbTransfer::Kind::Control;
     auto const begin = isControl ? setupSize : 0;
     count = std::min<std::uint64_t>({ count, flight.memory.size() - begin, transfer.length - flight.done });
+    if (isControl)
+        usb::hideRemoteWakeup(transfer, flight.memory.subspan(begin, count));
     if (transfer.isIn())
         (void)transfer.copyIn(flight.memory.subspan(begin, count), flight.done);
     flight.done += count;

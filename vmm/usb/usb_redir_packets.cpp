@@ -231,8 +231,13 @@ void UsbRedirDevice::dataAnswer(std::uint64_t id, Asked what, std::uint8_t endpo
     }
     auto& transfer = *flight->transfer;
     std::uint64_t count = length;
-    if (transfer.isIn())
+    if (what == Asked::Control && transfer.isIn()) {
+        Bytes answer(data.bytes().begin(), data.bytes().end());
+        usb::hideRemoteWakeup(transfer, answer);
+        count = transfer.copyIn(answer, flight->done);
+    } else if (transfer.isIn()) {
         count = transfer.copyIn(data.bytes(), flight->done);
+    }
     auto outcome = statusOf(status);
     if (status == usb_redir_cancelled && flight->cancelled != 0)
         outcome = UsbStatus::Cancelled;

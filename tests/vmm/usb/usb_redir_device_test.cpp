@@ -69,6 +69,12 @@ private slots:
         QVERIFY(bench.ended(in));
         QCOMPARE(in.transfer.status, UsbStatus::Success);
         QCOMPARE(in.got(), (Bytes { 18, 1, 2 }));
+        // The device would wake the guest up, and nobody could tell.
+        Asked configuration(Kind::Control, 0x80, Bytes(9), { 0x80, 6, 0, 2, 0, 0, 9, 0 });
+        bench.ask(configuration);
+        bench.peer.control({ 9, 2, 9, 0, 0, 1, 0, 0xe0, 50 });
+        bench.settle();
+        QCOMPARE(configuration.got(), (Bytes { 9, 2, 9, 0, 0, 1, 0, 0xc0, 50 }));
         Asked out(Kind::Control, 0, { 4, 5, 6 }, { 0x40, 2, 7, 0, 8, 0, 3, 0 });
         QCOMPARE(bench.ask(out), "control 40 02 3");
         QCOMPARE(bench.peer.lastData, (Bytes { 4, 5, 6 }));

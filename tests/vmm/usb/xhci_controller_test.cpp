@@ -672,8 +672,10 @@ private slots:
         old["version"] = 1u;
         for (auto& slot : old["state"]["slots"])
             slot.erase("lost");
-        for (auto& port : old["state"]["ports"])
+        for (auto& port : old["state"]["ports"]) {
             port.erase("emptyUntil");
+            port.erase("behind");
+        }
         REQUIRE_OK(d.controller.load(tests::must(Section::fromJson(old))));
         QVERIFY(d.controller.save() == saved);
     }

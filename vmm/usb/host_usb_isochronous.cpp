@@ -127,7 +127,6 @@ void HostUsbDevice::landedTogether(Flight& flight)
 
 unsigned HostUsbDevice::isochronousLead() const
 {
-    constexpr unsigned usualLead = 768; // 96 ms; the host may be late by two thirds of that, and loses nothing
     return usualLead + m_ahead;
 }
 

@@ -94,7 +94,6 @@ public:
     void submit(UsbTransfer& transfer) override;
     void cancel(UsbTransfer& transfer) override;
     /// As with a device of the host's: what comes, and not the guest's clock, is what its transfers follow.
-    static constexpr unsigned usualLead = 192; ///< 24 ms: the other side has some in hand, and not without end
     unsigned isochronousLead() const override { return usualLead + m_lead; }
     void resetEndpoint(std::uint8_t endpoint) override;
     bool setStreams(std::uint8_t endpoint, unsigned count) override;

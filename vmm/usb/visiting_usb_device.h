@@ -18,6 +18,10 @@ public:
     void reset() override { }
     bool isVisitor() const override { return true; }
 
+    /// Of isochronousLead(), in microframes. More than a guest's controller has in flight at an interval of one: then
+    /// what it gives next follows what has landed, several together, and not its clock.
+    static constexpr unsigned usualLead = 192;
+
 protected:
     /// What identity() is when it is plugged in now.
     virtual std::string newIdentity() const = 0;

@@ -30,15 +30,13 @@ bool carriesData(Trb const& trb)
     return trb.type() == Normal || trb.type() == DataStage || trb.type() == Isoch;
 }
 
-/// Isochronous ones of the fastest stream are fewer than are wanted ahead of their time: so what is given next follows
-/// what has landed, several together, and not the clock.
-std::size_t mostInFlight(UsbTransfer::Kind kind, UsbDevice const* device)
+std::size_t mostInFlight(UsbTransfer::Kind kind)
 {
     switch (kind) {
     case UsbTransfer::Kind::Control: return 1;
     case UsbTransfer::Kind::Interrupt: return 4;
     case UsbTransfer::Kind::Bulk: return 16;
-    case UsbTransfer::Kind::Isochronous: return std::max(128u, device ? device->isochronousLead() / 3 * 2 : 0);
+    case UsbTransfer::Kind::Isochronous: return 128; // 16 ms of the fastest stream
     }
     return 1;
 }
@@ -75,7 +73,7 @@ void XhciController::serve(Ring& ring)
             : endpoint.hasStreams()                                             ? UsbTransfer::Kind::Bulk
             : endpoint.type() == InterruptIn || endpoint.type() == InterruptOut ? UsbTransfer::Kind::Interrupt
                                                                                 : UsbTransfer::Kind::Bulk;
-        if (ring.flying.size() >= mostInFlight(kind, deviceOf(*endpoint.slot)))
+        if (ring.flying.size() >= mostInFlight(kind))
             return;
         m_isCrowded |= m_trbsInFlight >= mostTrbsInFlight;
         if (m_isCrowded)

@@ -309,9 +309,10 @@ private slots:
         auto const image = QString::fromStdString(disks[0].path);
         desk.open();
         auto* page = desk.settings(id);
-        auto const choices = desk.named<QToolButton>(page, "Remove disk0")->menu()->actions();
+        auto* remove = desk.named<QToolButton>(page, "Remove disk0");
+        remove->setFocus();
+        auto const choices = remove->menu()->actions();
         QCOMPARE(choices[1]->text(), "Remove, with its image");
-        desk.named<QToolButton>(page, "Remove disk0")->setFocus();
         choices[1]->trigger();
         QVERIFY(button(page, "Add a new disk")->hasFocus()); // there is no row any more
         page->save();

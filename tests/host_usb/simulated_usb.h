@@ -80,16 +80,6 @@ public:
     void resetByTheHost();
     /// The host has none for this interface.
     void losesDriver(unsigned interface);
-    /// What it does from now on with whatever it is asked: by endpoint 0, and by all others.
-    enum class Manner : std::uint8_t {
-        Good,
-        Stalls,
-        Babbles, ///< sends more than it may: the kernel ends it there
-        Silent,  ///< until it is given up
-    };
-    void behave(Manner control, Manner data);
-    /// Who asks it for its descriptors is told these; what the kernel has read of it when it was plugged in stays.
-    void tellOther(vmm::Bytes const& descriptors);
 
     /// What the kernel was asked for, but for URBs: "set-interface 0 1", "clear-halt 81", "reset", "detach 0" …
     std::vector<std::string> calls() const;

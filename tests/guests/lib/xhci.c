@@ -389,16 +389,10 @@ bool usbConfigure(struct UsbDevice* device)
         bool const in = bytes[2] & 0x80;
         unsigned const id = 2u * (bytes[2] & 15) + in, kind = bytes[3] & 3;
         unsigned const packet = (unsigned)(bytes[4] | bytes[5] << 8) & 0x7ff;
-        if (id <= controlEndpoint || kind == 0)
-            continue; // it says so, and has no such endpoint
-        bool const isPaced = kind == 1 || kind == 3;
-        describeEndpoint(device, id, kind + (in ? 4 : 0), packet, isPaced ? intervalOf(device, bytes[6]) : 0);
+        describeEndpoint(device, id, kind + (in ? 4 : 0), packet, kind == 3 ? intervalOf(device, bytes[6]) : 0);
         input[1] |= 1u << id;
         last = id > last ? id : last;
-        if (kind == 2)
-            *(in ? &device->bulkIn : &device->bulkOut) = (uint8_t)id;
-        else if (in)
-            *(kind == 3 ? &device->interruptIn : &device->isochronousIn) = (uint8_t)id;
+        *(kind == 3 ? &device->interruptIn : in ? &device->bulkIn : &device->bulkOut) = (uint8_t)id;
     }
     describeSlot(device, last);
     return xhciCommand(trbConfigureEndpoint, (uint64_t)input, device->slot, 0, NULL) == codeSuccess

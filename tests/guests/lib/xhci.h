@@ -76,7 +76,7 @@ struct UsbDevice {
     struct UsbRing rings[usbEndpoints];
     uint8_t descriptor[18], configuration[256];
     unsigned configurationSize;
-    uint8_t bulkIn, bulkOut, interruptIn, isochronousIn; ///< ids of endpoints; 0: none
+    uint8_t bulkIn, bulkOut, interruptIn; ///< ids of endpoints; 0: none
 };
 
 /// Finds the controller, resets it, and lets it run. False: there is none, or it does not do so.
@@ -101,8 +101,7 @@ int xhciCommand(uint32_t type, uint64_t parameter, unsigned slot, unsigned endpo
 /// Gives the device at a root port, behind hubs by `route`, a slot and an address, and reads its descriptors.
 bool usbOpen(struct UsbDevice*, unsigned port, unsigned speed, uint32_t route);
 void usbClose(struct UsbDevice*);
-/// Selects the configuration, with all endpoints of its first interface, whatever its descriptors say. A hub's ports
-/// are told to the controller.
+/// Selects the configuration, with all endpoints of its first interface. A hub's ports are told to the controller.
 bool usbConfigure(struct UsbDevice*);
 /// Selects a setting of an interface of the first configuration, with its isochronous endpoint, whose id it is; 0: it
 /// did not.

@@ -299,8 +299,8 @@ private slots:
         REQUIRE_OK(machine.call(command::PlugUsb { "visitor", std::make_shared<tests::FakeUsbDevice>() }));
         REQUIRE_OK(machine.call(command::Pause {}));
         REQUIRE_OK(machine.call(command::PlugUsb { "other", std::make_shared<tests::FakeUsbDevice>() }));
-        REQUIRE_OK(machine.call(command::Reset {}));
         REQUIRE_OK(machine.call(command::Resume {}));
+        REQUIRE_OK(machine.call(command::Reset {}));
         auto const own = machine.call(command::AddUsb { UsbDeviceConfig { "tablet0", UsbKind::Tablet } });
         QCOMPARE(own.error().code, ErrorCode::NotNow);
         REQUIRE_OK(machine.call(command::UnplugUsb { "visitor" }));

@@ -38,6 +38,13 @@ vmm::Result<> mayTakeByHand(HostUsbEntry const& entry)
         fmt::format("this host uses {}: {}; attach it with --force if it shall lose it", name, fmt::join(texts, ", ")));
 }
 
+/// What a device that has come just now, and that no other machine has, may answer for a moment.
+bool mayPass(vmm::ErrorCode code)
+{
+    using enum vmm::ErrorCode;
+    return code == Disconnected || code == Busy || code == IoError;
+}
+
 void finish(HostUsbPassthrough::Completion const& done, vmm::Result<> outcome)
 {
     if (done)
@@ -208,7 +215,7 @@ void HostUsbPassthrough::plugAnew(std::string const& port)
     auto const again = [this, port, mine = m_ports.machine()](vmm::Result<> const& outcome) {
         if (outcome || !m_ports.isStill(mine) || !m_taken->devices().contains(port))
             return;
-        m_events.failed(m_taken->devices().at(port)->info(), outcome.error());
+        fail(m_taken->devices().at(port)->info(), outcome.error());
         m_taken->giveBack(port, [] {});
         tellDevices();
     };
@@ -287,39 +294,57 @@ void HostUsbPassthrough::takeLook(std::shared_ptr<vmm::HostUsb> usb, std::vector
     auto const steps = following.follower.look(entries, m_taken->infos(), vmm::EventLoop::now());
     tellQuestions();
     for (auto const& device : following.follower.givenUp()) {
-        m_events.failed(
-            device, { vmm::ErrorCode::Disconnected, "it was lost again and again, and is left to this host", 0 });
+        fail(device, { vmm::ErrorCode::Disconnected, "it was lost again and again, and is left to this host", 0 });
     }
     following.nextLook.reset();
-    if (following.follower.isWaiting()) {
-        constexpr vmm::Nanoseconds soon = std::chrono::milliseconds(200);
-        following.nextLook = m_ports.loop().at(vmm::EventLoop::now() + soon, [this] { look(); });
-    }
+    if (following.follower.isWaiting())
+        lookSoon();
     for (auto const& step : steps)
         takeStep(step);
+}
+
+void HostUsbPassthrough::lookSoon()
+{
+    constexpr vmm::Nanoseconds soon = std::chrono::milliseconds(200);
+    m_following->nextLook = m_ports.loop().at(vmm::EventLoop::now() + soon, [this] { look(); });
 }
 
 /// One that the host has begun to use since it was looked at is the follower's again.
 void HostUsbPassthrough::takeStep(UsbFollower::Step const& step)
 {
-    auto const isInUse = std::make_shared<bool>(false);
-    auto const allows = [cause = step.cause, isInUse](HostUsbEntry const& entry) -> vmm::Result<> {
-        *isInUse = !UsbFollower::mayTake(cause, entry.uses);
-        return *isInUse ? vmm::fail(vmm::ErrorCode::Busy, hostUseText(entry.uses.front())) : vmm::Result<>();
+    struct Tried {
+        bool isClaimed = false, isInUse = false;
     };
-    auto const done = [this, step, isInUse, mine = std::weak_ptr(m_following)](vmm::Result<> const& outcome) {
-        bool const isOver = !m_ports.machine() || outcome || outcome.error().code == vmm::ErrorCode::NotFound
-            || outcome.error().code == vmm::ErrorCode::AlreadyExists;
+    auto const tried = std::make_shared<Tried>();
+    auto const allows = [cause = step.cause, tried](HostUsbEntry const& entry) -> vmm::Result<> {
+        *tried = { true, !UsbFollower::mayTake(cause, entry.uses) };
+        return tried->isInUse ? vmm::fail(vmm::ErrorCode::Busy, hostUseText(entry.uses.front())) : vmm::Result<>();
+    };
+    auto const done = [this, step, tried, mine = std::weak_ptr(m_following)](vmm::Result<> const& outcome) {
+        bool const isOver = !m_ports.machine() || outcome || outcome.error().code == vmm::ErrorCode::AlreadyExists;
         if (isOver)
             return;
-        if (!*isInUse)
-            return m_events.failed(step.device, outcome.error());
-        if (m_following && m_following == mine.lock()) {
-            m_following->follower.refused(step, vmm::EventLoop::now());
-            look();
+        bool const isStill = m_following && m_following == mine.lock();
+        auto const now = vmm::EventLoop::now();
+        if (tried->isInUse && isStill) {
+            m_following->follower.refused(step, now);
+            return look();
         }
+        bool const isAway = outcome.error().code == vmm::ErrorCode::NotFound;
+        bool const passes = isAway || (tried->isClaimed && mayPass(outcome.error().code));
+        if (isStill && passes && m_following->follower.triesAgain(step, now))
+            return lookSoon();
+        if (!isAway && !tried->isInUse)
+            fail(step.device, outcome.error());
     };
     attach(step.device.port, allows, done);
+}
+
+void HostUsbPassthrough::fail(vmm::HostUsbInfo const& device, vmm::Error const& why)
+{
+    vmm::log(vmm::LogLevel::Warning, "usb", "{} at port {} does not come to the machine: {}", usbDeviceName(device),
+        device.port, why.message());
+    m_events.failed(device, why);
 }
 
 void HostUsbPassthrough::machineEnded()

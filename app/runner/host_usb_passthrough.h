@@ -69,8 +69,10 @@ private:
     void comeUp(CameUp cameUp);
     void follow();
     void look();
+    void lookSoon();
     void takeLook(std::shared_ptr<vmm::HostUsb> usb, std::vector<HostUsbEntry> const& entries);
     void takeStep(UsbFollower::Step const& step);
+    void fail(vmm::HostUsbInfo const& device, vmm::Error const& why);
     void tellDevices();
     void tellQuestions();
 

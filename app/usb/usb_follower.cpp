@@ -11,7 +11,8 @@ using namespace std::chrono_literals;
 /// A device that dies so often where it is, or at whose port so many are lost, is broken or not to be had.
 constexpr int mostDeaths = 3, mostLosses = 12;
 constexpr vmm::Nanoseconds lossesWithin = 1min;
-/// So long a program may have open what was plugged in just now: udev, desktops and modem managers look at it.
+/// So long a program may have open what was plugged in just now: udev, desktops and modem managers look at it. So long
+/// what cannot be taken is tried again, too.
 constexpr vmm::Nanoseconds lookedAtFor = 5s;
 
 bool isSetTo(UsbRule const* rule, std::string const& machine)
@@ -64,6 +65,7 @@ void UsbFollower::cameUp(std::vector<vmm::HostUsbTrace> had, UsbRestore policy)
     m_questions.clear();
     m_losses.clear();
     m_waiting.clear();
+    m_failedSince.clear();
 }
 
 void UsbFollower::lost(vmm::HostUsbInfo const& device, vmm::Nanoseconds now)
@@ -86,6 +88,18 @@ void UsbFollower::refused(Step const& step, vmm::Nanoseconds now)
     m_waiting.try_emplace(appearanceOf(step.device), Waiting { step.cause, now });
 }
 
+bool UsbFollower::triesAgain(Step const& step, vmm::Nanoseconds now)
+{
+    auto const appearance = appearanceOf(step.device);
+    auto const since = m_failedSince.try_emplace(appearance, now).first->second;
+    if (now - since >= lookedAtFor)
+        return false;
+    m_waiting.try_emplace(appearance, Waiting { step.cause, since });
+    if (step.cause == Cause::Comeback) // it may have left, and the next one at that port be it
+        m_lost.try_emplace(step.device.port, Gone { step.device, now });
+    return true;
+}
+
 bool UsbFollower::waitsFor(HostUsbEntry const& entry, Cause cause, vmm::Nanoseconds now)
 {
     return isInPassing(entry.uses)
@@ -96,6 +110,7 @@ bool UsbFollower::waitsFor(HostUsbEntry const& entry, Cause cause, vmm::Nanoseco
 void UsbFollower::settled(std::string const& port)
 {
     std::erase_if(m_waiting, [&](auto const& one) { return std::get<0>(one.first) == port; });
+    std::erase_if(m_failedSince, [&](auto const& one) { return std::get<0>(one.first) == port; });
     std::erase_if(m_givenBack, [&](Appearance const& one) { return std::get<0>(one) == port; });
     m_lost.erase(port);
     std::erase_if(m_questions, [&](UsbQuestion const& question) { return question.device.port == port; });
@@ -205,6 +220,7 @@ std::vector<UsbFollower::Step> UsbFollower::look(
     }
     std::erase_if(m_givenBack, [&](Appearance const& one) { return !seen.contains(one); });
     std::erase_if(m_waiting, [&](auto const& one) { return !seen.contains(one.first); });
+    std::erase_if(m_failedSince, [&](auto const& one) { return !seen.contains(one.first); });
     m_seen = std::move(seen);
     m_cameUp = false;
     m_had.clear();

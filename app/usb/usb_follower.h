@@ -43,9 +43,13 @@ public:
         std::vector<HostUsbEntry> const& plugged, std::vector<vmm::HostUsbInfo> const& attached, vmm::Nanoseconds now);
     /// A step was refused, for the host used the device just then: as if the last look() had found that.
     void refused(Step const& step, vmm::Nanoseconds now);
+    /// A step failed for what may be over soon: the device has just come, and drivers and programs of the host's are at
+    /// it, or it has left and comes again. False: it was tried long enough, and is left to the host.
+    bool triesAgain(Step const& step, vmm::Nanoseconds now);
     /// The machine has got it, or shall not: the person said so.
     void settled(std::string const& port);
-    /// A device that would come is in use by a program, which may only be looking at it: look() again soon.
+    /// A device that would come is in use by a program, which may only be looking at it, or failed to: look() again
+    /// soon.
     bool isWaiting() const { return !m_waiting.empty(); }
 
     std::vector<UsbQuestion> const& questions() const { return m_questions; }
@@ -90,6 +94,7 @@ private:
         vmm::Nanoseconds since;
     };
     std::map<Appearance, Waiting> m_waiting;
+    std::map<Appearance, vmm::Nanoseconds> m_failedSince;
     std::set<Appearance> m_givenBack;
     std::vector<UsbQuestion> m_questions;
     std::vector<vmm::HostUsbInfo> m_givenUp;

@@ -336,6 +336,37 @@ private slots:
         QCOMPARE(bench.reasons(), std::vector { Reason::UsedByHost });
     }
 
+    void whatFailsIsTriedAgainForATime()
+    {
+        Bench bench;
+        bench.look({});
+        auto const stick = device("1-1", 2);
+        for (auto const& step : { UsbFollower::Step { stick, Cause::Rule }, { stick, Cause::Rule } }) {
+            QCOMPARE(bench.look({ entry(stick, to("web")) }), Steps { step });
+            QVERIFY(bench.follower.triesAgain(step, bench.now));
+            QVERIFY(bench.follower.isWaiting());
+            bench.now += 3s;
+        }
+        QVERIFY(!bench.follower.triesAgain({ stick, Cause::Rule }, bench.now));
+        bench.follower.settled("1-1"); // by hand, and plugged in again
+        QVERIFY(bench.follower.triesAgain({ stick, Cause::Rule }, bench.now));
+    }
+
+    void whatLeavesBeforeItIsTakenComesBack()
+    {
+        Bench bench;
+        auto const first = device("1-1", 2), second = device("1-1", 3), third = device("1-1", 4);
+        bench.look({ entry(first) });
+        bench.lose(first);
+        bench.look({});
+        QCOMPARE(bench.look({ entry(second) }), (Steps { { second, Cause::Comeback } }));
+        QVERIFY(bench.follower.triesAgain({ second, Cause::Comeback }, bench.now));
+        QVERIFY(bench.look({}).empty());
+        QVERIFY(!bench.follower.isWaiting());
+        QCOMPARE(bench.look({ entry(third) }), (Steps { { third, Cause::Comeback } }));
+        QVERIFY(bench.look({ entry(third) }).empty());
+    }
+
     void whatItHasBecomeMayBeForOthers()
     {
         Bench bench;

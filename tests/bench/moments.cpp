@@ -202,7 +202,7 @@ int run(char** words)
     for (int i = 0; i < moments; ++i) {
         promise = {};
         auto const began = Clock::now();
-        must(machine->call(command::KeepMoment { timeline, {} }));
+        must(machine->call(command::KeepMoment { timeline, { .reason = timeline::Reason::Automatic } }));
         auto const ended = Clock::now();
         auto const kept = promise.get_future().get();
         auto const moment = must(timeline->moment(kept.id));

@@ -99,10 +99,11 @@ private:
     void keepMoment(command::KeepMoment const& command, Completion done);
     Result<event::MomentKept> keep(Job const& job, RamLoader* loader, command::KeepMoment const& command);
     /// Tells how far a part of keeping is, from 0 to 1, each percent of the whole once.
+    timeline::Room roomFor(Job const& job, timeline::Timeline const& timeline, timeline::Reason reason) const;
     CopyProgress tellKeeping(Job const& job, double begins, double ends);
     /// What the instant needs is there and durable: the moment is written.
-    Result<timeline::Moment> store(
-        timeline::Timeline& timeline, timeline::NewMoment& what, Instant& instant, CopyProgress const& progress);
+    Result<timeline::Moment> store(timeline::Timeline& timeline, timeline::NewMoment& what, Instant& instant,
+        CopyProgress const& progress, timeline::Room room);
     void finishKeeping(Result<event::MomentKept> const& kept, std::shared_ptr<timeline::Timeline> const& timeline);
     void tidyDisks(std::shared_ptr<timeline::Timeline> const& timeline, Completion done);
     /// On a worker, with m_checkpoints held.

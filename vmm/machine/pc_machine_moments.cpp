@@ -61,6 +61,7 @@ Result<event::MomentKept> PcMachine::keep(Job const& job, RamLoader* loader, com
     TRY(timeline.setLoose({ what.id, what.disks }));
     auto const kept = [&]() -> Result<event::MomentKept> {
         TRY(m_board->prepareDisks(what.disks));
+        auto room = roomFor(job, timeline, what.reason);
         Result<Instant> held = fail(ErrorCode::Internal, "no instant was held");
         m_thread->loop().call([&] { held = holdInstant(what.disks, std::move(origin)); });
         auto instant = TRY(std::move(held));
@@ -69,7 +70,8 @@ Result<event::MomentKept> PcMachine::keep(Job const& job, RamLoader* loader, com
         TRY(instant.disks.get());
         TRY(m_board->sealDisks(what.disks));
         m_thread->loop().post([this] { disksAreKept(); });
-        auto const id = TRY(store(timeline, what, instant, tellKeeping(job, merged ? 0.5 : 0, 1))).id;
+        auto const progress = tellKeeping(job, merged ? 0.5 : 0, 1);
+        auto const id = TRY(store(timeline, what, instant, progress, std::move(room))).id;
         instant.memory.reset();
         for (auto* const block : m_board->memoryBlocks()) {
             if (!loader)
@@ -84,6 +86,21 @@ Result<event::MomentKept> PcMachine::keep(Job const& job, RamLoader* loader, com
     return kept;
 }
 
+/// What the guest would wait for once its memory is held. Nobody's instant comes much later for it: a person means the
+/// present, and who leaves it waits for us.
+timeline::Room PcMachine::roomFor(Job const& job, timeline::Timeline const& timeline, timeline::Reason reason) const
+{
+    using namespace std::chrono_literals;
+    bool const isByItself = reason == timeline::Reason::Automatic;
+    if (!isByItself && reason != timeline::Reason::Kept)
+        return {};
+    std::uint64_t memory = 0;
+    for (auto const* block : m_board->memoryBlocks())
+        memory += block->size();
+    auto const until = std::chrono::steady_clock::now() + (isByItself ? 1000ms : 200ms);
+    return timeline.roomFor(memory, [&] { return !job.cancelled.load() && std::chrono::steady_clock::now() < until; });
+}
+
 CopyProgress PcMachine::tellKeeping(Job const& job, double begins, double ends)
 {
     return [this, &job, begins, ends, told = begins](std::uint64_t done, std::uint64_t total) mutable {
@@ -96,13 +113,13 @@ CopyProgress PcMachine::tellKeeping(Job const& job, double begins, double ends)
     };
 }
 
-Result<timeline::Moment> PcMachine::store(
-    timeline::Timeline& timeline, timeline::NewMoment& what, Instant& instant, CopyProgress const& progress)
+Result<timeline::Moment> PcMachine::store(timeline::Timeline& timeline, timeline::NewMoment& what, Instant& instant,
+    CopyProgress const& progress, timeline::Room room)
 {
     what.state = savedMachineText(instant.saved, timeline.path());
     TRY_WITHIN("the state could not be read back", savedMachineFromText(what.state, timeline.path()));
     what.time = instant.saved.header.savedAt;
-    return timeline.take(what, *instant.memory, progress);
+    return timeline.take(what, *instant.memory, progress, std::move(room));
 }
 
 Result<std::optional<timeline::ForkedMemory::Origin>> PcMachine::originFor(

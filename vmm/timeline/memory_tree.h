@@ -1,5 +1,6 @@
 #pragma once
 
+#include "vmm/memory/anonymous_memory.h"
 #include "vmm/state/options.h"
 #include "vmm/timeline/page_store.h"
 
@@ -68,11 +69,18 @@ struct StoredMemory {
     std::uint32_t pack = 0;         ///< its number; 0: there is none
 };
 
+/// For copies of what a moment changes. The host has given it already, which on some takes longer than copying.
+using Room = std::vector<AnonymousMemory>;
+
+/// For so many changed pages of so many bytes of memory, as far as storeMemory() wants that much. Ends early, with what
+/// there is, when the host cannot do it or `goOn` returns false, which is asked for every 2 MiB.
+Room makeRoom(std::uint64_t memory, std::uint64_t changedPages, std::function<bool()> const& goOn);
+
 /// Stores memory as a change of `base` (empty: of nothing). Durable when it returns. On an error, Cancelled among them,
 /// the store is as before. What changed at the moment before is read first, for that is what the guest is likely to
 /// write to next; compressing goes on beside. Progress: bytes of memory.
-Result<StoredMemory> storeMemory(
-    PageStore& store, FrozenMemory& memory, std::vector<MemoryRoot> const& base, Progress const& progress);
+Result<StoredMemory> storeMemory(PageStore& store, FrozenMemory& memory, std::vector<MemoryRoot> const& base,
+    Progress const& progress, Room room = {});
 
 /// A moment's memory. Any thread.
 class MemoryTree {

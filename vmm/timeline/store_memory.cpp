@@ -7,6 +7,7 @@
 #include <array>
 #include <bit>
 #include <condition_variable>
+#include <sys/mman.h>
 #include <thread>
 
 /// Storing memory that holds still. One thread reads it, as fast as it can, for the guest pays for what is not read
@@ -23,6 +24,25 @@ constexpr std::size_t pagesPerBatch = 8192;
 constexpr std::uint64_t waitingShare = 8;
 constexpr std::size_t fewestBatches = 2, mostBatches = 32;
 constexpr std::chrono::milliseconds patience { 20 };
+
+/// Of so many bytes of memory.
+std::size_t batchesFor(std::uint64_t memory)
+{
+    return std::clamp<std::size_t>(memory / waitingShare / (pagesPerBatch * pageSize), fewestBatches, mostBatches);
+}
+
+Result<AnonymousMemory> memoryOfBatch()
+{
+    return AnonymousMemory::create(pagesPerBatch * pageSize, "what a moment has changed");
+}
+
+/// MADV_POPULATE_WRITE (Linux 5.14, include/uapi/asm-generic/mman-common.h), unknown to glibc 2.36. False: not now, or
+/// never.
+bool obtain(ByteSpan memory)
+{
+    constexpr int populateWrite = 23;
+    return ::madvise(memory.data(), memory.size(), populateWrite) == 0;
+}
 
 Error cancelled()
 {
@@ -49,8 +69,10 @@ struct Batch {
 /// Stores batches of pages on a thread of its own, each page once.
 class PageSink {
 public:
-    PageSink(PageStore const& store, PackWriter& writer, std::size_t batches)
-        : m_store(store), m_writer(writer), m_batchesLeft(batches), m_thread([this] { main(); })
+    PageSink(PageStore const& store, PackWriter& writer, std::size_t batches, Room room)
+        : m_store(store), m_writer(writer), m_room(std::move(room)), m_batchesLeft(batches), m_thread([this] {
+              main();
+          })
     {
     }
     /// What is not stored yet will not be.
@@ -69,7 +91,12 @@ public:
         if (m_free.empty() && m_batchesLeft > 0) {
             --m_batchesLeft;
             auto fresh = std::make_unique<Batch>();
-            fresh->memory = TRY(AnonymousMemory::create(pagesPerBatch * pageSize, "what a moment has changed"));
+            if (m_room.empty()) {
+                fresh->memory = TRY(memoryOfBatch());
+            } else {
+                fresh->memory = std::move(m_room.back());
+                m_room.pop_back();
+            }
             return fresh;
         }
         TRY(waitUntil(lock, waiting, [this] { return !m_free.empty(); }));
@@ -180,6 +207,7 @@ private:
     std::mutex m_mutex;
     std::condition_variable m_changed;
     std::vector<std::unique_ptr<Batch>> m_waiting, m_free;
+    Room m_room;               // for those that may yet be made
     std::size_t m_batchesLeft; // that may yet be made
     bool m_noMore = false, m_ended = false;
     Result<> m_outcome;
@@ -453,8 +481,25 @@ private:
 
 }
 
+Room makeRoom(std::uint64_t memory, std::uint64_t changedPages, std::function<bool()> const& goOn)
+{
+    auto const batches = std::min<std::uint64_t>(batchesFor(memory), changedPages / pagesPerBatch + 1);
+    Room room;
+    bool goesOn = true;
+    while (goesOn && room.size() < batches) {
+        auto batch = memoryOfBatch();
+        if (!batch)
+            break;
+        for (auto rest = batch->bytes(); goesOn && !rest.empty(); rest = rest.subspan(granule))
+            goesOn = goOn() && obtain(rest.first(granule));
+        room.push_back(std::move(*batch));
+    }
+    std::reverse(room.begin(), room.end()); // they are taken from its end: what was obtained first comes first
+    return room;
+}
+
 Result<StoredMemory> storeMemory(
-    PageStore& store, FrozenMemory& memory, std::vector<MemoryRoot> const& base, Progress const& progress)
+    PageStore& store, FrozenMemory& memory, std::vector<MemoryRoot> const& base, Progress const& progress, Room room)
 {
     std::uint64_t size = 0;
     for (auto const& block : memory.blocks())
@@ -462,9 +507,8 @@ Result<StoredMemory> storeMemory(
     auto const writer = TRY(store.begin());
     StoredMemory stored;
     {
-        auto const batches = size / waitingShare / (pagesPerBatch * pageSize);
         std::vector<BlockTree> trees; // longer than the sink, whose thread writes into them until it has ended
-        PageSink sink(store, *writer, std::clamp<std::size_t>(batches, fewestBatches, mostBatches));
+        PageSink sink(store, *writer, batchesFor(size), std::move(room));
         Reading reading(store, memory, base, trees, sink, progress);
         TRY(reading.readAll());
         stored.changedPages = reading.changedPages;

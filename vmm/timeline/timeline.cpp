@@ -438,7 +438,13 @@ Result<> Timeline::setLoose(std::vector<LooseDisks> const& all)
     return record == m_record ? Result<>() : storeRecord(record);
 }
 
-Result<Moment> Timeline::take(NewMoment const& what, FrozenMemory& memory, Progress const& progress)
+Room Timeline::roomFor(std::uint64_t memory, std::function<bool()> const& goOn) const
+{
+    auto const base = moment(present());
+    return makeRoom(memory, base ? base->changedPages : memory / pageSize, goOn);
+}
+
+Result<Moment> Timeline::take(NewMoment const& what, FrozenMemory& memory, Progress const& progress, Room room)
 {
     TRY(writable());
     std::lock_guard const taking(m_taking);
@@ -450,7 +456,8 @@ Result<Moment> Timeline::take(NewMoment const& what, FrozenMemory& memory, Progr
     if (!what.id.empty() && (!isId(what.id) || moment(what.id)))
         return fail(ErrorCode::InvalidArgument, fmt::format("{} is no fresh id of a moment", what.id));
     auto const base = moment(present());
-    auto const stored = TRY(storeMemory(*m_pages, memory, base ? base->memory : std::vector<MemoryRoot>(), progress));
+    auto const stored = TRY(
+        storeMemory(*m_pages, memory, base ? base->memory : std::vector<MemoryRoot>(), progress, std::move(room)));
 
     Moment taken;
     taken.id = what.id.empty() ? makeUuid() : what.id;

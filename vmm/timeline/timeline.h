@@ -106,7 +106,10 @@ public:
     /// Stores a moment whose parent is the present, and which is the present then. Cancelled it leaves nothing, or a
     /// pack that could not be removed (hasWaste()); failed the same, or, where only the last step to the disk could not
     /// be confirmed, the whole moment. Takes as long as the memory needs to be written. Progress: bytes of memory.
-    Result<Moment> take(NewMoment const& what, FrozenMemory& memory, Progress const& progress);
+    Result<Moment> take(NewMoment const& what, FrozenMemory& memory, Progress const& progress, Room room = {});
+    /// To be made before the memory is held, for take(): enough if as much has changed as the present has. `memory`:
+    /// how many bytes that will be. As makeRoom() otherwise.
+    Room roomFor(std::uint64_t memory, std::function<bool()> const& goOn) const;
     /// Makes another timeline in `into`, which is empty: that moment under the fresh id `as`, with the state that the
     /// other machine has then. That machine is on its way there, so its first start goes there. What is stored is
     /// shared where the host can, and from then on nothing that happens to one of the two concerns the other. What has

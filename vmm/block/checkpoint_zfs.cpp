@@ -62,6 +62,17 @@ Result<std::string> runProgram(std::vector<std::string> const& arguments)
     return fail(denied ? ErrorCode::PermissionDenied : ErrorCode::IoError, output.substr(0, 1000));
 }
 
+Result<> checkZfsName(std::string const& name)
+{
+    auto const fits = [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9')
+            || std::string_view("/@_-.: ").find(c) != std::string_view::npos;
+    };
+    if (name.empty() || name.size() > 255 || name[0] == '-' || !std::ranges::all_of(name, fits))
+        return fail(ErrorCode::InvalidArgument, "\"" + name + "\" is no name of ZFS");
+    return {};
+}
+
 namespace {
 
 constexpr std::string_view volumes = "/dev/zvol/";
@@ -95,7 +106,7 @@ public:
     {
         auto const where = TRY(locate(disk.path));
         auto const place = placeOf(where, id);
-        TRY(checkName(place));
+        TRY(checkZfsName(place));
         return Checkpoint { CheckpointWay::Zfs, id, place, disk.image->info().format };
     }
     Result<> prepare(CheckpointedDisk& disk, Checkpoint const&) override { return disk.image->flushSync(); }
@@ -166,9 +177,12 @@ public:
     {
         auto const where = TRY(locate(disk.path));
         TRY(checkPlace(where, checkpoint));
-        auto const all = TRY(snapshotsOf(where));
-        if (std::ranges::find(all, checkpoint.place) == all.end())
-            return {};
+        // Of it alone, as long as it is there: a list of all, for each that goes, would take the square of them.
+        if (!zfs(where, { "list", "-H", "-t", "snapshot", "-o", "name", checkpoint.place })) {
+            auto const all = TRY(snapshotsOf(where));
+            if (std::ranges::find(all, checkpoint.place) == all.end())
+                return {};
+        }
         // With a clone of it left, it goes when that goes.
         TRY(zfs(where, { "destroy", "-d", checkpoint.place }));
         return {};
@@ -194,26 +208,6 @@ public:
             all[line.substr(0, first)] = { TRY(number(first + 1, second)), TRY(number(second + 1, line.size())) };
         }
         return all;
-    }
-
-    /// zfs-destroy(8): -n "Do a dry-run", -p "Print machine-parsable verbose information", -d for those with clones.
-    Result<std::uint64_t> reclaimed(std::vector<std::string> const& snapshots)
-    {
-        std::string all;
-        for (auto const& snapshot : snapshots) {
-            TRY(checkName(snapshot));
-            all += all.empty() ? snapshot : ',' + snapshot.substr(snapshot.find('@') + 1);
-        }
-        auto const told = TRY_WITHIN("zfs destroy -n", m_run({ "zfs", "destroy", "-d", "-n", "-p", all }));
-        constexpr std::string_view label = "reclaim\t";
-        for (auto const& line : lines(told)) {
-            std::uint64_t bytes = 0;
-            auto const* const end = line.data() + line.size();
-            if (line.size() > label.size() && line.starts_with(label)
-                && std::from_chars(line.data() + label.size(), end, bytes).ptr == end)
-                return bytes;
-        }
-        return fail(ErrorCode::IoError, "zfs destroy -n does not say what comes back");
     }
 
 private:
@@ -279,7 +273,7 @@ private:
         if (path.starts_with(volumes)) {
             where.dataset = path.substr(volumes.size());
             where.isVolume = true;
-            TRY(checkName(where.dataset));
+            TRY(checkZfsName(where.dataset));
             return where;
         }
         auto const listed = TRY(m_run({ "zfs", "list", "-H", "-t", "filesystem", "-o", "name,mountpoint" }));
@@ -295,20 +289,8 @@ private:
         }
         if (where.dataset.empty())
             return fail(ErrorCode::Unsupported, path + " is not on ZFS");
-        TRY(checkName(where.dataset));
+        TRY(checkZfsName(where.dataset));
         return where;
-    }
-
-    /// zfs(8), "DESCRIPTION": what a name is made of; nothing that could be an option.
-    static Result<> checkName(std::string const& name)
-    {
-        auto const fits = [](char c) {
-            return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9')
-                || std::string_view("/@_-.: ").find(c) != std::string_view::npos;
-        };
-        if (name.empty() || name.size() > 255 || name[0] == '-' || !std::ranges::all_of(name, fits))
-            return fail(ErrorCode::InvalidArgument, "\"" + name + "\" is no name of ZFS");
-        return {};
     }
 
     /// A record from elsewhere leads to snapshots of this disk only.
@@ -316,7 +298,7 @@ private:
     {
         if (checkpoint.place != placeOf(where, checkpoint.id))
             return fail(ErrorCode::Corrupt, checkpoint.place + " is no snapshot of " + where.dataset);
-        return checkName(checkpoint.place);
+        return checkZfsName(checkpoint.place);
     }
 
     static std::string fileIn(Where const& where, Checkpoint const& checkpoint)
@@ -355,11 +337,6 @@ std::unique_ptr<CheckpointMethod> createZfsMethod(RunProgram run)
 Result<std::map<std::string, ZfsSpace>> zfsSpaces(std::string const& diskPath, RunProgram run)
 {
     return ZfsMethod(std::move(run)).spaces(diskPath);
-}
-
-Result<std::uint64_t> zfsReclaimed(std::vector<std::string> const& snapshots, RunProgram run)
-{
-    return ZfsMethod(std::move(run)).reclaimed(snapshots);
 }
 
 }

@@ -10,6 +10,9 @@ namespace vmm {
 using RunProgram = std::function<Result<std::string>(std::vector<std::string> const& arguments)>;
 Result<std::string> runProgram(std::vector<std::string> const& arguments);
 
+/// zfs(8), "DESCRIPTION": what a name is made of; nothing that could be an option.
+Result<> checkZfsName(std::string const& name);
+
 /// Snapshots of the volume that is the disk (/dev/zvol/…), or of the file system that it is a file of, by zfs(8). An
 /// ordinary user needs rights to it: zfs allow. Going back to an earlier snapshot than the last copies it over the
 /// disk, because a rollback would destroy the later ones; a fork is a copy too, except of a volume.
@@ -23,8 +26,5 @@ struct ZfsSpace {
 };
 /// Of all snapshots of what holds the disk, by their names ("pool/name@snapshot"). Looking needs no rights.
 Result<std::map<std::string, ZfsSpace>> zfsSpaces(std::string const& diskPath, RunProgram run);
-/// Bytes that come back when all of these snapshots of one volume or file system are destroyed. Destroys nothing, and
-/// needs no rights either.
-Result<std::uint64_t> zfsReclaimed(std::vector<std::string> const& snapshots, RunProgram run);
 
 }

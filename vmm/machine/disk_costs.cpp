@@ -1,8 +1,8 @@
 #include "vmm/machine/disk_costs.h"
 
 #include "vmm/base/unique_fd.h"
-#include "vmm/block/checkpoint_zfs.h"
 #include "vmm/block/file_extents.h"
+#include "vmm/block/zfs_space.h"
 #include "vmm/machine/moment_disks.h"
 #include "vmm/machine/past_disk.h"
 
@@ -288,16 +288,13 @@ public:
     {
         std::map<std::size_t, std::uint64_t> freed;
         for (auto const& [holder, owners] : m_owned) {
-            std::vector<std::string> gone;
-            std::uint64_t before = 0;
-            for (auto const& [owner, snapshots] : owners) {
-                if (!mayGoOn())
-                    return fail(ErrorCode::Cancelled, wasCancelled);
-                gone.insert(gone.end(), snapshots.begin(), snapshots.end());
-                auto const bytes = TRY(zfsReclaimed(gone, runProgram));
-                freed[owner] += bytes - std::min(bytes, before);
-                before = bytes;
-            }
+            std::vector<std::vector<std::string>> inOrder;
+            for (auto const& [owner, snapshots] : owners)
+                inOrder.push_back(snapshots);
+            auto const bytes = TRY(zfsReclaimed(holder, inOrder, runProgram, mayGoOn));
+            auto its = bytes.begin();
+            for (auto const& [owner, snapshots] : owners)
+                freed[owner] += *its++;
         }
         return freed;
     }

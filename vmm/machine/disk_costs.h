@@ -28,9 +28,9 @@ Result<DiskCosts> diskCosts(
 
 /// What disks keep for moments beyond what they need as they are now: in all; for no moment any more; and what each of
 /// `order` has them give back when it has gone, and those before it. What several need belongs to the last of them, or
-/// to what stays. In the same way as diskCosts(), with a question to ZFS for each of `order`. Not known where a
-/// moment's disks cannot be read, for what others need with it is not: a plan that cannot come true costs moments for
-/// nothing.
+/// to what stays. In the same way as diskCosts(), with a question to ZFS for those of `order` that go before what is
+/// older. Not known where a moment's disks cannot be read, for what others need with it is not: a plan that cannot come
+/// true costs moments for nothing.
 Result<timeline::Freed> freedByDisks(timeline::Timeline const& timeline, VmConfig const& config,
     std::vector<std::string> const& order, timeline::Progress const& progress = {});
 

@@ -473,7 +473,9 @@ Result<Moment> Timeline::take(NewMoment const& what, FrozenMemory& memory, Progr
     taken.disks = what.disks;
     if (auto const committed = commit(taken, what); !committed) {
         leaveNothingOf(taken.id, stored.pack);
-        return fail(committed.error());
+        return fail(isGone(taken.id)
+                ? committed.error()
+                : Error(committed.error()).within("the moment is in the list, but may not outlive a power cut"));
     }
     return taken;
 }
@@ -493,7 +495,15 @@ Result<> Timeline::commit(Moment& taken, NewMoment const& what)
     auto record = m_record;
     record.present = taken.id;
     std::erase_if(record.loose, [&](auto const& one) { return one.moment == taken.id; });
-    return storeRecord(record);
+    if (auto const stored = storeRecord(record); !stored) {
+        // It is kept for good, whatever becomes of this: what comes next is stored with it, and after a crash the
+        // present is only taken for what came of an earlier moment.
+        log(LogLevel::Warning, "timeline", "that the present is {} is not stored: {}", taken.id,
+            stored.error().message());
+        std::lock_guard const lock(m_mutex);
+        m_record = record;
+    }
+    return {};
 }
 
 /// Unless its record is there all the same, and only not known to be durable.

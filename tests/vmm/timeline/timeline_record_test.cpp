@@ -58,6 +58,49 @@ private slots:
         }
     }
 
+    /// Nobody is told that there is no moment while there is one, whichever step the disk has no room for.
+    void whatIsToldOfAMomentIsSo()
+    {
+        unsigned keptAllTheSame = 0;
+        for (std::uint64_t at = 0;; ++at) {
+            FakeFolderDisk disk;
+            auto timeline = tests::must(open(disk));
+            tests::FakeMemory memory({ 64u << 10 });
+            auto const first = tests::must(timeline->take({ .time = 1, .state = "state" }, memory, {})).id;
+            NewMoment what { .time = 2, .state = "state" };
+            what.id = makeUuid();
+            what.disks
+                = { { "disk0", "/disks/0", { CheckpointWay::Overlay, what.id, "0." + what.id, ImageFormat::Raw } } };
+            REQUIRE_OK(timeline->setLoose({ what.id, what.disks }));
+            memory.fill(0, 0, 7);
+            disk.fault = FakeFolderDisk::Fault::Fail;
+            disk.faultAt = disk.operations + at;
+            disk.faultStays = true;
+            auto const taken = timeline->take(what, memory, {});
+            bool const struck = disk.operations > disk.faultAt;
+            disk.fault = FakeFolderDisk::Fault::None;
+            bool const isThere = bool(timeline->moment(what.id));
+            if (!taken) {
+                QCOMPARE(taken.error().code, ErrorCode::NoSpace);
+                QCOMPARE(taken.error().detail.find("the moment is in the list") != std::string::npos, isThere);
+                continue;
+            }
+            QVERIFY(isThere);
+            QCOMPARE(timeline->present(), what.id);
+            QVERIFY(timeline->loose().empty());
+            QVERIFY(tests::must(open(*disk.afterPowerCut(0)))->moment(what.id));
+            keptAllTheSame += struck;
+            // And what could not be stored is, with what comes next.
+            REQUIRE_OK(timeline->setGoingTo(first));
+            timeline = tests::must(open(disk));
+            QCOMPARE(timeline->present(), what.id);
+            QCOMPARE(tests::must(timeline->moment(what.id)).parent, first);
+            if (!struck)
+                break;
+        }
+        QVERIFY(keptAllTheSame > 0);
+    }
+
     void whatOnlyCannotBeOpenedNowIsNotReplaced_data()
     {
         QTest::addColumn<QString>("damaged");

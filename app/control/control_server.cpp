@@ -776,8 +776,8 @@ struct ControlServer::Private {
                         { { "moment", one.moment },
                             { "reason", stateNames(one.reason)[static_cast<std::size_t>(one.reason)] } });
                 },
-                [](vmm::OneOf<notice::PointerModeChanged, notice::ConfigChanged, notice::MachineReset,
-                    notice::PastNeglected> auto const&) {
+                [](vmm::OneOf<notice::PointerModeChanged, notice::ConfigChanged, notice::FormatsFound,
+                    notice::MachineReset, notice::PastNeglected> auto const&) {
                     // for who has the machine in memory
                 },
             },

@@ -225,6 +225,7 @@ vmm::Result<> keepChange(MachineStore& store, std::string const& id, Notice cons
             [&](notice::UsbAdded const& one) { return store.keepUsbAdded(id, one.device); },
             [&](notice::UsbRemoved const& one) { return store.keepUsbRemoved(id, one.device); },
             [&](notice::ConfigChanged const& one) { return store.keepConfig(one.config); },
+            [&](notice::FormatsFound const& one) { return store.keepFormats(id, one.disks); },
             [](vmm::OneOf<notice::StateChanged, notice::Progress, notice::JobEnded, notice::PointerModeChanged,
                 notice::HostUsbChanged, notice::RedirectedUsbChanged, notice::UsbQuestionsChanged,
                 notice::HostUsbFailed, notice::ForwardsMissed, notice::GuestRebooted, notice::MachineReset,

@@ -283,6 +283,10 @@ struct Library::Private {
         });
         QObject::connect(member.session.get(), &VmSession::configChanged, &library,
             [this](vmm::VmConfig const& config) { keepConfig(config); });
+        QObject::connect(
+            session, &VmSession::formatsFound, &library, [this, id](std::vector<vmm::DiskConfig> const& disks) {
+                keep(id, [this, id = id.toStdString(), disks] { return store.keepFormats(id, disks); });
+            });
         QObject::connect(session, &VmSession::stateChanged, &library,
             [this, id](SessionState state) { followScreen(id, isInMemory(state)); });
     }

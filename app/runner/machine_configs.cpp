@@ -1,5 +1,6 @@
 #include "app/runner/machine_configs.h"
 
+#include "app/store/disk_images.h"
 #include "app/store/own_usb.h"
 #include "vmm/machine/moment_disks.h"
 
@@ -109,6 +110,20 @@ void MachineConfigs::machineEnded()
             next.format = its->format;
     }
     take(m_next);
+}
+
+std::vector<vmm::DiskConfig> MachineConfigs::findFormats()
+{
+    auto found = both().next.disks;
+    std::erase_if(found, [](auto const& disk) { return disk.format.has_value(); });
+    app::findFormats(found);
+    std::erase_if(found, [](auto const& disk) { return !disk.format; });
+    std::lock_guard const guard(m_mutex);
+    for (auto const& disk : found)
+        keepFormat(m_next, disk);
+    if (!m_hasMachine && !found.empty())
+        take(m_next);
+    return found;
 }
 
 vmm::Result<vmm::NetworkConfig> MachineConfigs::changeNetwork(

@@ -32,6 +32,9 @@ public:
     void detach();
     void machineEnded();
 
+    /// Finds out what disks are of which nothing says the format, and keeps that. Those that it has found.
+    std::vector<vmm::DiskConfig> findFormats();
+
     // What the machine in memory has taken is the next start's too.
     vmm::Result<vmm::NetworkConfig> changeNetwork(
         std::string const& id, std::function<void(vmm::NetworkConfig&)> const& change);

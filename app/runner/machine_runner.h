@@ -83,6 +83,10 @@ struct ForwardsMissed {
 struct ConfigChanged {
     vmm::VmConfig config;
 };
+/// What disks are whose format the configuration did not say: that is theirs from now on.
+struct FormatsFound {
+    std::vector<vmm::DiskConfig> disks;
+};
 struct GuestRebooted { };
 /// By whomever, from outside of it.
 struct MachineReset { };
@@ -112,8 +116,8 @@ struct PastNeglected {
 using Notice = std::variant<notice::StateChanged, notice::Progress, notice::PointerModeChanged, notice::MediumChanged,
     notice::NetworkChanged, notice::PluggedChanged, notice::UsbAdded, notice::UsbRemoved, notice::HostUsbChanged,
     notice::RedirectedUsbChanged, notice::UsbQuestionsChanged, notice::HostUsbFailed, notice::ForwardsMissed,
-    notice::ConfigChanged, notice::GuestRebooted, notice::MachineReset, notice::MomentKept, notice::PresentLeft,
-    notice::KeepingEnded, notice::JobEnded, notice::PastNeglected>;
+    notice::ConfigChanged, notice::FormatsFound, notice::GuestRebooted, notice::MachineReset, notice::MomentKept,
+    notice::PresentLeft, notice::KeepingEnded, notice::JobEnded, notice::PastNeglected>;
 
 /// Where a machine keeps what is its own.
 struct MachinePlaces {

@@ -135,6 +135,9 @@ vmm::Result<> MachineRunner::Private::takeLock()
 {
     if (!lock && !runner.m_places.lockFile.empty())
         lock = TRY(MachineLock::take(runner.m_places.lockFile));
+    // Before its guest can write any format's header. What cannot be found out now hinders nothing but a start.
+    if (auto const found = configs.findFormats(); !found.empty())
+        tell(notice::FormatsFound { found });
     return {};
 }
 

@@ -680,7 +680,7 @@ void TimelineSession::take(Notice const& notice)
             [](vmm::OneOf<notice::JobEnded, notice::PointerModeChanged, notice::MediumChanged, notice::NetworkChanged,
                 notice::PluggedChanged, notice::UsbAdded, notice::UsbRemoved, notice::HostUsbChanged,
                 notice::RedirectedUsbChanged, notice::UsbQuestionsChanged, notice::HostUsbFailed,
-                notice::ForwardsMissed, notice::ConfigChanged, notice::GuestRebooted,
+                notice::ForwardsMissed, notice::ConfigChanged, notice::FormatsFound, notice::GuestRebooted,
                 notice::MachineReset> auto const&) {
                 // the session's
             },

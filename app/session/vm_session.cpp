@@ -85,6 +85,7 @@ void VmSession::take(Notice const& notice)
             [this](notice::HostUsbFailed const& one) { emit hostUsbFailed(one.device, one.error); },
             [this](notice::ForwardsMissed const& one) { m_forwardsMissed.insert_or_assign(one.network, one.why); },
             [this](notice::ConfigChanged const& one) { emit configChanged(one.config); },
+            [this](notice::FormatsFound const& one) { emit formatsFound(one.disks); },
             [this](notice::GuestRebooted const&) { emit guestRebooted(); },
             [this](notice::MachineReset const&) { emit machineReset(); },
             [](vmm::OneOf<notice::MomentKept, notice::PresentLeft, notice::PastNeglected> auto const&) {

@@ -157,6 +157,8 @@ signals:
     void hostUsbFailed(vmm::HostUsbInfo device, vmm::Error error);
     /// A moment has brought back another one, and the machine is off.
     void configChanged(vmm::VmConfig const& config);
+    /// Of disks whose configuration says none.
+    void formatsFound(std::vector<vmm::DiskConfig> const& disks);
     void guestRebooted(); ///< by itself
     void machineReset();  ///< by whomever
     /// `tried` is what failed; for InsertMedium and EjectMedium see mediumFailed().

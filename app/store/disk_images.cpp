@@ -1,7 +1,7 @@
 #include "app/store/disk_images.h"
 
 #include "vmm/base/write_behind.h"
-#include "vmm/block/image.h"
+#include "vmm/block/guess_format.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -31,8 +31,8 @@ vmm::Result<> attachDisk(vmm::DiskConfig& disk)
     options.access = vmm::Access::ReadOnly;
     options.lock = vmm::HostFile::Lock::No;
     options.backing = disk.backing;
-    if (disk.format)
-        options.format = *disk.format == DiskFormat::Raw ? vmm::ImageFormat::Raw : vmm::ImageFormat::Qcow2;
+    options.format = disk.format ? *disk.format == DiskFormat::Raw ? vmm::ImageFormat::Raw : vmm::ImageFormat::Qcow2
+                                 : TRY_WITHIN(disk.id, vmm::guessFormat(disk.path, disk.backing));
     auto const image = TRY_WITHIN(disk.id, vmm::BlockImage::open(engine, disk.path, options));
     disk.format = image->info().format == vmm::ImageFormat::Raw ? DiskFormat::Raw : DiskFormat::Qcow2;
     return {};
@@ -43,6 +43,14 @@ void findFormats(std::vector<vmm::DiskConfig>& disks)
     for (auto& disk : disks) {
         if (!disk.format)
             vmm::ignore(attachDisk(disk));
+    }
+}
+
+void keepFormat(vmm::VmConfig& config, vmm::DiskConfig const& found)
+{
+    for (auto& disk : config.disks) {
+        if (disk.id == found.id && disk.path == found.path && !disk.format)
+            disk.format = found.format;
     }
 }
 

@@ -15,6 +15,9 @@ vmm::Result<> attachDisk(vmm::DiskConfig& disk);
 /// cannot be read is left as it is.
 void findFormats(std::vector<vmm::DiskConfig>& disks);
 
+/// Notes what that disk of the machine was found to be, where nothing said it.
+void keepFormat(vmm::VmConfig& config, vmm::DiskConfig const& found);
+
 /// An empty image of `bytes` (a multiple of 512), which takes no room to begin with.
 vmm::Result<> makeDiskImage(std::string const& path, DiskFormat format, std::uint64_t bytes);
 

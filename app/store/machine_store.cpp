@@ -425,6 +425,14 @@ vmm::Result<> MachineStore::keepConfig(vmm::VmConfig const& kept)
     });
 }
 
+vmm::Result<> MachineStore::keepFormats(std::string const& id, std::vector<vmm::DiskConfig> const& found)
+{
+    return change(id, [&](vmm::VmConfig& config) {
+        for (auto const& disk : found)
+            keepFormat(config, disk);
+    });
+}
+
 vmm::Result<StoredMachine> MachineStore::clone(std::string const& id, std::string const& name, Progress progress)
 {
     auto source = TRY(load(id));

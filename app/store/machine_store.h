@@ -105,6 +105,8 @@ public:
     vmm::Result<> keepUsbRemoved(std::string const& id, std::string const& device);
     /// What a moment has brought back, but for the name and the notes.
     vmm::Result<> keepConfig(vmm::VmConfig const& config);
+    /// The formats that were found of disks whose configuration says none.
+    vmm::Result<> keepFormats(std::string const& id, std::vector<vmm::DiskConfig> const& found);
     vmm::Result<> rename(std::string const& id, std::string const& name);
     /// Lets go of the CPU that its guest has had: the next start gives it what its model is on this host then. Whether
     /// there was one. Busy while it is in memory; NotNow for a suspended one, whose guest goes on with what it has.

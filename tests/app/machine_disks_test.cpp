@@ -1,3 +1,4 @@
+#include "app/store/scaffold.h"
 #include "tests/support/answer.h"
 #include "tests/support/chronoctl_bench.h"
 #include "vmm/block/overlay_files.h"
@@ -250,6 +251,76 @@ private slots:
         REQUIRE_OK(tests::answerOf([&](auto done) { runner.powerOff(done); }));
         QTRY_COMPARE(runner.state(), SessionState::Off);
         QCOMPARE(runner.config().disks[0].format, std::optional(vmm::DiskFormat::Raw));
+    }
+
+    /// A guest could have written that into its raw disk, to read the file beside it.
+    void aDiskOfNoFormatThatStandsOnAFileIsRefusedUntilOneIsSaid()
+    {
+        Bench bench;
+        REQUIRE_OK(writeWholeFile(bench.path("secret.img"), vmm::Bytes(4096, 's')));
+        auto const image = bench.path("disk.img");
+        REQUIRE_OK(vmm::createImage(
+            image, { .size = 1 << 20, .backingFile = "secret.img", .backingFormat = vmm::ImageFormat::Raw }));
+        auto const refused = bench.call({ "create", "shop", "--disk", image });
+        QCOMPARE(refused.code, 1);
+        for (auto const* word : { "secret.img", "format=qcow2", "format=raw" })
+            QVERIFY2(refused.err.contains(word), refused.err);
+        QCOMPARE(bench.call({ "create", "shop" }).code, 0);
+        QCOMPARE(bench.call({ "usb", "add", "shop", "--stick", image }).code, 1);
+        QCOMPARE(bench.call({ "usb", "add", "shop", "--stick", image + ",format=raw" }).code, 0);
+        for (auto const& said :
+            { std::string("format=qcow2"), std::string("format=raw"), "backing=" + bench.path("secret.img") })
+            QCOMPARE(
+                bench.call({ "create", "with-" + said.substr(0, said.find('/')), "--disk", image + "," + said }).err,
+                QByteArray());
+    }
+
+    /// As one whose image was not there when it was saved. Its guest may write any header from then on.
+    void aFormatThatNobodySaysIsFoundOnceAndWrittenDown()
+    {
+        Bench bench;
+        QCOMPARE(bench.call({ "create", "db", "--disk", bench.base + ",format=raw" }).code, 0);
+        auto unsaid = tests::must(bench.store.find("db")).config;
+        unsaid.disks[0].format.reset();
+        REQUIRE_OK(writeConfig(unsaid, bench.store.find("db")->directory));
+        auto const format = [&] { return tests::must(bench.store.find("db")).config.disks[0].format; };
+        QCOMPARE(format(), std::optional<vmm::DiskFormat>());
+        {
+            tests::Hosting hosting(bench, { "db" });
+            QVERIFY(hosting.isRunning("db"));
+            QTRY_COMPARE(format(), std::optional(vmm::DiskFormat::Raw));
+            // What the guest writes.
+            QVERIFY(QFile::remove(QString::fromStdString(bench.base)));
+            tests::must(vmm::createImage(
+                bench.base, { .size = 8 * mib, .backingFile = "top.qcow2", .backingFormat = vmm::ImageFormat::Raw }));
+            QCOMPARE(bench.call({ "stop", "db" }).code, 0);
+        }
+        REQUIRE_OK(bench.store.rename(tests::must(bench.store.find("db")).id, "other"));
+        QCOMPARE(tests::must(bench.store.find("other")).config.disks[0].format, std::optional(vmm::DiskFormat::Raw));
+    }
+
+    /// In no library: what the process has found it keeps for as long as it lives.
+    void aMachineOfNoLibraryKeepsTheFormatThatWasFound()
+    {
+        Bench bench;
+        auto config = tests::exampleConfig("db");
+        config.disks = { { .id = "disk0", .path = bench.base } };
+        MachineRunner runner(config, {}, tests::FakeMachine::factory(bench.script));
+        std::vector<vmm::DiskConfig> told;
+        runner.addObserver([&](Notice const& notice) {
+            if (auto const* found = std::get_if<notice::FormatsFound>(&notice))
+                told.insert(told.end(), found->disks.begin(), found->disks.end());
+        });
+        REQUIRE_OK(tests::answerOf([&](auto done) { runner.start(done); }));
+        QCOMPARE(runner.config().disks[0].format, std::optional(vmm::DiskFormat::Raw));
+        QVERIFY(QFile::remove(QString::fromStdString(bench.base)));
+        tests::must(vmm::createImage(bench.base, { .size = 8 * mib }));
+        REQUIRE_OK(tests::answerOf([&](auto done) { runner.powerOff(done); }));
+        QTRY_COMPARE(runner.state(), SessionState::Off);
+        REQUIRE_OK(tests::answerOf([&](auto done) { runner.start(done); }));
+        QCOMPARE(runner.config().disks[0].format, std::optional(vmm::DiskFormat::Raw));
+        QCOMPARE(told.size(), std::size_t(1));
+        QCOMPARE(told[0].id, std::string("disk0"));
     }
 
     /// Whatever wants its disks, or would run it, hears why it has to wait.

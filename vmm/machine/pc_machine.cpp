@@ -1,7 +1,7 @@
 #include "vmm/machine/pc_machine.h"
 
 #include "vmm/base/log.h"
-#include "vmm/block/image.h"
+#include "vmm/block/guess_format.h"
 #include "vmm/kvm/boot_cpu_state.h"
 #include "vmm/machine/expected_parts.h"
 #include "vmm/machine/moment_disks.h"
@@ -19,11 +19,14 @@ namespace vmm {
 
 namespace {
 
-/// For a disk that the configuration names for the first time; what is found is part of the machine from then on.
-Result<DiskFormat> probeFormat(std::string const& path)
+/// Of a disk that the configuration names for the first time; what is found is part of the machine from then on.
+Result<> findFormat(DiskConfig& disk)
 {
-    auto const file = TRY(HostFile::open(path, Access::ReadOnly, CacheMode::Writeback, HostFile::Lock::No));
-    return TRY(detectFormat(*file)) == ImageFormat::Raw ? DiskFormat::Raw : DiskFormat::Qcow2;
+    if (!disk.format) {
+        auto const found = TRY_WITHIN(disk.id, guessFormat(disk.path, disk.backing));
+        disk.format = found == ImageFormat::Raw ? DiskFormat::Raw : DiskFormat::Qcow2;
+    }
+    return {};
 }
 
 }
@@ -37,7 +40,10 @@ PcMachine::Job::~Job()
 
 Result<std::unique_ptr<Machine>> Machine::create(VmConfig const& config, Listener listener, CpuFeatures const* cpu)
 {
-    auto machine = TRY(PcMachine::build(config, cpu ? std::optional(*cpu) : std::nullopt, std::move(listener)));
+    auto complete = config;
+    for (auto& disk : complete.disks)
+        TRY(findFormat(disk));
+    auto machine = TRY(PcMachine::build(complete, cpu ? std::optional(*cpu) : std::nullopt, std::move(listener)));
     TRY(machine->board().openForwards());
     TRY(machine->equip());
     return std::unique_ptr<Machine>(std::move(machine));
@@ -118,8 +124,9 @@ Result<std::unique_ptr<PcMachine>> PcMachine::build(
     TRY(checkConfig(config));
     auto complete = config;
     for (auto& disk : complete.disks) {
+        // Of a saved state: the machine that it is of has known it.
         if (!disk.format)
-            disk.format = TRY_WITHIN(disk.id, probeFormat(disk.path));
+            return fail(ErrorCode::Corrupt, disk.id + ": the state does not say of which format its image is");
         disk.format = formatNow(disk);
     }
     std::unique_ptr<PcMachine> machine(new PcMachine(complete, std::move(listener)));
@@ -419,8 +426,7 @@ Result<> PcMachine::execute(command::AddUsb const& command)
 {
     auto addition = command.device;
     if (auto* const stick = std::get_if<DiskConfig>(&addition)) {
-        if (!stick->format)
-            stick->format = TRY_WITHIN(stick->id, probeFormat(stick->path));
+        TRY(findFormat(*stick));
         stick->format = formatNow(*stick);
     }
     // The configuration knows its own ids; a saved state has the other parts beside them.

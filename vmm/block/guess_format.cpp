@@ -1,0 +1,32 @@
+#include "vmm/block/guess_format.h"
+
+#include "vmm/block/checkpoint.h"
+
+#include <algorithm>
+#include <fmt/format.h>
+
+namespace vmm {
+
+Result<ImageFormat> guessFormat(std::string const& path, std::vector<std::string> const& named)
+{
+    if (formatInPlace(path, ImageFormat::Raw) == ImageFormat::Qcow2)
+        return ImageFormat::Qcow2;
+    InlineEngine engine;
+    ImageOptions options;
+    options.access = Access::ReadOnly;
+    options.lock = HostFile::Lock::No;
+    options.backing = named;
+    auto const info = TRY(BlockImage::open(engine, path, options))->info();
+    if (info.backing.empty())
+        return info.format;
+    auto const& below = info.backing.front().path;
+    if (std::ranges::any_of(named, [&](auto const& one) { return isSameFile(one, below); }))
+        return info.format;
+    return fail(ErrorCode::InvalidArgument,
+        fmt::format("nothing says of which format {0} is, and it looks like a qcow2 image that stands on {1}: a guest "
+                    "whose raw disk it is could have written that, to read all of {1}. Say what it is (chronoctl: "
+                    "--disk {0},format=qcow2 or format=raw; in the machine's file: \"format\")",
+            path, below));
+}
+
+}

@@ -185,7 +185,7 @@ void MachineRunner::Private::goTo(unsigned asked, std::string const& moment, Pre
     if (isStill) {
         auto const kept = keepStill(asked, now);
         tell(notice::KeepingEnded {});
-        return kept ? goThere(moment, Then::Run, left(*kept, done))
+        return kept ? goThere(moment, Then::Run, left(*kept, WasIn::Files, done))
                     : refuse(vmm::Error(kept.error()).within("the present could not be kept"));
     }
     if (state == SessionState::Crashed) {
@@ -197,7 +197,7 @@ void MachineRunner::Private::goTo(unsigned asked, std::string const& moment, Pre
         post(
             [this, moment, done, then, mine, kept] {
                 if (kept && mine == generation && machine)
-                    return goThere(moment, Then::Run, left(*kept, done), Back { kept->id, then });
+                    return goThere(moment, Then::Run, left(*kept, WasIn::Memory, done), Back { kept->id, then });
                 stayHere(kept ? notNow("go to another moment with", runner.m_state)
                               : vmm::Error(kept.error()).within("the present could not be kept"),
                     done);
@@ -208,13 +208,28 @@ void MachineRunner::Private::goTo(unsigned asked, std::string const& moment, Pre
     keepMoment(asked, now, go, Meanwhile::StandStill);
 }
 
-MachineRunner::Completion MachineRunner::Private::left(vmm::timeline::Moment const& present, Completion const& done)
+MachineRunner::Completion MachineRunner::Private::left(
+    vmm::timeline::Moment const& present, WasIn wasIn, Completion const& done)
 {
-    return [this, id = present.id, reason = present.reason, done](vmm::Result<> const& outcome) {
-        if (outcome)
+    return [this, id = present.id, reason = present.reason, wasIn, done](vmm::Result<> const& outcome) {
+        auto const instead = outcome ? std::string() : whereItIsInstead(id, wasIn);
+        if (outcome || !instead.empty())
             tell(notice::PresentLeft { id, reason });
-        finish(done, outcome);
+        finish(done, instead.empty() ? outcome : vmm::fail(vmm::Error(outcome.error()).within(instead)));
     };
+}
+
+/// Where it is neither there nor as it was. `kept`: the moment that it was.
+std::string MachineRunner::Private::whereItIsInstead(std::string const& kept, WasIn wasIn) const
+{
+    if (machine)
+        return {}; // it has come back
+    auto const onTheWay = momentOnTheWay(runner.m_places.timelineFolder).value_or("");
+    if (onTheWay == kept)
+        return "the machine stands still, and its next start goes on where it was";
+    if (!onTheWay.empty())
+        return "its disks are on their way to the moment, where its next start arrives; what it was is kept as another";
+    return wasIn == WasIn::Memory ? "the machine is off, and what it was is kept as a moment" : "";
 }
 
 void MachineRunner::Private::stayHere(vmm::Error const& why, Completion const& done)

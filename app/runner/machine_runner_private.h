@@ -195,7 +195,9 @@ struct MachineRunner::Private {
     std::function<vmm::Bytes()> pictureMaker();
     void goTo(unsigned asked, std::string const& moment, Present present, Completion const& done);
     /// Tells where the present went, if the machine has left it, and then `done`.
-    Completion left(vmm::timeline::Moment const& present, Completion const& done);
+    enum class WasIn : std::uint8_t { Memory, Files };
+    Completion left(vmm::timeline::Moment const& present, WasIn wasIn, Completion const& done);
+    std::string whereItIsInstead(std::string const& kept, WasIn wasIn) const;
     /// It is not gone, for that reason: what has stood still for it runs on.
     void stayHere(vmm::Error const& why, Completion const& done);
     /// A moment that was asked for is being kept, or waits for an automatic one.

@@ -205,6 +205,25 @@ private slots:
         }
     }
 
+    /// As where the disk is full: neither way can be gone then.
+    void whereNoWayLeadsBackThePresentIsToldOf()
+    {
+        Bench bench;
+        tests::must(bench.start());
+        auto const there = bench.keep("there");
+        bench.script->failGo = vmm::Error { vmm::ErrorCode::NoSpace, "disk0: full", 0 };
+        bench.script->failGoAgain = 1;
+        auto const gone = bench.goTo(there, Present::Keep);
+        QCOMPARE(gone.error().code, vmm::ErrorCode::NoSpace);
+        QCOMPARE(gone.error().detail, "the machine is off, and what it was is kept as a moment: disk0: full");
+        QCOMPARE(bench.runner->state(), SessionState::Off);
+        QCOMPARE(bench.left.size(), std::size_t(1));
+        QCOMPARE(bench.left[0].moment, bench.present());
+        QCOMPARE(bench.left[0].reason, vmm::timeline::Reason::BeforeGoing);
+        tests::must(bench.goTo(bench.left[0].moment, Present::Lose));
+        QCOMPARE(bench.runner->state(), SessionState::Running);
+    }
+
     /// What it did after the instant would be in neither of the two moments.
     void itStandsStillUntilThePresentIsKept()
     {

@@ -85,6 +85,7 @@ public:
         std::atomic<std::uint64_t> cpuNanoseconds = 42, diskBytesWritten = 0; ///< of the guest
         std::optional<vmm::Error> failKeep;
         std::optional<vmm::Error> failGo;      ///< the next one alone, by the machine that is made
+        int failGoAgain = 0;                   ///< so many after that, too
         std::function<void()> beforeObstacles; ///< called by who asks for them
         std::function<void()> beforePlug;      ///< called by the machine, before it plugs a visitor in
         std::vector<vmm::Error> obstacles;     ///< to saving
@@ -133,8 +134,11 @@ public:
                 Listener listener, Leave const& leave) -> app::MachineFactory::Made {
                 script->note("go " + TRY(timeline->moment(moment)).name);
                 auto const saved = TRY(vmm::savedMachineAt(*timeline, moment));
-                if (auto const refused = std::exchange(script->failGo, {}))
+                if (auto const refused = script->failGo) {
+                    if (script->failGoAgain-- <= 0)
+                        script->failGo.reset();
                     return vmm::fail(*refused);
+                }
                 if (leave)
                     TRY(leave());
                 TRY(timeline->setPresent(moment));

@@ -125,7 +125,7 @@ void Closing::cancel()
     m_timer.stop();
     for (auto& step : m_steps) {
         if (step.isSuspend && !step.answer())
-            step.runner->cancelJob();
+            step.runner->cancelNamed("suspend");
         else if (step.isKeeping())
             step.runner->cancelKeeping();
     }

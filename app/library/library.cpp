@@ -137,10 +137,9 @@ void Library::create(MachineRequest request, Done<QString> done)
 
 void Library::clone(QString const& id, QString const& name, Done<QString> done, std::function<void(double)> progress)
 {
-    m_private->onCopier([this, id = id.toStdString(), name = name.toStdString(),
-                            tell = m_private->telling(std::move(progress),
-                                m_private->copiesCancelled)] { return m_store.clone(id, name, tell); },
-        m_private->whenMade(std::move(done)));
+    m_private->copy([this, id = id.toStdString(), name = name.toStdString()](
+                        auto const& tell) { return m_store.clone(id, name, tell); },
+        std::move(done), std::move(progress));
 }
 
 void Library::importMoment(QString const& path, Done<QString> done, std::function<void(double)> progress)
@@ -155,18 +154,24 @@ void Library::importMoment(QString const& path, Done<QString> done, std::functio
             done(id);
         });
     };
-    m_private->onCopier(
-        [this, path = path.toStdString(), tell = m_private->telling(std::move(progress), m_private->copiesCancelled)]()
-            -> vmm::Result<StoredMachine> {
+    m_private->copy(
+        [this, path = path.toStdString()](auto const& tell) -> vmm::Result<StoredMachine> {
             auto const file = TRY(vmm::openFile(path, O_RDONLY));
             return importBundle(m_store, file.get(), {}, m_factory.checkHost, tell);
         },
-        m_private->whenMade(give));
+        give, std::move(progress));
+}
+
+void Library::cancelCopy()
+{
+    if (!m_private->copies.empty())
+        *m_private->copies.front() = true;
 }
 
 void Library::cancelCopies()
 {
-    Private::cancel(m_private->copiesCancelled);
+    for (auto const& one : m_private->copies)
+        *one = true;
 }
 
 void Library::fork(QString const& id, ForkPoint const& point, QString const& name, Done<QString> done)
@@ -241,7 +246,7 @@ void Library::emptyTrash(std::vector<RemovedMachine> those, Done<void> done, std
 
 void Library::cancelEmptying()
 {
-    Private::cancel(m_private->emptyingCancelled);
+    std::exchange(m_private->emptyingCancelled, std::make_shared<std::atomic<bool>>(false))->store(true);
 }
 
 void Library::advise(QString const& path, Done<Advice> done, std::optional<QString> const& system)

@@ -54,7 +54,8 @@ public:
     /// Makes a machine from the bundle of a moment (TimelineSession::exportTo()), as importBundle() does; under its
     /// name there, or that with a number.
     void importMoment(QString const& path, Done<QString> done, std::function<void(double)> progress = {});
-    void cancelCopies(); ///< clones and imports: the one under way, and those that wait for it
+    void cancelCopy();   ///< the clone or import under way, and not those that wait for it
+    void cancelCopies(); ///< those, too
     /// A machine that goes on from there at its first start. The original may be in memory, for a moment that is there
     /// of any process. Its session tells how far it is, and cancels it.
     void fork(QString const& id, ForkPoint const& point, QString const& name, Done<QString> done);

@@ -13,6 +13,7 @@
 #include <QTimer>
 #include <algorithm>
 #include <atomic>
+#include <deque>
 #include <future>
 #include <set>
 
@@ -41,10 +42,10 @@ struct Library::Private {
     QTimer scanSoon, ownerCheck;
     bool isScanning = false, scanAgain = false;
     std::unique_ptr<Closing> closing; // under way
-    /// Of all work of a kind that was asked for since some was cancelled last.
     using Cancelled = std::shared_ptr<std::atomic<bool>>;
-    Cancelled copiesCancelled = std::make_shared<std::atomic<bool>>(false),
-              emptyingCancelled = std::make_shared<std::atomic<bool>>(false);
+    /// Of all emptying of the trash that was asked for since some was cancelled last.
+    Cancelled emptyingCancelled = std::make_shared<std::atomic<bool>>(false);
+    std::deque<Cancelled> copies; // the first one is under way, or will be
     /// Taken away when the library goes, so that no answer reaches it afterwards.
     std::shared_ptr<std::atomic<Library*>> alive = std::make_shared<std::atomic<Library*>>(nullptr);
     std::unique_ptr<HostUsbWatch> hostUsb;
@@ -101,9 +102,16 @@ struct Library::Private {
         };
     }
 
-    static void cancel(Cancelled& those)
+    /// A machine that is made of what takes as long as disks are large, and can be cancelled.
+    using Copying = std::function<vmm::Result<StoredMachine>(MachineStore::Progress const&)>;
+    void copy(Copying what, Done<QString> done, std::function<void(double)> progress)
     {
-        std::exchange(those, std::make_shared<std::atomic<bool>>(false))->store(true);
+        copies.push_back(std::make_shared<std::atomic<bool>>(false));
+        onCopier([what = std::move(what), tell = telling(std::move(progress), copies.back())] { return what(tell); },
+            [this, made = whenMade(std::move(done))](vmm::Result<StoredMachine> const& outcome) {
+                copies.pop_front();
+                made(outcome);
+            });
     }
 
     /// What is on the disk now, and what of it can be watched. Each is taken over, in its order.

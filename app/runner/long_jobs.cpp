@@ -37,7 +37,7 @@ void LongJobs::start(
         if (pace == Pace::Patient)
             thread->loop().post(&yieldToOthers);
     }
-    thread->loop().post([this, job, what, done, cancelled = begin(disk)] {
+    thread->loop().post([this, job, what, done, cancelled = begin(job, disk)] {
         double told = -1;
         auto const progress = [&](double fraction) {
             if (fraction >= told + 0.01) {
@@ -48,9 +48,9 @@ void LongJobs::start(
         };
         auto const outcome
             = cancelled->load() ? vmm::fail(vmm::ErrorCode::Cancelled, job + " was cancelled") : what(progress);
-        m_calls.ended(job);
         end(cancelled);
-        m_calls.post([done, outcome] {
+        m_calls.post([this, job, done, outcome] {
+            m_calls.ended(job);
             if (done)
                 done(outcome);
         });
@@ -62,11 +62,11 @@ void LongJobs::close()
     m_threads = {};
 }
 
-LongJobs::Cancelled LongJobs::begin(std::string const& disk)
+LongJobs::Cancelled LongJobs::begin(std::string const& job, std::string const& disk)
 {
     auto const cancelled = std::make_shared<std::atomic<bool>>(false);
     std::lock_guard const guard(m_mutex);
-    m_underWay.push_back({ cancelled, disk });
+    m_underWay.push_back({ cancelled, job, disk });
     return cancelled;
 }
 
@@ -84,10 +84,20 @@ bool LongJobs::cancel()
     return !m_underWay.empty();
 }
 
+bool LongJobs::cancelNamed(std::string const& job)
+{
+    return cancelFirst(&UnderWay::job, job);
+}
+
 bool LongJobs::cancelDisk(std::string const& disk)
 {
+    return !disk.empty() && cancelFirst(&UnderWay::disk, disk);
+}
+
+bool LongJobs::cancelFirst(std::string UnderWay::*field, std::string const& value)
+{
     std::lock_guard const guard(m_mutex);
-    auto const found = disk.empty() ? m_underWay.end() : std::ranges::find(m_underWay, disk, &UnderWay::disk);
+    auto const found = std::ranges::find(m_underWay, value, field);
     if (found == m_underWay.end())
         return false;
     *found->cancelled = true;

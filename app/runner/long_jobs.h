@@ -21,9 +21,9 @@ public:
     using Progress = std::function<bool(double)>; ///< 0 to 1; false: give up
     using Job = std::function<vmm::Result<>(Progress const&)>;
     struct Calls {
-        std::function<void(std::function<void()> task)> post; ///< to the loop; any thread
-        // On the job's thread.
-        std::function<void(std::string const& job, double fraction)> progress;
+        std::function<void(std::function<void()> task)> post;                  ///< to the loop; any thread
+        std::function<void(std::string const& job, double fraction)> progress; ///< on the job's thread
+        /// On the loop, when it is under way no more, before its `done`.
         std::function<void(std::string const& job)> ended;
     };
     explicit LongJobs(Calls calls);
@@ -39,11 +39,13 @@ public:
     /// To be true when what waits, or is under way, shall not go on.
     using Cancelled = std::shared_ptr<std::atomic<bool>>;
     /// For what waits elsewhere, until end().
-    Cancelled begin(std::string const& disk = {});
+    Cancelled begin(std::string const& job, std::string const& disk = {});
     void end(Cancelled const& cancelled);
     /// All that have begun; whether there was one.
     bool cancel();
-    /// Those of that disk, likewise.
+    /// The first of that name, likewise.
+    bool cancelNamed(std::string const& job);
+    /// That of that disk, likewise.
     bool cancelDisk(std::string const& disk);
     /// Whose files are being put together; empty: nobody's.
     std::string diskAtWork() const;
@@ -51,8 +53,9 @@ public:
 private:
     struct UnderWay {
         Cancelled cancelled;
-        std::string disk;
+        std::string job, disk;
     };
+    bool cancelFirst(std::string UnderWay::*field, std::string const& value);
     Calls const m_calls;
     mutable std::mutex m_mutex;
     std::vector<UnderWay> m_underWay;

@@ -179,6 +179,22 @@ void MachineRunner::cancelJob(Completion const& done)
         done);
 }
 
+void MachineRunner::cancelNamed(std::string job, Completion const& done)
+{
+    if (job == "keep")
+        return cancelKeeping(done);
+    m_private->post(
+        [this, done, job = std::move(job)] {
+            if (m_private->jobs.cancelNamed(job))
+                return Private::finish(done, {});
+            if (job != "suspend")
+                return Private::finish(
+                    done, vmm::fail(vmm::ErrorCode::NotNow, fmt::format("there is no {} under way", job)));
+            m_private->forward(Action::CancelJob, "cancel the suspending of", vmm::command::CancelJob {}, done);
+        },
+        done);
+}
+
 void MachineRunner::work(std::string job, Job what, Completion const& done)
 {
     m_private->post([this, job = std::move(job), what = std::move(what),

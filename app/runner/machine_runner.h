@@ -237,6 +237,9 @@ public:
     void cancelDisk(std::string disk, Completion const& done = {});
     /// What is under way in the machine, and all that is being worked on beside it.
     void cancelJob(Completion const& done = {});
+    /// What notice::Progress tells of under that name ("suspend", "keep", "export" …), and nothing else; of several
+    /// what was begun first. NotNow where there is none.
+    void cancelNamed(std::string job, Completion const& done = {});
     /// The moment that is being kept, and what waits to be kept: nothing of it stays.
     void cancelKeeping(Completion const& done = {});
     void insertMedium(std::string drive, std::string path, Completion const& done = {});

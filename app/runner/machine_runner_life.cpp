@@ -406,7 +406,7 @@ void MachineRunner::Private::suspendAfterAutomatic(
     // Else the machine is keeping another that was asked for, and has refused the automatic one.
     if (keepsAsked == 0)
         machine->post(vmm::command::CancelKeeping {});
-    unasked.afterAutomatic([this, directory, thenPowerOff, done, cancelled = jobs.begin()] {
+    unasked.afterAutomatic([this, directory, thenPowerOff, done, cancelled = jobs.begin("suspend")] {
         jobs.end(cancelled);
         if (*cancelled)
             return finish(done, vmm::fail(vmm::ErrorCode::Cancelled, "suspending was cancelled"));

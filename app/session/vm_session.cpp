@@ -262,9 +262,14 @@ void VmSession::discardState(Really really)
 }
 void VmSession::cancelJob()
 {
-    if (auto const beside = work(); !m_job && beside && beside->name == QLatin1String("keep"))
-        return m_runner->cancelKeeping();
-    m_runner->cancelJob(reporting(Action::CancelJob));
+    if (auto const beside = work(); !m_job && beside)
+        return cancelWork(beside->name);
+    m_runner->cancelNamed("suspend", reporting(Action::CancelJob));
+}
+
+void VmSession::cancelWork(QString const& name)
+{
+    m_runner->cancelNamed(name.toStdString());
 }
 
 void VmSession::insertMedium(QString const& drive, QString const& path)

@@ -121,8 +121,10 @@ public slots:
     void suspend();
     void restore() { start(); }
     void discardState(Really really = Really::No);
-    /// What job() tells of, or else work().
+    /// What job() tells of, or else work(); nothing else.
     void cancelJob();
+    /// Of what is done beside that what work() tells of under this name. It may have ended meanwhile.
+    void cancelWork(QString const& name);
     void insertMedium(QString const& drive, QString const& path);
     void ejectMedium(QString const& drive, bool force = false);
 

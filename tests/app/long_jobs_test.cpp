@@ -26,9 +26,14 @@ struct Bench {
     std::unique_ptr<vmm::LoopThread> loop = tests::must(vmm::LoopThread::start("runner"));
     std::vector<double> told;
     std::atomic<int> ended = 0;
+    std::function<void()> whenEnded;
     LongJobs jobs { { [this](std::function<void()> task) { loop->loop().post(std::move(task)); },
         [this](std::string const&, double fraction) { told.push_back(fraction); },
-        [this](std::string const&) { ++ended; } } };
+        [this](std::string const&) {
+            ++ended;
+            if (whenEnded)
+                whenEnded();
+        } } };
 };
 
 }
@@ -89,7 +94,7 @@ private slots:
     void oneDiskIsCancelledAndNothingElse()
     {
         Bench bench;
-        auto const one = bench.jobs.begin("disk0"), other = bench.jobs.begin();
+        auto const one = bench.jobs.begin("stream", "disk0"), other = bench.jobs.begin("verify");
         QCOMPARE(bench.jobs.diskAtWork(), std::string("disk0"));
         QVERIFY(!bench.jobs.cancelDisk("disk1"));
         QVERIFY(!bench.jobs.cancelDisk(""));
@@ -98,6 +103,34 @@ private slots:
         QVERIFY(!*other);
         bench.jobs.end(one);
         QCOMPARE(bench.jobs.diskAtWork(), std::string());
+    }
+
+    void oneJobIsCancelledAndNothingElse()
+    {
+        Bench bench;
+        auto const first = bench.jobs.begin("export"), second = bench.jobs.begin("export"),
+                   other = bench.jobs.begin("verify");
+        QVERIFY(!bench.jobs.cancelNamed("fork"));
+        QVERIFY(bench.jobs.cancelNamed("export"));
+        QVERIFY(*first && !*second && !*other);
+        bench.jobs.end(first);
+        QVERIFY(bench.jobs.cancelNamed("export"));
+        QVERIFY(*second && !*other);
+    }
+
+    void whoHearsThatAJobHasEndedCanBeginTheNext()
+    {
+        Bench bench;
+        std::string atWork = "unknown";
+        bench.whenEnded = [&] { atWork = bench.jobs.diskAtWork(); };
+        std::promise<void> done;
+        bench.loop->loop().call([&] {
+            bench.jobs.start(
+                LongJobs::Pace::Prompt, "stream", [](auto const&) { return vmm::Result<>(); },
+                [&](auto const&) { done.set_value(); }, "disk0");
+        });
+        done.get_future().wait();
+        QCOMPARE(atWork, std::string());
     }
 };
 

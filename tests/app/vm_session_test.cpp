@@ -88,6 +88,36 @@ private slots:
         QCOMPARE(bench.session.state(), SessionState::Running);
     }
 
+    void whatIsCancelledIsOneThingAndNotAllOfThem()
+    {
+        std::atomic<bool> mayEnd = false; // jobs end before it
+        Bench bench;
+        bench.script->holdSuspend = true;
+        bench.session.start();
+        QVERIFY(bench.becomes(SessionState::Running));
+        auto const untilToldTo = [&mayEnd](MachineRunner::JobProgress const& progress) -> vmm::Result<> {
+            while (progress(0.5)) {
+                if (mayEnd)
+                    return {};
+                std::this_thread::yield();
+            }
+            return vmm::fail(vmm::ErrorCode::Cancelled, "it was cancelled");
+        };
+        auto exported = tests::laterAnswerOf([&](auto done) { bench.runner->work("export", untilToldTo, done); });
+        auto verified = tests::laterAnswerOf([&](auto done) { bench.runner->work("verify", untilToldTo, done); });
+        QTRY_VERIFY(bench.session.work(QLatin1String("export")));
+        bench.session.suspend();
+        QTRY_VERIFY(bench.session.job());
+        bench.session.cancelJob(); // the suspending, which is told before what is beside it
+        QVERIFY(bench.becomes(SessionState::Running));
+        QVERIFY(bench.session.work(QLatin1String("export")));
+        bench.session.cancelWork(QStringLiteral("export"));
+        QCOMPARE(exported.get().error().code, vmm::ErrorCode::Cancelled);
+        QTRY_VERIFY(bench.session.work(QLatin1String("verify")));
+        mayEnd = true;
+        REQUIRE_OK(verified.get());
+    }
+
     void aDeviceOfAnotherComputerThatGoesIsToldOfWhileItIsKnownStill()
     {
         Bench bench;

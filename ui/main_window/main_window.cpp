@@ -73,7 +73,7 @@ MainWindow::MainWindow(app::Library& library, QString const& demoKernel, QWidget
     setAcceptDrops(true);
     m_messages->setObjectName(QStringLiteral("windowMessages"));
     m_copies->setObjectName(QStringLiteral("copies"));
-    connect(m_copies, &WorkLine::cancelRequested, this, [this] { m_library.cancelCopies(); });
+    connect(m_copies, &WorkLine::cancelRequested, this, [this] { m_library.cancelCopy(); });
     auto* right = new QWidget;
     auto* column = new QVBoxLayout(right);
     column->setContentsMargins(0, 0, 0, 0);
@@ -560,9 +560,9 @@ std::function<bool()> MainWindow::whileNobodyGoesOn() const
 /// To be told how far it is; of several the one that is at it is shown.
 std::function<void(double)> MainWindow::beginCopy(QString const& text)
 {
-    ++m_copiesLeft;
     auto progress = guarded(this, [this, text](double fraction) { m_copies->tell(text, fraction); });
-    progress(0);
+    if (m_copiesLeft++ == 0)
+        progress(0);
     return progress;
 }
 

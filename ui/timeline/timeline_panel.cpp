@@ -127,8 +127,7 @@ void TimelinePanel::makeFooter()
         button->setFocusPolicy(Qt::TabFocus);
         layout->addWidget(button);
     }
-    connect(m_cancel, &QPushButton::clicked, this,
-        [this] { m_timeline.keeping() ? m_timeline.cancelKeeping() : m_session.cancelJob(); });
+    connect(m_cancel, &QPushButton::clicked, this, [this] { m_session.cancelWork(m_shownWork); });
     connect(m_unreadable, &QPushButton::clicked, this, &TimelinePanel::showUnreadable);
     connect(m_closer, &QToolButton::clicked, this, [this] { m_axis->zoomBy(1.5); });
     connect(m_farther, &QToolButton::clicked, this, [this] { m_axis->zoomBy(1 / 1.5); });
@@ -523,6 +522,7 @@ void TimelinePanel::updateFooter()
 {
     auto const keeping = m_timeline.keeping();
     auto const work = keeping ? app::Job { QStringLiteral("keep"), *keeping } : m_session.work();
+    m_shownWork = work ? work->name : QString();
     m_progress->setVisible(work.has_value());
     m_cancel->setVisible(work.has_value());
     m_progress->setValue(work ? qRound(work->fraction * 1000) : 0);

@@ -113,7 +113,7 @@ private:
     QTimer m_toldTimer, m_usbTimer;
     std::optional<qint64> m_otherOwner;
     Editing m_editing = Editing::Nothing;
-    QString m_edited, m_told;
+    QString m_edited, m_told, m_shownWork;
     QString m_foreseen;        // the moment that USB devices are told of, or are about to be
     QString m_before, m_after; // what is compared; empty: nothing
 };

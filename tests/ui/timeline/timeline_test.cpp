@@ -1,3 +1,4 @@
+#include "tests/support/answer.h"
 #include "tests/support/suite.h"
 #include "tests/ui/main_window/desk.h"
 #include "ui/library/library_panel.h"
@@ -347,6 +348,31 @@ private slots:
         button(scene.panel, "Cancel")->click();
         QTRY_VERIFY(!row().data(ui::LibraryModel::ProgressRole).isValid());
         QVERIFY(!scene.session(scene.id).canCancel());
+    }
+
+    void whatIsUnderTheTimelineIsCancelledAloneWhileTheMachineIsSuspended()
+    {
+        Scene scene;
+        QVERIFY(scene.run());
+        scene.script->holdSuspend = true;
+        scene.session(scene.id).runner()->work(
+            "verify", [](app::MachineRunner::JobProgress const& progress) -> vmm::Result<> {
+                while (progress(0.25))
+                    std::this_thread::yield();
+                return vmm::fail(vmm::ErrorCode::Cancelled, "checking was cancelled");
+            });
+        QTRY_VERIFY(scene.session(scene.id).work());
+        scene.session(scene.id).suspend();
+        QTRY_VERIFY(scene.session(scene.id).job());
+        QTRY_VERIFY(button(scene.panel, "Cancel")->isVisible());
+        button(scene.panel, "Cancel")->click();
+        QTRY_VERIFY(!scene.session(scene.id).work());
+        auto& runner = *scene.session(scene.id).runner();
+        REQUIRE_OK(tests::answerOf([&](auto done) { runner.ejectMedium("cd0", false, done); })); // comes after all that
+        runner.drain();
+        QCOMPARE(runner.state(), app::SessionState::Suspending);
+        scene.session(scene.id).cancelJob();
+        QVERIFY(scene.waitFor(scene.id, app::SessionState::Running));
     }
 
     void aDeviceThatCannotBeKeptIsNamedAndItsErrorIsInTheDetails()

@@ -225,6 +225,10 @@
 <context>
     <name>ui::ConsoleTabs</name>
     <message>
+        <source>— back at “%1” (%2) —</source>
+        <translation>— zurück bei „%1“ (%2) —</translation>
+    </message>
+    <message>
         <source>Serial %1</source>
         <translation>Seriell %1</translation>
     </message>

@@ -26,6 +26,12 @@ vmm::Bytes ConsoleLink::past() const
     return m_past;
 }
 
+std::optional<RunOrigin> ConsoleLink::origin() const
+{
+    std::lock_guard const lock(m_mutex);
+    return m_origin;
+}
+
 void ConsoleLink::setPast(vmm::Bytes past)
 {
     {
@@ -35,6 +41,7 @@ void ConsoleLink::setPast(vmm::Bytes past)
         m_keptFrom = 0;
         m_past = std::move(past);
         m_hasNewPast = true;
+        m_origin.reset();
     }
     tell();
 }
@@ -66,13 +73,14 @@ void ConsoleLink::removeListener(ListenerId id)
     m_listeners.erase(id);
 }
 
-void ConsoleLink::attach(vmm::Console& console)
+void ConsoleLink::attach(vmm::Console& console, std::optional<RunOrigin> const& origin)
 {
     {
         std::lock_guard const lock(m_mutex);
-        if (!std::exchange(m_hasNewPast, false)) {
+        if (!std::exchange(m_hasNewPast, false) || origin) {
             ++m_run;
             m_past = {};
+            m_origin = origin;
         }
         m_kept = {};
         m_console = &console;

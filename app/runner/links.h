@@ -2,6 +2,7 @@
 
 #include "vmm/backends/console.h"
 #include "vmm/backends/display.h"
+#include "vmm/timeline/moment.h"
 
 #include <functional>
 #include <map>
@@ -10,6 +11,14 @@
 #include <optional>
 
 namespace app {
+
+/// The moment that a run of a machine began at, as far as a person is told of it.
+struct RunOrigin {
+    std::string name; ///< empty: it has none
+    vmm::timeline::Reason reason = vmm::timeline::Reason::Kept;
+    std::uint64_t time = 0; ///< ns since 1970
+    bool operator==(RunOrigin const&) const = default;
+};
 
 /// One serial port of a machine of the library, over all its runs: a handle that stays when the machine goes, with the
 /// last run's output. Any thread; waits for nothing but a copy.
@@ -22,6 +31,9 @@ public:
     /// What a terminal had shown before the present run's output: of a machine that was suspended, in this process or
     /// another. Who only wants what happens now needs it not.
     vmm::Bytes past() const;
+    /// Where the present run, or the last one, came from, if it went to a moment: its guest has printed other things
+    /// before than the run before it, and what they were is not known.
+    std::optional<RunOrigin> origin() const;
     /// False when no machine is in memory, or the guest has left too much unread.
     bool type(vmm::ConstByteSpan data);
     /// How large the terminal is that shows this; each run is told of it. Of several the last one to say it counts.
@@ -35,7 +47,8 @@ public:
     // The runner's side. Attached between the machine's making and its end; detaching keeps the output.
     /// The run that is attached next goes on from `past`; until then there is only that.
     void setPast(vmm::Bytes past);
-    void attach(vmm::Console& console);
+    /// `origin`: it does not, for it went to a moment.
+    void attach(vmm::Console& console, std::optional<RunOrigin> const& origin = {});
     void detach();
 
 private:
@@ -49,6 +62,7 @@ private:
     vmm::Bytes m_kept;
     vmm::Bytes m_past;
     bool m_hasNewPast = false; // nothing was attached since it was set
+    std::optional<RunOrigin> m_origin;
 
     mutable std::mutex m_listenersMutex;
     std::map<ListenerId, std::function<void()>> m_listeners;

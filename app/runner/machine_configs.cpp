@@ -66,7 +66,7 @@ void MachineConfigs::makeConsoles()
     }
 }
 
-void MachineConfigs::machineCameUp(vmm::Machine& machine)
+void MachineConfigs::machineCameUp(vmm::Machine& machine, std::optional<RunOrigin> const& origin)
 {
     std::lock_guard const guard(m_mutex);
     // The machine knows best what it is made of: a restored one brings its configuration along. What it is called
@@ -78,7 +78,7 @@ void MachineConfigs::machineCameUp(vmm::Machine& machine)
     take(its);
     for (auto const& [id, link] : m_consoles) {
         if (auto* console = machine.console(id))
-            link->attach(*console);
+            link->attach(*console, origin);
     }
     for (auto const& [id, link] : m_screens) {
         if (auto* screen = machine.screen(id))

@@ -26,8 +26,8 @@ public:
     /// Name and notes are the present machine's, too.
     void setNext(vmm::VmConfig next);
 
-    /// Another one is in memory, and the links lead to it.
-    void machineCameUp(vmm::Machine& machine);
+    /// Another one is in memory, and the links lead to it. `origin`: see ConsoleLink::attach().
+    void machineCameUp(vmm::Machine& machine, std::optional<RunOrigin> const& origin = {});
     /// Before it ends.
     void detach();
     void machineEnded();

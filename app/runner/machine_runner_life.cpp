@@ -69,14 +69,14 @@ void MachineRunner::Private::follow(vmm::event::StateChanged const& change, std:
     }
 }
 
-void MachineRunner::Private::keep(std::unique_ptr<vmm::Machine> made)
+void MachineRunner::Private::keep(std::unique_ptr<vmm::Machine> made, std::optional<RunOrigin> const& origin)
 {
     {
         std::lock_guard const guard(machineMutex);
         machine = std::move(made);
     }
     unasked.machineCameUp();
-    configs.machineCameUp(*machine);
+    configs.machineCameUp(*machine, origin);
     auto const its = runner.config();
     for (auto const& device : its.usbDevices)
         play.connect(*machine, its.name, device);
@@ -166,14 +166,19 @@ std::string MachineRunner::Private::pastFile(std::string const& directory, std::
 void MachineRunner::Private::keepPasts(std::string const& directory)
 {
     for (auto const& [id, link] : configs.consoles()) {
-        auto shown = link->past();
-        std::uint64_t run = 0;
-        link->readFrom(0, shown, run);
-        if (shown.size() > vmm::Console::scrollback)
-            shown.erase(shown.begin(), shown.end() - vmm::Console::scrollback);
-        if (!shown.empty())
+        if (auto const shown = shownOn(*link); !shown.empty())
             vmm::ignore(writeWholeFile(pastFile(directory, id), shown, Durable::No));
     }
+}
+
+vmm::Bytes MachineRunner::Private::shownOn(ConsoleLink const& console)
+{
+    auto shown = console.past();
+    std::uint64_t run = 0;
+    console.readFrom(0, shown, run);
+    if (shown.size() > vmm::Console::scrollback)
+        shown.erase(shown.begin(), shown.end() - vmm::Console::scrollback);
+    return shown;
 }
 
 void MachineRunner::Private::readPasts()

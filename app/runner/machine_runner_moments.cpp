@@ -288,7 +288,7 @@ void MachineRunner::Private::goThere(
     if (!made)
         return fail(made.error());
     forgetHeading(); // what it needs of it is held
-    goOn(std::move(*made), then, {}, done);
+    goOn(std::move(*made), RunOrigin { known->name, known->reason, known->time }, then, {}, done);
 }
 
 /// To what was kept, for nothing has come after it. `why`: what made that necessary.
@@ -296,18 +296,21 @@ void MachineRunner::Private::comeBack(Back const& back, vmm::Error const& why, C
 {
     auto made = factory.goTo(timeline, back.moment, listener(), [this] { return dropSavedState(); });
     forgetHeading();
-    if (made)
-        return goOn(std::move(*made), back.then, vmm::fail(why), done);
+    if (made) {
+        for (auto const& [id, link] : configs.consoles())
+            link->setPast(shownOn(*link)); // which is of that very moment
+        return goOn(std::move(*made), {}, back.then, vmm::fail(why), done);
+    }
     vmm::log(vmm::LogLevel::Warning, "runner", "the machine cannot go on: {}", made.error().message());
     end(why);
     finish(done, vmm::fail(why));
 }
 
-void MachineRunner::Private::goOn(
-    std::unique_ptr<vmm::Machine> made, Then then, vmm::Result<> const& outcome, Completion const& done)
+void MachineRunner::Private::goOn(std::unique_ptr<vmm::Machine> made, std::optional<RunOrigin> const& origin, Then then,
+    vmm::Result<> const& outcome, Completion const& done)
 {
     bringCpu(*made);
-    keep(std::move(made));
+    keep(std::move(made), origin);
     hostUsb.machineCameUp([timeline = timeline, moment = timeline->present()] { return hostUsbAt(*timeline, moment); });
     redirectedUsb.machineCameUp();
     if (then == Then::StandStill) {

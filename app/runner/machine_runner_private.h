@@ -140,7 +140,8 @@ struct MachineRunner::Private {
     /// On the machine's thread, or ours while a machine is being made.
     void take(vmm::Event const& event, std::uint64_t from);
     void follow(vmm::event::StateChanged const& change, std::uint64_t from);
-    void keep(std::unique_ptr<vmm::Machine> made);
+    /// `origin`: the moment that it went to.
+    void keep(std::unique_ptr<vmm::Machine> made, std::optional<RunOrigin> const& origin = {});
     /// Destroys the machine and comes to rest.
     void end(std::optional<vmm::Error> why = {});
     /// The machine is off: it ends, and `then` is called, when the moments that were asked for are stored.
@@ -155,6 +156,7 @@ struct MachineRunner::Private {
     /// Beside the saved state, and no part of it: what the terminals showed, so that a person finds it there again.
     static std::string pastFile(std::string const& directory, std::string const& console);
     void keepPasts(std::string const& directory);
+    static vmm::Bytes shownOn(ConsoleLink const& console);
     /// What comes next goes on from the saved state, where there is one.
     void readPasts();
     void start(bool paused, Completion const& done);
@@ -216,7 +218,8 @@ struct MachineRunner::Private {
         std::string const& moment, Then then, Completion const& done, std::optional<Back> const& back = std::nullopt);
     void comeBack(Back const& back, vmm::Error const& why, Completion const& done);
     /// `outcome`: what `done` hears when it does.
-    void goOn(std::unique_ptr<vmm::Machine> made, Then then, vmm::Result<> const& outcome, Completion const& done);
+    void goOn(std::unique_ptr<vmm::Machine> made, std::optional<RunOrigin> const& origin, Then then,
+        vmm::Result<> const& outcome, Completion const& done);
     /// Whether it can go there, before anything of the present is touched.
     vmm::Result<> checkMoment(std::string const& moment);
     /// momentOnTheWay(), where a damaged record is made anew if that can be.

@@ -51,7 +51,9 @@ ConsoleSession::Output ConsoleSession::read(Position& position) const
     };
     bool const isNewRun = run != position.run;
     position.run = run;
-    return { text(bytes), isNewRun, isNewRun ? text(m_link->past()) : QByteArray() };
+    if (!isNewRun)
+        return { .data = text(bytes) };
+    return { text(bytes), true, text(m_link->past()), m_link->origin() };
 }
 
 bool ConsoleSession::type(QByteArray const& bytes)

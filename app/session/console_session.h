@@ -26,6 +26,7 @@ public:
         QByteArray data;
         bool isNewRun = false; ///< `past` and `data` begin a new run of the machine: the terminal resets first
         QByteArray past;       ///< what it showed before it was suspended, where it was
+        std::optional<RunOrigin> origin; ///< the moment that the new run went to
     };
     /// What the guest has printed since `position`, which moves on. Empty when nothing.
     Output read(Position& position) const;

@@ -127,6 +127,38 @@ private slots:
         QCOMPARE(bench.left.size(), std::size_t(2));
     }
 
+    void aConsoleTellsWhichMomentItsRunCameFrom()
+    {
+        Bench bench;
+        tests::must(bench.start());
+        auto const good = bench.keep("good");
+        auto const kept = tests::must(tests::must(bench.runner->timeline())->moment(good));
+        auto const console = bench.runner->console("serial0");
+        QVERIFY(!console->origin());
+        tests::must(bench.goTo(good, Present::Lose));
+        QCOMPARE(console->origin(), std::optional(RunOrigin { "good", vmm::timeline::Reason::Kept, kept.time }));
+        QVERIFY(console->past().empty()); // it is not what that guest has printed
+        tests::must(bench.wait([&](auto done) { bench.runner->powerOff(done); }));
+        QVERIFY(console->origin()); // the text of that run is there still
+        tests::must(bench.start());
+        QVERIFY(!console->origin());
+    }
+
+    void whereItComesBackItsConsoleShowsWhatItHasShown()
+    {
+        Bench bench;
+        tests::must(bench.start());
+        auto const good = bench.keep("good");
+        bench.script->last->guestPrints("hello\n");
+        bench.script->failGo = vmm::Error { vmm::ErrorCode::IoError, "no", 0 };
+        QVERIFY(!bench.goTo(good, Present::Keep));
+        QCOMPARE(bench.runner->state(), SessionState::Running);
+        auto const console = bench.runner->console("serial0");
+        auto const past = console->past();
+        QCOMPARE(std::string(past.begin(), past.end()), std::string("boot\nhello\n"));
+        QVERIFY(!console->origin());
+    }
+
     void whatIsNotUnderstoodChangesNothing_data()
     {
         QTest::addColumn<std::function<void(vmm::Json&)>>("alter");

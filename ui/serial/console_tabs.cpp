@@ -1,9 +1,12 @@
 #include "ui/serial/console_tabs.h"
 
 #include "app/settings/settings.h"
+#include "ui/timeline/moment_words.h"
 
 #include <QApplication>
+#include <QDateTime>
 #include <QEvent>
+#include <QLocale>
 #include <QShortcut>
 #include <QTabBar>
 #include <algorithm>
@@ -72,7 +75,9 @@ void ConsoleTabs::add(app::ConsoleSession& console)
     auto position = std::make_shared<app::ConsoleSession::Position>();
     auto read = [this, terminal, position, &console, first = true]() mutable {
         auto const output = console.read(*position);
-        if (output.isNewRun) {
+        if (output.origin) {
+            terminal->beginAnew(originText(*output.origin));
+        } else if (output.isNewRun) {
             terminal->clear();
             // A restored guest believes what it has printed still to be there.
             terminal->feed(output.past, TerminalWidget::Answers::Swallow);
@@ -89,6 +94,14 @@ void ConsoleTabs::add(app::ConsoleSession& console)
     console.setSize(terminal->screen().columns(), terminal->screen().rows());
     connect(terminal, &TerminalWidget::zoomChanged, this, [](int zoom) { settings::terminalZoom.set(zoom); });
     read();
+}
+
+/// With the date, for it stays there for days.
+QString ConsoleTabs::originText(app::RunOrigin const& origin)
+{
+    auto const time = QDateTime::fromMSecsSinceEpoch(static_cast<qint64>(origin.time / 1'000'000));
+    auto const title = origin.name.empty() ? momentTitle(origin.reason) : QString::fromStdString(origin.name);
+    return tr("— back at “%1” (%2) —").arg(title, QLocale().toString(time, QLocale::ShortFormat));
 }
 
 void ConsoleTabs::updateTexts()

@@ -8,6 +8,7 @@
 namespace ui {
 
 /// The serial consoles of one machine, a terminal each, with all that they have printed since the machine started.
+/// Where it goes to a moment a line says so, and what they showed before is above it.
 class ConsoleTabs final : public QTabWidget {
     Q_OBJECT
 public:
@@ -24,6 +25,7 @@ protected:
 
 private:
     void add(app::ConsoleSession& console);
+    static QString originText(app::RunOrigin const& origin);
     void updateTexts();
 
     app::VmSession& m_session;

@@ -113,7 +113,20 @@ void TerminalScreen::resize(int rows, int columns)
 
 void TerminalScreen::reset()
 {
+    beginAnew();
     m_scrollback.clear();
+    m_dropped = 0; // nobody looks at what there was
+}
+
+void TerminalScreen::beginAnew()
+{
+    // What libvterm's reset leaves as it is: a sequence that is not complete, the alternate screen, and modes.
+    feed("\x18\x1b[?1049l\x1b[?5l\x1b[?1000l\x1b[?1002l\x1b[?1003l");
+    auto used = m_rows;
+    while (used > 0 && usedCells(m_grid[static_cast<std::size_t>(used - 1)]) == 0)
+        --used;
+    for (int row = 0; row < used; ++row)
+        keep(std::move(m_grid[static_cast<std::size_t>(row)]));
     m_lineFull = false;
     vterm_state_reset(m_state, 1);
     vterm_state_get_cursorpos(m_state, &m_cursor); // it moves there without a word

@@ -31,8 +31,10 @@ public:
 
     void feed(QByteArrayView bytes);
     void resize(int rows, int columns);
-    /// Clears everything, the scrollback too.
+    /// Clears everything, the scrollback too, as when a terminal is switched on.
     void reset();
+    /// The same, but that what was shown stays in the scrollback.
+    void beginAnew();
 
     int rows() const { return m_rows; }
     int columns() const { return m_columns; }

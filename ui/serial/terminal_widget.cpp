@@ -92,6 +92,23 @@ void TerminalWidget::clear()
     showChanges();
 }
 
+void TerminalWidget::beginAnew(QString const& rule)
+{
+    while (!m_pending.isEmpty())
+        takeSlice();
+    m_screen.beginAnew();
+    QString words;
+    for (auto const code : rule.toUcs4()) {
+        auto const character = static_cast<char32_t>(code);
+        words += QChar::isPrint(character) ? QString::fromUcs4(&character, 1) : QStringLiteral(" ");
+    }
+    m_screen.feed("\x1b[90m" + words.toUtf8() + "\x1b[0m\r\n");
+    setSelection({}, {});
+    verticalScrollBar()->setValue(
+        verticalScrollBar()->maximum()); // whoever looked at older lines sees that there is more
+    showChanges();
+}
+
 void TerminalWidget::clearScrollback()
 {
     auto const visible = m_screen.rows();

@@ -25,6 +25,8 @@ public:
     void feed(QByteArray const& bytes, Answers answers = Answers::Send);
     /// Forgets everything shown, for another console's output.
     void clear();
+    /// What is shown stays to be scrolled to; `rule`, a dim line, says why what comes next does not go on from it.
+    void beginAnew(QString const& rule);
 
     TerminalScreen const& screen() const { return m_screen; }
     QString visibleText() const;

@@ -436,6 +436,28 @@ private slots:
         QTRY_VERIFY(messages->isVisible()); // and back again
     }
 
+    void theConsoleSaysThatTheMachineWentBack()
+    {
+        Running desk;
+        auto& timeline = desk.session(desk.id).timeline();
+        timeline.keep("good\x1b[2J");
+        QTRY_COMPARE(timeline.moments().size(), std::size_t(1));
+        QTRY_VERIFY(!timeline.keeping());
+        auto* terminal = desk.page->consoles()->currentTerminal();
+        desk.script->last->guestPrints("later\r\n");
+        QTRY_VERIFY(terminal->visibleText().contains("later"));
+        timeline.goTo(timeline.moments()[0].id);
+        QString const rule = QStringLiteral("— back at “good [2J” (");
+        QTRY_VERIFY2(terminal->visibleText().contains(rule), qPrintable(terminal->visibleText()));
+        QVERIFY(desk.waitFor(desk.id, app::SessionState::Running));
+        desk.script->last->guestPrints("then");
+        QTRY_VERIFY(terminal->visibleText().endsWith("then"));
+        auto const all = terminal->screen().text({}, { terminal->screen().lineCount(), 0 });
+        QVERIFY2(all.indexOf("later") >= 0 && all.indexOf("later") < all.indexOf(rule)
+                && all.indexOf(rule) < all.indexOf("then"),
+            qPrintable(all));
+    }
+
     void aSuspendedStateThatIsThrownAwayCanBeHadBack()
     {
         Running desk;

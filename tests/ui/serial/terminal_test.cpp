@@ -66,6 +66,25 @@ private slots:
         QCOMPARE(screen.lineText(0), "line 47");
     }
 
+    void whatBeginsAnewKeepsWhatWasShown()
+    {
+        ui::TerminalScreen screen(4, 20);
+        screen.feed("one\r\ntwo\r\n\x1b[?1049h\x1b[?1002h\x1b[?5h\x1b[31medit\x1b]0;half a tit");
+        screen.beginAnew();
+        screen.feed("new");
+        QVERIFY(!screen.alternateScreen() && !screen.reversed());
+        QCOMPARE(screen.mouseMode(), ui::TerminalScreen::MouseMode::None);
+        QCOMPARE(screen.lineCount(), 6);
+        QCOMPARE(screen.lineText(0), "one");
+        QCOMPARE(screen.lineText(1), "two");
+        QCOMPARE(screen.lineText(2), "new");
+        QCOMPARE(screen.cursor(), (ui::TerminalPosition { 2, 3 }));
+        QVERIFY(screen.line(2).cells[0].style == ui::TerminalStyle {});
+        screen.reset();
+        QCOMPARE(screen.lineCount(), 4);
+        QCOMPARE(screen.lineText(0), QString());
+    }
+
     void narrowerWrapsAndWiderJoins()
     {
         ui::TerminalScreen screen(4, 20);

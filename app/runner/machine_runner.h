@@ -283,6 +283,8 @@ public:
     /// Nothing is encrypted: beyond networks that one trusts this goes through a tunnel.
     using Redirected = std::function<void(vmm::Result<RedirectedUsb>)>;
     void redirectUsb(UsbPeerAddress from, Redirected const& done = {});
+    /// Who is connecting there gives up, which is Cancelled then. NotFound where nobody is, or the device is there.
+    void callOffUsb(UsbPeerAddress from, Completion const& done = {});
     /// Waits for those who bring devices (usbredirect --to), for as long as the machine is in memory; `done` hears
     /// where. Each is plugged in when it comes.
     void listenForUsb(UsbPeerAddress at, Redirected const& done = {});

@@ -163,6 +163,11 @@ void MachineRunner::redirectUsb(UsbPeerAddress from, Redirected const& done)
         [this, from = std::move(from), done] { m_private->redirectedUsb.connect(from, done); }, hearError(done));
 }
 
+void MachineRunner::callOffUsb(UsbPeerAddress from, Completion const& done)
+{
+    m_private->post([this, from = std::move(from), done] { m_private->redirectedUsb.callOff(from, done); }, done);
+}
+
 void MachineRunner::listenForUsb(UsbPeerAddress at, Redirected const& done)
 {
     m_private->post([this, at = std::move(at), done] { m_private->redirectedUsb.listen(at, done); }, hearError(done));

@@ -57,6 +57,15 @@ void RedirectedUsbDevices::connect(UsbPeerAddress const& from, Redirected const&
         });
 }
 
+void RedirectedUsbDevices::callOff(UsbPeerAddress const& from, Completion const& done)
+{
+    bool const isCalledOff = m_redirections && m_redirections->callOff(from);
+    finish(done,
+        isCalledOff ? vmm::Result<>()
+                    : vmm::fail(vmm::ErrorCode::NotFound,
+                        fmt::format("the machine is not connecting to {} for a USB device", from.text())));
+}
+
 void RedirectedUsbDevices::listen(UsbPeerAddress const& at, Redirected const& done)
 {
     if (!m_ports.machine())

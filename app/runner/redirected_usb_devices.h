@@ -21,6 +21,7 @@ public:
     RedirectedUsbDevices(UsbPorts ports, Changed changed);
 
     void connect(UsbPeerAddress const& from, Redirected const& done);
+    void callOff(UsbPeerAddress const& from, Completion const& done);
     void listen(UsbPeerAddress const& at, Redirected const& done);
     /// By the id of the device, or of the place.
     void end(std::string const& id, Completion const& done);

@@ -22,17 +22,15 @@ UsbRedirections::UsbRedirections(vmm::EventLoop& loop, Events events) : m_loop(l
 
 UsbRedirections::~UsbRedirections()
 {
-    m_arrivals.clear(); // without a word
+    for (auto& [number, call] : m_calls) // without a word
+        call.opened = {};
+    m_arrivals.clear();
     removeAll();
-    if (m_cancel)
-        vmm::signalEventFd(m_cancel.get());
     m_connecting.reset();
 }
 
 vmm::Result<> UsbRedirections::needThreads()
 {
-    if (!m_cancel)
-        m_cancel = TRY(vmm::makeEventFd());
     if (!m_thread)
         m_thread = TRY(vmm::LoopThread::start("usb redirection"));
     if (!m_connecting)
@@ -45,19 +43,46 @@ void UsbRedirections::connect(UsbPeerAddress const& address, Opened opened)
     constexpr int patience = 10'000; // ms
     if (auto const ready = needThreads(); !ready)
         return opened(vmm::fail(ready.error()));
-    auto const take = [this, self = std::weak_ptr(m_self), address, opened, removals = m_removals](auto const& socket) {
-        if (self.expired())
+    auto cancelFd = vmm::makeEventFd();
+    if (!cancelFd)
+        return opened(vmm::fail(cancelFd.error()));
+    auto const cancel = std::make_shared<vmm::UniqueFd>(std::move(*cancelFd));
+    auto const number = ++m_lastCall;
+    m_calls[number] = { address, cancel, std::move(opened) };
+    auto const take = [this, self = std::weak_ptr(m_self), number](auto const& socket) {
+        if (self.expired() || !m_calls.contains(number))
             return;
-        if (removals != m_removals)
-            return opened(vmm::fail(removed()));
+        auto const call = std::move(m_calls.extract(number).mapped());
         if (!*socket)
-            return opened(vmm::fail(socket->error()));
-        add(std::move(**socket), address.text(), {}, opened);
+            return call.opened(vmm::fail(socket->error()));
+        add(std::move(**socket), call.address.text(), {}, call.opened);
     };
-    m_connecting->loop().post([loop = &m_loop, address, cancel = m_cancel.get(), take] {
-        auto const socket = std::make_shared<vmm::Result<vmm::UniqueFd>>(connectToUsbPeer(address, patience, cancel));
+    m_connecting->loop().post([loop = &m_loop, address, cancel, take] {
+        auto const socket
+            = std::make_shared<vmm::Result<vmm::UniqueFd>>(connectToUsbPeer(address, patience, cancel->get()));
         loop->post([take, socket] { take(socket); });
     });
+}
+
+bool UsbRedirections::callOff(UsbPeerAddress const& address)
+{
+    std::vector<Opened> waiting;
+    std::erase_if(m_calls, [&](auto& one) {
+        if (one.second.address != address)
+            return false;
+        vmm::signalEventFd(one.second.cancel->get());
+        waiting.push_back(std::move(one.second.opened));
+        return true;
+    });
+    std::erase_if(m_arrivals, [&](auto& one) {
+        if (!one.second.opened || one.second.device->peer() != address.text())
+            return false;
+        waiting.push_back(std::move(one.second.opened));
+        return true;
+    });
+    for (auto const& opened : waiting)
+        opened(vmm::fail(vmm::ErrorCode::Cancelled, "connecting was called off"));
+    return !waiting.empty();
 }
 
 vmm::Result<RedirectedUsb> UsbRedirections::listen(UsbPeerAddress const& address)
@@ -176,7 +201,11 @@ bool UsbRedirections::remove(std::string const& id)
 
 void UsbRedirections::removeAll()
 {
-    ++m_removals;
+    for (auto const& [number, call] : std::exchange(m_calls, {})) {
+        vmm::signalEventFd(call.cancel->get());
+        if (call.opened)
+            call.opened(vmm::fail(removed()));
+    }
     while (!m_listeners.empty())
         remove(m_listeners.begin()->first);
     for (auto const& [id, arrival] : std::exchange(m_arrivals, {})) {

@@ -43,6 +43,8 @@ public:
     /// before; not at all when this object is gone.
     using Opened = std::function<void(vmm::Result<std::pair<std::string, Device>>)>;
     void connect(UsbPeerAddress const& address, Opened opened);
+    /// Who connects there and has no device yet hears Cancelled; false: nobody does.
+    bool callOff(UsbPeerAddress const& address);
     vmm::Result<RedirectedUsb> listen(UsbPeerAddress const& address);
 
     /// False: it is there no more, for the place where it came was removed.
@@ -67,6 +69,12 @@ private:
         bool isOffered = false, isKept = false;
         std::optional<vmm::Error> end {}; ///< gone in between
     };
+    /// A connection that is not there yet.
+    struct Call {
+        UsbPeerAddress address;
+        std::shared_ptr<vmm::UniqueFd> cancel;
+        Opened opened;
+    };
     struct Listener {
         UsbPeerListener listening;
         vmm::EventLoop::Handle accepting; ///< of m_thread
@@ -80,11 +88,11 @@ private:
     vmm::EventLoop& m_loop;
     Events m_events;
     unsigned m_last = 0;
-    unsigned m_removals = 0; // of all
+    unsigned m_lastCall = 0;
+    std::map<unsigned, Call> m_calls;
     std::map<std::string, Arrival> m_arrivals;
     std::map<std::string, std::unique_ptr<Listener>> m_listeners;
     std::shared_ptr<int> m_self = std::make_shared<int>(); // what was posted to the loop may come after us
-    vmm::UniqueFd m_cancel;                                // of who connects
     std::shared_ptr<vmm::LoopThread> m_thread;             // both are made when they are needed
     std::unique_ptr<vmm::LoopThread> m_connecting;
 };

@@ -315,6 +315,12 @@ void VmSession::redirectUsb(UsbMeeting how, QString const& address, UsbDone done
     how == UsbMeeting::Call ? m_runner->redirectUsb(*parsed, outcome) : m_runner->listenForUsb(*parsed, outcome);
 }
 
+void VmSession::callOffUsb(QString const& address)
+{
+    if (auto const parsed = parseUsbPeerAddress(address.toStdString()))
+        m_runner->callOffUsb(*parsed);
+}
+
 void VmSession::endUsbRedirection(QString const& id, UsbDone done)
 {
     m_runner->endUsbRedirection(id.toStdString(), here(std::move(done)));

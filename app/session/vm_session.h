@@ -83,6 +83,8 @@ public:
     std::vector<RedirectedUsb> redirectedUsb() const { return m_runner->redirectedUsb(); }
     /// See MachineRunner::redirectUsb() and listenForUsb(); `done` as above. InvalidArgument: that is no address.
     void redirectUsb(UsbMeeting how, QString const& address, UsbDone done);
+    /// Who is still connecting there hears Cancelled.
+    void callOffUsb(QString const& address);
     /// See MachineRunner::endUsbRedirection(); `done` as above.
     void endUsbRedirection(QString const& id, UsbDone done);
     /// See MachineRunner::foreseeUsb(); on a thread of its own, `done` on the GUI thread, unless this is gone then.

@@ -5,7 +5,9 @@
 #include "tests/vmm/usb/redir_peer.h"
 
 #include <QTemporaryDir>
+#include <array>
 #include <poll.h>
+#include <sys/socket.h>
 
 using namespace app;
 using tests::RedirPeer;
@@ -97,6 +99,47 @@ private slots:
         QCOMPARE(bench.listen().error().detail, "there is no machine");
         auto connected = bench.connect({ .path = bench.path });
         QCOMPARE(tests::answered(connected).error().detail, "there is no machine");
+        QCOMPARE(bench.list(), "");
+    }
+
+    void connectingIsCalledOffWhereverItIs()
+    {
+        Bench bench;
+        UsbPeerAddress const there { .path = bench.path };
+        auto const other = tests::must(listenForUsbPeers(there));
+        auto const callOff = [&] {
+            return tests::answerOf([&](auto done) { bench.ports.on([&] { bench.devices.callOff(there, done); }); });
+        };
+        QCOMPARE(callOff().error().code, vmm::ErrorCode::NotFound);
+        // Nothing is connected yet.
+        std::future<vmm::Result<RedirectedUsb>> first;
+        auto const outcome = tests::answerOf([&](auto done) {
+            bench.ports.on([&] {
+                first = tests::laterAnswerOf<RedirectedUsb>([&](auto told) { bench.devices.connect(there, told); });
+                bench.devices.callOff(there, done);
+            });
+        });
+        REQUIRE_OK(outcome);
+        QCOMPARE(tests::answered(first).error().code, vmm::ErrorCode::Cancelled);
+        // The other side has the connection, and brings nothing. That of before is among those that it gets.
+        auto second = bench.connect(there);
+        vmm::UniqueFd caller;
+        QVERIFY(tests::becomes([&] {
+            if (!caller)
+                caller.reset(::accept4(other.socket.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+            char byte = 0;
+            auto const got = caller ? ::recv(caller.get(), &byte, 1, 0) : -1;
+            if (got == 0)
+                caller.reset();
+            return got == 1;
+        }));
+        REQUIRE_OK(callOff());
+        QCOMPARE(tests::answered(second).error().code, vmm::ErrorCode::Cancelled);
+        QVERIFY(tests::becomes([&] {
+            std::array<char, 256> rest {};
+            return ::recv(caller.get(), rest.data(), rest.size(), 0) == 0;
+        }));
+        QCOMPARE(callOff().error().code, vmm::ErrorCode::NotFound);
         QCOMPARE(bench.list(), "");
     }
 

@@ -39,6 +39,10 @@ UsbControl::UsbControl(app::Library& library, QString id, QWidget* page, QWidget
     connect(m_bar, &UsbBar::answered, this, &UsbControl::answer);
     connect(m_bar, &UsbBar::done, this, &UsbControl::leaveRequested);
     connect(m_redirect, &UsbRedirectCard::wanted, this, &UsbControl::redirect);
+    connect(m_redirect, &UsbRedirectCard::calledOff, this, [this](UsbCall const& call) {
+        if (call.how == app::UsbMeeting::Call)
+            session()->callOffUsb(call.address);
+    });
     connect(m_redirect, &UsbRedirectCard::done, this, &UsbControl::leaveRequested);
     connect(m_model, &UsbModel::changed, m_redirect, [this] {
         if (!m_model->whyNot().isEmpty())

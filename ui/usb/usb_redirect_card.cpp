@@ -94,7 +94,7 @@ UsbRedirectCard::UsbRedirectCard(QWidget* parent)
     connect(m_address, &QLineEdit::textChanged, this, &UsbRedirectCard::begin);
     connect(m_address, &QLineEdit::returnPressed, this, &UsbRedirectCard::ask);
     connect(m_copy, &QToolButton::clicked, this, [this] { QApplication::clipboard()->setText(m_command->text()); });
-    connect(m_back, &QPushButton::clicked, this, &UsbRedirectCard::leave);
+    connect(m_back, &QPushButton::clicked, this, &UsbRedirectCard::goBack);
     connect(m_go, &QPushButton::clicked, this, &UsbRedirectCard::ask);
     hide();
     updateLook();
@@ -183,6 +183,13 @@ void UsbRedirectCard::ask()
     emit wanted(call);
 }
 
+void UsbRedirectCard::goBack()
+{
+    if (m_asked)
+        emit calledOff(*m_asked);
+    leave();
+}
+
 bool UsbRedirectCard::answer(UsbCall const& call, std::optional<Problem> const& problem)
 {
     if (m_asked != call)
@@ -262,7 +269,7 @@ void UsbRedirectCard::paintEvent(QPaintEvent*)
 void UsbRedirectCard::keyPressEvent(QKeyEvent* event)
 {
     if (event->key() == Qt::Key_Escape)
-        return leave();
+        return goBack();
     QFrame::keyPressEvent(event);
 }
 

@@ -40,6 +40,8 @@ public:
 
 signals:
     void wanted(ui::UsbCall call);
+    /// The person has gone back, and does not want it any more.
+    void calledOff(ui::UsbCall call);
     /// The focus was here, and where it was before is nothing any more.
     void done();
 
@@ -53,6 +55,7 @@ private:
     void fill();
     void begin();
     void ask();
+    void goBack();
     void tell(QString const& text, QString const& details = {});
     void updateTexts();
     void updateLook();

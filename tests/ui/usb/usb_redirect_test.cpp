@@ -4,6 +4,7 @@
 #include "ui/display/screen_view.h"
 #include "ui/machine/machine_page.h"
 #include "ui/usb/usb_redirect_card.h"
+#include "ui/widgets/message_bar.h"
 #include "ui/widgets/switch.h"
 
 #include <QApplication>
@@ -156,11 +157,15 @@ private slots:
         QVERIFY(!tests::shows(bench.card, "That is no address."));
     }
 
-    void escapeGoesBackAndTheAnswerIsHeardElsewhere()
+    void escapeGoesBackAndCallsItOff()
     {
         Bench bench;
         bench.ask("desk");
+        std::vector<UsbCall> calledOff;
+        QObject::connect(bench.card, &UsbRedirectCard::calledOff, bench.card,
+            [&](UsbCall const& call) { calledOff.push_back(call); });
         QTest::keyClick(QApplication::focusWidget(), Qt::Key_Escape);
+        QCOMPARE(calledOff, (std::vector { UsbCall { UsbMeeting::Call, "desk" } }));
         QVERIFY(!bench.card->isVisible());
         QVERIFY(bench.field->hasFocus());
         QVERIFY(!bench.card->answer({ UsbMeeting::Call, "desk" }, noAddress()));
@@ -272,6 +277,27 @@ private slots:
         QTRY_VERIFY(
             tests::shows(room.card(), "No device is passed on there. Start usbredirect on the other computer first."));
         QVERIFY(called<QLineEdit>(room.card(), "Address")->hasFocus());
+    }
+
+    void whoGoesBackDoesNotConnectAnyMore()
+    {
+        Room room;
+        QVERIFY(room.start(room.id));
+        auto const other = tests::must(app::listenForUsbPeers({ .path = room.socketPath() }));
+        room.ask(QString::fromStdString(room.socketPath()));
+        vmm::UniqueFd caller;
+        QVERIFY(tests::becomes([&] {
+            caller.reset(::accept4(other.socket.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+            return bool(caller);
+        }));
+        QVERIFY(tests::shows(room.card(), "Connecting…"));
+        QTest::mouseClick(tests::button(room.card(), "Back"), Qt::LeftButton);
+        QVERIFY(!room.card()->isVisible());
+        QVERIFY(tests::becomes([&] {
+            char bytes[256];
+            return ::recv(caller.get(), bytes, sizeof bytes, 0) == 0;
+        }));
+        QVERIFY(!room.page->messages()->isVisible()); // nobody is told what they did themselves
     }
 
     void waitsExactlyThereUntilThatIsEnded()

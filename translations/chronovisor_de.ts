@@ -3473,6 +3473,10 @@
 <context>
     <name>ui::UsbMatchField</name>
     <message>
+        <source>This is not saved yet. Choose “%1” or “%2” first.</source>
+        <translation>Das ist noch nicht gespeichert. Wählen Sie zuerst „%1“ oder „%2“.</translation>
+    </message>
+    <message>
         <source>That does not say which devices are meant.</source>
         <translation>Das sagt nicht, welche Geräte gemeint sind.</translation>
     </message>

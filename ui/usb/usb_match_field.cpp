@@ -52,7 +52,8 @@ UsbMatchField::UsbMatchField(QWidget* parent)
 void UsbMatchField::open(std::optional<app::UsbMatch> const& instead)
 {
     m_instead = instead;
-    m_match->setText(instead ? QString::fromStdString(app::usbMatchText(*instead)) : QString());
+    m_given = instead ? QString::fromStdString(app::usbMatchText(*instead)) : QString();
+    m_match->setText(m_given);
     updateTexts();
     tell({});
     show();
@@ -69,6 +70,19 @@ void UsbMatchField::openAgain(std::optional<app::UsbMatch> const& instead, app::
 std::optional<app::UsbMatch> UsbMatchField::instead() const
 {
     return isHidden() ? std::nullopt : m_instead;
+}
+
+bool UsbMatchField::isWritten() const
+{
+    return !isHidden() && m_match->text() != m_given;
+}
+
+void UsbMatchField::comeBack(bool isInTheWay)
+{
+    auto const name = [](QPushButton const* button) { return button->text().remove(QLatin1Char('&')); };
+    if (isInTheWay)
+        tell(tr("This is not saved yet. Choose “%1” or “%2” first.").arg(name(m_go), name(m_back)));
+    m_match->setFocus(Qt::OtherFocusReason);
 }
 
 void UsbMatchField::setTabOrderAfter(QWidget* before)

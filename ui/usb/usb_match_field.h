@@ -24,6 +24,10 @@ public:
     void openAgain(std::optional<app::UsbMatch> const& instead, app::UsbMatch const& entered);
     /// What was entered cannot be: it stays to be mended.
     void refuse(QString const& why, QString const& details);
+    /// Something is written here that is neither taken nor given up.
+    bool isWritten() const;
+    /// To what is written; `isInTheWay`: something else was asked for, and it says what comes first.
+    void comeBack(bool isInTheWay);
     void setTabOrderAfter(QWidget* before);
 
 signals:
@@ -42,6 +46,7 @@ private:
     void updateTexts();
 
     std::optional<app::UsbMatch> m_instead;
+    QString m_given; // what the person began with
     QLabel *m_title, *m_told, *m_hint;
     QLineEdit* m_match;
     QPushButton *m_back, *m_go;

@@ -186,7 +186,10 @@ void UsbRulesCard::offer(QMenu* menu, QString const& text, app::UsbMatch match, 
 
 void UsbRulesCard::openField(std::optional<app::UsbMatch> const& instead)
 {
-    m_field->open(instead);
+    if (m_field->isWritten())
+        m_field->comeBack(m_field->instead() != instead);
+    else
+        m_field->open(instead);
     emit partShown(m_field);
 }
 

@@ -121,6 +121,44 @@ private slots:
         QVERIFY(y(choice(page, stick)) < y(disks));
     }
 
+    void whatIsBeingWrittenStaysWhereAnotherRuleIsToBeChanged()
+    {
+        Desk desk;
+        desk.open();
+        QVERIFY(change(desk, [&](app::UsbRules& rules) -> vmm::Result<> {
+            app::UsbRule disks;
+            disks.match.deviceClass = 0x08;
+            TRY(rules.set(disks));
+            return rules.set(stickRule());
+        }));
+        desk.window->showUsbRules();
+        auto* page = desk.window->currentPage();
+        auto const pencil = [&](char const* about) {
+            return desk.named<QToolButton>(page, QString("Change which devices are meant: ") + about);
+        };
+        auto* disks = pencil("disks and memory sticks");
+        pencil(stick)->click();
+        QVERIFY(field(page));
+        disks->click(); // nothing has been written
+        QCOMPARE(field(page)->text(), "class=08");
+        pencil(stick)->click();
+        field(page)->setText("0951:1");
+        disks->click();
+        QCOMPARE(field(page)->text(), "0951:1");
+        QVERIFY(field(page)->hasFocus());
+        QVERIFY(tests::shows(page, "This is not saved yet. Choose “Change” or “Back” first."));
+        anotherDevice(page)->trigger();
+        QCOMPARE(field(page)->text(), "0951:1");
+        QTest::keyClicks(field(page), "667");
+        QVERIFY(!tests::shows(page, "This is not saved yet."));
+        pencil(stick)->click();
+        QCOMPARE(field(page)->text(), "0951:1667");
+        QVERIFY(!tests::shows(page, "This is not saved yet."));
+        QTest::keyClick(field(page), Qt::Key_Escape);
+        disks->click();
+        QCOMPARE(field(page)->text(), "class=08");
+    }
+
     void changedAndRemovedByKeyboardAlone()
     {
         Desk desk;

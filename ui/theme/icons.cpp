@@ -3,6 +3,7 @@
 #include <QApplication>
 #include <QFile>
 #include <QIconEngine>
+#include <QMenu>
 #include <QPainter>
 #include <QPalette>
 #include <QPixmapCache>
@@ -16,6 +17,21 @@ static void initialiseResources()
 namespace ui {
 
 namespace {
+
+/// A menu is what is being drawn, or was drawn last. Qt asks for the same icon (QIcon::Active) for the highlighted
+/// entry of a menu as for a tool button under the pointer, which has no highlight behind it.
+bool isMenuDrawn = false;
+
+class MenuWatch final : public QObject {
+public:
+    using QObject::QObject;
+    bool eventFilter(QObject* watched, QEvent* event) override
+    {
+        if (event->type() == QEvent::Paint)
+            isMenuDrawn = qobject_cast<QMenu*>(watched) != nullptr;
+        return false;
+    }
+};
 
 /// Draws an SVG whose strokes are `currentColor`, anew for every colour and size.
 class SymbolicEngine final : public QIconEngine {
@@ -39,6 +55,8 @@ public:
         auto const palette = QApplication::palette();
         if (mode == QIcon::Disabled)
             color = palette.color(QPalette::Disabled, QPalette::ButtonText);
+        else if (mode == QIcon::Active && isMenuDrawn)
+            color = palette.color(QPalette::HighlightedText);
         else if (!color.isValid())
             color = palette.color(mode == QIcon::Selected ? QPalette::HighlightedText : QPalette::ButtonText);
         auto const key
@@ -73,6 +91,11 @@ QIcon icon(QString const& name, QColor const& color)
 {
     initialiseResources();
     return QIcon(new SymbolicEngine(name, color));
+}
+
+void followMenus(QApplication& application)
+{
+    application.installEventFilter(new MenuWatch(&application));
 }
 
 QIcon applicationIcon()

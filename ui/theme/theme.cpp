@@ -1,5 +1,7 @@
 #include "ui/theme/theme.h"
 
+#include "ui/theme/icons.h"
+
 #include <QAbstractSpinBox>
 #include <QApplication>
 #include <QComboBox>
@@ -210,6 +212,7 @@ void applyTheme(QApplication& application)
     static auto const styled = [] {
         QApplication::setStyle(QStyleFactory::create(QStringLiteral("Fusion")));
         qApp->installEventFilter(new FieldHabits(qApp));
+        followMenus(*qApp);
         return true;
     }();
     Q_UNUSED(styled)

@@ -218,6 +218,8 @@ void XhciController::haltEndpoint(Endpoint& endpoint, unsigned state)
 {
     for (auto& ring : endpoint.rings)
         ring.state.active = false;
+    endpoint.state.scheduled = false;
+    endpoint.timeOf = 0;
     setEndpointState(endpoint, state);
     cancelEndpoint(endpoint);
 }
@@ -333,8 +335,11 @@ bool XhciController::waitsForItsTime(Ring& ring, Td& td)
     endpoint.waitingTd = 0;
     if (td.broken != Code::Success)
         return false;
+    // What is to begin in a certain frame does. What follows may be given to the device long before, for the pace is
+    // the device's.
+    bool const begins = !first.has(startAsap) && !(state.scheduled && due == state.nextFrame);
     auto const* const device = deviceOf(*endpoint.slot);
-    auto const lead = device ? device->isochronousLead() : 0;
+    auto const lead = device && !begins ? device->isochronousLead() : 0;
     if (due > now + lead) {
         endpoint.waitingTd = first.address;
         endpoint.waitingFrame = due;
@@ -372,12 +377,15 @@ bool XhciController::waitsInVain(Endpoint& endpoint)
 
 /// 4.10.3.1: when the time of a TD comes that is not there, told once until the doorbell rings again. The event points
 /// to the TRB that is not valid there, with a length of 0; controllers before 1.1 point to 0. The endpoint keeps
-/// running.
+/// running. A device that was given the last TDs early has its own clock: as long as it has any of them, their time has
+/// not passed.
 void XhciController::ranEmpty(Ring& ring)
 {
     auto& endpoint = *ring.endpoint;
     auto& state = endpoint.state;
     if (endpoint.isIsochronous() && state.scheduled) {
+        if (!ring.flying.empty())
+            return; // looked at again when they have landed
         if (microframe() < state.nextFrame) {
             endpoint.timeOf = state.nextFrame;
             return;

@@ -482,6 +482,29 @@ private slots:
         QCOMPARE(d.device.waiting.size(), std::size_t(3));
     }
 
+    void aStreamBeginsAtItsTimeAndNotBefore()
+    {
+        XhciDriver d;
+        d.startWithDevice();
+        auto out = d.addEndpoint(1, 4, IsochOut, 3);
+        d.dropEvents();
+        d.device.lead = 768;
+        for (unsigned i = 0; i < 4; ++i)
+            d.put(out, D::Isoch, 0xf000, 100, (20 + i) << 20);
+        d.kick(out);
+        d.board.time.advance(19900us);
+        QVERIFY(d.device.waiting.empty());
+        d.board.time.advance(100us);
+        QCOMPARE(d.device.waiting.size(), std::size_t(4)); // of those that follow the device has the pace
+        // Nor does the part that begins behind a gap.
+        d.put(out, D::Isoch, 0xf000, 100, 30u << 20);
+        d.kick(out);
+        d.board.time.advance(9900us);
+        QCOMPARE(d.device.waiting.size(), std::size_t(4));
+        d.board.time.advance(100us);
+        QCOMPARE(d.device.waiting.size(), std::size_t(5));
+    }
+
     void isochronousFramesAreMet()
     {
         XhciDriver d;
@@ -552,6 +575,108 @@ private slots:
         QCOMPARE(d.event().code(), unsigned(Overrun));
         d.board.time.advance(10ms);
         QVERIFY(!d.hasEvent());
+    }
+
+    /// Of a device that has its packets early, and a clock of its own.
+    void emptyIsochronousRingIsToldWhenTheDeviceHasEndedAll()
+    {
+        XhciDriver d;
+        d.startWithDevice();
+        auto in = d.addEndpoint(1, 5, IsochIn, 3);
+        d.dropEvents();
+        d.device.lead = 768;
+        auto const put = [&](int count) {
+            for (int i = 0; i < count; ++i)
+                d.put(in, D::Isoch, 0xf000, 100, D::Sia);
+            d.kick(in);
+        };
+        put(4);
+        d.board.time.advance(20ms); // its clock is slower
+        QCOMPARE(d.device.waiting.size(), std::size_t(4));
+        for (int i = 0; i < 4; ++i) {
+            QVERIFY(!d.hasEvent());
+            d.device.send(Bytes(100));
+        }
+        QCOMPARE(d.event().code(), unsigned(Overrun));
+        put(4);
+        d.board.time.advance(1ms);
+        for (int i = 0; i < 4; ++i)
+            d.device.send(Bytes(100)); // its clock is faster
+        d.board.time.advance(2900us);
+        QVERIFY(!d.hasEvent());
+        d.board.time.advance(1100us);
+        QCOMPARE(d.event().code(), unsigned(Overrun));
+        d.board.time.advance(20ms);
+        QVERIFY(!d.hasEvent());
+    }
+
+    void endpointThatIsStoppedDoesNotRunEmpty_data()
+    {
+        QTest::addColumn<unsigned>("command");
+        QTest::addColumn<bool>("hasEnded"); // and only the guest's clock is behind
+        for (bool const hasEnded : { false, true }) {
+            char const* const when = hasEnded ? "all has ended" : "in flight";
+            QTest::addRow("Stop Endpoint, %s", when) << unsigned(D::StopEndpoint) << hasEnded;
+            QTest::addRow("Configure Endpoint, %s", when) << unsigned(D::ConfigureEndpoint) << hasEnded;
+            QTest::addRow("Reset Device, %s", when) << unsigned(D::ResetDevice) << hasEnded;
+            QTest::addRow("Disable Slot, %s", when) << unsigned(D::DisableSlot) << hasEnded;
+        }
+    }
+
+    void endpointThatIsStoppedDoesNotRunEmpty()
+    {
+        QFETCH(unsigned const, command);
+        QFETCH(bool const, hasEnded);
+        XhciDriver d;
+        d.startWithDevice();
+        auto in = d.addEndpoint(1, 5, IsochIn, 3);
+        d.dropEvents();
+        d.device.lead = 768;
+        d.device.cancelsLater = true;
+        for (int i = 0; i < 4; ++i)
+            d.put(in, D::Isoch, 0xf000, 100, D::Sia);
+        d.kick(in);
+        d.board.time.advance(1ms);
+        QCOMPARE(d.device.waiting.size(), std::size_t(4));
+        for (int i = 0; i < (hasEnded ? 4 : 2); ++i)
+            d.device.send(Bytes(100));
+        d.store<std::uint32_t>(D::inputContext, 1u << 5); // dropped
+        d.store<std::uint32_t>(D::inputContext + 4, 1);
+        d.postCommand(command, D::inputContext, D::slotBits(1, command == D::StopEndpoint ? 5 : 0));
+        d.board.time.advance(20ms);
+        while (!d.device.waiting.empty())
+            d.device.send(Bytes(100)); // they were too far to be taken back
+        d.board.time.advance(20ms);
+        std::vector<unsigned> codes;
+        while (d.hasEvent()) {
+            auto const event = d.event();
+            codes.push_back(event.code());
+            if (event.type() == D::CommandEvent)
+                QCOMPARE(event.code(), unsigned(Success));
+        }
+        QVERIFY(std::ranges::find(codes, unsigned(Overrun)) == codes.end());
+        QCOMPARE(codes.back(), unsigned(Success));
+    }
+
+    void endpointInErrorBeginsAnew()
+    {
+        XhciDriver d;
+        d.startWithDevice();
+        auto in = d.addEndpoint(1, 5, IsochIn, 3);
+        d.dropEvents();
+        d.put(in, D::Isoch, 0xf000, 100, D::Sia);
+        d.put(in, D::Setup, 0, 8, D::Idt);
+        d.kick(in);
+        d.board.time.advance(1ms);
+        d.device.send(Bytes(100));
+        QCOMPARE(d.event().code(), unsigned(TrbError));
+        QCOMPARE(d.command(D::SetDequeue, (in.base + D::trbSize * in.index) | 1, D::slotBits(1, 5)).code(),
+            unsigned(Success));
+        d.board.time.advance(20ms);
+        d.kick(in); // with nothing there
+        d.board.time.advance(20ms);
+        QVERIFY(!d.hasEvent());
+        QCOMPARE(d.endpointState(in), unsigned(Running));
     }
 
     void ringThatNeverEndsHoldsNobody()

@@ -238,8 +238,8 @@ private slots:
         for (unsigned i = 0; i < queued; ++i)
             queue();
         d.kick(in);
-        d.board.time.advance(10ms);                                  // the stream begins
-        QTRY_COMPARE(device.waiting(), std::size_t(128 / together)); // as much as a ring may have in flight
+        d.board.time.advance(10ms); // the stream begins
+        QTRY_COMPARE(device.waiting(), std::size_t(queued / together));
         unsigned passed = 0, heard = 0;
         for (unsigned millisecond = 1; millisecond <= 1000 * seconds; ++millisecond) {
             auto const microframes = together + (millisecond % 1000 == 0 ? 1 : 0);
@@ -263,6 +263,54 @@ private slots:
         }
         QCOMPARE(heard / together, 8001 * seconds / together);
         d.controller.unplug(0);
+    }
+
+    /// 60 ms, in which neither the guest nor we come to do anything: all that the device sends was asked for before.
+    void aHostThatIsLateMissesNothingOfAStream()
+    {
+        constexpr unsigned queued = 512, late = 480, size = 192;
+        constexpr std::uint64_t buffers = 0x40000;
+        SimulatedUsbDevice device("1-1", 2);
+        auto const usb = tests::must(HostUsb::open());
+        auto taken = tests::must(HostUsbDevice::open(usb, usb->devices().front(), [] {}));
+        XhciDriver d;
+        d.start();
+        QVERIFY(d.controller.plug(0, *taken).has_value());
+        d.address(1);
+        auto in = d.addEndpoint(1, 9, tests::usb::IsochIn, 0, 0, 2 * queued);
+        d.dropEvents();
+        device.holdIsochronous(0);
+        for (unsigned i = 0; i < queued; ++i)
+            d.put(in, XhciDriver::Isoch, buffers + size * i, size, XhciDriver::Sia);
+        d.kick(in);
+        d.board.time.advance(10ms);
+        QTRY_COMPARE(device.waiting(), std::size_t(64));
+        {
+            std::lock_guard const lock(d.controller.usbMutex());
+            QCOMPARE(device.passMicroframes(late), 0u);
+        }
+        QTRY_COMPARE(*d.ram(buffers + size * (late - 1)), static_cast<std::uint8_t>(late));
+        for (unsigned i = 0; i < late; ++i)
+            QCOMPARE(*d.ram(buffers + size * i), static_cast<std::uint8_t>(i + 1));
+        d.controller.unplug(0);
+    }
+
+    void aStreamLeavesSomeOfTheKernelsMemoryToOthers()
+    {
+        constexpr std::size_t most = std::size_t(48) << 10; // of a SuperSpeed endpoint in a microframe
+        SimulatedUsbDevice device("1-1", 2);
+        Plugged plugged;
+        std::list<Asked> packets;
+        device.holdIsochronous(0);
+        {
+            std::lock_guard const lock(plugged.host.usbMutex());
+            for (int i = 0; i < 128; ++i)
+                plugged.device->submit(packets.emplace_back(Kind::Isochronous, 0x84, Bytes(most)).transfer);
+        }
+        QTRY_COMPARE(device.waiting(), 11u); // 88 packets, 4 MiB
+        device.letIsochronousGo();
+        QVERIFY(plugged.ends(packets.back()));
+        QCOMPARE(packets.back().got(), Bytes(176, 128));
     }
 };
 

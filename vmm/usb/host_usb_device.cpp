@@ -269,6 +269,8 @@ void HostUsbDevice::serve(Pipe& pipe)
     while (m_works == 0 && !pipe.unfinished && !pipe.waiting.empty()) {
         auto& transfer = *pipe.waiting.front();
         if (transfer.kind == UsbTransfer::Kind::Isochronous) {
+            if (pipe.flying * transfer.length >= mostOfStream)
+                return; // what lands makes room
             if (!beginTogether(pipe))
                 return tryAgainSoon();
             continue;

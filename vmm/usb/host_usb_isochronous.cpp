@@ -125,8 +125,11 @@ void HostUsbDevice::landedTogether(Flight& flight)
     serveAll();
 }
 
+/// The host may be late by two thirds of that (as much as a controller has in flight), and loses nothing that the guest
+/// has asked for.
 unsigned HostUsbDevice::isochronousLead() const
 {
+    constexpr unsigned usualLead = 768; // 96 ms
     return usualLead + m_ahead;
 }
 

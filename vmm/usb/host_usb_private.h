@@ -11,6 +11,9 @@ namespace vmm::libusb {
 /// Of one request: the most that Linux' usb-storage asks for, so that a device does not stand still between two parts.
 /// usbfs has 16 MiB for all that is in flight (usbcore.usbfs_memory_mb); what finds none left waits.
 constexpr std::size_t mostAtOnce = 1u << 20;
+/// Of one isochronous stream, about: 64 ms of the fastest high-speed one are 1.5 MiB, but those of SuperSpeed ones
+/// would be all that usbfs has.
+constexpr std::size_t mostOfStream = 4u << 20;
 
 /// Of a transfer, and of an isochronous packet.
 inline UsbStatus statusOf(libusb_transfer_status status)

@@ -30,13 +30,16 @@ bool carriesData(Trb const& trb)
     return trb.type() == Normal || trb.type() == DataStage || trb.type() == Isoch;
 }
 
-std::size_t mostInFlight(UsbTransfer::Kind kind)
+std::size_t mostInFlight(UsbTransfer::Kind kind, UsbDevice const* device)
 {
+    // Isochronous: 16 ms of the fastest stream, and up to 64 for a device that wants them earlier. It is less than how
+    // early that is: so what it is given next follows what has landed, several together, and not the clock.
+    constexpr unsigned least = 128, most = 512;
     switch (kind) {
     case UsbTransfer::Kind::Control: return 1;
     case UsbTransfer::Kind::Interrupt: return 4;
     case UsbTransfer::Kind::Bulk: return 16;
-    case UsbTransfer::Kind::Isochronous: return 128; // 16 ms of the fastest stream
+    case UsbTransfer::Kind::Isochronous: return std::clamp(device ? device->isochronousLead() / 3 * 2 : 0, least, most);
     }
     return 1;
 }
@@ -73,7 +76,7 @@ void XhciController::serve(Ring& ring)
             : endpoint.hasStreams()                                             ? UsbTransfer::Kind::Bulk
             : endpoint.type() == InterruptIn || endpoint.type() == InterruptOut ? UsbTransfer::Kind::Interrupt
                                                                                 : UsbTransfer::Kind::Bulk;
-        if (ring.flying.size() >= mostInFlight(kind))
+        if (ring.flying.size() >= mostInFlight(kind, deviceOf(*endpoint.slot)))
             return;
         m_isCrowded |= m_trbsInFlight >= mostTrbsInFlight;
         if (m_isCrowded)

@@ -482,6 +482,33 @@ private slots:
         QCOMPARE(d.device.waiting.size(), std::size_t(3));
     }
 
+    void aDeviceWithALongWayHasMoreOfTheFastestStream()
+    {
+        XhciDriver d;
+        d.startWithDevice();
+        auto in = d.addEndpoint(1, 5, IsochIn, 0, 0, 1024); // 8000 a second
+        d.dropEvents();
+        d.device.lead = 768;
+        for (int i = 0; i < 600; ++i)
+            d.put(in, D::Isoch, 0xf000, 16, D::Sia);
+        d.kick(in);
+        d.board.time.advance(125us);
+        QCOMPARE(d.device.waiting.size(), std::size_t(512));
+        // What lands is followed by as much, though its time is not near.
+        for (int i = 0; i < 8; ++i)
+            d.device.send(Bytes(16));
+        QCOMPARE(d.device.waiting.size(), std::size_t(512));
+        QCOMPARE(d.device.waiting.back()->frame - d.device.waiting.front()->frame, std::uint64_t(511));
+        // It gives them all back when the machine pauses, and has them again, for the same time, when that goes on.
+        auto const first = d.device.waiting.front()->frame;
+        d.controller.pause();
+        QVERIFY(d.device.waiting.empty());
+        d.controller.resume();
+        QCOMPARE(d.device.waiting.size(), std::size_t(512));
+        QCOMPARE(d.device.waiting.front()->frame, first);
+        QVERIFY(!d.hasEvent());
+    }
+
     void aStreamBeginsAtItsTimeAndNotBefore()
     {
         XhciDriver d;

@@ -153,12 +153,12 @@ def gadget_zero(settings: dict[str, str]):
 
 
 @contextlib.contextmanager
-def microphone(program: pathlib.Path):
-    """It is plugged in for as long as that goes."""
+def played(program: pathlib.Path, *words: str):
+    """A device that a program plays, plugged in for as long as that goes, or until the program is killed."""
     subprocess.run(["modprobe", "vhci-hcd"], check=True)
-    with subprocess.Popen([program]) as device:
+    with subprocess.Popen([program, *words]) as device:
         try:
-            yield
+            yield device
         finally:
             device.kill()
 

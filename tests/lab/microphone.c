@@ -1,50 +1,16 @@
 /// A USB device of L1's: high-speed, with an isochronous endpoint that has a packet in each microframe, 8000 a second.
 /// A packet is full of its microframe's number; one for which no request was there in time is lost, and its number
-/// missing. Linux plays its controller (vhci_hcd), and speaks USB/IP to it by way of a socket. It is plugged in until
-/// it is killed.
-///
-/// Linux, Documentation/usb/usbip_protocol.rst, from "usbip_header_basic" on. How a socket becomes a device, and what
-/// is expected of packets, is in drivers/usb/usbip/: vhci_sysfs.c, attach_store(), and usbip_common.c,
-/// usbip_recv_iso().
+/// missing. It is plugged in until it is killed.
 #define _GNU_SOURCE
-#include <arpa/inet.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <linux/usb/ch9.h>
+#include "usb_ip.h"
+
 #include <poll.h>
 #include <sched.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/uio.h>
 #include <time.h>
-#include <unistd.h>
 
-enum { isOut = 0, takeBack = 2, wasSubmitted = 3, wasTakenBack = 4 };
 enum { second = 1000000000, microframe = 125000 }; // nanoseconds
 enum { packetSize = 64, mostPackets = 128 };       // of a request: usbfs takes no more
-
-// All numbers are big-endian.
-
-struct Command {
-    uint32_t command, sequence, device, direction, endpoint;
-    union {
-        uint32_t flags;
-        uint32_t takenBack; // that command's sequence
-    };
-    uint32_t length, startFrame, packets, interval;
-    uint8_t setup[8];
-};
-
-struct Reply {
-    uint32_t command, sequence, device, direction, endpoint, status, length, startFrame, packets, errors, padding[2];
-};
-
-struct Packet {
-    uint32_t offset, length, actualLength, status;
-};
 
 struct Request {
     struct Request* next;
@@ -69,17 +35,8 @@ static struct {
     uint8_t length, type;
     uint16_t text[10];
 } const name = { sizeof name, USB_DT_STRING, u"Microphone" };
-static uint8_t const noStatus[2];
-
-static int connection;
 static struct Request* requests;
 static uint64_t nextFrame;
-
-static void fail(char const* what)
-{
-    perror(what);
-    exit(1);
-}
 
 static uint64_t now(void)
 {
@@ -88,25 +45,9 @@ static uint64_t now(void)
     return (uint64_t)time.tv_sec * second + (uint64_t)time.tv_nsec;
 }
 
-static void receive(void* data, size_t size)
+static int find_descriptor(uint8_t const* setup, void const** found)
 {
-    if (recv(connection, data, size, MSG_WAITALL) != (ssize_t)size)
-        fail("receiving");
-}
-
-static void send_reply(
-    struct Reply const* reply, void const* data, size_t dataSize, struct Packet const* packets, size_t packetsSize)
-{
-    struct iovec const parts[]
-        = { { (void*)reply, sizeof *reply }, { (void*)data, dataSize }, { (void*)packets, packetsSize } };
-    if (writev(connection, parts, 3) != (ssize_t)(sizeof *reply + dataSize + packetsSize))
-        fail("sending");
-}
-
-/// Its size; negative: there is none.
-static int find_descriptor(uint8_t type, uint8_t index, void const** found)
-{
-    switch (type << 8 | index) {
+    switch (setup[3] << 8 | setup[2]) {
     case USB_DT_DEVICE << 8: *found = device; return sizeof device;
     case USB_DT_CONFIG << 8: *found = &configuration; return sizeof configuration;
     case USB_DT_STRING << 8: *found = languages; return sizeof languages;
@@ -115,34 +56,12 @@ static int find_descriptor(uint8_t type, uint8_t index, void const** found)
     }
 }
 
-/// The size of the answer; negative: a stall.
-static int find_answer(uint8_t const* setup, void const** found)
-{
-    switch (setup[0] << 8 | setup[1]) {
-    case USB_DIR_IN << 8 | USB_REQ_GET_DESCRIPTOR: return find_descriptor(setup[3], setup[2], found);
-    case (USB_DIR_IN | USB_RECIP_DEVICE) << 8 | USB_REQ_GET_STATUS:
-    case (USB_DIR_IN | USB_RECIP_INTERFACE) << 8 | USB_REQ_GET_STATUS:
-    case (USB_DIR_IN | USB_RECIP_ENDPOINT) << 8 | USB_REQ_GET_STATUS: *found = noStatus; return sizeof noStatus;
-    case USB_RECIP_DEVICE << 8 | USB_REQ_SET_CONFIGURATION:
-    case USB_RECIP_INTERFACE << 8 | USB_REQ_SET_INTERFACE: return 0;
-    default: return -EPIPE;
-    }
-}
-
 static void answer(struct Command const* command)
 {
     void const* data = NULL;
-    int const found = find_answer(command->setup, &data);
-    uint32_t const asked = ntohl(command->length), most = found < 0 ? 0 : (uint32_t)found,
-                   size = asked < most ? asked : most;
-    for (uint32_t unwanted = command->direction == isOut ? asked : 0; unwanted > 0; unwanted--)
-        receive(&(char) { 0 }, 1);
-    struct Reply const reply = { .command = htonl(wasSubmitted),
-        .sequence = command->sequence,
-        .length = htonl(size),
-        .status = found < 0 ? htonl((uint32_t)found) : 0,
-        .packets = command->packets };
-    send_reply(&reply, data, size, NULL, 0);
+    int const size = find_answer(command->setup, find_descriptor, &data);
+    pass_over_data(command);
+    send_answer(command, size, data);
 }
 
 /// A packet for each microframe from the next one on, or where the last request ends, if that is later.
@@ -171,14 +90,14 @@ static void forget(struct Command const* command)
     struct Request** at = &requests;
     while (*at && (*at)->sequence != command->takenBack)
         at = &(*at)->next;
-    struct Reply reply = { .command = htonl(wasTakenBack), .sequence = command->sequence };
+    int outcome = 0;
     if (*at) {
         struct Request* const forgotten = *at;
         *at = forgotten->next;
         free(forgotten);
-        reply.status = htonl((uint32_t)-ECONNRESET);
+        outcome = -ECONNRESET;
     }
-    send_reply(&reply, NULL, 0, NULL, 0);
+    send_taken_back(command, outcome);
 }
 
 /// When the last packet of the first request has come.
@@ -219,25 +138,12 @@ static void obey(void)
         begin(&command);
 }
 
-static void plug_in(void)
-{
-    int ends[2];
-    int const attach = open("/sys/devices/platform/vhci_hcd.0/attach", O_WRONLY);
-    if (attach < 0 || socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0)
-        fail("a controller");
-    connection = ends[0];
-    if (dprintf(attach, "0 %d 1 %d", ends[1], USB_SPEED_HIGH) < 0) // port, socket, number of the device, speed
-        fail("plugging in");
-    close(ends[1]);
-    close(attach);
-}
-
 int main(void)
 {
     // What is made of hardware waits for no processor.
     if (sched_setscheduler(0, SCHED_FIFO, &(struct sched_param) { .sched_priority = 1 }) != 0)
         fail("a priority");
-    plug_in();
+    plug_in(0);
     for (;;) {
         while (requests && now() >= end_of_first())
             end_first();

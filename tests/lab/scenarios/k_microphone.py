@@ -6,7 +6,7 @@ import os
 import pathlib
 import subprocess
 
-from l1_usb import microphone
+from l1_usb import played
 from machines import Failure
 from scenario import check_equal, lab_test
 from scenarios.e_usb import end_without_trouble
@@ -43,7 +43,7 @@ def a_microphone_of_the_host_is_heard_without_a_gap(lab):
     stream = lab.program("stream")
     machine = plug_into(lab, stream)
     before = ports()
-    with microphone(lab.program("microphone")):
+    with played(lab.program("microphone")):
         port = new_port(before, "microphone")
         check_host(stream, node_of(DEVICES / port))
         attach(machine, port)

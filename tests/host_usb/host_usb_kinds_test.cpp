@@ -1,6 +1,7 @@
 #include "tests/host_usb/plugged_host_usb.h"
 #include "tests/host_usb/simulated_usb.h"
 #include "tests/vmm/usb/xhci_driver.h"
+#include "vmm/base/log.h"
 
 #include <fmt/format.h>
 #include <libusb.h>
@@ -371,6 +372,31 @@ private slots:
         stream();
         all += ", alloc-streams 7 81";
         QTRY_COMPARE(streamCalls(simulated), all);
+    }
+
+    /// However often the guest asks for them.
+    void refusedStreamsAreOneLineOfTheLog()
+    {
+        static std::atomic<int> lines;
+        lines = 0;
+        auto const asBefore = qScopeGuard([] { setLogSink(nullptr); });
+        setLogSink([](LogLevel, std::string_view, std::string_view text) { lines += text.starts_with("streams of "); });
+        SimulatedUsbDevice simulated(
+            "1-1", 2, descriptorsOf({ { { 0, 0, joined(bulkWithStreams(0x81), bulk(0x06)) } } }), "5000");
+        simulated.refuseStreams();
+        Plugged plugged;
+        for (int asked = 1; asked <= 3; ++asked) {
+            for (unsigned const count : { 7u, 0u }) {
+                {
+                    std::lock_guard const lock(plugged.host.usbMutex());
+                    QVERIFY(plugged.device->setStreams(0x81, count));
+                }
+                Asked after(Kind::Control, 0x80, Bytes(18), { 0x80, 6, 0, 1, 0, 0, 18, 0 }); // it waits for them
+                QVERIFY(plugged.run(after));
+            }
+        }
+        QCOMPARE(streamCalls(simulated), QString("alloc-streams 7 81, alloc-streams 7 81, alloc-streams 7 81"));
+        QCOMPARE(lines.load(), 1);
     }
 
     void resetsThatWaitAreOne()

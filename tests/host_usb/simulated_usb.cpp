@@ -84,7 +84,7 @@ struct SimulatedUsbDevice::Private {
     std::map<unsigned, std::set<unsigned>> interfaces; // by configuration
     unsigned configuration = 1;
     std::set<unsigned> drivers, claimed;
-    bool halted = false, gone = false, changes = false;
+    bool halted = false, gone = false, changes = false, hasStreams = true;
     unsigned refusals = 0;
 
     void make(std::string const& what, std::string const& description)
@@ -200,7 +200,7 @@ struct SimulatedUsbDevice::Private {
         // usbdevfs_streams: how many, of how many endpoints, and their addresses. One at a time.
         auto const asked = argument.get<std::array<std::uint8_t, 9>>();
         note(fmt::format("{} {} {:02x}", what, asked[0], asked[8]));
-        return asked[0];
+        return hasStreams ? asked[0] : -EINVAL;
     }
 
     int driver(Argument argument) const
@@ -603,6 +603,12 @@ void SimulatedUsbDevice::refuseForMemory(unsigned count)
 {
     std::lock_guard const lock(m_private->mutex);
     m_private->refusals = count;
+}
+
+void SimulatedUsbDevice::refuseStreams()
+{
+    std::lock_guard const lock(m_private->mutex);
+    m_private->hasStreams = false;
 }
 
 void SimulatedUsbDevice::changeAtReset()

@@ -74,6 +74,8 @@ public:
     std::vector<unsigned> bulkStreams() const;   ///< and of which stream
     /// From now on the host's kernel refuses as many requests for want of memory.
     void refuseForMemory(unsigned count);
+    /// The host's controller has no streams.
+    void refuseStreams();
     /// The reset that comes next finds another device.
     void changeAtReset();
     /// The host has slept, or another program has reset it: drivers of the host have it, wherever it was.

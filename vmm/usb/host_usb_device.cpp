@@ -636,7 +636,8 @@ int HostUsbDevice::applyStreams()
         auto const code = wanted == 0 ? libusb_free_streams(m_handle.get(), endpoint.data(), 1)
                                       : libusb_alloc_streams(m_handle.get(), wanted, endpoint.data(), 1);
         m_streams[index] = code < 0 ? 0 : wanted;
-        if (code < 0)
+        // The guest asks as often as it likes.
+        if (code < 0 && !std::exchange(m_streamsFailed, true))
             log(LogLevel::Warning, "usb", "{}", hostUsbError("streams of " + m_info.port, code).detail);
     }
     return LIBUSB_SUCCESS;

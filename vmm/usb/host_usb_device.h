@@ -178,6 +178,7 @@ private:
     // Of the worker alone.
     int m_configuration = 0; // that it had before
     std::array<std::uint32_t, 32> m_streams {};
+    bool m_streamsFailed = false;
     std::vector<int> m_claimed;
     std::vector<int> m_detached;         // interfaces from which a driver of the host's was taken
     std::unique_ptr<UsbReturn> m_return; // while there may be any

@@ -285,6 +285,29 @@ private slots:
         QCOMPARE(plugged.host.ended, (std::vector { &setting.transfer, &out.transfer }));
     }
 
+    /// Nor does who cancels what else is in flight: the kernel would have them wait for each other.
+    void nobodyWaitsForADeviceThatHangs()
+    {
+        SimulatedUsbDevice device("1-1", 2);
+        Plugged plugged;
+        Asked in(Kind::Bulk, 0x81, Bytes(100)), halt(Kind::Control, 0, {}, { 2, 1, 0, 0, 0x02, 0, 0, 0 });
+        plugged.submit(in);
+        device.hang();
+        plugged.submit(halt);
+        QTRY_VERIFY(joined(device.calls()).find("clear-halt 02") != std::string::npos);
+        std::atomic<bool> isFree = false;
+        std::thread cancelling([&] {
+            plugged.cancel(in);
+            isFree = true;
+        });
+        bool const wasFree = tests::becomes([&] { return isFree.load(); });
+        device.answerAgain();
+        cancelling.join();
+        QVERIFY(wasFree);
+        QVERIFY(plugged.ends(halt) && plugged.ends(in));
+        QCOMPARE(in.transfer.status, UsbStatus::Cancelled);
+    }
+
     void bulkOfAnySize_data()
     {
         QTest::addColumn<std::size_t>("size");

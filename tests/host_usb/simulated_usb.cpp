@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <condition_variable>
 #include <cstring>
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -84,7 +85,8 @@ struct SimulatedUsbDevice::Private {
     std::map<unsigned, std::set<unsigned>> interfaces; // by configuration
     unsigned configuration = 1;
     std::set<unsigned> drivers, claimed;
-    bool halted = false, gone = false, changes = false, hasStreams = true;
+    bool halted = false, gone = false, changes = false, hasStreams = true, hangs = false;
+    std::condition_variable_any answers;
     unsigned refusals = 0;
 
     void make(std::string const& what, std::string const& description)
@@ -157,7 +159,11 @@ struct SimulatedUsbDevice::Private {
             auto const set = argument.get<usbdevfs_setinterface>();
             return note(fmt::format("set-interface {} {}", set.interface, set.altsetting));
         }
-        case USBDEVFS_CLEAR_HALT: halted = false; return note(fmt::format("clear-halt {:02x}", number()));
+        case USBDEVFS_CLEAR_HALT:
+            note(fmt::format("clear-halt {:02x}", number()));
+            answers.wait(mutex, [this] { return !hangs; }); // on the thread that all its ioctls have
+            halted = false;
+            return 0;
         case USBDEVFS_RESET: note("reset"); return changes ? -ENODEV : 0;
         case USBDEVFS_GETDRIVER: return driver(argument);
         case USBDEVFS_IOCTL: return driverIoctl(argument.get<usbdevfs_ioctl>());
@@ -603,6 +609,19 @@ void SimulatedUsbDevice::refuseForMemory(unsigned count)
 {
     std::lock_guard const lock(m_private->mutex);
     m_private->refusals = count;
+}
+
+void SimulatedUsbDevice::hang()
+{
+    std::lock_guard const lock(m_private->mutex);
+    m_private->hangs = true;
+}
+
+void SimulatedUsbDevice::answerAgain()
+{
+    std::lock_guard const lock(m_private->mutex);
+    m_private->hangs = false;
+    m_private->answers.notify_all();
 }
 
 void SimulatedUsbDevice::refuseStreams()

@@ -74,6 +74,10 @@ public:
     std::vector<unsigned> bulkStreams() const;   ///< and of which stream
     /// From now on the host's kernel refuses as many requests for want of memory.
     void refuseForMemory(unsigned count);
+    /// The kernel waits for it when it clears a halt, until it answers again; and whoever asks the kernel for something
+    /// of the device waits, too (Linux, drivers/usb/core/devio.c, usbdev_do_ioctl(), usb_lock_device()).
+    void hang();
+    void answerAgain();
     /// The host's controller has no streams.
     void refuseStreams();
     /// The reset that comes next finds another device.

@@ -56,21 +56,6 @@ std::uint32_t streamEndpointsOf(libusb_config_descriptor const& configuration)
     return found;
 }
 
-/// 0: the device has no such endpoint now.
-unsigned packetSizeOf(libusb_device* device, std::uint8_t address)
-{
-    libusb_config_descriptor* configuration = nullptr;
-    if (libusb_get_active_config_descriptor(device, &configuration) != LIBUSB_SUCCESS)
-        return 0;
-    unsigned size = 0;
-    eachEndpoint(*configuration, [&](auto const&, libusb_endpoint_descriptor const& endpoint) {
-        if (size == 0 && endpoint.bEndpointAddress == address)
-            size = endpoint.wMaxPacketSize;
-    });
-    libusb_free_config_descriptor(configuration);
-    return size;
-}
-
 /// In an identity, of which a saved state has 128 bytes.
 constexpr std::size_t longestSerial = 60;
 
@@ -286,7 +271,9 @@ void HostUsbDevice::serve(Pipe& pipe)
 void HostUsbDevice::serveAll()
 {
     for (auto& flight : m_flights) {
-        if (!flight.waits)
+        if (flight.cancelWaits)
+            cancelAtHost(flight);
+        if (!flight.waits || m_works != 0)
             continue;
         auto const code = request(flight);
         if (code == LIBUSB_ERROR_NO_MEM)
@@ -469,14 +456,23 @@ void HostUsbDevice::cancel(UsbTransfer& transfer)
     if (!flight->packets.empty()) {
         transfer.deviceData = nullptr; // the sign that it was to end
         if (!std::exchange(flight->cancelled, true))
-            libusb_cancel_transfer(flight->request);
+            cancelAtHost(*flight);
         return;
     }
     flight->cancelled = true; // also where libusb has it no more, and another part would follow
     if (flight->waits)
         end(*flight, UsbStatus::Cancelled);
     else
-        libusb_cancel_transfer(flight->request);
+        cancelAtHost(*flight);
+}
+
+/// The kernel does one thing of a device at a time: while a device does not answer the worker, whoever asks would wait
+/// too, with the lock of the bus held.
+void HostUsbDevice::cancelAtHost(Flight& flight)
+{
+    flight.cancelWaits = m_works != 0;
+    if (!flight.cancelWaits)
+        libusb_cancel_transfer(flight.request);
 }
 
 /// On libusb's thread.
@@ -513,7 +509,7 @@ bool HostUsbDevice::goesOn(Flight& flight)
     flight.done += count;
     // A packet that was under way when it was cancelled may have ended it, by its length too.
     if (status == UsbStatus::Cancelled && count > 0 && !isControl) {
-        auto const packet = packetSizeOf(libusb_get_device(m_handle.get()), transfer.endpoint);
+        auto const packet = m_packetSizes[usb::indexOf(transfer.endpoint)].load();
         if (flight.done == transfer.length || (packet > 0 && count % packet != 0))
             status = UsbStatus::Success;
     }
@@ -522,6 +518,10 @@ bool HostUsbDevice::goesOn(Flight& flight)
         return end(flight, status), false;
     if (flight.cancelled)
         return end(flight, UsbStatus::Cancelled), false;
+    if (m_works != 0) {
+        flight.waits = true;
+        return true;
+    }
     auto const code = this->request(flight);
     if (code == LIBUSB_ERROR_NO_MEM) {
         flight.waits = true;
@@ -550,6 +550,7 @@ void HostUsbDevice::end(Flight& flight, UsbStatus status)
 void HostUsbDevice::rest(Flight& flight)
 {
     constexpr std::size_t mostIdle = 2 * mostAtOnce; // one of data, and what goes around it
+    flight.cancelWaits = false;
     auto idle = flight.memory.size();
     for (auto const* other : m_idle)
         idle += other->memory.size();
@@ -695,6 +696,7 @@ int HostUsbDevice::claimInterfaces()
     if (code != LIBUSB_SUCCESS)
         return code;
     m_mayStream = streamEndpointsOf(*configuration);
+    notePacketSizes(*configuration);
     for (unsigned i = 0; code == LIBUSB_SUCCESS && i < configuration->bNumInterfaces; ++i) {
         auto const& interface = configuration->interface[i];
         if (interface.num_altsetting == 0)
@@ -713,6 +715,18 @@ int HostUsbDevice::claimInterfaces()
     }
     libusb_free_config_descriptor(configuration);
     return code;
+}
+
+/// The first of each endpoint's, where its settings differ; 0: there is no such endpoint.
+void HostUsbDevice::notePacketSizes(libusb_config_descriptor const& configuration)
+{
+    std::array<std::uint16_t, 32> sizes {};
+    eachEndpoint(configuration, [&](auto const&, libusb_endpoint_descriptor const& endpoint) {
+        auto& size = sizes[usb::indexOf(endpoint.bEndpointAddress)];
+        if (size == 0)
+            size = endpoint.wMaxPacketSize;
+    });
+    std::copy(sizes.begin(), sizes.end(), m_packetSizes.begin());
 }
 
 void HostUsbDevice::releaseInterfaces()

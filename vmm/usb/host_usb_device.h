@@ -9,6 +9,7 @@
 #include <map>
 #include <optional>
 
+struct libusb_config_descriptor;
 struct libusb_transfer;
 
 namespace vmm {
@@ -98,7 +99,8 @@ private:
         std::vector<UsbTransfer*> packets {}; ///< isochronous ones instead, a packet each
         std::uint64_t done = 0;               ///< bytes of the transfer, before this request
         bool cancelled = false;
-        bool waits = false; ///< for memory of the kernel's, between two requests
+        bool cancelWaits = false; ///< until the kernel has done what else it was asked for
+        bool waits = false;       ///< for that, or for memory of the kernel's, between two requests
         ByteSpan memory;
         bool isKernelMemory = false; ///< the host's controller reads and writes it, without another copy
     };
@@ -126,6 +128,7 @@ private:
     bool start(UsbTransfer& transfer);
     int request(Flight& flight);
     int submitToHost(libusb_transfer& request);
+    void cancelAtHost(Flight& flight);
     bool goesOn(Flight& flight);
     void end(Flight& flight, UsbStatus status);
     void tryAgainSoon();
@@ -149,6 +152,7 @@ private:
     int setConfiguration(int value);
     int setInterface(int number, int setting);
     int claimInterfaces();
+    void notePacketSizes(libusb_config_descriptor const& configuration);
     void releaseInterfaces();
     bool isTaken() const;
     int applyStreams();
@@ -172,6 +176,7 @@ private:
     unsigned m_ahead = 0; // of the guest's clock, in microframes
     std::array<std::atomic<std::uint32_t>, 32> m_wantedStreams {}; // by endpoint, as indexOf() counts them
     std::atomic<std::uint32_t> m_mayStream = 0;                    // a bit for each endpoint that can
+    std::array<std::atomic<std::uint16_t>, 32> m_packetSizes {};   // the kernel would have to be asked
     bool m_isFresh = false; // nothing was changed since it was reset: one more reset would only take time
     bool m_wasPlugged = false;
 

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 #include <libusb.h>
+#include <list>
 #include <map>
 
 using namespace vmm;
@@ -385,13 +386,16 @@ private slots:
             "1-1", 2, descriptorsOf({ { { 0, 0, joined(bulkWithStreams(0x81), bulk(0x06)) } } }), "5000");
         simulated.refuseStreams();
         Plugged plugged;
+        std::list<Asked> questions; // which the device keeps until the end
         for (int asked = 1; asked <= 3; ++asked) {
             for (unsigned const count : { 7u, 0u }) {
                 {
                     std::lock_guard const lock(plugged.host.usbMutex());
                     QVERIFY(plugged.device->setStreams(0x81, count));
                 }
-                Asked after(Kind::Control, 0x80, Bytes(18), { 0x80, 6, 0, 1, 0, 0, 18, 0 }); // it waits for them
+                // It waits for them.
+                auto& after = questions.emplace_back(
+                    Kind::Control, 0x80, Bytes(18), std::array<std::uint8_t, 8> { 0x80, 6, 0, 1, 0, 0, 18, 0 });
                 QVERIFY(plugged.run(after));
             }
         }

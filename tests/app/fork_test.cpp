@@ -356,7 +356,7 @@ private slots:
         });
         library.fork(id, { .moment = bench.moment }, "copy", [&](vmm::Result<QString> outcome) { made = outcome; });
         QTRY_VERIFY(isWaiting);
-        session->cancelJob();
+        session->runner()->cancelJob();
         QTRY_VERIFY(made);
         QVERIFY(isCancelled);
         QCOMPARE(made->error().code, vmm::ErrorCode::Cancelled);

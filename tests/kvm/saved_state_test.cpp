@@ -349,7 +349,7 @@ void SavedStateTest::anImageWhoseNameCannotBeKept()
     over.backingFile = "\xe4.img";
     over.backingFormat = ImageFormat::Raw;
     REQUIRE_OK(createImage(folder + "/over.img", over));
-    guest.config.disks.push_back({ "disk0", folder + "/over.img", std::nullopt, DiskBus::Virtio, false, 1 });
+    guest.config.disks.push_back({ "disk0", folder + "/over.img", DiskFormat::Qcow2, DiskBus::Virtio, false, 1 });
     REQUIRE_OK(guest.start());
     QVERIFY(guest.waitForLine("Chronovisor demo machine", 20s));
     // It would be a state that never fits its disks again; the machine runs on instead.

@@ -317,11 +317,11 @@ class ChronovisorMachine(Machine):
         """Takes the USB device that somebody passes on there; its id."""
         return json.loads(self._ctl("usb", "attach", self.state["name"], "--from", where, "--json"))["id"]
 
-    def call(self, method: str, **parameters):
+    def call(self, method: str, *, within: float = 120, **parameters):
         """A method of the control socket, for what is to be quick: chronoctl has to start first."""
         sockets = pathlib.Path(self._environment["XDG_RUNTIME_DIR"], "chronovisor")
         with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(120 * PATIENCE)
+            connection.settimeout(within * PATIENCE)
             connection.connect(str(sockets / f"{self.process.pid}.sock"))
             parameters = {"machine": self.state["name"], **parameters}
             connection.sendall((json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters}) + "\n").encode())

@@ -73,7 +73,7 @@ def hostile(lab, machine, manner: str):
         wait_until("the machine has none but the stick", lambda: attached(machine) == {port_of_stick()})
 
 
-@lab_test(seconds=240, needs=("hardware",), usb=True)
+@lab_test(seconds=480, needs=("hardware",), usb=True)
 def a_hostile_device_of_the_host_harms_nothing(lab):
     machine = plug_into(lab, lab.program("bulk"), usbDevices=[{"kind": "keyboard"}])
     attach(machine, port_of_stick())

@@ -48,6 +48,7 @@ def talk_to(machine, product: int) -> None:
 
 
 def meet(machine, manner: str, number: int) -> None:
+    wait_in(machine, "dmesg | grep -q 'new .* USB device number'")  # of those, too, which it cannot make anything of
     if manner == "vanishes":  # as soon as the guest's drivers have it
         talk_to(machine, PRODUCT_BACK + number)
     elif manner not in NOT_FOR_LINUX:
@@ -63,7 +64,9 @@ def hostile(lab, machine, manner: str):
     """Such a device is the machine's for as long as that goes, and then pulled out, or detached."""
     number, before = MANNERS.index(manner), ports()
     with played(lab.program("hostile"), manner, str(number)) as program:
-        attach(machine, new_port(before, manner))
+        port = new_port(before, manner)
+        machine.run("dmesg -c >/dev/null")
+        attach(machine, port)
         yield number
         if manner == "dies":
             program.kill()  # silent to the host, too, which would try for long to reset what it has again

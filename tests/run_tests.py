@@ -148,6 +148,13 @@ def runs(tree: pathlib.Path, labels: list[str]) -> Iterator[Run]:
             yield Run(tree, label, lab_seconds=900, chosen=("-R", WINDOW_IN_LAB))
 
 
+def left_out(entries: dict[str, dict], labels: list[str]) -> list[str]:
+    """What nobody asked for by name, and everybody who asked for all the rest may take for done."""
+    if not set(LABELS) - {"slow"} <= set(labels) or "slow" in labels:
+        return []
+    return [name for name, properties in entries.items() if "slow" in properties.get("LABELS", [])]
+
+
 def begin_to_prepare_guests() -> None:
     """Beside the first tests: most of it waits for the network. Who needs a guest that is not there yet waits for that, or makes
     it, and says why it cannot be made."""
@@ -169,6 +176,9 @@ def main(tree: pathlib.Path, labels: list[str]) -> int:
     used = {label for properties in entries.values() for label in properties.get("LABELS", [])}
     for run in runs(tree, [label for label in labels if label in used]):
         run.carry_out(count)
+    for name in left_out(entries, labels):
+        count.skipped += 1
+        count.reasons.append(f"{name}: takes minutes to prepare; `./dev test --all` runs it")
     print()
     for reason in sorted(set(count.reasons)):
         print(f"skipped: {reason}")

@@ -99,6 +99,13 @@ class RunTestsTest(unittest.TestCase):
                          ["unit and tools", "kvm in the lab", "window", "window in the lab", "lab"])
         self.assertEqual(self.planned(False, "kvm", "window", "slow"), ["kvm in the lab", "window in the lab", "slow"])
 
+    def test_what_was_left_out_of_all_is_told(self) -> None:
+        entries = {"lab": {"LABELS": ["lab"]}, "lab.zfs": {"LABELS": ["slow"]}}
+        everything_else = [label for label in run_tests.LABELS if label != "slow"]
+        self.assertEqual(run_tests.left_out(entries, everything_else), ["lab.zfs"])
+        self.assertEqual(run_tests.left_out(entries, [*everything_else, "slow"]), [])
+        self.assertEqual(run_tests.left_out(entries, ["lab"]), [])
+
     def test_of_the_windows_one_runs_in_the_lab(self) -> None:
         with mock.patch("run_tests.usable_kvm", lambda: False):
             here, there = run_tests.runs(pathlib.Path("/tree"), ["window"])

@@ -194,7 +194,8 @@ struct CommandLine {
             "Another disk: PATH[,bus=virtio|ahci|usb|uas][,format=raw|qcow2][,readonly][,queues=N][,backing=FILE]"
             "[,moments=beside|inside]. Each file that the image stands on and that is not beside it has to be named "
             "with"
-            " backing=. Moments beside a disk are files that a fork shares: that is so for disks in the machine's own "
+            " backing=. A virtio disk has as many queues as the machine has processors. Moments beside a disk are "
+            "files that a fork shares: that is so for disks in the machine's own "
             "folder. Inside a qcow2 image they are its snapshots, and a fork copies it: so for images elsewhere. In a "
             "path ,, stands for a comma");
         verb.add_option("--cd", hardware.cds, "Another CD drive, with this image in it");

@@ -164,6 +164,28 @@ private slots:
         QVERIFY(events.waitForState(RunState::Off));
     }
 
+    /// So that each of them takes what it has asked for; with one queue one of them takes it for all.
+    void aDiskHasAQueueForEachProcessor()
+    {
+        for (std::uint16_t const queues : { 0, 1 }) {
+            auto const state = m_directory.filePath(QString("queues%1").arg(queues)).toStdString();
+            auto config = demoConfig(m_disk);
+            config.cpus = 3;
+            config.disks[0].queues = queues;
+            Events events;
+            auto const machine = tests::must(Machine::create(config, events.listener()));
+            REQUIRE_OK(machine->call(command::Start {}));
+            REQUIRE_OK(machine->call(command::Suspend { state, true }));
+            QFile file(QString::fromStdString(state + "/state.json"));
+            QVERIFY(file.open(QIODevice::ReadOnly));
+            auto const saved = nlohmann::json::parse(file.readAll().toStdString());
+            auto const& parts = saved.at("parts");
+            auto const disk = std::ranges::find_if(parts, [](auto const& part) { return part.at("id") == "disk0"; });
+            QVERIFY(disk != parts.end());
+            QCOMPARE(disk->at("state").at("transport").at("queues").size(), queues == 0 ? 3U : 1U);
+        }
+    }
+
     void commandsOutOfPlaceAreRefused()
     {
         Events events;

@@ -98,7 +98,7 @@ struct DiskConfig {
     std::optional<DiskFormat> format; ///< unset only until the machine is made for the first time
     DiskBus bus = DiskBus::Virtio;
     bool readOnly = false;
-    std::uint16_t queues = 1; ///< virtio only
+    std::uint16_t queues = 0; ///< virtio only; 0: as many as the machine has processors
     /// Files that may lie below the image wherever they are; see ImageOptions::backing.
     std::vector<std::string> backing {};
     MomentPlace moments = MomentPlace::Automatic;
@@ -113,7 +113,7 @@ struct DiskConfig {
         v.field("format", s.format, state::Optional {});
         v.field("bus", s.bus, state::Optional {});
         v.field("readOnly", s.readOnly, state::Optional {});
-        v.field("queues", s.queues, state::Range { 1, 16 }, state::Optional {});
+        v.field("queues", s.queues, state::Range { 0, 16 }, state::Optional {});
         v.field("backing", s.backing, state::Max { maximumPath }, state::Optional {});
         v.field("moments", s.moments, state::Optional {});
         v.field("plugged", s.plugged, state::Optional {});

@@ -66,7 +66,7 @@ Result<> PcBoard::addVirtioDisks()
         auto& disk = *TRY(openDisk(config));
         virtio::BlockOptions options;
         options.serial = config.id;
-        options.queues = config.queues;
+        options.queues = config.queues != 0 ? config.queues : m_config.cpus;
         options.readOnly = config.readOnly;
         auto& device = keep(config.id,
             std::make_unique<virtio::BlockDevice>(m_services, disk.thread->loop(), *disk.file->image, options,

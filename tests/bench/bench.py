@@ -27,6 +27,7 @@ FIGURES = {
     "disk": (lab_figures.LabBench, lab_figures.disk),
     "network": (lab_figures.LabBench, lab_figures.network),
     "usb": (lab_figures.LabBench, lab_figures.usb),
+    "stream": (lab_figures.LabBench, lab_figures.stream),
     "timeline": (timeline_figure.TimelineBench, timeline_figure.timeline),
     "stall": (window_figure.WindowBench, window_figure.stall),
 }

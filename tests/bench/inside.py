@@ -1,22 +1,28 @@
 #!/usr/bin/env python3
-"""inside.py disk|network|usb RUNS FILE: what lab_figures.py has measured in L1. All machines are up at once and idle but for
+"""inside.py disk|network|usb|stream RUNS FILE: what lab_figures.py has measured in L1. All machines are up at once and idle but for
 the one whose turn it is; FILE gets the medians, speeds in MB/s."""
 
+import contextlib
 import os
 import pathlib
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
 import typing
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lab"))
+import l1_usb
 import machines
 from figures import take_turns, write_json
 
 SECONDS = 3  # of the guest's time for each measurement
 DISK_MIB = 256
 PORT = 5001
+STREAM_SECONDS = 60
+STREAM_PACKETS = 8000  # a second
+STREAM_REQUESTS = 8  # under way at any time, each of 8 ms
 INTERRUPTS = 250  # at a time; five times are more than a thousand
 STORE = pathlib.Path("/run/bench")
 USB_MONITOR = pathlib.Path("/sys/kernel/debug/usb/usbmon")
@@ -49,6 +55,20 @@ class UsbQemu(machines.QemuMachine):
             passed += ["-device", f"usb-host,bus=usb.0,hostbus={where},hostport={port}"]
         return drive + ["-device", "qemu-xhci,id=usb,p2=8,p3=8", "-device", "usb-kbd,bus=usb.0", "-device",
                         f"usb-storage,bus=usb.0,drive=drive{number}", *passed]
+
+
+class StreamQemu(machines.QemuMachine):
+    """QEMU with a microphone of the host's."""
+
+    def more_options(self) -> list[str]:
+        where, port = microphones()[1].split("-")
+        return ["-device", "qemu-xhci,id=usb", "-device", f"usb-host,bus=usb.0,hostbus={where},hostport={port}"]
+
+
+def microphones() -> list[str]:
+    """The ports of what microphone.c plays, ours first."""
+    return sorted(file.parent.name for file in pathlib.Path("/sys/bus/usb/devices").glob("*/idVendor")
+                  if file.read_text(encoding="ascii").strip() == "1209")
 
 
 def port_of(serial: str) -> str:
@@ -233,10 +253,39 @@ def usb(runs: int) -> dict:
     return result
 
 
+def missing(machine: machines.Machine, seconds: int) -> int:
+    """Of the packets that the microphone has sent in so long."""
+    wanted = seconds * STREAM_PACKETS
+    came, left_out, errors = map(int, machine.run(
+        "for device in /sys/bus/usb/devices/*; do [ \"$(cat $device/idVendor 2>/dev/null)\" != 1209 ] || break; done; "
+        f"stream $(printf /dev/bus/usb/%03d/%03d $(cat $device/busnum) $(cat $device/devnum)) {seconds} {STREAM_REQUESTS}",
+        seconds * 10 + 60).split())
+    print(f"    {machine.name}: of {wanted} packets {came} came whole, {errors} with an error, and {left_out} were left out", flush=True)
+    return max(left_out, wanted - came)
+
+
+def stream(_: int) -> dict:
+    """Once: a minute is long enough for what happens now and then."""
+    with contextlib.ExitStack() as plugged:
+        for number in (1, 2):
+            plugged.enter_context(l1_usb.played(pathlib.Path(os.environ["LAB_MICROPHONE"])))
+            while len(microphones()) < number:
+                time.sleep(0.1)
+        running = boot({"ours": machines.ChronovisorMachine, "QEMU": StreamQemu}, "", cpus=2, tablet=False,
+                       usbControllers=lambda: [{}])
+        running["ours"].call("machine.attachUsb", device=microphones()[0])
+        result = {"packets": STREAM_SECONDS * STREAM_PACKETS, "missing": {}}
+        for name, machine in running.items():
+            missing(machine, 1)  # L1 reads from its disk what runs for it, and that is late
+            result["missing"][name] = missing(machine, STREAM_SECONDS)
+        end(running)
+    return result
+
+
 def end(running: dict[str, machines.Machine]) -> None:
     for machine in running.values():
         machine.close()
 
 
 if __name__ == "__main__":
-    write_json(pathlib.Path(sys.argv[3]), {"disk": disk, "network": network, "usb": usb}[sys.argv[1]](int(sys.argv[2])))
+    write_json(pathlib.Path(sys.argv[3]), {"disk": disk, "network": network, "usb": usb, "stream": stream}[sys.argv[1]](int(sys.argv[2])))

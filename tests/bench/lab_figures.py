@@ -24,7 +24,7 @@ class LabBench:
         self.tree, self.directory, self.runs = tree, directory, min(runs, 5)
 
     def guest(self, kind: str) -> pathlib.Path:
-        """A Linux guest of the lab's, with the load in a second archive behind the first one of its initramfs."""
+        """A Linux guest of the lab's, with its programs in a second archive behind the first one of its initramfs."""
         sys.path.insert(0, str(LAB))
         import cache
         import guests
@@ -35,6 +35,7 @@ class LabBench:
         tree = self.directory / "tree"
         (tree / "bin").mkdir(parents=True)
         shutil.copy(self.load(), tree / "bin" / "load")
+        shutil.copy(self.program("stream"), tree / "bin" / "stream")
         cache.pack_initramfs(tree, self.directory / "load.gz")
         (self.directory / "initrd.gz").write_bytes((linux / "initrd.gz").read_bytes()
                                                    + (self.directory / "load.gz").read_bytes())
@@ -45,6 +46,12 @@ class LabBench:
         file = self.tree / "guests" / "bench" / "load"
         if not file.exists():
             raise Skip(f"{file.name} is not built")
+        return file
+
+    def program(self, name: str) -> pathlib.Path:
+        """One of the lab's, which needs no libraries."""
+        file = self.directory / name
+        subprocess.run(["gcc", "-static", "-O1", "-o", str(file), str(LAB / f"{name}.c")], check=True)
         return file
 
     def usb_devices(self) -> list[str]:
@@ -59,14 +66,14 @@ class LabBench:
                          f"-device usb-wacom-tablet,bus=usb.0,serial=tablet-{name}")
         return ["-q", " ".join(words)]
 
-    def measure(self, what: str, guest: str = "linux", devices: tuple[str, ...] | list[str] = ()) -> dict:
-        """What inside.py has measured in L1, which has these devices."""
+    def measure(self, what: str, guest: str = "linux", options: tuple[str, ...] | list[str] = ()) -> dict:
+        """What inside.py has measured in L1, which is started with these options of the lab's."""
         results = self.directory / "results"
         environment = dict(os.environ, CHRONOVISOR_CTL=str(self.tree / "bin" / "chronoctl"),
-                           LAB_GUEST_LINUX=str(self.guest(guest)), LAB_LOAD=str(self.load()))
+                           LAB_GUEST_LINUX=str(self.guest(guest)), LAB_LOAD=str(self.load()), LAB_MICROPHONE=str(self.program("microphone")))
         if (shim := self.tree / "lib" / "lab_shim.so").exists():
             environment["CHRONOVISOR_LAB_SHIM"] = str(shim)
-        done = subprocess.run([str(LAB / "lab"), "-t", str(LIMIT), "-w", str(results), *devices, "--", "python3",
+        done = subprocess.run([str(LAB / "lab"), "-t", str(LIMIT), "-w", str(results), *options, "--", "python3",
                                str(HERE / "inside.py"), what, str(self.runs), str(results / "medians.json")],
                               env=environment, stdout=sys.stderr, check=False)
         if done.returncode != 0:
@@ -104,3 +111,10 @@ def usb(bench: LabBench) -> list[Row]:
     values = measured["interrupts"]
     rows.append(Row("passed-through tablet, from a report to the next IN", "us", values["ours"], values["QEMU"], Goal(1.0)))
     return rows
+
+
+def stream(bench: LabBench) -> list[Row]:
+    """In an L1 that is never late: what is missing then was lost by the machine."""
+    measured = bench.measure("stream", "hardware", ["--steady"])
+    sent, missing = measured["packets"], measured["missing"]
+    return [Row(f"{sent} packets, 8000 a second: missing", "", missing["ours"], missing["QEMU"], Goal(0, of_value=True))]

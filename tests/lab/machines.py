@@ -170,6 +170,7 @@ class QemuMachine(Machine):
             forwarded = [f",hostfwd=tcp:127.0.0.1:{one['hostPort']}-:{one['guestPort']}" for one in forwards]
             command += (["-device", card] if network.get("mode") == "none" else
                         ["-nic", f"user,model={card}" + "".join(forwarded)])
+        command += self.more_options()
         if incoming:
             command += ["-incoming", f"exec:cat {self.directory}/state"]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
@@ -182,6 +183,9 @@ class QemuMachine(Machine):
         if incoming:
             while self._ask("query-status")["status"] == "inmigrate":
                 time.sleep(0.1)
+
+    def more_options(self) -> list[str]:
+        return []
 
     def disk(self, number: int, form: str, path: str, bus: str) -> list[str]:
         return ["-drive", f"if={'ide' if bus == 'ahci' else bus},format={form},file={path}"]

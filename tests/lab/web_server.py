@@ -1,6 +1,7 @@
 """What guests reach on the host: a server of files made from a seed, with ranges (for `wget -c`) and a speed limit in the
 path, and one for names."""
 
+import dataclasses
 import hashlib
 import http.server
 import random
@@ -11,6 +12,12 @@ import time
 
 GATEWAY = "10.0.2.2"  # the host, as libslirp's guests see it
 SIZES = {"small": 1 << 20, "large": 6 << 20}
+
+
+@dataclasses.dataclass(eq=False)
+class Transfer:
+    size: int
+    sent: int = 0
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -29,9 +36,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {first}-{len(content) - 1}/{len(content)}")
         self.end_headers()
         step = int(speed) // 10 if speed else len(content)
+        transfer = Transfer(len(content) - first)
+        if speed:
+            self.server.latest = transfer
         try:
             for offset in range(first, len(content), max(step, 1)):
-                self.wfile.write(content[offset:offset + step])
+                transfer.sent += self.wfile.write(content[offset:offset + step])
                 if speed:
                     time.sleep(0.1)
         except OSError:
@@ -46,6 +56,7 @@ class WebServer(http.server.ThreadingHTTPServer):
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
+        self.latest: Transfer | None = None  # of those with a limit of speed
         self.files = {name: random.Random(name).randbytes(size) for name, size in SIZES.items()}
         threading.Thread(target=self.serve_forever, daemon=True).start()
 

@@ -6,13 +6,14 @@ import random
 import re
 import socket
 import subprocess
-import time
 
 from machines import Failure
 from scenario import check_equal, lab_test
 from web_server import NameServer
+from work import suspend_at_work
 
 MIB = 1 << 20
+LARGE_MIB = 24  # of which checksums are made
 FORWARDED = 4007  # nobody listens there in L1, and it is below those that connections get (ip_local_port_range)
 
 
@@ -69,98 +70,13 @@ def linux_boots_fetches_and_writes(lab):
     check_equal("checksum of what was written, read on the host", hashlib.sha256(written).hexdigest(), sums[2])
 
 
-def resets(machine) -> int:
-    """How many of the guest's connections were reset so far (EstabResets)."""
-    names, values = machine.run("grep ^Tcp: /proc/net/snmp").splitlines()
-    return int(values.split()[names.split().index("EstabResets")])
-
-
-class Download:
-    """A download in the guest that a suspend cuts: it ends by itself, and goes on from where it was."""
-
-    def __init__(self, lab, machine) -> None:
-        self.lab, self.machine = lab, machine
-
-    def begin(self) -> None:
-        self.resets = resets(self.machine)
-        self.machine.run("rm -f /tmp/end /mnt/fetched; "
-                         f"{{ wget -O /mnt/fetched {self.lab.web.address('large', 3 * MIB // 2)} 2>/tmp/said; "
-                         "echo $? >/tmp/end; } &")
-
-    def end(self) -> None:
-        self.machine.run("n=0; while [ ! -s /tmp/end ] && [ $n -lt 300 ]; do sleep 0.1; n=$((n + 1)); done; "
-                         "[ -s /tmp/end ]", 60)
-        if self.machine.run("cat /tmp/end") != "0":
-            # What wget says of it depends on whether data was left to read; the kernel counts it either way.
-            if resets(self.machine) == self.resets:
-                raise Failure(f"the cut download ended with {self.machine.run('cat /tmp/said')!r}, and not by a reset")
-            self.machine.run(f"wget -q -c -O /mnt/fetched {self.lab.web.address('large')}", 60)
-        check_equal("download in two parts", self.machine.run("sha256sum </mnt/fetched").split()[0],
-                    self.lab.web.checksum("large"))
-
-
-class Clock:
-    """What a guest takes a time for, beside the host's. A software CPU's clocks drift apart as they run; what a suspend must
-    not do is make them jump."""
-
-    def __init__(self, machine) -> None:
-        uptime = "cut -d ' ' -f 1 /proc/uptime"
-        asked = time.time()
-        before, there, after = map(float, machine.run(f"{uptime}; date +%s; {uptime}").split())
-        self.uptime = after
-        # Between the question and the answer, which takes its time on a busy host.
-        self.ahead_at_least, self.ahead_at_most = after - time.time(), before - asked
-        self.of_day_at_least, self.of_day_at_most = there - after, there + 1 - before  # date rounds down
-
-    def check(self, machine) -> None:
-        """After a restore: the guest's clocks went on as the host's did, and its kernel finds nothing odd."""
-        now = Clock(machine)
-        if now.uptime < self.uptime:
-            raise Failure(f"the guest's uptime went back from {self.uptime} to {now.uptime}")
-        least, most = now.ahead_at_least - self.ahead_at_most, now.ahead_at_most - self.ahead_at_least
-        if least > 1 or most < -1:
-            raise Failure(f"the guest's uptime jumped by {least:+.2f} to {most:+.2f} s against the host's clock")
-        least, most = now.of_day_at_least - self.of_day_at_most, now.of_day_at_most - self.of_day_at_least
-        if least > 0.1 or most < -0.1:
-            raise Failure(f"the guest's time of day jumped by {least:+.2f} to {most:+.2f} s against its uptime")
-        check_equal("what the kernel says of its clock",
-                    machine.run("dmesg | grep -iE 'clocksource.*unstable|soft lockup|rcu.*stall|backwards' || true"), "")
-
-
-def suspended_at_work(lab, number: int, mebibytes: int) -> None:
-    """Starts checksums and a download, goes away at a random moment of them, comes back in a new process."""
-    content = random.Random(mebibytes).randbytes(mebibytes * MIB)
-    disk = lab.ext4_disk(2 * mebibytes, {"large": content})
-    machine = lab.linux("lab.net lab.disk=vda", disks=[{"path": str(disk)}], networks=[{}])
-    download = Download(lab, machine)
-    for turn in range(number):
-        began = time.monotonic()
-        # One after the other, so that the suspend cuts one on a fast host, too.
-        machine.run("rm -f /tmp/enough /tmp/ended; { until [ -e /tmp/enough ]; do echo 3 >/proc/sys/vm/drop_caches; "
-                    "sha256sum </mnt/large; done >/tmp/sums; echo >/tmp/ended; } &")
-        download.begin()
-        time.sleep(lab.random.uniform(0.0, mebibytes / 30))
-        clock = Clock(machine)
-        machine.suspend()
-        if turn == 0:
-            time.sleep(4)  # a guest that had only stood still would be behind by as much
-        machine.restore()
-        clock.check(machine)
-        # New connections work at once, while the old work goes on.
-        machine.run(f"wget -q -O /tmp/small {lab.web.address('small')}", 30)
-        check_equal("new download", machine.run("sha256sum </tmp/small").split()[0], lab.web.checksum("small"))
-        machine.run("touch /tmp/enough; n=0; while [ ! -e /tmp/ended ] && [ $n -lt 600 ]; do sleep 0.1; n=$((n + 1)); done; "
-                    "[ -e /tmp/ended ]", 90)
-        check_equal("checksums until after the gap", set(machine.run("cut -d ' ' -f 1 /tmp/sums").split()),
-                    {hashlib.sha256(content).hexdigest()})
-        download.end()
-        print(f"    round {turn + 1} of {number}: {time.monotonic() - began:.1f} s", flush=True)
-    lab.settle(machine, disk)
-
-
 @lab_test(seconds=900)
 def checksum_and_download_survive_20_suspends(lab):
-    suspended_at_work(lab, 20, 24)
+    content = random.Random(LARGE_MIB).randbytes(LARGE_MIB * MIB)
+    disk = lab.ext4_disk(2 * LARGE_MIB, {"large": content})
+    machine = lab.linux("lab.net lab.disk=vda", disks=[{"path": str(disk)}], networks=[{}])
+    suspend_at_work(lab, machine, "/mnt/large", hashlib.sha256(content).hexdigest(), 20)
+    lab.settle(machine, disk)
 
 
 @lab_test(seconds=120, needs=())

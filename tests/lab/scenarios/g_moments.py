@@ -8,7 +8,8 @@ import time
 
 from machines import Failure
 from scenario import check_equal, lab_test
-from scenarios.a_direct_boot import MIB, Download
+from scenarios.a_direct_boot import MIB
+from work import Download
 
 # What the guest does all the time: the same number to both disks, as durable as it gets, and then to memory.
 COUNTING = ("setsid sh -c 'n=$(cat /tmp/n); while :; do n=$((n + 1)); for disk in /mnt /second; do echo $n | dd of=$disk/n conv=fsync 2>/dev/null; "
@@ -79,9 +80,10 @@ class Past:
 def linux_goes_back_and_forth(lab):
     past = Past(lab)
     machine = past.machine
-    download = Download(lab, machine)
+    download = Download(lab, machine, "/mnt/fetched")
     download.begin()
     machine.keep("one")
+    check_equal("whether the download is cut by going back", download.is_under_way(), True)
     machine.run("echo later >/mnt/later; sync")
     time.sleep(1)
     machine.keep("two")
@@ -92,7 +94,7 @@ def linux_goes_back_and_forth(lab):
     past.check_instant()
     past.check_presence(later=False)
     past.check_network()
-    download.end()
+    download.end(was_cut=True)
     machine.run("echo other >/mnt/other; sync")
     machine.keep("three")  # on another branch than "two"
 

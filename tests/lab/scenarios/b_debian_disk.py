@@ -1,4 +1,5 @@
-"""A whole Debian on a disk, through OVMF; through SeaBIOS it is with devices of the host's, in h_devices_of_the_host.py."""
+"""A whole Debian on a disk, through SeaBIOS and through OVMF; through SeaBIOS it is with devices of the host's, too, in
+h_devices_of_the_host.py."""
 
 import pathlib
 import re
@@ -58,18 +59,28 @@ def switch_off(lab, machine) -> None:
     lab.check_image(pathlib.Path(machine.configuration()["disks"][0]["path"]))
 
 
+def suspend_and_restore(lab, machine) -> None:
+    """What it has fetched before is read from its disk after that, and it fetches it again."""
+    machine.run(f"wget -q -O /root/small {lab.web.address('small')} && sync && echo 3 >/proc/sys/vm/drop_caches")
+    machine.suspend()
+    machine.restore()
+    check_equal("checksum after coming back", machine.run("sha256sum /root/small").split()[0], lab.web.checksum("small"))
+    machine.run(f"wget -q -O /root/again {lab.web.address('small')} && cmp /root/small /root/again")
+
+
+@lab_test(seconds=400, needs=("debian",))
+def debian_boots_from_disk_through_seabios(lab):
+    machine = debian(lab, firmware="seabios")
+    suspend_and_restore(lab, machine)
+    switch_off(lab, machine)
+
+
 @lab_test(seconds=800, needs=("debian",))
 def debian_boots_from_disk_through_ovmf(lab):
     variables = lab.firmware_variables()
     machine = debian(lab, firmware="ovmf", firmwareVariables=str(variables))
-    machine.run(f"wget -q -O /root/small {lab.web.address('small')}")
     write_variable(machine, "ChronovisorBefore")
-    machine.run("sync; echo 3 >/proc/sys/vm/drop_caches")
-    machine.suspend()
-    machine.restore()
-    check_equal("checksum after coming back", machine.run("sha256sum /root/small").split()[0], lab.web.checksum("small"))
-    machine.run(f"wget -q -O /root/again {lab.web.address('small')}")
-    machine.run("cmp /root/small /root/again")
+    suspend_and_restore(lab, machine)
     machine.keep("with both")
     machine.run("rm /root/small; sync")
     check_variable(machine, "ChronovisorBefore")

@@ -255,7 +255,6 @@ def a_whole_debian_works_with_devices_of_the_host(lab):
     tell_of_devices()
     line = Line("line")
     machine = debian_with_program(lab, lab.program("bulk"))
-    machine.run(f"wget -q -O /root/small {lab.web.address('small')}")
     with Hand() as hand:
         hand.plug_in("usb-mouse", "mouse", **XHCI, port="8")  # L1's own: its only pointer a restore would not take
         wait_until("L1 has a mouse", lambda: any(pathlib.Path("/sys/class/input").glob("mouse*")))
@@ -267,12 +266,10 @@ def a_whole_debian_works_with_devices_of_the_host(lab):
         pull_out_in_mid_copy(machine, hand)
         pull_out_hub(machine, hand, line)
         suspend_and_restore(machine)
-        check_equal("checksum after coming back", machine.run("sha256sum /root/small").split()[0], lab.web.checksum("small"))
         devices.check()
         check_file(machine, disk_of_stick(machine))
         # Its driver says that it cannot talk to an adapter that is pulled out while it is open.
         check_for_trouble(machine, besides="ftdi_sio ttyUSB")
-        machine.run(f"wget -q -O /root/again {lab.web.address('small')} && cmp /root/small /root/again")
         switch_off(lab, machine)
     line.close()
 

@@ -5,6 +5,7 @@ import pathlib
 import re
 
 from scenario import check_equal, lab_test
+from work import suspend_at_work
 
 
 PROMPT = r"root@debian:[^\n]*# "
@@ -60,15 +61,16 @@ def switch_off(lab, machine) -> None:
 
 
 def suspend_and_restore(lab, machine) -> None:
-    """What it has fetched before is read from its disk after that, and it fetches it again."""
-    machine.run(f"wget -q -O /root/small {lab.web.address('small')} && sync && echo 3 >/proc/sys/vm/drop_caches")
-    machine.suspend()
-    machine.restore()
+    """In the middle of its work; the largest of its files is one that came with its disk. What it has fetched before is read
+    from its disk after that, and it fetches it again."""
+    machine.run(f"wget -q -O /root/small {lab.web.address('small')} && ln /boot/initrd.img-* /root/large && sync && "
+                "echo 3 >/proc/sys/vm/drop_caches")
+    suspend_at_work(lab, machine, "/root/large", machine.run("sha256sum </root/large").split()[0], 3)
     check_equal("checksum after coming back", machine.run("sha256sum /root/small").split()[0], lab.web.checksum("small"))
     machine.run(f"wget -q -O /root/again {lab.web.address('small')} && cmp /root/small /root/again")
 
 
-@lab_test(seconds=400, needs=("debian",))
+@lab_test(seconds=600, needs=("debian",))
 def debian_boots_from_disk_through_seabios(lab):
     machine = debian(lab, firmware="seabios")
     suspend_and_restore(lab, machine)

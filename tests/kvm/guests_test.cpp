@@ -2,8 +2,12 @@
 #include "tests/support/guest_machine.h"
 #include "tests/support/suite.h"
 
+#include <QDir>
 #include <QFile>
 #include <QRegularExpression>
+#include <QScopeGuard>
+#include <cstring>
+#include <elf.h>
 #include <linux/input-event-codes.h>
 
 using namespace std::chrono_literals;
@@ -22,6 +26,83 @@ QString makeDisc(GuestMachine const& guest, QString const& name)
     return path;
 }
 
+// As tests/guests/firmware.c has them.
+constexpr int kib = 1024, sectorSize = 4 * kib, flashSize = 64 * kib, firmwareSize = 512 * kib;
+
+QByteArray firstFlash()
+{
+    QByteArray flash;
+    for (int i = 0; i < flashSize; ++i)
+        flash += char(i + i / sectorSize);
+    return flash;
+}
+
+void put32(QByteArray& image, qsizetype offset, std::uint32_t value)
+{
+    image.replace(offset, 4, QByteArray(reinterpret_cast<char const*>(&value), 4));
+}
+
+/// One of our guests as firmware that ends at 4 GiB: 16 bytes below that, where a processor begins in real mode (Intel
+/// SDM, Vol. 3A, "First Instruction Executed"), it goes into protected mode, copies the guest to where it is to be, and
+/// enters it as a PVH loader does. What E0000-FFFFF shows of it has something else in each word.
+QByteArray asFirmware(QByteArray const& elf, std::string_view options)
+{
+    constexpr int startInfo = 320 * kib, text = startInfo + 64, shown = firmwareSize - 128 * kib;
+    constexpr int code = firmwareSize - 0x100, table = firmwareSize - 0x40;
+    constexpr auto address = [](int offset) { return std::uint32_t(offset) - firmwareSize; };
+    Elf64_Ehdr header;
+    Elf64_Phdr image;
+    std::memcpy(&header, elf.data(), sizeof header);
+    std::memcpy(&image, elf.data() + header.e_phoff, sizeof image);
+    QByteArray firmware(firmwareSize, '\0');
+    firmware.replace(0, qsizetype(image.p_filesz), elf.mid(qsizetype(image.p_offset), qsizetype(image.p_filesz)));
+    put32(firmware, startInfo, 0x336ec578);
+    put32(firmware, startInfo + 24, address(text));
+    firmware.replace(text, qsizetype(options.size()), QByteArray(options.data(), qsizetype(options.size())));
+    for (int i = shown; i < code; i += 4)
+        put32(firmware, i, 0xabc00000u + unsigned(i));
+    static constexpr unsigned char starts[] {
+        0xfa,                                     // cli
+        0x2e, 0x66, 0x0f, 0x01, 0x16, 0xd8, 0xff, // lgdt cs:[0xffd8]
+        0x0f, 0x20, 0xc0,                         // mov eax, cr0
+        0x0c, 0x01,                               // or al, 1
+        0x0f, 0x22, 0xc0,                         // mov cr0, eax
+        0x66, 0xea, 0x18, 0xff, 0xff, 0xff, 8, 0, // jmp 8:0xffffff18, the next instruction
+        0xb8, 16, 0, 0, 0,                        // mov eax, 16
+        0x8e, 0xd8,                               // mov ds, ax
+        0x8e, 0xc0,                               // mov es, ax
+        0x8e, 0xd0,                               // mov ss, ax
+        0xfc,                                     // cld
+        0xf3, 0xa5,                               // rep movsd, of what the registers are given below
+        0xff, 0xe0,                               // jmp eax
+    };
+    QByteArray program(reinterpret_cast<char const*>(starts), sizeof starts);
+    auto const fill = [&program](unsigned char opcode, std::uint32_t value) { // mov register, value
+        QByteArray move(5, char(opcode));
+        put32(move, 1, value);
+        program.insert(program.size() - 4, move); // before rep movsd
+    };
+    fill(0xbe, address(0));                            // esi
+    fill(0xbf, std::uint32_t(image.p_paddr));          // edi
+    fill(0xb9, std::uint32_t(image.p_filesz + 3) / 4); // ecx
+    fill(0xbb, address(startInfo));                    // ebx
+    fill(0xb8, std::uint32_t(header.e_entry));         // eax
+    firmware.replace(code, program.size(), program);
+    put32(firmware, table + 0x18, std::uint32_t(23) | address(table) << 16); // the table's limit and address
+    put32(firmware, table + 0x1c, address(table) >> 16);
+    firmware.replace(table + 8, 8, QByteArray::fromHex("ffff0000009bcf00"));  // code
+    firmware.replace(table + 16, 8, QByteArray::fromHex("ffff00000093cf00")); // data
+    firmware.replace(firmwareSize - 16, 3, QByteArray::fromHex("e90dff"));    // jmp to 0xff00
+    return firmware;
+}
+
+void write(QString const& path, QByteArray const& contents)
+{
+    QFile file(path);
+    bool const isOpen = QDir().mkpath(QFileInfo(path).path()) && file.open(QIODevice::WriteOnly);
+    QVERIFY2(isOpen && file.write(contents) == contents.size(), qPrintable(path));
+}
+
 }
 
 /// Runs each of the bare-metal guests of tests/guests on the machine and takes over what they say.
@@ -38,6 +119,7 @@ private slots:
     void timers();
     void clock();
     void board();
+    void flashAndShadowsOfFirmware();
     void serialPorts();
     void keyboardAndMouse();
     void display();
@@ -81,7 +163,8 @@ void GuestsTest::goOnToEnd(GuestMachine& guest, QStringList const& mayBeSkipped)
             QVERIFY2(mayBeSkipped.contains(line.section(' ', 1, 1)), qPrintable(line));
     }
     QVERIFY(passed > 0);
-    QVERIFY(guest.waitForState(RunState::Off, 5s));
+    // Where there is a port to end the machine with, it does.
+    QVERIFY(guest.waitForState(guest.config.debugConsole ? RunState::Crashed : RunState::Off, 5s));
 }
 
 void GuestsTest::processor()
@@ -152,6 +235,47 @@ void GuestsTest::board()
     GuestMachine guest("guests/board.elf", "strict=1 button=1");
     guest.onNote["press the power button"] = [](auto& g) { g.machine().post(command::PressPowerButton {}); };
     runToEnd(guest);
+}
+
+/// The machine goes away in the middle of each of the chip's commands of several steps, while C0000-FFFFF is routed in
+/// all ways, and between two lines on the debug port.
+void GuestsTest::flashAndShadowsOfFirmware()
+{
+    GuestMachine guest("guests/firmware.elf");
+    QFile elf(QString::fromStdString(guest.config.kernel->kernel));
+    QVERIFY(elf.open(QIODevice::ReadOnly));
+    write(guest.folder() + "/OVMF/OVMF_CODE_4M.fd", asFirmware(elf.readAll(), "strict=1"));
+    write(guest.folder() + "/OVMF/OVMF_VARS_4M.fd", firstFlash());
+    qputenv("CHRONOVISOR_FIRMWARE", guest.folder().toLocal8Bit());
+    auto const leaves = qScopeGuard([] { qunsetenv("CHRONOVISOR_FIRMWARE"); });
+    QFile variables(guest.folder() + "/variables.fd");
+    guest.config.memoryMiB = 32;
+    guest.config.kernel.reset();
+    guest.config.firmware = Firmware::Ovmf;
+    guest.config.firmwareVariables = variables.fileName().toStdString();
+    guest.config.debugConsole = true;
+    auto const started = guest.start();
+    if (!started && started.error().code == ErrorCode::NoKvm)
+        QSKIP(("CHRONOVISOR-SKIP: " + started.error().message()).c_str());
+    REQUIRE_OK(started);
+    for (int i = 1; i <= 7; ++i) {
+        QVERIFY2(guest.waitForWholeLine("NOTE suspend me " + QString::number(i), 20s),
+            qPrintable(guest.reason() + guest.lines().join('\n')));
+        QCOMPARE(guest.said("debug"), QString(i == 7 ? "before\n" : ""));
+        REQUIRE_OK(guest.suspendAndRestore());
+        guest.type("serial0", "x");
+    }
+    goOnToEnd(guest);
+    QCOMPARE(guest.said("debug"), "after\n"); // the console of this process
+    // The machine's file has what the chip has.
+    auto expected = firstFlash();
+    for (int const sector : { 2, 4, 6 })
+        expected.replace(sector * sectorSize, sectorSize, QByteArray(sectorSize, '\xff'));
+    expected.replace(2 * sectorSize, 2, QByteArray("\0\x5a", 2));
+    for (int i = 0; i < 16; ++i)
+        expected[4 * sectorSize + 0x20 + i] = char(0xc0 + i);
+    QVERIFY(variables.open(QIODevice::ReadOnly));
+    QVERIFY(variables.readAll() == expected);
 }
 
 void GuestsTest::serialPorts()

@@ -249,6 +249,17 @@ class ChronovisorMachine(Machine):
         self._file.write_text(json.dumps({"kind": "machine", "version": 1, "state": self.state}), encoding="utf-8")
         self._saved = self.directory / "saved"
         self._attached: subprocess.Popen | None = None
+        self._user: int | None = None
+
+    def belong_to(self, user: int) -> None:
+        """To be called before it starts: it is run, and told what to do, by that user."""
+        self._user = user
+        for file in (self.directory, *self.directory.rglob("*")):
+            os.chown(file, user, user)
+
+    def _rights(self) -> dict:
+        """Of a process for it, as subprocess takes them."""
+        return {} if self._user is None else {"user": self._user, "group": self._user, "extra_groups": []}
 
     def end(self) -> None:
         if self._attached and self._attached.poll() is None:
@@ -258,14 +269,15 @@ class ChronovisorMachine(Machine):
 
     def _ctl(self, *words: str, seconds: float = 120) -> str:
         done = subprocess.run([self.program, *words], env=self._environment, stdin=subprocess.DEVNULL,
-                              capture_output=True, text=True, timeout=seconds * PATIENCE, check=False)
+                              capture_output=True, text=True, timeout=seconds * PATIENCE, check=False, **self._rights())
         if done.returncode != 0:
             raise Failure(f"chronoctl {' '.join(words)}: {done.stderr.strip() or done.stdout.strip()}")
         return done.stdout
 
     def _host(self, *words: str) -> None:
         self.process = subprocess.Popen([self.program, *words], env=self._environment, stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, stderr=open(self.directory / "errors", "ab"))
+                                        stdout=subprocess.PIPE, stderr=open(self.directory / "errors", "ab"),
+                                        **self._rights())
         output, typed = self.process.stdout, self.process.stdin
 
         def write(data: bytes) -> None:
@@ -280,7 +292,9 @@ class ChronovisorMachine(Machine):
             if self.process.poll() is not None:
                 return True  # its console's end says that it ended at once
             try:
-                return self.call("machine.show")["state"] not in ("starting", "restoring")
+                shown = (self.call("machine.show") if self._user is None  # the socket serves nobody but its user
+                         else json.loads(self._ctl("show", self.state["name"], "--json")))
+                return shown["state"] not in ("starting", "restoring")
             except (OSError, Failure):  # nobody listens there yet
                 return False
 

@@ -113,12 +113,14 @@ class Lab:
     def guest(self, name: str) -> pathlib.Path:
         return pathlib.Path(os.environ[f"LAB_GUEST_{name.upper()}"])
 
-    def machine(self, *, with_past: bool = False, **configuration) -> Machine:
-        """`with_past`: one of which moments can be kept."""
+    def machine(self, *, with_past: bool = False, user: int | None = None, **configuration) -> Machine:
+        """`with_past`: one of which moments can be kept. `user`: whose it is."""
         if with_past and self.kind is not ChronovisorMachine:
             raise Skip(f"{self.kind.name} has no timeline")
         machine = (LibraryMachine if with_past else self.kind)(**configuration)
         self.machines.append(machine)
+        if user is not None:
+            machine.belong_to(user)
         machine.start()
         return machine
 

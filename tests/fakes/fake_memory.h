@@ -4,6 +4,7 @@
 #include "vmm/timeline/memory_tree.h"
 
 #include <algorithm>
+#include <limits>
 #include <memory>
 #include <random>
 #include <set>
@@ -34,6 +35,8 @@ public:
     }
     vmm::Result<> read(std::size_t block, std::uint64_t offset, vmm::ByteSpan to) override
     {
+        if (reads.size() >= readable)
+            return vmm::fail(vmm::ErrorCode::OutOfMemory, "who held the memory has gone");
         std::copy_n(data[block].begin() + static_cast<std::ptrdiff_t>(offset), to.size(), to.begin());
         reads.emplace_back(block, offset);
         return {};
@@ -80,6 +83,7 @@ public:
     std::set<std::pair<std::size_t, std::uint64_t>> missing; // block and offset
     std::vector<vmm::Bytes> data;
     std::vector<std::pair<std::size_t, std::uint64_t>> reads;       // block and offset
+    std::size_t readable = std::numeric_limits<std::size_t>::max(); // so many reads end well
     std::multiset<std::pair<std::size_t, std::uint64_t>> lettingGo; // of each page
 
 private:

@@ -14,7 +14,7 @@ using Memory = tests::FakeMemory;
 
 namespace {
 
-constexpr std::uint64_t mib = 1 << 20;
+constexpr std::uint64_t kib = 1 << 10, mib = 1 << 20;
 
 /// Of memory, what the host has given.
 std::uint64_t given(Room const& room)
@@ -27,6 +27,31 @@ std::uint64_t given(Room const& room)
                 += static_cast<std::uint64_t>(std::ranges::count_if(resident, [](auto one) { return (one & 1) != 0; }));
     }
     return pages * AnonymousMemory::pageSize;
+}
+
+std::unique_ptr<Timeline> open(FakeFolderDisk& disk)
+{
+    return tests::must(Timeline::open(std::make_unique<FakeFolder>(disk), Timeline::Access::ReadWrite));
+}
+
+Result<Moment> take(Timeline& timeline, Memory& memory, Progress const& progress = {})
+{
+    std::uint64_t size = 0;
+    for (auto const& block : memory.blocks())
+        size += block.size;
+    return timeline.take({ .state = "{}" }, memory, progress, timeline.roomFor(size, [] { return true; }));
+}
+
+bool isThere(Timeline const& timeline, std::string const& id, Memory const& memory)
+{
+    auto const tree = tests::must(timeline.memory(id));
+    for (std::size_t block = 0; block < memory.data.size(); ++block) {
+        Bytes data(memory.data[block].size());
+        tests::must(tree.read(block, 0, data));
+        if (data != memory.data[block])
+            return false;
+    }
+    return true;
 }
 
 bool canBeObtained()
@@ -69,8 +94,7 @@ private slots:
     void aMomentIsCopiedThere()
     {
         FakeFolderDisk disk;
-        auto const timeline
-            = tests::must(Timeline::open(std::make_unique<FakeFolder>(disk), Timeline::Access::ReadWrite));
+        auto const timeline = open(disk);
         Memory memory({ 4 * mib });
         for (unsigned page = 0; page < 600; ++page)
             memory.fill(0, page, 1 + page);
@@ -86,10 +110,133 @@ private slots:
             },
             std::move(room)));
         QVERIFY(isUsed);
-        auto const tree = tests::must(timeline->memory(taken.id));
-        Bytes data(4 * mib);
-        tests::must(tree.read(0, 0, data));
-        QVERIFY(data == memory.data[0]);
+        QVERIFY(isThere(*timeline, taken.id, memory));
+    }
+
+    /// The guest pays for what is not read yet, so what changed lately is not looked at before all of it is read.
+    void whatProbablyChangesIsCopiedFirstAndThenCompared()
+    {
+        FakeFolderDisk disk;
+        auto const timeline = open(disk);
+        Memory memory({ 4 * mib, 256 * kib }); // of the second, nothing changes
+        for (unsigned page = 0; page < 600; ++page)
+            memory.fill(0, page, 1 + page);
+        tests::must(take(*timeline, memory));
+        memory.fill(0, 599, 1000);
+        auto room = timeline->roomFor(4 * mib, [] { return true; });
+        auto const copies = room.back().bytes();
+        bool isAllThere = false;
+        auto const taken = tests::must(timeline->take(
+            { .state = "{}" }, memory,
+            [&](auto, auto) {
+                isAllThere = isAllThere
+                    || std::ranges::equal(
+                        copies.first(600 * pageSize), ConstByteSpan(memory.data[0]).first(600 * pageSize));
+                return true;
+            },
+            std::move(room)));
+        QVERIFY(isAllThere);
+        QCOMPARE(taken.changedPages, 1u);
+        QCOMPARE(taken.newPages, 1u);
+        QVERIFY(isThere(*timeline, taken.id, memory));
+    }
+
+    void withRoomAMomentIsTheSame()
+    {
+        FakeFolderDisk disk, other;
+        auto const timeline = open(disk), without = open(other);
+        Memory memory({ 3 * 4096, 17 * mib + 4096, 5 * mib });
+        std::mt19937 random(7);
+        for (unsigned i = 0; i < 5; ++i) {
+            memory.scribble(random, i == 2 ? 0 : 900);
+            if (i == 3)
+                std::ranges::fill(memory.data[2], 0); // whole leaves of zeros that changed lately
+            auto const taken = tests::must(take(*timeline, memory));
+            auto const expected = tests::must(without->take({ .state = "{}" }, memory, {}));
+            QCOMPARE(taken.changedPages, expected.changedPages);
+            QCOMPARE(taken.newPages, expected.newPages);
+            QVERIFY(isThere(*timeline, taken.id, memory));
+        }
+        QVERIFY(tests::must(timeline->verify()).empty());
+    }
+
+    /// A machine that went back and has written to some pages: the others of those leaves are not in its memory yet.
+    void whatHasNotComeIsNotCopied()
+    {
+        FakeFolderDisk disk;
+        auto const timeline = open(disk);
+        Memory memory({ 4 * mib });
+        for (unsigned page = 0; page < 600; ++page)
+            memory.fill(0, page, 1 + page);
+        auto const origin = tests::must(take(*timeline, memory));
+        auto here = memory;
+        here.from = std::make_shared<MemoryTree>(tests::must(timeline->memory(origin.id)));
+        for (unsigned page = 0; page < 300; ++page)
+            here.setMissing(0, page);
+        for (auto* both : { &memory, &here })
+            both->fill(0, 500, 1000);
+        auto const taken = tests::must(take(*timeline, here));
+        QCOMPARE(taken.changedPages, 1u);
+        QVERIFY(isThere(*timeline, taken.id, memory));
+    }
+
+    /// Then it is compared at once, as long as nobody has stored what was copied.
+    void roomRunsOut()
+    {
+        FakeFolderDisk disk;
+        auto const timeline = open(disk);
+        Memory memory({ 80 * mib }); // for which there are two batches of 32 MiB
+        for (unsigned page = 0; page < 20'000; ++page)
+            std::memcpy(memory.data[0].data() + std::size_t(page) * 4096, &page, sizeof page);
+        tests::must(take(*timeline, memory));
+        for (unsigned page = 1; page < 20'000; page += 2)
+            memory.data[0][std::size_t(page) * 4096 + 100] = 1;
+        std::uint64_t told = 0;
+        auto const taken = tests::must(take(*timeline, memory, [&](auto done, auto) {
+            told = std::max(told, done);
+            return true;
+        }));
+        QCOMPARE(taken.changedPages, 10'000u);
+        QCOMPARE(taken.newPages, 10'000u);
+        QVERIFY(told <= 80 * mib);
+        QVERIFY(isThere(*timeline, taken.id, memory));
+    }
+
+    void endedAtAnyTimeItLeavesNothing()
+    {
+        FakeFolderDisk disk;
+        auto const timeline = open(disk);
+        Memory memory({ 4 * mib });
+        std::mt19937 random(3);
+        memory.scribble(random, 600);
+        auto const first = tests::must(take(*timeline, memory));
+        memory.scribble(random, 300);
+        auto const before = disk.files.size();
+        unsigned asked = 0;
+        for (unsigned at = 0; at < 16; ++at) { // each leaf's time
+            unsigned left = at;
+            auto const taken = take(*timeline, memory, [&](auto, auto) {
+                ++asked;
+                return left-- > 0;
+            });
+            QVERIFY(!taken);
+            QCOMPARE(taken.error().code, ErrorCode::Cancelled);
+            QCOMPARE(disk.files.size(), before);
+            QCOMPARE(timeline->present(), first.id);
+        }
+        QVERIFY(asked >= 16 * 17 / 2);
+        for (memory.readable = 0; memory.readable < 16; ++memory.readable) {
+            memory.reads.clear();
+            auto const taken = take(*timeline, memory);
+            QVERIFY(!taken);
+            QCOMPARE(taken.error().code, ErrorCode::OutOfMemory);
+            QCOMPARE(disk.files.size(), before);
+            QCOMPARE(timeline->present(), first.id);
+        }
+        memory.reads.clear();
+        auto const taken = tests::must(take(*timeline, memory));
+        QVERIFY(isThere(*timeline, taken.id, memory));
+        QVERIFY(tests::must(timeline->verify()).empty());
     }
 };
 

@@ -1844,6 +1844,26 @@
         <source>all that it needs</source>
         <translation>alles, was sie braucht</translation>
     </message>
+    <message>
+        <source>This file looks like a qcow2 image that stands on &lt;b&gt;%1&lt;/b&gt;, and the machine could read all of that. A system whose raw disk this file was can have made it look so. Choose what it is.</source>
+        <translation>Diese Datei sieht wie ein qcow2-Abbild aus, das auf &lt;b&gt;%1&lt;/b&gt; aufbaut, und die Maschine könnte alles darin lesen. Ein System, dessen Festplatte im Rohformat diese Datei war, kann das hineingeschrieben haben. Wählen Sie, was sie ist.</translation>
+    </message>
+    <message>
+        <source>F&amp;ormat</source>
+        <translation>F&amp;ormat</translation>
+    </message>
+    <message>
+        <source>Format of the disk image</source>
+        <translation>Format des Festplattenabbilds</translation>
+    </message>
+    <message>
+        <source>qcow2, as it looks</source>
+        <translation>qcow2, wie es aussieht</translation>
+    </message>
+    <message>
+        <source>raw</source>
+        <translation>raw</translation>
+    </message>
 </context>
 <context>
     <name>ui::PageFrame</name>

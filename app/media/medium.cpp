@@ -1,6 +1,7 @@
 #include "app/media/medium.h"
 
 #include "vmm/base/bytes.h"
+#include "vmm/block/guess_format.h"
 #include "vmm/block/host_file.h"
 #include "vmm/block/image.h"
 
@@ -148,6 +149,9 @@ bool readDisk(File const& file, Medium& medium)
         medium.kind = MediumKind::Disk;
         medium.format = "qcow2";
         medium.diskBytes = big<std::uint64_t>(file, 24);
+        medium.backing = vmm::backingToName(file.path()).value_or(std::string()); // what is damaged is told later
+        medium.isBackingElsewhere
+            = !medium.backing.empty() && !vmm::checkBacking(file.path(), medium.backing, {}).has_value();
         return true;
     }
     bool const hasBootSector = little<std::uint16_t>(file, 510) == 0xaa55;

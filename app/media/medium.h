@@ -24,7 +24,11 @@ struct Medium {
     std::optional<vmm::Error> refusal; ///< why no machine can start from it
     std::string format;                ///< of a disk: "raw" or "qcow2"
     std::uint64_t diskBytes = 0;       ///< what the guest sees of a disk
-    std::string label;                 ///< an ISO's volume, a kernel's version
+    /// The file that a qcow2 image says it stands on, without links. The guest whose raw disk it is can have written
+    /// that, to read all of it: somebody has to look at the name, and say what the image is.
+    std::string backing;
+    bool isBackingElsewhere = false; ///< it is opened only where the machine's configuration names it, too
+    std::string label;               ///< an ISO's volume, a kernel's version
     bool bootsBios = false, bootsUefi = false;
     std::string system;          ///< libosinfo's id; empty: not recognised
     std::string systemName;      ///< "Debian 12 Bookworm"

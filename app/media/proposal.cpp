@@ -99,7 +99,8 @@ Proposal propose(Medium const& medium, HostReport const& host, std::optional<Sys
         config.cds = { { "cd0", "" } };
     if (medium.kind == MediumKind::Disk) {
         config.disks = { disk0(medium.path) };
-        config.disks[0].format = medium.format == "qcow2" ? DiskFormat::Qcow2 : DiskFormat::Raw;
+        if (medium.format == "raw") // else it is guessed when the machine is made, or a person says it
+            config.disks[0].format = DiskFormat::Raw;
     } else if (medium.kind != MediumKind::PvhKernel && !(medium.isLive && !medium.isInstaller)) {
         disk = (disk + gibibyte - 1) / gibibyte * gibibyte;
         config.disks = { disk0({}) };
@@ -122,6 +123,14 @@ Proposal propose(Medium const& medium, HostReport const& host, std::optional<Sys
     }
     proposal.concerns = concerns(host, config, newBytes);
     return proposal;
+}
+
+void sayFormat(vmm::DiskConfig& disk, Medium const& medium, DiskFormat said)
+{
+    disk.format = said;
+    disk.backing.clear();
+    if (said == DiskFormat::Qcow2 && medium.isBackingElsewhere)
+        disk.backing.push_back(medium.backing);
 }
 
 MachineRequest demoMachine(std::string const& kernel)

@@ -32,6 +32,9 @@ struct Proposal {
 /// For `medium`, with what is known of the system that it is to run.
 Proposal propose(Medium const& medium, HostReport const& host, std::optional<SystemNeeds> const& system = {});
 
+/// What a person says that a disk is who has seen its format, and what it stands on.
+void sayFormat(vmm::DiskConfig& disk, Medium const& medium, DiskFormat said);
+
 /// The machine that needs no medium: the demo guest, at `kernel`.
 MachineRequest demoMachine(std::string const& kernel);
 

@@ -265,6 +265,9 @@ private slots:
         QCOMPARE(refused.code, 1);
         for (auto const* word : { "secret.img", "format=qcow2", "format=raw" })
             QVERIFY2(refused.err.contains(word), refused.err);
+        auto const medium = bench.call({ "create", "shop", "--from", image });
+        QCOMPARE(medium.code, 1);
+        QVERIFY2(medium.err.contains("secret.img"), medium.err);
         QCOMPARE(bench.call({ "create", "shop" }).code, 0);
         QCOMPARE(bench.call({ "usb", "add", "shop", "--stick", image }).code, 1);
         QCOMPARE(bench.call({ "usb", "add", "shop", "--stick", image + ",format=raw" }).code, 0);

@@ -1,9 +1,12 @@
+#include "app/media/proposal.h"
 #include "app/systems/media_advisor.h"
 #include "tests/support/media.h"
 #include "tests/support/suite.h"
+#include "vmm/block/image.h"
 
 #include <QFile>
 #include <QTemporaryDir>
+#include <filesystem>
 
 using namespace app;
 using tests::iso;
@@ -83,6 +86,34 @@ private slots:
         QCOMPARE(medium.format, std::string("raw"));
         QVERIFY(medium.bootsBios);
         QVERIFY(!medium.refusal);
+    }
+
+    /// The guest whose raw disk it is can have written that.
+    void whatAnImageStandsOnIsToldAndItsFormatNotBelieved()
+    {
+        Bench bench;
+        auto const folder = std::filesystem::canonical(bench.directory.path().toStdString()).string();
+        auto const path = folder + "/top.qcow2";
+        for (auto const& [name, below, elsewhere] : { std::tuple(std::string("base.img"), folder + "/base.img", false),
+                 std::tuple(std::string("/etc/hosts"), std::string("/etc/hosts"), true),
+                 std::tuple(std::string("../gone.img"),
+                     std::filesystem::path(folder).parent_path().string() + "/gone.img", true) }) {
+            std::filesystem::remove(path);
+            tests::must(vmm::createImage(folder + "/base.img", { .format = vmm::ImageFormat::Raw, .size = 4096 }));
+            tests::must(
+                vmm::createImage(path, { .size = 4096, .backingFile = name, .backingFormat = vmm::ImageFormat::Raw }));
+            auto const medium = tests::must(app::inspectMedium(path));
+            std::filesystem::remove(folder + "/base.img");
+            QCOMPARE(medium.backing, below);
+            QCOMPARE(medium.isBackingElsewhere, elsewhere);
+            auto disk = bench.advisor.propose(medium, goodHost()).request.config.disks.at(0);
+            QCOMPARE(disk.format, std::optional<vmm::DiskFormat>());
+            QCOMPARE(disk.backing, std::vector<std::string>());
+            app::sayFormat(disk, medium, vmm::DiskFormat::Qcow2);
+            QCOMPARE(disk.backing, elsewhere ? std::vector { below } : std::vector<std::string>());
+            app::sayFormat(disk, medium, vmm::DiskFormat::Raw);
+            QCOMPARE(disk.backing, std::vector<std::string>());
+        }
     }
 
     void wholeSectorsThatAreNothingElseAreADisk()

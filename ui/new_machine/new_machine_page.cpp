@@ -69,13 +69,32 @@ void NewMachinePage::makeSourceCard()
     m_chooseFile = new QPushButton;
     m_demo = new QPushButton;
     m_demo->setVisible(!m_demoKernel.isEmpty());
+    m_standsOn = new QLabel;
+    m_standsOn->setWordWrap(true);
+    m_standsOn->setTextFormat(Qt::RichText);
+    m_format = new QComboBox;
+    m_formatLabel = new QLabel;
+    m_formatLabel->setBuddy(m_format);
+    auto* format = new QHBoxLayout;
+    format->setSpacing(14);
+    format->addWidget(m_formatLabel);
+    format->addWidget(m_format);
+    format->addStretch(1);
     auto* buttons = new QHBoxLayout;
     buttons->addWidget(m_chooseFile);
     buttons->addWidget(m_demo);
     buttons->addStretch(1);
     card->addWidget(m_dropText);
     card->addWidget(m_mediumText);
+    card->addWidget(m_standsOn);
+    card->addLayout(format);
     card->addLayout(buttons);
+    connect(m_format, &QComboBox::currentIndexChanged, this, [this] {
+        if (m_filling)
+            return;
+        updateMediumText();
+        updateState();
+    });
     connect(m_chooseFile, &QPushButton::clicked, this, &NewMachinePage::chooseFile);
     connect(m_demo, &QPushButton::clicked, this, &NewMachinePage::useDemo);
 }
@@ -211,6 +230,7 @@ void NewMachinePage::begin()
     m_medium = {};
     m_touched.clear();
     m_mediumText->hide();
+    showFormats();
     m_proposalCard->hide();
     m_proposalHeading->hide();
     m_messages->dismiss();
@@ -279,6 +299,33 @@ void NewMachinePage::takeAdvice(app::Library::Advice const& advice)
         m_messages->showProblem(problemFor(Task::ReadFile, *m_medium.refusal));
         return;
     }
+    showFormats();
+    updateMediumText();
+    m_mediumText->show();
+    takeProposal(advice.proposal);
+    (saysFormat() ? static_cast<QWidget*>(m_create) : m_format)->setFocus(Qt::OtherFocusReason);
+}
+
+/// A disk that looks like qcow2 can be raw, with a header that its guest has written. Where that stands on a file
+/// nothing is chosen before somebody has seen which.
+void NewMachinePage::showFormats()
+{
+    bool const mayBeRaw = m_medium.kind == app::MediumKind::Disk && m_medium.format == "qcow2";
+    m_formatLabel->setVisible(mayBeRaw);
+    m_format->setVisible(mayBeRaw);
+    m_standsOn->setVisible(!m_medium.backing.empty());
+    auto const wasFilling = std::exchange(m_filling, true);
+    m_format->setCurrentIndex(m_medium.backing.empty() ? 0 : -1);
+    m_filling = wasFilling;
+}
+
+bool NewMachinePage::saysFormat() const
+{
+    return m_format->isHidden() || m_format->currentIndex() >= 0;
+}
+
+void NewMachinePage::updateMediumText()
+{
     auto const file = QFileInfo(QString::fromStdString(m_medium.path)).fileName().toHtmlEscaped();
     auto const system
         = QString::fromStdString(m_medium.systemName.empty() ? m_medium.label : m_medium.systemName).toHtmlEscaped();
@@ -288,19 +335,23 @@ void NewMachinePage::takeAdvice(app::Library::Advice const& advice)
         text = system.isEmpty() ? tr("<b>%1</b>: a CD whose system is not known").arg(file)
                                 : tr("<b>%2</b> on the CD %1").arg(file, system);
         break;
-    case app::MediumKind::Disk:
+    case app::MediumKind::Disk: {
+        bool const isSaidRaw = !m_format->isHidden() && m_format->currentIndex() == 1;
         text = tr("<b>%1</b>: a disk image of %2 (%3)")
-                   .arg(file, bytesText(m_medium.diskBytes), QString::fromStdString(m_medium.format))
+                   .arg(file, bytesText(isSaidRaw ? m_medium.bytes : m_medium.diskBytes),
+                       isSaidRaw ? QStringLiteral("raw") : QString::fromStdString(m_medium.format))
             + QStringLiteral("<br>") + tr("The machine writes to this file where it lies. It is not copied.");
         break;
+    }
     case app::MediumKind::Kernel:
     case app::MediumKind::PvhKernel: text = tr("<b>%1</b>: a kernel that is started directly").arg(file); break;
     case app::MediumKind::Unknown: break;
     }
     m_mediumText->setText(text);
-    m_mediumText->show();
-    takeProposal(advice.proposal);
-    m_create->setFocus(Qt::OtherFocusReason);
+    m_standsOn->setText(
+        tr("This file looks like a qcow2 image that stands on <b>%1</b>, and the machine could read all of that. A "
+           "system whose raw disk this file was can have made it look so. Choose what it is.")
+            .arg(pathText(m_medium.backing).toHtmlEscaped()));
 }
 
 void NewMachinePage::takeProposal(app::Proposal const& proposal)
@@ -407,6 +458,10 @@ app::MachineRequest NewMachinePage::request() const
         config.networks = { { "net0", {}, vmm::NetworkMode::User, {} } };
     for (auto& network : config.networks)
         network.mode = m_network->currentIndex() == 0 ? vmm::NetworkMode::User : vmm::NetworkMode::None;
+    // What nobody has touched is guessed once more: the file may have got another header meanwhile.
+    if (!m_format->isHidden() && (m_format->currentIndex() == 1 || !m_medium.backing.empty()))
+        app::sayFormat(config.disks.front(), m_medium,
+            m_format->currentIndex() == 1 ? vmm::DiskFormat::Raw : vmm::DiskFormat::Qcow2);
     if (!request.newDisks.empty()) {
         auto const isSmall = request.newDisks.front().bytes < (1ull << 30);
         request.newDisks.front().bytes = static_cast<std::uint64_t>(m_disk->value()) << (isSmall ? 20 : 30);
@@ -480,7 +535,7 @@ void NewMachinePage::updateState()
     auto const isTaken = m_ready && !m_busy && m_library.isTaken(name);
     m_nameTaken->setVisible(isTaken);
     m_name->setAccessibleDescription(isTaken ? m_nameTaken->text() : QString());
-    m_create->setEnabled(m_ready && !m_busy && !name.isEmpty() && !isTaken);
+    m_create->setEnabled(m_ready && !m_busy && !name.isEmpty() && !isTaken && saysFormat());
     m_start->setVisible(m_ready);
 }
 
@@ -508,6 +563,9 @@ void NewMachinePage::updateTexts()
     m_chooseFile->setIcon(icon(QStringLiteral("folder")));
     m_demo->setText(tr("The demo machine"));
     m_demo->setIcon(icon(QStringLiteral("demo")));
+    m_formatLabel->setText(tr("F&ormat"));
+    m_format->setAccessibleName(tr("Format of the disk image"));
+    m_format->setPlaceholderText(tr("Choose…"));
     m_proposalHeading->setText(tr("The machine"));
     m_systemLabel->setText(tr("S&ystem"));
     m_nameLabel->setText(tr("&Name"));
@@ -543,12 +601,17 @@ void NewMachinePage::updateTexts()
         box->setCurrentIndex(std::max(0, index));
     };
     auto const wasFilling = std::exchange(m_filling, true);
+    auto const format = m_format->currentIndex(); // none may be chosen
+    refill(m_format, { { tr("qcow2, as it looks"), 0 }, { tr("raw"), 1 } });
+    m_format->setCurrentIndex(format);
     refill(m_firmware,
         { { tr("BIOS"), static_cast<int>(vmm::Firmware::SeaBios) },
             { tr("UEFI"), static_cast<int>(vmm::Firmware::Ovmf) },
             { tr("None"), static_cast<int>(vmm::Firmware::None) } });
     refill(m_network, { { tr("Shared with this computer"), 0 }, { tr("Not connected"), 1 } });
     m_filling = wasFilling;
+    if (m_medium.kind != app::MediumKind::Unknown)
+        updateMediumText();
     QStringList host;
     host += m_host.kvm == app::KvmStatus::Usable || m_host.memoryBytes == 0 ? QString() : kvmText(m_host.kvm);
     if (m_host.memoryBytes != 0)

@@ -48,6 +48,9 @@ private:
     void chooseFile();
     void chooseInitrd();
     void takeAdvice(app::Library::Advice const& advice);
+    void showFormats();
+    bool saysFormat() const;
+    void updateMediumText();
     void takeProposal(app::Proposal const& proposal);
     void loadSystems();
     void selectSystem();
@@ -66,13 +69,14 @@ private:
     unsigned m_question = 0;      // answers to older questions are dropped
     std::set<QWidget*> m_touched; // fields that the person has changed
 
-    QLabel *m_sourceHeading, *m_dropText, *m_mediumText, *m_proposalHeading, *m_hostText, *m_concerns;
+    QLabel *m_sourceHeading, *m_dropText, *m_mediumText, *m_standsOn, *m_formatLabel, *m_proposalHeading, *m_hostText,
+        *m_concerns;
     QPushButton *m_chooseFile, *m_demo, *m_create;
     QWidget* m_proposalCard;
     QComboBox* m_system;
     QLineEdit *m_name, *m_initrd, *m_commandLine;
     QSpinBox *m_cpus, *m_memory, *m_disk;
-    QComboBox *m_firmware, *m_network;
+    QComboBox *m_format, *m_firmware, *m_network;
     QCheckBox* m_start;
     QLabel *m_systemLabel, *m_nameLabel, *m_cpusLabel, *m_memoryLabel, *m_diskLabel, *m_firmwareLabel, *m_networkLabel;
     QLabel *m_initrdLabel, *m_commandLineLabel;

@@ -84,6 +84,24 @@ QString bytesText(quint64 bytes)
         static_cast<qint64>(bytes), bytes % unit == 0 ? 0 : 1, QLocale::DataSizeIecFormat);
 }
 
+QString pathText(std::string const& path)
+{
+    constexpr int longest = 24; // letters without a place to be broken at
+    auto const raw = QString::fromStdString(path);
+    QString text;
+    int unbroken = 0;
+    for (auto const letter : raw) {
+        auto const isSeen = letter.isPrint() || letter.isSurrogate();
+        text += isSeen ? letter : QChar(QChar::ReplacementCharacter);
+        unbroken = letter == QLatin1Char('/') ? longest : unbroken + 1;
+        if (unbroken < longest || letter.isHighSurrogate())
+            continue;
+        text += QChar(0x200b); // no width
+        unbroken = 0;
+    }
+    return text;
+}
+
 QString quotedNames(QStringList const& names)
 {
     QStringList quoted;

@@ -4,6 +4,7 @@
 
 #include <QColor>
 #include <QString>
+#include <string>
 
 namespace ui {
 
@@ -17,6 +18,8 @@ QString jobWord(QString const& name);
 
 /// "512 MiB", "20 GiB" in the person's own number format.
 QString bytesText(quint64 bytes);
+/// A path that somebody else may have written: what cannot be seen is told by a mark, and it can be broken anywhere.
+QString pathText(std::string const& path);
 /// "“web”, “mail”", for a sentence.
 QString quotedNames(QStringList const& names);
 

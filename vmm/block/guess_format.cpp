@@ -1,8 +1,10 @@
 #include "vmm/block/guess_format.h"
 
 #include "vmm/block/checkpoint.h"
+#include "vmm/block/overlay_files.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <fmt/format.h>
 
 namespace vmm {
@@ -27,6 +29,19 @@ Result<ImageFormat> guessFormat(std::string const& path, std::vector<std::string
                     "whose raw disk it is could have written that, to read all of {1}. Say what it is (chronoctl: "
                     "--disk {0},format=qcow2 or format=raw; in the machine's file: \"format\")",
             path, below));
+}
+
+Result<std::string> backingToName(std::string const& path)
+{
+    if (formatInPlace(path, ImageFormat::Raw) == ImageFormat::Qcow2)
+        return std::string();
+    auto const name = TRY(backingNameOf(path));
+    if (name.empty())
+        return std::string();
+    auto const below = TRY(backingPath(path, name));
+    std::error_code error;
+    auto const real = std::filesystem::weakly_canonical(below, error);
+    return error ? below : real.string();
 }
 
 }

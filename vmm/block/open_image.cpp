@@ -1,4 +1,5 @@
 #include "vmm/base/log.h"
+#include "vmm/block/guess_format.h"
 #include "vmm/block/qcow2_image.h"
 #include "vmm/block/raw_image.h"
 
@@ -51,20 +52,6 @@ struct ChainState {
     std::vector<std::uint64_t> identities;
 };
 
-/// A name in an image's header as a path. It is relative to the image, as in QEMU.
-Result<std::string> backingPath(std::string const& imagePath, std::string name)
-{
-    if (name.starts_with("file:"))
-        name.erase(0, 5);
-    auto const colon = name.find(':');
-    if (colon != std::string::npos && name.find('/') > colon)
-        return fail(ErrorCode::Unsupported, "backing file \"" + name + "\" is not a file of this host");
-    if (name.starts_with('/'))
-        return name;
-    auto const slash = imagePath.rfind('/');
-    return slash == std::string::npos ? name : imagePath.substr(0, slash + 1) + name;
-}
-
 /// The format of a backing file that its image does not tell: raw. One that looks like another may be a raw disk into
 /// which a guest has written a header that names any file, so a person has to say it.
 Result<ImageFormat> unsaidFormat(std::string const& imagePath, std::string const& below)
@@ -78,6 +65,19 @@ Result<ImageFormat> unsaidFormat(std::string const& imagePath, std::string const
             imagePath, below));
 }
 
+}
+
+Result<std::string> backingPath(std::string const& imagePath, std::string name)
+{
+    if (name.starts_with("file:"))
+        name.erase(0, 5);
+    auto const colon = name.find(':');
+    if (colon != std::string::npos && name.find('/') > colon)
+        return fail(ErrorCode::Unsupported, "backing file \"" + name + "\" is not a file of this host");
+    if (name.starts_with('/'))
+        return name;
+    auto const slash = imagePath.rfind('/');
+    return slash == std::string::npos ? name : imagePath.substr(0, slash + 1) + name;
 }
 
 Result<> checkBacking(std::string const& imagePath, std::string const& below, std::vector<std::string> const& allowed)

@@ -9,6 +9,7 @@
 
 #include <QCheckBox>
 #include <QComboBox>
+#include <QDir>
 #include <QDragEnterEvent>
 #include <QFile>
 #include <QLineEdit>
@@ -141,6 +142,84 @@ private slots:
         QCOMPARE(made.disks[0].path, path.toStdString());
         QCOMPARE(made.disks[0].format, std::optional(vmm::DiskFormat::Qcow2));
         QVERIFY(made.cds.at(0).path.empty());
+    }
+
+    void aDiskImageThatLooksLikeQcow2CanBeSaidToBeRaw()
+    {
+        Bench bench;
+        auto const path = bench.writeDisk("old.qcow2");
+        bench.page->useFile(path);
+        QVERIFY(bench.isReady());
+        auto* format = bench.named<QComboBox>(bench.page, "Format of the disk image");
+        QCOMPARE(format->currentText(), "qcow2, as it looks");
+        format->setCurrentText("raw");
+        QVERIFY(!shows(bench.page, "2 GiB"));
+        QVERIFY(shows(bench.page, "(raw)"));
+        QCOMPARE(bench.create().disks.at(0).format, std::optional(vmm::DiskFormat::Raw));
+        // A choice is not the next image's.
+        bench.window->showNewMachine();
+        bench.page->useFile(bench.writeDisk("next.qcow2"));
+        QVERIFY(bench.isReady());
+        QCOMPARE(format->currentText(), "qcow2, as it looks");
+        bench.page->useFile(bench.write("blank.img", QByteArray(1 << 20, '\0')));
+        QVERIFY(bench.isReady());
+        QVERIFY(!format->isVisible());
+    }
+
+    /// A guest could have written that into its raw disk, to read the file.
+    void anImageThatStandsOnAFileIsTakenWhenSomebodyHasSeenWhich_data()
+    {
+        QTest::addColumn<bool>("elsewhere");
+        QTest::addColumn<QString>("said");
+        QTest::addColumn<vmm::DiskFormat>("format");
+        for (bool const elsewhere : { false, true }) {
+            auto const* where = elsewhere ? "elsewhere" : "beside";
+            QTest::addRow("qcow2, %s", where) << elsewhere << "qcow2, as it looks" << vmm::DiskFormat::Qcow2;
+            QTest::addRow("raw, %s", where) << elsewhere << "raw" << vmm::DiskFormat::Raw;
+        }
+    }
+    void anImageThatStandsOnAFileIsTakenWhenSomebodyHasSeenWhich()
+    {
+        QFETCH(bool, elsewhere);
+        QFETCH(QString, said);
+        QFETCH(vmm::DiskFormat, format);
+        Bench bench;
+        QVERIFY(QDir(bench.directory.path()).mkdir("safe"));
+        auto const below = bench.write(elsewhere ? "safe/secret.img" : "secret.img", QByteArray(4096, 's'));
+        auto const path = bench.directory.filePath("top.qcow2");
+        REQUIRE_OK(vmm::createImage(path.toStdString(),
+            { .size = 1 << 20, .backingFile = below.toStdString(), .backingFormat = vmm::ImageFormat::Raw }));
+        bench.page->useFile(path);
+        QVERIFY(bench.isReady());
+        QVERIFY(shows(bench.page, "secret.img"));
+        auto* chosen = bench.named<QComboBox>(bench.page, "Format of the disk image");
+        QCOMPARE(chosen->currentIndex(), -1);
+        QVERIFY(!button(bench.page, "&Create and start")->isEnabled());
+        bench.page->createMachine();
+        chosen->setCurrentText(said);
+        QVERIFY(button(bench.page, "&Create and start")->isEnabled());
+        auto const made = bench.create();
+        QCOMPARE(made.disks.size(), 1u);
+        QCOMPARE(made.disks[0].format, std::optional(format));
+        bool const isNamed = elsewhere && format == vmm::DiskFormat::Qcow2;
+        QCOMPARE(made.disks[0].backing, isNamed ? std::vector { below.toStdString() } : std::vector<std::string>());
+    }
+
+    /// Between the look at the page and the button.
+    void aHeaderThatIsWrittenMeanwhileIsNotBelieved()
+    {
+        Bench bench;
+        auto const path = bench.writeDisk("old.qcow2");
+        bench.page->useFile(path);
+        QVERIFY(bench.isReady());
+        bench.write("secret.img", QByteArray(4096, 's'));
+        QVERIFY(QFile::remove(path));
+        REQUIRE_OK(vmm::createImage(path.toStdString(),
+            { .size = 1 << 20, .backingFile = "secret.img", .backingFormat = vmm::ImageFormat::Raw }));
+        button(bench.page, "&Create and start")->click();
+        auto* messages = bench.page->findChild<ui::MessageBar*>();
+        QTRY_VERIFY(messages->text().contains("The machine could not be created."));
+        QCOMPARE(bench.library->ids(), QStringList());
     }
 
     void anEmptyDisk()

@@ -1264,6 +1264,18 @@
         <source>When you save, %1 becomes larger, and nobody can make it smaller again. What is on it grows when you make a partition and its file system larger in the machine.</source>
         <translation>Beim Speichern wird %1 größer, und niemand kann sie wieder kleiner machen. Was auf ihr ist, wächst, wenn in der Maschine eine Partition und deren Dateisystem vergrößert werden.</translation>
     </message>
+    <message>
+        <source>%1 looks like a qcow2 image that stands on %2, and the machine could read all of that. A system whose raw disk %1 was can have made it look so. What is it?</source>
+        <translation>%1 sieht wie ein qcow2-Abbild aus, das auf %2 aufbaut, und die Maschine könnte alles darin lesen. Ein System, dessen Festplatte im Rohformat %1 war, kann das hineingeschrieben haben. Was ist es?</translation>
+    </message>
+    <message>
+        <source>It is qcow2</source>
+        <translation>Es ist qcow2</translation>
+    </message>
+    <message>
+        <source>It is raw</source>
+        <translation>Es ist raw</translation>
+    </message>
 </context>
 <context>
     <name>ui::MainWindow</name>

@@ -207,6 +207,47 @@ void MachineSettingsPage::fillDisks()
     }
 }
 
+/// What looks like qcow2 is taken for that when it is saved, but where it stands on a file: the guest whose raw disk it
+/// is could have written that, to read all of the file.
+void MachineSettingsPage::askFormats()
+{
+    for (auto const& disk : m_config.disks) {
+        if (disk.format || disk.path.empty() || isLocked())
+            continue;
+        m_library.advise(QString::fromStdString(disk.path),
+            guarded(this, [this, id = m_id, disk](vmm::Result<app::Library::Advice> const& advice) {
+                if (advice && id == m_id)
+                    askFormat(disk, advice->medium);
+            }));
+    }
+}
+
+void MachineSettingsPage::askFormat(vmm::DiskConfig const& disk, app::Medium const& medium)
+{
+    // The rows can have changed meanwhile.
+    auto const isIt
+        = [disk](vmm::DiskConfig const& one) { return one.id == disk.id && one.path == disk.path && !one.format; };
+    bool const isNamed = std::ranges::find(disk.backing, medium.backing) != disk.backing.end();
+    if (medium.backing.empty() || isNamed || std::ranges::none_of(m_config.disks, isIt))
+        return;
+    auto const say = [this, isIt, medium, id = m_id](vmm::DiskFormat said) {
+        return [this, isIt, medium, id, said] {
+            m_messages->dismiss(); // what it has covered was for want of this
+            auto const at = std::ranges::find_if(m_config.disks, isIt);
+            if (id != m_id || at == m_config.disks.end())
+                return;
+            app::sayFormat(*at, medium, said);
+            askFormats();
+        };
+    };
+    m_messages->showChoice(
+        tr("%1 looks like a qcow2 image that stands on %2, and the machine could read all of that. A system whose raw "
+           "disk %1 was can have made it look so. What is it?")
+            .arg(pathText(QFileInfo(QString::fromStdString(disk.path)).fileName().toStdString()),
+                pathText(medium.backing)),
+        { tr("It is qcow2"), say(vmm::DiskFormat::Qcow2) }, { tr("It is raw"), say(vmm::DiskFormat::Raw) });
+}
+
 void MachineSettingsPage::fillCds()
 {
     Refill const refill(m_cds);

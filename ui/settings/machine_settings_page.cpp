@@ -179,6 +179,7 @@ void MachineSettingsPage::makeDeviceCards()
                 m_config.disks.push_back(disk);
                 fillDisks();
                 fillBootOrder();
+                askFormats();
             });
     });
     connect(m_addCd, &QPushButton::clicked, this, [this] {
@@ -337,6 +338,7 @@ void MachineSettingsPage::open(QString const& id)
     updateTexts();
     updateEnabled();
     lookAtDiskSizes();
+    askFormats();
 }
 
 app::SessionState MachineSettingsPage::state() const
@@ -500,8 +502,10 @@ void MachineSettingsPage::finishSave(Draft const& was, vmm::Result<> const& outc
         emit failed(id, outcome.error());
         return;
     }
-    if (!outcome)
-        return m_messages->showProblem(problemFor(Task::ChangeSettings, outcome.error()));
+    if (!outcome) {
+        m_messages->showProblem(problemFor(Task::ChangeSettings, outcome.error()));
+        return askFormats(); // which may be the reason
+    }
     auto const now = m_library.config(id);
     if (id != m_id) {
         auto const aside = m_drafts.find(id);

@@ -68,6 +68,8 @@ private:
     void fillDiskSize(QHBoxLayout* line, std::string const& id, std::uint64_t bytes);
     void lookAtDiskSizes();
     void removeDisk(std::size_t index, bool withImage);
+    void askFormats();
+    void askFormat(vmm::DiskConfig const& disk, app::Medium const& medium);
     void fillCds();
     void changeCd(std::size_t index, std::string const& path);
     void fillNetworks();

@@ -2568,6 +2568,14 @@
         <source>Bring it again when the other computer and the network are ready.</source>
         <translation>Holen Sie es wieder, wenn der andere Rechner und das Netzwerk bereit sind.</translation>
     </message>
+    <message>
+        <source>The suspended state is still there, and nothing is lost. Make room on the disk and try again.</source>
+        <translation>Der gesicherte Zustand ist noch da, nichts ist verloren. Schaffen Sie Platz auf der Festplatte und versuchen Sie es erneut.</translation>
+    </message>
+    <message>
+        <source>The suspended state is still there, and nothing is lost. Check the disk and try again.</source>
+        <translation>Der gesicherte Zustand ist noch da, nichts ist verloren. Prüfen Sie die Festplatte und versuchen Sie es erneut.</translation>
+    </message>
 </context>
 <context>
     <name>ui::Reasons</name>

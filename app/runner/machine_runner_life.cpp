@@ -144,14 +144,26 @@ vmm::Result<> MachineRunner::Private::takeLock()
 vmm::Result<> MachineRunner::Private::dropSavedState()
 {
     auto const& directory = runner.m_places.stateDirectory;
-    savedStateInUse = false;
-    if (runner.m_places.keepsState || !hasSavedState(directory))
+    if (runner.m_places.keepsState || !hasSavedState(directory)) {
+        savedStateInUse = false;
         return {};
+    }
     TRY(vmm::mendSavedMachine(directory));
-    if (::unlink((directory + "/state.json").c_str()) != 0)
+    auto const state = directory + "/state.json", leaving = state + ".new"; // which counts for nothing
+    if (::rename(state.c_str(), leaving.c_str()) != 0)
         return vmm::failOs(fmt::format("removing the saved state in {}", directory));
-    // The disks must not move on before that is so after a power cut too: memory would meet a newer disk.
-    TRY(syncDirectory(directory));
+    // The disks must not move on before that is so after a power cut too: memory would meet a newer disk. Where nobody
+    // can say it, it is the state that stays, and whoever has waited for this does not go on.
+    if (auto const synced = syncDirectory(directory); !synced) {
+        auto error = synced.error();
+        if (::rename(leaving.c_str(), state.c_str()) == 0)
+            return vmm::fail(std::move(error).within("the saved state stays, since it cannot be removed for good"));
+        error.code = vmm::ErrorCode::NotFound;
+        return vmm::fail(
+            std::move(error).within(fmt::format("the saved state is not lost: rename {} to {}", leaving, state)));
+    }
+    savedStateInUse = false;
+    ::unlink(leaving.c_str());
     ::unlink((directory + "/ram").c_str());
     for (auto const& [id, link] : configs.consoles())
         ::unlink(pastFile(directory, id).c_str());

@@ -2,6 +2,7 @@
 #include "app/store/whole_file.h"
 #include "tests/fakes/fake_machine.h"
 #include "tests/support/answer.h"
+#include "tests/support/call_faults.h"
 #include "tests/support/still_machine.h"
 #include "tests/support/suite.h"
 
@@ -45,6 +46,27 @@ struct Bench {
     }
     std::vector<Moment> moments() const { return tests::must(runner->timeline())->moments(); }
 };
+
+/// Starts it suspended, while one call fails; and once more.
+QString useUp(StillMachine const& machine, tests::CallFault const& fault)
+{
+    auto const state = machine.folder + "/state";
+    machine.suspendTo(state);
+    if (!tests::CallFaults::begin()) // for the threads that are made from now on
+        return "no faults";
+    MachineRunner runner(
+        machine.config, MachinePlaces { state, machine.folder + "/machine.lock", {} }, tests::FakeMachine::factory());
+    auto const start = [&] { return tests::answerOf([&](auto done) { runner.start(done); }); };
+    auto const isThere = [&] { return vmm::holdsSavedMachine(state); };
+    tests::CallFaults::plan(fault);
+    auto const first = start();
+    tests::CallFaults::end();
+    if (!first && (runner.state() != SessionState::Suspended || !isThere()))
+        return "its state is gone, and it did not start: " + QString::fromStdString(first.error().message());
+    if (first ? isThere() : !start().has_value())
+        return first ? "its state is still there" : "it cannot be tried again";
+    return runner.state() == SessionState::Running && !isThere() ? QString() : "it does not run, or has its state";
+}
 
 }
 
@@ -139,6 +161,20 @@ private slots:
         QCOMPARE(bench.machine.problemOfState(bench.state, StillMachine::Asks::AsBefore), QString());
         QVERIFY(bench.moments().empty());
         QVERIFY(bench.left.empty());
+    }
+
+    /// The disks move on with the guest: it runs when its state is gone for good, and not before.
+    void whereAnythingFailsWhenItIsUsedUpTheStateIsThereOrTheGuestRuns()
+    {
+        unsigned at = 0;
+        for (bool goesOn = true; goesOn; ++at) {
+            tests::TemporaryStillMachine const machine;
+            machine.write(onItsDisks);
+            auto const told = tests::tellWithFaults([&] { return useUp(machine, { .at = at }); });
+            QVERIFY2(told.wrong.isEmpty(), qPrintable(QStringLiteral("call %1: ").arg(at) + told.wrong));
+            goesOn = told.hasStruck;
+        }
+        QVERIFY2(at > 2, qPrintable(QString::number(at)));
     }
 
     void whereThePolicyDoesNotWantItNothingIsKept()

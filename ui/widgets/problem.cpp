@@ -258,9 +258,14 @@ public:
         case vmm::ErrorCode::VersionTooNew: return tr("Install the newer version to use it.");
         case vmm::ErrorCode::OutOfMemory: return tr("Close other programs, or give the machine less memory.");
         case vmm::ErrorCode::NoSpace:
+            if (task == Task::Restore)
+                return tr("The suspended state is still there, and nothing is lost. Make room on the disk and try "
+                          "again.");
             return stopped ? tr("Make room on the disk, then let the machine go on: nothing is lost.")
                            : tr("Make room on the disk and try again.");
         case vmm::ErrorCode::IoError:
+            if (task == Task::Restore)
+                return tr("The suspended state is still there, and nothing is lost. Check the disk and try again.");
             return stopped ? tr("Check that the disk is connected, then let the machine go on.")
                            : tr("Check the disk and try again.");
         case vmm::ErrorCode::NoKvm:

@@ -186,6 +186,15 @@ private slots:
         }
     }
 
+    void whereADiskFailsAsAMachineComesBackItsStateIsToldToBeThere()
+    {
+        for (auto const code : { vmm::ErrorCode::IoError, vmm::ErrorCode::NoSpace }) {
+            auto const problem = ui::problemFor(ui::Task::Restore, { code, "the saved state stays", 5 });
+            QVERIFY2(problem.advice.contains("The suspended state is still there"), qPrintable(problem.advice));
+            QCOMPARE(problem.remedy, ui::Remedy::Retry);
+        }
+    }
+
     void aFullDiskCanBeResumedFrom()
     {
         auto const problem = ui::problemFor(ui::Task::Run, { vmm::ErrorCode::NoSpace, "write", 28 });

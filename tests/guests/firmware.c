@@ -13,6 +13,7 @@ enum { ready = 0x80, eraseError = 0x20, programError = 0x10 };
 /// Of the flash what is not touched, is programmed, is written by way of a buffer, and is erased.
 enum { programmed = 2, buffered = 4, erased = 6 };
 static uint64_t const flash = 0xfff70000;
+static bool strict;
 
 static void waitForReturn(void)
 {
@@ -73,8 +74,8 @@ static void queryDescribesTheChip(void)
         EXPECT_EQUAL(readFlash(0x2c), 1); // one region of this many sectors of this size
         EXPECT_EQUAL(readFlash(0x2d) + (readFlash(0x2e) << 8) + 1, flashSize / sectorSize);
         EXPECT_EQUAL((readFlash(0x2f) << 8) + (readFlash(0x30) << 16), sectorSize);
-        if (option("strict", 0))                       // QEMU's has fewer
-            EXPECT_EQUAL(1u << readFlash(0x2a), 2048); // bytes of a buffer
+        if (strict) // QEMU's buffer has fewer bytes
+            EXPECT_EQUAL(1u << readFlash(0x2a), 2048);
         if (time == 0)
             waitForReturn();
     }
@@ -87,7 +88,7 @@ static void identifierIsNobodys(void)
     writeFlash(0, identify);
     EXPECT_EQUAL(readFlash(0), 0);
     EXPECT_EQUAL(readFlash(1), 0);
-    writeFlash(0, option("strict", 0) ? 0xf0 : array); // AMD's command for it, which QEMU does not know here
+    writeFlash(0, strict ? 0xf0 : array); // AMD's command for it, which QEMU does not know here
     EXPECT(sectorIsAsItWas(0));
 }
 
@@ -136,7 +137,7 @@ static void programmingOnlyClearsBits(void)
         EXPECT_EQUAL(readFlash(first), ready);
     }
     writeFlash(0, array);
-    EXPECT_EQUAL(readFlash(first), 0x5a & 0xa5);
+    EXPECT_EQUAL(readFlash(first), strict ? 0x5a & 0xa5 : 0xa5); // QEMU's sets bits, too
     EXPECT_EQUAL(readFlash(first + 1), 0x5a);
     EXPECT_EQUAL(readFlash(first + 2), 0xff);
 }
@@ -166,7 +167,7 @@ static void bufferIsWrittenWhenItIsConfirmed(void)
 
 static void wrongSequencesAreErrorsUntilTheyAreCleared(void)
 {
-    if (!option("strict", 0)) { // QEMU's chip tells of fewer
+    if (!strict) { // QEMU's chip tells of fewer
         skip("not strict");
         return;
     }
@@ -246,7 +247,7 @@ static bool hasInRam(unsigned segment, uint32_t value)
 /// The end of the firmware; before it there is nobody.
 static uint32_t inRom(uint64_t address)
 {
-    return address < 0xe0000 ? 0xffffffff : MMIO32(0xfff00000 + address);
+    return address >= 0xe0000 ? MMIO32(0xfff00000 + address) : 0xffffffff;
 }
 
 static bool showsRom(unsigned segment)
@@ -259,11 +260,11 @@ static void shadowRegistersHold(void)
 {
     for (unsigned i = 0; i < 7; i++) {
         EXPECT_EQUAL(pciRead8(&host, pam0 + i), 0);
-        pciWrite8(&host, pam0 + i, option("strict", 0) ? 0xff : 0x33); // QEMU keeps what is reserved
-        EXPECT_EQUAL(pciRead8(&host, pam0 + i), i || !option("strict", 0) ? 0x33 : 0x30);
+        pciWrite8(&host, pam0 + i, strict ? 0xff : 0x33); // QEMU keeps what is reserved
+        EXPECT_EQUAL(pciRead8(&host, pam0 + i), i || !strict ? 0x33 : 0x30);
         pciWrite8(&host, pam0 + i, 0);
     }
-    if (!option("strict", 0)) // QEMU has a system management mode
+    if (!strict) // QEMU has a system management mode
         return;
     EXPECT_EQUAL(pciRead8(&host, smram), 0x12); // closed and locked
     pciWrite8(&host, smram, 0x4a);
@@ -272,6 +273,10 @@ static void shadowRegistersHold(void)
 
 static void eachSegmentIsRoutedByItself(void)
 {
+    if (!strict) { // QEMU routes writes as it does reads
+        skip("not strict");
+        return;
+    }
     for (unsigned i = 0; i < segments; i++) {
         EXPECT(showsRom(i)); // as after each reset
         setMode(i, readRam | writeRam);
@@ -299,6 +304,10 @@ static void eachSegmentIsRoutedByItself(void)
 
 static void routesOutlastASuspend(void)
 {
+    if (!strict) { // QEMU routes writes as it does reads
+        skip("not strict");
+        return;
+    }
     for (unsigned i = 0; i < segments; i++)
         setMode(i, (i + 1) % 4);
     waitForReturn();
@@ -325,6 +334,7 @@ static void debugPortTakesALog(void)
 
 void program(void)
 {
+    strict = option("strict", 0);
     run("flash.holdsWhatItWasGiven", flashHoldsWhatItWasGiven);
     run("flash.queryDescribesTheChip", queryDescribesTheChip);
     run("flash.identifierIsNobodys", identifierIsNobodys);

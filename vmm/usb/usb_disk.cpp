@@ -54,8 +54,10 @@ void UsbDisk::submitWork(BlockRequest& request)
 
 void UsbDisk::reportHostError(Error const& error)
 {
+    if (std::exchange(m_errorReported, true))
+        return; // a guest that gives up and asks again would fill the log
     log(LogLevel::Warning, "usb-storage", "{}", error.message());
-    if (m_hostError && !std::exchange(m_errorReported, true))
+    if (m_hostError)
         m_hostError(error);
 }
 

@@ -35,7 +35,7 @@ protected:
 
     /// Gives it to the image, on the disk's loop. It stays where it is until it is completed.
     void submitWork(BlockRequest& request);
-    /// The host has refused something.
+    /// The host has refused something. Told, and written to the log, once for each time that the machine runs.
     void reportHostError(Error const& error);
     /// Whether that may be said again.
     void forgetHostError() { m_errorReported = false; }

@@ -3,8 +3,10 @@
 #include "tests/fakes/manual_loop.h"
 #include "tests/vmm/usb/uas_initiator.h"
 #include "tests/vmm/usb/usb_guest.h"
+#include "vmm/base/log.h"
 #include "vmm/block/io_engine.h"
 
+#include <QScopeGuard>
 #include <nlohmann/json.hpp>
 
 using namespace vmm;
@@ -235,6 +237,33 @@ private slots:
         QCOMPARE(s.initiator.answer(1), Stick::good(1));
         QCOMPARE(s.initiator.answer(2), Stick::good(2));
         QCOMPARE(s.file.content[512], 0x22);
+    }
+
+    /// However many commands the guest has under way, and however often it begins them anew.
+    void refusalsAreOneLineOfTheLogUntilItRunsAgain()
+    {
+        static std::atomic<int> lines;
+        lines = 0;
+        auto const asBefore = qScopeGuard([] { setLogSink(nullptr); });
+        setLogSink([](LogLevel, std::string_view area, std::string_view) { lines += area == "usb-storage"; });
+        Stick s;
+        s.getReady();
+        s.file.fault = FakeDisk::Fault::Fail;
+        s.file.faultAt = 0;
+        s.file.faultStays = true;
+        s.initiator.command(1, Stick::blocks(0x2a, 0, 1));
+        s.initiator.command(2, Stick::blocks(0x2a, 1, 1));
+        for (int round = 0; round < 3; ++round) {
+            s.initiator.write(1, Bytes(512, 0x11));
+            s.initiator.write(2, Bytes(512, 0x22));
+            s.settle();
+            s.initiator.cancelAll();
+        }
+        QCOMPARE(lines.load(), 1);
+        s.storage.resume();
+        s.initiator.write(1, Bytes(512, 0x11));
+        s.settle();
+        QCOMPARE(lines.load(), 2);
     }
 
     /// The same again for as long as there is no room; and what waits goes along with a suspended machine.

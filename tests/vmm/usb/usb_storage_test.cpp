@@ -2,9 +2,11 @@
 #include "tests/fakes/fake_block_file.h"
 #include "tests/fakes/manual_loop.h"
 #include "tests/vmm/usb/usb_guest.h"
+#include "vmm/base/log.h"
 #include "vmm/block/io_engine.h"
 #include "vmm/usb/usb_storage.h"
 
+#include <QScopeGuard>
 #include <nlohmann/json.hpp>
 
 using namespace vmm;
@@ -245,6 +247,29 @@ private slots:
         QVERIFY(s.out(Bytes(512, 0xbb)).status == UsbStatus::Success);
         QCOMPARE(s.status(), Status(0, 0));
         QCOMPARE(s.ask(Stick::transfer(0x28, 1, 1), 512), Bytes(512, 0xbb));
+    }
+
+    /// However often a guest asks again before the machine stands.
+    void refusalsAreOneLineOfTheLogUntilItRunsAgain()
+    {
+        static std::atomic<int> lines;
+        lines = 0;
+        auto const asBefore = qScopeGuard([] { setLogSink(nullptr); });
+        setLogSink([](LogLevel, std::string_view area, std::string_view) { lines += area == "usb-storage"; });
+        Stick s;
+        s.getReady();
+        s.begin(Stick::transfer(0x2a, 1, 1), 512, false);
+        s.file.fault = FakeDisk::Fault::Fail;
+        s.file.faultAt = 0;
+        s.file.faultStays = true;
+        for (int round = 0; round < 3; ++round) {
+            QVERIFY(!s.out(Bytes(512, 0xbb)).done);
+            s.guest.cancel();
+        }
+        QCOMPARE(lines.load(), 1);
+        s.storage.resume();
+        QVERIFY(!s.out(Bytes(512, 0xbb)).done);
+        QCOMPARE(lines.load(), 2);
     }
 
     void statesThatContradictThemselvesAreRefused()

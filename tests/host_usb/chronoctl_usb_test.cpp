@@ -173,6 +173,45 @@ private slots:
         QCOMPARE(elsewhere.out.trimmed().toStdString(), bench.store.find("elsewhere")->id);
     }
 
+    /// Where it begins at its moment, it has what had been its device as the person wants that there.
+    void whatHasTravelledFollowsThePolicyOfItsHost_data()
+    {
+        QTest::addColumn<QString>("policy");
+        QTest::addColumn<int>("attached");
+        QTest::addRow("attach") << "attach" << 1;
+        QTest::addRow("leave") << "leave" << 0;
+    }
+    void whatHasTravelledFollowsThePolicyOfItsHost()
+    {
+        QFETCH(QString, policy);
+        QFETCH(int, attached);
+        SimulatedUsbDevice const simulated("1-1", 2), marker("1-2", 3);
+        Bench bench;
+        QCOMPARE(bench.call({ "create", "web" }).code, 0);
+        auto const bundle = bench.path("good.bundle");
+        {
+            Hosting hosting(bench, { "web" });
+            QVERIFY(hosting.isRunning("web"));
+            QCOMPARE(bench.call({ "usb", "attach", "web", "1-1" }).code, 0);
+            QCOMPARE(bench.call({ "moment", "take", "web", "good" }).code, 0);
+            QCOMPARE(bench.call({ "moment", "export", "web", "good", "--bundle", "--to", bundle }).code, 0);
+            QCOMPARE(bench.call({ "stop", "web" }).code, 0);
+            hosting.end();
+        }
+        QTRY_VERIFY(simulated.hasDriver());
+        QCOMPARE(bench.call({ "moment", "import", bundle, "--name", "here" }).code, 0);
+        QCOMPARE(bench.call({ "usb", "restore", "here", policy.toStdString() }).code, 0);
+        Hosting hosting(bench, { "here" });
+        QVERIFY(hosting.isRunning("here"));
+        // By hand comes after what a machine does by itself.
+        QCOMPARE(bench.call({ "usb", "attach", "here", "1-2" }).code, 0);
+        QCOMPARE(bench.call({ "usb", "detach", "here", "1-2" }).code, 0);
+        QTRY_COMPARE(bench.json({ "usb", "list", "here" }).array().size(), attached);
+        QTRY_COMPARE(simulated.hasDriver(), attached == 0);
+        QCOMPARE(bench.call({ "stop", "here" }).code, 0);
+        hosting.end();
+    }
+
 private:
     QTemporaryDir m_runtime;
 };

@@ -4,65 +4,136 @@
 #include "vmm/base/log.h"
 
 #include <algorithm>
+#include <condition_variable>
 #include <fmt/format.h>
+#include <mutex>
 #include <set>
+#include <system_error>
+#include <thread>
 
 namespace app {
 
-namespace {
-
-/// Whether the host has a device back, and who wants to know.
-class Back {
+/// Devices go back to the host, each on a thread of its own. Any thread.
+class HostUsbDevices::Leaving : public std::enable_shared_from_this<Leaving> {
 public:
-    /// When it has, at once or on the thread that gave it back.
-    void call(std::function<void()> then)
+    struct Device {
+        std::string port;
+        bool isBack = false;
+        std::function<void()> then {}; ///< for the loop
+    };
+    Leaving(vmm::EventLoop& loop, std::chrono::milliseconds patience) : m_loop(&loop), m_patience(patience) { }
+
+    void begin(std::shared_ptr<Device> const& device, std::function<void()> giveBack)
     {
-        {
-            std::lock_guard const lock(m_mutex);
-            if (!m_hasCome) {
-                m_then = std::move(then);
-                return;
-            }
+        std::unique_lock lock(m_mutex);
+        m_onTheWay.push_back(device);
+        auto const work = [self = shared_from_this(), device,
+                              giveBack = std::make_shared<std::function<void()>>(std::move(giveBack))] {
+            std::exchange(*giveBack, {})();
+            self->isBack(device);
+        };
+        lock.unlock();
+        try {
+            std::thread(work).detach();
+        } catch (std::system_error const&) { // there are too many
+            work();
         }
-        then();
+        lock.lock();
+        if (!m_loop)
+            wait(lock);
     }
-    void hasCome()
+    void call(Device& device, std::function<void()> then)
     {
-        std::function<void()> then;
-        {
-            std::lock_guard const lock(m_mutex);
-            m_hasCome = true;
-            then = std::exchange(m_then, {});
-        }
-        if (then)
-            then();
+        std::lock_guard const lock(m_mutex);
+        device.then = std::move(then);
+        if (device.isBack)
+            tell(device);
+    }
+    /// Who wants one that is on its way waits for it, as far as that answers.
+    void waitFor(std::string const& port)
+    {
+        std::unique_lock lock(m_mutex);
+        m_changed.wait_for(lock, m_patience,
+            [&] { return std::ranges::none_of(m_onTheWay, [&](auto const& one) { return one->port == port; }); });
+    }
+    std::set<std::string> ports()
+    {
+        std::lock_guard const lock(m_mutex);
+        std::set<std::string> all;
+        for (auto const& device : m_onTheWay)
+            all.insert(device->port);
+        return all;
+    }
+    /// Waits for those that are on their way, and has no more to do with the
+    /// loop. How many are left.
+    std::size_t end()
+    {
+        std::unique_lock lock(m_mutex);
+        wait(lock);
+        for (auto const& device : m_onTheWay)
+            tell(*device);
+        m_loop = nullptr;
+        return m_onTheWay.size();
     }
 
 private:
+    void isBack(std::shared_ptr<Device> const& device)
+    {
+        std::lock_guard const lock(m_mutex);
+        std::erase(m_onTheWay, device);
+        device->isBack = true;
+        tell(*device);
+        m_changed.notify_all();
+    }
+    // With the lock.
+    void tell(Device& device) const
+    {
+        if (m_loop && device.then)
+            m_loop->post(std::exchange(device.then, {}));
+    }
+    void wait(std::unique_lock<std::mutex>& lock)
+    {
+        m_changed.wait_for(lock, m_patience, [this] { return m_onTheWay.empty(); });
+    }
+
     std::mutex m_mutex;
-    bool m_hasCome = false;
-    std::function<void()> m_then;
+    std::condition_variable m_changed;
+    vmm::EventLoop* m_loop; // null at the end
+    std::chrono::milliseconds const m_patience;
+    std::vector<std::shared_ptr<Device>> m_onTheWay;
 };
 
-/// Whoever lets go of a device last does not wait until the host has it back; the claim ends after that.
-struct GiveBack {
-    std::weak_ptr<vmm::LoopThread> waiting;
+/// Whoever lets go of a device last does not wait until the host has it back;
+/// the claim ends after that.
+struct HostUsbDevices::GiveBack {
+    std::shared_ptr<Leaving> leaving;
     std::shared_ptr<UsbClaim> claim;
-    std::shared_ptr<Back> back = std::make_shared<Back>();
+    std::shared_ptr<Leaving::Device> device;
 
     void operator()(vmm::HostUsbDevice* last)
     {
-        auto end = [claim = std::move(claim), back = back](vmm::HostUsbDevice* ended) mutable {
-            delete ended;
+        leaving->begin(device, [last, claim = std::move(claim)]() mutable {
+            delete last;
             claim.reset();
-            back->hasCome();
-        };
-        std::shared_ptr<vmm::HostUsbDevice> own(last, std::move(end));
-        if (auto const thread = waiting.lock())
-            thread->loop().post([own = std::move(own)]() mutable { own.reset(); });
+        });
     }
 };
 
+HostUsbDevices::HostUsbDevices(vmm::EventLoop& loop, std::string root, Lost lost, std::chrono::milliseconds patience)
+    : m_loop(loop),
+      m_root(std::move(root)),
+      m_lost(std::move(lost)),
+      m_leaving(std::make_shared<Leaving>(loop, patience))
+{
+}
+
+HostUsbDevices::~HostUsbDevices()
+{
+    m_self.reset();
+    m_waiting.reset(); // a device that was opened meanwhile goes back, too
+    m_devices.clear();
+    if (auto const left = m_leaving->end(); left != 0)
+        vmm::log(vmm::LogLevel::Warning, "usb", "{} USB devices do not answer, and go back to this host later", left);
 }
 
 vmm::Result<> HostUsbDevices::begin()
@@ -86,11 +157,18 @@ void HostUsbDevices::look(std::function<void()> before, std::function<void(vmm::
 {
     if (auto const begun = begin(); !begun)
         return done(vmm::fail(begun.error()));
-    m_waiting->loop().post([loop = &m_loop, root = m_root, before = std::move(before), done = std::move(done)] {
-        if (before)
-            before();
-        loop->post([done, looked = lookNow(root)] { done(looked); });
-    });
+    m_waiting->loop().post(
+        [loop = &m_loop, root = m_root, leaving = m_leaving, before = std::move(before), done = std::move(done)] {
+            if (before)
+                before();
+            auto const onTheWay = leaving->ports(); // nobody's any more
+            auto looked = lookNow(root);
+            for (std::size_t i = 0; looked && i < looked->entries.size(); ++i) {
+                if (onTheWay.contains(looked->entries[i].device.port))
+                    looked->entries[i].holder.reset();
+            }
+            loop->post([done, looked = std::move(looked)] { done(looked); });
+        });
 }
 
 void HostUsbDevices::open(std::string const& which, Allows allows, UsbHolder const& holder, Opened opened)
@@ -101,8 +179,8 @@ void HostUsbDevices::open(std::string const& which, Allows allows, UsbHolder con
     for (auto const& [port, device] : m_devices)
         taken.insert(port);
     auto const open
-        = [this, loop = &m_loop, waiting = std::weak_ptr(m_waiting), self = std::weak_ptr(m_self), which, taken, holder,
-              root = m_root, allows = std::move(allows)]() -> vmm::Result<std::shared_ptr<vmm::HostUsbDevice>> {
+        = [this, loop = &m_loop, leaving = m_leaving, self = std::weak_ptr(m_self), which, taken, holder, root = m_root,
+              allows = std::move(allows)]() -> vmm::Result<std::shared_ptr<vmm::HostUsbDevice>> {
         auto looked = TRY(lookNow(root));
         std::vector<vmm::HostUsbInfo> infos;
         for (auto const& entry : looked.entries)
@@ -111,6 +189,7 @@ void HostUsbDevices::open(std::string const& which, Allows allows, UsbHolder con
         if (taken.contains(info.port))
             return vmm::fail(vmm::ErrorCode::AlreadyExists, "the machine has the USB device of port " + info.port);
         auto const name = fmt::format("{} at port {}", usbDeviceName(info), info.port);
+        leaving->waitFor(info.port);
         auto claim = std::make_shared<UsbClaim>(TRY_WITHIN(name, UsbClaim::take(info.port, holder)));
         TRY_WITHIN(name, allows(*std::ranges::find(looked.entries, info, &HostUsbEntry::device)));
         auto const gone = [this, loop, self, port = info.port] {
@@ -120,7 +199,8 @@ void HostUsbDevices::open(std::string const& which, Allows allows, UsbHolder con
             });
         };
         auto device = TRY(vmm::HostUsbDevice::open(std::move(looked.usb), info, gone));
-        return std::shared_ptr<vmm::HostUsbDevice>(device.release(), GiveBack { waiting, std::move(claim) });
+        return std::shared_ptr<vmm::HostUsbDevice>(device.release(),
+            GiveBack { leaving, std::move(claim), std::make_shared<Leaving::Device>(Leaving::Device { info.port }) });
     };
     m_waiting->loop().post([loop = &m_loop, open, opened = std::move(opened)] {
         loop->post([opened, device = open()] { opened(device); });
@@ -137,10 +217,10 @@ void HostUsbDevices::giveBack(std::string const& port, std::function<void()> don
 {
     auto const found = m_devices.find(port);
     auto* const give = found == m_devices.end() ? nullptr : std::get_deleter<GiveBack>(found->second);
-    auto const isBack = [loop = &m_loop, done = std::move(done)] { loop->post(done); };
     if (give == nullptr)
-        return isBack();
-    give->back->call(isBack); // the machine may be a little later than we are in letting go
+        return m_loop.post(std::move(done));
+    m_leaving->call(*give->device,
+        std::move(done)); // the machine may be a little later than we are in letting go
     m_devices.erase(found);
 }
 
@@ -157,4 +237,4 @@ std::vector<vmm::HostUsbInfo> HostUsbDevices::infos() const
     return all;
 }
 
-}
+} // namespace app

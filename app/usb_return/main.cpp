@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <bitset>
 #include <cerrno>
 #include <charconv>
 #include <csignal>
@@ -9,14 +10,17 @@
 #include <fstream>
 #include <iterator>
 #include <linux/usbdevice_fs.h>
+#include <optional>
 #include <string>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 /// chronovisor-usb-return PORT BUS ADDRESS CONFIGURATION: waits beside the program that has this USB device for a
 /// machine. Where that ends without a word on standard input, it was killed, and the device is given back to the host's
-/// drivers (Linux, Documentation/driver-api/usb/usb.rst, "The USB character device nodes"): nobody else would.
+/// drivers; likewise where it asks for that (Linux, Documentation/driver-api/usb/usb.rst, "The USB character device
+/// nodes"): nobody else would.
 namespace {
 
 constexpr int interfaces = 256; // as many as can be numbered
@@ -61,14 +65,9 @@ bool becomesFree(int node)
 }
 
 /// What a guest has made of it is nothing that a driver here would expect, so it begins anew.
-int giveBack(Device const& device)
+int giveBack(Device const& device, int node, std::bitset<interfaces> const& wanted)
 {
-    if (attribute(device, "busnum") != static_cast<int>(device.bus)
-        || attribute(device, "devnum") != static_cast<int>(device.address))
-        return 0; // it was plugged out, and whatever is there has its drivers
-    auto const path = fmt::format("/dev/bus/usb/{:03}/{:03}", device.bus, device.address);
-    auto const node = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
-    if (node < 0 || !becomesFree(node))
+    if (!becomesFree(node))
         return 1;
     int configuration = device.configuration == 0 ? -1 : device.configuration;
     if (attribute(device, "bConfigurationValue") != device.configuration)
@@ -78,10 +77,19 @@ int giveBack(Device const& device)
         usbdevfs_ioctl connect {};
         connect.ifno = interface;
         connect.ioctl_code = static_cast<int>(USBDEVFS_CONNECT);
-        if (driverOf(node, interface).empty())
+        if (wanted[static_cast<std::size_t>(interface)] && driverOf(node, interface).empty())
             ::ioctl(node, USBDEVFS_IOCTL, &connect);
     }
     return 0;
+}
+
+/// The next word of who started us; nothing when that has ended, or has nothing more to say.
+std::optional<unsigned char> hear()
+{
+    unsigned char word = 0;
+    ssize_t got = -1;
+    while ((got = ::read(STDIN_FILENO, &word, 1)) < 0 && errno == EINTR) { }
+    return got == 1 ? std::optional(word) : std::nullopt;
 }
 
 bool read(char const* text, auto& into)
@@ -109,8 +117,25 @@ int main(int argc, char** argv)
         std::signal(number, SIG_IGN);
     if (::chdir("/") != 0)
         return 1;
-    char word = 0;
-    ssize_t got = -1;
-    while ((got = ::read(STDIN_FILENO, &word, 1)) < 0 && errno == EINTR) { }
-    return got == 0 ? giveBack(device) : 0;
+    constexpr unsigned char allIsWell = 'w', giveItBack = 'g', isOpen = 'o';
+    auto const word = hear();
+    if (word == allIsWell)
+        return 0;
+    if (attribute(device, "busnum") != static_cast<int>(device.bus)
+        || attribute(device, "devnum") != static_cast<int>(device.address))
+        return 0; // it was plugged out, and whatever is there has its drivers
+    auto const path = fmt::format("/dev/bus/usb/{:03}/{:03}", device.bus, device.address);
+    auto const node = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
+    if (node < 0)
+        return 1;
+    std::bitset<interfaces> wanted;
+    wanted.set(); // which of them had a driver nobody tells
+    if (word == giveItBack) {
+        (void)::send(STDIN_FILENO, &isOpen, 1, MSG_NOSIGNAL);
+        if (hear()) // when it is closed there: how many they are
+            wanted.reset();
+        while (auto const interface = hear())
+            wanted.set(*interface);
+    }
+    return giveBack(device, node, wanted);
 }

@@ -15,7 +15,11 @@ struct FakeUsbPorts {
         made.loop = [this]() -> vmm::EventLoop& { return thread->loop(); };
         made.machine = [this] { return machine; };
         made.refusal = [] { return vmm::Error { vmm::ErrorCode::NotNow, "there is no machine", 0 }; };
-        made.plug = [this](std::string const& id, auto const&, auto const& done) { ask('+' + id, failPlug, done); };
+        made.plug = [this](std::string const& id, auto const& device, auto const& done) {
+            if (plugging)
+                plugging(*device);
+            ask('+' + id, failPlug, done);
+        };
         made.unplug = [this](std::string const& id, auto const& done) { ask('-' + id, {}, done); };
         return made;
     }
@@ -35,6 +39,7 @@ struct FakeUsbPorts {
 
     std::optional<std::uint64_t> machine = 1;
     std::optional<vmm::Error> failPlug;
+    std::function<void(vmm::UsbDevice& device)> plugging;
     bool answersLater = false;
     std::string asked; ///< "1+redir2 1-redir2 ": of which machine, and what
     std::vector<std::function<void()>> unanswered;

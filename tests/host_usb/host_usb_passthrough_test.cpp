@@ -1,13 +1,17 @@
+#include "app/runner/host_usb_devices.h"
 #include "app/runner/host_usb_passthrough.h"
 #include "tests/fakes/fake_usb_ports.h"
 #include "tests/host_usb/simulated_usb.h"
 #include "tests/support/answer.h"
 #include "tests/support/suite.h"
+#include "tests/vmm/usb/usb_guest.h"
 
 #include <QTemporaryDir>
 #include <QTest>
+#include <future>
 
 using namespace app;
+using namespace std::chrono_literals;
 using tests::SimulatedUsbDevice;
 
 namespace {
@@ -143,6 +147,68 @@ private slots:
         QTRY_COMPARE(bench.list(), "");
         QCOMPARE(bench.failuresSoFar(), "1-1: every connector is taken");
         QTRY_VERIFY(simulated.hasDriver());
+    }
+
+    /// One that the kernel waits for is on its way for as long as that takes; others come and go meanwhile.
+    void whatIsSilentAsItGoesBackHoldsUpNoOther()
+    {
+        SimulatedUsbDevice silent("1-1", 2);
+        SimulatedUsbDevice const other("1-2", 3);
+        tests::FakeUsbHost host;
+        Bench bench;
+        bench.ports.plugging = [&host](vmm::UsbDevice& device) {
+            device.setHost(&host);
+            device.setHost(nullptr);
+        };
+        REQUIRE_OK(bench.attachNow("1-1"));
+        silent.hang();
+        auto detached
+            = tests::laterAnswerOf([&](auto done) { bench.ports.on([&] { bench.passthrough.detach("1-1", done); }); });
+        QTRY_COMPARE(silent.calls().back(), "reset");
+        auto attached = bench.attach("1-2");
+        bool const comes = tests::comes(attached);
+        QVERIFY(!silent.hasDriver());
+        silent.answerAgain();
+        REQUIRE_OK(tests::answered(attached));
+        QVERIFY(comes);
+        REQUIRE_OK(tests::answered(detached));
+        QVERIFY(silent.hasDriver());
+        QCOMPARE(bench.list(), "1-2 ");
+    }
+
+    /// Nor does it hold up the end. It comes back without us.
+    void whatIsSilentAsItGoesBackHoldsUpNoEnd()
+    {
+        SimulatedUsbDevice silent("1-1", 2);
+        tests::FakeUsbHost host;
+        auto const loop = tests::must(vmm::LoopThread::start("runner"));
+        std::optional<HostUsbDevices> devices;
+        loop->loop().call([&] {
+            devices.emplace(
+                loop->loop(), "", [](auto const&) {}, 0ms);
+        });
+        using Opened = std::shared_ptr<vmm::HostUsbDevice>;
+        auto device = tests::must(tests::answerOf<Opened>([&](auto done) {
+            loop->loop().call([&] {
+                devices->open(
+                    "1-1", [](auto const&) { return vmm::Result<>(); }, {}, done);
+            });
+        }));
+        device->setHost(&host);
+        device->setHost(nullptr);
+        silent.hang();
+        loop->loop().call([&] {
+            devices->keep(std::move(device));
+            devices->giveBackAll();
+        });
+        QTRY_COMPARE(silent.calls().back(), "reset");
+        auto const ended = std::async(std::launch::async, [&] { loop->loop().call([&] { devices.reset(); }); });
+        bool const ends = tests::comes(ended);
+        silent.answerAgain();
+        ended.wait();
+        QVERIFY(ends);
+        QTRY_VERIFY(UsbClaim::take("1-1", {}).has_value()); // at the end of its thread
+        QVERIFY(silent.hasDriver());
     }
 
 private:

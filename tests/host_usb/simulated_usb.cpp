@@ -87,6 +87,7 @@ struct SimulatedUsbDevice::Private {
     std::set<unsigned> drivers, claimed;
     bool halted = false, gone = false, changes = false, hasStreams = true, hangs = false;
     std::condition_variable_any answers;
+    std::vector<std::pair<UMockdevIoctlClient*, int>> resetting;
     unsigned refusals = 0;
 
     void make(std::string const& what, std::string const& description)
@@ -101,10 +102,24 @@ struct SimulatedUsbDevice::Private {
     {
         auto* const device = static_cast<Private*>(self);
         std::lock_guard const lock(device->mutex);
-        auto const outcome
-            = device->ioctl(umockdev_ioctl_client_get_request(client), { umockdev_ioctl_client_get_arg(client) });
-        umockdev_ioctl_client_complete(client, outcome < 0 ? -1 : outcome, outcome < 0 ? -outcome : 0);
+        auto const request = umockdev_ioctl_client_get_request(client);
+        auto const outcome = device->ioctl(request, { umockdev_ioctl_client_get_arg(client) });
+        if (request == USBDEVFS_RESET && device->hangs)
+            device->resetting.emplace_back(UMOCKDEV_IOCTL_CLIENT(g_object_ref(client)), outcome);
+        else
+            complete(client, outcome);
         return TRUE;
+    }
+    static void complete(UMockdevIoctlClient* client, int outcome)
+    {
+        umockdev_ioctl_client_complete(client, outcome < 0 ? -1 : outcome, outcome < 0 ? -outcome : 0);
+    }
+    void completeResets()
+    {
+        for (auto const& [client, outcome] : std::exchange(resetting, {})) {
+            complete(client, outcome);
+            g_object_unref(client);
+        }
     }
 
     /// What an ioctl comes with.
@@ -622,6 +637,7 @@ void SimulatedUsbDevice::answerAgain()
     std::lock_guard const lock(m_private->mutex);
     m_private->hangs = false;
     m_private->answers.notify_all();
+    m_private->completeResets();
 }
 
 void SimulatedUsbDevice::refuseStreams()

@@ -74,8 +74,9 @@ public:
     std::vector<unsigned> bulkStreams() const;   ///< and of which stream
     /// From now on the host's kernel refuses as many requests for want of memory.
     void refuseForMemory(unsigned count);
-    /// The kernel waits for it when it clears a halt, until it answers again; and whoever asks the kernel for something
-    /// of the device waits, too (Linux, drivers/usb/core/devio.c, usbdev_do_ioctl(), usb_lock_device()).
+    /// The kernel waits for it when it clears a halt or resets it, until it answers again. Who asks the kernel for
+    /// something of a device that clears a halt waits, too (Linux, drivers/usb/core/devio.c, usbdev_do_ioctl(),
+    /// usb_lock_device()).
     void hang();
     void answerAgain();
     /// The host's controller has no streams.

@@ -130,11 +130,11 @@ HostUsbDevice::~HostUsbDevice()
     m_listener.reset();
     m_worker->end();
     m_usb->settle(); // what has landed last may still be on its way out of us
-    giveBack();
     for (auto& flight : m_flights) {
         freeMemory(flight);
         libusb_free_transfer(flight.request);
     }
+    giveBack();
 }
 
 Result<> HostUsbDevice::take()
@@ -165,7 +165,7 @@ Result<> HostUsbDevice::take()
 void HostUsbDevice::giveBack()
 {
     releaseInterfaces();
-    if (m_isGone)
+    if (m_isGone || (m_wasPlugged && m_return && m_return->giveBack(m_detached, [this] { m_handle.reset(); })))
         return;
     if (m_wasPlugged) {
         // What the guest has made of it is nothing that a driver here would expect.

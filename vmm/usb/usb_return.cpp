@@ -2,12 +2,28 @@
 
 #include "vmm/base/helper_program.h"
 
+#include <algorithm>
 #include <array>
+#include <cerrno>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <iterator>
 #include <sys/socket.h>
 
 namespace vmm {
+
+namespace {
+
+/// Whether there was anything, before the other end was closed.
+bool hears(UniqueFd const& pipe)
+{
+    char word = 0;
+    ssize_t got = -1;
+    while ((got = ::recv(pipe.get(), &word, 1, 0)) < 0 && errno == EINTR) { }
+    return got == 1;
+}
+
+}
 
 Result<std::unique_ptr<UsbReturn>> UsbReturn::watch(HostUsbInfo const& device, int configuration)
 {
@@ -30,6 +46,21 @@ Result<std::unique_ptr<UsbReturn>> UsbReturn::watch(HostUsbInfo const& device, i
         &actions, OwnSession::Yes);
     ::posix_spawn_file_actions_destroy(&actions);
     return std::unique_ptr<UsbReturn>(new UsbReturn(std::move(ours), TRY(process)));
+}
+
+bool UsbReturn::giveBack(std::vector<int> const& interfaces, std::function<void()> const& letGo)
+{
+    constexpr char giveItBack = 'g';
+    if (::send(m_pipe.get(), &giveItBack, 1, MSG_NOSIGNAL) != 1 || !hears(m_pipe))
+        return false;
+    letGo();
+    // At once, and with how many they are: without them each that has no driver would get one.
+    std::vector<std::uint8_t> numbers { static_cast<std::uint8_t>(interfaces.size()) };
+    std::ranges::transform(
+        interfaces, std::back_inserter(numbers), [](int number) { return static_cast<std::uint8_t>(number); });
+    (void)::send(m_pipe.get(), numbers.data(), numbers.size(), MSG_NOSIGNAL);
+    ::shutdown(m_pipe.get(), SHUT_WR);
+    return true;
 }
 
 UsbReturn::~UsbReturn()

@@ -1,5 +1,6 @@
 #include "tests/host_usb/plugged_host_usb.h"
 #include "tests/host_usb/simulated_usb.h"
+#include "tests/support/answer.h"
 #include "tests/support/killed_process.h"
 #include "tests/support/suite.h"
 #include "tests/vmm/usb/xhci_driver.h"
@@ -10,10 +11,13 @@
 #include <atomic>
 #include <cerrno>
 #include <deque>
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <future>
 #include <list>
 #include <malloc.h>
 #include <optional>
+#include <sys/stat.h>
 
 using namespace vmm;
 using tests::Asked;
@@ -57,6 +61,29 @@ private slots:
         QCOMPARE(devices[1].serial, "S3");
         QCOMPARE(devices[1].speed, UsbSpeed::High);
         QCOMPARE(devices[1].interfaceClasses, std::vector<std::uint8_t> { 0xff });
+    }
+
+    /// As the kernel keeps readers of these waiting while it resets the device.
+    void whoLooksAgainAsksNoDevice()
+    {
+        SimulatedUsbDevice const first("1-1", 2);
+        auto const usb = tests::must(HostUsb::open());
+        auto const before = usb->devices();
+        std::vector<std::string> silent;
+        for (auto const* name : { "product", "serial", "manufacturer", "bConfigurationValue" })
+            silent.push_back(fmt::format("{}/sys/bus/usb/devices/1-1/{}", qgetenv("UMOCKDEV_DIR").constData(), name));
+        for (auto const& path : silent) {
+            QCOMPARE(::unlink(path.c_str()), 0);
+            QCOMPARE(::mkfifo(path.c_str(), 0600), 0);
+        }
+        auto looking = std::async(std::launch::async, [&] { return usb->devices(); });
+        bool const comes = tests::comes(looking);
+        while (looking.wait_for(1ms) != std::future_status::ready) {
+            for (auto const& path : silent)
+                ::close(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+        }
+        QVERIFY(comes);
+        QVERIFY(looking.get() == before);
     }
 
     void comingAndGoingIsHeard()

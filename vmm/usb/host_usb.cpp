@@ -132,7 +132,6 @@ HostUsbInfo infoOf(libusb_device* device)
     info.manufacturer = attribute(directory, "manufacturer");
     info.name = attribute(directory, "product");
     info.serial = attribute(directory, "serial");
-    info.nodes = nodesOf(directory);
     return info;
 }
 
@@ -279,12 +278,28 @@ std::unique_ptr<HostUsb::Listener> HostUsb::listen(Changed changed)
     return std::make_unique<Registration>(*this, std::move(changed));
 }
 
+/// Linux, drivers/usb/core/sysfs.c, manufacturer_show() and its neighbours, usb_lock_device_interruptible().
 std::vector<HostUsbInfo> HostUsb::devices() const
 {
-    std::vector<HostUsbInfo> found;
+    std::vector<HostUsbInfo> before, all, found;
+    {
+        std::lock_guard const lock(m_knownMutex);
+        before = m_known;
+    }
     for (auto* const device : DeviceList(m_context)) {
-        if (auto info = infoOf(device); !info.isHub())
-            found.push_back(std::move(info));
+        auto const known = std::ranges::find_if(
+            before, [&](auto const& one) { return isSame(device, one) && one.port == portOf(device); });
+        all.push_back(known != before.end() ? *known : infoOf(device));
+    }
+    {
+        std::lock_guard const lock(m_knownMutex);
+        m_known = all;
+    }
+    for (auto& info : all) {
+        if (info.isHub())
+            continue;
+        info.nodes = nodesOf(files::path("/sys/bus/usb/devices") / info.port);
+        found.push_back(std::move(info));
     }
     std::sort(found.begin(), found.end(), [](auto const& one, auto const& other) { return one.port < other.port; });
     return found;

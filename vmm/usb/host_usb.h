@@ -46,7 +46,8 @@ public:
     HostUsb(HostUsb const&) = delete;
     HostUsb& operator=(HostUsb const&) = delete;
 
-    /// What is plugged in, hubs left out, in the order of their ports.
+    /// What is plugged in, hubs left out, in the order of their ports. What a device says of itself is asked for once:
+    /// while the kernel resets one, or waits for it, whoever reads that waits too.
     std::vector<HostUsbInfo> devices() const;
 
     /// Whether the device that `info` tells of has been there ever since.
@@ -85,6 +86,8 @@ private:
     std::condition_variable m_turned;
     std::uint64_t m_turns = 0; // of the thread
     std::vector<Registration*> m_listeners;
+    mutable std::mutex m_knownMutex;
+    mutable std::vector<HostUsbInfo> m_known; // hubs too
     std::atomic<int> m_stop = 0;
     std::thread m_thread;
 };

@@ -1,7 +1,6 @@
 #include "vmm/block/host_file.h"
 
 #include "vmm/base/log.h"
-#include "vmm/block/file_use.h"
 
 #include <array>
 #include <cstdlib>

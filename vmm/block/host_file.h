@@ -67,6 +67,10 @@ private:
     std::atomic<bool> m_deletionReported { false };
 };
 
+/// Whether somebody has the file open to write to it, in this process or another: by the locks, without taking any, so
+/// that nobody is in anybody's way.
+bool isBeingWritten(HostFile const& file);
+
 /// Memory at an address that every kind of direct transfer accepts.
 using AlignedBuffer = std::unique_ptr<std::uint8_t, void (*)(void*)>;
 /// Its content is not initialised. OutOfMemory as an empty pointer.

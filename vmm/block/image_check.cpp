@@ -1,7 +1,6 @@
 #include "vmm/block/image_check.h"
 
 #include "vmm/base/log.h"
-#include "vmm/block/file_use.h"
 #include "vmm/block/qcow2_uses.h"
 
 #include <sys/stat.h>

@@ -8,6 +8,31 @@ using tests::FakeUsbDevice;
 using tests::XhciDriver;
 using D = XhciDriver;
 
+namespace {
+
+/// A SuperSpeed device that has streams at an endpoint.
+struct Streams {
+    XhciDriver d;
+    FakeUsbDevice fast { UsbSpeed::Super };
+
+    Streams()
+    {
+        tests::must(d.controller.plug(0, fast));
+        d.start();
+        d.address(9, 4);
+        d.addEndpoint(1, 3, BulkIn, 0, 2);
+    }
+    ~Streams() { d.controller.unplug(0); }
+    D::TransferRing ringOf(unsigned stream)
+    {
+        auto const ring = d.makeRing(1, 3, stream);
+        d.store<std::uint64_t>(d.streamArray + 16 * stream, ring.base | 2 | 1);
+        return ring;
+    }
+};
+
+}
+
 class XhciTransfersTest : public QObject {
     Q_OBJECT
 private slots:
@@ -358,17 +383,11 @@ private slots:
 
     void streamsHaveTheirOwnRings()
     {
-        XhciDriver d;
-        FakeUsbDevice fast(UsbSpeed::Super);
-        REQUIRE_OK(d.controller.plug(0, fast));
-        d.start();
-        d.address(9, 4);
-        d.addEndpoint(1, 3, BulkIn, 0, 2);
+        Streams streams;
+        auto& [d, fast] = streams;
         QCOMPARE(d.lastCode, unsigned(Success));
         QCOMPARE(fast.streams, 7u);
-        auto first = d.makeRing(1, 3, 1), third = d.makeRing(1, 3, 3);
-        d.store<std::uint64_t>(d.streamArray + 16, first.base | 2 | 1);
-        d.store<std::uint64_t>(d.streamArray + 48, third.base | 2 | 1);
+        auto first = streams.ringOf(1), third = streams.ringOf(3);
         auto const one = d.put(first, D::Normal, 0xf000, 8, D::Ioc), two = d.put(third, D::Normal, 0xf100, 8, D::Ioc);
         d.kick(first);
         d.kick(third);
@@ -389,20 +408,13 @@ private slots:
         QCOMPARE(d.command(D::SetDequeue, second.base | 2 | 1, D::slotBits(1, 3), 2u << 16).code(), unsigned(Success));
         d.kick(second);
         QCOMPARE(fast.waiting.size(), std::size_t(1));
-        d.controller.unplug(0);
     }
 
     void aStreamThatFailsHaltsTheOthers()
     {
-        XhciDriver d;
-        FakeUsbDevice fast(UsbSpeed::Super);
-        REQUIRE_OK(d.controller.plug(0, fast));
-        d.start();
-        d.address(9, 4);
-        d.addEndpoint(1, 3, BulkIn, 0, 2);
-        auto first = d.makeRing(1, 3, 1), second = d.makeRing(1, 3, 2);
-        d.store<std::uint64_t>(d.streamArray + 16, first.base | 2 | 1);
-        d.store<std::uint64_t>(d.streamArray + 32, second.base | 2 | 1);
+        Streams streams;
+        auto& [d, fast] = streams;
+        auto first = streams.ringOf(1), second = streams.ringOf(2);
         d.put(first, D::Normal, 0xf000, 8, D::Ioc);
         auto const waits = d.put(second, D::Normal, 0xf100, 8, D::Ioc);
         d.kick(first);
@@ -431,20 +443,13 @@ private slots:
         QCOMPARE(event.code(), unsigned(Success));
         QCOMPARE(event.parameter, waits);
         QCOMPARE(d.bytes(0xf100, 8), (Bytes { 1, 2, 3, 4, 5, 6, 7, 8 }));
-        d.controller.unplug(0);
     }
 
     void aStreamWithABrokenRingHaltsTheOthers()
     {
-        XhciDriver d;
-        FakeUsbDevice fast(UsbSpeed::Super);
-        REQUIRE_OK(d.controller.plug(0, fast));
-        d.start();
-        d.address(9, 4);
-        d.addEndpoint(1, 3, BulkIn, 0, 2);
-        auto first = d.makeRing(1, 3, 1), second = d.makeRing(1, 3, 2);
-        d.store<std::uint64_t>(d.streamArray + 16, first.base | 2 | 1);
-        d.store<std::uint64_t>(d.streamArray + 32, second.base | 2 | 1);
+        Streams streams;
+        auto& [d, fast] = streams;
+        auto first = streams.ringOf(1), second = streams.ringOf(2);
         d.put(first, D::Normal, 0xf000, 8, D::Ioc);
         d.putTrb(second.base, { second.base, 0, D::Link << 10 | 1 });
         d.kick(first);
@@ -454,7 +459,6 @@ private slots:
         QCOMPARE(d.command(D::SetDequeue, second.base | 2 | 1, D::slotBits(1, 3), 2u << 16).code(), unsigned(Success));
         d.kick(first);
         QCOMPARE(fast.waiting.size(), std::size_t(1));
-        d.controller.unplug(0);
     }
 
     void isochronousKeepsTheClock()

@@ -27,15 +27,17 @@ class FakeDisk {
 public:
     enum class Fault : std::uint8_t {
         None,
-        Fail,     ///< the operation does nothing and reports `error`
-        Torn,     ///< some sectors of it are written, and it reports `error`
-        PowerCut, ///< the power goes before it: nothing works any more
+        Fail,       ///< the operation does nothing and reports `error`
+        Torn,       ///< some sectors of it are written, and it reports `error`
+        PowerCut,   ///< the power goes before it: nothing works any more
+        Unreadable, ///< it strikes what reads, with EIO
     };
 
     vmm::Bytes content;           ///< as programs see it
     std::uint64_t operations = 0; ///< writes, syncs, resizes so far
+    std::uint64_t reads = 0;      ///< so far
     Fault fault = Fault::None;
-    std::uint64_t faultAt = ~0ULL; ///< the operation that it strikes
+    std::uint64_t faultAt = ~0ULL; ///< the operation that it strikes, or the read
     bool faultStays = false;       ///< and all after it
     int error = ENOSPC;
     bool powered = true;
@@ -62,6 +64,23 @@ public:
             }
         }
         return result;
+    }
+
+    /// Goes wrong so many steps from now on.
+    void plan(Fault what, std::uint64_t steps, bool stays)
+    {
+        fault = what;
+        faultAt = stepsOf(what) + steps;
+        faultStays = stays;
+    }
+    bool hasStruck() const { return stepsOf(fault) > faultAt; }
+
+    vmm::Result<> strikeAtReading()
+    {
+        auto const number = reads++;
+        bool const strikes = number == faultAt || (number > faultAt && faultStays);
+        return fault == Fault::Unreadable && strikes ? vmm::fail(vmm::osError("the fake disk cannot be read", EIO))
+                                                     : vmm::Result<>();
     }
 
     vmm::Result<> write(std::uint64_t offset, vmm::ConstByteSpan data)
@@ -98,12 +117,14 @@ private:
         vmm::Bytes data;
     };
 
+    std::uint64_t stepsOf(Fault what) const { return what == Fault::Unreadable ? reads : operations; }
+
     Fault strike()
     {
         auto const number = operations++;
         if (!powered)
             return Fault::Fail;
-        if (fault == Fault::None || number < faultAt || (number > faultAt && !faultStays))
+        if (fault == Fault::None || fault == Fault::Unreadable || number < faultAt || (number > faultAt && !faultStays))
             return Fault::None;
         if (fault == Fault::PowerCut)
             powered = false;
@@ -133,6 +154,7 @@ public:
     vmm::Result<std::uint64_t> size() const override { return m_disk.content.size(); }
     vmm::Result<> read(std::uint64_t offset, vmm::ByteSpan data) override
     {
+        TRY(m_disk.strikeAtReading());
         auto const& content = m_disk.content;
         auto const from = std::min<std::size_t>(offset, content.size());
         auto const count = std::min(data.size(), content.size() - from);

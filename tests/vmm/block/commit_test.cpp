@@ -165,9 +165,11 @@ private slots:
         QTest::addColumn<unsigned>("clusterBits");
         QTest::addColumn<FakeDisk::Fault>("fault");
         QTest::addColumn<bool>("stays");
-        for (auto const& [name, fault, stays] : { std::tuple("full disk", FakeDisk::Fault::Fail, false),
-                 { "full disk for good", FakeDisk::Fault::Fail, true }, { "torn", FakeDisk::Fault::Torn, false },
-                 { "power cut", FakeDisk::Fault::PowerCut, false } }) {
+        for (auto const& [name, fault, stays] :
+            { std::tuple("full disk", FakeDisk::Fault::Fail, false),
+                { "full disk for good", FakeDisk::Fault::Fail, true }, { "torn", FakeDisk::Fault::Torn, false },
+                { "power cut", FakeDisk::Fault::PowerCut, false }, { "unreadable", FakeDisk::Fault::Unreadable, false },
+                { "unreadable for good", FakeDisk::Fault::Unreadable, true } }) {
             QTest::addRow("raw, %s", name) << ImageFormat::Raw << 16U << fault << stays;
             QTest::addRow("qcow2, %s", name) << ImageFormat::Qcow2 << 16U << fault << stays;
             QTest::addRow("qcow2 of small clusters, %s", name) << ImageFormat::Qcow2 << 12U << fault << stays;
@@ -184,13 +186,18 @@ private slots:
         for (std::uint64_t at = 0; at <= total; ++at) {
             Chain chain(below, clusterBits);
             auto& base = chain.base;
-            auto const before = base.operations;
-            base.fault = at == 0 ? FakeDisk::Fault::None : fault;
-            base.faultAt = before + at - 1;
-            base.faultStays = stays;
+            // What is read is the disk.
+            bool const isUnreadable = fault == FakeDisk::Fault::Unreadable;
+            auto& struck = isUnreadable ? chain.top : base;
+            auto const steps = [&] { return isUnreadable ? struck.reads : struck.operations; };
+            auto const before = steps();
+            if (at != 0)
+                struck.plan(fault, at - 1, stays);
             auto const outcome = chain.commit(base);
+            if (isUnreadable)
+                struck.fault = FakeDisk::Fault::None;
             if (at == 0)
-                total = base.operations - before;
+                total = steps() - before;
             QVERIFY2(outcome || at != 0, outcome ? "" : outcome.error().message().c_str());
             for (unsigned survivors = 0; survivors < 4; ++survivors) {
                 // The last of them: without a power cut.

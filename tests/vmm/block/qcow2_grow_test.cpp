@@ -363,21 +363,20 @@ private slots:
         QFETCH(unsigned, clusterBits);
         Shrunk const start(clusterBits);
         ShufflingEngine engine(1);
-        for (auto const fault : { FakeDisk::Fault::Fail, FakeDisk::Fault::Torn }) {
+        for (auto const fault : { FakeDisk::Fault::Fail, FakeDisk::Fault::Torn, FakeDisk::Fault::Unreadable }) {
             for (bool const stays : { false, true }) {
-                bool done = false;
-                for (std::uint64_t at = 0; !done; ++at) {
+                bool struck = true;
+                for (std::uint64_t at = 0; struck; ++at) {
                     FakeDisk disk(start.disk.content);
                     auto image = must(openImage(engine, disk));
-                    disk.fault = fault;
-                    disk.faultAt = disk.operations + at;
-                    disk.faultStays = stays;
+                    disk.plan(fault, at, stays);
                     auto const grown = image->grow(newSize);
-                    done = disk.operations <= disk.faultAt; // it was not struck
-                    disk.fault = FakeDisk::Fault::None;     // there is room again
-                    QVERIFY(grown || !done);
+                    struck = disk.hasStruck();
+                    disk.fault = FakeDisk::Fault::None; // there is room again
+                    QVERIFY(grown || struck);
                     if (!grown) {
-                        QCOMPARE(grown.error().code, ErrorCode::NoSpace);
+                        bool const isUnreadable = fault == FakeDisk::Fault::Unreadable;
+                        QCOMPARE(grown.error().code, isUnreadable ? ErrorCode::IoError : ErrorCode::NoSpace);
                         QCOMPARE(image->size(), oldSize);
                         QCOMPARE(DiskModel::compare(*image, start.before), std::string());
                         // Whether the header was written nobody may know: then the image is opened again.

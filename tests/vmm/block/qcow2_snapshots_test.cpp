@@ -432,22 +432,21 @@ private slots:
         auto after = start.moments;
         auto modelAfter = start.model;
         make(modelAfter, after, change);
-        for (auto const fault : { FakeDisk::Fault::Fail, FakeDisk::Fault::Torn }) {
+        for (auto const fault : { FakeDisk::Fault::Fail, FakeDisk::Fault::Torn, FakeDisk::Fault::Unreadable }) {
             for (bool const stays : { false, true }) {
-                bool done = false;
-                for (std::uint64_t at = 0; !done; ++at) {
+                bool struck = true;
+                for (std::uint64_t at = 0; struck; ++at) {
                     FakeDisk disk(start.disk.content);
                     ShufflingEngine engine(1);
                     auto image = openImage(engine, disk);
                     REQUIRE_OK(image);
-                    disk.fault = fault;
-                    disk.faultAt = disk.operations + at;
-                    disk.faultStays = stays;
+                    disk.plan(fault, at, stays);
                     auto const made = make(**image, change);
-                    done = made.has_value();
+                    struck = disk.hasStruck();
                     disk.fault = FakeDisk::Fault::None; // there is room again
-                    if (!done) {
-                        QCOMPARE(made.error().code, ErrorCode::NoSpace);
+                    if (!made) {
+                        bool const isUnreadable = fault == FakeDisk::Fault::Unreadable;
+                        QCOMPARE(made.error().code, isUnreadable ? ErrorCode::IoError : ErrorCode::NoSpace);
                         QCOMPARE(start.model.compare(**image), std::string());
                         bool happened = false;
                         if (auto const known = (*image)->prepareSnapshot(); known) {

@@ -1,4 +1,4 @@
-#include "tests/fakes/fake_folder.h"
+#include "tests/support/open_timeline.h"
 #include "tests/support/still_machine.h"
 #include "vmm/base/random.h"
 
@@ -15,8 +15,7 @@ private slots:
         m_machine = std::make_unique<tests::TemporaryStillMachine>();
         m_machine->config.disks.resize(1);
         m_files = std::make_unique<tests::FakeFolderDisk>();
-        m_timeline
-            = tests::must(Timeline::open(std::make_unique<tests::FakeFolder>(*m_files), Timeline::Access::ReadWrite));
+        m_timeline = tests::openTimeline(*m_files);
         m_moments.clear();
         for (auto const number : { 10u, 20u, 30u, 40u, 50u })
             m_moments.push_back(tests::must(m_machine->keep(*m_timeline, number)));

@@ -1,6 +1,6 @@
-#include "tests/fakes/fake_folder.h"
 #include "tests/fakes/fake_memory.h"
 #include "tests/support/asks.h"
+#include "tests/support/open_timeline.h"
 #include "tests/support/suite.h"
 #include "vmm/base/random.h"
 #include "vmm/block/image.h"
@@ -32,8 +32,7 @@ SavedMachine example()
 
 struct Past {
     tests::FakeFolderDisk disk;
-    std::unique_ptr<Timeline> timeline
-        = tests::must(Timeline::open(std::make_unique<tests::FakeFolder>(disk), Timeline::Access::ReadWrite));
+    std::unique_ptr<Timeline> timeline = tests::openTimeline(disk);
     tests::FakeMemory memory { { 64 * 4096 } };
 
     std::string take(Json const& state)

@@ -1,5 +1,5 @@
-#include "tests/fakes/fake_folder.h"
 #include "tests/fakes/fake_memory.h"
+#include "tests/support/open_timeline.h"
 #include "tests/support/suite.h"
 #include "vmm/base/random.h"
 #include "vmm/block/checkpoint_files.h"
@@ -27,8 +27,7 @@ constexpr std::uint64_t mib = 1u << 20;
 struct Past {
     QTemporaryDir directory;
     tests::FakeFolderDisk disk;
-    std::shared_ptr<Timeline> timeline
-        = tests::must(Timeline::open(std::make_unique<tests::FakeFolder>(disk), Timeline::Access::ReadWrite));
+    std::shared_ptr<Timeline> timeline = tests::openTimeline(disk);
     tests::FakeMemory memory { { 5 * mib, 64 * 1024 } };
     InlineEngine engine;
     SavedMachine machine;
@@ -70,8 +69,7 @@ struct Past {
     /// By another process, of which this one's timeline does not hear.
     void end(std::string const& moment)
     {
-        auto const elsewhere
-            = tests::must(Timeline::open(std::make_unique<tests::FakeFolder>(disk), Timeline::Access::ReadWrite));
+        auto const elsewhere = tests::openTimeline(disk);
         tests::must(elsewhere->purge(moment));
         tests::must(tests::must(BlockImage::open(engine, path("disk.qcow2")))->deleteSnapshot(moment));
     }

@@ -1,5 +1,5 @@
-#include "tests/fakes/fake_folder.h"
 #include "tests/fakes/fake_memory.h"
+#include "tests/support/open_timeline.h"
 #include "tests/support/suite.h"
 #include "vmm/timeline/memory_diff.h"
 #include "vmm/timeline/timeline.h"
@@ -8,7 +8,6 @@
 
 using namespace vmm;
 using namespace vmm::timeline;
-using tests::FakeFolder;
 using tests::FakeFolderDisk;
 using tests::FakeMemory;
 
@@ -19,8 +18,7 @@ constexpr std::uint64_t mib = 1u << 20;
 /// A timeline in memory.
 struct Past {
     FakeFolderDisk disk;
-    std::unique_ptr<Timeline> timeline
-        = tests::must(Timeline::open(std::make_unique<FakeFolder>(disk), Timeline::Access::ReadWrite));
+    std::unique_ptr<Timeline> timeline = tests::openTimeline(disk);
 
     std::string take(FakeMemory& memory) { return tests::must(timeline->take({ .time = 1 }, memory, {})).id; }
     std::vector<MemoryDiff> compare(

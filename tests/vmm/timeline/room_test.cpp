@@ -1,5 +1,5 @@
-#include "tests/fakes/fake_folder.h"
 #include "tests/fakes/fake_memory.h"
+#include "tests/support/open_timeline.h"
 #include "tests/support/suite.h"
 #include "vmm/timeline/timeline.h"
 
@@ -8,7 +8,6 @@
 
 using namespace vmm;
 using namespace vmm::timeline;
-using tests::FakeFolder;
 using tests::FakeFolderDisk;
 using Memory = tests::FakeMemory;
 
@@ -27,11 +26,6 @@ std::uint64_t given(Room const& room)
                 += static_cast<std::uint64_t>(std::ranges::count_if(resident, [](auto one) { return (one & 1) != 0; }));
     }
     return pages * AnonymousMemory::pageSize;
-}
-
-std::unique_ptr<Timeline> open(FakeFolderDisk& disk)
-{
-    return tests::must(Timeline::open(std::make_unique<FakeFolder>(disk), Timeline::Access::ReadWrite));
 }
 
 Result<Moment> take(Timeline& timeline, Memory& memory, Progress const& progress = {})
@@ -94,7 +88,7 @@ private slots:
     void aMomentIsCopiedThere()
     {
         FakeFolderDisk disk;
-        auto const timeline = open(disk);
+        auto const timeline = tests::openTimeline(disk);
         Memory memory({ 4 * mib });
         for (unsigned page = 0; page < 600; ++page)
             memory.fill(0, page, 1 + page);
@@ -117,7 +111,7 @@ private slots:
     void whatProbablyChangesIsCopiedFirstAndThenCompared()
     {
         FakeFolderDisk disk;
-        auto const timeline = open(disk);
+        auto const timeline = tests::openTimeline(disk);
         Memory memory({ 4 * mib, 256 * kib }); // of the second, nothing changes
         for (unsigned page = 0; page < 600; ++page)
             memory.fill(0, page, 1 + page);
@@ -144,7 +138,7 @@ private slots:
     void withRoomAMomentIsTheSame()
     {
         FakeFolderDisk disk, other;
-        auto const timeline = open(disk), without = open(other);
+        auto const timeline = tests::openTimeline(disk), without = tests::openTimeline(other);
         Memory memory({ 3 * 4096, 17 * mib + 4096, 5 * mib });
         std::mt19937 random(7);
         for (unsigned i = 0; i < 5; ++i) {
@@ -164,7 +158,7 @@ private slots:
     void whatHasNotComeIsNotCopied()
     {
         FakeFolderDisk disk;
-        auto const timeline = open(disk);
+        auto const timeline = tests::openTimeline(disk);
         Memory memory({ 4 * mib });
         for (unsigned page = 0; page < 600; ++page)
             memory.fill(0, page, 1 + page);
@@ -184,7 +178,7 @@ private slots:
     void roomRunsOut()
     {
         FakeFolderDisk disk;
-        auto const timeline = open(disk);
+        auto const timeline = tests::openTimeline(disk);
         Memory memory({ 80 * mib }); // for which there are two batches of 32 MiB
         for (unsigned page = 0; page < 20'000; ++page)
             std::memcpy(memory.data[0].data() + std::size_t(page) * 4096, &page, sizeof page);
@@ -205,7 +199,7 @@ private slots:
     void endedAtAnyTimeItLeavesNothing()
     {
         FakeFolderDisk disk;
-        auto const timeline = open(disk);
+        auto const timeline = tests::openTimeline(disk);
         Memory memory({ 4 * mib });
         std::mt19937 random(3);
         memory.scribble(random, 600);

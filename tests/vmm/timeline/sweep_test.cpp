@@ -1,5 +1,5 @@
-#include "tests/fakes/fake_folder.h"
 #include "tests/fakes/fake_memory.h"
+#include "tests/support/open_timeline.h"
 #include "tests/support/suite.h"
 #include "vmm/timeline/timeline.h"
 
@@ -7,7 +7,6 @@
 
 using namespace vmm;
 using namespace vmm::timeline;
-using tests::FakeFolder;
 using tests::FakeFolderDisk;
 
 namespace {
@@ -22,10 +21,7 @@ struct Past {
     std::map<std::string, Bytes> model; // what each moment has
 
     Past() { open(); }
-    void open()
-    {
-        timeline = tests::must(Timeline::open(std::make_unique<FakeFolder>(disk), Timeline::Access::ReadWrite));
-    }
+    void open() { timeline = tests::openTimeline(disk); }
     /// A moment in which so many pages have changed, from the first on.
     std::string take(std::uint32_t pages)
     {

@@ -1,5 +1,5 @@
-#include "tests/fakes/fake_folder.h"
 #include "tests/fakes/fake_memory.h"
+#include "tests/support/open_timeline.h"
 #include "tests/support/suite.h"
 #include "vmm/timeline/thinning.h"
 
@@ -223,7 +223,7 @@ private slots:
     void aBudgetTakesNoBranch()
     {
         tests::FakeFolderDisk disk;
-        auto const timeline = open(disk);
+        auto const timeline = tests::openTimeline(disk);
         tests::FakeMemory memory({ 4 * mib });
         unsigned pages = 0;
         auto const keep = [&](Reason reason, std::uint64_t time) {
@@ -353,7 +353,7 @@ private slots:
     void aTimelineRemembersItsPolicy()
     {
         tests::FakeFolderDisk disk;
-        auto timeline = open(disk);
+        auto timeline = tests::openTimeline(disk);
         QCOMPARE(timeline->policy(), Policy {});
         Policy policy;
         policy.automatic = false;
@@ -364,7 +364,7 @@ private slots:
         policy.everyMinutes = 0;
         QCOMPARE(timeline->setPolicy(policy).error().code, ErrorCode::InvalidArgument);
         policy.everyMinutes = 3;
-        timeline = open(disk);
+        timeline = tests::openTimeline(disk);
         QCOMPARE(timeline->policy(), policy);
         QCOMPARE(tests::must(Timeline::policy(tests::FakeFolder(disk))), policy);
         tests::FakeFolderDisk none;
@@ -377,7 +377,7 @@ private slots:
         for (unsigned seed = 0; seed < 12; ++seed) {
             std::mt19937 random(seed);
             tests::FakeFolderDisk disk;
-            auto const timeline = open(disk);
+            auto const timeline = tests::openTimeline(disk);
             tests::FakeMemory memory({ 6 * mib });
             std::vector<std::string> ids;
             for (unsigned i = 0; i < 6; ++i) {
@@ -420,7 +420,7 @@ private slots:
     void whatAMachineStillReadsIsNotFreed()
     {
         tests::FakeFolderDisk disk;
-        auto const timeline = open(disk);
+        auto const timeline = tests::openTimeline(disk);
         tests::FakeMemory memory({ 4 * mib });
         for (unsigned page = 0; page < 1000; ++page)
             memory.fill(0, page, 1 + page);
@@ -439,7 +439,7 @@ private slots:
         tests::FakeFolderDisk disk;
         std::string id;
         {
-            auto const timeline = open(disk);
+            auto const timeline = tests::openTimeline(disk);
             tests::FakeMemory memory({ mib });
             memory.fill(0, 0, 1);
             id = tests::must(timeline->take({ .reason = Reason::Automatic, .time = 1 }, memory, {})).id;
@@ -447,7 +447,7 @@ private slots:
             ignore(timeline->take({ .reason = Reason::Automatic, .time = 2 }, memory, {}));
         }
         disk.files.at("moments/" + id + ".json")->bytes.resize(10);
-        auto const timeline = open(disk);
+        auto const timeline = tests::openTimeline(disk);
         QCOMPARE(timeline->damages().size(), 1u);
         auto const plan = planThinning(*timeline, {}, today);
         QVERIFY(!plan);
@@ -458,7 +458,7 @@ private slots:
     void thePlanOfATimeline()
     {
         tests::FakeFolderDisk disk;
-        auto const timeline = open(disk);
+        auto const timeline = tests::openTimeline(disk);
         tests::FakeMemory memory({ 4 * mib });
         std::vector<std::string> ids;
         for (unsigned i = 0; i < 6; ++i) {
@@ -507,7 +507,7 @@ private slots:
     void whatWasRemovedIsRoomForTheBudget()
     {
         tests::FakeFolderDisk disk;
-        auto const timeline = open(disk);
+        auto const timeline = tests::openTimeline(disk);
         tests::FakeMemory memory({ 4 * mib });
         std::vector<std::string> ids;
         for (unsigned i = 0; i < 5; ++i) {
@@ -560,7 +560,7 @@ private slots:
     void whatDisksKeepIsInTheBudget()
     {
         tests::FakeFolderDisk disk;
-        auto const timeline = open(disk);
+        auto const timeline = tests::openTimeline(disk);
         auto const ids = keepFive(*timeline);
         Disks disks { *timeline };
         Policy policy;
@@ -585,7 +585,7 @@ private slots:
     void pruningSeesWhatDisksHaveLetGoOf()
     {
         tests::FakeFolderDisk disk;
-        auto const timeline = open(disk);
+        auto const timeline = tests::openTimeline(disk);
         keepFive(*timeline);
         Disks disks { *timeline };
         Policy policy;
@@ -605,7 +605,7 @@ private slots:
     void whatDisksDoNotLetGoOfIsOverTheBudget()
     {
         tests::FakeFolderDisk disk;
-        auto const timeline = open(disk);
+        auto const timeline = tests::openTimeline(disk);
         keepFive(*timeline);
         Disks disks { *timeline };
         disks.letGo = false;
@@ -625,7 +625,7 @@ private slots:
     void whatIsNotKnownOfDisksEndsNoMoment()
     {
         tests::FakeFolderDisk disk;
-        auto const timeline = open(disk);
+        auto const timeline = tests::openTimeline(disk);
         keepFive(*timeline);
         Disks disks { *timeline };
         disks.problem = ErrorCode::NotFound;
@@ -644,7 +644,7 @@ private slots:
     void pruningIsDueByWhatDisksKept()
     {
         tests::FakeFolderDisk disk;
-        auto const timeline = open(disk);
+        auto const timeline = tests::openTimeline(disk);
         auto const ids = keepFive(*timeline);
         Policy policy;
         policy.budget = bytesOn(disk) + mib;
@@ -665,7 +665,7 @@ private slots:
     void aSweepGivesWayToAMoment()
     {
         tests::FakeFolderDisk disk;
-        auto const timeline = open(disk);
+        auto const timeline = tests::openTimeline(disk);
         tests::FakeMemory memory({ mib }), other({ mib });
         for (unsigned i = 0; i < 300; ++i) { // as many packs
             memory.fill(0, 0, 1 + i);
@@ -708,7 +708,7 @@ private slots:
     void aCancelledSweepSaysSo()
     {
         tests::FakeFolderDisk disk;
-        auto const timeline = open(disk);
+        auto const timeline = tests::openTimeline(disk);
         tests::FakeMemory memory({ mib });
         memory.fill(0, 0, 1);
         ignore(timeline->take({ .time = 1 }, memory, {}));
@@ -719,10 +719,6 @@ private slots:
 private:
     static constexpr std::uint64_t kib = 1024, mib = 1024 * kib;
 
-    static std::unique_ptr<Timeline> open(tests::FakeFolderDisk& disk)
-    {
-        return tests::must(Timeline::open(std::make_unique<tests::FakeFolder>(disk), Timeline::Access::ReadWrite));
-    }
     /// By itself, one after the other in the last hour; of each no page is another's.
     static std::vector<std::string> keepFive(Timeline& timeline)
     {

@@ -1,6 +1,6 @@
-#include "tests/fakes/fake_folder.h"
 #include "tests/fakes/fake_memory.h"
 #include "tests/support/asks.h"
+#include "tests/support/open_timeline.h"
 #include "tests/support/suite.h"
 #include "vmm/base/random.h"
 #include "vmm/timeline/thinning.h"
@@ -17,8 +17,7 @@ namespace {
 /// anew.
 struct Branch {
     FakeFolderDisk disk;
-    std::unique_ptr<Timeline> timeline
-        = tests::must(Timeline::open(std::make_unique<FakeFolder>(disk), Timeline::Access::ReadWrite));
+    std::unique_ptr<Timeline> timeline = tests::openTimeline(disk);
     tests::FakeMemory memory { { 4u << 20 } };
     std::vector<std::string> moments;
 

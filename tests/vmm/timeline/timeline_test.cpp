@@ -1,5 +1,4 @@
 #include "tests/battery/battery.h"
-#include "tests/fakes/fake_folder.h"
 #include "tests/fakes/fake_memory.h"
 #include "tests/support/open_timeline.h"
 #include "tests/support/suite.h"
@@ -24,7 +23,7 @@ constexpr std::uint64_t kib = 1024, mib = 1024 * kib;
 
 std::unique_ptr<Timeline> open(FakeFolderDisk& disk, Timeline::Access access = Timeline::Access::ReadWrite)
 {
-    return tests::must(Timeline::open(std::make_unique<FakeFolder>(disk), access));
+    return tests::openTimeline(disk, access);
 }
 
 NewMoment named(std::string name, std::uint64_t time = 1)

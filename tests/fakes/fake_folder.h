@@ -3,6 +3,7 @@
 #include "vmm/timeline/folder.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <functional>
 #include <map>
@@ -15,11 +16,17 @@ namespace tests {
 /// file what was appended since its sync, of the folders a number of the last steps since theirs.
 class FakeFolderDisk {
 public:
-    enum class Fault : std::uint8_t { None, Fail, PowerCut };
+    enum class Fault : std::uint8_t {
+        None,
+        Fail,
+        PowerCut,
+        Unreadable, ///< it strikes what reads, with EIO
+    };
 
-    std::uint64_t operations = 0; ///< that change something, so far
+    std::uint64_t operations = 0;    ///< that change something, so far
+    mutable std::uint64_t reads = 0; ///< so far
     Fault fault = Fault::None;
-    std::uint64_t faultAt = ~0ULL; ///< the operation that it strikes
+    std::uint64_t faultAt = ~0ULL; ///< the operation that it strikes, of those that change something or of the reads
     bool faultStays = false;       ///< and all after it
     int error = ENOSPC;
     bool powered = true;
@@ -66,15 +73,31 @@ public:
         return after;
     }
 
+    /// Goes wrong so many steps from now on.
+    void plan(Fault what, std::uint64_t steps, bool stays)
+    {
+        fault = what;
+        faultAt = stepsOf(what) + steps;
+        faultStays = stays;
+    }
+    bool hasStruck() const { return stepsOf(fault) > faultAt; }
+
     vmm::Result<> strike()
     {
-        auto const strikes = fault != Fault::None && (operations == faultAt || (faultStays && operations > faultAt));
+        auto const strikes = fault != Fault::None && fault != Fault::Unreadable && isStruck(operations);
         ++operations;
         if (strikes && fault == Fault::PowerCut)
             powered = false;
         if (!powered)
             return vmm::fail(vmm::osError("the power is gone", EIO));
         return strikes ? vmm::fail(vmm::osError("told to fail", error)) : vmm::Result<>();
+    }
+
+    vmm::Result<> strikeAtReading() const
+    {
+        auto const number = std::atomic_ref(reads)++; // who stores memory reads by two threads
+        return fault == Fault::Unreadable && isStruck(number) ? vmm::fail(vmm::osError("told not to read", EIO))
+                                                              : vmm::Result<>();
     }
 
     /// For a step that needs room.
@@ -98,6 +121,9 @@ public:
     }
 
 private:
+    std::uint64_t stepsOf(Fault what) const { return what == Fault::Unreadable ? reads : operations; }
+    bool isStruck(std::uint64_t step) const { return step == faultAt || (faultStays && step > faultAt); }
+
     Names m_durable;
     std::map<std::string, std::vector<std::function<void(Names&)>>> m_steps;
 };
@@ -187,6 +213,7 @@ private:
         {
             if (m_name == m_disk.unreadable)
                 return vmm::fail(vmm::osError("cannot read " + m_name, m_disk.readError));
+            TRY(m_disk.strikeAtReading());
             auto const& bytes = m_content->bytes;
             if (offset > bytes.size() || data.size() > bytes.size() - offset)
                 return vmm::fail(vmm::ErrorCode::Corrupt, m_name + " is shorter than it was");

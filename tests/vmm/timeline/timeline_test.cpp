@@ -546,15 +546,6 @@ private slots:
         }
     }
 
-    void everyStepCanFail_data()
-    {
-        QTest::addColumn<int>("kind");
-        QTest::addColumn<bool>("stays");
-        QTest::newRow("fails once") << int(FakeFolderDisk::Fault::Fail) << false;
-        QTest::newRow("fails from then on") << int(FakeFolderDisk::Fault::Fail) << true;
-        QTest::newRow("power cut") << int(FakeFolderDisk::Fault::PowerCut) << true;
-    }
-
     /// What disks keep is known before there is any of it, until there is nothing of it any more, and across crashes.
     void disksAreNotedUntilTheyHaveLetGo()
     {
@@ -585,74 +576,6 @@ private slots:
         REQUIRE_OK(timeline->setLoose({ what.id, {} }));
         timeline = open(disk);
         QVERIFY(timeline->loose().empty());
-    }
-
-    /// Take, go back, rename, purge and sweep, with a fault at each of their steps: what was there before is there
-    /// after, and the timeline works on.
-    void everyStepCanFail()
-    {
-        QFETCH(int, kind);
-        QFETCH(bool, stays);
-        FakeFolderDisk begun;
-        auto const first = open(begun);
-        Memory before({ mib, 64 * kib });
-        std::mt19937 random(5);
-        Model known;
-        std::vector<std::string> ids;
-        for (unsigned i = 0; i < 4; ++i) {
-            for (unsigned page = 0; page < 120; ++page)
-                before.fill(0, page, i * 1000 + page + 1);
-            before.scribble(random, 20);
-            ids.push_back(tests::must(first->take(named("m" + std::to_string(i)), before, {})).id);
-            known[ids.back()] = before.data;
-        }
-        auto now = before;
-        now.scribble(random, 50);
-        for (std::uint64_t at = 0;; ++at) {
-            auto const copy = begun.afterPowerCut(1);
-            auto& disk = *copy;
-            auto timeline = open(disk);
-            auto memory = now;
-            auto model = known;
-            disk.fault = static_cast<FakeFolderDisk::Fault>(kind);
-            disk.faultAt = disk.operations + at;
-            disk.faultStays = stays;
-
-            auto const taken = timeline->take(named("late"), memory, {});
-            if (taken)
-                model[taken->id] = memory.data;
-            ignore(timeline->setPresent(ids[0]));
-            ignore(timeline->rename(ids[1], "m1"));
-            bool const purged = bool(timeline->purge(ids[2]));
-            model.erase(ids[2]); // it may be there or not
-            ignore(timeline->sweep());
-
-            bool const struck = disk.operations > disk.faultAt;
-            disk.fault = FakeFolderDisk::Fault::None;
-            if (kind == int(FakeFolderDisk::Fault::PowerCut)) {
-                timeline.reset();
-                for (unsigned seed = 0; seed < 4; ++seed) {
-                    auto const after = disk.afterPowerCut(seed);
-                    auto const reopened = open(*after);
-                    QCOMPARE(difference(*reopened, model), QString());
-                    REQUIRE_OK(reopened->sweep());
-                    QCOMPARE(difference(*reopened, model), QString());
-                    QVERIFY(!purged || !reopened->moment(ids[2]));
-                    auto const again = tests::must(reopened->take(named("again"), memory, {}));
-                    QCOMPARE(difference(*reopened, { { again.id, memory.data } }), QString());
-                }
-            } else {
-                QCOMPARE(difference(*timeline, model), QString());
-                auto const again = tests::must(timeline->take(named("again"), memory, {}));
-                model[again.id] = memory.data;
-                REQUIRE_OK(timeline->sweep());
-                QCOMPARE(difference(*timeline, model), QString());
-                timeline = open(disk);
-                QCOMPARE(difference(*timeline, model), QString());
-            }
-            if (!struck)
-                return;
-        }
     }
 
     /// Any byte of any file wrong, or the file cut there: what is damaged is named, the rest is as it was.

@@ -1,4 +1,5 @@
 #include "tests/fakes/fake_board.h"
+#include "tests/fuzz/accepted.h"
 #include "vmm/boot/direct_boot.h"
 
 /// A kernel file of either kind from anywhere. The first byte chooses, and the marks that every such file has are put
@@ -31,8 +32,10 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
     }
     vmm::MemorySource const kernel(file), initrd(initrdBytes);
     auto const load = elf ? vmm::loadPvh : vmm::loadLinux;
-    if (auto const state = load(board.ram, { kernel, &initrd, "quiet" }, ramSize, vmm::bootlayout::rsdp);
-        state && !board.ram.at(state->rip & ~std::uint64_t(0xfff), 1))
+    auto const state = load(board.ram, { kernel, &initrd, "quiet" }, ramSize, vmm::bootlayout::rsdp);
+    if (state)
+        fuzz::accept();
+    if (state && !board.ram.at(state->rip & ~std::uint64_t(0xfff), 1))
         __builtin_trap();
     return 0;
 }

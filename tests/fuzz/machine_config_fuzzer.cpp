@@ -1,3 +1,4 @@
+#include "tests/fuzz/accepted.h"
 #include "vmm/config/vm_config.h"
 #include "vmm/machine/kept_cpu.h"
 
@@ -8,6 +9,7 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
 {
     std::string_view const text { reinterpret_cast<char const*>(data), size };
     if (auto const cpu = vmm::keptCpuFromText(text)) {
+        fuzz::accept();
         auto const again = vmm::keptCpuFromText(vmm::keptCpuToText(*cpu));
         if (!again || *again != *cpu)
             __builtin_trap();
@@ -15,6 +17,7 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
     auto const config = vmm::configFromText(text);
     if (!config)
         return 0;
+    fuzz::accept();
     auto const again = vmm::configFromText(vmm::configToText(*config));
     if (!again || *again != *config)
         __builtin_trap();

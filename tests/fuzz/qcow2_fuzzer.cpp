@@ -1,4 +1,5 @@
 #include "tests/fakes/fake_block_file.h"
+#include "tests/fuzz/accepted.h"
 #include "tests/fuzz/fuzz_input.h"
 #include "vmm/base/log.h"
 #include "vmm/block/image.h"
@@ -42,6 +43,7 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
     auto opened = vmm::BlockImage::open(engine, std::make_unique<tests::FakeBlockFile>(disk), options, openBacking);
     if (!opened)
         return 0;
+    fuzz::accept();
     auto& qcow2 = **opened;
     if (auto const all = qcow2.snapshots(); all && !all->empty()) {
         tests::FakeDisk same(disk.content);

@@ -1,3 +1,4 @@
+#include "tests/fuzz/accepted.h"
 #include "tests/fuzz/fuzz_input.h"
 #include "vmm/machine/ram_file.h"
 #include "vmm/machine/ram_loader.h"
@@ -43,6 +44,7 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
         auto loader = vmm::RamLoader::open(std::move(*source), { ram.get(), flash.get() });
         if (!loader)
             return 0;
+        fuzz::accept();
         ram->data()[5000] = 1;
         (*loader)->start([](auto const& task) { task(); }, [](auto const&) {});
         auto const loaded = (*loader)->wait([] { return true; });

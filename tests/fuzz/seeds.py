@@ -12,6 +12,8 @@ import struct
 import sys
 import tarfile
 
+import image_seeds
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 LAYOUTS = ROOT / "tests/golden/state"
 UUID = "01234567-89ab-4cde-8f01-23456789abcd"
@@ -451,6 +453,10 @@ def write(folder: pathlib.Path) -> None:
         (folder / name).mkdir(parents=True, exist_ok=True)
         for number, seed in enumerate(seeds_of_it):
             (folder / name / f"seed{number}").write_bytes(seed)
+    for name, make in image_seeds.BY_FUZZER.items():
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for of_what, seed in make().items():
+            (folder / name / of_what).write_bytes(seed)
 
 
 if __name__ == "__main__":

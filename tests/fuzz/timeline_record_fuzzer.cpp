@@ -1,4 +1,6 @@
 #include "tests/fakes/fake_folder.h"
+#include "tests/fuzz/accepted.h"
+#include "vmm/base/log.h"
 #include "vmm/timeline/moment_memory.h"
 #include "vmm/timeline/record_files.h"
 
@@ -46,6 +48,7 @@ void asRecord(std::string const& text)
     auto const record = recordFrom(text);
     if (!record)
         return;
+    fuzz::accept();
     disk = {};
     writeText(disk, "timeline.json", textOf(*record)); // a hostile one has the right checksum
     auto const timeline = open(disk);
@@ -69,6 +72,7 @@ void asMoment(std::string const& text)
     auto expected = (*timeline)->moment(id);
     if (!expected || !(*timeline)->rename(id, "renamed"))
         return;
+    fuzz::accept();
     expected->name = "renamed";
     auto const again = open(disk);
     if (!again || (*again)->moments() != std::vector { *expected })
@@ -87,6 +91,8 @@ void asWorkingSet(std::string const& text)
     if (!memory)
         __builtin_trap();
     auto const pieces = (*memory)->expected();
+    if (!pieces.empty())
+        fuzz::accept();
     for (auto const& piece : pieces) {
         auto const size = (*memory)->blocks().at(piece.block).size;
         if (piece.size == 0 || piece.offset >= size || piece.size > size - piece.offset)
@@ -102,6 +108,7 @@ void asWorkingSet(std::string const& text)
 /// The text of a timeline's small files, from anywhere: each of them has it in turn.
 extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size)
 {
+    vmm::setLogLevel(vmm::LogLevel::Off);
     std::string const text(reinterpret_cast<char const*>(data), size);
     asRecord(text);
     asMoment(text);

@@ -1,4 +1,5 @@
 #include "app/usb/usb_rules.h"
+#include "tests/fuzz/accepted.h"
 #include "vmm/usb/host_usb_device.h"
 
 #include <cstdlib>
@@ -15,6 +16,7 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
     if (device.serial.size() > 256 || vmm::plainUsbText(device.serial, 256) != device.serial)
         __builtin_trap();
     if (auto const rules = app::usbRulesFromText(text)) {
+        fuzz::accept();
         if (auto const again = app::usbRulesFromText(app::usbRulesToText(*rules)); !again || *again != *rules)
             __builtin_trap();
         // No file has every device attached.
@@ -23,10 +25,14 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
             __builtin_trap();
     }
     if (auto const match = app::parseUsbMatch(text)) {
+        fuzz::accept();
         if (auto const again = app::parseUsbMatch(app::usbMatchText(*match)); !again || *again != *match)
             __builtin_trap();
     }
-    if (auto const trace = vmm::HostUsbTrace::in(text); trace && trace->port.size() + trace->serial.size() > size)
-        __builtin_trap();
+    if (auto const trace = vmm::HostUsbTrace::in(text)) {
+        fuzz::accept();
+        if (trace->port.size() + trace->serial.size() > size)
+            __builtin_trap();
+    }
     return 0;
 }

@@ -1,4 +1,4 @@
-"""Where the fuzzers of disk images, media and kernels begin: small files of each kind that are whole."""
+"""Where the fuzzers of disk images, media, kernels and firmware begin: small files of each kind that are whole."""
 
 import struct
 import zlib
@@ -165,6 +165,27 @@ def kernel_seeds() -> dict[str, bytes]:
     return {"linux": b"\0" + linux_kernel(), "pvh32": b"\1" + pvh_kernel(32), "pvh64": b"\3" + pvh_kernel(64)}
 
 
+def firmware_seeds() -> dict[str, bytes]:
+    """A file each as firmware_file_fuzzer takes it apart: what it is, its size, how it begins; then what a guest does."""
+    firmware, variables, display = range(3)
+
+    def file(size: int, start: bytes) -> bytes:
+        return struct.pack("<IH", size, len(start)) + start
+
+    modes = bytes(index % 4 for index in range(13)) + (struct.pack("<IQ", 0x30000, 4) + struct.pack("<IQ", 0x3fff0, 3)) * 4
+    chip = b"".join(struct.pack("<BIB", kind, at, value) for kind, at, value in (
+        (1, 0x1000, 0x20), (1, 0x1000, 0xd0), (1, 0x40, 0x10), (1, 0x40, 0x5a), (1, 0, 0xff), (0, 0x40, 0), (0, 0xffffffff, 0)))
+    return {
+        "seabios": bytes([firmware]) + file(256 << 10, b"\xea[BIOS]") + modes,
+        "smallest": bytes([firmware]) + file(64 << 10, b"") + modes,
+        "largest": bytes([firmware]) + file(8 << 20, b"_FVH") + modes,
+        "new-variables": bytes([variables]) + struct.pack("<I", 4 << 20) + file(64 << 10, b"_FVH") + file(0, b"") + chip,
+        "kept-variables": bytes([variables]) + struct.pack("<I", 4 << 20) + file(8 << 10, b"_FVH") + file(8 << 10, b"own") + chip,
+        "display": bytes([display]) + file(1536, b"\x55\xaa\3"),
+        "display-of-a-byte-more": bytes([display]) + file(39937, b"\x55\xaa\x4e"),
+    }
+
+
 def ram_file_seeds() -> dict[str, bytes]:
     """A memory file of two blocks, as ram_file_fuzzer takes it apart: of the large one nothing checks the sums until it is read."""
     flash = struct.pack("<BHI", 1, 0, 1)
@@ -178,4 +199,4 @@ def picture_seeds() -> dict[str, bytes]:
 
 
 BY_FUZZER = {"qcow2_fuzzer": qcow2_seeds, "disk_chain_fuzzer": chain_seeds, "medium_fuzzer": medium_seeds,
-             "direct_boot_fuzzer": kernel_seeds, "ram_file_fuzzer": ram_file_seeds, "picture_fuzzer": picture_seeds}
+             "direct_boot_fuzzer": kernel_seeds, "firmware_file_fuzzer": firmware_seeds, "ram_file_fuzzer": ram_file_seeds, "picture_fuzzer": picture_seeds}

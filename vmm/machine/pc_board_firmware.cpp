@@ -3,6 +3,7 @@
 #include "vmm/block/checkpoint_files.h"
 #include "vmm/boot/acpi.h"
 #include "vmm/boot/direct_boot.h"
+#include "vmm/boot/firmware_files.h"
 #include "vmm/boot/memory_map.h"
 #include "vmm/boot/smbios.h"
 #include "vmm/devices/fw_cfg.h"
@@ -14,7 +15,6 @@
 #include "vmm/memory/layout.h"
 
 #include <algorithm>
-#include <bit>
 #include <cerrno>
 #include <cstdlib>
 #include <fcntl.h>
@@ -38,19 +38,6 @@ std::string firmwarePath(char const* name)
     return fmt::format("{}/{}", own ? own : "/usr/share", name);
 }
 
-constexpr std::size_t maximumRom = 256u << 10, smallestFirmware = 64u << 10;
-
-Result<Bytes> readWholeFile(std::string const& path, std::uint64_t limit)
-{
-    auto const source = TRY(FileSource::open(path));
-    if (source.size() == 0 || source.size() > limit)
-        return fail(
-            ErrorCode::Corrupt, fmt::format("{} has {} bytes, up to {} are possible", path, source.size(), limit));
-    Bytes data(source.size());
-    TRY(source.read(0, data));
-    return data;
-}
-
 Result<> writeAt(int fd, std::uint64_t offset, ConstByteSpan data)
 {
     while (!data.empty()) {
@@ -65,26 +52,15 @@ Result<> writeAt(int fd, std::uint64_t offset, ConstByteSpan data)
     return {};
 }
 
-/// What the machine has kept at `path`, or `first` before its first start. An empty file is what one that was cut off
-/// used to leave.
+/// What the machine has kept at `path`, or `first` before its first start.
 Result<Bytes> readVariables(std::string const& path, Bytes const& first)
 {
     if (path.empty())
         return first;
-    auto const kept = FileSource::open(path);
-    if (!kept && kept.error().code != ErrorCode::NotFound)
-        return fail(kept.error());
-    if (!kept || kept->size() == 0)
+    auto kept = FileSource::open(path);
+    if (!kept && kept.error().code == ErrorCode::NotFound)
         return first;
-    if (kept->size() != first.size()) {
-        return fail(ErrorCode::Corrupt,
-            fmt::format("{} has {} bytes, where the firmware wants {}. Delete it, and the machine begins with the "
-                        "firmware's own variables",
-                path, kept->size(), first.size()));
-    }
-    Bytes data(first.size());
-    TRY(kept->read(0, data));
-    return data;
+    return readKeptVariables(TRY(std::move(kept)), path, first);
 }
 
 Result<std::unique_ptr<MemoryBlock>> blockOf(std::string name, Bytes const& contents)
@@ -103,12 +79,8 @@ Result<MemoryBlock*> PcBoard::loadFirmware()
     if (m_config.firmware == Firmware::None)
         return nullptr;
     auto const path = firmwarePath(m_config.firmware == Firmware::Ovmf ? ovmfImage : seabiosImage);
-    auto const contents = TRY_WITHIN("the machine's firmware", readWholeFile(path, layout::flashMaximum));
-    // A block has whole pages, and would put the end of another size before 4 GiB.
-    if (contents.size() < smallestFirmware || contents.size() % 4096 != 0) {
-        return fail(ErrorCode::Corrupt,
-            fmt::format("{} has {} bytes; a firmware has 64 KiB to 8 MiB of whole pages", path, contents.size()));
-    }
+    auto const file = TRY_WITHIN("the machine's firmware", FileSource::open(path));
+    auto const contents = TRY_WITHIN("the machine's firmware", readFirmware(file, path));
     auto& block = *m_ownBlocks.emplace_back(TRY(blockOf("firmware", contents)));
     m_blocks.push_back(&block);
     return &block;
@@ -119,10 +91,9 @@ Result<> PcBoard::addVariables(std::uint64_t codeSize)
 {
     if (m_config.firmware != Firmware::Ovmf)
         return {};
-    auto const first = TRY_WITHIN(
-        "the firmware's variables", readWholeFile(firmwarePath(ovmfVariables), layout::flashMaximum - codeSize));
-    if (first.size() % PflashCfi::sectorSize != 0)
-        return fail(ErrorCode::Corrupt, "the firmware's variables do not fill whole sectors");
+    auto const path = firmwarePath(ovmfVariables);
+    auto const file = TRY_WITHIN("the firmware's variables", FileSource::open(path));
+    auto const first = TRY_WITHIN("the firmware's variables", readFirstVariables(file, path, codeSize));
     auto const variables = TRY_WITHIN("the firmware's variables", readVariables(m_config.firmwareVariables, first));
     auto& block = *m_ownBlocks.emplace_back(TRY(blockOf(firmwareVariablesBlock, variables)));
     m_blocks.push_back(&block);
@@ -155,11 +126,8 @@ Result<MemoryBlock*> PcBoard::loadDisplayBios(std::string const& display)
     if (m_config.firmware != Firmware::SeaBios)
         return nullptr;
     auto const path = firmwarePath(vgaBios);
-    auto contents = TRY_WITHIN("the display's firmware", readWholeFile(path, maximumRom));
-    // How an expansion ROM begins: a signature, and its length in units of 512 bytes.
-    if (contents.size() < 3 || contents[0] != 0x55 || contents[1] != 0xaa || contents[2] * 512u > contents.size())
-        return fail(ErrorCode::Corrupt, fmt::format("{} is not a whole display BIOS", path));
-    contents.resize(std::max<std::size_t>(std::bit_ceil(contents.size()), 4096));
+    auto const file = TRY_WITHIN("the display's firmware", FileSource::open(path));
+    auto const contents = TRY_WITHIN("the display's firmware", readDisplayBios(file, path));
     auto& block = *m_ownBlocks.emplace_back(TRY(blockOf(display + "-bios", contents)));
     m_blocks.push_back(&block);
     return &block;

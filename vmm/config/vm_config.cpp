@@ -69,7 +69,8 @@ Result<> checkHostAddress(PortForward const& forward)
 
 Result<> checkConfig(VmConfig const& config)
 {
-    // What could not be read back from a file would be a machine that cannot come back.
+    // What could not be read back from a file would be a machine that cannot come back. So each field is within its
+    // bounds from here on.
     auto const readable = readText(configToText(config));
     if (!readable)
         return fail(ErrorCode::InvalidArgument, readable.error().message());
@@ -79,10 +80,6 @@ Result<> checkConfig(VmConfig const& config)
         return fail(ErrorCode::InvalidArgument, fmt::format("\"{}\" is no UUID", config.uuid));
     if (config.name.empty())
         return fail(ErrorCode::InvalidArgument, "the machine has no name");
-    if (config.cpus < 1 || config.cpus > 16)
-        return fail(ErrorCode::InvalidArgument, fmt::format("{} CPUs, where 1 to 16 are possible", config.cpus));
-    if (config.memoryMiB < 1 || config.memoryMiB > (1u << 20))
-        return fail(ErrorCode::InvalidArgument, fmt::format("{} MiB of memory", config.memoryMiB));
     if (config.kernel && config.kernel->kernel.empty())
         return fail(ErrorCode::InvalidArgument, "direct boot without a kernel");
     if (config.kernel && config.firmware != Firmware::None)

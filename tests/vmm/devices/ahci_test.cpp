@@ -28,6 +28,59 @@ void failTag5(AhciSetup& s)
     s.settle();
 }
 
+/// A file of one byte value that is as large as it says, and that cannot be read while it has an `error`.
+class DiscFile final : public BlockFile {
+public:
+    explicit DiscFile(std::uint64_t size, int const* error = nullptr) : m_size(size), m_error(error) { }
+    std::string const& name() const override { return m_name; }
+    Result<std::uint64_t> size() const override { return m_size; }
+    Result<> read(std::uint64_t, ByteSpan data) override
+    {
+        if (m_error && *m_error != 0)
+            return fail(osError("the disc has a scratch", *m_error));
+        std::ranges::fill(data, std::uint8_t(0xd1));
+        return {};
+    }
+    Result<> write(std::uint64_t, ConstByteSpan) override { return readOnly(); }
+    Result<> sync() override { return readOnly(); }
+    Result<> resize(std::uint64_t) override { return readOnly(); }
+    Result<> deallocate(std::uint64_t, std::uint64_t) override { return readOnly(); }
+    Result<> zero(std::uint64_t, std::uint64_t) override { return readOnly(); }
+
+private:
+    static Result<> readOnly() { return fail(ErrorCode::InvalidArgument, "a disc is read only"); }
+
+    std::string m_name = "disc";
+    std::uint64_t m_size;
+    int const* m_error;
+};
+
+std::unique_ptr<BlockImage> openDisc(AhciSetup& s, std::unique_ptr<DiscFile> file)
+{
+    ImageOptions options;
+    options.access = Access::ReadOnly;
+    options.format = ImageFormat::Raw;
+    return tests::must(BlockImage::open(s.engine, std::move(file), options, {}));
+}
+
+/// The drive with another disc, for as long as this lives, of which the guest has taken notice.
+struct WithDisc {
+    WithDisc(AhciSetup& setup, std::uint64_t size, int const* error = nullptr)
+        : s(setup), disc(openDisc(s, std::make_unique<DiscFile>(size, error)))
+    {
+        s.startPort(AhciSetup::cd);
+        s.controller.changeDevice(AhciSetup::cd, [&] { s.drive->setMedium(disc.get()); });
+        s.sense(); // the reset
+        s.sense(); // the new medium
+    }
+    ~WithDisc()
+    {
+        s.controller.changeDevice(AhciSetup::cd, [&] { s.drive->setMedium(nullptr); });
+    }
+    AhciSetup& s;
+    std::unique_ptr<BlockImage> disc;
+};
+
 }
 
 class AhciTest : public QObject {
@@ -603,6 +656,82 @@ private slots:
         QCOMPARE(s.packet({ 0x28, 0, 0, 0, 0, 0, 0, 0, 2 }, 2048), 0x5451u); // no room
         QCOMPARE(s.packet({ 0xee }), 0x5451u);
         QCOMPARE(s.sense(), (Sense { 5, 0x20, 0 }));
+    }
+
+    void aDiscWithoutABlockIsThereAndHasNothing_data()
+    {
+        QTest::addColumn<int>("size");
+        QTest::newRow("empty") << 0;
+        QTest::newRow("cut off in a sector") << 1000;
+        QTest::newRow("a sector short of a block") << 1536;
+    }
+    void aDiscWithoutABlockIsThereAndHasNothing()
+    {
+        QFETCH(int, size);
+        AhciSetup s;
+        WithDisc const disc(s, std::uint64_t(size));
+        QCOMPARE(s.packet({ 0 }), goodTaskFile);
+        QCOMPARE(s.packet({ 0x25 }, 8), 0x3451u);
+        QCOMPARE(s.sense(), (Sense { 3, 0x30, 0 }));
+        QCOMPARE(s.packet({ 0x28, 0, 0, 0, 0, 0, 0, 0, 1 }, 2048), 0x5451u);
+        QCOMPARE(s.sense(), (Sense { 5, 0x21, 0 }));
+        QCOMPARE(s.packet({ 0x2b }), 0x5451u); // SEEK
+        QCOMPARE(s.packet({ 0x43, 0, 0, 0, 0, 0, 0, 0, 20 }, 20), goodTaskFile);
+        QCOMPARE(loadBig<std::uint32_t>(s.data(20).subspan(16)), 0u); // where the track ends
+        QCOMPARE(s.errors, 0);
+    }
+
+    /// What is behind its last whole block is not there.
+    void aDiscOfNoWholeBlocksHasThoseThatAre()
+    {
+        AhciSetup s;
+        WithDisc const disc(s, 3 * 2048 + 1536);
+        QCOMPARE(s.packet({ 0x25 }, 8), goodTaskFile);
+        QCOMPARE(loadBig<std::uint32_t>(s.data(4)), 2u);
+        QCOMPARE(s.packet({ 0x28, 0, 0, 0, 0, 2, 0, 0, 1 }, 2048), goodTaskFile);
+        QCOMPARE(s.packet({ 0x28, 0, 0, 0, 0, 3, 0, 0, 1 }, 2048), 0x5451u);
+    }
+
+    /// A block's number has 32 bits.
+    void aDiscBeyondTheLimitHasAsMuchAsCanBeNamed()
+    {
+        AhciSetup s;
+        WithDisc const disc(s, std::uint64_t(1) << 45);
+        QCOMPARE(s.packet({ 0x25 }, 8), goodTaskFile);
+        QCOMPARE(loadBig<std::uint32_t>(s.data(4)), 0xffff'fffdu);
+        QCOMPARE(s.packet({ 0x28, 0, 0xff, 0xff, 0xff, 0xfd, 0, 0, 1 }, 2048), goodTaskFile);
+        QCOMPARE(s.data(1)[0], 0xd1);
+        for (auto const beyond : { 0xfe, 0xff }) {
+            QCOMPARE(s.packet({ 0x28, 0, 0xff, 0xff, 0xff, std::uint8_t(beyond), 0, 0, 1 }, 2048), 0x5451u);
+            QCOMPARE(s.sense(), (Sense { 5, 0x21, 0 }));
+        }
+        QCOMPARE(s.packet({ 0xa8, 0, 0, 0, 0, 1, 0xff, 0xff, 0xff, 0xff }, 2048), 0x5451u); // more than that are left
+        QCOMPARE(s.sense(), (Sense { 5, 0x21, 0 }));
+    }
+
+    void aDiscThatCannotBeReadKeepsTheCommand()
+    {
+        int error = EIO;
+        AhciSetup s;
+        WithDisc const disc(s, 64 * 2048, &error);
+        s.packet({ 0x28, 0, 0, 0, 0, 62, 0, 0, 2 }, 4096);
+        QCOMPARE(s.errors, 1);
+        QCOMPARE(s.errorPort, 1u);
+        QCOMPARE(s.port(1, AhciSetup::Ci), 1u);
+        QCOMPARE(s.port(1, AhciSetup::Is) & taskFileError, 0u);
+        s.controller.pause();
+        s.controller.resume();
+        s.settle();
+        QCOMPARE(s.errors, 2); // and asks again
+        s.controller.pause();
+        error = 0;
+        s.controller.resume();
+        s.settle();
+        QCOMPARE(s.errors, 2);
+        QCOMPARE(s.port(1, AhciSetup::Ci), 0u);
+        QCOMPARE(s.port(1, AhciSetup::Tfd), goodTaskFile);
+        QCOMPARE(s.transferred(1), 4096u);
+        QVERIFY(std::ranges::all_of(s.data(4096), [](auto byte) { return byte == 0xd1; }));
     }
 
     void discHasOneTrack()

@@ -18,7 +18,8 @@ enum {
     audioClass = 1
 };
 enum { padVendor = 0x18d1, packetsOfTone = 60, framesOfPacket = 48 };
-enum { phaseBytes = 31, statusBytes = 13, inquiry = 0x12, readCapacity = 0x25, read10 = 0x28, write10 = 0x2a };
+enum { phaseBytes = 31, statusBytes = 13 };
+enum { inquiry = 0x12, readCapacity = 0x25, read10 = 0x28, write10 = 0x2a, synchronizeCache = 0x35 };
 
 static struct UsbDevice devices[mostDevices];
 static unsigned deviceCount;
@@ -208,7 +209,8 @@ static bool same(uint8_t const* a, uint8_t const* b, uint32_t size)
 
 static void stickKeepsBlocks(void)
 {
-    static uint8_t const identify[10] = { inquiry, 0, 0, 0, 36 }, size[10] = { readCapacity }, ready[10] = { 0 };
+    static uint8_t const identify[10] = { inquiry, 0, 0, 0, 36 }, size[10] = { readCapacity }, ready[10] = { 0 },
+                         flush[10] = { synchronizeCache };
     EXPECT(stick && usbConfigure(stick));
     EXPECT(stick->bulkIn && stick->bulkOut);
     EXPECT_EQUAL(scsi(identify, buffer, 36, true), 0);
@@ -221,6 +223,7 @@ static void stickKeepsBlocks(void)
     EXPECT_EQUAL(__builtin_bswap32(*(uint32_t*)(buffer + 4)), sector);
     pattern(buffer, sizeof buffer, 7);
     EXPECT(access(write10, firstSector, area, buffer));
+    EXPECT_EQUAL(scsi(flush, NULL, 0, false), 0);
     memset(other, 0, sizeof other);
     EXPECT(access(read10, firstSector, area, other));
     EXPECT(same(buffer, other, sizeof buffer));

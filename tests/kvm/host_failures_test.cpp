@@ -1,4 +1,5 @@
 #include "tests/support/guest_machine.h"
+#include "tests/support/media.h"
 #include "tests/support/small_file_system.h"
 #include "tests/support/suite.h"
 #include "vmm/block/image.h"
@@ -61,14 +62,16 @@ private slots:
     void initTestCase() { std::signal(SIGXFSZ, SIG_IGN); } // as app/runner/host_process.h
     void fileSizeLimit_data() { formats(); }
     void fileSizeLimit();
-    void fullFileSystem_data();
+    void fullFileSystem_data() { formatsAndSticks(); }
     void fullFileSystem();
     void shortenedImage_data();
     void shortenedImage();
     void shortenedBacking();
     void deletedBacking();
-    void deletedImage_data() { formats(); }
+    void deletedImage_data() { formatsAndSticks(); }
     void deletedImage();
+    void shortenedDisc();
+    void deletedDisc();
     void memoryDenied();
     void memoryRefusedAtStart();
     void brokenMemory();
@@ -76,10 +79,13 @@ private slots:
 
 private:
     static void formats();
+    static void formatsAndSticks();
     /// A guest that writes over its whole disk and compares.
     static std::unique_ptr<GuestMachine> diskGuest(DiskBus bus, ImageFormat format, QString const& folder = {});
     /// The same with a qcow2 disk that stands on a file of zeros, and the path of that.
     static std::pair<std::unique_ptr<GuestMachine>, QString> guestOverAFile();
+    /// A guest that reads a CD, and the path of that.
+    static std::pair<std::unique_ptr<GuestMachine>, QString> guestWithADisc();
     static bool paused(GuestMachine& guest, QString const& reason);
     static bool finishes(GuestMachine& guest);
     /// The demo machine reads and writes its disk each second.
@@ -147,7 +153,7 @@ void HostFailuresTest::fileSizeLimit()
     QVERIFY(finishes(*guest));
 }
 
-void HostFailuresTest::fullFileSystem_data()
+void HostFailuresTest::formatsAndSticks()
 {
     formats();
     QTest::newRow("usb, raw") << DiskBus::Usb << ImageFormat::Raw;
@@ -271,6 +277,45 @@ void HostFailuresTest::deletedImage()
     QCOMPARE(suspended.error().code, ErrorCode::NotFound);
     REQUIRE_OK(guest->machine().call(command::Resume {}));
     QVERIFY(finishes(*guest));
+}
+
+std::pair<std::unique_ptr<GuestMachine>, QString> HostFailuresTest::guestWithADisc()
+{
+    auto guest = std::make_unique<GuestMachine>("guests/ahci.elf", "disks=0 drives=1 disc=1");
+    auto const disc = guest->makeFile("disc.iso", 64 * 2048);
+    QFile file(disc);
+    if (!file.open(QIODevice::ReadWrite) || file.write(tests::iso("disc")) < 0)
+        qFatal("no disc");
+    guest->config.cds = { { "cd0", disc.toStdString() } };
+    return { std::move(guest), disc };
+}
+
+void HostFailuresTest::shortenedDisc()
+{
+    auto const [guest, disc] = guestWithADisc();
+    REQUIRE_OK(guest->create());
+    QVERIFY(QFile::resize(disc, 2048));
+    REQUIRE_OK(guest->machine().call(command::Start {}));
+    QVERIFY(paused(*guest, "cd0: reading " + disc + ": somebody has made the file shorter"));
+    // The cause is still there: the same again.
+    REQUIRE_OK(guest->machine().call(command::Resume {}));
+    QVERIFY(paused(*guest, "cd0: reading " + disc));
+    QFile file(disc);
+    QVERIFY(file.open(QIODevice::ReadWrite) && file.write(tests::iso("disc")) > 0);
+    file.close();
+    REQUIRE_OK(guest->machine().call(command::Resume {}));
+    QVERIFY(finishes(*guest));
+}
+
+/// What the drive has open can be read for as long as it has it.
+void HostFailuresTest::deletedDisc()
+{
+    auto const [guest, disc] = guestWithADisc();
+    REQUIRE_OK(guest->create());
+    QVERIFY(QFile::remove(disc));
+    REQUIRE_OK(guest->machine().call(command::Start {}));
+    QVERIFY(finishes(*guest));
+    QVERIFY(guest->lines().contains("NOTE disc: 64 blocks"));
 }
 
 void HostFailuresTest::memoryDenied()

@@ -12,6 +12,8 @@ Error fileError(std::string const& what, int error)
     if (error == ENOENT)
         return { ErrorCode::NotFound, what + ": the file was deleted, and lasts only until the machine lets go of it",
             error };
+    if (error == EFAULT)
+        return { ErrorCode::OutOfMemory, what + ": the host did not give a page of the guest's memory", error };
     return osError(what, error);
 }
 

@@ -2,6 +2,7 @@
 #include "tests/fakes/fake_block_file.h"
 #include "tests/support/suite.h"
 #include "vmm/block/overlay_files.h"
+#include "vmm/memory/guest_memory.h"
 
 #include <QDir>
 #include <QTemporaryDir>
@@ -13,6 +14,7 @@
 #include <filesystem>
 #include <fstream>
 #include <linux/io_uring.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -181,6 +183,42 @@ private slots:
         REQUIRE_OK((*image)->writeSync(4096, ByteSpan(data).first(4096)));
         REQUIRE_OK((*image)->flushSync());
         REQUIRE_OK((*image)->readSync(0, data));
+    }
+
+    void memoryThatTheHostDeniesIsAnError_data() { aFileThatBecameShorterIsAnError_data(); }
+
+    /// A transfer into the guest's memory, or from there: it can be done again, and is once there is memory.
+    void memoryThatTheHostDeniesIsAnError()
+    {
+        QFETCH(bool, uring);
+        auto const path = fresh();
+        writeFile(path, std::string(8192, 'x'));
+        auto loop = EventLoop::create();
+        REQUIRE_OK(loop);
+        if (auto const refusal = uring ? uringRefusal() : std::string(); !refusal.empty())
+            QSKIP(refusal.c_str());
+        auto engine = uring ? IoEngine::createUring(**loop) : IoEngine::createThreads(**loop);
+        REQUIRE_OK(engine);
+        auto image = BlockImage::open(**engine, path);
+        REQUIRE_OK(image);
+        auto memory = MemoryBlock::create("ram", 4096);
+        REQUIRE_OK(memory);
+        auto const page = (*memory)->bytes();
+        QCOMPARE(::mprotect(page.data(), page.size(), PROT_NONE), 0);
+        for (auto const& denied : { (*image)->readSync(0, page), (*image)->writeSync(4096, page) }) {
+            QVERIFY(!denied);
+            QCOMPARE(denied.error().code, ErrorCode::OutOfMemory);
+            QVERIFY(denied.error().message().find("the host did not give a page of the guest's memory")
+                != std::string::npos);
+        }
+        QCOMPARE(::mprotect(page.data(), page.size(), PROT_READ | PROT_WRITE), 0);
+        REQUIRE_OK((*image)->readSync(0, page));
+        QCOMPARE(page[4095], std::uint8_t('x'));
+        page[4095] = 'y';
+        REQUIRE_OK((*image)->writeSync(4096, page));
+        Bytes sector(512);
+        REQUIRE_OK((*image)->readSync(8192 - 512, sector));
+        QCOMPARE(sector[511], std::uint8_t('y'));
     }
 
     void aFileBelowThatBecameShorterIsAnError_data() { aFileThatBecameShorterIsAnError_data(); }

@@ -64,8 +64,7 @@ public:
             all.insert(device->port);
         return all;
     }
-    /// Waits for those that are on their way, and has no more to do with the
-    /// loop. How many are left.
+    /// Waits for those that are on their way, and has no more to do with the loop. How many are left.
     std::size_t end()
     {
         std::unique_lock lock(m_mutex);
@@ -103,8 +102,7 @@ private:
     std::vector<std::shared_ptr<Device>> m_onTheWay;
 };
 
-/// Whoever lets go of a device last does not wait until the host has it back;
-/// the claim ends after that.
+/// Whoever lets go of a device last does not wait until the host has it back; the claim ends after that.
 struct HostUsbDevices::GiveBack {
     std::shared_ptr<Leaving> leaving;
     std::shared_ptr<UsbClaim> claim;
@@ -219,8 +217,8 @@ void HostUsbDevices::giveBack(std::string const& port, std::function<void()> don
     auto* const give = found == m_devices.end() ? nullptr : std::get_deleter<GiveBack>(found->second);
     if (give == nullptr)
         return m_loop.post(std::move(done));
-    m_leaving->call(*give->device,
-        std::move(done)); // the machine may be a little later than we are in letting go
+    // The machine may be a little later than we are in letting go.
+    m_leaving->call(*give->device, std::move(done));
     m_devices.erase(found);
 }
 
@@ -237,4 +235,4 @@ std::vector<vmm::HostUsbInfo> HostUsbDevices::infos() const
     return all;
 }
 
-} // namespace app
+}

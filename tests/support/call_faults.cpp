@@ -1,5 +1,6 @@
 #include "tests/support/call_faults.h"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -9,6 +10,8 @@
 #include <linux/filter.h>
 #include <linux/fs.h>
 #include <linux/seccomp.h>
+#include <string>
+#include <string_view>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -48,8 +51,10 @@ constexpr auto changingCalls = std::to_array<unsigned>({ SYS_write, SYS_pwrite64
     SYS_fsync, SYS_fdatasync, SYS_ftruncate, SYS_fallocate, SYS_copy_file_range, SYS_sendfile, SYS_rename, SYS_renameat,
     SYS_renameat2, SYS_link, SYS_linkat, SYS_mkdir, SYS_mkdirat, SYS_open, SYS_openat, SYS_ioctl });
 
+constexpr auto readingCalls = std::to_array<unsigned>({ SYS_read, SYS_pread64, SYS_readv, SYS_preadv, SYS_preadv2 });
+
 CallFault planned;               ///< set while nobody else is at work
-std::atomic<unsigned> calls = 0; ///< that changed files, since it was planned
+std::atomic<unsigned> calls = 0; ///< of that kind, since it was planned
 std::atomic<bool> wasWrite = false, hasEnded = false;
 
 bool isOfAFile(long number, greg_t const* registers)
@@ -73,12 +78,18 @@ bool isOfAFile(long number, greg_t const* registers)
     return ::fstat(int(argument(REG_RDI)), &status) == 0 && (S_ISREG(status.st_mode) || S_ISDIR(status.st_mode));
 }
 
-bool strikes()
+bool isReading(long number)
 {
-    if (hasEnded)
+    return std::ranges::find(readingCalls, unsigned(number)) != readingCalls.end();
+}
+
+bool strikes(long number, greg_t const* registers)
+{
+    bool const isPlanned = isReading(number) == (planned.calls == CallFault::Calls::Reading);
+    if (hasEnded || !isPlanned || !isOfAFile(number, registers))
         return false;
-    auto const number = calls++;
-    return planned.way == CallFault::Way::FromThenOn ? number >= planned.at : number == planned.at;
+    auto const call = calls++;
+    return planned.way == CallFault::Way::FromThenOn ? call >= planned.at : call == planned.at;
 }
 
 long asItIs(long number, greg_t const* registers)
@@ -93,7 +104,8 @@ long withFault(long number, greg_t const* registers)
     bool const isWrite = number == SYS_write || number == SYS_pwrite64;
     if (calls == planned.at + 1)
         wasWrite = isWrite;
-    bool const isHalf = isWrite && (planned.way == Torn || planned.way == Short);
+    bool const isRead = number == SYS_read || number == SYS_pread64;
+    bool const isHalf = (isWrite && planned.way == Torn) || ((isWrite || isRead) && planned.way == Short);
     auto const done = isHalf   ? permittedCall(number, registers[REG_RDI], registers[REG_RSI],
                             (registers[REG_RDX] + 1) / 2, registers[REG_R10], 0, 0)
         : planned.way == Short ? asItIs(number, registers)
@@ -101,13 +113,107 @@ long withFault(long number, greg_t const* registers)
     return planned.way == Short ? done : -planned.error;
 }
 
-void onChangingCall(int, siginfo_t* info, void* context)
+struct Path {
+    std::array<char, 256> text {};
+    Path() = default;
+    explicit Path(int fd)
+    {
+        auto const link = "/proc/self/fd/" + std::to_string(fd);
+        if (::readlink(link.c_str(), text.data(), text.size() - 1) < 0)
+            text[0] = '\0';
+    }
+    explicit Path(std::string_view from) { from.copy(text.data(), text.size() - 1); }
+    bool isEmpty() const { return text[0] == '\0'; }
+    std::string_view view() const { return text.data(); }
+};
+
+/// A file whose bytes are not durable, or a folder whose new names are not.
+struct Waiting {
+    Path path;
+    bool isFolder = false;
+};
+
+/// What a power cut would take, as far as these calls tell.
+class Durable {
+public:
+    void note(long number, greg_t const* registers)
+    {
+        while (m_busy.test_and_set()) { }
+        auto const text = [&](int which) { return reinterpret_cast<char const*>(registers[which]); };
+        switch (number) {
+        case SYS_fsync:
+        case SYS_fdatasync: forget(Path(int(registers[REG_RDI]))); break;
+        case SYS_rename: renamed(text(REG_RDI), text(REG_RSI)); break;
+        case SYS_renameat:
+        case SYS_renameat2: renamed(text(REG_RSI), text(REG_R10)); break;
+        case SYS_copy_file_range: add(Path(int(registers[REG_RDX])), false); break;
+        case SYS_open:
+        case SYS_openat:
+        case SYS_link:
+        case SYS_linkat:
+        case SYS_mkdir:
+        case SYS_mkdirat: break;
+        default: add(Path(int(registers[REG_RDI])), false); // it writes
+        }
+        m_busy.clear();
+    }
+    void forgetAll()
+    {
+        m_count = 0;
+        m_wrong = Path();
+    }
+    std::string wrong() const
+    {
+        if (!m_wrong.isEmpty())
+            return m_wrong.text.data() + std::string(" had its name before it was durable");
+        for (std::size_t i = 0; i < m_count; ++i) {
+            if (m_all[i].isFolder && ::access(m_all[i].path.text.data(), F_OK) == 0)
+                return m_all[i].path.text.data() + std::string(" has a new name that is not durable");
+        }
+        return {};
+    }
+
+private:
+    void add(Path const& path, bool isFolder)
+    {
+        auto const isIt = [&](Waiting const& one) { return one.path.view() == path.view(); };
+        if (!path.isEmpty() && std::none_of(m_all.begin(), m_all.begin() + m_count, isIt) && m_count < m_all.size())
+            m_all[m_count++] = { path, isFolder };
+    }
+    void forget(Path const& path)
+    {
+        auto const isIt = [&](Waiting const& one) { return one.path.view() == path.view(); };
+        m_count = std::size_t(std::remove_if(m_all.begin(), m_all.begin() + m_count, isIt) - m_all.begin());
+    }
+    void renamed(std::string_view from, std::string_view to)
+    {
+        for (std::size_t i = 0; i < m_count; ++i) {
+            auto const path = m_all[i].path.view();
+            bool const goesAlong
+                = path == from || (path.starts_with(from) && path.size() > from.size() && path[from.size()] == '/');
+            // What a lock's file says is of now only.
+            if (goesAlong && m_wrong.isEmpty() && !path.ends_with(".lock"))
+                m_wrong = m_all[i].path;
+        }
+        add(Path(to.substr(0, to.rfind('/'))), true);
+    }
+
+    std::atomic_flag m_busy;
+    std::array<Waiting, 200> m_all {};
+    std::size_t m_count = 0;
+    Path m_wrong;
+} durable;
+
+void onCall(int, siginfo_t* info, void* context)
 {
     auto const before = errno;
     auto* const registers = static_cast<ucontext_t*>(context)->uc_mcontext.gregs;
     long const number = info->si_syscall;
-    registers[REG_RAX]
-        = isOfAFile(number, registers) && strikes() ? withFault(number, registers) : asItIs(number, registers);
+    auto const isOfFile = !hasEnded && !isReading(number) && isOfAFile(number, registers);
+    auto const result = strikes(number, registers) ? withFault(number, registers) : asItIs(number, registers);
+    if (isOfFile && result >= 0)
+        durable.note(number, registers);
+    registers[REG_RAX] = result;
     errno = before;
 }
 
@@ -116,7 +222,7 @@ void onChangingCall(int, siginfo_t* info, void* context)
 bool CallFaults::begin()
 {
     struct sigaction action { };
-    action.sa_sigaction = &onChangingCall;
+    action.sa_sigaction = &onCall;
     action.sa_flags = SA_SIGINFO | SA_NODEFER;
     ::sigaction(SIGSYS, &action, nullptr);
     auto const done = reinterpret_cast<std::uintptr_t>(&permittedCallDone);
@@ -131,10 +237,12 @@ bool CallFaults::begin()
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
     };
-    for (auto const number : changingCalls) {
+    auto const trap = [&filter](unsigned number) {
         filter.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1));
         filter.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP));
-    }
+    };
+    std::ranges::for_each(changingCalls, trap);
+    std::ranges::for_each(readingCalls, trap);
     filter.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
     sock_fprog const program { static_cast<unsigned short>(filter.size()), filter.data() };
     return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
@@ -144,6 +252,7 @@ bool CallFaults::begin()
 void CallFaults::plan(CallFault const& fault)
 {
     planned = fault;
+    durable.forgetAll();
     calls = 0;
     hasEnded = false;
 }
@@ -156,6 +265,11 @@ void CallFaults::end()
 bool CallFaults::hasStruck()
 {
     return calls > planned.at;
+}
+
+std::string CallFaults::notDurable()
+{
+    return durable.wrong();
 }
 
 FaultStory tellWithFaults(std::function<QString()> const& story)

@@ -3,21 +3,24 @@
 #include <QString>
 #include <cerrno>
 #include <functional>
+#include <string>
 
 namespace tests {
 
-/// What goes wrong with one of the calls by which a process changes files, makes them, or makes them durable. Not of
-/// those that remove: what has failed must be able to tidy up.
+/// What goes wrong with one of the calls by which a process changes files, makes them, or makes them durable, or with
+/// one by which it reads them. Not of those that remove: what has failed must be able to tidy up.
 struct CallFault {
+    enum class Calls : unsigned char { Changing, Reading };
     enum class Way : unsigned char {
         Once,       ///< it does nothing and reports the error
         FromThenOn, ///< and so do all after it
         Torn,       ///< of a write half is done, and it reports the error; anything else fails
-        Short,      ///< of a write half is done, as it says; anything else goes well
+        Short,      ///< of a write or a read half is done, as it says; anything else goes well
     };
     unsigned at = ~0U; ///< the number of the call, from 0 on
     Way way = Way::Once;
     int error = EIO;
+    Calls calls = Calls::Changing;
 };
 
 /// The calls of this process from begin() on, whoever makes them. There is no way back, and no io_uring, whose
@@ -30,6 +33,10 @@ public:
     /// Nothing goes wrong any more.
     static void end();
     static bool hasStruck(); ///< the one that was planned last
+    /// What a power cut would take though it has its name, of what was done since something was planned: a file or a
+    /// directory that was renamed before what was written there was durable, or was not durable afterwards. Empty:
+    /// nothing.
+    static std::string notDurable();
 };
 
 /// How a story went in which a call was to go wrong.

@@ -14,6 +14,7 @@
 #include "vmm/state/writer.h"
 
 #include <QTemporaryDir>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
@@ -173,9 +174,40 @@ struct StillMachine {
         }
         return {};
     }
+    /// Why it cannot go to one of its moments at which it was off, or what is otherwise there; empty: it was at each.
+    QString problemOfGoing(std::shared_ptr<vmm::timeline::Timeline> const& timeline) const
+    {
+        for (auto const& moment : timeline->moments()) {
+            if (moment.power == vmm::timeline::Power::On)
+                continue; // that takes a processor
+            vmm::InlineEngine engine;
+            auto const number = numberOf(*must(openDiskAt(engine, moment, config.disks[0])));
+            auto const went = vmm::Machine::goToOff(timeline, moment.id);
+            auto const found = went ? differenceNow(number) : QString::fromStdString(went.error().message());
+            if (!found.isEmpty())
+                return QString::fromStdString("going to " + moment.id + ": ") + found;
+        }
+        must(tidy(*timeline));
+        return leftover(*timeline);
+    }
     /// What a disk keeps that no moment needs. What the disk itself stands on waits until another moment lies between.
     QString leftover(vmm::timeline::Timeline const& timeline) const
     {
+        std::set<std::string> files; // that moments have
+        for (auto const& moment : timeline.moments()) {
+            for (auto const& disk : moment.disks)
+                files.insert(disk.checkpoint.place);
+        }
+        for (auto const& loose : timeline.loose()) {
+            for (auto const& disk : loose.disks)
+                files.insert(disk.checkpoint.place);
+        }
+        for (auto const& entry : std::filesystem::directory_iterator(folder)) {
+            auto const name = entry.path().filename().string();
+            bool const isOfADisk = name.starts_with("one.img.") || name.starts_with("two.qcow2.");
+            if (isOfADisk && !files.contains(name))
+                return QString::fromStdString(name + " is nobody's");
+        }
         for (auto const& loose : timeline.loose()) {
             for (auto const& disk : loose.disks) {
                 if (disk.checkpoint.place.empty() || must(vmm::backingNameOf(disk.path)) != disk.checkpoint.place)

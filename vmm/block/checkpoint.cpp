@@ -401,19 +401,29 @@ Result<std::unique_ptr<CheckpointMethod>> chooseFrom(
     MakeMethod const& make, CheckpointedDisk& disk, std::vector<CheckpointWay> const& used)
 {
     std::string reasons;
+    auto code = ErrorCode::Unsupported;
     for (auto const way : TRY(suitableWays(disk, used))) {
         auto method = make(way);
         auto const open = method->probe(disk);
         if (open)
             return method;
         reasons += (reasons.empty() ? "" : "; ") + open.error().message();
+        // What a person can do about a full disk, or one that fails, is not to look for another file system.
+        if (auto const why = open.error().code; why == ErrorCode::NoSpace || why == ErrorCode::IoError)
+            code = why;
     }
-    return fail(ErrorCode::Unsupported, reasons);
+    return fail(code, reasons);
 }
 
 ImageFormat formatInPlace(std::string const& path, ImageFormat configured)
 {
     auto const found = configured == ImageFormat::Raw ? backingNameOf(path) : Result<std::string>();
+    // An overlay that cannot be read just now must not be taken for a raw disk, whose moment would be of other bytes
+    // and whose guest would write into its tables. Opened as qcow2 it is that, or refused.
+    if (!found && found.error().code == ErrorCode::IoError) {
+        auto const beside = checkpointFilesOf(path);
+        return beside && !beside->empty() ? ImageFormat::Qcow2 : configured;
+    }
     if (!found || !found->starts_with(nameOf(path) + ".") || found->find('/') != std::string::npos)
         return configured;
     auto const id = found->substr(nameOf(path).size() + 1);

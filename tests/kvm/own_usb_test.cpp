@@ -303,11 +303,59 @@ private slots:
         REQUIRE_OK(machine.call(command::Reset {}));
         auto const own = machine.call(command::AddUsb { UsbDeviceConfig { "tablet0", UsbKind::Tablet } });
         QCOMPARE(own.error().code, ErrorCode::NotNow);
+        QCOMPARE(own.error().message(),
+            std::string("USB devices that visit the machine have the connectors that it needs; detach other and "
+                        "visitor first"));
         REQUIRE_OK(machine.call(command::UnplugUsb { "visitor" }));
         REQUIRE_OK(machine.call(command::UnplugUsb { "other" }));
         REQUIRE_OK(machine.call(command::AddUsb { UsbDeviceConfig { "tablet0", UsbKind::Tablet } }));
         QCOMPARE(machine.call(command::PlugUsb { "late", std::make_shared<tests::FakeUsbDevice>() }).error().code,
             ErrorCode::NotNow);
+    }
+
+    /// A stick has the port that a slower visitor leaves, a tablet that of a fast one, or one of the machine's own hub.
+    void whereVisitorsHaveEveryConnectorTheMachinesOwnFindsAPlace()
+    {
+        GuestMachine guest(demo);
+        guest.config.usbControllers = { { "usb0", 4 } };
+        guest.config.usbDevices = { { "hub0", UsbKind::Hub } };
+        REQUIRE_OK(guest.start());
+        auto& machine = guest.machine();
+        std::vector<std::shared_ptr<tests::FakeUsbDevice>> visitors;
+        for (auto const speed : { UsbSpeed::Super, UsbSpeed::High, UsbSpeed::High }) {
+            auto const id = "visitor" + std::to_string(visitors.size());
+            visitors.push_back(std::make_shared<tests::FakeUsbDevice>(speed, id));
+            REQUIRE_OK(machine.call(command::PlugUsb { id, visitors.back() }));
+        }
+        auto const add = [&](UsbAddition device) { return machine.call(command::AddUsb { std::move(device) }); };
+        using Place = std::pair<std::string, unsigned>;
+        auto const placeOf = [](auto const& device) { return Place { device.parent, device.connector }; };
+        auto const disk = stick(guest, "disk0");
+        write(disk, 1);
+        REQUIRE_OK(add(disk));
+        QCOMPARE(placeOf(machine.config().disks.back()), Place("usb0", 3));
+        for (auto const& [id, place] : { std::pair("tablet0", Place("usb0", 2)), { "tablet1", Place("hub0", 1) } }) {
+            REQUIRE_OK(add(UsbDeviceConfig { id, UsbKind::Tablet }));
+            QCOMPARE(placeOf(machine.config().usbDevices.back()), place);
+        }
+        auto const another = add(UsbDeviceConfig { "hub1", UsbKind::Hub });
+        QCOMPARE(another.error().code, ErrorCode::NotNow);
+        QVERIFY2(another.error().message().find("detach visitor1 first") != std::string::npos,
+            another.error().message().c_str());
+
+        // Nobody else notices that it comes and goes.
+        auto const isHere = [](auto const& visitor) { return visitor->isPlugged(); };
+        REQUIRE_OK(machine.call(command::SetPlugged { disk.id, false }));
+        REQUIRE_OK(machine.call(command::SetPlugged { disk.id, true }));
+        QVERIFY(std::ranges::all_of(visitors, isHere));
+        REQUIRE_OK(machine.call(command::RemoveUsb { disk.id }));
+        QVERIFY(std::ranges::all_of(visitors, isHere));
+        REQUIRE_OK(machine.call(command::UnplugUsb { "visitor1" }));
+        REQUIRE_OK(add(UsbDeviceConfig { "hub1", UsbKind::Hub }));
+        for (auto const* id : { "visitor0", "visitor2" }) // which cannot be saved
+            REQUIRE_OK(machine.call(command::UnplugUsb { id }));
+        REQUIRE_OK(guest.suspendAndRestore());
+        QCOMPARE(placeOf(guest.machine().config().usbDevices[1]), Place("usb0", 2));
     }
 
     /// What a guest sees of a controller stays what it was, in a saved state too.

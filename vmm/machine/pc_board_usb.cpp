@@ -186,7 +186,7 @@ Result<> PcBoard::setPlugged(std::string_view device, bool plugged)
     if (plugged)
         TRY_WITHIN(place.parent, plugIn(place));
     else
-        place.hub ? place.hub->unplug(place.connector + 1) : place.controller->unplug(place.connector);
+        place.hub ? place.hub->unplug(place.connector + 1) : place.controller->unplug(*place.device);
     place.plugged = plugged;
     if (!plugged)
         resetUnplugged(device);
@@ -221,15 +221,49 @@ Result<> PcBoard::unplugUsb(std::string_view id)
 
 // What comes to a machine that is there already, and goes
 
+/// No visitor is moved for it: the guest would see it pulled out, in the middle of whatever it does. So it comes into a
+/// whole connector, or the port that visitors leave of one, or else onto a hub of the machine's own.
 Result<> PcBoard::chooseConnector(UsbAddition& addition) const
 {
-    return chooseUsbConnector(m_config, addition, [this](UsbConnector const& connector) {
-        for (auto const& one : m_usbControllers) {
-            if (one.id == connector.parent)
-                return !m_usbVisitors.isIn(*one.controller, connector.number - 1);
-        }
-        return true; // visitors take none of a hub's
-    });
+    bool const isFast = std::holds_alternative<DiskConfig>(addition); // sticks
+    auto const choose = [&](UsbAddition& device, auto const& isFree) {
+        return chooseUsbConnector(m_config, device, [&](UsbConnector const& connector) {
+            for (auto const& one : m_usbControllers) {
+                if (one.id == connector.parent)
+                    return isFree(*one.controller, connector.number - 1);
+            }
+            return true; // visitors take none of a hub's
+        });
+    };
+    auto const isWhole
+        = [this](XhciController& controller, unsigned connector) { return !m_usbVisitors.isIn(controller, connector); };
+    auto const hasItsPort = [this, isFast](XhciController& controller, unsigned connector) {
+        return !m_usbVisitors.isIn(controller, connector, isFast);
+    };
+    bool const isAnywhere = std::visit([](auto const& device) { return device.parent.empty(); }, addition);
+    auto chosen = choose(addition, isWhole);
+    if (!chosen && chosen.error().code == ErrorCode::NotNow)
+        chosen = choose(addition, hasItsPort);
+    if (chosen || chosen.error().code != ErrorCode::NotNow || !isAnywhere)
+        return chosen;
+    auto const* const device = std::get_if<UsbDeviceConfig>(&addition);
+    bool const mayHang = device && device->kind != UsbKind::Hub;
+    for (auto const& hub : m_config.usbDevices) {
+        if (!mayHang || hub.kind != UsbKind::Hub || !hub.plugged)
+            continue;
+        UsbAddition behind = *device;
+        std::get<UsbDeviceConfig>(behind).parent = hub.id;
+        if (!choose(behind, hasItsPort))
+            continue;
+        addition = behind;
+        return {};
+    }
+    auto const others = m_usbVisitors.inTheWay(isFast);
+    if (others.empty())
+        return chosen;
+    return fail(ErrorCode::NotNow,
+        fmt::format("USB devices that visit the machine have the connectors that it needs; detach {} first",
+            fmt::join(others, " and ")));
 }
 
 Result<> PcBoard::addUsb(UsbAddition const& addition)

@@ -69,6 +69,19 @@ bool UsbVisitors::isIn(XhciController const& controller, unsigned connector) con
         || std::ranges::any_of(m_hubs, [&](auto const& one) { return isHere(one.place); });
 }
 
+std::vector<std::string> UsbVisitors::inTheWay(bool isFast) const
+{
+    std::vector<std::string> behindHubs;
+    for (auto const& [id, visitor] : m_visitors) {
+        if (vmm::isFast(*visitor.device) != isFast)
+            continue;
+        if (visitor.place.controller)
+            return { id };
+        behindHubs.push_back(id);
+    }
+    return behindHubs;
+}
+
 std::vector<Board::Part> UsbVisitors::all() const
 {
     std::vector<Board::Part> all;

@@ -12,13 +12,14 @@ namespace vmm {
 
 /// The USB devices that the configuration knows nothing of, and where they are plugged in. Each gets a port of its own
 /// of a controller's for as long as there are some. Of the two ports of a connector, one can have a USB 3 device and
-/// the other one a slower one. The last port for slower ones takes a hub, so that what comes still finds a place behind
-/// it. Such a hub is a visitor too: it goes when nothing is on it any more, and no saved state brings it back.
+/// the other one a slower one, which may be the machine's own. The last port for slower ones takes a hub, so that what
+/// comes still finds a place behind it. Such a hub is a visitor too: it goes when nothing is on it any more, and no
+/// saved state brings it back.
 ///
 /// Threads: the machine's.
 class UsbVisitors {
 public:
-    /// Whether the machine's own devices have a connector, plugged in or not: visitors take neither of its ports.
+    /// Whether the machine's own devices have a connector, plugged in or not: no visitor comes to any of its ports.
     using IsOwn = std::function<bool(XhciController const& controller, unsigned connector)>;
     explicit UsbVisitors(IsOwn isOwn) : m_isOwn(std::move(isOwn)) { }
     ~UsbVisitors() { clear(); }
@@ -31,8 +32,14 @@ public:
     Result<> unplug(std::string_view id);
     /// All of them, before the controllers go.
     void clear();
-    /// Whether one is in that connector.
+    /// Whether one is in that connector, or in the one of its ports that USB 3 devices take, or slower ones.
     bool isIn(XhciController const& controller, unsigned connector) const;
+    bool isIn(XhciController& controller, unsigned connector, bool isFast) const
+    {
+        return isTaken({ &controller, nullptr, connector }, isFast);
+    }
+    /// Who has to leave so that a device of the machine's own finds such a port.
+    std::vector<std::string> inTheWay(bool isFast) const;
     /// With the hubs.
     std::vector<Board::Part> all() const;
 

@@ -182,6 +182,24 @@ private slots:
         QCOMPARE(none.plug("visitor", std::make_shared<FakeUsbDevice>()).error().code, ErrorCode::Unsupported);
     }
 
+    /// One that has a connector's port of its own speed, or else all that are behind the hubs in those.
+    void whoIsInTheWayOfTheMachinesOwn()
+    {
+        using Ids = std::vector<std::string>;
+        Bench b(2);
+        QVERIFY(b.plug("fast", UsbSpeed::Super) && b.plug("first"));
+        QVERIFY(b.visitors.isIn(b.d.controller, 0, true) && !b.visitors.isIn(b.d.controller, 0, false));
+        QVERIFY(b.visitors.isIn(b.d.controller, 1, false) && !b.visitors.isIn(b.d.controller, 1, true));
+        QVERIFY(b.plug("second") && b.plug("third"));
+        QCOMPARE(b.hubs(), std::size_t(1));
+        QCOMPARE(b.visitors.inTheWay(false), Ids { "first" });
+        QCOMPARE(b.visitors.inTheWay(true), Ids { "fast" });
+        REQUIRE_OK(b.visitors.unplug("first"));
+        QCOMPARE(b.visitors.inTheWay(false), (Ids { "second", "third" }));
+        REQUIRE_OK(b.visitors.unplug("fast"));
+        QVERIFY(b.visitors.inTheWay(true).empty());
+    }
+
     /// By which they are plugged in again, and named before.
     void aSavedStateKnowsWhatIsBehindAHub()
     {

@@ -8,6 +8,7 @@ import io
 import json
 import pathlib
 import re
+import shutil
 import struct
 import sys
 import tarfile
@@ -460,4 +461,6 @@ def write(folder: pathlib.Path) -> None:
 
 
 if __name__ == "__main__":
-    write(pathlib.Path(sys.argv[1]))
+    into = pathlib.Path(sys.argv[1])
+    shutil.rmtree(into, ignore_errors=True)  # what has another name now
+    write(into)

@@ -113,106 +113,12 @@ long withFault(long number, greg_t const* registers)
     return planned.way == Short ? done : -planned.error;
 }
 
-struct Path {
-    std::array<char, 256> text {};
-    Path() = default;
-    explicit Path(int fd)
-    {
-        auto const link = "/proc/self/fd/" + std::to_string(fd);
-        if (::readlink(link.c_str(), text.data(), text.size() - 1) < 0)
-            text[0] = '\0';
-    }
-    explicit Path(std::string_view from) { from.copy(text.data(), text.size() - 1); }
-    bool isEmpty() const { return text[0] == '\0'; }
-    std::string_view view() const { return text.data(); }
-};
-
-/// A file whose bytes are not durable, or a folder whose new names are not.
-struct Waiting {
-    Path path;
-    bool isFolder = false;
-};
-
-/// What a power cut would take, as far as these calls tell.
-class Durable {
-public:
-    void note(long number, greg_t const* registers)
-    {
-        while (m_busy.test_and_set()) { }
-        auto const text = [&](int which) { return reinterpret_cast<char const*>(registers[which]); };
-        switch (number) {
-        case SYS_fsync:
-        case SYS_fdatasync: forget(Path(int(registers[REG_RDI]))); break;
-        case SYS_rename: renamed(text(REG_RDI), text(REG_RSI)); break;
-        case SYS_renameat:
-        case SYS_renameat2: renamed(text(REG_RSI), text(REG_R10)); break;
-        case SYS_copy_file_range: add(Path(int(registers[REG_RDX])), false); break;
-        case SYS_open:
-        case SYS_openat:
-        case SYS_link:
-        case SYS_linkat:
-        case SYS_mkdir:
-        case SYS_mkdirat: break;
-        default: add(Path(int(registers[REG_RDI])), false); // it writes
-        }
-        m_busy.clear();
-    }
-    void forgetAll()
-    {
-        m_count = 0;
-        m_wrong = Path();
-    }
-    std::string wrong() const
-    {
-        if (!m_wrong.isEmpty())
-            return m_wrong.text.data() + std::string(" had its name before it was durable");
-        for (std::size_t i = 0; i < m_count; ++i) {
-            if (m_all[i].isFolder && ::access(m_all[i].path.text.data(), F_OK) == 0)
-                return m_all[i].path.text.data() + std::string(" has a new name that is not durable");
-        }
-        return {};
-    }
-
-private:
-    void add(Path const& path, bool isFolder)
-    {
-        auto const isIt = [&](Waiting const& one) { return one.path.view() == path.view(); };
-        if (!path.isEmpty() && std::none_of(m_all.begin(), m_all.begin() + m_count, isIt) && m_count < m_all.size())
-            m_all[m_count++] = { path, isFolder };
-    }
-    void forget(Path const& path)
-    {
-        auto const isIt = [&](Waiting const& one) { return one.path.view() == path.view(); };
-        m_count = std::size_t(std::remove_if(m_all.begin(), m_all.begin() + m_count, isIt) - m_all.begin());
-    }
-    void renamed(std::string_view from, std::string_view to)
-    {
-        for (std::size_t i = 0; i < m_count; ++i) {
-            auto const path = m_all[i].path.view();
-            bool const goesAlong
-                = path == from || (path.starts_with(from) && path.size() > from.size() && path[from.size()] == '/');
-            // What a lock's file says is of now only.
-            if (goesAlong && m_wrong.isEmpty() && !path.ends_with(".lock"))
-                m_wrong = m_all[i].path;
-        }
-        add(Path(to.substr(0, to.rfind('/'))), true);
-    }
-
-    std::atomic_flag m_busy;
-    std::array<Waiting, 200> m_all {};
-    std::size_t m_count = 0;
-    Path m_wrong;
-} durable;
-
 void onCall(int, siginfo_t* info, void* context)
 {
     auto const before = errno;
     auto* const registers = static_cast<ucontext_t*>(context)->uc_mcontext.gregs;
     long const number = info->si_syscall;
-    auto const isOfFile = !hasEnded && !isReading(number) && isOfAFile(number, registers);
     auto const result = strikes(number, registers) ? withFault(number, registers) : asItIs(number, registers);
-    if (isOfFile && result >= 0)
-        durable.note(number, registers);
     registers[REG_RAX] = result;
     errno = before;
 }
@@ -252,7 +158,6 @@ bool CallFaults::begin()
 void CallFaults::plan(CallFault const& fault)
 {
     planned = fault;
-    durable.forgetAll();
     calls = 0;
     hasEnded = false;
 }
@@ -265,11 +170,6 @@ void CallFaults::end()
 bool CallFaults::hasStruck()
 {
     return calls > planned.at;
-}
-
-std::string CallFaults::notDurable()
-{
-    return durable.wrong();
 }
 
 FaultStory tellWithFaults(std::function<QString()> const& story)

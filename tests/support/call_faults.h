@@ -3,7 +3,6 @@
 #include <QString>
 #include <cerrno>
 #include <functional>
-#include <string>
 
 namespace tests {
 
@@ -33,10 +32,6 @@ public:
     /// Nothing goes wrong any more.
     static void end();
     static bool hasStruck(); ///< the one that was planned last
-    /// What a power cut would take though it has its name, of what was done since something was planned: a file or a
-    /// directory that was renamed before what was written there was durable, or was not durable afterwards. Empty:
-    /// nothing.
-    static std::string notDurable();
 };
 
 /// How a story went in which a call was to go wrong.

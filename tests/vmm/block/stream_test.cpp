@@ -284,7 +284,7 @@ private slots:
             QVERIFY(image->info().backing.empty());
             QCOMPARE(chain.model.compare(*image), std::string());
         }
-        QVERIFY(steps > 8 || isUnreadable); // the tables that it needs are known
+        QVERIFY(steps > (isUnreadable ? 1 : 8)); // of tables, what it needs is known
     }
 
     /// Old images have the backing file's name right behind the header: without it, it must not be read as extensions.

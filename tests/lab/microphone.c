@@ -138,12 +138,12 @@ static void obey(void)
         begin(&command);
 }
 
-int main(void)
+int main(int count, char** words)
 {
     // What is made of hardware waits for no processor.
     if (sched_setscheduler(0, SCHED_FIFO, &(struct sched_param) { .sched_priority = 1 }) != 0)
         fail("a priority");
-    plug_in(0);
+    plug_in(count > 1 ? (unsigned)atoi(words[1]) : 0);
     for (;;) {
         while (requests && now() >= end_of_first())
             end_first();

@@ -25,7 +25,8 @@ class DownloadTest(unittest.TestCase):
     def run_in_guest(self, command: str, _: int = 60) -> str:
         self.commands.append(command)
         if address := re.search(rf"http://{GATEWAY}(\S+)", command):
-            self.fetched = urllib.request.urlopen("http://127.0.0.1" + address[1])
+            direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+            self.fetched = direct.open("http://127.0.0.1" + address[1])
             self.addCleanup(self.fetched.close)
         answers = {"/proc/net/snmp": f"Tcp: MaxConn EstabResets\nTcp: -1 {self.resets}", "cat /tmp/end": self.status,
                    "sha256sum": self.checksum}

@@ -50,7 +50,7 @@ class Row:
         return "pass" if self.floor else ""
 
     def line(self) -> str:
-        peer = f"{self.peer_name} {self.peer:.2f}" if self.peer else ""
+        peer = "" if self.peer is None else f"{self.peer_name} {self.peer:.2f}"
         ratio = f"{self.ratio:.2f}x" if self.peer else ""
         floor, aim = (goal.text(self.unit) if goal else "" for goal in (self.floor, self.aim))
         return f"{self.what:50} {self.ours:10.2f} {self.unit:5} {peer:>22} {ratio:>7} {floor:>7} {aim:>7}  {self.verdict}"

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """inside.py disk|network|usb|stream RUNS FILE: what lab_figures.py has measured in L1. All machines are up at once and idle but for
-the one whose turn it is; FILE gets the medians, speeds in MB/s."""
+the one whose turn it is; FILE gets the medians, speeds in MB/s; of stream what was missing."""
 
 import contextlib
 import os
@@ -9,7 +9,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 import typing
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lab"))
@@ -22,6 +21,7 @@ DISK_MIB = 256
 PORT = 5001
 STREAM_SECONDS = 60
 STREAM_PACKETS = 8000  # a second
+FIND_MICROPHONE = "grep -lx 1209 /sys/bus/usb/devices/*/idVendor"
 STREAM_REQUESTS = 8  # under way at any time, each of 8 ms
 INTERRUPTS = 250  # at a time; five times are more than a thousand
 STORE = pathlib.Path("/run/bench")
@@ -257,7 +257,7 @@ def missing(machine: machines.Machine, seconds: int) -> int:
     """Of the packets that the microphone has sent in so long."""
     wanted = seconds * STREAM_PACKETS
     came, left_out, errors = map(int, machine.run(
-        "for device in /sys/bus/usb/devices/*; do [ \"$(cat $device/idVendor 2>/dev/null)\" != 1209 ] || break; done; "
+        f"device=$(dirname $({FIND_MICROPHONE})); "
         f"stream $(printf /dev/bus/usb/%03d/%03d $(cat $device/busnum) $(cat $device/devnum)) {seconds} {STREAM_REQUESTS}",
         seconds * 10 + 60).split())
     print(f"    {machine.name}: of {wanted} packets {came} came whole, {errors} with an error, and {left_out} were left out", flush=True)
@@ -267,15 +267,15 @@ def missing(machine: machines.Machine, seconds: int) -> int:
 def stream(_: int) -> dict:
     """Once: a minute is long enough for what happens now and then."""
     with contextlib.ExitStack() as plugged:
-        for number in (1, 2):
-            plugged.enter_context(l1_usb.played(pathlib.Path(os.environ["LAB_MICROPHONE"])))
-            while len(microphones()) < number:
-                time.sleep(0.1)
+        for number in (0, 1):
+            plugged.enter_context(l1_usb.played(pathlib.Path(os.environ["LAB_MICROPHONE"]), str(number)))
+            machines.wait_until("L1 has the microphone", lambda number=number: len(microphones()) > number)
         running = boot({"ours": machines.ChronovisorMachine, "QEMU": StreamQemu}, "", cpus=2, tablet=False,
                        usbControllers=lambda: [{}])
         running["ours"].call("machine.attachUsb", device=microphones()[0])
         result = {"packets": STREAM_SECONDS * STREAM_PACKETS, "missing": {}}
         for name, machine in running.items():
+            machine.run(f"n=0; until {FIND_MICROPHONE} || [ $n -ge 300 ]; do n=$((n + 1)); sleep 0.1; done; {FIND_MICROPHONE}", 60)
             missing(machine, 1)  # L1 reads from its disk what runs for it, and that is late
             result["missing"][name] = missing(machine, STREAM_SECONDS)
         end(running)

@@ -23,8 +23,8 @@ class LabBench:
     def __init__(self, tree: pathlib.Path, directory: pathlib.Path, runs: int) -> None:
         self.tree, self.directory, self.runs = tree, directory, min(runs, 5)
 
-    def guest(self, kind: str) -> pathlib.Path:
-        """A Linux guest of the lab's, with its programs in a second archive behind the first one of its initramfs."""
+    def guest(self, kind: str, programs: tuple[pathlib.Path, ...] | list[pathlib.Path] = ()) -> pathlib.Path:
+        """A Linux guest of the lab's, with the load and these programs in a second archive behind the first one of its initramfs."""
         sys.path.insert(0, str(LAB))
         import cache
         import guests
@@ -35,7 +35,8 @@ class LabBench:
         tree = self.directory / "tree"
         (tree / "bin").mkdir(parents=True)
         shutil.copy(self.load(), tree / "bin" / "load")
-        shutil.copy(self.program("stream"), tree / "bin" / "stream")
+        for program in programs:
+            shutil.copy(program, tree / "bin")
         cache.pack_initramfs(tree, self.directory / "load.gz")
         (self.directory / "initrd.gz").write_bytes((linux / "initrd.gz").read_bytes()
                                                    + (self.directory / "load.gz").read_bytes())
@@ -51,7 +52,10 @@ class LabBench:
     def program(self, name: str) -> pathlib.Path:
         """One of the lab's, which needs no libraries."""
         file = self.directory / name
-        subprocess.run(["gcc", "-static", "-O1", "-o", str(file), str(LAB / f"{name}.c")], check=True)
+        try:
+            subprocess.run(["gcc", "-static", "-O1", "-o", str(file), str(LAB / f"{name}.c")], check=True)
+        except (OSError, subprocess.CalledProcessError) as problem:
+            raise Skip(f"{name} cannot be built: {problem}") from None
         return file
 
     def usb_devices(self) -> list[str]:
@@ -66,14 +70,16 @@ class LabBench:
                          f"-device usb-wacom-tablet,bus=usb.0,serial=tablet-{name}")
         return ["-q", " ".join(words)]
 
-    def measure(self, what: str, guest: str = "linux", options: tuple[str, ...] | list[str] = ()) -> dict:
-        """What inside.py has measured in L1, which is started with these options of the lab's."""
+    def measure(self, what: str, guest: str = "linux", options: tuple[str, ...] | list[str] = (), limit: int = LIMIT,
+                programs: tuple[pathlib.Path, ...] | list[pathlib.Path] = (), **variables: str) -> dict:
+        """What inside.py has measured in L1, which is started with these options of the lab's, programs in its guests and
+        variables, and has so many seconds for it."""
         results = self.directory / "results"
         environment = dict(os.environ, CHRONOVISOR_CTL=str(self.tree / "bin" / "chronoctl"),
-                           LAB_GUEST_LINUX=str(self.guest(guest)), LAB_LOAD=str(self.load()), LAB_MICROPHONE=str(self.program("microphone")))
+                           LAB_GUEST_LINUX=str(self.guest(guest, programs)), LAB_LOAD=str(self.load()), **variables)
         if (shim := self.tree / "lib" / "lab_shim.so").exists():
             environment["CHRONOVISOR_LAB_SHIM"] = str(shim)
-        done = subprocess.run([str(LAB / "lab"), "-t", str(LIMIT), "-w", str(results), *options, "--", "python3",
+        done = subprocess.run([str(LAB / "lab"), "-t", str(limit), "-w", str(results), *options, "--", "python3",
                                str(HERE / "inside.py"), what, str(self.runs), str(results / "medians.json")],
                               env=environment, stdout=sys.stderr, check=False)
         if done.returncode != 0:
@@ -115,6 +121,7 @@ def usb(bench: LabBench) -> list[Row]:
 
 def stream(bench: LabBench) -> list[Row]:
     """In an L1 that is never late: what is missing then was lost by the machine."""
-    measured = bench.measure("stream", "hardware", ["--steady"])
+    measured = bench.measure("stream", "hardware", ["--steady"], 2 * LIMIT, [bench.program("stream")],
+                             LAB_MICROPHONE=str(bench.program("microphone")))
     sent, missing = measured["packets"], measured["missing"]
     return [Row(f"{sent} packets, 8000 a second: missing", "", missing["ours"], missing["QEMU"], Goal(0, of_value=True))]

@@ -123,6 +123,11 @@ Result<std::unique_ptr<UsbReturn>> UsbReturn::watch(HostUsbInfo const&, int)
     return std::unique_ptr<UsbReturn>();
 }
 
+bool UsbReturn::giveBack(std::vector<int> const&, std::function<void()> const&)
+{
+    return false;
+}
+
 UsbReturn::~UsbReturn() = default;
 
 }

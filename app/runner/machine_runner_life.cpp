@@ -144,12 +144,17 @@ vmm::Result<> MachineRunner::Private::takeLock()
 vmm::Result<> MachineRunner::Private::dropSavedState()
 {
     auto const& directory = runner.m_places.stateDirectory;
+    auto const state = directory + "/state.json", leaving = state + ".new"; // which counts for nothing
     if (runner.m_places.keepsState || !hasSavedState(directory)) {
+        // One that could neither be removed for good nor be put back would be there again after a power cut.
+        if (!runner.m_places.keepsState && ::access(leaving.c_str(), F_OK) == 0) {
+            TRY(syncDirectory(directory));
+            ::unlink(leaving.c_str());
+        }
         savedStateInUse = false;
         return {};
     }
     TRY(vmm::mendSavedMachine(directory));
-    auto const state = directory + "/state.json", leaving = state + ".new"; // which counts for nothing
     if (::rename(state.c_str(), leaving.c_str()) != 0)
         return vmm::failOs(fmt::format("removing the saved state in {}", directory));
     // The disks must not move on before that is so after a power cut too: memory would meet a newer disk. Where nobody
@@ -246,11 +251,9 @@ void MachineRunner::Private::start(bool paused, Completion const& done)
         hostUsb.machineCameUp(std::exchange(hadHostUsb, {}));
         return finish(done, {});
     }
-    if (savedStateInUse) {
-        if (auto const dropped = dropSavedState(); !dropped) {
-            end();
-            return finish(done, dropped);
-        }
+    if (auto const dropped = dropSavedState(); !dropped) {
+        end();
+        return finish(done, dropped);
     }
     bool const restored = runner.m_state == SessionState::Restoring;
     vmm::Command command = vmm::command::Start {};

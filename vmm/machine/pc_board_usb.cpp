@@ -248,8 +248,18 @@ Result<> PcBoard::chooseConnector(UsbAddition& addition) const
         return chosen;
     auto const* const device = std::get_if<UsbDeviceConfig>(&addition);
     bool const mayHang = device && device->kind != UsbKind::Hub;
+    auto const isReached = [this](UsbDeviceConfig const* hub) {
+        auto const& all = m_config.usbDevices;
+        while (hub->plugged) {
+            auto const parent = std::ranges::find(all, hub->parent, &UsbDeviceConfig::id);
+            if (parent == all.end())
+                return true; // it is in a controller
+            hub = &*parent;
+        }
+        return false;
+    };
     for (auto const& hub : m_config.usbDevices) {
-        if (!mayHang || hub.kind != UsbKind::Hub || !hub.plugged)
+        if (!mayHang || hub.kind != UsbKind::Hub || !isReached(&hub))
             continue;
         UsbAddition behind = *device;
         std::get<UsbDeviceConfig>(behind).parent = hub.id;

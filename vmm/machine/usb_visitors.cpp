@@ -75,7 +75,10 @@ std::vector<std::string> UsbVisitors::inTheWay(bool isFast) const
     for (auto const& [id, visitor] : m_visitors) {
         if (vmm::isFast(*visitor.device) != isFast)
             continue;
-        if (visitor.place.controller)
+        auto const& place = visitor.place;
+        if (place.controller && m_isOwn(*place.controller, place.number))
+            continue; // beside a device of the machine's own: its leaving makes no room
+        if (place.controller)
             return { id };
         behindHubs.push_back(id);
     }

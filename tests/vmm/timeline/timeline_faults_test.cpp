@@ -119,10 +119,11 @@ struct Operation {
     char const* name;
     Result<> (*work)(Timeline&, Kept&);
     Uses uses = Uses::Both;
+    bool sweeps = false;
 };
-constexpr auto operations
-    = std::to_array<Operation>({ { "take", &take }, { "go", &go }, { "change", &change, Uses::WritesOnly },
-        { "purge and sweep", &purge }, { "prune", &prune }, { "read", &read, Uses::ReadsOnly } });
+constexpr auto operations = std::to_array<Operation>({ { "take", &take }, { "go", &go },
+    { "change", &change, Uses::WritesOnly }, { "purge and sweep", &purge, Uses::Both, true },
+    { "prune", &prune, Uses::Both, true }, { "read", &read, Uses::ReadsOnly } });
 
 struct Kind {
     char const* name;
@@ -228,8 +229,7 @@ private slots:
                 QVERIFY2(struck, qPrintable(where + outcome.error().message().c_str()));
                 auto const code = outcome.error().code;
                 // Of a tree that it cannot read a sweep says that it is damaged.
-                bool const isTree = fault == Fault::Unreadable && code == ErrorCode::Corrupt
-                    && (tried.work == &purge || tried.work == &prune);
+                bool const isTree = fault == Fault::Unreadable && code == ErrorCode::Corrupt && tried.sweeps;
                 QVERIFY2(isTree || code == (error == ENOSPC ? ErrorCode::NoSpace : ErrorCode::IoError),
                     qPrintable(where + outcome.error().message().c_str()));
             }

@@ -107,8 +107,21 @@ void TerminalScreen::resize(int rows, int columns)
 {
     rows = std::clamp(rows, 1, maximumSize);
     columns = std::clamp(columns, 2, maximumSize);
+    if (rows < m_rows || columns < m_columns)
+        endScrollRegion();
     if (rows != m_rows || columns != m_columns)
         vterm_set_size(m_terminal.get(), rows, columns);
+}
+
+/// One that begins below the new last row has no rows in libvterm 0.1.4, which moves memory beyond its own in that.
+void TerminalScreen::endScrollRegion()
+{
+    VTermPos before {}, after {};
+    vterm_state_get_cursorpos(m_state, &before);
+    feed("\x18\x1b[r\x1b[s"); // what was sent of a sequence ends, too
+    vterm_state_get_cursorpos(m_state, &after);
+    if (vterm_pos_cmp(before, after) != 0)
+        feed(QStringLiteral("\x1b[%1;%2H").arg(before.row + 1).arg(before.col + 1).toLatin1());
 }
 
 void TerminalScreen::reset()

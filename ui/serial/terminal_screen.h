@@ -87,6 +87,7 @@ private:
     bool setProperty(VTermProp property, VTermValue const& value);
     void cursorMoved(VTermPos position);
     VTermPos rearrange(int rows, int columns);
+    void endScrollRegion();
     void keep(TerminalLine line);
     void touch(int first, int last);
     void touchAll() { touch(0, m_rows); }

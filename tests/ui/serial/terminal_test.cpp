@@ -85,6 +85,18 @@ private slots:
         QCOMPARE(screen.lineText(0), QString());
     }
 
+    /// What scrolls there would have no rows: libvterm moves memory that is not its own.
+    void aScrollRegionBelowTheNewEndIsGone()
+    {
+        ui::TerminalScreen screen(8, 20);
+        screen.feed("one\r\ntwo\x1b[6;8r\x1b[2;4H");
+        screen.resize(3, 20);
+        QCOMPARE(screen.cursor(), (ui::TerminalPosition { 1, 3 }));
+        screen.feed("\r\n3\r\n4\r\n5\r\n6");
+        QCOMPARE(screen.lineText(screen.lineCount() - 1), "6");
+        QCOMPARE(screen.lineText(0), "one");
+    }
+
     void narrowerWrapsAndWiderJoins()
     {
         ui::TerminalScreen screen(4, 20);

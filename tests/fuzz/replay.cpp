@@ -1,6 +1,6 @@
 /// Feeds a fuzzer's function without libFuzzer: every file of the folders that are named, then inputs made from a fixed
 /// seed. A crash or a sanitizer's report is the failure; with --some or --all first, so it is when none of the files,
-/// or not each, of the first folder is one that the reader takes.
+/// or not each, of the first folder that has some is one that the reader takes.
 #include "tests/fuzz/accepted.h"
 
 #include <algorithm>
@@ -92,10 +92,10 @@ int main(int argc, char** argv)
     if (wanted == "--some" || wanted == "--all")
         ++first;
     std::vector<Input> files;
-    std::size_t judged = 0; // of the first folder: what was found later may be refused
+    std::size_t judged = 0; // what was found later may be refused
     for (int i = first; i < argc; ++i) {
         std::ranges::move(readFolder(argv[i]), std::back_inserter(files));
-        if (i == first)
+        if (judged == 0)
             judged = files.size();
     }
 

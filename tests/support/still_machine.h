@@ -193,21 +193,6 @@ struct StillMachine {
     /// What a disk keeps that no moment needs. What the disk itself stands on waits until another moment lies between.
     QString leftover(vmm::timeline::Timeline const& timeline) const
     {
-        std::set<std::string> files; // that moments have
-        for (auto const& moment : timeline.moments()) {
-            for (auto const& disk : moment.disks)
-                files.insert(disk.checkpoint.place);
-        }
-        for (auto const& loose : timeline.loose()) {
-            for (auto const& disk : loose.disks)
-                files.insert(disk.checkpoint.place);
-        }
-        for (auto const& entry : std::filesystem::directory_iterator(folder)) {
-            auto const name = entry.path().filename().string();
-            bool const isOfADisk = name.starts_with("one.img.") || name.starts_with("two.qcow2.");
-            if (isOfADisk && !files.contains(name))
-                return QString::fromStdString(name + " is nobody's");
-        }
         for (auto const& loose : timeline.loose()) {
             for (auto const& disk : loose.disks) {
                 if (disk.checkpoint.place.empty() || must(vmm::backingNameOf(disk.path)) != disk.checkpoint.place)

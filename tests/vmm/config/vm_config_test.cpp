@@ -52,8 +52,8 @@ private slots:
         row("no memory", "memoryMiB", [](auto& c) { c.memoryMiB = 0; });
         row("too much memory", "memoryMiB", [](auto& c) { c.memoryMiB = (1u << 20) + 1; });
         row("too many displays", "displays", [](auto& c) { c.displays.resize(5); });
+        row("too many queues", "disks[0].queues", [](auto& c) { c.disks[0].queues = 17; });
         row("no video memory", "displays[0].videoMemoryMiB", [](auto& c) { c.displays = { { "display0", 0 } }; });
-        row("a disk without queues", "disks[0].queues", [](auto& c) { c.disks[0].queues = 0; });
         row("too many sources of random numbers", "randomGenerators", [](auto& c) { c.randomGenerators = 256; });
         row("direct boot of nothing", "direct boot without a kernel",
             [](auto& c) { c.kernel.emplace(), c.firmware = Firmware::None; });

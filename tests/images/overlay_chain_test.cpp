@@ -1,6 +1,8 @@
 #include "tests/images/qemu_tools.h"
+#include "tests/support/call_faults.h"
 #include "tests/support/checkpoint_story.h"
 #include "vmm/base/random.h"
+#include "vmm/block/guess_format.h"
 #include "vmm/block/overlay_files.h"
 #include "vmm/block/stream.h"
 
@@ -10,6 +12,7 @@
 #include <fcntl.h>
 #include <set>
 #include <sys/stat.h>
+#include <unistd.h>
 
 using namespace vmm;
 using namespace tests;
@@ -629,6 +632,74 @@ private slots:
         QFile::remove(QString::fromStdString(forged));
         must(createImage(forged, { .size = 1 << 20, .backingFile = kept[0].place }));
         QCOMPARE(formatInPlace(forged, ImageFormat::Raw), ImageFormat::Raw);
+    }
+
+    /// An overlay whose first bytes the host cannot read just now is not taken for a raw disk, and what is to be
+    /// written down is no guess then. What a raw disk has behind them may be unreadable.
+    void theFormatOfWhatCannotBeRead_data()
+    {
+        QTest::addColumn<int>("error");
+        QTest::newRow("the disk fails") << EIO;
+        QTest::newRow("the server is silent") << ETIMEDOUT;
+        QTest::newRow("no memory") << ENOMEM;
+        QTest::newRow("busy") << EAGAIN;
+    }
+    void theFormatOfWhatCannotBeRead()
+    {
+        using enum ImageFormat;
+        QFETCH(int, error);
+        keep(1);
+        auto const raw = path("raw");
+        for (auto const& one : { raw, raw + "." + makeUuid(), path("alone") })
+            must(createImage(one, { .format = Raw, .size = 1 << 20 }));
+        auto const code = osError("", error).code;
+        auto const told = tellWithFaults([&]() -> QString {
+            if (!CallFaults::begin())
+                ::_exit(3);
+            auto const from = [&](unsigned at, CallFault::Way way) {
+                CallFaults::plan({ at, way, error, CallFault::Calls::Reading });
+            };
+            from(0, CallFault::Way::Once);
+            if (formatInPlace(path("disk"), Raw) != Qcow2)
+                return "an overlay is raw";
+            from(0, CallFault::Way::Once);
+            if (formatInPlace(path("alone"), Raw) != Raw)
+                return "what has no checkpoints is no raw disk";
+            for (auto const& one : { path("disk"), raw }) {
+                from(0, CallFault::Way::Once);
+                if (auto const guessed = guessFormat(one, {}); guessed || guessed.error().code != code)
+                    return "it is guessed";
+                from(0, CallFault::Way::Once);
+                if (auto const named = backingToName(one); named || named.error().code != code)
+                    return "it stands on nothing";
+            }
+            from(1, CallFault::Way::FromThenOn);
+            return formatInPlace(raw, Raw) == Raw ? "" : "more than the first bytes of a raw disk is read";
+        });
+        QCOMPARE(told.wrong, QString());
+        QCOMPARE(must(guessFormat(path("disk"), {})), Qcow2);
+        QCOMPARE(must(guessFormat(raw, {})), Raw);
+        QCOMPARE(must(backingToName(path("disk"))), std::string());
+    }
+
+    /// A damaged header a guest can write: that does not make its raw disk qcow2.
+    void aDamagedHeaderIsOfARawDisk_data()
+    {
+        QTest::addColumn<QByteArray>("start");
+        QTest::newRow("clusters of no size") << QByteArray("QFI\xfb\0\0\0\x03", 8);
+        QTest::newRow("another version") << QByteArray("QFI\xfb\0\0\0\x09", 8);
+        QTest::newRow("the first version") << QByteArray("QFI\xfb\0\0\0\x01", 8);
+        QTest::newRow("another format") << QByteArray("KDMV\0\0\0\x01", 8);
+    }
+    void aDamagedHeaderIsOfARawDisk()
+    {
+        QFETCH(QByteArray, start);
+        auto const raw = path("raw");
+        must(createImage(raw + "." + makeUuid(), { .format = ImageFormat::Raw, .size = 1 << 20 }));
+        QFile file(QString::fromStdString(raw));
+        QVERIFY(file.open(QIODevice::WriteOnly) && file.write(start) == start.size() && file.resize(1 << 20));
+        file.close();
+        QCOMPARE(formatInPlace(raw, ImageFormat::Raw), ImageFormat::Raw);
     }
 
 private:

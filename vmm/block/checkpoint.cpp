@@ -417,17 +417,20 @@ Result<std::unique_ptr<CheckpointMethod>> chooseFrom(
 
 ImageFormat formatInPlace(std::string const& path, ImageFormat configured)
 {
-    auto const found = configured == ImageFormat::Raw ? backingNameOf(path) : Result<std::string>();
+    using enum ErrorCode;
+    if (configured != ImageFormat::Raw)
+        return configured;
+    auto const isOverlay = isOverlayInPlace(path);
+    if (isOverlay)
+        return *isOverlay ? ImageFormat::Qcow2 : configured;
+    // What is wrong with the header itself, a guest can have written.
+    auto const why = isOverlay.error().code;
+    if (why == Corrupt || why == Unsupported || why == VersionTooNew || why == NotFound)
+        return configured;
     // An overlay that cannot be read just now must not be taken for a raw disk, whose moment would be of other bytes
     // and whose guest would write into its tables. Opened as qcow2 it is that, or refused.
-    if (!found && found.error().code == ErrorCode::IoError) {
-        auto const beside = checkpointFilesOf(path);
-        return beside && !beside->empty() ? ImageFormat::Qcow2 : configured;
-    }
-    if (!found || !found->starts_with(nameOf(path) + ".") || found->find('/') != std::string::npos)
-        return configured;
-    auto const id = found->substr(nameOf(path).size() + 1);
-    return isUuid(id) && existsFile(folderOf(path) + *found) ? ImageFormat::Qcow2 : configured;
+    auto const beside = checkpointFilesOf(path);
+    return beside && beside->empty() ? configured : ImageFormat::Qcow2;
 }
 
 Result<> copyImage(BlockImage& image, std::string const& path, ImageFormat format, CopyProgress const& progress)

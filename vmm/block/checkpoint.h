@@ -112,7 +112,8 @@ constexpr std::string_view momentSnapshotName = "Chronovisor";
 
 /// What a raw disk is now: an overlay has made it qcow2 without being able to change, in the same step, whatever says
 /// that it is raw. A guest cannot make its raw disk look so, for an overlay stands on a file whose name nobody can
-/// guess.
+/// guess. One that the host cannot read just now is qcow2 where checkpoints' files are beside it, or may be: that is
+/// right or, with what most guests have on a raw disk, refused. isOverlayInPlace() returns the error instead.
 ImageFormat formatInPlace(std::string const& path, ImageFormat configured);
 
 /// A new file of that format with what `image` reads as. What is nowhere in it is not read.

@@ -1,6 +1,5 @@
 #include "vmm/block/guess_format.h"
 
-#include "vmm/block/checkpoint.h"
 #include "vmm/block/overlay_files.h"
 
 #include <algorithm>
@@ -11,7 +10,7 @@ namespace vmm {
 
 Result<ImageFormat> guessFormat(std::string const& path, std::vector<std::string> const& named)
 {
-    if (formatInPlace(path, ImageFormat::Raw) == ImageFormat::Qcow2)
+    if (TRY(isOverlayInPlace(path)))
         return ImageFormat::Qcow2;
     InlineEngine engine;
     ImageOptions options;
@@ -33,7 +32,7 @@ Result<ImageFormat> guessFormat(std::string const& path, std::vector<std::string
 
 Result<std::string> backingToName(std::string const& path)
 {
-    if (formatInPlace(path, ImageFormat::Raw) == ImageFormat::Qcow2)
+    if (TRY(isOverlayInPlace(path)))
         return std::string();
     auto const name = TRY(backingNameOf(path));
     if (name.empty())

@@ -6,6 +6,7 @@
 #include "vmm/block/qcow2_format.h"
 
 #include <algorithm>
+#include <array>
 #include <dirent.h>
 #include <fmt/format.h>
 #include <functional>
@@ -44,14 +45,14 @@ Result<std::vector<std::string>> namesIn(std::string const& folder)
     return names;
 }
 
-/// An empty one for what is no qcow2 image.
+/// An empty one for what is no qcow2 image. Of that nothing but the first bytes is read: more may be unreadable.
 Result<qcow2::Header> headerOf(std::string const& path)
 {
     auto const file = TRY(HostFile::open(path, Access::ReadOnly, CacheMode::Writeback, HostFile::Lock::No));
-    auto const format = detectFormat(*file);
-    if (!format && format.error().code != ErrorCode::Unsupported)
-        return fail(format.error());
-    if (!format || *format != ImageFormat::Qcow2)
+    std::array<std::uint8_t, 8> start {};
+    TRY(file->read(0, start));
+    bool const isOfVersionOne = loadBig<std::uint32_t>(ConstByteSpan(start).subspan(4)) == 1; // another format
+    if (loadBig<std::uint32_t>(start) != qcow2::magic || isOfVersionOne)
         return qcow2::Header {};
     auto const size = TRY(file->size());
     return qcow2::Header::read(*file, size);
@@ -201,6 +202,14 @@ private:
 Result<std::string> backingNameOf(std::string const& path)
 {
     return TRY(headerOf(path)).backingFile;
+}
+
+Result<bool> isOverlayInPlace(std::string const& path)
+{
+    auto const name = TRY(backingNameOf(path));
+    if (!name.starts_with(nameOf(path) + ".") || name.find('/') != std::string::npos)
+        return false;
+    return isUuid(name.substr(nameOf(path).size() + 1)) && existsFile(folderOf(path) + name);
 }
 
 Result<std::string> nameBelow(ImageInfo const& image, std::size_t index)

@@ -19,6 +19,8 @@ using ImageHeaders = std::map<std::string, Result<qcow2::Header>>;
 
 /// As its header has it; empty: it is no qcow2 image, or has none.
 Result<std::string> backingNameOf(std::string const& path);
+/// Whether it is an overlay that a moment of this very disk has made; see formatInPlace().
+Result<bool> isOverlayInPlace(std::string const& path);
 /// How an image that is to stand on `image.backing[index]` directly names it: as the names from file to file on the way
 /// there do, relative where all of them are. A name that is enough in its own folder has none before it.
 Result<std::string> nameBelow(ImageInfo const& image, std::size_t index);

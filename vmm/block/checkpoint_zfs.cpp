@@ -276,8 +276,10 @@ private:
             TRY(checkZfsName(where.dataset));
             return where;
         }
-        auto const listed = TRY(m_run({ "zfs", "list", "-H", "-t", "filesystem", "-o", "name,mountpoint" }));
-        for (auto const& line : lines(listed)) {
+        auto const listed = m_run({ "zfs", "list", "-H", "-t", "filesystem", "-o", "name,mountpoint" });
+        if (!listed) // as where the host has the program, and its kernel no ZFS: nothing is wrong with the disk
+            return fail(ErrorCode::Unsupported, "zfs list: " + listed.error().message());
+        for (auto const& line : lines(*listed)) {
             auto const tab = line.find('\t');
             if (tab == std::string::npos || line[tab + 1] != '/')
                 continue;

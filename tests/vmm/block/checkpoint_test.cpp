@@ -26,6 +26,7 @@ struct FakeZfs {
     std::vector<std::string> denied; ///< verbs
     std::vector<std::string> calls;
     std::string sizes = "\t8192\t20480"; ///< of each snapshot
+    bool isLoaded = true;                ///< the kernel's part
 
     Result<std::string> operator()(std::vector<std::string> const& arguments)
     {
@@ -34,6 +35,8 @@ struct FakeZfs {
         auto const& verb = arguments[1];
         auto const& name = arguments.back();
         calls.push_back(verb + " " + name);
+        if (!isLoaded)
+            return fail(ErrorCode::IoError, "The ZFS modules cannot be auto-loaded.");
         if (std::ranges::find(denied, verb) != denied.end())
             return fail(ErrorCode::PermissionDenied, "cannot: permission denied");
         QString const folder = QString::fromStdString(mountPoint + "/.zfs/snapshot/" + name.substr(name.find('@') + 1));
@@ -426,6 +429,22 @@ private slots:
         QCOMPARE(method->remove(story.disk(), hostile).error().code, ErrorCode::Corrupt);
         QCOMPARE(method->goBack(story.disk(), hostile).error().code, ErrorCode::Corrupt);
         QVERIFY(std::ranges::none_of(fake.calls, [](auto const& call) { return call.starts_with("destroy"); }));
+    }
+
+    /// The program alone makes no disk one that fails.
+    void zfsWithoutItsKernelIsNotOpen()
+    {
+        FakeZfs fake;
+        fake.isLoaded = false;
+        auto const method = createZfsMethod([&](auto const& arguments) { return fake(arguments); });
+        CheckpointStory story(*method, path("disk"), ImageFormat::Raw);
+        QCOMPARE(method->probe(story.disk()).error().code, ErrorCode::Unsupported);
+        auto const make = [&](CheckpointWay way) -> std::unique_ptr<CheckpointMethod> {
+            if (way == CheckpointWay::Zfs)
+                return createZfsMethod([&](auto const& arguments) { return fake(arguments); });
+            return std::make_unique<Pretended>(way, false);
+        };
+        QCOMPARE(chooseFrom(make, story.disk(), {}).error().code, ErrorCode::Unsupported);
     }
 
     void zfsSaysWhatItsSnapshotsTake()

@@ -67,19 +67,6 @@ Result<ImageFormat> unsaidFormat(std::string const& imagePath, std::string const
 
 }
 
-Result<std::string> backingPath(std::string const& imagePath, std::string name)
-{
-    if (name.starts_with("file:"))
-        name.erase(0, 5);
-    auto const colon = name.find(':');
-    if (colon != std::string::npos && name.find('/') > colon)
-        return fail(ErrorCode::Unsupported, "backing file \"" + name + "\" is not a file of this host");
-    if (name.starts_with('/'))
-        return name;
-    auto const slash = imagePath.rfind('/');
-    return slash == std::string::npos ? name : imagePath.substr(0, slash + 1) + name;
-}
-
 Result<> checkBacking(std::string const& imagePath, std::string const& below, std::vector<std::string> const& allowed)
 {
     namespace fs = std::filesystem;

@@ -49,6 +49,13 @@ public:
         if (device.isBack)
             tell(device);
     }
+    /// To the loop, as long as that is there: a device may outlive it.
+    void post(std::function<void()> task)
+    {
+        std::lock_guard const lock(m_mutex);
+        if (m_loop)
+            m_loop->post(std::move(task));
+    }
     /// Who wants one that is on its way waits for it, as far as that answers.
     void waitFor(std::string const& port)
     {
@@ -176,9 +183,8 @@ void HostUsbDevices::open(std::string const& which, Allows allows, UsbHolder con
     std::set<std::string> taken;
     for (auto const& [port, device] : m_devices)
         taken.insert(port);
-    auto const open
-        = [this, loop = &m_loop, leaving = m_leaving, self = std::weak_ptr(m_self), which, taken, holder, root = m_root,
-              allows = std::move(allows)]() -> vmm::Result<std::shared_ptr<vmm::HostUsbDevice>> {
+    auto const open = [this, leaving = m_leaving, self = std::weak_ptr(m_self), which, taken, holder, root = m_root,
+                          allows = std::move(allows)]() -> vmm::Result<std::shared_ptr<vmm::HostUsbDevice>> {
         auto looked = TRY(lookNow(root));
         std::vector<vmm::HostUsbInfo> infos;
         for (auto const& entry : looked.entries)
@@ -190,8 +196,8 @@ void HostUsbDevices::open(std::string const& which, Allows allows, UsbHolder con
         leaving->waitFor(info.port);
         auto claim = std::make_shared<UsbClaim>(TRY_WITHIN(name, UsbClaim::take(info.port, holder)));
         TRY_WITHIN(name, allows(*std::ranges::find(looked.entries, info, &HostUsbEntry::device)));
-        auto const gone = [this, loop, self, port = info.port] {
-            loop->post([this, self, port] {
+        auto const gone = [this, leaving, self, port = info.port] {
+            leaving->post([this, self, port] {
                 if (!self.expired())
                     m_lost(port);
             });

@@ -73,6 +73,47 @@ struct Bench {
     HostUsbPassthrough passthrough { ports.ports(), {}, &Bench::config, events(failures) };
 };
 
+/// The devices alone, on a loop.
+struct Runner {
+    using Opened = std::shared_ptr<vmm::HostUsbDevice>;
+    static vmm::Result<> allowed(HostUsbEntry const& /*entry*/) { return {}; }
+
+    explicit Runner(std::chrono::milliseconds patience)
+    {
+        loop->loop().call([&] {
+            devices.emplace(
+                loop->loop(), "", [this](auto const&) { ++lost; }, patience);
+        });
+    }
+    ~Runner() { end(); }
+    auto open(HostUsbDevices::Allows const& allows = &allowed)
+    {
+        return tests::laterAnswerOf<Opened>(
+            [&](auto done) { loop->loop().call([&] { devices->open("1-1", allows, {}, done); }); });
+    }
+    vmm::Result<Opened> openNow()
+    {
+        auto opened = open();
+        return tests::answered(opened);
+    }
+    void letGoOf(Opened device)
+    {
+        loop->loop().call([&] {
+            devices->keep(std::move(device));
+            devices->giveBackAll();
+        });
+    }
+    void end()
+    {
+        if (loop)
+            loop->loop().call([this] { devices.reset(); });
+    }
+
+    std::unique_ptr<vmm::LoopThread> loop = tests::must(vmm::LoopThread::start("runner"));
+    int lost = 0;
+    std::optional<HostUsbDevices> devices;
+};
+
 }
 
 /// Devices of the host's, and a machine that comes and goes while they are plugged in and out.
@@ -181,34 +222,44 @@ private slots:
     {
         SimulatedUsbDevice silent("1-1", 2);
         tests::FakeUsbHost host;
-        auto const loop = tests::must(vmm::LoopThread::start("runner"));
-        std::optional<HostUsbDevices> devices;
-        loop->loop().call([&] {
-            devices.emplace(
-                loop->loop(), "", [](auto const&) {}, 0ms);
-        });
-        using Opened = std::shared_ptr<vmm::HostUsbDevice>;
-        auto device = tests::must(tests::answerOf<Opened>([&](auto done) {
-            loop->loop().call([&] {
-                devices->open(
-                    "1-1", [](auto const&) { return vmm::Result<>(); }, {}, done);
-            });
-        }));
+        Runner runner(0ms);
+        auto device = tests::must(runner.openNow());
         device->setHost(&host);
         device->setHost(nullptr);
         silent.hang();
-        loop->loop().call([&] {
-            devices->keep(std::move(device));
-            devices->giveBackAll();
-        });
+        runner.letGoOf(std::move(device));
         QTRY_COMPARE(silent.calls().back(), "reset");
-        auto const ended = std::async(std::launch::async, [&] { loop->loop().call([&] { devices.reset(); }); });
+        auto const ended = std::async(std::launch::async, [&] { runner.end(); });
         bool const ends = tests::comes(ended);
         silent.answerAgain();
         ended.wait();
         QVERIFY(ends);
         QTRY_VERIFY(UsbClaim::take("1-1", {}).has_value()); // at the end of its thread
         QVERIFY(silent.hasDriver());
+    }
+
+    /// The loop where it would be told is no more: for the address sanitizer.
+    void whatDiesOnItsWayAfterTheEndIsToldNobody()
+    {
+        SimulatedUsbDevice dying("1-1", 2);
+        tests::FakeUsbHost host;
+        Runner runner(0ms);
+        auto device = tests::must(runner.openNow());
+        device->setHost(&host);
+        dying.hang();
+        dying.changeAtReset();
+        {
+            std::lock_guard const lock(host.usbMutex());
+            device->busReset();
+        }
+        QTRY_COMPARE(dying.calls().back(), "reset");
+        device->setHost(nullptr);
+        runner.letGoOf(std::move(device));
+        runner.end();
+        runner.loop.reset();
+        dying.answerAgain();
+        QTRY_VERIFY(UsbClaim::take("1-1", {}).has_value());
+        QCOMPARE(runner.lost, 0);
     }
 
 private:

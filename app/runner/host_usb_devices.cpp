@@ -124,6 +124,20 @@ struct HostUsbDevices::GiveBack {
     }
 };
 
+namespace {
+
+/// As it is now: this host's drivers may have it since it was listed.
+void lookAgain(vmm::HostUsb const& usb, HostUsbEntry& entry)
+{
+    for (auto& device : usb.devices()) {
+        if (device.port == entry.device.port && device.address == entry.device.address)
+            entry.device = std::move(device);
+    }
+    entry.uses = usesOf(entry.device);
+}
+
+}
+
 HostUsbDevices::HostUsbDevices(vmm::EventLoop& loop, std::string root, Lost lost, std::chrono::milliseconds patience)
     : m_loop(loop),
       m_root(std::move(root)),
@@ -169,8 +183,11 @@ void HostUsbDevices::look(std::function<void()> before, std::function<void(vmm::
             auto const onTheWay = leaving->ports(); // nobody's any more
             auto looked = lookNow(root);
             for (std::size_t i = 0; looked && i < looked->entries.size(); ++i) {
-                if (onTheWay.contains(looked->entries[i].device.port))
-                    looked->entries[i].holder.reset();
+                auto& entry = looked->entries[i];
+                if (!onTheWay.contains(entry.device.port))
+                    continue;
+                entry.holder.reset();
+                lookAgain(*looked->usb, entry);
             }
             loop->post([done, looked = std::move(looked)] { done(looked); });
         });
@@ -195,14 +212,16 @@ void HostUsbDevices::open(std::string const& which, Allows allows, UsbHolder con
         auto const name = fmt::format("{} at port {}", usbDeviceName(info), info.port);
         leaving->waitFor(info.port);
         auto claim = std::make_shared<UsbClaim>(TRY_WITHIN(name, UsbClaim::take(info.port, holder)));
-        TRY_WITHIN(name, allows(*std::ranges::find(looked.entries, info, &HostUsbEntry::device)));
+        auto& entry = *std::ranges::find(looked.entries, info, &HostUsbEntry::device);
+        lookAgain(*looked.usb, entry);
+        TRY_WITHIN(name, allows(entry));
         auto const gone = [this, leaving, self, port = info.port] {
             leaving->post([this, self, port] {
                 if (!self.expired())
                     m_lost(port);
             });
         };
-        auto device = TRY(vmm::HostUsbDevice::open(std::move(looked.usb), info, gone));
+        auto device = TRY(vmm::HostUsbDevice::open(std::move(looked.usb), entry.device, gone));
         return std::shared_ptr<vmm::HostUsbDevice>(device.release(),
             GiveBack { leaving, std::move(claim), std::make_shared<Leaving::Device>(Leaving::Device { info.port }) });
     };

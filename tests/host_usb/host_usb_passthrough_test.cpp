@@ -262,6 +262,34 @@ private slots:
         QCOMPARE(runner.lost, 0);
     }
 
+    /// While it is on its way a driver may have it already; afterwards, too.
+    void whatTheHostUsesOfOneThatComesBackIsKnown()
+    {
+        SimulatedUsbDevice coming("1-1", 2);
+        tests::FakeUsbHost host;
+        Runner runner(10s);
+        auto device = tests::must(runner.openNow());
+        device->setHost(&host);
+        device->setHost(nullptr);
+        coming.hang();
+        runner.letGoOf(std::move(device));
+        QTRY_COMPARE(coming.calls().back(), "reset");
+        coming.typeOnTheHost();
+        auto const looked = tests::must(tests::answerOf<HostUsbDevices::Look>(
+            [&](auto done) { runner.loop->loop().call([&] { runner.devices->look({}, done); }); }));
+        std::vector<HostUse> uses;
+        auto opened = runner.open([&uses](HostUsbEntry const& entry) {
+            uses = entry.uses;
+            return vmm::Result<>();
+        });
+        coming.answerAgain();
+        REQUIRE_OK(tests::answered(opened));
+        QCOMPARE(looked.entries.size(), 1u);
+        QVERIFY(!looked.entries[0].holder);
+        QCOMPARE(looked.entries[0].uses.size(), 1u);
+        QVERIFY(uses == looked.entries[0].uses);
+    }
+
 private:
     QTemporaryDir m_runtime;
 };

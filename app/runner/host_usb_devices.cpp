@@ -7,6 +7,7 @@
 #include <condition_variable>
 #include <fmt/format.h>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <system_error>
 #include <thread>
@@ -60,8 +61,9 @@ public:
     void waitFor(std::string const& port)
     {
         std::unique_lock lock(m_mutex);
-        m_changed.wait_for(lock, m_patience,
-            [&] { return std::ranges::none_of(m_onTheWay, [&](auto const& one) { return one->port == port; }); });
+        m_changed.wait_for(lock, m_patience, [&] {
+            return m_ends || std::ranges::none_of(m_onTheWay, [&](auto const& one) { return one->port == port; });
+        });
     }
     std::set<std::string> ports()
     {
@@ -71,7 +73,14 @@ public:
             all.insert(device->port);
         return all;
     }
-    /// Waits for those that are on their way, and has no more to do with the loop. How many are left.
+    /// From now on, and until then, there is patience for all of them together.
+    void endSoon()
+    {
+        std::lock_guard const lock(m_mutex);
+        m_ends = std::chrono::steady_clock::now() + m_patience;
+        m_changed.notify_all();
+    }
+    /// After that. Waits for those that are on their way, and has no more to do with the loop. How many are left.
     std::size_t end()
     {
         std::unique_lock lock(m_mutex);
@@ -99,13 +108,14 @@ private:
     }
     void wait(std::unique_lock<std::mutex>& lock)
     {
-        m_changed.wait_for(lock, m_patience, [this] { return m_onTheWay.empty(); });
+        m_changed.wait_until(lock, *m_ends, [this] { return m_onTheWay.empty(); });
     }
 
     std::mutex m_mutex;
     std::condition_variable m_changed;
     vmm::EventLoop* m_loop; // null at the end
     std::chrono::milliseconds const m_patience;
+    std::optional<std::chrono::steady_clock::time_point> m_ends;
     std::vector<std::shared_ptr<Device>> m_onTheWay;
 };
 
@@ -148,6 +158,7 @@ HostUsbDevices::HostUsbDevices(vmm::EventLoop& loop, std::string root, Lost lost
 
 HostUsbDevices::~HostUsbDevices()
 {
+    m_leaving->endSoon();
     m_self.reset();
     m_waiting.reset(); // a device that was opened meanwhile goes back, too
     m_devices.clear();

@@ -17,7 +17,7 @@ public:
     /// `lost`: a device that was plugged out, or died where it is; called on the loop.
     using Lost = std::function<void(std::string const& port)>;
     /// `root`: of the library whose rules hold; empty: none do. `patience`: how long the end of this object waits for
-    /// devices that go back.
+    /// devices that go back, beside what the kernel takes for one that is just being opened.
     HostUsbDevices(vmm::EventLoop& loop, std::string root, Lost lost,
         std::chrono::milliseconds patience = std::chrono::seconds(10));
     /// What goes back for longer goes on doing so beside, and after the end of the process by the program that waits

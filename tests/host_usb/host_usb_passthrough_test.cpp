@@ -290,6 +290,28 @@ private slots:
         QVERIFY(uses == looked.entries[0].uses);
     }
 
+    void whoWaitsForOneThatIsSilentDoesNotAfterTheEnd()
+    {
+        SimulatedUsbDevice silent("1-1", 2);
+        tests::FakeUsbHost host;
+        Runner runner(1h);
+        auto device = tests::must(runner.openNow());
+        device->setHost(&host);
+        device->setHost(nullptr);
+        silent.hang();
+        runner.letGoOf(std::move(device));
+        QTRY_COMPARE(silent.calls().back(), "reset");
+        auto waiting = runner.open();
+        // Not on the loop, which hears the answer meanwhile.
+        auto const ended = std::async(std::launch::async, [&] { runner.devices.reset(); });
+        bool const isAnswered = tests::comes(waiting);
+        silent.answerAgain();
+        ended.wait();
+        QVERIFY(isAnswered);
+        QCOMPARE(waiting.get().error().code, vmm::ErrorCode::Busy);
+        QVERIFY(silent.hasDriver());
+    }
+
 private:
     QTemporaryDir m_runtime;
 };

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 #include <mutex>
 #include <optional>
+#include <pthread.h>
 #include <set>
 #include <system_error>
 #include <thread>
@@ -35,7 +36,10 @@ public:
         };
         lock.unlock();
         try {
-            std::thread(work).detach();
+            std::thread([work] {
+                ::pthread_setname_np(::pthread_self(), "usb give back");
+                work();
+            }).detach();
         } catch (std::system_error const&) { // there are too many
             work();
         }

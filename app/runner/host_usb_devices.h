@@ -60,7 +60,7 @@ private:
     std::shared_ptr<Leaving> m_leaving;
     std::map<std::string, std::shared_ptr<vmm::HostUsbDevice>> m_devices;
     std::shared_ptr<int> m_self = std::make_shared<int>(); // what was posted to the loop may come after us
-    std::shared_ptr<vmm::LoopThread> m_waiting;            // made when it is needed
+    std::unique_ptr<vmm::LoopThread> m_waiting;            // made when it is needed
 };
 
 }

@@ -13,6 +13,7 @@
 #include <deque>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <fstream>
 #include <future>
 #include <list>
 #include <malloc.h>
@@ -84,6 +85,38 @@ private slots:
         }
         QVERIFY(comes);
         QVERIFY(looking.get() == before);
+    }
+
+    /// The kernel tells of a device before it gives it a configuration.
+    void whatHasNoConfigurationYetIsAskedAgain()
+    {
+        SimulatedUsbDevice const device("1-1", 2);
+        auto const path
+            = fmt::format("{}/sys/bus/usb/devices/1-1/bConfigurationValue", qgetenv("UMOCKDEV_DIR").constData());
+        auto const usb = tests::must(HostUsb::open());
+        std::ofstream(path).flush();
+        QCOMPARE(usb->devices().at(0).interfaceClasses, std::vector<std::uint8_t> {});
+        std::ofstream(path) << "1\n";
+        QCOMPARE(usb->devices().at(0).interfaceClasses, std::vector<std::uint8_t> { 0xff });
+    }
+
+    /// As behind a controller that was gone for a moment: the addresses begin anew.
+    void anotherOneThatLooksTheSameIsAsked()
+    {
+        constexpr std::size_t interfaceClass = 18 + 9 + 5;
+        auto descriptors = SimulatedUsbDevice::usualDescriptors();
+        auto const usb = tests::must(HostUsb::open());
+        std::optional<SimulatedUsbDevice> device;
+        device.emplace("1-1", 2, descriptors);
+        QTRY_COMPARE(usb->devices().size(), 1u);
+        device.reset();
+        descriptors.at(interfaceClass) = 0x03;
+        device.emplace("1-1", 2, descriptors);
+        auto const classes = [&] {
+            auto const devices = usb->devices();
+            return devices.size() == 1 ? devices[0].interfaceClasses : std::vector<std::uint8_t> {};
+        };
+        QTRY_COMPARE(classes(), std::vector<std::uint8_t> { 0x03 });
     }
 
     void comingAndGoingIsHeard()

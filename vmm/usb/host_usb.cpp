@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fmt/format.h>
 #include <fstream>
+#include <iterator>
 #include <libusb.h>
 #include <pthread.h>
 
@@ -242,6 +243,7 @@ HostUsb::~HostUsb()
     libusb_hotplug_deregister_callback(m_context, m_callback);
     libusb_interrupt_event_handler(m_context);
     m_thread.join();
+    m_known.clear();
     libusb_exit(m_context);
 }
 
@@ -281,21 +283,27 @@ std::unique_ptr<HostUsb::Listener> HostUsb::listen(Changed changed)
 /// Linux, drivers/usb/core/sysfs.c, manufacturer_show() and its neighbours, usb_lock_device_interruptible().
 std::vector<HostUsbInfo> HostUsb::devices() const
 {
-    std::vector<HostUsbInfo> before, all, found;
+    std::vector<Known> before, all;
     {
         std::lock_guard const lock(m_knownMutex);
         before = m_known;
     }
     for (auto* const device : DeviceList(m_context)) {
-        auto const known = std::ranges::find_if(
-            before, [&](auto const& one) { return isSame(device, one) && one.port == portOf(device); });
-        all.push_back(known != before.end() ? *known : infoOf(device));
+        auto const known = std::ranges::find(before, device, [](auto const& one) { return one.device.get(); });
+        if (known != before.end())
+            all.push_back(*known);
+        else
+            all.push_back({ { libusb_ref_device(device), &libusb_unref_device }, infoOf(device) });
     }
     {
         std::lock_guard const lock(m_knownMutex);
-        m_known = all;
+        m_known.clear();
+        // One that has no configuration gets it soon.
+        std::ranges::copy_if(
+            all, std::back_inserter(m_known), [](auto const& one) { return !one.info.interfaceClasses.empty(); });
     }
-    for (auto& info : all) {
+    std::vector<HostUsbInfo> found;
+    for (auto& [device, info] : all) {
         if (info.isHub())
             continue;
         info.nodes = nodesOf(files::path("/sys/bus/usb/devices") / info.port);

@@ -87,7 +87,11 @@ private:
     std::uint64_t m_turns = 0; // of the thread
     std::vector<Registration*> m_listeners;
     mutable std::mutex m_knownMutex;
-    mutable std::vector<HostUsbInfo> m_known; // hubs too
+    struct Known {
+        std::shared_ptr<libusb_device> device; // kept, so that no other one can be taken for it
+        HostUsbInfo info;
+    };
+    mutable std::vector<Known> m_known; // hubs too
     std::atomic<int> m_stop = 0;
     std::thread m_thread;
 };

@@ -42,9 +42,12 @@ Result<pid_t> spawnProgram(std::string const& program, std::vector<std::string> 
     return process;
 }
 
-void waitForProgram(pid_t process)
+int waitForProgram(pid_t process)
 {
-    while (::waitpid(process, nullptr, 0) < 0 && errno == EINTR) { }
+    int status = 0;
+    pid_t ended = -1;
+    while ((ended = ::waitpid(process, &status, 0)) < 0 && errno == EINTR) { }
+    return ended == process && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
 }

@@ -19,7 +19,7 @@ enum class OwnSession : std::uint8_t { No, Yes };
 Result<pid_t> spawnProgram(std::string const& program, std::vector<std::string> arguments,
     posix_spawn_file_actions_t* actions, OwnSession session = OwnSession::No);
 
-/// Returns when it has ended.
-void waitForProgram(pid_t process);
+/// Returns when it has ended, with its exit status; -1: it was killed.
+int waitForProgram(pid_t process);
 
 }

@@ -1,6 +1,7 @@
 #include "vmm/usb/usb_return.h"
 
 #include "vmm/base/helper_program.h"
+#include "vmm/base/log.h"
 
 #include <algorithm>
 #include <array>
@@ -45,7 +46,7 @@ Result<std::unique_ptr<UsbReturn>> UsbReturn::watch(HostUsbInfo const& device, i
             fmt::format("{}", configuration) },
         &actions, OwnSession::Yes);
     ::posix_spawn_file_actions_destroy(&actions);
-    return std::unique_ptr<UsbReturn>(new UsbReturn(std::move(ours), TRY(process)));
+    return std::unique_ptr<UsbReturn>(new UsbReturn(device.port, std::move(ours), TRY(process)));
 }
 
 bool UsbReturn::giveBack(std::vector<int> const& interfaces, std::function<void()> const& letGo)
@@ -60,6 +61,7 @@ bool UsbReturn::giveBack(std::vector<int> const& interfaces, std::function<void(
         interfaces, std::back_inserter(numbers), [](int number) { return static_cast<std::uint8_t>(number); });
     (void)::send(m_pipe.get(), numbers.data(), numbers.size(), MSG_NOSIGNAL);
     ::shutdown(m_pipe.get(), SHUT_WR);
+    m_givesBack = true;
     return true;
 }
 
@@ -68,7 +70,8 @@ UsbReturn::~UsbReturn()
     constexpr char allIsWell = 'w';
     (void)::send(m_pipe.get(), &allIsWell, 1, MSG_NOSIGNAL);
     m_pipe.reset();
-    waitForProgram(m_process);
+    if (waitForProgram(m_process) != 0 && m_givesBack)
+        log(LogLevel::Warning, "usb", "{} may have no driver of this host's until it is plugged in again", m_port);
 }
 
 }

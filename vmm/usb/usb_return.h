@@ -29,10 +29,15 @@ public:
     UsbReturn& operator=(UsbReturn const&) = delete;
 
 private:
-    UsbReturn(UniqueFd pipe, pid_t process) : m_pipe(std::move(pipe)), m_process(process) { }
+    UsbReturn(std::string port, UniqueFd pipe, pid_t process)
+        : m_port(std::move(port)), m_pipe(std::move(pipe)), m_process(process)
+    {
+    }
 
+    std::string m_port;
     UniqueFd m_pipe;
     pid_t m_process;
+    bool m_givesBack = false;
 };
 
 }

@@ -25,10 +25,17 @@ public:
     };
     Leaving(vmm::EventLoop& loop, std::chrono::milliseconds patience) : m_loop(&loop), m_patience(patience) { }
 
+    /// From here on somebody has the device of that port; until it is back.
+    void isOut(std::string const& port)
+    {
+        std::lock_guard const lock(m_mutex);
+        m_out.push_back(port);
+    }
     void begin(std::shared_ptr<Device> const& device, std::function<void()> giveBack)
     {
         std::unique_lock lock(m_mutex);
         m_onTheWay.push_back(device);
+        m_changed.notify_all();
         auto const work = [self = shared_from_this(), device,
                               giveBack = std::make_shared<std::function<void()>>(std::move(giveBack))] {
             std::exchange(*giveBack, {})();
@@ -61,13 +68,17 @@ public:
         if (m_loop)
             m_loop->post(std::move(task));
     }
-    /// Who wants one that is on its way waits for it, as far as that answers.
+    /// Who wants one that is on its way waits for it, as far as that answers; and a moment for one that the machine has
+    /// lost, and somebody still holds.
     void waitFor(std::string const& port)
     {
+        constexpr std::chrono::milliseconds moment(200);
+        auto const isHeld = [&] { return std::ranges::find(m_out, port) != m_out.end(); };
+        auto const isOnTheWay
+            = [&] { return std::ranges::any_of(m_onTheWay, [&](auto const& one) { return one->port == port; }); };
         std::unique_lock lock(m_mutex);
-        m_changed.wait_for(lock, m_patience, [&] {
-            return m_ends || std::ranges::none_of(m_onTheWay, [&](auto const& one) { return one->port == port; });
-        });
+        m_changed.wait_for(lock, std::min(m_patience, moment), [&] { return m_ends || !isHeld() || isOnTheWay(); });
+        m_changed.wait_for(lock, m_patience, [&] { return m_ends || !isOnTheWay(); });
     }
     std::set<std::string> ports()
     {
@@ -100,6 +111,7 @@ private:
     {
         std::lock_guard const lock(m_mutex);
         std::erase(m_onTheWay, device);
+        m_out.erase(std::ranges::find(m_out, device->port));
         device->isBack = true;
         tell(*device);
         m_changed.notify_all();
@@ -120,6 +132,7 @@ private:
     vmm::EventLoop* m_loop; // null at the end
     std::chrono::milliseconds const m_patience;
     std::optional<std::chrono::steady_clock::time_point> m_ends;
+    std::vector<std::string> m_out; // their ports
     std::vector<std::shared_ptr<Device>> m_onTheWay;
 };
 
@@ -237,6 +250,7 @@ void HostUsbDevices::open(std::string const& which, Allows allows, UsbHolder con
             });
         };
         auto device = TRY(vmm::HostUsbDevice::open(std::move(looked.usb), entry.device, gone));
+        leaving->isOut(info.port);
         return std::shared_ptr<vmm::HostUsbDevice>(device.release(),
             GiveBack { leaving, std::move(claim), std::make_shared<Leaving::Device>(Leaving::Device { info.port }) });
     };

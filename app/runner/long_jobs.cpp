@@ -3,7 +3,6 @@
 #include "vmm/base/give_way.h"
 
 #include <algorithm>
-#include <linux/ioprio.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -15,7 +14,9 @@ namespace {
 void yieldToOthers()
 {
     vmm::giveWay();
-    ::syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_PRIO_VALUE(IOPRIO_CLASS_IDLE, 0));
+    // ioprio_set(2), and ioprio.h of the kernel's headers, which in Debian 12.15 is no C++.
+    constexpr int whoProcess = 1, classIdle = 3, classShift = 13;
+    ::syscall(SYS_ioprio_set, whoProcess, 0, classIdle << classShift);
 }
 
 }

@@ -145,9 +145,10 @@ vmm::Result<> MachineRunner::Private::dropSavedState()
 {
     auto const& directory = runner.m_places.stateDirectory;
     auto const state = directory + "/state.json", leaving = state + ".new"; // which counts for nothing
-    if (runner.m_places.keepsState || !hasSavedState(directory)) {
+    bool const isOurs = !directory.empty() && !runner.m_places.keepsState;
+    if (!isOurs || !hasSavedState(directory)) {
         // One that could neither be removed for good nor be put back would be there again after a power cut.
-        if (!runner.m_places.keepsState && ::access(leaving.c_str(), F_OK) == 0) {
+        if (isOurs && ::access(leaving.c_str(), F_OK) == 0) {
             TRY(syncDirectory(directory));
             ::unlink(leaving.c_str());
         }

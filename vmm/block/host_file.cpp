@@ -3,12 +3,14 @@
 #include "vmm/base/log.h"
 
 #include <array>
+#include <chrono>
 #include <cstdlib>
 #include <fcntl.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <thread>
 #include <vector>
 
 namespace vmm {
@@ -23,6 +25,8 @@ constexpr std::size_t bufferAlignment = 4096;
 // who lets nobody else use it.
 constexpr ::off_t usedBase = 100, unsharedBase = 200;
 constexpr int consistentRead = 0, writing = 1, resizing = 3;
+
+constexpr std::chrono::milliseconds patience(1000), between(10);
 
 /// F_OFD_SETLK of a shared lock, or F_OFD_GETLK for an exclusive one. True where nobody is in the way.
 Result<bool> lockByte(int fd, int command, short type, ::off_t byte)
@@ -103,7 +107,19 @@ Result<> HostFile::lock(Access access)
         }
         return true;
     };
-    auto const locked = attempt();
+    // Of two who wait for each other one has the file.
+    auto const letGo = [&] {
+        for (int const permission : used)
+            ignore(lockByte(m_fd.get(), F_OFD_SETLK, F_UNLCK, usedBase + permission));
+        for (int const permission : unshared)
+            ignore(lockByte(m_fd.get(), F_OFD_SETLK, F_UNLCK, unsharedBase + permission));
+    };
+    auto locked = attempt();
+    for (std::chrono::milliseconds waited(0); locked && !*locked && waited < patience; waited += between) {
+        letGo();
+        std::this_thread::sleep_for(between);
+        locked = attempt();
+    }
     if (!locked) {
         // A file system without locks (some network mounts): the disk is worth more than the guard.
         log(LogLevel::Warning, "block", "{}: not locked, {}", m_path, locked.error().message());

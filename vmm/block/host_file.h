@@ -22,7 +22,8 @@ class HostFile final : public BlockFile {
 public:
     enum class Lock : std::uint8_t { Yes, No };
 
-    /// Busy when somebody else has it open in a way that excludes `access`.
+    /// Busy when somebody else has it open in a way that excludes `access`, and still has after a second: that long the
+    /// kernel may need for what a killed program had under way.
     static Result<std::unique_ptr<HostFile>> open(
         std::string path, Access access, CacheMode cache, Lock lock = Lock::Yes);
     /// A new file, empty; AlreadyExists when there is one.

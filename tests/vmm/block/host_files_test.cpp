@@ -8,6 +8,7 @@
 #include <QTemporaryDir>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
@@ -17,10 +18,12 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <thread>
 #include <unistd.h>
 
 using namespace vmm;
 using namespace tests;
+using namespace std::chrono_literals;
 
 namespace {
 
@@ -390,6 +393,19 @@ private slots:
         ImageOptions reading;
         reading.access = Access::ReadOnly;
         QCOMPARE(BlockImage::open(engine, path, reading).error().code, ErrorCode::Busy);
+    }
+
+    /// The kernel lets go of what a killed program had under way when that is done, and not when the program ends.
+    void aFileThatIsAboutToBeLetGoOfIsWaitedFor()
+    {
+        auto const path = fresh();
+        REQUIRE_OK(createImage(path, { .size = mib }));
+        auto held = must(HostFile::open(path, Access::ReadWrite, CacheMode::Writeback));
+        std::jthread const holder([held = std::move(held)]() mutable {
+            std::this_thread::sleep_for(50ms);
+            held.reset();
+        });
+        REQUIRE_OK(HostFile::open(path, Access::ReadWrite, CacheMode::Writeback));
     }
 
     void readersShareAndKeepWritersOut()

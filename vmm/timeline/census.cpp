@@ -56,14 +56,18 @@ Result<Census> Census::of(PageStore const& store, std::vector<std::vector<Memory
     for (auto const number : store.packs()) {
         TRY(census.goesOn());
         auto const pack = store.pack(number);
-        if (!pack)
-            continue; // what needs it will say so
+        if (!pack) {
+            census.noteUnread(number, pack.error()); // what needs it will say so
+            continue;
+        }
         Counted counted(**pack);
         auto const read = counted.readTables(**pack, [&] { return census.goesOn(); });
         if (read)
             census.m_byNumber[number] = &census.m_packs.emplace(number, std::move(counted)).first->second;
         else if (read.error().code == ErrorCode::Cancelled)
             return fail(read.error());
+        else
+            census.noteUnread(number, read.error());
     }
     for (std::size_t tree = 0; tree < census.m_trees.size(); ++tree) {
         for (auto const& root : census.m_trees[tree]) {
@@ -108,7 +112,8 @@ Result<> Census::visitNodes(bool upwards, std::function<void(Reference, Node con
             TRY(goesOn());
             auto const first = (upwards ? part : parts - 1 - part) * atOnce;
             nodes.assign(std::min(atOnce, counted.nodeCount - first), std::nullopt);
-            (*pack)->readNodes(first, nodes);
+            if (auto const read = (*pack)->readNodes(first, nodes); !read)
+                noteUnread(number, read.error());
             for (std::uint32_t i = 0; i < nodes.size(); ++i) {
                 auto const at = upwards ? i : static_cast<std::uint32_t>(nodes.size()) - 1 - i;
                 if (nodes[at] && counted.nodes[first + at] != nobody)
@@ -117,6 +122,13 @@ Result<> Census::visitNodes(bool upwards, std::function<void(Reference, Node con
         }
     }
     return {};
+}
+
+/// Of what is damaged or missing more can be said than that.
+void Census::noteUnread(std::uint32_t pack, Error const& error)
+{
+    if (error.code != ErrorCode::Corrupt && error.code != ErrorCode::NotFound)
+        m_unread.try_emplace(pack, error);
 }
 
 /// Who owns what `owner` needs besides who is known to.
@@ -227,6 +239,8 @@ bool Census::isWhole() const
 /// Of a tree that is known not to be whole.
 Error Census::damageOf(Reference node, unsigned level) const
 {
+    if (auto const unread = m_unread.find(node.pack); unread != m_unread.end())
+        return unread->second;
     auto const* const pack = packOf(node.pack);
     auto const say = [&](std::string const& what) {
         return Error { ErrorCode::Corrupt, fmt::format("pack {:08x} {}", node.pack, what), 0 };
@@ -256,6 +270,8 @@ Error Census::damageOf(Reference node, unsigned level) const
 
 Error Census::damageOfPage(Reference page) const
 {
+    if (auto const unread = m_unread.find(page.pack); unread != m_unread.end())
+        return unread->second;
     auto const* const pack = packOf(page.pack);
     bool const isThere = pack && page.number < pack->pageCount && pack->isStored[page.number] != 0;
     auto const what = !pack ? "is missing or cannot be read"

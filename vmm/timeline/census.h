@@ -31,7 +31,8 @@ public:
     static Result<Census> of(PageStore const& store, std::vector<std::vector<MemoryRoot>> trees, How how);
     static Result<Census> of(PageStore const& store, std::vector<std::vector<MemoryRoot>> trees);
 
-    /// Corrupt, with the place, where something of that tree (from 0 on) is missing or damaged.
+    /// Corrupt, with the place, where something of that tree (from 0 on) is missing or damaged; where it could only not
+    /// be read, why not.
     Result<> checkWhole(std::size_t tree) const;
     /// Whether all trees are: nothing that is not among packs() is needed.
     bool isWhole() const;
@@ -95,6 +96,7 @@ private:
     {
     }
     Result<> goesOn() const;
+    void noteUnread(std::uint32_t pack, Error const& error);
     Result<> visitNodes(bool upwards, std::function<void(Reference, Node const&)> const& visit);
     std::uint32_t together(std::uint32_t known, std::uint32_t owner) const;
     void mark(Reference node, unsigned level, std::uint32_t owner);
@@ -111,6 +113,7 @@ private:
     How m_how;
     std::map<std::uint32_t, Counted> m_packs;               // which does not move what it has
     std::unordered_map<std::uint32_t, Counted*> m_byNumber; // the same, for each reference asks
+    std::map<std::uint32_t, Error> m_unread;                // why something of a pack is not known that may be whole
 };
 
 /// The packs that hold something of that memory. Corrupt where it is not whole, Cancelled where `goOn` says so.

@@ -239,18 +239,24 @@ Result<Node> Pack::readNode(std::uint32_t number) const
     return node ? Result<Node>(*node) : fail(corrupt(fmt::format("node {} is damaged", number)));
 }
 
-void Pack::readNodes(std::uint32_t first, std::span<std::optional<Node>> nodes) const
+Result<> Pack::readNodes(std::uint32_t first, std::span<std::optional<Node>> nodes) const
 {
     assert(first <= m_nodes && nodes.size() <= m_nodes - first);
     Bytes stored(nodes.size() * storedNodeSize);
     auto const whole = m_file->read(m_nodesAt + std::uint64_t(first) * storedNodeSize, stored);
+    Result<> outcome;
     for (std::size_t i = 0; i < nodes.size(); ++i) {
         if (whole) {
             nodes[i] = nodeFrom(ConstByteSpan(stored).subspan(i * storedNodeSize, storedNodeSize), m_seed);
-        } else if (auto const one = readNode(first + static_cast<std::uint32_t>(i))) {
-            nodes[i] = *one;
+            continue;
         }
+        auto const one = readNode(first + static_cast<std::uint32_t>(i));
+        if (one)
+            nodes[i] = *one;
+        else if (outcome)
+            outcome = fail(one.error());
     }
+    return outcome;
 }
 
 // Writing

@@ -70,8 +70,9 @@ public:
     /// These frames, in ascending order, will be read soon.
     void readAhead(std::vector<std::uint32_t> const& frames) const;
     Result<Node> readNode(std::uint32_t number) const;
-    /// Those from `first` on; nothing in place of one that cannot be read.
-    void readNodes(std::uint32_t first, std::span<std::optional<Node>> nodes) const;
+    /// Those from `first` on; nothing in place of one that cannot be read, and why the first one could not that is not
+    /// known to be damaged.
+    Result<> readNodes(std::uint32_t first, std::span<std::optional<Node>> nodes) const;
     /// How many pages a frame has.
     std::uint32_t pagesIn(std::uint32_t frame) const;
 

@@ -72,7 +72,7 @@ Result<Freed> Timeline::freed(std::vector<std::string> const& order, std::functi
     Freed freed;
     std::vector<std::uint64_t> each(order.size() + 1);
     for (std::size_t i = 0; i < moments.size(); ++i) {
-        TRY_WITHIN("nothing was given back, for a moment is damaged", census.checkWhole(i));
+        TRY_WITHIN("nothing was given back, for a moment cannot be read whole", census.checkWhole(i));
         auto const beside = besides(moments[i]);
         freed.total += beside;
         if (i < order.size())
@@ -141,7 +141,7 @@ Result<bool> Timeline::sweepUndisturbed(Progress const& progress)
         how.goOn = mayGoOn;
         auto const census = TRY(Census::of(*m_pages, std::move(trees), std::move(how)));
         for (std::size_t i = 0; i < kept; ++i)
-            TRY_WITHIN("nothing was given back, for a moment is damaged", census.checkWhole(i));
+            TRY_WITHIN("nothing was given back, for a moment cannot be read whole", census.checkWhole(i));
         return giveBack(census, mayGoOn, done);
     }();
     if (outcome || outcome.error().code != ErrorCode::Cancelled)

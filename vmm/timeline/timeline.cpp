@@ -191,9 +191,11 @@ Result<Moment> Timeline::moment(std::string_view id) const
 {
     std::lock_guard const lock(m_mutex);
     auto const found = m_moments.find(id);
-    if (found == m_moments.end())
-        return fail(ErrorCode::NotFound, fmt::format("there is no moment {}", id));
-    return found->second;
+    if (found != m_moments.end())
+        return found->second;
+    auto const damage = std::ranges::find(m_damages, id, &Damage::moment);
+    return damage != m_damages.end() ? fail(damage->error)
+                                     : fail(ErrorCode::NotFound, fmt::format("there is no moment {}", id));
 }
 
 bool Timeline::isGone(std::string_view id) const

@@ -76,7 +76,7 @@ public:
     std::string path() const { return m_folder->path(); }
     /// In the order of their times, those that are removed too.
     std::vector<Moment> moments() const;
-    Result<Moment> moment(std::string_view id) const;
+    Result<Moment> moment(std::string_view id) const; ///< NotFound, or why it is among the damages()
     /// It has been purged: looks on the disk, for that may have been another process since this was opened. What was
     /// read of a moment is right where it is not gone afterwards.
     bool isGone(std::string_view id) const;

@@ -83,6 +83,7 @@ private slots:
         QCOMPARE(timeline->damages().size(), 1u);
         QCOMPARE(timeline->damages().front().moment, past.first);
         QCOMPARE(timeline->damages().front().error.code, ErrorCode::VersionTooNew);
+        QCOMPARE(timeline->moment(past.first).error().code, ErrorCode::VersionTooNew);
         REQUIRE_OK(timeline->state(past.second));
         QVERIFY(!timeline->sweep()); // what the newer one needs is not known
         QVERIFY(past.files() == before);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <archive.h>
 #include <archive_entry.h>
+#include <cerrno>
+#include <unistd.h>
 
 namespace {
 
@@ -88,10 +90,11 @@ class Reader final : public TarReader {
 public:
     TarOutcome open(int descriptor)
     {
+        m_descriptor = descriptor;
         // These and no others: each format that is understood is one more that could be wrong.
         for (auto const outcome :
             { archive_read_support_format_tar(m_archive.get()), archive_read_support_filter_zstd(m_archive.get()),
-                archive_read_open_fd(m_archive.get(), descriptor, blockSize) }) {
+                archive_read_open(m_archive.get(), this, nullptr, &readMore, nullptr) }) {
             if (auto problem = check(outcome))
                 return problem;
         }
@@ -132,12 +135,36 @@ public:
     }
 
 private:
-    /// What is only a warning to others makes it other than what we write.
-    TarOutcome check(int outcome) const
+    /// Not libarchive's own, which keeps to itself what the host says while it looks for the format, or takes it for
+    /// the end.
+    static la_ssize_t readMore(archive* archive, void* reader, void const** data)
     {
-        return outcome == ARCHIVE_OK ? TarOutcome() : TarOutcome(problemOf(m_archive.get()));
+        auto& self = *static_cast<Reader*>(reader);
+        *data = self.m_block.data();
+        for (;;) {
+            auto const got = ::read(self.m_descriptor, self.m_block.data(), self.m_block.size());
+            if (got >= 0)
+                return got;
+            if (errno == EINTR)
+                continue;
+            self.m_osError = errno;
+            archive_set_error(archive, errno, "reading");
+            return ARCHIVE_FATAL;
+        }
     }
 
+    /// What is only a warning to others makes it other than what we write. Of errors those alone are the host's that
+    /// reading has met: libarchive has numbers for its own among them.
+    TarOutcome check(int outcome) const
+    {
+        if (outcome == ARCHIVE_OK)
+            return {};
+        return TarProblem { problemOf(m_archive.get()).text, m_osError };
+    }
+
+    int m_descriptor = -1;
+    int m_osError = 0;
+    std::vector<std::uint8_t> m_block = std::vector<std::uint8_t>(blockSize);
     std::unique_ptr<archive, decltype(&archive_read_free)> m_archive { archive_read_new(), &archive_read_free };
 };
 

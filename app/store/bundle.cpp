@@ -250,6 +250,8 @@ private:
     {
         if (!outcome)
             return {};
+        if (outcome->osError > 0)
+            return fail(vmm::osError("cannot read the bundle", outcome->osError));
         return fail(vmm::ErrorCode::Corrupt, fmt::format("this is no whole bundle: {}", outcome->text));
     }
 

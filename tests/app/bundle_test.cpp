@@ -192,6 +192,14 @@ private slots:
         QCOMPARE(bench.unpack(accept, [](double) { return false; }).error().code, vmm::ErrorCode::Cancelled);
     }
 
+    /// Nothing can be said of it then.
+    void whatCannotBeReadIsNotCalledDamaged()
+    {
+        Bench bench;
+        QDir().mkpath(QString::fromStdString(bench.bundle)); // of which the host reads nothing
+        QCOMPARE(bench.unpack().error().osError, EISDIR);
+    }
+
     /// What is left of the file that it was at is not made up.
     void aCancelledOneIsCutOff()
     {

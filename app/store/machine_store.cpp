@@ -255,8 +255,7 @@ vmm::Result<StoredMachine> MachineStore::create(MachineRequest request)
     auto stored = config;
     makePathsRelative(stored, directory);
     TRY(writeConfig(stored, workplace));
-    TRY(scaffold.moveTo(directory));
-    return load(config.uuid);
+    return adopt(*this, std::move(scaffold), config.uuid);
 }
 
 vmm::Result<std::string> MachineStore::save(
@@ -443,7 +442,6 @@ vmm::Result<StoredMachine> MachineStore::clone(std::string const& id, std::strin
     findFormats(source.config.disks);
     auto config = source.config;
     takeIdentity(config, name);
-    auto const directory = directoryOf(config.uuid);
     auto const workplace = fmt::format("{}/{}{}", machinesDirectory(), makingPrefix, config.uuid);
     auto scaffold = TRY(Scaffold::make(workplace));
 
@@ -493,8 +491,7 @@ vmm::Result<StoredMachine> MachineStore::clone(std::string const& id, std::strin
     TRY(noteBases(workplace + "/timeline", placed.disks));
     TRY(vmm::checkConfig(config));
     TRY(writeConfig(config, workplace));
-    TRY(scaffold.moveTo(directory));
-    return load(config.uuid);
+    return adopt(*this, std::move(scaffold), config.uuid);
 }
 
 vmm::Result<StoredMachine> MachineStore::fork(
@@ -508,7 +505,6 @@ vmm::Result<StoredMachine> MachineStore::fork(
     auto const original = saved.config;
     auto config = original;
     takeIdentity(config, name);
-    auto const directory = directoryOf(config.uuid);
     auto const workplace = fmt::format("{}/{}{}", machinesDirectory(), makingPrefix, config.uuid);
     auto scaffold = TRY(Scaffold::make(workplace));
 
@@ -547,8 +543,7 @@ vmm::Result<StoredMachine> MachineStore::fork(
     if (timeline->isGone(moment))
         return vmm::fail(vmm::ErrorCode::NotFound, "the moment was deleted while a machine was made from it");
     TRY(writeConfig(config, workplace));
-    TRY(scaffold.moveTo(directory));
-    return load(config.uuid);
+    return adopt(*this, std::move(scaffold), config.uuid);
 }
 
 void MachineStore::sweepHalfMade()

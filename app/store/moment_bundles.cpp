@@ -237,8 +237,7 @@ vmm::Result<StoredMachine> importBundle(MachineStore& store, int descriptor, std
     auto const id = config.uuid;
     TRY(vmm::changeIdentity(saved, std::move(config)));
     TRY(settle(std::move(saved), record, scaffold.path(), store.directoryOf(id)));
-    TRY(scaffold.moveTo(store.directoryOf(id)));
-    return store.load(id);
+    return adopt(store, std::move(scaffold), id);
 }
 
 }

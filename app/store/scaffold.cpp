@@ -1,5 +1,6 @@
 #include "app/store/scaffold.h"
 
+#include "app/store/machine_store.h"
 #include "app/store/whole_file.h"
 #include "vmm/base/bytes.h"
 #include "vmm/config/config_paths.h"
@@ -38,16 +39,23 @@ Scaffold::~Scaffold()
 vmm::Result<> Scaffold::moveTo(std::string const& directory)
 {
     TRY(moveDirectory(m_path, directory));
-    m_path = directory; // until it is sure to stay there
-    TRY(syncDirectory(files::path(directory).parent_path()));
-    keep();
-    return {};
+    m_path = directory;
+    return syncDirectory(files::path(directory).parent_path());
 }
 
 void Scaffold::keep()
 {
     m_path.clear();
     m_lock.reset();
+}
+
+vmm::Result<StoredMachine> adopt(MachineStore const& store, Scaffold made, std::string const& id)
+{
+    TRY(made.moveTo(store.directoryOf(id)));
+    auto machine = TRY(store.load(id));
+    made.keep();
+    machine.owner.reset(); // that was who has made it
+    return machine;
 }
 
 bool isWithin(std::string const& path, std::string const& directory)

@@ -10,11 +10,14 @@
 /// How a machine's directory comes to be.
 namespace app {
 
+class MachineStore;
+struct StoredMachine;
+
 /// How the names of directories begin that no list shows.
 constexpr std::string_view makingPrefix = ".making-";
 
-/// A directory while it is made: locked, so that nobody takes it for a leftover, and removed unless it is moved to its
-/// place, or kept in it.
+/// A directory while it is made: locked, so that nobody takes it for a leftover, and removed unless it is kept, at its
+/// place too.
 class Scaffold {
 public:
     static vmm::Result<Scaffold> make(std::string path);
@@ -29,6 +32,9 @@ private:
     std::string m_path;
     std::optional<MachineLock> m_lock;
 };
+
+/// What was made gets its place in the library, or goes where it cannot be read there: nobody would be told of it.
+vmm::Result<StoredMachine> adopt(MachineStore const& store, Scaffold made, std::string const& id);
 
 bool isWithin(std::string const& path, std::string const& directory);
 /// What lies in the machine's directory is named from there, so that the directory may be moved.

@@ -95,6 +95,8 @@ public:
     Result<> appendFiles(bool isKept, std::vector<SavedFile>& files)
     {
         for (auto const& disk : m_disks) {
+            if (!disk->file.image)
+                return fail(ErrorCode::NotNow, disk->id + " is not open any more");
             TRY_WITHIN(disk->id, disk->file.image->flushSync());
             TRY(vmm::appendFiles(disk->id, disk->file.image->info(), isKept, files));
         }
@@ -306,31 +308,41 @@ Result<timeline::Moment> Machine::keepSuspended(
     auto saved = state;
     saved.header.ram = {};
     saved.header.files = StillDisks::filesThatStay(state.header.files, state.config);
+    // The state knows its disks by their times, which change as they keep what they hold. Between the two it does not
+    // ask: a crash there must not make it worthless.
+    bool asks = true;
+    auto const doNotAsk = [&] {
+        asks = false;
+        auto unasked = state;
+        unasked.header.files = saved.header.files;
+        return replaceState(directory, unasked);
+    };
+    auto const ask = [&](StillDisks& disks) -> Result<> {
+        state.header.files = saved.header.files;
+        std::vector<SavedFile> own;
+        TRY(disks.appendFiles(false, own));
+        for (auto& one : own) {
+            if (std::ranges::find(state.header.files, one) == state.header.files.end())
+                state.header.files.push_back(std::move(one));
+        }
+        TRY(replaceState(directory, state));
+        asks = true;
+        return {};
+    };
     auto const kept = [&]() -> Result<timeline::Moment> {
         StillDisks disks;
         TRY(disks.open(state.config));
-        // The state knows its disks by their times, which change as they keep what they hold. Between the two it does
-        // not ask: a crash there must not make it worthless.
-        auto const before = [&] {
-            auto unasked = state;
-            unasked.header.files = saved.header.files;
-            return replaceState(directory, unasked);
-        };
-        auto const after = [&]() -> Result<> {
-            state.header.files = saved.header.files;
-            std::vector<SavedFile> own;
-            TRY(disks.appendFiles(false, own));
-            for (auto& one : own) {
-                if (std::ranges::find(state.header.files, one) == state.header.files.end())
-                    state.header.files.push_back(std::move(one));
-            }
-            return replaceState(directory, state);
-        };
-        auto whole = keepStill(timeline, disks, saved, std::move(what), memory, progress, before, after);
+        auto whole = keepStill(
+            timeline, disks, saved, std::move(what), memory, progress, doNotAsk, [&] { return ask(disks); });
         if (!whole)
-            ignore(after()); // they read as before, and are asked for again
+            ignore(ask(disks)); // they read as before, and are asked for again
         return whole;
     }();
+    if (!asks) { // what has once failed to be made durable is so only where it is opened anew
+        StillDisks disks;
+        if (disks.open(state.config))
+            ignore(ask(disks));
+    }
     return kept; // what it leaves is tidied when the machine is not suspended any more
 }
 

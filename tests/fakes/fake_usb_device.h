@@ -3,6 +3,7 @@
 #include "vmm/usb/usb_device.h"
 
 #include <algorithm>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -40,9 +41,11 @@ public:
     unsigned isochronousLead() const override { return lead; }
     bool isVisitor() const override { return visits; }
     void resetEndpoint(std::uint8_t endpoint) override { endpointResets.push_back(endpoint); }
-    bool setStreams(std::uint8_t, unsigned count) override
+    bool setStreams(std::uint8_t endpoint, unsigned count) override
     {
-        streams = count;
+        if (count > mostStreams)
+            return false;
+        streams = streamsOf[endpoint] = count;
         return true;
     }
     void setSuspended(bool now) override { suspended = now; }
@@ -72,7 +75,8 @@ public:
     bool keepsControl = false, cancelsLater = false, suspended = false;
     std::uint64_t cancelledAfter = 0;
     bool visits = false; ///< is no part of the machine
-    unsigned lead = 0, streams = 0;
+    unsigned lead = 0, streams = 0, mostStreams = ~0u;
+    std::map<std::uint8_t, unsigned> streamsOf; // by endpoint
     int resets = 0, cancels = 0;
     std::vector<std::uint8_t> endpointResets;
 

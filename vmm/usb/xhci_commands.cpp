@@ -252,7 +252,7 @@ XhciController::Endpoint* XhciController::findEndpoint(unsigned slot, unsigned i
 
 XhciController::Endpoint& XhciController::addEndpoint(Slot& slot, unsigned id, EndpointContext const& context)
 {
-    dropEndpoint(slot, id);
+    removeEndpoint(slot, id);
     auto& endpoint = *(slot.endpoints[id] = std::make_unique<Endpoint>());
     endpoint.state.id = static_cast<std::uint8_t>(id);
     endpoint.state.context = context;
@@ -277,20 +277,43 @@ XhciController::Endpoint& XhciController::addEndpoint(Slot& slot, unsigned id, E
     return endpoint;
 }
 
-/// False where the device has not so many, or the controller has no room for them. Of a device that is lost nobody says
-/// how many it has.
-bool XhciController::allocateStreams(Endpoint const& endpoint) const
+/// What endpoints are about to have instead of what they have, all of them or, where the device has not so many streams
+/// or the controller no room for them, none. Of a device that is lost nobody says how many it has.
+bool XhciController::changeStreams(Slot const& slot, InputContext const& input)
 {
-    if (!endpoint.hasStreams())
-        return true;
-    if (m_streamRings > mostStreamRings)
+    auto const changes = [&](unsigned id) { return ((input.drop | input.add) >> id & 1) != 0; };
+    auto const ringsBefore = [&](unsigned id) -> std::size_t {
+        auto const& endpoint = slot.endpoints[id];
+        return changes(id) && endpoint && endpoint->hasStreams() ? endpoint->rings.size() : 0;
+    };
+    auto const ringsAfter = [&](unsigned id) -> std::size_t {
+        auto const streams = input.endpoints[id].maxStreams();
+        return (input.add >> id & 1) != 0 && streams != 0 ? 2u << streams : 0;
+    };
+    auto rings = m_streamRings;
+    for (unsigned id = controlEndpoint + 1; id <= lastEndpoint; ++id)
+        rings = rings + ringsAfter(id) - ringsBefore(id);
+    if (rings > mostStreamRings)
         return false;
-    auto* const device = deviceOf(*endpoint.slot);
-    return !device || device->setStreams(endpoint.address(), static_cast<unsigned>(endpoint.rings.size()) - 1);
+    auto* const device = deviceOf(slot);
+    // The first of the rings is no stream's. An endpoint that is added anew begins anew.
+    auto const change = [&](unsigned id, std::size_t from, std::size_t to) {
+        return (from == 0 || device->setStreams(addressOf(id), 0))
+            && (to == 0 || device->setStreams(addressOf(id), static_cast<unsigned>(to) - 1));
+    };
+    for (unsigned id = controlEndpoint + 1; device && id <= lastEndpoint; ++id) {
+        if (change(id, ringsBefore(id), ringsAfter(id)))
+            continue;
+        change(id, 0, ringsBefore(id));
+        while (--id > controlEndpoint)
+            change(id, ringsAfter(id), ringsBefore(id));
+        return false;
+    }
+    return true;
 }
 
-/// With nothing of it in flight.
-void XhciController::dropEndpoint(Slot& slot, unsigned id)
+/// With nothing of it in flight; what the device has for its streams stays.
+void XhciController::removeEndpoint(Slot& slot, unsigned id)
 {
     auto& endpoint = slot.endpoints[id];
     if (!endpoint)
@@ -299,10 +322,17 @@ void XhciController::dropEndpoint(Slot& slot, unsigned id)
         std::erase_if(m_queued, [&](Ring const* ring) { return ring->endpoint == endpoint.get(); });
     std::erase_if(m_later, [&](Ring const* ring) { return ring->endpoint == endpoint.get(); });
     std::erase(m_timed, endpoint.get());
-    if (auto* const device = deviceOf(slot); device && endpoint->hasStreams())
-        device->setStreams(endpoint->address(), 0);
     m_streamRings -= endpoint->hasStreams() ? endpoint->rings.size() : 0;
     endpoint.reset();
+}
+
+/// With nothing of it in flight.
+void XhciController::dropEndpoint(Slot& slot, unsigned id)
+{
+    auto* const device = deviceOf(slot);
+    if (device && slot.endpoints[id] && slot.endpoints[id]->hasStreams())
+        device->setStreams(addressOf(id), 0);
+    removeEndpoint(slot, id);
 }
 
 /// As dropEndpoint(), and its context says so: a driver that finds it running there would drop it again.
@@ -385,7 +415,8 @@ Code XhciController::addressDevice(Slot& slot, Trb const& command)
     return Code::Success;
 }
 
-/// 4.6.6 "Configure Endpoint".
+/// 4.6.6 "Configure Endpoint". One that fails has changed nothing; a driver goes on with what it had (Linux,
+/// drivers/usb/host/xhci.c, xhci_reserve_host_resources()).
 Code XhciController::configureEndpoints(Slot& slot, Trb const& command)
 {
     auto const state = slot.context.state();
@@ -401,23 +432,24 @@ Code XhciController::configureEndpoints(Slot& slot, Trb const& command)
     } else if (((input.drop | input.add) & allButControl & ~m_standing) != 0) {
         return Code::Parameter; // it was written to since the endpoints were stopped
     }
-    auto const adds = [&](unsigned id) { return !command.has(deconfigure) && (input.add >> id & 1) != 0; };
+    auto const drops = [&](unsigned id) { return (input.drop >> id & 1) != 0; };
+    auto const adds = [&](unsigned id) { return (input.add >> id & 1) != 0; };
     for (unsigned id = controlEndpoint + 1; id <= lastEndpoint; ++id) {
         if (adds(id) && checkEndpoint(id, input.endpoints[id]) != Code::Success)
             return Code::Parameter;
     }
+    if (!changeStreams(slot, input))
+        return Code::Resource;
     auto* const device = deviceOf(slot);
     unsigned last = controlEndpoint;
     for (unsigned id = controlEndpoint + 1; id <= lastEndpoint; ++id) {
-        if ((input.drop >> id & 1) != 0)
-            disableEndpoint(slot, id);
+        if (drops(id) && slot.endpoints[id]) {
+            setEndpointState(*slot.endpoints[id], EndpointDisabled);
+            removeEndpoint(slot, id);
+        }
         if (adds(id)) {
             input.endpoints[id].setState(EndpointRunning);
             auto& endpoint = addEndpoint(slot, id, input.endpoints[id]);
-            if (!allocateStreams(endpoint)) {
-                dropEndpoint(slot, id);
-                return Code::Resource;
-            }
             if (device)
                 device->resetEndpoint(endpoint.address());
             writeEndpointContext(endpoint);
@@ -583,12 +615,20 @@ bool XhciController::restoreSlot(Slot& slot, std::uint64_t address)
     slot.lost = lost;
     slot.contextAddress = address;
     slot.context = context;
+    InputContext wanted;
     for (unsigned id = controlEndpoint; id <= context.entries(); ++id) {
-        auto const endpoint = contextFrom<EndpointContext>(at(id));
-        if (endpoint.state() == EndpointDisabled)
+        wanted.endpoints[id] = contextFrom<EndpointContext>(at(id));
+        if (wanted.endpoints[id].state() == EndpointDisabled)
             continue;
-        if (checkEndpoint(id, endpoint) != Code::Success || !allocateStreams(addEndpoint(slot, id, endpoint)))
+        if (checkEndpoint(id, wanted.endpoints[id]) != Code::Success)
             return false;
+        wanted.add |= 1u << id;
+    }
+    if (!changeStreams(slot, wanted))
+        return false;
+    for (unsigned id = controlEndpoint; id <= lastEndpoint; ++id) {
+        if ((wanted.add >> id & 1) != 0)
+            addEndpoint(slot, id, wanted.endpoints[id]);
     }
     writeSlotContext(slot);
     return true;

@@ -215,7 +215,8 @@ private:
     bool readInput(std::uint64_t address, InputContext& input) const;
     xhci::Code checkEndpoint(unsigned id, xhci::EndpointContext const& context) const;
     Endpoint& addEndpoint(Slot& slot, unsigned id, xhci::EndpointContext const& context);
-    bool allocateStreams(Endpoint const& endpoint) const;
+    bool changeStreams(Slot const& slot, InputContext const& input);
+    void removeEndpoint(Slot& slot, unsigned id);
     void dropEndpoint(Slot& slot, unsigned id);
     void disableEndpoint(Slot& slot, unsigned id);
     void writeSlotContext(Slot const& slot) const;

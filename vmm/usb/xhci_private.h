@@ -33,6 +33,12 @@ constexpr std::uint64_t mostBytesOfTd = 16u << 20;
 // A century of them: no machine gets there, and its nanoseconds can be counted.
 constexpr std::uint64_t mostMicroframes = std::uint64_t(100) * 365 * 24 * 3600 * 8000;
 
+/// Of an endpoint, as its descriptor has it.
+constexpr std::uint8_t addressOf(unsigned id)
+{
+    return static_cast<std::uint8_t>(id / 2 | (id % 2 != 0 ? 0x80 : 0));
+}
+
 }
 
 /// The outcome of reading a ring.
@@ -79,7 +85,7 @@ struct XhciController::Endpoint {
     bool isIsochronous() const { return type() == xhci::IsochOut || type() == xhci::IsochIn; }
     bool hasStreams() const { return state.context.maxStreams() != 0; }
     std::uint64_t interval() const { return std::uint64_t(1) << std::min(state.context.interval(), 15u); }
-    std::uint8_t address() const { return static_cast<std::uint8_t>(state.id / 2 | (state.id % 2 != 0 ? 0x80 : 0)); }
+    std::uint8_t address() const { return xhci::addressOf(state.id); }
 };
 
 struct XhciController::Slot {

@@ -1,11 +1,34 @@
 #include "tests/support/suite.h"
 #include "tests/vmm/usb/xhci_driver.h"
 
+#include <map>
+
 using namespace vmm;
 using namespace tests::usb;
 using tests::FakeUsbDevice;
 using tests::XhciDriver;
 using D = XhciDriver;
+
+namespace {
+
+/// Of bulk endpoints, `wanted` their ids with how many streams each has, as a power of two less one; 0: none.
+unsigned configure(XhciDriver& d, unsigned slot, std::uint32_t drop, std::map<unsigned, unsigned> const& wanted)
+{
+    std::fill_n(d.ram(D::inputContext), 0x420, 0);
+    d.store<std::uint32_t>(D::inputContext, drop);
+    std::uint32_t add = 1;
+    for (auto const& [id, streams] : wanted) {
+        auto const context = D::inputContext + 0x20 * (id + 1);
+        d.store<std::uint32_t>(context, streams << 10 | (streams != 0 ? 1u << 15 : 0));
+        d.store<std::uint32_t>(context + 4, 512u << 16 | (id % 2 != 0 ? BulkIn : BulkOut) << 3);
+        d.store<std::uint64_t>(context + 8, d.allocate(0x40) | (streams != 0 ? 0 : 1));
+        add |= 1u << id;
+    }
+    d.store<std::uint32_t>(D::inputContext + 4, add);
+    return d.command(D::ConfigureEndpoint, D::inputContext, D::slotBits(slot)).code();
+}
+
+}
 
 class XhciCommandsTest : public QObject {
     Q_OBJECT
@@ -55,6 +78,17 @@ private slots:
         } while (d.lastCode == Success);
         QCOMPARE(d.lastCode, unsigned(Resource));
         QCOMPARE(endpoints, 64u); // of 256 streams
+        // Of several that are too many none is there, and none is gone. What is dropped makes room.
+        auto const state = [&](unsigned id) { return d.endpointState({ .slot = slot, .endpoint = id }); };
+        QCOMPARE(state(2), unsigned(Running));
+        QCOMPARE(configure(d, slot, 1 << 2 | 1 << 3, { { 2, 7 }, { 6, 7 }, { 7, 7 } }), unsigned(Resource));
+        for (unsigned const id : { 2u, 3u })
+            QCOMPARE(state(id), unsigned(Running));
+        for (unsigned const id : { 6u, 7u })
+            QCOMPARE(state(id), unsigned(Disabled));
+        QCOMPARE(configure(d, slot, 1 << 3, { { 6, 7 } }), unsigned(Success));
+        QCOMPARE(state(3), unsigned(Disabled));
+        QCOMPARE(state(6), unsigned(Running));
         QCOMPARE(d.command(D::DisableSlot, 0, D::slotBits(1)).code(), unsigned(Success));
         d.addEndpoint(slot, 31, BulkIn, 0, 7);
         QCOMPARE(d.lastCode, unsigned(Success));
@@ -243,6 +277,46 @@ private slots:
         d.device.end(UsbStatus::Cancelled);
         QCOMPARE(d.event(D::CommandEvent).code(), unsigned(Success));
         d.device.cancelsLater = false;
+    }
+
+    /// The last endpoint's streams are more than the device has; what comes before it stays as it was, too.
+    void aConfigurationThatTheDeviceRefusesChangesNothing()
+    {
+        XhciDriver d;
+        d.startWithDevice();
+        auto const in = d.addEndpoint(1, 3, BulkIn, 0, 2);
+        auto const array = d.streamArray;
+        auto out = d.addEndpoint(1, 4, BulkOut);
+        d.put(out, D::Normal, 0xf000, 8, D::Ioc);
+        d.kick(out);
+        auto const context = d.load<std::uint64_t>(D::contexts + 8);
+        auto const before = d.bytes(context, 0x400);
+        auto const streams = [&of = d.device.streamsOf] { return std::vector { of[0x01], of[0x81], of[0x82] }; };
+        d.device.mostStreams = 15;
+        d.device.endpointResets.clear();
+        QCOMPARE(configure(d, 1, 1 << 3 | 1 << 4, { { 2, 3 }, { 3, 3 }, { 5, 4 } }), unsigned(Resource));
+        QCOMPARE(d.bytes(context, 0x400), before);
+        QVERIFY(d.device.endpointResets.empty());
+        QCOMPARE(streams(), (std::vector { 0u, 7u, 0u }));
+        for (unsigned const id : { 2u, 5u })
+            QCOMPARE(d.command(D::StopEndpoint, 0, D::slotBits(1, id)).code(), unsigned(EndpointNotEnabled));
+        // What was under way goes on, and so do the streams.
+        d.device.send(Bytes(8));
+        QCOMPARE(d.event().code(), unsigned(Success));
+        auto stream = d.makeRing(1, 3, 7);
+        d.store<std::uint64_t>(array + 16 * 7, stream.base | 1 << 1 | 1);
+        d.put(stream, D::Normal, 0xf100, 8, D::Ioc);
+        d.kick(stream);
+        QCOMPARE(d.device.waiting.size(), std::size_t(1));
+        QCOMPARE(d.device.waiting[0]->stream, 7u);
+        d.device.send(Bytes(8));
+        QCOMPARE(d.event().code(), unsigned(Success));
+        // What fits is taken, and the endpoints begin anew.
+        QCOMPARE(configure(d, 1, 1 << 3 | 1 << 4, { { 2, 3 }, { 3, 3 }, { 5, 3 } }), unsigned(Success));
+        QCOMPARE(streams(), (std::vector { 15u, 15u, 15u }));
+        QCOMPARE(d.device.endpointResets, (std::vector<std::uint8_t> { 0x01, 0x81, 0x82 }));
+        QCOMPARE(d.endpointState(in), unsigned(Running));
+        QCOMPARE(d.endpointState(out), unsigned(Disabled));
     }
 
     void anInputContextThatChangesWhileEndpointsStopIsRefused()

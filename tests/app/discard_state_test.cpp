@@ -68,6 +68,43 @@ QString useUp(StillMachine const& machine, tests::CallFault const& fault)
     return runner.state() == SessionState::Running && !isThere() ? QString() : "it does not run, or has its state";
 }
 
+QString const stranded = "it is neither here nor there, and that was told";
+
+/// Starts it suspended, while all calls fail from one on; and goes on as the message says, or again, if the state is
+/// nowhere then.
+QString strand(StillMachine const& machine, unsigned at, bool isPutBack)
+{
+    auto const state = machine.folder + "/state";
+    machine.suspendTo(state);
+    if (!tests::CallFaults::begin())
+        return "no faults";
+    MachinePlaces const places { state, machine.folder + "/machine.lock", {} };
+    MachineRunner runner(machine.config, places, tests::FakeMachine::factory());
+    auto const start = [](MachineRunner& its) { return tests::answerOf([&](auto done) { its.start(done); }); };
+    tests::CallFaults::plan({ .at = at, .way = tests::CallFault::Way::FromThenOn });
+    auto const first = start(runner);
+    tests::CallFaults::end();
+    if (first || vmm::holdsSavedMachine(state))
+        return {};
+    auto const leaves = state + "/state.json", left = leaves + ".new";
+    if (runner.state() != SessionState::Off || first.error().code != vmm::ErrorCode::NotFound)
+        return QString::fromStdString("it is told otherwise: " + first.error().message());
+    if (first.error().message().find("rename " + left + " to " + leaves) == std::string::npos)
+        return "nobody knows where it is";
+    if (!isPutBack) {
+        if (!start(runner) || runner.state() != SessionState::Running)
+            return "it does not start without it";
+        return vmm::existsFile(left) ? "it would be there again after a power cut" : stranded;
+    }
+    tests::must(vmm::renameFile(left, leaves));
+    if (auto const problem = machine.problemOfState(state, StillMachine::Asks::AsBefore); !problem.isEmpty())
+        return problem;
+    MachineRunner again(machine.config, places, tests::FakeMachine::factory());
+    if (again.state() != SessionState::Suspended || !start(again))
+        return "it does not come back";
+    return vmm::holdsSavedMachine(state) ? "its state is still there" : stranded;
+}
+
 }
 
 /// What is thrown away of a suspended machine is a moment before.
@@ -175,6 +212,31 @@ private slots:
             goesOn = told.hasStruck;
         }
         QVERIFY2(at > 2, qPrintable(QString::number(at)));
+    }
+
+    /// It is lost in no case, and the next start is one without it.
+    void whatCanNeitherGoForGoodNorBePutBackIsToldWithItsPlace_data()
+    {
+        QTest::addColumn<bool>("isPutBack");
+        QTest::newRow("a person puts it back") << true;
+        QTest::newRow("the machine is started again") << false;
+    }
+    void whatCanNeitherGoForGoodNorBePutBackIsToldWithItsPlace()
+    {
+        QFETCH(bool, isPutBack);
+        int count = 0;
+        bool goesOn = true;
+        for (unsigned at = 0; goesOn; ++at) {
+            tests::TemporaryStillMachine const machine;
+            machine.write(onItsDisks);
+            auto const told = tests::tellWithFaults([&] { return strand(machine, at, isPutBack); });
+            goesOn = told.hasStruck;
+            if (told.wrong == stranded)
+                ++count;
+            else
+                QVERIFY2(told.wrong.isEmpty(), qPrintable(QStringLiteral("call %1: ").arg(at) + told.wrong));
+        }
+        QCOMPARE(count, 1); // where it leaves and is to be made durable
     }
 
     void whereThePolicyDoesNotWantItNothingIsKept()

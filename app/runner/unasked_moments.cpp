@@ -43,13 +43,15 @@ vmm::VmConfig whatIsGoneBackTo(vmm::VmConfig config)
     return config;
 }
 
-/// Or stands on what does: its own file has little in it just after a moment, and in a fork.
+/// Or stands on what does: its own file has little in it just after a moment, and in a fork. A block device takes no
+/// blocks of any file system, and only whoever reads all of it knows.
 bool holdsAnything(vmm::DiskConfig const& disk)
 {
     struct stat status { };
-    return !disk.readOnly && ::stat(disk.path.c_str(), &status) == 0
-        && (static_cast<std::uint64_t>(status.st_blocks) * 512 > emptyDisk
-            || !vmm::backingNameOf(disk.path).value_or("").empty());
+    if (disk.readOnly || ::stat(disk.path.c_str(), &status) != 0)
+        return false;
+    return S_ISBLK(status.st_mode) || static_cast<std::uint64_t>(status.st_blocks) * 512 > emptyDisk
+        || !vmm::backingNameOf(disk.path).value_or("").empty();
 }
 
 }

@@ -2,8 +2,10 @@
 #include "tests/fakes/manual_loop.h"
 #include "tests/support/suite.h"
 
+#include <QDirIterator>
 #include <QTemporaryDir>
 #include <fstream>
+#include <sys/stat.h>
 
 using app::SessionState;
 using app::UnaskedMoments;
@@ -127,6 +129,26 @@ private slots:
         bench.present.isSaved = true;
         bench.moments.keep(Reason::BeforeDiscard, {});
         QCOMPARE(bench.asked, std::vector { Reason::BeforeDiscard });
+    }
+
+    /// Whose file system says of it that it takes nothing.
+    void aMachineThatIsOffIsKeptWhereItsDiskIsABlockDevice()
+    {
+        QDirIterator devices("/dev", QDir::System | QDir::NoSymLinks, QDirIterator::Subdirectories);
+        std::string device;
+        struct stat status { };
+        while (device.empty() && devices.hasNext()) {
+            auto const path = devices.next().toStdString();
+            if (::stat(path.c_str(), &status) == 0 && S_ISBLK(status.st_mode))
+                device = path;
+        }
+        if (device.empty())
+            QSKIP("CHRONOVISOR-SKIP: this host has no block device");
+        Bench bench;
+        bench.present.state = SessionState::Off;
+        bench.present.config.disks.push_back({ .id = "disk0", .path = device });
+        bench.moments.keep(Reason::BeforeChange, {});
+        QCOMPARE(bench.asked, std::vector { Reason::BeforeChange });
     }
 
     void aMachineThatIsOffIsKeptBeforeWhatTheSameHandDoesNotPutBack()

@@ -194,6 +194,43 @@ static void keysArrive(void)
     }
 }
 
+static int nextByte(void)
+{
+    for (unsigned i = 0; i < ticksPerSecond && !(in8(statusPort) & outputFull); i++)
+        halt();
+    return in8(dataPort);
+}
+
+/// Each byte of the keyboard and each packet of the mouse, a line each.
+static void tellInput(void)
+{
+    uint8_t const state = in8(statusPort);
+    if (!(state & outputFull)) {
+        halt();
+        return;
+    }
+    int const first = in8(dataPort);
+    if (!(state & fromMouse)) {
+        NOTE("scan code %02x", (unsigned)first);
+        return;
+    }
+    int const x = nextByte(), y = nextByte();
+    int8_t const wheel = (int8_t)nextByte();
+    NOTE("mouse %d %d wheel %d buttons %d", x - (first << 4 & 0x100), y - (first << 3 & 0x100), wheel, first & 7);
+}
+
+/// A person uses keyboard and mouse until the first serial port is told "x".
+static void personIsHeard(void)
+{
+    drain();
+    EXPECT_EQUAL(mouse(0xf4), 0xfa);
+    setCommandByte(0x43); // translated, both interrupt
+    EXPECT_EQUAL(keyboard(0xf4), 0xfa);
+    NOTE("listening");
+    while (serialGet(com1) != 'x')
+        tellInput();
+}
+
 void program(void)
 {
     run("keyboard.controllerTestsItself", controllerTestsItself);
@@ -209,5 +246,7 @@ void program(void)
     run("keyboard.bothInterrupt", bothInterrupt);
     run("keyboard.writtenOutputComesBack", writtenOutputComesBack);
     run("keyboard.keysArrive", keysArrive);
+    if (option("listen", 0))
+        run("keyboard.personIsHeard", personIsHeard);
     finish();
 }

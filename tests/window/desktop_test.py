@@ -59,8 +59,8 @@ def in_session_of_its_own(script, program, results):
                            LANG="C.UTF-8", LANGUAGE="en")
         manager = subprocess.Popen(["openbox"], env=environment, stderr=subprocess.DEVNULL)
         try:
-            return subprocess.run(["dbus-run-session", "--", sys.executable, os.path.abspath(script), program, results],
-                                  env=environment, timeout=900).returncode
+            return subprocess.run(["dbus-run-session", "--", sys.executable, os.path.abspath(script), program, results,
+                                   *sys.argv[3:]], env=environment, timeout=900).returncode
         finally:
             manager.terminate()
             manager.wait(10)

@@ -100,7 +100,7 @@ void MachineConfigs::machineEnded()
     auto raw = now().disks;
     std::erase_if(raw, [](auto const& disk) { return disk.format != vmm::DiskFormat::Raw; });
     for (auto& disk : raw)
-        disk.format = vmm::formatNow(disk);
+        disk.format = vmm::readFormatNow(disk).value_or(disk.format); // of what is raw the next start asks again
     std::lock_guard const guard(m_mutex);
     m_hasMachine = false;
     // While a moment had made it qcow2 it was read as such, and a commit may have made it raw again.

@@ -2,7 +2,7 @@
 
 #include "app/store/disk_images.h"
 #include "app/store/image_bases.h"
-#include "vmm/block/overlay_files.h"
+#include "vmm/machine/moment_disks.h"
 
 #include <algorithm>
 #include <filesystem>
@@ -15,7 +15,15 @@ vmm::Result<std::unique_ptr<ImageRemoval>> ImageRemoval::prepare(
 {
     std::unique_ptr<ImageRemoval> removal(new ImageRemoval(TRY(Scaffold::make(place))));
     findFormats(removed.disks);
-    removal->m_areWhole = noteBases(timelineFolder, removed.disks).has_value()
+    bool areRead = true;
+    for (auto& disk : removed.disks) {
+        auto const format = vmm::readFormatNow(disk);
+        if (!format && vmm::readFormatNow(disk)) // it can be read
+            return vmm::fail(format.error());
+        areRead = areRead && format;
+        disk.format = format.value_or(disk.format);
+    }
+    removal->m_areWhole = noteBases(timelineFolder, removed.disks).has_value() && areRead
         && std::ranges::all_of(removed.disks, [](vmm::DiskConfig const& disk) { return disk.format.has_value(); });
     for (auto& disk : removed.disks) {
         auto shared = disk.format == vmm::DiskFormat::Qcow2

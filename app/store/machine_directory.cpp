@@ -33,7 +33,7 @@ vmm::Result<vmm::VmConfig> readConfigIn(std::string const& directory, std::strin
 {
     auto config = TRY(readWrittenConfig(directory, id));
     for (auto& disk : config.disks)
-        disk.format = vmm::formatNow(disk); // a moment may have made a raw one qcow2
+        disk.format = vmm::readFormatNow(disk).value_or(disk.format); // a moment may have made a raw one qcow2
     return config;
 }
 

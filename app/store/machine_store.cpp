@@ -66,14 +66,21 @@ vmm::Result<> checkSet(vmm::VmConfig const& config)
     return {};
 }
 
+/// What only the host cannot read just now is neither away nor damaged: nothing takes its place.
+bool isOutOfReach(vmm::Error const& error)
+{
+    return error.osError != 0 && error.code != vmm::ErrorCode::NotFound;
+}
+
 /// A disk that a moment has made qcow2 is still said to be raw: one that goes into the file below it is raw again.
-void keepWrittenFormats(vmm::VmConfig& config, vmm::VmConfig const& written)
+vmm::Result<> keepWrittenFormats(vmm::VmConfig& config, vmm::VmConfig const& written)
 {
     for (auto& disk : config.disks) {
         auto const* old = diskOf(written, disk.id);
-        if (old && old->path == disk.path && vmm::formatNow(*old) == disk.format)
+        if (old && old->path == disk.path && old->format != disk.format && TRY(vmm::readFormatNow(*old)) == disk.format)
             disk.format = old->format;
     }
+    return {};
 }
 
 /// Gives a disk that is to be made its place in the machine's directory, under a name that nothing has there.
@@ -282,6 +289,8 @@ vmm::Result<std::string> MachineStore::saveLocked(
         TRY(placeNewDisk(config, made, directoryOf(config.uuid)));
     TRY(checkSet(config));
     auto const before = load(config.uuid);
+    if (!before && isOutOfReach(before.error()))
+        return vmm::fail(before.error());
     for (auto& disk : config.disks) {
         auto const* old = before ? diskOf(before->config, disk.id) : nullptr;
         if (!old || !disk.format || old->path != disk.path || old->format != disk.format
@@ -305,8 +314,10 @@ vmm::Result<std::string> MachineStore::saveLocked(
     }
     auto const removal = before ? TRY(prepareRemoval(before->config, config, unwanted)) : nullptr;
     auto const written = readWrittenConfig(directory, config.uuid);
+    if (!written && isOutOfReach(written.error()))
+        return vmm::fail(written.error());
     if (written)
-        keepWrittenFormats(config, *written);
+        TRY(keepWrittenFormats(config, *written));
     TRY(writeConfig(config, directory));
     if (auto const removed = removal ? removal->carryOut() : vmm::Result<>(); !removed) {
         vmm::ignore(written ? writeConfig(*written, directory) : vmm::fail(written.error()));
@@ -440,6 +451,8 @@ vmm::Result<StoredMachine> MachineStore::clone(std::string const& id, std::strin
     if (auto const going = momentOnTheWay(placesOf(id).timelineFolder); going && !going->empty())
         return vmm::fail(vmm::ErrorCode::NotNow, "its disks are on their way to a moment; start it first");
     findFormats(source.config.disks);
+    for (auto& disk : source.config.disks)
+        disk.format = TRY(vmm::readFormatNow(disk)); // or what it stands on would not come along
     auto config = source.config;
     takeIdentity(config, name);
     auto const workplace = fmt::format("{}/{}{}", machinesDirectory(), makingPrefix, config.uuid);

@@ -1,8 +1,11 @@
+#include "app/store/disk_images.h"
 #include "app/store/image_removal.h"
+#include "app/store/machine_directory.h"
 #include "app/store/machine_store.h"
 #include "app/store/scaffold.h"
 #include "app/store/whole_file.h"
 #include "tests/fakes/fake_machine.h"
+#include "tests/support/call_faults.h"
 #include "tests/support/open_timeline.h"
 #include "tests/support/suite.h"
 #include "vmm/base/bytes.h"
@@ -16,6 +19,7 @@
 #include <QTemporaryDir>
 #include <algorithm>
 #include <fstream>
+#include <unistd.h>
 
 using namespace app;
 using vmm::timeline::Timeline;
@@ -60,11 +64,12 @@ struct Bench {
         tests::must(image->writeSync(part * (64U << 10), vmm::Bytes(512, part)));
         tests::must(image->flushSync());
     }
-    bool hasAll() const
+    bool hasAll() const { return hasAll(machine.id); }
+    bool hasAll(std::string const& id) const
     {
         vmm::InlineEngine engine;
         vmm::Bytes data(1 << 20);
-        tests::must(open(engine, tests::must(store.load(machine.id)).config.disks[0])->readSync(0, data));
+        tests::must(open(engine, tests::must(store.load(id)).config.disks[0])->readSync(0, data));
         return data[1 << 16] == 1 && data[2 << 16] == 2;
     }
     void removeDisk()
@@ -75,6 +80,35 @@ struct Bench {
     }
     bool hasBase(StoredMachine const& whose) const { return vmm::existsFile(whose.directory + "/" + base); }
 };
+
+/// Does it anew for each read of a file that it makes, which fails once; `look` tells what is wrong after it, if
+/// anything. In a process where calls can fail.
+QString tryEachRead(std::function<vmm::Result<>()> const& what, std::function<QString()> const& look)
+{
+    bool goesOn = true;
+    for (unsigned at = 0; goesOn; ++at) {
+        tests::CallFaults::plan({ .at = at, .calls = tests::CallFault::Calls::Reading });
+        auto const outcome = what();
+        goesOn = tests::CallFaults::hasStruck();
+        tests::CallFaults::end();
+        auto wrong = look();
+        if (wrong.isEmpty() && !outcome && (!goesOn || outcome.error().code != vmm::ErrorCode::IoError))
+            wrong = QString::fromStdString("it fails: " + outcome.error().message());
+        if (!wrong.isEmpty())
+            return QStringLiteral("read %1: ").arg(at) + wrong;
+    }
+    return {};
+}
+
+QString whereEachReadFails(std::function<vmm::Result<>()> const& what, std::function<QString()> const& look)
+{
+    auto const told = tests::tellWithFaults([&]() -> QString {
+        if (!tests::CallFaults::begin())
+            ::_exit(3);
+        return tryEachRead(what, look);
+    });
+    return told.wrong;
+}
 
 /// A library with one machine, which has a disk in its folder and one that stands on a file `below`.
 struct Pair {
@@ -141,6 +175,87 @@ private slots:
         QCOMPARE(
             tests::must(bench.store.load(bench.machine.id)).config.disks[0].format, std::optional(DiskFormat::Raw));
         QVERIFY(bench.hasAll());
+    }
+
+    /// What a disk is, is never made up of a read that failed, whichever those are when it is read and saved.
+    void aFormatThatNobodyCouldReadIsNotWrittenDown_data()
+    {
+        QTest::addColumn<bool>("isOverlay");
+        QTest::newRow("an overlay") << true;
+        QTest::newRow("raw, beside what was kept of it") << false;
+    }
+    void aFormatThatNobodyCouldReadIsNotWrittenDown()
+    {
+        QFETCH(bool, isOverlay);
+        Bench bench;
+        auto& [id, directory, config, problem, isSuspended, owner] = bench.machine;
+        if (!isOverlay) {
+            REQUIRE_OK(vmm::removeFile(bench.disk()));
+            REQUIRE_OK(makeDiskImage(bench.disk(), DiskFormat::Raw, 1u << 20));
+        }
+        auto const written = [&] { return tests::must(readWrittenConfig(directory, id)).disks[0].format; };
+        QCOMPARE(written(), std::optional(DiskFormat::Raw));
+        vmm::Result<StoredMachine> read = bench.machine;
+        auto const readIt = [&]() -> vmm::Result<> {
+            read = bench.store.load(id);
+            return read ? vmm::Result<>() : vmm::fail(read.error());
+        };
+        unsigned number = 0;
+        auto const saveIt = [&]() -> vmm::Result<> {
+            read->config.name = "web " + std::to_string(++number);
+            TRY(bench.store.save(read->config));
+            return {};
+        };
+        auto const look = [&] { return written() == DiskFormat::Raw ? QString() : QStringLiteral("it is written"); };
+        auto const lookAndSave = [&]() -> QString {
+            if (!read)
+                return {};
+            if (!isOverlay && read->config.disks[0].format != DiskFormat::Raw)
+                return "a raw disk is told as qcow2";
+            return tryEachRead(saveIt, look);
+        };
+        QCOMPARE(whereEachReadFails(readIt, lookAndSave), QString());
+        QCOMPARE(bench.hasAll(), isOverlay);
+    }
+
+    void whereAReadFailsACopyIsWholeOrNone()
+    {
+        Bench bench;
+        std::optional<StoredMachine> copy;
+        auto const clone = [&]() -> vmm::Result<> {
+            copy.reset();
+            copy = TRY(bench.store.clone(bench.machine.id, "copy"));
+            return {};
+        };
+        auto const look = [&]() -> QString {
+            if (!copy)
+                return {};
+            bool const isWhole = bench.hasBase(*copy) && bench.hasAll(copy->id);
+            tests::must(bench.store.remove(copy->id));
+            return isWhole ? "" : "what it stands on is missing";
+        };
+        QCOMPARE(whereEachReadFails(clone, look), QString());
+    }
+
+    void whereAReadFailsAnImageGoesWithItsBasesOrStays()
+    {
+        Bench bench;
+        REQUIRE_OK(bench.timelineOf(bench.machine)->purge(bench.moment));
+        vmm::Result<std::string> place;
+        auto const remove = [&]() -> vmm::Result<> {
+            auto config = bench.machine.config;
+            config.disks.clear();
+            place = bench.store.save(config, {}, { bench.disk() });
+            return place ? vmm::Result<>() : vmm::fail(place.error());
+        };
+        auto const look = [&]() -> QString {
+            if (place && place->empty())
+                return "it is neither kept nor thrown away";
+            if (place)
+                tests::must(bench.store.restoreRemoved(*place));
+            return bench.hasBase(bench.machine) && bench.hasAll() ? "" : "it is not whole";
+        };
+        QCOMPARE(whereEachReadFails(remove, look), QString());
     }
 
     void aClonesBasesGoWhenItDoesNotStandOnThem()

@@ -1,6 +1,12 @@
 #include "app/runner/machine_configs.h"
 #include "tests/fakes/fake_machine.h"
+#include "tests/support/call_faults.h"
 #include "tests/support/suite.h"
+#include "vmm/base/random.h"
+#include "vmm/block/image.h"
+
+#include <QTemporaryDir>
+#include <unistd.h>
 
 using app::MachineConfigs;
 
@@ -15,13 +21,13 @@ vmm::VmConfig configWithUsb()
 
 /// A machine that is in memory.
 struct Bench {
-    vmm::VmConfig const config = configWithUsb();
+    vmm::VmConfig const config;
     std::shared_ptr<tests::FakeMachine::Script> script = std::make_shared<tests::FakeMachine::Script>();
     std::unique_ptr<vmm::Machine> machine = tests::must(tests::FakeMachine::factory(script).create(
         config, [](vmm::Event const&) {}, nullptr));
     MachineConfigs configs { config };
 
-    Bench() { configs.machineCameUp(*machine); }
+    explicit Bench(vmm::VmConfig its = configWithUsb()) : config(std::move(its)) { configs.machineCameUp(*machine); }
     ~Bench() { configs.detach(); }
 };
 
@@ -54,6 +60,30 @@ private slots:
         bench.configs.machineEnded();
         QCOMPARE(bench.configs.mediumPath("cd0"), std::string("/images/rescue.iso"));
         QCOMPARE(bench.configs.mediumPath("cd7"), std::string());
+    }
+
+    /// A moment may have made it qcow2, and it may be raw again: the next start finds out.
+    void aRawDiskThatCannotBeReadWhenItsMachineEndsIsNotTakenForAnother()
+    {
+        QTemporaryDir const directory;
+        auto const image = directory.filePath("disk.img").toStdString();
+        for (auto const& path : { image, image + "." + vmm::makeUuid() })
+            tests::must(vmm::createImage(path, { .format = vmm::ImageFormat::Raw, .size = 1 << 20 }));
+        auto config = configWithUsb();
+        config.disks = { { .id = "disk0", .path = image, .format = vmm::DiskFormat::Raw } };
+        auto const told = tests::tellWithFaults([&]() -> QString {
+            Bench bench { config };
+            auto meanwhile = config;
+            meanwhile.disks[0].format = vmm::DiskFormat::Qcow2;
+            bench.configs.setNext(meanwhile);
+            if (!tests::CallFaults::begin())
+                ::_exit(3);
+            tests::CallFaults::plan({ .at = 0, .calls = tests::CallFault::Calls::Reading });
+            bench.configs.machineEnded();
+            return bench.configs.both().next == config ? "" : "it is another one";
+        });
+        QVERIFY(told.hasStruck);
+        QCOMPARE(told.wrong, QString());
     }
 
     void aDeviceThatComesAgainHasItsLinkStill()

@@ -417,20 +417,9 @@ Result<std::unique_ptr<CheckpointMethod>> chooseFrom(
 
 ImageFormat formatInPlace(std::string const& path, ImageFormat configured)
 {
-    using enum ErrorCode;
-    if (configured != ImageFormat::Raw)
-        return configured;
-    auto const isOverlay = isOverlayInPlace(path);
-    if (isOverlay)
-        return *isOverlay ? ImageFormat::Qcow2 : configured;
-    // What is wrong with the header itself, a guest can have written.
-    auto const why = isOverlay.error().code;
-    if (why == Corrupt || why == Unsupported || why == VersionTooNew || why == NotFound)
-        return configured;
     // An overlay that cannot be read just now must not be taken for a raw disk, whose moment would be of other bytes
     // and whose guest would write into its tables. Opened as qcow2 it is that, or refused.
-    auto const beside = checkpointFilesOf(path);
-    return beside && beside->empty() ? configured : ImageFormat::Qcow2;
+    return readFormatInPlace(path, configured).value_or(ImageFormat::Qcow2);
 }
 
 Result<> copyImage(BlockImage& image, std::string const& path, ImageFormat format, CopyProgress const& progress)

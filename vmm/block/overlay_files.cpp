@@ -212,6 +212,24 @@ Result<bool> isOverlayInPlace(std::string const& path)
     return isUuid(name.substr(nameOf(path).size() + 1)) && existsFile(folderOf(path) + name);
 }
 
+Result<ImageFormat> readFormatInPlace(std::string const& path, ImageFormat configured)
+{
+    using enum ErrorCode;
+    if (configured != ImageFormat::Raw)
+        return configured;
+    auto const isOverlay = isOverlayInPlace(path);
+    if (isOverlay)
+        return *isOverlay ? ImageFormat::Qcow2 : configured;
+    // What is wrong with the header itself, a guest can have written.
+    auto const why = isOverlay.error().code;
+    if (why == Corrupt || why == Unsupported || why == VersionTooNew || why == NotFound)
+        return configured;
+    auto const beside = checkpointFilesOf(path);
+    if (beside && beside->empty())
+        return configured;
+    return fail(isOverlay.error());
+}
+
 Result<std::string> nameBelow(ImageInfo const& image, std::size_t index)
 {
     auto const& path = image.backing[index].path;

@@ -21,6 +21,9 @@ using ImageHeaders = std::map<std::string, Result<qcow2::Header>>;
 Result<std::string> backingNameOf(std::string const& path);
 /// Whether it is an overlay that a moment of this very disk has made; see formatInPlace().
 Result<bool> isOverlayInPlace(std::string const& path);
+/// As formatInPlace(); but where the host cannot read that just now it is the error, for whoever writes down or tells
+/// what the disk is.
+Result<ImageFormat> readFormatInPlace(std::string const& path, ImageFormat configured);
 /// How an image that is to stand on `image.backing[index]` directly names it: as the names from file to file on the way
 /// there do, relative where all of them are. A name that is enough in its own folder has none before it.
 Result<std::string> nameBelow(ImageInfo const& image, std::size_t index);

@@ -39,6 +39,14 @@ std::optional<DiskFormat> formatNow(DiskConfig const& config)
     return isOverlay ? DiskFormat::Qcow2 : config.format;
 }
 
+Result<std::optional<DiskFormat>> readFormatNow(DiskConfig const& config)
+{
+    if (config.format != DiskFormat::Raw)
+        return config.format;
+    auto const format = TRY_WITHIN(config.id, readFormatInPlace(config.path, ImageFormat::Raw));
+    return format == ImageFormat::Qcow2 ? DiskFormat::Qcow2 : DiskFormat::Raw;
+}
+
 Result<std::unique_ptr<CheckpointMethod>> chooseMethod(CheckpointedDisk& disk, timeline::Timeline const& timeline)
 {
     if (!disk.preferred && isSameFile(folderOf(disk.path), folderOf(timeline.path())))

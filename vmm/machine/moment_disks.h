@@ -13,6 +13,8 @@ std::optional<CheckpointWay> preferredWay(DiskConfig const& config);
 
 /// What lies there now; see formatInPlace().
 std::optional<DiskFormat> formatNow(DiskConfig const& config);
+/// The same for whoever writes it down or tells it; see readFormatInPlace().
+Result<std::optional<DiskFormat>> readFormatNow(DiskConfig const& config);
 
 /// How the disk follows, of whose moments some may be in the timeline. One that lies with that is the machine's own and
 /// prefers overlays, which forks share on any file system; a person's file elsewhere stays one file where it can.

@@ -127,7 +127,7 @@ Result<std::unique_ptr<PcMachine>> PcMachine::build(
         // Of a saved state: the machine that it is of has known it.
         if (!disk.format)
             return fail(ErrorCode::Corrupt, disk.id + ": the state does not say of which format its image is");
-        disk.format = formatNow(disk);
+        disk.format = TRY(readFormatNow(disk));
     }
     std::unique_ptr<PcMachine> machine(new PcMachine(complete, std::move(listener)));
     TRY(machine->assemble(std::move(cpu)));
@@ -427,7 +427,7 @@ Result<> PcMachine::execute(command::AddUsb const& command)
     auto addition = command.device;
     if (auto* const stick = std::get_if<DiskConfig>(&addition)) {
         TRY(findFormat(*stick));
-        stick->format = formatNow(*stick);
+        stick->format = TRY(readFormatNow(*stick));
     }
     // The configuration knows its own ids; a saved state has the other parts beside them.
     if (std::ranges::any_of(m_parts, [&](auto const& part) { return part.id == idOf(addition); }))

@@ -1082,6 +1082,10 @@
         <translation>Beim Speichern kommt das Abbild von %1 in den Papierkorb, und nach 30 Tagen wird es gelöscht. Ohne es ist kein Moment mehr zu erreichen, der diese Festplatte hat.</translation>
     </message>
     <message>
+        <source>When you save, the image of %1 goes into the trash, and is deleted after 30 days. Moments that have this disk bring it back as it was then. What they keep of it takes room until they are deleted.</source>
+        <translation>Beim Speichern kommt das Abbild von %1 in den Papierkorb, und nach 30 Tagen wird es gelöscht. Momente, die diese Festplatte haben, bringen sie so zurück, wie sie damals war. Was sie davon aufbewahren, braucht Platz, bis sie gelöscht werden.</translation>
+    </message>
+    <message>
         <source>new</source>
         <translation>neu</translation>
     </message>

@@ -20,8 +20,7 @@ void Library::changeSettings(
         return done(vmm::fail(vmm::ErrorCode::NotNow,
             std::string("the machine is ") + std::string(stateName(changed->runner()->state()))));
     }
-    // Nobody can go back to where an image was that is in the trash.
-    auto const before = changed != nullptr && unwanted.empty() ? changed->runner() : nullptr;
+    auto const before = changed != nullptr ? changed->runner() : nullptr;
     auto const id = text(config.uuid);
     auto const trashed = std::make_shared<std::string>();
     m_private->write(

@@ -41,6 +41,10 @@ MomentEntry entryOf(vmm::timeline::Moment const& moment)
     entry.removedAt = static_cast<qint64>(moment.removedAt / 1'000'000);
     entry.changedBytes = moment.changedPages * pageBytes;
     entry.storedBytes = moment.storedBytes;
+    for (auto const& disk : moment.disks) {
+        if (disk.checkpoint.way == vmm::CheckpointWay::Internal)
+            entry.inImages.push_back(disk.path);
+    }
     return entry;
 }
 

@@ -30,6 +30,8 @@ struct MomentEntry {
     qint64 removedAt = 0;     ///< ms since 1970; 0: it is not
     quint64 changedBytes = 0; ///< of memory, since its parent
     quint64 storedBytes = 0;  ///< what it added to the disk when it was kept
+    /// What it keeps of disks is inside of these, and goes with them.
+    std::vector<std::string> inImages;
     bool operator==(MomentEntry const&) const = default;
 
     bool isAutomatic() const { return reason != MomentReason::Kept; }

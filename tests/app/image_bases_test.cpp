@@ -258,6 +258,46 @@ private slots:
         QCOMPARE(whereEachReadFails(remove, look), QString());
     }
 
+    /// Also from the trash; and not where nothing comes of the going.
+    void aMomentMakesAnImageAgainThatHasGone()
+    {
+        Bench bench;
+        bench.removeDisk();
+        REQUIRE_OK(bench.store.emptyTrash(0));
+        std::shared_ptr<Timeline> const timeline = bench.timelineOf(bench.machine);
+        auto const refuse = [] { return vmm::fail(vmm::ErrorCode::Busy, "not now"); };
+        QCOMPARE(vmm::Machine::goToOff(timeline, bench.moment, refuse).error().code, vmm::ErrorCode::Busy);
+        QVERIFY(!vmm::existsFile(bench.disk()));
+        auto const gone = vmm::Machine::goToOff(timeline, bench.moment);
+        REQUIRE_OK(gone);
+        auto disk = gone->disks[0];
+        QCOMPARE(disk.path, bench.disk());
+        disk.format = vmm::formatNow(disk);
+        vmm::InlineEngine engine;
+        vmm::Bytes data(1 << 20);
+        REQUIRE_OK(Bench::open(engine, disk)->readSync(0, data));
+        QCOMPARE(data[1 << 16], std::uint8_t(1));
+        QCOMPARE(data[2 << 16], std::uint8_t(0)); // was written after it
+    }
+
+    void whatAMomentKeepsInsideOfAnImageComesBackWithThat()
+    {
+        Pair pair;
+        REQUIRE_OK(vmm::removeFile(pair.base));
+        REQUIRE_OK(makeDiskImage(pair.base, DiskFormat::Qcow2, 1u << 20));
+        pair.machine.config.disks[0].format = DiskFormat::Qcow2;
+        pair.machine.config.disks[0].moments = vmm::MomentPlace::Inside;
+        REQUIRE_OK(pair.store.save(pair.machine.config));
+        auto const open = [&] { return tests::openTimeline(pair.machine.directory + "/timeline"); };
+        auto const kept = tests::must(vmm::Machine::keepOff(pair.machine.config, *open(), {}));
+        QCOMPARE(kept.disks[0].checkpoint.way, vmm::CheckpointWay::Internal);
+        auto const place = tests::must(pair.remove({ pair.base }));
+        QCOMPARE(vmm::Machine::goToOff(open(), kept.id).error().code, vmm::ErrorCode::NotFound);
+        QVERIFY(!vmm::existsFile(pair.base));
+        REQUIRE_OK(pair.store.restoreRemoved(place));
+        REQUIRE_OK(vmm::Machine::goToOff(open(), kept.id));
+    }
+
     void aClonesBasesGoWhenItDoesNotStandOnThem()
     {
         Bench bench;

@@ -4,6 +4,7 @@
 #include "app/session/timeline_session.h"
 #include "app/store/whole_file.h"
 #include "tests/fakes/fake_machine.h"
+#include "tests/support/answer.h"
 #include "tests/support/suite.h"
 
 #include <QDir>
@@ -535,11 +536,13 @@ private slots:
         config.notes = "three processors";
         QVERIFY(change(config)); // which is no change of the machine
         QCOMPARE(moments().size(), std::size_t(1));
-        // Nobody could go back to where the image was that goes into the trash.
-        config = bench.library.config(id);
-        config.disks.clear();
-        QVERIFY(change(config, { path }));
-        QCOMPARE(moments().size(), std::size_t(1));
+        config.disks.clear(); // and its image goes into the trash
+        QVERIFY(change(config, { path }) && !disk.exists());
+        auto* const runner = bench.library.session(id)->runner().get();
+        REQUIRE_OK(
+            tests::answerOf([&](auto done) { runner->goTo(moments().at(1).id, MachineRunner::Present::Keep, done); }));
+        QTRY_COMPARE(bench.library.config(id).disks.size(), std::size_t(1));
+        QVERIFY(disk.exists());
     }
 
     void aRunningMachineIsKeptBeforeItsForwardsChange()

@@ -450,6 +450,14 @@ void MomentTest::disksFollow()
     }
     guest.end();
     QCOMPARE(checkedByQemu(guest), QString());
+    if (way == CheckpointWay::Internal || onVolumes)
+        return;
+    // What is kept beside images brings them back.
+    for (auto const& disk : guest.config.disks)
+        REQUIRE_OK(removeFile(disk.path));
+    REQUIRE_OK(guest.goTo(moments[2]));
+    QVERIFY2(isAt(guest, 24), qPrintable(said(guest)));
+    QVERIFY2(countsOn(guest), qPrintable(said(guest)));
 }
 
 /// While the machine runs. What it was configured with still says that the disk is raw.

@@ -3,6 +3,8 @@
 #include "tests/support/suite.h"
 #include "vmm/block/checkpoint.h"
 
+#include <filesystem>
+
 namespace tests {
 
 /// What every way of keeping a disk's moments must do, on real files: written once, told for each.
@@ -85,6 +87,15 @@ public:
         write(6);
         openAgain();
         QCOMPARE(now(), 6);
+        if (one.way != vmm::CheckpointWay::Internal && std::filesystem::is_regular_file(m_disk.path)) {
+            // Gone, as with its disk into the trash.
+            m_disk.image.reset();
+            REQUIRE_OK(vmm::removeFile(m_disk.path));
+            QCOMPARE(at(one), 1);
+            REQUIRE_OK(m_method.goBack(m_disk, one));
+            QCOMPARE(now(), 1);
+            write(6);
+        }
         REQUIRE_OK(m_method.remove(m_disk, two));
         QCOMPARE(at(one), 1);
         QCOMPARE(now(), 6);

@@ -138,6 +138,17 @@ void MachineSettingsPage::lookAtDiskSizes()
     }));
 }
 
+/// Other disks are kept beside their images, and come back without these.
+bool MachineSettingsPage::isNeededByMoments(vmm::DiskConfig const& disk) const
+{
+    auto* session = m_library.session(m_id);
+    auto const isInside = [&](app::MomentEntry const& moment) {
+        return std::ranges::find(moment.inImages, disk.path) != moment.inImages.end();
+    };
+    return disk.readOnly || disk.moments == vmm::MomentPlace::Inside
+        || (session != nullptr && std::ranges::any_of(session->timeline().moments(), isInside));
+}
+
 void MachineSettingsPage::removeDisk(std::size_t index, bool withImage)
 {
     auto const disk = m_config.disks[index];
@@ -147,9 +158,12 @@ void MachineSettingsPage::removeDisk(std::size_t index, bool withImage)
     m_config.disks.erase(m_config.disks.begin() + static_cast<std::ptrdiff_t>(index));
     if (withImage) {
         m_unwanted.push_back(disk.path);
-        m_messages->showNotice(tr("When you save, the image of %1 goes into the trash, and is deleted after 30 days. "
-                                  "Without it nobody can go back to a moment that has this disk.")
-                                   .arg(QString::fromStdString(disk.id)));
+        auto const text = isNeededByMoments(disk)
+            ? tr("When you save, the image of %1 goes into the trash, and is deleted after 30 days. Without it nobody "
+                 "can go back to a moment that has this disk.")
+            : tr("When you save, the image of %1 goes into the trash, and is deleted after 30 days. Moments that have "
+                 "this disk bring it back as it was then. What they keep of it takes room until they are deleted.");
+        m_messages->showNotice(text.arg(QString::fromStdString(disk.id)));
     }
     fillDisks();
     fillBootOrder();

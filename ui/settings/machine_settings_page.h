@@ -67,6 +67,7 @@ private:
     void fillNewDisk(QHBoxLayout* line, std::string const& id);
     void fillDiskSize(QHBoxLayout* line, std::string const& id, std::uint64_t bytes);
     void lookAtDiskSizes();
+    bool isNeededByMoments(vmm::DiskConfig const& disk) const;
     void removeDisk(std::size_t index, bool withImage);
     void askFormats();
     void askFormat(vmm::DiskConfig const& disk, app::Medium const& medium);

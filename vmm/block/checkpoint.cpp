@@ -194,7 +194,7 @@ public:
     {
         auto const place = TRY(placeOf(disk.path, checkpoint));
         // What an overlay has made qcow2 stays so: see formatInPlace().
-        if (checkpoint.format == ImageFormat::Raw && disk.image->info().format == ImageFormat::Qcow2)
+        if (checkpoint.format == ImageFormat::Raw && disk.image && disk.image->info().format == ImageFormat::Qcow2)
             return CheckpointMethod::create(CheckpointWay::Overlay)->goBack(disk, checkpoint);
         auto const fresh = disk.path + ".going-back";
         TRY(removeFile(fresh));
@@ -306,7 +306,7 @@ public:
                 .clusterBits = clusterBits,
                 .backingFile = checkpoint.place,
                 .backingFormat = checkpoint.format,
-                .permissionsOf = disk.path }));
+                .permissionsOf = existsFile(disk.path) ? disk.path : place }));
         return replaceDisk(disk, fresh, ImageFormat::Qcow2);
     }
     Result<std::unique_ptr<BlockImage>> openReadOnly(IoEngine& engine, std::string const& diskPath,

@@ -263,12 +263,15 @@ private:
 
     Result<Where> locate(std::string const& diskPath)
     {
+        auto const folder = folderOf(diskPath);
         std::unique_ptr<char, void (*)(void*)> const resolved(
             diskPath.starts_with(volumes) ? ::strdup(diskPath.c_str()) : ::realpath(diskPath.c_str(), nullptr),
             std::free);
-        if (!resolved)
+        std::unique_ptr<char, void (*)(void*)> const its( // of a file that has gone
+            resolved || errno != ENOENT ? nullptr : ::realpath(folder.c_str(), nullptr), std::free);
+        if (!resolved && !its)
             return failOs("cannot find " + diskPath);
-        std::string const path = resolved.get();
+        std::string const path = resolved ? resolved.get() : its.get() + ("/" + nameOf(diskPath));
         Where where;
         if (path.starts_with(volumes)) {
             where.dataset = path.substr(volumes.size());

@@ -5,6 +5,7 @@
 #include "vmm/kvm/boot_cpu_state.h"
 #include "vmm/machine/expected_parts.h"
 #include "vmm/machine/moment_disks.h"
+#include "vmm/machine/returning_disks.h"
 #include "vmm/state/section.h"
 #include "vmm/timeline/moment_memory.h"
 
@@ -72,6 +73,8 @@ Result<std::unique_ptr<Machine>> Machine::goTo(std::shared_ptr<timeline::Timelin
     auto const disks = TRY(timeline->moment(moment)).disks;
     // While the host makes its virtual machine, for much of both is waiting for the kernel.
     auto lookingAhead = std::async(std::launch::async, [&tree = memory->tree()] { tree.lookAhead(); });
+    ReturningDisks returning;
+    TRY(returning.bring(saved.config, disks));
     auto machine = TRY(PcMachine::build(saved.config, saved.header.cpu, std::move(listener)));
     TRY(machine->board().checkDisksHave(disks));
     // Noted while the devices take their state: what is waited for is the disk's, and the kernel's. Without disks there
@@ -94,6 +97,7 @@ Result<std::unique_ptr<Machine>> Machine::goTo(std::shared_ptr<timeline::Timelin
             ignore(timeline->setGoingTo(goingTo));
         return fail(outcome.error());
     }
+    returning.stay();
     if (!disks.empty()) {
         TRY(machine->board().takeDisksTo(disks));
         TRY(machine->board().storeVariables()); // which go with the disks: cut off before it is there, it goes again

@@ -6,6 +6,7 @@
 #include "vmm/machine/board.h"
 #include "vmm/machine/machine.h"
 #include "vmm/machine/moment_disks.h"
+#include "vmm/machine/returning_disks.h"
 #include "vmm/machine/state_file.h"
 #include "vmm/timeline/moment_memory.h"
 
@@ -354,6 +355,8 @@ Result<VmConfig> Machine::goToOff(
         return fail(ErrorCode::InvalidArgument, "the machine was on at that moment");
     auto const saved = TRY(savedMachineAt(*timeline, moment));
     TRY(checkFiles(saved.header.files));
+    ReturningDisks returning;
+    TRY(returning.bring(saved.config, known.disks));
     StillDisks disks;
     TRY(disks.open(saved.config));
     TRY(disks.each(known.disks, &checkHas));
@@ -364,6 +367,7 @@ Result<VmConfig> Machine::goToOff(
         ignore(timeline->setGoingTo(goingTo));
         return fail(left.error());
     }
+    returning.stay();
     TRY(disks.goBack(known.disks));
     TRY(writeVariables(saved.config, variables));
     TRY(timeline->setPresent(moment));
@@ -375,10 +379,13 @@ Result<> Machine::arriveOff(VmConfig const& config, std::shared_ptr<timeline::Ti
     auto const moment = TRY(timeline->moment(timeline->goingTo()));
     auto const saved = savedMachineAt(*timeline, moment.id);
     auto const& then = saved ? saved->config : config;
+    ReturningDisks returning;
+    TRY(returning.bring(then, moment.disks));
     StillDisks disks;
     TRY(disks.open(then));
     TRY(disks.each(moment.disks, &checkHas));
     auto const variables = hasVariables(then) ? variablesAt(timeline, moment.id) : Result<Bytes>();
+    returning.stay();
     TRY(disks.goBack(moment.disks));
     if (variables)
         TRY(writeVariables(then, *variables));

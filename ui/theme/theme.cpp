@@ -5,6 +5,8 @@
 #include <QAbstractSpinBox>
 #include <QApplication>
 #include <QComboBox>
+#include <QPointer>
+#include <QStyle>
 #include <QStyleFactory>
 #include <QWheelEvent>
 
@@ -40,6 +42,35 @@ public:
         return true;
     }
 };
+
+/// After the rules have changed: these widgets and all that they hold, each once. Who hears of it may take widgets
+/// away.
+void restyle(QWidgetList const& widgets)
+{
+    QList<QPointer<QWidget>> const all(widgets.begin(), widgets.end());
+    for (auto const& widget : all) {
+        if (widget == nullptr)
+            continue;
+        widget->style()->polish(widget);
+        QEvent change(QEvent::StyleChange);
+        QApplication::sendEvent(widget, &change);
+        if (widget != nullptr)
+            restyle(widget->findChildren<QWidget*>(Qt::FindDirectChildrenOnly));
+    }
+}
+
+/// Of an application that has rules already, QApplication::setStyleSheet() restyles every widget that it has looked
+/// some up for, and with each one all that it holds: a widget as often as it lies deep. So it gets nothing to do here.
+void changeRules(QApplication& application, QString const& rules)
+{
+    if (application.styleSheet().isEmpty())
+        return application.setStyleSheet(rules);
+    QApplication::style()->unpolish(&application); // forgets all that it has looked up
+    application.setStyleSheet(rules);
+    auto windows = QApplication::topLevelWidgets();
+    windows.removeIf([](auto const* one) { return one->parentWidget() != nullptr; }); // those are children, too
+    restyle(windows);
+}
 
 QPalette paletteOf(QColor window, QColor base, QColor alternate, QColor text, QColor quiet, QColor button,
     QColor accent, QColor accentText, QColor link)
@@ -218,7 +249,7 @@ void applyTheme(QApplication& application)
     Q_UNUSED(styled)
     auto const palette = dark ? darkPalette() : lightPalette();
     QApplication::setPalette(palette);
-    application.setStyleSheet(rules(palette));
+    changeRules(application, rules(palette));
 }
 
 }

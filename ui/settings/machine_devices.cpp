@@ -402,6 +402,7 @@ void MachineSettingsPage::fillForwards(QVBoxLayout* layout, std::size_t network)
         auto* protocol = new QComboBox;
         protocol->addItems({ QStringLiteral("TCP"), QStringLiteral("UDP") });
         protocol->setCurrentIndex(static_cast<int>(forwards[i].protocol));
+        protocol->setMinimumContentsLength(3);
         protocol->setAccessibleName(tr("Protocol"));
         connect(protocol, &QComboBox::activated, this,
             [at](int index) { at().protocol = static_cast<vmm::Protocol>(index); });

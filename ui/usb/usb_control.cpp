@@ -16,6 +16,29 @@
 
 namespace ui {
 
+namespace {
+
+constexpr int widestWords = 420, widestDetails = 220; // the menu's columns, which have room in a small window
+
+/// What nobody can choose, beside `sign`; a menu breaks no lines itself.
+void addSentence(QMenu* menu, QIcon sign, QString const& text)
+{
+    auto const add = [&](QString const& line) { menu->addAction(std::exchange(sign, {}), line)->setEnabled(false); };
+    QString line;
+    for (auto const& word : text.split(QLatin1Char(' '))) {
+        auto const longer = line.isEmpty() ? word : line + QLatin1Char(' ') + word;
+        if (line.isEmpty() || menu->fontMetrics().horizontalAdvance(longer) <= widestWords) {
+            line = longer;
+        } else {
+            add(line);
+            line = word;
+        }
+    }
+    add(line);
+}
+
+}
+
 using Reason = app::UsbQuestion::Reason;
 
 UsbControl::UsbControl(app::Library& library, QString id, QWidget* page, QWidget* display)
@@ -148,7 +171,7 @@ void UsbControl::fillMenu(QMenu* menu)
     menu->clear();
     auto const why = m_model->whyNot();
     if (!why.isEmpty()) // said once, and not only to who points at what is disabled
-        menu->addAction(icon(QStringLiteral("inspector")), why)->setEnabled(false);
+        addSentence(menu, icon(QStringLiteral("inspector")), why);
     auto const add = [&](std::initializer_list<UsbRow::Group> groups, QString const& heading) {
         auto const before = menu->actions().size();
         for (auto const group : groups) {
@@ -164,8 +187,7 @@ void UsbControl::fillMenu(QMenu* menu)
     };
     if (!add({ UsbRow::Group::Machine, UsbRow::Group::Host }, tr("Of this computer"))) {
         auto const problem = m_model->problem();
-        menu->addAction(problem.isEmpty() ? tr("No USB device is plugged into this computer.") : problem)
-            ->setEnabled(false);
+        addSentence(menu, {}, problem.isEmpty() ? tr("No USB device is plugged into this computer.") : problem);
     }
     add({ UsbRow::Group::Remote, UsbRow::Group::Place }, tr("Of other computers"));
     m_removeMenu->clear();
@@ -173,9 +195,11 @@ void UsbControl::fillMenu(QMenu* menu)
         for (auto const& row : m_model->rows()) {
             if (row.group != UsbRow::Group::Own)
                 continue;
+            auto const name = m_removeMenu->fontMetrics().elidedText(row.name, Qt::ElideRight, widestWords);
             auto* action = m_removeMenu->addAction(
-                icon(row.iconName), row.name, m_model, [this, id = row.id] { m_model->remove(id); });
+                icon(row.iconName), name, m_model, [this, id = row.id] { m_model->remove(id); });
             action->setEnabled(row.whyNot.isEmpty());
+            action->setToolTip(row.name);
         }
     } else {
         menu->addSeparator();
@@ -256,17 +280,21 @@ void UsbControl::tellLost(QString const& id, vmm::Error const& why)
 
 void UsbControl::addToMenu(QMenu* menu, UsbRow const& row)
 {
-    constexpr int widestDetails = 260;
     auto const isOwn = row.group == UsbRow::Group::Own;
     auto const verb = row.group == UsbRow::Group::Place ? tr("Do not wait at “%1” any more")
         : row.plugged                                   ? isOwn ? tr("Unplug “%1”") : tr("Detach “%1”")
                                           : isOwn ? tr("Plug in “%1”")
                                                         : tr("Attach “%1”");
-    auto const details = menu->fontMetrics().elidedText(row.details, Qt::ElideRight, widestDetails);
-    auto* action = menu->addAction(icon(row.iconName), verb.arg(row.name) + QLatin1Char('\t') + details, this,
+    auto const metrics = menu->fontMetrics();
+    auto const name
+        = metrics.elidedText(row.name, Qt::ElideRight, widestWords - metrics.horizontalAdvance(verb.arg(QString())));
+    auto const details = metrics.elidedText(row.details, Qt::ElideRight, widestDetails);
+    auto* action = menu->addAction(icon(row.iconName), verb.arg(name) + QLatin1Char('\t') + details, this,
         [this, id = row.id, plug = !row.plugged] { m_model->setPlugged(id, plug); });
     action->setEnabled(row.whyNot.isEmpty());
-    action->setToolTip(row.whyNot.isEmpty() ? row.tip : row.whyNot);
+    auto const isCut = name != row.name || details != row.details;
+    auto const tip = isCut ? row.name + QLatin1Char('\n') + row.details + QLatin1Char('\n') + row.tip : row.tip;
+    action->setToolTip(row.whyNot.isEmpty() ? tip : row.whyNot);
 }
 
 void UsbControl::offerDrop(QString const& device)

@@ -11,6 +11,7 @@
 #include "ui/usb/usb_bar.h"
 #include "ui/usb/usb_control.h"
 #include "ui/widgets/message_bar.h"
+#include "vmm/block/image.h"
 
 #include <QAccessible>
 #include <QApplication>
@@ -18,6 +19,7 @@
 #include <QFile>
 #include <QLabel>
 #include <QLineEdit>
+#include <QMenu>
 #include <QPushButton>
 #include <QScrollArea>
 #include <QScrollBar>
@@ -52,6 +54,7 @@ void collectNameless(QAccessibleInterface* node, QStringList& found)
 
 /// A screen of 1920x1080 at twice the scale has room for it, with a title and a panel.
 constexpr QSize smallWindow(880, 520);
+constexpr int widestMenu = 800; // of a small screen
 
 /// Words that do not fit into where they stand.
 QStringList cutOff(QWidget* window)
@@ -267,6 +270,12 @@ class PagesTest final : public QObject {
         desk.window->newMachinePage()->useFile(kernel.fileName());
         QTRY_VERIFY_WITH_TIMEOUT(desk.window->newMachinePage()->isReady(), 60'000 * tests::patience());
         visit(desk, "new machine, for a kernel");
+        auto const image = desk.directory.filePath(QString(100, 'i') + ".qcow2");
+        REQUIRE_OK(vmm::createImage(image.toStdString(),
+            { .size = 4096, .backingFile = "/" + std::string(300, 'b'), .backingFormat = vmm::ImageFormat::Raw }));
+        desk.window->newMachinePage()->useFile(image);
+        QTRY_VERIFY_WITH_TIMEOUT(desk.window->newMachinePage()->isReady(), 60'000 * tests::patience());
+        visit(desk, "new machine, for a disk image");
         desk.window->newMachinePage()->useDemo();
         for (auto* one : desk.window->newMachinePage()->findChildren<QPushButton*>()) {
             if (one->isCheckable())
@@ -379,6 +388,54 @@ private slots:
         look(desk, "running");
         desk.settings(id);
         look(desk, "settings");
+    }
+
+    /// A menu's columns are as wide as the widest of each, and its entries are not broken.
+    void noMenuIsWiderThanASmallScreen_data() { namesAndRoom_data(); }
+    void noMenuIsWiderThanASmallScreen()
+    {
+        QFETCH(QString, language);
+        Desk desk;
+        Language const spoken(language);
+        auto const id = desk.create("first");
+        auto config = desk.library->config(id);
+        config.kernel.reset();
+        config.firmware = vmm::Firmware::SeaBios;
+        config.usbControllers = { { "usb0" } };
+        config.disks = { { .id = "usb-stick-0", .path = desk.directory.filePath(QString(200, 'p')).toStdString() } };
+        for (auto& disk : config.disks)
+            disk.bus = vmm::DiskBus::Usb;
+        QVERIFY(desk.change(config));
+        desk.open();
+        desk.window->resize(smallWindow);
+        auto const look = [&] {
+            desk.window->showMachine(id);
+            int seen = 0;
+            for (auto const* button : desk.window->findChildren<QToolButton*>()) {
+                if (button->menu() == nullptr || !button->isVisibleTo(desk.window.get()))
+                    continue;
+                ++seen;
+                emit button->menu()->aboutToShow();
+                QList<QMenu*> menus { button->menu() };
+                for (auto const* action : button->menu()->actions())
+                    menus += action->menu() != nullptr ? QList { action->menu() } : QList<QMenu*>();
+                for (auto const* menu : menus) {
+                    auto const width = menu->sizeHint().width();
+                    QVERIFY2(width <= widestMenu, qPrintable(nameOf(button) + QString::number(width)));
+                }
+            }
+            QVERIFY(seen > 2);
+        };
+        look();
+        QVERIFY(desk.start(id));
+        look();
+        desk.session(id).powerOff();
+        QVERIFY(desk.waitFor(id, app::SessionState::Off));
+        config = desk.library->config(id);
+        config.disks.clear();
+        config.usbControllers.clear();
+        QVERIFY(desk.change(config));
+        look();
     }
 
     void everythingIsReachedWithTheKeyboard()

@@ -2580,6 +2580,14 @@
         <source>The suspended state is still there, and nothing is lost. Check the disk and try again.</source>
         <translation>Der gesicherte Zustand ist noch da, nichts ist verloren. Prüfen Sie die Festplatte und versuchen Sie es erneut.</translation>
     </message>
+    <message>
+        <source>The image stands on another file, or looks as if it did: the machine could read all of that.</source>
+        <translation>Das Abbild baut auf einer anderen Datei auf oder sieht so aus: Die Maschine könnte alles darin lesen.</translation>
+    </message>
+    <message>
+        <source>If that is meant, add the image to the disks in the settings of the machine while it is off, as a USB stick: there you are asked what it is.</source>
+        <translation>Wenn das gewollt ist, fügen Sie das Abbild in den Einstellungen der Maschine, während sie aus ist, zu den Festplatten hinzu, als USB-Stick: Dort werden Sie gefragt, was es ist.</translation>
+    </message>
 </context>
 <context>
     <name>ui::Reasons</name>

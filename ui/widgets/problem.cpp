@@ -144,7 +144,10 @@ public:
         if (auto const special = reasonOfOtherComputers(task, code); !special.isEmpty())
             return special;
         switch (code) {
-        case vmm::ErrorCode::InvalidArgument: return tr("A setting has a value that is not possible.");
+        case vmm::ErrorCode::InvalidArgument:
+            return task == Task::AddUsb
+                ? tr("The image stands on another file, or looks as if it did: the machine could read all of that.")
+                : tr("A setting has a value that is not possible.");
         case vmm::ErrorCode::NotFound: return tr("A file or device that it needs is not there.");
         case vmm::ErrorCode::AlreadyExists:
             return task == Task::Rename ? tr("Another machine has this name.")
@@ -205,7 +208,12 @@ public:
             return tr("Mend the file machine.json in its folder, or put another copy of it there.");
         auto const stopped = task == Task::Run || task == Task::Resume;
         switch (code) {
-        case vmm::ErrorCode::InvalidArgument: return tr("Check the settings of the machine.");
+        case vmm::ErrorCode::InvalidArgument:
+            return task == Task::AddUsb
+                ? tr(
+                    "If that is meant, add the image to the disks in the settings of the machine while it is off, as a "
+                    "USB stick: there you are asked what it is.")
+                : tr("Check the settings of the machine.");
         case vmm::ErrorCode::NotFound:
             if (task == Task::BringImagesBack)
                 return tr("If the machine itself is in the trash, bring it back first. Otherwise they may be back "

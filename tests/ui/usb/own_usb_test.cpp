@@ -2,7 +2,9 @@
 #include "tests/ui/main_window/desk.h"
 #include "ui/machine/machine_page.h"
 #include "ui/serial/terminal_widget.h"
+#include "ui/usb/usb_model.h"
 #include "ui/widgets/switch.h"
+#include "vmm/block/image.h"
 
 #include <QApplication>
 #include <QFileDialog>
@@ -118,6 +120,30 @@ private slots:
         desk.library->addUsb(id, stick, [&](vmm::Result<> const& told) { outcome = told; });
         QTRY_VERIFY(outcome);
         QCOMPARE(outcome->error().code, vmm::ErrorCode::NotFound);
+        QVERIFY(desk.library->config(id).disks.empty());
+    }
+
+    void aStickThatStandsOnAnotherFileIsRefusedWithAWay()
+    {
+        Desk desk;
+        auto const id = desk.create("first");
+        auto config = desk.library->config(id);
+        config.usbControllers = { { "usb0" } };
+        QVERIFY(desk.change(config));
+        desk.open();
+        desk.window->showMachine(id);
+        QVERIFY(desk.start(id));
+        auto const image = desk.directory.filePath("top.qcow2");
+        REQUIRE_OK(vmm::createImage(image.toStdString(),
+            { .size = 1 << 20, .backingFile = "/etc/hosts", .backingFormat = vmm::ImageFormat::Raw }));
+        std::optional<ui::Problem> problem;
+        ui::UsbModel model(*desk.library, id);
+        connect(&model, &ui::UsbModel::failed, &model,
+            [&](ui::Task task, vmm::Error const& error) { problem = ui::problemFor(task, error); });
+        model.addStick(image);
+        QTRY_VERIFY(problem);
+        QVERIFY2(problem->reason.contains("stands on another file"), qPrintable(problem->reason));
+        QVERIFY2(problem->advice.contains("add the image to the disks in the settings"), qPrintable(problem->advice));
         QVERIFY(desk.library->config(id).disks.empty());
     }
 

@@ -37,6 +37,14 @@ std::vector<Value> valuesOf(QSignalSpy const& spy)
     return values;
 }
 
+/// As the host tells that the pointer is so far from the middle.
+void moveTo(ui::ScreenWidget& screen, QPoint fromMiddle)
+{
+    auto const at = screen.rect().center() + fromMiddle;
+    QMouseEvent event(QEvent::MouseMove, at, screen.mapToGlobal(at), Qt::NoButton, Qt::NoButton, {});
+    QApplication::sendEvent(&screen, &event);
+}
+
 /// What a widget is asked to paint.
 class PaintedRegion final : public QObject {
 public:
@@ -132,22 +140,36 @@ private slots:
         QPoint moved;
         QObject::connect(&screen, &ui::ScreenWidget::relativeMove,
             [&](vmm::RelativeMove move) { moved += QPoint(move.dx, move.dy); });
-        auto const moveFromMiddle = [&](QPoint by) {
-            auto const at = screen.rect().center() + by;
-            QMouseEvent event(QEvent::MouseMove, at, screen.mapToGlobal(at), Qt::NoButton, Qt::NoButton, {});
-            QApplication::sendEvent(&screen, &event);
-        };
-        moveFromMiddle({ 9, 9 });
+        moveTo(screen, { 9, 9 });
         QVERIFY(!screen.isCaptured());
         QCOMPARE(moved, QPoint());
         QTest::mouseClick(&screen, Qt::LeftButton);
         QVERIFY(screen.isCaptured());
-        moveFromMiddle({ 5, 3 });
-        moveFromMiddle({});
-        moveFromMiddle({ -7, 1 });
-        QCOMPARE(moved, QPoint(-2, 4));
+        moveTo(screen, { 5, 3 });
+        moveTo(screen, { -7, 1 });
+        QCOMPARE(moved, QPoint(-7, 1));
         screen.releaseEverything();
         QVERIFY(!screen.isCaptured());
+    }
+
+    void whatWasOnItsWayAsThePointerWasPutBackIsToldOnce()
+    {
+        ui::ScreenWidget screen;
+        screen.resize(64, 48);
+        screen.show();
+        screen.setInputEnabled(true);
+        QPoint moved;
+        QObject::connect(&screen, &ui::ScreenWidget::relativeMove,
+            [&](vmm::RelativeMove move) { moved += QPoint(move.dx, move.dy); });
+        QTest::mouseClick(&screen, Qt::LeftButton);
+        moveTo(screen, { 0, 0 });
+        moveTo(screen, { 20, 0 }); // from here it is put back
+        moveTo(screen, { 23, 1 });
+        QCOMPARE(moved, QPoint(23, 1));
+        moveTo(screen, { 0, 0 }); // as which the host tells it
+        QCOMPARE(moved, QPoint(23, 1));
+        moveTo(screen, { -4, 0 });
+        QCOMPARE(moved, QPoint(19, 1));
     }
 
     void pictureIsPaintedPixelForPixel()

@@ -48,10 +48,11 @@ public:
 /// A guest of one page of code at 4 KiB, in 32-bit protected mode, with 1 MiB of RAM.
 struct Guest {
     explicit Guest(Kvm const& kvm, Bytes const& code)
-        : vm(tests::must(Vm::create(kvm))), ram(tests::must(MemoryBlock::create("ram", 1 << 20)))
+        : vm(std::make_unique<Vm>(kvm)), ram(tests::must(MemoryBlock::create("ram", 1 << 20)))
     {
         slot = tests::must(
             vm->map(0, *ram, 0, ram->size(), MemoryMapper::Access::ReadWrite, MemoryMapper::DirtyLog::On));
+        tests::must(vm->open());
         tests::must(vm->createInterruptControllers());
         tests::must(vm->connect());
         vcpu = tests::must(vm->createVcpu(
@@ -103,7 +104,7 @@ private slots:
 
     void whatIsWiredUpBeforehandIsConnected()
     {
-        auto const vm = tests::must(Vm::create(*m_kvm));
+        auto const vm = std::make_unique<Vm>(*m_kvm);
         auto const firstBell = tests::must(makeEventFd()), secondBell = tests::must(makeEventFd());
         constexpr auto space = DoorbellRegistry::Space::Memory;
         Doorbell const stays { .offset = 0, .size = 2, .match = {}, .eventFd = firstBell.get() };
@@ -115,6 +116,7 @@ private slots:
         vm->line(6).set(true);
         vm->line(6).set(false);
 
+        tests::must(vm->open());
         tests::must(vm->createInterruptControllers());
         KvmInterruptChips const chips(*vm);
         auto const requests
@@ -251,6 +253,71 @@ private slots:
         QCOMPARE(bitmap.at(0) & ~code, written);
         REQUIRE_OK(guest.vm->takeDirtyLog(guest.slot, bitmap));
         QCOMPARE(bitmap.at(0), 0u);
+    }
+
+    void memoryIsNotedUntilThereIsAMachine()
+    {
+        using enum MemoryMapper::Access;
+        using enum MemoryMapper::DirtyLog;
+        auto const vm = std::make_unique<Vm>(*m_kvm);
+        auto const ram = tests::must(MemoryBlock::create("ram", 1 << 20));
+        auto const window = tests::must(MemoryBlock::create("window", 8192));
+        auto const map = [&](GuestAddress address) { return vm->map(address, *window, 0, 8192, ReadWrite, On); };
+        QCOMPARE(vm->fd(), -1);
+        auto const slot = tests::must(vm->map(0, *ram, 0, ram->size(), ReadWrite, Off));
+        QCOMPARE(map(0xff000).error().code, ErrorCode::AlreadyExists);
+        // It moves, and lets the other one have its place.
+        auto moved = tests::must(map(0x80000000));
+        vm->unmap(moved);
+        std::vector<std::uint64_t> bitmap { 1 };
+        QCOMPARE(vm->takeDirtyLog(moved, bitmap).error().code, ErrorCode::NotFound);
+        auto const other = tests::must(MemoryBlock::create("other", 4096));
+        auto const inItsPlace = tests::must(vm->map(0x80000000, *other, 0, 4096, ReadOnly, Off));
+        moved = tests::must(map(0x90000000));
+        QVERIFY(slot != moved && slot != inItsPlace && moved != inItsPlace);
+        REQUIRE_OK(vm->takeDirtyLog(moved, bitmap));
+        QCOMPARE(bitmap, std::vector<std::uint64_t> { 0 });
+        other->data()[16] = 0x5a;
+
+        REQUIRE_OK(vm->open());
+        REQUIRE_OK(vm->createInterruptControllers());
+        REQUIRE_OK(vm->connect());
+        auto const vcpu = tests::must(vm->createVcpu(
+            0, cpuidFor(tests::must(cpuFeatures(CpuModel::Host, tests::must(m_kvm->supportedCpuid()))), 0, 1)));
+        // mov al, [0x80000010]; mov [0x90001000], al; mov edx, 0x100; out dx, al; jmp $
+        Bytes const code { 0xa0, 0x10, 0x00, 0x00, 0x80, 0xa2, 0x00, 0x10, 0x00, 0x90, 0xba, 0x00, 0x01, 0x00, 0x00,
+            0xee, 0xeb, 0xfe };
+        std::ranges::copy(code, ram->data() + 4096);
+        REQUIRE_OK(vcpu->setBootState({ .rip = 4096, .rsp = 0x8000 }));
+        Bus ports, memory;
+        Recorder port;
+        tests::must(ports.map(0x100, 1, port));
+        VcpuThread thread(*vcpu, ports, memory, [](VcpuExit const&) {});
+        thread.run();
+        QVERIFY(port.waitFor(1));
+        thread.requestPark();
+        thread.waitUntilParked();
+        QCOMPARE(port.written, Bytes({ 0x5a }));
+        QCOMPARE(window->data()[4096], 0x5a);
+        REQUIRE_OK(vm->takeDirtyLog(moved, bitmap));
+        QCOMPARE(bitmap, std::vector<std::uint64_t> { 2 });
+        QVERIFY(!vm->takeDirtyLog(slot, bitmap)); // whose writes nobody wanted to know
+    }
+
+    /// A guest that wants a card's ROM there does without, when it runs as when its state is loaded: before KVM can say
+    /// so.
+    void whereKvmHasPagesOfItsOwnIsNoPlace()
+    {
+        auto const vm = std::make_unique<Vm>(*m_kvm);
+        auto const rom = tests::must(MemoryBlock::create("rom", 0x10000));
+        auto const map = [&](GuestAddress address) {
+            return vm->map(address, *rom, 0, 0x10000, MemoryMapper::Access::ReadOnly, MemoryMapper::DirtyLog::Off);
+        };
+        QCOMPARE(map(0xfee00000).error().code, ErrorCode::AlreadyExists);
+        QCOMPARE(map(0xfeff0000).error().code, ErrorCode::AlreadyExists);
+        REQUIRE_OK(map(0xfee10000));
+        REQUIRE_OK(map(0xfefe0000));
+        REQUIRE_OK(map(0xff000000));
     }
 
     void overlappingMemoryIsRefused()

@@ -48,6 +48,8 @@ public:
     /// Where a kernel that is booted directly begins.
     Result<> setBootState(BootCpuState const& state);
 
+    /// Whether it can be the state of a vCPU at all. Of its registers KVM is the judge, when they are loaded.
+    static Result<> check(VcpuState const& state);
     Result<VcpuState> save() const;
     /// Unsupported where this host cannot go on with it; the vCPU is then good for nothing but a reset.
     Result<> load(VcpuState const& state);

@@ -265,6 +265,13 @@ Result<VcpuState> Vcpu::save() const
     return state;
 }
 
+Result<> Vcpu::check(VcpuState const& state)
+{
+    if (state.lapic.size() != sizeof(kvm_lapic_state::regs))
+        return fail(ErrorCode::Corrupt, fmt::format("a local APIC of {} bytes", state.lapic.size()));
+    return {};
+}
+
 Result<> Vcpu::load(VcpuState const& state)
 {
     return checkRefusedMsrs(TRY(write(state)), m_powerOn->msrs);
@@ -285,8 +292,7 @@ Result<std::vector<MsrState>> Vcpu::write(VcpuState const& state)
         && std::any_of(state.xsave.begin() + static_cast<std::ptrdiff_t>(roomForXsave), state.xsave.end(),
             [](auto byte) { return byte != 0; }))
         return fail(ErrorCode::Unsupported, "the vCPU uses vector registers that this host does not have");
-    if (state.lapic.size() != sizeof(kvm_lapic_state::regs))
-        return fail(ErrorCode::Corrupt, fmt::format("a local APIC of {} bytes", state.lapic.size()));
+    TRY(check(state));
 
     // In this order: features that others depend on first, the local APIC behind the register that enables it, and
     // what is pending last, when everything that it refers to is there.

@@ -21,6 +21,15 @@ bool hasVirtualisation()
     return vmx || (__get_cpuid(0x80000001, &a, &b, &c, &d) != 0 && (c & 1u << 2) != 0);
 }
 
+/// Where KVM has memory of its own, on processors that need it: it refuses other memory there, or to make a vCPU where
+/// other memory is. A guest may put a device there all the same, which does without then, also in a state that is
+/// loaded before KVM could say so.
+constexpr auto pagesOfKvm = std::to_array<std::pair<GuestAddress, std::uint64_t>>({
+    { layout::localApic, 0x1000 },
+    { layout::kvmIdentityMap, 0x1000 },
+    { layout::kvmTss, 0x3000 },
+});
+
 }
 
 /// A pin of the interrupt controllers. KVM_IRQ_LINE sets its level.
@@ -54,19 +63,18 @@ private:
     std::atomic<bool> m_level { false };
 };
 
-Result<std::unique_ptr<Vm>> Vm::create(Kvm const& kvm)
+Vm::Vm(Kvm const& kvm)
+    : m_kvm(kvm), m_maximumSlots(static_cast<unsigned>(std::max(kvm.capability(KVM_CAP_NR_MEMSLOTS), 32)))
 {
-    std::unique_ptr<Vm> vm(new Vm(kvm));
-    TRY(vm->open());
-    return vm;
+    for (unsigned gsi = 0; gsi < gsiCount; ++gsi)
+        m_lines[gsi] = std::make_unique<Line>(*this, gsi);
 }
 
 Vm::~Vm() = default;
 
-Vm::Vm(Kvm const& kvm) : m_kvm(kvm) { }
-
 Result<> Vm::open()
 {
+    std::lock_guard const lock(m_mutex);
     int fd = -1;
     do
         fd = ioctlInt(m_kvm.fd(), KVM_CREATE_VM, 0);
@@ -89,9 +97,8 @@ Result<> Vm::open()
         TRY(enable(KVM_CAP_X86_TRIPLE_FAULT_EVENT, 1, "KVM cannot tell of pending triple faults"));
         m_tellsTripleFaults = true;
     }
-    m_maximumSlots = static_cast<unsigned>(std::max(capability(KVM_CAP_NR_MEMSLOTS), 32));
-    for (unsigned gsi = 0; gsi < gsiCount; ++gsi)
-        m_lines[gsi] = std::make_unique<Line>(*this, gsi);
+    for (auto const& [slot, mapped] : m_slots)
+        TRY(setSlot(slot, mapped));
     return {};
 }
 
@@ -148,34 +155,47 @@ Result<MemoryMapper::Slot> Vm::map(GuestAddress address, MemoryBlock& block, std
     if (size == 0 || offset > block.size() || size > block.size() - offset || address + (size - 1) < address)
         return fail(ErrorCode::InvalidArgument, fmt::format("no memory to map: {:#x} bytes at {:#x}", size, address));
     std::lock_guard const lock(m_mutex);
-    for (auto const& [slot, range] : m_slots) {
-        if (address < range.address + range.size && range.address < address + size) {
+    auto const checkFree = [&](GuestAddress other, std::uint64_t otherSize) -> Result<> {
+        if (address < other + otherSize && other < address + size) {
             return fail(ErrorCode::AlreadyExists,
-                fmt::format("{:#x} to {:#x} overlaps memory at {:#x}", address, address + size - 1, range.address));
+                fmt::format("{:#x} to {:#x} overlaps memory at {:#x}", address, address + size - 1, other));
         }
-    }
+        return {};
+    };
+    for (auto const& [page, pageSize] : pagesOfKvm)
+        TRY(checkFree(page, pageSize));
+    for (auto const& [slot, mapped] : m_slots)
+        TRY(checkFree(mapped.address, mapped.size));
     Slot slot = 0;
     while (m_slots.contains(slot))
         ++slot;
     if (slot >= m_maximumSlots)
         return fail(ErrorCode::OutOfMemory, fmt::format("KVM has only {} memory slots", m_maximumSlots));
+    MappedMemory const mapped { address, size, block.data() + offset, access, dirtyLog };
+    if (m_fd)
+        TRY(setSlot(slot, mapped));
+    m_slots[slot] = mapped;
+    return slot;
+}
+
+Result<> Vm::setSlot(Slot slot, MappedMemory const& mapped)
+{
     kvm_userspace_memory_region region {};
     region.slot = slot;
-    region.flags = (access == Access::ReadOnly ? KVM_MEM_READONLY : 0u)
-        | (dirtyLog == DirtyLog::On ? KVM_MEM_LOG_DIRTY_PAGES : 0u);
-    region.guest_phys_addr = address;
-    region.memory_size = size;
-    region.userspace_addr = reinterpret_cast<std::uintptr_t>(block.data() + offset);
+    region.flags = (mapped.access == Access::ReadOnly ? KVM_MEM_READONLY : 0u)
+        | (mapped.dirtyLog == DirtyLog::On ? KVM_MEM_LOG_DIRTY_PAGES : 0u);
+    region.guest_phys_addr = mapped.address;
+    region.memory_size = mapped.size;
+    region.userspace_addr = reinterpret_cast<std::uintptr_t>(mapped.memory);
     if (::ioctl(fd(), KVM_SET_USER_MEMORY_REGION, &region) != 0)
-        return failOs(fmt::format("KVM refuses {:#x} bytes of memory at {:#x}", size, address));
-    m_slots[slot] = { address, size };
-    return slot;
+        return failOs(fmt::format("KVM refuses {:#x} bytes of memory at {:#x}", mapped.size, mapped.address));
+    return {};
 }
 
 void Vm::unmap(Slot slot)
 {
     std::lock_guard const lock(m_mutex);
-    if (m_slots.erase(slot) == 0)
+    if (m_slots.erase(slot) == 0 || !m_fd)
         return;
     kvm_userspace_memory_region region {};
     region.slot = slot; // of size 0: deleted
@@ -189,6 +209,8 @@ Result<> Vm::takeDirtyLog(Slot slot, std::vector<std::uint64_t>& bitmap)
     if (found == m_slots.end())
         return fail(ErrorCode::NotFound, "no such memory slot");
     bitmap.assign((found->second.size / 4096 + 63) / 64, 0);
+    if (!m_fd)
+        return {};
     kvm_dirty_log request {};
     request.slot = slot;
     request.dirty_bitmap = bitmap.data();
@@ -256,6 +278,8 @@ Result<> Vm::routePins()
 /// local APICs were saved, and what waits for it, irqfd_shutdown(), also waits for a grace period.
 void Vm::send(MsiMessage const& message)
 {
+    if (!m_isConnected)
+        return;
     kvm_msi request {};
     request.address_lo = static_cast<std::uint32_t>(message.address);
     request.address_hi = static_cast<std::uint32_t>(message.address >> 32);

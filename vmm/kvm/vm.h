@@ -16,14 +16,17 @@ namespace vmm {
 class Vcpu;
 
 /// One virtual machine of KVM with the in-kernel PICs, IOAPIC, local APICs and PIT: its memory slots, doorbells and
-/// interrupts. Any thread. It begins with memory alone: levels of lines and doorbells are noted until connect() makes
-/// what they lead to.
+/// interrupts. Any thread. It begins as a list of what is to be in it: memory is noted until open() makes the virtual
+/// machine, levels of lines and doorbells until connect() makes what they lead to.
 class Vm final : public MemoryMapper, public DoorbellRegistry, public MsiSender {
 public:
     static constexpr unsigned gsiCount = 24; ///< pins of the IOAPIC; 0 to 15 reach the PICs too
 
-    static Result<std::unique_ptr<Vm>> create(Kvm const& kvm);
+    explicit Vm(Kvm const& kvm);
     ~Vm() override;
+
+    /// Once, before all that follows: the kernel's virtual machine, with the memory that is mapped by now.
+    Result<> open();
 
     int fd() const { return m_fd.get(); }
     Kvm const& kvm() const { return m_kvm; }
@@ -43,22 +46,27 @@ public:
 
     Result<std::unique_ptr<Vcpu>> createVcpu(unsigned index, std::vector<CpuidEntry> const& cpuid);
 
+    /// Also where KVM puts pages of its own is no place.
     Result<Slot> map(
         GuestAddress address, MemoryBlock& block, std::uint64_t offset, std::uint64_t size, Access, DirtyLog) override;
     void unmap(Slot slot) override;
+    /// Before open() nobody has written.
     Result<> takeDirtyLog(Slot slot, std::vector<std::uint64_t>& bitmap) override;
 
     Result<> add(Space space, std::uint64_t address, Doorbell const& doorbell) override;
     void remove(Space space, std::uint64_t address, Doorbell const& doorbell) override;
 
-    /// To nobody before there are vCPUs.
+    /// To nobody before connect().
     void send(MsiMessage const& message) override;
 
 private:
     class Line;
-    struct SlotRange {
+    struct MappedMemory {
         GuestAddress address;
         std::uint64_t size;
+        std::uint8_t* memory;
+        Access access;
+        DirtyLog dirtyLog;
     };
     struct PlacedDoorbell {
         Space space;
@@ -67,8 +75,7 @@ private:
         bool operator==(PlacedDoorbell const&) const = default;
     };
 
-    explicit Vm(Kvm const& kvm);
-    Result<> open();
+    Result<> setSlot(Slot slot, MappedMemory const& mapped);
     Result<> enable(unsigned capability, std::uint64_t argument, char const* refusal);
     Result<> doorbellIoctl(PlacedDoorbell const& placed, bool remove);
     Result<> routePins();
@@ -79,8 +86,8 @@ private:
     std::atomic<bool> m_isConnected { false };
     std::array<std::unique_ptr<Line>, gsiCount> m_lines;
     std::mutex m_mutex;
-    std::map<Slot, SlotRange> m_slots;
-    unsigned m_maximumSlots = 0;
+    std::map<Slot, MappedMemory> m_slots;
+    unsigned m_maximumSlots;
     std::vector<PlacedDoorbell> m_notedDoorbells; // until connect()
 };
 

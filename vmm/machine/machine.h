@@ -199,15 +199,16 @@ public:
     /// before, Unsupported where this host lacks a feature of it; null: what the configuration's model is on this host.
     static Result<std::unique_ptr<Machine>> create(
         VmConfig const& config, Listener listener, CpuFeatures const* cpu = nullptr);
-    /// Builds the machine that a Suspend wrote, from its directory alone, and checks everything before it touches KVM.
-    /// It is Paused then.
+    /// Builds the machine that a Suspend wrote, from its directory alone. Everything is checked, and each device has
+    /// taken its state, before KVM makes a virtual machine; of /dev/kvm itself it is asked before what it can do. It is
+    /// Paused then.
     static Result<std::unique_ptr<Machine>> restore(std::string const& directory, Listener listener);
     /// The machine as it was at a moment, from the timeline alone; it is Paused then, and its present comes from there.
     /// What the timeline has of the present is not touched: who wants to keep that keeps it first.
     /// It runs before its memory has been read; a fork at its first start reads only what is touched.
     ///
-    /// Every device has taken its state before a disk moves. What is refused by then leaves disks and timeline as they
-    /// were. `leave` is called in between, and may still refuse.
+    /// Checked as in restore(), and all of it before a disk moves. What is refused by then leaves disks and timeline as
+    /// they were. `leave` is called in between, and may still refuse.
     static Result<std::unique_ptr<Machine>> goTo(std::shared_ptr<timeline::Timeline> timeline, std::string_view moment,
         Listener listener, MemoryWay way = MemoryWay::Best, Leave const& leave = {});
 

@@ -71,7 +71,7 @@ Result<std::unique_ptr<Machine>> Machine::goTo(std::shared_ptr<timeline::Timelin
     TRY(checkFiles(saved.header.files));
     auto memory = TRY(timeline::MomentMemory::open(timeline, moment, timeline));
     auto const disks = TRY(timeline->moment(moment)).disks;
-    // While the host makes its virtual machine, for much of both is waiting for the kernel.
+    // While the machine is put together, for much of both is waiting for the kernel.
     auto lookingAhead = std::async(std::launch::async, [&tree = memory->tree()] { tree.lookAhead(); });
     ReturningDisks returning;
     TRY(returning.bring(saved.config, disks));
@@ -148,7 +148,7 @@ Result<> PcMachine::assemble(std::optional<CpuFeatures> cpu)
     } else {
         m_cpu = TRY(cpuFeatures(m_config.cpuModel, supported));
     }
-    m_vm = TRY(Vm::create(*m_kvm));
+    m_vm = std::make_unique<Vm>(*m_kvm);
     m_thread = TRY(LoopThread::start("machine"));
     auto& loop = m_thread->loop();
     m_clock = std::make_unique<MachineClock>(loop);
@@ -220,6 +220,7 @@ Result<> PcMachine::guardMemory()
 
 Result<> PcMachine::equip()
 {
+    TRY(m_vm->open());
     TRY(m_vm->createInterruptControllers());
     m_interruptChips = std::make_unique<KvmInterruptChips>(*m_vm);
     m_pit = std::make_unique<KvmPit>(*m_vm);

@@ -26,7 +26,7 @@ public:
         VmConfig const& config, std::optional<CpuFeatures> cpu, Listener listener);
     ~PcMachine() override;
 
-    /// Adds the kernel's chips and the processors to the board as the machine begins with it.
+    /// Has KVM make the virtual machine around the board as it is by now, with the kernel's chips and the processors.
     Result<> equip();
     /// Equips it with a saved state. On an error the machine is good for nothing but to be destroyed.
     Result<> loadState(SavedMachine const& saved, std::unique_ptr<SavedMemory> memory, MemoryWay way = MemoryWay::Best);

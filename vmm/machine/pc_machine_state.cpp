@@ -175,6 +175,7 @@ Result<> PcMachine::loadState(SavedMachine const& saved, std::unique_ptr<SavedMe
         if (!part)
             return fail(ErrorCode::Corrupt, fmt::format("the state lacks {}", vcpuId(index)));
         processors.push_back(TRY_WITHIN(part->id, state::load<VcpuState>(part->section)));
+        TRY_WITHIN(part->id, Vcpu::check(processors.back()));
     }
     auto const load = [&](std::span<Board::Part const> parts) -> Result<> {
         for (auto const& own : parts) {
@@ -196,7 +197,7 @@ Result<> PcMachine::loadState(SavedMachine const& saved, std::unique_ptr<SavedMe
             m_clock->set(Nanoseconds(saved.header.guestTime));
             auto const& ofBoard = m_board->parts();
             TRY(load(ofBoard));
-            TRY(equip()); // what the board has mapped by now is mapped sooner
+            TRY(equip()); // KVM begins here: what is left is what it alone can say
             TRY(load(std::span(m_parts).subspan(ofBoard.size())));
             for (std::size_t i = 0; i < m_vcpus.size(); ++i)
                 TRY_WITHIN(vcpuId(m_vcpus[i]->index()), m_vcpus[i]->load(processors[i]));

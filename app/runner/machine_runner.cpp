@@ -86,6 +86,16 @@ void MachineRunner::measure(std::function<void(vmm::MachineStatistics const&)> d
     m_private->post([this, done = std::move(done)] { done(statistics()); }, {});
 }
 
+void MachineRunner::measureChange(std::function<void(std::optional<double>)> done)
+{
+    m_private->post(
+        [this, done = std::move(done)] {
+            std::shared_lock const guard(m_private->machineMutex);
+            done(m_private->machine ? m_private->machine->memoryChangeRate() : std::nullopt);
+        },
+        {});
+}
+
 std::vector<vmm::Error> MachineRunner::saveObstacles() const
 {
     std::shared_lock const guard(m_private->machineMutex);

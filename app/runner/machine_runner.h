@@ -165,6 +165,8 @@ public:
     vmm::MachineStatistics statistics() const;
     /// The same on the runner's own thread, for who must not wait: `done` is called there, unless nothing runs there.
     void measure(std::function<void(vmm::MachineStatistics const&)> done);
+    /// vmm::Machine::memoryChangeRate(), in the same way; nothing while no machine is in memory.
+    void measureChange(std::function<void(std::optional<double> rate)> done);
     /// Why it cannot be saved now; empty when it can. Waits for the machine's thread.
     std::vector<vmm::Error> saveObstacles() const;
 

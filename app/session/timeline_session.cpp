@@ -65,7 +65,7 @@ QString standing(std::map<QString, MomentEntry> const& all, QString id)
 }
 
 TimelineSession::TimelineSession(std::shared_ptr<MachineRunner> runner, QObject* parent)
-    : QObject(parent), m_runner(std::move(runner))
+    : QObject(parent), m_runner(std::move(runner)), m_changeMeter(m_runner)
 {
     m_readTimer.setSingleShot(true);
     m_countTimer.setSingleShot(true);
@@ -83,6 +83,7 @@ TimelineSession::TimelineSession(std::shared_ptr<MachineRunner> runner, QObject*
     connect(&m_purgeTimer, &QTimer::timeout, this, &TimelineSession::purge);
     connect(&m_diskTimer, &QTimer::timeout, this, &TimelineSession::lookAtDisks);
     connect(&m_diskCostTimer, &QTimer::timeout, this, &TimelineSession::countDisks);
+    connect(&m_changeMeter, &ChangeMeter::changed, this, &TimelineSession::changeRateChanged);
     connect(&m_watcher, &QFileSystemWatcher::directoryChanged, this, &TimelineSession::readSoon);
     beginRunning();
 }
@@ -327,6 +328,12 @@ std::vector<MomentEntry const*> TimelineSession::lastMoments() const
 
 std::optional<double> TimelineSession::changeRate() const
 {
+    auto const now = m_changeMeter.rate();
+    return now ? now : pastChangeRate();
+}
+
+std::optional<double> TimelineSession::pastChangeRate() const
+{
     auto const last = lastMoments();
     if (last.size() < 2 || last.front()->time <= last.back()->time)
         return std::nullopt;
@@ -338,7 +345,7 @@ std::optional<double> TimelineSession::changeRate() const
 
 std::optional<MomentForecast> TimelineSession::forecast() const
 {
-    auto const rate = changeRate();
+    auto const rate = pastChangeRate();
     if (!rate || !isInMemory(m_runner->state()))
         return std::nullopt;
     quint64 changed = 0, stored = 0;
@@ -694,6 +701,7 @@ void TimelineSession::take(Notice const& notice)
 
 void TimelineSession::takeState(SessionState state)
 {
+    m_changeMeter.takeState(state);
     if (!isInMemory(state))
         setKeeping(std::nullopt);
     if (m_running.isValid())

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "app/runner/machine_runner.h"
+#include "app/session/change_meter.h"
 #include "app/session/moment_comparison.h"
 #include "app/session/moment_pictures.h"
 #include "vmm/machine/disk_costs.h"
@@ -102,7 +103,8 @@ public:
 
     /// As of the last time it was counted, which takes a while; nothing before the first. Disks: of findDiskCosts().
     std::optional<TimelineCosts> const& costs() const { return m_costs; }
-    /// Bytes of memory a second that changed between the last moments before the present.
+    /// Bytes of memory a second that change just now, where that is measured (see setWatched()); else that changed
+    /// between the last moments before the present.
     std::optional<double> changeRate() const;
     /// Nothing where there were too few moments to tell, and of a machine that is not in memory.
     std::optional<MomentForecast> forecast() const;
@@ -146,6 +148,9 @@ public:
     /// for it reads the tables of each disk for each moment, and so is for who looks at what moments take.
     void findDiskCosts();
 
+    /// While somebody sees it, how fast the guest's memory changes is measured; changeRateChanged() tells.
+    void setWatched(bool watched) { m_changeMeter.setWatched(watched); }
+
     /// Of VmSession.
     void take(Notice const& notice);
     std::vector<std::unique_ptr<vmm::LoopThread>> retire();
@@ -153,6 +158,7 @@ public:
 signals:
     void changed(); ///< moments(), removed(), present(), policy()
     void costsChanged();
+    void changeRateChanged();
     void obstaclesChanged(); ///< also: what can be done
     void keepingChanged();
     void neglectedChanged();
@@ -204,6 +210,7 @@ private:
         Step step, QString const& id, std::function<Outcome(vmm::timeline::Timeline&, std::string const&)> what);
     void setKeeping(std::optional<double> fraction);
     std::vector<MomentEntry const*> lastMoments() const;
+    std::optional<double> pastChangeRate() const;
     void beginRunning();
     void setNeglected(std::optional<notice::PastNeglected> neglected);
 
@@ -221,6 +228,7 @@ private:
     std::optional<double> m_keeping;
     MomentPictures::Source m_source;
     MomentPictures m_pictures;
+    ChangeMeter m_changeMeter;
     std::shared_ptr<std::atomic<bool>> m_comparing, m_comparingDisks, m_looking; // false: nobody waits for it any more
     /// By parent and moment; nothing: it cannot be told.
     std::map<std::pair<QString, QString>, std::optional<quint64>> m_diskChanges;

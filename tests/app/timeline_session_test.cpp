@@ -415,6 +415,26 @@ private slots:
         QCOMPARE(*past.timeline.changeRate(), 4096.0 * 1000 / double(moments[1].time - moments[0].time));
     }
 
+    void theRateOfChangeIsMeasuredWhileSomebodyLooks()
+    {
+        Past past;
+        QSignalSpy const changes(&past.timeline, &TimelineSession::changeRateChanged);
+        past.script->memoryChangeRate = 5e6;
+        past.timeline.setWatched(true);
+        QVERIFY(past.run());
+        QTRY_COMPARE(past.timeline.changeRate(), std::optional(5e6));
+        QCOMPARE(changes.size(), 1);
+        // Nobody looks any more, or it stands still: then it is the past's, and there is none.
+        past.timeline.setWatched(false);
+        QVERIFY(!past.timeline.changeRate());
+        past.timeline.setWatched(true);
+        QTRY_COMPARE(past.timeline.changeRate(), std::optional(5e6));
+        past.session.pause();
+        QVERIFY(past.becomes(SessionState::Paused));
+        QVERIFY(!past.timeline.changeRate());
+        QCOMPARE(past.script->rateLooks.load(), 2u);
+    }
+
     void whatAMomentWouldBeNowGrowsWhileTheGuestRuns()
     {
         Past past;

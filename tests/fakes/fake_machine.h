@@ -83,6 +83,8 @@ public:
         std::vector<std::string> log;          ///< "create", "start", "key 30 1" …
         std::atomic<std::thread::id> measuredOn;
         std::atomic<std::uint64_t> cpuNanoseconds = 42, diskBytesWritten = 0; ///< of the guest
+        std::optional<double> memoryChangeRate;
+        std::atomic<unsigned> rateLooks = 0;
         std::optional<vmm::Error> failKeep;
         std::optional<vmm::Error> failGo;      ///< the next one alone, by the machine that is made
         int failGoAgain = 0;                   ///< so many after that, too
@@ -181,6 +183,11 @@ public:
     {
         m_script->measuredOn = std::this_thread::get_id();
         return { .cpuNanoseconds = m_script->cpuNanoseconds, .diskBytesWritten = m_script->diskBytesWritten };
+    }
+    std::optional<double> memoryChangeRate() override
+    {
+        ++m_script->rateLooks;
+        return m_script->memoryChangeRate;
     }
     vmm::Console* console(std::string_view id) override
     {

@@ -70,6 +70,7 @@ TimelinePanel::TimelinePanel(app::VmSession& session, QWidget* parent)
     connect(&m_timeline.pictures(), &app::MomentPictures::arrived, this, &TimelinePanel::showComparedPictures);
     connect(&m_timeline, &app::TimelineSession::changed, this, &TimelinePanel::showSelected);
     connect(&m_timeline, &app::TimelineSession::costsChanged, this, &TimelinePanel::showSelected);
+    connect(&m_timeline, &app::TimelineSession::changeRateChanged, this, &TimelinePanel::updateFooter);
     connect(&m_timeline, &app::TimelineSession::keepingChanged, this, &TimelinePanel::updateFooter);
     connect(&m_timeline, &app::TimelineSession::obstaclesChanged, this, &TimelinePanel::updateFooter);
     connect(&m_timeline, &app::TimelineSession::neglectedChanged, this, &TimelinePanel::updateFooter);
@@ -553,8 +554,8 @@ void TimelinePanel::updateFooter()
         summary += QStringLiteral(" · ") + next;
     m_summary->setText(summary);
     m_summary->setVisible(moment == nullptr); // who looks at the past has the keys' names there
-    m_summary->setAccessibleDescription(tr("Moments, their size on the disk, how much memory changed a second between "
-                                           "the last of them, and what a moment would take on the disk now"));
+    m_summary->setAccessibleDescription(tr("Moments, their size on the disk, how much memory changes a second, and "
+                                           "what a moment would take on the disk now"));
     m_summary->setStatusTip(m_summary->accessibleDescription());
     m_axis->setAccessibleDescription(summary);
     for (auto* button : { m_closer, m_farther })
@@ -631,12 +632,14 @@ void TimelinePanel::findDiskCosts()
 void TimelinePanel::showEvent(QShowEvent* event)
 {
     QFrame::showEvent(event);
+    m_timeline.setWatched(true);
     findDiskCosts();
 }
 
 void TimelinePanel::hideEvent(QHideEvent* event)
 {
     QFrame::hideEvent(event);
+    m_timeline.setWatched(false);
     m_axis->select({});
 }
 

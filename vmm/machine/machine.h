@@ -245,6 +245,9 @@ public:
     /// The one that its guest has, as long as this object is there.
     virtual CpuFeatures const& cpu() const = 0;
     virtual MachineStatistics statistics() const = 0;
+    /// How many bytes of memory a second have become other ones since this was last asked, by a sample; nothing the
+    /// first time, after a minute, and while the memory has not all come (ChangeSampler).
+    virtual std::optional<double> memoryChangeRate() = 0;
 
     /// By device id; null where there is none. Who uses one lets go of it before a RemoveUsb.
     virtual Console* console(std::string_view id) = 0;

@@ -717,4 +717,12 @@ MachineStatistics PcMachine::statistics() const
     return statistics;
 }
 
+std::optional<double> PcMachine::memoryChangeRate()
+{
+    std::optional<double> rate;
+    m_thread->loop().call(
+        [&] { rate = m_changes.look(m_board->memoryBlocks(), std::chrono::steady_clock::now().time_since_epoch()); });
+    return rate;
+}
+
 }

@@ -8,6 +8,7 @@
 #include "vmm/machine/machine_clock.h"
 #include "vmm/machine/ram_loader.h"
 #include "vmm/machine/vcpu_thread.h"
+#include "vmm/memory/change_sampler.h"
 #include "vmm/timeline/forked_memory.h"
 #include "vmm/timeline/moment_memory.h"
 
@@ -42,6 +43,7 @@ public:
     VmConfig const& config() const override { return m_config; }
     CpuFeatures const& cpu() const override { return m_cpu; }
     MachineStatistics statistics() const override;
+    std::optional<double> memoryChangeRate() override;
     Console* console(std::string_view id) override { return m_board->console(id); }
     Screen* screen(std::string_view id) override { return m_board->screen(id); }
     AudioPort* audio(std::string_view id) override { return m_board->audio(id); }
@@ -174,6 +176,7 @@ private:
     std::unique_ptr<KvmInterruptChips> m_interruptChips;
     std::unique_ptr<KvmPit> m_pit;
     std::unique_ptr<KvmClock> m_kvmClock;
+    ChangeSampler m_changes;
     std::vector<Board::Part> m_parts; // the board's and the kernel's chips, in the order of saving
     std::vector<std::unique_ptr<Vcpu>> m_vcpus;
     std::unique_ptr<Job> m_job;                   // the machine stands still meanwhile

@@ -3101,10 +3101,6 @@
         <translation>Noch keine Momente.</translation>
     </message>
     <message>
-        <source>Moments, their size on the disk, how much memory changed a second between the last of them, and what a moment would take on the disk now</source>
-        <translation>Momente, ihre Größe auf der Festplatte, wie viel Speicher sich zwischen den letzten von ihnen in der Sekunde geändert hat, und was ein Moment jetzt auf der Festplatte bräuchte</translation>
-    </message>
-    <message>
         <source>Why?</source>
         <translation>Warum?</translation>
     </message>
@@ -3135,6 +3131,10 @@
     <message>
         <source>The moment is in %1.</source>
         <translation>Der Moment liegt in %1.</translation>
+    </message>
+    <message>
+        <source>Moments, their size on the disk, how much memory changes a second, and what a moment would take on the disk now</source>
+        <translation>Momente, ihre Größe auf der Festplatte, wie viel Speicher sich in der Sekunde ändert, und was ein Moment jetzt auf der Festplatte bräuchte</translation>
     </message>
 </context>
 <context>

@@ -207,8 +207,15 @@ def with_play(lab, **more):
                      usbDevices=[{"kind": "audio"}, {"kind": "gamepad"}, {"kind": "mouse"}], **more)
 
 
+# That a stream has nothing more to play (14) or nowhere to record to (15) is told when the time of its next packet comes. Where
+# the guest ends the endpoint in that very frame it reads the event afterwards, of a real controller as of ours, and Linux calls any
+# event an error then; the line below it has the event's code.
+ENDED_AS_IT_RAN_EMPTY = "/Transfer event for disabled endpoint/{N;/ 0[ef]000000 [0-9a-f]*$/d}"
+
+
 def check_for_trouble(machine, besides: str = "^$") -> None:
-    trouble = machine.run(f"dmesg | grep -v '{besides}' | grep -iE 'xhci.*(error|warn|not respond|died|halt)|"
+    trouble = machine.run(f"dmesg | sed '{ENDED_AS_IT_RAN_EMPTY}' | grep -v '{besides}' | "
+                          "grep -iE 'xhci.*(error|warn|not respond|died|halt)|"
                           "reset .*USB device|uas_eh|usb.*(cannot|invalid|failed)|BUG:|Call Trace' || true")
     if trouble:
         raise Failure(f"the guest's kernel complains: {trouble}")

@@ -277,7 +277,9 @@ Result<> UsbStorage::load(Section const& section)
 {
     auto saved = TRY(state::load<State>(section));
     TRY(m_disk.check(saved.disk));
-    bool const answered = saved.fromImage || !saved.in || saved.length <= saved.answer.size();
+    // What has been moved, or was ended in the middle, needs no answer any more.
+    bool const answered
+        = saved.fromImage || !saved.in || saved.done == saved.length || saved.length <= saved.answer.size();
     bool const inside = answered && saved.done + std::uint64_t(saved.swallowed) <= saved.expected
         && saved.done <= saved.length && saved.length <= saved.expected
         && (!saved.fromImage

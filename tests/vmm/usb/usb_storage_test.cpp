@@ -227,6 +227,19 @@ private slots:
         s.getReady();
     }
 
+    void aStateAfterPartsOfBlocksIsOne()
+    {
+        Stick s;
+        s.getReady();
+        s.begin(Stick::transfer(0x28, 0, 4), 2048, true);
+        QCOMPARE(s.in(512).data.size(), std::size_t(512));
+        QCOMPARE(s.in(100).data.size(), std::size_t(0)); // ends the command
+        auto const saved = s.storage.save();
+        REQUIRE_OK(s.storage.load(saved));
+        QVERIFY(s.storage.save() == saved);
+        QCOMPARE(s.status(), Status(1536, 2));
+    }
+
     void hostErrorsKeepTheTransfer()
     {
         Stick s;

@@ -1030,8 +1030,8 @@
         <translation>Wie in diesem Rechner</translation>
     </message>
     <message>
-        <source>The same on every computer</source>
-        <translation>Auf jedem Rechner gleich</translation>
+        <source>Basic, for other computers too</source>
+        <translation>Einfach, auch für andere Rechner</translation>
     </message>
     <message>
         <source>BIOS</source>
@@ -1279,6 +1279,14 @@
     <message>
         <source>It is raw</source>
         <translation>Es ist raw</translation>
+    </message>
+    <message>
+        <source>All that this computer&apos;s processor can. Where another one lacks some of it, or is of another maker, neither a suspended machine nor its moments go on.</source>
+        <translation>Alles, was der Prozessor dieses Rechners kann. Wo einem anderen davon etwas fehlt oder er von einem anderen Hersteller ist, geht es weder mit einer gesicherten Maschine noch mit ihren Momenten weiter.</translation>
+    </message>
+    <message>
+        <source>What each processor of this maker can since about 2011: the machine and its moments go on on other computers, too.</source>
+        <translation>Was jeder Prozessor dieses Herstellers seit etwa 2011 kann: Mit der Maschine und ihren Momenten geht es auch auf anderen Rechnern weiter.</translation>
     </message>
 </context>
 <context>

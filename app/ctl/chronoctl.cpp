@@ -207,7 +207,8 @@ struct CommandLine {
             " those, up to 16 with 15 connectors each; none takes all away");
         verb.add_option("--cpus", hardware.cpus, "Virtual CPUs, 1 to 16");
         verb.add_option("--memory", hardware.memory, "Memory in MiB");
-        verb.add_option("--cpu", hardware.cpu, "The CPU's model: host, or baseline, which is the same on every host")
+        verb.add_option("--cpu", hardware.cpu,
+                "The CPU's model: host, or baseline, which is the same on every host of one vendor")
             ->check(CLI::IsMember({ "host", "baseline" }));
         verb.add_option("--firmware", hardware.firmware, "The firmware")->check(CLI::IsMember({ "seabios", "ovmf" }));
         verb.add_option("--console", hardware.consoles,

@@ -112,6 +112,12 @@ static void exchange16(void)
 
 extern char const exchangeHere[];
 
+/// Goes on where neither memory nor a device is.
+static void nowhere(void)
+{
+    ((void (*)(void))0xfed40000ull)();
+}
+
 void program(void)
 {
     run("instructions.populationCount", populationCount);
@@ -123,5 +129,7 @@ void program(void)
         NOTE("crash at %lx", (uint64_t)exchangeHere);
         run("instructions.exchange16", exchange16);
     }
+    if (option("nowhere", 0))
+        run("instructions.nowhere", nowhere);
     finish();
 }

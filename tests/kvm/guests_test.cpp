@@ -114,6 +114,7 @@ private slots:
     void memoryAboveFourGib();
     void instructionsThatKvmCannotRun();
     void instructionThatNobodyCanRun();
+    void instructionThatIsNowhere();
     void severalProcessors_data();
     void severalProcessors();
     void timers();
@@ -201,6 +202,18 @@ void GuestsTest::instructionThatNobodyCanRun()
     // And where each processor stands.
     auto const stands = QRegularExpression("\nvCPU 0: cs:rip [0-9a-f]+:" + where[0].section(' ', -1) + " ss:rsp ");
     QVERIFY2(guest.reason().contains(stands), qPrintable(guest.reason()));
+}
+
+void GuestsTest::instructionThatIsNowhere()
+{
+    GuestMachine guest("guests/instructions.elf", "nowhere=1");
+    auto const started = guest.start();
+    if (!started && started.error().code == ErrorCode::NoKvm)
+        QSKIP(("CHRONOVISOR-SKIP: " + started.error().message()).c_str());
+    REQUIRE_OK(started);
+    QVERIFY2(guest.waitForState(RunState::Crashed, 20s), qPrintable(guest.lines().join('\n')));
+    QVERIFY2(guest.reason().contains("vCPU 0 at 0xfed40000: this host's KVM cannot run the instruction there"),
+        qPrintable(guest.reason()));
 }
 
 void GuestsTest::severalProcessors_data()

@@ -598,7 +598,16 @@ void MachineSettingsPage::updateTexts()
         box->addItems(items);
         box->setCurrentIndex(index);
     };
-    fill(m_model, { tr("As in this computer"), tr("The same on every computer") }, static_cast<int>(m_config.cpuModel));
+    fill(m_model, { tr("As in this computer"), tr("Basic, for other computers too") },
+        static_cast<int>(m_config.cpuModel));
+    m_model->setItemData(0,
+        tr("All that this computer's processor can. Where another one lacks some of it, or is of another maker, "
+           "neither a suspended machine nor its moments go on."),
+        Qt::ToolTipRole);
+    m_model->setItemData(1,
+        tr("What each processor of this maker can since about 2011: the machine and its moments go on on other "
+           "computers, too."),
+        Qt::ToolTipRole);
     fill(m_firmware, { tr("BIOS"), tr("UEFI"), tr("None") }, static_cast<int>(m_config.firmware));
     m_addNewDisk->setText(tr("Add a new disk"));
     m_addDisk->setText(tr("Add a disk image…"));

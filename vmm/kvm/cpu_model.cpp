@@ -125,6 +125,30 @@ std::vector<std::string> missingBits(Register const& reg, std::uint32_t wanted, 
     return names;
 }
 
+/// As the vendor spells it, with what cannot be shown left out: a saved state says it.
+std::string vendorOf(std::vector<CpuidEntry> const& entries)
+{
+    auto const* entry = find(entries, 0);
+    if (!entry)
+        return "no maker";
+    std::string name;
+    for (auto const part : { entry->ebx, entry->edx, entry->ecx }) {
+        for (unsigned shift = 0; shift < 32; shift += 8) {
+            auto const letter = static_cast<char>(part >> shift & 0xff);
+            name += letter >= ' ' && letter <= '~' ? letter : '?';
+        }
+    }
+    return name;
+}
+
+/// Of physical ones. A processor that does not say has 36 (SDM volume 3A, 4.1.4 "Enumeration of Paging Features by
+/// CPUID").
+unsigned addressBits(std::vector<CpuidEntry> const& entries)
+{
+    auto const* entry = find(entries, 0x80000008);
+    return entry ? entry->eax & 0xff : 36;
+}
+
 constexpr char brand[] = "x86-64-v2 processor"; // of 48 bytes, the rest zeros
 
 /// Family, model and stepping as in 1.EAX: of each vendor's first processors with x86-64-v2, for which systems know
@@ -164,8 +188,10 @@ Result<std::vector<CpuidEntry>> baseline(std::vector<CpuidEntry> const& host)
         return fail(ErrorCode::Unsupported,
             fmt::format("this host's CPU is older than x86-64-v2; it lacks {}", fmt::join(missing, ", ")));
     }
-    constexpr std::uint32_t flushed64Bytes = 8 << 8;  // 1.EBX: what CLFLUSH writes back, in 8 bytes
-    constexpr std::uint32_t addresses = 48 << 8 | 40; // 80000008.EAX: bits of linear and of physical ones
+    constexpr std::uint32_t flushed64Bytes = 8 << 8; // 1.EBX: what CLFLUSH writes back, in 8 bytes
+    // 80000008.EAX: bits of linear and of physical ones. The smallest of 64-bit hosts have 39 (Intel's for desktops),
+    // and all that a machine has is below: 512 GiB.
+    constexpr std::uint32_t addresses = 48 << 8 | 39;
     auto const signature = baselineSignature(*vendor, own->eax);
     std::vector<CpuidEntry> entries {
         { 0, 0, false, 1, vendor->ebx, vendor->ecx, vendor->edx },
@@ -218,6 +244,12 @@ Result<CpuFeatures> cpuFeatures(CpuModel model, std::vector<CpuidEntry> const& s
 Result<> checkFeatures(CpuFeatures const& saved, std::vector<CpuidEntry> const& supported)
 {
     auto const here = TRY(cpuFeatures(CpuModel::Host, supported));
+    // A system that runs has chosen its hypercall, its mitigations and its microcode by the vendor.
+    auto const theirs = vendorOf(saved.entries), ours = vendorOf(here.entries);
+    if (theirs != ours) {
+        return fail(ErrorCode::Unsupported,
+            fmt::format("the machine's guest was given a processor of {}, and this host's is of {}", theirs, ours));
+    }
     std::vector<std::string> missing;
     for (auto const& reg : featureRegisters) {
         auto const* wanted = find(saved.entries, reg.function, reg.index);
@@ -227,10 +259,30 @@ Result<> checkFeatures(CpuFeatures const& saved, std::vector<CpuidEntry> const& 
         auto const names = missingBits(reg, wanted->*reg.member, present ? present->*reg.member : 0);
         missing.insert(missing.end(), names.begin(), names.end());
     }
-    if (missing.empty())
+    if (!missing.empty()) {
+        return fail(ErrorCode::Unsupported,
+            fmt::format(
+                "this host's CPU lacks features that the machine's guest was given: {}", fmt::join(missing, ", ")));
+    }
+    if (auto const wanted = addressBits(saved.entries), present = addressBits(here.entries); wanted > present) {
+        return fail(ErrorCode::Unsupported,
+            fmt::format("the machine's guest was given a processor with physical addresses of {} bits, and this host's "
+                        "has {}",
+                wanted, present));
+    }
+    return {};
+}
+
+Result<> checkAddresses(CpuFeatures const& features, std::uint64_t end)
+{
+    auto const bits = addressBits(features.entries);
+    if (bits >= 64 || end <= std::uint64_t(1) << bits)
         return {};
     return fail(ErrorCode::Unsupported,
-        fmt::format("this host's CPU lacks features that the machine's guest was given: {}", fmt::join(missing, ", ")));
+        fmt::format(
+            "the machine's memory and devices need addresses of {} bits, and its processor has {}: give it less "
+            "memory, or a processor like this host's if that one has more",
+            std::bit_width(end - 1), bits));
 }
 
 std::vector<CpuidEntry> cpuidFor(CpuFeatures const& features, unsigned index, unsigned count)

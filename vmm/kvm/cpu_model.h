@@ -19,8 +19,12 @@ struct CpuFeatures {
 /// (System V psABI, AMD64 Architecture Processor Supplement, 3.1.1 "Processor Architecture").
 Result<CpuFeatures> cpuFeatures(CpuModel model, std::vector<CpuidEntry> const& supported);
 
-/// Refuses features of a saved CPU that `supported` does not have, each by its name.
+/// Refuses a saved CPU of another vendor, with wider physical addresses, or with features that `supported` does not
+/// have, each by its name.
 Result<> checkFeatures(CpuFeatures const& saved, std::vector<CpuidEntry> const& supported);
+
+/// Refuses addresses up to `end`, exclusive, that the CPU has no bits for.
+Result<> checkAddresses(CpuFeatures const& features, std::uint64_t end);
 
 /// The leaves for vCPU `index` of `count`: its APIC id, and the topology of one socket with `count` cores.
 std::vector<CpuidEntry> cpuidFor(CpuFeatures const& features, unsigned index, unsigned count);

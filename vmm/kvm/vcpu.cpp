@@ -163,6 +163,19 @@ VcpuExit Vcpu::fault(ErrorCode code, std::string detail) const
         Error { code, fmt::format("vCPU {} at {:#x}: {}", m_index, std::uint64_t(registers.rip), detail), 0 } };
 }
 
+/// Where it does not say which instruction it was (Linux, Documentation/virt/kvm/api.rst, KVM_EXIT_INTERNAL_ERROR).
+static std::string whyKvmStopped(std::uint32_t suberror)
+{
+    switch (suberror) {
+    case KVM_INTERNAL_ERROR_EMULATION:
+        return "this host's KVM cannot run the instruction there, and cannot read it either: no memory is there, "
+               "perhaps";
+    case KVM_INTERNAL_ERROR_DELIVERY_EV:
+        return "this host's KVM could not deliver an interrupt or exception to the guest";
+    default: return fmt::format("this host's KVM cannot go on (internal error {})", suberror);
+    }
+}
+
 /// KVM met an instruction that it can neither run nor emulate. Some are simple enough to be done here, exactly; with
 /// any other the machine stops and says which one it was.
 VcpuExit Vcpu::unhandledInstruction()
@@ -170,10 +183,8 @@ VcpuExit Vcpu::unhandledInstruction()
     auto const& internal = m_run->emulation_failure;
     bool const hasBytes = internal.suberror == KVM_INTERNAL_ERROR_EMULATION && internal.ndata >= 3
         && (internal.flags & KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES) != 0;
-    if (!hasBytes) {
-        return fault(ErrorCode::GuestFault,
-            fmt::format("KVM cannot go on (internal error {})", std::uint32_t(m_run->internal.suberror)));
-    }
+    if (!hasBytes)
+        return fault(ErrorCode::GuestFault, whyKvmStopped(m_run->internal.suberror));
     auto const length = std::min<std::size_t>(internal.insn_size, sizeof internal.insn_bytes);
     ConstByteSpan const bytes { internal.insn_bytes, length };
     auto state = save();

@@ -186,8 +186,8 @@ struct MachineStatistics {
     std::uint64_t networkBytesReceived = 0, networkBytesSent = 0;
 };
 
-/// A whole machine with its threads: one for each vCPU, one for the board (commands, timers, networks, serial ports)
-/// and one for each disk. Any thread may use it; only its destruction must not be raced.
+/// A whole machine with its threads: one for each vCPU, one for the board (commands, timers, serial ports), one for
+/// each disk and each network. Any thread may use it; only its destruction must not be raced.
 class Machine {
 public:
     using Completion = std::function<void(Result<>)>;

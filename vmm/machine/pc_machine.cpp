@@ -6,6 +6,7 @@
 #include "vmm/machine/expected_parts.h"
 #include "vmm/machine/moment_disks.h"
 #include "vmm/machine/returning_disks.h"
+#include "vmm/memory/layout.h"
 #include "vmm/state/section.h"
 #include "vmm/timeline/moment_memory.h"
 
@@ -148,6 +149,7 @@ Result<> PcMachine::assemble(std::optional<CpuFeatures> cpu)
     } else {
         m_cpu = TRY(cpuFeatures(m_config.cpuModel, supported));
     }
+    TRY(checkAddresses(m_cpu, layout::pci64WindowEnd(m_config.memoryMiB << 20)));
     m_vm = std::make_unique<Vm>(*m_kvm);
     m_thread = TRY(LoopThread::start("machine"));
     auto& loop = m_thread->loop();

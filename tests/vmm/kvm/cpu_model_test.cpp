@@ -38,7 +38,7 @@ constexpr std::array<std::uint32_t, 3> intel { 0x756e6547, 0x6c65746e, 0x49656e6
 constexpr std::array<std::uint32_t, 3> amd { 0x68747541, 0x444d4163, 0x69746e65 };
 constexpr std::uint32_t v2 = 0x982201; // SSE3, SSSE3, CX16, SSE4.1, SSE4.2, POPCNT
 constexpr std::uint32_t oldKvm = 0x0100000b, newKvm = 0x0100feff;
-constexpr Host westmere { intel, 0x000206c2, v2, 0, oldKvm, 0x3024 };
+constexpr Host westmere { intel, 0x000206c2, v2, 0, oldKvm, 0x3028 };
 constexpr Host cascadeLake { intel, 0x00050657, v2 | 0x7ed8fa00, 0xd19f4fbb, newKvm, 0x302e };
 constexpr Host bulldozer { amd, 0x00600f12, v2, 0, oldKvm, 0x3030 };
 constexpr Host rome { amd, 0x00830f10, v2 | 0x76d83200, 0x219c91a9, newKvm, 0x303030 };
@@ -78,6 +78,47 @@ private slots:
             QVERIFY2(refused.error().detail.find(name) != std::string::npos, refused.error().detail.c_str());
     }
 
+    void anotherVendorsProcessorIsRefused()
+    {
+        for (auto const model : { CpuModel::Baseline, CpuModel::Host }) {
+            auto const refused = checkFeatures(featuresOf(model, bulldozer), cascadeLake.cpuid());
+            QVERIFY(!refused);
+            QVERIFY2(
+                refused.error().detail.ends_with("a processor of AuthenticAMD, and this host's is of GenuineIntel"),
+                refused.error().detail.c_str());
+        }
+        // What a file says of the vendor is shown, and need not be letters.
+        auto strange = featuresOf(CpuModel::Baseline, westmere);
+        strange.entries[0].ebx = 0x1b5b0a00;
+        auto const refused = checkFeatures(strange, westmere.cpuid());
+        QVERIFY(!refused);
+        QVERIFY2(refused.error().detail.find(" ??[?ineIntel,") != std::string::npos, refused.error().detail.c_str());
+        std::erase_if(strange.entries, [](auto const& entry) { return entry.function == 0; });
+        QVERIFY(!checkFeatures(strange, westmere.cpuid()));
+    }
+
+    void addressesThatTheHostHasNotAreRefused()
+    {
+        auto desktop = cascadeLake;
+        desktop.addresses = 0x3027; // 39 bits
+        REQUIRE_OK(checkFeatures(featuresOf(CpuModel::Baseline, cascadeLake), desktop.cpuid()));
+        auto const refused = checkFeatures(featuresOf(CpuModel::Host, cascadeLake), desktop.cpuid());
+        QVERIFY(!refused);
+        QVERIFY2(refused.error().detail.find("of 46 bits, and this host's has 39") != std::string::npos,
+            refused.error().detail.c_str());
+    }
+
+    void memoryThatTheProcessorCannotReachIsRefused()
+    {
+        auto const features = featuresOf(CpuModel::Baseline, westmere);
+        REQUIRE_OK(checkAddresses(features, std::uint64_t(1) << 39));
+        auto const refused = checkAddresses(features, (std::uint64_t(1) << 39) + 1);
+        QVERIFY(!refused);
+        QVERIFY2(refused.error().detail.find("of 40 bits, and its processor has 39") != std::string::npos,
+            refused.error().detail.c_str());
+        REQUIRE_OK(checkAddresses(featuresOf(CpuModel::Host, cascadeLake), (std::uint64_t(1) << 39) + 1));
+    }
+
     void theBaselineHasWhatItPromises()
     {
         auto const entries = featuresOf(CpuModel::Baseline, cascadeLake).entries;
@@ -92,7 +133,7 @@ private slots:
         QCOMPARE(leaf(1).edx, 0x078bfbfdu);
         QCOMPARE(leaf(0x40000001).eax, 0x01000009u);
         QCOMPARE(leaf(0x80000001).edx, 1u << 29 | 1u << 20 | 1u << 11);
-        QCOMPARE(leaf(0x80000008).eax, 0x3028u);
+        QCOMPARE(leaf(0x80000008).eax, 0x3027u);
         QCOMPARE(std::string(reinterpret_cast<char const*>(&entries[6].eax), 4), std::string("x86-"));
     }
 

@@ -4,6 +4,7 @@ import hashlib
 import os
 import pathlib
 import random
+import re
 import struct
 import subprocess
 import time
@@ -40,7 +41,7 @@ class Input:
         self.machine = machine
         find = f"grep -A4 'Name=\"{name}\"' /proc/bus/input/devices | grep Handlers"
         wait_in(machine, f"{find} | grep -q event")
-        node = "/dev/input/" + next(word for word in machine.run(find).split() if word.startswith("event"))
+        node = "/dev/input/" + re.search(r"event\d+", machine.run(find))[0]
         wait_in(machine, f"[ -c {node} ]")
         self.file = machine.run("mktemp")
         # The shell opens it, and so it is open once this has run: the kernel keeps nothing for who opens it later.
@@ -48,15 +49,18 @@ class Input:
         machine.run(f"cat <&7 >{self.file} &")
         machine.run("exec 7<&-")
 
+    def told(self) -> list[tuple[int, int, int]]:
+        """The events up to now, as type, code and value; the kernel repeats a key that a slow host holds."""
+        data = bytes.fromhex(self.machine.run(f"od -v -A n -t x1 {self.file}"))
+        whole = data[:len(data) // EVENT.size * EVENT.size]
+        return [(kind, code, value) for *_, kind, code, value in EVENT.iter_unpack(whole) if (kind, value) != REPEATED]
+
     def events(self, kind: int, number: int) -> list[tuple[int, int]]:
-        """The first so many events of that type, as code and value; the kernel repeats a key that a slow host holds."""
+        """The first so many events of that type, as code and value."""
         end = time.monotonic() + 60 * PATIENCE
         found: list[tuple[int, int]] = []
         while len(found) < number and time.monotonic() < end:
-            data = bytes.fromhex(self.machine.run(f"od -v -A n -t x1 {self.file}"))
-            whole = data[:len(data) // EVENT.size * EVENT.size]
-            found = [(code, value) for _, _, type, code, value in EVENT.iter_unpack(whole)
-                     if type == kind and (type, value) != REPEATED]
+            found = [(code, value) for type, code, value in self.told() if type == kind]
         return found[:number]
 
 

@@ -7,6 +7,7 @@ import pathlib
 import random
 import select
 import shutil
+import struct
 import subprocess
 import time
 
@@ -109,9 +110,9 @@ def sit_down(user: int) -> None:
     subprocess.run([udevadm(), "trigger", "--subsystem-match=usb", "--settle"], check=True)
 
 
-class GadgetZero:
-    """A device that L1's kernel plays, on a controller that it plays too: what it sends and wants is a pattern, in which
-    usbtest sees each byte that is wrong. Its settings are files (Documentation/ABI/testing/configfs-usb-gadget)."""
+class Gadget:
+    """A device that L1's kernel plays, on a controller that it plays too. Its settings are files
+    (Documentation/ABI/testing/configfs-usb-gadget)."""
 
     def __init__(self, folder: pathlib.Path, settings: dict[str, str]) -> None:
         self._folder = folder
@@ -131,25 +132,55 @@ class GadgetZero:
 
 
 @contextlib.contextmanager
-def gadget_zero(settings: dict[str, str]):
-    """It is there for as long as that goes, with these and the settings that all have."""
-    if not GADGETS.exists():
-        subprocess.run(["modprobe", "-a", "libcomposite", "usb_f_ss_lb"], check=True)
-        subprocess.run(["modprobe", "dummy_hcd", "is_super_speed=1"], check=True)
-        if not GADGETS.parent.is_mount():
-            subprocess.run(["mount", "-t", "configfs", "none", GADGETS.parent], check=True)
-    folder = GADGETS / "zero"
+def gadget(function: str, module: str, attributes: dict[str, bytes], settings: dict[str, str]):
+    """A device with this function is there for as long as that goes, with these and the settings that all have. The
+    function's attributes are fixed once it is linked."""
+    subprocess.run(["modprobe", "-a", "libcomposite", module], check=True)
+    subprocess.run(["modprobe", "dummy_hcd", "is_super_speed=1"], check=True)
+    if not GADGETS.parent.is_mount():
+        subprocess.run(["mount", "-t", "configfs", "none", GADGETS.parent], check=True)
+    folder = GADGETS / "lab"
     with contextlib.ExitStack() as undo:
-        for made in (folder, folder / "strings/0x409", folder / "functions/SourceSink.0", folder / "configs/c.1"):
+        for made in (folder, folder / "strings/0x409", folder / f"functions/{function}", folder / "configs/c.1"):
             made.mkdir()
             undo.callback(made.rmdir)
-        (folder / "functions/SourceSink.0/pattern").write_text("1", encoding="ascii")  # fixed once it is linked
-        link = folder / "configs/c.1/SourceSink.0"
-        link.symlink_to(folder / "functions/SourceSink.0")
+        for name, value in attributes.items():
+            (folder / f"functions/{function}" / name).write_bytes(value)
+        link = folder / "configs/c.1" / function
+        link.symlink_to(folder / f"functions/{function}")
         undo.callback(link.unlink)
-        gadget = GadgetZero(folder, {"configs/c.1/MaxPower": "100", **settings})
-        undo.callback(gadget.pull_out)
-        yield gadget
+        device = Gadget(folder, {"configs/c.1/MaxPower": "100", **settings})
+        undo.callback(device.pull_out)
+        yield device
+
+
+def gadget_zero(settings: dict[str, str]):
+    """What it sends and wants is a pattern, in which usbtest sees each byte that is wrong."""
+    return gadget("SourceSink.0", "usb_f_ss_lb", {"pattern": b"1"}, settings)
+
+
+class Pad:
+    """A gamepad with two sticks that a test plays."""
+
+    # HID Usage Tables: a game pad of the Generic Desktop Page, with buttons 1 to 16, X, Y, Rx and Ry.
+    REPORTS = bytes.fromhex("0501 0905 a101 0509 1901 2910 1500 2501 7501 9510 8102 "
+                            "0501 0930 0931 0933 0934 26ff00 7508 9504 8102 c0")
+    REPORT = struct.Struct("<H4B")
+
+    def play(self, buttons: int, sticks: tuple[int, ...]) -> None:
+        """It is so from now on. Returns when what was before that was fetched: somebody must be reading the pad."""
+        with open("/dev/hidg0", "wb", buffering=0) as file:
+            file.write(self.REPORT.pack(buttons, *sticks))
+
+
+@contextlib.contextmanager
+def pad_of_host(maker: str, product: str):
+    """It is plugged into L1 for as long as that goes."""
+    attributes = {"protocol": b"0", "subclass": b"0", "report_length": str(Pad.REPORT.size).encode(), "report_desc": Pad.REPORTS}
+    with gadget("hid.usb0", "usb_f_hid", attributes, {
+            "idVendor": "0x1d6b", "idProduct": "0x0104", "max_speed": "high-speed",
+            "strings/0x409/manufacturer": maker, "strings/0x409/product": product}):
+        yield Pad()
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ another one, as a phone does whose mode is switched, or what has got a firmware.
 import subprocess
 import time
 
-from l1_usb import GadgetZero, gadget_zero
+from l1_usb import Gadget, gadget_zero
 from machines import Failure, wait_until
 from scenario import check_equal
 from scenarios.e_usb import wait_in
@@ -50,7 +50,7 @@ class Reads:
         check_equal("devices that went", unplugs(self.machine) - self.unplugs, 1)
 
 
-def comes_back(lab, machine, gadget: GadgetZero, settings: dict[str, str], expected: list[str]) -> None:
+def comes_back(lab, machine, gadget: Gadget, settings: dict[str, str], expected: list[str]) -> None:
     """In the middle of reads, by itself: it was the machine's, and is of the same vendor at the same port."""
     reads = Reads(lab, machine)
     gadget.come_back(settings)
@@ -59,7 +59,7 @@ def comes_back(lab, machine, gadget: GadgetZero, settings: dict[str, str], expec
     check_equal("what it is now", identity(machine), expected)
 
 
-def becomes_a_stranger(lab, machine, gadget: GadgetZero, port: str) -> None:
+def becomes_a_stranger(lab, machine, gadget: Gadget, port: str) -> None:
     """What another vendor has at that port is not what the machine had: it is the host's."""
     reads = Reads(lab, machine)
     gadget.come_back(OTHER_VENDOR)

@@ -74,8 +74,8 @@ class Desktop:
         self.process = None
         self.log = open(os.path.join(results, "stderr.txt"), "a+")
 
-    def start(self):
-        self.process = subprocess.Popen([self.program], stderr=self.log)
+    def start(self, **environment):
+        self.process = subprocess.Popen([self.program], stderr=self.log, env={**os.environ, **environment})
 
     def end(self):
         if self.process and self.process.poll() is None:

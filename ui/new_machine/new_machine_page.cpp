@@ -4,6 +4,7 @@
 #include "ui/theme/icons.h"
 #include "ui/theme/theme.h"
 #include "ui/widgets/file_dialog.h"
+#include "ui/widgets/flow_layout.h"
 #include "ui/widgets/guarded.h"
 #include "ui/widgets/message_bar.h"
 #include "ui/widgets/words.h"
@@ -80,10 +81,9 @@ void NewMachinePage::makeSourceCard()
     format->addWidget(m_formatLabel);
     format->addWidget(m_format);
     format->addStretch(1);
-    auto* buttons = new QHBoxLayout;
+    auto* buttons = new FlowLayout;
     buttons->addWidget(m_chooseFile);
     buttons->addWidget(m_demo);
-    buttons->addStretch(1);
     card->addWidget(m_dropText);
     card->addWidget(m_mediumText);
     card->addWidget(m_standsOn);
@@ -262,7 +262,8 @@ void NewMachinePage::chooseFile()
 void NewMachinePage::useFile(QString const& path)
 {
     begin();
-    m_mediumText->setText(tr("Looking at %1 …").arg(QFileInfo(path).fileName().toHtmlEscaped()));
+    m_mediumText->setText(
+        tr("Looking at %1 …").arg(pathText(QFileInfo(path).fileName().toStdString()).toHtmlEscaped()));
     m_mediumText->show();
     auto const question = ++m_question;
     m_library.advise(path, guarded(this, [this, question](vmm::Result<app::Library::Advice> advice) {
@@ -326,7 +327,8 @@ bool NewMachinePage::saysFormat() const
 
 void NewMachinePage::updateMediumText()
 {
-    auto const file = QFileInfo(QString::fromStdString(m_medium.path)).fileName().toHtmlEscaped();
+    auto const name = QFileInfo(QString::fromStdString(m_medium.path)).fileName().toStdString();
+    auto const file = pathText(name).toHtmlEscaped(); // it may have nowhere to be broken
     auto const system
         = QString::fromStdString(m_medium.systemName.empty() ? m_medium.label : m_medium.systemName).toHtmlEscaped();
     QString text;

@@ -4,6 +4,7 @@
 #include "ui/theme/icons.h"
 #include "ui/theme/theme.h"
 #include "ui/widgets/elided_label.h"
+#include "ui/widgets/flow_layout.h"
 #include "ui/widgets/guarded.h"
 #include "ui/widgets/message_bar.h"
 #include "ui/widgets/refill.h"
@@ -36,7 +37,7 @@ QVBoxLayout* rowsOf(QWidget* rows)
 QWidget* MachineSettingsPage::addRow(QVBoxLayout* layout, QString const& iconName, QString const& text)
 {
     auto* row = new QWidget;
-    auto* line = new QHBoxLayout(row);
+    auto* line = new FlowLayout(row);
     line->setContentsMargins(0, 0, 0, 0);
     line->setSpacing(8);
     auto* picture = new QLabel;
@@ -63,7 +64,7 @@ QToolButton* MachineSettingsPage::addRemove(QWidget* row, QString const& what, s
     return button;
 }
 
-void MachineSettingsPage::fillNewDisk(QHBoxLayout* line, std::string const& id)
+void MachineSettingsPage::fillNewDisk(QLayout* line, std::string const& id)
 {
     auto made = [this, id]() -> app::NewDisk& {
         return *std::find_if(
@@ -89,7 +90,7 @@ void MachineSettingsPage::fillNewDisk(QHBoxLayout* line, std::string const& id)
 }
 
 /// Of a disk that the guest writes to.
-void MachineSettingsPage::fillDiskSize(QHBoxLayout* line, std::string const& id, std::uint64_t bytes)
+void MachineSettingsPage::fillDiskSize(QLayout* line, std::string const& id, std::uint64_t bytes)
 {
     auto const leastGib = (bytes >> 30) + 1;
     if (leastGib > mostGib)
@@ -185,11 +186,10 @@ void MachineSettingsPage::fillDisks()
             text += QStringLiteral(", ") + bytesText(size->second);
         auto* row = addRow(rowsOf(m_disks), QStringLiteral("disk"), text);
         row->setToolTip(QString::fromStdString(disk.path));
-        auto* line = static_cast<QHBoxLayout*>(row->layout());
         if (isNew)
-            fillNewDisk(line, disk.id);
+            fillNewDisk(row->layout(), disk.id);
         else if (size != m_sizes.end() && !stored->readOnly)
-            fillDiskSize(line, disk.id, size->second);
+            fillDiskSize(row->layout(), disk.id, size->second);
         auto* bus = new QComboBox;
         bus->addItems({ tr("Virtio"), tr("SATA"), tr("USB stick"), tr("USB stick (UAS)") });
         bus->setCurrentIndex(static_cast<int>(disk.bus));
@@ -381,7 +381,7 @@ void MachineSettingsPage::fillForwards(QVBoxLayout* layout, std::size_t network)
     auto& forwards = m_config.networks[network].forwards;
     auto indented = [this, layout] {
         auto* row = new QWidget;
-        auto* line = new QHBoxLayout(row);
+        auto* line = new FlowLayout(row);
         line->setContentsMargins(26, 0, 0, 0);
         line->setSpacing(8);
         row->setEnabled(!isLocked() || isLive());
@@ -416,16 +416,25 @@ void MachineSettingsPage::fillForwards(QVBoxLayout* layout, std::size_t network)
         address->setAccessibleName(tr("Reachable from"));
         connect(address, &QComboBox::activated, this,
             [at, address](int index) { at().hostAddress = address->itemData(index).toString().toStdString(); });
-        line->addWidget(new QLabel(tr("Port")));
-        line->addWidget(port(
-            forwards[i].hostPort, tr("Port of this computer"), [at](std::uint16_t value) { at().hostPort = value; }));
-        line->addWidget(address);
-        line->addWidget(new QLabel(QStringLiteral("→")));
-        line->addWidget(port(
-            forwards[i].guestPort, tr("Port of the machine"), [at](std::uint16_t value) { at().guestPort = value; }));
-        line->addWidget(protocol);
-        line->addStretch(1);
-        auto* remove = addRemove(row, tr("the port forward"), [this, network, i] {
+        auto const together = [line = line](std::initializer_list<QWidget*> parts) {
+            auto* group = new QWidget;
+            auto* side = new QHBoxLayout(group);
+            side->setContentsMargins(0, 0, 0, 0);
+            side->setSpacing(line->spacing());
+            for (auto* part : parts)
+                side->addWidget(part);
+            line->addWidget(group);
+            return group;
+        };
+        together({ new QLabel(tr("Port")),
+            port(forwards[i].hostPort, tr("Port of this computer"),
+                [at](std::uint16_t value) { at().hostPort = value; }),
+            address });
+        auto* inside = together({ new QLabel(QStringLiteral("→")),
+            port(forwards[i].guestPort, tr("Port of the machine"),
+                [at](std::uint16_t value) { at().guestPort = value; }),
+            protocol });
+        auto* remove = addRemove(inside, tr("the port forward"), [this, network, i] {
             auto& all = m_config.networks[network].forwards;
             all.erase(all.begin() + static_cast<std::ptrdiff_t>(i));
             fillNetworks();
@@ -436,9 +445,7 @@ void MachineSettingsPage::fillForwards(QVBoxLayout* layout, std::size_t network)
     auto* add = new QPushButton(tr("Forward a port"));
     add->setProperty("link", true);
     line->addWidget(makeCable(network));
-    line->addSpacing(10);
     line->addWidget(add);
-    line->addStretch(1);
     connect(add, &QPushButton::clicked, this, [this, network] {
         auto& all = m_config.networks[network].forwards;
         auto free = std::uint16_t { 2222 };
@@ -540,7 +547,7 @@ void MachineSettingsPage::fillKernel()
     line->setAccessibleName(tr("The kernel's command line"));
     connect(line, &QLineEdit::textEdited, this,
         [this](QString const& text) { m_config.kernel->commandLine = text.toStdString(); });
-    static_cast<QHBoxLayout*>(row->layout())->addWidget(line, 3);
+    static_cast<FlowLayout*>(row->layout())->addWidget(line, 3);
 }
 
 void MachineSettingsPage::moveInBootOrder(std::size_t index, int by)

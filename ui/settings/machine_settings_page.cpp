@@ -4,6 +4,7 @@
 #include "ui/theme/icons.h"
 #include "ui/widgets/busy.h"
 #include "ui/widgets/file_dialog.h"
+#include "ui/widgets/flow_layout.h"
 #include "ui/widgets/guarded.h"
 #include "ui/widgets/message_bar.h"
 #include "ui/widgets/words.h"
@@ -148,13 +149,12 @@ void MachineSettingsPage::makeDeviceCards()
         layout->setContentsMargins(0, 0, 0, 0);
         layout->setSpacing(8);
         card->addWidget(rows);
-        auto* buttons = new QHBoxLayout;
+        auto* buttons = new FlowLayout;
         for (auto** add : adds) {
             *add = new QPushButton;
             buttons->addWidget(*add);
             m_lockable += *add;
         }
-        buttons->addStretch(1);
         card->addLayout(buttons);
     };
     make(m_disksHeading, m_disks, { &m_addNewDisk, &m_addDisk });

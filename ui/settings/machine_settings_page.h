@@ -64,8 +64,8 @@ private:
     void fillFields();
     void fillDevices();
     void fillDisks();
-    void fillNewDisk(QHBoxLayout* line, std::string const& id);
-    void fillDiskSize(QHBoxLayout* line, std::string const& id, std::uint64_t bytes);
+    void fillNewDisk(QLayout* line, std::string const& id);
+    void fillDiskSize(QLayout* line, std::string const& id, std::uint64_t bytes);
     void lookAtDiskSizes();
     bool isNeededByMoments(vmm::DiskConfig const& disk) const;
     void removeDisk(std::size_t index, bool withImage);

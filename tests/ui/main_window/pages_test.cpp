@@ -16,6 +16,7 @@
 #include <QAccessible>
 #include <QApplication>
 #include <QCheckBox>
+#include <QComboBox>
 #include <QFile>
 #include <QLabel>
 #include <QLineEdit>
@@ -25,6 +26,7 @@
 #include <QScrollBar>
 #include <QShortcut>
 #include <QStatusBar>
+#include <QStyleOptionComboBox>
 #include <QTabBar>
 #include <QToolButton>
 
@@ -52,14 +54,21 @@ void collectNameless(QAccessibleInterface* node, QStringList& found)
     }
 }
 
-/// A screen of 1920x1080 at twice the scale has room for it, with a title and a panel.
-constexpr QSize smallWindow(880, 520);
-constexpr int widestMenu = 800; // of a small screen
+/// A screen of 800x600 has room for it, with a title and a panel.
+constexpr QSize smallWindow(800, 520);
+constexpr int widestMenu = 800;
 
 /// Words that do not fit into where they stand.
 QStringList cutOff(QWidget* window)
 {
     QStringList found;
+    for (auto const* box : window->findChildren<QComboBox*>()) {
+        QStyleOptionComboBox option;
+        option.initFrom(box);
+        auto const room = box->style()->subControlRect(QStyle::CC_ComboBox, &option, QStyle::SC_ComboBoxEditField, box);
+        if (box->isVisible() && room.width() < box->fontMetrics().horizontalAdvance(box->currentText()))
+            found += QStringLiteral("“%1”, chosen, has %2 pixels").arg(box->currentText()).arg(room.width());
+    }
     for (auto* widget : window->findChildren<QWidget*>()) {
         auto const* label = qobject_cast<QLabel*>(widget);
         auto const* abstractButton = qobject_cast<QAbstractButton*>(widget);
@@ -338,12 +347,17 @@ class PagesTest final : public QObject {
         QTRY_COMPARE(desk.library->hostUsb().rules().rules.size(), 1u);
         visit(desk, "rules for USB devices");
 
+        auto const disk = desk.directory.filePath(QString(100, 'd') + ".img").toStdString();
+        REQUIRE_OK(vmm::createImage(disk, { .size = 1 << 20 }));
         auto config = desk.library->config(id);
         config.kernel.reset();
         config.firmware = vmm::Firmware::SeaBios;
+        config.disks = { { .id = "disk0", .path = disk, .format = vmm::DiskFormat::Raw } };
+        config.cds = { { "cd0", "/" + std::string(100, 'c') + ".iso" } };
         config.usbDevices = { { "usb-tablet-0", vmm::UsbKind::Tablet, {}, true } };
         config.usbControllers = { { "usb0" } };
-        config.networks[0].forwards = { { vmm::Protocol::Tcp, "127.0.0.1", 2222, 22 } };
+        config.networks[0].forwards
+            = { { vmm::Protocol::Tcp, "127.0.0.1", 2222, 22 }, { vmm::Protocol::Udp, "0.0.0.0", 65535, 65535 } };
         QVERIFY(desk.change(config));
         auto* settings = desk.settings(id);
         for (auto* one : settings->findChildren<QPushButton*>()) {
@@ -355,6 +369,9 @@ class PagesTest final : public QObject {
                 one->click();
         }
         visit(desk, "settings");
+        auto const larger = QCoreApplication::translate("ui::MachineSettingsPage", "New size of %1").arg("disk0");
+        desk.named<QPushButton>(settings, larger)->click();
+        visit(desk, "settings, a disk is made larger");
     }
 
 private slots:

@@ -193,11 +193,39 @@ struct StillMachine {
     /// What a disk keeps that no moment needs. What the disk itself stands on waits until another moment lies between.
     QString leftover(vmm::timeline::Timeline const& timeline) const
     {
+        if (auto const found = filesOfNobody(timeline); !found.isEmpty())
+            return found;
         for (auto const& loose : timeline.loose()) {
             for (auto const& disk : loose.disks) {
                 if (disk.checkpoint.place.empty() || must(vmm::backingNameOf(disk.path)) != disk.checkpoint.place)
                     return QString::fromStdString(disk.device + " keeps something for nobody: " + disk.checkpoint.id);
             }
+        }
+        return {};
+    }
+
+    /// What lies beside a disk under its name, and no record names. What was raw goes on standing on an empty file,
+    /// which none does (wasRaw()).
+    QString filesOfNobody(vmm::timeline::Timeline const& timeline) const
+    {
+        std::set<std::string> named;
+        auto const note = [&](auto const& all) {
+            for (auto const& one : all) {
+                for (auto const& disk : one.disks)
+                    named.insert(vmm::folderOf(disk.path) + disk.checkpoint.place);
+            }
+        };
+        note(timeline.moments());
+        note(timeline.loose());
+        for (auto const& entry : std::filesystem::directory_iterator(folder)) {
+            auto const path = entry.path().string();
+            bool const isBeside = std::ranges::any_of(
+                config.disks, [&](auto const& disk) { return path.starts_with(disk.path + "."); });
+            if (!isBeside || named.contains(path))
+                continue;
+            bool const isEmpty = vmm::isCheckpointName(path) && entry.file_size() == vmm::BlockImage::sectorSize;
+            if (!isEmpty || must(vmm::imagesOn(path)).empty())
+                return QString::fromStdString(path + " is nobody's");
         }
         return {};
     }

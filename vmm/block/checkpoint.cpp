@@ -57,9 +57,8 @@ std::string checkpointName(std::string const& diskPath, std::string const& id)
     return nameOf(diskPath) + "." + id;
 }
 
-/// As long as what checkpoints' names have behind the disk's, and as what has those of the files that are to take their
-/// places: see OverlayFiles, createImage().
-constexpr std::string_view trialSuffix = ".00000000-0000-0000-0000-000000000000";
+/// With trialSuffix as long as the names of the files that are to take checkpoints' places: see OverlayFiles,
+/// createImage().
 constexpr std::array unfinishedSuffixes { ".trial-of-the-names-1", ".trial-of-the-names-2" };
 
 /// Whichever way made it: a copy of a disk may have been put below an overlay since.

@@ -501,13 +501,21 @@ Result<> OverlayFiles::mergeRuns(
     return outcome;
 }
 
+Result<> OverlayFiles::removeUnfinished() const
+{
+    auto const disk = nameOf(m_disk);
+    for (auto const& name : TRY(namesIn(folderOf(m_disk)))) {
+        bool const isTrial = name.starts_with(disk + std::string(trialSuffix));
+        if (isTrial || (name.starts_with(disk + ".") && isUnfinished(name)))
+            TRY(removeFile(folderOf(m_disk) + name));
+    }
+    return {};
+}
+
 Result<> OverlayFiles::freeBases(
     std::vector<std::string> const& places, MayMerge merge, std::uint64_t most, std::set<std::string> const& raw)
 {
-    for (auto const& name : TRY(namesIn(folderOf(m_disk)))) {
-        if (name.starts_with(nameOf(m_disk) + ".") && isUnfinished(name))
-            TRY(removeFile(folderOf(m_disk) + name));
-    }
+    TRY(removeUnfinished());
     auto headers = TRY(headersIn(folderOf(m_disk), raw));
     // What is raw is so still when nothing stands on it any more that says it.
     auto known = raw;

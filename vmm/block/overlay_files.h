@@ -38,6 +38,9 @@ Result<> makeEmptyBase(std::string const& path);
 /// Whether the disk was raw once, and what remembers that may still say so (formatInPlace()): its checkpoints' files
 /// end in one that is raw, its first or an empty one.
 bool wasRaw(std::string const& disk, ImageInfo const& image);
+/// Whoever tries out how a disk could keep moments makes files whose names begin with the disk's and this, which ends
+/// as a checkpoint's does, and removes them.
+constexpr std::string_view trialSuffix = ".00000000-0000-0000-0000-000000000000";
 /// The images of the same folder that stand on this file.
 Result<std::vector<std::string>> imagesOn(std::string const& path);
 /// What the checkpoints of a disk have put beside it.
@@ -52,6 +55,9 @@ public:
         : m_engine(engine), m_disk(std::move(diskPath)), m_allowed(std::move(allowed)), m_progress(std::move(progress))
     {
     }
+
+    /// What was half made beside the disk, by somebody who was cut off: while nobody makes anything there.
+    Result<> removeUnfinished() const;
 
     enum class MayMerge : std::uint8_t { No, Yes };
     static constexpr std::uint64_t mostCopied = 1u << 30; ///< when a base goes

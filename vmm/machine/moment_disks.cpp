@@ -187,9 +187,13 @@ Result<> DiskTidier::run()
             else if (*shortened)
                 files.try_emplace(disk.path);
         }
-        // What cannot be read may need any of them.
-        for (auto const& disk : m_timeline.damages().empty() ? m_config.disks : std::vector<DiskConfig>()) {
-            if (auto const removed = disk.readOnly ? Result<>() : removeEmptyBases(m_timeline, disk.path); !removed)
+        auto const removeNobodys = [&](std::string const& path) -> Result<> {
+            TRY(filesOf(path).removeUnfinished());
+            // What cannot be read may need any of the others.
+            return m_timeline.damages().empty() ? removeEmptyBases(m_timeline, path) : Result<>();
+        };
+        for (auto const& disk : m_config.disks) {
+            if (auto const removed = disk.readOnly ? Result<>() : removeNobodys(disk.path); !removed)
                 note(disk.id, removed.error());
         }
     }

@@ -79,6 +79,28 @@ private slots:
         QVERIFY(m_timeline->loose().empty() && existsFile(disk.path) && !existsFile(m_machine->folder + "/" + place));
     }
 
+    /// Whoever was killed at it does not come back to it: the disk has gone to a moment, or nobody asks for another
+    /// one.
+    void whatIsHalfMadeGoes()
+    {
+        auto const& disk = m_machine->config.disks[0].path;
+        auto const trial = disk + std::string(trialSuffix);
+        std::vector const half { fileOf(3) + ".merging", fileOf(3) + ".merging.new-01234567", trial,
+            trial + ".trial-of-the-names-1", disk + ".going-back" };
+        std::vector const others { disk + ".old", disk + "2" + std::string(trialSuffix),
+            m_machine->folder + "/other.merging", fileOf(3) };
+        for (auto const* const all : { &half, &others }) {
+            for (auto const& path : *all) {
+                if (!existsFile(path))
+                    tests::must(writeFileSynced(path, "something"));
+            }
+        }
+        QVERIFY(m_timeline->loose().empty());
+        tests::must(m_machine->tidy(*m_timeline));
+        QVERIFY(std::ranges::none_of(half, existsFile));
+        QVERIFY(std::ranges::all_of(others, existsFile));
+    }
+
     void norDoesItEndTheTidying()
     {
         auto config = m_machine->config;

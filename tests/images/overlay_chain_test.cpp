@@ -682,6 +682,21 @@ private slots:
         QCOMPARE(must(backingToName(path("disk"))), std::string());
     }
 
+    /// Not even whether it is there: here a link that leads to itself.
+    void aBaseThatCannotBeLookedAtIsThere()
+    {
+        auto const base = path(keep(2)[1].place);
+        QVERIFY(must(isOverlayInPlace(path("disk"))));
+        QCOMPARE(::rename(base.c_str(), path("aside").c_str()), 0);
+        QVERIFY(!must(isOverlayInPlace(path("disk"))));
+        QCOMPARE(::symlink(base.c_str(), base.c_str()), 0);
+        auto const overlay = isOverlayInPlace(path("disk"));
+        QVERIFY(!overlay);
+        QCOMPARE(overlay.error().osError, ELOOP);
+        QCOMPARE(formatInPlace(path("disk"), ImageFormat::Raw), ImageFormat::Qcow2);
+        QVERIFY(!readFormatInPlace(path("disk"), ImageFormat::Raw));
+    }
+
     /// A damaged header a guest can write: that does not make its raw disk qcow2.
     void aDamagedHeaderIsOfARawDisk_data()
     {

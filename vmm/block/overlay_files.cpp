@@ -209,7 +209,13 @@ Result<bool> isOverlayInPlace(std::string const& path)
     auto const name = TRY(backingNameOf(path));
     if (!name.starts_with(nameOf(path) + ".") || name.find('/') != std::string::npos)
         return false;
-    return isUuid(name.substr(nameOf(path).size() + 1)) && existsFile(folderOf(path) + name);
+    if (!isUuid(name.substr(nameOf(path).size() + 1)))
+        return false;
+    auto const base = folderOf(path) + name;
+    struct stat status { };
+    if (::stat(base.c_str(), &status) == 0)
+        return true;
+    return errno == ENOENT || errno == ENOTDIR ? Result<bool>(false) : failOs("cannot examine " + base);
 }
 
 Result<ImageFormat> readFormatInPlace(std::string const& path, ImageFormat configured)

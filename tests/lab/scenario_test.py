@@ -20,7 +20,7 @@ class SkipTest(unittest.TestCase):
         test = scenario.LabTest("passes", lambda lab: None, seconds=60, needs=("linux",), steady=False, usb=usb)
         lab = scenario.Lab(kind)
         self.addCleanup(lab.directory.rmdir)
-        with mock.patch.dict(os.environ, environment), \
+        with mock.patch.dict(os.environ, {"CI": "", **environment}), \
                 mock.patch("os.access", lambda path, _: kvm if path == "/dev/kvm" else os.path.exists(path)):
             return run_inside.run(test, lab)
 
@@ -29,6 +29,10 @@ class SkipTest(unittest.TestCase):
 
     def test_a_guest_that_could_not_be_downloaded_skips(self) -> None:
         self.assertEqual(self.outcome(), "SKIP: the guest linux could not be downloaded")
+
+    def test_in_ci_it_fails(self) -> None:
+        self.assertEqual(self.outcome(CI="1"), "FAIL: the guest linux could not be downloaded")
+        self.assertEqual(self.outcome(CI="1", LAB_GUEST_LINUX="/"), "PASS")
 
     def test_a_guest_that_could_not_be_made_fails(self) -> None:
         self.assertEqual(self.outcome(LAB_BROKEN_LINUX="1"), BROKEN)

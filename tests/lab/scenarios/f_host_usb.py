@@ -12,7 +12,7 @@ import sys
 
 from l1_usb import STICK_SERIAL, Hand, sit_down, start_udev, stick_file, udev_rules
 from machines import Failure, wait_until
-from scenario import Skip, check_equal, lab_test
+from scenario import check_equal, lab_test, not_downloaded
 from scenarios.e_usb import wait_in
 
 DEVICES = pathlib.Path("/sys/bus/usb/devices")
@@ -263,7 +263,7 @@ def let_host_sleep() -> None:
 @lab_test(seconds=200, needs=("hardware",), usb=True)
 def a_stick_is_the_guests_again_when_the_host_wakes(lab):
     if "LAB_VIRTIO_STAYS" not in os.environ:
-        raise Skip("this L1 would lose its root")
+        raise not_downloaded("this L1 would lose its root")
     if not os.environ["LAB_VIRTIO_STAYS"]:
         raise Failure("the module virtio_stays could not be made; run_lab_tests has said why")
     subprocess.run(["insmod", os.environ["LAB_VIRTIO_STAYS"]], check=True)
@@ -334,7 +334,7 @@ def gives_a_machine_the_stick(lab, user: int) -> None:
 def who_sits_at_the_host_may_take_its_devices(lab):
     """The rule of our package, in udev itself; it needs nothing but those that systemd brings for all devices of a seat."""
     if "LAB_UDEV" not in os.environ:
-        raise Skip("this L1 has no udev")
+        raise not_downloaded("this L1 has no udev")
     start_udev()
     rule = pathlib.Path(__file__).parents[3] / "packaging" / "70-chronovisor-usb.rules"
     seats = pathlib.Path(os.environ["LAB_UDEV"]) / "lib/udev/rules.d/73-seat-late.rules"

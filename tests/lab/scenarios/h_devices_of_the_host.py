@@ -8,7 +8,7 @@ import subprocess
 
 from l1_usb import CARD_NETWORK, MIB, STICK_SERIAL, Hand, Line, Refused, start_udev, stick_file
 from machines import Failure, wait_until
-from scenario import Skip, check_equal, lab_test
+from scenario import check_equal, lab_test, not_downloaded
 from scenarios.b_debian_disk import debian, switch_off
 from scenarios.e_usb import KEYS, POSITIONS, Input, check_for_trouble, check_heard, end_without_trouble, wait_in
 from scenarios.f_host_usb import (ROUNDS, SAY_NOTHING, check_file, check_in_guest, check_written, come_and_go,
@@ -226,7 +226,7 @@ def wait_for_new_devices(machine, before: set[tuple[str, ...]]) -> None:
 def tell_of_devices() -> None:
     """udev does."""
     if "LAB_UDEV" not in os.environ:
-        raise Skip("nothing can be plugged into this L1 while it runs")
+        raise not_downloaded("nothing can be plugged into this L1 while it runs")
     start_udev()
 
 

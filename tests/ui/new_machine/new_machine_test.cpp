@@ -153,7 +153,7 @@ private slots:
         auto* format = bench.named<QComboBox>(bench.page, "Format of the disk image");
         QCOMPARE(format->currentText(), "qcow2, as it looks");
         format->setCurrentText("raw");
-        QVERIFY(!shows(bench.page, "2 GiB"));
+        QVERIFY(!shows(bench.page, "a disk image of 2 GiB"));
         QVERIFY(shows(bench.page, "(raw)"));
         QCOMPARE(bench.create().disks.at(0).format, std::optional(vmm::DiskFormat::Raw));
         // A choice is not the next image's.

@@ -14,6 +14,7 @@
 #include <array>
 #include <filesystem>
 #include <fmt/format.h>
+#include <functional>
 #include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -260,7 +261,11 @@ void verify(MachineRunner& machine, Json const&, Reply const& reply)
         return {};
     };
     machine.workOnTimeline("verify", what, [found, reply](vmm::Result<> outcome) {
-        reply(outcome ? vmm::Result<Json>(Json { { "damaged", damagesToJson(*found) } }) : vmm::fail(outcome.error()));
+        if (!outcome)
+            return reply(vmm::fail(outcome.error()));
+        auto const unread = std::ranges::stable_partition(*found, std::not_fn(&vmm::timeline::Damage::isUnread));
+        reply(vmm::Result<Json>(Json { { "damaged", damagesToJson({ found->begin(), unread.begin() }) },
+            { "unread", damagesToJson({ unread.begin(), unread.end() }) } }));
     });
 }
 

@@ -36,7 +36,7 @@ Json momentDiffToJson(vmm::MomentDiff const& diff, std::string const& before, st
 ///        | | the host's, each id, name, serial, port, attached, outcome (plugged-anew, unplugged, asked, not-here)
 /// change | moment, and of name, note, pinned what shall be otherwise | nothing
 /// end    | moment, also one that cannot be read | nothing
-/// verify | | damaged
+/// verify | | damaged, unread
 /// prune  | dryRun: only tell; tiers, budgetBytes: for this once | gone, bytesBefore, bytesAfter, freedBytes,
 ///        | | budgetBytes, overBytes, diskBytes (of what is left) or diskUnknown, looseBytes (not of a dryRun: of
 ///        | | diskBytes, what disks have not let go of yet)

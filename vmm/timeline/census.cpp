@@ -55,6 +55,10 @@ Result<Census> Census::of(PageStore const& store, std::vector<std::vector<Memory
     Census census(store, std::move(trees), std::move(how));
     for (auto const number : store.packs()) {
         TRY(census.goesOn());
+        if (auto const unread = census.m_how.unreadPacks.find(number); unread != census.m_how.unreadPacks.end()) {
+            census.noteUnread(number, unread->second);
+            continue;
+        }
         auto const pack = store.pack(number);
         if (!pack) {
             census.noteUnread(number, pack.error()); // what needs it will say so
@@ -205,7 +209,8 @@ Census::Counted::Below Census::belowPage(Reference page) const
     auto const* const pack = packOf(page.pack);
     if (!pack || page.number >= pack->pageCount)
         return {};
-    bool const isBad = m_how.badFrames.contains(page.pack, page.number / pagesPerFrame);
+    auto const frame = page.number / pagesPerFrame;
+    bool const isBad = m_how.badFrames.contains(page.pack, frame) || m_how.unreadFrames.contains(page.pack, frame);
     return { pack->sizeOf(page.number), !isBad && pack->isStored[page.number] != 0 };
 }
 
@@ -272,6 +277,8 @@ Error Census::damageOfPage(Reference page) const
 {
     if (auto const unread = m_unread.find(page.pack); unread != m_unread.end())
         return unread->second;
+    if (m_how.unreadFrames.contains(page.pack, page.number / pagesPerFrame))
+        return m_how.whyNot.at(page.pack);
     auto const* const pack = packOf(page.pack);
     bool const isThere = pack && page.number < pack->pageCount && pack->isStored[page.number] != 0;
     auto const what = !pack ? "is missing or cannot be read"

@@ -22,7 +22,10 @@ public:
         Last,    ///< the last of them in the order of the trees
     };
     struct How {
-        FrameSet badFrames = {}; ///< whose pages are not what their hashes say
+        FrameSet badFrames = {};                         ///< whose pages are not what their hashes say
+        FrameSet unreadFrames = {};                      ///< whose pages may be, and could not be read
+        std::map<std::uint32_t, Error> whyNot = {};      ///< the first of them of a pack
+        std::map<std::uint32_t, Error> unreadPacks = {}; ///< of which not even the ends could be read
         Shared shared = Shared::Several;
         std::function<bool()> goOn = {}; ///< asked now and then; false gives up
     };

@@ -688,10 +688,16 @@ Result<std::vector<Damage>> Timeline::verify(Progress const& progress) const
     Bytes pages;
     for (auto const number : packs) {
         auto const pack = m_pages->pack(number);
+        if (!pack)
+            how.unreadPacks.emplace(number, pack.error());
         for (std::uint32_t frame = 0; pack && frame < (*pack)->frames(); ++frame) {
             pages.resize((*pack)->pagesIn(frame) * pageSize);
-            if (!m_pages->readFrame(**pack, frame, pages))
-                how.badFrames.insert(**pack, frame);
+            if (auto const read = m_pages->readFrame(**pack, frame, pages); !read) {
+                bool const isBad = read.error().code == ErrorCode::Corrupt;
+                (isBad ? how.badFrames : how.unreadFrames).insert(**pack, frame);
+                if (!isBad)
+                    how.whyNot.try_emplace(number, read.error());
+            }
             if (frame % 64 == 0 && !goOn(progress, done, packs.size()))
                 return fail(cancelled("checking the timeline was cancelled"));
         }

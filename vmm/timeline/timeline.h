@@ -55,6 +55,8 @@ std::string textOf(TimelineRecord record);
 struct Damage {
     std::string moment; ///< its id
     Error error;
+    /// It may be whole: the host cannot read it now, and no more is known.
+    bool isUnread() const { return error.osError != 0 && error.code != ErrorCode::NotFound; }
 };
 
 /// A machine's past: moments, each with the one that it came from, and one of them the present's. Any thread. One
@@ -156,8 +158,8 @@ public:
     /// A moment that is to be taken does not wait for it: it goes before, and this begins anew. Where something fails
     /// it gives back what it can all the same. Progress: packs.
     Result<> sweep(Progress const& progress = {});
-    /// Compares everything with its hash. What is damaged is stored anew by the next take() that has it. Not damaged: a
-    /// moment that is purged meanwhile. Progress: packs.
+    /// Compares everything with its hash. What is damaged, or cannot be read, is stored anew by the next take() that
+    /// has it. Not damaged: a moment that is purged meanwhile. Progress: packs.
     Result<std::vector<Damage>> verify(Progress const& progress = {}) const;
 
 private:

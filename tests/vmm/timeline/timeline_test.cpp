@@ -243,6 +243,30 @@ private slots:
         QCOMPARE(tests::must(timeline->verify()).front().moment, first.id);
     }
 
+    /// Another look finds it whole.
+    void whatOnlyCannotBeReadIsNotCalledDamaged()
+    {
+        FakeFolderDisk disk;
+        Memory memory({ 512 * kib });
+        for (unsigned page = 0; page < 128; ++page)
+            memory.fill(0, page, std::uint8_t(page + 1));
+        tests::must(open(disk)->take(named("first"), memory, {}));
+        std::size_t told = 0;
+        bool goesOn = true;
+        for (unsigned at = 0; goesOn; ++at) {
+            auto const timeline = open(disk);
+            disk.plan(FakeFolderDisk::Fault::Unreadable, at, false);
+            auto const found = tests::must(timeline->verify());
+            goesOn = disk.hasStruck();
+            disk.fault = FakeFolderDisk::Fault::None;
+            told += found.size(); // not of a read that is tried anew
+            for (auto const& one : found)
+                QVERIFY2(one.isUnread() && one.error.osError == EIO, one.error.message().c_str());
+            QVERIFY(tests::must(timeline->verify()).empty());
+        }
+        QVERIFY2(told > 24, qPrintable(QString::number(told))); // three for each frame, and others
+    }
+
     void namesAreCutBetweenCharacters()
     {
         FakeFolderDisk disk;

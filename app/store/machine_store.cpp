@@ -83,6 +83,20 @@ vmm::Result<> keepWrittenFormats(vmm::VmConfig& config, vmm::VmConfig const& wri
     return {};
 }
 
+/// The machine as it was where that is damaged, as far as images of it are to go: what they are they must say.
+vmm::VmConfig presumed(vmm::VmConfig const& config, std::vector<std::string> const& images)
+{
+    vmm::VmConfig before;
+    before.uuid = config.uuid;
+    before.name = config.name;
+    for (auto const& image : images) {
+        auto const id = freeDeviceId(before, "disk");
+        before.disks.emplace_back().id = id;
+        before.disks.back().path = image;
+    }
+    return before;
+}
+
 /// Gives a disk that is to be made its place in the machine's directory, under a name that nothing has there.
 vmm::Result<> placeNewDisk(vmm::VmConfig& config, NewDisk const& made, std::string const& directory)
 {
@@ -312,7 +326,7 @@ vmm::Result<std::string> MachineStore::saveLocked(
         TRY(makeDiskImage(path, made.format, made.bytes));
         leftovers.paths.push_back(path);
     }
-    auto const removal = before ? TRY(prepareRemoval(before->config, config, unwanted)) : nullptr;
+    auto const removal = TRY(prepareRemoval(before ? before->config : presumed(config, unwanted), config, unwanted));
     auto const written = readWrittenConfig(directory, config.uuid);
     if (!written && isOutOfReach(written.error()))
         return vmm::fail(written.error());

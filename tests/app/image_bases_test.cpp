@@ -338,6 +338,24 @@ private slots:
         QVERIFY(bench.hasBase(bench.machine) && bench.hasAll());
     }
 
+    /// What the images are they must say then.
+    void imagesOfADamagedMachineGoAndComeBack()
+    {
+        Bench bench;
+        auto const asWas = bench.machine.config;
+        REQUIRE_OK(writeWholeFile(bench.machine.directory + "/machine.json", vmm::bytesOf(std::string("nothing"))));
+        auto config = asWas;
+        config.disks.clear();
+        auto const elsewhere = bench.directory.filePath("elsewhere.img").toStdString();
+        REQUIRE_OK(writeWholeFile(elsewhere, vmm::bytesOf(std::string("a person's"))));
+        auto const place = tests::must(bench.store.save(config, {}, { bench.disk(), elsewhere }));
+        QVERIFY(!vmm::existsFile(bench.disk()) && vmm::existsFile(elsewhere));
+        QVERIFY(tests::must(bench.store.load(bench.machine.id)).config.disks.empty());
+        REQUIRE_OK(bench.store.restoreRemoved(place));
+        QCOMPARE(tests::must(bench.store.load(bench.machine.id)).config.disks.front().path, bench.disk());
+        QVERIFY(bench.hasAll());
+    }
+
     void whatElseCannotGoIsNoObstacle()
     {
         Bench bench;

@@ -375,6 +375,25 @@ private slots:
         QTRY_COMPARE(streamCalls(simulated), all);
     }
 
+    /// As a controller does that is told of another number while the thread which asks the host is busy.
+    void otherStreamsComeWhenTheFirstHaveGone()
+    {
+        SimulatedUsbDevice const simulated(
+            "1-1", 2, descriptorsOf({ { { 0, 0, joined(bulkWithStreams(0x81), bulk(0x06)) } } }), "5000");
+        Plugged plugged;
+        auto const wish = [&](unsigned count) {
+            std::lock_guard const lock(plugged.host.usbMutex());
+            QVERIFY(plugged.device->setStreams(0x81, count));
+        };
+        wish(3);
+        QTRY_COMPARE(streamCalls(simulated), QString("alloc-streams 3 81"));
+        wish(7);
+        QTRY_COMPARE(streamCalls(simulated), QString("alloc-streams 3 81, free-streams 0 81, alloc-streams 7 81"));
+        wish(0);
+        QTRY_COMPARE(streamCalls(simulated),
+            QString("alloc-streams 3 81, free-streams 0 81, alloc-streams 7 81, free-streams 0 81"));
+    }
+
     /// However often the guest asks for them.
     void refusedStreamsAreOneLineOfTheLog()
     {

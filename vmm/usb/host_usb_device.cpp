@@ -634,8 +634,12 @@ int HostUsbDevice::applyStreams()
         if (m_streams[index] == wanted)
             continue;
         std::array<unsigned char, 1> endpoint { usb::endpointOf(index) };
-        auto const code = wanted == 0 ? libusb_free_streams(m_handle.get(), endpoint.data(), 1)
-                                      : libusb_alloc_streams(m_handle.get(), wanted, endpoint.data(), 1);
+        int code = LIBUSB_SUCCESS;
+        // Whoever has some gets no others (Linux, drivers/usb/core/hcd.c, usb_alloc_streams()): they go first.
+        if (m_streams[index] != 0)
+            code = libusb_free_streams(m_handle.get(), endpoint.data(), 1);
+        if (code >= 0 && wanted != 0)
+            code = libusb_alloc_streams(m_handle.get(), wanted, endpoint.data(), 1);
         m_streams[index] = code < 0 ? 0 : wanted;
         // The guest asks as often as it likes.
         if (code < 0 && !std::exchange(m_streamsFailed, true))

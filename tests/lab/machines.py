@@ -146,8 +146,9 @@ class QemuMachine(Machine):
         state = self.state
         for leftover in ("serial", "control"):
             (self.directory / leftover).unlink(missing_ok=True)
+        model = "Nehalem" if state.get("cpuModel") == "baseline" else "host"  # of x86-64-v2, as our baseline is
         command = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-machine", "q35,usb=off", "-accel", "kvm",
-                   "-cpu", "host,-x2apic" if os.environ.get("LAB_NO_X2APIC") else "host",
+                   "-cpu", model + (",-x2apic" if os.environ.get("LAB_NO_X2APIC") else ""),
                    "-display", "none", "-vga", "std", "-m", str(state["memoryMiB"]), "-smp", str(state["cpus"]),
                    "-device", "virtio-rng-pci",
                    "-chardev", f"socket,id=serial,path={self.directory}/serial,server=on,wait=on", "-serial",
@@ -317,6 +318,16 @@ class ChronovisorMachine(Machine):
 
     def press(self, key: str) -> None:
         self._ctl("send-keys", self.state["name"], key)
+
+    def reset(self) -> None:
+        """Presses the reset button."""
+        self._ctl("reset", self.state["name"])
+
+    def insert(self, drive: str, disc: pathlib.Path) -> None:
+        self._ctl("insert", self.state["name"], drive, str(disc))
+
+    def eject(self, drive: str, *, force: bool = False) -> None:
+        self._ctl("eject", self.state["name"], drive, *(["--force"] if force else []))
 
     def shut_down(self) -> None:
         """Presses the power button."""

@@ -207,6 +207,10 @@ Result<std::vector<CpuidEntry>> baseline(std::vector<CpuidEntry> const& host)
     std::memcpy(text.data(), brand, sizeof brand);
     for (std::uint32_t i = 0; i < 3; ++i)
         entries.push_back({ 0x80000002 + i, 0, false, text[4 * i], text[4 * i + 1], text[4 * i + 2], text[4 * i + 3] });
+    // AMD's tell of first-level TLBs and caches here, and Linux divides by how many ways one of them has. These are
+    // Bulldozer's (BIOS and Kernel Developer's Guide for AMD Family 15h Models 00h-0Fh, "CPUID Fn8000_0005").
+    if (extended->ebx != 0)
+        entries.push_back({ 0x80000005, 0, false, 0xff20ff18, 0xff20ff30, 0x10040140, 0x40020140 });
     entries.push_back({ 0x80000008, 0, false, addresses, 0, 0, 0 });
     return entries;
 }

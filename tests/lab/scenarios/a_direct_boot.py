@@ -79,6 +79,28 @@ def checksum_and_download_survive_20_suspends(lab):
     lab.settle(machine, disk)
 
 
+@lab_test(seconds=240)
+def linux_works_on_the_portable_processor(lab):
+    """Two of the model that is the same on every host: what x86-64-v2 has, and no more."""
+    content = random.Random(8).randbytes(8 * MIB)
+    disk = lab.ext4_disk(64, {"large": content})
+    machine = lab.linux("lab.net lab.disk=vda", cpuModel="baseline", disks=[{"path": str(disk)}], networks=[{}])
+
+    def check_processors() -> None:
+        check_equal("processors", machine.run("nproc"), "2")
+        flags = machine.run("grep ^flags /proc/cpuinfo | sort -u").split()
+        check_equal("what the processors have", [one for one in ("cx16", "popcnt", "sse4_2", "avx", "bmi1") if one in flags],
+                    ["cx16", "popcnt", "sse4_2"])
+
+    check_processors()
+    suspend_at_work(lab, machine, "/mnt/large", hashlib.sha256(content).hexdigest(), 1)
+    check_processors()
+    machine.run("dd if=/dev/urandom of=/mnt/written bs=1M count=16 2>/dev/null && sync")
+    written = machine.run("sha256sum </mnt/written; echo 3 >/proc/sys/vm/drop_caches; sha256sum </mnt/written").split()
+    check_equal("checksum of what was written, read again", written[2], written[0])
+    lab.settle(machine, disk)
+
+
 @lab_test(seconds=120, needs=())
 def demo_machine_boots_and_comes_back(lab):
     """Our own guest, as a newcomer meets it, on a KVM with all of a processor's help."""

@@ -137,6 +137,15 @@ private slots:
         QCOMPARE(std::string(reinterpret_cast<char const*>(&entries[6].eax), 4), std::string("x86-"));
     }
 
+    /// Linux divides by the ways of AMD's first cache (bsp_init_amd(), arch/x86/kernel/cpu/amd.c).
+    void aCacheOfAmdsBaselineHasWays()
+    {
+        auto const entries = featuresOf(CpuModel::Baseline, rome).entries;
+        auto const cache = std::ranges::find(entries, 0x80000005u, &CpuidEntry::function);
+        QVERIFY(cache != entries.end());
+        QCOMPARE(cache->edx >> 16 & 0xff, 2u);
+    }
+
     void aHostThatHasLessIsToldWhat()
     {
         auto poor = westmere;

@@ -1650,6 +1650,11 @@
         <comment>moment</comment>
         <translation>noch ein Moment: etwa %1 in %2 s</translation>
     </message>
+    <message>
+        <source>%1/s</source>
+        <comment>bytes</comment>
+        <translation>%1/s</translation>
+    </message>
 </context>
 <context>
     <name>ui::NewMachinePage</name>

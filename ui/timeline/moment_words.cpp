@@ -46,6 +46,17 @@ QString joined(QStringList const& parts)
     return parts.join(QStringLiteral(" · "));
 }
 
+/// Of a sample: no decimals of what is large.
+QString aboutText(double bytes)
+{
+    auto rounded = static_cast<quint64>(bytes), unit = quint64 { 1 };
+    while (unit << 10 <= rounded)
+        unit <<= 10;
+    if (rounded >= 10 * unit)
+        rounded = (rounded + unit / 2) / unit * unit;
+    return bytesText(rounded);
+}
+
 }
 
 QString momentTitle(app::MomentReason reason)
@@ -119,10 +130,12 @@ QString unreadableText(std::size_t count)
 
 QString timelineSummary(app::TimelineSession const& timeline)
 {
-    if (!timeline.isRead() || timeline.moments().empty())
+    if (!timeline.isRead())
         return {};
-    QStringList parts { Words::tr("%n moment(s)", nullptr, static_cast<int>(timeline.moments().size())) };
-    if (timeline.costs()) {
+    QStringList parts;
+    if (!timeline.moments().empty())
+        parts += Words::tr("%n moment(s)", nullptr, static_cast<int>(timeline.moments().size()));
+    if (!parts.isEmpty() && timeline.costs()) {
         auto const total = timeline.costs()->total(), budget = quint64(timeline.policy().budget);
         auto const isHeld = total > budget && !timeline.costs()->mayThin;
         auto const taken = takenText(*timeline.costs());
@@ -134,7 +147,22 @@ QString timelineSummary(app::TimelineSession const& timeline)
             : Words::tr("%1 of %2").arg(taken, bytesText(budget));
     }
     if (auto const rate = timeline.changeRate())
-        parts += Words::tr("memory changes by %1/s").arg(bytesText(static_cast<quint64>(*rate)));
+        parts += Words::tr("memory changes by %1/s").arg(aboutText(*rate));
+    return joined(parts);
+}
+
+QString shortSummary(app::TimelineSession const& timeline)
+{
+    QStringList parts;
+    if (!timeline.moments().empty())
+        parts += Words::tr("%n moment(s)", nullptr, static_cast<int>(timeline.moments().size()));
+    if (!parts.isEmpty() && timeline.costs()) {
+        auto const total = timeline.costs()->total(), budget = quint64(timeline.policy().budget);
+        parts += budget != 0 && total > budget ? Words::tr("%1 of %2").arg(bytesText(total), bytesText(budget))
+                                               : bytesText(total);
+    }
+    if (auto const rate = timeline.changeRate())
+        parts += Words::tr("%1/s", "bytes").arg(aboutText(*rate));
     return joined(parts);
 }
 

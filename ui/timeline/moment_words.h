@@ -20,6 +20,8 @@ QString momentDetails(app::MomentEntry const& moment, app::TimelineSession const
 QString momentSpoken(app::MomentEntry const& moment);
 /// "12 moments · 1.4 GB (disks: 1 GB) of 20 GB · 3 MB/s".
 QString timelineSummary(app::TimelineSession const& timeline);
+/// The same with the numbers alone.
+QString shortSummary(app::TimelineSession const& timeline);
 /// "now: about 12 MB in 0.4 s": what a moment would take; empty where that cannot be told.
 QString forecastText(app::TimelineSession const& timeline);
 /// Why a moment cannot be kept now, and what to do; empty: it can.

@@ -119,10 +119,11 @@ void TimelinePanel::makeFooter()
         button->setProperty("link", true);
     layout->addWidget(m_words);
     layout->addWidget(m_unreadable);
-    layout->addStretch(1);
+    layout->addStretch();
     layout->addWidget(m_progress, 1);
     layout->addWidget(m_cancel);
-    layout->addWidget(m_summary);
+    layout->addWidget(m_summary, 1); // in what the words have left
+    m_summary->setAlignment(Qt::AlignRight | Qt::AlignVCenter);
     for (auto* button : { m_farther, m_closer }) {
         button->setIconSize({ 14, 14 });
         button->setFocusPolicy(Qt::TabFocus);
@@ -550,9 +551,12 @@ void TimelinePanel::updateFooter()
     bool const isOfNeglect = m_timeline.neglected() && words == neglectText(*m_timeline.neglected());
     m_words->setToolTip(isOfNeglect ? QString::fromStdString(m_timeline.neglected()->why.message()) : QString());
     auto summary = timelineSummary(m_timeline);
+    auto const brief = shortSummary(m_timeline);
+    QStringList const shorter { summary, brief, brief.section(QStringLiteral(" · "), -1) }; // what changes all the time
     if (auto const next = forecastText(m_timeline); !next.isEmpty())
         summary += QStringLiteral(" · ") + next;
     m_summary->setText(summary);
+    m_summary->setShorter(shorter);
     m_summary->setVisible(moment == nullptr); // who looks at the past has the keys' names there
     m_summary->setAccessibleDescription(tr("Moments, their size on the disk, how much memory changes a second, and "
                                            "what a moment would take on the disk now"));

@@ -450,6 +450,11 @@ private slots:
             qPrintable(summary()[1]));
         QVERIFY2(
             summary()[2].startsWith("memory changes by ") && summary()[2].endsWith("/s"), qPrintable(summary()[2]));
+        // The same in fewer words, where there is little room.
+        QVERIFY2(QRegularExpression(QStringLiteral("^2 moment[s()]+ · [0-9.,]+ KiB · [0-9.,]+ (bytes|[KM]iB)/s$"))
+                     .match(ui::shortSummary(scene.timeline()))
+                     .hasMatch(),
+            qPrintable(ui::shortSummary(scene.timeline())));
         auto const next = ui::forecastText(scene.timeline());
         QVERIFY2(QRegularExpression(QStringLiteral("^one more: about [0-9.,]+ (bytes|[KM]iB) in [0-9.]+ s$"))
                      .match(next)
@@ -466,6 +471,18 @@ private slots:
         scene.library->changePolicy(scene.id, policy, [](vmm::Result<> const& changed) { REQUIRE_OK(changed); });
         QTRY_VERIFY2(QRegularExpression(QStringLiteral("^[0-9.,]+ KiB$")).match(summary().value(1)).hasMatch(),
             qPrintable(summary().value(1)));
+    }
+
+    void howFastMemoryChangesIsToldBeforeThereIsAMoment()
+    {
+        Scene scene;
+        scene.script->memoryChangeRate = 5 << 20;
+        QVERIFY(scene.run());
+        QTRY_COMPARE(scene.axis->accessibleDescription(), "memory changes by 5 MiB/s");
+        QCOMPARE(ui::shortSummary(scene.timeline()), "5 MiB/s");
+        scene.session(scene.id).pause();
+        QVERIFY(scene.waitFor(scene.id, app::SessionState::Paused));
+        QTRY_COMPARE(scene.axis->accessibleDescription(), QString());
     }
 
     void whatAMomentCostsIsItsOwnOrShared()

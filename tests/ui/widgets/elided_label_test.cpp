@@ -2,6 +2,7 @@
 #include "ui/widgets/elided_label.h"
 
 #include <QCoreApplication>
+#include <cstdlib>
 
 class ElidedLabelTest : public QObject {
     Q_OBJECT
@@ -32,6 +33,25 @@ private slots:
         QHelpEvent pointing(QEvent::ToolTip, { 5, 5 }, label.mapToGlobal(QPoint(5, 5)));
         QCoreApplication::sendEvent(&label, &pointing);
         QCOMPARE(QToolTip::text(), read);
+    }
+
+    void whatDoesNotFitIsSaidShorter()
+    {
+        ui::ElidedLabel label, other;
+        label.setText(all);
+        QStringList const shorter { "All of a sentence", "All" };
+        label.setShorter(shorter);
+        other.setText(shorter.last());
+        QVERIFY(std::abs(label.sizeHint().width() - other.sizeHint().width()) <= 1); // lengths are rounded
+        auto const length = [&](QString const& text) { return label.fontMetrics().horizontalAdvance(text); };
+        for (auto const& [width, shown] :
+            { std::pair(length(all), all), { length(all) - 1, shorter[0] }, { length(shorter[0]) - 1, shorter[1] } }) {
+            for (auto* one : { &label, &other })
+                one->resize(width, 20);
+            other.setText(shown);
+            QCOMPARE(label.grab().toImage(), other.grab().toImage());
+        }
+        QCOMPARE(label.text(), all); // as it is read aloud
     }
 
 private:

@@ -94,7 +94,7 @@ class RunTestsTest(unittest.TestCase):
             return [run.name for run in run_tests.runs(pathlib.Path("/tree"), list(labels))]
 
     def test_what_needs_nothing_but_processors_goes_side_by_side(self) -> None:
-        self.assertEqual(self.planned(True, "unit", "tools", "kvm", "window", "lab"), ["unit and tools", "kvm", "window", "lab"])
+        self.assertEqual(self.planned(True, "unit", "tools", "kvm", "window", "lab"), ["unit and tools", "kvm", "kvm in the lab", "window", "lab"])
         self.assertEqual(self.planned(False, "unit", "tools", "kvm", "window", "lab"),
                          ["unit and tools", "kvm in the lab", "window", "window in the lab", "lab"])
         self.assertEqual(self.planned(False, "kvm", "window", "slow"), ["kvm in the lab", "window in the lab", "slow"])

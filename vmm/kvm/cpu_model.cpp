@@ -247,6 +247,8 @@ Result<CpuFeatures> cpuFeatures(CpuModel model, std::vector<CpuidEntry> const& s
 
 Result<> checkFeatures(CpuFeatures const& saved, std::vector<CpuidEntry> const& supported)
 {
+    if (saved.entries.empty())
+        return {}; // of a machine that is off: it was given nothing yet
     auto const here = TRY(cpuFeatures(CpuModel::Host, supported));
     // A system that runs has chosen its hypercall, its mitigations and its microcode by the vendor.
     auto const theirs = vendorOf(saved.entries), ours = vendorOf(here.entries);

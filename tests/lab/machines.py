@@ -319,16 +319,6 @@ class ChronovisorMachine(Machine):
     def press(self, key: str) -> None:
         self._ctl("send-keys", self.state["name"], key)
 
-    def reset(self) -> None:
-        """Presses the reset button."""
-        self._ctl("reset", self.state["name"])
-
-    def insert(self, drive: str, disc: pathlib.Path) -> None:
-        self._ctl("insert", self.state["name"], drive, str(disc))
-
-    def eject(self, drive: str, *, force: bool = False) -> None:
-        self._ctl("eject", self.state["name"], drive, *(["--force"] if force else []))
-
     def shut_down(self) -> None:
         """Presses the power button."""
         self._ctl("shutdown", self.state["name"])

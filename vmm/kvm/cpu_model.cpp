@@ -184,14 +184,16 @@ Result<std::vector<CpuidEntry>> baseline(std::vector<CpuidEntry> const& host)
         missing.insert(missing.end(), names.begin(), names.end());
     }
     auto const *vendor = find(host, 0), *own = find(host, 1), *extended = find(host, 0x80000000);
+    constexpr unsigned physicalBits = 39;
+    if (addressBits(host) < physicalBits)
+        missing.push_back(fmt::format("physical addresses of {} bits", physicalBits));
     if (!missing.empty() || !vendor || !own || !extended) {
         return fail(ErrorCode::Unsupported,
-            fmt::format("this host's CPU is older than x86-64-v2; it lacks {}", fmt::join(missing, ", ")));
+            fmt::format("this host's CPU is less than the baseline, x86-64-v2; it lacks {}", fmt::join(missing, ", ")));
     }
     constexpr std::uint32_t flushed64Bytes = 8 << 8; // 1.EBX: what CLFLUSH writes back, in 8 bytes
-    // 80000008.EAX: bits of linear and of physical ones. The smallest of 64-bit hosts have 39 (Intel's for desktops),
-    // and all that a machine has is below: 512 GiB.
-    constexpr std::uint32_t addresses = 48 << 8 | 39;
+    // 80000008.EAX: bits of linear and of physical ones, of which most hosts have at least 39.
+    constexpr std::uint32_t addresses = 48 << 8 | physicalBits;
     auto const signature = baselineSignature(*vendor, own->eax);
     std::vector<CpuidEntry> entries {
         { 0, 0, false, 1, vendor->ebx, vendor->ecx, vendor->edx },

@@ -81,7 +81,7 @@ def checksum_and_download_survive_20_suspends(lab):
 
 @lab_test(seconds=240)
 def linux_works_on_the_portable_processor(lab):
-    """Two of the model that is the same on every host: what x86-64-v2 has, and no more."""
+    """Two of the model that is the same on every host of a vendor: what x86-64-v2 has, and no more."""
     content = random.Random(8).randbytes(8 * MIB)
     disk = lab.ext4_disk(64, {"large": content})
     machine = lab.linux("lab.net lab.disk=vda", cpuModel="baseline", disks=[{"path": str(disk)}], networks=[{}])

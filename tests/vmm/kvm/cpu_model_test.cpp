@@ -154,6 +154,9 @@ private slots:
         poor.kvm &= ~(1u << 24);
         auto const refused = cpuFeatures(CpuModel::Baseline, poor.cpuid());
         QVERIFY(!refused);
+        poor.addresses = 0x3024;
+        auto const narrow = cpuFeatures(CpuModel::Baseline, poor.cpuid());
+        QVERIFY(!narrow && narrow.error().detail.find("addresses of 39 bits") != std::string::npos);
         for (auto const* name : { "POPCNT", "40000001.EAX bit 24" })
             QVERIFY2(refused.error().detail.find(name) != std::string::npos, refused.error().detail.c_str());
     }

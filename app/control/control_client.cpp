@@ -47,8 +47,10 @@ vmm::Result<Json> ControlClient::call(std::string const& method, Json params, st
             continue;
         if (sent < 0 && errno == EAGAIN)
             return vmm::fail(vmm::ErrorCode::TimedOut, fmt::format("{} is not taken", method));
-        if (sent < 0)
+        if (sent < 0) {
+            m_isUnheard = true;
             return vmm::fail(vmm::ErrorCode::Disconnected, "the process that has the machine went away");
+        }
         rest.remove_prefix(static_cast<std::size_t>(sent));
     }
     auto deadline = Clock::now() + timeout;
@@ -59,8 +61,10 @@ vmm::Result<Json> ControlClient::call(std::string const& method, Json params, st
                 continue;
             Json const mine = std::move(*answer);
             m_answers.erase(answer);
-            if (mine.contains("error"))
-                return vmm::fail(errorFromJson(mine["error"]));
+            if (auto const error = mine.find("error"); error != mine.end()) {
+                m_isUnheard = error->is_object() && error->value("code", Json()) == processEnds;
+                return vmm::fail(errorFromJson(*error));
+            }
             return mine.contains("result") ? mine["result"] : Json();
         }
         auto const left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now());
@@ -88,6 +92,8 @@ vmm::Result<bool> ControlClient::read(std::chrono::milliseconds timeout)
     auto const got = ::recv(m_fd.get(), buffer, sizeof buffer, 0);
     if (got < 0 && (errno == EINTR || errno == EAGAIN))
         return false;
+    // The kernel's word for an end that has left something unread (unix(7), "Sockets API").
+    m_isUnheard = got < 0 && errno == ECONNRESET;
     if (got <= 0)
         return vmm::fail(vmm::ErrorCode::Disconnected, "the process that has the machine went away");
     std::vector<std::string> lines;

@@ -22,6 +22,8 @@ public:
     vmm::Result<Json> call(std::string const& method, Json params = Json::object(),
         std::chrono::milliseconds timeout = std::chrono::hours(1));
 
+    /// After a call() that ended with Disconnected: the process has certainly not begun it.
+    bool isUnheard() const { return m_isUnheard; }
     /// call() gives up with Cancelled once this does not hold any more; it is asked ten times a second.
     void whileWanted(std::function<bool()> isWanted) { m_isWanted = std::move(isWanted); }
     /// Called with method and params, from within call() and serve().
@@ -43,6 +45,7 @@ private:
     LineBuffer m_lines { answerLimit };
     std::uint64_t m_nextId = 1;
     std::vector<Json> m_answers;
+    bool m_isUnheard = false;
     std::function<bool()> m_isWanted;
     std::function<void(std::string const&, Json const&)> m_handler;
 };

@@ -1,18 +1,15 @@
 #include "app/control/control_server.h"
 
 #include "app/control/disk_methods.h"
-#include "app/control/gamepad_json.h"
 #include "app/control/host_usb_json.h"
-#include "app/control/key_names.h"
+#include "app/control/machine_methods.h"
 #include "app/control/machine_readers.h"
 #include "app/control/moment_methods.h"
 #include "app/control/own_usb_json.h"
 #include "app/control/redirected_usb_json.h"
-#include "app/runner/picture.h"
 #include "vmm/base/accept_from.h"
 #include "vmm/base/cases.h"
 
-#include <array>
 #include <cerrno>
 #include <cstring>
 #include <fmt/format.h>
@@ -32,6 +29,8 @@ namespace {
 /// Events are left out for a client that has this much to take already; one that takes no answers either is let go
 /// at answerLimit.
 constexpr std::size_t outputLimit = 8u << 20;
+/// For how long a server that is to end lets a client that takes nothing of what it is told hold it up.
+constexpr std::chrono::seconds lastPatience { 5 };
 
 struct Console;
 
@@ -66,26 +65,11 @@ struct Console {
     ~Console() { link->removeListener(listener); }
 };
 
-std::uint64_t numberIn(Json const& params, char const* name)
-{
-    auto const found = params.find(name);
-    return found != params.end() && found->is_number_unsigned() ? found->get<std::uint64_t>() : 0;
-}
-
-Json describe(MachineRunner const& runner)
-{
-    auto const config = runner.config();
-    Json json { { "uuid", config.uuid }, { "name", config.name }, { "state", std::string(stateName(runner.state())) },
-        { "cpus", config.cpus }, { "memoryMiB", config.memoryMiB } };
-    if (auto const reason = runner.reason())
-        json["reason"] = errorToJson(*reason);
-    return json;
-}
-
 }
 
 struct ControlServer::Private {
     std::string program;
+    Serves what = Serves::All;
     vmm::UniqueFd listening;
     vmm::EventLoop::Handle accepting;
     std::map<std::uint64_t, std::unique_ptr<Connection>> connections;
@@ -102,6 +86,10 @@ struct ControlServer::Private {
         Private* server = nullptr;
     };
     std::shared_ptr<Gate> gate = std::make_shared<Gate>();
+
+    bool isFinishing = false;
+    std::function<void()> whenAnswered; // of finish()
+    vmm::EventLoop::Handle patience;    // with who does not take its answers then
 
     using Reply = std::function<void(vmm::Result<Json>)>;
     MachineReaders readers;
@@ -159,7 +147,45 @@ struct ControlServer::Private {
         if (std::exchange(connection.isClosing, true))
             return;
         connection.watch.reset();
-        loop->post([this, number = connection.number] { connections.erase(number); });
+        loop->post([this, number = connection.number] {
+            connections.erase(number);
+            endIfAnswered();
+        });
+    }
+
+    void finish(std::function<void()> done)
+    {
+        accepting.reset();
+        listening.reset();
+        isFinishing = true;
+        whenAnswered = std::move(done);
+        waitForTakers();
+        endIfAnswered();
+    }
+
+    /// Those who take nothing of what they are told for so long are let go.
+    void waitForTakers()
+    {
+        patience = loop->at(vmm::EventLoop::now() + lastPatience, [this] {
+            for (auto const& [number, connection] : connections) {
+                if (!connection->output.empty())
+                    close(*connection);
+            }
+            waitForTakers();
+        });
+    }
+
+    void endIfAnswered()
+    {
+        auto const waits = [](auto const& one) { return one.second->unanswered > 0 || !one.second->output.empty(); };
+        if (!whenAnswered || std::ranges::any_of(connections, waits))
+            return;
+        // Not at once, as in close().
+        loop->post([this, done = std::exchange(whenAnswered, {})] {
+            patience.reset();
+            connections.clear();
+            done();
+        });
     }
 
     void read(std::uint64_t number, bool hasHungUp)
@@ -224,6 +250,7 @@ struct ControlServer::Private {
         if (connection.isClosing)
             return;
         if (connection.output.empty()) {
+            endIfAnswered();
             // Who was too slow for its consoles goes on with them; by way of the loop, as printing ends here again.
             if (std::exchange(connection.isBlocked, false)) {
                 watch(connection);
@@ -270,6 +297,7 @@ struct ControlServer::Private {
                 if (auto* found = server->find(number)) {
                     --found->unanswered;
                     server->send(*found, { { "jsonrpc", "2.0" }, { "id", id }, { what, its } });
+                    server->endIfAnswered();
                 }
             });
         };
@@ -280,12 +308,22 @@ struct ControlServer::Private {
         auto const refuse = [tell, method] {
             tell("error", { { "code", methodNotFound }, { "message", fmt::format("there is no method {}", method) } });
         };
+        auto const leave = [tell] {
+            auto error = errorToJson({ vmm::ErrorCode::Disconnected, "the process that had the machine is ending", 0 });
+            error["code"] = processEnds;
+            tell("error", std::move(error));
+        };
         if (auto const understood = checkParams(params); !understood)
             return reply(vmm::fail(understood.error()));
         std::function<bool()> isWanted;
         if (!isNotification)
             isWanted = [isThere = connection.isThere] { return isThere->load(); };
-        dispatch(connection, method, params, reply, isWanted, refuse);
+        dispatch(connection, method, params, reply, isWanted, refuse, leave);
+    }
+
+    bool isServed(MachineRunner const& runner) const
+    {
+        return !isFinishing && (what == Serves::All || isInMemory(runner.state()));
     }
 
     vmm::Result<std::shared_ptr<MachineRunner>> machineIn(Json const& params)
@@ -311,83 +349,42 @@ struct ControlServer::Private {
         return found;
     }
 
-    static MachineRunner::Completion plain(Reply const& reply)
-    {
-        return [reply](vmm::Result<> outcome) {
-            if (outcome)
-                reply(Json::object());
-            else
-                reply(vmm::fail(outcome.error()));
-        };
-    }
-
     void dispatch(Connection& connection, std::string const& method, Json const& params, Reply const& reply,
-        std::function<bool()> const& isWanted, std::function<void()> const& refuse)
+        std::function<bool()> const& isWanted, std::function<void()> const& refuse, std::function<void()> const& leave)
     {
         if (method == "host.describe") {
             Json machines = Json::array();
-            for (auto const& one : served)
-                machines.push_back(describe(*one.runner));
+            for (auto const& one : served) {
+                if (isServed(*one.runner))
+                    machines.push_back(machineToJson(*one.runner));
+            }
             return reply(Json { { "program", program }, { "pid", ::getpid() }, { "machines", std::move(machines) } });
         }
         if (method == "events.subscribe") {
             connection.wantsEvents = true;
             return reply(Json::object());
         }
-        using Handler = void (Private::*)(std::shared_ptr<MachineRunner> const&, Json const&, Reply const&);
-        static std::map<std::string_view, Handler> const handlers {
-            { "machine.show", &Private::show },
-            { "machine.start", &Private::start },
-            { "machine.pause", &Private::pause },
-            { "machine.resume", &Private::resume },
-            { "machine.reset", &Private::reset },
-            { "machine.shutdown", &Private::shutdown },
-            { "machine.powerOff", &Private::powerOff },
-            { "machine.suspend", &Private::suspend },
-            { "machine.discardState", &Private::discardState },
-            { "machine.cancel", &Private::cancel },
-            { "machine.insert", &Private::insert },
-            { "machine.eject", &Private::eject },
-            { "machine.setCable", &Private::setCable },
-            { "machine.setForwards", &Private::setForwards },
-            { "machine.setPlugged", &Private::setPlugged },
-            { "machine.addUsb", &Private::addUsb },
-            { "machine.removeUsb", &Private::removeUsb },
-            { "machine.hostUsb", &Private::hostUsb },
-            { "machine.attachUsb", &Private::attachUsb },
-            { "machine.detachUsb", &Private::detachUsb },
-            { "machine.redirectUsb", &Private::redirectUsb },
-            { "machine.redirectedUsb", &Private::redirectedUsb },
-            { "machine.endUsbRedirection", &Private::endUsbRedirection },
-            { "machine.dismissUsb", &Private::dismissUsb },
-            { "machine.sendKeys", &Private::sendKeys },
-            { "machine.sendPointer", &Private::sendPointer },
-            { "machine.sendGamepad", &Private::sendGamepad },
-            { "machine.screenshot", &Private::screenshot },
-            { "machine.statistics", &Private::statistics },
-            { "console.write", &Private::writeConsole },
-            { "console.resize", &Private::resizeConsole },
-        };
         // These wait for the machine's threads or the disk, and change nothing.
         static std::set<std::string_view> const reads { "machine.show", "moment.list", "moment.foreseeUsb",
             "moment.diff", "moment.inspect", "moment.diskCosts", "moment.export", "disk.list" };
         // These look something up there first, such as a moment by its name.
         static std::set<std::string_view> const lookUp { "moment.go", "moment.change", "moment.end", "moment.fork",
             "moment.policy", "moment.prune", "disk.commit" };
-        auto const handler = handlers.find(method);
-        bool const isMoments = method.starts_with("moment."), isDisks = method.starts_with("disk.");
-        if (handler == handlers.end() && !isMoments && !isDisks && method != "console.attach")
+        bool const isMachines = isMachineMethod(method), isMoments = method.starts_with("moment."),
+                   isDisks = method.starts_with("disk.");
+        if (!isMachines && !isMoments && !isDisks && method != "console.attach")
             return refuse();
         auto const machine = machineIn(params);
         if (!machine)
             return reply(vmm::fail(machine.error()));
+        if (!isServed(**machine))
+            return leave();
         if (method == "console.attach")
             return attachConsole(connection, *machine, params, reply);
-        auto const call = [=, this, machine = *machine] {
-            if (handler != handlers.end())
-                return (this->*handler->second)(machine, params, reply);
-            bool const isKnown = isMoments ? callMomentMethod(*machine, method, params, reply, isWanted)
-                                           : callDiskMethod(*machine, method, params, reply);
+        auto const call = [=, machine = *machine] {
+            bool const isKnown = isMachines ? callMachineMethod(*machine, method, params, reply)
+                : isMoments                 ? callMomentMethod(*machine, method, params, reply, isWanted)
+                                            : callDiskMethod(*machine, method, params, reply);
             if (!isKnown)
                 refuse();
         };
@@ -400,251 +397,10 @@ struct ControlServer::Private {
     }
 
     using Machine = std::shared_ptr<MachineRunner>;
-    void show(Machine const& machine, Json const&, Reply const& reply)
-    {
-        auto json = describe(*machine);
-        json["config"] = *vmm::state::parseJson(vmm::configToText(machine->config()));
-        Json obstacles = Json::array();
-        for (auto const& error : machine->saveObstacles())
-            obstacles.push_back(errorToJson(error));
-        json["saveObstacles"] = std::move(obstacles);
-        reply(std::move(json));
-    }
-    void start(Machine const& machine, Json const& params, Reply const& reply)
-    {
-        flagIn(params, "paused") ? machine->startPaused(plain(reply)) : machine->start(plain(reply));
-    }
-    void pause(Machine const& machine, Json const&, Reply const& reply) { machine->pause(plain(reply)); }
-    void resume(Machine const& machine, Json const&, Reply const& reply) { machine->resume(plain(reply)); }
-    void reset(Machine const& machine, Json const&, Reply const& reply) { machine->reset(plain(reply)); }
-    void shutdown(Machine const& machine, Json const&, Reply const& reply) { machine->pressPowerButton(plain(reply)); }
-    void powerOff(Machine const& machine, Json const&, Reply const& reply) { machine->powerOff(plain(reply)); }
-    void suspend(Machine const& machine, Json const& params, Reply const& reply)
-    {
-        machine->suspend(plain(reply), textIn(params, "directory"), !flagIn(params, "keepRunning"));
-    }
-    void discardState(Machine const& machine, Json const& params, Reply const& reply)
-    {
-        machine->discardState(plain(reply), flagIn(params, "really") ? Really::Yes : Really::No);
-    }
-    void cancel(Machine const& machine, Json const&, Reply const& reply) { machine->cancelJob(plain(reply)); }
-    void insert(Machine const& machine, Json const& params, Reply const& reply)
-    {
-        machine->insertMedium(textIn(params, "drive"), textIn(params, "path"), plain(reply));
-    }
-    void eject(Machine const& machine, Json const& params, Reply const& reply)
-    {
-        machine->ejectMedium(textIn(params, "drive"), flagIn(params, "force"), plain(reply));
-    }
-    void setCable(Machine const& machine, Json const& params, Reply const& reply)
-    {
-        if (!params.contains("connected"))
-            return reply(vmm::fail(vmm::ErrorCode::InvalidArgument, "\"connected\" is true or false"));
-        machine->setConnected(textIn(params, "network"), flagIn(params, "connected"), plain(reply));
-    }
-    void setPlugged(Machine const& machine, Json const& params, Reply const& reply)
-    {
-        if (!params.contains("plugged"))
-            return reply(vmm::fail(vmm::ErrorCode::InvalidArgument, "\"plugged\" is true or false"));
-        machine->setPlugged(textIn(params, "device"), flagIn(params, "plugged"), plain(reply));
-    }
-    void addUsb(Machine const& machine, Json const& params, Reply const& reply)
-    {
-        auto const addition = ownUsbFromJson(params);
-        if (!addition)
-            return reply(vmm::fail(addition.error()));
-        machine->addUsb(*addition, [reply](vmm::Result<std::string> const& id) {
-            reply(id ? vmm::Result<Json>(Json { { "device", *id } }) : vmm::fail(id.error()));
-        });
-    }
-    void removeUsb(Machine const& machine, Json const& params, Reply const& reply)
-    {
-        machine->removeUsb(textIn(params, "device"), plain(reply));
-    }
-    void hostUsb(Machine const& machine, Json const&, Reply const& reply)
-    {
-        auto devices = Json::array();
-        for (auto const& device : machine->attachedHostUsb())
-            devices.push_back(hostUsbToJson(device));
-        reply(Json { { "devices", std::move(devices) }, { "questions", usbQuestionsToJson(machine->usbQuestions()) } });
-    }
-    void dismissUsb(Machine const& machine, Json const& params, Reply const& reply)
-    {
-        machine->dismissUsbQuestion(textIn(params, "port"));
-        reply(Json::object());
-    }
-    void attachUsb(Machine const& machine, Json const& params, Reply const& reply)
-    {
-        machine->attachHostUsb(
-            textIn(params, "device"), flagIn(params, "really") ? Really::Yes : Really::No, plain(reply));
-    }
-    void detachUsb(Machine const& machine, Json const& params, Reply const& reply)
-    {
-        machine->detachHostUsb(textIn(params, "device"), plain(reply));
-    }
-    void redirectUsb(Machine const& machine, Json const& params, Reply const& reply)
-    {
-        auto const from = textIn(params, "from"), listen = textIn(params, "listen");
-        if (from.empty() == listen.empty())
-            return reply(
-                vmm::fail(vmm::ErrorCode::InvalidArgument, "say either \"from\" where, or where to \"listen\""));
-        auto const address = parseUsbPeerAddress(from.empty() ? listen : from);
-        if (!address)
-            return reply(vmm::fail(address.error()));
-        auto const done = [reply](vmm::Result<RedirectedUsb> const& outcome) {
-            reply(outcome ? vmm::Result<Json>(redirectedUsbToJson(*outcome)) : vmm::fail(outcome.error()));
-        };
-        from.empty() ? machine->listenForUsb(*address, done) : machine->redirectUsb(*address, done);
-    }
-    static Json redirectedToJson(std::vector<RedirectedUsb> const& redirected)
-    {
-        auto all = Json::array();
-        for (auto const& one : redirected)
-            all.push_back(redirectedUsbToJson(one));
-        return all;
-    }
-    void redirectedUsb(Machine const& machine, Json const&, Reply const& reply)
-    {
-        reply(Json { { "redirected", redirectedToJson(machine->redirectedUsb()) } });
-    }
-    void endUsbRedirection(Machine const& machine, Json const& params, Reply const& reply)
-    {
-        machine->endUsbRedirection(textIn(params, "id"), plain(reply));
-    }
-    void setForwards(Machine const& machine, Json const& params, Reply const& reply)
-    {
-        auto const forwards = forwardsFromJson(params.value("forwards", Json()));
-        if (!forwards)
-            return reply(vmm::fail(forwards.error()));
-        machine->setForwards(textIn(params, "network"), *forwards, plain(reply));
-    }
-    void statistics(Machine const& machine, Json const&, Reply const& reply)
-    {
-        auto const figures = machine->statistics();
-        reply(Json { { "cpuNanoseconds", figures.cpuNanoseconds }, { "residentBytes", figures.residentBytes },
-            { "diskBytesRead", figures.diskBytesRead }, { "diskBytesWritten", figures.diskBytesWritten },
-            { "networkBytesReceived", figures.networkBytesReceived },
-            { "networkBytesSent", figures.networkBytesSent } });
-    }
-    void sendKeys(Machine const& machine, Json const& params, Reply const& reply)
-    {
-        auto const keys = params.find("keys");
-        if (keys == params.end() || !keys->is_array() || keys->size() > 1024)
-            return reply(vmm::fail(vmm::ErrorCode::InvalidArgument, "\"keys\" is a list of up to 1024 key names"));
-        std::vector<std::vector<std::uint16_t>> chords;
-        for (auto const& key : *keys) {
-            auto const chord = parseChord(key.is_string() ? key.get<std::string>() : std::string());
-            if (!chord)
-                return reply(vmm::fail(chord.error()));
-            chords.push_back(*chord);
-        }
-        if (machine->state() != SessionState::Running)
-            return reply(
-                vmm::fail(vmm::ErrorCode::NotNow, fmt::format("the machine is {}", stateName(machine->state()))));
-        for (auto const& chord : chords) {
-            for (auto const code : chord)
-                machine->sendInput(vmm::KeyInput { code, true });
-            for (auto code = chord.rbegin(); code != chord.rend(); ++code)
-                machine->sendInput(vmm::KeyInput { *code, false });
-        }
-        reply(Json::object());
-    }
-    void sendPointer(Machine const& machine, Json const& params, Reply const& reply)
-    {
-        static constexpr std::array<std::string_view, 3> buttons { "left", "right", "middle" };
-        constexpr std::uint64_t farthest = 32767;
-        auto const x = numberIn(params, "x"), y = numberIn(params, "y");
-        auto const click = textIn(params, "click");
-        auto const button = std::find(buttons.begin(), buttons.end(), click);
-        if (x > farthest || y > farthest || (!click.empty() && button == buttons.end()))
-            return reply(vmm::fail(vmm::ErrorCode::InvalidArgument,
-                "\"x\" and \"y\" are 0 to 32767, and \"click\" is left, right or middle"));
-        if (machine->state() != SessionState::Running)
-            return reply(
-                vmm::fail(vmm::ErrorCode::NotNow, fmt::format("the machine is {}", stateName(machine->state()))));
-        machine->sendInput(vmm::AbsoluteMove { static_cast<std::uint16_t>(x), static_cast<std::uint16_t>(y) });
-        for (bool const pressed : { true, false }) {
-            if (button != buttons.end())
-                machine->sendInput(
-                    vmm::ButtonInput { static_cast<vmm::PointerButton>(button - buttons.begin()), pressed });
-        }
-        reply(Json::object());
-    }
-    /// As a whole: what is not named is let go.
-    void sendGamepad(Machine const& machine, Json const& params, Reply const& reply)
-    {
-        auto input = gamepadFromJson(params);
-        if (!input)
-            return reply(vmm::fail(input.error()));
-        auto const devices = machine->config().usbDevices;
-        if (std::none_of(devices.begin(), devices.end(), [&](vmm::UsbDeviceConfig const& device) {
-                return device.id == input->device && device.kind == vmm::UsbKind::Gamepad;
-            }))
-            return reply(
-                vmm::fail(vmm::ErrorCode::NotFound, fmt::format("the machine has no gamepad \"{}\"", input->device)));
-        if (machine->state() != SessionState::Running)
-            return reply(
-                vmm::fail(vmm::ErrorCode::NotNow, fmt::format("the machine is {}", stateName(machine->state()))));
-        machine->sendInput(std::move(*input));
-        reply(Json::object());
-    }
-    void screenshot(Machine const& machine, Json const& params, Reply const& reply)
-    {
-        auto display = textIn(params, "display");
-        auto const displays = machine->config().displays;
-        if (display.empty() && !displays.empty())
-            display = displays.front().id;
-        auto const screen = machine->screen(display);
-        if (!screen)
-            return reply(vmm::fail(vmm::ErrorCode::NotFound, "the machine has no such display"));
-        vmm::Frame frame;
-        screen->refresh(frame);
-        screen->forget(frame);
-        auto const picture = pictureOf(frame);
-        auto const png = encodePng(picture);
-        if (!png)
-            return reply(vmm::fail(png.error()));
-        reply(Json {
-            { "width", picture.width }, { "height", picture.height }, { "png", vmm::state::base64Encode(*png) } });
-    }
-
-    std::shared_ptr<ConsoleLink> consoleIn(Machine const& machine, Json const& params, std::string& id)
-    {
-        id = textIn(params, "console");
-        auto const consoles = vmm::consoleIds(machine->config());
-        if (id.empty() && !consoles.empty())
-            id = consoles.front();
-        return machine->console(id);
-    }
-    void writeConsole(Machine const& machine, Json const& params, Reply const& reply)
-    {
-        std::string id;
-        auto const link = consoleIn(machine, params, id);
-        if (!link)
-            return reply(vmm::fail(vmm::ErrorCode::NotFound, fmt::format("there is no serial port \"{}\"", id)));
-        auto const data = vmm::state::base64Decode(textIn(params, "data"));
-        if (!data)
-            return reply(vmm::fail(data.error()));
-        if (!link->type(*data))
-            return reply(vmm::fail(vmm::ErrorCode::Busy, "nobody reads what is typed there"));
-        reply(Json::object());
-    }
-    void resizeConsole(Machine const& machine, Json const& params, Reply const& reply)
-    {
-        std::string id;
-        auto const link = consoleIn(machine, params, id);
-        if (!link)
-            return reply(vmm::fail(vmm::ErrorCode::NotFound, fmt::format("there is no serial port \"{}\"", id)));
-        auto const columns = numberIn(params, "columns"), rows = numberIn(params, "rows");
-        if (columns < 1 || rows < 1 || columns > UINT16_MAX || rows > UINT16_MAX)
-            return reply(vmm::fail(vmm::ErrorCode::InvalidArgument, "a terminal has 1 to 65535 columns and rows"));
-        link->setSize({ static_cast<std::uint16_t>(columns), static_cast<std::uint16_t>(rows) });
-        reply(Json::object());
-    }
     void attachConsole(Connection& connection, Machine const& machine, Json const& params, Reply const& reply)
     {
         std::string id;
-        auto const link = consoleIn(machine, params, id);
+        auto const link = consoleIn(*machine, params, id);
         if (!link)
             return reply(vmm::fail(vmm::ErrorCode::NotFound, fmt::format("there is no serial port \"{}\"", id)));
         if (connection.consoles.size() >= 32)
@@ -744,7 +500,7 @@ struct ControlServer::Private {
                     all("machine.hostUsbChanged", { { "devices", std::move(devices) } });
                 },
                 [&](notice::RedirectedUsbChanged const& one) {
-                    Json params { { "redirected", redirectedToJson(one.redirected) } };
+                    Json params { { "redirected", redirectedUsbToJson(one.redirected) } };
                     if (one.reason) {
                         params["lost"] = one.lost;
                         params["reason"] = errorToJson(*one.reason);
@@ -816,7 +572,8 @@ struct ControlServer::Private {
     }
 };
 
-vmm::Result<std::unique_ptr<ControlServer>> ControlServer::start(std::string const& directory, std::string program)
+vmm::Result<std::unique_ptr<ControlServer>> ControlServer::start(
+    std::string const& directory, std::string program, Serves what)
 {
     TRY(makeRuntimeDirectory(directory));
     liveSockets(directory);
@@ -831,6 +588,7 @@ vmm::Result<std::unique_ptr<ControlServer>> ControlServer::start(std::string con
     server->m_private = std::make_unique<Private>();
     auto& state = *server->m_private;
     state.program = std::move(program);
+    state.what = what;
     state.listening.reset(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     ::unlink(server->m_path.c_str());
     // 0600 before anybody could connect: bind() makes the file with what fchmod() says of the socket (unix(7)).
@@ -863,6 +621,12 @@ ControlServer::~ControlServer()
         m_private->accepting.reset();
     });
     m_private->thread.reset();
+}
+
+void ControlServer::finish(std::function<void()> done)
+{
+    ::unlink(m_path.c_str());
+    m_private->loop->post([this, done = std::move(done)] { m_private->finish(done); });
 }
 
 void ControlServer::setRunners(std::vector<std::shared_ptr<MachineRunner>> runners)

@@ -88,6 +88,12 @@ bool flagIn(Json const& params, char const* name)
     return found != params.end() && found->is_boolean() && found->get<bool>();
 }
 
+std::uint64_t numberIn(Json const& params, char const* name)
+{
+    auto const found = params.find(name);
+    return found != params.end() && found->is_number_unsigned() ? found->get<std::uint64_t>() : 0;
+}
+
 Json errorToJson(vmm::Error const& error)
 {
     Json data { { "code", std::string(vmm::errorCodeName(error.code)) } };

@@ -5,6 +5,7 @@
 #include "vmm/state/section.h"
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,9 +19,11 @@ constexpr std::size_t requestLimit = 1u << 20; ///< bytes of a message to a serv
 constexpr std::size_t answerLimit = 64u << 20; ///< bytes of a message from a server: a picture fits
 constexpr std::size_t connectionLimit = 64;
 
-/// JSON-RPC 2.0, 5.1 "Error object"; our own errors travel as `machineError` with their code's name in "data".
+/// JSON-RPC 2.0, 5.1 "Error object"; our own errors travel as `machineError` with their code's name in "data", or as
+/// `processEnds`, where nothing was begun because this process is about to end: who asks again finds another, or
+/// nobody.
 constexpr int parseError = -32700, invalidRequest = -32600, methodNotFound = -32601, invalidParams = -32602,
-              machineError = -32000;
+              machineError = -32000, processEnds = -32001;
 
 /// Cuts a stream into lines, and gives up on one that is longer than the limit.
 class LineBuffer {
@@ -39,6 +42,8 @@ std::string encode(Json const& message); ///< one line, with its end
 vmm::Result<> checkParams(Json const& params);
 std::string textIn(Json const& params, char const* name); ///< empty where it is missing
 bool flagIn(Json const& params, char const* name);        ///< false where it is missing
+/// 0 where it is missing, or no natural number.
+std::uint64_t numberIn(Json const& params, char const* name);
 
 Json errorToJson(vmm::Error const& error);
 vmm::Error errorFromJson(Json const& json);

@@ -22,4 +22,12 @@ nlohmann::ordered_json redirectedUsbToJson(RedirectedUsb const& redirected)
     return json;
 }
 
+nlohmann::ordered_json redirectedUsbToJson(std::vector<RedirectedUsb> const& redirected)
+{
+    auto all = nlohmann::ordered_json::array();
+    for (auto const& one : redirected)
+        all.push_back(redirectedUsbToJson(one));
+    return all;
+}
+
 }

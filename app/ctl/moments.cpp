@@ -15,21 +15,22 @@ namespace app::ctl {
 vmm::Result<Json> callOnMachine(
     std::string const& machine, std::string const& method, Json params, Surroundings& around, Output const& output)
 {
-    auto owner = findOwner(machine, around);
-    if (owner) {
+    auto asked = askOwner(machine, around, [&](Owner& owner) {
         bool const tells = !output.json && ::isatty(output.err) == 1;
-        owner->client.onNotification([&](std::string const& event, Json const& told) {
-            if (tells && event == "machine.progress" && told.value("machine", "") == owner->uuid)
+        owner.client.onNotification([&, tells, uuid = owner.uuid](std::string const& event, Json const& told) {
+            if (tells && event == "machine.progress" && told.value("machine", "") == uuid)
                 writeAll(output.err, fmt::format("\r{:3.0f} %\r", told.value("fraction", 0.0) * 100));
-            noteMissedForwards(owner->uuid, event, told, output);
-            notePresentLeft(owner->uuid, event, told, output);
+            noteMissedForwards(uuid, event, told, output);
+            notePresentLeft(uuid, event, told, output);
         });
-        vmm::ignore(owner->client.call("events.subscribe"));
-        params["machine"] = owner->uuid;
-        return owner->client.call(method, std::move(params));
-    }
-    if (owner.error().code != vmm::ErrorCode::NotNow)
-        return vmm::fail(owner.error());
+        vmm::ignore(owner.client.call("events.subscribe"));
+        params["machine"] = owner.uuid;
+        return owner.client.call(method, params);
+    });
+    if (asked)
+        return std::move(*asked);
+    if (asked.error().code != vmm::ErrorCode::NotNow)
+        return vmm::fail(asked.error());
     auto const stored = TRY(around.store.find(machine));
     Interruption const interruption;
     MachineRunner runner(stored.config, around.store.placesOf(stored.id), around.factory);

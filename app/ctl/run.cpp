@@ -141,8 +141,6 @@ public:
 
     ~Host()
     {
-        // Who has asked for the end from outside hears that it came.
-        m_runner->drain();
         m_server.reset();
         m_runner->removeObserver(m_observer);
     }
@@ -160,7 +158,8 @@ public:
         auto const begun = [this](vmm::Result<> const& outcome) { m_loop.post([this, outcome] { started(outcome); }); };
         begin(begun);
         // While the machine is being put together on its own thread.
-        auto server = control::ControlServer::start(m_around.runtimeDirectory, "chronoctl run");
+        auto server
+            = control::ControlServer::start(m_around.runtimeDirectory, "chronoctl run", control::Serves::InMemory);
         if (server) {
             m_server = std::move(*server);
             m_server->setRunners({ m_runner });
@@ -168,9 +167,6 @@ public:
             m_unreachable = server.error();
         }
         m_loop.run();
-        for (auto& pump : m_pumps)
-            pump->flush();
-        m_pumps.clear(); // the terminal is as before when the last word is said
         if (m_failure)
             return m_output.failed(*m_failure);
         if (m_hasCrashed && m_reason)
@@ -179,6 +175,20 @@ public:
     }
 
 private:
+    /// Who has asked for the end from outside hears that it came, and who waits for something else its outcome.
+    void leave()
+    {
+        if (std::exchange(m_isLeaving, true))
+            return;
+        m_runner->drain();
+        for (auto& pump : m_pumps)
+            pump->flush();
+        m_pumps.clear(); // the terminal is as before when the last word is said
+        if (!m_server)
+            return m_loop.stop();
+        m_server->finish([this] { m_loop.post([this] { m_loop.stop(); }); });
+    }
+
     void complain(std::string_view what, vmm::Error why) const { m_output.failed(std::move(why).within(what)); }
 
     vmm::Result<> connectSerials()
@@ -227,7 +237,7 @@ private:
     {
         if (!outcome) {
             m_failure = outcome.error();
-            return m_loop.stop();
+            return leave();
         }
         if (m_unreachable)
             complain("no control socket", *m_unreachable);
@@ -237,7 +247,7 @@ private:
         }
         // It went to a moment at which it was off.
         if (m_runner->state() == SessionState::Off && !m_options.moment.empty())
-            m_loop.stop();
+            leave();
     }
 
     void take(Notice const& notice)
@@ -251,13 +261,13 @@ private:
         if (auto const* left = std::get_if<notice::PresentLeft>(&notice))
             notePresentLeft(left->moment, m_output);
         auto const* change = std::get_if<notice::StateChanged>(&notice);
-        if (change == nullptr || m_hasCrashed)
+        if (change == nullptr || m_hasCrashed || m_isLeaving)
             return;
         m_reason = change->reason;
         if (change->state == SessionState::Crashed) {
             m_hasCrashed = true;
             // Which waits for a moment that somebody has asked for.
-            m_runner->powerOff([this](vmm::Result<> const&) { m_loop.post([this] { m_loop.stop(); }); });
+            m_runner->powerOff([this](vmm::Result<> const&) { m_loop.post([this] { leave(); }); });
         } else if (isInMemory(change->state)) {
             // Whether a start fails is told by started(), whichever of the two comes first.
             m_wasInMemory |= change->state != SessionState::Starting && change->state != SessionState::Restoring;
@@ -270,13 +280,15 @@ private:
             if (m_reason && !hasPoweredOff)
                 m_failure = vmm::Error(*m_reason).within("the machine has ended");
             m_code = hasPoweredOff ? Done : m_isSuspending ? MachineSuspended : MachineStopped;
-            m_loop.stop();
+            leave();
         }
     }
 
     /// A signal. Who asks again does not want to wait.
     void askToEnd()
     {
+        if (m_isLeaving)
+            return m_loop.stop();
         if (m_asked++ > 0) {
             m_runner->cancelKeeping();
             return powerOff();
@@ -319,7 +331,7 @@ private:
             if (!outcome)
                 m_loop.post([this] {
                     m_code = MachineStopped;
-                    m_loop.stop();
+                    leave();
                 });
         });
     }
@@ -352,7 +364,7 @@ private:
     std::optional<vmm::Error> m_unreachable; // why there is no control socket
     int m_code = Done;
     int m_asked = 0;
-    bool m_wasInMemory = false, m_isSuspending = false, m_hasCrashed = false;
+    bool m_wasInMemory = false, m_isSuspending = false, m_hasCrashed = false, m_isLeaving = false;
 };
 
 }
@@ -431,16 +443,17 @@ int runDetached(std::vector<std::string> arguments, Surroundings& around, Output
 int start(std::string const& machine, bool paused, Surroundings& around, Output const& output)
 {
     // A desktop that has the library open hosts its machines.
-    auto owner = findOwner(machine, around);
-    if (owner) {
-        owner->client.onNotification(
-            [&](std::string const& event, Json const& told) { noteMissedForwards(owner->uuid, event, told, output); });
-        vmm::ignore(owner->client.call("events.subscribe"));
-        auto const answer = owner->client.call("machine.start", { { "machine", owner->uuid }, { "paused", paused } });
-        return answer ? output.answer({}, *answer) : output.failed(answer.error());
-    }
-    if (owner.error().code != vmm::ErrorCode::NotNow)
-        return output.failed(owner.error());
+    auto const answer = askOwner(machine, around, [&](Owner& owner) {
+        owner.client.onNotification([&, uuid = owner.uuid](std::string const& event, Json const& told) {
+            noteMissedForwards(uuid, event, told, output);
+        });
+        vmm::ignore(owner.client.call("events.subscribe"));
+        return owner.client.call("machine.start", { { "machine", owner.uuid }, { "paused", paused } });
+    });
+    if (answer)
+        return *answer ? output.answer({}, **answer) : output.failed(answer->error());
+    if (answer.error().code != vmm::ErrorCode::NotNow)
+        return output.failed(answer.error());
     auto const stored = around.store.find(machine);
     if (!stored)
         return output.failed(stored.error());

@@ -193,18 +193,19 @@ void notePresentLeft(std::string const& machine, std::string const& event, Json 
 
 vmm::Result<Configured> findConfigured(std::string const& machine, Surroundings const& around)
 {
-    auto owner = findOwner(machine, around);
-    if (!owner && owner.error().code != vmm::ErrorCode::NotNow)
-        return vmm::fail(owner.error());
-    if (!owner) {
-        auto stored = TRY(around.store.find(machine));
-        return Configured { {}, std::move(stored.config), stored.isSuspended, false };
-    }
-    auto const shown = TRY(owner->client.call("machine.show", { { "machine", owner->uuid } }));
-    auto config = TRY(vmm::configFromText(shown.value("config", Json::object()).dump()));
-    auto const state = shown.value("state", "off");
-    bool const isInMemory = state != "off" && state != "suspended";
-    return Configured { std::move(*owner), std::move(config), false, isInMemory };
+    auto asked = askOwner(machine, around, [](Owner& owner) -> vmm::Result<Configured> {
+        auto const shown = TRY(owner.client.call("machine.show", { { "machine", owner.uuid } }));
+        auto config = TRY(vmm::configFromText(shown.value("config", Json::object()).dump()));
+        auto const state = shown.value("state", "off");
+        bool const isInMemory = state != "off" && state != "suspended";
+        return Configured { std::move(owner), std::move(config), false, isInMemory };
+    });
+    if (asked)
+        return std::move(*asked);
+    if (asked.error().code != vmm::ErrorCode::NotNow)
+        return vmm::fail(asked.error());
+    auto stored = TRY(around.store.find(machine));
+    return Configured { {}, std::move(stored.config), stored.isSuspended, false };
 }
 
 vmm::Result<Configured> findChangeable(std::string const& machine, Surroundings const& around)
@@ -340,37 +341,49 @@ int show(std::string const& machine, Surroundings& around, Output const& output)
     return Done;
 }
 
+namespace {
+
+/// The end of a verb that is one method.
+int told(vmm::Result<vmm::Result<Json>> const& answer, Output const& output)
+{
+    if (!answer)
+        return output.failed(answer.error());
+    return *answer ? output.answer({}, **answer) : output.failed(answer->error());
+}
+
+}
+
 int control(
     std::string const& machine, std::string const& method, Json params, Surroundings& around, Output const& output)
 {
-    auto owner = findOwner(machine, around);
-    if (!owner)
-        return output.failed(owner.error());
-    params["machine"] = owner->uuid;
-    auto const answer = owner->client.call(method, std::move(params));
-    return answer ? output.answer({}, *answer) : output.failed(answer.error());
+    return told(askOwner(machine, around,
+                    [&](Owner& owner) {
+                        params["machine"] = owner.uuid;
+                        return owner.client.call(method, params);
+                    }),
+        output);
 }
 
 int suspend(std::string const& machine, std::string const& directory, bool keepRunning, Surroundings& around,
     Output const& output)
 {
-    auto owner = findOwner(machine, around);
-    if (!owner)
-        return output.failed(owner.error());
     bool const tells = !output.json && ::isatty(output.err) == 1;
-    owner->client.onNotification([&](std::string const& method, Json const& params) {
-        if (tells && method == "machine.progress" && params.value("machine", "") == owner->uuid
-            && params.value("job", "") == "suspend")
-            writeAll(output.err, fmt::format("\rsuspending: {:3.0f} %", params.value("fraction", 0.0) * 100));
-    });
-    vmm::ignore(owner->client.call("events.subscribe"));
-    Json params { { "machine", owner->uuid }, { "keepRunning", keepRunning } };
+    Json params { { "keepRunning", keepRunning } };
     if (!directory.empty())
         params["directory"] = absolute(directory);
-    auto const answer = owner->client.call("machine.suspend", std::move(params));
+    auto const answer = askOwner(machine, around, [&](Owner& owner) {
+        owner.client.onNotification([&, uuid = owner.uuid](std::string const& method, Json const& event) {
+            if (tells && method == "machine.progress" && event.value("machine", "") == uuid
+                && event.value("job", "") == "suspend")
+                writeAll(output.err, fmt::format("\rsuspending: {:3.0f} %", event.value("fraction", 0.0) * 100));
+        });
+        vmm::ignore(owner.client.call("events.subscribe"));
+        params["machine"] = owner.uuid;
+        return owner.client.call("machine.suspend", params);
+    });
     if (tells)
         writeAll(output.err, "\r                \r");
-    return answer ? output.answer({}, *answer) : output.failed(answer.error());
+    return told(answer, output);
 }
 
 int renewCpu(std::string const& machine, Surroundings& around, Output const& output)
@@ -419,16 +432,17 @@ int restore(std::string const& machine, bool foreground, Surroundings& around, O
 int discardState(std::string const& machine, bool really, Surroundings& around, Output const& output)
 {
     auto const discarded = [&]() -> vmm::Result<> {
-        auto owner = findOwner(machine, around);
-        if (owner) {
-            owner->client.onNotification(
-                [&](std::string const& event, Json const& told) { notePresentLeft(owner->uuid, event, told, output); });
-            vmm::ignore(owner->client.call("events.subscribe"));
-            TRY(owner->client.call("machine.discardState", { { "machine", owner->uuid }, { "really", really } }));
-            return {};
-        }
-        if (owner.error().code != vmm::ErrorCode::NotNow)
-            return vmm::fail(owner.error());
+        auto const answer = askOwner(machine, around, [&](Owner& owner) {
+            owner.client.onNotification([&, uuid = owner.uuid](std::string const& event, Json const& told) {
+                notePresentLeft(uuid, event, told, output);
+            });
+            vmm::ignore(owner.client.call("events.subscribe"));
+            return owner.client.call("machine.discardState", { { "machine", owner.uuid }, { "really", really } });
+        });
+        if (answer)
+            return *answer ? vmm::Result<>() : vmm::fail(answer->error());
+        if (answer.error().code != vmm::ErrorCode::NotNow)
+            return vmm::fail(answer.error());
         return changeHere(machine, around, [&](MachineRunner& runner, auto const& done) {
             runner.addObserver([&output](Notice const& notice) {
                 if (auto const* left = std::get_if<notice::PresentLeft>(&notice))

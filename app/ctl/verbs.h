@@ -162,6 +162,19 @@ struct Owner {
     std::string uuid;
 };
 vmm::Result<Owner> findOwner(std::string const& machine, Surroundings const& around);
+/// What `ask` hears from that process; where it ends without having begun what it was asked, from who has the machine
+/// then. The outer error is findOwner()'s.
+template<typename Ask>
+vmm::Result<std::invoke_result_t<Ask, Owner&>> askOwner(
+    std::string const& machine, Surroundings const& around, Ask const& ask)
+{
+    for (;;) {
+        auto owner = TRY(findOwner(machine, around));
+        auto answer = ask(owner);
+        if (answer || answer.error().code != vmm::ErrorCode::Disconnected || !owner.client.isUnheard())
+            return answer;
+    }
+}
 /// Of what that process tells: which ports of the host's `machine` came back without.
 void noteMissedForwards(std::string const& machine, std::string const& event, Json const& told, Output const& output);
 /// Which moment the present went to, when the machine left it.

@@ -220,6 +220,24 @@ private slots:
         QCOMPARE(bench.call({ "stop", "web" }).code, 0);
     }
 
+    /// The process that hosts a machine is there for a while after that has ended.
+    void whoAsksAsTheHostEndsIsAnswered()
+    {
+        Bench bench;
+        QCOMPARE(bench.call({ "create", "web" }).code, 0);
+        for (int round = 0; round < 20; ++round) {
+            Hosting hosting(bench, { "web" });
+            QVERIFY(hosting.isRunning("web"));
+            QCOMPARE(bench.call({ "stop", "web" }).code, 0);
+            for (int asked = 0; asked < 3; ++asked) {
+                auto const listed = bench.call({ "moment", "list", "web" });
+                QVERIFY2(listed.code == 0, listed.err.constData());
+            }
+            auto const refused = bench.call({ "pause", "web" });
+            QCOMPARE(refused.err, "chronoctl: web is off\n");
+        }
+    }
+
     void aMachineComesBackInTheForeground()
     {
         Bench bench;

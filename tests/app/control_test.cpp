@@ -8,11 +8,13 @@
 #include "tests/support/suite.h"
 
 #include <QFile>
+#include <QScopeGuard>
 #include <QTemporaryDir>
 #include <atomic>
 #include <filesystem>
 #include <future>
 #include <linux/input-event-codes.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -251,6 +253,90 @@ private slots:
         QVERIFY(bench.isAlive());
         mayAnswer.set_value();
         REQUIRE_OK(shown.get());
+    }
+
+    void whoWaitsIsAnsweredBeforeItEnds()
+    {
+        Bench bench;
+        bench.script->holdSuspend = true;
+        REQUIRE_OK(bench.client().call("machine.start"));
+        auto later = bench.client();
+        REQUIRE_OK(later.call("host.describe"));
+        auto suspended = std::async(std::launch::async, [&] { return bench.client().call("machine.suspend"); });
+        auto const release = qScopeGuard([&] { bench.runner->cancelJob(); }); // where the test has failed
+        QTRY_COMPARE(bench.runner->state(), SessionState::Suspending);
+        std::promise<void> end;
+        auto ended = end.get_future();
+        bench.server->finish([&] { end.set_value(); });
+        QTRY_COMPARE((*later.call("host.describe"))["machines"].size(), std::size_t(0));
+        auto const refused = later.call("machine.reset");
+        QVERIFY(!refused);
+        QCOMPARE(refused.error().code, vmm::ErrorCode::Disconnected);
+        QVERIFY(later.isUnheard());
+        QVERIFY(!ControlClient::connect(bench.server->path()));
+        QVERIFY(ended.wait_for(std::chrono::seconds(0)) == std::future_status::timeout);
+        bench.runner->cancelJob();
+        QVERIFY(tests::comes(suspended));
+        QCOMPARE(suspended.get().error().code, vmm::ErrorCode::Cancelled);
+        QVERIFY(tests::comes(ended));
+        QVERIFY(!later.call("machine.reset"));
+        QVERIFY(later.isUnheard());
+        QVERIFY(!bench.script->has("reset"));
+    }
+
+    void whoTakesNoAnswerHoldsNoEndUp()
+    {
+        Bench bench;
+        auto const deaf = bench.client();
+        auto const request = encode({ { "jsonrpc", "2.0" }, { "id", 1 }, { "method", "console.attach" } });
+        QVERIFY(::send(deaf.fd(), request.data(), request.size(), MSG_NOSIGNAL) > 0);
+        REQUIRE_OK(bench.client().call("machine.start"));
+        std::string const line(1000, 'x');
+        for (int i = 0; i < 2000; ++i)
+            bench.script->last->guestPrints(line);
+        QVERIFY(bench.isAlive());
+        std::promise<void> end;
+        bench.server->finish([&] { end.set_value(); });
+        QVERIFY(tests::comes(end.get_future()));
+    }
+
+    void whereItEndsWithTheMachineNothingIsBegunForOneThatIsOff()
+    {
+        Bench bench;
+        bench.server.reset();
+        bench.server = tests::must(ControlServer::start(bench.path("run"), "test", Serves::InMemory));
+        bench.server->setRunners({ bench.runner });
+        auto client = bench.client();
+        auto const machines = [&] { return (*client.call("host.describe"))["machines"].size(); };
+        QCOMPARE(machines(), std::size_t(0));
+        QVERIFY(!client.call("machine.start"));
+        QVERIFY(client.isUnheard());
+        REQUIRE_OK(tests::answerOf([&](auto done) { bench.runner->start(done); }));
+        QCOMPARE(machines(), std::size_t(1));
+        REQUIRE_OK(client.call("machine.pause"));
+        REQUIRE_OK(client.call("machine.powerOff"));
+        QCOMPARE(machines(), std::size_t(0));
+    }
+
+    /// Who is killed before it has read what it was asked has not begun it; who is killed later may have.
+    void whetherAProcessThatDiedHasBegunIsKnown()
+    {
+        Bench bench;
+        tests::StoppedHost const host(bench.path("run"));
+        for (bool const hasRead : { false, true }) {
+            auto client = tests::must(ControlClient::connect(host.path));
+            vmm::UniqueFd peer(::accept(host.listening.get(), nullptr, nullptr));
+            auto answer = std::async(std::launch::async, [&] { return client.call("machine.pause"); });
+            pollfd wait { peer.get(), POLLIN, 0 };
+            QCOMPARE(::poll(&wait, 1, 60'000), 1);
+            char request[4096];
+            if (hasRead)
+                QVERIFY(::recv(peer.get(), request, sizeof request, 0) > 0);
+            peer.reset();
+            QVERIFY(tests::comes(answer));
+            QCOMPARE(answer.get().error().code, vmm::ErrorCode::Disconnected);
+            QCOMPARE(client.isUnheard(), !hasRead);
+        }
     }
 
     void aMachineMayAnswerWhenTheServerHasGone()

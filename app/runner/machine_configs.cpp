@@ -53,9 +53,6 @@ void MachineConfigs::take(vmm::VmConfig const& taken)
         if (auto& link = m_screens[display.id]; !link)
             link = std::make_shared<ScreenLink>();
     }
-    m_media.clear();
-    for (auto const& cd : m_now.cds)
-        m_media[cd.id] = cd.path;
 }
 
 void MachineConfigs::makeConsoles()
@@ -162,10 +159,11 @@ vmm::Result<> MachineConfigs::setPlugged(std::string const& device, bool plugged
 void MachineConfigs::setMedium(std::string const& drive, std::string const& path)
 {
     std::lock_guard const guard(m_mutex);
-    m_media[drive] = path;
-    for (auto& cd : m_next.cds) {
-        if (cd.id == drive)
-            cd.path = path;
+    for (auto* one : { &m_next, &m_now }) {
+        for (auto& cd : one->cds) {
+            if (cd.id == drive)
+                cd.path = path;
+        }
     }
 }
 
@@ -202,8 +200,8 @@ void MachineConfigs::detachConsole(std::string const& device)
 std::string MachineConfigs::mediumPath(std::string const& drive) const
 {
     std::lock_guard const guard(m_mutex);
-    auto const found = m_media.find(drive);
-    return found == m_media.end() ? std::string() : found->second;
+    auto const found = std::ranges::find(m_now.cds, drive, &vmm::CdConfig::id);
+    return found == m_now.cds.end() ? std::string() : found->path;
 }
 
 std::map<std::string, std::shared_ptr<ConsoleLink>> MachineConfigs::consoles()

@@ -65,7 +65,6 @@ private:
     // Of every device that there has been, for who shows one that comes again has its link still.
     std::map<std::string, std::shared_ptr<ConsoleLink>> m_consoles;
     std::map<std::string, std::shared_ptr<ScreenLink>> m_screens;
-    std::map<std::string, std::string> m_media;
 };
 
 }

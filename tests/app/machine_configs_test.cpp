@@ -56,7 +56,8 @@ private slots:
         Bench bench;
         bench.configs.setMedium("cd0", "/images/rescue.iso");
         QCOMPARE(bench.configs.mediumPath("cd0"), std::string("/images/rescue.iso"));
-        QCOMPARE(bench.configs.both().next.cds[0].path, std::string("/images/rescue.iso"));
+        for (auto const& config : { bench.configs.both().now, bench.configs.both().next })
+            QCOMPARE(config.cds[0].path, std::string("/images/rescue.iso"));
         bench.configs.machineEnded();
         QCOMPARE(bench.configs.mediumPath("cd0"), std::string("/images/rescue.iso"));
         QCOMPARE(bench.configs.mediumPath("cd7"), std::string());

@@ -71,6 +71,17 @@ class Bench:
         """Types at the demo's prompt, and waits for what it answers."""
         return self.done("console", "demo", "--send", command + "\\r", "--wait", answer, "--timeout", str(30 * PATIENCE))
 
+    def disc(self, name: str) -> str:
+        """An image for a CD drive."""
+        image = self.home / f"{name}.iso"
+        image.write_bytes(name.encode().ljust(2048, b"\0") * 20)
+        return str(image)
+
+    def await_medium(self, disc: str) -> None:
+        """In the drive cd0: what a machine tells of its drive it tells after it has done what it was asked for."""
+        wait_until(f"in the drive is {disc or 'nothing'}",
+                   lambda: self.told("show", "demo")["config"]["state"]["cds"][0].get("path", "") == disc, SECONDS)
+
     def create(self, *more: str) -> None:
         self.done("create", "demo", "--kernel", self.demo, "--memory", "64", "--new-disk", "1M", *more)
 
@@ -94,6 +105,8 @@ def starts_suspends_and_comes_back(bench: Bench) -> None:
     bench.ask("mem fill 4", "4 MiB filled")
     bench.done("suspend", "demo")
     check(bench.state() == "suspended", "suspended")
+    part = bench.told("inspect", "demo", "--part", "serial0")
+    check("divisor" in json.dumps(part), f"the state by the machine's name: {part}")
     bench.done("restore", "demo")  # at once
     check(bench.state() == "running" and bench.host() != host, "it came back in another process")
     wait_until("the process of a suspended machine ends", lambda: has_ended(host), SECONDS)
@@ -106,6 +119,28 @@ def starts_suspends_and_comes_back(bench: Bench) -> None:
     bench.ask("mem check", "4 MiB read, 0 of")
     bench.done("stop", "demo")
     check(bench.state() == "off", "off")
+    bench.done("validate", "demo")
+
+
+def is_told_what_to_do_while_it_runs(bench: Bench) -> None:
+    bench.create("--cd", bench.disc("first"))
+    bench.done("start", "demo")
+    bench.ask("count", "Memory and disk agree. Boot 1, ")
+    bench.done("pause", "demo")
+    check(bench.state() == "paused", "paused")
+    bench.done("resume", "demo")
+    check(bench.state() == "running", "resumed")
+    bench.count()
+    bench.done("eject", "demo", "cd0")
+    bench.await_medium("")
+    bench.done("insert", "demo", "cd0", second := bench.disc("second"))
+    bench.await_medium(second)
+    check("nothing" in bench.refused("insert", "demo", "cd0", str(bench.home / "nothing")), "a disc that there is not")
+    bench.await_medium(second)
+    bench.done("reset", "demo")
+    bench.ask("count", "Memory and disk agree. Boot 2, ")
+    bench.done("stop", "demo")
+    bench.await_medium(second)  # kept for the next start
 
 
 def comes_back_from_a_directory(bench: Bench) -> None:
@@ -240,8 +275,8 @@ def has_its_past_whatever_it_does(bench: Bench) -> None:
     bench.done("stop", "demo")
 
 
-TESTS = (starts_suspends_and_comes_back, comes_back_from_a_directory, tells_programs, says_why_it_does_not_start,
-         goes_to_moments_of_a_machine_that_is_off, has_its_past_whatever_it_does)
+TESTS = (starts_suspends_and_comes_back, is_told_what_to_do_while_it_runs, comes_back_from_a_directory, tells_programs,
+         says_why_it_does_not_start, goes_to_moments_of_a_machine_that_is_off, has_its_past_whatever_it_does)
 
 
 def main() -> int:

@@ -319,6 +319,10 @@ class ChronovisorMachine(Machine):
     def press(self, key: str) -> None:
         self._ctl("send-keys", self.state["name"], key)
 
+    def reset(self) -> None:
+        """Presses the reset button."""
+        self._ctl("reset", self.state["name"])
+
     def shut_down(self) -> None:
         """Presses the power button."""
         self._ctl("shutdown", self.state["name"])

@@ -12,6 +12,7 @@ import sys
 import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+import images
 from waiting import Failure, wait_until
 
 PATIENCE = float(os.environ.get("CHRONOVISOR_TEST_PATIENCE", "1"))
@@ -88,6 +89,11 @@ class Bench:
     def count(self) -> str:
         """Memory and disk of the demo agree, or this fails."""
         return self.ask("count", "Memory and disk agree. Boot [0-9]+, ")
+
+    def check_images(self) -> None:
+        """Of all that a test has written and ended in order."""
+        wait_until("each machine has been ended", lambda: all("pid" not in one for one in self.told("list")), SECONDS)
+        images.check_images(self.home)
 
     def close(self) -> None:
         for machine in self.told("list"):
@@ -290,6 +296,7 @@ def main() -> int:
         bench = Bench(sys.argv[1], sys.argv[2])
         try:
             test(bench)
+            bench.check_images()
             print(f"PASS   : {test.__name__}", flush=True)
         except (Failure, subprocess.TimeoutExpired, KeyError, json.JSONDecodeError) as failure:
             failed += 1

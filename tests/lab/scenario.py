@@ -11,6 +11,7 @@ import typing
 
 from disks import make_ext4
 from machines import ChronovisorMachine, Failure, LibraryMachine, Machine
+import images  # of tests/support, where machines looks too
 from web_server import NameServer, WebServer
 
 # Of what tests do at random: the same seed, the same moments.
@@ -55,14 +56,6 @@ def check_equal(what: str, actual, expected) -> None:
         raise Failure(f"{what}: {actual!r} instead of {expected!r}")
 
 
-def is_qcow2(file: pathlib.Path) -> bool:
-    """By its first bytes: what stands in a raw disk's place has that one's name."""
-    if not file.is_file():
-        return False
-    with open(file, "rb") as opened:
-        return opened.read(4) == b"QFI\xfb"
-
-
 class Lab:
     def __init__(self, kind: type[Machine]) -> None:
         self.kind = kind
@@ -94,8 +87,7 @@ class Lab:
         for machine in self.machines:
             machine.end()
         for folder in {self.directory, *(machine.directory for machine in self.machines)}:  # a fork is in its original's
-            for file in filter(is_qcow2, folder.rglob("*")):
-                self.check_image(file, may_leak=loses_power)
+            images.check_images(folder, may_leak=loses_power)
 
     def clean_up(self) -> None:
         for machine in self.machines:
@@ -184,13 +176,6 @@ class Lab:
         checked = subprocess.run(["e2fsck", "-fn", str(disk)], capture_output=True, text=True, check=False)
         if checked.returncode != 0:
             raise Failure(f"e2fsck finds errors: {checked.stdout}")
-
-    def check_image(self, disk: pathlib.Path, may_leak: bool = False) -> None:
-        """qemu-img's judgement of an image, once its machine has ended."""
-        only_leaks = 3  # qemu-img(1), "check"
-        done = subprocess.run(["qemu-img", "check", "-q", str(disk)], capture_output=True, text=True, check=False)
-        if done.returncode != 0 and not (may_leak and done.returncode == only_leaks):
-            raise Failure(f"qemu-img check {disk.name}: {done.stdout}{done.stderr}")
 
 
 def grub_iso(directory: pathlib.Path, platform: str, modules: str = "") -> pathlib.Path:

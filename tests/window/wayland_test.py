@@ -4,7 +4,7 @@
     wayland_test.py PROGRAM CHRONOCTL RESULTS
 
 Weston shows its screen in a window of an X server of the test's own, so that its keys can be pressed and its picture be
-taken. Needs weston, qt6-wayland, Xvfb, xdotool, ImageMagick and a usable /dev/kvm; without one of them it says
+taken. Needs weston, qt6-wayland, Xvfb, xdotool, ImageMagick, qemu-img and a usable /dev/kvm; without one of them it says
 CHRONOVISOR-SKIP. RESULTS gets the pictures."""
 
 import os
@@ -18,13 +18,14 @@ import time
 from x_server import x_server
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+import images
 from waiting import Failure, wait_until
 
 PATIENCE = 60 * float(os.environ.get("CHRONOVISOR_TEST_PATIENCE", "1"))  # seconds
 
 
 def missing():
-    for program in ("weston", "Xvfb", "xdotool", "import"):
+    for program in ("weston", "Xvfb", "xdotool", "import", "qemu-img"):
         if shutil.which(program) is None:
             return f"{program} is not installed"
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
@@ -75,6 +76,7 @@ def main():
             await_of(weston, "Weston listens", lambda: os.path.exists(f"{home}/run/wayland-test"))
             run(program, chronoctl, results, dict(environment, WAYLAND_DISPLAY="wayland-test", QT_QPA_PLATFORM="wayland"),
                 start)
+        print(f"qemu-img has nothing to say of {images.check_images(pathlib.Path(home))} images")
         print("passed")
         return 0
     except Exception as error:

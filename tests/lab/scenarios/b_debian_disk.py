@@ -4,6 +4,7 @@ h_devices_of_the_host.py."""
 import pathlib
 import re
 
+from images import check_image
 from scenario import check_equal, lab_test
 from work import suspend_at_work
 
@@ -57,7 +58,7 @@ def switch_off(lab, machine) -> None:
     """As its power button asks for."""
     machine.shut_down()
     machine.wait_for_end(120)
-    lab.check_image(pathlib.Path(machine.configuration()["disks"][0]["path"]))
+    check_image(pathlib.Path(machine.configuration()["disks"][0]["path"]))
 
 
 def suspend_and_restore(lab, machine) -> None:

@@ -6,6 +6,7 @@ import random
 import subprocess
 import time
 
+from images import check_image
 from machines import Failure
 from scenario import check_equal, lab_test
 from scenarios.a_direct_boot import MIB
@@ -69,7 +70,7 @@ class Past:
         self.machine.wait_for_end(30)
         for disk in self.machine.configuration()["disks"]:
             if disk["format"] == "qcow2":
-                self.lab.check_image(pathlib.Path(disk["path"]))
+                check_image(pathlib.Path(disk["path"]))
             flat = self.lab.directory / f"{disk['id']}.flat"
             subprocess.run(["qemu-img", "convert", "-f", disk["format"], "-O", "raw", disk["path"], str(flat)], check=True)
             self.lab.check_ext4(flat)

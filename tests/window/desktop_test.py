@@ -4,7 +4,7 @@ open it again, restore, and find the machine as it was. Driven as a screen reade
 
     desktop_test.py PROGRAM RESULTS
 
-Needs Xvfb, openbox, xdotool, ImageMagick, dbus-run-session and pyatspi, and a usable /dev/kvm; without KVM it says
+Needs Xvfb, openbox, xdotool, ImageMagick, qemu-img, dbus-run-session and pyatspi, and a usable /dev/kvm; without KVM it says
 CHRONOVISOR-SKIP. RESULTS gets the screenshots. Prints the longest stall of the GUI thread."""
 
 import contextlib
@@ -20,6 +20,7 @@ import time
 from x_server import x_server
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+import images
 from waiting import wait_until
 
 PATIENCE = 60 * float(os.environ.get("CHRONOVISOR_TEST_PATIENCE", "1"))  # seconds
@@ -38,6 +39,7 @@ def main(script, run):
     try:
         run(desktop)
         desktop.picture("end")
+        judge_images(desktop)
         print("passed")
         return 0
     except Exception as error:  # whatever it was, what the window showed is worth more than the trace
@@ -47,6 +49,14 @@ def main(script, run):
         return 1
     finally:
         desktop.end()
+
+
+def judge_images(desktop):
+    """qemu-img's judgement of the disks. What is still on loses its power, and may leave clusters that nobody uses."""
+    runs = desktop.process is not None and desktop.process.poll() is None
+    desktop.end()
+    count = images.check_images(pathlib.Path(os.environ["XDG_DATA_HOME"]), may_leak=runs)
+    print(f"qemu-img has nothing to say of {count} images")
 
 
 def in_session_of_its_own(script, program, results):

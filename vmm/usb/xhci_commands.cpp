@@ -77,7 +77,7 @@ void XhciController::stopCommandRing()
 bool XhciController::beginCommand()
 {
     Trb trb;
-    auto const fetched = fetch(m_state.commandRing, trb);
+    auto const fetched = fetch(m_state.commandRing, trb, Links::Tell);
     if (fetched.kind == Fetched::Broken)
         hostSystemError();
     if (fetched.kind != Fetched::Ready)
@@ -157,6 +157,7 @@ std::uint32_t XhciController::endpointsOf(Trb const& command) const
 Code XhciController::execute(Trb const& command, unsigned& slot)
 {
     switch (command.type()) {
+    case Link: // 6.4.4.1 "Link TRB": with an event of its own
     case NoOpCommand: slot = 0; return Code::Success;
     case EnableSlot: return enableSlot(slot);
     case GetPortBandwidth: return portBandwidth(command);

@@ -34,7 +34,7 @@ namespace vmm {
 /// guest.
 ///
 /// Left out: virtualisation (VFs, Force Event), debug capability, secondary stream arrays, bandwidth that runs out,
-/// link states U1 and U2, latency tolerance and extended properties (both optional), interrupts of Link TRBs.
+/// link states U1 and U2, latency tolerance and extended properties (both optional).
 ///
 /// Threads: all state is under mutex(), that of the devices on it too. Timers come from the machine's thread.
 class XhciController final : public PciFunction, public UsbHost {
@@ -225,7 +225,8 @@ private:
     Endpoint* findEndpoint(unsigned slot, unsigned id) const;
 
     // Rings and transfers (xhci_rings.cpp, xhci_transfers.cpp).
-    Fetched fetch(XhciRingState& position, xhci::Trb& trb);
+    enum class Links : std::uint8_t { Skip, Tell };
+    Fetched fetch(XhciRingState& position, xhci::Trb& trb, Links links = Links::Skip);
     Fetched fetchTd(Ring& ring, Td& td);
     xhci::Code readStream(Endpoint& endpoint, unsigned stream);
     void queue(Ring& ring);

@@ -7,11 +7,12 @@ namespace vmm {
 
 using namespace xhci;
 
-/// The next TRB but Link TRBs; `position` moves on behind it. Bounded, whatever the ring looks like.
-XhciController::Fetched XhciController::fetch(XhciRingState& position, Trb& trb)
+/// The next TRB but Link TRBs, or with those of which the driver wants to hear; `position` moves on behind it. Bounded,
+/// whatever the ring looks like.
+XhciController::Fetched XhciController::fetch(XhciRingState& position, Trb& trb, Links links)
 {
     auto const& ram = services().ram;
-    for (unsigned links = 0; links < mostLinks; ++links) {
+    for (unsigned followed = 0; followed < mostLinks; ++followed) {
         // The word with the cycle bit is read first: where that says so, the rest is there.
         auto const control = ram.load<std::uint32_t>(position.dequeue + 12);
         if (!control)
@@ -31,25 +32,33 @@ XhciController::Fetched XhciController::fetch(XhciRingState& position, Trb& trb)
         position.dequeue = trb.parameter & ~std::uint64_t(0xf);
         if (trb.has(toggleCycle))
             position.cycle = !position.cycle;
+        if (links == Links::Tell && trb.has(interruptOnCompletion))
+            return { Fetched::Ready };
     }
     trace("xhci", "Link TRBs that lead nowhere");
     return { Fetched::Broken };
 }
 
-/// A TD from where reading goes on. Of a control endpoint all three stages: a device gets a request as a whole.
+/// A TD from where reading goes on. Of a control endpoint all three stages: a device gets a request as a whole. A Link
+/// TRB with an event of its own (6.4.4.1 "Link TRB") is a part of the TD that it is in, and between two it is one: the
+/// driver hears of it when the ring has passed it, whether or not something follows.
 XhciController::Fetched XhciController::fetchTd(Ring& ring, Td& td)
 {
     auto position = ring.fetch;
     bool const isControl = ring.endpoint->isControl();
     for (bool whole = false; !whole;) {
         Trb trb;
-        if (auto const fetched = fetch(position, trb); fetched.kind != Fetched::Ready)
+        if (auto const fetched = fetch(position, trb, Links::Tell); fetched.kind != Fetched::Ready)
             return fetched;
         if (td.trbs.size() == mostTrbsOfTd) {
             td.broken = Code::Trb;
             break;
         }
         td.trbs.push_back(trb);
+        if (trb.type() == Link) {
+            whole = td.trbs.size() == 1;
+            continue;
+        }
         bool const inRequest = isControl && td.trbs.front().type() == SetupStage
             && std::none_of(td.trbs.begin(), td.trbs.end(), [](Trb const& t) { return t.type() == StatusStage; });
         whole = !trb.has(chainBit) && !inRequest;
@@ -95,6 +104,7 @@ bool XhciController::prepare(Td& td)
                 return false;
             break;
         case EventData:
+        case Link:
         case NoOp: break;
         default: return false;
         }

@@ -113,8 +113,8 @@ void XhciController::submit(Ring& ring, std::unique_ptr<Td> pointer)
     ++ring.endpoint->flying;
     m_trbsInFlight += td.trbs.size();
     td.device = deviceOf(*ring.endpoint->slot);
-    bool const asksForNothing = std::all_of(
-        td.trbs.begin(), td.trbs.end(), [](Trb const& trb) { return trb.type() == NoOp || trb.type() == EventData; });
+    bool const asksForNothing = std::ranges::all_of(
+        td.trbs, [](Trb const& trb) { return trb.type() == NoOp || trb.type() == EventData || trb.type() == Link; });
     if (td.broken != Code::Success || asksForNothing || !td.device) {
         td.landed = true;
         td.status = td.device || asksForNothing ? UsbStatus::Success : UsbStatus::TransactionError;
@@ -234,6 +234,11 @@ void XhciController::reportTd(Ring const& ring, Td const& td)
     std::uint64_t accumulated = 0, missing = 0;
     bool isShort = false, begins = true;
     for (auto const& trb : td.trbs) {
+        if (trb.type() == Link) { // of which the driver wants to hear; behind a short packet it is no more than passed
+            if (!isShort)
+                transferEvent(ring, trb, Code::Success, 0);
+            continue;
+        }
         if (std::exchange(begins, !trb.has(chainBit))) {
             isShort = false;
             accumulated = 0;

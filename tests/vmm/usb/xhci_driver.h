@@ -196,7 +196,8 @@ public:
             std::lock_guard const lock(controller.mutex()); // as if processors wrote in order
             putTrb(commands + trbSize * m_commandIndex, { parameter, status, type << 10 | flags | m_commandCycle });
             if (++m_commandIndex == ringTrbs - 1) {
-                putTrb(commands + trbSize * m_commandIndex, { commands, 0, Link << 10 | 2 | m_commandCycle });
+                putTrb(
+                    commands + trbSize * m_commandIndex, { commands, 0, Link << 10 | 2 | linkFlags | m_commandCycle });
                 m_commandIndex = 0;
                 m_commandCycle ^= 1;
             }
@@ -241,7 +242,7 @@ public:
     {
         if (ring.index == ring.trbs - 1) {
             auto const chain = trbAt(ring.base + trbSize * (ring.index - 1)).control & Chain;
-            putTrb(ring.base + trbSize * ring.index, { ring.base, 0, Link << 10 | 2 | chain | ring.cycle });
+            putTrb(ring.base + trbSize * ring.index, { ring.base, 0, Link << 10 | 2 | chain | linkFlags | ring.cycle });
             ring.index = 0;
             ring.cycle ^= 1;
         }
@@ -314,6 +315,7 @@ public:
     unsigned lastCode = 0;
     std::uint64_t streamArray = 0;
     bool tellsDequeue = true;
+    std::uint32_t linkFlags = 0; ///< of the Link TRBs at the ends of rings
     FakeUsbDevice device;
     vmm::XhciController controller;
 

@@ -3,7 +3,6 @@
 #include "tests/support/suite.h"
 #include "tests/support/travelling_machine.h"
 
-#include <QDir>
 #include <QTemporaryDir>
 #include <algorithm>
 #include <set>
@@ -79,9 +78,7 @@ private slots:
     {
         QFETCH(int, operation);
         auto const [name, tried, leavesNothing, fewest] = operations[unsigned(operation)];
-        // In memory: it is about what is there, not about what is durable, for which each try waits.
-        QTemporaryDir directory(
-            QDir("/dev/shm").exists() ? "/dev/shm/cancel-XXXXXX" : QDir::tempPath() + "/cancel-XXXXXX");
+        QTemporaryDir directory;
         Place const place(directory.filePath("now").toStdString());
         auto const before = directory.filePath("before").toStdString();
         make(place);

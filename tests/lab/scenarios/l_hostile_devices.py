@@ -1,6 +1,7 @@
 """Devices of the host's that mean no good (hostile.c), before a guest that has a stick of the host's and a keyboard besides."""
 
 import contextlib
+import time
 
 from l1_usb import MIB, STICK_MIB, played
 from machines import Failure, wait_until
@@ -84,10 +85,12 @@ def a_hostile_device_of_the_host_harms_nothing(lab):
     alive = Alive(machine)
     files_before, threads_before = open_files(machine), threads(machine)
     for manner in MANNERS:
+        began = time.monotonic()
         with hostile(lab, machine, manner) as number:
             meet(machine, manner, number)
             alive.check()
         alive.check()
+        print(f"    one that {manner}: {time.monotonic() - began:.1f} s", flush=True)
     check_stick(machine)
     wait_until(f"no more than {files_before} open files and {threads_before} threads, not {open_files(machine)} and "
                f"{threads(machine)}", lambda: open_files(machine) <= files_before and threads(machine) <= threads_before)

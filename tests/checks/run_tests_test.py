@@ -99,6 +99,16 @@ class RunTestsTest(unittest.TestCase):
                          ["unit and tools", "kvm in the lab", "window", "window in the lab", "lab"])
         self.assertEqual(self.planned(False, "kvm", "window", "slow"), ["kvm in the lab", "window in the lab", "slow"])
 
+    def jobs(self, kvm: bool) -> dict[str, str]:
+        with mock.patch("run_tests.usable_kvm", lambda: kvm), mock.patch("os.cpu_count", lambda: 2):
+            return {run.name: run.command[run.command.index("-j") + 1]
+                    for run in run_tests.runs(pathlib.Path("/tree"), ["unit", "tools", "kvm", "window", "lab"])}
+
+    def test_what_keeps_all_processors_busy_is_alone(self) -> None:
+        self.assertEqual(self.jobs(True), {"unit and tools": "2", "kvm": "2", "kvm in the lab": "2", "window": "2", "lab": "1"})
+        self.assertEqual(self.jobs(False), {"unit and tools": "2", "kvm in the lab": "2", "window": "2", "window in the lab": "1",
+                                            "lab": "1"})
+
     def test_what_was_left_out_of_all_is_told(self) -> None:
         entries = {"lab": {"LABELS": ["lab"]}, "lab.zfs": {"LABELS": ["slow"]}}
         everything_else = [label for label in run_tests.LABELS if label != "slow"]

@@ -410,7 +410,9 @@ void XhciController::cancelRing(Ring& ring)
 {
     Work const work(*this);
     for (auto td = ring.flying.rbegin(); td != ring.flying.rend(); ++td) {
-        if (!(*td)->landed && !std::exchange((*td)->cancelled, true))
+        // What has landed behind one that may begin anew does so with it.
+        bool const wasAsked = std::exchange((*td)->cancelled, true);
+        if (!(*td)->landed && !wasAsked)
             (*td)->device->cancel(**td);
     }
 }

@@ -147,6 +147,36 @@ private slots:
         QVERIFY(!d.hasEvent());
     }
 
+    /// It asks for nothing, and has landed before the transfer that is slow to be cancelled.
+    void whatIsBehindALinkWaitsForACancelledTransfer()
+    {
+        XhciDriver d;
+        d.startWithDevice();
+        auto in = d.addEndpoint(1, 3, BulkIn);
+        auto other = d.makeRing(1, 3);
+        auto const first = d.put(in, D::Normal, 0xf000, 8, D::Ioc), link = in.base + D::trbSize;
+        d.putTrb(link, { other.base, 0, D::Link << 10 | D::Ioc | 1 });
+        d.kick(in);
+        d.dropEvents();
+        d.device.cancelsLater = true;
+        d.postCommand(D::StopEndpoint, 0, D::slotBits(1, 3));
+        d.write64(D::Crcr, 4); // is aborted: the endpoint runs on
+        QCOMPARE(d.event().code(), unsigned(CommandAborted));
+        QCOMPARE(d.event().code(), unsigned(CommandStopped));
+        auto const behind = d.put(other, D::Normal, 0xf100, 8, D::Ioc);
+        d.kick(in);
+        QCOMPARE(d.device.waiting.size(), std::size_t(1));
+        d.device.end(UsbStatus::Cancelled);
+        QCOMPARE(d.device.waiting.size(), std::size_t(2));
+        QVERIFY(!d.hasEvent());
+        d.device.send(Bytes(8, 1));
+        d.device.send(Bytes(8, 2));
+        for (auto const its : { first, link, behind })
+            QCOMPARE(d.event().parameter, its);
+        QCOMPARE(d.bytes(0xf000, 8), Bytes(8, 1));
+        QCOMPARE(d.bytes(0xf100, 8), Bytes(8, 2));
+    }
+
     void linksThatTellForEverHoldNobody()
     {
         XhciDriver d;

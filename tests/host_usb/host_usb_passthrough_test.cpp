@@ -217,6 +217,61 @@ private slots:
         QCOMPARE(bench.list(), "1-2 ");
     }
 
+    /// Two machines, and the thread of the host's USB events that they share: what the kernel waits for is the other's.
+    void whatIsSilentInAMachineHoldsUpNoOtherMachine()
+    {
+        SimulatedUsbDevice silent("1-1", 2);
+        auto other = std::make_unique<SimulatedUsbDevice>("1-2", 3);
+        tests::FakeUsbHost firstHost, secondHost;
+        vmm::UsbDevice *first = nullptr, *second = nullptr;
+        Bench one, two;
+        one.ports.plugging = [&](vmm::UsbDevice& device) { (first = &device)->setHost(&firstHost); };
+        two.ports.plugging = [&](vmm::UsbDevice& device) { (second = &device)->setHost(&secondHost); };
+        REQUIRE_OK(one.attachNow("1-1"));
+        tests::Asked in(vmm::UsbTransfer::Kind::Bulk, 0x81, vmm::Bytes(100));
+        auto const submit = [](tests::FakeUsbHost& host, vmm::UsbDevice& device, tests::Asked& asked) {
+            std::lock_guard const lock(host.usbMutex());
+            device.submit(asked.transfer);
+        };
+        auto const ended = [](tests::FakeUsbHost& host) {
+            std::lock_guard const lock(host.usbMutex());
+            return host.ended.size();
+        };
+        silent.hang();
+        {
+            std::lock_guard const lock(firstHost.usbMutex());
+            first->busReset();
+        }
+        QTRY_COMPARE(silent.calls().back(), "reset");
+        submit(firstHost, *first, in);
+
+        auto attached = two.attach("1-2");
+        bool const comes = tests::comes(attached);
+        tests::Asked out(vmm::UsbTransfer::Kind::Bulk, 0x02, tests::counting(1000));
+        tests::Asked back(vmm::UsbTransfer::Kind::Bulk, 0x81, vmm::Bytes(1000));
+        if (comes) {
+            submit(secondHost, *second, out);
+            submit(secondHost, *second, back);
+        }
+        bool const works = comes && tests::becomes([&] { return ended(secondHost) == 2; });
+        if (comes)
+            second->setHost(nullptr);
+        other.reset(); // pulled out, which is heard by way of the same thread
+        bool const goes = tests::becomes([&] { return two.list().empty(); });
+        silent.answerAgain();
+        REQUIRE_OK(tests::answered(attached));
+        QVERIFY(works && goes);
+        QCOMPARE(back.got(), out.data);
+        QCOMPARE(one.list(), "1-1 ");
+        QTRY_COMPARE(silent.waiting(), std::size_t(1)); // what waited for the reset
+        {
+            std::lock_guard const lock(firstHost.usbMutex());
+            first->cancel(in.transfer);
+        }
+        QTRY_COMPARE(ended(firstHost), std::size_t(1));
+        first->setHost(nullptr);
+    }
+
     /// Nor does it hold up the end. It comes back without us.
     void whatIsSilentAsItGoesBackHoldsUpNoEnd()
     {

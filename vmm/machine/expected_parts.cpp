@@ -120,8 +120,11 @@ Result<> checkParts(SavedMachine const& saved)
         }
         missing.erase(expected);
     }
-    return missing.empty() ? Result<>()
-                           : fail(ErrorCode::Corrupt, fmt::format("the state lacks {}", missing.begin()->first));
+    if (!missing.empty())
+        return fail(ErrorCode::Corrupt, fmt::format("the state lacks {}", missing.begin()->first));
+    if (saved.header.cpu.entries.empty())
+        return fail(ErrorCode::Corrupt, "the state does not say which processor its guest was given");
+    return {};
 }
 
 }

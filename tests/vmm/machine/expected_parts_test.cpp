@@ -39,6 +39,7 @@ SavedMachine savedMachine()
     saved.config = everything();
     for (auto const& [id, kind] : expectedParts(saved.config))
         saved.parts.push_back({ id, Section(std::string(kind), 1, Json::object()) });
+    saved.header.cpu.entries = { { .function = 0 }, { .function = 1 } };
     return saved;
 }
 
@@ -85,6 +86,19 @@ private slots:
             QVERIFY(!checked);
             QCOMPARE(checked.error().message(), "the state lacks " + whole.parts[i].id);
         }
+    }
+
+    /// Without one it would run with a processor that can do nothing, or be told that its memory has no addresses.
+    void soIsAProcessor()
+    {
+        auto saved = savedMachine();
+        saved.header.cpu = {};
+        auto const checked = checkParts(saved);
+        QVERIFY(!checked);
+        QCOMPARE(checked.error().code, ErrorCode::Corrupt);
+        QCOMPARE(checked.error().message(), std::string("the state does not say which processor its guest was given"));
+        saved.parts.clear(); // of a machine that was off
+        QVERIFY(!checkParts(saved));
     }
 
     void oneMoreIsRefused()

@@ -323,6 +323,12 @@ class ChronovisorMachine(Machine):
         """Presses the reset button."""
         self._ctl("reset", self.state["name"])
 
+    def insert(self, drive: str, disc: pathlib.Path) -> None:
+        self.call("machine.insert", drive=drive, path=str(disc))
+
+    def eject(self, drive: str, *, force: bool = False) -> None:
+        self.call("machine.eject", drive=drive, force=force)
+
     def shut_down(self) -> None:
         """Presses the power button."""
         self._ctl("shutdown", self.state["name"])

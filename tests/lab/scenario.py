@@ -146,7 +146,7 @@ class Lab:
         tree.mkdir()
         for name, data in content.items():
             (tree / name).write_bytes(data)
-        image = self.directory / "cd.iso"
+        image = self.directory / f"cd{len(list(self.directory.glob('cd*')))}.iso"
         subprocess.run(["xorriso", "-as", "mkisofs", "-quiet", "-r", "-o", str(image), str(tree)], check=True,
                        stderr=subprocess.DEVNULL)
         shutil.rmtree(tree)

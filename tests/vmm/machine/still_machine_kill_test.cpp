@@ -19,6 +19,7 @@ using tests::StillMachine;
 namespace {
 
 constexpr std::size_t keptMoments = 4;
+constexpr unsigned turnsPerGoing = 10; ///< after so many kills the machine goes to each of its moments
 
 /// What the process says before it is killed.
 struct Word {
@@ -193,6 +194,8 @@ private slots:
             REQUIRE_OK(timeline->sweep());
             QCOMPARE(machine.problem(timeline, ids), QString());
             QCOMPARE(machine.leftover(*timeline), QString());
+            if (turn % turnsPerGoing == turnsPerGoing - 1)
+                QCOMPARE(machine.problemOfGoing(timeline), QString());
         }
     }
 

@@ -2,6 +2,7 @@
 #include "tests/images/qemu_tools.h"
 #include "tests/support/answer.h"
 #include "tests/support/guest_machine.h"
+#include "tests/support/mounted_image.h"
 #include "tests/support/suite.h"
 #include "vmm/base/random.h"
 #include "vmm/base/time_of_day.h"
@@ -34,6 +35,7 @@ class MomentFaultsTest final : public QObject {
 
 private slots:
     void initTestCase();
+    void memoryAndDisksAreOfOneInstant_data();
     void memoryAndDisksAreOfOneInstant();
     void whatIsTouchedLaterIsKeptAsItWas();
     void everyStepOfKeepingCanFail();
@@ -45,14 +47,22 @@ namespace {
 constexpr unsigned disks = 3, instants = 20, kills = 12;
 constexpr unsigned turnsPerLine = 8; // of the guest
 
-enum class Has { Disks, Everything };
+enum class Has { Disks, SharingDisks, Everything };
 
 struct Counter : GuestMachine {
-    /// `area`: how many mebibytes it writes to.
-    explicit Counter(unsigned area, Has has = Has::Disks)
-        : GuestMachine("guests/counter.elf", "disks=" + std::to_string(disks) + " area=" + std::to_string(area))
+    /// `area`: how many mebibytes it writes to. `folder`: where disks that share blocks lie.
+    explicit Counter(unsigned area, Has has = Has::Disks, QString const& folder = {})
+        : GuestMachine("guests/counter.elf",
+            "disks=" + std::to_string(has == Has::SharingDisks ? 2 : disks) + " area=" + std::to_string(area))
     {
         config.memoryMiB = 64;
+        if (has == Has::SharingDisks) {
+            diskFolder = folder;
+            addDisk(DiskBus::Virtio);
+            config.disks.back().format = DiskFormat::Raw;
+            addQcow2Disk(DiskBus::Virtio);
+            return;
+        }
         for (unsigned i = 0; i < disks; ++i) {
             // A raw one goes on in overlays, which are merged beside the running machine.
             if (has == Has::Everything && i == 1) {
@@ -111,6 +121,39 @@ QString said(GuestMachine& guest)
     return guest.reason() + guest.lines().join('\n');
 }
 
+struct Kept {
+    std::string id;
+    unsigned after, before; ///< what the guest had said by then, and next, or a line before
+};
+
+/// While it counts on; nothing: it does not.
+std::optional<Kept> keepBetween(Counter& guest)
+{
+    auto const after = guest.countsOn();
+    if (!after)
+        return std::nullopt;
+    auto const id = tests::must(guest.keepMoment("kept"));
+    auto const before = guest.countsOn();
+    if (!before)
+        return std::nullopt;
+    return Kept { id, after->last, before->last + turnsPerLine };
+}
+
+/// Why the guest does not go on from there; empty: it does.
+QString problemOfGoing(Counter& guest, Kept const& moment)
+{
+    guest.clearLines();
+    if (auto const gone = guest.goTo(moment.id); !gone)
+        return QString::fromStdString(gone.error().message());
+    auto const first = guest.countsOn();
+    if (!first)
+        return "it does not count on: " + said(guest);
+    if (first->first <= moment.after || first->first > moment.before)
+        return QString("%1 < %2 <= %3").arg(moment.after).arg(first->first).arg(moment.before);
+    // The one that it had begun may have looked at its pages before.
+    return guest.countsOn() ? QString() : "it does not go on counting: " + said(guest);
+}
+
 }
 
 void MomentFaultsTest::initTestCase()
@@ -120,37 +163,36 @@ void MomentFaultsTest::initTestCase()
         QSKIP(("CHRONOVISOR-SKIP: " + started.error().message()).c_str());
 }
 
+void MomentFaultsTest::memoryAndDisksAreOfOneInstant_data()
+{
+    QTest::addColumn<QString>("fileSystem");
+    QTest::newRow("inside and beside") << "";
+    for (auto const* const sharing : { "btrfs", "xfs" })
+        QTest::addRow("%s: reflinks", sharing) << sharing;
+}
+
 void MomentFaultsTest::memoryAndDisksAreOfOneInstant()
 {
-    Counter guest(4);
+    QFETCH(QString, fileSystem);
+    std::optional<tests::MountedImage> mounted; // outlives the machine
+    if (!fileSystem.isEmpty() && !mounted.emplace(fileSystem).whyNot.isEmpty())
+        QSKIP(qPrintable(mounted->whyNot));
+    Counter guest(4, mounted ? Has::SharingDisks : Has::Disks, mounted ? mounted->path() : QString());
     REQUIRE_OK(guest.start());
     QVERIFY2(guest.countsOn(), qPrintable(said(guest)));
     std::mt19937 random(1);
-    struct Kept {
-        std::string id;
-        unsigned after, before; ///< what it had said by then, and next, or a line before
-    };
     std::vector<Kept> moments;
     for (unsigned i = 0; i < instants; ++i) {
         QThread::msleep(random() % 40);
-        auto const after = guest.countsOn();
-        QVERIFY2(after, qPrintable(said(guest)));
-        auto const id = tests::must(guest.keepMoment(std::to_string(i)));
-        auto const before = guest.countsOn();
-        QVERIFY2(before, qPrintable(said(guest)));
-        moments.push_back({ id, after->last, before->last + turnsPerLine });
+        auto const kept = keepBetween(guest);
+        QVERIFY2(kept, qPrintable(said(guest)));
+        moments.push_back(*kept);
+        for (auto const& disk : tests::must(guest.timeline()->moment(kept->id)).disks)
+            QCOMPARE(disk.checkpoint.way == CheckpointWay::Reflink, mounted.has_value());
     }
     std::shuffle(moments.begin(), moments.end(), random);
-    for (auto const& moment : moments) {
-        guest.clearLines();
-        REQUIRE_OK(guest.goTo(moment.id));
-        auto const first = guest.countsOn();
-        QVERIFY2(first, qPrintable(said(guest)));
-        QVERIFY2(first->first > moment.after && first->first <= moment.before,
-            qPrintable(QString("%1 < %2 <= %3").arg(moment.after).arg(first->first).arg(moment.before)));
-        // The one that it had begun may have looked at its pages before.
-        QVERIFY2(guest.countsOn(), qPrintable(said(guest)));
-    }
+    for (auto const& moment : moments)
+        QCOMPARE(problemOfGoing(guest, moment), QString());
     guest.end();
     QCOMPARE(guest.problem(), QString());
 }

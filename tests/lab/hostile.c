@@ -119,7 +119,7 @@ static void come_back(void)
     isConfigured = isGivenAway = false;
     isBack = true;
     device[11] = 2;
-    plug_in(port);
+    plug_in(port, USB_SPEED_HIGH);
 }
 
 /// No key that does more than write a letter.
@@ -203,7 +203,7 @@ int main(int count, char** words)
     port = (unsigned)atoi(words[2]);
     device[10] = (uint8_t)manner;
     make_lies();
-    plug_in(port);
+    plug_in(port, USB_SPEED_HIGH);
     for (;;)
         obey();
 }

@@ -143,7 +143,7 @@ int main(int count, char** words)
     // What is made of hardware waits for no processor.
     if (sched_setscheduler(0, SCHED_FIFO, &(struct sched_param) { .sched_priority = 1 }) != 0)
         fail("a priority");
-    plug_in(count > 1 ? (unsigned)atoi(words[1]) : 0);
+    plug_in(count > 1 ? (unsigned)atoi(words[1]) : 0, USB_SPEED_HIGH);
     for (;;) {
         while (requests && now() >= end_of_first())
             end_first();

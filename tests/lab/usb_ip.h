@@ -117,8 +117,8 @@ static inline void send_taken_back(struct Command const* command, int outcome)
     send_reply(&reply, NULL, 0, NULL, 0);
 }
 
-/// A high-speed device, at that port of the controller's, where another may be about to go.
-static inline void plug_in(unsigned port)
+/// A device of that speed of Linux', at that port of the controller's, where another may be about to go.
+static inline void plug_in(unsigned port, enum usb_device_speed speed)
 {
     int ends[2];
     int const attach = open("/sys/devices/platform/vhci_hcd.0/attach", O_WRONLY);
@@ -126,7 +126,7 @@ static inline void plug_in(unsigned port)
         fail("a controller");
     connection = ends[0];
     // Port, socket, number of the device, speed.
-    while (dprintf(attach, "%u %d %u %d", port, ends[1], port + 1, USB_SPEED_HIGH) < 0) {
+    while (dprintf(attach, "%u %d %u %d", port, ends[1], port + 1, speed) < 0) {
         if (errno != EBUSY)
             fail("plugging in");
         usleep(10000);

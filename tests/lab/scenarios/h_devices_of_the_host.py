@@ -230,13 +230,14 @@ def tell_of_devices() -> None:
     start_udev()
 
 
-def plug_into(lab, program: pathlib.Path, **more):
-    """A guest that has a past, this program in its /tmp, and room for what will be plugged in."""
+def plug_into(lab, *programs: pathlib.Path, **more):
+    """A guest that has a past, these programs in its /tmp, and room for what will be plugged in."""
     tell_of_devices()
-    disc = lab.iso({program.name: program.read_bytes()})
+    disc = lab.iso({program.name: program.read_bytes() for program in programs})
     machine = lab.linux("lab.cd", "hardware", with_past=True, cpus=2, tablet=False, usbControllers=[{}],
                         cds=[{"path": str(disc)}], **more)
-    machine.run(f"dmesg -n 1; cp /cd/{program.name} /tmp; chmod +x /tmp/{program.name}")
+    for program in programs:
+        machine.run(f"dmesg -n 1; cp /cd/{program.name} /tmp; chmod +x /tmp/{program.name}")
     return machine
 
 

@@ -1,6 +1,6 @@
 """Gadget zero, which L1's kernel plays, passed through to a guest whose usbtest tries on it all that USB has but
 isochronous transfers: its controller fails each of them (Linux, drivers/usb/gadget/udc/dummy_hcd.c, dummy_timer(), "case
-PIPE_ISOCHRONOUS"). A sound card of QEMU's (h_devices_of_the_host.py) and a microphone (k_microphone.py) show those. And it becomes
+PIPE_ISOCHRONOUS"). A sound card of QEMU's (h_devices_of_the_host.py), and programs (k_microphone.py), show those. And it becomes
 another one, as a phone does whose mode is switched, or what has got a firmware."""
 
 import subprocess

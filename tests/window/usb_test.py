@@ -1,12 +1,14 @@
 #!/usr/bin/python3
 """A USB device of the host in a real window, with the mouse and with the keyboard: found in the panel by its name, with who uses
-it; attached after the question about that; detached; asked for once more in the menu, and left on the host.
+it; attached after the question about that; detached; asked for once more in the menu, and left on the host. Once it is set to the
+machine it comes back by itself when the program is started anew.
 
-    usb_test.py PROGRAM RESULTS HOST
+    usb_test.py PROGRAM RESULTS HOST CHRONOCTL
 
 HOST is host_with_usb.cpp: umockdev simulates the device for the program. Needs what desktop_test.py needs."""
 
 import os
+import pathlib
 import re
 import subprocess
 import sys
@@ -44,10 +46,10 @@ def click(node):
     x("mousemove", *middle_of(node), "click", 1)
 
 
-def expect(desktop, group):
-    """The panel has it there, and says of what the host has who uses it."""
+def expect(desktop, group, more=""):
+    """The panel has it there, and says of what the host has who uses it. `more`: what it says of one in the machine."""
     is_attached = group == "In the machine"
-    told = r"480 Mbit/s" if is_attached else rf"480 Mbit/s · in use {USER}"
+    told = rf"480 Mbit/s{more}" if is_attached else rf"480 Mbit/s · in use {USER}"
 
     def is_told():
         plug = desktop.find("check box", NAME)
@@ -109,6 +111,23 @@ def ask_in_the_menu(desktop, host):
         raise RuntimeError("it was taken, and nobody has wanted that")
 
 
+def come_back_with_the_program(desktop, host):
+    machine = next(pathlib.Path(os.environ["XDG_DATA_HOME"], "chronovisor/machines").iterdir()).name
+    subprocess.run([sys.argv[4], "usb", "rule", "add", "port=1-1", "--attach", machine], check=True)
+    for _ in range(2):  # suspended without the device, and with it
+        desktop.start(**PRELOAD, UMOCKDEV_DIR=host.directory)
+        restore = desktop.await_node("push button", "Restore")
+        if host.owner() != "host":
+            raise RuntimeError("the machine has it before it is there itself")
+        restore.queryAction().doAction(0)
+        host.await_owner("machine")
+        desktop.await_node("push button", "Pause")
+        desktop.keys("ctrl+alt", "ctrl+shift+u")
+        expect(desktop, "In the machine", " · always in this machine")
+        desktop.close()
+        host.await_owner("host")
+
+
 def run(desktop):
     host = Host(sys.argv[3])
     with open("/dev/full", "wb"):  # the device's port
@@ -125,6 +144,8 @@ def run(desktop):
         print(f"{time.monotonic() - began:.1f} s")
         desktop.keys("ctrl+alt")
         desktop.close()
+    come_back_with_the_program(desktop, host)
+    print("came back with the program")
     host.end()
 
 

@@ -75,6 +75,8 @@ def suspend_and_restore(lab, machine) -> None:
 def debian_boots_from_disk_through_seabios(lab):
     machine = debian(lab, firmware="seabios")
     suspend_and_restore(lab, machine)
+    reboot(machine)
+    machine.run("cmp /root/small /root/again")
     switch_off(lab, machine)
 
 

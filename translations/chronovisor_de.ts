@@ -1655,6 +1655,10 @@
         <comment>bytes</comment>
         <translation>%1/s</translation>
     </message>
+    <message>
+        <source>Moments (*%1 state.json)</source>
+        <translation>Momente (*%1 state.json)</translation>
+    </message>
 </context>
 <context>
     <name>ui::NewMachinePage</name>

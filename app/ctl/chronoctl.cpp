@@ -302,7 +302,7 @@ struct CommandLine {
                 "from the present; change gives it another name, note or pin; diff "
                 "tells"
                 " what is otherwise at one than at another, or what it has changed; inspect shows all that it knows"
-                " of each device; export writes it to a directory or a bundle, import makes a machine from a bundle;"
+                " of each device; export writes it to a directory or a bundle, import makes a machine from either;"
                 " verify compares all memory with its hashes, and looks whether what the disks keep is there and fits"
                 " together, for what is in them has no hash;"
                 " prune lets go of what the machine has kept by itself and the policy does not want any more, and frees"
@@ -313,7 +313,8 @@ struct CommandLine {
                 "export", "import", "verify", "prune", "policy" }));
         momentous
             ->add_option("machine", moment.machine,
-                "The machine's name or uuid; of import: the bundle's file, or - for the standard input")
+                "The machine's name or uuid; of import: the bundle's file, - for the standard input, or a directory"
+                " that export has written")
             ->required();
         momentous->add_option("moment", moment.moment,
             "The moment's id, the beginning of it, or its name; of take: what it is to be called");

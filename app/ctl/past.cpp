@@ -3,12 +3,10 @@
 #include "app/ctl/verbs.h"
 #include "app/runner/host_usb_traces.h"
 #include "app/store/moment_bundles.h"
-#include "vmm/base/unique_fd.h"
 #include "vmm/machine/moment_diff.h"
 #include "vmm/machine/moment_export.h"
 
 #include <algorithm>
-#include <fcntl.h>
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <unistd.h>
@@ -191,13 +189,12 @@ int lookAtMoment(MomentOptions const& options, Surroundings& around, Output cons
 
 int importMoment(MomentOptions const& options, Surroundings& around, Output const& output)
 {
-    bool const isStream = options.machine == "-";
-    auto const file = isStream ? vmm::Result<vmm::UniqueFd>() : vmm::openFile(options.machine, O_RDONLY);
-    if (!file)
-        return output.failed(file.error());
     Interruption const interruption;
-    auto const made = importBundle(around.store, isStream ? around.in : file->get(), options.name.value_or(""),
-        around.factory.checkHost, progressOn(output, interruption));
+    auto const progress = progressOn(output, interruption);
+    auto const name = options.name.value_or("");
+    auto const made = options.machine == "-"
+        ? importBundle(around.store, around.in, name, around.factory.checkHost, progress)
+        : importFrom(around.store, options.machine, name, around.factory.checkHost, progress);
     if (!made)
         return output.failed(made.error());
     auto const devices = noteUsbFates(made->id, {}, around, output);

@@ -1,10 +1,8 @@
 #include "app/control/control_client.h"
 #include "app/library/library_private.h"
 #include "app/store/moment_bundles.h"
-#include "vmm/base/unique_fd.h"
 
 #include <QDir>
-#include <fcntl.h>
 
 namespace app {
 
@@ -156,8 +154,7 @@ void Library::importMoment(QString const& path, Done<QString> done, std::functio
     };
     m_private->copy(
         [this, path = path.toStdString()](auto const& tell) -> vmm::Result<StoredMachine> {
-            auto const file = TRY(vmm::openFile(path, O_RDONLY));
-            return importBundle(m_store, file.get(), {}, m_factory.checkHost, tell);
+            return importFrom(m_store, path, {}, m_factory.checkHost, tell);
         },
         give, std::move(progress));
 }

@@ -51,7 +51,7 @@ public:
 
     void create(MachineRequest request, Done<QString> done);
     void clone(QString const& id, QString const& name, Done<QString> done, std::function<void(double)> progress = {});
-    /// Makes a machine from the bundle of a moment (TimelineSession::exportTo()), as importBundle() does; under its
+    /// Makes a machine from a moment that was exported (TimelineSession::exportTo()), as importFrom() does; under its
     /// name there, or that with a number.
     void importMoment(QString const& path, Done<QString> done, std::function<void(double)> progress = {});
     void cancelCopy();   ///< the clone or import under way, and not those that wait for it

@@ -169,18 +169,11 @@ Result<BundleEnd::Sum> addFile(TarWriter& writer, std::string const& directory, 
 
 // Reading
 
-bool isGoodName(std::string_view name)
-{
-    constexpr std::string_view good = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
-    return !name.empty() && name.size() <= 100 && name.front() != '.' && name.front() != '-'
-        && name.find_first_not_of(good) == std::string_view::npos;
-}
-
 Result<> checkRecord(BundleRecord const& record)
 {
     std::set<std::string_view> names { recordName, endName };
     for (auto const& file : record.files) {
-        if (!isGoodName(file.name))
+        if (!isBundleName(file.name))
             return fail(vmm::ErrorCode::Corrupt, fmt::format("\"{}\" is no name of a file in a bundle", file.name));
         if (!names.insert(file.name).second)
             return fail(vmm::ErrorCode::Corrupt, fmt::format("the bundle has {} twice", file.name));
@@ -321,6 +314,13 @@ Result<BundleEnd::Sum> unpack(Reader& reader, std::string const& directory, Bund
     return hash.sum(file.name);
 }
 
+}
+
+bool isBundleName(std::string_view name)
+{
+    constexpr std::string_view good = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+    return !name.empty() && name.size() <= 100 && name.front() != '.' && name.front() != '-'
+        && name.find_first_not_of(good) == std::string_view::npos;
 }
 
 Result<> writeBundle(std::string const& directory, BundleRecord record, int descriptor, BundleProgress const& progress)

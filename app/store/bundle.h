@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 /// A moment as one file that moves between hosts: a POSIX tar archive (pax, with holes as GNU tar has them), compressed
@@ -69,6 +70,9 @@ struct BundleEnd {
     std::vector<Sum> files; ///< "bundle.json" too
     static void describe(auto& v, auto& s) { v.field("files", s.files, vmm::state::Max { 1025 }); }
 };
+
+/// Whether a file may have that name there, and so in a machine's directory.
+bool isBundleName(std::string_view name);
 
 /// The part that is done, 0 to 1; false gives up (ErrorCode::Cancelled).
 using BundleProgress = std::function<bool(double)>;

@@ -7,6 +7,7 @@
 #include "vmm/base/bytes.h"
 #include "vmm/base/random.h"
 #include "vmm/base/unique_fd.h"
+#include "vmm/block/checkpoint_files.h"
 #include "vmm/config/config_paths.h"
 #include "vmm/machine/board.h"
 #include "vmm/machine/forked_machine.h"
@@ -56,9 +57,8 @@ vmm::Result<std::vector<BundleFile>> filesIn(std::string const& directory)
     return found;
 }
 
-/// The bundle has what the state names, and nothing else; and nothing of it takes the place of what is ours in a
-/// machine's directory.
-vmm::Result<> checkFiles(vmm::SavedMachine const& saved, BundleRecord const& record)
+/// The names of what the machine reads, where nothing of it lies elsewhere.
+std::set<std::string> filesOf(vmm::SavedMachine const& saved)
 {
     std::set<std::string> wanted { std::string(vmm::savedStateName), std::string(vmm::savedRamName) };
     auto config = saved.config;
@@ -70,6 +70,14 @@ vmm::Result<> checkFiles(vmm::SavedMachine const& saved, BundleRecord const& rec
     });
     for (auto const& file : saved.header.files)
         wanted.insert(file.path);
+    return wanted;
+}
+
+/// The bundle has what the state names, and nothing else; and nothing of it takes the place of what is ours in a
+/// machine's directory.
+vmm::Result<> checkFiles(vmm::SavedMachine const& saved, BundleRecord const& record)
+{
+    auto wanted = filesOf(saved);
     for (auto const* ours : { "machine.json", "machine.json.lock", "machine.lock", "cpu.json", "state", "timeline",
              "thumbnail.png", "nvram.fd" }) {
         if (wanted.contains(ours))
@@ -80,8 +88,8 @@ vmm::Result<> checkFiles(vmm::SavedMachine const& saved, BundleRecord const& rec
             return vmm::fail(vmm::ErrorCode::Corrupt, fmt::format("the bundle has {}, which nobody wants", file.name));
     }
     if (!wanted.empty())
-        return vmm::fail(
-            vmm::ErrorCode::Corrupt, fmt::format("the bundle's machine wants {}, which is not in it", *wanted.begin()));
+        return vmm::fail(vmm::ErrorCode::Corrupt,
+            fmt::format("the moment's machine wants {}, which is not with it", *wanted.begin()));
     return {};
 }
 
@@ -155,6 +163,79 @@ vmm::Result<> settle(
     return syncDirectory(workplace);
 }
 
+/// As readBundle(), of an exported directory. What else lies there is not looked at.
+vmm::Result<BundleRecord> copyDirectory(std::string const& from, std::string const& to, BundleAcceptor const& accept,
+    MachineStore::Progress const& progress)
+{
+    constexpr std::uint64_t stateLimit = 64u << 20;
+    auto const text = TRY(readWholeFile(fmt::format("{}/{}", from, vmm::savedStateName), stateLimit));
+    auto const named = TRY_WITHIN("the moment's machine", readState(text));
+    BundleRecord record;
+    double total = 1;
+    for (auto const& name : filesOf(named)) {
+        struct stat status { };
+        auto const path = from + "/" + name;
+        if (!isBundleName(name) || ::lstat(path.c_str(), &status) != 0)
+            continue;                 // accept() says what is not there
+        if (!S_ISREG(status.st_mode)) // nor what a link leads to, which may be anything of this host's
+            return vmm::fail(vmm::ErrorCode::Corrupt, path + " is no file");
+        record.files.push_back({ name, static_cast<std::uint64_t>(status.st_size) });
+        total += static_cast<double>(status.st_size);
+    }
+    TRY(accept(record, text));
+    auto const there = TRY(vmm::savedMachineFromText(text, from));
+    TRY(vmm::checkFiles(there.header.files));
+    double done = 0;
+    for (auto const& file : record.files) {
+        auto const share = 0.9 * static_cast<double>(file.size) / total;
+        auto const place = to + "/" + file.name;
+        TRY(vmm::copyFile(from + "/" + file.name, place, [&](std::uint64_t at, std::uint64_t whole) {
+            auto const copied = whole == 0 ? 1 : static_cast<double>(at) / static_cast<double>(whole);
+            return !progress || progress(done + share * copied);
+        }));
+        if (::chmod(place.c_str(), 0600) != 0) // there it may have been for reading only, or for everybody
+            return vmm::failOs("changing the permissions of " + place);
+        done += share;
+    }
+    TRY(vmm::checkFiles(there.header.files)); // nobody has written to them meanwhile
+    TRY(vmm::verifyRamFile(fmt::format("{}/{}", to, vmm::savedRamName), there.header.ram, part(progress, done, 1)));
+    TRY(syncDirectory(to));
+    return record;
+}
+
+using HostCheck = std::function<vmm::Result<>(vmm::CpuFeatures const&)>;
+
+/// Has `bring` make the exported form's files in the directory that it is told.
+vmm::Result<StoredMachine> bringIn(MachineStore& store, std::string const& name, HostCheck const& checkHost,
+    std::function<vmm::Result<BundleRecord>(std::string const& state, BundleAcceptor const& accept)> const& bring)
+{
+    store.sweepHalfMade(); // of an import that was killed there may be much
+    auto scaffold
+        = TRY(Scaffold::make(fmt::format("{}/{}{}", store.machinesDirectory(), makingPrefix, vmm::makeUuid())));
+    auto const state = scaffold.path() + "/state";
+    TRY(makeDirectories(state));
+    vmm::SavedMachine saved;
+    auto const accept = [&](BundleRecord const& record, std::string const& text) -> vmm::Result<> {
+        saved = TRY_WITHIN("the moment's machine", readState(text));
+        TRY(checkFiles(saved, record));
+        return checkHost(saved.header.cpu);
+    };
+    auto const record = TRY(bring(state, accept));
+    auto config = saved.config;
+    if (!name.empty())
+        config.name = name;
+    std::error_code unknown;
+    if (files::exists(store.directoryOf(config.uuid), unknown)) {
+        config.uuid = vmm::makeUuid();
+        for (auto& network : config.networks)
+            network.mac = vmm::makeMac();
+    }
+    auto const id = config.uuid;
+    TRY(vmm::changeIdentity(saved, std::move(config)));
+    TRY(settle(std::move(saved), record, scaffold.path(), store.directoryOf(id)));
+    return adopt(store, std::move(scaffold), id);
+}
+
 /// Removed when it goes, unless it was kept.
 struct NewFile {
     std::string path;
@@ -213,31 +294,26 @@ vmm::Result<> exportBundleFile(MachineStore const& store,
 vmm::Result<StoredMachine> importBundle(MachineStore& store, int descriptor, std::string const& name,
     std::function<vmm::Result<>(vmm::CpuFeatures const&)> const& checkHost, MachineStore::Progress const& progress)
 {
-    store.sweepHalfMade(); // of an import that was killed there may be much
-    auto scaffold
-        = TRY(Scaffold::make(fmt::format("{}/{}{}", store.machinesDirectory(), makingPrefix, vmm::makeUuid())));
-    auto const state = scaffold.path() + "/state";
-    TRY(makeDirectories(state));
-    vmm::SavedMachine saved;
-    auto const accept = [&](BundleRecord const& record, std::string const& text) -> vmm::Result<> {
-        saved = TRY_WITHIN("the bundle's machine", readState(text));
-        TRY(checkFiles(saved, record));
-        return checkHost(saved.header.cpu);
-    };
-    auto const record = TRY(readBundle(descriptor, state, accept, progress));
-    auto config = saved.config;
-    if (!name.empty())
-        config.name = name;
+    return bringIn(store, name, checkHost, [&](std::string const& state, BundleAcceptor const& accept) {
+        return readBundle(descriptor, state, accept, progress);
+    });
+}
+
+vmm::Result<StoredMachine> importFrom(MachineStore& store, std::string const& path, std::string const& name,
+    std::function<vmm::Result<>(vmm::CpuFeatures const&)> const& checkHost, MachineStore::Progress const& progress)
+{
     std::error_code unknown;
-    if (files::exists(store.directoryOf(config.uuid), unknown)) {
-        config.uuid = vmm::makeUuid();
-        for (auto& network : config.networks)
-            network.mac = vmm::makeMac();
+    auto directory = files::path(path);
+    if (!files::is_directory(directory, unknown)) {
+        if (directory.filename() != vmm::savedStateName) {
+            auto const file = TRY(vmm::openFile(path, O_RDONLY));
+            return importBundle(store, file.get(), name, checkHost, progress);
+        }
+        directory = files::absolute(directory, unknown).parent_path();
     }
-    auto const id = config.uuid;
-    TRY(vmm::changeIdentity(saved, std::move(config)));
-    TRY(settle(std::move(saved), record, scaffold.path(), store.directoryOf(id)));
-    return adopt(store, std::move(scaffold), id);
+    return bringIn(store, name, checkHost, [&](std::string const& state, BundleAcceptor const& accept) {
+        return copyDirectory(directory.string(), state, accept, progress);
+    });
 }
 
 }

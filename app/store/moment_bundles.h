@@ -25,4 +25,10 @@ vmm::Result<StoredMachine> importBundle(MachineStore& store, int descriptor, std
     std::function<vmm::Result<>(vmm::CpuFeatures const&)> const& checkHost,
     MachineStore::Progress const& progress = {});
 
+/// The same of what lies there: a bundle's file, a directory in the exported form with all its files
+/// (vmm/machine/moment_export.h), or the "state.json" in one. The directory stays as it is.
+vmm::Result<StoredMachine> importFrom(MachineStore& store, std::string const& path, std::string const& name,
+    std::function<vmm::Result<>(vmm::CpuFeatures const&)> const& checkHost,
+    MachineStore::Progress const& progress = {});
+
 }

@@ -1,4 +1,5 @@
 #include "app/ctl/chronoctl.h"
+#include "app/store/moment_bundles.h"
 #include "app/store/whole_file.h"
 #include "tests/support/chronoctl_bench.h"
 #include "tests/support/suite.h"
@@ -479,6 +480,147 @@ private slots:
         QVERIFY(hosting.isRunning("copy"));
         QVERIFY(bench.script->has("create") && !bench.script->has("restore"));
         QCOMPARE(bench.call({ "stop", "copy" }).code, 0);
+    }
+
+    /// As export writes it: the machine is made of what lies there, which stays.
+    void aDirectoryComesInToo()
+    {
+        Bench bench;
+        QCOMPARE(bench.call({ "create", "web", "--net", "user" }).code, 0);
+        {
+            Hosting hosting(bench, { "web" });
+            QVERIFY(hosting.isRunning("web"));
+            QCOMPARE(bench.call({ "moment", "take", "web", "--name", "on" }).code, 0);
+            QCOMPARE(bench.call({ "stop", "web" }).code, 0);
+        }
+        QCOMPARE(bench.call({ "create", "disks", "--new-disk", "1M", "--net", "user" }).code, 0);
+        QCOMPARE(bench.call({ "moment", "take", "disks", "--name", "off" }).code, 0);
+        QCOMPARE(bench.call({ "moment", "export", "web", "on", "--to", bench.path("on") }).code, 0);
+        QCOMPARE(bench.call({ "moment", "export", "disks", "off", "--to", bench.path("off") }).code, 0);
+        QFile notes(bench.directory.filePath("on/notes")); // is nobody's business
+        QVERIFY(notes.open(QIODevice::WriteOnly));
+
+        auto const original = bench.store.find("web")->config;
+        for (auto const& [what, name] : { std::pair("on", "first"), std::pair("on/state.json", "second") }) {
+            auto const imported = bench.call({ "moment", "import", bench.path(what), "--name", name });
+            QVERIFY2(imported.code == 0, imported.err.constData());
+            QCOMPARE(bench.stateOf(name), QString("suspended"));
+            auto const made = bench.store.find(name);
+            QVERIFY(made->id != original.uuid && made->config.networks[0].mac != original.networks[0].mac);
+            QVERIFY(!QFile::exists(QString::fromStdString(made->directory + "/notes")));
+        }
+        {
+            Hosting hosting(bench, { "first" });
+            QVERIFY(hosting.isRunning("first"));
+            QVERIFY(bench.script->has("restore"));
+            QCOMPARE(bench.call({ "stop", "first" }).code, 0);
+        }
+
+        // Also as it lies on a stick: for reading only, and elsewhere. What is copied is the machine's own.
+        QTemporaryDir const stick("/dev/shm/chronovisor-XXXXXX");
+        auto const there = stick.isValid() ? stick.path().toStdString() + "/off" : bench.path("other");
+        QCOMPARE(bench.call({ "moment", "export", "disks", "off", "--to", there }).code, 0);
+        for (auto const& file : QDir(QString::fromStdString(there)).entryInfoList(QDir::Files))
+            QVERIFY(QFile::setPermissions(file.filePath(), QFile::ReadOwner | QFile::ReadOther));
+        for (auto const& [what, name] : { std::pair(bench.path("off"), "third"), std::pair(there, "fourth") }) {
+            auto const imported = bench.call({ "moment", "import", what, "--name", name });
+            QVERIFY2(imported.code == 0, imported.err.constData());
+            QCOMPARE(bench.stateOf(name), QString("off"));
+            auto const made = bench.store.find(name);
+            auto const disk = made->config.disks.at(0).path;
+            QVERIFY(bench.store.owns(made->id, disk));
+            struct stat status { };
+            QCOMPARE(::stat(disk.c_str(), &status), 0);
+            QCOMPARE(status.st_mode & 0777u, 0600u);
+        }
+    }
+
+    /// Nobody has vouched for it. Of what is refused nothing is left.
+    void aDirectoryThatLacksOrHidesSomethingIsRefused()
+    {
+        Bench bench;
+        QCOMPARE(bench.call({ "create", "web", "--new-disk", "1M" }).code, 0);
+        QCOMPARE(bench.call({ "moment", "take", "web", "--name", "off" }).code, 0);
+        auto const machines = [&] {
+            return QDir(bench.directory.filePath("data/machines"))
+                .entryList(QDir::Dirs | QDir::Hidden | QDir::NoDotAndDotDot);
+        };
+        auto const before = machines();
+        auto const refused = [&](QString const& what, char const* why) {
+            auto const outcome = bench.call({ "moment", "import", what.toStdString(), "--name", "refused" });
+            bool const isRefused = outcome.code == 1 && outcome.err.contains(why) && machines() == before;
+            if (!isRefused)
+                qWarning("%s, where it was to be \"%s\"", outcome.err.constData(), why);
+            return isRefused;
+        };
+        auto const aside = bench.directory.filePath("aside");
+        int count = 0;
+        auto const exported = [&](std::vector<std::string> const& how = {}) {
+            auto const to = bench.directory.filePath("off-%1").arg(++count);
+            std::vector<std::string> words { "moment", "export", "web", "off", "--to", to.toStdString() };
+            words.insert(words.end(), how.begin(), how.end());
+            return bench.call(words).code == 0 ? to : QString("nothing");
+        };
+        auto const diskIn = [](QString const& directory) {
+            return directory + "/" + QDir(directory).entryList({ "*.qcow2" }, QDir::Files).value(0);
+        };
+
+        QVERIFY(refused(exported({ "--without-files" }), "which is not with it"));
+        QVERIFY(refused(bench.directory.filePath("nowhere"), "nowhere"));
+        QVERIFY(QDir().mkdir(bench.directory.filePath("empty")));
+        QVERIFY(refused(bench.directory.filePath("empty"), "state.json"));
+        { // what is not as it was then, or leads elsewhere
+            auto const directory = exported();
+            auto const disk = diskIn(directory);
+            QVERIFY(QFile::rename(disk, aside));
+            QVERIFY(refused(directory, "which is not with it"));
+            QVERIFY(QFile::link(aside, disk));
+            QVERIFY(refused(directory, "is no file"));
+            QVERIFY(QFile::remove(disk) && QFile::copy(aside, disk));
+            QVERIFY(refused(directory, "was written to"));
+        }
+        for (auto const* name : { "state.json", "ram" }) {
+            auto const directory = exported();
+            auto const path = directory + "/" + name;
+            QVERIFY(QFile::remove(aside) && QFile::rename(path, aside) && QFile::link(aside, path));
+            QVERIFY(refused(directory, "is no file"));
+        }
+        for (auto const* name : { "../aside", "/etc/passwd", ".", "machine.json\\u0000" }) {
+            auto const directory = exported();
+            QFile::copy(diskIn(directory), directory + "/machine.json");
+            QFile state(directory + "/state.json");
+            QVERIFY(state.open(QIODevice::ReadWrite));
+            auto text = state.readAll();
+            auto const disk = QFileInfo(diskIn(directory)).fileName().toUtf8();
+            QVERIFY(text.contains('"' + disk + '"'));
+            text.replace('"' + disk + '"', '"' + QByteArray(name) + '"');
+            QVERIFY(state.resize(0) && state.seek(0) && state.write(text) == text.size());
+            state.close();
+            QVERIFY(refused(directory, "which is not with it"));
+        }
+        { // the memory, and the state
+            auto const directory = exported();
+            QFile ram(directory + "/ram");
+            QVERIFY(ram.resize(ram.size() > 0 ? ram.size() / 2 : 1)); // or longer
+            QVERIFY(refused(directory, "the memory file has"));
+            QFile state(directory + "/state.json");
+            QVERIFY(state.resize(state.size() / 2));
+            QVERIFY(refused(directory, "not JSON"));
+        }
+        // Wherever it is cancelled.
+        auto const directory = exported().toStdString();
+        auto const isAble = [](auto const&) { return vmm::Result<>(); };
+        for (int most = 0;; ++most) {
+            int asked = 0;
+            auto const made
+                = importFrom(bench.store, directory, "refused", isAble, [&](double) { return asked++ < most; });
+            if (made) {
+                QVERIFY(most > 1);
+                break;
+            }
+            QCOMPARE(made.error().code, vmm::ErrorCode::Cancelled);
+            QCOMPARE(machines(), before);
+        }
     }
 
     /// The second one is a real process, which does not find the first one's socket.

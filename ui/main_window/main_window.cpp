@@ -578,14 +578,16 @@ void MainWindow::endCopy()
 void MainWindow::chooseImport()
 {
     auto* dialog = fileDialog(this, tr("Import a moment as a machine"),
-        QStandardPaths::writableLocation(QStandardPaths::DocumentsLocation), bundleFilter());
+        QStandardPaths::writableLocation(QStandardPaths::DocumentsLocation), importFilter());
     connect(dialog, &QFileDialog::fileSelected, this, &MainWindow::importMoment);
     dialog->show();
 }
 
 void MainWindow::importMoment(QString const& path)
 {
-    auto progress = beginCopy(tr("Importing “%1” …").arg(QFileInfo(path).fileName()));
+    QFileInfo const chosen(path);
+    bool const isFolder = chosen.fileName() == QLatin1String("state.json"); // in the folder that a moment became
+    auto progress = beginCopy(tr("Importing “%1” …").arg(isFolder ? chosen.dir().dirName() : chosen.fileName()));
     m_library.importMoment(path,
         guarded(this,
             [this, stays = whileNobodyGoesOn()](vmm::Result<QString> const& made) {

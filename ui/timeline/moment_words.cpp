@@ -204,6 +204,11 @@ QString bundleFilter()
     return Words::tr("Moments (*%1)").arg(bundleEnding) + QStringLiteral(";;") + Words::tr("All files (*)");
 }
 
+QString importFilter()
+{
+    return Words::tr("Moments (*%1 state.json)").arg(bundleEnding) + QStringLiteral(";;") + Words::tr("All files (*)");
+}
+
 QString neglectText(app::notice::PastNeglected const& neglected)
 {
     using What = app::notice::PastNeglected::What;

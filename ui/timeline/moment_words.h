@@ -32,6 +32,8 @@ QString whyNotGo(app::TimelineSession const& timeline);
 QString unreadableText(std::size_t count);
 /// The files that a moment can be, as file dialogs have them; and how one is called that has just been made.
 QString bundleFilter();
+/// And what stands for one that was exported as a folder.
+QString importFilter();
 inline constexpr QLatin1String bundleEnding(".tar.zst");
 /// What the machine did not do for its past, and why.
 QString neglectText(app::notice::PastNeglected const& neglected);

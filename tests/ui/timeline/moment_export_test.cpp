@@ -109,6 +109,10 @@ private slots:
         QTRY_VERIFY(scene.page->messages()->text().contains(path));
         QVERIFY(QFile::exists(path + "/state.json"));
         QVERIFY(QFile::exists(path + "/ram"));
+        // And that a machine.
+        scene.import(path + "/state.json");
+        QTRY_COMPARE(scene.library->ids().size(), 2);
+        QTRY_COMPARE(scene.library->entry(scene.library->ids().last())->name, "web 2");
     }
 
     void whatCannotBeRenamedIsImportedAllTheSame()

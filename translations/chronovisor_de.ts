@@ -2897,6 +2897,18 @@
         <source>Export as one file</source>
         <translation>Als eine Datei exportieren</translation>
     </message>
+    <message>
+        <source>Bring back what was deleted last</source>
+        <translation>Zuletzt Gelöschtes zurückholen</translation>
+    </message>
+    <message>
+        <source>Export as a folder</source>
+        <translation>Als Ordner exportieren</translation>
+    </message>
+    <message>
+        <source>Import a moment as a machine</source>
+        <translation>Einen Moment als Maschine importieren</translation>
+    </message>
 </context>
 <context>
     <name>ui::TimelineAxis</name>

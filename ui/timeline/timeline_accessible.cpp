@@ -15,11 +15,16 @@ struct Words {
     Q_DECLARE_TR_FUNCTIONS(ui::TimelineAccessible)
 };
 
-/// What can be done with a moment, or with now. `name` is for programs, `words` for people.
+/// What can be done with a moment, or with now. `name` is for programs, `words` for people, and some have no key.
 struct MomentAction {
     char const *name, *words, *key;
     TimelineAxis::Request request;
 };
+
+/// Where one is deleted.
+constexpr MomentAction bringBack { "Bring back",
+    QT_TRANSLATE_NOOP("ui::TimelineAccessible", "Bring back what was deleted last"), "Ctrl+Z",
+    TimelineAxis::Request::Undo };
 
 constexpr MomentAction momentActions[] = {
     { "Go back", QT_TRANSLATE_NOOP("ui::TimelineAccessible", "Go back to this moment"), "Return",
@@ -32,13 +37,19 @@ constexpr MomentAction momentActions[] = {
     { "Note", QT_TRANSLATE_NOOP("ui::TimelineAccessible", "Note"), "N", TimelineAxis::Request::Note },
     { "Pin", QT_TRANSLATE_NOOP("ui::TimelineAccessible", "Pin or unpin"), "P", TimelineAxis::Request::Pin },
     { "Export", QT_TRANSLATE_NOOP("ui::TimelineAccessible", "Export as one file"), "E", TimelineAxis::Request::Export },
+    { "Export folder", QT_TRANSLATE_NOOP("ui::TimelineAccessible", "Export as a folder"), "",
+        TimelineAxis::Request::ExportFolder },
     { "Delete", QT_TRANSLATE_NOOP("ui::TimelineAccessible", "Delete"), "Delete", TimelineAxis::Request::Remove },
+    bringBack,
 };
 
 constexpr MomentAction nowActions[] = {
     { "Keep", QT_TRANSLATE_NOOP("ui::TimelineAccessible", "Keep this moment"), "M", TimelineAxis::Request::Keep },
     { "Fork", QT_TRANSLATE_NOOP("ui::TimelineAccessible", "Keep this moment, and make another machine from it"), "F",
         TimelineAxis::Request::Fork },
+    { "Import", QT_TRANSLATE_NOOP("ui::TimelineAccessible", "Import a moment as a machine"), "",
+        TimelineAxis::Request::Import },
+    bringBack,
 };
 
 /// A moment of the axis, or now behind the last.
@@ -123,7 +134,7 @@ public:
     QStringList keyBindingsForAction(QString const& name) const override
     {
         auto const* action = actionOf(name);
-        return action != nullptr ? QStringList(QLatin1String(action->key)) : QStringList();
+        return action != nullptr && *action->key != 0 ? QStringList(QLatin1String(action->key)) : QStringList();
     }
     void doAction(QString const& name) override
     {
@@ -141,7 +152,9 @@ private:
     bool isNow() const { return m_axis != nullptr && m_index == m_axis->count(); }
     std::span<MomentAction const> actions() const
     {
-        return isNow() ? std::span<MomentAction const>(nowActions) : momentActions;
+        auto const all = isNow() ? std::span<MomentAction const>(nowActions) : momentActions;
+        bool const isOneDeleted = m_axis != nullptr && !m_axis->timeline().removed().empty();
+        return isOneDeleted ? all : all.first(all.size() - 1); // the last one is to bring it back
     }
     MomentAction const* actionOf(QString const& name) const
     {

@@ -17,7 +17,22 @@ class TimelineAxis final : public QAbstractScrollArea {
     Q_OBJECT
 public:
     /// What a person asks for, of the selected moment where it is about one.
-    enum class Request : std::uint8_t { Keep, Go, Fork, Remove, Undo, Rename, Note, Pin, Mark, Export, Menu, Leave };
+    enum class Request : std::uint8_t {
+        Keep,
+        Go,
+        Fork,
+        Remove,
+        Undo,
+        Rename,
+        Note,
+        Pin,
+        Mark,
+        Export,
+        ExportFolder,
+        Import,
+        Menu,
+        Leave,
+    };
     Q_ENUM(Request)
 
     explicit TimelineAxis(app::TimelineSession& timeline, QWidget* parent = nullptr);

@@ -189,6 +189,7 @@ void TimelinePanel::perform(Request request)
     switch (request) {
     case Request::Keep: return keep();
     case Request::Undo: return undoRemove();
+    case Request::Import: emit importRequested(); return;
     case Request::Menu: return showMenu();
     case Request::Leave: emit leaveRequested(); return;
     default: break;
@@ -210,6 +211,7 @@ void TimelinePanel::performOn(Request request, app::MomentEntry const& moment)
     case Request::Pin: return m_timeline.setPinned(moment.id, !moment.pinned);
     case Request::Mark: return markOrCompare(moment.id);
     case Request::Export: return exportMoment(moment, Form::Bundle);
+    case Request::ExportFolder: return exportMoment(moment, Form::Folder);
     default: return;
     }
 }
@@ -348,10 +350,8 @@ void TimelinePanel::showMenu()
         add("pin", moment->pinned ? tr("Unpin") : tr("Pin"), Qt::Key_P, Request::Pin);
         m_menu->addSeparator();
         add("export", tr("Export as one file…"), Qt::Key_E, Request::Export);
-        m_menu->addAction(icon(QStringLiteral("folder")), tr("Export as a folder…"), this, [this] {
-            if (auto const* selected = m_axis->selectedMoment())
-                exportMoment(*selected, Form::Folder);
-        });
+        m_menu->addAction(icon(QStringLiteral("folder")), tr("Export as a folder…"), this,
+            [this] { perform(Request::ExportFolder); });
         m_menu->addSeparator();
         add("trash", tr("Delete"), Qt::Key_Delete, Request::Remove);
     }

@@ -7,6 +7,7 @@
 #include "ui/widgets/work_line.h"
 #include "vmm/base/unique_fd.h"
 
+#include <QAccessible>
 #include <QAction>
 #include <QApplication>
 #include <QDir>
@@ -113,6 +114,17 @@ private slots:
         scene.import(path + "/state.json");
         QTRY_COMPARE(scene.library->ids().size(), 2);
         QTRY_COMPARE(scene.library->entry(scene.library->ids().last())->name, "web 2");
+    }
+
+    void aScreenReaderExportsAFolder()
+    {
+        Scene scene;
+        auto* moment = QAccessible::queryAccessibleInterface(scene.panel->axis())->child(0);
+        moment->actionInterface()->doAction("Export folder");
+        auto const path = scene.directory.filePath("good");
+        Scene::choose(scene.panel, path);
+        QTRY_VERIFY(scene.page->messages()->text().contains(path));
+        QVERIFY(QFile::exists(path + "/state.json"));
     }
 
     void whatCannotBeRenamedIsImportedAllTheSame()

@@ -17,6 +17,7 @@
 #include <QLabel>
 #include <QLineEdit>
 #include <QListView>
+#include <QMetaEnum>
 #include <QPlainTextEdit>
 #include <QProgressBar>
 #include <QRegularExpression>
@@ -25,6 +26,7 @@
 #include <QSignalSpy>
 #include <QToolButton>
 #include <QTreeWidget>
+#include <set>
 #if __has_include(<qpa/qplatformaccessibility.h>)
 #include <private/qguiapplication_p.h>
 #include <qpa/qplatformaccessibility.h>
@@ -786,6 +788,58 @@ private slots:
         QVERIFY(now->actionNames().contains("Fork"));
         now->doAction("Keep");
         QVERIFY(scene.has(3));
+    }
+
+    /// Whatever a key or the menu asks for: each by an action of a moment or of now, which has words.
+    void aScreenReaderCanAskForEverything()
+    {
+        using Request = ui::TimelineAxis::Request;
+        Scene scene;
+        QVERIFY(scene.run());
+        scene.keep();
+        scene.keep();
+        auto* list = QAccessible::queryAccessibleInterface(scene.axis);
+        auto const names = [&](int index) { return list->child(index)->actionInterface()->actionNames(); };
+        QVERIFY(!names(0).contains("Bring back"));
+        list->child(1)->actionInterface()->doAction("Delete");
+        QVERIFY(scene.has(1));
+        QVERIFY(names(0).contains("Bring back") && names(1).contains("Bring back"));
+
+        // Of what each does the other tests tell.
+        scene.axis->disconnect(scene.panel);
+        QSignalSpy const asked(scene.axis, &ui::TimelineAxis::requested);
+        std::set<Request> can;
+        for (auto const index : { 0, 1 }) {
+            auto* actions = list->child(index)->actionInterface();
+            for (auto const& name : actions->actionNames()) {
+                QVERIFY2(!actions->localizedActionName(name).isEmpty(), qPrintable(name));
+                auto const before = asked.count();
+                actions->doAction(name);
+                if (name == QAccessibleActionInterface::pressAction()
+                    || name == QAccessibleActionInterface::setFocusAction())
+                    continue;
+                QVERIFY2(asked.count() == before + 1, qPrintable(name));
+                can.insert(asked.last().first().value<Request>());
+            }
+        }
+        auto const all = QMetaEnum::fromType<Request>();
+        for (int i = 0; i < all.keyCount(); ++i) {
+            if (auto const one = Request(all.value(i)); one != Request::Leave) // which is Esc, and to go elsewhere
+                QVERIFY2(can.contains(one), all.key(i));
+        }
+    }
+
+    void whatIsDeletedIsBroughtBackByAnAction()
+    {
+        Scene scene;
+        QVERIFY(scene.run());
+        auto const id = scene.keep();
+        auto* list = QAccessible::queryAccessibleInterface(scene.axis);
+        list->child(0)->actionInterface()->doAction("Delete");
+        QVERIFY(scene.has(0));
+        list->child(0)->actionInterface()->doAction("Bring back"); // of now
+        QVERIFY(scene.has(1));
+        QCOMPARE(scene.axis->entry(0).id, id);
     }
 
     /// Who does not see the axis hears of what a key has changed there: where the focus is, and that a name is another

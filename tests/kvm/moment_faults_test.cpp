@@ -6,6 +6,7 @@
 #include "tests/support/suite.h"
 #include "vmm/base/random.h"
 #include "vmm/base/time_of_day.h"
+#include "vmm/machine/disk_costs.h"
 #include "vmm/machine/moment_disks.h"
 #include "vmm/machine/moment_export.h"
 #include "vmm/machine/saved_machine.h"
@@ -37,6 +38,7 @@ private slots:
     void initTestCase();
     void memoryAndDisksAreOfOneInstant_data();
     void memoryAndDisksAreOfOneInstant();
+    void momentsGoInAnyOrderBesideTheGuest();
     void whatIsTouchedLaterIsKeptAsItWas();
     void everyStepOfKeepingCanFail();
     void killedAtAnyInstant();
@@ -193,6 +195,54 @@ void MomentFaultsTest::memoryAndDisksAreOfOneInstant()
     std::shuffle(moments.begin(), moments.end(), random);
     for (auto const& moment : moments)
         QCOMPARE(problemOfGoing(guest, moment), QString());
+    guest.end();
+    QCOMPARE(guest.problem(), QString());
+}
+
+/// In a random order, on two branches, beside the guest: the one that is left is whole, the guest goes on from there,
+/// and what only the others needed is given back, of memory and of disks.
+void MomentFaultsTest::momentsGoInAnyOrderBesideTheGuest()
+{
+    constexpr unsigned count = 8, beforeTheBranch = 5;
+    auto const asked = qEnvironmentVariableIntValue("CHRONOVISOR_TEST_SEED");
+    auto const seed = asked ? unsigned(asked) : std::random_device()() >> 1;
+    auto const inThisOrder = QString("CHRONOVISOR_TEST_SEED=%1: ").arg(seed);
+    qInfo("%s", qPrintable(inThisOrder));
+    std::mt19937 random(seed);
+    Counter guest(4, Has::Everything);
+    REQUIRE_OK(guest.start());
+    std::vector<Kept> moments;
+    while (moments.size() < count) {
+        if (moments.size() == beforeTheBranch)
+            QCOMPARE(problemOfGoing(guest, moments[1]), QString());
+        auto const kept = keepBetween(guest);
+        QVERIFY2(kept, qPrintable(said(guest)));
+        moments.push_back(*kept);
+    }
+    auto const timeline = guest.timeline();
+    auto const before = timeline->size();
+    std::shuffle(moments.begin(), moments.end(), random);
+    for (; moments.size() > 1; moments.pop_back()) {
+        REQUIRE_OK(guest.endMoment(moments.back().id));
+        if (moments.size() % 2 == 0)
+            REQUIRE_OK(timeline->sweep());
+        QVERIFY2(guest.countsOn(), qPrintable(inThisOrder + said(guest)));
+    }
+    REQUIRE_OK(timeline->sweep());
+    auto const& left = moments.front();
+    QCOMPARE(timeline->moments().size(), 1u);
+    QVERIFY(tests::must(timeline->verify()).empty());
+    // In some packs too little is waste for them to be written anew: that is no more than sweep() leaves.
+    QCOMPARE(tests::must(timeline->freed({})).first, 0u);
+    QVERIFY2(timeline->size() < before, qPrintable(QString("%1 of %2").arg(timeline->size()).arg(before)));
+
+    auto const found = problemOfGoing(guest, left);
+    QVERIFY2(found.isEmpty(), qPrintable(inThisOrder + found));
+    // The disks do not stand on what the others had any more.
+    REQUIRE_OK(guest.machine().call(command::TidyDisks { timeline }));
+    QVERIFY2(timeline->loose().empty(), qPrintable(inThisOrder));
+    QCOMPARE(tests::must(freedByDisks(*timeline, guest.config, {})).first, 0u);
+    QVERIFY2(guest.countsOn(), qPrintable(inThisOrder + said(guest)));
     guest.end();
     QCOMPARE(guest.problem(), QString());
 }

@@ -29,8 +29,6 @@ namespace {
 /// Events are left out for a client that has this much to take already; one that takes no answers either is let go
 /// at answerLimit.
 constexpr std::size_t outputLimit = 8u << 20;
-/// For how long a server that is to end lets a client that takes nothing of what it is told hold it up.
-constexpr std::chrono::seconds lastPatience { 5 };
 
 struct Console;
 
@@ -44,6 +42,7 @@ struct Connection {
     bool wantsEvents = false;
     bool isClosing = false;
     bool isBlocked = false; // waits until it can be written to again
+    bool hasTaken = false;  // something of that, since the server that is to end has looked last
     bool hasAsked = false;  // all that it will: it has closed its half
     std::size_t unanswered = 0;
     vmm::EventLoop::Handle watch;
@@ -89,7 +88,7 @@ struct ControlServer::Private {
 
     bool isFinishing = false;
     std::function<void()> whenAnswered; // of finish()
-    vmm::EventLoop::Handle patience;    // with who does not take its answers then
+    vmm::EventLoop::Handle nextLook;    // at who does not take its answers then
 
     using Reply = std::function<void(vmm::Result<Json>)>;
     MachineReaders readers;
@@ -153,38 +152,46 @@ struct ControlServer::Private {
         });
     }
 
-    void finish(std::function<void()> done)
+    void finish(std::function<void()> done, vmm::Nanoseconds patience)
     {
         accepting.reset();
         listening.reset();
         isFinishing = true;
         whenAnswered = std::move(done);
-        waitForTakers();
+        waitForTakers(patience);
         endIfAnswered();
     }
 
     /// Those who take nothing of what they are told for so long are let go.
-    void waitForTakers()
+    void waitForTakers(vmm::Nanoseconds patience)
     {
-        patience = loop->at(vmm::EventLoop::now() + lastPatience, [this] {
+        nextLook = loop->at(vmm::EventLoop::now() + patience, [this, patience] {
             for (auto const& [number, connection] : connections) {
-                if (!connection->output.empty())
+                if (!std::exchange(connection->hasTaken, false) && !connection->output.empty())
                     close(*connection);
             }
-            waitForTakers();
+            waitForTakers(patience);
         });
+    }
+
+    bool isAnswered() const
+    {
+        return std::ranges::none_of(
+            connections, [](auto const& one) { return one.second->unanswered > 0 || !one.second->output.empty(); });
     }
 
     void endIfAnswered()
     {
-        auto const waits = [](auto const& one) { return one.second->unanswered > 0 || !one.second->output.empty(); };
-        if (!whenAnswered || std::ranges::any_of(connections, waits))
+        if (!whenAnswered || !isAnswered())
             return;
         // Not at once, as in close().
-        loop->post([this, done = std::exchange(whenAnswered, {})] {
-            patience.reset();
+        loop->post([this] {
+            // Before this there may have been one more request, whose answer comes behind it.
+            if (!whenAnswered || !isAnswered())
+                return;
+            nextLook.reset();
             connections.clear();
-            done();
+            std::exchange(whenAnswered, {})();
         });
     }
 
@@ -243,6 +250,7 @@ struct ControlServer::Private {
             if (sent < 0)
                 return close(connection);
             connection.output.erase(0, static_cast<std::size_t>(sent));
+            connection.hasTaken = true;
         }
         if (connection.output.size() > answerLimit)
             return close(connection);
@@ -619,14 +627,15 @@ ControlServer::~ControlServer()
         m_private->serve({});
         m_private->connections.clear();
         m_private->accepting.reset();
+        m_private->nextLook.reset();
     });
     m_private->thread.reset();
 }
 
-void ControlServer::finish(std::function<void()> done)
+void ControlServer::finish(std::function<void()> done, vmm::Nanoseconds patience)
 {
     ::unlink(m_path.c_str());
-    m_private->loop->post([this, done = std::move(done)] { m_private->finish(done); });
+    m_private->loop->post([this, done = std::move(done), patience] { m_private->finish(done, patience); });
 }
 
 void ControlServer::setRunners(std::vector<std::shared_ptr<MachineRunner>> runners)

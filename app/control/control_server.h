@@ -28,8 +28,9 @@ public:
     /// The machines that are served from now on. Any thread.
     void setRunners(std::vector<std::shared_ptr<MachineRunner>> runners);
     /// Nobody new is heard from now on, and nothing new is begun: who asks gets Disconnected. `done` is called once all
-    /// who wait for an answer have it, on the server's thread, which hears nobody any more then. Once.
-    void finish(std::function<void()> done);
+    /// who wait for an answer have it, on the server's thread, which hears nobody any more then. Who takes nothing of
+    /// what it is told for `patience` is let go. Once.
+    void finish(std::function<void()> done, vmm::Nanoseconds patience = std::chrono::seconds(5));
 
 private:
     struct Private;

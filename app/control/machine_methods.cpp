@@ -295,6 +295,7 @@ void resizeConsole(MachineRunner& machine, Json const& params, Reply const& repl
     link->setSize({ static_cast<std::uint16_t>(columns), static_cast<std::uint16_t>(rows) });
     reply(Json::object());
 }
+
 using Handler = void (*)(MachineRunner&, Json const&, Reply const&);
 
 std::map<std::string_view, Handler> const& handlers()

@@ -12,10 +12,13 @@
 /// `chronoctl moment …`: the same methods, whether a process has the machine in memory or nobody.
 namespace app::ctl {
 
-vmm::Result<Json> callOnMachine(
-    std::string const& machine, std::string const& method, Json params, Surroundings& around, Output const& output)
+namespace {
+
+/// Of the process that has the machine, while a person hears what it tells meanwhile.
+vmm::Result<vmm::Result<Json>> callProcess(std::string const& machine, std::string const& method, Json params,
+    Surroundings const& around, Output const& output)
 {
-    auto asked = askOwner(machine, around, [&](Owner& owner) {
+    return askOwner(machine, around, [&](Owner& owner) {
         bool const tells = !output.json && ::isatty(output.err) == 1;
         owner.client.onNotification([&, tells, uuid = owner.uuid](std::string const& event, Json const& told) {
             if (tells && event == "machine.progress" && told.value("machine", "") == uuid)
@@ -27,6 +30,26 @@ vmm::Result<Json> callOnMachine(
         params["machine"] = owner.uuid;
         return owner.client.call(method, params);
     });
+}
+
+/// A process is started that goes there.
+int goToMoment(MomentOptions const& options, Surroundings& around, Output const& output)
+{
+    auto const stored = around.store.find(options.machine);
+    if (!stored)
+        return output.failed(stored.error());
+    std::vector<std::string> arguments { stored->id, "--moment", options.moment };
+    if (options.losePresent)
+        arguments.emplace_back("--lose-present");
+    return runDetached(std::move(arguments), around, output);
+}
+
+}
+
+vmm::Result<Json> callOnMachine(
+    std::string const& machine, std::string const& method, Json params, Surroundings& around, Output const& output)
+{
+    auto asked = callProcess(machine, method, params, around, output);
     if (asked)
         return std::move(*asked);
     if (asked.error().code != vmm::ErrorCode::NotNow)
@@ -110,21 +133,13 @@ int moment(MomentOptions const& options, Surroundings& around, Output const& out
         method = "moment.list";
         params["costs"] = true;
     } else if (options.action == "restore") {
-        // Where nobody has the machine, a process is started that goes there.
-        auto const owner = findOwner(options.machine, around);
-        if (!owner && owner.error().code == vmm::ErrorCode::NotNow) {
-            auto const stored = around.store.find(options.machine);
-            if (!stored)
-                return output.failed(stored.error());
-            std::vector<std::string> arguments { stored->id, "--moment", options.moment };
-            if (options.losePresent)
-                arguments.emplace_back("--lose-present");
-            return runDetached(std::move(arguments), around, output);
-        }
-        method = "moment.go";
-        if (!output.json)
+        if (!output.json && findOwner(options.machine, around))
             noteUsbFates(options.machine, options.moment, around, output);
         params["losePresent"] = options.losePresent;
+        auto const gone = callProcess(options.machine, "moment.go", params, around, output);
+        // Nobody has it: going there here would be the end of the machine with this process.
+        return gone || gone.error().code != vmm::ErrorCode::NotNow ? told(gone, output)
+                                                                   : goToMoment(options, around, output);
     } else if (options.action == "delete") {
         method = "moment.end";
     } else if (options.action == "fork") {

@@ -157,16 +157,11 @@ public:
             = m_runner->addObserver([this](Notice const& notice) { m_loop.post([this, notice] { take(notice); }); });
         auto const begun = [this](vmm::Result<> const& outcome) { m_loop.post([this, outcome] { started(outcome); }); };
         begin(begun);
-        // While the machine is being put together on its own thread.
-        auto server
-            = control::ControlServer::start(m_around.runtimeDirectory, "chronoctl run", control::Serves::InMemory);
-        if (server) {
-            m_server = std::move(*server);
-            m_server->setRunners({ m_runner });
-        } else {
-            m_unreachable = server.error();
-        }
+        serve(); // while the machine is being put together on its own thread
         m_loop.run();
+        for (auto& pump : m_pumps)
+            pump->flush();
+        m_pumps.clear(); // the terminal is as before when the last word is said
         if (m_failure)
             return m_output.failed(*m_failure);
         if (m_hasCrashed && m_reason)
@@ -175,18 +170,45 @@ public:
     }
 
 private:
-    /// Who has asked for the end from outside hears that it came, and who waits for something else its outcome.
+    void serve()
+    {
+        auto server
+            = control::ControlServer::start(m_around.runtimeDirectory, "chronoctl run", control::Serves::InMemory);
+        if (server) {
+            m_server = std::move(*server);
+            m_server->setRunners({ m_runner });
+        } else {
+            m_unreachable = server.error();
+        }
+    }
+
+    /// Who has asked for the end from outside hears that it came, and who waits for something else its outcome; what
+    /// takes long ends, for while it looks at the past nobody else can have the machine.
     void leave()
     {
         if (std::exchange(m_isLeaving, true))
             return;
         m_runner->drain();
-        for (auto& pump : m_pumps)
-            pump->flush();
-        m_pumps.clear(); // the terminal is as before when the last word is said
         if (!m_server)
             return m_loop.stop();
-        m_server->finish([this] { m_loop.post([this] { m_loop.stop(); }); });
+        m_patience = m_loop.at(vmm::EventLoop::now() + std::chrono::seconds(5), [this] {
+            m_runner->cancelJob();
+            m_runner->cancelKeeping();
+        });
+        m_server->finish([this] { m_loop.post([this] { left(); }); });
+    }
+
+    void left()
+    {
+        m_patience.reset();
+        if (!isInMemory(m_runner->state()))
+            return m_loop.stop();
+        // Who asked for that just before its end has started it anew, and was told so.
+        m_server.reset();
+        serve();
+        m_isLeaving = m_isSuspending = false;
+        m_failure.reset();
+        m_code = Done;
     }
 
     void complain(std::string_view what, vmm::Error why) const { m_output.failed(std::move(why).within(what)); }
@@ -354,7 +376,7 @@ private:
     Output const& m_output;
     vmm::EventLoop& m_loop;
     TerminalSizes& m_sizes;
-    vmm::EventLoop::Handle m_resized;
+    vmm::EventLoop::Handle m_resized, m_patience;
     Subject m_subject;
     std::shared_ptr<MachineRunner> m_runner;
     MachineRunner::ObserverId m_observer = 0;
@@ -450,10 +472,8 @@ int start(std::string const& machine, bool paused, Surroundings& around, Output 
         vmm::ignore(owner.client.call("events.subscribe"));
         return owner.client.call("machine.start", { { "machine", owner.uuid }, { "paused", paused } });
     });
-    if (answer)
-        return *answer ? output.answer({}, **answer) : output.failed(answer->error());
-    if (answer.error().code != vmm::ErrorCode::NotNow)
-        return output.failed(answer.error());
+    if (answer || answer.error().code != vmm::ErrorCode::NotNow)
+        return told(answer, output);
     auto const stored = around.store.find(machine);
     if (!stored)
         return output.failed(stored.error());

@@ -341,16 +341,11 @@ int show(std::string const& machine, Surroundings& around, Output const& output)
     return Done;
 }
 
-namespace {
-
-/// The end of a verb that is one method.
 int told(vmm::Result<vmm::Result<Json>> const& answer, Output const& output)
 {
     if (!answer)
         return output.failed(answer.error());
     return *answer ? output.answer({}, **answer) : output.failed(answer->error());
-}
-
 }
 
 int control(
@@ -519,13 +514,12 @@ int emptyTrash(unsigned days, Surroundings& around, Output const& output)
 
 int screenshot(std::string const& machine, std::string const& path, Surroundings& around, Output const& output)
 {
-    auto owner = findOwner(machine, around);
-    if (!owner)
-        return output.failed(owner.error());
-    auto const answer
-        = owner->client.call("machine.screenshot", { { "machine", owner->uuid } }, std::chrono::seconds(30));
-    if (!answer)
-        return output.failed(answer.error());
+    auto const asked = askOwner(machine, around, [](Owner& owner) {
+        return owner.client.call("machine.screenshot", { { "machine", owner.uuid } }, std::chrono::seconds(30));
+    });
+    if (!asked || !*asked)
+        return output.failed(asked ? asked->error() : asked.error());
+    auto const& answer = *asked;
     auto const png = vmm::state::base64Decode(answer->value("png", ""));
     if (!png)
         return output.failed(png.error());

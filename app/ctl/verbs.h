@@ -175,6 +175,8 @@ vmm::Result<std::invoke_result_t<Ask, Owner&>> askOwner(
             return answer;
     }
 }
+/// The end of a verb that is one method.
+int told(vmm::Result<vmm::Result<Json>> const& answer, Output const& output);
 /// Of what that process tells: which ports of the host's `machine` came back without.
 void noteMissedForwards(std::string const& machine, std::string const& event, Json const& told, Output const& output);
 /// Which moment the present went to, when the machine left it.

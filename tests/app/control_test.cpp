@@ -296,8 +296,25 @@ private slots:
             bench.script->last->guestPrints(line);
         QVERIFY(bench.isAlive());
         std::promise<void> end;
-        bench.server->finish([&] { end.set_value(); });
+        bench.server->finish([&] { end.set_value(); }, std::chrono::milliseconds(50));
         QVERIFY(tests::comes(end.get_future()));
+    }
+
+    void whoWaitsHoldsNoServerUpThatGoesNow()
+    {
+        Bench bench;
+        bench.script->holdSuspend = true;
+        REQUIRE_OK(bench.client().call("machine.start"));
+        auto suspended = std::async(std::launch::async, [&] { return bench.client().call("machine.suspend"); });
+        auto const release = qScopeGuard([&] { bench.runner->cancelJob(); });
+        QTRY_COMPARE(bench.runner->state(), SessionState::Suspending);
+        std::atomic<bool> hasEnded = false;
+        bench.server->finish([&] { hasEnded = true; }, std::chrono::milliseconds(1));
+        QTest::qWait(10); // it has looked at who takes nothing
+        bench.server.reset();
+        QVERIFY(tests::comes(suspended));
+        QCOMPARE(suspended.get().error().code, vmm::ErrorCode::Disconnected);
+        QVERIFY(!hasEnded);
     }
 
     void whereItEndsWithTheMachineNothingIsBegunForOneThatIsOff()

@@ -17,8 +17,8 @@ void Qcow2Image::startCommit()
     m_commit.writes = 0;
     m_commit.blocks.clear();
     m_commit.flushes.swap(m_flushes);
-    if (m_qcow.isCorrupt())
-        return finishCommit(m_qcow.corruptError("the image is marked as corrupt"));
+    if (auto const writable = m_qcow.checkWritable(); !writable)
+        return finishCommit(writable.error());
     for (auto const offset : m_replacedTables)
         m_unlinked.push_back({ offset >> m_qcow.header().clusterBits, 0, false });
     m_replacedTables.clear();
@@ -222,7 +222,7 @@ void Qcow2Image::giveBack(Refcounts::Run const& run)
 /// Gives back one run of clusters that a snapshot has left, as far as nobody has taken them since.
 bool Qcow2Image::workWhenIdle()
 {
-    if (m_toGiveBack.empty() || !m_canGiveBack || m_qcow.isCorrupt())
+    if (m_toGiveBack.empty() || !m_canGiveBack || !m_qcow.checkWritable())
         return false;
     auto const run = m_toGiveBack.front();
     m_toGiveBack.pop_front();

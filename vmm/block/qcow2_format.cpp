@@ -295,8 +295,19 @@ Error File::markCorrupt(std::string detail)
 
 void File::markUnknown()
 {
-    m_corrupt = true;
+    m_unknown = true;
     log(LogLevel::Error, "block", "{}: will not be written to until it is opened again", m_file.name());
+}
+
+Result<> File::checkWritable() const
+{
+    if (m_corrupt)
+        return fail(corruptError("the image is marked as corrupt"));
+    if (m_unknown) {
+        return fail(ErrorCode::IoError,
+            m_file.name() + ": after a write that failed it is not written to any more until it is opened again");
+    }
+    return {};
 }
 
 Result<std::vector<std::uint64_t>> File::readTable(std::uint64_t offset, std::uint64_t entries) const

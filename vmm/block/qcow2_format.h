@@ -124,9 +124,10 @@ public:
 
     /// Notes in memory and in the header that the tables contradict each other, so that nobody makes it worse.
     Error markCorrupt(std::string detail);
-    /// The same in memory only: what the file says now is not known.
+    /// Nothing is written any more until the image is opened again: what the file says now is not known.
     void markUnknown();
-    bool isCorrupt() const { return m_corrupt; }
+    /// Why nothing may be written any more, where that is so.
+    Result<> checkWritable() const;
     Error corruptError(std::string detail) const;
 
     /// The snapshot table, checked; Corrupt, by name, where an entry cannot be right.
@@ -138,7 +139,7 @@ private:
     Header m_header;
     std::uint64_t m_highWater;
     std::unordered_set<std::uint64_t> m_metadata;
-    bool m_corrupt = false;
+    bool m_corrupt = false, m_unknown = false;
 };
 
 }

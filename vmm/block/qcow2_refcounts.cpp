@@ -132,8 +132,7 @@ Result<> Refcounts::set(std::uint64_t cluster, std::uint64_t value)
 
 Result<Refcounts::Run> Refcounts::allocate(std::uint64_t wanted)
 {
-    if (m_file.isCorrupt())
-        return fail(m_file.corruptError("the image is marked as corrupt"));
+    TRY(m_file.checkWritable());
     Run run;
     auto cluster = m_hint;
     while (true) {

@@ -88,8 +88,7 @@ Result<> Qcow2Image::beginChange()
     drain();
     if (m_readOnly)
         return fail(ErrorCode::PermissionDenied, m_file->name() + " is open for reading only");
-    if (m_qcow.isCorrupt())
-        return fail(m_qcow.corruptError("the image is marked as corrupt"));
+    TRY(m_qcow.checkWritable());
     TRY(beforeFirstWrite());
     TRY(runSync(BlockRequest::Kind::Flush, 0, 0));
     drain();

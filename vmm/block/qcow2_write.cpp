@@ -46,8 +46,8 @@ Result<> Qcow2Image::beforeFirstWrite()
 void Qcow2Image::proceed(BlockRequest& request)
 {
     while (request.m_position < request.length) {
-        if (m_qcow.isCorrupt())
-            return finishPart(request, m_qcow.corruptError("the image is marked as corrupt"));
+        if (auto const writable = m_qcow.checkWritable(); !writable)
+            return finishPart(request, writable.error());
         auto const step = request.kind == BlockRequest::Kind::Write
             ? stepWrite(request, request.length - request.m_position)
             : stepZero(request);
@@ -338,8 +338,7 @@ void Qcow2Image::allocationWritten(Transfer& transfer, int error)
 void Qcow2Image::link(Allocation& allocation)
 {
     auto const enter = [&]() -> Result<> {
-        if (m_qcow.isCorrupt())
-            return fail(m_qcow.corruptError("the image is marked as corrupt"));
+        TRY(m_qcow.checkWritable());
         auto* const table = TRY(m_tables.forWriting(l1Index(allocation.start), m_refcounts, m_replacedTables));
         auto const first = l2Index(allocation.start);
         m_tables.noteDirty(*table);

@@ -453,7 +453,8 @@ private slots:
                             QCOMPARE(compareAll(engine, disk, start.moments), std::string());
                         } else {
                             // Whether the header was written nobody knows, so the image is opened again.
-                            QCOMPARE(known.error().code, ErrorCode::Corrupt);
+                            QCOMPARE(known.error().code, ErrorCode::IoError);
+                            QVERIFY(known.error().detail.ends_with("until it is opened again"));
                             image->reset();
                             image = openImage(engine, disk);
                             REQUIRE_OK(image);

@@ -32,6 +32,17 @@ static void populationCount(void)
     EXPECT_EQUAL(countBits(~0ull), 64);
 }
 
+static void checksum(void)
+{
+    if (!(identify(1).c & 1 << 20)) {
+        skip("this processor has no SSE4.2");
+        return;
+    }
+    uint64_t sum = 0xffffffff;
+    __asm__ volatile("crc32q %1, %0" : "+r"(sum) : "r"(0x3837363534333231)); // "12345678"
+    EXPECT_EQUAL(sum, 0x9f787f65);
+}
+
 static uint64_t flags(void)
 {
     uint64_t value;
@@ -121,6 +132,7 @@ static void nowhere(void)
 void program(void)
 {
     run("instructions.populationCount", populationCount);
+    run("instructions.checksum", checksum);
     run("instructions.accessFlag", accessFlag);
     run("instructions.breakpoint", breakpoint);
     run("instructions.softwareInterrupt", softwareInterrupt);

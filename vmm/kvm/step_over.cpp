@@ -25,6 +25,8 @@ public:
                 operandSize = true;
             else if (byte == 0xf3)
                 repeat = true;
+            else if (byte == 0xf2)
+                repeatNot = true;
             else if (byte != 0x2e && byte != 0x36 && byte != 0x3e && byte != 0x26 && byte != 0x64 && byte != 0x65)
                 break;
             ++m_at;
@@ -43,7 +45,7 @@ public:
         return (m_longMode || m_wide) != operandSize ? 4 : 2;
     }
 
-    bool operandSize = false, repeat = false;
+    bool operandSize = false, repeat = false, repeatNot = false;
     std::uint8_t rex = 0;
 
 private:
@@ -93,6 +95,30 @@ bool count(VcpuState& state, Decoder& code, std::uint8_t opcode)
     return true;
 }
 
+/// CRC32 of a register, which changes no flags.
+bool checksum(VcpuState& state, Decoder& code)
+{
+    constexpr std::uint32_t polynomial = 0x82f63b78; // 11EDC6F41h, the other way round
+    auto const opcode = code.next();
+    auto const modrm = code.next();
+    if (!code.repeatNot || code.repeat || !modrm || (*opcode != 0xf0 && *opcode != 0xf1) || (*modrm >> 6) != 3)
+        return false;
+    bool const isByte = *opcode == 0xf0;
+    unsigned const number = *modrm & 7u;
+    bool const isHigh = isByte && code.rex == 0 && number >= 4; // AH, CH, DH, BH
+    auto source = isHigh ? *registerByNumber(state, number - 4) >> 8
+                         : *registerByNumber(state, number | ((code.rex & 1u) << 3));
+    auto& target = *registerByNumber(state, (*modrm >> 3 & 7u) | ((code.rex & 4u) << 1));
+    auto sum = static_cast<std::uint32_t>(target);
+    for (unsigned bytes = isByte ? 1 : code.operandBytes(); bytes > 0; --bytes, source >>= 8) {
+        sum ^= source & 0xff;
+        for (int bit = 0; bit < 8; ++bit)
+            sum = (sum >> 1) ^ ((sum & 1) != 0 ? polynomial : 0);
+    }
+    target = sum;
+    return true;
+}
+
 /// A software interrupt: RIP already points behind the instruction, and delivery is KVM's.
 bool interrupt(VcpuState& state, std::uint8_t vector)
 {
@@ -114,7 +140,7 @@ bool interrupt(VcpuState& state, std::uint8_t vector)
 bool twoByte(VcpuState& state, Decoder& code)
 {
     auto const opcode = code.next();
-    if (!opcode)
+    if (!opcode || (code.repeatNot && *opcode != 0x38))
         return false;
     switch (*opcode) {
     case 0x01: {
@@ -135,6 +161,7 @@ bool twoByte(VcpuState& state, Decoder& code)
         default: return false;
         }
     }
+    case 0x38: return checksum(state, code);
     case 0xb8:
     case 0xbc:
     case 0xbd: return count(state, code, *opcode);
@@ -145,7 +172,7 @@ bool twoByte(VcpuState& state, Decoder& code)
 bool execute(VcpuState& state, Decoder& code)
 {
     auto const opcode = code.next();
-    if (!opcode)
+    if (!opcode || (code.repeatNot && *opcode != 0x0f))
         return false;
     switch (*opcode) {
     case 0x0f: return twoByte(state, code);

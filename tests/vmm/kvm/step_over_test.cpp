@@ -67,6 +67,7 @@ private slots:
     void countsOfEveryWidth();
     void countsInUserMode();
     void countsWithMemoryAreNotOurs();
+    void checksum();
     void breakpoint();
     void softwareInterrupt();
     void interruptsOnlyInTheKernelAndWithNothingUnderWay();
@@ -169,6 +170,41 @@ void StepOverTest::countsWithMemoryAreNotOurs()
     QVERIFY(refuses(longMode(), { 0xf3, 0x48, 0x0f, 0xb8, 0x01 })); // from [RCX]
     QVERIFY(refuses(longMode(), { 0x48, 0x0f, 0xb8, 0xc1 }));       // no F3: another instruction
     QVERIFY(refuses(longMode(), { 0x48, 0x0f, 0xbc, 0xc1 }));       // BSF
+}
+
+/// The check value that each catalogue of such sums has of CRC-32C: of "123456789" E3069283h, where all bits are turned
+/// over before and after.
+void StepOverTest::checksum()
+{
+    auto state = longMode();
+    state.rax = 0xaaaaaaaaffffffff;
+    state.r9 = loadLittle<std::uint64_t>(vmm::bytesOf("12345678"));
+    state.rcx = 0x3900; // CH: '9'
+    auto const step = [&](Bytes const& code, std::uint64_t expected) {
+        bool const isRight = stepsOver(state, code, [&](VcpuState& s) { s.rax = expected; });
+        state.rax = expected;
+        return isRight;
+    };
+    auto const whole = state;
+    QVERIFY(step({ 0xf2, 0x49, 0x0f, 0x38, 0xf1, 0xc1 }, ~0x6087809au)); // RAX, R9
+    QVERIFY(step({ 0xf2, 0x0f, 0x38, 0xf0, 0xc5 }, ~0xe3069283u));       // EAX, CH
+    // In parts of four, two and one byte, the last one of a register that only a REX prefix names.
+    state = whole;
+    state.rsi = 0x34333231;
+    state.rdi = 0x3635;
+    QVERIFY(stepOver(state, Bytes { 0xf2, 0x0f, 0x38, 0xf1, 0xc6 }));       // EAX, ESI
+    QVERIFY(stepOver(state, Bytes { 0x66, 0xf2, 0x0f, 0x38, 0xf1, 0xc7 })); // EAX, DI
+    for (std::uint8_t const byte : { '7', '8', '9' }) {
+        state.rsi = byte;
+        QVERIFY(stepOver(state, Bytes { 0xf2, 0x40, 0x0f, 0x38, 0xf0, 0xc6 })); // EAX, SIL
+    }
+    QCOMPARE(state.rax, quint64(~0xe3069283u));
+    QCOMPARE(state.rflags, whole.rflags);
+    QVERIFY(refuses(longMode(), { 0xf2, 0x0f, 0x38, 0xf1, 0x01 })); // of memory
+    QVERIFY(refuses(longMode(), { 0x0f, 0x38, 0xf1, 0xc1 }));       // no F2: MOVBE
+    QVERIFY(refuses(longMode(), { 0xf2, 0x0f, 0x38, 0xf2, 0xc1 })); // another one
+    QVERIFY(refuses(longMode(), { 0xf2, 0xcc }));
+    QVERIFY(refuses(longMode(), { 0xf2, 0xf3, 0x48, 0x0f, 0xb8, 0xc1 })); // which of the two would count
 }
 
 void StepOverTest::breakpoint()
@@ -276,9 +312,9 @@ void StepOverTest::ripWrapsIn32Bits()
 void StepOverTest::othersAreRefused()
 {
     for (unsigned opcode = 0; opcode < 256; ++opcode) {
-        if (opcode == 0x9b || opcode == 0xcc || opcode == 0xcd || opcode == 0x0f || opcode == 0x66 || opcode == 0xf3
-            || (opcode & 0xf0) == 0x40 || opcode == 0x2e || opcode == 0x36 || opcode == 0x3e || opcode == 0x26
-            || opcode == 0x64 || opcode == 0x65)
+        if (opcode == 0x9b || opcode == 0xcc || opcode == 0xcd || opcode == 0x0f || opcode == 0x66 || opcode == 0xf2
+            || opcode == 0xf3 || (opcode & 0xf0) == 0x40 || opcode == 0x2e || opcode == 0x36 || opcode == 0x3e
+            || opcode == 0x26 || opcode == 0x64 || opcode == 0x65)
             continue;
         QVERIFY2(refuses(longMode(), { static_cast<std::uint8_t>(opcode), 0xc1, 0xc1, 0xc1 }),
             qPrintable(QString::number(opcode, 16)));
@@ -291,7 +327,8 @@ void StepOverTest::othersAreRefused()
 void StepOverTest::codeThatEndsEarlyIsRefused()
 {
     for (Bytes const& code : { Bytes {}, Bytes { 0xf3 }, Bytes { 0xf3, 0x48 }, Bytes { 0xf3, 0x48, 0x0f },
-             Bytes { 0xf3, 0x48, 0x0f, 0xb8 }, Bytes { 0xcd }, Bytes { 0x0f }, Bytes { 0x0f, 0x01 }, Bytes(15, 0x66) })
+             Bytes { 0xf3, 0x48, 0x0f, 0xb8 }, Bytes { 0xf2, 0x0f, 0x38 }, Bytes { 0xf2, 0x0f, 0x38, 0xf1 },
+             Bytes { 0xcd }, Bytes { 0x0f }, Bytes { 0x0f, 0x01 }, Bytes(15, 0x66) })
         QVERIFY(refuses(longMode(), code));
 }
 

@@ -311,7 +311,7 @@ private slots:
 
     void aSystemOfTheDatabaseIsRecognised()
     {
-        // libosinfo knows Debian 12's first image by its volume and system identifiers.
+        // libosinfo knows Debian 11's first image by its volume and system identifiers.
         Bench bench;
         MediaAdvisor advisor;
         if (advisor.systems().empty())

@@ -79,7 +79,7 @@ class Computer:
             if user and path != self.kvm and not path.is_symlink():
                 os.chown(path, NOBODY, NOBODY)
         self.said = subprocess.run([self.dev, *words], env={"PATH": str(self.bin), "DISPLAY": ":0", **environment},
-                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60, cwd=within,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60, cwd=within or self.root,
                                    **user)
         return self.said
 

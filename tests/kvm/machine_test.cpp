@@ -1,3 +1,4 @@
+#include "tests/images/qemu_tools.h"
 #include "tests/support/patience.h"
 #include "tests/support/suite.h"
 #include "vmm/base/random.h"
@@ -421,6 +422,7 @@ private slots:
         auto const grown = Footprint::now().since(before);
         // Less than one mapping in each, and than a page of what was allocated.
         QVERIFY2(grown.isWithin(cycles / 2, cycles * 4), qPrintable(grown.text()));
+        tests::QemuTools::judge(config.disks, tests::QemuTools::Leaks::No);
     }
 
     void stateOfAChangedDiskIsRefused()

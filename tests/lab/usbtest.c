@@ -2,10 +2,9 @@
 ///
 ///   usbtest NODE [TEST]           all of a device with bulk endpoints (gadget zero), or only that one
 ///   usbtest NODE isochronous      of one that has these (source_sink.c), which gadget zero's controller has not
-///   usbtest NODE slow             of a slow one (source_sink.c), and its interrupt endpoints by usbfs itself:
-///   usbtest's
-///                                 driver asks for those without an interval, and Linux refuses that
+///   usbtest NODE slow             of a slow one (source_sink.c), and its interrupt endpoints
 ///
+/// Those by usbfs itself: usbtest's driver asks for them without an interval, and Linux refuses that.
 /// Tells which tests failed. What the tests are, and what their parameters mean, is in the kernel's
 /// drivers/usb/misc/usbtest.c.
 #include <errno.h>

@@ -48,11 +48,21 @@ def card_without_network_hears_nothing(machine) -> None:
     check_equal("packets that it received", machine.run("cat /sys/class/net/eth1/statistics/rx_packets"), "0")
 
 
+def small_devices_work(machine) -> None:
+    """Random numbers, and a second console."""
+    check_equal("source of random numbers", machine.run("cat /sys/class/misc/hw_random/rng_current"), "virtio_rng.0")
+    check_equal("random bytes", machine.run("dd if=/dev/hwrng bs=32 count=1 2>/dev/null | wc -c"), "32")
+    machine.run("{ read line </dev/hvc0; echo \"got $line\" >/dev/hvc0; } &")
+    machine.type_on("serial1", "this\\r", "got this")
+
+
 @lab_test(seconds=240)
 def linux_boots_fetches_and_writes(lab):
     disk = lab.ext4_disk(128)
     machine = lab.linux("lab.net lab.disk=vda", disks=[{"path": str(disk), "queues": 2}],
+                        serials=[{}, {"virtio": True}],
                         networks=[{"forwards": [{"hostPort": FORWARDED, "guestPort": 7}]}, {"mode": "none"}])
+    small_devices_work(machine)
     check_equal("processors", machine.run("nproc"), "2")
     check_equal("queues of the disk", machine.run("ls /sys/block/vda/mq").split(), ["0", "1"])
     check_equal("clock source", machine.run("cat /sys/devices/system/clocksource/clocksource0/current_clocksource"),

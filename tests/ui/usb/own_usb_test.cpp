@@ -133,9 +133,11 @@ private slots:
         desk.open();
         desk.window->showMachine(id);
         QVERIFY(desk.start(id));
-        auto const image = desk.directory.filePath("top.qcow2");
+        auto const base = desk.directory.filePath("base.raw"), image = desk.directory.filePath("top.qcow2");
+        QFile file(base);
+        QVERIFY(file.open(QIODevice::WriteOnly) && file.resize(1 << 20));
         REQUIRE_OK(vmm::createImage(image.toStdString(),
-            { .size = 1 << 20, .backingFile = "/etc/hosts", .backingFormat = vmm::ImageFormat::Raw }));
+            { .size = 1 << 20, .backingFile = base.toStdString(), .backingFormat = vmm::ImageFormat::Raw }));
         std::optional<ui::Problem> problem;
         ui::UsbModel model(*desk.library, id);
         connect(&model, &ui::UsbModel::failed, &model,

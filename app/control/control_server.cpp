@@ -157,6 +157,8 @@ struct ControlServer::Private {
         accepting.reset();
         listening.reset();
         isFinishing = true;
+        for (auto const& [number, connection] : connections)
+            connection->hasTaken = false;
         whenAnswered = std::move(done);
         waitForTakers(patience);
         endIfAnswered();
@@ -628,6 +630,7 @@ ControlServer::~ControlServer()
         m_private->connections.clear();
         m_private->accepting.reset();
         m_private->nextLook.reset();
+        m_private->whenAnswered = {};
     });
     m_private->thread.reset();
 }

@@ -157,21 +157,7 @@ public:
             = m_runner->addObserver([this](Notice const& notice) { m_loop.post([this, notice] { take(notice); }); });
         auto const begun = [this](vmm::Result<> const& outcome) { m_loop.post([this, outcome] { started(outcome); }); };
         begin(begun);
-        serve(); // while the machine is being put together on its own thread
-        m_loop.run();
-        for (auto& pump : m_pumps)
-            pump->flush();
-        m_pumps.clear(); // the terminal is as before when the last word is said
-        if (m_failure)
-            return m_output.failed(*m_failure);
-        if (m_hasCrashed && m_reason)
-            complain("the guest has crashed", *m_reason);
-        return m_hasCrashed ? int(GuestCrashed) : m_code;
-    }
-
-private:
-    void serve()
-    {
+        // While the machine is being put together on its own thread.
         auto server
             = control::ControlServer::start(m_around.runtimeDirectory, "chronoctl run", control::Serves::InMemory);
         if (server) {
@@ -180,35 +166,37 @@ private:
         } else {
             m_unreachable = server.error();
         }
+        m_loop.run();
+        if (m_failure)
+            return m_output.failed(*m_failure);
+        if (m_hasCrashed && m_reason)
+            complain("the guest has crashed", *m_reason);
+        return m_hasCrashed ? int(GuestCrashed) : m_code;
     }
 
-    /// Who has asked for the end from outside hears that it came, and who waits for something else its outcome; what
-    /// takes long ends, for while it looks at the past nobody else can have the machine.
+private:
+    /// Who has asked for the end from outside hears that it came, and who waits for something else its outcome.
     void leave()
     {
         if (std::exchange(m_isLeaving, true))
             return;
-        m_runner->drain();
+        for (auto& pump : m_pumps)
+            pump->flush();
+        m_pumps.clear(); // the terminal is as before, also while somebody is waited for
         if (!m_server)
             return m_loop.stop();
-        m_patience = m_loop.at(vmm::EventLoop::now() + std::chrono::seconds(5), [this] {
-            m_runner->cancelJob();
-            m_runner->cancelKeeping();
-        });
-        m_server->finish([this] { m_loop.post([this] { left(); }); });
+        endJobsAfter(std::chrono::seconds(5));
+        m_server->finish([this] { m_loop.post([this] { m_loop.stop(); }); });
     }
 
-    void left()
+    /// While something looks at the past nobody else can have the machine.
+    void endJobsAfter(std::chrono::seconds time)
     {
-        m_patience.reset();
-        if (!isInMemory(m_runner->state()))
-            return m_loop.stop();
-        // Who asked for that just before its end has started it anew, and was told so.
-        m_server.reset();
-        serve();
-        m_isLeaving = m_isSuspending = false;
-        m_failure.reset();
-        m_code = Done;
+        m_patience = m_loop.at(vmm::EventLoop::now() + time, [this] {
+            m_runner->cancelJob();
+            m_runner->cancelKeeping();
+            endJobsAfter(std::chrono::seconds(1)); // what has begun only then
+        });
     }
 
     void complain(std::string_view what, vmm::Error why) const { m_output.failed(std::move(why).within(what)); }
@@ -352,7 +340,8 @@ private:
             // It may be about to start; without a machine there is nothing to wait for.
             if (!outcome)
                 m_loop.post([this] {
-                    m_code = MachineStopped;
+                    if (!m_isLeaving)
+                        m_code = MachineStopped;
                     leave();
                 });
         });

@@ -471,6 +471,21 @@ private slots:
         QCOMPARE(hosting.end().code, int(ctl::MachineStopped));
     }
 
+    void aSecondSignalEndsASuspendAndTheMachine()
+    {
+        Bench bench;
+        QCOMPARE(bench.call({ "create", "web" }).code, 0);
+        Hosting hosting(bench, { "web" });
+        QVERIFY(hosting.isRunning("web"));
+        bench.script->holdSuspend = true;
+        ::pthread_kill(hosting.thread.native_handle(), SIGTERM);
+        QTRY_COMPARE(bench.stateOf("web"), QString("suspending"));
+        ::pthread_kill(hosting.thread.native_handle(), SIGTERM);
+        QTRY_VERIFY(hosting.hasEnded.load());
+        QCOMPARE(hosting.end().code, int(ctl::MachineStopped));
+        QCOMPARE(bench.stateOf("web"), QString("off"));
+    }
+
     /// At a terminal: the key after it is for us, and not for the guest.
     void ctrlBracketIsTheEscapeKey()
     {

@@ -11,6 +11,7 @@ import sys
 import tempfile
 
 NOBODY = "65534"
+AS_NOBODY = "setpriv", "--reuid", NOBODY, "--regid", NOBODY, "--clear-groups", "--inh-caps=-all"
 SKIPPED = 77
 # In a mount namespace of its own: device nodes that everybody may open, and a place for files.
 PREPARE = """
@@ -40,14 +41,18 @@ def main() -> int:
             skip(f"there is no {device}")
     if pathlib.Path("/proc/sys/vm/unprivileged_userfaultfd").read_text().strip() != "0":
         skip("the kernel waits for everybody's memory here")
+    for what, *command in (("nobody may look into its folder", *AS_NOBODY, "test", "-x", kvm_tests),
+                           ("no mounts of its own", "unshare", "--mount", "--propagation", "private", "true")):
+        tried = subprocess.run(command, cwd="/", stderr=subprocess.PIPE, text=True)
+        if tried.returncode != 0:
+            skip(f"{what}: {tried.stderr.strip()}")
     statuses = set()
     for program, *arguments in ((vmm_tests, "PagerTest"), (vmm_tests, "ForkedMemoryTest"),
                                 (kvm_tests, "MomentTest", "backAndForth", "computationGoesOnFromEachMoment")):
         with tempfile.TemporaryDirectory() as place:
-            as_nobody = ["setpriv", "--reuid", NOBODY, "--regid", NOBODY, "--clear-groups", "--inh-caps=-all"]
             try:
                 run = subprocess.run(
-                    ["unshare", "--mount", "--propagation", "private", "sh", "-c", PREPARE, "sh", place, *as_nobody,
+                    ["unshare", "--mount", "--propagation", "private", "sh", "-c", PREPARE, "sh", place, *AS_NOBODY,
                      "env", "CHRONOVISOR_ORDINARY_USER=1", f"TMPDIR={place}/tmp", f"HOME={place}/tmp",
                      "QT_QPA_PLATFORM=offscreen", program, *arguments],
                     cwd="/", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """run_inside.py [--peer] [--list [--steady]] [NAME...]: the lab's tests, inside L1. With --peer QEMU stands in for Chronovisor, which
-shows whether the guests and the tests themselves are right. What became of each test is in the file LAB_OUTCOMES,
+shows whether the guests and the tests themselves are right. What became of each test is in LAB_RESULTS/outcomes.json,
 written after every one, so that it is known too if L1 itself ends."""
 
 import importlib
@@ -99,13 +99,17 @@ def main() -> int:
     start_tracing()
     print(f"LAB_SEED={scenario.SEED}", flush=True)
     outcomes = {}
+    results = pathlib.Path(os.environ["LAB_RESULTS"]) if "LAB_RESULTS" in os.environ else None
     for number, test in enumerate(tests, 1):
         print(f"[{number}/{len(tests)}] {test.name}", flush=True)
         began = time.monotonic()
         outcome = outcomes[test.name] = run(test, lab)
-        if file := os.environ.get("LAB_OUTCOMES"):
-            pathlib.Path(file).write_text(json.dumps(outcomes), encoding="utf-8")
-        print(f"    {outcome} ({time.monotonic() - began:.0f} s)", flush=True)
+        if results:
+            (results / "outcomes.json").write_text(json.dumps(outcomes), encoding="utf-8")
+        if outcome.startswith("SKIP: "):
+            print(f"SKIP {test.name}: {outcome[6:]}", flush=True)
+        else:
+            print(f"    {outcome} ({time.monotonic() - began:.0f} s)", flush=True)
     return 1 if any(outcome.startswith("FAIL") for outcome in outcomes.values()) else 0
 
 

@@ -622,8 +622,6 @@ private slots:
             QCOMPARE(machines(), before);
         }
     }
-
-    /// The second one is a real process, which does not find the first one's socket.
 };
 
 REGISTER_SUITE(ChronoctlMomentsTest);
